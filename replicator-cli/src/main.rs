@@ -1,0 +1,2 @@
+//! The binary `glance-replicator`.
+fn main() {}
