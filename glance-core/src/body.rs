@@ -1,0 +1,127 @@
+//! A stream of bytes, with its length where that is known.
+
+use std::error::Error;
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use futures_util::stream::{self, BoxStream, StreamExt};
+use http_body::{Frame, SizeHint};
+
+/// What goes wrong while a body passes.
+pub type BodyError = Box<dyn Error + Send + Sync>;
+
+/// The bytes of a request, of a response, or of an image.
+///
+/// A body passes once. What may have to be sent again is kept as bytes or made anew by its
+/// source; a body that was polled is never resent.
+///
+/// As a [`Stream`](futures_util::Stream) it yields chunks; as an [`http_body::Body`] it is what
+/// HTTP libraries send. An error is the last item.
+pub struct Body {
+    chunks: BoxStream<'static, Result<Bytes, BodyError>>,
+    size: Option<u64>,
+}
+
+impl Body {
+    /// No bytes.
+    pub fn empty() -> Self {
+        Self { chunks: stream::empty().boxed(), size: Some(0) }
+    }
+
+    /// A body that yields `chunks`. With a `size` in bytes it promises that many: a transport
+    /// announces them by `Content-Length` and breaks off when they do not come.
+    pub fn from_stream<S>(chunks: S, size: Option<u64>) -> Self
+    where
+        S: futures_util::Stream<Item = Result<Bytes, BodyError>> + Send + 'static,
+    {
+        Self { chunks: chunks.boxed(), size }
+    }
+
+    /// The body of a message of an HTTP library. Trailers are dropped.
+    pub fn from_http<B>(body: B) -> Self
+    where
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BodyError>,
+    {
+        let size = body.size_hint().exact();
+        let mut body = Box::pin(body);
+        let chunks = stream::poll_fn(move |context| {
+            loop {
+                return match ready!(body.as_mut().poll_frame(context)) {
+                    None => Poll::Ready(None),
+                    Some(Err(error)) => Poll::Ready(Some(Err(error.into()))),
+                    Some(Ok(frame)) => match frame.into_data() {
+                        Ok(data) => Poll::Ready(Some(Ok(data))),
+                        Err(_trailers) => continue,
+                    },
+                };
+            }
+        });
+        Self { chunks: chunks.boxed(), size }
+    }
+
+    /// The bytes promised, where that is known before they pass.
+    pub fn size(&self) -> Option<u64> {
+        self.size
+    }
+
+    /// Reads the whole body, up to `limit` bytes, and fails when there are more.
+    pub async fn collect(mut self, limit: usize) -> Result<Bytes, BodyError> {
+        let mut whole = Vec::new();
+        while let Some(chunk) = self.next().await {
+            let chunk = chunk?;
+            if whole.len() + chunk.len() > limit {
+                return Err(format!("the body is longer than {limit} bytes").into());
+            }
+            whole.extend_from_slice(&chunk);
+        }
+        Ok(whole.into())
+    }
+}
+
+impl From<Bytes> for Body {
+    fn from(bytes: Bytes) -> Self {
+        let size = Some(bytes.len() as u64);
+        let chunk = (!bytes.is_empty()).then_some(Ok(bytes));
+        Self { chunks: stream::iter(chunk).boxed(), size }
+    }
+}
+
+impl futures_util::Stream for Body {
+    type Item = Result<Bytes, BodyError>;
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Self::Item>> {
+        self.chunks.poll_next_unpin(context)
+    }
+}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.chunks.poll_next_unpin(context).map_ok(Frame::data)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.size == Some(0)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.size.map(SizeHint::with_exact).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Body").field("size", &self.size).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,1 @@
+//! Suites that any implementation of the two traits can run on itself.

@@ -1,0 +1,1 @@
+//! The store that speaks the Glance v2 API.

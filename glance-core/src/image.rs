@@ -1,0 +1,406 @@
+//! The image model: what Glance's v2 API knows about an image.
+//!
+//! Field names, types and limits are those of the Images v2 API reference. Site-local links
+//! (`self`, `file`, `schema`, `direct_url`, `locations`, `stores`) are dropped when a record is
+//! read: they mean nothing elsewhere, and some of them carry secrets.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::str::FromStr;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::{Map, Value};
+
+/// An image's identifier: a UUID in its text form, letter case kept.
+///
+/// Glance takes no other ids (schema pattern of `id`), and a checked id is safe as a file name
+/// and as a URL segment.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ImageId(String);
+
+impl ImageId {
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for ImageId {
+    type Err = InvalidRecord;
+
+    fn from_str(text: &str) -> Result<Self, InvalidRecord> {
+        let hyphenated = text.len() == 36 && uuid::Uuid::try_parse(text).is_ok();
+        match hyphenated {
+            true => Ok(Self(text.to_owned())),
+            false => Err(InvalidRecord(format!("{text:?} is not an image id (a UUID)"))),
+        }
+    }
+}
+
+impl fmt::Display for ImageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for ImageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A record that is not an image of the v2 API.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidRecord(String);
+
+/// Declares an enum whose variants have one text form each, as Glance spells them.
+macro_rules! text_enum {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
+        pub enum $name { $($(#[$variant_doc])* $variant,)* }
+
+        impl $name {
+            /// The value as Glance spells it.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidRecord;
+
+            fn from_str(text: &str) -> Result<Self, InvalidRecord> {
+                match text {
+                    $($text => Ok(Self::$variant),)*
+                    _ => Err(InvalidRecord(format!(
+                        concat!("{:?} is not a known ", stringify!($name)), text
+                    ))),
+                }
+            }
+        }
+    };
+}
+
+text_enum! {
+    /// Where an image is in its life.
+    Status {
+        /// A record without data.
+        Queued = "queued",
+        /// Data is being uploaded.
+        Saving = "saving",
+        /// Data is being staged for an import.
+        Uploading = "uploading",
+        /// Staged data is being imported.
+        Importing = "importing",
+        /// Data is complete and may be used.
+        Active = "active",
+        /// Data is complete and only an administrator may download it.
+        Deactivated = "deactivated",
+        /// An upload failed for good (old releases only).
+        Killed = "killed",
+        /// Gone.
+        Deleted = "deleted",
+        /// Gone soon.
+        PendingDelete = "pending_delete",
+    }
+}
+
+impl Status {
+    /// Whether an image in this state holds its complete data.
+    pub fn has_data(self) -> bool {
+        matches!(self, Self::Active | Self::Deactivated)
+    }
+}
+
+text_enum! {
+    /// Who may see an image.
+    Visibility {
+        /// Everyone, in their default listing.
+        Public = "public",
+        /// Everyone who asks for it.
+        Community = "community",
+        /// The owner and the image's members. Glance's default.
+        Shared = "shared",
+        /// The owner.
+        Private = "private",
+    }
+}
+
+text_enum! {
+    /// What a member said of an image shared with it.
+    MemberStatus {
+        /// Nothing yet.
+        Pending = "pending",
+        /// It shows the image in its own listing.
+        Accepted = "accepted",
+        /// It does not want it.
+        Rejected = "rejected",
+    }
+}
+
+/// A project that a shared image is shared with.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Member {
+    /// The project's id.
+    pub project: String,
+    /// What that project said of it.
+    pub status: MemberStatus,
+}
+
+/// What a client may write of an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attributes {
+    /// Up to 255 characters; not unique; may be absent.
+    pub name: Option<String>,
+    /// The owning project's id. Absent in a request, the caller's own project.
+    pub owner: Option<String>,
+    /// Who may see it.
+    pub visibility: Visibility,
+    /// Whether Glance refuses to delete it.
+    pub protected: bool,
+    /// Whether default listings leave it out.
+    pub os_hidden: bool,
+    /// The data's format, such as `qcow2`. Fixed once there is data.
+    pub disk_format: Option<String>,
+    /// The data's envelope, such as `bare`. Fixed once there is data.
+    pub container_format: Option<String>,
+    /// GiB of disk an instance needs.
+    pub min_disk: u64,
+    /// MiB of memory an instance needs.
+    pub min_ram: u64,
+    /// Tags, an unordered set.
+    pub tags: BTreeSet<String>,
+    /// Every other key of the record.
+    pub properties: BTreeMap<String, String>,
+}
+
+impl Default for Attributes {
+    fn default() -> Self {
+        Self {
+            name: None,
+            owner: None,
+            visibility: Visibility::Private,
+            protected: false,
+            os_hidden: false,
+            disk_format: None,
+            container_format: None,
+            min_disk: 0,
+            min_ram: 0,
+            tags: BTreeSet::new(),
+            properties: BTreeMap::new(),
+        }
+    }
+}
+
+/// An image as a store describes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// Its identity, the same in every store that holds a replica.
+    pub id: ImageId,
+    /// Where it is in its life.
+    pub status: Status,
+    /// What a client may write.
+    pub attributes: Attributes,
+    /// Bytes of data. Absent while there is none.
+    pub size: Option<u64>,
+    /// Bytes the data unfolds to, where the store could tell.
+    pub virtual_size: Option<u64>,
+    /// MD5 of the data in lower-case hexadecimal. Absent for data that Glance never read.
+    pub checksum: Option<String>,
+    /// The algorithm of `os_hash_value`, by its name in Python's hashlib: a setting of the site.
+    pub os_hash_algo: Option<String>,
+    /// The data's digest in lower-case hexadecimal.
+    pub os_hash_value: Option<String>,
+    /// RFC 3339 time of creation.
+    pub created_at: Option<String>,
+    /// RFC 3339 time of the last change to the record.
+    pub updated_at: Option<String>,
+}
+
+impl Image {
+    /// A record without data.
+    pub fn queued(id: ImageId, attributes: Attributes) -> Self {
+        Self {
+            id,
+            status: Status::Queued,
+            attributes,
+            size: None,
+            virtual_size: None,
+            checksum: None,
+            os_hash_algo: None,
+            os_hash_value: None,
+            created_at: None,
+            updated_at: None,
+        }
+    }
+
+    /// The name, or a word that says there is none.
+    pub fn label(&self) -> &str {
+        self.attributes.name.as_deref().unwrap_or("(no name)")
+    }
+
+    /// Reads a record of the v2 API. Custom properties that are null are left out; numbers and
+    /// booleans, which a site's schema may allow, become their text.
+    pub fn from_json(mut record: Map<String, Value>) -> Result<Self, InvalidRecord> {
+        for link in LINKS {
+            record.remove(*link);
+        }
+        let mut fields = Fields(record);
+        Ok(Self {
+            id: fields.required("id")?,
+            status: fields.required("status")?,
+            size: fields.number("size")?,
+            virtual_size: fields.number("virtual_size")?,
+            checksum: fields.text("checksum")?,
+            os_hash_algo: fields.text("os_hash_algo")?,
+            os_hash_value: fields.text("os_hash_value")?,
+            created_at: fields.text("created_at")?,
+            updated_at: fields.text("updated_at")?,
+            attributes: Attributes::from_fields(fields)?,
+        })
+    }
+
+    /// Writes the record as the v2 API shows it, without links.
+    pub fn to_json(&self) -> Map<String, Value> {
+        let mut record = self.attributes.to_json();
+        let facts = [
+            ("checksum", &self.checksum),
+            ("os_hash_algo", &self.os_hash_algo),
+            ("os_hash_value", &self.os_hash_value),
+            ("created_at", &self.created_at),
+            ("updated_at", &self.updated_at),
+        ];
+        record.extend(facts.map(|(key, value)| (key.to_owned(), value.clone().into())));
+        record.insert("id".into(), self.id.as_str().into());
+        record.insert("status".into(), self.status.as_str().into());
+        record.insert("size".into(), self.size.into());
+        record.insert("virtual_size".into(), self.virtual_size.into());
+        record
+    }
+}
+
+impl Attributes {
+    /// Writes every attribute, and the custom properties beside them.
+    pub fn to_json(&self) -> Map<String, Value> {
+        let properties = self.properties.iter();
+        let mut record: Map<String, Value> =
+            properties.map(|(key, value)| (key.clone(), value.clone().into())).collect();
+        let tags: Vec<Value> = self.tags.iter().map(|tag| tag.clone().into()).collect();
+        let base = [
+            ("name", self.name.clone().into()),
+            ("owner", self.owner.clone().into()),
+            ("visibility", self.visibility.as_str().into()),
+            ("protected", self.protected.into()),
+            ("os_hidden", self.os_hidden.into()),
+            ("disk_format", self.disk_format.clone().into()),
+            ("container_format", self.container_format.clone().into()),
+            ("min_disk", self.min_disk.into()),
+            ("min_ram", self.min_ram.into()),
+            ("tags", tags.into()),
+        ];
+        record.extend(base.map(|(key, value)| (key.to_owned(), value)));
+        record
+    }
+
+    fn from_fields(mut fields: Fields) -> Result<Self, InvalidRecord> {
+        Ok(Self {
+            name: fields.text("name")?,
+            owner: fields.text("owner")?,
+            visibility: fields.required("visibility")?,
+            protected: fields.flag("protected")?,
+            os_hidden: fields.flag("os_hidden")?,
+            disk_format: fields.text("disk_format")?,
+            container_format: fields.text("container_format")?,
+            min_disk: fields.number("min_disk")?.unwrap_or(0),
+            min_ram: fields.number("min_ram")?.unwrap_or(0),
+            tags: fields.tags()?,
+            properties: fields.properties(),
+        })
+    }
+}
+
+impl Serialize for Image {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.to_json().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Image {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::from_json(Map::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+/// A record whose known fields are taken out one by one, so that the rest are custom properties.
+struct Fields(Map<String, Value>);
+
+impl Fields {
+    fn required<T: FromStr<Err = InvalidRecord>>(&mut self, key: &str) -> Result<T, InvalidRecord> {
+        let text = self.text(key)?;
+        text.ok_or_else(|| InvalidRecord(format!("the record has no {key:?}")))?.parse()
+    }
+
+    fn text(&mut self, key: &str) -> Result<Option<String>, InvalidRecord> {
+        match self.0.remove(key) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(other) => Err(unexpected(key, "a string", &other)),
+        }
+    }
+
+    fn number(&mut self, key: &str) -> Result<Option<u64>, InvalidRecord> {
+        match self.0.remove(key) {
+            None | Some(Value::Null) => Ok(None),
+            Some(value) => {
+                value.as_u64().map(Some).ok_or_else(|| unexpected(key, "a whole number", &value))
+            }
+        }
+    }
+
+    fn flag(&mut self, key: &str) -> Result<bool, InvalidRecord> {
+        match self.0.remove(key) {
+            None | Some(Value::Null) => Ok(false),
+            Some(Value::Bool(flag)) => Ok(flag),
+            Some(other) => Err(unexpected(key, "true or false", &other)),
+        }
+    }
+
+    fn tags(&mut self) -> Result<BTreeSet<String>, InvalidRecord> {
+        let tags = self.0.remove("tags").unwrap_or(Value::Null);
+        match &tags {
+            Value::Null => Ok(BTreeSet::new()),
+            Value::Array(items) => items
+                .iter()
+                .map(|tag| tag.as_str().map(str::to_owned))
+                .collect::<Option<_>>()
+                .ok_or_else(|| unexpected("tags", "a list of strings", &tags)),
+            _ => Err(unexpected("tags", "a list of strings", &tags)),
+        }
+    }
+
+    fn properties(self) -> BTreeMap<String, String> {
+        let text = |value| match value {
+            Value::Null => None,
+            Value::String(text) => Some(text),
+            other => Some(other.to_string()),
+        };
+        self.0.into_iter().filter_map(|(key, value)| Some((key, text(value)?))).collect()
+    }
+}
+
+fn unexpected(key: &str, wanted: &str, found: &Value) -> InvalidRecord {
+    InvalidRecord(format!("{key:?} is {found}, not {wanted}"))
+}
+
+/// Keys of a record that mean something at its own site only.
+const LINKS: &[&str] = &["self", "file", "schema", "direct_url", "locations", "stores"];

@@ -1,0 +1,217 @@
+//! The contract of whatever holds images: [`ImageStore`].
+
+use std::error::Error;
+use std::fmt;
+
+use async_trait::async_trait;
+use futures_util::stream::BoxStream;
+
+use crate::body::{Body, BodyError};
+use crate::image::{Attributes, Image, ImageId, Member};
+use crate::transport::TransportErrorKind;
+
+pub mod memory;
+
+/// The images of a store, as they come.
+pub type ImageStream<'a> = BoxStream<'a, Result<Image, StoreError>>;
+
+/// Holds images: a Glance service, a directory, memory.
+///
+/// `Display` names the store in messages to the operator, without credentials.
+///
+/// # Contract
+/// - **Atomic**: an image is either without data (`queued`), in transit, or complete. A failed or
+///   dropped [`upload`](Self::upload) leaves the record at `queued`, and a later upload to it may
+///   succeed. Data never changes once complete.
+/// - **Identity**: the id given to [`create`](Self::create) is the image's id. An id that was
+///   deleted may stay taken for good: that is [`StoreErrorKind::IdTaken`].
+/// - **Checksum**: after an upload the record holds the size and a digest *of the bytes that the
+///   store kept*, computed by the store, not taken from the caller.
+/// - **Order**: listings come in no promised order, each image once; ascending ids keep the
+///   memory of whoever pairs two listings small. An image made or deleted meanwhile may be missing.
+/// - **Completeness**: a listing holds every image that the credentials can see, of any
+///   visibility and state, hidden ones too.
+/// - **Retry**: a store may repeat a request that carries no data. It never resends data.
+/// - **Cancel**: dropping a future abandons its work, as a failure would.
+/// - **Errors**: a missing image is [`StoreErrorKind::NotFound`]; the failure of the given data
+///   itself comes out of `upload` as [`StoreErrorKind::Data`], with that failure in the source chain.
+/// - **Wrappers** forward every method: none has a default.
+#[async_trait]
+pub trait ImageStore: fmt::Debug + fmt::Display + Send + Sync {
+    /// Every image.
+    async fn list(&self) -> Result<ImageStream<'_>, StoreError>;
+
+    /// One image.
+    async fn get(&self, id: &ImageId) -> Result<Image, StoreError>;
+
+    /// The bytes of `range` of a complete image's data. Its length is announced by the body's
+    /// size. An image without data is a [`StoreErrorKind::Conflict`]; a range that begins past the
+    /// end is [`StoreErrorKind::Range`] (an empty image read from 0 is not).
+    async fn read(&self, id: &ImageId, range: ByteRange) -> Result<Body, StoreError>;
+
+    /// Makes a record with `image`'s id and attributes, at `queued`. The other fields are advice:
+    /// a store without a clock or a digest of its own keeps the times and uses the digest's
+    /// algorithm.
+    async fn create(&self, image: &Image) -> Result<Image, StoreError>;
+
+    /// Gives a queued record its data, and says what the store then holds. Anything but a queued
+    /// record is a [`StoreErrorKind::Conflict`]. A body that promises a size and ends before it,
+    /// or fails, is never stored.
+    async fn upload(&self, id: &ImageId, data: Body) -> Result<Image, StoreError>;
+
+    /// Makes the attributes those of `wanted`, and says what the store then holds. `current` is
+    /// what the caller read last: only what differs between the two is written, all or nothing.
+    /// An absent `owner` in `wanted` leaves the owner alone.
+    async fn update(&self, current: &Image, wanted: &Attributes) -> Result<Image, StoreError>;
+
+    /// Moves a complete image between `active` and `deactivated`. Doing so twice is no error.
+    async fn set_activation(&self, id: &ImageId, activation: Activation)
+    -> Result<(), StoreError>;
+
+    /// Removes the image. A protected one is [`StoreErrorKind::Forbidden`].
+    async fn delete(&self, id: &ImageId) -> Result<(), StoreError>;
+
+    /// The members of an image whose visibility is `shared`.
+    async fn members(&self, id: &ImageId) -> Result<Vec<Member>, StoreError>;
+
+    /// Makes the members of a shared image exactly `members`, with their states.
+    async fn set_members(&self, id: &ImageId, members: &[Member]) -> Result<(), StoreError>;
+}
+
+/// A part of an image's data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ByteRange {
+    /// The first byte.
+    pub offset: u64,
+    /// How many bytes, or all that follow. A range that ends past the data is cut there.
+    pub length: Option<u64>,
+}
+
+impl ByteRange {
+    /// All of it.
+    pub const ALL: Self = Self { offset: 0, length: None };
+}
+
+/// Whether a complete image may be used by others than administrators.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activation {
+    /// It may.
+    Active,
+    /// It may not.
+    Deactivated,
+}
+
+/// Why a store did not do what it was asked.
+#[derive(Debug)]
+pub struct StoreError {
+    /// What kind of failure.
+    pub kind: StoreErrorKind,
+    /// The store, as its `Display` names it.
+    pub store: String,
+    /// What was asked, such as `create the record`.
+    pub operation: &'static str,
+    /// The image in question.
+    pub image: Option<ImageId>,
+    /// What the store said, a fragment of a sentence.
+    pub reason: String,
+    /// The server's id of the request, for its operator's logs.
+    pub request_id: Option<String>,
+    /// What the operator can do about it.
+    pub hint: Option<String>,
+    /// The failure below.
+    pub source: Option<BodyError>,
+}
+
+/// Kinds of [`StoreError`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum StoreErrorKind {
+    /// The image is not in the state that the operation needs.
+    Conflict,
+    /// The data given to an upload failed. The store is not guilty.
+    Data,
+    /// The credentials do not allow it, or the image is protected.
+    Forbidden,
+    /// The id is in use, maybe invisibly, or was used once.
+    IdTaken,
+    /// The request or the record is not acceptable there.
+    Invalid,
+    /// A quota, a size limit or the disk is exhausted.
+    LimitReached,
+    /// There is no such image.
+    NotFound,
+    /// The range begins past the end of the data.
+    Range,
+    /// The store examined the data and does not want it. No later upload to this record works.
+    Rejected,
+    /// The server failed. A retry can help.
+    Server,
+    /// No complete answer came.
+    Transport(TransportErrorKind),
+    /// The credentials are not good, or not any more.
+    Unauthenticated,
+    /// What the store holds can't be understood or is damaged.
+    Unreadable,
+}
+
+impl StoreError {
+    /// An error with the fields every error has.
+    pub fn new(
+        kind: StoreErrorKind,
+        store: &dyn fmt::Display,
+        operation: &'static str,
+        reason: impl Into<String>,
+    ) -> Self {
+        Self {
+            kind,
+            store: store.to_string(),
+            operation,
+            image: None,
+            reason: reason.into(),
+            request_id: None,
+            hint: None,
+            source: None,
+        }
+    }
+
+    /// The same error, about `image`.
+    #[must_use]
+    pub fn on(mut self, image: &ImageId) -> Self {
+        self.image = Some(image.clone());
+        self
+    }
+
+    /// The same error, with a remedy.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The same error, with the failure that led to it.
+    #[must_use]
+    pub fn caused_by(mut self, source: impl Into<BodyError>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: cannot {}", self.store, self.operation)?;
+        if let Some(image) = &self.image {
+            write!(f, " of image {image}")?;
+        }
+        write!(f, ": {}", self.reason)?;
+        if let Some(request) = &self.request_id {
+            write!(f, " (request {request})")?;
+        }
+        Ok(())
+    }
+}
+
+impl Error for StoreError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}

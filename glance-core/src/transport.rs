@@ -1,0 +1,97 @@
+//! The contract of whatever carries HTTP requests: [`Transport`].
+
+use std::error::Error;
+use std::fmt;
+
+use async_trait::async_trait;
+use http::{Request, Response};
+
+use crate::body::{Body, BodyError};
+
+/// Carries HTTP requests to servers whose certificates it verifies.
+///
+/// # Contract
+/// - **Request**: the URI is absolute (`https` or `http`). The transport adds what the protocol
+///   needs (`Host`, `Content-Length` from [`Body::size`], or chunked) and nothing else: it knows no
+///   tokens, follows no redirects and decodes no content.
+/// - **Answer**: any status is a response; 404 and 503 are no errors here. An error means that no
+///   complete response head came. The response's body streams: no byte of it is read before it is
+///   asked for, beyond a fixed buffer.
+/// - **Verification**: over `https` nothing of a request is written before the server's
+///   certificate was verified for the URI's host. There is no way around that.
+/// - **Retry**: a transport may send a request again only while none of its body was polled and
+///   no byte of it reached the server. The rest is the caller's business.
+/// - **Time**: limits on connecting and on silence, none on the whole.
+/// - **Cancel**: dropping the future or the response's body ends the exchange; a request body cut
+///   short is never ended properly.
+/// - **Early answers**: a response that comes before the request's body has passed ends the
+///   sending.
+#[async_trait]
+pub trait Transport: fmt::Debug + Send + Sync {
+    /// Sends one request and waits for the head of its answer.
+    ///
+    /// # Errors
+    /// [`TransportErrorKind::Body`] when the request's own body failed, with that failure as the
+    /// source; the other kinds as they say.
+    async fn send(&self, request: Request<Body>) -> Result<Response<Body>, TransportError>;
+}
+
+/// Why no answer came.
+#[derive(Debug)]
+pub struct TransportError {
+    /// What kind of failure.
+    pub kind: TransportErrorKind,
+    /// The server, as `https://host:port`; never a path, a query or a credential.
+    pub endpoint: String,
+    /// What happened, a fragment of a sentence.
+    pub reason: String,
+    /// What the operator can do about it.
+    pub hint: Option<String>,
+    /// The failure below, where it says more than `reason`.
+    pub source: Option<BodyError>,
+}
+
+/// Kinds of [`TransportError`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TransportErrorKind {
+    /// The request's own body failed; the server is not guilty. A retry needs a new body.
+    Body,
+    /// No connection: the name, the route, the port or the proxy. A retry can help.
+    Connect,
+    /// The connection broke before the answer was complete. A retry can help.
+    Interrupted,
+    /// The server broke the protocol, or the request can't be written. A retry can't help.
+    Protocol,
+    /// Nothing came for too long. A retry can help.
+    Timeout,
+    /// The handshake or the verification failed. Nothing was sent; a retry can't help.
+    Tls,
+}
+
+impl TransportErrorKind {
+    /// Whether the same request may succeed later without anybody changing anything.
+    pub fn is_retryable(self) -> bool {
+        matches!(self, Self::Connect | Self::Interrupted | Self::Timeout)
+    }
+}
+
+impl fmt::Display for TransportError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self.kind {
+            TransportErrorKind::Body => "the data for",
+            TransportErrorKind::Connect => "cannot connect to",
+            TransportErrorKind::Interrupted => "the connection broke with",
+            TransportErrorKind::Protocol => "no HTTP with",
+            TransportErrorKind::Timeout => "no answer from",
+            TransportErrorKind::Tls => "cannot trust",
+        };
+        write!(f, "{what} {}: {}", self.endpoint, self.reason)
+    }
+}
+
+impl Error for TransportError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}

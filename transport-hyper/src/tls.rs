@@ -1,0 +1,38 @@
+//! What this crate asks of a TLS library.
+
+use std::fmt;
+use std::io;
+
+use async_trait::async_trait;
+use glance_core::TransportError;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+
+/// A byte stream, encrypted or not.
+pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+
+/// The client's side of a TLS library.
+#[async_trait]
+pub trait TlsBackend: fmt::Debug + Send + Sync + 'static {
+    /// Shakes hands over `io` and verifies the server for `host` (a DNS name or an IP address,
+    /// without brackets). `endpoint` names the server in errors, as `https://host:port`.
+    ///
+    /// # Errors
+    /// Of kind `Tls` with the reason and a remedy when the server can't be trusted, before any
+    /// byte of a request was written.
+    async fn handshake(
+        &self,
+        host: &str,
+        endpoint: &str,
+        io: Box<dyn Io>,
+    ) -> Result<Box<dyn Io>, TransportError>;
+}
+
+/// The server's side of a TLS library.
+#[async_trait]
+pub trait TlsAcceptor: fmt::Debug + Send + Sync + 'static {
+    /// Shakes hands with a client.
+    async fn accept(&self, tcp: TcpStream) -> io::Result<Box<dyn Io>>;
+}
