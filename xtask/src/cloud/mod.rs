@@ -3,19 +3,21 @@
 //! Everything listens on 127.0.0.1 and lives in `cloud/` below Cargo's target directory. What tests
 //! need to know stands in `endpoints.json` and `clouds.yaml` there.
 
+mod command;
+mod config;
+mod endpoints;
+mod glance;
+mod keystone;
 mod layout;
+mod memcached;
+mod nginx;
 mod packages;
 mod pki;
-mod config;
-mod process;
 mod postgres;
-mod memcached;
-mod uwsgi;
-mod keystone;
-mod glance;
-mod nginx;
-mod endpoints;
+mod process;
+mod record;
 mod reset;
+mod uwsgi;
 
 use std::fs::{self, File};
 use std::time::Instant;
@@ -27,6 +29,7 @@ use crate::failure::{Context, Failure};
 use crate::say::{print, say};
 use crate::workspace;
 use glance::Glance;
+use keystone::Keystone;
 use layout::{DEFAULT_PORT_BASE, Layout};
 use process::Service;
 
@@ -80,7 +83,9 @@ fn locked(
     action: impl FnOnce(&Layout) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     if !rustix::process::geteuid().is_root() {
-        return Err(Failure::new("the cloud needs root: it installs packages and switches users"));
+        return Err(Failure::new(
+            "the cloud needs root: it installs packages and switches users",
+        ));
     }
     fs::create_dir_all(layout.dir()).context(|| "cannot make the cloud's directory")?;
     let path = layout.path("lock");
@@ -98,25 +103,14 @@ fn up(layout: &Layout) -> Result<(), Failure> {
     let secret = config::secret(layout)?;
 
     postgres::start(layout, &programs, &secret)?;
-    process::start(layout, &memcached::service(layout, &programs))?;
-    keystone::prepare(layout, &secret)?;
-    for glance in Glance::ALL {
-        glance.prepare(layout, &secret)?;
-    }
-
-    let uwsgi = [
-        keystone::service(layout)?,
-        Glance::A.service(layout)?,
-        Glance::B.service(layout)?,
+    process::start(layout, memcached::service(layout, &programs))?;
+    let services = [
+        Keystone::prepare(layout, &secret)?.service(layout)?,
+        Glance::A.prepare(layout, &secret)?.service(layout)?,
+        Glance::B.prepare(layout, &secret)?.service(layout)?,
     ];
-    let mut started = Vec::new();
-    for service in &uwsgi {
-        started.push(process::spawn(layout, service)?);
-    }
-    process::start(layout, &nginx::service(layout, &programs)?)?;
-    for (service, started) in uwsgi.iter().zip(started) {
-        process::wait_until_ready(layout, service, started)?;
-    }
+    start_together(layout, services)?;
+    process::start(layout, nginx::service(layout, &programs)?)?;
     keystone::fill_catalogue(layout, &secret)?;
     endpoints::write(layout)?;
     say(format_args!(
@@ -124,6 +118,19 @@ fn up(layout: &Layout) -> Result<(), Failure> {
         begin.elapsed().as_secs_f64(),
         layout.path("endpoints.json").display()
     ));
+    Ok(())
+}
+
+/// Starts what takes long at the same time.
+fn start_together(layout: &Layout, services: [Service; 3]) -> Result<(), Failure> {
+    let mut waiting = Vec::new();
+    for mut service in services {
+        let started = process::spawn(layout, &mut service)?;
+        waiting.push((service, started));
+    }
+    for (service, started) in waiting {
+        process::wait_until_ready(layout, &service, started)?;
+    }
     Ok(())
 }
 
@@ -135,16 +142,31 @@ fn down(layout: &Layout) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Removes what `up` made, but nothing that someone else put there.
 fn wipe(layout: &Layout) -> Result<(), Failure> {
+    const MADE: [&str; 11] = [
+        "clouds.yaml",
+        "endpoints.json",
+        "etc",
+        "glance-a",
+        "glance-b",
+        "ids.json",
+        "log",
+        "nginx",
+        "pki",
+        "run",
+        "secret",
+    ];
     postgres::remove(layout)?;
-    let entries = fs::read_dir(layout.dir()).context(|| "cannot list the cloud's directory")?;
-    for entry in entries {
-        let path = entry.context(|| "cannot list the cloud's directory")?.path();
-        if path.ends_with("venv") || path.ends_with("lock") {
+    for name in MADE {
+        let path = layout.path(name);
+        let removed = if path.is_dir() {
+            fs::remove_dir_all(&path)
+        } else if path.exists() {
+            fs::remove_file(&path)
+        } else {
             continue;
-        }
-        let removed =
-            if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+        };
         removed.context(|| format!("cannot remove {}", path.display()))?;
     }
     say("cloud: data removed");
