@@ -1,25 +1,24 @@
-//! memcached, where Keystone and Glance keep tokens they have seen.
+//! The cache that Keystone and both Glances share.
 
-use super::command::detached;
+use std::process::Command;
+
 use super::layout::{HOST, Layout, Port};
 use super::packages::Programs;
 use super::process::{Ready, Service};
 
-/// The service.
+/// memcached in the foreground.
 pub(crate) fn service(layout: &Layout, programs: &Programs) -> Service {
     let port = layout.port(Port::Memcached);
-    let mut command = detached(&programs.memcached);
+    let mut command = Command::new(&programs.memcached);
     command.args([
         "-u",
         "nobody",
-        "-m",
-        "64",
-        "-U",
-        "0",
         "-l",
         HOST,
         "-p",
         &port.to_string(),
+        "-m",
+        "64",
     ]);
     Service {
         name: "memcached",

@@ -157,7 +157,6 @@ fn wipe(layout: &Layout) -> Result<(), Failure> {
         "run",
         "secret",
     ];
-    postgres::remove(layout)?;
     for name in MADE {
         let path = layout.path(name);
         let removed = if path.is_dir() {

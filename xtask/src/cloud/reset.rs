@@ -1,4 +1,4 @@
-//! Empties a Glance below its API, where a deleted image leaves its id behind.
+//! Empties a Glance. Its API would do for the images, but a deleted id stays taken.
 
 use std::fs;
 use std::path::Path;
@@ -6,39 +6,45 @@ use std::path::Path;
 use super::config::secret;
 use super::glance::Glance;
 use super::layout::Layout;
-use super::{packages, postgres};
+use super::packages::Programs;
+use super::{postgres, process};
 use crate::failure::{Context, Failure};
 use crate::say::say;
 
-/// Removes all images and tasks of a Glance: records, ids and data.
+const EMPTY: &str = "set lock_timeout = '20s'; \
+    truncate images, image_properties, image_tags, image_members, image_locations, \
+    task_info, tasks cascade";
+
+/// Empties a Glance.
 pub(crate) fn reset(layout: &Layout, glance: Glance) -> Result<(), Failure> {
-    let programs = packages::installed()?;
-    let statement = "truncate images, tasks cascade";
+    if process::running(layout, "postgres")?.is_none() {
+        return Err(Failure::new("the cloud is not up"));
+    }
+    let programs = Programs::find()?;
     postgres::query(
         layout,
         &programs,
         &secret(layout)?,
         glance.database(),
-        statement,
+        EMPTY,
     )?;
-    let data = layout.path(glance.name());
-    for store in glance.stores().iter().chain(&["staging", "tasks"]) {
-        empty(&data.join(store))?;
+    for directory in glance.data(layout) {
+        empty(&directory)?;
     }
     say(format_args!("cloud: {} is empty", glance.name()));
     Ok(())
 }
 
 fn empty(directory: &Path) -> Result<(), Failure> {
-    let what = || format!("cannot empty {}", directory.display());
-    for entry in fs::read_dir(directory).context(what)? {
-        let path = entry.context(what)?.path();
+    let failed = || format!("cannot empty {}", directory.display());
+    for entry in fs::read_dir(directory).context(failed)? {
+        let path = entry.context(failed)?.path();
         let removed = if path.is_dir() {
             fs::remove_dir_all(&path)
         } else {
             fs::remove_file(&path)
         };
-        removed.context(what)?;
+        removed.context(failed)?;
     }
     Ok(())
 }
