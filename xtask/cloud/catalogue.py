@@ -1,7 +1,7 @@
-"""Fills Keystone: regions' endpoints, projects, users; writes clouds.yaml and ids.json.
+"""Fills Keystone: regions, endpoints, projects, users, application credential; writes clouds.yaml.
 
-Arguments: the directory, then the base URLs of Keystone, Glance A and Glance B.
-The password of every account comes by CLOUD_SECRET.
+Called as: catalogue.py DIRECTORY KEYSTONE GLANCE_A GLANCE_B, the password of all in CLOUD_SECRET.
+May be run again: what is there already stays, URLs are brought up to date.
 """
 import json
 import os
@@ -10,78 +10,94 @@ import sys
 import openstack
 import yaml
 
-DIRECTORY, KEYSTONE, *GLANCES = sys.argv[1:]
-SECRET = os.environ["CLOUD_SECRET"]
-CA = os.path.join(DIRECTORY, "pki/root.pem")
-AUTH_URL = KEYSTONE + "/v3"
+directory, keystone, glance_a, glance_b = sys.argv[1:]
+secret = os.environ["CLOUD_SECRET"]
+ca = os.path.join(directory, "pki", "root.pem")
+auth_url = keystone + "/v3"
 
 
-def auth(user, project):
-    return dict(auth_url=AUTH_URL, username=user, password=SECRET, project_name=project,
-                user_domain_name="Default", project_domain_name="Default")
+def password_auth(user, project):
+    return {
+        "auth_url": auth_url, "username": user, "password": secret, "project_name": project,
+        "user_domain_name": "Default", "project_domain_name": "Default",
+    }
 
 
-def connect(user, project):
-    return openstack.connect(auth=auth(user, project), region_name="RegionA", cacert=CA,
-                             load_yaml_config=False, load_envvars=False)
+connection = openstack.connect(
+    auth=password_auth("admin", "admin"), region_name="RegionA", cacert=ca,
+    # The catalogue may name old ports.
+    identity_endpoint_override=auth_url, load_yaml_config=False, load_envvars=False,
+)
+identity = connection.identity
 
 
-def catalogue(identity):
-    service = next((s for s in identity.services() if s.type == "image"), None)
-    service = service or identity.create_service(type="image", name="glance")
-    present = {(e.region_id, e.interface): e for e in identity.endpoints(service_id=service.id)}
-    for region, url in zip(("RegionA", "RegionB"), GLANCES):
+def endpoints(service_type, name, urls):
+    """One URL a region, for all three interfaces."""
+    service = next((s for s in identity.services() if s.type == service_type), None)
+    service = service or identity.create_service(type=service_type, name=name)
+    have = {(e.region_id, e.interface): e for e in identity.endpoints(service_id=service.id)}
+    for region, url in urls.items():
         for interface in ("public", "internal", "admin"):
-            endpoint = present.get((region, interface))
+            endpoint = have.get((region, interface))
             if endpoint is None:
-                identity.create_endpoint(service_id=service.id, interface=interface,
-                                         region_id=region, url=url)
+                identity.create_endpoint(
+                    service_id=service.id, interface=interface, region_id=region, url=url)
             elif endpoint.url != url:
                 identity.update_endpoint(endpoint, url=url)
 
 
-def accounts(identity):
-    roles = {role.name: role for role in identity.roles()}
-    for user, project, names in (("glance", "service", ("admin", "service")),
-                                 ("alice", "proj1", ("member",)),
-                                 ("bob", "proj2", ("member",))):
-        found = (identity.find_project(project)
-                 or identity.create_project(name=project, domain_id="default"))
-        account = (identity.find_user(user)
-                   or identity.create_user(name=user, password=SECRET, domain_id="default"))
-        for name in names:
-            identity.assign_project_role_to_user(found, account, roles[name])
+def project(name):
+    return identity.find_project(name) or identity.create_project(name=name, domain_id="default")
 
 
-def application_credential(connection):
-    identity, user = connection.identity, connection.current_user_id
-    for old in identity.application_credentials(user):
+roles = {role.name: role for role in identity.roles()}
+
+
+def user(name, of, *role_names):
+    account = identity.find_user(name) or identity.create_user(
+        name=name, password=secret, domain_id="default")
+    for role_name in role_names:
+        identity.assign_project_role_to_user(of, account, roles[role_name])
+
+
+def application_credential():
+    owner = connection.current_user_id
+    for old in identity.application_credentials(owner):
         if old.name == "cloud":
-            identity.delete_application_credential(user, old)
-    made = identity.create_application_credential(user, name="cloud")
-    return dict(auth_url=AUTH_URL, application_credential_id=made.id,
-                application_credential_secret=made.secret)
+            identity.delete_application_credential(owner, old)
+    made = identity.create_application_credential(owner, name="cloud")
+    return {
+        "auth_url": auth_url,
+        "application_credential_id": made.id,
+        "application_credential_secret": made.secret,
+    }
 
 
-def clouds(credential):
-    made = {}
+regions = {region.id for region in identity.regions()}
+for wanted in ("RegionA", "RegionB"):
+    if wanted not in regions:
+        identity.create_region(id=wanted)
+endpoints("identity", "keystone", {"RegionA": auth_url, "RegionB": auth_url})
+endpoints("image", "glance", {"RegionA": glance_a, "RegionB": glance_b})
+user("glance", project("service"), "admin", "service")
+user("alice", project("proj1"), "member")
+user("bob", project("proj2"), "member")
+
+clouds = {}
+for prefix, auth, extra in (
+    ("", password_auth("admin", "admin"), {}),
+    ("alice-", password_auth("alice", "proj1"), {}),
+    ("bob-", password_auth("bob", "proj2"), {}),
+    ("appcred-", application_credential(), {"auth_type": "v3applicationcredential"}),
+):
     for letter, region in (("a", "RegionA"), ("b", "RegionB")):
-        common = dict(region_name=region, cacert=CA, identity_api_version=3, interface="public")
-        made[letter] = dict(common, auth=auth("admin", "admin"))
-        made["alice-" + letter] = dict(common, auth=auth("alice", "proj1"))
-        made["bob-" + letter] = dict(common, auth=auth("bob", "proj2"))
-        made["appcred-" + letter] = dict(common, auth=credential,
-                                         auth_type="v3applicationcredential")
-    return {"clouds": made}
+        clouds[prefix + letter] = {
+            "auth": dict(auth), "region_name": region, "cacert": ca,
+            "identity_api_version": 3, "interface": "public", **extra,
+        }
 
-
-admin = connect("admin", "admin")
-catalogue(admin.identity)
-accounts(admin.identity)
 os.umask(0o077)
-with open(os.path.join(DIRECTORY, "clouds.yaml"), "w") as file:
-    # Plain copies: YAML anchors are not for everyone.
-    yaml.safe_dump(json.loads(json.dumps(clouds(application_credential(admin)))), file,
-                   sort_keys=False)
-with open(os.path.join(DIRECTORY, "ids.json"), "w") as file:
-    json.dump({project.name: project.id for project in admin.identity.projects()}, file, indent=1)
+with open(os.path.join(directory, "clouds.yaml"), "w", encoding="utf-8") as file:
+    yaml.safe_dump({"clouds": clouds}, file, sort_keys=False)
+with open(os.path.join(directory, "ids.json"), "w", encoding="utf-8") as file:
+    json.dump({p.name: p.id for p in identity.projects()}, file, indent=1)

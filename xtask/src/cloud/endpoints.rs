@@ -1,20 +1,21 @@
-//! `endpoints.json`: what tests need to know about the cloud.
+//! `endpoints.json`: where tests find everything.
+
+use std::fs;
 
 use serde_json::{Map, Value, json};
 
-use super::config::write_private;
 use super::layout::{Layout, Port};
-use super::nginx::FRONTS;
-use crate::failure::Failure;
+use super::nginx::SERVERS;
+use crate::failure::{Context, Failure};
 
-/// Writes `endpoints.json`.
+/// Writes the file.
 pub(crate) fn write(layout: &Layout) -> Result<(), Failure> {
-    let logs: Map<String, Value> = FRONTS
+    let access_log: Map<String, Value> = SERVERS
         .iter()
-        .map(|front| {
+        .map(|server| {
             (
-                front.name.to_owned(),
-                json!(layout.log(&front.access_log())),
+                server.name.to_owned(),
+                json!(layout.log(&format!("access-{}", server.name))),
             )
         })
         .collect();
@@ -22,16 +23,20 @@ pub(crate) fn write(layout: &Layout) -> Result<(), Failure> {
         "keystone": format!("{}/v3", layout.https(Port::Keystone)),
         "a": layout.https(Port::GlanceA),
         "b": layout.https(Port::GlanceB),
-        "ca": layout.path("pki/root.pem"),
-        "other_ca": layout.path("pki/other.pem"),
-        "clouds_yaml": layout.path("clouds.yaml"),
         "bad": {
             "expired": layout.https(Port::Expired),
             "wronghost": layout.https(Port::WrongHost),
             "selfsigned": layout.https(Port::SelfSigned),
             "nochain": layout.https(Port::NoChain),
         },
-        "access_log": logs,
+        "ca": layout.path("pki/root.pem"),
+        "other_ca": layout.path("pki/other.pem"),
+        "clouds_yaml": layout.path("clouds.yaml"),
+        "ids": layout.path("ids.json"),
+        "python": layout.venv_program("python"),
+        "access_log": access_log,
     });
-    write_private(&layout.path("endpoints.json"), &format!("{endpoints:#}\n"))
+    let path = layout.path("endpoints.json");
+    fs::write(&path, format!("{endpoints:#}\n"))
+        .context(|| format!("cannot write {}", path.display()))
 }

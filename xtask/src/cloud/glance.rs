@@ -1,32 +1,26 @@
-//! The two Glances.
+//! Two Glances: A with one file store, B with two.
 
-use std::fmt::Write as _;
 use std::fs;
-use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use super::config::{Installed, Secret, Values, once, write_private};
+use super::command::{finish, sheltered};
+use super::config::{Installed, Secret, Values, once};
 use super::layout::{Layout, Port};
-use super::postgres;
-use super::process::{Ready, Service, finish, sheltered};
+use super::process::{Ready, Service};
 use super::uwsgi::{self, Application};
 use crate::failure::{Context, Failure};
 use crate::say::say;
 
-const DATABASE_VERSION: &str = "1";
-
-/// One of the two Glances.
+/// Which Glance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Glance {
-    /// In `RegionA`, with one store.
     A,
-    /// In `RegionB`, with two stores.
     B,
 }
 
 impl Glance {
-    /// Its name as a service.
+    /// The name of its service, certificate and directory.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::A => "glance-a",
@@ -34,7 +28,7 @@ impl Glance {
         }
     }
 
-    /// Its database.
+    /// The name of its database.
     pub(crate) fn database(self) -> &'static str {
         match self {
             Self::A => "glance_a",
@@ -43,11 +37,86 @@ impl Glance {
     }
 
     /// Its stores; the first is the default.
-    fn stores(self) -> &'static [&'static str] {
+    pub(crate) fn stores(self) -> &'static [&'static str] {
         match self {
             Self::A => &["main"],
             Self::B => &["fast", "archive"],
         }
+    }
+
+    /// Writes the configuration and, once, fills the database.
+    pub(crate) fn prepare(self, layout: &Layout, secret: &Secret) -> Result<Prepared, Failure> {
+        let data = layout.path(self.name());
+        for store in self.stores().iter().chain(&["staging", "tasks"]) {
+            let path = data.join(store);
+            fs::create_dir_all(&path).context(|| format!("cannot make {}", path.display()))?;
+        }
+        let mut values = self.values(layout);
+        values.set("secret", secret.reveal());
+        let configuration = [
+            values.install(layout, &self.etc("glance-api.conf"), API)?,
+            values.install(layout, &self.etc("glance-image-import.conf"), IMPORT)?,
+            values.install(layout, &self.etc("policy.yaml"), "{}\n")?,
+            self.paste(layout)?,
+        ];
+        let stamp = layout.path("run").join(format!("{}.done", self.name()));
+        once(&stamp, "1", || {
+            say(format_args!(
+                "cloud: filling the database of {}",
+                self.name()
+            ));
+            let mut command = sheltered(layout.venv_program("glance-manage"));
+            command
+                .arg("--config-file")
+                .arg(&configuration[0].path)
+                .arg("db_sync");
+            finish(layout, &format!("{}-manage", self.name()), &mut command)
+        })?;
+        Ok(Prepared {
+            glance: self,
+            configuration,
+        })
+    }
+
+    fn values(self, layout: &Layout) -> Values {
+        let data = layout.path(self.name());
+        let stores: Vec<String> = self
+            .stores()
+            .iter()
+            .map(|store| format!("{store}:file"))
+            .collect();
+        let sections: Vec<String> = self
+            .stores()
+            .iter()
+            .map(|store| {
+                format!(
+                    "[{store}]\nfilesystem_store_datadir = {}",
+                    data.join(store).display()
+                )
+            })
+            .collect();
+        let mut values = Values::new(layout);
+        values
+            .set("name", self.name())
+            .set("database", self.database())
+            .set("data", data.display())
+            .set("backend_port", layout.port(self.backend()))
+            .set("stores", stores.join(","))
+            .set("default_store", self.stores()[0])
+            .set("store_sections", sections.join("\n"));
+        values
+    }
+
+    /// The pipeline that comes with Glance, unchanged.
+    fn paste(self, layout: &Layout) -> Result<Installed, Failure> {
+        let shipped = layout.path("venv/etc/glance/glance-api-paste.ini");
+        let text = fs::read_to_string(&shipped)
+            .context(|| format!("cannot read {}", shipped.display()))?;
+        Values::new(layout).install(layout, &self.etc("glance-api-paste.ini"), &text)
+    }
+
+    fn etc(self, file: &str) -> String {
+        format!("{}/{file}", self.name())
     }
 
     fn backend(self) -> Port {
@@ -56,109 +125,42 @@ impl Glance {
             Self::B => Port::GlanceBBackend,
         }
     }
+}
 
-    /// The directories in which it keeps data: its stores, and what is under way.
-    pub(crate) fn data(self, layout: &Layout) -> Vec<PathBuf> {
-        let own = layout.path(self.name());
-        let stores = self
-            .stores()
-            .iter()
-            .map(|store| own.join(format!("store-{store}")));
-        stores
-            .chain(["staging", "tasks"].map(|name| own.join(name)))
-            .collect()
-    }
+/// A Glance with its configuration and database, before it runs.
+pub(crate) struct Prepared {
+    glance: Glance,
+    configuration: [Installed; 4],
+}
 
-    /// Writes the configuration and makes the database once.
-    pub(crate) fn prepare(self, layout: &Layout, secret: &Secret) -> Result<Installed, Failure> {
-        for path in self.data(layout) {
-            fs::create_dir_all(&path).context(|| format!("cannot make {}", path.display()))?;
-        }
-        let name = self.name();
-        let values = self.values(layout, secret)?;
-        let template = include_str!("../../cloud/glance-api.conf");
-        let configuration = values.install(layout, &format!("{name}/glance-api.conf"), template)?;
-        let template = include_str!("../../cloud/glance-image-import.conf");
-        values.install(
-            layout,
-            &format!("{name}/glance-image-import.conf"),
-            template,
-        )?;
-        let directory = layout.path("etc").join(name);
-        write_private(&directory.join("policy.yaml"), "{}\n")?;
-        let paste = "glance-api-paste.ini";
-        fs::copy(
-            layout.path("venv/etc/glance").join(paste),
-            directory.join(paste),
-        )
-        .context(|| format!("cannot copy {paste}"))?;
-        once(&layout.path(name).join("made"), DATABASE_VERSION, || {
-            say(format_args!("cloud: making the database of {name}"));
-            let mut manage = sheltered(layout.venv_program("glance-manage"));
-            manage
-                .arg("--config-file")
-                .arg(&configuration.path)
-                .arg("db_sync");
-            finish(layout, "glance-manage", &mut manage)
-        })?;
-        Ok(configuration)
-    }
-
-    /// Glance under uWSGI.
-    pub(crate) fn service(self, layout: &Layout, conf: &Installed) -> Result<Service, Failure> {
-        let root = layout.path("pki/root.pem").display().to_string();
-        let directory = layout.path("etc").join(self.name());
+impl Prepared {
+    /// The service.
+    pub(crate) fn service(self, layout: &Layout) -> Result<Service, Failure> {
+        let directory = layout.path("etc").join(self.glance.name());
+        // The import method glance-download opens the other Glance by urllib, which is told of the
+        // private authority by the environment alone.
+        let root = layout.path("pki/root.pem");
         uwsgi::service(
             layout,
             Application {
-                name: self.name(),
+                name: self.glance.name(),
                 module: "glance.wsgi.api:application",
                 workers: 4,
-                port: self.backend(),
+                port: self.glance.backend(),
+                environment: &[
+                    format!("OS_GLANCE_CONFIG_DIR={}", directory.display()),
+                    format!("SSL_CERT_FILE={}", root.display()),
+                    format!("REQUESTS_CA_BUNDLE={}", root.display()),
+                ],
+                configuration: &self.configuration,
                 ready: Ready::Http {
                     path: "/",
-                    statuses: &[300],
+                    statuses: &[200, 300],
                 },
-                environment: vec![
-                    ("OS_GLANCE_CONFIG_DIR", directory.display().to_string()),
-                    // The import of another Glance's image knows no option for the authority.
-                    ("SSL_CERT_FILE", root.clone()),
-                    ("REQUESTS_CA_BUNDLE", root),
-                ],
-                configuration: &conf.text,
             },
         )
     }
-
-    fn values(self, layout: &Layout, secret: &Secret) -> Result<Values, Failure> {
-        let own = layout.path(self.name());
-        let mut sections = String::new();
-        for store in self.stores() {
-            let directory = own.join(format!("store-{store}"));
-            writeln!(
-                sections,
-                "[{store}]\nfilesystem_store_datadir = {}",
-                directory.display()
-            )
-            .context(|| "cannot format a store")?;
-        }
-        let backends: Vec<_> = self
-            .stores()
-            .iter()
-            .map(|store| format!("{store}:file"))
-            .collect();
-        let mut values = Values::new(layout);
-        values
-            .set("name", self.name())
-            .set("port", layout.port(self.backend()))
-            .set("backends", backends.join(","))
-            .set(
-                "default_backend",
-                self.stores().first().copied().unwrap_or_default(),
-            )
-            .set("store_sections", sections)
-            .set("password", secret.reveal())
-            .set("database", postgres::url(layout, secret, self.database()));
-        Ok(values)
-    }
 }
+
+const API: &str = include_str!("../../cloud/glance-api.conf");
+const IMPORT: &str = include_str!("../../cloud/glance-image-import.conf");

@@ -1,105 +1,120 @@
-//! Keystone, the accounts and the catalogue.
+//! One Keystone with a catalogue of two regions.
 
 use std::fs;
-use std::process::Command;
+use std::os::unix::fs::PermissionsExt;
 
+use super::command::{finish, sheltered};
 use super::config::{Installed, Secret, Values, once};
 use super::layout::{Layout, Port};
-use super::postgres;
-use super::process::{Ready, Service, finish, sheltered};
+use super::process::{Ready, Service};
 use super::uwsgi::{self, Application};
 use crate::failure::{Context, Failure};
 use crate::say::say;
 
-const DATABASE_VERSION: &str = "1";
-const CATALOGUE: &str = include_str!("../../cloud/catalogue.py");
-
-/// Writes the configuration, and makes the database and the keys once.
-pub(crate) fn prepare(layout: &Layout, secret: &Secret) -> Result<Installed, Failure> {
-    let mut values = Values::new(layout);
-    values.set("database", postgres::url(layout, secret, "keystone"));
-    let template = include_str!("../../cloud/keystone.conf");
-    let configuration = values.install(layout, "keystone/keystone.conf", template)?;
-    let stamp = layout.path("keystone/made");
-    let version = format!("{DATABASE_VERSION} {}", layout.https(Port::Keystone));
-    once(&stamp, &version, || {
-        bootstrap(layout, secret, &configuration)
-    })?;
-    Ok(configuration)
+/// A Keystone with its database, before it runs.
+pub(crate) struct Keystone {
+    configuration: Installed,
 }
 
-/// Keystone under uWSGI.
-pub(crate) fn service(layout: &Layout, configuration: &Installed) -> Result<Service, Failure> {
-    let directory = layout.path("etc/keystone");
-    uwsgi::service(
-        layout,
-        Application {
-            name: "keystone",
-            module: "keystone.wsgi.api:application",
-            workers: 2,
-            port: Port::KeystoneBackend,
-            ready: Ready::Http {
-                path: "/v3",
-                statuses: &[200],
+impl Keystone {
+    /// Writes the configuration and, once, fills the database.
+    pub(crate) fn prepare(layout: &Layout, secret: &Secret) -> Result<Self, Failure> {
+        let configuration = Values::new(layout).set("secret", secret.reveal()).install(
+            layout,
+            "keystone/keystone.conf",
+            TEMPLATE,
+        )?;
+        let keystone = Self { configuration };
+        once(&layout.path("run/keystone.done"), "1", || {
+            keystone.bootstrap(layout, secret)
+        })?;
+        Ok(keystone)
+    }
+
+    /// The service.
+    pub(crate) fn service(self, layout: &Layout) -> Result<Service, Failure> {
+        let directory = layout.path("etc/keystone");
+        uwsgi::service(
+            layout,
+            Application {
+                name: "keystone",
+                module: "keystone.wsgi.api:application",
+                workers: 2,
+                port: Port::KeystoneBackend,
+                environment: &[
+                    format!("OS_KEYSTONE_CONFIG_DIR={}", directory.display()),
+                    "OS_KEYSTONE_CONFIG_FILES=keystone.conf".to_owned(),
+                ],
+                configuration: &[self.configuration],
+                ready: Ready::Http {
+                    path: "/v3",
+                    statuses: &[200],
+                },
             },
-            environment: vec![
-                ("OS_KEYSTONE_CONFIG_DIR", directory.display().to_string()),
-                ("OS_KEYSTONE_CONFIG_FILES", "keystone.conf".to_owned()),
-            ],
-            configuration: &configuration.text,
-        },
-    )
+        )
+    }
+
+    fn bootstrap(&self, layout: &Layout, secret: &Secret) -> Result<(), Failure> {
+        say("cloud: filling Keystone's database");
+        for keys in ["fernet", "credential"] {
+            let path = layout.path("etc/keystone").join(keys);
+            fs::create_dir_all(&path)
+                .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(0o700)))
+                .context(|| format!("cannot make {}", path.display()))?;
+        }
+        self.manage(layout, &["db_sync"], None)?;
+        for setup in ["fernet_setup", "credential_setup"] {
+            let owner = ["--keystone-user", "root", "--keystone-group", "root"];
+            self.manage(layout, &[&[setup], &owner[..]].concat(), None)?;
+        }
+        let url = format!("{}/v3", layout.https(Port::Keystone));
+        let bootstrap = [
+            "bootstrap",
+            "--bootstrap-region-id",
+            "RegionA",
+            "--bootstrap-public-url",
+            &url,
+            "--bootstrap-internal-url",
+            &url,
+            "--bootstrap-admin-url",
+            &url,
+        ];
+        self.manage(layout, &bootstrap, Some(secret))
+    }
+
+    fn manage(
+        &self,
+        layout: &Layout,
+        arguments: &[&str],
+        password: Option<&Secret>,
+    ) -> Result<(), Failure> {
+        let mut command = sheltered(layout.venv_program("keystone-manage"));
+        command
+            .arg("--config-file")
+            .arg(&self.configuration.path)
+            .args(arguments);
+        if let Some(password) = password {
+            command.env("OS_BOOTSTRAP_PASSWORD", password.reveal());
+        }
+        finish(layout, "keystone-manage", &mut command)
+    }
 }
 
-/// Makes the accounts, the catalogue, `clouds.yaml` and `ids.json` once.
+/// Makes regions, endpoints, projects, users and `clouds.yaml`.
 pub(crate) fn fill_catalogue(layout: &Layout, secret: &Secret) -> Result<(), Failure> {
     let urls = [Port::Keystone, Port::GlanceA, Port::GlanceB].map(|port| layout.https(port));
     let version = format!("{CATALOGUE}{}", urls.join(" "));
-    once(&layout.path("keystone/catalogue"), &version, || {
-        say("cloud: filling the catalogue");
+    once(&layout.path("run/catalogue.done"), &version, || {
+        say("cloud: filling Keystone's catalogue");
         let mut python = sheltered(layout.venv_program("python"));
-        python.env("CLOUD_SECRET", secret.reveal());
+        python.args(["-c", CATALOGUE]).arg(layout.dir()).args(&urls);
         finish(
             layout,
             "catalogue",
-            python
-                .arg("-c")
-                .arg(CATALOGUE)
-                .arg(layout.dir())
-                .args(&urls),
+            python.env("CLOUD_SECRET", secret.reveal()),
         )
     })
 }
 
-fn bootstrap(layout: &Layout, secret: &Secret, conf: &Installed) -> Result<(), Failure> {
-    say("cloud: making Keystone's database");
-    for name in ["fernet", "credential"] {
-        let path = layout.path("keystone").join(name);
-        fs::create_dir_all(&path).context(|| format!("cannot make {}", path.display()))?;
-    }
-    let run = |arguments: &[&str], password: bool| {
-        let mut command: Command = sheltered(layout.venv_program("keystone-manage"));
-        if password {
-            command.env("OS_BOOTSTRAP_PASSWORD", secret.reveal());
-        }
-        command.arg("--config-file").arg(&conf.path).args(arguments);
-        finish(layout, "keystone-manage", &mut command)
-    };
-    let owner = ["--keystone-user", "root", "--keystone-group", "root"];
-    run(&["db_sync"], false)?;
-    run(&[&["fernet_setup"][..], &owner].concat(), false)?;
-    run(&[&["credential_setup"][..], &owner].concat(), false)?;
-    let url = format!("{}/v3", layout.https(Port::Keystone));
-    for region in ["RegionA", "RegionB"] {
-        let mut arguments = vec!["bootstrap", "--bootstrap-region-id", region];
-        for option in [
-            "--bootstrap-public-url",
-            "--bootstrap-internal-url",
-            "--bootstrap-admin-url",
-        ] {
-            arguments.extend([option, &url]);
-        }
-        run(&arguments, true)?;
-    }
-    Ok(())
-}
+const TEMPLATE: &str = include_str!("../../cloud/keystone.conf");
+const CATALOGUE: &str = include_str!("../../cloud/catalogue.py");

@@ -1,24 +1,25 @@
-//! The cache that Keystone and both Glances share.
+//! memcached, where Keystone and Glance keep tokens they have seen.
 
-use std::process::Command;
-
+use super::command::detached;
 use super::layout::{HOST, Layout, Port};
 use super::packages::Programs;
 use super::process::{Ready, Service};
 
-/// memcached in the foreground.
+/// The service.
 pub(crate) fn service(layout: &Layout, programs: &Programs) -> Service {
     let port = layout.port(Port::Memcached);
-    let mut command = Command::new(&programs.memcached);
+    let mut command = detached(&programs.memcached);
     command.args([
         "-u",
         "nobody",
+        "-m",
+        "64",
+        "-U",
+        "0",
         "-l",
         HOST,
         "-p",
         &port.to_string(),
-        "-m",
-        "64",
     ]);
     Service {
         name: "memcached",

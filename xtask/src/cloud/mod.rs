@@ -157,6 +157,7 @@ fn wipe(layout: &Layout) -> Result<(), Failure> {
         "run",
         "secret",
     ];
+    postgres::remove(layout)?;
     for name in MADE {
         let path = layout.path(name);
         let removed = if path.is_dir() {

@@ -1,90 +1,100 @@
-//! nginx, which speaks HTTPS for Keystone and Glance, once rightly and several times wrongly.
+//! nginx, which speaks HTTPS for all, and for Glance A also behind broken certificates.
 
+use std::fs;
+
+use super::command::detached;
 use super::config::Values;
 use super::layout::{Layout, Port};
 use super::packages::Programs;
-use super::pki;
-use super::process::{Ready, Service, sheltered};
+use super::process::{Ready, Service};
 use crate::failure::{Context, Failure};
 
-/// What nginx offers: a name for the access log, a certificate, and who answers.
-pub(crate) struct Front {
+/// One HTTPS server.
+pub(crate) struct Server {
+    /// The name of its certificate and access log.
     pub(crate) name: &'static str,
     pub(crate) port: Port,
-    certificate: &'static str,
-    backend: Port,
+    /// What answers behind it.
+    pub(crate) backend: Port,
 }
 
-/// Everything that nginx offers.
-pub(crate) const FRONTS: [Front; 7] = [
-    front(
-        "keystone",
-        Port::Keystone,
-        "keystone",
-        Port::KeystoneBackend,
-    ),
-    front("a", Port::GlanceA, "glance-a", Port::GlanceABackend),
-    front("b", Port::GlanceB, "glance-b", Port::GlanceBBackend),
-    front("expired", Port::Expired, "expired", Port::GlanceABackend),
-    front(
-        "wronghost",
-        Port::WrongHost,
-        "wronghost",
-        Port::GlanceABackend,
-    ),
-    front(
-        "selfsigned",
-        Port::SelfSigned,
-        "selfsigned",
-        Port::GlanceABackend,
-    ),
-    front("nochain", Port::NoChain, "nochain", Port::GlanceABackend),
+/// All HTTPS servers.
+pub(crate) const SERVERS: [Server; 7] = [
+    Server {
+        name: "keystone",
+        port: Port::Keystone,
+        backend: Port::KeystoneBackend,
+    },
+    Server {
+        name: "glance-a",
+        port: Port::GlanceA,
+        backend: Port::GlanceABackend,
+    },
+    Server {
+        name: "glance-b",
+        port: Port::GlanceB,
+        backend: Port::GlanceBBackend,
+    },
+    Server {
+        name: "expired",
+        port: Port::Expired,
+        backend: Port::GlanceABackend,
+    },
+    Server {
+        name: "wronghost",
+        port: Port::WrongHost,
+        backend: Port::GlanceABackend,
+    },
+    Server {
+        name: "selfsigned",
+        port: Port::SelfSigned,
+        backend: Port::GlanceABackend,
+    },
+    Server {
+        name: "nochain",
+        port: Port::NoChain,
+        backend: Port::GlanceABackend,
+    },
 ];
 
-const fn front(name: &'static str, port: Port, certificate: &'static str, backend: Port) -> Front {
-    Front {
+/// The service.
+pub(crate) fn service(layout: &Layout, programs: &Programs) -> Result<Service, Failure> {
+    let scratch = layout.path("nginx");
+    fs::create_dir_all(&scratch).context(|| format!("cannot make {}", scratch.display()))?;
+    let mut servers = String::new();
+    for Server {
         name,
         port,
-        certificate,
         backend,
+    } in &SERVERS
+    {
+        servers += &Values::new(layout)
+            .set("name", name)
+            .set("port", layout.port(*port))
+            .set("backend_port", layout.port(*backend))
+            .render(SERVER)?;
     }
-}
-
-impl Front {
-    /// The name of its access log.
-    pub(crate) fn access_log(&self) -> String {
-        format!("access-{}", self.name)
-    }
-}
-
-/// nginx in the foreground.
-pub(crate) fn service(layout: &Layout, programs: &Programs) -> Result<Service, Failure> {
-    std::fs::create_dir_all(layout.path("nginx")).context(|| "cannot make nginx's directory")?;
-    let mut servers = String::new();
-    for front in &FRONTS {
-        let mut values = Values::new(layout);
-        values
-            .set("listen", layout.port(front.port))
-            .set("backend", layout.port(front.backend))
-            .set("certificate", front.certificate)
-            .set("access_log", layout.log(&front.access_log()).display());
-        servers.push_str(&values.render(include_str!("../../cloud/nginx-server.conf"))?);
-    }
-    let mut values = Values::new(layout);
-    values.set("servers", servers);
-    let template = include_str!("../../cloud/nginx.conf");
-    let configuration = values.install(layout, "nginx.conf", template)?;
-    let mut command = sheltered(&programs.nginx);
+    let file =
+        Values::new(layout)
+            .set("servers", servers)
+            .install(layout, "nginx.conf", CONFIGURATION)?;
+    let mut command = detached(&programs.nginx);
     command
         .arg("-c")
-        .arg(&configuration.path)
+        .arg(&file.path)
         .arg("-e")
         .arg(layout.log("nginx"));
     Ok(Service {
         name: "nginx",
         command,
-        configuration: [configuration.text, pki::root(layout)?].concat(),
-        ports: FRONTS.iter().map(|front| layout.port(front.port)).collect(),
+        configuration: file.text,
+        ports: SERVERS
+            .iter()
+            .map(|server| layout.port(server.port))
+            .collect(),
         ready: Ready::Connect,
     })
 }
+
+const CONFIGURATION: &str = include_str!("../../cloud/nginx.conf");
+const SERVER: &str = include_str!("../../cloud/nginx-server.conf");

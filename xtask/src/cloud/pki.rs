@@ -1,6 +1,7 @@
-//! The cloud's certificates: root, intermediate, servers, and servers with a fault.
+//! The private certificate authority of the cloud, and servers that nobody should trust.
 
 use std::fs;
+use std::path::Path;
 
 use tests::pki::{Authority, Issued, Leaf, Validity, self_signed};
 
@@ -8,47 +9,52 @@ use super::config::{once, write_private};
 use super::layout::Layout;
 use crate::failure::{Context, Failure};
 
-const VERSION: &str = "1";
-const LOOPBACK: [&str; 2] = ["localhost", "127.0.0.1"];
-
 /// Makes the certificates, once.
 pub(crate) fn make(layout: &Layout) -> Result<(), Failure> {
-    once(&layout.path("pki/made"), VERSION, || certificates(layout))
+    let directory = layout.path("pki");
+    once(&directory.join("made"), "1", || {
+        certificates(&directory).context(|| "cannot make the certificates")
+    })
 }
 
-/// The text of the root certificate: a service that read another one has to start anew.
-pub(crate) fn root(layout: &Layout) -> Result<String, Failure> {
-    fs::read_to_string(layout.path("pki/root.pem")).context(|| "cannot read the root certificate")
-}
+fn certificates(directory: &Path) -> Result<(), Failure> {
+    let root = authority(Authority::root("Cloud root CA"))?;
+    let other = authority(Authority::root("Unrelated root CA"))?;
+    let intermediate = authority(root.intermediate("Cloud intermediate CA"))?;
+    write(directory, "root.pem", root.pem())?;
+    write(directory, "other.pem", other.pem())?;
 
-fn certificates(layout: &Layout) -> Result<(), Failure> {
-    let failed = || "cannot make a certificate";
-    let root = Authority::root("Cloud Root").context(failed)?;
-    let other = Authority::root("Another Root").context(failed)?;
-    let intermediate = root.intermediate("Cloud Intermediate").context(failed)?;
-    write_private(&layout.path("pki/root.pem"), root.pem())?;
-    write_private(&layout.path("pki/other.pem"), other.pem())?;
-
-    let leaf = |name: &str| Leaf::new(name, &LOOPBACK);
-    let expired = leaf("expired").with_validity(Validity::Expired);
-    let wrong_host = Leaf::new("wronghost", &["wronghost.invalid"]);
-    for (name, leaf) in [
-        ("keystone", leaf("keystone")),
-        ("glance-a", leaf("glance-a")),
-        ("glance-b", leaf("glance-b")),
-        ("expired", expired),
-        ("wronghost", wrong_host),
-    ] {
-        let issued = intermediate.issue(&leaf).context(failed)?;
-        write(layout, name, &issued.chain_pem, &issued)?;
+    let server = |name| Leaf::new(name, &["localhost", "127.0.0.1"]);
+    for name in ["keystone", "glance-a", "glance-b"] {
+        install(directory, name, intermediate.issue(&server(name)))?;
     }
-    let without_chain = intermediate.issue(&leaf("nochain")).context(failed)?;
-    write(layout, "nochain", &without_chain.leaf_pem, &without_chain)?;
-    let own = self_signed(&leaf("selfsigned")).context(failed)?;
-    write(layout, "selfsigned", &own.chain_pem, &own)
+    let expired = server("expired").with_validity(Validity::Expired);
+    install(directory, "expired", intermediate.issue(&expired))?;
+    let wrong_host = Leaf::new("wronghost", &["wronghost.test"]);
+    install(directory, "wronghost", intermediate.issue(&wrong_host))?;
+    install(directory, "selfsigned", self_signed(&server("selfsigned")))?;
+    let no_chain = intermediate.issue(&server("nochain")).map(|issued| Issued {
+        chain_pem: issued.leaf_pem.clone(),
+        ..issued
+    });
+    install(directory, "nochain", no_chain)
 }
 
-fn write(layout: &Layout, name: &str, chain: &str, issued: &Issued) -> Result<(), Failure> {
-    write_private(&layout.path(format!("pki/{name}.chain.pem")), chain)?;
-    write_private(&layout.path(format!("pki/{name}.key")), &issued.key_pem)
+fn authority<E: std::fmt::Display>(made: Result<Authority, E>) -> Result<Authority, Failure> {
+    made.context(|| "authority")
+}
+
+fn install<E: std::fmt::Display>(
+    directory: &Path,
+    name: &str,
+    made: Result<Issued, E>,
+) -> Result<(), Failure> {
+    let issued = made.context(|| name.to_owned())?;
+    write(directory, &format!("{name}.pem"), &issued.chain_pem)?;
+    write_private(&directory.join(format!("{name}.key")), &issued.key_pem)
+}
+
+fn write(directory: &Path, name: &str, pem: &str) -> Result<(), Failure> {
+    let path = directory.join(name);
+    fs::write(&path, pem).context(|| format!("cannot write {}", path.display()))
 }

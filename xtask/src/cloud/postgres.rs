@@ -1,61 +1,73 @@
-//! The database server, which runs as the user `postgres`.
+//! Postgres as the user `postgres`, reached by TCP only: a socket's path could get too long.
 
+use std::env;
 use std::fs;
-use std::process::{Command, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio, id};
 
-use super::config::{Secret, write_private};
+use super::command::{detached, finish, sheltered, tail};
+use super::config::{Secret, Values, write_private};
 use super::layout::{HOST, Layout, Port};
 use super::packages::Programs;
-use super::process::{self, Ready, Service, finish, sheltered};
+use super::process::{self, Ready, Service};
 use crate::failure::{Context, Failure};
 use crate::say::say;
 
-const DEADLINE: Duration = Duration::from_secs(60);
+/// The databases of the cloud.
 const DATABASES: [&str; 3] = ["keystone", "glance_a", "glance_b"];
 
-/// Starts the server and makes the databases.
+/// Starts Postgres and makes the databases.
 pub(crate) fn start(layout: &Layout, programs: &Programs, secret: &Secret) -> Result<(), Failure> {
-    if !layout.path("postgres/PG_VERSION").exists() {
-        say("cloud: making the database cluster");
-        initialise(layout, programs, secret)?;
+    let user = User::find("postgres")?;
+    let directory = directory(layout, &user)?;
+    let cluster = directory.join("cluster");
+    if !cluster.join("PG_VERSION").exists() {
+        say("cloud: making the PostgreSQL cluster");
+        init(layout, programs, &user, &directory, secret)?;
     }
-    process::start(layout, &service(layout, programs))?;
-    let sql = "select datname from pg_database";
-    let deadline = Instant::now() + DEADLINE;
-    // The server listens before it lets anyone in.
-    let present = loop {
-        match query(layout, programs, secret, "postgres", sql) {
-            Ok(names) => break names,
-            Err(failure) if Instant::now() > deadline => return Err(failure),
-            Err(_) => sleep(Duration::from_millis(100)),
-        }
+    let configuration = Values::new(layout).render(CONFIGURATION)?;
+    let file = cluster.join("postgresql.conf");
+    write_private(&file, &configuration)?;
+    user.own(&file)?;
+
+    let mut command = detached(programs.postgres.join("postgres"));
+    command.arg("-D").arg(&cluster).uid(user.uid).gid(user.gid);
+    let service = Service {
+        name: "postgres",
+        command,
+        configuration,
+        ports: vec![layout.port(Port::Postgres)],
+        ready: Ready::Connect,
     };
+    process::start(layout, service)?;
+
+    let have = query(
+        layout,
+        programs,
+        secret,
+        "postgres",
+        "select datname from pg_database",
+    )?;
     for database in DATABASES {
-        if !present.lines().any(|name| name == database) {
-            query(
-                layout,
-                programs,
-                secret,
-                "postgres",
-                &format!("create database {database}"),
-            )?;
+        if !have.lines().any(|line| line == database) {
+            let statement = format!("create database {database}");
+            query(layout, programs, secret, "postgres", &statement)?;
         }
     }
     Ok(())
 }
 
-/// Runs SQL and gives its bare output.
+/// Runs a statement; gives the rows, one a line.
 pub(crate) fn query(
     layout: &Layout,
     programs: &Programs,
     secret: &Secret,
     database: &str,
-    sql: &str,
+    statement: &str,
 ) -> Result<String, Failure> {
     let output = sheltered(programs.postgres.join("psql"))
-        .env("PGPASSWORD", secret.reveal())
         .args([
             "-h",
             HOST,
@@ -64,100 +76,149 @@ pub(crate) fn query(
             "-U",
             "postgres",
         ])
-        .args(["-XqAt", "-v", "ON_ERROR_STOP=1", "-c", sql, database])
+        .args([
+            "-qAtX",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-d",
+            database,
+            "-c",
+            statement,
+        ])
+        .env("PGPASSWORD", secret.reveal())
         .stdin(Stdio::null())
         .output()
         .context(|| "cannot run psql")?;
-    if !output.status.success() {
-        let errors = String::from_utf8_lossy(&output.stderr);
-        return Err(Failure::new(format!(
-            "database {database}: {}",
-            errors.trim()
-        )));
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    let message = String::from_utf8_lossy(&output.stderr);
+    let tail = tail(&layout.log("postgres"));
+    Err(Failure::new(format!(
+        "psql failed on {statement:?}: {}{tail}",
+        message.trim()
+    )))
 }
 
-/// The URL by which Python reaches a database.
-pub(crate) fn url(layout: &Layout, secret: &Secret, database: &str) -> String {
-    let port = layout.port(Port::Postgres);
-    format!(
-        "postgresql+psycopg2://postgres:{}@{HOST}:{port}/{database}",
-        secret.reveal()
-    )
+/// Removes the cluster, also when it lies outside the cloud's directory.
+pub(crate) fn remove(layout: &Layout) -> Result<(), Failure> {
+    let own = layout.path("postgres");
+    if own.is_symlink() {
+        let target = fs::read_link(&own).context(|| format!("cannot read {}", own.display()))?;
+        fs::remove_file(&own).context(|| format!("cannot remove {}", own.display()))?;
+        return remove_directory(&target);
+    }
+    remove_directory(&own)
 }
 
-fn service(layout: &Layout, programs: &Programs) -> Service {
-    let port = layout.port(Port::Postgres);
-    let mut command = as_postgres(programs, "postgres");
-    command.arg("-D").arg(layout.path("postgres"));
-    for setting in [
-        format!("listen_addresses={HOST}"),
-        format!("port={port}"),
-        // No Unix socket: its path could be too long, and no two clouds share a port.
-        "unix_socket_directories=".to_owned(),
-        "max_connections=300".to_owned(),
-        "shared_buffers=256MB".to_owned(),
-        // The data may be lost when the machine falls; `down` keeps them.
-        "fsync=off".to_owned(),
-        "synchronous_commit=off".to_owned(),
-        "full_page_writes=off".to_owned(),
-    ] {
-        command.args(["-c", &setting]);
+fn remove_directory(directory: &Path) -> Result<(), Failure> {
+    if !directory.exists() {
+        return Ok(());
     }
-    let ready = Ready::Connect;
-    let configuration = String::new();
-    Service {
-        name: "postgres",
-        command,
-        configuration,
-        ports: vec![port],
-        ready,
-    }
+    fs::remove_dir_all(directory).context(|| format!("cannot remove {}", directory.display()))
 }
 
-fn initialise(layout: &Layout, programs: &Programs, secret: &Secret) -> Result<(), Failure> {
-    let data = layout.path("postgres");
-    let own = ["-o", "postgres", "-g", "postgres"];
-    let mut make = Command::new("install");
-    finish(
-        layout,
-        "initdb",
-        make.args(["-d", "-m", "700"]).args(own).arg(&data),
-    )?;
-
-    let password = layout.path("run/initdb-password");
+fn init(
+    layout: &Layout,
+    programs: &Programs,
+    user: &User,
+    directory: &Path,
+    secret: &Secret,
+) -> Result<(), Failure> {
+    let password = directory.join("password");
     write_private(&password, secret.reveal())?;
-    let made = finish(
-        layout,
-        "initdb",
-        Command::new("chown").arg("postgres").arg(&password),
-    )
-    .and_then(|()| {
-        let mut initdb = as_postgres(programs, "initdb");
-        initdb.args(["-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8"]);
-        initdb
-            .args(["-A", "scram-sha-256", "--pwfile"])
-            .arg(&password);
-        finish(
-            layout,
-            "initdb",
-            initdb.arg("-D").arg(&data).current_dir("/"),
-        )
-    });
-    fs::remove_file(&password).context(|| "cannot remove the password file")?;
+    user.own(&password)?;
+    let mut command = sheltered(programs.postgres.join("initdb"));
+    command
+        .args([
+            "-U",
+            "postgres",
+            "-E",
+            "UTF8",
+            "--locale=C.UTF-8",
+            "-A",
+            "scram-sha-256",
+        ])
+        .arg("-D")
+        .arg(directory.join("cluster"))
+        .arg("--pwfile")
+        .arg(&password);
+    let made = finish(layout, "initdb", user.run(&mut command));
+    fs::remove_file(&password).context(|| format!("cannot remove {}", password.display()))?;
     made
 }
 
-/// A program of PostgreSQL under its user; `setpriv` keeps the process id, unlike `su`.
-fn as_postgres(programs: &Programs, program: &str) -> Command {
-    let mut command = sheltered("setpriv");
-    command.args([
-        "--reuid=postgres",
-        "--regid=postgres",
-        "--init-groups",
-        "--",
-    ]);
-    command.arg(programs.postgres.join(program));
-    command
+/// The directory of the cluster: in the cloud's own if the user can get there, else a short one in
+/// the temporary directory, with a symbolic link to it.
+fn directory(layout: &Layout, user: &User) -> Result<PathBuf, Failure> {
+    let own = layout.path("postgres");
+    if own.exists() {
+        return own
+            .canonicalize()
+            .context(|| format!("cannot resolve {}", own.display()));
+    }
+    if user.can_reach(layout.dir()) {
+        user.make_directory(&own)?;
+        return Ok(own);
+    }
+    let elsewhere = env::temp_dir().join(format!("cloud-postgres-{}", id()));
+    if !user.can_reach(&env::temp_dir()) {
+        return Err(Failure::new(format!(
+            "user postgres can reach neither {} nor {}",
+            layout.dir().display(),
+            env::temp_dir().display()
+        )));
+    }
+    user.make_directory(&elsewhere)?;
+    // A link from before may lead nowhere: temporary directories get emptied.
+    remove(layout)?;
+    symlink(&elsewhere, &own).context(|| format!("cannot link {}", own.display()))?;
+    Ok(elsewhere)
 }
+
+/// A user of the system.
+struct User {
+    uid: u32,
+    gid: u32,
+}
+
+impl User {
+    fn find(name: &str) -> Result<Self, Failure> {
+        let users = fs::read_to_string("/etc/passwd").context(|| "cannot read /etc/passwd")?;
+        users
+            .lines()
+            .filter_map(|line| line.strip_prefix(name)?.strip_prefix(':'))
+            .find_map(|rest| {
+                let mut fields = rest.split(':').skip(1);
+                let uid = fields.next()?.parse().ok()?;
+                let gid = fields.next()?.parse().ok()?;
+                Some(Self { uid, gid })
+            })
+            .ok_or_else(|| Failure::new(format!("there is no user {name}")))
+    }
+
+    fn own(&self, path: &Path) -> Result<(), Failure> {
+        chown(path, Some(self.uid), Some(self.gid))
+            .context(|| format!("cannot change the owner of {}", path.display()))
+    }
+
+    /// Makes a new directory that only this user can enter.
+    fn make_directory(&self, path: &Path) -> Result<(), Failure> {
+        fs::create_dir(path)
+            .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(0o700)))
+            .context(|| format!("cannot make {}", path.display()))?;
+        self.own(path)
+    }
+
+    fn can_reach(&self, directory: &Path) -> bool {
+        let mut command = Command::new("test");
+        let status = self.run(command.arg("-x").arg(directory)).status();
+        status.is_ok_and(|status| status.success())
+    }
+
+    fn run<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command.current_dir("/").uid(self.uid).gid(self.gid)
+    }
+}
+
+const CONFIGURATION: &str = include_str!("../../cloud/postgresql.conf");

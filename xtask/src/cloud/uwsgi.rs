@@ -1,46 +1,51 @@
 //! uWSGI, which runs Keystone and Glance.
 
-use super::config::Values;
+use super::command::detached;
+use super::config::{Installed, Values};
 use super::layout::{Layout, Port};
-use super::pki;
-use super::process::{Ready, Service, sheltered};
+use super::process::{Ready, Service};
 use crate::failure::Failure;
 
-/// An application that uWSGI runs.
+/// A Python web application.
 pub(crate) struct Application<'a> {
     pub(crate) name: &'static str,
     pub(crate) module: &'static str,
-    pub(crate) workers: u32,
+    pub(crate) workers: u8,
     pub(crate) port: Port,
+    /// Settings of the environment, as `NAME=value`.
+    pub(crate) environment: &'a [String],
+    /// What the application itself reads.
+    pub(crate) configuration: &'a [Installed],
     pub(crate) ready: Ready,
-    /// Variables of its environment.
-    pub(crate) environment: Vec<(&'static str, String)>,
-    /// Its own configuration file, rendered.
-    pub(crate) configuration: &'a str,
 }
 
-/// The service for an application.
-pub(crate) fn service(layout: &Layout, application: Application<'_>) -> Result<Service, Failure> {
+/// The service that runs an application.
+pub(crate) fn service(layout: &Layout, application: Application) -> Result<Service, Failure> {
     let port = layout.port(application.port);
-    let mut values = Values::new(layout);
-    values
+    let environment: Vec<String> = application
+        .environment
+        .iter()
+        .map(|setting| format!("env = {setting}"))
+        .collect();
+    let ini = Values::new(layout)
         .set("module", application.module)
         .set("workers", application.workers)
-        .set("port", port);
-    let name = application.name;
-    let ini = values.install(
-        layout,
-        &format!("uwsgi-{name}.ini"),
-        include_str!("../../cloud/uwsgi.ini"),
-    )?;
-    let mut command = sheltered(layout.venv_program("uwsgi"));
+        .set("port", port)
+        .set("environment", environment.join("\n"))
+        .install(layout, &format!("uwsgi-{}.ini", application.name), TEMPLATE)?;
+    let mut command = detached(layout.venv_program("uwsgi"));
     command.arg("--ini").arg(&ini.path);
-    command.envs(application.environment);
+    let configuration = application
+        .configuration
+        .iter()
+        .fold(ini.text, |all, one| all + &one.text);
     Ok(Service {
-        name,
+        name: application.name,
         command,
-        configuration: [&ini.text, application.configuration, &pki::root(layout)?].concat(),
+        configuration,
         ports: vec![port],
         ready: application.ready,
     })
 }
+
+const TEMPLATE: &str = include_str!("../../cloud/uwsgi.ini");
