@@ -103,11 +103,7 @@ impl ImageStore for GlanceStore {
         self.client.image(answer, &operation)
     }
 
-    async fn set_activation(
-        &self,
-        id: &ImageId,
-        activation: Activation,
-    ) -> Result<(), StoreError> {
+    async fn set_activation(&self, id: &ImageId, activation: Activation) -> Result<(), StoreError> {
         let (operation, action) = match activation {
             Activation::Active => ("reactivate the data", "reactivate"),
             Activation::Deactivated => ("deactivate the data", "deactivate"),

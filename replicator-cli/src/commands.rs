@@ -22,8 +22,12 @@ pub(crate) async fn run(args: Args) -> Exit {
         match command {
             Command::Size { server } => size(&server, &options).await,
             Command::Dump { server, path } => {
-                replicate(Endpoint::parse(&server)?, Endpoint::Directory(directory(&path)), &options)
-                    .await
+                replicate(
+                    Endpoint::parse(&server)?,
+                    Endpoint::Directory(directory(&path)),
+                    &options,
+                )
+                .await
             }
             Command::Load { from, to } => {
                 let (path, server) = load_order(from, to);

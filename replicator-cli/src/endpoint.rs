@@ -129,9 +129,8 @@ fn transport(
         ("--cacert", options.cacert.clone()),
         (cloud_key.as_deref().unwrap_or_default(), cloud_path),
     ];
-    let (policy, source) = tls::resolve(&named, &environment).map_err(|error| {
-        CliError::usage("the CA bundle can't be used").caused_by(error)
-    })?;
+    let (policy, source) = tls::resolve(&named, &environment)
+        .map_err(|error| CliError::usage("the CA bundle can't be used").caused_by(error))?;
     tracing::debug!(?side, "trusting {source}");
     crate::tls::transport(options.tls, &policy)
 }

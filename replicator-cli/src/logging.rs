@@ -18,13 +18,15 @@ pub(crate) fn start(options: &Logging) -> Result<(), CliError> {
         (false, false) => LevelFilter::WARN,
     };
     // Only our own crates: the HTTP libraries' messages may quote headers.
-    let filter = OUR_CRATES.iter().fold(Targets::new(), |filter, name| filter.with_target(*name, level));
+    let filter =
+        OUR_CRATES.iter().fold(Targets::new(), |filter, name| filter.with_target(*name, level));
     let format = tracing_subscriber::fmt::layer().with_target(false);
     match &options.logfile {
         Some(path) => {
-            let file = OpenOptions::new().create(true).append(true).open(path).map_err(|error| {
-                CliError::usage(format!("cannot write to {}", path.display())).caused_by(error)
-            })?;
+            let file =
+                OpenOptions::new().create(true).append(true).open(path).map_err(|error| {
+                    CliError::usage(format!("cannot write to {}", path.display())).caused_by(error)
+                })?;
             let format = format.with_ansi(false).with_writer(Mutex::new(file));
             tracing_subscriber::registry().with(format.with_filter(filter)).init();
         }

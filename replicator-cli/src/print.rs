@@ -41,10 +41,9 @@ pub(crate) fn stopped(exit: Exit) {
 /// The answer of `size`, in the old tool's words.
 pub(crate) fn size(output: Output, images: u64, bytes: u64) {
     match output {
-        Output::Text => println!(
-            "Total size is {bytes} bytes ({}) across {images} images",
-            human_size(bytes)
-        ),
+        Output::Text => {
+            println!("Total size is {bytes} bytes ({}) across {images} images", human_size(bytes))
+        }
         Output::Json => println!("{}", json!({ "images": images, "bytes": bytes })),
     }
 }

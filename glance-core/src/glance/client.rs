@@ -126,9 +126,8 @@ impl Client {
         });
         let body = || payload.clone().map_or_else(Body::empty, Body::from);
         let token = self.session.token().await.map_err(|error| self.sign_in(error, operation))?;
-        let mut answer = self
-            .send(method.clone(), path, &headers, body(), token.as_ref(), operation)
-            .await?;
+        let mut answer =
+            self.send(method.clone(), path, &headers, body(), token.as_ref(), operation).await?;
         if let (StatusCode::UNAUTHORIZED, Some(stale)) = (answer.status(), &token) {
             let renewed = self.session.renew(stale).await;
             let token = renewed.map_err(|error| self.sign_in(error, operation))?;

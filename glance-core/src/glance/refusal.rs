@@ -53,7 +53,8 @@ fn plain_text(html: &[u8]) -> String {
             other => text.push(other),
         }
     }
-    let entities = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#x27;", "'"), ("&amp;", "&")];
+    let entities =
+        [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#x27;", "'"), ("&amp;", "&")];
     for (entity, character) in entities {
         text = text.replace(entity, character);
     }

@@ -129,7 +129,8 @@ impl Entry<'_> {
                 region => self.text(region, "name")?,
             };
             let Some(name) = name else {
-                return self.fail("a region in `regions` has no name", "write `- NAME` or `- name: NAME`");
+                return self
+                    .fail("a region in `regions` has no name", "write `- NAME` or `- name: NAME`");
             };
             // Without a wish it is the first.
             if wanted.as_ref().is_none_or(|wanted| *wanted == name) {
@@ -179,7 +180,9 @@ impl Entry<'_> {
                 Some(value) => {
                     return self.fail(
                         &format!("it says `{key}: {value}`, but there is no insecure mode"),
-                        &format!("remove `{key}` and name the CA of the server with `cacert: FILE`"),
+                        &format!(
+                            "remove `{key}` and name the CA of the server with `cacert: FILE`"
+                        ),
                     );
                 }
                 None => {
@@ -345,8 +348,14 @@ mod tests {
     #[test]
     fn there_is_no_insecure_mode() {
         for insecure in [
-            "verify: false", "verify: 'False'", "verify: no", "verify: \"off\"", "insecure: true",
-            "insecure: 'yes'", "insecure: On", "regions: [{name: R, values: {verify: no}}]",
+            "verify: false",
+            "verify: 'False'",
+            "verify: no",
+            "verify: \"off\"",
+            "insecure: true",
+            "insecure: 'yes'",
+            "insecure: On",
+            "regions: [{name: R, values: {verify: no}}]",
         ] {
             let error = find(&format!("{AUTH}, {insecure}"), None).unwrap_err();
             assert!(error.reason.contains("no insecure mode"), "{insecure}: {error}");
@@ -396,7 +405,10 @@ mod tests {
         ] {
             let error = find(auth, None).unwrap_err();
             let text = format!("{error} {:?}", error.hint);
-            assert!(text.contains(key) && text.contains("c.yaml") && !text.contains("hush"), "{text}");
+            assert!(
+                text.contains(key) && text.contains("c.yaml") && !text.contains("hush"),
+                "{text}"
+            );
         }
     }
 }

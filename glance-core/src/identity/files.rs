@@ -43,7 +43,9 @@ pub(super) fn expand(env: Env, path: &str) -> PathBuf {
     let home = variable(env, "HOME").map(PathBuf::from);
     match (path.strip_prefix('~'), home) {
         (Some(""), Some(home)) => home,
-        (Some(rest), Some(home)) if rest.starts_with('/') => home.join(rest.trim_start_matches('/')),
+        (Some(rest), Some(home)) if rest.starts_with('/') => {
+            home.join(rest.trim_start_matches('/'))
+        }
         _ => path.into(),
     }
 }
@@ -87,7 +89,10 @@ fn read(file: &Path) -> Result<Option<Config>, ConfigError> {
             return Ok(None);
         }
         Err(error) => {
-            return fail(format!("can't be read: {error}"), "make it readable, or name another by OS_CLIENT_CONFIG_FILE");
+            return fail(
+                format!("can't be read: {error}"),
+                "make it readable, or name another by OS_CLIENT_CONFIG_FILE",
+            );
         }
     };
     match Node::read(&text) {
@@ -144,9 +149,8 @@ mod tests {
     fn a_named_file_must_exist_and_be_right() {
         let root = tempfile::tempdir().unwrap();
         let file = root.path().join("c.yaml");
-        let env = |name: &str| {
-            (name == "OS_CLIENT_CONFIG_FILE").then(|| file.display().to_string())
-        };
+        let env =
+            |name: &str| (name == "OS_CLIENT_CONFIG_FILE").then(|| file.display().to_string());
         let error = load(&env).err().unwrap();
         assert_eq!(error.file, file);
         assert!(error.reason.contains("OS_CLIENT_CONFIG_FILE"));

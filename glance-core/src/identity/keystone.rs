@@ -117,12 +117,13 @@ impl Ask {
             return Err(self.refusal(response.status(), &url));
         }
         let token = subject_token(&response, &url)?;
-        let body = response.into_body().collect(ANSWER_LIMIT).await.map_err(|error| SignInError {
-            kind: SignInErrorKind::Transport(TransportErrorKind::Interrupted),
-            reason: format!("the answer of Keystone at {url} is not whole"),
-            hint: None,
-            source: Some(error),
-        })?;
+        let body =
+            response.into_body().collect(ANSWER_LIMIT).await.map_err(|error| SignInError {
+                kind: SignInErrorKind::Transport(TransportErrorKind::Interrupted),
+                reason: format!("the answer of Keystone at {url} is not whole"),
+                hint: None,
+                source: Some(error),
+            })?;
         // The parser's own error may quote a value, so it is left out.
         let Answer { token: answer } = serde_json::from_slice(&body)
             .map_err(|_| protocol(format!("the answer of {url} is not Keystone's")))?;

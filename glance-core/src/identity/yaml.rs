@@ -210,10 +210,16 @@ mod tests {
 
     #[test]
     fn scalars_stay_text() {
-        let node = Node::read("a: 0123\nb: 12:34:56\nc: 1e3\nd: no\ne: 'null'\nf: ~\ng-h: 1_000").unwrap();
-        for (key, expected) in
-            [("a", "0123"), ("b", "12:34:56"), ("c", "1e3"), ("d", "no"), ("e", "null"), ("g_h", "1_000")]
-        {
+        let node =
+            Node::read("a: 0123\nb: 12:34:56\nc: 1e3\nd: no\ne: 'null'\nf: ~\ng-h: 1_000").unwrap();
+        for (key, expected) in [
+            ("a", "0123"),
+            ("b", "12:34:56"),
+            ("c", "1e3"),
+            ("d", "no"),
+            ("e", "null"),
+            ("g_h", "1_000"),
+        ] {
             assert_eq!(text(&node, key), expected);
         }
         assert!(node.get("f").is_none());
@@ -237,10 +243,14 @@ mod tests {
 
     #[test]
     fn merge_keys_fill_in() {
-        let file = "b: &b {x: 1, y: 1}\nc: &c {x: 2, z: 2}\nd:\n  <<: [*b, *c]\n  y: 3\ne: {<<: *c}";
+        let file =
+            "b: &b {x: 1, y: 1}\nc: &c {x: 2, z: 2}\nd:\n  <<: [*b, *c]\n  y: 3\ne: {<<: *c}";
         let node = Node::read(file).unwrap();
         let d = node.get("d").unwrap();
-        assert_eq!((text(d, "x"), text(d, "y"), text(d, "z")), ("1".into(), "3".into(), "2".into()));
+        assert_eq!(
+            (text(d, "x"), text(d, "y"), text(d, "z")),
+            ("1".into(), "3".into(), "2".into())
+        );
         assert_eq!(text(node.get("e").unwrap(), "x"), "2");
         assert!(Node::read("a: {<<: 1}").is_err());
     }
@@ -262,7 +272,10 @@ mod tests {
         let mut node = Node::read("a: {x: 1, y: 1}\nb: [1]").unwrap();
         node.merge(Node::read("a: {y: 2}\nb: 3").unwrap());
         let a = node.get("a").unwrap();
-        assert_eq!((text(a, "x"), text(a, "y"), text(&node, "b")), ("1".into(), "2".into(), "3".into()));
+        assert_eq!(
+            (text(a, "x"), text(a, "y"), text(&node, "b")),
+            ("1".into(), "2".into(), "3".into())
+        );
     }
 
     #[test]

@@ -208,7 +208,8 @@ mod tests {
     }
 
     fn chunks(chunks: &[&'static str]) -> Body {
-        let chunks: Vec<_> = chunks.iter().map(|chunk| Ok(Bytes::from_static(chunk.as_bytes()))).collect();
+        let chunks: Vec<_> =
+            chunks.iter().map(|chunk| Ok(Bytes::from_static(chunk.as_bytes()))).collect();
         Body::from_stream(stream::iter(chunks), None)
     }
 

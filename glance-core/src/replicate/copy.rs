@@ -62,7 +62,9 @@ impl Replication {
         let mut wanted = self.wanted(image);
         self.keep_left_out(&mut wanted, &replica.attributes);
         target.update(replica, &wanted).await.map_err(CopyError::Target)?;
-        if wanted.visibility != Visibility::Shared || image.attributes.visibility != Visibility::Shared {
+        if wanted.visibility != Visibility::Shared
+            || image.attributes.visibility != Visibility::Shared
+        {
             return Ok(false);
         }
         let mut members = self.source.members(&image.id).await.map_err(CopyError::Source)?;

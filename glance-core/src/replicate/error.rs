@@ -11,7 +11,9 @@ use super::plan::Difference;
 #[non_exhaustive]
 pub enum CopyError {
     /// Someone else's upload to the same record is under way, or was left hanging.
-    #[error("the target's record is {status}: another upload is under way, or one was left hanging")]
+    #[error(
+        "the target's record is {status}: another upload is under way, or one was left hanging"
+    )]
     Busy {
         /// The record's state.
         status: Status,
@@ -87,9 +89,9 @@ impl CopyError {
                  replica there, have its id purged (glance-manage db purge_images_table), and run \
                  again",
             ),
-            Self::Data { fault: DataFault::Digest { .. }, .. } => Some(
-                "run again; if the same digest comes again, the source's storage is damaged",
-            ),
+            Self::Data { fault: DataFault::Digest { .. }, .. } => {
+                Some("run again; if the same digest comes again, the source's storage is damaged")
+            }
             Self::Data { .. } => Some("run again: the image is completed under the same id"),
             Self::Source(error) | Self::Target(error) => error.hint.as_deref(),
             Self::Unproven => None,

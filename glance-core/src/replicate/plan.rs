@@ -98,8 +98,7 @@ pub(super) fn content_difference(image: &Image, replica: &Image) -> Option<Diffe
     if let Some(difference) = differ("size", image.size.into(), replica.size.into()) {
         return Some(difference);
     }
-    let same_algorithm =
-        image.os_hash_algo.is_some() && image.os_hash_algo == replica.os_hash_algo;
+    let same_algorithm = image.os_hash_algo.is_some() && image.os_hash_algo == replica.os_hash_algo;
     match (&image.os_hash_value, &replica.os_hash_value) {
         (Some(source), Some(target)) if same_algorithm => {
             differ("os_hash_value", source.clone().into(), target.clone().into())

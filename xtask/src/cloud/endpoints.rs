@@ -13,10 +13,7 @@ pub(crate) fn write(layout: &Layout) -> Result<(), Failure> {
     let access_log: Map<String, Value> = SERVERS
         .iter()
         .map(|server| {
-            (
-                server.name.to_owned(),
-                json!(layout.log(&format!("access-{}", server.name))),
-            )
+            (server.name.to_owned(), json!(layout.log(&format!("access-{}", server.name))))
         })
         .collect();
     let endpoints = json!({
