@@ -62,7 +62,7 @@ pub(super) fn image_endpoint(
         );
     };
     match Url::parse(&found.url) {
-        Ok(url) if matches!(url.scheme(), "https" | "http") => Ok(normalise(&found.url)),
+        Ok(url) if matches!(url.scheme(), "https" | "http") => Ok(normalise(url.as_str())),
         _ => fail(
             format!("the catalogue's {wanted} image endpoint is no URL"),
             "have the catalogue corrected, or say image_endpoint_override",

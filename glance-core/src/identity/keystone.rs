@@ -27,6 +27,8 @@ pub(super) struct Grant {
     pub(super) catalogue: Vec<Service>,
     /// When to ask for the next token, where the answer says how long this one lives.
     pub(super) renew_at: Option<Instant>,
+    /// Whether it came over https.
+    pub(super) secure: bool,
 }
 
 /// What to ask for, and how to speak of it.
@@ -130,7 +132,7 @@ impl Ask {
         let life = life(answer.issued_at.as_deref(), answer.expires_at.as_deref());
         // A token that lives shorter than the margin is at least used for half of its life.
         let renew_at = life.map(|life| asked + life.saturating_sub(MARGIN).max(life / 2));
-        Ok(Grant { token, catalogue: answer.catalog, renew_at })
+        Ok(Grant { token, catalogue: answer.catalog, renew_at, secure: url.scheme() == "https" })
     }
 
     fn request(&self, url: &Url) -> Result<Request<Body>, SignInError> {

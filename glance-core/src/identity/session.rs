@@ -66,27 +66,26 @@ impl Session {
         region: Option<&str>,
         interface: &str,
     ) -> Result<String, SignInError> {
-        match self.ask() {
-            Some(ask) => {
-                let grant = self.grant(&ask, None).await?;
-                catalogue::image_endpoint(&grant.catalogue, region, interface)
-            }
-            None => Err(SignInError::new(
+        let grant = self.grant(None).await?;
+        let endpoint = catalogue::image_endpoint(&grant.catalogue, region, interface)?;
+        if grant.secure && !endpoint.starts_with("https:") {
+            return Err(SignInError::new(
                 SignInErrorKind::Catalogue,
-                "there is no catalogue without signing in at Keystone",
-                Some("say where Glance is: by its URL, or by image_endpoint_override"),
-            )),
+                "the catalogue's image endpoint is http, where anybody on the way reads the token",
+                Some("say image_endpoint_override with the https URL of Glance"),
+            ));
         }
+        Ok(endpoint)
     }
 
     async fn usable(
         &self,
         stale: Option<&SecretString>,
     ) -> Result<Option<SecretString>, SignInError> {
-        match (&self.auth, self.ask()) {
-            (Auth::Token { token }, _) => Ok(Some(token.clone())),
-            (_, None) => Ok(None),
-            (_, Some(ask)) => Ok(Some(self.grant(&ask, stale).await?.token.clone())),
+        match &self.auth {
+            Auth::None => Ok(None),
+            Auth::Token { token } => Ok(Some(token.clone())),
+            _ => Ok(Some(self.grant(stale).await?.token.clone())),
         }
     }
 
@@ -102,29 +101,33 @@ impl Session {
         }
     }
 
-    async fn grant(
-        &self,
-        ask: &Ask,
-        stale: Option<&SecretString>,
-    ) -> Result<Arc<Grant>, SignInError> {
-        let mut state = self.state.lock().await;
+    async fn grant(&self, stale: Option<&SecretString>) -> Result<Arc<Grant>, SignInError> {
+        let mut kept = self.state.lock().await;
         let now = Instant::now();
-        if let Some(grant) = &state.grant {
+        if let Some(grant) = &kept.grant {
             if grant.renew_at.is_none_or(|at| now < at) && !is(&grant.token, stale) {
                 return Ok(grant.clone());
             }
         }
-        if let Some(refusal) = state.refusal.as_ref().filter(|refusal| now < refusal.until) {
+        if let Some(refusal) = kept.refusal.as_ref().filter(|refusal| now < refusal.until) {
             let hint = refusal.hint.as_deref();
             return Err(SignInError::new(SignInErrorKind::Unauthenticated, &refusal.reason, hint));
         }
+        // Made only now, so that the secret is copied only for a request.
+        let Some(ask) = self.ask() else {
+            return Err(SignInError::new(
+                SignInErrorKind::Catalogue,
+                "there is no catalogue without signing in at Keystone",
+                Some("say where Glance is: by its URL, or by image_endpoint_override"),
+            ));
+        };
         // What was stale stays out of use even when this fails or is dropped half-way.
-        *state = State::default();
+        *kept = State::default();
         match ask.send(&*self.transport).await {
-            Ok(grant) => Ok(state.grant.insert(Arc::new(grant)).clone()),
+            Ok(grant) => Ok(kept.grant.insert(Arc::new(grant)).clone()),
             Err(error) => {
                 if error.kind == SignInErrorKind::Unauthenticated {
-                    state.refusal = Some(Refusal {
+                    kept.refusal = Some(Refusal {
                         until: Instant::now() + REFUSAL_STANDS,
                         reason: error.reason.clone(),
                         hint: error.hint.clone(),

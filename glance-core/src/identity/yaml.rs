@@ -33,8 +33,10 @@ impl Node {
         loop {
             match reader.event()? {
                 Event::StreamEnd => return Ok(document.unwrap_or(Self::Null)),
-                Event::StreamStart | Event::DocumentStart(_) | Event::DocumentEnd => {}
-                Event::Nothing => {}
+                Event::StreamStart
+                | Event::DocumentStart(_)
+                | Event::DocumentEnd
+                | Event::Nothing => {}
                 _ if document.is_some() => return reader.fail("a second document begins"),
                 event => document = Some(reader.node(event, 0)?),
             }
@@ -260,7 +262,8 @@ mod tests {
         let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
         for level in 1..9 {
             let below = format!("*a{}", level - 1);
-            bomb += &format!("a{level}: &a{level} [{}]\n", vec![below; 10].join(", "));
+            let line = format!("a{level}: &a{level} [{}]\n", vec![below; 10].join(", "));
+            bomb.push_str(&line);
         }
         assert!(Node::read(&bomb).err().unwrap().contains("aliases"));
         assert!(Node::read(&"- ".repeat(100_000)).is_err());

@@ -49,7 +49,8 @@ impl Transport for Keystone {
         }
         let body = r#"{"token": {"issued_at": "2020-01-01T00:00:00.000000Z",
             "expires_at": "2020-01-01T01:00:00.000000Z", "catalog": [{"type": "image",
-            "endpoints": [{"interface": "public", "region_id": "R", "url": "https://g/i/v2/"}]}]}}"#;
+            "endpoints": [{"interface": "public", "region_id": "R", "url": "https://g/i/v2/"},
+            {"interface": "internal", "region_id": "R", "url": "http://g/i/v2/"}]}]}}"#;
         Ok(Response::builder()
             .status(u16::try_from(status).unwrap())
             .header("X-Subject-Token", format!("token-{number}"))
@@ -81,6 +82,8 @@ async fn many_waiters_sign_in_once() {
         assert_eq!(token, "token-1");
     }
     assert_eq!(session.image_endpoint(Some("R"), "public").await.unwrap(), "https://g/i");
+    let error = session.image_endpoint(Some("R"), "internal").await.unwrap_err();
+    assert_eq!(error.kind, SignInErrorKind::Catalogue);
     assert_eq!(keystone.asked(), 1);
     let sent: serde_json::Value = serde_json::from_str(&keystone.last.lock().unwrap()).unwrap();
     assert_eq!(sent["auth"]["identity"]["password"]["user"]["domain"]["name"], "D");
