@@ -7,8 +7,11 @@ use std::fmt;
 use std::path::PathBuf;
 
 pub mod bundle;
+pub mod trust;
+pub mod verdict;
 
 pub use bundle::{BundleError, Certificate};
+pub use trust::resolve;
 
 /// How servers are verified.
 #[derive(Debug, Clone)]
