@@ -11,4 +11,4 @@ mod client;
 mod failure;
 
 pub use client::{HyperTransport, Options};
-pub use tls::{Io, TlsAcceptor, TlsBackend};
+pub use tls::{Io, TlsAcceptor, TlsBackend, TlsSetupError};

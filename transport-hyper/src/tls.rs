@@ -5,6 +5,7 @@ use std::io;
 
 use async_trait::async_trait;
 use glance_core::TransportError;
+use glance_core::body::BodyError;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
@@ -35,4 +36,21 @@ pub trait TlsBackend: fmt::Debug + Send + Sync + 'static {
 pub trait TlsAcceptor: fmt::Debug + Send + Sync + 'static {
     /// Shakes hands with a client.
     async fn accept(&self, tcp: TcpStream) -> io::Result<Box<dyn Io>>;
+}
+
+/// TLS that can't be set up: a certificate, a key or the library itself.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}")]
+pub struct TlsSetupError {
+    /// What can't be used, a fragment of a sentence.
+    pub what: String,
+    /// What the TLS library says.
+    pub source: Option<BodyError>,
+}
+
+impl TlsSetupError {
+    /// An error of the TLS library, and what it is about.
+    pub fn new(what: &str, source: impl Into<BodyError>) -> Self {
+        Self { what: what.to_owned(), source: Some(source.into()) }
+    }
 }

@@ -78,12 +78,14 @@ fn dates(fault: &Fault, chain: &[Parsed]) -> Words {
         (Some(cert), false) => {
             format!("{} is not valid before {}", who(cert), date(cert.not_before))
         }
-        (None, true) => "an authority that signed its certificate has expired".to_owned(),
-        (None, false) => "an authority that signed its certificate is not valid yet".to_owned(),
+        (None, _) => {
+            "an authority that signed its certificate has expired, or is not valid yet".to_owned()
+        }
     };
-    let hint = match late {
-        true => "renew the server's certificate; or is this machine's clock right?",
-        false => "is this machine's clock right?",
+    let hint = if late {
+        "renew the certificate; or is this machine's clock right?"
+    } else {
+        "is this machine's clock right?"
     };
     (reason, Some(hint))
 }

@@ -1,0 +1,81 @@
+//! The certificates of a policy, in the two roles that each may play.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use glance_core::tls::{Roots, TlsPolicy};
+use rustls::RootCertStore;
+use rustls::pki_types::{CertificateDer, TrustAnchor};
+use transport_hyper::TlsSetupError;
+use x509_cert::Certificate;
+use x509_cert::der::Decode;
+use x509_cert::ext::pkix::{BasicConstraints, KeyUsage};
+
+/// What is trusted.
+#[derive(Debug)]
+pub(crate) struct Trusted {
+    /// Each certificate: a server that presents one of them is taken for what it says.
+    pub(crate) pins: Vec<CertificateDer<'static>>,
+    anchors: Vec<Anchor>,
+}
+
+/// A certificate that may sign others.
+#[derive(Debug)]
+struct Anchor {
+    trusted: TrustAnchor<'static>,
+    not_before: Duration,
+    not_after: Duration,
+}
+
+impl Trusted {
+    pub(crate) fn of(policy: &TlsPolicy) -> Result<Self, TlsSetupError> {
+        let pins: Vec<_> = match &policy.roots {
+            Roots::System => rustls_native_certs::load_native_certs().certs,
+            Roots::Bundle(all) => all.iter().map(|one| one.der.clone().into()).collect(),
+        };
+        if pins.is_empty() {
+            let what = "the system's trust store has no certificate; name one with --cacert FILE";
+            return Err(TlsSetupError { what: what.to_owned(), source: None });
+        }
+        let anchors = pins.iter().filter_map(anchor).collect();
+        Ok(Self { pins, anchors })
+    }
+
+    /// The authorities that are in date. webpki never looks at the dates of a root.
+    pub(crate) fn in_date(&self) -> RootCertStore {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let in_date = |anchor: &&Anchor| anchor.not_before <= now && now <= anchor.not_after;
+        RootCertStore {
+            roots: self.anchors.iter().filter(in_date).map(|one| one.trusted.clone()).collect(),
+        }
+    }
+
+    /// All authorities, to tell an authority that has expired from one that is not known.
+    pub(crate) fn of_any_date(&self) -> RootCertStore {
+        RootCertStore { roots: self.anchors.iter().map(|one| one.trusted.clone()).collect() }
+    }
+}
+
+/// The certificate as an authority, if it may be one.
+fn anchor(der: &CertificateDer<'static>) -> Option<Anchor> {
+    let certificate = Certificate::from_der(der).ok()?.tbs_certificate;
+    if !may_sign(&certificate) {
+        return None;
+    }
+    let trusted = webpki::anchor_from_trusted_cert(der).ok()?.to_owned();
+    let validity = certificate.validity;
+    let (from, to) = (validity.not_before, validity.not_after);
+    Some(Anchor { trusted, not_before: from.to_unix_duration(), not_after: to.to_unix_duration() })
+}
+
+fn may_sign(certificate: &x509_cert::TbsCertificate) -> bool {
+    if certificate.version == x509_cert::Version::V1 {
+        return certificate.issuer == certificate.subject;
+    }
+    let is_ca = matches!(certificate.get::<BasicConstraints>(), Ok(Some((_, basic))) if basic.ca);
+    let usage = match certificate.get::<KeyUsage>() {
+        Ok(Some((_, usage))) => usage.key_cert_sign(),
+        Ok(None) => true,
+        Err(_) => false,
+    };
+    is_ca && usage
+}
