@@ -6,6 +6,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
+pub mod authority;
 pub mod bundle;
 pub mod trust;
 pub mod verdict;

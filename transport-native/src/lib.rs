@@ -1,1 +1,48 @@
-//! Stub.
+//! The [`Transport`] over the platform's OpenSSL, and the server's side of it.
+//!
+//! [`transport`] gives a client that verifies as a [`TlsPolicy`] says; [`acceptor`] is for servers.
+//! `transport-rustls` has the same functions in the same files.
+
+mod roots;
+
+mod verify;
+
+mod client;
+
+mod server;
+
+use std::sync::Arc;
+
+use glance_core::tls::TlsPolicy;
+use glance_core::transport::Transport;
+use transport_hyper::{HyperTransport, Options, TlsAcceptor};
+
+pub use transport_hyper::TlsSetupError;
+
+/// A client that verifies servers as `policy` says.
+///
+/// # Errors
+/// When the roots can't be used.
+pub fn transport(
+    policy: &TlsPolicy,
+    options: Options,
+) -> Result<Arc<dyn Transport>, TlsSetupError> {
+    let backend = client::Client::new(policy)?;
+    Ok(Arc::new(HyperTransport::new(backend, options)))
+}
+
+/// The server's side, with a chain of certificates (the server's first) and its key, PEM.
+///
+/// # Errors
+/// When the certificates or the key can't be used.
+pub fn acceptor(
+    cert_chain_pem: &[u8],
+    key_pem: &[u8],
+) -> Result<Arc<dyn TlsAcceptor>, TlsSetupError> {
+    Ok(Arc::new(server::Server::new(cert_chain_pem, key_pem)?))
+}
+
+/// The TLS library, for `--version`.
+pub fn describe() -> String {
+    openssl::version::version().to_owned()
+}

@@ -2,13 +2,13 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use glance_core::tls::authority::may_sign;
 use glance_core::tls::{Roots, TlsPolicy};
 use rustls::RootCertStore;
 use rustls::pki_types::{CertificateDer, TrustAnchor};
 use transport_hyper::TlsSetupError;
 use x509_cert::Certificate;
 use x509_cert::der::Decode;
-use x509_cert::ext::pkix::{BasicConstraints, KeyUsage};
 
 /// What is trusted.
 #[derive(Debug)]
@@ -57,25 +57,12 @@ impl Trusted {
 
 /// The certificate as an authority, if it may be one.
 fn anchor(der: &CertificateDer<'static>) -> Option<Anchor> {
-    let certificate = Certificate::from_der(der).ok()?.tbs_certificate;
-    if !may_sign(&certificate) {
+    if !may_sign(der) {
         return None;
     }
+    let certificate = Certificate::from_der(der).ok()?.tbs_certificate;
     let trusted = webpki::anchor_from_trusted_cert(der).ok()?.to_owned();
     let validity = certificate.validity;
     let (from, to) = (validity.not_before, validity.not_after);
     Some(Anchor { trusted, not_before: from.to_unix_duration(), not_after: to.to_unix_duration() })
-}
-
-fn may_sign(certificate: &x509_cert::TbsCertificate) -> bool {
-    if certificate.version == x509_cert::Version::V1 {
-        return certificate.issuer == certificate.subject;
-    }
-    let is_ca = matches!(certificate.get::<BasicConstraints>(), Ok(Some((_, basic))) if basic.ca);
-    let usage = match certificate.get::<KeyUsage>() {
-        Ok(Some((_, usage))) => usage.key_cert_sign(),
-        Ok(None) => true,
-        Err(_) => false,
-    };
-    is_ca && usage
 }
