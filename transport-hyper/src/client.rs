@@ -1,5 +1,7 @@
 //! The client: hyper's pool over our connections, with our limits on silence.
 
+use std::future::Future;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,12 +11,13 @@ use futures_util::stream::{self, StreamExt};
 use glance_core::body::{Body, BodyError};
 use glance_core::transport::{Transport, TransportError, TransportErrorKind};
 use http::{Request, Response};
-use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::connector::{Connector, endpoint};
-use crate::failure::{OwnBody, explain};
+use crate::exchange::{Exchange, Over};
+use crate::failure::explain;
 use crate::tls::TlsBackend;
 
 /// Limits on waiting. There is none on the whole of a request.
@@ -59,42 +62,72 @@ impl<B: TlsBackend> Transport for HyperTransport<B> {
     async fn send(&self, request: Request<Body>) -> Result<Response<Body>, TransportError> {
         let endpoint = endpoint(request.uri());
         tracing::debug!("{} {endpoint}{}", request.method(), request.uri().path());
-        let request = request.map(marked);
-        let answer = self.client.request(request).await;
-        let answer = answer.map_err(|error| explain(error, &endpoint))?;
+        let exchange = Exchange::new();
+        let request = request.map(|body| match body.size() {
+            Some(0) => body,
+            _ => exchange.body(body),
+        });
+        if request.body().size() == Some(0) {
+            exchange.sent();
+        }
+        let answer = pin!(self.client.request(request));
+        let answer = self.patiently(answer, &exchange, &endpoint).await?;
         tracing::debug!("{} from {endpoint}", answer.status());
         let limit = self.options.idle_timeout;
-        Ok(answer.map(|body| impatient(Body::from_http(body), limit, endpoint)))
+        let over = exchange.answered();
+        Ok(answer.map(|body| impatient(Body::from_http(body), limit, endpoint, over)))
     }
 }
 
-/// The body, with its failure marked as its own.
-fn marked(body: Body) -> Body {
-    let size = body.size();
-    let chunks = body.map(|chunk| chunk.map_err(|error| BodyError::from(OwnBody(error))));
-    Body::from_stream(chunks, size)
+impl<B: TlsBackend> HyperTransport<B> {
+    /// Waits for the head of the answer while there is no silence for too long.
+    async fn patiently<T>(
+        &self,
+        mut answer: Pin<&mut impl Future<Output = Result<T, legacy::Error>>>,
+        exchange: &Exchange,
+        endpoint: &str,
+    ) -> Result<T, TransportError> {
+        loop {
+            let (due, limit) = exchange.due(self.options.idle_timeout);
+            match timeout_at(due, answer.as_mut()).await {
+                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Err(error)) => return Err(explain(&error, exchange.failure(), endpoint)),
+                Err(_elapsed) if exchange.due(self.options.idle_timeout).0 > Instant::now() => {}
+                Err(_elapsed) => {
+                    return Err(TransportError {
+                        kind: TransportErrorKind::Timeout,
+                        endpoint: endpoint.to_owned(),
+                        reason: format!("nothing came for {} s", limit.as_secs()),
+                        hint: None,
+                        source: None,
+                    });
+                }
+            }
+        }
+    }
 }
 
 /// The body, failing when nothing comes for too long.
-fn impatient(body: Body, limit: Duration, endpoint: String) -> Body {
+fn impatient(body: Body, limit: Duration, endpoint: String, over: Over) -> Body {
     let size = body.size();
-    let chunks = stream::try_unfold((body, endpoint), move |(mut body, endpoint)| async move {
-        let failure = |kind, reason| {
-            let endpoint = endpoint.clone();
-            BodyError::from(TransportError { kind, endpoint, reason, hint: None, source: None })
-        };
-        match timeout(limit, body.next()).await {
-            Err(_elapsed) => {
-                let reason = format!("nothing came for {} s", limit.as_secs());
-                Err(failure(TransportErrorKind::Timeout, reason))
+    let chunks =
+        stream::try_unfold((body, endpoint, over), move |(mut body, endpoint, over)| async move {
+            let failure = |kind, reason| {
+                let endpoint = endpoint.clone();
+                BodyError::from(TransportError { kind, endpoint, reason, hint: None, source: None })
+            };
+            match timeout(limit, body.next()).await {
+                Err(_elapsed) => {
+                    let reason = format!("nothing came for {} s", limit.as_secs());
+                    Err(failure(TransportErrorKind::Timeout, reason))
+                }
+                Ok(Some(Err(error))) => {
+                    Err(failure(TransportErrorKind::Interrupted, innermost(&*error)))
+                }
+                Ok(Some(Ok(chunk))) => Ok(Some((chunk, (body, endpoint, over)))),
+                Ok(None) => Ok::<Option<(Bytes, _)>, BodyError>(None),
             }
-            Ok(Some(Err(error))) => {
-                Err(failure(TransportErrorKind::Interrupted, innermost(&*error)))
-            }
-            Ok(Some(Ok(chunk))) => Ok(Some((chunk, (body, endpoint)))),
-            Ok(None) => Ok::<Option<(Bytes, _)>, BodyError>(None),
-        }
-    });
+        });
     Body::from_stream(chunks, size)
 }
 
@@ -103,5 +136,5 @@ fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     chain.last().map(ToString::to_string).unwrap_or_default()
 }
 
-/// Below nginx's keepalive_timeout (75 s), so that we end idle connections before the server does.
+/// Below nginx's `keepalive_timeout` (75 s), so that we end idle connections before the server does.
 const POOL_IDLE: Duration = Duration::from_secs(60);

@@ -6,14 +6,22 @@ use glance_core::body::BodyError;
 use glance_core::transport::{TransportError, TransportErrorKind};
 use hyper_util::client::legacy;
 
-/// The failure of a request's own body, marked so that it is found again below hyper's errors.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct OwnBody(pub(crate) BodyError);
-
-/// Turns hyper's error into ours.
-pub(crate) fn explain(error: legacy::Error, endpoint: &str) -> TransportError {
-    if let Some(failure) = inner_transport_error(&error) {
+/// Turns hyper's error into ours. `own` is the failure of the request's own body.
+pub(crate) fn explain(
+    error: &legacy::Error,
+    own: Option<BodyError>,
+    endpoint: &str,
+) -> TransportError {
+    if let Some(own) = own {
+        return TransportError {
+            kind: TransportErrorKind::Body,
+            endpoint: endpoint.to_owned(),
+            reason: "it can't be read".to_owned(),
+            hint: None,
+            source: Some(own),
+        };
+    }
+    if let Some(failure) = inner_transport_error(error) {
         return failure;
     }
     let failure = |kind, reason: String| TransportError {
@@ -23,10 +31,7 @@ pub(crate) fn explain(error: legacy::Error, endpoint: &str) -> TransportError {
         hint: None,
         source: None,
     };
-    let chain = || chain(&error);
-    if let Some(own) = chain().find_map(|error| error.downcast_ref::<OwnBody>()) {
-        return failure(TransportErrorKind::Body, own.to_string());
-    }
+    let chain = || chain(error);
     let deepest = chain().last().map(ToString::to_string).unwrap_or_default();
     let hyper = chain().find_map(|error| error.downcast_ref::<hyper::Error>());
     match hyper {

@@ -8,6 +8,8 @@ mod connector;
 
 mod client;
 
+mod exchange;
+
 mod failure;
 
 pub use client::{HyperTransport, Options};
