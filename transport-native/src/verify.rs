@@ -20,12 +20,11 @@ pub(crate) fn verify(ssl: &mut SslRef, host: &str) -> Result<Refused, ErrorStack
     // The host is looked for among the subject's alternative names and nowhere else; a star
     // stands for one whole label.
     param.set_hostflags(X509CheckFlags::NEVER_CHECK_SUBJECT | X509CheckFlags::NO_PARTIAL_WILDCARDS);
-    match host.parse::<IpAddr>() {
-        Ok(ip) => param.set_ip(ip)?,
-        Err(_) => {
-            param.set_host(host)?;
-            ssl.set_hostname(host)?;
-        }
+    if let Ok(ip) = host.parse::<IpAddr>() {
+        param.set_ip(ip)?;
+    } else {
+        param.set_host(host)?;
+        ssl.set_hostname(host)?;
     }
     let refused = Refused::default();
     let record = Arc::clone(&refused);
