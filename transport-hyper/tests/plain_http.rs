@@ -1,5 +1,7 @@
 //! The client without TLS, against servers on the loopback interface that behave badly.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "this is a test")]
+
 use std::time::Duration;
 
 use async_trait::async_trait;

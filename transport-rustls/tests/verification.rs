@@ -1,6 +1,8 @@
 //! Whom the transport trusts, against servers on the loopback interface. `transport-rustls` and
 //! `transport-native` have the same file but for the next line.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "this is a test")]
+
 use transport_rustls as tls;
 
 use std::io::Write;
