@@ -85,10 +85,7 @@ pub(crate) fn nothing() -> Response<Body> {
 
 /// An error page.
 pub(crate) fn page(status: StatusCode, text: &str) -> Response<Body> {
-    let text = text
-        .replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;");
+    let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     let page = format!(
         "<html>\n <head>\n  <title>{status}</title>\n </head>\n <body>\n  <h1>{status}</h1>\n  \
          {text}<br /><br />\n\n\n </body>\n</html>"
@@ -100,9 +97,7 @@ fn with_bytes(status: StatusCode, media_type: &'static str, text: String) -> Res
     let length = HeaderValue::from(text.len());
     let mut response = Response::new(Body::from(Bytes::from(text)));
     *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     response.headers_mut().insert(CONTENT_LENGTH, length);
     response
 }

@@ -48,30 +48,19 @@ impl GlanceApi {
     }
 
     pub(crate) fn spoil(&self, id: &ImageId) {
-        self.spoiled
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(id.clone());
+        self.spoiled.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone());
     }
 
     pub(crate) fn is_spoiled(&self, id: &ImageId) -> bool {
-        self.spoiled
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .contains(id)
+        self.spoiled.lock().unwrap_or_else(PoisonError::into_inner).contains(id)
     }
 
     pub(crate) fn forget(&self, id: &ImageId) {
-        self.spoiled
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(id);
+        self.spoiled.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
     }
 
     fn authorize(&self, headers: &HeaderMap) -> Result<(), Refusal> {
-        let given = headers
-            .get("x-auth-token")
-            .map_or(&b""[..], HeaderValue::as_bytes);
+        let given = headers.get("x-auth-token").map_or(&b""[..], HeaderValue::as_bytes);
         match &self.token {
             Some(token) if !token.equals(given) => Err(Refusal::new(
                 StatusCode::UNAUTHORIZED,
@@ -124,8 +113,13 @@ impl GlanceApi {
             ("POST", ["images", id, "actions", action]) => self.act(&image_id(id)?, action).await,
             ("GET", ["schemas", "image"]) => Ok(json(StatusCode::OK, &crate::records::schema())),
             ("GET", ["info", "import"]) => Ok(json(StatusCode::OK, &import_methods())),
-            (_, ["images"] | ["images", _] | ["images", _, "file" | "members"])
-            | (_, ["images", _, "tags" | "members" | "actions", _]) => Err(Refusal::new(
+            (
+                _,
+                ["images"]
+                | ["images", _]
+                | ["images", _, "file" | "members"]
+                | ["images", _, "tags" | "members" | "actions", _],
+            ) => Err(Refusal::new(
                 StatusCode::METHOD_NOT_ALLOWED,
                 "The method specified is not allowed for this resource.",
             )),
@@ -153,9 +147,7 @@ impl Transport for GlanceApi {
         };
         let request_id = format!("req-{}", uuid::Uuid::new_v4());
         if let Ok(value) = HeaderValue::try_from(request_id) {
-            response
-                .headers_mut()
-                .insert("x-openstack-request-id", value);
+            response.headers_mut().insert("x-openstack-request-id", value);
         }
         Ok(response)
     }
@@ -168,21 +160,14 @@ fn image_id(segment: &str) -> Result<ImageId, Refusal> {
 
 fn origin(uri: &Uri) -> String {
     let scheme = uri.scheme_str().unwrap_or("http");
-    format!(
-        "{scheme}://{}",
-        uri.authority()
-            .map_or("localhost", |authority| authority.as_str())
-    )
+    format!("{scheme}://{}", uri.authority().map_or("localhost", |authority| authority.as_str()))
 }
 
 fn versions(status: StatusCode, uri: &Uri) -> Response<Body> {
     let links = json!([{"rel": "self", "href": format!("{}/v2/", origin(uri))}]);
     let version = |id, status| json!({"id": id, "status": status, "links": links});
-    let known = [
-        version("v2.17", "CURRENT"),
-        version("v2.9", "SUPPORTED"),
-        version("v2.0", "SUPPORTED"),
-    ];
+    let known =
+        [version("v2.17", "CURRENT"), version("v2.9", "SUPPORTED"), version("v2.0", "SUPPORTED")];
     json(status, &json!({ "versions": known }))
 }
 
@@ -200,9 +185,8 @@ impl Token {
     /// Takes as long for every text of one length, so that time tells nothing of the secret.
     fn equals(&self, given: &[u8]) -> bool {
         let pairs = self.0.bytes().zip(given);
-        let difference = pairs.fold(0, |all, (one, other)| {
-            std::hint::black_box(all | (one ^ other))
-        });
+        let difference =
+            pairs.fold(0, |all, (one, other)| std::hint::black_box(all | (one ^ other)));
         self.0.len() == given.len() && difference == 0
     }
 }

@@ -24,9 +24,7 @@ impl GlanceApi {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(OCTETS));
         // The whole image's, for a part too.
-        let checksum = image
-            .checksum
-            .and_then(|md5| HeaderValue::try_from(md5).ok());
+        let checksum = image.checksum.and_then(|md5| HeaderValue::try_from(md5).ok());
         headers.extend(checksum.map(|md5| (http::HeaderName::from_static("content-md5"), md5)));
         Ok(response)
     }
@@ -40,10 +38,7 @@ impl GlanceApi {
     }
 
     async fn read_part(&self, id: &ImageId, part: Part) -> Answer {
-        let range = ByteRange {
-            offset: part.first,
-            length: Some(part.length()),
-        };
+        let range = ByteRange { offset: part.first, length: Some(part.length()) };
         let mut response = Response::new(self.store.read(id, range).await?);
         *response.status_mut() = StatusCode::PARTIAL_CONTENT;
         let headers = response.headers_mut();
@@ -72,22 +67,17 @@ impl GlanceApi {
 
     /// Refuses what can be refused before the data is read.
     fn check_upload(&self, image: &Image, headers: &HeaderMap) -> Result<Announced, Refusal> {
-        if headers
-            .get(CONTENT_TYPE)
-            .is_none_or(|given| given != OCTETS)
-        {
+        if headers.get(CONTENT_TYPE).is_none_or(|given| given != OCTETS) {
             let text = format!("The data's type must be {OCTETS}");
             return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, text));
         }
         if self.is_spoiled(&image.id) {
-            let text = "The server has either erred or is incapable of performing the requested operation.";
+            let text = "The server has either erred or is incapable of performing this operation.";
             return Err(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, text));
         }
         if image.status != Status::Queued {
-            let text = format!(
-                "Image status transition from {} to saving is not allowed",
-                image.status
-            );
+            let text =
+                format!("Image status transition from {} to saving is not allowed", image.status);
             return Err(Refusal::conflict(text));
         }
         let attributes = &image.attributes;
@@ -109,8 +99,7 @@ fn announced_size(headers: &HeaderMap) -> Result<Option<u64>, Refusal> {
         return Ok(None);
     };
     let size = size.to_str().ok().and_then(|text| text.parse().ok());
-    size.map(Some)
-        .ok_or_else(|| Refusal::invalid("x-openstack-image-size is not a size"))
+    size.map(Some).ok_or_else(|| Refusal::invalid("x-openstack-image-size is not a size"))
 }
 
 /// The one range of a request, both ends included.
@@ -129,10 +118,7 @@ impl Part {
     fn parse(header: &HeaderValue, size: u64) -> Result<Self, Refusal> {
         let malformed = || Refusal::invalid("The Range header is not one range of bytes.");
         let text = header.to_str().map_err(|_| malformed())?;
-        let ends = text
-            .trim()
-            .strip_prefix("bytes=")
-            .and_then(|range| range.split_once('-'));
+        let ends = text.trim().strip_prefix("bytes=").and_then(|range| range.split_once('-'));
         let (first, last) = ends.ok_or_else(malformed)?;
         let number = |text: &str| text.trim().parse::<u64>().map_err(|_| malformed());
         let outside = || {
@@ -148,11 +134,7 @@ impl Part {
         if first > end || first > last {
             return Err(outside());
         }
-        Ok(Self {
-            first,
-            last: last.min(end),
-            size,
-        })
+        Ok(Self { first, last: last.min(end), size })
     }
 }
 
@@ -165,11 +147,7 @@ mod tests {
     #[test]
     fn ranges_are_cut_at_the_end() {
         let parse = |text| Part::parse(&HeaderValue::from_static(text), 10);
-        let part = |first, last| Part {
-            first,
-            last,
-            size: 10,
-        };
+        let part = |first, last| Part { first, last, size: 10 };
         assert_eq!(parse("bytes=2-").unwrap(), part(2, 9));
         assert_eq!(parse("bytes=2-3").unwrap(), part(2, 3));
         assert_eq!(parse("bytes=2-99").unwrap(), part(2, 9));
@@ -177,17 +155,11 @@ mod tests {
         assert_eq!(parse("bytes=-30").unwrap(), part(0, 9));
         for outside in ["bytes=10-", "bytes=-0"] {
             let refusal = parse(outside).unwrap_err();
-            assert!(matches!(
-                refusal,
-                Refusal::Status(StatusCode::RANGE_NOT_SATISFIABLE, _)
-            ));
+            assert!(matches!(refusal, Refusal::Status(StatusCode::RANGE_NOT_SATISFIABLE, _)));
         }
         for malformed in ["bytes=0-1,3-4", "lines=1-2", "bytes=a-"] {
             let refusal = parse(malformed).unwrap_err();
-            assert!(matches!(
-                refusal,
-                Refusal::Status(StatusCode::BAD_REQUEST, _)
-            ));
+            assert!(matches!(refusal, Refusal::Status(StatusCode::BAD_REQUEST, _)));
         }
     }
 }

@@ -55,11 +55,7 @@ struct Rule {
 impl Faulty {
     /// A wrapper around `inner` without any rule yet.
     pub fn new(inner: Arc<dyn Transport>) -> Self {
-        Self {
-            inner,
-            rules: Mutex::default(),
-            requests: Mutex::default(),
-        }
+        Self { inner, rules: Mutex::default(), requests: Mutex::default() }
     }
 
     /// Adds a rule: the next `times` requests with this `method` and a fitting `path` suffer
@@ -71,32 +67,19 @@ impl Faulty {
         times: usize,
         fault: Fault,
     ) {
-        let rule = Rule {
-            method,
-            path: Box::new(path),
-            times,
-            fault,
-        };
-        self.rules
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(rule);
+        let rule = Rule { method, path: Box::new(path), times, fault };
+        self.rules.lock().unwrap_or_else(PoisonError::into_inner).push(rule);
     }
 
     /// The method and path of every request so far, in order of arrival.
     pub fn requests(&self) -> Vec<(Method, String)> {
-        self.requests
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// How many requests are still to suffer a fault.
     pub fn pending(&self) -> usize {
         let rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
-        rules
-            .iter()
-            .fold(0, |sum, rule| rule.times.saturating_add(sum))
+        rules.iter().fold(0, |sum, rule| rule.times.saturating_add(sum))
     }
 
     fn receive(&self, request: &Request<Body>) -> Option<Fault> {
@@ -119,24 +102,17 @@ impl Transport for Faulty {
             Some(Fault::Stall) => std::future::pending().await,
             Some(Fault::Status(code)) => {
                 let status = StatusCode::from_u16(code);
-                Ok(page(
-                    status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
-                    "Injected",
-                ))
+                Ok(page(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), "Injected"))
             }
             Some(Fault::StoreOther) => {
-                self.inner
-                    .send(request.map(|body| corrupt(body, None)))
-                    .await
+                self.inner.send(request.map(|body| corrupt(body, None))).await
             }
             Some(Fault::CutDownload { after }) => {
                 Ok(self.inner.send(request).await?.map(|body| cut(body, after)))
             }
-            Some(Fault::CorruptDownload { at }) => Ok(self
-                .inner
-                .send(request)
-                .await?
-                .map(|body| corrupt(body, Some(at)))),
+            Some(Fault::CorruptDownload { at }) => {
+                Ok(self.inner.send(request).await?.map(|body| corrupt(body, Some(at))))
+            }
             Some(Fault::WrongDigest) => Ok(lie(self.inner.send(request).await?).await),
         }
     }
@@ -144,9 +120,7 @@ impl Transport for Faulty {
 
 impl fmt::Debug for Faulty {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Faulty")
-            .field("inner", &self.inner)
-            .finish_non_exhaustive()
+        f.debug_struct("Faulty").field("inner", &self.inner).finish_non_exhaustive()
     }
 }
 
@@ -194,10 +168,7 @@ fn corrupt(body: Body, at: Option<u64>) -> Body {
 
 /// A response whose records show other digests. One that is no JSON stays as it is.
 async fn lie(response: Response<Body>) -> Response<Body> {
-    let is_json = response
-        .headers()
-        .get(CONTENT_TYPE)
-        .is_some_and(|is| is == "application/json");
+    let is_json = response.headers().get(CONTENT_TYPE).is_some_and(|is| is == "application/json");
     if !is_json {
         return response;
     }
@@ -211,9 +182,7 @@ async fn lie(response: Response<Body>) -> Response<Body> {
         None => falsify(&mut value),
     }
     let bytes = Bytes::from(value.to_string());
-    parts
-        .headers
-        .insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
+    parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
     Response::from_parts(parts, bytes.into())
 }
 

@@ -106,10 +106,7 @@ impl Inspection {
     }
 
     fn size_mismatch(&self, announced: u64) -> Fault {
-        Fault::Size(format!(
-            "Size mismatch: {announced} bytes announced, {} sent",
-            self.passed
-        ))
+        Fault::Size(format!("Size mismatch: {announced} bytes announced, {} sent", self.passed))
     }
 
     fn fail(&mut self, fault: Fault) -> BodyError {
@@ -159,9 +156,7 @@ fn check_format(declared: &str, head: &[u8]) -> Result<(), Fault> {
         return Ok(());
     }
     let found = found.unwrap_or("raw");
-    Err(Fault::Format(format!(
-        "Image content is {found}, which does not match {declared}"
-    )))
+    Err(Fault::Format(format!("Image content is {found}, which does not match {declared}")))
 }
 
 fn detect(head: &[u8]) -> Option<&'static str> {
@@ -169,10 +164,7 @@ fn detect(head: &[u8]) -> Option<&'static str> {
         Some("qcow2")
     } else if head.starts_with(b"KDMV") {
         Some("vmdk")
-    } else if head
-        .get(ISO_MARK..)
-        .is_some_and(|rest| rest.starts_with(b"CD001"))
-    {
+    } else if head.get(ISO_MARK..).is_some_and(|rest| rest.starts_with(b"CD001")) {
         Some("iso")
     } else {
         None

@@ -32,10 +32,8 @@ impl GlanceApi {
                 }
             }
         }
-        Ok(json(
-            StatusCode::OK,
-            &wanted.page(page.into_values().collect()),
-        ))
+        let page: Vec<Image> = page.into_values().collect();
+        Ok(json(StatusCode::OK, &wanted.page(&page)))
     }
 
     async fn marker(&self, marker: &str) -> Result<Image, Refusal> {
@@ -80,9 +78,7 @@ enum Part {
 impl Query {
     fn parse(query: &str) -> Result<Self, Refusal> {
         let mut wanted = Self {
-            given: form_urlencoded::parse(query.as_bytes())
-                .into_owned()
-                .collect(),
+            given: form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
             limit: DEFAULT_LIMIT,
             marker: None,
             visibility: None,
@@ -112,9 +108,7 @@ impl Query {
             "marker" => self.marker = Some(value),
             "visibility" => {
                 if value != "all" && value.parse::<Visibility>().is_err() {
-                    return Err(Refusal::invalid(format!(
-                        "Invalid visibility value: {value}"
-                    )));
+                    return Err(Refusal::invalid(format!("Invalid visibility value: {value}")));
                 }
                 self.visibility = Some(value);
             }
@@ -144,10 +138,7 @@ impl Query {
         };
         visible
             && image.attributes.os_hidden == self.hidden
-            && self
-                .filters
-                .iter()
-                .all(|(key, filter)| filter.matches(key, image))
+            && self.filters.iter().all(|(key, filter)| filter.matches(key, image))
     }
 
     fn key(&self, image: &Image) -> Vec<Part> {
@@ -161,7 +152,7 @@ impl Query {
         self.sort.iter().map(part).collect()
     }
 
-    fn page(&self, images: Vec<Image>) -> Value {
+    fn page(&self, images: &[Image]) -> Value {
         let shown: Vec<Value> = images.iter().map(|image| shown(image).into()).collect();
         let mut page = json!({
             "images": shown,
@@ -210,9 +201,7 @@ fn sort_field(text: &str) -> Result<(String, Direction), Refusal> {
         "asc" => Direction::Up,
         "desc" => Direction::Down,
         _ => {
-            return Err(Refusal::invalid(format!(
-                "Invalid sort direction: {direction}"
-            )));
+            return Err(Refusal::invalid(format!("Invalid sort direction: {direction}")));
         }
     };
     if !SORTABLE.contains(&field) {
@@ -235,15 +224,8 @@ fn field_text(image: &Image, field: &str) -> Option<String> {
     }
 }
 
-const SORTABLE: &[&str] = &[
-    "id",
-    "name",
-    "status",
-    "created_at",
-    "updated_at",
-    "disk_format",
-    "container_format",
-];
+const SORTABLE: &[&str] =
+    &["id", "name", "status", "created_at", "updated_at", "disk_format", "container_format"];
 
 const DEFAULT_LIMIT: usize = 25;
 

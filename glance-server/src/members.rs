@@ -14,10 +14,7 @@ impl GlanceApi {
     pub(crate) async fn members(&self, id: &ImageId) -> Answer {
         let members = self.members_of(id).await?;
         let shown: Vec<Value> = members.iter().map(|member| shown(id, member)).collect();
-        Ok(json(
-            StatusCode::OK,
-            &json!({"members": shown, "schema": "/v2/schemas/members"}),
-        ))
+        Ok(json(StatusCode::OK, &json!({"members": shown, "schema": "/v2/schemas/members"})))
     }
 
     pub(crate) async fn member(&self, id: &ImageId, project: &str) -> Answer {
@@ -32,19 +29,14 @@ impl GlanceApi {
         let _writing = self.writing.lock().await;
         let mut members = self.members_of(id).await?;
         if members.iter().any(|member| member.project == project) {
-            return Err(Refusal::conflict(format!(
-                "Image {id} is already shared with {project}"
-            )));
+            return Err(Refusal::conflict(format!("Image {id} is already shared with {project}")));
         }
         if members.len() >= QUOTA {
             let text = format!("More than {QUOTA} members");
             return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, text));
         }
         // Whatever status the request names, Glance begins with this one.
-        let member = Member {
-            project: project.to_owned(),
-            status: MemberStatus::Pending,
-        };
+        let member = Member { project: project.to_owned(), status: MemberStatus::Pending };
         members.push(member.clone());
         self.store.set_members(id, &members).await?;
         Ok(json(StatusCode::OK, &shown(id, &member)))
@@ -86,10 +78,7 @@ fn find<'a>(members: &'a mut [Member], project: &str) -> Result<&'a mut Member, 
 }
 
 fn text<'a>(request: &'a Value, key: &str) -> Result<&'a str, Refusal> {
-    let text = request
-        .get(key)
-        .and_then(Value::as_str)
-        .filter(|text| !text.is_empty());
+    let text = request.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
     text.ok_or_else(|| Refusal::invalid(format!("Expected a text: {key:?}")))
 }
 

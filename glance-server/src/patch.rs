@@ -35,9 +35,7 @@ impl Change {
         let value = change.get_mut("value").map(Value::take);
         let text = |key| change.get(key).and_then(Value::as_str);
         let (Some(op), Some(path)) = (text("op"), text("path")) else {
-            return Err(Refusal::invalid(
-                "Operations must be JSON objects with 'op' and 'path'.",
-            ));
+            return Err(Refusal::invalid("Operations must be JSON objects with 'op' and 'path'."));
         };
         let needed = || Refusal::invalid(format!("Operation '{op}' requires a member 'value'."));
         let what = match op {
@@ -46,10 +44,7 @@ impl Change {
             "remove" => What::Remove,
             _ => return Err(Refusal::invalid(format!("Operations must not be '{op}'."))),
         };
-        Ok(Self {
-            key: unescape(path)?,
-            what,
-        })
+        Ok(Self { key: unescape(path)?, what })
     }
 }
 
@@ -74,14 +69,10 @@ fn check(current: &Image, record: &Map<String, Value>, change: &Change) -> Resul
     let is_fact = matches!(key.as_str(), "id" | "os_hash_algo" | "os_hash_value");
     let is_format = matches!(key.as_str(), "disk_format" | "container_format");
     if is_fact || (is_format && current.status != Status::Queued) {
-        return Err(Refusal::forbidden(format!(
-            "Attribute '{key}' is read-only."
-        )));
+        return Err(Refusal::forbidden(format!("Attribute '{key}' is read-only.")));
     }
     if *what == What::Remove && BASE.contains(&key.as_str()) {
-        return Err(Refusal::forbidden(format!(
-            "Property {key} may not be removed."
-        )));
+        return Err(Refusal::forbidden(format!("Property {key} may not be removed.")));
     }
     if !matches!(what, What::Add(_)) && !record.contains_key(key) {
         return Err(Refusal::conflict(format!("Property {key} does not exist.")));
@@ -99,10 +90,8 @@ fn unescape(pointer: &str) -> Result<String, Refusal> {
             "Pointer `{pointer}` does not begin with \"/\" or has more than one part."
         ))
     };
-    let part = pointer
-        .strip_prefix('/')
-        .filter(|part| !part.contains('/'))
-        .ok_or_else(malformed)?;
+    let part =
+        pointer.strip_prefix('/').filter(|part| !part.contains('/')).ok_or_else(malformed)?;
     // Glance strips the blanks around it, so a key that has some can't be changed.
     let part = part.trim();
     let escapes = part.matches('~').count();

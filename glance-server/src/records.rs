@@ -21,16 +21,12 @@ impl GlanceApi {
         record.remove("os_hash_algo");
         record.remove("os_hash_value");
         record.keys().try_for_each(|key| refuse_reserved(key))?;
-        record
-            .iter()
-            .try_for_each(|(key, value)| check_value(key, value))?;
+        record.iter().try_for_each(|(key, value)| check_value(key, value))?;
         if record.get("id").is_none_or(Value::is_null) {
             record.insert("id".into(), uuid::Uuid::new_v4().to_string().into());
         }
         record.insert("status".into(), Status::Queued.as_str().into());
-        record
-            .entry("visibility")
-            .or_insert_with(|| "shared".into());
+        record.entry("visibility").or_insert_with(|| "shared".into());
         let image = Image::from_json(record)?;
         check_quotas(&image.attributes)?;
         let made = self.store.create(&image).await?;
@@ -43,10 +39,7 @@ impl GlanceApi {
     }
 
     pub(crate) async fn patch(&self, id: &ImageId, headers: &HeaderMap, body: Body) -> Answer {
-        if headers
-            .get(CONTENT_TYPE)
-            .is_none_or(|given| given != PATCH_TYPE)
-        {
+        if headers.get(CONTENT_TYPE).is_none_or(|given| given != PATCH_TYPE) {
             let text = format!("The body's type must be {PATCH_TYPE}");
             return Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, text));
         }
@@ -55,8 +48,8 @@ impl GlanceApi {
         let current = self.store.get(id).await?;
         let wanted = patch::apply(&current, changes)?;
         check_quotas(&wanted)?;
-        let changed = self.store.update(&current, &wanted).await?;
-        Ok(json(StatusCode::OK, &Value::Object(shown(&changed))))
+        let written = self.store.update(&current, &wanted).await?;
+        Ok(json(StatusCode::OK, &Value::Object(shown(&written))))
     }
 
     pub(crate) async fn delete(&self, id: &ImageId) -> Answer {
@@ -100,10 +93,7 @@ impl GlanceApi {
         };
         let image = self.store.get(id).await?;
         if !image.status.has_data() {
-            let text = format!(
-                "Not allowed to {action} an image in status {}",
-                image.status
-            );
+            let text = format!("Not allowed to {action} an image in status {}", image.status);
             return Err(Refusal::forbidden(text));
         }
         self.store.set_activation(id, activation).await?;
@@ -124,10 +114,7 @@ pub(crate) fn shown(image: &Image) -> Map<String, Value> {
 /// Reads a request's JSON body.
 pub(crate) async fn read_json(body: Body) -> Result<Value, Refusal> {
     if body.size().is_some_and(|size| size > MAX_JSON as u64) {
-        return Err(Refusal::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "The body is too large",
-        ));
+        return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"));
     }
     let bytes = body.collect(MAX_JSON).await.map_err(Refusal::Body)?;
     serde_json::from_slice(&bytes)
@@ -137,14 +124,10 @@ pub(crate) async fn read_json(body: Body) -> Result<Value, Refusal> {
 /// Refuses a key that only Glance itself writes.
 pub(crate) fn refuse_reserved(key: &str) -> Result<(), Refusal> {
     if READ_ONLY.contains(&key) {
-        return Err(Refusal::forbidden(format!(
-            "Attribute '{key}' is read-only."
-        )));
+        return Err(Refusal::forbidden(format!("Attribute '{key}' is read-only.")));
     }
     if RESERVED.contains(&key) || key.starts_with("os_glance") {
-        return Err(Refusal::forbidden(format!(
-            "Attribute '{key}' is reserved."
-        )));
+        return Err(Refusal::forbidden(format!("Attribute '{key}' is reserved.")));
     }
     Ok(())
 }
@@ -152,11 +135,7 @@ pub(crate) fn refuse_reserved(key: &str) -> Result<(), Refusal> {
 /// Refuses a value that the schema does not allow. What is left to check, reading the record
 /// checks.
 pub(crate) fn check_value(key: &str, value: &Value) -> Result<(), Refusal> {
-    let short = |value: &Value| {
-        value
-            .as_str()
-            .is_some_and(|text| text.chars().count() <= 255)
-    };
+    let short = |value: &Value| value.as_str().is_some_and(|text| text.chars().count() <= 255);
     let fits = match key {
         "name" | "owner" => value.is_null() || short(value),
         "tags" => value.as_array().is_some_and(|tags| tags.iter().all(short)),
@@ -165,11 +144,8 @@ pub(crate) fn check_value(key: &str, value: &Value) -> Result<(), Refusal> {
         _ if BASE.contains(&key) => true,
         _ => value.is_string() && key.chars().count() <= 255,
     };
-    let refusal = || {
-        Refusal::invalid(format!(
-            "Provided object does not match schema 'image': {key}"
-        ))
-    };
+    let refusal =
+        || Refusal::invalid(format!("Provided object does not match schema 'image': {key}"));
     fits.then_some(()).ok_or_else(refusal)
 }
 
@@ -185,15 +161,9 @@ fn check_quotas(attributes: &Attributes) -> Result<(), Refusal> {
 pub(crate) fn schema() -> Value {
     let text = json!({"type": ["null", "string"], "maxLength": 255});
     let fact = json!({"type": ["null", "string", "integer"], "readOnly": true});
-    let mut properties: Map<String, Value> = BASE
-        .iter()
-        .map(|key| ((*key).to_owned(), text.clone()))
-        .collect();
-    properties.extend(
-        READ_ONLY
-            .iter()
-            .map(|key| ((*key).to_owned(), fact.clone())),
-    );
+    let mut properties: Map<String, Value> =
+        BASE.iter().map(|key| ((*key).to_owned(), text.clone())).collect();
+    properties.extend(READ_ONLY.iter().map(|key| ((*key).to_owned(), fact.clone())));
     let number = json!({"type": "integer", "minimum": 0});
     let visibility =
         json!({"type": "string", "enum": ["community", "public", "private", "shared"]});

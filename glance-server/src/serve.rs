@@ -32,19 +32,10 @@ pub async fn serve(
     api: Arc<dyn Transport>,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let scheme = if acceptor.is_some() {
-        Scheme::HTTPS
-    } else {
-        Scheme::HTTP
-    };
+    let scheme = if acceptor.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
     let local =
         Authority::try_from(listener.local_addr()?.to_string()).map_err(io::Error::other)?;
-    let site = Arc::new(Site {
-        acceptor,
-        api,
-        scheme,
-        local,
-    });
+    let site = Arc::new(Site { acceptor, api, scheme, local });
     let graceful = GracefulShutdown::new();
     let mut tasks = JoinSet::new();
     let mut shutdown = std::pin::pin!(shutdown);
@@ -112,10 +103,7 @@ impl Site {
 
     async fn answer(&self, request: Request<Incoming>) -> Result<Response<Body>, TransportError> {
         let (mut parts, body) = request.into_parts();
-        let host = parts
-            .headers
-            .get(HOST)
-            .map(|host| Authority::try_from(host.as_bytes()));
+        let host = parts.headers.get(HOST).map(|host| Authority::try_from(host.as_bytes()));
         let Ok(authority) = host.unwrap_or_else(|| Ok(self.local.clone())) else {
             return Ok(bad_request());
         };
@@ -130,9 +118,7 @@ impl Site {
         };
         parts.uri = uri;
         // An error here closes the connection: there is nothing true to say.
-        self.api
-            .send(Request::from_parts(parts, Body::from_http(body)))
-            .await
+        self.api.send(Request::from_parts(parts, Body::from_http(body))).await
     }
 }
 
