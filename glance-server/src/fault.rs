@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use glance_core::body::{Body, BodyError};
 use glance_core::{Transport, TransportError};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
@@ -20,6 +20,11 @@ use crate::answer::page;
 pub enum Fault {
     /// The answer's body breaks off.
     CutDownload {
+        /// The bytes that still come.
+        after: u64,
+    },
+    /// The answer's body stops coming, and the connection stays.
+    StallDownload {
         /// The bytes that still come.
         after: u64,
     },
@@ -110,6 +115,9 @@ impl Transport for Faulty {
             Some(Fault::CutDownload { after }) => {
                 Ok(self.inner.send(request).await?.map(|body| cut(body, after)))
             }
+            Some(Fault::StallDownload { after }) => {
+                Ok(self.inner.send(request).await?.map(|body| stall(body, after)))
+            }
             Some(Fault::CorruptDownload { at }) => {
                 Ok(self.inner.send(request).await?.map(|body| corrupt(body, Some(at))))
             }
@@ -127,21 +135,26 @@ impl fmt::Debug for Faulty {
 /// The first `after` bytes of a body, and then an error.
 fn cut(body: Body, after: u64) -> Body {
     let size = body.size();
-    let mut left = after;
-    let chunks = body.map_ok(move |mut chunk| {
-        let kept = usize::try_from(left).unwrap_or(usize::MAX).min(chunk.len());
-        left -= kept as u64;
-        chunk.truncate(kept);
-        (chunk, left == 0)
-    });
-    let chunks = chunks.scan(false, |over, item| {
-        let was_over = *over;
-        *over = matches!(item, Ok((_, true)) | Err(_));
-        let item = item.map(|(chunk, _)| chunk);
-        std::future::ready((!was_over).then_some(item))
-    });
     let end: Result<Bytes, BodyError> = Err("the connection was cut on purpose".into());
-    Body::from_stream(chunks.chain(stream::iter([end])), size)
+    Body::from_stream(first(body, after).chain(stream::iter([end])), size)
+}
+
+/// The first `after` bytes of a body, and then nothing, not even an end.
+fn stall(body: Body, after: u64) -> Body {
+    let size = body.size();
+    Body::from_stream(first(body, after).chain(stream::pending()), size)
+}
+
+/// At most the first `count` bytes of a body.
+fn first(body: Body, count: u64) -> impl Stream<Item = Result<Bytes, BodyError>> + Send + 'static {
+    stream::try_unfold((body, count), |(mut body, left)| async move {
+        let next = if left == 0 { None } else { body.try_next().await? };
+        Ok(next.map(|mut chunk| {
+            chunk.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+            let left = left - chunk.len() as u64;
+            (chunk, (body, left))
+        }))
+    })
 }
 
 /// A body with another byte at `at`; without one, at the end of its first chunk, so that the mark

@@ -2,21 +2,25 @@
 
 use std::future::Future;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use glance_core::body::Body;
 use glance_core::{Transport, TransportError};
-use http::header::HOST;
+use http::header::{EXPECT, HOST};
 use http::uri::{Authority, PathAndQuery, Scheme, Uri};
 use http::{Request, Response, StatusCode};
-use hyper::body::Incoming;
+use http_body_util::BodyExt;
+use hyper::body::{Body as _, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use transport_hyper::{Io, TlsAcceptor};
 
@@ -118,7 +122,54 @@ impl Site {
         };
         parts.uri = uri;
         // An error here closes the connection: there is nothing true to say.
+        let expecting = parts.headers.contains_key(EXPECT);
+        let body = Lingering { body: Some(body), expecting };
         self.api.send(Request::from_parts(parts, Body::from_http(body))).await
+    }
+}
+
+/// A request's body that goes on being read for a while when the API drops it early. Closing the
+/// connection on a client that is still sending would reset it, and the client might lose the
+/// answer.
+struct Lingering {
+    /// There until it is dropped.
+    body: Option<Incoming>,
+    /// Whether the client waits for a word before it sends: then nothing is under way.
+    expecting: bool,
+}
+
+impl hyper::body::Body for Lingering {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match &mut self.body {
+            Some(body) => Pin::new(body).poll_frame(context),
+            None => Poll::Ready(None),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(hyper::body::Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.as_ref().map(hyper::body::Body::size_hint).unwrap_or_default()
+    }
+}
+
+impl Drop for Lingering {
+    fn drop(&mut self) {
+        let Some(mut body) = self.body.take().filter(|body| !body.is_end_stream()) else {
+            return;
+        };
+        if let (false, Ok(runtime)) = (self.expecting, Handle::try_current()) {
+            let rest = async move { while let Some(Ok(_)) = body.frame().await {} };
+            runtime.spawn(tokio::time::timeout(LINGER, rest));
+        }
     }
 }
 
@@ -134,4 +185,8 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long requests in progress may go on after the end.
 const GRACE: Duration = Duration::from_secs(10);
 
+/// How long a client may go on sending what nobody wants.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// How long to wait when no connection can be accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

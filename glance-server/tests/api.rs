@@ -1,6 +1,9 @@
 //! The API over a store in memory, without sockets.
 
+#![allow(clippy::unwrap_used)] // in what the tests share, as in the tests
+
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -271,7 +274,10 @@ async fn patches_follow_the_rules() {
         ("add", "custom", json!(""), 400),
         ("move", "/name", json!(""), 400),
     ] {
-        let change = json!([{"op": "add", "path": "/kept", "value": "no"}, {"op": op, "path": path, "value": value}]);
+        let change = json!([
+            {"op": "add", "path": "/kept", "value": "no"},
+            {"op": op, "path": path, "value": value},
+        ]);
         let got = send(&api, "PATCH", IMAGE, &change).await;
         assert_eq!(got.status, status, "{op} {path}");
     }
@@ -331,8 +337,8 @@ async fn data_goes_in_once_and_comes_out_in_parts() {
     assert_eq!((part.status, part.bytes()), (206, &b"cd"[..]));
     assert_eq!(part.header("content-range"), "bytes 2-3/6");
     assert_eq!((part.header("content-length"), part.header("content-md5")), ("2", md5));
-    let past = [("range", "bytes=6-")];
-    assert_eq!(try_ask(&api, "GET", FILE, &past, Body::empty()).await.unwrap().status, 416);
+    let beyond = [("range", "bytes=6-")];
+    assert_eq!(try_ask(&api, "GET", FILE, &beyond, Body::empty()).await.unwrap().status, 416);
 
     for _ in 0..2 {
         assert_eq!(ask(&api, "POST", &format!("{IMAGE}/actions/deactivate")).await.status, 204);
@@ -424,6 +430,9 @@ async fn injected_faults_happen_as_often_as_told() {
 
     faulty.inject(Method::GET, is_file, 1, Fault::CutDownload { after: 2 });
     assert!(ask(&faulty, "GET", FILE).await.body.is_err());
+    faulty.inject(Method::GET, is_file, 1, Fault::StallDownload { after: 2 });
+    let stalled = ask(&faulty, "GET", FILE);
+    assert!(tokio::time::timeout(Duration::from_millis(50), stalled).await.is_err());
     faulty.inject(Method::GET, is_file, 1, Fault::CorruptDownload { at: 1 });
     assert_eq!(ask(&faulty, "GET", FILE).await.bytes(), b"accdeg");
     let honest = ask(&faulty, "GET", IMAGE).await.json();

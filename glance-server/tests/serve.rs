@@ -1,5 +1,7 @@
 //! The API behind a listener, over plain HTTP.
 
+#![allow(clippy::unwrap_used)] // in what the tests share, as in the tests
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -81,6 +83,16 @@ async fn a_broken_upload_is_not_answered_and_not_stored() {
     assert_eq!(answer, "");
     let shown = ask(server.address, &format!("GET /v2/images/{ID} HTTP/1.1"), "").await;
     assert!(shown.contains(r#""status":"queued""#), "{shown}");
+}
+
+#[tokio::test]
+async fn an_early_answer_reaches_a_client_that_is_still_sending() {
+    let server = start(None).await;
+    let body = "x".repeat(8 << 20);
+    let put = format!("PUT /v2/images/{ID}/file HTTP/1.1");
+    for _ in 0..5 {
+        assert!(ask(server.address, &put, &body).await.starts_with("HTTP/1.1 404"));
+    }
 }
 
 /// Refuses every handshake.
