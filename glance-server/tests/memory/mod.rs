@@ -1,5 +1,7 @@
 //! The least store that the API's tests need.
 
+#![allow(clippy::unwrap_used, clippy::result_large_err)] // the error is that of the trait
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Mutex;
