@@ -137,7 +137,7 @@ fn unfinished(error: &openssl::ssl::Error) -> Refusal {
 /// The names that a certificate holds for.
 fn names(certificate: &X509) -> Vec<String> {
     let names = certificate.subject_alt_names();
-    let text = |name: &openssl::x509::GeneralName| {
+    let text = |name: &openssl::x509::GeneralNameRef| {
         let address = name.ipaddress().and_then(|bytes| match bytes.len() {
             4 => <[u8; 4]>::try_from(bytes).ok().map(IpAddr::from),
             _ => <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from),
@@ -150,7 +150,7 @@ fn names(certificate: &X509) -> Vec<String> {
 /// A distinguished name's common name, or all of it.
 fn name(name: &X509NameRef) -> String {
     let common = name.entries_by_nid(Nid::COMMONNAME).next();
-    let text = common.and_then(|entry| entry.data().as_utf8().ok()).map(|text| text.to_string());
+    let text = common.and_then(|entry| String::from_utf8(entry.data().as_slice().to_vec()).ok());
     text.unwrap_or_else(|| format!("{name:?}"))
 }
 
