@@ -25,11 +25,7 @@ impl Authority {
         let key = KeyPair::generate()?;
         let params = authority_params(common_name)?;
         let certificate_pem = params.self_signed(&key)?.pem();
-        Ok(Self {
-            issuer: Issuer::new(params, key),
-            certificate_pem,
-            chain_pem: String::new(),
-        })
+        Ok(Self { issuer: Issuer::new(params, key), certificate_pem, chain_pem: String::new() })
     }
 
     /// A new authority below this one.
@@ -39,11 +35,7 @@ impl Authority {
         params.use_authority_key_identifier_extension = true;
         let certificate_pem = params.signed_by(&key, &self.issuer)?.pem();
         let chain_pem = format!("{certificate_pem}{}", self.chain_pem);
-        Ok(Self {
-            issuer: Issuer::new(params, key),
-            certificate_pem,
-            chain_pem,
-        })
+        Ok(Self { issuer: Issuer::new(params, key), certificate_pem, chain_pem })
     }
 
     /// The authority's own certificate.
@@ -69,11 +61,7 @@ impl Authority {
 pub fn self_signed(leaf: &Leaf) -> Result<Issued, Error> {
     let key = KeyPair::generate()?;
     let leaf_pem = leaf.params()?.self_signed(&key)?.pem();
-    Ok(Issued {
-        chain_pem: leaf_pem.clone(),
-        leaf_pem,
-        key_pem: key.serialize_pem(),
-    })
+    Ok(Issued { chain_pem: leaf_pem.clone(), leaf_pem, key_pem: key.serialize_pem() })
 }
 
 /// What a server certificate says.
@@ -106,9 +94,7 @@ impl Leaf {
     fn params(&self) -> Result<CertificateParams, Error> {
         let mut params = CertificateParams::new(self.names.clone())?;
         params.distinguished_name = DistinguishedName::new();
-        params
-            .distinguished_name
-            .push(DnType::CommonName, self.common_name.as_str());
+        params.distinguished_name.push(DnType::CommonName, self.common_name.as_str());
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
@@ -153,18 +139,14 @@ pub struct Issued {
 
 impl std::fmt::Debug for Issued {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Issued")
-            .field("chain_pem", &self.chain_pem)
-            .finish_non_exhaustive()
+        f.debug_struct("Issued").field("chain_pem", &self.chain_pem).finish_non_exhaustive()
     }
 }
 
 fn authority_params(common_name: &str) -> Result<CertificateParams, Error> {
     let mut params = CertificateParams::new(Vec::new())?;
     params.distinguished_name = DistinguishedName::new();
-    params
-        .distinguished_name
-        .push(DnType::CommonName, common_name);
+    params.distinguished_name.push(DnType::CommonName, common_name);
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     let now = now()?;
@@ -175,10 +157,7 @@ fn authority_params(common_name: &str) -> Result<CertificateParams, Error> {
 
 /// The time by the system's clock; `time` is built without its own.
 fn now() -> Result<OffsetDateTime, Error> {
-    let seconds = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_err(|_| Error::Time)?
-        .as_secs();
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|_| Error::Time)?.as_secs();
     i64::try_from(seconds)
         .ok()
         .and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok())

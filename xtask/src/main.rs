@@ -1,8 +1,13 @@
 //! The project's own commands: `cargo xtask --help`.
 
+mod ci;
 mod cloud;
+mod demo;
 mod failure;
 mod say;
+mod shell;
+mod test;
+mod tidy;
 mod workspace;
 
 use std::process::ExitCode;
@@ -13,7 +18,11 @@ use crate::say::say;
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
+        Command::Ci => ci::run(),
         Command::Cloud(arguments) => cloud::run(&arguments),
+        Command::Demo => demo::run(),
+        Command::Test => test::run(),
+        Command::Tidy => tidy::run(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -34,6 +43,14 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Check format, lints, every feature set, documentation and invariants.
+    Ci,
     /// A real Keystone and two real Glances over HTTPS on the loopback interface.
     Cloud(cloud::Arguments),
+    /// Show the main job on two embedded servers; needs nothing but Rust.
+    Demo,
+    /// Install what the tests need and run every one of them.
+    Test,
+    /// Check the invariants of ARCHITECTURE.md.
+    Tidy,
 }

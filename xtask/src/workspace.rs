@@ -10,9 +10,7 @@ pub(crate) fn root() -> PathBuf {
     // Cargo sets the variable for `cargo xtask`, and it holds in a checkout that was moved.
     let package = env::var_os("CARGO_MANIFEST_DIR")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
-    package
-        .parent()
-        .map_or_else(|| package.clone(), Path::to_path_buf)
+    package.parent().map_or_else(|| package.clone(), Path::to_path_buf)
 }
 
 /// Cargo's target directory, absolute.

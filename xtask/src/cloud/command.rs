@@ -51,10 +51,7 @@ pub(crate) fn finish(layout: &Layout, log: &str, command: &mut Command) -> Resul
     if status.success() {
         return Ok(());
     }
-    Err(Failure::new(format!(
-        "{program} failed ({status}){}",
-        tail(&log)
-    )))
+    Err(Failure::new(format!("{program} failed ({status}){}", tail(&log))))
 }
 
 /// Where a log is and how it ends, for an error message.

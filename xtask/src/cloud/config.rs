@@ -70,10 +70,7 @@ impl Values {
     }
 
     /// Adds a value.
-    #[expect(
-        clippy::needless_pass_by_value,
-        reason = "a reference at every call says nothing"
-    )]
+    #[expect(clippy::needless_pass_by_value, reason = "a reference at every call says nothing")]
     pub(crate) fn set(&mut self, name: &'static str, value: impl ToString) -> &mut Self {
         self.0.push((name, value.to_string()));
         self
@@ -86,9 +83,7 @@ impl Values {
             text = text.replace(&format!("{{{{{name}}}}}"), value);
         }
         match text.lines().find(|line| line.contains("{{")) {
-            Some(line) => Err(Failure::new(format!(
-                "a template names an unknown value: {line}"
-            ))),
+            Some(line) => Err(Failure::new(format!("a template names an unknown value: {line}"))),
             None => Ok(text),
         }
     }

@@ -61,38 +61,23 @@ impl Glance {
         ];
         let stamp = layout.path("run").join(format!("{}.done", self.name()));
         once(&stamp, "1", || {
-            say(format_args!(
-                "cloud: filling the database of {}",
-                self.name()
-            ));
+            say(format_args!("cloud: filling the database of {}", self.name()));
             let mut command = sheltered(layout.venv_program("glance-manage"));
-            command
-                .arg("--config-file")
-                .arg(&configuration[0].path)
-                .arg("db_sync");
+            command.arg("--config-file").arg(&configuration[0].path).arg("db_sync");
             finish(layout, &format!("{}-manage", self.name()), &mut command)
         })?;
-        Ok(Prepared {
-            glance: self,
-            configuration,
-        })
+        Ok(Prepared { glance: self, configuration })
     }
 
     fn values(self, layout: &Layout) -> Values {
         let data = layout.path(self.name());
-        let stores: Vec<String> = self
-            .stores()
-            .iter()
-            .map(|store| format!("{store}:file"))
-            .collect();
+        let stores: Vec<String> =
+            self.stores().iter().map(|store| format!("{store}:file")).collect();
         let sections: Vec<String> = self
             .stores()
             .iter()
             .map(|store| {
-                format!(
-                    "[{store}]\nfilesystem_store_datadir = {}",
-                    data.join(store).display()
-                )
+                format!("[{store}]\nfilesystem_store_datadir = {}", data.join(store).display())
             })
             .collect();
         let mut values = Values::new(layout);
@@ -153,10 +138,7 @@ impl Prepared {
                     format!("REQUESTS_CA_BUNDLE={}", root.display()),
                 ],
                 configuration: &self.configuration,
-                ready: Ready::Http {
-                    path: "/",
-                    statuses: &[200, 300],
-                },
+                ready: Ready::Http { path: "/", statuses: &[200, 300] },
             },
         )
     }

@@ -25,9 +25,7 @@ impl Keystone {
             TEMPLATE,
         )?;
         let keystone = Self { configuration };
-        once(&layout.path("run/keystone.done"), "1", || {
-            keystone.bootstrap(layout, secret)
-        })?;
+        once(&layout.path("run/keystone.done"), "1", || keystone.bootstrap(layout, secret))?;
         Ok(keystone)
     }
 
@@ -46,10 +44,7 @@ impl Keystone {
                     "OS_KEYSTONE_CONFIG_FILES=keystone.conf".to_owned(),
                 ],
                 configuration: &[self.configuration],
-                ready: Ready::Http {
-                    path: "/v3",
-                    statuses: &[200],
-                },
+                ready: Ready::Http { path: "/v3", statuses: &[200] },
             },
         )
     }
@@ -89,10 +84,7 @@ impl Keystone {
         password: Option<&Secret>,
     ) -> Result<(), Failure> {
         let mut command = sheltered(layout.venv_program("keystone-manage"));
-        command
-            .arg("--config-file")
-            .arg(&self.configuration.path)
-            .args(arguments);
+        command.arg("--config-file").arg(&self.configuration.path).args(arguments);
         if let Some(password) = password {
             command.env("OS_BOOTSTRAP_PASSWORD", password.reveal());
         }
@@ -108,11 +100,7 @@ pub(crate) fn fill_catalogue(layout: &Layout, secret: &Secret) -> Result<(), Fai
         say("cloud: filling Keystone's catalogue");
         let mut python = sheltered(layout.venv_program("python"));
         python.args(["-c", CATALOGUE]).arg(layout.dir()).args(&urls);
-        finish(
-            layout,
-            "catalogue",
-            python.env("CLOUD_SECRET", secret.reveal()),
-        )
+        finish(layout, "catalogue", python.env("CLOUD_SECRET", secret.reveal()))
     })
 }
 

@@ -39,9 +39,7 @@ impl Layout {
     /// A cloud in `dir` with the ports from `port_base` on.
     pub(crate) fn new(dir: PathBuf, port_base: u16) -> Result<Self, Failure> {
         if port_base.checked_add(Port::GlanceBBackend as u16).is_none() {
-            return Err(Failure::new(format!(
-                "port base {port_base} leaves too few ports"
-            )));
+            return Err(Failure::new(format!("port base {port_base} leaves too few ports")));
         }
         Ok(Self { dir, port_base })
     }

@@ -9,18 +9,7 @@ use super::process::{Ready, Service};
 pub(crate) fn service(layout: &Layout, programs: &Programs) -> Service {
     let port = layout.port(Port::Memcached);
     let mut command = detached(&programs.memcached);
-    command.args([
-        "-u",
-        "nobody",
-        "-m",
-        "64",
-        "-U",
-        "0",
-        "-l",
-        HOST,
-        "-p",
-        &port.to_string(),
-    ]);
+    command.args(["-u", "nobody", "-m", "64", "-U", "0", "-l", HOST, "-p", &port.to_string()]);
     Service {
         name: "memcached",
         command,

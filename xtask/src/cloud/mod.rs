@@ -62,6 +62,12 @@ enum Command {
     },
 }
 
+/// Installs and starts the cloud, on its default ports.
+pub(crate) fn start() -> Result<(), Failure> {
+    let layout = Layout::new(workspace::target()?.join("cloud"), DEFAULT_PORT_BASE)?;
+    locked(&layout, up)
+}
+
 /// Runs one of the subcommands.
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let layout = Layout::new(workspace::target()?.join("cloud"), arguments.port_base)?;
@@ -83,9 +89,7 @@ fn locked(
     action: impl FnOnce(&Layout) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     if !rustix::process::geteuid().is_root() {
-        return Err(Failure::new(
-            "the cloud needs root: it installs packages and switches users",
-        ));
+        return Err(Failure::new("the cloud needs root: it installs packages and switches users"));
     }
     fs::create_dir_all(layout.dir()).context(|| "cannot make the cloud's directory")?;
     let path = layout.path("lock");

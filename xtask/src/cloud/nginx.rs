@@ -20,41 +20,13 @@ pub(crate) struct Server {
 
 /// All HTTPS servers.
 pub(crate) const SERVERS: [Server; 7] = [
-    Server {
-        name: "keystone",
-        port: Port::Keystone,
-        backend: Port::KeystoneBackend,
-    },
-    Server {
-        name: "glance-a",
-        port: Port::GlanceA,
-        backend: Port::GlanceABackend,
-    },
-    Server {
-        name: "glance-b",
-        port: Port::GlanceB,
-        backend: Port::GlanceBBackend,
-    },
-    Server {
-        name: "expired",
-        port: Port::Expired,
-        backend: Port::GlanceABackend,
-    },
-    Server {
-        name: "wronghost",
-        port: Port::WrongHost,
-        backend: Port::GlanceABackend,
-    },
-    Server {
-        name: "selfsigned",
-        port: Port::SelfSigned,
-        backend: Port::GlanceABackend,
-    },
-    Server {
-        name: "nochain",
-        port: Port::NoChain,
-        backend: Port::GlanceABackend,
-    },
+    Server { name: "keystone", port: Port::Keystone, backend: Port::KeystoneBackend },
+    Server { name: "glance-a", port: Port::GlanceA, backend: Port::GlanceABackend },
+    Server { name: "glance-b", port: Port::GlanceB, backend: Port::GlanceBBackend },
+    Server { name: "expired", port: Port::Expired, backend: Port::GlanceABackend },
+    Server { name: "wronghost", port: Port::WrongHost, backend: Port::GlanceABackend },
+    Server { name: "selfsigned", port: Port::SelfSigned, backend: Port::GlanceABackend },
+    Server { name: "nochain", port: Port::NoChain, backend: Port::GlanceABackend },
 ];
 
 /// The service.
@@ -62,12 +34,7 @@ pub(crate) fn service(layout: &Layout, programs: &Programs) -> Result<Service, F
     let scratch = layout.path("nginx");
     fs::create_dir_all(&scratch).context(|| format!("cannot make {}", scratch.display()))?;
     let mut servers = String::new();
-    for Server {
-        name,
-        port,
-        backend,
-    } in &SERVERS
-    {
+    for Server { name, port, backend } in &SERVERS {
         servers += &Values::new(layout)
             .set("name", name)
             .set("port", layout.port(*port))
@@ -75,23 +42,14 @@ pub(crate) fn service(layout: &Layout, programs: &Programs) -> Result<Service, F
             .render(SERVER)?;
     }
     let file =
-        Values::new(layout)
-            .set("servers", servers)
-            .install(layout, "nginx.conf", CONFIGURATION)?;
+        Values::new(layout).set("servers", servers).install(layout, "nginx.conf", CONFIGURATION)?;
     let mut command = detached(&programs.nginx);
-    command
-        .arg("-c")
-        .arg(&file.path)
-        .arg("-e")
-        .arg(layout.log("nginx"));
+    command.arg("-c").arg(&file.path).arg("-e").arg(layout.log("nginx"));
     Ok(Service {
         name: "nginx",
         command,
         configuration: file.text,
-        ports: SERVERS
-            .iter()
-            .map(|server| layout.port(server.port))
-            .collect(),
+        ports: SERVERS.iter().map(|server| layout.port(server.port)).collect(),
         ready: Ready::Connect,
     })
 }

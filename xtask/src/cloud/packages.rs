@@ -66,11 +66,7 @@ fn install_debian(layout: &Layout, packages: &[&str]) -> Result<(), Failure> {
     }
     say(format_args!("cloud: installing {}", packages.join(" ")));
     let _no_services = NoServices::begin()?;
-    finish(
-        layout,
-        "apt",
-        Command::new("apt-get").args(["update", "-q"]),
-    )?;
+    finish(layout, "apt", Command::new("apt-get").args(["update", "-q"]))?;
     let mut command = Command::new("apt-get");
     command
         .args(["install", "-y", "-q", "--no-install-recommends"])
@@ -84,20 +80,12 @@ fn install_python(layout: &Layout) -> Result<(), Failure> {
     once(&layout.path("venv/installed"), REQUIREMENTS, || {
         say("cloud: installing the Python packages, 1 to 2 minutes");
         let mut create = Command::new("python3");
-        finish(
-            layout,
-            "pip",
-            create.args(["-m", "venv", "--clear"]).arg(&venv),
-        )?;
+        finish(layout, "pip", create.args(["-m", "venv", "--clear"]).arg(&venv))?;
         let list = layout.path("etc/requirements.txt");
         fs::write(&list, REQUIREMENTS).context(|| format!("cannot write {}", list.display()))?;
         // pip keeps the caller's environment: it knows where packages come from.
         let mut pip = Command::new(layout.venv_program("pip"));
-        finish(
-            layout,
-            "pip",
-            pip.args(["install", "--quiet", "--requirement"]).arg(&list),
-        )
+        finish(layout, "pip", pip.args(["install", "--quiet", "--requirement"]).arg(&list))
     })
 }
 
@@ -123,10 +111,7 @@ impl Drop for NoServices {
     fn drop(&mut self) {
         if let Some(path) = self.policy {
             if let Err(error) = fs::remove_file(path) {
-                say(format_args!(
-                    "cloud: cannot remove {}: {error}",
-                    path.display()
-                ));
+                say(format_args!("cloud: cannot remove {}: {error}", path.display()));
             }
         }
     }
@@ -163,10 +148,7 @@ fn postgres_programs() -> Option<PathBuf> {
             let entry = entry.ok()?;
             let version: u32 = entry.file_name().to_str()?.parse().ok()?;
             let programs = entry.path().join("bin");
-            programs
-                .join("postgres")
-                .is_file()
-                .then_some((version, programs))
+            programs.join("postgres").is_file().then_some((version, programs))
         })
         .max()
         .map(|(_, programs)| programs)

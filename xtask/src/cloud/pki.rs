@@ -33,10 +33,9 @@ fn certificates(directory: &Path) -> Result<(), Failure> {
     let wrong_host = Leaf::new("wronghost", &["wronghost.test"]);
     install(directory, "wronghost", intermediate.issue(&wrong_host))?;
     install(directory, "selfsigned", self_signed(&server("selfsigned")))?;
-    let no_chain = intermediate.issue(&server("nochain")).map(|issued| Issued {
-        chain_pem: issued.leaf_pem.clone(),
-        ..issued
-    });
+    let no_chain = intermediate
+        .issue(&server("nochain"))
+        .map(|issued| Issued { chain_pem: issued.leaf_pem.clone(), ..issued });
     install(directory, "nochain", no_chain)
 }
 

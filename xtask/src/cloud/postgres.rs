@@ -43,13 +43,7 @@ pub(crate) fn start(layout: &Layout, programs: &Programs, secret: &Secret) -> Re
     };
     process::start(layout, service)?;
 
-    let have = query(
-        layout,
-        programs,
-        secret,
-        "postgres",
-        "select datname from pg_database",
-    )?;
+    let have = query(layout, programs, secret, "postgres", "select datname from pg_database")?;
     for database in DATABASES {
         if !have.lines().any(|line| line == database) {
             let statement = format!("create database {database}");
@@ -68,23 +62,8 @@ pub(crate) fn query(
     statement: &str,
 ) -> Result<String, Failure> {
     let output = sheltered(programs.postgres.join("psql"))
-        .args([
-            "-h",
-            HOST,
-            "-p",
-            &layout.port(Port::Postgres).to_string(),
-            "-U",
-            "postgres",
-        ])
-        .args([
-            "-qAtX",
-            "-v",
-            "ON_ERROR_STOP=1",
-            "-d",
-            database,
-            "-c",
-            statement,
-        ])
+        .args(["-h", HOST, "-p", &layout.port(Port::Postgres).to_string(), "-U", "postgres"])
+        .args(["-qAtX", "-v", "ON_ERROR_STOP=1", "-d", database, "-c", statement])
         .env("PGPASSWORD", secret.reveal())
         .stdin(Stdio::null())
         .output()
@@ -94,10 +73,7 @@ pub(crate) fn query(
     }
     let message = String::from_utf8_lossy(&output.stderr);
     let tail = tail(&layout.log("postgres"));
-    Err(Failure::new(format!(
-        "psql failed on {statement:?}: {}{tail}",
-        message.trim()
-    )))
+    Err(Failure::new(format!("psql failed on {statement:?}: {}{tail}", message.trim())))
 }
 
 /// Removes the cluster, also when it lies outside the cloud's directory.
@@ -130,15 +106,7 @@ fn init(
     user.own(&password)?;
     let mut command = sheltered(programs.postgres.join("initdb"));
     command
-        .args([
-            "-U",
-            "postgres",
-            "-E",
-            "UTF8",
-            "--locale=C.UTF-8",
-            "-A",
-            "scram-sha-256",
-        ])
+        .args(["-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "-A", "scram-sha-256"])
         .arg("-D")
         .arg(directory.join("cluster"))
         .arg("--pwfile")
@@ -153,9 +121,7 @@ fn init(
 fn directory(layout: &Layout, user: &User) -> Result<PathBuf, Failure> {
     let own = layout.path("postgres");
     if own.exists() {
-        return own
-            .canonicalize()
-            .context(|| format!("cannot resolve {}", own.display()));
+        return own.canonicalize().context(|| format!("cannot resolve {}", own.display()));
     }
     if user.can_reach(layout.dir()) {
         user.make_directory(&own)?;

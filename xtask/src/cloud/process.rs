@@ -32,28 +32,17 @@ pub(crate) enum Ready {
     /// All its ports accept connections.
     Connect,
     /// This path is answered, on the first port, by one of the statuses.
-    Http {
-        path: &'static str,
-        statuses: &'static [u16],
-    },
+    Http { path: &'static str, statuses: &'static [u16] },
 }
 
 impl Service {
     /// All services in the order of their start.
-    pub(crate) const NAMES: [&str; 6] = [
-        "postgres",
-        "memcached",
-        "keystone",
-        "glance-a",
-        "glance-b",
-        "nginx",
-    ];
+    pub(crate) const NAMES: [&str; 6] =
+        ["postgres", "memcached", "keystone", "glance-a", "glance-b", "nginx"];
 
     fn fingerprint(&self) -> String {
         let mut hasher = DefaultHasher::new();
-        self.command
-            .get_args()
-            .for_each(|argument| argument.hash(&mut hasher));
+        self.command.get_args().for_each(|argument| argument.hash(&mut hasher));
         self.configuration.hash(&mut hasher);
         self.ports.hash(&mut hasher);
         format!("{:016x}", hasher.finish())
@@ -85,10 +74,7 @@ pub(crate) fn spawn(layout: &Layout, service: &mut Service) -> Result<Started, F
     stop(layout, service.name)?;
     for &port in &service.ports {
         TcpListener::bind((Ipv4Addr::LOCALHOST, port)).context(|| {
-            format!(
-                "port {port} for {} (move all by CLOUD_PORT_BASE)",
-                service.name
-            )
+            format!("port {port} for {} (move all by CLOUD_PORT_BASE)", service.name)
         })?;
     }
     say(format_args!("cloud: starting {}", service.name));
@@ -115,9 +101,7 @@ pub(crate) fn wait_until_ready(
     let log = layout.log(service.name);
     let deadline = Instant::now() + READY_DEADLINE;
     while !is_ready(service) {
-        let ended = child
-            .try_wait()
-            .context(|| format!("cannot watch {}", service.name))?;
+        let ended = child.try_wait().context(|| format!("cannot watch {}", service.name))?;
         let trouble = match ended {
             Some(status) => format!("{} ended at once ({status})", service.name),
             None if Instant::now() > deadline => format!("{} is not ready in time", service.name),
@@ -138,9 +122,7 @@ pub(crate) fn stop(layout: &Layout, name: &str) -> Result<(), Failure> {
     };
     if record.is_alive() {
         say(format_args!("cloud: stopping {name}"));
-        record
-            .end(stop_signal(name))
-            .context(|| format!("cannot stop {name}"))?;
+        record.end(stop_signal(name)).context(|| format!("cannot stop {name}"))?;
     }
     Record::forget(layout, name)
 }
@@ -163,10 +145,7 @@ fn is_ready(service: &Service) -> bool {
     match service.ready {
         Ready::Connect => service.ports.iter().all(|&port| connect(port).is_some()),
         Ready::Http { path, statuses } => {
-            let status = service
-                .ports
-                .first()
-                .and_then(|&port| http_status(port, path));
+            let status = service.ports.first().and_then(|&port| http_status(port, path));
             status.is_some_and(|status| statuses.contains(&status))
         }
     }
@@ -179,22 +158,11 @@ fn connect(port: u16) -> Option<TcpStream> {
 
 fn http_status(port: u16, path: &str) -> Option<u16> {
     let mut stream = connect(port)?;
-    stream
-        .set_read_timeout(Some(Duration::from_secs(30)))
-        .ok()?;
-    write!(
-        stream,
-        "GET {path} HTTP/1.0\r\nHost: localhost:{port}\r\n\r\n"
-    )
-    .ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(30))).ok()?;
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost:{port}\r\n\r\n").ok()?;
     let mut head = Vec::new();
     stream.take(12).read_to_end(&mut head).ok()?;
-    String::from_utf8(head)
-        .ok()?
-        .split(' ')
-        .nth(1)?
-        .parse()
-        .ok()
+    String::from_utf8(head).ok()?.split(' ').nth(1)?.parse().ok()
 }
 
 const READY_DEADLINE: Duration = Duration::from_secs(90);

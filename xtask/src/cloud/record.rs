@@ -30,12 +30,7 @@ impl Record {
     pub(crate) fn of(pid: u32, fingerprint: String) -> Result<Self, Failure> {
         let process = ProcessState::of(pid)
             .ok_or_else(|| Failure::new(format!("process {pid} ended at once")))?;
-        Ok(Self {
-            pid,
-            began: process.began,
-            boot: boot_id()?,
-            fingerprint,
-        })
+        Ok(Self { pid, began: process.began, boot: boot_id()?, fingerprint })
     }
 
     /// The record of a service, if it was started.
@@ -69,12 +64,7 @@ impl Record {
 
     /// Keeps the record for the next command.
     pub(crate) fn write(&self, layout: &Layout, name: &str) -> Result<(), Failure> {
-        let Self {
-            pid,
-            began,
-            boot,
-            fingerprint,
-        } = self;
+        let Self { pid, began, boot, fingerprint } = self;
         let text = format!("{pid} {began} {boot} {fingerprint}\n");
         write_private(&Self::path(layout, name), &text)
     }

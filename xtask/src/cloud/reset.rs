@@ -14,13 +14,7 @@ use crate::say::say;
 pub(crate) fn reset(layout: &Layout, glance: Glance) -> Result<(), Failure> {
     let programs = packages::installed()?;
     let statement = "truncate images, tasks cascade";
-    postgres::query(
-        layout,
-        &programs,
-        &secret(layout)?,
-        glance.database(),
-        statement,
-    )?;
+    postgres::query(layout, &programs, &secret(layout)?, glance.database(), statement)?;
     let data = layout.path(glance.name());
     for store in glance.stores().iter().chain(&["staging", "tasks"]) {
         empty(&data.join(store))?;
@@ -33,11 +27,8 @@ fn empty(directory: &Path) -> Result<(), Failure> {
     let what = || format!("cannot empty {}", directory.display());
     for entry in fs::read_dir(directory).context(what)? {
         let path = entry.context(what)?.path();
-        let removed = if path.is_dir() {
-            fs::remove_dir_all(&path)
-        } else {
-            fs::remove_file(&path)
-        };
+        let removed =
+            if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
         removed.context(what)?;
     }
     Ok(())

@@ -22,11 +22,8 @@ pub(crate) struct Application<'a> {
 /// The service that runs an application.
 pub(crate) fn service(layout: &Layout, application: Application) -> Result<Service, Failure> {
     let port = layout.port(application.port);
-    let environment: Vec<String> = application
-        .environment
-        .iter()
-        .map(|setting| format!("env = {setting}"))
-        .collect();
+    let environment: Vec<String> =
+        application.environment.iter().map(|setting| format!("env = {setting}")).collect();
     let ini = Values::new(layout)
         .set("module", application.module)
         .set("workers", application.workers)
@@ -35,10 +32,7 @@ pub(crate) fn service(layout: &Layout, application: Application) -> Result<Servi
         .install(layout, &format!("uwsgi-{}.ini", application.name), TEMPLATE)?;
     let mut command = detached(layout.venv_program("uwsgi"));
     command.arg("--ini").arg(&ini.path);
-    let configuration = application
-        .configuration
-        .iter()
-        .fold(ini.text, |all, one| all + &one.text);
+    let configuration = application.configuration.iter().fold(ini.text, |all, one| all + &one.text);
     Ok(Service {
         name: application.name,
         command,
