@@ -92,10 +92,7 @@ impl From<Bytes> for Body {
 impl futures_util::Stream for Body {
     type Item = Result<Bytes, BodyError>;
 
-    fn poll_next(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Self::Item>> {
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.chunks.poll_next_unpin(context)
     }
 }

@@ -1,1 +1,139 @@
 //! Making one store hold what another holds, and proving it.
+//!
+//! [`Replication::run`] is the whole way of every image: list both stores, pair the images,
+//! decide, copy through the checked body, compare what the target says it stored, report.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use futures_util::stream::{self, StreamExt};
+
+use crate::image::{Attributes, Image};
+use crate::store::{ImageStore, StoreError};
+
+mod checked;
+mod copy;
+mod error;
+mod pair;
+mod plan;
+
+pub use checked::{DataFault, Expected};
+pub use error::CopyError;
+pub use pair::{Pair, pairs};
+pub use plan::{Difference, Step, differences, plan};
+
+/// What to replicate, and how.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// Fields and properties to leave out, of the copies and of the comparisons.
+    pub without: BTreeSet<String>,
+    /// Only bring the records of images up to date that the target holds already.
+    pub metadata_only: bool,
+    /// Images under way at once.
+    pub transfers: usize,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { without: BTreeSet::new(), metadata_only: false, transfers: 4 }
+    }
+}
+
+/// One store made to hold what another holds.
+#[derive(Debug)]
+pub struct Replication {
+    /// Where images come from.
+    pub source: Arc<dyn ImageStore>,
+    /// Where they go.
+    pub target: Arc<dyn ImageStore>,
+    /// How.
+    pub policy: Policy,
+}
+
+/// What became of one image.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The image, as the source describes it.
+    pub image: Image,
+    /// What was done.
+    pub result: Result<Done, CopyError>,
+}
+
+/// What was done with one image, successfully.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Done {
+    /// The data was copied and proven, in a new record.
+    Copied,
+    /// The data was copied and proven, in a record that an earlier run left without data.
+    Completed,
+    /// The record was brought up to date; the data was in place.
+    Updated(Vec<String>),
+    /// All was in place.
+    InPlace,
+    /// Nothing was done, for this reason.
+    Skipped(String),
+}
+
+impl Replication {
+    /// Replicates every image and hands each outcome to `observe` as it comes. A failed image does
+    /// not end the run.
+    ///
+    /// # Errors
+    /// When one of the stores can't be listed; nothing was changed then.
+    pub async fn run(&self, mut observe: impl FnMut(Outcome)) -> Result<(), StoreError> {
+        let pairs = pairs(&*self.source, &*self.target).await?;
+        let present = pairs.into_iter().filter_map(Pair::at_source);
+        let work = present.map(|(image, replica)| self.replicate(image, replica));
+        let mut outcomes = stream::iter(work).buffer_unordered(self.policy.transfers.max(1));
+        while let Some(outcome) = outcomes.next().await {
+            observe(outcome);
+        }
+        Ok(())
+    }
+
+    async fn replicate(&self, image: Image, replica: Option<Image>) -> Outcome {
+        let step = plan(&image, replica.as_ref(), &self.policy);
+        tracing::debug!(image = %image.id, ?step, "planned");
+        let result = match step {
+            Step::Copy => self.copy(&image).await.map(|()| Done::Copied),
+            Step::Complete(record) => self.fill(&image, &record).await.map(|()| Done::Completed),
+            Step::Reconcile(replica) => self.reconcile(&image, &replica).await,
+            Step::Skip(reason) => Ok(Done::Skipped(reason)),
+            Step::Fail(error) => Err(error),
+        };
+        Outcome { image, result }
+    }
+}
+
+/// `attributes` without the fields that the operator leaves out.
+fn reduced(attributes: &Attributes, without: &BTreeSet<String>) -> Attributes {
+    let mut reduced = attributes.clone();
+    reduced.properties.retain(|key, _| !without.contains(key) && !key.starts_with("os_glance"));
+    let unset = Attributes::default();
+    let drop = |field: &str| without.contains(field);
+    if drop("name") {
+        reduced.name = unset.name;
+    }
+    if drop("owner") {
+        reduced.owner = unset.owner;
+    }
+    if drop("visibility") {
+        reduced.visibility = unset.visibility;
+    }
+    if drop("protected") {
+        reduced.protected = unset.protected;
+    }
+    if drop("os_hidden") {
+        reduced.os_hidden = unset.os_hidden;
+    }
+    if drop("min_disk") {
+        reduced.min_disk = unset.min_disk;
+    }
+    if drop("min_ram") {
+        reduced.min_ram = unset.min_ram;
+    }
+    if drop("tags") {
+        reduced.tags = unset.tags;
+    }
+    reduced
+}

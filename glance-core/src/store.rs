@@ -65,8 +65,7 @@ pub trait ImageStore: fmt::Debug + fmt::Display + Send + Sync {
     async fn update(&self, current: &Image, wanted: &Attributes) -> Result<Image, StoreError>;
 
     /// Moves a complete image between `active` and `deactivated`. Doing so twice is no error.
-    async fn set_activation(&self, id: &ImageId, activation: Activation)
-    -> Result<(), StoreError>;
+    async fn set_activation(&self, id: &ImageId, activation: Activation) -> Result<(), StoreError>;
 
     /// Removes the image. A protected one is [`StoreErrorKind::Forbidden`].
     async fn delete(&self, id: &ImageId) -> Result<(), StoreError>;

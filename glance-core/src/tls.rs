@@ -8,7 +8,12 @@ use std::path::PathBuf;
 
 pub mod bundle;
 
+mod trust;
+
+pub mod verdict;
+
 pub use bundle::{BundleError, Certificate};
+pub use trust::resolve;
 
 /// How servers are verified.
 #[derive(Debug, Clone)]

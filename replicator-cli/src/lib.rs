@@ -1,1 +1,57 @@
-//! Stub.
+//! The command line of glance-replicator: flags in, report out. The work is glance-core's.
+//!
+//! In reading order: [`args`] is what the operator typed; `endpoint` is what a word on the command
+//! line names, and opens it; `tls` chooses among the TLS stacks of this build; `commands` run;
+//! `print` alone prints; `exit` says how it went.
+
+#[cfg(not(any(feature = "rustls", feature = "native-tls")))]
+compile_error!("choose a TLS stack: build with the feature `rustls`, `native-tls` or both");
+
+pub mod args;
+mod commands;
+mod endpoint;
+mod error;
+pub mod exit;
+mod logging;
+mod print;
+mod tls;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let long_version: &'static str = Box::leak(tls::version().into_boxed_str());
+    let command = <args::Args as clap::CommandFactory>::command().version(long_version);
+    let parsed = command
+        .try_get_matches()
+        .and_then(|matches| <args::Args as clap::FromArgMatches>::from_arg_matches(&matches));
+    let args = match parsed {
+        Ok(args) => args,
+        Err(error) => return print::usage(&error),
+    };
+    if let Err(error) = logging::start(&args.logging) {
+        return print::failure(&error).into();
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return print::failure(&error::CliError::runtime(error)).into(),
+    };
+    let exit = runtime.block_on(commands::run(args));
+    // Open connections are dropped, not drained: an upload that was stopped must not end properly.
+    runtime.shutdown_background();
+    exit.into()
+}
+
+/// Parses a command line without running it, for documentation and tests.
+///
+/// # Errors
+/// What clap says of a line that can't be understood.
+pub fn parse<I, T>(line: I) -> Result<args::Args, clap::Error>
+where
+    I: IntoIterator<Item = T>,
+    T: Into<std::ffi::OsString> + Clone,
+{
+    args::Args::try_parse_from(line)
+}

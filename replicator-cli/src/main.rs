@@ -1,2 +1,7 @@
 //! The binary `glance-replicator`.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    replicator_cli::main()
+}

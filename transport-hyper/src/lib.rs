@@ -1,7 +1,14 @@
-//! The HTTP/1.1 client that the TLS transports share: connections, pool, proxy and timeouts over
-//! hyper. It knows no TLS library and asks a [`TlsBackend`] for every handshake; [`TlsAcceptor`]
-//! is the same for servers.
+//! The HTTP/1.1 client that the TLS transports share: connections, pool and timeouts over hyper.
+//! It knows no TLS library and asks a [`TlsBackend`] for every handshake; [`TlsAcceptor`] is the
+//! same for servers.
 
 mod tls;
 
+mod connector;
+
+mod client;
+
+mod failure;
+
+pub use client::{HyperTransport, Options};
 pub use tls::{Io, TlsAcceptor, TlsBackend};

@@ -1,2 +1,56 @@
-//! The project's own commands.
-fn main() {}
+//! The project's own commands: `cargo xtask --help`.
+
+mod ci;
+mod cloud;
+mod demo;
+mod failure;
+mod say;
+mod shell;
+mod test;
+mod tidy;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::say::say;
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Ci => ci::run(),
+        Command::Cloud(arguments) => cloud::run(&arguments),
+        Command::Demo => demo::run(),
+        Command::Test => test::run(),
+        Command::Tidy => tidy::run(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            say(format_args!("error: {failure}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The project's own commands.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Check format, lints, every feature set, documentation and invariants.
+    Ci,
+    /// A real Keystone and two real Glances over HTTPS on the loopback interface.
+    Cloud(cloud::Arguments),
+    /// Show the main job on two embedded servers; needs nothing but Rust.
+    Demo,
+    /// Install what the tests need and run every one of them.
+    Test,
+    /// Check the invariants of ARCHITECTURE.md.
+    Tidy,
+}

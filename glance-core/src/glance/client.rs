@@ -1,0 +1,267 @@
+//! One request at a time to one Glance: headers, token, and what the answer means.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderName, Method, Request, Response, StatusCode, header};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::Value;
+
+use crate::body::Body;
+use crate::identity::{Session, SignInError, SignInErrorKind};
+use crate::image::{Image, ImageId};
+use crate::store::{StoreError, StoreErrorKind};
+use crate::transport::{Transport, TransportErrorKind};
+
+use super::refusal;
+
+/// The connection to one Glance.
+#[derive(Debug)]
+pub(super) struct Client {
+    name: String,
+    transport: Arc<dyn Transport>,
+    endpoint: String,
+    session: Arc<Session>,
+}
+
+/// What a request is for, in the words of its error messages.
+#[derive(Debug)]
+pub(super) struct Operation {
+    pub(super) what: &'static str,
+    pub(super) image: Option<ImageId>,
+}
+
+impl Operation {
+    pub(super) fn new(what: &'static str, image: &ImageId) -> Self {
+        Self { what, image: Some(image.clone()) }
+    }
+}
+
+impl fmt::Display for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.name == self.endpoint {
+            return f.write_str(&self.name);
+        }
+        write!(f, "{} ({})", self.name, self.endpoint)
+    }
+}
+
+impl Client {
+    pub(super) fn new(
+        name: String,
+        transport: Arc<dyn Transport>,
+        endpoint: String,
+        session: Arc<Session>,
+    ) -> Self {
+        let endpoint = endpoint.trim_end_matches('/').to_owned();
+        Self { name, transport, endpoint, session }
+    }
+
+    /// Sends a JSON document, or nothing, and returns the JSON answer (null when it is empty).
+    pub(super) async fn json(
+        &self,
+        method: Method,
+        path: &str,
+        document: Option<Value>,
+        operation: &Operation,
+    ) -> Result<Value, StoreError> {
+        let payload = document.map(|document| (JSON, Bytes::from(document.to_string())));
+        let answer = self.repeatable(method, path, &[], payload, operation).await?;
+        self.read_json(answer, operation).await
+    }
+
+    /// Sends a JSON patch.
+    pub(super) async fn patch(
+        &self,
+        path: &str,
+        changes: &Value,
+        operation: &Operation,
+    ) -> Result<Value, StoreError> {
+        let payload = Some((JSON_PATCH, Bytes::from(changes.to_string())));
+        let answer = self.repeatable(Method::PATCH, path, &[], payload, operation).await?;
+        self.read_json(answer, operation).await
+    }
+
+    /// Asks for data; the answer's body is not read.
+    pub(super) async fn get(
+        &self,
+        path: &str,
+        headers: &[(HeaderName, String)],
+        operation: &Operation,
+    ) -> Result<Response<Body>, StoreError> {
+        self.repeatable(Method::GET, path, headers, None, operation).await
+    }
+
+    /// Sends data. It passes once: whatever the answer, it is not sent again.
+    pub(super) async fn put_data(
+        &self,
+        path: &str,
+        data: Body,
+        operation: &Operation,
+    ) -> Result<(), StoreError> {
+        let token = self.session.token().await.map_err(|error| self.sign_in(error, operation))?;
+        let mut headers = vec![(header::CONTENT_TYPE, OCTETS.to_owned())];
+        if let Some(size) = data.size() {
+            headers.push((HeaderName::from_static("x-openstack-image-size"), size.to_string()));
+        }
+        let answer =
+            self.send(Method::PUT, path, &headers, data, token.as_ref(), operation).await?;
+        self.accept(answer, operation).await.map(drop)
+    }
+
+    /// Sends a request that can be made again, and does so once after a 401 with a new token.
+    async fn repeatable(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(HeaderName, String)],
+        payload: Option<(&str, Bytes)>,
+        operation: &Operation,
+    ) -> Result<Response<Body>, StoreError> {
+        let mut headers = headers.to_vec();
+        let payload = payload.map(|(media_type, bytes)| {
+            headers.push((header::CONTENT_TYPE, media_type.to_owned()));
+            bytes
+        });
+        let body = || payload.clone().map_or_else(Body::empty, Body::from);
+        let token = self.session.token().await.map_err(|error| self.sign_in(error, operation))?;
+        let mut answer =
+            self.send(method.clone(), path, &headers, body(), token.as_ref(), operation).await?;
+        if let (StatusCode::UNAUTHORIZED, Some(stale)) = (answer.status(), &token) {
+            let renewed = self.session.renew(stale).await;
+            let token = renewed.map_err(|error| self.sign_in(error, operation))?;
+            answer = self.send(method, path, &headers, body(), token.as_ref(), operation).await?;
+        }
+        self.accept(answer, operation).await
+    }
+
+    async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(HeaderName, String)],
+        body: Body,
+        token: Option<&SecretString>,
+        operation: &Operation,
+    ) -> Result<Response<Body>, StoreError> {
+        let global_request_id = format!("req-{}", uuid::Uuid::new_v4());
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("{}{path}", self.endpoint))
+            .header(header::USER_AGENT, USER_AGENT)
+            .header(header::ACCEPT, "*/*")
+            .header("x-openstack-request-id", global_request_id);
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        if let Some(token) = token {
+            request = request.header("x-auth-token", sensitive(token));
+        }
+        let request = request.body(body).map_err(|error| {
+            self.error(StoreErrorKind::Invalid, operation, "the request can't be written")
+                .caused_by(error)
+        })?;
+        self.transport.send(request).await.map_err(|error| {
+            let (kind, reason, hint) = match error.kind {
+                TransportErrorKind::Body => (StoreErrorKind::Data, "the data did not come", None),
+                kind => (StoreErrorKind::Transport(kind), "no answer came", error.hint.clone()),
+            };
+            let mut failure = self.error(kind, operation, reason).caused_by(error);
+            failure.hint = hint;
+            failure
+        })
+    }
+
+    /// Turns a refusal into an error, after reading what the server says of it.
+    async fn accept(
+        &self,
+        answer: Response<Body>,
+        operation: &Operation,
+    ) -> Result<Response<Body>, StoreError> {
+        if answer.status().is_success() {
+            return Ok(answer);
+        }
+        let (head, body) = answer.into_parts();
+        let text = body.collect(REFUSAL_LIMIT).await.unwrap_or_default();
+        let refusal = refusal::explain(head.status, operation.what, &text);
+        let mut error = self.error(refusal.kind, operation, refusal.reason);
+        let request_id = head.headers.get("x-openstack-request-id");
+        error.request_id = request_id.and_then(|id| id.to_str().ok()).map(str::to_owned);
+        error.hint = refusal.hint;
+        Err(error)
+    }
+
+    async fn read_json(
+        &self,
+        answer: Response<Body>,
+        operation: &Operation,
+    ) -> Result<Value, StoreError> {
+        let text = answer.into_body().collect(JSON_LIMIT).await.map_err(|error| {
+            let kind = StoreErrorKind::Transport(TransportErrorKind::Interrupted);
+            self.error(kind, operation, "the answer broke off").caused_by(error)
+        })?;
+        if text.is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_slice(&text).map_err(|error| {
+            let reason = "the answer is not JSON";
+            self.error(StoreErrorKind::Unreadable, operation, reason).caused_by(error)
+        })
+    }
+
+    /// Understands a record.
+    pub(super) fn image(&self, record: Value, operation: &Operation) -> Result<Image, StoreError> {
+        serde_json::from_value(record).map_err(|error| {
+            let reason = "the answer is not an image record";
+            self.error(StoreErrorKind::Unreadable, operation, reason).caused_by(error)
+        })
+    }
+
+    pub(super) fn error(
+        &self,
+        kind: StoreErrorKind,
+        operation: &Operation,
+        reason: impl Into<String>,
+    ) -> StoreError {
+        let mut error = StoreError::new(kind, self, operation.what, reason);
+        error.image = operation.image.clone();
+        error
+    }
+
+    pub(super) fn unexpected(&self, status: StatusCode, operation: &Operation) -> StoreError {
+        let reason = format!("the answer {status} is not the one asked for");
+        self.error(StoreErrorKind::Server, operation, reason)
+    }
+
+    fn sign_in(&self, error: SignInError, operation: &Operation) -> StoreError {
+        let kind = match error.kind {
+            SignInErrorKind::Transport(kind) => StoreErrorKind::Transport(kind),
+            _ => StoreErrorKind::Unauthenticated,
+        };
+        let hint = error.hint.clone();
+        let mut failure = self.error(kind, operation, "signing in failed").caused_by(error);
+        failure.hint = hint;
+        failure
+    }
+}
+
+/// The token as a header value that no logger of the HTTP layers shows.
+fn sensitive(token: &SecretString) -> http::HeaderValue {
+    let value = http::HeaderValue::from_str(token.expose_secret());
+    let mut value = value.unwrap_or_else(|_| http::HeaderValue::from_static(""));
+    value.set_sensitive(true);
+    value
+}
+
+const JSON: &str = "application/json";
+const JSON_PATCH: &str = "application/openstack-images-v2.1-json-patch";
+const OCTETS: &str = "application/octet-stream";
+const USER_AGENT: &str = concat!("glance-replicator/", env!("CARGO_PKG_VERSION"));
+
+/// Bytes of a refusal that are read: schema violations quote the whole schema.
+const REFUSAL_LIMIT: usize = 256 * 1024;
+
+/// Bytes of a JSON answer: 1000 records of up to 128 properties of 64 KiB fit no fixed limit, so
+/// this only keeps a broken server from filling the memory.
+const JSON_LIMIT: usize = 256 * 1024 * 1024;

@@ -1,0 +1,174 @@
+use std::sync::Mutex as StdMutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{Request, Response};
+
+use super::*;
+use crate::body::Body;
+use crate::identity::{ApplicationCredential, Domain, Scope, User};
+use crate::transport::{TransportError, TransportErrorKind};
+
+/// A Keystone that counts the tokens it gives.
+#[derive(Debug, Default)]
+struct Keystone {
+    asked: AtomicUsize,
+    // 0 means no answer at all.
+    status: AtomicUsize,
+    last: StdMutex<String>,
+}
+
+impl Keystone {
+    fn new(status: usize) -> Arc<Self> {
+        Arc::new(Self { status: status.into(), ..Self::default() })
+    }
+
+    fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+}
+
+#[async_trait]
+impl Transport for Keystone {
+    async fn send(&self, request: Request<Body>) -> Result<Response<Body>, TransportError> {
+        let number = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
+        assert_eq!(request.uri(), "https://ks/v3/auth/tokens");
+        let sent = request.into_body().collect(9999).await.unwrap();
+        *self.last.lock().unwrap() = String::from_utf8(sent.to_vec()).unwrap();
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        let status = self.status.load(Ordering::SeqCst);
+        if status == 0 {
+            return Err(TransportError {
+                kind: TransportErrorKind::Connect,
+                endpoint: "https://ks".into(),
+                reason: "refused".into(),
+                hint: Some("look".into()),
+                source: None,
+            });
+        }
+        let body = r#"{"token": {"issued_at": "2020-01-01T00:00:00.000000Z",
+            "expires_at": "2020-01-01T01:00:00.000000Z", "catalog": [{"type": "image",
+            "endpoints": [{"interface": "public", "region_id": "R", "url": "https://g/i/v2/"},
+            {"interface": "internal", "region_id": "R", "url": "http://g/i/v2/"}]}]}}"#;
+        Ok(Response::builder()
+            .status(u16::try_from(status).unwrap())
+            .header("X-Subject-Token", format!("token-{number}"))
+            .body(Body::from(Bytes::from(body)))
+            .unwrap())
+    }
+}
+
+fn password() -> Auth {
+    let domain = Domain::Name("D".into());
+    Auth::Password {
+        auth_url: "https://ks".into(),
+        user: User::Name { name: "bob".into(), domain: domain.clone() },
+        password: SecretString::from("hush"),
+        scope: Scope::ProjectName { name: "p".into(), domain },
+    }
+}
+
+async fn token(session: &Session) -> String {
+    session.token().await.unwrap().unwrap().expose_secret().to_owned()
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_waiters_sign_in_once() {
+    let keystone = Keystone::new(201);
+    let session = Session::new(keystone.clone(), password());
+    let waiters = (0..20).map(|_| token(&session));
+    for token in futures_util::future::join_all(waiters).await {
+        assert_eq!(token, "token-1");
+    }
+    assert_eq!(session.image_endpoint(Some("R"), "public").await.unwrap(), "https://g/i");
+    let error = session.image_endpoint(Some("R"), "internal").await.unwrap_err();
+    assert_eq!(error.kind, SignInErrorKind::Catalogue);
+    assert_eq!(keystone.asked(), 1);
+    let sent: serde_json::Value = serde_json::from_str(&keystone.last.lock().unwrap()).unwrap();
+    assert_eq!(sent["auth"]["identity"]["password"]["user"]["domain"]["name"], "D");
+    assert_eq!(sent["auth"]["scope"]["project"]["name"], "p");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_is_renewed_before_it_expires() {
+    let session = Session::new(Keystone::new(201), password());
+    assert_eq!(token(&session).await, "token-1");
+    tokio::time::advance(Duration::from_secs(3600 - 125)).await;
+    assert_eq!(token(&session).await, "token-1");
+    tokio::time::advance(Duration::from_secs(6)).await;
+    assert_eq!(token(&session).await, "token-2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn renewing_happens_once_for_all_who_saw_the_same_token() {
+    let keystone = Keystone::new(201);
+    let session = Session::new(keystone.clone(), password());
+    let stale = session.token().await.unwrap().unwrap();
+    for renewed in futures_util::future::join_all((0..5).map(|_| session.renew(&stale))).await {
+        assert_eq!(renewed.unwrap().unwrap().expose_secret(), "token-2");
+    }
+    assert_eq!(keystone.asked(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_is_asked_for_once() {
+    let keystone = Keystone::new(401);
+    let session = Session::new(keystone.clone(), password());
+    for answer in futures_util::future::join_all((0..5).map(|_| session.token())).await {
+        let error = answer.unwrap_err();
+        assert_eq!(error.kind, SignInErrorKind::Unauthenticated);
+        assert!(error.reason.contains("refused the credentials of user `bob`"), "{error}");
+        assert!(!format!("{error} {error:?}").contains("hush"));
+    }
+    assert_eq!(keystone.asked(), 1);
+    keystone.status.store(201, Ordering::SeqCst);
+    tokio::time::advance(REFUSAL_STANDS).await;
+    assert_eq!(token(&session).await, "token-2");
+}
+
+#[tokio::test]
+async fn failures_have_their_kinds() {
+    let connect = SignInErrorKind::Transport(TransportErrorKind::Connect);
+    for (status, kind) in
+        [(0, connect), (302, SignInErrorKind::Protocol), (503, SignInErrorKind::Protocol)]
+    {
+        let session = Session::new(Keystone::new(status), password());
+        let error = session.token().await.unwrap_err();
+        assert_eq!(error.kind, kind);
+        assert_eq!(error.source.is_some(), status == 0);
+        assert!(error.hint.is_some());
+    }
+}
+
+#[tokio::test]
+async fn fixed_tokens_and_none() {
+    let fixed = SecretString::from("hush");
+    let keystone = Keystone::new(201);
+    let session = Session::new(keystone.clone(), Auth::Token { token: fixed.clone() });
+    assert_eq!(token(&session).await, "hush");
+    let error = session.renew(&fixed).await.unwrap_err();
+    assert_eq!(error.kind, SignInErrorKind::Unauthenticated);
+    assert!(error.hint.is_some());
+    assert!(!format!("{session:?} {error} {error:?}").contains("hush"));
+    assert!(session.image_endpoint(None, "public").await.is_err());
+    let session = Session::new(keystone.clone(), Auth::None);
+    assert!(session.token().await.unwrap().is_none());
+    assert_eq!(keystone.asked(), 0);
+}
+
+#[tokio::test]
+async fn an_application_credential_carries_no_scope() {
+    let keystone = Keystone::new(201);
+    let auth = Auth::ApplicationCredential {
+        auth_url: "https://ks/v3".into(),
+        credential: ApplicationCredential::Id("i".into()),
+        secret: SecretString::from("hush"),
+    };
+    let session = Session::new(keystone.clone(), auth);
+    assert_eq!(token(&session).await, "token-1");
+    assert!(!format!("{session:?}").contains("hush"));
+    let sent: serde_json::Value = serde_json::from_str(&keystone.last.lock().unwrap()).unwrap();
+    assert_eq!(sent["auth"]["identity"]["application_credential"]["secret"], "hush");
+    assert!(sent["auth"].get("scope").is_none());
+}

@@ -1,0 +1,289 @@
+//! YAML with every scalar kept as the text it is: `password: 0123` stays `0123`.
+
+use std::collections::BTreeMap;
+
+use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput};
+
+/// The nodes that aliases may add: some files repeat a block, none needs more.
+const ALIAS_LIMIT: usize = 10_000;
+
+/// How deep a file may nest; the reader recurses.
+const DEPTH_LIMIT: usize = 64;
+
+/// A value in a file. It may hold secrets, so it has no `Debug`.
+#[derive(Clone)]
+pub(super) enum Node {
+    Null,
+    Text(String),
+    List(Vec<Node>),
+    Map(BTreeMap<String, Node>),
+}
+
+impl Node {
+    /// Reads a file of one document. The error says what is wrong and on which line, and quotes no
+    /// value.
+    pub(super) fn read(text: &str) -> Result<Self, String> {
+        let mut reader = Reader {
+            parser: Parser::new_from_str(text),
+            anchors: BTreeMap::new(),
+            budget: ALIAS_LIMIT,
+            line: 1,
+        };
+        let mut document = None;
+        loop {
+            match reader.event()? {
+                Event::StreamEnd => return Ok(document.unwrap_or(Self::Null)),
+                Event::StreamStart
+                | Event::DocumentStart(_)
+                | Event::DocumentEnd
+                | Event::Nothing => {}
+                _ if document.is_some() => return reader.fail("a second document begins"),
+                event => document = Some(reader.node(event, 0)?),
+            }
+        }
+    }
+
+    /// The value of a key of a map; keys may be written with `-` for `_`. Null is as good as
+    /// absent.
+    pub(super) fn get(&self, key: &str) -> Option<&Self> {
+        let Self::Map(map) = self else { return None };
+        let value = map.get(key).or_else(|| map.get(&key.replace('_', "-")));
+        value.filter(|value| !matches!(value, Self::Null))
+    }
+
+    /// Lays `over` over this value: maps key by key, anything else as a whole.
+    pub(super) fn merge(&mut self, over: Self) {
+        match (self, over) {
+            (Self::Map(below), Self::Map(over)) => {
+                for (key, value) in over {
+                    below.entry(key).or_insert(Self::Null).merge(value);
+                }
+            }
+            (below, over) => *below = over,
+        }
+    }
+
+    fn count(&self) -> usize {
+        match self {
+            Self::Null | Self::Text(_) => 1,
+            Self::List(items) => 1 + items.iter().map(Self::count).sum::<usize>(),
+            Self::Map(map) => 1 + map.values().map(|value| 1 + value.count()).sum::<usize>(),
+        }
+    }
+}
+
+/// Yes or no in any spelling YAML ever had; anything else is neither.
+pub(super) fn truth(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "y" | "1" => Some(true),
+        "false" | "no" | "off" | "n" | "0" => Some(false),
+        _ => None,
+    }
+}
+
+/// Builds nodes from events. The loader of the library is not used because it tells `'a'` from
+/// `a` as keys, and recurses without a limit.
+struct Reader<'input> {
+    parser: Parser<'input, StrInput<'input>>,
+    anchors: BTreeMap<usize, Node>,
+    budget: usize,
+    line: usize,
+}
+
+impl<'input> Reader<'input> {
+    fn event(&mut self) -> Result<Event<'input>, String> {
+        let next: Option<Result<(Event<'input>, Span), ScanError>> = self.parser.next();
+        match next {
+            None => Ok(Event::StreamEnd),
+            Some(Ok((event, span))) => {
+                self.line = span.start.line();
+                Ok(event)
+            }
+            Some(Err(error)) => Err(format!("line {}: {}", error.marker().line(), error.info())),
+        }
+    }
+
+    fn fail<T>(&self, reason: &str) -> Result<T, String> {
+        Err(format!("line {}: {reason}", self.line))
+    }
+
+    fn node(&mut self, event: Event<'input>, depth: usize) -> Result<Node, String> {
+        if depth > DEPTH_LIMIT {
+            return self.fail("nested too deeply");
+        }
+        let (anchor, node) = match event {
+            Event::Alias(anchor) => return self.alias(anchor),
+            Event::Scalar(text, style, anchor, tag) => {
+                let null = style == ScalarStyle::Plain
+                    && tag.is_none()
+                    && matches!(&*text, "" | "~" | "null" | "Null" | "NULL");
+                (anchor, if null { Node::Null } else { Node::Text(text.into_owned()) })
+            }
+            Event::SequenceStart(anchor, ..) => (anchor, self.list(depth)?),
+            Event::MappingStart(anchor, ..) => (anchor, self.map(depth)?),
+            _ => return self.fail("something else stands where a value should"),
+        };
+        if anchor > 0 {
+            self.anchors.insert(anchor, node.clone());
+        }
+        Ok(node)
+    }
+
+    fn list(&mut self, depth: usize) -> Result<Node, String> {
+        let mut items = Vec::new();
+        loop {
+            match self.event()? {
+                Event::SequenceEnd => return Ok(Node::List(items)),
+                event => items.push(self.node(event, depth + 1)?),
+            }
+        }
+    }
+
+    fn map(&mut self, depth: usize) -> Result<Node, String> {
+        let mut map = BTreeMap::new();
+        let mut merged = None;
+        loop {
+            let key = match self.event()? {
+                Event::MappingEnd => break,
+                Event::Scalar(key, style, ..) => (key.into_owned(), style),
+                _ => return self.fail("a key is no plain word"),
+            };
+            let event = self.event()?;
+            let line = self.line;
+            let value = self.node(event, depth + 1)?;
+            let twice = match key {
+                (key, ScalarStyle::Plain) if key == "<<" => merged.replace(value).is_some(),
+                (key, _) if map.contains_key(&key) => {
+                    return Err(format!("line {line}: the key `{key}` stands here twice"));
+                }
+                (key, _) => map.insert(key, value).is_some(),
+            };
+            if twice {
+                return Err(format!("line {line}: the key `<<` stands here twice"));
+            }
+        }
+        if let Some(merged) = merged {
+            self.merge_key(&mut map, merged)?;
+        }
+        Ok(Node::Map(map))
+    }
+
+    /// `<<: *base` or `<<: [*first, *second]`: fills in what is not there, the first one first.
+    fn merge_key(&self, map: &mut BTreeMap<String, Node>, merged: Node) -> Result<(), String> {
+        match merged {
+            Node::Map(base) => {
+                for (key, value) in base {
+                    map.entry(key).or_insert(value);
+                }
+                Ok(())
+            }
+            Node::List(bases) if bases.iter().all(|base| matches!(base, Node::Map(_))) => {
+                bases.into_iter().try_for_each(|base| self.merge_key(map, base))
+            }
+            _ => self.fail("`<<` merges only maps"),
+        }
+    }
+
+    fn alias(&mut self, anchor: usize) -> Result<Node, String> {
+        let Some(node) = self.anchors.get(&anchor) else {
+            return self.fail("an alias to something that is not complete");
+        };
+        match self.budget.checked_sub(node.count()) {
+            Some(budget) => {
+                let node = node.clone();
+                self.budget = budget;
+                Ok(node)
+            }
+            None => self.fail("aliases make the file too large"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(node: &Node, key: &str) -> String {
+        match node.get(key) {
+            Some(Node::Text(text)) => text.clone(),
+            _ => panic!("{key} is no text"),
+        }
+    }
+
+    #[test]
+    fn scalars_stay_text() {
+        let node =
+            Node::read("a: 0123\nb: 12:34:56\nc: 1e3\nd: no\ne: 'null'\nf: ~\ng-h: 1_000").unwrap();
+        for (key, expected) in [
+            ("a", "0123"),
+            ("b", "12:34:56"),
+            ("c", "1e3"),
+            ("d", "no"),
+            ("e", "null"),
+            ("g_h", "1_000"),
+        ] {
+            assert_eq!(text(&node, key), expected);
+        }
+        assert!(node.get("f").is_none());
+    }
+
+    #[test]
+    fn json_is_read_too() {
+        let node = Node::read("{\n\t\"a\": {\"b\": \"x\\/y\", \"c\": 1}\n}\n").unwrap();
+        assert_eq!(text(node.get("a").unwrap(), "b"), "x/y");
+        assert_eq!(text(node.get("a").unwrap(), "c"), "1");
+    }
+
+    #[test]
+    fn duplicate_keys_are_an_error() {
+        for file in ["a: secret\n'a': 2", "x: {a: 1, a: 2}", "<<: {a: 1}\n<<: {b: 1}"] {
+            let error = Node::read(file).err().unwrap();
+            assert!(error.contains("twice"), "{error}");
+            assert!(!error.contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn merge_keys_fill_in() {
+        let file =
+            "b: &b {x: 1, y: 1}\nc: &c {x: 2, z: 2}\nd:\n  <<: [*b, *c]\n  y: 3\ne: {<<: *c}";
+        let node = Node::read(file).unwrap();
+        let d = node.get("d").unwrap();
+        assert_eq!(
+            (text(d, "x"), text(d, "y"), text(d, "z")),
+            ("1".into(), "3".into(), "2".into())
+        );
+        assert_eq!(text(node.get("e").unwrap(), "x"), "2");
+        assert!(Node::read("a: {<<: 1}").is_err());
+    }
+
+    #[test]
+    fn aliases_and_depth_are_bounded() {
+        let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+        for level in 1..9 {
+            let below = format!("*a{}", level - 1);
+            let line = format!("a{level}: &a{level} [{}]\n", vec![below; 10].join(", "));
+            bomb.push_str(&line);
+        }
+        assert!(Node::read(&bomb).err().unwrap().contains("aliases"));
+        assert!(Node::read(&"- ".repeat(100_000)).is_err());
+        assert!(Node::read("a: &a [*a]").is_err());
+    }
+
+    #[test]
+    fn merge_is_deep() {
+        let mut node = Node::read("a: {x: 1, y: 1}\nb: [1]").unwrap();
+        node.merge(Node::read("a: {y: 2}\nb: 3").unwrap());
+        let a = node.get("a").unwrap();
+        assert_eq!(
+            (text(a, "x"), text(a, "y"), text(&node, "b")),
+            ("1".into(), "2".into(), "3".into())
+        );
+    }
+
+    #[test]
+    fn broken_files_name_the_line() {
+        assert!(Node::read("a: 1\nb: [").err().unwrap().starts_with("line "));
+        assert!(Node::read("a: 1\n---\nb: 1").err().unwrap().contains("second document"));
+    }
+}

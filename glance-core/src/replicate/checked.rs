@@ -1,0 +1,258 @@
+//! The checked body: every byte on its way to a target passes it.
+//!
+//! It counts and hashes while the bytes pass and keeps the last chunk back until size and digest
+//! agree, so that data that is not the source's never completes an upload: the target sees a
+//! body that breaks off.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use futures_util::stream::{self, StreamExt};
+
+use crate::body::{Body, BodyError};
+use crate::digest::{Algorithm, Digests, Hashing};
+use crate::image::Image;
+
+/// What the source says its data is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expected {
+    /// Bytes.
+    pub size: Option<u64>,
+    /// The digest that proves it: `os_hash_value`, or `checksum` when that is all there is. None
+    /// for data that the source never hashed.
+    pub digest: Option<(Algorithm, String)>,
+}
+
+impl Expected {
+    /// What `image`'s record says.
+    pub fn of(image: &Image) -> Self {
+        let os_hash = image.os_hash_algo.as_ref().zip(image.os_hash_value.as_ref());
+        let os_hash = os_hash.and_then(|(algorithm, value)| Some((algorithm.parse().ok()?, value)));
+        let md5 = image.checksum.as_ref().map(|value| (Algorithm::Md5, value));
+        let digest = os_hash.or(md5).map(|(algorithm, value)| (algorithm, value.clone()));
+        Self { size: image.size, digest }
+    }
+
+    /// The digests to compute: the one that proves the data, or Glance's default for data without
+    /// one, so that the target's copy can be proven at least.
+    fn algorithms(&self) -> [Algorithm; 1] {
+        [self.digest.as_ref().map_or(Algorithm::Sha512, |(algorithm, _)| *algorithm)]
+    }
+}
+
+/// What was wrong with data on its way.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataFault {
+    /// The source ended before the size it had announced.
+    #[error("the source cut the data short, after {got} of {size} bytes")]
+    CutShort {
+        /// Bytes announced.
+        size: u64,
+        /// Bytes that came.
+        got: u64,
+    },
+    /// The digest is another than the one in the source's record.
+    #[error("the data from the source has the {algorithm} {got}, its record says {wanted}")]
+    Digest {
+        /// The algorithm of both.
+        algorithm: Algorithm,
+        /// The record's.
+        wanted: String,
+        /// The data's.
+        got: String,
+    },
+    /// Reading from the source failed.
+    #[error("the source stopped sending after {got} bytes: {reason}")]
+    Interrupted {
+        /// Bytes that came.
+        got: u64,
+        /// What the reading said.
+        reason: String,
+    },
+    /// The source sent more than the size it had announced.
+    #[error("the source sent more than the {size} bytes of its record")]
+    TooLong {
+        /// Bytes announced.
+        size: u64,
+    },
+}
+
+/// What was found of the data, known once it has passed. It stands beside the stream, because a
+/// fault of the source surfaces as a failure of the target's upload.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Verdict(Arc<OnceLock<Result<Digests, DataFault>>>);
+
+impl Verdict {
+    /// The fault, if one was found.
+    pub(super) fn fault(&self) -> Option<DataFault> {
+        self.0.get().and_then(|verdict| verdict.as_ref().err().cloned())
+    }
+
+    /// The digests of data that passed as a whole.
+    pub(super) fn digests(&self) -> Option<&Digests> {
+        self.0.get().and_then(|verdict| verdict.as_ref().ok())
+    }
+
+    fn fail(&self, fault: DataFault) -> BodyError {
+        let _ = self.0.set(Err(fault.clone()));
+        fault.into()
+    }
+}
+
+/// Passes `data` on while checking it against `expected`.
+pub(super) fn checked(data: Body, expected: Expected) -> (Body, Verdict) {
+    let verdict = Verdict::default();
+    let size = expected.size.or(data.size());
+    let check = Check {
+        data,
+        hashing: Some(Hashing::start(expected.algorithms())),
+        expected: Expected { size, ..expected },
+        passed: 0,
+        held: None,
+        verdict: verdict.clone(),
+    };
+    let chunks = stream::try_unfold(check, Check::step);
+    (Body::from_stream(chunks, size), verdict)
+}
+
+struct Check {
+    data: Body,
+    hashing: Option<Hashing>,
+    expected: Expected,
+    passed: u64,
+    held: Option<Bytes>,
+    verdict: Verdict,
+}
+
+impl Check {
+    /// Yields the chunk before the one it reads, or the last one after the verdict.
+    async fn step(mut self) -> Result<Option<(Bytes, Self)>, BodyError> {
+        loop {
+            match self.data.next().await {
+                Some(Ok(chunk)) if chunk.is_empty() => {}
+                Some(Ok(chunk)) => {
+                    self.take(&chunk).await?;
+                    if let Some(earlier) = self.held.replace(chunk) {
+                        return Ok(Some((earlier, self)));
+                    }
+                }
+                Some(Err(error)) => {
+                    let reason = innermost(&*error);
+                    let fault = DataFault::Interrupted { got: self.passed, reason };
+                    return Err(self.verdict.fail(fault));
+                }
+                None => {
+                    self.judge().await?;
+                    return Ok(self.held.take().map(|last| (last, self)));
+                }
+            }
+        }
+    }
+
+    async fn take(&mut self, chunk: &Bytes) -> Result<(), BodyError> {
+        self.passed += chunk.len() as u64;
+        match self.expected.size {
+            Some(size) if self.passed > size => Err(self.verdict.fail(DataFault::TooLong { size })),
+            _ => {
+                if let Some(hashing) = &mut self.hashing {
+                    hashing.update(chunk).await;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    async fn judge(&mut self) -> Result<(), BodyError> {
+        let Some(hashing) = self.hashing.take() else { return Ok(()) };
+        if let Some(size) = self.expected.size.filter(|size| self.passed < *size) {
+            return Err(self.verdict.fail(DataFault::CutShort { size, got: self.passed }));
+        }
+        let digests = hashing.finish().await?;
+        if let Some((algorithm, wanted)) = &self.expected.digest {
+            let got = digests.get(algorithm).cloned().unwrap_or_default();
+            if !got.eq_ignore_ascii_case(wanted) {
+                let (algorithm, wanted) = (*algorithm, wanted.clone());
+                return Err(self.verdict.fail(DataFault::Digest { algorithm, wanted, got }));
+            }
+        }
+        let _ = self.verdict.0.set(Ok(digests));
+        Ok(())
+    }
+}
+
+/// The message at the bottom of an error chain.
+fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut deepest = error;
+    while let Some(source) = deepest.source() {
+        deepest = source;
+    }
+    deepest.to_string()
+}
+
+impl fmt::Debug for Check {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Check").field("passed", &self.passed).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MD5_OF_ABC: &str = "900150983cd24fb0d6963f7d28e17f72";
+
+    fn expected(size: u64) -> Expected {
+        Expected { size: Some(size), digest: Some((Algorithm::Md5, MD5_OF_ABC.to_owned())) }
+    }
+
+    fn chunks(chunks: &[&'static str]) -> Body {
+        let chunks: Vec<_> =
+            chunks.iter().map(|chunk| Ok(Bytes::from_static(chunk.as_bytes()))).collect();
+        Body::from_stream(stream::iter(chunks), None)
+    }
+
+    /// What came through before the end or the failure.
+    async fn passed(mut body: Body) -> Vec<u8> {
+        let mut passed = Vec::new();
+        while let Some(Ok(chunk)) = body.next().await {
+            passed.extend_from_slice(&chunk);
+        }
+        passed
+    }
+
+    #[tokio::test]
+    async fn good_data_passes_whole() {
+        let (body, verdict) = checked(chunks(&["a", "bc"]), expected(3));
+        assert_eq!(passed(body).await, b"abc");
+        assert_eq!(verdict.fault(), None);
+        assert_eq!(verdict.digests().unwrap()[&Algorithm::Md5], MD5_OF_ABC);
+    }
+
+    #[tokio::test]
+    async fn a_wrong_digest_keeps_the_last_chunk_back() {
+        let (body, verdict) = checked(chunks(&["a", "bX"]), expected(3));
+        assert_eq!(passed(body).await, b"a");
+        assert!(matches!(verdict.fault(), Some(DataFault::Digest { .. })));
+    }
+
+    #[tokio::test]
+    async fn short_and_long_data_are_the_sources_fault() {
+        let (body, verdict) = checked(chunks(&["a", "b"]), expected(3));
+        assert_eq!(passed(body).await, b"a");
+        assert_eq!(verdict.fault(), Some(DataFault::CutShort { size: 3, got: 2 }));
+        let (body, verdict) = checked(chunks(&["ab", "cd"]), expected(3));
+        assert!(passed(body).await.is_empty());
+        assert_eq!(verdict.fault(), Some(DataFault::TooLong { size: 3 }));
+    }
+
+    #[tokio::test]
+    async fn a_failing_source_is_named() {
+        let failing = stream::iter([Ok(Bytes::from_static(b"a")), Err("reset".into())]);
+        let (body, verdict) = checked(Body::from_stream(failing, None), expected(3));
+        assert!(passed(body).await.is_empty());
+        let reason = "reset".to_owned();
+        assert_eq!(verdict.fault(), Some(DataFault::Interrupted { got: 1, reason }));
+    }
+}

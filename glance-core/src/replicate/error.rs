@@ -1,0 +1,100 @@
+//! Why one image could not be replicated, and whose fault it was.
+
+use crate::image::Status;
+use crate::store::{StoreError, StoreErrorKind};
+
+use super::checked::DataFault;
+use super::plan::Difference;
+
+/// Why one image could not be replicated. The variants name the guilty side.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CopyError {
+    /// Someone else's upload to the same record is under way, or was left hanging.
+    #[error(
+        "the target's record is {status}: another upload is under way, or one was left hanging"
+    )]
+    Busy {
+        /// The record's state.
+        status: Status,
+    },
+    /// The target holds other data under the same id.
+    #[error(
+        "the target holds other data under this id: {} is {} there and {} at the source",
+        .0.field, .0.target, .0.source
+    )]
+    ContentDiffers(Difference),
+    /// The data did not come whole from the source. The target's record has no data.
+    #[error("the data of {source_store} is not good, and the upload was broken off")]
+    Data {
+        /// The store that it came from.
+        source_store: String,
+        /// What was wrong with it.
+        #[source]
+        fault: DataFault,
+    },
+    /// The source failed.
+    #[error("the source failed")]
+    Source(#[source] StoreError),
+    /// The target stored something else than it was sent. The replica was made private and
+    /// deactivated where that was possible.
+    #[error(
+        "{target_store} stored other data than it was sent: {} is {} there and {} at the source; \
+         {quarantine}",
+        .difference.field, .difference.target, .difference.source
+    )]
+    Stored {
+        /// The store that it went to.
+        target_store: String,
+        /// How its record differs from the source's.
+        difference: Difference,
+        /// What was done with the replica.
+        quarantine: String,
+    },
+    /// The target failed.
+    #[error("the target failed")]
+    Target(#[source] StoreError),
+    /// There is no digest to prove the copy by.
+    #[error("the target's record has no digest that the copy could be proven by")]
+    Unproven,
+}
+
+impl CopyError {
+    pub(super) fn content_differs(difference: Difference) -> Self {
+        Self::ContentDiffers(difference)
+    }
+
+    pub(super) fn busy(status: Status) -> Self {
+        Self::Busy { status }
+    }
+
+    /// Whether data was found to be other than it should be.
+    pub fn is_integrity_failure(&self) -> bool {
+        match self {
+            Self::ContentDiffers(_) | Self::Stored { .. } | Self::Unproven => true,
+            Self::Data { fault, .. } => {
+                matches!(fault, DataFault::Digest { .. } | DataFault::TooLong { .. })
+            }
+            Self::Source(error) | Self::Target(error) => error.kind == StoreErrorKind::Unreadable,
+            Self::Busy { .. } => false,
+        }
+    }
+
+    /// What the operator can do about it.
+    pub fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Busy { .. } => Some("wait for it; a record left so can only be deleted"),
+            Self::ContentDiffers(_) | Self::Stored { .. } => Some(
+                "an active image takes no second upload: examine the target's storage, delete the \
+                 replica there, have its id purged (glance-manage db purge_images_table), and run \
+                 again",
+            ),
+            Self::Data { fault: DataFault::Digest { .. }, .. } => {
+                Some("run again; if the same digest comes again, the source's storage is damaged")
+            }
+            Self::Data { .. } => Some("run again: the image is completed under the same id"),
+            Self::Source(error) | Self::Target(error) => error.hint.as_deref(),
+            Self::Unproven => None,
+        }
+    }
+}

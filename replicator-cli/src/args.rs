@@ -1,0 +1,183 @@
+//! What the operator typed.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+/// Copies machine images between OpenStack Glance services over verified HTTPS, and proves it.
+#[derive(Debug, Parser)]
+#[command(name = "glance-replicator", after_help = ENDPOINTS, arg_required_else_help = true)]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+
+    /// Options of every command that reaches a server.
+    #[command(flatten)]
+    pub options: Options,
+
+    /// Where messages go.
+    #[command(flatten)]
+    pub logging: Logging,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Say how many images a store holds, and how many bytes
+    Size {
+        /// The store
+        server: String,
+    },
+    /// Write every image to a directory; run again, it completes what was interrupted
+    Dump {
+        /// Where the images are
+        server: String,
+        /// The directory
+        path: String,
+    },
+    /// Read the images of a directory into a Glance
+    Load {
+        /// The directory (or, as the old tool had it, the server)
+        from: String,
+        /// The server (or the directory)
+        to: String,
+    },
+    /// Copy every image from one store to another
+    Livecopy {
+        /// Where the images are
+        from: String,
+        /// Where they go
+        to: String,
+    },
+    /// Say how the images of two stores differ
+    Compare {
+        /// The one store
+        from: String,
+        /// The other
+        to: String,
+    },
+    /// Serve the images of a directory as a Glance, over HTTPS
+    Serve(Serve),
+}
+
+/// Options of `serve`.
+#[derive(Debug, ClapArgs)]
+pub struct Serve {
+    /// The directory
+    pub path: PathBuf,
+    /// The address and port to listen on
+    #[arg(long, default_value = "127.0.0.1:9292", value_name = "ADDRESS:PORT")]
+    pub listen: std::net::SocketAddr,
+    /// The server's certificate and its intermediates, PEM
+    #[arg(long, value_name = "FILE")]
+    pub cert: PathBuf,
+    /// The certificate's private key, PEM
+    #[arg(long, value_name = "FILE")]
+    pub key: PathBuf,
+    /// A file with the token that clients must present; without it, anybody may do anything
+    #[arg(long, value_name = "FILE")]
+    pub require_token_file: Option<PathBuf>,
+}
+
+/// Options of every command that reaches a server. They may stand before or after the command.
+#[derive(Debug, ClapArgs)]
+pub struct Options {
+    /// Fields and properties to leave out, separated by spaces
+    #[arg(short = 'D', long, global = true, value_name = "FIELDS", default_value = NOT_COPIED, hide_default_value = true)]
+    pub dontreplicate: String,
+    /// Replicate records only, of images that the target holds already
+    #[arg(short, long, global = true)]
+    pub metaonly: bool,
+    /// Images under way at once
+    #[arg(long, global = true, value_name = "N", default_value = "4")]
+    pub transfers: std::num::NonZeroUsize,
+    /// How the report is written
+    #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
+    pub output: Output,
+    /// The TLS stack, where this build has both
+    #[arg(long, global = true, value_name = "STACK")]
+    pub tls: Option<Stack>,
+
+    /// CA bundle, a file or a directory, for both sides
+    #[arg(long, global = true, value_name = "PATH")]
+    pub cacert: Option<PathBuf>,
+    /// CA bundle for the source
+    #[arg(long, global = true, value_name = "PATH")]
+    pub source_cacert: Option<PathBuf>,
+    /// CA bundle for the target
+    #[arg(long, global = true, value_name = "PATH")]
+    pub target_cacert: Option<PathBuf>,
+
+    /// Token for both sides; others can see it in the process list, so better a file
+    #[arg(short, long, global = true, value_name = "TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
+    /// Token for the source
+    #[arg(long, global = true, value_name = "TOKEN", short_alias = 'M', alias = "mastertoken")]
+    pub sourcetoken: Option<String>,
+    /// Token for the target
+    #[arg(long, global = true, value_name = "TOKEN", short_alias = 'S', alias = "slavetoken")]
+    pub targettoken: Option<String>,
+    /// A file with the token for both sides
+    #[arg(long, global = true, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// A file with the token for the source
+    #[arg(long, global = true, value_name = "FILE")]
+    pub source_token_file: Option<PathBuf>,
+    /// A file with the token for the target
+    #[arg(long, global = true, value_name = "FILE")]
+    pub target_token_file: Option<PathBuf>,
+
+    /// The old tool's buffer size; accepted and without effect
+    #[arg(short, long, global = true, value_name = "BYTES", hide = true)]
+    pub chunksize: Option<u64>,
+}
+
+/// Where messages go.
+#[derive(Debug, ClapArgs)]
+pub struct Logging {
+    /// Say what is done, step by step; never shows a token
+    #[arg(short, long, global = true)]
+    pub debug: bool,
+    /// Say a little more
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+    /// Write messages to this file
+    #[arg(short, long, global = true, value_name = "FILE", alias = "log-file")]
+    pub logfile: Option<PathBuf>,
+    /// Write messages to standard error, where the journal finds them
+    #[arg(short, long, global = true, alias = "use-syslog")]
+    pub syslog: bool,
+}
+
+/// How a report is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    Text,
+    /// One JSON document.
+    Json,
+}
+
+/// A TLS stack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Stack {
+    /// rustls
+    Rustls,
+    /// The host's TLS library
+    Native,
+}
+
+/// What the old tool left out by default, and what no server lets a client set.
+const NOT_COPIED: &str = "created_at date deleted_at location updated_at";
+
+const ENDPOINTS: &str = "\
+A store is one of:
+  NAME[@REGION]                a cloud of clouds.yaml
+  https://HOST[:PORT][/PREFIX] a Glance; HOST:PORT alone means https
+  dir:PATH, ./PATH, /PATH      a directory written by `dump`
+  cloud:NAME, url:URL          the same, never mistaken for another
+
+Exit codes: 0 all in place, 1 differences (compare), 2 usage or configuration, 3 some images
+failed, 4 connection or TLS, 5 authentication or policy, 6 integrity failure, 8 limit reached,
+130 and 143 stopped by a signal.";

@@ -1,0 +1,155 @@
+//! The commands: open the stores, let glance-core work, hand what happened to `print`.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use glance_core::replicate::{Pair, Policy, Replication, differences, pairs};
+use glance_core::store::ImageStore;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::args::{Args, Command, Options, Serve};
+use crate::endpoint::{Endpoint, Side, read_token};
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::print;
+
+/// Runs a command to its end, or to the first signal.
+pub(crate) async fn run(args: Args) -> Exit {
+    let Args { command, options, logging: _ } = args;
+    let work = async {
+        match command {
+            Command::Size { server } => size(&server, &options).await,
+            Command::Dump { server, path } => {
+                replicate(
+                    Endpoint::parse(&server)?,
+                    Endpoint::Directory(directory(&path)),
+                    &options,
+                )
+                .await
+            }
+            Command::Load { from, to } => {
+                let (path, server) = load_order(from, to);
+                replicate(Endpoint::Directory(path), Endpoint::parse(&server)?, &options).await
+            }
+            Command::Livecopy { from, to } => {
+                replicate(Endpoint::parse(&from)?, Endpoint::parse(&to)?, &options).await
+            }
+            Command::Compare { from, to } => compare(&from, &to, &options).await,
+            Command::Serve(serve) => self::serve(serve, &options).await,
+        }
+    };
+    tokio::select! {
+        result = work => result.unwrap_or_else(|error| print::failure(&error)),
+        exit = stopped() => {
+            print::stopped(exit);
+            exit
+        }
+    }
+}
+
+/// The first signal that asks this process to stop.
+async fn stopped() -> Exit {
+    let terminated = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut signals) => signals.recv().await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => Exit::Interrupted,
+        _ = terminated => Exit::Terminated,
+    }
+}
+
+async fn size(server: &str, options: &Options) -> Result<Exit, CliError> {
+    let store = Endpoint::parse(server)?.open(Side::Source, options).await?;
+    let (mut images, mut bytes) = (0_u64, 0_u64);
+    let mut listing = store.list().await?;
+    while let Some(image) = listing.next().await {
+        let image = image?;
+        if image.status.has_data() {
+            images += 1;
+            bytes += image.size.unwrap_or(0);
+        }
+    }
+    print::size(options.output, images, bytes);
+    Ok(Exit::Success)
+}
+
+async fn replicate(from: Endpoint, to: Endpoint, options: &Options) -> Result<Exit, CliError> {
+    let replication = Replication {
+        source: from.open(Side::Source, options).await?,
+        target: to.open(Side::Target, options).await?,
+        policy: policy(options),
+    };
+    let mut report = print::Report::new(options.output);
+    replication.run(|outcome| report.outcome(&outcome)).await?;
+    Ok(report.finish())
+}
+
+async fn compare(from: &str, to: &str, options: &Options) -> Result<Exit, CliError> {
+    let policy = policy(options);
+    let (from, to) = (Endpoint::parse(from)?, Endpoint::parse(to)?);
+    let source = from.open(Side::Source, options).await?;
+    let target = to.open(Side::Target, options).await?;
+    let mut report = print::Comparison::new(options.output);
+    for pair in pairs(&*source, &*target).await? {
+        match pair {
+            Pair::Both(image, replica) => {
+                report.both(&image, &differences(&image, &replica, &policy));
+            }
+            Pair::SourceOnly(image) if !image.status.has_data() => report.without_data(&image),
+            Pair::SourceOnly(image) => report.source_only(&image),
+            Pair::TargetOnly(image) => report.target_only(&image),
+        }
+    }
+    Ok(report.finish())
+}
+
+async fn serve(serve: Serve, options: &Options) -> Result<Exit, CliError> {
+    let read = |path: &Path| {
+        std::fs::read(path).map_err(|error| {
+            CliError::usage(format!("cannot read {}", path.display())).caused_by(error)
+        })
+    };
+    let acceptor = crate::tls::acceptor(options.tls, &read(&serve.cert)?, &read(&serve.key)?)?;
+    let store: Arc<dyn ImageStore> =
+        Endpoint::Directory(serve.path.clone()).open(Side::Target, options).await?;
+    let mut api = glance_server::GlanceApi::new(store);
+    if let Some(path) = &serve.require_token_file {
+        api = api.with_token(read_token(path)?);
+    }
+    let cannot_listen = |error: std::io::Error| {
+        CliError::usage(format!("cannot listen on {}", serve.listen)).caused_by(error)
+    };
+    let listener = tokio::net::TcpListener::bind(serve.listen).await.map_err(cannot_listen)?;
+    print::serving(&serve.path, listener.local_addr().map_err(cannot_listen)?);
+    // Signals end the process from outside; there is nothing to wait for here.
+    let forever = std::future::pending();
+    glance_server::serve(listener, Some(acceptor), Arc::new(api), forever)
+        .await
+        .map_err(cannot_listen)?;
+    Ok(Exit::Success)
+}
+
+fn policy(options: &Options) -> Policy {
+    let without: BTreeSet<String> =
+        options.dontreplicate.split_whitespace().map(str::to_owned).collect();
+    Policy { without, metadata_only: options.metaonly, transfers: options.transfers.get() }
+}
+
+/// Where a path stands by its position, a bare word is a directory.
+fn directory(word: &str) -> PathBuf {
+    PathBuf::from(word.strip_prefix("dir:").unwrap_or(word))
+}
+
+/// The old tool had the server first, a copy reads better with the directory first: both work.
+fn load_order(first: String, second: String) -> (PathBuf, String) {
+    let is_directory = |word: &str| word.starts_with("dir:") || Path::new(word).is_dir();
+    match !is_directory(&first) && is_directory(&second) {
+        true => (directory(&second), first),
+        false => (directory(&first), second),
+    }
+}

@@ -1,0 +1,69 @@
+//! What ends a run before its report.
+
+use std::error::Error;
+use std::fmt;
+
+use glance_core::body::BodyError;
+use glance_core::identity::SignInError;
+use glance_core::store::StoreError;
+
+use crate::exit::Exit;
+
+/// An error with an exit code and, where there is one, a remedy.
+#[derive(Debug)]
+pub(crate) struct CliError {
+    pub(crate) exit: Exit,
+    pub(crate) hint: Option<String>,
+    message: String,
+    source: Option<BodyError>,
+}
+
+impl CliError {
+    /// The command line or the configuration can't be used.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self { exit: Exit::Usage, hint: None, message: message.into(), source: None }
+    }
+
+    /// The same error, with a remedy.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The same error, with the failure that led to it.
+    pub(crate) fn caused_by(mut self, source: impl Into<BodyError>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    pub(crate) fn runtime(error: std::io::Error) -> Self {
+        let message = "cannot start".to_owned();
+        Self { exit: Exit::SomeFailed, hint: None, message, source: Some(error.into()) }
+    }
+}
+
+impl From<StoreError> for CliError {
+    fn from(error: StoreError) -> Self {
+        let (exit, hint) = (Exit::from(&error), error.hint.clone());
+        Self { exit, hint, message: error.to_string(), source: error.source }
+    }
+}
+
+impl From<SignInError> for CliError {
+    fn from(error: SignInError) -> Self {
+        let (exit, hint) = (Exit::from(&error), error.hint.clone());
+        Self { exit, hint, message: error.to_string(), source: error.source }
+    }
+}
+
+impl fmt::Display for CliError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl Error for CliError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}

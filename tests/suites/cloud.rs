@@ -1,0 +1,121 @@
+//! The main job on a real Keystone and two real Glances (`cargo xtask cloud up`).
+//!
+//! The copies are judged by `cloud/check.py`, which uses openstacksdk and none of our code. One
+//! test does it all: the two Glances are one state.
+
+mod common;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use common::{STACKS, replicator_with};
+use serde_json::Value;
+
+#[test]
+fn real_images_between_real_glances() {
+    let cloud = Cloud::find();
+    cloud.python("seed.py", &["a"]);
+    for stack in STACKS {
+        cloud.copies(stack);
+        cloud.dumps_and_loads(stack);
+        cloud.refuses_what_it_cannot_trust(stack);
+    }
+}
+
+struct Cloud {
+    endpoints: Value,
+    directory: PathBuf,
+}
+
+impl Cloud {
+    fn find() -> Self {
+        let target = option_env!("CARGO_TARGET_TMPDIR").map(Path::new).unwrap();
+        let directory = target.parent().unwrap().join("cloud");
+        let endpoints = fs::read_to_string(directory.join("endpoints.json"))
+            .expect("the cloud is not there: run `cargo xtask cloud up`");
+        Self { endpoints: serde_json::from_str(&endpoints).unwrap(), directory }
+    }
+
+    fn text(&self, key: &str) -> &str {
+        self.endpoints[key].as_str().unwrap()
+    }
+
+    fn replicator(&self, line: &[&str]) -> common::Run {
+        replicator_with(line, &[("OS_CLIENT_CONFIG_FILE", self.text("clouds_yaml"))])
+    }
+
+    fn python(&self, script: &str, arguments: &[&str]) -> String {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("cloud").join(script);
+        let output = Command::new(self.directory.join("venv/bin/python"))
+            .arg(&script)
+            .args(arguments)
+            .env("OS_CLIENT_CONFIG_FILE", self.text("clouds_yaml"))
+            .env_remove("REQUESTS_CA_BUNDLE")
+            .env_remove("CURL_CA_BUNDLE")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let failed = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{}: {said}{failed}", script.display());
+        said
+    }
+
+    fn empty_b(&self) {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let reset = Command::new(cargo).args(["xtask", "cloud", "reset", "b"]).status().unwrap();
+        assert!(reset.success());
+    }
+
+    fn copies(&self, stack: &str) {
+        self.empty_b();
+        let first = self.replicator(&["livecopy", "a", "b", "--tls", stack, "--debug"]).exits(0);
+        assert!(first.stdout.contains(" 0 failed"), "{}", first.stdout);
+        assert_no_token(&first);
+        let checked = self.python("check.py", &["a", "b"]);
+        assert!(checked.trim_end().ends_with("0 differences"), "{checked}");
+        let second = self.replicator(&["livecopy", "a", "b", "--tls", stack]).exits(0);
+        assert!(second.stdout.starts_with("skipped: ") || second.stdout.starts_with("0 copied"));
+        assert!(second.stdout.contains("0 copied and verified (0.0 B), 0 updated"));
+        self.replicator(&["compare", "a", "b", "--tls", stack]).exits(0);
+    }
+
+    fn dumps_and_loads(&self, stack: &str) {
+        self.empty_b();
+        let dump = tempfile::tempdir().unwrap();
+        let path = dump.path().to_str().unwrap();
+        self.replicator(&["dump", "a", path, "--tls", stack]).exits(0);
+        self.replicator(&["load", path, "b", "--tls", stack]).exits(0);
+        let checked = self.python("check.py", &["a", "b"]);
+        assert!(checked.trim_end().ends_with("0 differences"), "{checked}");
+        self.replicator(&["compare", "a", "b", "--tls", stack]).exits(0);
+    }
+
+    fn refuses_what_it_cannot_trust(&self, stack: &str) {
+        let ca = self.text("ca");
+        for (kind, reason) in [
+            ("expired", "expired"),
+            ("wronghost", "name"),
+            ("selfsigned", "issue"),
+            ("nochain", "intermediate"),
+        ] {
+            let url = self.endpoints["bad"][kind].as_str().unwrap();
+            let line = ["size", url, "--cacert", ca, "--tls", stack, "-t", "not-to-be-seen"];
+            let run = self.replicator(&line).exits(4);
+            assert!(run.stderr.contains(url), "{kind}: {}", run.stderr);
+            assert!(run.stderr.contains(reason), "{kind}: {}", run.stderr);
+            assert!(run.stderr.contains("hint: "), "{kind}: {}", run.stderr);
+            let log = self.endpoints["access_log"][kind].as_str().unwrap();
+            let requests = fs::read_to_string(log).unwrap_or_default();
+            assert!(requests.is_empty(), "{kind}: a request arrived: {requests}");
+        }
+        let other = ["size", self.text("a"), "--cacert", self.text("other_ca"), "--tls", stack];
+        self.replicator(&other).exits(4);
+    }
+}
+
+/// Keystone's tokens are Fernet: their text begins with gAAAAA.
+fn assert_no_token(run: &common::Run) {
+    let said = format!("{}{}", run.stdout, run.stderr);
+    assert!(!said.contains("gAAAAA") && !said.contains("x-auth-token"), "a token was shown");
+}

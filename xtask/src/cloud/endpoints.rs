@@ -1,0 +1,41 @@
+//! `endpoints.json`: where tests find everything.
+
+use std::fs;
+
+use serde_json::{Map, Value, json};
+
+use super::layout::{Layout, Port};
+use super::nginx::SERVERS;
+use crate::failure::{Context, Failure};
+
+/// Writes the file.
+pub(crate) fn write(layout: &Layout) -> Result<(), Failure> {
+    let access_log: Map<String, Value> = SERVERS
+        .iter()
+        .map(|server| {
+            let log = layout.log(&format!("access-{}", server.name));
+            let name = server.name.trim_start_matches("glance-");
+            (name.to_owned(), json!(log))
+        })
+        .collect();
+    let endpoints = json!({
+        "keystone": format!("{}/v3", layout.https(Port::Keystone)),
+        "a": layout.https(Port::GlanceA),
+        "b": layout.https(Port::GlanceB),
+        "bad": {
+            "expired": layout.https(Port::Expired),
+            "wronghost": layout.https(Port::WrongHost),
+            "selfsigned": layout.https(Port::SelfSigned),
+            "nochain": layout.https(Port::NoChain),
+        },
+        "ca": layout.path("pki/root.pem"),
+        "other_ca": layout.path("pki/other.pem"),
+        "clouds_yaml": layout.path("clouds.yaml"),
+        "ids": layout.path("ids.json"),
+        "python": layout.venv_program("python"),
+        "access_log": access_log,
+    });
+    let path = layout.path("endpoints.json");
+    fs::write(&path, format!("{endpoints:#}\n"))
+        .context(|| format!("cannot write {}", path.display()))
+}

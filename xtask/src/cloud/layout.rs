@@ -1,0 +1,85 @@
+//! Where things lie and which ports they have.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::failure::{Context, Failure};
+
+/// The first port, unless told otherwise: below the ephemeral ports, and nobody's own.
+pub(crate) const DEFAULT_PORT_BASE: u16 = 15700;
+
+/// The loopback address, the only one the cloud listens on.
+pub(crate) const HOST: &str = "127.0.0.1";
+
+/// A loopback port of the cloud; the discriminant is its distance from the base.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Port {
+    Keystone = 0,
+    GlanceA = 1,
+    GlanceB = 2,
+    Expired = 3,
+    WrongHost = 4,
+    SelfSigned = 5,
+    NoChain = 6,
+    Postgres = 10,
+    Memcached = 11,
+    /// What stands behind nginx, in plain HTTP.
+    KeystoneBackend = 12,
+    GlanceABackend = 13,
+    GlanceBBackend = 14,
+}
+
+/// Where things lie and which ports they have.
+pub(crate) struct Layout {
+    dir: PathBuf,
+    port_base: u16,
+}
+
+impl Layout {
+    /// A cloud in `dir` with the ports from `port_base` on.
+    pub(crate) fn new(dir: PathBuf, port_base: u16) -> Result<Self, Failure> {
+        if port_base.checked_add(Port::GlanceBBackend as u16).is_none() {
+            return Err(Failure::new(format!("port base {port_base} leaves too few ports")));
+        }
+        Ok(Self { dir, port_base })
+    }
+
+    /// The directory of the cloud.
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// A path below the directory of the cloud.
+    pub(crate) fn path(&self, relative: impl AsRef<Path>) -> PathBuf {
+        self.dir.join(relative)
+    }
+
+    /// The log file of a service or step.
+    pub(crate) fn log(&self, name: &str) -> PathBuf {
+        self.path("log").join(format!("{name}.log"))
+    }
+
+    /// A program of the Python environment.
+    pub(crate) fn venv_program(&self, name: &str) -> PathBuf {
+        self.path("venv/bin").join(name)
+    }
+
+    /// The number of a port.
+    pub(crate) fn port(&self, port: Port) -> u16 {
+        self.port_base + port as u16
+    }
+
+    /// The base URL of a port that speaks HTTPS.
+    pub(crate) fn https(&self, port: Port) -> String {
+        format!("https://{HOST}:{}", self.port(port))
+    }
+
+    /// Makes the directories that every part shares.
+    pub(crate) fn make_directories(&self) -> Result<(), Failure> {
+        for name in ["etc", "log", "pki", "run"] {
+            let path = self.path(name);
+            fs::create_dir_all(&path).context(|| format!("cannot make {}", path.display()))?;
+        }
+        Ok(())
+    }
+}

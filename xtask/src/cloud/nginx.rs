@@ -1,0 +1,58 @@
+//! nginx, which speaks HTTPS for all, and for Glance A also behind broken certificates.
+
+use std::fs;
+
+use super::command::detached;
+use super::config::Values;
+use super::layout::{Layout, Port};
+use super::packages::Programs;
+use super::process::{Ready, Service};
+use crate::failure::{Context, Failure};
+
+/// One HTTPS server.
+pub(crate) struct Server {
+    /// The name of its certificate and access log.
+    pub(crate) name: &'static str,
+    pub(crate) port: Port,
+    /// What answers behind it.
+    pub(crate) backend: Port,
+}
+
+/// All HTTPS servers.
+pub(crate) const SERVERS: [Server; 7] = [
+    Server { name: "keystone", port: Port::Keystone, backend: Port::KeystoneBackend },
+    Server { name: "glance-a", port: Port::GlanceA, backend: Port::GlanceABackend },
+    Server { name: "glance-b", port: Port::GlanceB, backend: Port::GlanceBBackend },
+    Server { name: "expired", port: Port::Expired, backend: Port::GlanceABackend },
+    Server { name: "wronghost", port: Port::WrongHost, backend: Port::GlanceABackend },
+    Server { name: "selfsigned", port: Port::SelfSigned, backend: Port::GlanceABackend },
+    Server { name: "nochain", port: Port::NoChain, backend: Port::GlanceABackend },
+];
+
+/// The service.
+pub(crate) fn service(layout: &Layout, programs: &Programs) -> Result<Service, Failure> {
+    let scratch = layout.path("nginx");
+    fs::create_dir_all(&scratch).context(|| format!("cannot make {}", scratch.display()))?;
+    let mut servers = String::new();
+    for Server { name, port, backend } in &SERVERS {
+        servers += &Values::new(layout)
+            .set("name", name)
+            .set("port", layout.port(*port))
+            .set("backend_port", layout.port(*backend))
+            .render(SERVER)?;
+    }
+    let file =
+        Values::new(layout).set("servers", servers).install(layout, "nginx.conf", CONFIGURATION)?;
+    let mut command = detached(&programs.nginx);
+    command.arg("-c").arg(&file.path).arg("-e").arg(layout.log("nginx"));
+    Ok(Service {
+        name: "nginx",
+        command,
+        configuration: file.text,
+        ports: SERVERS.iter().map(|server| layout.port(server.port)).collect(),
+        ready: Ready::Connect,
+    })
+}
+
+const CONFIGURATION: &str = include_str!("../../cloud/nginx.conf");
+const SERVER: &str = include_str!("../../cloud/nginx-server.conf");

@@ -1,0 +1,45 @@
+//! uWSGI, which runs Keystone and Glance.
+
+use super::command::detached;
+use super::config::{Installed, Values};
+use super::layout::{Layout, Port};
+use super::process::{Ready, Service};
+use crate::failure::Failure;
+
+/// A Python web application.
+pub(crate) struct Application<'a> {
+    pub(crate) name: &'static str,
+    pub(crate) module: &'static str,
+    pub(crate) workers: u8,
+    pub(crate) port: Port,
+    /// Settings of the environment, as `NAME=value`.
+    pub(crate) environment: &'a [String],
+    /// What the application itself reads.
+    pub(crate) configuration: &'a [Installed],
+    pub(crate) ready: Ready,
+}
+
+/// The service that runs an application.
+pub(crate) fn service(layout: &Layout, application: Application) -> Result<Service, Failure> {
+    let port = layout.port(application.port);
+    let environment: Vec<String> =
+        application.environment.iter().map(|setting| format!("env = {setting}")).collect();
+    let ini = Values::new(layout)
+        .set("module", application.module)
+        .set("workers", application.workers)
+        .set("port", port)
+        .set("environment", environment.join("\n"))
+        .install(layout, &format!("uwsgi-{}.ini", application.name), TEMPLATE)?;
+    let mut command = detached(layout.venv_program("uwsgi"));
+    command.arg("--ini").arg(&ini.path);
+    let configuration = application.configuration.iter().fold(ini.text, |all, one| all + &one.text);
+    Ok(Service {
+        name: application.name,
+        command,
+        configuration,
+        ports: vec![port],
+        ready: application.ready,
+    })
+}
+
+const TEMPLATE: &str = include_str!("../../cloud/uwsgi.ini");

@@ -1,0 +1,39 @@
+//! Running other programs.
+
+use std::process::Command;
+
+use crate::failure::{Context, Failure};
+use crate::say::say;
+use crate::workspace;
+
+/// Runs cargo in the workspace, and fails when it does.
+pub(crate) fn cargo(arguments: &[&str]) -> Result<(), Failure> {
+    say(format_args!("$ cargo {}", arguments.join(" ")));
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    succeed(Command::new(cargo).args(arguments).current_dir(workspace::root()))
+}
+
+/// Runs cargo and returns what it printed.
+pub(crate) fn cargo_output(arguments: &[&str]) -> Result<String, Failure> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(arguments)
+        .current_dir(workspace::root())
+        .output()
+        .context(|| "cannot run cargo")?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(Failure::new(format!("cargo {}: {said}", arguments.join(" "))));
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Runs a program, and fails when it does.
+pub(crate) fn succeed(command: &mut Command) -> Result<(), Failure> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    let status = command.status().context(|| format!("cannot run {program}"))?;
+    match status.success() {
+        true => Ok(()),
+        false => Err(Failure::new(format!("{program}: {status}"))),
+    }
+}
