@@ -8,14 +8,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream;
 use glance_core::body::{Body, BodyError};
+use glance_core::store::memory::MemoryStore;
 use glance_core::transport::{Transport, TransportError, TransportErrorKind};
 use glance_server::GlanceApi;
 use glance_server::fault::{Fault, Faulty};
 use http::{HeaderMap, Method, Request};
-use memory::MemoryStore;
 use serde_json::{Value, json};
-
-mod memory;
 
 const ID: &str = "6d55dd55-053a-4765-b7bc-b30df0ea3861";
 const IMAGE: &str = "/v2/images/6d55dd55-053a-4765-b7bc-b30df0ea3861";

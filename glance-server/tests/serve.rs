@@ -8,15 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use glance_core::store::memory::MemoryStore;
 use glance_server::GlanceApi;
-use memory::MemoryStore;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use transport_hyper::{Io, TlsAcceptor};
-
-mod memory;
 
 const ID: &str = "6d55dd55-053a-4765-b7bc-b30df0ea3861";
 
