@@ -12,6 +12,7 @@ use futures_util::stream::{self, StreamExt};
 use glance_core::body::BodyError;
 use glance_core::digest::{Algorithm, Digests, Hashing};
 use glance_core::image::{Attributes, Member, Status, Visibility};
+use glance_core::store::memory;
 use glance_core::store::{Activation, ByteRange, ImageStream, StoreErrorKind};
 use glance_core::{Body, Image, ImageId, ImageStore, StoreError};
 use serde_json::{Value, json};
@@ -58,7 +59,8 @@ impl DumpStore {
             "format": "glance-dump", "version": 2,
             "tool": concat!("glance-replicator ", env!("CARGO_PKG_VERSION")),
         });
-        directory::write(&store.manifest(), format!("{manifest:#}\n").as_bytes()).map_err(failed)?;
+        directory::write(&store.manifest(), format!("{manifest:#}\n").as_bytes())
+            .map_err(failed)?;
         Ok(store)
     }
 
@@ -125,7 +127,8 @@ impl DumpStore {
             let reason = format!("{} is no image record", self.record_path(id).display());
             self.error(StoreErrorKind::Unreadable, operation, id, reason).caused_by(error)
         };
-        let value: Value = serde_json::from_slice(&text).map_err(|error| unreadable(error.into()))?;
+        let value: Value =
+            serde_json::from_slice(&text).map_err(|error| unreadable(error.into()))?;
         match (self.format, value) {
             (Format::V2, value) => {
                 let mut record =
@@ -282,7 +285,8 @@ impl ImageStore for DumpStore {
         }
         let rest = size - range.offset;
         let length = range.length.map_or(rest, |length| length.min(rest));
-        file.seek(SeekFrom::Start(range.offset)).map_err(|error| self.io_error(operation, error))?;
+        file.seek(SeekFrom::Start(range.offset))
+            .map_err(|error| self.io_error(operation, error))?;
         let chunks = stream::try_unfold((file, length), |(mut file, left)| async move {
             if left == 0 {
                 return Ok(None);
@@ -337,32 +341,17 @@ impl ImageStore for DumpStore {
     async fn update(&self, current: &Image, wanted: &Attributes) -> Result<Image, StoreError> {
         let operation = "change the record";
         let mut record = self.known(operation, &current.id)?;
-        let present = &record.image.attributes;
-        let mut changed = wanted.clone();
-        let kept = |wanted: &Option<String>, present: &Option<String>| {
-            wanted.clone().or_else(|| present.clone())
-        };
-        changed.owner = kept(&wanted.owner, &present.owner);
-        changed.disk_format = kept(&wanted.disk_format, &present.disk_format);
-        changed.container_format = kept(&wanted.container_format, &present.container_format);
-        let fixed = changed.disk_format != present.disk_format
-            || changed.container_format != present.container_format;
-        if fixed && record.image.status != Status::Queued {
-            let reason = "formats are fixed once there is data";
-            return Err(self.error(StoreErrorKind::Forbidden, operation, &current.id, reason));
-        }
-        if changed != *present {
-            record.image.attributes = changed;
+        let present = record.image.clone();
+        memory::apply(&mut record.image, &current.attributes, wanted).map_err(|reason| {
+            self.error(StoreErrorKind::Forbidden, operation, &current.id, reason)
+        })?;
+        if record.image != present {
             self.write_record(operation, &record)?;
         }
         Ok(record.image)
     }
 
-    async fn set_activation(
-        &self,
-        id: &ImageId,
-        activation: Activation,
-    ) -> Result<(), StoreError> {
+    async fn set_activation(&self, id: &ImageId, activation: Activation) -> Result<(), StoreError> {
         let operation = "change the activation";
         let mut record = self.known(operation, id)?;
         if !record.image.status.has_data() {
@@ -386,8 +375,7 @@ impl ImageStore for DumpStore {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         };
-        let removed =
-            remove(&self.record_path(id)).and_then(|()| remove(&self.data_path(id)));
+        let removed = remove(&self.record_path(id)).and_then(|()| remove(&self.data_path(id)));
         removed.map_err(|error| self.io_error(operation, error).on(id))
     }
 

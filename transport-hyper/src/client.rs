@@ -42,8 +42,7 @@ pub struct HyperTransport<B: TlsBackend> {
 impl<B: TlsBackend> HyperTransport<B> {
     /// A client that makes its TLS connections with `backend`.
     pub fn new(backend: B, options: Options) -> Self {
-        let connector =
-            Connector { backend: Arc::new(backend), patience: options.connect_timeout };
+        let connector = Connector { backend: Arc::new(backend), patience: options.connect_timeout };
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(POOL_IDLE)

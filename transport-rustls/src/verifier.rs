@@ -23,8 +23,8 @@ use rustls::{
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use x509_cert::Certificate;
 use x509_cert::der::Decode;
-use x509_cert::der::oid::db::rfc5280::{ANY_EXTENDED_KEY_USAGE, ID_KP_SERVER_AUTH};
 use x509_cert::der::oid::db::rfc4519::COMMON_NAME;
+use x509_cert::der::oid::db::rfc5280::{ANY_EXTENDED_KEY_USAGE, ID_KP_SERVER_AUTH};
 use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage, KeyUsages};
 use x509_cert::name::Name;
 use x509_cert::time::Time;
@@ -43,10 +43,7 @@ pub(crate) struct Refused(pub(crate) Refusal);
 impl BundleVerifier {
     pub(crate) fn new(trusted: &[CertificateDer<'static>], provider: &CryptoProvider) -> Self {
         let parsed = trusted.iter().filter_map(|der| Some((der.clone(), parse(der)?)));
-        Self {
-            listed: parsed.collect(),
-            algorithms: provider.signature_verification_algorithms,
-        }
+        Self { listed: parsed.collect(), algorithms: provider.signature_verification_algorithms }
     }
 
     /// The listed certificates that may issue others now.
@@ -88,9 +85,8 @@ impl BundleVerifier {
             )
             .map_err(|error| chain_refusal(&error, &certificate, intermediates))?;
         }
-        verify_server_name(&parsed, name).map_err(|_| {
-            Refusal::wrong_name(&name.to_str(), &names(&certificate))
-        })
+        verify_server_name(&parsed, name)
+            .map_err(|_| Refusal::wrong_name(&name.to_str(), &names(&certificate)))
     }
 }
 
@@ -237,7 +233,8 @@ fn names(certificate: &Certificate) -> Vec<String> {
 fn common_name(name: &Name) -> String {
     let attributes = name.0.iter().flat_map(|set| set.0.iter());
     let common = attributes.into_iter().find(|attribute| attribute.oid == COMMON_NAME);
-    let text = common.and_then(|attribute| String::from_utf8(attribute.value.value().to_vec()).ok());
+    let text =
+        common.and_then(|attribute| String::from_utf8(attribute.value.value().to_vec()).ok());
     text.unwrap_or_else(|| name.to_string())
 }
 
