@@ -61,7 +61,9 @@ fn anchor(der: &CertificateDer<'static>) -> Option<Anchor> {
         return None;
     }
     let certificate = Certificate::from_der(der).ok()?.tbs_certificate;
-    let trusted = webpki::anchor_from_trusted_cert(der).ok()?.to_owned();
+    let mut store = RootCertStore::empty();
+    store.add(der.clone()).ok()?;
+    let trusted = store.roots.pop()?;
     let validity = certificate.validity;
     let (from, to) = (validity.not_before, validity.not_after);
     Some(Anchor { trusted, not_before: from.to_unix_duration(), not_after: to.to_unix_duration() })

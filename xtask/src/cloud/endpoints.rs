@@ -13,7 +13,9 @@ pub(crate) fn write(layout: &Layout) -> Result<(), Failure> {
     let access_log: Map<String, Value> = SERVERS
         .iter()
         .map(|server| {
-            (server.name.to_owned(), json!(layout.log(&format!("access-{}", server.name))))
+            let log = layout.log(&format!("access-{}", server.name));
+            let name = server.name.trim_start_matches("glance-");
+            (name.to_owned(), json!(log))
         })
         .collect();
     let endpoints = json!({
