@@ -42,10 +42,10 @@ impl DumpStore {
     ///
     /// # Errors
     /// When it holds something else than a dump of ours, or can't be written.
-    pub async fn create(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
+    pub fn create(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let store = Self { path: path.into(), format: Format::V2 };
         let operation = "open the directory";
-        let failed = |error| store.io_error(operation, error);
+        let failed = |error| store.io_error(operation, &error);
         directory::make(&store.path).map_err(failed)?;
         if store.manifest().exists() {
             return Ok(store);
@@ -68,21 +68,19 @@ impl DumpStore {
     ///
     /// # Errors
     /// When there is no dump.
-    pub async fn open(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let mut store = Self { path: path.into(), format: Format::V2 };
         if store.manifest().exists() {
             return Ok(store);
         }
         store.format = Format::V1;
         let operation = "open the directory";
-        let ids = store.ids().map_err(|error| store.io_error(operation, error))?;
-        match ids.is_empty() {
-            false => Ok(store),
-            true => {
-                let reason = "it holds no dump";
-                Err(StoreError::new(StoreErrorKind::NotFound, &store, operation, reason))
-            }
+        let ids = store.ids().map_err(|error| store.io_error(operation, &error))?;
+        if ids.is_empty() {
+            let reason = "it holds no dump";
+            return Err(StoreError::new(StoreErrorKind::NotFound, &store, operation, reason));
         }
+        Ok(store)
     }
 
     fn manifest(&self) -> PathBuf {
@@ -121,7 +119,7 @@ impl DumpStore {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(self.error(StoreErrorKind::NotFound, operation, id, "it is not there"));
             }
-            Err(error) => return Err(self.io_error(operation, error).on(id)),
+            Err(error) => return Err(self.io_error(operation, &error).on(id)),
         };
         let unreadable = |error: BodyError| {
             let reason = format!("{} is no image record", self.record_path(id).display());
@@ -155,7 +153,7 @@ impl DumpStore {
         self.writable(operation)?;
         let text = format!("{:#}\n", record.to_json());
         directory::write(&self.record_path(&record.image.id), text.as_bytes())
-            .map_err(|error| self.io_error(operation, error).on(&record.image.id))
+            .map_err(|error| self.io_error(operation, &error).on(&record.image.id))
     }
 
     fn writable(&self, operation: &'static str) -> Result<(), StoreError> {
@@ -178,7 +176,7 @@ impl DumpStore {
         StoreError::new(kind, self, operation, reason).on(id)
     }
 
-    fn io_error(&self, operation: &'static str, error: io::Error) -> StoreError {
+    fn io_error(&self, operation: &'static str, error: &io::Error) -> StoreError {
         let (kind, hint) = match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                 (StoreErrorKind::LimitReached, Some("make room and run again"))
@@ -205,9 +203,9 @@ impl DumpStore {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(unreadable(format!("{} is missing", path.display())));
             }
-            Err(error) => return Err(self.io_error(operation, error).on(&image.id)),
+            Err(error) => return Err(self.io_error(operation, &error).on(&image.id)),
         };
-        let length = file.metadata().map_err(|error| self.io_error(operation, error))?.len();
+        let length = file.metadata().map_err(|error| self.io_error(operation, &error))?.len();
         match image.size {
             Some(size) if size != length => Err(unreadable(format!(
                 "the dump is truncated: {} has {length} of {size} bytes",
@@ -225,7 +223,7 @@ impl DumpStore {
         mut hashing: Hashing,
     ) -> Result<(u64, Digests), StoreError> {
         let operation = "store the data";
-        let failed = |error| self.io_error(operation, error).on(id);
+        let failed = |error| self.io_error(operation, &error).on(id);
         let path = self.data_path(id);
         let promised = data.size();
         let mut file = directory::create_partial(&path).map_err(failed)?;
@@ -260,7 +258,7 @@ impl fmt::Display for DumpStore {
 impl ImageStore for DumpStore {
     async fn list(&self) -> Result<ImageStream<'_>, StoreError> {
         let operation = "list the images";
-        let ids = self.ids().map_err(|error| self.io_error(operation, error))?;
+        let ids = self.ids().map_err(|error| self.io_error(operation, &error))?;
         let images = ids.into_iter().filter_map(move |id| {
             self.record(operation, &id).map(|record| Some(record?.image)).transpose()
         });
@@ -286,7 +284,7 @@ impl ImageStore for DumpStore {
         let rest = size - range.offset;
         let length = range.length.map_or(rest, |length| length.min(rest));
         file.seek(SeekFrom::Start(range.offset))
-            .map_err(|error| self.io_error(operation, error))?;
+            .map_err(|error| self.io_error(operation, &error))?;
         let chunks = stream::try_unfold((file, length), |(mut file, left)| async move {
             if left == 0 {
                 return Ok(None);
@@ -376,7 +374,7 @@ impl ImageStore for DumpStore {
             _ => Ok(()),
         };
         let removed = remove(&self.record_path(id)).and_then(|()| remove(&self.data_path(id)));
-        removed.map_err(|error| self.io_error(operation, error).on(id))
+        removed.map_err(|error| self.io_error(operation, &error).on(id))
     }
 
     async fn members(&self, id: &ImageId) -> Result<Vec<Member>, StoreError> {

@@ -1,14 +1,19 @@
 //! The tool as an operator meets it: exit codes, old habits, old dumps.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on has failed")]
 
 mod common;
 
 use std::fs;
 use std::path::Path;
 
-use common::replicator;
+use common::{Run, replicator_with};
 
 const ID: &str = "6d55dd55-053a-4765-b7bc-b30df0ea3861";
 const OTHER_ID: &str = "7d55dd55-053a-4765-b7bc-b30df0ea3862";
+
+fn replicator(line: &[&str]) -> Run {
+    replicator_with(line, &[])
+}
 
 /// An image as the old tool dumped it: MD5 of `abc`, values as strings, a null property.
 fn write_old_image(directory: &Path, id: &str, size: u64, data: &[u8]) {
