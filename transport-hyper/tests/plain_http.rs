@@ -108,7 +108,7 @@ async fn an_early_answer_ends_the_sending() {
         told.send(got).unwrap();
     })
     .await;
-    let endless = stream::repeat_with(|| Ok(Bytes::from_static(&[0; 65536]))).then(async |chunk| {
+    let endless = stream::repeat_with(|| Ok(Bytes::from_static(&[0; 16384]))).then(async |chunk| {
         tokio::time::sleep(Duration::from_millis(1)).await;
         chunk
     });
@@ -126,7 +126,7 @@ async fn silence_is_an_error_before_the_answer_and_in_it() {
     let port = serve(async |mut tcp| {
         head(&mut tcp).await;
         tcp.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nabc").await.unwrap();
-        std::future::pending().await
+        std::future::pending::<()>().await;
     })
     .await;
     let answer = send("http", port, Body::empty()).await.unwrap();

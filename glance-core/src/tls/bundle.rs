@@ -21,7 +21,7 @@ pub struct Certificate {
 
 /// A bundle that can't be used.
 #[derive(Debug, thiserror::Error)]
-#[error("{}{}: {what}", file.display(), at(*line))]
+#[error("{}", self.text())]
 pub struct BundleError {
     /// What is wrong.
     pub what: String,
@@ -33,12 +33,19 @@ pub struct BundleError {
     pub source: Option<io::Error>,
 }
 
-fn at(line: Option<usize>) -> String {
-    line.map(|line| format!(":{line}")).unwrap_or_default()
+impl BundleError {
+    fn text(&self) -> String {
+        let file = self.file.display();
+        match (&self.source, self.line) {
+            (Some(_), _) => format!("cannot read {file}"),
+            (None, Some(line)) => format!("{file}, line {line}: {}", self.what),
+            (None, None) => format!("{file}: {}", self.what),
+        }
+    }
 }
 
 /// Reads the certificates of a file (PEM, or one in DER) or of a directory (each file named
-/// `*.pem`, `*.crt`, `*.cer` or `*.0`), each certificate once.
+/// `*.pem`, `*.crt`, `*.cer` or, by its hash, `*.0` to `*.9`), each certificate once.
 ///
 /// # Errors
 /// When anything in it can't be used, and when it has no certificate.
@@ -66,7 +73,9 @@ fn files_of(directory: &Path) -> Result<Vec<PathBuf>, BundleError> {
     for entry in entries {
         let path = entry.map_err(|error| unreadable(directory, error))?.path();
         let ending = path.extension().and_then(|ending| ending.to_str());
-        if matches!(ending, Some("pem" | "crt" | "cer" | "0")) && !path.is_dir() {
+        let hashed = |ending: &str| ending.len() == 1 && ending.as_bytes()[0].is_ascii_digit();
+        let fits = |ending: &str| matches!(ending, "pem" | "crt" | "cer") || hashed(ending);
+        if ending.is_some_and(fits) && !path.is_dir() {
             files.push(path);
         }
     }
