@@ -91,7 +91,7 @@ impl Cloud {
         for (kind, reason) in [
             ("expired", "expired"),
             ("wronghost", "name"),
-            ("selfsigned", "issue"),
+            ("selfsigned", "signed by itself"),
             ("nochain", "intermediate"),
         ] {
             let url = self.endpoints["bad"][kind].as_str().unwrap();
