@@ -1,0 +1,101 @@
+//! The suite of [`ImageStore`](crate::ImageStore).
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+use super::{Failures, Outcome};
+use crate::ImageStore;
+
+mod data;
+mod records;
+mod scratch;
+mod uploads;
+
+use scratch::Scratch;
+
+/// One promise of the contract of [`ImageStore`], and the way to try it.
+#[derive(Debug, Clone, Copy)]
+pub struct Case {
+    /// The promise, as an identifier.
+    pub name: &'static str,
+    run: for<'a> fn(&'a Scratch) -> BoxFuture<'a, Outcome>,
+}
+
+impl Case {
+    /// Tries it on `store`, which may hold other images and serve others meanwhile.
+    ///
+    /// The images it makes have new random ids; they are deleted in the end, whatever happened.
+    pub async fn run(&self, store: Arc<dyn ImageStore>) -> Result<(), Failures> {
+        let scratch = Scratch::new(store);
+        let outcome = (self.run)(&scratch).await;
+        let cleared = scratch.clear().await;
+        outcome.and(cleared).map_err(|wrong| {
+            let mut found = wrong.to_string();
+            let mut below = wrong.source();
+            while let Some(cause) = below {
+                found = format!("{found}: {cause}");
+                below = cause.source();
+            }
+            Failures(vec![(self.name, found)])
+        })
+    }
+}
+
+/// Runs every case, each on a store that `make` gives: a new one, or the same again. The store
+/// must be writable, by credentials that may do everything.
+pub async fn image_store(make: &dyn Fn() -> Arc<dyn ImageStore>) -> Result<(), Failures> {
+    let mut failures = Vec::new();
+    for case in cases() {
+        if let Err(Failures(more)) = case.run(make()).await {
+            failures.extend(more);
+        }
+    }
+    match failures.as_slice() {
+        [] => Ok(()),
+        _ => Err(Failures(failures)),
+    }
+}
+
+macro_rules! cases {
+    ($($module:ident: $($name:ident)*;)*) => {
+        vec![$($(Case {
+            name: stringify!($name),
+            run: |scratch| Box::pin($module::$name(scratch)),
+        },)*)*]
+    };
+}
+
+/// The cases one by one, for a harness that runs or leaves out single ones.
+pub fn cases() -> Vec<Case> {
+    cases! {
+        records:
+            a_new_record_is_queued
+            an_id_is_taken_once
+            a_listing_holds_every_image_once
+            attributes_are_kept
+            attributes_are_changed
+            an_update_writes_only_what_differs
+            formats_are_fixed_once_there_is_data
+            shared_images_have_members
+            other_images_have_no_members
+            protected_images_stay
+            deleted_images_are_gone
+            unknown_ids_are_not_found;
+        data:
+            data_comes_back
+            empty_data_comes_back
+            ranges_are_cut_at_the_end
+            ranges_past_the_end_are_refused
+            queued_images_have_no_data
+            activation_moves_both_ways
+            queued_images_have_no_activation;
+        uploads:
+            digests_are_of_the_stored_bytes
+            data_is_given_once
+            a_body_of_unknown_size_is_stored
+            a_short_body_is_not_stored
+            a_failing_body_is_not_stored
+            a_dropped_upload_is_not_stored;
+    }
+}

@@ -1,0 +1,127 @@
+//! The store under test, and what a case left in it.
+
+use std::fmt::Debug;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::body::Body;
+use crate::conformance::{Outcome, Wrong};
+use crate::image::{Attributes, Image, ImageId, Status};
+use crate::store::{ByteRange, ImageStore, StoreError, StoreErrorKind};
+
+/// The store under test. Remembers what a case makes.
+pub(super) struct Scratch {
+    pub(super) store: Arc<dyn ImageStore>,
+    made: Mutex<Vec<ImageId>>,
+}
+
+impl Scratch {
+    pub(super) fn new(store: Arc<dyn ImageStore>) -> Self {
+        Self { store, made: Mutex::default() }
+    }
+
+    /// A record without data, of formats that every Glance takes.
+    pub(super) async fn queued(&self) -> Result<Image, Wrong> {
+        self.create(attributes()).await
+    }
+
+    /// A complete image.
+    pub(super) async fn active(&self, data: &[u8]) -> Result<Image, Wrong> {
+        let image = self.queued().await?;
+        Ok(self.store.upload(&image.id, body(data)).await?)
+    }
+
+    pub(super) async fn create(&self, attributes: Attributes) -> Result<Image, Wrong> {
+        let image = Image::queued(fresh_id()?, attributes);
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).push(image.id.clone());
+        Ok(self.store.create(&image).await?)
+    }
+
+    pub(super) async fn bytes(&self, id: &ImageId, range: ByteRange) -> Result<Bytes, Wrong> {
+        let body = self.store.read(id, range).await?;
+        let promised = body.size();
+        let bytes = body.collect(LIMIT).await?;
+        match promised {
+            Some(promised) if promised == bytes.len() as u64 => Ok(bytes),
+            _ => Err(format!("a body of {} bytes announced {promised:?}", bytes.len()).into()),
+        }
+    }
+
+    /// After an upload that failed: the record is as it was, soon, and takes an upload.
+    pub(super) async fn takes_another_upload(&self, id: &ImageId) -> Outcome {
+        let mut image = self.store.get(id).await?;
+        for _ in 0..PATIENCE {
+            if image.status == Status::Queued {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            image = self.store.get(id).await?;
+        }
+        if (image.status, image.size) != (Status::Queued, None) {
+            let (status, size) = (image.status, image.size);
+            return Err(format!("a failed upload left {status}, size {size:?}").into());
+        }
+        let image = self.store.upload(id, body(b"second try")).await?;
+        if (image.status, image.size) != (Status::Active, Some(10)) {
+            return Err("an upload after a failed one does not complete the image".into());
+        }
+        let bytes = self.bytes(id, ByteRange::ALL).await?;
+        if &bytes[..] != b"second try" {
+            return Err("an upload after a failed one stored other bytes".into());
+        }
+        Ok(())
+    }
+
+    /// Deletes what the case made.
+    pub(super) async fn clear(&self) -> Outcome {
+        let made = std::mem::take(&mut *self.made.lock().unwrap_or_else(PoisonError::into_inner));
+        for id in made {
+            let Ok(image) = self.store.get(&id).await else { continue };
+            if image.attributes.protected {
+                let wanted = Attributes { protected: false, ..image.attributes.clone() };
+                self.store.update(&image, &wanted).await?;
+            }
+            self.store.delete(&id).await?;
+        }
+        Ok(())
+    }
+}
+
+/// An id that no store has seen.
+pub(super) fn fresh_id() -> Result<ImageId, Wrong> {
+    Ok(uuid::Uuid::new_v4().to_string().parse()?)
+}
+
+pub(super) fn attributes() -> Attributes {
+    Attributes {
+        name: Some("conformance".to_owned()),
+        disk_format: Some("raw".to_owned()),
+        container_format: Some("bare".to_owned()),
+        ..Attributes::default()
+    }
+}
+
+pub(super) fn body(data: &[u8]) -> Body {
+    Body::from(Bytes::copy_from_slice(data))
+}
+
+/// The case fails unless `result` is an error of `kind`.
+pub(super) fn refused<T: Debug>(
+    what: &str,
+    kind: StoreErrorKind,
+    result: Result<T, StoreError>,
+) -> Result<StoreError, Wrong> {
+    match result {
+        Err(error) if error.kind == kind => Ok(error),
+        Err(error) => Err(format!("{what}: {:?} ({error}), not {kind:?}", error.kind).into()),
+        Ok(answer) => Err(format!("{what}: {answer:?}, not the error {kind:?}").into()),
+    }
+}
+
+/// More bytes than any case stores.
+const LIMIT: usize = 4 << 20;
+
+/// Tenths of a second that a service may need to notice that an upload was broken off.
+const PATIENCE: usize = 100;

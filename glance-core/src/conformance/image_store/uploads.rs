@@ -1,0 +1,95 @@
+//! Promises about uploads, and about those that fail.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream::{self, StreamExt};
+
+use super::scratch::{Scratch, body, refused};
+use crate::body::{Body, BodyError};
+use crate::conformance::{Outcome, Wrong, same};
+use crate::digest::{Algorithm, Hashing};
+use crate::image::Status;
+use crate::store::{ByteRange, StoreErrorKind};
+
+pub(super) async fn digests_are_of_the_stored_bytes(scratch: &Scratch) -> Outcome {
+    let image = scratch.active(b"digest me").await?;
+    same!("an image without data has none", scratch.queued().await?.checksum, None);
+    if image.checksum.is_none() && image.os_hash_value.is_none() {
+        return Err("the record has neither checksum nor os_hash_value".into());
+    }
+    if let Some(checksum) = &image.checksum {
+        same!("checksum", *checksum, digest(Algorithm::Md5, b"digest me").await?);
+    }
+    if let (Some(algorithm), Some(value)) = (&image.os_hash_algo, &image.os_hash_value) {
+        same!("os_hash_value", *value, digest(algorithm.parse()?, b"digest me").await?);
+    }
+    Ok(())
+}
+
+pub(super) async fn data_is_given_once(scratch: &Scratch) -> Outcome {
+    let image = scratch.active(b"first").await?;
+    let again = scratch.store.upload(&image.id, body(b"again")).await;
+    refused("upload again", StoreErrorKind::Conflict, again)?;
+    same!("the record", scratch.store.get(&image.id).await?, image);
+    same!("bytes", scratch.bytes(&image.id, ByteRange::ALL).await?, &b"first"[..]);
+    Ok(())
+}
+
+pub(super) async fn a_body_of_unknown_size_is_stored(scratch: &Scratch) -> Outcome {
+    let id = scratch.queued().await?.id;
+    let parts = [Ok(Bytes::from_static(b"one ")), Ok(Bytes::new()), Ok(Bytes::from_static(b"two"))];
+    let image = scratch.store.upload(&id, Body::from_stream(stream::iter(parts), None)).await?;
+    same!("status and size", (image.status, image.size), (Status::Active, Some(7)));
+    same!("bytes", scratch.bytes(&id, ByteRange::ALL).await?, &b"one two"[..]);
+    Ok(())
+}
+
+pub(super) async fn a_short_body_is_not_stored(scratch: &Scratch) -> Outcome {
+    for parts in [vec![], vec![Ok(Bytes::from_static(b"short"))]] {
+        let id = scratch.queued().await?.id;
+        let short = Body::from_stream(stream::iter(parts), Some(100));
+        let upload = scratch.store.upload(&id, short).await;
+        refused("upload a short body", StoreErrorKind::Data, upload)?;
+        scratch.takes_another_upload(&id).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn a_failing_body_is_not_stored(scratch: &Scratch) -> Outcome {
+    for size in [None, Some(100)] {
+        let id = scratch.queued().await?.id;
+        let failure = "the source of the conformance suite fails";
+        let parts = [Ok(Bytes::from_static(b"some")), Err(BodyError::from(failure))];
+        let failing = Body::from_stream(stream::iter(parts), size);
+        let upload = scratch.store.upload(&id, failing).await;
+        let error = refused("upload a failing body", StoreErrorKind::Data, upload)?;
+        same!("the failure is in the source chain", caused_by(&error, failure), true);
+        scratch.takes_another_upload(&id).await?;
+    }
+    Ok(())
+}
+
+pub(super) async fn a_dropped_upload_is_not_stored(scratch: &Scratch) -> Outcome {
+    let id = scratch.queued().await?.id;
+    let some = stream::iter([Ok(Bytes::from_static(b"some"))]);
+    let stuck = Body::from_stream(some.chain(stream::pending()), Some(100));
+    let upload = scratch.store.upload(&id, stuck);
+    match tokio::time::timeout(Duration::from_millis(200), upload).await {
+        Err(_dropped) => scratch.takes_another_upload(&id).await,
+        Ok(answer) => Err(format!("an upload that never ends gave {answer:?}").into()),
+    }
+}
+
+fn caused_by(error: &(dyn std::error::Error + 'static), failure: &str) -> bool {
+    std::iter::successors(Some(error), |error| error.source())
+        .skip(1)
+        .any(|cause| cause.to_string().contains(failure))
+}
+
+async fn digest(algorithm: Algorithm, data: &'static [u8]) -> Result<String, Wrong> {
+    let mut hashing = Hashing::start([algorithm]);
+    hashing.update(&Bytes::from_static(data)).await;
+    let mut digests = hashing.finish().await?;
+    digests.remove(&algorithm).ok_or_else(|| "no digest was computed".into())
+}
