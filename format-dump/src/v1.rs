@@ -1,0 +1,135 @@
+//! A dump of the tool this one replaces: `<id>` holds a record of the v1 API, `<id>.img` the data.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use futures_util::stream::{self, StreamExt};
+use glance_core::image::{Attributes, Image, ImageId, Member};
+use glance_core::store::{Activation, ByteRange, ImageStream, StoreErrorKind};
+use glance_core::{Body, ImageStore, StoreError};
+
+use crate::{Name, blob, files};
+
+mod record;
+
+/// Whether the old tool wrote `dir`.
+pub(crate) fn is_old_dump(dir: &Path, operation: &'static str) -> Result<bool, StoreError> {
+    files::ids(dir, "")
+        .map(|ids| !ids.is_empty())
+        .map_err(|error| files::failed(&Name(dir), operation, dir, error))
+}
+
+/// Reads an old dump. Whatever would write to it is forbidden.
+#[derive(Debug)]
+pub(crate) struct OldDump {
+    path: PathBuf,
+}
+
+impl OldDump {
+    pub(crate) fn new(path: PathBuf) -> Self {
+        Self { path }
+    }
+
+    /// The refusal of everything that writes.
+    pub(crate) fn read_only(&self, operation: &'static str) -> StoreError {
+        let reason = "a dump of the old tool can be read, not written";
+        StoreError::new(StoreErrorKind::Forbidden, self, operation, reason).hint(HINT)
+    }
+
+    fn not_found(&self, operation: &'static str, id: &ImageId) -> StoreError {
+        StoreError::new(StoreErrorKind::NotFound, self, operation, "there is no such image").on(id)
+    }
+
+    /// The image of a record; None when it was deleted before it was dumped.
+    async fn record(
+        &self,
+        operation: &'static str,
+        id: &ImageId,
+    ) -> Result<Option<Image>, StoreError> {
+        let path = self.path.join(id.as_str());
+        let text = match tokio::fs::read(&path).await {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(self.not_found(operation, id));
+            }
+            other => other.map_err(|e| files::failed(self, operation, &path, e).on(id))?,
+        };
+        record::read(id, &text).map_err(|error| {
+            let reason = format!("the file {id} is no record of the old tool");
+            StoreError::new(StoreErrorKind::Unreadable, self, operation, reason)
+                .on(id)
+                .caused_by(error)
+        })
+    }
+}
+
+#[async_trait]
+impl ImageStore for OldDump {
+    async fn list(&self) -> Result<ImageStream<'_>, StoreError> {
+        let dir = self.path.clone();
+        let ids = files::blocking(move || files::ids(&dir, ""))
+            .await
+            .map_err(|error| files::failed(self, LIST, &self.path, error))?;
+        let images = stream::iter(ids)
+            .then(move |id| async move { self.record(LIST, &id).await.transpose() })
+            .filter_map(std::future::ready);
+        Ok(images.boxed())
+    }
+
+    async fn get(&self, id: &ImageId) -> Result<Image, StoreError> {
+        self.record(GET, id).await?.ok_or_else(|| self.not_found(GET, id))
+    }
+
+    async fn read(&self, id: &ImageId, range: ByteRange) -> Result<Body, StoreError> {
+        let image = self.record(READ, id).await?.ok_or_else(|| self.not_found(READ, id))?;
+        if !image.status.has_data() {
+            let reason = format!("the image was dumped as {}, without data", image.status);
+            return Err(StoreError::new(StoreErrorKind::Conflict, self, READ, reason).on(id));
+        }
+        blob::read(self, &image, &self.path.join(format!("{id}.img")), range).await
+    }
+
+    async fn create(&self, image: &Image) -> Result<Image, StoreError> {
+        Err(self.read_only("create the record").on(&image.id))
+    }
+
+    async fn upload(&self, id: &ImageId, _data: Body) -> Result<Image, StoreError> {
+        Err(self.read_only("store the data").on(id))
+    }
+
+    async fn update(&self, current: &Image, _wanted: &Attributes) -> Result<Image, StoreError> {
+        Err(self.read_only("change the record").on(&current.id))
+    }
+
+    async fn set_activation(&self, id: &ImageId, _to: Activation) -> Result<(), StoreError> {
+        Err(self.read_only("set the activation").on(id))
+    }
+
+    async fn delete(&self, id: &ImageId) -> Result<(), StoreError> {
+        Err(self.read_only("delete the record").on(id))
+    }
+
+    async fn members(&self, id: &ImageId) -> Result<Vec<Member>, StoreError> {
+        let visibility = self.get(id).await?.attributes.visibility;
+        let reason = format!("the image is {visibility}; the old tool dumped no members");
+        Err(StoreError::new(StoreErrorKind::Forbidden, self, "read the members", reason).on(id))
+    }
+
+    async fn set_members(&self, id: &ImageId, _members: &[Member]) -> Result<(), StoreError> {
+        Err(self.read_only("set the members").on(id))
+    }
+}
+
+impl fmt::Display for OldDump {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Name(&self.path).fmt(f)
+    }
+}
+
+/// What to do instead of writing to an old dump.
+pub(crate) const HINT: &str = "name an empty or a new directory and dump the images into it";
+
+const LIST: &str = "list the images";
+const GET: &str = "read the record";
+const READ: &str = "read the data";
