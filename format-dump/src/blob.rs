@@ -37,9 +37,10 @@ pub(crate) async fn read(
     };
     let length = file.metadata().await.map_err(failed)?.len();
     if let Some(size) = image.size.filter(|size| *size != length) {
-        let reason = match length < size {
-            true => format!("{name}: the dump is truncated: {length} of {size} bytes"),
-            false => format!("{name}: the file has {length} bytes, the record says {size}"),
+        let reason = if length < size {
+            format!("{name}: the dump is truncated: {length} of {size} bytes")
+        } else {
+            format!("{name}: the file has {length} bytes, the record says {size}")
         };
         return Err(error(StoreErrorKind::Unreadable, reason).hint(DUMP_AGAIN));
     }

@@ -97,3 +97,17 @@ pub(crate) fn failed(
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
     StoreError::new(kind, store, operation, format!("the file {name} failed")).caused_by(error)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_a_limit() {
+        for kind in [ErrorKind::StorageFull, ErrorKind::QuotaExceeded] {
+            let error = failed(&"dir:x", "store the data", Path::new("x/y.img"), kind.into());
+            assert_eq!(error.kind, StoreErrorKind::LimitReached);
+            assert_eq!(error.reason, "the file y.img failed");
+        }
+    }
+}
