@@ -38,9 +38,9 @@ pub(crate) async fn read(
     let length = file.metadata().await.map_err(failed)?.len();
     if let Some(size) = image.size.filter(|size| *size != length) {
         let reason = if length < size {
-            format!("{name}: the dump is truncated: {length} of {size} bytes")
+            format!("the dump is truncated: {name} has {length} of {size} bytes")
         } else {
-            format!("{name}: the file has {length} bytes, the record says {size}")
+            format!("{name} has {length} bytes, the record says {size}")
         };
         return Err(error(StoreErrorKind::Unreadable, reason).hint(DUMP_AGAIN));
     }

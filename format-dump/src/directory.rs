@@ -1,6 +1,6 @@
 //! A dump of the current format.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,15 +8,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use futures_util::stream::{self, StreamExt};
+use glance_core::body::BodyError;
 use glance_core::digest::Algorithm;
 use glance_core::image::{Attributes, Image, ImageId, Member, Status, Visibility};
 use glance_core::store::memory::apply;
 use glance_core::store::{Activation, ByteRange, ImageStream, StoreErrorKind};
 use glance_core::{Body, ImageStore, StoreError};
-use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
 
 use crate::blob::{self, Partial, WRITE};
+use crate::record::Record;
 use crate::{Name, files};
 
 /// A directory that holds `manifest.json`.
@@ -57,51 +57,46 @@ impl Directory {
         self.saving.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads a file of JSON, if it is there.
-    async fn load<T: DeserializeOwned>(
-        &self,
-        operation: &'static str,
-        id: &ImageId,
-        suffix: &str,
-    ) -> Result<Option<T>, StoreError> {
-        let path = self.file(id, suffix);
-        let text = match tokio::fs::read(&path).await {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            other => other.map_err(|e| files::failed(self, operation, &path, e).on(id))?,
-        };
-        serde_json::from_slice(&text).map(Some).map_err(|error| {
-            let reason = format!("{id}{suffix} can't be understood");
-            self.error(StoreErrorKind::Unreadable, operation, id, reason).caused_by(error)
-        })
-    }
-
-    async fn store(
-        &self,
-        operation: &'static str,
-        id: &ImageId,
-        suffix: &str,
-        value: &Value,
-    ) -> Result<(), StoreError> {
-        let path = self.file(id, suffix);
-        let (to, text) = (path.clone(), format!("{value:#}\n"));
+    /// Replaces a record.
+    async fn store(&self, operation: &'static str, record: &Record) -> Result<(), StoreError> {
+        let id = &record.image.id;
+        let path = self.file(id, RECORD);
+        let (to, text) = (path.clone(), format!("{:#}\n", record.to_json()));
         files::blocking(move || files::replace(&to, text.as_bytes()))
             .await
             .map_err(|error| files::failed(self, operation, &path, error).on(id))
     }
 
-    async fn store_record(&self, operation: &'static str, image: &Image) -> Result<(), StoreError> {
-        self.store(operation, &image.id, RECORD, &Value::Object(image.to_json())).await
+    /// Reads a record as its file says.
+    async fn load(&self, operation: &'static str, id: &ImageId) -> Result<Record, StoreError> {
+        let path = self.file(id, RECORD);
+        let text = match tokio::fs::read(&path).await {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(self.not_found(operation, id));
+            }
+            other => other.map_err(|e| files::failed(self, operation, &path, e).on(id))?,
+        };
+        let unreadable = |error: BodyError| {
+            let reason = format!("{id}{RECORD} is no image's record");
+            self.error(StoreErrorKind::Unreadable, operation, id, reason).caused_by(error)
+        };
+        let value = serde_json::from_slice(&text).map_err(|error| unreadable(error.into()))?;
+        let record = Record::from_json(value).map_err(|error| unreadable(error.into()))?;
+        if record.image.id == *id {
+            Ok(record)
+        } else {
+            Err(unreadable(format!("it is the record of {}", record.image.id).into()))
+        }
     }
 
-    async fn record(&self, operation: &'static str, id: &ImageId) -> Result<Image, StoreError> {
-        let image: Option<Image> = self.load(operation, id, RECORD).await?;
-        let mut image = image.ok_or_else(|| {
-            self.error(StoreErrorKind::NotFound, operation, id, "there is no such image")
-        })?;
-        if image.id != *id {
-            let reason = format!("{id}{RECORD} is the record of {}", image.id);
-            return Err(self.error(StoreErrorKind::Unreadable, operation, id, reason));
-        }
+    fn not_found(&self, operation: &'static str, id: &ImageId) -> StoreError {
+        self.error(StoreErrorKind::NotFound, operation, id, "there is no such image")
+    }
+
+    /// Reads a record as it is meant: without its data, an image is queued.
+    async fn record(&self, operation: &'static str, id: &ImageId) -> Result<Record, StoreError> {
+        let mut record = self.load(operation, id).await?;
+        let image = &mut record.image;
         let blob = self.file(id, BLOB);
         let whole = image.status.has_data()
             && tokio::fs::try_exists(&blob)
@@ -114,12 +109,14 @@ impl Directory {
         if self.saving().contains(id) {
             image.status = Status::Saving;
         }
-        Ok(image)
+        Ok(record)
     }
 
-    async fn shared(&self, operation: &'static str, id: &ImageId) -> Result<(), StoreError> {
-        match self.record(operation, id).await?.attributes.visibility {
-            Visibility::Shared => Ok(()),
+    /// The record of an image that may have members.
+    async fn shared(&self, operation: &'static str, id: &ImageId) -> Result<Record, StoreError> {
+        let record = self.record(operation, id).await?;
+        match record.image.attributes.visibility {
+            Visibility::Shared => Ok(record),
             other => {
                 let reason = format!("the image is {other}, not shared");
                 Err(self.error(StoreErrorKind::Forbidden, operation, id, reason))
@@ -130,7 +127,7 @@ impl Directory {
     /// Begins an upload to a queued record.
     async fn begin<'a>(&'a self, id: &'a ImageId) -> Result<(Saving<'a>, Image), StoreError> {
         let _changing = self.changing.lock().await;
-        let image = self.record(WRITE, id).await?;
+        let image = self.record(WRITE, id).await?.image;
         if image.status != Status::Queued {
             let reason = format!("the image is {}, not queued", image.status);
             return Err(self.error(StoreErrorKind::Conflict, WRITE, id, reason));
@@ -141,7 +138,7 @@ impl Directory {
 
     async fn remove(&self, operation: &'static str, id: &ImageId) -> Result<(), StoreError> {
         // Without its record, what is left of an image is nothing.
-        for suffix in [RECORD, MEMBERS, BLOB] {
+        for suffix in [RECORD, BLOB] {
             let path = self.file(id, suffix);
             let gone = path.clone();
             files::blocking(move || files::remove(&gone))
@@ -159,18 +156,19 @@ impl ImageStore for Directory {
         let ids = files::blocking(move || files::ids(&dir, RECORD))
             .await
             .map_err(|error| files::failed(self, LIST, &self.path, error))?;
-        let images = stream::iter(ids).then(move |id| async move { self.record(LIST, &id).await });
+        let images = stream::iter(ids)
+            .then(move |id| async move { Ok(self.record(LIST, &id).await?.image) });
         // An image deleted since is missing.
         let gone = |it: &Result<Image, StoreError>| matches!(it, Err(error) if error.kind == StoreErrorKind::NotFound);
         Ok(images.filter(move |it| std::future::ready(!gone(it))).boxed())
     }
 
     async fn get(&self, id: &ImageId) -> Result<Image, StoreError> {
-        self.record(GET, id).await
+        Ok(self.record(GET, id).await?.image)
     }
 
     async fn read(&self, id: &ImageId, range: ByteRange) -> Result<Body, StoreError> {
-        let image = self.record(READ, id).await?;
+        let image = self.record(READ, id).await?.image;
         if !image.status.has_data() {
             let reason = format!("the image is {} and has no data", image.status);
             return Err(self.error(StoreErrorKind::Conflict, READ, id, reason));
@@ -197,8 +195,9 @@ impl ImageStore for Directory {
         };
         // What an earlier image of this id left behind is none of the new one's.
         self.remove(CREATE, id).await?;
-        self.store_record(CREATE, &queued).await?;
-        Ok(queued)
+        let record = Record { image: queued, members: Vec::new() };
+        self.store(CREATE, &record).await?;
+        Ok(record.image)
     }
 
     async fn upload(&self, id: &ImageId, data: Body) -> Result<Image, StoreError> {
@@ -210,27 +209,28 @@ impl ImageStore for Directory {
         let partial = Partial::write(self, id, &path, data, algorithm).await?;
         let _changing = self.changing.lock().await;
         // The record may have changed meanwhile, or be gone.
-        let mut image = self.record(WRITE, id).await?;
-        let kept = partial.keep(&path, algorithm, &mut image).await;
+        let mut record = self.record(WRITE, id).await?;
+        let kept = partial.keep(&path, algorithm, &mut record.image).await;
         kept.map_err(|error| files::failed(self, WRITE, &path, error).on(id))?;
-        image.status = Status::Active;
-        self.store_record(WRITE, &image).await?;
-        Ok(image)
+        record.image.status = Status::Active;
+        self.store(WRITE, &record).await?;
+        Ok(record.image)
     }
 
     async fn update(&self, current: &Image, wanted: &Attributes) -> Result<Image, StoreError> {
         let id = &current.id;
         let _changing = self.changing.lock().await;
-        let mut image = self.record(UPDATE, id).await?;
-        apply(&mut image, &current.attributes, wanted)
+        let mut record = self.record(UPDATE, id).await?;
+        apply(&mut record.image, &current.attributes, wanted)
             .map_err(|reason| self.error(StoreErrorKind::Forbidden, UPDATE, id, reason))?;
-        self.store_record(UPDATE, &image).await?;
-        Ok(image)
+        self.store(UPDATE, &record).await?;
+        Ok(record.image)
     }
 
     async fn set_activation(&self, id: &ImageId, activation: Activation) -> Result<(), StoreError> {
         let _changing = self.changing.lock().await;
-        let mut image = self.record(ACTIVATE, id).await?;
+        let mut record = self.record(ACTIVATE, id).await?;
+        let image = &mut record.image;
         if !image.status.has_data() {
             let reason = format!("the image is {} and has no data", image.status);
             return Err(self.error(StoreErrorKind::Forbidden, ACTIVATE, id, reason));
@@ -239,12 +239,12 @@ impl ImageStore for Directory {
             Activation::Active => Status::Active,
             Activation::Deactivated => Status::Deactivated,
         };
-        self.store_record(ACTIVATE, &image).await
+        self.store(ACTIVATE, &record).await
     }
 
     async fn delete(&self, id: &ImageId) -> Result<(), StoreError> {
         let _changing = self.changing.lock().await;
-        if self.record(DELETE, id).await?.attributes.protected {
+        if self.record(DELETE, id).await?.image.attributes.protected {
             return Err(self.error(
                 StoreErrorKind::Forbidden,
                 DELETE,
@@ -256,32 +256,18 @@ impl ImageStore for Directory {
     }
 
     async fn members(&self, id: &ImageId) -> Result<Vec<Member>, StoreError> {
-        self.shared(GET_MEMBERS, id).await?;
-        let records: Option<Vec<MemberRecord>> = self.load(GET_MEMBERS, id, MEMBERS).await?;
-        let member = |it: MemberRecord| {
-            let status = it.status.parse().map_err(|error| {
-                let reason = format!("{id}{MEMBERS} can't be understood");
-                self.error(StoreErrorKind::Unreadable, GET_MEMBERS, id, reason).caused_by(error)
-            })?;
-            Ok(Member { project: it.member_id, status })
-        };
-        records.unwrap_or_default().into_iter().map(member).collect()
+        Ok(self.shared(GET_MEMBERS, id).await?.members)
     }
 
     async fn set_members(&self, id: &ImageId, members: &[Member]) -> Result<(), StoreError> {
         let _changing = self.changing.lock().await;
-        self.shared(SET_MEMBERS, id).await?;
-        let record = |it: &Member| json!({"member_id": it.project, "status": it.status.as_str()});
-        let records: Vec<Value> = members.iter().map(record).collect();
-        self.store(SET_MEMBERS, id, MEMBERS, &records.into()).await
+        let mut record = self.shared(SET_MEMBERS, id).await?;
+        // One for each project, as in a Glance.
+        let unique: BTreeMap<&str, &Member> =
+            members.iter().map(|member| (member.project.as_str(), member)).collect();
+        record.members = unique.into_values().cloned().collect();
+        self.store(SET_MEMBERS, &record).await
     }
-}
-
-/// A member as the Images v2 API shows it.
-#[derive(serde::Deserialize)]
-struct MemberRecord {
-    member_id: String,
-    status: String,
 }
 
 /// An upload under way, until it is dropped.
@@ -304,7 +290,6 @@ impl fmt::Display for Directory {
 
 /// What follows the id in the names of an image's files.
 const RECORD: &str = ".json";
-const MEMBERS: &str = ".members.json";
 const BLOB: &str = ".img";
 
 const LIST: &str = "list the images";

@@ -10,14 +10,22 @@ use glance_core::StoreError;
 use glance_core::image::ImageId;
 use glance_core::store::StoreErrorKind;
 
+use crate::manifest;
+
 /// Makes `dir` and the directories above it where they are missing.
 pub(crate) fn make_directory(dir: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir)
 }
 
-/// Whether nothing is in `dir`.
+/// Whether nothing is in `dir` but what a run left that was killed at its first file.
 pub(crate) fn is_empty(dir: &Path) -> io::Result<bool> {
-    Ok(fs::read_dir(dir)?.next().is_none())
+    let leftover = with_suffix(Path::new(manifest::FILE), NEW);
+    for entry in fs::read_dir(dir)? {
+        if entry?.file_name() != leftover {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Opens a new file, or an old one cut to nothing.
@@ -27,7 +35,7 @@ pub(crate) fn open_new(path: &Path) -> io::Result<File> {
 
 /// Gives the file at `path` the contents `text`, all or nothing.
 pub(crate) fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
-    let new = with_suffix(path, ".new");
+    let new = with_suffix(path, NEW);
     let mut file = open_new(&new)?;
     file.write_all(text)?;
     file.sync_all()?;
@@ -95,8 +103,16 @@ pub(crate) fn failed(
         _ => StoreErrorKind::Server,
     };
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
-    StoreError::new(kind, store, operation, format!("the file {name} failed")).caused_by(error)
+    let failure = StoreError::new(kind, store, operation, format!("the file {name} failed"));
+    let failure = failure.caused_by(error);
+    match kind {
+        StoreErrorKind::LimitReached => failure.hint("make room and run again"),
+        _ => failure,
+    }
 }
+
+/// What follows a file's name until it is whole.
+const NEW: &str = ".new";
 
 #[cfg(test)]
 mod tests {

@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! manifest.json        {"format": "glance-dump", "version": 2, "tool", "created_at", "complete"}
-//! <id>.json            the record, as the Images v2 API shows it
+//! <id>.json            {"image": the record, "members": [{"member_id", "status"}]}, both as
+//!                      the Images v2 API shows them
 //! <id>.img             the data; <id>.img.partial while it comes
-//! <id>.members.json    [{"member_id", "status"}], of a shared image that has members
 //! ```
 //!
 //! Every file appears whole or not at all: it is written under another name, synced and renamed,
@@ -27,6 +27,7 @@ mod blob;
 mod directory;
 mod files;
 mod manifest;
+mod record;
 mod v1;
 
 use directory::Directory;
@@ -49,12 +50,8 @@ enum Dump {
 impl DumpStore {
     /// The dump in `dir`, to write to: what is there, or a new one where the directory is empty
     /// or missing. It counts as incomplete until [`finish`](Self::finish).
-    pub async fn create(dir: impl Into<PathBuf>) -> Result<Self, StoreError> {
+    pub fn create(dir: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let dir = dir.into();
-        in_background(CREATE, dir, Self::create_now).await
-    }
-
-    fn create_now(dir: PathBuf) -> Result<Self, StoreError> {
         let name = Name(&dir);
         let refuse = |reason: &str| StoreError::new(StoreErrorKind::Invalid, &name, CREATE, reason);
         files::make_directory(&dir).map_err(|error| files::failed(&name, CREATE, &dir, error))?;
@@ -76,14 +73,10 @@ impl DumpStore {
     }
 
     /// The dump in `dir`, of either format.
-    pub async fn open(dir: impl Into<PathBuf>) -> Result<Self, StoreError> {
+    pub fn open(dir: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let dir = dir.into();
-        in_background(OPEN, dir, Self::open_now).await
-    }
-
-    fn open_now(dir: PathBuf) -> Result<Self, StoreError> {
         let refuse =
-            |reason: &str| StoreError::new(StoreErrorKind::Invalid, &Name(&dir), OPEN, reason);
+            |reason: &str| StoreError::new(StoreErrorKind::NotFound, &Name(&dir), OPEN, reason);
         if !dir.is_dir() {
             return Err(refuse("there is no such directory"));
         }
@@ -171,19 +164,6 @@ impl fmt::Display for DumpStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self.inner(), f)
     }
-}
-
-/// Runs `work` where it may block.
-async fn in_background(
-    operation: &'static str,
-    dir: PathBuf,
-    work: fn(PathBuf) -> Result<DumpStore, StoreError>,
-) -> Result<DumpStore, StoreError> {
-    let name = Name(&dir).to_string();
-    tokio::task::spawn_blocking(move || work(dir)).await.unwrap_or_else(|error| {
-        let reason = "the work was ended";
-        Err(StoreError::new(StoreErrorKind::Server, &name, operation, reason).caused_by(error))
-    })
 }
 
 /// A dump's directory as messages name it.

@@ -14,8 +14,11 @@ use crate::{Name, files};
 pub(crate) struct Manifest {
     format: String,
     version: u32,
+    #[serde(default)]
     tool: String,
-    created_at: String,
+    #[serde(default)]
+    created_at: Option<String>,
+    #[serde(default)]
     /// Whether the run that wrote the dump came to its end.
     pub(crate) complete: bool,
 }
@@ -28,7 +31,7 @@ impl Manifest {
             format: FORMAT.to_owned(),
             version: VERSION,
             tool: concat!("glance-replicator ", env!("CARGO_PKG_VERSION")).to_owned(),
-            created_at: jiff::Timestamp::from_second(second).unwrap_or_default().to_string(),
+            created_at: jiff::Timestamp::from_second(second).ok().map(|now| now.to_string()),
             complete: false,
         }
     }
@@ -69,6 +72,7 @@ impl Manifest {
     }
 }
 
-const FILE: &str = "manifest.json";
+/// The name of the file.
+pub(crate) const FILE: &str = "manifest.json";
 const FORMAT: &str = "glance-dump";
 const VERSION: u32 = 2;

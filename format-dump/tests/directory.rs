@@ -24,7 +24,7 @@ fn body(text: &'static str) -> Body {
 #[tokio::test]
 async fn a_dump_conforms() {
     let dir = tempfile::tempdir().unwrap();
-    let store = Arc::new(DumpStore::create(dir.path().join("dump")).await.unwrap());
+    let store = Arc::new(DumpStore::create(dir.path().join("dump")).unwrap());
     conformance::image_store(&|| store.clone() as Arc<dyn ImageStore>).await.unwrap();
 }
 
@@ -32,7 +32,7 @@ async fn a_dump_conforms() {
 async fn a_dump_keeps_what_it_was_given_and_only_its_owner_reads_it() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a/dump");
-    let store = DumpStore::create(&path).await.unwrap();
+    let store = DumpStore::create(&path).unwrap();
     assert_eq!(store.to_string(), format!("dir:{}", path.display()));
     let advice = Image {
         os_hash_algo: Some("sha256".to_owned()),
@@ -45,7 +45,7 @@ async fn a_dump_keeps_what_it_was_given_and_only_its_owner_reads_it() {
     assert!(!store.is_complete().unwrap());
     store.finish().unwrap();
 
-    let again = DumpStore::open(&path).await.unwrap();
+    let again = DumpStore::open(&path).unwrap();
     assert!(again.is_complete().unwrap());
     let images: Vec<Image> = again.list().await.unwrap().try_collect().await.unwrap();
     let wanted = Image {
@@ -74,7 +74,7 @@ async fn a_dump_keeps_what_it_was_given_and_only_its_owner_reads_it() {
 #[tokio::test]
 async fn what_a_killed_run_left_is_taken_up() {
     let dir = tempfile::tempdir().unwrap();
-    let store = DumpStore::create(dir.path()).await.unwrap();
+    let store = DumpStore::create(dir.path()).unwrap();
     let image = store.create(&image()).await.unwrap();
     // Killed while the data came, and after it came but before the record said so.
     fs::write(dir.path().join(format!("{ID}.img.partial")), "a longer leftover").unwrap();
@@ -98,34 +98,33 @@ async fn what_a_killed_run_left_is_taken_up() {
 #[tokio::test]
 async fn a_truncated_file_is_not_read() {
     let dir = tempfile::tempdir().unwrap();
-    let store = DumpStore::create(dir.path()).await.unwrap();
+    let store = DumpStore::create(dir.path()).unwrap();
     let image = store.create(&image()).await.unwrap();
     store.upload(&image.id, body("abc")).await.unwrap();
     fs::write(dir.path().join(format!("{ID}.img")), "ab").unwrap();
     let error = store.read(&image.id, ByteRange::ALL).await.unwrap_err();
     assert_eq!(error.kind, StoreErrorKind::Unreadable);
-    assert_eq!(error.reason, format!("{ID}.img: the dump is truncated: 2 of 3 bytes"));
+    assert_eq!(error.reason, format!("the dump is truncated: {ID}.img has 2 of 3 bytes"));
 }
 
 #[tokio::test]
 async fn a_directory_of_something_else_is_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("letter.txt"), "dear").unwrap();
-    let error = DumpStore::create(dir.path()).await.unwrap_err();
+    let error = DumpStore::create(dir.path()).unwrap_err();
     assert_eq!(error.kind, StoreErrorKind::Invalid);
     assert_eq!(error.reason, "the directory is not empty and holds no dump");
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
-    DumpStore::open(dir.path()).await.unwrap_err();
-    DumpStore::open(dir.path().join("missing")).await.unwrap_err();
+    DumpStore::open(dir.path()).unwrap_err();
+    DumpStore::open(dir.path().join("missing")).unwrap_err();
 }
 
 #[tokio::test]
 async fn another_version_is_not_guessed_at() {
     let dir = tempfile::tempdir().unwrap();
-    let manifest =
-        r#"{"format":"glance-dump","version":3,"tool":"","created_at":"","complete":true}"#;
+    let manifest = r#"{"format":"glance-dump","version":3,"tool":"","complete":true}"#;
     fs::write(dir.path().join("manifest.json"), manifest).unwrap();
-    for error in [DumpStore::open(dir.path()).await, DumpStore::create(dir.path()).await] {
+    for error in [DumpStore::open(dir.path()), DumpStore::create(dir.path())] {
         assert_eq!(error.unwrap_err().kind, StoreErrorKind::Unreadable);
     }
 }

@@ -42,7 +42,7 @@ fn good() -> Value {
 async fn a_good_image_is_read() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), &good(), Some("abc"));
-    let store = DumpStore::open(dir.path()).await.unwrap();
+    let store = DumpStore::open(dir.path()).unwrap();
     let properties =
         [("architecture", "x86_64"), ("empty", ""), ("v1.owner", "me"), ("count", "3")];
     let text = |text: &str| Some(text.to_owned());
@@ -84,7 +84,7 @@ async fn text_is_read_as_what_it_says() {
         "property-kind": "old",
     });
     write(dir.path(), &record, Some("abc"));
-    let image = DumpStore::open(dir.path()).await.unwrap().get(&id()).await.unwrap();
+    let image = DumpStore::open(dir.path()).unwrap().get(&id()).await.unwrap();
     assert_eq!((image.status, image.size), (Status::Active, Some(3)));
     let wanted = Attributes {
         name: Some("headers".to_owned()),
@@ -100,10 +100,10 @@ async fn text_is_read_as_what_it_says() {
 async fn a_truncated_or_missing_file_is_not_read() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), &good(), Some("ab"));
-    let store = DumpStore::open(dir.path()).await.unwrap();
+    let store = DumpStore::open(dir.path()).unwrap();
     let error = store.read(&id(), ByteRange::ALL).await.unwrap_err();
     assert_eq!(error.kind, StoreErrorKind::Unreadable);
-    assert_eq!(error.reason, format!("{ID}.img: the dump is truncated: 2 of 3 bytes"));
+    assert_eq!(error.reason, format!("the dump is truncated: {ID}.img has 2 of 3 bytes"));
     assert_eq!(error.hint.as_deref(), Some("dump the image again"));
 
     fs::remove_file(dir.path().join(format!("{ID}.img"))).unwrap();
@@ -120,7 +120,7 @@ async fn a_deleted_image_is_not_there_and_a_damaged_record_says_so() {
     let mut record = good();
     record["deleted"] = true.into();
     write(dir.path(), &record, None);
-    let store = DumpStore::open(dir.path()).await.unwrap();
+    let store = DumpStore::open(dir.path()).unwrap();
     let listed: Vec<Image> = store.list().await.unwrap().try_collect().await.unwrap();
     assert!(listed.is_empty());
     assert_eq!(store.get(&id()).await.unwrap_err().kind, StoreErrorKind::NotFound);
@@ -133,7 +133,7 @@ async fn a_deleted_image_is_not_there_and_a_damaged_record_says_so() {
 async fn an_old_dump_is_not_written() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), &good(), Some("abc"));
-    let store = DumpStore::open(dir.path()).await.unwrap();
+    let store = DumpStore::open(dir.path()).unwrap();
     let image = store.get(&id()).await.unwrap();
     let data = || Body::from(Bytes::from_static(b"abc"));
     let errors = [
@@ -149,5 +149,5 @@ async fn an_old_dump_is_not_written() {
         assert_eq!(error.kind, StoreErrorKind::Forbidden);
         assert_eq!(error.reason, "a dump of the old tool can be read, not written");
     }
-    assert_eq!(DumpStore::create(dir.path()).await.unwrap_err().kind, StoreErrorKind::Invalid);
+    assert_eq!(DumpStore::create(dir.path()).unwrap_err().kind, StoreErrorKind::Invalid);
 }

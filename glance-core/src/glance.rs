@@ -36,7 +36,7 @@ impl GlanceStore {
         endpoint: impl Into<String>,
         session: Arc<Session>,
     ) -> Self {
-        Self { client: Client::new(name.into(), transport, endpoint.into(), session) }
+        Self { client: Client::new(name.into(), transport, &endpoint.into(), session) }
     }
 }
 
@@ -157,7 +157,11 @@ fn range_header(range: ByteRange) -> String {
     match range.length {
         None => format!("bytes={}-", range.offset),
         Some(length) => {
-            format!("bytes={}-{}", range.offset, (range.offset + length).saturating_sub(1))
+            format!(
+                "bytes={}-{}",
+                range.offset,
+                range.offset.saturating_add(length).saturating_sub(1)
+            )
         }
     }
 }

@@ -1,1 +1,21 @@
-//! Stub.
+//! The Glance v2 API over any [`ImageStore`](glance_core::ImageStore).
+//!
+//! [`GlanceApi`] answers requests and is itself a [`Transport`](glance_core::Transport): a client
+//! can use it in-process, without a socket, and wrappers around transports fit around it.
+//! [`serve`] puts it behind a listener. [`fault`] is such a wrapper, which misbehaves on purpose.
+
+mod answer;
+mod api;
+mod records;
+
+mod data;
+mod inspect;
+mod listing;
+mod members;
+mod patch;
+
+pub mod fault;
+mod serve;
+
+pub use api::GlanceApi;
+pub use serve::serve;

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
-/// Copies machine images between OpenStack Glance services over verified HTTPS, and proves it.
+/// What was typed.
 #[derive(Debug, Parser)]
-#[command(name = "glance-replicator", after_help = ENDPOINTS, arg_required_else_help = true)]
+#[command(name = "glance-replicator", about = ABOUT, after_help = ENDPOINTS, arg_required_else_help = true)]
 pub struct Args {
     /// What to do.
     #[command(subcommand)]
@@ -170,6 +170,9 @@ pub enum Stack {
 
 /// What the old tool left out by default, and what no server lets a client set.
 const NOT_COPIED: &str = "created_at date deleted_at location updated_at";
+
+const ABOUT: &str =
+    "Copies machine images between OpenStack Glance services over verified HTTPS, and proves it";
 
 const ENDPOINTS: &str = "\
 A store is one of:

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use glance_core::replicate::{Pair, Policy, Replication, differences, pairs};
 use glance_core::store::ImageStore;
+use secrecy::ExposeSecret;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::{Args, Command, Options, Serve};
@@ -100,7 +101,10 @@ async fn compare(from: &str, to: &str, options: &Options) -> Result<Exit, CliErr
             Pair::Both(image, replica) => {
                 report.both(&image, &differences(&image, &replica, &policy));
             }
-            Pair::SourceOnly(image) if !image.status.has_data() => report.without_data(&image),
+            // Replication leaves a record without data where it is.
+            Pair::SourceOnly(image) if !image.status.has_data() => {
+                tracing::info!("without data at the source: {}", image.id);
+            }
             Pair::SourceOnly(image) => report.source_only(&image),
             Pair::TargetOnly(image) => report.target_only(&image),
         }
@@ -119,7 +123,7 @@ async fn serve(serve: Serve, options: &Options) -> Result<Exit, CliError> {
         Endpoint::Directory(serve.path.clone()).open(Side::Target, options).await?;
     let mut api = glance_server::GlanceApi::new(store);
     if let Some(path) = &serve.require_token_file {
-        api = api.with_token(read_token(path)?);
+        api = api.with_token(read_token(path)?.expose_secret());
     }
     let cannot_listen = |error: std::io::Error| {
         CliError::usage(format!("cannot listen on {}", serve.listen)).caused_by(error)

@@ -70,17 +70,17 @@ impl Endpoint {
         options: &Options,
     ) -> Result<Arc<dyn ImageStore>, CliError> {
         match self {
-            Self::Directory(path) => open_directory(&path, side).await,
+            Self::Directory(path) => open_directory(&path, side),
             Self::Url(url) => open_url(url, side, options),
             Self::Cloud(cloud) => open_cloud(*cloud, side, options).await,
         }
     }
 }
 
-async fn open_directory(path: &Path, side: Side) -> Result<Arc<dyn ImageStore>, CliError> {
+fn open_directory(path: &Path, side: Side) -> Result<Arc<dyn ImageStore>, CliError> {
     let store = match side {
-        Side::Source => DumpStore::open(path).await?,
-        Side::Target => DumpStore::create(path).await?,
+        Side::Source => DumpStore::open(path)?,
+        Side::Target => DumpStore::create(path)?,
     };
     Ok(Arc::new(store))
 }

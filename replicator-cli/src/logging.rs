@@ -21,20 +21,16 @@ pub(crate) fn start(options: &Logging) -> Result<(), CliError> {
     let filter =
         OUR_CRATES.iter().fold(Targets::new(), |filter, name| filter.with_target(*name, level));
     let format = tracing_subscriber::fmt::layer().with_target(false);
-    match &options.logfile {
-        Some(path) => {
-            let file =
-                OpenOptions::new().create(true).append(true).open(path).map_err(|error| {
-                    CliError::usage(format!("cannot write to {}", path.display())).caused_by(error)
-                })?;
-            let format = format.with_ansi(false).with_writer(Mutex::new(file));
-            tracing_subscriber::registry().with(format.with_filter(filter)).init();
-        }
-        None => {
-            let format = format.without_time().with_ansi(false).with_writer(std::io::stderr);
-            tracing_subscriber::registry().with(format.with_filter(filter)).init();
-        }
-    }
+    let Some(path) = &options.logfile else {
+        let format = format.without_time().with_ansi(false).with_writer(std::io::stderr);
+        tracing_subscriber::registry().with(format.with_filter(filter)).init();
+        return Ok(());
+    };
+    let file = OpenOptions::new().create(true).append(true).open(path).map_err(|error| {
+        CliError::usage(format!("cannot write to {}", path.display())).caused_by(error)
+    })?;
+    let format = format.with_ansi(false).with_writer(Mutex::new(file));
+    tracing_subscriber::registry().with(format.with_filter(filter)).init();
     Ok(())
 }
 

@@ -42,7 +42,8 @@ pub(crate) fn stopped(exit: Exit) {
 pub(crate) fn size(output: Output, images: u64, bytes: u64) {
     match output {
         Output::Text => {
-            println!("Total size is {bytes} bytes ({}) across {images} images", human_size(bytes))
+            let size = human_size(bytes);
+            println!("Total size is {bytes} bytes ({size}) across {images} images");
         }
         Output::Json => println!("{}", json!({ "images": images, "bytes": bytes })),
     }
@@ -174,7 +175,7 @@ impl Comparison {
                 json!({ "field": found.field, "source": found.source, "target": found.target })
             })
             .collect();
-        self.found(image, "different", json!(details));
+        self.found(image, "different", &json!(details));
         if self.output == Output::Text {
             for Difference { field, source, target } in differences {
                 println!("  {field}: {source} at the source, {target} at the target");
@@ -184,20 +185,15 @@ impl Comparison {
 
     /// An image that only the source holds.
     pub(crate) fn source_only(&mut self, image: &Image) {
-        self.found(image, "missing at the target", Value::Null);
+        self.found(image, "missing at the target", &Value::Null);
     }
 
     /// An image that only the target holds.
     pub(crate) fn target_only(&mut self, image: &Image) {
-        self.found(image, "only at the target", Value::Null);
+        self.found(image, "only at the target", &Value::Null);
     }
 
-    /// A record without data, which replication leaves where it is.
-    pub(crate) fn without_data(&mut self, image: &Image) {
-        tracing::info!("without data at the source: {} {:?}", image.id, image.label());
-    }
-
-    fn found(&mut self, image: &Image, word: &str, detail: Value) {
+    fn found(&mut self, image: &Image, word: &str, detail: &Value) {
         self.compared += 1;
         self.different += 1;
         match self.output {

@@ -20,15 +20,14 @@ pub(crate) fn transport(
     chosen: Option<Stack>,
     policy: &TlsPolicy,
 ) -> Result<Arc<dyn Transport>, CliError> {
-    let made = match stack(chosen)? {
+    match stack(chosen)? {
         #[cfg(feature = "rustls")]
         Stack::Rustls => transport_rustls::transport(policy, Options::default()).map_err(cannot),
         #[cfg(feature = "native-tls")]
         Stack::Native => transport_native::transport(policy, Options::default()).map_err(cannot),
         #[cfg(not(all(feature = "rustls", feature = "native-tls")))]
-        other => return Err(absent(other)),
-    };
-    made
+        other => Err(absent(other)),
+    }
 }
 
 /// The server's side, with a certificate chain and its key, PEM.
@@ -37,15 +36,14 @@ pub(crate) fn acceptor(
     chain: &[u8],
     key: &[u8],
 ) -> Result<Arc<dyn TlsAcceptor>, CliError> {
-    let made = match stack(chosen)? {
+    match stack(chosen)? {
         #[cfg(feature = "rustls")]
         Stack::Rustls => transport_rustls::acceptor(chain, key).map_err(cannot),
         #[cfg(feature = "native-tls")]
         Stack::Native => transport_native::acceptor(chain, key).map_err(cannot),
         #[cfg(not(all(feature = "rustls", feature = "native-tls")))]
-        other => return Err(absent(other)),
-    };
-    made
+        other => Err(absent(other)),
+    }
 }
 
 fn stack(chosen: Option<Stack>) -> Result<Stack, CliError> {

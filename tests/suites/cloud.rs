@@ -2,6 +2,7 @@
 //!
 //! The copies are judged by `cloud/check.py`, which uses openstacksdk and none of our code. One
 //! test does it all: the two Glances are one state.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on has failed")]
 
 mod common;
 
@@ -9,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{STACKS, replicator_with};
+use common::replicator_with;
 use serde_json::Value;
 
 #[test]
@@ -61,14 +62,8 @@ impl Cloud {
         said
     }
 
-    fn empty_b(&self) {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let reset = Command::new(cargo).args(["xtask", "cloud", "reset", "b"]).status().unwrap();
-        assert!(reset.success());
-    }
-
     fn copies(&self, stack: &str) {
-        self.empty_b();
+        empty_b();
         let first = self.replicator(&["livecopy", "a", "b", "--tls", stack, "--debug"]).exits(0);
         assert!(first.stdout.contains(" 0 failed"), "{}", first.stdout);
         assert_no_token(&first);
@@ -81,7 +76,7 @@ impl Cloud {
     }
 
     fn dumps_and_loads(&self, stack: &str) {
-        self.empty_b();
+        empty_b();
         let dump = tempfile::tempdir().unwrap();
         let path = dump.path().to_str().unwrap();
         self.replicator(&["dump", "a", path, "--tls", stack]).exits(0);
@@ -114,8 +109,22 @@ impl Cloud {
     }
 }
 
+fn empty_b() {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let reset = Command::new(cargo).args(["xtask", "cloud", "reset", "b"]).status().unwrap();
+    assert!(reset.success());
+}
+
 /// Keystone's tokens are Fernet: their text begins with gAAAAA.
 fn assert_no_token(run: &common::Run) {
     let said = format!("{}{}", run.stdout, run.stderr);
     assert!(!said.contains("gAAAAA") && !said.contains("x-auth-token"), "a token was shown");
 }
+
+/// The TLS stacks of this build, as `--tls` names them.
+const STACKS: &[&str] = &[
+    #[cfg(feature = "rustls")]
+    "rustls",
+    #[cfg(feature = "native-tls")]
+    "native",
+];

@@ -42,8 +42,7 @@ pub struct HyperTransport<B: TlsBackend> {
 impl<B: TlsBackend> HyperTransport<B> {
     /// A client that makes its TLS connections with `backend`.
     pub fn new(backend: B, options: Options) -> Self {
-        let connector =
-            Connector { backend: Arc::new(backend), patience: options.connect_timeout };
+        let connector = Connector { backend: Arc::new(backend), patience: options.connect_timeout };
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(POOL_IDLE)
@@ -62,7 +61,7 @@ impl<B: TlsBackend> Transport for HyperTransport<B> {
         tracing::debug!("{} {endpoint}{}", request.method(), request.uri().path());
         let request = request.map(marked);
         let answer = self.client.request(request).await;
-        let answer = answer.map_err(|error| explain(error, &endpoint))?;
+        let answer = answer.map_err(|error| explain(&error, &endpoint))?;
         tracing::debug!("{} from {endpoint}", answer.status());
         let limit = self.options.idle_timeout;
         Ok(answer.map(|body| impatient(Body::from_http(body), limit, endpoint)))
@@ -104,5 +103,5 @@ fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     chain.last().map(ToString::to_string).unwrap_or_default()
 }
 
-/// Below nginx's keepalive_timeout (75 s), so that we end idle connections before the server does.
+/// Below nginx's `keepalive_timeout` (75 s), so that we end idle connections before the server does.
 const POOL_IDLE: Duration = Duration::from_secs(60);

@@ -12,8 +12,8 @@ use hyper_util::client::legacy;
 pub(crate) struct OwnBody(pub(crate) BodyError);
 
 /// Turns hyper's error into ours.
-pub(crate) fn explain(error: legacy::Error, endpoint: &str) -> TransportError {
-    if let Some(failure) = inner_transport_error(&error) {
+pub(crate) fn explain(error: &legacy::Error, endpoint: &str) -> TransportError {
+    if let Some(failure) = inner_transport_error(error) {
         return failure;
     }
     let failure = |kind, reason: String| TransportError {
@@ -23,7 +23,7 @@ pub(crate) fn explain(error: legacy::Error, endpoint: &str) -> TransportError {
         hint: None,
         source: None,
     };
-    let chain = || chain(&error);
+    let chain = || chain(error);
     if let Some(own) = chain().find_map(|error| error.downcast_ref::<OwnBody>()) {
         return failure(TransportErrorKind::Body, own.to_string());
     }

@@ -16,7 +16,7 @@ use crate::workspace;
 /// Runs the demonstration.
 pub(crate) fn run() -> Result<(), Failure> {
     cargo(&["build", "--package", "replicator-cli"])?;
-    let stage = Stage::set(workspace::target()?)?;
+    let stage = Stage::set(&workspace::target()?)?;
     print("\nA private CA was made, and two Glance services run on HTTPS: A with images, B empty.");
     let (a, b) = (stage.serve("a")?, stage.serve("b")?);
 
@@ -65,7 +65,7 @@ impl Drop for Server {
 }
 
 impl Stage {
-    fn set(target: PathBuf) -> Result<Self, Failure> {
+    fn set(target: &Path) -> Result<Self, Failure> {
         let directory = target.join("demo");
         let binary = target.join("debug/glance-replicator");
         if directory.exists() {
@@ -76,7 +76,7 @@ impl Stage {
         }
         let stage = Self { directory, binary };
         stage.write_certificates().context(|| "cannot make certificates")?;
-        stage.write_images(&stage.directory.join("old"))?;
+        write_images(&stage.directory.join("old"))?;
         print("A few images, in a directory as the old tool wrote them, become the images of A:");
         stage.replicator(&["load", &stage.file("old"), &stage.file("a")], 0)?;
         Ok(stage)
@@ -95,25 +95,6 @@ impl Stage {
             [("ca.pem", root.pem()), ("cert.pem", &server.chain_pem), ("key.pem", &server.key_pem)];
         for (name, text) in files {
             fs::write(self.directory.join(name), text).context(|| name.to_owned())?;
-        }
-        Ok(())
-    }
-
-    /// Images as the old tool dumped them: `ID` is the record, `ID.img` the data.
-    fn write_images(&self, directory: &Path) -> Result<(), Failure> {
-        fs::create_dir_all(directory).context(|| directory.display().to_string())?;
-        for (number, (name, bytes)) in IMAGES.iter().enumerate() {
-            let id = format!("00000000-0000-4000-8000-{number:012}");
-            let data: Vec<u8> = (0..*bytes).map(|byte| (byte % 251) as u8).collect();
-            let record = json!({
-                "id": id, "name": name, "status": "active", "size": bytes, "disk_format": "raw",
-                "container_format": "bare", "min_disk": number, "min_ram": 0,
-                "is_public": number % 2 == 0, "protected": false, "deleted": false,
-                "properties": { "os_distro": name.split(' ').next(), "demonstration": "true" },
-            });
-            let path = directory.join(&id);
-            fs::write(path.with_extension("img"), data).context(|| id.clone())?;
-            fs::write(&path, record.to_string()).context(|| id.clone())?;
         }
         Ok(())
     }
@@ -148,6 +129,25 @@ impl Stage {
             false => Err(Failure::new(format!("{status}, but exit code {exit} was expected"))),
         }
     }
+}
+
+/// Images as the old tool dumped them: `ID` is the record, `ID.img` the data.
+fn write_images(directory: &Path) -> Result<(), Failure> {
+    fs::create_dir_all(directory).context(|| directory.display().to_string())?;
+    for (number, (name, bytes)) in IMAGES.iter().enumerate() {
+        let id = format!("00000000-0000-4000-8000-{number:012}");
+        let data: Vec<u8> = (0..*bytes).map(|byte| (byte % 251) as u8).collect();
+        let record = json!({
+            "id": id, "name": name, "status": "active", "size": bytes, "disk_format": "raw",
+            "container_format": "bare", "min_disk": number, "min_ram": 0,
+            "is_public": number % 2 == 0, "protected": false, "deleted": false,
+            "properties": { "os_distro": name.split(' ').next(), "demonstration": "true" },
+        });
+        let path = directory.join(&id);
+        fs::write(path.with_extension("img"), data).context(|| id.clone())?;
+        fs::write(&path, record.to_string()).context(|| id.clone())?;
+    }
+    Ok(())
 }
 
 const IMAGES: &[(&str, u64)] =

@@ -51,7 +51,7 @@ impl Client {
     pub(super) fn new(
         name: String,
         transport: Arc<dyn Transport>,
-        endpoint: String,
+        endpoint: &str,
         session: Arc<Session>,
     ) -> Self {
         let endpoint = endpoint.trim_end_matches('/').to_owned();
@@ -225,7 +225,7 @@ impl Client {
         reason: impl Into<String>,
     ) -> StoreError {
         let mut error = StoreError::new(kind, self, operation.what, reason);
-        error.image = operation.image.clone();
+        error.image.clone_from(&operation.image);
         error
     }
 

@@ -20,9 +20,8 @@ pub fn resolve(
     named: &[(&str, Option<PathBuf>)],
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> Result<(TlsPolicy, TrustSource), BundleError> {
-    let variable = |name: &str| {
-        environment(name).filter(|value| !value.is_empty()).map(PathBuf::from)
-    };
+    let variable =
+        |name: &str| environment(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let variables = VARIABLES.iter().map(|name| (*name, variable(name)));
     let first = named.iter().cloned().chain(variables).find(|(_, path)| path.is_some());
     if let Some((named_by, Some(path))) = first {

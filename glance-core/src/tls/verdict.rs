@@ -14,7 +14,9 @@ impl Refusal {
     pub fn expired(subject: &str, until: &str) -> Self {
         Self {
             reason: format!("the certificate of {subject:?} expired on {until}"),
-            hint: Some("the server's operator must renew it; is this machine's clock right?".into()),
+            hint: Some(
+                "the server's operator must renew it; is this machine's clock right?".into(),
+            ),
         }
     }
 

@@ -1,0 +1,209 @@
+//! A transport that misbehaves on purpose and remembers what it was asked, for tests.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
+use glance_core::body::{Body, BodyError};
+use glance_core::{Transport, TransportError};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
+use serde_json::Value;
+
+use crate::answer::page;
+
+/// What goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// The answer's body breaks off.
+    CutDownload {
+        /// The bytes that still come.
+        after: u64,
+    },
+    /// The answer's body stops coming, and the connection stays.
+    StallDownload {
+        /// The bytes that still come.
+        after: u64,
+    },
+    /// One byte of the answer's body is another.
+    CorruptDownload {
+        /// Which one.
+        at: u64,
+    },
+    /// No answer ever comes, and the request goes nowhere.
+    Stall,
+    /// The answer is this status, and the request goes nowhere.
+    Status(u16),
+    /// One byte of the request's body is another when the server gets it.
+    StoreOther,
+    /// Records in the answer show other digests than the server's.
+    WrongDigest,
+}
+
+/// A [`Transport`] that hands requests on, except where a rule says otherwise.
+pub struct Faulty {
+    inner: Arc<dyn Transport>,
+    rules: Mutex<Vec<Rule>>,
+    requests: Mutex<Vec<(Method, String)>>,
+}
+
+struct Rule {
+    method: Method,
+    path: Box<dyn Fn(&str) -> bool + Send>,
+    times: usize,
+    fault: Fault,
+}
+
+impl Faulty {
+    /// A wrapper around `inner` without any rule yet.
+    pub fn new(inner: Arc<dyn Transport>) -> Self {
+        Self { inner, rules: Mutex::default(), requests: Mutex::default() }
+    }
+
+    /// Adds a rule: the next `times` requests with this `method` and a fitting `path` suffer
+    /// `fault`. Of several rules that fit, the first counts. Rules may be added at any time.
+    pub fn inject(
+        &self,
+        method: Method,
+        path: impl Fn(&str) -> bool + Send + 'static,
+        times: usize,
+        fault: Fault,
+    ) {
+        let rule = Rule { method, path: Box::new(path), times, fault };
+        self.rules.lock().unwrap_or_else(PoisonError::into_inner).push(rule);
+    }
+
+    /// The method and path of every request so far, in order of arrival.
+    pub fn requests(&self) -> Vec<(Method, String)> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How many requests are still to suffer a fault.
+    pub fn pending(&self) -> usize {
+        let rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
+        rules.iter().fold(0, |sum, rule| rule.times.saturating_add(sum))
+    }
+
+    fn receive(&self, request: &Request<Body>) -> Option<Fault> {
+        let (method, path) = (request.method(), request.uri().path());
+        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        requests.push((method.clone(), path.to_owned()));
+        let mut rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
+        let fits = |rule: &&mut Rule| rule.times > 0 && rule.method == method && (rule.path)(path);
+        let rule = rules.iter_mut().find(fits)?;
+        rule.times -= 1;
+        Some(rule.fault)
+    }
+}
+
+#[async_trait]
+impl Transport for Faulty {
+    async fn send(&self, request: Request<Body>) -> Result<Response<Body>, TransportError> {
+        match self.receive(&request) {
+            None => self.inner.send(request).await,
+            Some(Fault::Stall) => std::future::pending().await,
+            Some(Fault::Status(code)) => {
+                let status = StatusCode::from_u16(code);
+                Ok(page(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), "Injected"))
+            }
+            Some(Fault::StoreOther) => {
+                self.inner.send(request.map(|body| corrupt(body, None))).await
+            }
+            Some(Fault::CutDownload { after }) => {
+                Ok(self.inner.send(request).await?.map(|body| cut(body, after)))
+            }
+            Some(Fault::StallDownload { after }) => {
+                Ok(self.inner.send(request).await?.map(|body| stall(body, after)))
+            }
+            Some(Fault::CorruptDownload { at }) => {
+                Ok(self.inner.send(request).await?.map(|body| corrupt(body, Some(at))))
+            }
+            Some(Fault::WrongDigest) => Ok(lie(self.inner.send(request).await?).await),
+        }
+    }
+}
+
+impl fmt::Debug for Faulty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Faulty").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}
+
+/// The first `after` bytes of a body, and then an error.
+fn cut(body: Body, after: u64) -> Body {
+    let size = body.size();
+    let end: Result<Bytes, BodyError> = Err("the connection was cut on purpose".into());
+    Body::from_stream(first(body, after).chain(stream::iter([end])), size)
+}
+
+/// The first `after` bytes of a body, and then nothing, not even an end.
+fn stall(body: Body, after: u64) -> Body {
+    let size = body.size();
+    Body::from_stream(first(body, after).chain(stream::pending()), size)
+}
+
+/// At most the first `count` bytes of a body.
+fn first(body: Body, count: u64) -> impl Stream<Item = Result<Bytes, BodyError>> + Send + 'static {
+    stream::try_unfold((body, count), |(mut body, left)| async move {
+        let next = if left == 0 { None } else { body.try_next().await? };
+        Ok(next.map(|mut chunk| {
+            chunk.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+            let left = left - chunk.len() as u64;
+            (chunk, (body, left))
+        }))
+    })
+}
+
+/// A body with another byte at `at`; without one, at the end of its first chunk, so that the mark
+/// of the data's format at its beginning stays.
+fn corrupt(body: Body, at: Option<u64>) -> Body {
+    let size = body.size();
+    let mut before = 0_u64;
+    let mut done = false;
+    let chunks = body.map_ok(move |chunk| {
+        let length = chunk.len() as u64;
+        let at = at.unwrap_or(length.saturating_sub(1));
+        let here = at.checked_sub(before).filter(|at| *at < length && !done);
+        before += length;
+        let Some(here) = here.and_then(|here| usize::try_from(here).ok()) else {
+            return chunk;
+        };
+        done = true;
+        let mut bytes = chunk.to_vec();
+        bytes[here] ^= 1;
+        Bytes::from(bytes)
+    });
+    Body::from_stream(chunks, size)
+}
+
+/// A response whose records show other digests. One that is no JSON stays as it is.
+async fn lie(response: Response<Body>) -> Response<Body> {
+    let is_json = response.headers().get(CONTENT_TYPE).is_some_and(|is| is == "application/json");
+    if !is_json {
+        return response;
+    }
+    let (mut parts, body) = response.into_parts();
+    let bytes = body.collect(usize::MAX).await.unwrap_or_default();
+    let Ok(mut value) = serde_json::from_slice::<Value>(&bytes) else {
+        return Response::from_parts(parts, bytes.into());
+    };
+    match value.get_mut("images").and_then(Value::as_array_mut) {
+        Some(images) => images.iter_mut().for_each(falsify),
+        None => falsify(&mut value),
+    }
+    let bytes = Bytes::from(value.to_string());
+    parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
+    Response::from_parts(parts, bytes.into())
+}
+
+fn falsify(record: &mut Value) {
+    for key in ["checksum", "os_hash_value"] {
+        if let Some(Value::String(digest)) = record.get_mut(key) {
+            let other = if digest.starts_with('0') { "1" } else { "0" };
+            digest.replace_range(..1.min(digest.len()), other);
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! Listing images, a page at a time.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use futures_util::TryStreamExt;
+use glance_core::image::{Image, Visibility};
+use http::StatusCode;
+use serde_json::{Value, json};
+use url::form_urlencoded;
+
+use crate::answer::{Answer, Refusal, json};
+use crate::api::GlanceApi;
+use crate::records::shown;
+
+impl GlanceApi {
+    pub(crate) async fn list(&self, query: &str) -> Answer {
+        let wanted = Query::parse(query)?;
+        let after = match &wanted.marker {
+            Some(marker) => Some(wanted.key(&self.marker(marker).await?)),
+            None => None,
+        };
+        // Never more than one page in memory, however many images there are.
+        let mut page = BTreeMap::new();
+        let mut images = self.store.list().await?;
+        while let Some(image) = images.try_next().await? {
+            let key = wanted.key(&image);
+            if wanted.matches(&image) && after.as_ref().is_none_or(|after| key > *after) {
+                page.insert(key, image);
+                if page.len() > wanted.limit {
+                    page.pop_last();
+                }
+            }
+        }
+        let page: Vec<Image> = page.into_values().collect();
+        Ok(json(StatusCode::OK, &wanted.page(&page)))
+    }
+
+    async fn marker(&self, marker: &str) -> Result<Image, Refusal> {
+        let unknown = || Refusal::invalid("Invalid marker. Image could not be found.");
+        let id = marker.parse().map_err(|_| unknown())?;
+        self.store.get(&id).await.map_err(|_| unknown())
+    }
+}
+
+/// What a client asked for.
+#[derive(Debug)]
+struct Query {
+    /// The parameters as given, for the links to other pages.
+    given: Vec<(String, String)>,
+    limit: usize,
+    marker: Option<String>,
+    visibility: Option<String>,
+    hidden: bool,
+    sort: Vec<(String, Direction)>,
+    filters: Vec<(String, Filter)>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Direction {
+    Up,
+    Down,
+}
+
+#[derive(Debug)]
+enum Filter {
+    Is(String),
+    In(Vec<String>),
+}
+
+/// One part of what images are sorted by.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Part {
+    Up(String),
+    Down(Reverse<String>),
+}
+
+impl Query {
+    fn parse(query: &str) -> Result<Self, Refusal> {
+        let mut wanted = Self {
+            given: form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
+            limit: DEFAULT_LIMIT,
+            marker: None,
+            visibility: None,
+            hidden: false,
+            sort: Vec::new(),
+            filters: Vec::new(),
+        };
+        for (key, value) in wanted.given.clone() {
+            wanted.take(key, value)?;
+        }
+        for field in ["created_at", "id"] {
+            if wanted.sort.iter().all(|(known, _)| known != field) {
+                wanted.sort.push((field.to_owned(), Direction::Down));
+            }
+        }
+        Ok(wanted)
+    }
+
+    fn take(&mut self, key: String, value: String) -> Result<(), Refusal> {
+        match key.as_str() {
+            "limit" => {
+                let limit: usize = value
+                    .parse()
+                    .map_err(|_| Refusal::invalid("limit param must be an integer"))?;
+                self.limit = limit.min(MAX_LIMIT);
+            }
+            "marker" => self.marker = Some(value),
+            "visibility" => {
+                if value != "all" && value.parse::<Visibility>().is_err() {
+                    return Err(Refusal::invalid(format!("Invalid visibility value: {value}")));
+                }
+                self.visibility = Some(value);
+            }
+            "os_hidden" => {
+                self.hidden = match value.to_ascii_lowercase().as_str() {
+                    "true" => true,
+                    "false" => false,
+                    _ => return Err(Refusal::invalid("os_hidden must be true or false")),
+                }
+            }
+            "sort" => self.sort = value.split(',').map(sort_field).collect::<Result<_, _>>()?,
+            // Every caller is an administrator, who sees shared images whatever members said.
+            "member_status" => {}
+            "created_at" | "updated_at" | "size_min" | "size_max" | "sort_key" | "sort_dir" => {
+                return Err(Refusal::invalid(format!("{key} is not supported here")));
+            }
+            _ => self.filters.push((key, Filter::parse(&value))),
+        }
+        Ok(())
+    }
+
+    fn matches(&self, image: &Image) -> bool {
+        let visible = match self.visibility.as_deref() {
+            Some("all") => true,
+            Some(one) => image.attributes.visibility.as_str() == one,
+            None => image.attributes.visibility != Visibility::Community,
+        };
+        visible
+            && image.attributes.os_hidden == self.hidden
+            && self.filters.iter().all(|(key, filter)| filter.matches(key, image))
+    }
+
+    fn key(&self, image: &Image) -> Vec<Part> {
+        let part = |(field, direction): &(String, Direction)| {
+            let value = field_text(image, field).unwrap_or_default();
+            match direction {
+                Direction::Up => Part::Up(value),
+                Direction::Down => Part::Down(Reverse(value)),
+            }
+        };
+        self.sort.iter().map(part).collect()
+    }
+
+    fn page(&self, images: &[Image]) -> Value {
+        let shown: Vec<Value> = images.iter().map(|image| shown(image).into()).collect();
+        let mut page = json!({
+            "images": shown,
+            "first": self.link(None),
+            "schema": "/v2/schemas/images",
+        });
+        // A full page has a successor, which may turn out to be empty: so does Glance.
+        if let Some(last) = images.last().filter(|_| images.len() == self.limit) {
+            page["next"] = self.link(Some(last.id.as_str())).into();
+        }
+        page
+    }
+
+    fn link(&self, marker: Option<&str>) -> String {
+        let kept = self.given.iter().filter(|(key, _)| key != "marker");
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.extend_pairs(kept);
+        query.extend_pairs(marker.map(|marker| ("marker", marker)));
+        match query.finish().as_str() {
+            "" => "/v2/images".to_owned(),
+            query => format!("/v2/images?{query}"),
+        }
+    }
+}
+
+impl Filter {
+    fn parse(value: &str) -> Self {
+        match value.strip_prefix("in:") {
+            Some(list) => Self::In(list.split(',').map(str::to_owned).collect()),
+            None => Self::Is(value.to_owned()),
+        }
+    }
+
+    fn matches(&self, key: &str, image: &Image) -> bool {
+        match self {
+            Self::Is(tag) if key == "tag" => image.attributes.tags.contains(tag),
+            Self::Is(value) => field_text(image, key).is_some_and(|found| found == *value),
+            Self::In(values) => field_text(image, key).is_some_and(|found| values.contains(&found)),
+        }
+    }
+}
+
+fn sort_field(text: &str) -> Result<(String, Direction), Refusal> {
+    let (field, direction) = text.split_once(':').unwrap_or((text, "desc"));
+    let direction = match direction {
+        "asc" => Direction::Up,
+        "desc" => Direction::Down,
+        _ => {
+            return Err(Refusal::invalid(format!("Invalid sort direction: {direction}")));
+        }
+    };
+    if !SORTABLE.contains(&field) {
+        return Err(Refusal::invalid(format!("Invalid sort key: {field}")));
+    }
+    Ok((field.to_owned(), direction))
+}
+
+/// A field of the record as text, as filters and sorting see it.
+fn field_text(image: &Image, field: &str) -> Option<String> {
+    match field {
+        // Spelled out for speed: sorting asks for these two of every image.
+        "id" => Some(image.id.as_str().to_owned()),
+        "created_at" => image.created_at.clone(),
+        _ => match image.to_json().remove(field)? {
+            Value::Null | Value::Array(_) => None,
+            Value::String(text) => Some(text),
+            other => Some(other.to_string()),
+        },
+    }
+}
+
+const SORTABLE: &[&str] =
+    &["id", "name", "status", "created_at", "updated_at", "disk_format", "container_format"];
+
+const DEFAULT_LIMIT: usize = 25;
+
+const MAX_LIMIT: usize = 1000;

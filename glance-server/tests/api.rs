@@ -1,0 +1,446 @@
+//! The API over a store in memory, without sockets.
+
+#![allow(clippy::unwrap_used)] // in what the tests share, as in the tests
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream;
+use glance_core::body::{Body, BodyError};
+use glance_core::store::memory::MemoryStore;
+use glance_core::transport::{Transport, TransportError, TransportErrorKind};
+use glance_server::GlanceApi;
+use glance_server::fault::{Fault, Faulty};
+use http::{HeaderMap, Method, Request};
+use serde_json::{Value, json};
+
+const ID: &str = "6d55dd55-053a-4765-b7bc-b30df0ea3861";
+const IMAGE: &str = "/v2/images/6d55dd55-053a-4765-b7bc-b30df0ea3861";
+const FILE: &str = "/v2/images/6d55dd55-053a-4765-b7bc-b30df0ea3861/file";
+const PATCH: &str = "application/openstack-images-v2.1-json-patch";
+
+struct Got {
+    status: u16,
+    headers: HeaderMap,
+    body: Result<Bytes, BodyError>,
+}
+
+impl Got {
+    fn bytes(&self) -> &[u8] {
+        self.body.as_ref().unwrap()
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_slice(self.bytes()).unwrap()
+    }
+
+    fn header(&self, name: &str) -> &str {
+        self.headers[name].to_str().unwrap()
+    }
+
+    fn ids(&self) -> Vec<String> {
+        let listing = self.json();
+        let images = listing["images"].as_array().unwrap();
+        images.iter().map(|image| image["id"].as_str().unwrap().to_owned()).collect()
+    }
+}
+
+fn api() -> GlanceApi {
+    GlanceApi::new(Arc::new(MemoryStore::new("memory")))
+}
+
+async fn try_ask(
+    api: &dyn Transport,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: Body,
+) -> Result<Got, TransportError> {
+    let mut request =
+        Request::builder().method(method).uri(format!("https://glance.example{path}"));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let response = api.send(request.body(body).unwrap()).await?;
+    let (parts, body) = response.into_parts();
+    let body = body.collect(1 << 20).await;
+    Ok(Got { status: parts.status.as_u16(), headers: parts.headers, body })
+}
+
+async fn ask(api: &dyn Transport, method: &str, path: &str) -> Got {
+    try_ask(api, method, path, &[], Body::empty()).await.unwrap()
+}
+
+async fn send(api: &dyn Transport, method: &str, path: &str, body: &Value) -> Got {
+    let media_type = if method == "PATCH" { PATCH } else { "application/json" };
+    let body = Bytes::from(body.to_string()).into();
+    try_ask(api, method, path, &[("content-type", media_type)], body).await.unwrap()
+}
+
+async fn put(api: &dyn Transport, data: &'static [u8]) -> Got {
+    put_with(api, &[], Bytes::from_static(data).into()).await.unwrap()
+}
+
+async fn put_with(
+    api: &dyn Transport,
+    headers: &[(&str, &str)],
+    body: Body,
+) -> Result<Got, TransportError> {
+    let headers = [headers, &[("content-type", "application/octet-stream")]].concat();
+    try_ask(api, "PUT", FILE, &headers, body).await
+}
+
+async fn create(api: &dyn Transport, format: &str) {
+    let record = json!({"id": ID, "disk_format": format, "container_format": "bare"});
+    assert_eq!(send(api, "POST", "/v2/images", &record).await.status, 201);
+}
+
+async fn status(api: &dyn Transport) -> String {
+    ask(api, "GET", IMAGE).await.json()["status"].as_str().unwrap().to_owned()
+}
+
+/// A body of unknown size, unless it promises one.
+fn chunked(chunks: Vec<Result<Bytes, BodyError>>, size: Option<u64>) -> Body {
+    Body::from_stream(stream::iter(chunks), size)
+}
+
+#[tokio::test]
+async fn versions_are_open_and_the_rest_needs_the_token() {
+    let api = api().with_token("sesame");
+    let root = ask(&api, "GET", "/").await;
+    assert_eq!((root.status, root.json()["versions"][0]["id"].as_str()), (300, Some("v2.17")));
+    assert_eq!(ask(&api, "GET", "/versions").await.status, 200);
+    assert_eq!(ask(&api, "GET", "/v1/images/detail").await.status, 300);
+    let refused = ask(&api, "GET", "/v2/images").await;
+    assert_eq!(refused.status, 401);
+    assert!(refused.header("x-openstack-request-id").starts_with("req-"));
+    for (token, status) in [("sesame", 200), ("sesamo", 401), ("ses", 401)] {
+        let headers = [("x-auth-token", token)];
+        let got = try_ask(&api, "GET", "/v2/images", &headers, Body::empty()).await.unwrap();
+        assert_eq!(got.status, status, "{token}");
+    }
+    assert!(!format!("{api:?}").contains("sesame"));
+}
+
+#[tokio::test]
+async fn a_record_is_created_as_given() {
+    let api = api();
+    let record = json!({
+        "id": ID, "name": "one", "owner": "me", "os_hash_value": "dropped", "tags": ["b", "a"],
+        "a/b ~": "", "protected": true,
+    });
+    let made = send(&api, "POST", "/v2/images", &record).await;
+    assert_eq!(made.status, 201);
+    let shown = ask(&api, "GET", IMAGE).await.json();
+    assert_eq!(shown, made.json());
+    assert_eq!(shown["visibility"], "shared");
+    assert_eq!(shown["status"], "queued");
+    assert_eq!(shown["os_hash_value"], Value::Null);
+    assert_eq!(shown["a/b ~"], "");
+    assert_eq!(shown["file"], FILE);
+    assert_eq!(send(&api, "POST", "/v2/images", &record).await.status, 409);
+    assert_eq!(ask(&api, "DELETE", IMAGE).await.status, 403);
+
+    let unnamed = send(&api, "POST", "/v2/images", &json!({})).await.json();
+    assert_eq!(unnamed["id"].as_str().unwrap().len(), 36);
+}
+
+#[tokio::test]
+async fn what_no_client_may_write_is_refused() {
+    let api = api();
+    for (record, status) in [
+        (json!({"status": "active"}), 403),
+        (json!({"size": 3}), 403),
+        (json!({"os_glance_failed_import": ""}), 403),
+        (json!({"location": "x"}), 403),
+        (json!({"custom": 1}), 400),
+        (json!({"custom": null}), 400),
+        (json!({"name": "n".repeat(256)}), 400),
+        (json!({"k".repeat(256): ""}), 400),
+        (json!({"visibility": "secret"}), 400),
+        (json!({"min_disk": -1}), 400),
+        (json!({"id": "no-uuid"}), 400),
+        (json!([]), 400),
+    ] {
+        let got = send(&api, "POST", "/v2/images", &record).await;
+        assert_eq!(got.status, status, "{record}");
+    }
+    assert!(ask(&api, "GET", "/v2/images?visibility=all").await.ids().is_empty());
+}
+
+#[tokio::test]
+async fn errors_are_escaped_pages() {
+    let api = api();
+    create(&api, "raw").await;
+    let record = json!({"<b>": 1});
+    let got = send(&api, "POST", "/v2/images", &record).await;
+    let text = String::from_utf8(got.bytes().to_vec()).unwrap();
+    assert!(
+        text.contains("<title>400 Bad Request</title>") && text.contains("&lt;b&gt;"),
+        "{text}"
+    );
+    for (method, path, status) in [
+        ("HEAD", IMAGE, 405),
+        ("HEAD", FILE, 405),
+        ("GET", "/v2/images/none", 404),
+        ("GET", "/v2/info/stores", 404),
+        ("GET", "/v2/info/import", 200),
+        ("GET", "/v2/schemas/image", 200),
+    ] {
+        assert_eq!(ask(&api, method, path).await.status, status, "{method} {path}");
+    }
+}
+
+#[tokio::test]
+async fn listings_come_in_pages() {
+    let api = api();
+    let ids: Vec<String> = (0..30).map(|n| format!("00000000-0000-4000-8000-{n:012}")).collect();
+    for id in &ids {
+        send(&api, "POST", "/v2/images", &json!({"id": id})).await;
+    }
+    let newest: Vec<String> = ids.iter().rev().take(25).cloned().collect();
+    assert_eq!(ask(&api, "GET", "/v2/images").await.ids(), newest);
+    let mut all = Vec::new();
+    let mut next = Some("/v2/images?limit=7&sort=id:asc".to_owned());
+    while let Some(path) = next {
+        let page = ask(&api, "GET", &path).await;
+        assert!(page.ids().len() <= 7);
+        all.extend(page.ids());
+        next = page.json()["next"].as_str().map(str::to_owned);
+    }
+    assert_eq!(all, ids);
+    let none = ask(&api, "GET", "/v2/images?limit=0").await.json();
+    assert!(none["images"].as_array().unwrap().is_empty() && none.get("next").is_none());
+    for query in ["limit=x", &format!("marker={ID}"), "visibility=x", "os_hidden=x", "sort=id:up"] {
+        assert_eq!(ask(&api, "GET", &format!("/v2/images?{query}")).await.status, 400, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn listings_leave_out_hidden_and_community_images() {
+    let api = api();
+    for (name, record) in [
+        ("plain", json!({"visibility": "public", "tags": ["t"]})),
+        ("hidden", json!({"os_hidden": true})),
+        ("community", json!({"visibility": "community", "owner": "me"})),
+    ] {
+        let mut record = record;
+        record["name"] = name.into();
+        send(&api, "POST", "/v2/images", &record).await;
+    }
+    for (query, count) in [
+        ("", 1),
+        ("visibility=all&os_hidden=false&member_status=all", 2),
+        ("visibility=all&os_hidden=true", 1),
+        ("visibility=community", 1),
+        ("tag=t", 1),
+        ("visibility=all&owner=me", 1),
+        ("visibility=all&name=in:plain,community", 2),
+        ("status=active", 0),
+        ("unknown=x", 0),
+    ] {
+        let got = ask(&api, "GET", &format!("/v2/images?{query}")).await;
+        assert_eq!(got.ids().len(), count, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn patches_follow_the_rules() {
+    let api = api();
+    send(&api, "POST", "/v2/images", &json!({"id": ID, "a/b": "1", "gone": ""})).await;
+    let changes = json!([
+        {"op": "replace", "path": "/a~1b", "value": "2"},
+        {"op": "add", "path": "/til~0de", "value": "3"},
+        {"op": "remove", "path": "/gone"},
+        {"op": "replace", "path": "/name", "value": "n"},
+        {"op": "add", "path": "/protected", "value": true},
+    ]);
+    let shown = send(&api, "PATCH", IMAGE, &changes).await;
+    assert_eq!(shown.status, 200);
+    let shown = shown.json();
+    assert_eq!((&shown["a/b"], &shown["til~de"]), (&json!("2"), &json!("3")));
+    assert_eq!((&shown["name"], &shown["protected"]), (&json!("n"), &json!(true)));
+    assert!(shown.get("gone").is_none());
+    for (op, path, value, status) in [
+        ("replace", "/absent", json!(""), 409),
+        ("remove", "/absent", json!(""), 409),
+        ("remove", "/name", json!(""), 403),
+        ("replace", "/size", json!(1), 403),
+        ("add", "/os_glance_x", json!(""), 403),
+        ("replace", "/id", json!(ID), 403),
+        ("add", "/custom", json!(1), 400),
+        ("add", "custom", json!(""), 400),
+        ("move", "/name", json!(""), 400),
+    ] {
+        let change = json!([
+            {"op": "add", "path": "/kept", "value": "no"},
+            {"op": op, "path": path, "value": value},
+        ]);
+        let got = send(&api, "PATCH", IMAGE, &change).await;
+        assert_eq!(got.status, status, "{op} {path}");
+    }
+    assert!(ask(&api, "GET", IMAGE).await.json().get("kept").is_none());
+    let plain = [("content-type", "application/json")];
+    let got = try_ask(&api, "PATCH", IMAGE, &plain, Bytes::from("[]").into()).await.unwrap();
+    assert_eq!(got.status, 415);
+}
+
+#[tokio::test]
+async fn tags_and_members_come_and_go() {
+    let api = api();
+    create(&api, "raw").await;
+    let tag = format!("{IMAGE}/tags/a%20b");
+    assert_eq!(ask(&api, "PUT", &tag).await.status, 204);
+    assert_eq!(ask(&api, "GET", IMAGE).await.json()["tags"], json!(["a b"]));
+    assert_eq!(ask(&api, "DELETE", &tag).await.status, 204);
+    assert_eq!(ask(&api, "DELETE", &tag).await.status, 404);
+
+    let members = format!("{IMAGE}/members");
+    let member = json!({"member": "p", "status": "accepted"});
+    assert_eq!(send(&api, "POST", &members, &member).await.json()["status"], "pending");
+    assert_eq!(send(&api, "POST", &members, &member).await.status, 409);
+    let one = format!("{members}/p");
+    assert_eq!(send(&api, "PUT", &one, &json!({"status": "accepted"})).await.status, 200);
+    assert_eq!(send(&api, "PUT", &one, &json!({"status": "maybe"})).await.status, 400);
+    assert_eq!(ask(&api, "GET", &one).await.json()["status"], "accepted");
+    assert_eq!(ask(&api, "GET", &members).await.json()["members"][0]["member_id"], "p");
+    assert_eq!(ask(&api, "DELETE", &one).await.status, 204);
+    assert_eq!(ask(&api, "GET", &one).await.status, 404);
+    let change = json!([{"op": "replace", "path": "/visibility", "value": "private"}]);
+    assert_eq!(send(&api, "PATCH", IMAGE, &change).await.status, 200);
+    assert_eq!(send(&api, "POST", &members, &member).await.status, 403);
+    assert_eq!(ask(&api, "GET", &members).await.status, 403);
+}
+
+#[tokio::test]
+async fn data_goes_in_once_and_comes_out_in_parts() {
+    let api = api();
+    create(&api, "raw").await;
+    assert_eq!(ask(&api, "GET", FILE).await.status, 204);
+    let plain = try_ask(&api, "PUT", FILE, &[], Bytes::from("x").into()).await.unwrap();
+    assert_eq!(plain.status, 415);
+    assert_eq!(ask(&api, "POST", &format!("{IMAGE}/actions/deactivate")).await.status, 403);
+    assert_eq!(put(&api, b"abcdef").await.status, 204);
+    // Refused before the body is read: this one would fail.
+    let broken = chunked(vec![Err("never asked for".into())], None);
+    assert_eq!(put_with(&api, &[], broken).await.unwrap().status, 409);
+
+    let whole = ask(&api, "GET", FILE).await;
+    assert_eq!((whole.status, whole.bytes()), (200, &b"abcdef"[..]));
+    assert_eq!(whole.header("content-length"), "6");
+    let md5 = "e80b5017098950fc58aad83c8c14978e";
+    assert_eq!(whole.header("content-md5"), md5);
+    let part = [("range", "bytes=2-3")];
+    let part = try_ask(&api, "GET", FILE, &part, Body::empty()).await.unwrap();
+    assert_eq!((part.status, part.bytes()), (206, &b"cd"[..]));
+    assert_eq!(part.header("content-range"), "bytes 2-3/6");
+    assert_eq!((part.header("content-length"), part.header("content-md5")), ("2", md5));
+    let beyond = [("range", "bytes=6-")];
+    assert_eq!(try_ask(&api, "GET", FILE, &beyond, Body::empty()).await.unwrap().status, 416);
+
+    for _ in 0..2 {
+        assert_eq!(ask(&api, "POST", &format!("{IMAGE}/actions/deactivate")).await.status, 204);
+    }
+    assert_eq!(status(&api).await, "deactivated");
+    assert_eq!(ask(&api, "GET", FILE).await.bytes(), b"abcdef");
+    assert_eq!(ask(&api, "POST", &format!("{IMAGE}/actions/reactivate")).await.status, 204);
+    assert_eq!(ask(&api, "DELETE", IMAGE).await.status, 204);
+    assert_eq!(ask(&api, "GET", IMAGE).await.status, 404);
+    assert_eq!(send(&api, "POST", "/v2/images", &json!({"id": ID})).await.status, 409);
+}
+
+#[tokio::test]
+async fn an_empty_image_is_an_image() {
+    let api = api();
+    create(&api, "qcow2").await;
+    assert_eq!(put(&api, b"").await.status, 204);
+    let got = ask(&api, "GET", FILE).await;
+    assert_eq!((got.status, got.header("content-length")), (200, "0"));
+}
+
+#[tokio::test]
+async fn a_failed_upload_leaves_the_record_queued() {
+    let api = api();
+    create(&api, "raw").await;
+    let size = [("x-openstack-image-size", "5")];
+    for data in ["four", "sixsix"] {
+        let got = put_with(&api, &size, Bytes::from(data).into()).await.unwrap();
+        assert_eq!((got.status, status(&api).await.as_str()), (400, "queued"));
+        let unsized_body = chunked(vec![Ok(Bytes::from(data))], None);
+        let got = put_with(&api, &size, unsized_body).await.unwrap();
+        assert_eq!((got.status, status(&api).await.as_str()), (400, "queued"));
+    }
+    let short = chunked(vec![Ok(Bytes::from("four"))], Some(5));
+    let error = put_with(&api, &[], short).await.err().unwrap();
+    assert_eq!(error.kind, TransportErrorKind::Body);
+    assert_eq!(status(&api).await, "queued");
+    let broken = chunked(vec![Ok(Bytes::from("four")), Err("the disk broke".into())], None);
+    let error = put_with(&api, &[], broken).await.err().unwrap();
+    assert_eq!(error.source.unwrap().to_string(), "the disk broke");
+    assert_eq!(status(&api).await, "queued");
+    let got = put_with(&api, &size, Bytes::from("fives").into()).await.unwrap();
+    assert_eq!((got.status, status(&api).await.as_str()), (204, "active"));
+}
+
+#[tokio::test]
+async fn data_of_another_format_spoils_the_record() {
+    let api = api();
+    create(&api, "qcow2").await;
+    assert_eq!(put(&api, b"no qcow2").await.status, 415);
+    assert_eq!(status(&api).await, "queued");
+    assert_eq!(put(&api, b"QFI\xfb....").await.status, 500);
+    assert_eq!(ask(&api, "DELETE", IMAGE).await.status, 204);
+}
+
+#[tokio::test]
+async fn data_of_the_right_format_is_taken() {
+    let mut iso = vec![0; 40_000];
+    iso[32_769..32_774].copy_from_slice(b"CD001");
+    for (format, data, status) in [
+        ("qcow2", b"QFI\xfb....".to_vec(), 204),
+        ("vmdk", b"KDMV....".to_vec(), 204),
+        ("iso", iso.clone(), 204),
+        ("raw", iso.clone(), 204),
+        ("vhd", b"conectix".to_vec(), 204),
+        ("vhd", b"QFI\xfb....".to_vec(), 415),
+        ("qcow2", iso, 415),
+    ] {
+        let api = api();
+        create(&api, format).await;
+        // In small pieces, so that no chunk holds the whole mark.
+        let pieces = data.chunks(3).map(|piece| Ok(Bytes::copy_from_slice(piece)));
+        let body = chunked(pieces.collect(), None);
+        let got = put_with(&api, &[], body).await.unwrap();
+        assert_eq!(got.status, status, "{format}");
+    }
+}
+
+#[tokio::test]
+async fn injected_faults_happen_as_often_as_told() {
+    let faulty = Faulty::new(Arc::new(api()));
+    create(&faulty, "raw").await;
+    let is_file = |path: &str| path.ends_with("/file");
+    faulty.inject(Method::PUT, is_file, 1, Fault::Status(503));
+    assert_eq!(put(&faulty, b"abcdef").await.status, 503);
+    faulty.inject(Method::PUT, is_file, 1, Fault::StoreOther);
+    assert_eq!(put(&faulty, b"abcdef").await.status, 204);
+    assert_eq!(ask(&faulty, "GET", FILE).await.bytes(), b"abcdeg");
+
+    faulty.inject(Method::GET, is_file, 1, Fault::CutDownload { after: 2 });
+    assert!(ask(&faulty, "GET", FILE).await.body.is_err());
+    faulty.inject(Method::GET, is_file, 1, Fault::StallDownload { after: 2 });
+    let stalled = ask(&faulty, "GET", FILE);
+    assert!(tokio::time::timeout(Duration::from_millis(50), stalled).await.is_err());
+    faulty.inject(Method::GET, is_file, 1, Fault::CorruptDownload { at: 1 });
+    assert_eq!(ask(&faulty, "GET", FILE).await.bytes(), b"accdeg");
+    let honest = ask(&faulty, "GET", IMAGE).await.json();
+    faulty.inject(Method::GET, |path| path == IMAGE, 1, Fault::WrongDigest);
+    let lie = ask(&faulty, "GET", IMAGE).await.json();
+    assert_ne!(lie["os_hash_value"], honest["os_hash_value"]);
+    assert_eq!(ask(&faulty, "GET", IMAGE).await.json(), honest);
+    assert_eq!(faulty.pending(), 0);
+
+    let puts = faulty.requests().into_iter().filter(|(method, _)| method == Method::PUT).count();
+    assert_eq!(puts, 2);
+}

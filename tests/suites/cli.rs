@@ -1,0 +1,129 @@
+//! The tool as an operator meets it: exit codes, old habits, old dumps.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on has failed")]
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+
+use common::{Run, replicator_with};
+
+const ID: &str = "6d55dd55-053a-4765-b7bc-b30df0ea3861";
+const OTHER_ID: &str = "7d55dd55-053a-4765-b7bc-b30df0ea3862";
+
+fn replicator(line: &[&str]) -> Run {
+    replicator_with(line, &[])
+}
+
+/// An image as the old tool dumped it: MD5 of `abc`, values as strings, a null property.
+fn write_old_image(directory: &Path, id: &str, size: u64, data: &[u8]) {
+    let record = serde_json::json!({
+        "id": id, "name": "oneiric", "status": "active", "size": size, "virtual_size": null,
+        "disk_format": "aki", "container_format": null, "min_disk": "0", "min_ram": 0,
+        "is_public": "False", "checksum": "900150983cd24fb0d6963f7d28e17f72", "owner": "8aef",
+        "protected": false, "deleted": false, "deleted_at": null,
+        "properties": { "architecture": "x86_64", "note": null, "size": "large" },
+    });
+    fs::write(directory.join(id), record.to_string()).unwrap();
+    fs::write(directory.join(format!("{id}.img")), data).unwrap();
+}
+
+#[test]
+fn an_old_dump_loads_and_its_truncated_image_is_refused_by_name() {
+    let directory = tempfile::tempdir().unwrap();
+    let (old, new) = (directory.path().join("old"), directory.path().join("new"));
+    fs::create_dir(&old).unwrap();
+    write_old_image(&old, ID, 3, b"abc");
+    write_old_image(&old, OTHER_ID, 3, b"ab");
+    let run = replicator(&["load", old.to_str().unwrap(), new.to_str().unwrap()]).exits(6);
+    assert!(run.stdout.contains(&format!("copied: {ID}")), "{}", run.stdout);
+    assert!(run.stderr.contains(&format!("{OTHER_ID}.img has 2 of 3 bytes")), "{}", run.stderr);
+
+    let record = fs::read(new.join(format!("{ID}.json"))).unwrap();
+    let record: serde_json::Value = serde_json::from_slice(&record).unwrap();
+    let image = &record["image"];
+    assert_eq!(image["visibility"], "private");
+    assert_eq!(image["container_format"], "aki");
+    assert_eq!(image["architecture"], "x86_64");
+    assert_eq!(image["v1.size"], "large");
+    assert!(image.get("note").is_none());
+}
+
+#[test]
+fn a_flipped_byte_in_a_dump_is_found_and_a_good_run_completes_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let (old, new) = (directory.path().join("old"), directory.path().join("new"));
+    fs::create_dir(&old).unwrap();
+    write_old_image(&old, ID, 3, b"abX");
+    let line = ["load", old.to_str().unwrap(), new.to_str().unwrap()];
+    let run = replicator(&line).exits(6);
+    assert!(run.stderr.contains(ID) && run.stderr.contains("dir:"), "{}", run.stderr);
+    assert!(run.stderr.contains("the md5"), "{}", run.stderr);
+    assert!(!new.join(format!("{ID}.img")).exists());
+
+    write_old_image(&old, ID, 3, b"abc");
+    let run = replicator(&line).exits(0);
+    assert!(run.stdout.contains(&format!("completed: {ID}")), "{}", run.stdout);
+    let run = replicator(&line).exits(0);
+    assert!(run.stdout.contains("0 copied and verified"), "{}", run.stdout);
+}
+
+#[test]
+fn compare_exits_1_on_differences_and_0_on_none() {
+    let directory = tempfile::tempdir().unwrap();
+    let (old, new) = (directory.path().join("old"), directory.path().join("new"));
+    fs::create_dir(&old).unwrap();
+    write_old_image(&old, ID, 3, b"abc");
+    let (old, new) = (old.to_str().unwrap(), new.to_str().unwrap());
+    replicator(&["load", old, new]).exits(0);
+    // A v1 record knows no os_hash: what both know agrees.
+    replicator(&["compare", old, new]).exits(0);
+    write_old_image(Path::new(old), OTHER_ID, 3, b"abc");
+    let run = replicator(&["compare", old, new, "--output", "json"]).exits(1);
+    let report: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(report["images"][0]["id"], OTHER_ID);
+    assert_eq!(report["summary"]["different"], 1);
+}
+
+#[test]
+fn size_answers_in_the_old_words_and_in_json() {
+    let directory = tempfile::tempdir().unwrap();
+    write_old_image(directory.path(), ID, 3, b"abc");
+    let path = directory.path().to_str().unwrap();
+    let run = replicator(&["size", path]).exits(0);
+    assert_eq!(run.stdout, "Total size is 3 bytes (3.0 B) across 1 images\n");
+    let run = replicator(&["--output", "json", "size", path]).exits(0);
+    assert_eq!(run.stdout, "{\"bytes\":3,\"images\":1}\n");
+}
+
+#[test]
+fn old_options_are_understood_before_and_after_the_command() {
+    let directory = tempfile::tempdir().unwrap();
+    write_old_image(directory.path(), ID, 3, b"abc");
+    let path = directory.path().to_str().unwrap();
+    replicator(&["-c", "65536", "-d", "-t", "x", "size", path]).exits(0);
+    replicator(&["size", path, "--sourcetoken", "x", "-v", "-s", "-m"]).exits(0);
+    for command in ["size", "dump", "load", "livecopy", "compare"] {
+        let run = replicator(&["help", command]).exits(0);
+        assert!(run.stdout.contains("Usage: "), "{}", run.stdout);
+    }
+}
+
+#[test]
+fn what_cannot_be_used_is_a_usage_error_with_a_remedy() {
+    replicator(&[]).exits(2);
+    replicator(&["copy"]).exits(2);
+    let run = replicator(&["size", "nowhere"]).exits(2);
+    assert!(run.stderr.contains("\"nowhere\" is no cloud"), "{}", run.stderr);
+    assert!(run.stderr.contains("hint: "), "{}", run.stderr);
+    let line = ["size", "127.0.0.1:1", "--cacert", "/missing"];
+    let run = replicator(&line).exits(2);
+    assert!(run.stderr.contains("cannot read /missing"), "{}", run.stderr);
+    assert!(replicator(&["size", "127.0.0.1:1", "--insecure"]).exits(2).stdout.is_empty());
+}
+
+#[test]
+fn a_server_that_is_not_there_is_a_connection_error() {
+    let run = replicator(&["size", "127.0.0.1:1"]).exits(4);
+    assert!(run.stderr.contains("https://127.0.0.1:1"), "{}", run.stderr);
+}

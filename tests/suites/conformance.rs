@@ -1,0 +1,87 @@
+//! Every store runs the one suite: memory, a directory, and Glance over HTTPS with each TLS stack.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on has failed")]
+
+use std::sync::Arc;
+
+use format_dump::DumpStore;
+use glance_core::ImageStore;
+use glance_core::conformance;
+use glance_core::glance::GlanceStore;
+use glance_core::identity::{Auth, Session};
+use glance_core::store::memory::MemoryStore;
+use glance_core::tls::{self, TlsPolicy};
+use glance_core::transport::Transport;
+use glance_server::GlanceApi;
+use tests::pki::{Authority, Leaf};
+use transport_hyper::{Options, TlsAcceptor};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn memory() {
+    passes(Arc::new(MemoryStore::new("memory"))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn directory() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = DumpStore::create(directory.path().join("dump")).unwrap();
+    passes(Arc::new(store)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn glance_in_process() {
+    let api = GlanceApi::new(Arc::new(MemoryStore::new("memory")));
+    passes(glance(Arc::new(api), "https://in-process")).await;
+}
+
+#[cfg(feature = "rustls")]
+#[tokio::test(flavor = "multi_thread")]
+async fn glance_over_rustls() {
+    over_https(
+        |policy| transport_rustls::transport(policy, Options::default()).unwrap(),
+        |chain, key| transport_rustls::acceptor(chain, key).unwrap(),
+    )
+    .await;
+}
+
+#[cfg(feature = "native-tls")]
+#[tokio::test(flavor = "multi_thread")]
+async fn glance_over_native_tls() {
+    over_https(
+        |policy| transport_native::transport(policy, Options::default()).unwrap(),
+        |chain, key| transport_native::acceptor(chain, key).unwrap(),
+    )
+    .await;
+}
+
+async fn over_https(
+    transport: impl Fn(&TlsPolicy) -> Arc<dyn Transport>,
+    acceptor: impl Fn(&[u8], &[u8]) -> Arc<dyn TlsAcceptor>,
+) {
+    let root = Authority::root("test CA").unwrap();
+    let server = root.issue(&Leaf::new("server", &["localhost", "127.0.0.1"])).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let bundle = directory.path().join("ca.pem");
+    std::fs::write(&bundle, root.pem()).unwrap();
+    let (policy, _) = tls::resolve(&[("the test", Some(bundle))], &|_| None).unwrap();
+
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    let acceptor = acceptor(server.chain_pem.as_bytes(), server.key_pem.as_bytes());
+    let api = Arc::new(GlanceApi::new(Arc::new(MemoryStore::new("memory"))));
+    let serving = glance_server::serve(listener, Some(acceptor), api, std::future::pending());
+    let serving = tokio::spawn(serving);
+    passes(glance(transport(&policy), &url)).await;
+    serving.abort();
+}
+
+async fn passes(store: Arc<dyn ImageStore>) {
+    let outcome = conformance::image_store(&|| Arc::clone(&store)).await;
+    if let Err(failures) = outcome {
+        panic!("{failures}");
+    }
+}
+
+fn glance(transport: Arc<dyn Transport>, url: &str) -> Arc<dyn ImageStore> {
+    let session = Arc::new(Session::new(Arc::clone(&transport), Auth::None));
+    Arc::new(GlanceStore::new(url, transport, url, session))
+}

@@ -1,0 +1,195 @@
+//! Faults on the way: what the operator is told, and what is left at the target.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on has failed")]
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use glance_core::Body;
+use glance_core::glance::GlanceStore;
+use glance_core::identity::{Auth, Session};
+use glance_core::image::{Attributes, Image, ImageId, Status, Visibility};
+use glance_core::replicate::{CopyError, DataFault, Done, Outcome, Policy, Replication};
+use glance_core::store::memory::MemoryStore;
+use glance_core::store::{ByteRange, ImageStore};
+use glance_server::GlanceApi;
+use glance_server::fault::{Fault, Faulty};
+use http::Method;
+
+/// Two Glances in process, each behind a layer that can misbehave.
+struct Pair {
+    a: Arc<Faulty>,
+    b: Arc<Faulty>,
+    kept_a: Arc<MemoryStore>,
+    kept_b: Arc<MemoryStore>,
+    replication: Replication,
+}
+
+impl Pair {
+    fn new() -> Self {
+        let (kept_a, kept_b) = (Arc::new(MemoryStore::new("a")), Arc::new(MemoryStore::new("b")));
+        let (a, source) = glance("https://a", &kept_a);
+        let (b, target) = glance("https://b", &kept_b);
+        let policy = Policy { transfers: 2, ..Policy::default() };
+        Self { a, b, kept_a, kept_b, replication: Replication { source, target, policy } }
+    }
+
+    async fn image(&self, number: u8, data: &'static [u8]) -> ImageId {
+        let id: ImageId = format!("00000000-0000-4000-8000-0000000000{number:02}").parse().unwrap();
+        let attributes = Attributes {
+            name: Some(format!("image {number}")),
+            visibility: Visibility::Public,
+            disk_format: Some("raw".into()),
+            container_format: Some("bare".into()),
+            ..Attributes::default()
+        };
+        self.kept_a.create(&Image::queued(id.clone(), attributes)).await.unwrap();
+        self.kept_a.upload(&id, Body::from(Bytes::from_static(data))).await.unwrap();
+        id
+    }
+
+    async fn run(&self) -> Vec<Outcome> {
+        let mut outcomes = Vec::new();
+        self.replication.run(|outcome| outcomes.push(outcome)).await.unwrap();
+        outcomes.sort_by(|one, other| one.image.id.cmp(&other.image.id));
+        outcomes
+    }
+
+    async fn failure(&self) -> CopyError {
+        let mut outcomes = self.run().await;
+        assert_eq!(outcomes.len(), 1);
+        outcomes.remove(0).result.unwrap_err()
+    }
+
+    /// A good run after a bad one fills the record that was left, under the same id.
+    async fn completes(&self, id: &ImageId, data: &[u8]) {
+        assert_eq!(self.kept_b.get(id).await.unwrap().status, Status::Queued);
+        let outcome = self.run().await.remove(0);
+        assert_eq!(outcome.result.unwrap(), Done::Completed);
+        let replica = self.kept_b.get(id).await.unwrap();
+        assert_eq!(replica.status, Status::Active);
+        assert_eq!(replica.attributes.visibility, Visibility::Public);
+        let kept = self.kept_b.read(id, ByteRange::ALL).await.unwrap().collect(1024).await.unwrap();
+        assert_eq!(kept, data);
+        assert_eq!(self.run().await.remove(0).result.unwrap(), Done::InPlace);
+    }
+}
+
+fn glance(url: &str, kept: &Arc<MemoryStore>) -> (Arc<Faulty>, Arc<dyn ImageStore>) {
+    let api = GlanceApi::new(Arc::clone(kept) as Arc<dyn ImageStore>).with_token("secret-token");
+    let faulty = Arc::new(Faulty::new(Arc::new(api)));
+    let auth = Auth::Token { token: "secret-token".to_owned().into() };
+    let session = Arc::new(Session::new(faulty.clone(), auth));
+    let store = GlanceStore::new(url, faulty.clone(), url, session);
+    (faulty, Arc::new(store))
+}
+
+fn is_file(path: &str) -> bool {
+    path.ends_with("/file")
+}
+
+#[tokio::test]
+async fn a_flipped_byte_from_the_source_never_completes_an_upload() {
+    let pair = Pair::new();
+    let id = pair.image(1, b"the data of an image").await;
+    pair.a.inject(Method::GET, is_file, 1, Fault::CorruptDownload { at: 5 });
+    let error = pair.failure().await;
+    assert!(error.is_integrity_failure());
+    let CopyError::Data { source_store, fault } = &error else { panic!("{error}") };
+    assert_eq!(source_store, "https://a");
+    assert!(matches!(fault, DataFault::Digest { .. }), "{fault}");
+    pair.completes(&id, b"the data of an image").await;
+}
+
+#[tokio::test]
+async fn a_source_cut_short_never_completes_an_upload() {
+    let pair = Pair::new();
+    let id = pair.image(1, b"the data of an image").await;
+    pair.a.inject(Method::GET, is_file, 1, Fault::CutDownload { after: 7 });
+    let error = pair.failure().await;
+    let CopyError::Data { source_store, fault } = &error else { panic!("{error}") };
+    assert_eq!(source_store, "https://a");
+    let short = matches!(fault, DataFault::CutShort { .. } | DataFault::Interrupted { .. });
+    assert!(short, "{fault}");
+    pair.completes(&id, b"the data of an image").await;
+}
+
+#[tokio::test]
+async fn a_target_that_stored_something_else_is_quarantined_on_every_run() {
+    let pair = Pair::new();
+    let id = pair.image(1, b"the data of an image").await;
+    pair.b.inject(Method::PUT, is_file, 1, Fault::StoreOther);
+    let error = pair.failure().await;
+    assert!(error.is_integrity_failure());
+    assert!(matches!(error, CopyError::Stored { .. }), "{error}");
+    assert!(error.to_string().contains("https://b"), "{error}");
+    assert!(error.hint().unwrap().contains("purge_images_table"));
+    let replica = pair.kept_b.get(&id).await.unwrap();
+    assert_eq!(replica.status, Status::Deactivated);
+    assert_eq!(replica.attributes.visibility, Visibility::Private);
+
+    let again = pair.failure().await;
+    assert!(again.is_integrity_failure());
+    assert!(matches!(again, CopyError::ContentDiffers(_)), "{again}");
+    assert_eq!(pair.kept_b.get(&id).await.unwrap(), replica);
+}
+
+#[tokio::test]
+async fn a_failed_image_does_not_stop_the_others_and_is_completed_later() {
+    let pair = Pair::new();
+    let bad = pair.image(1, b"one").await;
+    pair.image(2, b"two").await;
+    pair.image(3, b"three").await;
+    let path = format!("/v2/images/{bad}/file");
+    pair.b.inject(Method::PUT, move |requested| requested == path, 1, Fault::Status(503));
+    let outcomes = pair.run().await;
+    assert!(matches!(outcomes[0].result, Err(CopyError::Target(_))), "{:?}", outcomes[0]);
+    assert_eq!(outcomes[1].result.as_ref().unwrap(), &Done::Copied);
+    assert_eq!(outcomes[2].result.as_ref().unwrap(), &Done::Copied);
+    pair.completes(&bad, b"one").await;
+}
+
+#[tokio::test]
+async fn an_upload_that_was_refused_is_not_sent_again() {
+    let pair = Pair::new();
+    pair.image(1, b"the data of an image").await;
+    pair.b.inject(Method::PUT, is_file, 1, Fault::Status(401));
+    let error = pair.failure().await;
+    assert!(matches!(error, CopyError::Target(_)), "{error}");
+    let uploads = pair.b.requests().into_iter().filter(|(method, _)| method == Method::PUT);
+    assert_eq!(uploads.count(), 1);
+}
+
+#[tokio::test]
+async fn a_burned_id_is_explained() {
+    let pair = Pair::new();
+    let id = pair.image(1, b"abc").await;
+    let image = pair.kept_a.get(&id).await.unwrap();
+    pair.kept_b.create(&image).await.unwrap();
+    pair.kept_b.delete(&id).await.unwrap();
+    let error = pair.failure().await;
+    assert!(error.hint().unwrap().contains("purge_images_table"), "{error}");
+}
+
+#[tokio::test]
+async fn the_token_is_in_no_message() {
+    let pair = Pair::new();
+    pair.image(1, b"abc").await;
+    pair.b.inject(Method::POST, |_| true, 1, Fault::Status(409));
+    let error = pair.failure().await;
+    let said = format!("{error} {error:?} {:?}", pair.replication);
+    assert!(!said.contains("secret-token"), "{said}");
+}
+
+#[tokio::test]
+async fn changed_records_are_brought_up_to_date() {
+    let pair = Pair::new();
+    let id = pair.image(1, b"abc").await;
+    pair.run().await;
+    let image = pair.kept_a.get(&id).await.unwrap();
+    let mut wanted = image.attributes.clone();
+    wanted.properties.insert("new/key".into(), "value".into());
+    pair.kept_a.update(&image, &wanted).await.unwrap();
+    let done = pair.run().await.remove(0).result.unwrap();
+    assert_eq!(done, Done::Updated(vec!["new/key".to_owned()]));
+    assert_eq!(pair.kept_b.get(&id).await.unwrap().attributes, wanted);
+}
