@@ -1,5 +1,7 @@
 //! Dumps of the current format.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic; helpers of tests are not seen as such")]
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! Dumps of the tool this one replaces.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic; helpers of tests are not seen as such")]
+
 use std::fs;
 use std::path::Path;
 
