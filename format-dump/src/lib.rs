@@ -1,16 +1,180 @@
-//! Machine images in a directory.
+//! Images in a directory: the dump.
 //!
-//! `manifest.json` says what the directory is; `ID.json` is an image's record as the v2 API shows
-//! it, with its members; `ID.img` is its data. Data is written under another name and renamed
-//! when it is whole and on the disk, and a record says `active` only after that: whenever the
-//! writing ends, what is there is whole. Directories of the old glance-replicator are read too.
+//! ```text
+//! manifest.json        {"format": "glance-dump", "version": 2, "tool", "created_at", "complete"}
+//! <id>.json            {"image": the record, "members": [{"member_id", "status"}]}, both as
+//!                      the Images v2 API shows them
+//! <id>.img             the data; <id>.img.partial while it comes
+//! ```
+//!
+//! Every file appears whole or not at all: it is written under another name, synced and renamed,
+//! the data before the record that calls it complete. A process killed at any moment leaves an
+//! image complete or without data, and the next run gives it its data. One process writes to a
+//! dump at a time.
+//!
+//! The tool this one replaces wrote `<id>` (a record of the v1 API) and `<id>.img`. Such a dump
+//! can be read, not written.
 
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use glance_core::image::{Attributes, Image, ImageId, Member};
+use glance_core::store::{Activation, ByteRange, ImageStream, StoreErrorKind};
+use glance_core::{Body, ImageStore, StoreError};
+
+mod blob;
 mod directory;
-
+mod files;
+mod manifest;
 mod record;
-
-mod store;
-
 mod v1;
 
-pub use store::DumpStore;
+use directory::Directory;
+use manifest::Manifest;
+use v1::OldDump;
+
+/// A dump, of either format.
+///
+/// It keeps the times and the digest's algorithm of the images given to it, and computes the
+/// digests anew from the bytes it writes. A deleted id may be used again.
+#[derive(Debug)]
+pub struct DumpStore(Dump);
+
+#[derive(Debug)]
+enum Dump {
+    Current(Directory),
+    Old(OldDump),
+}
+
+impl DumpStore {
+    /// The dump in `dir`, to write to: what is there, or a new one where the directory is empty
+    /// or missing. It counts as incomplete until [`finish`](Self::finish).
+    pub fn create(dir: impl Into<PathBuf>) -> Result<Self, StoreError> {
+        let dir = dir.into();
+        let name = Name(&dir);
+        let refuse = |reason: &str| StoreError::new(StoreErrorKind::Invalid, &name, CREATE, reason);
+        files::make_directory(&dir).map_err(|error| files::failed(&name, CREATE, &dir, error))?;
+        let manifest = match Manifest::read(&dir, CREATE)? {
+            Some(manifest) => manifest.with_complete(false),
+            None if v1::is_old_dump(&dir, CREATE)? => {
+                return Err(refuse("it holds a dump of the old tool").hint(v1::HINT));
+            }
+            None if !files::is_empty(&dir)
+                .map_err(|e| files::failed(&name, CREATE, &dir, e))? =>
+            {
+                return Err(refuse("the directory is not empty and holds no dump")
+                    .hint("name an empty or a new directory"));
+            }
+            None => Manifest::new(),
+        };
+        manifest.write(&dir, CREATE)?;
+        Ok(Self(Dump::Current(Directory::new(dir))))
+    }
+
+    /// The dump in `dir`, of either format.
+    pub fn open(dir: impl Into<PathBuf>) -> Result<Self, StoreError> {
+        let dir = dir.into();
+        let refuse =
+            |reason: &str| StoreError::new(StoreErrorKind::NotFound, &Name(&dir), OPEN, reason);
+        if !dir.is_dir() {
+            return Err(refuse("there is no such directory"));
+        }
+        match Manifest::read(&dir, OPEN)? {
+            Some(_) => Ok(Self(Dump::Current(Directory::new(dir)))),
+            None if v1::is_old_dump(&dir, OPEN)? => Ok(Self(Dump::Old(OldDump::new(dir)))),
+            None => Err(refuse("the directory holds no dump")),
+        }
+    }
+
+    /// Whether the run that wrote the dump came to its end. A dump of the old tool does not say.
+    pub fn is_complete(&self) -> Result<bool, StoreError> {
+        match &self.0 {
+            Dump::Current(directory) => {
+                Ok(Manifest::read(directory.path(), OPEN)?.is_some_and(|it| it.complete))
+            }
+            Dump::Old(_) => Ok(true),
+        }
+    }
+
+    /// Writes down that the dump is complete.
+    pub fn finish(&self) -> Result<(), StoreError> {
+        match &self.0 {
+            Dump::Current(directory) => {
+                let manifest = Manifest::read(directory.path(), FINISH)?;
+                let manifest = manifest.unwrap_or_else(Manifest::new);
+                manifest.with_complete(true).write(directory.path(), FINISH)
+            }
+            Dump::Old(old) => Err(old.read_only(FINISH)),
+        }
+    }
+
+    fn inner(&self) -> &dyn ImageStore {
+        match &self.0 {
+            Dump::Current(directory) => directory,
+            Dump::Old(old) => old,
+        }
+    }
+}
+
+#[async_trait]
+impl ImageStore for DumpStore {
+    async fn list(&self) -> Result<ImageStream<'_>, StoreError> {
+        self.inner().list().await
+    }
+
+    async fn get(&self, id: &ImageId) -> Result<Image, StoreError> {
+        self.inner().get(id).await
+    }
+
+    async fn read(&self, id: &ImageId, range: ByteRange) -> Result<Body, StoreError> {
+        self.inner().read(id, range).await
+    }
+
+    async fn create(&self, image: &Image) -> Result<Image, StoreError> {
+        self.inner().create(image).await
+    }
+
+    async fn upload(&self, id: &ImageId, data: Body) -> Result<Image, StoreError> {
+        self.inner().upload(id, data).await
+    }
+
+    async fn update(&self, current: &Image, wanted: &Attributes) -> Result<Image, StoreError> {
+        self.inner().update(current, wanted).await
+    }
+
+    async fn set_activation(&self, id: &ImageId, activation: Activation) -> Result<(), StoreError> {
+        self.inner().set_activation(id, activation).await
+    }
+
+    async fn delete(&self, id: &ImageId) -> Result<(), StoreError> {
+        self.inner().delete(id).await
+    }
+
+    async fn members(&self, id: &ImageId) -> Result<Vec<Member>, StoreError> {
+        self.inner().members(id).await
+    }
+
+    async fn set_members(&self, id: &ImageId, members: &[Member]) -> Result<(), StoreError> {
+        self.inner().set_members(id, members).await
+    }
+}
+
+impl fmt::Display for DumpStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self.inner(), f)
+    }
+}
+
+/// A dump's directory as messages name it.
+struct Name<'a>(&'a Path);
+
+impl fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "dir:{}", self.0.display())
+    }
+}
+
+const CREATE: &str = "make the dump";
+const OPEN: &str = "open the dump";
+const FINISH: &str = "finish the dump";

@@ -1,132 +1,135 @@
-//! Records of the old glance-replicator: one image of the v1 API in a file named by its id.
-//!
-//! Values may be strings ("True", "0") in old or hand-made records; nulls among the properties are
-//! left out, and keys that mean something else in v2 get the prefix `v1.`.
+//! A dump of the tool this one replaces: `<id>` holds a record of the v1 API, `<id>.img` the data.
 
-use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
 
-use glance_core::image::{Attributes, Visibility};
-use glance_core::{Image, ImageId};
-use serde_json::{Map, Value};
+use async_trait::async_trait;
+use futures_util::stream::{self, StreamExt};
+use glance_core::image::{Attributes, Image, ImageId, Member};
+use glance_core::store::{Activation, ByteRange, ImageStream, StoreErrorKind};
+use glance_core::{Body, ImageStore, StoreError};
 
-/// Understands a v1 record. None for an image that was deleted.
-pub(crate) fn image(id: &ImageId, record: &Map<String, Value>) -> Option<Image> {
-    if flag(record, "deleted") {
-        return None;
+use crate::{Name, blob, files};
+
+mod record;
+
+/// Whether the old tool wrote `dir`.
+pub(crate) fn is_old_dump(dir: &Path, operation: &'static str) -> Result<bool, StoreError> {
+    files::ids(dir, "")
+        .map(|ids| !ids.is_empty())
+        .map_err(|error| files::failed(&Name(dir), operation, dir, error))
+}
+
+/// Reads an old dump. Whatever would write to it is forbidden.
+#[derive(Debug)]
+pub(crate) struct OldDump {
+    path: PathBuf,
+}
+
+impl OldDump {
+    pub(crate) fn new(path: PathBuf) -> Self {
+        Self { path }
     }
-    let mut attributes = Attributes {
-        name: text(record, "name"),
-        owner: text(record, "owner"),
-        visibility: match flag(record, "is_public") {
-            true => Visibility::Public,
-            false => Visibility::Private,
-        },
-        protected: flag(record, "protected"),
-        disk_format: text(record, "disk_format"),
-        container_format: text(record, "container_format"),
-        min_disk: number(record, "min_disk").unwrap_or(0),
-        min_ram: number(record, "min_ram").unwrap_or(0),
-        properties: properties(record),
-        ..Attributes::default()
-    };
-    agree_on_amazon_format(&mut attributes);
-    let mut image = Image::queued(id.clone(), attributes);
-    image.status = text(record, "status").and_then(|status| status.parse().ok())?;
-    image.size = number(record, "size");
-    image.checksum = text(record, "checksum");
-    image.created_at = text(record, "created_at");
-    image.updated_at = text(record, "updated_at");
-    Some(image)
-}
 
-/// Whether a record is one of the v1 API.
-pub(crate) fn is_record(record: &Map<String, Value>) -> bool {
-    record.contains_key("is_public")
-        || record.contains_key("properties")
-        || !record.contains_key("visibility")
-}
+    /// The refusal of everything that writes.
+    pub(crate) fn read_only(&self, operation: &'static str) -> StoreError {
+        let reason = "a dump of the old tool can be read, not written";
+        StoreError::new(StoreErrorKind::Forbidden, self, operation, reason).hint(HINT)
+    }
 
-fn properties(record: &Map<String, Value>) -> BTreeMap<String, String> {
-    let mut found = BTreeMap::new();
-    if let Some(Value::Object(properties)) = record.get("properties") {
-        for (key, value) in properties {
-            let empty_kernel =
-                matches!(key.as_str(), "kernel_id" | "ramdisk_id") && value.as_str() == Some("");
-            if value.is_null() || empty_kernel || key.starts_with("os_glance") {
-                continue;
+    fn not_found(&self, operation: &'static str, id: &ImageId) -> StoreError {
+        StoreError::new(StoreErrorKind::NotFound, self, operation, "there is no such image").on(id)
+    }
+
+    /// The image of a record; None when it was deleted before it was dumped.
+    async fn record(
+        &self,
+        operation: &'static str,
+        id: &ImageId,
+    ) -> Result<Option<Image>, StoreError> {
+        let path = self.path.join(id.as_str());
+        let text = match tokio::fs::read(&path).await {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(self.not_found(operation, id));
             }
-            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            let key = match BASE_FIELDS.contains(&key.as_str()) {
-                true => format!("v1.{key}"),
-                false => key.clone(),
-            };
-            found.insert(key, value);
+            other => other.map_err(|e| files::failed(self, operation, &path, e).on(id))?,
+        };
+        record::read(id, &text).map_err(|error| {
+            let reason = format!("the file {id} is no record of the old tool");
+            StoreError::new(StoreErrorKind::Unreadable, self, operation, reason)
+                .on(id)
+                .caused_by(error)
+        })
+    }
+}
+
+#[async_trait]
+impl ImageStore for OldDump {
+    async fn list(&self) -> Result<ImageStream<'_>, StoreError> {
+        let dir = self.path.clone();
+        let ids = files::blocking(move || files::ids(&dir, ""))
+            .await
+            .map_err(|error| files::failed(self, LIST, &self.path, error))?;
+        let images = stream::iter(ids)
+            .then(move |id| async move { self.record(LIST, &id).await.transpose() })
+            .filter_map(std::future::ready);
+        Ok(images.boxed())
+    }
+
+    async fn get(&self, id: &ImageId) -> Result<Image, StoreError> {
+        self.record(GET, id).await?.ok_or_else(|| self.not_found(GET, id))
+    }
+
+    async fn read(&self, id: &ImageId, range: ByteRange) -> Result<Body, StoreError> {
+        let image = self.record(READ, id).await?.ok_or_else(|| self.not_found(READ, id))?;
+        if !image.status.has_data() {
+            let reason = format!("the image was dumped as {}, without data", image.status);
+            return Err(StoreError::new(StoreErrorKind::Conflict, self, READ, reason).on(id));
         }
+        blob::read(self, &image, &self.path.join(format!("{id}.img")), range).await
     }
-    found
-}
 
-/// Amazon's formats come in pairs; v1 copied the one that was given to the other.
-fn agree_on_amazon_format(attributes: &mut Attributes) {
-    let amazon = |format: &Option<String>| {
-        format.clone().filter(|format| ["aki", "ari", "ami"].contains(&format.as_str()))
-    };
-    let disk = amazon(&attributes.disk_format);
-    let container = amazon(&attributes.container_format);
-    if let Some(format) = disk.or(container) {
-        attributes.disk_format = Some(format.clone());
-        attributes.container_format = Some(format);
+    async fn create(&self, image: &Image) -> Result<Image, StoreError> {
+        Err(self.read_only("create the record").on(&image.id))
     }
-}
 
-fn text(record: &Map<String, Value>, key: &str) -> Option<String> {
-    record.get(key)?.as_str().map(str::to_owned).filter(|text| text != "None")
-}
-
-fn number(record: &Map<String, Value>, key: &str) -> Option<u64> {
-    match record.get(key)? {
-        Value::String(text) => text.parse().ok(),
-        other => other.as_u64(),
+    async fn upload(&self, id: &ImageId, _data: Body) -> Result<Image, StoreError> {
+        Err(self.read_only("store the data").on(id))
     }
-}
 
-fn flag(record: &Map<String, Value>, key: &str) -> bool {
-    match record.get(key) {
-        Some(Value::Bool(flag)) => *flag,
-        Some(Value::String(text)) => text.eq_ignore_ascii_case("true") || text == "1",
-        Some(Value::Number(number)) => number.as_u64() == Some(1),
-        _ => false,
+    async fn update(&self, current: &Image, _wanted: &Attributes) -> Result<Image, StoreError> {
+        Err(self.read_only("change the record").on(&current.id))
+    }
+
+    async fn set_activation(&self, id: &ImageId, _to: Activation) -> Result<(), StoreError> {
+        Err(self.read_only("set the activation").on(id))
+    }
+
+    async fn delete(&self, id: &ImageId) -> Result<(), StoreError> {
+        Err(self.read_only("delete the record").on(id))
+    }
+
+    async fn members(&self, id: &ImageId) -> Result<Vec<Member>, StoreError> {
+        let visibility = self.get(id).await?.attributes.visibility;
+        let reason = format!("the image is {visibility}; the old tool dumped no members");
+        Err(StoreError::new(StoreErrorKind::Forbidden, self, "read the members", reason).on(id))
+    }
+
+    async fn set_members(&self, id: &ImageId, _members: &[Member]) -> Result<(), StoreError> {
+        Err(self.read_only("set the members").on(id))
     }
 }
 
-/// Names that a custom property can't have in v2.
-const BASE_FIELDS: &[&str] = &[
-    "checksum",
-    "container_format",
-    "created_at",
-    "deleted",
-    "deleted_at",
-    "direct_url",
-    "disk_format",
-    "file",
-    "id",
-    "location",
-    "locations",
-    "min_disk",
-    "min_ram",
-    "name",
-    "os_hash_algo",
-    "os_hash_value",
-    "os_hidden",
-    "owner",
-    "protected",
-    "schema",
-    "self",
-    "size",
-    "status",
-    "stores",
-    "tags",
-    "updated_at",
-    "virtual_size",
-    "visibility",
-];
+impl fmt::Display for OldDump {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Name(&self.path).fmt(f)
+    }
+}
+
+/// What to do instead of writing to an old dump.
+pub(crate) const HINT: &str = "name an empty or a new directory and dump the images into it";
+
+const LIST: &str = "list the images";
+const GET: &str = "read the record";
+const READ: &str = "read the data";

@@ -1,0 +1,129 @@
+//! Files that appear whole or not at all, readable by their owner only.
+
+use std::fmt::Display;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use glance_core::StoreError;
+use glance_core::image::ImageId;
+use glance_core::store::StoreErrorKind;
+
+use crate::manifest;
+
+/// Makes `dir` and the directories above it where they are missing.
+pub(crate) fn make_directory(dir: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(dir)
+}
+
+/// Whether nothing is in `dir` but what a run left that was killed at its first file.
+pub(crate) fn is_empty(dir: &Path) -> io::Result<bool> {
+    let leftover = with_suffix(Path::new(manifest::FILE), NEW);
+    for entry in fs::read_dir(dir)? {
+        if entry?.file_name() != leftover {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Opens a new file, or an old one cut to nothing.
+pub(crate) fn open_new(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
+}
+
+/// Gives the file at `path` the contents `text`, all or nothing.
+pub(crate) fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
+    let new = with_suffix(path, NEW);
+    let mut file = open_new(&new)?;
+    file.write_all(text)?;
+    file.sync_all()?;
+    rename(&new, path)
+}
+
+/// Renames within a directory, and makes the new name last.
+pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(from, to)?;
+    match to.parent() {
+        Some(dir) => File::open(dir)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+/// Removes a file that need not be there.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// The ids that begin the names of the files in `dir` that end in `suffix`, in order.
+pub(crate) fn ids(dir: &Path, suffix: &str) -> io::Result<Vec<ImageId>> {
+    let mut ids = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let name = entry?.file_name();
+        // What has another name is no image's record.
+        let id = name.to_str().and_then(|name| name.strip_suffix(suffix)?.parse().ok());
+        ids.extend(id);
+    }
+    ids.sort();
+    Ok(ids)
+}
+
+/// `path` with more at its end.
+pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// Runs file operations where they may block.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+}
+
+/// What it means that the file at `path` failed.
+pub(crate) fn failed(
+    store: &dyn Display,
+    operation: &'static str,
+    path: &Path,
+    error: io::Error,
+) -> StoreError {
+    let kind = match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+            StoreErrorKind::LimitReached
+        }
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => StoreErrorKind::Forbidden,
+        ErrorKind::NotADirectory | ErrorKind::AlreadyExists => StoreErrorKind::Invalid,
+        ErrorKind::InvalidData | ErrorKind::UnexpectedEof => StoreErrorKind::Unreadable,
+        _ => StoreErrorKind::Server,
+    };
+    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+    let failure = StoreError::new(kind, store, operation, format!("the file {name} failed"));
+    let failure = failure.caused_by(error);
+    match kind {
+        StoreErrorKind::LimitReached => failure.hint("make room and run again"),
+        _ => failure,
+    }
+}
+
+/// What follows a file's name until it is whole.
+const NEW: &str = ".new";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_a_limit() {
+        for kind in [ErrorKind::StorageFull, ErrorKind::QuotaExceeded] {
+            let error = failed(&"dir:x", "store the data", Path::new("x/y.img"), kind.into());
+            assert_eq!(error.kind, StoreErrorKind::LimitReached);
+            assert_eq!(error.reason, "the file y.img failed");
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! `manifest.json`: says that a directory is a dump, and of which format.
+
+use std::io;
+use std::path::Path;
+
+use glance_core::StoreError;
+use glance_core::store::StoreErrorKind;
+use serde::{Deserialize, Serialize};
+
+use crate::{Name, files};
+
+/// The head of a dump. What is said of single images stands in their records.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Manifest {
+    format: String,
+    version: u32,
+    #[serde(default)]
+    tool: String,
+    #[serde(default)]
+    created_at: Option<String>,
+    #[serde(default)]
+    /// Whether the run that wrote the dump came to its end.
+    pub(crate) complete: bool,
+}
+
+impl Manifest {
+    /// The manifest of a new dump.
+    pub(crate) fn new() -> Self {
+        let second = jiff::Timestamp::now().as_second();
+        Self {
+            format: FORMAT.to_owned(),
+            version: VERSION,
+            tool: concat!("glance-replicator ", env!("CARGO_PKG_VERSION")).to_owned(),
+            created_at: jiff::Timestamp::from_second(second).ok().map(|now| now.to_string()),
+            complete: false,
+        }
+    }
+
+    /// The same, of a dump that is complete or is not.
+    pub(crate) fn with_complete(self, complete: bool) -> Self {
+        Self { complete, ..self }
+    }
+
+    /// The manifest in `dir`, if there is one.
+    pub(crate) fn read(dir: &Path, operation: &'static str) -> Result<Option<Self>, StoreError> {
+        let path = dir.join(FILE);
+        let text = match std::fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            other => other.map_err(|e| files::failed(&Name(dir), operation, &path, e))?,
+        };
+        let unreadable = |reason: String| {
+            StoreError::new(StoreErrorKind::Unreadable, &Name(dir), operation, reason)
+        };
+        let manifest: Self = serde_json::from_slice(&text).map_err(|error| {
+            unreadable(format!("{FILE} is not the manifest of a dump")).caused_by(error)
+        })?;
+        if (manifest.format.as_str(), manifest.version) != (FORMAT, VERSION) {
+            let Self { format, version, .. } = manifest;
+            return Err(unreadable(format!("its format is {format} {version}"))
+                .hint(format!("this release reads {FORMAT} {VERSION}")));
+        }
+        Ok(Some(manifest))
+    }
+
+    /// Replaces the manifest in `dir`.
+    pub(crate) fn write(&self, dir: &Path, operation: &'static str) -> Result<(), StoreError> {
+        let path = dir.join(FILE);
+        serde_json::to_vec_pretty(self)
+            .map_err(io::Error::from)
+            .and_then(|text| files::replace(&path, &text))
+            .map_err(|error| files::failed(&Name(dir), operation, &path, error))
+    }
+}
+
+/// The name of the file.
+pub(crate) const FILE: &str = "manifest.json";
+const FORMAT: &str = "glance-dump";
+const VERSION: u32 = 2;

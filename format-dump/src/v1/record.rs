@@ -1,0 +1,183 @@
+//! Records of the v1 API, as images of the v2 API.
+//!
+//! Records that were made from HTTP headers hold text where others hold numbers and booleans, and
+//! their properties as `property-<key>`; both are read.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+
+use glance_core::image::{Attributes, Image, ImageId, Status, Visibility};
+use serde_json::{Map, Value};
+
+/// What can't be read, as a fragment of a sentence.
+type Unreadable = Box<dyn Error + Send + Sync>;
+
+/// The image of a record's text; None for one that says it is deleted.
+pub(super) fn read(id: &ImageId, text: &[u8]) -> Result<Option<Image>, Unreadable> {
+    let mut record = Record(serde_json::from_slice(text)?);
+    let named = record.text("id")?;
+    if named.as_deref().is_some_and(|named| named != id.as_str()) {
+        return Err(format!("it is the record of {}", named.unwrap_or_default()).into());
+    }
+    let deleted = record.flag("deleted")? || record.text("deleted_at")?.is_some();
+    let status = record.text("status")?.map_or(Ok(Status::Active), |status| status.parse())?;
+    if deleted || status == Status::Deleted {
+        return Ok(None);
+    }
+    Ok(Some(Image {
+        status,
+        size: record.number("size")?,
+        virtual_size: record.number("virtual_size")?,
+        checksum: record.text("checksum")?,
+        created_at: record.text("created_at")?.map(|time| with_zone(&time)),
+        updated_at: record.text("updated_at")?.map(|time| with_zone(&time)),
+        ..Image::queued(id.clone(), record.attributes()?)
+    }))
+}
+
+struct Record(Map<String, Value>);
+
+impl Record {
+    fn attributes(mut self) -> Result<Attributes, Unreadable> {
+        let (disk, container) = (self.text("disk_format")?, self.text("container_format")?);
+        let (disk_format, container_format) = formats(disk, container);
+        let public = self.flag("is_public")?;
+        Ok(Attributes {
+            name: self.text("name")?,
+            owner: self.text("owner")?,
+            // v1 knew no third state: what was not public was the owner's.
+            visibility: if public { Visibility::Public } else { Visibility::Private },
+            protected: self.flag("protected")?,
+            disk_format,
+            container_format,
+            min_disk: self.number("min_disk")?.unwrap_or(0),
+            min_ram: self.number("min_ram")?.unwrap_or(0),
+            properties: self.properties()?,
+            ..Attributes::default()
+        })
+    }
+
+    /// A text; an empty one is none, as headers can't say null.
+    fn text(&mut self, key: &str) -> Result<Option<String>, Unreadable> {
+        match self.0.remove(key) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text).filter(|it| !it.is_empty() && it != "None")),
+            Some(other) => Err(unexpected(key, "a string", &other)),
+        }
+    }
+
+    fn number(&mut self, key: &str) -> Result<Option<u64>, Unreadable> {
+        match self.0.remove(key) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) if matches!(text.trim(), "" | "None") => Ok(None),
+            Some(value) => {
+                let text = value.as_str().and_then(|text| text.trim().parse().ok());
+                let number = value.as_u64().or(text);
+                number.map(Some).ok_or_else(|| unexpected(key, "a whole number", &value))
+            }
+        }
+    }
+
+    fn flag(&mut self, key: &str) -> Result<bool, Unreadable> {
+        let value = self.0.remove(key).unwrap_or(Value::Null);
+        let flag = match &value {
+            Value::Null => Some(false),
+            Value::Bool(flag) => Some(*flag),
+            Value::Number(number) => number.as_u64().map(|number| number != 0),
+            Value::String(text) => match text.trim().to_ascii_lowercase().as_str() {
+                "true" | "1" | "yes" | "on" | "t" | "y" => Some(true),
+                "" | "none" | "false" | "0" | "no" | "off" | "f" | "n" => Some(false),
+                _ => None,
+            },
+            _ => None,
+        };
+        flag.ok_or_else(|| unexpected(key, "true or false", &value))
+    }
+
+    fn properties(mut self) -> Result<BTreeMap<String, String>, Unreadable> {
+        let mut properties = match self.0.remove("properties") {
+            None | Some(Value::Null) => Map::new(),
+            Some(Value::Object(properties)) => properties,
+            Some(other) => return Err(unexpected("properties", "an object", &other)),
+        };
+        for (key, value) in self.0 {
+            if let Some(key) = key.strip_prefix("property-") {
+                properties.insert(key.to_owned(), value);
+            }
+        }
+        Ok(properties.into_iter().filter_map(|(key, value)| property(key, value)).collect())
+    }
+}
+
+/// A property as v2 can hold it, unless it says nothing there.
+fn property(key: String, value: Value) -> Option<(String, String)> {
+    let value = match value {
+        Value::Null => return None,
+        Value::String(text) => text,
+        other => other.to_string(),
+    };
+    // The schema of these two takes an id or nothing.
+    let no_id = matches!(key.as_str(), "kernel_id" | "ramdisk_id") && value.is_empty();
+    if no_id || key.starts_with("os_glance") {
+        return None;
+    }
+    let key = if TAKEN.contains(&key.as_str()) { format!("v1.{key}") } else { key };
+    Some((key, value))
+}
+
+/// Amazon's formats come in pairs; v1 filled in the one that was not given.
+fn formats(disk: Option<String>, container: Option<String>) -> (Option<String>, Option<String>) {
+    let amazon = |format: &Option<String>| {
+        format.as_deref().is_some_and(|format| ["aki", "ari", "ami"].contains(&format))
+    };
+    match (amazon(&disk), amazon(&container)) {
+        (true, _) => (disk.clone(), disk),
+        (false, true) if disk.is_none() => (container.clone(), container),
+        _ => (disk, container),
+    }
+}
+
+/// A time of the v1 API, which is in UTC and does not say so, as RFC 3339 wants it.
+fn with_zone(time: &str) -> String {
+    let zoned = time.ends_with('Z') || time.get(19..).is_some_and(|rest| rest.contains(['+', '-']));
+    match time.get(..19) {
+        Some(seconds) if !zoned => format!("{}Z", seconds.replacen(' ', "T", 1)),
+        _ => time.to_owned(),
+    }
+}
+
+fn unexpected(key: &str, wanted: &str, found: &Value) -> Unreadable {
+    format!("{key:?} is {found}, not {wanted}").into()
+}
+
+/// Keys that mean something of their own in a v2 record, or that v2 refuses.
+const TAKEN: &[&str] = &[
+    "checksum",
+    "container_format",
+    "created_at",
+    "deleted",
+    "deleted_at",
+    "direct_url",
+    "disk_format",
+    "file",
+    "id",
+    "location",
+    "locations",
+    "min_disk",
+    "min_ram",
+    "name",
+    "os_hash_algo",
+    "os_hash_value",
+    "os_hidden",
+    "owner",
+    "protected",
+    "schema",
+    "self",
+    "size",
+    "status",
+    "stores",
+    "tags",
+    "updated_at",
+    "virtual_size",
+    "visibility",
+];
