@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use format_dump::DumpStore;
 use futures_util::StreamExt;
 use glance_core::replicate::{Pair, Policy, Replication, differences, pairs};
 use glance_core::store::ImageStore;
@@ -22,14 +23,7 @@ pub(crate) async fn run(args: Args) -> Exit {
     let work = async {
         match command {
             Command::Size { server } => size(&server, &options).await,
-            Command::Dump { server, path } => {
-                replicate(
-                    Endpoint::parse(&server)?,
-                    Endpoint::Directory(directory(&path)),
-                    &options,
-                )
-                .await
-            }
+            Command::Dump { server, path } => dump(&server, &directory(&path), &options).await,
             Command::Load { from, to } => {
                 let (path, server) = load_order(from, to);
                 replicate(Endpoint::Directory(path), Endpoint::parse(&server)?, &options).await
@@ -77,6 +71,15 @@ async fn size(server: &str, options: &Options) -> Result<Exit, CliError> {
     }
     print::size(options.output, images, bytes);
     Ok(Exit::Success)
+}
+
+async fn dump(server: &str, path: &Path, options: &Options) -> Result<Exit, CliError> {
+    let (from, to) = (Endpoint::parse(server)?, Endpoint::Directory(path.to_owned()));
+    let exit = replicate(from, to, options).await?;
+    if exit == Exit::Success {
+        DumpStore::open(path)?.finish()?;
+    }
+    Ok(exit)
 }
 
 async fn replicate(from: Endpoint, to: Endpoint, options: &Options) -> Result<Exit, CliError> {
