@@ -109,31 +109,23 @@ impl Replication {
 fn reduced(attributes: &Attributes, without: &BTreeSet<String>) -> Attributes {
     let mut reduced = attributes.clone();
     reduced.properties.retain(|key, _| !without.contains(key) && !key.starts_with("os_glance"));
-    let unset = Attributes::default();
-    let drop = |field: &str| without.contains(field);
-    if drop("name") {
-        reduced.name = unset.name;
-    }
-    if drop("owner") {
-        reduced.owner = unset.owner;
-    }
-    if drop("visibility") {
-        reduced.visibility = unset.visibility;
-    }
-    if drop("protected") {
-        reduced.protected = unset.protected;
-    }
-    if drop("os_hidden") {
-        reduced.os_hidden = unset.os_hidden;
-    }
-    if drop("min_disk") {
-        reduced.min_disk = unset.min_disk;
-    }
-    if drop("min_ram") {
-        reduced.min_ram = unset.min_ram;
-    }
-    if drop("tags") {
-        reduced.tags = unset.tags;
-    }
+    take_left_out(&mut reduced, &Attributes::default(), without);
     reduced
+}
+
+/// Makes the fields that the operator leaves out, and Glance's own properties, those of `from`.
+fn take_left_out(attributes: &mut Attributes, from: &Attributes, without: &BTreeSet<String>) {
+    macro_rules! take {
+        ($($field:ident)*) => { $(
+            if without.contains(stringify!($field)) {
+                attributes.$field.clone_from(&from.$field);
+            }
+        )* };
+    }
+    take!(name owner visibility protected os_hidden min_disk min_ram tags);
+    for (key, value) in &from.properties {
+        if without.contains(key) || key.starts_with("os_glance") {
+            attributes.properties.insert(key.clone(), value.clone());
+        }
+    }
 }

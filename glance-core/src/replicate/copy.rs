@@ -5,7 +5,7 @@ use crate::store::{Activation, ByteRange, StoreErrorKind};
 
 use super::checked::{Expected, Verdict, checked};
 use super::plan::{Difference, content_difference, differences};
-use super::{CopyError, Done, Replication, reduced};
+use super::{CopyError, Done, Replication, reduced, take_left_out};
 
 impl Replication {
     /// Makes a record and fills it. The record is private and unprotected until its data is
@@ -60,7 +60,8 @@ impl Replication {
             target.set_activation(&replica.id, activation).await.map_err(CopyError::Target)?;
         }
         let mut wanted = self.wanted(image);
-        self.keep_left_out(&mut wanted, &replica.attributes);
+        // What is left out stays as the target has it.
+        take_left_out(&mut wanted, &replica.attributes, &self.policy.without);
         target.update(replica, &wanted).await.map_err(CopyError::Target)?;
         if wanted.visibility != Visibility::Shared
             || image.attributes.visibility != Visibility::Shared
@@ -80,38 +81,6 @@ impl Replication {
 
     fn wanted(&self, image: &Image) -> Attributes {
         reduced(&image.attributes, &self.policy.without)
-    }
-
-    /// Fields that the operator leaves out stay as the target has them.
-    fn keep_left_out(&self, wanted: &mut Attributes, present: &Attributes) {
-        let without = &self.policy.without;
-        for (key, value) in &present.properties {
-            if without.contains(key) || key.starts_with("os_glance") {
-                wanted.properties.insert(key.clone(), value.clone());
-            }
-        }
-        let kept = |field: &str| without.contains(field);
-        if kept("name") {
-            wanted.name.clone_from(&present.name);
-        }
-        if kept("visibility") {
-            wanted.visibility = present.visibility;
-        }
-        if kept("protected") {
-            wanted.protected = present.protected;
-        }
-        if kept("os_hidden") {
-            wanted.os_hidden = present.os_hidden;
-        }
-        if kept("min_disk") {
-            wanted.min_disk = present.min_disk;
-        }
-        if kept("min_ram") {
-            wanted.min_ram = present.min_ram;
-        }
-        if kept("tags") {
-            wanted.tags.clone_from(&present.tags);
-        }
     }
 
     /// A fault of the data surfaces as a failure of the upload: ask the verdict first.
