@@ -1,6 +1,6 @@
 //! Running the tool as an operator does.
 
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 /// What a run said.
 #[derive(Debug)]
@@ -12,16 +12,26 @@ pub(crate) struct Run {
 
 /// Runs the tool with these variables and the trust variables of this machine cleared.
 pub(crate) fn replicator_with(line: &[&str], variables: &[(&str, &str)]) -> Run {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_glance-replicator-under-test"));
-    for variable in CLEARED {
-        command.env_remove(variable);
-    }
-    let output = command.args(line).envs(variables.iter().copied()).output().unwrap();
+    let output = command().args(line).envs(variables.iter().copied()).output().unwrap();
     Run {
         code: output.status.code(),
         stdout: String::from_utf8(output.stdout).unwrap(),
         stderr: String::from_utf8(output.stderr).unwrap(),
     }
+}
+
+/// Starts the tool and lets it run; what it says is lost.
+#[allow(dead_code, reason = "not every suite stops the tool halfway")]
+pub(crate) fn start(line: &[String]) -> Child {
+    command().args(line).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+fn command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_glance-replicator-under-test"));
+    for variable in CLEARED {
+        command.env_remove(variable);
+    }
+    command
 }
 
 impl Run {
