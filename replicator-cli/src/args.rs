@@ -145,8 +145,8 @@ pub struct Logging {
     /// Write messages to this file
     #[arg(short, long, global = true, value_name = "FILE", alias = "log-file")]
     pub logfile: Option<PathBuf>,
-    /// Write messages to standard error, where the journal finds them
-    #[arg(short, long, global = true, alias = "use-syslog")]
+    /// Send messages to syslog
+    #[arg(short, long, global = true, alias = "use-syslog", conflicts_with = "logfile")]
     pub syslog: bool,
 }
 

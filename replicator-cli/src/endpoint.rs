@@ -79,10 +79,19 @@ impl Endpoint {
 
 fn open_directory(path: &Path, side: Side) -> Result<Arc<dyn ImageStore>, CliError> {
     let store = match side {
-        Side::Source => DumpStore::open(path)?,
+        Side::Source => complete_or_warned(path)?,
         Side::Target => DumpStore::create(path)?,
     };
     Ok(Arc::new(store))
+}
+
+/// A dump to read, which may lack what its writer was kept from.
+fn complete_or_warned(path: &Path) -> Result<DumpStore, CliError> {
+    let dump = DumpStore::open(path)?;
+    if !dump.is_complete()? {
+        tracing::warn!("the dump in {} was not finished: run it again", path.display());
+    }
+    Ok(dump)
 }
 
 fn open_url(url: String, side: Side, options: &Options) -> Result<Arc<dyn ImageStore>, CliError> {

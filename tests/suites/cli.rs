@@ -102,7 +102,7 @@ fn old_options_are_understood_before_and_after_the_command() {
     write_old_image(directory.path(), ID, 3, b"abc");
     let path = directory.path().to_str().unwrap();
     replicator(&["-c", "65536", "-d", "-t", "x", "size", path]).exits(0);
-    replicator(&["size", path, "--sourcetoken", "x", "-v", "-s", "-m"]).exits(0);
+    replicator(&["size", path, "--sourcetoken", "x", "-v", "-m"]).exits(0);
     for command in ["size", "dump", "load", "livecopy", "compare"] {
         let run = replicator(&["help", command]).exits(0);
         assert!(run.stdout.contains("Usage: "), "{}", run.stdout);

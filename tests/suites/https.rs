@@ -115,7 +115,10 @@ impl Pair {
     /// that there is nothing to do.
     async fn completes(&self, id: &ImageId) {
         // The server notices a moment later that the upload was broken off.
-        while self.b.kept.get(id).await.unwrap().status == Status::Saving {
+        for _ in 0..1000 {
+            if self.b.kept.get(id).await.unwrap().status != Status::Saving {
+                break;
+            }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         assert_eq!(self.b.kept.get(id).await.unwrap().status, Status::Queued);
@@ -210,6 +213,9 @@ async fn a_dump_that_was_killed_is_completed(stack: &'static str) {
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(!DumpStore::open(&dump).unwrap().is_complete().unwrap());
+
+    let run = pair.run(&["size", &dump]).await.exits(0);
+    assert!(run.stderr.contains("was not finished: run it again"), "{}", run.stderr);
 
     pair.run(&["dump", &pair.a.url, &dump]).await.exits(0);
     assert!(DumpStore::open(&dump).unwrap().is_complete().unwrap());
