@@ -155,3 +155,23 @@ async fn other_failures_have_their_kinds() {
     let error = send("http", unused, Body::empty()).await.unwrap_err();
     assert_eq!(error.kind, TransportErrorKind::Connect, "{error}");
 }
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn connections_are_kept_alive_by_the_kernel() {
+    let (told, armed) = tokio::sync::oneshot::channel();
+    let port = serve(async move |mut tcp| {
+        head(&mut tcp).await;
+        let client = tcp.peer_addr().unwrap().port();
+        // The client's side of the connection, whose timer 2 is the one of keep-alive.
+        let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+        let row = table.lines().find(|row| row.contains(&format!("0100007F:{client:04X} ")));
+        let timer = row.unwrap().split_whitespace().nth(5).unwrap().to_owned();
+        told.send(timer).unwrap();
+        tcp.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+    })
+    .await;
+    send("http", port, Body::empty()).await.unwrap();
+    let timer = armed.await.unwrap();
+    assert!(timer.starts_with("02:"), "{timer}");
+}
