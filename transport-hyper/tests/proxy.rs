@@ -285,7 +285,7 @@ async fn a_proxy_that_is_not_there_or_silent_is_the_guilty_one() {
     let unused = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
     let silent = listen(|io| async {
         let _io = io;
-        std::future::pending().await
+        std::future::pending::<()>().await;
     })
     .await;
     for (via, kind) in
