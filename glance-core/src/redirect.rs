@@ -50,7 +50,6 @@ fn redirect(asked: &Uri, answer: &Response<Body>) -> Option<(Url, Url)> {
     let location = answer.headers().get(header::LOCATION).filter(|_| redirects)?;
     let from = Url::parse(&asked.to_string()).ok()?;
     let mut to = from.join(location.to_str().ok()?).ok()?;
-    to.set_fragment(None);
     // What looks like a host before the `@` would only mislead who reads it.
     let _ = (to.set_username(""), to.set_password(None));
     Some((from, to))
