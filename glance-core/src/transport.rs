@@ -41,7 +41,8 @@ pub trait Transport: fmt::Debug + Send + Sync {
 pub struct TransportError {
     /// What kind of failure.
     pub kind: TransportErrorKind,
-    /// The server, as `https://host:port`; never a path, a query or a credential.
+    /// The guilty one: the server, as `https://host:port`, or the proxy before it, as `the proxy
+    /// http://host:port`; never a path, a query or a credential.
     pub endpoint: String,
     /// What happened, a fragment of a sentence.
     pub reason: String,

@@ -10,6 +10,7 @@ use glance_core::store::ImageStore;
 use glance_core::tls;
 use glance_core::transport::Transport;
 use secrecy::SecretString;
+use transport_hyper::Proxies;
 
 use crate::args::Options;
 use crate::error::CliError;
@@ -141,7 +142,14 @@ fn transport(
     let (policy, source) = tls::resolve(&named, &environment)
         .map_err(|error| CliError::usage("the CA bundle can't be used").caused_by(error))?;
     tracing::debug!(?side, "trusting {source}");
-    crate::tls::transport(options.tls, &policy)
+    let transport = transport_hyper::Options { proxies: proxies()?, ..Default::default() };
+    crate::tls::transport(options.tls, &policy, transport)
+}
+
+fn proxies() -> Result<Proxies, CliError> {
+    Proxies::from_env(&environment).map_err(|error| {
+        CliError::usage("the proxy can't be used").hint(error.hint).caused_by(error)
+    })
 }
 
 /// This side's token: an option, a file, or the environment.

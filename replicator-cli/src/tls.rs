@@ -19,12 +19,13 @@ pub(crate) fn version() -> String {
 pub(crate) fn transport(
     chosen: Option<Stack>,
     policy: &TlsPolicy,
+    options: Options,
 ) -> Result<Arc<dyn Transport>, CliError> {
     match stack(chosen)? {
         #[cfg(feature = "rustls")]
-        Stack::Rustls => transport_rustls::transport(policy, Options::default()).map_err(cannot),
+        Stack::Rustls => transport_rustls::transport(policy, options).map_err(cannot),
         #[cfg(feature = "native-tls")]
-        Stack::Native => transport_native::transport(policy, Options::default()).map_err(cannot),
+        Stack::Native => transport_native::transport(policy, options).map_err(cannot),
         #[cfg(not(all(feature = "rustls", feature = "native-tls")))]
         other => Err(absent(other)),
     }

@@ -127,3 +127,15 @@ fn a_server_that_is_not_there_is_a_connection_error() {
     let run = replicator(&["size", "127.0.0.1:1"]).exits(4);
     assert!(run.stderr.contains("https://127.0.0.1:1"), "{}", run.stderr);
 }
+
+#[test]
+fn a_proxy_that_cannot_be_used_is_named_by_its_variable() {
+    let line = ["size", "https://127.0.0.1:1"];
+    let run = replicator_with(&line, &[("ALL_PROXY", "socks5://bob:hush@127.0.0.1:1080")]).exits(2);
+    assert!(run.stderr.contains("ALL_PROXY names a SOCKS proxy"), "{}", run.stderr);
+    assert!(run.stderr.contains("hint: ") && !run.stderr.contains("hush"), "{}", run.stderr);
+    let run = replicator_with(&line, &[("https_proxy", "http://bob:hush@127.0.0.1:2")]).exits(4);
+    let named = "cannot connect to the proxy http://127.0.0.1:2 (https_proxy): ";
+    assert!(run.stderr.contains(named), "{}", run.stderr);
+    assert!(run.stderr.contains("hint: ") && !run.stderr.contains("hush"), "{}", run.stderr);
+}

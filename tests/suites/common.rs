@@ -10,7 +10,7 @@ pub(crate) struct Run {
     pub(crate) stderr: String,
 }
 
-/// Runs the tool with these variables and the trust variables of this machine cleared.
+/// Runs the tool with these variables; those of this machine for trust and proxies are cleared.
 pub(crate) fn replicator_with(line: &[&str], variables: &[(&str, &str)]) -> Run {
     let output = command().args(line).envs(variables.iter().copied()).output().unwrap();
     Run {
@@ -52,4 +52,12 @@ const CLEARED: &[&str] = &[
     "CURL_CA_BUNDLE",
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
+    "https_proxy",
+    "HTTPS_PROXY",
+    "http_proxy",
+    "HTTP_PROXY",
+    "all_proxy",
+    "ALL_PROXY",
+    "no_proxy",
+    "NO_PROXY",
 ];

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
 use glance_core::body::{Body, BodyError};
 use glance_core::transport::{Transport, TransportError, TransportErrorKind};
-use http::{Request, Response};
+use http::{Request, Response, StatusCode, Uri, header};
 use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -18,20 +18,27 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::connector::{Connector, endpoint};
 use crate::exchange::{Exchange, Over};
 use crate::failure::explain;
+use crate::proxy::{Proxies, Proxy};
 use crate::tls::TlsBackend;
 
-/// Limits on waiting. There is none on the whole of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Limits on waiting, and the proxies on the way. There is no limit on the whole of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     /// For a connection, its handshake included.
     pub connect_timeout: Duration,
     /// For the next bytes of an answer.
     pub idle_timeout: Duration,
+    /// None by default: who reads the environment says so, with [`Proxies::from_env`].
+    pub proxies: Proxies,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { connect_timeout: Duration::from_secs(10), idle_timeout: Duration::from_secs(300) }
+        Self {
+            connect_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(300),
+            proxies: Proxies::default(),
+        }
     }
 }
 
@@ -45,7 +52,11 @@ pub struct HyperTransport<B: TlsBackend> {
 impl<B: TlsBackend> HyperTransport<B> {
     /// A client that makes its TLS connections with `backend`.
     pub fn new(backend: B, options: Options) -> Self {
-        let connector = Connector { backend: Arc::new(backend), patience: options.connect_timeout };
+        let connector = Connector {
+            backend: Arc::new(backend),
+            proxies: Arc::new(options.proxies.clone()),
+            patience: options.connect_timeout,
+        };
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(POOL_IDLE)
@@ -59,9 +70,13 @@ impl<B: TlsBackend> HyperTransport<B> {
 
 #[async_trait]
 impl<B: TlsBackend> Transport for HyperTransport<B> {
-    async fn send(&self, request: Request<Body>) -> Result<Response<Body>, TransportError> {
+    async fn send(&self, mut request: Request<Body>) -> Result<Response<Body>, TransportError> {
         let endpoint = endpoint(request.uri());
         tracing::debug!("{} {endpoint}{}", request.method(), request.uri().path());
+        let forwarder = self.forwarder(request.uri());
+        if let Some(credentials) = forwarder.and_then(|proxy| proxy.credentials.clone()) {
+            request.headers_mut().insert(header::PROXY_AUTHORIZATION, credentials);
+        }
         let exchange = Exchange::new();
         let request = request.map(|body| match body.size() {
             Some(0) => body,
@@ -73,6 +88,11 @@ impl<B: TlsBackend> Transport for HyperTransport<B> {
         let answer = pin!(self.client.request(request));
         let answer = self.patiently(answer, &exchange, &endpoint).await?;
         tracing::debug!("{} from {endpoint}", answer.status());
+        if let (StatusCode::PROXY_AUTHENTICATION_REQUIRED, Some(proxy)) =
+            (answer.status(), forwarder)
+        {
+            return Err(proxy.refusal(answer.status(), &endpoint));
+        }
         let limit = self.options.idle_timeout;
         let over = exchange.answered();
         Ok(answer.map(|body| impatient(Body::from_http(body), limit, endpoint, over)))
@@ -80,6 +100,14 @@ impl<B: TlsBackend> Transport for HyperTransport<B> {
 }
 
 impl<B: TlsBackend> HyperTransport<B> {
+    /// The proxy that sends the request on. Proxies of https servers only see a tunnel.
+    fn forwarder(&self, uri: &Uri) -> Option<&Proxy> {
+        match uri.scheme_str() {
+            Some("https") => None,
+            _ => self.options.proxies.before(uri),
+        }
+    }
+
     /// Waits for the head of the answer while there is no silence for too long.
     async fn patiently<T>(
         &self,

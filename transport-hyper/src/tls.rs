@@ -18,7 +18,8 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 #[async_trait]
 pub trait TlsBackend: fmt::Debug + Send + Sync + 'static {
     /// Shakes hands over `io` and verifies the server for `host` (a DNS name or an IP address,
-    /// without brackets). `endpoint` names the server in errors, as `https://host:port`.
+    /// without brackets). `endpoint` names it in errors, as `https://host:port` or, when it is a
+    /// proxy, `the proxy https://host:port`. `io` may be TLS itself.
     ///
     /// # Errors
     /// Of kind `Tls` with the reason and a remedy when the server can't be trusted, before any

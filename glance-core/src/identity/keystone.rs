@@ -13,6 +13,7 @@ use url::Url;
 use super::catalogue::Service;
 use super::{ApplicationCredential, Domain, Scope, SignInError, SignInErrorKind, User};
 use crate::body::Body;
+use crate::redirect::{self, Unanswered};
 use crate::transport::{Transport, TransportErrorKind};
 
 /// The longest answer accepted: the catalogue of a large cloud has some 100 KiB.
@@ -109,12 +110,8 @@ impl Ask {
         let url = tokens_url(&self.auth_url)?;
         // The life of the token is counted from before the question, on our own clock.
         let asked = Instant::now();
-        let response = transport.send(self.request(&url)?).await.map_err(|error| SignInError {
-            kind: SignInErrorKind::Transport(error.kind),
-            reason: format!("no answer from Keystone at {url}"),
-            hint: error.hint.clone(),
-            source: Some(Box::new(error)),
-        })?;
+        let response = redirect::send(transport, self.request(&url)?).await;
+        let response = response.map_err(|error| no_answer(error, &url))?;
         if !response.status().is_success() {
             return Err(self.refusal(response.status(), &url));
         }
@@ -174,6 +171,23 @@ impl Ask {
                 },
             ),
         }
+    }
+}
+
+fn no_answer(error: Unanswered, url: &Url) -> SignInError {
+    let reason = format!("no answer from Keystone at {url}");
+    match error {
+        Unanswered::Transport(error) => SignInError {
+            kind: SignInErrorKind::Transport(error.kind),
+            reason,
+            hint: error.hint.clone(),
+            source: Some(Box::new(error)),
+        },
+        Unanswered::Redirect(redirect) => SignInError::new(
+            SignInErrorKind::Protocol,
+            format!("{reason}: {}", redirect.reason),
+            Some(&redirect.hint),
+        ),
     }
 }
 
