@@ -99,17 +99,25 @@ impl Proxy {
 
     /// The error of a proxy that does not let us through to `server`.
     pub(crate) fn refusal(&self, status: StatusCode, server: &str) -> TransportError {
-        let (variable, known) = (self.named_by, self.credentials.is_some());
-        let hint = match status.as_u16() {
-            407 if known => format!("check the user and the password in {variable}"),
-            407 => format!("write {variable} as http://user:password@host:port"),
-            403 | 405 => format!("have its administrator allow {server}, or {GO_ROUND}"),
-            _ => format!("can it reach {server}? if not, {GO_ROUND}"),
-        };
-        let reason = match status.as_u16() {
-            407 if known => "it refuses our user and password (407)".to_owned(),
-            407 => "it wants a user and a password (407)".to_owned(),
-            _ => format!("it answered {status} when asked for {server}"),
+        let (variable, code) = (self.named_by, status.as_u16());
+        let (reason, hint) = match (code, &self.credentials) {
+            // tinyproxy says 401 to a wrong password.
+            (401 | 407, Some(_)) => (
+                format!("it refuses our user and password ({code})"),
+                format!("check the user and the password in {variable}"),
+            ),
+            (401 | 407, None) => (
+                format!("it wants a user and a password ({code})"),
+                format!("write {variable} as http://user:password@host:port"),
+            ),
+            (403 | 405, _) => (
+                format!("it answered {status} when asked for {server}"),
+                format!("have its administrator allow {server}, or {GO_ROUND}"),
+            ),
+            _ => (
+                format!("it answered {status} when asked for {server}"),
+                format!("can it reach {server}? if not, {GO_ROUND}"),
+            ),
         };
         TransportError { hint: Some(hint), ..self.failure(reason) }
     }

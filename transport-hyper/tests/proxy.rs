@@ -246,6 +246,7 @@ async fn no_proxy_goes_round_and_so_does_who_reads_no_environment() {
 async fn what_a_proxy_refuses_is_said_in_its_name() {
     for (answer, reason, hint) in [
         ("HTTP/1.1 407 Who?\r\n\r\n", "it refuses our user and password (407)", "in HTTPS_PROXY"),
+        ("HTTP/1.0 401 Who?\r\n\r\n", "it refuses our user and password (401)", "in HTTPS_PROXY"),
         ("HTTP/1.0 403 No\r\n\r\n", "403 Forbidden when asked for 127.0.0.1:1", "NO_PROXY"),
         ("HTTP/1.1 503 hush\r\nx: y\r\n\r\n", "503 Service Unavailable", "can it reach"),
         ("HTTP/1.1 302 Go\r\nlocation: http://x\r\n\r\n", "302 Found", "NO_PROXY"),
