@@ -81,6 +81,15 @@ pub enum TlsVersion {
     V1_3,
 }
 
+impl fmt::Display for TlsVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::V1_2 => "TLS 1.2",
+            Self::V1_3 => "TLS 1.3",
+        })
+    }
+}
+
 /// Who named the trust store in use, for `--debug` and for messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrustSource {

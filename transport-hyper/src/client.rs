@@ -19,7 +19,7 @@ use crate::connector::{Connector, endpoint};
 use crate::exchange::{Exchange, Over};
 use crate::failure::explain;
 use crate::proxy::{Proxies, Proxy};
-use crate::tls::TlsBackend;
+use crate::tls::{Inspection, TlsBackend};
 
 /// Limits on waiting, and the proxies on the way. There is no limit on the whole of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +46,7 @@ impl Default for Options {
 #[derive(Debug)]
 pub struct HyperTransport<B: TlsBackend> {
     client: Client<Connector<B>, Body>,
+    connector: Connector<B>,
     options: Options,
 }
 
@@ -63,8 +64,19 @@ impl<B: TlsBackend> HyperTransport<B> {
             // A body passes once. hyper would repeat only what was not begun, but its caller
             // counts the attempts.
             .retry_canceled_requests(true)
-            .build(connector);
-        Self { client, options }
+            .build(connector.clone());
+        Self { client, connector, options }
+    }
+
+    /// Connects to the server of `url` once, outside the pool, and tells what it finds.
+    pub async fn inspect(&self, url: &Uri) -> Inspection {
+        match self.connector.open(url).await {
+            Ok(wire) => {
+                let chain = wire.session.as_ref().map(|session| session.chain.clone());
+                Inspection { chain: chain.unwrap_or_default(), verdict: Ok(wire.session) }
+            }
+            Err(refusal) => Inspection { chain: refusal.chain, verdict: Err(refusal.error) },
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use tokio::time::{Instant, timeout_at};
 use tower_service::Service;
 
 use crate::proxy::{Proxies, Proxy};
-use crate::tls::{Io, TlsBackend};
+use crate::tls::{Io, Refusal, Secured, Session, TlsBackend};
 use crate::tunnel;
 
 /// Makes connections for hyper's pool, which keeps them by server, whatever the proxy.
@@ -48,51 +48,55 @@ impl<B: TlsBackend> Service<Uri> for Connector<B> {
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         let connector = self.clone();
-        Box::pin(async move {
-            match connector.proxies.before(&uri) {
-                None => connector.direct(&uri).await,
-                Some(proxy) => connector.through(proxy, &uri).await,
-            }
-        })
+        Box::pin(async move { connector.open(&uri).await.map_err(|refusal| refusal.error) })
     }
 }
 
 impl<B: TlsBackend> Connector<B> {
-    async fn direct(&self, uri: &Uri) -> Result<Wire, TransportError> {
+    /// A connection to the server of `uri`, verified where it is https.
+    pub(crate) async fn open(&self, uri: &Uri) -> Result<Wire, Refusal> {
+        match self.proxies.before(uri) {
+            None => self.direct(uri).await,
+            Some(proxy) => self.through(proxy, uri).await,
+        }
+    }
+
+    async fn direct(&self, uri: &Uri) -> Result<Wire, Refusal> {
         let server = Peer::server(uri);
         let deadline = Instant::now() + self.patience;
-        let io = self.in_time(deadline, &server, self.reach(&server)).await?;
-        Ok(Wire { io: TokioIo::new(io), forwarded: false })
+        let (io, session) = self.in_time(deadline, &server, self.reach(&server)).await?;
+        Ok(Wire { io: TokioIo::new(io), forwarded: false, session })
     }
 
     /// Through a tunnel to an https server. To an http server the proxy itself sends the requests.
-    async fn through(&self, proxy: &Proxy, uri: &Uri) -> Result<Wire, TransportError> {
+    async fn through(&self, proxy: &Proxy, uri: &Uri) -> Result<Wire, Refusal> {
         let (peer, server) = (Peer::proxy(proxy), Peer::server(uri));
         tracing::debug!("{} through {}", server.name, peer.name);
         let deadline = Instant::now() + self.patience;
         let forwarded = uri.scheme_str() != Some("https");
         let opened = self.in_time(deadline, &peer, async {
-            let mut io = self.reach(&peer).await?;
+            let (mut io, _) = self.reach(&peer).await?;
             if !forwarded {
                 let host = uri.host().unwrap_or_default();
                 tunnel::open(&mut io, proxy, &format!("{host}:{}", port(uri))).await?;
             }
             Ok(io)
         });
-        let mut io = opened.await?;
-        if !forwarded {
-            let secured = self.in_time(deadline, &server, self.secure(&server, io)).await;
-            io = secured.map_err(|error| TransportError {
-                // It may be the proxy that answered in the server's place.
-                reason: format!("{} (through {})", error.reason, peer.name),
-                ..error
-            })?;
+        let io = opened.await?;
+        if forwarded {
+            return Ok(Wire { io: TokioIo::new(io), forwarded, session: None });
         }
-        Ok(Wire { io: TokioIo::new(io), forwarded })
+        let secured = self.in_time(deadline, &server, self.secure(&server, io)).await;
+        let Secured { io, session } = secured.map_err(|mut refusal| {
+            // It may be the proxy that answered in the server's place.
+            refusal.error.reason += &format!(" (through {})", peer.name);
+            refusal
+        })?;
+        Ok(Wire { io: TokioIo::new(io), forwarded, session: Some(session) })
     }
 
     /// TCP, and TLS over it where the scheme says so.
-    async fn reach(&self, peer: &Peer<'_>) -> Result<Box<dyn Io>, TransportError> {
+    async fn reach(&self, peer: &Peer<'_>) -> Result<(Box<dyn Io>, Option<Session>), Refusal> {
         let tcp = dial(peer.host(), port(peer.uri)).await;
         let tcp =
             tcp.map_err(|error| peer.failure(TransportErrorKind::Connect, error.to_string()))?;
@@ -101,17 +105,16 @@ impl<B: TlsBackend> Connector<B> {
         // Large buffers below TLS save one system call for every record (16 KiB).
         let io: Box<dyn Io> = Box::new(BufStream::with_capacity(BUFFER, BUFFER, tcp));
         match peer.uri.scheme_str() {
-            Some("https") => self.secure(peer, io).await,
-            _ => Ok(io),
+            Some("https") => {
+                let Secured { io, session } = self.secure(peer, io).await?;
+                Ok((io, Some(session)))
+            }
+            _ => Ok((io, None)),
         }
     }
 
     /// TLS over `io`, verified for the peer's host.
-    async fn secure(
-        &self,
-        peer: &Peer<'_>,
-        io: Box<dyn Io>,
-    ) -> Result<Box<dyn Io>, TransportError> {
+    async fn secure(&self, peer: &Peer<'_>, io: Box<dyn Io>) -> Result<Secured, Refusal> {
         self.backend.handshake(peer.host(), &peer.name, io).await
     }
 
@@ -119,11 +122,11 @@ impl<B: TlsBackend> Connector<B> {
         &self,
         deadline: Instant,
         peer: &Peer<'_>,
-        work: impl Future<Output = Result<T, TransportError>>,
-    ) -> Result<T, TransportError> {
+        work: impl Future<Output = Result<T, Refusal>>,
+    ) -> Result<T, Refusal> {
         timeout_at(deadline, work).await.unwrap_or_else(|_elapsed| {
             let reason = format!("no connection within {} s", self.patience.as_secs());
-            Err(peer.failure(TransportErrorKind::Timeout, reason))
+            Err(peer.failure(TransportErrorKind::Timeout, reason).into())
         })
     }
 }
@@ -180,11 +183,17 @@ pub(crate) struct Wire {
     io: TokioIo<Box<dyn Io>>,
     /// Whether a proxy takes the requests and sends them on, which it needs whole URIs for.
     forwarded: bool,
+    /// What was agreed with the server, over https.
+    pub(crate) session: Option<Session>,
 }
 
 impl Connection for Wire {
     fn connected(&self) -> Connected {
-        Connected::new().proxy(self.forwarded)
+        let connected = Connected::new().proxy(self.forwarded);
+        match self.session.as_ref().and_then(|session| session.client_certificate) {
+            Some(asked) => connected.extra(asked),
+            None => connected,
+        }
     }
 }
 

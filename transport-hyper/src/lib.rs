@@ -18,4 +18,4 @@ mod failure;
 
 pub use client::{HyperTransport, Options};
 pub use proxy::{Proxies, ProxyError};
-pub use tls::{Io, TlsAcceptor, TlsBackend, TlsSetupError};
+pub use tls::{Inspection, Io, Refusal, Secured, Session, TlsAcceptor, TlsBackend, TlsSetupError};

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use glance_core::conformance::TransportUnderTest;
 use glance_core::transport::{TransportError, TransportErrorKind};
-use transport_hyper::{HyperTransport, Io, Options, TlsBackend};
+use transport_hyper::{HyperTransport, Io, Options, Refusal, Secured, TlsBackend};
 
 #[derive(Debug)]
 struct Refuses;
@@ -20,14 +20,14 @@ impl TlsBackend for Refuses {
         host: &str,
         endpoint: &str,
         _: Box<dyn Io>,
-    ) -> Result<Box<dyn Io>, TransportError> {
-        Err(TransportError {
+    ) -> Result<Secured, Refusal> {
+        Err(Refusal::from(TransportError {
             kind: TransportErrorKind::Tls,
             endpoint: endpoint.to_owned(),
             reason: format!("{host} is refused"),
             hint: Some("a hint".to_owned()),
             source: None,
-        })
+        }))
     }
 }
 

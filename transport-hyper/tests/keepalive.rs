@@ -10,7 +10,7 @@ use glance_core::transport::{Transport, TransportError, TransportErrorKind};
 use http::{Request, Response};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use transport_hyper::{HyperTransport, Io, Options, TlsBackend};
+use transport_hyper::{HyperTransport, Io, Options, Refusal, Secured, TlsBackend};
 
 #[derive(Debug)]
 struct Refuses;
@@ -22,14 +22,14 @@ impl TlsBackend for Refuses {
         host: &str,
         endpoint: &str,
         _: Box<dyn Io>,
-    ) -> Result<Box<dyn Io>, TransportError> {
-        Err(TransportError {
+    ) -> Result<Secured, Refusal> {
+        Err(Refusal::from(TransportError {
             kind: TransportErrorKind::Tls,
             endpoint: endpoint.to_owned(),
             reason: format!("{host} is refused"),
             hint: Some("a hint".to_owned()),
             source: None,
-        })
+        }))
     }
 }
 

@@ -7,11 +7,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use glance_core::body::Body;
+use glance_core::tls::TlsVersion;
 use glance_core::transport::{Transport, TransportError, TransportErrorKind};
 use http::Request;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufStream, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
-use transport_hyper::{HyperTransport, Io, Options, Proxies, TlsBackend};
+use transport_hyper::{
+    HyperTransport, Io, Options, Proxies, Refusal, Secured, Session, TlsBackend,
+};
 
 /// Lines that somebody saw, in order.
 #[derive(Debug, Clone, Default)]
@@ -41,18 +44,24 @@ impl TlsBackend for Clear {
         host: &str,
         endpoint: &str,
         io: Box<dyn Io>,
-    ) -> Result<Box<dyn Io>, TransportError> {
+    ) -> Result<Secured, Refusal> {
         self.seen.add(format!("{host} as {endpoint}"));
         if host != self.refused {
-            return Ok(io);
+            let session = Session {
+                version: TlsVersion::V1_3,
+                cipher: String::new(),
+                chain: Vec::new(),
+                client_certificate: None,
+            };
+            return Ok(Secured { io, session });
         }
-        Err(TransportError {
+        Err(Refusal::from(TransportError {
             kind: TransportErrorKind::Tls,
             endpoint: endpoint.to_owned(),
             reason: "it is a stranger".to_owned(),
             hint: None,
             source: None,
-        })
+        }))
     }
 }
 

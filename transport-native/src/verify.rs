@@ -114,7 +114,8 @@ impl Verifier {
             name.is_ok_and(|order| order.is_eq())
         };
         let may_sign = issuer.to_der().is_ok_and(|der| may_sign_lists(&der));
-        let Some(list) = self.parsed_lists.iter().filter(covers).find(signed).filter(|_| may_sign) else {
+        let Some(list) = self.parsed_lists.iter().filter(covers).find(signed).filter(|_| may_sign)
+        else {
             return Some(Fault::NotCovered);
         };
         if !list.next_update().is_some_and(|until| until > now) {

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use glance_core::conformance::{Front, TransportUnderTest};
-use glance_core::tls::{Roots, TlsPolicy, TlsVersion, bundle};
+use glance_core::tls::{Roots, TlsPolicy, bundle};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
@@ -71,5 +71,5 @@ fn policy(root: &str) -> TlsPolicy {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(root.as_bytes()).unwrap();
     let roots = Roots::Bundle(bundle::load(file.path()).unwrap());
-    TlsPolicy { roots, min_version: TlsVersion::V1_2 }
+    TlsPolicy::new(roots)
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use glance_core::body::Body;
-use glance_core::tls::{Roots, TlsPolicy, TlsVersion, bundle};
+use glance_core::tls::{Roots, TlsPolicy, bundle};
 use glance_core::transport::{TransportError, TransportErrorKind};
 use http::Request;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
@@ -161,7 +161,7 @@ async fn put(port: u16, via: &str, trusted: &[&Authority]) -> Result<String, Tra
         file.write_all(authority.pem.as_bytes()).unwrap();
     }
     let roots = Roots::Bundle(bundle::load(file.path()).unwrap());
-    let policy = TlsPolicy { roots, min_version: TlsVersion::V1_2 };
+    let policy = TlsPolicy::new(roots);
     let proxies = Proxies::from_env(&|name| (name == "HTTPS_PROXY").then(|| via.to_owned()));
     let options = Options { proxies: proxies.unwrap(), ..Options::default() };
     let transport = tls::transport(&policy, options).unwrap();

@@ -8,7 +8,7 @@ use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
 
 use super::Pin;
-use crate::transport::{TransportError, TransportErrorKind};
+use crate::transport::{ClientCertificate, TransportError, TransportErrorKind};
 
 /// What the TLS library found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,8 +36,9 @@ pub enum Fault {
     NotCovered,
     /// The server's key is none of those pinned.
     NotPinned,
-    /// The server asks for a certificate of the client, and has none or does not like it.
-    ClientCertificate,
+    /// The server insists on a client certificate, and there is none, or one it does not take: the
+    /// server's words.
+    ClientCertificate(ClientCertificate, String),
     /// What the server sends is not TLS.
     NotTls,
     /// Client and server share no version or method.
@@ -62,6 +63,15 @@ pub fn refusal(fault: Fault, host: &str, endpoint: &str, chain: &[Vec<u8>]) -> T
         Fault::UnknownIssuer => issuer(&parsed),
         Fault::Weak => weakness(&parsed),
         Fault::NotPinned => pin(chain),
+        Fault::ClientCertificate(ClientCertificate::Missing, what) => {
+            let reason =
+                format!("the server asked for a client certificate, and got none ({what})");
+            (reason, Some(ClientCertificate::Missing.hint()))
+        }
+        Fault::ClientCertificate(shown, what) => {
+            let reason = format!("the server does not take the client certificate ({what})");
+            (reason, Some(shown.hint()))
+        }
         Fault::Closed(what) => (format!("closed during the TLS handshake: {what}"), None),
         Fault::Other(what) => (what, None),
         plain => words(&plain),
@@ -94,10 +104,6 @@ fn words(fault: &Fault) -> Words {
         Fault::NotCovered => (
             "no revocation list of the given file covers its certificate, or one above it",
             "add the lists of all authorities between the server and the root",
-        ),
-        Fault::ClientCertificate => (
-            "the server asks for a client certificate, and takes no other answer",
-            "name one that it takes with --cert FILE and --key FILE",
         ),
         Fault::NothingInCommon => (
             "the server offers no TLS version or cipher that is safe",
