@@ -1,6 +1,7 @@
 //! The [`Transport`] over the platform's OpenSSL, and the server's side of it.
 //!
 //! [`transport`] gives a client that verifies as a [`TlsPolicy`] says; [`acceptor`] is for servers.
+//! [`hashers`] computes digests by the same library, and [`fips`] says whether it is a FIPS module.
 //! `transport-rustls` has the same functions in the same files.
 
 mod roots;
@@ -11,12 +12,18 @@ mod client;
 
 mod server;
 
+mod digest;
+
+mod fips;
+
 use std::sync::Arc;
 
 use glance_core::tls::TlsPolicy;
 use glance_core::transport::Transport;
 use transport_hyper::{HyperTransport, Options, TlsAcceptor};
 
+pub use digest::hashers;
+pub use fips::fips;
 pub use transport_hyper::TlsSetupError;
 
 /// A client that verifies servers as `policy` says.
