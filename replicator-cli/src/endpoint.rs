@@ -71,19 +71,23 @@ impl Endpoint {
         options: &Options,
     ) -> Result<Arc<dyn ImageStore>, CliError> {
         match self {
-            Self::Directory(path) => open_directory(&path, side),
+            Self::Directory(path) => open_directory(&path, side, options),
             Self::Url(url) => open_url(url, side, options),
             Self::Cloud(cloud) => open_cloud(*cloud, side, options).await,
         }
     }
 }
 
-fn open_directory(path: &Path, side: Side) -> Result<Arc<dyn ImageStore>, CliError> {
+fn open_directory(
+    path: &Path,
+    side: Side,
+    options: &Options,
+) -> Result<Arc<dyn ImageStore>, CliError> {
     let store = match side {
         Side::Source => complete_or_warned(path)?,
         Side::Target => DumpStore::create(path)?,
     };
-    Ok(Arc::new(store))
+    Ok(Arc::new(store.hashing_with(crate::tls::hashers(options.tls)?)))
 }
 
 /// A dump to read, which may lack what its writer was kept from.

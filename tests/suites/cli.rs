@@ -123,6 +123,28 @@ fn what_cannot_be_used_is_a_usage_error_with_a_remedy() {
 }
 
 #[test]
+fn fips_mode_is_required_by_option_or_variable_and_asked_of_the_library() {
+    let directory = tempfile::tempdir().unwrap();
+    write_old_image(directory.path(), ID, 3, b"abc");
+    let path = directory.path().to_str().unwrap();
+    let version = replicator(&["--version"]).exits(0).stdout;
+    let in_fips_mode = version.lines().nth(1).unwrap().ends_with(", in FIPS mode");
+    let requires = |line: &[&str], variable: &str| {
+        let run = replicator_with(line, &[("GLANCE_REPLICATOR_REQUIRE_FIPS", variable)]);
+        let run = run.exits(if in_fips_mode { 0 } else { 2 });
+        assert_eq!(run.stderr.contains("FIPS mode is required"), !in_fips_mode);
+        assert_eq!(run.stderr.contains("hint: "), !in_fips_mode);
+    };
+    requires(&["--require-fips", "size", path], "");
+    requires(&["size", path, "--require-fips"], "0");
+    requires(&["size", path], "1");
+    requires(&["size", path], "ture");
+    for no in ["", "0", "false", "no"] {
+        replicator_with(&["size", path], &[("GLANCE_REPLICATOR_REQUIRE_FIPS", no)]).exits(0);
+    }
+}
+
+#[test]
 fn a_server_that_is_not_there_is_a_connection_error() {
     let run = replicator(&["size", "127.0.0.1:1"]).exits(4);
     assert!(run.stderr.contains("https://127.0.0.1:1"), "{}", run.stderr);

@@ -44,6 +44,7 @@ impl Run {
 }
 
 const CLEARED: &[&str] = &[
+    "GLANCE_REPLICATOR_REQUIRE_FIPS",
     "OS_CACERT",
     "OS_TOKEN",
     "OS_AUTH_TOKEN",
