@@ -89,7 +89,7 @@ const TREES: &[(u8, &str, &str, &[&str])] = &[
     (
         1,
         "glance-core",
-        "conformance",
+        "",
         &["hyper", "hyper-util", "reqwest", "mio", "socket2", "rustls", "openssl", "native-tls"],
     ),
     (2, "replicator-cli", "rustls", &["openssl", "openssl-sys", "native-tls"]),
