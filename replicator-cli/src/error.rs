@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 
 use glance_core::body::BodyError;
-use glance_core::identity::SignInError;
+use glance_core::identity::{ConfigError, SignInError};
 use glance_core::store::StoreError;
 
 use crate::exit::Exit;
@@ -46,6 +46,14 @@ impl From<StoreError> for CliError {
     fn from(error: StoreError) -> Self {
         let (exit, hint) = (Exit::from(&error), error.hint.clone());
         Self { exit, hint, message: error.to_string(), source: error.source }
+    }
+}
+
+impl From<ConfigError> for CliError {
+    fn from(error: ConfigError) -> Self {
+        let hint = error.hint.clone();
+        let failure = Self::usage("the configuration can't be used").caused_by(error);
+        Self { hint, ..failure }
     }
 }
 
