@@ -331,6 +331,8 @@ case("oidc-password-public-client", cloud(kind="v3oidcpassword",
      difference="RFC 6749, section 2.1, has clients without a secret", ours=PUBLIC_CLIENT)
 case("oidc-client-credentials", cloud(kind="v3oidcclientcredentials",
      auth=CLIENT + "openid_scope: openid email, " + PROJECT))
+case("oidc-client-credentials-without-secret", cloud(kind="v3oidcclientcredentials",
+     auth=CLIENT.replace("client_secret: hush, ", "") + PROJECT))
 case("oidc-discovered", cloud(kind="v3oidcclientcredentials", auth=CLIENT.replace(
      "access_token_endpoint: 'https://idp/token'",
      "discovery_endpoint: 'https://idp/.well-known/openid-configuration'") + PROJECT))

@@ -220,7 +220,11 @@ fn grant(options: &Options, kind: &str) -> Result<OidcGrant, ConfigError> {
                 }
             },
         }),
-        _ => Ok(OidcGrant::ClientCredentials),
+        _ => {
+            // RFC 6749, section 4.4: only for clients with a secret.
+            options.secret("client_secret")?;
+            Ok(OidcGrant::ClientCredentials)
+        }
     }
 }
 
