@@ -300,9 +300,9 @@ async fn a_device_shows_only_what_can_be_shown() {
 
 #[tokio::test]
 async fn oauth2_at_keystone_proves_itself_twice() {
-    let double = Double::new(|request| match request.uri().path() {
-        "/v3/auth/tokens" => token("keystone"),
-        _ => {
+    let double = Double::new(|request| match request.uri().path() == "/v3/auth/tokens" {
+        true => token("keystone"),
+        false => {
             let fields = fields(request);
             assert_eq!(
                 fields.into_iter().collect::<Vec<_>>(),
