@@ -12,6 +12,7 @@ pub mod crl;
 pub mod identity;
 mod pem;
 pub mod pin;
+pub mod summary;
 pub mod trust;
 pub mod verdict;
 
@@ -20,6 +21,7 @@ pub use crl::RevocationList;
 pub use identity::ClientIdentity;
 pub use pem::TlsFileError;
 pub use pin::Pin;
+pub use summary::Summary;
 pub use trust::resolve;
 
 /// How servers are verified, and who the client is.

@@ -9,6 +9,7 @@ compile_error!("choose a TLS stack: build with the feature `rustls`, `native-tls
 
 pub mod args;
 mod commands;
+mod doctor;
 mod endpoint;
 mod error;
 pub mod exit;

@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
+use glance_core::identity::Cloud;
 use glance_core::tls::{
     self, ClientIdentity, Roots, TlsFileError, TlsPolicy, TlsVersion, TrustSource, crl, pin,
 };
@@ -19,6 +20,13 @@ pub(crate) struct OfCloud {
     pub(crate) cacert: Option<PathBuf>,
     pub(crate) cert: Option<PathBuf>,
     pub(crate) key: Option<PathBuf>,
+}
+
+impl OfCloud {
+    pub(crate) fn of(cloud: &Cloud) -> Self {
+        let (cacert, cert, key) = (cloud.cacert.clone(), cloud.cert.clone(), cloud.key.clone());
+        Self { name: cloud.name.clone(), cacert, cert, key }
+    }
 }
 
 /// The policy of a side, and who named its roots: the command line, then the cloud, then the
@@ -53,7 +61,8 @@ pub(crate) fn policy(
     }
     if let Some(pins) = pins {
         let unusable = "the pin can't be used";
-        policy.pins = pin::parse(pins).map_err(|error| CliError::usage(unusable).caused_by(error))?;
+        policy.pins =
+            pin::parse(pins).map_err(|error| CliError::usage(unusable).caused_by(error))?;
     }
     policy.min_version = match options.tls_min_version {
         MinVersion::V1_2 => TlsVersion::V1_2,
@@ -102,7 +111,9 @@ fn identity(
         (&cloud.cert, &cloud.key),
         (&of_environment.0, &of_environment.1),
     ];
-    if let Some((None, Some(key))) = choices.iter().find(|(cert, key)| cert.is_some() || key.is_some()) {
+    if let Some((None, Some(key))) =
+        choices.iter().find(|(cert, key)| cert.is_some() || key.is_some())
+    {
         let what = format!("the key {} has no client certificate", key.display());
         return Err(CliError::usage(what).hint("name it with --cert FILE"));
     }

@@ -25,7 +25,8 @@ pub fn resolve(
     }
     match (variable("SSL_CERT_FILE"), variable("SSL_CERT_DIR")) {
         (None, None) => {
-            let source = TrustSource { named_by: "the system".to_owned(), path: None, and_system: false };
+            let source =
+                TrustSource { named_by: "the system".to_owned(), path: None, and_system: false };
             Ok((TlsPolicy::new(Roots::System), source))
         }
         (Some(file), None) => Ok((
