@@ -68,7 +68,7 @@ pub(crate) fn policy(
         MinVersion::V1_2 => TlsVersion::V1_2,
         MinVersion::V1_3 => TlsVersion::V1_3,
     };
-    tracing::debug!(?side, "trusting {source}");
+    tracing::debug!("{side:?}: trusting {source}");
     Ok((policy, source))
 }
 
