@@ -1,5 +1,6 @@
 //! The project's own commands: `cargo xtask --help`.
 
+mod bench;
 mod ci;
 mod cloud;
 mod demo;
@@ -21,6 +22,7 @@ use crate::say::say;
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
+        Command::Bench { subject } => bench::run(subject),
         Command::Ci => ci::run(),
         Command::Cloud(arguments) => cloud::run(&arguments),
         Command::Demo => demo::run(),
@@ -47,6 +49,11 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Measure beside others; needs nginx and curl.
+    Bench {
+        /// What to measure.
+        subject: bench::Subject,
+    },
     /// Check format, lints, every feature set, documentation and invariants.
     Ci,
     /// A real Keystone and two real Glances over HTTPS on the loopback interface.
