@@ -112,7 +112,7 @@ def resolve(case):
         service_name=region.get_service_name("image"))
     return {
         "region": region.get_region_name("image") or None,
-        "interfaces": [re.sub("URL$", "", interface) for interface in interfaces],
+        "interfaces": [re.sub("URL$", "", interface) for interface in interfaces or []],
         "endpoint": endpoint and re.sub(r"/v\d[\d.]*/?$", "", endpoint).rstrip("/"),
         "verify": verify if isinstance(verify, bool) else True,
         "cacert": verify if isinstance(verify, str) else None,

@@ -5,7 +5,9 @@ use std::cell::Cell;
 use futures_util::stream;
 
 use super::*;
+use crate::glance::GlanceStore;
 use crate::identity::{ImageService, Session};
+use crate::store::{ImageStore, StoreError};
 
 thread_local! {
     /// Bytes of pages that were taken from servers by this test.
@@ -143,4 +145,46 @@ async fn no_versions_are_no_obstacle() {
 async fn a_glance_without_version_2_is_said_to_be() {
     let error = found(&cloud(|| versions("v1.1"))).await.unwrap_err();
     assert!(error.reason.contains("no version 2"), "{error}");
+}
+
+/// The first error of a listing, by a store that signed in.
+async fn refused_by_glance(glance: fn() -> Response<Body>) -> StoreError {
+    let double = cloud(glance);
+    let session = Arc::new(Session::new(double.clone(), Arc::new(by_password())));
+    let store = GlanceStore::new("g", double.clone(), "https://g1/image", session);
+    let error = match store.list().await {
+        Err(error) => error,
+        Ok(mut listing) => match futures_util::StreamExt::next(&mut listing).await {
+            Some(Err(error)) => error,
+            other => panic!("{other:?}"),
+        },
+    };
+    for request in double.sent.lock().unwrap().iter() {
+        let to_glance = request.uri().host() == Some("g1");
+        assert_eq!(request.headers().contains_key("x-auth-token"), to_glance);
+        assert!(to_glance || request.uri().host() == Some("ks"), "{}", request.uri());
+    }
+    let said = format!("{error} {error:?}");
+    assert!(said.contains("https://g1/image") && !said.contains("hush"), "{said}");
+    error
+}
+
+#[tokio::test]
+async fn a_glance_that_answers_nonsense_is_named() {
+    for (glance, reason) in [
+        ((|| redirect(302, "https://evil/")) as fn() -> Response<Body>, "302"),
+        (|| page(200, 32 << 10), "not JSON"),
+        (|| page(500, 5 << 20), "500"),
+        (|| page(403, 5 << 20), "403"),
+        (|| reply(300, &json!({"versions": []})), "300"),
+    ] {
+        let error = refused_by_glance(glance).await;
+        assert!(error.to_string().contains(reason), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_long_error_page_of_glance_is_not_read() {
+    refused_by_glance(|| page(500, 5 << 20)).await;
+    assert!(TAKEN.get() <= 512 << 10, "{} bytes were read", TAKEN.get());
 }
