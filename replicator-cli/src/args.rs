@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::FalseyValueParser;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 /// What was typed.
@@ -98,6 +99,10 @@ pub struct Options {
     /// The TLS stack, where this build has both
     #[arg(long, global = true, value_name = "STACK")]
     pub tls: Option<Stack>,
+    /// Refuse to start unless the cryptography in use is in FIPS mode
+    // Any value but an explicit no counts as yes: a typing error must not weaken the demand.
+    #[arg(long, global = true, env = "GLANCE_REPLICATOR_REQUIRE_FIPS", value_parser = FalseyValueParser::new())]
+    pub require_fips: bool,
 
     /// CA bundle, a file or a directory, for both sides
     #[arg(long, global = true, value_name = "PATH")]
@@ -145,8 +150,8 @@ pub struct Logging {
     /// Write messages to this file
     #[arg(short, long, global = true, value_name = "FILE", alias = "log-file")]
     pub logfile: Option<PathBuf>,
-    /// Write messages to standard error, where the journal finds them
-    #[arg(short, long, global = true, alias = "use-syslog")]
+    /// Send messages to syslog
+    #[arg(short, long, global = true, alias = "use-syslog", conflicts_with = "logfile")]
     pub syslog: bool,
 }
 

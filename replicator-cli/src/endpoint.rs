@@ -11,6 +11,7 @@ use glance_core::store::ImageStore;
 use glance_core::tls;
 use glance_core::transport::Transport;
 use secrecy::SecretString;
+use transport_hyper::Proxies;
 
 use crate::args::Options;
 use crate::error::CliError;
@@ -71,19 +72,32 @@ impl Endpoint {
         options: &Options,
     ) -> Result<Arc<dyn ImageStore>, CliError> {
         match self {
-            Self::Directory(path) => open_directory(&path, side),
+            Self::Directory(path) => open_directory(&path, side, options),
             Self::Url(url) => open_url(url, side, options),
             Self::Cloud(cloud) => open_cloud(*cloud, side, options).await,
         }
     }
 }
 
-fn open_directory(path: &Path, side: Side) -> Result<Arc<dyn ImageStore>, CliError> {
+fn open_directory(
+    path: &Path,
+    side: Side,
+    options: &Options,
+) -> Result<Arc<dyn ImageStore>, CliError> {
     let store = match side {
-        Side::Source => DumpStore::open(path)?,
+        Side::Source => complete_or_warned(path)?,
         Side::Target => DumpStore::create(path)?,
     };
-    Ok(Arc::new(store))
+    Ok(Arc::new(store.hashing_with(crate::tls::hashers(options.tls)?)))
+}
+
+/// A dump to read, which may lack what its writer was kept from.
+fn complete_or_warned(path: &Path) -> Result<DumpStore, CliError> {
+    let dump = DumpStore::open(path)?;
+    if !dump.is_complete()? {
+        tracing::warn!("the dump in {} was not finished: run it again", path.display());
+    }
+    Ok(dump)
 }
 
 fn open_url(url: String, side: Side, options: &Options) -> Result<Arc<dyn ImageStore>, CliError> {
@@ -137,7 +151,14 @@ fn transport(
     let (policy, source) = tls::resolve(&named, &environment)
         .map_err(|error| CliError::usage("the CA bundle can't be used").caused_by(error))?;
     tracing::debug!(?side, "trusting {source}");
-    crate::tls::transport(options.tls, &policy)
+    let transport = transport_hyper::Options { proxies: proxies()?, ..Default::default() };
+    crate::tls::transport(options.tls, &policy, transport)
+}
+
+fn proxies() -> Result<Proxies, CliError> {
+    Proxies::from_env(&environment).map_err(|error| {
+        CliError::usage("the proxy can't be used").hint(error.hint).caused_by(error)
+    })
 }
 
 /// This side's token: an option, a file, or the environment.

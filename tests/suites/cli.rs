@@ -102,7 +102,7 @@ fn old_options_are_understood_before_and_after_the_command() {
     write_old_image(directory.path(), ID, 3, b"abc");
     let path = directory.path().to_str().unwrap();
     replicator(&["-c", "65536", "-d", "-t", "x", "size", path]).exits(0);
-    replicator(&["size", path, "--sourcetoken", "x", "-v", "-s", "-m"]).exits(0);
+    replicator(&["size", path, "--sourcetoken", "x", "-v", "-m"]).exits(0);
     for command in ["size", "dump", "load", "livecopy", "compare"] {
         let run = replicator(&["help", command]).exits(0);
         assert!(run.stdout.contains("Usage: "), "{}", run.stdout);
@@ -123,7 +123,41 @@ fn what_cannot_be_used_is_a_usage_error_with_a_remedy() {
 }
 
 #[test]
+fn fips_mode_is_required_by_option_or_variable_and_asked_of_the_library() {
+    let directory = tempfile::tempdir().unwrap();
+    write_old_image(directory.path(), ID, 3, b"abc");
+    let path = directory.path().to_str().unwrap();
+    let version = replicator(&["--version"]).exits(0).stdout;
+    let in_fips_mode = version.lines().nth(1).unwrap().ends_with(", in FIPS mode");
+    let requires = |line: &[&str], variable: &str| {
+        let run = replicator_with(line, &[("GLANCE_REPLICATOR_REQUIRE_FIPS", variable)]);
+        let run = run.exits(if in_fips_mode { 0 } else { 2 });
+        assert_eq!(run.stderr.contains("FIPS mode is required"), !in_fips_mode);
+        assert_eq!(run.stderr.contains("hint: "), !in_fips_mode);
+    };
+    requires(&["--require-fips", "size", path], "");
+    requires(&["size", path, "--require-fips"], "0");
+    requires(&["size", path], "1");
+    requires(&["size", path], "ture");
+    for no in ["", "0", "false", "no"] {
+        replicator_with(&["size", path], &[("GLANCE_REPLICATOR_REQUIRE_FIPS", no)]).exits(0);
+    }
+}
+
+#[test]
 fn a_server_that_is_not_there_is_a_connection_error() {
     let run = replicator(&["size", "127.0.0.1:1"]).exits(4);
     assert!(run.stderr.contains("https://127.0.0.1:1"), "{}", run.stderr);
+}
+
+#[test]
+fn a_proxy_that_cannot_be_used_is_named_by_its_variable() {
+    let line = ["size", "https://127.0.0.1:1"];
+    let run = replicator_with(&line, &[("ALL_PROXY", "socks5://bob:hush@127.0.0.1:1080")]).exits(2);
+    assert!(run.stderr.contains("ALL_PROXY names a SOCKS proxy"), "{}", run.stderr);
+    assert!(run.stderr.contains("hint: ") && !run.stderr.contains("hush"), "{}", run.stderr);
+    let run = replicator_with(&line, &[("https_proxy", "http://bob:hush@127.0.0.1:2")]).exits(4);
+    let named = "cannot connect to the proxy http://127.0.0.1:2 (https_proxy): ";
+    assert!(run.stderr.contains(named), "{}", run.stderr);
+    assert!(run.stderr.contains("hint: ") && !run.stderr.contains("hush"), "{}", run.stderr);
 }

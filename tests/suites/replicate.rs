@@ -182,6 +182,25 @@ async fn the_token_is_in_no_message() {
 }
 
 #[tokio::test]
+async fn a_redirect_is_followed_within_the_server_and_nowhere_else() {
+    let pair = Pair::new();
+    let id = pair.image(1, b"the data of an image").await;
+    pair.a.inject(Method::GET, |path| path == "/v2/images", 1, Fault::Redirect("/v2/images"));
+    pair.a.inject(Method::GET, is_file, 1, Fault::Redirect("http://a/data?signature"));
+    let error = pair.failure().await;
+    assert!(error.hint().unwrap().contains("X-Forwarded-Proto"), "{error}");
+    let CopyError::Source(error) = &error else { panic!("{error}") };
+    assert!(error.reason.starts_with("https://a redirects to http://a,"), "{error}");
+    assert!(!error.to_string().contains("signature"), "{error}");
+    pair.b.inject(Method::PUT, is_file, 1, Fault::Redirect("/elsewhere"));
+    let CopyError::Target(error) = pair.failure().await else { panic!() };
+    assert!(error.reason.contains("https://b redirects PUT to another path"), "{error}");
+    let uploads = pair.b.requests().into_iter().filter(|(method, _)| method == Method::PUT);
+    assert_eq!(uploads.count(), 1);
+    pair.completes(&id, b"the data of an image").await;
+}
+
+#[tokio::test]
 async fn changed_records_are_brought_up_to_date() {
     let pair = Pair::new();
     let id = pair.image(1, b"abc").await;

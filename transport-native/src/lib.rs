@@ -1,22 +1,32 @@
 //! The [`Transport`] over the platform's OpenSSL, and the server's side of it.
 //!
 //! [`transport`] gives a client that verifies as a [`TlsPolicy`] says; [`acceptor`] is for servers.
+//! [`hashers`] computes digests by the same library, and [`fips`] says whether it is a FIPS module.
 //! `transport-rustls` has the same functions in the same files.
 
 mod roots;
 
 mod verify;
 
+mod identity;
+
 mod client;
 
 mod server;
+
+mod digest;
+
+mod fips;
 
 use std::sync::Arc;
 
 use glance_core::tls::TlsPolicy;
 use glance_core::transport::Transport;
-use transport_hyper::{HyperTransport, Options, TlsAcceptor};
+use http::Uri;
+use transport_hyper::{HyperTransport, Inspection, Options, TlsAcceptor};
 
+pub use digest::hashers;
+pub use fips::fips;
 pub use transport_hyper::TlsSetupError;
 
 /// A client that verifies servers as `policy` says.
@@ -27,8 +37,19 @@ pub fn transport(
     policy: &TlsPolicy,
     options: Options,
 ) -> Result<Arc<dyn Transport>, TlsSetupError> {
-    let backend = client::Client::new(policy)?;
-    Ok(Arc::new(HyperTransport::new(backend, options)))
+    Ok(Arc::new(HyperTransport::new(client::Client::new(policy)?, options)))
+}
+
+/// Connects to the server of `url` once, as [`transport`] would, and tells what it finds.
+///
+/// # Errors
+/// When the policy can't be used. What is wrong with the server stands in the [`Inspection`].
+pub async fn inspect(
+    policy: &TlsPolicy,
+    options: Options,
+    url: &Uri,
+) -> Result<Inspection, TlsSetupError> {
+    Ok(HyperTransport::new(client::Client::new(policy)?, options).inspect(url).await)
 }
 
 /// The server's side, with a chain of certificates (the server's first) and its key, PEM.

@@ -4,8 +4,11 @@ mod ci;
 mod cloud;
 mod demo;
 mod failure;
+mod fips;
+mod once;
 mod say;
 mod shell;
+mod stage;
 mod test;
 mod tidy;
 mod workspace;
@@ -21,6 +24,7 @@ fn main() -> ExitCode {
         Command::Ci => ci::run(),
         Command::Cloud(arguments) => cloud::run(&arguments),
         Command::Demo => demo::run(),
+        Command::Fips => fips::run(),
         Command::Test => test::run(),
         Command::Tidy => tidy::run(),
     };
@@ -49,6 +53,8 @@ enum Command {
     Cloud(cloud::Arguments),
     /// Show the main job on two embedded servers; needs nothing but Rust.
     Demo,
+    /// Build and try the tool in FIPS mode, in a Debian 13 of its own below `target/`.
+    Fips,
     /// Install what the tests need and run every one of them.
     Test,
     /// Check the invariants of ARCHITECTURE.md.

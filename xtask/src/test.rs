@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use crate::cloud;
 use crate::failure::Failure;
-use crate::shell::{cargo, succeed};
+use crate::shell::{cargo, install};
 
 /// Runs every test.
 pub(crate) fn run() -> Result<(), Failure> {
@@ -21,9 +21,5 @@ fn install_openssl_headers() -> Result<(), Failure> {
     if matches!(found.status(), Ok(status) if status.success()) {
         return Ok(());
     }
-    let quiet = |arguments: &[&str]| {
-        succeed(Command::new("apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))
-    };
-    quiet(&["update", "-qq"])?;
-    quiet(&["install", "-y", "-qq", "--no-install-recommends", "pkg-config", "libssl-dev"])
+    install(&["pkg-config", "libssl-dev"])
 }

@@ -11,8 +11,9 @@ use crate::body::Body;
 use crate::identity::auth::Proof;
 use crate::identity::{Session, SignInError, SignInErrorKind};
 use crate::image::{Image, ImageId};
+use crate::redirect::{self, Unanswered};
 use crate::store::{StoreError, StoreErrorKind};
-use crate::transport::{Transport, TransportErrorKind};
+use crate::transport::{Transport, TransportError, TransportErrorKind};
 
 use super::refusal;
 
@@ -161,15 +162,22 @@ impl Client {
             self.error(StoreErrorKind::Invalid, operation, "the request can't be written")
                 .caused_by(error)
         })?;
-        self.transport.send(request).await.map_err(|error| {
-            let (kind, reason, hint) = match error.kind {
-                TransportErrorKind::Body => (StoreErrorKind::Data, "the data did not come", None),
-                kind => (StoreErrorKind::Transport(kind), "no answer came", error.hint.clone()),
-            };
-            let mut failure = self.error(kind, operation, reason).caused_by(error);
-            failure.hint = hint;
-            failure
+        redirect::send(&*self.transport, request).await.map_err(|error| match error {
+            Unanswered::Transport(error) => self.no_answer(error, operation),
+            Unanswered::Redirect(redirect) => {
+                self.error(StoreErrorKind::Server, operation, redirect.reason).hint(redirect.hint)
+            }
         })
+    }
+
+    fn no_answer(&self, error: TransportError, operation: &Operation) -> StoreError {
+        let (kind, reason, hint) = match error.kind {
+            TransportErrorKind::Body => (StoreErrorKind::Data, "the data did not come", None),
+            kind => (StoreErrorKind::Transport(kind), "no answer came", error.hint.clone()),
+        };
+        let mut failure = self.error(kind, operation, reason).caused_by(error);
+        failure.hint = hint;
+        failure
     }
 
     /// Turns a refusal into an error, after reading what the server says of it.

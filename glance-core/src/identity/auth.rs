@@ -31,7 +31,9 @@ use super::SignInError;
 use super::catalogue::Service;
 use crate::transport::Transport;
 
-pub(super) use exchange::{exchange, origin};
+pub(super) use exchange::exchange;
+
+use exchange::origin;
 
 /// Proves who we are to one cloud.
 ///
@@ -41,8 +43,8 @@ pub(super) use exchange::{exchange, origin};
 ///   locks accounts.
 /// - **Again**: every call is a new sign-in. A plugin that has nothing new to offer, such as a
 ///   fixed token, returns the same proof; the session then knows that it can't be renewed.
-/// - **Bounds**: answers are read up to a limit; redirects are not followed, and no secret goes to
-///   an address that an answer names, unless over https.
+/// - **Bounds**: answers are read up to a limit; no secret follows a redirect, or goes to an address
+///   that an answer names, unless over https.
 /// - **Silence**: secrets appear neither in `Debug` nor in an error.
 ///
 /// # Example
