@@ -8,13 +8,13 @@ use glance_core::glance::GlanceStore;
 use glance_core::identity::auth::{FixedToken, NoAuth};
 use glance_core::identity::{AuthPlugin, Cloud, Clouds, Environment, Session};
 use glance_core::store::ImageStore;
-use glance_core::tls;
 use glance_core::transport::Transport;
 use secrecy::SecretString;
 use transport_hyper::Proxies;
 
 use crate::args::Options;
 use crate::error::CliError;
+use crate::trust::{self, OfCloud};
 
 /// What a word names.
 #[derive(Debug)]
@@ -102,7 +102,7 @@ fn complete_or_warned(path: &Path) -> Result<DumpStore, CliError> {
 
 fn open_url(url: String, side: Side, options: &Options) -> Result<Arc<dyn ImageStore>, CliError> {
     warn_of_plain_http(&url);
-    let transport = transport(None, side, options)?;
+    let transport = transport(OfCloud::default(), side, options)?;
     let auth: Arc<dyn AuthPlugin> = match token(side, options)? {
         Some(token) => Arc::new(FixedToken { token, endpoint: None }),
         None => Arc::new(NoAuth::default()),
@@ -112,12 +112,11 @@ fn open_url(url: String, side: Side, options: &Options) -> Result<Arc<dyn ImageS
 }
 
 async fn open_cloud(
-    mut cloud: Cloud,
+    cloud: Cloud,
     side: Side,
     options: &Options,
 ) -> Result<Arc<dyn ImageStore>, CliError> {
-    let named = cloud.cacert.take().map(|path| (format!("cacert of cloud {}", cloud.name), path));
-    let transport = transport(named, side, options)?;
+    let transport = transport(OfCloud::of(&cloud), side, options)?;
     let session = Arc::new(Session::new(Arc::clone(&transport), cloud.auth));
     let endpoint = session.image_endpoint(&cloud.image).await?.url;
     warn_of_plain_http(&endpoint);
@@ -131,28 +130,19 @@ fn warn_of_plain_http(url: &str) {
     }
 }
 
-/// A transport that trusts what this side's options, the cloud and the environment name, in
-/// that order.
+/// A transport for this side.
 fn transport(
-    cloud: Option<(String, PathBuf)>,
+    cloud: OfCloud,
     side: Side,
     options: &Options,
 ) -> Result<Arc<dyn Transport>, CliError> {
-    let (flag, own) = match side {
-        Side::Source => ("--source-cacert", &options.source_cacert),
-        Side::Target => ("--target-cacert", &options.target_cacert),
-    };
-    let (cloud_key, cloud_path) = cloud.unzip();
-    let named = [
-        (flag, own.clone()),
-        ("--cacert", options.cacert.clone()),
-        (cloud_key.as_deref().unwrap_or_default(), cloud_path),
-    ];
-    let (policy, source) = tls::resolve(&named, &environment)
-        .map_err(|error| CliError::usage("the CA bundle can't be used").caused_by(error))?;
-    tracing::debug!(?side, "trusting {source}");
-    let transport = transport_hyper::Options { proxies: proxies()?, ..Default::default() };
-    crate::tls::transport(options.tls, &policy, transport)
+    let (policy, _) = trust::policy(&options.trust, side, cloud)?;
+    crate::tls::transport(options.tls, &policy, transport_options()?)
+}
+
+/// How servers are reached.
+pub(crate) fn transport_options() -> Result<transport_hyper::Options, CliError> {
+    Ok(transport_hyper::Options { proxies: proxies()?, ..Default::default() })
 }
 
 fn proxies() -> Result<Proxies, CliError> {

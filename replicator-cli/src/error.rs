@@ -6,6 +6,7 @@ use std::fmt;
 use glance_core::body::BodyError;
 use glance_core::identity::{ConfigError, SignInError};
 use glance_core::store::StoreError;
+use glance_core::transport::TransportError;
 
 use crate::exit::Exit;
 
@@ -22,6 +23,12 @@ impl CliError {
     /// The command line or the configuration can't be used.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self { exit: Exit::Usage, hint: None, message: message.into(), source: None }
+    }
+
+    /// A server can't be reached, or not trusted.
+    pub(crate) fn connection(error: TransportError) -> Self {
+        let message = error.to_string();
+        Self { exit: Exit::Connection, hint: None, message, source: error.source }
     }
 
     /// The same error, with a remedy.

@@ -25,7 +25,8 @@ impl TlsFileError {
         Self { what: what.to_owned(), file: file.to_owned(), line, source: None }
     }
 
-    pub(super) fn unreadable(file: &Path, error: io::Error) -> Self {
+    /// The file can't be read.
+    pub fn unreadable(file: &Path, error: io::Error) -> Self {
         Self { source: Some(error), ..Self::new(file, None, "it can't be read") }
     }
 

@@ -208,18 +208,18 @@ fn issuer(chain: &[Parsed]) -> Words {
 const NAME_THE_CA: &str = "name the CA with --cacert FILE, or have the server send its whole chain";
 
 /// What messages say about a certificate.
-struct Parsed {
-    subject: String,
-    issuer: String,
-    names: Vec<String>,
-    not_before: Duration,
-    not_after: Duration,
-    rsa_bits: Option<usize>,
-    weak_signature: Option<&'static str>,
+pub(super) struct Parsed {
+    pub(super) subject: String,
+    pub(super) issuer: String,
+    pub(super) names: Vec<String>,
+    pub(super) not_before: Duration,
+    pub(super) not_after: Duration,
+    pub(super) rsa_bits: Option<usize>,
+    pub(super) weak_signature: Option<&'static str>,
 }
 
 impl Parsed {
-    fn from_der(der: &[u8]) -> Option<Self> {
+    pub(super) fn from_der(der: &[u8]) -> Option<Self> {
         let certificate = x509_cert::Certificate::from_der(der).ok()?.tbs_certificate;
         let names = match certificate.get::<SubjectAltName>() {
             Ok(Some((_, names))) => names.0.iter().filter_map(name).collect(),

@@ -29,6 +29,8 @@ pub struct Cloud {
     pub key: Option<PathBuf>,
     /// How often to try again.
     pub retries: Retries,
+    /// Where Keystone is, where one is named.
+    pub auth_url: Option<String>,
     /// How to sign in.
     pub auth: Arc<dyn AuthPlugin>,
 }
@@ -60,9 +62,18 @@ impl Cloud {
             cert: path("cert")?,
             key: path("key")?,
             retries: retries(settings)?,
+            auth_url: auth_url(settings)?,
             auth: plugin::plugin(settings)?,
         })
     }
+}
+
+fn auth_url(settings: &Settings) -> Result<Option<String>, ConfigError> {
+    let Some(url) = settings.option("auth_url")? else { return Ok(None) };
+    let url = settings.format("auth_url", url)?;
+    // It is shown.
+    check_url(settings, "auth_url", &url)?;
+    Ok(Some(url))
 }
 
 /// There is no way around verification; a file that asks for one must not seem to get it.
