@@ -101,9 +101,7 @@ fn complete_or_warned(path: &Path) -> Result<DumpStore, CliError> {
 }
 
 fn open_url(url: String, side: Side, options: &Options) -> Result<Arc<dyn ImageStore>, CliError> {
-    if url.starts_with("http://") {
-        tracing::warn!("{url} is plain http: everybody on the way can read the token and the data");
-    }
+    warn_of_plain_http(&url);
     let transport = transport(OfCloud::default(), side, options)?;
     let auth: Arc<dyn AuthPlugin> = match token(side, options)? {
         Some(token) => Arc::new(FixedToken { token, endpoint: None }),
@@ -121,8 +119,15 @@ async fn open_cloud(
     let transport = transport(OfCloud::of(&cloud), side, options)?;
     let session = Arc::new(Session::new(Arc::clone(&transport), cloud.auth));
     let endpoint = session.image_endpoint(&cloud.image).await?.url;
+    warn_of_plain_http(&endpoint);
     tracing::info!("cloud {} has its Glance at {endpoint}", cloud.name);
     Ok(Arc::new(GlanceStore::new(cloud.name, transport, endpoint, session)))
+}
+
+fn warn_of_plain_http(url: &str) {
+    if url.starts_with("http://") {
+        tracing::warn!("{url} is plain http: everybody on the way can read the token and the data");
+    }
 }
 
 /// A transport for this side.

@@ -86,6 +86,12 @@ case("named-file", cloud("region_name: R1"), files={"other.yaml": cloud("region_
 case("named-file-is-missing", cloud(), env={"OS_CLIENT_CONFIG_FILE": "$ROOT/none.yaml"},
      difference="a typo in the name of a file must not select another cloud",
      ours={"error": "OS_CLIENT_CONFIG_FILE"})
+case("named-file-by-tilde", cloud("region_name: R1"),
+     files={"home/other.yaml": cloud("region_name: R2")},
+     env={"OS_CLIENT_CONFIG_FILE": "~/other.yaml"},
+     difference="openstacksdk does not know `~` here, and takes the next file",
+     ours={**by_password("p"), "region": "R2", "endpoint": "https://public.r2.g/image"})
+case("named-file-empty", cloud(), env={"OS_CLIENT_CONFIG_FILE": ""})
 case("broken-file", "clouds: [", files={"home/.config/openstack/clouds.yaml": cloud()},
      difference="the next file can mean another cloud by the same name",
      ours={"error": "clouds.yaml: line 2"})
@@ -93,6 +99,13 @@ case("empty-file", "")
 case("no-map", "just a word")
 case("no-such-cloud", cloud(), cloud="b")
 case("no-file")
+
+case("empty-cloud", "clouds: {a: }")
+case("empty-auth", "clouds: {a: {auth: }}")
+case("clouds-is-a-list", "clouds: [a]")
+case("no-clouds", "other: 1")
+case("other-sections", cloud("networks: [{name: n}]", "identity_api_version: 3", "anything: [1]",
+     "floating_ip_source: none") + "client: {force_ipv4: true}\ncache: {auth: true}\n")
 
 # secure.yaml.
 case("secure", cloud(auth="project_id: x").replace("password: p, ", ""),
@@ -142,6 +155,12 @@ case("regions-over-region-name", cloud(REGIONS, "region_name: R3"))
 case("region-list-by-comma", cloud("region_name: 'R2,R1'"), region="R1")
 case("region-values-null", cloud("regions: [{name: R1, values: {cacert: null}}]", "cacert: /ca"))
 case("region-with-more", cloud("regions: [{name: R1, other: 1}]"))
+case("regions-empty", cloud("regions: []"), region="R3")
+case("regions-empty-beside-a-name", cloud("regions: []", "region_name: R2"),
+     difference="a list of nothing does not take away the region that the cloud names",
+     ours={"region": "R2", "endpoint": "https://public.r2.g/image"})
+case("region-name-empty", cloud("region_name: ''"))
+case("region-case", cloud("region_name: R1"), region="r1")
 case("image-region", cloud("region_name: R1", "image_region_name: R2"))
 
 # Keys.
@@ -172,6 +191,10 @@ case("user-id", cloud(auth="user_id: id, project_id: x").replace("username: u, "
 case("endpoint-type", cloud("endpoint_type: internalURL", "region_name: R1"))
 case("endpoint-type-and-interface", cloud("interface: admin", "endpoint_type: internal"))
 case("interface-list", cloud("interface: [internal, public]", "region_name: R2"))
+case("image-interface-list", cloud("image_interface: [internalURL, public]"))
+case("interface-null", cloud("interface: null"),
+     difference="openstacksdk then takes any interface, an internal or an admin one by chance",
+     ours={"interfaces": ["public"], "endpoint": "https://public.r1.g/image"})
 case("image-interface-over-list", cloud("interface: [internal]", "image_interface: admin"))
 case("auth-plugin", "clouds: {a: {auth_plugin: v3token, auth: {" + KS + "token: t, "
      + PROJECT + "}}}",
@@ -212,6 +235,19 @@ case("password-number", cloud().replace("password: p", "password: 123"))
 case("password-exponent", cloud().replace("password: p", "password: 1e3"))
 case("password-quoted", cloud().replace("password: p", "password: '0123'"))
 case("password-null-word", cloud().replace("password: p", "password: 'null'"))
+case("password-literal", cloud().replace("password: p", '"password": !!str 0123'))
+case("password-empty", cloud().replace("password: p", "password: ''"))
+case("password-block", "clouds:\n  a:\n    auth:\n      auth_url: https://ks:5000/v3\n"
+     "      username: u\n      user_domain_id: d\n      password: |\n        line\n")
+case("json-surrogates", files={"work/clouds.json": '{"clouds": {"a": {"auth": {"user_id": "u", '
+     '"auth_url": "https://ks:5000/v3", "password": "p\\ud83d\\udd11"}}}}'})
+case("json-compact", files={"work/clouds.json": '{"clouds":{"a":{"auth":{"user_id":12,'
+     '"auth_url":"https://ks:5000/v3","password":"null"},"verify":null}}}'})
+case("json-duplicate", files={"work/clouds.json": '{"clouds": {"a": {"auth": {"user_id": "u", '
+     '"auth_url": "https://ks:5000/v3", "password": "p", "password": "q"}}}}'},
+     difference="as in YAML", ours={"error": "twice"})
+case("json-tabs", files={"work/clouds.json": '{\n\t"clouds": {\n\t\t"a": {"auth": {"user_id": 1, '
+     '"auth_url": "https://ks:5000/v3",\n\t"password": "p"}}}}\n'})
 case("password-missing", cloud().replace("password: p, ", ""))
 case("password-unicode", cloud().replace("password: p", 'password: "p\\u00e4\\U0001F511"'))
 case("merge-key", "x: &x {region_name: R2, interface: admin}\n"
@@ -261,6 +297,14 @@ case("environment-trust-files", env={**ENV, "OS_CACERT": "~/ca", "OS_CERT": "/c"
 case("environment-insecure", env={**ENV, "OS_INSECURE": "1"}, cloud="envvars",
      difference="openstacksdk ignores any word but `true`; who sets it wants what there is not",
      ours={"error": "no insecure mode"})
+case("environment-empty-variable", env={**ENV, "OS_AUTH_TYPE": "", "OS_REGION_NAME": ""},
+     cloud="envvars",
+     difference="an empty variable counts as unset, as for most programs",
+     ours={**by_password("ep"), "requests": [{**by_password("ep")["requests"][0], "body": {"auth": {
+         "identity": {"methods": ["password"], "password": {"user": {
+             "name": "eu", "password": "ep", "domain": {"name": "EU"}}}},
+         "scope": {"project": {"name": "epr", "domain": {"name": "EP"}}}}}}]})
+case("environment-empty-choice", cloud(), env={"OS_CLOUD": ""}, cloud=None)
 case("environment-others", env={**ENV, "OS_TEST_X": "1", "OS_STDOUT": "1", "OS_LOG": "1"},
      cloud="envvars")
 case("environment-of-tests-only", cloud(), env={"OS_TEST_PATH": "x"}, cloud="envvars")

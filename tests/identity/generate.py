@@ -12,6 +12,7 @@ import sys
 import tempfile
 import urllib.parse
 
+import keystoneauth1.loading
 import keystoneauth1.session
 import requests
 from openstack.config import loader
@@ -112,7 +113,7 @@ def resolve(case):
         service_name=region.get_service_name("image"))
     return {
         "region": region.get_region_name("image") or None,
-        "interfaces": [re.sub("URL$", "", interface) for interface in interfaces],
+        "interfaces": [re.sub("URL$", "", interface) for interface in interfaces or []],
         "endpoint": endpoint and re.sub(r"/v\d[\d.]*/?$", "", endpoint).rstrip("/"),
         "verify": verify if isinstance(verify, bool) else True,
         "cacert": verify if isinstance(verify, str) else None,
@@ -174,7 +175,9 @@ def document():
     assert len(names) == len(set(names)), "two cases have the same name"
     answers = {"token": TOKEN, "provider": PROVIDER, "access": ACCESS, "codes": CODES}
     cases = [{**case, "openstacksdk": run(case)} for case in CASES]
-    return json.dumps({"answers": answers, "cases": cases}, indent=1, ensure_ascii=False) + "\n"
+    kinds = sorted(keystoneauth1.loading.get_available_plugin_names())
+    everything = {"answers": answers, "auth_types": kinds, "cases": cases}
+    return json.dumps(everything, indent=1, ensure_ascii=False) + "\n"
 
 
 def main():
@@ -188,7 +191,7 @@ def main():
             pairs = zip(before["cases"], now["cases"])
             changed = [new["name"] for old, new in pairs if old != new]
             sys.exit(f"openstacksdk says something else than {sys.argv[2]}: "
-                     f"{', '.join(changed) or 'other cases'}; run generate.py again")
+                     f"{', '.join(changed) or 'other cases or auth types'}; run generate.py again")
     else:
         sys.exit(__doc__)
 

@@ -31,7 +31,9 @@ use super::SignInError;
 use super::catalogue::Service;
 use crate::transport::Transport;
 
-pub(super) use exchange::{exchange, origin};
+pub(super) use exchange::exchange;
+
+use exchange::origin;
 
 /// Proves who we are to one cloud.
 ///
@@ -41,9 +43,35 @@ pub(super) use exchange::{exchange, origin};
 ///   locks accounts.
 /// - **Again**: every call is a new sign-in. A plugin that has nothing new to offer, such as a
 ///   fixed token, returns the same proof; the session then knows that it can't be renewed.
-/// - **Bounds**: answers are read up to a limit; redirects are not followed, and no secret goes to
-///   an address that an answer names, unless over https.
+/// - **Bounds**: answers are read up to a limit; no secret follows a redirect, or goes to an address
+///   that an answer names, unless over https.
 /// - **Silence**: secrets appear neither in `Debug` nor in an error.
+///
+/// # Example
+/// A token that another program leaves in a file:
+/// ```
+/// use glance_core::Transport;
+/// use glance_core::identity::auth::{AuthPlugin, Grant, Proof};
+/// use glance_core::identity::{SignInError, SignInErrorKind};
+///
+/// #[derive(Debug)]
+/// struct TokenFile(std::path::PathBuf);
+///
+/// #[async_trait::async_trait]
+/// impl AuthPlugin for TokenFile {
+///     async fn sign_in(&self, _: &dyn Transport) -> Result<Grant, SignInError> {
+///         match std::fs::read_to_string(&self.0) {
+///             Ok(token) => Ok(Grant::lasting(Proof::token(token.trim().into()), None)),
+///             Err(error) => Err(SignInError {
+///                 kind: SignInErrorKind::Unauthenticated,
+///                 reason: format!("{} can't be read", self.0.display()),
+///                 hint: Some("start the program that writes it".into()),
+///                 source: Some(error.into()),
+///             }),
+///         }
+///     }
+/// }
+/// ```
 #[async_trait]
 pub trait AuthPlugin: fmt::Debug + Send + Sync {
     /// Signs in by requests through `transport`.
@@ -70,8 +98,8 @@ pub struct Grant {
 }
 
 impl Grant {
-    /// A proof that lasts, for a service at `endpoint`.
-    fn lasting(proof: Proof, endpoint: Option<String>) -> Self {
+    /// A proof that lasts, for a service at `endpoint` where that is known; no catalogue.
+    pub fn lasting(proof: Proof, endpoint: Option<String>) -> Self {
         Self { proof, catalogue: Vec::new(), endpoint, renew_at: None, secure: false }
     }
 }

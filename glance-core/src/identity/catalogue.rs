@@ -1,16 +1,18 @@
 //! Finds Glance in the catalogue that comes with a token.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use url::Url;
 
 use super::{SignInError, SignInErrorKind};
 
 /// One service of Keystone's catalogue:
 /// <https://docs.openstack.org/api-ref/identity/v3/#get-service-catalog>.
+///
+/// What a catalogue leaves out is empty: a service that is of no interest must not be in the way.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Service {
     /// What it does, such as `image`.
-    #[serde(rename = "type")]
+    #[serde(rename = "type", default, deserialize_with = "text_or_nothing")]
     pub kind: String,
     /// Its name; old Keystones give none.
     #[serde(default)]
@@ -24,8 +26,10 @@ pub struct Service {
 #[derive(Debug, Clone, Deserialize)]
 pub struct Endpoint {
     /// Whom it is for: `public`, `internal` or `admin`.
+    #[serde(default, deserialize_with = "text_or_nothing")]
     pub interface: String,
     /// Its address, with or without a version.
+    #[serde(default, deserialize_with = "text_or_nothing")]
     pub url: String,
     /// Its region.
     pub region_id: Option<String>,
@@ -37,6 +41,10 @@ impl Endpoint {
     fn region(&self) -> &str {
         self.region_id.as_deref().or(self.region.as_deref()).unwrap_or("")
     }
+}
+
+fn text_or_nothing<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
 /// Which image service of a cloud to use.
@@ -83,20 +91,28 @@ pub(super) fn choose(catalogue: &[Service], wanted: &ImageService) -> Result<Url
         .find(|found: &Vec<&Endpoint>| !found.is_empty())
         .ok_or_else(|| nothing_fits(&all, wanted))?;
     let chosen = found[0];
-    if let Some(other) = found.iter().find(|one| one.region() != chosen.region()) {
-        tracing::warn!(
-            "the catalogue has image services in several regions, such as {} and {}; using {} in \
-             region {}; name one by region_name",
-            chosen.region(),
-            other.region(),
-            chosen.url,
-            chosen.region(),
-        );
+    if let Some(warning) = several_regions(&found) {
+        tracing::warn!("{warning}");
     }
     base(&chosen.url).ok_or_else(|| {
         catalogue_error(
             format!("the catalogue's {} image endpoint is no URL", chosen.interface),
             "have the catalogue corrected, or say image_endpoint_override",
+        )
+    })
+}
+
+/// What to tell the operator when the first endpoint was taken out of several regions.
+fn several_regions(found: &[&Endpoint]) -> Option<String> {
+    let mut regions: Vec<&str> = found.iter().map(|endpoint| endpoint.region()).collect();
+    regions.dedup();
+    let (chosen, others) = regions.split_first()?;
+    (!others.is_empty()).then(|| {
+        format!(
+            "the catalogue has image services in the regions {}; using that in {chosen}: {}; say \
+             region_name to choose",
+            regions.join(", "),
+            found[0].url
         )
     })
 }
@@ -112,8 +128,8 @@ fn offers<'a>(
         (Some(wanted), Some(name)) => wanted == name,
         _ => true,
     };
-    let all: Vec<&Endpoint> =
-        services.filter(named).flat_map(|service| &service.endpoints).collect();
+    let endpoints = services.filter(named).flat_map(|service| &service.endpoints);
+    let all: Vec<&Endpoint> = endpoints.filter(|endpoint| !endpoint.url.is_empty()).collect();
     match (all.is_empty(), &wanted.service_name) {
         (false, _) => Ok(all),
         (true, None) => Err(catalogue_error(
@@ -215,6 +231,27 @@ mod tests {
         assert!(choose(&catalogue(), &by_name).unwrap_err().reason.contains("`other`"));
         let by_type = ImageService { service_type: "compute".into(), ..wanted(None, &["public"]) };
         assert_eq!(choose(&catalogue(), &by_type).unwrap().as_str(), "https://n/");
+    }
+
+    #[test]
+    fn a_choice_among_regions_is_told() {
+        let all = catalogue();
+        let public: Vec<&Endpoint> = all[1].endpoints[1..].iter().collect();
+        let warning = several_regions(&public).unwrap();
+        assert!(warning.contains("the regions A, B; using that in A: https://a/image/v2/"));
+        assert!(several_regions(&public[1..]).is_none());
+        assert!(several_regions(&[public[0], public[0]]).is_none());
+    }
+
+    #[test]
+    fn what_is_of_no_interest_is_not_in_the_way() {
+        let services: Vec<Service> = serde_json::from_str(
+            r#"[{"endpoints": [{}]}, {"type": null, "name": null}, {"type": "image", "endpoints": [
+                {"interface": "public", "url": null},
+                {"interface": "publicURL", "url": "https://g"}]}]"#,
+        )
+        .unwrap();
+        assert_eq!(choose(&services, &ImageService::default()).unwrap().as_str(), "https://g/");
     }
 
     #[test]

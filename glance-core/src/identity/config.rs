@@ -4,12 +4,13 @@
 //! compares the outcome with openstacksdk's own and lists each deliberate difference.
 //!
 //! In reading order: `environment` holds the variables, `files` finds and reads the files by
-//! `yaml`, `settings` lays the layers of one cloud over each other, `cloud` and `plugin` make a
+//! `yaml` and `json`, `settings` lays the layers of one cloud over each other, `cloud` and `plugin` make a
 //! [`Cloud`] of the result, with `options` to look up what an auth plugin needs.
 
 mod cloud;
 mod environment;
 mod files;
+mod json;
 mod options;
 mod plugin;
 mod settings;

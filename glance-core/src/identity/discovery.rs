@@ -8,7 +8,7 @@ use http::{Request, StatusCode, header};
 use serde::Deserialize;
 use url::Url;
 
-use super::auth::{exchange, origin};
+use super::auth::exchange;
 use super::catalogue::catalogue_error;
 use super::{SignInError, SignInErrorKind};
 use crate::body::Body;
@@ -50,11 +50,10 @@ pub(super) async fn minor_version(
         StatusCode::OK | StatusCode::MULTIPLE_CHOICES => {
             serde_json::from_slice::<Document>(answer.body()).ok()
         }
-        status if status.is_redirection() => return Err(redirected(&server, &answer)),
         _ => None,
     };
     let Some(Document { versions }) = document else {
-        tracing::warn!("{server} answers {} where its versions should be", status.as_u16());
+        tracing::info!("{server} answers {} where its versions should be", status.as_u16());
         return Ok(None);
     };
     for href in versions.iter().flat_map(|version| &version.links).map(|link| &link.href) {
@@ -71,20 +70,6 @@ pub(super) async fn minor_version(
             Some("check the endpoint: every Glance in support speaks version 2"),
         )
     })
-}
-
-fn redirected(server: &str, answer: &http::Response<bytes::Bytes>) -> SignInError {
-    let place = answer.headers().get(header::LOCATION).and_then(|place| place.to_str().ok());
-    let place = match place.map(Url::parse) {
-        Some(Ok(url)) => origin(&url),
-        _ => "another path".into(),
-    };
-    let status = answer.status().as_u16();
-    catalogue_error(
-        format!("{server} answered {status}, a redirect to {place}"),
-        "redirects are not followed, so that no token leaves its origin: have the catalogue \
-         corrected, or say image_endpoint_override",
-    )
 }
 
 /// The minor of a version 2: 9 of `v2.9`.

@@ -151,8 +151,8 @@ fn base(endpoint: &str, setting: &str) -> Result<Url, SignInError> {
 fn not_renewable() -> SignInError {
     SignInError::new(
         SignInErrorKind::Unauthenticated,
-        "the token was refused, and there is no way to get another one",
-        Some("get a new token, or name a cloud of clouds.yaml to sign in to"),
+        "the token or the password was refused, and there is no other to offer",
+        Some("get a new one, or name a cloud of clouds.yaml to sign in to"),
     )
 }
 

@@ -1,12 +1,13 @@
 //! One request to a server that grants tokens, and its whole answer.
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, header};
+use http::{Request, Response, StatusCode};
 use serde::de::DeserializeOwned;
 use url::Url;
 
 use crate::body::Body;
 use crate::identity::{SignInError, SignInErrorKind};
+use crate::redirect::{self, Unanswered};
 use crate::transport::{Transport, TransportErrorKind};
 
 /// The longest answer accepted: the catalogue of a large cloud has some 100 KiB.
@@ -21,12 +22,8 @@ pub(in crate::identity) async fn exchange(
     request: Request<Body>,
     server: &str,
 ) -> Result<Response<Bytes>, SignInError> {
-    let response = transport.send(request).await.map_err(|error| SignInError {
-        kind: SignInErrorKind::Transport(error.kind),
-        reason: format!("no answer from {server}"),
-        hint: error.hint.clone(),
-        source: Some(Box::new(error)),
-    })?;
+    let response = redirect::send(transport, request).await;
+    let response = response.map_err(|error| no_answer(error, server))?;
     let (head, body) = response.into_parts();
     if !head.status.is_success() && head.status != StatusCode::MULTIPLE_CHOICES {
         let refusal = body.collect(REFUSAL_LIMIT).await.unwrap_or_default();
@@ -41,40 +38,41 @@ pub(in crate::identity) async fn exchange(
     Ok(Response::from_parts(head, body))
 }
 
+fn no_answer(error: Unanswered, server: &str) -> SignInError {
+    let reason = format!("no answer from {server}");
+    match error {
+        Unanswered::Transport(error) => SignInError {
+            kind: SignInErrorKind::Transport(error.kind),
+            reason,
+            hint: error.hint.clone(),
+            source: Some(Box::new(error)),
+        },
+        Unanswered::Redirect(redirect) => SignInError::new(
+            SignInErrorKind::Protocol,
+            format!("{reason}: {}", redirect.reason),
+            Some(&redirect.hint),
+        ),
+    }
+}
+
 /// Understands a JSON answer. The parser's own error may quote a value, so it is left out.
 pub(super) fn parse<T: DeserializeOwned>(answer: &Response<Bytes>) -> Option<T> {
     serde_json::from_slice(answer.body()).ok()
 }
 
-/// What a redirect or another status means that is no answer to the question.
+/// What a status means that is no answer to the question.
 pub(super) fn unexpected(answer: &Response<Bytes>, server: &str, setting: &str) -> SignInError {
-    let status = answer.status();
-    let mut reason = format!("{server} answered {}", status.as_u16());
-    if let Some(place) = redirect(answer) {
-        reason = format!("{reason}, a redirect to {place}");
-    }
-    let hint = match status.as_u16() {
-        300..=399 => format!("redirects are not followed: correct {setting}, if that is right"),
-        404 | 405 => format!("check {setting}"),
+    let status = answer.status().as_u16();
+    let hint = match status {
+        300..=399 | 404 | 405 => format!("check {setting}"),
         429 | 500..=599 => format!("try again later, or ask who runs {server}"),
         _ => format!("check {setting}, and what {server} logged"),
     };
+    let reason = format!("{server} answered {status}");
     SignInError::new(SignInErrorKind::Protocol, reason, Some(&hint))
 }
 
-/// Where a redirect leads, without what may be secret in it.
-fn redirect(answer: &Response<Bytes>) -> Option<String> {
-    if !answer.status().is_redirection() {
-        return None;
-    }
-    let place = answer.headers().get(header::LOCATION)?.to_str().ok()?;
-    match Url::parse(place) {
-        Ok(url) => Some(origin(&url)),
-        Err(_) => Some("another path".into()),
-    }
-}
-
 /// `https://host:port`, fit to be shown.
-pub(in crate::identity) fn origin(url: &Url) -> String {
+pub(super) fn origin(url: &Url) -> String {
     url.origin().ascii_serialization()
 }

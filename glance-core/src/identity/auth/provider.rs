@@ -57,6 +57,9 @@ pub(super) async fn post(
     form: Form,
 ) -> Result<Response<Bytes>, SignInError> {
     let server = provider_at(endpoint);
+    if endpoint.starts_with("http:") {
+        tracing::warn!("{server} is reached by plain http: everybody on the way can read secrets");
+    }
     let mut request = Request::post(endpoint)
         .header(header::ACCEPT, "application/json")
         .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");

@@ -75,7 +75,11 @@ struct Methods {
 
 impl<'a> Tokens<'a> {
     pub(super) fn new(transport: &'a dyn Transport, auth_url: &str) -> Result<Self, SignInError> {
-        Ok(Self { transport, base: base(auth_url)? })
+        let base = base(auth_url)?;
+        if base.scheme() == "http" {
+            tracing::warn!("{base} is plain http: everybody on the way can read what signs in");
+        }
+        Ok(Self { transport, base })
     }
 
     /// Asks for a token by `POST /v3/auth/tokens`.

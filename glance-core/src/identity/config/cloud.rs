@@ -69,10 +69,11 @@ impl Cloud {
 }
 
 fn auth_url(settings: &Settings) -> Result<Option<String>, ConfigError> {
-    match settings.option("auth_url")? {
-        Some(url) => settings.format("auth_url", url).map(Some),
-        None => Ok(None),
-    }
+    let Some(url) = settings.option("auth_url")? else { return Ok(None) };
+    let url = settings.format("auth_url", url)?;
+    // It is shown.
+    check_url(settings, "auth_url", &url)?;
+    Ok(Some(url))
 }
 
 /// There is no way around verification; a file that asks for one must not seem to get it.

@@ -160,7 +160,11 @@ fn read(path: &Path) -> Result<Option<File>, ConfigError> {
             return fail(path, format!("can't be read: {error}"), hint);
         }
     };
-    match Node::read(&text) {
+    let read = match path.extension().is_some_and(|extension| extension == "json") {
+        true => Node::read_json(&text),
+        false => Node::read(&text),
+    };
+    match read {
         Ok(Node::Map(root)) => Ok(Some(File { path: path.into(), root })),
         Ok(_) => fail(path, "holds no settings".into(), "it should begin with `clouds:`"),
         Err(reason) => fail(path, reason, "correct the file, it should be YAML or JSON"),

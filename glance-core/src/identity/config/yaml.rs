@@ -255,13 +255,6 @@ mod tests {
     }
 
     #[test]
-    fn json_is_read_too() {
-        let node = Node::read("{\n\t\"a\": {\"b\": \"x\\/y\", \"c\": 1}\n}\n").unwrap();
-        assert_eq!(text(get(&node, "a").unwrap(), "b"), "x/y");
-        assert_eq!(text(get(&node, "a").unwrap(), "c"), "1");
-    }
-
-    #[test]
     fn duplicate_keys_are_an_error() {
         for file in ["a: secret\n'a': 2", "x: {a: 1, a: 2}", "<<: {a: 1}\n<<: {b: 1}"] {
             let error = Node::read(file).err().unwrap();

@@ -17,6 +17,7 @@ struct Keystone {
     asked: AtomicUsize,
     // 0 means no answer at all.
     status: AtomicUsize,
+    location: &'static str,
     last: StdMutex<String>,
 }
 
@@ -60,6 +61,7 @@ impl Transport for Keystone {
             {"interface": "internal", "region_id": "R", "url": "http://g/i/v2/"}]}]}}"#;
         Ok(Response::builder()
             .status(u16::try_from(status).unwrap())
+            .header("Location", self.location)
             .header("X-Subject-Token", format!("token-{number}"))
             .body(Body::from(Bytes::from(body)))
             .unwrap())
@@ -155,6 +157,22 @@ async fn failures_have_their_kinds() {
         assert_eq!(error.kind, kind);
         assert_eq!(error.source.is_some(), status == 0);
         assert!(error.hint.is_some());
+    }
+}
+
+#[tokio::test]
+async fn the_password_follows_no_redirect() {
+    for (location, reason) in [
+        ("https://ks/identity/v3/auth/tokens", "https://ks redirects POST to another path"),
+        ("https://evil/v3/auth/tokens", "https://ks redirects to https://evil,"),
+        ("http://ks/v3/auth/tokens", "https://ks redirects to http://ks,"),
+    ] {
+        let keystone = Arc::new(Keystone { status: 307.into(), location, ..Keystone::default() });
+        let error = Session::new(keystone.clone(), password()).proof().await.unwrap_err();
+        assert_eq!(error.kind, SignInErrorKind::Protocol);
+        assert!(error.reason.contains(reason) && error.hint.is_some(), "{error}");
+        assert!(!format!("{error} {error:?}").contains("hush"));
+        assert_eq!(keystone.asked(), 1);
     }
 }
 

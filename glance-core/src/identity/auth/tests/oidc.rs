@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use http::{Method as Verb, StatusCode};
+use http::Method as Verb;
 use sha2::{Digest, Sha256};
 use tokio::time::Instant;
 use url::form_urlencoded;
@@ -300,19 +300,14 @@ async fn a_device_shows_only_what_can_be_shown() {
 
 #[tokio::test]
 async fn oauth2_at_keystone_proves_itself_twice() {
-    let double = Double::new(|request| match request.uri().path() == "/v3/auth/tokens" {
-        true => token("keystone"),
-        false => {
-            let fields = fields(request);
-            assert_eq!(
-                fields.into_iter().collect::<Vec<_>>(),
-                [("grant_type".to_owned(), "client_credentials".to_owned())]
-            );
-            reply(
-                StatusCode::OK.as_u16(),
-                &json!({"access_token": "bearer", "token_type": "Bearer", "expires_in": 100}),
-            )
+    let double = Double::new(|request| {
+        if request.uri().path() == "/v3/auth/tokens" {
+            return token("keystone");
         }
+        let grant = ("grant_type".to_owned(), "client_credentials".to_owned());
+        assert_eq!(fields(request), Fields::from([grant]));
+        let life = json!({"access_token": "bearer", "token_type": "Bearer", "expires_in": 100});
+        reply(200, &life)
     });
     let plugin = OAuth2ClientCredential {
         auth_url: "https://ks".into(),
