@@ -18,8 +18,10 @@ use std::error::Error;
 use std::fmt;
 
 mod image_store;
+mod transport;
 
 pub use image_store::{Case, cases, image_store};
+pub use transport::{Front, TransportUnderTest, transport};
 
 /// What a case found wrong.
 type Wrong = Box<dyn Error + Send + Sync>;
@@ -51,6 +53,12 @@ impl fmt::Debug for Failures {
 }
 
 impl Error for Failures {}
+
+/// An error and all below it.
+fn explain(wrong: &(dyn Error + 'static)) -> String {
+    let chain = std::iter::successors(Some(wrong), |&error| error.source());
+    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
 
 /// Fails the case, with a message, unless the two sides are equal.
 macro_rules! same {

@@ -19,6 +19,8 @@ pub mod store;
 
 pub mod transport;
 
+mod redirect;
+
 pub mod tls;
 
 pub mod identity;

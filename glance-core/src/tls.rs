@@ -8,19 +8,43 @@ use std::path::PathBuf;
 
 pub mod authority;
 pub mod bundle;
+pub mod crl;
+pub mod identity;
+mod pem;
+pub mod pin;
+pub mod summary;
 pub mod trust;
 pub mod verdict;
 
-pub use bundle::{BundleError, Certificate};
+pub use bundle::Certificate;
+pub use crl::RevocationList;
+pub use identity::ClientIdentity;
+pub use pem::TlsFileError;
+pub use pin::Pin;
+pub use summary::Summary;
 pub use trust::resolve;
 
-/// How servers are verified.
+/// How servers are verified, and who the client is.
 #[derive(Debug, Clone)]
 pub struct TlsPolicy {
     /// Where trust begins.
     pub roots: Roots,
     /// The oldest protocol version that is spoken.
     pub min_version: TlsVersion,
+    /// What the client shows to servers that ask.
+    pub identity: Option<ClientIdentity>,
+    /// With any of these, every certificate below a root must be covered by one and not be on it.
+    pub revocation: Vec<RevocationList>,
+    /// With any of these, the server's key must be one of them, beside all other checks.
+    pub pins: Vec<Pin>,
+}
+
+impl TlsPolicy {
+    /// Trust in these roots, with TLS 1.2 and later, and nothing else asked or shown.
+    pub fn new(roots: Roots) -> Self {
+        let min_version = TlsVersion::V1_2;
+        Self { roots, min_version, identity: None, revocation: Vec::new(), pins: Vec::new() }
+    }
 }
 
 /// Where trust begins.
@@ -31,6 +55,23 @@ pub enum Roots {
     /// These certificates and no others: each is an authority where it may be one, and a server
     /// that presents exactly one of them is taken for the names and times it carries.
     Bundle(Vec<Certificate>),
+    /// The system's trust store, and these certificates.
+    SystemAnd(Vec<Certificate>),
+}
+
+impl Roots {
+    /// The certificates beside the system's.
+    pub fn bundle(&self) -> &[Certificate] {
+        match self {
+            Self::System => &[],
+            Self::Bundle(all) | Self::SystemAnd(all) => all,
+        }
+    }
+
+    /// Whether the system's trust store counts.
+    pub fn with_system(&self) -> bool {
+        !matches!(self, Self::Bundle(_))
+    }
 }
 
 /// A version of the TLS protocol.
@@ -42,6 +83,15 @@ pub enum TlsVersion {
     V1_3,
 }
 
+impl fmt::Display for TlsVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::V1_2 => "TLS 1.2",
+            Self::V1_3 => "TLS 1.3",
+        })
+    }
+}
+
 /// Who named the trust store in use, for `--debug` and for messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrustSource {
@@ -49,13 +99,14 @@ pub struct TrustSource {
     pub named_by: String,
     /// The file or directory. None is the system's trust store.
     pub path: Option<PathBuf>,
+    /// Whether the system's trust store counts beside it.
+    pub and_system: bool,
 }
 
 impl fmt::Display for TrustSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.path {
-            Some(path) => write!(f, "{} ({})", path.display(), self.named_by),
-            None => f.write_str("the system's trust store"),
-        }
+        let Some(path) = &self.path else { return f.write_str("the system's trust store") };
+        let system = if self.and_system { " and the system's trust store" } else { "" };
+        write!(f, "{} ({}){system}", path.display(), self.named_by)
     }
 }

@@ -36,12 +36,36 @@ pub trait Transport: fmt::Debug + Send + Sync {
     async fn send(&self, request: Request<Body>) -> Result<Response<Body>, TransportError>;
 }
 
+/// What became of a server's wish for a client certificate. Transports put it among the extensions
+/// of a response when the server had that wish: some servers let everybody in, to say by a status
+/// that they wanted one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientCertificate {
+    /// There is none to show.
+    Missing,
+    /// It was shown.
+    Shown,
+}
+
+impl ClientCertificate {
+    /// What the operator can do when the server then refuses a request.
+    pub fn hint(self) -> &'static str {
+        match self {
+            Self::Missing => {
+                "the server asked for a client certificate: name one with --cert FILE and --key FILE"
+            }
+            Self::Shown => "is the client certificate one that this server takes?",
+        }
+    }
+}
+
 /// Why no answer came.
 #[derive(Debug)]
 pub struct TransportError {
     /// What kind of failure.
     pub kind: TransportErrorKind,
-    /// The server, as `https://host:port`; never a path, a query or a credential.
+    /// The guilty one: the server, as `https://host:port`, or the proxy before it, as `the proxy
+    /// http://host:port`; never a path, a query or a credential.
     pub endpoint: String,
     /// What happened, a fragment of a sentence.
     pub reason: String,

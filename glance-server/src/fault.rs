@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use glance_core::body::{Body, BodyError};
 use glance_core::{Transport, TransportError};
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION};
 use http::{Method, Request, Response, StatusCode};
 use serde_json::Value;
 
@@ -37,6 +37,8 @@ pub enum Fault {
     Stall,
     /// The answer is this status, and the request goes nowhere.
     Status(u16),
+    /// The answer redirects to this location with 307, and the request goes nowhere.
+    Redirect(&'static str),
     /// One byte of the request's body is another when the server gets it.
     StoreOther,
     /// Records in the answer show other digests than the server's.
@@ -108,6 +110,11 @@ impl Transport for Faulty {
             Some(Fault::Status(code)) => {
                 let status = StatusCode::from_u16(code);
                 Ok(page(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), "Injected"))
+            }
+            Some(Fault::Redirect(location)) => {
+                let mut answer = page(StatusCode::TEMPORARY_REDIRECT, "Injected");
+                answer.headers_mut().insert(LOCATION, HeaderValue::from_static(location));
+                Ok(answer)
             }
             Some(Fault::StoreOther) => {
                 self.inner.send(request.map(|body| corrupt(body, None))).await

@@ -135,6 +135,9 @@ pub(crate) fn refuse_reserved(key: &str) -> Result<(), Refusal> {
 /// Refuses a value that the schema does not allow. What is left to check, reading the record
 /// checks.
 pub(crate) fn check_value(key: &str, value: &Value) -> Result<(), Refusal> {
+    if is_beyond_the_database(key) || texts(value).any(is_beyond_the_database) {
+        return Err(Refusal::invalid("Can't contain 4 byte unicode characters."));
+    }
     let short = |value: &Value| value.as_str().is_some_and(|text| text.chars().count() <= 255);
     let fits = match key {
         "name" | "owner" => value.is_null() || short(value),
@@ -147,6 +150,17 @@ pub(crate) fn check_value(key: &str, value: &Value) -> Result<(), Refusal> {
     let refusal =
         || Refusal::invalid(format!("Provided object does not match schema 'image': {key}"));
     fits.then_some(()).ok_or_else(refusal)
+}
+
+/// A real Glance refuses what MySQL's `utf8` can't hold, with any database.
+fn is_beyond_the_database(text: &str) -> bool {
+    text.chars().any(|char| char.len_utf8() > 3)
+}
+
+/// A value that is a text, or the texts of a list.
+fn texts(value: &Value) -> impl Iterator<Item = &str> {
+    let list = value.as_array().into_iter().flatten();
+    value.as_str().into_iter().chain(list.filter_map(Value::as_str))
 }
 
 fn check_quotas(attributes: &Attributes) -> Result<(), Refusal> {

@@ -35,6 +35,7 @@ pub(crate) async fn run(args: Args) -> Exit {
                 replicate(Endpoint::parse(&from)?, Endpoint::parse(&to)?, &options).await
             }
             Command::Compare { from, to } => compare(&from, &to, &options).await,
+            Command::Doctor(doctor) => crate::doctor::run(doctor, &options).await,
             Command::Serve(serve) => self::serve(serve, &options).await,
         }
     };

@@ -1,4 +1,4 @@
-//! Where messages go: standard error or a file. Tokens never reach them; requests are logged by
+//! Where messages go: standard error, a file or syslog. Tokens never reach them; requests are logged by
 //! method and path only.
 
 use std::fs::OpenOptions;
@@ -9,6 +9,9 @@ use tracing_subscriber::prelude::*;
 
 use crate::args::Logging;
 use crate::error::CliError;
+use syslog::Syslog;
+
+mod syslog;
 
 /// Starts logging for this process.
 pub(crate) fn start(options: &Logging) -> Result<(), CliError> {
@@ -21,6 +24,16 @@ pub(crate) fn start(options: &Logging) -> Result<(), CliError> {
     let filter =
         OUR_CRATES.iter().fold(Targets::new(), |filter, name| filter.with_target(*name, level));
     let format = tracing_subscriber::fmt::layer().with_target(false);
+    if options.syslog {
+        let syslog = Syslog::connect(syslog::SOCKET).map_err(|error| {
+            CliError::usage(format!("no syslog daemon reads {}", syslog::SOCKET))
+                .caused_by(error)
+                .hint("leave --syslog out: messages then go to standard error")
+        })?;
+        let format = format.without_time().with_ansi(false).with_writer(syslog);
+        tracing_subscriber::registry().with(format.with_filter(filter)).init();
+        return Ok(());
+    }
     let Some(path) = &options.logfile else {
         let format = format.without_time().with_ansi(false).with_writer(std::io::stderr);
         tracing_subscriber::registry().with(format.with_filter(filter)).init();

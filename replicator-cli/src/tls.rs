@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use glance_core::digest::Hashers;
 use glance_core::tls::TlsPolicy;
 use glance_core::transport::Transport;
-use transport_hyper::{Options, TlsAcceptor, TlsSetupError};
+use http::Uri;
+use transport_hyper::{Inspection, Options, TlsAcceptor, TlsSetupError};
 
 use crate::args::Stack;
 use crate::error::CliError;
@@ -36,8 +38,26 @@ pub(crate) fn hashers(chosen: Option<Stack>) -> Result<Hashers, CliError> {
 pub(crate) fn transport(
     chosen: Option<Stack>,
     policy: &TlsPolicy,
+    options: Options,
 ) -> Result<Arc<dyn Transport>, CliError> {
-    (library(chosen)?.transport)(policy, Options::default()).map_err(cannot)
+    (library(chosen)?.transport)(policy, options).map_err(cannot)
+}
+
+/// What one connection to the server of `url` shows.
+pub(crate) async fn inspect(
+    chosen: Option<Stack>,
+    policy: &TlsPolicy,
+    options: Options,
+    url: &Uri,
+) -> Result<Inspection, CliError> {
+    (library(chosen)?.inspect)(policy, options, url).await.map_err(cannot)
+}
+
+/// The library that is chosen, its version, and whether it is in FIPS mode.
+pub(crate) fn describe(chosen: Option<Stack>) -> Result<String, CliError> {
+    let library = library(chosen)?;
+    let not = (library.fips)().map_or("not ", |()| "");
+    Ok(format!("{}, {not}in FIPS mode", (library.describe)()))
 }
 
 /// The server's side, with a certificate chain and its key, PEM.
@@ -57,8 +77,11 @@ struct Library {
     to_get_fips: &'static str,
     hashers: fn() -> Hashers,
     transport: fn(&TlsPolicy, Options) -> Made<dyn Transport>,
+    inspect: for<'a> fn(&'a TlsPolicy, Options, &'a Uri) -> Inspecting<'a>,
     acceptor: fn(&[u8], &[u8]) -> Made<dyn TlsAcceptor>,
 }
+
+type Inspecting<'a> = BoxFuture<'a, Result<Inspection, TlsSetupError>>;
 
 type Made<T> = Result<Arc<T>, TlsSetupError>;
 
@@ -88,6 +111,7 @@ const LIBRARIES: &[Library] = &[
                       OpenSSL is in FIPS mode (with both stacks: --tls native)",
         hashers: transport_rustls::hashers,
         transport: transport_rustls::transport,
+        inspect: |policy, options, url| Box::pin(transport_rustls::inspect(policy, options, url)),
         acceptor: transport_rustls::acceptor,
     },
     #[cfg(feature = "native-tls")]
@@ -100,6 +124,7 @@ const LIBRARIES: &[Library] = &[
                       then `openssl list -providers` shows it",
         hashers: transport_native::hashers,
         transport: transport_native::transport,
+        inspect: |policy, options, url| Box::pin(transport_native::inspect(policy, options, url)),
         acceptor: transport_native::acceptor,
     },
 ];

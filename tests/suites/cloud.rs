@@ -9,8 +9,13 @@ mod common;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 use common::replicator_with;
+use glance_core::glance::GlanceStore;
+use glance_core::identity::{Clouds, Environment, Session};
+use glance_core::tls::{self, TlsPolicy};
+use glance_core::{ImageStore, Transport, conformance};
 use serde_json::Value;
 
 #[test]
@@ -21,6 +26,8 @@ fn real_images_between_real_glances() {
         cloud.copies(stack);
         cloud.dumps_and_loads(stack);
         cloud.refuses_what_it_cannot_trust(stack);
+        cloud.conforms(stack);
+        cloud.examines(stack);
     }
 }
 
@@ -68,7 +75,7 @@ impl Cloud {
         assert!(first.stdout.contains(" 0 failed"), "{}", first.stdout);
         assert_no_token(&first);
         let checked = self.python("check.py", &["a", "b"]);
-        assert!(checked.trim_end().ends_with("0 differences"), "{checked}");
+        assert_eq!(checked.trim_end().lines().last(), Some(ALL_EQUAL), "{checked}");
         let second = self.replicator(&["livecopy", "a", "b", "--tls", stack]).exits(0);
         assert!(second.stdout.starts_with("skipped: ") || second.stdout.starts_with("0 copied"));
         assert!(second.stdout.contains("0 copied and verified (0.0 B), 0 updated"));
@@ -82,7 +89,7 @@ impl Cloud {
         self.replicator(&["dump", "a", path, "--tls", stack]).exits(0);
         self.replicator(&["load", path, "b", "--tls", stack]).exits(0);
         let checked = self.python("check.py", &["a", "b"]);
-        assert!(checked.trim_end().ends_with("0 differences"), "{checked}");
+        assert_eq!(checked.trim_end().lines().last(), Some(ALL_EQUAL), "{checked}");
         self.replicator(&["compare", "a", "b", "--tls", stack]).exits(0);
     }
 
@@ -107,6 +114,67 @@ impl Cloud {
         let other = ["size", self.text("a"), "--cacert", self.text("other_ca"), "--tls", stack];
         self.replicator(&other).exits(4);
     }
+
+    /// What `doctor` says, the same with each TLS stack.
+    fn examines(&self, stack: &str) {
+        let bad = |kind: &str| self.endpoints["bad"][kind].as_str().unwrap();
+        let (ca, other_ca) = (self.text("ca"), self.text("other_ca"));
+        let servers = [
+            ("administrator", vec!["a"], 0),
+            ("member", vec!["alice-a"], 0),
+            ("expired", vec![bad("expired"), "--cacert", ca], 4),
+            ("wrong_name", vec![bad("wronghost"), "--cacert", ca], 4),
+            ("self_signed", vec![bad("selfsigned"), "--cacert", ca], 4),
+            ("no_chain", vec![bad("nochain"), "--cacert", ca], 4),
+            ("unknown_ca", vec![self.text("a"), "--cacert", other_ca, "-t", "none"], 4),
+            ("wrong_token", vec![self.text("a"), "--cacert", ca, "-t", "none"], 5),
+        ];
+        for (name, mut line, exit) in servers {
+            line.splice(0..0, ["doctor", "--tls", stack]);
+            let run = self.replicator(&line).exits(exit);
+            let mut settings = insta::Settings::clone_current();
+            settings.set_snapshot_path("snapshots");
+            settings.set_prepend_module_to_snapshot(false);
+            settings.set_omit_expression(true);
+            settings.add_filter(r"(rustls|OpenSSL) .*, not in FIPS mode", "[library]");
+            settings.add_filter(r"\S*/target/cloud/", "[cloud]/");
+            settings.add_filter(r"\d{4}-\d\d-\d\dT[\d:.]+Z", "[date]");
+            settings.add_filter(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "[id]");
+            settings.bind(|| insta::assert_snapshot!(format!("doctor_{name}"), run.stdout));
+        }
+    }
+
+    /// The real Glance passes the suite that every store passes.
+    fn conforms(&self, stack: &str) {
+        let variables = [("OS_CLIENT_CONFIG_FILE", self.text("clouds_yaml"))];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let environment = Environment::new(variables, "/nonexistent");
+        let cloud = Clouds::load(environment).unwrap().cloud("b", None).unwrap().unwrap();
+        let named = [("clouds.yaml", cloud.cacert.clone())];
+        let (policy, _) = tls::resolve(&named, &|_| None).unwrap();
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let outcome = runtime.block_on(async {
+            let transport = transport(stack, &policy);
+            let session = Arc::new(Session::new(Arc::clone(&transport), cloud.auth));
+            let glance = self.text("b");
+            let store = Arc::new(GlanceStore::new("b", transport, glance, session));
+            conformance::image_store(&|| Arc::clone(&store) as Arc<dyn ImageStore>).await
+        });
+        if let Err(failures) = outcome {
+            panic!("{stack}: {failures}");
+        }
+    }
+}
+
+fn transport(stack: &str, policy: &TlsPolicy) -> Arc<dyn Transport> {
+    let options = transport_hyper::Options::default();
+    match stack {
+        #[cfg(feature = "rustls")]
+        "rustls" => transport_rustls::transport(policy, options).unwrap(),
+        #[cfg(feature = "native-tls")]
+        "native" => transport_native::transport(policy, options).unwrap(),
+        other => panic!("this build has no {other}"),
+    }
 }
 
 fn empty_b() {
@@ -120,6 +188,9 @@ fn assert_no_token(run: &common::Run) {
     let said = format!("{}{}", run.stdout, run.stderr);
     assert!(!said.contains("gAAAAA") && !said.contains("x-auth-token"), "a token was shown");
 }
+
+/// What `check.py` ends with when all that `seed.py` makes and can be copied is equal.
+const ALL_EQUAL: &str = "45 images checked, 0 differences";
 
 /// The TLS stacks of this build, as `--tls` names them.
 const STACKS: &[&str] = &[

@@ -1,6 +1,6 @@
 //! Running the tool as an operator does.
 
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 /// What a run said.
 #[derive(Debug)]
@@ -10,18 +10,34 @@ pub(crate) struct Run {
     pub(crate) stderr: String,
 }
 
-/// Runs the tool with these variables and the trust variables of this machine cleared.
+/// Runs the tool with these variables; those of this machine for trust and proxies are cleared.
 pub(crate) fn replicator_with(line: &[&str], variables: &[(&str, &str)]) -> Run {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_glance-replicator-under-test"));
-    for variable in CLEARED {
-        command.env_remove(variable);
-    }
-    let output = command.args(line).envs(variables.iter().copied()).output().unwrap();
+    let output = command().args(line).envs(variables.iter().copied()).output().unwrap();
     Run {
         code: output.status.code(),
         stdout: String::from_utf8(output.stdout).unwrap(),
         stderr: String::from_utf8(output.stderr).unwrap(),
     }
+}
+
+/// Starts the tool and lets it run; what it says is lost.
+#[allow(dead_code, reason = "not every suite stops the tool halfway")]
+pub(crate) fn start(line: &[String]) -> Child {
+    command().args(line).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+/// Starts the tool with its standard output at the caller's end of a pipe.
+#[allow(dead_code, reason = "not every suite reads while the tool runs")]
+pub(crate) fn start_piped(line: &[&str]) -> Child {
+    command().args(line).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+fn command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_glance-replicator-under-test"));
+    for variable in CLEARED {
+        command.env_remove(variable);
+    }
+    command
 }
 
 impl Run {
@@ -36,6 +52,9 @@ impl Run {
 const CLEARED: &[&str] = &[
     "GLANCE_REPLICATOR_REQUIRE_FIPS",
     "OS_CACERT",
+    "OS_CERT",
+    "OS_INSECURE",
+    "OS_KEY",
     "OS_TOKEN",
     "OS_AUTH_TOKEN",
     "OS_CLIENT_CONFIG_FILE",
@@ -43,4 +62,12 @@ const CLEARED: &[&str] = &[
     "CURL_CA_BUNDLE",
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
+    "https_proxy",
+    "HTTPS_PROXY",
+    "http_proxy",
+    "HTTP_PROXY",
+    "all_proxy",
+    "ALL_PROXY",
+    "no_proxy",
+    "NO_PROXY",
 ];

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use glance_core::Body;
 use glance_core::glance::GlanceStore;
-use glance_core::identity::{Auth, Session};
+use glance_core::identity::Session;
+use glance_core::identity::auth::FixedToken;
 use glance_core::image::{Attributes, Image, ImageId, Status, Visibility};
 use glance_core::replicate::{CopyError, DataFault, Done, Outcome, Policy, Replication};
 use glance_core::store::memory::MemoryStore;
@@ -77,8 +78,8 @@ impl Pair {
 fn glance(url: &str, kept: &Arc<MemoryStore>) -> (Arc<Faulty>, Arc<dyn ImageStore>) {
     let api = GlanceApi::new(Arc::clone(kept) as Arc<dyn ImageStore>).with_token("secret-token");
     let faulty = Arc::new(Faulty::new(Arc::new(api)));
-    let auth = Auth::Token { token: "secret-token".to_owned().into() };
-    let session = Arc::new(Session::new(faulty.clone(), auth));
+    let auth = FixedToken { token: "secret-token".to_owned().into(), endpoint: None };
+    let session = Arc::new(Session::new(faulty.clone(), Arc::new(auth)));
     let store = GlanceStore::new(url, faulty.clone(), url, session);
     (faulty, Arc::new(store))
 }
@@ -178,6 +179,25 @@ async fn the_token_is_in_no_message() {
     let error = pair.failure().await;
     let said = format!("{error} {error:?} {:?}", pair.replication);
     assert!(!said.contains("secret-token"), "{said}");
+}
+
+#[tokio::test]
+async fn a_redirect_is_followed_within_the_server_and_nowhere_else() {
+    let pair = Pair::new();
+    let id = pair.image(1, b"the data of an image").await;
+    pair.a.inject(Method::GET, |path| path == "/v2/images", 1, Fault::Redirect("/v2/images"));
+    pair.a.inject(Method::GET, is_file, 1, Fault::Redirect("http://a/data?signature"));
+    let error = pair.failure().await;
+    assert!(error.hint().unwrap().contains("X-Forwarded-Proto"), "{error}");
+    let CopyError::Source(error) = &error else { panic!("{error}") };
+    assert!(error.reason.starts_with("https://a redirects to http://a,"), "{error}");
+    assert!(!error.to_string().contains("signature"), "{error}");
+    pair.b.inject(Method::PUT, is_file, 1, Fault::Redirect("/elsewhere"));
+    let CopyError::Target(error) = pair.failure().await else { panic!() };
+    assert!(error.reason.contains("https://b redirects PUT to another path"), "{error}");
+    let uploads = pair.b.requests().into_iter().filter(|(method, _)| method == Method::PUT);
+    assert_eq!(uploads.count(), 1);
+    pair.completes(&id, b"the data of an image").await;
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
 use glance_core::body::{Body, BodyError};
 use glance_core::transport::{Transport, TransportError, TransportErrorKind};
-use http::{Request, Response};
+use http::{Request, Response, StatusCode, Uri, header};
 use hyper_util::client::legacy::{self, Client};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -18,20 +18,27 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::connector::{Connector, endpoint};
 use crate::exchange::{Exchange, Over};
 use crate::failure::explain;
-use crate::tls::TlsBackend;
+use crate::proxy::{Proxies, Proxy};
+use crate::tls::{Inspection, TlsBackend};
 
-/// Limits on waiting. There is none on the whole of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Limits on waiting, and the proxies on the way. There is no limit on the whole of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
     /// For a connection, its handshake included.
     pub connect_timeout: Duration,
     /// For the next bytes of an answer.
     pub idle_timeout: Duration,
+    /// None by default: who reads the environment says so, with [`Proxies::from_env`].
+    pub proxies: Proxies,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { connect_timeout: Duration::from_secs(10), idle_timeout: Duration::from_secs(300) }
+        Self {
+            connect_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(300),
+            proxies: Proxies::default(),
+        }
     }
 }
 
@@ -39,29 +46,49 @@ impl Default for Options {
 #[derive(Debug)]
 pub struct HyperTransport<B: TlsBackend> {
     client: Client<Connector<B>, Body>,
+    connector: Connector<B>,
     options: Options,
 }
 
 impl<B: TlsBackend> HyperTransport<B> {
     /// A client that makes its TLS connections with `backend`.
     pub fn new(backend: B, options: Options) -> Self {
-        let connector = Connector { backend: Arc::new(backend), patience: options.connect_timeout };
+        let connector = Connector {
+            backend: Arc::new(backend),
+            proxies: Arc::new(options.proxies.clone()),
+            patience: options.connect_timeout,
+        };
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(POOL_IDLE)
             // A body passes once. hyper would repeat only what was not begun, but its caller
             // counts the attempts.
             .retry_canceled_requests(true)
-            .build(connector);
-        Self { client, options }
+            .build(connector.clone());
+        Self { client, connector, options }
+    }
+
+    /// Connects to the server of `url` once, outside the pool, and tells what it finds.
+    pub async fn inspect(&self, url: &Uri) -> Inspection {
+        match self.connector.open(url).await {
+            Ok(wire) => {
+                let chain = wire.session.as_ref().map(|session| session.chain.clone());
+                Inspection { chain: chain.unwrap_or_default(), verdict: Ok(wire.session) }
+            }
+            Err(refusal) => Inspection { chain: refusal.chain, verdict: Err(refusal.error) },
+        }
     }
 }
 
 #[async_trait]
 impl<B: TlsBackend> Transport for HyperTransport<B> {
-    async fn send(&self, request: Request<Body>) -> Result<Response<Body>, TransportError> {
+    async fn send(&self, mut request: Request<Body>) -> Result<Response<Body>, TransportError> {
         let endpoint = endpoint(request.uri());
         tracing::debug!("{} {endpoint}{}", request.method(), request.uri().path());
+        let forwarder = self.forwarder(request.uri());
+        if let Some(credentials) = forwarder.and_then(|proxy| proxy.credentials.clone()) {
+            request.headers_mut().insert(header::PROXY_AUTHORIZATION, credentials);
+        }
         let exchange = Exchange::new();
         let request = request.map(|body| match body.size() {
             Some(0) => body,
@@ -73,6 +100,11 @@ impl<B: TlsBackend> Transport for HyperTransport<B> {
         let answer = pin!(self.client.request(request));
         let answer = self.patiently(answer, &exchange, &endpoint).await?;
         tracing::debug!("{} from {endpoint}", answer.status());
+        if let (StatusCode::PROXY_AUTHENTICATION_REQUIRED, Some(proxy)) =
+            (answer.status(), forwarder)
+        {
+            return Err(proxy.refusal(answer.status(), &endpoint));
+        }
         let limit = self.options.idle_timeout;
         let over = exchange.answered();
         Ok(answer.map(|body| impatient(Body::from_http(body), limit, endpoint, over)))
@@ -80,6 +112,14 @@ impl<B: TlsBackend> Transport for HyperTransport<B> {
 }
 
 impl<B: TlsBackend> HyperTransport<B> {
+    /// The proxy that sends the request on. Proxies of https servers only see a tunnel.
+    fn forwarder(&self, uri: &Uri) -> Option<&Proxy> {
+        match uri.scheme_str() {
+            Some("https") => None,
+            _ => self.options.proxies.before(uri),
+        }
+    }
+
     /// Waits for the head of the answer while there is no silence for too long.
     async fn patiently<T>(
         &self,

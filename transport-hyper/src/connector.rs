@@ -1,7 +1,8 @@
-//! One connection: TCP, and TLS over it where the URI says so.
+//! One connection: TCP, maybe to a proxy, and TLS over it where the URI says so.
 
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -13,22 +14,26 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
 use tokio::io::BufStream;
-use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::net::{TcpSocket, TcpStream, lookup_host};
+use tokio::time::{Instant, timeout_at};
 use tower_service::Service;
 
-use crate::tls::{Io, TlsBackend};
+use crate::proxy::{Proxies, Proxy};
+use crate::tls::{Io, Refusal, Secured, Session, TlsBackend};
+use crate::tunnel;
 
-/// Makes connections for hyper's pool.
+/// Makes connections for hyper's pool, which keeps them by server, whatever the proxy.
 #[derive(Debug)]
 pub(crate) struct Connector<B> {
     pub(crate) backend: Arc<B>,
+    pub(crate) proxies: Arc<Proxies>,
     pub(crate) patience: Duration,
 }
 
 impl<B> Clone for Connector<B> {
     fn clone(&self) -> Self {
-        Self { backend: Arc::clone(&self.backend), patience: self.patience }
+        let (backend, proxies) = (Arc::clone(&self.backend), Arc::clone(&self.proxies));
+        Self { backend, proxies, patience: self.patience }
     }
 }
 
@@ -43,47 +48,152 @@ impl<B: TlsBackend> Service<Uri> for Connector<B> {
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         let connector = self.clone();
-        Box::pin(async move {
-            let endpoint = endpoint(&uri);
-            let opened = timeout(connector.patience, connector.open(&uri, &endpoint)).await;
-            opened.unwrap_or_else(|_elapsed| {
-                let reason = format!("no connection within {} s", connector.patience.as_secs());
-                Err(connect_error(TransportErrorKind::Timeout, &endpoint, reason))
-            })
-        })
+        Box::pin(async move { connector.open(&uri).await.map_err(|refusal| refusal.error) })
     }
 }
 
 impl<B: TlsBackend> Connector<B> {
-    async fn open(&self, uri: &Uri, endpoint: &str) -> Result<Wire, TransportError> {
-        let host = uri.host().unwrap_or_default();
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        let tcp = TcpStream::connect((host, port(uri))).await.map_err(|error| {
-            let mut failure =
-                connect_error(TransportErrorKind::Connect, endpoint, error.to_string());
-            failure.hint = Some("is the address right, and is the server up?".to_owned());
-            failure
+    /// A connection to the server of `uri`, verified where it is https.
+    pub(crate) async fn open(&self, uri: &Uri) -> Result<Wire, Refusal> {
+        match self.proxies.before(uri) {
+            None => self.direct(uri).await,
+            Some(proxy) => self.through(proxy, uri).await,
+        }
+    }
+
+    async fn direct(&self, uri: &Uri) -> Result<Wire, Refusal> {
+        let server = Peer::server(uri);
+        let deadline = Instant::now() + self.patience;
+        let (io, session) = self.in_time(deadline, &server, self.reach(&server)).await?;
+        Ok(Wire { io: TokioIo::new(io), forwarded: false, session })
+    }
+
+    /// Through a tunnel to an https server. To an http server the proxy itself sends the requests.
+    async fn through(&self, proxy: &Proxy, uri: &Uri) -> Result<Wire, Refusal> {
+        let (peer, server) = (Peer::proxy(proxy), Peer::server(uri));
+        tracing::debug!("{} through {}", server.name, peer.name);
+        let deadline = Instant::now() + self.patience;
+        let forwarded = uri.scheme_str() != Some("https");
+        let opened = self.in_time(deadline, &peer, async {
+            let (mut io, _) = self.reach(&peer).await?;
+            if !forwarded {
+                let host = uri.host().unwrap_or_default();
+                tunnel::open(&mut io, proxy, &format!("{host}:{}", port(uri))).await?;
+            }
+            Ok(io)
+        });
+        let io = opened.await?;
+        if forwarded {
+            return Ok(Wire { io: TokioIo::new(io), forwarded, session: None });
+        }
+        let secured = self.in_time(deadline, &server, self.secure(&server, io)).await;
+        let Secured { io, session } = secured.map_err(|mut refusal| {
+            // It may be the proxy that answered in the server's place.
+            refusal.error.reason += &format!(" (through {})", peer.name);
+            refusal
         })?;
+        Ok(Wire { io: TokioIo::new(io), forwarded, session: Some(session) })
+    }
+
+    /// TCP, and TLS over it where the scheme says so.
+    async fn reach(&self, peer: &Peer<'_>) -> Result<(Box<dyn Io>, Option<Session>), Refusal> {
+        let tcp = dial(peer.host(), port(peer.uri)).await;
+        let tcp =
+            tcp.map_err(|error| peer.failure(TransportErrorKind::Connect, error.to_string()))?;
         // Small requests must not wait for the answer to earlier ones.
         let _ = tcp.set_nodelay(true);
         // Large buffers below TLS save one system call for every record (16 KiB).
         let io: Box<dyn Io> = Box::new(BufStream::with_capacity(BUFFER, BUFFER, tcp));
-        match uri.scheme_str() {
+        match peer.uri.scheme_str() {
             Some("https") => {
-                let secured = self.backend.handshake(host, endpoint, io).await?;
-                Ok(Wire(TokioIo::new(secured)))
+                let Secured { io, session } = self.secure(peer, io).await?;
+                Ok((io, Some(session)))
             }
-            _ => Ok(Wire(TokioIo::new(io))),
+            _ => Ok((io, None)),
         }
+    }
+
+    /// TLS over `io`, verified for the peer's host.
+    async fn secure(&self, peer: &Peer<'_>, io: Box<dyn Io>) -> Result<Secured, Refusal> {
+        self.backend.handshake(peer.host(), &peer.name, io).await
+    }
+
+    async fn in_time<T>(
+        &self,
+        deadline: Instant,
+        peer: &Peer<'_>,
+        work: impl Future<Output = Result<T, Refusal>>,
+    ) -> Result<T, Refusal> {
+        timeout_at(deadline, work).await.unwrap_or_else(|_elapsed| {
+            let reason = format!("no connection within {} s", self.patience.as_secs());
+            Err(peer.failure(TransportErrorKind::Timeout, reason).into())
+        })
     }
 }
 
+/// Who is at the other end: a server or a proxy.
+struct Peer<'a> {
+    uri: &'a Uri,
+    name: String,
+    hint: String,
+}
+
+impl<'a> Peer<'a> {
+    fn server(uri: &'a Uri) -> Self {
+        let hint = "is the address right, and is the server up?".to_owned();
+        Self { uri, name: endpoint(uri), hint }
+    }
+
+    fn proxy(proxy: &'a Proxy) -> Self {
+        Self { uri: &proxy.uri, name: proxy.to_string(), hint: proxy.advice() }
+    }
+
+    /// An IPv6 address comes without its brackets.
+    fn host(&self) -> &str {
+        self.uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']')
+    }
+
+    fn failure(&self, kind: TransportErrorKind, reason: String) -> TransportError {
+        let (endpoint, hint) = (self.name.clone(), Some(self.hint.clone()));
+        TransportError { kind, endpoint, reason, hint, source: None }
+    }
+}
+
+/// TCP to the first address that answers.
+async fn dial(host: &str, port: u16) -> io::Result<TcpStream> {
+    let mut failure = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for address in lookup_host((host, port)).await? {
+        match dial_address(address).await {
+            Ok(tcp) => return Ok(tcp),
+            Err(error) => failure = error,
+        }
+    }
+    Err(failure)
+}
+
+async fn dial_address(address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // Firewalls forget connections that are silent for long, as after the last byte of an upload.
+    socket.set_keepalive(true)?;
+    socket.connect(address).await
+}
+
 /// An open connection.
-pub(crate) struct Wire(TokioIo<Box<dyn Io>>);
+pub(crate) struct Wire {
+    io: TokioIo<Box<dyn Io>>,
+    /// Whether a proxy takes the requests and sends them on, which it needs whole URIs for.
+    forwarded: bool,
+    /// What was agreed with the server, over https.
+    pub(crate) session: Option<Session>,
+}
 
 impl Connection for Wire {
     fn connected(&self) -> Connected {
-        Connected::new()
+        let connected = Connected::new().proxy(self.forwarded);
+        match self.session.as_ref().and_then(|session| session.client_certificate) {
+            Some(asked) => connected.extra(asked),
+            None => connected,
+        }
     }
 }
 
@@ -93,7 +203,7 @@ impl Read for Wire {
         context: &mut Context<'_>,
         buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(context, buffer)
+        Pin::new(&mut self.io).poll_read(context, buffer)
     }
 }
 
@@ -103,15 +213,15 @@ impl Write for Wire {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(context, bytes)
+        Pin::new(&mut self.io).poll_write(context, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(context)
+        Pin::new(&mut self.io).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(context)
+        Pin::new(&mut self.io).poll_shutdown(context)
     }
 
     fn poll_write_vectored(
@@ -119,11 +229,11 @@ impl Write for Wire {
         context: &mut Context<'_>,
         buffers: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write_vectored(context, buffers)
+        Pin::new(&mut self.io).poll_write_vectored(context, buffers)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.0.is_write_vectored()
+        self.io.is_write_vectored()
     }
 }
 
@@ -133,13 +243,10 @@ pub(crate) fn endpoint(uri: &Uri) -> String {
     format!("{}://{host}:{}", uri.scheme_str().unwrap_or("http"), port(uri))
 }
 
-fn port(uri: &Uri) -> u16 {
+/// The port of a URI, or the usual one of its scheme.
+pub(crate) fn port(uri: &Uri) -> u16 {
     let usual = if uri.scheme_str() == Some("https") { 443 } else { 80 };
     uri.port_u16().unwrap_or(usual)
-}
-
-fn connect_error(kind: TransportErrorKind, endpoint: &str, reason: String) -> TransportError {
-    TransportError { kind, endpoint: endpoint.to_owned(), reason, hint: None, source: None }
 }
 
 const BUFFER: usize = 128 * 1024;

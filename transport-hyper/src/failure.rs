@@ -3,7 +3,8 @@
 use std::error::Error;
 
 use glance_core::body::BodyError;
-use glance_core::transport::{TransportError, TransportErrorKind};
+use glance_core::tls::verdict::{Fault, refusal};
+use glance_core::transport::{ClientCertificate, TransportError, TransportErrorKind};
 use hyper_util::client::legacy;
 
 /// Turns hyper's error into ours. `own` is the failure of the request's own body.
@@ -32,8 +33,17 @@ pub(crate) fn explain(
         source: None,
     };
     let chain = || chain(error);
+    let asked = error.connect_info().and_then(|connection| {
+        let mut found = http::Extensions::new();
+        connection.get_extras(&mut found);
+        found.get::<ClientCertificate>().copied()
+    });
     let deepest = chain().last().map(ToString::to_string).unwrap_or_default();
     let hyper = chain().find_map(|error| error.downcast_ref::<hyper::Error>());
+    if let Some(asked) = asked.filter(|_| deepest.contains(" alert")) {
+        // With TLS 1.3 the server judges the client after the client's first request.
+        return refusal(Fault::ClientCertificate(asked, deepest), "", endpoint, &[]);
+    }
     match hyper {
         Some(error) if error.is_timeout() => failure(TransportErrorKind::Timeout, deepest),
         Some(error) if error.is_parse() || error.is_user() => {

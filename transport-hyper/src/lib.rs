@@ -1,8 +1,12 @@
-//! The HTTP/1.1 client that the TLS transports share: connections, pool and timeouts over hyper.
-//! It knows no TLS library and asks a [`TlsBackend`] for every handshake; [`TlsAcceptor`] is the
-//! same for servers.
+//! The HTTP/1.1 client that the TLS transports share: connections, proxies, pool and timeouts over
+//! hyper. It knows no TLS library and asks a [`TlsBackend`] for every handshake; [`TlsAcceptor`]
+//! is the same for servers.
 
 mod tls;
+
+mod proxy;
+
+mod tunnel;
 
 mod connector;
 
@@ -13,4 +17,5 @@ mod exchange;
 mod failure;
 
 pub use client::{HyperTransport, Options};
-pub use tls::{Io, TlsAcceptor, TlsBackend, TlsSetupError};
+pub use proxy::{Proxies, ProxyError};
+pub use tls::{Inspection, Io, Refusal, Secured, Session, TlsAcceptor, TlsBackend, TlsSetupError};

@@ -6,6 +6,9 @@ use std::io;
 use async_trait::async_trait;
 use glance_core::TransportError;
 use glance_core::body::BodyError;
+use glance_core::tls::TlsVersion;
+use glance_core::tls::verdict::{self, Fault};
+use glance_core::transport::ClientCertificate;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
@@ -18,7 +21,8 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 #[async_trait]
 pub trait TlsBackend: fmt::Debug + Send + Sync + 'static {
     /// Shakes hands over `io` and verifies the server for `host` (a DNS name or an IP address,
-    /// without brackets). `endpoint` names the server in errors, as `https://host:port`.
+    /// without brackets). `endpoint` names it in errors, as `https://host:port` or, when it is a
+    /// proxy, `the proxy https://host:port`. `io` may be TLS itself.
     ///
     /// # Errors
     /// Of kind `Tls` with the reason and a remedy when the server can't be trusted, before any
@@ -28,7 +32,59 @@ pub trait TlsBackend: fmt::Debug + Send + Sync + 'static {
         host: &str,
         endpoint: &str,
         io: Box<dyn Io>,
-    ) -> Result<Box<dyn Io>, TransportError>;
+    ) -> Result<Secured, Refusal>;
+}
+
+/// A connection to a server that has been verified.
+pub struct Secured {
+    /// What passes over it is encrypted.
+    pub io: Box<dyn Io>,
+    /// What was agreed.
+    pub session: Session,
+}
+
+/// What a client and a server agreed on.
+#[derive(Debug, Clone)]
+pub struct Session {
+    /// The protocol's version.
+    pub version: TlsVersion,
+    /// The cipher suite's name in the registry of IANA, such as `TLS_AES_256_GCM_SHA384`.
+    pub cipher: String,
+    /// The certificates that the server sent, DER, its own first.
+    pub chain: Vec<Vec<u8>>,
+    /// What became of the server's wish for a client certificate, where it had one.
+    pub client_certificate: Option<ClientCertificate>,
+}
+
+/// A handshake that failed.
+#[derive(Debug)]
+pub struct Refusal {
+    /// Why.
+    pub error: TransportError,
+    /// The certificates that the server sent, DER, its own first, as far as they are known.
+    pub chain: Vec<Vec<u8>>,
+}
+
+impl From<TransportError> for Refusal {
+    fn from(error: TransportError) -> Self {
+        Self { error, chain: Vec::new() }
+    }
+}
+
+impl Refusal {
+    /// The refusal of a server for `fault`, in the words of [`verdict`].
+    pub fn new(fault: Fault, host: &str, endpoint: &str, chain: Vec<Vec<u8>>) -> Self {
+        Self { error: verdict::refusal(fault, host, endpoint, &chain), chain }
+    }
+}
+
+/// What one connection to a server shows.
+#[derive(Debug)]
+pub struct Inspection {
+    /// The certificates that the server sent, DER, its own first, as far as they are known.
+    pub chain: Vec<Vec<u8>>,
+    /// What was agreed, over https; or why the server is not trusted or not reached.
+    pub verdict: Result<Option<Session>, TransportError>,
 }
 
 /// The server's side of a TLS library.

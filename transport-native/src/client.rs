@@ -1,24 +1,29 @@
 //! The client's side: OpenSSL's handshake, and what its errors mean.
 
 use std::pin::Pin;
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use async_trait::async_trait;
-use glance_core::TransportError;
-use glance_core::tls::verdict::{Fault, refusal};
+use glance_core::tls::verdict::Fault;
 use glance_core::tls::{TlsPolicy, TlsVersion};
+use glance_core::transport::ClientCertificate;
 use openssl::error::ErrorStack;
 use openssl::ssl::{
-    self, Ssl, SslContext, SslMethod, SslMode, SslOptions, SslVerifyMode, SslVersion,
+    self, Ssl, SslContext, SslMethod, SslMode, SslOptions, SslRef, SslVerifyMode, SslVersion,
 };
 use tokio_openssl::SslStream;
-use transport_hyper::{Io, TlsBackend, TlsSetupError};
+use transport_hyper::{Io, Refusal, Secured, Session, TlsBackend, TlsSetupError};
 
+use crate::identity::{self, Asked};
 use crate::roots;
-use crate::verify::{Refused, verify};
+use crate::verify::{Refused, Verifier};
 
 /// The client's side of OpenSSL.
-pub(crate) struct Client(SslContext);
+pub(crate) struct Client {
+    context: SslContext,
+    verifier: Arc<Verifier>,
+    asked: Asked,
+}
 
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -28,12 +33,16 @@ impl std::fmt::Debug for Client {
 
 impl Client {
     pub(crate) fn new(policy: &TlsPolicy) -> Result<Self, TlsSetupError> {
+        let unusable = |error| TlsSetupError::new("OpenSSL can't be set up", error);
         let store = roots::store(policy)?;
-        let context = context(policy.min_version)
-            .map_err(|error| TlsSetupError::new("OpenSSL can't be set up", error));
-        let mut context = context?;
+        let mut context = context(policy.min_version).map_err(unusable)?;
         context.set_cert_store(store);
-        Ok(Self(context.build()))
+        if let Some(identity) = &policy.identity {
+            identity::load(identity, &mut context)?;
+        }
+        let asked = Asked::watch(&mut context, policy.identity.is_some()).map_err(unusable)?;
+        let verifier = Arc::new(Verifier::new(policy)?);
+        Ok(Self { context: context.build(), verifier, asked })
     }
 }
 
@@ -63,30 +72,61 @@ impl TlsBackend for Client {
         host: &str,
         endpoint: &str,
         io: Box<dyn Io>,
-    ) -> Result<Box<dyn Io>, TransportError> {
-        let prepared = Ssl::new(&self.0).and_then(|mut ssl| {
-            let refused = verify(&mut ssl, host)?;
+    ) -> Result<Secured, Refusal> {
+        let prepared = Ssl::new(&self.context).and_then(|mut ssl| {
+            self.asked.prepare(&mut ssl);
+            let refused = Arc::clone(&self.verifier).watch(&mut ssl, host)?;
             Ok((SslStream::new(ssl, io)?, refused))
         });
         let (mut stream, refused) = prepared.map_err(|error| {
             let what = format!("the TLS handshake can't begin: {error}");
-            refusal(Fault::Other(what), host, endpoint, &[])
+            Refusal::new(Fault::Other(what), host, endpoint, Vec::new())
         })?;
-        match Pin::new(&mut stream).connect().await {
-            Ok(()) => Ok(Box::new(stream)),
-            Err(error) => Err(explain(&error, &refused, host, endpoint)),
+        let outcome = Pin::new(&mut stream).connect().await;
+        let asked = self.asked.answer(stream.ssl());
+        match outcome {
+            Ok(()) => {
+                let session = session(stream.ssl(), asked);
+                Ok(Secured { io: Box::new(stream), session })
+            }
+            Err(error) => {
+                let (fault, chain) = explain(&error, &refused, asked);
+                Err(Refusal::new(fault, host, endpoint, chain))
+            }
         }
     }
 }
 
-fn explain(error: &ssl::Error, refused: &Refused, host: &str, endpoint: &str) -> TransportError {
-    if let Some((fault, chain)) = refused.lock().unwrap_or_else(PoisonError::into_inner).take() {
-        return refusal(fault, host, endpoint, &chain);
+fn session(ssl: &SslRef, asked: Option<ClientCertificate>) -> Session {
+    let version = match ssl.version2() {
+        Some(SslVersion::TLS1_3) => TlsVersion::V1_3,
+        _ => TlsVersion::V1_2,
+    };
+    let cipher = ssl.current_cipher().and_then(|cipher| cipher.standard_name());
+    let chain = ssl.peer_cert_chain().into_iter().flatten();
+    Session {
+        version,
+        cipher: cipher.unwrap_or_default().to_owned(),
+        chain: chain.map_while(|one| one.to_der().ok()).collect(),
+        client_certificate: asked,
+    }
+}
+
+fn explain(
+    error: &ssl::Error,
+    refused: &Refused,
+    asked: Option<ClientCertificate>,
+) -> (Fault, Vec<Vec<u8>>) {
+    if let Some(found) = refused.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        return found;
     }
     let reason = error.ssl_error().and_then(|stack| stack.errors().first()?.reason());
     let fault = match reason {
         None => Fault::Closed(error.to_string()),
         Some("unexpected eof while reading") => Fault::Closed("the server hung up".to_owned()),
+        Some(reason) if reason.contains(" alert ") && asked.is_some() => {
+            Fault::ClientCertificate(asked.unwrap_or(ClientCertificate::Missing), reason.to_owned())
+        }
         Some("wrong version number" | "http request" | "packet length too long") => Fault::NotTls,
         Some(
             "unsupported protocol"
@@ -97,5 +137,5 @@ fn explain(error: &ssl::Error, refused: &Refused, host: &str, endpoint: &str) ->
         Some(reason) if reason.ends_with("alert handshake failure") => Fault::NothingInCommon,
         Some(reason) => Fault::Other(format!("the TLS handshake failed: {reason}")),
     };
-    refusal(fault, host, endpoint, &[])
+    (fault, Vec::new())
 }

@@ -8,6 +8,8 @@ mod roots;
 
 mod verify;
 
+mod identity;
+
 mod client;
 
 mod server;
@@ -20,7 +22,8 @@ use std::sync::Arc;
 
 use glance_core::tls::TlsPolicy;
 use glance_core::transport::Transport;
-use transport_hyper::{HyperTransport, Options, TlsAcceptor};
+use http::Uri;
+use transport_hyper::{HyperTransport, Inspection, Options, TlsAcceptor};
 
 pub use digest::hashers;
 pub use fips::fips;
@@ -34,8 +37,19 @@ pub fn transport(
     policy: &TlsPolicy,
     options: Options,
 ) -> Result<Arc<dyn Transport>, TlsSetupError> {
-    let backend = client::Client::new(policy)?;
-    Ok(Arc::new(HyperTransport::new(backend, options)))
+    Ok(Arc::new(HyperTransport::new(client::Client::new(policy)?, options)))
+}
+
+/// Connects to the server of `url` once, as [`transport`] would, and tells what it finds.
+///
+/// # Errors
+/// When the policy can't be used. What is wrong with the server stands in the [`Inspection`].
+pub async fn inspect(
+    policy: &TlsPolicy,
+    options: Options,
+    url: &Uri,
+) -> Result<Inspection, TlsSetupError> {
+    Ok(HyperTransport::new(client::Client::new(policy)?, options).inspect(url).await)
 }
 
 /// The server's side, with a chain of certificates (the server's first) and its key, PEM.

@@ -1,6 +1,6 @@
 //! The certificates of a policy, as OpenSSL keeps them.
 
-use glance_core::tls::{Roots, TlsPolicy};
+use glance_core::tls::TlsPolicy;
 use openssl::error::ErrorStack;
 use openssl::x509::X509;
 use openssl::x509::store::{X509Store, X509StoreBuilder};
@@ -11,17 +11,15 @@ use transport_hyper::TlsSetupError;
 pub(crate) fn store(policy: &TlsPolicy) -> Result<X509Store, TlsSetupError> {
     let unusable = |error: ErrorStack| TlsSetupError::new("OpenSSL can't keep the roots", error);
     let mut store = X509StoreBuilder::new().map_err(unusable)?;
-    match &policy.roots {
-        Roots::System => store.set_default_paths().map_err(unusable)?,
-        Roots::Bundle(all) => {
-            for one in all {
-                let certificate = X509::from_der(&one.der).map_err(|error| {
-                    let what = format!("the certificate in {}:{}", one.file.display(), one.line);
-                    TlsSetupError::new(&what, error)
-                })?;
-                store.add_cert(certificate).map_err(unusable)?;
-            }
-        }
+    if policy.roots.with_system() {
+        store.set_default_paths().map_err(unusable)?;
+    }
+    for one in policy.roots.bundle() {
+        let certificate = X509::from_der(&one.der).map_err(|error| {
+            let what = format!("the certificate in {}:{}", one.file.display(), one.line);
+            TlsSetupError::new(&what, error)
+        })?;
+        store.add_cert(certificate).map_err(unusable)?;
     }
     // Without it only roots that signed themselves count, not a listed intermediate or server.
     store.set_flags(X509VerifyFlags::PARTIAL_CHAIN).map_err(unusable)?;

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use glance_core::body::Body;
-use glance_core::tls::{Roots, TlsPolicy, TlsVersion, bundle};
+use glance_core::tls::{Roots, TlsPolicy, bundle};
 use glance_core::transport::{TransportError, TransportErrorKind};
 use http::Request;
 use rcgen::{
@@ -94,7 +94,7 @@ async fn get(host: &str, port: u16, trusted: &str) -> Result<String, TransportEr
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(trusted.as_bytes()).unwrap();
     let roots = Roots::Bundle(bundle::load(file.path()).unwrap());
-    let policy = TlsPolicy { roots, min_version: TlsVersion::V1_2 };
+    let policy = TlsPolicy::new(roots);
     let transport = tls::transport(&policy, transport_hyper::Options::default()).unwrap();
     let request = Request::get(format!("https://{host}:{port}/")).body(Body::empty()).unwrap();
     let body = transport.send(request).await?.into_body().collect(100).await.unwrap();

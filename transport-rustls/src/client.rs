@@ -4,21 +4,27 @@ use std::io;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use glance_core::TransportError;
-use glance_core::tls::verdict::{Fault, refusal};
+use glance_core::tls::verdict::Fault;
 use glance_core::tls::{TlsPolicy, TlsVersion};
-use rustls::client::Resumption;
+use glance_core::transport::ClientCertificate;
+use rustls::client::{ClientConnection, Resumption};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::ServerName;
-use rustls::{AlertDescription, CertificateError, ClientConfig, Error};
+use rustls::sign::CertifiedKey;
+use rustls::{
+    AlertDescription, CertificateError, ClientConfig, Error, ProtocolVersion, SupportedCipherSuite,
+};
 use tokio_rustls::TlsConnector;
-use transport_hyper::{Io, TlsBackend, TlsSetupError};
+use transport_hyper::{Io, Refusal, Secured, Session, TlsBackend, TlsSetupError};
 
-use crate::roots::Trusted;
+use crate::identity::{self, Asked};
 use crate::verify::{Refused, Verifier};
 
 /// The client's side of rustls.
-pub(crate) struct Client(TlsConnector);
+pub(crate) struct Client {
+    config: ClientConfig,
+    identity: Option<Arc<CertifiedKey>>,
+}
 
 impl std::fmt::Debug for Client {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -29,8 +35,9 @@ impl std::fmt::Debug for Client {
 impl Client {
     pub(crate) fn new(policy: &TlsPolicy) -> Result<Self, TlsSetupError> {
         let provider = aws_lc_rs::default_provider();
-        let algorithms = provider.signature_verification_algorithms;
-        let verifier = Verifier { trusted: Trusted::of(policy)?, algorithms };
+        let verifier = Verifier::new(policy, provider.signature_verification_algorithms)?;
+        let identity = policy.identity.as_ref();
+        let identity = identity.map(|identity| identity::load(identity, &provider)).transpose()?;
         let versions: &[_] = match policy.min_version {
             TlsVersion::V1_2 => &[&rustls::version::TLS13, &rustls::version::TLS12],
             TlsVersion::V1_3 => &[&rustls::version::TLS13],
@@ -45,7 +52,7 @@ impl Client {
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         // A resumed session would not be verified again.
         config.resumption = Resumption::disabled();
-        Ok(Self(TlsConnector::from(Arc::new(config))))
+        Ok(Self { config, identity })
     }
 }
 
@@ -56,38 +63,74 @@ impl TlsBackend for Client {
         host: &str,
         endpoint: &str,
         io: Box<dyn Io>,
-    ) -> Result<Box<dyn Io>, TransportError> {
+    ) -> Result<Secured, Refusal> {
         let name = ServerName::try_from(host.to_owned()).map_err(|_| {
             let what = format!("{host} is neither a DNS name nor an IP address");
-            refusal(Fault::Other(what), host, endpoint, &[])
+            Refusal::new(Fault::Other(what), host, endpoint, Vec::new())
         })?;
-        match self.0.connect(name, io).await {
-            Ok(stream) => Ok(Box::new(stream)),
-            Err(error) => Err(explain(&error, host, endpoint)),
+        let asked = Arc::new(Asked::new(self.identity.clone()));
+        let mut config = self.config.clone();
+        config.client_auth_cert_resolver = Arc::clone(&asked) as _;
+        match TlsConnector::from(Arc::new(config)).connect(name, io).await {
+            Ok(stream) => {
+                let session = session(stream.get_ref().1, asked.answer());
+                Ok(Secured { io: Box::new(stream), session })
+            }
+            Err(error) => {
+                let (fault, chain) = explain(&error, asked.answer());
+                Err(Refusal::new(fault, host, endpoint, chain))
+            }
         }
     }
 }
 
-fn explain(error: &io::Error, host: &str, endpoint: &str) -> TransportError {
+fn session(connection: &ClientConnection, asked: Option<ClientCertificate>) -> Session {
+    let version = match connection.protocol_version() {
+        Some(ProtocolVersion::TLSv1_3) => TlsVersion::V1_3,
+        _ => TlsVersion::V1_2,
+    };
+    let chain = connection.peer_certificates().unwrap_or_default();
+    Session {
+        version,
+        cipher: connection.negotiated_cipher_suite().map(cipher).unwrap_or_default(),
+        chain: chain.iter().map(|one| one.to_vec()).collect(),
+        client_certificate: asked,
+    }
+}
+
+/// rustls writes the suites of TLS 1.3 in a way of its own.
+fn cipher(suite: SupportedCipherSuite) -> String {
+    format!("{:?}", suite.suite()).replace("TLS13_", "TLS_")
+}
+
+fn explain(error: &io::Error, asked: Option<ClientCertificate>) -> (Fault, Vec<Vec<u8>>) {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
     let Some(inner) = inner else {
-        return refusal(Fault::Closed(error.to_string()), host, endpoint, &[]);
+        return (Fault::Closed(error.to_string()), Vec::new());
     };
     if let Error::InvalidCertificate(CertificateError::Other(other)) = inner {
         if let Some(refused) = other.0.downcast_ref::<Refused>() {
-            return refusal(refused.fault.clone(), host, endpoint, &refused.chain);
+            return (refused.fault.clone(), refused.chain.clone());
         }
     }
-    let fault = match inner {
-        Error::InvalidMessage(_) => Fault::NotTls,
-        Error::PeerIncompatible(_)
-        | Error::AlertReceived(
-            AlertDescription::ProtocolVersion
-            | AlertDescription::HandshakeFailure
-            | AlertDescription::InsufficientSecurity,
+    let fault = match (inner, asked) {
+        (Error::InvalidMessage(_), _) => Fault::NotTls,
+        (Error::AlertReceived(alert), Some(asked)) => {
+            Fault::ClientCertificate(asked, format!("alert {alert:?}"))
+        }
+        (
+            Error::PeerIncompatible(_)
+            | Error::AlertReceived(
+                AlertDescription::ProtocolVersion
+                | AlertDescription::HandshakeFailure
+                | AlertDescription::InsufficientSecurity,
+            ),
+            None,
         ) => Fault::NothingInCommon,
-        Error::AlertReceived(alert) => Fault::Other(format!("the server refused TLS: {alert:?}")),
-        other => Fault::Other(format!("the TLS handshake failed: {other}")),
+        (Error::AlertReceived(alert), None) => {
+            Fault::Other(format!("the server refused TLS: {alert:?}"))
+        }
+        (other, _) => Fault::Other(format!("the TLS handshake failed: {other}")),
     };
-    refusal(fault, host, endpoint, &[])
+    (fault, Vec::new())
 }

@@ -2,9 +2,8 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use glance_core::tls::TlsPolicy;
 use glance_core::tls::authority::may_sign;
-use glance_core::tls::{Roots, TlsPolicy};
-use rustls::RootCertStore;
 use rustls::pki_types::{CertificateDer, TrustAnchor};
 use transport_hyper::TlsSetupError;
 use x509_cert::Certificate;
@@ -28,10 +27,11 @@ struct Anchor {
 
 impl Trusted {
     pub(crate) fn of(policy: &TlsPolicy) -> Result<Self, TlsSetupError> {
-        let pins: Vec<_> = match &policy.roots {
-            Roots::System => rustls_native_certs::load_native_certs().certs,
-            Roots::Bundle(all) => all.iter().map(|one| one.der.clone().into()).collect(),
+        let mut pins = match policy.roots.with_system() {
+            true => rustls_native_certs::load_native_certs().certs,
+            false => Vec::new(),
         };
+        pins.extend(policy.roots.bundle().iter().map(|one| one.der.clone().into()));
         if pins.is_empty() {
             let what = "the system's trust store has no certificate; name one with --cacert FILE";
             return Err(TlsSetupError { what: what.to_owned(), source: None });
@@ -41,17 +41,15 @@ impl Trusted {
     }
 
     /// The authorities that are in date. webpki never looks at the dates of a root.
-    pub(crate) fn in_date(&self) -> RootCertStore {
+    pub(crate) fn in_date(&self) -> Vec<TrustAnchor<'static>> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let in_date = |anchor: &&Anchor| anchor.not_before <= now && now <= anchor.not_after;
-        RootCertStore {
-            roots: self.anchors.iter().filter(in_date).map(|one| one.trusted.clone()).collect(),
-        }
+        self.anchors.iter().filter(in_date).map(|one| one.trusted.clone()).collect()
     }
 
     /// All authorities, to tell an authority that has expired from one that is not known.
-    pub(crate) fn of_any_date(&self) -> RootCertStore {
-        RootCertStore { roots: self.anchors.iter().map(|one| one.trusted.clone()).collect() }
+    pub(crate) fn of_any_date(&self) -> Vec<TrustAnchor<'static>> {
+        self.anchors.iter().map(|one| one.trusted.clone()).collect()
     }
 }
 
@@ -61,9 +59,7 @@ fn anchor(der: &CertificateDer<'static>) -> Option<Anchor> {
         return None;
     }
     let certificate = Certificate::from_der(der).ok()?.tbs_certificate;
-    let mut store = RootCertStore::empty();
-    store.add(der.clone()).ok()?;
-    let trusted = store.roots.pop()?;
+    let trusted = webpki::anchor_from_trusted_cert(der).ok()?.to_owned();
     let validity = certificate.validity;
     let (from, to) = (validity.not_before, validity.not_after);
     Some(Anchor { trusted, not_before: from.to_unix_duration(), not_after: to.to_unix_duration() })

@@ -81,7 +81,7 @@ impl Stage {
     fn replicator(&self, line: &[&str], exit: i32) -> Result<(), Failure> {
         print(format_args!("$ glance-replicator {}", line.join(" ")));
         let mut command = Command::new(&self.binary);
-        for variable in TRUST_VARIABLES {
+        for variable in HARMFUL {
             command.env_remove(variable);
         }
         let status = command.args(line).status().context(|| "cannot run the tool")?;
@@ -92,5 +92,9 @@ impl Stage {
     }
 }
 
-const TRUST_VARIABLES: &[&str] =
-    &["OS_CACERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"];
+/// What would make the tool trust others, or go through a proxy.
+#[rustfmt::skip]
+const HARMFUL: &[&str] = &[
+    "OS_CACERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR",
+    "all_proxy", "https_proxy", "ALL_PROXY", "HTTPS_PROXY",
+];

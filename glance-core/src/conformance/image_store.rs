@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::{Failures, Outcome};
+use super::{Failures, Outcome, explain};
 use crate::ImageStore;
 
 mod data;
@@ -30,15 +30,7 @@ impl Case {
         let scratch = Scratch::new(store);
         let outcome = (self.run)(&scratch).await;
         let cleared = scratch.clear().await;
-        outcome.and(cleared).map_err(|wrong| {
-            let mut found = wrong.to_string();
-            let mut below = wrong.source();
-            while let Some(cause) = below {
-                found = format!("{found}: {cause}");
-                below = cause.source();
-            }
-            Failures(vec![(self.name, found)])
-        })
+        outcome.and(cleared).map_err(|wrong| Failures(vec![(self.name, explain(&*wrong))]))
     }
 }
 

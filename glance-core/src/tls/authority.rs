@@ -20,3 +20,14 @@ pub fn may_sign(der: &[u8]) -> bool {
     };
     is_ca && usage
 }
+
+/// Whether the certificate (DER) may sign revocation lists: its key usage, where it has one, says
+/// so (RFC 5280, 4.2.1.3).
+pub fn may_sign_lists(der: &[u8]) -> bool {
+    let Ok(certificate) = Certificate::from_der(der) else { return false };
+    match certificate.tbs_certificate.get::<KeyUsage>() {
+        Ok(Some((_, usage))) => usage.crl_sign(),
+        Ok(None) => true,
+        Err(_) => false,
+    }
+}

@@ -3,12 +3,15 @@
 //! A bundle with one certificate less than its owner believes fails on the day when that one is
 //! needed. TLS libraries skip what they can't read; so both get their certificates from here.
 
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
-use x509_cert::der::{self, Decode};
+use x509_cert::der::asn1::{AnyRef, ObjectIdentifier};
+use x509_cert::der::{Decode, Error, Reader, SliceReader, Tag, Tagged};
 
-/// One certificate of a bundle.
+use super::pem::{self, Block, TlsFileError};
+
+/// One certificate of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Certificate {
     /// The certificate, DER.
@@ -19,59 +22,44 @@ pub struct Certificate {
     pub line: usize,
 }
 
-/// A bundle that can't be used.
-#[derive(Debug, thiserror::Error)]
-#[error("{}", self.text())]
-pub struct BundleError {
-    /// What is wrong.
-    pub what: String,
-    /// The file or directory.
-    pub file: PathBuf,
-    /// The line, from 1, where there is one.
-    pub line: Option<usize>,
-    /// Why it could not be read.
-    pub source: Option<io::Error>,
-}
-
-impl BundleError {
-    fn text(&self) -> String {
-        let file = self.file.display();
-        match (&self.source, self.line) {
-            (Some(_), _) => format!("cannot read {file}"),
-            (None, Some(line)) => format!("{file}, line {line}: {}", self.what),
-            (None, None) => format!("{file}: {}", self.what),
-        }
-    }
-}
-
 /// Reads the certificates of a file (PEM, or one in DER) or of a directory (each file named
 /// `*.pem`, `*.crt`, `*.cer` or, by its hash, `*.0` to `*.9`), each certificate once.
 ///
+/// Of OpenSSL's `TRUSTED CERTIFICATE` blocks it takes those that are trusted for servers.
+///
 /// # Errors
 /// When anything in it can't be used, and when it has no certificate.
-pub fn load(path: &Path) -> Result<Vec<Certificate>, BundleError> {
-    let directory = fs::metadata(path).map_err(|error| unreadable(path, error))?.is_dir();
-    let files = if directory { files_of(path)? } else { vec![path.to_owned()] };
+pub fn load(path: &Path) -> Result<Vec<Certificate>, TlsFileError> {
+    let metadata = fs::metadata(path).map_err(|error| TlsFileError::unreadable(path, error))?;
+    let files = if metadata.is_dir() { files_of(path)? } else { vec![path.to_owned()] };
     let mut all: Vec<Certificate> = Vec::new();
+    let mut others = Vec::new();
     for file in files {
-        let bytes = fs::read(&file).map_err(|error| unreadable(&file, error))?;
-        for certificate in parse(&bytes, &file)? {
+        let bytes = pem::read(&file)?;
+        for certificate in parse(&bytes, &file, &mut others)? {
             if !all.iter().any(|known| known.der == certificate.der) {
                 all.push(certificate);
             }
         }
     }
-    if all.is_empty() {
-        return Err(broken(path, None, "there is no certificate in it"));
+    match all.as_slice() {
+        [] => Err(TlsFileError::new(path, None, &nothing_in_it(&others))),
+        _ => Ok(all),
     }
-    Ok(all)
 }
 
-fn files_of(directory: &Path) -> Result<Vec<PathBuf>, BundleError> {
-    let entries = fs::read_dir(directory).map_err(|error| unreadable(directory, error))?;
+fn nothing_in_it(others: &[String]) -> String {
+    match others {
+        [] => "there is no certificate in it".to_owned(),
+        _ => format!("there is no certificate in it, only {}", others.join(", ")),
+    }
+}
+
+fn files_of(directory: &Path) -> Result<Vec<PathBuf>, TlsFileError> {
+    let unreadable = |error| TlsFileError::unreadable(directory, error);
     let mut files = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(|error| unreadable(directory, error))?.path();
+    for entry in fs::read_dir(directory).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
         let ending = path.extension().and_then(|ending| ending.to_str());
         let hashed = |ending: &str| ending.len() == 1 && ending.as_bytes()[0].is_ascii_digit();
         let fits = |ending: &str| matches!(ending, "pem" | "crt" | "cer") || hashed(ending);
@@ -83,110 +71,93 @@ fn files_of(directory: &Path) -> Result<Vec<PathBuf>, BundleError> {
     Ok(files)
 }
 
-fn parse(bytes: &[u8], file: &Path) -> Result<Vec<Certificate>, BundleError> {
-    if bytes.starts_with(&[0x30, 0x82]) {
+/// The certificates of a file; what else is in it goes to `others`.
+fn parse(
+    bytes: &[u8],
+    file: &Path,
+    others: &mut Vec<String>,
+) -> Result<Vec<Certificate>, TlsFileError> {
+    if pem::is_der(bytes) {
         return Ok(vec![checked(bytes.to_vec(), file, 0)?]);
     }
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    // Comments may be in any encoding; the blocks themselves are ASCII, or fail as base64.
-    let text = String::from_utf8_lossy(bytes);
     let mut found = Vec::new();
-    let mut open: Option<Block> = None;
-    for (index, line) in text.split('\n').enumerate() {
-        let line = line.trim_end();
-        let number = index + 1;
-        match (&mut open, boundary(line)) {
-            (None, Some(("BEGIN", label))) => open = Some(Block::new(label, number)),
-            (Some(block), Some(("END", label))) if label == block.label => {
-                found.extend(block.certificate(file)?);
-                open = None;
+    for block in pem::blocks(bytes, file)? {
+        match block.label.as_str() {
+            "CERTIFICATE" | "X509 CERTIFICATE" => {
+                found.push(checked(block.decode(file)?, file, block.line)?);
             }
-            (Some(block), None) => block.push(line, number, file)?,
-            (None, None) if !line.contains("-----BEGIN") && !line.contains("-----END") => {}
-            _ => return Err(broken(file, Some(number), "a BEGIN or END line that fits nothing")),
+            "TRUSTED CERTIFICATE" => match trusted(&block, file)? {
+                Some(certificate) => found.push(certificate),
+                None => others.push("a certificate that is not trusted for servers".to_owned()),
+            },
+            label => others.push(label.to_owned()),
         }
     }
-    match open {
-        Some(block) => {
-            let what = format!("the block BEGIN {} has no END", block.label);
-            Err(broken(file, Some(block.line), &what))
-        }
-        None => Ok(found),
-    }
+    Ok(found)
 }
 
-/// `-----BEGIN LABEL-----` or `-----END LABEL-----`, alone on its line.
-fn boundary(line: &str) -> Option<(&str, &str)> {
-    let (word, label) = line.strip_prefix("-----")?.strip_suffix("-----")?.split_once(' ')?;
-    (matches!(word, "BEGIN" | "END") && !label.contains("-----")).then_some((word, label))
+/// OpenSSL's own form: a certificate, followed by what it is trusted for. None when that is not
+/// to be a server, or nothing.
+fn trusted(block: &Block, file: &Path) -> Result<Option<Certificate>, TlsFileError> {
+    let bytes = block.decode(file)?;
+    let damaged = |error: Error| {
+        let what = format!("the TRUSTED CERTIFICATE is damaged: {error}");
+        TlsFileError::new(file, Some(block.line), &what)
+    };
+    let (der, for_servers) = split_trusted(&bytes).map_err(damaged)?;
+    let certificate = checked(der.to_vec(), file, block.line)?;
+    Ok(for_servers.then_some(certificate))
 }
 
-struct Block {
-    label: String,
-    line: usize,
-    base64: String,
-}
-
-impl Block {
-    fn new(label: &str, line: usize) -> Self {
-        Self { label: label.to_owned(), line, base64: String::new() }
+/// `X509_CERT_AUX` of OpenSSL's `x509.h`: a SEQUENCE of the purposes trusted (SEQUENCE), those
+/// rejected (`[0]`), a name and more.
+fn split_trusted(bytes: &[u8]) -> Result<(&[u8], bool), Error> {
+    let mut reader = SliceReader::new(bytes)?;
+    let der = reader.tlv_bytes()?;
+    if reader.is_finished() {
+        return Ok((der, true));
     }
-
-    fn is_certificate(&self) -> bool {
-        self.label == "CERTIFICATE" || self.label == "X509 CERTIFICATE"
-    }
-
-    fn push(&mut self, line: &str, number: usize, file: &Path) -> Result<(), BundleError> {
-        let base64 = |byte: u8| byte.is_ascii_alphanumeric() || b"+/= \t".contains(&byte);
-        if self.is_certificate() && !line.bytes().all(base64) {
-            return Err(broken(file, Some(number), "this is not base64"));
-        }
-        self.base64.extend(line.chars().filter(|char| !char.is_whitespace()));
-        Ok(())
-    }
-
-    /// The certificate in this block; none in a key, a CSR and the like.
-    fn certificate(&self, file: &Path) -> Result<Option<Certificate>, BundleError> {
-        if self.label == "TRUSTED CERTIFICATE" {
-            let what = "OpenSSL's TRUSTED CERTIFICATE is not supported; \
-                        convert it by `openssl x509 -in FILE -out NEW`";
-            return Err(broken(file, Some(self.line), what));
-        }
-        if !self.is_certificate() {
-            return Ok(None);
-        }
-        // The decoder insists on lines of 64; in files they are of any length.
-        let mut pem = String::from("-----BEGIN CERTIFICATE-----\n");
-        for (index, char) in self.base64.chars().enumerate() {
-            if index > 0 && index % 64 == 0 {
-                pem.push('\n');
+    let aux: AnyRef<'_> = reader.decode()?;
+    let mut parts = SliceReader::new(aux.value())?;
+    let (mut trusted, mut rejected) = (true, false);
+    while !parts.is_finished() {
+        let part: AnyRef<'_> = parts.decode()?;
+        match part.tag() {
+            Tag::Sequence => trusted = names_servers(part.value())?,
+            Tag::ContextSpecific { number, .. } if number.value() == 0 => {
+                rejected = names_servers(part.value())?;
             }
-            pem.push(char);
+            _ => {}
         }
-        pem.push_str("\n-----END CERTIFICATE-----\n");
-        let (_, der) = der::pem::decode_vec(pem.as_bytes())
-            .map_err(|_| broken(file, Some(self.line), "the certificate's base64 is damaged"))?;
-        checked(der, file, self.line).map(Some)
     }
+    Ok((der, trusted && !rejected))
 }
 
-fn checked(der: Vec<u8>, file: &Path, line: usize) -> Result<Certificate, BundleError> {
+fn names_servers(mut purposes: &[u8]) -> Result<bool, Error> {
+    let mut found = false;
+    while !purposes.is_empty() {
+        let mut reader = SliceReader::new(purposes)?;
+        let purpose = ObjectIdentifier::from_der(reader.tlv_bytes()?)?;
+        found |= SERVER_PURPOSES.contains(&purpose);
+        purposes = &purposes[usize::try_from(reader.position())?..];
+    }
+    Ok(found)
+}
+
+/// serverAuth and anyExtendedKeyUsage (RFC 5280, 4.2.1.12).
+const SERVER_PURPOSES: &[ObjectIdentifier] = &[
+    ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.1"),
+    ObjectIdentifier::new_unwrap("2.5.29.37.0"),
+];
+
+fn checked(der: Vec<u8>, file: &Path, line: usize) -> Result<Certificate, TlsFileError> {
     match x509_cert::Certificate::from_der(&der) {
         Ok(_) => Ok(Certificate { der, file: file.to_owned(), line }),
         Err(error) => {
             let what = format!("this is no certificate: {error}");
-            Err(broken(file, (line > 0).then_some(line), &what))
+            Err(TlsFileError::new(file, (line > 0).then_some(line), &what))
         }
     }
-}
-
-fn unreadable(file: &Path, error: io::Error) -> BundleError {
-    let what = "it can't be read".to_owned();
-    BundleError { what, file: file.to_owned(), line: None, source: Some(error) }
-}
-
-fn broken(file: &Path, line: Option<usize>, what: &str) -> BundleError {
-    BundleError { what: what.to_owned(), file: file.to_owned(), line, source: None }
 }
 
 #[cfg(test)]

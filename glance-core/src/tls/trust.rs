@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::bundle::{self, BundleError};
-use super::{Roots, TlsPolicy, TlsVersion, TrustSource};
+use super::bundle;
+use super::{Roots, TlsFileError, TlsPolicy, TrustSource};
 
 /// Finds the trust store: the first of `named` (who names it, and the path), then what the
 /// environment names, then the system's. The first that is named is the only one; an empty name
@@ -14,36 +14,41 @@ use super::{Roots, TlsPolicy, TlsVersion, TrustSource};
 pub fn resolve(
     named: &[(&str, Option<PathBuf>)],
     env: &dyn Fn(&str) -> Option<String>,
-) -> Result<(TlsPolicy, TrustSource), BundleError> {
+) -> Result<(TlsPolicy, TrustSource), TlsFileError> {
     let set = |path: &PathBuf| !path.as_os_str().is_empty();
     let variable = |name: &str| env(name).map(PathBuf::from).filter(set);
     let mut choices = named.iter().map(|(by, path)| (*by, path.clone().filter(set)));
     let first = choices.find_map(|(by, path)| Some((by, path?)));
     let first = first.or_else(|| VARIABLES.iter().find_map(|name| Some((*name, variable(name)?))));
     if let Some((by, path)) = first {
-        return Ok((policy(Roots::Bundle(bundle::load(&path)?)), source(by, &path)));
+        return Ok((TlsPolicy::new(Roots::Bundle(bundle::load(&path)?)), source(by, &path)));
     }
     match (variable("SSL_CERT_FILE"), variable("SSL_CERT_DIR")) {
         (None, None) => {
-            let source = TrustSource { named_by: "the system".to_owned(), path: None };
-            Ok((policy(Roots::System), source))
+            let source =
+                TrustSource { named_by: "the system".to_owned(), path: None, and_system: false };
+            Ok((TlsPolicy::new(Roots::System), source))
         }
-        (Some(file), None) => {
-            Ok((policy(Roots::Bundle(bundle::load(&file)?)), source("SSL_CERT_FILE", &file)))
-        }
+        (Some(file), None) => Ok((
+            TlsPolicy::new(Roots::Bundle(bundle::load(&file)?)),
+            source("SSL_CERT_FILE", &file),
+        )),
         (None, Some(list)) => {
-            Ok((policy(Roots::Bundle(directories(&list)?)), source("SSL_CERT_DIR", &list)))
+            Ok((TlsPolicy::new(Roots::Bundle(directories(&list)?)), source("SSL_CERT_DIR", &list)))
         }
         (Some(file), Some(list)) => {
             let mut all = bundle::load(&file)?;
             all.extend(directories(&list)?);
-            Ok((policy(Roots::Bundle(all)), source("SSL_CERT_FILE and SSL_CERT_DIR", &file)))
+            Ok((
+                TlsPolicy::new(Roots::Bundle(all)),
+                source("SSL_CERT_FILE and SSL_CERT_DIR", &file),
+            ))
         }
     }
 }
 
 /// `SSL_CERT_DIR` is a list, like `PATH`.
-fn directories(list: &Path) -> Result<Vec<bundle::Certificate>, BundleError> {
+fn directories(list: &Path) -> Result<Vec<bundle::Certificate>, TlsFileError> {
     let mut all = Vec::new();
     for directory in std::env::split_paths(list) {
         all.extend(bundle::load(&directory)?);
@@ -51,12 +56,8 @@ fn directories(list: &Path) -> Result<Vec<bundle::Certificate>, BundleError> {
     Ok(all)
 }
 
-fn policy(roots: Roots) -> TlsPolicy {
-    TlsPolicy { roots, min_version: TlsVersion::V1_2 }
-}
-
 fn source(by: &str, path: &Path) -> TrustSource {
-    TrustSource { named_by: by.to_owned(), path: Some(path.to_owned()) }
+    TrustSource { named_by: by.to_owned(), path: Some(path.to_owned()), and_system: false }
 }
 
 /// The order in which the clients of `OpenStack`, Python's requests and curl are configured.

@@ -6,7 +6,7 @@ fn pem() -> String {
     params.self_signed(&key).unwrap().pem() + &key.serialize_pem()
 }
 
-fn read(text: &str) -> Result<Vec<Certificate>, BundleError> {
+fn read(text: &str) -> Result<Vec<Certificate>, TlsFileError> {
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(file.path(), text).unwrap();
     load(file.path())

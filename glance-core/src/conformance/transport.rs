@@ -1,0 +1,137 @@
+//! The suite of [`Transport`].
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http::{Request, Response};
+
+use super::{Failures, Outcome, Wrong, explain};
+use crate::Transport;
+use crate::body::Body;
+use crate::transport::{TransportError, TransportErrorKind};
+
+mod answers;
+mod failures;
+mod requests;
+mod server;
+
+use server::Server;
+
+/// A transport to test, and the ways to the suite's servers, which listen on the loopback
+/// interface and speak HTTP/1.1 without TLS.
+pub struct TransportUnderTest {
+    /// Makes a transport that bears silence for at most a second.
+    pub make: Box<dyn Fn() -> Arc<dyn Transport> + Send + Sync>,
+    /// Opens a TLS server that the transport trusts, which passes all bytes on to the address and
+    /// back; answers its origin, such as `https://localhost:12345`.
+    pub trusted: Front,
+    /// The same, with a server that the transport must not trust.
+    pub untrusted: Front,
+}
+
+/// Opens a server before an address; answers its origin.
+pub type Front = Box<dyn Fn(SocketAddr) -> BoxFuture<'static, String> + Send + Sync>;
+
+impl fmt::Debug for TransportUnderTest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TransportUnderTest").finish_non_exhaustive()
+    }
+}
+
+/// Runs every case, each with a new transport and a new server. Needs a tokio runtime with several
+/// threads; takes about ten seconds, most of them spent on waiting for silence to be noticed.
+pub async fn transport(under_test: &TransportUnderTest) -> Result<(), Failures> {
+    let mut failures = Vec::new();
+    for (name, run) in cases() {
+        if let Err(wrong) = run(under_test).await {
+            failures.push((name, explain(&*wrong)));
+        }
+    }
+    match failures.as_slice() {
+        [] => Ok(()),
+        _ => Err(Failures(failures)),
+    }
+}
+
+type Case = (&'static str, for<'a> fn(&'a TransportUnderTest) -> BoxFuture<'a, Outcome>);
+
+macro_rules! cases {
+    ($($module:ident: $($name:ident)*;)*) => {
+        vec![$($((stringify!($name), |under_test| Box::pin($module::$name(under_test))),)*)*]
+    };
+}
+
+fn cases() -> Vec<Case> {
+    cases! {
+        requests:
+            a_request_arrives_as_it_is
+            a_body_of_known_size_is_announced
+            a_body_of_unknown_size_is_chunked
+            a_body_is_drawn_no_faster_than_it_goes
+            a_failing_body_is_not_ended
+            a_body_that_breaks_its_promise_is_not_ended
+            a_dropped_request_is_not_ended
+            a_body_is_sent_once;
+        answers:
+            every_status_is_an_answer
+            no_redirect_is_followed
+            no_content_is_decoded
+            an_answer_streams
+            an_early_answer_ends_the_sending
+            a_dropped_answer_ends_the_exchange
+            answers_belong_to_their_requests
+            one_connection_serves_many_requests;
+        failures:
+            an_answer_cut_short_is_an_error
+            silence_is_an_error
+            slowness_is_no_error
+            other_failures_have_their_kinds
+            nothing_reaches_an_untrusted_server;
+    }
+}
+
+impl TransportUnderTest {
+    /// A transport, and the origin of a trusted way to `server`.
+    async fn way(&self, server: &Server) -> (Arc<dyn Transport>, String) {
+        ((self.make)(), (self.trusted)(server.address).await)
+    }
+
+    /// Sends `body` to `/` of `server` and waits for the head of the answer.
+    async fn put(&self, server: &Server, body: Body) -> Result<Response<Body>, Wrong> {
+        let (transport, origin) = self.way(server).await;
+        Ok(transport.send(put(&origin, body)?).await?)
+    }
+}
+
+fn put(origin: &str, body: Body) -> Result<Request<Body>, Wrong> {
+    Ok(Request::put(format!("{origin}/")).body(body)?)
+}
+
+fn get(origin: &str) -> Result<Request<Body>, Wrong> {
+    Ok(Request::get(format!("{origin}/")).body(Body::empty())?)
+}
+
+async fn text(answer: Response<Body>) -> Result<Bytes, Wrong> {
+    answer.into_body().collect(LIMIT).await
+}
+
+/// The case fails unless `result` is an error of `kind`.
+fn refused(
+    what: &str,
+    kind: TransportErrorKind,
+    result: Result<Response<Body>, TransportError>,
+) -> Result<TransportError, Wrong> {
+    match result {
+        Err(error) if error.kind == kind => Ok(error),
+        Err(error) => Err(format!("{what}: {:?} ({error}), not {kind:?}", error.kind).into()),
+        Ok(answer) => {
+            Err(format!("{what}: the answer {}, not the error {kind:?}", answer.status()).into())
+        }
+    }
+}
+
+/// More than any answer that a case reads whole.
+const LIMIT: usize = 1 << 20;

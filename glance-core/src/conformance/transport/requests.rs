@@ -1,0 +1,217 @@
+//! What becomes of requests and their bodies.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use futures_util::stream::{self, Stream, StreamExt};
+use http::Request;
+
+use super::server::{Connection, MOMENT, PATIENCE, Server};
+use super::{TransportUnderTest, put, refused, text};
+use crate::body::{Body, BodyError};
+use crate::conformance::{Outcome, same};
+use crate::transport::TransportErrorKind;
+
+/// The request's line, its headers and nothing that the transport thought of itself.
+pub(super) async fn a_request_arrives_as_it_is(under_test: &TransportUnderTest) -> Outcome {
+    let mut server = Server::start(async |mut connection: Connection| {
+        let head = connection.head().await?.unwrap_or_default();
+        connection.saw(head);
+        connection.write("HTTP/1.1 204 No Content\r\n\r\n").await
+    })
+    .await?;
+    let (transport, origin) = under_test.way(&server).await;
+    let request = Request::get(format!("{origin}/v2/images?name=a%20b&tag=%C3%BC"))
+        .header("x-auth-token", "token")
+        .header("range", "bytes=5-")
+        .body(Body::empty())?;
+    transport.send(request).await?;
+    let head = String::from_utf8(server.seen().await?)?;
+    let mut lines = head.trim_end().split("\r\n");
+    let line = lines.next().unwrap_or_default();
+    same!("the request's line", line, "GET /v2/images?name=a%20b&tag=%C3%BC HTTP/1.1");
+    let lower = |line: &str| line.to_ascii_lowercase();
+    let mut headers: Vec<String> = lines.map(lower).collect();
+    headers.retain(|header| header != "content-length: 0");
+    headers.sort();
+    let host = format!("host: {}", origin.split("://").last().unwrap_or_default());
+    same!("the headers", headers, [&host, "range: bytes=5-", "x-auth-token: token"]);
+    Ok(())
+}
+
+pub(super) async fn a_body_of_known_size_is_announced(under_test: &TransportUnderTest) -> Outcome {
+    let mut server = Server::start(absorb).await?;
+    let chunks = stream::iter([Ok(Bytes::from("abc")), Ok(Bytes::from("def"))]);
+    let answer = under_test.put(&server, Body::from_stream(chunks, Some(6))).await?;
+    same!("the answer", answer.status(), 200);
+    let seen = lower(&server.seen().await?);
+    same!("content-length", seen.contains("\r\ncontent-length: 6\r\n"), true);
+    same!("chunked", seen.contains("transfer-encoding"), false);
+    same!("the body", seen.ends_with("\r\n\r\nabcdef"), true);
+    Ok(())
+}
+
+pub(super) async fn a_body_of_unknown_size_is_chunked(under_test: &TransportUnderTest) -> Outcome {
+    let mut server = Server::start(absorb).await?;
+    let chunks = stream::iter([Ok(Bytes::from("abc")), Ok(Bytes::from("def"))]);
+    let answer = under_test.put(&server, Body::from_stream(chunks, None)).await?;
+    same!("the answer", answer.status(), 200);
+    let seen = lower(&server.seen().await?);
+    same!("chunked", seen.contains("\r\ntransfer-encoding: chunked\r\n"), true);
+    same!("content-length", seen.contains("content-length"), false);
+    same!("the chunks", seen.ends_with("\r\n\r\n3\r\nabc\r\n3\r\ndef\r\n0\r\n\r\n"), true);
+    Ok(())
+}
+
+/// Memory is bounded: a server that reads nothing stops the drawing.
+pub(super) async fn a_body_is_drawn_no_faster_than_it_goes(
+    under_test: &TransportUnderTest,
+) -> Outcome {
+    let server = Server::start(async |connection: Connection| {
+        tokio::time::sleep(PATIENCE).await;
+        drop(connection);
+        Ok(())
+    })
+    .await?;
+    let drawn = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&drawn);
+    let endless = stream::repeat_with(move || {
+        counter.fetch_add(CHUNK as u64, Ordering::SeqCst);
+        Ok(Bytes::from_static(&[0; CHUNK]))
+    });
+    let sending = under_test.put(&server, Body::from_stream(endless, Some(u64::MAX)));
+    let _ = tokio::time::timeout(MOMENT, sending).await;
+    let drawn = drawn.load(Ordering::SeqCst);
+    match drawn {
+        0 => Err("nothing of the body was drawn".into()),
+        _ if drawn > BUFFERS => Err(format!("{drawn} bytes were drawn, and none was read").into()),
+        _ => Ok(()),
+    }
+}
+
+pub(super) async fn a_failing_body_is_not_ended(under_test: &TransportUnderTest) -> Outcome {
+    for size in [Some(9), None] {
+        let mut server = Server::start(watch).await?;
+        let broken = BodyError::from(std::io::Error::other("the source broke"));
+        let chunks = begun(stream::iter([Err(broken)]));
+        let (transport, origin) = under_test.way(&server).await;
+        let result = transport.send(put(&origin, Body::from_stream(chunks, size))?).await;
+        let error = refused("a failing body", TransportErrorKind::Body, result)?;
+        let source = error.source.ok_or("the body's failure is not in the error")?;
+        let source = source.downcast_ref::<std::io::Error>().map(ToString::to_string);
+        same!("the body's failure", source.as_deref(), Some("the source broke"));
+        not_ended(&server.seen().await?)?;
+    }
+    Ok(())
+}
+
+pub(super) async fn a_body_that_breaks_its_promise_is_not_ended(
+    under_test: &TransportUnderTest,
+) -> Outcome {
+    for rest in [&[][..], &["defg", "hij"]] {
+        let mut server = Server::start(watch).await?;
+        let rest = stream::iter(rest.iter().map(|chunk| Ok(Bytes::from_static(chunk.as_bytes()))));
+        let chunks = begun(rest);
+        let (transport, origin) = under_test.way(&server).await;
+        let result = transport.send(put(&origin, Body::from_stream(chunks, Some(9)))?).await;
+        refused("a body of another size", TransportErrorKind::Body, result)?;
+        not_ended(&server.seen().await?)?;
+    }
+    Ok(())
+}
+
+pub(super) async fn a_dropped_request_is_not_ended(under_test: &TransportUnderTest) -> Outcome {
+    for size in [Some(9), None] {
+        let mut server = Server::start(watch).await?;
+        let chunks = stream::iter([Ok(Bytes::from("abc"))]).chain(stream::pending());
+        let sending = under_test.put(&server, Body::from_stream(chunks, size));
+        let given_up = tokio::time::timeout(MOMENT, sending).await.is_err();
+        same!("the request waits for its body", given_up, true);
+        not_ended(&server.seen().await?)?;
+    }
+    Ok(())
+}
+
+/// A server that takes a request and says nothing must not get its body again.
+pub(super) async fn a_body_is_sent_once(under_test: &TransportUnderTest) -> Outcome {
+    let mut server = Server::start(async |mut connection: Connection| {
+        while let Some(head) = connection.head().await? {
+            let put = head.starts_with("PUT");
+            connection.saw(head);
+            if put {
+                break;
+            }
+            connection.write("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await?;
+        }
+        Ok(())
+    })
+    .await?;
+    let (transport, origin) = under_test.way(&server).await;
+    text(transport.send(super::get(&origin)?).await?).await?;
+    server.seen().await?;
+    let result = transport.send(put(&origin, Bytes::from_static(b"abc").into())?).await;
+    refused("a connection that ends", TransportErrorKind::Interrupted, result)?;
+    server.seen().await?;
+    same!("a second sending", server.sees_more().await, false);
+    Ok(())
+}
+
+/// Three bytes, and the rest when they have gone.
+fn begun(rest: impl Stream<Item = Chunk> + Send + 'static) -> impl Stream<Item = Chunk> + Send {
+    let later = stream::once(tokio::time::sleep(MOMENT)).flat_map(|()| stream::empty());
+    stream::iter([Ok(Bytes::from("abc"))]).chain(later).chain(rest)
+}
+
+type Chunk = Result<Bytes, BodyError>;
+
+/// Reports one whole request, and answers it.
+async fn absorb(mut connection: Connection) -> Outcome {
+    let head = connection.head().await?.unwrap_or_default();
+    let mut body = Vec::new();
+    while !complete(&head, &body) {
+        body.push(tokio::io::AsyncReadExt::read_u8(&mut connection.tcp).await?);
+    }
+    connection.saw([head.into_bytes(), body].concat());
+    connection.write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await
+}
+
+/// Reports all that comes until the connection ends.
+async fn watch(mut connection: Connection) -> Outcome {
+    let head = connection.head().await?.unwrap_or_default();
+    let body = connection.rest().await;
+    connection.saw([head.into_bytes(), body].concat());
+    Ok(())
+}
+
+fn not_ended(request: &[u8]) -> Outcome {
+    let text = lower(request);
+    let (head, body) = text.split_once("\r\n\r\n").ok_or("the request has no head")?;
+    match complete(head, body.as_bytes()) {
+        true => Err(format!("the broken body was ended as if it were whole: {body:?}").into()),
+        false => Ok(()),
+    }
+}
+
+/// Whether a body is whole by the rules of HTTP, for the bodies of these cases.
+fn complete(head: &str, body: &[u8]) -> bool {
+    match head.to_ascii_lowercase().contains("chunked") {
+        true => body.ends_with(b"0\r\n\r\n"),
+        false => body.len() >= content_length(head).unwrap_or_default(),
+    }
+}
+
+fn content_length(head: &str) -> Option<usize> {
+    let head = head.to_ascii_lowercase();
+    let (_, after) = head.split_once("content-length: ")?;
+    after.split("\r\n").next()?.parse().ok()
+}
+
+fn lower(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).to_ascii_lowercase()
+}
+
+const CHUNK: usize = 65536;
+
+/// More than any sensible buffers of the client, its system and the suite's own ways hold.
+const BUFFERS: u64 = 64 << 20;

@@ -1,0 +1,114 @@
+//! The suite's servers: each connection is handled as its case says.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use crate::conformance::Wrong;
+
+/// A server on the loopback interface; it ends when it is dropped.
+pub(super) struct Server {
+    pub(super) address: SocketAddr,
+    seen: mpsc::UnboundedReceiver<Seen>,
+    accepting: JoinHandle<()>,
+}
+
+/// What a connection's handler reports.
+pub(super) type Seen = Result<Vec<u8>, Wrong>;
+
+/// One connection, and where its handler reports what it saw.
+pub(super) struct Connection {
+    pub(super) tcp: TcpStream,
+    seen: mpsc::UnboundedSender<Seen>,
+}
+
+impl Server {
+    /// A server that handles every connection, each by itself, as `behave` says.
+    pub(super) async fn start<F>(
+        behave: impl Fn(Connection) -> F + Send + 'static,
+    ) -> Result<Self, Wrong>
+    where
+        F: Future<Output = Result<(), Wrong>> + Send + 'static,
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let (told, seen) = mpsc::unbounded_channel();
+        let accepting = tokio::spawn(async move {
+            while let Ok((tcp, _)) = listener.accept().await {
+                let told = told.clone();
+                let handled = behave(Connection { tcp, seen: told.clone() });
+                tokio::spawn(async move {
+                    if let Err(wrong) = handled.await {
+                        let _ = told.send(Err(wrong));
+                    }
+                });
+            }
+        });
+        Ok(Self { address, seen, accepting })
+    }
+
+    /// What a handler reports next; an error when none does.
+    pub(super) async fn seen(&mut self) -> Seen {
+        match tokio::time::timeout(PATIENCE, self.seen.recv()).await {
+            Ok(Some(seen)) => seen,
+            _ => Err("the server saw nothing of the kind".into()),
+        }
+    }
+
+    /// Whether a handler has reported, or does within a moment.
+    pub(super) async fn sees_more(&mut self) -> bool {
+        tokio::time::timeout(MOMENT, self.seen.recv()).await.is_ok_and(|seen| seen.is_some())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+impl Connection {
+    /// Reports to the case.
+    pub(super) fn saw(&self, what: impl Into<Vec<u8>>) {
+        // A case that has ended listens no more.
+        let _ = self.seen.send(Ok(what.into()));
+    }
+
+    /// The head of the next request; none when the client has gone.
+    pub(super) async fn head(&mut self) -> Result<Option<String>, Wrong> {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            match self.tcp.read_u8().await {
+                Ok(byte) => head.push(byte),
+                Err(_) if head.is_empty() => return Ok(None),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(Some(String::from_utf8(head)?))
+    }
+
+    /// Everything until the client ends or breaks the connection.
+    pub(super) async fn rest(&mut self) -> Vec<u8> {
+        let mut rest = Vec::new();
+        let mut buffer = [0; 65536];
+        while let Ok(got @ 1..) = self.tcp.read(&mut buffer).await {
+            rest.extend_from_slice(&buffer[..got]);
+        }
+        rest
+    }
+
+    pub(super) async fn write(&mut self, bytes: impl AsRef<[u8]>) -> Result<(), Wrong> {
+        Ok(self.tcp.write_all(bytes.as_ref()).await?)
+    }
+}
+
+/// How long a case waits for what must come.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long a case waits for what must not come.
+pub(super) const MOMENT: Duration = Duration::from_millis(300);

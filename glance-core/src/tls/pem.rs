@@ -1,0 +1,123 @@
+//! Reads PEM files strictly: a block that can't be used is an error, never skipped.
+
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use base64::prelude::{BASE64_STANDARD, Engine};
+
+/// A file with certificates, keys or revocation lists that can't be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", self.text())]
+pub struct TlsFileError {
+    /// What is wrong.
+    pub what: String,
+    /// The file or directory.
+    pub file: PathBuf,
+    /// The line, from 1, where there is one.
+    pub line: Option<usize>,
+    /// Why it could not be read.
+    pub source: Option<io::Error>,
+}
+
+impl TlsFileError {
+    /// What is wrong with `file`, at a line where there is one.
+    pub fn new(file: &Path, line: Option<usize>, what: &str) -> Self {
+        Self { what: what.to_owned(), file: file.to_owned(), line, source: None }
+    }
+
+    /// The file can't be read.
+    pub fn unreadable(file: &Path, error: io::Error) -> Self {
+        Self { source: Some(error), ..Self::new(file, None, "it can't be read") }
+    }
+
+    fn text(&self) -> String {
+        let file = self.file.display();
+        match (&self.source, self.line) {
+            (Some(_), _) => format!("cannot read {file}"),
+            (None, Some(line)) => format!("{file}, line {line}: {}", self.what),
+            (None, None) => format!("{file}: {}", self.what),
+        }
+    }
+}
+
+/// What is between a BEGIN and an END.
+pub(super) struct Block {
+    /// `CERTIFICATE`, say.
+    pub(super) label: String,
+    /// The line of the BEGIN, from 1.
+    pub(super) line: usize,
+    lines: Vec<String>,
+}
+
+pub(super) fn read(file: &Path) -> Result<Vec<u8>, TlsFileError> {
+    fs::read(file).map_err(|error| TlsFileError::unreadable(file, error))
+}
+
+/// Whether a file holds DER rather than PEM: a SEQUENCE of 256 bytes to 64 KiB, or a shorter one.
+pub(super) fn is_der(bytes: &[u8]) -> bool {
+    matches!(bytes, [0x30, 0x81 | 0x82, ..])
+}
+
+/// The blocks of a PEM file, with whatever comments between them.
+pub(super) fn blocks(bytes: &[u8], file: &Path) -> Result<Vec<Block>, TlsFileError> {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    // Comments may be in any encoding; the blocks themselves are ASCII, or fail as base64.
+    let text = String::from_utf8_lossy(bytes);
+    let mut found = Vec::new();
+    let mut open: Option<Block> = None;
+    for (index, line) in text.split('\n').enumerate() {
+        let line = line.trim_end();
+        let number = index + 1;
+        match (&mut open, boundary(line)) {
+            (None, Some(("BEGIN", label))) => {
+                open = Some(Block { label: label.to_owned(), line: number, lines: Vec::new() });
+            }
+            (Some(block), Some(("END", label))) if label == block.label => {
+                found.extend(open.take())
+            }
+            (block, None) if !line.contains("-----BEGIN") && !line.contains("-----END") => {
+                block.iter_mut().for_each(|block| block.lines.push(line.to_owned()));
+            }
+            _ => {
+                let what = "a BEGIN or END line that fits nothing";
+                return Err(TlsFileError::new(file, Some(number), what));
+            }
+        }
+    }
+    match open {
+        Some(block) => {
+            let what = format!("the block BEGIN {} has no END", block.label);
+            Err(TlsFileError::new(file, Some(block.line), &what))
+        }
+        None => Ok(found),
+    }
+}
+
+/// `-----BEGIN LABEL-----` or `-----END LABEL-----`, alone on its line.
+fn boundary(line: &str) -> Option<(&str, &str)> {
+    let (word, label) = line.strip_prefix("-----")?.strip_suffix("-----")?.split_once(' ')?;
+    (matches!(word, "BEGIN" | "END") && !label.contains("-----")).then_some((word, label))
+}
+
+impl Block {
+    /// Whether it has headers, as OpenSSL's old form of encrypted keys does.
+    pub(super) fn has_headers(&self) -> bool {
+        self.lines.iter().any(|line| line.contains(':'))
+    }
+
+    /// The bytes in it.
+    pub(super) fn decode(&self, file: &Path) -> Result<Vec<u8>, TlsFileError> {
+        let base64 = |byte: u8| byte.is_ascii_alphanumeric() || b"+/= \t".contains(&byte);
+        for (index, line) in self.lines.iter().enumerate() {
+            if !line.bytes().all(base64) {
+                let number = self.line + 1 + index;
+                return Err(TlsFileError::new(file, Some(number), "this is not base64"));
+            }
+        }
+        let all: String = self.lines.iter().flat_map(|line| line.split_whitespace()).collect();
+        BASE64_STANDARD.decode(all).map_err(|_| {
+            let what = format!("the base64 of the block BEGIN {} is damaged", self.label);
+            TlsFileError::new(file, Some(self.line), &what)
+        })
+    }
+}

@@ -1,0 +1,94 @@
+//! Messages for the host's syslog: one datagram each, in the form of RFC 3164.
+
+use std::io::{self, Write};
+use std::os::unix::net::UnixDatagram;
+use std::sync::Arc;
+
+use tracing_subscriber::fmt::MakeWriter;
+
+/// The socket that syslog daemons and journald read.
+pub(crate) const SOCKET: &str = "/dev/log";
+
+/// A connection to the syslog daemon.
+#[derive(Debug, Clone)]
+pub(super) struct Syslog(Arc<UnixDatagram>);
+
+impl Syslog {
+    /// Connects to the daemon that reads `socket`.
+    pub(super) fn connect(socket: &str) -> io::Result<Self> {
+        let connection = UnixDatagram::unbound()?;
+        connection.connect(socket)?;
+        Ok(Self(Arc::new(connection)))
+    }
+
+    fn message(&self, severity: u8) -> Message {
+        let head = format!("<{}>glance-replicator[{}]: ", USER + severity, std::process::id());
+        Message { syslog: self.clone(), text: head.into_bytes() }
+    }
+}
+
+impl<'a> MakeWriter<'a> for Syslog {
+    type Writer = Message;
+
+    fn make_writer(&'a self) -> Message {
+        self.message(INFORMATIONAL)
+    }
+
+    fn make_writer_for(&'a self, event: &tracing::Metadata<'_>) -> Message {
+        self.message(match *event.level() {
+            tracing::Level::ERROR => 3,
+            tracing::Level::WARN => 4,
+            tracing::Level::INFO => INFORMATIONAL,
+            _ => 7,
+        })
+    }
+}
+
+/// One message, sent when it is whole.
+#[derive(Debug)]
+pub(super) struct Message {
+    syslog: Syslog,
+    text: Vec<u8>,
+}
+
+impl Write for Message {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.text.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Message {
+    fn drop(&mut self) {
+        // A log that can't be written must not stop a copy.
+        let _ = self.syslog.0.send(self.text.trim_ascii_end());
+    }
+}
+
+/// The facility "user" (1), times eight.
+const USER: u8 = 8;
+const INFORMATIONAL: u8 = 6;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_one_datagram_with_its_priority() {
+        let directory = std::env::temp_dir().join(format!("syslog-{}", std::process::id()));
+        let _ = std::fs::remove_file(&directory);
+        let daemon = UnixDatagram::bind(&directory).unwrap();
+        let syslog = Syslog::connect(directory.to_str().unwrap()).unwrap();
+        let mut message = syslog.message(4);
+        message.write_all(b"  WARN one\n").unwrap();
+        drop(message);
+        let mut got = [0; 200];
+        let length = daemon.recv(&mut got).unwrap();
+        let expected = format!("<12>glance-replicator[{}]:   WARN one", std::process::id());
+        assert_eq!(String::from_utf8_lossy(&got[..length]), expected);
+        std::fs::remove_file(&directory).unwrap();
+    }
+}

@@ -1,0 +1,289 @@
+//! The tool between two HTTPS servers that misbehave: exit codes, words, and what is left behind.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on has failed")]
+
+mod common;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use common::{Run, replicator_with, start};
+use format_dump::DumpStore;
+use futures_util::stream;
+use glance_core::body::Body;
+use glance_core::image::{Attributes, Image, ImageId, Status, Visibility};
+use glance_core::store::ImageStore;
+use glance_core::store::memory::MemoryStore;
+use glance_server::GlanceApi;
+use glance_server::fault::{Fault, Faulty};
+use http::Method;
+use tempfile::TempDir;
+use tests::pki::{Authority, Leaf};
+use tokio::net::TcpListener;
+use transport_hyper::TlsAcceptor;
+
+const DATA: &[u8] = b"the data of an image, long enough to be broken in the middle";
+const TOKEN: &str = "a-token-that-nobody-may-see";
+
+/// A Glance on HTTPS.
+struct Site {
+    url: String,
+    kept: Arc<dyn ImageStore>,
+    faulty: Arc<Faulty>,
+}
+
+impl Site {
+    async fn open(acceptor: Option<Arc<dyn TlsAcceptor>>, kept: Arc<dyn ImageStore>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://{}", listener.local_addr().unwrap());
+        let api = GlanceApi::new(Arc::clone(&kept)).with_token(TOKEN);
+        let faulty = Arc::new(Faulty::new(Arc::new(api)));
+        let served = Arc::clone(&faulty);
+        tokio::spawn(glance_server::serve(listener, acceptor, served, std::future::pending()));
+        Self { url, kept, faulty }
+    }
+
+    async fn image(&self, number: u8, data: Body) -> ImageId {
+        let id: ImageId = format!("00000000-0000-4000-8000-0000000000{number:02}").parse().unwrap();
+        let attributes = Attributes {
+            name: Some(format!("image {number}")),
+            visibility: Visibility::Public,
+            disk_format: Some("raw".into()),
+            container_format: Some("bare".into()),
+            ..Attributes::default()
+        };
+        self.kept.create(&Image::queued(id.clone(), attributes)).await.unwrap();
+        self.kept.upload(&id, data).await.unwrap();
+        id
+    }
+}
+
+/// Two Glances, and what it takes to reach them with one of the TLS stacks.
+struct Pair {
+    a: Site,
+    b: Site,
+    directory: TempDir,
+    stack: &'static str,
+}
+
+impl Pair {
+    async fn new(stack: &'static str) -> Self {
+        Self::between(stack, memory("a"), memory("b")).await
+    }
+
+    async fn between(stack: &'static str, a: Arc<dyn ImageStore>, b: Arc<dyn ImageStore>) -> Self {
+        let root = Authority::root("the CA of the tests").unwrap();
+        let server = root.issue(&Leaf::new("server", &["127.0.0.1"])).unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("ca.pem"), root.pem()).unwrap();
+        std::fs::write(directory.path().join("token"), TOKEN).unwrap();
+        let acceptor = acceptor(stack, server.chain_pem.as_bytes(), server.key_pem.as_bytes());
+        let a = Site::open(Some(Arc::clone(&acceptor)), a).await;
+        let b = Site::open(Some(acceptor), b).await;
+        Self { a, b, directory, stack }
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.directory.path().join(name).to_str().unwrap().to_owned()
+    }
+
+    fn line<'a>(&'a self, words: &[&'a str]) -> Vec<String> {
+        let mut line: Vec<String> = words.iter().map(ToString::to_string).collect();
+        line.extend(["--tls".to_owned(), self.stack.to_owned(), "--debug".to_owned()]);
+        line.extend(["--cacert".to_owned(), self.file("ca.pem")]);
+        line.extend(["--token-file".to_owned(), self.file("token")]);
+        line
+    }
+
+    async fn run(&self, words: &[&str]) -> Run {
+        let line = self.line(words);
+        let run = tokio::task::spawn_blocking(move || {
+            let line: Vec<&str> = line.iter().map(String::as_str).collect();
+            replicator_with(&line, &[])
+        });
+        let run = run.await.unwrap();
+        assert!(!format!("{}{}", run.stdout, run.stderr).contains(TOKEN), "the token was shown");
+        run
+    }
+
+    async fn livecopy(&self) -> Run {
+        self.run(&["livecopy", &self.a.url, &self.b.url]).await
+    }
+
+    /// The record at B is back at queued, and a good run completes it under the same id; after
+    /// that there is nothing to do.
+    async fn completes(&self, id: &ImageId) {
+        // The server notices a moment later that the upload was broken off.
+        for _ in 0..1000 {
+            if self.b.kept.get(id).await.unwrap().status != Status::Saving {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert_eq!(self.b.kept.get(id).await.unwrap().status, Status::Queued);
+        let run = self.livecopy().await.exits(0);
+        assert!(run.stdout.contains(&format!("completed: {id}")), "{}", run.stdout);
+        let replica = self.b.kept.get(id).await.unwrap();
+        assert_eq!(replica.status, Status::Active);
+        assert_eq!(replica.attributes.visibility, Visibility::Public);
+        let run = self.livecopy().await.exits(0);
+        assert!(run.stdout.starts_with("0 copied and verified"), "{}", run.stdout);
+    }
+}
+
+fn is_file(path: &str) -> bool {
+    path.ends_with("/file")
+}
+
+fn memory(name: &str) -> Arc<dyn ImageStore> {
+    Arc::new(MemoryStore::new(name))
+}
+
+async fn a_flipped_byte_from_the_source_is_exit_6(stack: &'static str) {
+    let pair = Pair::new(stack).await;
+    let id = pair.a.image(1, data()).await;
+    pair.a.faulty.inject(Method::GET, is_file, 1, Fault::CorruptDownload { at: 5 });
+    let run = pair.livecopy().await.exits(6);
+    for words in [id.as_str(), "image 1", &pair.a.url, "hint: "] {
+        assert!(run.stderr.contains(words), "no {words:?} in {}", run.stderr);
+    }
+    pair.completes(&id).await;
+}
+
+async fn a_source_cut_short_is_exit_3(stack: &'static str) {
+    let pair = Pair::new(stack).await;
+    let id = pair.a.image(1, data()).await;
+    pair.a.faulty.inject(Method::GET, is_file, 1, Fault::CutDownload { after: 7 });
+    let run = pair.livecopy().await.exits(3);
+    assert!(run.stderr.contains(id.as_str()), "{}", run.stderr);
+    assert!(run.stderr.contains(&pair.a.url), "{}", run.stderr);
+    pair.completes(&id).await;
+}
+
+async fn a_target_that_stored_something_else_is_exit_6_and_quarantined(stack: &'static str) {
+    let pair = Pair::new(stack).await;
+    let id = pair.a.image(1, data()).await;
+    pair.b.faulty.inject(Method::PUT, is_file, 1, Fault::StoreOther);
+    for _ in 0..2 {
+        let run = pair.livecopy().await.exits(6);
+        for words in [id.as_str(), &pair.b.url, "hint: ", "purge_images_table"] {
+            assert!(run.stderr.contains(words), "no {words:?} in {}", run.stderr);
+        }
+        let replica = pair.b.kept.get(&id).await.unwrap();
+        assert_eq!(replica.status, Status::Deactivated);
+        assert_eq!(replica.attributes.visibility, Visibility::Private);
+    }
+}
+
+async fn an_unknown_ca_and_plain_http_are_exit_4_and_see_nothing(stack: &'static str) {
+    let mut pair = Pair::new(stack).await;
+    let other = Authority::root("another CA").unwrap();
+    std::fs::write(pair.file("ca.pem"), other.pem()).unwrap();
+    for plain in [false, true] {
+        if plain {
+            pair.a = Site::open(None, memory("plain")).await;
+        }
+        let run = pair.livecopy().await.exits(4);
+        for words in [pair.a.url.as_str(), "hint: "] {
+            assert!(run.stderr.contains(words), "no {words:?} in {}", run.stderr);
+        }
+        assert_eq!(pair.a.faulty.requests(), []);
+    }
+}
+
+async fn a_dump_that_was_killed_is_completed(stack: &'static str) {
+    let pair = Pair::new(stack).await;
+    pair.a.image(1, data()).await;
+    let id = pair.a.image(2, data()).await;
+    let path = format!("/v2/images/{id}/file");
+    pair.a.faulty.inject(
+        Method::GET,
+        move |asked| asked == path,
+        1,
+        Fault::StallDownload { after: 9 },
+    );
+    let dump = pair.file("dump");
+    let line = pair.line(&["dump", &pair.a.url, &dump]);
+    let mut child = start(&line);
+    let done = Path::new(&dump).join("00000000-0000-4000-8000-000000000001.img");
+    while !done.exists() || pair.a.faulty.pending() > 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!DumpStore::open(&dump).unwrap().is_complete().unwrap());
+
+    let run = pair.run(&["size", &dump]).await.exits(0);
+    assert!(run.stderr.contains("was not finished: run it again"), "{}", run.stderr);
+
+    pair.run(&["dump", &pair.a.url, &dump]).await.exits(0);
+    assert!(DumpStore::open(&dump).unwrap().is_complete().unwrap());
+    pair.run(&["compare", &pair.a.url, &dump]).await.exits(0);
+}
+
+/// 512 MiB, far above what may be in memory; both servers keep it on disk.
+async fn memory_does_not_grow_with_the_image(stack: &'static str) {
+    let stores = tempfile::tempdir().unwrap();
+    let store = |name| -> Arc<dyn ImageStore> {
+        Arc::new(DumpStore::create(stores.path().join(name)).unwrap())
+    };
+    let pair = Pair::between(stack, store("a"), store("b")).await;
+    let chunks = stream::repeat_with(|| Ok(Bytes::from_static(&[7; 65536])));
+    let chunks = futures_util::StreamExt::take(chunks, 8192);
+    pair.a.image(1, Body::from_stream(chunks, Some(512 << 20))).await;
+    let mut child = start(&pair.line(&["livecopy", &pair.a.url, &pair.b.url]));
+    let status = format!("/proc/{}/status", child.id());
+    let mut peak = 0;
+    while child.try_wait().unwrap().is_none() {
+        peak = peak.max(peak_of(&std::fs::read_to_string(&status).unwrap_or_default()));
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(child.wait().unwrap().success());
+    assert!((1024..64 * 1024).contains(&peak), "{peak} KiB");
+}
+
+/// The line `VmHWM:     1234 kB`; 0 when the process has gone.
+fn peak_of(status: &str) -> u64 {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+}
+
+fn data() -> Body {
+    Bytes::from_static(DATA).into()
+}
+
+/// Every case once for each TLS stack of this build.
+macro_rules! for_each_stack {
+    ($($case:ident)*) => {
+        #[cfg(feature = "rustls")]
+        mod rustls { $(
+            #[tokio::test(flavor = "multi_thread")]
+            async fn $case() { super::$case("rustls").await; }
+        )* }
+        #[cfg(feature = "native-tls")]
+        mod native { $(
+            #[tokio::test(flavor = "multi_thread")]
+            async fn $case() { super::$case("native").await; }
+        )* }
+    };
+}
+
+for_each_stack! {
+    a_flipped_byte_from_the_source_is_exit_6
+    a_source_cut_short_is_exit_3
+    a_target_that_stored_something_else_is_exit_6_and_quarantined
+    an_unknown_ca_and_plain_http_are_exit_4_and_see_nothing
+    a_dump_that_was_killed_is_completed
+    memory_does_not_grow_with_the_image
+}
+
+fn acceptor(stack: &str, chain: &[u8], key: &[u8]) -> Arc<dyn TlsAcceptor> {
+    match stack {
+        #[cfg(feature = "rustls")]
+        "rustls" => transport_rustls::acceptor(chain, key).unwrap(),
+        #[cfg(feature = "native-tls")]
+        "native" => transport_native::acceptor(chain, key).unwrap(),
+        other => panic!("this build has no {other}"),
+    }
+}

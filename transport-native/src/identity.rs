@@ -1,0 +1,121 @@
+//! The client's own certificate.
+
+use std::ffi::{c_int, c_void};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use glance_core::tls::ClientIdentity;
+use glance_core::tls::identity::{KeyForm, PrivateKey};
+use glance_core::transport::ClientCertificate;
+use openssl::error::ErrorStack;
+use openssl::ex_data::Index;
+use openssl::pkey::{PKey, Private};
+use openssl::ssl::{Ssl, SslContextBuilder, SslRef};
+use openssl::x509::X509;
+use openssl_sys as ffi;
+use secrecy::ExposeSecret;
+use transport_hyper::TlsSetupError;
+
+/// Sets the certificate and its key, which fit together.
+pub(crate) fn load(
+    identity: &ClientIdentity,
+    context: &mut SslContextBuilder,
+) -> Result<(), TlsSetupError> {
+    let file = identity.key.file.display();
+    let unusable = |what: &str| {
+        let what = format!("the client certificate {what}");
+        move |error: ErrorStack| TlsSetupError::new(&what, error)
+    };
+    let mut chain = identity.chain.iter().map(|one| X509::from_der(&one.der));
+    let own = chain.next().transpose().map_err(unusable("can't be read"))?;
+    if let Some(own) = own {
+        context.set_certificate(&own).map_err(unusable("can't be used"))?;
+    }
+    for one in chain {
+        let one = one.map_err(unusable("can't be read"))?;
+        context.add_extra_chain_cert(one).map_err(unusable("can't be used"))?;
+    }
+    let key = decoded(&identity.key)?;
+    let mismatch = format!("the key in {file} is not that of the client certificate");
+    context.set_private_key(&key).map_err(|error| TlsSetupError::new(&mismatch, error))?;
+    context.check_private_key().map_err(|error| TlsSetupError::new(&mismatch, error))
+}
+
+fn decoded(key: &PrivateKey) -> Result<PKey<Private>, TlsSetupError> {
+    let file = key.file.display();
+    let der = key.expose_der();
+    match &key.form {
+        KeyForm::EncryptedPkcs8(passphrase) => {
+            let passphrase = passphrase.expose_secret().as_bytes();
+            // The library would panic.
+            if passphrase.contains(&0) {
+                let what = format!("the passphrase of the key in {file} has a zero byte");
+                return Err(TlsSetupError { what, source: None });
+            }
+            PKey::private_key_from_pkcs8_passphrase(der, passphrase).map_err(|error| {
+                let what = format!("the passphrase does not open the key in {file}");
+                TlsSetupError::new(&what, error)
+            })
+        }
+        KeyForm::Pkcs8 | KeyForm::Pkcs1 | KeyForm::Sec1 => {
+            PKey::private_key_from_der(der).map_err(|error| {
+                TlsSetupError::new(&format!("the key in {file} can't be used"), error)
+            })
+        }
+    }
+}
+
+/// Remembers, for each connection, whether the server asked for a certificate.
+pub(crate) struct Asked {
+    index: Index<Ssl, AtomicBool>,
+    has_identity: bool,
+}
+
+impl Asked {
+    /// Has the connections of `context` remember.
+    pub(crate) fn watch(
+        context: &mut SslContextBuilder,
+        has_identity: bool,
+    ) -> Result<Self, ErrorStack> {
+        let index = Ssl::new_ex_index::<AtomicBool>()?;
+        let number = std::ptr::without_provenance_mut(usize::try_from(index.as_raw()).unwrap_or(0));
+        // SAFETY: the context lives, the callback has the type that OpenSSL calls, and its argument
+        // is a number, which needs no lifetime.
+        unsafe { SSL_CTX_set_cert_cb(context.as_ptr(), Some(asked), number) };
+        Ok(Self { index, has_identity })
+    }
+
+    /// Has this connection remember. Before the handshake.
+    pub(crate) fn prepare(&self, ssl: &mut Ssl) {
+        ssl.set_ex_data(self.index, AtomicBool::new(false));
+    }
+
+    /// What became of the wish; none when there was none.
+    pub(crate) fn answer(&self, ssl: &SslRef) -> Option<ClientCertificate> {
+        let asked = ssl.ex_data(self.index)?.load(Ordering::Relaxed);
+        asked.then_some(match self.has_identity {
+            true => ClientCertificate::Shown,
+            false => ClientCertificate::Missing,
+        })
+    }
+}
+
+/// OpenSSL calls it when the server asks for a certificate. 1: go on, with what there is.
+unsafe extern "C" fn asked(ssl: *mut ffi::SSL, index: *mut c_void) -> c_int {
+    let Ok(index) = c_int::try_from(index.addr()) else { return 1 };
+    // SAFETY: OpenSSL passes a connection that lives, and under this index stands what `prepare`
+    // put there, or nothing.
+    let flag = unsafe { ffi::SSL_get_ex_data(ssl, index).cast::<AtomicBool>().as_ref() };
+    if let Some(flag) = flag {
+        flag.store(true, Ordering::Relaxed);
+    }
+    1
+}
+
+unsafe extern "C" {
+    /// `ssl.h`, since OpenSSL 1.0.2; `openssl-sys` does not declare it.
+    fn SSL_CTX_set_cert_cb(
+        context: *mut ffi::SSL_CTX,
+        callback: Option<unsafe extern "C" fn(*mut ffi::SSL, *mut c_void) -> c_int>,
+        argument: *mut c_void,
+    );
+}

@@ -1,0 +1,75 @@
+//! The transport runs the suite of `glance_core::conformance` on itself. `transport-rustls` and
+//! `transport-native` have the same file but for the next line.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "this is a test")]
+
+use transport_native as tls;
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use glance_core::conformance::{Front, TransportUnderTest};
+use glance_core::tls::{Roots, TlsPolicy, bundle};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use transport_hyper::{Options, TlsAcceptor};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn conforms() {
+    let (trusted, root) = server_and_root();
+    let (untrusted, _) = server_and_root();
+    let policy = policy(&root);
+    let options = Options { idle_timeout: Duration::from_secs(1), ..Options::default() };
+    let under_test = TransportUnderTest {
+        make: Box::new(move || tls::transport(&policy, options.clone()).unwrap()),
+        trusted: front(trusted),
+        untrusted: front(untrusted),
+    };
+    glance_core::conformance::transport(&under_test).await.unwrap();
+}
+
+/// TLS before an address, and bytes as they are behind it.
+fn front(acceptor: Arc<dyn TlsAcceptor>) -> Front {
+    Box::new(move |address| Box::pin(open(Arc::clone(&acceptor), address)))
+}
+
+async fn open(acceptor: Arc<dyn TlsAcceptor>, address: SocketAddr) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((tcp, _)) = listener.accept().await {
+            let acceptor = Arc::clone(&acceptor);
+            tokio::spawn(async move {
+                let mut behind = TcpStream::connect(address).await.unwrap();
+                let Ok(mut stream) = acceptor.accept(tcp).await else { return };
+                // Either side may break the connection off: the suite looks at what the other sees.
+                let _ = copy_bidirectional(&mut stream, &mut behind).await;
+            });
+        }
+    });
+    format!("https://localhost:{port}")
+}
+
+/// A server for `localhost`, and the authority that signed its certificate.
+fn server_and_root() -> (Arc<dyn TlsAcceptor>, String) {
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.distinguished_name.push(DnType::CommonName, "conformance");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().unwrap();
+    let root = params.self_signed(&key).unwrap().pem();
+    let issuer = Issuer::new(params, key);
+    let key = KeyPair::generate().unwrap();
+    let names = vec!["localhost".to_owned()];
+    let leaf = CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap().pem();
+    (tls::acceptor(leaf.as_bytes(), key.serialize_pem().as_bytes()).unwrap(), root)
+}
+
+fn policy(root: &str) -> TlsPolicy {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(root.as_bytes()).unwrap();
+    let roots = Roots::Bundle(bundle::load(file.path()).unwrap());
+    TlsPolicy::new(roots)
+}

@@ -1,0 +1,86 @@
+//! The client's own certificate.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use glance_core::tls::ClientIdentity;
+use glance_core::tls::identity::{KeyForm, PrivateKey};
+use glance_core::transport::ClientCertificate;
+use pkcs8::EncryptedPrivateKeyInfo;
+use rustls::SignatureScheme;
+use rustls::client::ResolvesClientCert;
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs1KeyDer, PrivatePkcs8KeyDer, PrivateSec1KeyDer};
+use rustls::sign::CertifiedKey;
+use secrecy::ExposeSecret;
+use transport_hyper::TlsSetupError;
+
+/// The certificate and its key, which fit together.
+pub(crate) fn load(
+    identity: &ClientIdentity,
+    provider: &CryptoProvider,
+) -> Result<Arc<CertifiedKey>, TlsSetupError> {
+    let file = identity.key.file.display();
+    let key = decoded(&identity.key)?;
+    let key = provider
+        .key_provider
+        .load_private_key(key)
+        .map_err(|error| TlsSetupError::new(&format!("the key in {file} can't be used"), error))?;
+    let chain = identity.chain.iter().map(|one| one.der.clone().into()).collect();
+    let certified = CertifiedKey::new(chain, key);
+    certified.keys_match().map_err(|error| {
+        let what = format!("the key in {file} is not that of the client certificate");
+        TlsSetupError::new(&what, error)
+    })?;
+    Ok(Arc::new(certified))
+}
+
+fn decoded(key: &PrivateKey) -> Result<PrivateKeyDer<'static>, TlsSetupError> {
+    let der = key.expose_der().to_vec();
+    Ok(match &key.form {
+        KeyForm::Pkcs8 => PrivatePkcs8KeyDer::from(der).into(),
+        KeyForm::Pkcs1 => PrivatePkcs1KeyDer::from(der).into(),
+        KeyForm::Sec1 => PrivateSec1KeyDer::from(der).into(),
+        KeyForm::EncryptedPkcs8(passphrase) => {
+            let what = format!("the passphrase does not open the key in {}", key.file.display());
+            let opened = EncryptedPrivateKeyInfo::try_from(&der[..])
+                .and_then(|sealed| sealed.decrypt(passphrase.expose_secret()))
+                .map_err(|error| TlsSetupError { what, source: Some(error.to_string().into()) })?;
+            PrivatePkcs8KeyDer::from(opened.as_bytes().to_vec()).into()
+        }
+    })
+}
+
+/// Answers a server that asks for a certificate, and remembers that it asked: one for each
+/// connection.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    identity: Option<Arc<CertifiedKey>>,
+    asked: AtomicBool,
+}
+
+impl Asked {
+    pub(crate) fn new(identity: Option<Arc<CertifiedKey>>) -> Self {
+        Self { identity, asked: AtomicBool::new(false) }
+    }
+
+    /// What became of the wish; none when there was none.
+    pub(crate) fn answer(&self) -> Option<ClientCertificate> {
+        self.asked.load(Ordering::Relaxed).then_some(match self.identity {
+            Some(_) => ClientCertificate::Shown,
+            None => ClientCertificate::Missing,
+        })
+    }
+}
+
+impl ResolvesClientCert for Asked {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.asked.store(true, Ordering::Relaxed);
+        self.identity.clone()
+    }
+
+    /// Without it rustls would not ask.
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
