@@ -95,6 +95,7 @@ const TREES: &[(u8, &str, &str, &[&str])] = &[
         &["hyper", "hyper-util", "reqwest", "mio", "socket2", "rustls", "openssl", "native-tls"],
     ),
     (2, "replicator-cli", "rustls", &["openssl", "openssl-sys", "native-tls"]),
+    (2, "replicator-cli", "rustls-fips", &["openssl", "openssl-sys", "native-tls"]),
     (
         2,
         "replicator-cli",

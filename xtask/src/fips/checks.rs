@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use super::openssl::{DEBIAN, WITHOUT_PROPERTIES, WITHOUT_PROVIDER};
+use super::openssl::{DEBIAN, PREFERRED, WITHOUT_PROVIDER};
 use super::root::Root;
 use super::tool::Tool;
 use crate::failure::{Context, Failure};
@@ -30,7 +30,7 @@ pub(crate) fn what_is_not_in_fips_mode_does_not_start(native: &Tool<'_>) -> Resu
     for (configuration, why) in [
         (DEBIAN, "no FIPS provider is active"),
         (WITHOUT_PROVIDER, "asks for FIPS mode, but no FIPS provider is active"),
-        (WITHOUT_PROPERTIES, "the default properties don't ask for it"),
+        (PREFERRED, "the default properties don't ask for it"),
     ] {
         let line = ["--require-fips", "size", "/stage/a"];
         native.with(configuration).run(&line, 2, &[refused, why, "openssl fipsinstall"])?;

@@ -22,6 +22,7 @@ pub(crate) fn run() -> Result<(), Failure> {
     let begin = Instant::now();
     let root = Root::make(&workspace::target()?.join("fips"))?;
     openssl::activate(&root)?;
+    root.bring_source()?;
     let native = Tool::new(&root, root.build("native-tls")?);
     let rustls = Tool::new(&root, root.build("rustls-fips")?);
 
@@ -34,6 +35,8 @@ pub(crate) fn run() -> Result<(), Failure> {
     }
     // What was refused above is refused for its algorithms, and for nothing else.
     checks::the_same_servers_are_reached_outside_fips_mode(&root, &native.with(openssl::DEBIAN))?;
+    // In FIPS mode, too, the right servers are trusted, and no others.
+    root.test("transport-native")?;
     say(format_args!("fips: all holds, after {:.0} s", begin.elapsed().as_secs_f64()));
     Ok(())
 }

@@ -16,8 +16,8 @@ pub(crate) const FIPS: Configuration = "/etc/ssl/openssl.cnf";
 pub(crate) const DEBIAN: Configuration = "/etc/ssl/openssl-debian.cnf";
 /// FIPS mode is asked for, but its provider is not loaded.
 pub(crate) const WITHOUT_PROVIDER: Configuration = "/etc/ssl/openssl-without-provider.cnf";
-/// The FIPS provider is active, but so is the default one, and nothing prefers the former.
-pub(crate) const WITHOUT_PROPERTIES: Configuration = "/etc/ssl/openssl-without-properties.cnf";
+/// The FIPS provider is preferred, but the default one answers where it does not.
+pub(crate) const PREFERRED: Configuration = "/etc/ssl/openssl-preferred.cnf";
 
 /// Activates the FIPS provider, as the README says.
 pub(crate) fn activate(root: &Root) -> Result<(), Failure> {
@@ -30,11 +30,10 @@ pub(crate) fn activate(root: &Root) -> Result<(), Failure> {
     install.args(["fipsinstall", "-quiet", "-module", &module, "-out", "/etc/ssl/fipsmodule.cnf"]);
     succeed(install.env("OPENSSL_CONF", DEBIAN))?;
     let half = "fips = fips_sect\n";
-    let asked = "default_properties = fips=yes\n";
     for (path, text) in [
         (FIPS, ACTIVE.to_owned()),
         (WITHOUT_PROVIDER, ACTIVE.replace(half, "")),
-        (WITHOUT_PROPERTIES, ACTIVE.replace(asked, "").replace("base", "default")),
+        (PREFERRED, ACTIVE.replace("fips=yes", "?fips=yes").replace("base", "default")),
     ] {
         fs::write(root.path(path), text).context(|| path.to_owned())?;
     }

@@ -27,7 +27,9 @@ impl Root {
             succeed(Command::new("rm").args(["-rf", "--one-file-system"]).arg(&root))?;
             let mut debootstrap = Command::new("debootstrap");
             debootstrap.args(["--variant=minbase", "--include", &PACKAGES.join(","), "trixie"]);
-            logged(debootstrap.arg(&root), &directory.join("debootstrap.log"))
+            logged(debootstrap.arg(&root), &directory.join("debootstrap.log"))?;
+            let hosts = root.join("etc/hosts");
+            fs::write(&hosts, "127.0.0.1 localhost\n").context(|| hosts.display().to_string())
         })?;
         Ok(Self(root))
     }
@@ -47,27 +49,41 @@ impl Root {
         command
     }
 
+    /// Brings the workspace and the sources of its dependencies into the root.
+    pub(crate) fn bring_source(&self) -> Result<(), Failure> {
+        self.copy_workspace()?;
+        self.vendor()
+    }
+
     /// Builds the tool with Debian's Rust, and returns the binary's path inside.
     pub(crate) fn build(&self, features: &str) -> Result<String, Failure> {
-        self.copy_source()?;
-        self.vendor()?;
         say(format_args!("fips: building with {features}"));
-        let mut cargo = self.command("cargo");
-        cargo.args(["build", "--quiet", "--locked", "--offline", "--target-dir", "/build"]);
-        cargo.args(["--manifest-path", "/source/Cargo.toml", "--package", "replicator-cli"]);
-        cargo.args(["--no-default-features", "--features", features]);
-        for setting in SETTINGS {
-            cargo.args(["--config", setting]);
-        }
-        succeed(&mut cargo)?;
+        let arguments = ["-p", "replicator-cli", "--no-default-features", "--features", features];
+        self.cargo("build", &arguments)?;
         let binary = format!("/usr/bin/glance-replicator-{features}");
         let built = self.path("/build/debug/glance-replicator");
         fs::copy(&built, self.path(&binary)).context(|| built.display().to_string())?;
         Ok(binary)
     }
 
+    /// Runs the tests of a package in the root.
+    pub(crate) fn test(&self, package: &str) -> Result<(), Failure> {
+        say(format_args!("fips: testing {package}"));
+        self.cargo("test", &["-p", package])
+    }
+
+    fn cargo(&self, what: &str, arguments: &[&str]) -> Result<(), Failure> {
+        let mut cargo = self.command("cargo");
+        cargo.args([what, "--quiet", "--locked", "--offline", "--target-dir", "/build"]);
+        cargo.args(["--manifest-path", "/source/Cargo.toml"]).args(arguments);
+        for setting in SETTINGS {
+            cargo.args(["--config", setting]);
+        }
+        succeed(&mut cargo)
+    }
+
     /// Copies the workspace, with its times: cargo builds what is newer.
-    fn copy_source(&self) -> Result<(), Failure> {
+    fn copy_workspace(&self) -> Result<(), Failure> {
         let (from, to) = (workspace::root(), self.path("/source"));
         succeed(Command::new("rm").arg("-rf").arg(&to))?;
         fs::create_dir(&to).context(|| to.display().to_string())?;
