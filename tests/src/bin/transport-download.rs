@@ -1,18 +1,17 @@
 //! Downloads `URL`, trusting `CA`, over a TLS `STACK`, and throws it away: what a transport alone
 //! costs, for `cargo xtask bench`.
 
-use std::error::Error;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures_util::StreamExt;
-use glance_core::body::Body;
+use glance_core::body::{Body, BodyError};
 use glance_core::tls::{self, TlsPolicy};
 use glance_core::transport::Transport;
 use http::Request;
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> Result<(), BodyError> {
     let arguments: Vec<String> = std::env::args().collect();
     let [_, stack, url, ca] = arguments.as_slice() else {
         return Err("usage: transport-download STACK URL CA".into());
@@ -29,7 +28,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn transport(stack: &str, policy: &TlsPolicy) -> Result<Arc<dyn Transport>, Box<dyn Error>> {
+fn transport(stack: &str, policy: &TlsPolicy) -> Result<Arc<dyn Transport>, BodyError> {
     let options = transport_hyper::Options::default();
     match stack {
         #[cfg(feature = "rustls")]
