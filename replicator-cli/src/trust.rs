@@ -53,7 +53,7 @@ pub(crate) fn policy(
         policy.roots = with_system(policy.roots);
         source.and_system = true;
     }
-    policy.identity = identity(options, side, cloud)?;
+    policy.identity = identity(options, side, &cloud)?;
     if let Some(path) = &options.crl {
         let unusable = "the revocation lists can't be used";
         policy.revocation =
@@ -97,7 +97,7 @@ fn refuse_insecurity() -> Result<(), CliError> {
 fn identity(
     options: &Trust,
     side: Side,
-    cloud: OfCloud,
+    cloud: &OfCloud,
 ) -> Result<Option<ClientIdentity>, CliError> {
     let own = match side {
         Side::Source => (&options.source_cert, &options.source_key),

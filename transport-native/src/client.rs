@@ -102,7 +102,7 @@ fn session(ssl: &SslRef, asked: Option<ClientCertificate>) -> Session {
         Some(SslVersion::TLS1_3) => TlsVersion::V1_3,
         _ => TlsVersion::V1_2,
     };
-    let cipher = ssl.current_cipher().and_then(|cipher| cipher.standard_name());
+    let cipher = ssl.current_cipher().and_then(ssl::SslCipherRef::standard_name);
     let chain = ssl.peer_cert_chain().into_iter().flatten();
     Session {
         version,

@@ -111,7 +111,7 @@ impl Verifier {
             |list: &&X509Crl| key.as_ref().is_some_and(|key| list.verify(key).unwrap_or(false));
         let covers = |list: &&X509Crl| {
             let name = list.issuer_name().try_cmp(one.issuer_name());
-            name.is_ok_and(|order| order.is_eq())
+            name.is_ok_and(std::cmp::Ordering::is_eq)
         };
         let may_sign = issuer.to_der().is_ok_and(|der| may_sign_lists(&der));
         let Some(list) = self.parsed_lists.iter().filter(covers).find(signed).filter(|_| may_sign)

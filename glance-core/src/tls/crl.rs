@@ -45,7 +45,7 @@ fn checked(der: Vec<u8>, file: &Path, line: Option<usize>) -> Result<RevocationL
         .map_err(|error| wrong(&format!("this is no revocation list: {error}")))?
         .tbs_cert_list;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let until = list.next_update.map(|time| time.to_unix_duration());
+    let until = list.next_update.map(x509_cert::time::Time::to_unix_duration);
     let from = list.this_update.to_unix_duration();
     let partial = list.crl_extensions.iter().flatten().any(|one| PARTIAL.contains(&one.extn_id));
     match until {
