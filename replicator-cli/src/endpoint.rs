@@ -102,7 +102,7 @@ fn complete_or_warned(path: &Path) -> Result<DumpStore, CliError> {
 
 fn open_url(url: String, side: Side, options: &Options) -> Result<Arc<dyn ImageStore>, CliError> {
     warn_of_plain_http(&url);
-    let transport = transport(OfCloud::default(), side, options)?;
+    let transport = transport(&OfCloud::default(), side, options)?;
     let auth: Arc<dyn AuthPlugin> = match token(side, options)? {
         Some(token) => Arc::new(FixedToken { token, endpoint: None }),
         None => Arc::new(NoAuth::default()),
@@ -116,7 +116,7 @@ async fn open_cloud(
     side: Side,
     options: &Options,
 ) -> Result<Arc<dyn ImageStore>, CliError> {
-    let transport = transport(OfCloud::of(&cloud), side, options)?;
+    let transport = transport(&OfCloud::of(&cloud), side, options)?;
     let session = Arc::new(Session::new(Arc::clone(&transport), cloud.auth));
     let endpoint = session.image_endpoint(&cloud.image).await?.url;
     warn_of_plain_http(&endpoint);
@@ -132,7 +132,7 @@ fn warn_of_plain_http(url: &str) {
 
 /// A transport for this side.
 fn transport(
-    cloud: OfCloud,
+    cloud: &OfCloud,
     side: Side,
     options: &Options,
 ) -> Result<Arc<dyn Transport>, CliError> {

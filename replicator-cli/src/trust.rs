@@ -34,7 +34,7 @@ impl OfCloud {
 pub(crate) fn policy(
     options: &Trust,
     side: Side,
-    cloud: OfCloud,
+    cloud: &OfCloud,
 ) -> Result<(TlsPolicy, TrustSource), CliError> {
     refuse_insecurity()?;
     let (flag, own, pins) = match side {
@@ -53,7 +53,7 @@ pub(crate) fn policy(
         policy.roots = with_system(policy.roots);
         source.and_system = true;
     }
-    policy.identity = identity(options, side, &cloud)?;
+    policy.identity = identity(options, side, cloud)?;
     if let Some(path) = &options.crl {
         let unusable = "the revocation lists can't be used";
         policy.revocation =
