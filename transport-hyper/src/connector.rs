@@ -18,6 +18,7 @@ use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio::time::{Instant, timeout_at};
 use tower_service::Service;
 
+use crate::fill::Fill;
 use crate::proxy::{Proxies, Proxy};
 use crate::tls::{Io, Refusal, Secured, Session, TlsBackend};
 use crate::tunnel;
@@ -65,7 +66,7 @@ impl<B: TlsBackend> Connector<B> {
         let server = Peer::server(uri);
         let deadline = Instant::now() + self.patience;
         let (io, session) = self.in_time(deadline, &server, self.reach(&server)).await?;
-        Ok(Wire { io: TokioIo::new(io), forwarded: false, session })
+        Ok(Wire { io: TokioIo::new(Fill::new(io)), forwarded: false, session })
     }
 
     /// Through a tunnel to an https server. To an http server the proxy itself sends the requests.
@@ -84,7 +85,7 @@ impl<B: TlsBackend> Connector<B> {
         });
         let io = opened.await?;
         if forwarded {
-            return Ok(Wire { io: TokioIo::new(io), forwarded, session: None });
+            return Ok(Wire { io: TokioIo::new(Fill::new(io)), forwarded, session: None });
         }
         let secured = self.in_time(deadline, &server, self.secure(&server, io)).await;
         let Secured { io, session } = secured.map_err(|mut refusal| {
@@ -92,7 +93,7 @@ impl<B: TlsBackend> Connector<B> {
             refusal.error.reason = format!("{} (through {})", refusal.error.reason, peer.name);
             refusal
         })?;
-        Ok(Wire { io: TokioIo::new(io), forwarded, session: Some(session) })
+        Ok(Wire { io: TokioIo::new(Fill::new(io)), forwarded, session: Some(session) })
     }
 
     /// TCP, and TLS over it where the scheme says so.
@@ -180,7 +181,7 @@ async fn dial_address(address: SocketAddr) -> io::Result<TcpStream> {
 
 /// An open connection.
 pub(crate) struct Wire {
-    io: TokioIo<Box<dyn Io>>,
+    io: TokioIo<Fill<Box<dyn Io>>>,
     /// Whether a proxy takes the requests and sends them on, which it needs whole URIs for.
     forwarded: bool,
     /// What was agreed with the server, over https.
