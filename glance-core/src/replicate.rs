@@ -6,7 +6,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use futures_util::stream::{self, StreamExt};
+use futures_util::future::ready;
+use futures_util::stream::{StreamExt, TryStreamExt};
 
 use crate::digest::Hashers;
 use crate::image::{Attributes, Image};
@@ -83,16 +84,24 @@ impl Replication {
     /// not end the run.
     ///
     /// # Errors
-    /// When one of the stores can't be listed; nothing was changed then.
+    /// When one of the stores can't be listed. If that happens in the middle, what was begun is
+    /// brought to its end first.
     pub async fn run(&self, mut observe: impl FnMut(Outcome)) -> Result<(), StoreError> {
         let pairs = pairs(&*self.source, &*self.target).await?;
-        let present = pairs.into_iter().filter_map(Pair::at_source);
-        let work = present.map(|(image, replica)| self.replicate(image, replica));
-        let mut outcomes = stream::iter(work).buffer_unordered(self.policy.transfers.max(1));
+        let present = pairs.try_filter_map(|pair| ready(Ok(pair.at_source())));
+        let work = present.map(|present| async {
+            let (image, replica) = present?;
+            Ok(self.replicate(image, replica).await)
+        });
+        let mut outcomes = work.buffer_unordered(self.policy.transfers.max(1));
+        let mut listed = Ok(());
         while let Some(outcome) = outcomes.next().await {
-            observe(outcome);
+            match outcome {
+                Ok(outcome) => observe(outcome),
+                Err(error) => listed = Err(error),
+            }
         }
-        Ok(())
+        listed
     }
 
     async fn replicate(&self, image: Image, replica: Option<Image>) -> Outcome {

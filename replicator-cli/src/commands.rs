@@ -103,8 +103,9 @@ async fn compare(from: &str, to: &str, options: &Options) -> Result<Exit, CliErr
     let source = from.open(Side::Source, options).await?;
     let target = to.open(Side::Target, options).await?;
     let mut report = print::Comparison::new(options.output);
-    for pair in pairs(&*source, &*target).await? {
-        match pair {
+    let mut pairs = pairs(&*source, &*target).await?;
+    while let Some(pair) = pairs.next().await {
+        match pair? {
             Pair::Both(image, replica) => {
                 report.both(&image, &differences(&image, &replica, &policy));
             }
