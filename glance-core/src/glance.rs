@@ -72,7 +72,7 @@ impl ImageStore for GlanceStore {
             }
             (StatusCode::NO_CONTENT, _) => self.read_nothing(id, range, &operation).await,
             // Ranges are newer than the API: a server or proxy that ignores one sends all.
-            (status, _) => Err(self.client.unexpected(status, &operation)),
+            _ => Err(self.client.unexpected(&answer, &operation)),
         }
     }
 

@@ -7,13 +7,13 @@ use bytes::Bytes;
 use http::{HeaderName, Method, Request, Response, StatusCode, header};
 use serde_json::Value;
 
-use crate::body::Body;
+use crate::body::{Body, BodyError};
 use crate::identity::auth::Proof;
 use crate::identity::{Session, SignInError, SignInErrorKind};
 use crate::image::{Image, ImageId};
 use crate::redirect::{self, Unanswered};
 use crate::store::{StoreError, StoreErrorKind};
-use crate::transport::{Transport, TransportError, TransportErrorKind};
+use crate::transport::{Transport, TransportError, TransportErrorKind, request_id};
 
 use super::refusal;
 
@@ -57,6 +57,11 @@ impl Client {
     ) -> Self {
         let endpoint = endpoint.trim_end_matches('/').to_owned();
         Self { name, transport, endpoint, session }
+    }
+
+    /// Where Glance is.
+    pub(super) fn endpoint(&self) -> &str {
+        &self.endpoint
     }
 
     /// Sends a JSON document, or nothing, and returns the JSON answer (null when it is empty).
@@ -145,13 +150,10 @@ impl Client {
         proof: &Proof,
         operation: &Operation,
     ) -> Result<Response<Body>, StoreError> {
-        let global_request_id = format!("req-{}", uuid::Uuid::new_v4());
         let mut request = Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.endpoint))
-            .header(header::USER_AGENT, USER_AGENT)
-            .header(header::ACCEPT, "*/*")
-            .header("x-openstack-request-id", global_request_id);
+            .header(header::ACCEPT, "*/*");
         for (name, value) in headers {
             request = request.header(name, value);
         }
@@ -193,8 +195,7 @@ impl Client {
         let text = body.collect(REFUSAL_LIMIT).await.unwrap_or_default();
         let refusal = refusal::explain(head.status, operation.what, &text);
         let mut error = self.error(refusal.kind, operation, refusal.reason);
-        let request_id = head.headers.get("x-openstack-request-id");
-        error.request_id = request_id.and_then(|id| id.to_str().ok()).map(str::to_owned);
+        error.request_id = request_id(&head.headers);
         error.hint = refusal.hint;
         Err(error)
     }
@@ -204,16 +205,19 @@ impl Client {
         answer: Response<Body>,
         operation: &Operation,
     ) -> Result<Value, StoreError> {
-        let text = answer.into_body().collect(JSON_LIMIT).await.map_err(|error| {
-            let kind = StoreErrorKind::Transport(TransportErrorKind::Interrupted);
-            self.error(kind, operation, "the answer broke off").caused_by(error)
-        })?;
+        let (head, body) = answer.into_parts();
+        let failed = |kind, reason: &str, error: BodyError| StoreError {
+            request_id: request_id(&head.headers),
+            ..self.error(kind, operation, reason).caused_by(error)
+        };
+        let broke_off = StoreErrorKind::Transport(TransportErrorKind::Interrupted);
+        let text = body.collect(JSON_LIMIT).await;
+        let text = text.map_err(|error| failed(broke_off, "the answer broke off", error))?;
         if text.is_empty() {
             return Ok(Value::Null);
         }
         serde_json::from_slice(&text).map_err(|error| {
-            let reason = "the answer is not JSON";
-            self.error(StoreErrorKind::Unreadable, operation, reason).caused_by(error)
+            failed(StoreErrorKind::Unreadable, "the answer is not JSON", error.into())
         })
     }
 
@@ -236,9 +240,10 @@ impl Client {
         error
     }
 
-    pub(super) fn unexpected(&self, status: StatusCode, operation: &Operation) -> StoreError {
-        let reason = format!("the answer {status} is not the one asked for");
-        self.error(StoreErrorKind::Server, operation, reason)
+    pub(super) fn unexpected(&self, answer: &Response<Body>, operation: &Operation) -> StoreError {
+        let reason = format!("the answer {} is not the one asked for", answer.status());
+        let error = self.error(StoreErrorKind::Server, operation, reason);
+        StoreError { request_id: request_id(answer.headers()), ..error }
     }
 
     fn sign_in(&self, error: SignInError, operation: &Operation) -> StoreError {
@@ -256,7 +261,6 @@ impl Client {
 const JSON: &str = "application/json";
 const JSON_PATCH: &str = "application/openstack-images-v2.1-json-patch";
 const OCTETS: &str = "application/octet-stream";
-const USER_AGENT: &str = concat!("glance-replicator/", env!("CARGO_PKG_VERSION"));
 
 /// Bytes of a refusal that are read: schema violations quote the whole schema.
 const REFUSAL_LIMIT: usize = 256 * 1024;

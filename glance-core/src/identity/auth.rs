@@ -27,8 +27,8 @@ pub use keystone::{Keystone, Method};
 pub use oauth2::OAuth2ClientCredential;
 pub use oidc::{Flow, Oidc, OidcClient, OidcGrant};
 
-use super::SignInError;
 use super::catalogue::Service;
+use super::{SignInError, SignInErrorKind};
 use crate::transport::Transport;
 
 pub(super) use exchange::exchange;
@@ -61,11 +61,12 @@ use exchange::origin;
 /// impl AuthPlugin for TokenFile {
 ///     async fn sign_in(&self, _: &dyn Transport) -> Result<Grant, SignInError> {
 ///         match std::fs::read_to_string(&self.0) {
-///             Ok(token) => Ok(Grant::lasting(Proof::token(token.trim().into()), None)),
+///             Ok(token) => Ok(Grant::lasting(Proof::token(token.trim().into())?, None)),
 ///             Err(error) => Err(SignInError {
 ///                 kind: SignInErrorKind::Unauthenticated,
 ///                 reason: format!("{} can't be read", self.0.display()),
 ///                 hint: Some("start the program that writes it".into()),
+///                 request_id: None,
 ///                 source: Some(error.into()),
 ///             }),
 ///         }
@@ -119,15 +120,21 @@ impl Proof {
     }
 
     /// A token of Keystone, or what a service takes for one.
-    pub fn token(token: SecretString) -> Self {
+    ///
+    /// # Errors
+    /// When it can't stand in a header.
+    pub fn token(token: SecretString) -> Result<Self, SignInError> {
         Self::none().with(HeaderName::from_static("x-auth-token"), token)
     }
 
     /// This proof and another header.
-    #[must_use]
-    pub fn with(mut self, name: HeaderName, value: SecretString) -> Self {
+    ///
+    /// # Errors
+    /// When the value can't stand in a header.
+    pub fn with(mut self, name: HeaderName, value: SecretString) -> Result<Self, SignInError> {
+        sensitive(value.expose_secret())?;
         self.headers.push((name, value));
-        self
+        Ok(self)
     }
 
     /// Whether there is nothing to prove.
@@ -137,7 +144,8 @@ impl Proof {
 
     /// The headers, marked so that no logger of the HTTP layers shows them.
     pub fn headers(&self) -> impl Iterator<Item = (&HeaderName, HeaderValue)> {
-        self.headers.iter().map(|(name, value)| (name, sensitive(value.expose_secret())))
+        let value = |value: &SecretString| sensitive(value.expose_secret()).ok();
+        self.headers.iter().filter_map(move |(name, secret)| Some((name, value(secret)?)))
     }
 }
 
@@ -153,11 +161,21 @@ impl fmt::Debug for Proof {
     }
 }
 
-/// A secret as a header. One that can't stand in a header is sent as nothing, and refused.
-fn sensitive(text: &str) -> HeaderValue {
-    let mut value = HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""));
-    value.set_sensitive(true);
-    value
+/// A secret as a header, which holds visible ASCII: RFC 9110, section 5.5. What looks like a second
+/// header after a line's end must not become one, and an empty token would only be refused.
+fn sensitive(text: &str) -> Result<HeaderValue, SignInError> {
+    let fits = !text.is_empty() && text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    match HeaderValue::from_str(text) {
+        Ok(mut value) if fits => {
+            value.set_sensitive(true);
+            Ok(value)
+        }
+        _ => Err(SignInError::new(
+            SignInErrorKind::Unauthenticated,
+            "the token is empty, or holds characters that can't be sent in a header",
+            Some("copy it again: a token is one line of ASCII without spaces"),
+        )),
+    }
 }
 
 #[cfg(test)]

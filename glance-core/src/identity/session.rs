@@ -44,6 +44,15 @@ struct Refusal {
     until: Instant,
     reason: String,
     hint: Option<String>,
+    request_id: Option<String>,
+}
+
+impl Refusal {
+    fn again(&self) -> SignInError {
+        let kind = SignInErrorKind::Unauthenticated;
+        let error = SignInError::new(kind, &self.reason, self.hint.as_deref());
+        SignInError { request_id: self.request_id.clone(), ..error }
+    }
 }
 
 impl Session {
@@ -113,8 +122,7 @@ impl Session {
             }
         }
         if let Some(refusal) = kept.refusal.as_ref().filter(|refusal| now < refusal.until) {
-            let hint = refusal.hint.as_deref();
-            return Err(SignInError::new(SignInErrorKind::Unauthenticated, &refusal.reason, hint));
+            return Err(refusal.again());
         }
         // What was stale stays out of use even when this fails or is dropped half-way.
         *kept = State::default();
@@ -131,6 +139,7 @@ impl Session {
                         until: Instant::now() + REFUSAL_STANDS,
                         reason: error.reason.clone(),
                         hint: error.hint.clone(),
+                        request_id: error.request_id.clone(),
                     });
                 }
                 Err(error)

@@ -40,7 +40,7 @@ impl AuthPlugin for OAuth2ClientCredential {
         let form = Form::grant("client_credentials");
         let access = access_token(transport, &client, &self.endpoint, form).await?;
         let bearer = SecretString::from(format!("Bearer {}", access.token.expose_secret()));
-        grant.proof = grant.proof.with(header::AUTHORIZATION, bearer);
+        grant.proof = grant.proof.with(header::AUTHORIZATION, bearer)?;
         // Both proofs have to be good.
         grant.renew_at = [grant.renew_at, access.renew_at].into_iter().flatten().min();
         Ok(grant)

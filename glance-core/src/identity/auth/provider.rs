@@ -69,7 +69,7 @@ pub(super) async fn post(
                 Zeroizing::new(form_urlencoded::byte_serialize(text.as_bytes()).collect())
             };
             let value = basic(&encode(&client.id), &encode(secret.expose_secret()));
-            request = request.header(header::AUTHORIZATION, sensitive(value.expose_secret()));
+            request = request.header(header::AUTHORIZATION, sensitive(value.expose_secret())?);
             form
         }
         None => form.with("client_id", &client.id),

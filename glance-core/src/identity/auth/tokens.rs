@@ -16,7 +16,7 @@ use super::{Grant, Proof, sensitive};
 use crate::body::Body;
 use crate::identity::catalogue::Service;
 use crate::identity::{Domain, Scope, SignInError, SignInErrorKind};
-use crate::transport::Transport;
+use crate::transport::{Transport, request_id};
 
 /// How long before its expiry a token is no longer used.
 const MARGIN: Duration = Duration::from_secs(120);
@@ -46,6 +46,8 @@ pub(super) struct Receipt {
     pub(super) given: Vec<String>,
     /// Sets of factors, one of which is needed.
     pub(super) required: Vec<Vec<String>>,
+    /// Keystone's id of the request.
+    request_id: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -97,7 +99,7 @@ impl<'a> Tokens<'a> {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
         if let Some(receipt) = receipt {
-            headers.insert("openstack-auth-receipt", sensitive(receipt.secret.expose_secret()));
+            headers.insert("openstack-auth-receipt", sensitive(receipt.secret.expose_secret())?);
         }
         let body = Bytes::from(json!({"auth": auth}).to_string());
         self.post(&["auth", "tokens"], headers, body, who).await
@@ -112,7 +114,7 @@ impl<'a> Tokens<'a> {
     ) -> Result<Answer, SignInError> {
         let path = ["OS-FEDERATION", "identity_providers", provider, "protocols", protocol, "auth"];
         let mut headers = HeaderMap::new();
-        let bearer = sensitive(&format!("Bearer {}", token.expose_secret()));
+        let bearer = sensitive(&format!("Bearer {}", token.expose_secret()))?;
         headers.insert(header::AUTHORIZATION, bearer);
         let who = format!("the token of identity provider `{provider}`");
         self.post(&path, headers, Bytes::new(), &who).await
@@ -138,14 +140,15 @@ impl<'a> Tokens<'a> {
         // The life of the token is counted from before the question, on our own clock.
         let asked = Instant::now();
         let answer = exchange(self.transport, request, &server).await?;
-        match answer.status() {
+        let outcome = match answer.status() {
             status if status.is_success() => self.granted(&answer, asked, &server),
             StatusCode::UNAUTHORIZED => match receipt(&answer) {
                 Some(receipt) => Ok(Answer::Receipt(receipt)),
                 None => Err(refusal(&answer, &server, who)),
             },
             _ => Err(refusal(&answer, &server, who)),
-        }
+        };
+        outcome.map_err(|error| error.answered(answer.headers()))
     }
 
     fn granted(
@@ -160,7 +163,7 @@ impl<'a> Tokens<'a> {
             parse(answer).ok_or_else(|| protocol(format!("what answers is not {server}")))?;
         let life = life(document.issued_at.as_deref(), document.expires_at.as_deref());
         let grant = Grant {
-            proof: Proof::token(token.clone()),
+            proof: Proof::token(token.clone())?,
             catalogue: document.catalog,
             endpoint: None,
             // A token that lives shorter than the margin is at least used for half of its life.
@@ -190,7 +193,8 @@ impl Receipt {
         );
         let given = self.given.join(" and ");
         let reason = format!("Keystone accepts the {given} and asks for more than that");
-        SignInError::new(SignInErrorKind::Unauthenticated, reason, Some(&hint))
+        let error = SignInError::new(SignInErrorKind::Unauthenticated, reason, Some(&hint));
+        SignInError { request_id: self.request_id.clone(), ..error }
     }
 }
 
@@ -227,6 +231,7 @@ fn receipt(answer: &Response<Bytes>) -> Option<Receipt> {
         secret,
         given: document.receipt.methods,
         required: document.required_auth_methods,
+        request_id: request_id(answer.headers()),
     })
 }
 

@@ -63,6 +63,7 @@ impl Transport for Keystone {
             .status(u16::try_from(status).unwrap())
             .header("Location", self.location)
             .header("X-Subject-Token", format!("token-{number}"))
+            .header("X-OpenStack-Request-ID", format!("req-{number}"))
             .body(Body::from(Bytes::from(body)))
             .unwrap())
     }
@@ -138,6 +139,8 @@ async fn a_refusal_is_asked_for_once() {
         let error = answer.unwrap_err();
         assert_eq!(error.kind, SignInErrorKind::Unauthenticated);
         assert!(error.reason.contains("refused the credentials of user `bob`"), "{error}");
+        // The one request that was made, also for those who only heard of it.
+        assert!(error.to_string().ends_with("(request req-1)"), "{error}");
         assert!(!format!("{error} {error:?}").contains("hush"));
     }
     assert_eq!(keystone.asked(), 1);
@@ -173,6 +176,17 @@ async fn the_password_follows_no_redirect() {
         assert!(error.reason.contains(reason) && error.hint.is_some(), "{error}");
         assert!(!format!("{error} {error:?}").contains("hush"));
         assert_eq!(keystone.asked(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_fits_no_header_is_an_error() {
+    for token in ["", "hush\nx-evil: 1", "hush\u{e9}", "hush\u{7f}"] {
+        let fixed = FixedToken { token: token.into(), endpoint: None };
+        let error = Session::new(Keystone::new(201), Arc::new(fixed)).proof().await.unwrap_err();
+        assert_eq!(error.kind, SignInErrorKind::Unauthenticated);
+        assert!(error.reason.contains("can't be sent in a header") && error.hint.is_some());
+        assert!(!format!("{error} {error:?}").contains("hush"));
     }
 }
 
