@@ -16,7 +16,7 @@ use std::fmt;
 
 pub use auth::AuthPlugin;
 pub use catalogue::{Endpoint, ImageService, Service};
-pub use config::{Cloud, Clouds, ConfigError, Environment, Place, Retries};
+pub use config::{Cloud, Clouds, ConfigError, Environment, Overrides, Place, Prompt, Retries};
 pub use session::{ImageEndpoint, Session};
 
 use crate::body::BodyError;

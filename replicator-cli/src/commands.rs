@@ -12,9 +12,10 @@ use secrecy::ExposeSecret;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::{Args, Command, Options, Serve};
-use crate::endpoint::{Endpoint, Side, read_token};
+use crate::endpoint::{Endpoint, Side};
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::sign_in::read_token;
 use crate::{print, tls};
 
 /// Runs a command to its end, or to the first signal.
@@ -29,12 +30,15 @@ pub(crate) async fn run(args: Args) -> Exit {
             Command::Dump { server, path } => dump(&server, &directory(&path), &options).await,
             Command::Load { from, to } => {
                 let (path, server) = load_order(from, to);
-                replicate(Endpoint::Directory(path), Endpoint::parse(&server)?, &options).await
+                let target = Endpoint::parse(&server, Side::Target, &options)?;
+                replicate(Endpoint::Directory(path), target, &options).await
             }
             Command::Livecopy { from, to } => {
-                replicate(Endpoint::parse(&from)?, Endpoint::parse(&to)?, &options).await
+                let (from, to) = both(&from, &to, &options)?;
+                replicate(from, to, &options).await
             }
             Command::Compare { from, to } => compare(&from, &to, &options).await,
+            Command::Clouds => crate::clouds::run(&options),
             Command::Doctor(doctor) => crate::doctor::run(doctor, &options).await,
             Command::Serve(serve) => self::serve(serve, &options).await,
         }
@@ -62,8 +66,14 @@ async fn stopped() -> Exit {
     }
 }
 
+/// The two sides that two words name.
+fn both(from: &str, to: &str, options: &Options) -> Result<(Endpoint, Endpoint), CliError> {
+    let source = Endpoint::parse(from, Side::Source, options)?;
+    Ok((source, Endpoint::parse(to, Side::Target, options)?))
+}
+
 async fn size(server: &str, options: &Options) -> Result<Exit, CliError> {
-    let store = Endpoint::parse(server)?.open(Side::Source, options).await?;
+    let store = Endpoint::parse(server, Side::Source, options)?.open(Side::Source, options).await?;
     let (mut images, mut bytes) = (0_u64, 0_u64);
     let mut listing = store.list().await?;
     while let Some(image) = listing.next().await {
@@ -78,7 +88,8 @@ async fn size(server: &str, options: &Options) -> Result<Exit, CliError> {
 }
 
 async fn dump(server: &str, path: &Path, options: &Options) -> Result<Exit, CliError> {
-    let (from, to) = (Endpoint::parse(server)?, Endpoint::Directory(path.to_owned()));
+    let from = Endpoint::parse(server, Side::Source, options)?;
+    let to = Endpoint::Directory(path.to_owned());
     let exit = replicate(from, to, options).await?;
     if exit == Exit::Success {
         DumpStore::open(path)?.finish()?;
@@ -99,7 +110,7 @@ async fn replicate(from: Endpoint, to: Endpoint, options: &Options) -> Result<Ex
 
 async fn compare(from: &str, to: &str, options: &Options) -> Result<Exit, CliError> {
     let policy = policy(options)?;
-    let (from, to) = (Endpoint::parse(from)?, Endpoint::parse(to)?);
+    let (from, to) = both(from, to, options)?;
     let source = from.open(Side::Source, options).await?;
     let target = to.open(Side::Target, options).await?;
     let mut report = print::Comparison::new(options.output);

@@ -88,7 +88,7 @@ async fn examine(
     findings: &mut Findings,
 ) -> Result<(), Stopped> {
     let at = |topic| move |error: CliError| (topic, error);
-    let endpoint = Endpoint::parse(word).map_err(at("configuration"))?;
+    let endpoint = Endpoint::parse(word, Side::Source, options).map_err(at("configuration"))?;
     let store = match endpoint {
         Endpoint::Directory(_) => {
             endpoint.open(Side::Source, options).await.map_err(at("directory"))?

@@ -1,19 +1,20 @@
 //! What a word on the command line names, and how it is opened.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use format_dump::DumpStore;
 use glance_core::glance::GlanceStore;
 use glance_core::identity::auth::{FixedToken, NoAuth};
-use glance_core::identity::{AuthPlugin, Cloud, Clouds, Environment, Session};
+use glance_core::identity::{AuthPlugin, Cloud, Session};
 use glance_core::store::ImageStore;
 use glance_core::transport::Transport;
-use secrecy::SecretString;
 use transport_hyper::Proxies;
 
 use crate::args::Options;
 use crate::error::CliError;
+use crate::sign_in::{cloud, refuse_cloud_options, refuse_token_of_side, token, unknown};
 use crate::trust::{self, OfCloud};
 
 /// What a word names.
@@ -36,9 +37,29 @@ pub(crate) enum Side {
     Target,
 }
 
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Source => "source",
+            Self::Target => "target",
+        })
+    }
+}
+
 impl Endpoint {
+    /// What a word names on this side, with the options that are for this side.
+    pub(crate) fn parse(word: &str, side: Side, options: &Options) -> Result<Self, CliError> {
+        let endpoint = Self::resolve(word, side, options)?;
+        match endpoint {
+            Self::Cloud(_) => refuse_token_of_side(word, side, &options.sign_in)?,
+            _ => refuse_cloud_options(word, side, &options.sign_in)?,
+        }
+        Ok(endpoint)
+    }
+
     /// Resolves a word: an explicit scheme, a path, a cloud's name, `host:port`.
-    pub(crate) fn parse(word: &str) -> Result<Self, CliError> {
+    fn resolve(word: &str, side: Side, options: &Options) -> Result<Self, CliError> {
+        let cloud = |name| Ok::<_, CliError>(cloud(name, side, &options.sign_in)?.map(Self::of));
         if let Some(path) = word.strip_prefix("dir:") {
             return Ok(Self::Directory(path.into()));
         }
@@ -63,6 +84,10 @@ impl Endpoint {
             }
             _ => Err(unknown(word)),
         }
+    }
+
+    fn of(cloud: Cloud) -> Self {
+        Self::Cloud(Box::new(cloud))
     }
 
     /// Opens the store.
@@ -103,7 +128,7 @@ fn complete_or_warned(path: &Path) -> Result<DumpStore, CliError> {
 fn open_url(url: String, side: Side, options: &Options) -> Result<Arc<dyn ImageStore>, CliError> {
     warn_of_plain_http(&url);
     let transport = transport(OfCloud::default(), side, options)?;
-    let auth: Arc<dyn AuthPlugin> = match token(side, options)? {
+    let auth: Arc<dyn AuthPlugin> = match token(side, &options.sign_in)? {
         Some(token) => Arc::new(FixedToken { token, endpoint: None }),
         None => Arc::new(NoAuth::default()),
     };
@@ -151,64 +176,9 @@ fn proxies() -> Result<Proxies, CliError> {
     })
 }
 
-/// This side's token: an option, a file, or the environment.
-fn token(side: Side, options: &Options) -> Result<Option<SecretString>, CliError> {
-    let (flag, file, variable) = match side {
-        Side::Source => {
-            (&options.sourcetoken, &options.source_token_file, "GLANCE_REPLICATOR_SOURCE_TOKEN")
-        }
-        Side::Target => {
-            (&options.targettoken, &options.target_token_file, "GLANCE_REPLICATOR_TARGET_TOKEN")
-        }
-    };
-    if let Some(token) = flag.as_ref().or(options.token.as_ref()) {
-        tracing::info!("a token on the command line is visible to others; better name a file");
-        return Ok(Some(SecretString::from(token.clone())));
-    }
-    if let Some(path) = file.as_ref().or(options.token_file.as_ref()) {
-        return read_token(path).map(Some);
-    }
-    let variables = [variable, "OS_TOKEN", "OS_AUTH_TOKEN"];
-    Ok(variables.into_iter().find_map(environment).map(SecretString::from))
-}
-
-/// The token in a file, without the line's end.
-pub(crate) fn read_token(path: &Path) -> Result<SecretString, CliError> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        CliError::usage(format!("cannot read the token file {}", path.display())).caused_by(error)
-    })?;
-    match text.trim() {
-        "" => Err(CliError::usage(format!("the token file {} is empty", path.display()))),
-        token => Ok(SecretString::from(token.to_owned())),
-    }
-}
-
 /// A variable of the environment; an empty one counts as unset.
 pub(crate) fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
-}
-
-/// A cloud by its name, or by its name and a region: `NAME@REGION`.
-fn cloud(word: &str) -> Result<Option<Endpoint>, CliError> {
-    let clouds = Clouds::load(Environment::of_process())?;
-    let find = |name: &str, region: Option<&str>| clouds.cloud(name, region);
-    let whole = find(word, None)?;
-    let found = match (whole, word.rsplit_once('@')) {
-        (None, Some((name, region))) => find(name, Some(region))?,
-        (whole, _) => whole,
-    };
-    Ok(found.map(|cloud| Endpoint::Cloud(Box::new(cloud))))
-}
-
-fn unknown(word: &str) -> CliError {
-    let clouds = Clouds::load(Environment::of_process());
-    let names: Vec<&str> = clouds.iter().flat_map(Clouds::names).collect();
-    let known = match names.is_empty() {
-        true => "no clouds.yaml was found".to_owned(),
-        false => format!("the clouds are {}", names.join(", ")),
-    };
-    CliError::usage(format!("{word:?} is no cloud, no host:port, no URL and no path"))
-        .hint(format!("{known}; a directory is written as ./{word} or dir:{word}"))
 }
 
 /// An address without `/v2` and the slashes around it.

@@ -29,6 +29,10 @@ macro_rules! err {
     }};
 }
 
+mod clouds;
+
+pub(crate) use clouds::clouds;
+
 /// What clap has to say: help and versions succeed, anything else is a usage error.
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {
     let _ = error.print();

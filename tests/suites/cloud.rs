@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use common::replicator_with;
 use glance_core::glance::GlanceStore;
-use glance_core::identity::{Clouds, Environment, Session};
+use glance_core::identity::{Clouds, Environment, Overrides, Session};
 use glance_core::tls::{self, TlsPolicy};
 use glance_core::{ImageStore, Transport, conformance};
 use serde_json::Value;
@@ -149,7 +149,8 @@ impl Cloud {
         let variables = [("OS_CLIENT_CONFIG_FILE", self.text("clouds_yaml"))];
         let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let environment = Environment::new(variables, "/nonexistent");
-        let cloud = Clouds::load(environment).unwrap().cloud("b", None).unwrap().unwrap();
+        let cloud =
+            Clouds::load(environment).unwrap().cloud("b", &Overrides::default()).unwrap().unwrap();
         let named = [("clouds.yaml", cloud.cacert.clone())];
         let (policy, _) = tls::resolve(&named, &|_| None).unwrap();
         let runtime = tokio::runtime::Runtime::new().unwrap();
