@@ -15,11 +15,13 @@ use crate::store::{ImageStore, StoreError};
 mod checked;
 mod copy;
 mod error;
+mod pace;
 mod pair;
 mod plan;
 
 pub use checked::{DataFault, Expected};
 pub use error::CopyError;
+pub use pace::Pace;
 pub use pair::{Pair, pairs};
 pub use plan::{Difference, Step, differences, plan};
 
@@ -34,12 +36,14 @@ pub struct Policy {
     pub transfers: usize,
     /// What computes the digests that prove the data on its way.
     pub hashers: Hashers,
+    /// How fast data may pass, of all images together; without it, as fast as it can.
+    pub pace: Option<Pace>,
 }
 
 impl Default for Policy {
     fn default() -> Self {
         let (without, hashers) = (BTreeSet::new(), Hashers::default());
-        Self { without, metadata_only: false, transfers: 4, hashers }
+        Self { without, metadata_only: false, transfers: 4, hashers, pace: None }
     }
 }
 
@@ -84,15 +88,19 @@ impl Replication {
     ///
     /// # Errors
     /// When one of the stores can't be listed; nothing was changed then.
-    pub async fn run(&self, mut observe: impl FnMut(Outcome)) -> Result<(), StoreError> {
-        let pairs = pairs(&*self.source, &*self.target).await?;
-        let present = pairs.into_iter().filter_map(Pair::at_source);
-        let work = present.map(|(image, replica)| self.replicate(image, replica));
-        let mut outcomes = stream::iter(work).buffer_unordered(self.policy.transfers.max(1));
-        while let Some(outcome) = outcomes.next().await {
-            observe(outcome);
-        }
+    pub async fn run(&self, observe: impl FnMut(Outcome)) -> Result<(), StoreError> {
+        self.survey().await?.run(observe).await;
         Ok(())
+    }
+
+    /// Lists both stores and pairs the images; changes nothing yet.
+    ///
+    /// # Errors
+    /// When one of the stores can't be listed.
+    pub async fn survey(&self) -> Result<Work<'_>, StoreError> {
+        let pairs = pairs(&*self.source, &*self.target).await?;
+        let images = pairs.into_iter().filter_map(Pair::at_source).collect();
+        Ok(Work { replication: self, images })
     }
 
     async fn replicate(&self, image: Image, replica: Option<Image>) -> Outcome {
@@ -106,6 +114,36 @@ impl Replication {
             Step::Fail(error) => Err(error),
         };
         Outcome { image, result }
+    }
+}
+
+/// What is to be done, before it is.
+#[derive(Debug)]
+pub struct Work<'a> {
+    replication: &'a Replication,
+    images: Vec<(Image, Option<Image>)>,
+}
+
+impl Work<'_> {
+    /// The bytes of data to be copied, as far as the source's records tell.
+    pub fn bytes(&self) -> u64 {
+        let copied = |(image, replica): &&(Image, Option<Image>)| {
+            let step = plan(image, replica.as_ref(), &self.replication.policy);
+            matches!(step, Step::Copy | Step::Complete(_))
+        };
+        let sizes = self.images.iter().filter(copied).filter_map(|(image, _)| image.size);
+        sizes.fold(0, u64::saturating_add)
+    }
+
+    /// Replicates every image and hands each outcome to `observe` as it comes. A failed image does
+    /// not end the run.
+    pub async fn run(self, mut observe: impl FnMut(Outcome)) {
+        let Self { replication, images } = self;
+        let work = images.into_iter().map(|(image, replica)| replication.replicate(image, replica));
+        let mut outcomes = stream::iter(work).buffer_unordered(replication.policy.transfers.max(1));
+        while let Some(outcome) = outcomes.next().await {
+            observe(outcome);
+        }
     }
 }
 

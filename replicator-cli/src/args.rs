@@ -110,6 +110,10 @@ pub struct Options {
     /// Images under way at once
     #[arg(long, global = true, value_name = "N", default_value = "4")]
     pub transfers: std::num::NonZeroUsize,
+    /// Bytes per second that data may take, of all images together, such as 512k or 10M (powers of
+    /// 1024); without it, all there is
+    #[arg(long, global = true, value_name = "RATE", value_parser = rate)]
+    pub bwlimit: Option<u64>,
     /// How the report is written
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
     pub output: Output,
@@ -181,6 +185,24 @@ pub struct SignIn {
     /// Where the target's Glance is
     #[arg(long, global = true, value_name = "URL")]
     pub target_endpoint_override: Option<String>,
+}
+
+/// Digits, and maybe a letter for a power of 1024.
+fn rate(text: &str) -> Result<u64, String> {
+    let (digits, power) = match text.strip_suffix(|last: char| last.is_ascii_alphabetic()) {
+        None => (text, 0),
+        Some(digits) => match text.to_ascii_lowercase().chars().last() {
+            Some('k') => (digits, 1),
+            Some('m') => (digits, 2),
+            Some('g') => (digits, 3),
+            _ => return Err("the letters are k, M and G".into()),
+        },
+    };
+    let number: u64 = digits.parse().map_err(|_| "write it as 512k, 10M or 1G")?;
+    match number.checked_mul(1024_u64.pow(power)) {
+        None | Some(0) => Err("no data passes at this rate".into()),
+        Some(rate) => Ok(rate),
+    }
 }
 
 fn secret(text: &str) -> Result<SecretString, Infallible> {

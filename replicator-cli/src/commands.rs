@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use format_dump::DumpStore;
 use futures_util::StreamExt;
-use glance_core::replicate::{Pair, Policy, Replication, differences, pairs};
-use glance_core::store::ImageStore;
+use glance_core::replicate::{Pace, Pair, Policy, Replication, differences, pairs};
 use secrecy::ExposeSecret;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -16,7 +15,7 @@ use crate::endpoint::{Endpoint, Side};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::sign_in::read_token;
-use crate::{print, tls};
+use crate::{endurance, print, tls};
 
 /// Runs a command to its end, or to the first signal.
 pub(crate) async fn run(args: Args) -> Exit {
@@ -73,7 +72,8 @@ fn both(from: &str, to: &str, options: &Options) -> Result<(Endpoint, Endpoint),
 }
 
 async fn size(server: &str, options: &Options) -> Result<Exit, CliError> {
-    let store = Endpoint::parse(server, Side::Source, options)?.open(Side::Source, options).await?;
+    let store =
+        Endpoint::parse(server, Side::Source, options)?.open(Side::Source, options).await?.store;
     let (mut images, mut bytes) = (0_u64, 0_u64);
     let mut listing = store.list().await?;
     while let Some(image) = listing.next().await {
@@ -98,21 +98,25 @@ async fn dump(server: &str, path: &Path, options: &Options) -> Result<Exit, CliE
 }
 
 async fn replicate(from: Endpoint, to: Endpoint, options: &Options) -> Result<Exit, CliError> {
-    let replication = Replication {
-        source: from.open(Side::Source, options).await?,
-        target: to.open(Side::Target, options).await?,
-        policy: policy(options)?,
-    };
+    let source = from.open(Side::Source, options).await?;
+    let target = to.open(Side::Target, options).await?;
+    let sides = [(Side::Source, source.session), (Side::Target, target.session)];
+    let (source, target) = (source.store, target.store);
+    let replication = Replication { source, target, policy: policy(options)? };
+    let work = replication.survey().await?;
+    for (side, session) in &sides {
+        endurance::check(*side, session.as_deref(), work.bytes(), options.bwlimit).await?;
+    }
     let mut report = print::Report::new(options.output);
-    replication.run(|outcome| report.outcome(&outcome)).await?;
+    work.run(|outcome| report.outcome(&outcome)).await;
     Ok(report.finish())
 }
 
 async fn compare(from: &str, to: &str, options: &Options) -> Result<Exit, CliError> {
     let policy = policy(options)?;
     let (from, to) = both(from, to, options)?;
-    let source = from.open(Side::Source, options).await?;
-    let target = to.open(Side::Target, options).await?;
+    let source = from.open(Side::Source, options).await?.store;
+    let target = to.open(Side::Target, options).await?.store;
     let mut report = print::Comparison::new(options.output);
     for pair in pairs(&*source, &*target).await? {
         match pair {
@@ -137,9 +141,8 @@ async fn serve(serve: Serve, options: &Options) -> Result<Exit, CliError> {
         })
     };
     let acceptor = tls::acceptor(options.tls, &read(&serve.cert)?, &read(&serve.key)?)?;
-    let store: Arc<dyn ImageStore> =
-        Endpoint::Directory(serve.path.clone()).open(Side::Target, options).await?;
-    let mut api = glance_server::GlanceApi::new(store);
+    let opened = Endpoint::Directory(serve.path.clone()).open(Side::Target, options).await?;
+    let mut api = glance_server::GlanceApi::new(opened.store);
     if let Some(path) = &serve.require_token_file {
         api = api.with_token(read_token(path)?.expose_secret());
     }
@@ -164,6 +167,7 @@ fn policy(options: &Options) -> Result<Policy, CliError> {
         metadata_only: options.metaonly,
         transfers: options.transfers.get(),
         hashers: tls::hashers(options.tls)?,
+        pace: options.bwlimit.map(Pace::new),
     })
 }
 

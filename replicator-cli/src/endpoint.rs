@@ -6,15 +6,14 @@ use std::sync::Arc;
 
 use format_dump::DumpStore;
 use glance_core::glance::GlanceStore;
-use glance_core::identity::auth::{FixedToken, NoAuth};
-use glance_core::identity::{AuthPlugin, Cloud, Session};
+use glance_core::identity::{Cloud, Session};
 use glance_core::store::ImageStore;
 use glance_core::transport::Transport;
 use transport_hyper::Proxies;
 
 use crate::args::Options;
 use crate::error::CliError;
-use crate::sign_in::{cloud, refuse_cloud_options, refuse_token_of_side, token, unknown};
+use crate::sign_in::{auth, cloud, refuse_cloud_options, refuse_token_of_side, unknown};
 use crate::trust::{self, OfCloud};
 
 /// What a word names.
@@ -26,6 +25,13 @@ pub(crate) enum Endpoint {
     Url(String),
     /// A directory.
     Directory(PathBuf),
+}
+
+/// A store that was opened, and the sign-in to it, if it has one.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) store: Arc<dyn ImageStore>,
+    pub(crate) session: Option<Arc<Session>>,
 }
 
 /// The side of a copy that a store is on.
@@ -91,13 +97,11 @@ impl Endpoint {
     }
 
     /// Opens the store.
-    pub(crate) async fn open(
-        self,
-        side: Side,
-        options: &Options,
-    ) -> Result<Arc<dyn ImageStore>, CliError> {
+    pub(crate) async fn open(self, side: Side, options: &Options) -> Result<Opened, CliError> {
         match self {
-            Self::Directory(path) => open_directory(&path, side, options),
+            Self::Directory(path) => {
+                Ok(Opened { store: open_directory(&path, side, options)?, session: None })
+            }
             Self::Url(url) => open_url(url, side, options),
             Self::Cloud(cloud) => open_cloud(*cloud, side, options).await,
         }
@@ -125,28 +129,31 @@ fn complete_or_warned(path: &Path) -> Result<DumpStore, CliError> {
     Ok(dump)
 }
 
-fn open_url(url: String, side: Side, options: &Options) -> Result<Arc<dyn ImageStore>, CliError> {
+fn open_url(url: String, side: Side, options: &Options) -> Result<Opened, CliError> {
     warn_of_plain_http(&url);
     let transport = transport(OfCloud::default(), side, options)?;
-    let auth: Arc<dyn AuthPlugin> = match token(side, &options.sign_in)? {
-        Some(token) => Arc::new(FixedToken { token, endpoint: None }),
-        None => Arc::new(NoAuth::default()),
-    };
-    let session = Arc::new(Session::new(Arc::clone(&transport), auth));
-    Ok(Arc::new(GlanceStore::new(url.clone(), transport, url, session)))
+    let session = Arc::new(Session::new(Arc::clone(&transport), auth(side, &options.sign_in)?));
+    let store = GlanceStore::new(url.clone(), transport, url, Arc::clone(&session));
+    Ok(opened(store, session, options))
 }
 
-async fn open_cloud(
-    cloud: Cloud,
-    side: Side,
-    options: &Options,
-) -> Result<Arc<dyn ImageStore>, CliError> {
+async fn open_cloud(cloud: Cloud, side: Side, options: &Options) -> Result<Opened, CliError> {
     let transport = transport(OfCloud::of(&cloud), side, options)?;
     let session = Arc::new(Session::new(Arc::clone(&transport), cloud.auth));
     let endpoint = session.image_endpoint(&cloud.image).await?.url;
     warn_of_plain_http(&endpoint);
     tracing::info!("cloud {} has its Glance at {endpoint}", cloud.name);
-    Ok(Arc::new(GlanceStore::new(cloud.name, transport, endpoint, session)))
+    let store = GlanceStore::new(cloud.name, transport, endpoint, Arc::clone(&session));
+    Ok(opened(store, session, options))
+}
+
+fn opened(store: GlanceStore, session: Arc<Session>, options: &Options) -> Opened {
+    let store = match options.bwlimit {
+        // All transfers share it.
+        Some(rate) => store.expecting(rate / options.transfers.get() as u64),
+        None => store,
+    };
+    Opened { store: Arc::new(store), session: Some(session) }
 }
 
 fn warn_of_plain_http(url: &str) {

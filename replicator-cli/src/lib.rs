@@ -1,7 +1,8 @@
 //! The command line of glance-replicator: flags in, report out. The work is glance-core's.
 //!
 //! In reading order: [`args`] is what the operator typed; `endpoint` is what a word on the command
-//! line names, and opens it; `sign_in` finds the cloud, or the token; `trust` says whom to trust
+//! line names, and opens it; `sign_in` finds the cloud, or the token, and `endurance` says
+//! whether it lasts; `trust` says whom to trust
 //! there; `tls` chooses among the TLS stacks of this build; `commands`, `clouds` and `doctor` run;
 //! `print` alone prints; `exit` says how it went.
 
@@ -13,6 +14,7 @@ mod clouds;
 mod commands;
 mod doctor;
 mod endpoint;
+mod endurance;
 mod error;
 pub mod exit;
 mod logging;

@@ -323,7 +323,7 @@ pub(crate) fn chain(error: &dyn Error) -> Vec<String> {
 
 /// Bytes in binary units, with one decimal, as the old tool wrote them.
 #[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
-fn human_size(bytes: u64) -> String {
+pub(crate) fn human_size(bytes: u64) -> String {
     let mut size = bytes as f64;
     let mut units = ["B", "KiB", "MiB", "GiB", "TiB"].iter().peekable();
     while size >= 1024.0 {

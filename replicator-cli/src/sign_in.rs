@@ -4,7 +4,8 @@ use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::Arc;
 
-use glance_core::identity::{Cloud, Clouds, Environment, Overrides};
+use glance_core::identity::auth::{FixedToken, GivenToken, NoAuth};
+use glance_core::identity::{AuthPlugin, Cloud, Clouds, Environment, Overrides};
 use secrecy::SecretString;
 use secrecy::zeroize::Zeroizing;
 
@@ -73,8 +74,25 @@ pub(crate) fn refuse_token_of_side(
         .hint("leave it out, say `auth_type: token` in clouds.yaml, or name the server by its URL"))
 }
 
-/// This side's token: an option, a file, or the environment.
-pub(crate) fn token(side: Side, options: &SignIn) -> Result<Option<SecretString>, CliError> {
+/// How to sign in to a server that is named by URL: by a token, or not at all.
+pub(crate) fn auth(side: Side, options: &SignIn) -> Result<Arc<dyn AuthPlugin>, CliError> {
+    if let Some(token) = token(side, options)? {
+        tracing::debug!("{side}: how long its token lives is not known, nor whom to ask");
+        return Ok(Arc::new(FixedToken { token, endpoint: None }));
+    }
+    let Some(token) = ["OS_TOKEN", "OS_AUTH_TOKEN"].into_iter().find_map(environment) else {
+        return Ok(Arc::new(NoAuth::default()));
+    };
+    let token = SecretString::from(token);
+    Ok(match environment("OS_AUTH_URL") {
+        // The two belong together. No other token goes to that Keystone: it may be another cloud's.
+        Some(auth_url) => Arc::new(GivenToken { token, auth_url }),
+        None => Arc::new(FixedToken { token, endpoint: None }),
+    })
+}
+
+/// This side's token, from where it is said alone: an option, a file, its variable.
+fn token(side: Side, options: &SignIn) -> Result<Option<SecretString>, CliError> {
     let (flag, file, variable) = tokens(side, options);
     if let Some(token) = flag.or(options.token.as_ref()) {
         tracing::warn!("a token on the command line is visible to others; better name a file");
@@ -83,8 +101,7 @@ pub(crate) fn token(side: Side, options: &SignIn) -> Result<Option<SecretString>
     if let Some(path) = file.or(options.token_file.as_deref()) {
         return read_token(path).map(Some);
     }
-    let variables = [variable, "OS_TOKEN", "OS_AUTH_TOKEN"];
-    Ok(variables.into_iter().find_map(environment).map(SecretString::from))
+    Ok(environment(variable).map(SecretString::from))
 }
 
 /// The token in a file, without the line's end.

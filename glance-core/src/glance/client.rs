@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderName, Method, Request, Response, StatusCode, header};
@@ -24,6 +25,8 @@ pub(super) struct Client {
     transport: Arc<dyn Transport>,
     endpoint: String,
     session: Arc<Session>,
+    /// Bytes per second at which data is expected to pass.
+    pub(super) rate: u64,
 }
 
 /// What a request is for, in the words of its error messages.
@@ -56,7 +59,7 @@ impl Client {
         session: Arc<Session>,
     ) -> Self {
         let endpoint = endpoint.trim_end_matches('/').to_owned();
-        Self { name, transport, endpoint, session }
+        Self { name, transport, endpoint, session, rate: SLOW }
     }
 
     /// Where Glance is.
@@ -89,13 +92,16 @@ impl Client {
         self.read_json(answer, operation).await
     }
 
-    /// Asks for data; the answer's body is not read.
+    /// Asks for data, of a length that nobody knows; the answer's body is not read.
     pub(super) async fn get(
         &self,
         path: &str,
         headers: &[(HeaderName, String)],
         operation: &Operation,
     ) -> Result<Response<Body>, StoreError> {
+        // The request that follows takes this proof, unless it expires in between.
+        let proof = self.session.proof_lasting(None).await;
+        proof.map_err(|error| self.sign_in(error, operation))?;
         self.repeatable(Method::GET, path, headers, None, operation).await
     }
 
@@ -106,13 +112,20 @@ impl Client {
         data: Body,
         operation: &Operation,
     ) -> Result<(), StoreError> {
-        let proof = self.session.proof().await.map_err(|error| self.sign_in(error, operation))?;
+        let needed = data.size().map(|size| Duration::from_secs(size / self.rate.max(1)));
+        let proof = self.session.proof_lasting(needed).await;
+        let proof = proof.map_err(|error| self.sign_in(error, operation))?;
         let mut headers = vec![(header::CONTENT_TYPE, OCTETS.to_owned())];
         if let Some(size) = data.size() {
             headers.push((HeaderName::from_static("x-openstack-image-size"), size.to_string()));
         }
         let answer = self.send(Method::PUT, path, &headers, data, &proof, operation).await?;
-        self.accept(answer, operation).await.map(drop)
+        let is_stale = answer.status() == StatusCode::UNAUTHORIZED && !proof.is_none();
+        let renewed = is_stale && self.session.renew(&proof).await.is_ok();
+        self.accept(answer, operation).await.map(drop).map_err(|error| match renewed {
+            true => StoreError { kind: StoreErrorKind::Renewed, ..error },
+            false => error,
+        })
     }
 
     /// Sends a request that can be made again, and does so once after a 401 with a new token.
@@ -261,6 +274,10 @@ impl Client {
 const JSON: &str = "application/json";
 const JSON_PATCH: &str = "application/openstack-images-v2.1-json-patch";
 const OCTETS: &str = "application/octet-stream";
+
+/// Bytes per second at which data passes at least, unless told otherwise. Where it passes faster,
+/// tokens are only renewed earlier than they need be.
+const SLOW: u64 = 10 << 20;
 
 /// Bytes of a refusal that are read: schema violations quote the whole schema.
 const REFUSAL_LIMIT: usize = 256 * 1024;

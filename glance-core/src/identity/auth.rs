@@ -1,7 +1,7 @@
 //! Ways to prove who we are: the contract [`AuthPlugin`], and the plugins that `clouds.yaml` can
 //! name.
 //!
-//! In reading order: `fixed` asks nobody; `keystone` signs in with one or more factors by the
+//! In reading order: `fixed` asks nobody; `given` asks how long a token lives; `keystone` signs in with one or more factors by the
 //! requests of `tokens`; `oidc` brings a token of an identity provider by the requests of
 //! `provider`, `device` lets a person sign in there; `oauth2` proves itself twice. All speak by
 //! `exchange`.
@@ -9,6 +9,7 @@
 mod device;
 mod exchange;
 mod fixed;
+mod given;
 mod keystone;
 mod oauth2;
 mod oidc;
@@ -16,6 +17,7 @@ mod provider;
 mod tokens;
 
 use std::fmt;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use http::{HeaderName, HeaderValue};
@@ -23,6 +25,7 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
 
 pub use fixed::{FixedToken, HttpBasic, NoAuth};
+pub use given::GivenToken;
 pub use keystone::{Keystone, Method};
 pub use oauth2::OAuth2ClientCredential;
 pub use oidc::{Flow, Oidc, OidcClient, OidcGrant};
@@ -92,8 +95,10 @@ pub struct Grant {
     pub catalogue: Vec<Service>,
     /// Where the service is, for plugins that know it without a catalogue.
     pub endpoint: Option<String>,
-    /// When to sign in again, where that is known.
-    pub renew_at: Option<Instant>,
+    /// When the proof begins to be good, and when it ends; `None` where nobody knows.
+    pub life: Option<Life>,
+    /// Whether signing in again brings another proof.
+    pub renewal: Renewal,
     /// Whether the proof came over https, so that it must not leave by http.
     pub secure: bool,
 }
@@ -101,8 +106,40 @@ pub struct Grant {
 impl Grant {
     /// A proof that lasts, for a service at `endpoint` where that is known; no catalogue.
     pub fn lasting(proof: Proof, endpoint: Option<String>) -> Self {
-        Self { proof, catalogue: Vec::new(), endpoint, renew_at: None, secure: false }
+        let (life, renewal) = (None, Renewal::Possible);
+        Self { proof, catalogue: Vec::new(), endpoint, life, renewal, secure: false }
     }
+}
+
+/// When a proof is good, on the monotonic clock of this machine. Its wall clock may be wrong, so
+/// plugins count from when they asked, for as long as the server says by its own clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Life {
+    /// When it was asked for.
+    pub begin: Instant,
+    /// When it expires.
+    pub end: Instant,
+}
+
+impl Life {
+    /// A life of `length` from `begin` on. `None` when that is for ever.
+    pub fn new(begin: Instant, length: Duration) -> Option<Self> {
+        Some(Self { begin, end: begin.checked_add(length)? })
+    }
+
+    /// As long as both last.
+    pub(super) fn both(one: Option<Self>, other: Option<Self>) -> Option<Self> {
+        one.into_iter().chain(other).min_by_key(|life| life.end)
+    }
+}
+
+/// Whether signing in again brings another proof.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Renewal {
+    /// It does.
+    Possible,
+    /// It does not, or not without a person: a token that somebody gave, a passcode that was used.
+    Impossible,
 }
 
 /// The headers by which a request proves who sends it; none where nobody asks.

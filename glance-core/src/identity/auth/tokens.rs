@@ -12,14 +12,11 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::exchange::{exchange, parse, unexpected};
-use super::{Grant, Proof, sensitive};
+use super::{Grant, Life, Proof, Renewal, sensitive};
 use crate::body::Body;
 use crate::identity::catalogue::Service;
 use crate::identity::{Domain, Scope, SignInError, SignInErrorKind};
 use crate::transport::{Transport, request_id};
-
-/// How long before its expiry a token is no longer used.
-const MARGIN: Duration = Duration::from_secs(120);
 
 /// One Keystone.
 pub(super) struct Tokens<'a> {
@@ -120,6 +117,46 @@ impl<'a> Tokens<'a> {
         self.post(&path, headers, Bytes::new(), &who).await
     }
 
+    /// What Keystone says of a token that it gave to somebody, by `GET /v3/auth/tokens` with the
+    /// token itself as the proof: anybody may ask that of his own.
+    pub(super) async fn look_at(&self, token: &SecretString) -> Result<Grant, SignInError> {
+        let (url, server) = self.address(&["auth", "tokens"]);
+        let secret = sensitive(token.expose_secret())?;
+        let request = Request::get(url.as_str())
+            .header(header::ACCEPT, "application/json")
+            .header("x-auth-token", secret.clone())
+            .header("x-subject-token", secret)
+            .body(Body::empty())
+            .map_err(|_| protocol(format!("{server} can't be asked")))?;
+        let asked = Instant::now();
+        let answer = exchange(self.transport, request, &server).await?;
+        if !answer.status().is_success() {
+            let who = "the token that was given";
+            return Err(refusal(&answer, &server, who).answered(answer.headers()));
+        }
+        let TokenDocument { token: document } =
+            parse(&answer).ok_or_else(|| protocol(format!("what answers is not {server}")))?;
+        let left = left(answer.headers(), document.expires_at.as_deref());
+        Ok(Grant {
+            proof: Proof::token(token.clone())?,
+            catalogue: document.catalog,
+            endpoint: None,
+            life: left.and_then(|left| Life::new(asked, left)),
+            renewal: Renewal::Impossible,
+            secure: self.base.scheme() == "https",
+        })
+    }
+
+    /// The address of a request, and the server to name in errors.
+    fn address(&self, path: &[&str]) -> (Url, String) {
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.extend(path);
+        }
+        let server = format!("Keystone at {url}");
+        (url, server)
+    }
+
     async fn post(
         &self,
         path: &[&str],
@@ -127,11 +164,7 @@ impl<'a> Tokens<'a> {
         body: Bytes,
         who: &str,
     ) -> Result<Answer, SignInError> {
-        let mut url = self.base.clone();
-        if let Ok(mut segments) = url.path_segments_mut() {
-            segments.extend(path);
-        }
-        let server = format!("Keystone at {url}");
+        let (url, server) = self.address(path);
         let mut request = Request::post(url.as_str())
             .header(header::ACCEPT, "application/json")
             .body(Body::from(body))
@@ -162,12 +195,13 @@ impl<'a> Tokens<'a> {
         let TokenDocument { token: document } =
             parse(answer).ok_or_else(|| protocol(format!("what answers is not {server}")))?;
         let life = life(document.issued_at.as_deref(), document.expires_at.as_deref());
+        let life = life.and_then(|life| Life::new(asked, life));
         let grant = Grant {
             proof: Proof::token(token.clone())?,
             catalogue: document.catalog,
             endpoint: None,
-            // A token that lives shorter than the margin is at least used for half of its life.
-            renew_at: life.map(|life| asked + life.saturating_sub(MARGIN).max(life / 2)),
+            life,
+            renewal: Renewal::Possible,
             secure: self.base.scheme() == "https",
         };
         Ok(Answer::Granted { grant, token })
@@ -287,6 +321,15 @@ fn life(issued_at: Option<&str>, expires_at: Option<&str>) -> Option<Duration> {
     Duration::try_from(expires.duration_since(issued)).ok()
 }
 
+/// How long a token that was given before lives still, by the server's clock: the `Date` of its
+/// answer, RFC 9110, section 6.6.1.
+fn left(answer: &HeaderMap, expires_at: Option<&str>) -> Option<Duration> {
+    let date = answer.get(header::DATE)?.to_str().ok()?;
+    let now = jiff::fmt::rfc2822::parse(date).ok()?.timestamp();
+    let expires: jiff::Timestamp = expires_at?.parse().ok()?;
+    Some(Duration::try_from(expires.duration_since(now)).unwrap_or_default())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -303,6 +346,18 @@ mod tests {
         }
         let error = base("https://u:hush@k").unwrap_err();
         assert!(!format!("{error} {error:?}").contains("hush"));
+    }
+
+    #[test]
+    fn what_is_left_is_by_the_servers_clock() {
+        let left = |date: &'static str| {
+            let date = (header::DATE, header::HeaderValue::from_static(date));
+            left(&HeaderMap::from_iter([date]), Some("2024-01-01T01:00:00.000000Z"))
+        };
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        assert_eq!(left("Mon, 01 Jan 2024 00:59:00 GMT"), seconds(60));
+        assert_eq!(left("Mon, 01 Jan 2024 01:00:01 GMT"), seconds(0));
+        assert_eq!(left("yesterday"), None);
     }
 
     #[test]
