@@ -9,7 +9,7 @@ use http::{HeaderName, Method, Request, Response, StatusCode, header};
 use serde_json::Value;
 
 use crate::body::{Body, BodyError};
-use crate::identity::auth::Proof;
+use crate::identity::auth::{Proof, Reach};
 use crate::identity::{Session, SignInError, SignInErrorKind};
 use crate::image::{Image, ImageId};
 use crate::redirect::{self, Unanswered};
@@ -211,6 +211,19 @@ impl Client {
         error.request_id = request_id(&head.headers);
         error.hint = refusal.hint;
         Err(error)
+    }
+
+    /// Says of a refusal what it comes from, when the sign-in is for no project.
+    pub(super) async fn explain(&self, error: StoreError) -> StoreError {
+        let reach = match (error.kind, self.session.reach().await) {
+            (StoreErrorKind::Forbidden, Some(Reach::Domain)) => "a domain",
+            (StoreErrorKind::Forbidden, Some(Reach::System)) => "the whole system",
+            _ => return error,
+        };
+        error.hint(format!(
+            "the sign-in is for {reach}, and this Glance shows images to projects: name a project \
+             in clouds.yaml, or by --source-project or --target-project"
+        ))
     }
 
     async fn read_json(

@@ -21,7 +21,10 @@ use super::client::{Client, Operation};
 pub(super) async fn all(client: &Client) -> Result<ImageStream<'_>, StoreError> {
     let pending = LISTINGS.iter().map(|query| (*query).to_owned()).collect();
     let mut pages = Pages { client, pending, progress: Progress::default() };
-    let first = pages.next().await?;
+    let first = match pages.next().await {
+        Ok(first) => first,
+        Err(error) => return Err(client.explain(error).await),
+    };
     let rest = stream::try_unfold(pages, |mut pages| async move {
         match pages.pending.is_empty() {
             true => Ok(None),

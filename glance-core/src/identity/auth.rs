@@ -99,6 +99,8 @@ pub struct Grant {
     pub life: Option<Life>,
     /// Whether signing in again brings another proof.
     pub renewal: Renewal,
+    /// What it is good for, where it says so.
+    pub reach: Option<Reach>,
     /// Whether the proof came over https, so that it must not leave by http.
     pub secure: bool,
 }
@@ -107,7 +109,7 @@ impl Grant {
     /// A proof that lasts, for a service at `endpoint` where that is known; no catalogue.
     pub fn lasting(proof: Proof, endpoint: Option<String>) -> Self {
         let (life, renewal) = (None, Renewal::Possible);
-        Self { proof, catalogue: Vec::new(), endpoint, life, renewal, secure: false }
+        Self { proof, catalogue: Vec::new(), endpoint, life, renewal, reach: None, secure: false }
     }
 }
 
@@ -131,6 +133,17 @@ impl Life {
     pub(super) fn both(one: Option<Self>, other: Option<Self>) -> Option<Self> {
         one.into_iter().chain(other).min_by_key(|life| life.end)
     }
+}
+
+/// What a token is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// A project, as Glance wants it.
+    Project,
+    /// A domain.
+    Domain,
+    /// The whole cloud.
+    System,
 }
 
 /// Whether signing in again brings another proof.

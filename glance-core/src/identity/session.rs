@@ -8,7 +8,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use url::Url;
 
-use super::auth::{AuthPlugin, Grant, Proof, Renewal};
+use super::auth::{AuthPlugin, Grant, Proof, Reach, Renewal};
 use super::catalogue::{self, ImageService, catalogue_error};
 use super::{SignInError, SignInErrorKind, discovery};
 use crate::transport::Transport;
@@ -89,6 +89,11 @@ impl Session {
     /// already did.
     pub async fn renew(&self, stale: &Proof) -> Result<Proof, SignInError> {
         Ok(self.grant(Need::Other(stale)).await?.proof.clone())
+    }
+
+    /// What the proof in use is good for, if there is one and it says so.
+    pub async fn reach(&self) -> Option<Reach> {
+        self.state.lock().await.grant.as_ref().and_then(|grant| grant.reach)
     }
 
     /// Where the image service is that is wanted: by what the configuration says, what the plugin

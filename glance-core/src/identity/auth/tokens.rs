@@ -7,12 +7,13 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use url::Url;
 
 use super::exchange::{exchange, parse, unexpected};
-use super::{Grant, Life, Proof, Renewal, sensitive};
+use super::{Grant, Life, Proof, Reach, Renewal, sensitive};
 use crate::body::Body;
 use crate::identity::catalogue::Service;
 use crate::identity::{Domain, Scope, SignInError, SignInErrorKind};
@@ -58,6 +59,20 @@ struct Token {
     catalog: Vec<Service>,
     issued_at: Option<String>,
     expires_at: Option<String>,
+    project: Option<IgnoredAny>,
+    domain: Option<IgnoredAny>,
+    system: Option<IgnoredAny>,
+}
+
+impl Token {
+    fn reach(&self) -> Option<Reach> {
+        let all = [
+            (&self.project, Reach::Project),
+            (&self.domain, Reach::Domain),
+            (&self.system, Reach::System),
+        ];
+        all.into_iter().find_map(|(said, reach)| said.as_ref().map(|_| reach))
+    }
 }
 
 #[derive(Deserialize)]
@@ -139,6 +154,7 @@ impl<'a> Tokens<'a> {
         let left = left(answer.headers(), document.expires_at.as_deref());
         Ok(Grant {
             proof: Proof::token(token.clone())?,
+            reach: document.reach(),
             catalogue: document.catalog,
             endpoint: None,
             life: left.and_then(|left| Life::new(asked, left)),
@@ -198,6 +214,7 @@ impl<'a> Tokens<'a> {
         let life = life.and_then(|life| Life::new(asked, life));
         let grant = Grant {
             proof: Proof::token(token.clone())?,
+            reach: document.reach(),
             catalogue: document.catalog,
             endpoint: None,
             life,
@@ -239,7 +256,7 @@ fn refusal(answer: &Response<Bytes>, server: &str, who: &str) -> SignInError {
         StatusCode::UNAUTHORIZED => SignInError::new(
             SignInErrorKind::Unauthenticated,
             format!("{server} refused the credentials of {who}"),
-            Some("check the name, the domain, the project and the secret"),
+            Some("check the name, the domain and the secret, and the project or the trust"),
         ),
         StatusCode::FORBIDDEN => SignInError::new(
             SignInErrorKind::Unauthenticated,

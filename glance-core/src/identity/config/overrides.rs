@@ -10,7 +10,8 @@ pub struct Overrides {
     /// The interface: `public`, `internal` or `admin`.
     pub interface: Option<String>,
     /// The project to sign in to: by its id where it is 32 hexadecimal digits, as Keystone makes
-    /// them, else by its name, in the domain that the cloud says. It replaces any other scope.
+    /// them, else by its name, in the domain that the cloud says for projects or for its user. It
+    /// replaces any other scope.
     pub project: Option<String>,
     /// Where Glance is, in place of what the catalogue says.
     pub endpoint: Option<String>,
@@ -49,5 +50,14 @@ impl Overrides {
         let is_id = project.len() == 32 && project.bytes().all(|byte| byte.is_ascii_hexdigit());
         let key = if is_id { "project_id" } else { "project_name" };
         auth.insert(key.into(), Node::text(project));
+        let is_domain =
+            |key: &String| key.starts_with("project_domain_") || key.starts_with("default_domain_");
+        if !auth.keys().any(is_domain) {
+            for part in ["id", "name"] {
+                if let Some(domain) = auth.get(&format!("user_domain_{part}")).cloned() {
+                    auth.insert(format!("project_domain_{part}"), domain);
+                }
+            }
+        }
     }
 }

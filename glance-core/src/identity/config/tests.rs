@@ -155,7 +155,7 @@ fn what_is_said_for_one_run_counts_more() {
         "project_id: p, domain_name: D",
         "domain_name: D",
         "trust_id: t, default_domain_name: D",
-        "system_scope: all, user_domain_name: D, project_domain_name: D",
+        "system_scope: all, user_domain_name: D",
     ] {
         let cloud = format!("auth: {{{user}, {scope}}}, {configured}");
         let found = find_with(&cloud, &said).unwrap();
