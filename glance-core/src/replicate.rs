@@ -16,11 +16,13 @@ use crate::store::{ImageStore, StoreError};
 mod checked;
 mod copy;
 mod error;
+mod pace;
 mod pair;
 mod plan;
 
 pub use checked::{DataFault, Expected};
 pub use error::CopyError;
+pub use pace::Pace;
 pub use pair::{Pair, pairs};
 pub use plan::{Difference, Step, differences, plan};
 
@@ -35,12 +37,14 @@ pub struct Policy {
     pub transfers: usize,
     /// What computes the digests that prove the data on its way.
     pub hashers: Hashers,
+    /// How fast data may pass, of all images together; without it, as fast as it can.
+    pub pace: Option<Pace>,
 }
 
 impl Default for Policy {
     fn default() -> Self {
         let (without, hashers) = (BTreeSet::new(), Hashers::default());
-        Self { without, metadata_only: false, transfers: 4, hashers }
+        Self { without, metadata_only: false, transfers: 4, hashers, pace: None }
     }
 }
 
@@ -102,6 +106,24 @@ impl Replication {
             }
         }
         listed
+    }
+
+    /// The bytes of data that [`run`](Self::run) would copy, as far as the source's records tell.
+    /// Lists both stores, and changes nothing.
+    ///
+    /// # Errors
+    /// When one of the stores can't be listed.
+    pub async fn outstanding(&self) -> Result<u64, StoreError> {
+        let mut pairs = pairs(&*self.source, &*self.target).await?;
+        let mut bytes = 0_u64;
+        while let Some(pair) = pairs.try_next().await? {
+            let Some((image, replica)) = pair.at_source() else { continue };
+            let step = plan(&image, replica.as_ref(), &self.policy);
+            if matches!(step, Step::Copy | Step::Complete(_)) {
+                bytes = bytes.saturating_add(image.size.unwrap_or(0));
+            }
+        }
+        Ok(bytes)
     }
 
     async fn replicate(&self, image: Image, replica: Option<Image>) -> Outcome {

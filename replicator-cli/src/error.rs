@@ -25,6 +25,11 @@ impl CliError {
         Self { exit: Exit::Usage, hint: None, message: message.into(), source: None }
     }
 
+    /// The credentials are not sufficient.
+    pub(crate) fn authentication(message: impl Into<String>) -> Self {
+        Self { exit: Exit::Authentication, ..Self::usage(message) }
+    }
+
     /// A server can't be reached, or not trusted.
     pub(crate) fn connection(error: TransportError) -> Self {
         let message = error.to_string();

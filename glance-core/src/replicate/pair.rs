@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use futures_util::stream::{self, BoxStream, StreamExt};
 
 use crate::image::{Image, ImageId};
-use crate::store::{ImageStore, ImageStream, StoreError, StoreErrorKind};
+use crate::store::{ImageStore, ImageStream, StoreError};
 
 /// The image of one id in two stores.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,8 +38,12 @@ pub async fn pairs<'a>(
     source: &'a dyn ImageStore,
     target: &'a dyn ImageStore,
 ) -> Result<BoxStream<'a, Result<Pair, StoreError>>, StoreError> {
-    let begun = tokio::try_join!(Listing::begin(source), Listing::begin(target))?;
-    let pairs = stream::try_unfold(begun, |(mut source, mut target)| async move {
+    let (source, target) = tokio::try_join!(Listing::begin(source), Listing::begin(target))?;
+    Ok(join(source, target))
+}
+
+fn join<'a>(source: Listing<'a>, target: Listing<'a>) -> BoxStream<'a, Result<Pair, StoreError>> {
+    let pairs = stream::try_unfold((source, target), |(mut source, mut target)| async move {
         tokio::try_join!(source.fill(), target.fill())?;
         let order = match (&source.next, &target.next) {
             (None, None) => return Ok(None),
@@ -57,12 +61,12 @@ pub async fn pairs<'a>(
         };
         Ok(Some((pair, (source, target))))
     });
-    Ok(pairs.boxed())
+    pairs.boxed()
 }
 
 /// A listing under way.
 struct Listing<'a> {
-    store: &'a dyn ImageStore,
+    name: String,
     images: ImageStream<'a>,
     next: Option<Image>,
     last: Option<ImageId>,
@@ -70,7 +74,8 @@ struct Listing<'a> {
 
 impl<'a> Listing<'a> {
     async fn begin(store: &'a dyn ImageStore) -> Result<Self, StoreError> {
-        Ok(Self { store, images: store.list().await?, next: None, last: None })
+        let (name, images) = (store.to_string(), store.list().await?);
+        Ok(Self { name, images, next: None, last: None })
     }
 
     /// Waits for the next image, unless it is there.
@@ -78,19 +83,68 @@ impl<'a> Listing<'a> {
         if self.next.is_some() {
             return Ok(());
         }
-        let Some(image) = self.images.next().await.transpose()? else { return Ok(()) };
-        // Out of order, an image would be taken for missing, and be copied or deleted.
-        if self.last.as_ref().is_some_and(|last| *last >= image.id) {
-            let reason = format!("{} comes out of order", image.id);
-            return Err(StoreError::new(
-                StoreErrorKind::Unreadable,
-                self.store,
-                "list the images",
-                reason,
-            ));
+        self.next = self.images.next().await.transpose()?;
+        let descends = |image: &Image| self.last.as_ref().is_some_and(|last| *last > image.id);
+        if let Some(image) = self.next.take_if(|image| descends(image)) {
+            self.sort_the_rest(image).await?;
         }
-        self.last = Some(image.id.clone());
-        self.next = Some(image);
+        self.last = self.next.as_ref().map(|image| image.id.clone());
         Ok(())
+    }
+
+    /// Databases differ in the order of capital letters. They are rare in ids: no Glance makes
+    /// such an id itself. Then the rest is held in memory; unsorted, images would seem missing.
+    async fn sort_the_rest(&mut self, first: Image) -> Result<(), StoreError> {
+        tracing::warn!("{} does not list its images in the order of their ids", self.name);
+        let mut rest = vec![first];
+        while let Some(image) = self.images.next().await.transpose()? {
+            rest.push(image);
+        }
+        rest.sort_by(|one, other| one.id.cmp(&other.id));
+        self.images = stream::iter(rest.into_iter().map(Ok)).boxed();
+        self.next = self.images.next().await.transpose()?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream::TryStreamExt;
+
+    use super::*;
+    use crate::image::Attributes;
+
+    fn image(first: &str) -> Image {
+        let id = format!("{first}0000000-0000-4000-8000-000000000000").parse().unwrap();
+        Image::queued(id, Attributes::default())
+    }
+
+    /// The pairs of two listings, by the first letters of their ids.
+    async fn paired(source: &[&str], target: &[&str]) -> Vec<Pair> {
+        let listing = |ids: &[&str]| Listing {
+            name: "a store".to_owned(),
+            images: stream::iter(ids.iter().map(|id| Ok(image(id))).collect::<Vec<_>>()).boxed(),
+            next: None,
+            last: None,
+        };
+        join(listing(source), listing(target)).try_collect().await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn pairs_come_in_order_whatever_the_listings() {
+        let both = |id| Pair::Both(image(id), image(id));
+        let expected = [Pair::SourceOnly(image("0")), both("a"), Pair::TargetOnly(image("b"))];
+        assert_eq!(paired(&["0", "a"], &["a", "b"]).await, expected);
+        assert_eq!(paired(&[], &[]).await, []);
+        // The order of a database that does not tell capital letters from small ones.
+        let found = paired(&["a", "B", "c", "D"], &["a", "B", "c", "e"]).await;
+        let expected = [
+            both("a"),
+            both("B"),
+            Pair::SourceOnly(image("D")),
+            both("c"),
+            Pair::TargetOnly(image("e")),
+        ];
+        assert_eq!(found, expected);
     }
 }
