@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use glance_core::body::BodyError;
-use glance_core::tls::verdict::{Fault, refusal};
+use glance_core::tls::verdict::{Alert, Fault, refusal};
 use glance_core::transport::{ClientCertificate, TransportError, TransportErrorKind};
 use hyper_util::client::legacy;
 
@@ -40,9 +40,10 @@ pub(crate) fn explain(
     });
     let deepest = chain().last().map(ToString::to_string).unwrap_or_default();
     let hyper = chain().find_map(|error| error.downcast_ref::<hyper::Error>());
-    if let Some(asked) = asked.filter(|_| deepest.contains(" alert")) {
+    if let (Some(asked), Some(alert)) = (asked, Alert::in_message(&deepest)) {
         // With TLS 1.3 the server judges the client after the client's first request.
-        return refusal(Fault::ClientCertificate(asked, deepest), "", endpoint, &[]);
+        let fault = Fault::ClientCertificate(asked, alert);
+        return refusal(&fault, "", endpoint, &[], &[]);
     }
     match hyper {
         Some(error) if error.is_timeout() => failure(TransportErrorKind::Timeout, deepest),
