@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use glance_core::transport::{TransportError, TransportErrorKind};
+use glance_core::transport::{ClientCertificate, TransportError, TransportErrorKind};
 use http::Uri;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection};
@@ -18,6 +18,7 @@ use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio::time::{Instant, timeout_at};
 use tower_service::Service;
 
+use crate::failure::judged;
 use crate::proxy::{Proxies, Proxy};
 use crate::tls::{Io, Refusal, Secured, Session, TlsBackend};
 use crate::tunnel;
@@ -65,7 +66,7 @@ impl<B: TlsBackend> Connector<B> {
         let server = Peer::server(uri);
         let deadline = Instant::now() + self.patience;
         let (io, session) = self.in_time(deadline, &server, self.reach(&server)).await?;
-        Ok(Wire { io: TokioIo::new(io), forwarded: false, session })
+        Ok(Wire { io: TokioIo::new(io), forwarded: false, session, endpoint: server.name })
     }
 
     /// Through a tunnel to an https server. To an http server the proxy itself sends the requests.
@@ -84,7 +85,8 @@ impl<B: TlsBackend> Connector<B> {
         });
         let io = opened.await?;
         if forwarded {
-            return Ok(Wire { io: TokioIo::new(io), forwarded, session: None });
+            let (io, endpoint) = (TokioIo::new(io), server.name);
+            return Ok(Wire { io, forwarded, session: None, endpoint });
         }
         let secured = self.in_time(deadline, &server, self.secure(&server, io)).await;
         let Secured { io, session } = secured.map_err(|mut refusal| {
@@ -92,7 +94,8 @@ impl<B: TlsBackend> Connector<B> {
             refusal.error.reason += &format!(" (through {})", peer.name);
             refusal
         })?;
-        Ok(Wire { io: TokioIo::new(io), forwarded, session: Some(session) })
+        let (io, session) = (TokioIo::new(io), Some(session));
+        Ok(Wire { io, forwarded, session, endpoint: server.name })
     }
 
     /// TCP, and TLS over it where the scheme says so.
@@ -185,12 +188,20 @@ pub(crate) struct Wire {
     forwarded: bool,
     /// What was agreed with the server, over https.
     pub(crate) session: Option<Session>,
+    endpoint: String,
+}
+
+impl Wire {
+    /// What became of the server's wish for a client certificate, where it had one.
+    fn asked(&self) -> Option<ClientCertificate> {
+        self.session.as_ref().and_then(|session| session.client_certificate)
+    }
 }
 
 impl Connection for Wire {
     fn connected(&self) -> Connected {
         let connected = Connected::new().proxy(self.forwarded);
-        match self.session.as_ref().and_then(|session| session.client_certificate) {
+        match self.asked() {
             Some(asked) => connected.extra(asked),
             None => connected,
         }
@@ -203,7 +214,12 @@ impl Read for Wire {
         context: &mut Context<'_>,
         buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(context, buffer)
+        let read = Pin::new(&mut self.io).poll_read(context, buffer);
+        let asked = self.asked();
+        read.map_err(|error| match asked {
+            Some(asked) => judged(error, asked, &self.endpoint),
+            None => error,
+        })
     }
 }
 

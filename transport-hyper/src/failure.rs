@@ -1,6 +1,7 @@
 //! What hyper's errors mean.
 
 use std::error::Error;
+use std::io;
 
 use glance_core::body::BodyError;
 use glance_core::tls::verdict::{Alert, Fault, refusal};
@@ -33,18 +34,8 @@ pub(crate) fn explain(
         source: None,
     };
     let chain = || chain(error);
-    let asked = error.connect_info().and_then(|connection| {
-        let mut found = http::Extensions::new();
-        connection.get_extras(&mut found);
-        found.get::<ClientCertificate>().copied()
-    });
     let deepest = chain().last().map(ToString::to_string).unwrap_or_default();
     let hyper = chain().find_map(|error| error.downcast_ref::<hyper::Error>());
-    if let (Some(asked), Some(alert)) = (asked, Alert::in_message(&deepest)) {
-        // With TLS 1.3 the server judges the client after the client's first request.
-        let fault = Fault::ClientCertificate(asked, alert);
-        return refusal(&fault, "", endpoint, &[], &[]);
-    }
     match hyper {
         Some(error) if error.is_timeout() => failure(TransportErrorKind::Timeout, deepest),
         Some(error) if error.is_parse() || error.is_user() => {
@@ -54,9 +45,26 @@ pub(crate) fn explain(
     }
 }
 
-/// The connector's own error, which hyper wraps.
+/// The error of a connection whose server asked for a client certificate. With TLS 1.3 it judges
+/// the client after the handshake, by an alert where an answer should be.
+pub(crate) fn judged(error: io::Error, asked: ClientCertificate, endpoint: &str) -> io::Error {
+    match Alert::in_message(&error.to_string()) {
+        None => error,
+        Some(alert) => {
+            let fault = Fault::ClientCertificate(asked, alert);
+            io::Error::new(error.kind(), refusal(&fault, "", endpoint, &[], &[]))
+        }
+    }
+}
+
+/// The connector's own error, or that of the connection, which hyper wraps.
 fn inner_transport_error(error: &legacy::Error) -> Option<TransportError> {
-    let inner = chain(error).find_map(|error| error.downcast_ref::<TransportError>())?;
+    let inner = chain(error).find_map(|error| {
+        // What is inside of an I/O error is not its source.
+        let io = error.downcast_ref::<io::Error>().and_then(|error| error.get_ref());
+        let io = io.and_then(|inner| inner.downcast_ref::<TransportError>());
+        io.or_else(|| error.downcast_ref::<TransportError>())
+    })?;
     Some(TransportError {
         kind: inner.kind,
         endpoint: inner.endpoint.clone(),

@@ -1,5 +1,6 @@
 //! The client's own certificate.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -42,13 +43,30 @@ fn decoded(key: &PrivateKey) -> Result<PrivateKeyDer<'static>, TlsSetupError> {
         KeyForm::Pkcs1 => PrivatePkcs1KeyDer::from(der).into(),
         KeyForm::Sec1 => PrivateSec1KeyDer::from(der).into(),
         KeyForm::EncryptedPkcs8(passphrase) => {
-            let what = format!("the passphrase does not open the key in {}", key.file.display());
             let opened = EncryptedPrivateKeyInfo::try_from(&der[..])
                 .and_then(|sealed| sealed.decrypt(passphrase.expose_secret()))
-                .map_err(|error| TlsSetupError { what, source: Some(error.to_string().into()) })?;
+                .map_err(|error| not_opened(&key.file, &error))?;
             PrivatePkcs8KeyDer::from(opened.as_bytes().to_vec()).into()
         }
     })
+}
+
+/// A wrong passphrase gives nonsense, which is no key; an old cipher, such as DES, is not known.
+fn not_opened(file: &Path, error: &pkcs8::Error) -> TlsSetupError {
+    use pkcs8::pkcs5::Error as E;
+    let file = file.display();
+    let what = match error {
+        pkcs8::Error::EncryptedPrivateKey(
+            E::NoPbes1CryptSupport
+            | E::UnsupportedAlgorithm { .. }
+            | E::AlgorithmParametersInvalid { .. },
+        ) => format!(
+            "the key in {file} is encrypted in an old form; \
+             convert it by `openssl pkcs8 -topk8 -in FILE -out NEW`"
+        ),
+        _ => format!("the passphrase does not open the key in {file}"),
+    };
+    TlsSetupError { what, source: Some(error.to_string().into()) }
 }
 
 /// Answers a server that asks for a certificate, and remembers that it asked: one for each

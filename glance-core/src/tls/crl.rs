@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use x509_cert::TbsCertificate;
 use x509_cert::crl::{CertificateList, TbsCertList};
-use x509_cert::der::asn1::ObjectIdentifier;
-use x509_cert::der::{Decode, Encode};
+use x509_cert::der::asn1::{AnyRef, ObjectIdentifier};
+use x509_cert::der::{Decode, Encode, Error, Reader, SliceReader, Tag};
 use x509_cert::ext::Extension;
 
 use super::pem::{self, TlsFileError};
@@ -68,6 +68,9 @@ pub fn load(file: &Path) -> Result<Vec<RevocationList>, TlsFileError> {
 
 fn checked(der: Vec<u8>, file: &Path, line: Option<usize>) -> Result<RevocationList, TlsFileError> {
     let wrong = |what: &str| TlsFileError::new(file, line, what);
+    if is_version_1(&der).unwrap_or(false) {
+        return Err(wrong(VERSION_1));
+    }
     let damaged = |error| wrong(&format!("this is no revocation list: {error}"));
     let list = CertificateList::from_der(&der).map_err(damaged)?.tbs_cert_list;
     let until = in_force(&list).map_err(|what| wrong(&what))?;
@@ -79,6 +82,16 @@ fn checked(der: Vec<u8>, file: &Path, line: Option<usize>) -> Result<RevocationL
     let issuer = list.issuer.to_der().map_err(damaged)?;
     Ok(RevocationList { der, file: file.to_owned(), until, issuer, revoked })
 }
+
+/// Lists of version 1 do not say their version; what is signed begins with the algorithm.
+fn is_version_1(der: &[u8]) -> Result<bool, Error> {
+    let list: AnyRef<'_> = AnyRef::from_der(der)?;
+    let content: AnyRef<'_> = SliceReader::new(list.value())?.decode()?;
+    Ok(SliceReader::new(content.value())?.peek_tag()? == Tag::Sequence)
+}
+
+const VERSION_1: &str = "the revocation list is of version 1; get one of version 2 \
+    (`openssl ca` writes it when its configuration has crl_extensions)";
 
 /// Until when the list holds, if it does now.
 fn in_force(list: &TbsCertList) -> Result<Duration, String> {

@@ -9,7 +9,7 @@ use glance_core::body::Body;
 use glance_core::tls::{Certificate, Pin, RevocationList, Roots, TlsPolicy, bundle, crl};
 use glance_core::transport::{TransportError, TransportErrorKind};
 use http::Request;
-use transport_hyper::{Options, Proxies, TlsSetupError};
+use transport_hyper::{Options, Proxies, TlsAcceptor, TlsSetupError};
 
 use crate::forge::{HOST, Identity};
 use crate::server::{Server, serve};
@@ -18,14 +18,23 @@ use crate::server::{Server, serve};
 pub(crate) struct Stack {
     pub(crate) name: &'static str,
     pub(crate) transport: fn(&TlsPolicy, Options) -> Result<Arc<dyn Transport>, TlsSetupError>,
+    pub(crate) acceptor: fn(&[u8], &[u8]) -> Result<Arc<dyn TlsAcceptor>, TlsSetupError>,
 }
 
 /// The stacks of this build. Every row must fare alike with all of them.
 pub(crate) const STACKS: &[Stack] = &[
     #[cfg(feature = "rustls")]
-    Stack { name: "rustls", transport: transport_rustls::transport },
+    Stack {
+        name: "rustls",
+        transport: transport_rustls::transport,
+        acceptor: transport_rustls::acceptor,
+    },
     #[cfg(feature = "native-tls")]
-    Stack { name: "native", transport: transport_native::transport },
+    Stack {
+        name: "native",
+        transport: transport_native::transport,
+        acceptor: transport_native::acceptor,
+    },
 ];
 
 /// A row.
@@ -194,7 +203,7 @@ pub(crate) async fn get(
     let options = Options { proxies: Proxies::from_env(&proxy).unwrap(), ..Options::default() };
     let transport = (stack.transport)(policy, options).unwrap();
     let request = Request::get(format!("https://{host}:{port}/")).body(Body::empty()).unwrap();
-    let body = transport.send(request).await?.into_body().collect(100).await.unwrap();
+    let body = transport.send(request).await?.into_body().collect(1 << 20).await.unwrap();
     Ok(String::from_utf8(body.to_vec()).unwrap())
 }
 

@@ -18,7 +18,7 @@ impl Alert {
             text.chars().filter(char::is_ascii_alphabetic).collect::<String>().to_lowercase()
         };
         let message = letters(message);
-        let said = &message[message.rfind("alert")?..];
+        let said = &message[message.find("alert")?..];
         let known = NAMES.iter().find(|(_, name)| said.contains(&letters(name)))?;
         Some(Self(known.0))
     }
@@ -84,7 +84,7 @@ mod tests {
     fn the_words_of_every_library_are_understood() {
         for said in [
             "received fatal alert: CertificateRequired",
-            "error:0A00045C:SSL routines:ssl3_read_bytes:tlsv13 alert certificate required:ssl",
+            "routines:ssl3_read_bytes:tlsv13 alert certificate required:ssl/record.c:9:SSL alert number 116",
         ] {
             assert_eq!(Alert::in_message(said), Some(Alert(116)), "{said}");
         }
