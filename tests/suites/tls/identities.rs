@@ -166,7 +166,7 @@ fn old_ciphers(case: &Case) {
         for stack in STACKS {
             let outcome = (stack.transport)(&policy, Options::default()).map(drop);
             let said = outcome.map_or_else(|error| error.to_string(), |()| String::new());
-            let asks = said.contains("old form") && said.contains("openssl pkcs8 -topk8");
+            let asks = said.contains("old way") && said.contains("openssl pkcs8 -topk8");
             assert_eq!(asks, stack.name == "rustls", "{key} ({}): {said}", stack.name);
         }
     }
