@@ -13,7 +13,7 @@ use crate::identity::{Session, SignInError, SignInErrorKind};
 use crate::image::{Image, ImageId};
 use crate::redirect::{self, Unanswered};
 use crate::store::{StoreError, StoreErrorKind};
-use crate::transport::{Transport, TransportError, TransportErrorKind};
+use crate::transport::{ClientCertificate, Transport, TransportError, TransportErrorKind};
 
 use super::refusal;
 
@@ -193,10 +193,11 @@ impl Client {
         let (head, body) = answer.into_parts();
         let text = body.collect(REFUSAL_LIMIT).await.unwrap_or_default();
         let refusal = refusal::explain(head.status, operation.what, &text);
+        let asked = head.extensions.get::<ClientCertificate>();
         let mut error = self.error(refusal.kind, operation, refusal.reason);
         let request_id = head.headers.get("x-openstack-request-id");
         error.request_id = request_id.and_then(|id| id.to_str().ok()).map(str::to_owned);
-        error.hint = refusal.hint;
+        error.hint = refusal.hint.or_else(|| refusal::of_the_client(asked.copied(), &error.reason));
         Err(error)
     }
 

@@ -7,8 +7,9 @@ use std::path::Path;
 use glance_core::tls::{Roots, bundle, crl, pin};
 use rcgen::{CrlIssuingDistributionPoint, CrlScope, date_time_ymd};
 
+use crate::common::replicator_with;
 use crate::forge::{Authority, HOST, Identity, PLAIN, Tool, list};
-use crate::row::{Row, accepted, check};
+use crate::row::{Row, STACKS, accepted, check};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn forms_of_bundles() {
@@ -135,6 +136,36 @@ fn bundles_that_can_not_be_used() {
     fs::create_dir(case.tool.path().join("empty")).unwrap();
     let empty = bundle::load(&case.tool.path().join("empty")).unwrap_err().to_string();
     assert!(empty.contains("no certificate"), "{empty}");
+}
+
+/// As the operator meets them: nothing is connected to, and the exit code is that of a wrong
+/// configuration.
+#[test]
+fn the_tool_refuses_them_at_its_start() {
+    let case = Case::new();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    let key = case.ca.key().serialize_pem();
+    let broken = case.ca.pem.replacen("MII", "M!I", 1);
+    case.tool.write("empty", "");
+    case.tool.write("key", &key);
+    case.tool.write("broken", &broken);
+    for stack in STACKS {
+        for (file, words) in [
+            ("empty", "no certificate in it"),
+            ("key", "only PRIVATE KEY"),
+            ("broken", "line 2: this is not base64"),
+            ("absent", "cannot read"),
+        ] {
+            let path = case.tool.path().join(file);
+            let bundle = path.to_str().unwrap();
+            let line = ["size", &url, "--cacert", bundle, "--tls", stack.name];
+            let run = replicator_with(&line, &[]).exits(2);
+            assert!(run.stderr.contains(bundle) && run.stderr.contains(words), "{}", run.stderr);
+        }
+    }
+    assert_eq!(listener.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,6 +15,7 @@ mod keys;
 mod listed;
 mod middle;
 mod names;
+mod nginx;
 mod revocation;
 mod sessions;
 mod versions;
