@@ -9,7 +9,7 @@ use bytes::BytesMut;
 use futures_util::StreamExt;
 use futures_util::stream;
 use glance_core::body::BodyError;
-use glance_core::digest::{Algorithm, Digests, Hashing};
+use glance_core::digest::{Algorithm, Digests, Hashers};
 use glance_core::image::{Image, ImageId};
 use glance_core::store::{ByteRange, StoreErrorKind};
 use glance_core::{Body, StoreError};
@@ -80,13 +80,15 @@ pub(crate) struct Partial {
 }
 
 impl Partial {
-    /// Writes `data` beside `path` and syncs it, with md5 and `algorithm` of what was written.
+    /// Writes `data` beside `path` and syncs it, with `algorithm` of what was written, and with
+    /// md5 where `hashers` offer it.
     pub(crate) async fn write(
         store: &(dyn Display + Sync),
         id: &ImageId,
         path: &Path,
         mut data: Body,
         algorithm: Algorithm,
+        hashers: Hashers,
     ) -> Result<Self, StoreError> {
         let path = files::with_suffix(path, ".partial");
         let mut partial = Self { path, size: 0, digests: Digests::new(), kept: false };
@@ -96,7 +98,7 @@ impl Partial {
         let opened = path.clone();
         let file = files::blocking(move || files::open_new(&opened)).await.map_err(failed)?;
         let mut file = File::from_std(file);
-        let mut hashing = Hashing::start(BTreeSet::from([Algorithm::Md5, algorithm]));
+        let mut hashing = hashers.start(BTreeSet::from([Algorithm::Md5, algorithm]));
         let promised = data.size();
         while let Some(chunk) = data.next().await {
             let chunk = chunk.map_err(|error| guilty("the data failed").caused_by(error))?;

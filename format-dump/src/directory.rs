@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use futures_util::stream::{self, StreamExt};
 use glance_core::body::BodyError;
-use glance_core::digest::Algorithm;
+use glance_core::digest::{Algorithm, Hashers};
 use glance_core::image::{Attributes, Image, ImageId, Member, Status, Visibility};
 use glance_core::store::memory::apply;
 use glance_core::store::{Activation, ByteRange, ImageStream, StoreErrorKind};
@@ -23,6 +23,7 @@ use crate::{Name, files};
 #[derive(Debug)]
 pub(crate) struct Directory {
     path: PathBuf,
+    hashers: Hashers,
     /// The images whose data is coming.
     saving: Mutex<BTreeSet<ImageId>>,
     /// Held by whoever changes a record, from reading it to replacing it.
@@ -31,7 +32,12 @@ pub(crate) struct Directory {
 
 impl Directory {
     pub(crate) fn new(path: PathBuf) -> Self {
-        Self { path, saving: Mutex::default(), changing: tokio::sync::Mutex::default() }
+        let (saving, changing) = (Mutex::default(), tokio::sync::Mutex::default());
+        Self { path, hashers: Hashers::default(), saving, changing }
+    }
+
+    pub(crate) fn hashing_with(self, hashers: Hashers) -> Self {
+        Self { hashers, ..self }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -204,9 +210,10 @@ impl ImageStore for Directory {
         let (_saving, image) = self.begin(id).await?;
         // Digests of an algorithm that is not known here would prove nothing.
         let algorithm = image.os_hash_algo.and_then(|name| name.parse().ok());
+        let algorithm = algorithm.filter(|algorithm| self.hashers.offers(*algorithm));
         let algorithm = algorithm.unwrap_or(Algorithm::Sha512);
         let path = self.file(id, BLOB);
-        let partial = Partial::write(self, id, &path, data, algorithm).await?;
+        let partial = Partial::write(self, id, &path, data, algorithm, self.hashers).await?;
         let _changing = self.changing.lock().await;
         // The record may have changed meanwhile, or be gone.
         let mut record = self.record(WRITE, id).await?;

@@ -19,6 +19,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
+use glance_core::digest::Hashers;
 use glance_core::image::{Attributes, Image, ImageId, Member};
 use glance_core::store::{Activation, ByteRange, ImageStream, StoreErrorKind};
 use glance_core::{Body, ImageStore, StoreError};
@@ -84,6 +85,16 @@ impl DumpStore {
             Some(_) => Ok(Self(Dump::Current(Directory::new(dir)))),
             None if v1::is_old_dump(&dir, OPEN)? => Ok(Self(Dump::Old(OldDump::new(dir)))),
             None => Err(refuse("the directory holds no dump")),
+        }
+    }
+
+    /// The same dump, with digests computed by `hashers`. Without MD5 among them, new records have
+    /// no `checksum`.
+    #[must_use]
+    pub fn hashing_with(self, hashers: Hashers) -> Self {
+        match self.0 {
+            Dump::Current(directory) => Self(Dump::Current(directory.hashing_with(hashers))),
+            old @ Dump::Old(_) => Self(old),
         }
     }
 

@@ -9,11 +9,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use format_dump::DumpStore;
 use futures_util::{StreamExt, TryStreamExt, stream};
+use glance_core::digest::{Algorithm, Hashers};
 use glance_core::image::{Attributes, Status};
 use glance_core::store::{ByteRange, StoreErrorKind};
 use glance_core::{Body, Image, ImageStore, conformance};
 
 const ID: &str = "6d55dd55-053a-4765-b7bc-b30df0ea3861";
+const OTHER_ID: &str = "7d55dd55-053a-4765-b7bc-b30df0ea3862";
 
 fn image() -> Image {
     Image::queued(ID.parse().unwrap(), Attributes::default())
@@ -95,6 +97,25 @@ async fn what_a_killed_run_left_is_taken_up() {
     let short = std::time::Duration::from_millis(100);
     tokio::time::timeout(short, upload).await.unwrap_err();
     assert!(!dir.path().join(format!("{ID}.img.partial")).exists());
+}
+
+#[tokio::test]
+async fn without_md5_a_record_has_no_checksum() {
+    let dir = tempfile::tempdir().unwrap();
+    let without_md5 = Hashers::new(|algorithm| match algorithm {
+        Algorithm::Md5 => None,
+        other => Hashers::default().begin(other),
+    });
+    let store = DumpStore::create(dir.path()).unwrap().hashing_with(without_md5);
+    for (id, advised) in [(ID, "sha256"), (OTHER_ID, "md5")] {
+        let image =
+            Image { id: id.parse().unwrap(), os_hash_algo: Some(advised.into()), ..image() };
+        store.create(&image).await.unwrap();
+        let image = store.upload(&image.id, body("abc")).await.unwrap();
+        let algorithm = image.os_hash_algo.as_deref().unwrap();
+        assert_eq!(algorithm, if advised == "md5" { "sha512" } else { advised });
+        assert_eq!((image.checksum, image.os_hash_value.is_some()), (None, true));
+    }
 }
 
 #[tokio::test]

@@ -3,15 +3,22 @@
 //! Hashing costs more than TLS on current processors (SHA-512: 1.2 to 1.8 s of CPU per GiB), so
 //! each algorithm runs on a thread of its own and the stream waits only when it is a fixed number
 //! of chunks ahead.
+//!
+//! Which library computes is a value, [`Hashers`], that travels with whoever needs digests: the
+//! transports offer their TLS library's, so that images are hashed inside the same module that
+//! encrypts them.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
 use bytes::Bytes;
-use sha2::digest::DynDigest;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+
+use crate::body::BodyError;
+
+mod portable;
 
 /// A digest algorithm that Glance sites use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,17 +50,6 @@ impl Algorithm {
             Self::Sha512 => "sha512",
         }
     }
-
-    fn hasher(self) -> Box<dyn DynDigest + Send> {
-        match self {
-            Self::Md5 => Box::<md5::Md5>::default(),
-            Self::Sha1 => Box::<sha1::Sha1>::default(),
-            Self::Sha224 => Box::<sha2::Sha224>::default(),
-            Self::Sha256 => Box::<sha2::Sha256>::default(),
-            Self::Sha384 => Box::<sha2::Sha384>::default(),
-            Self::Sha512 => Box::<sha2::Sha512>::default(),
-        }
-    }
 }
 
 impl fmt::Display for Algorithm {
@@ -81,6 +77,57 @@ pub struct UnknownAlgorithm(String);
 /// Digests in lower-case hexadecimal.
 pub type Digests = BTreeMap<Algorithm, String>;
 
+/// A digest being computed.
+pub trait Hasher: Send {
+    /// Takes the next bytes.
+    ///
+    /// # Errors
+    /// When the library fails.
+    fn update(&mut self, bytes: &[u8]) -> Result<(), BodyError>;
+
+    /// The digest of all bytes.
+    ///
+    /// # Errors
+    /// When the library fails.
+    fn finish(self: Box<Self>) -> Result<Vec<u8>, BodyError>;
+}
+
+/// A library that computes digests. The default one is made of portable code and offers every
+/// [`Algorithm`].
+#[derive(Debug, Clone, Copy)]
+pub struct Hashers(fn(Algorithm) -> Option<Box<dyn Hasher>>);
+
+impl Hashers {
+    /// The library that `begin` belongs to. None from it means that the library does not offer
+    /// the algorithm: in FIPS mode, that it is not approved.
+    pub const fn new(begin: fn(Algorithm) -> Option<Box<dyn Hasher>>) -> Self {
+        Self(begin)
+    }
+
+    /// Begins a digest, if the library offers the algorithm.
+    pub fn begin(self, algorithm: Algorithm) -> Option<Box<dyn Hasher>> {
+        (self.0)(algorithm)
+    }
+
+    /// Whether the library offers `algorithm`.
+    pub fn offers(self, algorithm: Algorithm) -> bool {
+        self.begin(algorithm).is_some()
+    }
+
+    /// Starts one thread for each algorithm that the library offers. The others will be missing
+    /// from the [`Digests`].
+    pub fn start(self, algorithms: impl IntoIterator<Item = Algorithm>) -> Hashing {
+        let lane = |algorithm| Some(Lane::start(algorithm, self.begin(algorithm)?));
+        Hashing(algorithms.into_iter().filter_map(lane).collect())
+    }
+}
+
+impl Default for Hashers {
+    fn default() -> Self {
+        Self(|algorithm| Some(portable::begin(algorithm)))
+    }
+}
+
 /// Digests being computed on threads of their own.
 ///
 /// Must be made inside a tokio runtime. Dropping it stops the threads.
@@ -91,19 +138,14 @@ pub struct Hashing(Vec<Lane>);
 struct Lane {
     algorithm: Algorithm,
     chunks: mpsc::Sender<Bytes>,
-    digest: JoinHandle<String>,
+    digest: JoinHandle<Result<Vec<u8>, BodyError>>,
 }
 
 impl Hashing {
-    /// Starts one thread for each algorithm.
-    pub fn start(algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
-        Self(algorithms.into_iter().map(Lane::start).collect())
-    }
-
     /// Hands on a chunk; waits while the threads are too far behind.
     pub async fn update(&mut self, chunk: &Bytes) {
         for lane in &self.0 {
-            // A closed lane has panicked; `finish` says so.
+            // A closed lane has failed; `finish` says so.
             let _ = lane.chunks.send(chunk.clone()).await;
         }
     }
@@ -111,26 +153,25 @@ impl Hashing {
     /// The digests of all chunks.
     ///
     /// # Errors
-    /// When a thread was ended from outside.
-    pub async fn finish(self) -> Result<Digests, tokio::task::JoinError> {
+    /// When the library failed, or a thread was ended from outside.
+    pub async fn finish(self) -> Result<Digests, BodyError> {
         let mut digests = Digests::new();
         for Lane { algorithm, chunks, digest } in self.0 {
             drop(chunks);
-            digests.insert(algorithm, digest.await?);
+            digests.insert(algorithm, hex(&digest.await??));
         }
         Ok(digests)
     }
 }
 
 impl Lane {
-    fn start(algorithm: Algorithm) -> Self {
+    fn start(algorithm: Algorithm, mut hasher: Box<dyn Hasher>) -> Self {
         let (chunks, mut queue) = mpsc::channel::<Bytes>(CHUNKS_AHEAD);
         let digest = tokio::task::spawn_blocking(move || {
-            let mut hasher = algorithm.hasher();
             while let Some(chunk) = queue.blocking_recv() {
-                hasher.update(&chunk);
+                hasher.update(&chunk)?;
             }
-            hex(&hasher.finalize())
+            hasher.finish()
         });
         Self { algorithm, chunks, digest }
     }
@@ -156,13 +197,32 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn digests_are_those_of_the_standards() {
-        let mut hashing = Hashing::start([Algorithm::Md5, Algorithm::Sha256]);
+    async fn an_algorithm_that_is_not_offered_is_left_out() {
+        let without_md5 = Hashers::new(|algorithm| match algorithm {
+            Algorithm::Md5 => None,
+            other => Hashers::default().begin(other),
+        });
+        let mut hashing = without_md5.start([Algorithm::Md5, Algorithm::Sha256]);
         hashing.update(&Bytes::from_static(b"a")).await;
         hashing.update(&Bytes::from_static(b"bc")).await;
         let digests = hashing.finish().await.unwrap();
-        assert_eq!(digests[&Algorithm::Md5], "900150983cd24fb0d6963f7d28e17f72");
         let sha256 = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-        assert_eq!(digests[&Algorithm::Sha256], sha256);
+        assert_eq!(digests, Digests::from([(Algorithm::Sha256, sha256.to_owned())]));
+    }
+
+    #[tokio::test]
+    async fn a_failing_library_gives_no_digest() {
+        struct Failing;
+        impl Hasher for Failing {
+            fn update(&mut self, _: &[u8]) -> Result<(), BodyError> {
+                Err("self-test failed".into())
+            }
+            fn finish(self: Box<Self>) -> Result<Vec<u8>, BodyError> {
+                Ok(Vec::new())
+            }
+        }
+        let mut hashing = Hashers::new(|_| Some(Box::new(Failing))).start([Algorithm::Sha512]);
+        hashing.update(&Bytes::from_static(b"abc")).await;
+        assert_eq!(hashing.finish().await.unwrap_err().to_string(), "self-test failed");
     }
 }

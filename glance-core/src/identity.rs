@@ -1,60 +1,26 @@
-//! Signing in to a cloud: [`Cloud`] is what `clouds.yaml` says about it, [`Session`] holds the
-//! token that Keystone gives for it.
+//! Signing in to a cloud: [`Clouds`] is what `clouds.yaml` and the environment say, [`AuthPlugin`]
+//! proves who we are, [`Session`] keeps the proof and finds the image service.
 //!
-//! In reading order: `yaml` reads a file without guessing types, `files` finds it, `clouds` makes
-//! a [`Cloud`] of it; `keystone` exchanges an [`Auth`] for a token, `catalogue` finds Glance in
-//! what came with it, and `session` keeps both.
+//! In reading order: `config` makes a [`Cloud`] of files and variables; [`auth`] has the plugins;
+//! `catalogue` finds Glance in what came with a token, `discovery` asks it for its versions, and
+//! `session` ties them together.
 
+pub mod auth;
 mod catalogue;
-mod clouds;
-mod files;
-mod keystone;
+mod config;
+mod discovery;
 mod session;
-mod yaml;
 
 use std::error::Error;
 use std::fmt;
-use std::path::PathBuf;
 
-use secrecy::SecretString;
-
-pub use clouds::Cloud;
-pub use session::Session;
+pub use auth::AuthPlugin;
+pub use catalogue::{Endpoint, ImageService, Service};
+pub use config::{Cloud, Clouds, ConfigError, Environment, Place, Retries};
+pub use session::{ImageEndpoint, Session};
 
 use crate::body::BodyError;
 use crate::transport::TransportErrorKind;
-
-/// How to prove who we are.
-#[derive(Debug, Clone)]
-pub enum Auth {
-    /// Not at all: a Glance without Keystone.
-    None,
-    /// By a token somebody else got; it can't be renewed.
-    Token {
-        /// The token.
-        token: SecretString,
-    },
-    /// By a user's password, at Keystone.
-    Password {
-        /// Keystone, with or without `/v3`.
-        auth_url: String,
-        /// Who signs in.
-        user: User,
-        /// The user's password.
-        password: SecretString,
-        /// What the token is to be good for.
-        scope: Scope,
-    },
-    /// By an application credential, at Keystone. It brings its own scope.
-    ApplicationCredential {
-        /// Keystone, with or without `/v3`.
-        auth_url: String,
-        /// Which one.
-        credential: ApplicationCredential,
-        /// Its secret.
-        secret: SecretString,
-    },
-}
 
 /// A user of Keystone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,9 +46,12 @@ pub enum Domain {
 }
 
 /// What a token is good for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Scope {
     /// What Keystone chooses: the user's default project, or nothing.
+    #[default]
+    Default,
+    /// Nothing but to ask for another token.
     Unscoped,
     /// A project by id.
     ProjectId(String),
@@ -95,6 +64,10 @@ pub enum Scope {
     },
     /// A whole domain.
     Domain(Domain),
+    /// The whole cloud.
+    System,
+    /// What another user lends by a trust, by its id.
+    Trust(String),
 }
 
 /// An application credential of Keystone.
@@ -110,25 +83,6 @@ pub enum ApplicationCredential {
         user: User,
     },
 }
-
-/// A configuration that can't be used.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigError {
-    /// The file at fault.
-    pub file: PathBuf,
-    /// What is wrong with it, a fragment of a sentence.
-    pub reason: String,
-    /// What the operator can do about it.
-    pub hint: Option<String>,
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.file.display(), self.reason)
-    }
-}
-
-impl Error for ConfigError {}
 
 /// Why there is no token, or no endpoint.
 #[derive(Debug)]

@@ -20,6 +20,11 @@ use serde_json::{Map, Value};
 pub struct ImageId(String);
 
 impl ImageId {
+    /// A new id, which no store has seen.
+    pub fn random() -> Self {
+        Self(uuid::Uuid::new_v4().to_string())
+    }
+
     /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0

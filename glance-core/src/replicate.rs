@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt};
 
+use crate::digest::Hashers;
 use crate::image::{Attributes, Image};
 use crate::store::{ImageStore, StoreError};
 
@@ -31,11 +32,14 @@ pub struct Policy {
     pub metadata_only: bool,
     /// Images under way at once.
     pub transfers: usize,
+    /// What computes the digests that prove the data on its way.
+    pub hashers: Hashers,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { without: BTreeSet::new(), metadata_only: false, transfers: 4 }
+        let (without, hashers) = (BTreeSet::new(), Hashers::default());
+        Self { without, metadata_only: false, transfers: 4, hashers }
     }
 }
 

@@ -13,6 +13,7 @@ pub mod crl;
 pub mod identity;
 mod pem;
 pub mod pin;
+pub mod summary;
 pub mod trust;
 pub mod verdict;
 
@@ -21,6 +22,7 @@ pub use crl::RevocationList;
 pub use identity::ClientIdentity;
 pub use pem::TlsFileError;
 pub use pin::Pin;
+pub use summary::Summary;
 pub use trust::resolve;
 
 /// How servers are verified, and who the client is.
@@ -98,13 +100,14 @@ pub struct TrustSource {
     pub named_by: String,
     /// The file or directory. None is the system's trust store.
     pub path: Option<PathBuf>,
+    /// Whether the system's trust store counts beside it.
+    pub and_system: bool,
 }
 
 impl fmt::Display for TrustSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.path {
-            Some(path) => write!(f, "{} ({})", path.display(), self.named_by),
-            None => f.write_str("the system's trust store"),
-        }
+        let Some(path) = &self.path else { return f.write_str("the system's trust store") };
+        let system = if self.and_system { " and the system's trust store" } else { "" };
+        write!(f, "{} ({}){system}", path.display(), self.named_by)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::FalseyValueParser;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 /// What was typed.
@@ -59,6 +60,19 @@ pub enum Command {
     },
     /// Serve the images of a directory as a Glance, over HTTPS
     Serve(Serve),
+    /// Say what a connection to each store shows: trust, certificates, sign-in, permissions
+    Doctor(Doctor),
+}
+
+/// Options of `doctor`.
+#[derive(Debug, ClapArgs)]
+pub struct Doctor {
+    /// The stores
+    #[arg(required = true, value_name = "STORE")]
+    pub stores: Vec<String>,
+    /// Leave out what writes: the permissions are tried with a record that is deleted again
+    #[arg(long)]
+    pub read_only: bool,
 }
 
 /// Options of `serve`.
@@ -98,16 +112,14 @@ pub struct Options {
     /// The TLS stack, where this build has both
     #[arg(long, global = true, value_name = "STACK")]
     pub tls: Option<Stack>,
+    /// Refuse to start unless the cryptography in use is in FIPS mode
+    // Any value but an explicit no counts as yes: a typing error must not weaken the demand.
+    #[arg(long, global = true, env = "GLANCE_REPLICATOR_REQUIRE_FIPS", value_parser = FalseyValueParser::new())]
+    pub require_fips: bool,
 
-    /// CA bundle, a file or a directory, for both sides
-    #[arg(long, global = true, value_name = "PATH")]
-    pub cacert: Option<PathBuf>,
-    /// CA bundle for the source
-    #[arg(long, global = true, value_name = "PATH")]
-    pub source_cacert: Option<PathBuf>,
-    /// CA bundle for the target
-    #[arg(long, global = true, value_name = "PATH")]
-    pub target_cacert: Option<PathBuf>,
+    /// Whom to trust, and who the client is.
+    #[command(flatten)]
+    pub trust: Trust,
 
     /// Token for both sides; others can see it in the process list, so better a file
     #[arg(short, long, global = true, value_name = "TOKEN", hide_env_values = true)]
@@ -133,8 +145,73 @@ pub struct Options {
     pub chunksize: Option<u64>,
 }
 
+/// Whom to trust, and who the client is.
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "TLS")]
+pub struct Trust {
+    /// CA bundle, a file or a directory, for both sides
+    #[arg(long, global = true, value_name = "PATH")]
+    pub cacert: Option<PathBuf>,
+    /// CA bundle for the source
+    #[arg(long, global = true, value_name = "PATH")]
+    pub source_cacert: Option<PathBuf>,
+    /// CA bundle for the target
+    #[arg(long, global = true, value_name = "PATH")]
+    pub target_cacert: Option<PathBuf>,
+    /// Trust the system's store too, beside the bundle that is named
+    #[arg(long, global = true)]
+    pub system_roots: bool,
+
+    /// Client certificate, PEM, for servers that ask for one; for both sides
+    #[arg(long, global = true, value_name = "FILE")]
+    pub cert: Option<PathBuf>,
+    /// The certificate's private key, where it stands in a file of its own
+    #[arg(long, global = true, value_name = "FILE")]
+    pub key: Option<PathBuf>,
+    /// Client certificate for the source
+    #[arg(long, global = true, value_name = "FILE")]
+    pub source_cert: Option<PathBuf>,
+    /// Its private key
+    #[arg(long, global = true, value_name = "FILE")]
+    pub source_key: Option<PathBuf>,
+    /// Client certificate for the target
+    #[arg(long, global = true, value_name = "FILE")]
+    pub target_cert: Option<PathBuf>,
+    /// Its private key
+    #[arg(long, global = true, value_name = "FILE")]
+    pub target_key: Option<PathBuf>,
+    /// A file with the passphrase of encrypted keys; without it a terminal is asked
+    #[arg(long, global = true, value_name = "FILE")]
+    pub key_passphrase_file: Option<PathBuf>,
+
+    /// Revocation lists, PEM or DER, which must cover every certificate below the roots
+    #[arg(long, global = true, value_name = "FILE")]
+    pub crl: Option<PathBuf>,
+    /// The public keys that the source's server may have, as sha256//BASE64, separated by `;`
+    #[arg(long, global = true, value_name = "PINS")]
+    pub source_pin: Option<String>,
+    /// The public keys that the target's server may have
+    #[arg(long, global = true, value_name = "PINS")]
+    pub target_pin: Option<String>,
+    /// The oldest version of TLS to speak
+    #[arg(long, global = true, value_name = "VERSION", default_value = "1.2")]
+    pub tls_min_version: MinVersion,
+}
+
+/// A version of TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum MinVersion {
+    /// TLS 1.2
+    #[value(name = "1.2")]
+    V1_2,
+    /// TLS 1.3
+    #[value(name = "1.3")]
+    V1_3,
+}
+
 /// Where messages go.
 #[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Messages")]
 pub struct Logging {
     /// Say what is done, step by step; never shows a token
     #[arg(short, long, global = true)]

@@ -15,12 +15,15 @@ use crate::args::{Args, Command, Options, Serve};
 use crate::endpoint::{Endpoint, Side, read_token};
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::print;
+use crate::{print, tls};
 
 /// Runs a command to its end, or to the first signal.
 pub(crate) async fn run(args: Args) -> Exit {
     let Args { command, options, logging: _ } = args;
     let work = async {
+        if options.require_fips {
+            tls::require_fips(options.tls)?;
+        }
         match command {
             Command::Size { server } => size(&server, &options).await,
             Command::Dump { server, path } => dump(&server, &directory(&path), &options).await,
@@ -32,6 +35,7 @@ pub(crate) async fn run(args: Args) -> Exit {
                 replicate(Endpoint::parse(&from)?, Endpoint::parse(&to)?, &options).await
             }
             Command::Compare { from, to } => compare(&from, &to, &options).await,
+            Command::Doctor(doctor) => crate::doctor::run(doctor, &options).await,
             Command::Serve(serve) => self::serve(serve, &options).await,
         }
     };
@@ -86,7 +90,7 @@ async fn replicate(from: Endpoint, to: Endpoint, options: &Options) -> Result<Ex
     let replication = Replication {
         source: from.open(Side::Source, options).await?,
         target: to.open(Side::Target, options).await?,
-        policy: policy(options),
+        policy: policy(options)?,
     };
     let mut report = print::Report::new(options.output);
     replication.run(|outcome| report.outcome(&outcome)).await?;
@@ -94,7 +98,7 @@ async fn replicate(from: Endpoint, to: Endpoint, options: &Options) -> Result<Ex
 }
 
 async fn compare(from: &str, to: &str, options: &Options) -> Result<Exit, CliError> {
-    let policy = policy(options);
+    let policy = policy(options)?;
     let (from, to) = (Endpoint::parse(from)?, Endpoint::parse(to)?);
     let source = from.open(Side::Source, options).await?;
     let target = to.open(Side::Target, options).await?;
@@ -121,7 +125,7 @@ async fn serve(serve: Serve, options: &Options) -> Result<Exit, CliError> {
             CliError::usage(format!("cannot read {}", path.display())).caused_by(error)
         })
     };
-    let acceptor = crate::tls::acceptor(options.tls, &read(&serve.cert)?, &read(&serve.key)?)?;
+    let acceptor = tls::acceptor(options.tls, &read(&serve.cert)?, &read(&serve.key)?)?;
     let store: Arc<dyn ImageStore> =
         Endpoint::Directory(serve.path.clone()).open(Side::Target, options).await?;
     let mut api = glance_server::GlanceApi::new(store);
@@ -141,10 +145,15 @@ async fn serve(serve: Serve, options: &Options) -> Result<Exit, CliError> {
     Ok(Exit::Success)
 }
 
-fn policy(options: &Options) -> Policy {
+fn policy(options: &Options) -> Result<Policy, CliError> {
     let without: BTreeSet<String> =
         options.dontreplicate.split_whitespace().map(str::to_owned).collect();
-    Policy { without, metadata_only: options.metaonly, transfers: options.transfers.get() }
+    Ok(Policy {
+        without,
+        metadata_only: options.metaonly,
+        transfers: options.transfers.get(),
+        hashers: tls::hashers(options.tls)?,
+    })
 }
 
 /// Where a path stands by its position, a bare word is a directory.

@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use format_dump::DumpStore;
 use glance_core::glance::GlanceStore;
-use glance_core::identity::{Auth, Cloud, Session};
+use glance_core::identity::auth::{FixedToken, NoAuth};
+use glance_core::identity::{AuthPlugin, Cloud, Clouds, Environment, Session};
 use glance_core::store::ImageStore;
-use glance_core::tls;
 use glance_core::transport::Transport;
 use secrecy::SecretString;
 use transport_hyper::Proxies;
 
 use crate::args::Options;
 use crate::error::CliError;
+use crate::trust::{self, OfCloud};
 
 /// What a word names.
 #[derive(Debug)]
@@ -71,19 +72,23 @@ impl Endpoint {
         options: &Options,
     ) -> Result<Arc<dyn ImageStore>, CliError> {
         match self {
-            Self::Directory(path) => open_directory(&path, side),
+            Self::Directory(path) => open_directory(&path, side, options),
             Self::Url(url) => open_url(url, side, options),
             Self::Cloud(cloud) => open_cloud(*cloud, side, options).await,
         }
     }
 }
 
-fn open_directory(path: &Path, side: Side) -> Result<Arc<dyn ImageStore>, CliError> {
+fn open_directory(
+    path: &Path,
+    side: Side,
+    options: &Options,
+) -> Result<Arc<dyn ImageStore>, CliError> {
     let store = match side {
         Side::Source => complete_or_warned(path)?,
         Side::Target => DumpStore::create(path)?,
     };
-    Ok(Arc::new(store))
+    Ok(Arc::new(store.hashing_with(crate::tls::hashers(options.tls)?)))
 }
 
 /// A dump to read, which may lack what its writer was kept from.
@@ -96,54 +101,48 @@ fn complete_or_warned(path: &Path) -> Result<DumpStore, CliError> {
 }
 
 fn open_url(url: String, side: Side, options: &Options) -> Result<Arc<dyn ImageStore>, CliError> {
-    if url.starts_with("http://") {
-        tracing::warn!("{url} is plain http: everybody on the way can read the token and the data");
-    }
-    let transport = transport(None, side, options)?;
-    let token = token(side, options)?;
-    let auth = token.map_or(Auth::None, |token| Auth::Token { token });
+    warn_of_plain_http(&url);
+    let transport = transport(&OfCloud::default(), side, options)?;
+    let auth: Arc<dyn AuthPlugin> = match token(side, options)? {
+        Some(token) => Arc::new(FixedToken { token, endpoint: None }),
+        None => Arc::new(NoAuth::default()),
+    };
     let session = Arc::new(Session::new(Arc::clone(&transport), auth));
     Ok(Arc::new(GlanceStore::new(url.clone(), transport, url, session)))
 }
 
 async fn open_cloud(
-    mut cloud: Cloud,
+    cloud: Cloud,
     side: Side,
     options: &Options,
 ) -> Result<Arc<dyn ImageStore>, CliError> {
-    let named = cloud.cacert.take().map(|path| (format!("cacert of cloud {}", cloud.name), path));
-    let transport = transport(named, side, options)?;
+    let transport = transport(&OfCloud::of(&cloud), side, options)?;
     let session = Arc::new(Session::new(Arc::clone(&transport), cloud.auth));
-    let endpoint = match cloud.image_endpoint_override {
-        Some(endpoint) => without_version(&endpoint),
-        None => session.image_endpoint(cloud.region.as_deref(), &cloud.interface).await?,
-    };
+    let endpoint = session.image_endpoint(&cloud.image).await?.url;
+    warn_of_plain_http(&endpoint);
     tracing::info!("cloud {} has its Glance at {endpoint}", cloud.name);
     Ok(Arc::new(GlanceStore::new(cloud.name, transport, endpoint, session)))
 }
 
-/// A transport that trusts what this side's options, the cloud and the environment name, in
-/// that order.
+fn warn_of_plain_http(url: &str) {
+    if url.starts_with("http://") {
+        tracing::warn!("{url} is plain http: everybody on the way can read the token and the data");
+    }
+}
+
+/// A transport for this side.
 fn transport(
-    cloud: Option<(String, PathBuf)>,
+    cloud: &OfCloud,
     side: Side,
     options: &Options,
 ) -> Result<Arc<dyn Transport>, CliError> {
-    let (flag, own) = match side {
-        Side::Source => ("--source-cacert", &options.source_cacert),
-        Side::Target => ("--target-cacert", &options.target_cacert),
-    };
-    let (cloud_key, cloud_path) = cloud.unzip();
-    let named = [
-        (flag, own.clone()),
-        ("--cacert", options.cacert.clone()),
-        (cloud_key.as_deref().unwrap_or_default(), cloud_path),
-    ];
-    let (policy, source) = tls::resolve(&named, &environment)
-        .map_err(|error| CliError::usage("the CA bundle can't be used").caused_by(error))?;
-    tracing::debug!(?side, "trusting {source}");
-    let transport = transport_hyper::Options { proxies: proxies()?, ..Default::default() };
-    crate::tls::transport(options.tls, &policy, transport)
+    let (policy, _) = trust::policy(&options.trust, side, cloud)?;
+    crate::tls::transport(options.tls, &policy, transport_options()?)
+}
+
+/// How servers are reached.
+pub(crate) fn transport_options() -> Result<transport_hyper::Options, CliError> {
+    Ok(transport_hyper::Options { proxies: proxies()?, ..Default::default() })
 }
 
 fn proxies() -> Result<Proxies, CliError> {
@@ -189,11 +188,10 @@ pub(crate) fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
+/// A cloud by its name, or by its name and a region: `NAME@REGION`.
 fn cloud(word: &str) -> Result<Option<Endpoint>, CliError> {
-    let find = |name: &str, region: Option<&str>| {
-        Cloud::find(name, region, &environment)
-            .map_err(|error| CliError::usage("the configuration can't be used").caused_by(error))
-    };
+    let clouds = Clouds::load(Environment::of_process())?;
+    let find = |name: &str, region: Option<&str>| clouds.cloud(name, region);
     let whole = find(word, None)?;
     let found = match (whole, word.rsplit_once('@')) {
         (None, Some((name, region))) => find(name, Some(region))?,
@@ -203,10 +201,11 @@ fn cloud(word: &str) -> Result<Option<Endpoint>, CliError> {
 }
 
 fn unknown(word: &str) -> CliError {
-    let names = Cloud::names(&environment).unwrap_or_default();
+    let clouds = Clouds::load(Environment::of_process());
+    let names: Vec<&str> = clouds.iter().flat_map(Clouds::names).collect();
     let known = match names.is_empty() {
         true => "no clouds.yaml was found".to_owned(),
-        false => format!("clouds.yaml has {}", names.join(", ")),
+        false => format!("the clouds are {}", names.join(", ")),
     };
     CliError::usage(format!("{word:?} is no cloud, no host:port, no URL and no path"))
         .hint(format!("{known}; a directory is written as ./{word} or dir:{word}"))

@@ -4,8 +4,9 @@ use std::error::Error;
 use std::fmt;
 
 use glance_core::body::BodyError;
-use glance_core::identity::SignInError;
+use glance_core::identity::{ConfigError, SignInError};
 use glance_core::store::StoreError;
+use glance_core::transport::TransportError;
 
 use crate::exit::Exit;
 
@@ -22,6 +23,12 @@ impl CliError {
     /// The command line or the configuration can't be used.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self { exit: Exit::Usage, hint: None, message: message.into(), source: None }
+    }
+
+    /// A server can't be reached, or not trusted.
+    pub(crate) fn connection(error: TransportError) -> Self {
+        let message = error.to_string();
+        Self { exit: Exit::Connection, hint: None, message, source: error.source }
     }
 
     /// The same error, with a remedy.
@@ -46,6 +53,14 @@ impl From<StoreError> for CliError {
     fn from(error: StoreError) -> Self {
         let (exit, hint) = (Exit::from(&error), error.hint.clone());
         Self { exit, hint, message: error.to_string(), source: error.source }
+    }
+}
+
+impl From<ConfigError> for CliError {
+    fn from(error: ConfigError) -> Self {
+        let hint = error.hint.clone();
+        let failure = Self::usage("the configuration can't be used").caused_by(error);
+        Self { hint, ..failure }
     }
 }
 

@@ -1,7 +1,7 @@
 //! The command line of glance-replicator: flags in, report out. The work is glance-core's.
 //!
 //! In reading order: [`args`] is what the operator typed; `endpoint` is what a word on the command
-//! line names, and opens it; `tls` chooses among the TLS stacks of this build; `commands` run;
+//! line names, and opens it; `trust` says whom to trust there; `tls` chooses among the TLS stacks of this build; `commands` run;
 //! `print` alone prints; `exit` says how it went.
 
 #[cfg(not(any(feature = "rustls", feature = "native-tls")))]
@@ -9,12 +9,14 @@ compile_error!("choose a TLS stack: build with the feature `rustls`, `native-tls
 
 pub mod args;
 mod commands;
+mod doctor;
 mod endpoint;
 mod error;
 pub mod exit;
 mod logging;
 mod print;
 mod tls;
+mod trust;
 
 use std::process::ExitCode;
 

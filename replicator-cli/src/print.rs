@@ -1,7 +1,7 @@
 //! All printing: results to standard output, failures to standard error.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is the module that prints")]
 
 use std::error::Error;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
@@ -11,8 +11,23 @@ use glance_core::replicate::{CopyError, Difference, Done, Outcome};
 use serde_json::{Value, json};
 
 use crate::args::Output;
+use crate::doctor::{Finding, Findings};
 use crate::error::CliError;
 use crate::exit::Exit;
+
+/// Writes a line of results. When nobody reads them any more, the work goes on: the exit code tells.
+macro_rules! out {
+    ($($line:tt)*) => {{
+        let _ = writeln!(std::io::stdout().lock(), $($line)*);
+    }};
+}
+
+/// Writes a line of messages.
+macro_rules! err {
+    ($($line:tt)*) => {{
+        let _ = writeln!(std::io::stderr().lock(), $($line)*);
+    }};
+}
 
 /// What clap has to say: help and versions succeed, anything else is a usage error.
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {
@@ -25,17 +40,17 @@ pub(crate) fn usage(error: &clap::Error) -> ExitCode {
 
 /// What ended a run.
 pub(crate) fn failure(error: &CliError) -> Exit {
-    eprintln!("error: {error}");
+    err!("error: {error}");
     causes(error, "");
     if let Some(hint) = &error.hint {
-        eprintln!("  hint: {hint}");
+        err!("  hint: {hint}");
     }
     error.exit
 }
 
 /// A run that a signal ended.
 pub(crate) fn stopped(exit: Exit) {
-    eprintln!("stopped by signal {}; run again to go on", exit as u8 - 128);
+    err!("stopped by signal {}; run again to go on", exit as u8 - 128);
 }
 
 /// The answer of `size`, in the old tool's words.
@@ -43,15 +58,15 @@ pub(crate) fn size(output: Output, images: u64, bytes: u64) {
     match output {
         Output::Text => {
             let size = human_size(bytes);
-            println!("Total size is {bytes} bytes ({size}) across {images} images");
+            out!("Total size is {bytes} bytes ({size}) across {images} images");
         }
-        Output::Json => println!("{}", json!({ "images": images, "bytes": bytes })),
+        Output::Json => out!("{}", json!({ "images": images, "bytes": bytes })),
     }
 }
 
 /// That `serve` is ready.
 pub(crate) fn serving(directory: &Path, address: SocketAddr) {
-    println!("serving {} on https://{address}", directory.display());
+    out!("serving {} on https://{address}", directory.display());
 }
 
 /// The report of a replication.
@@ -108,12 +123,12 @@ impl Report {
     pub(crate) fn finish(self) -> Exit {
         let [copied, updated, in_place, skipped, failed] = self.counts;
         match self.output {
-            Output::Text => println!(
+            Output::Text => out!(
                 "{copied} copied and verified ({}), {updated} updated, {in_place} in place, \
                  {skipped} skipped, {failed} failed",
                 human_size(self.bytes)
             ),
-            Output::Json => println!(
+            Output::Json => out!(
                 "{:#}",
                 json!({
                     "images": self.images,
@@ -134,16 +149,16 @@ fn text_outcome(outcome: &Outcome, word: &str) {
     let subject = format!("{} {:?}", image.id, image.label());
     match &outcome.result {
         Ok(Done::Copied | Done::Completed) => {
-            println!("{word}: {subject} ({}), verified", human_size(image.size.unwrap_or(0)));
+            out!("{word}: {subject} ({}), verified", human_size(image.size.unwrap_or(0)));
         }
-        Ok(Done::Updated(fields)) => println!("{word}: {subject}: {}", fields.join(", ")),
-        Ok(Done::Skipped(reason)) => println!("{word}: {subject}: {reason}"),
+        Ok(Done::Updated(fields)) => out!("{word}: {subject}: {}", fields.join(", ")),
+        Ok(Done::Skipped(reason)) => out!("{word}: {subject}: {reason}"),
         Ok(Done::InPlace) => tracing::info!("in place: {subject}"),
         Err(error) => {
-            eprintln!("error: image {subject}: {error}");
+            err!("error: image {subject}: {error}");
             causes(error, "  ");
             if let Some(hint) = CopyError::hint(error) {
-                eprintln!("  hint: {hint}");
+                err!("  hint: {hint}");
             }
         }
     }
@@ -178,7 +193,7 @@ impl Comparison {
         self.found(image, "different", &json!(details));
         if self.output == Output::Text {
             for Difference { field, source, target } in differences {
-                println!("  {field}: {source} at the source, {target} at the target");
+                out!("  {field}: {source} at the source, {target} at the target");
             }
         }
     }
@@ -197,7 +212,7 @@ impl Comparison {
         self.compared += 1;
         self.different += 1;
         match self.output {
-            Output::Text => println!("{word}: {} {:?}", image.id, image.label()),
+            Output::Text => out!("{word}: {} {:?}", image.id, image.label()),
             Output::Json => self.images.push(json!({
                 "id": image.id.as_str(), "name": image.attributes.name,
                 "result": word, "detail": detail,
@@ -209,10 +224,10 @@ impl Comparison {
     pub(crate) fn finish(self) -> Exit {
         let Self { output, images, compared, different } = self;
         match output {
-            Output::Text => println!("{compared} images compared, {different} differ"),
+            Output::Text => out!("{compared} images compared, {different} differ"),
             Output::Json => {
                 let summary = json!({ "compared": compared, "different": different });
-                println!("{:#}", json!({ "images": images, "summary": summary }));
+                out!("{:#}", json!({ "images": images, "summary": summary }));
             }
         }
         if different == 0 { Exit::Success } else { Exit::Differences }
@@ -222,12 +237,77 @@ impl Comparison {
 fn causes(error: &dyn Error, indent: &str) {
     let mut cause = error.source();
     while let Some(error) = cause {
-        eprintln!("{indent}  caused by: {error}");
+        err!("{indent}  caused by: {error}");
         cause = error.source();
     }
 }
 
-fn chain(error: &dyn Error) -> Vec<String> {
+/// The report of `doctor`.
+#[derive(Debug)]
+pub(crate) struct Examination {
+    output: Output,
+    exit: Exit,
+    stores: Vec<Value>,
+}
+
+impl Examination {
+    pub(crate) fn new(output: Output) -> Self {
+        Self { output, exit: Exit::Success, stores: Vec::new() }
+    }
+
+    /// What was found at one store.
+    pub(crate) fn store(&mut self, word: &str, findings: &Findings) {
+        self.exit = self.exit.worse(findings.exit());
+        match self.output {
+            Output::Text => text_findings(word, findings),
+            Output::Json => {
+                let findings: Vec<Value> = findings.0.iter().map(json_finding).collect();
+                self.stores.push(json!({ "store": word, "findings": findings }));
+            }
+        }
+    }
+
+    /// Ends the report.
+    pub(crate) fn finish(self) -> Exit {
+        if self.output == Output::Json {
+            let exit = self.exit as u8;
+            out!("{:#}", json!({ "stores": self.stores, "exit_code": exit }));
+        }
+        self.exit
+    }
+}
+
+fn verdict(finding: &Finding) -> &'static str {
+    match (finding.exit, &finding.hint) {
+        (Exit::Success, None) => "ok",
+        (Exit::Success, Some(_)) => "note",
+        _ => "wrong",
+    }
+}
+
+fn json_finding(finding: &Finding) -> Value {
+    json!({
+        "topic": finding.topic, "verdict": verdict(finding),
+        "found": finding.lines, "hint": finding.hint,
+    })
+}
+
+fn text_findings(word: &str, findings: &Findings) {
+    out!("{word}");
+    for finding in &findings.0 {
+        let mut head = format!("  {:5} {:18}", verdict(finding), finding.topic);
+        for line in &finding.lines {
+            out!("{head} {line}");
+            head = " ".repeat(26);
+        }
+        if let Some(hint) = &finding.hint {
+            out!("{head} hint: {hint}");
+        }
+    }
+}
+
+/// The messages of an error and of all below it.
+pub(crate) fn chain(error: &dyn Error) -> Vec<String> {
     let mut messages = vec![error.to_string()];
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -2,17 +2,36 @@
 
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
+use glance_core::digest::Hashers;
 use glance_core::tls::TlsPolicy;
 use glance_core::transport::Transport;
-use transport_hyper::{Options, TlsAcceptor};
+use http::Uri;
+use transport_hyper::{Inspection, Options, TlsAcceptor, TlsSetupError};
 
 use crate::args::Stack;
 use crate::error::CliError;
 
 /// The version of this program, and of the TLS libraries it is built with.
 pub(crate) fn version() -> String {
-    let stacks = STACKS.iter().map(|stack| format!("\nTLS: {}", describe(*stack)));
+    let stacks = LIBRARIES.iter().map(|library| {
+        let mode = (library.fips)().map_or("", |()| ", in FIPS mode");
+        format!("\nTLS: {}{mode}", (library.describe)())
+    });
     env!("CARGO_PKG_VERSION").to_owned() + &stacks.collect::<String>()
+}
+
+/// Refuses a stack whose cryptography is not in FIPS mode.
+pub(crate) fn require_fips(chosen: Option<Stack>) -> Result<(), CliError> {
+    let library = library(chosen)?;
+    (library.fips)().map_err(|error| {
+        CliError::usage("FIPS mode is required").caused_by(error).hint(library.to_get_fips)
+    })
+}
+
+/// What computes the digests of images: the library that encrypts them.
+pub(crate) fn hashers(chosen: Option<Stack>) -> Result<Hashers, CliError> {
+    Ok((library(chosen)?.hashers)())
 }
 
 /// A transport that verifies as `policy` says.
@@ -21,14 +40,24 @@ pub(crate) fn transport(
     policy: &TlsPolicy,
     options: Options,
 ) -> Result<Arc<dyn Transport>, CliError> {
-    match stack(chosen)? {
-        #[cfg(feature = "rustls")]
-        Stack::Rustls => transport_rustls::transport(policy, options).map_err(cannot),
-        #[cfg(feature = "native-tls")]
-        Stack::Native => transport_native::transport(policy, options).map_err(cannot),
-        #[cfg(not(all(feature = "rustls", feature = "native-tls")))]
-        other => Err(absent(other)),
-    }
+    (library(chosen)?.transport)(policy, options).map_err(cannot)
+}
+
+/// What one connection to the server of `url` shows.
+pub(crate) async fn inspect(
+    chosen: Option<Stack>,
+    policy: &TlsPolicy,
+    options: Options,
+    url: &Uri,
+) -> Result<Inspection, CliError> {
+    (library(chosen)?.inspect)(policy, options, url).await.map_err(cannot)
+}
+
+/// The library that is chosen, its version, and whether it is in FIPS mode.
+pub(crate) fn describe(chosen: Option<Stack>) -> Result<String, CliError> {
+    let library = library(chosen)?;
+    let not = (library.fips)().map_or("not ", |()| "");
+    Ok(format!("{}, {not}in FIPS mode", (library.describe)()))
 }
 
 /// The server's side, with a certificate chain and its key, PEM.
@@ -37,46 +66,65 @@ pub(crate) fn acceptor(
     chain: &[u8],
     key: &[u8],
 ) -> Result<Arc<dyn TlsAcceptor>, CliError> {
-    match stack(chosen)? {
-        #[cfg(feature = "rustls")]
-        Stack::Rustls => transport_rustls::acceptor(chain, key).map_err(cannot),
-        #[cfg(feature = "native-tls")]
-        Stack::Native => transport_native::acceptor(chain, key).map_err(cannot),
-        #[cfg(not(all(feature = "rustls", feature = "native-tls")))]
-        other => Err(absent(other)),
-    }
+    (library(chosen)?.acceptor)(chain, key).map_err(cannot)
 }
 
-fn stack(chosen: Option<Stack>) -> Result<Stack, CliError> {
-    let stack = chosen.or(STACKS.first().copied());
-    stack.ok_or_else(|| CliError::usage("this build has no TLS stack"))
+/// What the crate of a TLS stack offers.
+struct Library {
+    stack: Stack,
+    describe: fn() -> String,
+    fips: fn() -> Result<(), TlsSetupError>,
+    to_get_fips: &'static str,
+    hashers: fn() -> Hashers,
+    transport: fn(&TlsPolicy, Options) -> Made<dyn Transport>,
+    inspect: for<'a> fn(&'a TlsPolicy, Options, &'a Uri) -> Inspecting<'a>,
+    acceptor: fn(&[u8], &[u8]) -> Made<dyn TlsAcceptor>,
 }
 
-fn describe(stack: Stack) -> String {
-    match stack {
-        #[cfg(feature = "rustls")]
-        Stack::Rustls => transport_rustls::describe(),
-        #[cfg(feature = "native-tls")]
-        Stack::Native => transport_native::describe(),
-        #[cfg(not(all(feature = "rustls", feature = "native-tls")))]
-        _ => String::new(),
-    }
+type Inspecting<'a> = BoxFuture<'a, Result<Inspection, TlsSetupError>>;
+
+type Made<T> = Result<Arc<T>, TlsSetupError>;
+
+fn library(chosen: Option<Stack>) -> Result<&'static Library, CliError> {
+    let found = match chosen {
+        None => LIBRARIES.first(),
+        Some(stack) => LIBRARIES.iter().find(|library| library.stack == stack),
+    };
+    found.ok_or_else(|| {
+        let have: Vec<String> = LIBRARIES.iter().map(|library| (library.describe)()).collect();
+        CliError::usage(format!("this build has no such TLS stack, only {}", have.join(", ")))
+    })
 }
 
-fn cannot(error: impl std::error::Error + Send + Sync + 'static) -> CliError {
+fn cannot(error: TlsSetupError) -> CliError {
     CliError::usage("cannot set up TLS").caused_by(error)
 }
 
-#[cfg(not(all(feature = "rustls", feature = "native-tls")))]
-fn absent(stack: Stack) -> CliError {
-    let have: Vec<String> = STACKS.iter().map(|stack| describe(*stack)).collect();
-    CliError::usage(format!("this build has no {stack:?} TLS stack, only {}", have.join(", ")))
-}
-
 /// What this build has, the default first.
-const STACKS: &[Stack] = &[
+const LIBRARIES: &[Library] = &[
     #[cfg(feature = "rustls")]
-    Stack::Rustls,
+    Library {
+        stack: Stack::Rustls,
+        describe: transport_rustls::describe,
+        fips: transport_rustls::fips,
+        to_get_fips: "build with the feature `rustls-fips`, or with `native-tls` on a host whose \
+                      OpenSSL is in FIPS mode (with both stacks: --tls native)",
+        hashers: transport_rustls::hashers,
+        transport: transport_rustls::transport,
+        inspect: |policy, options, url| Box::pin(transport_rustls::inspect(policy, options, url)),
+        acceptor: transport_rustls::acceptor,
+    },
     #[cfg(feature = "native-tls")]
-    Stack::Native,
+    Library {
+        stack: Stack::Native,
+        describe: transport_native::describe,
+        fips: transport_native::fips,
+        to_get_fips: "install OpenSSL's FIPS provider, run `openssl fipsinstall`, and in \
+                      openssl.cnf activate the provider and set `default_properties = fips=yes`; \
+                      then `openssl list -providers` shows it",
+        hashers: transport_native::hashers,
+        transport: transport_native::transport,
+        inspect: |policy, options, url| Box::pin(transport_native::inspect(policy, options, url)),
+        acceptor: transport_native::acceptor,
+    },
 ];

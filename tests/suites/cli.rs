@@ -123,6 +123,28 @@ fn what_cannot_be_used_is_a_usage_error_with_a_remedy() {
 }
 
 #[test]
+fn fips_mode_is_required_by_option_or_variable_and_asked_of_the_library() {
+    let directory = tempfile::tempdir().unwrap();
+    write_old_image(directory.path(), ID, 3, b"abc");
+    let path = directory.path().to_str().unwrap();
+    let version = replicator(&["--version"]).exits(0).stdout;
+    let in_fips_mode = version.lines().nth(1).unwrap().ends_with(", in FIPS mode");
+    let requires = |line: &[&str], variable: &str| {
+        let run = replicator_with(line, &[("GLANCE_REPLICATOR_REQUIRE_FIPS", variable)]);
+        let run = run.exits(if in_fips_mode { 0 } else { 2 });
+        assert_eq!(run.stderr.contains("FIPS mode is required"), !in_fips_mode);
+        assert_eq!(run.stderr.contains("hint: "), !in_fips_mode);
+    };
+    requires(&["--require-fips", "size", path], "");
+    requires(&["size", path, "--require-fips"], "0");
+    requires(&["size", path], "1");
+    requires(&["size", path], "ture");
+    for no in ["", "0", "false", "no"] {
+        replicator_with(&["size", path], &[("GLANCE_REPLICATOR_REQUIRE_FIPS", no)]).exits(0);
+    }
+}
+
+#[test]
 fn a_server_that_is_not_there_is_a_connection_error() {
     let run = replicator(&["size", "127.0.0.1:1"]).exits(4);
     assert!(run.stderr.contains("https://127.0.0.1:1"), "{}", run.stderr);
@@ -138,4 +160,81 @@ fn a_proxy_that_cannot_be_used_is_named_by_its_variable() {
     let named = "cannot connect to the proxy http://127.0.0.1:2 (https_proxy): ";
     assert!(run.stderr.contains(named), "{}", run.stderr);
     assert!(run.stderr.contains("hint: ") && !run.stderr.contains("hush"), "{}", run.stderr);
+}
+
+/// What `--debug` says of the trust store, for a run that gets as far as connecting.
+fn trusted(line: &[&str], variables: &[(&str, &str)]) -> String {
+    let line = [&["size", "127.0.0.1:1", "--debug"], line].concat();
+    let run = replicator_with(&line, variables).exits(4);
+    let said = run.stderr.lines().find_map(|line| line.split_once("trusting "));
+    said.unwrap_or_else(|| panic!("{}", run.stderr)).1.to_owned()
+}
+
+#[test]
+fn the_trust_store_that_is_named_first_wins() {
+    let directory = tempfile::tempdir().unwrap();
+    let bundle = directory.path().join("ca.pem");
+    fs::write(&bundle, tests::pki::Authority::root("a CA").unwrap().pem()).unwrap();
+    let (path, dir) = (bundle.to_str().unwrap(), directory.path().to_str().unwrap());
+    // Each of these wins over all that come after it.
+    let variables = [
+        ("OS_CACERT", path, "OS_CACERT"),
+        ("REQUESTS_CA_BUNDLE", path, "REQUESTS_CA_BUNDLE"),
+        ("CURL_CA_BUNDLE", path, "CURL_CA_BUNDLE"),
+        ("SSL_CERT_FILE", path, "SSL_CERT_FILE and SSL_CERT_DIR"),
+        ("SSL_CERT_DIR", dir, "SSL_CERT_DIR"),
+    ];
+    let set: Vec<_> = variables.iter().map(|(name, value, _)| (*name, *value)).collect();
+    for (index, (_, _, by)) in variables.iter().enumerate() {
+        let said = trusted(&[], &set[index..]);
+        assert!(said.ends_with(&format!("({by})")), "{said}");
+    }
+    assert_eq!(trusted(&[], &[("OS_CACERT", "")]), "the system's trust store");
+    let said = trusted(&["--cacert", path], &set);
+    assert_eq!(said, format!("{path} (--cacert)"));
+    let said = trusted(&["--cacert", path, "--source-cacert", dir], &set);
+    assert_eq!(said, format!("{dir} (--source-cacert)"));
+    let said = trusted(&["--cacert", path, "--system-roots"], &[]);
+    assert_eq!(said, format!("{path} (--cacert) and the system's trust store"));
+}
+
+#[test]
+fn a_cloud_names_its_trust_store_between_the_options_and_the_environment() {
+    let directory = tempfile::tempdir().unwrap();
+    let bundle = directory.path().join("ca.pem");
+    fs::write(&bundle, tests::pki::Authority::root("a CA").unwrap().pem()).unwrap();
+    let path = bundle.to_str().unwrap();
+    let clouds = directory.path().join("clouds.yaml");
+    let auth = "auth_type: admin_token, auth: {endpoint: 'https://127.0.0.1:1', token: x}";
+    fs::write(&clouds, format!("clouds: {{ c: {{ {auth}, cacert: '{path}' }} }}")).unwrap();
+    let variables = [("OS_CLIENT_CONFIG_FILE", clouds.to_str().unwrap()), ("OS_CACERT", path)];
+    for (option, by) in [(None, "cacert of cloud c"), (Some(path), "--cacert")] {
+        let mut line = vec!["size", "c", "--debug"];
+        line.extend(option.iter().flat_map(|path| ["--cacert", *path]));
+        let run = replicator_with(&line, &variables).exits(4);
+        assert!(run.stderr.contains(&format!("trusting {path} ({by})")), "{}", run.stderr);
+    }
+    fs::write(&clouds, format!("clouds: {{ c: {{ {auth}, verify: false }} }}")).unwrap();
+    let run = replicator_with(&["size", "c"], &variables).exits(2);
+    assert!(run.stderr.contains("no insecure mode"), "{}", run.stderr);
+    assert!(run.stderr.contains("cacert: FILE"), "{}", run.stderr);
+}
+
+#[test]
+fn there_is_no_insecure_mode_in_the_environment_either() {
+    for value in ["1", "true", "yes", "anything"] {
+        let run = replicator_with(&["size", "127.0.0.1:1"], &[("OS_INSECURE", value)]).exits(2);
+        assert!(run.stderr.contains("no insecure mode"), "{}", run.stderr);
+        assert!(run.stderr.contains("--cacert FILE"), "{}", run.stderr);
+    }
+    replicator_with(&["size", "127.0.0.1:1"], &[("OS_INSECURE", "false")]).exits(4);
+}
+
+#[test]
+fn a_closed_output_does_not_stop_the_work() {
+    let directory = tempfile::tempdir().unwrap();
+    write_old_image(directory.path(), ID, 3, b"abc");
+    let mut child = common::start_piped(&["size", directory.path().to_str().unwrap()]);
+    drop(child.stdout.take());
+    assert!(child.wait().unwrap().success());
 }

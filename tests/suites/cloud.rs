@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use common::replicator_with;
 use glance_core::glance::GlanceStore;
-use glance_core::identity::{self, Session};
+use glance_core::identity::{Clouds, Environment, Session};
 use glance_core::tls::{self, TlsPolicy};
 use glance_core::{ImageStore, Transport, conformance};
 use serde_json::Value;
@@ -27,6 +27,7 @@ fn real_images_between_real_glances() {
         cloud.dumps_and_loads(stack);
         cloud.refuses_what_it_cannot_trust(stack);
         cloud.conforms(stack);
+        cloud.examines(stack);
     }
 }
 
@@ -114,11 +115,41 @@ impl Cloud {
         self.replicator(&other).exits(4);
     }
 
+    /// What `doctor` says, the same with each TLS stack.
+    fn examines(&self, stack: &str) {
+        let bad = |kind: &str| self.endpoints["bad"][kind].as_str().unwrap();
+        let (ca, other_ca) = (self.text("ca"), self.text("other_ca"));
+        let servers = [
+            ("administrator", vec!["a"], 0),
+            ("member", vec!["alice-a"], 0),
+            ("expired", vec![bad("expired"), "--cacert", ca], 4),
+            ("wrong_name", vec![bad("wronghost"), "--cacert", ca], 4),
+            ("self_signed", vec![bad("selfsigned"), "--cacert", ca], 4),
+            ("no_chain", vec![bad("nochain"), "--cacert", ca], 4),
+            ("unknown_ca", vec![self.text("a"), "--cacert", other_ca, "-t", "none"], 4),
+            ("wrong_token", vec![self.text("a"), "--cacert", ca, "-t", "none"], 5),
+        ];
+        for (name, mut line, exit) in servers {
+            line.splice(0..0, ["doctor", "--tls", stack]);
+            let run = self.replicator(&line).exits(exit);
+            let mut settings = insta::Settings::clone_current();
+            settings.set_snapshot_path("snapshots");
+            settings.set_prepend_module_to_snapshot(false);
+            settings.set_omit_expression(true);
+            settings.add_filter(r"(rustls|OpenSSL) .*, not in FIPS mode", "[library]");
+            settings.add_filter(r"\S*/target/cloud/", "[cloud]/");
+            settings.add_filter(r"\d{4}-\d\d-\d\dT[\d:.]+Z", "[date]");
+            settings.add_filter(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "[id]");
+            settings.bind(|| insta::assert_snapshot!(format!("doctor_{name}"), run.stdout));
+        }
+    }
+
     /// The real Glance passes the suite that every store passes.
     fn conforms(&self, stack: &str) {
-        let clouds = self.text("clouds_yaml").to_owned();
-        let env = move |name: &str| (name == "OS_CLIENT_CONFIG_FILE").then(|| clouds.clone());
-        let cloud = identity::Cloud::find("b", None, &env).unwrap().unwrap();
+        let variables = [("OS_CLIENT_CONFIG_FILE", self.text("clouds_yaml"))];
+        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let environment = Environment::new(variables, "/nonexistent");
+        let cloud = Clouds::load(environment).unwrap().cloud("b", None).unwrap().unwrap();
         let named = [("clouds.yaml", cloud.cacert.clone())];
         let (policy, _) = tls::resolve(&named, &|_| None).unwrap();
         let runtime = tokio::runtime::Runtime::new().unwrap();

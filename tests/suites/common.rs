@@ -26,6 +26,12 @@ pub(crate) fn start(line: &[String]) -> Child {
     command().args(line).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
+/// Starts the tool with its standard output at the caller's end of a pipe.
+#[allow(dead_code, reason = "not every suite reads while the tool runs")]
+pub(crate) fn start_piped(line: &[&str]) -> Child {
+    command().args(line).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
+}
+
 fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_glance-replicator-under-test"));
     for variable in CLEARED {
@@ -44,7 +50,11 @@ impl Run {
 }
 
 const CLEARED: &[&str] = &[
+    "GLANCE_REPLICATOR_REQUIRE_FIPS",
     "OS_CACERT",
+    "OS_CERT",
+    "OS_INSECURE",
+    "OS_KEY",
     "OS_TOKEN",
     "OS_AUTH_TOKEN",
     "OS_CLIENT_CONFIG_FILE",

@@ -7,7 +7,8 @@ use format_dump::DumpStore;
 use glance_core::ImageStore;
 use glance_core::conformance;
 use glance_core::glance::GlanceStore;
-use glance_core::identity::{Auth, Session};
+use glance_core::identity::Session;
+use glance_core::identity::auth::NoAuth;
 use glance_core::store::memory::MemoryStore;
 use glance_core::tls::{self, TlsPolicy};
 use glance_core::transport::Transport;
@@ -82,6 +83,6 @@ async fn passes(store: Arc<dyn ImageStore>) {
 }
 
 fn glance(transport: Arc<dyn Transport>, url: &str) -> Arc<dyn ImageStore> {
-    let session = Arc::new(Session::new(Arc::clone(&transport), Auth::None));
+    let session = Arc::new(Session::new(Arc::clone(&transport), Arc::new(NoAuth::default())));
     Arc::new(GlanceStore::new(url, transport, url, session))
 }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use glance_core::Body;
 use glance_core::glance::GlanceStore;
-use glance_core::identity::{Auth, Session};
+use glance_core::identity::Session;
+use glance_core::identity::auth::FixedToken;
 use glance_core::image::{Attributes, Image, ImageId, Status, Visibility};
 use glance_core::replicate::{CopyError, DataFault, Done, Outcome, Policy, Replication};
 use glance_core::store::memory::MemoryStore;
@@ -77,8 +78,8 @@ impl Pair {
 fn glance(url: &str, kept: &Arc<MemoryStore>) -> (Arc<Faulty>, Arc<dyn ImageStore>) {
     let api = GlanceApi::new(Arc::clone(kept) as Arc<dyn ImageStore>).with_token("secret-token");
     let faulty = Arc::new(Faulty::new(Arc::new(api)));
-    let auth = Auth::Token { token: "secret-token".to_owned().into() };
-    let session = Arc::new(Session::new(faulty.clone(), auth));
+    let auth = FixedToken { token: "secret-token".to_owned().into(), endpoint: None };
+    let session = Arc::new(Session::new(faulty.clone(), Arc::new(auth)));
     let store = GlanceStore::new(url, faulty.clone(), url, session);
     (faulty, Arc::new(store))
 }

@@ -91,7 +91,7 @@ impl<B: TlsBackend> Connector<B> {
         let secured = self.in_time(deadline, &server, self.secure(&server, io)).await;
         let Secured { io, session } = secured.map_err(|mut refusal| {
             // It may be the proxy that answered in the server's place.
-            refusal.error.reason += &format!(" (through {})", peer.name);
+            refusal.error.reason = format!("{} (through {})", refusal.error.reason, peer.name);
             refusal
         })?;
         let (io, session) = (TokioIo::new(io), Some(session));

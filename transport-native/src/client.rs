@@ -108,7 +108,7 @@ fn session(ssl: &SslRef, asked: Option<ClientCertificate>) -> Session {
         Some(SslVersion::TLS1_3) => TlsVersion::V1_3,
         _ => TlsVersion::V1_2,
     };
-    let cipher = ssl.current_cipher().and_then(|cipher| cipher.standard_name());
+    let cipher = ssl.current_cipher().and_then(ssl::SslCipherRef::standard_name);
     Session {
         version,
         cipher: cipher.unwrap_or_default().to_owned(),

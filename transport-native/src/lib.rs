@@ -1,6 +1,7 @@
 //! The [`Transport`] over the platform's OpenSSL, and the server's side of it.
 //!
 //! [`transport`] gives a client that verifies as a [`TlsPolicy`] says; [`acceptor`] is for servers.
+//! [`hashers`] computes digests by the same library, and [`fips`] says whether it is a FIPS module.
 //! `transport-rustls` has the same functions in the same files.
 
 mod roots;
@@ -13,6 +14,10 @@ mod client;
 
 mod server;
 
+mod digest;
+
+mod fips;
+
 use std::sync::Arc;
 
 use glance_core::tls::TlsPolicy;
@@ -20,6 +25,8 @@ use glance_core::transport::Transport;
 use http::Uri;
 use transport_hyper::{HyperTransport, Inspection, Options, TlsAcceptor};
 
+pub use digest::hashers;
+pub use fips::fips;
 pub use transport_hyper::TlsSetupError;
 
 /// A client that verifies servers as `policy` says.

@@ -128,8 +128,8 @@ impl Verifier {
     }
 
     /// Why the server is refused, with what it sent.
-    fn finding(&self, fault: Fault, sent: Vec<CertificateDer<'_>>) -> Finding {
-        let above = self.trusted.above(&sent);
+    fn finding(&self, fault: Fault, sent: &[CertificateDer<'_>]) -> Finding {
+        let above = self.trusted.above(sent);
         // webpki takes the signature of a short key for a wrong one.
         let fault = match fault {
             Fault::UnknownIssuer if above.iter().any(|one| has_weak_key(one)) => Fault::Weak,
@@ -180,8 +180,8 @@ impl ServerCertVerifier for Verifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         self.check(leaf, chain, host, now).map_err(|fault| {
-            let sent = std::iter::once(leaf).chain(chain).cloned().collect();
-            let finding = Arc::new(self.finding(fault, sent));
+            let sent: Vec<_> = std::iter::once(leaf).chain(chain).cloned().collect();
+            let finding = Arc::new(self.finding(fault, &sent));
             Error::InvalidCertificate(CertificateError::Other(OtherError(finding)))
         })?;
         Ok(ServerCertVerified::assertion())

@@ -1,11 +1,15 @@
 //! The project's own commands: `cargo xtask --help`.
 
+mod bench;
 mod ci;
 mod cloud;
 mod demo;
 mod failure;
+mod fips;
+mod once;
 mod say;
 mod shell;
+mod stage;
 mod test;
 mod tidy;
 mod workspace;
@@ -18,9 +22,11 @@ use crate::say::say;
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
+        Command::Bench { subject } => bench::run(subject),
         Command::Ci => ci::run(),
         Command::Cloud(arguments) => cloud::run(&arguments),
         Command::Demo => demo::run(),
+        Command::Fips => fips::run(),
         Command::Test => test::run(),
         Command::Tidy => tidy::run(),
     };
@@ -43,12 +49,19 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Measure beside others; needs nginx and curl.
+    Bench {
+        /// What to measure.
+        subject: bench::Subject,
+    },
     /// Check format, lints, every feature set, documentation and invariants.
     Ci,
     /// A real Keystone and two real Glances over HTTPS on the loopback interface.
     Cloud(cloud::Arguments),
     /// Show the main job on two embedded servers; needs nothing but Rust.
     Demo,
+    /// Build and try the tool in FIPS mode, in a Debian 13 of its own below `target/`.
+    Fips,
     /// Install what the tests need and run every one of them.
     Test,
     /// Check the invariants of ARCHITECTURE.md.

@@ -28,6 +28,15 @@ pub(crate) fn cargo_output(arguments: &[&str]) -> Result<String, Failure> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
+/// Installs Debian packages.
+pub(crate) fn install(packages: &[&str]) -> Result<(), Failure> {
+    let quiet = |arguments: &[&str]| {
+        succeed(Command::new("apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))
+    };
+    quiet(&["update", "-qq"])?;
+    quiet(&[&["install", "-y", "-qq", "--no-install-recommends"], packages].concat())
+}
+
 /// Runs a program, and fails when it does.
 pub(crate) fn succeed(command: &mut Command) -> Result<(), Failure> {
     let program = command.get_program().to_string_lossy().into_owned();

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use crate::cloud;
 use crate::failure::Failure;
-use crate::shell::{cargo, succeed};
+use crate::shell::{cargo, install};
 
 /// Runs every test.
 pub(crate) fn run() -> Result<(), Failure> {
@@ -24,10 +24,5 @@ fn install_openssl() -> Result<(), Failure> {
     if works("pkg-config", &["--exists", "openssl"]) && works("openssl", &["version"]) {
         return Ok(());
     }
-    let quiet = |arguments: &[&str]| {
-        succeed(Command::new("apt-get").args(arguments).env("DEBIAN_FRONTEND", "noninteractive"))
-    };
-    quiet(&["update", "-qq"])?;
-    let packages = ["pkg-config", "libssl-dev", "openssl"];
-    quiet(&[&["install", "-y", "-qq", "--no-install-recommends"], &packages[..]].concat())
+    install(&["pkg-config", "libssl-dev", "openssl"])
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderName, Method, Request, Response, StatusCode, header};
-use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 use crate::body::Body;
+use crate::identity::auth::Proof;
 use crate::identity::{Session, SignInError, SignInErrorKind};
 use crate::image::{Image, ImageId};
 use crate::redirect::{self, Unanswered};
@@ -101,13 +101,12 @@ impl Client {
         data: Body,
         operation: &Operation,
     ) -> Result<(), StoreError> {
-        let token = self.session.token().await.map_err(|error| self.sign_in(error, operation))?;
+        let proof = self.session.proof().await.map_err(|error| self.sign_in(error, operation))?;
         let mut headers = vec![(header::CONTENT_TYPE, OCTETS.to_owned())];
         if let Some(size) = data.size() {
             headers.push((HeaderName::from_static("x-openstack-image-size"), size.to_string()));
         }
-        let answer =
-            self.send(Method::PUT, path, &headers, data, token.as_ref(), operation).await?;
+        let answer = self.send(Method::PUT, path, &headers, data, &proof, operation).await?;
         self.accept(answer, operation).await.map(drop)
     }
 
@@ -126,13 +125,13 @@ impl Client {
             bytes
         });
         let body = || payload.clone().map_or_else(Body::empty, Body::from);
-        let token = self.session.token().await.map_err(|error| self.sign_in(error, operation))?;
+        let proof = self.session.proof().await.map_err(|error| self.sign_in(error, operation))?;
         let mut answer =
-            self.send(method.clone(), path, &headers, body(), token.as_ref(), operation).await?;
-        if let (StatusCode::UNAUTHORIZED, Some(stale)) = (answer.status(), &token) {
-            let renewed = self.session.renew(stale).await;
-            let token = renewed.map_err(|error| self.sign_in(error, operation))?;
-            answer = self.send(method, path, &headers, body(), token.as_ref(), operation).await?;
+            self.send(method.clone(), path, &headers, body(), &proof, operation).await?;
+        if answer.status() == StatusCode::UNAUTHORIZED && !proof.is_none() {
+            let renewed = self.session.renew(&proof).await;
+            let proof = renewed.map_err(|error| self.sign_in(error, operation))?;
+            answer = self.send(method, path, &headers, body(), &proof, operation).await?;
         }
         self.accept(answer, operation).await
     }
@@ -143,7 +142,7 @@ impl Client {
         path: &str,
         headers: &[(HeaderName, String)],
         body: Body,
-        token: Option<&SecretString>,
+        proof: &Proof,
         operation: &Operation,
     ) -> Result<Response<Body>, StoreError> {
         let global_request_id = format!("req-{}", uuid::Uuid::new_v4());
@@ -156,8 +155,8 @@ impl Client {
         for (name, value) in headers {
             request = request.header(name, value);
         }
-        if let Some(token) = token {
-            request = request.header("x-auth-token", sensitive(token));
+        for (name, value) in proof.headers() {
+            request = request.header(name, value);
         }
         let request = request.body(body).map_err(|error| {
             self.error(StoreErrorKind::Invalid, operation, "the request can't be written")
@@ -253,14 +252,6 @@ impl Client {
         failure.hint = hint;
         failure
     }
-}
-
-/// The token as a header value that no logger of the HTTP layers shows.
-fn sensitive(token: &SecretString) -> http::HeaderValue {
-    let value = http::HeaderValue::from_str(token.expose_secret());
-    let mut value = value.unwrap_or_else(|_| http::HeaderValue::from_static(""));
-    value.set_sensitive(true);
-    value
 }
 
 const JSON: &str = "application/json";

@@ -57,6 +57,8 @@ fn plain_text(html: &[u8]) -> String {
                 text.push(' ');
             }
             _ if in_tag => {}
+            // A server must not move the cursor of the operator's terminal.
+            control if control.is_control() && !control.is_whitespace() => {}
             other => text.push(other),
         }
     }
@@ -97,6 +99,11 @@ mod tests {
         let refusal = explain(StatusCode::FORBIDDEN, "store the data", page);
         assert_eq!(refusal.reason, "403 Forbidden: You're not <allowed>.");
         assert_eq!(refusal.kind, StoreErrorKind::Forbidden);
+    }
+
+    #[test]
+    fn a_page_cannot_steer_the_terminal() {
+        assert_eq!(plain_text(b"<body>a\x1b[2J\x07\nb"), "a[2J b");
     }
 
     #[test]

@@ -1,26 +1,40 @@
 //! Finds Glance in the catalogue that comes with a token.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use url::Url;
 
 use super::{SignInError, SignInErrorKind};
 
-/// One service of the catalogue.
-#[derive(Debug, Deserialize)]
-pub(super) struct Service {
-    #[serde(rename = "type")]
-    kind: String,
+/// One service of Keystone's catalogue:
+/// <https://docs.openstack.org/api-ref/identity/v3/#get-service-catalog>.
+///
+/// What a catalogue leaves out is empty: a service that is of no interest must not be in the way.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Service {
+    /// What it does, such as `image`.
+    #[serde(rename = "type", default, deserialize_with = "text_or_nothing")]
+    pub kind: String,
+    /// Its name; old Keystones give none.
     #[serde(default)]
-    endpoints: Vec<Endpoint>,
+    pub name: Option<String>,
+    /// Where it is.
+    #[serde(default)]
+    pub endpoints: Vec<Endpoint>,
 }
 
-#[derive(Debug, Deserialize)]
-struct Endpoint {
-    interface: String,
-    url: String,
-    region_id: Option<String>,
-    // The older name of the same.
-    region: Option<String>,
+/// One place of a service.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Endpoint {
+    /// Whom it is for: `public`, `internal` or `admin`.
+    #[serde(default, deserialize_with = "text_or_nothing")]
+    pub interface: String,
+    /// Its address, with or without a version.
+    #[serde(default, deserialize_with = "text_or_nothing")]
+    pub url: String,
+    /// Its region.
+    pub region_id: Option<String>,
+    /// The older name of the same.
+    pub region: Option<String>,
 }
 
 impl Endpoint {
@@ -29,56 +43,149 @@ impl Endpoint {
     }
 }
 
-/// The first image endpoint of the interface, in the region if one is wanted.
-pub(super) fn image_endpoint(
-    catalogue: &[Service],
-    region: Option<&str>,
-    interface: &str,
-) -> Result<String, SignInError> {
-    let fail = |reason: String, hint: &str| {
-        Err(SignInError::new(SignInErrorKind::Catalogue, reason, Some(hint)))
-    };
-    let wanted = interface.strip_suffix("URL").unwrap_or(interface);
-    let all: Vec<&Endpoint> = catalogue
-        .iter()
-        .filter(|service| service.kind == "image")
-        .flat_map(|service| &service.endpoints)
-        .collect();
-    if all.is_empty() {
-        return fail(
-            "the catalogue has no image service".into(),
-            "name a project to sign in to, or say image_endpoint_override",
-        );
-    }
-    let found = all.iter().find(|endpoint| {
-        endpoint.interface == wanted && region.is_none_or(|region| endpoint.region() == region)
-    });
-    let Some(found) = found else {
-        let place = region.map(|region| format!(" in region `{region}`")).unwrap_or_default();
-        let offers = all.iter().map(|one| format!("{} in `{}`", one.interface, one.region()));
-        return fail(
-            format!("the catalogue has no {wanted} image endpoint{place}"),
-            &format!("it offers: {}", offers.collect::<Vec<_>>().join(", ")),
-        );
-    };
-    match Url::parse(&found.url) {
-        Ok(url) if matches!(url.scheme(), "https" | "http") => Ok(normalise(url.as_str())),
-        _ => fail(
-            format!("the catalogue's {wanted} image endpoint is no URL"),
-            "have the catalogue corrected, or say image_endpoint_override",
-        ),
+fn text_or_nothing<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Option::deserialize(deserializer).map(Option::unwrap_or_default)
+}
+
+/// Which image service of a cloud to use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageService {
+    /// The region, where one was asked for or the cloud has one.
+    pub region: Option<String>,
+    /// The interfaces that will do, the best first: `public`, `internal` or `admin`.
+    pub interfaces: Vec<String>,
+    /// Its type in the catalogue.
+    pub service_type: String,
+    /// Its name in the catalogue, where several have the type.
+    pub service_name: Option<String>,
+    /// Where it is, in place of what the catalogue says.
+    pub endpoint_override: Option<String>,
+    /// Whether it need not be asked which versions it speaks.
+    pub version_is_known: bool,
+}
+
+impl Default for ImageService {
+    fn default() -> Self {
+        Self {
+            region: None,
+            interfaces: vec!["public".into()],
+            service_type: "image".into(),
+            service_name: None,
+            endpoint_override: None,
+            version_is_known: false,
+        }
     }
 }
 
-/// The endpoint without its version, so that `v2/` can follow: `https://h/image/v2.1/` is
-/// `https://h/image`.
-pub(super) fn normalise(url: &str) -> String {
-    let url = url.trim_end_matches('/');
-    let base = match url.rsplit_once('/') {
-        Some((base, last)) if last == "v2" || last.starts_with("v2.") => base,
-        _ => url,
+/// The base URL of the service that is wanted, by the catalogue.
+pub(super) fn choose(catalogue: &[Service], wanted: &ImageService) -> Result<Url, SignInError> {
+    let all = offers(catalogue, wanted)?;
+    let fits = |endpoint: &&&Endpoint, interface: &str| {
+        endpoint.interface.strip_suffix("URL").unwrap_or(&endpoint.interface) == interface
+            && wanted.region.as_deref().is_none_or(|region| endpoint.region() == region)
     };
-    base.trim_end_matches('/').to_owned()
+    let found: Vec<&Endpoint> = wanted
+        .interfaces
+        .iter()
+        .map(|interface| all.iter().filter(|one| fits(one, interface)).copied().collect())
+        .find(|found: &Vec<&Endpoint>| !found.is_empty())
+        .ok_or_else(|| nothing_fits(&all, wanted))?;
+    let chosen = found[0];
+    if let Some(warning) = several_regions(&found) {
+        tracing::warn!("{warning}");
+    }
+    base(&chosen.url).ok_or_else(|| {
+        catalogue_error(
+            format!("the catalogue's {} image endpoint is no URL", chosen.interface),
+            "have the catalogue corrected, or say image_endpoint_override",
+        )
+    })
+}
+
+/// What to tell the operator when the first endpoint was taken out of several regions.
+fn several_regions(found: &[&Endpoint]) -> Option<String> {
+    let mut regions: Vec<&str> = found.iter().map(|endpoint| endpoint.region()).collect();
+    regions.dedup();
+    let (chosen, others) = regions.split_first()?;
+    (!others.is_empty()).then(|| {
+        format!(
+            "the catalogue has image services in the regions {}; using that in {chosen}: {}; say \
+             region_name to choose",
+            regions.join(", "),
+            found[0].url
+        )
+    })
+}
+
+fn offers<'a>(
+    catalogue: &'a [Service],
+    wanted: &ImageService,
+) -> Result<Vec<&'a Endpoint>, SignInError> {
+    let kind = &wanted.service_type;
+    let services = catalogue.iter().filter(|service| service.kind == *kind);
+    // A service that does not say its name may be the one.
+    let named = |service: &&Service| match (&wanted.service_name, &service.name) {
+        (Some(wanted), Some(name)) => wanted == name,
+        _ => true,
+    };
+    let endpoints = services.filter(named).flat_map(|service| &service.endpoints);
+    let all: Vec<&Endpoint> = endpoints.filter(|endpoint| !endpoint.url.is_empty()).collect();
+    match (all.is_empty(), &wanted.service_name) {
+        (false, _) => Ok(all),
+        (true, None) => Err(catalogue_error(
+            format!("the catalogue has no {kind} service"),
+            "name a project to sign in to, or say image_endpoint_override",
+        )),
+        (true, Some(name)) => Err(catalogue_error(
+            format!("the catalogue has no {kind} service called `{name}`"),
+            "correct image_service_name, or say image_endpoint_override",
+        )),
+    }
+}
+
+fn nothing_fits(all: &[&Endpoint], wanted: &ImageService) -> SignInError {
+    let place = wanted.region.as_ref().map(|region| format!(" in region `{region}`"));
+    let offers = all.iter().map(|one| format!("{} in `{}`", one.interface, one.region()));
+    catalogue_error(
+        format!(
+            "the catalogue has no {} image endpoint{}",
+            wanted.interfaces.join(" or "),
+            place.unwrap_or_default()
+        ),
+        &format!("it offers: {}", offers.collect::<Vec<_>>().join(", ")),
+    )
+}
+
+pub(super) fn catalogue_error(reason: String, hint: &str) -> SignInError {
+    SignInError::new(SignInErrorKind::Catalogue, reason, Some(hint))
+}
+
+/// The endpoint without version, project and slashes at its end, so that `/v2/` can follow:
+/// `https://h/image/v2.1/` is `https://h/image`. `None` if it is no URL that may be shown.
+pub(super) fn base(endpoint: &str) -> Option<Url> {
+    let mut url = Url::parse(endpoint).ok()?;
+    let secret = !url.username().is_empty() || url.password().is_some();
+    if secret || !matches!(url.scheme(), "https" | "http") || !url.has_host() {
+        return None;
+    }
+    url.set_query(None);
+    url.set_fragment(None);
+    let mut parts: Vec<&str> = url.path().split('/').filter(|part| !part.is_empty()).collect();
+    // Some services have the project behind the version.
+    let is_version = |at: Option<usize>| at.is_some_and(|at| is_version(parts[at]));
+    if is_version(parts.len().checked_sub(1)) {
+        parts.pop();
+    } else if is_version(parts.len().checked_sub(2)) {
+        parts.truncate(parts.len() - 2);
+    }
+    let path = parts.join("/");
+    url.set_path(&path);
+    Some(url)
+}
+
+fn is_version(part: &str) -> bool {
+    let digits = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_digit());
+    part.strip_prefix('v').is_some_and(|number| number.split('.').all(digits))
 }
 
 #[cfg(test)]
@@ -96,33 +203,82 @@ mod tests {
         .unwrap()
     }
 
+    fn wanted(region: Option<&str>, interfaces: &[&str]) -> ImageService {
+        ImageService {
+            region: region.map(str::to_owned),
+            interfaces: interfaces.iter().map(|&one| one.to_owned()).collect(),
+            ..ImageService::default()
+        }
+    }
+
     #[test]
     fn chooses_by_interface_and_region() {
-        let choose = |region, interface| image_endpoint(&catalogue(), region, interface).unwrap();
-        assert_eq!(choose(None, "public"), "https://a/image");
-        assert_eq!(choose(Some("B"), "publicURL"), "https://b");
-        assert_eq!(choose(Some("A"), "internal"), "https://ai:9292");
+        let choose = |region, interfaces: &[&str]| {
+            choose(&catalogue(), &wanted(region, interfaces)).unwrap().to_string()
+        };
+        assert_eq!(choose(None, &["public"]), "https://a/image");
+        assert_eq!(choose(Some("B"), &["public"]), "https://b/");
+        assert_eq!(choose(Some("A"), &["internal", "public"]), "https://ai:9292/");
+        assert_eq!(choose(Some("B"), &["internal", "public"]), "https://b/");
+    }
+
+    #[test]
+    fn chooses_by_type_and_name() {
+        let mut by_name =
+            ImageService { service_name: Some("glance".into()), ..wanted(None, &["public"]) };
+        assert!(choose(&catalogue(), &by_name).is_ok());
+        by_name.service_name = Some("other".into());
+        assert!(choose(&catalogue(), &by_name).unwrap_err().reason.contains("`other`"));
+        let by_type = ImageService { service_type: "compute".into(), ..wanted(None, &["public"]) };
+        assert_eq!(choose(&catalogue(), &by_type).unwrap().as_str(), "https://n/");
+    }
+
+    #[test]
+    fn a_choice_among_regions_is_told() {
+        let all = catalogue();
+        let public: Vec<&Endpoint> = all[1].endpoints[1..].iter().collect();
+        let warning = several_regions(&public).unwrap();
+        assert!(warning.contains("the regions A, B; using that in A: https://a/image/v2/"));
+        assert!(several_regions(&public[1..]).is_none());
+        assert!(several_regions(&[public[0], public[0]]).is_none());
+    }
+
+    #[test]
+    fn what_is_of_no_interest_is_not_in_the_way() {
+        let services: Vec<Service> = serde_json::from_str(
+            r#"[{"endpoints": [{}]}, {"type": null, "name": null}, {"type": "image", "endpoints": [
+                {"interface": "public", "url": null},
+                {"interface": "publicURL", "url": "https://g"}]}]"#,
+        )
+        .unwrap();
+        assert_eq!(choose(&services, &ImageService::default()).unwrap().as_str(), "https://g/");
     }
 
     #[test]
     fn says_what_there_is() {
-        let error = image_endpoint(&catalogue(), Some("C"), "public").unwrap_err();
+        let error = choose(&catalogue(), &wanted(Some("C"), &["public"])).unwrap_err();
         assert_eq!(error.kind, SignInErrorKind::Catalogue);
         assert!(error.reason.contains("`C`"));
         assert!(error.hint.unwrap().contains("public in `B`"));
-        assert!(image_endpoint(&[], None, "public").is_err());
+        assert!(choose(&[], &wanted(None, &["public"])).is_err());
     }
 
     #[test]
     fn the_version_goes_and_the_prefix_stays() {
-        for (url, base) in [
-            ("https://h:9292", "https://h:9292"),
-            ("https://h:9292/", "https://h:9292"),
+        for (url, expected) in [
+            ("https://h:9292", "https://h:9292/"),
+            ("https://h:9292/", "https://h:9292/"),
             ("https://h/image/v2", "https://h/image"),
             ("https://h/image/v2.15//", "https://h/image"),
+            ("https://h/v1/0123abc", "https://h/"),
+            ("https://h/a/b?x=y", "https://h/a/b"),
             ("https://h/v2x", "https://h/v2x"),
+            ("http://[fd00::1]:9292/v2", "http://[fd00::1]:9292/"),
         ] {
-            assert_eq!(normalise(url), base);
+            assert_eq!(base(url).unwrap().as_str(), expected);
+        }
+        for url in ["https://u:hush@h", "ftp://h", "h:9292", "/v2"] {
+            assert!(base(url).is_none(), "{url}");
         }
     }
 }

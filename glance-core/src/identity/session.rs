@@ -4,12 +4,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
+use url::Url;
 
-use super::keystone::{Ask, Grant};
-use super::{Auth, SignInError, SignInErrorKind, catalogue};
+use super::auth::{AuthPlugin, Grant, Proof};
+use super::catalogue::{self, ImageService, catalogue_error};
+use super::{SignInError, SignInErrorKind, discovery};
 use crate::transport::Transport;
 
 /// How long a refusal stands. Everybody who waits for the same sign-in hears it without asking
@@ -19,9 +20,18 @@ const REFUSAL_STANDS: Duration = Duration::from_secs(30);
 /// One sign-in to one cloud, shared by all who work there. Its `Debug` shows no secret.
 pub struct Session {
     transport: Arc<dyn Transport>,
-    auth: Auth,
+    plugin: Arc<dyn AuthPlugin>,
     // Held while signing in, so that many waiters make one request.
     state: Mutex<State>,
+}
+
+/// Where an image service is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageEndpoint {
+    /// Its base URL: without a version, with the prefix of its path, without a slash at the end.
+    pub url: String,
+    /// The highest minor of version 2 that it speaks, if it says so.
+    pub minor_version: Option<u32>,
 }
 
 #[derive(Default)]
@@ -37,75 +47,68 @@ struct Refusal {
 }
 
 impl Session {
-    /// A session that will sign in by `auth` when a token is first asked for.
-    pub fn new(transport: Arc<dyn Transport>, auth: Auth) -> Self {
-        Self { transport, auth, state: Mutex::default() }
+    /// A session that will sign in by `plugin` when a proof is first asked for.
+    pub fn new(transport: Arc<dyn Transport>, plugin: Arc<dyn AuthPlugin>) -> Self {
+        Self { transport, plugin, state: Mutex::default() }
     }
 
-    /// A token that is good for a while; `None` where none is needed.
-    pub async fn token(&self) -> Result<Option<SecretString>, SignInError> {
-        self.usable(None).await
+    /// A proof that is good for a while.
+    pub async fn proof(&self) -> Result<Proof, SignInError> {
+        Ok(self.grant(None).await?.proof.clone())
     }
 
-    /// Another token than `stale`, which was answered with 401. Signs in again unless somebody
+    /// Another proof than `stale`, which was answered with 401. Signs in again unless somebody
     /// already did.
-    pub async fn renew(&self, stale: &SecretString) -> Result<Option<SecretString>, SignInError> {
-        if let Auth::Token { .. } = self.auth {
-            return Err(SignInError::new(
-                SignInErrorKind::Unauthenticated,
-                "the token was refused, and a fixed token can't be renewed",
-                Some("get a new token, or name a cloud of clouds.yaml to sign in to"),
-            ));
-        }
-        self.usable(Some(stale)).await
+    pub async fn renew(&self, stale: &Proof) -> Result<Proof, SignInError> {
+        Ok(self.grant(Some(stale)).await?.proof.clone())
     }
 
-    /// The base URL of Glance, by the catalogue: without a version, with the prefix of its path.
+    /// Where the image service is that is wanted: by what the configuration says, what the plugin
+    /// knows, or the catalogue. The service is asked, without a proof, which versions it speaks.
     pub async fn image_endpoint(
         &self,
-        region: Option<&str>,
-        interface: &str,
-    ) -> Result<String, SignInError> {
+        wanted: &ImageService,
+    ) -> Result<ImageEndpoint, SignInError> {
+        let base = match &wanted.endpoint_override {
+            Some(said) => base(said, "image_endpoint_override")?,
+            None => self.granted_endpoint(wanted).await?,
+        };
+        let minor_version = match wanted.endpoint_override.is_some() && wanted.version_is_known {
+            true => None,
+            false => discovery::minor_version(&*self.transport, &base).await?,
+        };
+        let url = base.as_str().trim_end_matches('/').to_owned();
+        Ok(ImageEndpoint { url, minor_version })
+    }
+
+    /// Where the sign-in says that the service is.
+    async fn granted_endpoint(&self, wanted: &ImageService) -> Result<Url, SignInError> {
         let grant = self.grant(None).await?;
-        let endpoint = catalogue::image_endpoint(&grant.catalogue, region, interface)?;
-        if grant.secure && !endpoint.starts_with("https:") {
-            return Err(SignInError::new(
-                SignInErrorKind::Catalogue,
-                "the catalogue's image endpoint is http, where anybody on the way reads the token",
-                Some("say image_endpoint_override with the https URL of Glance"),
+        if let Some(fixed) = &grant.endpoint {
+            return base(fixed, "endpoint");
+        }
+        if grant.catalogue.is_empty() {
+            return Err(catalogue_error(
+                "no catalogue came with signing in, so nothing says where Glance is".into(),
+                "name a project to sign in to, or say image_endpoint_override",
+            ));
+        }
+        let endpoint = catalogue::choose(&grant.catalogue, wanted)?;
+        if grant.secure && endpoint.scheme() != "https" {
+            return Err(catalogue_error(
+                format!("the catalogue says {endpoint}, where anybody on the way reads the token"),
+                "say image_endpoint_override with the https URL of Glance",
             ));
         }
         Ok(endpoint)
     }
 
-    async fn usable(
-        &self,
-        stale: Option<&SecretString>,
-    ) -> Result<Option<SecretString>, SignInError> {
-        match &self.auth {
-            Auth::None => Ok(None),
-            Auth::Token { token } => Ok(Some(token.clone())),
-            _ => Ok(Some(self.grant(stale).await?.token.clone())),
-        }
-    }
-
-    fn ask(&self) -> Option<Ask> {
-        match &self.auth {
-            Auth::None | Auth::Token { .. } => None,
-            Auth::Password { auth_url, user, password, scope } => {
-                Some(Ask::password(auth_url, user, password, scope))
-            }
-            Auth::ApplicationCredential { auth_url, credential, secret } => {
-                Some(Ask::application_credential(auth_url, credential, secret))
-            }
-        }
-    }
-
-    async fn grant(&self, stale: Option<&SecretString>) -> Result<Arc<Grant>, SignInError> {
+    async fn grant(&self, stale: Option<&Proof>) -> Result<Arc<Grant>, SignInError> {
         let mut kept = self.state.lock().await;
         let now = Instant::now();
+        let is_stale = |grant: &Grant| stale.is_some_and(|stale| grant.proof == *stale);
         if let Some(grant) = &kept.grant {
-            if grant.renew_at.is_none_or(|at| now < at) && !is(&grant.token, stale) {
+            if grant.renew_at.is_none_or(|at| now < at) && !is_stale(grant) {
                 return Ok(grant.clone());
             }
         }
@@ -113,18 +116,15 @@ impl Session {
             let hint = refusal.hint.as_deref();
             return Err(SignInError::new(SignInErrorKind::Unauthenticated, &refusal.reason, hint));
         }
-        // Made only now, so that the secret is copied only for a request.
-        let Some(ask) = self.ask() else {
-            return Err(SignInError::new(
-                SignInErrorKind::Catalogue,
-                "there is no catalogue without signing in at Keystone",
-                Some("say where Glance is: by its URL, or by image_endpoint_override"),
-            ));
-        };
         // What was stale stays out of use even when this fails or is dropped half-way.
         *kept = State::default();
-        match ask.send(&*self.transport).await {
-            Ok(grant) => Ok(kept.grant.insert(Arc::new(grant)).clone()),
+        match self.plugin.sign_in(&*self.transport).await {
+            Ok(grant) => {
+                let same = is_stale(&grant);
+                let grant = kept.grant.insert(Arc::new(grant)).clone();
+                // It stays in use: what refused it may be a single request.
+                if same { Err(not_renewable()) } else { Ok(grant) }
+            }
             Err(error) => {
                 if error.kind == SignInErrorKind::Unauthenticated {
                     kept.refusal = Some(Refusal {
@@ -139,13 +139,26 @@ impl Session {
     }
 }
 
-fn is(token: &SecretString, stale: Option<&SecretString>) -> bool {
-    stale.is_some_and(|stale| stale.expose_secret() == token.expose_secret())
+fn base(endpoint: &str, setting: &str) -> Result<Url, SignInError> {
+    catalogue::base(endpoint).ok_or_else(|| {
+        catalogue_error(
+            format!("{setting} is no URL"),
+            "write it as https://HOST[:PORT][/PATH], without user and password",
+        )
+    })
+}
+
+fn not_renewable() -> SignInError {
+    SignInError::new(
+        SignInErrorKind::Unauthenticated,
+        "the token or the password was refused, and there is no other to offer",
+        Some("get a new one, or name a cloud of clouds.yaml to sign in to"),
+    )
 }
 
 impl fmt::Debug for Session {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Session").field("auth", &self.auth).finish_non_exhaustive()
+        f.debug_struct("Session").field("plugin", &self.plugin).finish_non_exhaustive()
     }
 }
 

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
 
 use crate::body::{Body, BodyError};
-use crate::digest::{Algorithm, Digests, Hashing};
+use crate::digest::{Algorithm, Digests, Hashers, Hashing};
 use crate::image::Image;
 
 /// What the source says its data is.
@@ -101,13 +101,14 @@ impl Verdict {
     }
 }
 
-/// Passes `data` on while checking it against `expected`.
-pub(super) fn checked(data: Body, expected: Expected) -> (Body, Verdict) {
+/// Passes `data` on while checking it against `expected`. A digest that `hashers` don't offer
+/// never agrees.
+pub(super) fn checked(data: Body, expected: Expected, hashers: Hashers) -> (Body, Verdict) {
     let verdict = Verdict::default();
     let size = expected.size.or(data.size());
     let check = Check {
         data,
-        hashing: Some(Hashing::start(expected.algorithms())),
+        hashing: Some(hashers.start(expected.algorithms())),
         expected: Expected { size, ..expected },
         passed: 0,
         held: None,
@@ -224,7 +225,7 @@ mod tests {
 
     #[tokio::test]
     async fn good_data_passes_whole() {
-        let (body, verdict) = checked(chunks(&["a", "bc"]), expected(3));
+        let (body, verdict) = checked(chunks(&["a", "bc"]), expected(3), Hashers::default());
         assert_eq!(passed(body).await, b"abc");
         assert_eq!(verdict.fault(), None);
         assert_eq!(verdict.digests().unwrap()[&Algorithm::Md5], MD5_OF_ABC);
@@ -232,17 +233,25 @@ mod tests {
 
     #[tokio::test]
     async fn a_wrong_digest_keeps_the_last_chunk_back() {
-        let (body, verdict) = checked(chunks(&["a", "bX"]), expected(3));
+        let (body, verdict) = checked(chunks(&["a", "bX"]), expected(3), Hashers::default());
+        assert_eq!(passed(body).await, b"a");
+        assert!(matches!(verdict.fault(), Some(DataFault::Digest { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_digest_that_cannot_be_computed_never_agrees() {
+        let nothing = Hashers::new(|_| None);
+        let (body, verdict) = checked(chunks(&["a", "bc"]), expected(3), nothing);
         assert_eq!(passed(body).await, b"a");
         assert!(matches!(verdict.fault(), Some(DataFault::Digest { .. })));
     }
 
     #[tokio::test]
     async fn short_and_long_data_are_the_sources_fault() {
-        let (body, verdict) = checked(chunks(&["a", "b"]), expected(3));
+        let (body, verdict) = checked(chunks(&["a", "b"]), expected(3), Hashers::default());
         assert_eq!(passed(body).await, b"a");
         assert_eq!(verdict.fault(), Some(DataFault::CutShort { size: 3, got: 2 }));
-        let (body, verdict) = checked(chunks(&["ab", "cd"]), expected(3));
+        let (body, verdict) = checked(chunks(&["ab", "cd"]), expected(3), Hashers::default());
         assert!(passed(body).await.is_empty());
         assert_eq!(verdict.fault(), Some(DataFault::TooLong { size: 3 }));
     }
@@ -250,7 +259,8 @@ mod tests {
     #[tokio::test]
     async fn a_failing_source_is_named() {
         let failing = stream::iter([Ok(Bytes::from_static(b"a")), Err("reset".into())]);
-        let (body, verdict) = checked(Body::from_stream(failing, None), expected(3));
+        let (body, verdict) =
+            checked(Body::from_stream(failing, None), expected(3), Hashers::default());
         assert!(passed(body).await.is_empty());
         let reason = "reset".to_owned();
         assert_eq!(verdict.fault(), Some(DataFault::Interrupted { got: 1, reason }));

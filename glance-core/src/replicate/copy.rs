@@ -19,7 +19,7 @@ impl Replication {
     /// Gives a queued record its data, proves it, and publishes it.
     pub(super) async fn fill(&self, image: &Image, record: &Image) -> Result<(), CopyError> {
         let data = self.source.read(&image.id, ByteRange::ALL).await.map_err(CopyError::Source)?;
-        let (data, verdict) = checked(data, Expected::of(image));
+        let (data, verdict) = checked(data, Expected::of(image), self.policy.hashers);
         let uploaded = self.target.upload(&record.id, data).await;
         let stored = uploaded.map_err(|error| self.blame(&verdict, error))?;
         if let Some(difference) = disagreement(image, &stored, &verdict) {

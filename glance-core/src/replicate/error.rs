@@ -1,5 +1,6 @@
 //! Why one image could not be replicated, and whose fault it was.
 
+use crate::digest::Algorithm;
 use crate::image::Status;
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -54,6 +55,13 @@ pub enum CopyError {
     /// The target failed.
     #[error("the target failed")]
     Target(#[source] StoreError),
+    /// The source's only digest is one that the cryptography in use does not compute. Nothing was
+    /// copied.
+    #[error("it cannot be verified in FIPS mode: its only digest is {algorithm}")]
+    Unverifiable {
+        /// The digest's algorithm.
+        algorithm: Algorithm,
+    },
     /// There is no digest to prove the copy by.
     #[error("the target's record has no digest that the copy could be proven by")]
     Unproven,
@@ -76,7 +84,7 @@ impl CopyError {
                 matches!(fault, DataFault::Digest { .. } | DataFault::TooLong { .. })
             }
             Self::Source(error) | Self::Target(error) => error.kind == StoreErrorKind::Unreadable,
-            Self::Busy { .. } => false,
+            Self::Busy { .. } | Self::Unverifiable { .. } => false,
         }
     }
 
@@ -95,6 +103,10 @@ impl CopyError {
             Self::Data { .. } => Some("run again: the image is completed under the same id"),
             Self::Source(error) | Self::Target(error) => error.hint.as_deref(),
             Self::Unproven => None,
+            Self::Unverifiable { .. } => Some(
+                "copy it outside FIPS mode, or upload it anew to a Glance that computes \
+                 os_hash_value",
+            ),
         }
     }
 }

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::image::{Image, Status};
 
-use super::{CopyError, Policy, reduced};
+use super::{CopyError, Expected, Policy, reduced};
 
 /// What to do with one image.
 #[derive(Debug)]
@@ -34,12 +34,14 @@ pub fn plan(image: &Image, replica: Option<&Image>, policy: &Policy) -> Step {
         None if policy.metadata_only => {
             Step::Skip("the target does not hold it, and only metadata is replicated".to_owned())
         }
-        None => Step::Copy,
+        None => unverifiable(image, policy).unwrap_or(Step::Copy),
         Some(replica) => match replica.status {
             Status::Queued if policy.metadata_only => {
                 Step::Skip("the target has no data of it".to_owned())
             }
-            Status::Queued => Step::Complete(replica.clone()),
+            Status::Queued => {
+                unverifiable(image, policy).unwrap_or_else(|| Step::Complete(replica.clone()))
+            }
             Status::Active | Status::Deactivated => match content_difference(image, replica) {
                 None => Step::Reconcile(replica.clone()),
                 Some(difference) => Step::Fail(CopyError::content_differs(difference)),
@@ -47,6 +49,13 @@ pub fn plan(image: &Image, replica: Option<&Image>, policy: &Policy) -> Step {
             other => Step::Fail(CopyError::busy(other)),
         },
     }
+}
+
+/// Refuses data that its record's digest could prove, were it not one that can't be computed.
+fn unverifiable(image: &Image, policy: &Policy) -> Option<Step> {
+    let (algorithm, _) = Expected::of(image).digest?;
+    let offered = policy.hashers.offers(algorithm);
+    (!offered).then(|| Step::Fail(CopyError::Unverifiable { algorithm }))
 }
 
 /// One field in which a replica differs from its image.
@@ -109,5 +118,39 @@ pub(super) fn content_difference(image: &Image, replica: &Image) -> Option<Diffe
             }
             _ => None,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::{Algorithm, Hashers};
+    use crate::image::Attributes;
+
+    fn image(status: Status) -> Image {
+        let id = "00000000-0000-4000-8000-000000000001".parse().unwrap();
+        Image { status, ..Image::queued(id, Attributes::default()) }
+    }
+
+    #[test]
+    fn data_that_only_md5_proves_is_not_copied_without_md5() {
+        let hashers = Hashers::new(|algorithm| match algorithm {
+            Algorithm::Md5 => None,
+            other => Hashers::default().begin(other),
+        });
+        let policy = Policy { hashers, ..Policy::default() };
+        let old = Image { checksum: Some("0".repeat(32)), ..image(Status::Active) };
+        for replica in [None, Some(image(Status::Queued))] {
+            let Step::Fail(error) = plan(&old, replica.as_ref(), &policy) else { panic!() };
+            let said = "it cannot be verified in FIPS mode: its only digest is md5";
+            assert_eq!((error.to_string().as_str(), error.is_integrity_failure()), (said, false));
+            let offered = plan(&old, replica.as_ref(), &Policy::default());
+            assert!(matches!(offered, Step::Copy | Step::Complete(_)), "{offered:?}");
+        }
+        // Nothing is computed where the data is in place.
+        assert!(matches!(plan(&old, Some(&old), &policy), Step::Reconcile(_)));
+        let (os_hash_algo, os_hash_value) = (Some("sha512".to_owned()), Some("0".repeat(128)));
+        let current = Image { os_hash_algo, os_hash_value, ..old };
+        assert!(matches!(plan(&current, None, &policy), Step::Copy));
     }
 }

@@ -10,7 +10,7 @@ use futures_util::stream::{self, StreamExt};
 
 use super::{Activation, ByteRange, ImageStore, ImageStream, StoreError, StoreErrorKind};
 use crate::body::{Body, BodyError};
-use crate::digest::{Algorithm, Digests, Hashing};
+use crate::digest::{Algorithm, Digests, Hashers};
 use crate::image::{Attributes, Image, ImageId, Member, Status, Visibility};
 
 /// Images in memory. Cloning it shares them.
@@ -74,7 +74,7 @@ impl MemoryStore {
     async fn receive(&self, id: &ImageId, mut data: Body) -> Result<(Bytes, Digests), StoreError> {
         let failed = |reason: &str| self.error(StoreErrorKind::Data, UPLOAD, id, reason);
         let promised = data.size();
-        let mut hashing = Hashing::start([Algorithm::Md5, Algorithm::Sha512]);
+        let mut hashing = Hashers::default().start([Algorithm::Md5, Algorithm::Sha512]);
         let mut whole = Vec::new();
         while let Some(chunk) = data.next().await {
             let chunk = chunk.map_err(|error| failed("the data failed").caused_by(error))?;

@@ -9,6 +9,7 @@ use x509_cert::crl::{CertificateList, TbsCertList};
 use x509_cert::der::asn1::{AnyRef, ObjectIdentifier};
 use x509_cert::der::{Decode, Encode, Error, Reader, SliceReader, Tag};
 use x509_cert::ext::Extension;
+use x509_cert::time::Time;
 
 use super::pem::{self, TlsFileError};
 use super::verdict::{self, certificate};
@@ -97,7 +98,7 @@ const VERSION_1: &str = "the revocation list is of version 1; get one of version
 fn in_force(list: &TbsCertList) -> Result<Duration, String> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let from = list.this_update.to_unix_duration();
-    let Some(until) = list.next_update.map(|time| time.to_unix_duration()) else {
+    let Some(until) = list.next_update.map(Time::to_unix_duration) else {
         return Err("the revocation list does not say until when it holds (nextUpdate)".to_owned());
     };
     if until < now {

@@ -25,7 +25,8 @@ impl TlsFileError {
         Self { what: what.to_owned(), file: file.to_owned(), line, source: None }
     }
 
-    pub(super) fn unreadable(file: &Path, error: io::Error) -> Self {
+    /// The file can't be read.
+    pub fn unreadable(file: &Path, error: io::Error) -> Self {
         Self { source: Some(error), ..Self::new(file, None, "it can't be read") }
     }
 
@@ -72,10 +73,12 @@ pub(super) fn blocks(bytes: &[u8], file: &Path) -> Result<Vec<Block>, TlsFileErr
                 open = Some(Block { label: label.to_owned(), line: number, lines: Vec::new() });
             }
             (Some(block), Some(("END", label))) if label == block.label => {
-                found.extend(open.take())
+                found.extend(open.take());
             }
             (block, None) if !line.contains("-----BEGIN") && !line.contains("-----END") => {
-                block.iter_mut().for_each(|block| block.lines.push(line.to_owned()));
+                if let Some(block) = block {
+                    block.lines.push(line.to_owned());
+                }
             }
             _ => {
                 let what = "a BEGIN or END line that fits nothing";

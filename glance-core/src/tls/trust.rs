@@ -25,7 +25,8 @@ pub fn resolve(
     }
     match (variable("SSL_CERT_FILE"), variable("SSL_CERT_DIR")) {
         (None, None) => {
-            let source = TrustSource { named_by: "the system".to_owned(), path: None };
+            let source =
+                TrustSource { named_by: "the system".to_owned(), path: None, and_system: false };
             Ok((TlsPolicy::new(Roots::System), source))
         }
         (Some(file), None) => Ok((
@@ -56,7 +57,7 @@ fn directories(list: &Path) -> Result<Vec<bundle::Certificate>, TlsFileError> {
 }
 
 fn source(by: &str, path: &Path) -> TrustSource {
-    TrustSource { named_by: by.to_owned(), path: Some(path.to_owned()) }
+    TrustSource { named_by: by.to_owned(), path: Some(path.to_owned()), and_system: false }
 }
 
 /// The order in which the clients of `OpenStack`, Python's requests and curl are configured.

@@ -80,7 +80,7 @@ pub fn refusal(
         | Fault::Other(_) => handshake(fault),
         _ => guilty(fault, &path),
     };
-    let hint = hint.map(|hint| hint.to_string());
+    let hint = hint.map(str::to_owned);
     TransportError { kind, endpoint: endpoint.to_owned(), reason, hint, source: None }
 }
 
@@ -101,9 +101,13 @@ fn handshake(fault: &Fault) -> Words {
         Fault::Alert(alert) => {
             (format!("the server ended the handshake (alert: {alert})"), Some(OTHER))
         }
-        Fault::NothingInCommon(version) => (
-            format!("the server speaks no {version} or later, or only with ciphers not safe"),
-            Some("have the server speak a newer TLS, with the ciphers of its defaults"),
+        Fault::NothingInCommon(TlsVersion::V1_2) => (
+            "the server offers no TLS version or cipher that is safe".to_owned(),
+            Some("the server must speak TLS 1.2 or 1.3"),
+        ),
+        Fault::NothingInCommon(TlsVersion::V1_3) => (
+            "the server offers no TLS 1.3, the oldest version asked for".to_owned(),
+            Some("the server must speak TLS 1.3; or leave --tls-min-version out"),
         ),
         Fault::Closed(what) => (format!("closed during the TLS handshake: {what}"), None),
         Fault::Other(what) => (what.clone(), Some(OTHER)),
@@ -212,10 +216,12 @@ fn names(host: &str, path: &[Known]) -> Words {
         let reason = format!("its certificate names no host (no subjectAltName), not {host}");
         return (reason, Some("the server needs a certificate with a subjectAltName"));
     }
-    let mut shown = names.iter().take(NAMES).cloned().collect::<Vec<_>>().join(", ");
-    if names.len() > NAMES {
-        shown += &format!(" and {} more", names.len() - NAMES);
-    }
+    let shown = match names.get(..NAMES) {
+        Some(first) if names.len() > NAMES => {
+            format!("{} and {} more", first.join(", "), names.len() - NAMES)
+        }
+        _ => names.join(", "),
+    };
     let reason = format!("its certificate is for {shown}, not for {host}");
     (reason, Some("use a name of the certificate, or add this one to it"))
 }

@@ -77,7 +77,7 @@ impl Case {
         accepted(name, &self.server, &[&self.ca.pem]).under(|policy| policy.roots = roots)
     }
 
-    /// A directory with the CA, by the name that c_rehash gives it or by its own.
+    /// A directory with the CA, by the name that `c_rehash` gives it or by its own.
     fn directory(&self, name: &str, hashed: bool) -> std::path::PathBuf {
         let path = self.tool.path().join(name);
         fs::create_dir(&path).unwrap();

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use glance_core::ImageStore;
 use glance_core::glance::GlanceStore;
-use glance_core::identity::{Auth, Session};
+use glance_core::identity::Session;
+use glance_core::identity::auth::NoAuth;
 use glance_core::image::ImageId;
 use glance_core::store::{StoreError, StoreErrorKind};
 use glance_core::tls::{ClientIdentity, Roots, TlsPolicy};
@@ -89,7 +90,7 @@ impl Nginx {
         let mut policy = TlsPolicy::new(Roots::Bundle(certificates(&case.ca.pem)));
         policy.identity = identity;
         let transport = (stack.transport)(&policy, Options::default()).unwrap();
-        let session = Arc::new(Session::new(Arc::clone(&transport), Auth::None));
+        let session = Arc::new(Session::new(Arc::clone(&transport), Arc::new(NoAuth::default())));
         let url = format!("https://127.0.0.1:{}", self.port);
         let id: ImageId = ID.parse().unwrap();
         GlanceStore::new("nginx", transport, url, session).get(&id).await.map(drop)

@@ -15,15 +15,15 @@ async fn lists() {
     let whole = middle.issue(&[HOST], PLAIN).sending(&[&middle.pem]);
     let direct = root.issue(&[HOST], PLAIN);
     let (forger, other) = (Authority::root("the root"), Authority::root("another"));
-    let (clean, revokes) = (root.list(&[]), root.list(&[7]));
+    let (clean, listing) = (root.list(&[]), root.list(&[7]));
     let no = |name, words: &[&str]| refused(name, &direct, &[&root.pem], words);
     let not_covered = &["no revocation list", "CN=the server", "CN=the root"][..];
     let revoked = &["its certificate (CN=the server", "CN=the root", "revoked"][..];
     check(vec![
         accepted("crl_clean", &direct, &[&root.pem]).with_lists(&[&clean]),
         accepted("crl_others_revoked", &direct, &[&root.pem]).with_lists(&[&root.list(&[1, 2])]),
-        no("crl_leaf_revoked", revoked).with_lists(&[&revokes]),
-        no("crl_leaf_revoked_tls12", revoked).with_lists(&[&revokes]).served_with("-tls1_2"),
+        no("crl_leaf_revoked", revoked).with_lists(&[&listing]),
+        no("crl_leaf_revoked_tls12", revoked).with_lists(&[&listing]).served_with("-tls1_2"),
         no("crl_of_another", not_covered).with_lists(&[&other.list(&[])]),
         no("crl_forged", not_covered).with_lists(&[&forger.list(&[])]),
         accepted("crl_forged_beside", &direct, &[&root.pem])

@@ -17,9 +17,11 @@ use crate::server::{Server, serve};
 /// A TLS stack of this build.
 pub(crate) struct Stack {
     pub(crate) name: &'static str,
-    pub(crate) transport: fn(&TlsPolicy, Options) -> Result<Arc<dyn Transport>, TlsSetupError>,
-    pub(crate) acceptor: fn(&[u8], &[u8]) -> Result<Arc<dyn TlsAcceptor>, TlsSetupError>,
+    pub(crate) transport: fn(&TlsPolicy, Options) -> Made<dyn Transport>,
+    pub(crate) acceptor: fn(&[u8], &[u8]) -> Made<dyn TlsAcceptor>,
 }
+
+type Made<T> = Result<Arc<T>, TlsSetupError>;
 
 /// The stacks of this build. Every row must fare alike with all of them.
 pub(crate) const STACKS: &[Stack] = &[
@@ -129,7 +131,7 @@ impl Row {
         let mut refusals = Vec::new();
         for stack in STACKS {
             let (outcome, arrived) = ask(stack, self.server.clone(), &self.policy, self.host).await;
-            match self.judged(stack, outcome, arrived) {
+            match self.judged(stack, outcome, &arrived) {
                 Ok(refusal) => refusals.extend(refusal),
                 Err(what) => return Some(format!("{} ({}): {what}", self.name, stack.name)),
             }
@@ -144,7 +146,7 @@ impl Row {
         &self,
         stack: &Stack,
         outcome: Result<String, TransportError>,
-        arrived: Vec<u8>,
+        arrived: &[u8],
     ) -> Result<Option<[String; 2]>, String> {
         let words = match (&self.expected, &outcome) {
             (Expected::Accepted, Ok(_)) => return Ok(None),
@@ -179,15 +181,15 @@ pub(crate) async fn ask(
     host: &str,
 ) -> (Result<String, TransportError>, Vec<u8>) {
     let ip = host.trim_matches(['[', ']']).parse::<IpAddr>();
-    let served = serve(server, ip.unwrap_or(Ipv4Addr::LOCALHOST.into())).await;
-    let outcome = get(stack, policy, host, served.port).await.map_err(|mut error| {
+    let opened = serve(server, ip.unwrap_or(Ipv4Addr::LOCALHOST.into())).await;
+    let outcome = get(stack, policy, host, opened.port).await.map_err(|mut error| {
         // Only names need the proxy that the test plays.
         if let Some((reason, _)) = error.reason.split_once(" (through the proxy") {
             error.reason = reason.to_owned();
         }
         error
     });
-    (outcome, served.arrived().await)
+    (outcome, opened.arrived().await)
 }
 
 /// Asks the server at this port, as if it were this host.

@@ -122,16 +122,3 @@ pub(crate) fn write_private(path: &Path, text: &str) -> Result<(), Failure> {
         .and_then(|mut file| file.write_all(text.as_bytes()))
         .context(|| format!("cannot write {}", path.display()))
 }
-
-/// Does `step` once: not again until `version` differs from what `stamp` holds.
-pub(crate) fn once(
-    stamp: &Path,
-    version: &str,
-    step: impl FnOnce() -> Result<(), Failure>,
-) -> Result<(), Failure> {
-    if fs::read_to_string(stamp).is_ok_and(|done| done == version) {
-        return Ok(());
-    }
-    step()?;
-    write_private(stamp, version)
-}

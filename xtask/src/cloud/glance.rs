@@ -5,11 +5,12 @@ use std::fs;
 use clap::ValueEnum;
 
 use super::command::{finish, sheltered};
-use super::config::{Installed, Secret, Values, once};
+use super::config::{Installed, Secret, Values};
 use super::layout::{Layout, Port};
 use super::process::{Ready, Service};
 use super::uwsgi::{self, Application};
 use crate::failure::{Context, Failure};
+use crate::once::once;
 use crate::say::say;
 
 /// Which Glance.

@@ -4,11 +4,12 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use super::command::{finish, sheltered};
-use super::config::{Installed, Secret, Values, once};
+use super::config::{Installed, Secret, Values};
 use super::layout::{Layout, Port};
 use super::process::{Ready, Service};
 use super::uwsgi::{self, Application};
 use crate::failure::{Context, Failure};
+use crate::once::once;
 use crate::say::say;
 
 /// A Keystone with its database, before it runs.

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::command::finish;
-use super::config::once;
 use super::layout::Layout;
 use crate::failure::{Context, Failure};
+use crate::once::once;
 use crate::say::say;
 
 /// Where the programs of the Debian packages are.

@@ -5,9 +5,10 @@ use std::path::Path;
 
 use tests::pki::{Authority, Issued, Leaf, Validity, self_signed};
 
-use super::config::{once, write_private};
+use super::config::write_private;
 use super::layout::Layout;
 use crate::failure::{Context, Failure};
+use crate::once::once;
 
 /// Makes the certificates, once.
 pub(crate) fn make(layout: &Layout) -> Result<(), Failure> {

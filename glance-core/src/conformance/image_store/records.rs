@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use futures_util::TryStreamExt;
 
-use super::scratch::{Scratch, attributes, body, fresh_id, refused};
+use super::scratch::{Scratch, attributes, body, refused};
 use crate::conformance::{Outcome, same};
-use crate::image::{Attributes, Image, Member, MemberStatus, Status, Visibility};
+use crate::image::{Attributes, Image, ImageId, Member, MemberStatus, Status, Visibility};
 use crate::store::{Activation, ByteRange, StoreErrorKind};
 
 pub(super) async fn a_new_record_is_queued(scratch: &Scratch) -> Outcome {
@@ -141,7 +141,7 @@ pub(super) async fn deleted_images_are_gone(scratch: &Scratch) -> Outcome {
 }
 
 pub(super) async fn unknown_ids_are_not_found(scratch: &Scratch) -> Outcome {
-    let id = fresh_id()?;
+    let id = ImageId::random();
     let unknown = StoreErrorKind::NotFound;
     let store = &scratch.store;
     let image = Image::queued(id.clone(), attributes());

@@ -34,7 +34,7 @@ impl Scratch {
     }
 
     pub(super) async fn create(&self, attributes: Attributes) -> Result<Image, Wrong> {
-        let image = Image::queued(fresh_id()?, attributes);
+        let image = Image::queued(ImageId::random(), attributes);
         self.made.lock().unwrap_or_else(PoisonError::into_inner).push(image.id.clone());
         Ok(self.store.create(&image).await?)
     }
@@ -87,11 +87,6 @@ impl Scratch {
         }
         Ok(())
     }
-}
-
-/// An id that no store has seen.
-pub(super) fn fresh_id() -> Result<ImageId, Wrong> {
-    Ok(uuid::Uuid::new_v4().to_string().parse()?)
 }
 
 pub(super) fn attributes() -> Attributes {

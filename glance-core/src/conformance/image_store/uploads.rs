@@ -8,7 +8,7 @@ use futures_util::stream::{self, StreamExt};
 use super::scratch::{Scratch, body, refused};
 use crate::body::{Body, BodyError};
 use crate::conformance::{Outcome, Wrong, same};
-use crate::digest::{Algorithm, Hashing};
+use crate::digest::{Algorithm, Hashers};
 use crate::image::Status;
 use crate::store::{ByteRange, StoreErrorKind};
 
@@ -88,7 +88,7 @@ fn caused_by(error: &(dyn std::error::Error + 'static), failure: &str) -> bool {
 }
 
 async fn digest(algorithm: Algorithm, data: &'static [u8]) -> Result<String, Wrong> {
-    let mut hashing = Hashing::start([algorithm]);
+    let mut hashing = Hashers::default().start([algorithm]);
     hashing.update(&Bytes::from_static(data)).await;
     let mut digests = hashing.finish().await?;
     digests.remove(&algorithm).ok_or_else(|| "no digest was computed".into())

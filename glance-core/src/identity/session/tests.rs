@@ -7,7 +7,8 @@ use http::{Request, Response};
 
 use super::*;
 use crate::body::Body;
-use crate::identity::{ApplicationCredential, Domain, Scope, User};
+use crate::identity::auth::{FixedToken, Keystone as ByKeystone, Method, NoAuth};
+use crate::identity::{Domain, Scope, User};
 use crate::transport::{TransportError, TransportErrorKind};
 
 /// A Keystone that counts the tokens it gives.
@@ -33,6 +34,12 @@ impl Keystone {
 #[async_trait]
 impl Transport for Keystone {
     async fn send(&self, request: Request<Body>) -> Result<Response<Body>, TransportError> {
+        if request.uri() == "https://g/i/" {
+            assert!(request.headers().get("x-auth-token").is_none());
+            let versions = r#"{"versions": [{"id": "v2.9", "links": []}, {"id": "v2.17"}]}"#;
+            let body = Body::from(Bytes::from(versions));
+            return Ok(Response::builder().status(300).body(body).unwrap());
+        }
         let number = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
         assert_eq!(request.uri(), "https://ks/v3/auth/tokens");
         let sent = request.into_body().collect(9999).await.unwrap();
@@ -61,18 +68,27 @@ impl Transport for Keystone {
     }
 }
 
-fn password() -> Auth {
+fn password() -> Arc<dyn AuthPlugin> {
     let domain = Domain::Name("D".into());
-    Auth::Password {
+    let user = User::Name { name: "bob".into(), domain: domain.clone() };
+    Arc::new(ByKeystone {
         auth_url: "https://ks".into(),
-        user: User::Name { name: "bob".into(), domain: domain.clone() },
-        password: SecretString::from("hush"),
+        methods: vec![Method::Password { user, password: "hush".into() }],
         scope: Scope::ProjectName { name: "p".into(), domain },
-    }
+    })
+}
+
+fn shown(proof: &Proof) -> String {
+    proof.headers().map(|(_, value)| value.to_str().unwrap().to_owned()).collect()
 }
 
 async fn token(session: &Session) -> String {
-    session.token().await.unwrap().unwrap().expose_secret().to_owned()
+    shown(&session.proof().await.unwrap())
+}
+
+fn wanted(interface: &str) -> ImageService {
+    let interfaces = vec![interface.to_owned()];
+    ImageService { region: Some("R".into()), interfaces, ..ImageService::default() }
 }
 
 #[tokio::test(start_paused = true)]
@@ -83,8 +99,9 @@ async fn many_waiters_sign_in_once() {
     for token in futures_util::future::join_all(waiters).await {
         assert_eq!(token, "token-1");
     }
-    assert_eq!(session.image_endpoint(Some("R"), "public").await.unwrap(), "https://g/i");
-    let error = session.image_endpoint(Some("R"), "internal").await.unwrap_err();
+    let endpoint = session.image_endpoint(&wanted("public")).await.unwrap();
+    assert_eq!((endpoint.url.as_str(), endpoint.minor_version), ("https://g/i", Some(17)));
+    let error = session.image_endpoint(&wanted("internal")).await.unwrap_err();
     assert_eq!(error.kind, SignInErrorKind::Catalogue);
     assert_eq!(keystone.asked(), 1);
     let sent: serde_json::Value = serde_json::from_str(&keystone.last.lock().unwrap()).unwrap();
@@ -106,9 +123,9 @@ async fn a_token_is_renewed_before_it_expires() {
 async fn renewing_happens_once_for_all_who_saw_the_same_token() {
     let keystone = Keystone::new(201);
     let session = Session::new(keystone.clone(), password());
-    let stale = session.token().await.unwrap().unwrap();
+    let stale = session.proof().await.unwrap();
     for renewed in futures_util::future::join_all((0..5).map(|_| session.renew(&stale))).await {
-        assert_eq!(renewed.unwrap().unwrap().expose_secret(), "token-2");
+        assert_eq!(shown(&renewed.unwrap()), "token-2");
     }
     assert_eq!(keystone.asked(), 2);
 }
@@ -117,7 +134,7 @@ async fn renewing_happens_once_for_all_who_saw_the_same_token() {
 async fn a_refusal_is_asked_for_once() {
     let keystone = Keystone::new(401);
     let session = Session::new(keystone.clone(), password());
-    for answer in futures_util::future::join_all((0..5).map(|_| session.token())).await {
+    for answer in futures_util::future::join_all((0..5).map(|_| session.proof())).await {
         let error = answer.unwrap_err();
         assert_eq!(error.kind, SignInErrorKind::Unauthenticated);
         assert!(error.reason.contains("refused the credentials of user `bob`"), "{error}");
@@ -136,7 +153,7 @@ async fn failures_have_their_kinds() {
         [(0, connect), (302, SignInErrorKind::Protocol), (503, SignInErrorKind::Protocol)]
     {
         let session = Session::new(Keystone::new(status), password());
-        let error = session.token().await.unwrap_err();
+        let error = session.proof().await.unwrap_err();
         assert_eq!(error.kind, kind);
         assert_eq!(error.source.is_some(), status == 0);
         assert!(error.hint.is_some());
@@ -151,7 +168,7 @@ async fn the_password_follows_no_redirect() {
         ("http://ks/v3/auth/tokens", "https://ks redirects to http://ks,"),
     ] {
         let keystone = Arc::new(Keystone { status: 307.into(), location, ..Keystone::default() });
-        let error = Session::new(keystone.clone(), password()).token().await.unwrap_err();
+        let error = Session::new(keystone.clone(), password()).proof().await.unwrap_err();
         assert_eq!(error.kind, SignInErrorKind::Protocol);
         assert!(error.reason.contains(reason) && error.hint.is_some(), "{error}");
         assert!(!format!("{error} {error:?}").contains("hush"));
@@ -161,32 +178,18 @@ async fn the_password_follows_no_redirect() {
 
 #[tokio::test]
 async fn fixed_tokens_and_none() {
-    let fixed = SecretString::from("hush");
     let keystone = Keystone::new(201);
-    let session = Session::new(keystone.clone(), Auth::Token { token: fixed.clone() });
+    let fixed = FixedToken { token: "hush".into(), endpoint: None };
+    let session = Session::new(keystone.clone(), Arc::new(fixed));
     assert_eq!(token(&session).await, "hush");
-    let error = session.renew(&fixed).await.unwrap_err();
+    let stale = session.proof().await.unwrap();
+    let error = session.renew(&stale).await.unwrap_err();
     assert_eq!(error.kind, SignInErrorKind::Unauthenticated);
     assert!(error.hint.is_some());
-    assert!(!format!("{session:?} {error} {error:?}").contains("hush"));
-    assert!(session.image_endpoint(None, "public").await.is_err());
-    let session = Session::new(keystone.clone(), Auth::None);
-    assert!(session.token().await.unwrap().is_none());
+    assert!(!format!("{session:?} {stale:?} {error} {error:?}").contains("hush"));
+    assert_eq!(token(&session).await, "hush");
+    assert!(session.image_endpoint(&wanted("public")).await.is_err());
+    let session = Session::new(keystone.clone(), Arc::new(NoAuth::default()));
+    assert!(session.proof().await.unwrap().is_none());
     assert_eq!(keystone.asked(), 0);
-}
-
-#[tokio::test]
-async fn an_application_credential_carries_no_scope() {
-    let keystone = Keystone::new(201);
-    let auth = Auth::ApplicationCredential {
-        auth_url: "https://ks/v3".into(),
-        credential: ApplicationCredential::Id("i".into()),
-        secret: SecretString::from("hush"),
-    };
-    let session = Session::new(keystone.clone(), auth);
-    assert_eq!(token(&session).await, "token-1");
-    assert!(!format!("{session:?}").contains("hush"));
-    let sent: serde_json::Value = serde_json::from_str(&keystone.last.lock().unwrap()).unwrap();
-    assert_eq!(sent["auth"]["identity"]["application_credential"]["secret"], "hush");
-    assert!(sent["auth"].get("scope").is_none());
 }

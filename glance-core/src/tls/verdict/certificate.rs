@@ -9,11 +9,12 @@ use x509_cert::der::{Decode, Reader, SliceReader};
 use x509_cert::ext::pkix::name::GeneralName;
 use x509_cert::ext::pkix::{BasicConstraints, NameConstraints, SubjectAltName};
 use x509_cert::name::Name;
+use x509_cert::spki::AlgorithmIdentifierOwned;
 
 use crate::tls::authority;
 
 /// A certificate, understood as far as messages need it.
-pub(super) struct Known {
+pub(in crate::tls) struct Known {
     der: Vec<u8>,
     content: TbsCertificate,
     /// Whether it is the server's own.
@@ -22,7 +23,7 @@ pub(super) struct Known {
 
 /// The certificates from the server's own upward, as their names tell, of those that it sent (its
 /// own first) and those that may stand above.
-pub(super) fn path(sent: &[Vec<u8>], above: &[Vec<u8>]) -> Vec<Known> {
+pub(in crate::tls) fn path(sent: &[Vec<u8>], above: &[Vec<u8>]) -> Vec<Known> {
     let mut rest: Vec<Known> =
         sent.iter().chain(above).filter_map(|der| Known::read(der)).collect();
     if rest.is_empty() {
@@ -38,72 +39,76 @@ pub(super) fn path(sent: &[Vec<u8>], above: &[Vec<u8>]) -> Vec<Known> {
 }
 
 impl Known {
-    pub(super) fn read(der: &[u8]) -> Option<Self> {
+    pub(in crate::tls) fn read(der: &[u8]) -> Option<Self> {
         let content = x509_cert::Certificate::from_der(der).ok()?.tbs_certificate;
         Some(Self { der: der.to_vec(), content, is_own: false })
     }
 
-    pub(super) fn is(&self, der: &[u8]) -> bool {
+    pub(in crate::tls) fn is(&self, der: &[u8]) -> bool {
         self.der == der
     }
 
-    pub(super) fn issuer(&self) -> &Name {
+    pub(in crate::tls) fn issuer(&self) -> &Name {
         &self.content.issuer
     }
 
-    pub(super) fn subject(&self) -> &Name {
+    pub(in crate::tls) fn subject(&self) -> &Name {
         &self.content.subject
     }
 
-    pub(super) fn is_self_issued(&self) -> bool {
+    pub(in crate::tls) fn is_self_issued(&self) -> bool {
         self.content.issuer == self.content.subject
     }
 
-    pub(super) fn not_before(&self) -> Duration {
+    pub(in crate::tls) fn not_before(&self) -> Duration {
         self.content.validity.not_before.to_unix_duration()
     }
 
-    pub(super) fn not_after(&self) -> Duration {
+    pub(in crate::tls) fn not_after(&self) -> Duration {
         self.content.validity.not_after.to_unix_duration()
     }
 
-    pub(super) fn may_sign(&self) -> bool {
+    pub(in crate::tls) fn may_sign(&self) -> bool {
         authority::may_sign(&self.der)
     }
 
-    pub(super) fn has_purpose(&self) -> bool {
+    pub(in crate::tls) fn has_purpose(&self) -> bool {
         match self.is_own {
             true => authority::may_serve(&self.der),
             false => authority::may_sign_for_servers(&self.der),
         }
     }
 
-    pub(super) fn has_name_constraints(&self) -> bool {
+    pub(in crate::tls) fn has_name_constraints(&self) -> bool {
         !matches!(self.content.get::<NameConstraints>(), Ok(None))
     }
 
     /// How many authorities may stand between it and the server.
-    pub(super) fn path_length(&self) -> Option<u8> {
+    pub(in crate::tls) fn path_length(&self) -> Option<u8> {
         self.content.get::<BasicConstraints>().ok()??.1.path_len_constraint
     }
 
     /// A critical extension that no TLS library knows.
-    pub(super) fn unknown_extension(&self) -> Option<ObjectIdentifier> {
+    pub(in crate::tls) fn unknown_extension(&self) -> Option<ObjectIdentifier> {
         let mut all = self.content.extensions.iter().flatten();
         let unknown = all.find(|one| one.critical && !KNOWN.contains(&one.extn_id))?;
         Some(unknown.extn_id)
     }
 
     /// The hosts that it is for.
-    pub(super) fn names(&self) -> Vec<String> {
+    pub(in crate::tls) fn names(&self) -> Vec<String> {
         match self.content.get::<SubjectAltName>() {
             Ok(Some((_, names))) => names.0.iter().filter_map(name).collect(),
             _ => Vec::new(),
         }
     }
 
+    pub(in crate::tls) fn key_algorithm(&self) -> &AlgorithmIdentifierOwned {
+        &self.content.subject_public_key_info.algorithm
+    }
+
     /// The length of an RSA key; none for other keys.
-    pub(super) fn rsa_bits(&self) -> Option<usize> {
+    pub(in crate::tls) fn rsa_bits(&self) -> Option<usize> {
         let info = &self.content.subject_public_key_info;
         if info.algorithm.oid != RSA {
             return None;
@@ -117,7 +122,7 @@ impl Known {
     }
 
     /// The broken digest that its signature goes by. The signature of a root is nobody's concern.
-    pub(super) fn weak_signature(&self) -> Option<&'static str> {
+    pub(in crate::tls) fn weak_signature(&self) -> Option<&'static str> {
         weak_signature(self.content.signature.oid).filter(|_| !self.is_self_issued())
     }
 }

@@ -1,0 +1,32 @@
+//! Digests by portable code, which belongs to no TLS library.
+
+use sha2::digest::DynDigest;
+
+use super::{Algorithm, Hasher};
+use crate::body::BodyError;
+
+/// Begins a digest; every algorithm is offered.
+pub(super) fn begin(algorithm: Algorithm) -> Box<dyn Hasher> {
+    let digest: Box<dyn DynDigest + Send> = match algorithm {
+        Algorithm::Md5 => Box::<md5::Md5>::default(),
+        Algorithm::Sha1 => Box::<sha1::Sha1>::default(),
+        Algorithm::Sha224 => Box::<sha2::Sha224>::default(),
+        Algorithm::Sha256 => Box::<sha2::Sha256>::default(),
+        Algorithm::Sha384 => Box::<sha2::Sha384>::default(),
+        Algorithm::Sha512 => Box::<sha2::Sha512>::default(),
+    };
+    Box::new(Portable(digest))
+}
+
+struct Portable(Box<dyn DynDigest + Send>);
+
+impl Hasher for Portable {
+    fn update(&mut self, bytes: &[u8]) -> Result<(), BodyError> {
+        self.0.update(bytes);
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> Result<Vec<u8>, BodyError> {
+        Ok(self.0.finalize().into_vec())
+    }
+}

@@ -1,0 +1,164 @@
+//! Ways to prove who we are: the contract [`AuthPlugin`], and the plugins that `clouds.yaml` can
+//! name.
+//!
+//! In reading order: `fixed` asks nobody; `keystone` signs in with one or more factors by the
+//! requests of `tokens`; `oidc` brings a token of an identity provider by the requests of
+//! `provider`, `device` lets a person sign in there; `oauth2` proves itself twice. All speak by
+//! `exchange`.
+
+mod device;
+mod exchange;
+mod fixed;
+mod keystone;
+mod oauth2;
+mod oidc;
+mod provider;
+mod tokens;
+
+use std::fmt;
+
+use async_trait::async_trait;
+use http::{HeaderName, HeaderValue};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::time::Instant;
+
+pub use fixed::{FixedToken, HttpBasic, NoAuth};
+pub use keystone::{Keystone, Method};
+pub use oauth2::OAuth2ClientCredential;
+pub use oidc::{Flow, Oidc, OidcClient, OidcGrant};
+
+use super::SignInError;
+use super::catalogue::Service;
+use crate::transport::Transport;
+
+pub(super) use exchange::exchange;
+
+use exchange::origin;
+
+/// Proves who we are to one cloud.
+///
+/// # Contract
+/// - **Asked rarely**: [`Session`](super::Session) calls [`sign_in`](Self::sign_in) when there is
+///   no usable grant, never twice at once, and after a refusal not again for a while: Keystone
+///   locks accounts.
+/// - **Again**: every call is a new sign-in. A plugin that has nothing new to offer, such as a
+///   fixed token, returns the same proof; the session then knows that it can't be renewed.
+/// - **Bounds**: answers are read up to a limit; no secret follows a redirect, or goes to an address
+///   that an answer names, unless over https.
+/// - **Silence**: secrets appear neither in `Debug` nor in an error.
+///
+/// # Example
+/// A token that another program leaves in a file:
+/// ```
+/// use glance_core::Transport;
+/// use glance_core::identity::auth::{AuthPlugin, Grant, Proof};
+/// use glance_core::identity::{SignInError, SignInErrorKind};
+///
+/// #[derive(Debug)]
+/// struct TokenFile(std::path::PathBuf);
+///
+/// #[async_trait::async_trait]
+/// impl AuthPlugin for TokenFile {
+///     async fn sign_in(&self, _: &dyn Transport) -> Result<Grant, SignInError> {
+///         match std::fs::read_to_string(&self.0) {
+///             Ok(token) => Ok(Grant::lasting(Proof::token(token.trim().into()), None)),
+///             Err(error) => Err(SignInError {
+///                 kind: SignInErrorKind::Unauthenticated,
+///                 reason: format!("{} can't be read", self.0.display()),
+///                 hint: Some("start the program that writes it".into()),
+///                 source: Some(error.into()),
+///             }),
+///         }
+///     }
+/// }
+/// ```
+#[async_trait]
+pub trait AuthPlugin: fmt::Debug + Send + Sync {
+    /// Signs in by requests through `transport`.
+    ///
+    /// # Errors
+    /// [`Unauthenticated`](super::SignInErrorKind::Unauthenticated) when the credentials were
+    /// refused; that one is remembered and not tried again at once. Other kinds as they say.
+    async fn sign_in(&self, transport: &dyn Transport) -> Result<Grant, SignInError>;
+}
+
+/// What a sign-in brought.
+#[derive(Debug, Clone)]
+pub struct Grant {
+    /// What proves it to the services.
+    pub proof: Proof,
+    /// The services that came with it; none without Keystone.
+    pub catalogue: Vec<Service>,
+    /// Where the service is, for plugins that know it without a catalogue.
+    pub endpoint: Option<String>,
+    /// When to sign in again, where that is known.
+    pub renew_at: Option<Instant>,
+    /// Whether the proof came over https, so that it must not leave by http.
+    pub secure: bool,
+}
+
+impl Grant {
+    /// A proof that lasts, for a service at `endpoint` where that is known; no catalogue.
+    pub fn lasting(proof: Proof, endpoint: Option<String>) -> Self {
+        Self { proof, catalogue: Vec::new(), endpoint, renew_at: None, secure: false }
+    }
+}
+
+/// The headers by which a request proves who sends it; none where nobody asks.
+///
+/// `Debug` shows their names only.
+#[derive(Clone, Default)]
+pub struct Proof {
+    headers: Vec<(HeaderName, SecretString)>,
+}
+
+impl Proof {
+    /// No proof: nobody asks for one.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// A token of Keystone, or what a service takes for one.
+    pub fn token(token: SecretString) -> Self {
+        Self::none().with(HeaderName::from_static("x-auth-token"), token)
+    }
+
+    /// This proof and another header.
+    #[must_use]
+    pub fn with(mut self, name: HeaderName, value: SecretString) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// Whether there is nothing to prove.
+    pub fn is_none(&self) -> bool {
+        self.headers.is_empty()
+    }
+
+    /// The headers, marked so that no logger of the HTTP layers shows them.
+    pub fn headers(&self) -> impl Iterator<Item = (&HeaderName, HeaderValue)> {
+        self.headers.iter().map(|(name, value)| (name, sensitive(value.expose_secret())))
+    }
+}
+
+impl PartialEq for Proof {
+    fn eq(&self, other: &Self) -> bool {
+        self.headers().eq(other.headers())
+    }
+}
+
+impl fmt::Debug for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.headers.iter().map(|(name, _)| name)).finish()
+    }
+}
+
+/// A secret as a header. One that can't stand in a header is sent as nothing, and refused.
+fn sensitive(text: &str) -> HeaderValue {
+    let mut value = HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""));
+    value.set_sensitive(true);
+    value
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,308 @@
+//! The requests of Keystone v3 that give tokens:
+//! <https://docs.openstack.org/api-ref/identity/v3/#authentication-and-token-management>.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, StatusCode, header};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+use url::Url;
+
+use super::exchange::{exchange, parse, unexpected};
+use super::{Grant, Proof, sensitive};
+use crate::body::Body;
+use crate::identity::catalogue::Service;
+use crate::identity::{Domain, Scope, SignInError, SignInErrorKind};
+use crate::transport::Transport;
+
+/// How long before its expiry a token is no longer used.
+const MARGIN: Duration = Duration::from_secs(120);
+
+/// One Keystone.
+pub(super) struct Tokens<'a> {
+    transport: &'a dyn Transport,
+    /// With `/v3`; fit to be shown.
+    base: Url,
+}
+
+/// What Keystone says to credentials that it does not refuse.
+pub(super) enum Answer {
+    Granted {
+        grant: Grant,
+        token: SecretString,
+    },
+    /// More factors are needed.
+    Receipt(Receipt),
+}
+
+/// A proof of the factors given so far, for the next request:
+/// <https://docs.openstack.org/api-ref/identity/v3/#multi-factor-authentication>.
+pub(super) struct Receipt {
+    pub(super) secret: SecretString,
+    /// The factors that it stands for.
+    pub(super) given: Vec<String>,
+    /// Sets of factors, one of which is needed.
+    pub(super) required: Vec<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+struct TokenDocument {
+    token: Token,
+}
+
+#[derive(Deserialize)]
+struct Token {
+    #[serde(default)]
+    catalog: Vec<Service>,
+    issued_at: Option<String>,
+    expires_at: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct ReceiptDocument {
+    receipt: Methods,
+    #[serde(default)]
+    required_auth_methods: Vec<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+struct Methods {
+    methods: Vec<String>,
+}
+
+impl<'a> Tokens<'a> {
+    pub(super) fn new(transport: &'a dyn Transport, auth_url: &str) -> Result<Self, SignInError> {
+        let base = base(auth_url)?;
+        if base.scheme() == "http" {
+            tracing::warn!("{base} is plain http: everybody on the way can read what signs in");
+        }
+        Ok(Self { transport, base })
+    }
+
+    /// Asks for a token by `POST /v3/auth/tokens`.
+    pub(super) async fn ask(
+        &self,
+        identity: Value,
+        scope: &Scope,
+        receipt: Option<&Receipt>,
+        who: &str,
+    ) -> Result<Answer, SignInError> {
+        let mut auth = json!({"identity": identity});
+        if let Some(scope) = scope_json(scope) {
+            auth["scope"] = scope;
+        }
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+        if let Some(receipt) = receipt {
+            headers.insert("openstack-auth-receipt", sensitive(receipt.secret.expose_secret()));
+        }
+        let body = Bytes::from(json!({"auth": auth}).to_string());
+        self.post(&["auth", "tokens"], headers, body, who).await
+    }
+
+    /// Trades a token of an identity provider for an unscoped one of Keystone.
+    pub(super) async fn federated(
+        &self,
+        provider: &str,
+        protocol: &str,
+        token: &SecretString,
+    ) -> Result<Answer, SignInError> {
+        let path = ["OS-FEDERATION", "identity_providers", provider, "protocols", protocol, "auth"];
+        let mut headers = HeaderMap::new();
+        let bearer = sensitive(&format!("Bearer {}", token.expose_secret()));
+        headers.insert(header::AUTHORIZATION, bearer);
+        let who = format!("the token of identity provider `{provider}`");
+        self.post(&path, headers, Bytes::new(), &who).await
+    }
+
+    async fn post(
+        &self,
+        path: &[&str],
+        headers: HeaderMap,
+        body: Bytes,
+        who: &str,
+    ) -> Result<Answer, SignInError> {
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.extend(path);
+        }
+        let server = format!("Keystone at {url}");
+        let mut request = Request::post(url.as_str())
+            .header(header::ACCEPT, "application/json")
+            .body(Body::from(body))
+            .map_err(|_| protocol(format!("{server} can't be asked")))?;
+        request.headers_mut().extend(headers);
+        // The life of the token is counted from before the question, on our own clock.
+        let asked = Instant::now();
+        let answer = exchange(self.transport, request, &server).await?;
+        match answer.status() {
+            status if status.is_success() => self.granted(&answer, asked, &server),
+            StatusCode::UNAUTHORIZED => match receipt(&answer) {
+                Some(receipt) => Ok(Answer::Receipt(receipt)),
+                None => Err(refusal(&answer, &server, who)),
+            },
+            _ => Err(refusal(&answer, &server, who)),
+        }
+    }
+
+    fn granted(
+        &self,
+        answer: &Response<Bytes>,
+        asked: Instant,
+        server: &str,
+    ) -> Result<Answer, SignInError> {
+        let token = header_secret(answer, "x-subject-token")
+            .ok_or_else(|| protocol(format!("{server} answered without a token")))?;
+        let TokenDocument { token: document } =
+            parse(answer).ok_or_else(|| protocol(format!("what answers is not {server}")))?;
+        let life = life(document.issued_at.as_deref(), document.expires_at.as_deref());
+        let grant = Grant {
+            proof: Proof::token(token.clone()),
+            catalogue: document.catalog,
+            endpoint: None,
+            // A token that lives shorter than the margin is at least used for half of its life.
+            renew_at: life.map(|life| asked + life.saturating_sub(MARGIN).max(life / 2)),
+            secure: self.base.scheme() == "https",
+        };
+        Ok(Answer::Granted { grant, token })
+    }
+}
+
+impl Answer {
+    /// The grant, where no other factor can be offered.
+    pub(super) fn last(self) -> Result<(Grant, SecretString), SignInError> {
+        match self {
+            Self::Granted { grant, token } => Ok((grant, token)),
+            Self::Receipt(receipt) => Err(receipt.refusal()),
+        }
+    }
+}
+
+impl Receipt {
+    fn refusal(&self) -> SignInError {
+        let wanted: Vec<String> = self.required.iter().map(|set| set.join(" and ")).collect();
+        let hint = format!(
+            "say `auth_type: v3multifactor` with auth_methods for {}",
+            if wanted.is_empty() { "another factor".into() } else { wanted.join(", or for ") }
+        );
+        let given = self.given.join(" and ");
+        let reason = format!("Keystone accepts the {given} and asks for more than that");
+        SignInError::new(SignInErrorKind::Unauthenticated, reason, Some(&hint))
+    }
+}
+
+/// What a status other than success means. The body of the answer is not shown: Keystone quotes
+/// what it was sent.
+fn refusal(answer: &Response<Bytes>, server: &str, who: &str) -> SignInError {
+    match answer.status() {
+        StatusCode::UNAUTHORIZED => SignInError::new(
+            SignInErrorKind::Unauthenticated,
+            format!("{server} refused the credentials of {who}"),
+            Some("check the name, the domain, the project and the secret"),
+        ),
+        StatusCode::FORBIDDEN => SignInError::new(
+            SignInErrorKind::Unauthenticated,
+            format!("{server} forbids {who} to sign in"),
+            Some("the account may be locked, or have no role in the project"),
+        ),
+        StatusCode::BAD_REQUEST => SignInError::new(
+            SignInErrorKind::Protocol,
+            format!("{server} answered 400 to {who}"),
+            Some("check the domains of the user and of the project"),
+        ),
+        _ => unexpected(answer, server, "auth_url"),
+    }
+}
+
+fn receipt(answer: &Response<Bytes>) -> Option<Receipt> {
+    let secret = header_secret(answer, "openstack-auth-receipt")?;
+    let document: ReceiptDocument = parse(answer)?;
+    // These words are shown, so they have to be words.
+    let plain = |word: &String| word.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    let all = document.required_auth_methods.iter().flatten().chain(&document.receipt.methods);
+    all.into_iter().all(plain).then_some(Receipt {
+        secret,
+        given: document.receipt.methods,
+        required: document.required_auth_methods,
+    })
+}
+
+fn header_secret(answer: &Response<Bytes>, name: &str) -> Option<SecretString> {
+    let text = answer.headers().get(name)?.to_str().ok()?.trim();
+    (!text.is_empty()).then(|| SecretString::from(text))
+}
+
+fn scope_json(scope: &Scope) -> Option<Value> {
+    match scope {
+        Scope::Default => None,
+        Scope::Unscoped => Some(json!("unscoped")),
+        Scope::ProjectId(id) => Some(json!({"project": {"id": id}})),
+        Scope::ProjectName { name, domain } => {
+            Some(json!({"project": {"name": name, "domain": domain_json(domain)}}))
+        }
+        Scope::Domain(domain) => Some(json!({"domain": domain_json(domain)})),
+        Scope::System => Some(json!({"system": {"all": true}})),
+        Scope::Trust(id) => Some(json!({"OS-TRUST:trust": {"id": id}})),
+    }
+}
+
+pub(super) fn domain_json(domain: &Domain) -> Value {
+    match domain {
+        Domain::Id(id) => json!({"id": id}),
+        Domain::Name(name) => json!({"name": name}),
+    }
+}
+
+fn protocol(reason: String) -> SignInError {
+    SignInError::new(SignInErrorKind::Protocol, reason, Some("check that auth_url is Keystone v3"))
+}
+
+/// `…/v3`, fit to be shown: without user, password and query.
+fn base(auth_url: &str) -> Result<Url, SignInError> {
+    let url = Url::parse(auth_url).ok().filter(|url| matches!(url.scheme(), "https" | "http"));
+    let Some(mut url) = url else { return Err(protocol("auth_url is no URL".into())) };
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(protocol("auth_url holds a user or a password".into()));
+    }
+    url.set_query(None);
+    url.set_fragment(None);
+    let path = url.path().trim_end_matches('/');
+    let path = path.strip_suffix("/v3").unwrap_or(path);
+    url.set_path(&format!("{path}/v3"));
+    Ok(url)
+}
+
+/// How long a token lives, by Keystone's clock alone: ours may be wrong.
+fn life(issued_at: Option<&str>, expires_at: Option<&str>) -> Option<Duration> {
+    let issued: jiff::Timestamp = issued_at?.parse().ok()?;
+    let expires: jiff::Timestamp = expires_at?.parse().ok()?;
+    Duration::try_from(expires.duration_since(issued)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_is_appended_once() {
+        for (auth_url, expected) in [
+            ("https://k:5000", "https://k:5000/v3"),
+            ("https://k/identity/", "https://k/identity/v3"),
+            ("https://k/identity/v3/?x=y", "https://k/identity/v3"),
+            ("https://[::1]:5000/v3", "https://[::1]:5000/v3"),
+        ] {
+            assert_eq!(base(auth_url).unwrap().as_str(), expected);
+        }
+        let error = base("https://u:hush@k").unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("hush"));
+    }
+
+    #[test]
+    fn life_is_the_difference() {
+        let life = life(Some("2024-01-01T00:00:00.000000Z"), Some("2024-01-01T01:00:00.000000Z"));
+        assert_eq!(life, Some(Duration::from_secs(3600)));
+    }
+}

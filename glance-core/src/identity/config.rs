@@ -1,0 +1,159 @@
+//! What `clouds.yaml`, `secure.yaml`, `clouds-public.yaml` and the environment say about clouds.
+//!
+//! The rules are those of openstacksdk 4.22.0 (`openstack/config/loader.py`); a suite in `tests/`
+//! compares the outcome with openstacksdk's own and lists each deliberate difference.
+//!
+//! In reading order: `environment` holds the variables, `files` finds and reads the files by
+//! `yaml` and `json`, `settings` lays the layers of one cloud over each other, `cloud` and `plugin` make a
+//! [`Cloud`] of the result, with `options` to look up what an auth plugin needs.
+
+mod cloud;
+mod environment;
+mod files;
+mod json;
+mod options;
+mod plugin;
+mod settings;
+mod yaml;
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fmt;
+use std::path::PathBuf;
+
+pub use cloud::{Cloud, Retries};
+pub use environment::Environment;
+
+use files::Entry;
+use settings::Settings;
+use yaml::Node;
+
+/// All clouds that the files and the environment name.
+///
+/// The environment (`OS_AUTH_URL` and so on) is a cloud of its own: `envvars`, or what
+/// `OS_CLOUD_NAME` says. Nothing of it is ever mixed into a cloud of a file.
+pub struct Clouds {
+    environment: Environment,
+    clouds: BTreeMap<String, Entry>,
+}
+
+impl Clouds {
+    /// Reads the files that openstacksdk would read.
+    pub fn load(environment: Environment) -> Result<Self, ConfigError> {
+        let mut clouds = files::clouds(&environment)?;
+        let own = environment.get("OS_CLOUD_NAME").unwrap_or(ENVIRONMENT);
+        if let Some(entry) = clouds.get(own) {
+            return Err(ConfigError {
+                place: entry.place.clone(),
+                reason: format!("a cloud is called `{own}`, which means the environment"),
+                hint: Some("rename the cloud, or the environment by OS_CLOUD_NAME".into()),
+            });
+        }
+        if let Some(entry) = environment_entry(&environment) {
+            clouds.insert(own.to_owned(), entry);
+        }
+        Ok(Self { environment, clouds })
+    }
+
+    /// The names of all clouds, in alphabetical order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.clouds.keys().map(String::as_str)
+    }
+
+    /// The cloud to use where none is named: that of `OS_CLOUD`, that of the environment, or the
+    /// only one there is.
+    pub fn default_name(&self) -> Option<&str> {
+        let only = || self.names().next().filter(|_| self.clouds.len() == 1);
+        let environment = || {
+            let mut entries = self.clouds.iter();
+            let found = entries.find(|(_, entry)| entry.place == Place::Environment);
+            found.map(|(name, _)| name.as_str())
+        };
+        self.environment.get("OS_CLOUD").or_else(environment).or_else(only)
+    }
+
+    /// The cloud called `name`, in `region` where one is asked for. `None` when there is none of
+    /// that name.
+    pub fn cloud(&self, name: &str, region: Option<&str>) -> Result<Option<Cloud>, ConfigError> {
+        let Some(entry) = self.clouds.get(name) else { return Ok(None) };
+        let settings = Settings::resolve(name, entry.clone(), region, &self.environment)?;
+        Cloud::new(&settings).map(Some)
+    }
+}
+
+impl fmt::Debug for Clouds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.names()).finish()
+    }
+}
+
+/// The `OS_*` variables as a cloud, if there are any that do more than choose one.
+fn environment_entry(environment: &Environment) -> Option<Entry> {
+    let ours = |name: &str| !NOT_OURS.iter().any(|prefix| name.starts_with(prefix));
+    let variables: Vec<(&str, &str)> = environment
+        .iter()
+        .filter_map(|(name, value)| Some((name.strip_prefix("OS_")?, value)))
+        .filter(|(name, _)| ours(name))
+        .collect();
+    if variables.iter().all(|(name, _)| SELECTORS.contains(name)) {
+        return None;
+    }
+    let settings = variables
+        .into_iter()
+        // OS_CLOUD chooses a cloud of a file; as a setting, `cloud` once meant a profile.
+        .filter(|(name, _)| *name != "CLOUD")
+        .map(|(name, value)| (name.to_lowercase(), Node::text(value)))
+        .collect();
+    Some(Entry { place: Place::Environment, settings })
+}
+
+/// Where a configuration stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Place {
+    /// In a file.
+    File(PathBuf),
+    /// In the variables of the environment.
+    Environment,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::Environment => f.write_str("the environment"),
+        }
+    }
+}
+
+/// A configuration that can't be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError {
+    /// What is at fault.
+    pub place: Place,
+    /// What is wrong with it, a fragment of a sentence; never a secret.
+    pub reason: String,
+    /// What the operator can do about it.
+    pub hint: Option<String>,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.reason)
+    }
+}
+
+impl Error for ConfigError {}
+
+/// The environment's name as a cloud, unless `OS_CLOUD_NAME` says another.
+const ENVIRONMENT: &str = "envvars";
+
+/// Variables that choose among clouds and are none, without their `OS_`.
+const SELECTORS: &[&str] =
+    &["CLIENT_CONFIG_FILE", "CLIENT_SECURE_FILE", "CLOUD", "CLOUD_NAME", "REGION_NAME"];
+
+/// What the names of other tools' variables begin with, without their `OS_`.
+const NOT_OURS: &[&str] = &["LOG", "STD", "TEST"];
+
+#[cfg(test)]
+mod tests;

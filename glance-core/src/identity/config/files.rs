@@ -1,0 +1,240 @@
+//! Finds `clouds.yaml`, `secure.yaml` and `clouds-public.yaml`, and reads them.
+//!
+//! The search path is that of openstacksdk (`config/loader.py`, 4.22.0), with two differences: a
+//! file that a variable names must exist, and a file that can't be read or understood is an error.
+//! openstacksdk goes on to the next file, which can mean another cloud by the same name.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use secrecy::zeroize::Zeroizing;
+
+use super::environment::Environment;
+use super::yaml::{Map, Node};
+use super::{ConfigError, Place};
+
+/// A cloud as one or two files tell of it.
+#[derive(Clone)]
+pub(super) struct Entry {
+    /// The file to name in errors.
+    pub(super) place: Place,
+    pub(super) settings: Map,
+}
+
+/// The clouds of `clouds.yaml`, with what `secure.yaml` lays over them. The two may stand in
+/// different directories.
+pub(super) fn clouds(env: &Environment) -> Result<BTreeMap<String, Entry>, ConfigError> {
+    let mut clouds = match first(env, Some("OS_CLIENT_CONFIG_FILE"), "clouds")? {
+        Some(file) => file.entries("clouds")?,
+        None => BTreeMap::new(),
+    };
+    let Some(secure) = first(env, Some("OS_CLIENT_SECURE_FILE"), "secure")? else {
+        return Ok(clouds);
+    };
+    for (name, secret) in secure.entries("clouds")? {
+        match clouds.get_mut(&name) {
+            Some(cloud) => merge(&mut cloud.settings, secret.settings),
+            None => drop(clouds.insert(name, secret)),
+        }
+    }
+    Ok(clouds)
+}
+
+/// The profiles of `clouds-public.yaml`, which clouds refer to by `profile`.
+pub(super) fn profiles(env: &Environment) -> Result<BTreeMap<String, Entry>, ConfigError> {
+    match first(env, None, "clouds-public")? {
+        Some(file) => file.entries("public-clouds"),
+        None => Ok(BTreeMap::new()),
+    }
+}
+
+fn merge(below: &mut Map, over: Map) {
+    for (key, value) in over {
+        below.entry(key).or_insert(Node::Null).merge(value);
+    }
+}
+
+/// A file that was read.
+struct File {
+    path: PathBuf,
+    root: Map,
+}
+
+impl File {
+    fn fail<T>(&self, reason: impl Into<String>, hint: &str) -> Result<T, ConfigError> {
+        fail(&self.path, reason.into(), hint)
+    }
+
+    /// What stands below `section`: a map of names to settings.
+    fn entries(mut self, section: &str) -> Result<BTreeMap<String, Entry>, ConfigError> {
+        let named = match self.root.remove(section) {
+            Some(Node::Map(named)) => named,
+            Some(Node::Null) => Map::new(),
+            Some(_) => {
+                return self.fail(
+                    format!("`{section}:` is no map of clouds"),
+                    "write each cloud as `NAME:` with its settings indented below",
+                );
+            }
+            None => {
+                tracing::warn!("{} has no `{section}:`, so it names no cloud", self.path.display());
+                Map::new()
+            }
+        };
+        let mut entries = BTreeMap::new();
+        for (name, settings) in named {
+            let settings = match settings.normalised() {
+                Ok(Node::Map(settings)) => settings,
+                Ok(Node::Null) => Map::new(),
+                Ok(_) => {
+                    let hint = "write its settings indented below its name";
+                    return self.fail(format!("cloud `{name}` is no map of settings"), hint);
+                }
+                Err(key) => {
+                    return self.fail(
+                        format!("cloud `{name}` says `{key}` twice, with `-` and with `_`"),
+                        "remove one of the two",
+                    );
+                }
+            };
+            entries.insert(name, Entry { place: Place::File(self.path.clone()), settings });
+        }
+        Ok(entries)
+    }
+}
+
+fn first(
+    env: &Environment,
+    variable: Option<&str>,
+    stem: &str,
+) -> Result<Option<File>, ConfigError> {
+    if let Some((variable, path)) = variable.and_then(|name| Some((name, env.get(name)?))) {
+        let path = env.directory().join(env.expand(path));
+        return match read(&path)? {
+            Some(file) => Ok(Some(file)),
+            None => fail(
+                &path,
+                format!("no such file, but {variable} names it"),
+                &format!("correct {variable} or unset it"),
+            ),
+        };
+    }
+    for directory in directories(env) {
+        for extension in ["yaml", "yml", "json"] {
+            if let Some(file) = read(&directory.join(format!("{stem}.{extension}")))? {
+                return Ok(Some(file));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Where files are looked for, in this order: the working directory, the user's configuration
+/// (also by its usual name, where `XDG_CONFIG_HOME` says another), that of the site, `/etc`.
+fn directories(env: &Environment) -> Vec<PathBuf> {
+    let mut found = vec![env.directory().to_owned()];
+    // A snap's `HOME` is its own directory; the user's files stand in the real one.
+    let home = env.get("SNAP_REAL_HOME").or(env.get("HOME"));
+    found.extend(env.get("XDG_CONFIG_HOME").map(PathBuf::from));
+    found.extend(home.map(|path| Path::new(path).join(".config")));
+    let site = env.get("XDG_CONFIG_DIRS").unwrap_or("/etc/xdg");
+    found.extend(site.split(':').filter(|path| !path.is_empty()).map(PathBuf::from));
+    found.push("/etc".into());
+    for directory in found.iter_mut().skip(1) {
+        directory.push("openstack");
+    }
+    found
+}
+
+fn read(path: &Path) -> Result<Option<File>, ConfigError> {
+    let text = match fs::read_to_string(path) {
+        Ok(text) => Zeroizing::new(text),
+        // A file in the place of a directory is no configuration either.
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Ok(None);
+        }
+        Err(error) => {
+            let hint = "make it readable, or name another by OS_CLIENT_CONFIG_FILE";
+            return fail(path, format!("can't be read: {error}"), hint);
+        }
+    };
+    let read = match path.extension().is_some_and(|extension| extension == "json") {
+        true => Node::read_json(&text),
+        false => Node::read(&text),
+    };
+    match read {
+        Ok(Node::Map(root)) => Ok(Some(File { path: path.into(), root })),
+        Ok(_) => fail(path, "holds no settings".into(), "it should begin with `clouds:`"),
+        Err(reason) => fail(path, reason, "correct the file, it should be YAML or JSON"),
+    }
+}
+
+fn fail<T>(path: &Path, reason: String, hint: &str) -> Result<T, ConfigError> {
+    Err(ConfigError { place: Place::File(path.into()), reason, hint: Some(hint.into()) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(variables: &[(&str, &Path)]) -> Environment {
+        let text = |path: &Path| path.display().to_string();
+        let variables = variables.iter().map(|(name, path)| ((*name).to_owned(), text(path)));
+        Environment::new(variables, "/nowhere")
+    }
+
+    #[test]
+    fn the_search_path_is_in_order() {
+        let mut variables = vec![("XDG_CONFIG_HOME", Path::new("/x")), ("HOME", Path::new("/h"))];
+        let expected = [
+            "/nowhere",
+            "/x/openstack",
+            "/h/.config/openstack",
+            "/etc/xdg/openstack",
+            "/etc/openstack",
+        ];
+        assert_eq!(directories(&environment(&variables)), expected.map(PathBuf::from));
+        variables.extend([
+            ("SNAP_REAL_HOME", Path::new("/r")),
+            ("XDG_CONFIG_DIRS", Path::new("/s1:/s2")),
+        ]);
+        let found = directories(&environment(&variables));
+        assert_eq!(found[2], Path::new("/r/.config/openstack"));
+        assert_eq!(found[3..5], ["/s1/openstack", "/s2/openstack"].map(PathBuf::from));
+    }
+
+    #[test]
+    fn a_named_file_must_exist_and_be_right() {
+        let root = tempfile::tempdir().unwrap();
+        let file = root.path().join("c.yaml");
+        for variable in ["OS_CLIENT_CONFIG_FILE", "OS_CLIENT_SECURE_FILE"] {
+            let env = environment(&[(variable, &file)]);
+            let error = clouds(&env).err().unwrap();
+            assert_eq!(error.place, Place::File(file.clone()));
+            assert!(error.reason.contains(variable));
+            for broken in
+                ["", "just a word", "a: [", "clouds: [a]", "clouds: {a: {b-c: 1, b_c: 2}}"]
+            {
+                fs::write(&file, broken).unwrap();
+                assert_eq!(
+                    clouds(&env).err().unwrap().place,
+                    Place::File(file.clone()),
+                    "{broken}"
+                );
+            }
+            fs::remove_file(&file).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_not_passed_over() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = root.path().join("openstack");
+        fs::create_dir_all(directory.join("clouds.yaml")).unwrap();
+        fs::write(directory.join("clouds.yml"), "clouds: {a: {}}").unwrap();
+        let error = clouds(&environment(&[("XDG_CONFIG_HOME", root.path())])).err().unwrap();
+        assert!(error.reason.contains("can't be read"), "{error}");
+    }
+}

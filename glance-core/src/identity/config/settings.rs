@@ -1,0 +1,314 @@
+//! Lays the layers of one cloud over each other: its profile, itself, its region.
+
+use secrecy::zeroize::Zeroizing;
+
+use super::environment::Environment;
+use super::files::{self, Entry};
+use super::yaml::{Map, Node};
+use super::{ConfigError, Place};
+
+/// All settings of one cloud, in today's names.
+pub(super) struct Settings<'a> {
+    pub(super) name: &'a str,
+    pub(super) place: Place,
+    pub(super) environment: &'a Environment,
+    /// What stands below `auth`.
+    pub(super) auth: Map,
+    /// The rest.
+    root: Map,
+}
+
+impl<'a> Settings<'a> {
+    /// The settings of the cloud that `entry` tells of, in `region` where one is asked for.
+    pub(super) fn resolve(
+        name: &'a str,
+        entry: Entry,
+        region: Option<&str>,
+        environment: &'a Environment,
+    ) -> Result<Self, ConfigError> {
+        let Entry { place, settings: own } = entry;
+        let empty = Self { name, place, environment, auth: Map::new(), root: Map::new() };
+        let profile = empty.profile(&own)?;
+        let mut regions = empty.regions(&own)?;
+        if !own.contains_key("regions") && !own.contains_key("region_name") {
+            regions = empty.regions(&profile)?;
+        }
+        let mut root = profile;
+        lay(&mut root, own);
+        root.remove("regions");
+        if let Some(Region { name, values }) = empty.choose(regions, region)? {
+            lay(&mut root, values);
+            root.insert("region_name".into(), Node::Text(name));
+        }
+        let auth = match root.remove("auth") {
+            None | Some(Node::Null) => Map::new(),
+            Some(Node::Map(auth)) => auth,
+            Some(_) => return empty.fail("`auth` is no map", "indent its settings below `auth:`"),
+        };
+        let mut settings = Self { auth, root, ..empty };
+        settings.rename();
+        settings.share_domain();
+        Ok(settings)
+    }
+
+    pub(super) fn fail<T>(&self, reason: &str, hint: &str) -> Result<T, ConfigError> {
+        Err(ConfigError {
+            place: self.place.clone(),
+            reason: format!("cloud `{}`: {reason}", self.name),
+            hint: Some(hint.into()),
+        })
+    }
+
+    /// A setting beside `auth`; null and absent are not the same for `auth_type`.
+    pub(super) fn node(&self, key: &str) -> Option<&Node> {
+        self.root.get(key)
+    }
+
+    /// The text of a setting beside `auth`, with `{NAME}` replaced by the setting of that name. An
+    /// empty text is as good as none.
+    pub(super) fn text(&self, key: &str) -> Result<Option<String>, ConfigError> {
+        match self.plain(&self.root, key)? {
+            Some(text) => self.format(key, text).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The text of a setting for the image service, or the one for all services.
+    pub(super) fn image_text(&self, key: &str) -> Result<Option<String>, ConfigError> {
+        match self.text(&format!("image_{key}"))? {
+            Some(text) => Ok(Some(text)),
+            None => self.text(key),
+        }
+    }
+
+    /// A setting for the image service, or the one for all services, that may be one text or a list
+    /// of them.
+    pub(super) fn image_list(&self, key: &str) -> Result<Option<Vec<String>>, ConfigError> {
+        match self.list(&self.root, &format!("image_{key}"))? {
+            Some(list) => Ok(Some(list)),
+            None => self.list(&self.root, key),
+        }
+    }
+
+    /// An option of the auth plugin that may be one text or a list of them.
+    pub(super) fn option_list(&self, key: &str) -> Result<Option<Vec<String>>, ConfigError> {
+        match self.list(&self.auth, key)? {
+            Some(list) => Ok(Some(list)),
+            None => self.list(&self.root, key),
+        }
+    }
+
+    fn list(&self, map: &Map, key: &str) -> Result<Option<Vec<String>>, ConfigError> {
+        let Some(Node::List(items)) = map.get(key) else {
+            return Ok(self.plain(map, key)?.map(|text| vec![text.to_owned()]));
+        };
+        let texts = items.iter().map(|item| match item {
+            Node::Text(text) => Ok(text.to_string()),
+            _ => self.fail(&format!("`{key}` lists something that is no text"), "list words"),
+        });
+        texts.collect::<Result<_, _>>().map(Some)
+    }
+
+    /// The text of an option of the auth plugin: below `auth`, or else beside it.
+    pub(super) fn option(&self, key: &str) -> Result<Option<&str>, ConfigError> {
+        match self.plain(&self.auth, key)? {
+            Some(text) => Ok(Some(text)),
+            None => self.plain(&self.root, key),
+        }
+    }
+
+    fn plain<'m>(&self, map: &'m Map, key: &str) -> Result<Option<&'m str>, ConfigError> {
+        match map.get(key) {
+            None | Some(Node::Null) => Ok(None),
+            Some(Node::Text(text)) => Ok(Some(text.as_str()).filter(|text| !text.is_empty())),
+            Some(_) => self.fail(&format!("`{key}` is no text"), "write one value after the colon"),
+        }
+    }
+
+    /// Replaces `{NAME}` by the setting of that name, and `{{` by `{`, as Python's `str.format`
+    /// does for the openstacksdk.
+    pub(super) fn format(&self, key: &str, text: &str) -> Result<String, ConfigError> {
+        let broken = || {
+            self.fail(
+                &format!("`{key}` holds a brace that names no setting"),
+                "write `{region_name}` and the like, or `{{` for a brace itself",
+            )
+        };
+        let (mut formatted, mut rest) = (String::new(), text);
+        while let Some(at) = rest.find(['{', '}']) {
+            formatted.push_str(&rest[..at]);
+            let brace = &rest[at..];
+            rest = if let Some(after) = brace.strip_prefix("{{") {
+                formatted.push('{');
+                after
+            } else if let Some(after) = brace.strip_prefix("}}") {
+                formatted.push('}');
+                after
+            } else if let Some((name, after)) = brace[1..].split_once('}') {
+                match self.root.get(name) {
+                    Some(Node::Text(value)) if brace.starts_with('{') => formatted.push_str(value),
+                    _ => return broken(),
+                }
+                after
+            } else {
+                return broken();
+            };
+        }
+        formatted.push_str(rest);
+        Ok(formatted)
+    }
+
+    /// The settings of the profile that the cloud names. `cloud` is the older word for it.
+    fn profile(&self, own: &Map) -> Result<Map, ConfigError> {
+        let name = match self.plain(own, "profile")? {
+            Some(name) => Some(name),
+            None => self.plain(own, "cloud")?,
+        };
+        let Some(name) = name else { return Ok(Map::new()) };
+        match files::profiles(self.environment)?.remove(name) {
+            Some(profile) => Ok(profile.settings),
+            None => self.fail(
+                &format!("no clouds-public.yaml has its profile `{name}`"),
+                "say the profile's settings in the cloud itself, or in a clouds-public.yaml below \
+                 `public-clouds:`; the vendors that openstacksdk knows are not built in",
+            ),
+        }
+    }
+
+    /// The regions that a layer lists, or the only one that it names.
+    fn regions(&self, layer: &Map) -> Result<Vec<Region>, ConfigError> {
+        let listed = match (layer.get("regions"), layer.get("region_name")) {
+            (Some(Node::List(regions)), _) | (None, Some(Node::List(regions))) => regions.clone(),
+            (Some(Node::Null) | None, Some(Node::Text(names))) => {
+                names.split(',').map(Node::text).collect()
+            }
+            (Some(Node::Null) | None, _) => Vec::new(),
+            _ => return self.fail("`regions` is no list", "write each region as `- NAME`"),
+        };
+        listed.into_iter().map(|region| self.region(region)).collect()
+    }
+
+    fn region(&self, region: Node) -> Result<Region, ConfigError> {
+        let mut map = match region {
+            Node::Text(name) => return Ok(Region { name, values: Map::new() }),
+            Node::Map(map) => map,
+            _ => Map::new(),
+        };
+        let values = match map.remove("values") {
+            None | Some(Node::Null) => Map::new(),
+            Some(Node::Map(mut values)) => {
+                // Unlike that of a file, a null of a region takes nothing away.
+                values.retain(|_, value| !matches!(value, Node::Null));
+                values
+            }
+            Some(_) => return self.fail("`values` of a region is no map", "indent them below it"),
+        };
+        match (map.remove("name"), map.is_empty()) {
+            (Some(Node::Text(name)), true) => Ok(Region { name, values }),
+            _ => self.fail(
+                "a region in `regions` has something else than a name and values",
+                "write `- NAME`, or `- name: NAME` with `values:` below",
+            ),
+        }
+    }
+
+    /// The region that was asked for, or the first.
+    fn choose(
+        &self,
+        mut regions: Vec<Region>,
+        asked: Option<&str>,
+    ) -> Result<Option<Region>, ConfigError> {
+        let Some(asked) = asked else {
+            return Ok((!regions.is_empty()).then(|| regions.swap_remove(0)));
+        };
+        if regions.is_empty() {
+            let name = Zeroizing::new(asked.to_owned());
+            return Ok(Some(Region { name, values: Map::new() }));
+        }
+        if let Some(at) = regions.iter().position(|region| *region.name == asked) {
+            return Ok(Some(regions.swap_remove(at)));
+        }
+        let names: Vec<&str> = regions.iter().map(|one| one.name.as_str()).collect();
+        self.fail(
+            &format!("it has no region `{asked}`"),
+            &format!("its regions are: {}", names.join(", ")),
+        )
+    }
+
+    /// Gives settings today's names and places.
+    fn rename(&mut self) {
+        for (name, older) in IN_AUTH {
+            let mut said = None;
+            // What stands beside `auth` counts more, and today's name more than an older one.
+            for key in older.iter().chain([name]) {
+                for map in [&mut self.auth, &mut self.root] {
+                    said = map.remove(*key).filter(is_said).or(said);
+                }
+            }
+            if let Some(value) = said {
+                self.auth.insert((*name).into(), value);
+            }
+        }
+        let older: Vec<String> =
+            self.root.keys().filter(|key| key.ends_with("endpoint_type")).cloned().collect();
+        for key in older {
+            if let Some(value) = self.root.remove(&key) {
+                self.root.insert(key.replace("endpoint_type", "interface"), value);
+            }
+        }
+    }
+
+    /// With a project, `domain_name` and `domain_id` mean the domain of both user and project;
+    /// without one they are the scope.
+    fn share_domain(&mut self) {
+        if !self.auth.contains_key("project_id") && !self.auth.contains_key("project_name") {
+            return;
+        }
+        for key in ["domain_id", "domain_name"] {
+            if let Some(domain) = self.auth.remove(key) {
+                for owner in ["user", "project"] {
+                    let key = format!("{owner}_{key}");
+                    self.auth.entry(key).or_insert_with(|| domain.clone());
+                }
+            }
+        }
+    }
+}
+
+struct Region {
+    name: Zeroizing<String>,
+    values: Map,
+}
+
+/// Null and the empty text say nothing.
+fn is_said(node: &Node) -> bool {
+    match node {
+        Node::Null => false,
+        Node::Text(text) => !text.is_empty(),
+        _ => true,
+    }
+}
+
+/// Lays `over` over `below`: setting by setting, and one level deeper in `auth`.
+fn lay(below: &mut Map, over: Map) {
+    for (key, value) in over {
+        match (below.get_mut(&key), value) {
+            (Some(Node::Map(auth)), Node::Map(over)) if key == "auth" => auth.extend(over),
+            (_, value) => drop(below.insert(key, value)),
+        }
+    }
+}
+
+/// What belongs into `auth` wherever it is said, with its older names.
+const IN_AUTH: &[(&str, &[&str])] = &[
+    ("domain_id", &[]),
+    ("domain_name", &[]),
+    ("passcode", &[]),
+    ("project_domain_id", &[]),
+    ("project_domain_name", &[]),
+    ("project_id", &["tenant_id"]),
+    ("project_name", &["tenant_name"]),
+    ("token", &["auth_token"]),
+    ("user_domain_id", &[]),
+    ("user_domain_name", &[]),
+];

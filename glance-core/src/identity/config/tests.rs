@@ -1,0 +1,132 @@
+use std::fs;
+
+use super::*;
+
+const AUTH: &str = "auth: {auth_url: 'https://ks:5000', username: u, password: 0123, \
+                    project_name: p, domain_name: D}";
+
+/// The cloud `a` of a file, beside an empty `b`.
+fn find(cloud: &str, region: Option<&str>) -> Result<Cloud, ConfigError> {
+    let root = tempfile::tempdir().unwrap();
+    let file = root.path().join("c.yaml");
+    fs::write(&file, format!("clouds:\n  a: {{{cloud}}}\n  b: {{}}\n")).unwrap();
+    let variables = [("OS_CLIENT_CONFIG_FILE", file.to_str().unwrap()), ("HOME", "/h")];
+    let clouds = Clouds::load(environment(&variables)).unwrap();
+    assert_eq!(clouds.names().collect::<Vec<_>>(), ["a", "b"]);
+    assert!(clouds.cloud("c", None).unwrap().is_none());
+    clouds.cloud("a", region).map(Option::unwrap)
+}
+
+fn environment(variables: &[(&str, &str)]) -> Environment {
+    let variables = variables.iter().map(|(name, value)| ((*name).into(), (*value).into()));
+    Environment::new(variables, "/nowhere")
+}
+
+#[test]
+fn a_password_cloud() {
+    let extra = "interface: internalURL, cacert: ~/ca.pem, region_name: R, \
+                 image_endpoint_override: 'https://g/{region_name}/{{v2}}', verify: 'Yes', \
+                 insecure: off";
+    let cloud = find(&format!("{AUTH}, {extra}"), None).unwrap();
+    assert_eq!(cloud.image.interfaces, ["internal"]);
+    assert_eq!(cloud.cacert, Some("/h/ca.pem".into()));
+    assert_eq!(cloud.image.region.as_deref(), Some("R"));
+    assert_eq!(cloud.image.endpoint_override.as_deref(), Some("https://g/R/{v2}"));
+    assert!(matches!(&cloud.place, Place::File(file) if file.ends_with("c.yaml")));
+    assert!(!format!("{cloud:?}").contains("0123"));
+}
+
+#[test]
+fn there_is_no_insecure_mode() {
+    for insecure in [
+        "verify: false",
+        "verify: 'False'",
+        "verify: no",
+        "verify: \"off\"",
+        "insecure: true",
+        "insecure: 'yes'",
+        "insecure: On",
+        "regions: [{name: R, values: {verify: no}}]",
+    ] {
+        let error = find(&format!("{AUTH}, {insecure}"), None).unwrap_err();
+        assert!(error.reason.contains("no insecure mode"), "{insecure}: {error}");
+        assert!(error.hint.unwrap().contains("cacert"), "{insecure}");
+    }
+    assert!(find(&format!("{AUTH}, verify: maybe"), None).is_err());
+}
+
+#[test]
+fn regions_are_a_closed_list() {
+    let error = find(&format!("{AUTH}, regions: [A, B]"), Some("C")).unwrap_err();
+    assert!(error.hint.unwrap().contains("A, B"));
+}
+
+#[test]
+fn what_is_not_supported_says_what_to_use() {
+    for (kind, instead) in [
+        ("v2password", "auth_type: password"),
+        ("v3kerberos", "v3applicationcredential"),
+        ("v3oidcauthcode", "v3oidcdeviceauthz"),
+        ("v3tokenlessauth", "v3applicationcredential"),
+        ("v3pasword", "one of none, http_basic"),
+    ] {
+        let error = find(&format!("auth_type: {kind}"), None).unwrap_err();
+        assert!(error.reason.contains(kind), "{error}");
+        assert!(error.hint.unwrap().contains(instead), "{kind}");
+    }
+}
+
+#[test]
+fn errors_name_file_and_key_but_no_secret() {
+    for (auth, key) in [
+        ("auth: {username: u, password: hush}", "user_domain_name"),
+        ("auth: {user_id: u, password: hush}", "auth_url"),
+        ("auth: {auth_url: 'https://ks', username: u, password: hush}", "user_domain_name"),
+        ("auth: {auth_url: 'https://u:hush@ks', user_id: u, password: hush}", "auth_url"),
+        ("auth: {auth_url: 'https://{hush}', user_id: u, password: hush}", "auth_url"),
+        ("auth: {auth_url: ks, user_id: u, password: hush}", "auth_url"),
+        ("auth: {auth_url: 'https://ks', user_id: u, password: [hush]}", "password"),
+        ("auth: {auth_url: 'https://ks', user_id: u, pasword: hush}", "pasword"),
+        (
+            "auth: {auth_url: 'https://ks', user_id: u, password: hush, trust_id: t, \
+          project_id: p}",
+            "scope",
+        ),
+        ("auth: hush", "auth"),
+        ("auth: {auth_url: 'https://ks', user_id: u, password: hush}, interface: hidden", "hidden"),
+        (
+            "auth: {auth_url: 'https://ks', user_id: u, password: hush}, image_api_version: 1",
+            "image_api_version",
+        ),
+        (
+            "auth: {auth_url: 'https://ks', user_id: u, password: hush}, connect_retries: x",
+            "connect_retries",
+        ),
+        (
+            "auth_type: v3multifactor, auth_methods: [v3kerberos], auth: {auth_url: 'https://ks'}",
+            "v3kerberos",
+        ),
+        ("auth_type: http_basic, auth: {username: 'a:b', password: hush}", "username"),
+        (
+            "auth_type: v3oidcaccesstoken, auth: {auth_url: 'https://ks', identity_provider: i, \
+          protocol: p, access_token: [hush]}",
+            "access_token",
+        ),
+    ] {
+        let error = find(auth, None).unwrap_err();
+        let text = format!("{error} {:?}", error.hint);
+        assert!(text.contains(key) && text.contains("c.yaml"), "{text}");
+        assert!(!text.contains("hush"), "{text}");
+    }
+}
+
+#[test]
+fn the_environment_is_named_as_such() {
+    let variables = [("OS_AUTH_URL", "https://ks"), ("OS_USERNAME", "u"), ("OS_PASSWORD", "hush")];
+    let clouds = Clouds::load(environment(&variables)).unwrap();
+    assert_eq!(clouds.default_name(), Some("envvars"));
+    let error = clouds.cloud("envvars", None).unwrap_err();
+    assert_eq!(error.place, Place::Environment);
+    assert!(error.to_string().starts_with("the environment: cloud `envvars`: "), "{error}");
+    assert!(!format!("{clouds:?} {error:?}").contains("hush"));
+}

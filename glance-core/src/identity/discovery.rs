@@ -1,0 +1,81 @@
+//! Asks a Glance which versions it speaks:
+//! <https://docs.openstack.org/api-ref/image/versions/>.
+//!
+//! Of the answer only the versions count. Its links often carry the wrong scheme or host, and are
+//! not needed: Glance serves `v2/` beside the document.
+
+use http::{Request, StatusCode, header};
+use serde::Deserialize;
+use url::Url;
+
+use super::auth::exchange;
+use super::catalogue::catalogue_error;
+use super::{SignInError, SignInErrorKind};
+use crate::body::Body;
+use crate::transport::Transport;
+
+#[derive(Deserialize)]
+struct Document {
+    versions: Vec<Version>,
+}
+
+#[derive(Deserialize)]
+struct Version {
+    id: String,
+    #[serde(default)]
+    links: Vec<Link>,
+}
+
+#[derive(Deserialize)]
+struct Link {
+    href: String,
+}
+
+/// The highest minor of version 2 that the Glance at `base` speaks; `None` when it does not say,
+/// as behind a proxy that lets only `v2/` pass. No token is sent.
+pub(super) async fn minor_version(
+    transport: &dyn Transport,
+    base: &Url,
+) -> Result<Option<u32>, SignInError> {
+    let server = format!("Glance at {base}");
+    let url = format!("{}/", base.as_str().trim_end_matches('/'));
+    let request = Request::get(url)
+        .header(header::ACCEPT, "application/json")
+        .body(Body::empty())
+        .map_err(|_| catalogue_error(format!("{server} can't be asked"), "check its address"))?;
+    let answer = exchange(transport, request, &server).await?;
+    let status = answer.status();
+    // Glance answers 300 here, which is no redirect.
+    let document = match status {
+        StatusCode::OK | StatusCode::MULTIPLE_CHOICES => {
+            serde_json::from_slice::<Document>(answer.body()).ok()
+        }
+        _ => None,
+    };
+    let Some(Document { versions }) = document else {
+        tracing::info!("{server} answers {} where its versions should be", status.as_u16());
+        return Ok(None);
+    };
+    for href in versions.iter().flat_map(|version| &version.links).map(|link| &link.href) {
+        if Url::parse(href).is_ok_and(|claimed| claimed.origin() != base.origin()) {
+            tracing::debug!("{server} claims to be elsewhere; staying with the catalogue");
+            break;
+        }
+    }
+    let minors = versions.iter().filter_map(|version| minor(&version.id));
+    minors.max().map(Some).ok_or_else(|| {
+        SignInError::new(
+            SignInErrorKind::Protocol,
+            format!("{server} offers no version 2"),
+            Some("check the endpoint: every Glance in support speaks version 2"),
+        )
+    })
+}
+
+/// The minor of a version 2: 9 of `v2.9`.
+fn minor(id: &str) -> Option<u32> {
+    match id.strip_prefix("v2")?.strip_prefix('.') {
+        Some(minor) => minor.parse().ok(),
+        None => (id == "v2").then_some(0),
+    }
+}

@@ -1,0 +1,71 @@
+//! OpenSSL's configuration in the root: with the FIPS provider active, and almost so.
+
+use std::fs;
+use std::process::Stdio;
+
+use super::root::Root;
+use crate::failure::{Context, Failure};
+use crate::shell::succeed;
+
+/// A configuration, by its path inside the root.
+pub(crate) type Configuration = &'static str;
+
+/// The root's own: FIPS mode.
+pub(crate) const FIPS: Configuration = "/etc/ssl/openssl.cnf";
+/// As Debian installs it: no FIPS provider.
+pub(crate) const DEBIAN: Configuration = "/etc/ssl/openssl-debian.cnf";
+/// FIPS mode is asked for, but its provider is not loaded.
+pub(crate) const WITHOUT_PROVIDER: Configuration = "/etc/ssl/openssl-without-provider.cnf";
+/// The FIPS provider is preferred, but the default one answers where it does not.
+pub(crate) const PREFERRED: Configuration = "/etc/ssl/openssl-preferred.cnf";
+
+/// Activates the FIPS provider, as the README says.
+pub(crate) fn activate(root: &Root) -> Result<(), Failure> {
+    let debian = root.path(DEBIAN);
+    if !debian.exists() {
+        fs::copy(root.path(FIPS), &debian).context(|| debian.display().to_string())?;
+    }
+    let module = format!("{}/fips.so", modules(root)?);
+    let mut install = root.command("openssl");
+    install.args(["fipsinstall", "-quiet", "-module", &module, "-out", "/etc/ssl/fipsmodule.cnf"]);
+    succeed(install.env("OPENSSL_CONF", DEBIAN))?;
+    let half = "fips = fips_sect\n";
+    for (path, text) in [
+        (FIPS, ACTIVE.to_owned()),
+        (WITHOUT_PROVIDER, ACTIVE.replace(half, "")),
+        (PREFERRED, ACTIVE.replace("fips=yes", "?fips=yes").replace("base", "default")),
+    ] {
+        fs::write(root.path(path), text).context(|| path.to_owned())?;
+    }
+    Ok(())
+}
+
+/// Where OpenSSL keeps its modules.
+fn modules(root: &Root) -> Result<String, Failure> {
+    let mut version = root.command("openssl");
+    let output = version.args(["version", "-m"]).stderr(Stdio::inherit()).output();
+    let output = output.context(|| "cannot run openssl")?;
+    let said = String::from_utf8_lossy(&output.stdout);
+    let directory = said.split('"').nth(1).map(str::to_owned);
+    directory.ok_or_else(|| Failure::new(format!("openssl version -m said {said:?}")))
+}
+
+const ACTIVE: &str = "\
+openssl_conf = openssl_init
+
+.include /etc/ssl/fipsmodule.cnf
+
+[openssl_init]
+providers = provider_sect
+alg_section = algorithm_sect
+
+[provider_sect]
+fips = fips_sect
+base = base_sect
+
+[base_sect]
+activate = 1
+
+[algorithm_sect]
+default_properties = fips=yes
+";

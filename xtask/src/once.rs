@@ -1,0 +1,19 @@
+//! Steps that are done once.
+
+use std::fs;
+use std::path::Path;
+
+use crate::failure::{Context, Failure};
+
+/// Does `step` once: not again until `version` differs from what `stamp` holds.
+pub(crate) fn once(
+    stamp: &Path,
+    version: &str,
+    step: impl FnOnce() -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    if fs::read_to_string(stamp).is_ok_and(|done| done == version) {
+        return Ok(());
+    }
+    step()?;
+    fs::write(stamp, version).context(|| format!("cannot write {}", stamp.display()))
+}
