@@ -16,11 +16,15 @@ use openssl_sys as ffi;
 pub(crate) type Refused = Arc<Mutex<Option<(Fault, Vec<Vec<u8>>)>>>;
 
 /// What is checked beside what OpenSSL checks by itself.
-pub(crate) struct Verifier(Checks);
+pub(crate) struct Verifier {
+    checks: Checks,
+    listed: Vec<Vec<u8>>,
+}
 
 impl Verifier {
     pub(crate) fn new(policy: &TlsPolicy) -> Self {
-        Self(Checks::of(policy))
+        let listed = policy.roots.bundle().iter().map(|one| one.der.clone()).collect();
+        Self { checks: Checks::of(policy), listed }
     }
 
     /// Makes `ssl` verify the server for `host`, and say in the result why not.
@@ -44,11 +48,17 @@ impl Verifier {
         let refused = Refused::default();
         let record = Arc::clone(&refused);
         ssl.set_verify_callback(SslVerifyMode::PEER, move |fine, context| {
-            let why = match fine {
-                false => Some(fault(context.error())),
-                true => self.objection(context),
+            let why = match (fine, context.error_depth()) {
+                (_, 1..) if self.is_listed(context) => None,
+                (false, _) => Some(fault(context.error())),
+                // The server's own certificate comes last, when the whole path is verified.
+                (true, 0) => self.objection(context),
+                (true, _) => None,
             };
-            let Some(why) = why else { return true };
+            let Some(why) = why else {
+                context.set_error(X509VerifyResult::OK);
+                return true;
+            };
             if fine {
                 context.set_error(X509VerifyResult::APPLICATION_VERIFICATION);
             }
@@ -58,15 +68,19 @@ impl Verifier {
         Ok(refused)
     }
 
-    /// What is wrong though OpenSSL likes it. The server's own certificate comes last, when the
-    /// whole path is verified.
+    /// Whether the server's certificate is trusted for itself. OpenSSL looks above it all the same,
+    /// where nothing matters.
+    fn is_listed(&self, context: &X509StoreContextRef) -> bool {
+        path(context).first().is_some_and(|own| self.listed.contains(own))
+    }
+
+    /// What is wrong with the path though OpenSSL likes it.
     fn objection(&self, context: &X509StoreContextRef) -> Option<Fault> {
-        match context.error_depth() {
-            0 => self
-                .0
-                .objection(&path(context), &|list, issuer| signed(list, issuer).unwrap_or(false)),
-            _ => None,
+        let mut path = path(context);
+        if self.is_listed(context) {
+            path.truncate(1);
         }
+        self.checks.objection(&path, &|list, issuer| signed(list, issuer).unwrap_or(false))
     }
 }
 

@@ -71,6 +71,8 @@ pub fn refusal(
     let (reason, hint) = match fault {
         Fault::UnknownIssuer => issuer(&certificate::path(sent, &[])),
         Fault::WrongName => names(host, &path),
+        Fault::Expired | Fault::NotYetValid => dates(fault, &path),
+        Fault::Weak => weakness(&path),
         Fault::NotPinned => pin(sent),
         Fault::ClientCertificate(..)
         | Fault::Alert(_)
@@ -122,22 +124,11 @@ const OTHER: &str = "have the server checked by `openssl s_client -connect HOST:
 
 /// The faults of one certificate of the path: which it is, what is wrong, and the remedy.
 fn guilty(fault: &Fault, path: &[Known]) -> Words {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let find = |is_guilty: &dyn Fn(&Known) -> bool| {
         let found = path.iter().find(|one| is_guilty(one));
         (found, found.map_or_else(|| "a certificate of its chain".to_owned(), Known::to_string))
     };
     match fault {
-        Fault::Expired => {
-            let (found, who) = find(&|one| one.not_after() < now);
-            let when = found.map(|one| format!(" on {}", date(one.not_after())));
-            (format!("{who} expired{}", when.unwrap_or_default()), Some(RENEW))
-        }
-        Fault::NotYetValid => {
-            let (found, who) = find(&|one| one.not_before() > now);
-            let when = found.map_or_else(|| "now".to_owned(), |one| date(one.not_before()));
-            (format!("{who} is not valid before {when}"), Some("is this machine's clock right?"))
-        }
         Fault::WrongPurpose => {
             let (found, who) = find(&|one| !one.has_purpose());
             let own =
@@ -177,6 +168,26 @@ fn guilty(fault: &Fault, path: &[Known]) -> Words {
             (reason, Some("add the lists of all authorities between the server and the root"))
         }
         _ => weakness(path),
+    }
+}
+
+fn dates(fault: &Fault, path: &[Known]) -> Words {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let late = *fault == Fault::Expired;
+    let is_guilty = |one: &&Known| match late {
+        true => one.not_after() < now,
+        false => one.not_before() > now,
+    };
+    let Some(guilty) = path.iter().find(is_guilty) else {
+        let what = "a certificate of its chain has expired, or is not valid yet";
+        return (what.to_owned(), Some(RENEW));
+    };
+    match late {
+        true => (format!("{guilty} expired on {}", date(guilty.not_after())), Some(RENEW)),
+        false => (
+            format!("{guilty} is not valid before {}", date(guilty.not_before())),
+            Some("is this machine's clock right?"),
+        ),
     }
 }
 

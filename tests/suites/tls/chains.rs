@@ -141,6 +141,26 @@ fn old_form() -> crate::row::Row {
     accepted("root_v1", &identity, &[&ca])
 }
 
+/// A server that is listed beside its CA.
+#[tokio::test(flavor = "multi_thread")]
+async fn listed_beside_the_authority() {
+    let (root, another) = (Authority::root("the root"), Authority::root("another"));
+    let (server, expired) = (root.issue(&[HOST], PLAIN), Authority::root_with("old root", &old));
+    let middle = root.below("the middle", &old);
+    let bad_chain = middle.issue(&[HOST], PLAIN).sending(&[&middle.pem]);
+    let of_expired = expired.issue(&[HOST], PLAIN);
+    check(vec![
+        accepted("leaf_and_root", &server, &[&server.pem, &root.pem]),
+        accepted("leaf_and_root_not_covered", &server, &[&server.pem, &root.pem])
+            .with_lists(&[&another.list(&[])]),
+        refused("leaf_and_root_revoked", &server, &[&server.pem, &root.pem], &["revoked"])
+            .with_lists(&[&root.list(&[7])]),
+        accepted("leaf_beside_a_bad_chain", &bad_chain, &[&bad_chain.pem]),
+        accepted("leaf_and_expired_root", &of_expired, &[&of_expired.pem, &expired.pem]),
+    ])
+    .await;
+}
+
 /// One intermediate, signed by two roots.
 #[tokio::test(flavor = "multi_thread")]
 async fn cross_signed() {

@@ -4,25 +4,17 @@
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::Stdio;
-use std::sync::Arc;
 use std::time::Duration;
 
-use glance_core::ImageStore;
-use glance_core::glance::GlanceStore;
-use glance_core::identity::Session;
-use glance_core::identity::auth::NoAuth;
-use glance_core::image::ImageId;
-use glance_core::store::{StoreError, StoreErrorKind};
-use glance_core::tls::{ClientIdentity, Roots, TlsPolicy};
 use rcgen::ExtendedKeyUsagePurpose::ClientAuth;
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
-use transport_hyper::Options;
 
+use crate::common::{Run, replicator_with};
 use crate::forge::Authority;
 use crate::identities::Case;
-use crate::row::{STACKS, Stack, certificates};
+use crate::row::{STACKS, Stack};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nginx_that_insists_on_a_client_certificate() {
@@ -34,25 +26,23 @@ async fn nginx_that_insists_on_a_client_certificate() {
     for version in ["TLSv1.2", "TLSv1.3"] {
         let nginx = Nginx::begin(&case, version).await;
         for stack in STACKS {
-            let identity = case.load("client.pem", "client.key").unwrap();
-            nginx.ask(stack, &case, Some(identity)).await.unwrap();
+            let run = nginx.size(stack, &case, Some("client")).await.exits(0);
+            assert!(run.stdout.contains("0 images"), "{}", run.stdout);
 
-            let error = nginx.ask(stack, &case, None).await.unwrap_err();
-            says(&error, "No required SSL certificate was sent", "asked for a client certificate");
-            assert!(error.hint.unwrap().contains("--cert FILE"));
+            let run = nginx.size(stack, &case, None).await.exits(2);
+            says(&run, "No required SSL certificate was sent");
+            says(&run, "hint: the server asked for a client certificate: name one with --cert");
 
-            let wrong = case.load("wrong.pem", "wrong.key").unwrap();
-            let error = nginx.ask(stack, &case, Some(wrong)).await.unwrap_err();
-            says(&error, "The SSL certificate error", "is the client certificate one that");
+            let run = nginx.size(stack, &case, Some("wrong")).await.exits(2);
+            says(&run, "The SSL certificate error");
+            says(&run, "hint: is the client certificate one that this server takes?");
         }
     }
 }
 
 #[track_caller]
-fn says(error: &StoreError, reason: &str, hint: &str) {
-    assert_eq!(error.kind, StoreErrorKind::Invalid, "{error}");
-    assert!(error.to_string().contains(reason), "{error}");
-    assert!(error.hint.as_ref().is_some_and(|said| said.contains(hint)), "{error:?}");
+fn says(run: &Run, words: &str) {
+    assert!(run.stderr.contains(words), "no {words:?} in {}", run.stderr);
 }
 
 /// A process of its own, on a port of its own, in a directory of its own.
@@ -80,28 +70,26 @@ impl Nginx {
         }
     }
 
-    /// Reads one record.
-    async fn ask(
-        &self,
-        stack: &Stack,
-        case: &Case,
-        identity: Option<ClientIdentity>,
-    ) -> Result<(), StoreError> {
-        let mut policy = TlsPolicy::new(Roots::Bundle(certificates(&case.ca.pem)));
-        policy.identity = identity;
-        let transport = (stack.transport)(&policy, Options::default()).unwrap();
-        let session = Arc::new(Session::new(Arc::clone(&transport), Arc::new(NoAuth::default())));
-        let url = format!("https://127.0.0.1:{}", self.port);
-        let id: ImageId = ID.parse().unwrap();
-        GlanceStore::new("nginx", transport, url, session).get(&id).await.map(drop)
+    async fn size(&self, stack: &Stack, case: &Case, client: Option<&str>) -> Run {
+        let file = |name: &str| case.path(name).to_str().unwrap().to_owned();
+        let mut line = vec!["size".to_owned(), format!("https://127.0.0.1:{}", self.port)];
+        line.extend(["--tls".to_owned(), stack.name.to_owned()]);
+        line.extend(["--cacert".to_owned(), file("ca.pem")]);
+        if let Some(name) = client {
+            line.extend(["--cert".to_owned(), file(&format!("{name}.pem"))]);
+            line.extend(["--key".to_owned(), file(&format!("{name}.key"))]);
+        }
+        let run = move || {
+            let line: Vec<&str> = line.iter().map(String::as_str).collect();
+            replicator_with(&line, &[])
+        };
+        tokio::task::spawn_blocking(run).await.unwrap()
     }
 }
 
 fn start(case: &Case, port: u16, version: &str) -> Child {
-    let configuration = CONFIGURATION
-        .replace("PORT", &port.to_string())
-        .replace("VERSION", version)
-        .replace("ID", ID);
+    let configuration =
+        CONFIGURATION.replace("PORT", &port.to_string()).replace("VERSION", version);
     case.tool.write("nginx.conf", &configuration);
     let mut command = Command::new(program());
     command.arg("-p").arg(case.tool.path()).args(["-c", "nginx.conf", "-e", "log"]);
@@ -115,8 +103,6 @@ fn program() -> PathBuf {
     all.find_map(|directory| Some(directory.join("nginx")).filter(|program| program.is_file()))
         .expect("nginx is not installed: run `cargo xtask test`")
 }
-
-const ID: &str = "00000000-0000-4000-8000-000000000001";
 
 const CONFIGURATION: &str = r#"
 daemon off;
@@ -138,8 +124,8 @@ http {
         ssl_client_certificate ca.pem;
         ssl_verify_client on;
         default_type application/json;
-        location /v2/images/ID {
-            return 200 '{"id": "ID", "status": "queued", "visibility": "private", "tags": []}';
+        location /v2/images {
+            return 200 '{"images": []}';
         }
     }
 }

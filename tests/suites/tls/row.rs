@@ -149,6 +149,9 @@ impl Row {
         arrived: &[u8],
     ) -> Result<Option<[String; 2]>, String> {
         let words = match (&self.expected, &outcome) {
+            (Expected::Accepted, Ok(_)) if arrived.is_empty() => {
+                return Err("nothing arrived, though it was answered".to_owned());
+            }
             (Expected::Accepted, Ok(_)) => return Ok(None),
             (Expected::AcceptedOnlyBy(name, _), Ok(_)) if *name == stack.name => return Ok(None),
             (Expected::AcceptedOnlyBy(name, _), Err(error)) if *name == stack.name => {
