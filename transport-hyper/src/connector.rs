@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use glance_core::transport::{ClientCertificate, TransportError, TransportErrorKind};
+use glance_core::transport::{TransportError, TransportErrorKind};
 use http::Uri;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection};
@@ -18,7 +18,7 @@ use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio::time::{Instant, timeout_at};
 use tower_service::Service;
 
-use crate::failure::judged;
+use crate::failure::Judgement;
 use crate::proxy::{Proxies, Proxy};
 use crate::tls::{Io, Refusal, Secured, Session, TlsBackend};
 use crate::tunnel;
@@ -66,7 +66,7 @@ impl<B: TlsBackend> Connector<B> {
         let server = Peer::server(uri);
         let deadline = Instant::now() + self.patience;
         let (io, session) = self.in_time(deadline, &server, self.reach(&server)).await?;
-        Ok(Wire { io: TokioIo::new(io), forwarded: false, session, endpoint: server.name })
+        Ok(Wire::new(io, false, session, &server))
     }
 
     /// Through a tunnel to an https server. To an http server the proxy itself sends the requests.
@@ -85,8 +85,7 @@ impl<B: TlsBackend> Connector<B> {
         });
         let io = opened.await?;
         if forwarded {
-            let (io, endpoint) = (TokioIo::new(io), server.name);
-            return Ok(Wire { io, forwarded, session: None, endpoint });
+            return Ok(Wire::new(io, forwarded, None, &server));
         }
         let secured = self.in_time(deadline, &server, self.secure(&server, io)).await;
         let Secured { io, session } = secured.map_err(|mut refusal| {
@@ -94,8 +93,7 @@ impl<B: TlsBackend> Connector<B> {
             refusal.error.reason = format!("{} (through {})", refusal.error.reason, peer.name);
             refusal
         })?;
-        let (io, session) = (TokioIo::new(io), Some(session));
-        Ok(Wire { io, forwarded, session, endpoint: server.name })
+        Ok(Wire::new(io, forwarded, Some(session), &server))
     }
 
     /// TCP, and TLS over it where the scheme says so.
@@ -188,22 +186,25 @@ pub(crate) struct Wire {
     forwarded: bool,
     /// What was agreed with the server, over https.
     pub(crate) session: Option<Session>,
-    endpoint: String,
+    /// What the server says of the client's certificate, where it asked for one.
+    judgement: Option<Judgement>,
 }
 
 impl Wire {
-    /// What became of the server's wish for a client certificate, where it had one.
-    fn asked(&self) -> Option<ClientCertificate> {
-        self.session.as_ref().and_then(|session| session.client_certificate)
+    fn new(io: Box<dyn Io>, forwarded: bool, session: Option<Session>, server: &Peer<'_>) -> Self {
+        let asked = session.as_ref().and_then(|session| session.client_certificate);
+        let judgement = asked.map(|asked| Judgement::new(asked, &server.name));
+        Self { io: TokioIo::new(io), forwarded, session, judgement }
     }
 }
 
 impl Connection for Wire {
     fn connected(&self) -> Connected {
         let connected = Connected::new().proxy(self.forwarded);
-        match self.asked() {
-            Some(asked) => connected.extra(asked),
-            None => connected,
+        let asked = self.session.as_ref().and_then(|session| session.client_certificate);
+        match (asked, self.judgement.clone()) {
+            (Some(asked), Some(judgement)) => connected.extra(asked).extra(judgement),
+            _ => connected,
         }
     }
 }
@@ -215,9 +216,8 @@ impl Read for Wire {
         buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
         let read = Pin::new(&mut self.io).poll_read(context, buffer);
-        let asked = self.asked();
-        read.map_err(|error| match asked {
-            Some(asked) => judged(error, asked, &self.endpoint),
+        read.map_err(|error| match &self.judgement {
+            Some(judgement) => judgement.hear(error),
             None => error,
         })
     }

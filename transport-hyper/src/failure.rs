@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io;
+use std::sync::{Arc, OnceLock};
 
 use glance_core::body::BodyError;
 use glance_core::tls::verdict::{Alert, Fault, refusal};
@@ -23,7 +24,7 @@ pub(crate) fn explain(
             source: Some(own),
         };
     }
-    if let Some(failure) = inner_transport_error(error) {
+    if let Some(failure) = inner_transport_error(error).or_else(|| judged(error)) {
         return failure;
     }
     let failure = |kind, reason: String| TransportError {
@@ -45,16 +46,39 @@ pub(crate) fn explain(
     }
 }
 
-/// The error of a connection whose server asked for a client certificate. With TLS 1.3 it judges
-/// the client after the handshake, by an alert where an answer should be.
-pub(crate) fn judged(error: io::Error, asked: ClientCertificate, endpoint: &str) -> io::Error {
-    match Alert::in_message(&error.to_string()) {
-        None => error,
-        Some(alert) => {
-            let fault = Fault::ClientCertificate(asked, alert);
-            io::Error::new(error.kind(), refusal(&fault, "", endpoint, &[], &[]))
-        }
+/// What a server that asked for a client certificate says of it: with TLS 1.3 after the handshake,
+/// by an alert where an answer should be. A connection keeps it, for hyper forgets why a connection
+/// ended before its request.
+#[derive(Debug, Clone)]
+pub(crate) struct Judgement {
+    asked: ClientCertificate,
+    endpoint: String,
+    alert: Arc<OnceLock<Alert>>,
+}
+
+impl Judgement {
+    pub(crate) fn new(asked: ClientCertificate, endpoint: &str) -> Self {
+        Self { asked, endpoint: endpoint.to_owned(), alert: Arc::default() }
     }
+
+    /// The error of the connection, with the judgement inside where there is one.
+    pub(crate) fn hear(&self, error: io::Error) -> io::Error {
+        let Some(alert) = Alert::in_message(&error.to_string()) else { return error };
+        let alert = self.alert.get_or_init(|| alert);
+        io::Error::new(error.kind(), self.refusal(*alert))
+    }
+
+    fn refusal(&self, alert: Alert) -> TransportError {
+        refusal(&Fault::ClientCertificate(self.asked, alert), "", &self.endpoint, &[], &[])
+    }
+}
+
+/// The judgement that ended the connection.
+fn judged(error: &legacy::Error) -> Option<TransportError> {
+    let mut found = http::Extensions::new();
+    error.connect_info()?.get_extras(&mut found);
+    let judgement = found.get::<Judgement>()?;
+    judgement.alert.get().map(|alert| judgement.refusal(*alert))
 }
 
 /// The connector's own error, or that of the connection, which hyper wraps.

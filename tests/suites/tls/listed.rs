@@ -66,6 +66,9 @@ async fn servers_that_others_list() {
         (old.pem, new)
     };
     let (old, new) = renewed(as_ca);
+    let key = KeyPair::generate().unwrap();
+    let (listed_ca, as_leaf) =
+        (self_signed_by(&key, &[HOST], as_ca), self_signed_by(&key, &[HOST], PLAIN));
     let (old_no_ca, new_no_ca) = renewed(PLAIN);
     let listed = Authority::root("the CA").issue(&[HOST], PLAIN);
     check(vec![
@@ -73,6 +76,7 @@ async fn servers_that_others_list() {
         accepted("ss_bundle_multi", &known, &[&stranger.pem, &known.pem, &listed.pem]),
         refused("ss_impostor", &stranger, &[&known.pem], not_listed),
         refused("ss_renewed_same_key", &new, &[&old], not_listed),
+        refused("ss_renewed_as_leaf", &as_leaf, &[&listed_ca.pem], not_listed),
         refused("ss_renewed_same_key_caf", &new_no_ca, &[&old_no_ca], not_listed),
     ])
     .await;
