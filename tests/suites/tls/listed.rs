@@ -54,7 +54,7 @@ fn usages(params: &mut CertificateParams, usages: &[KeyUsagePurpose]) {
 #[tokio::test(flavor = "multi_thread")]
 async fn servers_that_others_list() {
     let not_listed = &["CN=the server", "signed by itself", "not listed"][..];
-    let as_ca: Tweak<'_> = &|params| params.is_ca = IsCa::Ca(Unconstrained);
+    let as_ca: Tweak<'_> = &|params| usages(params, &[DigitalSignature, KeyCertSign]);
     let (known, stranger) = (self_signed(&[HOST], PLAIN), self_signed(&[HOST], PLAIN));
     let renewed = |tweak: Tweak<'_>| {
         let key = KeyPair::generate().unwrap();
