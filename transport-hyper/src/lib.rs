@@ -20,4 +20,6 @@ mod failure;
 
 pub use client::{HyperTransport, Options};
 pub use proxy::{Proxies, ProxyError};
-pub use tls::{Inspection, Io, Refusal, Secured, Session, TlsAcceptor, TlsBackend, TlsSetupError};
+pub use tls::{
+    Finding, Inspection, Io, Refusal, Secured, Session, TlsAcceptor, TlsBackend, TlsSetupError,
+};
