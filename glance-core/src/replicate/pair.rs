@@ -74,7 +74,7 @@ struct Listing<'a> {
 
 impl<'a> Listing<'a> {
     async fn begin(store: &'a dyn ImageStore) -> Result<Self, StoreError> {
-        let (name, images) = (store.to_string(), store.list().await?);
+        let (name, images) = (store.to_string(), store.list().await?.fuse().boxed());
         Ok(Self { name, images, next: None, last: None })
     }
 
@@ -101,7 +101,7 @@ impl<'a> Listing<'a> {
             rest.push(image);
         }
         rest.sort_by(|one, other| one.id.cmp(&other.id));
-        self.images = stream::iter(rest.into_iter().map(Ok)).boxed();
+        self.images = stream::iter(rest.into_iter().map(Ok)).fuse().boxed();
         self.next = self.images.next().await.transpose()?;
         Ok(())
     }
@@ -123,7 +123,9 @@ mod tests {
     async fn paired(source: &[&str], target: &[&str]) -> Vec<Pair> {
         let listing = |ids: &[&str]| Listing {
             name: "a store".to_owned(),
-            images: stream::iter(ids.iter().map(|id| Ok(image(id))).collect::<Vec<_>>()).boxed(),
+            images: stream::iter(ids.iter().map(|id| Ok(image(id))).collect::<Vec<_>>())
+                .fuse()
+                .boxed(),
             next: None,
             last: None,
         };
