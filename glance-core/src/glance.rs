@@ -38,6 +38,14 @@ impl GlanceStore {
     ) -> Self {
         Self { client: Client::new(name.into(), transport, &endpoint.into(), session) }
     }
+
+    /// The same store, expecting that the data of one image passes with so many bytes per second.
+    /// A token that an upload could outlive at this rate is renewed before.
+    #[must_use]
+    pub fn expecting(mut self, rate: u64) -> Self {
+        self.client.rate = rate;
+        self
+    }
 }
 
 impl fmt::Display for GlanceStore {
@@ -72,7 +80,7 @@ impl ImageStore for GlanceStore {
             }
             (StatusCode::NO_CONTENT, _) => self.read_nothing(id, range, &operation).await,
             // Ranges are newer than the API: a server or proxy that ignores one sends all.
-            (status, _) => Err(self.client.unexpected(status, &operation)),
+            _ => Err(self.client.unexpected(&answer, &operation)),
         }
     }
 

@@ -16,11 +16,11 @@ use std::fmt;
 
 pub use auth::AuthPlugin;
 pub use catalogue::{Endpoint, ImageService, Service};
-pub use config::{Cloud, Clouds, ConfigError, Environment, Place, Retries};
+pub use config::{Cloud, Clouds, ConfigError, Environment, Overrides, Place, Prompt, Retries};
 pub use session::{ImageEndpoint, Session};
 
 use crate::body::BodyError;
-use crate::transport::TransportErrorKind;
+use crate::transport::{TransportErrorKind, request_id};
 
 /// A user of Keystone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,6 +93,8 @@ pub struct SignInError {
     pub reason: String,
     /// What the operator can do about it.
     pub hint: Option<String>,
+    /// The server's id of the request, for its operator's logs.
+    pub request_id: Option<String>,
     /// The failure below.
     pub source: Option<BodyError>,
 }
@@ -113,13 +115,23 @@ pub enum SignInErrorKind {
 
 impl SignInError {
     fn new(kind: SignInErrorKind, reason: impl Into<String>, hint: Option<&str>) -> Self {
-        Self { kind, reason: reason.into(), hint: hint.map(str::to_owned), source: None }
+        let hint = hint.map(str::to_owned);
+        Self { kind, reason: reason.into(), hint, request_id: None, source: None }
+    }
+
+    /// The same error, said by this answer.
+    fn answered(self, answer: &http::HeaderMap) -> Self {
+        Self { request_id: request_id(answer), ..self }
     }
 }
 
 impl fmt::Display for SignInError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.reason)
+        f.write_str(&self.reason)?;
+        match &self.request_id {
+            Some(id) => write!(f, " (request {id})"),
+            None => Ok(()),
+        }
     }
 }
 

@@ -6,7 +6,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use futures_util::stream::{self, StreamExt};
+use futures_util::future::ready;
+use futures_util::stream::{StreamExt, TryStreamExt};
 
 use crate::digest::Hashers;
 use crate::image::{Attributes, Image};
@@ -15,11 +16,13 @@ use crate::store::{ImageStore, StoreError};
 mod checked;
 mod copy;
 mod error;
+mod pace;
 mod pair;
 mod plan;
 
 pub use checked::{DataFault, Expected};
 pub use error::CopyError;
+pub use pace::Pace;
 pub use pair::{Pair, pairs};
 pub use plan::{Difference, Step, differences, plan};
 
@@ -34,12 +37,14 @@ pub struct Policy {
     pub transfers: usize,
     /// What computes the digests that prove the data on its way.
     pub hashers: Hashers,
+    /// How fast data may pass, of all images together; without it, as fast as it can.
+    pub pace: Option<Pace>,
 }
 
 impl Default for Policy {
     fn default() -> Self {
         let (without, hashers) = (BTreeSet::new(), Hashers::default());
-        Self { without, metadata_only: false, transfers: 4, hashers }
+        Self { without, metadata_only: false, transfers: 4, hashers, pace: None }
     }
 }
 
@@ -83,16 +88,42 @@ impl Replication {
     /// not end the run.
     ///
     /// # Errors
-    /// When one of the stores can't be listed; nothing was changed then.
+    /// When one of the stores can't be listed. If that happens in the middle, what was begun is
+    /// brought to its end first.
     pub async fn run(&self, mut observe: impl FnMut(Outcome)) -> Result<(), StoreError> {
         let pairs = pairs(&*self.source, &*self.target).await?;
-        let present = pairs.into_iter().filter_map(Pair::at_source);
-        let work = present.map(|(image, replica)| self.replicate(image, replica));
-        let mut outcomes = stream::iter(work).buffer_unordered(self.policy.transfers.max(1));
+        let present = pairs.try_filter_map(|pair| ready(Ok(pair.at_source())));
+        let work = present.map(|present| async {
+            let (image, replica) = present?;
+            Ok(self.replicate(image, replica).await)
+        });
+        let mut outcomes = work.buffer_unordered(self.policy.transfers.max(1));
+        let mut listed = Ok(());
         while let Some(outcome) = outcomes.next().await {
-            observe(outcome);
+            match outcome {
+                Ok(outcome) => observe(outcome),
+                Err(error) => listed = Err(error),
+            }
         }
-        Ok(())
+        listed
+    }
+
+    /// The bytes of data that [`run`](Self::run) would copy, as far as the source's records tell.
+    /// Lists both stores, and changes nothing.
+    ///
+    /// # Errors
+    /// When one of the stores can't be listed.
+    pub async fn outstanding(&self) -> Result<u64, StoreError> {
+        let mut pairs = pairs(&*self.source, &*self.target).await?;
+        let mut bytes = 0_u64;
+        while let Some(pair) = pairs.try_next().await? {
+            let Some((image, replica)) = pair.at_source() else { continue };
+            let step = plan(&image, replica.as_ref(), &self.policy);
+            if matches!(step, Step::Copy | Step::Complete(_)) {
+                bytes = bytes.saturating_add(image.size.unwrap_or(0));
+            }
+        }
+        Ok(bytes)
     }
 
     async fn replicate(&self, image: Image, replica: Option<Image>) -> Outcome {

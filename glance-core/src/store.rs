@@ -27,11 +27,12 @@ pub type ImageStream<'a> = BoxStream<'a, Result<Image, StoreError>>;
 ///   deleted may stay taken for good: that is [`StoreErrorKind::IdTaken`].
 /// - **Checksum**: after an upload the record holds the size and a digest *of the bytes that the
 ///   store kept*, computed by the store, not taken from the caller.
-/// - **Order**: listings come in no promised order, each image once; ascending ids keep the
-///   memory of whoever pairs two listings small. An image made or deleted meanwhile may be missing.
+/// - **Order**: listings come in ascending order of ids, each image once, so that whoever pairs two
+///   of them needs little memory. An image made or deleted meanwhile may be missing.
 /// - **Completeness**: a listing holds every image that the credentials can see, of any
 ///   visibility and state, hidden ones too.
-/// - **Retry**: a store may repeat a request that carries no data. It never resends data.
+/// - **Retry**: a store may repeat a request that carries no data. It never resends data; that is
+///   up to the caller, who can make it anew, after [`StoreErrorKind::Renewed`].
 /// - **Cancel**: dropping a future abandons its work, as a failure would.
 /// - **Errors**: a missing image is [`StoreErrorKind::NotFound`]; the failure of the given data
 ///   itself comes out of `upload` as [`StoreErrorKind::Data`], with that failure in the source chain.
@@ -141,6 +142,9 @@ pub enum StoreErrorKind {
     NotFound,
     /// The range begins past the end of the data.
     Range,
+    /// The credentials were refused when data came, and others were got since. The data is gone;
+    /// the same upload with data made anew can succeed.
+    Renewed,
     /// The store examined the data and does not want it. No later upload to this record works.
     Rejected,
     /// The server failed. A retry can help.

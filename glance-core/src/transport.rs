@@ -1,4 +1,4 @@
-//! The contract of whatever carries HTTP requests: [`Transport`].
+//! The contract of whatever carries HTTP requests: [`Transport`]; and who sends them: [`Caller`].
 
 use std::error::Error;
 use std::fmt;
@@ -7,6 +7,11 @@ use async_trait::async_trait;
 use http::{Request, Response};
 
 use crate::body::{Body, BodyError};
+
+mod caller;
+
+pub use caller::Caller;
+pub(crate) use caller::request_id;
 
 /// Carries HTTP requests to servers whose certificates it verifies.
 ///

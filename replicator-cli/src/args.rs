@@ -1,9 +1,11 @@
 //! What the operator typed.
 
+use std::convert::Infallible;
 use std::path::PathBuf;
 
 use clap::builder::FalseyValueParser;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use secrecy::SecretString;
 
 /// What was typed.
 #[derive(Debug, Parser)]
@@ -60,6 +62,8 @@ pub enum Command {
     },
     /// Serve the images of a directory as a Glance, over HTTPS
     Serve(Serve),
+    /// Say which clouds are configured, where, and how they are signed in to; asks no server
+    Clouds,
     /// Say what a connection to each store shows: trust, certificates, sign-in, permissions
     Doctor(Doctor),
 }
@@ -106,6 +110,10 @@ pub struct Options {
     /// Images under way at once
     #[arg(long, global = true, value_name = "N", default_value = "4")]
     pub transfers: std::num::NonZeroUsize,
+    /// Bytes per second that data may take, of all images together, such as 512k or 10M (powers of
+    /// 1024); without it, all there is
+    #[arg(long, global = true, value_name = "RATE", value_parser = rate)]
+    pub bwlimit: Option<u64>,
     /// How the report is written
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
     pub output: Output,
@@ -121,16 +129,29 @@ pub struct Options {
     #[command(flatten)]
     pub trust: Trust,
 
+    /// Who the operator is.
+    #[command(flatten)]
+    pub sign_in: SignIn,
+
+    /// The old tool's buffer size; accepted and without effect
+    #[arg(short, long, global = true, value_name = "BYTES", hide = true)]
+    pub chunksize: Option<u64>,
+}
+
+/// How to sign in, and to which part of a cloud.
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Sign-in")]
+pub struct SignIn {
     /// Token for both sides; others can see it in the process list, so better a file
-    #[arg(short, long, global = true, value_name = "TOKEN", hide_env_values = true)]
-    pub token: Option<String>,
+    #[arg(short, long, global = true, value_name = "TOKEN", value_parser = secret)]
+    pub token: Option<SecretString>,
     /// Token for the source
-    #[arg(long, global = true, value_name = "TOKEN", short_alias = 'M', alias = "mastertoken")]
-    pub sourcetoken: Option<String>,
+    #[arg(long, global = true, value_name = "TOKEN", short_alias = 'M', alias = "mastertoken", value_parser = secret)]
+    pub sourcetoken: Option<SecretString>,
     /// Token for the target
-    #[arg(long, global = true, value_name = "TOKEN", short_alias = 'S', alias = "slavetoken")]
-    pub targettoken: Option<String>,
-    /// A file with the token for both sides
+    #[arg(long, global = true, value_name = "TOKEN", short_alias = 'S', alias = "slavetoken", value_parser = secret)]
+    pub targettoken: Option<SecretString>,
+    /// A file with the token for servers that are named by URL; a file descriptor is /dev/fd/N
     #[arg(long, global = true, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
     /// A file with the token for the source
@@ -140,9 +161,52 @@ pub struct Options {
     #[arg(long, global = true, value_name = "FILE")]
     pub target_token_file: Option<PathBuf>,
 
-    /// The old tool's buffer size; accepted and without effect
-    #[arg(short, long, global = true, value_name = "BYTES", hide = true)]
-    pub chunksize: Option<u64>,
+    /// The region of the source's cloud
+    #[arg(long, global = true, value_name = "REGION")]
+    pub source_region: Option<String>,
+    /// The region of the target's cloud
+    #[arg(long, global = true, value_name = "REGION")]
+    pub target_region: Option<String>,
+    /// The interface of the source: public, internal or admin
+    #[arg(long, global = true, value_name = "INTERFACE")]
+    pub source_interface: Option<String>,
+    /// The interface of the target
+    #[arg(long, global = true, value_name = "INTERFACE")]
+    pub target_interface: Option<String>,
+    /// The project to sign in to at the source, in place of what its cloud says
+    #[arg(long, global = true, value_name = "NAME|ID")]
+    pub source_project: Option<String>,
+    /// The project to sign in to at the target
+    #[arg(long, global = true, value_name = "NAME|ID")]
+    pub target_project: Option<String>,
+    /// Where the source's Glance is, in place of what the catalogue says
+    #[arg(long, global = true, value_name = "URL")]
+    pub source_endpoint_override: Option<String>,
+    /// Where the target's Glance is
+    #[arg(long, global = true, value_name = "URL")]
+    pub target_endpoint_override: Option<String>,
+}
+
+/// Digits, and maybe a letter for a power of 1024.
+fn rate(text: &str) -> Result<u64, String> {
+    let (digits, power) = match text.strip_suffix(|last: char| last.is_ascii_alphabetic()) {
+        None => (text, 0),
+        Some(digits) => match text.to_ascii_lowercase().chars().last() {
+            Some('k') => (digits, 1),
+            Some('m') => (digits, 2),
+            Some('g') => (digits, 3),
+            _ => return Err("the letters are k, M and G".into()),
+        },
+    };
+    let number: u64 = digits.parse().map_err(|_| "write it as 512k, 10M or 1G")?;
+    match number.checked_mul(1024_u64.pow(power)) {
+        None | Some(0) => Err("no data passes at this rate".into()),
+        Some(rate) => Ok(rate),
+    }
+}
+
+fn secret(text: &str) -> Result<SecretString, Infallible> {
+    Ok(text.into())
 }
 
 /// Whom to trust, and who the client is.

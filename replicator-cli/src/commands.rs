@@ -6,16 +6,16 @@ use std::sync::Arc;
 
 use format_dump::DumpStore;
 use futures_util::StreamExt;
-use glance_core::replicate::{Pair, Policy, Replication, differences, pairs};
-use glance_core::store::ImageStore;
+use glance_core::replicate::{Pace, Pair, Policy, Replication, differences, pairs};
 use secrecy::ExposeSecret;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::{Args, Command, Options, Serve};
-use crate::endpoint::{Endpoint, Side, read_token};
+use crate::endpoint::{Endpoint, Side};
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::{print, tls};
+use crate::sign_in::read_token;
+use crate::{endurance, print, tls};
 
 /// Runs a command to its end, or to the first signal.
 pub(crate) async fn run(args: Args) -> Exit {
@@ -29,12 +29,15 @@ pub(crate) async fn run(args: Args) -> Exit {
             Command::Dump { server, path } => dump(&server, &directory(&path), &options).await,
             Command::Load { from, to } => {
                 let (path, server) = load_order(from, to);
-                replicate(Endpoint::Directory(path), Endpoint::parse(&server)?, &options).await
+                let target = Endpoint::parse(&server, Side::Target, &options)?;
+                replicate(Endpoint::Directory(path), target, &options).await
             }
             Command::Livecopy { from, to } => {
-                replicate(Endpoint::parse(&from)?, Endpoint::parse(&to)?, &options).await
+                let (from, to) = both(&from, &to, &options)?;
+                replicate(from, to, &options).await
             }
             Command::Compare { from, to } => compare(&from, &to, &options).await,
+            Command::Clouds => crate::clouds::run(&options),
             Command::Doctor(doctor) => crate::doctor::run(doctor, &options).await,
             Command::Serve(serve) => self::serve(serve, &options).await,
         }
@@ -62,8 +65,15 @@ async fn stopped() -> Exit {
     }
 }
 
+/// The two sides that two words name.
+fn both(from: &str, to: &str, options: &Options) -> Result<(Endpoint, Endpoint), CliError> {
+    let source = Endpoint::parse(from, Side::Source, options)?;
+    Ok((source, Endpoint::parse(to, Side::Target, options)?))
+}
+
 async fn size(server: &str, options: &Options) -> Result<Exit, CliError> {
-    let store = Endpoint::parse(server)?.open(Side::Source, options).await?;
+    let store =
+        Endpoint::parse(server, Side::Source, options)?.open(Side::Source, options).await?.store;
     let (mut images, mut bytes) = (0_u64, 0_u64);
     let mut listing = store.list().await?;
     while let Some(image) = listing.next().await {
@@ -78,7 +88,8 @@ async fn size(server: &str, options: &Options) -> Result<Exit, CliError> {
 }
 
 async fn dump(server: &str, path: &Path, options: &Options) -> Result<Exit, CliError> {
-    let (from, to) = (Endpoint::parse(server)?, Endpoint::Directory(path.to_owned()));
+    let from = Endpoint::parse(server, Side::Source, options)?;
+    let to = Endpoint::Directory(path.to_owned());
     let exit = replicate(from, to, options).await?;
     if exit == Exit::Success {
         DumpStore::open(path)?.finish()?;
@@ -87,11 +98,14 @@ async fn dump(server: &str, path: &Path, options: &Options) -> Result<Exit, CliE
 }
 
 async fn replicate(from: Endpoint, to: Endpoint, options: &Options) -> Result<Exit, CliError> {
-    let replication = Replication {
-        source: from.open(Side::Source, options).await?,
-        target: to.open(Side::Target, options).await?,
-        policy: policy(options)?,
-    };
+    let source = from.open(Side::Source, options).await?;
+    let target = to.open(Side::Target, options).await?;
+    let sides = [(Side::Source, source.session), (Side::Target, target.session)];
+    let (source, target) = (source.store, target.store);
+    let replication = Replication { source, target, policy: policy(options)? };
+    for (side, session) in &sides {
+        endurance::check(*side, session.as_deref(), &replication, options.bwlimit).await?;
+    }
     let mut report = print::Report::new(options.output);
     replication.run(|outcome| report.outcome(&outcome)).await?;
     Ok(report.finish())
@@ -99,12 +113,13 @@ async fn replicate(from: Endpoint, to: Endpoint, options: &Options) -> Result<Ex
 
 async fn compare(from: &str, to: &str, options: &Options) -> Result<Exit, CliError> {
     let policy = policy(options)?;
-    let (from, to) = (Endpoint::parse(from)?, Endpoint::parse(to)?);
-    let source = from.open(Side::Source, options).await?;
-    let target = to.open(Side::Target, options).await?;
+    let (from, to) = both(from, to, options)?;
+    let source = from.open(Side::Source, options).await?.store;
+    let target = to.open(Side::Target, options).await?.store;
     let mut report = print::Comparison::new(options.output);
-    for pair in pairs(&*source, &*target).await? {
-        match pair {
+    let mut pairs = pairs(&*source, &*target).await?;
+    while let Some(pair) = pairs.next().await {
+        match pair? {
             Pair::Both(image, replica) => {
                 report.both(&image, &differences(&image, &replica, &policy));
             }
@@ -126,9 +141,8 @@ async fn serve(serve: Serve, options: &Options) -> Result<Exit, CliError> {
         })
     };
     let acceptor = tls::acceptor(options.tls, &read(&serve.cert)?, &read(&serve.key)?)?;
-    let store: Arc<dyn ImageStore> =
-        Endpoint::Directory(serve.path.clone()).open(Side::Target, options).await?;
-    let mut api = glance_server::GlanceApi::new(store);
+    let opened = Endpoint::Directory(serve.path.clone()).open(Side::Target, options).await?;
+    let mut api = glance_server::GlanceApi::new(opened.store);
     if let Some(path) = &serve.require_token_file {
         api = api.with_token(read_token(path)?.expose_secret());
     }
@@ -153,6 +167,7 @@ fn policy(options: &Options) -> Result<Policy, CliError> {
         metadata_only: options.metaonly,
         transfers: options.transfers.get(),
         hashers: tls::hashers(options.tls)?,
+        pace: options.bwlimit.map(Pace::new),
     })
 }
 

@@ -88,16 +88,16 @@ async fn examine(
     findings: &mut Findings,
 ) -> Result<(), Stopped> {
     let at = |topic| move |error: CliError| (topic, error);
-    let endpoint = Endpoint::parse(word).map_err(at("configuration"))?;
+    let endpoint = Endpoint::parse(word, Side::Source, options).map_err(at("configuration"))?;
     let store = match endpoint {
         Endpoint::Directory(_) => {
-            endpoint.open(Side::Source, options).await.map_err(at("directory"))?
+            endpoint.open(Side::Source, options).await.map_err(at("directory"))?.store
         }
         Endpoint::Url(ref url) => {
             let (policy, source) = trust(&OfCloud::default(), options)?;
             show_trust(&policy, &source, options, findings)?;
             look_at_server(url, &policy, options, findings).await?;
-            endpoint.open(Side::Source, options).await.map_err(at("sign-in"))?
+            endpoint.open(Side::Source, options).await.map_err(at("sign-in"))?.store
         }
         Endpoint::Cloud(cloud) => {
             findings.fine("configuration", format!("cloud {} of {}", cloud.name, cloud.place));

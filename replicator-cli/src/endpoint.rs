@@ -1,19 +1,19 @@
 //! What a word on the command line names, and how it is opened.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use format_dump::DumpStore;
 use glance_core::glance::GlanceStore;
-use glance_core::identity::auth::{FixedToken, NoAuth};
-use glance_core::identity::{AuthPlugin, Cloud, Clouds, Environment, Session};
+use glance_core::identity::{Cloud, Session};
 use glance_core::store::ImageStore;
 use glance_core::transport::Transport;
-use secrecy::SecretString;
 use transport_hyper::Proxies;
 
 use crate::args::Options;
 use crate::error::CliError;
+use crate::sign_in::{auth, cloud, refuse_cloud_options, refuse_token_of_side, unknown};
 use crate::trust::{self, OfCloud};
 
 /// What a word names.
@@ -27,6 +27,13 @@ pub(crate) enum Endpoint {
     Directory(PathBuf),
 }
 
+/// A store that was opened, and the sign-in to it, if it has one.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) store: Arc<dyn ImageStore>,
+    pub(crate) session: Option<Arc<Session>>,
+}
+
 /// The side of a copy that a store is on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Side {
@@ -36,9 +43,29 @@ pub(crate) enum Side {
     Target,
 }
 
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Source => "source",
+            Self::Target => "target",
+        })
+    }
+}
+
 impl Endpoint {
+    /// What a word names on this side, with the options that are for this side.
+    pub(crate) fn parse(word: &str, side: Side, options: &Options) -> Result<Self, CliError> {
+        let endpoint = Self::resolve(word, side, options)?;
+        match endpoint {
+            Self::Cloud(_) => refuse_token_of_side(word, side, &options.sign_in)?,
+            _ => refuse_cloud_options(word, side, &options.sign_in)?,
+        }
+        Ok(endpoint)
+    }
+
     /// Resolves a word: an explicit scheme, a path, a cloud's name, `host:port`.
-    pub(crate) fn parse(word: &str) -> Result<Self, CliError> {
+    fn resolve(word: &str, side: Side, options: &Options) -> Result<Self, CliError> {
+        let cloud = |name| Ok::<_, CliError>(cloud(name, side, &options.sign_in)?.map(Self::of));
         if let Some(path) = word.strip_prefix("dir:") {
             return Ok(Self::Directory(path.into()));
         }
@@ -65,14 +92,16 @@ impl Endpoint {
         }
     }
 
+    fn of(cloud: Cloud) -> Self {
+        Self::Cloud(Box::new(cloud))
+    }
+
     /// Opens the store.
-    pub(crate) async fn open(
-        self,
-        side: Side,
-        options: &Options,
-    ) -> Result<Arc<dyn ImageStore>, CliError> {
+    pub(crate) async fn open(self, side: Side, options: &Options) -> Result<Opened, CliError> {
         match self {
-            Self::Directory(path) => open_directory(&path, side, options),
+            Self::Directory(path) => {
+                Ok(Opened { store: open_directory(&path, side, options)?, session: None })
+            }
             Self::Url(url) => open_url(url, side, options),
             Self::Cloud(cloud) => open_cloud(*cloud, side, options).await,
         }
@@ -100,28 +129,31 @@ fn complete_or_warned(path: &Path) -> Result<DumpStore, CliError> {
     Ok(dump)
 }
 
-fn open_url(url: String, side: Side, options: &Options) -> Result<Arc<dyn ImageStore>, CliError> {
+fn open_url(url: String, side: Side, options: &Options) -> Result<Opened, CliError> {
     warn_of_plain_http(&url);
     let transport = transport(&OfCloud::default(), side, options)?;
-    let auth: Arc<dyn AuthPlugin> = match token(side, options)? {
-        Some(token) => Arc::new(FixedToken { token, endpoint: None }),
-        None => Arc::new(NoAuth::default()),
-    };
-    let session = Arc::new(Session::new(Arc::clone(&transport), auth));
-    Ok(Arc::new(GlanceStore::new(url.clone(), transport, url, session)))
+    let session = Arc::new(Session::new(Arc::clone(&transport), auth(side, &options.sign_in)?));
+    let store = GlanceStore::new(url.clone(), transport, url, Arc::clone(&session));
+    Ok(opened(store, session, options))
 }
 
-async fn open_cloud(
-    cloud: Cloud,
-    side: Side,
-    options: &Options,
-) -> Result<Arc<dyn ImageStore>, CliError> {
+async fn open_cloud(cloud: Cloud, side: Side, options: &Options) -> Result<Opened, CliError> {
     let transport = transport(&OfCloud::of(&cloud), side, options)?;
     let session = Arc::new(Session::new(Arc::clone(&transport), cloud.auth));
     let endpoint = session.image_endpoint(&cloud.image).await?.url;
     warn_of_plain_http(&endpoint);
     tracing::info!("cloud {} has its Glance at {endpoint}", cloud.name);
-    Ok(Arc::new(GlanceStore::new(cloud.name, transport, endpoint, session)))
+    let store = GlanceStore::new(cloud.name, transport, endpoint, Arc::clone(&session));
+    Ok(opened(store, session, options))
+}
+
+fn opened(store: GlanceStore, session: Arc<Session>, options: &Options) -> Opened {
+    let store = match options.bwlimit {
+        // All transfers share it.
+        Some(rate) => store.expecting(rate / options.transfers.get() as u64),
+        None => store,
+    };
+    Opened { store: Arc::new(store), session: Some(session) }
 }
 
 fn warn_of_plain_http(url: &str) {
@@ -151,64 +183,9 @@ fn proxies() -> Result<Proxies, CliError> {
     })
 }
 
-/// This side's token: an option, a file, or the environment.
-fn token(side: Side, options: &Options) -> Result<Option<SecretString>, CliError> {
-    let (flag, file, variable) = match side {
-        Side::Source => {
-            (&options.sourcetoken, &options.source_token_file, "GLANCE_REPLICATOR_SOURCE_TOKEN")
-        }
-        Side::Target => {
-            (&options.targettoken, &options.target_token_file, "GLANCE_REPLICATOR_TARGET_TOKEN")
-        }
-    };
-    if let Some(token) = flag.as_ref().or(options.token.as_ref()) {
-        tracing::info!("a token on the command line is visible to others; better name a file");
-        return Ok(Some(SecretString::from(token.clone())));
-    }
-    if let Some(path) = file.as_ref().or(options.token_file.as_ref()) {
-        return read_token(path).map(Some);
-    }
-    let variables = [variable, "OS_TOKEN", "OS_AUTH_TOKEN"];
-    Ok(variables.into_iter().find_map(environment).map(SecretString::from))
-}
-
-/// The token in a file, without the line's end.
-pub(crate) fn read_token(path: &Path) -> Result<SecretString, CliError> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        CliError::usage(format!("cannot read the token file {}", path.display())).caused_by(error)
-    })?;
-    match text.trim() {
-        "" => Err(CliError::usage(format!("the token file {} is empty", path.display()))),
-        token => Ok(SecretString::from(token.to_owned())),
-    }
-}
-
 /// A variable of the environment; an empty one counts as unset.
 pub(crate) fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
-}
-
-/// A cloud by its name, or by its name and a region: `NAME@REGION`.
-fn cloud(word: &str) -> Result<Option<Endpoint>, CliError> {
-    let clouds = Clouds::load(Environment::of_process())?;
-    let find = |name: &str, region: Option<&str>| clouds.cloud(name, region);
-    let whole = find(word, None)?;
-    let found = match (whole, word.rsplit_once('@')) {
-        (None, Some((name, region))) => find(name, Some(region))?,
-        (whole, _) => whole,
-    };
-    Ok(found.map(|cloud| Endpoint::Cloud(Box::new(cloud))))
-}
-
-fn unknown(word: &str) -> CliError {
-    let clouds = Clouds::load(Environment::of_process());
-    let names: Vec<&str> = clouds.iter().flat_map(Clouds::names).collect();
-    let known = match names.is_empty() {
-        true => "no clouds.yaml was found".to_owned(),
-        false => format!("the clouds are {}", names.join(", ")),
-    };
-    CliError::usage(format!("{word:?} is no cloud, no host:port, no URL and no path"))
-        .hint(format!("{known}; a directory is written as ./{word} or dir:{word}"))
 }
 
 /// An address without `/v2` and the slashes around it.

@@ -25,6 +25,11 @@ impl CliError {
         Self { exit: Exit::Usage, hint: None, message: message.into(), source: None }
     }
 
+    /// The credentials are not sufficient.
+    pub(crate) fn authentication(message: impl Into<String>) -> Self {
+        Self { exit: Exit::Authentication, ..Self::usage(message) }
+    }
+
     /// A server can't be reached, or not trusted.
     pub(crate) fn connection(error: TransportError) -> Self {
         let message = error.to_string();
@@ -45,6 +50,13 @@ impl CliError {
 
     pub(crate) fn runtime(error: std::io::Error) -> Self {
         let message = "cannot start".to_owned();
+        Self { exit: Exit::SomeFailed, hint: None, message, source: Some(error.into()) }
+    }
+}
+
+impl From<tokio::task::JoinError> for CliError {
+    fn from(error: tokio::task::JoinError) -> Self {
+        let message = "an error of the program itself; please report it".to_owned();
         Self { exit: Exit::SomeFailed, hint: None, message, source: Some(error.into()) }
     }
 }

@@ -42,7 +42,9 @@ impl From<&StoreError> for Exit {
     fn from(error: &StoreError) -> Self {
         match error.kind {
             StoreErrorKind::Transport(_) => Self::Connection,
-            StoreErrorKind::Unauthenticated | StoreErrorKind::Forbidden => Self::Authentication,
+            StoreErrorKind::Unauthenticated
+            | StoreErrorKind::Renewed
+            | StoreErrorKind::Forbidden => Self::Authentication,
             StoreErrorKind::LimitReached => Self::LimitReached,
             StoreErrorKind::Invalid | StoreErrorKind::NotFound => Self::Usage,
             _ => Self::SomeFailed,

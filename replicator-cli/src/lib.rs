@@ -1,20 +1,25 @@
 //! The command line of glance-replicator: flags in, report out. The work is glance-core's.
 //!
 //! In reading order: [`args`] is what the operator typed; `endpoint` is what a word on the command
-//! line names, and opens it; `trust` says whom to trust there; `tls` chooses among the TLS stacks of this build; `commands` run;
+//! line names, and opens it; `sign_in` finds the cloud, or the token, and `endurance` says
+//! whether it lasts; `trust` says whom to trust
+//! there; `tls` chooses among the TLS stacks of this build; `commands`, `clouds` and `doctor` run;
 //! `print` alone prints; `exit` says how it went.
 
 #[cfg(not(any(feature = "rustls", feature = "native-tls")))]
 compile_error!("choose a TLS stack: build with the feature `rustls`, `native-tls` or both");
 
 pub mod args;
+mod clouds;
 mod commands;
 mod doctor;
 mod endpoint;
+mod endurance;
 mod error;
 pub mod exit;
 mod logging;
 mod print;
+mod sign_in;
 mod tls;
 mod trust;
 
@@ -40,7 +45,10 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return print::failure(&error::CliError::runtime(error)).into(),
     };
-    let exit = runtime.block_on(commands::run(args));
+    // On a worker, where the connections are: from this thread each chunk of data would have to
+    // wake another.
+    let run = runtime.spawn(commands::run(args));
+    let exit = runtime.block_on(run).unwrap_or_else(|error| print::failure(&error.into()));
     // Open connections are dropped, not drained: an upload that was stopped must not end properly.
     runtime.shutdown_background();
     exit.into()

@@ -29,6 +29,10 @@ macro_rules! err {
     }};
 }
 
+mod clouds;
+
+pub(crate) use clouds::clouds;
+
 /// What clap has to say: help and versions succeed, anything else is a usage error.
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {
     let _ = error.print();
@@ -319,7 +323,7 @@ pub(crate) fn chain(error: &dyn Error) -> Vec<String> {
 
 /// Bytes in binary units, with one decimal, as the old tool wrote them.
 #[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
-fn human_size(bytes: u64) -> String {
+pub(crate) fn human_size(bytes: u64) -> String {
     let mut size = bytes as f64;
     let mut units = ["B", "KiB", "MiB", "GiB", "TiB"].iter().peekable();
     while size >= 1024.0 {

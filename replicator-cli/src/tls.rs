@@ -1,11 +1,11 @@
 //! The TLS stacks of this build. `cfg(feature` stands in this file and no other.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use futures_util::future::BoxFuture;
 use glance_core::digest::Hashers;
 use glance_core::tls::TlsPolicy;
-use glance_core::transport::Transport;
+use glance_core::transport::{Caller, Transport};
 use http::Uri;
 use transport_hyper::{Inspection, Options, TlsAcceptor, TlsSetupError};
 
@@ -34,13 +34,28 @@ pub(crate) fn hashers(chosen: Option<Stack>) -> Result<Hashers, CliError> {
     Ok((library(chosen)?.hashers)())
 }
 
-/// A transport that verifies as `policy` says.
+/// A transport that verifies as `policy` says, and tells servers who sends requests.
 pub(crate) fn transport(
     chosen: Option<Stack>,
     policy: &TlsPolicy,
     options: Options,
 ) -> Result<Arc<dyn Transport>, CliError> {
-    (library(chosen)?.transport)(policy, options).map_err(cannot)
+    let library = library(chosen)?;
+    let transport = (library.transport)(policy, options).map_err(cannot)?;
+    Ok(caller(library).by(transport))
+}
+
+/// Who sends the requests of this process: the same for both sides, so that the logs of two clouds
+/// are brought together.
+fn caller(library: &Library) -> &'static Caller {
+    static CALLER: OnceLock<Caller> = OnceLock::new();
+    CALLER.get_or_init(|| {
+        let version = env!("CARGO_PKG_VERSION");
+        let caller =
+            Caller::new(&format!("glance-replicator/{version} ({})", (library.describe)()));
+        tracing::info!("the requests of this run have the global id {}", caller.run());
+        caller
+    })
 }
 
 /// What one connection to the server of `url` shows.

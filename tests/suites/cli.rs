@@ -238,3 +238,105 @@ fn a_closed_output_does_not_stop_the_work() {
     drop(child.stdout.take());
     assert!(child.wait().unwrap().success());
 }
+
+/// Clouds that can be used, one that asks for its password, and one that can't be used.
+const CLOUDS: &str = "clouds:
+  plain:
+    cacert: $CA
+    region_name: R1
+    auth: {auth_url: 'https://ks.invalid', username: u, user_domain_name: D, project_name: p,
+      project_domain_name: D}
+  asking:
+    auth_type: v3totp
+    interface: [internal, public]
+    regions: [R1, R2]
+    auth: {auth_url: 'https://ks.invalid', user_id: u}
+  fixed:
+    auth_type: none
+    image_endpoint_override: https://g.invalid/image
+  lent:
+    auth_type: v3applicationcredential
+    auth: {auth_url: 'https://ks.invalid', application_credential_id: a,
+      application_credential_secret: hush}
+  broken: {verify: no, auth: {password: hush}}
+";
+
+/// A directory with `clouds.yaml`, and `secure.yaml` with the password of one cloud.
+fn clouds() -> (tempfile::TempDir, String, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let ca = directory.path().join("ca.pem");
+    fs::write(&ca, tests::pki::Authority::root("ca").unwrap().pem()).unwrap();
+    let (yaml, secure) = (directory.path().join("clouds.yaml"), directory.path().join("s.yaml"));
+    fs::write(&yaml, CLOUDS.replace("$CA", ca.to_str().unwrap())).unwrap();
+    fs::write(&secure, "clouds: {plain: {auth: {password: hush}}}").unwrap();
+    let text = |path: &Path| path.to_str().unwrap().to_owned();
+    let (yaml, secure) = (text(&yaml), text(&secure));
+    (directory, yaml, secure)
+}
+
+#[test]
+fn clouds_are_listed_without_secrets_and_with_what_is_wrong() {
+    let (_directory, yaml, secure) = clouds();
+    let variables = [("OS_CLIENT_CONFIG_FILE", &*yaml), ("OS_CLIENT_SECURE_FILE", &*secure)];
+    let text = replicator_with(&["clouds"], &variables).exits(0);
+    let json = replicator_with(&["clouds", "--output", "json", "--debug"], &variables).exits(0);
+    for said in [&text.stdout, &text.stderr, &json.stdout, &json.stderr] {
+        assert!(!said.contains("hush"), "{said}");
+    }
+    for line in [
+        "plain\n",
+        &format!("  from      {yaml}, {secure}\n"),
+        "  sign-in   password at https://ks.invalid\n",
+        "  Glance    public in region R1, by the catalogue\n",
+        "/ca.pem (cacert of cloud plain)\n",
+        "  asks for  passcode\n  Glance    internal or public in region R1, by the catalogue\n",
+        "  Glance    https://g.invalid/image\n",
+        "cloud `broken`: it says `verify: false`, but there is no insecure mode\n  hint ",
+    ] {
+        assert!(text.stdout.contains(line), "{line} is not in\n{}", text.stdout);
+    }
+    let report: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    let usable: Vec<(&str, bool)> = report["clouds"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|cloud| (cloud["name"].as_str().unwrap(), cloud["usable"].as_bool().unwrap()))
+        .collect();
+    let expected =
+        [("asking", true), ("broken", false), ("fixed", true), ("lent", true), ("plain", true)];
+    assert_eq!(usable, expected);
+    fs::write(&yaml, "clouds: [").unwrap();
+    let run = replicator_with(&["clouds"], &variables).exits(2);
+    assert!(run.stderr.contains(&yaml), "{}", run.stderr);
+}
+
+#[test]
+fn options_of_a_side_count_there_or_are_refused() {
+    let (directory, yaml, secure) = clouds();
+    let variables = [("OS_CLIENT_CONFIG_FILE", &*yaml), ("OS_CLIENT_SECURE_FILE", &*secure)];
+    let token = directory.path().join("token");
+    fs::write(&token, "not\nfor headers").unwrap();
+    let token = token.to_str().unwrap();
+    for (line, exit, reason) in [
+        (&["size", "asking@R3"][..], 2, "it has no region `R3`"),
+        (&["size", "asking", "--source-region", "R3"], 2, "it has no region `R3`"),
+        (&["size", "asking@R1", "--source-region", "R2"], 2, "another region than --source-region"),
+        (&["size", "plain", "--source-interface", "inner"], 2, "there is no interface `inner`"),
+        (&["size", "fixed", "--source-endpoint-override", "x"], 2, "is no URL"),
+        (&["size", "lent", "--source-project", "q"], 2, "brings its own"),
+        (&["size", "asking"], 2, "`auth.passcode` is missing"),
+        (&["size", "./here", "--source-region", "R"], 2, "are for clouds, and"),
+        (&["size", "plain", "--source-token-file", token], 2, "cloud plain signs in by itself"),
+        (&["size", "https://g.invalid", "--token-file", token], 5, "can't be sent in a header"),
+        (&["load", "./here", "lent", "--target-project", "q"], 2, "brings its own"),
+        (&["load", "./here", "lent", "--source-project", "q"], 2, "no such"),
+    ] {
+        let run = replicator_with(line, &variables).exits(exit);
+        assert!(run.stderr.contains(reason), "{line:?}: {}", run.stderr);
+        assert!(!run.stderr.contains("hush") && !run.stderr.contains("for headers"));
+    }
+    // A token on the command line works, as it always did, and is warned of.
+    let run = replicator(&["size", "https://[::1]:9", "--sourcetoken", "hush"]).exits(4);
+    assert!(run.stderr.contains("visible to others"), "{}", run.stderr);
+    assert!(!run.stderr.contains("hush"));
+}

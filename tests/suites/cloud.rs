@@ -5,18 +5,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on has failed")]
 
 mod common;
+mod real_cloud;
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 
-use common::replicator_with;
 use glance_core::glance::GlanceStore;
-use glance_core::identity::{Clouds, Environment, Session};
-use glance_core::tls::{self, TlsPolicy};
-use glance_core::{ImageStore, Transport, conformance};
-use serde_json::Value;
+use glance_core::identity::Session;
+use glance_core::{ImageStore, conformance};
+use real_cloud::{Cloud, STACKS, reset, transport};
 
 #[test]
 fn real_images_between_real_glances() {
@@ -31,46 +28,9 @@ fn real_images_between_real_glances() {
     }
 }
 
-struct Cloud {
-    endpoints: Value,
-    directory: PathBuf,
-}
-
 impl Cloud {
-    fn find() -> Self {
-        let target = option_env!("CARGO_TARGET_TMPDIR").map(Path::new).unwrap();
-        let directory = target.parent().unwrap().join("cloud");
-        let endpoints = fs::read_to_string(directory.join("endpoints.json"))
-            .expect("the cloud is not there: run `cargo xtask cloud up`");
-        Self { endpoints: serde_json::from_str(&endpoints).unwrap(), directory }
-    }
-
-    fn text(&self, key: &str) -> &str {
-        self.endpoints[key].as_str().unwrap()
-    }
-
-    fn replicator(&self, line: &[&str]) -> common::Run {
-        replicator_with(line, &[("OS_CLIENT_CONFIG_FILE", self.text("clouds_yaml"))])
-    }
-
-    fn python(&self, script: &str, arguments: &[&str]) -> String {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("cloud").join(script);
-        let output = Command::new(self.directory.join("venv/bin/python"))
-            .arg(&script)
-            .args(arguments)
-            .env("OS_CLIENT_CONFIG_FILE", self.text("clouds_yaml"))
-            .env_remove("REQUESTS_CA_BUNDLE")
-            .env_remove("CURL_CA_BUNDLE")
-            .output()
-            .unwrap();
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        let failed = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{}: {said}{failed}", script.display());
-        said
-    }
-
     fn copies(&self, stack: &str) {
-        empty_b();
+        reset("b");
         let first = self.replicator(&["livecopy", "a", "b", "--tls", stack, "--debug"]).exits(0);
         assert!(first.stdout.contains(" 0 failed"), "{}", first.stdout);
         assert_no_token(&first);
@@ -83,7 +43,7 @@ impl Cloud {
     }
 
     fn dumps_and_loads(&self, stack: &str) {
-        empty_b();
+        reset("b");
         let dump = tempfile::tempdir().unwrap();
         let path = dump.path().to_str().unwrap();
         self.replicator(&["dump", "a", path, "--tls", stack]).exits(0);
@@ -146,15 +106,10 @@ impl Cloud {
 
     /// The real Glance passes the suite that every store passes.
     fn conforms(&self, stack: &str) {
-        let variables = [("OS_CLIENT_CONFIG_FILE", self.text("clouds_yaml"))];
-        let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let environment = Environment::new(variables, "/nonexistent");
-        let cloud = Clouds::load(environment).unwrap().cloud("b", None).unwrap().unwrap();
-        let named = [("clouds.yaml", cloud.cacert.clone())];
-        let (policy, _) = tls::resolve(&named, &|_| None).unwrap();
+        let cloud = self.configured("b");
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let outcome = runtime.block_on(async {
-            let transport = transport(stack, &policy);
+            let transport = transport(stack, &cloud);
             let session = Arc::new(Session::new(Arc::clone(&transport), cloud.auth));
             let glance = self.text("b");
             let store = Arc::new(GlanceStore::new("b", transport, glance, session));
@@ -166,23 +121,6 @@ impl Cloud {
     }
 }
 
-fn transport(stack: &str, policy: &TlsPolicy) -> Arc<dyn Transport> {
-    let options = transport_hyper::Options::default();
-    match stack {
-        #[cfg(feature = "rustls")]
-        "rustls" => transport_rustls::transport(policy, options).unwrap(),
-        #[cfg(feature = "native-tls")]
-        "native" => transport_native::transport(policy, options).unwrap(),
-        other => panic!("this build has no {other}"),
-    }
-}
-
-fn empty_b() {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let reset = Command::new(cargo).args(["xtask", "cloud", "reset", "b"]).status().unwrap();
-    assert!(reset.success());
-}
-
 /// Keystone's tokens are Fernet: their text begins with gAAAAA.
 fn assert_no_token(run: &common::Run) {
     let said = format!("{}{}", run.stdout, run.stderr);
@@ -191,11 +129,3 @@ fn assert_no_token(run: &common::Run) {
 
 /// What `check.py` ends with when all that `seed.py` makes and can be copied is equal.
 const ALL_EQUAL: &str = "45 images checked, 0 differences";
-
-/// The TLS stacks of this build, as `--tls` names them.
-const STACKS: &[&str] = &[
-    #[cfg(feature = "rustls")]
-    "rustls",
-    #[cfg(feature = "native-tls")]
-    "native",
-];

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use glance_core::identity::{Cloud, Clouds, Environment, Session};
+use glance_core::identity::{Cloud, Clouds, Environment, Overrides, Session};
 use glance_core::{Body, Transport, TransportError};
 use http::{Method, Request, Response, header};
 use serde_json::{Value, json};
@@ -46,7 +46,7 @@ fn every_auth_type_is_known() {
     for kind in kinds.iter().map(|kind| kind.as_str().unwrap()) {
         let variables = [("OS_AUTH_TYPE".to_owned(), kind.to_owned())];
         let clouds = Clouds::load(Environment::new(variables, "/nowhere")).unwrap();
-        match clouds.cloud("envvars", None) {
+        match clouds.cloud("envvars", &Overrides::default()) {
             Err(error) if error.reason.contains("is not supported") => {
                 assert!(error.hint.unwrap().contains("say `auth_type: "), "{kind}");
                 refused.push(kind);
@@ -136,7 +136,9 @@ async fn understand(case: &Value, answers: &Value) -> Result<Value, String> {
     let environment = Environment::new(variables, root.path().join("work"));
     let clouds = Clouds::load(environment).map_err(|error| error.to_string())?;
     let name = case["cloud"].as_str().or(clouds.default_name()).ok_or("no default cloud")?;
-    let cloud = clouds.cloud(name, case["region"].as_str()).map_err(|error| error.to_string())?;
+    let cloud = clouds
+        .cloud(name, &Overrides::region(case["region"].as_str()))
+        .map_err(|error| error.to_string())?;
     let outcome = outcome(cloud.ok_or("no such cloud")?, answers).await?;
     let text = outcome.to_string().replace(&root_name, "$ROOT");
     Ok(without_nulls(serde_json::from_str(&text).unwrap()))

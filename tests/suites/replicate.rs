@@ -4,14 +4,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use glance_core::Body;
 use glance_core::glance::GlanceStore;
-use glance_core::identity::Session;
-use glance_core::identity::auth::FixedToken;
+use glance_core::identity::auth::{FixedToken, Grant, Proof};
+use glance_core::identity::{AuthPlugin, Session, SignInError};
 use glance_core::image::{Attributes, Image, ImageId, Status, Visibility};
 use glance_core::replicate::{CopyError, DataFault, Done, Outcome, Policy, Replication};
 use glance_core::store::memory::MemoryStore;
-use glance_core::store::{ByteRange, ImageStore};
+use glance_core::store::{ByteRange, ImageStore, StoreErrorKind};
+use glance_core::{Body, Transport};
 use glance_server::GlanceApi;
 use glance_server::fault::{Fault, Faulty};
 use http::Method;
@@ -132,6 +132,43 @@ async fn a_target_that_stored_something_else_is_quarantined_on_every_run() {
     assert!(again.is_integrity_failure());
     assert!(matches!(again, CopyError::ContentDiffers(_)), "{again}");
     assert_eq!(pair.kept_b.get(&id).await.unwrap(), replica);
+}
+
+/// A sign-in whose every token is another, and good.
+#[derive(Debug, Default)]
+struct Renewable(std::sync::atomic::AtomicUsize);
+
+#[async_trait::async_trait]
+impl AuthPlugin for Renewable {
+    async fn sign_in(&self, _: &dyn Transport) -> Result<Grant, SignInError> {
+        let number = self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        let proof = Proof::token("secret-token".into())?;
+        let other = http::HeaderName::from_static("x-number");
+        Ok(Grant::lasting(proof.with(other, number.to_string().into())?, None))
+    }
+}
+
+#[tokio::test]
+async fn an_upload_with_a_refused_token_is_made_again_with_another_once() {
+    let mut pair = Pair::new();
+    pair.image(1, b"the data of an image").await;
+    // A fixed token has no other.
+    pair.b.inject(Method::PUT, is_file, 1, Fault::Status(401));
+    let CopyError::Target(error) = pair.failure().await else { panic!("the target is guilty") };
+    assert_eq!(error.kind, StoreErrorKind::Unauthenticated);
+
+    let session = Arc::new(Session::new(pair.b.clone(), Arc::new(Renewable::default())));
+    let store = GlanceStore::new("b", pair.b.clone(), "https://b", session);
+    pair.replication.target = Arc::new(store);
+    pair.b.inject(Method::PUT, is_file, 2, Fault::Status(401));
+    let CopyError::Target(error) = pair.failure().await else { panic!("the target is guilty") };
+    assert_eq!(error.kind, StoreErrorKind::Renewed);
+
+    pair.b.inject(Method::PUT, is_file, 1, Fault::Status(401));
+    let outcome = pair.run().await.remove(0);
+    assert_eq!(outcome.result.unwrap(), Done::Completed);
+    let is_upload = |(method, path): &(Method, String)| *method == Method::PUT && is_file(path);
+    assert_eq!(pair.b.requests().iter().filter(|request| is_upload(request)).count(), 1 + 2 + 2);
 }
 
 #[tokio::test]

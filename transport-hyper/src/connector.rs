@@ -19,6 +19,7 @@ use tokio::time::{Instant, timeout_at};
 use tower_service::Service;
 
 use crate::failure::Judgement;
+use crate::fill::Fill;
 use crate::proxy::{Proxies, Proxy};
 use crate::tls::{Io, Refusal, Secured, Session, TlsBackend};
 use crate::tunnel;
@@ -181,7 +182,7 @@ async fn dial_address(address: SocketAddr) -> io::Result<TcpStream> {
 
 /// An open connection.
 pub(crate) struct Wire {
-    io: TokioIo<Box<dyn Io>>,
+    io: TokioIo<Fill<Box<dyn Io>>>,
     /// Whether a proxy takes the requests and sends them on, which it needs whole URIs for.
     forwarded: bool,
     /// What was agreed with the server, over https.
@@ -194,7 +195,7 @@ impl Wire {
     fn new(io: Box<dyn Io>, forwarded: bool, session: Option<Session>, server: &Peer<'_>) -> Self {
         let asked = session.as_ref().and_then(|session| session.client_certificate);
         let judgement = asked.map(|asked| Judgement::new(asked, &server.name));
-        Self { io: TokioIo::new(io), forwarded, session, judgement }
+        Self { io: TokioIo::new(Fill::new(io)), forwarded, session, judgement }
     }
 }
 

@@ -8,6 +8,8 @@ mod proxy;
 
 mod tunnel;
 
+mod fill;
+
 mod connector;
 
 mod client;

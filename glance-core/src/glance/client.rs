@@ -2,18 +2,21 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderName, Method, Request, Response, StatusCode, header};
 use serde_json::Value;
 
-use crate::body::Body;
-use crate::identity::auth::Proof;
+use crate::body::{Body, BodyError};
+use crate::identity::auth::{Proof, Reach};
 use crate::identity::{Session, SignInError, SignInErrorKind};
 use crate::image::{Image, ImageId};
 use crate::redirect::{self, Unanswered};
 use crate::store::{StoreError, StoreErrorKind};
-use crate::transport::{ClientCertificate, Transport, TransportError, TransportErrorKind};
+use crate::transport::{
+    ClientCertificate, Transport, TransportError, TransportErrorKind, request_id,
+};
 
 use super::refusal;
 
@@ -24,6 +27,8 @@ pub(super) struct Client {
     transport: Arc<dyn Transport>,
     endpoint: String,
     session: Arc<Session>,
+    /// Bytes per second at which data is expected to pass.
+    pub(super) rate: u64,
 }
 
 /// What a request is for, in the words of its error messages.
@@ -56,7 +61,12 @@ impl Client {
         session: Arc<Session>,
     ) -> Self {
         let endpoint = endpoint.trim_end_matches('/').to_owned();
-        Self { name, transport, endpoint, session }
+        Self { name, transport, endpoint, session, rate: SLOW }
+    }
+
+    /// Where Glance is.
+    pub(super) fn endpoint(&self) -> &str {
+        &self.endpoint
     }
 
     /// Sends a JSON document, or nothing, and returns the JSON answer (null when it is empty).
@@ -84,13 +94,16 @@ impl Client {
         self.read_json(answer, operation).await
     }
 
-    /// Asks for data; the answer's body is not read.
+    /// Asks for data, of a length that nobody knows; the answer's body is not read.
     pub(super) async fn get(
         &self,
         path: &str,
         headers: &[(HeaderName, String)],
         operation: &Operation,
     ) -> Result<Response<Body>, StoreError> {
+        // The request that follows takes this proof, unless it expires in between.
+        let proof = self.session.proof_lasting(None).await;
+        proof.map_err(|error| self.sign_in(error, operation))?;
         self.repeatable(Method::GET, path, headers, None, operation).await
     }
 
@@ -101,13 +114,20 @@ impl Client {
         data: Body,
         operation: &Operation,
     ) -> Result<(), StoreError> {
-        let proof = self.session.proof().await.map_err(|error| self.sign_in(error, operation))?;
+        let needed = data.size().map(|size| Duration::from_secs(size / self.rate.max(1)));
+        let proof = self.session.proof_lasting(needed).await;
+        let proof = proof.map_err(|error| self.sign_in(error, operation))?;
         let mut headers = vec![(header::CONTENT_TYPE, OCTETS.to_owned())];
         if let Some(size) = data.size() {
             headers.push((HeaderName::from_static("x-openstack-image-size"), size.to_string()));
         }
         let answer = self.send(Method::PUT, path, &headers, data, &proof, operation).await?;
-        self.accept(answer, operation).await.map(drop)
+        let is_stale = answer.status() == StatusCode::UNAUTHORIZED && !proof.is_none();
+        let renewed = is_stale && self.session.renew(&proof).await.is_ok();
+        self.accept(answer, operation).await.map(drop).map_err(|error| match renewed {
+            true => StoreError { kind: StoreErrorKind::Renewed, ..error },
+            false => error,
+        })
     }
 
     /// Sends a request that can be made again, and does so once after a 401 with a new token.
@@ -145,13 +165,10 @@ impl Client {
         proof: &Proof,
         operation: &Operation,
     ) -> Result<Response<Body>, StoreError> {
-        let global_request_id = format!("req-{}", uuid::Uuid::new_v4());
         let mut request = Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.endpoint))
-            .header(header::USER_AGENT, USER_AGENT)
-            .header(header::ACCEPT, "*/*")
-            .header("x-openstack-request-id", global_request_id);
+            .header(header::ACCEPT, "*/*");
         for (name, value) in headers {
             request = request.header(name, value);
         }
@@ -194,10 +211,22 @@ impl Client {
         let refusal = refusal::explain(head.status, operation.what, &text);
         let asked = head.extensions.get::<ClientCertificate>();
         let mut error = self.error(refusal.kind, operation, refusal.reason);
-        let request_id = head.headers.get("x-openstack-request-id");
-        error.request_id = request_id.and_then(|id| id.to_str().ok()).map(str::to_owned);
+        error.request_id = request_id(&head.headers);
         error.hint = refusal.hint.or_else(|| refusal::of_the_client(asked.copied(), &error.reason));
         Err(error)
+    }
+
+    /// Says of a refusal what it comes from, when the sign-in is for no project.
+    pub(super) async fn explain(&self, error: StoreError) -> StoreError {
+        let reach = match (error.kind, self.session.reach().await) {
+            (StoreErrorKind::Forbidden, Some(Reach::Domain)) => "a domain",
+            (StoreErrorKind::Forbidden, Some(Reach::System)) => "the whole system",
+            _ => return error,
+        };
+        error.hint(format!(
+            "the sign-in is for {reach}, and this Glance shows images to projects: name a project \
+             in clouds.yaml, or by --source-project or --target-project"
+        ))
     }
 
     async fn read_json(
@@ -205,16 +234,19 @@ impl Client {
         answer: Response<Body>,
         operation: &Operation,
     ) -> Result<Value, StoreError> {
-        let text = answer.into_body().collect(JSON_LIMIT).await.map_err(|error| {
-            let kind = StoreErrorKind::Transport(TransportErrorKind::Interrupted);
-            self.error(kind, operation, "the answer broke off").caused_by(error)
-        })?;
+        let (head, body) = answer.into_parts();
+        let failed = |kind, reason: &str, error: BodyError| StoreError {
+            request_id: request_id(&head.headers),
+            ..self.error(kind, operation, reason).caused_by(error)
+        };
+        let broke_off = StoreErrorKind::Transport(TransportErrorKind::Interrupted);
+        let text = body.collect(JSON_LIMIT).await;
+        let text = text.map_err(|error| failed(broke_off, "the answer broke off", error))?;
         if text.is_empty() {
             return Ok(Value::Null);
         }
         serde_json::from_slice(&text).map_err(|error| {
-            let reason = "the answer is not JSON";
-            self.error(StoreErrorKind::Unreadable, operation, reason).caused_by(error)
+            failed(StoreErrorKind::Unreadable, "the answer is not JSON", error.into())
         })
     }
 
@@ -237,9 +269,10 @@ impl Client {
         error
     }
 
-    pub(super) fn unexpected(&self, status: StatusCode, operation: &Operation) -> StoreError {
-        let reason = format!("the answer {status} is not the one asked for");
-        self.error(StoreErrorKind::Server, operation, reason)
+    pub(super) fn unexpected(&self, answer: &Response<Body>, operation: &Operation) -> StoreError {
+        let reason = format!("the answer {} is not the one asked for", answer.status());
+        let error = self.error(StoreErrorKind::Server, operation, reason);
+        StoreError { request_id: request_id(answer.headers()), ..error }
     }
 
     fn sign_in(&self, error: SignInError, operation: &Operation) -> StoreError {
@@ -257,7 +290,10 @@ impl Client {
 const JSON: &str = "application/json";
 const JSON_PATCH: &str = "application/openstack-images-v2.1-json-patch";
 const OCTETS: &str = "application/octet-stream";
-const USER_AGENT: &str = concat!("glance-replicator/", env!("CARGO_PKG_VERSION"));
+
+/// Bytes per second at which data passes at least, unless told otherwise. Where it passes faster,
+/// tokens are only renewed earlier than they need be.
+const SLOW: u64 = 10 << 20;
 
 /// Bytes of a refusal that are read: schema violations quote the whole schema.
 const REFUSAL_LIMIT: usize = 256 * 1024;

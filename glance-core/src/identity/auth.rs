@@ -1,7 +1,7 @@
 //! Ways to prove who we are: the contract [`AuthPlugin`], and the plugins that `clouds.yaml` can
 //! name.
 //!
-//! In reading order: `fixed` asks nobody; `keystone` signs in with one or more factors by the
+//! In reading order: `fixed` asks nobody; `given` asks how long a token lives; `keystone` signs in with one or more factors by the
 //! requests of `tokens`; `oidc` brings a token of an identity provider by the requests of
 //! `provider`, `device` lets a person sign in there; `oauth2` proves itself twice. All speak by
 //! `exchange`.
@@ -9,6 +9,7 @@
 mod device;
 mod exchange;
 mod fixed;
+mod given;
 mod keystone;
 mod oauth2;
 mod oidc;
@@ -16,6 +17,7 @@ mod provider;
 mod tokens;
 
 use std::fmt;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use http::{HeaderName, HeaderValue};
@@ -23,12 +25,13 @@ use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
 
 pub use fixed::{FixedToken, HttpBasic, NoAuth};
+pub use given::GivenToken;
 pub use keystone::{Keystone, Method};
 pub use oauth2::OAuth2ClientCredential;
 pub use oidc::{Flow, Oidc, OidcClient, OidcGrant};
 
-use super::SignInError;
 use super::catalogue::Service;
+use super::{SignInError, SignInErrorKind};
 use crate::transport::Transport;
 
 pub(super) use exchange::exchange;
@@ -61,11 +64,12 @@ use exchange::origin;
 /// impl AuthPlugin for TokenFile {
 ///     async fn sign_in(&self, _: &dyn Transport) -> Result<Grant, SignInError> {
 ///         match std::fs::read_to_string(&self.0) {
-///             Ok(token) => Ok(Grant::lasting(Proof::token(token.trim().into()), None)),
+///             Ok(token) => Ok(Grant::lasting(Proof::token(token.trim().into())?, None)),
 ///             Err(error) => Err(SignInError {
 ///                 kind: SignInErrorKind::Unauthenticated,
 ///                 reason: format!("{} can't be read", self.0.display()),
 ///                 hint: Some("start the program that writes it".into()),
+///                 request_id: None,
 ///                 source: Some(error.into()),
 ///             }),
 ///         }
@@ -91,8 +95,12 @@ pub struct Grant {
     pub catalogue: Vec<Service>,
     /// Where the service is, for plugins that know it without a catalogue.
     pub endpoint: Option<String>,
-    /// When to sign in again, where that is known.
-    pub renew_at: Option<Instant>,
+    /// When the proof begins to be good, and when it ends; `None` where nobody knows.
+    pub life: Option<Life>,
+    /// Whether signing in again brings another proof.
+    pub renewal: Renewal,
+    /// What it is good for, where it says so.
+    pub reach: Option<Reach>,
     /// Whether the proof came over https, so that it must not leave by http.
     pub secure: bool,
 }
@@ -100,8 +108,51 @@ pub struct Grant {
 impl Grant {
     /// A proof that lasts, for a service at `endpoint` where that is known; no catalogue.
     pub fn lasting(proof: Proof, endpoint: Option<String>) -> Self {
-        Self { proof, catalogue: Vec::new(), endpoint, renew_at: None, secure: false }
+        let (life, renewal) = (None, Renewal::Possible);
+        Self { proof, catalogue: Vec::new(), endpoint, life, renewal, reach: None, secure: false }
     }
+}
+
+/// When a proof is good, on the monotonic clock of this machine. Its wall clock may be wrong, so
+/// plugins count from when they asked, for as long as the server says by its own clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Life {
+    /// When it was asked for.
+    pub begin: Instant,
+    /// When it expires.
+    pub end: Instant,
+}
+
+impl Life {
+    /// A life of `length` from `begin` on. `None` when that is for ever.
+    pub fn new(begin: Instant, length: Duration) -> Option<Self> {
+        Some(Self { begin, end: begin.checked_add(length)? })
+    }
+
+    /// As long as both last.
+    pub(super) fn both(one: Option<Self>, other: Option<Self>) -> Option<Self> {
+        one.into_iter().chain(other).min_by_key(|life| life.end)
+    }
+}
+
+/// What a token is good for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// A project, as Glance wants it.
+    Project,
+    /// A domain.
+    Domain,
+    /// The whole cloud.
+    System,
+}
+
+/// Whether signing in again brings another proof.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Renewal {
+    /// It does.
+    Possible,
+    /// It does not, or not without a person: a token that somebody gave, a passcode that was used.
+    Impossible,
 }
 
 /// The headers by which a request proves who sends it; none where nobody asks.
@@ -119,15 +170,21 @@ impl Proof {
     }
 
     /// A token of Keystone, or what a service takes for one.
-    pub fn token(token: SecretString) -> Self {
+    ///
+    /// # Errors
+    /// When it can't stand in a header.
+    pub fn token(token: SecretString) -> Result<Self, SignInError> {
         Self::none().with(HeaderName::from_static("x-auth-token"), token)
     }
 
     /// This proof and another header.
-    #[must_use]
-    pub fn with(mut self, name: HeaderName, value: SecretString) -> Self {
+    ///
+    /// # Errors
+    /// When the value can't stand in a header.
+    pub fn with(mut self, name: HeaderName, value: SecretString) -> Result<Self, SignInError> {
+        sensitive(value.expose_secret())?;
         self.headers.push((name, value));
-        self
+        Ok(self)
     }
 
     /// Whether there is nothing to prove.
@@ -137,7 +194,8 @@ impl Proof {
 
     /// The headers, marked so that no logger of the HTTP layers shows them.
     pub fn headers(&self) -> impl Iterator<Item = (&HeaderName, HeaderValue)> {
-        self.headers.iter().map(|(name, value)| (name, sensitive(value.expose_secret())))
+        let value = |value: &SecretString| sensitive(value.expose_secret()).ok();
+        self.headers.iter().filter_map(move |(name, secret)| Some((name, value(secret)?)))
     }
 }
 
@@ -153,11 +211,21 @@ impl fmt::Debug for Proof {
     }
 }
 
-/// A secret as a header. One that can't stand in a header is sent as nothing, and refused.
-fn sensitive(text: &str) -> HeaderValue {
-    let mut value = HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""));
-    value.set_sensitive(true);
-    value
+/// A secret as a header, which holds visible ASCII: RFC 9110, section 5.5. What looks like a second
+/// header after a line's end must not become one, and an empty token would only be refused.
+fn sensitive(text: &str) -> Result<HeaderValue, SignInError> {
+    let fits = !text.is_empty() && text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    match HeaderValue::from_str(text) {
+        Ok(mut value) if fits => {
+            value.set_sensitive(true);
+            Ok(value)
+        }
+        _ => Err(SignInError::new(
+            SignInErrorKind::Unauthenticated,
+            "the token is empty, or holds characters that can't be sent in a header",
+            Some("copy it again: a token is one line of ASCII without spaces"),
+        )),
+    }
 }
 
 #[cfg(test)]

@@ -5,13 +5,15 @@
 //!
 //! In reading order: `environment` holds the variables, `files` finds and reads the files by
 //! `yaml` and `json`, `settings` lays the layers of one cloud over each other, `cloud` and `plugin` make a
-//! [`Cloud`] of the result, with `options` to look up what an auth plugin needs.
+//! [`Cloud`] of the result, with `options` to look up what an auth plugin needs; `overrides` are
+//! what an operator says for one run.
 
 mod cloud;
 mod environment;
 mod files;
 mod json;
 mod options;
+mod overrides;
 mod plugin;
 mod settings;
 mod yaml;
@@ -22,7 +24,8 @@ use std::fmt;
 use std::path::PathBuf;
 
 pub use cloud::{Cloud, Retries};
-pub use environment::Environment;
+pub use environment::{Environment, Prompt};
+pub use overrides::Overrides;
 
 use files::Entry;
 use settings::Settings;
@@ -72,12 +75,18 @@ impl Clouds {
         self.environment.get("OS_CLOUD").or_else(environment).or_else(only)
     }
 
-    /// The cloud called `name`, in `region` where one is asked for. `None` when there is none of
+    /// What tells of the cloud called `name`: a file, two files, or the environment.
+    pub fn places(&self, name: &str) -> impl Iterator<Item = &Place> {
+        let entry = self.clouds.get(name);
+        entry.into_iter().flat_map(|entry| [&entry.place].into_iter().chain(&entry.secure))
+    }
+
+    /// The cloud called `name`, with what is said of it for this run. `None` when there is none of
     /// that name.
-    pub fn cloud(&self, name: &str, region: Option<&str>) -> Result<Option<Cloud>, ConfigError> {
+    pub fn cloud(&self, name: &str, said: &Overrides) -> Result<Option<Cloud>, ConfigError> {
         let Some(entry) = self.clouds.get(name) else { return Ok(None) };
-        let settings = Settings::resolve(name, entry.clone(), region, &self.environment)?;
-        Cloud::new(&settings).map(Some)
+        let settings = Settings::resolve(name, entry.clone(), said, &self.environment)?;
+        Cloud::new(&settings, said).map(Some)
     }
 }
 
@@ -104,7 +113,7 @@ fn environment_entry(environment: &Environment) -> Option<Entry> {
         .filter(|(name, _)| *name != "CLOUD")
         .map(|(name, value)| (name.to_lowercase(), Node::text(value)))
         .collect();
-    Some(Entry { place: Place::Environment, settings })
+    Some(Entry { place: Place::Environment, secure: None, settings })
 }
 
 /// Where a configuration stands.

@@ -8,7 +8,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use url::Url;
 
-use super::auth::{AuthPlugin, Grant, Proof};
+use super::auth::{AuthPlugin, Grant, Proof, Reach, Renewal};
 use super::catalogue::{self, ImageService, catalogue_error};
 use super::{SignInError, SignInErrorKind, discovery};
 use crate::transport::Transport;
@@ -16,6 +16,9 @@ use crate::transport::Transport;
 /// How long a refusal stands. Everybody who waits for the same sign-in hears it without asking
 /// again: Keystone locks accounts after a few refusals.
 const REFUSAL_STANDS: Duration = Duration::from_secs(30);
+
+/// How long before its expiry a proof is no longer used, if another can be had.
+const MARGIN: Duration = Duration::from_secs(120);
 
 /// One sign-in to one cloud, shared by all who work there. Its `Debug` shows no secret.
 pub struct Session {
@@ -38,12 +41,23 @@ pub struct ImageEndpoint {
 struct State {
     grant: Option<Arc<Grant>>,
     refusal: Option<Refusal>,
+    /// Until when an old grant is used without trying to renew it: that failed.
+    patient_until: Option<Instant>,
 }
 
 struct Refusal {
     until: Instant,
     reason: String,
     hint: Option<String>,
+    request_id: Option<String>,
+}
+
+impl Refusal {
+    fn again(&self) -> SignInError {
+        let kind = SignInErrorKind::Unauthenticated;
+        let error = SignInError::new(kind, &self.reason, self.hint.as_deref());
+        SignInError { request_id: self.request_id.clone(), ..error }
+    }
 }
 
 impl Session {
@@ -54,13 +68,32 @@ impl Session {
 
     /// A proof that is good for a while.
     pub async fn proof(&self) -> Result<Proof, SignInError> {
-        Ok(self.grant(None).await?.proof.clone())
+        self.proof_lasting(Some(Duration::ZERO)).await
+    }
+
+    /// A proof that is good for as long as `needed`, or one that is almost new when none lasts so
+    /// long. Where nobody knows what is needed, it has at least half of its life before it.
+    pub async fn proof_lasting(&self, needed: Option<Duration>) -> Result<Proof, SignInError> {
+        Ok(self.grant(Need::Lasting(needed)).await?.proof.clone())
+    }
+
+    /// How long this session can go on, where that is limited: it has a proof that ends and can't
+    /// be renewed. `None` when it can go on, or when nobody knows how long.
+    pub async fn time_left(&self) -> Result<Option<Duration>, SignInError> {
+        let grant = self.grant(Need::Lasting(Some(Duration::ZERO))).await?;
+        let ends = grant.life.filter(|_| grant.renewal == Renewal::Impossible);
+        Ok(ends.map(|life| life.end.saturating_duration_since(Instant::now())))
     }
 
     /// Another proof than `stale`, which was answered with 401. Signs in again unless somebody
     /// already did.
     pub async fn renew(&self, stale: &Proof) -> Result<Proof, SignInError> {
-        Ok(self.grant(Some(stale)).await?.proof.clone())
+        Ok(self.grant(Need::Other(stale)).await?.proof.clone())
+    }
+
+    /// What the proof in use is good for, if there is one and it says so.
+    pub async fn reach(&self) -> Option<Reach> {
+        self.state.lock().await.grant.as_ref().and_then(|grant| grant.reach)
     }
 
     /// Where the image service is that is wanted: by what the configuration says, what the plugin
@@ -83,7 +116,7 @@ impl Session {
 
     /// Where the sign-in says that the service is.
     async fn granted_endpoint(&self, wanted: &ImageService) -> Result<Url, SignInError> {
-        let grant = self.grant(None).await?;
+        let grant = self.grant(Need::Lasting(Some(Duration::ZERO))).await?;
         if let Some(fixed) = &grant.endpoint {
             return base(fixed, "endpoint");
         }
@@ -103,39 +136,108 @@ impl Session {
         Ok(endpoint)
     }
 
-    async fn grant(&self, stale: Option<&Proof>) -> Result<Arc<Grant>, SignInError> {
+    async fn grant(&self, need: Need<'_>) -> Result<Arc<Grant>, SignInError> {
         let mut kept = self.state.lock().await;
         let now = Instant::now();
-        let is_stale = |grant: &Grant| stale.is_some_and(|stale| grant.proof == *stale);
-        if let Some(grant) = &kept.grant {
-            if grant.renew_at.is_none_or(|at| now < at) && !is_stale(grant) {
-                return Ok(grant.clone());
+        if let Some(grant) = kept.grant.clone() {
+            match fitness(&grant, &need, now) {
+                Fitness::Good => return Ok(grant),
+                Fitness::Old if kept.is_patient(now) => return Ok(grant),
+                Fitness::Old => return Ok(self.replace(&mut kept, grant, now).await),
+                Fitness::Spent if grant.renewal == Renewal::Impossible => {
+                    return Err(not_renewable());
+                }
+                Fitness::Spent => {}
             }
         }
         if let Some(refusal) = kept.refusal.as_ref().filter(|refusal| now < refusal.until) {
-            let hint = refusal.hint.as_deref();
-            return Err(SignInError::new(SignInErrorKind::Unauthenticated, &refusal.reason, hint));
+            return Err(refusal.again());
         }
-        // What was stale stays out of use even when this fails or is dropped half-way.
+        // What is spent stays out of use even when this fails or is dropped half-way.
         *kept = State::default();
+        let signed_in = self.plugin.sign_in(&*self.transport).await;
+        let grant = signed_in.inspect_err(|error| kept.remember(error))?;
+        let same = matches!(need, Need::Other(stale) if grant.proof == *stale);
+        let grant = kept.grant.insert(Arc::new(grant)).clone();
+        // It stays in use: what refused it may be a single request.
+        if same { Err(not_renewable()) } else { Ok(grant) }
+    }
+
+    /// Signs in before there is need to. When that fails, the proof is used to its end.
+    async fn replace(&self, kept: &mut State, grant: Arc<Grant>, now: Instant) -> Arc<Grant> {
         match self.plugin.sign_in(&*self.transport).await {
-            Ok(grant) => {
-                let same = is_stale(&grant);
-                let grant = kept.grant.insert(Arc::new(grant)).clone();
-                // It stays in use: what refused it may be a single request.
-                if same { Err(not_renewable()) } else { Ok(grant) }
+            Ok(new) => {
+                let new = Arc::new(new);
+                *kept = State { grant: Some(new.clone()), ..State::default() };
+                new
             }
             Err(error) => {
-                if error.kind == SignInErrorKind::Unauthenticated {
-                    kept.refusal = Some(Refusal {
-                        until: Instant::now() + REFUSAL_STANDS,
-                        reason: error.reason.clone(),
-                        hint: error.hint.clone(),
-                    });
-                }
-                Err(error)
+                tracing::warn!("the token is used to its end: it can't be renewed yet: {error}");
+                let end = grant.life.map(|life| life.end);
+                // Keystone locks accounts; a server that is out of order comes back.
+                kept.patient_until = match error.kind {
+                    SignInErrorKind::Unauthenticated => end,
+                    _ => Some(now + REFUSAL_STANDS),
+                };
+                grant
             }
         }
+    }
+}
+
+impl State {
+    /// Whether an old grant is to be used without trying to renew it.
+    fn is_patient(&self, now: Instant) -> bool {
+        self.patient_until.is_some_and(|until| now < until)
+    }
+
+    fn remember(&mut self, error: &SignInError) {
+        if error.kind == SignInErrorKind::Unauthenticated {
+            self.refusal = Some(Refusal {
+                until: Instant::now() + REFUSAL_STANDS,
+                reason: error.reason.clone(),
+                hint: error.hint.clone(),
+                request_id: error.request_id.clone(),
+            });
+        }
+    }
+}
+
+/// What a proof is needed for.
+enum Need<'a> {
+    /// Something that takes so long, or, without a length, nobody knows how long.
+    Lasting(Option<Duration>),
+    /// To replace this one, which was refused.
+    Other(&'a Proof),
+}
+
+/// What a grant is to a need.
+enum Fitness {
+    Good,
+    /// It is good still, but a new one would be better.
+    Old,
+    /// It is of no use.
+    Spent,
+}
+
+/// Judges by the monotonic clock and the life that the server told, never by the wall clock.
+fn fitness(grant: &Grant, need: &Need<'_>, now: Instant) -> Fitness {
+    let needed = match need {
+        Need::Other(stale) if grant.proof == **stale => return Fitness::Spent,
+        Need::Other(_) => Some(Duration::ZERO),
+        Need::Lasting(needed) => *needed,
+    };
+    let Some(life) = grant.life else { return Fitness::Good };
+    if now >= life.end {
+        return Fitness::Spent;
+    }
+    let (left, whole) = (life.end - now, life.end - life.begin);
+    let margin = MARGIN.min(whole / 2);
+    // No token lasts longer than a whole life, so what takes longer gets one that is almost new.
+    let needed = needed.map_or(whole / 2, |needed| (needed + margin).min(whole / 10 * 9));
+    match grant.renewal {
+        Renewal::Possible if left < needed.max(margin) => Fitness::Old,
+        _ => Fitness::Good,
     }
 }
 
@@ -151,8 +253,8 @@ fn base(endpoint: &str, setting: &str) -> Result<Url, SignInError> {
 fn not_renewable() -> SignInError {
     SignInError::new(
         SignInErrorKind::Unauthenticated,
-        "the token or the password was refused, and there is no other to offer",
-        Some("get a new one, or name a cloud of clouds.yaml to sign in to"),
+        "the token or the password was refused or has expired, and there is no other to offer",
+        Some("get a new one, or an application credential, which can get new tokens by itself"),
     )
 }
 

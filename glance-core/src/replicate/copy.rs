@@ -18,10 +18,13 @@ impl Replication {
 
     /// Gives a queued record its data, proves it, and publishes it.
     pub(super) async fn fill(&self, image: &Image, record: &Image) -> Result<(), CopyError> {
-        let data = self.source.read(&image.id, ByteRange::ALL).await.map_err(CopyError::Source)?;
-        let (data, verdict) = checked(data, Expected::of(image), self.policy.hashers);
-        let uploaded = self.target.upload(&record.id, data).await;
-        let stored = uploaded.map_err(|error| self.blame(&verdict, error))?;
+        let (stored, verdict) = match self.transfer(image, record).await {
+            Err(CopyError::Target(error)) if error.kind == StoreErrorKind::Renewed => {
+                tracing::info!(image = %image.id, "{error}; sending it again with a new token");
+                self.transfer(image, record).await?
+            }
+            outcome => outcome?,
+        };
         if let Some(difference) = disagreement(image, &stored, &verdict) {
             return Err(self.quarantine(&stored, difference).await);
         }
@@ -29,6 +32,19 @@ impl Replication {
             return Err(CopyError::Unproven);
         }
         self.publish(image, &stored).await.map(drop)
+    }
+
+    /// Reads the data and stores it, once.
+    async fn transfer(&self, image: &Image, record: &Image) -> Result<(Image, Verdict), CopyError> {
+        let data = self.source.read(&image.id, ByteRange::ALL).await.map_err(CopyError::Source)?;
+        let (data, verdict) = checked(data, Expected::of(image), self.policy.hashers);
+        let data = match &self.policy.pace {
+            Some(pace) => pace.keep(data),
+            None => data,
+        };
+        let uploaded = self.target.upload(&record.id, data).await;
+        let stored = uploaded.map_err(|error| self.blame(&verdict, error))?;
+        Ok((stored, verdict))
     }
 
     /// Brings the record of an image whose data is in place up to date.

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Map, Value, json};
 
-use super::layout::{Layout, Port};
+use super::layout::{HOST, Layout, Port};
 use super::nginx::SERVERS;
 use crate::failure::{Context, Failure};
 
@@ -31,6 +31,8 @@ pub(crate) fn write(layout: &Layout) -> Result<(), Failure> {
         "ca": layout.path("pki/root.pem"),
         "other_ca": layout.path("pki/other.pem"),
         "clouds_yaml": layout.path("clouds.yaml"),
+        "totp": layout.path("totp.json"),
+        "memcached": format!("{HOST}:{}", layout.port(Port::Memcached)),
         "ids": layout.path("ids.json"),
         "python": layout.venv_program("python"),
         "access_log": access_log,

@@ -18,13 +18,12 @@ pub(crate) struct Keystone {
 }
 
 impl Keystone {
-    /// Writes the configuration and, once, fills the database.
-    pub(crate) fn prepare(layout: &Layout, secret: &Secret) -> Result<Self, Failure> {
-        let configuration = Values::new(layout).set("secret", secret.reveal()).install(
-            layout,
-            "keystone/keystone.conf",
-            TEMPLATE,
-        )?;
+    /// Writes the configuration, with the life of tokens in seconds, and, once, fills the database.
+    pub(crate) fn prepare(layout: &Layout, secret: &Secret, life: u32) -> Result<Self, Failure> {
+        let configuration = Values::new(layout)
+            .set("secret", secret.reveal())
+            .set("token_life", life)
+            .install(layout, "keystone/keystone.conf", TEMPLATE)?;
         let keystone = Self { configuration };
         once(&layout.path("run/keystone.done"), "1", || keystone.bootstrap(layout, secret))?;
         Ok(keystone)
@@ -92,6 +91,9 @@ impl Keystone {
         finish(layout, "keystone-manage", &mut command)
     }
 }
+
+/// How long tokens live unless told otherwise, in seconds.
+pub(crate) const TOKEN_LIFE: u32 = 14400;
 
 /// Makes regions, endpoints, projects, users and `clouds.yaml`.
 pub(crate) fn fill_catalogue(layout: &Layout, secret: &Secret) -> Result<(), Failure> {

@@ -55,6 +55,11 @@ enum Command {
     },
     /// Show what runs.
     Status,
+    /// Have Keystone give tokens that live this long, until the next `up`.
+    TokenLife {
+        /// Seconds.
+        seconds: u32,
+    },
     /// Empty a Glance, so that even deleted ids can be used again.
     Reset {
         /// Which Glance.
@@ -79,6 +84,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
             wipe(layout)
         }),
         Command::Status => status(&layout),
+        Command::TokenLife { seconds } => locked(&layout, |layout| set_token_life(layout, seconds)),
         Command::Reset { glance } => locked(&layout, |layout| reset::reset(layout, glance)),
     }
 }
@@ -109,7 +115,7 @@ fn up(layout: &Layout) -> Result<(), Failure> {
     postgres::start(layout, &programs, &secret)?;
     process::start(layout, memcached::service(layout, &programs))?;
     let services = [
-        Keystone::prepare(layout, &secret)?.service(layout)?,
+        Keystone::prepare(layout, &secret, keystone::TOKEN_LIFE)?.service(layout)?,
         Glance::A.prepare(layout, &secret)?.service(layout)?,
         Glance::B.prepare(layout, &secret)?.service(layout)?,
     ];
@@ -122,6 +128,15 @@ fn up(layout: &Layout) -> Result<(), Failure> {
         begin.elapsed().as_secs_f64(),
         layout.path("endpoints.json").display()
     ));
+    Ok(())
+}
+
+/// Starts Keystone anew when its tokens live longer or shorter than that.
+fn set_token_life(layout: &Layout, seconds: u32) -> Result<(), Failure> {
+    let secret = config::secret(layout)?;
+    let keystone = Keystone::prepare(layout, &secret, seconds)?.service(layout)?;
+    process::start(layout, keystone)?;
+    say(format_args!("cloud: tokens live {seconds} s"));
     Ok(())
 }
 
@@ -148,7 +163,7 @@ fn down(layout: &Layout) -> Result<(), Failure> {
 
 /// Removes what `up` made, but nothing that someone else put there.
 fn wipe(layout: &Layout) -> Result<(), Failure> {
-    const MADE: [&str; 11] = [
+    const MADE: [&str; 12] = [
         "clouds.yaml",
         "endpoints.json",
         "etc",
@@ -160,6 +175,7 @@ fn wipe(layout: &Layout) -> Result<(), Failure> {
         "pki",
         "run",
         "secret",
+        "totp.json",
     ];
     postgres::remove(layout)?;
     for name in MADE {

@@ -8,7 +8,7 @@ use url::Url;
 use crate::body::Body;
 use crate::identity::{SignInError, SignInErrorKind};
 use crate::redirect::{self, Unanswered};
-use crate::transport::{Transport, TransportErrorKind};
+use crate::transport::{Transport, TransportErrorKind, request_id};
 
 /// The longest answer accepted: the catalogue of a large cloud has some 100 KiB.
 const ANSWER_LIMIT: usize = 8 << 20;
@@ -33,6 +33,7 @@ pub(in crate::identity) async fn exchange(
         kind: SignInErrorKind::Transport(TransportErrorKind::Interrupted),
         reason: format!("the answer of {server} is not whole"),
         hint: None,
+        request_id: request_id(&head.headers),
         source: Some(error),
     })?;
     Ok(Response::from_parts(head, body))
@@ -45,6 +46,7 @@ fn no_answer(error: Unanswered, server: &str) -> SignInError {
             kind: SignInErrorKind::Transport(error.kind),
             reason,
             hint: error.hint.clone(),
+            request_id: None,
             source: Some(Box::new(error)),
         },
         Unanswered::Redirect(redirect) => SignInError::new(

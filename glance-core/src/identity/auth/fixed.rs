@@ -7,7 +7,7 @@ use http::header;
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{AuthPlugin, Grant, Proof};
+use super::{AuthPlugin, Grant, Proof, Renewal};
 use crate::identity::SignInError;
 use crate::transport::Transport;
 
@@ -48,7 +48,8 @@ impl AuthPlugin for NoAuth {
 #[async_trait]
 impl AuthPlugin for FixedToken {
     async fn sign_in(&self, _: &dyn Transport) -> Result<Grant, SignInError> {
-        Ok(Grant::lasting(Proof::token(self.token.clone()), self.endpoint.clone()))
+        let grant = Grant::lasting(Proof::token(self.token.clone())?, self.endpoint.clone());
+        Ok(Grant { renewal: Renewal::Impossible, ..grant })
     }
 }
 
@@ -56,7 +57,7 @@ impl AuthPlugin for FixedToken {
 impl AuthPlugin for HttpBasic {
     async fn sign_in(&self, _: &dyn Transport) -> Result<Grant, SignInError> {
         let value = basic(&self.username, self.password.expose_secret());
-        let proof = Proof::none().with(header::AUTHORIZATION, value);
+        let proof = Proof::none().with(header::AUTHORIZATION, value)?;
         Ok(Grant::lasting(proof, self.endpoint.clone()))
     }
 }

@@ -5,7 +5,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
 use super::tokens::{Answer, Tokens, domain_json};
-use super::{AuthPlugin, Grant};
+use super::{AuthPlugin, Grant, Renewal};
 use crate::identity::{ApplicationCredential, Scope, SignInError, User};
 use crate::transport::Transport;
 
@@ -77,11 +77,18 @@ impl AuthPlugin for Keystone {
             }
             granted @ Answer::Granted { .. } => granted,
         };
-        answer.last().map(|(grant, _)| grant)
+        let (grant, _) = answer.last()?;
+        Ok(Grant { renewal: self.renewal(), ..grant })
     }
 }
 
 impl Keystone {
+    /// A passcode is good once. A token brings others that end with it.
+    fn renewal(&self) -> Renewal {
+        let once = |method: &Method| matches!(method, Method::Totp { .. } | Method::Token { .. });
+        if self.methods.iter().any(once) { Renewal::Impossible } else { Renewal::Possible }
+    }
+
     fn who(&self) -> String {
         let who: Vec<String> = self.methods.iter().map(Method::who).collect();
         match who.first() {

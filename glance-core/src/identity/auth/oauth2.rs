@@ -6,7 +6,7 @@ use http::header;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::provider::{Form, access_token};
-use super::{AuthPlugin, Grant, Keystone, Method, OidcClient};
+use super::{AuthPlugin, Grant, Keystone, Life, Method, OidcClient};
 use crate::identity::{ApplicationCredential, Scope, SignInError};
 use crate::transport::Transport;
 
@@ -40,9 +40,9 @@ impl AuthPlugin for OAuth2ClientCredential {
         let form = Form::grant("client_credentials");
         let access = access_token(transport, &client, &self.endpoint, form).await?;
         let bearer = SecretString::from(format!("Bearer {}", access.token.expose_secret()));
-        grant.proof = grant.proof.with(header::AUTHORIZATION, bearer);
+        grant.proof = grant.proof.with(header::AUTHORIZATION, bearer)?;
         // Both proofs have to be good.
-        grant.renew_at = [grant.renew_at, access.renew_at].into_iter().flatten().min();
+        grant.life = Life::both(grant.life, access.life);
         Ok(grant)
     }
 }

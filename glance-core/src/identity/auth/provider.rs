@@ -13,7 +13,7 @@ use url::{Url, form_urlencoded};
 
 use super::exchange::{exchange, parse, unexpected};
 use super::fixed::basic;
-use super::{OidcClient, sensitive};
+use super::{Life, OidcClient, sensitive};
 use crate::body::Body;
 use crate::identity::{SignInError, SignInErrorKind};
 use crate::transport::Transport;
@@ -21,7 +21,7 @@ use crate::transport::Transport;
 /// A token of the provider.
 pub(super) struct Access {
     pub(super) token: SecretString,
-    pub(super) renew_at: Option<Instant>,
+    pub(super) life: Option<Life>,
 }
 
 /// A form to be sent, RFC 6749, appendix B.
@@ -69,7 +69,7 @@ pub(super) async fn post(
                 Zeroizing::new(form_urlencoded::byte_serialize(text.as_bytes()).collect())
             };
             let value = basic(&encode(&client.id), &encode(secret.expose_secret()));
-            request = request.header(header::AUTHORIZATION, sensitive(value.expose_secret()));
+            request = request.header(header::AUTHORIZATION, sensitive(value.expose_secret())?);
             form
         }
         None => form.with("client_id", &client.id),
@@ -117,9 +117,8 @@ pub(super) fn granted(
         return Err(protocol(format!("{server} answered without {}", client.token_type)));
     };
     let life = document.get("expires_in").and_then(Value::as_u64).map(Duration::from_secs);
-    // Some of its life is left for requests under way.
-    let renew_at = life.and_then(|life| asked.checked_add(life / 10 * 9));
-    Ok(Access { token: SecretString::from(token), renew_at })
+    let life = life.and_then(|life| Life::new(asked, life));
+    Ok(Access { token: SecretString::from(token), life })
 }
 
 /// The code of an error, RFC 6749, section 5.2. Its description is not shown: it may quote.

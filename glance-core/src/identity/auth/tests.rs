@@ -89,3 +89,31 @@ fn proof(grant: &Grant) -> Vec<(String, String)> {
     };
     grant.proof.headers().map(text).collect()
 }
+
+#[tokio::test]
+async fn a_given_token_is_looked_at_by_its_keystone() {
+    let plugin = GivenToken { token: "hush".into(), auth_url: "https://ks".into() };
+    let double = Double::new(|request| {
+        assert_eq!(request.method(), "GET");
+        for name in ["x-auth-token", "x-subject-token"] {
+            assert!(request.headers()[name] == "hush" && request.headers()[name].is_sensitive());
+        }
+        let mut answer = reply(200, &json!({"token": {"expires_at": "2024-01-01T00:01:00Z"}}));
+        let date = "Mon, 01 Jan 2024 00:00:02 GMT".parse().unwrap();
+        answer.headers_mut().insert("date", date);
+        answer
+    });
+    let grant = plugin.sign_in(&*double).await.unwrap();
+    let life = grant.life.unwrap();
+    assert_eq!(
+        (life.end - life.begin, grant.renewal),
+        (Duration::from_secs(58), Renewal::Impossible)
+    );
+    assert_eq!(proof(&grant), [("x-auth-token".to_owned(), "hush".to_owned())]);
+    assert_eq!(double.asked(), ["https://ks/v3/auth/tokens"]);
+    // It may be good all the same when Keystone can't be asked, but not when it says no.
+    let grant = plugin.sign_in(&*Double::new(|_| reply(503, &Value::Null))).await.unwrap();
+    assert!(grant.life.is_none() && proof(&grant).len() == 1);
+    let error = plugin.sign_in(&*Double::new(|_| reply(401, &Value::Null))).await.unwrap_err();
+    assert!(error.reason.contains("refused the credentials of the token that was given"));
+}

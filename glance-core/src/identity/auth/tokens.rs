@@ -7,19 +7,17 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use url::Url;
 
 use super::exchange::{exchange, parse, unexpected};
-use super::{Grant, Proof, sensitive};
+use super::{Grant, Life, Proof, Reach, Renewal, sensitive};
 use crate::body::Body;
 use crate::identity::catalogue::Service;
 use crate::identity::{Domain, Scope, SignInError, SignInErrorKind};
-use crate::transport::Transport;
-
-/// How long before its expiry a token is no longer used.
-const MARGIN: Duration = Duration::from_secs(120);
+use crate::transport::{Transport, request_id};
 
 /// One Keystone.
 pub(super) struct Tokens<'a> {
@@ -46,6 +44,8 @@ pub(super) struct Receipt {
     pub(super) given: Vec<String>,
     /// Sets of factors, one of which is needed.
     pub(super) required: Vec<Vec<String>>,
+    /// Keystone's id of the request.
+    request_id: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -59,6 +59,20 @@ struct Token {
     catalog: Vec<Service>,
     issued_at: Option<String>,
     expires_at: Option<String>,
+    project: Option<IgnoredAny>,
+    domain: Option<IgnoredAny>,
+    system: Option<IgnoredAny>,
+}
+
+impl Token {
+    fn reach(&self) -> Option<Reach> {
+        let all = [
+            (&self.project, Reach::Project),
+            (&self.domain, Reach::Domain),
+            (&self.system, Reach::System),
+        ];
+        all.into_iter().find_map(|(said, reach)| said.as_ref().map(|_| reach))
+    }
 }
 
 #[derive(Deserialize)]
@@ -97,7 +111,7 @@ impl<'a> Tokens<'a> {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
         if let Some(receipt) = receipt {
-            headers.insert("openstack-auth-receipt", sensitive(receipt.secret.expose_secret()));
+            headers.insert("openstack-auth-receipt", sensitive(receipt.secret.expose_secret())?);
         }
         let body = Bytes::from(json!({"auth": auth}).to_string());
         self.post(&["auth", "tokens"], headers, body, who).await
@@ -112,10 +126,51 @@ impl<'a> Tokens<'a> {
     ) -> Result<Answer, SignInError> {
         let path = ["OS-FEDERATION", "identity_providers", provider, "protocols", protocol, "auth"];
         let mut headers = HeaderMap::new();
-        let bearer = sensitive(&format!("Bearer {}", token.expose_secret()));
+        let bearer = sensitive(&format!("Bearer {}", token.expose_secret()))?;
         headers.insert(header::AUTHORIZATION, bearer);
         let who = format!("the token of identity provider `{provider}`");
         self.post(&path, headers, Bytes::new(), &who).await
+    }
+
+    /// What Keystone says of a token that it gave to somebody, by `GET /v3/auth/tokens` with the
+    /// token itself as the proof: anybody may ask that of his own.
+    pub(super) async fn look_at(&self, token: &SecretString) -> Result<Grant, SignInError> {
+        let (url, server) = self.address(&["auth", "tokens"]);
+        let secret = sensitive(token.expose_secret())?;
+        let request = Request::get(url.as_str())
+            .header(header::ACCEPT, "application/json")
+            .header("x-auth-token", secret.clone())
+            .header("x-subject-token", secret)
+            .body(Body::empty())
+            .map_err(|_| protocol(format!("{server} can't be asked")))?;
+        let asked = Instant::now();
+        let answer = exchange(self.transport, request, &server).await?;
+        if !answer.status().is_success() {
+            let who = "the token that was given";
+            return Err(refusal(&answer, &server, who).answered(answer.headers()));
+        }
+        let TokenDocument { token: document } =
+            parse(&answer).ok_or_else(|| protocol(format!("what answers is not {server}")))?;
+        let left = left(answer.headers(), document.expires_at.as_deref());
+        Ok(Grant {
+            proof: Proof::token(token.clone())?,
+            reach: document.reach(),
+            catalogue: document.catalog,
+            endpoint: None,
+            life: left.and_then(|left| Life::new(asked, left)),
+            renewal: Renewal::Impossible,
+            secure: self.base.scheme() == "https",
+        })
+    }
+
+    /// The address of a request, and the server to name in errors.
+    fn address(&self, path: &[&str]) -> (Url, String) {
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.extend(path);
+        }
+        let server = format!("Keystone at {url}");
+        (url, server)
     }
 
     async fn post(
@@ -125,11 +180,7 @@ impl<'a> Tokens<'a> {
         body: Bytes,
         who: &str,
     ) -> Result<Answer, SignInError> {
-        let mut url = self.base.clone();
-        if let Ok(mut segments) = url.path_segments_mut() {
-            segments.extend(path);
-        }
-        let server = format!("Keystone at {url}");
+        let (url, server) = self.address(path);
         let mut request = Request::post(url.as_str())
             .header(header::ACCEPT, "application/json")
             .body(Body::from(body))
@@ -138,14 +189,15 @@ impl<'a> Tokens<'a> {
         // The life of the token is counted from before the question, on our own clock.
         let asked = Instant::now();
         let answer = exchange(self.transport, request, &server).await?;
-        match answer.status() {
+        let outcome = match answer.status() {
             status if status.is_success() => self.granted(&answer, asked, &server),
             StatusCode::UNAUTHORIZED => match receipt(&answer) {
                 Some(receipt) => Ok(Answer::Receipt(receipt)),
                 None => Err(refusal(&answer, &server, who)),
             },
             _ => Err(refusal(&answer, &server, who)),
-        }
+        };
+        outcome.map_err(|error| error.answered(answer.headers()))
     }
 
     fn granted(
@@ -159,12 +211,14 @@ impl<'a> Tokens<'a> {
         let TokenDocument { token: document } =
             parse(answer).ok_or_else(|| protocol(format!("what answers is not {server}")))?;
         let life = life(document.issued_at.as_deref(), document.expires_at.as_deref());
+        let life = life.and_then(|life| Life::new(asked, life));
         let grant = Grant {
-            proof: Proof::token(token.clone()),
+            proof: Proof::token(token.clone())?,
+            reach: document.reach(),
             catalogue: document.catalog,
             endpoint: None,
-            // A token that lives shorter than the margin is at least used for half of its life.
-            renew_at: life.map(|life| asked + life.saturating_sub(MARGIN).max(life / 2)),
+            life,
+            renewal: Renewal::Possible,
             secure: self.base.scheme() == "https",
         };
         Ok(Answer::Granted { grant, token })
@@ -190,7 +244,8 @@ impl Receipt {
         );
         let given = self.given.join(" and ");
         let reason = format!("Keystone accepts the {given} and asks for more than that");
-        SignInError::new(SignInErrorKind::Unauthenticated, reason, Some(&hint))
+        let error = SignInError::new(SignInErrorKind::Unauthenticated, reason, Some(&hint));
+        SignInError { request_id: self.request_id.clone(), ..error }
     }
 }
 
@@ -201,7 +256,7 @@ fn refusal(answer: &Response<Bytes>, server: &str, who: &str) -> SignInError {
         StatusCode::UNAUTHORIZED => SignInError::new(
             SignInErrorKind::Unauthenticated,
             format!("{server} refused the credentials of {who}"),
-            Some("check the name, the domain, the project and the secret"),
+            Some("check the name, the domain and the secret, and the project or the trust"),
         ),
         StatusCode::FORBIDDEN => SignInError::new(
             SignInErrorKind::Unauthenticated,
@@ -227,6 +282,7 @@ fn receipt(answer: &Response<Bytes>) -> Option<Receipt> {
         secret,
         given: document.receipt.methods,
         required: document.required_auth_methods,
+        request_id: request_id(answer.headers()),
     })
 }
 
@@ -282,6 +338,15 @@ fn life(issued_at: Option<&str>, expires_at: Option<&str>) -> Option<Duration> {
     Duration::try_from(expires.duration_since(issued)).ok()
 }
 
+/// How long a token that was given before lives still, by the server's clock: the `Date` of its
+/// answer, RFC 9110, section 6.6.1.
+fn left(answer: &HeaderMap, expires_at: Option<&str>) -> Option<Duration> {
+    let date = answer.get(header::DATE)?.to_str().ok()?;
+    let now = jiff::fmt::rfc2822::parse(date).ok()?.timestamp();
+    let expires: jiff::Timestamp = expires_at?.parse().ok()?;
+    Some(Duration::try_from(expires.duration_since(now)).unwrap_or_default())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -298,6 +363,18 @@ mod tests {
         }
         let error = base("https://u:hush@k").unwrap_err();
         assert!(!format!("{error} {error:?}").contains("hush"));
+    }
+
+    #[test]
+    fn what_is_left_is_by_the_servers_clock() {
+        let left = |date: &'static str| {
+            let date = (header::DATE, header::HeaderValue::from_static(date));
+            left(&HeaderMap::from_iter([date]), Some("2024-01-01T01:00:00.000000Z"))
+        };
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        assert_eq!(left("Mon, 01 Jan 2024 00:59:00 GMT"), seconds(60));
+        assert_eq!(left("Mon, 01 Jan 2024 01:00:01 GMT"), seconds(0));
+        assert_eq!(left("yesterday"), None);
     }
 
     #[test]

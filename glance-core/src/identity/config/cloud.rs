@@ -8,7 +8,7 @@ use super::options::check_url;
 use super::plugin;
 use super::settings::Settings;
 use super::yaml::truth;
-use super::{ConfigError, Place};
+use super::{ConfigError, Overrides, Place};
 use crate::identity::ImageService;
 use crate::identity::auth::AuthPlugin;
 
@@ -31,6 +31,8 @@ pub struct Cloud {
     pub retries: Retries,
     /// Where Keystone is, where one is named.
     pub auth_url: Option<String>,
+    /// The name of the way to sign in, as `auth_type` has it.
+    pub auth_type: String,
     /// How to sign in.
     pub auth: Arc<dyn AuthPlugin>,
 }
@@ -51,8 +53,12 @@ pub struct Retries {
 }
 
 impl Cloud {
-    pub(super) fn new(settings: &Settings) -> Result<Self, ConfigError> {
+    pub(super) fn new(settings: &Settings, said: &Overrides) -> Result<Self, ConfigError> {
         check_verification(settings)?;
+        let auth_type = plugin::kind(settings)?;
+        if said.project.is_some() {
+            plugin::check_project_counts(settings, &auth_type)?;
+        }
         let path = |key| Ok(settings.text(key)?.map(|path| settings.environment.expand(&path)));
         Ok(Self {
             name: settings.name.into(),
@@ -63,7 +69,8 @@ impl Cloud {
             key: path("key")?,
             retries: retries(settings)?,
             auth_url: auth_url(settings)?,
-            auth: plugin::plugin(settings)?,
+            auth: plugin::plugin(settings, &auth_type)?,
+            auth_type,
         })
     }
 }

@@ -3,14 +3,23 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use secrecy::SecretString;
+use secrecy::zeroize::Zeroizing;
+
+/// Asks the operator for a secret that no file holds: given the cloud's name and the option's,
+/// such as `password`. `None` when there is nobody to ask.
+pub type Prompt = Arc<dyn Fn(&str, &str) -> Option<SecretString> + Send + Sync>;
 
 /// Environment variables and the working directory, as far as clouds are looked up by them.
 ///
 /// An empty variable counts as unset. `Debug` shows names only: `OS_PASSWORD` is among them.
 #[derive(Clone, Default)]
 pub struct Environment {
-    variables: BTreeMap<String, String>,
+    variables: BTreeMap<String, Zeroizing<String>>,
     directory: PathBuf,
+    prompt: Option<Prompt>,
 }
 
 impl Environment {
@@ -20,7 +29,18 @@ impl Environment {
         directory: impl Into<PathBuf>,
     ) -> Self {
         let set = variables.into_iter().filter(|(_, value)| !value.is_empty());
-        Self { variables: set.collect(), directory: directory.into() }
+        let variables = set.map(|(name, value)| (name, Zeroizing::new(value))).collect();
+        Self { variables, directory: directory.into(), prompt: None }
+    }
+
+    /// The same, with somebody to ask for secrets that are missing.
+    #[must_use]
+    pub fn asking(self, prompt: Prompt) -> Self {
+        Self { prompt: Some(prompt), ..self }
+    }
+
+    pub(super) fn ask(&self, cloud: &str, option: &str) -> Option<SecretString> {
+        self.prompt.as_ref().and_then(|prompt| prompt(cloud, option))
     }
 
     /// What this process was started with. Variables that are not Unicode are left out.
@@ -33,7 +53,7 @@ impl Environment {
 
     /// The value of a variable that is set and not empty.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.variables.get(name).map(String::as_str)
+        self.variables.get(name).map(|value| value.as_str())
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {

@@ -20,6 +20,8 @@ use super::{ConfigError, Place};
 pub(super) struct Entry {
     /// The file to name in errors.
     pub(super) place: Place,
+    /// The `secure.yaml` that lies over it.
+    pub(super) secure: Option<Place>,
     pub(super) settings: Map,
 }
 
@@ -35,7 +37,10 @@ pub(super) fn clouds(env: &Environment) -> Result<BTreeMap<String, Entry>, Confi
     };
     for (name, secret) in secure.entries("clouds")? {
         match clouds.get_mut(&name) {
-            Some(cloud) => merge(&mut cloud.settings, secret.settings),
+            Some(cloud) => {
+                merge(&mut cloud.settings, secret.settings);
+                cloud.secure = Some(secret.place);
+            }
             None => drop(clouds.insert(name, secret)),
         }
     }
@@ -99,7 +104,8 @@ impl File {
                     );
                 }
             };
-            entries.insert(name, Entry { place: Place::File(self.path.clone()), settings });
+            let place = Place::File(self.path.clone());
+            entries.insert(name, Entry { place, secure: None, settings });
         }
         Ok(entries)
     }

@@ -49,7 +49,10 @@ impl<'a> Options<'a> {
     pub(super) fn secret(&self, key: &str) -> Result<SecretString, ConfigError> {
         match self.settings.option(key)? {
             Some(text) => Ok(SecretString::from(text)),
-            None => self.missing(key),
+            None => match self.settings.environment.ask(self.settings.name, key) {
+                Some(secret) => Ok(secret),
+                None => self.missing(key),
+            },
         }
     }
 

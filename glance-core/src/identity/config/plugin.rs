@@ -16,25 +16,24 @@ use crate::identity::{ApplicationCredential, Scope};
 type Plugin = Result<Arc<dyn AuthPlugin>, ConfigError>;
 
 /// The plugin that the settings describe.
-pub(super) fn plugin(settings: &Settings) -> Plugin {
-    let kind = kind(settings)?;
-    match kind.as_str() {
+pub(super) fn plugin(settings: &Settings, kind: &str) -> Plugin {
+    match kind {
         "none" => no_auth(settings),
         "http_basic" => http_basic(settings),
         "admin_token" | "token_endpoint" => fixed_token(settings),
-        "password" | "token" => keystone(settings, &kind, &[&kind], DEFAULT_DOMAIN),
+        "password" | "token" => keystone(settings, kind, &[kind], DEFAULT_DOMAIN),
         "v3password" | "v3token" | "v3applicationcredential" | "v3totp" => {
-            keystone(settings, &kind, &[&kind], &[])
+            keystone(settings, kind, &[kind], &[])
         }
         "v3multifactor" => {
             let methods = auth_methods(settings)?;
             let methods: Vec<&str> = methods.iter().map(String::as_str).collect();
-            keystone(settings, &kind, &methods, &["auth_methods"])
+            keystone(settings, kind, &methods, &["auth_methods"])
         }
         "v3oidcpassword"
         | "v3oidcclientcredentials"
         | "v3oidcaccesstoken"
-        | "v3oidcdeviceauthz" => oidc(settings, &kind),
+        | "v3oidcdeviceauthz" => oidc(settings, kind),
         "v3oauth2clientcredential" => oauth2(settings),
         other => match instead(other) {
             Some(instead) => {
@@ -47,7 +46,25 @@ pub(super) fn plugin(settings: &Settings) -> Plugin {
     }
 }
 
-fn kind(settings: &Settings) -> Result<String, ConfigError> {
+/// Fails where a project that is said for one run would be without effect.
+pub(super) fn check_project_counts(settings: &Settings, kind: &str) -> Result<(), ConfigError> {
+    let own = match kind {
+        "none" | "http_basic" | "admin_token" | "token_endpoint" => true,
+        "v3applicationcredential" | "v3oauth2clientcredential" => true,
+        "v3multifactor" => auth_methods(settings)?.iter().any(|m| m == "v3applicationcredential"),
+        _ => false,
+    };
+    match own {
+        false => Ok(()),
+        true => settings.fail(
+            &format!("another project is asked for, but auth_type `{kind}` brings its own"),
+            "leave the option out, or name a cloud that signs in to that project",
+        ),
+    }
+}
+
+/// The name of the plugin.
+pub(super) fn kind(settings: &Settings) -> Result<String, ConfigError> {
     match (settings.node("auth_type"), settings.text("auth_type")?) {
         // Said to be nothing, which keystoneauth takes for `none`.
         (Some(_), None) => Ok("none".into()),

@@ -5,7 +5,7 @@ use secrecy::zeroize::Zeroizing;
 use super::environment::Environment;
 use super::files::{self, Entry};
 use super::yaml::{Map, Node};
-use super::{ConfigError, Place};
+use super::{ConfigError, Overrides, Place};
 
 /// All settings of one cloud, in today's names.
 pub(super) struct Settings<'a> {
@@ -19,14 +19,14 @@ pub(super) struct Settings<'a> {
 }
 
 impl<'a> Settings<'a> {
-    /// The settings of the cloud that `entry` tells of, in `region` where one is asked for.
+    /// The settings of the cloud that `entry` tells of, with what is said of it for this run.
     pub(super) fn resolve(
         name: &'a str,
         entry: Entry,
-        region: Option<&str>,
+        said: &Overrides,
         environment: &'a Environment,
     ) -> Result<Self, ConfigError> {
-        let Entry { place, settings: own } = entry;
+        let Entry { place, settings: own, secure: _ } = entry;
         let empty = Self { name, place, environment, auth: Map::new(), root: Map::new() };
         let profile = empty.profile(&own)?;
         let mut regions = empty.regions(&own)?;
@@ -36,7 +36,7 @@ impl<'a> Settings<'a> {
         let mut root = profile;
         lay(&mut root, own);
         root.remove("regions");
-        if let Some(Region { name, values }) = empty.choose(regions, region)? {
+        if let Some(Region { name, values }) = empty.choose(regions, said.region.as_deref())? {
             lay(&mut root, values);
             root.insert("region_name".into(), Node::Text(name));
         }
@@ -47,6 +47,8 @@ impl<'a> Settings<'a> {
         };
         let mut settings = Self { auth, root, ..empty };
         settings.rename();
+        said.lay_over(&mut settings.root);
+        said.lay_over_scope(&mut settings.auth, &mut settings.root);
         settings.share_domain();
         Ok(settings)
     }

@@ -7,14 +7,22 @@ const AUTH: &str = "auth: {auth_url: 'https://ks:5000', username: u, password: 0
 
 /// The cloud `a` of a file, beside an empty `b`.
 fn find(cloud: &str, region: Option<&str>) -> Result<Cloud, ConfigError> {
+    find_with(cloud, &Overrides::region(region))
+}
+
+fn find_with(cloud: &str, said: &Overrides) -> Result<Cloud, ConfigError> {
     let root = tempfile::tempdir().unwrap();
     let file = root.path().join("c.yaml");
     fs::write(&file, format!("clouds:\n  a: {{{cloud}}}\n  b: {{}}\n")).unwrap();
     let variables = [("OS_CLIENT_CONFIG_FILE", file.to_str().unwrap()), ("HOME", "/h")];
-    let clouds = Clouds::load(environment(&variables)).unwrap();
+    let prompt: Prompt = std::sync::Arc::new(|cloud, option| {
+        assert_eq!(cloud, "a");
+        (option == "passcode").then(|| "told".into())
+    });
+    let clouds = Clouds::load(environment(&variables).asking(prompt)).unwrap();
     assert_eq!(clouds.names().collect::<Vec<_>>(), ["a", "b"]);
-    assert!(clouds.cloud("c", None).unwrap().is_none());
-    clouds.cloud("a", region).map(Option::unwrap)
+    assert!(clouds.cloud("c", &Overrides::default()).unwrap().is_none());
+    clouds.cloud("a", said).map(Option::unwrap)
 }
 
 fn environment(variables: &[(&str, &str)]) -> Environment {
@@ -125,8 +133,53 @@ fn the_environment_is_named_as_such() {
     let variables = [("OS_AUTH_URL", "https://ks"), ("OS_USERNAME", "u"), ("OS_PASSWORD", "hush")];
     let clouds = Clouds::load(environment(&variables)).unwrap();
     assert_eq!(clouds.default_name(), Some("envvars"));
-    let error = clouds.cloud("envvars", None).unwrap_err();
+    let error = clouds.cloud("envvars", &Overrides::default()).unwrap_err();
     assert_eq!(error.place, Place::Environment);
     assert!(error.to_string().starts_with("the environment: cloud `envvars`: "), "{error}");
     assert!(!format!("{clouds:?} {error:?}").contains("hush"));
+}
+
+#[test]
+fn what_is_said_for_one_run_counts_more() {
+    let said = Overrides {
+        region: Some("B".into()),
+        interface: Some("admin".into()),
+        project: Some("other".into()),
+        endpoint: Some("https://other/v2".into()),
+    };
+    let configured = "regions: [A, B], interface: internal, image_interface: public, \
+                      image_endpoint_override: 'https://g'";
+    let user = "auth_url: 'https://ks', username: u, password: hush";
+    for scope in [
+        "project_name: p, user_domain_name: D, project_domain_name: D",
+        "project_id: p, domain_name: D",
+        "domain_name: D",
+        "trust_id: t, default_domain_name: D",
+        "system_scope: all, user_domain_name: D",
+    ] {
+        let cloud = format!("auth: {{{user}, {scope}}}, {configured}");
+        let found = find_with(&cloud, &said).unwrap();
+        assert_eq!(found.image.region.as_deref(), Some("B"));
+        assert_eq!(found.image.interfaces, ["admin"]);
+        assert_eq!(found.image.endpoint_override.as_deref(), Some("https://other/v2"));
+        let scope = r#"scope: ProjectName { name: "other", domain: Name("D") }"#;
+        assert!(format!("{found:?}").contains(scope), "{found:?}");
+    }
+    let id = "0123456789abcdef0123456789abcdef";
+    let by_id = Overrides { project: Some(id.into()), ..Overrides::default() };
+    let found = find_with(AUTH, &by_id).unwrap();
+    assert!(format!("{found:?}").contains(&format!("scope: ProjectId({id:?})")), "{found:?}");
+}
+
+#[test]
+fn a_missing_secret_is_asked_for() {
+    let auth = "auth_type: v3totp, auth: {auth_url: 'https://ks', user_id: u";
+    let cloud = find(&format!("{auth}}}"), None).unwrap();
+    assert_eq!(
+        (cloud.auth_type.as_str(), format!("{cloud:?}").contains("told")),
+        ("v3totp", false)
+    );
+    // Nobody answered for the password.
+    let error = find("auth: {auth_url: 'https://ks', user_id: u}", None).unwrap_err();
+    assert!(error.reason.contains("`auth.password` is missing"), "{error}");
 }

@@ -63,6 +63,7 @@ impl Transport for Keystone {
             .status(u16::try_from(status).unwrap())
             .header("Location", self.location)
             .header("X-Subject-Token", format!("token-{number}"))
+            .header("X-OpenStack-Request-ID", format!("req-{number}"))
             .body(Body::from(Bytes::from(body)))
             .unwrap())
     }
@@ -120,6 +121,79 @@ async fn a_token_is_renewed_before_it_expires() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_could_outlive_a_token_gets_another() {
+    let session = Session::new(Keystone::new(201), password());
+    let lasting = async |minutes: Option<u64>| {
+        let needed = minutes.map(|minutes| Duration::from_secs(60 * minutes));
+        shown(&session.proof_lasting(needed).await.unwrap())
+    };
+    assert_eq!(lasting(Some(30)).await, "token-1");
+    tokio::time::advance(Duration::from_secs(60 * 20)).await;
+    assert_eq!(lasting(Some(30)).await, "token-1");
+    assert_eq!(lasting(None).await, "token-1");
+    assert_eq!(lasting(Some(40)).await, "token-2");
+    // Longer than any token lives: one that is almost new has to do.
+    assert_eq!(lasting(Some(600)).await, "token-2");
+    tokio::time::advance(Duration::from_secs(60 * 5)).await;
+    assert_eq!(lasting(Some(600)).await, "token-2");
+    tokio::time::advance(Duration::from_secs(60 * 2)).await;
+    assert_eq!(lasting(Some(600)).await, "token-3");
+    tokio::time::advance(Duration::from_secs(60 * 31)).await;
+    assert_eq!(lasting(Some(0)).await, "token-3");
+    assert_eq!(lasting(None).await, "token-4");
+    assert_eq!(session.time_left().await.unwrap(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_is_used_to_its_end_when_keystone_gives_no_other() {
+    let keystone = Keystone::new(201);
+    let session = Session::new(keystone.clone(), password());
+    assert_eq!(token(&session).await, "token-1");
+    tokio::time::advance(Duration::from_secs(3600 - 100)).await;
+    for (status, asked) in [(503, 2), (503, 2)] {
+        keystone.status.store(status, Ordering::SeqCst);
+        assert_eq!(token(&session).await, "token-1");
+        assert_eq!(keystone.asked(), asked);
+    }
+    tokio::time::advance(REFUSAL_STANDS).await;
+    keystone.status.store(401, Ordering::SeqCst);
+    for _ in 0..3 {
+        assert_eq!(token(&session).await, "token-1");
+        assert_eq!(keystone.asked(), 3);
+        tokio::time::advance(Duration::from_secs(20)).await;
+    }
+    tokio::time::advance(Duration::from_secs(30)).await;
+    let error = session.proof().await.unwrap_err();
+    assert!(error.reason.contains("refused the credentials"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_passcode_or_a_token_is_not_offered_twice() {
+    for method in [
+        Method::Token { token: "hush".into() },
+        Method::Totp { user: User::Id("u".into()), passcode: "hush".into() },
+    ] {
+        let keystone = Keystone::new(201);
+        let by = ByKeystone {
+            auth_url: "https://ks".into(),
+            methods: vec![method],
+            scope: Scope::Default,
+        };
+        let session = Session::new(keystone.clone(), Arc::new(by));
+        let stale = session.proof().await.unwrap();
+        tokio::time::advance(Duration::from_secs(3500)).await;
+        assert_eq!(token(&session).await, "token-1");
+        let left = session.time_left().await.unwrap().unwrap().as_secs();
+        assert!((99..=100).contains(&left), "{left}");
+        assert!(session.renew(&stale).await.is_err());
+        tokio::time::advance(Duration::from_secs(100)).await;
+        let error = session.proof().await.unwrap_err();
+        assert!(error.hint.unwrap().contains("application credential"));
+        assert_eq!(keystone.asked(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn renewing_happens_once_for_all_who_saw_the_same_token() {
     let keystone = Keystone::new(201);
     let session = Session::new(keystone.clone(), password());
@@ -138,6 +212,8 @@ async fn a_refusal_is_asked_for_once() {
         let error = answer.unwrap_err();
         assert_eq!(error.kind, SignInErrorKind::Unauthenticated);
         assert!(error.reason.contains("refused the credentials of user `bob`"), "{error}");
+        // The one request that was made, also for those who only heard of it.
+        assert!(error.to_string().ends_with("(request req-1)"), "{error}");
         assert!(!format!("{error} {error:?}").contains("hush"));
     }
     assert_eq!(keystone.asked(), 1);
@@ -173,6 +249,17 @@ async fn the_password_follows_no_redirect() {
         assert!(error.reason.contains(reason) && error.hint.is_some(), "{error}");
         assert!(!format!("{error} {error:?}").contains("hush"));
         assert_eq!(keystone.asked(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_fits_no_header_is_an_error() {
+    for token in ["", "hush\nx-evil: 1", "hush\u{e9}", "hush\u{7f}"] {
+        let fixed = FixedToken { token: token.into(), endpoint: None };
+        let error = Session::new(Keystone::new(201), Arc::new(fixed)).proof().await.unwrap_err();
+        assert_eq!(error.kind, SignInErrorKind::Unauthenticated);
+        assert!(error.reason.contains("can't be sent in a header") && error.hint.is_some());
+        assert!(!format!("{error} {error:?}").contains("hush"));
     }
 }
 

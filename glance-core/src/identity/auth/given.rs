@@ -1,0 +1,33 @@
+//! A token that somebody else got, of a Keystone that is known.
+
+use async_trait::async_trait;
+use secrecy::SecretString;
+
+use super::tokens::Tokens;
+use super::{AuthPlugin, FixedToken, Grant};
+use crate::identity::{SignInError, SignInErrorKind};
+use crate::transport::Transport;
+
+/// Presents a token as it is, after asking its Keystone how long it lives. It can't be renewed.
+#[derive(Debug, Clone)]
+pub struct GivenToken {
+    /// The token.
+    pub token: SecretString,
+    /// The Keystone that gave it, with or without `/v3`.
+    pub auth_url: String,
+}
+
+#[async_trait]
+impl AuthPlugin for GivenToken {
+    async fn sign_in(&self, transport: &dyn Transport) -> Result<Grant, SignInError> {
+        let answer = Tokens::new(transport, &self.auth_url)?.look_at(&self.token).await;
+        match answer {
+            // The token may be good all the same: only its life stays unknown.
+            Err(error) if error.kind != SignInErrorKind::Unauthenticated => {
+                tracing::warn!("how long the token lives is not known: {error}");
+                FixedToken { token: self.token.clone(), endpoint: None }.sign_in(transport).await
+            }
+            answer => answer,
+        }
+    }
+}
