@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use http::Method;
-use serde_json::Value;
+use serde::Deserialize;
 use url::Url;
 
 use crate::image::{Image, ImageId};
@@ -35,6 +35,13 @@ pub(super) async fn all(client: &Client) -> Result<ImageStream<'_>, StoreError> 
     Ok(pages.map_ok(|page| stream::iter(page.into_iter().map(Ok))).try_flatten().boxed())
 }
 
+/// One answer: <https://docs.openstack.org/api-ref/image/v2/#list-images>.
+#[derive(Deserialize)]
+struct Page {
+    images: Vec<Image>,
+    next: Option<String>,
+}
+
 /// The pages still to ask for, as query strings.
 struct Pages<'a> {
     client: &'a Client,
@@ -49,25 +56,18 @@ impl Pages<'_> {
         let unreadable =
             |reason| self.client.error(StoreErrorKind::Unreadable, &operation, reason).hint(HINT);
         let path = format!("/v2/images?{query}");
-        let mut page = self.client.json(Method::GET, &path, None, &operation).await?;
-        let Value::Array(records) = page["images"].take() else {
-            return Err(unreadable("the answer has no list of images".to_owned()));
-        };
-        let images: Vec<Image> = records
-            .into_iter()
-            .map(|record| self.client.image(record, &operation))
-            .collect::<Result<_, _>>()?;
-        let Some(link) = page["next"].as_str() else {
+        let page: Page = self.client.json(Method::GET, &path, None, &operation).await?;
+        let Some(link) = page.next else {
             self.progress = Progress::default();
-            return Ok(images);
+            return Ok(page.images);
         };
-        let next = next_query(self.client.endpoint(), link).map_err(unreadable)?;
-        if !self.progress.goes_on(images.first().map(|image| &image.id)) {
+        let next = next_query(self.client.endpoint(), &link).map_err(unreadable)?;
+        if !self.progress.goes_on(page.images.first().map(|image| &image.id)) {
             let reason = "its pages lead to each other without an end".to_owned();
             return Err(unreadable(reason));
         }
         self.pending.push_front(next);
-        Ok(images)
+        Ok(page.images)
     }
 }
 
@@ -121,7 +121,7 @@ mod tests {
     use async_trait::async_trait;
     use bytes::Bytes;
     use http::{Request, Response};
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::body::Body;
