@@ -6,7 +6,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use futures_util::stream::{self, StreamExt};
+use futures_util::future::ready;
+use futures_util::stream::{StreamExt, TryStreamExt};
 
 use crate::digest::Hashers;
 use crate::image::{Attributes, Image};
@@ -87,20 +88,42 @@ impl Replication {
     /// not end the run.
     ///
     /// # Errors
-    /// When one of the stores can't be listed; nothing was changed then.
-    pub async fn run(&self, observe: impl FnMut(Outcome)) -> Result<(), StoreError> {
-        self.survey().await?.run(observe).await;
-        Ok(())
+    /// When one of the stores can't be listed. If that happens in the middle, what was begun is
+    /// brought to its end first.
+    pub async fn run(&self, mut observe: impl FnMut(Outcome)) -> Result<(), StoreError> {
+        let pairs = pairs(&*self.source, &*self.target).await?;
+        let present = pairs.try_filter_map(|pair| ready(Ok(pair.at_source())));
+        let work = present.map(|present| async {
+            let (image, replica) = present?;
+            Ok(self.replicate(image, replica).await)
+        });
+        let mut outcomes = work.buffer_unordered(self.policy.transfers.max(1));
+        let mut listed = Ok(());
+        while let Some(outcome) = outcomes.next().await {
+            match outcome {
+                Ok(outcome) => observe(outcome),
+                Err(error) => listed = Err(error),
+            }
+        }
+        listed
     }
 
-    /// Lists both stores and pairs the images; changes nothing yet.
+    /// The bytes of data that [`run`](Self::run) would copy, as far as the source's records tell.
+    /// Lists both stores, and changes nothing.
     ///
     /// # Errors
     /// When one of the stores can't be listed.
-    pub async fn survey(&self) -> Result<Work<'_>, StoreError> {
-        let pairs = pairs(&*self.source, &*self.target).await?;
-        let images = pairs.into_iter().filter_map(Pair::at_source).collect();
-        Ok(Work { replication: self, images })
+    pub async fn outstanding(&self) -> Result<u64, StoreError> {
+        let mut pairs = pairs(&*self.source, &*self.target).await?;
+        let mut bytes = 0_u64;
+        while let Some(pair) = pairs.try_next().await? {
+            let Some((image, replica)) = pair.at_source() else { continue };
+            let step = plan(&image, replica.as_ref(), &self.policy);
+            if matches!(step, Step::Copy | Step::Complete(_)) {
+                bytes = bytes.saturating_add(image.size.unwrap_or(0));
+            }
+        }
+        Ok(bytes)
     }
 
     async fn replicate(&self, image: Image, replica: Option<Image>) -> Outcome {
@@ -114,36 +137,6 @@ impl Replication {
             Step::Fail(error) => Err(error),
         };
         Outcome { image, result }
-    }
-}
-
-/// What is to be done, before it is.
-#[derive(Debug)]
-pub struct Work<'a> {
-    replication: &'a Replication,
-    images: Vec<(Image, Option<Image>)>,
-}
-
-impl Work<'_> {
-    /// The bytes of data to be copied, as far as the source's records tell.
-    pub fn bytes(&self) -> u64 {
-        let copied = |(image, replica): &&(Image, Option<Image>)| {
-            let step = plan(image, replica.as_ref(), &self.replication.policy);
-            matches!(step, Step::Copy | Step::Complete(_))
-        };
-        let sizes = self.images.iter().filter(copied).filter_map(|(image, _)| image.size);
-        sizes.fold(0, u64::saturating_add)
-    }
-
-    /// Replicates every image and hands each outcome to `observe` as it comes. A failed image does
-    /// not end the run.
-    pub async fn run(self, mut observe: impl FnMut(Outcome)) {
-        let Self { replication, images } = self;
-        let work = images.into_iter().map(|(image, replica)| replication.replicate(image, replica));
-        let mut outcomes = stream::iter(work).buffer_unordered(replication.policy.transfers.max(1));
-        while let Some(outcome) = outcomes.next().await {
-            observe(outcome);
-        }
     }
 }
 

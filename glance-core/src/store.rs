@@ -27,8 +27,8 @@ pub type ImageStream<'a> = BoxStream<'a, Result<Image, StoreError>>;
 ///   deleted may stay taken for good: that is [`StoreErrorKind::IdTaken`].
 /// - **Checksum**: after an upload the record holds the size and a digest *of the bytes that the
 ///   store kept*, computed by the store, not taken from the caller.
-/// - **Order**: listings come in no promised order, each image once; ascending ids keep the
-///   memory of whoever pairs two listings small. An image made or deleted meanwhile may be missing.
+/// - **Order**: listings come in ascending order of ids, each image once, so that whoever pairs two
+///   of them needs little memory. An image made or deleted meanwhile may be missing.
 /// - **Completeness**: a listing holds every image that the credentials can see, of any
 ///   visibility and state, hidden ones too.
 /// - **Retry**: a store may repeat a request that carries no data. It never resends data; that is

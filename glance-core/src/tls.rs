@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 pub mod authority;
 pub mod bundle;
+pub mod checks;
 pub mod crl;
 pub mod identity;
 mod pem;

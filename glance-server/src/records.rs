@@ -152,7 +152,7 @@ pub(crate) fn check_value(key: &str, value: &Value) -> Result<(), Refusal> {
     fits.then_some(()).ok_or_else(refusal)
 }
 
-/// A real Glance refuses what MySQL's `utf8` can't hold, with any database.
+/// A real Glance refuses what `MySQL`'s `utf8` can't hold, with any database.
 fn is_beyond_the_database(text: &str) -> bool {
     text.chars().any(|char| char.len_utf8() > 3)
 }

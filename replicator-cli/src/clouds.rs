@@ -61,7 +61,7 @@ fn meaning(
     let found: Result<Option<Cloud>, ConfigError> = clouds.cloud(name, &Overrides::default());
     let asks_for = asked.take();
     let Some(cloud) = found? else { return Err(CliError::usage("it is gone")) };
-    let (_, trust) = trust::policy(options, Side::Source, OfCloud::of(&cloud))?;
+    let (_, trust) = trust::policy(options, Side::Source, &OfCloud::of(&cloud))?;
     Ok(Meaning {
         auth_type: cloud.auth_type,
         auth_url: cloud.auth_url,

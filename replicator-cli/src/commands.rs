@@ -103,12 +103,11 @@ async fn replicate(from: Endpoint, to: Endpoint, options: &Options) -> Result<Ex
     let sides = [(Side::Source, source.session), (Side::Target, target.session)];
     let (source, target) = (source.store, target.store);
     let replication = Replication { source, target, policy: policy(options)? };
-    let work = replication.survey().await?;
     for (side, session) in &sides {
-        endurance::check(*side, session.as_deref(), work.bytes(), options.bwlimit).await?;
+        endurance::check(*side, session.as_deref(), &replication, options.bwlimit).await?;
     }
     let mut report = print::Report::new(options.output);
-    work.run(|outcome| report.outcome(&outcome)).await;
+    replication.run(|outcome| report.outcome(&outcome)).await?;
     Ok(report.finish())
 }
 
@@ -118,8 +117,9 @@ async fn compare(from: &str, to: &str, options: &Options) -> Result<Exit, CliErr
     let source = from.open(Side::Source, options).await?.store;
     let target = to.open(Side::Target, options).await?.store;
     let mut report = print::Comparison::new(options.output);
-    for pair in pairs(&*source, &*target).await? {
-        match pair {
+    let mut pairs = pairs(&*source, &*target).await?;
+    while let Some(pair) = pairs.next().await {
+        match pair? {
             Pair::Both(image, replica) => {
                 report.both(&image, &differences(&image, &replica, &policy));
             }

@@ -94,14 +94,14 @@ async fn examine(
             endpoint.open(Side::Source, options).await.map_err(at("directory"))?.store
         }
         Endpoint::Url(ref url) => {
-            let (policy, source) = trust(OfCloud::default(), options)?;
+            let (policy, source) = trust(&OfCloud::default(), options)?;
             show_trust(&policy, &source, options, findings)?;
             look_at_server(url, &policy, options, findings).await?;
             endpoint.open(Side::Source, options).await.map_err(at("sign-in"))?.store
         }
         Endpoint::Cloud(cloud) => {
             findings.fine("configuration", format!("cloud {} of {}", cloud.name, cloud.place));
-            let (policy, source) = trust(OfCloud::of(&cloud), options)?;
+            let (policy, source) = trust(&OfCloud::of(&cloud), options)?;
             show_trust(&policy, &source, options, findings)?;
             sign_in(*cloud, &policy, options, findings).await?
         }
@@ -109,7 +109,7 @@ async fn examine(
     look_at_permissions(&*store, doctor.read_only, findings).await
 }
 
-fn trust(cloud: OfCloud, options: &Options) -> Result<(TlsPolicy, TrustSource), Stopped> {
+fn trust(cloud: &OfCloud, options: &Options) -> Result<(TlsPolicy, TrustSource), Stopped> {
     trust::policy(&options.trust, Side::Source, cloud).map_err(|error| ("trust", error))
 }
 

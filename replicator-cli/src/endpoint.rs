@@ -131,14 +131,14 @@ fn complete_or_warned(path: &Path) -> Result<DumpStore, CliError> {
 
 fn open_url(url: String, side: Side, options: &Options) -> Result<Opened, CliError> {
     warn_of_plain_http(&url);
-    let transport = transport(OfCloud::default(), side, options)?;
+    let transport = transport(&OfCloud::default(), side, options)?;
     let session = Arc::new(Session::new(Arc::clone(&transport), auth(side, &options.sign_in)?));
     let store = GlanceStore::new(url.clone(), transport, url, Arc::clone(&session));
     Ok(opened(store, session, options))
 }
 
 async fn open_cloud(cloud: Cloud, side: Side, options: &Options) -> Result<Opened, CliError> {
-    let transport = transport(OfCloud::of(&cloud), side, options)?;
+    let transport = transport(&OfCloud::of(&cloud), side, options)?;
     let session = Arc::new(Session::new(Arc::clone(&transport), cloud.auth));
     let endpoint = session.image_endpoint(&cloud.image).await?.url;
     warn_of_plain_http(&endpoint);
@@ -164,7 +164,7 @@ fn warn_of_plain_http(url: &str) {
 
 /// A transport for this side.
 fn transport(
-    cloud: OfCloud,
+    cloud: &OfCloud,
     side: Side,
     options: &Options,
 ) -> Result<Arc<dyn Transport>, CliError> {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use glance_core::identity::Session;
+use glance_core::replicate::Replication;
 
 use crate::endpoint::Side;
 use crate::error::CliError;
@@ -12,15 +13,17 @@ use crate::print::human_size;
 /// A copy is refused only if not even this is enough; most copies are slower.
 const GIGABIT: u64 = 125_000_000;
 
-/// Fails, before anything is copied, when the sign-in of a side ends before `bytes` can have passed.
+/// Fails, before anything is copied, when the sign-in of a side ends before all data can have
+/// passed. Only then the data is counted, at the price of a listing.
 pub(crate) async fn check(
     side: Side,
     session: Option<&Session>,
-    bytes: u64,
+    replication: &Replication,
     limit: Option<u64>,
 ) -> Result<(), CliError> {
     let Some(session) = session else { return Ok(()) };
     let Some(left) = session.time_left().await? else { return Ok(()) };
+    let bytes = replication.outstanding().await?;
     let needed = Duration::from_secs(bytes / limit.unwrap_or(GIGABIT));
     tracing::debug!("{side}: its token lives {} more, {} needed", span(left), span(needed));
     if needed < left {

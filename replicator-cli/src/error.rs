@@ -54,6 +54,13 @@ impl CliError {
     }
 }
 
+impl From<tokio::task::JoinError> for CliError {
+    fn from(error: tokio::task::JoinError) -> Self {
+        let message = "an error of the program itself; please report it".to_owned();
+        Self { exit: Exit::SomeFailed, hint: None, message, source: Some(error.into()) }
+    }
+}
+
 impl From<StoreError> for CliError {
     fn from(error: StoreError) -> Self {
         let (exit, hint) = (Exit::from(&error), error.hint.clone());

@@ -45,7 +45,10 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return print::failure(&error::CliError::runtime(error)).into(),
     };
-    let exit = runtime.block_on(commands::run(args));
+    // On a worker, where the connections are: from this thread each chunk of data would have to
+    // wake another.
+    let run = runtime.spawn(commands::run(args));
+    let exit = runtime.block_on(run).unwrap_or_else(|error| print::failure(&error.into()));
     // Open connections are dropped, not drained: an upload that was stopped must not end properly.
     runtime.shutdown_background();
     exit.into()

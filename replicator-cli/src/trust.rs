@@ -34,7 +34,7 @@ impl OfCloud {
 pub(crate) fn policy(
     options: &Trust,
     side: Side,
-    cloud: OfCloud,
+    cloud: &OfCloud,
 ) -> Result<(TlsPolicy, TrustSource), CliError> {
     refuse_insecurity()?;
     let (flag, own, pins) = match side {
@@ -97,7 +97,7 @@ fn refuse_insecurity() -> Result<(), CliError> {
 fn identity(
     options: &Trust,
     side: Side,
-    cloud: OfCloud,
+    cloud: &OfCloud,
 ) -> Result<Option<ClientIdentity>, CliError> {
     let own = match side {
         Side::Source => (&options.source_cert, &options.source_key),

@@ -229,8 +229,8 @@ async fn memory_does_not_grow_with_the_image(stack: &'static str) {
         Arc::new(DumpStore::create(stores.path().join(name)).unwrap())
     };
     let pair = Pair::between(stack, store("a"), store("b")).await;
-    let chunks = stream::repeat_with(|| Ok(Bytes::from_static(&[7; 65536])));
-    let chunks = futures_util::StreamExt::take(chunks, 8192);
+    let chunks = stream::repeat_with(|| Ok(Bytes::from_static(&[7; 16384])));
+    let chunks = futures_util::StreamExt::take(chunks, 32768);
     pair.a.image(1, Body::from_stream(chunks, Some(512 << 20))).await;
     let mut child = start(&pair.line(&["livecopy", &pair.a.url, &pair.b.url]));
     let status = format!("/proc/{}/status", child.id());

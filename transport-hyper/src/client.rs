@@ -61,6 +61,7 @@ impl<B: TlsBackend> HyperTransport<B> {
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(POOL_IDLE)
+            .http1_read_buf_exact_size(CHUNK)
             // A body passes once. hyper would repeat only what was not begun, but its caller
             // counts the attempts.
             .retry_canceled_requests(true)
@@ -175,6 +176,9 @@ fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     let chain = std::iter::successors(Some(error), |error| error.source());
     chain.last().map(ToString::to_string).unwrap_or_default()
 }
+
+/// What one read takes at most, and so a chunk of a body holds.
+const CHUNK: usize = 256 * 1024;
 
 /// Below nginx's `keepalive_timeout` (75 s), so that we end idle connections before the server does.
 const POOL_IDLE: Duration = Duration::from_secs(60);

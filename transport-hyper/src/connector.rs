@@ -18,6 +18,8 @@ use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio::time::{Instant, timeout_at};
 use tower_service::Service;
 
+use crate::failure::Judgement;
+use crate::fill::Fill;
 use crate::proxy::{Proxies, Proxy};
 use crate::tls::{Io, Refusal, Secured, Session, TlsBackend};
 use crate::tunnel;
@@ -65,7 +67,7 @@ impl<B: TlsBackend> Connector<B> {
         let server = Peer::server(uri);
         let deadline = Instant::now() + self.patience;
         let (io, session) = self.in_time(deadline, &server, self.reach(&server)).await?;
-        Ok(Wire { io: TokioIo::new(io), forwarded: false, session })
+        Ok(Wire::new(io, false, session, &server))
     }
 
     /// Through a tunnel to an https server. To an http server the proxy itself sends the requests.
@@ -84,15 +86,15 @@ impl<B: TlsBackend> Connector<B> {
         });
         let io = opened.await?;
         if forwarded {
-            return Ok(Wire { io: TokioIo::new(io), forwarded, session: None });
+            return Ok(Wire::new(io, forwarded, None, &server));
         }
         let secured = self.in_time(deadline, &server, self.secure(&server, io)).await;
         let Secured { io, session } = secured.map_err(|mut refusal| {
             // It may be the proxy that answered in the server's place.
-            refusal.error.reason += &format!(" (through {})", peer.name);
+            refusal.error.reason = format!("{} (through {})", refusal.error.reason, peer.name);
             refusal
         })?;
-        Ok(Wire { io: TokioIo::new(io), forwarded, session: Some(session) })
+        Ok(Wire::new(io, forwarded, Some(session), &server))
     }
 
     /// TCP, and TLS over it where the scheme says so.
@@ -180,19 +182,30 @@ async fn dial_address(address: SocketAddr) -> io::Result<TcpStream> {
 
 /// An open connection.
 pub(crate) struct Wire {
-    io: TokioIo<Box<dyn Io>>,
+    io: TokioIo<Fill<Box<dyn Io>>>,
     /// Whether a proxy takes the requests and sends them on, which it needs whole URIs for.
     forwarded: bool,
     /// What was agreed with the server, over https.
     pub(crate) session: Option<Session>,
+    /// What the server says of the client's certificate, where it asked for one.
+    judgement: Option<Judgement>,
+}
+
+impl Wire {
+    fn new(io: Box<dyn Io>, forwarded: bool, session: Option<Session>, server: &Peer<'_>) -> Self {
+        let asked = session.as_ref().and_then(|session| session.client_certificate);
+        let judgement = asked.map(|asked| Judgement::new(asked, &server.name));
+        Self { io: TokioIo::new(Fill::new(io)), forwarded, session, judgement }
+    }
 }
 
 impl Connection for Wire {
     fn connected(&self) -> Connected {
         let connected = Connected::new().proxy(self.forwarded);
-        match self.session.as_ref().and_then(|session| session.client_certificate) {
-            Some(asked) => connected.extra(asked),
-            None => connected,
+        let asked = self.session.as_ref().and_then(|session| session.client_certificate);
+        match (asked, self.judgement.clone()) {
+            (Some(asked), Some(judgement)) => connected.extra(asked).extra(judgement),
+            _ => connected,
         }
     }
 }
@@ -203,7 +216,11 @@ impl Read for Wire {
         context: &mut Context<'_>,
         buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(context, buffer)
+        let read = Pin::new(&mut self.io).poll_read(context, buffer);
+        read.map_err(|error| match &self.judgement {
+            Some(judgement) => judgement.hear(error),
+            None => error,
+        })
     }
 }
 

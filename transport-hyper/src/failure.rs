@@ -1,9 +1,11 @@
 //! What hyper's errors mean.
 
 use std::error::Error;
+use std::io;
+use std::sync::{Arc, OnceLock};
 
 use glance_core::body::BodyError;
-use glance_core::tls::verdict::{Fault, refusal};
+use glance_core::tls::verdict::{Alert, Fault, refusal};
 use glance_core::transport::{ClientCertificate, TransportError, TransportErrorKind};
 use hyper_util::client::legacy;
 
@@ -22,7 +24,7 @@ pub(crate) fn explain(
             source: Some(own),
         };
     }
-    if let Some(failure) = inner_transport_error(error) {
+    if let Some(failure) = inner_transport_error(error).or_else(|| judged(error)) {
         return failure;
     }
     let failure = |kind, reason: String| TransportError {
@@ -33,17 +35,8 @@ pub(crate) fn explain(
         source: None,
     };
     let chain = || chain(error);
-    let asked = error.connect_info().and_then(|connection| {
-        let mut found = http::Extensions::new();
-        connection.get_extras(&mut found);
-        found.get::<ClientCertificate>().copied()
-    });
     let deepest = chain().last().map(ToString::to_string).unwrap_or_default();
     let hyper = chain().find_map(|error| error.downcast_ref::<hyper::Error>());
-    if let Some(asked) = asked.filter(|_| deepest.contains(" alert")) {
-        // With TLS 1.3 the server judges the client after the client's first request.
-        return refusal(Fault::ClientCertificate(asked, deepest), "", endpoint, &[]);
-    }
     match hyper {
         Some(error) if error.is_timeout() => failure(TransportErrorKind::Timeout, deepest),
         Some(error) if error.is_parse() || error.is_user() => {
@@ -53,9 +46,49 @@ pub(crate) fn explain(
     }
 }
 
-/// The connector's own error, which hyper wraps.
+/// What a server that asked for a client certificate says of it: with TLS 1.3 after the handshake,
+/// by an alert where an answer should be. A connection keeps it, for hyper forgets why a connection
+/// ended before its request.
+#[derive(Debug, Clone)]
+pub(crate) struct Judgement {
+    asked: ClientCertificate,
+    endpoint: String,
+    alert: Arc<OnceLock<Alert>>,
+}
+
+impl Judgement {
+    pub(crate) fn new(asked: ClientCertificate, endpoint: &str) -> Self {
+        Self { asked, endpoint: endpoint.to_owned(), alert: Arc::default() }
+    }
+
+    /// The error of the connection, with the judgement inside where there is one.
+    pub(crate) fn hear(&self, error: io::Error) -> io::Error {
+        let Some(alert) = Alert::in_message(&error.to_string()) else { return error };
+        let alert = self.alert.get_or_init(|| alert);
+        io::Error::new(error.kind(), self.refusal(*alert))
+    }
+
+    fn refusal(&self, alert: Alert) -> TransportError {
+        refusal(&Fault::ClientCertificate(self.asked, alert), "", &self.endpoint, &[], &[])
+    }
+}
+
+/// The judgement that ended the connection.
+fn judged(error: &legacy::Error) -> Option<TransportError> {
+    let mut found = http::Extensions::new();
+    error.connect_info()?.get_extras(&mut found);
+    let judgement = found.get::<Judgement>()?;
+    judgement.alert.get().map(|alert| judgement.refusal(*alert))
+}
+
+/// The connector's own error, or that of the connection, which hyper wraps.
 fn inner_transport_error(error: &legacy::Error) -> Option<TransportError> {
-    let inner = chain(error).find_map(|error| error.downcast_ref::<TransportError>())?;
+    let inner = chain(error).find_map(|error| {
+        // What is inside of an I/O error is not its source.
+        let io = error.downcast_ref::<io::Error>().and_then(|error| error.get_ref());
+        let io = io.and_then(|inner| inner.downcast_ref::<TransportError>());
+        io.or_else(|| error.downcast_ref::<TransportError>())
+    })?;
     Some(TransportError {
         kind: inner.kind,
         endpoint: inner.endpoint.clone(),

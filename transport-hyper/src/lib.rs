@@ -8,6 +8,8 @@ mod proxy;
 
 mod tunnel;
 
+mod fill;
+
 mod connector;
 
 mod client;
@@ -18,4 +20,6 @@ mod failure;
 
 pub use client::{HyperTransport, Options};
 pub use proxy::{Proxies, ProxyError};
-pub use tls::{Inspection, Io, Refusal, Secured, Session, TlsAcceptor, TlsBackend, TlsSetupError};
+pub use tls::{
+    Finding, Inspection, Io, Refusal, Secured, Session, TlsAcceptor, TlsBackend, TlsSetupError,
+};

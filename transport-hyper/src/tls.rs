@@ -72,11 +72,37 @@ impl From<TransportError> for Refusal {
 }
 
 impl Refusal {
-    /// The refusal of a server for `fault`, in the words of [`verdict`].
-    pub fn new(fault: Fault, host: &str, endpoint: &str, chain: Vec<Vec<u8>>) -> Self {
-        Self { error: verdict::refusal(fault, host, endpoint, &chain), chain }
+    /// The refusal of a server, in the words of [`verdict`].
+    pub fn new(finding: Finding, host: &str, endpoint: &str) -> Self {
+        let Finding { fault, sent, above } = finding;
+        Self { error: verdict::refusal(&fault, host, endpoint, &sent, &above), chain: sent }
     }
 }
+
+/// What is wrong with a handshake, and with which certificates.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What is wrong.
+    pub fault: Fault,
+    /// The certificates that the server sent, DER, its own first, as far as they are known.
+    pub sent: Vec<Vec<u8>>,
+    /// Trusted certificates, DER, that those may lead to.
+    pub above: Vec<Vec<u8>>,
+}
+
+impl From<Fault> for Finding {
+    fn from(fault: Fault) -> Self {
+        Self { fault, sent: Vec::new(), above: Vec::new() }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the server was refused: {:?}", self.fault)
+    }
+}
+
+impl std::error::Error for Finding {}
 
 /// What one connection to a server shows.
 #[derive(Debug)]

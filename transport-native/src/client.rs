@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
 
 use async_trait::async_trait;
-use glance_core::tls::verdict::Fault;
+use glance_core::tls::verdict::{Alert, Fault};
 use glance_core::tls::{TlsPolicy, TlsVersion};
 use glance_core::transport::ClientCertificate;
 use openssl::error::ErrorStack;
@@ -12,16 +12,17 @@ use openssl::ssl::{
     self, Ssl, SslContext, SslMethod, SslMode, SslOptions, SslRef, SslVerifyMode, SslVersion,
 };
 use tokio_openssl::SslStream;
-use transport_hyper::{Io, Refusal, Secured, Session, TlsBackend, TlsSetupError};
+use transport_hyper::{Finding, Io, Refusal, Secured, Session, TlsBackend, TlsSetupError};
 
 use crate::identity::{self, Asked};
 use crate::roots;
-use crate::verify::{Refused, Verifier};
+use crate::verify::Verifier;
 
 /// The client's side of OpenSSL.
 pub(crate) struct Client {
     context: SslContext,
     verifier: Arc<Verifier>,
+    min_version: TlsVersion,
     asked: Asked,
 }
 
@@ -41,8 +42,9 @@ impl Client {
             identity::load(identity, &mut context)?;
         }
         let asked = Asked::watch(&mut context, policy.identity.is_some()).map_err(unusable)?;
-        let verifier = Arc::new(Verifier::new(policy)?);
-        Ok(Self { context: context.build(), verifier, asked })
+        let verifier = Arc::new(Verifier::new(policy));
+        let (context, min_version) = (context.build(), policy.min_version);
+        Ok(Self { context, verifier, min_version, asked })
     }
 }
 
@@ -80,7 +82,7 @@ impl TlsBackend for Client {
         });
         let (mut stream, refused) = prepared.map_err(|error| {
             let what = format!("the TLS handshake can't begin: {error}");
-            Refusal::new(Fault::Other(what), host, endpoint, Vec::new())
+            Refusal::new(Fault::Other(what).into(), host, endpoint)
         })?;
         let outcome = Pin::new(&mut stream).connect().await;
         let asked = self.asked.answer(stream.ssl());
@@ -90,8 +92,12 @@ impl TlsBackend for Client {
                 Ok(Secured { io: Box::new(stream), session })
             }
             Err(error) => {
-                let (fault, chain) = explain(&error, &refused, asked);
-                Err(Refusal::new(fault, host, endpoint, chain))
+                let refused = refused.lock().unwrap_or_else(PoisonError::into_inner).take();
+                let finding = match refused {
+                    Some((fault, path)) => finding(fault, path, stream.ssl()),
+                    None => explain(&error, asked, self.min_version).into(),
+                };
+                Err(Refusal::new(finding, host, endpoint))
             }
         }
     }
@@ -102,40 +108,42 @@ fn session(ssl: &SslRef, asked: Option<ClientCertificate>) -> Session {
         Some(SslVersion::TLS1_3) => TlsVersion::V1_3,
         _ => TlsVersion::V1_2,
     };
-    let cipher = ssl.current_cipher().and_then(|cipher| cipher.standard_name());
-    let chain = ssl.peer_cert_chain().into_iter().flatten();
+    let cipher = ssl.current_cipher().and_then(ssl::SslCipherRef::standard_name);
     Session {
         version,
         cipher: cipher.unwrap_or_default().to_owned(),
-        chain: chain.map_while(|one| one.to_der().ok()).collect(),
+        chain: sent(ssl),
         client_certificate: asked,
     }
 }
 
-fn explain(
-    error: &ssl::Error,
-    refused: &Refused,
-    asked: Option<ClientCertificate>,
-) -> (Fault, Vec<Vec<u8>>) {
-    if let Some(found) = refused.lock().unwrap_or_else(PoisonError::into_inner).take() {
-        return found;
-    }
-    let reason = error.ssl_error().and_then(|stack| stack.errors().first()?.reason());
-    let fault = match reason {
-        None => Fault::Closed(error.to_string()),
-        Some("unexpected eof while reading") => Fault::Closed("the server hung up".to_owned()),
-        Some(reason) if reason.contains(" alert ") && asked.is_some() => {
-            Fault::ClientCertificate(asked.unwrap_or(ClientCertificate::Missing), reason.to_owned())
-        }
-        Some("wrong version number" | "http request" | "packet length too long") => Fault::NotTls,
-        Some(
-            "unsupported protocol"
-            | "no protocols available"
-            | "tlsv1 alert protocol version"
-            | "tlsv1 alert insufficient security",
-        ) => Fault::NothingInCommon,
-        Some(reason) if reason.ends_with("alert handshake failure") => Fault::NothingInCommon,
-        Some(reason) => Fault::Other(format!("the TLS handshake failed: {reason}")),
-    };
-    (fault, Vec::new())
+/// What the server sent, and the part of the path that is trusted.
+fn finding(fault: Fault, path: Vec<Vec<u8>>, ssl: &SslRef) -> Finding {
+    let sent = sent(ssl);
+    let above = path.into_iter().filter(|one| !sent.contains(one)).collect();
+    Finding { fault, sent, above }
 }
+
+fn sent(ssl: &SslRef) -> Vec<Vec<u8>> {
+    let chain = ssl.peer_cert_chain().into_iter().flatten();
+    chain.map_while(|one| one.to_der().ok()).collect()
+}
+
+/// What an error of the handshake means that is not of a certificate.
+fn explain(error: &ssl::Error, asked: Option<ClientCertificate>, min_version: TlsVersion) -> Fault {
+    let Some(inner) = error.ssl_error().and_then(|stack| stack.errors().first()) else {
+        return Fault::Closed(error.to_string());
+    };
+    if let Ok(alert) = u8::try_from(inner.reason_code() - ALERTS) {
+        return Alert(alert).fault(asked, min_version);
+    }
+    match inner.reason().unwrap_or_default() {
+        "unexpected eof while reading" => Fault::Closed("the server hung up".to_owned()),
+        "wrong version number" | "http request" | "packet length too long" => Fault::NotTls,
+        "unsupported protocol" | "no protocols available" => Fault::NothingInCommon(min_version),
+        reason => Fault::Other(format!("the TLS handshake failed: {reason}")),
+    }
+}
+
+/// `SSL_AD_REASON_OFFSET` of OpenSSL's `ssl.h`: reasons from here on are alerts.
+const ALERTS: i32 = 1000;

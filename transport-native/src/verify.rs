@@ -3,40 +3,28 @@
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use glance_core::tls::authority::{may_sign, may_sign_lists};
+use glance_core::tls::checks::Checks;
 use glance_core::tls::verdict::Fault;
-use glance_core::tls::{Pin, RevocationList, TlsPolicy, crl};
-use openssl::asn1::Asn1Time;
+use glance_core::tls::{RevocationList, TlsPolicy};
 use openssl::error::ErrorStack;
 use openssl::ssl::{SslRef, SslVerifyMode};
 use openssl::x509::verify::X509CheckFlags;
-use openssl::x509::{CrlStatus, X509, X509Crl, X509Ref, X509StoreContextRef, X509VerifyResult};
+use openssl::x509::{X509, X509Crl, X509StoreContextRef, X509VerifyResult};
 use openssl_sys as ffi;
-use transport_hyper::TlsSetupError;
 
-/// Why a server's certificate was refused, and the chain as far as OpenSSL built it.
+/// Why a server's certificate was refused, and the path as far as OpenSSL built it.
 pub(crate) type Refused = Arc<Mutex<Option<(Fault, Vec<Vec<u8>>)>>>;
 
 /// What is checked beside what OpenSSL checks by itself.
 pub(crate) struct Verifier {
-    lists: Vec<RevocationList>,
-    parsed_lists: Vec<X509Crl>,
-    pins: Vec<Pin>,
+    checks: Checks,
+    listed: Vec<Vec<u8>>,
 }
 
 impl Verifier {
-    pub(crate) fn new(policy: &TlsPolicy) -> Result<Self, TlsSetupError> {
-        let parse = |list: &RevocationList| {
-            X509Crl::from_der(&list.der).map_err(|error| {
-                let what = format!("the revocation list in {}", list.file.display());
-                TlsSetupError::new(&what, error)
-            })
-        };
-        Ok(Self {
-            lists: policy.revocation.clone(),
-            parsed_lists: policy.revocation.iter().map(parse).collect::<Result<_, _>>()?,
-            pins: policy.pins.clone(),
-        })
+    pub(crate) fn new(policy: &TlsPolicy) -> Self {
+        let listed = policy.roots.bundle().iter().map(|one| one.der.clone()).collect();
+        Self { checks: Checks::of(policy), listed }
     }
 
     /// Makes `ssl` verify the server for `host`, and say in the result why not.
@@ -60,76 +48,49 @@ impl Verifier {
         let refused = Refused::default();
         let record = Arc::clone(&refused);
         ssl.set_verify_callback(SslVerifyMode::PEER, move |fine, context| {
-            let why = match fine {
-                false => Some(fault(context.error())),
-                true => self.objection(context),
+            let why = match (fine, context.error_depth()) {
+                (_, 1..) if self.is_listed(context) => None,
+                (false, _) => Some(fault(context.error())),
+                // The server's own certificate comes last, when the whole path is verified.
+                (true, 0) => self.objection(context),
+                (true, _) => None,
             };
-            let Some(why) = why else { return true };
+            let Some(why) = why else {
+                context.set_error(X509VerifyResult::OK);
+                return true;
+            };
             if fine {
                 context.set_error(X509VerifyResult::APPLICATION_VERIFICATION);
             }
-            *record.lock().unwrap_or_else(PoisonError::into_inner) = Some((why, chain(context)));
+            *record.lock().unwrap_or_else(PoisonError::into_inner) = Some((why, path(context)));
             false
         });
         Ok(refused)
     }
 
-    /// What is wrong with the certificate under the callback's eyes, though OpenSSL likes it. The
-    /// server's own comes last, when the whole chain is verified.
+    /// Whether the server's certificate is trusted for itself. OpenSSL looks above it all the same,
+    /// where nothing matters.
+    fn is_listed(&self, context: &X509StoreContextRef) -> bool {
+        path(context).first().is_some_and(|own| self.listed.contains(own))
+    }
+
+    /// What is wrong with the path though OpenSSL likes it.
     fn objection(&self, context: &X509StoreContextRef) -> Option<Fault> {
-        let one = context.current_cert()?;
-        let der = one.to_der().unwrap_or_default();
-        if context.error_depth() > 0 {
-            // OpenSSL is laxer: it also takes a key usage without basic constraints for a
-            // permission.
-            return (!may_sign(&der)).then_some(Fault::UnknownIssuer);
+        let mut path = path(context);
+        if self.is_listed(context) {
+            path.truncate(1);
         }
-        let pinned = || Pin::of(&der).is_some_and(|pin| self.pins.contains(&pin));
-        match self.revocation(context, &der) {
-            None if !self.pins.is_empty() && !pinned() => Some(Fault::NotPinned),
-            found => found,
-        }
-    }
-
-    /// Looks for every certificate below the root on the lists of those who issued them.
-    fn revocation(&self, context: &X509StoreContextRef, leaf: &[u8]) -> Option<Fault> {
-        if self.lists.is_empty() {
-            return None;
-        }
-        let chain: Vec<&X509Ref> = context.chain()?.iter().collect();
-        if chain.len() == 1 {
-            // It is trusted for itself.
-            return crl::revoked(&self.lists, leaf).then_some(Fault::Revoked);
-        }
-        chain.windows(2).find_map(|pair| self.status(pair[0], pair[1]))
-    }
-
-    fn status(&self, one: &X509Ref, issuer: &X509Ref) -> Option<Fault> {
-        let now = Asn1Time::days_from_now(0).ok()?;
-        let key = issuer.public_key().ok();
-        let signed =
-            |list: &&X509Crl| key.as_ref().is_some_and(|key| list.verify(key).unwrap_or(false));
-        let covers = |list: &&X509Crl| {
-            let name = list.issuer_name().try_cmp(one.issuer_name());
-            name.is_ok_and(|order| order.is_eq())
-        };
-        let may_sign = issuer.to_der().is_ok_and(|der| may_sign_lists(&der));
-        let Some(list) = self.parsed_lists.iter().filter(covers).find(signed).filter(|_| may_sign)
-        else {
-            return Some(Fault::NotCovered);
-        };
-        if !list.next_update().is_some_and(|until| until > now) {
-            return Some(Fault::NotCovered);
-        }
-        let one: X509 = one.to_owned();
-        match list.get_by_cert(&one) {
-            CrlStatus::NotRevoked | CrlStatus::RemoveFromCrl(_) => None,
-            CrlStatus::Revoked(_) => Some(Fault::Revoked),
-        }
+        self.checks.objection(&path, &|list, issuer| signed(list, issuer).unwrap_or(false))
     }
 }
 
-fn chain(context: &X509StoreContextRef) -> Vec<Vec<u8>> {
+/// Whether the key of `issuer` signed the list.
+fn signed(list: &RevocationList, issuer: &[u8]) -> Result<bool, ErrorStack> {
+    let key = X509::from_der(issuer)?.public_key()?;
+    X509Crl::from_der(&list.der)?.verify(&key)
+}
+
+fn path(context: &X509StoreContextRef) -> Vec<Vec<u8>> {
     let chain = context.chain().into_iter().flatten();
     chain.map_while(|one| one.to_der().ok()).collect()
 }
@@ -151,7 +112,9 @@ fn fault(result: X509VerifyResult) -> Fault {
         | ffi::X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN
         | ffi::X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE
         | ffi::X509_V_ERR_CERT_SIGNATURE_FAILURE
-        | ffi::X509_V_ERR_INVALID_CA => Fault::UnknownIssuer,
+        | ffi::X509_V_ERR_INVALID_CA
+        | ffi::X509_V_ERR_KEYUSAGE_NO_CERTSIGN => Fault::UnknownIssuer,
+        ffi::X509_V_ERR_PATH_LENGTH_EXCEEDED => Fault::TooLong,
         _ => Fault::Other(format!("its certificate can't be verified: {}", result.error_string())),
     }
 }

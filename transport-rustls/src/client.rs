@@ -4,25 +4,24 @@ use std::io;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use glance_core::tls::verdict::Fault;
+use glance_core::tls::verdict::{Alert, Fault};
 use glance_core::tls::{TlsPolicy, TlsVersion};
 use glance_core::transport::ClientCertificate;
 use rustls::client::{ClientConnection, Resumption};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::ServerName;
 use rustls::sign::CertifiedKey;
-use rustls::{
-    AlertDescription, CertificateError, ClientConfig, Error, ProtocolVersion, SupportedCipherSuite,
-};
+use rustls::{CertificateError, ClientConfig, Error, ProtocolVersion, SupportedCipherSuite};
 use tokio_rustls::TlsConnector;
-use transport_hyper::{Io, Refusal, Secured, Session, TlsBackend, TlsSetupError};
+use transport_hyper::{Finding, Io, Refusal, Secured, Session, TlsBackend, TlsSetupError};
 
 use crate::identity::{self, Asked};
-use crate::verify::{Refused, Verifier};
+use crate::verify::Verifier;
 
 /// The client's side of rustls.
 pub(crate) struct Client {
     config: ClientConfig,
+    min_version: TlsVersion,
     identity: Option<Arc<CertifiedKey>>,
 }
 
@@ -52,7 +51,7 @@ impl Client {
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         // A resumed session would not be verified again.
         config.resumption = Resumption::disabled();
-        Ok(Self { config, identity })
+        Ok(Self { config, min_version: policy.min_version, identity })
     }
 }
 
@@ -66,7 +65,7 @@ impl TlsBackend for Client {
     ) -> Result<Secured, Refusal> {
         let name = ServerName::try_from(host.to_owned()).map_err(|_| {
             let what = format!("{host} is neither a DNS name nor an IP address");
-            Refusal::new(Fault::Other(what), host, endpoint, Vec::new())
+            Refusal::new(Fault::Other(what).into(), host, endpoint)
         })?;
         let asked = Arc::new(Asked::new(self.identity.clone()));
         let mut config = self.config.clone();
@@ -77,8 +76,8 @@ impl TlsBackend for Client {
                 Ok(Secured { io: Box::new(stream), session })
             }
             Err(error) => {
-                let (fault, chain) = explain(&error, asked.answer());
-                Err(Refusal::new(fault, host, endpoint, chain))
+                let finding = explain(&error, asked.answer(), self.min_version);
+                Err(Refusal::new(finding, host, endpoint))
             }
         }
     }
@@ -103,34 +102,30 @@ fn cipher(suite: SupportedCipherSuite) -> String {
     format!("{:?}", suite.suite()).replace("TLS13_", "TLS_")
 }
 
-fn explain(error: &io::Error, asked: Option<ClientCertificate>) -> (Fault, Vec<Vec<u8>>) {
+fn explain(
+    error: &io::Error,
+    asked: Option<ClientCertificate>,
+    min_version: TlsVersion,
+) -> Finding {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
-    let Some(inner) = inner else {
-        return (Fault::Closed(error.to_string()), Vec::new());
-    };
+    let Some(inner) = inner else { return Fault::Closed(hung_up(error)).into() };
     if let Error::InvalidCertificate(CertificateError::Other(other)) = inner {
-        if let Some(refused) = other.0.downcast_ref::<Refused>() {
-            return (refused.fault.clone(), refused.chain.clone());
+        if let Some(finding) = other.0.downcast_ref::<Finding>() {
+            return finding.clone();
         }
     }
-    let fault = match (inner, asked) {
-        (Error::InvalidMessage(_), _) => Fault::NotTls,
-        (Error::AlertReceived(alert), Some(asked)) => {
-            Fault::ClientCertificate(asked, format!("alert {alert:?}"))
-        }
-        (
-            Error::PeerIncompatible(_)
-            | Error::AlertReceived(
-                AlertDescription::ProtocolVersion
-                | AlertDescription::HandshakeFailure
-                | AlertDescription::InsufficientSecurity,
-            ),
-            None,
-        ) => Fault::NothingInCommon,
-        (Error::AlertReceived(alert), None) => {
-            Fault::Other(format!("the server refused TLS: {alert:?}"))
-        }
-        (other, _) => Fault::Other(format!("the TLS handshake failed: {other}")),
+    let fault = match inner {
+        Error::InvalidMessage(_) => Fault::NotTls,
+        Error::AlertReceived(alert) => Alert(u8::from(*alert)).fault(asked, min_version),
+        Error::PeerIncompatible(_) => Fault::NothingInCommon(min_version),
+        other => Fault::Other(format!("the TLS handshake failed: {other}")),
     };
-    (fault, Vec::new())
+    fault.into()
+}
+
+fn hung_up(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => "the server hung up".to_owned(),
+        _ => error.to_string(),
+    }
 }

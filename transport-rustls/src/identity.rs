@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use glance_core::tls::ClientIdentity;
 use glance_core::tls::identity::{KeyForm, PrivateKey};
 use glance_core::transport::ClientCertificate;
-use pkcs8::EncryptedPrivateKeyInfo;
+use pkcs8::{EncryptedPrivateKeyInfo, SecretDocument};
 use rustls::SignatureScheme;
 use rustls::client::ResolvesClientCert;
 use rustls::crypto::CryptoProvider;
@@ -36,20 +36,33 @@ pub(crate) fn load(
 }
 
 fn decoded(key: &PrivateKey) -> Result<PrivateKeyDer<'static>, TlsSetupError> {
-    let der = key.expose_der().to_vec();
+    let (der, file) = (key.expose_der().to_vec(), key.file.display());
     Ok(match &key.form {
         KeyForm::Pkcs8 => PrivatePkcs8KeyDer::from(der).into(),
         KeyForm::Pkcs1 => PrivatePkcs1KeyDer::from(der).into(),
         KeyForm::Sec1 => PrivateSec1KeyDer::from(der).into(),
         KeyForm::EncryptedPkcs8(passphrase) => {
-            let what = format!("the passphrase does not open the key in {}", key.file.display());
-            let opened = EncryptedPrivateKeyInfo::try_from(&der[..])
-                .and_then(|sealed| sealed.decrypt(passphrase.expose_secret()))
-                .map_err(|error| TlsSetupError { what, source: Some(error.to_string().into()) })?;
+            let opened = opened(&der, passphrase.expose_secret())
+                .map_err(|what| TlsSetupError { what: format!("{what} {file}"), source: None })?;
             PrivatePkcs8KeyDer::from(opened.as_bytes().to_vec()).into()
         }
     })
 }
+
+/// The key in an encrypted one; or what is wrong, before the file's name. A wrong passphrase gives
+/// nonsense, which is no key.
+fn opened(der: &[u8], passphrase: &str) -> Result<SecretDocument, &'static str> {
+    use pkcs8::Error::EncryptedPrivateKey;
+    use pkcs8::pkcs5::Error::{NoPbes1CryptSupport, UnsupportedAlgorithm};
+    let sealed = EncryptedPrivateKeyInfo::try_from(der).map_err(|_| OLD)?;
+    sealed.decrypt(passphrase).map_err(|error| match error {
+        EncryptedPrivateKey(NoPbes1CryptSupport | UnsupportedAlgorithm { .. }) => OLD,
+        _ => "the passphrase does not open the key in",
+    })
+}
+
+const OLD: &str = "it is encrypted in an old way; have `openssl pkcs8 -topk8 -in KEY -out NEW` \
+                   convert the key in";
 
 /// Answers a server that asks for a certificate, and remembers that it asked: one for each
 /// connection.

@@ -1,13 +1,15 @@
 //! The certificates of a policy, in the two roles that each may play.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use glance_core::tls::TlsPolicy;
 use glance_core::tls::authority::may_sign;
-use rustls::pki_types::{CertificateDer, TrustAnchor};
+use glance_core::tls::verdict::Fault;
+use rustls::pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use transport_hyper::TlsSetupError;
 use x509_cert::Certificate;
 use x509_cert::der::Decode;
+use x509_cert::name::Name;
 
 /// What is trusted.
 #[derive(Debug)]
@@ -19,8 +21,11 @@ pub(crate) struct Trusted {
 
 /// A certificate that may sign others.
 #[derive(Debug)]
-struct Anchor {
+pub(crate) struct Anchor {
+    /// The whole certificate.
+    pub(crate) der: CertificateDer<'static>,
     trusted: TrustAnchor<'static>,
+    name: Name,
     not_before: Duration,
     not_after: Duration,
 }
@@ -40,16 +45,36 @@ impl Trusted {
         Ok(Self { pins, anchors })
     }
 
-    /// The authorities that are in date. webpki never looks at the dates of a root.
-    pub(crate) fn in_date(&self) -> Vec<TrustAnchor<'static>> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let in_date = |anchor: &&Anchor| anchor.not_before <= now && now <= anchor.not_after;
-        self.anchors.iter().filter(in_date).map(|one| one.trusted.clone()).collect()
+    /// All authorities, for webpki.
+    pub(crate) fn anchors(&self) -> Vec<TrustAnchor<'static>> {
+        self.anchors.iter().map(|one| one.trusted.clone()).collect()
     }
 
-    /// All authorities, to tell an authority that has expired from one that is not known.
-    pub(crate) fn of_any_date(&self) -> Vec<TrustAnchor<'static>> {
-        self.anchors.iter().map(|one| one.trusted.clone()).collect()
+    /// The authority that webpki found.
+    pub(crate) fn anchor(&self, found: &TrustAnchor<'_>) -> Option<&Anchor> {
+        self.anchors.iter().find(|one| one.trusted == *found)
+    }
+
+    /// Authorities with the names of those who issued these certificates.
+    pub(crate) fn above(&self, sent: &[CertificateDer<'_>]) -> Vec<Vec<u8>> {
+        let issuers: Vec<_> =
+            sent.iter().filter_map(|one| Certificate::from_der(one).ok()).collect();
+        let is_issuer = |anchor: &&Anchor| {
+            let content = |one: &Certificate| one.tbs_certificate.issuer == anchor.name;
+            issuers.iter().any(content)
+        };
+        self.anchors.iter().filter(is_issuer).map(|anchor| anchor.der.to_vec()).collect()
+    }
+}
+
+impl Anchor {
+    /// What its dates say. webpki never looks at the dates of a root.
+    pub(crate) fn out_of_date(&self, now: UnixTime) -> Option<Fault> {
+        match now.as_secs() {
+            now if now > self.not_after.as_secs() => Some(Fault::Expired),
+            now if now < self.not_before.as_secs() => Some(Fault::NotYetValid),
+            _ => None,
+        }
     }
 }
 
@@ -60,7 +85,12 @@ fn anchor(der: &CertificateDer<'static>) -> Option<Anchor> {
     }
     let certificate = Certificate::from_der(der).ok()?.tbs_certificate;
     let trusted = webpki::anchor_from_trusted_cert(der).ok()?.to_owned();
-    let validity = certificate.validity;
-    let (from, to) = (validity.not_before, validity.not_after);
-    Some(Anchor { trusted, not_before: from.to_unix_duration(), not_after: to.to_unix_duration() })
+    let (from, to) = (certificate.validity.not_before, certificate.validity.not_after);
+    Some(Anchor {
+        der: der.clone(),
+        trusted,
+        name: certificate.subject,
+        not_before: from.to_unix_duration(),
+        not_after: to.to_unix_duration(),
+    })
 }

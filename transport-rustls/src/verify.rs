@@ -3,23 +3,21 @@
 //! webpki alone takes no self-signed server certificate that says CA:TRUE (what `openssl req
 //! -x509` makes), takes one with CA:FALSE as an authority, and never looks at the dates of a root.
 
-use std::fmt;
+use std::cell::RefCell;
 use std::sync::Arc;
 
+use glance_core::tls::checks::Checks;
 use glance_core::tls::verdict::{Fault, has_weak_key};
-use glance_core::tls::{Pin, RevocationList, TlsPolicy, crl};
+use glance_core::tls::{RevocationList, TlsPolicy};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, TrustAnchor, UnixTime};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, SignatureScheme};
-use transport_hyper::TlsSetupError;
-use webpki::{
-    CertRevocationList, EndEntityCert, ExpirationPolicy, KeyUsage, OwnedCertRevocationList,
-    RevocationCheckDepth, RevocationOptionsBuilder, UnknownStatusPolicy,
-};
-use x509_cert::der::Decode;
-use x509_cert::der::oid::ObjectIdentifier;
-use x509_cert::ext::pkix;
+use transport_hyper::{Finding, TlsSetupError};
+use webpki::{EndEntityCert, KeyUsage, VerifiedPath};
+use x509_cert::Certificate;
+use x509_cert::der::asn1::{AnyRef, BitStringRef};
+use x509_cert::der::{Decode, Encode, Reader, SliceReader};
 
 use crate::roots::Trusted;
 
@@ -28,45 +26,15 @@ use crate::roots::Trusted;
 pub(crate) struct Verifier {
     trusted: Trusted,
     algorithms: WebPkiSupportedAlgorithms,
-    lists: Vec<RevocationList>,
-    parsed_lists: Vec<CertRevocationList<'static>>,
-    pins: Vec<Pin>,
+    checks: Checks,
 }
-
-/// Why a server's certificate was refused, and what it sent.
-#[derive(Debug)]
-pub(crate) struct Refused {
-    pub(crate) fault: Fault,
-    pub(crate) chain: Vec<Vec<u8>>,
-}
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the certificate was refused: {:?}", self.fault)
-    }
-}
-
-impl std::error::Error for Refused {}
 
 impl Verifier {
     pub(crate) fn new(
         policy: &TlsPolicy,
         algorithms: WebPkiSupportedAlgorithms,
     ) -> Result<Self, TlsSetupError> {
-        let parse = |list: &RevocationList| match OwnedCertRevocationList::from_der(&list.der) {
-            Ok(parsed) => Ok(parsed.into()),
-            Err(error) => {
-                let what = format!("the revocation list in {}", list.file.display());
-                Err(TlsSetupError::new(&what, error))
-            }
-        };
-        Ok(Self {
-            trusted: Trusted::of(policy)?,
-            algorithms,
-            lists: policy.revocation.clone(),
-            parsed_lists: policy.revocation.iter().map(parse).collect::<Result<_, _>>()?,
-            pins: policy.pins.clone(),
-        })
+        Ok(Self { trusted: Trusted::of(policy)?, algorithms, checks: Checks::of(policy) })
     }
 
     fn check(
@@ -77,14 +45,12 @@ impl Verifier {
         now: UnixTime,
     ) -> Result<(), Fault> {
         let parsed = EndEntityCert::try_from(leaf).map_err(|error| fault(&error))?;
-        let content = x509_cert::Certificate::from_der(leaf)
+        let content = Certificate::from_der(leaf)
             .map_err(|error| Fault::Other(format!("its certificate is damaged: {error}")))?
             .tbs_certificate;
         if self.trusted.pins.contains(leaf) {
-            check_listed(&content, now)?;
-            if crl::revoked(&self.lists, leaf) {
-                return Err(Fault::Revoked);
-            }
+            check_dates(&content.validity, now)?;
+            self.objection(&[leaf.to_vec()]).map_or(Ok(()), Err)?;
         } else if content.issuer == content.subject {
             // Signed by itself with the name of a root that is trusted: not that root.
             return Err(Fault::UnknownIssuer);
@@ -94,11 +60,7 @@ impl Verifier {
         if has_weak_key(leaf) {
             return Err(Fault::Weak);
         }
-        parsed.verify_is_valid_for_subject_name(host).map_err(|error| fault(&error))?;
-        match self.pins.is_empty() || Pin::of(leaf).is_some_and(|pin| self.pins.contains(&pin)) {
-            true => Ok(()),
-            false => Err(Fault::NotPinned),
-        }
+        parsed.verify_is_valid_for_subject_name(host).map_err(|error| fault(&error))
     }
 
     fn check_chain(
@@ -107,52 +69,86 @@ impl Verifier {
         chain: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<(), Fault> {
-        let verify = |roots: &[TrustAnchor<'_>]| {
-            let lists: Vec<&CertRevocationList<'_>> = self.parsed_lists.iter().collect();
-            let revocation = RevocationOptionsBuilder::new(&lists).ok().map(|options| {
-                options
-                    .with_depth(RevocationCheckDepth::Chain)
-                    .with_status_policy(UnknownStatusPolicy::Deny)
-                    .with_expiration_policy(ExpirationPolicy::Enforce)
-                    .build()
-            });
-            let all = self.algorithms.all;
-            let usage = KeyUsage::server_auth();
-            leaf.verify_for_usage(all, roots, chain, now, usage, revocation, None).map(drop)
+        let found = RefCell::new(None);
+        let judge = |path: &VerifiedPath<'_>| match self.judge(path, now) {
+            None => Ok(()),
+            Some(fault) => {
+                found.replace(Some(fault));
+                // webpki looks for another path, and says this when there is none.
+                Err(webpki::Error::UnknownIssuer)
+            }
         };
-        verify(&self.trusted.in_date()).map_err(|error| match fault(&error) {
-            Fault::UnknownIssuer if verify(&self.trusted.of_any_date()).is_ok() => Fault::Expired,
+        let (all, usage) = (self.algorithms.all, KeyUsage::server_auth());
+        let roots = self.trusted.anchors();
+        match leaf.verify_for_usage(all, &roots, chain, now, usage, None, Some(&judge)) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(found.take().unwrap_or_else(|| fault(&error))),
+        }
+    }
+
+    /// What speaks against a path that webpki likes.
+    fn judge(&self, path: &VerifiedPath<'_>, now: UnixTime) -> Option<Fault> {
+        let Some(anchor) = self.trusted.anchor(path.anchor()) else {
+            return Some(Fault::UnknownIssuer);
+        };
+        let mut ders = vec![path.end_entity().der().to_vec()];
+        ders.extend(path.intermediate_certificates().map(|one| one.der().to_vec()));
+        ders.push(anchor.der.to_vec());
+        anchor.out_of_date(now).or_else(|| self.objection(&ders))
+    }
+
+    fn objection(&self, path: &[Vec<u8>]) -> Option<Fault> {
+        self.checks.objection(path, &|list, issuer| self.signed(list, issuer).unwrap_or(false))
+    }
+
+    /// Whether the key of `issuer` signed the list.
+    fn signed(&self, list: &RevocationList, issuer: &[u8]) -> Result<bool, x509_cert::der::Error> {
+        let issuer = Certificate::from_der(issuer)?.tbs_certificate.subject_public_key_info;
+        let key_algorithm = issuer.algorithm.to_der()?;
+        // CertificateList ::= SEQUENCE { what is signed, algorithm, signature } (RFC 5280, 5.1)
+        let (content, algorithm, signature) = SliceReader::new(&list.der)?.sequence(|list| {
+            Ok((
+                list.tlv_bytes()?,
+                list.decode::<AnyRef<'_>>()?,
+                list.decode::<BitStringRef<'_>>()?,
+            ))
+        })?;
+        let key_algorithm = AnyRef::from_der(&key_algorithm)?;
+        Ok(self.algorithms.all.iter().any(|one| {
+            one.signature_alg_id().as_ref() == algorithm.value()
+                && one.public_key_alg_id().as_ref() == key_algorithm.value()
+                && one
+                    .verify_signature(
+                        issuer.subject_public_key.raw_bytes(),
+                        content,
+                        signature.raw_bytes(),
+                    )
+                    .is_ok()
+        }))
+    }
+
+    /// Why the server is refused, with what it sent.
+    fn finding(&self, fault: Fault, sent: &[CertificateDer<'_>]) -> Finding {
+        let above = self.trusted.above(sent);
+        // webpki takes the signature of a short key for a wrong one.
+        let fault = match fault {
+            Fault::UnknownIssuer if above.iter().any(|one| has_weak_key(one)) => Fault::Weak,
             fault => fault,
-        })
+        };
+        Finding { fault, sent: sent.iter().map(|one| one.to_vec()).collect(), above }
     }
 }
 
-/// A certificate that is trusted for itself: nobody's signature matters, all the rest does.
-fn check_listed(content: &x509_cert::TbsCertificate, now: UnixTime) -> Result<(), Fault> {
-    let validity = &content.validity;
+/// The dates of a certificate that is trusted for itself.
+fn check_dates(validity: &x509_cert::time::Validity, now: UnixTime) -> Result<(), Fault> {
     if now.as_secs() > validity.not_after.to_unix_duration().as_secs() {
         return Err(Fault::Expired);
     }
     if now.as_secs() < validity.not_before.to_unix_duration().as_secs() {
         return Err(Fault::NotYetValid);
     }
-    let purpose = match content.get::<pkix::ExtendedKeyUsage>() {
-        Ok(Some((_, purposes))) => purposes.0.contains(&SERVER_AUTH),
-        Ok(None) => true,
-        Err(_) => false,
-    };
-    let usage = match content.get::<pkix::KeyUsage>() {
-        Ok(Some((_, usage))) => {
-            usage.digital_signature() || usage.key_encipherment() || usage.key_agreement()
-        }
-        Ok(None) => true,
-        Err(_) => false,
-    };
-    if purpose && usage { Ok(()) } else { Err(Fault::WrongPurpose) }
+    Ok(())
 }
-
-/// RFC 5280, 4.2.1.12. webpki and OpenSSL take anyExtendedKeyUsage for no permission.
-const SERVER_AUTH: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.1");
 
 fn fault(error: &webpki::Error) -> Fault {
     use webpki::Error as E;
@@ -160,16 +156,14 @@ fn fault(error: &webpki::Error) -> Fault {
         E::CertExpired { .. } => Fault::Expired,
         E::CertNotValidYet { .. } => Fault::NotYetValid,
         E::CertNotValidForName(_) => Fault::WrongName,
-        // A server's certificate signed another one: the one above it is not trusted.
         E::UnknownIssuer
         | E::EndEntityUsedAsCa
         | E::CaUsedAsEndEntity
         | E::InvalidSignatureForPublicKey => Fault::UnknownIssuer,
         E::RequiredEkuNotFoundContext(_) => Fault::WrongPurpose,
         E::NameConstraintViolation => Fault::OutOfBounds,
+        E::PathLenConstraintViolated => Fault::TooLong,
         E::UnsupportedCriticalExtension => Fault::UnknownExtension,
-        E::CertRevoked => Fault::Revoked,
-        E::UnknownRevocationStatus => Fault::NotCovered,
         E::UnsupportedSignatureAlgorithmContext(_)
         | E::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => Fault::Weak,
         other => Fault::Other(format!("its certificate can't be verified: {other}")),
@@ -186,9 +180,9 @@ impl ServerCertVerifier for Verifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         self.check(leaf, chain, host, now).map_err(|fault| {
-            let chain = std::iter::once(leaf).chain(chain).map(|one| one.to_vec()).collect();
-            let refused = Arc::new(Refused { fault, chain });
-            Error::InvalidCertificate(CertificateError::Other(OtherError(refused)))
+            let sent: Vec<_> = std::iter::once(leaf).chain(chain).cloned().collect();
+            let finding = Arc::new(self.finding(fault, &sent));
+            Error::InvalidCertificate(CertificateError::Other(OtherError(finding)))
         })?;
         Ok(ServerCertVerified::assertion())
     }

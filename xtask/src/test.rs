@@ -9,17 +9,20 @@ use crate::shell::{cargo, install};
 
 /// Runs every test.
 pub(crate) fn run() -> Result<(), Failure> {
-    install_openssl_headers()?;
+    install_openssl()?;
     cloud::start()?;
     cargo(&["test", "--workspace", "--features", "tests/native-tls,replicator-cli/native-tls"])
 }
 
-/// The native TLS stack links the host's OpenSSL.
-fn install_openssl_headers() -> Result<(), Failure> {
-    let mut found = Command::new("pkg-config");
-    found.args(["--exists", "openssl"]).stderr(Stdio::null());
-    if matches!(found.status(), Ok(status) if status.success()) {
+/// The native TLS stack links the host's OpenSSL, and the tests run its tool.
+fn install_openssl() -> Result<(), Failure> {
+    let works = |program: &str, arguments: &[&str]| {
+        let mut found = Command::new(program);
+        found.args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
+        matches!(found.status(), Ok(status) if status.success())
+    };
+    if works("pkg-config", &["--exists", "openssl"]) && works("openssl", &["version"]) {
         return Ok(());
     }
-    install(&["pkg-config", "libssl-dev"])
+    install(&["pkg-config", "libssl-dev", "openssl"])
 }

@@ -15,7 +15,9 @@ use crate::identity::{Session, SignInError, SignInErrorKind};
 use crate::image::{Image, ImageId};
 use crate::redirect::{self, Unanswered};
 use crate::store::{StoreError, StoreErrorKind};
-use crate::transport::{Transport, TransportError, TransportErrorKind, request_id};
+use crate::transport::{
+    ClientCertificate, Transport, TransportError, TransportErrorKind, request_id,
+};
 
 use super::refusal;
 
@@ -219,9 +221,10 @@ impl Client {
         let (head, body) = answer.into_parts();
         let text = body.collect(REFUSAL_LIMIT).await.unwrap_or_default();
         let refusal = refusal::explain(head.status, operation.what, &text);
+        let asked = head.extensions.get::<ClientCertificate>();
         let mut error = self.error(refusal.kind, operation, refusal.reason);
         error.request_id = request_id(&head.headers);
-        error.hint = refusal.hint;
+        error.hint = refusal.hint.or_else(|| refusal::of_the_client(asked.copied(), &error.reason));
         Err(error)
     }
 

@@ -2,9 +2,10 @@
 //!
 //! A default listing leaves out hidden images and other projects' community images, even for an
 //! administrator; `os_hidden` has no value that means both. So there are two listings of
-//! `visibility=all`, one after the other.
+//! `visibility=all`, merged by id.
 
-use std::collections::VecDeque;
+use std::cmp::Ordering;
+use std::pin::Pin;
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use http::Method;
@@ -16,23 +17,54 @@ use crate::store::{ImageStream, StoreError, StoreErrorKind};
 
 use super::client::{Client, Operation};
 
-/// Lists everything. The first page is asked for before this returns, so that a server that can't
-/// be used is an error here.
+/// Lists everything. The first pages are asked for before this returns, so that a server that
+/// can't be used is an error here.
 pub(super) async fn all(client: &Client) -> Result<ImageStream<'_>, StoreError> {
-    let pending = LISTINGS.iter().map(|query| (*query).to_owned()).collect();
-    let mut pages = Pages { client, pending, progress: Progress::default() };
-    let first = match pages.next().await {
-        Ok(first) => first,
-        Err(error) => return Err(client.explain(error).await),
-    };
+    let [shown, hidden] = LISTINGS.map(|query| listing(client, query));
+    match tokio::try_join!(shown, hidden) {
+        Ok((shown, hidden)) => Ok(merged(shown, hidden)),
+        Err(error) => Err(client.explain(error).await),
+    }
+}
+
+/// One listing, page after page.
+async fn listing<'a>(client: &'a Client, query: &str) -> Result<ImageStream<'a>, StoreError> {
+    let mut pages = Pages { client, next: Some(query.to_owned()), progress: Progress::default() };
+    let first = pages.next().await?;
     let rest = stream::try_unfold(pages, |mut pages| async move {
-        match pages.pending.is_empty() {
+        match pages.next.is_none() {
             true => Ok(None),
             false => Ok(Some((pages.next().await?, pages))),
         }
     });
     let pages = stream::iter([Ok(first)]).chain(rest);
     Ok(pages.map_ok(|page| stream::iter(page.into_iter().map(Ok))).try_flatten().boxed())
+}
+
+/// Two listings as one, in the order of ids. An image that moves from one to the other meanwhile
+/// may come twice in a row: it is taken once.
+fn merged<'a>(one: ImageStream<'a>, other: ImageStream<'a>) -> ImageStream<'a> {
+    let begun = (one.peekable(), other.peekable());
+    let merged = stream::unfold(begun, |(mut one, mut other)| async move {
+        let order = {
+            let heads = tokio::join!(Pin::new(&mut one).peek(), Pin::new(&mut other).peek());
+            match heads {
+                (Some(Ok(first)), Some(Ok(second))) => first.id.cmp(&second.id),
+                (_, None) | (Some(Err(_)), _) => Ordering::Less,
+                (None, _) | (_, Some(Err(_))) => Ordering::Greater,
+            }
+        };
+        let image = match order {
+            Ordering::Less => one.next().await,
+            Ordering::Greater => other.next().await,
+            Ordering::Equal => {
+                other.next().await;
+                one.next().await
+            }
+        };
+        image.map(|image| (image, (one, other)))
+    });
+    merged.boxed()
 }
 
 /// One answer: <https://docs.openstack.org/api-ref/image/v2/#list-images>.
@@ -42,23 +74,23 @@ struct Page {
     next: Option<String>,
 }
 
-/// The pages still to ask for, as query strings.
+/// The pages still to ask for.
 struct Pages<'a> {
     client: &'a Client,
-    pending: VecDeque<String>,
+    /// The query string of the next page.
+    next: Option<String>,
     progress: Progress,
 }
 
 impl Pages<'_> {
     async fn next(&mut self) -> Result<Vec<Image>, StoreError> {
-        let Some(query) = self.pending.pop_front() else { return Ok(Vec::new()) };
+        let Some(query) = self.next.take() else { return Ok(Vec::new()) };
         let operation = Operation { what: "list the images", image: None };
         let unreadable =
             |reason| self.client.error(StoreErrorKind::Unreadable, &operation, reason).hint(HINT);
         let path = format!("/v2/images?{query}");
         let page: Page = self.client.json(Method::GET, &path, None, &operation).await?;
         let Some(link) = page.next else {
-            self.progress = Progress::default();
             return Ok(page.images);
         };
         let next = next_query(self.client.endpoint(), &link).map_err(unreadable)?;
@@ -66,7 +98,7 @@ impl Pages<'_> {
             let reason = "its pages lead to each other without an end".to_owned();
             return Err(unreadable(reason));
         }
-        self.pending.push_front(next);
+        self.next = Some(next);
         Ok(page.images)
     }
 }
@@ -208,12 +240,13 @@ mod tests {
 
     #[tokio::test]
     async fn links_that_loop_are_noticed() {
+        // Two listings run at once, and each is asked for up to twice its loop.
         for (pages, most) in [
-            ((|_| page(1, "?marker=1")) as fn(usize) -> Value, 2),
-            (|number| page(number % 2, "?a"), 4),
+            ((|_| page(1, "?marker=1")) as fn(usize) -> Value, 4),
+            (|number| page(number % 2, "?a"), 8),
             // The loop does not begin at the beginning.
-            (|number| page(if number < 30 { number } else { 30 + number % 7 }, "?a"), 60),
-            (|_| json!({"images": [], "next": "?again"}), 1),
+            (|number| page(if number < 30 { number } else { 30 + number % 7 }, "?a"), 120),
+            (|_| json!({"images": [], "next": "?again"}), 2),
         ] {
             let (outcome, asked) = list(pages).await;
             let error = outcome.unwrap_err();

@@ -3,6 +3,7 @@
 use http::StatusCode;
 
 use crate::store::StoreErrorKind;
+use crate::transport::ClientCertificate;
 
 /// A status code, understood.
 #[derive(Debug)]
@@ -33,6 +34,12 @@ pub(super) fn explain(status: StatusCode, operation: &str, body: &[u8]) -> Refus
         false => format!("{status}: {said}"),
     };
     Refusal { kind, reason, hint: hint.map(str::to_owned) }
+}
+
+/// The remedy where it is the server's TLS that wanted another client: some servers let everybody
+/// in, and say by a status (nginx: 400) that the client certificate is missing or wrong.
+pub(super) fn of_the_client(asked: Option<ClientCertificate>, reason: &str) -> Option<String> {
+    asked.filter(|_| reason.contains("certificate")).map(|asked| asked.hint().to_owned())
 }
 
 /// The words of an HTML page, without its title, cut to a readable length.

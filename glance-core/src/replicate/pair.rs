@@ -1,8 +1,8 @@
 //! Finding the replica of every image.
 
-use std::collections::BTreeMap;
+use std::cmp::Ordering;
 
-use futures_util::stream::StreamExt;
+use futures_util::stream::{self, BoxStream, StreamExt};
 
 use crate::image::{Image, ImageId};
 use crate::store::{ImageStore, ImageStream, StoreError};
@@ -29,33 +29,124 @@ impl Pair {
     }
 }
 
-/// Lists both stores at once and pairs their images by id, in ascending order.
+/// Lists both stores at once and pairs their images by id, in ascending order. Memory holds what
+/// the two listings have under way, never all of them.
 ///
 /// # Errors
-/// When one of the stores can't be listed.
-pub async fn pairs(
-    source: &dyn ImageStore,
-    target: &dyn ImageStore,
-) -> Result<Vec<Pair>, StoreError> {
-    let all = |store| async move { by_id(ImageStore::list(store).await?).await };
-    let (images, mut replicas) = tokio::try_join!(all(source), all(target))?;
-    let mut pairs: BTreeMap<ImageId, Pair> = BTreeMap::new();
-    for (id, image) in images {
-        let pair = match replicas.remove(&id) {
-            Some(replica) => Pair::Both(image, replica),
-            None => Pair::SourceOnly(image),
-        };
-        pairs.insert(id, pair);
-    }
-    pairs.extend(replicas.into_iter().map(|(id, replica)| (id, Pair::TargetOnly(replica))));
-    Ok(pairs.into_values().collect())
+/// When one of the stores can't be listed; once the pairs have begun, as the last of them.
+pub async fn pairs<'a>(
+    source: &'a dyn ImageStore,
+    target: &'a dyn ImageStore,
+) -> Result<BoxStream<'a, Result<Pair, StoreError>>, StoreError> {
+    let (source, target) = tokio::try_join!(Listing::begin(source), Listing::begin(target))?;
+    Ok(join(source, target))
 }
 
-async fn by_id(mut images: ImageStream<'_>) -> Result<BTreeMap<ImageId, Image>, StoreError> {
-    let mut found = BTreeMap::new();
-    while let Some(image) = images.next().await {
-        let image = image?;
-        found.insert(image.id.clone(), image);
+fn join<'a>(source: Listing<'a>, target: Listing<'a>) -> BoxStream<'a, Result<Pair, StoreError>> {
+    let pairs = stream::try_unfold((source, target), |(mut source, mut target)| async move {
+        tokio::try_join!(source.fill(), target.fill())?;
+        let order = match (&source.next, &target.next) {
+            (None, None) => return Ok(None),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some(image), Some(replica)) => image.id.cmp(&replica.id),
+        };
+        let image = source.next.take_if(|_| order.is_le());
+        let replica = target.next.take_if(|_| order.is_ge());
+        let pair = match (image, replica) {
+            (Some(image), Some(replica)) => Pair::Both(image, replica),
+            (Some(image), None) => Pair::SourceOnly(image),
+            (None, Some(replica)) => Pair::TargetOnly(replica),
+            (None, None) => return Ok(None),
+        };
+        Ok(Some((pair, (source, target))))
+    });
+    pairs.boxed()
+}
+
+/// A listing under way.
+struct Listing<'a> {
+    name: String,
+    images: ImageStream<'a>,
+    next: Option<Image>,
+    last: Option<ImageId>,
+}
+
+impl<'a> Listing<'a> {
+    async fn begin(store: &'a dyn ImageStore) -> Result<Self, StoreError> {
+        let (name, images) = (store.to_string(), store.list().await?.fuse().boxed());
+        Ok(Self { name, images, next: None, last: None })
     }
-    Ok(found)
+
+    /// Waits for the next image, unless it is there.
+    async fn fill(&mut self) -> Result<(), StoreError> {
+        if self.next.is_some() {
+            return Ok(());
+        }
+        self.next = self.images.next().await.transpose()?;
+        let descends = |image: &Image| self.last.as_ref().is_some_and(|last| *last > image.id);
+        if let Some(image) = self.next.take_if(|image| descends(image)) {
+            self.sort_the_rest(image).await?;
+        }
+        self.last = self.next.as_ref().map(|image| image.id.clone());
+        Ok(())
+    }
+
+    /// Databases differ in the order of capital letters. They are rare in ids: no Glance makes
+    /// such an id itself. Then the rest is held in memory; unsorted, images would seem missing.
+    async fn sort_the_rest(&mut self, first: Image) -> Result<(), StoreError> {
+        tracing::warn!("{} does not list its images in the order of their ids", self.name);
+        let mut rest = vec![first];
+        while let Some(image) = self.images.next().await.transpose()? {
+            rest.push(image);
+        }
+        rest.sort_by(|one, other| one.id.cmp(&other.id));
+        self.images = stream::iter(rest.into_iter().map(Ok)).fuse().boxed();
+        self.next = self.images.next().await.transpose()?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream::TryStreamExt;
+
+    use super::*;
+    use crate::image::Attributes;
+
+    fn image(first: &str) -> Image {
+        let id = format!("{first}0000000-0000-4000-8000-000000000000").parse().unwrap();
+        Image::queued(id, Attributes::default())
+    }
+
+    /// The pairs of two listings, by the first letters of their ids.
+    async fn paired(source: &[&str], target: &[&str]) -> Vec<Pair> {
+        let listing = |ids: &[&str]| Listing {
+            name: "a store".to_owned(),
+            images: stream::iter(ids.iter().map(|id| Ok(image(id))).collect::<Vec<_>>())
+                .fuse()
+                .boxed(),
+            next: None,
+            last: None,
+        };
+        join(listing(source), listing(target)).try_collect().await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn pairs_come_in_order_whatever_the_listings() {
+        let both = |id| Pair::Both(image(id), image(id));
+        let expected = [Pair::SourceOnly(image("0")), both("a"), Pair::TargetOnly(image("b"))];
+        assert_eq!(paired(&["0", "a"], &["a", "b"]).await, expected);
+        assert_eq!(paired(&[], &[]).await, []);
+        // The order of a database that does not tell capital letters from small ones.
+        let found = paired(&["a", "B", "c", "D"], &["a", "B", "c", "e"]).await;
+        let expected = [
+            both("a"),
+            both("B"),
+            Pair::SourceOnly(image("D")),
+            both("c"),
+            Pair::TargetOnly(image("e")),
+        ];
+        assert_eq!(found, expected);
+    }
 }

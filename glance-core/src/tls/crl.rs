@@ -1,14 +1,18 @@
 //! Certificate revocation lists, from files: which certificates are no longer good.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use x509_cert::crl::CertificateList;
-use x509_cert::der::asn1::ObjectIdentifier;
-use x509_cert::der::{Decode, Encode};
+use x509_cert::TbsCertificate;
+use x509_cert::crl::{CertificateList, TbsCertList};
+use x509_cert::der::asn1::{AnyRef, ObjectIdentifier};
+use x509_cert::der::{Decode, Encode, Error, Reader, SliceReader, Tag};
+use x509_cert::ext::Extension;
+use x509_cert::time::Time;
 
 use super::pem::{self, TlsFileError};
-use super::verdict;
+use super::verdict::{self, certificate};
 
 /// One list, signed by the authority whose certificates it lists.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,13 +21,37 @@ pub struct RevocationList {
     pub der: Vec<u8>,
     /// The file it stands in.
     pub file: PathBuf,
+    /// Until when it holds, since the epoch.
+    pub until: Duration,
+    /// The authority's name, DER.
+    issuer: Vec<u8>,
+    /// The numbers of the certificates that are no longer good.
+    revoked: BTreeSet<Vec<u8>>,
+}
+
+impl RevocationList {
+    /// Whether it is, by its name, a list of the authority that issued the certificate (DER).
+    pub fn covers(&self, certificate: &[u8]) -> bool {
+        let issuer = |content: TbsCertificate| content.issuer.to_der().ok();
+        content(certificate).and_then(issuer).is_some_and(|name| name == self.issuer)
+    }
+
+    /// Whether the certificate's number is on it; one that can't be read counts as revoked.
+    pub fn revokes(&self, certificate: &[u8]) -> bool {
+        let number = |content: TbsCertificate| content.serial_number.as_bytes().to_vec();
+        content(certificate).map(number).is_none_or(|number| self.revoked.contains(&number))
+    }
+}
+
+fn content(certificate: &[u8]) -> Option<TbsCertificate> {
+    x509_cert::Certificate::from_der(certificate).ok().map(|parsed| parsed.tbs_certificate)
 }
 
 /// Reads the lists of a file, PEM or one in DER.
 ///
 /// # Errors
-/// When one can't be used: damaged, out of date, or for a part of its authority's certificates
-/// only; and when there is none.
+/// When one can't be used: damaged, out of date, signed in a way that can be forged, or for a part
+/// of its authority's certificates only; and when there is none.
 pub fn load(file: &Path) -> Result<Vec<RevocationList>, TlsFileError> {
     let bytes = pem::read(file)?;
     if pem::is_der(&bytes) {
@@ -41,46 +69,76 @@ pub fn load(file: &Path) -> Result<Vec<RevocationList>, TlsFileError> {
 
 fn checked(der: Vec<u8>, file: &Path, line: Option<usize>) -> Result<RevocationList, TlsFileError> {
     let wrong = |what: &str| TlsFileError::new(file, line, what);
-    let list = CertificateList::from_der(&der)
-        .map_err(|error| wrong(&format!("this is no revocation list: {error}")))?
-        .tbs_cert_list;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let until = list.next_update.map(|time| time.to_unix_duration());
-    let from = list.this_update.to_unix_duration();
-    let partial = list.crl_extensions.iter().flatten().any(|one| PARTIAL.contains(&one.extn_id));
-    match until {
-        None => Err(wrong("the revocation list does not say until when it holds (nextUpdate)")),
-        Some(until) if until < now => {
-            let until = verdict::date(until);
-            Err(wrong(&format!("the revocation list is out of date since {until}; get a new one")))
-        }
-        Some(_) if from > now => {
-            let from = verdict::date(from);
-            Err(wrong(&format!("the revocation list holds from {from} on; is the clock right?")))
-        }
-        Some(_) if partial => {
-            Err(wrong("the revocation list is for a part of the certificates; get the full one"))
-        }
-        Some(_) => Ok(RevocationList { der, file: file.to_owned() }),
+    if is_version_1(&der).unwrap_or(false) {
+        return Err(wrong(VERSION_1));
     }
+    let damaged = |error| wrong(&format!("this is no revocation list: {error}"));
+    let list = CertificateList::from_der(&der).map_err(damaged)?.tbs_cert_list;
+    let until = in_force(&list).map_err(|what| wrong(&what))?;
+    if let Some(what) = unusable(&list) {
+        return Err(wrong(&what));
+    }
+    let entries = list.revoked_certificates.iter().flatten();
+    let revoked = entries.map(|entry| entry.serial_number.as_bytes().to_vec()).collect();
+    let issuer = list.issuer.to_der().map_err(damaged)?;
+    Ok(RevocationList { der, file: file.to_owned(), until, issuer, revoked })
+}
+
+/// Lists of version 1 do not say their version; what is signed begins with the algorithm.
+fn is_version_1(der: &[u8]) -> Result<bool, Error> {
+    let list: AnyRef<'_> = AnyRef::from_der(der)?;
+    let content: AnyRef<'_> = SliceReader::new(list.value())?.decode()?;
+    Ok(SliceReader::new(content.value())?.peek_tag()? == Tag::Sequence)
+}
+
+const VERSION_1: &str = "the revocation list is of version 1; get one of version 2 \
+    (`openssl ca` writes it when its configuration has crl_extensions)";
+
+/// Until when the list holds, if it does now.
+fn in_force(list: &TbsCertList) -> Result<Duration, String> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let from = list.this_update.to_unix_duration();
+    let Some(until) = list.next_update.map(Time::to_unix_duration) else {
+        return Err("the revocation list does not say until when it holds (nextUpdate)".to_owned());
+    };
+    if until < now {
+        let until = verdict::date(until);
+        return Err(format!("the revocation list is out of date since {until}; get a new one"));
+    }
+    if from > now {
+        let from = verdict::date(from);
+        return Err(format!("the revocation list holds from {from} on; is the clock right?"));
+    }
+    Ok(until)
+}
+
+/// Why the list would be misunderstood.
+fn unusable(list: &TbsCertList) -> Option<String> {
+    if let Some(name) = certificate::weak_signature(list.signature.oid) {
+        return Some(format!(
+            "the revocation list is signed by way of {name}, which can be forged; get a new one"
+        ));
+    }
+    let own = list.crl_extensions.iter().flatten();
+    if own.clone().any(|one| PARTIAL.contains(&one.extn_id)) {
+        let what = "the revocation list is for a part of the certificates; get the full one";
+        return Some(what.to_owned());
+    }
+    let entries = list.revoked_certificates.iter().flatten();
+    let of_entries = entries.flat_map(|entry| entry.crl_entry_extensions.iter().flatten());
+    let unknown = |one: &&Extension| one.critical && !KNOWN.contains(&one.extn_id);
+    let unknown = own.chain(of_entries).find(unknown)?;
+    Some(format!("the revocation list has a critical extension ({}) not known", unknown.extn_id))
 }
 
 /// Delta lists and lists of one distribution point (RFC 5280, 5.2.4 and 5.2.5).
 const PARTIAL: &[ObjectIdentifier] =
     &[ObjectIdentifier::new_unwrap("2.5.29.27"), ObjectIdentifier::new_unwrap("2.5.29.28")];
 
-/// Whether one of the lists names the certificate (DER), going by its issuer's name and its
-/// number. For a certificate that is trusted for itself: whose signature is on the list does not
-/// matter when the list can only take trust away.
-pub fn revoked(lists: &[RevocationList], certificate: &[u8]) -> bool {
-    let Ok(certificate) = x509_cert::Certificate::from_der(certificate) else { return true };
-    let certificate = certificate.tbs_certificate;
-    let issuer = certificate.issuer.to_der().ok();
-    lists.iter().any(|list| {
-        let Ok(list) = CertificateList::from_der(&list.der) else { return true };
-        let list = list.tbs_cert_list;
-        let mut entries = list.revoked_certificates.iter().flatten();
-        list.issuer.to_der().ok() == issuer
-            && entries.any(|entry| entry.serial_number == certificate.serial_number)
-    })
-}
+/// The authority's key, the list's number, and the reason of an entry (RFC 5280, 5.2.1, 5.2.3 and
+/// 5.3.1). None of them changes what is on the list.
+const KNOWN: &[ObjectIdentifier] = &[
+    ObjectIdentifier::new_unwrap("2.5.29.35"),
+    ObjectIdentifier::new_unwrap("2.5.29.20"),
+    ObjectIdentifier::new_unwrap("2.5.29.21"),
+];

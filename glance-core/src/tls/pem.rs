@@ -73,10 +73,12 @@ pub(super) fn blocks(bytes: &[u8], file: &Path) -> Result<Vec<Block>, TlsFileErr
                 open = Some(Block { label: label.to_owned(), line: number, lines: Vec::new() });
             }
             (Some(block), Some(("END", label))) if label == block.label => {
-                found.extend(open.take())
+                found.extend(open.take());
             }
             (block, None) if !line.contains("-----BEGIN") && !line.contains("-----END") => {
-                block.iter_mut().for_each(|block| block.lines.push(line.to_owned()));
+                if let Some(block) = block {
+                    block.lines.push(line.to_owned());
+                }
             }
             _ => {
                 let what = "a BEGIN or END line that fits nothing";

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use x509_cert::der::Decode;
 use x509_cert::der::asn1::ObjectIdentifier;
 
-use super::verdict::{self, Parsed};
+use super::verdict;
+use super::verdict::certificate::Known;
 
 /// What a certificate says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,16 +27,21 @@ pub struct Summary {
 impl Summary {
     /// Reads a certificate, DER. None when it is damaged.
     pub fn from_der(der: &[u8]) -> Option<Self> {
-        let parsed = Parsed::from_der(der)?;
-        let certificate = x509_cert::Certificate::from_der(der).ok()?.tbs_certificate;
-        let algorithm = certificate.subject_public_key_info.algorithm;
-        let curve = algorithm.parameters.and_then(|curve| curve.decode_as().ok());
-        let key = match parsed.rsa_bits {
+        let known = Known::read(der)?;
+        let algorithm = known.key_algorithm();
+        let curve = algorithm.parameters.as_ref().and_then(|curve| curve.decode_as().ok());
+        let key = match known.rsa_bits() {
             Some(bits) => format!("RSA {bits}"),
             None => key_name(algorithm.oid, curve),
         };
-        let Parsed { subject, issuer, names, not_before, not_after, .. } = parsed;
-        Some(Self { subject, issuer, names, not_before, not_after, key })
+        Some(Self {
+            subject: known.subject().to_string(),
+            issuer: known.issuer().to_string(),
+            names: known.names(),
+            not_before: known.not_before(),
+            not_after: known.not_after(),
+            key,
+        })
     }
 
     /// From when to when it holds, as RFC 3339 says it.

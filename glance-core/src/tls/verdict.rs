@@ -2,13 +2,15 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use x509_cert::der::asn1::{ObjectIdentifier, UintRef};
-use x509_cert::der::{Decode, Reader, SliceReader};
-use x509_cert::ext::pkix::SubjectAltName;
-use x509_cert::ext::pkix::name::GeneralName;
-
-use super::Pin;
+use super::{Pin, TlsVersion};
 use crate::transport::{ClientCertificate, TransportError, TransportErrorKind};
+
+mod alert;
+
+pub(super) mod certificate;
+
+pub use alert::Alert;
+use certificate::Known;
 
 /// What the TLS library found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,61 +22,65 @@ pub enum Fault {
     NotYetValid,
     /// The certificate is not for the host.
     WrongName,
-    /// Nobody that is trusted signed the certificate.
+    /// Nobody that is trusted, and may, signed the certificate.
     UnknownIssuer,
-    /// The certificate may not be used by a server.
+    /// The certificate may not be used by a server, or one above it may not sign for servers.
     WrongPurpose,
     /// A key is too short, or a signature is made in a way that can be forged.
     Weak,
     /// An authority may not sign for this name.
     OutOfBounds,
+    /// An authority allows fewer authorities below it.
+    TooLong,
     /// The certificate says something that must be understood, and is not.
     UnknownExtension,
-    /// A revocation list names the certificate, or one above it.
-    Revoked,
-    /// No revocation list covers the certificate, or one above it.
-    NotCovered,
+    /// A revocation list names this certificate (DER).
+    Revoked(Vec<u8>),
+    /// No revocation list covers this certificate (DER).
+    NotCovered(Vec<u8>),
     /// The server's key is none of those pinned.
     NotPinned,
-    /// The server insists on a client certificate, and there is none, or one it does not take: the
-    /// server's words.
-    ClientCertificate(ClientCertificate, String),
+    /// The server ends the handshake with this alert, after it asked for a client certificate.
+    ClientCertificate(ClientCertificate, Alert),
+    /// The server ends the handshake with this alert.
+    Alert(Alert),
     /// What the server sends is not TLS.
     NotTls,
-    /// Client and server share no version or method.
-    NothingInCommon,
+    /// Client and server share no version from this one on, or no method.
+    NothingInCommon(TlsVersion),
     /// The connection closed during the handshake. A retry can help.
     Closed(String),
     /// Anything else, a fragment of a sentence.
     Other(String),
 }
 
-/// The error of a handshake that failed. `chain` is what the server sent, its own certificate
-/// first, as far as it is known.
-pub fn refusal(fault: Fault, host: &str, endpoint: &str, chain: &[Vec<u8>]) -> TransportError {
-    let parsed: Vec<_> = chain.iter().map_while(|der| Parsed::from_der(der)).collect();
+/// The error of a handshake that failed. `sent` is what the server sent, its own certificate
+/// first, as far as it is known; `above` are trusted certificates that it may lead to.
+pub fn refusal(
+    fault: &Fault,
+    host: &str,
+    endpoint: &str,
+    sent: &[Vec<u8>],
+    above: &[Vec<u8>],
+) -> TransportError {
     let kind = match fault {
         Fault::Closed(_) => TransportErrorKind::Interrupted,
         _ => TransportErrorKind::Tls,
     };
+    let path = certificate::path(sent, above);
     let (reason, hint) = match fault {
-        Fault::Expired | Fault::NotYetValid => dates(&fault, &parsed),
-        Fault::WrongName => names(host, &parsed),
-        Fault::UnknownIssuer => issuer(&parsed),
-        Fault::Weak => weakness(&parsed),
-        Fault::NotPinned => pin(chain),
-        Fault::ClientCertificate(ClientCertificate::Missing, what) => {
-            let reason =
-                format!("the server asked for a client certificate, and got none ({what})");
-            (reason, Some(ClientCertificate::Missing.hint()))
-        }
-        Fault::ClientCertificate(shown, what) => {
-            let reason = format!("the server does not take the client certificate ({what})");
-            (reason, Some(shown.hint()))
-        }
-        Fault::Closed(what) => (format!("closed during the TLS handshake: {what}"), None),
-        Fault::Other(what) => (what, None),
-        plain => words(&plain),
+        Fault::UnknownIssuer => issuer(&certificate::path(sent, &[])),
+        Fault::WrongName => names(host, &path),
+        Fault::Expired | Fault::NotYetValid => dates(fault, &path),
+        Fault::Weak => weakness(&path),
+        Fault::NotPinned => pin(sent),
+        Fault::ClientCertificate(..)
+        | Fault::Alert(_)
+        | Fault::NotTls
+        | Fault::NothingInCommon(_)
+        | Fault::Closed(_)
+        | Fault::Other(_) => handshake(fault),
+        _ => guilty(fault, &path),
     };
     let hint = hint.map(str::to_owned);
     TransportError { kind, endpoint: endpoint.to_owned(), reason, hint, source: None }
@@ -82,58 +88,119 @@ pub fn refusal(fault: Fault, host: &str, endpoint: &str, chain: &[Vec<u8>]) -> T
 
 type Words = (String, Option<&'static str>);
 
-/// The faults of which nothing more is known.
-fn words(fault: &Fault) -> Words {
-    let (reason, hint) = match fault {
-        Fault::WrongPurpose => (
-            "its certificate may not be used by a server (key usage)",
-            "the server needs a certificate for server authentication",
+/// The faults that are not of a certificate.
+fn handshake(fault: &Fault) -> Words {
+    match fault {
+        Fault::ClientCertificate(shown, alert) => {
+            let what = match shown {
+                ClientCertificate::Missing => {
+                    "the server asked for a client certificate, and got none"
+                }
+                ClientCertificate::Shown => "the server does not take the client certificate",
+            };
+            (format!("{what} (alert: {alert})"), Some(shown.hint()))
+        }
+        Fault::Alert(alert) => {
+            (format!("the server ended the handshake (alert: {alert})"), Some(OTHER))
+        }
+        Fault::NothingInCommon(TlsVersion::V1_2) => (
+            "the server offers no TLS version or cipher that is safe".to_owned(),
+            Some("the server must speak TLS 1.2 or 1.3"),
         ),
-        Fault::OutOfBounds => (
-            "an authority above its certificate may not sign for this name (name constraints)",
-            "the server needs a certificate of an authority that may",
+        Fault::NothingInCommon(TlsVersion::V1_3) => (
+            "the server offers no TLS 1.3, the oldest version asked for".to_owned(),
+            Some("the server must speak TLS 1.3; or leave --tls-min-version out"),
         ),
-        Fault::UnknownExtension => (
-            "its certificate has a critical extension that is not known",
-            "the server needs a certificate without it",
-        ),
-        Fault::Revoked => (
-            "its certificate, or one above it, has been revoked",
-            "the server needs a new certificate",
-        ),
-        Fault::NotCovered => (
-            "no revocation list of the given file covers its certificate, or one above it",
-            "add the lists of all authorities between the server and the root",
-        ),
-        Fault::NothingInCommon => (
-            "the server offers no TLS version or cipher that is safe",
-            "the server must speak TLS 1.2 or 1.3",
-        ),
+        Fault::Closed(what) => (format!("closed during the TLS handshake: {what}"), None),
+        Fault::Other(what) => (what.clone(), Some(OTHER)),
         _ => (
-            "the server does not speak TLS; it may be plain http",
-            "check the port, or have the server serve https",
+            "the server does not speak TLS; it may be plain http".to_owned(),
+            Some("check the port, or have the server serve https"),
         ),
-    };
-    (reason.to_owned(), Some(hint))
+    }
 }
 
-/// The guilty one of a chain: a short RSA key, or a signature by way of a broken digest. The
-/// signature of a root is nobody's concern.
-fn weakness(chain: &[Parsed]) -> Words {
-    let found = chain.iter().find_map(|one| {
-        let which = match chain.first() {
-            Some(leaf) if std::ptr::eq(leaf, one) => "its certificate".to_owned(),
-            _ => format!("the certificate of its authority {}", one.subject),
-        };
-        match (one.rsa_bits, &one.weak_signature) {
-            (Some(bits @ ..2048), _) => {
-                Some(format!("{which} has an RSA key of {bits} bits, too short"))
-            }
-            (_, Some(name)) if one.issuer != one.subject => {
-                Some(format!("{which} is signed by way of {name}, which can be forged"))
-            }
-            _ => None,
+const OTHER: &str = "have the server checked by `openssl s_client -connect HOST:PORT`";
+
+/// The faults of one certificate of the path: which it is, what is wrong, and the remedy.
+fn guilty(fault: &Fault, path: &[Known]) -> Words {
+    let find = |is_guilty: &dyn Fn(&Known) -> bool| {
+        let found = path.iter().find(|one| is_guilty(one));
+        (found, found.map_or_else(|| "a certificate of its chain".to_owned(), Known::to_string))
+    };
+    match fault {
+        Fault::WrongPurpose => {
+            let (found, who) = find(&|one| !one.has_purpose());
+            let own =
+                found.is_none_or(|one| path.first().is_some_and(|own| std::ptr::eq(own, one)));
+            let what = if own { "may not be used by a server" } else { "is not for servers" };
+            (format!("{who} {what} (key usage)"), Some(FOR_SERVERS))
         }
+        Fault::OutOfBounds => {
+            let who = find(&Known::has_name_constraints).1;
+            (format!("{who} may not sign for this name (name constraints)"), Some(ANOTHER_CA))
+        }
+        Fault::TooLong => {
+            let fewer = |(below, one): (usize, &Known)| {
+                let limit = one.path_length().map(usize::from)?;
+                (limit + 1 < below).then(|| one.to_string())
+            };
+            let who = path.iter().enumerate().find_map(fewer);
+            let who = who.unwrap_or_else(|| "an authority of its chain".to_owned());
+            (format!("there are more authorities below than {who} allows"), Some(ANOTHER_CA))
+        }
+        Fault::UnknownExtension => {
+            let (found, who) = find(&|one| one.unknown_extension().is_some());
+            let which = found.and_then(Known::unknown_extension);
+            let which = which.map(|oid| format!(" ({oid})")).unwrap_or_default();
+            let reason = format!("{who} has a critical extension{which} that is not known");
+            (reason, Some("the server needs a certificate without it"))
+        }
+        Fault::Revoked(der) => {
+            let who = find(&|one| one.is(der)).1;
+            let hint = "take it out of service: the server needs a new certificate";
+            (format!("{who} has been revoked"), Some(hint))
+        }
+        Fault::NotCovered(der) => {
+            let (found, who) = find(&|one| one.is(der));
+            let by = found.map(|one| format!(" of {}", one.issuer())).unwrap_or_default();
+            let reason = format!("no revocation list{by} in the given files covers {who}");
+            (reason, Some("add the lists of all authorities between the server and the root"))
+        }
+        _ => weakness(path),
+    }
+}
+
+fn dates(fault: &Fault, path: &[Known]) -> Words {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let late = *fault == Fault::Expired;
+    let is_guilty = |one: &&Known| match late {
+        true => one.not_after() < now,
+        false => one.not_before() > now,
+    };
+    let Some(guilty) = path.iter().find(is_guilty) else {
+        let what = "a certificate of its chain has expired, or is not valid yet";
+        return (what.to_owned(), Some(RENEW));
+    };
+    match late {
+        true => (format!("{guilty} expired on {}", date(guilty.not_after())), Some(RENEW)),
+        false => (
+            format!("{guilty} is not valid before {}", date(guilty.not_before())),
+            Some("is this machine's clock right?"),
+        ),
+    }
+}
+
+const RENEW: &str = "renew the certificate; or is this machine's clock right?";
+const FOR_SERVERS: &str = "the server needs a certificate for server authentication";
+const ANOTHER_CA: &str = "the server needs a certificate of an authority that may sign it";
+
+/// A short RSA key, or a signature by way of a broken digest.
+fn weakness(path: &[Known]) -> Words {
+    let found = path.iter().find_map(|one| match (one.rsa_bits(), one.weak_signature()) {
+        (Some(bits @ ..2048), _) => Some(format!("{one} has an RSA key of {bits} bits, too short")),
+        (_, Some(name)) => Some(format!("{one} is signed by way of {name}, which can be forged")),
+        _ => None,
     });
     let reason = found.unwrap_or_else(|| {
         "its certificate, or one above it, has a weak key or signature".to_owned()
@@ -142,140 +209,64 @@ fn weakness(chain: &[Parsed]) -> Words {
 }
 
 /// Whether a certificate (DER) has an RSA key below 2048 bits.
-pub fn has_weak_key(certificate: &[u8]) -> bool {
-    Parsed::from_der(certificate).is_some_and(|parsed| matches!(parsed.rsa_bits, Some(..2048)))
+pub fn has_weak_key(der: &[u8]) -> bool {
+    Known::read(der).is_some_and(|one| matches!(one.rsa_bits(), Some(..2048)))
 }
 
-fn pin(chain: &[Vec<u8>]) -> Words {
-    let has = chain.first().and_then(|leaf| Pin::of(leaf));
+fn pin(sent: &[Vec<u8>]) -> Words {
+    let has = sent.first().and_then(|own| Pin::of(own));
     let has = has.map_or_else(String::new, |pin| format!(": it is {pin}"));
     (format!("its key is none of those pinned{has}"), Some(NEW_PIN))
 }
 
 const NEW_PIN: &str = "if the server has a new key, and it is the right one, pin that one as well";
 
-fn dates(fault: &Fault, chain: &[Parsed]) -> Words {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let late = *fault == Fault::Expired;
-    let guilty = |c: &&Parsed| if late { c.not_after < now } else { c.not_before > now };
-    let who = |guilty: &Parsed| match chain.first() {
-        Some(leaf) if std::ptr::eq(leaf, guilty) => "its certificate".to_owned(),
-        _ => format!("the certificate of its authority {}", guilty.subject),
-    };
-    let reason = match (chain.iter().find(guilty), late) {
-        (Some(cert), true) => format!("{} expired on {}", who(cert), date(cert.not_after)),
-        (Some(cert), false) => {
-            format!("{} is not valid before {}", who(cert), date(cert.not_before))
-        }
-        (None, _) => {
-            "an authority that signed its certificate has expired, or is not valid yet".to_owned()
-        }
-    };
-    let hint = if late {
-        "renew the certificate; or is this machine's clock right?"
-    } else {
-        "is this machine's clock right?"
-    };
-    (reason, Some(hint))
-}
-
-fn names(host: &str, chain: &[Parsed]) -> Words {
-    let presented = chain.first().map(|leaf| leaf.names.join(", ")).unwrap_or_default();
-    if presented.is_empty() {
+fn names(host: &str, path: &[Known]) -> Words {
+    let names = path.first().map(Known::names).unwrap_or_default();
+    if names.is_empty() {
         let reason = format!("its certificate names no host (no subjectAltName), not {host}");
         return (reason, Some("the server needs a certificate with a subjectAltName"));
     }
-    let reason = format!("its certificate is for {presented}, not for {host}");
+    let shown = match names.get(..NAMES) {
+        Some(first) if names.len() > NAMES => {
+            format!("{} and {} more", first.join(", "), names.len() - NAMES)
+        }
+        _ => names.join(", "),
+    };
+    let reason = format!("its certificate is for {shown}, not for {host}");
     (reason, Some("use a name of the certificate, or add this one to it"))
 }
 
-fn issuer(chain: &[Parsed]) -> Words {
-    let Some(leaf) = chain.first() else {
+/// So many names of a certificate are shown; some have hundreds.
+const NAMES: usize = 8;
+
+fn issuer(sent: &[Known]) -> Words {
+    let (Some(own), Some(top)) = (sent.first(), sent.last()) else {
         return ("nobody that is trusted signed its certificate".to_owned(), Some(NAME_THE_CA));
     };
-    if leaf.issuer == leaf.subject {
-        let reason = "its certificate is signed by itself, and is not listed".to_owned();
+    if own.is_self_issued() {
+        let reason =
+            format!("its certificate ({}) is signed by itself, and is not listed", own.subject());
         return (reason, Some("name the certificate with --cacert FILE, if it is the right one"));
     }
-    let top = chain.last().unwrap_or(leaf);
-    let mut reason = format!("its certificate is signed by {}, which is not trusted", top.issuer);
-    if chain.len() == 1 {
+    if let Some(wrong) = sent.iter().skip(1).find(|one| !one.may_sign()) {
+        let (own, wrong) = (own.subject(), wrong.subject());
+        let reason =
+            format!("its certificate ({own}) stands below {wrong}, which may not sign others");
+        return (reason, Some(ANOTHER_CA));
+    }
+    let mut reason = match sent.len() {
+        1 => format!("its certificate ({}) is signed by {}", own.subject(), own.issuer()),
+        _ => format!("its certificate ({}) leads to {}", own.subject(), top.issuer()),
+    };
+    reason += ", which is not trusted";
+    if sent.len() == 1 {
         reason += "; the server sent no intermediate certificate";
     }
     (reason, Some(NAME_THE_CA))
 }
 
 const NAME_THE_CA: &str = "name the CA with --cacert FILE, or have the server send its whole chain";
-
-/// What messages say about a certificate.
-pub(super) struct Parsed {
-    pub(super) subject: String,
-    pub(super) issuer: String,
-    pub(super) names: Vec<String>,
-    pub(super) not_before: Duration,
-    pub(super) not_after: Duration,
-    pub(super) rsa_bits: Option<usize>,
-    pub(super) weak_signature: Option<&'static str>,
-}
-
-impl Parsed {
-    pub(super) fn from_der(der: &[u8]) -> Option<Self> {
-        let certificate = x509_cert::Certificate::from_der(der).ok()?.tbs_certificate;
-        let names = match certificate.get::<SubjectAltName>() {
-            Ok(Some((_, names))) => names.0.iter().filter_map(name).collect(),
-            _ => Vec::new(),
-        };
-        Some(Self {
-            subject: certificate.subject.to_string(),
-            issuer: certificate.issuer.to_string(),
-            names,
-            not_before: certificate.validity.not_before.to_unix_duration(),
-            not_after: certificate.validity.not_after.to_unix_duration(),
-            rsa_bits: rsa_bits(&certificate),
-            weak_signature: weak_signature(&certificate),
-        })
-    }
-}
-
-/// The length of the modulus; none for other keys.
-fn rsa_bits(certificate: &x509_cert::TbsCertificate) -> Option<usize> {
-    let info = &certificate.subject_public_key_info;
-    if info.algorithm.oid != RSA {
-        return None;
-    }
-    // RSAPublicKey ::= SEQUENCE { modulus INTEGER, publicExponent INTEGER } (RFC 8017, A.1.1)
-    let mut key = SliceReader::new(info.subject_public_key.raw_bytes()).ok()?;
-    let modulus =
-        key.sequence(|key| Ok((key.decode::<UintRef<'_>>()?, key.decode::<UintRef<'_>>()?)));
-    let modulus = modulus.ok()?.0.as_bytes();
-    Some(modulus.len() * 8 - modulus.first()?.leading_zeros() as usize)
-}
-
-fn weak_signature(certificate: &x509_cert::TbsCertificate) -> Option<&'static str> {
-    let known = WEAK_SIGNATURES.iter().find(|(oid, _)| *oid == certificate.signature.oid);
-    known.map(|(_, name)| *name)
-}
-
-const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
-
-const WEAK_SIGNATURES: &[(ObjectIdentifier, &str)] = &[
-    (ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.4"), "MD5"),
-    (ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.5"), "SHA-1"),
-    (ObjectIdentifier::new_unwrap("1.2.840.10045.4.1"), "SHA-1"),
-];
-
-fn name(name: &GeneralName) -> Option<String> {
-    match name {
-        GeneralName::DnsName(name) => Some(name.to_string()),
-        GeneralName::IpAddress(bytes) => match bytes.as_bytes() {
-            [a, b, c, d] => Some(std::net::Ipv4Addr::new(*a, *b, *c, *d).to_string()),
-            bytes => {
-                <[u8; 16]>::try_from(bytes).ok().map(|b| std::net::Ipv6Addr::from(b).to_string())
-            }
-        },
-        _ => None,
-    }
-}
 
 pub(super) fn date(since_epoch: Duration) -> String {
     let seconds = i64::try_from(since_epoch.as_secs()).unwrap_or(i64::MAX);

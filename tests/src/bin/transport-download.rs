@@ -12,6 +12,11 @@ use http::Request;
 
 #[tokio::main]
 async fn main() -> Result<(), BodyError> {
+    // On a worker, where the connection is: from the main thread each chunk would wake another.
+    tokio::spawn(download()).await?
+}
+
+async fn download() -> Result<(), BodyError> {
     let arguments: Vec<String> = std::env::args().collect();
     let [_, stack, url, ca] = arguments.as_slice() else {
         return Err("usage: transport-download STACK URL CA".into());

@@ -38,6 +38,8 @@ pub(super) async fn a_listing_holds_every_image_once(scratch: &Scratch) -> Outco
         }
     }
     let listed: Vec<Image> = scratch.store.list().await?.try_collect().await?;
+    let in_order = listed.windows(2).all(|pair| pair[0].id < pair[1].id);
+    same!("ascending order, each once", in_order, true);
     for image in &made {
         let found: Vec<&Image> = listed.iter().filter(|it| it.id == image.id).collect();
         same!("what is listed", found, vec![image]);

@@ -73,8 +73,8 @@ pub(super) async fn an_answer_streams(under_test: &TransportUnderTest) -> Outcom
         async move {
             connection.head().await?;
             connection.write("HTTP/1.1 200 OK\r\ncontent-length: 1099511627776\r\n\r\n").await?;
-            while connection.write([7; CHUNK]).await.is_ok() {
-                counter.fetch_add(CHUNK as u64, Ordering::SeqCst);
+            while connection.write(CHUNK).await.is_ok() {
+                counter.fetch_add(CHUNK.len() as u64, Ordering::SeqCst);
             }
             Ok(())
         }
@@ -120,7 +120,7 @@ pub(super) async fn a_dropped_answer_ends_the_exchange(under_test: &TransportUnd
     let mut server = Server::start(async |mut connection: Connection| {
         connection.head().await?;
         connection.write("HTTP/1.1 200 OK\r\ncontent-length: 1099511627776\r\n\r\n").await?;
-        while connection.write([7; CHUNK]).await.is_ok() {}
+        while connection.write(CHUNK).await.is_ok() {}
         connection.saw("the end");
         Ok(())
     })
@@ -190,7 +190,7 @@ pub(super) async fn one_connection_serves_many_requests(
     Ok(())
 }
 
-const CHUNK: usize = 65536;
+const CHUNK: &[u8] = &[7; 16384];
 
 /// More than any sensible buffers of the client, its system and the suite's own ways hold.
 const BUFFERS: u64 = 64 << 20;

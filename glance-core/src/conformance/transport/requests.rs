@@ -77,8 +77,8 @@ pub(super) async fn a_body_is_drawn_no_faster_than_it_goes(
     let drawn = Arc::new(AtomicU64::new(0));
     let counter = Arc::clone(&drawn);
     let endless = stream::repeat_with(move || {
-        counter.fetch_add(CHUNK as u64, Ordering::SeqCst);
-        Ok(Bytes::from_static(&[0; CHUNK]))
+        counter.fetch_add(CHUNK.len() as u64, Ordering::SeqCst);
+        Ok(Bytes::from_static(CHUNK))
     });
     let sending = under_test.put(&server, Body::from_stream(endless, Some(u64::MAX)));
     let _ = tokio::time::timeout(MOMENT, sending).await;
@@ -211,7 +211,7 @@ fn lower(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).to_ascii_lowercase()
 }
 
-const CHUNK: usize = 65536;
+const CHUNK: &[u8] = &[0; 16384];
 
 /// More than any sensible buffers of the client, its system and the suite's own ways hold.
 const BUFFERS: u64 = 64 << 20;

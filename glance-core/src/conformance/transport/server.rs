@@ -95,10 +95,8 @@ impl Connection {
     /// Everything until the client ends or breaks the connection.
     pub(super) async fn rest(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();
-        let mut buffer = [0; 65536];
-        while let Ok(got @ 1..) = self.tcp.read(&mut buffer).await {
-            rest.extend_from_slice(&buffer[..got]);
-        }
+        // A connection that breaks has come to its end too.
+        let _ = self.tcp.read_to_end(&mut rest).await;
         rest
     }
 

@@ -1,0 +1,21 @@
+//! Whom the client trusts, and why not, with both TLS stacks against real servers.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on has failed")]
+
+#[path = "../common.rs"]
+mod common;
+
+mod forge;
+mod row;
+mod server;
+
+mod bundles;
+mod chains;
+mod identities;
+mod keys;
+mod listed;
+mod middle;
+mod names;
+mod nginx;
+mod revocation;
+mod sessions;
+mod versions;

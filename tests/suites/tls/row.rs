@@ -1,0 +1,236 @@
+//! One row of the table: a server, whom the client trusts, and what must come of it.
+
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use glance_core::Transport;
+use glance_core::body::Body;
+use glance_core::tls::{Certificate, Pin, RevocationList, Roots, TlsPolicy, bundle, crl};
+use glance_core::transport::{TransportError, TransportErrorKind};
+use http::Request;
+use transport_hyper::{Options, Proxies, TlsAcceptor, TlsSetupError};
+
+use crate::forge::{HOST, Identity};
+use crate::server::{Server, serve};
+
+/// A TLS stack of this build.
+pub(crate) struct Stack {
+    pub(crate) name: &'static str,
+    pub(crate) transport: fn(&TlsPolicy, Options) -> Made<dyn Transport>,
+    pub(crate) acceptor: fn(&[u8], &[u8]) -> Made<dyn TlsAcceptor>,
+}
+
+type Made<T> = Result<Arc<T>, TlsSetupError>;
+
+/// The stacks of this build. Every row must fare alike with all of them.
+pub(crate) const STACKS: &[Stack] = &[
+    #[cfg(feature = "rustls")]
+    Stack {
+        name: "rustls",
+        transport: transport_rustls::transport,
+        acceptor: transport_rustls::acceptor,
+    },
+    #[cfg(feature = "native-tls")]
+    Stack {
+        name: "native",
+        transport: transport_native::transport,
+        acceptor: transport_native::acceptor,
+    },
+];
+
+/// A row.
+pub(crate) struct Row {
+    name: &'static str,
+    server: Server,
+    policy: TlsPolicy,
+    host: &'static str,
+    expected: Expected,
+}
+
+enum Expected {
+    Accepted,
+    /// With these words in the reason.
+    Refused(Vec<String>),
+    /// One stack accepts it: this one.
+    AcceptedOnlyBy(&'static str, Vec<String>),
+}
+
+/// A server that must be accepted by a client who trusts these.
+pub(crate) fn accepted(name: &'static str, identity: &Identity, trusted: &[&str]) -> Row {
+    row(name, identity, trusted, Expected::Accepted)
+}
+
+/// A server that must be refused, with these words in the reason.
+pub(crate) fn refused(
+    name: &'static str,
+    identity: &Identity,
+    trusted: &[&str],
+    words: &[&str],
+) -> Row {
+    row(name, identity, trusted, Expected::Refused(owned(words)))
+}
+
+fn owned(words: &[&str]) -> Vec<String> {
+    words.iter().map(ToString::to_string).collect()
+}
+
+fn row(name: &'static str, identity: &Identity, trusted: &[&str], expected: Expected) -> Row {
+    let server = Server::Tls(Box::new(identity.clone()), String::new());
+    let policy = TlsPolicy::new(Roots::Bundle(certificates(&trusted.concat())));
+    Row { name, server, policy, host: HOST, expected }
+}
+
+impl Row {
+    /// Asked for this host.
+    pub(crate) fn at(self, host: &'static str) -> Self {
+        Self { host, ..self }
+    }
+
+    /// Another server.
+    pub(crate) fn served_by(self, server: Server) -> Self {
+        Self { server, ..self }
+    }
+
+    /// With these options of `s_server`.
+    pub(crate) fn served_with(mut self, more: &str) -> Self {
+        if let Server::Tls(_, options) = &mut self.server {
+            more.clone_into(options);
+        }
+        self
+    }
+
+    /// With these revocation lists.
+    pub(crate) fn with_lists(mut self, lists: &[&str]) -> Self {
+        self.policy.revocation = revocation_lists(&lists.concat());
+        self
+    }
+
+    /// With the key of this certificate pinned.
+    pub(crate) fn pinning(mut self, pem: &str) -> Self {
+        self.policy.pins = certificates(pem).iter().filter_map(|one| Pin::of(&one.der)).collect();
+        self
+    }
+
+    /// With another policy altogether.
+    pub(crate) fn under(mut self, change: impl FnOnce(&mut TlsPolicy)) -> Self {
+        change(&mut self.policy);
+        self
+    }
+
+    /// Deliberately: only this stack accepts the server.
+    pub(crate) fn but_accepted_by(mut self, stack: &'static str) -> Self {
+        if let Expected::Refused(words) = self.expected {
+            self.expected = Expected::AcceptedOnlyBy(stack, words);
+        }
+        self
+    }
+
+    /// What is wrong with the row, if anything.
+    pub(crate) async fn failure(&self) -> Option<String> {
+        let mut refusals = Vec::new();
+        for stack in STACKS {
+            let (outcome, arrived) = ask(stack, self.server.clone(), &self.policy, self.host).await;
+            match self.judged(stack, outcome, &arrived) {
+                Ok(refusal) => refusals.extend(refusal),
+                Err(what) => return Some(format!("{} ({}): {what}", self.name, stack.name)),
+            }
+        }
+        refusals.dedup();
+        let alike = refusals.len() <= 1;
+        (!alike).then(|| format!("{}: the stacks differ: {refusals:#?}", self.name))
+    }
+
+    /// The words of a refusal, where one is right.
+    fn judged(
+        &self,
+        stack: &Stack,
+        outcome: Result<String, TransportError>,
+        arrived: &[u8],
+    ) -> Result<Option<[String; 2]>, String> {
+        let words = match (&self.expected, &outcome) {
+            (Expected::Accepted, Ok(_)) if arrived.is_empty() => {
+                return Err("nothing arrived, though it was answered".to_owned());
+            }
+            (Expected::Accepted, Ok(_)) => return Ok(None),
+            (Expected::AcceptedOnlyBy(name, _), Ok(_)) if *name == stack.name => return Ok(None),
+            (Expected::AcceptedOnlyBy(name, _), Err(error)) if *name == stack.name => {
+                return Err(format!("refused: {error}"));
+            }
+            (Expected::Refused(words) | Expected::AcceptedOnlyBy(_, words), _) => words,
+            (Expected::Accepted, Err(error)) => return Err(format!("refused: {error}")),
+        };
+        let Err(error) = outcome else { return Err("accepted".to_owned()) };
+        if !arrived.is_empty() {
+            return Err(format!("{} bytes arrived", arrived.len()));
+        }
+        if let Some(word) = words.iter().find(|word| !error.reason.contains(*word)) {
+            return Err(format!("no {word:?} in {:?}", error.reason));
+        }
+        let hint = error.hint.clone().unwrap_or_default();
+        let kinds = [TransportErrorKind::Tls, TransportErrorKind::Interrupted];
+        if !kinds.contains(&error.kind) || (hint.is_empty() && error.kind == kinds[0]) {
+            return Err(format!("not a refusal with a remedy: {error:?}"));
+        }
+        Ok(Some([error.reason, hint]))
+    }
+}
+
+/// Asks a new server for its one document. Gives the answer, and what arrived.
+pub(crate) async fn ask(
+    stack: &Stack,
+    server: Server,
+    policy: &TlsPolicy,
+    host: &str,
+) -> (Result<String, TransportError>, Vec<u8>) {
+    let ip = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    let opened = serve(server, ip.unwrap_or(Ipv4Addr::LOCALHOST.into())).await;
+    let outcome = get(stack, policy, host, opened.port).await.map_err(|mut error| {
+        // Only names need the proxy that the test plays.
+        if let Some((reason, _)) = error.reason.split_once(" (through the proxy") {
+            error.reason = reason.to_owned();
+        }
+        error
+    });
+    (outcome, opened.arrived().await)
+}
+
+/// Asks the server at this port, as if it were this host.
+pub(crate) async fn get(
+    stack: &Stack,
+    policy: &TlsPolicy,
+    host: &str,
+    port: u16,
+) -> Result<String, TransportError> {
+    let is_name = host.trim_matches(['[', ']']).parse::<IpAddr>().is_err();
+    let proxy =
+        |name: &str| (is_name && name == "https_proxy").then(|| format!("127.0.0.1:{port}"));
+    let options = Options { proxies: Proxies::from_env(&proxy).unwrap(), ..Options::default() };
+    let transport = (stack.transport)(policy, options).unwrap();
+    let request = Request::get(format!("https://{host}:{port}/")).body(Body::empty()).unwrap();
+    let body = transport.send(request).await?.into_body().collect(1 << 20).await.unwrap();
+    Ok(String::from_utf8(body.to_vec()).unwrap())
+}
+
+/// The certificates of a PEM text.
+pub(crate) fn certificates(pem: &str) -> Vec<Certificate> {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), pem).unwrap();
+    bundle::load(file.path()).unwrap()
+}
+
+/// The revocation lists of a PEM text.
+pub(crate) fn revocation_lists(pem: &str) -> Vec<RevocationList> {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(file.path(), pem).unwrap();
+    crl::load(file.path()).unwrap()
+}
+
+/// Fails with every row that fares otherwise than it must.
+pub(crate) async fn check(rows: Vec<Row>) {
+    let mut failures = Vec::new();
+    for row in &rows {
+        failures.extend(row.failure().await);
+    }
+    assert!(failures.is_empty(), "{} of {}:\n{}", failures.len(), rows.len(), failures.join("\n"));
+}
