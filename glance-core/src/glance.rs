@@ -62,8 +62,7 @@ impl ImageStore for GlanceStore {
 
     async fn get(&self, id: &ImageId) -> Result<Image, StoreError> {
         let operation = Operation::new("read the record", id);
-        let answer = self.client.json(Method::GET, &image_path(id), None, &operation).await?;
-        self.client.image(answer, &operation)
+        self.client.json(Method::GET, &image_path(id), None, &operation).await
     }
 
     async fn read(&self, id: &ImageId, range: ByteRange) -> Result<Body, StoreError> {
@@ -89,8 +88,7 @@ impl ImageStore for GlanceStore {
         let mut record = patch::writable(&image.attributes);
         record.insert("id".into(), image.id.as_str().into());
         let record = Some(Value::Object(record));
-        let answer = self.client.json(Method::POST, "/v2/images", record, &operation).await?;
-        self.client.image(answer, &operation)
+        self.client.json(Method::POST, "/v2/images", record, &operation).await
     }
 
     async fn upload(&self, id: &ImageId, data: Body) -> Result<Image, StoreError> {
@@ -107,8 +105,7 @@ impl ImageStore for GlanceStore {
         }
         let operation = Operation::new("change the record", &current.id);
         let path = image_path(&current.id);
-        let answer = self.client.patch(&path, &Value::Array(changes), &operation).await?;
-        self.client.image(answer, &operation)
+        self.client.patch(&path, &Value::Array(changes), &operation).await
     }
 
     async fn set_activation(&self, id: &ImageId, activation: Activation) -> Result<(), StoreError> {
@@ -118,12 +115,12 @@ impl ImageStore for GlanceStore {
         };
         let operation = Operation::new(operation, id);
         let path = format!("{}/actions/{action}", image_path(id));
-        self.client.json(Method::POST, &path, None, &operation).await.map(drop)
+        self.client.call(Method::POST, &path, None, &operation).await
     }
 
     async fn delete(&self, id: &ImageId) -> Result<(), StoreError> {
         let operation = Operation::new("delete the record", id);
-        self.client.json(Method::DELETE, &image_path(id), None, &operation).await.map(drop)
+        self.client.call(Method::DELETE, &image_path(id), None, &operation).await
     }
 
     async fn members(&self, id: &ImageId) -> Result<Vec<Member>, StoreError> {

@@ -1,9 +1,8 @@
 //! What the operator typed.
 
-use std::convert::Infallible;
 use std::path::PathBuf;
 
-use clap::builder::FalseyValueParser;
+use clap::builder::{FalseyValueParser, StringValueParser, TypedValueParser};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use secrecy::SecretString;
 
@@ -143,13 +142,13 @@ pub struct Options {
 #[command(next_help_heading = "Sign-in")]
 pub struct SignIn {
     /// Token for both sides; others can see it in the process list, so better a file
-    #[arg(short, long, global = true, value_name = "TOKEN", value_parser = secret)]
+    #[arg(short, long, global = true, value_name = "TOKEN", value_parser = secret())]
     pub token: Option<SecretString>,
     /// Token for the source
-    #[arg(long, global = true, value_name = "TOKEN", short_alias = 'M', alias = "mastertoken", value_parser = secret)]
+    #[arg(long, global = true, value_name = "TOKEN", short_alias = 'M', alias = "mastertoken", value_parser = secret())]
     pub sourcetoken: Option<SecretString>,
     /// Token for the target
-    #[arg(long, global = true, value_name = "TOKEN", short_alias = 'S', alias = "slavetoken", value_parser = secret)]
+    #[arg(long, global = true, value_name = "TOKEN", short_alias = 'S', alias = "slavetoken", value_parser = secret())]
     pub targettoken: Option<SecretString>,
     /// A file with the token for servers that are named by URL; a file descriptor is /dev/fd/N
     #[arg(long, global = true, value_name = "FILE")]
@@ -205,8 +204,8 @@ fn rate(text: &str) -> Result<u64, String> {
     }
 }
 
-fn secret(text: &str) -> Result<SecretString, Infallible> {
-    Ok(text.into())
+fn secret() -> impl TypedValueParser<Value = SecretString> {
+    StringValueParser::new().map(SecretString::from)
 }
 
 /// Whom to trust, and who the client is.

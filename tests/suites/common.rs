@@ -11,13 +11,31 @@ pub(crate) struct Run {
 }
 
 /// Runs the tool with these variables; those of this machine for trust and proxies are cleared.
+/// Whatever the test: the tool must say no secret that it was given, and must not panic.
+#[track_caller]
 pub(crate) fn replicator_with(line: &[&str], variables: &[(&str, &str)]) -> Run {
     let output = command().args(line).envs(variables.iter().copied()).output().unwrap();
-    Run {
+    let run = Run {
         code: output.status.code(),
         stdout: String::from_utf8(output.stdout).unwrap(),
         stderr: String::from_utf8(output.stderr).unwrap(),
-    }
+    };
+    run.says_none_of(secrets(line, variables));
+    run.says_none_of(["panicked at", "x-auth-token", "gAAAAA"]);
+    run
+}
+
+/// The secrets among arguments and variables. A short one may be a word by chance.
+fn secrets<'a>(line: &[&'a str], variables: &[(&str, &'a str)]) -> Vec<&'a str> {
+    let of_option = |pair: &[&'a str]| TOKEN_OPTIONS.contains(&pair[0]).then_some(pair[1]);
+    let of_variable = |(name, value): &(&str, &'a str)| {
+        let is_secret =
+            ["TOKEN", "PASSWORD", "PASSCODE", "SECRET"].iter().any(|s| name.ends_with(s));
+        is_secret.then_some(*value)
+    };
+    let options = line.windows(2).filter_map(of_option);
+    let all = options.chain(variables.iter().filter_map(of_variable));
+    all.filter(|secret| secret.len() > 4).collect()
 }
 
 /// Starts the tool and lets it run; what it says is lost.
@@ -41,6 +59,14 @@ fn command() -> Command {
 }
 
 impl Run {
+    #[track_caller]
+    pub(crate) fn says_none_of<'a>(&self, secrets: impl IntoIterator<Item = &'a str>) {
+        for secret in secrets {
+            let said = self.stdout.contains(secret) || self.stderr.contains(secret);
+            assert!(!said, "{secret:?} was said:\n{}\n{}", self.stdout, self.stderr);
+        }
+    }
+
     /// Fails the test, showing what was said, unless the exit code is `code`.
     #[track_caller]
     pub(crate) fn exits(self, code: i32) -> Self {
@@ -48,6 +74,8 @@ impl Run {
         self
     }
 }
+
+const TOKEN_OPTIONS: &[&str] = &["-t", "--token", "--sourcetoken", "--targettoken"];
 
 const CLEARED: &[&str] = &[
     "GLANCE_REPLICATOR_REQUIRE_FIPS",

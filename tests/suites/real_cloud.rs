@@ -31,8 +31,33 @@ impl Cloud {
         self.endpoints[key].as_str().unwrap()
     }
 
+    #[track_caller]
     pub(crate) fn replicator(&self, line: &[&str]) -> Run {
-        replicator_with(line, &[("OS_CLIENT_CONFIG_FILE", self.text("clouds_yaml"))])
+        self.replicator_with(line, &[])
+    }
+
+    /// Runs the tool on the clouds here; it must say none of their secrets.
+    #[track_caller]
+    pub(crate) fn replicator_with(&self, line: &[&str], more: &[(&str, &str)]) -> Run {
+        let clouds = [("OS_CLIENT_CONFIG_FILE", self.text("clouds_yaml"))];
+        let run = replicator_with(line, &[&clouds[..], more].concat());
+        run.says_none_of(self.secrets().iter().map(String::as_str));
+        run
+    }
+
+    /// The password of all users, the secrets of application credentials, the keys of devices.
+    fn secrets(&self) -> Vec<String> {
+        let read = |path: &Path| fs::read_to_string(path).unwrap();
+        let mut secrets = vec![read(&self.directory.join("secret"))];
+        let clouds = read(Path::new(self.text("clouds_yaml")));
+        let of_credentials =
+            clouds.lines().filter_map(|line| line.split_once("application_credential_secret: "));
+        secrets.extend(of_credentials.map(|(_, secret)| secret.to_owned()));
+        let devices: Value = serde_json::from_str(&read(Path::new(self.text("totp")))).unwrap();
+        let keys = devices.as_object().unwrap().values().map(|key| key.as_str().unwrap());
+        secrets.extend(keys.map(str::to_owned));
+        assert!(secrets.len() >= 5, "some secrets were not found");
+        secrets
     }
 
     pub(crate) fn python(&self, script: &str, arguments: &[&str]) -> String {

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use common::{Run, replicator_with};
+use common::Run;
 use glance_core::glance::GlanceStore;
 use glance_core::identity::Session;
 use glance_core::image::{Attributes, Image, ImageId};
@@ -47,8 +47,6 @@ struct Signing {
     cloud: Cloud,
     directory: tempfile::TempDir,
     token: String,
-    /// What must never be said.
-    secrets: Vec<String>,
 }
 
 impl Signing {
@@ -57,18 +55,7 @@ impl Signing {
         let directory = tempfile::tempdir().unwrap();
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let token = runtime.block_on(cloud.token("alice-a"));
-        let mut secrets = vec![token.clone(), "gAAAAA".into(), "wrong-hush".into()];
-        secrets.push(fs::read_to_string(cloud.directory.join("secret")).unwrap());
-        let clouds = fs::read_to_string(cloud.text("clouds_yaml")).unwrap();
-        let of_credentials =
-            clouds.lines().filter_map(|line| line.split_once("application_credential_secret: "));
-        secrets.extend(of_credentials.map(|(_, secret)| secret.to_owned()));
-        let devices = fs::read_to_string(cloud.text("totp")).unwrap();
-        let devices: serde_json::Value = serde_json::from_str(&devices).unwrap();
-        let keys = devices.as_object().unwrap().values().map(|key| key.as_str().unwrap());
-        secrets.extend(keys.map(str::to_owned));
-        assert!(secrets.len() >= 8, "some secrets were not found");
-        Self { cloud, directory, token, secrets }
+        Self { cloud, directory, token }
     }
 
     /// Writes a file of secrets, private to this test.
@@ -92,17 +79,11 @@ impl Signing {
         )
     }
 
-    /// Runs the tool, which must not say a secret.
+    /// Runs the tool with all its messages, none of which may say a secret.
     #[track_caller]
     fn run(&self, line: &[&str], more: &[(&str, &str)], exit: i32) -> Run {
-        let mut variables = vec![("OS_CLIENT_CONFIG_FILE", self.cloud.text("clouds_yaml"))];
-        variables.extend(more);
-        let run = replicator_with(&[line, &["--debug"]].concat(), &variables);
-        let said = format!("{}{}", run.stdout, run.stderr);
-        for secret in &self.secrets {
-            assert!(!said.contains(secret.as_str()), "{line:?} says a secret of {}", secret.len());
-        }
-        assert!(!said.contains("panicked"), "{said}");
+        let run = self.cloud.replicator_with(&[line, &["--debug"]].concat(), more);
+        run.says_none_of([self.token.as_str(), "wrong-hush"]);
         run.exits(exit)
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderName, Method, Request, Response, StatusCode, header};
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 
 use crate::body::{Body, BodyError};
@@ -69,17 +70,28 @@ impl Client {
         &self.endpoint
     }
 
-    /// Sends a JSON document, or nothing, and returns the JSON answer (null when it is empty).
-    pub(super) async fn json(
+    /// Sends a JSON document, or nothing, and understands the JSON answer (null when it is empty).
+    pub(super) async fn json<T: DeserializeOwned>(
         &self,
         method: Method,
         path: &str,
         document: Option<Value>,
         operation: &Operation,
-    ) -> Result<Value, StoreError> {
+    ) -> Result<T, StoreError> {
         let payload = document.map(|document| (JSON, Bytes::from(document.to_string())));
         let answer = self.repeatable(method, path, &[], payload, operation).await?;
         self.read_json(answer, operation).await
+    }
+
+    /// Sends a JSON document, or nothing, whose answer says nothing more.
+    pub(super) async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        document: Option<Value>,
+        operation: &Operation,
+    ) -> Result<(), StoreError> {
+        self.json::<IgnoredAny>(method, path, document, operation).await.map(drop)
     }
 
     /// Sends a JSON patch.
@@ -88,7 +100,7 @@ impl Client {
         path: &str,
         changes: &Value,
         operation: &Operation,
-    ) -> Result<Value, StoreError> {
+    ) -> Result<Image, StoreError> {
         let payload = Some((JSON_PATCH, Bytes::from(changes.to_string())));
         let answer = self.repeatable(Method::PATCH, path, &[], payload, operation).await?;
         self.read_json(answer, operation).await
@@ -229,11 +241,11 @@ impl Client {
         ))
     }
 
-    async fn read_json(
+    async fn read_json<T: DeserializeOwned>(
         &self,
         answer: Response<Body>,
         operation: &Operation,
-    ) -> Result<Value, StoreError> {
+    ) -> Result<T, StoreError> {
         let (head, body) = answer.into_parts();
         let failed = |kind, reason: &str, error: BodyError| StoreError {
             request_id: request_id(&head.headers),
@@ -242,19 +254,13 @@ impl Client {
         let broke_off = StoreErrorKind::Transport(TransportErrorKind::Interrupted);
         let text = body.collect(JSON_LIMIT).await;
         let text = text.map_err(|error| failed(broke_off, "the answer broke off", error))?;
-        if text.is_empty() {
-            return Ok(Value::Null);
-        }
+        let text = if text.is_empty() { Bytes::from_static(b"null") } else { text };
         serde_json::from_slice(&text).map_err(|error| {
-            failed(StoreErrorKind::Unreadable, "the answer is not JSON", error.into())
-        })
-    }
-
-    /// Understands a record.
-    pub(super) fn image(&self, record: Value, operation: &Operation) -> Result<Image, StoreError> {
-        serde_json::from_value(record).map_err(|error| {
-            let reason = "the answer is not an image record";
-            self.error(StoreErrorKind::Unreadable, operation, reason).caused_by(error)
+            let reason = match error.is_data() {
+                true => "the answer is not what a Glance says",
+                false => "the answer is not JSON",
+            };
+            failed(StoreErrorKind::Unreadable, reason, error.into())
         })
     }
 

@@ -11,7 +11,7 @@ use super::client::{Client, Operation};
 
 pub(super) async fn list(client: &Client, id: &ImageId) -> Result<Vec<Member>, StoreError> {
     let operation = Operation::new("list the members", id);
-    let answer = client.json(Method::GET, &members_path(id), None, &operation).await?;
+    let answer: Value = client.json(Method::GET, &members_path(id), None, &operation).await?;
     let members = answer["members"].as_array().and_then(|list| list.iter().map(member).collect());
     members.ok_or_else(|| {
         client.error(StoreErrorKind::Unreadable, &operation, "the answer has no list of members")
@@ -31,16 +31,16 @@ pub(super) async fn replace(
         let known = current.iter().find(|known| known.project == member.project);
         if known.is_none() {
             let added = Some(json!({ "member": member.project }));
-            client.json(Method::POST, &members_path(id), added, &operation).await?;
+            client.call(Method::POST, &members_path(id), added, &operation).await?;
         }
         if known.map_or(MemberStatus::Pending, |known| known.status) != member.status {
             let status = Some(json!({ "status": member.status.as_str() }));
-            client.json(Method::PUT, &member_path(id, member), status, &operation).await?;
+            client.call(Method::PUT, &member_path(id, member), status, &operation).await?;
         }
     }
     for member in &current {
         if !wanted.iter().any(|wanted| wanted.project == member.project) {
-            client.json(Method::DELETE, &member_path(id, member), None, &operation).await?;
+            client.call(Method::DELETE, &member_path(id, member), None, &operation).await?;
         }
     }
     Ok(())

@@ -83,7 +83,7 @@ impl fmt::Debug for Environment {
         f.debug_struct("Environment")
             .field("variables", &names)
             .field("directory", &self.directory)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

@@ -49,8 +49,12 @@ pub(super) fn plugin(settings: &Settings, kind: &str) -> Plugin {
 /// Fails where a project that is said for one run would be without effect.
 pub(super) fn check_project_counts(settings: &Settings, kind: &str) -> Result<(), ConfigError> {
     let own = match kind {
-        "none" | "http_basic" | "admin_token" | "token_endpoint" => true,
-        "v3applicationcredential" | "v3oauth2clientcredential" => true,
+        "none"
+        | "http_basic"
+        | "admin_token"
+        | "token_endpoint"
+        | "v3applicationcredential"
+        | "v3oauth2clientcredential" => true,
         "v3multifactor" => auth_methods(settings)?.iter().any(|m| m == "v3applicationcredential"),
         _ => false,
     };
