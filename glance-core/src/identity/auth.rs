@@ -151,7 +151,9 @@ pub enum Reach {
 pub enum Renewal {
     /// It does.
     Possible,
-    /// It does not, or not without a person: a token that somebody gave, a passcode that was used.
+    /// It does, but a person has to do it: not before it must be.
+    ByPerson,
+    /// It does not: a token that somebody gave, a passcode that was used.
     Impossible,
 }
 

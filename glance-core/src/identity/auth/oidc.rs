@@ -13,7 +13,7 @@ use url::Url;
 use super::exchange::{exchange, parse, unexpected};
 use super::provider::{Access, Form, access_token, protocol, provider_at};
 use super::tokens::Tokens;
-use super::{AuthPlugin, Grant, device};
+use super::{AuthPlugin, Grant, Renewal, device};
 use crate::body::Body;
 use crate::identity::{Scope, SignInError, SignInErrorKind};
 use crate::transport::Transport;
@@ -108,14 +108,24 @@ impl AuthPlugin for Oidc {
         };
         let (provider, protocol) = (&self.identity_provider, &self.protocol);
         let (grant, token) = tokens.federated(provider, protocol, &access).await?.last()?;
-        match &self.scope {
-            Scope::Default | Scope::Unscoped => Ok(grant),
+        let grant = match &self.scope {
+            Scope::Default | Scope::Unscoped => grant,
             scope => {
                 let token = json!({"id": token.expose_secret()});
                 let identity = json!({"methods": ["token"], "token": token});
                 let who = format!("the token of identity provider `{provider}`");
-                tokens.ask(identity, scope, None, &who).await?.last().map(|(grant, _)| grant)
+                tokens.ask(identity, scope, None, &who).await?.last()?.0
             }
+        };
+        Ok(Grant { renewal: self.flow.renewal(), ..grant })
+    }
+}
+
+impl Flow {
+    fn renewal(&self) -> Renewal {
+        match self {
+            Self::Client { grant: OidcGrant::Device { .. }, .. } => Renewal::ByPerson,
+            _ => Renewal::Possible,
         }
     }
 }

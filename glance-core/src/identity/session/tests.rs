@@ -7,7 +7,7 @@ use http::{Request, Response};
 
 use super::*;
 use crate::body::Body;
-use crate::identity::auth::{FixedToken, Keystone as ByKeystone, Method, NoAuth};
+use crate::identity::auth::{FixedToken, Keystone as ByKeystone, Life, Method, NoAuth};
 use crate::identity::{Domain, Scope, User};
 use crate::transport::{TransportError, TransportErrorKind};
 
@@ -191,6 +191,30 @@ async fn a_passcode_or_a_token_is_not_offered_twice() {
         assert!(error.hint.unwrap().contains("application credential"));
         assert_eq!(keystone.asked(), 1);
     }
+}
+
+/// A sign-in that a person makes.
+#[derive(Debug, Default)]
+struct Person(AtomicUsize);
+
+#[async_trait]
+impl AuthPlugin for Person {
+    async fn sign_in(&self, _: &dyn Transport) -> Result<Grant, SignInError> {
+        let number = self.0.fetch_add(1, Ordering::SeqCst) + 1;
+        let proof = Proof::token(format!("token-{number}").into())?;
+        let life = Life::new(Instant::now(), Duration::from_secs(3600));
+        Ok(Grant { life, renewal: Renewal::ByPerson, ..Grant::lasting(proof, None) })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_person_is_not_bothered_before_it_must_be() {
+    let session = Session::new(Keystone::new(0), Arc::new(Person::default()));
+    assert_eq!(token(&session).await, "token-1");
+    tokio::time::advance(Duration::from_secs(3590)).await;
+    assert_eq!(shown(&session.proof_lasting(None).await.unwrap()), "token-1");
+    tokio::time::advance(Duration::from_secs(10)).await;
+    assert_eq!(token(&session).await, "token-2");
 }
 
 #[tokio::test(start_paused = true)]

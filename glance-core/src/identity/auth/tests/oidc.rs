@@ -215,7 +215,8 @@ async fn a_given_token_goes_to_keystone_alone() {
 async fn a_device_waits_as_long_as_it_is_told() {
     let double = provider(&["authorization_pending", "slow_down", "authorization_pending"]);
     let begin = Instant::now();
-    plugin(client(), DEVICE).sign_in(&*double).await.unwrap();
+    let granted = plugin(client(), DEVICE).sign_in(&*double).await.unwrap();
+    assert_eq!(granted.renewal, Renewal::ByPerson);
     // 7 s and 7 s; then RFC 8628, section 3.5: 5 s more each time.
     assert_eq!(begin.elapsed().as_secs(), 7 + 7 + 12 + 12);
 }
