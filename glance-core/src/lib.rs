@@ -13,6 +13,8 @@ pub mod image;
 
 pub mod body;
 
+pub mod format;
+
 pub mod digest;
 
 pub mod store;

@@ -106,6 +106,9 @@ pub struct Options {
     /// Images under way at once
     #[arg(long, global = true, value_name = "N", default_value = "4")]
     pub transfers: std::num::NonZeroUsize,
+    /// Whether data that the target would refuse after the upload is refused before it
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub content_check: ContentCheck,
     /// How the report is written
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
     pub output: Output,
@@ -225,6 +228,15 @@ pub struct Logging {
     /// Send messages to syslog
     #[arg(short, long, global = true, alias = "use-syslog", conflicts_with = "logfile")]
     pub syslog: bool,
+}
+
+/// Whether data is looked at before it is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ContentCheck {
+    /// When the target is a Glance.
+    Auto,
+    /// Never.
+    Off,
 }
 
 /// How a report is written.

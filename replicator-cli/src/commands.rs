@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use format_dump::DumpStore;
 use futures_util::StreamExt;
-use glance_core::replicate::{Pair, Policy, Replication, differences, pairs};
+use glance_core::replicate::{ContentCheck, Pair, Policy, Replication, differences, pairs};
 use glance_core::store::ImageStore;
 use secrecy::ExposeSecret;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::args::{Args, Command, Options, Serve};
+use crate::args::{self, Args, Command, Options, Serve};
 use crate::endpoint::{Endpoint, Side, read_token};
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -87,10 +87,15 @@ async fn dump(server: &str, path: &Path, options: &Options) -> Result<Exit, CliE
 }
 
 async fn replicate(from: Endpoint, to: Endpoint, options: &Options) -> Result<Exit, CliError> {
+    // A directory holds whatever the source holds.
+    let content = match (options.content_check, &to) {
+        (args::ContentCheck::Auto, Endpoint::Cloud(_) | Endpoint::Url(_)) => ContentCheck::Glance,
+        _ => ContentCheck::Off,
+    };
     let replication = Replication {
         source: from.open(Side::Source, options).await?,
         target: to.open(Side::Target, options).await?,
-        policy: policy(options)?,
+        policy: Policy { content, ..policy(options)? },
     };
     let mut report = print::Report::new(options.output);
     replication.run(|outcome| report.outcome(&outcome)).await?;
@@ -153,6 +158,7 @@ fn policy(options: &Options) -> Result<Policy, CliError> {
         metadata_only: options.metaonly,
         transfers: options.transfers.get(),
         hashers: tls::hashers(options.tls)?,
+        ..Policy::default()
     })
 }
 

@@ -1,6 +1,7 @@
 //! Why one image could not be replicated, and whose fault it was.
 
 use crate::digest::Algorithm;
+use crate::format::Unfit;
 use crate::image::Status;
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -55,6 +56,16 @@ pub enum CopyError {
     /// The target failed.
     #[error("the target failed")]
     Target(#[source] StoreError),
+    /// The target would take the data whole, refuse it then, and keep a record that can't be used.
+    /// It was neither sent nor was a record made.
+    #[error("its data is nothing that {target_store} accepts, and was not sent")]
+    Unfit {
+        /// The store that it was meant for.
+        target_store: String,
+        /// What Glance refuses.
+        #[source]
+        fault: Unfit,
+    },
     /// The source's only digest is one that the cryptography in use does not compute. Nothing was
     /// copied.
     #[error("it cannot be verified in FIPS mode: its only digest is {algorithm}")]
@@ -84,7 +95,7 @@ impl CopyError {
                 matches!(fault, DataFault::Digest { .. } | DataFault::TooLong { .. })
             }
             Self::Source(error) | Self::Target(error) => error.kind == StoreErrorKind::Unreadable,
-            Self::Busy { .. } | Self::Unverifiable { .. } => false,
+            Self::Busy { .. } | Self::Unfit { .. } | Self::Unverifiable { .. } => false,
         }
     }
 
@@ -102,6 +113,18 @@ impl CopyError {
             }
             Self::Data { .. } => Some("run again: the image is completed under the same id"),
             Self::Source(error) | Self::Target(error) => error.hint.as_deref(),
+            Self::Unfit { fault, .. } => Some(match fault {
+                Unfit::Mislabelled { .. } => {
+                    "if the record is wrong, `dump` the image, correct disk_format in its .json \
+                     file, and `load` it; a Glance that does not compare (before 2025.1, or with \
+                     require_image_format_match off) takes it with --content-check off"
+                }
+                _ => {
+                    "examine it before anyone uses it; `qemu-img convert`, away from other \
+                     people's files, makes a plain image of a good one; a Glance before 2025.1 \
+                     takes it with --content-check off"
+                }
+            }),
             Self::Unproven => None,
             Self::Unverifiable { .. } => Some(
                 "copy it outside FIPS mode, or upload it anew to a Glance that computes \
