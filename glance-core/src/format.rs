@@ -133,7 +133,8 @@ pub fn check(disk: &str, container: &str, head: &[u8], size: u64) -> Result<(), 
     let format = match found[..] {
         [] => Format::Raw,
         [only] => only,
-        _ if is_bootable_iso(&found) => Format::Iso,
+        // Only where it is called one: Glance trips over it in a raw image.
+        _ if is_bootable_iso(&found) && disk != "raw" => Format::Iso,
         _ => return Err(Unfit::Ambiguous(found)),
     };
     let is_inspected = INSPECTED.iter().any(|known| known.name() == disk);
