@@ -7,7 +7,7 @@
 //! The rules are those of `format_inspector.py` of oslo.utils 10.2 and of `set_data` in
 //! `glance/location.py` of Glance 33, quirks included: what Glance accepts is never refused. What
 //! lies behind the head is not judged: the footer of a streamOptimized VMDK and the metadata of a
-//! VHDX.
+//! VHDX. Nor are virtual sizes: Glance's database, not its inspection, fails on 8 EiB and more.
 
 use std::fmt;
 

@@ -25,7 +25,7 @@ use glance_core::store::memory::MemoryStore;
 use glance_core::store::{ImageStore, StoreErrorKind};
 use glance_core::{Body, Transport, tls};
 use glance_server::GlanceApi;
-use glance_server::fault::Faulty;
+use glance_server::fault::{Fault, Faulty};
 use table::{Case, Verdict, cases};
 
 #[test]
@@ -82,10 +82,10 @@ async fn what_is_refused_is_never_sent() {
     replication.run(|outcome| outcomes.push(outcome)).await.unwrap();
     assert_eq!(outcomes.len(), cases().len());
     for (outcome, case) in outcomes.iter().map(|outcome| (outcome, find(&outcome.image))) {
-        match (&outcome.result, case.verdict) {
-            (Err(CopyError::Unfit { .. }), Verdict::Refused(_)) => {}
-            (Ok(Done::Copied), Verdict::Accepted | Verdict::Late) => {}
-            (result, _) => panic!("{}: {result:?}", case.name),
+        match &outcome.result {
+            Err(CopyError::Unfit { .. }) => assert!(matches!(case.verdict, Verdict::Refused(_))),
+            Ok(Done::Copied) => assert!(matches!(case.verdict, Verdict::Accepted | Verdict::Late)),
+            result => panic!("{}: {result:?}", case.name),
         }
         let sent = wire.requests().into_iter().any(|(method, path)| {
             method != http::Method::GET && path.contains(outcome.image.id.as_str())
@@ -94,6 +94,46 @@ async fn what_is_refused_is_never_sent() {
         let found = kept.get(&outcome.image.id).await.map(|replica| replica.status);
         assert_eq!(found.is_ok_and(|status| status == Status::Active), outcome.result.is_ok());
     }
+}
+
+#[tokio::test]
+async fn it_is_the_targets_record_that_the_data_must_fit() {
+    let (source, target) = (Arc::new(MemoryStore::new("a")), Arc::new(MemoryStore::new("b")));
+    let image = record(1, &Case { formats: ("raw", "bare"), ..cases().remove(0) });
+    source.create(&image).await.unwrap();
+    source.upload(&image.id, bytes::Bytes::from(disks::noise(100)).into()).await.unwrap();
+    let mut other = image.clone();
+    other.attributes.disk_format = Some("qcow2".to_owned());
+    target.create(&other).await.unwrap();
+    let error = replicate_one(source, target.clone()).await.unwrap_err();
+    assert!(matches!(error, CopyError::Unfit { .. }), "{error}");
+    assert_eq!(target.get(&image.id).await.unwrap().status, Status::Queued);
+}
+
+#[tokio::test]
+async fn data_that_breaks_off_is_not_called_mislabelled() {
+    let kept = Arc::new(MemoryStore::new("kept"));
+    let (wire, source) = glance(&kept);
+    let case = cases().into_iter().find(|case| case.name == "iso").unwrap();
+    let image = record(1, &case);
+    kept.create(&image).await.unwrap();
+    kept.upload(&image.id, bytes::Bytes::from(case.data).into()).await.unwrap();
+    let cut = Fault::CutDownload { after: 1000 };
+    wire.inject(http::Method::GET, |path| path.ends_with("/file"), 1, cut);
+    let error = replicate_one(source, Arc::new(MemoryStore::new("target"))).await.unwrap_err();
+    assert!(matches!(error, CopyError::Data { .. }), "{error}");
+}
+
+async fn replicate_one(
+    source: Arc<dyn ImageStore>,
+    target: Arc<dyn ImageStore>,
+) -> Result<Done, CopyError> {
+    let policy = Policy { content: ContentCheck::Glance, ..Policy::default() };
+    let mut outcomes = Vec::new();
+    let replication = Replication { source, target, policy };
+    replication.run(|outcome| outcomes.push(outcome)).await.unwrap();
+    assert_eq!(outcomes.len(), 1);
+    outcomes.remove(0).result
 }
 
 #[test]

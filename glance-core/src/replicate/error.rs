@@ -1,7 +1,7 @@
 //! Why one image could not be replicated, and whose fault it was.
 
 use crate::digest::Algorithm;
-use crate::format::Unfit;
+use crate::format::{Format, Unfit};
 use crate::image::Status;
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -113,23 +113,31 @@ impl CopyError {
             }
             Self::Data { .. } => Some("run again: the image is completed under the same id"),
             Self::Source(error) | Self::Target(error) => error.hint.as_deref(),
-            Self::Unfit { fault, .. } => Some(match fault {
-                Unfit::Mislabelled { .. } => {
-                    "if the record is wrong, `dump` the image, correct disk_format in its .json \
-                     file, and `load` it; a Glance that does not compare (before 2025.1, or with \
-                     require_image_format_match off) takes it with --content-check off"
-                }
-                _ => {
-                    "examine it before anyone uses it; `qemu-img convert`, away from other \
-                     people's files, makes a plain image of a good one; a Glance before 2025.1 \
-                     takes it with --content-check off"
-                }
-            }),
+            Self::Unfit { fault, .. } => Some(unfit_hint(fault)),
             Self::Unproven => None,
             Self::Unverifiable { .. } => Some(
                 "copy it outside FIPS mode, or upload it anew to a Glance that computes \
                  os_hash_value",
             ),
+        }
+    }
+}
+
+fn unfit_hint(fault: &Unfit) -> &'static str {
+    match fault {
+        Unfit::Mislabelled { declared, found: Format::Raw } if declared == "vhd" => {
+            "of VHD disks, Glance knows dynamic ones only: `qemu-img convert -O vpc` makes one of a \
+             fixed one; a Glance before 2025.1 takes both, with --content-check off"
+        }
+        Unfit::Mislabelled { .. } => {
+            "if the record is wrong, `dump` the image, correct disk_format in its .json file, and \
+             `load` it; a Glance that does not compare (before 2025.1, or with \
+             require_image_format_match off) takes it as it is, with --content-check off"
+        }
+        _ => {
+            "examine it before anyone uses it: files that it names are those of whoever opens it; \
+             of a good one, `qemu-img convert` makes an image that needs no others; a Glance \
+             before 2025.1 takes it as it is, with --content-check off"
         }
     }
 }

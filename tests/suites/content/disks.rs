@@ -114,8 +114,8 @@ pub(crate) fn vdi() -> Vec<u8> {
     with(data, 0x170, &(MIB as u64).to_le_bytes())
 }
 
-pub(crate) fn iso(mark: &[u8; 5]) -> Vec<u8> {
-    with(with(vec![0; 40 * KIB], 32 * KIB, b"\x01"), 32 * KIB + 1, mark)
+pub(crate) fn iso(mark: [u8; 5]) -> Vec<u8> {
+    with(with(vec![0; 40 * KIB], 32 * KIB, b"\x01"), 32 * KIB + 1, &mark)
 }
 
 pub(crate) fn luks(version: u16) -> Vec<u8> {
