@@ -67,6 +67,25 @@ impl Body {
         self.size
     }
 
+    /// Reads the first `length` bytes, fewer when the body ends or fails before, and gives the same
+    /// body back: what was read stands in front again, a failure too.
+    pub async fn peek(mut self, length: usize) -> (Bytes, Self) {
+        let (mut head, mut read) = (Vec::new(), Vec::new());
+        while head.len() < length {
+            let Some(chunk) = self.next().await else { break };
+            let failed = chunk.is_err();
+            if let Ok(chunk) = &chunk {
+                head.extend_from_slice(&chunk[..chunk.len().min(length - head.len())]);
+            }
+            read.push(chunk);
+            if failed {
+                break;
+            }
+        }
+        let size = self.size;
+        (head.into(), Self { chunks: stream::iter(read).chain(self.chunks).boxed(), size })
+    }
+
     /// Reads the whole body, up to `limit` bytes, and fails when there are more.
     pub async fn collect(mut self, limit: usize) -> Result<Bytes, BodyError> {
         let mut whole = Vec::new();
@@ -120,5 +139,32 @@ impl http_body::Body for Body {
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Body").field("size", &self.size).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failing() -> Body {
+        let chunks = ["abc", "def"].map(|text| Ok(Bytes::from_static(text.as_bytes())));
+        let end = stream::iter([Err("cut".into()), Ok(Bytes::from_static(b"never"))]);
+        Body::from_stream(stream::iter(chunks).chain(end.take(1)), Some(9))
+    }
+
+    #[tokio::test]
+    async fn a_look_at_the_first_bytes_changes_nothing() {
+        for (length, seen) in [(0, ""), (2, "ab"), (3, "abc"), (4, "abcd"), (100, "abcdef")] {
+            let (head, mut body) = failing().peek(length).await;
+            assert_eq!(head, seen);
+            assert_eq!(body.size(), Some(9));
+            let mut passed = Vec::new();
+            while let Some(chunk) = body.next().await {
+                passed.push(chunk.map_err(|error| error.to_string()));
+            }
+            assert_eq!(passed, [Ok("abc".into()), Ok("def".into()), Err("cut".to_owned())]);
+        }
+        let (head, body) = Body::empty().peek(7).await;
+        assert!(head.is_empty() && body.collect(0).await.unwrap().is_empty());
     }
 }

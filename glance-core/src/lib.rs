@@ -1,17 +1,19 @@
 //! What every part of glance-replicator agrees on, and the work it does.
 //!
-//! In reading order: an [`image`] is what moves; a [`body`] carries its bytes, and [`digest`]s prove them; a [`store`] holds
-//! images, and [`ImageStore`] is its contract; a [`transport`] carries HTTP requests, and
-//! [`Transport`] is its contract; [`tls`] says whom to trust; [`identity`] signs in to a cloud;
-//! [`glance`] is the store that speaks the Glance v2 API; [`replicate`] makes one store hold what
-//! another holds, and proves it. [`conformance`] lets any implementation of the two traits test
-//! itself.
+//! In reading order: an [`image`] is what moves; a [`body`] carries its bytes, [`digest`]s prove
+//! them, and [`format`](mod@format) says what they are; a [`store`] holds images, and
+//! [`ImageStore`] is its contract; a [`transport`] carries HTTP requests, and [`Transport`] is its
+//! contract; [`tls`] says whom to trust; [`identity`] signs in to a cloud; [`glance`] is the store
+//! that speaks the Glance v2 API; [`replicate`] makes one store hold what another holds, and
+//! proves it. [`conformance`] lets any implementation of the two traits test itself.
 //!
 //! This crate opens no socket and links no TLS library: the transport crates do.
 
 pub mod image;
 
 pub mod body;
+
+pub mod format;
 
 pub mod digest;
 

@@ -39,12 +39,31 @@ pub struct Policy {
     pub hashers: Hashers,
     /// How fast data may pass, of all images together; without it, as fast as it can.
     pub pace: Option<Pace>,
+    /// What the target accepts as data.
+    pub content: ContentCheck,
+}
+
+/// What a target accepts as data.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ContentCheck {
+    /// Anything.
+    #[default]
+    Off,
+    /// What Glance accepts. Data that it would refuse when all of it is there, after which the
+    /// record can't be used any more, is refused before a record is made.
+    Glance,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        let (without, hashers) = (BTreeSet::new(), Hashers::default());
-        Self { without, metadata_only: false, transfers: 4, hashers, pace: None }
+        Self {
+            without: BTreeSet::new(),
+            metadata_only: false,
+            transfers: 4,
+            hashers: Hashers::default(),
+            pace: None,
+            content: ContentCheck::default(),
+        }
     }
 }
 
@@ -131,7 +150,9 @@ impl Replication {
         tracing::debug!(image = %image.id, ?step, "planned");
         let result = match step {
             Step::Copy => self.copy(&image).await.map(|()| Done::Copied),
-            Step::Complete(record) => self.fill(&image, &record).await.map(|()| Done::Completed),
+            Step::Complete(record) => {
+                self.complete(&image, &record).await.map(|()| Done::Completed)
+            }
             Step::Reconcile(replica) => self.reconcile(&image, &replica).await,
             Step::Skip(reason) => Ok(Done::Skipped(reason)),
             Step::Fail(error) => Err(error),

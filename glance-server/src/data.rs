@@ -58,9 +58,9 @@ impl GlanceApi {
             None => Ok(stored.map(|_| nothing())?),
             Some(Fault::Size(text)) => Err(Refusal::invalid(text)),
             Some(Fault::Broken(error)) => Err(Refusal::Body(error)),
-            Some(Fault::Format(text)) => {
+            Some(Fault::Format(unfit)) => {
                 self.spoil(id);
-                Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, text))
+                Err(Refusal::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, unfit.to_string()))
             }
         }
     }
@@ -87,10 +87,8 @@ impl GlanceApi {
                 "Properties disk_format, container_format must be set prior to saving data.",
             ));
         };
-        Ok(Announced {
-            size: announced_size(headers)?,
-            format: (container == "bare").then(|| disk.clone()),
-        })
+        let (disk, container) = (disk.clone(), container.clone());
+        Ok(Announced { size: announced_size(headers)?, disk, container })
     }
 }
 

@@ -8,12 +8,13 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use glance_core::body::{Body, BodyError};
+use glance_core::format::{self, HEAD};
 
 /// What was wrong with the data.
 #[derive(Debug)]
 pub(crate) enum Fault {
-    /// It is of another format than the record says.
-    Format(String),
+    /// It is of another format than the record says, or unsafe.
+    Format(format::Unfit),
     /// It is longer or shorter than announced.
     Size(String),
     /// It did not come to its end.
@@ -25,8 +26,10 @@ pub(crate) enum Fault {
 pub(crate) struct Announced {
     /// The size by `x-openstack-image-size`.
     pub(crate) size: Option<u64>,
-    /// The `disk_format` that the data must have, if it is to be looked at.
-    pub(crate) format: Option<String>,
+    /// The record's `disk_format`.
+    pub(crate) disk: String,
+    /// The record's `container_format`.
+    pub(crate) container: String,
 }
 
 /// Where an [`inspect`]ed body leaves its verdict. The store's own error can't tell: it knows only
@@ -99,10 +102,8 @@ impl Inspection {
         if let Some(size) = self.announced.size.filter(|size| *size != self.passed) {
             return Err(self.size_mismatch(size));
         }
-        match &self.announced.format {
-            Some(declared) if self.passed > 0 => check_format(declared, &self.head),
-            _ => Ok(()),
-        }
+        let Announced { disk, container, .. } = &self.announced;
+        format::check(disk, container, &self.head, self.passed).map_err(Fault::Format)
     }
 
     fn size_mismatch(&self, announced: u64) -> Fault {
@@ -111,7 +112,8 @@ impl Inspection {
 
     fn fail(&mut self, fault: Fault) -> BodyError {
         let text = match &fault {
-            Fault::Format(text) | Fault::Size(text) => text.clone(),
+            Fault::Format(unfit) => unfit.to_string(),
+            Fault::Size(text) => text.clone(),
             Fault::Broken(error) => error.to_string(),
         };
         self.done = true;
@@ -142,37 +144,3 @@ impl Stream for Inspection {
         })
     }
 }
-
-/// Compares what the data begins with to the format that the record names.
-fn check_format(declared: &str, head: &[u8]) -> Result<(), Fault> {
-    let found = detect(head);
-    let fits = match declared {
-        "raw" | "ami" | "ari" | "aki" | "ploop" => true,
-        "qcow2" | "vmdk" | "iso" => found == Some(declared),
-        // Formats that are not looked into: all that is known is what they are not.
-        _ => found.is_none(),
-    };
-    if fits {
-        return Ok(());
-    }
-    let found = found.unwrap_or("raw");
-    Err(Fault::Format(format!("Image content is {found}, which does not match {declared}")))
-}
-
-fn detect(head: &[u8]) -> Option<&'static str> {
-    if head.starts_with(b"QFI\xfb") {
-        Some("qcow2")
-    } else if head.starts_with(b"KDMV") {
-        Some("vmdk")
-    } else if head.get(ISO_MARK..).is_some_and(|rest| rest.starts_with(b"CD001")) {
-        Some("iso")
-    } else {
-        None
-    }
-}
-
-/// Where ISO 9660 keeps its magic word: in the first volume descriptor.
-const ISO_MARK: usize = 0x8001;
-
-/// Bytes that [`detect`] needs.
-const HEAD: usize = ISO_MARK + 5;

@@ -113,6 +113,9 @@ pub struct Options {
     /// 1024); without it, all there is
     #[arg(long, global = true, value_name = "RATE", value_parser = rate)]
     pub bwlimit: Option<u64>,
+    /// Whether data that the target would refuse after the upload is refused before it
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    pub content_check: ContentCheck,
     /// How the report is written
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
     pub output: Output,
@@ -288,6 +291,15 @@ pub struct Logging {
     /// Send messages to syslog
     #[arg(short, long, global = true, alias = "use-syslog", conflicts_with = "logfile")]
     pub syslog: bool,
+}
+
+/// Whether data is looked at before it is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ContentCheck {
+    /// When the target is a Glance.
+    Auto,
+    /// Never.
+    Off,
 }
 
 /// How a report is written.

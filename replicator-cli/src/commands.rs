@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use format_dump::DumpStore;
 use futures_util::StreamExt;
-use glance_core::replicate::{Pace, Pair, Policy, Replication, differences, pairs};
+use glance_core::replicate::{ContentCheck, Pace, Pair, Policy, Replication, differences, pairs};
 use secrecy::ExposeSecret;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::args::{Args, Command, Options, Serve};
+use crate::args::{self, Args, Command, Options, Serve};
 use crate::endpoint::{Endpoint, Side};
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -98,11 +98,17 @@ async fn dump(server: &str, path: &Path, options: &Options) -> Result<Exit, CliE
 }
 
 async fn replicate(from: Endpoint, to: Endpoint, options: &Options) -> Result<Exit, CliError> {
+    // A directory holds whatever the source holds.
+    let content = match (options.content_check, &to) {
+        (args::ContentCheck::Auto, Endpoint::Cloud(_) | Endpoint::Url(_)) => ContentCheck::Glance,
+        _ => ContentCheck::Off,
+    };
+    let policy = Policy { content, ..policy(options)? };
     let source = from.open(Side::Source, options).await?;
     let target = to.open(Side::Target, options).await?;
     let sides = [(Side::Source, source.session), (Side::Target, target.session)];
     let (source, target) = (source.store, target.store);
-    let replication = Replication { source, target, policy: policy(options)? };
+    let replication = Replication { source, target, policy };
     for (side, session) in &sides {
         endurance::check(*side, session.as_deref(), &replication, options.bwlimit).await?;
     }
@@ -168,6 +174,7 @@ fn policy(options: &Options) -> Result<Policy, CliError> {
         transfers: options.transfers.get(),
         hashers: tls::hashers(options.tls)?,
         pace: options.bwlimit.map(Pace::new),
+        ..Policy::default()
     })
 }
 

@@ -1,4 +1,5 @@
 //! Running the tool as an operator does.
+#![allow(dead_code, reason = "not every suite needs all of it")]
 
 use std::process::{Child, Command, Stdio};
 
@@ -39,13 +40,11 @@ fn secrets<'a>(line: &[&'a str], variables: &[(&str, &'a str)]) -> Vec<&'a str> 
 }
 
 /// Starts the tool and lets it run; what it says is lost.
-#[allow(dead_code, reason = "not every suite stops the tool halfway")]
 pub(crate) fn start(line: &[String]) -> Child {
     command().args(line).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
 /// Starts the tool with its standard output at the caller's end of a pipe.
-#[allow(dead_code, reason = "not every suite reads while the tool runs")]
 pub(crate) fn start_piped(line: &[&str]) -> Child {
     command().args(line).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
 }

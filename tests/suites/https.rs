@@ -45,11 +45,15 @@ impl Site {
     }
 
     async fn image(&self, number: u8, data: Body) -> ImageId {
+        self.image_of("raw", number, data).await
+    }
+
+    async fn image_of(&self, disk_format: &str, number: u8, data: Body) -> ImageId {
         let id: ImageId = format!("00000000-0000-4000-8000-0000000000{number:02}").parse().unwrap();
         let attributes = Attributes {
             name: Some(format!("image {number}")),
             visibility: Visibility::Public,
-            disk_format: Some("raw".into()),
+            disk_format: Some(disk_format.into()),
             container_format: Some("bare".into()),
             ..Attributes::default()
         };
@@ -153,8 +157,16 @@ async fn a_flipped_byte_from_the_source_is_exit_6(stack: &'static str) {
 
 async fn a_source_cut_short_is_exit_3(stack: &'static str) {
     let pair = Pair::new(stack).await;
+    // Before the upload begins, nothing is made at the target.
     let id = pair.a.image(1, data()).await;
     pair.a.faulty.inject(Method::GET, is_file, 1, Fault::CutDownload { after: 7 });
+    pair.livecopy().await.exits(3);
+    assert!(pair.b.kept.get(&id).await.is_err());
+    pair.livecopy().await.exits(0);
+
+    let long = Bytes::from(vec![7; 4 << 20]);
+    let id = pair.a.image(2, long.into()).await;
+    pair.a.faulty.inject(Method::GET, is_file, 1, Fault::CutDownload { after: 3 << 20 });
     let run = pair.livecopy().await.exits(3);
     assert!(run.stderr.contains(id.as_str()), "{}", run.stderr);
     assert!(run.stderr.contains(&pair.a.url), "{}", run.stderr);
@@ -174,6 +186,31 @@ async fn a_target_that_stored_something_else_is_exit_6_and_quarantined(stack: &'
         assert_eq!(replica.status, Status::Deactivated);
         assert_eq!(replica.attributes.visibility, Visibility::Private);
     }
+}
+
+async fn mislabelled_data_is_exit_3_before_the_upload(stack: &'static str) {
+    let pair = Pair::new(stack).await;
+    let id = pair.a.image_of("qcow2", 1, data()).await;
+    let run = pair.livecopy().await.exits(3);
+    let said = "the record says qcow2, but the data is of no format that Glance knows";
+    for words in [id.as_str(), &pair.b.url, said, "hint: ", "--content-check off"] {
+        assert!(run.stderr.contains(words), "no {words:?} in {}", run.stderr);
+    }
+    assert!(pair.b.faulty.requests().iter().all(|(method, _)| method == Method::GET));
+
+    // A directory takes it, and there the record can be corrected.
+    let dump = pair.file("dump");
+    pair.run(&["dump", &pair.a.url, &dump]).await.exits(0);
+    let record = Path::new(&dump).join(format!("{id}.json"));
+    let text = std::fs::read_to_string(&record).unwrap().replace("qcow2", "raw");
+    std::fs::write(&record, text).unwrap();
+    pair.run(&["load", &dump, &pair.b.url]).await.exits(0);
+
+    // Without the check, Glance says so at the end of the upload.
+    pair.a.image_of("qcow2", 2, data()).await;
+    let words = ["livecopy", &pair.a.url, &pair.b.url, "--content-check", "off"];
+    let run = pair.run(&words).await.exits(3);
+    assert!(run.stderr.contains("415"), "{}", run.stderr);
 }
 
 async fn an_unknown_ca_and_plain_http_are_exit_4_and_see_nothing(stack: &'static str) {
@@ -273,6 +310,7 @@ for_each_stack! {
     a_flipped_byte_from_the_source_is_exit_6
     a_source_cut_short_is_exit_3
     a_target_that_stored_something_else_is_exit_6_and_quarantined
+    mislabelled_data_is_exit_3_before_the_upload
     an_unknown_ca_and_plain_http_are_exit_4_and_see_nothing
     a_dump_that_was_killed_is_completed
     memory_does_not_grow_with_the_image

@@ -84,7 +84,8 @@ impl TlsBackend for Client {
             let what = format!("the TLS handshake can't begin: {error}");
             Refusal::new(Fault::Other(what).into(), host, endpoint)
         })?;
-        let outcome = Pin::new(&mut stream).connect().await;
+        // OpenSSL takes the pauses by which tokio makes tasks take turns for errors.
+        let outcome = tokio::task::unconstrained(Pin::new(&mut stream).connect()).await;
         let asked = self.asked.answer(stream.ssl());
         match outcome {
             Ok(()) => {

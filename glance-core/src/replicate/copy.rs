@@ -1,27 +1,61 @@
 //! One image's way to the target.
 
+use crate::body::Body;
+use crate::format;
 use crate::image::{Attributes, Image, Status, Visibility};
 use crate::store::{Activation, ByteRange, StoreErrorKind};
 
 use super::checked::{Expected, Verdict, checked};
 use super::plan::{Difference, content_difference, differences};
-use super::{CopyError, Done, Replication, reduced, take_left_out};
+use super::{ContentCheck, CopyError, Done, Replication, reduced, take_left_out};
 
 impl Replication {
     /// Makes a record and fills it. The record is private and unprotected until its data is
     /// proven, so that no user ever sees half an image.
     pub(super) async fn copy(&self, image: &Image) -> Result<(), CopyError> {
         let staged = Image { attributes: staged(&self.wanted(image)), ..image.clone() };
+        let data = self.open(image, &staged).await?;
         let record = self.target.create(&staged).await.map_err(CopyError::Target)?;
-        self.fill(image, &record).await
+        self.fill(image, &record, data).await
+    }
+
+    /// Fills a record that was left without data.
+    pub(super) async fn complete(&self, image: &Image, record: &Image) -> Result<(), CopyError> {
+        let data = self.open(image, record).await?;
+        self.fill(image, record, data).await
+    }
+
+    /// The data of `image`, which has just begun to come, if the target takes it as what `record`
+    /// says it is.
+    async fn open(&self, image: &Image, record: &Image) -> Result<Body, CopyError> {
+        let data = self.source.read(&image.id, ByteRange::ALL).await.map_err(CopyError::Source)?;
+        let attributes = &record.attributes;
+        let (Some(disk), Some(container)) = (&attributes.disk_format, &attributes.container_format)
+        else {
+            return Ok(data);
+        };
+        let size = image.size.or(data.size());
+        let (ContentCheck::Glance, Some(size)) = (self.policy.content, size) else {
+            return Ok(data);
+        };
+        let (head, data) = data.peek(format::HEAD).await;
+        // Data that breaks off is not mislabelled: the checked body says what it is.
+        if (head.len() as u64) < size.min(format::HEAD as u64) {
+            return Ok(data);
+        }
+        match format::check(disk, container, &head, size) {
+            Ok(()) => Ok(data),
+            Err(fault) => Err(CopyError::Unfit { target_store: self.target.to_string(), fault }),
+        }
     }
 
     /// Gives a queued record its data, proves it, and publishes it.
-    pub(super) async fn fill(&self, image: &Image, record: &Image) -> Result<(), CopyError> {
-        let (stored, verdict) = match self.transfer(image, record).await {
+    async fn fill(&self, image: &Image, record: &Image, data: Body) -> Result<(), CopyError> {
+        let (stored, verdict) = match self.transfer(image, record, data).await {
             Err(CopyError::Target(error)) if error.kind == StoreErrorKind::Renewed => {
                 tracing::info!(image = %image.id, "{error}; sending it again with a new token");
-                self.transfer(image, record).await?
+                let again = self.open(image, record).await?;
+                self.transfer(image, record, again).await?
             }
             outcome => outcome?,
         };
@@ -34,9 +68,13 @@ impl Replication {
         self.publish(image, &stored).await.map(drop)
     }
 
-    /// Reads the data and stores it, once.
-    async fn transfer(&self, image: &Image, record: &Image) -> Result<(Image, Verdict), CopyError> {
-        let data = self.source.read(&image.id, ByteRange::ALL).await.map_err(CopyError::Source)?;
+    /// Stores the data, once.
+    async fn transfer(
+        &self,
+        image: &Image,
+        record: &Image,
+        data: Body,
+    ) -> Result<(Image, Verdict), CopyError> {
         let (data, verdict) = checked(data, Expected::of(image), self.policy.hashers);
         let data = match &self.policy.pace {
             Some(pace) => pace.keep(data),

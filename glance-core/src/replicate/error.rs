@@ -1,6 +1,7 @@
 //! Why one image could not be replicated, and whose fault it was.
 
 use crate::digest::Algorithm;
+use crate::format::{Format, Unfit};
 use crate::image::Status;
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -55,6 +56,16 @@ pub enum CopyError {
     /// The target failed.
     #[error("the target failed")]
     Target(#[source] StoreError),
+    /// The target would take the data whole, refuse it then, and keep a record that can't be used.
+    /// It was neither sent nor was a record made.
+    #[error("its data is nothing that {target_store} accepts, and was not sent")]
+    Unfit {
+        /// The store that it was meant for.
+        target_store: String,
+        /// What Glance refuses.
+        #[source]
+        fault: Unfit,
+    },
     /// The source's only digest is one that the cryptography in use does not compute. Nothing was
     /// copied.
     #[error("it cannot be verified in FIPS mode: its only digest is {algorithm}")]
@@ -84,7 +95,7 @@ impl CopyError {
                 matches!(fault, DataFault::Digest { .. } | DataFault::TooLong { .. })
             }
             Self::Source(error) | Self::Target(error) => error.kind == StoreErrorKind::Unreadable,
-            Self::Busy { .. } | Self::Unverifiable { .. } => false,
+            Self::Busy { .. } | Self::Unfit { .. } | Self::Unverifiable { .. } => false,
         }
     }
 
@@ -102,11 +113,31 @@ impl CopyError {
             }
             Self::Data { .. } => Some("run again: the image is completed under the same id"),
             Self::Source(error) | Self::Target(error) => error.hint.as_deref(),
+            Self::Unfit { fault, .. } => Some(unfit_hint(fault)),
             Self::Unproven => None,
             Self::Unverifiable { .. } => Some(
                 "copy it outside FIPS mode, or upload it anew to a Glance that computes \
                  os_hash_value",
             ),
+        }
+    }
+}
+
+fn unfit_hint(fault: &Unfit) -> &'static str {
+    match fault {
+        Unfit::Mislabelled { declared, found: Format::Raw } if declared == "vhd" => {
+            "of VHD disks, Glance knows dynamic ones only: `qemu-img convert -O vpc` makes one of a \
+             fixed one; a Glance before 2025.1 takes both, with --content-check off"
+        }
+        Unfit::Mislabelled { .. } => {
+            "if the record is wrong, `dump` the image, correct disk_format in its .json file, and \
+             `load` it; a Glance that does not compare (before 2025.1, or with \
+             require_image_format_match off) takes it as it is, with --content-check off"
+        }
+        _ => {
+            "examine it before anyone uses it: files that it names are those of whoever opens it; \
+             of a good one, `qemu-img convert` makes an image that needs no others; a Glance \
+             before 2025.1 takes it as it is, with --content-check off"
         }
     }
 }

@@ -1,0 +1,38 @@
+//! What Glance refuses of VHDX disks: those that end before what it wants to see of them.
+//! The format: <https://learn.microsoft.com/openspecs/windows_protocols/ms-vhdx>.
+
+use super::{Content, Format, Unfit, array};
+
+/// Refuses data without a whole region table, or without the metadata that the table names. What
+/// the metadata say is not judged: they lie behind the head, and whether Glance reads them all
+/// depends on the size of its reads.
+pub(super) fn is_safe(content: Content<'_>) -> Result<(), Unfit> {
+    content.reaches(REGIONS_END as u64, Format::Vhdx)?;
+    match metadata(content.head) {
+        // With no more than their header in sight, it goes on waiting for them.
+        Some(start) => content.reaches(start.saturating_add(32), Format::Vhdx),
+        None => Ok(()),
+    }
+}
+
+/// Where the region of metadata begins. None for a table that Glance can't read, or without it:
+/// then it asks no further.
+fn metadata(head: &[u8]) -> Option<u64> {
+    let table = head.get(REGIONS..REGIONS_END)?;
+    let count = usize::try_from(u32::from_le_bytes(array(table, 8)?)).ok()?;
+    if !table.starts_with(b"regi") || count >= 2048 {
+        return None;
+    }
+    let mut entries = table.get(16..)?.chunks_exact(32).take(count);
+    let entry = entries.find(|entry| entry.starts_with(&METADATA))?;
+    array(entry, 16).map(u64::from_le_bytes)
+}
+
+/// Where the region table begins and ends.
+const REGIONS: usize = 192 << 10;
+const REGIONS_END: usize = 256 << 10;
+
+/// 8B7CA206-4790-4B9A-B8FE-575F050F886E, as it is stored.
+const METADATA: [u8; 16] = [
+    0x06, 0xa2, 0x7c, 0x8b, 0x90, 0x47, 0x9a, 0x4b, 0xb8, 0xfe, 0x57, 0x5f, 0x05, 0x0f, 0x88, 0x6e,
+];
