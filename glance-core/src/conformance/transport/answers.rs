@@ -146,7 +146,7 @@ pub(super) async fn answers_belong_to_their_requests(under_test: &TransportUnder
     })
     .await?;
     let (transport, origin) = under_test.way(&server).await;
-    let all = (0..32).map(async |number| {
+    let all = (0..256).map(async |number| {
         let path = format!("/v2/images/{number}");
         let request = Request::get(format!("{origin}{path}")).body(Body::empty())?;
         let answer = text(transport.send(request).await?).await?;
