@@ -14,6 +14,7 @@ use crate::image::{Attributes, Image};
 use crate::store::{ImageStore, StoreError};
 
 mod checked;
+mod compare;
 mod copy;
 mod error;
 mod pace;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use format_dump::DumpStore;
 use futures_util::StreamExt;
-use glance_core::replicate::{ContentCheck, Pace, Pair, Policy, Replication, differences, pairs};
+use glance_core::replicate::{ContentCheck, Difference, Pace, Pair, Policy, Replication};
 use secrecy::ExposeSecret;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -118,25 +118,21 @@ async fn replicate(from: Endpoint, to: Endpoint, options: &Options) -> Result<Ex
 }
 
 async fn compare(from: &str, to: &str, options: &Options) -> Result<Exit, CliError> {
-    let policy = policy(options)?;
     let (from, to) = both(from, to, options)?;
     let source = from.open(Side::Source, options).await?.store;
     let target = to.open(Side::Target, options).await?.store;
+    let replication = Replication { source, target, policy: policy(options)? };
     let mut report = print::Comparison::new(options.output);
-    let mut pairs = pairs(&*source, &*target).await?;
-    while let Some(pair) = pairs.next().await {
-        match pair? {
-            Pair::Both(image, replica) => {
-                report.both(&image, &differences(&image, &replica, &policy));
-            }
-            // Replication leaves a record without data where it is.
-            Pair::SourceOnly(image) if !image.status.has_data() => {
-                tracing::info!("without data at the source: {}", image.id);
-            }
-            Pair::SourceOnly(image) => report.source_only(&image),
-            Pair::TargetOnly(image) => report.target_only(&image),
+    let observe = |pair, found: &[Difference]| match pair {
+        Pair::Both(image, _) => report.both(&image, found),
+        // Replication leaves a record without data where it is.
+        Pair::SourceOnly(image) if !image.status.has_data() => {
+            tracing::info!("without data at the source: {}", image.id);
         }
-    }
+        Pair::SourceOnly(image) => report.source_only(&image),
+        Pair::TargetOnly(image) => report.target_only(&image),
+    };
+    replication.compare(observe).await?;
     Ok(report.finish())
 }
 

@@ -7,14 +7,17 @@ use bytes::Bytes;
 use glance_core::glance::GlanceStore;
 use glance_core::identity::auth::{FixedToken, Grant, Proof};
 use glance_core::identity::{AuthPlugin, Session, SignInError};
-use glance_core::image::{Attributes, Image, ImageId, Status, Visibility};
-use glance_core::replicate::{CopyError, DataFault, Done, Outcome, Policy, Replication};
+use glance_core::image::{Attributes, Image, ImageId, Member, MemberStatus, Status, Visibility};
+use glance_core::replicate::{
+    CopyError, DataFault, Difference, Done, Outcome, Policy, Replication,
+};
 use glance_core::store::memory::MemoryStore;
 use glance_core::store::{ByteRange, ImageStore, StoreErrorKind};
 use glance_core::{Body, Transport};
 use glance_server::GlanceApi;
 use glance_server::fault::{Fault, Faulty};
 use http::Method;
+use serde_json::json;
 
 /// Two Glances in process, each behind a layer that can misbehave.
 struct Pair {
@@ -249,4 +252,34 @@ async fn changed_records_are_brought_up_to_date() {
     let done = pair.run().await.remove(0).result.unwrap();
     assert_eq!(done, Done::Updated(vec!["new/key".to_owned()]));
     assert_eq!(pair.kept_b.get(&id).await.unwrap().attributes, wanted);
+}
+
+#[tokio::test]
+async fn a_comparison_sees_members() {
+    let pair = Pair::new();
+    let id = pair.image(1, b"abc").await;
+    let image = pair.kept_a.get(&id).await.unwrap();
+    let wanted = Attributes { visibility: Visibility::Shared, ..image.attributes.clone() };
+    pair.kept_a.update(&image, &wanted).await.unwrap();
+    let member = |project: &str, status| Member { project: project.to_owned(), status };
+    let (accepted, pending) = (MemberStatus::Accepted, MemberStatus::Pending);
+    pair.kept_a.set_members(&id, &[member("p", accepted), member("q", pending)]).await.unwrap();
+    pair.run().await;
+    let found = async || {
+        let mut found = Vec::new();
+        let observe = |_, differences: &[Difference]| found.extend(differences.to_vec());
+        pair.replication.compare(observe).await.unwrap();
+        found
+    };
+    assert_eq!(found().await, []);
+    pair.kept_b.set_members(&id, &[member("p", pending), member("r", pending)]).await.unwrap();
+    let fields: Vec<_> =
+        found().await.into_iter().map(|one| (one.field, one.source, one.target)).collect();
+    let expected = [
+        ("member p", json!("accepted"), json!("pending")),
+        ("member q", json!("pending"), json!(null)),
+        ("member r", json!(null), json!("pending")),
+    ];
+    let expected = expected.map(|(field, source, target)| (field.to_owned(), source, target));
+    assert_eq!(fields, expected);
 }
