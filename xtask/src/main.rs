@@ -6,6 +6,7 @@ mod cloud;
 mod demo;
 mod failure;
 mod fips;
+mod man;
 mod once;
 mod say;
 mod shell;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         Command::Cloud(arguments) => cloud::run(&arguments),
         Command::Demo => demo::run(),
         Command::Fips => fips::run(),
+        Command::Man => man::run(),
         Command::Test => test::run(),
         Command::Tidy => tidy::run(),
     };
@@ -62,6 +64,8 @@ enum Command {
     Demo,
     /// Build and try the tool in FIPS mode, in a Debian 13 of its own below `target/`.
     Fips,
+    /// Make the manual pages of `docs/`.
+    Man,
     /// Install what the tests need and run every one of them.
     Test,
     /// Check the invariants of ARCHITECTURE.md.

@@ -1,0 +1,48 @@
+//! `cargo xtask man`: the manual pages, made from `docs/` by lowdown.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::failure::{Context, Failure};
+use crate::say::say;
+use crate::shell::install;
+use crate::workspace;
+
+/// Writes every page to `target/man`.
+pub(crate) fn run() -> Result<(), Failure> {
+    if Command::new("lowdown").arg("--version").output().is_err() {
+        install(&["lowdown"])?;
+    }
+    let directory = workspace::target()?.join("man");
+    fs::create_dir_all(&directory).context(|| directory.display().to_string())?;
+    for (source, name, about) in PAGES {
+        let source = workspace::root().join(source);
+        let text = fs::read_to_string(&source).context(|| source.display().to_string())?;
+        // A manual page begins with its name instead of a title.
+        let body = text.split_once('\n').map_or("", |(_title, body)| body);
+        let page = directory.join(format!("{name}.7"));
+        convert(&format!("# NAME\n\n{name} - {about}\n\n# DESCRIPTION\n{body}"), name, &page)?;
+        say(format_args!("man: {}", page.display()));
+    }
+    Ok(())
+}
+
+fn convert(markdown: &str, name: &str, page: &Path) -> Result<(), Failure> {
+    let mut lowdown = Command::new("lowdown");
+    lowdown.args(["-s", "-Tman", "-m", "section=7", "-m", "source=glance-replicator", "-m"]);
+    lowdown.arg(format!("title={name}")).arg("-o").arg(page).arg("-").stdin(Stdio::piped());
+    let mut process = lowdown.spawn().context(|| "cannot run lowdown")?;
+    if let Some(mut input) = process.stdin.take() {
+        input.write_all(markdown.as_bytes()).context(|| "cannot write to lowdown")?;
+    }
+    match process.wait().context(|| "cannot wait for lowdown")?.success() {
+        true => Ok(()),
+        false => Err(Failure::new(format!("lowdown could not convert {name}"))),
+    }
+}
+
+/// The source, the page's name, and what it is about.
+const PAGES: &[(&str, &str, &str)] =
+    &[("docs/tls.md", "glance-replicator-tls", "whom glance-replicator trusts")];
