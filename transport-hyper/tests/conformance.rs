@@ -2,34 +2,14 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "this is a test")]
 
+mod common;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
+use common::Refuses;
 use glance_core::conformance::TransportUnderTest;
-use glance_core::transport::{TransportError, TransportErrorKind};
-use transport_hyper::{HyperTransport, Io, Options, Refusal, Secured, TlsBackend};
-
-#[derive(Debug)]
-struct Refuses;
-
-#[async_trait]
-impl TlsBackend for Refuses {
-    async fn handshake(
-        &self,
-        host: &str,
-        endpoint: &str,
-        _: Box<dyn Io>,
-    ) -> Result<Secured, Refusal> {
-        Err(Refusal::from(TransportError {
-            kind: TransportErrorKind::Tls,
-            endpoint: endpoint.to_owned(),
-            reason: format!("{host} is refused"),
-            hint: Some("a hint".to_owned()),
-            source: None,
-        }))
-    }
-}
+use transport_hyper::{HyperTransport, Options};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn conforms() {

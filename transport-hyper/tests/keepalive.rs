@@ -2,36 +2,17 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "this is a test")]
 
+mod common;
+
 use std::time::Duration;
 
-use async_trait::async_trait;
+use common::Refuses;
 use glance_core::body::Body;
-use glance_core::transport::{Transport, TransportError, TransportErrorKind};
+use glance_core::transport::{Transport, TransportError};
 use http::{Request, Response};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use transport_hyper::{HyperTransport, Io, Options, Refusal, Secured, TlsBackend};
-
-#[derive(Debug)]
-struct Refuses;
-
-#[async_trait]
-impl TlsBackend for Refuses {
-    async fn handshake(
-        &self,
-        host: &str,
-        endpoint: &str,
-        _: Box<dyn Io>,
-    ) -> Result<Secured, Refusal> {
-        Err(Refusal::from(TransportError {
-            kind: TransportErrorKind::Tls,
-            endpoint: endpoint.to_owned(),
-            reason: format!("{host} is refused"),
-            hint: Some("a hint".to_owned()),
-            source: None,
-        }))
-    }
-}
+use transport_hyper::{HyperTransport, Options};
 
 /// A server that handles one connection as `behave` says; its port.
 async fn serve<F>(behave: impl FnOnce(TcpStream) -> F + Send + 'static) -> u16

@@ -1,6 +1,7 @@
 //! The client's own certificate.
 
 use std::ffi::{c_int, c_void};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use glance_core::tls::ClientIdentity;
@@ -76,7 +77,7 @@ impl Asked {
         context: &mut SslContextBuilder,
         has_identity: bool,
     ) -> Result<Self, ErrorStack> {
-        let index = Ssl::new_ex_index::<AtomicBool>()?;
+        let index = index()?;
         let number = std::ptr::without_provenance_mut(usize::try_from(index.as_raw()).unwrap_or(0));
         // SAFETY: the context lives, the callback has the type that OpenSSL calls, and its argument
         // is a number, which needs no lifetime.
@@ -97,6 +98,16 @@ impl Asked {
             false => ClientCertificate::Missing,
         })
     }
+}
+
+/// Where a connection keeps the flag: one place for all, since OpenSSL never gives one back.
+fn index() -> Result<Index<Ssl, AtomicBool>, ErrorStack> {
+    static INDEX: OnceLock<Index<Ssl, AtomicBool>> = OnceLock::new();
+    if let Some(index) = INDEX.get() {
+        return Ok(*index);
+    }
+    let index = Ssl::new_ex_index()?;
+    Ok(*INDEX.get_or_init(|| index))
 }
 
 /// OpenSSL calls it when the server asks for a certificate. 1: go on, with what there is.

@@ -1,0 +1,26 @@
+//! A TLS library that trusts nobody.
+
+use async_trait::async_trait;
+use glance_core::transport::{TransportError, TransportErrorKind};
+use transport_hyper::{Io, Refusal, Secured, TlsBackend};
+
+#[derive(Debug)]
+pub(crate) struct Refuses;
+
+#[async_trait]
+impl TlsBackend for Refuses {
+    async fn handshake(
+        &self,
+        host: &str,
+        endpoint: &str,
+        _: Box<dyn Io>,
+    ) -> Result<Secured, Refusal> {
+        Err(Refusal::from(TransportError {
+            kind: TransportErrorKind::Tls,
+            endpoint: endpoint.to_owned(),
+            reason: format!("{host} is refused"),
+            hint: Some("a hint".to_owned()),
+            source: None,
+        }))
+    }
+}
