@@ -7,11 +7,32 @@ use crate::store::{StoreError, StoreErrorKind};
 
 use super::checked::DataFault;
 use super::plan::Difference;
+use super::prune::NothingRemoved;
+
+/// Why a run did not come to its end.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// A store can't be listed.
+    #[error(transparent)]
+    Listing(#[from] StoreError),
+    /// Nothing was removed.
+    #[error(transparent)]
+    NothingRemoved(#[from] NothingRemoved),
+}
 
 /// Why one image could not be replicated. The variants name the guilty side.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CopyError {
+    /// It can't be at the target as it should be.
+    #[error("{reason}")]
+    Blocked {
+        /// What can't be, and why.
+        reason: String,
+        /// What the operator can do about it.
+        hint: Option<String>,
+    },
     /// Someone else's upload to the same record is under way, or was left hanging.
     #[error(
         "the target's record is {status}: another upload is under way, or one was left hanging"
@@ -95,13 +116,14 @@ impl CopyError {
                 matches!(fault, DataFault::Digest { .. } | DataFault::TooLong { .. })
             }
             Self::Source(error) | Self::Target(error) => error.kind == StoreErrorKind::Unreadable,
-            Self::Busy { .. } | Self::Unfit { .. } | Self::Unverifiable { .. } => false,
+            Self::Blocked { .. } | Self::Busy { .. } | Self::Unfit { .. } | Self::Unverifiable { .. } => false,
         }
     }
 
     /// What the operator can do about it.
     pub fn hint(&self) -> Option<&str> {
         match self {
+            Self::Blocked { hint, .. } => hint.as_deref(),
             Self::Busy { .. } => Some("wait for it; a record left so can only be deleted"),
             Self::ContentDiffers(_) | Self::Stored { .. } => Some(
                 "an active image takes no second upload: examine the target's storage, delete the \
