@@ -11,6 +11,7 @@ use futures_util::stream::{StreamExt, TryStreamExt};
 
 use crate::digest::Hashers;
 use crate::image::{Attributes, Image};
+use crate::select::Selection;
 use crate::store::{ImageStore, StoreError};
 
 mod checked;
@@ -30,6 +31,8 @@ pub use plan::{Difference, Step, differences, plan};
 /// What to replicate, and how.
 #[derive(Debug, Clone)]
 pub struct Policy {
+    /// Which images of the source.
+    pub selection: Selection,
     /// Fields and properties to leave out, of the copies and of the comparisons.
     pub without: BTreeSet<String>,
     /// Only bring the records of images up to date that the target holds already.
@@ -58,6 +61,7 @@ pub enum ContentCheck {
 impl Default for Policy {
     fn default() -> Self {
         Self {
+            selection: Selection::everything(),
             without: BTreeSet::new(),
             metadata_only: false,
             transfers: 4,
@@ -111,7 +115,7 @@ impl Replication {
     /// When one of the stores can't be listed. If that happens in the middle, what was begun is
     /// brought to its end first.
     pub async fn run(&self, mut observe: impl FnMut(Outcome)) -> Result<(), StoreError> {
-        let pairs = pairs(&*self.source, &*self.target).await?;
+        let pairs = pairs(&*self.source, &*self.target, &self.policy.selection).await?;
         let present = pairs.try_filter_map(|pair| ready(Ok(pair.at_source())));
         let work = present.map(|present| async {
             let (image, replica) = present?;
@@ -134,7 +138,7 @@ impl Replication {
     /// # Errors
     /// When one of the stores can't be listed.
     pub async fn outstanding(&self) -> Result<u64, StoreError> {
-        let mut pairs = pairs(&*self.source, &*self.target).await?;
+        let mut pairs = pairs(&*self.source, &*self.target, &self.policy.selection).await?;
         let mut bytes = 0_u64;
         while let Some(pair) = pairs.try_next().await? {
             let Some((image, replica)) = pair.at_source() else { continue };

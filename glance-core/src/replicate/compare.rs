@@ -20,7 +20,7 @@ impl Replication {
         &self,
         mut observe: impl FnMut(Pair, &[Difference]),
     ) -> Result<(), StoreError> {
-        let pairs = pairs(&*self.source, &*self.target).await?;
+        let pairs = pairs(&*self.source, &*self.target, &self.policy.selection).await?;
         let compared = pairs.map_ok(|pair| async {
             let found = match &pair {
                 Pair::Both(image, replica) => self.all_differences(image, replica).await?,
