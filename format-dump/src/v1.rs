@@ -5,10 +5,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
-use futures_util::stream::{self, StreamExt};
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use glance_core::image::{Attributes, Image, ImageId, Member};
 use glance_core::store::{Activation, ByteRange, ImageStream, StoreErrorKind};
-use glance_core::{Body, ImageStore, StoreError};
+use glance_core::{Body, ImageStore, Selection, StoreError};
 
 use crate::{Name, blob, files};
 
@@ -66,7 +66,7 @@ impl OldDump {
 
 #[async_trait]
 impl ImageStore for OldDump {
-    async fn list(&self) -> Result<ImageStream<'_>, StoreError> {
+    async fn list(&self, selection: &Selection) -> Result<ImageStream<'_>, StoreError> {
         let dir = self.path.clone();
         let ids = files::blocking(move || files::ids(&dir, ""))
             .await
@@ -74,7 +74,8 @@ impl ImageStore for OldDump {
         let images = stream::iter(ids)
             .then(move |id| async move { self.record(LIST, &id).await.transpose() })
             .filter_map(std::future::ready);
-        Ok(images.boxed())
+        let selection = selection.clone();
+        Ok(images.try_filter(move |image| std::future::ready(selection.admits(image))).boxed())
     }
 
     async fn get(&self, id: &ImageId) -> Result<Image, StoreError> {

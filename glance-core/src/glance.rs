@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::body::Body;
 use crate::identity::Session;
 use crate::image::{Attributes, Image, ImageId, Member};
+use crate::select::Selection;
 use crate::store::{Activation, ByteRange, ImageStore, ImageStream, StoreError, StoreErrorKind};
 use crate::transport::Transport;
 
@@ -56,8 +57,8 @@ impl fmt::Display for GlanceStore {
 
 #[async_trait]
 impl ImageStore for GlanceStore {
-    async fn list(&self) -> Result<ImageStream<'_>, StoreError> {
-        listing::all(&self.client).await
+    async fn list(&self, selection: &Selection) -> Result<ImageStream<'_>, StoreError> {
+        listing::list(&self.client, selection).await
     }
 
     async fn get(&self, id: &ImageId) -> Result<Image, StoreError> {

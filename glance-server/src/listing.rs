@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use futures_util::TryStreamExt;
 use glance_core::image::{Image, Visibility};
+use glance_core::select::Selection;
 use http::StatusCode;
 use serde_json::{Value, json};
 use url::form_urlencoded;
@@ -22,7 +23,7 @@ impl GlanceApi {
         };
         // Never more than one page in memory, however many images there are.
         let mut page = BTreeMap::new();
-        let mut images = self.store.list().await?;
+        let mut images = self.store.list(&Selection::everything()).await?;
         while let Some(image) = images.try_next().await? {
             let key = wanted.key(&image);
             if wanted.matches(&image) && after.as_ref().is_none_or(|after| key > *after) {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use format_dump::DumpStore;
 use futures_util::StreamExt;
+use glance_core::Selection;
 use glance_core::replicate::{ContentCheck, Difference, Pace, Pair, Policy, Replication};
 use secrecy::ExposeSecret;
 use tokio::signal::unix::{SignalKind, signal};
@@ -75,7 +76,7 @@ async fn size(server: &str, options: &Options) -> Result<Exit, CliError> {
     let store =
         Endpoint::parse(server, Side::Source, options)?.open(Side::Source, options).await?.store;
     let (mut images, mut bytes) = (0_u64, 0_u64);
-    let mut listing = store.list().await?;
+    let mut listing = store.list(&Selection::everything()).await?;
     while let Some(image) = listing.next().await {
         let image = image?;
         if image.status.has_data() {

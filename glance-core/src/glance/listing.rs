@@ -7,24 +7,31 @@
 use std::cmp::Ordering;
 use std::pin::Pin;
 
+use futures_util::future::ready;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use http::Method;
 use serde::Deserialize;
 use url::Url;
 
 use crate::image::{Image, ImageId};
+use crate::select::Selection;
 use crate::store::{ImageStream, StoreError, StoreErrorKind};
 
 use super::client::{Client, Operation};
 
-/// Lists everything. The first pages are asked for before this returns, so that a server that
-/// can't be used is an error here.
-pub(super) async fn all(client: &Client) -> Result<ImageStream<'_>, StoreError> {
+/// Lists what is selected. The first pages are asked for before this returns, so that a server
+/// that can't be used is an error here.
+pub(super) async fn list<'a>(
+    client: &'a Client,
+    selection: &Selection,
+) -> Result<ImageStream<'a>, StoreError> {
     let [shown, hidden] = LISTINGS.map(|query| listing(client, query));
-    match tokio::try_join!(shown, hidden) {
-        Ok((shown, hidden)) => Ok(merged(shown, hidden)),
-        Err(error) => Err(client.explain(error).await),
-    }
+    let images = match tokio::try_join!(shown, hidden) {
+        Ok((shown, hidden)) => merged(shown, hidden),
+        Err(error) => return Err(client.explain(error).await),
+    };
+    let selection = selection.clone();
+    Ok(images.try_filter(move |image| ready(selection.admits(image))).boxed())
 }
 
 /// One listing, page after page.
@@ -198,7 +205,8 @@ mod tests {
         let token = FixedToken { token: "hush".into(), endpoint: None };
         let session = Arc::new(Session::new(server.clone(), Arc::new(token)));
         let store = GlanceStore::new("g", server.clone(), "https://g:9292/image", session);
-        let listed = async { store.list().await?.try_collect::<Vec<_>>().await };
+        let listed =
+            async { store.list(&Selection::everything()).await?.try_collect::<Vec<_>>().await };
         let outcome = listed.await.map(|images| images.len());
         let asked = server.asked.lock().unwrap();
         assert!(asked.iter().all(|url| url.starts_with("https://g:9292/image/v2/images?")));

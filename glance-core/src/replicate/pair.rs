@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use futures_util::stream::{self, BoxStream, StreamExt};
 
 use crate::image::{Image, ImageId};
+use crate::select::Selection;
 use crate::store::{ImageStore, ImageStream, StoreError};
 
 /// The image of one id in two stores.
@@ -37,8 +38,11 @@ impl Pair {
 pub async fn pairs<'a>(
     source: &'a dyn ImageStore,
     target: &'a dyn ImageStore,
+    selection: &Selection,
 ) -> Result<BoxStream<'a, Result<Pair, StoreError>>, StoreError> {
-    let (source, target) = tokio::try_join!(Listing::begin(source), Listing::begin(target))?;
+    let all = Selection::everything();
+    let (source, target) =
+        tokio::try_join!(Listing::begin(source, selection), Listing::begin(target, &all))?;
     Ok(join(source, target))
 }
 
@@ -73,8 +77,9 @@ struct Listing<'a> {
 }
 
 impl<'a> Listing<'a> {
-    async fn begin(store: &'a dyn ImageStore) -> Result<Self, StoreError> {
-        let (name, images) = (store.to_string(), store.list().await?.fuse().boxed());
+    async fn begin(store: &'a dyn ImageStore, selection: &Selection) -> Result<Self, StoreError> {
+        let images = store.list(selection).await?.fuse().boxed();
+        let name = store.to_string();
         Ok(Self { name, images, next: None, last: None })
     }
 
