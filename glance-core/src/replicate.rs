@@ -17,12 +17,17 @@ mod checked;
 mod compare;
 mod copy;
 mod error;
+mod mapping;
 mod pace;
 mod pair;
 mod plan;
 
 pub use checked::{DataFault, Expected};
 pub use error::CopyError;
+pub use mapping::{
+    BootFromVolume, Class, Encrypted, Fit, InvalidRule, Mapped, Mapping, Misfit, NotWanted, Owners,
+    Pattern, PropertyRule, PropertyRules, Signatures, SiteLocal, Wanted,
+};
 pub use pace::Pace;
 pub use pair::{Pair, pairs};
 pub use plan::{Difference, Step, differences, plan};
