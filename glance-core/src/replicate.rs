@@ -10,6 +10,7 @@ use futures_util::stream::StreamExt;
 
 use crate::digest::Hashers;
 use crate::image::{Attributes, Image, ImageId};
+use crate::select::Selection;
 use crate::store::{ImageStore, StoreError};
 
 mod checked;
@@ -18,6 +19,7 @@ mod error;
 mod examine;
 pub mod mapping;
 mod pace;
+mod matching;
 mod pair;
 mod plan;
 mod prune;
@@ -27,16 +29,20 @@ pub use checked::{DataFault, Expected};
 pub use error::{CopyError, RunError};
 pub use mapping::Mapping;
 pub use pace::Pace;
-pub use pair::{MatchBy, Pair};
+pub use matching::MatchBy;
 pub use plan::{Difference, Entry, State};
 pub use prune::{MostRemoved, NothingRemoved, Prune, Removal};
 
+use matching::Moved;
+use pair::Pair;
 use plan::Step;
 use prune::Seen;
 
 /// What to replicate, and how.
 #[derive(Debug, Clone)]
 pub struct Policy {
+    /// Which images.
+    pub selection: Selection,
     /// How images of the source are to be at the target.
     pub mapping: Mapping,
     /// Records without data too.
@@ -89,6 +95,7 @@ pub enum OnBurnedId {
 impl Default for Policy {
     fn default() -> Self {
         Self {
+            selection: Selection::everything(),
             mapping: Mapping::default(),
             queued: false,
             metadata_only: false,
@@ -146,8 +153,8 @@ pub enum Done {
 /// What the first pass over the listings makes of an image.
 enum Pass {
     Done(Outcome),
-    /// It refers to other images, which are to be there first.
-    Dependent(ImageId),
+    /// It refers to other images, which are to be there first. Its id, and its replica's.
+    Dependent(ImageId, Option<ImageId>),
     Extra(Entry),
 }
 
@@ -159,11 +166,14 @@ impl Replication {
     /// When one of the stores can't be listed, or when nothing was removed that should have been.
     /// What was begun is brought to its end first.
     pub async fn run(&self, mut observe: impl FnMut(Outcome)) -> Result<(), RunError> {
+        let moved = self.moved().await?;
+        let this = self.knowing(ids(&moved));
         let mut seen = Seen::default();
-        let listed = self.independents(&mut seen, &mut observe).await;
-        self.dependents(&mut seen, &mut observe).await;
+        let listed = this.independents(&moved, &mut seen, &mut observe).await;
+        let moved = std::mem::take(&mut seen.moved);
+        this.knowing(moved.into_iter()).dependents(&mut seen, &mut observe).await;
         listed?;
-        self.remove_all(&seen, &mut observe).await?;
+        this.remove_all(&seen, &mut observe).await?;
         Ok(())
     }
 
@@ -173,8 +183,10 @@ impl Replication {
     /// # Errors
     /// When one of the stores can't be listed.
     pub async fn plan(&self, mut observe: impl FnMut(Entry)) -> Result<(), StoreError> {
-        let pairs = self.pairs().await?;
-        let work = pairs.map(|pair| async { Ok::<_, StoreError>(self.examine(pair?).await) });
+        let moved = self.moved().await?;
+        let this = self.knowing(ids(&moved));
+        let pairs = this.pairs(&moved).await?;
+        let work = pairs.map(|pair| async { Ok::<_, StoreError>(this.examine(pair?).await) });
         let mut entries = work.buffered(self.policy.transfers.max(1));
         while let Some(entry) = entries.next().await {
             observe(entry?);
@@ -182,13 +194,25 @@ impl Replication {
         Ok(())
     }
 
+    /// The bytes of data that [`run`](Self::run) would copy, as far as the source's records tell.
+    /// Changes nothing.
+    ///
+    /// # Errors
+    /// When one of the stores can't be listed.
+    pub async fn outstanding(&self) -> Result<u64, StoreError> {
+        let mut bytes = 0_u64;
+        self.plan(|entry| bytes = bytes.saturating_add(entry.outstanding())).await?;
+        Ok(bytes)
+    }
+
     /// Replicates every image that can be at once, and takes down what is left to do.
     async fn independents(
         &self,
+        moved: &Moved,
         seen: &mut Seen,
         observe: &mut impl FnMut(Outcome),
     ) -> Result<(), StoreError> {
-        let pairs = self.pairs().await?;
+        let pairs = self.pairs(moved).await?;
         let work = pairs.map(|pair| async {
             let pair = pair?;
             let sides = (pair.is_at_source(), pair.is_at_target());
@@ -203,7 +227,7 @@ impl Replication {
                     seen.at_target += u64::from(sides.1);
                     match pass {
                         Pass::Done(outcome) => seen.report(outcome, observe),
-                        Pass::Dependent(id) => seen.dependents.push(id),
+                        Pass::Dependent(id, replica) => seen.dependents.push((id, replica)),
                         Pass::Extra(entry) => seen.extra(&entry),
                     }
                 }
@@ -219,7 +243,7 @@ impl Replication {
         let begins = matches!(entry.step, Step::Copy(_) | Step::Record(_) | Step::Complete(_));
         match entry.state {
             State::Extra => Pass::Extra(entry),
-            _ if begins && refers_to_others(&entry.image) => Pass::Dependent(entry.image.id),
+            _ if begins && refers_to_others(&entry.image) => Pass::Dependent(entry.image.id, entry.replica.map(|it| it.id)),
             _ => Pass::Done(self.execute(entry).await),
         }
     }
@@ -227,8 +251,8 @@ impl Replication {
     /// Replicates the images that refer to others, as kernels and ramdisks, after those.
     async fn dependents(&self, seen: &mut Seen, observe: &mut impl FnMut(Outcome)) {
         let ids = std::mem::take(&mut seen.dependents);
-        let work = futures_util::stream::iter(ids).map(|id| async move {
-            match self.pair(&id).await {
+        let work = futures_util::stream::iter(ids).map(|(id, replica)| async move {
+            match self.pair(&id, replica.as_ref()).await {
                 Ok(pair) => self.execute(self.examine(pair).await).await,
                 Err(error) => Outcome {
                     image: Image::queued(id, Attributes::default()),
@@ -259,6 +283,11 @@ impl Replication {
         };
         Outcome { image, result }
     }
+}
+
+/// The ids of images that have another one at the target, and those.
+fn ids(moved: &Moved) -> impl Iterator<Item = (ImageId, ImageId)> {
+    moved.iter().map(|(id, replica)| (id.clone(), replica.id.clone()))
 }
 
 /// Whether an image names others that it is started with (Glance's schema of images).

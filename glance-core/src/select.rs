@@ -5,7 +5,9 @@ use crate::image::Image;
 /// Which images are meant: by default, all of them. Cloning it is cheap.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
-pub struct Selection {}
+pub struct Selection {
+    property: Option<(String, String)>,
+}
 
 impl Selection {
     /// All images.
@@ -13,13 +15,20 @@ impl Selection {
         Self::default()
     }
 
+    /// The same, of images whose property `key` is `value`.
+    #[must_use]
+    pub fn with_property(self, key: &str, value: &str) -> Self {
+        Self { property: Some((key.to_owned(), value.to_owned())) }
+    }
+
     /// Whether it is sure to admit every image.
     pub fn is_everything(&self) -> bool {
-        true
+        self.property.is_none()
     }
 
     /// Whether `image` is meant.
-    pub fn admits(&self, _image: &Image) -> bool {
-        true
+    pub fn admits(&self, image: &Image) -> bool {
+        let has = |(key, value): &(String, String)| image.attributes.properties.get(key) == Some(value);
+        self.property.as_ref().is_none_or(has)
     }
 }

@@ -43,7 +43,7 @@ impl Replication {
         record: &Image,
         goal: &Goal,
     ) -> Result<Done, CopyError> {
-        let staged = goal.wanted.over(&record.attributes);
+        let staged = self.policy.mapping.onto(&goal.wanted, &record.attributes);
         let staged = self.target.update(record, &hidden_from_users(&staged)).await;
         let staged = staged.map_err(CopyError::Target)?;
         let data = self.open(image, &staged).await?;
@@ -156,7 +156,7 @@ impl Replication {
             };
             target.set_activation(&replica.id, activation).await.map_err(CopyError::Target)?;
         }
-        let wanted = goal.wanted.over(&replica.attributes);
+        let wanted = self.policy.mapping.onto(&goal.wanted, &replica.attributes);
         let before = Attributes { protected: replica.attributes.protected, ..wanted.clone() };
         let published = target.update(replica, &before).await.map_err(CopyError::Target)?;
         if let Some(members) = &goal.members {

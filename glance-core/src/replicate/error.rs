@@ -2,6 +2,7 @@
 
 use crate::digest::Algorithm;
 use crate::format::{Format, Unfit};
+use crate::identity::SignInError;
 use crate::image::Status;
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -87,6 +88,9 @@ pub enum CopyError {
         #[source]
         fault: Unfit,
     },
+    /// To whom it belongs at the target is not known, because a Keystone failed.
+    #[error("its projects can't be looked up")]
+    Unresolved(#[source] SignInError),
     /// The source's only digest is one that the cryptography in use does not compute. Nothing was
     /// copied.
     #[error("it cannot be verified in FIPS mode: its only digest is {algorithm}")]
@@ -116,7 +120,7 @@ impl CopyError {
                 matches!(fault, DataFault::Digest { .. } | DataFault::TooLong { .. })
             }
             Self::Source(error) | Self::Target(error) => error.kind == StoreErrorKind::Unreadable,
-            Self::Blocked { .. } | Self::Busy { .. } | Self::Unfit { .. } | Self::Unverifiable { .. } => false,
+            Self::Blocked { .. } | Self::Busy { .. } | Self::Unresolved(_) | Self::Unfit { .. } | Self::Unverifiable { .. } => false,
         }
     }
 
@@ -137,6 +141,7 @@ impl CopyError {
             Self::Source(error) | Self::Target(error) => error.hint.as_deref(),
             Self::Unfit { fault, .. } => Some(unfit_hint(fault)),
             Self::Unproven => None,
+            Self::Unresolved(error) => error.hint.as_deref(),
             Self::Unverifiable { .. } => Some(
                 "copy it outside FIPS mode, or upload it anew to a Glance that computes \
                  os_hash_value",

@@ -1,5 +1,7 @@
 //! Looking at one image in both stores.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::image::{Image, Member, Status, Visibility};
 use crate::store::{ImageStore, StoreError, StoreErrorKind};
 
@@ -31,7 +33,11 @@ impl Replication {
                 return Entry::new(image, replica, State::Skipped, Step::Nothing).because(reason);
             }
             Err(NotWanted::Blocked { reason, hint }) => {
-                return Entry::failed(image, replica, CopyError::Blocked { reason, hint });
+                let error = CopyError::Blocked { reason, hint: Some(hint) };
+                return Entry::failed(image, replica, error);
+            }
+            Err(NotWanted::Unknown(error)) => {
+                return Entry::failed(image, replica, CopyError::Unresolved(error));
             }
         };
         let mut notes = wanted.notes.clone();
@@ -42,7 +48,7 @@ impl Replication {
         let members = goal.members.clone();
         let mut entry = match image.status.has_data() {
             true => with_data(image, replica, goal, &self.policy),
-            false => without_data(image, replica, goal),
+            false => without_data(image, replica, goal, &self.policy),
         };
         entry.notes.append(&mut notes);
         match (members, &entry.step) {
@@ -65,7 +71,7 @@ impl Replication {
             notes.push("the source does not show its members".to_owned());
             return Ok(Goal { wanted, members: None });
         };
-        let mapped = self.policy.mapping.members(&members).await?;
+        let mapped = self.policy.mapping.members(&members).await.map_err(CopyError::Unresolved)?;
         let lost = |member| format!("member {member} is no project at the target");
         notes.extend(mapped.unresolved.into_iter().map(lost));
         let mut members = mapped.members;
@@ -117,7 +123,6 @@ async fn members(store: &dyn ImageStore, image: &Image) -> Result<Option<Vec<Mem
 }
 
 fn member_differences(wanted: &[Member], present: &[Member]) -> Vec<Difference> {
-    use std::collections::{BTreeMap, BTreeSet};
     let states = |members: &[Member]| -> BTreeMap<String, &'static str> {
         members.iter().map(|one| (one.project.clone(), one.status.as_str())).collect()
     };

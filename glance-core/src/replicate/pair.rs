@@ -10,23 +10,26 @@ use crate::store::{ImageStore, ImageStream, StoreError};
 
 /// The image of one id in two stores.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Pair {
+pub(super) enum Pair {
     /// Both stores hold it.
     Both(Image, Image),
     /// Only the source holds it.
     SourceOnly(Image),
     /// Only the target holds it.
     TargetOnly(Image),
+    /// The source holds it, and for this reason nobody knows which its replica is.
+    Ambiguous(Image, String),
 }
 
 impl Pair {
-    /// The source's image and its replica, unless only the target has it.
-    pub fn at_source(self) -> Option<(Image, Option<Image>)> {
-        match self {
-            Self::Both(image, replica) => Some((image, Some(replica))),
-            Self::SourceOnly(image) => Some((image, None)),
-            Self::TargetOnly(_) => None,
-        }
+    /// Whether the source holds it.
+    pub(super) fn is_at_source(&self) -> bool {
+        !matches!(self, Self::TargetOnly(_))
+    }
+
+    /// Whether the target is known to hold it.
+    pub(super) fn is_at_target(&self) -> bool {
+        matches!(self, Self::Both(..) | Self::TargetOnly(_))
     }
 }
 
@@ -35,7 +38,7 @@ impl Pair {
 ///
 /// # Errors
 /// When one of the stores can't be listed; once the pairs have begun, as the last of them.
-pub async fn pairs<'a>(
+pub(super) async fn pairs<'a>(
     source: &'a dyn ImageStore,
     target: &'a dyn ImageStore,
     selection: &Selection,

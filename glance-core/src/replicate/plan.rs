@@ -176,10 +176,15 @@ impl Entry {
 }
 
 /// Decides about an image that has no data at the source.
-pub(super) fn without_data(image: Image, replica: Option<Image>, goal: Goal) -> Entry {
+pub(super) fn without_data(
+    image: Image,
+    replica: Option<Image>,
+    goal: Goal,
+    policy: &Policy,
+) -> Entry {
     match &replica {
         None => Entry::new(image, None, State::Missing, Step::Record(goal)),
-        Some(there) if there.status == Status::Queued => in_place(image, replica, goal),
+        Some(there) if there.status == Status::Queued => in_place(image, there, goal, policy),
         Some(there) => {
             let reason = format!("it has no data at the source, and is {} here", there.status);
             Entry::new(image, replica, State::Skipped, Step::Nothing).because(reason)
@@ -210,7 +215,7 @@ pub(super) fn with_data(
         (Status::Queued, Some(error)) => Entry::failed(image, replica, error),
         (Status::Queued, None) => Entry::new(image, replica, State::Partial, Step::Complete(goal))
             .because("the target's record has no data"),
-        (Status::Active | Status::Deactivated, _) => in_place(image, replica, goal),
+        (Status::Active | Status::Deactivated, _) => in_place(image, there, goal, policy),
         (other, _) => Entry {
             state: State::Partial,
             ..Entry::failed(image, replica, CopyError::busy(other))
@@ -219,14 +224,15 @@ pub(super) fn with_data(
 }
 
 /// Decides about an image whose replica has all the data that there is.
-fn in_place(image: Image, replica: Option<Image>, goal: Goal) -> Entry {
-    let Some(there) = &replica else { return Entry::new(image, None, State::Missing, Step::Nothing) };
+fn in_place(image: Image, there: &Image, goal: Goal, policy: &Policy) -> Entry {
+    let replica = Some(there.clone());
     if let Some(difference) = content_difference(&image, there) {
         let error = CopyError::content_differs(difference.clone());
         let entry = Entry::failed(image, replica, error);
         return Entry { state: State::Content, differences: vec![difference], ..entry };
     }
-    let differences = attribute_differences(&image, there, &goal.wanted);
+    let wanted = policy.mapping.onto(&goal.wanted, &there.attributes);
+    let differences = attribute_differences(&image, there, &wanted);
     let state = match differences.iter().map(|found| state_of(&found.field)).max() {
         Some(state) => state,
         None if is_provable(&image, there) => State::Same,
@@ -262,8 +268,8 @@ pub struct Difference {
 }
 
 /// The attributes, properties and states in which a replica is not as it should be.
-fn attribute_differences(image: &Image, replica: &Image, wanted: &Wanted) -> Vec<Difference> {
-    let source = wanted.over(&replica.attributes).to_json();
+fn attribute_differences(image: &Image, replica: &Image, wanted: &Attributes) -> Vec<Difference> {
+    let source = wanted.to_json();
     let target = replica.attributes.to_json();
     let keys: BTreeSet<&String> = source.keys().chain(target.keys()).collect();
     let value = |record: &Map<String, Value>, key: &String| {

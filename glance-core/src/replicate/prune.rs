@@ -128,8 +128,10 @@ pub(super) struct Seen {
     pub(super) at_source: u64,
     pub(super) at_target: u64,
     pub(super) failures: u64,
-    /// Images that refer to others.
-    pub(super) dependents: Vec<ImageId>,
+    /// Images that refer to others, and their replicas.
+    pub(super) dependents: Vec<(ImageId, Option<ImageId>)>,
+    /// Images that got another id, and that.
+    pub(super) moved: Vec<(ImageId, ImageId)>,
     /// Images to remove.
     pub(super) extras: Vec<ImageId>,
 }
@@ -137,6 +139,9 @@ pub(super) struct Seen {
 impl Seen {
     pub(super) fn report(&mut self, outcome: Outcome, observe: &mut impl FnMut(Outcome)) {
         self.failures += u64::from(outcome.result.is_err());
+        if let Ok(Done::CopiedAs(id)) = &outcome.result {
+            self.moved.push((outcome.image.id.clone(), id.clone()));
+        }
         observe(outcome);
     }
 
