@@ -18,8 +18,8 @@ mod copy;
 mod error;
 mod examine;
 pub mod mapping;
-mod pace;
 mod matching;
+mod pace;
 mod pair;
 mod plan;
 mod prune;
@@ -28,8 +28,8 @@ pub mod stamp;
 pub use checked::{DataFault, Expected};
 pub use error::{CopyError, RunError};
 pub use mapping::Mapping;
-pub use pace::Pace;
 pub use matching::MatchBy;
+pub use pace::Pace;
 pub use plan::{Difference, Entry, State};
 pub use prune::{MostRemoved, NothingRemoved, Prune, Removal};
 
@@ -243,7 +243,9 @@ impl Replication {
         let begins = matches!(entry.step, Step::Copy(_) | Step::Record(_) | Step::Complete(_));
         match entry.state {
             State::Extra => Pass::Extra(entry),
-            _ if begins && refers_to_others(&entry.image) => Pass::Dependent(entry.image.id, entry.replica.map(|it| it.id)),
+            _ if begins && refers_to_others(&entry.image) => {
+                Pass::Dependent(entry.image.id, entry.replica.map(|it| it.id))
+            }
             _ => Pass::Done(self.execute(entry).await),
         }
     }
@@ -254,10 +256,9 @@ impl Replication {
         let work = futures_util::stream::iter(ids).map(|(id, replica)| async move {
             match self.pair(&id, replica.as_ref()).await {
                 Ok(pair) => self.execute(self.examine(pair).await).await,
-                Err(error) => Outcome {
-                    image: Image::queued(id, Attributes::default()),
-                    result: Err(error),
-                },
+                Err(error) => {
+                    Outcome { image: Image::queued(id, Attributes::default()), result: Err(error) }
+                }
             }
         });
         let mut outcomes = work.buffer_unordered(self.policy.transfers.max(1));

@@ -28,7 +28,8 @@ impl Selection {
 
     /// Whether `image` is meant.
     pub fn admits(&self, image: &Image) -> bool {
-        let has = |(key, value): &(String, String)| image.attributes.properties.get(key) == Some(value);
+        let has =
+            |(key, value): &(String, String)| image.attributes.properties.get(key) == Some(value);
         self.property.as_ref().is_none_or(has)
     }
 }

@@ -6,6 +6,10 @@ use clap::builder::{FalseyValueParser, StringValueParser, TypedValueParser};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use secrecy::SecretString;
 
+mod replication;
+
+pub use replication::{Compare, Identity, Match, Plan, Removing, Sides, Sync};
+
 /// What was typed.
 #[derive(Debug, Parser)]
 #[command(name = "glance-replicator", about = ABOUT, after_help = ENDPOINTS, arg_required_else_help = true)]
@@ -53,12 +57,11 @@ pub enum Command {
         to: String,
     },
     /// Say how the images of two stores differ
-    Compare {
-        /// The one store
-        from: String,
-        /// The other
-        to: String,
-    },
+    Compare(Compare),
+    /// Say what `sync` would do, image by image; changes nothing
+    Plan(Plan),
+    /// Copy what is missing, bring the rest in step, and remove, if asked, what the source lost
+    Sync(Sync),
     /// Serve the images of a directory as a Glance, over HTTPS
     Serve(Serve),
     /// Say which clouds are configured, where, and how they are signed in to; asks no server
@@ -126,6 +129,10 @@ pub struct Options {
     // Any value but an explicit no counts as yes: a typing error must not weaken the demand.
     #[arg(long, global = true, env = "GLANCE_REPLICATOR_REQUIRE_FIPS", value_parser = FalseyValueParser::new())]
     pub require_fips: bool,
+
+    /// Which image is the replica of which.
+    #[command(flatten)]
+    pub identity: Identity,
 
     /// Whom to trust, and who the client is.
     #[command(flatten)]

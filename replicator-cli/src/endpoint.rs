@@ -32,6 +32,17 @@ pub(crate) enum Endpoint {
 pub(crate) struct Opened {
     pub(crate) store: Arc<dyn ImageStore>,
     pub(crate) session: Option<Arc<Session>>,
+    /// Where it is, without how it is signed in to.
+    pub(crate) address: String,
+}
+
+/// What a store is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// To be read.
+    Read,
+    /// To be written, and made if it is a directory that is not there.
+    Write,
 }
 
 /// The side of a copy that a store is on.
@@ -96,11 +107,27 @@ impl Endpoint {
         Self::Cloud(Box::new(cloud))
     }
 
-    /// Opens the store.
+    /// Opens the store, to read a source, to write a target.
     pub(crate) async fn open(self, side: Side, options: &Options) -> Result<Opened, CliError> {
+        let access = match side {
+            Side::Source => Access::Read,
+            Side::Target => Access::Write,
+        };
+        self.open_to(access, side, options).await
+    }
+
+    /// Opens the store.
+    pub(crate) async fn open_to(
+        self,
+        access: Access,
+        side: Side,
+        options: &Options,
+    ) -> Result<Opened, CliError> {
         match self {
             Self::Directory(path) => {
-                Ok(Opened { store: open_directory(&path, side, options)?, session: None })
+                let store = open_directory(&path, access, options)?;
+                let path = std::path::absolute(&path).unwrap_or(path);
+                Ok(Opened { store, session: None, address: format!("dir:{}", path.display()) })
             }
             Self::Url(url) => open_url(url, side, options),
             Self::Cloud(cloud) => open_cloud(*cloud, side, options).await,
@@ -110,12 +137,12 @@ impl Endpoint {
 
 fn open_directory(
     path: &Path,
-    side: Side,
+    access: Access,
     options: &Options,
 ) -> Result<Arc<dyn ImageStore>, CliError> {
-    let store = match side {
-        Side::Source => complete_or_warned(path)?,
-        Side::Target => DumpStore::create(path)?,
+    let store = match access {
+        Access::Read => complete_or_warned(path)?,
+        Access::Write => DumpStore::create(path)?,
     };
     Ok(Arc::new(store.hashing_with(crate::tls::hashers(options.tls)?)))
 }
@@ -133,8 +160,8 @@ fn open_url(url: String, side: Side, options: &Options) -> Result<Opened, CliErr
     warn_of_plain_http(&url);
     let transport = transport(&OfCloud::default(), side, options)?;
     let session = Arc::new(Session::new(Arc::clone(&transport), auth(side, &options.sign_in)?));
-    let store = GlanceStore::new(url.clone(), transport, url, Arc::clone(&session));
-    Ok(opened(store, session, options))
+    let store = GlanceStore::new(url.clone(), transport, url.clone(), Arc::clone(&session));
+    Ok(opened(store, session, url, options))
 }
 
 async fn open_cloud(cloud: Cloud, side: Side, options: &Options) -> Result<Opened, CliError> {
@@ -143,17 +170,17 @@ async fn open_cloud(cloud: Cloud, side: Side, options: &Options) -> Result<Opene
     let endpoint = session.image_endpoint(&cloud.image).await?.url;
     warn_of_plain_http(&endpoint);
     tracing::info!("cloud {} has its Glance at {endpoint}", cloud.name);
-    let store = GlanceStore::new(cloud.name, transport, endpoint, Arc::clone(&session));
-    Ok(opened(store, session, options))
+    let store = GlanceStore::new(cloud.name, transport, endpoint.clone(), Arc::clone(&session));
+    Ok(opened(store, session, endpoint, options))
 }
 
-fn opened(store: GlanceStore, session: Arc<Session>, options: &Options) -> Opened {
+fn opened(store: GlanceStore, session: Arc<Session>, address: String, options: &Options) -> Opened {
     let store = match options.bwlimit {
         // All transfers share it.
         Some(rate) => store.expecting(rate / options.transfers.get() as u64),
         None => store,
     };
-    Opened { store: Arc::new(store), session: Some(session) }
+    Opened { store: Arc::new(store), session: Some(session), address }
 }
 
 fn warn_of_plain_http(url: &str) {

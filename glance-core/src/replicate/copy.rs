@@ -262,4 +262,5 @@ fn computed(stored: &Image, verdict: &Verdict) -> Option<(String, String)> {
     Some((algorithm, digest.clone()))
 }
 
-const BURNED: &str = "its id is used up at the target: Glance never frees the id of a deleted image";
+const BURNED: &str =
+    "its id is used up at the target: Glance never frees the id of a deleted image";

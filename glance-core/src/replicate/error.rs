@@ -120,7 +120,11 @@ impl CopyError {
                 matches!(fault, DataFault::Digest { .. } | DataFault::TooLong { .. })
             }
             Self::Source(error) | Self::Target(error) => error.kind == StoreErrorKind::Unreadable,
-            Self::Blocked { .. } | Self::Busy { .. } | Self::Unresolved(_) | Self::Unfit { .. } | Self::Unverifiable { .. } => false,
+            Self::Blocked { .. }
+            | Self::Busy { .. }
+            | Self::Unresolved(_)
+            | Self::Unfit { .. }
+            | Self::Unverifiable { .. } => false,
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::image::{Attributes, Image, Member, Status};
 
@@ -158,6 +158,22 @@ impl Entry {
         }
     }
 
+    /// The entry as a plan that is kept has it: what it decides, and what that was decided from.
+    pub fn to_json(&self) -> Value {
+        let differences: Vec<Value> = self.differences.iter().map(Difference::to_json).collect();
+        json!({
+            "id": self.image.id.as_str(),
+            "name": self.image.attributes.name,
+            "state": self.state.as_str(),
+            "action": self.action(),
+            "reason": self.reason,
+            "notes": self.notes,
+            "differences": differences,
+            "image": basis(&self.image),
+            "replica": self.replica.as_ref().map(basis),
+        })
+    }
+
     /// What can't be done, and why.
     pub fn error(&self) -> Option<&CopyError> {
         match &self.step {
@@ -173,6 +189,14 @@ impl Entry {
             _ => 0,
         }
     }
+}
+
+/// What changes when an image does, but for its members.
+fn basis(image: &Image) -> Value {
+    json!({
+        "id": image.id.as_str(), "status": image.status.as_str(), "updated_at": image.updated_at,
+        "size": image.size, "os_hash_value": image.os_hash_value, "checksum": image.checksum,
+    })
 }
 
 /// Decides about an image that has no data at the source.
@@ -216,10 +240,9 @@ pub(super) fn with_data(
         (Status::Queued, None) => Entry::new(image, replica, State::Partial, Step::Complete(goal))
             .because("the target's record has no data"),
         (Status::Active | Status::Deactivated, _) => in_place(image, there, goal, policy),
-        (other, _) => Entry {
-            state: State::Partial,
-            ..Entry::failed(image, replica, CopyError::busy(other))
-        },
+        (other, _) => {
+            Entry { state: State::Partial, ..Entry::failed(image, replica, CopyError::busy(other)) }
+        }
     }
 }
 
@@ -267,14 +290,20 @@ pub struct Difference {
     pub target: Value,
 }
 
+impl Difference {
+    /// `field`, and the values of both sides.
+    pub fn to_json(&self) -> Value {
+        json!({ "field": self.field, "source": self.source, "target": self.target })
+    }
+}
+
 /// The attributes, properties and states in which a replica is not as it should be.
 fn attribute_differences(image: &Image, replica: &Image, wanted: &Attributes) -> Vec<Difference> {
     let source = wanted.to_json();
     let target = replica.attributes.to_json();
     let keys: BTreeSet<&String> = source.keys().chain(target.keys()).collect();
-    let value = |record: &Map<String, Value>, key: &String| {
-        record.get(key).cloned().unwrap_or_default()
-    };
+    let value =
+        |record: &Map<String, Value>, key: &String| record.get(key).cloned().unwrap_or_default();
     let differ = |key: &&String| source.get(*key) != target.get(*key);
     let difference = |key: &String| Difference {
         field: key.clone(),
@@ -319,9 +348,8 @@ fn common_digest<'a>(
     replica: &'a Image,
 ) -> Option<(&'static str, &'a str, &'a str)> {
     let same_algorithm = image.os_hash_algo.is_some() && image.os_hash_algo == replica.os_hash_algo;
-    let both = |one: &'a Option<String>, other: &'a Option<String>| {
-        one.as_deref().zip(other.as_deref())
-    };
+    let both =
+        |one: &'a Option<String>, other: &'a Option<String>| one.as_deref().zip(other.as_deref());
     let os_hash = both(&image.os_hash_value, &replica.os_hash_value).filter(|_| same_algorithm);
     match os_hash {
         Some((source, target)) => Some(("os_hash_value", source, target)),

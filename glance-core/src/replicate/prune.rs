@@ -6,8 +6,8 @@ use std::str::FromStr;
 use crate::image::{Image, ImageId, Status};
 use crate::store::{Activation, StoreErrorKind};
 
-use super::stamp;
 use super::plan::Step;
+use super::stamp;
 use super::{CopyError, Done, Entry, Outcome, Replication, State};
 
 /// What to do with images that this tool once copied from the source, and that the source does not
@@ -117,7 +117,9 @@ impl NothingRemoved {
                  is ever removed because of an empty source"
             }
             Self::Failures { .. } => "mend what failed, and run again",
-            Self::TooMany { .. } => "look at them with `plan`; if all of them may go, allow it by --max-delete",
+            Self::TooMany { .. } => {
+                "look at them with `plan`; if all of them may go, allow it by --max-delete"
+            }
         }
     }
 }
