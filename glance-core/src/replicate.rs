@@ -22,6 +22,7 @@ mod matching;
 mod pace;
 mod pair;
 mod plan;
+mod prove;
 mod prune;
 pub mod stamp;
 
@@ -276,7 +277,7 @@ impl Replication {
             (Step::Complete(goal), Some(record)) => self.complete(&image, record, &goal).await,
             (Step::Reconcile(goal), Some(replica)) if !differences.is_empty() => {
                 let fields = differences.into_iter().map(|found| found.field).collect();
-                self.publish(&image, replica, &goal).await.map(|()| Done::Updated(fields))
+                self.reconcile(&image, replica, &goal).await.map(|()| Done::Updated(fields))
             }
             (Step::Reconcile(_), _) => Ok(Done::InPlace),
             (Step::Fail(error), _) => Err(error),

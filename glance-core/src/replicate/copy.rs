@@ -6,7 +6,7 @@ use crate::image::{Attributes, Image, ImageId, Member, Status, Visibility};
 use crate::store::{Activation, ByteRange, StoreErrorKind};
 
 use super::checked::{Expected, Verdict, checked};
-use super::plan::{Difference, Goal, content_difference};
+use super::plan::{Difference, Goal, content_difference, is_provable};
 use super::{ContentCheck, CopyError, Done, OnBurnedId, Replication, stamp};
 
 impl Replication {
@@ -140,6 +140,21 @@ impl Replication {
         Ok((stored, verdict))
     }
 
+    /// Brings the record of an image whose data is in place up to date. What records do not prove
+    /// is proven by reading before more people see it.
+    pub(super) async fn reconcile(
+        &self,
+        image: &Image,
+        replica: &Image,
+        goal: &Goal,
+    ) -> Result<(), CopyError> {
+        let wanted = self.policy.mapping.onto(&goal.wanted, &replica.attributes);
+        if !is_provable(image, replica) && shows_more(image, &wanted, replica) {
+            self.prove(image, replica).await?;
+        }
+        self.publish(image, replica, goal).await
+    }
+
     /// Makes activation, attributes and members those that are wanted, in the order that shows
     /// nobody more than they may see. Protection comes last: what is protected is done.
     pub(super) async fn publish(
@@ -203,6 +218,13 @@ impl Replication {
         };
         CopyError::Stored { target_store: self.target.to_string(), difference, quarantine }
     }
+}
+
+/// Whether more people could use the replica once it is as wanted.
+fn shows_more(image: &Image, wanted: &Attributes, replica: &Image) -> bool {
+    let private = Visibility::Private;
+    let reactivated = image.status == Status::Active && replica.status != Status::Active;
+    reactivated || (replica.attributes.visibility == private && wanted.visibility != private)
 }
 
 /// What became of an attempt to make a record.

@@ -337,7 +337,7 @@ pub(super) fn content_difference(image: &Image, replica: &Image) -> Option<Diffe
 }
 
 /// Whether the records prove that both hold the same bytes, given that they do not differ.
-fn is_provable(image: &Image, replica: &Image) -> bool {
+pub(super) fn is_provable(image: &Image, replica: &Image) -> bool {
     let no_bytes = image.size == Some(0) || !image.status.has_data();
     no_bytes || common_digest(image, replica).is_some()
 }

@@ -1,6 +1,5 @@
 //! The report of `clouds`.
 
-
 use serde_json::{Value, json};
 
 use super::chain;
