@@ -159,9 +159,10 @@ impl Directory {
 impl ImageStore for Directory {
     async fn list(&self, selection: &Selection) -> Result<ImageStream<'_>, StoreError> {
         let dir = self.path.clone();
-        let ids = files::blocking(move || files::ids(&dir, RECORD))
+        let mut ids = files::blocking(move || files::ids(&dir, RECORD))
             .await
             .map_err(|error| files::failed(self, LIST, &self.path, error))?;
+        ids.retain(|id| selection.ids().is_none_or(|wanted| wanted.contains(id)));
         let images = stream::iter(ids)
             .then(move |id| async move { Ok(self.record(LIST, &id).await?.image) });
         // An image deleted since is missing.

@@ -68,9 +68,10 @@ impl OldDump {
 impl ImageStore for OldDump {
     async fn list(&self, selection: &Selection) -> Result<ImageStream<'_>, StoreError> {
         let dir = self.path.clone();
-        let ids = files::blocking(move || files::ids(&dir, ""))
+        let mut ids = files::blocking(move || files::ids(&dir, ""))
             .await
             .map_err(|error| files::failed(self, LIST, &self.path, error))?;
+        ids.retain(|id| selection.ids().is_none_or(|wanted| wanted.contains(id)));
         let images = stream::iter(ids)
             .then(move |id| async move { self.record(LIST, &id).await.transpose() })
             .filter_map(std::future::ready);

@@ -18,9 +18,16 @@ mod client;
 mod listing;
 mod members;
 mod patch;
+mod query;
 mod refusal;
 
 use client::{Client, Operation};
+
+/// What a Glance is asked for when it lists what `selection` admits: the queries for the first pages
+/// of its listings. What comes is judged again.
+pub fn queries(selection: &Selection) -> impl Iterator<Item = String> {
+    query::Queries::of(selection).groups().flatten()
+}
 
 /// Images in a Glance service.
 #[derive(Debug)]

@@ -2,11 +2,12 @@
 
 use std::cmp::Ordering;
 
-use futures_util::stream::{self, BoxStream, StreamExt};
+use futures_util::future::ready;
+use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
 use crate::image::{Image, ImageId};
 use crate::select::Selection;
-use crate::store::{ImageStore, ImageStream, StoreError};
+use crate::store::{ImageStore, ImageStream, StoreError, StoreErrorKind};
 
 /// The image of one id in two stores.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +37,10 @@ impl Pair {
 /// Lists both stores at once and pairs their images by id, in ascending order. Memory holds what
 /// the two listings have under way, never all of them.
 ///
+/// `selection` is about the images of the source. A replica may differ in all but its id, so the
+/// target is listed by no other condition. What only the target lists is a pair when the selection
+/// admits it and the source has no such image at all: one that was filtered out is not gone.
+///
 /// # Errors
 /// When one of the stores can't be listed; once the pairs have begun, as the last of them.
 pub(super) async fn pairs<'a>(
@@ -43,10 +48,42 @@ pub(super) async fn pairs<'a>(
     target: &'a dyn ImageStore,
     selection: &Selection,
 ) -> Result<BoxStream<'a, Result<Pair, StoreError>>, StoreError> {
-    let all = Selection::everything();
-    let (source, target) =
-        tokio::try_join!(Listing::begin(source, selection), Listing::begin(target, &all))?;
-    Ok(join(source, target))
+    let ids = selection.ids_only();
+    let listings =
+        tokio::try_join!(Listing::begin(source, selection), Listing::begin(target, &ids))?;
+    let pairs = join(listings.0, listings.1);
+    match selection.is_everything() {
+        true => Ok(pairs),
+        false => Ok(without_filtered_out(pairs, source, selection.clone())),
+    }
+}
+
+/// The pairs without those of images that the source holds and the selection leaves out.
+fn without_filtered_out<'a>(
+    pairs: BoxStream<'a, Result<Pair, StoreError>>,
+    source: &'a dyn ImageStore,
+    selection: Selection,
+) -> BoxStream<'a, Result<Pair, StoreError>> {
+    let judged = pairs.map_ok(move |pair| unless_filtered_out(pair, source, selection.clone()));
+    judged.try_buffered(LOOKUPS).try_filter_map(|pair| ready(Ok(pair))).boxed()
+}
+
+async fn unless_filtered_out(
+    pair: Pair,
+    source: &dyn ImageStore,
+    selection: Selection,
+) -> Result<Option<Pair>, StoreError> {
+    let Pair::TargetOnly(replica) = &pair else { return Ok(Some(pair)) };
+    let is_extra = selection.admits(replica) && is_gone(source, &replica.id).await?;
+    Ok(is_extra.then_some(pair))
+}
+
+async fn is_gone(store: &dyn ImageStore, id: &ImageId) -> Result<bool, StoreError> {
+    match store.get(id).await {
+        Ok(_) => Ok(false),
+        Err(error) if error.kind == StoreErrorKind::NotFound => Ok(true),
+        Err(error) => Err(error),
+    }
 }
 
 fn join<'a>(source: Listing<'a>, target: Listing<'a>) -> BoxStream<'a, Result<Pair, StoreError>> {
@@ -115,10 +152,11 @@ impl<'a> Listing<'a> {
     }
 }
 
+/// Images under way at once that are asked for because the source did not list them.
+const LOOKUPS: usize = 4;
+
 #[cfg(test)]
 mod tests {
-    use futures_util::stream::TryStreamExt;
-
     use super::*;
     use crate::image::Attributes;
 
