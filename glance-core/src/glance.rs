@@ -18,8 +18,11 @@ mod listing;
 mod members;
 mod patch;
 mod refusal;
+mod schema;
 
 use client::{Client, Operation};
+
+pub use schema::{Additional, Rule, Schema};
 
 /// Images in a Glance service.
 #[derive(Debug)]
@@ -133,6 +136,11 @@ impl ImageStore for GlanceStore {
 }
 
 impl GlanceStore {
+    /// What this Glance takes as a record; `None` where it does not say.
+    pub async fn schema(&self) -> Result<Option<Schema>, StoreError> {
+        schema::read(&self.client).await
+    }
+
     /// Glance answers 204 for the data of an image that has none, queued or of zero bytes.
     async fn read_nothing(
         &self,

@@ -25,8 +25,9 @@ mod plan;
 pub use checked::{DataFault, Expected};
 pub use error::CopyError;
 pub use mapping::{
-    BootFromVolume, Class, Encrypted, Fit, InvalidRule, Mapped, Mapping, Misfit, NotWanted, Owners,
-    Pattern, PropertyRule, PropertyRules, Signatures, SiteLocal, Wanted,
+    BootFromVolume, Class, Encrypted, Fit, InvalidRule, InvalidTable, Mapped, Mapping, Misfit,
+    Named, NotWanted, Owners, Pattern, PropertyRule, PropertyRules, Signatures, SiteLocal, Table,
+    Wanted,
 };
 pub use pace::Pace;
 pub use pair::{Pair, pairs};
