@@ -20,8 +20,11 @@ mod members;
 mod patch;
 mod query;
 mod refusal;
+mod schema;
 
 use client::{Client, Operation};
+
+pub use schema::{Additional, Rule, Schema};
 
 /// What a Glance is asked for when it lists what `selection` admits: the queries for the first pages
 /// of its listings. What comes is judged again.
@@ -141,6 +144,11 @@ impl ImageStore for GlanceStore {
 }
 
 impl GlanceStore {
+    /// What this Glance takes as a record; `None` where it does not say.
+    pub async fn schema(&self) -> Result<Option<Schema>, StoreError> {
+        schema::read(&self.client).await
+    }
+
     /// Glance answers 204 for the data of an image that has none, queued or of zero bytes.
     async fn read_nothing(
         &self,

@@ -2,7 +2,8 @@
 //! to the site is the target's own.
 //!
 //! In reading order: `classes` says whose business a property is, `rules` what the operator says of
-//! it, `owners` to which project an image goes, and `fit` whether the target will take the record.
+//! it, `owners` to which project an image goes, maybe by a `table`, and `fit` whether the target will
+//! take the record.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,11 +14,14 @@ mod classes;
 mod fit;
 mod owners;
 mod rules;
+mod table;
 
 pub use classes::Class;
 pub use fit::{Fit, Misfit};
 pub use owners::Owners;
+use owners::Place;
 pub use rules::{InvalidRule, Pattern, PropertyRule, PropertyRules};
+pub use table::{InvalidTable, Named, Table};
 
 /// How an image of the source is to be at the target. The default keeps everything as the source
 /// has it, but for images whose data means nothing elsewhere: those are skipped.
@@ -130,10 +134,9 @@ impl Mapping {
         self.portable(image)?;
         let mut notes = Vec::new();
         let mut attributes = self.of_the_image(&image.attributes, &mut notes);
-        if matches!(self.owners, Owners::Caller) {
-            attributes.owner = None;
-        }
+        self.give(&mut attributes, &mut notes).await?;
         if let Some(fit) = &self.fit {
+            fit.adapt(&mut attributes, |note| notes.push(note));
             let blocked = |Misfit { reason, hint }| NotWanted::Blocked { reason, hint };
             fit.check(&attributes).map_err(blocked)?;
         }
@@ -144,15 +147,20 @@ impl Mapping {
     ///
     /// # Errors
     /// When a Keystone fails.
-    #[expect(clippy::unused_async, reason = "projects will be looked up")]
     pub async fn members(&self, members: &[Member]) -> Result<Mapped, SignInError> {
-        Ok(match self.shared_with {
-            Owners::Keep => Mapped { members: members.to_vec(), unresolved: Vec::new() },
-            Owners::Caller => Mapped {
-                members: Vec::new(),
-                unresolved: members.iter().map(|member| member.project.clone()).collect(),
-            },
-        })
+        let mut mapped = Mapped::default();
+        for member in members {
+            match self.shared_with.place(&member.project).await? {
+                Place::Project { id, .. } => {
+                    mapped.members.push(Member { project: id, status: member.status });
+                }
+                Place::Callers => mapped.unresolved.push(format!("project {}", member.project)),
+                Place::Nowhere(lost) => {
+                    mapped.unresolved.push(format!("project {} {}", lost.label, lost.reason));
+                }
+            }
+        }
+        Ok(mapped)
     }
 
     /// What the target's record is to become where it holds `replica`: what is wanted, and of what
@@ -225,6 +233,29 @@ impl Mapping {
         Ok(())
     }
 
+    /// Makes the owner the target's.
+    async fn give(
+        &self,
+        attributes: &mut Attributes,
+        notes: &mut Vec<String>,
+    ) -> Result<(), NotWanted> {
+        let Some(owner) = attributes.owner.take() else { return Ok(()) };
+        match self.owners.place(&owner).await.map_err(NotWanted::Unknown)? {
+            Place::Project { id, label } => {
+                if let Some(label) = label.filter(|_| id != owner) {
+                    notes.push(format!("its owner {label} is {id} at the target"));
+                }
+                attributes.owner = Some(id);
+                Ok(())
+            }
+            Place::Callers => Ok(()),
+            Place::Nowhere(lost) => Err(NotWanted::Blocked {
+                reason: format!("its owner, project {}, {}", lost.label, lost.reason),
+                hint: lost.hint.to_owned(),
+            }),
+        }
+    }
+
     /// The record without what belongs to the site, and as the operator wants it.
     fn of_the_image(&self, source: &Attributes, notes: &mut Vec<String>) -> Attributes {
         let mut wanted = source.clone();
@@ -234,7 +265,23 @@ impl Mapping {
             self.properties.apply(&source.properties, left_out, |note| notes.push(note));
         wanted.properties.remove(classes::KEY_DELETION);
         wanted.properties.retain(|name, _| !self.without.contains(name));
+        self.translate_images(&mut wanted, notes);
         wanted
+    }
+
+    /// Makes the ids of other images the target's.
+    fn translate_images(&self, wanted: &mut Attributes, notes: &mut Vec<String>) {
+        if self.ids.is_empty() {
+            return;
+        }
+        let properties = wanted.properties.iter_mut();
+        for (name, value) in properties.filter(|(name, _)| Class::of(name) == Class::Image) {
+            let known = value.parse::<ImageId>().ok().and_then(|id| self.ids.get(&id));
+            if let Some(id) = known.filter(|id| id.as_str() != value) {
+                notes.push(format!("{name} {value} is {id} at the target"));
+                *value = id.to_string();
+            }
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use futures_util::future::ready;
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
 use crate::image::{Image, ImageId};
-use crate::select::Selection;
+use crate::select::{Condition, Selection};
 use crate::store::{StoreError, StoreErrorKind};
 
 use super::pair::{Pair, pairs};
@@ -31,7 +31,8 @@ pub(super) type Moved = BTreeMap<ImageId, Image>;
 impl Replication {
     /// Lists the replicas that have another id than their images.
     pub(super) async fn moved(&self) -> Result<Moved, StoreError> {
-        let marked = Selection::everything().with_property(stamp::NEW_ID, stamp::YES);
+        let (key, value) = (stamp::NEW_ID.to_owned(), Some(stamp::YES.to_owned()));
+        let marked = Selection::new([Condition::Property { key, value }], [], []);
         let replicas = self.target.list(&marked).await?;
         replicas.map_ok(|replica| (stamp::source_id(&replica), replica)).try_collect().await
     }

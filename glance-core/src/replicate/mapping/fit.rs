@@ -1,10 +1,19 @@
 //! Whether a target takes a record, before a byte moves.
 
+use serde_json::Value;
+
+use super::classes::Class;
+use crate::glance::{Additional, Schema};
 use crate::image::Attributes;
 
 /// What a Glance takes as a record: by its own limits, and by the schema of its site.
+///
+/// Numbers of properties, tags and members are not judged: their limits are settings that no
+/// client can read. Glance refuses too many properties and tags with the record, before the data.
 #[derive(Debug, Clone, Default)]
-pub struct Fit {}
+pub struct Fit {
+    schema: Schema,
+}
 
 /// What a Glance would refuse of a record, and what the operator can do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,11 +25,166 @@ pub struct Misfit {
 }
 
 impl Fit {
+    /// What a Glance takes that publishes this schema. The default is what any Glance takes.
+    pub fn of(schema: Schema) -> Self {
+        Self { schema }
+    }
+
     /// Whether the target takes the record.
     ///
     /// # Errors
-    /// What it would refuse of it.
-    pub fn check(&self, _attributes: &Attributes) -> Result<(), Misfit> {
-        Ok(())
+    /// All that it would refuse of it.
+    pub fn check(&self, attributes: &Attributes) -> Result<(), Misfit> {
+        let mut record = attributes.to_json();
+        record.retain(|_, value| !value.is_null());
+        // The id is no attribute, and always there.
+        let is_missing = |name: &&String| *name != "id" && !record.contains_key(*name);
+        let missing = self.schema.required.iter().filter(is_missing);
+        let mut found: Vec<Misfit> = missing.map(|name| missing_misfit(name)).collect();
+        for (name, value) in &record {
+            let is_property = attributes.properties.contains_key(name);
+            found.extend(self.refuses(name, value, is_property).map(|why| Misfit {
+                reason: describe(name, value, is_property, &why),
+                hint: remedy(name, is_property),
+            }));
+        }
+        let Some(first) = found.first() else { return Ok(()) };
+        let hint = first.hint.clone();
+        let reasons: Vec<String> = found.into_iter().map(|misfit| misfit.reason).collect();
+        Err(Misfit { reason: reasons.join("; "), hint })
+    }
+
+    /// Takes properties out that mean nothing but that the target would refuse, and tells it to
+    /// `note`: an empty id where the site's schema wants an id or null.
+    pub(super) fn adapt(&self, attributes: &mut Attributes, mut note: impl FnMut(String)) {
+        attributes.properties.retain(|name, value| {
+            let Some(rule) = self.schema.properties.get(name).filter(|_| value.is_empty()) else {
+                return true;
+            };
+            let as_absent = rule.takes_type("null") && rule.refuses(&"".into()).is_some();
+            if as_absent {
+                note(format!("property {name} is left out: it is empty, which the target refuses"));
+            }
+            !as_absent
+        });
+    }
+
+    /// What is wrong with a field or property, in words that follow its value.
+    fn refuses(&self, name: &str, value: &Value, is_property: bool) -> Option<String> {
+        if let Some(why) = limit(name, value, is_property) {
+            return Some(why);
+        }
+        match (self.schema.properties.get(name), self.schema.additional) {
+            (Some(rule), _) => rule.refuses(value),
+            (None, Additional::Nothing) if is_property => Some("is none that it knows".to_owned()),
+            (None, _) => None,
+        }
     }
 }
+
+/// Glance's own limits, which its schema does not say: measured on Glance 33, and read in its
+/// `glance/api/v2/images.py` and `no_4byte_params`.
+fn limit(name: &str, value: &Value, is_property: bool) -> Option<String> {
+    if is_property {
+        if name.chars().count() > LONGEST {
+            return Some(format!("has a name of more than {LONGEST} characters"));
+        }
+        if let Some(why) = forbidden(name) {
+            return Some(format!("has a name with {why}"));
+        }
+    }
+    let text = |text: &str| forbidden(text).map(|why| format!("has {why}"));
+    match value {
+        Value::String(one) if !is_property && one.chars().count() > LONGEST => {
+            Some(format!("has more than {LONGEST} characters"))
+        }
+        Value::String(one) => text(one),
+        Value::Array(tags) => tags.iter().filter_map(Value::as_str).find_map(|tag| {
+            let long = tag.chars().count() > LONGEST;
+            match long {
+                true => Some(format!("have one of more than {LONGEST} characters")),
+                false => forbidden(tag).map(|why| format!("have one with {why}")),
+            }
+        }),
+        Value::Number(number) if number.as_u64() > Some(LARGEST) => {
+            Some(format!("is more than {LARGEST}"))
+        }
+        _ => None,
+    }
+}
+
+/// Characters that a Glance's database does not take.
+fn forbidden(text: &str) -> Option<&'static str> {
+    let what = |c: char| match c {
+        '\0' => Some("a NUL character"),
+        '\u{10000}'.. => Some("a character of 4 bytes, such as an emoji"),
+        _ => None,
+    };
+    text.chars().find_map(what)
+}
+
+fn missing_misfit(name: &str) -> Misfit {
+    Misfit {
+        reason: format!("it has no {name}, which the target requires of every image"),
+        hint: match is_field(name) {
+            true => format!("give the image a {name} at the source"),
+            false => format!("give it one by --property set={name}=VALUE"),
+        },
+    }
+}
+
+fn describe(name: &str, value: &Value, is_property: bool, why: &str) -> String {
+    let what = match is_property {
+        true => format!("property {}", shown(name)),
+        false => name.to_owned(),
+    };
+    match value {
+        Value::String(text) => format!("the target refuses its {what}: {:?} {why}", shown(text)),
+        Value::Number(_) => format!("the target refuses its {what}: {value} {why}"),
+        _ => format!("the target refuses its {what}: they {why}"),
+    }
+}
+
+/// A text of a readable length.
+fn shown(text: &str) -> String {
+    match text.chars().count() > SHOWN {
+        true => text.chars().take(SHOWN).chain(['…']).collect(),
+        false => text.to_owned(),
+    }
+}
+
+fn remedy(name: &str, is_property: bool) -> String {
+    match name {
+        "disk_format" | "container_format" => format!(
+            "have the target's administrator allow it (`{name}s` in glance-api.conf), or convert \
+             the image at the source"
+        ),
+        _ if !is_property => {
+            format!("change it at the source, or leave it out: -D {name} (and what else is there)")
+        }
+        _ if Class::of(name) == Class::EncryptedVolume => {
+            "have the target's administrator correct its schema-image.json".to_owned()
+        }
+        _ => {
+            let name = shown(name);
+            format!(
+                "say another value, --property 'set={name}=VALUE', or leave it out, \
+                     --property 'drop={name}'"
+            )
+        }
+    }
+}
+
+/// Whether every record has it, rather than as a property.
+fn is_field(name: &str) -> bool {
+    Attributes::default().to_json().contains_key(name)
+}
+
+/// Characters of a name, an owner, a tag, and a property's name.
+const LONGEST: usize = 255;
+
+/// What `min_disk` and `min_ram` may be.
+const LARGEST: u64 = i32::MAX as u64;
+
+/// Characters of a value that a message shows.
+const SHOWN: usize = 40;
