@@ -64,7 +64,7 @@ impl Replication {
             Err(error) => return Err(CopyError::Target(error)),
         }
         match self.policy.on_burned_id {
-            OnBurnedId::Fail => Err(CopyError::Target(taken)),
+            OnBurnedId::Fail => Err(CopyError::Burned(taken)),
             OnBurnedId::Skip => Ok(Made::Burned),
             OnBurnedId::New => {
                 stamp::mark_new_id(&mut staged.attributes, &staged.id);

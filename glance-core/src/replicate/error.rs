@@ -34,6 +34,9 @@ pub enum CopyError {
         /// What the operator can do about it.
         hint: Option<String>,
     },
+    /// The target will not give it its id.
+    #[error("the target does not give it its id")]
+    Burned(#[source] StoreError),
     /// Someone else's upload to the same record is under way, or was left hanging.
     #[error(
         "the target's record is {status}: another upload is under way, or one was left hanging"
@@ -119,6 +122,7 @@ impl CopyError {
             Self::Data { fault, .. } => {
                 matches!(fault, DataFault::Digest { .. } | DataFault::TooLong { .. })
             }
+            Self::Burned(_) => false,
             Self::Source(error) | Self::Target(error) => error.kind == StoreErrorKind::Unreadable,
             Self::Blocked { .. }
             | Self::Busy { .. }
@@ -132,6 +136,12 @@ impl CopyError {
     pub fn hint(&self) -> Option<&str> {
         match self {
             Self::Blocked { hint, .. } => hint.as_deref(),
+            Self::Burned(_) => Some(
+                "Glance never frees an id, not even of a deleted image, unless its administrator \
+                 does (glance-manage db purge_images_table); or an image that your credentials \
+                 can't see has it; --on-burned-id new gives the replica another id, skip leaves it \
+                 out",
+            ),
             Self::Busy { .. } => Some("wait for it; a record left so can only be deleted"),
             Self::ContentDiffers(_) | Self::Stored { .. } => Some(
                 "an active image takes no second upload: examine the target's storage, delete the \

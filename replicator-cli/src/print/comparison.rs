@@ -146,8 +146,10 @@ impl Comparison {
                 let before = if self.written == 0 { "{ \"images\": [" } else { "" };
                 let states: BTreeMap<&str, u64> =
                     states.iter().map(|(state, number)| (state.as_str(), *number)).collect();
+                let alike = ["same", "skipped"].map(|state| states.get(state).unwrap_or(&0));
+                let different = compared - alike.into_iter().sum::<u64>();
                 let summary = json!({
-                    "compared": compared, "states": states, "actions": actions, "bytes": bytes,
+                    "compared": compared, "different": different, "states": states, "actions": actions, "bytes": bytes,
                     "exit_code": exit as u8,
                 });
                 out!("{before}],\n  \"summary\": {summary} }}");
