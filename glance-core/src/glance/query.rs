@@ -8,6 +8,7 @@
 use jiff::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use crate::image::ImageId;
 use crate::select::{Condition, Selection};
 
 /// The queries whose pages hold all images that `selection` admits.
@@ -27,7 +28,7 @@ impl Queries {
         let ids = match selection.ids() {
             None => vec![String::new()],
             Some(ids) => {
-                let ids: Vec<&str> = ids.iter().map(|id| id.as_str()).collect();
+                let ids: Vec<&str> = ids.iter().map(ImageId::as_str).collect();
                 ids.chunks(IDS).map(|ids| format!("&id=in:{}", ids.join(","))).collect()
             }
         };
