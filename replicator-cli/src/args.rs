@@ -6,6 +6,10 @@ use clap::builder::{FalseyValueParser, StringValueParser, TypedValueParser};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use secrecy::SecretString;
 
+mod mapping;
+
+pub use mapping::{BootFromVolume, Encrypted, Mapping, Owner, Signatures};
+
 /// What was typed.
 #[derive(Debug, Parser)]
 #[command(name = "glance-replicator", about = ABOUT, after_help = ENDPOINTS, arg_required_else_help = true)]
@@ -126,6 +130,10 @@ pub struct Options {
     // Any value but an explicit no counts as yes: a typing error must not weaken the demand.
     #[arg(long, global = true, env = "GLANCE_REPLICATOR_REQUIRE_FIPS", value_parser = FalseyValueParser::new())]
     pub require_fips: bool,
+
+    /// How images are to be at the target.
+    #[command(flatten)]
+    pub mapping: Mapping,
 
     /// Whom to trust, and who the client is.
     #[command(flatten)]
