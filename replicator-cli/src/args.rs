@@ -6,8 +6,10 @@ use clap::builder::{FalseyValueParser, StringValueParser, TypedValueParser};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use secrecy::SecretString;
 
+mod mapping;
 mod replication;
 
+pub use mapping::{BootFromVolume, Encrypted, Mapping, Owner, Signatures};
 pub use replication::{Compare, Identity, Match, Plan, Removing, Sides, Sync};
 
 /// What was typed.
@@ -133,6 +135,10 @@ pub struct Options {
     /// Which image is the replica of which.
     #[command(flatten)]
     pub identity: Identity,
+
+    /// How images are to be at the target.
+    #[command(flatten)]
+    pub mapping: Mapping,
 
     /// Whom to trust, and who the client is.
     #[command(flatten)]

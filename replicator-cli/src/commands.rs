@@ -1,6 +1,5 @@
 //! The commands: open the stores, let glance-core work, hand what happened to `print`.
 
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
@@ -10,9 +9,7 @@ use format_dump::DumpStore;
 use futures_util::StreamExt;
 use glance_core::Selection;
 use glance_core::identity::Session;
-use glance_core::replicate::{
-    ContentCheck, Entry, Mapping, Pace, Policy, Prune, Replication, State,
-};
+use glance_core::replicate::{ContentCheck, Entry, Pace, Policy, Prune, Replication, State};
 use secrecy::ExposeSecret;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -20,6 +17,7 @@ use crate::args::{self, Args, Command, Compare, Match, Options, Plan, Removing, 
 use crate::endpoint::{Access, Endpoint, Side};
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::mapping::mapping;
 use crate::print::{Combined, Subject};
 use crate::sign_in::read_token;
 use crate::{endurance, print, saved_plan, tls};
@@ -133,9 +131,10 @@ impl Work {
             }
             _ => ContentCheck::Off,
         };
-        let policy = Policy { content, ..policy(options)? };
         let source = from.open(Side::Source, options).await?;
         let target = to.open_to(access, Side::Target, options).await?;
+        let mapping = mapping(options, &source, &target).await?;
+        let policy = Policy { content, mapping, ..policy(options)? };
         Ok(Self {
             sessions: [(Side::Source, source.session), (Side::Target, target.session)],
             origin: source.address,
@@ -254,10 +253,7 @@ async fn serve(serve: Serve, options: &Options) -> Result<Exit, CliError> {
 }
 
 fn policy(options: &Options) -> Result<Policy, CliError> {
-    let without: BTreeSet<String> =
-        options.dontreplicate.split_whitespace().map(str::to_owned).collect();
     Ok(Policy {
-        mapping: Mapping { without, ..Mapping::default() },
         queued: options.identity.queued,
         match_by: options.identity.match_by.into(),
         on_burned_id: options.identity.on_burned_id.into(),

@@ -193,3 +193,170 @@ impl<K: Eq + Hash, V: Clone> Kept<K, V> {
         kept.values().filter_map(|cell| cell.get().cloned()).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use bytes::Bytes;
+    use http::{Request, Response};
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::body::Body;
+    use crate::identity::SignInErrorKind;
+    use crate::identity::auth::{AuthPlugin, Grant, Proof};
+    use crate::transport::{Transport, TransportError};
+
+    /// A Keystone with two projects of one name; what it shows depends on who asks.
+    #[derive(Debug, Default)]
+    struct Double {
+        asked: Mutex<Vec<String>>,
+        /// Whether the token is not an administrator's.
+        plain: bool,
+        /// Requests that are answered with this status first.
+        failing: Mutex<Vec<u16>>,
+    }
+
+    #[async_trait]
+    impl Transport for Double {
+        async fn send(&self, request: Request<Body>) -> Result<Response<Body>, TransportError> {
+            assert!(request.headers()["x-auth-token"].is_sensitive());
+            let path = request.uri().path_and_query().unwrap().to_string();
+            self.asked.lock().unwrap().push(path.clone());
+            tokio::task::yield_now().await;
+            let failing = self.failing.lock().unwrap().pop();
+            let (status, body) =
+                failing.map_or_else(|| self.answer(&path), |status| (status, Value::Null));
+            let body = Body::from(Bytes::from(body.to_string()));
+            Ok(Response::builder().status(status).body(body).unwrap())
+        }
+    }
+
+    impl Double {
+        fn answer(&self, path: &str) -> (u16, Value) {
+            let one = json!({"id": "p1", "name": "web", "domain_id": "d1"});
+            let other = json!({"id": "p2", "name": "web", "domain_id": "d2"});
+            match (path, self.plain) {
+                ("/v3/projects/p1", false) => (200, json!({"project": one})),
+                ("/v3/projects/d1", false) => {
+                    let domain = json!({"id": "d1", "name": "One", "domain_id": null});
+                    (200, json!({"project": domain}))
+                }
+                ("/v3/projects?name=web", false) => (200, json!({"projects": [one, other]})),
+                (list, false) if list.starts_with("/v3/projects?") => {
+                    (200, json!({"projects": []}))
+                }
+                ("/v3/domains/d1", _) => (200, json!({"domain": {"id": "d1", "name": "One"}})),
+                ("/v3/domains/d2", false) => (200, json!({"domain": {"id": "d2", "name": "Two"}})),
+                ("/v3/auth/projects", _) => (200, json!({"projects": [one, other]})),
+                ("/v3/auth/domains", _) => (200, json!({"domains": []})),
+                (_, true) => (403, Value::Null),
+                (_, false) => (404, Value::Null),
+            }
+        }
+    }
+
+    /// Gives another token every time.
+    #[derive(Debug, Default)]
+    struct Tokens(Mutex<u32>);
+
+    #[async_trait]
+    impl AuthPlugin for Tokens {
+        async fn sign_in(&self, _: &dyn Transport) -> Result<Grant, SignInError> {
+            let mut number = self.0.lock().unwrap();
+            *number += 1;
+            Ok(Grant::lasting(Proof::token(format!("token-{number}").into())?, None))
+        }
+    }
+
+    fn projects(double: &Arc<Double>) -> Projects {
+        let session = Session::new(double.clone(), Arc::new(Tokens::default()));
+        Projects::new(Arc::new(session), "https://ks/").unwrap()
+    }
+
+    fn one() -> Project {
+        Project { id: "p1".into(), name: "web".into(), domain: "One".into() }
+    }
+
+    #[tokio::test]
+    async fn many_waiters_make_one_request() {
+        let double = Arc::new(Double::default());
+        let projects = Arc::new(projects(&double));
+        let ask = |_| {
+            let projects = Arc::clone(&projects);
+            tokio::spawn(async move { projects.by_id("p1").await.unwrap() })
+        };
+        for found in futures_util::future::join_all((0..20).map(ask)).await {
+            assert_eq!(found.unwrap(), Some(one()));
+        }
+        assert_eq!(*double.asked.lock().unwrap(), ["/v3/projects/p1", "/v3/domains/d1"]);
+        assert_eq!(projects.seen(), [one()]);
+    }
+
+    #[tokio::test]
+    async fn what_is_not_there_is_not_asked_for_again() {
+        let double = Arc::new(Double::default());
+        let projects = projects(&double);
+        for id in ["gone", "d1", "", "..", "a/b"] {
+            assert_eq!(projects.by_id(id).await.unwrap(), None, "{id}");
+        }
+        assert!(projects.by_name(Some("One"), "gone").await.unwrap().is_empty());
+        let asked = double.asked.lock().unwrap().len();
+        projects.by_id("gone").await.unwrap();
+        projects.by_name(Some("One"), "gone").await.unwrap();
+        assert_eq!(double.asked.lock().unwrap().len(), asked);
+        let strange = |path: &String| !path.starts_with("/v3/") || path.contains("..");
+        assert!(!double.asked.lock().unwrap().iter().any(strange));
+        assert!(projects.seen().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_name_is_looked_for_in_its_domain() {
+        let double = Arc::new(Double::default());
+        let projects = projects(&double);
+        assert_eq!(projects.by_name(Some("One"), "web").await.unwrap(), [one()]);
+        assert_eq!(projects.by_name(None, "web").await.unwrap().len(), 2);
+        assert!(projects.by_name(Some("Three"), "web").await.unwrap().is_empty());
+        assert!(projects.are_all().await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn who_may_not_look_finds_the_own_projects() {
+        let double = Arc::new(Double { plain: true, ..Double::default() });
+        let projects = projects(&double);
+        assert_eq!(projects.by_id("p1").await.unwrap(), Some(one()));
+        assert_eq!(projects.by_name(Some("One"), "web").await.unwrap(), [one()]);
+        // It can't be named, for its domain is not shown.
+        assert_eq!(projects.by_id("p2").await.unwrap(), None);
+        assert!(!projects.are_all().await.unwrap());
+        let own = |path: &&String| *path == "/v3/auth/projects";
+        assert_eq!(double.asked.lock().unwrap().iter().filter(own).count(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_keystone_that_fails_is_an_error_and_asked_again() {
+        let double = Arc::new(Double { failing: vec![503].into(), ..Double::default() });
+        let projects = projects(&double);
+        let error = projects.by_id("p1").await.unwrap_err();
+        assert_eq!(error.kind, SignInErrorKind::Protocol);
+        assert_eq!(error.reason, "Keystone at https://ks/v3/projects/p1 answered 503");
+        assert_eq!(projects.by_id("p1").await.unwrap(), Some(one()));
+        // A token that was refused is replaced.
+        double.failing.lock().unwrap().push(401);
+        assert_eq!(projects.by_name(Some("One"), "web").await.unwrap(), [one()]);
+    }
+
+    #[tokio::test]
+    async fn two_keystones_are_one_by_address_or_by_what_they_know() {
+        let double = Arc::new(Double::default());
+        let here = projects(&double);
+        assert!(here.are_those_of(&projects(&double)).await.unwrap());
+        let dump = Projects::known(vec![one()]);
+        assert!(dump.are_those_of(&here).await.unwrap());
+        assert!(here.are_those_of(&dump).await.unwrap());
+        let other = Projects::known(vec![Project { name: "db".into(), ..one() }]);
+        assert!(!other.are_those_of(&here).await.unwrap());
+        assert!(!here.are_those_of(&other).await.unwrap());
+        assert!(!Projects::known(Vec::new()).are_those_of(&here).await.unwrap());
+    }
+}

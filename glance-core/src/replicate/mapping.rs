@@ -125,6 +125,12 @@ pub struct Mapped {
     pub unresolved: Vec<String>,
 }
 
+impl Mapped {
+    fn has(&self, project: &str) -> bool {
+        self.members.iter().any(|member| member.project == project)
+    }
+}
+
 impl Mapping {
     /// What the target should hold of `image`.
     ///
@@ -151,6 +157,8 @@ impl Mapping {
         let mut mapped = Mapped::default();
         for member in members {
             match self.shared_with.place(&member.project).await? {
+                // Two projects may go to one.
+                Place::Project { id, .. } if mapped.has(&id) => {}
                 Place::Project { id, .. } => {
                     mapped.members.push(Member { project: id, status: member.status });
                 }
@@ -296,3 +304,6 @@ fn take_fields(attributes: &mut Attributes, from: &Attributes, without: &BTreeSe
     }
     take!(name owner visibility protected os_hidden min_disk min_ram tags);
 }
+
+#[cfg(test)]
+mod tests;

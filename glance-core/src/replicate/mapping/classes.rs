@@ -40,6 +40,33 @@ impl Class {
     }
 }
 
+/// Whether `name` is a field of every record, so that no property can be called so.
+pub(super) fn is_field(name: &str) -> bool {
+    FIELDS.contains(&name)
+}
+
+const FIELDS: &[&str] = &[
+    "checksum",
+    "container_format",
+    "created_at",
+    "disk_format",
+    "id",
+    "min_disk",
+    "min_ram",
+    "name",
+    "os_hash_algo",
+    "os_hash_value",
+    "os_hidden",
+    "owner",
+    "protected",
+    "size",
+    "status",
+    "tags",
+    "updated_at",
+    "virtual_size",
+    "visibility",
+];
+
 /// The prefix that Glance keeps for itself (`glance/api/v2/images.py`).
 const RESERVED: &str = "os_glance";
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::classes::Class;
+use super::classes::{Class, is_field};
 use crate::glance::{Additional, Schema};
 use crate::image::Attributes;
 
@@ -160,7 +160,7 @@ fn remedy(name: &str, is_property: bool) -> String {
              the image at the source"
         ),
         _ if !is_property => {
-            format!("change it at the source, or leave it out: -D {name} (and what else is there)")
+            format!("change it at the source, or leave it out: -D {name}")
         }
         _ if Class::of(name) == Class::EncryptedVolume => {
             "have the target's administrator correct its schema-image.json".to_owned()
@@ -175,11 +175,6 @@ fn remedy(name: &str, is_property: bool) -> String {
     }
 }
 
-/// Whether every record has it, rather than as a property.
-fn is_field(name: &str) -> bool {
-    Attributes::default().to_json().contains_key(name)
-}
-
 /// Characters of a name, an owner, a tag, and a property's name.
 const LONGEST: usize = 255;
 
@@ -188,3 +183,107 @@ const LARGEST: u64 = i32::MAX as u64;
 
 /// Characters of a value that a message shows.
 const SHOWN: usize = 40;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn fit(schema: &Value) -> Fit {
+        Fit::of(Schema::of(schema.as_object().unwrap()))
+    }
+
+    fn properties(pairs: &[(&str, &str)]) -> Attributes {
+        let pairs = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Attributes { properties: pairs.collect(), ..Attributes::default() }
+    }
+
+    #[track_caller]
+    fn refused(fit: &Fit, attributes: &Attributes, reason: &str, hint: &str) {
+        let misfit = fit.check(attributes).unwrap_err();
+        assert_eq!((misfit.reason.as_str(), misfit.hint.as_str()), (reason, hint));
+    }
+
+    #[test]
+    fn what_no_glance_takes_is_refused() {
+        let any = Fit::default();
+        let name = |name: String| Attributes { name: Some(name), ..Attributes::default() };
+        assert!(any.check(&name("é".repeat(255))).is_ok());
+        assert!(any.check(&properties(&[("", ""), ("a/b ~", &"x".repeat(70_000))])).is_ok());
+        let leave = "change it at the source, or leave it out: -D name";
+        let long = format!(
+            "the target refuses its name: \"{}…\" has more than 255 characters",
+            "x".repeat(40)
+        );
+        refused(&any, &name("x".repeat(256)), &long, leave);
+        let emoji =
+            "the target refuses its name: \"a😀\" has a character of 4 bytes, such as an emoji";
+        refused(&any, &name("a😀".to_owned()), emoji, leave);
+        let nul = properties(&[("a", "x\0")]);
+        let another = "say another value, --property 'set=a=VALUE', or leave it out, --property \
+            'drop=a'";
+        let said = "the target refuses its property a: \"x\\0\" has a NUL character";
+        refused(&any, &nul, said, another);
+        let tags = Attributes { tags: [String::from("😀")].into(), ..Attributes::default() };
+        let said = "the target refuses its tags: they have one with a character of 4 bytes, such \
+            as an emoji";
+        refused(&any, &tags, said, "change it at the source, or leave it out: -D tags");
+        assert!(any.check(&properties(&[("😀", "")])).is_err());
+        assert!(any.check(&properties(&[(&"x".repeat(256), "")])).is_err());
+        let tags = Attributes { tags: ["x".repeat(256)].into(), ..Attributes::default() };
+        assert!(any.check(&tags).is_err());
+        let numbers = |min_ram| Attributes { min_ram, ..Attributes::default() };
+        assert!(any.check(&numbers(LARGEST)).is_ok() && any.check(&numbers(LARGEST + 1)).is_err());
+    }
+
+    #[test]
+    fn what_the_site_does_not_take_is_refused() {
+        let site = fit(&json!({"properties": {
+            "disk_format": {"type": ["null", "string"], "enum": [null, "raw", "qcow2"]},
+            "team": {"type": "string", "pattern": "^[a-z]+$"},
+            "cores": {"type": "integer"},
+        }, "required": ["team", "id"]}));
+        let good = properties(&[("team", "web"), ("more", "x")]);
+        assert!(site.check(&good).is_ok());
+        let vdi = Attributes { disk_format: Some("vdi".to_owned()), ..good };
+        refused(
+            &site,
+            &vdi,
+            "the target refuses its disk_format: \"vdi\" is none of raw, qcow2",
+            "have the target's administrator allow it (`disk_formats` in glance-api.conf), or \
+             convert the image at the source",
+        );
+        refused(
+            &site,
+            &properties(&[("cores", "4")]),
+            "it has no team, which the target requires of every image; the target refuses its \
+             property cores: \"4\" is no integer",
+            "give it one by --property set=team=VALUE",
+        );
+        let strict = fit(&json!({"additionalProperties": false}));
+        assert!(strict.check(&Attributes::default()).is_ok());
+        assert!(strict.check(&properties(&[("a", "")])).is_err());
+    }
+
+    #[test]
+    fn an_empty_id_is_absent_where_the_target_wants_one_or_null() {
+        let uuid = "^([0-9a-fA-F]){8}-";
+        let site = fit(&json!({"properties": {
+            "kernel_id": {"type": ["null", "string"], "pattern": uuid},
+            "instance_uuid": {"type": "string", "pattern": uuid},
+            "free": {"type": ["null", "string"]},
+        }}));
+        let mut notes = Vec::new();
+        let empty = [("kernel_id", ""), ("instance_uuid", ""), ("free", ""), ("other", "")];
+        let mut attributes = properties(&empty);
+        site.adapt(&mut attributes, |note| notes.push(note));
+        let left: Vec<&String> = attributes.properties.keys().collect();
+        assert_eq!(left, ["free", "instance_uuid", "other"]);
+        assert_eq!(
+            notes,
+            ["property kernel_id is left out: it is empty, which the target refuses"]
+        );
+        assert!(site.check(&attributes).is_err());
+    }
+}
