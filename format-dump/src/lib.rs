@@ -33,6 +33,7 @@ mod v1;
 
 use directory::Directory;
 use manifest::Manifest;
+pub use record::Encoding;
 use v1::OldDump;
 
 /// A dump, of either format.
@@ -94,6 +95,15 @@ impl DumpStore {
     pub fn hashing_with(self, hashers: Hashers) -> Self {
         match self.0 {
             Dump::Current(directory) => Self(Dump::Current(directory.hashing_with(hashers))),
+            old @ Dump::Old(_) => Self(old),
+        }
+    }
+
+    /// The same dump, with the data that comes from now on kept so. What is there stays as it is.
+    #[must_use]
+    pub fn encoding_as(self, encoding: Encoding) -> Self {
+        match self.0 {
+            Dump::Current(directory) => Self(Dump::Current(directory.encoding(encoding))),
             old @ Dump::Old(_) => Self(old),
         }
     }
