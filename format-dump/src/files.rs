@@ -134,7 +134,7 @@ pub(crate) fn failed(
 }
 
 /// What follows a file's name until it is whole.
-const NEW: &str = ".new";
+pub(crate) const NEW: &str = ".new";
 
 #[cfg(test)]
 mod tests {

@@ -9,6 +9,7 @@ pub mod auth;
 mod catalogue;
 mod config;
 mod discovery;
+mod project;
 mod session;
 
 use std::error::Error;
@@ -17,6 +18,7 @@ use std::fmt;
 pub use auth::AuthPlugin;
 pub use catalogue::{Endpoint, ImageService, Service};
 pub use config::{Cloud, Clouds, ConfigError, Environment, Overrides, Place, Prompt, Retries};
+pub use project::Project;
 pub use session::{ImageEndpoint, Session};
 
 use crate::body::BodyError;
