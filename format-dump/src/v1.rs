@@ -10,6 +10,7 @@ use glance_core::image::{Attributes, Image, ImageId, Member};
 use glance_core::store::{Activation, ByteRange, ImageStream, StoreErrorKind};
 use glance_core::{Body, ImageStore, Selection, StoreError};
 
+use crate::record::Stored;
 use crate::{Name, blob, files};
 
 mod record;
@@ -89,7 +90,8 @@ impl ImageStore for OldDump {
             let reason = format!("the image was dumped as {}, without data", image.status);
             return Err(StoreError::new(StoreErrorKind::Conflict, self, READ, reason).on(id));
         }
-        blob::read(self, &image, &self.path.join(format!("{id}.img")), range).await
+        let stored = Stored::default();
+        blob::read(self, &image, &stored, &self.path.join(format!("{id}.img")), range).await
     }
 
     async fn create(&self, image: &Image) -> Result<Image, StoreError> {

@@ -47,7 +47,7 @@ async fn a_dump_keeps_what_it_was_given_and_only_its_owner_reads_it() {
     store.create(&advice).await.unwrap();
     store.upload(&advice.id, body("abc")).await.unwrap();
     assert!(!store.is_complete().unwrap());
-    store.finish().unwrap();
+    store.finish().await.unwrap();
 
     let again = DumpStore::open(&path).unwrap();
     assert!(again.is_complete().unwrap());
@@ -73,7 +73,9 @@ async fn a_dump_keeps_what_it_was_given_and_only_its_owner_reads_it() {
         names.push(entry.file_name().into_string().unwrap());
     }
     names.sort();
-    assert_eq!(names, [format!("{ID}.img"), format!("{ID}.json"), "manifest.json".to_owned()]);
+    let data = [format!("{ID}.img"), format!("{ID}.json")];
+    let heads = ["SHA512SUMS".to_owned(), "manifest.json".to_owned()];
+    assert_eq!(names, [data, heads].concat());
 }
 
 #[tokio::test]

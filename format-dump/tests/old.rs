@@ -148,7 +148,7 @@ async fn an_old_dump_is_not_written() {
         store.set_activation(&image.id, Activation::Active).await.unwrap_err(),
         store.delete(&image.id).await.unwrap_err(),
         store.set_members(&image.id, &[]).await.unwrap_err(),
-        store.finish().unwrap_err(),
+        store.finish().await.unwrap_err(),
     ];
     for error in errors {
         assert_eq!(error.kind, StoreErrorKind::Forbidden);

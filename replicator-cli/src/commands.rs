@@ -99,7 +99,7 @@ async fn dump(server: &str, path: &Path, options: &Options) -> Result<Exit, CliE
     let to = Endpoint::Directory(path.to_owned());
     let exit = replicate(from, to, options).await?;
     if exit == Exit::Success {
-        DumpStore::open(path)?.finish()?;
+        DumpStore::open(path)?.finish().await?;
     }
     Ok(exit)
 }
