@@ -61,13 +61,11 @@ pub(crate) async fn mapping(
 
 async fn fit(target: &Opened) -> Result<Option<Fit>, CliError> {
     let Some(glance) = &target.glance else { return Ok(None) };
-    Ok(Some(match glance.schema().await? {
-        Some(schema) => Fit::of(schema),
-        None => {
-            tracing::info!("{glance} does not say what it takes as a record");
-            Fit::default()
-        }
-    }))
+    let schema = glance.schema().await?;
+    if schema.is_none() {
+        tracing::info!("{glance} does not say what it takes as a record");
+    }
+    Ok(Some(schema.map(Fit::of).unwrap_or_default()))
 }
 
 /// To which projects those of the source belong at the target.
