@@ -60,13 +60,11 @@ pub(crate) async fn mapping(
 
 async fn fit(target: &Opened) -> Result<Option<Fit>, CliError> {
     let Some(glance) = &target.glance else { return Ok(None) };
-    Ok(Some(match glance.schema().await? {
-        Some(schema) => Fit::of(schema),
-        None => {
-            tracing::info!("{glance} does not say what it takes as a record");
-            Fit::default()
-        }
-    }))
+    let schema = glance.schema().await?;
+    if schema.is_none() {
+        tracing::info!("{glance} does not say what it takes as a record");
+    }
+    Ok(Some(schema.map(Fit::of).unwrap_or_default()))
 }
 
 /// To which projects those of the source belong at the target.
@@ -129,3 +127,124 @@ const NOT_KNOWN: &str = "images will be owned by the project that the target is 
     members are not copied: the projects of the two sides can't be told apart (that takes \
     administrators of both, or --owner map:FILE); say --owner keep if both have one Keystone, or \
     --owner caller if that is meant";
+
+#[cfg(test)]
+mod tests {
+    use glance_core::glance::GlanceStore;
+    use glance_core::identity::auth::NoAuth;
+    use glance_core::identity::{Project, Session};
+    use glance_core::image::{Attributes, Image};
+    use glance_core::store::memory::MemoryStore;
+    use glance_server::GlanceApi;
+
+    use super::*;
+
+    fn options(line: &[&str]) -> Options {
+        let line = ["glance-replicator", "livecopy", "a", "b"].iter().chain(line);
+        crate::parse(line).unwrap().options
+    }
+
+    fn directory() -> Opened {
+        let store = Arc::new(MemoryStore::new("memory"));
+        Opened { store, glance: None, session: None, projects: None }
+    }
+
+    /// A Glance whose projects are these, by id and name, or not known.
+    fn glance(projects: Option<&[(&str, &str)]>) -> Opened {
+        let api = Arc::new(GlanceApi::new(Arc::new(MemoryStore::new("memory"))));
+        let session = Arc::new(Session::new(api.clone(), Arc::new(NoAuth::default())));
+        let glance = GlanceStore::new("g", api, "https://g", Arc::clone(&session));
+        let project = |(id, name): &(&str, &str)| Project {
+            id: (*id).to_owned(),
+            name: (*name).to_owned(),
+            domain: "D".to_owned(),
+        };
+        let known = |list: &[(&str, &str)]| Projects::known(list.iter().map(project).collect());
+        let projects = projects.map(known).map(Arc::new);
+        Opened { glance: Some(Arc::new(glance)), session: Some(session), projects, ..directory() }
+    }
+
+    /// By what rules images and their shares find their projects.
+    async fn rules(
+        line: &[&str],
+        source: &Opened,
+        target: &Opened,
+    ) -> (&'static str, &'static str) {
+        let mapping = mapping(&options(line), source, target).await.unwrap();
+        let name = |owners: &Owners| match owners {
+            Owners::Keep => "keep",
+            Owners::Caller => "caller",
+            Owners::ByName { .. } => "by-name",
+            Owners::Table { .. } => "table",
+            _ => "?",
+        };
+        (name(&mapping.owners), name(&mapping.shared_with))
+    }
+
+    #[tokio::test]
+    async fn the_rule_for_owners_fits_the_two_sides() {
+        let (here, same) = (glance(Some(&[("1", "x")])), glance(Some(&[("1", "x"), ("2", "y")])));
+        let (other, unknown) = (glance(Some(&[("9", "x")])), glance(None));
+        let dump = directory();
+        for (line, source, target, expected) in [
+            (&[][..], &here, &dump, ("keep", "keep")),
+            (&[], &here, &same, ("keep", "keep")),
+            (&[], &here, &other, ("by-name", "by-name")),
+            (&[], &dump, &other, ("caller", "caller")),
+            (&[], &here, &unknown, ("caller", "caller")),
+            (&["-D", "owner"], &here, &other, ("caller", "by-name")),
+            (&["--owner", "caller"], &here, &other, ("caller", "by-name")),
+            (&["--owner", "caller"], &here, &same, ("caller", "keep")),
+            (&["--owner", "keep"], &here, &other, ("keep", "keep")),
+            (&["--owner", "by-name"], &here, &same, ("by-name", "by-name")),
+        ] {
+            assert_eq!(rules(line, source, target).await, expected, "{line:?}");
+        }
+        let error = mapping(&options(&["--owner", "by-name"]), &here, &unknown).await.unwrap_err();
+        let said = "--owner by-name: nobody knows the names of the target's projects";
+        assert_eq!(error.to_string(), said);
+    }
+
+    #[tokio::test]
+    async fn a_table_comes_from_a_file() {
+        let table = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(&table, "D/x 9\nalone").unwrap();
+        let option = format!("map:{}", table.path().display());
+        let line = ["--owner", &option];
+        let (source, target) = (glance(Some(&[("1", "x")])), glance(None));
+        let error = mapping(&options(&line), &source, &target).await.unwrap_err();
+        let why = std::error::Error::source(&error).unwrap().to_string();
+        assert!(why.starts_with("line 2 is not two words"), "{why}");
+        std::fs::write(&table, "D/x 0123456789abcdef0123456789abcdef").unwrap();
+        let mapping = mapping(&options(&line), &source, &target).await.unwrap();
+        let attributes = Attributes { owner: Some("1".to_owned()), ..Attributes::default() };
+        let image = Image::queued(glance_core::ImageId::random(), attributes);
+        let owner = mapping.wanted(&image).await.unwrap().attributes.owner;
+        assert_eq!(owner.as_deref(), Some("0123456789abcdef0123456789abcdef"));
+    }
+
+    #[tokio::test]
+    async fn only_a_glance_is_spared_what_belongs_to_the_site() {
+        let (options, dump) = (options(&[]), directory());
+        let there = mapping(&options, &dump, &glance(None)).await.unwrap();
+        assert!(there.site_local == SiteLocal::Drop && there.fit.is_some());
+        let kept = mapping(&options, &dump, &dump).await.unwrap();
+        assert!(kept.site_local == SiteLocal::Keep && kept.fit.is_none());
+    }
+
+    #[tokio::test]
+    async fn options_are_understood() {
+        let line = "--property drop=a* --property keep=ab --signatures strip --encrypted \
+            copy-without-policy --boot-from-volume copy -D name";
+        let line: Vec<&str> = line.split_whitespace().collect();
+        let mapping = mapping(&options(&line), &directory(), &directory()).await.unwrap();
+        assert!(mapping.leaves_alone("ac") && !mapping.leaves_alone("ab"));
+        assert!(mapping.leaves_alone("name") && mapping.leaves_alone("img_signature"));
+        assert_eq!(mapping.encrypted, Encrypted::CopyWithoutPolicy);
+        assert_eq!(mapping.boot_from_volume, BootFromVolume::Copy);
+        for wrong in [["--owner", "map:"], ["--owner", "me"], ["--property", "set=owner=x"]] {
+            let line = ["glance-replicator", "clouds"].iter().chain(&wrong);
+            assert!(crate::parse(line).is_err(), "{wrong:?}");
+        }
+    }
+}

@@ -242,6 +242,7 @@ mod tests {
                     let domain = json!({"id": "d1", "name": "One", "domain_id": null});
                     (200, json!({"project": domain}))
                 }
+                ("/v3/projects" | "/v3/projects/", false) => (200, json!({"projects": [one]})),
                 ("/v3/projects?name=web", false) => (200, json!({"projects": [one, other]})),
                 (list, false) if list.starts_with("/v3/projects?") => {
                     (200, json!({"projects": []}))
