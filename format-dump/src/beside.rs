@@ -45,7 +45,12 @@ pub(crate) fn metadefs(dir: &Path) -> Result<Vec<Value>, StoreError> {
     let files = metadef_files(dir)
         .map_err(|error| files::failed(&Name(dir), READ, &dir.join(METADEFS), error))?;
     // A file that is gone since is not there.
-    files.into_iter().filter_map(|file| read(dir, &file).transpose()).collect()
+    files.into_iter().filter_map(|file| metadef(dir, &file).transpose()).collect()
+}
+
+/// The namespace in one of [`metadef_files`].
+pub(crate) fn metadef(dir: &Path, path: &Path) -> Result<Option<Value>, StoreError> {
+    read(dir, path)
 }
 
 /// The files of namespaces, in the order of their names.

@@ -21,7 +21,8 @@ mod sparse;
 mod write;
 mod zstd;
 
-pub(crate) use write::{Partial, WRITE};
+pub(crate) use share::LINK;
+pub(crate) use write::{PARTIAL, Partial, WRITE};
 
 /// Streams `range` of the plain data in the file at `path`, which must be as long as its record
 /// says.

@@ -34,11 +34,13 @@ mod manifest;
 mod record;
 mod sums;
 mod v1;
+mod verify;
 
 use directory::Directory;
 use manifest::Manifest;
 pub use record::Encoding;
 use v1::OldDump;
+pub use verify::{FileState, Finding, InvalidSubset, Proof, Subset, Verification};
 
 /// A dump, of either format.
 ///
@@ -100,7 +102,7 @@ impl DumpStore {
     pub fn hashing_with(self, hashers: Hashers) -> Self {
         match self.0 {
             Dump::Current(directory) => Self(Dump::Current(directory.hashing_with(hashers))),
-            old @ Dump::Old(_) => Self(old),
+            Dump::Old(old) => Self(Dump::Old(old.hashing_with(hashers))),
         }
     }
 
@@ -174,6 +176,13 @@ impl DumpStore {
         match &self.0 {
             Dump::Current(directory) => blocking(directory.path(), read).await,
             Dump::Old(_) => Ok(Vec::new()),
+        }
+    }
+
+    fn path(&self) -> &Path {
+        match &self.0 {
+            Dump::Current(directory) => directory.path(),
+            Dump::Old(old) => old.path(),
         }
     }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
+use glance_core::digest::Hashers;
 use glance_core::image::{Attributes, Image, ImageId, Member};
 use glance_core::store::{Activation, ByteRange, ImageStream, StoreErrorKind};
 use glance_core::{Body, ImageStore, Selection, StoreError};
@@ -26,11 +27,31 @@ pub(crate) fn is_old_dump(dir: &Path, operation: &'static str) -> Result<bool, S
 #[derive(Debug)]
 pub(crate) struct OldDump {
     path: PathBuf,
+    hashers: Hashers,
 }
 
 impl OldDump {
     pub(crate) fn new(path: PathBuf) -> Self {
-        Self { path }
+        Self { path, hashers: Hashers::default() }
+    }
+
+    pub(crate) fn hashing_with(self, hashers: Hashers) -> Self {
+        Self { hashers, ..self }
+    }
+
+    pub(crate) fn hashers(&self) -> Hashers {
+        self.hashers
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) async fn ids(&self, operation: &'static str) -> Result<Vec<ImageId>, StoreError> {
+        let dir = self.path.clone();
+        files::blocking(move || files::ids(&dir, ""))
+            .await
+            .map_err(|error| files::failed(self, operation, &self.path, error))
     }
 
     /// The refusal of everything that writes.
@@ -44,7 +65,7 @@ impl OldDump {
     }
 
     /// The image of a record; None when it was deleted before it was dumped.
-    async fn record(
+    pub(crate) async fn record(
         &self,
         operation: &'static str,
         id: &ImageId,
@@ -68,10 +89,7 @@ impl OldDump {
 #[async_trait]
 impl ImageStore for OldDump {
     async fn list(&self, selection: &Selection) -> Result<ImageStream<'_>, StoreError> {
-        let dir = self.path.clone();
-        let mut ids = files::blocking(move || files::ids(&dir, ""))
-            .await
-            .map_err(|error| files::failed(self, LIST, &self.path, error))?;
+        let mut ids = self.ids(LIST).await?;
         ids.retain(|id| selection.ids().is_none_or(|wanted| wanted.contains(id)));
         let images = stream::iter(ids)
             .then(move |id| async move { self.record(LIST, &id).await.transpose() })

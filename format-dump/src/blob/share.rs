@@ -54,7 +54,7 @@ pub(crate) fn link(first: &Path, path: &Path) -> io::Result<bool> {
         // Another name of a symbolic link is not one of its data.
         return Err(io::Error::other("it is no file"));
     }
-    let link = files::with_suffix(path, ".link");
+    let link = files::with_suffix(path, LINK);
     files::remove(&link)?;
     fs::hard_link(first, &link)?;
     let outcome = match same_bytes(&link, path) {
@@ -82,5 +82,8 @@ fn same_bytes(one: &Path, other: &Path) -> io::Result<bool> {
         }
     }
 }
+
+/// What follows a name until it replaces the file.
+pub(crate) const LINK: &str = ".link";
 
 const CHUNK: usize = 256 * 1024;

@@ -1,0 +1,170 @@
+//! One image of a dump against its own record.
+
+use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use futures_util::TryStreamExt;
+use glance_core::StoreError;
+use glance_core::digest::{Algorithm, Digests, Hashers};
+use glance_core::image::{Image, ImageId};
+use glance_core::store::{ByteRange, StoreErrorKind};
+
+use super::listed::Lines;
+use super::{Proof, VERIFY};
+use crate::blob::{self, DUMP_AGAIN};
+use crate::record::{Encoding, Stored};
+use crate::{files, sums};
+
+/// What the dump says of an image.
+pub(super) struct Subject {
+    pub(super) image: Image,
+    pub(super) stored: Stored,
+    /// The SHA-512 of the data's file, by the record.
+    pub(super) sha512: Option<String>,
+    /// The data's file.
+    pub(super) blob: PathBuf,
+    /// Says that the writer of the data failed.
+    pub(super) failed: Option<PathBuf>,
+}
+
+impl Subject {
+    /// Examines the data: its file's length, and its digests when it is to be `read`.
+    pub(super) async fn examine(
+        &self,
+        store: &(dyn Display + Sync),
+        lines: Option<&Lines>,
+        read: bool,
+        hashers: Hashers,
+    ) -> Result<Proof, StoreError> {
+        let image = &self.image;
+        if !image.status.has_data() {
+            return Ok(Proof::NoData);
+        }
+        if self.failed.as_ref().is_some_and(|failed| failed.exists()) {
+            let reason = "the stream that it came by says that its data is not whole";
+            return Err(fault(store, &image.id, reason.to_owned()));
+        }
+        blob::open(store, image, &self.stored, &self.blob).await?;
+        let listed = match lines {
+            Some(lines) => Some(listed(store, &image.id, lines, &self.blob)?),
+            None => None,
+        };
+        // By each account of the file's digest.
+        let accounts = [(listed, LIST), (self.sha512.as_deref(), RECORD)];
+        if let (Some(listed), Some(recorded)) = (listed, &self.sha512) {
+            agree(store, image, Algorithm::Sha512, recorded, (listed, LIST))?;
+        }
+        if !read {
+            return Ok(Proof::NotChosen);
+        }
+        self.read(store, accounts, hashers).await
+    }
+
+    async fn read(
+        &self,
+        store: &(dyn Display + Sync),
+        accounts: [(Option<&str>, &'static str); 2],
+        hashers: Hashers,
+    ) -> Result<Proof, StoreError> {
+        let image = &self.image;
+        let (bytes, digests) = self.digests(store, hashers).await?;
+        if let Some(size) = image.size.filter(|size| *size != bytes) {
+            let reason = format!("its data has {bytes} bytes, the record says {size}");
+            return Err(fault(store, &image.id, reason));
+        }
+        let mut by = BTreeSet::new();
+        for (algorithm, wanted) in recorded(image) {
+            if let Some(got) = digests.get(&algorithm) {
+                agree(store, image, algorithm, got, (wanted, RECORD))?;
+                by.insert(algorithm);
+            }
+        }
+        let of_file = match self.stored.encoding {
+            Encoding::Identity => digests.get(&Algorithm::Sha512).cloned(),
+            Encoding::Zstd => {
+                let path = self.blob.clone();
+                let digest = files::blocking(move || sums::of_file(&path, hashers)).await;
+                Some(
+                    digest
+                        .map_err(|e| files::failed(store, VERIFY, &self.blob, e).on(&image.id))?,
+                )
+            }
+        };
+        let accounts = accounts.into_iter().filter_map(|(wanted, by)| Some((wanted?, by)));
+        if let Some(got) = of_file {
+            for account in accounts {
+                agree(store, image, Algorithm::Sha512, &got, account)?;
+                by.insert(Algorithm::Sha512);
+            }
+        }
+        Ok(Proof::Data { bytes, by: by.into_iter().collect() })
+    }
+
+    /// Reads the plain data, and computes what its record knows of it.
+    async fn digests(
+        &self,
+        store: &(dyn Display + Sync),
+        hashers: Hashers,
+    ) -> Result<(u64, Digests), StoreError> {
+        let id = &self.image.id;
+        let of_file = (self.stored.encoding == Encoding::Identity).then_some(Algorithm::Sha512);
+        let algorithms = recorded(&self.image).map(|(algorithm, _)| algorithm).chain(of_file);
+        let mut hashing = hashers.start(algorithms.collect::<BTreeSet<_>>());
+        let mut data =
+            blob::read(store, &self.image, &self.stored, &self.blob, ByteRange::ALL).await?;
+        let mut bytes = 0;
+        let unreadable = |error| {
+            fault(store, id, "its data can't be read to the end".to_owned()).caused_by(error)
+        };
+        while let Some(chunk) = data.try_next().await.map_err(unreadable)? {
+            bytes += chunk.len() as u64;
+            hashing.update(&chunk).await;
+        }
+        let failed = |error| files::failed(store, VERIFY, &self.blob, io::Error::other(error));
+        Ok((bytes, hashing.finish().await.map_err(|error| failed(error).on(id))?))
+    }
+}
+
+/// The digests that a record has of the plain data.
+fn recorded(image: &Image) -> impl Iterator<Item = (Algorithm, &str)> {
+    let os_hash = image.os_hash_algo.as_deref().zip(image.os_hash_value.as_deref());
+    let os_hash = os_hash.and_then(|(name, value)| Some((name.parse().ok()?, value)));
+    let checksum = image.checksum.as_deref().map(|value| (Algorithm::Md5, value));
+    os_hash.into_iter().chain(checksum)
+}
+
+/// What the list of digests says of a file of an image.
+pub(super) fn listed<'a>(
+    store: &(dyn Display + Sync),
+    id: &ImageId,
+    lines: &'a Lines,
+    path: &Path,
+) -> Result<&'a str, StoreError> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let missing = || fault(store, id, format!("{LIST} does not list {name}"));
+    lines.digest_of(&name).ok_or_else(missing)
+}
+
+fn agree(
+    store: &(dyn Display + Sync),
+    image: &Image,
+    algorithm: Algorithm,
+    got: &str,
+    (wanted, by): (&str, &str),
+) -> Result<(), StoreError> {
+    if got.eq_ignore_ascii_case(wanted) {
+        return Ok(());
+    }
+    let reason = format!("the {algorithm} of its data is {got}, {by} says {wanted}");
+    Err(fault(store, &image.id, reason))
+}
+
+/// A fault of the dump.
+pub(super) fn fault(store: &(dyn Display + Sync), id: &ImageId, reason: String) -> StoreError {
+    StoreError::new(StoreErrorKind::Unreadable, store, VERIFY, reason).on(id).hint(DUMP_AGAIN)
+}
+
+const LIST: &str = sums::FILE;
+const RECORD: &str = "its record";

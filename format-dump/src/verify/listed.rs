@@ -1,0 +1,97 @@
+//! `SHA512SUMS`, read beside the images: both are in the order of names.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
+
+use glance_core::digest::Hashers;
+
+use crate::sums;
+
+/// The lines of a well-formed file of digests, as they come.
+pub(super) struct Listed {
+    lines: BufReader<File>,
+    next: Option<(String, String)>,
+}
+
+impl Listed {
+    /// Opens the file, once it is found to be well-formed and in order. Says its digest too.
+    ///
+    /// # Errors
+    /// `InvalidData` for a file that is not as it should be.
+    pub(super) fn open(path: &Path, hashers: Hashers) -> io::Result<(Self, String)> {
+        let begin = || -> io::Result<_> {
+            let mut listed = Self { lines: BufReader::new(File::open(path)?), next: None };
+            listed.advance()?;
+            Ok(listed)
+        };
+        let mut check = begin()?;
+        while let Some((earlier, _)) = check.next.take() {
+            check.advance()?;
+            if check.next.as_ref().is_some_and(|(name, _)| *name <= earlier) {
+                return Err(invalid(format!("{earlier} does not stand in its place")));
+            }
+        }
+        Ok((begin()?, sums::of_file(path, hashers)?))
+    }
+
+    /// The lines of the files whose names begin with `id`, and before them those that belong to no
+    /// image of the dump.
+    pub(super) fn until(&mut self, id: &str) -> io::Result<(Vec<(String, String)>, Lines)> {
+        let (mut strays, mut lines) = (Vec::new(), Lines::default());
+        while let Some((name, _)) = &self.next {
+            let (ours, stray) = (name.starts_with(id), name.as_str() < id);
+            if !ours && !stray {
+                break;
+            }
+            let line = self.next.take();
+            match ours {
+                true => lines.0.extend(line),
+                false => strays.extend(line),
+            }
+            self.advance()?;
+        }
+        Ok((strays, lines))
+    }
+
+    /// All other lines.
+    pub(super) fn rest(&mut self) -> io::Result<Vec<(String, String)>> {
+        let mut rest = Vec::new();
+        while let Some(line) = self.next.take() {
+            rest.push(line);
+            self.advance()?;
+        }
+        Ok(rest)
+    }
+
+    fn advance(&mut self) -> io::Result<()> {
+        let mut line = String::new();
+        (&mut self.lines).take(LONGEST).read_line(&mut line)?;
+        self.next = match line.as_str() {
+            "" => None,
+            line => {
+                let (name, digest) =
+                    sums::parse(line).ok_or_else(|| invalid("a line is no digest".to_owned()))?;
+                Some((name.to_owned(), digest.to_ascii_lowercase()))
+            }
+        };
+        Ok(())
+    }
+}
+
+/// The lines of one image.
+#[derive(Debug, Default)]
+pub(super) struct Lines(Vec<(String, String)>);
+
+impl Lines {
+    pub(super) fn digest_of(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(listed, _)| listed == name).map(|(_, digest)| digest.as_str())
+    }
+}
+
+fn invalid(reason: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, reason)
+}
+
+/// Bytes of a line, more than any file name has.
+const LONGEST: u64 = 4096;
