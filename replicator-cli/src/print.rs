@@ -30,8 +30,10 @@ macro_rules! err {
 }
 
 mod clouds;
+mod selection;
 
 pub(crate) use clouds::clouds;
+pub(crate) use selection::selection;
 
 /// What clap has to say: help and versions succeed, anything else is a usage error.
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {
