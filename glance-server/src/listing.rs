@@ -81,7 +81,7 @@ impl Query {
             filters: Filters::default(),
         };
         for (key, value) in wanted.given.clone() {
-            wanted.take(key, value)?;
+            wanted.take(&key, value)?;
         }
         for field in ["created_at", "id"] {
             if wanted.sort.iter().all(|(known, _)| known != field) {
@@ -91,8 +91,8 @@ impl Query {
         Ok(wanted)
     }
 
-    fn take(&mut self, key: String, value: String) -> Result<(), Refusal> {
-        match key.as_str() {
+    fn take(&mut self, key: &str, value: String) -> Result<(), Refusal> {
+        match key {
             "limit" => {
                 let limit: usize = value
                     .parse()
@@ -106,7 +106,7 @@ impl Query {
             "sort_key" | "sort_dir" => {
                 return Err(Refusal::invalid(format!("{key} is not supported here")));
             }
-            _ => self.filters.take(&key, value)?,
+            _ => self.filters.take(key, value)?,
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! The command line of glance-replicator: flags in, report out. The work is glance-core's.
 //!
 //! In reading order: [`args`] is what the operator typed; `endpoint` is what a word on the command
-//! line names, and opens it; `sign_in` finds the cloud, or the token, and `endurance` says
+//! line names, and opens it; `select` is which images are meant; `sign_in` finds the cloud, or the token, and `endurance` says
 //! whether it lasts; `trust` says whom to trust
 //! there; `mapping` says how images are to be at the target; `tls` chooses among the TLS stacks of
 //! this build; `commands`, `clouds` and `doctor` run; `saved_plan` keeps a plan;
@@ -22,6 +22,7 @@ mod logging;
 mod mapping;
 mod print;
 mod saved_plan;
+mod select;
 mod sign_in;
 mod tls;
 mod trust;

@@ -200,4 +200,98 @@ const NO_FILTERS: &[&str] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The filters that these conditions add to a query.
+    fn asked(conditions: &[&str]) -> String {
+        let wanted = conditions.iter().map(|text| text.parse().unwrap());
+        let queries = Queries::of(&Selection::new(wanted, [], []));
+        let mut groups = queries.groups();
+        let group = groups.next().unwrap();
+        assert!(groups.next().is_none() && group.len() == 2, "{group:?}");
+        let query = group[0].strip_prefix("visibility=all").unwrap();
+        let end = "&member_status=all&os_hidden=false&sort=id:asc&limit=1000";
+        query.strip_suffix(end).unwrap().to_owned()
+    }
+
+    #[test]
+    fn what_glance_can_tell_is_asked() {
+        for (condition, filter) in [
+            ("name=a b", "&name=eq:a%20b"),
+            ("tag=a,b", "&tag=a,b"),
+            ("where=os_distro=a&b", "&os_distro=a%26b"),
+            ("where=os_hash_value=00ff", "&os_hash_value=00ff"),
+            ("where=磁=1", "&%E7%A3%81=1"),
+            ("project=p", "&owner=p"),
+            ("status=active", "&status=eq:active"),
+            ("disk-format=raw", "&disk_format=eq:raw"),
+            ("container-format=bare", "&container_format=eq:bare"),
+            ("min-size=1k", "&size_min=1024"),
+            ("max-size=5", "&size_max=5"),
+            ("protected=false", "&protected=false"),
+            ("created-after=2026-01-31", "&created_at=gte:2026-01-31T00:00:00Z"),
+            ("created-before=2026-01-31T01:00:00+01:00", "&created_at=lt:2026-01-31T00:00:00Z"),
+            // Records do not show the fraction that the database knows.
+            ("updated-after=2026-01-31T00:00:00.5Z", "&updated_at=gte:2026-01-31T00:00:00Z"),
+            ("updated-before=2026-01-31T00:00:00.5Z", "&updated_at=lt:2026-01-31T00:00:01Z"),
+        ] {
+            assert_eq!(asked(&[condition]), filter);
+        }
+        assert_eq!(asked(&["name=a,b", "name=c"]), "&name=in:%22a,b%22,c");
+        assert_eq!(asked(&["status=active", "status=queued"]), "&status=in:active,queued");
+        assert_eq!(asked(&["where=a=1", "where=b=2"]), "&a=1&b=2");
+    }
+
+    #[test]
+    fn what_glance_would_misunderstand_is_not_asked() {
+        let long = format!("name={}", "x".repeat(LONGEST));
+        for conditions in [
+            &["name=a*"][..],
+            &["name-regex=a"],
+            &["name=a", "name=b*"],
+            &["name=a\"b", "name=c"],
+            &["name=\u{1f600}"],
+            &["tag=a", "tag=b"],
+            &["tag= a"],
+            &["tag=a\tb\0"],
+            &["where=a"],
+            &["where=a=1", "where=a=2"],
+            &["where=limit=1"],
+            &["where=metadata=1"],
+            &["where=a_min=1"],
+            &["where=a_max=1"],
+            &["project=a", "project=b"],
+            &["visibility=public", "visibility=private"],
+            &["min-size=18446744073709551615"],
+            &["protected=true", "protected=false"],
+            &["os-hidden=true", "os-hidden=false"],
+            &[&long],
+        ] {
+            assert_eq!(asked(conditions), "", "{conditions:?}");
+        }
+        // The last would count.
+        let both = ["created-after=2026-01-01", "created-before=2026-01-31"];
+        assert_eq!(asked(&both), "&created_at=gte:2026-01-01T00:00:00Z");
+    }
+
+    #[test]
+    fn ids_are_asked_for_in_part_and_hidden_images_only_where_meant() {
+        let id = |number: usize| format!("id=00000000-0000-4000-8000-{number:012}").parse();
+        let ids = (0..2 * IDS + 1).map(|number| id(number).unwrap());
+        let hidden: Condition = "os-hidden=true".parse().unwrap();
+        let selection = Selection::new(ids.chain([hidden]), [], []);
+        let groups: Vec<Vec<String>> = Queries::of(&selection).groups().collect();
+        let ids = |group: &Vec<String>| group[0].matches("00000000-").count();
+        assert_eq!(groups.iter().map(ids).collect::<Vec<_>>(), [IDS, IDS, 1]);
+        for queries in groups {
+            assert_eq!(queries.len(), 1);
+            assert!(queries[0].contains("&os_hidden=true&id=in:00000000-"), "{}", queries[0]);
+            assert!(queries[0].len() < 2500);
+        }
+        let none = Queries::of(&Selection::of_ids([].into()));
+        assert_eq!(none.groups().count(), 0);
+        let public = Selection::new(["visibility=public".parse().unwrap()], [], []);
+        let queries: Vec<String> = Queries::of(&public).groups().flatten().collect();
+        assert_eq!(queries.len(), 2);
+        assert!(queries[1].starts_with("visibility=public&member_status=all&os_hidden=true&"));
+    }
 }

@@ -159,6 +159,7 @@ const LOOKUPS: usize = 4;
 mod tests {
     use super::*;
     use crate::image::Attributes;
+    use crate::store::memory::MemoryStore;
 
     fn image(first: &str) -> Image {
         let id = format!("{first}0000000-0000-4000-8000-000000000000").parse().unwrap();
@@ -194,5 +195,51 @@ mod tests {
             Pair::TargetOnly(image("e")),
         ];
         assert_eq!(found, expected);
+    }
+
+    /// A store of images without data, by the first letter of their ids and their names.
+    async fn store(images: &[(&str, &str)]) -> MemoryStore {
+        let store = MemoryStore::new("memory");
+        for (first, name) in images {
+            let mut image = image(first);
+            image.attributes.name = Some((*name).to_owned());
+            store.create(&image).await.unwrap();
+        }
+        store
+    }
+
+    /// The pairs, each as the first letter of the id behind `=`, `-` or `+`.
+    async fn selected(source: &MemoryStore, target: &MemoryStore, wanted: &[&str]) -> String {
+        let selection = Selection::new(wanted.iter().map(|text| text.parse().unwrap()), [], []);
+        let pairs = pairs(source, target, &selection).await.unwrap();
+        let pairs: Vec<Pair> = pairs.try_collect().await.unwrap();
+        let short = pairs.iter().map(|pair| match pair {
+            Pair::Both(image, _) => format!("={}", &image.id.as_str()[..1]),
+            Pair::SourceOnly(image) => format!("-{}", &image.id.as_str()[..1]),
+            Pair::TargetOnly(image) => format!("+{}", &image.id.as_str()[..1]),
+        });
+        short.collect::<Vec<_>>().join(" ")
+    }
+
+    #[tokio::test]
+    async fn what_is_filtered_out_is_not_gone() {
+        let source = store(&[("0", "in"), ("1", "in"), ("2", "out"), ("3", "out")]).await;
+        // The replicas of 1 and 2 have other names, those of 5 to 9 have lost their images.
+        let replicas = [("1", "out"), ("2", "in"), ("3", "out"), ("4", "out")];
+        let target = store(&replicas).await;
+        for first in ["5", "6", "7", "8", "9"] {
+            let mut image = image(first);
+            image.attributes.name = Some("in".to_owned());
+            target.create(&image).await.unwrap();
+        }
+        assert_eq!(selected(&source, &target, &["name=in"]).await, "-0 =1 +5 +6 +7 +8 +9");
+        assert_eq!(selected(&source, &target, &[]).await, "-0 =1 =2 =3 +4 +5 +6 +7 +8 +9");
+        assert_eq!(selected(&source, &target, &["name=none"]).await, "");
+        let id = |first| format!("id={}", image(first).id);
+        let ids = [id("1"), id("2"), id("5")];
+        let mut wanted: Vec<&str> = ids.iter().map(String::as_str).collect();
+        assert_eq!(selected(&source, &target, &wanted).await, "=1 =2 +5");
+        wanted.push("name=in");
+        assert_eq!(selected(&source, &target, &wanted).await, "=1 +5");
     }
 }

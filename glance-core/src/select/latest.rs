@@ -44,21 +44,34 @@ impl Latest {
         selection: &Selection,
         store: &dyn ImageStore,
     ) -> Result<Selection, StoreError> {
-        let mut groups: BTreeMap<String, BTreeSet<(Timestamp, ImageId)>> = BTreeMap::new();
+        let mut groups = Groups::default();
         let mut images = store.list(selection).await?;
         while let Some(image) = images.try_next().await? {
-            let Some(group) = self.key.group(&image).filter(|_| image.status.has_data()) else {
-                continue;
-            };
-            let created = image.created_at.as_deref().and_then(instant);
-            let newest = groups.entry(group).or_default();
-            newest.insert((created.unwrap_or(Timestamp::MIN), image.id));
-            if newest.len() > self.count.get() {
-                newest.pop_first();
-            }
+            groups.take(image, self);
         }
-        let newest = groups.into_values().flatten().map(|(_, id)| id);
-        Ok(selection.among(newest.collect()))
+        Ok(selection.among(groups.ids()))
+    }
+}
+
+/// The newest images of each group, so far.
+#[derive(Default)]
+struct Groups(BTreeMap<String, BTreeSet<(Timestamp, ImageId)>>);
+
+impl Groups {
+    fn take(&mut self, image: Image, latest: &Latest) {
+        let Some(group) = latest.key.group(&image).filter(|_| image.status.has_data()) else {
+            return;
+        };
+        let created = image.created_at.as_deref().and_then(instant);
+        let newest = self.0.entry(group).or_default();
+        newest.insert((created.unwrap_or(Timestamp::MIN), image.id));
+        if newest.len() > latest.count.get() {
+            newest.pop_first();
+        }
+    }
+
+    fn ids(self) -> BTreeSet<ImageId> {
+        self.0.into_values().flatten().map(|(_, id)| id).collect()
     }
 }
 
@@ -107,5 +120,52 @@ impl fmt::Display for Latest {
             Key::PartOfName(regex) => write!(f, "/{regex}/={}", self.count),
             Key::Property(key) => write!(f, "{key}={}", self.count),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::{Attributes, Status};
+
+    /// Which of these images, by name, property `os`, and day of creation, are the newest.
+    fn newest(key: &str, images: &[(&str, &str, u8)]) -> Vec<u8> {
+        let latest: Latest = key.parse().unwrap();
+        let mut groups = Groups::default();
+        let mut days = BTreeMap::new();
+        for (name, os, day) in images {
+            let mut attributes =
+                Attributes { name: Some((*name).to_owned()), ..Default::default() };
+            if !os.is_empty() {
+                attributes.properties.insert("os".to_owned(), (*os).to_owned());
+            }
+            let mut image = Image::queued(ImageId::random(), attributes);
+            image.status = if *day > 20 { Status::Queued } else { Status::Active };
+            image.created_at = Some(format!("2026-01-{day:02}T00:00:00Z"));
+            days.insert(image.id.clone(), *day);
+            groups.take(image, &latest);
+        }
+        let mut found: Vec<u8> = groups.ids().iter().map(|id| days[id]).collect();
+        found.sort_unstable();
+        found
+    }
+
+    #[test]
+    fn the_newest_of_each_group_stay() {
+        let images = [
+            ("debian-12-20260101", "debian", 1),
+            ("debian-12-20260107", "debian", 7),
+            ("debian-13-20260103", "debian", 3),
+            ("debian-13-20260103", "", 4),
+            ("ubuntu-24-20260102", "ubuntu", 2),
+            // Without data.
+            ("ubuntu-24-20260128", "ubuntu", 28),
+        ];
+        assert_eq!(newest("os", &images), [2, 7]);
+        assert_eq!(newest("os=2", &images), [2, 3, 7]);
+        assert_eq!(newest("name", &images), [1, 2, 4, 7]);
+        assert_eq!(newest(r"/^([a-z]+-\d+)-\d{8}$/", &images), [2, 4, 7]);
+        assert_eq!(newest("/^debian/=2", &images), [4, 7]);
+        assert!(newest("unknown", &images).is_empty());
     }
 }

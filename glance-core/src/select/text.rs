@@ -34,8 +34,8 @@ impl Condition {
             "tag" => Self::Tag(value.to_owned()),
             "where" => property(value)?,
             "project" => Self::Project(some(value, "a project's id")?),
-            "visibility" => Self::Visibility(parsed(value)?),
-            "status" => Self::Status(parsed(value)?),
+            "visibility" => Self::Visibility(parsed(value).map_err(|_| one_of(VISIBILITIES))?),
+            "status" => Self::Status(parsed(value).map_err(|_| one_of(STATUSES))?),
             "disk-format" => Self::DiskFormat(some(value, "a format")?),
             "container-format" => Self::ContainerFormat(some(value, "a format")?),
             "min-size" => Self::MinSize(byte_count(value)?),
@@ -96,6 +96,10 @@ fn parsed<T: FromStr<Err: Display>>(value: &str) -> Result<T, InvalidCondition> 
     value.parse().map_err(|error: T::Err| InvalidCondition(error.to_string()))
 }
 
+fn one_of(values: &str) -> InvalidCondition {
+    InvalidCondition(format!("it is one of {values}"))
+}
+
 fn some(value: &str, what: &str) -> Result<String, InvalidCondition> {
     match value {
         "" => Err(InvalidCondition(format!("it names {what}, which is never empty"))),
@@ -145,6 +149,12 @@ fn ago(text: &str) -> Result<Timestamp, InvalidCondition> {
 fn flag(text: &str) -> Result<bool, InvalidCondition> {
     text.parse().map_err(|_| InvalidCondition(format!("{text:?} is neither true nor false")))
 }
+
+const VISIBILITIES: &str = "public, community, shared and private";
+
+/// Those that a listing can hold.
+const STATUSES: &str =
+    "active, deactivated, queued, saving, uploading, importing, killed and pending_delete";
 
 /// Fields of a record that are no properties, and the conditions for them.
 const OTHER_KINDS: &[(&str, &str)] = &[

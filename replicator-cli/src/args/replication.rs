@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, ValueEnum};
 use glance_core::replicate::{MatchBy, MostRemoved, OnBurnedId, Removal};
 
+use super::Selection;
+
 /// The two sides.
 #[derive(Debug, ClapArgs)]
 pub struct Sides {
@@ -28,6 +30,9 @@ pub struct Compare {
     /// there, * different, ! can't be replicated, ? not proven or left out
     #[arg(long, value_name = "FILE|-")]
     pub combined: Option<PathBuf>,
+    /// Which images
+    #[command(flatten)]
+    pub selection: Box<Selection>,
 }
 
 /// Options of `plan`.
@@ -42,6 +47,9 @@ pub struct Plan {
     /// What is done with images that only the target holds.
     #[command(flatten)]
     pub removal: Removing,
+    /// Which images
+    #[command(flatten)]
+    pub selection: Box<Selection>,
 }
 
 /// Options of `sync`.
@@ -56,6 +64,9 @@ pub struct Sync {
     /// What is done with images that only the target holds.
     #[command(flatten)]
     pub removal: Removing,
+    /// Which images
+    #[command(flatten)]
+    pub selection: Box<Selection>,
 }
 
 /// What is done with images that only the target holds.
