@@ -8,15 +8,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use futures_util::stream::{self, StreamExt};
-use glance_core::body::BodyError;
 use glance_core::digest::{Algorithm, Hashers};
 use glance_core::image::{Attributes, Image, ImageId, Member, Status, Visibility};
 use glance_core::store::memory::apply;
 use glance_core::store::{Activation, ByteRange, ImageStream, StoreErrorKind};
-use glance_core::{Body, ImageStore, StoreError};
+use glance_core::{Body, ImageStore, Selection, StoreError};
 
-use crate::blob::{self, Partial, WRITE};
-use crate::record::Record;
+use crate::blob::share::{self, Index};
+use crate::blob::{self, Partial, READ, WRITE};
+use crate::record::{Encoding, Record};
 use crate::{Name, files};
 
 /// A directory that holds `manifest.json`.
@@ -24,27 +24,45 @@ use crate::{Name, files};
 pub(crate) struct Directory {
     path: PathBuf,
     hashers: Hashers,
+    encoding: Encoding,
     /// The images whose data is coming.
     saving: Mutex<BTreeSet<ImageId>>,
+    /// Whose data may be shared, once the first data has come. Held while one finds its place, so
+    /// that of equal ones that come together the second sees the first.
+    index: tokio::sync::Mutex<Option<Index>>,
     /// Held by whoever changes a record, from reading it to replacing it.
     changing: tokio::sync::Mutex<()>,
 }
 
 impl Directory {
     pub(crate) fn new(path: PathBuf) -> Self {
-        let (saving, changing) = (Mutex::default(), tokio::sync::Mutex::default());
-        Self { path, hashers: Hashers::default(), saving, changing }
+        Self {
+            path,
+            hashers: Hashers::default(),
+            encoding: Encoding::default(),
+            saving: Mutex::default(),
+            index: tokio::sync::Mutex::default(),
+            changing: tokio::sync::Mutex::default(),
+        }
     }
 
     pub(crate) fn hashing_with(self, hashers: Hashers) -> Self {
         Self { hashers, ..self }
     }
 
+    pub(crate) fn hashers(&self) -> Hashers {
+        self.hashers
+    }
+
+    pub(crate) fn encoding(self, encoding: Encoding) -> Self {
+        Self { encoding, ..self }
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    fn file(&self, id: &ImageId, suffix: &str) -> PathBuf {
+    pub(crate) fn file(&self, id: &ImageId, suffix: &str) -> PathBuf {
         self.path.join(format!("{id}{suffix}"))
     }
 
@@ -67,7 +85,7 @@ impl Directory {
     async fn store(&self, operation: &'static str, record: &Record) -> Result<(), StoreError> {
         let id = &record.image.id;
         let path = self.file(id, RECORD);
-        let (to, text) = (path.clone(), format!("{:#}\n", record.to_json()));
+        let (to, text) = (path.clone(), record.to_text());
         files::blocking(move || files::replace(&to, text.as_bytes()))
             .await
             .map_err(|error| files::failed(self, operation, &path, error).on(id))
@@ -75,42 +93,25 @@ impl Directory {
 
     /// Reads a record as its file says.
     async fn load(&self, operation: &'static str, id: &ImageId) -> Result<Record, StoreError> {
-        let path = self.file(id, RECORD);
-        let text = match tokio::fs::read(&path).await {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(self.not_found(operation, id));
-            }
-            other => other.map_err(|e| files::failed(self, operation, &path, e).on(id))?,
-        };
-        let unreadable = |error: BodyError| {
-            let reason = format!("{id}{RECORD} is no image's record");
-            self.error(StoreErrorKind::Unreadable, operation, id, reason).caused_by(error)
-        };
-        let value = serde_json::from_slice(&text).map_err(|error| unreadable(error.into()))?;
-        let record = Record::from_json(value).map_err(|error| unreadable(error.into()))?;
-        if record.image.id == *id {
-            Ok(record)
-        } else {
-            Err(unreadable(format!("it is the record of {}", record.image.id).into()))
-        }
-    }
-
-    fn not_found(&self, operation: &'static str, id: &ImageId) -> StoreError {
-        self.error(StoreErrorKind::NotFound, operation, id, "there is no such image")
+        let (dir, file) = (self.path.clone(), id.clone());
+        // Errors are told apart by who made them: the file, or what it says.
+        let read = files::blocking(move || Ok(read_record(&dir, operation, &file))).await;
+        read.map_err(|error| files::failed(self, operation, &self.file(id, RECORD), error))?
     }
 
     /// Reads a record as it is meant: without its data, an image is queued.
     async fn record(&self, operation: &'static str, id: &ImageId) -> Result<Record, StoreError> {
         let mut record = self.load(operation, id).await?;
+        let blob = self.file(id, record.encoding().suffix());
+        let (looked_for, broken) = (blob.clone(), self.file(id, FAILED));
+        let there =
+            files::blocking(move || Ok(looked_for.try_exists()? && !broken.try_exists()?)).await;
+        let whole = there.map_err(|error| files::failed(self, operation, &blob, error).on(id))?;
         let image = &mut record.image;
-        let blob = self.file(id, BLOB);
-        let whole = image.status.has_data()
-            && tokio::fs::try_exists(&blob)
-                .await
-                .map_err(|error| files::failed(self, operation, &blob, error).on(id))?;
-        if !whole {
+        if !image.status.has_data() || !whole {
             image.status = Status::Queued;
             (image.size, image.checksum, image.os_hash_value) = (None, None, None);
+            record.data = None;
         }
         if self.saving().contains(id) {
             image.status = Status::Saving;
@@ -142,9 +143,60 @@ impl Directory {
         Ok((Saving { directory: self, id }, image))
     }
 
-    async fn remove(&self, operation: &'static str, id: &ImageId) -> Result<(), StoreError> {
-        // Without its record, what is left of an image is nothing.
-        for suffix in [RECORD, BLOB] {
+    /// Replaces the file at `partial` by another name of a file with the same bytes, if the dump has
+    /// one. Where that can't be, the image keeps a file of its own.
+    async fn share(&self, index: &mut Option<Index>, record: &Record, partial: &Path) {
+        if index.is_none() {
+            match self.build_index().await {
+                Ok(built) => *index = Some(built),
+                Err(error) => return tracing::debug!("no data is shared: {error}"),
+            }
+        }
+        let Some(first) = index.as_ref().and_then(|index| index.find(&record.image)) else {
+            return;
+        };
+        match self.record(WRITE, first).await {
+            Ok(found) if share::equal(&found, record) => {}
+            _ => return,
+        }
+        let blob = self.file(first, record.encoding().suffix());
+        let path = partial.to_owned();
+        match files::blocking(move || share::link(&blob, &path)).await {
+            Ok(true) => tracing::debug!("{} shares the data of {first}", record.image.id),
+            // Other releases of zstd may make other bytes of the same data.
+            Ok(false) if record.encoding() == Encoding::Zstd => {}
+            Ok(false) => tracing::warn!(
+                "the data of {first} in {self} is not what its record says: verify the dump"
+            ),
+            Err(error) => tracing::debug!("the data of {first} can't be shared: {error}"),
+        }
+    }
+
+    async fn build_index(&self) -> Result<Index, StoreError> {
+        let mut index = Index::default();
+        for id in self.ids(WRITE).await? {
+            // What can't be read is not shared.
+            if let Ok(record) = self.load(WRITE, &id).await {
+                index.insert(&record);
+            }
+        }
+        Ok(index)
+    }
+
+    pub(crate) async fn ids(&self, operation: &'static str) -> Result<Vec<ImageId>, StoreError> {
+        let dir = self.path.clone();
+        files::blocking(move || files::ids(&dir, RECORD))
+            .await
+            .map_err(|error| files::failed(self, operation, &self.path, error))
+    }
+
+    async fn remove(
+        &self,
+        operation: &'static str,
+        id: &ImageId,
+        suffixes: &[&str],
+    ) -> Result<(), StoreError> {
+        for suffix in suffixes {
             let path = self.file(id, suffix);
             let gone = path.clone();
             files::blocking(move || files::remove(&gone))
@@ -155,18 +207,43 @@ impl Directory {
     }
 }
 
+/// Reads the record of `id` in `dir` as its file says.
+pub(crate) fn read_record(
+    dir: &Path,
+    operation: &'static str,
+    id: &ImageId,
+) -> Result<Record, StoreError> {
+    let (store, path) = (Name(dir), dir.join(format!("{id}{RECORD}")));
+    let error = |kind, reason: String| StoreError::new(kind, &store, operation, reason).on(id);
+    let text = match std::fs::read(&path) {
+        Err(missing) if missing.kind() == io::ErrorKind::NotFound => {
+            return Err(error(StoreErrorKind::NotFound, NO_IMAGE.to_owned()));
+        }
+        other => other.map_err(|error| files::failed(&store, operation, &path, error).on(id))?,
+    };
+    let unreadable =
+        || error(StoreErrorKind::Unreadable, format!("{id}{RECORD} is no image's record"));
+    let record = Record::from_text(&text).map_err(|error| unreadable().caused_by(error))?;
+    match &record.image.id {
+        named if named == id => Ok(record),
+        named => Err(unreadable().caused_by(format!("it is the record of {named}"))),
+    }
+}
+
 #[async_trait]
 impl ImageStore for Directory {
-    async fn list(&self) -> Result<ImageStream<'_>, StoreError> {
-        let dir = self.path.clone();
-        let ids = files::blocking(move || files::ids(&dir, RECORD))
-            .await
-            .map_err(|error| files::failed(self, LIST, &self.path, error))?;
+    async fn list(&self, selection: &Selection) -> Result<ImageStream<'_>, StoreError> {
+        let mut ids = self.ids(LIST).await?;
+        ids.retain(|id| selection.ids().is_none_or(|wanted| wanted.contains(id)));
         let images = stream::iter(ids)
             .then(move |id| async move { Ok(self.record(LIST, &id).await?.image) });
         // An image deleted since is missing.
-        let gone = |it: &Result<Image, StoreError>| matches!(it, Err(error) if error.kind == StoreErrorKind::NotFound);
-        Ok(images.filter(move |it| std::future::ready(!gone(it))).boxed())
+        let selection = selection.clone();
+        let listed = move |it: &Result<Image, StoreError>| match it {
+            Ok(image) => selection.admits(image),
+            Err(error) => error.kind != StoreErrorKind::NotFound,
+        };
+        Ok(images.filter(move |it| std::future::ready(listed(it))).boxed())
     }
 
     async fn get(&self, id: &ImageId) -> Result<Image, StoreError> {
@@ -174,12 +251,13 @@ impl ImageStore for Directory {
     }
 
     async fn read(&self, id: &ImageId, range: ByteRange) -> Result<Body, StoreError> {
-        let image = self.record(READ, id).await?.image;
+        let Record { image, data, .. } = self.record(READ, id).await?;
         if !image.status.has_data() {
             let reason = format!("the image is {} and has no data", image.status);
             return Err(self.error(StoreErrorKind::Conflict, READ, id, reason));
         }
-        blob::read(self, &image, &self.file(id, BLOB), range).await
+        let stored = data.unwrap_or_default();
+        blob::read(self, &image, &stored, &self.file(id, stored.encoding.suffix()), range).await
     }
 
     async fn create(&self, image: &Image) -> Result<Image, StoreError> {
@@ -200,8 +278,8 @@ impl ImageStore for Directory {
             ..Image::queued(id.clone(), image.attributes.clone())
         };
         // What an earlier image of this id left behind is none of the new one's.
-        self.remove(CREATE, id).await?;
-        let record = Record { image: queued, members: Vec::new() };
+        self.remove(CREATE, id, FILES).await?;
+        let record = Record { image: queued, members: Vec::new(), data: None };
         self.store(CREATE, &record).await?;
         Ok(record.image)
     }
@@ -212,15 +290,28 @@ impl ImageStore for Directory {
         let algorithm = image.os_hash_algo.and_then(|name| name.parse().ok());
         let algorithm = algorithm.filter(|algorithm| self.hashers.offers(*algorithm));
         let algorithm = algorithm.unwrap_or(Algorithm::Sha512);
-        let path = self.file(id, BLOB);
-        let partial = Partial::write(self, id, &path, data, algorithm, self.hashers).await?;
+        let encoding = self.encoding;
+        let path = self.file(id, encoding.suffix());
+        let (place, hashers) = ((&*path, encoding), self.hashers);
+        let partial = Partial::write(self, id, place, data, algorithm, hashers).await?;
+        let mut index = self.index.lock().await;
+        let mut record = self.load(WRITE, id).await?;
+        partial.describe(&mut record);
+        self.share(&mut index, &record, partial.path()).await;
         let _changing = self.changing.lock().await;
         // The record may have changed meanwhile, or be gone.
         let mut record = self.record(WRITE, id).await?;
-        let kept = partial.keep(&path, algorithm, &mut record.image).await;
+        partial.describe(&mut record);
+        let kept = partial.keep(&path).await;
         kept.map_err(|error| files::failed(self, WRITE, &path, error).on(id))?;
         record.image.status = Status::Active;
         self.store(WRITE, &record).await?;
+        let others = Encoding::ALL.map(Encoding::suffix).into_iter();
+        let others: Vec<_> = others.filter(|other| *other != encoding.suffix()).collect();
+        self.remove(WRITE, id, &[others, vec![FAILED]].concat()).await?;
+        if let Some(index) = &mut *index {
+            index.insert(&record);
+        }
         Ok(record.image)
     }
 
@@ -259,7 +350,8 @@ impl ImageStore for Directory {
                 "the image is protected",
             ));
         }
-        self.remove(DELETE, id).await
+        // Without its record, what is left of an image is nothing.
+        self.remove(DELETE, id, FILES).await
     }
 
     async fn members(&self, id: &ImageId) -> Result<Vec<Member>, StoreError> {
@@ -296,12 +388,15 @@ impl fmt::Display for Directory {
 }
 
 /// What follows the id in the names of an image's files.
-const RECORD: &str = ".json";
-const BLOB: &str = ".img";
+pub(crate) const RECORD: &str = ".json";
+/// Says that the data beside it is not the image's: a stream's writer failed on it.
+pub(crate) const FAILED: &str = ".failed";
+/// An image's files, the record first.
+const FILES: &[&str] = &[RECORD, ".img", ".img.zst", FAILED];
 
+const NO_IMAGE: &str = "there is no such image";
 const LIST: &str = "list the images";
 const GET: &str = "read the record";
-const READ: &str = "read the data";
 const CREATE: &str = "create the record";
 const UPDATE: &str = "change the record";
 const ACTIVATE: &str = "set the activation";

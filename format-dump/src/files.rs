@@ -1,9 +1,9 @@
-//! Files that appear whole or not at all, readable by their owner only.
+//! Files that appear whole or not at all, for their owner only, whatever the umask.
 
 use std::fmt::Display;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use glance_core::StoreError;
@@ -12,9 +12,28 @@ use glance_core::store::StoreErrorKind;
 
 use crate::manifest;
 
-/// Makes `dir` and the directories above it where they are missing.
+/// Makes `dir` and the directories above it where they are missing. Those that are there keep their
+/// modes.
 pub(crate) fn make_directory(dir: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(dir)
+    match make_one(dir) {
+        Err(error) if error.kind() == ErrorKind::NotFound => match dir.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => {
+                make_directory(parent)?;
+                make_one(dir)
+            }
+            _ => Err(error),
+        },
+        made => made,
+    }
+}
+
+fn make_one(dir: &Path) -> io::Result<()> {
+    match DirBuilder::new().mode(0o700).create(dir) {
+        // The umask may have taken from the owner, too.
+        Ok(()) => fs::set_permissions(dir, Permissions::from_mode(0o700)),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && dir.is_dir() => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// Whether nothing is in `dir` but what a run left that was killed at its first file.
@@ -30,7 +49,10 @@ pub(crate) fn is_empty(dir: &Path) -> io::Result<bool> {
 
 /// Opens a new file, or an old one cut to nothing.
 pub(crate) fn open_new(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    // The umask may have taken from the owner, and a leftover may have had another mode.
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    Ok(file)
 }
 
 /// Gives the file at `path` the contents `text`, all or nothing.
@@ -112,7 +134,7 @@ pub(crate) fn failed(
 }
 
 /// What follows a file's name until it is whole.
-const NEW: &str = ".new";
+pub(crate) const NEW: &str = ".new";
 
 #[cfg(test)]
 mod tests {

@@ -20,19 +20,24 @@ use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use glance_core::digest::Hashers;
+use glance_core::identity::Project;
 use glance_core::image::{Attributes, Image, ImageId, Member};
 use glance_core::store::{Activation, ByteRange, ImageStream, StoreErrorKind};
-use glance_core::{Body, ImageStore, StoreError};
+use glance_core::{Body, ImageStore, Selection, StoreError};
+use serde_json::Value;
 
+mod beside;
 mod blob;
 mod directory;
 mod files;
 mod manifest;
 mod record;
+mod sums;
 mod v1;
 
 use directory::Directory;
 use manifest::Manifest;
+pub use record::Encoding;
 use v1::OldDump;
 
 /// A dump, of either format.
@@ -57,7 +62,7 @@ impl DumpStore {
         let refuse = |reason: &str| StoreError::new(StoreErrorKind::Invalid, &name, CREATE, reason);
         files::make_directory(&dir).map_err(|error| files::failed(&name, CREATE, &dir, error))?;
         let manifest = match Manifest::read(&dir, CREATE)? {
-            Some(manifest) => manifest.with_complete(false),
+            Some(manifest) => manifest.incomplete(),
             None if v1::is_old_dump(&dir, CREATE)? => {
                 return Err(refuse("it holds a dump of the old tool").hint(v1::HINT));
             }
@@ -70,6 +75,7 @@ impl DumpStore {
             None => Manifest::new(),
         };
         manifest.write(&dir, CREATE)?;
+        sums::remove(&dir).map_err(|error| files::failed(&name, CREATE, &dir, error))?;
         Ok(Self(Dump::Current(Directory::new(dir))))
     }
 
@@ -98,6 +104,15 @@ impl DumpStore {
         }
     }
 
+    /// The same dump, with the data that comes from now on kept so. What is there stays as it is.
+    #[must_use]
+    pub fn encoding_as(self, encoding: Encoding) -> Self {
+        match self.0 {
+            Dump::Current(directory) => Self(Dump::Current(directory.encoding(encoding))),
+            old @ Dump::Old(_) => Self(old),
+        }
+    }
+
     /// Whether the run that wrote the dump came to its end. A dump of the old tool does not say.
     pub fn is_complete(&self) -> Result<bool, StoreError> {
         match &self.0 {
@@ -108,15 +123,57 @@ impl DumpStore {
         }
     }
 
-    /// Writes down that the dump is complete.
-    pub fn finish(&self) -> Result<(), StoreError> {
+    /// Writes `SHA512SUMS`, and down that the dump is complete.
+    pub async fn finish(&self) -> Result<(), StoreError> {
+        let directory = match &self.0 {
+            Dump::Current(directory) => directory,
+            Dump::Old(old) => return Err(old.read_only(FINISH)),
+        };
+        let hashers = directory.hashers();
+        blocking(directory.path(), move |dir| finish(dir, hashers)).await
+    }
+
+    /// Writes down which projects own the images or share them, in place of what was written
+    /// before.
+    pub async fn write_projects(&self, projects: &[Project]) -> Result<(), StoreError> {
+        let projects = projects.to_owned();
+        self.write_beside(move |dir| beside::write_projects(dir, &projects)).await
+    }
+
+    /// The projects that own the images or share them, as far as the writer of the dump could tell.
+    pub async fn projects(&self) -> Result<Vec<Project>, StoreError> {
+        self.read_beside(beside::projects).await
+    }
+
+    /// Writes a namespace of metadata definitions, as `GET /v2/metadefs/namespaces/{namespace}` shows
+    /// it, in place of what was written before.
+    pub async fn write_metadef(&self, namespace: &Value) -> Result<(), StoreError> {
+        let namespace = namespace.clone();
+        self.write_beside(move |dir| beside::write_metadef(dir, &namespace)).await
+    }
+
+    /// The namespaces of metadata definitions, in the order of their files.
+    pub async fn metadefs(&self) -> Result<Vec<Value>, StoreError> {
+        self.read_beside(beside::metadefs).await
+    }
+
+    async fn write_beside(
+        &self,
+        write: impl FnOnce(&Path) -> Result<(), StoreError> + Send + 'static,
+    ) -> Result<(), StoreError> {
         match &self.0 {
-            Dump::Current(directory) => {
-                let manifest = Manifest::read(directory.path(), FINISH)?;
-                let manifest = manifest.unwrap_or_else(Manifest::new);
-                manifest.with_complete(true).write(directory.path(), FINISH)
-            }
-            Dump::Old(old) => Err(old.read_only(FINISH)),
+            Dump::Current(directory) => blocking(directory.path(), write).await,
+            Dump::Old(old) => Err(old.read_only(beside::WRITE)),
+        }
+    }
+
+    async fn read_beside<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Path) -> Result<Vec<T>, StoreError> + Send + 'static,
+    ) -> Result<Vec<T>, StoreError> {
+        match &self.0 {
+            Dump::Current(directory) => blocking(directory.path(), read).await,
+            Dump::Old(_) => Ok(Vec::new()),
         }
     }
 
@@ -130,8 +187,8 @@ impl DumpStore {
 
 #[async_trait]
 impl ImageStore for DumpStore {
-    async fn list(&self) -> Result<ImageStream<'_>, StoreError> {
-        self.inner().list().await
+    async fn list(&self, selection: &Selection) -> Result<ImageStream<'_>, StoreError> {
+        self.inner().list(selection).await
     }
 
     async fn get(&self, id: &ImageId) -> Result<Image, StoreError> {
@@ -175,6 +232,22 @@ impl fmt::Display for DumpStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self.inner(), f)
     }
+}
+
+/// Runs `work` on a dump's directory where it may block.
+async fn blocking<T: Send + 'static>(
+    dir: &Path,
+    work: impl FnOnce(&Path) -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    let path = dir.to_owned();
+    let done = files::blocking(move || Ok(work(&path))).await;
+    done.map_err(|error| files::failed(&Name(dir), OPEN, dir, error))?
+}
+
+fn finish(dir: &Path, hashers: Hashers) -> Result<(), StoreError> {
+    let manifest = Manifest::read(dir, FINISH)?.unwrap_or_else(Manifest::new);
+    let digest = sums::write(dir, hashers, FINISH)?;
+    manifest.complete(digest).write(dir, FINISH)
 }
 
 /// A dump's directory as messages name it.

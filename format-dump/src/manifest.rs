@@ -1,5 +1,6 @@
 //! `manifest.json`: says that a directory is a dump, and of which format.
 
+use std::fmt;
 use std::io;
 use std::path::Path;
 
@@ -18,9 +19,12 @@ pub(crate) struct Manifest {
     tool: String,
     #[serde(default)]
     created_at: Option<String>,
-    #[serde(default)]
     /// Whether the run that wrote the dump came to its end.
+    #[serde(default)]
     pub(crate) complete: bool,
+    /// The SHA-512 of the file of digests, which earlier releases did not write.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) sha512sums: Option<String>,
 }
 
 impl Manifest {
@@ -33,12 +37,18 @@ impl Manifest {
             tool: concat!("glance-replicator ", env!("CARGO_PKG_VERSION")).to_owned(),
             created_at: jiff::Timestamp::from_second(second).ok().map(|now| now.to_string()),
             complete: false,
+            sha512sums: None,
         }
     }
 
-    /// The same, of a dump that is complete or is not.
-    pub(crate) fn with_complete(self, complete: bool) -> Self {
-        Self { complete, ..self }
+    /// The same, of a dump that is being written.
+    pub(crate) fn incomplete(self) -> Self {
+        Self { complete: false, sha512sums: None, ..self }
+    }
+
+    /// The same, of a dump that is complete, with the SHA-512 of its file of digests.
+    pub(crate) fn complete(self, sha512sums: String) -> Self {
+        Self { complete: true, sha512sums: Some(sha512sums), ..self }
     }
 
     /// The manifest in `dir`, if there is one.
@@ -48,10 +58,18 @@ impl Manifest {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             other => other.map_err(|e| files::failed(&Name(dir), operation, &path, e))?,
         };
-        let unreadable = |reason: String| {
-            StoreError::new(StoreErrorKind::Unreadable, &Name(dir), operation, reason)
-        };
-        let manifest: Self = serde_json::from_slice(&text).map_err(|error| {
+        Self::parse(&text, &Name(dir), operation).map(Some)
+    }
+
+    /// Reads the text of a manifest, of a dump that `store` names.
+    pub(crate) fn parse(
+        text: &[u8],
+        store: &dyn fmt::Display,
+        operation: &'static str,
+    ) -> Result<Self, StoreError> {
+        let unreadable =
+            |reason: String| StoreError::new(StoreErrorKind::Unreadable, store, operation, reason);
+        let manifest: Self = serde_json::from_slice(text).map_err(|error| {
             unreadable(format!("{FILE} is not the manifest of a dump")).caused_by(error)
         })?;
         if (manifest.format.as_str(), manifest.version) != (FORMAT, VERSION) {
@@ -59,14 +77,18 @@ impl Manifest {
             return Err(unreadable(format!("its format is {format} {version}"))
                 .hint(format!("this release reads {FORMAT} {VERSION}")));
         }
-        Ok(Some(manifest))
+        Ok(manifest)
+    }
+
+    /// The text of the file.
+    pub(crate) fn to_text(&self) -> io::Result<Vec<u8>> {
+        Ok(serde_json::to_vec_pretty(self)?)
     }
 
     /// Replaces the manifest in `dir`.
     pub(crate) fn write(&self, dir: &Path, operation: &'static str) -> Result<(), StoreError> {
         let path = dir.join(FILE);
-        serde_json::to_vec_pretty(self)
-            .map_err(io::Error::from)
+        self.to_text()
             .and_then(|text| files::replace(&path, &text))
             .map_err(|error| files::failed(&Name(dir), operation, &path, error))
     }

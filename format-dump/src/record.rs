@@ -1,14 +1,57 @@
-//! One image's file: the record of the v2 API, and the members that Glance keeps beside it.
+//! One image's file: the record of the v2 API, the members that Glance keeps beside it, and how the
+//! data lies on the disk.
 
 use glance_core::Image;
-use glance_core::image::{InvalidRecord, Member};
+use glance_core::body::BodyError;
+use glance_core::image::Member;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-/// An image and its members.
+/// How the data of an image is kept in a dump.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Encoding {
+    /// As it is, in `<id>.img`.
+    #[default]
+    Identity,
+    /// Compressed by zstd, in `<id>.img.zst`. Size and digests of the record are those of the plain
+    /// data.
+    Zstd,
+}
+
+impl Encoding {
+    /// What follows the id in the name of the data's file.
+    pub(crate) fn suffix(self) -> &'static str {
+        match self {
+            Self::Identity => ".img",
+            Self::Zstd => ".img.zst",
+        }
+    }
+
+    pub(crate) const ALL: [Self; 2] = [Self::Identity, Self::Zstd];
+}
+
+/// The file that holds an image's data.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Stored {
+    #[serde(default)]
+    pub(crate) encoding: Encoding,
+    /// The file's bytes.
+    #[serde(default)]
+    pub(crate) stored: Option<u64>,
+    /// Of the file's bytes.
+    #[serde(default)]
+    pub(crate) sha512: Option<String>,
+}
+
+/// An image, its members and its data's file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Record {
     pub(crate) image: Image,
     pub(crate) members: Vec<Member>,
+    /// Absent while there is no data, and from the records of earlier releases.
+    pub(crate) data: Option<Stored>,
 }
 
 impl Record {
@@ -18,20 +61,46 @@ impl Record {
             .iter()
             .map(|member| json!({ "member_id": member.project, "status": member.status.as_str() }))
             .collect();
-        json!({ "image": self.image.to_json(), "members": members })
+        let mut record = json!({ "image": self.image.to_json(), "members": members });
+        if let Some(data) = &self.data {
+            record["data"] = json!(data);
+        }
+        record
     }
 
-    pub(crate) fn from_json(mut record: Value) -> Result<Self, InvalidRecord> {
-        let image = match record["image"].take() {
+    /// The text of the file.
+    pub(crate) fn to_text(&self) -> String {
+        format!("{:#}\n", self.to_json())
+    }
+
+    pub(crate) fn from_text(text: &[u8]) -> Result<Self, BodyError> {
+        let mut record: Map<String, Value> = serde_json::from_slice(text)?;
+        let mut take = |key| record.remove(key).unwrap_or_default();
+        let image = match take("image") {
             Value::Object(image) => image,
             _ => Map::new(),
         };
-        let members = record["members"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let (members, data) = (take("members"), take("data"));
+        let members = members.as_array().map(Vec::as_slice).unwrap_or_default();
         let members = members.iter().filter_map(|member| {
             let project = member["member_id"].as_str()?.to_owned();
             Some(member["status"].as_str()?.parse().map(|status| Member { project, status }))
         });
         let members = members.collect::<Result<_, _>>()?;
-        Ok(Self { image: Image::from_json(image)?, members })
+        Ok(Self { image: Image::from_json(image)?, members, data: serde_json::from_value(data)? })
+    }
+
+    pub(crate) fn encoding(&self) -> Encoding {
+        self.data.as_ref().map(|data| data.encoding).unwrap_or_default()
+    }
+
+    /// The SHA-512 of the data's file, where the record tells.
+    pub(crate) fn sha512_of_file(&self) -> Option<String> {
+        let data = self.data.as_ref().and_then(|data| data.sha512.as_deref());
+        let plain = self.encoding() == Encoding::Identity
+            && self.image.os_hash_algo.as_deref() == Some("sha512");
+        let digest = data.or(self.image.os_hash_value.as_deref().filter(|_| plain))?;
+        let hexadecimal = digest.len() == 128 && digest.bytes().all(|it| it.is_ascii_hexdigit());
+        hexadecimal.then(|| digest.to_ascii_lowercase())
     }
 }

@@ -5,11 +5,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
-use futures_util::stream::{self, StreamExt};
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use glance_core::image::{Attributes, Image, ImageId, Member};
 use glance_core::store::{Activation, ByteRange, ImageStream, StoreErrorKind};
-use glance_core::{Body, ImageStore, StoreError};
+use glance_core::{Body, ImageStore, Selection, StoreError};
 
+use crate::record::Stored;
 use crate::{Name, blob, files};
 
 mod record;
@@ -66,15 +67,17 @@ impl OldDump {
 
 #[async_trait]
 impl ImageStore for OldDump {
-    async fn list(&self) -> Result<ImageStream<'_>, StoreError> {
+    async fn list(&self, selection: &Selection) -> Result<ImageStream<'_>, StoreError> {
         let dir = self.path.clone();
-        let ids = files::blocking(move || files::ids(&dir, ""))
+        let mut ids = files::blocking(move || files::ids(&dir, ""))
             .await
             .map_err(|error| files::failed(self, LIST, &self.path, error))?;
+        ids.retain(|id| selection.ids().is_none_or(|wanted| wanted.contains(id)));
         let images = stream::iter(ids)
             .then(move |id| async move { self.record(LIST, &id).await.transpose() })
             .filter_map(std::future::ready);
-        Ok(images.boxed())
+        let selection = selection.clone();
+        Ok(images.try_filter(move |image| std::future::ready(selection.admits(image))).boxed())
     }
 
     async fn get(&self, id: &ImageId) -> Result<Image, StoreError> {
@@ -87,7 +90,8 @@ impl ImageStore for OldDump {
             let reason = format!("the image was dumped as {}, without data", image.status);
             return Err(StoreError::new(StoreErrorKind::Conflict, self, READ, reason).on(id));
         }
-        blob::read(self, &image, &self.path.join(format!("{id}.img")), range).await
+        let stored = Stored::default();
+        blob::read(self, &image, &stored, &self.path.join(format!("{id}.img")), range).await
     }
 
     async fn create(&self, image: &Image) -> Result<Image, StoreError> {

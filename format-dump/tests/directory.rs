@@ -12,7 +12,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use glance_core::digest::{Algorithm, Hashers};
 use glance_core::image::{Attributes, Status};
 use glance_core::store::{ByteRange, StoreErrorKind};
-use glance_core::{Body, Image, ImageStore, conformance};
+use glance_core::{Body, Image, ImageStore, Selection, conformance};
 
 const ID: &str = "6d55dd55-053a-4765-b7bc-b30df0ea3861";
 const OTHER_ID: &str = "7d55dd55-053a-4765-b7bc-b30df0ea3862";
@@ -47,11 +47,12 @@ async fn a_dump_keeps_what_it_was_given_and_only_its_owner_reads_it() {
     store.create(&advice).await.unwrap();
     store.upload(&advice.id, body("abc")).await.unwrap();
     assert!(!store.is_complete().unwrap());
-    store.finish().unwrap();
+    store.finish().await.unwrap();
 
     let again = DumpStore::open(&path).unwrap();
     assert!(again.is_complete().unwrap());
-    let images: Vec<Image> = again.list().await.unwrap().try_collect().await.unwrap();
+    let images: Vec<Image> =
+        again.list(&Selection::everything()).await.unwrap().try_collect().await.unwrap();
     let wanted = Image {
         status: Status::Active,
         size: Some(3),
@@ -72,7 +73,9 @@ async fn a_dump_keeps_what_it_was_given_and_only_its_owner_reads_it() {
         names.push(entry.file_name().into_string().unwrap());
     }
     names.sort();
-    assert_eq!(names, [format!("{ID}.img"), format!("{ID}.json"), "manifest.json".to_owned()]);
+    let data = [format!("{ID}.img"), format!("{ID}.json")];
+    let heads = ["SHA512SUMS".to_owned(), "manifest.json".to_owned()];
+    assert_eq!(names, [data, heads].concat());
 }
 
 #[tokio::test]

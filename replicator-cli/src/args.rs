@@ -7,8 +7,10 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use secrecy::SecretString;
 
 mod mapping;
+mod replication;
 
 pub use mapping::{BootFromVolume, Encrypted, Mapping, Owner, Signatures};
+pub use replication::{Compare, Identity, Match, Plan, Removing, Sides, Sync};
 
 /// What was typed.
 #[derive(Debug, Parser)]
@@ -57,12 +59,11 @@ pub enum Command {
         to: String,
     },
     /// Say how the images of two stores differ
-    Compare {
-        /// The one store
-        from: String,
-        /// The other
-        to: String,
-    },
+    Compare(Compare),
+    /// Say what `sync` would do, image by image; changes nothing
+    Plan(Plan),
+    /// Copy what is missing, bring the rest in step, and remove, if asked, what the source lost
+    Sync(Sync),
     /// Serve the images of a directory as a Glance, over HTTPS
     Serve(Serve),
     /// Say which clouds are configured, where, and how they are signed in to; asks no server
@@ -130,6 +131,10 @@ pub struct Options {
     // Any value but an explicit no counts as yes: a typing error must not weaken the demand.
     #[arg(long, global = true, env = "GLANCE_REPLICATOR_REQUIRE_FIPS", value_parser = FalseyValueParser::new())]
     pub require_fips: bool,
+
+    /// Which image is the replica of which.
+    #[command(flatten)]
+    pub identity: Identity,
 
     /// How images are to be at the target.
     #[command(flatten)]

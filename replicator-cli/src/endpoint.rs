@@ -37,6 +37,17 @@ pub(crate) struct Opened {
     pub(crate) session: Option<Arc<Session>>,
     /// The projects that owners and members are of, where somebody can be asked.
     pub(crate) projects: Option<Arc<Projects>>,
+    /// Where it is, without how it is signed in to.
+    pub(crate) address: String,
+}
+
+/// What a store is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// To be read.
+    Read,
+    /// To be written, and made if it is a directory that is not there.
+    Write,
 }
 
 /// The side of a copy that a store is on.
@@ -101,12 +112,28 @@ impl Endpoint {
         Self::Cloud(Box::new(cloud))
     }
 
-    /// Opens the store.
+    /// Opens the store, to read a source, to write a target.
     pub(crate) async fn open(self, side: Side, options: &Options) -> Result<Opened, CliError> {
+        let access = match side {
+            Side::Source => Access::Read,
+            Side::Target => Access::Write,
+        };
+        self.open_to(access, side, options).await
+    }
+
+    /// Opens the store.
+    pub(crate) async fn open_to(
+        self,
+        access: Access,
+        side: Side,
+        options: &Options,
+    ) -> Result<Opened, CliError> {
         match self {
             Self::Directory(path) => {
-                let store = open_directory(&path, side, options)?;
-                Ok(Opened { store, glance: None, session: None, projects: None })
+                let store = open_directory(&path, access, options)?;
+                let path = std::path::absolute(&path).unwrap_or(path);
+                let address = format!("dir:{}", path.display());
+                Ok(Opened { store, glance: None, session: None, projects: None, address })
             }
             Self::Url(url) => open_url(url, side, options),
             Self::Cloud(cloud) => open_cloud(*cloud, side, options).await,
@@ -116,12 +143,12 @@ impl Endpoint {
 
 fn open_directory(
     path: &Path,
-    side: Side,
+    access: Access,
     options: &Options,
 ) -> Result<Arc<dyn ImageStore>, CliError> {
-    let store = match side {
-        Side::Source => complete_or_warned(path)?,
-        Side::Target => DumpStore::create(path)?,
+    let store = match access {
+        Access::Read => complete_or_warned(path)?,
+        Access::Write => DumpStore::create(path)?,
     };
     Ok(Arc::new(store.hashing_with(crate::tls::hashers(options.tls)?)))
 }
@@ -140,8 +167,8 @@ fn open_url(url: String, side: Side, options: &Options) -> Result<Opened, CliErr
     let transport = transport(&OfCloud::default(), side, options)?;
     let (plugin, keystone) = auth(side, &options.sign_in)?;
     let session = Arc::new(Session::new(Arc::clone(&transport), plugin));
-    let store = GlanceStore::new(url.clone(), transport, url, Arc::clone(&session));
-    opened(store, session, keystone.as_deref(), options)
+    let store = GlanceStore::new(url.clone(), transport, url.clone(), Arc::clone(&session));
+    opened(store, session, keystone.as_deref(), url, options)
 }
 
 async fn open_cloud(cloud: Cloud, side: Side, options: &Options) -> Result<Opened, CliError> {
@@ -150,12 +177,12 @@ async fn open_cloud(cloud: Cloud, side: Side, options: &Options) -> Result<Opene
     let endpoint = session.image_endpoint(&cloud.image).await?.url;
     warn_of_plain_http(&endpoint);
     tracing::info!("cloud {} has its Glance at {endpoint}", cloud.name);
-    let store = GlanceStore::new(cloud.name, transport, endpoint, Arc::clone(&session));
+    let store = GlanceStore::new(cloud.name, transport, endpoint.clone(), Arc::clone(&session));
     let keystone = match cloud.auth_type.as_str() {
         "none" | "http_basic" => None,
         _ => cloud.auth_url.as_deref(),
     };
-    opened(store, session, keystone, options)
+    opened(store, session, keystone, endpoint, options)
 }
 
 /// A Glance, and the projects of the Keystone at this address that its sign-in is for.
@@ -163,6 +190,7 @@ fn opened(
     store: GlanceStore,
     session: Arc<Session>,
     keystone: Option<&str>,
+    address: String,
     options: &Options,
 ) -> Result<Opened, CliError> {
     let store = match options.bwlimit {
@@ -177,6 +205,7 @@ fn opened(
         glance: Some(glance),
         session: Some(session),
         projects: projects.map(Arc::new),
+        address,
     })
 }
 

@@ -3,7 +3,8 @@
 //! In reading order: [`args`] is what the operator typed; `endpoint` is what a word on the command
 //! line names, and opens it; `sign_in` finds the cloud, or the token, and `endurance` says
 //! whether it lasts; `trust` says whom to trust
-//! there; `mapping` says how images are to be at the target; `tls` chooses among the TLS stacks of this build; `commands`, `clouds` and `doctor` run;
+//! there; `mapping` says how images are to be at the target; `tls` chooses among the TLS stacks of
+//! this build; `commands`, `clouds` and `doctor` run; `saved_plan` keeps a plan;
 //! `print` alone prints; `exit` says how it went.
 
 #[cfg(not(any(feature = "rustls", feature = "native-tls")))]
@@ -20,6 +21,7 @@ pub mod exit;
 mod logging;
 mod mapping;
 mod print;
+mod saved_plan;
 mod sign_in;
 mod tls;
 mod trust;

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use glance_core::identity::Projects;
-use glance_core::replicate::{
+use glance_core::replicate::mapping::{
     BootFromVolume, Encrypted, Fit, InvalidTable, Mapping, Owners, Signatures, SiteLocal, Table,
 };
 
@@ -15,7 +15,6 @@ use crate::error::CliError;
 
 /// What the options mean between these two sides. Reads the target's schema, and finds out whether
 /// projects can be told apart there.
-#[cfg_attr(not(test), expect(dead_code, reason = "the commands call it when the engine maps"))]
 pub(crate) async fn mapping(
     options: &Options,
     source: &Opened,
@@ -147,7 +146,8 @@ mod tests {
 
     fn directory() -> Opened {
         let store = Arc::new(MemoryStore::new("memory"));
-        Opened { store, glance: None, session: None, projects: None }
+        let address = "dir:/d".to_owned();
+        Opened { store, glance: None, session: None, projects: None, address }
     }
 
     /// A Glance whose projects are these, by id and name, or not known.

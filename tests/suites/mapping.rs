@@ -10,7 +10,7 @@ use glance_core::ImageStore;
 use glance_core::glance::GlanceStore;
 use glance_core::identity::{Project, Projects, Session};
 use glance_core::image::{Attributes, Image, ImageId, Member, MemberStatus, Visibility};
-use glance_core::replicate::{Fit, Mapping, Owners, SiteLocal};
+use glance_core::replicate::mapping::{Fit, Mapping, Owners, SiteLocal};
 use real_cloud::{Cloud, STACKS, transport};
 
 /// A sign-in to the real cloud, and what it reaches.

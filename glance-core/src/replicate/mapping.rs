@@ -213,7 +213,7 @@ impl Mapping {
 
     fn is_left_out(&self, class: Class) -> bool {
         match class {
-            Class::Reserved | Class::Link => true,
+            Class::Reserved | Class::Link | Class::Stamp => true,
             Class::SiteLocal => self.site_local == SiteLocal::Drop,
             Class::BootFromVolume => {
                 self.site_local == SiteLocal::Drop && self.boot_from_volume == BootFromVolume::Skip

@@ -12,6 +12,7 @@ use super::{Activation, ByteRange, ImageStore, ImageStream, StoreError, StoreErr
 use crate::body::{Body, BodyError};
 use crate::digest::{Algorithm, Digests, Hashers};
 use crate::image::{Attributes, Image, ImageId, Member, Status, Visibility};
+use crate::select::Selection;
 
 /// Images in memory. Cloning it shares them.
 ///
@@ -95,9 +96,12 @@ impl MemoryStore {
 
 #[async_trait]
 impl ImageStore for MemoryStore {
-    async fn list(&self) -> Result<ImageStream<'_>, StoreError> {
-        let images: Vec<_> = self.state().images.values().map(|it| Ok(it.image.clone())).collect();
-        Ok(stream::iter(images).boxed())
+    async fn list(&self, selection: &Selection) -> Result<ImageStream<'_>, StoreError> {
+        let state = self.state();
+        let images = state.images.values().map(|stored| &stored.image);
+        let admitted: Vec<_> =
+            images.filter(|image| selection.admits(image)).cloned().map(Ok).collect();
+        Ok(stream::iter(admitted).boxed())
     }
 
     async fn get(&self, id: &ImageId) -> Result<Image, StoreError> {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, ValueEnum};
-use glance_core::replicate::PropertyRule;
+use glance_core::replicate::mapping::PropertyRule;
 
 /// How images are to be at the target.
 #[derive(Debug, ClapArgs)]

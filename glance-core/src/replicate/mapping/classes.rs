@@ -1,5 +1,7 @@
 //! Whose business a property is: the site's, or the image's.
 
+use super::super::stamp;
+
 /// What a property is about, by its exact name. Many properties begin with `os_`, `img_` or
 /// `owner_` and mean something everywhere, so there is no class of a prefix but Glance's own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +20,8 @@ pub enum Class {
     Signature,
     /// Another image by its id.
     Image,
+    /// What this tool writes to a replica, to know it again.
+    Stamp,
     /// Everything else: the image's own.
     Custom,
 }
@@ -27,6 +31,9 @@ impl Class {
     pub fn of(name: &str) -> Self {
         if name.starts_with(RESERVED) {
             return Self::Reserved;
+        }
+        if stamp::ALL.contains(&name) {
+            return Self::Stamp;
         }
         let listed = CLASSES.iter().find(|(_, names)| names.contains(&name));
         listed.map_or(Self::Custom, |(class, _)| *class)

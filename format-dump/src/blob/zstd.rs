@@ -1,0 +1,234 @@
+//! Data compressed by zstd, in frames of its own for every few MiB, so that a range is read without
+//! all that stands before it.
+//!
+//! The frames are followed by a seek table as in zstd's `contrib/seekable_format` (a skippable frame:
+//! every decoder passes over it). A file without one, made by `zstd`, is read too, from its beginning.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+
+use bytes::Bytes;
+use futures_util::stream;
+use glance_core::Body;
+use glance_core::body::BodyError;
+use glance_core::digest::{Algorithm, Hasher, Hashers, hex};
+use zstd::bulk::Compressor;
+use zstd::stream::raw::CParameter;
+use zstd::stream::read::Decoder;
+
+use super::CHUNK;
+use crate::files;
+
+/// Writes a new compressed file from its beginning.
+pub(super) struct Frames {
+    file: File,
+    compressor: Compressor<'static>,
+    hasher: Option<Box<dyn Hasher>>,
+    /// What waits until it fills a frame.
+    plain: Vec<u8>,
+    table: Vec<u8>,
+    frames: u32,
+    stored: u64,
+}
+
+/// A compressed file that is whole.
+pub(super) struct Compressed {
+    pub(super) file: File,
+    pub(super) stored: u64,
+    pub(super) sha512: Option<String>,
+}
+
+impl Frames {
+    pub(super) fn new(file: File, hashers: Hashers) -> io::Result<Self> {
+        let mut compressor = Compressor::new(LEVEL)?;
+        // So that a damaged frame is known where it ends.
+        compressor.set_parameter(CParameter::ChecksumFlag(true))?;
+        Ok(Self {
+            file,
+            compressor,
+            hasher: hashers.begin(Algorithm::Sha512),
+            plain: Vec::with_capacity(FRAME),
+            table: Vec::new(),
+            frames: 0,
+            stored: 0,
+        })
+    }
+
+    pub(super) fn write(&mut self, mut data: &[u8]) -> io::Result<()> {
+        while !data.is_empty() {
+            let (now, later) = data.split_at(data.len().min(FRAME - self.plain.len()));
+            self.plain.extend_from_slice(now);
+            if self.plain.len() == FRAME {
+                self.end_frame()?;
+            }
+            data = later;
+        }
+        Ok(())
+    }
+
+    pub(super) fn finish(mut self) -> io::Result<Compressed> {
+        if !self.plain.is_empty() || self.frames == 0 {
+            self.end_frame()?;
+        }
+        let mut table = std::mem::take(&mut self.table);
+        let mut end = [0; FOOTER];
+        end[..4].copy_from_slice(&self.frames.to_le_bytes());
+        end[5..].copy_from_slice(&SEEKABLE.to_le_bytes());
+        table.extend_from_slice(&end);
+        self.put(&SKIPPABLE.to_le_bytes())?;
+        self.put(&length(&table)?.to_le_bytes())?;
+        self.put(&table)?;
+        let sha512 = self.hasher.map(Hasher::finish).transpose().map_err(io::Error::other)?;
+        let sha512 = sha512.map(|digest| hex(&digest));
+        Ok(Compressed { file: self.file, stored: self.stored, sha512 })
+    }
+
+    fn end_frame(&mut self) -> io::Result<()> {
+        let frame = self.compressor.compress(&self.plain)?;
+        self.table.extend_from_slice(&length(&frame)?.to_le_bytes());
+        self.table.extend_from_slice(&length(&self.plain)?.to_le_bytes());
+        self.frames += 1;
+        self.plain.clear();
+        self.put(&frame)
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if let Some(hasher) = &mut self.hasher {
+            hasher.update(bytes).map_err(io::Error::other)?;
+        }
+        self.stored += bytes.len() as u64;
+        self.file.write_all(bytes)
+    }
+}
+
+/// The format has 32 bits for a length.
+fn length(bytes: &[u8]) -> io::Result<u32> {
+    u32::try_from(bytes.len()).map_err(io::Error::other)
+}
+
+/// `length` plain bytes from `offset` on, of the `size` that the compressed `file` at `path` has.
+pub(super) fn plain(
+    file: File,
+    path: &Path,
+    size: u64,
+    offset: u64,
+    length: u64,
+) -> io::Result<Body> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let reading = Reading { file: Some(file), decoder: None, size, offset, left: length, name };
+    let chunks = stream::try_unfold(reading, |mut reading| async move {
+        let read = files::blocking(move || {
+            // An empty image is looked at, too.
+            let done = reading.left == 0 && reading.decoder.is_some();
+            let chunk = if done { None } else { Some(reading.next()?) };
+            Ok(chunk.map(|chunk| (chunk, reading)))
+        });
+        Ok::<_, BodyError>(read.await?)
+    });
+    Ok(Body::from_stream(chunks, Some(length)))
+}
+
+/// Plain bytes on their way out of a compressed file.
+struct Reading {
+    file: Option<File>,
+    decoder: Option<Decoder<'static, BufReader<File>>>,
+    size: u64,
+    offset: u64,
+    left: u64,
+    name: String,
+}
+
+impl Reading {
+    fn next(&mut self) -> io::Result<Bytes> {
+        self.read().map_err(|error| {
+            io::Error::new(io::ErrorKind::InvalidData, format!("{} is damaged: {error}", self.name))
+        })
+    }
+
+    fn read(&mut self) -> io::Result<Bytes> {
+        if let Some(file) = self.file.take() {
+            self.decoder = Some(decoder(file, self.size, self.offset)?);
+        }
+        let Some(decoder) = &mut self.decoder else { return Err(io::ErrorKind::NotFound.into()) };
+        let mut chunk = Vec::with_capacity(CHUNK);
+        decoder.take(self.left.min(CHUNK as u64)).read_to_end(&mut chunk)?;
+        if chunk.is_empty() && self.left > 0 {
+            return Err(io::Error::other(format!("{} bytes are missing", self.left)));
+        }
+        self.left -= chunk.len() as u64;
+        self.offset += chunk.len() as u64;
+        // The end of the last frame says whether it was good.
+        if self.offset == self.size && decoder.read(&mut [0])? > 0 {
+            return Err(io::Error::other(format!("it holds more than {} bytes", self.size)));
+        }
+        Ok(chunk.into())
+    }
+}
+
+/// What yields the plain bytes of `file` from `offset` on.
+fn decoder(
+    mut file: File,
+    size: u64,
+    offset: u64,
+) -> io::Result<Decoder<'static, BufReader<File>>> {
+    let (at, begins) = match offset {
+        0 => (0, 0),
+        _ => frame_of(&mut file, size, offset)?.unwrap_or_default(),
+    };
+    file.seek(SeekFrom::Start(at))?;
+    let mut decoder = Decoder::with_buffer(BufReader::with_capacity(CHUNK, file))?;
+    decoder.window_log_max(WINDOW_LOG)?;
+    io::copy(&mut (&mut decoder).take(offset - begins), &mut io::sink())?;
+    Ok(decoder)
+}
+
+/// Where the frame with the plain byte `offset` begins, in the file and in the plain data; None
+/// without a seek table that fits the file.
+fn frame_of(file: &mut File, size: u64, offset: u64) -> io::Result<Option<(u64, u64)>> {
+    let end = file.seek(SeekFrom::End(0))?;
+    let Some(at) = end.checked_sub(FOOTER as u64) else { return Ok(None) };
+    file.seek(SeekFrom::Start(at))?;
+    let mut footer = [0; FOOTER];
+    file.read_exact(&mut footer)?;
+    let frames = u64::from(number(&footer[..4]));
+    // The descriptor is 0: no checksums in the table, they stand in the frames.
+    if footer[4] != 0 || number(&footer[5..]) != SEEKABLE {
+        return Ok(None);
+    }
+    let Some(table) = at.checked_sub(frames * ENTRY as u64) else { return Ok(None) };
+    file.seek(SeekFrom::Start(table))?;
+    let mut table_of = BufReader::new(&mut *file);
+    let (mut compressed, mut plain, mut found) = (0_u64, 0_u64, None);
+    for _ in 0..frames {
+        let mut entry = [0; ENTRY];
+        table_of.read_exact(&mut entry)?;
+        let begins = (compressed, plain);
+        compressed += u64::from(number(&entry[..4]));
+        plain += u64::from(number(&entry[4..]));
+        if found.is_none() && plain > offset {
+            found = Some(begins);
+        }
+    }
+    let fits = compressed + HEAD == table && plain == size;
+    Ok(found.filter(|_| fits))
+}
+
+/// Four bytes, the lowest first.
+fn number(bytes: &[u8]) -> u32 {
+    bytes.iter().rev().fold(0, |number, byte| number << 8 | u32::from(*byte))
+}
+
+/// zstd's default: faster than a disk, and most of what can be gained.
+const LEVEL: i32 = 3;
+/// Plain bytes of a frame: what a small range costs, and what an upload holds in memory.
+const FRAME: usize = 2 << 20;
+/// What a decoder may hold in memory, as a power of two: 8 MiB, which `zstd -19` needs.
+const WINDOW_LOG: u32 = 23;
+
+/// Magic numbers and lengths of the seekable format.
+const SKIPPABLE: u32 = 0x184D_2A5E;
+const SEEKABLE: u32 = 0x8F92_EAB1;
+const HEAD: u64 = 8;
+const ENTRY: usize = 8;
+const FOOTER: usize = 9;
