@@ -146,7 +146,8 @@ mod tests {
 
     fn directory() -> Opened {
         let store = Arc::new(MemoryStore::new("memory"));
-        Opened { store, glance: None, session: None, projects: None }
+        let address = "dir:/d".to_owned();
+        Opened { store, glance: None, session: None, projects: None, address }
     }
 
     /// A Glance whose projects are these, by id and name, or not known.
