@@ -218,10 +218,13 @@ mod tests {
         assert!(why.starts_with("line 2 is not two words"), "{why}");
         std::fs::write(&table, "D/x 0123456789abcdef0123456789abcdef").unwrap();
         let mapping = mapping(&options(&line), &source, &target).await.unwrap();
-        let attributes = Attributes { owner: Some("1".to_owned()), ..Attributes::default() };
+        let attributes = Attributes {
+            owner: glance_core::image::Owner::Project("1".to_owned()),
+            ..Attributes::default()
+        };
         let image = Image::queued(glance_core::ImageId::random(), attributes);
         let owner = mapping.wanted(&image).await.unwrap().attributes.owner;
-        assert_eq!(owner.as_deref(), Some("0123456789abcdef0123456789abcdef"));
+        assert_eq!(owner.project(), Some("0123456789abcdef0123456789abcdef"));
     }
 
     #[tokio::test]
