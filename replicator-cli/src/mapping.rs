@@ -64,7 +64,14 @@ async fn fit(target: &Opened) -> Result<Option<Fit>, CliError> {
     if schema.is_none() {
         tracing::info!("{glance} does not say what it takes as a record");
     }
-    Ok(Some(schema.map(Fit::of).unwrap_or_default()))
+    let fit = schema.map(Fit::of).unwrap_or_default();
+    if !fit.takes_changes() {
+        tracing::warn!(
+            "{glance} requires properties of every image, and refuses changes of records for that: \
+             images that are not private, or protected, can't be finished there"
+        );
+    }
+    Ok(Some(fit))
 }
 
 /// To which projects those of the source belong at the target.

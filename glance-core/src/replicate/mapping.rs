@@ -194,17 +194,6 @@ impl Mapping {
         attributes
     }
 
-    /// A record of the target without what is its own.
-    pub fn comparable(&self, attributes: &Attributes) -> Attributes {
-        let mut comparable = attributes.clone();
-        take_fields(&mut comparable, &Attributes::default(), &self.without);
-        if matches!(self.owners, Owners::Caller) {
-            comparable.owner = Owner::Unsaid;
-        }
-        comparable.properties.retain(|name, _| !self.leaves_alone(name));
-        comparable
-    }
-
     /// Whether the target keeps its own property `name`.
     pub fn leaves_alone(&self, name: &str) -> bool {
         self.without.contains(name)
