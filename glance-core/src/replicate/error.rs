@@ -122,9 +122,9 @@ impl CopyError {
             Self::Data { fault, .. } => {
                 matches!(fault, DataFault::Digest { .. } | DataFault::TooLong { .. })
             }
-            Self::Burned(_) => false,
             Self::Source(error) | Self::Target(error) => error.kind == StoreErrorKind::Unreadable,
             Self::Blocked { .. }
+            | Self::Burned(_)
             | Self::Busy { .. }
             | Self::Unresolved(_)
             | Self::Unfit { .. }

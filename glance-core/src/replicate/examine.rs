@@ -23,7 +23,8 @@ impl Replication {
     }
 
     async fn judge(&self, image: Image, replica: Option<Image>) -> Entry {
-        if !image.status.has_data() && !(self.policy.queued && image.status == Status::Queued) {
+        let is_record = image.status == Status::Queued && self.policy.queued;
+        if !is_record && !image.status.has_data() {
             let reason = format!("it has no data at the source, its status is {}", image.status);
             return Entry::new(image, replica, State::Skipped, Step::Nothing).because(reason);
         }
