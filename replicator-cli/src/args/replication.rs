@@ -84,7 +84,7 @@ pub struct Removing {
     /// Remove protected images too
     #[arg(long)]
     pub unprotect: bool,
-    /// Leave no mark on new replicas (the property glance_replicator.source); such replicas are
+    /// Leave no mark on new replicas (they are known by a property); such replicas are
     /// never removed
     #[arg(long)]
     pub no_stamp: bool,
@@ -92,6 +92,7 @@ pub struct Removing {
 
 /// What becomes of images that the source lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[expect(clippy::enum_variant_names, reason = "the variants are words of the command line")]
 pub enum Delete {
     /// They stay.
     None,
