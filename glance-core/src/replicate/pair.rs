@@ -217,6 +217,7 @@ mod tests {
             Pair::Both(image, _) => format!("={}", &image.id.as_str()[..1]),
             Pair::SourceOnly(image) => format!("-{}", &image.id.as_str()[..1]),
             Pair::TargetOnly(image) => format!("+{}", &image.id.as_str()[..1]),
+            Pair::Ambiguous(image, _) => format!("?{}", &image.id.as_str()[..1]),
         });
         short.collect::<Vec<_>>().join(" ")
     }

@@ -1,6 +1,5 @@
 //! The answer of `--dump-filters`.
 
-
 use glance_core::glance;
 use glance_core::select::Condition;
 use serde_json::json;
