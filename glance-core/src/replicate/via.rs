@@ -205,16 +205,15 @@ impl Replication {
     /// # Errors
     /// When that is not wanted.
     pub(super) fn fall_back(&self, reason: &str, journey: &mut Journey) -> Result<(), CopyError> {
-        match self.policy.delivery.as_ref().map(|delivery| delivery.fallback) {
-            Some(Fallback::Fail) => Err(CopyError::Blocked {
+        let delivery = self.policy.delivery.as_ref();
+        if delivery.is_some_and(|delivery| delivery.fallback == Fallback::Fail) {
+            return Err(CopyError::Blocked {
                 reason: format!("the target can't import its data: {reason}"),
                 hint: Some("leave out --no-fallback: its data then passes through here".to_owned()),
-            }),
-            _ => {
-                journey.notes.push(format!("sent from here, not imported by the target: {reason}"));
-                Ok(())
-            }
+            });
         }
+        journey.notes.push(format!("sent from here, not imported by the target: {reason}"));
+        Ok(())
     }
 
     /// Has the target get the data of `record` by itself. None when it can't, and the record is fit
@@ -277,3 +276,62 @@ impl Policy {
 
 /// What stands for itself in an address (RFC 3986, section 2.3).
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::{Attributes, ImageId};
+
+    #[test]
+    fn an_address_is_made_of_id_and_name() {
+        let attributes =
+            Attributes { name: Some("a b/{id}?ü".to_owned()), ..Attributes::default() };
+        let id: ImageId = "00000000-0000-4000-8000-000000000001".parse().unwrap();
+        let image = Image::queued(id, attributes);
+        let address = |text: &str| text.parse::<Template>().unwrap().address(&image);
+        let expected = "https://w/00000000-0000-4000-8000-000000000001?n=a%20b%2F%7Bid%7D%3F%C3%BC";
+        assert_eq!(address("https://w/{id}?n={name}"), expected);
+        let nameless = Image { attributes: Attributes::default(), ..image };
+        assert_eq!(
+            "http://w/{name}.img".parse::<Template>().unwrap().address(&nameless),
+            "http://w/.img"
+        );
+    }
+
+    #[test]
+    fn an_address_for_all_images_or_with_a_password_is_none() {
+        for (text, wrong) in [
+            ("https://w/image", "all images"),
+            ("ftp://w/{id}", "begins with https://"),
+            ("https://me:secret@w/{id}", "no password"),
+        ] {
+            let error = text.parse::<Template>().unwrap_err();
+            assert!(error.to_string().contains(wrong), "{text}: {error}");
+        }
+        assert!("https://w/@{id}".parse::<Template>().is_ok_and(|template| !template.is_plain()));
+        assert!("http://w/{id}".parse::<Template>().is_ok_and(|template| template.is_plain()));
+    }
+
+    #[test]
+    fn the_store_of_an_image_is_that_of_its_source_or_else_the_one_for_all() {
+        let placement = Placement {
+            store: Some("all".to_owned()),
+            by_source: [("ceph".to_owned(), "fast".to_owned())].into(),
+            also: vec!["copy".to_owned(), "fast".to_owned()],
+        };
+        let image = |stores: &[&str]| Image {
+            status: Status::Active,
+            stores: stores.iter().map(|name| (*name).to_owned()).collect(),
+            ..Image::queued(ImageId::random(), Attributes::default())
+        };
+        assert_eq!(placement.of(&image(&["swift", "ceph"])), Some("fast"));
+        assert_eq!(placement.of(&image(&["swift"])), Some("all"));
+        assert_eq!(Placement::default().of(&image(&["swift"])), None);
+        assert_eq!(placement.missing(&image(&["fast"])), ["copy"]);
+        let difference = placement.difference(&image(&["fast"])).unwrap();
+        assert_eq!((difference.source, difference.target), ("fast,copy".into(), "fast".into()));
+        assert!(placement.difference(&image(&["copy", "fast"])).is_none());
+        let deactivated = Image { status: Status::Deactivated, ..image(&["fast"]) };
+        assert!(placement.difference(&deactivated).is_none());
+    }
+}
