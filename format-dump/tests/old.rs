@@ -8,7 +8,7 @@ use std::path::Path;
 use bytes::Bytes;
 use format_dump::DumpStore;
 use futures_util::TryStreamExt;
-use glance_core::image::{Attributes, Status, Visibility};
+use glance_core::image::{Attributes, Owner, Status, Visibility};
 use glance_core::store::{Activation, ByteRange, StoreErrorKind};
 use glance_core::{Body, Image, ImageId, ImageStore, Selection};
 use serde_json::{Value, json};
@@ -50,7 +50,7 @@ async fn a_good_image_is_read() {
     let text = |text: &str| Some(text.to_owned());
     let attributes = Attributes {
         name: text("oneiric"),
-        owner: text("8aef"),
+        owner: Owner::Project("8aef".to_owned()),
         visibility: Visibility::Private,
         protected: true,
         disk_format: text("aki"),

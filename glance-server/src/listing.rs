@@ -27,7 +27,11 @@ impl GlanceApi {
         // Never more than one page in memory, however many images there are.
         let mut page = BTreeMap::new();
         let mut images = self.store.list(&wanted.filters.selection()).await?;
+        let in_order_of_store = wanted.is_by_id();
         while let Some(image) = images.try_next().await? {
+            if in_order_of_store && page.len() == wanted.limit {
+                break;
+            }
             let key = wanted.key(&image);
             if wanted.filters.admit(&image) && after.as_ref().is_none_or(|after| key > *after) {
                 page.insert(key, image);
@@ -109,6 +113,11 @@ impl Query {
             _ => self.filters.take(key, value)?,
         }
         Ok(())
+    }
+
+    /// Whether images are wanted in the order in which stores list them.
+    fn is_by_id(&self) -> bool {
+        matches!(self.sort.first(), Some((field, Direction::Up)) if field == "id")
     }
 
     fn key(&self, image: &Image) -> Vec<Part> {

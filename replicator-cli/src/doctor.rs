@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use glance_core::glance::GlanceStore;
 use glance_core::identity::{Cloud, Session};
-use glance_core::image::{Attributes, Visibility};
+use glance_core::image::{Attributes, Owner, Visibility};
 use glance_core::store::{ImageStore, StoreError};
 use glance_core::tls::{Summary, TlsPolicy, TrustSource};
 use glance_core::transport::{ClientCertificate, Transport};
@@ -264,7 +264,7 @@ async fn try_create(store: &dyn ImageStore, attributes: Attributes) -> Result<Im
 }
 
 async fn try_owner(store: &dyn ImageStore) -> Result<(), StoreError> {
-    let owner = Some("00000000000000000000000000000000".to_owned());
+    let owner = Owner::Project("00000000000000000000000000000000".to_owned());
     let record = try_create(store, Attributes { owner, ..Attributes::default() }).await?;
     store.delete(&record.id).await
 }

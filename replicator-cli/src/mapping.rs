@@ -64,7 +64,14 @@ async fn fit(target: &Opened) -> Result<Option<Fit>, CliError> {
     if schema.is_none() {
         tracing::info!("{glance} does not say what it takes as a record");
     }
-    Ok(Some(schema.map(Fit::of).unwrap_or_default()))
+    let fit = schema.map(Fit::of).unwrap_or_default();
+    if !fit.takes_changes() {
+        tracing::warn!(
+            "{glance} requires properties of every image, and refuses changes of records for that: \
+             images that are not private, or protected, can't be finished there"
+        );
+    }
+    Ok(Some(fit))
 }
 
 /// To which projects those of the source belong at the target.
@@ -218,10 +225,13 @@ mod tests {
         assert!(why.starts_with("line 2 is not two words"), "{why}");
         std::fs::write(&table, "D/x 0123456789abcdef0123456789abcdef").unwrap();
         let mapping = mapping(&options(&line), &source, &target).await.unwrap();
-        let attributes = Attributes { owner: Some("1".to_owned()), ..Attributes::default() };
+        let attributes = Attributes {
+            owner: glance_core::image::Owner::Project("1".to_owned()),
+            ..Attributes::default()
+        };
         let image = Image::queued(glance_core::ImageId::random(), attributes);
         let owner = mapping.wanted(&image).await.unwrap().attributes.owner;
-        assert_eq!(owner.as_deref(), Some("0123456789abcdef0123456789abcdef"));
+        assert_eq!(owner.project(), Some("0123456789abcdef0123456789abcdef"));
     }
 
     #[tokio::test]

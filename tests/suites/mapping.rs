@@ -9,7 +9,7 @@ use std::sync::Arc;
 use glance_core::ImageStore;
 use glance_core::glance::GlanceStore;
 use glance_core::identity::{Project, Projects, Session};
-use glance_core::image::{Attributes, Image, ImageId, Member, MemberStatus, Visibility};
+use glance_core::image::{Attributes, Image, ImageId, Member, MemberStatus, Owner, Visibility};
 use glance_core::replicate::mapping::{Fit, Mapping, Owners, SiteLocal};
 use real_cloud::{Cloud, STACKS, transport};
 
@@ -106,7 +106,7 @@ fn records() -> Vec<Attributes> {
     let plain = Attributes::default;
     let named = |name: &str| Attributes { name: Some(name.to_owned()), ..plain() };
     let tagged = |tag: &str| Attributes { tags: [tag.to_owned()].into(), ..plain() };
-    let owned = |owner: &str| Attributes { owner: Some(owner.to_owned()), ..plain() };
+    let owned = |owner: &str| Attributes { owner: Owner::Project(owner.to_owned()), ..plain() };
     let with = |name: &str, value: &str| Attributes {
         properties: [(name.to_owned(), value.to_owned())].into(),
         ..plain()
@@ -170,7 +170,7 @@ async fn an_image_from_elsewhere_goes_to_the_projects_of_the_same_names() {
     let image = Image::queued(
         ImageId::random(),
         Attributes {
-            owner: Some("p1".to_owned()),
+            owner: Owner::Project("p1".to_owned()),
             visibility: Visibility::Shared,
             properties: properties.into(),
             ..Attributes::default()
@@ -179,7 +179,7 @@ async fn an_image_from_elsewhere_goes_to_the_projects_of_the_same_names() {
     let wanted = mapping.wanted(&image).await.unwrap();
     let record = Image { attributes: wanted.attributes.clone(), ..image };
     let made = there.glance.create(&record).await.unwrap();
-    assert_eq!(made.attributes.owner.as_deref(), Some(&*id(&cloud, "proj1")));
+    assert_eq!(made.attributes.owner.project(), Some(&*id(&cloud, "proj1")));
     assert_eq!(mapping.onto(&wanted, &made.attributes), made.attributes);
     assert_eq!(made.attributes.properties.keys().collect::<Vec<_>>(), ["os_distro"]);
 

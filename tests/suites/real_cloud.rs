@@ -163,6 +163,12 @@ impl Judgement {
         &self.0["images"][id]
     }
 
+    /// The id of an image that `in_state` gave.
+    pub(crate) fn id(&self, image: &Value) -> String {
+        let mut images = self.0["images"].as_object().unwrap().iter();
+        images.find(|(_, one)| std::ptr::eq(*one, image)).unwrap().0.clone()
+    }
+
     /// The ids that only the target has.
     pub(crate) fn extra(&self) -> &[Value] {
         self.0["extra"].as_array().unwrap()

@@ -55,7 +55,7 @@ async fn dump() -> TempDir {
     let directory = tempfile::tempdir().unwrap();
     let store = DumpStore::create(directory.path()).unwrap();
     seed(&store).await;
-    store.finish().unwrap();
+    store.finish().await.unwrap();
     directory
 }
 

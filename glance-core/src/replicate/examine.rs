@@ -40,8 +40,9 @@ impl Replication {
                 return Entry::failed(image, replica, CopyError::Unresolved(error));
             }
         };
-        let mut notes = wanted.notes.clone();
-        let goal = match self.goal(&image, wanted, &mut notes).await {
+        let notes = wanted.notes.clone();
+        let mut losses = Vec::new();
+        let goal = match self.goal(&image, wanted, &mut losses).await {
             Ok(goal) => goal,
             Err(error) => return Entry::failed(image, replica, error),
         };
@@ -50,7 +51,7 @@ impl Replication {
             true => with_data(image, replica, goal, &self.policy),
             false => without_data(image, replica, goal, &self.policy),
         };
-        entry.notes.append(&mut notes);
+        (entry.notes, entry.losses) = (notes, losses);
         match (members, &entry.step) {
             (Some(members), Step::Reconcile(_)) => self.compare_members(entry, &members).await,
             _ => entry,
@@ -61,19 +62,19 @@ impl Replication {
         &self,
         image: &Image,
         wanted: Wanted,
-        notes: &mut Vec<String>,
+        losses: &mut Vec<String>,
     ) -> Result<Goal, CopyError> {
         let shared = |visibility| visibility == Visibility::Shared;
         if !shared(wanted.attributes.visibility) || !shared(image.attributes.visibility) {
             return Ok(Goal { wanted, members: None });
         }
         let Some(members) = members(&*self.source, image).await.map_err(CopyError::Source)? else {
-            notes.push("the source does not show its members".to_owned());
+            losses.push("the source does not show its members".to_owned());
             return Ok(Goal { wanted, members: None });
         };
         let mapped = self.policy.mapping.members(&members).await.map_err(CopyError::Unresolved)?;
-        let lost = |member| format!("member {member} is no project at the target");
-        notes.extend(mapped.unresolved.into_iter().map(lost));
+        let lost = |member| format!("not a member: {member}");
+        losses.extend(mapped.unresolved.into_iter().map(lost));
         let mut members = mapped.members;
         members.sort();
         Ok(Goal { wanted, members: Some(members) })
@@ -91,7 +92,7 @@ impl Replication {
         match present {
             Err(error) => Entry::failed(entry.image, entry.replica, CopyError::Target(error)),
             Ok(None) => {
-                entry.notes.push("the target does not show its members".to_owned());
+                entry.losses.push("the target does not show its members".to_owned());
                 entry
             }
             Ok(Some(present)) => {

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::identity::SignInError;
-use crate::image::{Attributes, Image, ImageId, Member};
+use crate::image::{Attributes, Image, ImageId, Member, Owner};
 
 mod classes;
 mod fit;
@@ -93,7 +93,7 @@ pub enum BootFromVolume {
 /// What the target should hold of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
-    /// Its record, without what is the target's own. An absent owner is the target's choice.
+    /// Its record, without what is the target's own. An owner that is not said is the target's choice.
     pub attributes: Attributes,
     /// What was translated, a sentence each, without its full stop.
     pub notes: Vec<String>,
@@ -176,7 +176,7 @@ impl Mapping {
     pub fn onto(&self, wanted: &Wanted, replica: &Attributes) -> Attributes {
         let mut attributes = wanted.attributes.clone();
         take_fields(&mut attributes, replica, &self.without);
-        if attributes.owner.is_none() {
+        if attributes.owner == Owner::Unsaid {
             attributes.owner.clone_from(&replica.owner);
         }
         // Glance never changes the formats of data.
@@ -192,17 +192,6 @@ impl Mapping {
         let alone = alone.map(|(name, value)| (name.clone(), value.clone()));
         attributes.properties.extend(alone);
         attributes
-    }
-
-    /// A record of the target without what is its own.
-    pub fn comparable(&self, attributes: &Attributes) -> Attributes {
-        let mut comparable = attributes.clone();
-        take_fields(&mut comparable, &Attributes::default(), &self.without);
-        if matches!(self.owners, Owners::Caller) {
-            comparable.owner = None;
-        }
-        comparable.properties.retain(|name, _| !self.leaves_alone(name));
-        comparable
     }
 
     /// Whether the target keeps its own property `name`.
@@ -247,13 +236,21 @@ impl Mapping {
         attributes: &mut Attributes,
         notes: &mut Vec<String>,
     ) -> Result<(), NotWanted> {
-        let Some(owner) = attributes.owner.take() else { return Ok(()) };
+        let owner = match std::mem::take(&mut attributes.owner) {
+            Owner::Project(owner) => owner,
+            // Nobody is nobody everywhere.
+            Owner::Nobody if !matches!(self.owners, Owners::Caller) => {
+                attributes.owner = Owner::Nobody;
+                return Ok(());
+            }
+            Owner::Nobody | Owner::Unsaid => return Ok(()),
+        };
         match self.owners.place(&owner).await.map_err(NotWanted::Unknown)? {
             Place::Project { id, label } => {
                 if let Some(label) = label.filter(|_| id != owner) {
                     notes.push(format!("its owner {label} is {id} at the target"));
                 }
-                attributes.owner = Some(id);
+                attributes.owner = Owner::Project(id);
                 Ok(())
             }
             Place::Callers => Ok(()),

@@ -217,7 +217,7 @@ mod tests {
             Pair::Both(image, _) => format!("={}", &image.id.as_str()[..1]),
             Pair::SourceOnly(image) => format!("-{}", &image.id.as_str()[..1]),
             Pair::TargetOnly(image) => format!("+{}", &image.id.as_str()[..1]),
-            Pair::Ambiguous(image, _) => format!("?{}", &image.id.as_str()[..1]),
+            Pair::Ambiguous(..) => unreachable!("ids are never ambiguous"),
         });
         short.collect::<Vec<_>>().join(" ")
     }

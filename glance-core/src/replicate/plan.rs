@@ -91,8 +91,10 @@ pub struct Entry {
     pub differences: Vec<Difference>,
     /// Why, where the state alone does not tell.
     pub reason: Option<String>,
-    /// What was translated, or can't be, for the operator to know.
+    /// What was translated on its way.
     pub notes: Vec<String>,
+    /// What could not be, and is not as at the source.
+    pub losses: Vec<String>,
     pub(super) step: Step,
 }
 
@@ -132,6 +134,7 @@ impl Entry {
             differences: Vec::new(),
             reason: None,
             notes: Vec::new(),
+            losses: Vec::new(),
             step,
         }
     }
@@ -169,6 +172,7 @@ impl Entry {
             "action": self.action(),
             "reason": self.reason,
             "notes": self.notes,
+            "losses": self.losses,
             "differences": differences,
             "image": basis(&self.image),
             "replica": self.replica.as_ref().map(basis),

@@ -73,7 +73,7 @@ impl Condition {
             Self::Tag(tag) => attributes.tags.contains(tag),
             Self::Property { key, value } => property(image, key)
                 .is_some_and(|found| value.as_ref().is_none_or(|value| *value == found)),
-            Self::Project(id) => is(&attributes.owner, id),
+            Self::Project(id) => attributes.owner.project() == Some(id),
             Self::Visibility(visibility) => attributes.visibility == *visibility,
             Self::Status(status) => image.status == *status,
             Self::DiskFormat(format) => is(&attributes.disk_format, format),

@@ -78,7 +78,7 @@ impl Comparison {
             }
             Combined::Off => {}
         }
-        if entry.state == State::Same && entry.notes.is_empty() {
+        if entry.state == State::Same && entry.losses.is_empty() {
             return;
         }
         match self.output {
@@ -103,7 +103,10 @@ impl Comparison {
         for Difference { field, source, target } in &entry.differences {
             out!("  {field}: {source} at the source, {target} at the target");
         }
-        for note in &entry.notes {
+        for loss in &entry.losses {
+            out!("  lost: {loss}");
+        }
+        for note in entry.notes.iter().filter(|_| self.subject == Subject::Actions) {
             out!("  note: {note}");
         }
         if let Some(hint) = entry.error().and_then(|error| error.hint()) {

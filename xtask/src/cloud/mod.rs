@@ -7,6 +7,7 @@
 mod command;
 mod config;
 mod endpoints;
+mod fill;
 mod glance;
 mod keystone;
 mod layout;
@@ -76,6 +77,19 @@ enum Command {
 pub(crate) fn start() -> Result<(), Failure> {
     let layout = Layout::new(workspace::target()?.join("cloud"), None)?;
     locked(&layout, up)
+}
+
+/// Starts the cloud on its default ports, with nothing but so many records in A and in B.
+pub(crate) fn start_with_images(count: u32) -> Result<(), Failure> {
+    start()?;
+    let layout = Layout::new(workspace::target()?.join("cloud"), None)?;
+    locked(&layout, |layout| {
+        for glance in [Glance::A, Glance::B] {
+            reset::reset(layout, glance)?;
+            fill::fill(layout, glance, count)?;
+        }
+        Ok(())
+    })
 }
 
 /// Runs one of the subcommands.

@@ -6,7 +6,7 @@ use futures_util::TryStreamExt;
 
 use super::scratch::{Scratch, attributes, body, refused};
 use crate::conformance::{Outcome, same};
-use crate::image::{Attributes, Image, ImageId, Member, MemberStatus, Status, Visibility};
+use crate::image::{Attributes, Image, ImageId, Member, MemberStatus, Owner, Status, Visibility};
 use crate::select::Selection;
 use crate::store::{Activation, ByteRange, StoreErrorKind};
 
@@ -185,7 +185,7 @@ fn all_attributes() -> Attributes {
     }
 }
 
-/// An absent owner becomes the caller's, where there is a caller.
+/// An owner that is not said becomes the caller's, where there is a caller.
 fn without_owner(attributes: Attributes) -> Attributes {
-    Attributes { owner: None, ..attributes }
+    Attributes { owner: Owner::Unsaid, ..attributes }
 }

@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::scratch::{Scratch, attributes};
 use crate::conformance::{Outcome, Wrong, same};
-use crate::image::{Attributes, Image, ImageId, Visibility};
+use crate::image::{Attributes, Image, ImageId, Owner, Visibility};
 use crate::select::{Condition, Rule, Selection};
 
 pub(super) async fn ids_select(scratch: &Scratch) -> Outcome {
@@ -97,7 +97,9 @@ pub(super) async fn kinds_select(scratch: &Scratch) -> Outcome {
         scratch.active(b"complete").await?,
         scratch.create(Attributes { disk_format: text("qcow2"), ..attributes() }).await?,
         scratch.create(Attributes { visibility: Visibility::Community, ..attributes() }).await?,
-        scratch.create(Attributes { owner: text("conforming"), ..attributes() }).await?,
+        scratch
+            .create(Attributes { owner: Owner::Project("conforming".to_owned()), ..attributes() })
+            .await?,
         scratch.create(Attributes { os_hidden: true, protected: true, ..attributes() }).await?,
     ];
     let cases: &[(&[&str], &[usize])] = &[

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::identity::{Project, Projects};
-use crate::image::{MemberStatus, Visibility};
+use crate::image::{MemberStatus, Owner, Visibility};
 
 const ID: &str = "00000000-0000-4000-8000-000000000001";
 const OTHER: &str = "00000000-0000-4000-8000-000000000002";
@@ -10,7 +10,7 @@ const OTHER: &str = "00000000-0000-4000-8000-000000000002";
 fn image(properties: &[(&str, &str)]) -> Image {
     let attributes = Attributes {
         name: Some("web".into()),
-        owner: Some("p1".into()),
+        owner: Owner::Project("p1".into()),
         visibility: Visibility::Shared,
         protected: true,
         os_hidden: true,
@@ -83,7 +83,7 @@ async fn what_is_left_out_is_neither_copied_nor_compared_nor_changed() {
     assert_eq!(wanted.attributes, expected);
     let replica = Attributes {
         name: Some("other".into()),
-        owner: Some("p2".into()),
+        owner: Owner::Project("p2".into()),
         visibility: Visibility::Public,
         tags: ["u".to_owned()].into(),
         disk_format: Some("iso".into()),
@@ -118,8 +118,6 @@ async fn what_belongs_to_the_site_is_left_alone_there() {
         ..source.attributes.clone()
     };
     assert_eq!(mapping.onto(&wanted, &replica), replica);
-    let comparable = mapping.comparable(&replica);
-    assert_eq!(comparable, wanted.attributes);
     let kept = Mapping {
         properties: ["keep=instance_uuid".parse::<PropertyRule>().unwrap()].into_iter().collect(),
         ..mapping
@@ -178,14 +176,14 @@ async fn an_owner_is_found_by_name_or_the_image_blocked() {
     let target = projects(&[("q1", "Default", "web")]);
     let mapping = Mapping { owners: Owners::ByName { source, target }, ..Mapping::default() };
     let found = wanted(&mapping, &image(&[])).await;
-    assert_eq!(found.attributes.owner.as_deref(), Some("q1"));
+    assert_eq!(found.attributes.owner.project(), Some("q1"));
     assert_eq!(found.notes, ["its owner Default/web is q1 at the target"]);
     for (owner, said) in [
         ("p2", "its owner, project Other/web, is not at the target, or not shown"),
         ("p9", "its owner, project p9, is not known at the source, or not shown"),
     ] {
         let mut image = image(&[]);
-        image.attributes.owner = Some(owner.to_owned());
+        image.attributes.owner = Owner::Project(owner.to_owned());
         let blocked = mapping.wanted(&image).await.unwrap_err();
         let NotWanted::Blocked { reason, hint } = blocked else { panic!("{blocked:?}") };
         assert_eq!(reason, said);
@@ -194,18 +192,23 @@ async fn an_owner_is_found_by_name_or_the_image_blocked() {
 }
 
 #[tokio::test]
-async fn what_nobody_owns_or_the_caller_is_left_to_the_target() {
+async fn what_nobody_owns_stays_nobodys_and_what_the_caller_is_to_own_is_left_to_the_target() {
     let mut nobodys = image(&[]);
-    nobodys.attributes.owner = None;
+    nobodys.attributes.owner = Owner::Nobody;
     let source = projects(&[]);
     let by_name = Owners::ByName { target: source.clone(), source };
-    let cases = [(by_name, nobodys), (Owners::Caller, image(&[]))];
-    for (owners, image) in cases {
+    let cases = [
+        (by_name, nobodys.clone(), Owner::Nobody),
+        (Owners::Caller, nobodys, Owner::Unsaid),
+        (Owners::Caller, image(&[]), Owner::Unsaid),
+    ];
+    for (owners, image, expected) in cases {
         let mapping = Mapping { owners, ..Mapping::default() };
         let wanted = wanted(&mapping, &image).await;
-        assert_eq!(wanted.attributes.owner, None);
-        let replica = Attributes { owner: Some("q".into()), ..image.attributes };
-        assert_eq!(mapping.onto(&wanted, &replica), replica);
+        assert_eq!(wanted.attributes.owner, expected);
+        let replica = Attributes { owner: Owner::Project("q".into()), ..image.attributes };
+        let left_alone = mapping.onto(&wanted, &replica) == replica;
+        assert_eq!(left_alone, expected == Owner::Unsaid);
     }
 }
 
@@ -223,7 +226,7 @@ async fn a_table_says_whose_an_image_is() {
         .wanted(&image(&[]))
         .await
     {
-        Ok(wanted) => wanted.attributes.owner.unwrap(),
+        Ok(wanted) => wanted.attributes.owner.project().unwrap().to_owned(),
         Err(NotWanted::Blocked { reason, .. }) => reason,
         Err(other) => panic!("{other:?}"),
     };
