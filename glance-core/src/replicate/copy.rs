@@ -101,7 +101,7 @@ impl Replication {
 
     /// The data of `image`, which has just begun to come, if the target takes it as what `record`
     /// says it is.
-    async fn open(&self, image: &Image, record: &Image) -> Result<Body, CopyError> {
+    pub(super) async fn open(&self, image: &Image, record: &Image) -> Result<Body, CopyError> {
         let data = self.source.read(&image.id, ByteRange::ALL).await.map_err(CopyError::Source)?;
         let size = image.size.or(data.size());
         let (ContentCheck::Glance, Some(size)) = (self.policy.content, size) else {
@@ -111,31 +111,12 @@ impl Replication {
         self.judge_head(record, &head, size).map(|()| data)
     }
 
-    /// Refuses what the target would, when it gets the data by itself: after an import, too, it
-    /// keeps a record that can't be used.
-    async fn check_head(&self, image: &Image, record: &Image) -> Result<(), CopyError> {
-        use StoreErrorKind::{Invalid, Server};
-        let (ContentCheck::Glance, Some(size)) = (self.policy.content, image.size) else {
-            return Ok(());
-        };
-        for length in [format::SHORT_HEAD, format::HEAD] {
-            let range = ByteRange { offset: 0, length: Some(length as u64) };
-            let data = match self.source.read(&image.id, range).await {
-                // Not every store of a Glance reads parts.
-                Err(error) if matches!(error.kind, Invalid | Server) => {
-                    return self.open(image, record).await.map(drop);
-                }
-                read => read.map_err(CopyError::Source)?,
-            };
-            let (head, _) = data.peek(length).await;
-            if head.len() < length || length == format::HEAD || format::is_enough(&head) {
-                return self.judge_head(record, &head, size);
-            }
-        }
-        Ok(())
-    }
-
-    fn judge_head(&self, record: &Image, head: &[u8], size: u64) -> Result<(), CopyError> {
+    pub(super) fn judge_head(
+        &self,
+        record: &Image,
+        head: &[u8],
+        size: u64,
+    ) -> Result<(), CopyError> {
         let attributes = &record.attributes;
         let (Some(disk), Some(container)) = (&attributes.disk_format, &attributes.container_format)
         else {
@@ -175,32 +156,6 @@ impl Replication {
             return Err(CopyError::Unproven);
         }
         self.finish(image, &stored, goal).await
-    }
-
-    /// Proves data that the target got by itself, and publishes it. What the records do not prove
-    /// is proven by reading the source.
-    async fn take(
-        &self,
-        image: &Image,
-        record: &Image,
-        stored: Image,
-        goal: &Goal,
-    ) -> Result<(), CopyError> {
-        let proven = match content_difference(image, &stored) {
-            Some(difference) => Err(CopyError::content_differs(difference)),
-            None if is_provable(image, &stored) => Ok(()),
-            None => self.prove(image, &stored).await,
-        };
-        match proven {
-            Ok(()) => {}
-            Err(CopyError::ContentDiffers(difference)) => {
-                return Err(self.quarantine(&stored, difference).await);
-            }
-            Err(error) => return Err(error),
-        }
-        // Glance takes some of the source's properties along, wanted or not.
-        let restored = self.target.update(&stored, &record.attributes).await;
-        self.finish(image, &restored.map_err(CopyError::Target)?, goal).await
     }
 
     /// Stores the data; once again, when the credentials were refused and others were got.
@@ -253,7 +208,12 @@ impl Replication {
     }
 
     /// Publishes what is proven, and has it in all stores where it should be.
-    async fn finish(&self, image: &Image, replica: &Image, goal: &Goal) -> Result<(), CopyError> {
+    pub(super) async fn finish(
+        &self,
+        image: &Image,
+        replica: &Image,
+        goal: &Goal,
+    ) -> Result<(), CopyError> {
         // Glance copies active images only.
         if image.status == Status::Deactivated {
             let spread = self.spread(replica).await;
@@ -316,7 +276,7 @@ impl Replication {
     }
 
     /// Takes a replica with other data out of everybody's sight. It was private all along.
-    async fn quarantine(&self, stored: &Image, difference: Difference) -> CopyError {
+    pub(super) async fn quarantine(&self, stored: &Image, difference: Difference) -> CopyError {
         let quarantine = match self.target.set_activation(&stored.id, Activation::Deactivated).await
         {
             Ok(()) => "the replica is quarantined, private and deactivated".to_owned(),

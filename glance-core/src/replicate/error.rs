@@ -132,9 +132,9 @@ impl CopyError {
             Self::Data { fault, .. } => {
                 matches!(fault, DataFault::Digest { .. } | DataFault::TooLong { .. })
             }
-            Self::Burned(_) => false,
             Self::Source(error) | Self::Target(error) => error.kind == StoreErrorKind::Unreadable,
             Self::Blocked { .. }
+            | Self::Burned(_)
             | Self::Busy { .. }
             | Self::NotInStores { .. }
             | Self::Unresolved(_)

@@ -9,11 +9,13 @@ use std::sync::Arc;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use crate::format;
 use crate::glance::{GlanceStore, Import, is_importing};
 use crate::image::{Image, Status};
-use crate::store::{ImageStore, StoreErrorKind};
+use crate::store::{ByteRange, ImageStore, StoreErrorKind};
 
-use super::{CopyError, Difference, Policy, Replication};
+use super::plan::{Goal, content_difference, is_provable};
+use super::{ContentCheck, CopyError, Difference, Policy, Replication};
 
 /// How data gets to a target that is a Glance, and where it is put there.
 #[derive(Debug, Clone)]
@@ -252,6 +254,56 @@ impl Replication {
             }
             (status, _) => Err(CopyError::busy(status)),
         }
+    }
+
+    /// Refuses what the target would, when it gets the data by itself: after an import, too, it
+    /// keeps a record that can't be used.
+    pub(super) async fn check_head(&self, image: &Image, record: &Image) -> Result<(), CopyError> {
+        use StoreErrorKind::{Invalid, Server};
+        let (ContentCheck::Glance, Some(size)) = (self.policy.content, image.size) else {
+            return Ok(());
+        };
+        for length in [format::SHORT_HEAD, format::HEAD] {
+            let range = ByteRange { offset: 0, length: Some(length as u64) };
+            let data = match self.source.read(&image.id, range).await {
+                // Not every store of a Glance reads parts.
+                Err(error) if matches!(error.kind, Invalid | Server) => {
+                    return self.open(image, record).await.map(drop);
+                }
+                read => read.map_err(CopyError::Source)?,
+            };
+            let (head, _) = data.peek(length).await;
+            if head.len() < length || length == format::HEAD || format::is_enough(&head) {
+                return self.judge_head(record, &head, size);
+            }
+        }
+        Ok(())
+    }
+
+    /// Proves data that the target got by itself, and publishes it. What the records do not prove
+    /// is proven by reading the source.
+    pub(super) async fn take(
+        &self,
+        image: &Image,
+        record: &Image,
+        stored: Image,
+        goal: &Goal,
+    ) -> Result<(), CopyError> {
+        let proven = match content_difference(image, &stored) {
+            Some(difference) => Err(CopyError::content_differs(difference)),
+            None if is_provable(image, &stored) => Ok(()),
+            None => self.prove(image, &stored).await,
+        };
+        match proven {
+            Ok(()) => {}
+            Err(CopyError::ContentDiffers(difference)) => {
+                return Err(self.quarantine(&stored, difference).await);
+            }
+            Err(error) => return Err(error),
+        }
+        // Glance takes some of the source's properties along, wanted or not.
+        let restored = self.target.update(&stored, &record.attributes).await;
+        self.finish(image, &restored.map_err(CopyError::Target)?, goal).await
     }
 
     /// Has the target copy the data of `replica` to all of its stores where it should be.

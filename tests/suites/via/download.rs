@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use glance_core::ImageStore;
-use glance_core::image::{Attributes, Member, MemberStatus, Status, Visibility};
+use glance_core::image::{Attributes, Member, MemberStatus, Owner, Status, Visibility};
 use glance_core::store::Activation;
 
 use crate::{Scene, attributes, mebibytes};
@@ -28,7 +28,7 @@ async fn a_gibibyte_does_not_pass_through_here() {
     let member = |project: &str, status| Member { project: scene.cloud.project(project), status };
     let properties = [("hw_disk_bus", "scsi"), ("os_distro", "debian"), ("own", "value")];
     let wanted = Attributes {
-        owner: Some(scene.cloud.project("Default/proj1")),
+        owner: Owner::Project(scene.cloud.project("Default/proj1")),
         visibility: Visibility::Shared,
         min_ram: 64,
         tags: ["one".to_owned()].into(),
