@@ -369,3 +369,70 @@ fn common_digest<'a>(
             .map(|(source, target)| ("checksum", source, target)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::{Algorithm, Hashers};
+
+    fn image(status: Status) -> Image {
+        let id = "00000000-0000-4000-8000-000000000001".parse().unwrap();
+        Image { status, ..Image::queued(id, Attributes::default()) }
+    }
+
+    fn decide(image: &Image, replica: Option<Image>, policy: &Policy) -> Entry {
+        let wanted = Wanted { attributes: image.attributes.clone(), notes: Vec::new() };
+        with_data(image.clone(), replica, Goal { wanted, members: None }, policy)
+    }
+
+    #[test]
+    fn data_that_only_md5_proves_is_not_copied_without_md5() {
+        let hashers = Hashers::new(|algorithm| match algorithm {
+            Algorithm::Md5 => None,
+            other => Hashers::default().begin(other),
+        });
+        let policy = Policy { hashers, ..Policy::default() };
+        let old = Image { checksum: Some("0".repeat(32)), ..image(Status::Active) };
+        for replica in [None, Some(image(Status::Queued))] {
+            let entry = decide(&old, replica.clone(), &policy);
+            let said = "it cannot be verified in FIPS mode: its only digest is md5";
+            let error = entry.error().unwrap();
+            assert_eq!((error.to_string().as_str(), error.is_integrity_failure()), (said, false));
+            let offered = decide(&old, replica, &Policy::default());
+            assert!(["copy", "complete"].contains(&offered.action()), "{offered:?}");
+        }
+        // Nothing is computed where the data is in place.
+        assert_eq!(decide(&old, Some(old.clone()), &policy).state, State::Same);
+        let (os_hash_algo, os_hash_value) = (Some("sha512".to_owned()), Some("0".repeat(128)));
+        let current = Image { os_hash_algo, os_hash_value, ..old };
+        assert_eq!(decide(&current, None, &policy).action(), "copy");
+    }
+
+    #[test]
+    fn an_upload_under_way_is_left_alone() {
+        for status in [Status::Saving, Status::Uploading, Status::Importing] {
+            let entry = decide(&image(Status::Active), Some(image(status)), &Policy::default());
+            assert_eq!((entry.state, entry.action()), (State::Partial, "nothing"));
+            assert!(matches!(entry.error(), Some(CopyError::Busy { .. })));
+        }
+    }
+
+    #[test]
+    fn without_a_digest_in_common_nothing_is_proven() {
+        let sized = Image { size: Some(3), ..image(Status::Active) };
+        let md5 = Image { checksum: Some("0".repeat(32)), ..sized.clone() };
+        let sha256 = |image: &Image| Image {
+            os_hash_algo: Some("sha256".to_owned()),
+            os_hash_value: Some("0".repeat(64)),
+            ..image.clone()
+        };
+        let state = |image: &Image, replica: &Image| {
+            decide(image, Some(replica.clone()), &Policy::default()).state
+        };
+        assert_eq!(state(&sized, &md5), State::Unverifiable);
+        assert_eq!(state(&md5, &sha256(&sized)), State::Unverifiable);
+        assert_eq!(state(&md5, &sha256(&md5)), State::Same);
+        let empty = Image { size: Some(0), ..image(Status::Active) };
+        assert_eq!(state(&empty, &empty), State::Same);
+    }
+}
