@@ -1,8 +1,8 @@
 //! The image model: what Glance's v2 API knows about an image.
 //!
 //! Field names, types and limits are those of the Images v2 API reference. Site-local links
-//! (`self`, `file`, `schema`, `direct_url`, `locations`, `stores`) are dropped when a record is
-//! read: they mean nothing elsewhere, and some of them carry secrets.
+//! (`self`, `file`, `schema`, `direct_url`, `locations`) are dropped when a record is read: they mean
+//! nothing elsewhere, and some of them carry secrets.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -252,6 +252,9 @@ pub struct Image {
     pub created_at: Option<String>,
     /// RFC 3339 time of the last change to the record.
     pub updated_at: Option<String>,
+    /// The stores of its Glance that hold the data, where it says so. Their names mean something
+    /// there only: they are neither compared nor written.
+    pub stores: Vec<String>,
 }
 
 impl Image {
@@ -268,6 +271,7 @@ impl Image {
             os_hash_value: None,
             created_at: None,
             updated_at: None,
+            stores: Vec::new(),
         }
     }
 
@@ -279,6 +283,8 @@ impl Image {
     /// Reads a record of the v2 API. Custom properties that are null are left out; numbers and
     /// booleans, which a site's schema may allow, become their text.
     pub fn from_json(mut record: Map<String, Value>) -> Result<Self, InvalidRecord> {
+        let stores = record.get("stores").and_then(Value::as_str).unwrap_or_default();
+        let stores = stores.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
         for link in LINKS {
             record.remove(*link);
         }
@@ -293,6 +299,7 @@ impl Image {
             os_hash_value: fields.text("os_hash_value")?,
             created_at: fields.text("created_at")?,
             updated_at: fields.text("updated_at")?,
+            stores,
             attributes: Attributes::from_fields(fields)?,
         })
     }

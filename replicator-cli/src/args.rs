@@ -8,10 +8,12 @@ use glance_core::select::byte_count;
 use secrecy::SecretString;
 
 mod mapping;
+mod placement;
 mod replication;
 mod selection;
 
 pub use mapping::{BootFromVolume, Encrypted, Mapping, Owner, Signatures};
+pub use placement::{Placement, Via};
 pub use replication::{Compare, Identity, Match, Plan, Removing, Sides, Sync};
 pub use selection::Selection;
 
@@ -170,6 +172,10 @@ pub struct Options {
     /// How images are to be at the target.
     #[command(flatten)]
     pub mapping: Mapping,
+
+    /// Which way data goes, and where it is put.
+    #[command(flatten)]
+    pub placement: Placement,
 
     /// Whom to trust, and who the client is.
     #[command(flatten)]

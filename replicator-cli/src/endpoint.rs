@@ -39,6 +39,8 @@ pub(crate) struct Opened {
     pub(crate) projects: Option<Arc<Projects>>,
     /// Where it is, without how it is signed in to.
     pub(crate) address: String,
+    /// The region of its cloud, where that is known.
+    pub(crate) region: Option<String>,
 }
 
 /// What a store is opened for.
@@ -133,7 +135,14 @@ impl Endpoint {
                 let store = open_directory(&path, access, options)?;
                 let path = std::path::absolute(&path).unwrap_or(path);
                 let address = format!("dir:{}", path.display());
-                Ok(Opened { store, glance: None, session: None, projects: None, address })
+                Ok(Opened {
+                    store,
+                    glance: None,
+                    session: None,
+                    projects: None,
+                    address,
+                    region: None,
+                })
             }
             Self::Url(url) => open_url(url, side, options),
             Self::Cloud(cloud) => open_cloud(*cloud, side, options).await,
@@ -175,6 +184,7 @@ async fn open_cloud(cloud: Cloud, side: Side, options: &Options) -> Result<Opene
     let transport = transport(&OfCloud::of(&cloud), side, options)?;
     let session = Arc::new(Session::new(Arc::clone(&transport), cloud.auth));
     let endpoint = session.image_endpoint(&cloud.image).await?.url;
+    let region = session.image_region(&cloud.image).await?;
     warn_of_plain_http(&endpoint);
     tracing::info!("cloud {} has its Glance at {endpoint}", cloud.name);
     let store = GlanceStore::new(cloud.name, transport, endpoint.clone(), Arc::clone(&session));
@@ -182,7 +192,7 @@ async fn open_cloud(cloud: Cloud, side: Side, options: &Options) -> Result<Opene
         "none" | "http_basic" => None,
         _ => cloud.auth_url.as_deref(),
     };
-    opened(store, session, keystone, endpoint, options)
+    Ok(Opened { region, ..opened(store, session, keystone, endpoint, options)? })
 }
 
 /// A Glance, and the projects of the Keystone at this address that its sign-in is for.
@@ -206,6 +216,7 @@ fn opened(
         session: Some(session),
         projects: projects.map(Arc::new),
         address,
+        region: None,
     })
 }
 

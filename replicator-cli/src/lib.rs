@@ -20,6 +20,7 @@ mod error;
 pub mod exit;
 mod logging;
 mod mapping;
+mod placement;
 mod print;
 mod saved_plan;
 mod select;

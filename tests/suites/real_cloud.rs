@@ -113,6 +113,18 @@ impl Cloud {
         self.access_log(server).len()
     }
 
+    /// The requests since a mark, as the access log has them.
+    pub(crate) fn requests_since(&self, server: &str, mark: usize) -> Vec<String> {
+        self.access_log(server)[mark..].lines().map(str::to_owned).collect()
+    }
+
+    /// The id of one of the cloud's projects, such as `Default/proj1`.
+    pub(crate) fn project(&self, name: &str) -> String {
+        let ids = fs::read_to_string(self.text("ids")).unwrap();
+        let ids: Value = serde_json::from_str(&ids).unwrap();
+        ids["a"][name].as_str().unwrap().to_owned()
+    }
+
     /// The requests since a mark that were meant to change something, as the access log has them.
     pub(crate) fn writes_since(&self, server: &str, mark: usize) -> Vec<String> {
         let log = self.access_log(server);

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde_json::{Map, Value, json};
 
+use crate::glance::is_importing;
 use crate::image::{Attributes, Image, Member, Status};
 
 use super::mapping::Wanted;
@@ -240,6 +241,11 @@ pub(super) fn with_data(
             Entry::new(image, replica, State::Partial, Step::Nothing)
                 .because("the target has no data of it, and only metadata is replicated")
         }
+        // Who asks for another import is told whether this one is still alive.
+        (Status::Queued, _) if is_importing(there) && !policy.imports() => Entry {
+            state: State::Partial,
+            ..Entry::failed(image, replica, CopyError::busy(Status::Importing))
+        },
         (Status::Queued, Some(error)) => Entry::failed(image, replica, error),
         (Status::Queued, None) => Entry::new(image, replica, State::Partial, Step::Complete(goal))
             .because("the target's record has no data"),
@@ -259,7 +265,9 @@ fn in_place(image: Image, there: &Image, goal: Goal, policy: &Policy) -> Entry {
         return Entry { state: State::Content, differences: vec![difference], ..entry };
     }
     let wanted = policy.mapping.onto(&goal.wanted, &there.attributes);
-    let differences = attribute_differences(&image, there, &wanted);
+    let mut differences = attribute_differences(&image, there, &wanted);
+    let placement = policy.delivery.as_ref().map(|delivery| &delivery.placement);
+    differences.extend(placement.and_then(|placement| placement.difference(there)));
     let state = match differences.iter().map(|found| state_of(&found.field)).max() {
         Some(state) => state,
         None if is_provable(&image, there) => State::Same,

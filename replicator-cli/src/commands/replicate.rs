@@ -14,6 +14,7 @@ use crate::endpoint::{Access, Endpoint, Side};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::mapping::mapping;
+use crate::placement::delivery;
 use crate::print::{self, Combined, Subject};
 use crate::select::Selected;
 use crate::{endurance, saved_plan, tls};
@@ -55,8 +56,9 @@ impl Work {
         let source = from.open(Side::Source, options).await?;
         let target = to.open_to(access, Side::Target, options).await?;
         let mapping = mapping(options, &source, &target).await?;
+        let delivery = delivery(options, &source, &target).await?;
         let selection = selected.at(&*source.store).await?;
-        let policy = Policy { selection, content, mapping, ..policy(options)? };
+        let policy = Policy { selection, content, mapping, delivery, ..policy(options)? };
         Ok(Self {
             sessions: [(Side::Source, source.session), (Side::Target, target.session)],
             origin: source.address,
