@@ -17,6 +17,7 @@ use crate::transport::Transport;
 mod client;
 mod listing;
 mod members;
+mod metadefs;
 mod patch;
 mod query;
 mod refusal;
