@@ -30,7 +30,8 @@ def drift(connection):
     # Protected, so that what is in it is removed under protection.
     write("PUT", SIZES, {"namespace": "CUSTOM::Sizes", "display_name": "Other", "protected": True})
     write("DELETE", f"{PRIVATE}/tags/internal")
-    write("POST", "/metadefs/namespaces", {"namespace": "only::there", "tags": [{"name": "x"}]})
+    extra = {"namespace": "only::there", "tags": [{"name": "x"}]}
+    call("POST", connection, "/metadefs/namespaces", json=extra, expect=(201, 409))
 
 
 def load(region):

@@ -168,7 +168,12 @@ fn by_name(part: Part, shown: &Value) -> Option<BTreeMap<String, Value>> {
     match (part, shown) {
         (_, Value::Null) => Some(BTreeMap::new()),
         (Part::Property, Value::Object(properties)) => {
-            let property = |(name, of): (&String, &Value)| Some((name.clone(), own(of)?.into()));
+            let property = |(name, of): (&String, &Value)| {
+                let mut fields = own(of)?;
+                // Glance shows the name again of one that was not made with its namespace.
+                fields.remove("name");
+                Some((name.clone(), fields.into()))
+            };
             properties.iter().map(property).collect()
         }
         (Part::Property, _) => None,

@@ -105,6 +105,7 @@ fn what_differs_is_said_part_by_part() {
         (json!({"created_at": "other", "schema": "x", "updated_at": null}), &[]),
         (json!({"tags": [{"name": "a"}, {"name": "b"}]}), &[]),
         (json!({"description": null}), &[]),
+        (json!({"properties": {"p": {"name": "p", "title": "P", "type": "string"}}}), &[]),
         (json!({"description": "d"}), &["description"]),
         (json!({"protected": false, "visibility": "private"}), &["protected", "visibility"]),
         (json!({"new_field": [1]}), &["new_field"]),
