@@ -180,10 +180,7 @@ impl<'a> Writer<'a> {
     fn of_entry(&self, part: Part, difference: &Difference) -> Result<Vec<Request>, StoreError> {
         let Difference { name, source, target, .. } = difference;
         let all = format!("{}/{}", self.path, segment(part));
-        let one = || {
-            let path = address(self.client, &self.operation, self.namespace, Some((part, name)))?;
-            Ok::<_, StoreError>(path)
-        };
+        let one = || address(self.client, &self.operation, self.namespace, Some((part, name)));
         let document = source.clone().map(|mut document| {
             document["name"] = name.as_str().into();
             document
@@ -224,12 +221,12 @@ fn address(
     namespace: &str,
     entry: Option<(Part, &str)>,
 ) -> Result<String, StoreError> {
-    let encoded = |label: &dyn std::fmt::Display, name: &str| match is_addressable(name) {
-        true => Ok(utf8_percent_encode(name, NON_ALPHANUMERIC).to_string()),
-        false => {
-            let reason = format!("Glance finds no {label} by the name {name:?}");
-            Err(client.error(StoreErrorKind::Invalid, operation, reason).hint(NO_ADDRESS))
+    let encoded = |label: &dyn std::fmt::Display, name: &str| {
+        if is_addressable(name) {
+            return Ok(utf8_percent_encode(name, NON_ALPHANUMERIC).to_string());
         }
+        let reason = format!("Glance finds no {label} by the name {name:?}");
+        Err(client.error(StoreErrorKind::Invalid, operation, reason).hint(NO_ADDRESS))
     };
     let path = format!("{NAMESPACES}/{}", encoded(&"namespace", namespace)?);
     match entry {
