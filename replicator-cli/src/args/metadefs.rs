@@ -1,7 +1,5 @@
 //! What was typed of metadata definitions.
 
-use std::convert::Infallible;
-
 use clap::{Args as ClapArgs, ValueEnum};
 use glance_core::metadefs::Which;
 
@@ -46,10 +44,11 @@ impl WithMetadefs {
     }
 }
 
-fn which(text: &str) -> Result<Which, Infallible> {
-    Ok(match text {
-        "custom" => Which::Custom,
-        "all" => Which::All,
-        name => Which::Named(name.to_owned()),
-    })
+fn which(text: &str) -> Result<Which, String> {
+    match text {
+        "" => Err("say custom, all, or a name".into()),
+        "custom" => Ok(Which::Custom),
+        "all" => Ok(Which::All),
+        name => Ok(Which::Named(name.to_owned())),
+    }
 }
