@@ -18,6 +18,7 @@ mod client;
 mod import;
 mod listing;
 mod members;
+mod metadefs;
 mod patch;
 mod query;
 mod refusal;

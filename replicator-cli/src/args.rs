@@ -8,11 +8,13 @@ use glance_core::select::byte_count;
 use secrecy::SecretString;
 
 mod mapping;
+mod metadefs;
 mod placement;
 mod replication;
 mod selection;
 
 pub use mapping::{BootFromVolume, Encrypted, Mapping, Owner, Signatures};
+pub use metadefs::{Metadefs, WithMetadefs};
 pub use placement::{Placement, Via};
 pub use replication::{Compare, Identity, Match, Plan, Removing, Sides, Sync};
 pub use selection::Selection;
@@ -51,6 +53,9 @@ pub enum Command {
         server: String,
         /// The directory
         path: String,
+        /// Which namespaces of metadata definitions are written, too
+        #[arg(long, value_name = "WHICH", default_value = "none")]
+        metadefs: WithMetadefs,
         /// Which images
         #[command(flatten)]
         selection: Box<Selection>,
@@ -61,6 +66,9 @@ pub enum Command {
         from: String,
         /// The server (or the directory)
         to: String,
+        /// Which namespaces of metadata definitions are read, too
+        #[arg(long, value_name = "WHICH", default_value = "none")]
+        metadefs: WithMetadefs,
         /// Which images
         #[command(flatten)]
         selection: Box<Selection>,
@@ -71,6 +79,9 @@ pub enum Command {
         from: String,
         /// Where they go
         to: String,
+        /// Which namespaces of metadata definitions are copied, too
+        #[arg(long, value_name = "WHICH", default_value = "none")]
+        metadefs: WithMetadefs,
         /// Which images
         #[command(flatten)]
         selection: Box<Selection>,
@@ -81,6 +92,8 @@ pub enum Command {
     Plan(Plan),
     /// Copy what is missing, bring the rest in step, and remove, if asked, what the source lost
     Sync(Sync),
+    /// Copy namespaces of metadata definitions, and bring in step what is in them
+    Metadefs(Metadefs),
     /// Serve the images of a directory as a Glance, over HTTPS
     Serve(Serve),
     /// Say which clouds are configured, where, and how they are signed in to; asks no server
@@ -100,7 +113,7 @@ impl Command {
             | Self::Compare(Compare { selection, .. })
             | Self::Plan(Plan { selection, .. })
             | Self::Sync(Sync { selection, .. }) => Some(selection),
-            Self::Serve(_) | Self::Clouds | Self::Doctor(_) => None,
+            Self::Metadefs(_) | Self::Serve(_) | Self::Clouds | Self::Doctor(_) => None,
         }
     }
 }
@@ -372,6 +385,6 @@ A store is one of:
   dir:PATH, ./PATH, /PATH      a directory written by `dump`
   cloud:NAME, url:URL          the same, never mistaken for another
 
-Exit codes: 0 all in place, 1 differences (compare), 2 usage or configuration, 3 some images
+Exit codes: 0 all in place, 1 differences (compare, plan, metadefs -n), 2 usage or configuration, 3 some images
 failed, 4 connection or TLS, 5 authentication or policy, 6 integrity failure, 8 limit reached,
 130 and 143 stopped by a signal.";

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use format_dump::DumpStore;
 use futures_util::StreamExt;
 use secrecy::ExposeSecret;
 use tokio::signal::unix::{SignalKind, signal};
@@ -16,8 +15,12 @@ use crate::select::Selected;
 use crate::sign_in::read_token;
 use crate::{print, tls};
 
+mod dump;
+mod metadefs;
 mod replicate;
 
+use dump::dump;
+use metadefs::metadefs;
 use replicate::{compare, plan, replicate, sync};
 
 /// Runs a command to its end, or to the first signal.
@@ -35,21 +38,23 @@ pub(crate) async fn run(args: Args) -> Exit {
         }
         match command {
             Command::Size { server, .. } => size(&server, selected, &options).await,
-            Command::Dump { server, path, .. } => {
-                dump(&server, &directory(&path), selected, &options).await
+            Command::Dump { server, path, metadefs, .. } => {
+                dump(&server, &directory(&path), metadefs.which(), selected, &options).await
             }
-            Command::Load { from, to, .. } => {
+            Command::Load { from, to, metadefs, .. } => {
                 let (path, server) = load_order(from, to);
                 let target = Endpoint::parse(&server, Side::Target, &options)?;
-                replicate(Endpoint::Directory(path), target, selected, &options).await
+                let from = Endpoint::Directory(path);
+                replicate(from, target, metadefs.which(), selected, &options).await
             }
-            Command::Livecopy { from, to, .. } => {
+            Command::Livecopy { from, to, metadefs, .. } => {
                 let (from, to) = both(&from, &to, &options)?;
-                replicate(from, to, selected, &options).await
+                replicate(from, to, metadefs.which(), selected, &options).await
             }
             Command::Compare(typed) => compare(typed, selected, &options).await,
             Command::Plan(typed) => plan(typed, selected, &options).await,
             Command::Sync(typed) => sync(typed, selected, &options).await,
+            Command::Metadefs(typed) => metadefs(typed, &options).await,
             Command::Clouds => crate::clouds::run(&options),
             Command::Doctor(doctor) => crate::doctor::run(doctor, &options).await,
             Command::Serve(serve) => self::serve(serve, &options).await,
@@ -98,21 +103,6 @@ async fn size(server: &str, selected: &Selected, options: &Options) -> Result<Ex
     }
     print::size(options.output, images, bytes);
     Ok(Exit::Success)
-}
-
-async fn dump(
-    server: &str,
-    path: &Path,
-    selected: &Selected,
-    options: &Options,
-) -> Result<Exit, CliError> {
-    let from = Endpoint::parse(server, Side::Source, options)?;
-    let to = Endpoint::Directory(path.to_owned());
-    let exit = replicate(from, to, selected, options).await?;
-    if exit == Exit::Success {
-        DumpStore::open(path)?.finish().await?;
-    }
-    Ok(exit)
 }
 
 async fn serve(serve: Serve, options: &Options) -> Result<Exit, CliError> {

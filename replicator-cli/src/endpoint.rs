@@ -33,6 +33,8 @@ pub(crate) struct Opened {
     pub(crate) store: Arc<dyn ImageStore>,
     /// The same store, where it is a Glance.
     pub(crate) glance: Option<Arc<GlanceStore>>,
+    /// Where it is, where it is a directory.
+    pub(crate) directory: Option<PathBuf>,
     /// The sign-in to it, if it has one.
     pub(crate) session: Option<Arc<Session>>,
     /// The projects that owners and members are of, where somebody can be asked.
@@ -133,13 +135,19 @@ impl Endpoint {
         match self {
             Self::Directory(path) => {
                 let store = open_directory(&path, access, options)?;
+                let projects = match side {
+                    Side::Source => projects_of(&store).await?,
+                    Side::Target => None,
+                };
                 let path = std::path::absolute(&path).unwrap_or(path);
                 let address = format!("dir:{}", path.display());
+                let store = Arc::new(store);
                 Ok(Opened {
                     store,
                     glance: None,
+                    directory: Some(path),
                     session: None,
-                    projects: None,
+                    projects,
                     address,
                     region: None,
                 })
@@ -150,16 +158,18 @@ impl Endpoint {
     }
 }
 
-fn open_directory(
-    path: &Path,
-    access: Access,
-    options: &Options,
-) -> Result<Arc<dyn ImageStore>, CliError> {
+fn open_directory(path: &Path, access: Access, options: &Options) -> Result<DumpStore, CliError> {
     let store = match access {
         Access::Read => complete_or_warned(path)?,
         Access::Write => DumpStore::create(path)?,
     };
-    Ok(Arc::new(store.hashing_with(crate::tls::hashers(options.tls)?)))
+    Ok(store.hashing_with(crate::tls::hashers(options.tls)?))
+}
+
+/// The projects that a dump brings with it. Where it has none, nobody can be asked.
+async fn projects_of(dump: &DumpStore) -> Result<Option<Arc<Projects>>, CliError> {
+    let projects = dump.projects().await?;
+    Ok((!projects.is_empty()).then(|| Arc::new(Projects::known(projects))))
 }
 
 /// A dump to read, which may lack what its writer was kept from.
@@ -213,6 +223,7 @@ fn opened(
     Ok(Opened {
         store: Arc::<GlanceStore>::clone(&glance),
         glance: Some(glance),
+        directory: None,
         session: Some(session),
         projects: projects.map(Arc::new),
         address,

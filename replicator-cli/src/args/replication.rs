@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, ValueEnum};
 use glance_core::replicate::{MatchBy, MostRemoved, OnBurnedId, Removal};
 
-use super::Selection;
+use super::{Selection, WithMetadefs};
 
 /// The two sides.
 #[derive(Debug, ClapArgs)]
@@ -61,6 +61,9 @@ pub struct Sync {
     /// Do what this plan says, and nothing at all if either side has changed since
     #[arg(long, value_name = "FILE")]
     pub plan: Option<PathBuf>,
+    /// Which namespaces of metadata definitions are brought in step, too
+    #[arg(long, value_name = "WHICH", default_value = "none")]
+    pub metadefs: WithMetadefs,
     /// What is done with images that only the target holds.
     #[command(flatten)]
     pub removal: Removing,

@@ -5,12 +5,14 @@ use std::io::BufWriter;
 use std::path::Path;
 use std::sync::Arc;
 
-use glance_core::identity::Session;
+use glance_core::identity::Projects;
+use glance_core::metadefs::{Mode, Surplus, Which};
 use glance_core::replicate::{ContentCheck, Entry, Pace, Policy, Prune, Replication, State};
 
 use super::both;
+use super::metadefs::Metadefs;
 use crate::args::{self, Compare, Match, Options, Plan, Removing, Sync};
-use crate::endpoint::{Access, Endpoint, Side};
+use crate::endpoint::{Access, Endpoint, Opened, Side};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::mapping::mapping;
@@ -23,23 +25,25 @@ use crate::{endurance, saved_plan, tls};
 pub(super) async fn replicate(
     from: Endpoint,
     to: Endpoint,
+    metadefs: Option<Which>,
     selected: &Selected,
     options: &Options,
 ) -> Result<Exit, CliError> {
     let work = Work::open(from, to, Access::Write, selected, options).await?;
+    let work = work.with_metadefs(metadefs).await?;
     work.run(options).await
 }
 
 /// What two opened stores are to do with each other.
-struct Work {
-    sessions: [(Side, Option<Arc<Session>>); 2],
-    /// The source, as replicas are marked with it.
-    origin: String,
+pub(super) struct Work {
+    source: Opened,
+    target: Opened,
+    metadefs: Option<Metadefs>,
     replication: Replication,
 }
 
 impl Work {
-    async fn open(
+    pub(super) async fn open(
         from: Endpoint,
         to: Endpoint,
         access: Access,
@@ -59,11 +63,25 @@ impl Work {
         let delivery = delivery(options, &source, &target).await?;
         let selection = selected.at(&*source.store).await?;
         let policy = Policy { selection, content, mapping, delivery, ..policy(options)? };
-        Ok(Self {
-            sessions: [(Side::Source, source.session), (Side::Target, target.session)],
-            origin: source.address,
-            replication: Replication { source: source.store, target: target.store, policy },
-        })
+        let (from, to) = (Arc::clone(&source.store), Arc::clone(&target.store));
+        let replication = Replication { source: from, target: to, policy };
+        Ok(Self { source, target, metadefs: None, replication })
+    }
+
+    /// The same, with these metadata definitions after the images.
+    pub(super) async fn with_metadefs(mut self, which: Option<Which>) -> Result<Self, CliError> {
+        if let Some(which) = which {
+            let (source, target) = (&self.source, &self.target);
+            let which = vec![which];
+            let metadefs = Metadefs::new(source, target, which, Surplus::Keep, Mode::Write).await?;
+            self.metadefs = Some(metadefs);
+        }
+        Ok(self)
+    }
+
+    /// The projects that the source's images are of, where somebody can be asked.
+    pub(super) fn projects(&self) -> Option<Arc<Projects>> {
+        self.source.projects.clone()
     }
 
     /// The same, with what `sync` and `plan` remove.
@@ -74,23 +92,29 @@ impl Work {
             return Err(CliError::usage(what).hint("leave out --match"));
         }
         let policy = &mut self.replication.policy;
-        policy.stamp = (!typed.no_stamp).then_some(self.origin.clone());
+        policy.stamp = (!typed.no_stamp).then(|| self.source.address.clone());
         policy.prune =
             how.map(|how| Prune { how, most: typed.max_delete, unprotect: typed.unprotect });
         Ok(self)
     }
 
-    async fn run(self, options: &Options) -> Result<Exit, CliError> {
-        for (side, session) in &self.sessions {
-            let session = session.as_deref();
-            endurance::check(*side, session, &self.replication, options.bwlimit).await?;
+    pub(super) async fn run(self, options: &Options) -> Result<Exit, CliError> {
+        for (side, opened) in [(Side::Source, &self.source), (Side::Target, &self.target)] {
+            let session = opened.session.as_deref();
+            endurance::check(side, session, &self.replication, options.bwlimit).await?;
         }
         let mut report = print::Report::new(options.output);
-        let ended = self.replication.run(|outcome| report.outcome(&outcome)).await;
-        let exit = report.finish();
+        let mut ended: Result<(), CliError> =
+            self.replication.run(|outcome| report.outcome(&outcome)).await.map_err(Into::into);
+        let mut of_metadefs = None;
+        if let (Ok(()), Some(metadefs)) = (&ended, &self.metadefs) {
+            let written = of_metadefs.insert(print::Metadefs::new(options.output, Mode::Write));
+            ended = metadefs.run(&self.replication.policy.mapping, written, drop).await;
+        }
+        let exit = report.finish(of_metadefs);
         match ended {
             Ok(()) => Ok(exit),
-            Err(error) => Ok(exit.worse(print::failure(&error.into()))),
+            Err(error) => Ok(exit.worse(print::failure(&error))),
         }
     }
 }
@@ -154,6 +178,7 @@ pub(super) async fn sync(
     let (from, to) = both(&typed.sides.from, &typed.sides.to, options)?;
     let work = Work::open(from, to, Access::Write, selected, options).await?;
     let work = work.removing(&typed.removal, options.identity.match_by)?;
+    let work = work.with_metadefs(typed.metadefs.which()).await?;
     if let Some(path) = &typed.plan {
         let mut planned = saved_plan::Checker::open(path)?;
         work.replication.plan(|entry| planned.entry(&entry)).await?;

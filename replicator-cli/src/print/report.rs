@@ -3,7 +3,7 @@
 use glance_core::replicate::{CopyError, Done, Outcome, Way};
 use serde_json::{Value, json};
 
-use super::{causes, chain, human_size};
+use super::{Metadefs, causes, chain, human_size};
 use crate::args::Output;
 use crate::exit::Exit;
 
@@ -74,8 +74,11 @@ impl Report {
         (word, detail)
     }
 
-    /// Ends the report.
-    pub(crate) fn finish(self) -> Exit {
+    /// Ends the report, with that of metadata definitions.
+    pub(crate) fn finish(mut self, metadefs: Option<Metadefs>) -> Exit {
+        if let Some(metadefs) = &metadefs {
+            self.exit = self.exit.worse(metadefs.exit());
+        }
         let [copied, updated, in_place, skipped, failed, removed] = self.counts;
         match self.output {
             Output::Text => {
@@ -90,10 +93,12 @@ impl Report {
                     "{copied} copied and verified ({size}{imported}), {updated} updated, \
                      {in_place} in place, {skipped} skipped, {failed} failed{removed}"
                 );
+                if let Some(metadefs) = metadefs {
+                    metadefs.summary();
+                }
             }
-            Output::Json => out!(
-                "{:#}",
-                json!({
+            Output::Json => {
+                let mut report = json!({
                     "images": self.images,
                     "summary": {
                         "copied": copied, "bytes": self.bytes,
@@ -102,8 +107,12 @@ impl Report {
                         "removed": removed,
                         "exit_code": self.exit as u8,
                     },
-                })
-            ),
+                });
+                if let Some(metadefs) = metadefs {
+                    report["metadefs"] = metadefs.into_json();
+                }
+                out!("{report:#}");
+            }
         }
         self.exit
     }
