@@ -10,10 +10,12 @@ use secrecy::SecretString;
 mod mapping;
 mod replication;
 mod selection;
+mod verify;
 
 pub use mapping::{BootFromVolume, Encrypted, Mapping, Owner, Signatures};
 pub use replication::{Compare, Identity, Match, Plan, Removing, Sides, Sync};
 pub use selection::Selection;
+pub use verify::{State, Verify};
 
 /// What was typed.
 #[derive(Debug, Parser)]
@@ -79,6 +81,8 @@ pub enum Command {
     Plan(Plan),
     /// Copy what is missing, bring the rest in step, and remove, if asked, what the source lost
     Sync(Sync),
+    /// Say whether data is what it should be, by records and by reading; changes nothing
+    Verify(Verify),
     /// Serve the images of a directory as a Glance, over HTTPS
     Serve(Serve),
     /// Say which clouds are configured, where, and how they are signed in to; asks no server
@@ -97,7 +101,8 @@ impl Command {
             | Self::Livecopy { selection, .. }
             | Self::Compare(Compare { selection, .. })
             | Self::Plan(Plan { selection, .. })
-            | Self::Sync(Sync { selection, .. }) => Some(selection),
+            | Self::Sync(Sync { selection, .. })
+            | Self::Verify(Verify { selection, .. }) => Some(selection),
             Self::Serve(_) | Self::Clouds | Self::Doctor(_) => None,
         }
     }
@@ -170,6 +175,10 @@ pub struct Options {
     /// How images are to be at the target.
     #[command(flatten)]
     pub mapping: Mapping,
+
+    /// Where digests are remembered.
+    #[command(flatten)]
+    pub state: State,
 
     /// Whom to trust, and who the client is.
     #[command(flatten)]
@@ -366,6 +375,7 @@ A store is one of:
   dir:PATH, ./PATH, /PATH      a directory written by `dump`
   cloud:NAME, url:URL          the same, never mistaken for another
 
-Exit codes: 0 all in place, 1 differences (compare), 2 usage or configuration, 3 some images
+Exit codes: 0 all in place, 1 differences (compare,
+verify), 2 usage or configuration, 3 some images
 failed, 4 connection or TLS, 5 authentication or policy, 6 integrity failure, 8 limit reached,
 130 and 143 stopped by a signal.";

@@ -17,8 +17,10 @@ use crate::sign_in::read_token;
 use crate::{print, tls};
 
 mod replicate;
+mod verify;
 
 use replicate::{compare, plan, replicate, sync};
+use verify::verify;
 
 /// Runs a command to its end, or to the first signal.
 pub(crate) async fn run(args: Args) -> Exit {
@@ -50,6 +52,7 @@ pub(crate) async fn run(args: Args) -> Exit {
             Command::Compare(typed) => compare(typed, selected, &options).await,
             Command::Plan(typed) => plan(typed, selected, &options).await,
             Command::Sync(typed) => sync(typed, selected, &options).await,
+            Command::Verify(typed) => verify(typed, selected, &options).await,
             Command::Clouds => crate::clouds::run(&options),
             Command::Doctor(doctor) => crate::doctor::run(doctor, &options).await,
             Command::Serve(serve) => self::serve(serve, &options).await,

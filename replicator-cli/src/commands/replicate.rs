@@ -16,7 +16,7 @@ use crate::exit::Exit;
 use crate::mapping::mapping;
 use crate::print::{self, Combined, Subject};
 use crate::select::Selected;
-use crate::{endurance, saved_plan, tls};
+use crate::{endurance, saved_plan, state, tls};
 
 /// Replicates from one store to the other.
 pub(super) async fn replicate(
@@ -30,7 +30,7 @@ pub(super) async fn replicate(
 }
 
 /// What two opened stores are to do with each other.
-struct Work {
+pub(super) struct Work {
     sessions: [(Side, Option<Arc<Session>>); 2],
     /// The source, as replicas are marked with it.
     origin: String,
@@ -56,12 +56,33 @@ impl Work {
         let target = to.open_to(access, Side::Target, options).await?;
         let mapping = mapping(options, &source, &target).await?;
         let selection = selected.at(&*source.store).await?;
-        let policy = Policy { selection, content, mapping, ..policy(options)? };
+        let digests = state::digests(&options.state);
+        let known =
+            |address: &str| digests.as_ref().map(|file| file.of(address)).unwrap_or_default();
+        let policy = Policy {
+            selection,
+            content,
+            mapping,
+            known_source: known(&source.address),
+            known_target: known(&target.address),
+            ..policy(options)?
+        };
         Ok(Self {
             sessions: [(Side::Source, source.session), (Side::Target, target.session)],
             origin: source.address,
             replication: Replication { source: source.store, target: target.store, policy },
         })
+    }
+
+    /// What two stores that are only read are to do with each other.
+    pub(super) async fn open_to_read(
+        from: Endpoint,
+        to: Endpoint,
+        selected: &Selected,
+        options: &Options,
+    ) -> Result<Replication, CliError> {
+        let work = Self::open(from, to, Access::Read, selected, options).await?;
+        Ok(work.replication)
     }
 
     /// The same, with what `sync` and `plan` remove.
@@ -164,7 +185,7 @@ fn cannot_write(path: &Path, error: std::io::Error) -> CliError {
     CliError::usage(format!("cannot write {}", path.display())).caused_by(error)
 }
 
-fn policy(options: &Options) -> Result<Policy, CliError> {
+pub(super) fn policy(options: &Options) -> Result<Policy, CliError> {
     Ok(Policy {
         queued: options.identity.queued,
         match_by: options.identity.match_by.into(),
