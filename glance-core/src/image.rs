@@ -12,6 +12,8 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
+use crate::digest::Algorithm;
+
 /// An image's identifier: a UUID in its text form, letter case kept.
 ///
 /// Glance takes no other ids (schema pattern of `id`), and a checked id is safe as a file name
@@ -278,6 +280,15 @@ impl Image {
     /// The name, or a word that says there is none.
     pub fn label(&self) -> &str {
         self.attributes.name.as_deref().unwrap_or("(no name)")
+    }
+
+    /// The digests that the record has of the data, of algorithms that are known: `os_hash_value`,
+    /// then `checksum`.
+    pub fn digests(&self) -> impl Iterator<Item = (Algorithm, &str)> {
+        let os_hash = self.os_hash_algo.as_deref().zip(self.os_hash_value.as_deref());
+        let os_hash = os_hash.and_then(|(name, value)| Some((name.parse().ok()?, value)));
+        let checksum = self.checksum.as_deref().map(|value| (Algorithm::Md5, value));
+        os_hash.into_iter().chain(checksum)
     }
 
     /// Reads a record of the v2 API. Custom properties that are null are left out; numbers and

@@ -2,7 +2,8 @@
 //!
 //! [`Replication::run`] is the whole way of every image: list both stores, pair the images,
 //! decide, copy through the checked body, compare what the target says it stored, publish. What
-//! only the target holds may be removed at the end. [`Replication::plan`] decides and does nothing.
+//! only the target holds may be removed at the end. [`Replication::plan`] decides and does nothing,
+//! [`Replication::verify`] reads what records do not prove.
 
 use std::sync::Arc;
 
@@ -24,7 +25,9 @@ mod pair;
 mod plan;
 mod prove;
 mod prune;
+mod remembered;
 pub mod stamp;
+mod verify;
 mod via;
 
 pub use checked::{DataFault, Expected};
@@ -34,6 +37,8 @@ pub use matching::MatchBy;
 pub use pace::Pace;
 pub use plan::{Difference, Entry, State};
 pub use prune::{MostRemoved, NothingRemoved, Prune, Removal};
+pub use remembered::{DigestFile, Remembered};
+pub use verify::{Depth, Fault, Proof, Verdict, Verification, verify_store};
 pub use via::{Delivery, Fallback, InvalidTemplate, Journey, Origin, Placement, Template, Way};
 
 use matching::Moved;
@@ -72,6 +77,10 @@ pub struct Policy {
     /// How data gets to a Glance and where it is put there; without it, it passes through here, and
     /// the target chooses.
     pub delivery: Option<Delivery>,
+    /// Digests of images of the source that have none in their records.
+    pub known_source: Remembered,
+    /// The same of the target.
+    pub known_target: Remembered,
 }
 
 /// What a target accepts as data.
@@ -114,6 +123,8 @@ impl Default for Policy {
             pace: None,
             content: ContentCheck::default(),
             delivery: None,
+            known_source: Remembered::default(),
+            known_target: Remembered::default(),
         }
     }
 }

@@ -12,12 +12,14 @@ mod metadefs;
 mod placement;
 mod replication;
 mod selection;
+mod verify;
 
 pub use mapping::{BootFromVolume, Encrypted, Mapping, Owner, Signatures};
 pub use metadefs::{Metadefs, WithMetadefs};
 pub use placement::{Placement, Via};
 pub use replication::{Compare, Identity, Match, Plan, Removing, Sides, Sync};
 pub use selection::Selection;
+pub use verify::{State, Verify};
 
 /// What was typed.
 #[derive(Debug, Parser)]
@@ -94,6 +96,8 @@ pub enum Command {
     Sync(Sync),
     /// Copy namespaces of metadata definitions, and bring in step what is in them
     Metadefs(Metadefs),
+    /// Say whether data is what it should be, by records and by reading; changes nothing
+    Verify(Verify),
     /// Serve the images of a directory as a Glance, over HTTPS
     Serve(Serve),
     /// Say which clouds are configured, where, and how they are signed in to; asks no server
@@ -112,7 +116,8 @@ impl Command {
             | Self::Livecopy { selection, .. }
             | Self::Compare(Compare { selection, .. })
             | Self::Plan(Plan { selection, .. })
-            | Self::Sync(Sync { selection, .. }) => Some(selection),
+            | Self::Sync(Sync { selection, .. })
+            | Self::Verify(Verify { selection, .. }) => Some(selection),
             Self::Metadefs(_) | Self::Serve(_) | Self::Clouds | Self::Doctor(_) => None,
         }
     }
@@ -189,6 +194,10 @@ pub struct Options {
     /// Which way data goes, and where it is put.
     #[command(flatten)]
     pub placement: Placement,
+
+    /// Where digests are remembered.
+    #[command(flatten)]
+    pub state: State,
 
     /// Whom to trust, and who the client is.
     #[command(flatten)]
@@ -385,6 +394,6 @@ A store is one of:
   dir:PATH, ./PATH, /PATH      a directory written by `dump`
   cloud:NAME, url:URL          the same, never mistaken for another
 
-Exit codes: 0 all in place, 1 differences (compare, plan, metadefs -n), 2 usage or configuration, 3 some images
-failed, 4 connection or TLS, 5 authentication or policy, 6 integrity failure, 8 limit reached,
-130 and 143 stopped by a signal.";
+Exit codes: 0 all in place, 1 differences (compare, plan, verify, metadefs -n), 2 usage or
+configuration, 3 some images failed, 4 connection or TLS, 5 authentication or policy, 6 integrity
+failure, 8 limit reached, 130 and 143 stopped by a signal.";

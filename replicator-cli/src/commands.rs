@@ -18,10 +18,12 @@ use crate::{print, tls};
 mod dump;
 mod metadefs;
 mod replicate;
+mod verify;
 
 use dump::dump;
 use metadefs::metadefs;
 use replicate::{compare, plan, replicate, sync};
+use verify::verify;
 
 /// Runs a command to its end, or to the first signal.
 pub(crate) async fn run(args: Args) -> Exit {
@@ -55,6 +57,7 @@ pub(crate) async fn run(args: Args) -> Exit {
             Command::Plan(typed) => plan(typed, selected, &options).await,
             Command::Sync(typed) => sync(typed, selected, &options).await,
             Command::Metadefs(typed) => metadefs(typed, &options).await,
+            Command::Verify(typed) => verify(typed, selected, &options).await,
             Command::Clouds => crate::clouds::run(&options),
             Command::Doctor(doctor) => crate::doctor::run(doctor, &options).await,
             Command::Serve(serve) => self::serve(serve, &options).await,

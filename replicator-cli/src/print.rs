@@ -41,6 +41,7 @@ mod findings;
 mod metadefs;
 mod report;
 mod selection;
+mod verify;
 
 pub(crate) use clouds::clouds;
 pub(crate) use comparison::{Combined, Comparison, Subject};
@@ -48,6 +49,7 @@ pub(crate) use findings::Examination;
 pub(crate) use metadefs::Metadefs;
 pub(crate) use report::Report;
 pub(crate) use selection::selection;
+pub(crate) use verify::Findings;
 
 /// What clap has to say: help and versions succeed, anything else is a usage error.
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {

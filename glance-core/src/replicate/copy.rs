@@ -155,6 +155,9 @@ impl Replication {
         if !is_proven(image, &stored, &verdict) {
             return Err(CopyError::Unproven);
         }
+        if let Some(digests) = verdict.digests() {
+            self.policy.known_source.keep(image, digests).await;
+        }
         self.finish(image, &stored, goal).await
     }
 

@@ -12,7 +12,7 @@ use super::{CopyError, Difference, Entry, Pair, Replication, State};
 impl Replication {
     /// Says what the pair needs. Changes nothing.
     pub(super) async fn examine(&self, pair: Pair) -> Entry {
-        match pair {
+        match self.recall(pair) {
             Pair::TargetOnly(replica) => self.extra(replica),
             Pair::SourceOnly(image) => self.judge(image, None).await,
             Pair::Both(image, replica) => self.judge(image, Some(replica)).await,

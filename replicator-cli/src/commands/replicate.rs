@@ -19,7 +19,7 @@ use crate::mapping::mapping;
 use crate::placement::delivery;
 use crate::print::{self, Combined, Subject};
 use crate::select::Selected;
-use crate::{endurance, saved_plan, tls};
+use crate::{endurance, saved_plan, state, tls};
 
 /// Replicates from one store to the other.
 pub(super) async fn replicate(
@@ -62,7 +62,18 @@ impl Work {
         let mapping = mapping(options, &source, &target).await?;
         let delivery = delivery(options, &source, &target).await?;
         let selection = selected.at(&*source.store).await?;
-        let policy = Policy { selection, content, mapping, delivery, ..policy(options)? };
+        let digests = state::digests(&options.state);
+        let known =
+            |address: &str| digests.as_ref().map(|file| file.of(address)).unwrap_or_default();
+        let policy = Policy {
+            selection,
+            content,
+            mapping,
+            delivery,
+            known_source: known(&source.address),
+            known_target: known(&target.address),
+            ..policy(options)?
+        };
         let (from, to) = (Arc::clone(&source.store), Arc::clone(&target.store));
         let replication = Replication { source: from, target: to, policy };
         Ok(Self { source, target, metadefs: None, replication })
@@ -82,6 +93,17 @@ impl Work {
     /// The projects that the source's images are of, where somebody can be asked.
     pub(super) fn projects(&self) -> Option<Arc<Projects>> {
         self.source.projects.clone()
+    }
+
+    /// What two stores that are only read are to do with each other.
+    pub(super) async fn open_to_read(
+        from: Endpoint,
+        to: Endpoint,
+        selected: &Selected,
+        options: &Options,
+    ) -> Result<Replication, CliError> {
+        let work = Self::open(from, to, Access::Read, selected, options).await?;
+        Ok(work.replication)
     }
 
     /// The same, with what `sync` and `plan` remove.
@@ -191,7 +213,7 @@ fn cannot_write(path: &Path, error: std::io::Error) -> CliError {
     CliError::usage(format!("cannot write {}", path.display())).caused_by(error)
 }
 
-fn policy(options: &Options) -> Result<Policy, CliError> {
+pub(super) fn policy(options: &Options) -> Result<Policy, CliError> {
     Ok(Policy {
         queued: options.identity.queued,
         match_by: options.identity.match_by.into(),
