@@ -32,6 +32,7 @@ mod directory;
 mod files;
 mod manifest;
 mod record;
+mod stream;
 mod sums;
 mod v1;
 mod verify;
@@ -39,6 +40,7 @@ mod verify;
 use directory::Directory;
 use manifest::Manifest;
 pub use record::Encoding;
+pub use stream::{Beside, StreamStore, export};
 use v1::OldDump;
 pub use verify::{FileState, Finding, InvalidSubset, Proof, Subset, Verification};
 
@@ -256,7 +258,7 @@ async fn blocking<T: Send + 'static>(
 fn finish(dir: &Path, hashers: Hashers) -> Result<(), StoreError> {
     let manifest = Manifest::read(dir, FINISH)?.unwrap_or_else(Manifest::new);
     let digest = sums::write(dir, hashers, FINISH)?;
-    manifest.complete(digest).write(dir, FINISH)
+    manifest.ended(true, digest).write(dir, FINISH)
 }
 
 /// A dump's directory as messages name it.

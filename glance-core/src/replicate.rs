@@ -21,7 +21,7 @@ mod pace;
 mod pair;
 mod plan;
 
-pub use checked::{DataFault, Expected};
+pub use checked::{DataFault, Expected, Verdict, checked};
 pub use error::CopyError;
 pub use pace::Pace;
 pub use pair::{Pair, pairs};
@@ -163,7 +163,7 @@ impl Replication {
 }
 
 /// `attributes` without the fields that the operator leaves out.
-fn reduced(attributes: &Attributes, without: &BTreeSet<String>) -> Attributes {
+pub fn reduced(attributes: &Attributes, without: &BTreeSet<String>) -> Attributes {
     let mut reduced = attributes.clone();
     reduced.properties.retain(|key, _| !without.contains(key) && !key.starts_with("os_glance"));
     take_left_out(&mut reduced, &Attributes::default(), without);
