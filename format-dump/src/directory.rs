@@ -12,7 +12,7 @@ use glance_core::digest::{Algorithm, Hashers};
 use glance_core::image::{Attributes, Image, ImageId, Member, Status, Visibility};
 use glance_core::store::memory::apply;
 use glance_core::store::{Activation, ByteRange, ImageStream, StoreErrorKind};
-use glance_core::{Body, ImageStore, StoreError};
+use glance_core::{Body, ImageStore, Selection, StoreError};
 
 use crate::blob::share::{self, Index};
 use crate::blob::{self, Partial, READ, WRITE};
@@ -232,13 +232,18 @@ pub(crate) fn read_record(
 
 #[async_trait]
 impl ImageStore for Directory {
-    async fn list(&self) -> Result<ImageStream<'_>, StoreError> {
-        let ids = self.ids(LIST).await?;
+    async fn list(&self, selection: &Selection) -> Result<ImageStream<'_>, StoreError> {
+        let mut ids = self.ids(LIST).await?;
+        ids.retain(|id| selection.ids().is_none_or(|wanted| wanted.contains(id)));
         let images = stream::iter(ids)
             .then(move |id| async move { Ok(self.record(LIST, &id).await?.image) });
         // An image deleted since is missing.
-        let gone = |it: &Result<Image, StoreError>| matches!(it, Err(error) if error.kind == StoreErrorKind::NotFound);
-        Ok(images.filter(move |it| std::future::ready(!gone(it))).boxed())
+        let selection = selection.clone();
+        let listed = move |it: &Result<Image, StoreError>| match it {
+            Ok(image) => selection.admits(image),
+            Err(error) => error.kind != StoreErrorKind::NotFound,
+        };
+        Ok(images.filter(move |it| std::future::ready(listed(it))).boxed())
     }
 
     async fn get(&self, id: &ImageId) -> Result<Image, StoreError> {

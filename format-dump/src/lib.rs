@@ -23,7 +23,7 @@ use glance_core::digest::Hashers;
 use glance_core::identity::Project;
 use glance_core::image::{Attributes, Image, ImageId, Member};
 use glance_core::store::{Activation, ByteRange, ImageStream, StoreErrorKind};
-use glance_core::{Body, ImageStore, StoreError};
+use glance_core::{Body, ImageStore, Selection, StoreError};
 use serde_json::Value;
 
 mod beside;
@@ -198,8 +198,8 @@ impl DumpStore {
 
 #[async_trait]
 impl ImageStore for DumpStore {
-    async fn list(&self) -> Result<ImageStream<'_>, StoreError> {
-        self.inner().list().await
+    async fn list(&self, selection: &Selection) -> Result<ImageStream<'_>, StoreError> {
+        self.inner().list(selection).await
     }
 
     async fn get(&self, id: &ImageId) -> Result<Image, StoreError> {

@@ -2,7 +2,8 @@
 //!
 //! It begins with the manifest, which says that it is not complete yet, and what stands beside the
 //! images. For each image its record follows, then its data, plain. A record that had no digest is
-//! repeated after the data, with one. Where the source failed, `<id>.failed` follows, and says why; the
+//! repeated after the data, with one. Images that refer to others (`kernel_id`, `ramdisk_id`) are announced
+//! by their records alone, and come behind all others, record and data. Where the source failed, `<id>.failed` follows, and says why; the
 //! data before it, filled up with zeros, is nothing. At the end stand `SHA512SUMS` and the manifest,
 //! which then says that the dump is complete.
 //!
@@ -12,6 +13,7 @@ use std::io;
 
 use glance_core::StoreError;
 use glance_core::identity::Project;
+use glance_core::image::Image;
 use glance_core::store::StoreErrorKind;
 use serde_json::Value;
 
@@ -30,6 +32,12 @@ pub struct Beside {
     pub projects: Vec<Project>,
     /// Namespaces of metadata definitions, as `GET /v2/metadefs/namespaces/{namespace}` shows them.
     pub metadefs: Vec<Value>,
+}
+
+/// Whether an image names others that it is started with (Glance's schema of images).
+fn refers_to_others(image: &Image) -> bool {
+    let refers = |key| image.attributes.properties.get(key).is_some_and(|id| !id.is_empty());
+    refers("kernel_id") || refers("ramdisk_id")
 }
 
 /// What it means that a stream failed.

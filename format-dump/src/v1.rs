@@ -5,11 +5,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
-use futures_util::stream::{self, StreamExt};
+use futures_util::stream::{self, StreamExt, TryStreamExt};
 use glance_core::digest::Hashers;
 use glance_core::image::{Attributes, Image, ImageId, Member};
 use glance_core::store::{Activation, ByteRange, ImageStream, StoreErrorKind};
-use glance_core::{Body, ImageStore, StoreError};
+use glance_core::{Body, ImageStore, Selection, StoreError};
 
 use crate::record::Stored;
 use crate::{Name, blob, files};
@@ -88,12 +88,14 @@ impl OldDump {
 
 #[async_trait]
 impl ImageStore for OldDump {
-    async fn list(&self) -> Result<ImageStream<'_>, StoreError> {
-        let ids = self.ids(LIST).await?;
+    async fn list(&self, selection: &Selection) -> Result<ImageStream<'_>, StoreError> {
+        let mut ids = self.ids(LIST).await?;
+        ids.retain(|id| selection.ids().is_none_or(|wanted| wanted.contains(id)));
         let images = stream::iter(ids)
             .then(move |id| async move { self.record(LIST, &id).await.transpose() })
             .filter_map(std::future::ready);
-        Ok(images.boxed())
+        let selection = selection.clone();
+        Ok(images.try_filter(move |image| std::future::ready(selection.admits(image))).boxed())
     }
 
     async fn get(&self, id: &ImageId) -> Result<Image, StoreError> {

@@ -12,7 +12,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use glance_core::digest::{Algorithm, Hashers};
 use glance_core::image::{Attributes, Status};
 use glance_core::store::{ByteRange, StoreErrorKind};
-use glance_core::{Body, Image, ImageStore, conformance};
+use glance_core::{Body, Image, ImageStore, Selection, conformance};
 
 const ID: &str = "6d55dd55-053a-4765-b7bc-b30df0ea3861";
 const OTHER_ID: &str = "7d55dd55-053a-4765-b7bc-b30df0ea3862";
@@ -51,7 +51,8 @@ async fn a_dump_keeps_what_it_was_given_and_only_its_owner_reads_it() {
 
     let again = DumpStore::open(&path).unwrap();
     assert!(again.is_complete().unwrap());
-    let images: Vec<Image> = again.list().await.unwrap().try_collect().await.unwrap();
+    let images: Vec<Image> =
+        again.list(&Selection::everything()).await.unwrap().try_collect().await.unwrap();
     let wanted = Image {
         status: Status::Active,
         size: Some(3),

@@ -8,9 +8,9 @@ use std::path::Path;
 use bytes::Bytes;
 use format_dump::DumpStore;
 use futures_util::TryStreamExt;
-use glance_core::image::{Attributes, Status, Visibility};
+use glance_core::image::{Attributes, Owner, Status, Visibility};
 use glance_core::store::{Activation, ByteRange, StoreErrorKind};
-use glance_core::{Body, Image, ImageId, ImageStore};
+use glance_core::{Body, Image, ImageId, ImageStore, Selection};
 use serde_json::{Value, json};
 
 const ID: &str = "6d55dd55-053a-4765-b7bc-b30df0ea3861";
@@ -50,7 +50,7 @@ async fn a_good_image_is_read() {
     let text = |text: &str| Some(text.to_owned());
     let attributes = Attributes {
         name: text("oneiric"),
-        owner: text("8aef"),
+        owner: Owner::Project("8aef".to_owned()),
         visibility: Visibility::Private,
         protected: true,
         disk_format: text("aki"),
@@ -69,7 +69,8 @@ async fn a_good_image_is_read() {
         ..Image::queued(id(), attributes)
     };
     assert_eq!(store.get(&id()).await.unwrap(), wanted);
-    let listed: Vec<Image> = store.list().await.unwrap().try_collect().await.unwrap();
+    let listed: Vec<Image> =
+        store.list(&Selection::everything()).await.unwrap().try_collect().await.unwrap();
     assert_eq!(listed, [wanted]);
     let range = ByteRange { offset: 1, length: None };
     let data = store.read(&id(), range).await.unwrap().collect(10).await.unwrap();
@@ -109,7 +110,8 @@ async fn a_truncated_or_missing_file_is_not_read() {
     assert_eq!(error.hint.as_deref(), Some("dump the image again"));
 
     fs::remove_file(dir.path().join(format!("{ID}.img"))).unwrap();
-    let listed: Vec<Image> = store.list().await.unwrap().try_collect().await.unwrap();
+    let listed: Vec<Image> =
+        store.list(&Selection::everything()).await.unwrap().try_collect().await.unwrap();
     assert_eq!(listed.len(), 1);
     let error = store.read(&id(), ByteRange::ALL).await.unwrap_err();
     assert_eq!(error.kind, StoreErrorKind::Unreadable);
@@ -123,7 +125,8 @@ async fn a_deleted_image_is_not_there_and_a_damaged_record_says_so() {
     record["deleted"] = true.into();
     write(dir.path(), &record, None);
     let store = DumpStore::open(dir.path()).unwrap();
-    let listed: Vec<Image> = store.list().await.unwrap().try_collect().await.unwrap();
+    let listed: Vec<Image> =
+        store.list(&Selection::everything()).await.unwrap().try_collect().await.unwrap();
     assert!(listed.is_empty());
     assert_eq!(store.get(&id()).await.unwrap_err().kind, StoreErrorKind::NotFound);
 

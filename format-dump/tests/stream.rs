@@ -13,11 +13,11 @@ use format_dump::{Beside, DumpStore, Encoding, StreamStore, Subset, export};
 use futures_util::TryStreamExt;
 use glance_core::digest::Hashers;
 use glance_core::identity::Project;
-use glance_core::image::{Attributes, Member, MemberStatus, Status, Visibility};
-use glance_core::replicate::{Done, Policy, Replication, differences};
+use glance_core::image::{Attributes, Member, MemberStatus, Owner, Status, Visibility};
+use glance_core::replicate::{Done, Policy, Replication, RunError, State};
 use glance_core::store::memory::MemoryStore;
 use glance_core::store::{Activation, ByteRange, StoreErrorKind};
-use glance_core::{Image, ImageId, ImageStore, StoreError};
+use glance_core::{Image, ImageId, ImageStore, Selection, StoreError};
 use serde_json::json;
 
 fn id(number: u8) -> ImageId {
@@ -35,7 +35,7 @@ async fn fill(store: &dyn ImageStore) {
     for number in 0..6 {
         let attributes = Attributes {
             name: Some(format!("image {number}")),
-            owner: Some("someone".to_owned()),
+            owner: Owner::Project("someone".to_owned()),
             visibility: if number == 3 { Visibility::Shared } else { Visibility::Community },
             disk_format: Some("raw".to_owned()),
             container_format: Some("bare".to_owned()),
@@ -86,18 +86,23 @@ async fn load(stream: Vec<u8>) -> (Arc<MemoryStore>, usize, Result<(), StoreErro
         Err(error) => return (target, 0, Err(error)),
     };
     let policy = Policy { transfers: 1, ..Policy::default() };
-    let (mut copied, kept) = (0, Arc::clone(&target));
+    let (mut copied, kept, stream) = (0, Arc::clone(&target), Arc::clone(&source));
     let replication = Replication { source, target, policy };
     let ended = replication.run(|outcome| {
         copied += usize::from(matches!(outcome.result, Ok(Done::Copied)));
     });
-    let ended = ended.await;
+    let ended = match ended.await {
+        Ok(()) => stream.finish().await,
+        Err(RunError::Listing(error)) => Err(error),
+        Err(other) => panic!("{other}"),
+    };
     (kept, copied, ended)
 }
 
 /// Every image that has data has that of `data`, whole.
 async fn only_right_images(store: &MemoryStore) -> usize {
-    let images: Vec<Image> = store.list().await.unwrap().try_collect().await.unwrap();
+    let images: Vec<Image> =
+        store.list(&Selection::everything()).await.unwrap().try_collect().await.unwrap();
     let mut whole = 0;
     for image in images.iter().filter(|image| image.status.has_data()) {
         let number = image.id.as_str()[34..].parse().unwrap();
@@ -120,11 +125,11 @@ fn extract(stream: &[u8], dir: &Path) {
 async fn what_is_streamed_arrives() {
     let dir = tempfile::tempdir().unwrap();
     for encoding in [None, Some(Encoding::Identity), Some(Encoding::Zstd)] {
-        let source: Box<dyn ImageStore> = match encoding {
-            None => Box::new(MemoryStore::new("source")),
+        let source: Arc<dyn ImageStore> = match encoding {
+            None => Arc::new(MemoryStore::new("source")),
             Some(encoding) => {
                 let path = dir.path().join(format!("{encoding:?}"));
-                Box::new(DumpStore::create(path).unwrap().encoding_as(encoding))
+                Arc::new(DumpStore::create(path).unwrap().encoding_as(encoding))
             }
         };
         fill(&*source).await;
@@ -134,13 +139,50 @@ async fn what_is_streamed_arrives() {
         let (target, copied, ended) = load(stream).await;
         ended.unwrap();
         assert_eq!((copied, only_right_images(&target).await), (6, 6));
-        for number in 0..6 {
-            let image = source.get(&id(number)).await.unwrap();
-            let replica = target.get(&id(number)).await.unwrap();
-            assert_eq!(differences(&image, &replica, &Policy::default()), []);
-        }
-        let members = source.members(&id(3)).await.unwrap();
-        assert_eq!(target.members(&id(3)).await.unwrap(), members);
+        let replication = Replication { source, target, policy: Policy::default() };
+        let mut states = Vec::new();
+        replication.plan(|entry| states.push(entry.state)).await.unwrap();
+        let same = states.iter().filter(|state| **state == State::Same).count();
+        assert_eq!((states.len(), same), (7, 6), "{states:?}");
+    }
+}
+
+/// A kernel that an image is started with comes after it in the order of ids.
+#[tokio::test(flavor = "multi_thread")]
+async fn images_that_refer_to_others_come_last() {
+    let source = MemoryStore::new("source");
+    fill(&source).await;
+    for (number, kernel) in [(1, 4), (5, 1)] {
+        let image = source.get(&id(number)).await.unwrap();
+        let mut wanted = image.attributes.clone();
+        wanted.properties.insert("kernel_id".to_owned(), id(kernel).to_string());
+        source.update(&image, &wanted).await.unwrap();
+    }
+    let (stream, failed) = stream_of(&source).await;
+    assert_eq!(failed, []);
+    let (target, copied, ended) = load(stream.clone()).await;
+    ended.unwrap();
+    assert_eq!((copied, only_right_images(&target).await), (6, 6));
+    // What is not selected is passed over, wherever it stands.
+    let selection = Selection::new(["name=image 5".parse().unwrap()], [], []);
+    let store = StreamStore::open(std::io::Cursor::new(stream.clone()), Hashers::default()).await;
+    let store = store.unwrap().selecting(selection);
+    let images = store.list(&Selection::everything()).await.unwrap();
+    let listed: Vec<Image> = images.try_collect().await.unwrap();
+    assert_eq!(listed.iter().map(|image| &image.id).collect::<Vec<_>>(), [&id(5)]);
+    assert_eq!(store.get(&id(5)).await.unwrap(), listed[0]);
+    let body = store.read(&id(5), ByteRange::ALL).await.unwrap();
+    assert!(body.collect(1 << 20).await.unwrap() == data(5));
+    store.finish().await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    extract(&stream, dir.path());
+    let dump = DumpStore::open(dir.path()).unwrap();
+    let found = dump.verify(Subset::All, 2, drop).await.unwrap();
+    assert_eq!((found.read, found.faults, found.foreign), (6, 0, 0));
+    for cut in (0..stream.len() - 1024).step_by(4099) {
+        let (target, _, ended) = load(stream[..cut].to_vec()).await;
+        assert_eq!(ended.unwrap_err().reason, "it was cut: it ends before its last entry", "{cut}");
+        only_right_images(&target).await;
     }
 }
 
@@ -176,7 +218,7 @@ async fn images_in_place_are_passed_over() {
     let stream = StreamStore::open(std::io::Cursor::new(bytes), Hashers::default()).await.unwrap();
     assert_eq!(stream.beside(), &Beside { metadefs: stream.beside().metadefs.clone(), ..beside() });
     assert_eq!(stream.beside().metadefs.len(), 2);
-    let mut listing = stream.list().await.unwrap();
+    let mut listing = stream.list(&Selection::everything()).await.unwrap();
     let mut seen = 0;
     while let Some(image) = listing.try_next().await.unwrap() {
         seen += 1;

@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::body::Body;
 use crate::identity::Session;
 use crate::image::{Attributes, Image, ImageId, Member};
+use crate::select::Selection;
 use crate::store::{Activation, ByteRange, ImageStore, ImageStream, StoreError, StoreErrorKind};
 use crate::transport::Transport;
 
@@ -17,9 +18,19 @@ mod client;
 mod listing;
 mod members;
 mod patch;
+mod query;
 mod refusal;
+mod schema;
 
 use client::{Client, Operation};
+
+pub use schema::{Additional, Rule, Schema};
+
+/// What a Glance is asked for when it lists what `selection` admits: the queries for the first pages
+/// of its listings. What comes is judged again.
+pub fn queries(selection: &Selection) -> impl Iterator<Item = String> {
+    query::Queries::of(selection).groups().flatten()
+}
 
 /// Images in a Glance service.
 #[derive(Debug)]
@@ -56,8 +67,8 @@ impl fmt::Display for GlanceStore {
 
 #[async_trait]
 impl ImageStore for GlanceStore {
-    async fn list(&self) -> Result<ImageStream<'_>, StoreError> {
-        listing::all(&self.client).await
+    async fn list(&self, selection: &Selection) -> Result<ImageStream<'_>, StoreError> {
+        listing::list(&self.client, selection).await
     }
 
     async fn get(&self, id: &ImageId) -> Result<Image, StoreError> {
@@ -133,6 +144,11 @@ impl ImageStore for GlanceStore {
 }
 
 impl GlanceStore {
+    /// What this Glance takes as a record; `None` where it does not say.
+    pub async fn schema(&self) -> Result<Option<Schema>, StoreError> {
+        schema::read(&self.client).await
+    }
+
     /// Glance answers 204 for the data of an image that has none, queued or of zero bytes.
     async fn read_nothing(
         &self,

@@ -3,13 +3,15 @@
 //!
 //! In reading order: `config` makes a [`Cloud`] of files and variables; [`auth`] has the plugins;
 //! `catalogue` finds Glance in what came with a token, `discovery` asks it for its versions, and
-//! `session` ties them together.
+//! `session` ties them together. [`Projects`] asks `keystone` who is meant by a project's id.
 
 pub mod auth;
 mod catalogue;
 mod config;
 mod discovery;
+mod keystone;
 mod project;
+mod projects;
 mod session;
 
 use std::error::Error;
@@ -19,6 +21,7 @@ pub use auth::AuthPlugin;
 pub use catalogue::{Endpoint, ImageService, Service};
 pub use config::{Cloud, Clouds, ConfigError, Environment, Overrides, Place, Prompt, Retries};
 pub use project::Project;
+pub use projects::Projects;
 pub use session::{ImageEndpoint, Session};
 
 use crate::body::BodyError;

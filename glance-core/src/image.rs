@@ -153,6 +153,28 @@ text_enum! {
     }
 }
 
+/// Who owns an image.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Owner {
+    /// The project of this id. Glance does not ask Keystone whether there is one.
+    Project(String),
+    /// Nobody, which Glance shows as null.
+    Nobody,
+    /// It is not said: in a request, the caller's own project, or the owner that there is.
+    #[default]
+    Unsaid,
+}
+
+impl Owner {
+    /// The project, if one owns it.
+    pub fn project(&self) -> Option<&str> {
+        match self {
+            Self::Project(id) => Some(id),
+            Self::Nobody | Self::Unsaid => None,
+        }
+    }
+}
+
 /// A project that a shared image is shared with.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Member {
@@ -167,8 +189,8 @@ pub struct Member {
 pub struct Attributes {
     /// Up to 255 characters; not unique; may be absent.
     pub name: Option<String>,
-    /// The owning project's id. Absent in a request, the caller's own project.
-    pub owner: Option<String>,
+    /// Who owns it.
+    pub owner: Owner,
     /// Who may see it.
     pub visibility: Visibility,
     /// Whether Glance refuses to delete it.
@@ -193,7 +215,7 @@ impl Default for Attributes {
     fn default() -> Self {
         Self {
             name: None,
-            owner: None,
+            owner: Owner::Unsaid,
             visibility: Visibility::Private,
             protected: false,
             os_hidden: false,
@@ -303,7 +325,6 @@ impl Attributes {
         let tags: Vec<Value> = self.tags.iter().map(|tag| tag.clone().into()).collect();
         let base = [
             ("name", self.name.clone().into()),
-            ("owner", self.owner.clone().into()),
             ("visibility", self.visibility.as_str().into()),
             ("protected", self.protected.into()),
             ("os_hidden", self.os_hidden.into()),
@@ -314,13 +335,16 @@ impl Attributes {
             ("tags", tags.into()),
         ];
         record.extend(base.map(|(key, value)| (key.to_owned(), value)));
+        if self.owner != Owner::Unsaid {
+            record.insert("owner".to_owned(), self.owner.project().into());
+        }
         record
     }
 
     fn from_fields(mut fields: Fields) -> Result<Self, InvalidRecord> {
         Ok(Self {
             name: fields.text("name")?,
-            owner: fields.text("owner")?,
+            owner: fields.owner()?,
             visibility: fields.required("visibility")?,
             protected: fields.flag("protected")?,
             os_hidden: fields.flag("os_hidden")?,
@@ -361,6 +385,15 @@ impl Fields {
             Some(Value::String(text)) => Ok(Some(text)),
             Some(other) => Err(unexpected(key, "a string", &other)),
         }
+    }
+
+    fn owner(&mut self) -> Result<Owner, InvalidRecord> {
+        let is_said = self.0.contains_key("owner");
+        Ok(match self.text("owner")? {
+            Some(project) => Owner::Project(project),
+            None if is_said => Owner::Nobody,
+            None => Owner::Unsaid,
+        })
     }
 
     fn number(&mut self, key: &str) -> Result<Option<u64>, InvalidRecord> {

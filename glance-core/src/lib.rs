@@ -1,6 +1,7 @@
 //! What every part of glance-replicator agrees on, and the work it does.
 //!
-//! In reading order: an [`image`] is what moves; a [`body`] carries its bytes, [`digest`]s prove
+//! In reading order: an [`image`] is what moves, a [`select`]ion says
+//! which of them; a [`body`] carries its bytes, [`digest`]s prove
 //! them, and [`format`](mod@format) says what they are; a [`store`] holds images, and
 //! [`ImageStore`] is its contract; a [`transport`] carries HTTP requests, and [`Transport`] is its
 //! contract; [`tls`] says whom to trust; [`identity`] signs in to a cloud; [`glance`] is the store
@@ -12,6 +13,8 @@
 pub mod image;
 
 pub mod body;
+
+pub mod select;
 
 pub mod format;
 
@@ -36,5 +39,6 @@ pub mod conformance;
 
 pub use body::Body;
 pub use image::{Image, ImageId};
+pub use select::Selection;
 pub use store::{ImageStore, StoreError};
 pub use transport::{Transport, TransportError};

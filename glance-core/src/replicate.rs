@@ -1,39 +1,64 @@
 //! Making one store hold what another holds, and proving it.
 //!
 //! [`Replication::run`] is the whole way of every image: list both stores, pair the images,
-//! decide, copy through the checked body, compare what the target says it stored, report.
+//! decide, copy through the checked body, compare what the target says it stored, publish. What
+//! only the target holds may be removed at the end. [`Replication::plan`] decides and does nothing.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use futures_util::future::ready;
-use futures_util::stream::{StreamExt, TryStreamExt};
+use futures_util::stream::StreamExt;
 
 use crate::digest::Hashers;
-use crate::image::{Attributes, Image};
+use crate::image::{Attributes, Image, ImageId};
+use crate::select::Selection;
 use crate::store::{ImageStore, StoreError};
 
 mod checked;
-mod compare;
 mod copy;
 mod error;
+mod examine;
+pub mod mapping;
+mod matching;
 mod pace;
 mod pair;
 mod plan;
+mod prove;
+mod prune;
+pub mod stamp;
 
 pub use checked::{DataFault, Expected, Verdict, checked};
-pub use error::CopyError;
+pub use error::{CopyError, RunError};
+pub use mapping::Mapping;
+pub use matching::MatchBy;
 pub use pace::Pace;
-pub use pair::{Pair, pairs};
-pub use plan::{Difference, Step, differences, plan};
+pub use plan::{Difference, Entry, State};
+pub use prune::{MostRemoved, NothingRemoved, Prune, Removal};
+
+use matching::Moved;
+use pair::Pair;
+use plan::Step;
+use prune::Seen;
 
 /// What to replicate, and how.
 #[derive(Debug, Clone)]
 pub struct Policy {
-    /// Fields and properties to leave out, of the copies and of the comparisons.
-    pub without: BTreeSet<String>,
+    /// Which images.
+    pub selection: Selection,
+    /// How images of the source are to be at the target.
+    pub mapping: Mapping,
+    /// Records without data too.
+    pub queued: bool,
     /// Only bring the records of images up to date that the target holds already.
     pub metadata_only: bool,
+    /// How the replica of an image is found.
+    pub match_by: MatchBy,
+    /// What to do when the target will not give an image its id.
+    pub on_burned_id: OnBurnedId,
+    /// The source as new replicas are marked with it, so that later runs know them; without it
+    /// they are not marked.
+    pub stamp: Option<String>,
+    /// What to do with images that only the target holds; without it, nothing.
+    pub prune: Option<Prune>,
     /// Images under way at once.
     pub transfers: usize,
     /// What computes the digests that prove the data on its way.
@@ -55,11 +80,30 @@ pub enum ContentCheck {
     Glance,
 }
 
+/// What to do with an image whose id the target will not give: Glance never frees the id of a
+/// deleted image.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum OnBurnedId {
+    /// The image fails.
+    #[default]
+    Fail,
+    /// The image is left out.
+    Skip,
+    /// The replica gets a new id, and is marked with the one it has at the source.
+    New,
+}
+
 impl Default for Policy {
     fn default() -> Self {
         Self {
-            without: BTreeSet::new(),
+            selection: Selection::everything(),
+            mapping: Mapping::default(),
+            queued: false,
             metadata_only: false,
+            match_by: MatchBy::default(),
+            on_burned_id: OnBurnedId::default(),
+            stamp: None,
+            prune: None,
             transfers: 4,
             hashers: Hashers::default(),
             pace: None,
@@ -82,7 +126,7 @@ pub struct Replication {
 /// What became of one image.
 #[derive(Debug)]
 pub struct Outcome {
-    /// The image, as the source describes it.
+    /// The image, as the source describes it; of a removed one, as the target does.
     pub image: Image,
     /// What was done.
     pub result: Result<Done, CopyError>,
@@ -93,14 +137,26 @@ pub struct Outcome {
 pub enum Done {
     /// The data was copied and proven, in a new record.
     Copied,
+    /// The same, under another id than the image's.
+    CopiedAs(ImageId),
     /// The data was copied and proven, in a record that an earlier run left without data.
     Completed,
     /// The record was brought up to date; the data was in place.
     Updated(Vec<String>),
     /// All was in place.
     InPlace,
+    /// The target's image was removed, since the source does not hold it any more.
+    Removed(Removal),
     /// Nothing was done, for this reason.
     Skipped(String),
+}
+
+/// What the first pass over the listings makes of an image.
+enum Pass {
+    Done(Outcome),
+    /// It refers to other images, which are to be there first. Its id, and its replica's.
+    Dependent(ImageId, Option<ImageId>),
+    Extra(Entry),
 }
 
 impl Replication {
@@ -108,81 +164,136 @@ impl Replication {
     /// not end the run.
     ///
     /// # Errors
-    /// When one of the stores can't be listed. If that happens in the middle, what was begun is
-    /// brought to its end first.
-    pub async fn run(&self, mut observe: impl FnMut(Outcome)) -> Result<(), StoreError> {
-        let pairs = pairs(&*self.source, &*self.target).await?;
-        let present = pairs.try_filter_map(|pair| ready(Ok(pair.at_source())));
-        let work = present.map(|present| async {
-            let (image, replica) = present?;
-            Ok(self.replicate(image, replica).await)
+    /// When one of the stores can't be listed, or when nothing was removed that should have been.
+    /// What was begun is brought to its end first.
+    pub async fn run(&self, mut observe: impl FnMut(Outcome)) -> Result<(), RunError> {
+        let moved = self.moved().await?;
+        let this = self.knowing(ids(&moved));
+        let mut seen = Seen::default();
+        let listed = this.independents(&moved, &mut seen, &mut observe).await;
+        let moved = std::mem::take(&mut seen.moved);
+        this.knowing(moved.into_iter()).dependents(&mut seen, &mut observe).await;
+        listed?;
+        this.remove_all(&seen, &mut observe).await?;
+        Ok(())
+    }
+
+    /// Compares both stores, and hands an entry for each image of either to `observe`, in the
+    /// order of ids. Changes nothing.
+    ///
+    /// # Errors
+    /// When one of the stores can't be listed.
+    pub async fn plan(&self, mut observe: impl FnMut(Entry)) -> Result<(), StoreError> {
+        let moved = self.moved().await?;
+        let this = self.knowing(ids(&moved));
+        let pairs = this.pairs(&moved).await?;
+        let work = pairs.map(|pair| async { Ok::<_, StoreError>(this.examine(pair?).await) });
+        let mut entries = work.buffered(self.policy.transfers.max(1));
+        while let Some(entry) = entries.next().await {
+            observe(entry?);
+        }
+        Ok(())
+    }
+
+    /// The bytes of data that [`run`](Self::run) would copy, as far as the source's records tell.
+    /// Changes nothing.
+    ///
+    /// # Errors
+    /// When one of the stores can't be listed.
+    pub async fn outstanding(&self) -> Result<u64, StoreError> {
+        let mut bytes = 0_u64;
+        self.plan(|entry| bytes = bytes.saturating_add(entry.outstanding())).await?;
+        Ok(bytes)
+    }
+
+    /// Replicates every image that can be at once, and takes down what is left to do.
+    async fn independents(
+        &self,
+        moved: &Moved,
+        seen: &mut Seen,
+        observe: &mut impl FnMut(Outcome),
+    ) -> Result<(), StoreError> {
+        let pairs = self.pairs(moved).await?;
+        let work = pairs.map(|pair| async {
+            let pair = pair?;
+            let sides = (pair.is_at_source(), pair.is_at_target());
+            Ok((sides, self.pass(pair).await))
         });
-        let mut outcomes = work.buffer_unordered(self.policy.transfers.max(1));
+        let mut passes = work.buffer_unordered(self.policy.transfers.max(1));
         let mut listed = Ok(());
-        while let Some(outcome) = outcomes.next().await {
-            match outcome {
-                Ok(outcome) => observe(outcome),
+        while let Some(pass) = passes.next().await {
+            match pass {
+                Ok((sides, pass)) => {
+                    seen.at_source += u64::from(sides.0);
+                    seen.at_target += u64::from(sides.1);
+                    match pass {
+                        Pass::Done(outcome) => seen.report(outcome, observe),
+                        Pass::Dependent(id, replica) => seen.dependents.push((id, replica)),
+                        Pass::Extra(entry) => seen.extra(&entry),
+                    }
+                }
                 Err(error) => listed = Err(error),
             }
         }
         listed
     }
 
-    /// The bytes of data that [`run`](Self::run) would copy, as far as the source's records tell.
-    /// Lists both stores, and changes nothing.
-    ///
-    /// # Errors
-    /// When one of the stores can't be listed.
-    pub async fn outstanding(&self) -> Result<u64, StoreError> {
-        let mut pairs = pairs(&*self.source, &*self.target).await?;
-        let mut bytes = 0_u64;
-        while let Some(pair) = pairs.try_next().await? {
-            let Some((image, replica)) = pair.at_source() else { continue };
-            let step = plan(&image, replica.as_ref(), &self.policy);
-            if matches!(step, Step::Copy | Step::Complete(_)) {
-                bytes = bytes.saturating_add(image.size.unwrap_or(0));
+    async fn pass(&self, pair: Pair) -> Pass {
+        let entry = self.examine(pair).await;
+        tracing::debug!(image = %entry.image.id, state = %entry.state, action = entry.action());
+        let begins = matches!(entry.step, Step::Copy(_) | Step::Record(_) | Step::Complete(_));
+        match entry.state {
+            State::Extra => Pass::Extra(entry),
+            _ if begins && refers_to_others(&entry.image) => {
+                Pass::Dependent(entry.image.id, entry.replica.map(|it| it.id))
             }
+            _ => Pass::Done(self.execute(entry).await),
         }
-        Ok(bytes)
     }
 
-    async fn replicate(&self, image: Image, replica: Option<Image>) -> Outcome {
-        let step = plan(&image, replica.as_ref(), &self.policy);
-        tracing::debug!(image = %image.id, ?step, "planned");
-        let result = match step {
-            Step::Copy => self.copy(&image).await.map(|()| Done::Copied),
-            Step::Complete(record) => {
-                self.complete(&image, &record).await.map(|()| Done::Completed)
+    /// Replicates the images that refer to others, as kernels and ramdisks, after those.
+    async fn dependents(&self, seen: &mut Seen, observe: &mut impl FnMut(Outcome)) {
+        let ids = std::mem::take(&mut seen.dependents);
+        let work = futures_util::stream::iter(ids).map(|(id, replica)| async move {
+            match self.pair(&id, replica.as_ref()).await {
+                Ok(pair) => self.execute(self.examine(pair).await).await,
+                Err(error) => {
+                    Outcome { image: Image::queued(id, Attributes::default()), result: Err(error) }
+                }
             }
-            Step::Reconcile(replica) => self.reconcile(&image, &replica).await,
-            Step::Skip(reason) => Ok(Done::Skipped(reason)),
-            Step::Fail(error) => Err(error),
+        });
+        let mut outcomes = work.buffer_unordered(self.policy.transfers.max(1));
+        while let Some(outcome) = outcomes.next().await {
+            seen.report(outcome, observe);
+        }
+    }
+
+    /// Does what the entry says.
+    async fn execute(&self, entry: Entry) -> Outcome {
+        let Entry { image, replica, differences, reason, step, .. } = entry;
+        let result = match (step, &replica) {
+            (Step::Copy(goal), _) => self.copy(&image, &goal).await,
+            (Step::Record(goal), _) => self.record(&image, &goal).await,
+            (Step::Complete(goal), Some(record)) => self.complete(&image, record, &goal).await,
+            (Step::Reconcile(goal), Some(replica)) if !differences.is_empty() => {
+                let fields = differences.into_iter().map(|found| found.field).collect();
+                self.reconcile(&image, replica, &goal).await.map(|()| Done::Updated(fields))
+            }
+            (Step::Reconcile(_), _) => Ok(Done::InPlace),
+            (Step::Fail(error), _) => Err(error),
+            _ => Ok(Done::Skipped(reason.unwrap_or_default())),
         };
         Outcome { image, result }
     }
 }
 
-/// `attributes` without the fields that the operator leaves out.
-pub fn reduced(attributes: &Attributes, without: &BTreeSet<String>) -> Attributes {
-    let mut reduced = attributes.clone();
-    reduced.properties.retain(|key, _| !without.contains(key) && !key.starts_with("os_glance"));
-    take_left_out(&mut reduced, &Attributes::default(), without);
-    reduced
+/// The ids of images that have another one at the target, and those.
+fn ids(moved: &Moved) -> impl Iterator<Item = (ImageId, ImageId)> {
+    moved.iter().map(|(id, replica)| (id.clone(), replica.id.clone()))
 }
 
-/// Makes the fields that the operator leaves out, and Glance's own properties, those of `from`.
-fn take_left_out(attributes: &mut Attributes, from: &Attributes, without: &BTreeSet<String>) {
-    macro_rules! take {
-        ($($field:ident)*) => { $(
-            if without.contains(stringify!($field)) {
-                attributes.$field.clone_from(&from.$field);
-            }
-        )* };
-    }
-    take!(name owner visibility protected os_hidden min_disk min_ram tags);
-    for (key, value) in &from.properties {
-        if without.contains(key) || key.starts_with("os_glance") {
-            attributes.properties.insert(key.clone(), value.clone());
-        }
-    }
+/// Whether an image names others that it is started with (Glance's schema of images).
+fn refers_to_others(image: &Image) -> bool {
+    let refers = |key| image.attributes.properties.get(key).is_some_and(|id| !id.is_empty());
+    refers("kernel_id") || refers("ramdisk_id")
 }

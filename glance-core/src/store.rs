@@ -8,6 +8,7 @@ use futures_util::stream::BoxStream;
 
 use crate::body::{Body, BodyError};
 use crate::image::{Attributes, Image, ImageId, Member};
+use crate::select::Selection;
 use crate::transport::TransportErrorKind;
 
 pub mod memory;
@@ -29,8 +30,8 @@ pub type ImageStream<'a> = BoxStream<'a, Result<Image, StoreError>>;
 ///   store kept*, computed by the store, not taken from the caller.
 /// - **Order**: listings come in ascending order of ids, each image once, so that whoever pairs two
 ///   of them needs little memory. An image made or deleted meanwhile may be missing.
-/// - **Completeness**: a listing holds every image that the credentials can see, of any
-///   visibility and state, hidden ones too.
+/// - **Completeness**: a listing holds every image that the selection admits and the credentials
+///   can see, of any visibility and state, hidden ones too, and no other.
 /// - **Retry**: a store may repeat a request that carries no data. It never resends data; that is
 ///   up to the caller, who can make it anew, after [`StoreErrorKind::Renewed`].
 /// - **Cancel**: dropping a future abandons its work, as a failure would.
@@ -39,8 +40,8 @@ pub type ImageStream<'a> = BoxStream<'a, Result<Image, StoreError>>;
 /// - **Wrappers** forward every method: none has a default.
 #[async_trait]
 pub trait ImageStore: fmt::Debug + fmt::Display + Send + Sync {
-    /// Every image.
-    async fn list(&self) -> Result<ImageStream<'_>, StoreError>;
+    /// Every image that `selection` admits.
+    async fn list(&self, selection: &Selection) -> Result<ImageStream<'_>, StoreError>;
 
     /// One image.
     async fn get(&self, id: &ImageId) -> Result<Image, StoreError>;
@@ -62,7 +63,7 @@ pub trait ImageStore: fmt::Debug + fmt::Display + Send + Sync {
 
     /// Makes the attributes those of `wanted`, and says what the store then holds. `current` is
     /// what the caller read last: only what differs between the two is written, all or nothing.
-    /// An absent `owner` in `wanted` leaves the owner alone.
+    /// An `owner` that `wanted` does not say is left alone.
     async fn update(&self, current: &Image, wanted: &Attributes) -> Result<Image, StoreError>;
 
     /// Moves a complete image between `active` and `deactivated`. Doing so twice is no error.

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use glance_core::body::{Body, BodyError};
+use glance_core::transport::TransportErrorKind;
 use glance_core::{Transport, TransportError};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION};
 use http::{Method, Request, Response, StatusCode};
@@ -43,6 +44,15 @@ pub enum Fault {
     StoreOther,
     /// Records in the answer show other digests than the server's.
     WrongDigest,
+    /// The connection is lost before the request arrives.
+    Lost,
+    /// The connection is lost while the request's body is sent.
+    CutUpload {
+        /// The bytes that still arrive.
+        after: u64,
+    },
+    /// The request is carried out, and the connection lost before the answer.
+    AnswerLost,
 }
 
 /// A [`Transport`] that hands requests on, except where a rule says otherwise.
@@ -50,6 +60,7 @@ pub struct Faulty {
     inner: Arc<dyn Transport>,
     rules: Mutex<Vec<Rule>>,
     requests: Mutex<Vec<(Method, String)>>,
+    end: Mutex<Option<(usize, Fault)>>,
 }
 
 struct Rule {
@@ -62,7 +73,7 @@ struct Rule {
 impl Faulty {
     /// A wrapper around `inner` without any rule yet.
     pub fn new(inner: Arc<dyn Transport>) -> Self {
-        Self { inner, rules: Mutex::default(), requests: Mutex::default() }
+        Self { inner, rules: Mutex::default(), requests: Mutex::default(), end: Mutex::default() }
     }
 
     /// Adds a rule: the next `times` requests with this `method` and a fitting `path` suffer
@@ -76,6 +87,20 @@ impl Faulty {
     ) {
         let rule = Rule { method, path: Box::new(path), times, fault };
         self.rules.lock().unwrap_or_else(PoisonError::into_inner).push(rule);
+    }
+
+    /// Lets the next `requests` pass, has the one after them suffer `fault`, and loses all further
+    /// ones: what a server sees of a client that is killed.
+    pub fn end_after(&self, requests: usize, fault: Fault) {
+        let so_far = self.requests().len();
+        let end = Some((so_far + requests, fault));
+        *self.end.lock().unwrap_or_else(PoisonError::into_inner) = end;
+    }
+
+    /// Ends all faults.
+    pub fn mend(&self) {
+        self.rules.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        *self.end.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// The method and path of every request so far, in order of arrival.
@@ -92,7 +117,13 @@ impl Faulty {
     fn receive(&self, request: &Request<Body>) -> Option<Fault> {
         let (method, path) = (request.method(), request.uri().path());
         let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = requests.len();
         requests.push((method.clone(), path.to_owned()));
+        match *self.end.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some((last, fault)) if number == last => return Some(fault),
+            Some((last, _)) if number > last => return Some(Fault::Lost),
+            _ => {}
+        }
         let mut rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
         let fits = |rule: &&mut Rule| rule.times > 0 && rule.method == method && (rule.path)(path);
         let rule = rules.iter_mut().find(fits)?;
@@ -119,6 +150,15 @@ impl Transport for Faulty {
             Some(Fault::StoreOther) => {
                 self.inner.send(request.map(|body| corrupt(body, None))).await
             }
+            Some(Fault::Lost) => Err(lost()),
+            Some(Fault::AnswerLost) => {
+                self.inner.send(request).await?;
+                Err(lost())
+            }
+            Some(Fault::CutUpload { after }) => {
+                self.inner.send(request.map(|body| cut(body, after))).await?;
+                Err(lost())
+            }
             Some(Fault::CutDownload { after }) => {
                 Ok(self.inner.send(request).await?.map(|body| cut(body, after)))
             }
@@ -136,6 +176,16 @@ impl Transport for Faulty {
 impl fmt::Debug for Faulty {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Faulty").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}
+
+fn lost() -> TransportError {
+    TransportError {
+        kind: TransportErrorKind::Interrupted,
+        endpoint: "https://faulty".to_owned(),
+        reason: "it was cut on purpose".to_owned(),
+        hint: None,
+        source: None,
     }
 }
 

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use futures_util::TryStreamExt;
-use glance_core::image::{Image, Visibility};
+use glance_core::image::Image;
 use http::StatusCode;
 use serde_json::{Value, json};
 use url::form_urlencoded;
@@ -12,6 +12,10 @@ use url::form_urlencoded;
 use crate::answer::{Answer, Refusal, json};
 use crate::api::GlanceApi;
 use crate::records::shown;
+
+mod filter;
+
+use filter::Filters;
 
 impl GlanceApi {
     pub(crate) async fn list(&self, query: &str) -> Answer {
@@ -22,10 +26,14 @@ impl GlanceApi {
         };
         // Never more than one page in memory, however many images there are.
         let mut page = BTreeMap::new();
-        let mut images = self.store.list().await?;
+        let mut images = self.store.list(&wanted.filters.selection()).await?;
+        let in_order_of_store = wanted.is_by_id();
         while let Some(image) = images.try_next().await? {
+            if in_order_of_store && page.len() == wanted.limit {
+                break;
+            }
             let key = wanted.key(&image);
-            if wanted.matches(&image) && after.as_ref().is_none_or(|after| key > *after) {
+            if wanted.filters.admit(&image) && after.as_ref().is_none_or(|after| key > *after) {
                 page.insert(key, image);
                 if page.len() > wanted.limit {
                     page.pop_last();
@@ -50,22 +58,14 @@ struct Query {
     given: Vec<(String, String)>,
     limit: usize,
     marker: Option<String>,
-    visibility: Option<String>,
-    hidden: bool,
     sort: Vec<(String, Direction)>,
-    filters: Vec<(String, Filter)>,
+    filters: Filters,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum Direction {
     Up,
     Down,
-}
-
-#[derive(Debug)]
-enum Filter {
-    Is(String),
-    In(Vec<String>),
 }
 
 /// One part of what images are sorted by.
@@ -81,13 +81,11 @@ impl Query {
             given: form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
             limit: DEFAULT_LIMIT,
             marker: None,
-            visibility: None,
-            hidden: false,
             sort: Vec::new(),
-            filters: Vec::new(),
+            filters: Filters::default(),
         };
         for (key, value) in wanted.given.clone() {
-            wanted.take(key, value)?;
+            wanted.take(&key, value)?;
         }
         for field in ["created_at", "id"] {
             if wanted.sort.iter().all(|(known, _)| known != field) {
@@ -97,8 +95,8 @@ impl Query {
         Ok(wanted)
     }
 
-    fn take(&mut self, key: String, value: String) -> Result<(), Refusal> {
-        match key.as_str() {
+    fn take(&mut self, key: &str, value: String) -> Result<(), Refusal> {
+        match key {
             "limit" => {
                 let limit: usize = value
                     .parse()
@@ -106,39 +104,20 @@ impl Query {
                 self.limit = limit.min(MAX_LIMIT);
             }
             "marker" => self.marker = Some(value),
-            "visibility" => {
-                if value != "all" && value.parse::<Visibility>().is_err() {
-                    return Err(Refusal::invalid(format!("Invalid visibility value: {value}")));
-                }
-                self.visibility = Some(value);
-            }
-            "os_hidden" => {
-                self.hidden = match value.to_ascii_lowercase().as_str() {
-                    "true" => true,
-                    "false" => false,
-                    _ => return Err(Refusal::invalid("os_hidden must be true or false")),
-                }
-            }
             "sort" => self.sort = value.split(',').map(sort_field).collect::<Result<_, _>>()?,
             // Every caller is an administrator, who sees shared images whatever members said.
             "member_status" => {}
-            "created_at" | "updated_at" | "size_min" | "size_max" | "sort_key" | "sort_dir" => {
+            "sort_key" | "sort_dir" => {
                 return Err(Refusal::invalid(format!("{key} is not supported here")));
             }
-            _ => self.filters.push((key, Filter::parse(&value))),
+            _ => self.filters.take(key, value)?,
         }
         Ok(())
     }
 
-    fn matches(&self, image: &Image) -> bool {
-        let visible = match self.visibility.as_deref() {
-            Some("all") => true,
-            Some(one) => image.attributes.visibility.as_str() == one,
-            None => image.attributes.visibility != Visibility::Community,
-        };
-        visible
-            && image.attributes.os_hidden == self.hidden
-            && self.filters.iter().all(|(key, filter)| filter.matches(key, image))
+    /// Whether images are wanted in the order in which stores list them.
+    fn is_by_id(&self) -> bool {
+        matches!(self.sort.first(), Some((field, Direction::Up)) if field == "id")
     }
 
     fn key(&self, image: &Image) -> Vec<Part> {
@@ -174,23 +153,6 @@ impl Query {
         match query.finish().as_str() {
             "" => "/v2/images".to_owned(),
             query => format!("/v2/images?{query}"),
-        }
-    }
-}
-
-impl Filter {
-    fn parse(value: &str) -> Self {
-        match value.strip_prefix("in:") {
-            Some(list) => Self::In(list.split(',').map(str::to_owned).collect()),
-            None => Self::Is(value.to_owned()),
-        }
-    }
-
-    fn matches(&self, key: &str, image: &Image) -> bool {
-        match self {
-            Self::Is(tag) if key == "tag" => image.attributes.tags.contains(tag),
-            Self::Is(value) => field_text(image, key).is_some_and(|found| found == *value),
-            Self::In(values) => field_text(image, key).is_some_and(|found| values.contains(&found)),
         }
     }
 }

@@ -4,7 +4,16 @@ use std::path::PathBuf;
 
 use clap::builder::{FalseyValueParser, StringValueParser, TypedValueParser};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+use glance_core::select::byte_count;
 use secrecy::SecretString;
+
+mod mapping;
+mod replication;
+mod selection;
+
+pub use mapping::{BootFromVolume, Encrypted, Mapping, Owner, Signatures};
+pub use replication::{Compare, Identity, Match, Plan, Removing, Sides, Sync};
+pub use selection::Selection;
 
 /// What was typed.
 #[derive(Debug, Parser)]
@@ -30,6 +39,9 @@ pub enum Command {
     Size {
         /// The store
         server: String,
+        /// Which images
+        #[command(flatten)]
+        selection: Box<Selection>,
     },
     /// Write every image to a directory; run again, it completes what was interrupted
     Dump {
@@ -37,6 +49,9 @@ pub enum Command {
         server: String,
         /// The directory
         path: String,
+        /// Which images
+        #[command(flatten)]
+        selection: Box<Selection>,
     },
     /// Read the images of a directory into a Glance
     Load {
@@ -44,6 +59,9 @@ pub enum Command {
         from: String,
         /// The server (or the directory)
         to: String,
+        /// Which images
+        #[command(flatten)]
+        selection: Box<Selection>,
     },
     /// Copy every image from one store to another
     Livecopy {
@@ -51,20 +69,38 @@ pub enum Command {
         from: String,
         /// Where they go
         to: String,
+        /// Which images
+        #[command(flatten)]
+        selection: Box<Selection>,
     },
     /// Say how the images of two stores differ
-    Compare {
-        /// The one store
-        from: String,
-        /// The other
-        to: String,
-    },
+    Compare(Compare),
+    /// Say what `sync` would do, image by image; changes nothing
+    Plan(Plan),
+    /// Copy what is missing, bring the rest in step, and remove, if asked, what the source lost
+    Sync(Sync),
     /// Serve the images of a directory as a Glance, over HTTPS
     Serve(Serve),
     /// Say which clouds are configured, where, and how they are signed in to; asks no server
     Clouds,
     /// Say what a connection to each store shows: trust, certificates, sign-in, permissions
     Doctor(Doctor),
+}
+
+impl Command {
+    /// Which images, of a command that is about images.
+    pub(crate) fn selection(&self) -> Option<&Selection> {
+        match self {
+            Self::Size { selection, .. }
+            | Self::Dump { selection, .. }
+            | Self::Load { selection, .. }
+            | Self::Livecopy { selection, .. }
+            | Self::Compare(Compare { selection, .. })
+            | Self::Plan(Plan { selection, .. })
+            | Self::Sync(Sync { selection, .. }) => Some(selection),
+            Self::Serve(_) | Self::Clouds | Self::Doctor(_) => None,
+        }
+    }
 }
 
 /// Options of `doctor`.
@@ -126,6 +162,14 @@ pub struct Options {
     // Any value but an explicit no counts as yes: a typing error must not weaken the demand.
     #[arg(long, global = true, env = "GLANCE_REPLICATOR_REQUIRE_FIPS", value_parser = FalseyValueParser::new())]
     pub require_fips: bool,
+
+    /// Which image is the replica of which.
+    #[command(flatten)]
+    pub identity: Identity,
+
+    /// How images are to be at the target.
+    #[command(flatten)]
+    pub mapping: Mapping,
 
     /// Whom to trust, and who the client is.
     #[command(flatten)]
@@ -189,21 +233,10 @@ pub struct SignIn {
     pub target_endpoint_override: Option<String>,
 }
 
-/// Digits, and maybe a letter for a power of 1024.
 fn rate(text: &str) -> Result<u64, String> {
-    let (digits, power) = match text.strip_suffix(|last: char| last.is_ascii_alphabetic()) {
-        None => (text, 0),
-        Some(digits) => match text.to_ascii_lowercase().chars().last() {
-            Some('k') => (digits, 1),
-            Some('m') => (digits, 2),
-            Some('g') => (digits, 3),
-            _ => return Err("the letters are k, M and G".into()),
-        },
-    };
-    let number: u64 = digits.parse().map_err(|_| "write it as 512k, 10M or 1G")?;
-    match number.checked_mul(1024_u64.pow(power)) {
-        None | Some(0) => Err("no data passes at this rate".into()),
-        Some(rate) => Ok(rate),
+    match byte_count(text).map_err(|error| error.to_string())? {
+        0 => Err("no data passes at this rate".into()),
+        rate => Ok(rate),
     }
 }
 

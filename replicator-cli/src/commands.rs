@@ -1,21 +1,24 @@
 //! The commands: open the stores, let glance-core work, hand what happened to `print`.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use format_dump::DumpStore;
 use futures_util::StreamExt;
-use glance_core::replicate::{ContentCheck, Difference, Pace, Pair, Policy, Replication};
 use secrecy::ExposeSecret;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::args::{self, Args, Command, Options, Serve};
+use crate::args::{Args, Command, Options, Serve};
 use crate::endpoint::{Endpoint, Side};
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::select::Selected;
 use crate::sign_in::read_token;
-use crate::{endurance, print, tls};
+use crate::{print, tls};
+
+mod replicate;
+
+use replicate::{compare, plan, replicate, sync};
 
 /// Runs a command to its end, or to the first signal.
 pub(crate) async fn run(args: Args) -> Exit {
@@ -24,19 +27,29 @@ pub(crate) async fn run(args: Args) -> Exit {
         if options.require_fips {
             tls::require_fips(options.tls)?;
         }
+        let selection = command.selection();
+        let selected = &selection.map_or_else(|| Ok(Selected::default()), Selected::by)?;
+        if selection.is_some_and(|selection| selection.dump_filters) {
+            print::selection(options.output, selected);
+            return Ok(Exit::Success);
+        }
         match command {
-            Command::Size { server } => size(&server, &options).await,
-            Command::Dump { server, path } => dump(&server, &directory(&path), &options).await,
-            Command::Load { from, to } => {
+            Command::Size { server, .. } => size(&server, selected, &options).await,
+            Command::Dump { server, path, .. } => {
+                dump(&server, &directory(&path), selected, &options).await
+            }
+            Command::Load { from, to, .. } => {
                 let (path, server) = load_order(from, to);
                 let target = Endpoint::parse(&server, Side::Target, &options)?;
-                replicate(Endpoint::Directory(path), target, &options).await
+                replicate(Endpoint::Directory(path), target, selected, &options).await
             }
-            Command::Livecopy { from, to } => {
+            Command::Livecopy { from, to, .. } => {
                 let (from, to) = both(&from, &to, &options)?;
-                replicate(from, to, &options).await
+                replicate(from, to, selected, &options).await
             }
-            Command::Compare { from, to } => compare(&from, &to, &options).await,
+            Command::Compare(typed) => compare(typed, selected, &options).await,
+            Command::Plan(typed) => plan(typed, selected, &options).await,
+            Command::Sync(typed) => sync(typed, selected, &options).await,
             Command::Clouds => crate::clouds::run(&options),
             Command::Doctor(doctor) => crate::doctor::run(doctor, &options).await,
             Command::Serve(serve) => self::serve(serve, &options).await,
@@ -71,11 +84,11 @@ fn both(from: &str, to: &str, options: &Options) -> Result<(Endpoint, Endpoint),
     Ok((source, Endpoint::parse(to, Side::Target, options)?))
 }
 
-async fn size(server: &str, options: &Options) -> Result<Exit, CliError> {
+async fn size(server: &str, selected: &Selected, options: &Options) -> Result<Exit, CliError> {
     let store =
         Endpoint::parse(server, Side::Source, options)?.open(Side::Source, options).await?.store;
     let (mut images, mut bytes) = (0_u64, 0_u64);
-    let mut listing = store.list().await?;
+    let mut listing = store.list(&selected.at(&*store).await?).await?;
     while let Some(image) = listing.next().await {
         let image = image?;
         if image.status.has_data() {
@@ -87,53 +100,19 @@ async fn size(server: &str, options: &Options) -> Result<Exit, CliError> {
     Ok(Exit::Success)
 }
 
-async fn dump(server: &str, path: &Path, options: &Options) -> Result<Exit, CliError> {
+async fn dump(
+    server: &str,
+    path: &Path,
+    selected: &Selected,
+    options: &Options,
+) -> Result<Exit, CliError> {
     let from = Endpoint::parse(server, Side::Source, options)?;
     let to = Endpoint::Directory(path.to_owned());
-    let exit = replicate(from, to, options).await?;
+    let exit = replicate(from, to, selected, options).await?;
     if exit == Exit::Success {
         DumpStore::open(path)?.finish().await?;
     }
     Ok(exit)
-}
-
-async fn replicate(from: Endpoint, to: Endpoint, options: &Options) -> Result<Exit, CliError> {
-    // A directory holds whatever the source holds.
-    let content = match (options.content_check, &to) {
-        (args::ContentCheck::Auto, Endpoint::Cloud(_) | Endpoint::Url(_)) => ContentCheck::Glance,
-        _ => ContentCheck::Off,
-    };
-    let policy = Policy { content, ..policy(options)? };
-    let source = from.open(Side::Source, options).await?;
-    let target = to.open(Side::Target, options).await?;
-    let sides = [(Side::Source, source.session), (Side::Target, target.session)];
-    let (source, target) = (source.store, target.store);
-    let replication = Replication { source, target, policy };
-    for (side, session) in &sides {
-        endurance::check(*side, session.as_deref(), &replication, options.bwlimit).await?;
-    }
-    let mut report = print::Report::new(options.output);
-    replication.run(|outcome| report.outcome(&outcome)).await?;
-    Ok(report.finish())
-}
-
-async fn compare(from: &str, to: &str, options: &Options) -> Result<Exit, CliError> {
-    let (from, to) = both(from, to, options)?;
-    let source = from.open(Side::Source, options).await?.store;
-    let target = to.open(Side::Target, options).await?.store;
-    let replication = Replication { source, target, policy: policy(options)? };
-    let mut report = print::Comparison::new(options.output);
-    let observe = |pair, found: &[Difference]| match pair {
-        Pair::Both(image, _) => report.both(&image, found),
-        // Replication leaves a record without data where it is.
-        Pair::SourceOnly(image) if !image.status.has_data() => {
-            tracing::info!("without data at the source: {}", image.id);
-        }
-        Pair::SourceOnly(image) => report.source_only(&image),
-        Pair::TargetOnly(image) => report.target_only(&image),
-    };
-    replication.compare(observe).await?;
-    Ok(report.finish())
 }
 
 async fn serve(serve: Serve, options: &Options) -> Result<Exit, CliError> {
@@ -159,19 +138,6 @@ async fn serve(serve: Serve, options: &Options) -> Result<Exit, CliError> {
         .await
         .map_err(cannot_listen)?;
     Ok(Exit::Success)
-}
-
-fn policy(options: &Options) -> Result<Policy, CliError> {
-    let without: BTreeSet<String> =
-        options.dontreplicate.split_whitespace().map(str::to_owned).collect();
-    Ok(Policy {
-        without,
-        metadata_only: options.metaonly,
-        transfers: options.transfers.get(),
-        hashers: tls::hashers(options.tls)?,
-        pace: options.bwlimit.map(Pace::new),
-        ..Policy::default()
-    })
 }
 
 /// Where a path stands by its position, a bare word is a directory.

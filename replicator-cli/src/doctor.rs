@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use futures_util::StreamExt;
-use glance_core::Image;
 use glance_core::glance::GlanceStore;
 use glance_core::identity::{Cloud, Session};
-use glance_core::image::{Attributes, Visibility};
+use glance_core::image::{Attributes, Owner, Visibility};
 use glance_core::store::{ImageStore, StoreError};
 use glance_core::tls::{Summary, TlsPolicy, TrustSource};
 use glance_core::transport::{ClientCertificate, Transport};
+use glance_core::{Image, Selection};
 use http::Uri;
 use transport_hyper::Inspection;
 
@@ -231,7 +231,7 @@ async fn look_at_permissions(
     findings: &mut Findings,
 ) -> Result<(), Stopped> {
     let refused = |error: StoreError| ("list", CliError::from(error));
-    let mut listing = store.list().await.map_err(refused)?;
+    let mut listing = store.list(&Selection::everything()).await.map_err(refused)?;
     let found = match listing.next().await.transpose().map_err(refused)? {
         Some(_) => "images can be listed",
         None => "images can be listed; there is none",
@@ -264,7 +264,7 @@ async fn try_create(store: &dyn ImageStore, attributes: Attributes) -> Result<Im
 }
 
 async fn try_owner(store: &dyn ImageStore) -> Result<(), StoreError> {
-    let owner = Some("00000000000000000000000000000000".to_owned());
+    let owner = Owner::Project("00000000000000000000000000000000".to_owned());
     let record = try_create(store, Attributes { owner, ..Attributes::default() }).await?;
     store.delete(&record.id).await
 }

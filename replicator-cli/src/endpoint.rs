@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use format_dump::DumpStore;
 use glance_core::glance::GlanceStore;
-use glance_core::identity::{Cloud, Session};
+use glance_core::identity::{Cloud, Projects, Session};
 use glance_core::store::ImageStore;
 use glance_core::transport::Transport;
 use transport_hyper::Proxies;
@@ -27,11 +27,27 @@ pub(crate) enum Endpoint {
     Directory(PathBuf),
 }
 
-/// A store that was opened, and the sign-in to it, if it has one.
+/// A store that was opened.
 #[derive(Debug)]
 pub(crate) struct Opened {
     pub(crate) store: Arc<dyn ImageStore>,
+    /// The same store, where it is a Glance.
+    pub(crate) glance: Option<Arc<GlanceStore>>,
+    /// The sign-in to it, if it has one.
     pub(crate) session: Option<Arc<Session>>,
+    /// The projects that owners and members are of, where somebody can be asked.
+    pub(crate) projects: Option<Arc<Projects>>,
+    /// Where it is, without how it is signed in to.
+    pub(crate) address: String,
+}
+
+/// What a store is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// To be read.
+    Read,
+    /// To be written, and made if it is a directory that is not there.
+    Write,
 }
 
 /// The side of a copy that a store is on.
@@ -96,11 +112,28 @@ impl Endpoint {
         Self::Cloud(Box::new(cloud))
     }
 
-    /// Opens the store.
+    /// Opens the store, to read a source, to write a target.
     pub(crate) async fn open(self, side: Side, options: &Options) -> Result<Opened, CliError> {
+        let access = match side {
+            Side::Source => Access::Read,
+            Side::Target => Access::Write,
+        };
+        self.open_to(access, side, options).await
+    }
+
+    /// Opens the store.
+    pub(crate) async fn open_to(
+        self,
+        access: Access,
+        side: Side,
+        options: &Options,
+    ) -> Result<Opened, CliError> {
         match self {
             Self::Directory(path) => {
-                Ok(Opened { store: open_directory(&path, side, options)?, session: None })
+                let store = open_directory(&path, access, options)?;
+                let path = std::path::absolute(&path).unwrap_or(path);
+                let address = format!("dir:{}", path.display());
+                Ok(Opened { store, glance: None, session: None, projects: None, address })
             }
             Self::Url(url) => open_url(url, side, options),
             Self::Cloud(cloud) => open_cloud(*cloud, side, options).await,
@@ -110,12 +143,12 @@ impl Endpoint {
 
 fn open_directory(
     path: &Path,
-    side: Side,
+    access: Access,
     options: &Options,
 ) -> Result<Arc<dyn ImageStore>, CliError> {
-    let store = match side {
-        Side::Source => complete_or_warned(path)?,
-        Side::Target => DumpStore::create(path)?,
+    let store = match access {
+        Access::Read => complete_or_warned(path)?,
+        Access::Write => DumpStore::create(path)?,
     };
     Ok(Arc::new(store.hashing_with(crate::tls::hashers(options.tls)?)))
 }
@@ -132,9 +165,10 @@ fn complete_or_warned(path: &Path) -> Result<DumpStore, CliError> {
 fn open_url(url: String, side: Side, options: &Options) -> Result<Opened, CliError> {
     warn_of_plain_http(&url);
     let transport = transport(&OfCloud::default(), side, options)?;
-    let session = Arc::new(Session::new(Arc::clone(&transport), auth(side, &options.sign_in)?));
-    let store = GlanceStore::new(url.clone(), transport, url, Arc::clone(&session));
-    Ok(opened(store, session, options))
+    let (plugin, keystone) = auth(side, &options.sign_in)?;
+    let session = Arc::new(Session::new(Arc::clone(&transport), plugin));
+    let store = GlanceStore::new(url.clone(), transport, url.clone(), Arc::clone(&session));
+    opened(store, session, keystone.as_deref(), url, options)
 }
 
 async fn open_cloud(cloud: Cloud, side: Side, options: &Options) -> Result<Opened, CliError> {
@@ -143,17 +177,36 @@ async fn open_cloud(cloud: Cloud, side: Side, options: &Options) -> Result<Opene
     let endpoint = session.image_endpoint(&cloud.image).await?.url;
     warn_of_plain_http(&endpoint);
     tracing::info!("cloud {} has its Glance at {endpoint}", cloud.name);
-    let store = GlanceStore::new(cloud.name, transport, endpoint, Arc::clone(&session));
-    Ok(opened(store, session, options))
+    let store = GlanceStore::new(cloud.name, transport, endpoint.clone(), Arc::clone(&session));
+    let keystone = match cloud.auth_type.as_str() {
+        "none" | "http_basic" => None,
+        _ => cloud.auth_url.as_deref(),
+    };
+    opened(store, session, keystone, endpoint, options)
 }
 
-fn opened(store: GlanceStore, session: Arc<Session>, options: &Options) -> Opened {
+/// A Glance, and the projects of the Keystone at this address that its sign-in is for.
+fn opened(
+    store: GlanceStore,
+    session: Arc<Session>,
+    keystone: Option<&str>,
+    address: String,
+    options: &Options,
+) -> Result<Opened, CliError> {
     let store = match options.bwlimit {
         // All transfers share it.
         Some(rate) => store.expecting(rate / options.transfers.get() as u64),
         None => store,
     };
-    Opened { store: Arc::new(store), session: Some(session) }
+    let glance = Arc::new(store);
+    let projects = keystone.map(|url| Projects::new(Arc::clone(&session), url)).transpose()?;
+    Ok(Opened {
+        store: Arc::<GlanceStore>::clone(&glance),
+        glance: Some(glance),
+        session: Some(session),
+        projects: projects.map(Arc::new),
+        address,
+    })
 }
 
 fn warn_of_plain_http(url: &str) {

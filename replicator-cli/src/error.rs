@@ -5,6 +5,7 @@ use std::fmt;
 
 use glance_core::body::BodyError;
 use glance_core::identity::{ConfigError, SignInError};
+use glance_core::replicate::{NothingRemoved, RunError};
 use glance_core::store::StoreError;
 use glance_core::transport::TransportError;
 
@@ -23,6 +24,11 @@ impl CliError {
     /// The command line or the configuration can't be used.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self { exit: Exit::Usage, hint: None, message: message.into(), source: None }
+    }
+
+    /// Things are not as they were said to be.
+    pub(crate) fn differences(message: impl Into<String>) -> Self {
+        Self { exit: Exit::Differences, ..Self::usage(message) }
     }
 
     /// The credentials are not sufficient.
@@ -65,6 +71,21 @@ impl From<StoreError> for CliError {
     fn from(error: StoreError) -> Self {
         let (exit, hint) = (Exit::from(&error), error.hint.clone());
         Self { exit, hint, message: error.to_string(), source: error.source }
+    }
+}
+
+impl From<RunError> for CliError {
+    fn from(error: RunError) -> Self {
+        let nothing = match error {
+            RunError::Listing(error) => return error.into(),
+            RunError::NothingRemoved(nothing) => nothing,
+            other => return Self { exit: Exit::SomeFailed, ..Self::usage(other.to_string()) },
+        };
+        let exit = match nothing {
+            NothingRemoved::Failures { .. } => Exit::SomeFailed,
+            _ => Exit::LimitReached,
+        };
+        Self { exit, ..Self::usage(nothing.to_string()).hint(nothing.hint()) }
     }
 }
 

@@ -1,9 +1,10 @@
 //! The command line of glance-replicator: flags in, report out. The work is glance-core's.
 //!
 //! In reading order: [`args`] is what the operator typed; `endpoint` is what a word on the command
-//! line names, and opens it; `sign_in` finds the cloud, or the token, and `endurance` says
+//! line names, and opens it; `select` is which images are meant; `sign_in` finds the cloud, or the token, and `endurance` says
 //! whether it lasts; `trust` says whom to trust
-//! there; `tls` chooses among the TLS stacks of this build; `commands`, `clouds` and `doctor` run;
+//! there; `mapping` says how images are to be at the target; `tls` chooses among the TLS stacks of
+//! this build; `commands`, `clouds` and `doctor` run; `saved_plan` keeps a plan;
 //! `print` alone prints; `exit` says how it went.
 
 #[cfg(not(any(feature = "rustls", feature = "native-tls")))]
@@ -18,7 +19,10 @@ mod endurance;
 mod error;
 pub mod exit;
 mod logging;
+mod mapping;
 mod print;
+mod saved_plan;
+mod select;
 mod sign_in;
 mod tls;
 mod trust;

@@ -74,20 +74,27 @@ pub(crate) fn refuse_token_of_side(
         .hint("leave it out, say `auth_type: token` in clouds.yaml, or name the server by its URL"))
 }
 
-/// How to sign in to a server that is named by URL: by a token, or not at all.
-pub(crate) fn auth(side: Side, options: &SignIn) -> Result<Arc<dyn AuthPlugin>, CliError> {
+/// How to sign in to a server that is named by URL: by a token, or not at all. With it, the address
+/// of the Keystone that gave the token, where that is known.
+pub(crate) fn auth(
+    side: Side,
+    options: &SignIn,
+) -> Result<(Arc<dyn AuthPlugin>, Option<String>), CliError> {
     if let Some(token) = token(side, options)? {
         tracing::debug!("{side}: how long its token lives is not known, nor whom to ask");
-        return Ok(Arc::new(FixedToken { token, endpoint: None }));
+        return Ok((Arc::new(FixedToken { token, endpoint: None }), None));
     }
     let Some(token) = ["OS_TOKEN", "OS_AUTH_TOKEN"].into_iter().find_map(environment) else {
-        return Ok(Arc::new(NoAuth::default()));
+        return Ok((Arc::new(NoAuth::default()), None));
     };
     let token = SecretString::from(token);
     Ok(match environment("OS_AUTH_URL") {
         // The two belong together. No other token goes to that Keystone: it may be another cloud's.
-        Some(auth_url) => Arc::new(GivenToken { token, auth_url }),
-        None => Arc::new(FixedToken { token, endpoint: None }),
+        Some(auth_url) => {
+            let keystone = Some(auth_url.clone());
+            (Arc::new(GivenToken { token, auth_url }), keystone)
+        }
+        None => (Arc::new(FixedToken { token, endpoint: None }), None),
     })
 }
 

@@ -14,6 +14,8 @@ os.environ.setdefault(
 
 import openstack  # noqa: E402  (reads the environment)
 
+PATCH = {"Content-Type": "application/openstack-images-v2.1-json-patch"}
+
 
 def connect(cloud):
     return openstack.connect(cloud=cloud)
@@ -22,6 +24,13 @@ def connect(cloud):
 def directory():
     """Where `cargo xtask cloud` keeps everything."""
     return os.path.dirname(os.environ["OS_CLIENT_CONFIG_FILE"])
+
+
+def projects(connection):
+    """The name of each project by its id, with the domain: `Default/proj1`."""
+    identity = connection.identity
+    domains = {domain.id: domain.name for domain in identity.domains()}
+    return {p.id: f"{domains[p.domain_id]}/{p.name}" for p in identity.projects()}
 
 
 def call(method, connection, path, expect=(200, 201, 202, 204), **arguments):
@@ -35,7 +44,7 @@ def call(method, connection, path, expect=(200, 201, 202, 204), **arguments):
 def all_images(connection):
     """Every image there is, hidden or not, whosever it is."""
     for hidden in ("false", "true"):
-        path = f"/images?visibility=all&os_hidden={hidden}&limit=100"
+        path = f"/images?visibility=all&os_hidden={hidden}&limit=1000"
         while path:
             page = call("GET", connection, path).json()
             yield from page["images"]

@@ -1,6 +1,7 @@
 """Small images that are valid by Glance's format inspector and by qemu-img, made of nothing."""
 import random
 import struct
+import uuid
 
 MIB = 1 << 20
 
@@ -69,6 +70,23 @@ ddb.adapterType = "ide"
     ):
         head[at * sector:at * sector + len(part)] = part
     return bytes(head) + noise(grains * grain * sector, seed)
+
+
+def vhdx(seed):
+    """As far as the inspector reads it, which leaves out what would make it a disk."""
+    metadata, item, size = 256 << 10, 64 << 10, MIB
+    region = uuid.UUID("8b7ca206-4790-4b9a-b8fe-575f050f886e").bytes_le
+    virtual_disk_size = uuid.UUID("2fa54224-cd1b-4876-b211-5dbed83bf4b8").bytes_le
+    data = bytearray(metadata + item) + noise(size, seed)
+    for at, part in (
+        (0, b"vhdxfile"), (192 << 10, struct.pack("<4sIII", b"regi", 0, 1, 0)),
+        ((192 << 10) + 16, region + struct.pack("<QII", metadata, size, 1)),
+        (metadata, struct.pack("<8sHH", b"metadata", 0, 1)),
+        (metadata + 32, virtual_disk_size + struct.pack("<III", item, 8, 0)),
+        (metadata + item, struct.pack("<Q", size)),
+    ):
+        data[at:at + len(part)] = part
+    return bytes(data)
 
 
 def iso(blocks, seed):

@@ -1,32 +1,76 @@
 """Makes varied images on a cloud: seed.py CLOUD (an administrator's entry of clouds.yaml).
 
-The same images every time. What is there already stays, what was interrupted is finished.
+The same images every time, and the namespaces of metadefs.py. What is there already stays, what was
+interrupted is finished.
 """
+import hashlib
 import sys
+import time
 import uuid
 
-from connection import call, connect
-from formats import MIB, iso, noise, noise_chunks, qcow2, vmdk
+import metadefs
+from connection import PATCH, call, connect, projects
+from formats import MIB, iso, noise, noise_chunks, qcow2, vhdx, vmdk
 
-PATCH = {"Content-Type": "application/openstack-images-v2.1-json-patch"}
 OCTETS = {"Content-Type": "application/octet-stream"}
 LONG = "".join(f"{i:05d} äöü 漢字 " for i in range(4000))[:60000]
 
 
 def image(key, data=None, *, disk_format="raw", container_format="bare", visibility="private",
-          owner="admin", members=None, protected=False, deactivated=False, **record):
-    """`data`: a function giving bytes or chunks; without it the image stays a record."""
+          owner="admin", members=None, later=None, imported=False, deactivated=False, **record):
+    """`data`: a function giving bytes or chunks; without it the image stays a record.
+
+    `owner` and `members`: projects of the domain Default, or as `domain/project`; what is no
+    project is taken as it is. `later`: what is set when the image is active. `imported`: the data
+    is staged and imported.
+    """
     record = {
-        "id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"cloud-seed/{key}")), "name": key,
+        "id": image_id(key), "name": key,
         "disk_format": disk_format, "container_format": container_format,
         "visibility": visibility, **record,
     }
-    return record, data, owner, members or {}, protected, deactivated
+    return record, data, owner, members or {}, later or {}, imported, deactivated
+
+
+def image_id(key):
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"cloud-seed/{key}"))
 
 
 def raw(size, seed):
     return lambda: noise(size, seed)
 
+
+def fake_id(text):
+    """The id of something that no Glance knows."""
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, text))
+
+
+def sdk_notes(data):
+    """What openstacksdk notes down about an image that it makes."""
+    return {
+        "owner_specified.openstack.md5": hashlib.md5(data).hexdigest(),
+        "owner_specified.openstack.sha256": hashlib.sha256(data).hexdigest(),
+        "owner_specified.openstack.object": "images/snapshot",
+    }
+
+
+SIGNATURE = {
+    "img_signature": "MEUCIQDtest+signature/" * 8 + "==", "img_signature_hash_method": "SHA-256",
+    "img_signature_key_type": "RSA-PSS",
+    "img_signature_certificate_uuid": fake_id("certificate"),
+}
+# What Nova writes into a snapshot, none of which means anything at another site.
+OF_THE_SITE = {
+    "instance_uuid": fake_id("instance"), "base_image_ref": fake_id("base"),
+    "user_id": fake_id("user"), "owner_id": fake_id("owner"), "owner_project_name": "proj1",
+    "owner_user_name": "alice", "image_location": "snapshot", "image_state": "available",
+    "boot_roles": "member,reader",
+}
+VOLUME_SNAPSHOT = (
+    '[{"source_type": "snapshot", "destination_type": "volume", "boot_index": 0, "snapshot_id": "'
+    + fake_id("snapshot") + '", "delete_on_termination": true}]')
+# Before its kernel and ramdisk in the order of ids.
+assert image_id("machine") < min(image_id("kernel"), image_id("ramdisk"))
 
 IMAGES = [
     # Sizes.
@@ -53,6 +97,11 @@ IMAGES = [
     image("iso-4m", lambda: iso(2048, 17), disk_format="iso", owner="proj1"),
     image("kernel", raw(4096, 18), disk_format="aki", container_format="aki"),
     image("ramdisk", raw(8192, 19), disk_format="ari", container_format="ari"),
+    image("machine", raw(9000, 21), disk_format="ami", container_format="ami",
+          kernel_id=image_id("kernel"), ramdisk_id=image_id("ramdisk")),
+    # Two that not every site takes.
+    image("ploop", raw(5000, 22), disk_format="ploop"),
+    image("vhdx", lambda: vhdx(23), disk_format="vhdx", owner="proj1"),
     image("container", raw(30000, 20), container_format="docker"),
     # Visibilities and members.
     image("shared-with-nobody", raw(100, 30), visibility="shared", owner="proj1"),
@@ -65,16 +114,23 @@ IMAGES = [
     image("shared-with-many", lambda: qcow2(2, 34), disk_format="qcow2", visibility="shared",
           members={"proj1": "accepted", "proj2": "rejected", "service": "pending",
                    "no-such-project": "accepted"}),
+    image("shared-in-all-states", raw(105, 36), visibility="shared", owner="admin",
+          members={"proj1": "pending", "proj2": "accepted", "partners/proj1": "rejected"}),
+    image("shared-by-a-partner", raw(106, 37), visibility="shared", owner="partners/proj1",
+          members={"proj1": "accepted"}),
+    image("shared-with-only-a", raw(107, 38), visibility="shared", owner="proj1",
+          members={"only-a": "accepted", "proj2": "accepted"}),
     image("community-of-proj2", raw(104, 35), visibility="community", owner="proj2"),
     # Hidden, protected, deactivated, and all at once.
     image("hidden", raw(200, 40), os_hidden=True, visibility="public"),
     image("hidden-of-proj1", raw(201, 41), os_hidden=True, owner="proj1"),
-    image("protected", raw(202, 42), protected=True),
+    image("hidden-community", raw(205, 46), os_hidden=True, visibility="community", owner="proj2"),
+    image("protected", raw(202, 42), later={"protected": True}),
     image("deactivated", raw(203, 43), deactivated=True),
     image("deactivated-public", lambda: iso(1, 44), disk_format="iso", deactivated=True,
           visibility="public"),
     image("everything-at-once", lambda: vmdk(1, 45), disk_format="vmdk", visibility="shared",
-          owner="proj2", members={"proj1": "accepted"}, protected=True, deactivated=True,
+          owner="proj2", members={"proj1": "accepted"}, later={"protected": True}, deactivated=True,
           os_hidden=True, tags=["a", "b"], min_disk=3, min_ram=64, note="all"),
     # Names, tags and properties.
     image("no-name", raw(300, 50), name=None),
@@ -93,37 +149,54 @@ IMAGES = [
     }),
     image("many-properties", raw(310, 60), **{f"property_{i:03d}": str(i) for i in range(120)}),
     image("looks-typed", raw(311, 61), number="1", truth="True", nothing="null", list="[1, 2]"),
+    # Owners that are not found at every site, or nowhere.
+    image("of-partners", lambda: qcow2(1, 70), disk_format="qcow2", owner="partners/proj1",
+          tags=["partner"]),
+    image("of-only-a", raw(400, 71), owner="only-a"),
+    image("of-no-project", raw(401, 72), owner="no-such-project"),
+    image("of-nobody", raw(402, 73), owner=None),
+    # What belongs to the site, beside what goes with the image.
+    image("snapshot", raw(500, 80), owner="proj1", os_distro="debian", os_version="13",
+          os_type="linux", os_admin_user="root", os_require_quiesce="yes", hw_disk_bus="scsi",
+          hw_qemu_guest_agent="yes", **{"trait:CUSTOM_NVME": "required"}, image_type="snapshot",
+          description="before the upgrade", **OF_THE_SITE, **sdk_notes(noise(500, 80))),
+    image("imported", lambda: qcow2(2, 81), disk_format="qcow2", imported=True, os_distro="cirros"),
+    image("signed", raw(501, 82), visibility="public", later=SIGNATURE),
+    image("signed-and-more", raw(502, 83), later={**SIGNATURE, "protected": True},
+          deactivated=True),
+    # A key that is deleted with the image: its copies must not have that.
+    image("encrypted", raw(503, 84), owner="proj1", cinder_encryption_key_id=fake_id("key"),
+          cinder_encryption_key_deletion_policy="on_image_deletion"),
+    image("encrypted-key-stays", raw(504, 85), cinder_encryption_key_id=fake_id("key"),
+          cinder_encryption_key_deletion_policy="do_not_delete"),
+    image("boot-from-volume", lambda: b"", owner="proj1", block_device_mapping=VOLUME_SNAPSHOT,
+          bdm_v2="True", root_device_name="/dev/vda", min_disk=1),
     # Records without data.
+    image("queued-shared", visibility="shared", owner="proj1", members={"proj2": "accepted"}),
     image("queued", disk_format="qcow2", visibility="public"),
     image("queued-bare", disk_format=None, container_format=None, owner="proj1", tags=["later"]),
 ]
 
 
-def finish(connection, projects, spec):
+def finish(connection, ids, spec):
     """Brings one image to its end state; says whether anything was to do."""
-    record, data, owner, members, protected, deactivated = spec
+    record, data, owner, members, later, imported, deactivated = spec
     path = f"/images/{record['id']}"
     answer = call("GET", connection, path, expect=(200, 404))
     changed = answer.status_code == 404
     if changed:
-        answer = call("POST", connection, "/images", json={**record, "owner": projects[owner]})
+        record = {**record, "owner": project_id(ids, owner)}
+        answer = call("POST", connection, "/images", json=record)
     now = answer.json()
-    if data and now["status"] == "queued":
-        call("PUT", connection, f"{path}/file", data=data(), headers=OCTETS)
+    if data and now["status"] in ("queued", "uploading"):
+        (fill_by_import if imported else fill)(connection, path, data())
         now = call("GET", connection, path).json()
         changed = True
-    if record["visibility"] == "shared":
-        have = call("GET", connection, f"{path}/members").json()["members"]
-        have = {member["member_id"]: member["status"] for member in have}
-        for name, status in members.items():
-            project = projects.get(name, name)
-            if project not in have:
-                call("POST", connection, f"{path}/members", json={"member": project})
-            if have.get(project, "pending") != status:
-                call("PUT", connection, f"{path}/members/{project}", json={"status": status})
-            changed |= have.get(project) != status
-    if protected and not now["protected"]:
-        patch = [{"op": "replace", "path": "/protected", "value": True}]
+    wanted = {project_id(ids, name): status for name, status in members.items()}
+    changed |= share(connection, path, wanted)
+    patch = [{"op": "add", "path": f"/{name}", "value": value}
+             for name, value in later.items() if now.get(name) != value]
+    if patch:
         call("PATCH", connection, path, json=patch, headers=PATCH)
         changed = True
     if deactivated and now["status"] == "active":
@@ -132,11 +205,45 @@ def finish(connection, projects, spec):
     return changed
 
 
+def project_id(ids, name):
+    return ids.get(f"Default/{name}") or ids.get(name, name)
+
+
+def fill(connection, path, data):
+    call("PUT", connection, f"{path}/file", data=data, headers=OCTETS)
+
+
+def fill_by_import(connection, path, data):
+    if call("GET", connection, path).json()["status"] == "queued":
+        call("PUT", connection, f"{path}/stage", data=data, headers=OCTETS)
+    call("POST", connection, f"{path}/import", json={"method": {"name": "glance-direct"}})
+    for _ in range(300):
+        if call("GET", connection, path).json()["status"] == "active":
+            return
+        time.sleep(0.1)
+    sys.exit(f"{path}: the import does not end")
+
+
+def share(connection, path, wanted):
+    """Brings the members of an image to their states; says whether anything was to do."""
+    if not wanted:
+        return False
+    have = call("GET", connection, f"{path}/members").json()["members"]
+    have = {member["member_id"]: member["status"] for member in have}
+    for project, status in wanted.items():
+        if project not in have:
+            call("POST", connection, f"{path}/members", json={"member": project})
+        if have.get(project, "pending") != status:
+            call("PUT", connection, f"{path}/members/{project}", json={"status": status})
+    return wanted.items() - have.items() != set()
+
+
 def main(cloud):
     connection = connect(cloud)
-    projects = {project.name: project.id for project in connection.identity.projects()}
-    made = sum(finish(connection, projects, spec) for spec in IMAGES)
+    ids = {name: project for project, name in projects(connection).items()}
+    made = sum(finish(connection, ids, spec) for spec in IMAGES)
     print(f"{len(IMAGES)} images, {made} made")
+    print(f"{len(metadefs.NAMESPACES)} namespaces, {metadefs.make(connection)} made")
 
 
 if __name__ == "__main__":

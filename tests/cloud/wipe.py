@@ -7,9 +7,7 @@ import os
 import subprocess
 import sys
 
-from connection import all_images, call, connect, directory
-
-PATCH = {"Content-Type": "application/openstack-images-v2.1-json-patch"}
+from connection import PATCH, all_images, call, connect, directory
 
 
 def delete(connection, record):

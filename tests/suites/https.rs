@@ -221,7 +221,7 @@ async fn an_unknown_ca_and_plain_http_are_exit_4_and_see_nothing(stack: &'static
         if plain {
             pair.a = Site::open(None, memory("plain")).await;
         }
-        let run = pair.livecopy().await.exits(4);
+        let run = pair.run(&["size", &pair.a.url]).await.exits(4);
         for words in [pair.a.url.as_str(), "hint: "] {
             assert!(run.stderr.contains(words), "no {words:?} in {}", run.stderr);
         }

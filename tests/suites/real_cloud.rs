@@ -1,10 +1,13 @@
-//! The real Keystone and the two real Glances of `cargo xtask cloud up`.
+//! The real Keystones and Glances of `cargo xtask cloud up`: the clouds a and b share a Keystone, c
+//! has its own.
 #![allow(dead_code, reason = "not every suite needs all of it")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
+use std::thread::sleep;
+use std::time::Duration;
 
 use glance_core::Transport;
 use glance_core::identity::{self, Clouds, Environment, Overrides, Session};
@@ -76,6 +79,12 @@ impl Cloud {
         said
     }
 
+    /// Has `cloud/judge.py` compare two clouds, with more of its options.
+    pub(crate) fn judge(&self, source: &str, target: &str, options: &[&str]) -> Judgement {
+        let said = self.python("judge.py", &[&[source, target], options].concat());
+        Judgement(serde_json::from_str(&said).unwrap())
+    }
+
     /// A cloud as our own code understands it.
     pub(crate) fn configured(&self, name: &str) -> identity::Cloud {
         let variable = ("OS_CLIENT_CONFIG_FILE".to_owned(), self.text("clouds_yaml").to_owned());
@@ -94,10 +103,75 @@ impl Cloud {
 
     /// The lines of an access log that have all of these words.
     pub(crate) fn requests(&self, server: &str, words: &[&str]) -> Vec<String> {
-        let log = fs::read_to_string(self.endpoints["access_log"][server].as_str().unwrap());
-        let log = log.unwrap_or_default();
+        let log = self.access_log(server);
         let fits = |line: &&str| words.iter().all(|word| line.contains(word));
         log.lines().filter(fits).map(str::to_owned).collect()
+    }
+
+    /// How far the access log of a server is by now, for `writes_since`.
+    pub(crate) fn mark(&self, server: &str) -> usize {
+        self.access_log(server).len()
+    }
+
+    /// The requests since a mark that were meant to change something, as the access log has them.
+    pub(crate) fn writes_since(&self, server: &str, mark: usize) -> Vec<String> {
+        let log = self.access_log(server);
+        let method = |line: &str| line.split(' ').nth(2).unwrap_or_default().to_owned();
+        let writes = |line: &&str| ["POST", "PUT", "PATCH", "DELETE"].contains(&&*method(line));
+        log[mark..].lines().filter(writes).map(str::to_owned).collect()
+    }
+
+    /// The access log of a server, which nginx has finished: it writes a line after the answer.
+    fn access_log(&self, server: &str) -> String {
+        sleep(Duration::from_millis(100));
+        let path = self.endpoints["access_log"][server].as_str().unwrap();
+        fs::read_to_string(path).unwrap_or_default()
+    }
+}
+
+/// What `cloud/judge.py` found.
+pub(crate) struct Judgement(Value);
+
+impl Judgement {
+    /// The images of the source that are in a state (same, missing or different), by name and as
+    /// the judge has them, with their differences.
+    pub(crate) fn in_state(&self, state: &str) -> Vec<(String, &Value)> {
+        let images = self.0["images"].as_object().unwrap().values();
+        let named = images.filter(|image| image["state"] == state).map(|image| {
+            let name = image["name"].as_str().unwrap_or("(no name)").to_owned();
+            (name, image)
+        });
+        let mut found: Vec<_> = named.collect();
+        found.sort_by(|a, b| a.0.cmp(&b.0));
+        found
+    }
+
+    /// The state of an image and its differences, by the image's id.
+    pub(crate) fn of(&self, id: &str) -> &Value {
+        &self.0["images"][id]
+    }
+
+    /// The id of an image that `in_state` gave.
+    pub(crate) fn id(&self, image: &Value) -> String {
+        let mut images = self.0["images"].as_object().unwrap().iter();
+        images.find(|(_, one)| std::ptr::eq(*one, image)).unwrap().0.clone()
+    }
+
+    /// The ids that only the target has.
+    pub(crate) fn extra(&self) -> &[Value] {
+        self.0["extra"].as_array().unwrap()
+    }
+
+    /// Fails the test unless these images are missing at the target, all others are the same, and
+    /// the target has no more. Gives the number of those that are the same.
+    #[track_caller]
+    pub(crate) fn all_same_but_missing(&self, missing: &[&str]) -> usize {
+        let different = self.in_state("different");
+        assert!(different.is_empty(), "{different:#?}");
+        let found: Vec<_> = self.in_state("missing").into_iter().map(|(name, _)| name).collect();
+        assert_eq!(found, missing);
+        assert!(self.extra().is_empty(), "{:?}", self.extra());
+        self.in_state("same").len()
     }
 }
 

@@ -8,9 +8,7 @@ use glance_core::glance::GlanceStore;
 use glance_core::identity::auth::{FixedToken, Grant, Proof};
 use glance_core::identity::{AuthPlugin, Session, SignInError};
 use glance_core::image::{Attributes, Image, ImageId, Member, MemberStatus, Status, Visibility};
-use glance_core::replicate::{
-    CopyError, DataFault, Difference, Done, Outcome, Policy, Replication,
-};
+use glance_core::replicate::{CopyError, DataFault, Done, Entry, Outcome, Policy, Replication};
 use glance_core::store::memory::MemoryStore;
 use glance_core::store::{ByteRange, ImageStore, StoreErrorKind};
 use glance_core::{Body, Transport};
@@ -267,8 +265,8 @@ async fn a_comparison_sees_members() {
     pair.run().await;
     let found = async || {
         let mut found = Vec::new();
-        let observe = |_, differences: &[Difference]| found.extend(differences.to_vec());
-        pair.replication.compare(observe).await.unwrap();
+        let observe = |entry: Entry| found.extend(entry.differences);
+        pair.replication.plan(observe).await.unwrap();
         found
     };
     assert_eq!(found().await, []);

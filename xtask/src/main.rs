@@ -58,7 +58,7 @@ enum Command {
     },
     /// Check format, lints, every feature set, documentation and invariants.
     Ci,
-    /// A real Keystone and two real Glances over HTTPS on the loopback interface.
+    /// Real Keystones and Glances over HTTPS on the loopback interface.
     Cloud(cloud::Arguments),
     /// Show the main job on two embedded servers; needs nothing but Rust.
     Demo,

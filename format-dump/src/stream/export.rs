@@ -5,25 +5,23 @@ use std::io;
 use futures_util::{StreamExt, TryStreamExt};
 use glance_core::body::BodyError;
 use glance_core::digest::{Algorithm, Digests, Hashers, Hashing};
-use glance_core::image::{Image, ImageId, Member, Visibility};
-use glance_core::replicate::{
-    CopyError, Done, Expected, Outcome, Policy, Step, checked, pairs, plan, reduced,
-};
-use glance_core::store::memory::MemoryStore;
+use glance_core::image::{Attributes, Image, ImageId, Member, Status, Visibility};
+use glance_core::replicate::mapping::NotWanted;
+use glance_core::replicate::{CopyError, Done, Expected, Outcome, Policy, Verdict, checked};
 use glance_core::store::{ByteRange, StoreErrorKind};
 use glance_core::{Body, ImageStore, StoreError};
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::tar::{self, Entry};
-use super::{Beside, NAME, failed};
+use super::{Beside, failed, refers_to_others};
 use crate::directory::{FAILED, RECORD};
 use crate::manifest::{self, Manifest};
 use crate::record::{Encoding, Record};
 use crate::{beside, sums};
 
-/// Writes every image of `source` that has data to `out`, one after the other, and hands each outcome
-/// to `observe` as it comes. Of `policy`, what is left out, the digests' library and the pace count.
-/// What stands `beside` the images comes first.
+/// Writes every image that `policy` selects to `out`, one after the other, and hands each outcome to
+/// `observe` as it comes. Of `policy`, the selection, the mapping, the digests' library and the pace
+/// count. What stands `beside` the images comes first.
 ///
 /// A failed image does not end the run: the stream says that it is not there, and never that it is
 /// complete. Memory holds 350 bytes of digests for each image, beside the data on its way.
@@ -38,61 +36,168 @@ pub async fn export(
     out: impl AsyncWrite + Send + Unpin,
     mut observe: impl FnMut(Outcome),
 ) -> Result<(), StoreError> {
-    let mut archive = Archive::new(out, policy.hashers);
-    let manifest = Manifest::new();
-    archive.begin(&manifest, beside).await.map_err(broken)?;
-    let mut whole = true;
-    // With nothing to pair, this is the listing, in order even where the source's is not.
-    let nothing = MemoryStore::new(NAME);
-    let mut listing = pairs(source, &nothing).await?;
-    while let Some(pair) = listing.try_next().await? {
-        let Some((image, _)) = pair.at_source() else { continue };
-        let result = match plan(&image, None, policy) {
-            Step::Skip(reason) => Ok(Done::Skipped(reason)),
-            Step::Fail(error) => Err(error),
-            _ => match open(source, &image, policy).await {
-                Ok(opened) => archive.image(source, opened, policy).await.map_err(broken)?,
-                Err(error) => Err(error),
-            }
-            .map(|()| Done::Copied),
-        };
-        if let Err(error) = &result {
-            whole = false;
-            archive.failed(&image.id, error).await.map_err(broken)?;
+    let (archive, manifest) = (Archive::new(out, policy.hashers), Manifest::new());
+    let mut run = Run { source, policy, archive, dependents: Vec::new(), whole: true };
+    run.archive.begin(&manifest, beside).await.map_err(broken)?;
+    let mut images = source.list(&policy.selection).await?;
+    let mut last: Option<ImageId> = None;
+    while let Some(image) = images.try_next().await? {
+        if last.is_some_and(|last| last > image.id) {
+            let reason = "it does not list its images in the order of their ids";
+            let error =
+                StoreError::new(StoreErrorKind::Invalid, &source, "list the images", reason);
+            return Err(error.hint("dump them into a directory"));
         }
+        last = Some(image.id.clone());
+        if let Some(result) = run.image(&image).await.map_err(broken)? {
+            observe(Outcome { image, result });
+        }
+    }
+    drop(images);
+    for id in std::mem::take(&mut run.dependents) {
+        let (image, result) = run.dependent(id).await.map_err(broken)?;
         observe(Outcome { image, result });
     }
-    archive.finish(manifest, whole).await.map_err(broken)
+    run.archive.finish(manifest, run.whole).await.map_err(broken)
 }
 
-/// An image whose data has begun to come.
-struct Opened {
-    record: Record,
-    expected: Expected,
-    data: Body,
-    size: u64,
+/// The images on their way. The outer failures are the stream's, the inner ones those of an image.
+struct Run<'a, W> {
+    source: &'a dyn ImageStore,
+    policy: &'a Policy,
+    archive: Archive<W>,
+    /// Images that refer to others, whose data comes at the end: whoever loads them needs the
+    /// others first.
+    dependents: Vec<ImageId>,
+    /// Whether nothing failed.
+    whole: bool,
 }
 
-async fn open(
-    source: &dyn ImageStore,
-    image: &Image,
-    policy: &Policy,
-) -> Result<Opened, CopyError> {
-    let members: Vec<Member> = match image.attributes.visibility {
-        Visibility::Shared => source.members(&image.id).await.map_err(CopyError::Source)?,
-        _ => Vec::new(),
-    };
-    let data = source.read(&image.id, ByteRange::ALL).await.map_err(CopyError::Source)?;
-    let size = image.size.or(data.size()).ok_or_else(|| {
-        let reason = "nobody says how long it is, and a stream must say so first";
-        let error = StoreError::new(StoreErrorKind::Unreadable, &source, "read the data", reason);
-        let error = error.on(&image.id);
-        CopyError::Source(error.hint("dump it into a directory"))
-    })?;
-    let attributes = reduced(&image.attributes, &policy.without);
-    let image = Image { attributes, size: Some(size), ..image.clone() };
-    let expected = Expected::of(&image);
-    Ok(Opened { record: Record { image, members, data: None }, expected, data, size })
+/// What became of one image.
+type Ended = Result<Done, CopyError>;
+
+impl<W: AsyncWrite + Unpin> Run<'_, W> {
+    /// Writes an image, or only announces one that refers to others.
+    async fn image(&mut self, image: &Image) -> io::Result<Option<Ended>> {
+        let result = match self.record(image).await {
+            Ok(record) if !image.status.has_data() => {
+                self.archive.record(&record, true).await?;
+                Ok(Done::Copied)
+            }
+            Ok(record) if refers_to_others(image) => {
+                self.archive.record(&record, false).await?;
+                self.dependents.push(image.id.clone());
+                return Ok(None);
+            }
+            Ok(record) => self.copy(image, record).await?,
+            Err(done) => done,
+        };
+        self.note(&image.id, &result).await?;
+        Ok(Some(result))
+    }
+
+    /// Writes an image that was announced.
+    async fn dependent(&mut self, id: ImageId) -> io::Result<(Image, Ended)> {
+        let (image, result) = match self.source.get(&id).await {
+            Err(error) => {
+                let image = Image::queued(id, Attributes::default());
+                (image, Err(CopyError::Source(error)))
+            }
+            Ok(image) => match self.record(&image).await {
+                Ok(record) => {
+                    let result = self.copy(&image, record).await?;
+                    (image, result)
+                }
+                Err(done) => (image, done),
+            },
+        };
+        self.note(&image.id, &result).await?;
+        Ok((image, result))
+    }
+
+    /// Says of an image that failed that it is not there.
+    async fn note(&mut self, id: &ImageId, result: &Ended) -> io::Result<()> {
+        match result {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                self.whole = false;
+                self.archive.failed(id, error).await
+            }
+        }
+    }
+
+    /// What the stream is to say of an image, or why it is not to hold it.
+    async fn record(&self, image: &Image) -> Result<Record, Ended> {
+        let policy = self.policy;
+        if !image.status.has_data() && !(policy.queued && image.status == Status::Queued) {
+            let reason = format!("it has no data at the source, its status is {}", image.status);
+            return Err(Ok(Done::Skipped(reason)));
+        }
+        let wanted = policy.mapping.wanted(image).await.map_err(|refused| match refused {
+            NotWanted::Skipped(reason) => Ok(Done::Skipped(reason)),
+            NotWanted::Blocked { reason, hint } => {
+                Err(CopyError::Blocked { reason, hint: Some(hint) })
+            }
+            NotWanted::Unknown(error) => Err(CopyError::Unresolved(error)),
+            _ => Ok(Done::Skipped("it is not wanted".to_owned())),
+        })?;
+        if let Some((algorithm, _)) = Expected::of(image).digest {
+            if !policy.hashers.offers(algorithm) {
+                return Err(Err(CopyError::Unverifiable { algorithm }));
+            }
+        }
+        let members = match image.attributes.visibility {
+            Visibility::Shared => self.members(image).await.map_err(Err)?,
+            _ => Vec::new(),
+        };
+        let image = Image { attributes: wanted.attributes, ..image.clone() };
+        Ok(Record { image, members, data: None })
+    }
+
+    /// The members of an image; none when the credentials are not those of its owner.
+    async fn members(&self, image: &Image) -> Result<Vec<Member>, CopyError> {
+        use StoreErrorKind::{Forbidden, NotFound};
+        let members = match self.source.members(&image.id).await {
+            Err(error) if matches!(error.kind, NotFound | Forbidden) => {
+                tracing::warn!("the members of image {} are not shown: {error}", image.id);
+                return Ok(Vec::new());
+            }
+            members => members.map_err(CopyError::Source)?,
+        };
+        let mapped = self.policy.mapping.members(&members).await.map_err(CopyError::Unresolved)?;
+        Ok(mapped.members)
+    }
+
+    async fn copy(&mut self, image: &Image, mut record: Record) -> io::Result<Ended> {
+        let data = match self.source.read(&image.id, ByteRange::ALL).await {
+            Ok(data) => data,
+            Err(error) => return Ok(Err(CopyError::Source(error))),
+        };
+        let failed = |kind, reason| {
+            StoreError::new(kind, &self.source, "read the data", reason).on(&image.id)
+        };
+        let Some(size) = image.size.or(data.size()) else {
+            let reason = "nobody says how long it is, and a stream must say so first";
+            let error = failed(StoreErrorKind::Unreadable, reason);
+            return Ok(Err(CopyError::Source(error.hint("dump it into a directory"))));
+        };
+        record.image.size = Some(size);
+        let (data, verdict) = checked(data, Expected::of(&record.image), self.policy.hashers);
+        let data = match &self.policy.pace {
+            Some(pace) => pace.keep(data),
+            None => data,
+        };
+        match self.archive.image(record, data, size, &verdict).await? {
+            Ok(()) => Ok(Ok(Done::Copied)),
+            Err(error) => Ok(Err(match verdict.fault() {
+                Some(fault) => CopyError::Data { source_store: self.source.to_string(), fault },
+                None => {
+                    let error = failed(StoreErrorKind::Server, "it failed").caused_by(error);
+                    CopyError::Source(error)
+                }
+            })),
+        }
+    }
 }
 
 /// A stream under way.
@@ -132,57 +237,50 @@ impl<W: AsyncWrite + Unpin> Archive<W> {
         Ok(())
     }
 
-    /// Writes one image. The outer failure is the stream's, the inner one the image's.
+    /// Writes a record; the `last` one of an image counts.
+    async fn record(&mut self, record: &Record, last: bool) -> io::Result<()> {
+        let (name, text) = (format!("{}{RECORD}", record.image.id), record.to_text());
+        self.file(&name, text.as_bytes()).await?;
+        if last {
+            let digest = sums::of(text.as_bytes(), self.hashers)?;
+            self.list(&name, &digest);
+        }
+        Ok(())
+    }
+
+    /// Writes an image with its `data`, which `verdict` is about.
     async fn image(
         &mut self,
-        source: &dyn ImageStore,
-        opened: Opened,
-        policy: &Policy,
-    ) -> io::Result<Result<(), CopyError>> {
-        let Opened { mut record, expected, data, size } = opened;
-        let id = record.image.id.clone();
-        let (name, text) = (format!("{id}{RECORD}"), record.to_text());
-        self.file(&name, text.as_bytes()).await?;
-        let had_digest = expected.digest.is_some();
+        mut record: Record,
+        data: Body,
+        size: u64,
+        verdict: &Verdict,
+    ) -> io::Result<Result<(), BodyError>> {
+        let digest = Expected::of(&record.image).digest;
+        self.record(&record, false).await?;
         // The check computes it itself where no other digest proves the data.
-        let on_the_way = expected.digest.as_ref().is_none_or(|(it, _)| *it == Algorithm::Sha512);
+        let on_the_way = digest.as_ref().is_none_or(|(it, _)| *it == Algorithm::Sha512);
         let hashing = self.hashers.start((!on_the_way).then_some(Algorithm::Sha512));
-        let (data, verdict) = checked(data, expected, self.hashers);
-        let data = match &policy.pace {
-            Some(pace) => pace.keep(data),
-            None => data,
-        };
-        let blob = format!("{id}{}", Encoding::Identity.suffix());
+        let blob = format!("{}{}", record.image.id, Encoding::Identity.suffix());
         let digests = match self.data(&blob, data, size, hashing).await? {
             Ok(digests) => digests,
-            Err(error) => {
-                let store = source.to_string();
-                return Ok(Err(match verdict.fault() {
-                    Some(fault) => CopyError::Data { source_store: store, fault },
-                    None => CopyError::Source(
-                        StoreError::new(
-                            StoreErrorKind::Server,
-                            &store,
-                            "read the data",
-                            "it failed",
-                        )
-                        .on(&id)
-                        .caused_by(error),
-                    ),
-                }));
-            }
+            Err(error) => return Ok(Err(error)),
         };
         let digests = if on_the_way { verdict.digests() } else { Some(&digests) };
         let sha512 = digests.and_then(|digests| digests.get(&Algorithm::Sha512)).cloned();
         let sha512 = sha512.ok_or_else(sums::not_offered)?;
         self.list(&blob, &sha512);
-        if !had_digest {
-            record.image.os_hash_algo = Some(Algorithm::Sha512.to_string());
-            record.image.os_hash_value = Some(sha512);
-            self.file(&name, record.to_text().as_bytes()).await?;
+        match digest {
+            Some(_) => {
+                let digest = sums::of(record.to_text().as_bytes(), self.hashers)?;
+                self.list(&format!("{}{RECORD}", record.image.id), &digest);
+            }
+            None => {
+                record.image.os_hash_algo = Some(Algorithm::Sha512.to_string());
+                record.image.os_hash_value = Some(sha512);
+                self.record(&record, true).await?;
+            }
         }
-        let digest = sums::of(record.to_text().as_bytes(), self.hashers)?;
-        self.list(&name, &digest);
         Ok(Ok(()))
     }
 

@@ -11,7 +11,7 @@ use glance_core::digest::{Algorithm, Hashers, Hashing};
 use glance_core::image::{Attributes, Image, ImageId, Member, Visibility};
 use glance_core::replicate::Expected;
 use glance_core::store::{Activation, ByteRange, ImageStream, StoreErrorKind};
-use glance_core::{Body, ImageStore, StoreError};
+use glance_core::{Body, ImageStore, Selection, StoreError};
 use tokio::io::{AsyncRead, AsyncReadExt, BufReader};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
@@ -26,12 +26,17 @@ use crate::record::Record;
 /// [`members`](ImageStore::members) its members. What is not read is passed over. So whoever reads from
 /// it has one image under way at a time (`transfers` = 1). Memory does not grow with the stream.
 ///
+/// Images that refer to others (`kernel_id`, `ramdisk_id`) are listed with the others, and their data comes
+/// behind that of all others: once everything is listed, asking for such an image goes on to it.
+///
 /// The last chunk of an image's data is kept back until the stream has said that the image is whole.
-/// A stream that was cut, or whose writer failed on an image, makes an error of the listing's last item.
+/// A stream that was cut, or whose writer failed on an image, makes an error of the listing's last item,
+/// or of [`finish`](Self::finish).
 pub struct StreamStore {
     incoming: Arc<Mutex<Incoming>>,
     beside: Beside,
     hashers: Hashers,
+    selection: Selection,
 }
 
 impl StreamStore {
@@ -46,7 +51,25 @@ impl StreamStore {
         let input: Input = BufReader::with_capacity(CHUNK, Box::new(input));
         let mut incoming = Incoming::new(input);
         let beside = incoming.begin().await?;
-        Ok(Self { incoming: Arc::new(Mutex::new(incoming)), beside, hashers })
+        let (incoming, selection) = (Arc::new(Mutex::new(incoming)), Selection::everything());
+        Ok(Self { incoming, beside, hashers, selection })
+    }
+
+    /// The same stream, of which listings hold what `selection` admits. Who replicates from a stream
+    /// selects here and nowhere else: a selection of its own would make it look ahead.
+    #[must_use]
+    pub fn selecting(self, selection: Selection) -> Self {
+        Self { selection, ..self }
+    }
+
+    /// Reads to the end of the stream, when all is done.
+    ///
+    /// # Errors
+    /// When the stream was cut, or its writer failed on an image, and no listing has said so.
+    pub async fn finish(&self) -> Result<(), StoreError> {
+        let mut incoming = self.incoming.lock().await;
+        while incoming.listed && incoming.advance().await.map_err(broken)?.is_some() {}
+        incoming.verdict().map_or(Ok(()), Err)
     }
 
     /// What stands beside the images.
@@ -61,7 +84,8 @@ impl StreamStore {
         id: &ImageId,
         answer: impl FnOnce(&Record) -> T,
     ) -> Result<T, StoreError> {
-        let incoming = self.incoming.lock().await;
+        let mut incoming = self.incoming.lock().await;
+        incoming.seek(id).await.map_err(broken)?;
         match &incoming.current {
             Some(current) if current.record.image.id == *id => Ok(answer(&current.record)),
             _ => Err(passed(operation, id)),
@@ -112,7 +136,7 @@ impl Reading {
 
 #[async_trait]
 impl ImageStore for StreamStore {
-    async fn list(&self) -> Result<ImageStream<'_>, StoreError> {
+    async fn list(&self, selection: &Selection) -> Result<ImageStream<'_>, StoreError> {
         let images = stream::unfold(Some(Arc::clone(&self.incoming)), |state| async move {
             let incoming = state?;
             let mut locked = incoming.lock().await;
@@ -121,11 +145,17 @@ impl ImageStore for StreamStore {
                     drop(locked);
                     Some((Ok(image), Some(incoming)))
                 }
+                // Where it is not at its end, `finish` says the rest.
                 Ok(None) => locked.verdict().map(|error| (Err(error), None)),
                 Err(error) => Some((Err(broken(error)), None)),
             }
         });
-        Ok(images.boxed())
+        let selections = [self.selection.clone(), selection.clone()];
+        let admitted = move |it: &Result<Image, StoreError>| match it {
+            Ok(image) => selections.iter().all(|selection| selection.admits(image)),
+            Err(_) => true,
+        };
+        Ok(images.filter(move |it| std::future::ready(admitted(it))).boxed())
     }
 
     async fn get(&self, id: &ImageId) -> Result<Image, StoreError> {
@@ -137,7 +167,8 @@ impl ImageStore for StreamStore {
             let reason = "a stream gives all of an image, and once";
             return Err(StoreError::new(StoreErrorKind::Range, &NAME, READ, reason).on(id));
         }
-        let incoming = Arc::clone(&self.incoming).lock_owned().await;
+        let mut incoming = Arc::clone(&self.incoming).lock_owned().await;
+        incoming.seek(id).await.map_err(broken)?;
         let (size, expected) = match &incoming.current {
             Some(Current { record, size, left: Some(left) })
                 if record.image.id == *id && size == left =>

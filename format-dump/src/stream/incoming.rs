@@ -1,5 +1,6 @@
 //! The stream itself, read entry by entry.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 
@@ -11,7 +12,7 @@ use glance_core::store::StoreErrorKind;
 use tokio::io::{AsyncRead, BufReader};
 
 use super::tar::{self, Entry, invalid};
-use super::{Beside, NAME, failed};
+use super::{Beside, NAME, failed, refers_to_others};
 use crate::directory::{FAILED, RECORD};
 use crate::manifest::{self, Manifest};
 use crate::record::{Encoding, Record};
@@ -32,6 +33,11 @@ pub(super) struct Incoming {
     /// What the last manifest said.
     complete: bool,
     ended: bool,
+    judged: bool,
+    /// The images whose data comes behind all others.
+    announced: BTreeSet<ImageId>,
+    /// Whether the images are listed, and those that were announced come.
+    pub(super) listed: bool,
     /// Why it ended before its end.
     fault: Option<(io::ErrorKind, String)>,
 }
@@ -48,7 +54,20 @@ impl Incoming {
     pub(super) fn new(input: Input) -> Self {
         let (next, current, last) = (None, None, None);
         let (failed, complete, ended, fault) = ((0, None), false, false, None);
-        Self { input, next, current, last, failed, complete, ended, fault }
+        let (announced, listed) = (BTreeSet::new(), false);
+        Self {
+            input,
+            next,
+            current,
+            last,
+            failed,
+            complete,
+            announced,
+            listed,
+            ended,
+            judged: false,
+            fault,
+        }
     }
 
     /// Reads what stands before the first image.
@@ -112,12 +131,14 @@ impl Incoming {
     }
 
     /// Passes over what is left of the current image, and comes to the next one.
+    /// None at the end, and where the images begin that were announced.
     pub(super) async fn advance(&mut self) -> io::Result<Option<Image>> {
         self.pass_over().await?;
         self.current = None;
         while let Some(entry) = self.peek().await? {
             let name = entry.name.clone();
             match kind(&name) {
+                Kind::Record(id) if self.announced.contains(&id) && !self.listed => break,
                 Kind::Record(id) => {
                     self.image(id).await?;
                     return Ok(self.current.as_ref().map(|current| current.record.image.clone()));
@@ -131,21 +152,48 @@ impl Incoming {
                 Kind::Other => return Err(invalid(format!("{name} stands where it should not"))),
             }
         }
-        // The writer may still be writing what fills its last record.
-        tokio::io::copy(&mut self.input, &mut tokio::io::sink()).await?;
+        self.listed = true;
+        if self.ended {
+            // The writer may still be writing what fills its last record.
+            tokio::io::copy(&mut self.input, &mut tokio::io::sink()).await?;
+        }
         Ok(None)
+    }
+
+    /// Comes to an image that was announced, if everything else was listed.
+    pub(super) async fn seek(&mut self, id: &ImageId) -> io::Result<()> {
+        if !self.listed || !self.announced.contains(id) {
+            return Ok(());
+        }
+        let at_it = |this: &Self| {
+            this.current.as_ref().is_some_and(|current| current.record.image.id == *id)
+        };
+        while !at_it(self) && self.advance().await?.is_some() {}
+        Ok(())
     }
 
     /// Reads a record, up to its data.
     async fn image(&mut self, id: ImageId) -> io::Result<()> {
         let record = self.record(&id).await?;
-        if self.last.as_ref().is_some_and(|last| *last >= id) {
+        let in_place = match self.listed {
+            true => self.announced.remove(&id),
+            false => self.last.as_ref().is_none_or(|last| *last < id),
+        };
+        if !in_place {
             return Err(invalid(format!("image {id} does not stand in its place")));
         }
         self.last = Some(id.clone());
         let blob = format!("{id}{}", Encoding::Identity.suffix());
+        let announced = !self.listed && refers_to_others(&record.image);
         let size = match self.peek().await? {
             Some(entry) if entry.name == blob => entry.size,
+            _ if announced || !record.image.status.has_data() => {
+                if record.image.status.has_data() {
+                    self.announced.insert(id);
+                }
+                self.current = Some(Current { record, size: 0, left: None });
+                return Ok(());
+            }
             _ => return Err(invalid(format!("the record of image {id} is followed by no data"))),
         };
         if record.image.size != Some(size) || !record.image.status.has_data() {
@@ -225,8 +273,11 @@ impl Incoming {
         self.failed.1.get_or_insert(id);
     }
 
-    /// What there is to say at the end, if something is.
-    pub(super) fn verdict(&self) -> Option<StoreError> {
+    /// What there is to say at the end, if something is. It is said once.
+    pub(super) fn verdict(&mut self) -> Option<StoreError> {
+        if !self.ended || std::mem::replace(&mut self.judged, true) {
+            return None;
+        }
         let error =
             |reason: String| StoreError::new(StoreErrorKind::Unreadable, &NAME, READ, reason);
         let again = "run `dump` again: `load` completes what is missing";

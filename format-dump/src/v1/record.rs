@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 
-use glance_core::image::{Attributes, Image, ImageId, Status, Visibility};
+use glance_core::image::{Attributes, Image, ImageId, Owner, Status, Visibility};
 use serde_json::{Map, Value};
 
 /// What can't be read, as a fragment of a sentence.
@@ -44,7 +44,7 @@ impl Record {
         let public = self.flag("is_public")?;
         Ok(Attributes {
             name: self.text("name")?,
-            owner: self.text("owner")?,
+            owner: self.text("owner")?.map_or(Owner::Unsaid, Owner::Project),
             // v1 knew no third state: what was not public was the owner's.
             visibility: if public { Visibility::Public } else { Visibility::Private },
             protected: self.flag("protected")?,

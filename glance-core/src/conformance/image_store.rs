@@ -10,6 +10,7 @@ use crate::ImageStore;
 mod data;
 mod records;
 mod scratch;
+mod selections;
 mod uploads;
 
 use scratch::Scratch;
@@ -82,6 +83,17 @@ pub fn cases() -> Vec<Case> {
             queued_images_have_no_data
             activation_moves_both_ways
             queued_images_have_no_activation;
+        selections:
+            ids_select
+            names_select
+            tags_select
+            properties_select
+            kinds_select
+            sizes_select
+            times_select
+            digests_select
+            unwanted_images_are_left_out
+            the_first_rule_that_fits_decides;
         uploads:
             digests_are_of_the_stored_bytes
             data_is_given_once

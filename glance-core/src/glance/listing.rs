@@ -1,35 +1,53 @@
 //! Every image of a Glance, page by page.
 //!
-//! A default listing leaves out hidden images and other projects' community images, even for an
-//! administrator; `os_hidden` has no value that means both. So there are two listings of
-//! `visibility=all`, merged by id.
+//! Hidden images are listed apart from others: two listings are merged by id. When ids are named,
+//! listings of some of them follow each other.
 
 use std::cmp::Ordering;
 use std::pin::Pin;
 
+use futures_util::future::{ready, try_join_all};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use http::Method;
 use serde::Deserialize;
 use url::Url;
 
 use crate::image::{Image, ImageId};
+use crate::select::Selection;
 use crate::store::{ImageStream, StoreError, StoreErrorKind};
 
 use super::client::{Client, Operation};
+use super::query::Queries;
 
-/// Lists everything. The first pages are asked for before this returns, so that a server that
-/// can't be used is an error here.
-pub(super) async fn all(client: &Client) -> Result<ImageStream<'_>, StoreError> {
-    let [shown, hidden] = LISTINGS.map(|query| listing(client, query));
-    match tokio::try_join!(shown, hidden) {
-        Ok((shown, hidden)) => Ok(merged(shown, hidden)),
+/// Lists what is selected. The first pages are asked for before this returns, so that a server
+/// that can't be used is an error here.
+pub(super) async fn list<'a>(
+    client: &'a Client,
+    selection: &Selection,
+) -> Result<ImageStream<'a>, StoreError> {
+    let mut groups = Queries::of(selection).groups();
+    let first = match groups.next() {
+        None => return Ok(stream::empty().boxed()),
+        Some(queries) => together(client, queries).await?,
+    };
+    let rest = stream::iter(groups).then(|queries| together(client, queries));
+    let images = first.chain(rest.try_flatten());
+    let selection = selection.clone();
+    Ok(images.try_filter(move |image| ready(selection.admits(image))).boxed())
+}
+
+/// The listings of all `queries`, as one.
+async fn together(client: &Client, queries: Vec<String>) -> Result<ImageStream<'_>, StoreError> {
+    let begun = try_join_all(queries.into_iter().map(|query| listing(client, query))).await;
+    match begun {
+        Ok(listings) => Ok(listings.into_iter().reduce(merged).unwrap_or(stream::empty().boxed())),
         Err(error) => Err(client.explain(error).await),
     }
 }
 
 /// One listing, page after page.
-async fn listing<'a>(client: &'a Client, query: &str) -> Result<ImageStream<'a>, StoreError> {
-    let mut pages = Pages { client, next: Some(query.to_owned()), progress: Progress::default() };
+async fn listing(client: &Client, query: String) -> Result<ImageStream<'_>, StoreError> {
+    let mut pages = Pages { client, next: Some(query), progress: Progress::default() };
     let first = pages.next().await?;
     let rest = stream::try_unfold(pages, |mut pages| async move {
         match pages.next.is_none() {
@@ -138,12 +156,6 @@ impl Progress {
     }
 }
 
-/// Sorted by id, so that the same images are near each other in two stores' listings.
-const LISTINGS: [&str; 2] = [
-    "visibility=all&member_status=all&os_hidden=false&sort=id:asc&limit=1000",
-    "visibility=all&member_status=all&os_hidden=true&sort=id:asc&limit=1000",
-];
-
 const HINT: &str = "look at what stands before Glance, and whether the address is that of a Glance";
 
 #[cfg(test)]
@@ -198,7 +210,8 @@ mod tests {
         let token = FixedToken { token: "hush".into(), endpoint: None };
         let session = Arc::new(Session::new(server.clone(), Arc::new(token)));
         let store = GlanceStore::new("g", server.clone(), "https://g:9292/image", session);
-        let listed = async { store.list().await?.try_collect::<Vec<_>>().await };
+        let listed =
+            async { store.list(&Selection::everything()).await?.try_collect::<Vec<_>>().await };
         let outcome = listed.await.map(|images| images.len());
         let asked = server.asked.lock().unwrap();
         assert!(asked.iter().all(|url| url.starts_with("https://g:9292/image/v2/images?")));

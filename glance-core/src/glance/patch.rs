@@ -4,20 +4,21 @@ use serde_json::{Map, Value, json};
 
 use crate::image::Attributes;
 
-/// The attributes as a POST may carry them: absent ones left to the server, reserved ones out.
+/// The attributes as a POST may carry them: absent ones left to the server, reserved ones out. That
+/// nobody owns an image has to be said, or the caller does.
 pub(super) fn writable(attributes: &Attributes) -> Map<String, Value> {
     let mut record = attributes.to_json();
-    record.retain(|key, value| !is_reserved(key) && !value.is_null());
+    record.retain(|key, value| key == "owner" || (!is_reserved(key) && !value.is_null()));
     record
 }
 
-/// The JSON patch that turns `current` into `wanted`; empty when nothing differs. An absent owner
-/// and absent formats are left alone: Glance removes no base field.
+/// The JSON patch that turns `current` into `wanted`; empty when nothing differs. An owner that is
+/// not said and absent formats are left alone: Glance removes no base field.
 pub(super) fn changes(current: &Attributes, wanted: &Attributes) -> Vec<Value> {
     let (current_json, wanted_json) = (current.to_json(), wanted.to_json());
     let mut changes = Vec::new();
     for (key, value) in &wanted_json {
-        let optional = matches!(key.as_str(), "owner" | "disk_format" | "container_format");
+        let optional = matches!(key.as_str(), "disk_format" | "container_format");
         if is_reserved(key) || (optional && value.is_null()) || current_json.get(key) == Some(value)
         {
             continue;

@@ -34,7 +34,8 @@ use super::catalogue::Service;
 use super::{SignInError, SignInErrorKind};
 use crate::transport::Transport;
 
-pub(super) use exchange::exchange;
+pub(super) use exchange::{exchange, unexpected};
+pub(super) use tokens::base as keystone_base;
 
 use exchange::origin;
 

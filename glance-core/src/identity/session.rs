@@ -136,6 +136,11 @@ impl Session {
         Ok(endpoint)
     }
 
+    /// What carries its requests.
+    pub(super) fn transport(&self) -> &dyn Transport {
+        &*self.transport
+    }
+
     async fn grant(&self, need: Need<'_>) -> Result<Arc<Grant>, SignInError> {
         let mut kept = self.state.lock().await;
         let now = Instant::now();

@@ -2,27 +2,76 @@
 
 use crate::body::Body;
 use crate::format;
-use crate::image::{Attributes, Image, Status, Visibility};
+use crate::image::{Attributes, Image, ImageId, Member, Status, Visibility};
 use crate::store::{Activation, ByteRange, StoreErrorKind};
 
 use super::checked::{Expected, Verdict, checked};
-use super::plan::{Difference, content_difference, differences};
-use super::{ContentCheck, CopyError, Done, Replication, reduced, take_left_out};
+use super::plan::{Difference, Goal, content_difference, is_provable};
+use super::{ContentCheck, CopyError, Done, OnBurnedId, Replication, stamp};
 
 impl Replication {
     /// Makes a record and fills it. The record is private and unprotected until its data is
     /// proven, so that no user ever sees half an image.
-    pub(super) async fn copy(&self, image: &Image) -> Result<(), CopyError> {
-        let staged = Image { attributes: staged(&self.wanted(image)), ..image.clone() };
+    pub(super) async fn copy(&self, image: &Image, goal: &Goal) -> Result<Done, CopyError> {
+        let staged = Image { attributes: self.staged(goal), ..image.clone() };
         let data = self.open(image, &staged).await?;
-        let record = self.target.create(&staged).await.map_err(CopyError::Target)?;
-        self.fill(image, &record, data).await
+        let record = match self.make_record(staged).await? {
+            Made::Record(record) => record,
+            Made::Burned => return Ok(Done::Skipped(BURNED.to_owned())),
+        };
+        self.fill(image, &record, goal, data).await?;
+        Ok(copied(image, &record.id))
     }
 
-    /// Fills a record that was left without data.
-    pub(super) async fn complete(&self, image: &Image, record: &Image) -> Result<(), CopyError> {
-        let data = self.open(image, record).await?;
-        self.fill(image, record, data).await
+    /// Makes a record that has no data, as the source has none.
+    pub(super) async fn record(&self, image: &Image, goal: &Goal) -> Result<Done, CopyError> {
+        let staged = Image { attributes: self.staged(goal), ..image.clone() };
+        match self.make_record(staged).await? {
+            Made::Burned => Ok(Done::Skipped(BURNED.to_owned())),
+            Made::Record(record) => {
+                self.publish(image, &record, goal).await?;
+                Ok(copied(image, &record.id))
+            }
+        }
+    }
+
+    /// Fills a record that was left without data, or was made for it by somebody: nobody may see
+    /// it before its data is proven.
+    pub(super) async fn complete(
+        &self,
+        image: &Image,
+        record: &Image,
+        goal: &Goal,
+    ) -> Result<Done, CopyError> {
+        let staged = self.policy.mapping.onto(&goal.wanted, &record.attributes);
+        let staged = self.target.update(record, &hidden_from_users(&staged)).await;
+        let staged = staged.map_err(CopyError::Target)?;
+        let data = self.open(image, &staged).await?;
+        self.fill(image, &staged, goal, data).await.map(|()| Done::Completed)
+    }
+
+    /// Makes a record, under the image's id where that can be had.
+    async fn make_record(&self, mut staged: Image) -> Result<Made, CopyError> {
+        let taken = match self.target.create(&staged).await {
+            Ok(record) => return Ok(Made::Record(record)),
+            Err(error) if error.kind == StoreErrorKind::IdTaken => error,
+            Err(error) => return Err(CopyError::Target(error)),
+        };
+        // A record that can be seen was made meanwhile. One that can't is deleted, or hidden from us.
+        match self.target.get(&staged.id).await {
+            Ok(other) => return Err(CopyError::busy(other.status)),
+            Err(error) if error.kind == StoreErrorKind::NotFound => {}
+            Err(error) => return Err(CopyError::Target(error)),
+        }
+        match self.policy.on_burned_id {
+            OnBurnedId::Fail => Err(CopyError::Burned(taken)),
+            OnBurnedId::Skip => Ok(Made::Burned),
+            OnBurnedId::New => {
+                stamp::mark_new_id(&mut staged.attributes, &staged.id);
+                staged.id = ImageId::random();
+                self.target.create(&staged).await.map(Made::Record).map_err(CopyError::Target)
+            }
+        }
     }
 
     /// The data of `image`, which has just begun to come, if the target takes it as what `record`
@@ -50,7 +99,13 @@ impl Replication {
     }
 
     /// Gives a queued record its data, proves it, and publishes it.
-    async fn fill(&self, image: &Image, record: &Image, data: Body) -> Result<(), CopyError> {
+    async fn fill(
+        &self,
+        image: &Image,
+        record: &Image,
+        goal: &Goal,
+        data: Body,
+    ) -> Result<(), CopyError> {
         let (stored, verdict) = match self.transfer(image, record, data).await {
             Err(CopyError::Target(error)) if error.kind == StoreErrorKind::Renewed => {
                 tracing::info!(image = %image.id, "{error}; sending it again with a new token");
@@ -65,7 +120,7 @@ impl Replication {
         if !is_proven(image, &stored, &verdict) {
             return Err(CopyError::Unproven);
         }
-        self.publish(image, &stored).await.map(drop)
+        self.publish(image, &stored, goal).await
     }
 
     /// Stores the data, once.
@@ -85,56 +140,62 @@ impl Replication {
         Ok((stored, verdict))
     }
 
-    /// Brings the record of an image whose data is in place up to date.
+    /// Brings the record of an image whose data is in place up to date. What records do not prove
+    /// is proven by reading before more people see it.
     pub(super) async fn reconcile(
         &self,
         image: &Image,
         replica: &Image,
-    ) -> Result<Done, CopyError> {
-        let found = differences(image, replica, &self.policy);
-        let mut fields: Vec<String> = found.into_iter().map(|found| found.field).collect();
-        if self.publish(image, replica).await? {
-            fields.push("members".to_owned());
+        goal: &Goal,
+    ) -> Result<(), CopyError> {
+        let wanted = self.policy.mapping.onto(&goal.wanted, &replica.attributes);
+        if !is_provable(image, replica) && shows_more(image, &wanted, replica) {
+            self.prove(image, replica).await?;
         }
-        match fields.is_empty() {
-            true => Ok(Done::InPlace),
-            false => Ok(Done::Updated(fields)),
-        }
+        self.publish(image, replica, goal).await
     }
 
-    /// Makes activation, attributes and members those of the source, in the order that shows
-    /// nobody more than they may see; says whether members were changed.
-    async fn publish(&self, image: &Image, replica: &Image) -> Result<bool, CopyError> {
+    /// Makes activation, attributes and members those that are wanted, in the order that shows
+    /// nobody more than they may see. Protection comes last: what is protected is done.
+    pub(super) async fn publish(
+        &self,
+        image: &Image,
+        replica: &Image,
+        goal: &Goal,
+    ) -> Result<(), CopyError> {
         let target = &self.target;
-        if image.status != replica.status {
+        if image.status != replica.status && image.status.has_data() {
             let activation = match image.status {
                 Status::Deactivated => Activation::Deactivated,
                 _ => Activation::Active,
             };
             target.set_activation(&replica.id, activation).await.map_err(CopyError::Target)?;
         }
-        let mut wanted = self.wanted(image);
-        // What is left out stays as the target has it.
-        take_left_out(&mut wanted, &replica.attributes, &self.policy.without);
-        target.update(replica, &wanted).await.map_err(CopyError::Target)?;
-        if wanted.visibility != Visibility::Shared
-            || image.attributes.visibility != Visibility::Shared
-        {
-            return Ok(false);
+        let wanted = self.policy.mapping.onto(&goal.wanted, &replica.attributes);
+        let before = Attributes { protected: replica.attributes.protected, ..wanted.clone() };
+        let published = target.update(replica, &before).await.map_err(CopyError::Target)?;
+        if let Some(members) = &goal.members {
+            self.set_members(&replica.id, members).await?;
         }
-        let mut members = self.source.members(&image.id).await.map_err(CopyError::Source)?;
-        let mut present = target.members(&replica.id).await.map_err(CopyError::Target)?;
-        members.sort();
-        present.sort();
-        if members == present {
-            return Ok(false);
-        }
-        target.set_members(&replica.id, &members).await.map_err(CopyError::Target)?;
-        Ok(true)
+        target.update(&published, &wanted).await.map(drop).map_err(CopyError::Target)
     }
 
-    fn wanted(&self, image: &Image) -> Attributes {
-        reduced(&image.attributes, &self.policy.without)
+    async fn set_members(&self, id: &ImageId, wanted: &[Member]) -> Result<(), CopyError> {
+        let mut present = self.target.members(id).await.map_err(CopyError::Target)?;
+        present.sort();
+        match present == wanted {
+            true => Ok(()),
+            false => self.target.set_members(id, wanted).await.map_err(CopyError::Target),
+        }
+    }
+
+    /// What a record says until its data is proven.
+    fn staged(&self, goal: &Goal) -> Attributes {
+        let mut staged = hidden_from_users(&goal.wanted.attributes);
+        if let Some(source) = &self.policy.stamp {
+            stamp::mark(&mut staged, source);
+        }
+        staged
     }
 
     /// A fault of the data surfaces as a failure of the upload: ask the verdict first.
@@ -159,15 +220,36 @@ impl Replication {
     }
 }
 
-/// What a record says until its data is proven. Signature properties would make Glance verify the
+/// Whether more people could use the replica once it is as wanted.
+fn shows_more(image: &Image, wanted: &Attributes, replica: &Image) -> bool {
+    let private = Visibility::Private;
+    let reactivated = image.status == Status::Active && replica.status != Status::Active;
+    reactivated || (replica.attributes.visibility == private && wanted.visibility != private)
+}
+
+/// What became of an attempt to make a record.
+enum Made {
+    Record(Image),
+    /// The id can't be had, and the image is to be left out then.
+    Burned,
+}
+
+/// `wanted` as long as the data is not proven. Signature properties would make Glance verify the
 /// upload against its own key manager; they are set afterwards.
-fn staged(wanted: &Attributes) -> Attributes {
+fn hidden_from_users(wanted: &Attributes) -> Attributes {
     let mut staged = wanted.clone();
     staged.visibility = Visibility::Private;
     staged.protected = false;
     staged.os_hidden = false;
     staged.properties.retain(|key, _| !key.starts_with("img_signature"));
     staged
+}
+
+fn copied(image: &Image, id: &ImageId) -> Done {
+    match image.id == *id {
+        true => Done::Copied,
+        false => Done::CopiedAs(id.clone()),
+    }
 }
 
 /// How the stored data differs from what was sent, by the target's own account.
@@ -201,3 +283,6 @@ fn computed(stored: &Image, verdict: &Verdict) -> Option<(String, String)> {
     let digest = digests.get(&algorithm.parse().ok()?)?;
     Some((algorithm, digest.clone()))
 }
+
+const BURNED: &str =
+    "its id is used up at the target: Glance never frees the id of a deleted image";

@@ -2,16 +2,41 @@
 
 use crate::digest::Algorithm;
 use crate::format::{Format, Unfit};
+use crate::identity::SignInError;
 use crate::image::Status;
 use crate::store::{StoreError, StoreErrorKind};
 
 use super::checked::DataFault;
 use super::plan::Difference;
+use super::prune::NothingRemoved;
+
+/// Why a run did not come to its end.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// A store can't be listed.
+    #[error(transparent)]
+    Listing(#[from] StoreError),
+    /// Nothing was removed.
+    #[error(transparent)]
+    NothingRemoved(#[from] NothingRemoved),
+}
 
 /// Why one image could not be replicated. The variants name the guilty side.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CopyError {
+    /// It can't be at the target as it should be.
+    #[error("{reason}")]
+    Blocked {
+        /// What can't be, and why.
+        reason: String,
+        /// What the operator can do about it.
+        hint: Option<String>,
+    },
+    /// The target will not give it its id.
+    #[error("the target does not give it its id")]
+    Burned(#[source] StoreError),
     /// Someone else's upload to the same record is under way, or was left hanging.
     #[error(
         "the target's record is {status}: another upload is under way, or one was left hanging"
@@ -66,6 +91,9 @@ pub enum CopyError {
         #[source]
         fault: Unfit,
     },
+    /// To whom it belongs at the target is not known, because a Keystone failed.
+    #[error("its projects can't be looked up")]
+    Unresolved(#[source] SignInError),
     /// The source's only digest is one that the cryptography in use does not compute. Nothing was
     /// copied.
     #[error("it cannot be verified in FIPS mode: its only digest is {algorithm}")]
@@ -94,14 +122,26 @@ impl CopyError {
             Self::Data { fault, .. } => {
                 matches!(fault, DataFault::Digest { .. } | DataFault::TooLong { .. })
             }
+            Self::Burned(_) => false,
             Self::Source(error) | Self::Target(error) => error.kind == StoreErrorKind::Unreadable,
-            Self::Busy { .. } | Self::Unfit { .. } | Self::Unverifiable { .. } => false,
+            Self::Blocked { .. }
+            | Self::Busy { .. }
+            | Self::Unresolved(_)
+            | Self::Unfit { .. }
+            | Self::Unverifiable { .. } => false,
         }
     }
 
     /// What the operator can do about it.
     pub fn hint(&self) -> Option<&str> {
         match self {
+            Self::Blocked { hint, .. } => hint.as_deref(),
+            Self::Burned(_) => Some(
+                "Glance never frees an id, not even of a deleted image, unless its administrator \
+                 does (glance-manage db purge_images_table); or an image that your credentials \
+                 can't see has it; --on-burned-id new gives the replica another id, skip leaves it \
+                 out",
+            ),
             Self::Busy { .. } => Some("wait for it; a record left so can only be deleted"),
             Self::ContentDiffers(_) | Self::Stored { .. } => Some(
                 "an active image takes no second upload: examine the target's storage, delete the \
@@ -115,6 +155,7 @@ impl CopyError {
             Self::Source(error) | Self::Target(error) => error.hint.as_deref(),
             Self::Unfit { fault, .. } => Some(unfit_hint(fault)),
             Self::Unproven => None,
+            Self::Unresolved(error) => error.hint.as_deref(),
             Self::Unverifiable { .. } => Some(
                 "copy it outside FIPS mode, or upload it anew to a Glance that computes \
                  os_hash_value",

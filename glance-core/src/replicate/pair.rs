@@ -2,44 +2,88 @@
 
 use std::cmp::Ordering;
 
-use futures_util::stream::{self, BoxStream, StreamExt};
+use futures_util::future::ready;
+use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
 use crate::image::{Image, ImageId};
-use crate::store::{ImageStore, ImageStream, StoreError};
+use crate::select::Selection;
+use crate::store::{ImageStore, ImageStream, StoreError, StoreErrorKind};
 
 /// The image of one id in two stores.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Pair {
+pub(super) enum Pair {
     /// Both stores hold it.
     Both(Image, Image),
     /// Only the source holds it.
     SourceOnly(Image),
     /// Only the target holds it.
     TargetOnly(Image),
+    /// The source holds it, and for this reason nobody knows which its replica is.
+    Ambiguous(Image, String),
 }
 
 impl Pair {
-    /// The source's image and its replica, unless only the target has it.
-    pub fn at_source(self) -> Option<(Image, Option<Image>)> {
-        match self {
-            Self::Both(image, replica) => Some((image, Some(replica))),
-            Self::SourceOnly(image) => Some((image, None)),
-            Self::TargetOnly(_) => None,
-        }
+    /// Whether the source holds it.
+    pub(super) fn is_at_source(&self) -> bool {
+        !matches!(self, Self::TargetOnly(_))
+    }
+
+    /// Whether the target is known to hold it.
+    pub(super) fn is_at_target(&self) -> bool {
+        matches!(self, Self::Both(..) | Self::TargetOnly(_))
     }
 }
 
 /// Lists both stores at once and pairs their images by id, in ascending order. Memory holds what
 /// the two listings have under way, never all of them.
 ///
+/// `selection` is about the images of the source. A replica may differ in all but its id, so the
+/// target is listed by no other condition. What only the target lists is a pair when the selection
+/// admits it and the source has no such image at all: one that was filtered out is not gone.
+///
 /// # Errors
 /// When one of the stores can't be listed; once the pairs have begun, as the last of them.
-pub async fn pairs<'a>(
+pub(super) async fn pairs<'a>(
     source: &'a dyn ImageStore,
     target: &'a dyn ImageStore,
+    selection: &Selection,
 ) -> Result<BoxStream<'a, Result<Pair, StoreError>>, StoreError> {
-    let (source, target) = tokio::try_join!(Listing::begin(source), Listing::begin(target))?;
-    Ok(join(source, target))
+    let ids = selection.ids_only();
+    let listings =
+        tokio::try_join!(Listing::begin(source, selection), Listing::begin(target, &ids))?;
+    let pairs = join(listings.0, listings.1);
+    match selection.is_everything() {
+        true => Ok(pairs),
+        false => Ok(without_filtered_out(pairs, source, selection.clone())),
+    }
+}
+
+/// The pairs without those of images that the source holds and the selection leaves out.
+fn without_filtered_out<'a>(
+    pairs: BoxStream<'a, Result<Pair, StoreError>>,
+    source: &'a dyn ImageStore,
+    selection: Selection,
+) -> BoxStream<'a, Result<Pair, StoreError>> {
+    let judged = pairs.map_ok(move |pair| unless_filtered_out(pair, source, selection.clone()));
+    judged.try_buffered(LOOKUPS).try_filter_map(|pair| ready(Ok(pair))).boxed()
+}
+
+async fn unless_filtered_out(
+    pair: Pair,
+    source: &dyn ImageStore,
+    selection: Selection,
+) -> Result<Option<Pair>, StoreError> {
+    let Pair::TargetOnly(replica) = &pair else { return Ok(Some(pair)) };
+    let is_extra = selection.admits(replica) && is_gone(source, &replica.id).await?;
+    Ok(is_extra.then_some(pair))
+}
+
+async fn is_gone(store: &dyn ImageStore, id: &ImageId) -> Result<bool, StoreError> {
+    match store.get(id).await {
+        Ok(_) => Ok(false),
+        Err(error) if error.kind == StoreErrorKind::NotFound => Ok(true),
+        Err(error) => Err(error),
+    }
 }
 
 fn join<'a>(source: Listing<'a>, target: Listing<'a>) -> BoxStream<'a, Result<Pair, StoreError>> {
@@ -73,8 +117,9 @@ struct Listing<'a> {
 }
 
 impl<'a> Listing<'a> {
-    async fn begin(store: &'a dyn ImageStore) -> Result<Self, StoreError> {
-        let (name, images) = (store.to_string(), store.list().await?.fuse().boxed());
+    async fn begin(store: &'a dyn ImageStore, selection: &Selection) -> Result<Self, StoreError> {
+        let images = store.list(selection).await?.fuse().boxed();
+        let name = store.to_string();
         Ok(Self { name, images, next: None, last: None })
     }
 
@@ -107,12 +152,14 @@ impl<'a> Listing<'a> {
     }
 }
 
+/// Images under way at once that are asked for because the source did not list them.
+const LOOKUPS: usize = 4;
+
 #[cfg(test)]
 mod tests {
-    use futures_util::stream::TryStreamExt;
-
     use super::*;
     use crate::image::Attributes;
+    use crate::store::memory::MemoryStore;
 
     fn image(first: &str) -> Image {
         let id = format!("{first}0000000-0000-4000-8000-000000000000").parse().unwrap();
@@ -148,5 +195,52 @@ mod tests {
             Pair::TargetOnly(image("e")),
         ];
         assert_eq!(found, expected);
+    }
+
+    /// A store of images without data, by the first letter of their ids and their names.
+    async fn store(images: &[(&str, &str)]) -> MemoryStore {
+        let store = MemoryStore::new("memory");
+        for (first, name) in images {
+            let mut image = image(first);
+            image.attributes.name = Some((*name).to_owned());
+            store.create(&image).await.unwrap();
+        }
+        store
+    }
+
+    /// The pairs, each as the first letter of the id behind `=`, `-` or `+`.
+    async fn selected(source: &MemoryStore, target: &MemoryStore, wanted: &[&str]) -> String {
+        let selection = Selection::new(wanted.iter().map(|text| text.parse().unwrap()), [], []);
+        let pairs = pairs(source, target, &selection).await.unwrap();
+        let pairs: Vec<Pair> = pairs.try_collect().await.unwrap();
+        let short = pairs.iter().map(|pair| match pair {
+            Pair::Both(image, _) => format!("={}", &image.id.as_str()[..1]),
+            Pair::SourceOnly(image) => format!("-{}", &image.id.as_str()[..1]),
+            Pair::TargetOnly(image) => format!("+{}", &image.id.as_str()[..1]),
+            Pair::Ambiguous(..) => unreachable!("ids are never ambiguous"),
+        });
+        short.collect::<Vec<_>>().join(" ")
+    }
+
+    #[tokio::test]
+    async fn what_is_filtered_out_is_not_gone() {
+        let source = store(&[("0", "in"), ("1", "in"), ("2", "out"), ("3", "out")]).await;
+        // The replicas of 1 and 2 have other names, those of 5 to 9 have lost their images.
+        let replicas = [("1", "out"), ("2", "in"), ("3", "out"), ("4", "out")];
+        let target = store(&replicas).await;
+        for first in ["5", "6", "7", "8", "9"] {
+            let mut image = image(first);
+            image.attributes.name = Some("in".to_owned());
+            target.create(&image).await.unwrap();
+        }
+        assert_eq!(selected(&source, &target, &["name=in"]).await, "-0 =1 +5 +6 +7 +8 +9");
+        assert_eq!(selected(&source, &target, &[]).await, "-0 =1 =2 =3 +4 +5 +6 +7 +8 +9");
+        assert_eq!(selected(&source, &target, &["name=none"]).await, "");
+        let id = |first| format!("id={}", image(first).id);
+        let ids = [id("1"), id("2"), id("5")];
+        let mut wanted: Vec<&str> = ids.iter().map(String::as_str).collect();
+        assert_eq!(selected(&source, &target, &wanted).await, "=1 =2 +5");
+        wanted.push("name=in");
+        assert_eq!(selected(&source, &target, &wanted).await, "=1 +5");
     }
 }

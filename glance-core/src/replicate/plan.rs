@@ -1,61 +1,286 @@
-//! What to do with one image: decided from the two records alone.
+//! What one image needs: decided from what the two stores say of it.
 
-use serde_json::Value;
+use std::collections::BTreeSet;
+use std::fmt;
 
-use crate::image::{Image, Status};
+use serde_json::{Map, Value, json};
 
-use super::{CopyError, Expected, Policy, reduced};
+use crate::image::{Attributes, Image, Member, Status};
 
-/// What to do with one image.
+use super::mapping::Wanted;
+use super::{CopyError, Expected, Policy};
+
+/// How the replica of an image is. `Display` is the word of reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum State {
+    /// Replica and image are the same.
+    Same,
+    /// The target has no replica.
+    Missing,
+    /// Attributes or properties differ.
+    Metadata,
+    /// Only the members differ.
+    Members,
+    /// It is deactivated, hidden or protected on one side only.
+    Status,
+    /// The data differs. Nothing mends that: data never changes under an id.
+    Content,
+    /// Only the target has it.
+    Extra,
+    /// The target's record has no data yet.
+    Partial,
+    /// All is the same, but no digest that both have proves the data.
+    Unverifiable,
+    /// It is not replicated, on purpose.
+    Skipped,
+    /// It can't be replicated.
+    Blocked,
+}
+
+impl State {
+    /// Every state, in the order of reports.
+    pub const ALL: [Self; 11] = [
+        Self::Same,
+        Self::Missing,
+        Self::Metadata,
+        Self::Members,
+        Self::Status,
+        Self::Content,
+        Self::Extra,
+        Self::Partial,
+        Self::Unverifiable,
+        Self::Skipped,
+        Self::Blocked,
+    ];
+
+    /// The word of reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Same => "same",
+            Self::Missing => "missing",
+            Self::Metadata => "metadata",
+            Self::Members => "members",
+            Self::Status => "status",
+            Self::Content => "content",
+            Self::Extra => "extra",
+            Self::Partial => "partial",
+            Self::Unverifiable => "unverifiable",
+            Self::Skipped => "skipped",
+            Self::Blocked => "blocked",
+        }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// One image as both stores have it, and what replication makes of it.
 #[derive(Debug)]
-pub enum Step {
-    /// Make a record at the target and copy the data.
-    Copy,
-    /// Copy the data into the record without data that the target holds.
-    Complete(Image),
-    /// The data is in place: bring record, members and activation up to date where they differ.
-    Reconcile(Image),
-    /// Nothing, for this reason.
-    Skip(String),
+pub struct Entry {
+    /// The image at the source, or the target's own where the source has none.
+    pub image: Image,
+    /// Its replica at the target.
+    pub replica: Option<Image>,
+    /// How the replica is.
+    pub state: State,
+    /// Every difference that replication would not leave.
+    pub differences: Vec<Difference>,
+    /// Why, where the state alone does not tell.
+    pub reason: Option<String>,
+    /// What was translated on its way.
+    pub notes: Vec<String>,
+    /// What could not be, and is not as at the source.
+    pub losses: Vec<String>,
+    pub(super) step: Step,
+}
+
+/// What is to be done with one image.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// Make a record and copy the data.
+    Copy(Goal),
+    /// Make a record without data.
+    Record(Goal),
+    /// Copy the data into the record that is there.
+    Complete(Goal),
+    /// Bring record, members and activation up to date where they differ.
+    Reconcile(Goal),
+    /// Take an image that only the target has out of sight, or away.
+    Remove,
+    /// Nothing.
+    Nothing,
     /// Nothing can be done.
     Fail(CopyError),
 }
 
-/// Decides what to do with `image`, given its replica at the target.
-pub fn plan(image: &Image, replica: Option<&Image>, policy: &Policy) -> Step {
-    if !image.status.has_data() {
-        return Step::Skip(format!("it has no data at the source, its status is {}", image.status));
-    }
-    if image.attributes.properties.contains_key("cinder_encryption_key_id") {
-        let reason = "its data is encrypted with a key of the source's key manager";
-        return Step::Skip(reason.to_owned());
-    }
-    match replica {
-        None if policy.metadata_only => {
-            Step::Skip("the target does not hold it, and only metadata is replicated".to_owned())
+/// What the target should hold of an image.
+#[derive(Debug, Clone)]
+pub(super) struct Goal {
+    pub(super) wanted: Wanted,
+    /// Absent where there can be none, or where the source does not show them.
+    pub(super) members: Option<Vec<Member>>,
+}
+
+impl Entry {
+    pub(super) fn new(image: Image, replica: Option<Image>, state: State, step: Step) -> Self {
+        Self {
+            image,
+            replica,
+            state,
+            differences: Vec::new(),
+            reason: None,
+            notes: Vec::new(),
+            losses: Vec::new(),
+            step,
         }
-        None => unverifiable(image, policy).unwrap_or(Step::Copy),
-        Some(replica) => match replica.status {
-            Status::Queued if policy.metadata_only => {
-                Step::Skip("the target has no data of it".to_owned())
-            }
-            Status::Queued => {
-                unverifiable(image, policy).unwrap_or_else(|| Step::Complete(replica.clone()))
-            }
-            Status::Active | Status::Deactivated => match content_difference(image, replica) {
-                None => Step::Reconcile(replica.clone()),
-                Some(difference) => Step::Fail(CopyError::content_differs(difference)),
-            },
-            other => Step::Fail(CopyError::busy(other)),
-        },
+    }
+
+    pub(super) fn because(mut self, reason: impl Into<String>) -> Self {
+        self.reason = Some(reason.into());
+        self
+    }
+
+    pub(super) fn failed(image: Image, replica: Option<Image>, error: CopyError) -> Self {
+        let reason = error.to_string();
+        Self::new(image, replica, State::Blocked, Step::Fail(error)).because(reason)
+    }
+
+    /// What a run would do, in one word: `copy`, `record`, `complete`, `update`, `remove`, or
+    /// `nothing`.
+    pub fn action(&self) -> &'static str {
+        match self.step {
+            Step::Copy(_) => "copy",
+            Step::Record(_) => "record",
+            Step::Complete(_) => "complete",
+            Step::Reconcile(_) if !self.differences.is_empty() => "update",
+            Step::Reconcile(_) | Step::Nothing | Step::Fail(_) => "nothing",
+            Step::Remove => "remove",
+        }
+    }
+
+    /// The entry as a plan that is kept has it: what it decides, and what that was decided from.
+    pub fn to_json(&self) -> Value {
+        let differences: Vec<Value> = self.differences.iter().map(Difference::to_json).collect();
+        json!({
+            "id": self.image.id.as_str(),
+            "name": self.image.attributes.name,
+            "state": self.state.as_str(),
+            "action": self.action(),
+            "reason": self.reason,
+            "notes": self.notes,
+            "losses": self.losses,
+            "differences": differences,
+            "image": basis(&self.image),
+            "replica": self.replica.as_ref().map(basis),
+        })
+    }
+
+    /// What can't be done, and why.
+    pub fn error(&self) -> Option<&CopyError> {
+        match &self.step {
+            Step::Fail(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// The bytes of data that a run would copy, as far as the source's record tells.
+    pub fn outstanding(&self) -> u64 {
+        match self.step {
+            Step::Copy(_) | Step::Complete(_) => self.image.size.unwrap_or(0),
+            _ => 0,
+        }
+    }
+}
+
+/// What changes when an image does, but for its members.
+fn basis(image: &Image) -> Value {
+    json!({
+        "id": image.id.as_str(), "status": image.status.as_str(), "updated_at": image.updated_at,
+        "size": image.size, "os_hash_value": image.os_hash_value, "checksum": image.checksum,
+    })
+}
+
+/// Decides about an image that has no data at the source.
+pub(super) fn without_data(
+    image: Image,
+    replica: Option<Image>,
+    goal: Goal,
+    policy: &Policy,
+) -> Entry {
+    match &replica {
+        None => Entry::new(image, None, State::Missing, Step::Record(goal)),
+        Some(there) if there.status == Status::Queued => in_place(image, there, goal, policy),
+        Some(there) => {
+            let reason = format!("it has no data at the source, and is {} here", there.status);
+            Entry::new(image, replica, State::Skipped, Step::Nothing).because(reason)
+        }
+    }
+}
+
+/// Decides about an image that has its data at the source.
+pub(super) fn with_data(
+    image: Image,
+    replica: Option<Image>,
+    goal: Goal,
+    policy: &Policy,
+) -> Entry {
+    let Some(there) = &replica else {
+        return match (policy.metadata_only, unverifiable(&image, policy)) {
+            (true, _) => Entry::new(image, None, State::Missing, Step::Nothing)
+                .because("the target does not hold it, and only metadata is replicated"),
+            (false, Some(error)) => Entry::failed(image, None, error),
+            (false, None) => Entry::new(image, None, State::Missing, Step::Copy(goal)),
+        };
+    };
+    match (there.status, unverifiable(&image, policy)) {
+        (Status::Queued, _) if policy.metadata_only => {
+            Entry::new(image, replica, State::Partial, Step::Nothing)
+                .because("the target has no data of it, and only metadata is replicated")
+        }
+        (Status::Queued, Some(error)) => Entry::failed(image, replica, error),
+        (Status::Queued, None) => Entry::new(image, replica, State::Partial, Step::Complete(goal))
+            .because("the target's record has no data"),
+        (Status::Active | Status::Deactivated, _) => in_place(image, there, goal, policy),
+        (other, _) => {
+            Entry { state: State::Partial, ..Entry::failed(image, replica, CopyError::busy(other)) }
+        }
+    }
+}
+
+/// Decides about an image whose replica has all the data that there is.
+fn in_place(image: Image, there: &Image, goal: Goal, policy: &Policy) -> Entry {
+    let replica = Some(there.clone());
+    if let Some(difference) = content_difference(&image, there) {
+        let error = CopyError::content_differs(difference.clone());
+        let entry = Entry::failed(image, replica, error);
+        return Entry { state: State::Content, differences: vec![difference], ..entry };
+    }
+    let wanted = policy.mapping.onto(&goal.wanted, &there.attributes);
+    let differences = attribute_differences(&image, there, &wanted);
+    let state = match differences.iter().map(|found| state_of(&found.field)).max() {
+        Some(state) => state,
+        None if is_provable(&image, there) => State::Same,
+        None => State::Unverifiable,
+    };
+    Entry { differences, ..Entry::new(image, replica, state, Step::Reconcile(goal)) }
+}
+
+/// The state of an image that differs in `field`. The greater of two says more.
+fn state_of(field: &str) -> State {
+    match field {
+        "status" | "os_hidden" | "protected" => State::Status,
+        _ => State::Metadata,
     }
 }
 
 /// Refuses data that its record's digest could prove, were it not one that can't be computed.
-fn unverifiable(image: &Image, policy: &Policy) -> Option<Step> {
+fn unverifiable(image: &Image, policy: &Policy) -> Option<CopyError> {
     let (algorithm, _) = Expected::of(image).digest?;
     let offered = policy.hashers.offers(algorithm);
-    (!offered).then(|| Step::Fail(CopyError::Unverifiable { algorithm }))
+    (!offered).then_some(CopyError::Unverifiable { algorithm })
 }
 
 /// One field in which a replica differs from its image.
@@ -63,30 +288,33 @@ fn unverifiable(image: &Image, policy: &Policy) -> Option<Step> {
 pub struct Difference {
     /// The field or property.
     pub field: String,
-    /// The source's value; null when it has none.
+    /// What the target should have, by the source's record; null for nothing.
     pub source: Value,
     /// The target's value; null when it has none.
     pub target: Value,
 }
 
-/// Every difference between two records that replication would not leave: attributes, properties,
-/// status and content, without the fields of `policy.without`.
-pub fn differences(image: &Image, replica: &Image, policy: &Policy) -> Vec<Difference> {
-    let source = reduced(&image.attributes, &policy.without).to_json();
-    let target = reduced(&replica.attributes, &policy.without).to_json();
-    let keys: std::collections::BTreeSet<&String> = source.keys().chain(target.keys()).collect();
-    let value = |record: &serde_json::Map<String, Value>, key: &String| {
-        record.get(key).cloned().unwrap_or_default()
+impl Difference {
+    /// `field`, and the values of both sides.
+    pub fn to_json(&self) -> Value {
+        json!({ "field": self.field, "source": self.source, "target": self.target })
+    }
+}
+
+/// The attributes, properties and states in which a replica is not as it should be.
+fn attribute_differences(image: &Image, replica: &Image, wanted: &Attributes) -> Vec<Difference> {
+    let source = wanted.to_json();
+    let target = replica.attributes.to_json();
+    let keys: BTreeSet<&String> = source.keys().chain(target.keys()).collect();
+    let value =
+        |record: &Map<String, Value>, key: &String| record.get(key).cloned().unwrap_or_default();
+    let differ = |key: &&String| source.get(*key) != target.get(*key);
+    let difference = |key: &String| Difference {
+        field: key.clone(),
+        source: value(&source, key),
+        target: value(&target, key),
     };
-    let mut found: Vec<Difference> = keys
-        .into_iter()
-        .filter(|key| !policy.without.contains(*key) && source.get(*key) != target.get(*key))
-        .map(|key| Difference {
-            field: key.clone(),
-            source: value(&source, key),
-            target: value(&target, key),
-        })
-        .collect();
+    let mut found: Vec<Difference> = keys.into_iter().filter(differ).map(difference).collect();
     if image.status != replica.status {
         found.push(Difference {
             field: "status".to_owned(),
@@ -94,7 +322,6 @@ pub fn differences(image: &Image, replica: &Image, policy: &Policy) -> Vec<Diffe
             target: replica.status.as_str().into(),
         });
     }
-    found.extend(content_difference(image, replica));
     found
 }
 
@@ -107,50 +334,30 @@ pub(super) fn content_difference(image: &Image, replica: &Image) -> Option<Diffe
     if let Some(difference) = differ("size", image.size.into(), replica.size.into()) {
         return Some(difference);
     }
-    let same_algorithm = image.os_hash_algo.is_some() && image.os_hash_algo == replica.os_hash_algo;
-    match (&image.os_hash_value, &replica.os_hash_value) {
-        (Some(source), Some(target)) if same_algorithm => {
-            differ("os_hash_value", source.clone().into(), target.clone().into())
-        }
-        _ => match (&image.checksum, &replica.checksum) {
-            (Some(source), Some(target)) => {
-                differ("checksum", source.clone().into(), target.clone().into())
-            }
-            _ => None,
-        },
+    match common_digest(image, replica) {
+        Some((field, source, target)) => differ(field, source.into(), target.into()),
+        None => None,
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::digest::{Algorithm, Hashers};
-    use crate::image::Attributes;
+/// Whether the records prove that both hold the same bytes, given that they do not differ.
+pub(super) fn is_provable(image: &Image, replica: &Image) -> bool {
+    let no_bytes = image.size == Some(0) || !image.status.has_data();
+    no_bytes || common_digest(image, replica).is_some()
+}
 
-    fn image(status: Status) -> Image {
-        let id = "00000000-0000-4000-8000-000000000001".parse().unwrap();
-        Image { status, ..Image::queued(id, Attributes::default()) }
-    }
-
-    #[test]
-    fn data_that_only_md5_proves_is_not_copied_without_md5() {
-        let hashers = Hashers::new(|algorithm| match algorithm {
-            Algorithm::Md5 => None,
-            other => Hashers::default().begin(other),
-        });
-        let policy = Policy { hashers, ..Policy::default() };
-        let old = Image { checksum: Some("0".repeat(32)), ..image(Status::Active) };
-        for replica in [None, Some(image(Status::Queued))] {
-            let Step::Fail(error) = plan(&old, replica.as_ref(), &policy) else { panic!() };
-            let said = "it cannot be verified in FIPS mode: its only digest is md5";
-            assert_eq!((error.to_string().as_str(), error.is_integrity_failure()), (said, false));
-            let offered = plan(&old, replica.as_ref(), &Policy::default());
-            assert!(matches!(offered, Step::Copy | Step::Complete(_)), "{offered:?}");
-        }
-        // Nothing is computed where the data is in place.
-        assert!(matches!(plan(&old, Some(&old), &policy), Step::Reconcile(_)));
-        let (os_hash_algo, os_hash_value) = (Some("sha512".to_owned()), Some("0".repeat(128)));
-        let current = Image { os_hash_algo, os_hash_value, ..old };
-        assert!(matches!(plan(&current, None, &policy), Step::Copy));
+/// A digest that both records have: its field, and both values.
+fn common_digest<'a>(
+    image: &'a Image,
+    replica: &'a Image,
+) -> Option<(&'static str, &'a str, &'a str)> {
+    let same_algorithm = image.os_hash_algo.is_some() && image.os_hash_algo == replica.os_hash_algo;
+    let both =
+        |one: &'a Option<String>, other: &'a Option<String>| one.as_deref().zip(other.as_deref());
+    let os_hash = both(&image.os_hash_value, &replica.os_hash_value).filter(|_| same_algorithm);
+    match os_hash {
+        Some((source, target)) => Some(("os_hash_value", source, target)),
+        None => both(&image.checksum, &replica.checksum)
+            .map(|(source, target)| ("checksum", source, target)),
     }
 }

@@ -11,7 +11,8 @@ use futures_util::stream::{self, StreamExt};
 use super::{Activation, ByteRange, ImageStore, ImageStream, StoreError, StoreErrorKind};
 use crate::body::{Body, BodyError};
 use crate::digest::{Algorithm, Digests, Hashers};
-use crate::image::{Attributes, Image, ImageId, Member, Status, Visibility};
+use crate::image::{Attributes, Image, ImageId, Member, Owner, Status, Visibility};
+use crate::select::Selection;
 
 /// Images in memory. Cloning it shares them.
 ///
@@ -95,9 +96,12 @@ impl MemoryStore {
 
 #[async_trait]
 impl ImageStore for MemoryStore {
-    async fn list(&self) -> Result<ImageStream<'_>, StoreError> {
-        let images: Vec<_> = self.state().images.values().map(|it| Ok(it.image.clone())).collect();
-        Ok(stream::iter(images).boxed())
+    async fn list(&self, selection: &Selection) -> Result<ImageStream<'_>, StoreError> {
+        let state = self.state();
+        let images = state.images.values().map(|stored| &stored.image);
+        let admitted: Vec<_> =
+            images.filter(|image| selection.admits(image)).cloned().map(Ok).collect();
+        Ok(stream::iter(admitted).boxed())
     }
 
     async fn get(&self, id: &ImageId) -> Result<Image, StoreError> {
@@ -125,7 +129,9 @@ impl ImageStore for MemoryStore {
             return Err(self.error(StoreErrorKind::IdTaken, CREATE, id, "the id is taken"));
         }
         let mut image = Image::queued(id.clone(), image.attributes.clone());
-        image.attributes.owner.get_or_insert_with(|| "owner".to_owned());
+        if image.attributes.owner == Owner::Unsaid {
+            image.attributes.owner = Owner::Project("owner".to_owned());
+        }
         image.created_at = Some(now());
         image.updated_at = image.created_at.clone();
         let stored = Stored { image: image.clone(), data: Bytes::new(), members: Vec::new() };
@@ -235,7 +241,9 @@ pub fn apply(
             }
         )* };
     }
-    overwrite!(changed => owner disk_format container_format);
+    let said = |now: &Owner, then: &Owner| *then != Owner::Unsaid && now != then;
+    overwrite!(said => owner);
+    overwrite!(changed => disk_format container_format);
     overwrite!(PartialEq::ne => name visibility protected os_hidden min_disk min_ram tags);
     kept.properties.retain(|key, _| {
         wanted.properties.contains_key(key) || !current.properties.contains_key(key)

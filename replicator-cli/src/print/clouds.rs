@@ -1,7 +1,5 @@
 //! The report of `clouds`.
 
-use std::io::Write;
-
 use serde_json::{Value, json};
 
 use super::chain;

@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use crate::failure::{Context, Failure};
 use crate::say::{print, say};
@@ -80,6 +81,31 @@ fn cost(line: &str) -> Result<Cost, Failure> {
         return Err(Failure::new(format!("failed: {line}")));
     }
     Ok(Cost { wall, cpu: cpu_of_children()? - before })
+}
+
+/// The most memory, in MiB, that a program has at once; `line` is its name and arguments, separated
+/// by spaces.
+pub(crate) fn peak_rss(line: &str) -> Result<f64, Failure> {
+    let mut words = line.split(' ');
+    let mut command = Command::new(words.next().unwrap_or_default());
+    let mut process =
+        command.args(words).stdout(Stdio::null()).spawn().context(|| line.to_owned())?;
+    let status = format!("/proc/{}/status", process.id());
+    let mut peak = 0.0;
+    loop {
+        let ended = process.try_wait().context(|| line.to_owned())?;
+        if let Some(ended) = ended {
+            return match ended.success() {
+                true => Ok(peak),
+                false => Err(Failure::new(format!("failed: {line}"))),
+            };
+        }
+        let text = fs::read_to_string(&status).unwrap_or_default();
+        let high = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = high.and_then(|high| high.trim().trim_end_matches(" kB").parse::<f64>().ok());
+        peak = kib.map_or(peak, |kib| kib / 1024.0);
+        sleep(Duration::from_millis(2));
+    }
 }
 
 fn median(costs: &[Cost]) -> Cost {

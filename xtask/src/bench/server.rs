@@ -67,7 +67,8 @@ impl Drop for Server {
     }
 }
 
-fn free_port() -> Result<u16, Failure> {
+/// A port that nobody listens on.
+pub(super) fn free_port() -> Result<u16, Failure> {
     let address = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
     Ok(address.context(|| "no free port")?.port())
 }

@@ -43,29 +43,13 @@ pub(crate) fn secret(layout: &Layout) -> Result<Secret, Failure> {
 pub(crate) struct Values(Vec<(&'static str, String)>);
 
 impl Values {
-    /// The paths and ports of the cloud.
+    /// Where the cloud is and what all its services use.
     pub(crate) fn new(layout: &Layout) -> Self {
         let mut values = Self(Vec::new());
         values
             .set("cloud", layout.dir().display())
             .set("host", HOST)
-            .set("keystone_url", layout.https(Port::Keystone));
-        for (name, port) in [
-            ("keystone_port", Port::Keystone),
-            ("glance_a_port", Port::GlanceA),
-            ("glance_b_port", Port::GlanceB),
-            ("expired_port", Port::Expired),
-            ("wronghost_port", Port::WrongHost),
-            ("selfsigned_port", Port::SelfSigned),
-            ("nochain_port", Port::NoChain),
-            ("postgres_port", Port::Postgres),
-            ("memcached_port", Port::Memcached),
-            ("keystone_backend_port", Port::KeystoneBackend),
-            ("glance_a_backend_port", Port::GlanceABackend),
-            ("glance_b_backend_port", Port::GlanceBBackend),
-        ] {
-            values.set(name, layout.port(port));
-        }
+            .set("postgres_port", layout.port(Port::Postgres));
         values
     }
 

@@ -4,6 +4,8 @@ use std::fs;
 
 use serde_json::{Map, Value, json};
 
+use super::glance::Glance;
+use super::keystone::Keystone;
 use super::layout::{HOST, Layout, Port};
 use super::nginx::SERVERS;
 use crate::failure::{Context, Failure};
@@ -14,14 +16,16 @@ pub(crate) fn write(layout: &Layout) -> Result<(), Failure> {
         .iter()
         .map(|server| {
             let log = layout.log(&format!("access-{}", server.name));
-            let name = server.name.trim_start_matches("glance-");
-            (name.to_owned(), json!(log))
+            let name = server.name.trim_start_matches("glance-").replace('-', "_");
+            (name, json!(log))
         })
         .collect();
     let endpoints = json!({
-        "keystone": format!("{}/v3", layout.https(Port::Keystone)),
-        "a": layout.https(Port::GlanceA),
-        "b": layout.https(Port::GlanceB),
+        "keystone": Keystone::Ab.url(layout),
+        "keystone_c": Keystone::C.url(layout),
+        "a": Glance::A.url(layout),
+        "b": Glance::B.url(layout),
+        "c": Glance::C.url(layout),
         "bad": {
             "expired": layout.https(Port::Expired),
             "wronghost": layout.https(Port::WrongHost),
@@ -33,6 +37,7 @@ pub(crate) fn write(layout: &Layout) -> Result<(), Failure> {
         "clouds_yaml": layout.path("clouds.yaml"),
         "totp": layout.path("totp.json"),
         "memcached": format!("{HOST}:{}", layout.port(Port::Memcached)),
+        "memcached_c": format!("{HOST}:{}", layout.port(Port::MemcachedC)),
         "ids": layout.path("ids.json"),
         "python": layout.venv_program("python"),
         "access_log": access_log,

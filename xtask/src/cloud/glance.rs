@@ -1,4 +1,4 @@
-//! Two Glances: A with one file store, B with two.
+//! Three Glances: A with one file store, B with two, and C at another site.
 
 use std::fs;
 
@@ -6,6 +6,7 @@ use clap::ValueEnum;
 
 use super::command::{finish, sheltered};
 use super::config::{Installed, Secret, Values};
+use super::keystone::Keystone;
 use super::layout::{Layout, Port};
 use super::process::{Ready, Service};
 use super::uwsgi::{self, Application};
@@ -18,14 +19,24 @@ use crate::say::say;
 pub(crate) enum Glance {
     A,
     B,
+    C,
 }
 
 impl Glance {
+    /// Every Glance.
+    pub(crate) const ALL: [Self; 3] = [Self::A, Self::B, Self::C];
+
+    /// Its letter, as in the names of clouds.
+    pub(crate) fn letter(self) -> &'static str {
+        self.name().trim_start_matches("glance-")
+    }
+
     /// The name of its service, certificate and directory.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::A => "glance-a",
             Self::B => "glance-b",
+            Self::C => "glance-c",
         }
     }
 
@@ -34,19 +45,61 @@ impl Glance {
         match self {
             Self::A => "glance_a",
             Self::B => "glance_b",
+            Self::C => "glance_c",
         }
     }
 
     /// Its stores; the first is the default.
     pub(crate) fn stores(self) -> &'static [&'static str] {
         match self {
-            Self::A => &["main"],
+            Self::A | Self::C => &["main"],
             Self::B => &["fast", "archive"],
         }
     }
 
-    /// Writes the configuration and, once, fills the database.
-    pub(crate) fn prepare(self, layout: &Layout, secret: &Secret) -> Result<Prepared, Failure> {
+    /// The Keystone that it trusts.
+    pub(crate) fn keystone(self) -> Keystone {
+        match self {
+            Self::A | Self::B => Keystone::Ab,
+            Self::C => Keystone::C,
+        }
+    }
+
+    /// The URL of its API.
+    pub(crate) fn url(self, layout: &Layout) -> String {
+        layout.https(match self {
+            Self::A => Port::GlanceA,
+            Self::B => Port::GlanceB,
+            Self::C => Port::GlanceC,
+        })
+    }
+
+    /// The service. Writes the configuration and, once, fills the database.
+    pub(crate) fn service(self, layout: &Layout, secret: &Secret) -> Result<Service, Failure> {
+        let configuration = self.prepare(layout, secret)?;
+        let directory = layout.path("etc").join(self.name());
+        // The import method glance-download opens the other Glance by urllib, which is told of the
+        // private authority by the environment alone.
+        let root = layout.path("pki/root.pem");
+        uwsgi::service(
+            layout,
+            Application {
+                name: self.name(),
+                module: "glance.wsgi.api:application",
+                workers: self.workers(),
+                port: self.backend(),
+                environment: &[
+                    format!("OS_GLANCE_CONFIG_DIR={}", directory.display()),
+                    format!("SSL_CERT_FILE={}", root.display()),
+                    format!("REQUESTS_CA_BUNDLE={}", root.display()),
+                ],
+                configuration: &configuration,
+                ready: Ready::Http { path: "/", statuses: &[200, 300] },
+            },
+        )
+    }
+
+    fn prepare(self, layout: &Layout, secret: &Secret) -> Result<[Installed; 4], Failure> {
         let data = layout.path(self.name());
         for store in self.stores().iter().chain(&["staging", "tasks"]) {
             let path = data.join(store);
@@ -67,7 +120,7 @@ impl Glance {
             command.arg("--config-file").arg(&configuration[0].path).arg("db_sync");
             finish(layout, &format!("{}-manage", self.name()), &mut command)
         })?;
-        Ok(Prepared { glance: self, configuration })
+        Ok(configuration)
     }
 
     fn values(self, layout: &Layout) -> Values {
@@ -87,10 +140,40 @@ impl Glance {
             .set("database", self.database())
             .set("data", data.display())
             .set("backend_port", layout.port(self.backend()))
+            .set("keystone_url", self.keystone().root(layout))
+            .set("memcached_port", layout.port(self.keystone().memcached()))
             .set("stores", stores.join(","))
             .set("default_store", self.stores()[0])
             .set("store_sections", sections.join("\n"));
+        self.set_habits(&mut values);
         values
+    }
+
+    /// What sites do differently: C has another digest, lacks two formats, and imports as Glance
+    /// does by itself, which is not from the loopback interface.
+    fn set_habits(self, values: &mut Values) {
+        let [digest, formats, methods, hosts, ports] = match self {
+            Self::A | Self::B => [
+                "sha512",
+                "ami,ari,aki,vhd,vhdx,vmdk,raw,qcow2,vdi,iso,ploop",
+                "glance-direct,web-download,copy-image,glance-download",
+                "127.0.0.1,localhost",
+                "",
+            ],
+            Self::C => [
+                "sha256",
+                "ami,ari,aki,vhd,vmdk,raw,qcow2,vdi,iso",
+                "glance-direct,web-download",
+                "",
+                "80,443",
+            ],
+        };
+        values
+            .set("hashing_algorithm", digest)
+            .set("disk_formats", formats)
+            .set("import_methods", methods)
+            .set("import_hosts", hosts)
+            .set("import_ports", ports);
     }
 
     /// The pipeline that comes with Glance, unchanged.
@@ -105,43 +188,20 @@ impl Glance {
         format!("{}/{file}", self.name())
     }
 
+    /// C has fewer, so that the cloud starts sooner.
+    fn workers(self) -> u8 {
+        match self {
+            Self::A | Self::B => 4,
+            Self::C => 2,
+        }
+    }
+
     fn backend(self) -> Port {
         match self {
             Self::A => Port::GlanceABackend,
             Self::B => Port::GlanceBBackend,
+            Self::C => Port::GlanceCBackend,
         }
-    }
-}
-
-/// A Glance with its configuration and database, before it runs.
-pub(crate) struct Prepared {
-    glance: Glance,
-    configuration: [Installed; 4],
-}
-
-impl Prepared {
-    /// The service.
-    pub(crate) fn service(self, layout: &Layout) -> Result<Service, Failure> {
-        let directory = layout.path("etc").join(self.glance.name());
-        // The import method glance-download opens the other Glance by urllib, which is told of the
-        // private authority by the environment alone.
-        let root = layout.path("pki/root.pem");
-        uwsgi::service(
-            layout,
-            Application {
-                name: self.glance.name(),
-                module: "glance.wsgi.api:application",
-                workers: 4,
-                port: self.glance.backend(),
-                environment: &[
-                    format!("OS_GLANCE_CONFIG_DIR={}", directory.display()),
-                    format!("SSL_CERT_FILE={}", root.display()),
-                    format!("REQUESTS_CA_BUNDLE={}", root.display()),
-                ],
-                configuration: &self.configuration,
-                ready: Ready::Http { path: "/", statuses: &[200, 300] },
-            },
-        )
     }
 }
 

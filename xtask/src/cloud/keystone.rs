@@ -1,10 +1,14 @@
-//! One Keystone with a catalogue of two regions.
+//! Two Keystones: one with a region for Glance A and one for B, and that of Glance C.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use serde_json::{Map, Value, json};
 
 use super::command::{finish, sheltered};
 use super::config::{Installed, Secret, Values};
+use super::glance::Glance;
 use super::layout::{Layout, Port};
 use super::process::{Ready, Service};
 use super::uwsgi::{self, Application};
@@ -12,97 +16,154 @@ use crate::failure::{Context, Failure};
 use crate::once::once;
 use crate::say::say;
 
-/// A Keystone with its database, before it runs.
-pub(crate) struct Keystone {
-    configuration: Installed,
+/// Which Keystone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keystone {
+    /// That of Glance A and B.
+    Ab,
+    /// That of Glance C: the same names, other ids.
+    C,
 }
 
 impl Keystone {
-    /// Writes the configuration, with the life of tokens in seconds, and, once, fills the database.
-    pub(crate) fn prepare(layout: &Layout, secret: &Secret, life: u32) -> Result<Self, Failure> {
-        let configuration = Values::new(layout)
-            .set("secret", secret.reveal())
-            .set("token_life", life)
-            .install(layout, "keystone/keystone.conf", TEMPLATE)?;
-        let keystone = Self { configuration };
-        once(&layout.path("run/keystone.done"), "1", || keystone.bootstrap(layout, secret))?;
-        Ok(keystone)
+    /// Every Keystone.
+    pub(crate) const ALL: [Self; 2] = [Self::Ab, Self::C];
+
+    /// The name of its service, certificate and directory.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Ab => "keystone",
+            Self::C => "keystone-c",
+        }
     }
 
-    /// The service.
-    pub(crate) fn service(self, layout: &Layout) -> Result<Service, Failure> {
-        let directory = layout.path("etc/keystone");
+    /// The name of its database.
+    pub(crate) fn database(self) -> &'static str {
+        match self {
+            Self::Ab => "keystone",
+            Self::C => "keystone_c",
+        }
+    }
+
+    /// The URL of its API.
+    pub(crate) fn url(self, layout: &Layout) -> String {
+        format!("{}/v3", self.root(layout))
+    }
+
+    /// The URL that Glance is told.
+    pub(crate) fn root(self, layout: &Layout) -> String {
+        layout.https(match self {
+            Self::Ab => Port::Keystone,
+            Self::C => Port::KeystoneC,
+        })
+    }
+
+    /// The service, with the life of its tokens in seconds. Writes the configuration and, once,
+    /// fills the database.
+    pub(crate) fn service(
+        self,
+        layout: &Layout,
+        secret: &Secret,
+        life: u32,
+    ) -> Result<Service, Failure> {
+        let configuration = self.prepare(layout, secret, life)?;
+        let directory = self.directory(layout);
         uwsgi::service(
             layout,
             Application {
-                name: "keystone",
+                name: self.name(),
                 module: "keystone.wsgi.api:application",
                 workers: 2,
-                port: Port::KeystoneBackend,
+                port: self.backend(),
                 environment: &[
                     format!("OS_KEYSTONE_CONFIG_DIR={}", directory.display()),
                     "OS_KEYSTONE_CONFIG_FILES=keystone.conf".to_owned(),
                 ],
-                configuration: &[self.configuration],
+                configuration: &[configuration],
                 ready: Ready::Http { path: "/v3", statuses: &[200] },
             },
         )
     }
 
-    fn bootstrap(&self, layout: &Layout, secret: &Secret) -> Result<(), Failure> {
-        say("cloud: filling Keystone's database");
+    /// Where it and its Glances keep tokens.
+    pub(crate) fn memcached(self) -> Port {
+        match self {
+            Self::Ab => Port::Memcached,
+            Self::C => Port::MemcachedC,
+        }
+    }
+
+    fn prepare(self, layout: &Layout, secret: &Secret, life: u32) -> Result<Installed, Failure> {
+        let configuration = Values::new(layout)
+            .set("name", self.name())
+            .set("database", self.database())
+            .set("url", self.root(layout))
+            .set("secret", secret.reveal())
+            .set("token_life", life)
+            .set("memcached_port", layout.port(self.memcached()))
+            .install(layout, &format!("{}/keystone.conf", self.name()), TEMPLATE)?;
+        let stamp = layout.path("run").join(format!("{}.done", self.name()));
+        once(&stamp, "1", || self.bootstrap(layout, secret, &configuration))?;
+        Ok(configuration)
+    }
+
+    fn bootstrap(
+        self,
+        layout: &Layout,
+        secret: &Secret,
+        configuration: &Installed,
+    ) -> Result<(), Failure> {
+        say(format_args!("cloud: filling the database of {}", self.name()));
         for keys in ["fernet", "credential"] {
-            let path = layout.path("etc/keystone").join(keys);
+            let path = self.directory(layout).join(keys);
             fs::create_dir_all(&path)
                 .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(0o700)))
                 .context(|| format!("cannot make {}", path.display()))?;
         }
-        self.manage(layout, &["db_sync"], None)?;
+        let manage = |arguments: &[&str]| {
+            let mut command = sheltered(layout.venv_program("keystone-manage"));
+            command.arg("--config-file").arg(&configuration.path).args(arguments);
+            command.env("OS_BOOTSTRAP_PASSWORD", secret.reveal());
+            finish(layout, &format!("{}-manage", self.name()), &mut command)
+        };
+        manage(&["db_sync"])?;
         for setup in ["fernet_setup", "credential_setup"] {
-            let owner = ["--keystone-user", "root", "--keystone-group", "root"];
-            self.manage(layout, &[&[setup], &owner[..]].concat(), None)?;
+            manage(&[setup, "--keystone-user", "root", "--keystone-group", "root"])?;
         }
-        let url = format!("{}/v3", layout.https(Port::Keystone));
-        let bootstrap = [
-            "bootstrap",
-            "--bootstrap-region-id",
-            "RegionA",
-            "--bootstrap-public-url",
-            &url,
-            "--bootstrap-internal-url",
-            &url,
-            "--bootstrap-admin-url",
-            &url,
-        ];
-        self.manage(layout, &bootstrap, Some(secret))
+        manage(&["bootstrap"])
     }
 
-    fn manage(
-        &self,
-        layout: &Layout,
-        arguments: &[&str],
-        password: Option<&Secret>,
-    ) -> Result<(), Failure> {
-        let mut command = sheltered(layout.venv_program("keystone-manage"));
-        command.arg("--config-file").arg(&self.configuration.path).args(arguments);
-        if let Some(password) = password {
-            command.env("OS_BOOTSTRAP_PASSWORD", password.reveal());
+    fn directory(self, layout: &Layout) -> PathBuf {
+        layout.path("etc").join(self.name())
+    }
+
+    fn backend(self) -> Port {
+        match self {
+            Self::Ab => Port::KeystoneBackend,
+            Self::C => Port::KeystoneCBackend,
         }
-        finish(layout, "keystone-manage", &mut command)
     }
 }
 
 /// How long tokens live unless told otherwise, in seconds.
 pub(crate) const TOKEN_LIFE: u32 = 14400;
 
-/// Makes regions, endpoints, projects, users and `clouds.yaml`.
-pub(crate) fn fill_catalogue(layout: &Layout, secret: &Secret) -> Result<(), Failure> {
-    let urls = [Port::Keystone, Port::GlanceA, Port::GlanceB].map(|port| layout.https(port));
-    let version = format!("{CATALOGUE}{}", urls.join(" "));
-    once(&layout.path("run/catalogue.done"), &version, || {
-        say("cloud: filling Keystone's catalogue");
+/// Makes regions, endpoints, domains, projects, users and `clouds.yaml`.
+pub(crate) fn fill_catalogues(layout: &Layout, secret: &Secret) -> Result<(), Failure> {
+    let sites: Map<String, Value> = Keystone::ALL
+        .map(|keystone| {
+            let glances = Glance::ALL.into_iter().filter(|glance| glance.keystone() == keystone);
+            let urls =
+                glances.map(|glance| (glance.letter().to_owned(), json!(glance.url(layout))));
+            (keystone.url(layout), urls.collect())
+        })
+        .into_iter()
+        .collect();
+    let sites = Value::from(sites).to_string();
+    once(&layout.path("run/catalogue.done"), &format!("{CATALOGUE}{sites}"), || {
+        say("cloud: filling the catalogues");
         let mut python = sheltered(layout.venv_program("python"));
-        python.args(["-c", CATALOGUE]).arg(layout.dir()).args(&urls);
+        python.args(["-c", CATALOGUE]).arg(layout.dir()).arg(&sites);
         finish(layout, "catalogue", python.env("CLOUD_SECRET", secret.reveal()))
     })
 }

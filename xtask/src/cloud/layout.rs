@@ -5,9 +5,6 @@ use std::path::{Path, PathBuf};
 
 use crate::failure::{Context, Failure};
 
-/// The first port, unless told otherwise: below the ephemeral ports, and nobody's own.
-pub(crate) const DEFAULT_PORT_BASE: u16 = 15700;
-
 /// The loopback address, the only one the cloud listens on.
 pub(crate) const HOST: &str = "127.0.0.1";
 
@@ -27,6 +24,11 @@ pub(crate) enum Port {
     KeystoneBackend = 12,
     GlanceABackend = 13,
     GlanceBBackend = 14,
+    KeystoneC = 15,
+    GlanceC = 16,
+    KeystoneCBackend = 17,
+    GlanceCBackend = 18,
+    MemcachedC = 19,
 }
 
 /// Where things lie and which ports they have.
@@ -36,9 +38,12 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    /// A cloud in `dir` with the ports from `port_base` on.
-    pub(crate) fn new(dir: PathBuf, port_base: u16) -> Result<Self, Failure> {
-        if port_base.checked_add(Port::GlanceBBackend as u16).is_none() {
+    /// A cloud in `dir`: its ports are those from `port_base` on, else those it had before, else
+    /// the usual ones.
+    pub(crate) fn new(dir: PathBuf, port_base: Option<u16>) -> Result<Self, Failure> {
+        let recorded = || fs::read_to_string(dir.join(PORT_BASE)).ok()?.trim().parse().ok();
+        let port_base = port_base.or_else(recorded).unwrap_or(DEFAULT_PORT_BASE);
+        if port_base.checked_add(Port::MemcachedC as u16).is_none() {
             return Err(Failure::new(format!("port base {port_base} leaves too few ports")));
         }
         Ok(Self { dir, port_base })
@@ -74,12 +79,20 @@ impl Layout {
         format!("https://{HOST}:{}", self.port(port))
     }
 
-    /// Makes the directories that every part shares.
+    /// Makes the directories that every part shares, and keeps the ports for later commands.
     pub(crate) fn make_directories(&self) -> Result<(), Failure> {
         for name in ["etc", "log", "pki", "run"] {
             let path = self.path(name);
             fs::create_dir_all(&path).context(|| format!("cannot make {}", path.display()))?;
         }
-        Ok(())
+        let path = self.path(PORT_BASE);
+        fs::write(&path, format!("{}\n", self.port_base))
+            .context(|| format!("cannot write {}", path.display()))
     }
 }
+
+/// The first port, unless told otherwise: below the ephemeral ports, and nobody's own.
+const DEFAULT_PORT_BASE: u16 = 15700;
+
+/// Where the first port is kept.
+const PORT_BASE: &str = "run/port-base";

@@ -1,17 +1,22 @@
-//! memcached, where Keystone and Glance keep tokens they have seen.
+//! memcached, where Keystone and Glance keep tokens they have seen. Each Keystone has its own, for
+//! they would call what they keep by the same names.
 
 use super::command::detached;
-use super::layout::{HOST, Layout, Port};
+use super::keystone::Keystone;
+use super::layout::{HOST, Layout};
 use super::packages::Programs;
 use super::process::{Ready, Service};
 
 /// The service.
-pub(crate) fn service(layout: &Layout, programs: &Programs) -> Service {
-    let port = layout.port(Port::Memcached);
+pub(crate) fn service(layout: &Layout, programs: &Programs, keystone: Keystone) -> Service {
+    let port = layout.port(keystone.memcached());
     let mut command = detached(&programs.memcached);
     command.args(["-u", "nobody", "-m", "64", "-U", "0", "-l", HOST, "-p", &port.to_string()]);
     Service {
-        name: "memcached",
+        name: match keystone {
+            Keystone::Ab => "memcached",
+            Keystone::C => "memcached-c",
+        },
         command,
         configuration: String::new(),
         ports: vec![port],

@@ -1,4 +1,5 @@
-//! `cargo xtask cloud`: a real Keystone and two real Glances, as an operator runs them.
+//! `cargo xtask cloud`: real Keystones and Glances, as operators run them: A and B are regions of one
+//! cloud, C is a cloud of its own.
 //!
 //! Everything listens on 127.0.0.1 and lives in `cloud/` below Cargo's target directory. What tests
 //! need to know stands in `endpoints.json` and `clouds.yaml` there.
@@ -6,6 +7,7 @@
 mod command;
 mod config;
 mod endpoints;
+mod fill;
 mod glance;
 mod keystone;
 mod layout;
@@ -20,6 +22,7 @@ mod reset;
 mod uwsgi;
 
 use std::fs::{self, File};
+use std::thread::{self, ScopedJoinHandle};
 use std::time::Instant;
 
 use clap::{Args, Subcommand};
@@ -28,9 +31,10 @@ use rustix::fs::{FlockOperation, flock};
 use crate::failure::{Context, Failure};
 use crate::say::{print, say};
 use crate::workspace;
+use config::Secret;
 use glance::Glance;
 use keystone::Keystone;
-use layout::{DEFAULT_PORT_BASE, Layout};
+use layout::Layout;
 use process::Service;
 
 /// What to do with the cloud.
@@ -38,15 +42,17 @@ use process::Service;
 pub(crate) struct Arguments {
     #[command(subcommand)]
     command: Command,
-    /// The first of the loopback ports that the cloud takes (15 in a row).
-    #[arg(long, global = true, env = "CLOUD_PORT_BASE", default_value_t = DEFAULT_PORT_BASE)]
-    port_base: u16,
 }
 
 #[derive(Subcommand)]
 enum Command {
     /// Install what is missing and start what does not run.
-    Up,
+    Up {
+        /// The first of the loopback ports that the cloud takes (20 in a row); those it had before,
+        /// or from 15700 on, unless told otherwise.
+        #[arg(long, env = "CLOUD_PORT_BASE")]
+        port_base: Option<u16>,
+    },
     /// Stop what `up` started.
     Down {
         /// Delete the data too, but not the Python packages.
@@ -55,7 +61,7 @@ enum Command {
     },
     /// Show what runs.
     Status,
-    /// Have Keystone give tokens that live this long, until the next `up`.
+    /// Have the Keystones give tokens that live this long, until the next `up`.
     TokenLife {
         /// Seconds.
         seconds: u32,
@@ -67,17 +73,34 @@ enum Command {
     },
 }
 
-/// Installs and starts the cloud, on its default ports.
+/// Installs and starts the cloud, on the ports it had before or else the usual ones.
 pub(crate) fn start() -> Result<(), Failure> {
-    let layout = Layout::new(workspace::target()?.join("cloud"), DEFAULT_PORT_BASE)?;
+    let layout = Layout::new(workspace::target()?.join("cloud"), None)?;
     locked(&layout, up)
+}
+
+/// Starts the cloud on its default ports, with nothing but so many records in A and in B.
+pub(crate) fn start_with_images(count: u32) -> Result<(), Failure> {
+    start()?;
+    let layout = Layout::new(workspace::target()?.join("cloud"), None)?;
+    locked(&layout, |layout| {
+        for glance in [Glance::A, Glance::B] {
+            reset::reset(layout, glance)?;
+            fill::fill(layout, glance, count)?;
+        }
+        Ok(())
+    })
 }
 
 /// Runs one of the subcommands.
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let layout = Layout::new(workspace::target()?.join("cloud"), arguments.port_base)?;
+    let port_base = match arguments.command {
+        Command::Up { port_base } => port_base,
+        _ => None,
+    };
+    let layout = Layout::new(workspace::target()?.join("cloud"), port_base)?;
     match arguments.command {
-        Command::Up => locked(&layout, up),
+        Command::Up { .. } => locked(&layout, up),
         Command::Down { wipe: false } => locked(&layout, down),
         Command::Down { wipe: true } => locked(&layout, |layout| {
             down(layout)?;
@@ -113,15 +136,12 @@ fn up(layout: &Layout) -> Result<(), Failure> {
     let secret = config::secret(layout)?;
 
     postgres::start(layout, &programs, &secret)?;
-    process::start(layout, memcached::service(layout, &programs))?;
-    let services = [
-        Keystone::prepare(layout, &secret, keystone::TOKEN_LIFE)?.service(layout)?,
-        Glance::A.prepare(layout, &secret)?.service(layout)?,
-        Glance::B.prepare(layout, &secret)?.service(layout)?,
-    ];
-    start_together(layout, services)?;
+    for keystone in Keystone::ALL {
+        process::start(layout, memcached::service(layout, &programs, keystone))?;
+    }
+    start_together(layout, applications(layout, &secret)?)?;
     process::start(layout, nginx::service(layout, &programs)?)?;
-    keystone::fill_catalogue(layout, &secret)?;
+    keystone::fill_catalogues(layout, &secret)?;
     endpoints::write(layout)?;
     say(format_args!(
         "cloud: up after {:.1} s, see {}",
@@ -131,17 +151,31 @@ fn up(layout: &Layout) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Starts Keystone anew when its tokens live longer or shorter than that.
+/// The Keystones and Glances. Their databases are filled at the same time.
+fn applications(layout: &Layout, secret: &Secret) -> Result<Vec<Service>, Failure> {
+    thread::scope(|scope| {
+        let keystones = Keystone::ALL.map(|keystone| {
+            scope.spawn(move || keystone.service(layout, secret, keystone::TOKEN_LIFE))
+        });
+        let glances = Glance::ALL.map(|glance| scope.spawn(move || glance.service(layout, secret)));
+        let ended = |thread: ScopedJoinHandle<'_, _>| {
+            thread.join().map_err(|_| Failure::new("a preparation panicked"))?
+        };
+        keystones.into_iter().chain(glances).map(ended).collect()
+    })
+}
+
+/// Starts Keystones anew when their tokens live longer or shorter than that.
 fn set_token_life(layout: &Layout, seconds: u32) -> Result<(), Failure> {
     let secret = config::secret(layout)?;
-    let keystone = Keystone::prepare(layout, &secret, seconds)?.service(layout)?;
-    process::start(layout, keystone)?;
+    let keystones = Keystone::ALL.map(|keystone| keystone.service(layout, &secret, seconds));
+    start_together(layout, keystones.into_iter().collect::<Result<_, _>>()?)?;
     say(format_args!("cloud: tokens live {seconds} s"));
     Ok(())
 }
 
 /// Starts what takes long at the same time.
-fn start_together(layout: &Layout, services: [Service; 3]) -> Result<(), Failure> {
+fn start_together(layout: &Layout, services: Vec<Service>) -> Result<(), Failure> {
     let mut waiting = Vec::new();
     for mut service in services {
         let started = process::spawn(layout, &mut service)?;
@@ -163,12 +197,13 @@ fn down(layout: &Layout) -> Result<(), Failure> {
 
 /// Removes what `up` made, but nothing that someone else put there.
 fn wipe(layout: &Layout) -> Result<(), Failure> {
-    const MADE: [&str; 12] = [
+    const MADE: [&str; 13] = [
         "clouds.yaml",
         "endpoints.json",
         "etc",
         "glance-a",
         "glance-b",
+        "glance-c",
         "ids.json",
         "log",
         "nginx",
@@ -196,13 +231,13 @@ fn wipe(layout: &Layout) -> Result<(), Failure> {
 fn status(layout: &Layout) -> Result<(), Failure> {
     for name in Service::NAMES {
         match process::running(layout, name)? {
-            Some(pid) => print(format_args!("{name:<10} runs, process {pid}")),
-            None => print(format_args!("{name:<10} stopped")),
+            Some(pid) => print(format_args!("{name:<11} runs, process {pid}")),
+            None => print(format_args!("{name:<11} stopped")),
         }
     }
     let endpoints = layout.path("endpoints.json");
     if endpoints.exists() {
-        print(format_args!("endpoints  {}", endpoints.display()));
+        print(format_args!("endpoints   {}", endpoints.display()));
     }
     Ok(())
 }

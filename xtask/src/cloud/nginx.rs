@@ -19,10 +19,12 @@ pub(crate) struct Server {
 }
 
 /// All HTTPS servers.
-pub(crate) const SERVERS: [Server; 7] = [
+pub(crate) const SERVERS: [Server; 9] = [
     Server { name: "keystone", port: Port::Keystone, backend: Port::KeystoneBackend },
+    Server { name: "keystone-c", port: Port::KeystoneC, backend: Port::KeystoneCBackend },
     Server { name: "glance-a", port: Port::GlanceA, backend: Port::GlanceABackend },
     Server { name: "glance-b", port: Port::GlanceB, backend: Port::GlanceBBackend },
+    Server { name: "glance-c", port: Port::GlanceC, backend: Port::GlanceCBackend },
     Server { name: "expired", port: Port::Expired, backend: Port::GlanceABackend },
     Server { name: "wronghost", port: Port::WrongHost, backend: Port::GlanceABackend },
     Server { name: "selfsigned", port: Port::SelfSigned, backend: Port::GlanceABackend },

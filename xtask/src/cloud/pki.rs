@@ -6,6 +6,8 @@ use std::path::Path;
 use tests::pki::{Authority, Issued, Leaf, Validity, self_signed};
 
 use super::config::write_private;
+use super::glance::Glance;
+use super::keystone::Keystone;
 use super::layout::Layout;
 use crate::failure::{Context, Failure};
 use crate::once::once;
@@ -13,7 +15,7 @@ use crate::once::once;
 /// Makes the certificates, once.
 pub(crate) fn make(layout: &Layout) -> Result<(), Failure> {
     let directory = layout.path("pki");
-    once(&directory.join("made"), "1", || {
+    once(&directory.join("made"), "2", || {
         certificates(&directory).context(|| "cannot make the certificates")
     })
 }
@@ -26,7 +28,8 @@ fn certificates(directory: &Path) -> Result<(), Failure> {
     write(directory, "other.pem", other.pem())?;
 
     let server = |name| Leaf::new(name, &["localhost", "127.0.0.1"]);
-    for name in ["keystone", "glance-a", "glance-b"] {
+    let keystones = Keystone::ALL.map(Keystone::name);
+    for name in keystones.into_iter().chain(Glance::ALL.map(Glance::name)) {
         install(directory, name, intermediate.issue(&server(name)))?;
     }
     let expired = server("expired").with_validity(Validity::Expired);

@@ -9,14 +9,13 @@ use std::process::{Command, Stdio, id};
 
 use super::command::{detached, finish, sheltered, tail};
 use super::config::{Secret, Values, write_private};
+use super::glance::Glance;
+use super::keystone::Keystone;
 use super::layout::{HOST, Layout, Port};
 use super::packages::Programs;
 use super::process::{self, Ready, Service};
 use crate::failure::{Context, Failure};
 use crate::say::say;
-
-/// The databases of the cloud.
-const DATABASES: [&str; 3] = ["keystone", "glance_a", "glance_b"];
 
 /// Starts Postgres and makes the databases.
 pub(crate) fn start(layout: &Layout, programs: &Programs, secret: &Secret) -> Result<(), Failure> {
@@ -34,17 +33,23 @@ pub(crate) fn start(layout: &Layout, programs: &Programs, secret: &Secret) -> Re
 
     let mut command = detached(programs.postgres.join("postgres"));
     command.arg("-D").arg(&cluster).uid(user.uid).gid(user.gid);
+    let port = layout.port(Port::Postgres);
     let service = Service {
         name: "postgres",
         command,
         configuration,
-        ports: vec![layout.port(Port::Postgres)],
-        ready: Ready::Connect,
+        ports: vec![port],
+        // It takes connections before it answers them.
+        ready: Ready::Command {
+            program: programs.postgres.join("pg_isready"),
+            arguments: vec![format!("--host={HOST}"), format!("--port={port}")],
+        },
     };
     process::start(layout, service)?;
 
     let have = query(layout, programs, secret, "postgres", "select datname from pg_database")?;
-    for database in DATABASES {
+    let keystones = Keystone::ALL.map(Keystone::database);
+    for database in keystones.into_iter().chain(Glance::ALL.map(Glance::database)) {
         if !have.lines().any(|line| line == database) {
             let statement = format!("create database {database}");
             query(layout, programs, secret, "postgres", &statement)?;

@@ -3,13 +3,14 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use super::command::{log_files, tail};
+use super::command::{log_files, sheltered, tail};
 use super::layout::Layout;
 use super::record::Record;
 use crate::failure::{Context, Failure};
@@ -31,14 +32,19 @@ pub(crate) struct Service {
 pub(crate) enum Ready {
     /// All its ports accept connections.
     Connect,
+    /// This command succeeds.
+    Command { program: PathBuf, arguments: Vec<String> },
     /// This path is answered, on the first port, by one of the statuses.
     Http { path: &'static str, statuses: &'static [u16] },
 }
 
 impl Service {
     /// All services in the order of their start.
-    pub(crate) const NAMES: [&str; 6] =
-        ["postgres", "memcached", "keystone", "glance-a", "glance-b", "nginx"];
+    #[rustfmt::skip]
+    pub(crate) const NAMES: [&str; 9] = [
+        "postgres", "memcached", "memcached-c", "keystone", "keystone-c", "glance-a", "glance-b",
+        "glance-c", "nginx",
+    ];
 
     fn fingerprint(&self) -> String {
         let mut hasher = DefaultHasher::new();
@@ -135,15 +141,20 @@ pub(crate) fn running(layout: &Layout, name: &str) -> Result<Option<u32>, Failur
 
 fn stop_signal(name: &str) -> Signal {
     match name {
+        "memcached" | "memcached-c" | "nginx" => Signal::TERM,
         // uWSGI ends its workers at once, PostgreSQL its sessions; by TERM both would wait for them.
-        "postgres" | "keystone" | "glance-a" | "glance-b" => Signal::INT,
-        _ => Signal::TERM,
+        _ => Signal::INT,
     }
 }
 
 fn is_ready(service: &Service) -> bool {
-    match service.ready {
+    match &service.ready {
         Ready::Connect => service.ports.iter().all(|&port| connect(port).is_some()),
+        Ready::Command { program, arguments } => {
+            let mut command = sheltered(program);
+            command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null());
+            command.status().is_ok_and(|status| status.success())
+        }
         Ready::Http { path, statuses } => {
             let status = service.ports.first().and_then(|&port| http_status(port, path));
             status.is_some_and(|status| statuses.contains(&status))

@@ -10,10 +10,10 @@ use super::{packages, postgres};
 use crate::failure::{Context, Failure};
 use crate::say::say;
 
-/// Removes all images and tasks of a Glance: records, ids and data.
+/// Removes all images, tasks and metadata definitions of a Glance: records, ids and data.
 pub(crate) fn reset(layout: &Layout, glance: Glance) -> Result<(), Failure> {
     let programs = packages::installed()?;
-    let statement = "truncate images, tasks cascade";
+    let statement = "truncate images, tasks, metadef_namespaces cascade";
     postgres::query(layout, &programs, &secret(layout)?, glance.database(), statement)?;
     let data = layout.path(glance.name());
     for store in glance.stores().iter().chain(&["staging", "tasks"]) {

@@ -6,7 +6,8 @@ use futures_util::TryStreamExt;
 
 use super::scratch::{Scratch, attributes, body, refused};
 use crate::conformance::{Outcome, same};
-use crate::image::{Attributes, Image, ImageId, Member, MemberStatus, Status, Visibility};
+use crate::image::{Attributes, Image, ImageId, Member, MemberStatus, Owner, Status, Visibility};
+use crate::select::Selection;
 use crate::store::{Activation, ByteRange, StoreErrorKind};
 
 pub(super) async fn a_new_record_is_queued(scratch: &Scratch) -> Outcome {
@@ -37,7 +38,8 @@ pub(super) async fn a_listing_holds_every_image_once(scratch: &Scratch) -> Outco
             made.push(scratch.create(wanted).await?);
         }
     }
-    let listed: Vec<Image> = scratch.store.list().await?.try_collect().await?;
+    let listed: Vec<Image> =
+        scratch.store.list(&Selection::everything()).await?.try_collect().await?;
     let in_order = listed.windows(2).all(|pair| pair[0].id < pair[1].id);
     same!("ascending order, each once", in_order, true);
     for image in &made {
@@ -137,7 +139,8 @@ pub(super) async fn deleted_images_are_gone(scratch: &Scratch) -> Outcome {
     scratch.store.delete(&id).await?;
     refused("get", StoreErrorKind::NotFound, scratch.store.get(&id).await)?;
     refused("read", StoreErrorKind::NotFound, scratch.store.read(&id, ByteRange::ALL).await)?;
-    let listed: Vec<Image> = scratch.store.list().await?.try_collect().await?;
+    let listed: Vec<Image> =
+        scratch.store.list(&Selection::everything()).await?.try_collect().await?;
     same!("listed", listed.iter().any(|image| image.id == id), false);
     Ok(())
 }
@@ -182,7 +185,7 @@ fn all_attributes() -> Attributes {
     }
 }
 
-/// An absent owner becomes the caller's, where there is a caller.
+/// An owner that is not said becomes the caller's, where there is a caller.
 fn without_owner(attributes: Attributes) -> Attributes {
-    Attributes { owner: None, ..attributes }
+    Attributes { owner: Owner::Unsaid, ..attributes }
 }

@@ -34,7 +34,10 @@ impl Scratch {
     }
 
     pub(super) async fn create(&self, attributes: Attributes) -> Result<Image, Wrong> {
-        let image = Image::queued(ImageId::random(), attributes);
+        self.create_as(Image::queued(ImageId::random(), attributes)).await
+    }
+
+    pub(super) async fn create_as(&self, image: Image) -> Result<Image, Wrong> {
         self.made.lock().unwrap_or_else(PoisonError::into_inner).push(image.id.clone());
         Ok(self.store.create(&image).await?)
     }

@@ -63,7 +63,11 @@ pub(super) fn parse<T: DeserializeOwned>(answer: &Response<Bytes>) -> Option<T> 
 }
 
 /// What a status means that is no answer to the question.
-pub(super) fn unexpected(answer: &Response<Bytes>, server: &str, setting: &str) -> SignInError {
+pub(in crate::identity) fn unexpected(
+    answer: &Response<Bytes>,
+    server: &str,
+    setting: &str,
+) -> SignInError {
     let status = answer.status().as_u16();
     let hint = match status {
         300..=399 | 404 | 405 => format!("check {setting}"),

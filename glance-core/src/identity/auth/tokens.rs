@@ -317,7 +317,7 @@ fn protocol(reason: String) -> SignInError {
 }
 
 /// `…/v3`, fit to be shown: without user, password and query.
-fn base(auth_url: &str) -> Result<Url, SignInError> {
+pub(in crate::identity) fn base(auth_url: &str) -> Result<Url, SignInError> {
     let url = Url::parse(auth_url).ok().filter(|url| matches!(url.scheme(), "https" | "http"));
     let Some(mut url) = url else { return Err(protocol("auth_url is no URL".into())) };
     if !url.username().is_empty() || url.password().is_some() {

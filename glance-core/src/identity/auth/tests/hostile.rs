@@ -152,7 +152,7 @@ async fn refused_by_glance(glance: fn() -> Response<Body>) -> StoreError {
     let double = cloud(glance);
     let session = Arc::new(Session::new(double.clone(), Arc::new(by_password())));
     let store = GlanceStore::new("g", double.clone(), "https://g1/image", session);
-    let error = match store.list().await {
+    let error = match store.list(&crate::Selection::everything()).await {
         Err(error) => error,
         Ok(mut listing) => match futures_util::StreamExt::next(&mut listing).await {
             Some(Err(error)) => error,

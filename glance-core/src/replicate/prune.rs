@@ -1,0 +1,253 @@
+//! Images that only the target has: recognised as this tool's own, and taken away when asked.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::image::{Image, ImageId, Status};
+use crate::store::{Activation, StoreErrorKind};
+
+use super::plan::Step;
+use super::stamp;
+use super::{CopyError, Done, Entry, Outcome, Replication, State};
+
+/// What to do with images that this tool once copied from the source, and that the source does not
+/// hold any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Prune {
+    /// What is done with each.
+    pub how: Removal,
+    /// With how many at most; with none when there would be more.
+    pub most: MostRemoved,
+    /// Protected ones too.
+    pub unprotect: bool,
+}
+
+/// How an image is removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removal {
+    /// It is left out of default listings.
+    Hide,
+    /// Nobody but administrators can use it.
+    Deactivate,
+    /// It is deleted, and its id is used up.
+    Delete,
+}
+
+impl fmt::Display for Removal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Hide => "hidden",
+            Self::Deactivate => "deactivated",
+            Self::Delete => "deleted",
+        })
+    }
+}
+
+/// A limit to what one run removes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MostRemoved {
+    /// So many images.
+    Images(u64),
+    /// So many of a hundred images that the target holds and the selection admits.
+    Percent(u8),
+}
+
+impl Default for MostRemoved {
+    fn default() -> Self {
+        Self::Percent(10)
+    }
+}
+
+impl FromStr for MostRemoved {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = |_| "write it as a number of images, or as a percentage such as 10%".to_owned();
+        match text.strip_suffix('%') {
+            None => text.parse().map(Self::Images).map_err(wrong),
+            Some(percent) => match percent.parse().map_err(wrong)? {
+                percent if percent <= 100 => Ok(Self::Percent(percent)),
+                _ => Err("there is no more than 100%".to_owned()),
+            },
+        }
+    }
+}
+
+impl MostRemoved {
+    fn of(self, images: u64) -> u64 {
+        match self {
+            Self::Images(most) => most,
+            Self::Percent(percent) => images.saturating_mul(percent.into()) / 100,
+        }
+    }
+}
+
+/// Why nothing was removed at all.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NothingRemoved {
+    /// The source holds nothing.
+    #[error("the source shows no image at all, so none of the {found} at the target was removed")]
+    EmptySource {
+        /// Images that would have been.
+        found: u64,
+    },
+    /// An image or a listing failed.
+    #[error("not all images are in place, so none of the {found} extra ones was removed")]
+    Failures {
+        /// Images that would have been.
+        found: u64,
+    },
+    /// There were more than allowed.
+    #[error("{found} images would be removed, more than the {most} allowed: none was")]
+    TooMany {
+        /// Images that would have been.
+        found: u64,
+        /// The limit.
+        most: u64,
+    },
+}
+
+impl NothingRemoved {
+    /// What the operator can do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::EmptySource { .. } => {
+                "see whether the source is the right one and its sign-in sees the images; nothing \
+                 is ever removed because of an empty source"
+            }
+            Self::Failures { .. } => "mend what failed, and run again",
+            Self::TooMany { .. } => {
+                "look at them with `plan`; if all of them may go, allow it by --max-delete"
+            }
+        }
+    }
+}
+
+/// What a run has seen so far that removals depend on.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    pub(super) at_source: u64,
+    pub(super) at_target: u64,
+    pub(super) failures: u64,
+    /// Images that refer to others, and their replicas.
+    pub(super) dependents: Vec<(ImageId, Option<ImageId>)>,
+    /// Images that got another id, and that.
+    pub(super) moved: Vec<(ImageId, ImageId)>,
+    /// Images to remove.
+    pub(super) extras: Vec<ImageId>,
+}
+
+impl Seen {
+    pub(super) fn report(&mut self, outcome: Outcome, observe: &mut impl FnMut(Outcome)) {
+        self.failures += u64::from(outcome.result.is_err());
+        if let Ok(Done::CopiedAs(id)) = &outcome.result {
+            self.moved.push((outcome.image.id.clone(), id.clone()));
+        }
+        observe(outcome);
+    }
+
+    pub(super) fn extra(&mut self, entry: &Entry) {
+        if matches!(entry.step, Step::Remove) {
+            self.extras.push(entry.image.id.clone());
+        }
+    }
+}
+
+impl Replication {
+    /// Decides about an image that only the target has.
+    pub(super) fn extra(&self, image: Image) -> Entry {
+        let keep = |image, reason: String| {
+            Entry::new(image, None, State::Extra, Step::Nothing).because(reason)
+        };
+        let Some(prune) = self.policy.prune else {
+            return Entry::new(image, None, State::Extra, Step::Nothing);
+        };
+        let ours = self.policy.stamp.as_ref();
+        match stamp::source(&image.attributes) {
+            None => keep(image, "kept: not made by a sync".to_owned()),
+            Some(source) if Some(source) != ours.map(String::as_str) => {
+                let reason = format!("kept: made by a sync from {source}");
+                keep(image, reason)
+            }
+            Some(_) if image.attributes.protected && !prune.unprotect => {
+                keep(image, "kept: it is protected".to_owned())
+            }
+            Some(_) if is_removed(&image, prune.how) => {
+                keep(image, format!("{} already", prune.how))
+            }
+            Some(_) => Entry::new(image, None, State::Extra, Step::Remove)
+                .because(format!("to be {}", prune.how)),
+        }
+    }
+
+    /// Removes what a run has found to be extra, or nothing at all.
+    pub(super) async fn remove_all(
+        &self,
+        seen: &Seen,
+        observe: &mut impl FnMut(Outcome),
+    ) -> Result<(), NothingRemoved> {
+        let found = seen.extras.len() as u64;
+        let Some(prune) = self.policy.prune.filter(|_| found > 0) else { return Ok(()) };
+        let most = prune.most.of(seen.at_target);
+        match seen {
+            Seen { at_source: 0, .. } => return Err(NothingRemoved::EmptySource { found }),
+            Seen { failures: 1.., .. } => return Err(NothingRemoved::Failures { found }),
+            _ if found > most => return Err(NothingRemoved::TooMany { found, most }),
+            _ => {}
+        }
+        for id in &seen.extras {
+            if let Some(outcome) = self.remove(id, prune).await {
+                observe(outcome);
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes one image, if it is still what it was when it was listed.
+    async fn remove(&self, id: &ImageId, prune: Prune) -> Option<Outcome> {
+        let image = match self.target.get(id).await {
+            Err(error) if error.kind == StoreErrorKind::NotFound => return None,
+            // Without a record there is no name to report.
+            Err(error) => {
+                let image = Image::queued(id.clone(), crate::image::Attributes::default());
+                return Some(Outcome { image, result: Err(CopyError::Target(error)) });
+            }
+            Ok(image) => image,
+        };
+        let result = match self.source.get(&stamp::source_id(&image)).await {
+            Ok(_) => Ok(Done::Skipped("the source holds it again".to_owned())),
+            Err(error) if error.kind == StoreErrorKind::NotFound => {
+                match self.extra(image.clone()) {
+                    Entry { step: Step::Remove, .. } => self.take_away(&image, prune).await,
+                    Entry { reason, .. } => Ok(Done::Skipped(reason.unwrap_or_default())),
+                }
+            }
+            Err(error) => Err(CopyError::Source(error)),
+        };
+        Some(Outcome { image, result })
+    }
+
+    async fn take_away(&self, image: &Image, prune: Prune) -> Result<Done, CopyError> {
+        let mut wanted = image.attributes.clone();
+        wanted.protected &= prune.how != Removal::Delete;
+        wanted.os_hidden |= prune.how == Removal::Hide;
+        let target = &self.target;
+        target.update(image, &wanted).await.map_err(CopyError::Target)?;
+        let removed = match prune.how {
+            Removal::Hide => Ok(()),
+            Removal::Deactivate => target.set_activation(&image.id, Activation::Deactivated).await,
+            Removal::Delete => target.delete(&image.id).await,
+        };
+        removed.map_err(CopyError::Target).map(|()| Done::Removed(prune.how))
+    }
+}
+
+fn is_removed(image: &Image, how: Removal) -> bool {
+    match how {
+        Removal::Hide => image.attributes.os_hidden,
+        // A record without data can be used by nobody.
+        Removal::Deactivate => image.status != Status::Active,
+        Removal::Delete => false,
+    }
+}

@@ -1,0 +1,124 @@
+use super::*;
+use crate::image::Attributes;
+
+fn named(name: &str) -> Image {
+    let attributes = Attributes { name: Some(name.to_owned()), ..Attributes::default() };
+    Image::queued(ImageId::random(), attributes)
+}
+
+fn selection(wanted: &[&str], unwanted: &[&str], rules: &[&str]) -> Selection {
+    let parse = |texts: &[&str]| {
+        texts.iter().map(|text| text.parse::<Condition>().unwrap()).collect::<Vec<_>>()
+    };
+    let rules = rules.iter().map(|rule| rule.parse().unwrap());
+    Selection::new(parse(wanted), parse(unwanted), rules)
+}
+
+#[test]
+fn conditions_are_written_as_they_are_read() {
+    for text in [
+        "id=6d55dd55-053a-4765-b7bc-b30df0ea3861",
+        "name=a*",
+        "name-regex=^a=b$",
+        "tag=a = b",
+        "where=key",
+        "where=key=",
+        "where=key=a=b",
+        "project=p",
+        "visibility=community",
+        "status=deactivated",
+        "disk-format=raw",
+        "container-format=bare",
+        "min-size=1024",
+        "max-size=0",
+        "created-after=2026-01-31T00:00:00Z",
+        "created-before=2026-01-31T00:00:00.5Z",
+        "updated-after=2026-01-31T00:00:00Z",
+        "updated-before=2026-01-31T00:00:00Z",
+        "os-hidden=true",
+        "protected=false",
+    ] {
+        assert_eq!(text.parse::<Condition>().unwrap().to_string(), text);
+    }
+    for text in ["+ name=a*", "- tag=old", "- *"] {
+        assert_eq!(text.parse::<Rule>().unwrap().to_string(), text);
+    }
+    for (text, written) in [("name=3", "name=3"), ("/^(.*)=/", "/^(.*)=/=1"), ("a", "a=1")] {
+        assert_eq!(text.parse::<Latest>().unwrap().to_string(), written);
+    }
+    let midnight = "created-after=2026-01-31".parse::<Condition>().unwrap();
+    assert_eq!(midnight.to_string(), "created-after=2026-01-31T00:00:00Z");
+}
+
+#[test]
+fn what_is_no_condition_is_refused_with_a_reason() {
+    for (text, reason) in [
+        ("name", "KIND=VALUE"),
+        ("nmae=a", "\"nmae\" is no kind"),
+        ("id=x", "not an image id"),
+        ("name=[a", "character 1"),
+        ("name-regex=(", "unclosed group"),
+        ("visibility=x", "public, community, shared and private"),
+        ("status=x", "deactivated"),
+        ("min-size=1X", "the letters are"),
+        ("min-size=", "write it as"),
+        ("min-size=99999999T", "more than can be counted"),
+        ("created-after=yesterday", "2026-01-31"),
+        ("created-after=2026-02-30", "2026-01-31"),
+        ("updated-within=7", "12h, 7d or 2w"),
+        ("updated-within=-7d", "12h, 7d or 2w"),
+        ("updated-within=1y", "12h, 7d or 2w"),
+        ("os-hidden=yes", "neither true nor false"),
+        ("where==x", "names no property"),
+        ("where=owner=x", "there is project for it"),
+        ("project=", "never empty"),
+    ] {
+        let error = text.parse::<Condition>().unwrap_err().to_string();
+        assert!(error.contains(reason), "{text}: {error}");
+    }
+    assert!("name=a".parse::<Rule>().unwrap_err().to_string().contains("neither + nor -"));
+    for text in ["", "a=0", "a=x", "owner", "/(/"] {
+        assert!(text.parse::<Latest>().is_err(), "{text}");
+    }
+}
+
+#[test]
+fn conditions_of_a_kind_are_alternatives_and_kinds_add_up() {
+    let mut image = named("debian-12");
+    image.attributes.tags.insert("new".to_owned());
+    let admits = |wanted: &[&str]| selection(wanted, &[], &[]).admits(&image);
+    assert!(admits(&["name=ubuntu-*", "name-regex=-12$"]));
+    assert!(admits(&["name=ubuntu-*", "name=debian-*", "tag=old", "tag=new"]));
+    assert!(!admits(&["name=debian-*", "tag=old"]));
+    assert!(!admits(&["name=debian-*", "where=unknown"]));
+    let id = format!("id={}", image.id);
+    assert!(admits(&[&id, "id=6d55dd55-053a-4765-b7bc-b30df0ea3861"]));
+    assert!(!admits(&[&id, "name=other"]));
+    assert!(!selection(&[&id], &["tag=new"], &[]).admits(&image));
+    assert!(!Selection::of_ids([].into()).admits(&image));
+    // Old records name no time zone.
+    image.created_at = Some("2012-06-25T02:10:32.000000".to_owned());
+    assert!(selection(&["created-before=2012-06-25T02:10:33Z"], &[], &[]).admits(&image));
+    assert!(!selection(&["updated-before=2100-01-01"], &[], &[]).admits(&image));
+}
+
+#[test]
+fn only_a_selection_without_conditions_is_everything() {
+    assert!(selection(&[], &[], &[]).is_everything());
+    assert!(!selection(&["name=*"], &[], &[]).is_everything());
+    assert!(!selection(&[], &["name=a"], &[]).is_everything());
+    assert!(!selection(&[], &[], &["+ *"]).is_everything());
+    assert!(!Selection::of_ids([].into()).is_everything());
+    assert!(selection(&["name=a"], &["tag=b"], &["- *"]).ids_only().is_everything());
+}
+
+#[test]
+fn ids_narrow_a_selection_further() {
+    let (one, other) = (named("one"), named("other"));
+    let both = Selection::of_ids([one.id.clone(), other.id.clone()].into());
+    let narrowed = both.among([one.id.clone(), ImageId::random()].into());
+    assert!(narrowed.admits(&one) && !narrowed.admits(&other));
+    assert_eq!(narrowed.ids().unwrap().len(), 1);
+    let named = selection(&["name=other"], &[], &[]).among([one.id.clone()].into());
+    assert!(!named.admits(&one) && !named.admits(&other));
+}

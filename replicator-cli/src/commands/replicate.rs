@@ -1,0 +1,178 @@
+//! The commands that bring two stores in step, or say how far they are from it.
+
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::Path;
+use std::sync::Arc;
+
+use glance_core::identity::Session;
+use glance_core::replicate::{ContentCheck, Entry, Pace, Policy, Prune, Replication, State};
+
+use super::both;
+use crate::args::{self, Compare, Match, Options, Plan, Removing, Sync};
+use crate::endpoint::{Access, Endpoint, Side};
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::mapping::mapping;
+use crate::print::{self, Combined, Subject};
+use crate::select::Selected;
+use crate::{endurance, saved_plan, tls};
+
+/// Replicates from one store to the other.
+pub(super) async fn replicate(
+    from: Endpoint,
+    to: Endpoint,
+    selected: &Selected,
+    options: &Options,
+) -> Result<Exit, CliError> {
+    let work = Work::open(from, to, Access::Write, selected, options).await?;
+    work.run(options).await
+}
+
+/// What two opened stores are to do with each other.
+struct Work {
+    sessions: [(Side, Option<Arc<Session>>); 2],
+    /// The source, as replicas are marked with it.
+    origin: String,
+    replication: Replication,
+}
+
+impl Work {
+    async fn open(
+        from: Endpoint,
+        to: Endpoint,
+        access: Access,
+        selected: &Selected,
+        options: &Options,
+    ) -> Result<Self, CliError> {
+        // A directory holds whatever the source holds.
+        let content = match (options.content_check, &to) {
+            (args::ContentCheck::Auto, Endpoint::Cloud(_) | Endpoint::Url(_)) => {
+                ContentCheck::Glance
+            }
+            _ => ContentCheck::Off,
+        };
+        let source = from.open(Side::Source, options).await?;
+        let target = to.open_to(access, Side::Target, options).await?;
+        let mapping = mapping(options, &source, &target).await?;
+        let selection = selected.at(&*source.store).await?;
+        let policy = Policy { selection, content, mapping, ..policy(options)? };
+        Ok(Self {
+            sessions: [(Side::Source, source.session), (Side::Target, target.session)],
+            origin: source.address,
+            replication: Replication { source: source.store, target: target.store, policy },
+        })
+    }
+
+    /// The same, with what `sync` and `plan` remove.
+    fn removing(mut self, typed: &Removing, selected: Match) -> Result<Self, CliError> {
+        let how = typed.delete.removal();
+        if how.is_some() && selected != Match::Id {
+            let what = "--delete needs replicas that are found by their ids";
+            return Err(CliError::usage(what).hint("leave out --match"));
+        }
+        let policy = &mut self.replication.policy;
+        policy.stamp = (!typed.no_stamp).then_some(self.origin.clone());
+        policy.prune =
+            how.map(|how| Prune { how, most: typed.max_delete, unprotect: typed.unprotect });
+        Ok(self)
+    }
+
+    async fn run(self, options: &Options) -> Result<Exit, CliError> {
+        for (side, session) in &self.sessions {
+            let session = session.as_deref();
+            endurance::check(*side, session, &self.replication, options.bwlimit).await?;
+        }
+        let mut report = print::Report::new(options.output);
+        let ended = self.replication.run(|outcome| report.outcome(&outcome)).await;
+        let exit = report.finish();
+        match ended {
+            Ok(()) => Ok(exit),
+            Err(error) => Ok(exit.worse(print::failure(&error.into()))),
+        }
+    }
+}
+
+/// `compare`
+pub(super) async fn compare(
+    typed: Compare,
+    selected: &Selected,
+    options: &Options,
+) -> Result<Exit, CliError> {
+    let (from, to) = both(&typed.from, &typed.to, options)?;
+    let work = Work::open(from, to, Access::Read, selected, options).await?;
+    let combined = match typed.combined.as_deref() {
+        None => Combined::Off,
+        Some(path) if path == Path::new("-") => Combined::Output,
+        Some(path) => Combined::File(BufWriter::new(
+            File::create(path).map_err(|error| cannot_write(path, error))?,
+        )),
+    };
+    let mut report = print::Comparison::new(options.output, Subject::States, combined);
+    let observe = |entry: Entry| {
+        if !(typed.one_way && entry.state == State::Extra) {
+            report.entry(&entry);
+        }
+    };
+    work.replication.plan(observe).await?;
+    let path = typed.combined.unwrap_or_default();
+    report.finish().map_err(|error| cannot_write(&path, error))
+}
+
+/// `plan`
+pub(super) async fn plan(
+    typed: Plan,
+    selected: &Selected,
+    options: &Options,
+) -> Result<Exit, CliError> {
+    let (from, to) = both(&typed.sides.from, &typed.sides.to, options)?;
+    let work = Work::open(from, to, Access::Read, selected, options).await?;
+    let work = work.removing(&typed.removal, options.identity.match_by)?;
+    let mut saved = typed.out.as_deref().map(saved_plan::Writer::create).transpose()?;
+    let mut report = print::Comparison::new(options.output, Subject::Actions, Combined::Off);
+    let observe = |entry: Entry| {
+        report.entry(&entry);
+        if let Some(saved) = &mut saved {
+            saved.entry(&entry);
+        }
+    };
+    work.replication.plan(observe).await?;
+    if let Some(saved) = saved {
+        saved.finish()?;
+    }
+    report.finish().map_err(|error| cannot_write(Path::new(""), error))
+}
+
+/// `sync`
+pub(super) async fn sync(
+    typed: Sync,
+    selected: &Selected,
+    options: &Options,
+) -> Result<Exit, CliError> {
+    let (from, to) = both(&typed.sides.from, &typed.sides.to, options)?;
+    let work = Work::open(from, to, Access::Write, selected, options).await?;
+    let work = work.removing(&typed.removal, options.identity.match_by)?;
+    if let Some(path) = &typed.plan {
+        let mut planned = saved_plan::Checker::open(path)?;
+        work.replication.plan(|entry| planned.entry(&entry)).await?;
+        planned.finish()?;
+    }
+    work.run(options).await
+}
+
+fn cannot_write(path: &Path, error: std::io::Error) -> CliError {
+    CliError::usage(format!("cannot write {}", path.display())).caused_by(error)
+}
+
+fn policy(options: &Options) -> Result<Policy, CliError> {
+    Ok(Policy {
+        queued: options.identity.queued,
+        match_by: options.identity.match_by.into(),
+        on_burned_id: options.identity.on_burned_id.into(),
+        metadata_only: options.metaonly,
+        transfers: options.transfers.get(),
+        hashers: tls::hashers(options.tls)?,
+        pace: options.bwlimit.map(Pace::new),
+        ..Policy::default()
+    })
+}

@@ -1,0 +1,120 @@
+//! A plan in a file: a line of JSON for the plan, then one for each image, in the order of ids.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use glance_core::replicate::Entry;
+use serde_json::{Value, json};
+
+use crate::error::CliError;
+
+/// A plan that is being written. It is there under its name once it is whole.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    path: PathBuf,
+    part: PathBuf,
+    file: BufWriter<File>,
+    failure: Option<io::Error>,
+}
+
+impl Writer {
+    pub(crate) fn create(path: &Path) -> Result<Self, CliError> {
+        let mut part = path.as_os_str().to_owned();
+        part.push(".partial");
+        let part = PathBuf::from(part);
+        let file = File::create(&part).map_err(|error| cannot("write", &part, error))?;
+        let mut file = BufWriter::new(file);
+        let failure = writeln!(file, "{}", head()).err();
+        Ok(Self { path: path.to_owned(), part, file, failure })
+    }
+
+    pub(crate) fn entry(&mut self, entry: &Entry) {
+        let written = writeln!(self.file, "{}", entry.to_json());
+        self.failure = self.failure.take().or(written.err());
+    }
+
+    pub(crate) fn finish(mut self) -> Result<(), CliError> {
+        let flushed = self.file.flush();
+        let failure = self.failure.take().or(flushed.err());
+        let written = match failure {
+            Some(error) => Err(error),
+            None => self.file.get_ref().sync_all(),
+        };
+        let placed = written.and_then(|()| std::fs::rename(&self.part, &self.path));
+        placed.map_err(|error| cannot("write", &self.path, error))
+    }
+}
+
+/// A plan that is compared with the one that would be made now.
+#[derive(Debug)]
+pub(crate) struct Checker {
+    path: PathBuf,
+    lines: io::Lines<BufReader<File>>,
+    failure: Option<CliError>,
+}
+
+impl Checker {
+    pub(crate) fn open(path: &Path) -> Result<Self, CliError> {
+        let file = File::open(path).map_err(|error| cannot("read", path, error))?;
+        let mut lines = BufReader::new(file).lines();
+        let first = lines.next().transpose().map_err(|error| cannot("read", path, error))?;
+        let head_there = first.and_then(|line| serde_json::from_str::<Value>(&line).ok());
+        if head_there != Some(head()) {
+            let what = format!("{} is no plan that this release made", path.display());
+            return Err(CliError::usage(what).hint("make one: plan FROM TO --out FILE"));
+        }
+        Ok(Self { path: path.to_owned(), lines, failure: None })
+    }
+
+    /// Takes the next image as it is now.
+    pub(crate) fn entry(&mut self, entry: &Entry) {
+        if self.failure.is_some() {
+            return;
+        }
+        let planned = self.next();
+        let now = entry.to_json();
+        if planned.as_ref() != Some(&now) {
+            self.failure = Some(self.changed(&planned.unwrap_or_default(), &now));
+        }
+    }
+
+    /// Fails when anything is not as it was when the plan was made.
+    pub(crate) fn finish(mut self) -> Result<(), CliError> {
+        match (self.failure.take(), self.next()) {
+            (Some(failure), _) => Err(failure),
+            (None, Some(planned)) => Err(self.changed(&planned, &Value::Null)),
+            (None, None) => Ok(()),
+        }
+    }
+
+    fn next(&mut self) -> Option<Value> {
+        let line = self.lines.next()?.ok()?;
+        Some(serde_json::from_str(&line).unwrap_or_default())
+    }
+
+    fn changed(&self, planned: &Value, now: &Value) -> CliError {
+        let said = |entry: &Value| match (entry["id"].as_str(), entry["state"].as_str()) {
+            (Some(id), Some(state)) => {
+                format!("{id} {}, {state}, {}", entry["name"], entry["action"])
+            }
+            _ => "no further image".to_owned(),
+        };
+        let what = format!(
+            "something has changed since {} was made: it has {}, and now there is {}",
+            self.path.display(),
+            said(planned),
+            said(now)
+        );
+        CliError::differences(what)
+            .hint("nothing was done; make a new plan, with the same options as for sync")
+    }
+}
+
+fn head() -> Value {
+    json!({ "format": "glance-replicator plan", "version": 1, "tool": env!("CARGO_PKG_VERSION") })
+}
+
+fn cannot(what: &str, path: &Path, error: io::Error) -> CliError {
+    CliError::usage(format!("cannot {what} the plan {}", path.display())).caused_by(error)
+}

@@ -1,0 +1,226 @@
+//! The state of every image, and the replicas of ids that can't be had.
+
+use std::sync::Arc;
+
+use glance_core::image::{Attributes, Image, ImageId, Member, MemberStatus, Status, Visibility};
+use glance_core::replicate::{Done, MatchBy, OnBurnedId, Policy, State, stamp};
+use glance_core::store::ImageStore;
+use glance_core::store::memory::MemoryStore;
+
+use super::{attributes, deactivate, entries, id, outcomes, policy, put, replication};
+
+fn stores() -> (Arc<MemoryStore>, Arc<MemoryStore>) {
+    (Arc::new(MemoryStore::new("a")), Arc::new(MemoryStore::new("b")))
+}
+
+/// Changes the record of an image.
+async fn change(store: &MemoryStore, id: &ImageId, how: impl FnOnce(&mut Attributes)) {
+    let image = store.get(id).await.unwrap();
+    let mut wanted = image.attributes.clone();
+    how(&mut wanted);
+    store.update(&image, &wanted).await.unwrap();
+}
+
+#[tokio::test]
+async fn every_image_has_one_state() {
+    let (a, b) = stores();
+    for number in 1..=7 {
+        put(&a, &id(number), attributes("an image"), b"abc").await;
+    }
+    for number in 2..=6 {
+        put(&b, &id(number), attributes("an image"), b"abc").await;
+    }
+    put(&b, &id(7), attributes("an image"), b"abX").await;
+    change(&b, &id(3), |wanted| wanted.min_ram = 1).await;
+    for store in [&a, &b] {
+        change(store, &id(4), |wanted| wanted.visibility = Visibility::Shared).await;
+    }
+    let member = Member { project: "p".to_owned(), status: MemberStatus::Accepted };
+    a.set_members(&id(4), &[member]).await.unwrap();
+    change(&b, &id(5), |wanted| wanted.os_hidden = true).await;
+    deactivate(&b, &id(6)).await;
+    a.create(&Image::queued(id(8), attributes("a record"))).await.unwrap();
+    put(&b, &id(9), attributes("extra"), b"abc").await;
+    put(&a, &id(10), attributes("an image"), b"abc").await;
+    b.create(&Image::queued(id(10), attributes("an image"))).await.unwrap();
+
+    let found = entries(&replication(&a, &b, policy())).await;
+    let found: Vec<_> = found.iter().map(|entry| (entry.state, entry.action())).collect();
+    let expected = [
+        (State::Missing, "copy"),
+        (State::Same, "nothing"),
+        (State::Metadata, "update"),
+        (State::Members, "update"),
+        (State::Status, "update"),
+        (State::Status, "update"),
+        (State::Content, "nothing"),
+        (State::Skipped, "nothing"),
+        (State::Extra, "nothing"),
+        (State::Partial, "complete"),
+    ];
+    assert_eq!(found, expected);
+    let with_records = Policy { queued: true, ..policy() };
+    let found = entries(&replication(&a, &b, with_records)).await;
+    assert_eq!((found[7].state, found[7].action()), (State::Missing, "record"));
+}
+
+#[tokio::test]
+async fn the_sync_brings_all_in_step_and_the_next_finds_nothing_to_do() {
+    let (a, b) = stores();
+    put(&a, &id(1), attributes("one"), b"abc").await;
+    put(&a, &id(2), attributes("two"), b"abc").await;
+    put(&b, &id(2), attributes("other name"), b"abc").await;
+    let sync = replication(&a, &b, policy());
+    outcomes(&sync).await;
+    assert!(entries(&sync).await.iter().all(|entry| entry.state == State::Same));
+    // Only what the sync made has its mark.
+    let stamped = async |number| {
+        let replica = b.get(&id(number)).await.unwrap();
+        replica.attributes.properties.get(stamp::SOURCE).cloned()
+    };
+    assert_eq!((stamped(1).await.as_deref(), stamped(2).await), (Some(super::ORIGIN), None));
+}
+
+#[tokio::test]
+async fn images_come_after_those_they_are_started_with() {
+    let (a, b) = stores();
+    let mut machine = attributes("machine");
+    machine.properties.insert("kernel_id".into(), id(3).to_string());
+    machine.properties.insert("ramdisk_id".into(), id(2).to_string());
+    put(&a, &id(1), machine, b"abc").await;
+    put(&a, &id(2), attributes("ramdisk"), b"r").await;
+    put(&a, &id(3), attributes("kernel"), b"k").await;
+    let order = outcomes(&replication(&a, &b, policy())).await;
+    assert_eq!(order.last().unwrap().image.id, id(1));
+    assert_eq!(order.len(), 3);
+}
+
+#[tokio::test]
+async fn a_burned_id_is_replaced_once_and_references_follow() {
+    let (a, b) = stores();
+    let mut machine = attributes("machine");
+    machine.properties.insert("kernel_id".into(), id(2).to_string());
+    put(&a, &id(1), machine, b"abc").await;
+    put(&a, &id(2), attributes("kernel"), b"k").await;
+    put(&b, &id(2), attributes("deleted"), b"x").await;
+    b.delete(&id(2)).await.unwrap();
+
+    let with = |on_burned_id| Policy { on_burned_id, ..policy() };
+    let failing = outcomes(&replication(&a, &b, with(OnBurnedId::Fail))).await;
+    let failed = failing.iter().find(|outcome| outcome.image.id == id(2)).unwrap();
+    assert!(failed.result.as_ref().unwrap_err().hint().unwrap().contains("purge_images_table"));
+    let skipping = outcomes(&replication(&a, &b, with(OnBurnedId::Skip))).await;
+    let skipped = skipping.iter().find(|outcome| outcome.image.id == id(2)).unwrap();
+    assert!(matches!(&skipped.result, Ok(Done::Skipped(reason)) if reason.contains("used up")));
+
+    let sync = replication(&a, &b, with(OnBurnedId::New));
+    let done = outcomes(&sync).await;
+    let moved = done.iter().find(|outcome| outcome.image.id == id(2)).unwrap();
+    let Ok(Done::CopiedAs(new)) = &moved.result else { panic!("{moved:?}") };
+    outcomes(&sync).await;
+    let machine = b.get(&id(1)).await.unwrap();
+    assert_eq!(machine.attributes.properties["kernel_id"], new.as_str());
+    // It is known again: no further copy, nothing missing, nothing extra, whatever the policy.
+    for on_burned_id in [OnBurnedId::New, OnBurnedId::Fail] {
+        let found = entries(&replication(&a, &b, with(on_burned_id))).await;
+        let states: Vec<_> = found.iter().map(|entry| entry.state).collect();
+        assert_eq!(states, [State::Same, State::Same]);
+    }
+}
+
+#[tokio::test]
+async fn replicas_are_found_by_name_or_digest() {
+    let (a, b) = stores();
+    put(&a, &id(1), attributes("one"), b"abc").await;
+    put(&a, &id(2), attributes("twin"), b"abd").await;
+    put(&a, &id(3), attributes("twin"), b"abe").await;
+    put(&b, &id(11), attributes("one"), b"abc").await;
+    put(&b, &id(12), attributes("other"), b"abd").await;
+    let states = async |match_by| {
+        let policy = Policy { match_by, ..policy() };
+        let found = entries(&replication(&a, &b, policy)).await;
+        let states = found.iter().map(|entry| (entry.image.id.clone(), entry.state));
+        let mut states: Vec<_> = states.collect();
+        states.sort();
+        states
+    };
+    let by_name = [
+        (id(1), State::Same),
+        (id(2), State::Blocked),
+        (id(3), State::Blocked),
+        (id(12), State::Extra),
+    ];
+    assert_eq!(states(MatchBy::Name).await, by_name);
+    let by_hash = [(id(1), State::Same), (id(2), State::Metadata), (id(3), State::Missing)];
+    assert_eq!(states(MatchBy::Hash).await, by_hash);
+}
+
+#[tokio::test]
+async fn a_record_that_somebody_made_public_is_hidden_before_it_is_filled() {
+    let (a, b) = stores();
+    put(&a, &id(1), attributes("one"), b"abc").await;
+    b.create(&Image::queued(id(1), attributes("one"))).await.unwrap();
+    let other = Arc::new(MemoryStore::new("other"));
+    put(&other, &id(1), attributes("one"), b"abX").await;
+    // The data breaks the digest of the record that it is read with.
+    let lying = replication(&a, &b, policy());
+    let source = Arc::new(Lying { records: a.clone(), data: other });
+    let lying = glance_core::replicate::Replication { source, ..lying };
+    assert!(outcomes(&lying).await[0].result.is_err());
+    let left = b.get(&id(1)).await.unwrap();
+    assert_eq!((left.status, left.attributes.visibility), (Status::Queued, Visibility::Private));
+}
+
+/// Records of one store, data of another.
+#[derive(Debug)]
+struct Lying {
+    records: Arc<MemoryStore>,
+    data: Arc<MemoryStore>,
+}
+
+impl std::fmt::Display for Lying {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("lying")
+    }
+}
+
+mod lying {
+    use async_trait::async_trait;
+    use glance_core::image::{Attributes, Image, ImageId, Member};
+    use glance_core::store::{Activation, ByteRange, ImageStore, ImageStream, StoreError};
+    use glance_core::{Body, Selection};
+
+    #[async_trait]
+    impl ImageStore for super::Lying {
+        async fn list(&self, selection: &Selection) -> Result<ImageStream<'_>, StoreError> {
+            self.records.list(selection).await
+        }
+        async fn get(&self, id: &ImageId) -> Result<Image, StoreError> {
+            self.records.get(id).await
+        }
+        async fn read(&self, id: &ImageId, range: ByteRange) -> Result<Body, StoreError> {
+            self.data.read(id, range).await
+        }
+        async fn create(&self, image: &Image) -> Result<Image, StoreError> {
+            self.records.create(image).await
+        }
+        async fn upload(&self, id: &ImageId, data: Body) -> Result<Image, StoreError> {
+            self.records.upload(id, data).await
+        }
+        async fn update(&self, one: &Image, wanted: &Attributes) -> Result<Image, StoreError> {
+            self.records.update(one, wanted).await
+        }
+        async fn set_activation(&self, id: &ImageId, to: Activation) -> Result<(), StoreError> {
+            self.records.set_activation(id, to).await
+        }
+        async fn delete(&self, id: &ImageId) -> Result<(), StoreError> {
+            self.records.delete(id).await
+        }
+        async fn members(&self, id: &ImageId) -> Result<Vec<Member>, StoreError> {
+            self.records.members(id).await
+        }
+        async fn set_members(&self, id: &ImageId, all: &[Member]) -> Result<(), StoreError> {
+            self.records.set_members(id, all).await
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! What `--delete` removes, over arbitrary stores: nothing that it must not.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures_util::TryStreamExt;
+use glance_core::Selection;
+use glance_core::image::{Image, ImageId};
+use glance_core::replicate::{
+    MostRemoved, NothingRemoved, Policy, Prune, Removal, RunError, stamp,
+};
+use glance_core::select::{Condition, NamePattern};
+use glance_core::store::ImageStore;
+use glance_core::store::memory::MemoryStore;
+use proptest::prelude::*;
+
+use super::{ORIGIN, attributes, deactivate, id, policy, put, replication};
+
+/// An image that the target holds, and maybe the source.
+#[derive(Debug, Clone)]
+struct Sample {
+    at_source: bool,
+    stamp: Option<&'static str>,
+    protected: bool,
+    hidden: bool,
+    deactivated: bool,
+    /// Whether its name is among those selected.
+    selected: bool,
+}
+
+#[derive(Debug, Clone)]
+struct Case {
+    samples: Vec<Sample>,
+    /// An image at the source that the target lacks.
+    new_at_source: bool,
+    prune: Prune,
+    select: bool,
+}
+
+fn sample() -> impl Strategy<Value = Sample> {
+    let stamp = prop_oneof![3 => Just(Some(ORIGIN)), 1 => Just(Some("https://x")), 1 => Just(None)];
+    let flag = prop::bool::weighted(0.2);
+    (any::<bool>(), stamp, flag, flag, flag, prop::bool::weighted(0.7)).prop_map(
+        |(at_source, stamp, protected, hidden, deactivated, selected)| Sample {
+            at_source,
+            stamp,
+            protected,
+            hidden,
+            deactivated,
+            selected,
+        },
+    )
+}
+
+fn case() -> impl Strategy<Value = Case> {
+    let how = prop_oneof![Just(Removal::Hide), Just(Removal::Deactivate), Just(Removal::Delete)];
+    let most = prop_oneof![
+        (0..10_u64).prop_map(MostRemoved::Images),
+        (0..=100_u8).prop_map(MostRemoved::Percent)
+    ];
+    let samples = prop::collection::vec(sample(), 0..10);
+    (samples, any::<bool>(), how, most, any::<bool>(), any::<bool>()).prop_map(
+        |(samples, new_at_source, how, most, unprotect, select)| Case {
+            samples,
+            new_at_source,
+            prune: Prune { how, most, unprotect },
+            select,
+        },
+    )
+}
+
+impl Case {
+    /// What must be removed: all of it, or nothing.
+    fn expected(&self) -> Vec<ImageId> {
+        let selected = |one: &Sample| one.selected || !self.select;
+        let at_source =
+            self.new_at_source || self.samples.iter().any(|one| one.at_source && selected(one));
+        let target = self.samples.iter().filter(|one| selected(one)).count() as u64;
+        let removable = |one: &Sample| {
+            let done = match self.prune.how {
+                Removal::Hide => one.hidden,
+                Removal::Deactivate => one.deactivated,
+                Removal::Delete => false,
+            };
+            !one.at_source
+                && selected(one)
+                && one.stamp == Some(ORIGIN)
+                && (!one.protected || self.prune.unprotect)
+                && !done
+        };
+        let found: Vec<ImageId> = self
+            .samples
+            .iter()
+            .enumerate()
+            .filter(|(_, one)| removable(one))
+            .map(|(number, _)| id(number))
+            .collect();
+        let most = match self.prune.most {
+            MostRemoved::Images(most) => most,
+            MostRemoved::Percent(percent) => target * u64::from(percent) / 100,
+        };
+        if !at_source || found.len() as u64 > most { Vec::new() } else { found }
+    }
+
+    async fn holds(&self) {
+        let (a, b) = (Arc::new(MemoryStore::new("a")), Arc::new(MemoryStore::new("b")));
+        for (number, one) in self.samples.iter().enumerate() {
+            one.make(number, &a, &b).await;
+        }
+        if self.new_at_source {
+            put(&a, &id(100), attributes("selected"), b"new").await;
+        }
+        let before = all(&b).await;
+        let name = Condition::Name(NamePattern::glob("selected").unwrap());
+        let selection = match self.select {
+            true => Selection::new([name], [], []),
+            false => Selection::everything(),
+        };
+        let policy = Policy { prune: Some(self.prune), selection, ..policy() };
+        let ended = replication(&a, &b, policy).run(drop).await;
+        let after = all(&b).await;
+        let gone = |id: &&ImageId| match after.get(*id) {
+            None => true,
+            Some(now) => {
+                let was = &before[*id];
+                now.attributes.os_hidden != was.attributes.os_hidden || now.status != was.status
+            }
+        };
+        let lost: Vec<ImageId> = before
+            .keys()
+            .filter(|id| !self.samples[index(id)].at_source)
+            .filter(gone)
+            .cloned()
+            .collect();
+        assert_eq!(lost, self.expected(), "{ended:?}");
+        if !lost.is_empty() {
+            ended.unwrap();
+        }
+    }
+}
+
+impl Sample {
+    async fn make(&self, number: usize, a: &MemoryStore, b: &MemoryStore) {
+        let mut record = attributes(if self.selected { "selected" } else { "other" });
+        (record.protected, record.os_hidden) = (self.protected, self.hidden);
+        if self.at_source {
+            put(a, &id(number), record.clone(), b"abc").await;
+        }
+        let stamp = self.stamp.map(|source| (stamp::SOURCE.to_owned(), source.to_owned()));
+        record.properties.extend(stamp);
+        put(b, &id(number), record, b"abc").await;
+        if self.deactivated {
+            deactivate(b, &id(number)).await;
+        }
+    }
+}
+
+async fn all(store: &MemoryStore) -> BTreeMap<ImageId, Image> {
+    let images = store.list(&Selection::everything()).await.unwrap();
+    images.map_ok(|image| (image.id.clone(), image)).try_collect().await.unwrap()
+}
+
+fn index(id: &ImageId) -> usize {
+    id.as_str().rsplit('-').next().unwrap().parse().unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..Default::default() })]
+    #[test]
+    fn nothing_is_removed_but_what_may_be(case in case()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(case.holds());
+    }
+}
+
+#[tokio::test]
+async fn an_empty_source_and_a_failure_remove_nothing() {
+    let (a, b) = (Arc::new(MemoryStore::new("a")), Arc::new(MemoryStore::new("b")));
+    let mut made = attributes("made");
+    made.properties.insert(stamp::SOURCE.to_owned(), ORIGIN.to_owned());
+    put(&b, &id(1), made, b"abc").await;
+    let prune = Prune { how: Removal::Delete, most: MostRemoved::Percent(100), unprotect: true };
+    let sync = replication(&a, &b, Policy { prune: Some(prune), ..policy() });
+    let Err(RunError::NothingRemoved(why)) = sync.run(drop).await else { panic!() };
+    assert_eq!(why, NothingRemoved::EmptySource { found: 1 });
+    // An image whose data differs fails.
+    put(&a, &id(2), attributes("bad"), b"abc").await;
+    put(&b, &id(2), attributes("bad"), b"abX").await;
+    let Err(RunError::NothingRemoved(why)) = sync.run(drop).await else { panic!() };
+    assert_eq!(why, NothingRemoved::Failures { found: 1 });
+    assert!(b.get(&id(1)).await.is_ok());
+}

@@ -1,0 +1,32 @@
+//! Many records in a Glance, made below its API, where thousands take seconds.
+
+use super::config::secret;
+use super::glance::Glance;
+use super::layout::Layout;
+use super::{packages, postgres};
+use crate::failure::Failure;
+use crate::say::say;
+
+/// Makes `count` active records with some properties each, whose data nobody will ask for. Their
+/// ids end with their number, from 1 on.
+pub(crate) fn fill(layout: &Layout, glance: Glance, count: u32) -> Result<(), Failure> {
+    let programs = packages::installed()?;
+    let secret = secret(layout)?;
+    let statement = STATEMENT.replace("COUNT", &count.to_string());
+    postgres::query(layout, &programs, &secret, glance.database(), &statement)?;
+    say(format_args!("cloud: {} has {count} more records", glance.name()));
+    Ok(())
+}
+
+const STATEMENT: &str = "
+with made as (
+  insert into images (id, name, size, status, created_at, updated_at, deleted, disk_format,
+    container_format, checksum, owner, min_disk, min_ram, protected, visibility, os_hidden,
+    os_hash_algo, os_hash_value)
+  select '00000000-0000-4000-8000-' || lpad(n::text, 12, '0'), 'image ' || n, n, 'active', now(),
+    now(), false, 'raw', 'bare', md5(n::text), md5('owner'), 0, 0, false,
+    (array['private', 'public', 'community']::image_visibility[])[n % 3 + 1], false, 'sha512',
+    encode(sha512(n::text::bytea), 'hex')
+  from generate_series(1, COUNT) n returning id)
+insert into image_properties (image_id, name, value, created_at, updated_at, deleted)
+select id, 'property_' || p, id || p, now(), now(), false from made, generate_series(1, 5) p";
