@@ -245,6 +245,15 @@ impl fmt::Display for DumpStore {
     }
 }
 
+/// The bytes that users may still write to the filesystem of `dir` (`f_bavail` of statvfs(3)).
+///
+/// # Errors
+/// When the directory can't be asked.
+pub fn free_space(dir: &Path) -> std::io::Result<u64> {
+    let found = rustix::fs::statvfs(dir)?;
+    Ok(found.f_bavail.saturating_mul(found.f_frsize))
+}
+
 /// Runs `work` on a dump's directory where it may block.
 async fn blocking<T: Send + 'static>(
     dir: &Path,

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use format_dump::DumpStore;
 use futures_util::StreamExt;
 use secrecy::ExposeSecret;
 use tokio::signal::unix::{SignalKind, signal};
@@ -16,8 +15,10 @@ use crate::select::Selected;
 use crate::sign_in::read_token;
 use crate::{print, tls};
 
+mod dump;
 mod replicate;
 
+use dump::{dump, load};
 use replicate::{compare, plan, replicate, sync};
 
 /// Runs a command to its end, or to the first signal.
@@ -35,13 +36,12 @@ pub(crate) async fn run(args: Args) -> Exit {
         }
         match command {
             Command::Size { server, .. } => size(&server, selected, &options).await,
-            Command::Dump { server, path, .. } => {
-                dump(&server, &directory(&path), selected, &options).await
+            Command::Dump { server, path, compress, .. } => {
+                dump(&server, &directory(&path), compress, selected, &options).await
             }
             Command::Load { from, to, .. } => {
                 let (path, server) = load_order(from, to);
-                let target = Endpoint::parse(&server, Side::Target, &options)?;
-                replicate(Endpoint::Directory(path), target, selected, &options).await
+                load(path, &server, selected, &options).await
             }
             Command::Livecopy { from, to, .. } => {
                 let (from, to) = both(&from, &to, &options)?;
@@ -100,21 +100,6 @@ async fn size(server: &str, selected: &Selected, options: &Options) -> Result<Ex
     Ok(Exit::Success)
 }
 
-async fn dump(
-    server: &str,
-    path: &Path,
-    selected: &Selected,
-    options: &Options,
-) -> Result<Exit, CliError> {
-    let from = Endpoint::parse(server, Side::Source, options)?;
-    let to = Endpoint::Directory(path.to_owned());
-    let exit = replicate(from, to, selected, options).await?;
-    if exit == Exit::Success {
-        DumpStore::open(path)?.finish().await?;
-    }
-    Ok(exit)
-}
-
 async fn serve(serve: Serve, options: &Options) -> Result<Exit, CliError> {
     let read = |path: &Path| {
         std::fs::read(path).map_err(|error| {
@@ -142,13 +127,18 @@ async fn serve(serve: Serve, options: &Options) -> Result<Exit, CliError> {
 
 /// Where a path stands by its position, a bare word is a directory.
 fn directory(word: &str) -> PathBuf {
-    PathBuf::from(word.strip_prefix("dir:").unwrap_or(word))
+    match word.strip_prefix("dir:") {
+        // Alone, it is standard input or output.
+        Some("-") => "./-".into(),
+        path => path.unwrap_or(word).into(),
+    }
 }
 
 /// The old tool had the server first, a copy reads better with the directory first: both work.
 fn load_order(first: String, second: String) -> (PathBuf, String) {
     let is_directory = |word: &str| word.starts_with("dir:") || Path::new(word).is_dir();
-    match !is_directory(&first) && is_directory(&second) {
+    // Nothing is loaded into standard input.
+    match second == "-" || !is_directory(&first) && is_directory(&second) {
         true => (directory(&second), first),
         false => (directory(&first), second),
     }

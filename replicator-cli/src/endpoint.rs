@@ -4,9 +4,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use format_dump::DumpStore;
+use format_dump::{DumpStore, Encoding};
 use glance_core::glance::GlanceStore;
-use glance_core::identity::{Cloud, Projects, Session};
+use glance_core::identity::{Cloud, Project, Projects, Session};
 use glance_core::store::ImageStore;
 use glance_core::transport::Transport;
 use transport_hyper::Proxies;
@@ -25,6 +25,10 @@ pub(crate) enum Endpoint {
     Url(String),
     /// A directory.
     Directory(PathBuf),
+    /// The same, and how data that is written there is kept.
+    Dump(PathBuf, Encoding),
+    /// A stream, and the projects that it brings with it.
+    Stream(Arc<dyn ImageStore>, Vec<Project>),
 }
 
 /// A store that was opened.
@@ -130,10 +134,12 @@ impl Endpoint {
     ) -> Result<Opened, CliError> {
         match self {
             Self::Directory(path) => {
-                let store = open_directory(&path, access, options)?;
-                let path = std::path::absolute(&path).unwrap_or(path);
-                let address = format!("dir:{}", path.display());
-                Ok(Opened { store, glance: None, session: None, projects: None, address })
+                open_directory(path, Encoding::default(), access, options).await
+            }
+            Self::Dump(path, encoding) => open_directory(path, encoding, access, options).await,
+            Self::Stream(store, projects) => {
+                let address = store.to_string();
+                Ok(Opened { projects: known(projects), ..without_server(store, address) })
             }
             Self::Url(url) => open_url(url, side, options),
             Self::Cloud(cloud) => open_cloud(*cloud, side, options).await,
@@ -141,16 +147,29 @@ impl Endpoint {
     }
 }
 
-fn open_directory(
-    path: &Path,
+async fn open_directory(
+    path: PathBuf,
+    encoding: Encoding,
     access: Access,
     options: &Options,
-) -> Result<Arc<dyn ImageStore>, CliError> {
+) -> Result<Opened, CliError> {
     let store = match access {
-        Access::Read => complete_or_warned(path)?,
-        Access::Write => DumpStore::create(path)?,
+        Access::Read => complete_or_warned(&path)?,
+        Access::Write => DumpStore::create(&path)?.encoding_as(encoding),
     };
-    Ok(Arc::new(store.hashing_with(crate::tls::hashers(options.tls)?)))
+    let projects = known(store.projects().await?);
+    let path = std::path::absolute(&path).unwrap_or(path);
+    let store = Arc::new(store.hashing_with(crate::tls::hashers(options.tls)?));
+    Ok(Opened { projects, ..without_server(store, format!("dir:{}", path.display())) })
+}
+
+fn without_server(store: Arc<dyn ImageStore>, address: String) -> Opened {
+    Opened { store, glance: None, session: None, projects: None, address }
+}
+
+/// The projects that a dump brings with it, if it does.
+fn known(projects: Vec<Project>) -> Option<Arc<Projects>> {
+    (!projects.is_empty()).then(|| Arc::new(Projects::known(projects)))
 }
 
 /// A dump to read, which may lack what its writer was kept from.

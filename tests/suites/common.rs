@@ -49,7 +49,7 @@ pub(crate) fn start_piped(line: &[&str]) -> Child {
     command().args(line).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
 }
 
-fn command() -> Command {
+pub(crate) fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_glance-replicator-under-test"));
     for variable in CLEARED {
         command.env_remove(variable);

@@ -65,10 +65,10 @@ impl StreamStore {
     /// Reads to the end of the stream, when all is done.
     ///
     /// # Errors
-    /// When the stream was cut, or its writer failed on an image, and no listing has said so.
+    /// When the stream was cut, or its writer failed on an image, and no listing has said so yet.
     pub async fn finish(&self) -> Result<(), StoreError> {
         let mut incoming = self.incoming.lock().await;
-        while incoming.listed && incoming.advance().await.map_err(broken)?.is_some() {}
+        while !incoming.judged && incoming.advance().await.map_err(broken)?.is_some() {}
         incoming.verdict().map_or(Ok(()), Err)
     }
 
@@ -147,7 +147,10 @@ impl ImageStore for StreamStore {
                 }
                 // Where it is not at its end, `finish` says the rest.
                 Ok(None) => locked.verdict().map(|error| (Err(error), None)),
-                Err(error) => Some((Err(broken(error)), None)),
+                Err(error) => {
+                    locked.judged = true;
+                    Some((Err(broken(error)), None))
+                }
             }
         });
         let selections = [self.selection.clone(), selection.clone()];

@@ -33,11 +33,12 @@ pub(super) struct Incoming {
     /// What the last manifest said.
     complete: bool,
     ended: bool,
-    judged: bool,
+    /// Whether it was said what is wrong with it.
+    pub(super) judged: bool,
     /// The images whose data comes behind all others.
     announced: BTreeSet<ImageId>,
     /// Whether the images are listed, and those that were announced come.
-    pub(super) listed: bool,
+    listed: bool,
     /// Why it ended before its end.
     fault: Option<(io::ErrorKind, String)>,
 }

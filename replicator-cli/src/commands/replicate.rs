@@ -5,7 +5,7 @@ use std::io::BufWriter;
 use std::path::Path;
 use std::sync::Arc;
 
-use glance_core::identity::Session;
+use glance_core::identity::{Projects, Session};
 use glance_core::replicate::{ContentCheck, Entry, Pace, Policy, Prune, Replication, State};
 
 use super::both;
@@ -30,15 +30,17 @@ pub(super) async fn replicate(
 }
 
 /// What two opened stores are to do with each other.
-struct Work {
+pub(super) struct Work {
     sessions: [(Side, Option<Arc<Session>>); 2],
     /// The source, as replicas are marked with it.
     origin: String,
-    replication: Replication,
+    /// The source's projects, where somebody can be asked.
+    pub(super) projects: Option<Arc<Projects>>,
+    pub(super) replication: Replication,
 }
 
 impl Work {
-    async fn open(
+    pub(super) async fn open(
         from: Endpoint,
         to: Endpoint,
         access: Access,
@@ -60,6 +62,7 @@ impl Work {
         Ok(Self {
             sessions: [(Side::Source, source.session), (Side::Target, target.session)],
             origin: source.address,
+            projects: source.projects,
             replication: Replication { source: source.store, target: target.store, policy },
         })
     }
@@ -78,11 +81,22 @@ impl Work {
         Ok(self)
     }
 
-    async fn run(self, options: &Options) -> Result<Exit, CliError> {
+    pub(super) async fn run(self, options: &Options) -> Result<Exit, CliError> {
+        self.check_endurance(options).await?;
+        self.run_unchecked(options).await
+    }
+
+    /// Refuses work that outlives a sign-in.
+    pub(super) async fn check_endurance(&self, options: &Options) -> Result<(), CliError> {
         for (side, session) in &self.sessions {
             let session = session.as_deref();
             endurance::check(*side, session, &self.replication, options.bwlimit).await?;
         }
+        Ok(())
+    }
+
+    /// Runs, without a look ahead.
+    pub(super) async fn run_unchecked(self, options: &Options) -> Result<Exit, CliError> {
         let mut report = print::Report::new(options.output);
         let ended = self.replication.run(|outcome| report.outcome(&outcome)).await;
         let exit = report.finish();

@@ -1,0 +1,200 @@
+//! `dump` and `load`: to and from a directory, or a stream.
+
+use std::collections::BTreeSet;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use format_dump::{Beside, DumpStore, Encoding, StreamStore, export, free_space};
+use futures_util::TryStreamExt;
+use glance_core::identity::{Project, Projects};
+use glance_core::image::Visibility;
+use glance_core::replicate::Replication;
+use glance_core::select::Selection;
+use glance_core::store::memory::MemoryStore;
+use glance_core::store::{ImageStore, StoreErrorKind};
+
+use super::replicate::{Work, replicate};
+use crate::args::{Compression, Match, Options};
+use crate::endpoint::{Access, Endpoint, Side};
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::print::{self, human_size};
+use crate::select::Selected;
+use crate::tls;
+
+/// `dump`
+pub(super) async fn dump(
+    server: &str,
+    path: &Path,
+    compress: Option<Compression>,
+    selected: &Selected,
+    options: &Options,
+) -> Result<Exit, CliError> {
+    let from = Endpoint::parse(server, Side::Source, options)?;
+    if is_stream(path) {
+        return dump_stream(from, compress, selected, options).await;
+    }
+    let encoding = match compress {
+        None => Encoding::Identity,
+        Some(Compression::Zstd) => Encoding::Zstd,
+    };
+    let to = Endpoint::Dump(path.to_owned(), encoding);
+    let work = Work::open(from, to, Access::Write, selected, options).await?;
+    check_space(path, encoding, &work.replication).await?;
+    let projects = work.projects.clone();
+    let exit = work.run(options).await?;
+    if exit == Exit::Success {
+        let dump = DumpStore::open(path)?.hashing_with(tls::hashers(options.tls)?);
+        let named = named(projects.as_deref(), &dump, &Selection::everything()).await?;
+        if !named.is_empty() {
+            dump.write_projects(&named).await?;
+        }
+        dump.finish().await?;
+    }
+    Ok(exit)
+}
+
+/// `load`
+pub(super) async fn load(
+    path: PathBuf,
+    server: &str,
+    selected: &Selected,
+    options: &Options,
+) -> Result<Exit, CliError> {
+    let target = Endpoint::parse(server, Side::Target, options)?;
+    match is_stream(&path) {
+        true => load_stream(target, selected, options).await,
+        false => replicate(Endpoint::Directory(path), target, selected, options).await,
+    }
+}
+
+fn is_stream(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
+async fn dump_stream(
+    from: Endpoint,
+    compress: Option<Compression>,
+    selected: &Selected,
+    options: &Options,
+) -> Result<Exit, CliError> {
+    if compress.is_some() {
+        let what = "a stream says how long each image is before its data, and is not compressed";
+        return Err(CliError::usage(what).hint("compress all of it: `... | zstd`"));
+    }
+    if std::io::stdout().is_terminal() {
+        let what = "standard output is a terminal, and the stream is no text";
+        return Err(CliError::usage(what).hint("write it to a file or into a pipe"));
+    }
+    let nowhere = Endpoint::Stream(Arc::new(MemoryStore::new("the stream")), Vec::new());
+    let work = Work::open(from, nowhere, Access::Write, selected, options).await?;
+    work.check_endurance(options).await?;
+    let Replication { source, policy, .. } = work.replication;
+    let projects = named(work.projects.as_deref(), &*source, &policy.selection).await?;
+    let beside = Beside { projects, ..Beside::default() };
+    let out = print::stream();
+    let mut report = print::Report::new(options.output);
+    let ended = export(&*source, &policy, &beside, out, |outcome| report.outcome(&outcome)).await;
+    let exit = report.finish();
+    match ended {
+        Ok(()) => Ok(exit),
+        Err(error) => Ok(exit.worse(print::failure(&error.into()))),
+    }
+}
+
+async fn load_stream(
+    target: Endpoint,
+    selected: &Selected,
+    options: &Options,
+) -> Result<Exit, CliError> {
+    let ahead = options.identity.match_by != Match::Id || selected.latest.is_some();
+    if ahead {
+        let what = "a stream is read once: replicas can't be found in it by --match, nor the latest \
+            images";
+        return Err(CliError::usage(what).hint("extract it, and load the directory"));
+    }
+    if std::io::stdin().is_terminal() {
+        let what = "standard input is a terminal";
+        return Err(CliError::usage(what).hint("pipe `dump SERVER -` into it"));
+    }
+    let stream = StreamStore::open(tokio::io::stdin(), tls::hashers(options.tls)?).await?;
+    let stream = Arc::new(stream.selecting(selected.selection.clone()));
+    let source = Endpoint::Stream(stream.clone(), stream.beside().projects.clone());
+    let everything = Selected::default();
+    let mut work = Work::open(source, target, Access::Write, &everything, options).await?;
+    work.replication.policy.transfers = 1;
+    let exit = work.run_unchecked(options).await?;
+    match stream.finish().await {
+        Ok(()) => Ok(exit),
+        Err(error) => Ok(exit.worse(print::failure(&error.into()))),
+    }
+}
+
+/// Refuses a dump for which there is no room. What is compressed is not known beforehand.
+async fn check_space(
+    path: &Path,
+    encoding: Encoding,
+    replication: &Replication,
+) -> Result<(), CliError> {
+    let free = free_space(path).map_err(|error| {
+        CliError::usage(format!("cannot ask for the free space of {}", path.display()))
+            .caused_by(error)
+    })?;
+    let needed = replication.outstanding().await?;
+    tracing::debug!("{} has {free} bytes free, {needed} are to come", path.display());
+    if needed <= free {
+        return Ok(());
+    }
+    let what = format!(
+        "the images to come have {needed} bytes ({}), the filesystem of {} has {free} ({}) free",
+        human_size(needed),
+        path.display(),
+        human_size(free)
+    );
+    match encoding {
+        Encoding::Identity => Err(CliError::limit(what).hint(
+            "make room, name a directory elsewhere, select fewer images, or try --compress zstd",
+        )),
+        _ => {
+            tracing::warn!("{what}: only if they become so much smaller, they fit");
+            Ok(())
+        }
+    }
+}
+
+/// The projects that own the images of `store` or share them, as far as `projects` tell.
+async fn named(
+    projects: Option<&Projects>,
+    store: &dyn ImageStore,
+    selection: &Selection,
+) -> Result<Vec<Project>, CliError> {
+    let Some(projects) = projects else { return Ok(Vec::new()) };
+    let mut ids = BTreeSet::new();
+    let mut images = store.list(selection).await?;
+    while let Some(image) = images.try_next().await? {
+        ids.extend(image.attributes.owner.project().map(str::to_owned));
+        if image.attributes.visibility == Visibility::Shared {
+            match store.members(&image.id).await {
+                Ok(members) => ids.extend(members.into_iter().map(|member| member.project)),
+                Err(error)
+                    if matches!(
+                        error.kind,
+                        StoreErrorKind::Forbidden | StoreErrorKind::NotFound
+                    ) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+    let mut named = Vec::new();
+    for id in ids {
+        match projects.by_id(&id).await {
+            Ok(project) => named.extend(project),
+            Err(error) => {
+                tracing::warn!("the names of projects can't be written down: {error}");
+                return Ok(Vec::new());
+            }
+        }
+    }
+    Ok(named)
+}
