@@ -138,7 +138,8 @@ fn directory(word: &str) -> PathBuf {
 fn load_order(first: String, second: String) -> (PathBuf, String) {
     let is_directory = |word: &str| word.starts_with("dir:") || Path::new(word).is_dir();
     // Nothing is loaded into standard input.
-    match second == "-" || !is_directory(&first) && is_directory(&second) {
+    let swapped = second == "-" || !is_directory(&first) && is_directory(&second);
+    match swapped && first != "-" {
         true => (directory(&second), first),
         false => (directory(&first), second),
     }
