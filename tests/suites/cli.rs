@@ -6,7 +6,7 @@ mod common;
 use std::fs;
 use std::path::Path;
 
-use common::{Run, replicator_with};
+use common::{Run, piped, replicator_with};
 
 const ID: &str = "6d55dd55-053a-4765-b7bc-b30df0ea3861";
 const OTHER_ID: &str = "7d55dd55-053a-4765-b7bc-b30df0ea3862";
@@ -342,30 +342,8 @@ fn a_dump_without_room_is_refused_or_keeps_what_is_whole() {
     assert!(said.contains("\"complete\": false"), "{said}");
 }
 
-/// A pipe between two runs of the tool, which may be cut after so many bytes.
-fn piped(from: &[&str], cut: Option<usize>, to: &[&str]) -> [Run; 2] {
-    use std::io::{Read, Write};
-    use std::process::Stdio;
-
-    let start = |line: &[&str], input: Stdio| {
-        let mut command = common::command();
-        command.args(line).stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.spawn().unwrap()
-    };
-    let mut writer = start(from, Stdio::null());
-    let mut reader = start(to, Stdio::piped());
-    let (mut out, mut input) = (writer.stdout.take().unwrap(), reader.stdin.take().unwrap());
-    let limit = cut.map_or(u64::MAX, |bytes| bytes as u64);
-    // The reader may be gone before the end.
-    let _ = std::io::copy(&mut (&mut out).take(limit), &mut input);
-    let _ = input.flush();
-    drop((out, input));
-    [writer, reader].map(|child| {
-        let output = child.wait_with_output().unwrap();
-        let [stdout, stderr] =
-            [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
-        Run { code: output.status.code(), stdout, stderr }
-    })
+fn words(line: &[&str]) -> Vec<String> {
+    line.iter().map(ToString::to_string).collect()
 }
 
 #[test]
@@ -376,9 +354,9 @@ fn a_stream_makes_the_same_dump_and_reports_go_to_standard_error() {
     fs::create_dir(&old).unwrap();
     write_old_image(Path::new(&old), ID, 3, b"abc");
     write_old_image(Path::new(&old), OTHER_ID, 3, b"abc");
-    let from = ["dump", &*format!("dir:{old}"), "-"];
+    let from = words(&["dump", &*format!("dir:{old}"), "-"]);
     for cut in [Some(0), Some(600), Some(4096), Some(6000)] {
-        let [_, reader] = piped(&from, cut, &["load", "-", &format!("{new}-{cut:?}")]);
+        let [_, reader] = piped(&from, cut, &words(&["load", "-", &format!("{new}-{cut:?}")]));
         assert_eq!(reader.code, Some(3), "{reader:?}");
         assert!(
             reader.stderr.contains("error: the stream: cannot read it: it was cut"),
@@ -391,16 +369,17 @@ fn a_stream_makes_the_same_dump_and_reports_go_to_standard_error() {
             to.map(
                 |word| if word.starts_with('/') { format!("dir:{word}") } else { word.to_owned() },
             );
-        let [writer, reader] = piped(&from, None, &to.each_ref().map(String::as_str));
+        let [writer, reader] = piped(&from, None, &to);
         let [writer, reader] = [writer.exits(0), reader.exits(0)];
         assert!(writer.stderr.contains("2 copied and verified (6.0 B)"), "{writer:?}");
         assert!(reader.stdout.contains("2 copied and verified (6.0 B)"), "{reader:?}");
         replicator(&["compare", &path(name), &format!("dir:{old}")]).exits(0);
     }
-    let [_, reader] = piped(&["size", &format!("dir:{old}")], None, &["load", "-", &new]);
+    let [_, reader] =
+        piped(&words(&["size", &format!("dir:{old}")]), None, &words(&["load", "-", &new]));
     let reader = reader.exits(3);
     assert!(reader.stderr.contains("it was cut"), "{reader:?}");
-    let [writer, reader] = piped(&from, None, &["load", "-", &new, "--match", "name"]);
+    let [writer, reader] = piped(&from, None, &words(&["load", "-", &new, "--match", "name"]));
     assert!(reader.exits(2).stderr.contains("a stream is read once"));
     drop(writer);
     let run = replicator(&["dump", &format!("dir:{old}"), "-", "--compress", "zstd"]).exits(2);
