@@ -20,7 +20,7 @@ mod scan;
 mod subset;
 
 use image::Subject;
-use listed::{Lines, Listed};
+use listed::{Lines, Listed, Strays};
 use subset::Chosen;
 pub use subset::{InvalidSubset, Subset};
 
@@ -183,7 +183,7 @@ impl DumpStore {
     async fn examine(
         &self,
         id: &ImageId,
-        lines: std::io::Result<(Option<Vec<(String, String)>>, Option<Lines>)>,
+        lines: std::io::Result<(Option<Strays>, Option<Lines>)>,
         read: bool,
     ) -> Result<Vec<Finding>, StoreError> {
         let (strays, lines) = lines.map_err(|error| self.list_failed(error))?;

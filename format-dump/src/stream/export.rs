@@ -129,7 +129,8 @@ impl<W: AsyncWrite + Unpin> Run<'_, W> {
     /// What the stream is to say of an image, or why it is not to hold it.
     async fn record(&self, image: &Image) -> Result<Record, Ended> {
         let policy = self.policy;
-        if !image.status.has_data() && !(policy.queued && image.status == Status::Queued) {
+        let queued = policy.queued && image.status == Status::Queued;
+        if !image.status.has_data() && !queued {
             let reason = format!("it has no data at the source, its status is {}", image.status);
             return Err(Ok(Done::Skipped(reason)));
         }
@@ -189,13 +190,12 @@ impl<W: AsyncWrite + Unpin> Run<'_, W> {
         };
         match self.archive.image(record, data, size, &verdict).await? {
             Ok(()) => Ok(Ok(Done::Copied)),
-            Err(error) => Ok(Err(match verdict.fault() {
-                Some(fault) => CopyError::Data { source_store: self.source.to_string(), fault },
-                None => {
-                    let error = failed(StoreErrorKind::Server, "it failed").caused_by(error);
-                    CopyError::Source(error)
-                }
-            })),
+            Err(error) => {
+                let source_store = self.source.to_string();
+                let of_data = verdict.fault().map(|fault| CopyError::Data { source_store, fault });
+                let other = || failed(StoreErrorKind::Server, "it failed").caused_by(error);
+                Ok(Err(of_data.unwrap_or_else(|| CopyError::Source(other()))))
+            }
         }
     }
 }
@@ -270,16 +270,13 @@ impl<W: AsyncWrite + Unpin> Archive<W> {
         let sha512 = digests.and_then(|digests| digests.get(&Algorithm::Sha512)).cloned();
         let sha512 = sha512.ok_or_else(sums::not_offered)?;
         self.list(&blob, &sha512);
-        match digest {
-            Some(_) => {
-                let digest = sums::of(record.to_text().as_bytes(), self.hashers)?;
-                self.list(&format!("{}{RECORD}", record.image.id), &digest);
-            }
-            None => {
-                record.image.os_hash_algo = Some(Algorithm::Sha512.to_string());
-                record.image.os_hash_value = Some(sha512);
-                self.record(&record, true).await?;
-            }
+        if digest.is_none() {
+            record.image.os_hash_algo = Some(Algorithm::Sha512.to_string());
+            record.image.os_hash_value = Some(sha512);
+            self.record(&record, true).await?;
+        } else {
+            let digest = sums::of(record.to_text().as_bytes(), self.hashers)?;
+            self.list(&format!("{}{RECORD}", record.image.id), &digest);
         }
         Ok(Ok(()))
     }
@@ -321,7 +318,8 @@ impl<W: AsyncWrite + Unpin> Archive<W> {
         let mut text = format!("{error}\n");
         let mut cause = std::error::Error::source(error);
         while let Some(error) = cause {
-            text.push_str(&format!("{error}\n"));
+            text.push_str(&error.to_string());
+            text.push('\n');
             cause = error.source();
         }
         self.file(&format!("{id}{FAILED}"), text.as_bytes()).await

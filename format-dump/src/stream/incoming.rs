@@ -32,15 +32,24 @@ pub(super) struct Incoming {
     failed: (u64, Option<ImageId>),
     /// What the last manifest said.
     complete: bool,
-    ended: bool,
     /// Whether it was said what is wrong with it.
     pub(super) judged: bool,
     /// The images whose data comes behind all others.
     announced: BTreeSet<ImageId>,
-    /// Whether the images are listed, and those that were announced come.
-    listed: bool,
+    at: At,
     /// Why it ended before its end.
     fault: Option<(io::ErrorKind, String)>,
+}
+
+/// What comes next in the stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum At {
+    /// Images, in the order of their ids.
+    Images,
+    /// Those that were announced: everything is listed.
+    Announced,
+    /// Nothing.
+    End,
 }
 
 /// The image that the stream is at.
@@ -54,21 +63,9 @@ pub(super) struct Current {
 impl Incoming {
     pub(super) fn new(input: Input) -> Self {
         let (next, current, last) = (None, None, None);
-        let (failed, complete, ended, fault) = ((0, None), false, false, None);
-        let (announced, listed) = (BTreeSet::new(), false);
-        Self {
-            input,
-            next,
-            current,
-            last,
-            failed,
-            complete,
-            announced,
-            listed,
-            ended,
-            judged: false,
-            fault,
-        }
+        let (failed, complete, fault) = ((0, None), false, None);
+        let (announced, at) = (BTreeSet::new(), At::Images);
+        Self { input, next, current, last, failed, complete, judged: false, announced, at, fault }
     }
 
     /// Reads what stands before the first image.
@@ -110,13 +107,15 @@ impl Incoming {
 
     /// The file that comes next. None at the end of the archive.
     async fn peek(&mut self) -> io::Result<Option<&Entry>> {
-        if self.next.is_none() && !self.ended {
+        if self.next.is_none() && self.at != At::End {
             let next = tar::next(&mut self.input).await;
             if let Err(error) = &next {
                 self.fault = Some((error.kind(), error.to_string()));
             }
             // Behind what can't be understood, nothing can.
-            self.ended = !matches!(next, Ok(Some(_)));
+            if !matches!(next, Ok(Some(_))) {
+                self.at = At::End;
+            }
             self.next = next?;
         }
         Ok(self.next.as_ref())
@@ -139,7 +138,10 @@ impl Incoming {
         while let Some(entry) = self.peek().await? {
             let name = entry.name.clone();
             match kind(&name) {
-                Kind::Record(id) if self.announced.contains(&id) && !self.listed => break,
+                Kind::Record(id) if self.at == At::Images && self.announced.contains(&id) => {
+                    self.at = At::Announced;
+                    break;
+                }
                 Kind::Record(id) => {
                     self.image(id).await?;
                     return Ok(self.current.as_ref().map(|current| current.record.image.clone()));
@@ -153,8 +155,7 @@ impl Incoming {
                 Kind::Other => return Err(invalid(format!("{name} stands where it should not"))),
             }
         }
-        self.listed = true;
-        if self.ended {
+        if self.at == At::End {
             // The writer may still be writing what fills its last record.
             tokio::io::copy(&mut self.input, &mut tokio::io::sink()).await?;
         }
@@ -163,7 +164,7 @@ impl Incoming {
 
     /// Comes to an image that was announced, if everything else was listed.
     pub(super) async fn seek(&mut self, id: &ImageId) -> io::Result<()> {
-        if !self.listed || !self.announced.contains(id) {
+        if self.at == At::Images || !self.announced.contains(id) {
             return Ok(());
         }
         let at_it = |this: &Self| {
@@ -176,16 +177,16 @@ impl Incoming {
     /// Reads a record, up to its data.
     async fn image(&mut self, id: ImageId) -> io::Result<()> {
         let record = self.record(&id).await?;
-        let in_place = match self.listed {
-            true => self.announced.remove(&id),
-            false => self.last.as_ref().is_none_or(|last| *last < id),
+        let in_place = match self.at {
+            At::Images => self.last.as_ref().is_none_or(|last| *last < id),
+            _ => self.announced.remove(&id),
         };
         if !in_place {
             return Err(invalid(format!("image {id} does not stand in its place")));
         }
         self.last = Some(id.clone());
         let blob = format!("{id}{}", Encoding::Identity.suffix());
-        let announced = !self.listed && refers_to_others(&record.image);
+        let announced = self.at == At::Images && refers_to_others(&record.image);
         let size = match self.peek().await? {
             Some(entry) if entry.name == blob => entry.size,
             _ if announced || !record.image.status.has_data() => {
@@ -276,7 +277,7 @@ impl Incoming {
 
     /// What there is to say at the end, if something is. It is said once.
     pub(super) fn verdict(&mut self) -> Option<StoreError> {
-        if !self.ended || std::mem::replace(&mut self.judged, true) {
+        if self.at != At::End || std::mem::replace(&mut self.judged, true) {
             return None;
         }
         let error =

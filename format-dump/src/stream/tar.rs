@@ -200,17 +200,15 @@ fn name_of(block: &[u8; BLOCK]) -> io::Result<String> {
 /// A number: octal digits, or with the highest bit set, binary.
 fn number(field: &[u8]) -> io::Result<u64> {
     let wrong = || invalid("it is no tar archive".to_owned());
-    match field.split_first() {
-        Some((0x80, rest)) => rest.iter().try_fold(0_u64, |number, byte| {
+    if let Some((0x80, rest)) = field.split_first() {
+        return rest.iter().try_fold(0_u64, |number, byte| {
             number.checked_mul(256).map(|number| number + u64::from(*byte)).ok_or_else(wrong)
-        }),
-        _ => {
-            let text = std::str::from_utf8(field).map_err(|_| wrong())?;
-            match text.trim_matches([' ', '\0']) {
-                "" => Ok(0),
-                digits => u64::from_str_radix(digits, 8).map_err(|_| wrong()),
-            }
-        }
+        });
+    }
+    let text = std::str::from_utf8(field).map_err(|_| wrong())?;
+    match text.trim_matches([' ', '\0']) {
+        "" => Ok(0),
+        digits => u64::from_str_radix(digits, 8).map_err(|_| wrong()),
     }
 }
 

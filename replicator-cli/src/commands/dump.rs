@@ -152,15 +152,13 @@ async fn check_space(
         path.display(),
         human_size(free)
     );
-    match encoding {
-        Encoding::Identity => Err(CliError::limit(what).hint(
+    if encoding == Encoding::Identity {
+        return Err(CliError::limit(what).hint(
             "make room, name a directory elsewhere, select fewer images, or try --compress zstd",
-        )),
-        _ => {
-            tracing::warn!("{what}: only if they become so much smaller, they fit");
-            Ok(())
-        }
+        ));
     }
+    tracing::warn!("{what}: only if they become so much smaller, they fit");
+    Ok(())
 }
 
 /// The projects that own the images of `store` or share them, as far as `projects` tell.
