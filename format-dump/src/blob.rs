@@ -48,9 +48,7 @@ pub(crate) async fn read(
     let length = range.length.map_or(rest, |length| length.min(rest));
     match stored.encoding {
         Encoding::Identity => plain(file, range.offset, length).await.map_err(failed),
-        Encoding::Zstd => {
-            zstd::plain(file.into_std().await, path, size, range.offset, length).map_err(failed)
-        }
+        Encoding::Zstd => Ok(zstd::plain(file.into_std().await, path, size, range.offset, length)),
     }
 }
 
@@ -77,7 +75,7 @@ pub(crate) async fn open(
     let length = file.metadata().await.map_err(failed)?.len();
     let recorded = match stored.encoding {
         Encoding::Identity => image.size,
-        Encoding::Zstd => stored.stored,
+        Encoding::Zstd => stored.bytes,
     };
     match recorded.filter(|recorded| *recorded != length) {
         None => Ok(file),

@@ -32,6 +32,7 @@ mod directory;
 mod files;
 mod manifest;
 mod record;
+mod stream;
 mod sums;
 mod v1;
 mod verify;
@@ -40,6 +41,7 @@ use directory::Directory;
 pub use glance_core::select::{InvalidSubset, Subset};
 use manifest::Manifest;
 pub use record::Encoding;
+pub use stream::{Beside, StreamStore, export};
 use v1::OldDump;
 pub use verify::{FileState, Finding, Proof, Verification};
 
@@ -244,6 +246,15 @@ impl fmt::Display for DumpStore {
     }
 }
 
+/// The bytes that users may still write to the filesystem of `dir` (`f_bavail` of statvfs(3)).
+///
+/// # Errors
+/// When the directory can't be asked.
+pub fn free_space(dir: &Path) -> std::io::Result<u64> {
+    let found = rustix::fs::statvfs(dir)?;
+    Ok(found.f_bavail.saturating_mul(found.f_frsize))
+}
+
 /// Runs `work` on a dump's directory where it may block.
 async fn blocking<T: Send + 'static>(
     dir: &Path,
@@ -257,7 +268,7 @@ async fn blocking<T: Send + 'static>(
 fn finish(dir: &Path, hashers: Hashers) -> Result<(), StoreError> {
     let manifest = Manifest::read(dir, FINISH)?.unwrap_or_else(Manifest::new);
     let digest = sums::write(dir, hashers, FINISH)?;
-    manifest.complete(digest).write(dir, FINISH)
+    manifest.ended(true, digest).write(dir, FINISH)
 }
 
 /// A dump's directory as messages name it.

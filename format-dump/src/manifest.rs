@@ -46,9 +46,10 @@ impl Manifest {
         Self { complete: false, sha512sums: None, ..self }
     }
 
-    /// The same, of a dump that is complete, with the SHA-512 of its file of digests.
-    pub(crate) fn complete(self, sha512sums: String) -> Self {
-        Self { complete: true, sha512sums: Some(sha512sums), ..self }
+    /// The same, of a dump that is `complete` or lacks an image, with the SHA-512 of its file of
+    /// digests.
+    pub(crate) fn ended(self, complete: bool, sha512sums: String) -> Self {
+        Self { complete, sha512sums: Some(sha512sums), ..self }
     }
 
     /// The manifest in `dir`, if there is one.

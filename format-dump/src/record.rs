@@ -37,9 +37,9 @@ impl Encoding {
 pub(crate) struct Stored {
     #[serde(default)]
     pub(crate) encoding: Encoding,
-    /// The file's bytes.
-    #[serde(default)]
-    pub(crate) stored: Option<u64>,
+    /// How many bytes the file has.
+    #[serde(default, rename = "stored")]
+    pub(crate) bytes: Option<u64>,
     /// Of the file's bytes.
     #[serde(default)]
     pub(crate) sha512: Option<String>,

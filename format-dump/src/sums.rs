@@ -86,8 +86,11 @@ pub(crate) fn of(bytes: &[u8], hashers: Hashers) -> io::Result<String> {
 }
 
 fn begin(hashers: Hashers) -> io::Result<Box<dyn Hasher>> {
-    let none = || io::Error::other("the cryptography in use offers no sha512");
-    hashers.begin(Algorithm::Sha512).ok_or_else(none)
+    hashers.begin(Algorithm::Sha512).ok_or_else(not_offered)
+}
+
+pub(crate) fn not_offered() -> io::Error {
+    io::Error::other("the cryptography in use offers no sha512")
 }
 
 /// The file on its way.

@@ -21,7 +21,7 @@ mod listed;
 mod scan;
 
 use image::{Means, Subject};
-use listed::{Lines, Listed};
+use listed::{Lines, Listed, Strays};
 
 /// Something that [`DumpStore::verify`] found.
 #[derive(Debug)]
@@ -186,7 +186,7 @@ impl DumpStore {
     async fn examine(
         &self,
         id: ImageId,
-        lines: std::io::Result<(Option<Vec<(String, String)>>, Option<Lines>)>,
+        lines: std::io::Result<(Option<Strays>, Option<Lines>)>,
         read: bool,
         pace: Option<&Pace>,
     ) -> Result<Vec<Finding>, StoreError> {

@@ -30,7 +30,7 @@ pub mod stamp;
 mod verify;
 mod via;
 
-pub use checked::{DataFault, Expected};
+pub use checked::{DataFault, DataVerdict, Expected, checked};
 pub use error::{CopyError, RunError};
 pub use mapping::Mapping;
 pub use matching::MatchBy;

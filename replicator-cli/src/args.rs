@@ -53,18 +53,22 @@ pub enum Command {
     Dump {
         /// Where the images are
         server: String,
-        /// The directory
+        /// The directory, or - for a tar archive on standard output
         path: String,
         /// Which namespaces of metadata definitions are written, too
         #[arg(long, value_name = "WHICH", default_value = "none")]
         metadefs: WithMetadefs,
+        /// Compress the data that is written
+        #[arg(long, value_name = "HOW")]
+        compress: Option<Compression>,
         /// Which images
         #[command(flatten)]
         selection: Box<Selection>,
     },
     /// Read the images of a directory into a Glance
     Load {
-        /// The directory (or, as the old tool had it, the server)
+        /// The directory, or - for what `dump SERVER -` wrote, on standard input, one image at a time
+        /// (or, as the old tool had it, the server)
         from: String,
         /// The server (or the directory)
         to: String,
@@ -361,6 +365,13 @@ pub enum ContentCheck {
     Auto,
     /// Never.
     Off,
+}
+
+/// How data is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Compression {
+    /// By zstd, in files that `zstd -d` reads too.
+    Zstd,
 }
 
 /// How a report is written.

@@ -20,7 +20,7 @@ mod metadefs;
 mod replicate;
 mod verify;
 
-use dump::dump;
+use dump::{Dump, dump, load};
 use metadefs::metadefs;
 use replicate::{compare, plan, replicate, sync};
 use verify::verify;
@@ -40,14 +40,13 @@ pub(crate) async fn run(args: Args) -> Exit {
         }
         match command {
             Command::Size { server, .. } => size(&server, selected, &options).await,
-            Command::Dump { server, path, metadefs, .. } => {
-                dump(&server, &directory(&path), metadefs.which(), selected, &options).await
+            Command::Dump { server, path, compress, metadefs, .. } => {
+                let typed = Dump { compress, metadefs: metadefs.which() };
+                dump(&server, &directory(&path), typed, selected, &options).await
             }
             Command::Load { from, to, metadefs, .. } => {
                 let (path, server) = load_order(from, to);
-                let target = Endpoint::parse(&server, Side::Target, &options)?;
-                let from = Endpoint::Directory(path);
-                replicate(from, target, metadefs.which(), selected, &options).await
+                load(path, &server, metadefs.which(), selected, &options).await
             }
             Command::Livecopy { from, to, metadefs, .. } => {
                 let (from, to) = both(&from, &to, &options)?;
@@ -135,13 +134,19 @@ async fn serve(serve: Serve, options: &Options) -> Result<Exit, CliError> {
 
 /// Where a path stands by its position, a bare word is a directory.
 fn directory(word: &str) -> PathBuf {
-    PathBuf::from(word.strip_prefix("dir:").unwrap_or(word))
+    match word.strip_prefix("dir:") {
+        // Alone, it is standard input or output.
+        Some("-") => "./-".into(),
+        path => path.unwrap_or(word).into(),
+    }
 }
 
 /// The old tool had the server first, a copy reads better with the directory first: both work.
 fn load_order(first: String, second: String) -> (PathBuf, String) {
     let is_directory = |word: &str| word.starts_with("dir:") || Path::new(word).is_dir();
-    match !is_directory(&first) && is_directory(&second) {
+    // Nothing is loaded into standard input.
+    let swapped = second == "-" || !is_directory(&first) && is_directory(&second);
+    match swapped && first != "-" {
         true => (directory(&second), first),
         false => (directory(&first), second),
     }

@@ -90,7 +90,7 @@ async fn examine(
     let at = |topic| move |error: CliError| (topic, error);
     let endpoint = Endpoint::parse(word, Side::Source, options).map_err(at("configuration"))?;
     let store = match endpoint {
-        Endpoint::Directory(_) => {
+        Endpoint::Directory(_) | Endpoint::Dump(..) | Endpoint::Stream(..) => {
             endpoint.open(Side::Source, options).await.map_err(at("directory"))?.store
         }
         Endpoint::Url(ref url) => {

@@ -4,9 +4,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use format_dump::DumpStore;
+use format_dump::{DumpStore, Encoding};
 use glance_core::glance::GlanceStore;
-use glance_core::identity::{Cloud, Projects, Session};
+use glance_core::identity::{Cloud, Project, Projects, Session};
 use glance_core::store::ImageStore;
 use glance_core::transport::Transport;
 use transport_hyper::Proxies;
@@ -25,6 +25,10 @@ pub(crate) enum Endpoint {
     Url(String),
     /// A directory.
     Directory(PathBuf),
+    /// The same, and how data that is written there is kept.
+    Dump(PathBuf, Encoding),
+    /// A stream, and the projects that it brings with it.
+    Stream(Arc<dyn ImageStore>, Vec<Project>),
 }
 
 /// A store that was opened.
@@ -134,23 +138,14 @@ impl Endpoint {
     ) -> Result<Opened, CliError> {
         match self {
             Self::Directory(path) => {
-                let store = open_directory(&path, access, options)?;
-                let projects = match side {
-                    Side::Source => projects_of(&store).await?,
-                    Side::Target => None,
-                };
-                let path = std::path::absolute(&path).unwrap_or(path);
-                let address = format!("dir:{}", path.display());
-                let store = Arc::new(store);
-                Ok(Opened {
-                    store,
-                    glance: None,
-                    directory: Some(path),
-                    session: None,
-                    projects,
-                    address,
-                    region: None,
-                })
+                open_directory(path, Encoding::default(), access, side, options).await
+            }
+            Self::Dump(path, encoding) => {
+                open_directory(path, encoding, access, side, options).await
+            }
+            Self::Stream(store, projects) => {
+                let address = store.to_string();
+                Ok(Opened { projects: known(projects), ..without_server(store, address) })
             }
             Self::Url(url) => open_url(url, side, options),
             Self::Cloud(cloud) => open_cloud(*cloud, side, options).await,
@@ -158,18 +153,42 @@ impl Endpoint {
     }
 }
 
-fn open_directory(path: &Path, access: Access, options: &Options) -> Result<DumpStore, CliError> {
+async fn open_directory(
+    path: PathBuf,
+    encoding: Encoding,
+    access: Access,
+    side: Side,
+    options: &Options,
+) -> Result<Opened, CliError> {
     let store = match access {
-        Access::Read => complete_or_warned(path)?,
-        Access::Write => DumpStore::create(path)?,
+        Access::Read => complete_or_warned(&path)?,
+        Access::Write => DumpStore::create(&path)?.encoding_as(encoding),
     };
-    Ok(store.hashing_with(crate::tls::hashers(options.tls)?))
+    let store = Arc::new(store.hashing_with(crate::tls::hashers(options.tls)?));
+    let projects = match side {
+        Side::Source => known(store.projects().await?),
+        Side::Target => None,
+    };
+    let path = std::path::absolute(&path).unwrap_or(path);
+    let address = format!("dir:{}", path.display());
+    Ok(Opened { projects, directory: Some(path), ..without_server(store, address) })
 }
 
-/// The projects that a dump brings with it. Where it has none, nobody can be asked.
-async fn projects_of(dump: &DumpStore) -> Result<Option<Arc<Projects>>, CliError> {
-    let projects = dump.projects().await?;
-    Ok((!projects.is_empty()).then(|| Arc::new(Projects::known(projects))))
+fn without_server(store: Arc<dyn ImageStore>, address: String) -> Opened {
+    Opened {
+        store,
+        glance: None,
+        directory: None,
+        session: None,
+        projects: None,
+        address,
+        region: None,
+    }
+}
+
+/// The projects that a dump brings with it, if it does.
+fn known(projects: Vec<Project>) -> Option<Arc<Projects>> {
+    (!projects.is_empty()).then(|| Arc::new(Projects::known(projects)))
 }
 
 /// A dump to read, which may lack what its writer was kept from.

@@ -36,6 +36,11 @@ impl CliError {
         Self { exit: Exit::Authentication, ..Self::usage(message) }
     }
 
+    /// There is no room.
+    pub(crate) fn limit(message: impl Into<String>) -> Self {
+        Self { exit: Exit::LimitReached, ..Self::usage(message) }
+    }
+
     /// A server can't be reached, or not trusted.
     pub(crate) fn connection(error: TransportError) -> Self {
         let message = error.to_string();

@@ -1,11 +1,14 @@
 //! All printing: results to standard output, failures to standard error.
 
 use std::error::Error;
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
+use tokio::io::{BufWriter, Stdout};
 
 use crate::args::Output;
 use crate::error::CliError;
@@ -15,7 +18,7 @@ use crate::exit::Exit;
 macro_rules! out {
     ($($line:tt)*) => {{
         use std::io::Write as _;
-        let _ = writeln!(std::io::stdout().lock(), $($line)*);
+        let _ = writeln!($crate::print::results(), $($line)*);
     }};
 }
 
@@ -23,7 +26,7 @@ macro_rules! out {
 macro_rules! out_part {
     ($($line:tt)*) => {{
         use std::io::Write as _;
-        let _ = write!(std::io::stdout().lock(), $($line)*);
+        let _ = write!($crate::print::results(), $($line)*);
     }};
 }
 
@@ -50,6 +53,22 @@ pub(crate) use metadefs::Metadefs;
 pub(crate) use report::Report;
 pub(crate) use selection::selection;
 pub(crate) use verify::Findings;
+
+/// Where results go.
+fn results() -> Box<dyn Write> {
+    match STREAMING.load(Ordering::Relaxed) {
+        true => Box::new(std::io::stderr().lock()),
+        false => Box::new(std::io::stdout().lock()),
+    }
+}
+
+/// Makes standard output the place of a stream of data: results go to standard error from now on.
+pub(crate) fn stream() -> BufWriter<Stdout> {
+    STREAMING.store(true, Ordering::Relaxed);
+    BufWriter::with_capacity(256 * 1024, tokio::io::stdout())
+}
+
+static STREAMING: AtomicBool = AtomicBool::new(false);
 
 /// What clap has to say: help and versions succeed, anything else is a usage error.
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {

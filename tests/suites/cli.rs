@@ -6,7 +6,7 @@ mod common;
 use std::fs;
 use std::path::Path;
 
-use common::{Run, replicator_with};
+use common::{Run, piped, replicator_with};
 
 const ID: &str = "6d55dd55-053a-4765-b7bc-b30df0ea3861";
 const OTHER_ID: &str = "7d55dd55-053a-4765-b7bc-b30df0ea3862";
@@ -237,6 +237,153 @@ fn a_closed_output_does_not_stop_the_work() {
     let mut child = common::start_piped(&["size", directory.path().to_str().unwrap()]);
     drop(child.stdout.take());
     assert!(child.wait().unwrap().success());
+}
+
+/// The tool, run by a shell that does something first.
+fn after(shell: &str, line: &[&str]) -> std::process::Output {
+    let mut command = std::process::Command::new("sh");
+    command.args(["-ec", &format!("{shell}; exec \"$@\""), "sh"]);
+    command.arg(env!("CARGO_BIN_EXE_glance-replicator-under-test")).args(line).output().unwrap()
+}
+
+#[test]
+fn a_dump_is_its_owners_whatever_the_umask_and_other_directories_stay_as_they_are() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+    for umask in ["0", "777", "27"] {
+        let directory = tempfile::tempdir().unwrap();
+        let (old, others) = (directory.path().join("old"), directory.path().join("others"));
+        fs::create_dir(&old).unwrap();
+        fs::create_dir(&others).unwrap();
+        fs::set_permissions(&others, fs::Permissions::from_mode(0o2755)).unwrap();
+        write_old_image(&old, ID, 3, b"abc");
+        let new = others.join("a/b");
+        let line = ["dump", old.to_str().unwrap(), new.to_str().unwrap()];
+        let run = after(&format!("umask {umask}"), &["dump", &format!("dir:{}", line[1]), line[2]]);
+        assert!(run.status.success(), "{run:?}");
+        assert_eq!((mode(&others), mode(&others.join("a"))), (0o2755, 0o700));
+        assert_eq!(mode(&new), 0o700);
+        let files: Vec<_> = fs::read_dir(&new).unwrap().map(|it| it.unwrap().path()).collect();
+        assert_eq!(files.len(), 4);
+        assert!(files.iter().all(|file| mode(file) == 0o600), "{umask}");
+    }
+}
+
+#[test]
+fn a_dump_may_be_compressed_and_is_loaded_as_any_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let (old, new, again) = (path("old"), path("new"), path("again"));
+    fs::create_dir(&old).unwrap();
+    let data = vec![b'a'; 5 << 20];
+    write_old_image(Path::new(&old), ID, 5 << 20, &data);
+    // Nothing proves it, so that it may be anything.
+    let record = fs::read_to_string(Path::new(&old).join(ID)).unwrap();
+    let record = record.replace("\"900150983cd24fb0d6963f7d28e17f72\"", "null");
+    fs::write(Path::new(&old).join(ID), record).unwrap();
+    let line = ["dump", &format!("dir:{old}"), &new, "--compress", "zstd"];
+    replicator(&line).exits(0);
+    let blob = Path::new(&new).join(format!("{ID}.img.zst"));
+    assert!(fs::metadata(blob).unwrap().len() < 10_000);
+    replicator(&["load", &new, &again]).exits(0);
+    assert!(fs::read(Path::new(&again).join(format!("{ID}.img"))).unwrap() == data);
+    replicator(&["compare", &again, &new]).exits(0);
+}
+
+/// In a mount namespace of its own, with a filesystem of 8 MiB at the directory `small`.
+fn on_a_small_filesystem(small: &str, line: &[&str]) -> (i32, String) {
+    let mount = format!("mount -t tmpfs -o size=8m,mode=700 small {small}");
+    let keep = format!("ls -l {small}/dump; cat {small}/dump/*.json");
+    let shell = format!("{mount}; \"$@\" || code=$?; {keep} || true; exit ${{code:-0}}");
+    let mut command = std::process::Command::new("unshare");
+    command.args(["-m", "sh", "-ec", &shell, "sh"]);
+    command.arg(env!("CARGO_BIN_EXE_glance-replicator-under-test")).args(line);
+    let output = command.output().unwrap();
+    let text = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+    (output.status.code().unwrap(), text.concat())
+}
+
+/// As root, who may mount.
+#[test]
+fn a_dump_without_room_is_refused_or_keeps_what_is_whole() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let (old, small) = (path("old"), path("small"));
+    fs::create_dir(&old).unwrap();
+    fs::create_dir(&small).unwrap();
+    let noise: Vec<u8> =
+        (0..3 << 20_u32).map(|at: u32| at.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
+    for (id, bytes) in [(ID, 3 << 20), (OTHER_ID, 6 << 20)] {
+        let data: Vec<u8> = noise.iter().cycle().take(bytes).copied().collect();
+        write_old_image(Path::new(&old), id, bytes as u64, &data);
+        let record = fs::read_to_string(Path::new(&old).join(id)).unwrap();
+        let record = record.replace("\"900150983cd24fb0d6963f7d28e17f72\"", "null");
+        fs::write(Path::new(&old).join(id), record).unwrap();
+    }
+    let (old, dump) = (format!("dir:{old}"), format!("{small}/dump"));
+    let (code, said) = on_a_small_filesystem(&small, &["dump", &old, &dump]);
+    assert_eq!(code, 8, "{said}");
+    for words in ["have 9437184 bytes (9.0 MiB)", "(8.0 MiB) free", "hint: make room"] {
+        assert!(said.contains(words), "no {words:?} in {said}");
+    }
+    assert!(!said.contains(".img"), "{said}");
+
+    // What would do if it were smaller is tried, and one of the two fits.
+    let line = ["load", &old, &dump, "--transfers", "1"];
+    let (code, said) = on_a_small_filesystem(&small, &line);
+    assert_eq!(code, 8, "{said}");
+    let partial = format!("the file {OTHER_ID}.img.partial failed");
+    for words in [&partial, "No space left on device", "hint: make room and run again"] {
+        assert!(said.contains(words), "no {words:?} in {said}");
+    }
+    assert!(said.contains(&format!("{ID}.img\n")), "{said}");
+    assert!(!said.contains(&format!("{OTHER_ID}.img\n")), "{said}");
+    assert!(said.contains("\"complete\": false"), "{said}");
+}
+
+fn words(line: &[&str]) -> Vec<String> {
+    line.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn a_stream_makes_the_same_dump_and_reports_go_to_standard_error() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let (old, new) = (path("old"), path("new"));
+    fs::create_dir(&old).unwrap();
+    write_old_image(Path::new(&old), ID, 3, b"abc");
+    write_old_image(Path::new(&old), OTHER_ID, 3, b"abc");
+    let from = words(&["dump", &*format!("dir:{old}"), "-"]);
+    for cut in [Some(0), Some(600), Some(4096), Some(6000)] {
+        let [_, reader] = piped(&from, cut, &words(&["load", "-", &format!("{new}-{cut:?}")]));
+        assert_eq!(reader.code, Some(3), "{reader:?}");
+        assert!(
+            reader.stderr.contains("error: the stream: cannot read it: it was cut"),
+            "{reader:?}"
+        );
+    }
+    // Also in the old tool's order.
+    for (name, to) in [("a", ["load", "-", &*path("a")]), ("b", ["load", &*path("b"), "-"])] {
+        let to =
+            to.map(
+                |word| if word.starts_with('/') { format!("dir:{word}") } else { word.to_owned() },
+            );
+        let [writer, reader] = piped(&from, None, &to);
+        let [writer, reader] = [writer.exits(0), reader.exits(0)];
+        assert!(writer.stderr.contains("2 copied and verified (6.0 B)"), "{writer:?}");
+        assert!(reader.stdout.contains("2 copied and verified (6.0 B)"), "{reader:?}");
+        replicator(&["compare", &path(name), &format!("dir:{old}")]).exits(0);
+    }
+    let [_, reader] =
+        piped(&words(&["size", &format!("dir:{old}")]), None, &words(&["load", "-", &new]));
+    let reader = reader.exits(3);
+    assert!(reader.stderr.contains("it was cut"), "{reader:?}");
+    let [writer, reader] = piped(&from, None, &words(&["load", "-", &new, "--match", "name"]));
+    assert!(reader.exits(2).stderr.contains("a stream is read once"));
+    drop(writer);
+    let run = replicator(&["dump", &format!("dir:{old}"), "-", "--compress", "zstd"]).exits(2);
+    assert!(run.stdout.is_empty() && run.stderr.contains("| zstd"), "{run:?}");
 }
 
 /// Clouds that can be used, one that asks for its password, and one that can't be used.

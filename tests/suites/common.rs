@@ -1,6 +1,7 @@
 //! Running the tool as an operator does.
 #![allow(dead_code, reason = "not every suite needs all of it")]
 
+use std::io::Read;
 use std::process::{Child, Command, Stdio};
 
 /// What a run said.
@@ -47,6 +48,29 @@ pub(crate) fn start(line: &[String]) -> Child {
 /// Starts the tool with its standard output at the caller's end of a pipe.
 pub(crate) fn start_piped(line: &[&str]) -> Child {
     command().args(line).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+/// Two runs of the tool with a pipe between them, through which `cut` bytes pass, or all.
+pub(crate) fn piped(from: &[String], cut: Option<u64>, to: &[String]) -> [Run; 2] {
+    let start = |line: &[String], input: Stdio| {
+        let mut command = command();
+        command.args(line).stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().unwrap()
+    };
+    let mut writer = start(from, Stdio::null());
+    let mut reader = start(to, Stdio::piped());
+    let (out, mut input) = (writer.stdout.take().unwrap(), reader.stdin.take().unwrap());
+    // The reader may be gone before the end.
+    let _ = std::io::copy(&mut out.take(cut.unwrap_or(u64::MAX)), &mut input);
+    drop(input);
+    [writer, reader].map(|child| {
+        let output = child.wait_with_output().unwrap();
+        let [stdout, stderr] =
+            [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+        let run = Run { code: output.status.code(), stdout, stderr };
+        run.says_none_of(["panicked at", "x-auth-token", "gAAAAA"]);
+        run
+    })
 }
 
 fn command() -> Command {

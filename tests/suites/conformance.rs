@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use format_dump::DumpStore;
+use format_dump::{DumpStore, Encoding};
 use glance_core::ImageStore;
 use glance_core::conformance;
 use glance_core::glance::GlanceStore;
@@ -26,6 +26,13 @@ async fn directory() {
     let directory = tempfile::tempdir().unwrap();
     let store = DumpStore::create(directory.path().join("dump")).unwrap();
     passes(Arc::new(store)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn compressed_directory() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = DumpStore::create(directory.path().join("dump")).unwrap();
+    passes(Arc::new(store.encoding_as(Encoding::Zstd))).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

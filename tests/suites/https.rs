@@ -11,10 +11,11 @@ use bytes::Bytes;
 use common::{Run, replicator_with, start};
 use format_dump::DumpStore;
 use futures_util::stream;
+use glance_core::Selection;
 use glance_core::body::Body;
 use glance_core::image::{Attributes, Image, ImageId, Status, Visibility};
-use glance_core::store::ImageStore;
 use glance_core::store::memory::MemoryStore;
+use glance_core::store::{ByteRange, ImageStore};
 use glance_server::GlanceApi;
 use glance_server::fault::{Fault, Faulty};
 use http::Method;
@@ -259,6 +260,72 @@ async fn a_dump_that_was_killed_is_completed(stack: &'static str) {
     pair.run(&["compare", &pair.a.url, &dump]).await.exits(0);
 }
 
+/// `dump A - | load - B`, of which `cut` bytes pass.
+async fn piped(pair: &Pair, cut: Option<u64>) -> [Run; 2] {
+    let from = pair.line(&["dump", &pair.a.url, "-"]);
+    let to = pair.line(&["load", "-", &pair.b.url]);
+    let run = tokio::task::spawn_blocking(move || common::piped(&from, cut, &to));
+    run.await.unwrap()
+}
+
+async fn a_stream_passes_from_one_glance_to_another(stack: &'static str) {
+    let pair = Pair::new(stack).await;
+    let long = |byte| Bytes::from(vec![byte; (3 << 20) + 7]);
+    let mut images = Vec::new();
+    for number in 1..=4 {
+        images.push(pair.a.image(number, long(number).into()).await);
+    }
+    // Cut in the data of the second image; the third fails at the source, once.
+    let [writer, reader] = piped(&pair, Some(5 << 20)).await;
+    assert_eq!(writer.code, Some(3), "{}", writer.stderr);
+    assert!(writer.stderr.contains("the stream: cannot write it: its reader has gone"));
+    let reader = reader.exits(3);
+    for words in
+        ["the stream was cut", "the stream: cannot read it: it was cut", images[1].as_str()]
+    {
+        assert!(reader.stderr.contains(words), "no {words:?} in {}", reader.stderr);
+    }
+    whole(&pair, &images[..1]).await;
+
+    let path = format!("/v2/images/{}/file", images[2]);
+    let fault = Fault::CorruptDownload { at: 2 << 20 };
+    pair.a.faulty.inject(Method::GET, move |asked| asked == path, 1, fault);
+    let [writer, reader] = piped(&pair, None).await;
+    let [writer, reader] = [writer.exits(6), reader.exits(3)];
+    assert!(writer.stdout.is_empty() && writer.stderr.contains(images[2].as_str()));
+    let said = format!("its writer failed on 1 images, the first was {}", images[2]);
+    assert!(reader.stderr.contains(&said), "{}", reader.stderr);
+    whole(&pair, &[&images[..2], &images[3..]].concat()).await;
+
+    let [writer, reader] = piped(&pair, None).await;
+    let [writer, reader] = [writer.exits(0), reader.exits(0)];
+    assert!(writer.stderr.contains("4 copied and verified"), "{}", writer.stderr);
+    assert!(reader.stdout.contains(&format!("completed: {}", images[2])), "{}", reader.stdout);
+    assert!(reader.stdout.contains("1 copied and verified"), "{}", reader.stdout);
+    whole(&pair, &images).await;
+    pair.run(&["compare", &pair.a.url, &pair.b.url]).await.exits(0);
+}
+
+/// B has these images whole and public, and no other data.
+async fn whole(pair: &Pair, images: &[ImageId]) {
+    let listed: Vec<Image> = futures_util::TryStreamExt::try_collect(
+        pair.b.kept.list(&Selection::everything()).await.unwrap(),
+    )
+    .await
+    .unwrap();
+    let active = listed.iter().filter(|image| image.status.has_data());
+    assert_eq!(active.map(|image| image.id.clone()).collect::<Vec<_>>(), images);
+    for id in images {
+        let [a, b] = [&pair.a.kept, &pair.b.kept];
+        let read = async |store: &Arc<dyn ImageStore>| {
+            store.read(id, ByteRange::ALL).await.unwrap().collect(8 << 20).await.unwrap()
+        };
+        assert!(read(a).await == read(b).await);
+        let replica = b.get(id).await.unwrap();
+        assert_eq!(replica.attributes.visibility, Visibility::Public);
+    }
+}
+
 /// 512 MiB, far above what may be in memory; both servers keep it on disk.
 async fn memory_does_not_grow_with_the_image(stack: &'static str) {
     let stores = tempfile::tempdir().unwrap();
@@ -313,6 +380,7 @@ for_each_stack! {
     mislabelled_data_is_exit_3_before_the_upload
     an_unknown_ca_and_plain_http_are_exit_4_and_see_nothing
     a_dump_that_was_killed_is_completed
+    a_stream_passes_from_one_glance_to_another
     memory_does_not_grow_with_the_image
 }
 

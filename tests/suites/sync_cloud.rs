@@ -9,7 +9,7 @@ mod real_cloud;
 
 use std::collections::BTreeMap;
 
-use real_cloud::{BLOCKED, Cloud, Judgement, LOST_MEMBERS, NOT_PORTABLE, STACKS, reset};
+use real_cloud::{BLOCKED, Cloud, Judgement, NOT_PORTABLE, STACKS, reset};
 use serde_json::{Map, Value};
 
 #[test]

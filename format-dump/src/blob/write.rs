@@ -83,7 +83,7 @@ impl Partial {
         files::blocking(move || file.sync_all()).await?;
         self.digests = hashing.finish().await.map_err(io::Error::other)?;
         let of_file = of_file.and_then(|algorithm| self.digests.get(&algorithm).cloned());
-        self.stored.stored = Some(stored);
+        self.stored.bytes = Some(stored);
         self.stored.sha512 = sha512.or(of_file);
         Ok(())
     }

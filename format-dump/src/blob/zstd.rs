@@ -28,7 +28,7 @@ pub(super) struct Frames {
     /// What waits until it fills a frame.
     plain: Vec<u8>,
     table: Vec<u8>,
-    frames: u32,
+    count: u32,
     stored: u64,
 }
 
@@ -50,7 +50,7 @@ impl Frames {
             hasher: hashers.begin(Algorithm::Sha512),
             plain: Vec::with_capacity(FRAME),
             table: Vec::new(),
-            frames: 0,
+            count: 0,
             stored: 0,
         })
     }
@@ -68,12 +68,12 @@ impl Frames {
     }
 
     pub(super) fn finish(mut self) -> io::Result<Compressed> {
-        if !self.plain.is_empty() || self.frames == 0 {
+        if !self.plain.is_empty() || self.count == 0 {
             self.end_frame()?;
         }
         let mut table = std::mem::take(&mut self.table);
         let mut end = [0; FOOTER];
-        end[..4].copy_from_slice(&self.frames.to_le_bytes());
+        end[..4].copy_from_slice(&self.count.to_le_bytes());
         end[5..].copy_from_slice(&SEEKABLE.to_le_bytes());
         table.extend_from_slice(&end);
         self.put(&SKIPPABLE.to_le_bytes())?;
@@ -88,7 +88,7 @@ impl Frames {
         let frame = self.compressor.compress(&self.plain)?;
         self.table.extend_from_slice(&length(&frame)?.to_le_bytes());
         self.table.extend_from_slice(&length(&self.plain)?.to_le_bytes());
-        self.frames += 1;
+        self.count += 1;
         self.plain.clear();
         self.put(&frame)
     }
@@ -108,13 +108,7 @@ fn length(bytes: &[u8]) -> io::Result<u32> {
 }
 
 /// `length` plain bytes from `offset` on, of the `size` that the compressed `file` at `path` has.
-pub(super) fn plain(
-    file: File,
-    path: &Path,
-    size: u64,
-    offset: u64,
-    length: u64,
-) -> io::Result<Body> {
+pub(super) fn plain(file: File, path: &Path, size: u64, offset: u64, length: u64) -> Body {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let reading = Reading { file: Some(file), decoder: None, size, offset, left: length, name };
     let chunks = stream::try_unfold(reading, |mut reading| async move {
@@ -126,7 +120,7 @@ pub(super) fn plain(
         });
         Ok::<_, BodyError>(read.await?)
     });
-    Ok(Body::from_stream(chunks, Some(length)))
+    Body::from_stream(chunks, Some(length))
 }
 
 /// Plain bytes on their way out of a compressed file.

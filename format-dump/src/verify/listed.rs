@@ -37,7 +37,7 @@ impl Listed {
 
     /// The lines of the files whose names begin with `id`, and before them those that belong to no
     /// image of the dump.
-    pub(super) fn until(&mut self, id: &str) -> io::Result<(Vec<(String, String)>, Lines)> {
+    pub(super) fn until(&mut self, id: &str) -> io::Result<(Strays, Lines)> {
         let (mut strays, mut lines) = (Vec::new(), Lines::default());
         while let Some((name, _)) = &self.next {
             let (ours, stray) = (name.starts_with(id), name.as_str() < id);
@@ -55,7 +55,7 @@ impl Listed {
     }
 
     /// All other lines.
-    pub(super) fn rest(&mut self) -> io::Result<Vec<(String, String)>> {
+    pub(super) fn rest(&mut self) -> io::Result<Strays> {
         let mut rest = Vec::new();
         while let Some(line) = self.next.take() {
             rest.push(line);
@@ -78,6 +78,9 @@ impl Listed {
         Ok(())
     }
 }
+
+/// Lines that belong to no image.
+pub(super) type Strays = Vec<(String, String)>;
 
 /// The lines of one image.
 #[derive(Debug, Default)]

@@ -8,6 +8,7 @@ use glance_core::digest::Hashers;
 use glance_core::image::ImageId;
 use glance_core::store::StoreErrorKind;
 
+use super::listed::Strays;
 use super::{FileState, Finding, VERIFY};
 use crate::blob::{LINK, PARTIAL};
 use crate::directory::{FAILED, RECORD, read_record};
@@ -20,7 +21,7 @@ impl DumpStore {
     pub(super) async fn scan(
         &self,
         ids: Vec<ImageId>,
-        lines: Option<Vec<(String, String)>>,
+        lines: Option<Strays>,
     ) -> Result<Vec<Finding>, StoreError> {
         let dir = self.path().to_owned();
         let current = match &self.0 {

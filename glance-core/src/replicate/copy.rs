@@ -6,7 +6,7 @@ use crate::glance::Import;
 use crate::image::{Attributes, Image, ImageId, Member, Status, Visibility};
 use crate::store::{Activation, ByteRange, StoreErrorKind};
 
-use super::checked::{Expected, Verdict, checked};
+use super::checked::{DataVerdict, Expected, checked};
 use super::plan::{Difference, Goal, content_difference, is_provable};
 use super::{ContentCheck, CopyError, Done, Journey, OnBurnedId, Replication, Way, stamp};
 
@@ -167,7 +167,7 @@ impl Replication {
         image: &Image,
         record: &Image,
         data: Body,
-    ) -> Result<(Image, Verdict), CopyError> {
+    ) -> Result<(Image, DataVerdict), CopyError> {
         match self.send(image, record, data).await {
             Err(CopyError::Target(error)) if error.kind == StoreErrorKind::Renewed => {
                 tracing::info!(image = %image.id, "{error}; sending it again with a new token");
@@ -184,7 +184,7 @@ impl Replication {
         image: &Image,
         record: &Image,
         data: Body,
-    ) -> Result<(Image, Verdict), CopyError> {
+    ) -> Result<(Image, DataVerdict), CopyError> {
         let (data, verdict) = checked(data, Expected::of(image), self.policy.hashers);
         let data = match &self.policy.pace {
             Some(pace) => pace.keep(data),
@@ -271,7 +271,7 @@ impl Replication {
     }
 
     /// A fault of the data surfaces as a failure of the upload: ask the verdict first.
-    fn blame(&self, verdict: &Verdict, error: crate::StoreError) -> CopyError {
+    fn blame(&self, verdict: &DataVerdict, error: crate::StoreError) -> CopyError {
         match verdict.fault() {
             Some(fault) => CopyError::Data { source_store: self.source.to_string(), fault },
             None => CopyError::Target(error),
@@ -333,7 +333,7 @@ fn copied(image: &Image, id: &ImageId) -> Done {
 }
 
 /// How the stored data differs from what was sent, by the target's own account.
-fn disagreement(image: &Image, stored: &Image, verdict: &Verdict) -> Option<Difference> {
+fn disagreement(image: &Image, stored: &Image, verdict: &DataVerdict) -> Option<Difference> {
     content_difference(image, stored).or_else(|| {
         let (algorithm, value) = computed(stored, verdict)?;
         let target = stored.os_hash_value.clone()?;
@@ -346,7 +346,7 @@ fn disagreement(image: &Image, stored: &Image, verdict: &Verdict) -> Option<Diff
 }
 
 /// Whether a digest of the target's agrees with the source's, or with the one computed on the way.
-fn is_proven(image: &Image, stored: &Image, verdict: &Verdict) -> bool {
+fn is_proven(image: &Image, stored: &Image, verdict: &DataVerdict) -> bool {
     let same_hash = image.os_hash_algo.is_some()
         && image.os_hash_algo == stored.os_hash_algo
         && image.os_hash_value.is_some()
@@ -357,7 +357,7 @@ fn is_proven(image: &Image, stored: &Image, verdict: &Verdict) -> bool {
 }
 
 /// The digest computed on the way, in the target's own algorithm.
-fn computed(stored: &Image, verdict: &Verdict) -> Option<(String, String)> {
+fn computed(stored: &Image, verdict: &DataVerdict) -> Option<(String, String)> {
     let algorithm = stored.os_hash_algo.clone()?;
     let digests = verdict.digests()?;
     let digest = digests.get(&algorithm.parse().ok()?)?;

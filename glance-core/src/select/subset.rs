@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use futures_util::stream::StreamExt;
 
-use super::Selection;
+use super::{Selection, byte_count};
 use crate::image::ImageId;
 use crate::store::{ImageStore, StoreError};
 
@@ -51,26 +51,10 @@ impl FromStr for Subset {
             let percent = percent.parse().ok();
             percent.filter(|it: &f64| *it > 0.0 && *it <= 100.0).map(Self::Percent)
         } else {
-            bytes(text).map(Self::Bytes)
+            byte_count(text).ok().filter(|bytes| *bytes > 0).map(Self::Bytes)
         };
         parsed.ok_or_else(|| InvalidSubset(text.to_owned()))
     }
-}
-
-/// Digits and a letter for a power of 1024.
-fn bytes(text: &str) -> Option<u64> {
-    let last = text.chars().next_back()?;
-    let power = match last.to_ascii_lowercase() {
-        'k' => 1,
-        'm' => 2,
-        'g' => 3,
-        't' => 4,
-        digit if digit.is_ascii_digit() => 0,
-        _ => return None,
-    };
-    let digits = if power == 0 { text } else { &text[..text.len() - 1] };
-    let number: u64 = digits.parse().ok()?;
-    number.checked_mul(1024_u64.pow(power)).filter(|bytes| *bytes > 0)
 }
 
 impl fmt::Display for InvalidSubset {

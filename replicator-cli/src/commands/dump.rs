@@ -1,37 +1,58 @@
-//! `dump`, and what it writes down beside the images.
+//! `dump` and `load`: to and from a directory, or a stream.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use format_dump::DumpStore;
-use futures_util::StreamExt;
+use format_dump::{Beside, DumpStore, Encoding, StreamStore, export, free_space};
+use futures_util::TryStreamExt;
 use glance_core::identity::{Project, Projects};
 use glance_core::image::Visibility;
 use glance_core::metadefs::Which;
-use glance_core::{ImageStore, Selection, StoreError};
+use glance_core::replicate::Replication;
+use glance_core::select::Selection;
+use glance_core::store::memory::MemoryStore;
+use glance_core::store::{ImageStore, StoreError, StoreErrorKind};
 
-use super::replicate::Work;
-use crate::args::Options;
+use super::replicate::{Work, replicate};
+use crate::args::{Compression, Match, Options};
 use crate::endpoint::{Access, Endpoint, Side};
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::print::{self, human_size};
 use crate::select::Selected;
+use crate::tls;
+
+/// What was typed for `dump` alone.
+pub(super) struct Dump {
+    pub(super) compress: Option<Compression>,
+    pub(super) metadefs: Option<Which>,
+}
 
 /// `dump`
 pub(super) async fn dump(
     server: &str,
     path: &Path,
-    metadefs: Option<Which>,
+    typed: Dump,
     selected: &Selected,
     options: &Options,
 ) -> Result<Exit, CliError> {
     let from = Endpoint::parse(server, Side::Source, options)?;
-    let to = Endpoint::Directory(path.to_owned());
+    if is_stream(path) {
+        return dump_stream(from, typed, selected, options).await;
+    }
+    let encoding = match typed.compress {
+        None => Encoding::Identity,
+        Some(Compression::Zstd) => Encoding::Zstd,
+    };
+    let to = Endpoint::Dump(path.to_owned(), encoding);
     let work = Work::open(from, to, Access::Write, selected, options).await?;
-    let work = work.with_metadefs(metadefs).await?;
+    check_space(path, encoding, &work.replication).await?;
+    let work = work.with_metadefs(typed.metadefs).await?;
     let projects = work.projects();
     let exit = work.run(options).await?;
-    let dump = DumpStore::open(path)?;
+    let dump = DumpStore::open(path)?.hashing_with(tls::hashers(options.tls)?);
     if let Some(projects) = projects {
         write_projects(&dump, &projects).await?;
     }
@@ -41,14 +62,156 @@ pub(super) async fn dump(
     Ok(exit)
 }
 
+/// `load`
+pub(super) async fn load(
+    path: PathBuf,
+    server: &str,
+    metadefs: Option<Which>,
+    selected: &Selected,
+    options: &Options,
+) -> Result<Exit, CliError> {
+    let target = Endpoint::parse(server, Side::Target, options)?;
+    if !is_stream(&path) {
+        return replicate(Endpoint::Directory(path), target, metadefs, selected, options).await;
+    }
+    if metadefs.is_some() {
+        return Err(no_metadefs());
+    }
+    load_stream(target, selected, options).await
+}
+
+fn is_stream(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
+fn no_metadefs() -> CliError {
+    CliError::usage("a stream carries no metadata definitions")
+        .hint("copy them by `metadefs`, or dump to a directory")
+}
+
+async fn dump_stream(
+    from: Endpoint,
+    typed: Dump,
+    selected: &Selected,
+    options: &Options,
+) -> Result<Exit, CliError> {
+    if typed.metadefs.is_some() {
+        return Err(no_metadefs());
+    }
+    if typed.compress.is_some() {
+        let what = "a stream says how long each image is before its data, and is not compressed";
+        return Err(CliError::usage(what).hint("compress all of it: `... | zstd`"));
+    }
+    if std::io::stdout().is_terminal() {
+        let what = "standard output is a terminal, and the stream is no text";
+        return Err(CliError::usage(what).hint("write it to a file or into a pipe"));
+    }
+    let nowhere = Endpoint::Stream(Arc::new(MemoryStore::new("the stream")), Vec::new());
+    let work = Work::open(from, nowhere, Access::Write, selected, options).await?;
+    work.check_endurance(options).await?;
+    let projects = work.projects();
+    let Replication { source, policy, .. } = work.replication;
+    let projects = match projects {
+        None => Vec::new(),
+        Some(projects) => {
+            let ids = belongs_to(&*source, &policy.selection).await?;
+            named(&projects, ids, &BTreeMap::new()).await
+        }
+    };
+    let beside = Beside { projects, ..Beside::default() };
+    let out = print::stream();
+    let mut report = print::Report::new(options.output);
+    let ended = export(&*source, &policy, &beside, out, |outcome| report.outcome(&outcome)).await;
+    let exit = report.finish(None);
+    match ended {
+        Ok(()) => Ok(exit),
+        Err(error) => Ok(exit.worse(print::failure(&error.into()))),
+    }
+}
+
+async fn load_stream(
+    target: Endpoint,
+    selected: &Selected,
+    options: &Options,
+) -> Result<Exit, CliError> {
+    let ahead = options.identity.match_by != Match::Id || selected.latest.is_some();
+    if ahead {
+        let what = "a stream is read once: replicas can't be found in it by --match, nor the latest \
+            images";
+        return Err(CliError::usage(what).hint("extract it, and load the directory"));
+    }
+    if std::io::stdin().is_terminal() {
+        let what = "standard input is a terminal";
+        return Err(CliError::usage(what).hint("pipe `dump SERVER -` into it"));
+    }
+    let stream = StreamStore::open(tokio::io::stdin(), tls::hashers(options.tls)?).await?;
+    let stream = Arc::new(stream.selecting(selected.selection.clone()));
+    let source = Endpoint::Stream(stream.clone(), stream.beside().projects.clone());
+    let everything = Selected::default();
+    let mut work = Work::open(source, target, Access::Write, &everything, options).await?;
+    work.replication.policy.transfers = 1;
+    let exit = work.run_unchecked(options).await?;
+    match stream.finish().await {
+        Ok(()) => Ok(exit),
+        Err(error) => Ok(exit.worse(print::failure(&error.into()))),
+    }
+}
+
+/// Refuses a dump for which there is no room. What is compressed is not known beforehand.
+async fn check_space(
+    path: &Path,
+    encoding: Encoding,
+    replication: &Replication,
+) -> Result<(), CliError> {
+    let free = free_space(path).map_err(|error| {
+        CliError::usage(format!("cannot ask for the free space of {}", path.display()))
+            .caused_by(error)
+    })?;
+    let needed = replication.outstanding().await?;
+    tracing::debug!("{} has {free} bytes free, {needed} are to come", path.display());
+    if needed <= free {
+        return Ok(());
+    }
+    let what = format!(
+        "the images to come have {needed} bytes ({}), the filesystem of {} has {free} ({}) free",
+        human_size(needed),
+        path.display(),
+        human_size(free)
+    );
+    if encoding == Encoding::Identity {
+        return Err(CliError::limit(what).hint(
+            "make room, name a directory elsewhere, select fewer images, or try --compress zstd",
+        ));
+    }
+    tracing::warn!("{what}: only if they become so much smaller, they fit");
+    Ok(())
+}
+
 /// Writes down the names of the projects that the dump's images and namespaces belong to, as far as
 /// they can be had: a load elsewhere finds projects by them.
 async fn write_projects(dump: &DumpStore, projects: &Projects) -> Result<(), StoreError> {
     let before = dump.projects().await?;
     let before = before.into_iter().map(|project| (project.id.clone(), project));
     let before: BTreeMap<String, Project> = before.collect();
+    let mut ids = belongs_to(dump, &Selection::everything()).await?;
+    for namespace in dump.metadefs().await? {
+        ids.extend(namespace["owner"].as_str().map(str::to_owned));
+    }
+    let known = named(projects, ids, &before).await;
+    match known.is_empty() && before.is_empty() {
+        true => Ok(()),
+        false => dump.write_projects(&known).await,
+    }
+}
+
+/// The projects of these ids, as far as their names can be had now or were had before.
+async fn named(
+    projects: &Projects,
+    ids: BTreeSet<String>,
+    before: &BTreeMap<String, Project>,
+) -> Vec<Project> {
     let mut known = Vec::new();
-    for id in belongs_to(dump).await? {
+    for id in ids {
         let found = projects.by_id(&id).await.unwrap_or_else(|error| {
             tracing::info!("the name of project {id} is not known: {error}");
             None
@@ -58,26 +221,28 @@ async fn write_projects(dump: &DumpStore, projects: &Projects) -> Result<(), Sto
         }
         known.extend(found.or_else(|| before.get(&id).cloned()));
     }
-    match known.is_empty() && before.is_empty() {
-        true => Ok(()),
-        false => dump.write_projects(&known).await,
-    }
+    known
 }
 
-/// The ids of the projects that a dump's images and namespaces belong to, or are shared with.
-async fn belongs_to(dump: &DumpStore) -> Result<BTreeSet<String>, StoreError> {
+/// The ids of the projects that the images of a store belong to, or are shared with as far as it
+/// shows that.
+async fn belongs_to(
+    store: &dyn ImageStore,
+    selection: &Selection,
+) -> Result<BTreeSet<String>, StoreError> {
     let mut ids = BTreeSet::new();
-    let mut images = dump.list(&Selection::everything()).await?;
-    while let Some(image) = images.next().await {
-        let image = image?;
+    let mut images = store.list(selection).await?;
+    while let Some(image) = images.try_next().await? {
         ids.extend(image.attributes.owner.project().map(str::to_owned));
-        if image.attributes.visibility == Visibility::Shared {
-            let members = dump.members(&image.id).await?;
-            ids.extend(members.into_iter().map(|member| member.project));
+        if image.attributes.visibility != Visibility::Shared {
+            continue;
         }
-    }
-    for namespace in dump.metadefs().await? {
-        ids.extend(namespace["owner"].as_str().map(str::to_owned));
+        match store.members(&image.id).await {
+            Ok(members) => ids.extend(members.into_iter().map(|member| member.project)),
+            Err(error)
+                if matches!(error.kind, StoreErrorKind::Forbidden | StoreErrorKind::NotFound) => {}
+            Err(error) => return Err(error),
+        }
     }
     Ok(ids)
 }

@@ -39,7 +39,7 @@ pub(super) struct Work {
     source: Opened,
     target: Opened,
     metadefs: Option<Metadefs>,
-    replication: Replication,
+    pub(super) replication: Replication,
 }
 
 impl Work {
@@ -121,10 +121,21 @@ impl Work {
     }
 
     pub(super) async fn run(self, options: &Options) -> Result<Exit, CliError> {
+        self.check_endurance(options).await?;
+        self.run_unchecked(options).await
+    }
+
+    /// Refuses work that outlives a sign-in.
+    pub(super) async fn check_endurance(&self, options: &Options) -> Result<(), CliError> {
         for (side, opened) in [(Side::Source, &self.source), (Side::Target, &self.target)] {
             let session = opened.session.as_deref();
             endurance::check(side, session, &self.replication, options.bwlimit).await?;
         }
+        Ok(())
+    }
+
+    /// Runs, without a look ahead.
+    pub(super) async fn run_unchecked(self, options: &Options) -> Result<Exit, CliError> {
         let mut report = print::Report::new(options.output);
         let mut ended: Result<(), CliError> =
             self.replication.run(|outcome| report.outcome(&outcome)).await.map_err(Into::into);

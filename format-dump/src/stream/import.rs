@@ -1,0 +1,256 @@
+//! Reading a stream.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use futures_util::stream::{self, StreamExt};
+use glance_core::body::BodyError;
+use glance_core::digest::{Algorithm, Hashers, Hashing};
+use glance_core::image::{Attributes, Image, ImageId, Member, Visibility};
+use glance_core::replicate::Expected;
+use glance_core::store::{Activation, ByteRange, ImageStream, StoreErrorKind};
+use glance_core::{Body, ImageStore, Selection, StoreError};
+use tokio::io::{AsyncRead, AsyncReadExt, BufReader};
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+use super::incoming::{Current, Incoming, Input, READ, broken};
+use super::{Beside, NAME};
+use crate::record::Record;
+
+/// A stream that [`export`](super::export) wrote, as a store to read from, once and in its order.
+///
+/// A listing yields each image as the stream comes to it, in the order of ids; until it is asked for the
+/// next, [`read`](ImageStore::read) gives that image's data, once and whole, and
+/// [`members`](ImageStore::members) its members. What is not read is passed over. So whoever reads from
+/// it has one image under way at a time (`transfers` = 1). Memory does not grow with the stream.
+///
+/// Images that refer to others (`kernel_id`, `ramdisk_id`) are listed with the others, and their data comes
+/// behind that of all others: once everything is listed, asking for such an image goes on to it.
+///
+/// The last chunk of an image's data is kept back until the stream has said that the image is whole.
+/// A stream that was cut, or whose writer failed on an image, makes an error of the listing's last item,
+/// or of [`finish`](Self::finish).
+pub struct StreamStore {
+    incoming: Arc<Mutex<Incoming>>,
+    beside: Beside,
+    hashers: Hashers,
+    selection: Selection,
+}
+
+impl StreamStore {
+    /// Begins to read `input`, up to the first image.
+    ///
+    /// # Errors
+    /// When it is no stream of a dump, or of a version that is not known.
+    pub async fn open(
+        input: impl AsyncRead + Send + Unpin + 'static,
+        hashers: Hashers,
+    ) -> Result<Self, StoreError> {
+        let input: Input = BufReader::with_capacity(CHUNK, Box::new(input));
+        let mut incoming = Incoming::new(input);
+        let beside = incoming.begin().await?;
+        let (incoming, selection) = (Arc::new(Mutex::new(incoming)), Selection::everything());
+        Ok(Self { incoming, beside, hashers, selection })
+    }
+
+    /// The same stream, of which listings hold what `selection` admits. Who replicates from a stream
+    /// selects here and nowhere else: a selection of its own would make it look ahead.
+    #[must_use]
+    pub fn selecting(self, selection: Selection) -> Self {
+        Self { selection, ..self }
+    }
+
+    /// Reads to the end of the stream, when all is done.
+    ///
+    /// # Errors
+    /// When the stream was cut, or its writer failed on an image, and no listing has said so yet.
+    pub async fn finish(&self) -> Result<(), StoreError> {
+        let mut incoming = self.incoming.lock().await;
+        while !incoming.judged && incoming.advance().await.map_err(broken)?.is_some() {}
+        incoming.verdict().map_or(Ok(()), Err)
+    }
+
+    /// What stands beside the images.
+    pub fn beside(&self) -> &Beside {
+        &self.beside
+    }
+
+    /// The image that the stream is at.
+    async fn current<T>(
+        &self,
+        operation: &'static str,
+        id: &ImageId,
+        answer: impl FnOnce(&Record) -> T,
+    ) -> Result<T, StoreError> {
+        let mut incoming = self.incoming.lock().await;
+        incoming.seek(id).await.map_err(broken)?;
+        match &incoming.current {
+            Some(current) if current.record.image.id == *id => Ok(answer(&current.record)),
+            _ => Err(passed(operation, id)),
+        }
+    }
+}
+
+/// Data on its way out of a stream.
+struct Reading {
+    incoming: OwnedMutexGuard<Incoming>,
+    hashing: Option<Hashing>,
+    held: Option<Bytes>,
+}
+
+impl Reading {
+    /// The next chunk; the last one after the verdict.
+    async fn next(mut self) -> Result<Option<(Bytes, Option<Self>)>, BodyError> {
+        loop {
+            let incoming = &mut *self.incoming;
+            let Some(Current { left: Some(left), .. }) = &mut incoming.current else {
+                return Err("the stream has passed it".into());
+            };
+            if *left == 0 {
+                break;
+            }
+            let mut chunk = BytesMut::with_capacity(CHUNK);
+            let read = (&mut incoming.input).take((*left).min(CHUNK as u64));
+            let read = { read }.read_buf(&mut chunk).await?;
+            if read == 0 {
+                // Whoever lists next meets the end again.
+                return Err("the stream was cut".into());
+            }
+            *left -= read as u64;
+            let chunk = chunk.freeze();
+            if let Some(hashing) = &mut self.hashing {
+                hashing.update(&chunk).await;
+            }
+            if let Some(earlier) = self.held.replace(chunk) {
+                return Ok(Some((earlier, Some(self))));
+            }
+        }
+        match self.incoming.end_of_data(self.hashing.take()).await? {
+            None => Ok(self.held.map(|last| (last, None))),
+            Some(reason) => Err(reason.into()),
+        }
+    }
+}
+
+#[async_trait]
+impl ImageStore for StreamStore {
+    async fn list(&self, selection: &Selection) -> Result<ImageStream<'_>, StoreError> {
+        let images = stream::unfold(Some(Arc::clone(&self.incoming)), |state| async move {
+            let incoming = state?;
+            let mut locked = incoming.lock().await;
+            match locked.advance().await {
+                Ok(Some(image)) => {
+                    drop(locked);
+                    Some((Ok(image), Some(incoming)))
+                }
+                // Where it is not at its end, `finish` says the rest.
+                Ok(None) => locked.verdict().map(|error| (Err(error), None)),
+                Err(error) => {
+                    locked.judged = true;
+                    Some((Err(broken(error)), None))
+                }
+            }
+        });
+        let selections = [self.selection.clone(), selection.clone()];
+        let admitted = move |it: &Result<Image, StoreError>| match it {
+            Ok(image) => selections.iter().all(|selection| selection.admits(image)),
+            Err(_) => true,
+        };
+        Ok(images.filter(move |it| std::future::ready(admitted(it))).boxed())
+    }
+
+    async fn get(&self, id: &ImageId) -> Result<Image, StoreError> {
+        self.current("read the record", id, |record| record.image.clone()).await
+    }
+
+    async fn read(&self, id: &ImageId, range: ByteRange) -> Result<Body, StoreError> {
+        if range != ByteRange::ALL {
+            let reason = "a stream gives all of an image, and once";
+            return Err(StoreError::new(StoreErrorKind::Range, &NAME, READ, reason).on(id));
+        }
+        let mut incoming = Arc::clone(&self.incoming).lock_owned().await;
+        incoming.seek(id).await.map_err(broken)?;
+        let (size, expected) = match &incoming.current {
+            Some(Current { record, size, left: Some(left) })
+                if record.image.id == *id && size == left =>
+            {
+                (*size, Expected::of(&record.image))
+            }
+            _ => return Err(passed(READ, id)),
+        };
+        // Data with a digest is proven by whoever copies it.
+        let unproven = expected.digest.is_none().then_some(Algorithm::Sha512);
+        let hashing = unproven.map(|algorithm| self.hashers.start([algorithm]));
+        let reading = Reading { incoming, hashing, held: None };
+        let chunks = stream::try_unfold(Some(reading), |reading| async move {
+            match reading {
+                Some(reading) => reading.next().await,
+                None => Ok(None),
+            }
+        });
+        Ok(Body::from_stream(chunks, Some(size)))
+    }
+
+    async fn create(&self, image: &Image) -> Result<Image, StoreError> {
+        Err(read_only("create the record", &image.id))
+    }
+
+    async fn upload(&self, id: &ImageId, _data: Body) -> Result<Image, StoreError> {
+        Err(read_only("store the data", id))
+    }
+
+    async fn update(&self, current: &Image, _wanted: &Attributes) -> Result<Image, StoreError> {
+        Err(read_only("change the record", &current.id))
+    }
+
+    async fn set_activation(&self, id: &ImageId, _to: Activation) -> Result<(), StoreError> {
+        Err(read_only("set the activation", id))
+    }
+
+    async fn delete(&self, id: &ImageId) -> Result<(), StoreError> {
+        Err(read_only("delete the record", id))
+    }
+
+    async fn members(&self, id: &ImageId) -> Result<Vec<Member>, StoreError> {
+        const MEMBERS: &str = "read the members";
+        let read = |record: &Record| (record.image.attributes.visibility, record.members.clone());
+        match self.current(MEMBERS, id, read).await? {
+            (Visibility::Shared, members) => Ok(members),
+            (other, _) => {
+                let reason = format!("the image is {other}, not shared");
+                Err(StoreError::new(StoreErrorKind::Forbidden, &NAME, MEMBERS, reason).on(id))
+            }
+        }
+    }
+
+    async fn set_members(&self, id: &ImageId, _members: &[Member]) -> Result<(), StoreError> {
+        Err(read_only("set the members", id))
+    }
+}
+
+impl fmt::Display for StreamStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(NAME)
+    }
+}
+
+impl fmt::Debug for StreamStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StreamStore").field("beside", &self.beside).finish_non_exhaustive()
+    }
+}
+
+fn read_only(operation: &'static str, id: &ImageId) -> StoreError {
+    let reason = "a stream can be read, not written";
+    StoreError::new(StoreErrorKind::Forbidden, &NAME, operation, reason).on(id)
+}
+
+fn passed(operation: &'static str, id: &ImageId) -> StoreError {
+    let reason = "the stream is not at it: a stream gives one image after the other, each once";
+    StoreError::new(StoreErrorKind::Conflict, &NAME, operation, reason).on(id)
+}
+
+/// Bytes that are read at once.
+const CHUNK: usize = 256 * 1024;

@@ -1,0 +1,343 @@
+//! The stream itself, read entry by entry.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::io;
+
+use glance_core::StoreError;
+use glance_core::digest::Hashing;
+use glance_core::image::{Image, ImageId};
+use glance_core::replicate::Expected;
+use glance_core::store::StoreErrorKind;
+use tokio::io::{AsyncRead, BufReader};
+
+use super::tar::{self, Entry, invalid};
+use super::{Beside, NAME, failed, refers_to_others};
+use crate::directory::{FAILED, RECORD};
+use crate::manifest::{self, Manifest};
+use crate::record::{Encoding, Record};
+use crate::{beside, sums};
+
+pub(super) type Input = BufReader<Box<dyn AsyncRead + Send + Unpin>>;
+
+/// The stream, and how far it was read.
+pub(super) struct Incoming {
+    pub(super) input: Input,
+    /// The file that comes next, where its header was read.
+    next: Option<Entry>,
+    pub(super) current: Option<Current>,
+    /// The id of the image before, and in a stream the order of ids.
+    last: Option<ImageId>,
+    /// Images on which the writer failed: how many, and the first.
+    failed: (u64, Option<ImageId>),
+    /// What the last manifest said.
+    complete: bool,
+    /// Whether it was said what is wrong with it.
+    pub(super) judged: bool,
+    /// The images whose data comes behind all others.
+    announced: BTreeSet<ImageId>,
+    at: At,
+    /// Why it ended before its end.
+    fault: Option<(io::ErrorKind, String)>,
+}
+
+/// What comes next in the stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum At {
+    /// Images, in the order of their ids.
+    Images,
+    /// Those that were announced: everything is listed.
+    Announced,
+    /// Nothing.
+    End,
+}
+
+/// The image that the stream is at.
+pub(super) struct Current {
+    pub(super) record: Record,
+    pub(super) size: u64,
+    /// Bytes of data that were not read yet; None once all was read and passed over.
+    pub(super) left: Option<u64>,
+}
+
+impl Incoming {
+    pub(super) fn new(input: Input) -> Self {
+        let (next, current, last) = (None, None, None);
+        let (failed, complete, fault) = ((0, None), false, None);
+        let (announced, at) = (BTreeSet::new(), At::Images);
+        Self { input, next, current, last, failed, complete, judged: false, announced, at, fault }
+    }
+
+    /// Reads what stands before the first image.
+    pub(super) async fn begin(&mut self) -> Result<Beside, StoreError> {
+        let head = self.peek().await.map_err(broken)?;
+        if head.is_none_or(|entry| entry.name != manifest::FILE) {
+            let reason = "it does not begin with the manifest of a dump";
+            let error = StoreError::new(StoreErrorKind::Unreadable, &NAME, OPEN, reason);
+            return Err(error.hint(
+                "only what `dump SERVER -` writes can be read as it comes; \
+                extract another archive, and load the directory",
+            ));
+        }
+        let text = self.text().await.map_err(broken)?;
+        Manifest::parse(&text, &NAME, OPEN)?;
+        self.beside().await.map_err(broken)
+    }
+
+    async fn beside(&mut self) -> io::Result<Beside> {
+        let (mut found, mut bytes) = (Beside::default(), 0);
+        while let Some(entry) = self.peek().await? {
+            let (projects, metadef) =
+                (entry.name == beside::PROJECTS, entry.name.starts_with(beside::METADEFS));
+            if !projects && !metadef {
+                break;
+            }
+            bytes += entry.size;
+            if bytes > LONGEST {
+                return Err(invalid("too much stands beside the images".to_owned()));
+            }
+            let text = self.text().await?;
+            match projects {
+                true => found.projects = serde_json::from_slice(&text)?,
+                false => found.metadefs.push(serde_json::from_slice(&text)?),
+            }
+        }
+        Ok(found)
+    }
+
+    /// The file that comes next. None at the end of the archive.
+    async fn peek(&mut self) -> io::Result<Option<&Entry>> {
+        if self.next.is_none() && self.at != At::End {
+            let next = tar::next(&mut self.input).await;
+            if let Err(error) = &next {
+                self.fault = Some((error.kind(), error.to_string()));
+            }
+            // Behind what can't be understood, nothing can.
+            if !matches!(next, Ok(Some(_))) {
+                self.at = At::End;
+            }
+            self.next = next?;
+        }
+        Ok(self.next.as_ref())
+    }
+
+    /// The bytes of a file that is held in memory.
+    async fn text(&mut self) -> io::Result<Vec<u8>> {
+        let Some(entry) = self.next.take() else { return Ok(Vec::new()) };
+        match entry.size {
+            size if size > LONGEST => Err(invalid(format!("{} is too long", entry.name))),
+            size => tar::read_short(&mut self.input, size).await,
+        }
+    }
+
+    /// Passes over what is left of the current image, and comes to the next one.
+    /// None at the end, and where the images begin that were announced.
+    pub(super) async fn advance(&mut self) -> io::Result<Option<Image>> {
+        self.pass_over().await?;
+        self.current = None;
+        while let Some(entry) = self.peek().await? {
+            let name = entry.name.clone();
+            match kind(&name) {
+                Kind::Record(id) if self.at == At::Images && self.announced.contains(&id) => {
+                    self.at = At::Announced;
+                    break;
+                }
+                Kind::Record(id) => {
+                    self.image(id).await?;
+                    return Ok(self.current.as_ref().map(|current| current.record.image.clone()));
+                }
+                Kind::Failed(id) => {
+                    self.text().await?;
+                    self.note_failed(id);
+                }
+                Kind::Manifest => self.complete = self.manifest().await?,
+                Kind::Sums => self.skip().await?,
+                Kind::Other => return Err(invalid(format!("{name} stands where it should not"))),
+            }
+        }
+        if self.at == At::End {
+            // The writer may still be writing what fills its last record.
+            tokio::io::copy(&mut self.input, &mut tokio::io::sink()).await?;
+        }
+        Ok(None)
+    }
+
+    /// Comes to an image that was announced, if everything else was listed.
+    pub(super) async fn seek(&mut self, id: &ImageId) -> io::Result<()> {
+        if self.at == At::Images || !self.announced.contains(id) {
+            return Ok(());
+        }
+        let at_it = |this: &Self| {
+            this.current.as_ref().is_some_and(|current| current.record.image.id == *id)
+        };
+        while !at_it(self) && self.advance().await?.is_some() {}
+        Ok(())
+    }
+
+    /// Reads a record, up to its data.
+    async fn image(&mut self, id: ImageId) -> io::Result<()> {
+        let record = self.record(&id).await?;
+        let in_place = match self.at {
+            At::Images => self.last.as_ref().is_none_or(|last| *last < id),
+            _ => self.announced.remove(&id),
+        };
+        if !in_place {
+            return Err(invalid(format!("image {id} does not stand in its place")));
+        }
+        self.last = Some(id.clone());
+        let blob = format!("{id}{}", Encoding::Identity.suffix());
+        let announced = self.at == At::Images && refers_to_others(&record.image);
+        let size = match self.peek().await? {
+            Some(entry) if entry.name == blob => entry.size,
+            _ if announced || !record.image.status.has_data() => {
+                if record.image.status.has_data() {
+                    self.announced.insert(id);
+                }
+                self.current = Some(Current { record, size: 0, left: None });
+                return Ok(());
+            }
+            _ => return Err(invalid(format!("the record of image {id} is followed by no data"))),
+        };
+        if record.image.size != Some(size) || !record.image.status.has_data() {
+            return Err(invalid(format!("the data of image {id} is not what its record says")));
+        }
+        self.next = None;
+        self.current = Some(Current { record, size, left: Some(size) });
+        Ok(())
+    }
+
+    async fn record(&mut self, id: &ImageId) -> io::Result<Record> {
+        let text = self.text().await?;
+        let record = Record::from_text(&text);
+        let wrong =
+            |reason: &dyn fmt::Display| invalid(format!("the record of image {id}: {reason}"));
+        let record = record.map_err(|error| wrong(&error))?;
+        match &record.image.id {
+            named if named == id => Ok(record),
+            named => Err(wrong(&format!("it is that of {named}"))),
+        }
+    }
+
+    async fn manifest(&mut self) -> io::Result<bool> {
+        let text = self.text().await?;
+        let manifest = Manifest::parse(&text, &NAME, OPEN);
+        Ok(manifest.map_err(|error| invalid(error.to_string()))?.complete)
+    }
+
+    /// Passes over the file that comes next.
+    async fn skip(&mut self) -> io::Result<()> {
+        let Some(entry) = self.next.take() else { return Ok(()) };
+        tar::skip(&mut self.input, entry.size).await?;
+        tar::skip(&mut self.input, tar::padding(entry.size) as u64).await
+    }
+
+    /// Passes over what is left of the current image's data.
+    async fn pass_over(&mut self) -> io::Result<()> {
+        let Some(Current { left: Some(left), .. }) = &self.current else { return Ok(()) };
+        tar::skip(&mut self.input, *left).await?;
+        self.end_of_data(None).await.map(drop)
+    }
+
+    /// Reads what follows the data of the current image, and says what is wrong with the image, if
+    /// something is. Without `hashing`, nobody asks what its digest is.
+    pub(super) async fn end_of_data(
+        &mut self,
+        hashing: Option<Hashing>,
+    ) -> io::Result<Option<String>> {
+        let Some(Current { record, size, left }) = &mut self.current else { return Ok(None) };
+        let (id, padding) = (record.image.id.clone(), tar::padding(*size) as u64);
+        *left = None;
+        tar::skip(&mut self.input, padding).await?;
+        match self.peek().await?.map(|entry| kind(&entry.name)) {
+            Some(Kind::Failed(failed)) if failed == id => {
+                let text = self.text().await?;
+                self.note_failed(id);
+                let reason = String::from_utf8_lossy(&text);
+                let reason = reason.lines().next().unwrap_or_default().to_owned();
+                Ok(Some(format!("the writer of the stream failed on it: {reason}")))
+            }
+            // With the digest that was not known before.
+            Some(Kind::Record(again)) if again == id => {
+                let record = self.record(&id).await?;
+                let fault = disproven(&record.image, hashing).await?;
+                if let Some(current) = &mut self.current {
+                    current.record = record;
+                }
+                Ok(fault)
+            }
+            _ if hashing.is_some() => Ok(Some("the stream has no digest of it".to_owned())),
+            _ => Ok(None),
+        }
+    }
+
+    fn note_failed(&mut self, id: ImageId) {
+        self.failed.0 += 1;
+        self.failed.1.get_or_insert(id);
+    }
+
+    /// What there is to say at the end, if something is. It is said once.
+    pub(super) fn verdict(&mut self) -> Option<StoreError> {
+        if self.at != At::End || std::mem::replace(&mut self.judged, true) {
+            return None;
+        }
+        let error =
+            |reason: String| StoreError::new(StoreErrorKind::Unreadable, &NAME, READ, reason);
+        let again = "run `dump` again: `load` completes what is missing";
+        if let Some((kind, fault)) = &self.fault {
+            return Some(broken(io::Error::new(*kind, fault.clone())));
+        }
+        match &self.failed {
+            (number, Some(first)) => Some(
+                error(format!("its writer failed on {number} images, the first was {first}"))
+                    .hint(again),
+            ),
+            _ if !self.complete => Some(
+                error("it was cut: its end does not say that it is complete".to_owned())
+                    .hint(again),
+            ),
+            _ => None,
+        }
+    }
+}
+
+/// What a file in a stream is.
+enum Kind {
+    Record(ImageId),
+    Failed(ImageId),
+    Manifest,
+    Sums,
+    Other,
+}
+
+fn kind(name: &str) -> Kind {
+    let id = |suffix| name.strip_suffix(suffix).and_then(|id| id.parse().ok());
+    match (name, id(RECORD), id(FAILED)) {
+        (manifest::FILE, ..) => Kind::Manifest,
+        (sums::FILE, ..) => Kind::Sums,
+        (_, Some(id), _) => Kind::Record(id),
+        (_, _, Some(id)) => Kind::Failed(id),
+        _ => Kind::Other,
+    }
+}
+
+/// What is wrong with data, by the digest that its record has.
+async fn disproven(image: &Image, hashing: Option<Hashing>) -> io::Result<Option<String>> {
+    let Some(hashing) = hashing else { return Ok(None) };
+    let Some((algorithm, wanted)) = Expected::of(image).digest else {
+        return Ok(Some("the stream has no digest of it".to_owned()));
+    };
+    let digests = hashing.finish().await.map_err(io::Error::other)?;
+    let got = digests.get(&algorithm).map(String::as_str).unwrap_or_default();
+    let agrees = got.eq_ignore_ascii_case(&wanted);
+    Ok((!agrees).then(|| format!("its {algorithm} is {got}, the stream says {wanted}")))
+}
+
+pub(super) fn broken(error: io::Error) -> StoreError {
+    failed(READ, error)
+}
+
+/// Bytes of a record, and of all that stands beside the images together: what is held in memory.
+const LONGEST: u64 = 16 << 20;
+
+const OPEN: &str = "open it";
+pub(super) const READ: &str = "read it";
