@@ -305,3 +305,23 @@ async fn one_store_is_read_against_its_own_records() {
     assert_eq!(bad(&found[1].verdict), [("https://a", "sha512")]);
     assert!(matches!(found[2].verdict, Verdict::NoData));
 }
+
+#[tokio::test]
+async fn no_more_images_are_under_way_than_allowed() {
+    let pair = Pair::new().await;
+    for number in 2..9 {
+        put(&*pair.kept_a, number, DATA).await;
+        put(&*pair.kept_b, number, DATA).await;
+    }
+    pair.a.inject(Method::GET, is_file, usize::MAX, Fault::StallDownload { after: 3 });
+    let stalled = pair.verify(Depth::Deep, Subset::All);
+    let ended = tokio::time::timeout(std::time::Duration::from_millis(500), stalled).await;
+    assert!(ended.is_err());
+    assert_eq!(pair.downloads(), (2, 2));
+    let (source, policy) = (&*pair.replication.source, &pair.replication.policy);
+    let all = Chosen::among(Subset::All, source, &policy.selection).await.unwrap();
+    let stalled = verify_store(source, policy, &all, drop);
+    let ended = tokio::time::timeout(std::time::Duration::from_millis(500), stalled).await;
+    assert!(ended.is_err());
+    assert_eq!(pair.downloads(), (4, 2));
+}
