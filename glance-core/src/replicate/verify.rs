@@ -4,6 +4,7 @@
 //! with every digest that its record has.
 
 use std::collections::BTreeSet;
+use std::fmt::Display;
 use std::io;
 
 use futures_util::future::OptionFuture;
@@ -307,18 +308,18 @@ impl Side<'_> {
             let chunk = chunk.map_err(|error| self.broke_off(bytes, error))?;
             bytes += chunk.len() as u64;
             if let Some(size) = size.filter(|size| bytes > *size) {
-                return Err(self.other("size", size, "more"));
+                return Err(self.other(&"size", &size, &"more"));
             }
             hashing.update(&chunk).await;
         }
         if let Some(size) = size.filter(|size| bytes < *size) {
-            return Err(self.other("size", size, bytes));
+            return Err(self.other(&"size", &size, &bytes));
         }
         let digests = hashing.finish().await.map_err(|error| self.broke_off(bytes, error))?;
         for (algorithm, wanted) in self.image.digests() {
             match digests.get(&algorithm) {
                 Some(got) if !got.eq_ignore_ascii_case(wanted) => {
-                    return Err(self.other(algorithm, wanted, got));
+                    return Err(self.other(&algorithm, &wanted, got));
                 }
                 _ => {}
             }
@@ -327,7 +328,7 @@ impl Side<'_> {
         Ok(Reading { bytes, digests })
     }
 
-    fn other(&self, what: impl ToString, wanted: impl ToString, got: impl ToString) -> Trouble {
+    fn other(&self, what: &dyn Display, wanted: &dyn Display, got: &dyn Display) -> Trouble {
         let (store, what) = (self.store.to_string(), what.to_string());
         Trouble::Bad(Fault::Other { store, what, wanted: wanted.to_string(), got: got.to_string() })
     }
