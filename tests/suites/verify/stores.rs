@@ -205,10 +205,16 @@ async fn computed_digests_are_remembered_and_prove_later() {
     pair.replication.policy.known_target = file.of("https://b");
     forget(&pair.a);
     forget(&pair.b);
+    // An accident is not remembered.
+    pair.b.inject(Method::GET, is_file, 1, Fault::CorruptDownload { at: 1 });
+    let verdict = pair.verdict(Depth::Records).await;
+    assert!(matches!(verdict, Verdict::Different(_)), "{verdict:?}");
     read(&pair.verdict(Depth::Records).await);
     let verdict = pair.verdict(Depth::Records).await;
     assert!(matches!(verdict, Verdict::Verified(Proof::Records)), "{verdict:?}");
-    assert_eq!(pair.downloads(), (1, 1));
+    assert_eq!(pair.downloads(), (2, 2));
+    let lines = std::fs::read_to_string(directory.path().join("digests")).unwrap();
+    assert_eq!(lines.lines().count(), 2);
     // What is remembered is not believed when everything is read.
     pair.a.inject(Method::GET, is_file, 1, Fault::CorruptDownload { at: 1 });
     assert_eq!(bad(&pair.verdict(Depth::Deep).await), [("https://a", "sha512")]);
