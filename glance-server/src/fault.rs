@@ -44,6 +44,8 @@ pub enum Fault {
     StoreOther,
     /// Records in the answer show other digests than the server's.
     WrongDigest,
+    /// Records in the answer show a byte more than the server's data has.
+    WrongSize,
     /// Records in the answer show no digests, as Glance's of data that it never read.
     NoDigest,
     /// The connection is lost before the request arrives.
@@ -171,6 +173,7 @@ impl Transport for Faulty {
                 Ok(self.inner.send(request).await?.map(|body| corrupt(body, Some(at))))
             }
             Some(Fault::WrongDigest) => Ok(lie(self.inner.send(request).await?, falsify).await),
+            Some(Fault::WrongSize) => Ok(lie(self.inner.send(request).await?, grow).await),
             Some(Fault::NoDigest) => Ok(lie(self.inner.send(request).await?, forget).await),
         }
     }
@@ -257,6 +260,12 @@ async fn lie(response: Response<Body>, change: fn(&mut Value)) -> Response<Body>
     let bytes = Bytes::from(value.to_string());
     parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
     Response::from_parts(parts, bytes.into())
+}
+
+fn grow(record: &mut Value) {
+    if let Some(size) = record.get("size").and_then(Value::as_u64) {
+        record["size"] = (size + 1).into();
+    }
 }
 
 fn forget(record: &mut Value) {

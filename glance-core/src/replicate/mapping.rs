@@ -176,7 +176,7 @@ impl Mapping {
     pub fn onto(&self, wanted: &Wanted, replica: &Attributes) -> Attributes {
         let mut attributes = wanted.attributes.clone();
         take_fields(&mut attributes, replica, &self.without);
-        if attributes.owner == Owner::Unsaid {
+        if attributes.owner == Owner::Unsaid || replica.owner == Owner::Unsaid {
             attributes.owner.clone_from(&replica.owner);
         }
         // Glance never changes the formats of data.

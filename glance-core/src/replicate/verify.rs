@@ -4,6 +4,7 @@
 //! with every digest that its record has.
 
 use std::collections::BTreeSet;
+use std::fmt::Display;
 use std::io;
 
 use futures_util::future::OptionFuture;
@@ -207,10 +208,17 @@ async fn verify_both(source: &Side<'_>, target: &Side<'_>, depth: Depth) -> Verd
     let (there, here) = (value(source, &one), value(target, &other));
     let mut bytes = 0;
     let mut troubles = Vec::new();
-    for reading in [one, other].into_iter().flatten() {
+    for (side, reading) in [(source, one), (target, other)] {
         match reading {
-            Ok(reading) => bytes += reading.bytes,
-            Err(trouble) => troubles.push(trouble),
+            None => {}
+            Some(Err(trouble)) => troubles.push(trouble),
+            Some(Ok(reading)) => {
+                bytes += reading.bytes;
+                // What nothing agrees with may be an accident of this one download.
+                if there == here {
+                    side.known.keep(side.image, &reading.digests).await;
+                }
+            }
         }
     }
     match (verdict_of(troubles), there == here) {
@@ -278,10 +286,13 @@ impl Side<'_> {
         let proof = best(image, self.policy.hashers);
         let verdict = match self.read(proof.unwrap_or(Algorithm::Sha512)).await {
             Err(trouble) => verdict_of(vec![trouble]).unwrap_or(Verdict::Unproven),
-            Ok(reading) if proof.is_some() || reading.bytes == 0 => {
-                Verdict::Verified(Proof::Reading { bytes: reading.bytes })
+            Ok(Reading { bytes, digests }) => {
+                self.known.keep(image, &digests).await;
+                match proof.is_some() || bytes == 0 {
+                    true => Verdict::Verified(Proof::Reading { bytes }),
+                    false => Verdict::Unproven,
+                }
             }
-            Ok(_) => Verdict::Unproven,
         };
         (verdict, None)
     }
@@ -291,8 +302,7 @@ impl Side<'_> {
         self.image.digests().find(|(one, _)| *one == algorithm).map(|(_, value)| value)
     }
 
-    /// Reads the data whole and compares it with the record. Remembers the digests of data whose
-    /// record has none.
+    /// Reads the data whole and compares it with the record.
     async fn read(&self, common: Algorithm) -> Result<Reading, Trouble> {
         let recorded = self.image.digests().map(|(algorithm, _)| algorithm);
         let algorithms: BTreeSet<Algorithm> = recorded.chain([common]).collect();
@@ -307,27 +317,26 @@ impl Side<'_> {
             let chunk = chunk.map_err(|error| self.broke_off(bytes, error))?;
             bytes += chunk.len() as u64;
             if let Some(size) = size.filter(|size| bytes > *size) {
-                return Err(self.other("size", size, "more"));
+                return Err(self.other(&"size", &size, &"more"));
             }
             hashing.update(&chunk).await;
         }
         if let Some(size) = size.filter(|size| bytes < *size) {
-            return Err(self.other("size", size, bytes));
+            return Err(self.other(&"size", &size, &bytes));
         }
         let digests = hashing.finish().await.map_err(|error| self.broke_off(bytes, error))?;
         for (algorithm, wanted) in self.image.digests() {
             match digests.get(&algorithm) {
                 Some(got) if !got.eq_ignore_ascii_case(wanted) => {
-                    return Err(self.other(algorithm, wanted, got));
+                    return Err(self.other(&algorithm, &wanted, got));
                 }
                 _ => {}
             }
         }
-        self.known.keep(self.image, &digests).await;
         Ok(Reading { bytes, digests })
     }
 
-    fn other(&self, what: impl ToString, wanted: impl ToString, got: impl ToString) -> Trouble {
+    fn other(&self, what: &dyn Display, wanted: &dyn Display, got: &dyn Display) -> Trouble {
         let (store, what) = (self.store.to_string(), what.to_string());
         Trouble::Bad(Fault::Other { store, what, wanted: wanted.to_string(), got: got.to_string() })
     }

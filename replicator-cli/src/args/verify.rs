@@ -35,8 +35,8 @@ pub struct Verify {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "State")]
 pub struct State {
-    /// The directory of the file digests.ndjson, in place of glance-replicator below
-    /// $XDG_STATE_HOME or ~/.local/state
+    /// The directory of the file digests.ndjson; without it, glance-replicator in the user's
+    /// directory for state, which is ~/.local/state unless XDG says otherwise
     #[arg(long, global = true, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
     /// Neither use nor remember digests of images whose records have none

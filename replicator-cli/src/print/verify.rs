@@ -76,7 +76,7 @@ impl Findings {
             _ => (Exit::SomeFailed, Said::of("unknown")),
         };
         self.exit = self.exit.worse(exit);
-        self.say(found.image.id.as_str(), Some(&found.image), state, said);
+        self.say(found.image.id.as_str(), Some(&found.image), state, &said);
     }
 
     fn by(&mut self, proof: Proof) -> &'static str {
@@ -111,7 +111,7 @@ impl Findings {
                     Err(error) => (Exit::SomeFailed, Said::error("failed", error)),
                 };
                 self.exit = self.exit.worse(exit);
-                self.say(id.as_str(), image.as_ref(), None, said);
+                self.say(id.as_str(), image.as_ref(), None, &said);
             }
             Finding::File { name, state } => self.file(name, state),
             _ => {}
@@ -145,7 +145,7 @@ impl Findings {
         }
     }
 
-    fn say(&mut self, id: &str, image: Option<&Image>, state: Option<State>, said: Said) {
+    fn say(&mut self, id: &str, image: Option<&Image>, state: Option<State>, said: &Said) {
         *self.words.entry(said.word).or_default() += 1;
         match self.output {
             Output::Text => said.text(id, image),

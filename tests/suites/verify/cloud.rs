@@ -73,7 +73,6 @@ impl Tool<'_> {
         let select = ["a", "b", "--id", &id];
         self.run(&[&["sync"], &select[..]].concat(), 0);
         self.run(&[&["compare"], &select[..]].concat(), 0);
-        self.run(&[&["compare", "--dontreplicate", ""], &select[..]].concat(), 0);
         self.undo(&id);
     }
 

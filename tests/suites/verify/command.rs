@@ -165,7 +165,8 @@ async fn digests_are_remembered_from_run_to_run() {
     let state = tempfile::tempdir().unwrap();
     let file = state.path().join("below/digests.ndjson");
     let directory = state.path().join("below");
-    let with_state = ["-t", "none", "--state-dir", directory.to_str().unwrap()];
+    // Whose the images of the Glance are is another matter.
+    let with_state = ["-t", "none", "-D", "owner", "--state-dir", directory.to_str().unwrap()];
     let both = [&url, path(&dump), "--name", "image 1"];
     let compare = [&["compare"], &both[..], &with_state].concat();
     let said = run(&compare).await.exits(1).stdout;
@@ -185,9 +186,15 @@ async fn digests_are_remembered_from_run_to_run() {
     let said = run(&compare).await.exits(0).stderr;
     assert!(said.contains("line 1 of ") && said.contains("is damaged"), "{said}");
     // Another image under the same id, or one in another store, is another image.
-    fs::write(&file, fs::read_to_string(&file).unwrap().replace("2026-01-01", "2026-01-02"))
-        .unwrap();
-    run(&compare).await.exits(1);
+    let good = fs::read_to_string(&file).unwrap();
+    for (from, to) in [("\"size\":20", "\"size\":21"), ("_at\":\"2", "_at\":\"1"), (&*url, "x")] {
+        let other = good.replace(from, to);
+        assert_ne!(other, good);
+        fs::write(&file, other).unwrap();
+        run(&compare).await.exits(1);
+    }
+    fs::write(&file, good).unwrap();
+    run(&compare).await.exits(0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -202,4 +209,20 @@ async fn a_store_without_digests_is_proven_from_the_second_time_on() {
     let nowhere = [&url, "-t", "none", "--state-dir", "/proc/none"];
     let run = run(&[&["verify"], &nowhere[..]].concat()).await.exits(1);
     assert!(run.stderr.contains("cannot write /proc/none/digests.ndjson"), "{}", run.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_on_the_speed_holds_for_dumps_too() {
+    let (one, other) = (dump().await, dump().await);
+    // All but the last piece wait for those before them.
+    for (line, milliseconds) in [
+        (&["verify", path(&one), "--bwlimit", "100"][..], 330),
+        (&["verify", path(&one), "--bwlimit", "100", "--name", "image *"], 330),
+        (&["verify", path(&one), path(&other), "--deep", "--bwlimit", "200"], 430),
+    ] {
+        let begin = std::time::Instant::now();
+        run(line).await.exits(0);
+        let passed = begin.elapsed().as_millis();
+        assert!(passed >= milliseconds, "{line:?}: {passed} ms");
+    }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use glance_core::glance::GlanceStore;
 use glance_core::identity::Session;
 use glance_core::identity::auth::FixedToken;
-use glance_core::image::Image;
+use glance_core::image::{Attributes, Image};
 use glance_core::replicate::{
     Depth, DigestFile, Fault as Bad, Policy, Proof, Replication, Verdict, Verification,
     verify_store,
@@ -79,10 +79,10 @@ impl Pair {
             |faulty: &Faulty| faulty.requests().iter().filter(|(_, path)| is_file(path)).count();
         (count(&self.a), count(&self.b))
     }
+}
 
-    fn forget(&self, side: &Faulty) {
-        side.inject(Method::GET, is_record, usize::MAX, Fault::NoDigest);
-    }
+fn forget(side: &Faulty) {
+    side.inject(Method::GET, is_record, usize::MAX, Fault::NoDigest);
 }
 
 fn read(verdict: &Verdict) -> u64 {
@@ -138,6 +138,16 @@ async fn a_record_that_lies_is_found_by_reading() {
 }
 
 #[tokio::test]
+async fn data_of_another_size_is_bad() {
+    let pair = Pair::new().await;
+    pair.b.inject(Method::GET, is_record, usize::MAX, Fault::WrongSize);
+    let verdict = pair.verdict(Depth::Records).await;
+    let Verdict::Different(one) = &verdict else { panic!("{verdict:?}") };
+    assert_eq!(one.field, "size");
+    assert_eq!(bad(&pair.verdict(Depth::Deep).await), [("https://b", "size")]);
+}
+
+#[tokio::test]
 async fn good_data_that_differs_is_nobodys_fault() {
     let pair = Pair::new().await;
     put(&*pair.kept_a, 2, b"one").await;
@@ -152,7 +162,7 @@ async fn good_data_that_differs_is_nobodys_fault() {
 #[tokio::test]
 async fn what_lacks_a_digest_is_read_where_it_does() {
     let pair = Pair::new().await;
-    pair.forget(&pair.a);
+    forget(&pair.a);
     assert_eq!(read(&pair.verdict(Depth::Records).await), DATA.len() as u64);
     assert_eq!(pair.downloads(), (1, 0));
     // Which of the two is bad takes a look at the other.
@@ -162,10 +172,10 @@ async fn what_lacks_a_digest_is_read_where_it_does() {
     assert_eq!(pair.downloads(), (2, 1));
     pair.a.mend();
 
-    pair.forget(&pair.b);
+    forget(&pair.b);
     assert_eq!(read(&pair.verdict(Depth::Records).await), DATA.len() as u64);
     assert_eq!(pair.downloads(), (2, 2));
-    pair.forget(&pair.a);
+    forget(&pair.a);
     assert_eq!(read(&pair.verdict(Depth::Records).await), 2 * DATA.len() as u64);
     pair.b.inject(Method::GET, is_file, 1, Fault::CorruptDownload { at: 1 });
     // The rule before it is of records only.
@@ -193,12 +203,18 @@ async fn computed_digests_are_remembered_and_prove_later() {
     let mut pair = Pair::new().await;
     pair.replication.policy.known_source = file.of("https://a");
     pair.replication.policy.known_target = file.of("https://b");
-    pair.forget(&pair.a);
-    pair.forget(&pair.b);
+    forget(&pair.a);
+    forget(&pair.b);
+    // An accident is not remembered.
+    pair.b.inject(Method::GET, is_file, 1, Fault::CorruptDownload { at: 1 });
+    let verdict = pair.verdict(Depth::Records).await;
+    assert!(matches!(verdict, Verdict::Different(_)), "{verdict:?}");
     read(&pair.verdict(Depth::Records).await);
     let verdict = pair.verdict(Depth::Records).await;
     assert!(matches!(verdict, Verdict::Verified(Proof::Records)), "{verdict:?}");
-    assert_eq!(pair.downloads(), (1, 1));
+    assert_eq!(pair.downloads(), (2, 2));
+    let lines = std::fs::read_to_string(directory.path().join("digests")).unwrap();
+    assert_eq!(lines.lines().count(), 2);
     // What is remembered is not believed when everything is read.
     pair.a.inject(Method::GET, is_file, 1, Fault::CorruptDownload { at: 1 });
     assert_eq!(bad(&pair.verdict(Depth::Deep).await), [("https://a", "sha512")]);
@@ -213,8 +229,8 @@ async fn a_copy_is_checked_against_what_is_remembered() {
     let mut pair = Pair::new().await;
     pair.replication.policy.known_source = file.of("https://a");
     put(&*pair.kept_a, 2, b"another image").await;
-    pair.forget(&pair.a);
-    pair.forget(&pair.b);
+    forget(&pair.a);
+    forget(&pair.b);
     let policy = &pair.replication.policy;
     let chosen = Chosen::among(Subset::All, &*pair.replication.source, &policy.selection).await;
     let verify = async || {
@@ -247,7 +263,7 @@ async fn a_copy_is_remembered() {
     let mut pair = Pair::new().await;
     pair.replication.policy.known_source = file.of("https://a");
     put(&*pair.kept_a, 2, b"another image").await;
-    pair.forget(&pair.a);
+    forget(&pair.a);
     pair.replication.run(|outcome| drop(outcome.result.unwrap())).await.unwrap();
     let mut states = Vec::new();
     pair.replication.plan(|entry| states.push(entry.state.to_string())).await.unwrap();
@@ -289,7 +305,7 @@ async fn parts_see_every_image_once_and_the_rest_is_judged_by_its_records() {
 async fn one_store_is_read_against_its_own_records() {
     let pair = Pair::new().await;
     put(&*pair.kept_a, 2, DATA).await;
-    pair.kept_a.create(&Image::queued(id(3), Default::default())).await.unwrap();
+    pair.kept_a.create(&Image::queued(id(3), Attributes::default())).await.unwrap();
     pair.a.inject(
         Method::GET,
         |path| path.contains("02/file"),
@@ -304,4 +320,24 @@ async fn one_store_is_read_against_its_own_records() {
     assert_eq!(read(&found[0].verdict), DATA.len() as u64);
     assert_eq!(bad(&found[1].verdict), [("https://a", "sha512")]);
     assert!(matches!(found[2].verdict, Verdict::NoData));
+}
+
+#[tokio::test]
+async fn no_more_images_are_under_way_than_allowed() {
+    let pair = Pair::new().await;
+    for number in 2..9 {
+        put(&*pair.kept_a, number, DATA).await;
+        put(&*pair.kept_b, number, DATA).await;
+    }
+    pair.a.inject(Method::GET, is_file, usize::MAX, Fault::StallDownload { after: 3 });
+    let stalled = pair.verify(Depth::Deep, Subset::All);
+    let ended = tokio::time::timeout(std::time::Duration::from_millis(500), stalled).await;
+    assert!(ended.is_err());
+    assert_eq!(pair.downloads(), (2, 2));
+    let (source, policy) = (&*pair.replication.source, &pair.replication.policy);
+    let all = Chosen::among(Subset::All, source, &policy.selection).await.unwrap();
+    let stalled = verify_store(source, policy, &all, drop);
+    let ended = tokio::time::timeout(std::time::Duration::from_millis(500), stalled).await;
+    assert!(ended.is_err());
+    assert_eq!(pair.downloads(), (4, 2));
 }
