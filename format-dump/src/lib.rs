@@ -38,11 +38,12 @@ mod v1;
 mod verify;
 
 use directory::Directory;
+pub use glance_core::select::{InvalidSubset, Subset};
 use manifest::Manifest;
 pub use record::Encoding;
 pub use stream::{Beside, StreamStore, export};
 use v1::OldDump;
-pub use verify::{FileState, Finding, InvalidSubset, Proof, Subset, Verification};
+pub use verify::{FileState, Finding, Proof, Verification};
 
 /// A dump, of either format.
 ///

@@ -6,6 +6,8 @@ use futures_util::stream::{self, StreamExt};
 use glance_core::StoreError;
 use glance_core::digest::Algorithm;
 use glance_core::image::{Image, ImageId};
+use glance_core::replicate::Pace;
+use glance_core::select::{Chosen, Subset};
 use glance_core::store::StoreErrorKind;
 
 use crate::directory::{Directory, FAILED, RECORD, read_record};
@@ -17,12 +19,9 @@ use crate::{Dump, DumpStore, files, sums};
 mod image;
 mod listed;
 mod scan;
-mod subset;
 
-use image::Subject;
+use image::{Means, Subject};
 use listed::{Lines, Listed, Strays};
-use subset::Chosen;
-pub use subset::{InvalidSubset, Subset};
 
 /// Something that [`DumpStore::verify`] found.
 #[derive(Debug)]
@@ -136,7 +135,7 @@ impl DumpStore {
     /// [`hashers`](Self::hashing_with) offer; `SHA512SUMS`, where the manifest names it, lists all
     /// files and agrees; and no other files are there.
     ///
-    /// Up to `transfers` images are read at once, and each finding is handed to `observe` as it
+    /// Up to `transfers` images are read at once, together at this `pace`, and each finding is handed to `observe` as it
     /// comes: images in no fixed order, good ones too, then files. Nobody may write to the dump
     /// meanwhile.
     ///
@@ -146,6 +145,7 @@ impl DumpStore {
         &self,
         subset: Subset,
         transfers: usize,
+        pace: Option<&Pace>,
         mut observe: impl FnMut(Finding),
     ) -> Result<Verification, StoreError> {
         let mut found = Verification { complete: self.is_complete()?, ..Verification::default() };
@@ -162,12 +162,15 @@ impl DumpStore {
             Dump::Old(old) => (old.ids(VERIFY).await?, None),
         };
         let chosen = Chosen::of(subset, &ids, self).await;
-        let work = stream::iter(&ids)
+        let work = stream::iter(ids.clone())
             .map(|id| {
                 let read = listed.as_mut().map(|listed| listed.until(id.as_str())).transpose();
                 (id, read.map(Option::unzip))
             })
-            .map(|(id, lines)| self.examine(id, lines, chosen.contains(id)));
+            .map(|(id, lines)| {
+                let read = chosen.contains(&id);
+                self.examine(id, lines, read, pace)
+            });
         let mut findings = work.buffer_unordered(transfers.max(1));
         while let Some(of_image) = findings.next().await {
             of_image?.into_iter().for_each(&mut report);
@@ -182,9 +185,10 @@ impl DumpStore {
     /// What is to be said of one image, and of files that stand before its own in the list.
     async fn examine(
         &self,
-        id: &ImageId,
+        id: ImageId,
         lines: std::io::Result<(Option<Strays>, Option<Lines>)>,
         read: bool,
+        pace: Option<&Pace>,
     ) -> Result<Vec<Finding>, StoreError> {
         let (strays, lines) = lines.map_err(|error| self.list_failed(error))?;
         let strays = strays.unwrap_or_default().into_iter();
@@ -192,20 +196,21 @@ impl DumpStore {
             strays.filter_map(|(name, _)| self.missing(name)).collect();
         let (subject, hashers) = match &self.0 {
             Dump::Current(directory) => {
-                (directory.subject(id, lines.as_ref()).await, directory.hashers())
+                (directory.subject(&id, lines.as_ref()).await, directory.hashers())
             }
-            Dump::Old(old) => (old.subject(id).await, old.hashers()),
+            Dump::Old(old) => (old.subject(&id).await, old.hashers()),
         };
+        let means = Means { hashers, pace };
         let (image, result) = match subject {
             // Deleted before it was dumped.
             Ok(None) => return Ok(findings),
             Ok(Some(subject)) => {
-                let result = subject.examine(self, lines.as_ref(), read, hashers).await;
+                let result = subject.examine(self, lines.as_ref(), read, &means).await;
                 (Some(subject.image), result)
             }
             Err(error) => (None, Err(error)),
         };
-        findings.push(Finding::Image { id: id.clone(), image, result });
+        findings.push(Finding::Image { id, image, result });
         Ok(findings)
     }
 

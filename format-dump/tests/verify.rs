@@ -49,7 +49,7 @@ async fn dump(dir: &Path) {
 async fn verify(dir: &Path, subset: Subset) -> (Verification, BTreeMap<String, String>) {
     let mut words = BTreeMap::new();
     let store = DumpStore::open(dir).unwrap();
-    let found = store.verify(subset, 3, |finding| {
+    let found = store.verify(subset, 3, None, |finding| {
         let (name, word) = match finding {
             Finding::Image { id, result, .. } => {
                 let word = match result {
@@ -255,7 +255,7 @@ async fn without_md5_its_agreement_is_not_claimed() {
     });
     let store = DumpStore::open(dir.path()).unwrap().hashing_with(without_md5);
     let mut proofs = Vec::new();
-    let found = store.verify(Subset::All, 1, |finding| match finding {
+    let found = store.verify(Subset::All, 1, None, |finding| match finding {
         Finding::Image { result, .. } => proofs.push(result.unwrap()),
         other => panic!("{other:?}"),
     });

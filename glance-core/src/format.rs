@@ -20,6 +20,9 @@ mod vmdk;
 /// reads, and the sector before it.
 pub const HEAD: usize = (1 << 20) + 512;
 
+/// Bytes at the beginning that [`check`] needs of all but VMDK disks: the region tables of a VHDX.
+pub const SHORT_HEAD: usize = 256 << 10;
+
 /// What data can be, as Glance sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -121,7 +124,7 @@ pub fn detect(head: &[u8]) -> Format {
 }
 
 /// Whether Glance takes data of `size` bytes that begins with `head` for an image of these formats.
-/// A `head` shorter than `size` has [`HEAD`] bytes.
+/// A `head` shorter than `size` has [`HEAD`] bytes, or [`is_enough`].
 ///
 /// # Errors
 /// Why it refuses them.
@@ -147,6 +150,12 @@ pub fn check(disk: &str, container: &str, head: &[u8], size: u64) -> Result<(), 
         Format::Vmdk if disk == "vmdk" => vmdk::has_data(head),
         _ => Ok(()),
     }
+}
+
+/// Whether [`check`] comes to a verdict by this head, although the data is longer.
+pub fn is_enough(head: &[u8]) -> bool {
+    let length = head.len();
+    length >= HEAD || (length >= SHORT_HEAD && matches(Format::Vmdk, head) == Some(false))
 }
 
 /// What the data is besides raw. None when Glance's inspection fails on it, which lets any data

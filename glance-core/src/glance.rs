@@ -15,8 +15,10 @@ use crate::store::{Activation, ByteRange, ImageStore, ImageStream, StoreError, S
 use crate::transport::Transport;
 
 mod client;
+mod import;
 mod listing;
 mod members;
+mod metadefs;
 mod patch;
 mod query;
 mod refusal;
@@ -24,6 +26,7 @@ mod schema;
 
 use client::{Client, Operation};
 
+pub use import::{COPY_IMAGE, Import, is_importing};
 pub use schema::{Additional, Rule, Schema};
 
 /// What a Glance is asked for when it lists what `selection` admits: the queries for the first pages
@@ -33,9 +36,11 @@ pub fn queries(selection: &Selection) -> impl Iterator<Item = String> {
 }
 
 /// Images in a Glance service.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct GlanceStore {
     client: Client,
+    /// Which of its stores new data is put in; else it chooses.
+    placement: Option<String>,
 }
 
 impl GlanceStore {
@@ -47,7 +52,8 @@ impl GlanceStore {
         endpoint: impl Into<String>,
         session: Arc<Session>,
     ) -> Self {
-        Self { client: Client::new(name.into(), transport, &endpoint.into(), session) }
+        let client = Client::new(name.into(), transport, &endpoint.into(), session);
+        Self { client, placement: None }
     }
 
     /// The same store, expecting that the data of one image passes with so many bytes per second.
@@ -56,6 +62,12 @@ impl GlanceStore {
     pub fn expecting(mut self, rate: u64) -> Self {
         self.client.rate = rate;
         self
+    }
+
+    /// The same Glance, putting new data into this one of its stores.
+    #[must_use]
+    pub fn placing(&self, store: impl Into<String>) -> Self {
+        Self { placement: Some(store.into()), ..self.clone() }
     }
 }
 
@@ -105,7 +117,8 @@ impl ImageStore for GlanceStore {
     async fn upload(&self, id: &ImageId, data: Body) -> Result<Image, StoreError> {
         let operation = Operation::new("store the data", id);
         let path = format!("{}/file", image_path(id));
-        self.client.put_data(&path, data, &operation).await?;
+        let store = self.placement.clone().map(|store| (import::STORE, store));
+        self.client.put_data(&path, store, data, &operation).await?;
         self.get(id).await
     }
 

@@ -1,8 +1,8 @@
 //! The image model: what Glance's v2 API knows about an image.
 //!
 //! Field names, types and limits are those of the Images v2 API reference. Site-local links
-//! (`self`, `file`, `schema`, `direct_url`, `locations`, `stores`) are dropped when a record is
-//! read: they mean nothing elsewhere, and some of them carry secrets.
+//! (`self`, `file`, `schema`, `direct_url`, `locations`) are dropped when a record is read: they mean
+//! nothing elsewhere, and some of them carry secrets.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -11,6 +11,8 @@ use std::str::FromStr;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
+
+use crate::digest::Algorithm;
 
 /// An image's identifier: a UUID in its text form, letter case kept.
 ///
@@ -252,6 +254,9 @@ pub struct Image {
     pub created_at: Option<String>,
     /// RFC 3339 time of the last change to the record.
     pub updated_at: Option<String>,
+    /// The stores of its Glance that hold the data, where it says so. Their names mean something
+    /// there only: they are neither compared nor written.
+    pub stores: Vec<String>,
 }
 
 impl Image {
@@ -268,6 +273,7 @@ impl Image {
             os_hash_value: None,
             created_at: None,
             updated_at: None,
+            stores: Vec::new(),
         }
     }
 
@@ -276,9 +282,20 @@ impl Image {
         self.attributes.name.as_deref().unwrap_or("(no name)")
     }
 
+    /// The digests that the record has of the data, of algorithms that are known: `os_hash_value`,
+    /// then `checksum`.
+    pub fn digests(&self) -> impl Iterator<Item = (Algorithm, &str)> {
+        let os_hash = self.os_hash_algo.as_deref().zip(self.os_hash_value.as_deref());
+        let os_hash = os_hash.and_then(|(name, value)| Some((name.parse().ok()?, value)));
+        let checksum = self.checksum.as_deref().map(|value| (Algorithm::Md5, value));
+        os_hash.into_iter().chain(checksum)
+    }
+
     /// Reads a record of the v2 API. Custom properties that are null are left out; numbers and
     /// booleans, which a site's schema may allow, become their text.
     pub fn from_json(mut record: Map<String, Value>) -> Result<Self, InvalidRecord> {
+        let stores = record.get("stores").and_then(Value::as_str).unwrap_or_default();
+        let stores = stores.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
         for link in LINKS {
             record.remove(*link);
         }
@@ -293,6 +310,7 @@ impl Image {
             os_hash_value: fields.text("os_hash_value")?,
             created_at: fields.text("created_at")?,
             updated_at: fields.text("updated_at")?,
+            stores,
             attributes: Attributes::from_fields(fields)?,
         })
     }

@@ -6,7 +6,8 @@
 //! [`ImageStore`] is its contract; a [`transport`] carries HTTP requests, and [`Transport`] is its
 //! contract; [`tls`] says whom to trust; [`identity`] signs in to a cloud; [`glance`] is the store
 //! that speaks the Glance v2 API; [`replicate`] makes one store hold what another holds, and
-//! proves it. [`conformance`] lets any implementation of the two traits test itself.
+//! proves it; [`metadefs`] does so with definitions of metadata. [`conformance`] lets any
+//! implementation of the two traits test itself.
 //!
 //! This crate opens no socket and links no TLS library: the transport crates do.
 
@@ -33,6 +34,8 @@ pub mod identity;
 pub mod glance;
 
 pub mod replicate;
+
+pub mod metadefs;
 
 #[cfg(feature = "conformance")]
 pub mod conformance;

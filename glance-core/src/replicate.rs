@@ -2,7 +2,8 @@
 //!
 //! [`Replication::run`] is the whole way of every image: list both stores, pair the images,
 //! decide, copy through the checked body, compare what the target says it stored, publish. What
-//! only the target holds may be removed at the end. [`Replication::plan`] decides and does nothing.
+//! only the target holds may be removed at the end. [`Replication::plan`] decides and does nothing,
+//! [`Replication::verify`] reads what records do not prove.
 
 use std::sync::Arc;
 
@@ -24,15 +25,21 @@ mod pair;
 mod plan;
 mod prove;
 mod prune;
+mod remembered;
 pub mod stamp;
+mod verify;
+mod via;
 
-pub use checked::{DataFault, Expected, Verdict, checked};
+pub use checked::{DataFault, DataVerdict, Expected, checked};
 pub use error::{CopyError, RunError};
 pub use mapping::Mapping;
 pub use matching::MatchBy;
 pub use pace::Pace;
 pub use plan::{Difference, Entry, State};
 pub use prune::{MostRemoved, NothingRemoved, Prune, Removal};
+pub use remembered::{DigestFile, Remembered};
+pub use verify::{Depth, Fault, Proof, Verdict, Verification, verify_store};
+pub use via::{Delivery, Fallback, InvalidTemplate, Journey, Origin, Placement, Template, Way};
 
 use matching::Moved;
 use pair::Pair;
@@ -67,6 +74,13 @@ pub struct Policy {
     pub pace: Option<Pace>,
     /// What the target accepts as data.
     pub content: ContentCheck,
+    /// How data gets to a Glance and where it is put there; without it, it passes through here, and
+    /// the target chooses.
+    pub delivery: Option<Delivery>,
+    /// Digests of images of the source that have none in their records.
+    pub known_source: Remembered,
+    /// The same of the target.
+    pub known_target: Remembered,
 }
 
 /// What a target accepts as data.
@@ -108,6 +122,9 @@ impl Default for Policy {
             hashers: Hashers::default(),
             pace: None,
             content: ContentCheck::default(),
+            delivery: None,
+            known_source: Remembered::default(),
+            known_target: Remembered::default(),
         }
     }
 }
@@ -130,6 +147,8 @@ pub struct Outcome {
     pub image: Image,
     /// What was done.
     pub result: Result<Done, CopyError>,
+    /// How its data came.
+    pub journey: Journey,
 }
 
 /// What was done with one image, successfully.
@@ -257,9 +276,7 @@ impl Replication {
         let work = futures_util::stream::iter(ids).map(|(id, replica)| async move {
             match self.pair(&id, replica.as_ref()).await {
                 Ok(pair) => self.execute(self.examine(pair).await).await,
-                Err(error) => {
-                    Outcome { image: Image::queued(id, Attributes::default()), result: Err(error) }
-                }
+                Err(error) => Outcome::of(Image::queued(id, Attributes::default()), Err(error)),
             }
         });
         let mut outcomes = work.buffer_unordered(self.policy.transfers.max(1));
@@ -271,10 +288,13 @@ impl Replication {
     /// Does what the entry says.
     async fn execute(&self, entry: Entry) -> Outcome {
         let Entry { image, replica, differences, reason, step, .. } = entry;
+        let mut journey = Journey::default();
         let result = match (step, &replica) {
-            (Step::Copy(goal), _) => self.copy(&image, &goal).await,
+            (Step::Copy(goal), _) => self.copy(&image, &goal, &mut journey).await,
             (Step::Record(goal), _) => self.record(&image, &goal).await,
-            (Step::Complete(goal), Some(record)) => self.complete(&image, record, &goal).await,
+            (Step::Complete(goal), Some(record)) => {
+                self.complete(&image, record, &goal, &mut journey).await
+            }
             (Step::Reconcile(goal), Some(replica)) if !differences.is_empty() => {
                 let fields = differences.into_iter().map(|found| found.field).collect();
                 self.reconcile(&image, replica, &goal).await.map(|()| Done::Updated(fields))
@@ -283,7 +303,14 @@ impl Replication {
             (Step::Fail(error), _) => Err(error),
             _ => Ok(Done::Skipped(reason.unwrap_or_default())),
         };
-        Outcome { image, result }
+        Outcome { journey, ..Outcome::of(image, result) }
+    }
+}
+
+impl Outcome {
+    /// What became of an image whose data did not move.
+    fn of(image: Image, result: Result<Done, CopyError>) -> Self {
+        Self { image, result, journey: Journey::default() }
     }
 }
 

@@ -12,10 +12,12 @@ use crate::image::{Image, ImageId};
 
 mod condition;
 mod latest;
+mod subset;
 mod text;
 
 pub use condition::{Condition, NamePattern};
 pub use latest::Latest;
+pub use subset::{Chosen, InvalidSubset, Subset};
 pub use text::{InvalidCondition, byte_count};
 
 /// Which images are meant: by default, all of them. Cloning it is cheap.

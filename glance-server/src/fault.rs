@@ -44,6 +44,8 @@ pub enum Fault {
     StoreOther,
     /// Records in the answer show other digests than the server's.
     WrongDigest,
+    /// Records in the answer show no digests, as Glance's of data that it never read.
+    NoDigest,
     /// The connection is lost before the request arrives.
     Lost,
     /// The connection is lost while the request's body is sent.
@@ -168,7 +170,8 @@ impl Transport for Faulty {
             Some(Fault::CorruptDownload { at }) => {
                 Ok(self.inner.send(request).await?.map(|body| corrupt(body, Some(at))))
             }
-            Some(Fault::WrongDigest) => Ok(lie(self.inner.send(request).await?).await),
+            Some(Fault::WrongDigest) => Ok(lie(self.inner.send(request).await?, falsify).await),
+            Some(Fault::NoDigest) => Ok(lie(self.inner.send(request).await?, forget).await),
         }
     }
 }
@@ -236,8 +239,8 @@ fn corrupt(body: Body, at: Option<u64>) -> Body {
     Body::from_stream(chunks, size)
 }
 
-/// A response whose records show other digests. One that is no JSON stays as it is.
-async fn lie(response: Response<Body>) -> Response<Body> {
+/// A response whose records are changed so. One that is no JSON stays as it is.
+async fn lie(response: Response<Body>, change: fn(&mut Value)) -> Response<Body> {
     let is_json = response.headers().get(CONTENT_TYPE).is_some_and(|is| is == "application/json");
     if !is_json {
         return response;
@@ -248,12 +251,20 @@ async fn lie(response: Response<Body>) -> Response<Body> {
         return Response::from_parts(parts, bytes.into());
     };
     match value.get_mut("images").and_then(Value::as_array_mut) {
-        Some(images) => images.iter_mut().for_each(falsify),
-        None => falsify(&mut value),
+        Some(images) => images.iter_mut().for_each(change),
+        None => change(&mut value),
     }
     let bytes = Bytes::from(value.to_string());
     parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
     Response::from_parts(parts, bytes.into())
+}
+
+fn forget(record: &mut Value) {
+    for key in ["checksum", "os_hash_algo", "os_hash_value"] {
+        if let Some(digest) = record.get_mut(key) {
+            *digest = Value::Null;
+        }
+    }
 }
 
 fn falsify(record: &mut Value) {

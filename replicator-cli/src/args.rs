@@ -8,12 +8,18 @@ use glance_core::select::byte_count;
 use secrecy::SecretString;
 
 mod mapping;
+mod metadefs;
+mod placement;
 mod replication;
 mod selection;
+mod verify;
 
 pub use mapping::{BootFromVolume, Encrypted, Mapping, Owner, Signatures};
+pub use metadefs::{Metadefs, WithMetadefs};
+pub use placement::{Placement, Via};
 pub use replication::{Compare, Identity, Match, Plan, Removing, Sides, Sync};
 pub use selection::Selection;
+pub use verify::{State, Verify};
 
 /// What was typed.
 #[derive(Debug, Parser)]
@@ -49,6 +55,9 @@ pub enum Command {
         server: String,
         /// The directory, or - for a tar archive on standard output
         path: String,
+        /// Which namespaces of metadata definitions are written, too
+        #[arg(long, value_name = "WHICH", default_value = "none")]
+        metadefs: WithMetadefs,
         /// Compress the data that is written
         #[arg(long, value_name = "HOW")]
         compress: Option<Compression>,
@@ -63,6 +72,9 @@ pub enum Command {
         from: String,
         /// The server (or the directory)
         to: String,
+        /// Which namespaces of metadata definitions are read, too
+        #[arg(long, value_name = "WHICH", default_value = "none")]
+        metadefs: WithMetadefs,
         /// Which images
         #[command(flatten)]
         selection: Box<Selection>,
@@ -73,6 +85,9 @@ pub enum Command {
         from: String,
         /// Where they go
         to: String,
+        /// Which namespaces of metadata definitions are copied, too
+        #[arg(long, value_name = "WHICH", default_value = "none")]
+        metadefs: WithMetadefs,
         /// Which images
         #[command(flatten)]
         selection: Box<Selection>,
@@ -83,6 +98,10 @@ pub enum Command {
     Plan(Plan),
     /// Copy what is missing, bring the rest in step, and remove, if asked, what the source lost
     Sync(Sync),
+    /// Copy namespaces of metadata definitions, and bring in step what is in them
+    Metadefs(Metadefs),
+    /// Say whether data is what it should be, by records and by reading; changes nothing
+    Verify(Verify),
     /// Serve the images of a directory as a Glance, over HTTPS
     Serve(Serve),
     /// Say which clouds are configured, where, and how they are signed in to; asks no server
@@ -101,8 +120,9 @@ impl Command {
             | Self::Livecopy { selection, .. }
             | Self::Compare(Compare { selection, .. })
             | Self::Plan(Plan { selection, .. })
-            | Self::Sync(Sync { selection, .. }) => Some(selection),
-            Self::Serve(_) | Self::Clouds | Self::Doctor(_) => None,
+            | Self::Sync(Sync { selection, .. })
+            | Self::Verify(Verify { selection, .. }) => Some(selection),
+            Self::Metadefs(_) | Self::Serve(_) | Self::Clouds | Self::Doctor(_) => None,
         }
     }
 }
@@ -174,6 +194,14 @@ pub struct Options {
     /// How images are to be at the target.
     #[command(flatten)]
     pub mapping: Mapping,
+
+    /// Which way data goes, and where it is put.
+    #[command(flatten)]
+    pub placement: Placement,
+
+    /// Where digests are remembered.
+    #[command(flatten)]
+    pub state: State,
 
     /// Whom to trust, and who the client is.
     #[command(flatten)]
@@ -377,6 +405,6 @@ A store is one of:
   dir:PATH, ./PATH, /PATH      a directory written by `dump`
   cloud:NAME, url:URL          the same, never mistaken for another
 
-Exit codes: 0 all in place, 1 differences (compare), 2 usage or configuration, 3 some images
-failed, 4 connection or TLS, 5 authentication or policy, 6 integrity failure, 8 limit reached,
-130 and 143 stopped by a signal.";
+Exit codes: 0 all in place, 1 differences (compare, plan, verify, metadefs -n), 2 usage or
+configuration, 3 some images failed, 4 connection or TLS, 5 authentication or policy, 6 integrity
+failure, 8 limit reached, 130 and 143 stopped by a signal.";

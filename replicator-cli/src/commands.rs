@@ -16,10 +16,14 @@ use crate::sign_in::read_token;
 use crate::{print, tls};
 
 mod dump;
+mod metadefs;
 mod replicate;
+mod verify;
 
-use dump::{dump, load};
+use dump::{Dump, dump, load};
+use metadefs::metadefs;
 use replicate::{compare, plan, replicate, sync};
+use verify::verify;
 
 /// Runs a command to its end, or to the first signal.
 pub(crate) async fn run(args: Args) -> Exit {
@@ -36,20 +40,23 @@ pub(crate) async fn run(args: Args) -> Exit {
         }
         match command {
             Command::Size { server, .. } => size(&server, selected, &options).await,
-            Command::Dump { server, path, compress, .. } => {
-                dump(&server, &directory(&path), compress, selected, &options).await
+            Command::Dump { server, path, compress, metadefs, .. } => {
+                let typed = Dump { compress, metadefs: metadefs.which() };
+                dump(&server, &directory(&path), typed, selected, &options).await
             }
-            Command::Load { from, to, .. } => {
+            Command::Load { from, to, metadefs, .. } => {
                 let (path, server) = load_order(from, to);
-                load(path, &server, selected, &options).await
+                load(path, &server, metadefs.which(), selected, &options).await
             }
-            Command::Livecopy { from, to, .. } => {
+            Command::Livecopy { from, to, metadefs, .. } => {
                 let (from, to) = both(&from, &to, &options)?;
-                replicate(from, to, selected, &options).await
+                replicate(from, to, metadefs.which(), selected, &options).await
             }
             Command::Compare(typed) => compare(typed, selected, &options).await,
             Command::Plan(typed) => plan(typed, selected, &options).await,
             Command::Sync(typed) => sync(typed, selected, &options).await,
+            Command::Metadefs(typed) => metadefs(typed, &options).await,
+            Command::Verify(typed) => verify(typed, selected, &options).await,
             Command::Clouds => crate::clouds::run(&options),
             Command::Doctor(doctor) => crate::doctor::run(doctor, &options).await,
             Command::Serve(serve) => self::serve(serve, &options).await,

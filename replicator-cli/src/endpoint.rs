@@ -37,12 +37,16 @@ pub(crate) struct Opened {
     pub(crate) store: Arc<dyn ImageStore>,
     /// The same store, where it is a Glance.
     pub(crate) glance: Option<Arc<GlanceStore>>,
+    /// Where it is, where it is a directory.
+    pub(crate) directory: Option<PathBuf>,
     /// The sign-in to it, if it has one.
     pub(crate) session: Option<Arc<Session>>,
     /// The projects that owners and members are of, where somebody can be asked.
     pub(crate) projects: Option<Arc<Projects>>,
     /// Where it is, without how it is signed in to.
     pub(crate) address: String,
+    /// The region of its cloud, where that is known.
+    pub(crate) region: Option<String>,
 }
 
 /// What a store is opened for.
@@ -134,9 +138,11 @@ impl Endpoint {
     ) -> Result<Opened, CliError> {
         match self {
             Self::Directory(path) => {
-                open_directory(path, Encoding::default(), access, options).await
+                open_directory(path, Encoding::default(), access, side, options).await
             }
-            Self::Dump(path, encoding) => open_directory(path, encoding, access, options).await,
+            Self::Dump(path, encoding) => {
+                open_directory(path, encoding, access, side, options).await
+            }
             Self::Stream(store, projects) => {
                 let address = store.to_string();
                 Ok(Opened { projects: known(projects), ..without_server(store, address) })
@@ -151,20 +157,33 @@ async fn open_directory(
     path: PathBuf,
     encoding: Encoding,
     access: Access,
+    side: Side,
     options: &Options,
 ) -> Result<Opened, CliError> {
     let store = match access {
         Access::Read => complete_or_warned(&path)?,
         Access::Write => DumpStore::create(&path)?.encoding_as(encoding),
     };
-    let projects = known(store.projects().await?);
-    let path = std::path::absolute(&path).unwrap_or(path);
     let store = Arc::new(store.hashing_with(crate::tls::hashers(options.tls)?));
-    Ok(Opened { projects, ..without_server(store, format!("dir:{}", path.display())) })
+    let projects = match side {
+        Side::Source => known(store.projects().await?),
+        Side::Target => None,
+    };
+    let path = std::path::absolute(&path).unwrap_or(path);
+    let address = format!("dir:{}", path.display());
+    Ok(Opened { projects, directory: Some(path), ..without_server(store, address) })
 }
 
 fn without_server(store: Arc<dyn ImageStore>, address: String) -> Opened {
-    Opened { store, glance: None, session: None, projects: None, address }
+    Opened {
+        store,
+        glance: None,
+        directory: None,
+        session: None,
+        projects: None,
+        address,
+        region: None,
+    }
 }
 
 /// The projects that a dump brings with it, if it does.
@@ -194,6 +213,7 @@ async fn open_cloud(cloud: Cloud, side: Side, options: &Options) -> Result<Opene
     let transport = transport(&OfCloud::of(&cloud), side, options)?;
     let session = Arc::new(Session::new(Arc::clone(&transport), cloud.auth));
     let endpoint = session.image_endpoint(&cloud.image).await?.url;
+    let region = session.image_region(&cloud.image).await?;
     warn_of_plain_http(&endpoint);
     tracing::info!("cloud {} has its Glance at {endpoint}", cloud.name);
     let store = GlanceStore::new(cloud.name, transport, endpoint.clone(), Arc::clone(&session));
@@ -201,7 +221,7 @@ async fn open_cloud(cloud: Cloud, side: Side, options: &Options) -> Result<Opene
         "none" | "http_basic" => None,
         _ => cloud.auth_url.as_deref(),
     };
-    opened(store, session, keystone, endpoint, options)
+    Ok(Opened { region, ..opened(store, session, keystone, endpoint, options)? })
 }
 
 /// A Glance, and the projects of the Keystone at this address that its sign-in is for.
@@ -222,9 +242,11 @@ fn opened(
     Ok(Opened {
         store: Arc::<GlanceStore>::clone(&glance),
         glance: Some(glance),
+        directory: None,
         session: Some(session),
         projects: projects.map(Arc::new),
         address,
+        region: None,
     })
 }
 

@@ -4,7 +4,8 @@
 //! line names, and opens it; `select` is which images are meant; `sign_in` finds the cloud, or the token, and `endurance` says
 //! whether it lasts; `trust` says whom to trust
 //! there; `mapping` says how images are to be at the target; `tls` chooses among the TLS stacks of
-//! this build; `commands`, `clouds` and `doctor` run; `saved_plan` keeps a plan;
+//! this build; `commands`, `clouds` and `doctor` run; `saved_plan` keeps a plan, `state`
+//! what outlives runs;
 //! `print` alone prints; `exit` says how it went.
 
 #[cfg(not(any(feature = "rustls", feature = "native-tls")))]
@@ -20,10 +21,12 @@ mod error;
 pub mod exit;
 mod logging;
 mod mapping;
+mod placement;
 mod print;
 mod saved_plan;
 mod select;
 mod sign_in;
+mod state;
 mod tls;
 mod trust;
 

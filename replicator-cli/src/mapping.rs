@@ -154,7 +154,15 @@ mod tests {
     fn directory() -> Opened {
         let store = Arc::new(MemoryStore::new("memory"));
         let address = "dir:/d".to_owned();
-        Opened { store, glance: None, session: None, projects: None, address }
+        Opened {
+            store,
+            glance: None,
+            directory: None,
+            session: None,
+            projects: None,
+            address,
+            region: None,
+        }
     }
 
     /// A Glance whose projects are these, by id and name, or not known.

@@ -41,14 +41,18 @@ macro_rules! err {
 mod clouds;
 mod comparison;
 mod findings;
+mod metadefs;
 mod report;
 mod selection;
+mod verify;
 
 pub(crate) use clouds::clouds;
 pub(crate) use comparison::{Combined, Comparison, Subject};
 pub(crate) use findings::Examination;
+pub(crate) use metadefs::Metadefs;
 pub(crate) use report::Report;
 pub(crate) use selection::selection;
+pub(crate) use verify::Findings;
 
 /// Where results go.
 fn results() -> Box<dyn Write> {

@@ -34,6 +34,11 @@ impl Selected {
         Ok(Self { selection, latest: options.latest_per.clone() })
     }
 
+    /// Whether nothing is left out.
+    pub(crate) fn is_everything(&self) -> bool {
+        self.latest.is_none() && self.selection.is_everything()
+    }
+
     /// The same, of what the source holds now.
     pub(crate) async fn at(&self, source: &dyn ImageStore) -> Result<Selection, StoreError> {
         match &self.latest {

@@ -52,7 +52,7 @@ NAMESPACES = [
 
 def make(connection):
     """Makes the namespaces that are not there; says how many."""
-    have = call("GET", connection, "/metadefs/namespaces").json()["namespaces"]
+    have = call("GET", connection, "/metadefs/namespaces?limit=1000").json()["namespaces"]
     have = {namespace["namespace"] for namespace in have}
     missing = [one for one in NAMESPACES if one["namespace"] not in have]
     ids = {name: project for project, name in projects(connection).items()}

@@ -132,5 +132,11 @@ impl Cloud {
 const SEEDED: usize = 61;
 
 /// Those that are not: records without data, and data whose key stays where it is.
-const NOT_COPIED: &[&str] =
-    &["encrypted", "encrypted-key-stays", "queued", "queued-bare", "queued-shared"];
+const NOT_COPIED: &[&str] = &[
+    "boot-from-volume",
+    "encrypted",
+    "encrypted-key-stays",
+    "queued",
+    "queued-bare",
+    "queued-shared",
+];

@@ -78,6 +78,9 @@ fn command() -> Command {
     for variable in CLEARED {
         command.env_remove(variable);
     }
+    // What a test remembers is its own.
+    let state = format!("state-{}", std::process::id());
+    command.env("XDG_STATE_HOME", std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(state));
     command
 }
 

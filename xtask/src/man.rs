@@ -44,5 +44,8 @@ fn convert(markdown: &str, name: &str, page: &Path) -> Result<(), Failure> {
 }
 
 /// The source, the page's name, and what it is about.
-const PAGES: &[(&str, &str, &str)] =
-    &[("docs/tls.md", "glance-replicator-tls", "whom glance-replicator trusts")];
+const PAGES: &[(&str, &str, &str)] = &[
+    ("docs/mapping.md", "glance-replicator-mapping", "what an image is at the target"),
+    ("docs/sync.md", "glance-replicator-sync", "how glance-replicator keeps replicas in step"),
+    ("docs/tls.md", "glance-replicator-tls", "whom glance-replicator trusts"),
+];

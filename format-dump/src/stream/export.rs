@@ -7,7 +7,9 @@ use glance_core::body::BodyError;
 use glance_core::digest::{Algorithm, Digests, Hashers, Hashing};
 use glance_core::image::{Attributes, Image, ImageId, Member, Status, Visibility};
 use glance_core::replicate::mapping::NotWanted;
-use glance_core::replicate::{CopyError, Done, Expected, Outcome, Policy, Verdict, checked};
+use glance_core::replicate::{
+    CopyError, DataVerdict, Done, Expected, Journey, Outcome, Policy, checked,
+};
 use glance_core::store::{ByteRange, StoreErrorKind};
 use glance_core::{Body, ImageStore, StoreError};
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -50,13 +52,13 @@ pub async fn export(
         }
         last = Some(image.id.clone());
         if let Some(result) = run.image(&image).await.map_err(broken)? {
-            observe(Outcome { image, result });
+            observe(Outcome { image, result, journey: Journey::default() });
         }
     }
     drop(images);
     for id in std::mem::take(&mut run.dependents) {
         let (image, result) = run.dependent(id).await.map_err(broken)?;
-        observe(Outcome { image, result });
+        observe(Outcome { image, result, journey: Journey::default() });
     }
     run.archive.finish(manifest, run.whole).await.map_err(broken)
 }
@@ -254,7 +256,7 @@ impl<W: AsyncWrite + Unpin> Archive<W> {
         mut record: Record,
         data: Body,
         size: u64,
-        verdict: &Verdict,
+        verdict: &DataVerdict,
     ) -> io::Result<Result<(), BodyError>> {
         let digest = Expected::of(&record.image).digest;
         self.record(&record, false).await?;

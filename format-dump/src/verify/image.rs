@@ -9,6 +9,7 @@ use futures_util::TryStreamExt;
 use glance_core::StoreError;
 use glance_core::digest::{Algorithm, Digests, Hashers};
 use glance_core::image::{Image, ImageId};
+use glance_core::replicate::Pace;
 use glance_core::store::{ByteRange, StoreErrorKind};
 
 use super::listed::Lines;
@@ -29,6 +30,12 @@ pub(super) struct Subject {
     pub(super) failed: Option<PathBuf>,
 }
 
+/// What data is read with.
+pub(super) struct Means<'a> {
+    pub(super) hashers: Hashers,
+    pub(super) pace: Option<&'a Pace>,
+}
+
 impl Subject {
     /// Examines the data: its file's length, and its digests when it is to be `read`.
     pub(super) async fn examine(
@@ -36,7 +43,7 @@ impl Subject {
         store: &(dyn Display + Sync),
         lines: Option<&Lines>,
         read: bool,
-        hashers: Hashers,
+        means: &Means<'_>,
     ) -> Result<Proof, StoreError> {
         let image = &self.image;
         if !image.status.has_data() {
@@ -59,23 +66,23 @@ impl Subject {
         if !read {
             return Ok(Proof::NotChosen);
         }
-        self.read(store, accounts, hashers).await
+        self.read(store, accounts, means).await
     }
 
     async fn read(
         &self,
         store: &(dyn Display + Sync),
         accounts: [(Option<&str>, &'static str); 2],
-        hashers: Hashers,
+        means: &Means<'_>,
     ) -> Result<Proof, StoreError> {
         let image = &self.image;
-        let (bytes, digests) = self.digests(store, hashers).await?;
+        let (bytes, digests) = self.digests(store, means).await?;
         if let Some(size) = image.size.filter(|size| *size != bytes) {
             let reason = format!("its data has {bytes} bytes, the record says {size}");
             return Err(fault(store, &image.id, reason));
         }
         let mut by = BTreeSet::new();
-        for (algorithm, wanted) in recorded(image) {
+        for (algorithm, wanted) in image.digests() {
             if let Some(got) = digests.get(&algorithm) {
                 agree(store, image, algorithm, got, (wanted, RECORD))?;
                 by.insert(algorithm);
@@ -84,7 +91,7 @@ impl Subject {
         let of_file = match self.stored.encoding {
             Encoding::Identity => digests.get(&Algorithm::Sha512).cloned(),
             Encoding::Zstd => {
-                let path = self.blob.clone();
+                let (path, hashers) = (self.blob.clone(), means.hashers);
                 let digest = files::blocking(move || sums::of_file(&path, hashers)).await;
                 Some(
                     digest
@@ -106,14 +113,17 @@ impl Subject {
     async fn digests(
         &self,
         store: &(dyn Display + Sync),
-        hashers: Hashers,
+        means: &Means<'_>,
     ) -> Result<(u64, Digests), StoreError> {
         let id = &self.image.id;
         let of_file = (self.stored.encoding == Encoding::Identity).then_some(Algorithm::Sha512);
-        let algorithms = recorded(&self.image).map(|(algorithm, _)| algorithm).chain(of_file);
-        let mut hashing = hashers.start(algorithms.collect::<BTreeSet<_>>());
-        let mut data =
-            blob::read(store, &self.image, &self.stored, &self.blob, ByteRange::ALL).await?;
+        let algorithms = self.image.digests().map(|(algorithm, _)| algorithm).chain(of_file);
+        let mut hashing = means.hashers.start(algorithms.collect::<BTreeSet<_>>());
+        let data = blob::read(store, &self.image, &self.stored, &self.blob, ByteRange::ALL).await?;
+        let mut data = match means.pace {
+            Some(pace) => pace.keep(data),
+            None => data,
+        };
         let mut bytes = 0;
         let unreadable = |error| {
             fault(store, id, "its data can't be read to the end".to_owned()).caused_by(error)
@@ -125,14 +135,6 @@ impl Subject {
         let failed = |error| files::failed(store, VERIFY, &self.blob, io::Error::other(error));
         Ok((bytes, hashing.finish().await.map_err(|error| failed(error).on(id))?))
     }
-}
-
-/// The digests that a record has of the plain data.
-fn recorded(image: &Image) -> impl Iterator<Item = (Algorithm, &str)> {
-    let os_hash = image.os_hash_algo.as_deref().zip(image.os_hash_value.as_deref());
-    let os_hash = os_hash.and_then(|(name, value)| Some((name.parse().ok()?, value)));
-    let checksum = image.checksum.as_deref().map(|value| (Algorithm::Md5, value));
-    os_hash.into_iter().chain(checksum)
 }
 
 /// What the list of digests says of a file of an image.

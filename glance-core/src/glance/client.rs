@@ -22,7 +22,7 @@ use crate::transport::{
 use super::refusal;
 
 /// The connection to one Glance.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Client {
     name: String,
     transport: Arc<dyn Transport>,
@@ -113,16 +113,22 @@ impl Client {
         headers: &[(HeaderName, String)],
         operation: &Operation,
     ) -> Result<Response<Body>, StoreError> {
-        // The request that follows takes this proof, unless it expires in between.
-        let proof = self.session.proof_lasting(None).await;
-        proof.map_err(|error| self.sign_in(error, operation))?;
+        self.renew_early(operation).await?;
         self.repeatable(Method::GET, path, headers, None, operation).await
+    }
+
+    /// Gets a proof that lasts, for work of which nobody knows how long it takes. The request that
+    /// follows takes it, unless it expires in between.
+    pub(super) async fn renew_early(&self, operation: &Operation) -> Result<(), StoreError> {
+        let proof = self.session.proof_lasting(None).await;
+        proof.map(drop).map_err(|error| self.sign_in(error, operation))
     }
 
     /// Sends data. It passes once: whatever the answer, it is not sent again.
     pub(super) async fn put_data(
         &self,
         path: &str,
+        more: impl IntoIterator<Item = (HeaderName, String)>,
         data: Body,
         operation: &Operation,
     ) -> Result<(), StoreError> {
@@ -133,6 +139,7 @@ impl Client {
         if let Some(size) = data.size() {
             headers.push((HeaderName::from_static("x-openstack-image-size"), size.to_string()));
         }
+        headers.extend(more);
         let answer = self.send(Method::PUT, path, &headers, data, &proof, operation).await?;
         let is_stale = answer.status() == StatusCode::UNAUTHORIZED && !proof.is_none();
         let renewed = is_stale && self.session.renew(&proof).await.is_ok();

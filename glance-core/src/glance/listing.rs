@@ -123,7 +123,7 @@ impl Pages<'_> {
 
 /// The query of a link to the next page. Its path is not used: it lacks the prefix of a proxied
 /// endpoint. A link elsewhere is not understood to mean this server.
-fn next_query(endpoint: &str, link: &str) -> Result<String, String> {
+pub(super) fn next_query(endpoint: &str, link: &str) -> Result<String, String> {
     let unusable = || "its link to the next page is no address".to_owned();
     let here = Url::parse(endpoint).map_err(|_| unusable())?;
     let next = here.join(link).map_err(|_| unusable())?;
@@ -156,7 +156,8 @@ impl Progress {
     }
 }
 
-const HINT: &str = "look at what stands before Glance, and whether the address is that of a Glance";
+pub(super) const HINT: &str =
+    "look at what stands before Glance, and whether the address is that of a Glance";
 
 #[cfg(test)]
 mod tests {

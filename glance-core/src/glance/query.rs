@@ -276,7 +276,7 @@ mod tests {
     #[test]
     fn ids_are_asked_for_in_part_and_hidden_images_only_where_meant() {
         let id = |number: usize| format!("id=00000000-0000-4000-8000-{number:012}").parse();
-        let ids = (0..2 * IDS + 1).map(|number| id(number).unwrap());
+        let ids = (0..=2 * IDS).map(|number| id(number).unwrap());
         let hidden: Condition = "os-hidden=true".parse().unwrap();
         let selection = Selection::new(ids.chain([hidden]), [], []);
         let groups: Vec<Vec<String>> = Queries::of(&selection).groups().collect();

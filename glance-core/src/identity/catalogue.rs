@@ -79,17 +79,7 @@ impl Default for ImageService {
 
 /// The base URL of the service that is wanted, by the catalogue.
 pub(super) fn choose(catalogue: &[Service], wanted: &ImageService) -> Result<Url, SignInError> {
-    let all = offers(catalogue, wanted)?;
-    let fits = |endpoint: &&&Endpoint, interface: &str| {
-        endpoint.interface.strip_suffix("URL").unwrap_or(&endpoint.interface) == interface
-            && wanted.region.as_deref().is_none_or(|region| endpoint.region() == region)
-    };
-    let found: Vec<&Endpoint> = wanted
-        .interfaces
-        .iter()
-        .map(|interface| all.iter().filter(|one| fits(one, interface)).copied().collect())
-        .find(|found: &Vec<&Endpoint>| !found.is_empty())
-        .ok_or_else(|| nothing_fits(&all, wanted))?;
+    let found = fitting(catalogue, wanted)?;
     let chosen = found[0];
     if let Some(warning) = several_regions(&found) {
         tracing::warn!("{warning}");
@@ -100,6 +90,30 @@ pub(super) fn choose(catalogue: &[Service], wanted: &ImageService) -> Result<Url
             "have the catalogue corrected, or say image_endpoint_override",
         )
     })
+}
+
+/// The region of the service that is wanted, by the catalogue.
+pub(super) fn region<'a>(catalogue: &'a [Service], wanted: &ImageService) -> Option<&'a str> {
+    let region = fitting(catalogue, wanted).ok()?.first()?.region();
+    (!region.is_empty()).then_some(region)
+}
+
+/// The places of the service that is wanted, at least one.
+fn fitting<'a>(
+    catalogue: &'a [Service],
+    wanted: &ImageService,
+) -> Result<Vec<&'a Endpoint>, SignInError> {
+    let all = offers(catalogue, wanted)?;
+    let fits = |endpoint: &&&Endpoint, interface: &str| {
+        endpoint.interface.strip_suffix("URL").unwrap_or(&endpoint.interface) == interface
+            && wanted.region.as_deref().is_none_or(|region| endpoint.region() == region)
+    };
+    let found = wanted
+        .interfaces
+        .iter()
+        .map(|interface| all.iter().filter(|one| fits(one, interface)).copied().collect())
+        .find(|found: &Vec<&Endpoint>| !found.is_empty());
+    found.ok_or_else(|| nothing_fits(&all, wanted))
 }
 
 /// What to tell the operator when the first endpoint was taken out of several regions.

@@ -114,6 +114,16 @@ impl Session {
         Ok(ImageEndpoint { url, minor_version })
     }
 
+    /// The region of the image service that is wanted, where the configuration or the catalogue says
+    /// it.
+    pub async fn image_region(&self, wanted: &ImageService) -> Result<Option<String>, SignInError> {
+        if wanted.region.is_some() {
+            return Ok(wanted.region.clone());
+        }
+        let grant = self.grant(Need::Lasting(Some(Duration::ZERO))).await?;
+        Ok(catalogue::region(&grant.catalogue, wanted).map(str::to_owned))
+    }
+
     /// Where the sign-in says that the service is.
     async fn granted_endpoint(&self, wanted: &ImageService) -> Result<Url, SignInError> {
         let grant = self.grant(Need::Lasting(Some(Duration::ZERO))).await?;

@@ -82,9 +82,9 @@ pub enum DataFault {
 /// What was found of the data, known once it has passed. It stands beside the stream, because a
 /// fault of the source surfaces as a failure of the target's upload.
 #[derive(Debug, Clone, Default)]
-pub struct Verdict(Arc<OnceLock<Result<Digests, DataFault>>>);
+pub struct DataVerdict(Arc<OnceLock<Result<Digests, DataFault>>>);
 
-impl Verdict {
+impl DataVerdict {
     /// The fault, if one was found.
     pub fn fault(&self) -> Option<DataFault> {
         self.0.get().and_then(|verdict| verdict.as_ref().err().cloned())
@@ -103,8 +103,8 @@ impl Verdict {
 
 /// Passes `data` on while checking it against `expected`. A digest that `hashers` don't offer
 /// never agrees.
-pub fn checked(data: Body, expected: Expected, hashers: Hashers) -> (Body, Verdict) {
-    let verdict = Verdict::default();
+pub fn checked(data: Body, expected: Expected, hashers: Hashers) -> (Body, DataVerdict) {
+    let verdict = DataVerdict::default();
     let size = expected.size.or(data.size());
     let check = Check {
         data,
@@ -124,7 +124,7 @@ struct Check {
     expected: Expected,
     passed: u64,
     held: Option<Bytes>,
-    verdict: Verdict,
+    verdict: DataVerdict,
 }
 
 impl Check {

@@ -2,24 +2,30 @@
 
 use crate::body::Body;
 use crate::format;
+use crate::glance::Import;
 use crate::image::{Attributes, Image, ImageId, Member, Status, Visibility};
 use crate::store::{Activation, ByteRange, StoreErrorKind};
 
-use super::checked::{Expected, Verdict, checked};
+use super::checked::{DataVerdict, Expected, checked};
 use super::plan::{Difference, Goal, content_difference, is_provable};
-use super::{ContentCheck, CopyError, Done, OnBurnedId, Replication, stamp};
+use super::{ContentCheck, CopyError, Done, Journey, OnBurnedId, Replication, Way, stamp};
 
 impl Replication {
     /// Makes a record and fills it. The record is private and unprotected until its data is
     /// proven, so that no user ever sees half an image.
-    pub(super) async fn copy(&self, image: &Image, goal: &Goal) -> Result<Done, CopyError> {
+    pub(super) async fn copy(
+        &self,
+        image: &Image,
+        goal: &Goal,
+        journey: &mut Journey,
+    ) -> Result<Done, CopyError> {
         let staged = Image { attributes: self.staged(goal), ..image.clone() };
-        let data = self.open(image, &staged).await?;
+        let supply = self.supply(image, &staged, journey).await?;
         let record = match self.make_record(staged).await? {
             Made::Record(record) => record,
             Made::Burned => return Ok(Done::Skipped(BURNED.to_owned())),
         };
-        self.fill(image, &record, goal, data).await?;
+        self.fill(image, &record, goal, supply, journey).await?;
         Ok(copied(image, &record.id))
     }
 
@@ -42,12 +48,13 @@ impl Replication {
         image: &Image,
         record: &Image,
         goal: &Goal,
+        journey: &mut Journey,
     ) -> Result<Done, CopyError> {
         let staged = self.policy.mapping.onto(&goal.wanted, &record.attributes);
         let staged = self.target.update(record, &hidden_from_users(&staged)).await;
         let staged = staged.map_err(CopyError::Target)?;
-        let data = self.open(image, &staged).await?;
-        self.fill(image, &staged, goal, data).await.map(|()| Done::Completed)
+        let supply = self.supply(image, &staged, journey).await?;
+        self.fill(image, &staged, goal, supply, journey).await.map(|()| Done::Completed)
     }
 
     /// Makes a record, under the image's id where that can be had.
@@ -74,28 +81,54 @@ impl Replication {
         }
     }
 
+    /// From where the data of `image` comes, if the target takes it as what `record` says it is.
+    async fn supply(
+        &self,
+        image: &Image,
+        record: &Image,
+        journey: &mut Journey,
+    ) -> Result<Supply, CopyError> {
+        match self.import_of(image, record) {
+            Ok(Some(import)) => {
+                self.check_head(image, record).await?;
+                return Ok(Supply::Import(import));
+            }
+            Ok(None) => {}
+            Err(reason) => self.fall_back(&reason, journey)?,
+        }
+        self.open(image, record).await.map(Supply::Stream)
+    }
+
     /// The data of `image`, which has just begun to come, if the target takes it as what `record`
     /// says it is.
-    async fn open(&self, image: &Image, record: &Image) -> Result<Body, CopyError> {
+    pub(super) async fn open(&self, image: &Image, record: &Image) -> Result<Body, CopyError> {
         let data = self.source.read(&image.id, ByteRange::ALL).await.map_err(CopyError::Source)?;
-        let attributes = &record.attributes;
-        let (Some(disk), Some(container)) = (&attributes.disk_format, &attributes.container_format)
-        else {
-            return Ok(data);
-        };
         let size = image.size.or(data.size());
         let (ContentCheck::Glance, Some(size)) = (self.policy.content, size) else {
             return Ok(data);
         };
         let (head, data) = data.peek(format::HEAD).await;
+        self.judge_head(record, &head, size).map(|()| data)
+    }
+
+    pub(super) fn judge_head(
+        &self,
+        record: &Image,
+        head: &[u8],
+        size: u64,
+    ) -> Result<(), CopyError> {
+        let attributes = &record.attributes;
+        let (Some(disk), Some(container)) = (&attributes.disk_format, &attributes.container_format)
+        else {
+            return Ok(());
+        };
         // Data that breaks off is not mislabelled: the checked body says what it is.
-        if (head.len() as u64) < size.min(format::HEAD as u64) {
-            return Ok(data);
+        let broke_off = (head.len() as u64) < size.min(format::HEAD as u64);
+        if broke_off && !format::is_enough(head) {
+            return Ok(());
         }
-        match format::check(disk, container, &head, size) {
-            Ok(()) => Ok(data),
-            Err(fault) => Err(CopyError::Unfit { target_store: self.target.to_string(), fault }),
-        }
+        format::check(disk, container, head, size)
+            .map_err(|fault| CopyError::Unfit { target_store: self.target.to_string(), fault })
     }
 
     /// Gives a queued record its data, proves it, and publishes it.
@@ -104,38 +137,60 @@ impl Replication {
         image: &Image,
         record: &Image,
         goal: &Goal,
-        data: Body,
+        supply: Supply,
+        journey: &mut Journey,
     ) -> Result<(), CopyError> {
-        let (stored, verdict) = match self.transfer(image, record, data).await {
-            Err(CopyError::Target(error)) if error.kind == StoreErrorKind::Renewed => {
-                tracing::info!(image = %image.id, "{error}; sending it again with a new token");
-                let again = self.open(image, record).await?;
-                self.transfer(image, record, again).await?
-            }
-            outcome => outcome?,
+        let data = match supply {
+            Supply::Stream(data) => data,
+            Supply::Import(import) => match self.import(image, record, &import, journey).await? {
+                Some(stored) => return self.take(image, record, stored, goal).await,
+                None => self.open(image, record).await?,
+            },
         };
+        journey.way = Some(Way::Streamed);
+        let (stored, verdict) = self.transfer(image, record, data).await?;
         if let Some(difference) = disagreement(image, &stored, &verdict) {
             return Err(self.quarantine(&stored, difference).await);
         }
         if !is_proven(image, &stored, &verdict) {
             return Err(CopyError::Unproven);
         }
-        self.publish(image, &stored, goal).await
+        if let Some(digests) = verdict.digests() {
+            self.policy.known_source.keep(image, digests).await;
+        }
+        self.finish(image, &stored, goal).await
     }
 
-    /// Stores the data, once.
+    /// Stores the data; once again, when the credentials were refused and others were got.
     async fn transfer(
         &self,
         image: &Image,
         record: &Image,
         data: Body,
-    ) -> Result<(Image, Verdict), CopyError> {
+    ) -> Result<(Image, DataVerdict), CopyError> {
+        match self.send(image, record, data).await {
+            Err(CopyError::Target(error)) if error.kind == StoreErrorKind::Renewed => {
+                tracing::info!(image = %image.id, "{error}; sending it again with a new token");
+                let again = self.open(image, record).await?;
+                self.send(image, record, again).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// Stores the data, once.
+    async fn send(
+        &self,
+        image: &Image,
+        record: &Image,
+        data: Body,
+    ) -> Result<(Image, DataVerdict), CopyError> {
         let (data, verdict) = checked(data, Expected::of(image), self.policy.hashers);
         let data = match &self.policy.pace {
             Some(pace) => pace.keep(data),
             None => data,
         };
-        let uploaded = self.target.upload(&record.id, data).await;
+        let uploaded = self.target_of(image).upload(&record.id, data).await;
         let stored = uploaded.map_err(|error| self.blame(&verdict, error))?;
         Ok((stored, verdict))
     }
@@ -152,7 +207,24 @@ impl Replication {
         if !is_provable(image, replica) && shows_more(image, &wanted, replica) {
             self.prove(image, replica).await?;
         }
-        self.publish(image, replica, goal).await
+        self.finish(image, replica, goal).await
+    }
+
+    /// Publishes what is proven, and has it in all stores where it should be.
+    pub(super) async fn finish(
+        &self,
+        image: &Image,
+        replica: &Image,
+        goal: &Goal,
+    ) -> Result<(), CopyError> {
+        // Glance copies active images only.
+        if image.status == Status::Deactivated {
+            let spread = self.spread(replica).await;
+            self.publish(image, replica, goal).await?;
+            return spread;
+        }
+        self.publish(image, replica, goal).await?;
+        self.spread(replica).await
     }
 
     /// Makes activation, attributes and members those that are wanted, in the order that shows
@@ -199,7 +271,7 @@ impl Replication {
     }
 
     /// A fault of the data surfaces as a failure of the upload: ask the verdict first.
-    fn blame(&self, verdict: &Verdict, error: crate::StoreError) -> CopyError {
+    fn blame(&self, verdict: &DataVerdict, error: crate::StoreError) -> CopyError {
         match verdict.fault() {
             Some(fault) => CopyError::Data { source_store: self.source.to_string(), fault },
             None => CopyError::Target(error),
@@ -207,7 +279,7 @@ impl Replication {
     }
 
     /// Takes a replica with other data out of everybody's sight. It was private all along.
-    async fn quarantine(&self, stored: &Image, difference: Difference) -> CopyError {
+    pub(super) async fn quarantine(&self, stored: &Image, difference: Difference) -> CopyError {
         let quarantine = match self.target.set_activation(&stored.id, Activation::Deactivated).await
         {
             Ok(()) => "the replica is quarantined, private and deactivated".to_owned(),
@@ -225,6 +297,14 @@ fn shows_more(image: &Image, wanted: &Attributes, replica: &Image) -> bool {
     let private = Visibility::Private;
     let reactivated = image.status == Status::Active && replica.status != Status::Active;
     reactivated || (replica.attributes.visibility == private && wanted.visibility != private)
+}
+
+/// From where the data of an image comes.
+enum Supply {
+    /// Through here.
+    Stream(Body),
+    /// The target gets it.
+    Import(Import),
 }
 
 /// What became of an attempt to make a record.
@@ -253,7 +333,7 @@ fn copied(image: &Image, id: &ImageId) -> Done {
 }
 
 /// How the stored data differs from what was sent, by the target's own account.
-fn disagreement(image: &Image, stored: &Image, verdict: &Verdict) -> Option<Difference> {
+fn disagreement(image: &Image, stored: &Image, verdict: &DataVerdict) -> Option<Difference> {
     content_difference(image, stored).or_else(|| {
         let (algorithm, value) = computed(stored, verdict)?;
         let target = stored.os_hash_value.clone()?;
@@ -266,7 +346,7 @@ fn disagreement(image: &Image, stored: &Image, verdict: &Verdict) -> Option<Diff
 }
 
 /// Whether a digest of the target's agrees with the source's, or with the one computed on the way.
-fn is_proven(image: &Image, stored: &Image, verdict: &Verdict) -> bool {
+fn is_proven(image: &Image, stored: &Image, verdict: &DataVerdict) -> bool {
     let same_hash = image.os_hash_algo.is_some()
         && image.os_hash_algo == stored.os_hash_algo
         && image.os_hash_value.is_some()
@@ -277,7 +357,7 @@ fn is_proven(image: &Image, stored: &Image, verdict: &Verdict) -> bool {
 }
 
 /// The digest computed on the way, in the target's own algorithm.
-fn computed(stored: &Image, verdict: &Verdict) -> Option<(String, String)> {
+fn computed(stored: &Image, verdict: &DataVerdict) -> Option<(String, String)> {
     let algorithm = stored.os_hash_algo.clone()?;
     let digests = verdict.digests()?;
     let digest = digests.get(&algorithm.parse().ok()?)?;

@@ -60,6 +60,16 @@ pub enum CopyError {
         #[source]
         fault: DataFault,
     },
+    /// The target did not copy its data to all of its stores where it should be. Apart from that,
+    /// all is in place.
+    #[error("it is in place and proven, but not in store {stores}")]
+    NotInStores {
+        /// Where it is not.
+        stores: String,
+        /// Why.
+        #[source]
+        error: StoreError,
+    },
     /// The source failed.
     #[error("the source failed")]
     Source(#[source] StoreError),
@@ -122,10 +132,11 @@ impl CopyError {
             Self::Data { fault, .. } => {
                 matches!(fault, DataFault::Digest { .. } | DataFault::TooLong { .. })
             }
-            Self::Burned(_) => false,
             Self::Source(error) | Self::Target(error) => error.kind == StoreErrorKind::Unreadable,
             Self::Blocked { .. }
+            | Self::Burned(_)
             | Self::Busy { .. }
+            | Self::NotInStores { .. }
             | Self::Unresolved(_)
             | Self::Unfit { .. }
             | Self::Unverifiable { .. } => false,
@@ -152,6 +163,10 @@ impl CopyError {
                 Some("run again; if the same digest comes again, the source's storage is damaged")
             }
             Self::Data { .. } => Some("run again: the image is completed under the same id"),
+            Self::NotInStores { error, .. } => match error.kind {
+                StoreErrorKind::Forbidden => Some("sign in to the target as an administrator"),
+                _ => Some("run again: it is copied to the stores where it is not yet"),
+            },
             Self::Source(error) | Self::Target(error) => error.hint.as_deref(),
             Self::Unfit { fault, .. } => Some(unfit_hint(fault)),
             Self::Unproven => None,

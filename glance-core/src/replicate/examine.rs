@@ -12,7 +12,7 @@ use super::{CopyError, Difference, Entry, Pair, Replication, State};
 impl Replication {
     /// Says what the pair needs. Changes nothing.
     pub(super) async fn examine(&self, pair: Pair) -> Entry {
-        match pair {
+        match self.recall(pair) {
             Pair::TargetOnly(replica) => self.extra(replica),
             Pair::SourceOnly(image) => self.judge(image, None).await,
             Pair::Both(image, replica) => self.judge(image, Some(replica)).await,
@@ -23,7 +23,8 @@ impl Replication {
     }
 
     async fn judge(&self, image: Image, replica: Option<Image>) -> Entry {
-        if !image.status.has_data() && !(self.policy.queued && image.status == Status::Queued) {
+        let is_record = image.status == Status::Queued && self.policy.queued;
+        if !is_record && !image.status.has_data() {
             let reason = format!("it has no data at the source, its status is {}", image.status);
             return Entry::new(image, replica, State::Skipped, Step::Nothing).because(reason);
         }

@@ -245,15 +245,29 @@ impl Mapping {
             }
             Owner::Nobody | Owner::Unsaid => return Ok(()),
         };
-        match self.owners.place(&owner).await.map_err(NotWanted::Unknown)? {
-            Place::Project { id, label } => {
-                if let Some(label) = label.filter(|_| id != owner) {
-                    notes.push(format!("its owner {label} is {id} at the target"));
-                }
-                attributes.owner = Owner::Project(id);
-                Ok(())
+        let (place, label) = self.place(&owner).await?;
+        if let (Owner::Project(id), Some(label)) = (&place, label) {
+            if *id != owner {
+                notes.push(format!("its owner {label} is {id} at the target"));
             }
-            Place::Callers => Ok(()),
+        }
+        attributes.owner = place;
+        Ok(())
+    }
+
+    /// Whose something is to be at the target that is the project `owner`'s at the source.
+    ///
+    /// # Errors
+    /// Why it can't be had there.
+    pub async fn owner(&self, owner: &str) -> Result<Owner, NotWanted> {
+        self.place(owner).await.map(|(place, _)| place)
+    }
+
+    /// The same, with what the operator calls the project, where it was translated.
+    async fn place(&self, owner: &str) -> Result<(Owner, Option<String>), NotWanted> {
+        match self.owners.place(owner).await.map_err(NotWanted::Unknown)? {
+            Place::Project { id, label } => Ok((Owner::Project(id), label)),
+            Place::Callers => Ok((Owner::Unsaid, None)),
             Place::Nowhere(lost) => Err(NotWanted::Blocked {
                 reason: format!("its owner, project {}, {}", lost.label, lost.reason),
                 hint: lost.hint.to_owned(),

@@ -57,12 +57,15 @@ impl Replication {
         let selection = &self.policy.selection;
         let everything = Selection::everything();
         let (images, replicas) =
-            tokio::try_join!(self.source.list(selection), self.target.list(&everything))?;
+            tokio::try_join!(self.source.list(&everything), self.target.list(&everything))?;
         let (images, replicas) =
             tokio::try_join!(images.try_collect::<Vec<_>>(), replicas.try_collect::<Vec<_>>())?;
+        // Selected afterwards: what is filtered out is neither gone nor alone in having its name.
         let selected = |pair: &Pair| match pair {
-            Pair::TargetOnly(replica) => selection.admits(replica),
-            _ => true,
+            Pair::TargetOnly(image)
+            | Pair::SourceOnly(image)
+            | Pair::Both(image, _)
+            | Pair::Ambiguous(image, _) => selection.admits(image),
         };
         let pairs = matched(images, replicas, key).into_iter().filter(selected);
         Ok(stream::iter(pairs.map(Ok).collect::<Vec<_>>()).boxed())

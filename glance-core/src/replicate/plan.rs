@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde_json::{Map, Value, json};
 
+use crate::glance::is_importing;
 use crate::image::{Attributes, Image, Member, Status};
 
 use super::mapping::Wanted;
@@ -240,6 +241,11 @@ pub(super) fn with_data(
             Entry::new(image, replica, State::Partial, Step::Nothing)
                 .because("the target has no data of it, and only metadata is replicated")
         }
+        // Who asks for another import is told whether this one is still alive.
+        (Status::Queued, _) if is_importing(there) && !policy.imports() => Entry {
+            state: State::Partial,
+            ..Entry::failed(image, replica, CopyError::busy(Status::Importing))
+        },
         (Status::Queued, Some(error)) => Entry::failed(image, replica, error),
         (Status::Queued, None) => Entry::new(image, replica, State::Partial, Step::Complete(goal))
             .because("the target's record has no data"),
@@ -259,7 +265,9 @@ fn in_place(image: Image, there: &Image, goal: Goal, policy: &Policy) -> Entry {
         return Entry { state: State::Content, differences: vec![difference], ..entry };
     }
     let wanted = policy.mapping.onto(&goal.wanted, &there.attributes);
-    let differences = attribute_differences(&image, there, &wanted);
+    let mut differences = attribute_differences(&image, there, &wanted);
+    let placement = policy.delivery.as_ref().map(|delivery| &delivery.placement);
+    differences.extend(placement.and_then(|placement| placement.difference(there)));
     let state = match differences.iter().map(|found| state_of(&found.field)).max() {
         Some(state) => state,
         None if is_provable(&image, there) => State::Same,
@@ -359,5 +367,72 @@ fn common_digest<'a>(
         Some((source, target)) => Some(("os_hash_value", source, target)),
         None => both(&image.checksum, &replica.checksum)
             .map(|(source, target)| ("checksum", source, target)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::{Algorithm, Hashers};
+
+    fn image(status: Status) -> Image {
+        let id = "00000000-0000-4000-8000-000000000001".parse().unwrap();
+        Image { status, ..Image::queued(id, Attributes::default()) }
+    }
+
+    fn decide(image: &Image, replica: Option<Image>, policy: &Policy) -> Entry {
+        let wanted = Wanted { attributes: image.attributes.clone(), notes: Vec::new() };
+        with_data(image.clone(), replica, Goal { wanted, members: None }, policy)
+    }
+
+    #[test]
+    fn data_that_only_md5_proves_is_not_copied_without_md5() {
+        let hashers = Hashers::new(|algorithm| match algorithm {
+            Algorithm::Md5 => None,
+            other => Hashers::default().begin(other),
+        });
+        let policy = Policy { hashers, ..Policy::default() };
+        let old = Image { checksum: Some("0".repeat(32)), ..image(Status::Active) };
+        for replica in [None, Some(image(Status::Queued))] {
+            let entry = decide(&old, replica.clone(), &policy);
+            let said = "it cannot be verified in FIPS mode: its only digest is md5";
+            let error = entry.error().unwrap();
+            assert_eq!((error.to_string().as_str(), error.is_integrity_failure()), (said, false));
+            let offered = decide(&old, replica, &Policy::default());
+            assert!(["copy", "complete"].contains(&offered.action()), "{offered:?}");
+        }
+        // Nothing is computed where the data is in place.
+        assert_eq!(decide(&old, Some(old.clone()), &policy).state, State::Same);
+        let (os_hash_algo, os_hash_value) = (Some("sha512".to_owned()), Some("0".repeat(128)));
+        let current = Image { os_hash_algo, os_hash_value, ..old };
+        assert_eq!(decide(&current, None, &policy).action(), "copy");
+    }
+
+    #[test]
+    fn an_upload_under_way_is_left_alone() {
+        for status in [Status::Saving, Status::Uploading, Status::Importing] {
+            let entry = decide(&image(Status::Active), Some(image(status)), &Policy::default());
+            assert_eq!((entry.state, entry.action()), (State::Partial, "nothing"));
+            assert!(matches!(entry.error(), Some(CopyError::Busy { .. })));
+        }
+    }
+
+    #[test]
+    fn without_a_digest_in_common_nothing_is_proven() {
+        let sized = Image { size: Some(3), ..image(Status::Active) };
+        let md5 = Image { checksum: Some("0".repeat(32)), ..sized.clone() };
+        let sha256 = |image: &Image| Image {
+            os_hash_algo: Some("sha256".to_owned()),
+            os_hash_value: Some("0".repeat(64)),
+            ..image.clone()
+        };
+        let state = |image: &Image, replica: &Image| {
+            decide(image, Some(replica.clone()), &Policy::default()).state
+        };
+        assert_eq!(state(&sized, &md5), State::Unverifiable);
+        assert_eq!(state(&md5, &sha256(&sized)), State::Unverifiable);
+        assert_eq!(state(&md5, &sha256(&md5)), State::Same);
+        let empty = Image { size: Some(0), ..image(Status::Active) };
+        assert_eq!(state(&empty, &empty), State::Same);
     }
 }

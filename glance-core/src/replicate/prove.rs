@@ -21,8 +21,11 @@ impl Replication {
         let data = self.source.read(&image.id, ByteRange::ALL).await.map_err(CopyError::Source)?;
         let (mut data, verdict) = checked(data, expected, self.policy.hashers);
         while data.next().await.is_some_and(|chunk| chunk.is_ok()) {}
+        if let Some(digests) = verdict.digests() {
+            self.policy.known_source.keep(image, digests).await;
+            return Ok(());
+        }
         match verdict.fault() {
-            None if verdict.digests().is_some() => Ok(()),
             None => Err(CopyError::Unproven),
             Some(DataFault::Digest { algorithm, wanted, got }) => {
                 Err(CopyError::content_differs(Difference {

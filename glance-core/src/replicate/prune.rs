@@ -211,7 +211,7 @@ impl Replication {
             // Without a record there is no name to report.
             Err(error) => {
                 let image = Image::queued(id.clone(), crate::image::Attributes::default());
-                return Some(Outcome { image, result: Err(CopyError::Target(error)) });
+                return Some(Outcome::of(image, Err(CopyError::Target(error))));
             }
             Ok(image) => image,
         };
@@ -225,7 +225,7 @@ impl Replication {
             }
             Err(error) => Err(CopyError::Source(error)),
         };
-        Some(Outcome { image, result })
+        Some(Outcome::of(image, result))
     }
 
     async fn take_away(&self, image: &Image, prune: Prune) -> Result<Done, CopyError> {

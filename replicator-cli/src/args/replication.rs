@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, ValueEnum};
 use glance_core::replicate::{MatchBy, MostRemoved, OnBurnedId, Removal};
 
-use super::Selection;
+use super::{Selection, WithMetadefs};
 
 /// The two sides.
 #[derive(Debug, ClapArgs)]
@@ -61,6 +61,9 @@ pub struct Sync {
     /// Do what this plan says, and nothing at all if either side has changed since
     #[arg(long, value_name = "FILE")]
     pub plan: Option<PathBuf>,
+    /// Which namespaces of metadata definitions are brought in step, too
+    #[arg(long, value_name = "WHICH", default_value = "none")]
+    pub metadefs: WithMetadefs,
     /// What is done with images that only the target holds.
     #[command(flatten)]
     pub removal: Removing,
@@ -84,7 +87,7 @@ pub struct Removing {
     /// Remove protected images too
     #[arg(long)]
     pub unprotect: bool,
-    /// Leave no mark on new replicas (the property glance_replicator.source); such replicas are
+    /// Leave no mark on new replicas (they are known by a property); such replicas are
     /// never removed
     #[arg(long)]
     pub no_stamp: bool,
@@ -92,6 +95,7 @@ pub struct Removing {
 
 /// What becomes of images that the source lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[expect(clippy::enum_variant_names, reason = "the variants are words of the command line")]
 pub enum Delete {
     /// They stay.
     None,

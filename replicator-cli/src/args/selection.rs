@@ -28,7 +28,7 @@ pub struct Selection {
     pub tag: Vec<Condition>,
     /// Images with this property, of this value or of any; each property is a kind of its own
     #[arg(long = "where", value_name = "KEY[=VALUE]", value_parser = condition("where"))]
-    pub property: Vec<Condition>,
+    pub where_property: Vec<Condition>,
     /// Images that this project owns
     #[arg(long, value_name = "ID", value_parser = condition("project"))]
     pub project: Vec<Condition>,
@@ -125,7 +125,7 @@ impl Selection {
             &self.name,
             &self.name_regex,
             &self.tag,
-            &self.property,
+            &self.where_property,
             &self.project,
             &self.visibility,
             &self.status,

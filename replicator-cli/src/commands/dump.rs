@@ -1,6 +1,6 @@
 //! `dump` and `load`: to and from a directory, or a stream.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,10 +9,11 @@ use format_dump::{Beside, DumpStore, Encoding, StreamStore, export, free_space};
 use futures_util::TryStreamExt;
 use glance_core::identity::{Project, Projects};
 use glance_core::image::Visibility;
+use glance_core::metadefs::Which;
 use glance_core::replicate::Replication;
 use glance_core::select::Selection;
 use glance_core::store::memory::MemoryStore;
-use glance_core::store::{ImageStore, StoreErrorKind};
+use glance_core::store::{ImageStore, StoreError, StoreErrorKind};
 
 use super::replicate::{Work, replicate};
 use crate::args::{Compression, Match, Options};
@@ -23,33 +24,39 @@ use crate::print::{self, human_size};
 use crate::select::Selected;
 use crate::tls;
 
+/// What was typed for `dump` alone.
+pub(super) struct Dump {
+    pub(super) compress: Option<Compression>,
+    pub(super) metadefs: Option<Which>,
+}
+
 /// `dump`
 pub(super) async fn dump(
     server: &str,
     path: &Path,
-    compress: Option<Compression>,
+    typed: Dump,
     selected: &Selected,
     options: &Options,
 ) -> Result<Exit, CliError> {
     let from = Endpoint::parse(server, Side::Source, options)?;
     if is_stream(path) {
-        return dump_stream(from, compress, selected, options).await;
+        return dump_stream(from, typed, selected, options).await;
     }
-    let encoding = match compress {
+    let encoding = match typed.compress {
         None => Encoding::Identity,
         Some(Compression::Zstd) => Encoding::Zstd,
     };
     let to = Endpoint::Dump(path.to_owned(), encoding);
     let work = Work::open(from, to, Access::Write, selected, options).await?;
     check_space(path, encoding, &work.replication).await?;
-    let projects = work.projects.clone();
+    let work = work.with_metadefs(typed.metadefs).await?;
+    let projects = work.projects();
     let exit = work.run(options).await?;
+    let dump = DumpStore::open(path)?.hashing_with(tls::hashers(options.tls)?);
+    if let Some(projects) = projects {
+        write_projects(&dump, &projects).await?;
+    }
     if exit == Exit::Success {
-        let dump = DumpStore::open(path)?.hashing_with(tls::hashers(options.tls)?);
-        let named = named(projects.as_deref(), &dump, &Selection::everything()).await?;
-        if !named.is_empty() {
-            dump.write_projects(&named).await?;
-        }
         dump.finish().await?;
     }
     Ok(exit)
@@ -59,27 +66,39 @@ pub(super) async fn dump(
 pub(super) async fn load(
     path: PathBuf,
     server: &str,
+    metadefs: Option<Which>,
     selected: &Selected,
     options: &Options,
 ) -> Result<Exit, CliError> {
     let target = Endpoint::parse(server, Side::Target, options)?;
-    match is_stream(&path) {
-        true => load_stream(target, selected, options).await,
-        false => replicate(Endpoint::Directory(path), target, selected, options).await,
+    if !is_stream(&path) {
+        return replicate(Endpoint::Directory(path), target, metadefs, selected, options).await;
     }
+    if metadefs.is_some() {
+        return Err(no_metadefs());
+    }
+    load_stream(target, selected, options).await
 }
 
 fn is_stream(path: &Path) -> bool {
     path == Path::new("-")
 }
 
+fn no_metadefs() -> CliError {
+    CliError::usage("a stream carries no metadata definitions")
+        .hint("copy them by `metadefs`, or dump to a directory")
+}
+
 async fn dump_stream(
     from: Endpoint,
-    compress: Option<Compression>,
+    typed: Dump,
     selected: &Selected,
     options: &Options,
 ) -> Result<Exit, CliError> {
-    if compress.is_some() {
+    if typed.metadefs.is_some() {
+        return Err(no_metadefs());
+    }
+    if typed.compress.is_some() {
         let what = "a stream says how long each image is before its data, and is not compressed";
         return Err(CliError::usage(what).hint("compress all of it: `... | zstd`"));
     }
@@ -90,13 +109,20 @@ async fn dump_stream(
     let nowhere = Endpoint::Stream(Arc::new(MemoryStore::new("the stream")), Vec::new());
     let work = Work::open(from, nowhere, Access::Write, selected, options).await?;
     work.check_endurance(options).await?;
+    let projects = work.projects();
     let Replication { source, policy, .. } = work.replication;
-    let projects = named(work.projects.as_deref(), &*source, &policy.selection).await?;
+    let projects = match projects {
+        None => Vec::new(),
+        Some(projects) => {
+            let ids = belongs_to(&*source, &policy.selection).await?;
+            named(&projects, ids, &BTreeMap::new()).await
+        }
+    };
     let beside = Beside { projects, ..Beside::default() };
     let out = print::stream();
     let mut report = print::Report::new(options.output);
     let ended = export(&*source, &policy, &beside, out, |outcome| report.outcome(&outcome)).await;
-    let exit = report.finish();
+    let exit = report.finish(None);
     match ended {
         Ok(()) => Ok(exit),
         Err(error) => Ok(exit.worse(print::failure(&error.into()))),
@@ -161,38 +187,62 @@ async fn check_space(
     Ok(())
 }
 
-/// The projects that own the images of `store` or share them, as far as `projects` tell.
+/// Writes down the names of the projects that the dump's images and namespaces belong to, as far as
+/// they can be had: a load elsewhere finds projects by them.
+async fn write_projects(dump: &DumpStore, projects: &Projects) -> Result<(), StoreError> {
+    let before = dump.projects().await?;
+    let before = before.into_iter().map(|project| (project.id.clone(), project));
+    let before: BTreeMap<String, Project> = before.collect();
+    let mut ids = belongs_to(dump, &Selection::everything()).await?;
+    for namespace in dump.metadefs().await? {
+        ids.extend(namespace["owner"].as_str().map(str::to_owned));
+    }
+    let known = named(projects, ids, &before).await;
+    match known.is_empty() && before.is_empty() {
+        true => Ok(()),
+        false => dump.write_projects(&known).await,
+    }
+}
+
+/// The projects of these ids, as far as their names can be had now or were had before.
 async fn named(
-    projects: Option<&Projects>,
+    projects: &Projects,
+    ids: BTreeSet<String>,
+    before: &BTreeMap<String, Project>,
+) -> Vec<Project> {
+    let mut known = Vec::new();
+    for id in ids {
+        let found = projects.by_id(&id).await.unwrap_or_else(|error| {
+            tracing::info!("the name of project {id} is not known: {error}");
+            None
+        });
+        if found.is_none() {
+            tracing::info!("project {id} is not known at the source, or not shown");
+        }
+        known.extend(found.or_else(|| before.get(&id).cloned()));
+    }
+    known
+}
+
+/// The ids of the projects that the images of a store belong to, or are shared with as far as it
+/// shows that.
+async fn belongs_to(
     store: &dyn ImageStore,
     selection: &Selection,
-) -> Result<Vec<Project>, CliError> {
-    let Some(projects) = projects else { return Ok(Vec::new()) };
+) -> Result<BTreeSet<String>, StoreError> {
     let mut ids = BTreeSet::new();
     let mut images = store.list(selection).await?;
     while let Some(image) = images.try_next().await? {
         ids.extend(image.attributes.owner.project().map(str::to_owned));
-        if image.attributes.visibility == Visibility::Shared {
-            match store.members(&image.id).await {
-                Ok(members) => ids.extend(members.into_iter().map(|member| member.project)),
-                Err(error)
-                    if matches!(
-                        error.kind,
-                        StoreErrorKind::Forbidden | StoreErrorKind::NotFound
-                    ) => {}
-                Err(error) => return Err(error.into()),
-            }
+        if image.attributes.visibility != Visibility::Shared {
+            continue;
+        }
+        match store.members(&image.id).await {
+            Ok(members) => ids.extend(members.into_iter().map(|member| member.project)),
+            Err(error)
+                if matches!(error.kind, StoreErrorKind::Forbidden | StoreErrorKind::NotFound) => {}
+            Err(error) => return Err(error),
         }
     }
-    let mut named = Vec::new();
-    for id in ids {
-        match projects.by_id(&id).await {
-            Ok(project) => named.extend(project),
-            Err(error) => {
-                tracing::warn!("the names of projects can't be written down: {error}");
-                return Ok(Vec::new());
-            }
-        }
-    }
-    Ok(named)
+    Ok(ids)
 }

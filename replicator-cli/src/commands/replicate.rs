@@ -5,37 +5,40 @@ use std::io::BufWriter;
 use std::path::Path;
 use std::sync::Arc;
 
-use glance_core::identity::{Projects, Session};
+use glance_core::identity::Projects;
+use glance_core::metadefs::{Mode, Surplus, Which};
 use glance_core::replicate::{ContentCheck, Entry, Pace, Policy, Prune, Replication, State};
 
 use super::both;
+use super::metadefs::Metadefs;
 use crate::args::{self, Compare, Match, Options, Plan, Removing, Sync};
-use crate::endpoint::{Access, Endpoint, Side};
+use crate::endpoint::{Access, Endpoint, Opened, Side};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::mapping::mapping;
+use crate::placement::delivery;
 use crate::print::{self, Combined, Subject};
 use crate::select::Selected;
-use crate::{endurance, saved_plan, tls};
+use crate::{endurance, saved_plan, state, tls};
 
 /// Replicates from one store to the other.
 pub(super) async fn replicate(
     from: Endpoint,
     to: Endpoint,
+    metadefs: Option<Which>,
     selected: &Selected,
     options: &Options,
 ) -> Result<Exit, CliError> {
     let work = Work::open(from, to, Access::Write, selected, options).await?;
+    let work = work.with_metadefs(metadefs).await?;
     work.run(options).await
 }
 
 /// What two opened stores are to do with each other.
 pub(super) struct Work {
-    sessions: [(Side, Option<Arc<Session>>); 2],
-    /// The source, as replicas are marked with it.
-    origin: String,
-    /// The source's projects, where somebody can be asked.
-    pub(super) projects: Option<Arc<Projects>>,
+    source: Opened,
+    target: Opened,
+    metadefs: Option<Metadefs>,
     pub(super) replication: Replication,
 }
 
@@ -57,14 +60,50 @@ impl Work {
         let source = from.open(Side::Source, options).await?;
         let target = to.open_to(access, Side::Target, options).await?;
         let mapping = mapping(options, &source, &target).await?;
+        let delivery = delivery(options, &source, &target).await?;
         let selection = selected.at(&*source.store).await?;
-        let policy = Policy { selection, content, mapping, ..policy(options)? };
-        Ok(Self {
-            sessions: [(Side::Source, source.session), (Side::Target, target.session)],
-            origin: source.address,
-            projects: source.projects,
-            replication: Replication { source: source.store, target: target.store, policy },
-        })
+        let digests = state::digests(&options.state);
+        let known =
+            |address: &str| digests.as_ref().map(|file| file.of(address)).unwrap_or_default();
+        let policy = Policy {
+            selection,
+            content,
+            mapping,
+            delivery,
+            known_source: known(&source.address),
+            known_target: known(&target.address),
+            ..policy(options)?
+        };
+        let (from, to) = (Arc::clone(&source.store), Arc::clone(&target.store));
+        let replication = Replication { source: from, target: to, policy };
+        Ok(Self { source, target, metadefs: None, replication })
+    }
+
+    /// The same, with these metadata definitions after the images.
+    pub(super) async fn with_metadefs(mut self, which: Option<Which>) -> Result<Self, CliError> {
+        if let Some(which) = which {
+            let (source, target) = (&self.source, &self.target);
+            let which = vec![which];
+            let metadefs = Metadefs::new(source, target, which, Surplus::Keep, Mode::Write).await?;
+            self.metadefs = Some(metadefs);
+        }
+        Ok(self)
+    }
+
+    /// The projects that the source's images are of, where somebody can be asked.
+    pub(super) fn projects(&self) -> Option<Arc<Projects>> {
+        self.source.projects.clone()
+    }
+
+    /// What two stores that are only read are to do with each other.
+    pub(super) async fn open_to_read(
+        from: Endpoint,
+        to: Endpoint,
+        selected: &Selected,
+        options: &Options,
+    ) -> Result<Replication, CliError> {
+        let work = Self::open(from, to, Access::Read, selected, options).await?;
+        Ok(work.replication)
     }
 
     /// The same, with what `sync` and `plan` remove.
@@ -75,7 +114,7 @@ impl Work {
             return Err(CliError::usage(what).hint("leave out --match"));
         }
         let policy = &mut self.replication.policy;
-        policy.stamp = (!typed.no_stamp).then_some(self.origin.clone());
+        policy.stamp = (!typed.no_stamp).then(|| self.source.address.clone());
         policy.prune =
             how.map(|how| Prune { how, most: typed.max_delete, unprotect: typed.unprotect });
         Ok(self)
@@ -88,9 +127,9 @@ impl Work {
 
     /// Refuses work that outlives a sign-in.
     pub(super) async fn check_endurance(&self, options: &Options) -> Result<(), CliError> {
-        for (side, session) in &self.sessions {
-            let session = session.as_deref();
-            endurance::check(*side, session, &self.replication, options.bwlimit).await?;
+        for (side, opened) in [(Side::Source, &self.source), (Side::Target, &self.target)] {
+            let session = opened.session.as_deref();
+            endurance::check(side, session, &self.replication, options.bwlimit).await?;
         }
         Ok(())
     }
@@ -98,11 +137,17 @@ impl Work {
     /// Runs, without a look ahead.
     pub(super) async fn run_unchecked(self, options: &Options) -> Result<Exit, CliError> {
         let mut report = print::Report::new(options.output);
-        let ended = self.replication.run(|outcome| report.outcome(&outcome)).await;
-        let exit = report.finish();
+        let mut ended: Result<(), CliError> =
+            self.replication.run(|outcome| report.outcome(&outcome)).await.map_err(Into::into);
+        let mut of_metadefs = None;
+        if let (Ok(()), Some(metadefs)) = (&ended, &self.metadefs) {
+            let written = of_metadefs.insert(print::Metadefs::new(options.output, Mode::Write));
+            ended = metadefs.run(&self.replication.policy.mapping, written, drop).await;
+        }
+        let exit = report.finish(of_metadefs);
         match ended {
             Ok(()) => Ok(exit),
-            Err(error) => Ok(exit.worse(print::failure(&error.into()))),
+            Err(error) => Ok(exit.worse(print::failure(&error))),
         }
     }
 }
@@ -166,6 +211,7 @@ pub(super) async fn sync(
     let (from, to) = both(&typed.sides.from, &typed.sides.to, options)?;
     let work = Work::open(from, to, Access::Write, selected, options).await?;
     let work = work.removing(&typed.removal, options.identity.match_by)?;
+    let work = work.with_metadefs(typed.metadefs.which()).await?;
     if let Some(path) = &typed.plan {
         let mut planned = saved_plan::Checker::open(path)?;
         work.replication.plan(|entry| planned.entry(&entry)).await?;
@@ -178,7 +224,7 @@ fn cannot_write(path: &Path, error: std::io::Error) -> CliError {
     CliError::usage(format!("cannot write {}", path.display())).caused_by(error)
 }
 
-fn policy(options: &Options) -> Result<Policy, CliError> {
+pub(super) fn policy(options: &Options) -> Result<Policy, CliError> {
     Ok(Policy {
         queued: options.identity.queued,
         match_by: options.identity.match_by.into(),

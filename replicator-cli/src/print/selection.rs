@@ -1,5 +1,6 @@
 //! The answer of `--dump-filters`.
 
+use glance_core::ImageId;
 use glance_core::glance;
 use glance_core::select::Condition;
 use serde_json::json;
@@ -16,7 +17,7 @@ pub(crate) fn selection(output: Output, selected: &Selected) {
             let wanted: Vec<Vec<String>> =
                 selection.wanted().iter().map(|same| texts(same)).collect();
             let ids =
-                selection.ids().map(|ids| ids.iter().map(|id| id.as_str()).collect::<Vec<_>>());
+                selection.ids().map(|ids| ids.iter().map(ImageId::as_str).collect::<Vec<_>>());
             out!(
                 "{:#}",
                 json!({
@@ -58,7 +59,9 @@ fn text(selected: &Selected) {
 fn part(title: &str, lines: &[String]) {
     if !lines.is_empty() {
         out!("{title}");
-        lines.iter().for_each(|line| out!("  {line}"));
+        for line in lines {
+            out!("  {line}");
+        }
     }
 }
 

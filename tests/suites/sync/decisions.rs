@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use glance_core::Selection;
 use glance_core::image::{Attributes, Image, ImageId, Member, MemberStatus, Status, Visibility};
 use glance_core::replicate::{Done, MatchBy, OnBurnedId, Policy, State, stamp};
+use glance_core::select::{Condition, NamePattern};
 use glance_core::store::ImageStore;
 use glance_core::store::memory::MemoryStore;
 
@@ -151,6 +153,15 @@ async fn replicas_are_found_by_name_or_digest() {
         (id(12), State::Extra),
     ];
     assert_eq!(states(MatchBy::Name).await, by_name);
+    let among = |match_by, name: &str| {
+        let condition = Condition::Name(NamePattern::glob(name).unwrap());
+        let selection = Selection::new([condition], [], []);
+        replication(&a, &b, Policy { match_by, selection, ..policy() })
+    };
+    // The digest of "other" is that of an image that is not selected: it is not alone.
+    assert!(entries(&among(MatchBy::Hash, "other")).await.is_empty());
+    let only_twins = entries(&among(MatchBy::Name, "twin")).await;
+    assert!(only_twins.iter().all(|entry| entry.state == State::Blocked) && only_twins.len() == 2);
     let by_hash = [(id(1), State::Same), (id(2), State::Metadata), (id(3), State::Missing)];
     assert_eq!(states(MatchBy::Hash).await, by_hash);
 }

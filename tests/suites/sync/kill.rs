@@ -112,10 +112,6 @@ impl Setting {
         let _ = self.replication.run(drop).await;
     }
 
-    fn is_over(&self, faulty: &Faulty, requests: usize) -> bool {
-        faulty.requests().len() <= requests
-    }
-
     async fn converges(&self, case: &str) {
         self.a.mend();
         self.b.mend();
@@ -180,6 +176,11 @@ fn writes(faulty: &Faulty) -> usize {
     faulty.requests().iter().filter(|(method, _)| *method != Method::GET).count()
 }
 
+/// Whether the run came to its own end.
+fn is_over(faulty: &Faulty, requests: usize) -> bool {
+    faulty.requests().len() <= requests
+}
+
 /// Ends the run after every number of requests at one side, until it comes to its own end.
 async fn sweep(at_target: bool, fault: Fault) -> usize {
     for requests in 0.. {
@@ -189,7 +190,7 @@ async fn sweep(at_target: bool, fault: Fault) -> usize {
         setting.run().await;
         let case = format!("{fault:?} after {requests} requests");
         setting.is_clean(&case);
-        let over = setting.is_over(faulty, requests);
+        let over = is_over(faulty, requests);
         setting.converges(&case).await;
         if over {
             return requests;
@@ -224,7 +225,7 @@ async fn what_is_stored_wrongly_is_never_visible() {
         setting.b.end_after(requests, Fault::AnswerLost);
         setting.run().await;
         let case = format!("after {requests} requests");
-        let over = setting.is_over(&setting.b, requests);
+        let over = is_over(&setting.b, requests);
         setting.b.mend();
         setting.b.inject(Method::PUT, is_upload, 9, Fault::StoreOther);
         let mut failed = 0;

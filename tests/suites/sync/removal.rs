@@ -18,6 +18,7 @@ use super::{ORIGIN, attributes, deactivate, id, policy, put, replication};
 
 /// An image that the target holds, and maybe the source.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent")]
 struct Sample {
     at_source: bool,
     stamp: Option<&'static str>,

@@ -40,8 +40,13 @@ impl Cost {
     }
 }
 
-/// Has the ways take turns, `rounds` times each, and prints the medians for `gib` of data.
-pub(crate) fn race(title: &str, ways: &[Way], by: By, gib: f64) -> Result<(), Failure> {
+/// Has the ways take turns, and prints the medians for `amount` of a unit, such as 2 GiB.
+pub(crate) fn race(
+    title: &str,
+    ways: &[Way],
+    by: By,
+    (amount, unit): (f64, &str),
+) -> Result<(), Failure> {
     let mut costs = vec![Vec::new(); ways.len()];
     for round in 1..=ROUNDS {
         for (way, costs) in ways.iter().zip(&mut costs) {
@@ -51,14 +56,17 @@ pub(crate) fn race(title: &str, ways: &[Way], by: By, gib: f64) -> Result<(), Fa
     }
     let medians: Vec<Cost> = costs.iter().map(|costs| median(costs)).collect();
     let first = medians.first().copied().unwrap_or_default();
-    print(format_args!("\n## {title}\n\n| way | GiB/s | CPU s/GiB | {} | target |", by.ratio()));
+    print(format_args!(
+        "\n## {title}\n\n| way | {unit}/s | CPU s/{unit} | {} | target |",
+        by.ratio()
+    ));
     print("| --- | --- | --- | --- | --- |");
     for (way, median) in ways.iter().zip(&medians) {
         let ratio = median.by(by) / first.by(by);
         let target = way.target.map_or(String::new(), |target| {
             format!("≤ {target:.2}, {}", if ratio <= target { "held" } else { "MISSED" })
         });
-        let (rate, cpu) = (gib / median.wall, median.cpu / gib);
+        let (rate, cpu) = (amount / median.wall, median.cpu / amount);
         print(format_args!("| {} | {rate:.2} | {cpu:.2} | {ratio:.2} | {target} |", way.name));
     }
     Ok(())

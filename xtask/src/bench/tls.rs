@@ -32,7 +32,7 @@ pub(crate) fn run() -> Result<(), Failure> {
         let line = format!("{download} {stack} {file} {ca}");
         Way { name, line, target: Some(target) }
     };
-    let gib = 2.0;
+    let gib = (2.0, "GiB");
     let alone = [
         Way { name: "curl", line: format!("{curl} -o /dev/null {file}"), target: None },
         transport("transport-rustls", "rustls", 1.0),

@@ -5,11 +5,13 @@ use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::str::FromStr;
 
-use glance_core::ImageStore;
-use glance_core::image::ImageId;
-use glance_core::select::byte_count;
+use futures_util::stream::StreamExt;
 
-/// A part of a dump, to verify it piece by piece.
+use super::{Selection, byte_count};
+use crate::image::ImageId;
+use crate::store::{ImageStore, StoreError};
+
+/// A part of a store, to verify it piece by piece.
 ///
 /// As text: `all`, `2/5`, `10%`, `5G` (k, M, G and T are powers of 1024).
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -63,9 +65,12 @@ impl fmt::Display for InvalidSubset {
 
 impl std::error::Error for InvalidSubset {}
 
-/// The images of a [`Subset`] of one dump.
+/// The images of a [`Subset`] of one store.
 #[derive(Debug)]
-pub(super) enum Chosen {
+pub struct Chosen(Choice);
+
+#[derive(Debug)]
+enum Choice {
     All,
     Part {
         number: u64,
@@ -77,16 +82,14 @@ pub(super) enum Chosen {
 
 impl Chosen {
     /// Chooses among `ids`. Only an amount of bytes takes a look at the records.
-    pub(super) async fn of(subset: Subset, ids: &[ImageId], store: &dyn ImageStore) -> Self {
+    pub async fn of(subset: Subset, ids: &[ImageId], store: &dyn ImageStore) -> Self {
         let by = RandomState::new();
         match subset {
-            Subset::All => Self::All,
-            Subset::Part { number, of } => Self::Part { number, of },
+            Subset::All => Self(Choice::All),
+            Subset::Part { number, of } => Self(Choice::Part { number, of }),
             Subset::Percent(percent) => {
-                let mut ranks: Vec<u64> = ids.iter().map(|id| by.hash_one(id)).collect();
-                ranks.sort_unstable();
-                ranks.truncate(share(percent, ids.len()));
-                Self::Random(by, ranks.into_iter().collect())
+                let ranks = ids.iter().map(|id| by.hash_one(id)).collect();
+                Self::share(by, ranks, percent)
             }
             Subset::Bytes(bytes) => {
                 let mut sizes = Vec::new();
@@ -97,22 +100,63 @@ impl Chosen {
                         sizes.push((by.hash_one(id), image.size.unwrap_or(0)));
                     }
                 }
-                sizes.sort_unstable();
-                Self::Random(by, within(&sizes, bytes))
+                Self::filling(by, sizes, bytes)
             }
         }
     }
 
-    pub(super) fn contains(&self, id: &ImageId) -> bool {
-        match self {
-            Self::All => true,
-            Self::Part { number, of } => {
+    /// Chooses among the images that `selection` admits and that have data. Lists them where that
+    /// is needed, and keeps 16 bytes of each.
+    ///
+    /// # Errors
+    /// When the store can't be listed.
+    pub async fn among(
+        subset: Subset,
+        store: &dyn ImageStore,
+        selection: &Selection,
+    ) -> Result<Self, StoreError> {
+        if let Subset::All | Subset::Part { .. } = subset {
+            return Ok(Self::of(subset, &[], store).await);
+        }
+        let by = RandomState::new();
+        let mut sizes = Vec::new();
+        let mut images = store.list(selection).await?;
+        while let Some(image) = images.next().await.transpose()? {
+            if image.status.has_data() {
+                sizes.push((by.hash_one(&image.id), image.size.unwrap_or(0)));
+            }
+        }
+        Ok(match subset {
+            Subset::Bytes(bytes) => Self::filling(by, sizes, bytes),
+            Subset::Percent(percent) => {
+                Self::share(by, sizes.into_iter().map(|(rank, _)| rank).collect(), percent)
+            }
+            Subset::All | Subset::Part { .. } => Self(Choice::All),
+        })
+    }
+
+    /// Whether the image is one of them.
+    pub fn contains(&self, id: &ImageId) -> bool {
+        match &self.0 {
+            Choice::All => true,
+            Choice::Part { number, of } => {
                 let digits = id.as_str().replace('-', "");
                 let id = u128::from_str_radix(&digits, 16).unwrap_or_default();
                 id % u128::from(*of) == u128::from(*number) - 1
             }
-            Self::Random(by, ranks) => ranks.contains(&by.hash_one(id)),
+            Choice::Random(by, ranks) => ranks.contains(&by.hash_one(id)),
         }
+    }
+
+    fn share(by: RandomState, mut ranks: Vec<u64>, percent: f64) -> Self {
+        ranks.sort_unstable();
+        ranks.truncate(share(percent, ranks.len()));
+        Self(Choice::Random(by, ranks.into_iter().collect()))
+    }
+
+    fn filling(by: RandomState, mut sizes: Vec<(u64, u64)>, bytes: u64) -> Self {
+        sizes.sort_unstable();
+        Self(Choice::Random(by, within(&sizes, bytes)))
     }
 }
 
@@ -146,7 +190,7 @@ fn within(sizes: &[(u64, u64)], bytes: u64) -> HashSet<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use glance_core::store::memory::MemoryStore;
+    use crate::store::memory::MemoryStore;
 
     #[test]
     fn a_subset_is_read_or_refused() {

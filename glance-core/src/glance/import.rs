@@ -1,0 +1,295 @@
+//! Data that a Glance gets by itself: its own workers take it from another Glance, from a web
+//! server, or from one of its stores.
+//!
+//! <https://docs.openstack.org/api-ref/image/v2/#interoperable-image-import>; what is seen of an
+//! import from outside was measured with Glance 33, and read in `api_image_import.py` there.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use http::{HeaderName, Method};
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+
+use super::client::Operation;
+use super::{GlanceStore, image_path};
+use crate::image::{Image, ImageId, Status};
+use crate::store::{ImageStore, StoreError, StoreErrorKind};
+
+/// Where a Glance's own workers get the data of an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Import {
+    /// From a Glance of the same Keystone, with the token that asks for it.
+    Glance {
+        /// Its region.
+        region: String,
+        /// The interface of it that the workers reach: `public`, `internal` or `admin`.
+        interface: String,
+        /// The image there. It must be active.
+        image: ImageId,
+    },
+    /// From a web server.
+    Web {
+        /// The address of the data.
+        uri: String,
+    },
+}
+
+impl Import {
+    /// The import method, as Glance calls it.
+    pub fn method(&self) -> &'static str {
+        match self {
+            Self::Glance { .. } => "glance-download",
+            Self::Web { .. } => "web-download",
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        match self {
+            Self::Glance { region, interface, image } => json!({
+                "name": self.method(), "glance_image_id": image.as_str(),
+                "glance_region": region, "glance_service_interface": interface,
+            }),
+            Self::Web { uri } => json!({ "name": self.method(), "uri": uri }),
+        }
+    }
+}
+
+/// Whether an import into the image, or from one of its stores to another, was asked for and has
+/// not ended. Meanwhile Glance overwrites what others write to the record.
+pub fn is_importing(image: &Image) -> bool {
+    let is_locked = task(image).is_some();
+    is_locked || matches!(image.status, Status::Importing | Status::Uploading)
+}
+
+impl GlanceStore {
+    /// The import methods that this Glance offers; none where it knows of no imports.
+    pub async fn import_methods(&self) -> Result<BTreeSet<String>, StoreError> {
+        let answer = self.info("import", "read the import methods").await?;
+        let methods = answer["import-methods"]["value"].as_array();
+        let names = methods.into_iter().flatten().filter_map(Value::as_str);
+        Ok(names.map(str::to_owned).collect())
+    }
+
+    /// The stores that data can be put in, by their names; none where there is but one, without a
+    /// name.
+    pub async fn stores(&self) -> Result<BTreeSet<String>, StoreError> {
+        let answer = self.info("stores", "read the list of stores").await?;
+        let stores = answer["stores"].as_array().into_iter().flatten();
+        let writable = stores.filter(|store| store["read-only"].as_str() != Some("true"));
+        Ok(writable.filter_map(|store| store["id"].as_str()).map(str::to_owned).collect())
+    }
+
+    /// Has the Glance get the data of a queued record by itself, waits until it is there, and says
+    /// what the Glance then holds. Nobody has compared that with anything.
+    ///
+    /// There is no limit to the time it may take, but to the time without progress where the Glance
+    /// tells of any. When the future is dropped, the import goes on.
+    ///
+    /// # Errors
+    /// When the Glance does not begin, or the import fails. The record then takes an upload, unless
+    /// it [`is_importing`] still.
+    pub async fn import(&self, id: &ImageId, import: &Import) -> Result<Image, StoreError> {
+        let operation = Operation::new("import the data", id);
+        let mut request = json!({ "method": import.to_json() });
+        if let Some(store) = &self.placement {
+            request["stores"] = json!([store]);
+        }
+        self.ask(id, request, &operation).await?;
+        self.wait(id, &operation, |image| image.status.has_data()).await
+    }
+
+    /// Has the Glance copy the data of an active image to more of its stores, waits until it is
+    /// there, and says what the Glance then holds.
+    ///
+    /// # Errors
+    /// When the Glance does not begin, or did not reach all of them. The image is as good as before.
+    pub async fn copy_to_stores(
+        &self,
+        id: &ImageId,
+        stores: &[String],
+    ) -> Result<Image, StoreError> {
+        let operation = Operation::new("copy the data to more stores", id);
+        let request = json!({ "method": { "name": COPY_IMAGE }, "stores": stores });
+        self.ask(id, request, &operation).await?;
+        let is_there = |image: &Image| stores.iter().all(|store| image.stores.contains(store));
+        self.wait(id, &operation, is_there).await
+    }
+
+    async fn info(&self, topic: &str, what: &'static str) -> Result<Value, StoreError> {
+        let operation = Operation { what, image: None };
+        let path = format!("/v2/info/{topic}");
+        match self.client.json(Method::GET, &path, None, &operation).await {
+            Err(error) if error.kind == StoreErrorKind::NotFound => Ok(Value::Null),
+            answer => answer,
+        }
+    }
+
+    async fn ask(
+        &self,
+        id: &ImageId,
+        request: Value,
+        operation: &Operation,
+    ) -> Result<(), StoreError> {
+        // The workers use the token of the request, when they get to it.
+        self.client.renew_early(operation).await?;
+        let path = format!("{}/import", image_path(id));
+        self.client.call(Method::POST, &path, Some(request), operation).await
+    }
+
+    /// Looks at the record until the import that was asked for has ended.
+    async fn wait(
+        &self,
+        id: &ImageId,
+        operation: &Operation,
+        is_done: impl Fn(&Image) -> bool,
+    ) -> Result<Image, StoreError> {
+        let mut watch = Watch::new(Instant::now());
+        loop {
+            let image = match self.get(id).await {
+                Err(error) if watch.bears(&error) => None,
+                answer => Some(answer?),
+            };
+            if let Some(image) = image {
+                if is_importing(&image) {
+                    watch.task = task(&image).or(watch.task);
+                    watch.has_begun = true;
+                } else if is_done(&image) {
+                    return Ok(image);
+                } else if watch.has_begun || watch.began.elapsed() > PATIENCE {
+                    let said = self.said_of(id, watch.task.as_deref()).await;
+                    let said = said.map(|said| format!(": {said}")).unwrap_or_default();
+                    let reason = format!("the import failed{said}");
+                    return Err(self.client.error(StoreErrorKind::Server, operation, reason));
+                }
+                let said = self.said_of(id, watch.task.as_deref()).await;
+                if let Some(silence) = watch.hears(said.as_deref(), Instant::now()) {
+                    return Err(self.client.error(StoreErrorKind::Server, operation, silence));
+                }
+            }
+            sleep(watch.pause()).await;
+        }
+    }
+
+    /// What an import's task says of itself, where the Glance shows tasks (since version 2.12).
+    async fn said_of(&self, id: &ImageId, task: Option<&str>) -> Option<String> {
+        let operation = Operation::new("list the tasks", id);
+        let path = format!("{}/tasks", image_path(id));
+        let answer: Value = self.client.json(Method::GET, &path, None, &operation).await.ok()?;
+        let tasks = answer["tasks"].as_array()?;
+        let said = tasks.iter().find(|one| one["id"].as_str() == task)?["message"].as_str()?;
+        (!said.is_empty()).then(|| said.to_owned())
+    }
+}
+
+/// The task that has locked the image (since Victoria).
+fn task(image: &Image) -> Option<String> {
+    image.attributes.properties.get(LOCK).filter(|task| !task.is_empty()).cloned()
+}
+
+/// An import under way, seen from outside.
+#[derive(Debug)]
+struct Watch {
+    began: Instant,
+    /// Whether it was seen under way. An old Glance does not show an import that is yet to begin.
+    has_begun: bool,
+    task: Option<String>,
+    /// The last progress that its task told, and when.
+    progress: Option<(String, Instant)>,
+    looks: u32,
+    /// Looks in a row that failed.
+    failures: u32,
+}
+
+impl Watch {
+    fn new(began: Instant) -> Self {
+        Self { began, has_begun: false, task: None, progress: None, looks: 0, failures: 0 }
+    }
+
+    /// Whether the import may go on, although nobody can look.
+    fn bears(&mut self, error: &StoreError) -> bool {
+        let passes = matches!(error.kind, StoreErrorKind::Transport(_) | StoreErrorKind::Server);
+        self.failures += 1;
+        passes && self.failures < FAILURES
+    }
+
+    /// Takes what the task says, and gives what is wrong when it has said nothing new for long. A
+    /// task that tells no progress is silent for no reason: it says nothing while it downloads.
+    fn hears(&mut self, said: Option<&str>, now: Instant) -> Option<String> {
+        self.failures = 0;
+        let said = said?;
+        match &self.progress {
+            Some((last, since)) if last == said => {
+                let silence = now - *since;
+                let minutes = silence.as_secs() / 60;
+                (silence > SILENCE)
+                    .then(|| format!("nothing has happened for {minutes} minutes: {said}"))
+            }
+            _ => {
+                tracing::info!("the import goes on: {said}");
+                self.progress = Some((said.to_owned(), now));
+                None
+            }
+        }
+    }
+
+    /// How long to wait before the next look: a second at first, at most a quarter of a minute.
+    fn pause(&mut self) -> Duration {
+        self.looks += 1;
+        Duration::from_secs(u64::from(self.looks).min(15))
+    }
+}
+
+/// Says which store new data is put in.
+pub(super) const STORE: HeaderName = HeaderName::from_static("x-image-meta-store");
+
+/// Copying within a Glance, as Glance calls it.
+pub const COPY_IMAGE: &str = "copy-image";
+
+/// The property by which Glance locks an image for its import task.
+const LOCK: &str = "os_glance_import_task";
+
+/// How long an import may take to begin, where it does not lock the image.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long an import may stand still.
+const SILENCE: Duration = Duration::from_secs(30 * 60);
+
+/// Looks in a row that may fail.
+const FAILURES: u32 = 5;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_import_that_stands_still_is_given_up_and_one_that_is_silent_is_not() {
+        let begin = Instant::now();
+        let after = |minutes: u64| begin + Duration::from_secs(minutes * 60 + 1);
+        let mut watch = Watch::new(begin);
+        assert_eq!(watch.hears(None, after(600)), None);
+        assert_eq!(watch.hears(Some("Copied 1 MiB"), after(601)), None);
+        assert_eq!(watch.hears(Some("Copied 1 MiB"), after(631)), None);
+        let silent = watch.hears(Some("Copied 1 MiB"), after(632)).unwrap();
+        assert_eq!(silent, "nothing has happened for 31 minutes: Copied 1 MiB");
+        assert_eq!(watch.hears(Some("Copied 2 MiB"), after(633)), None);
+    }
+
+    #[test]
+    fn the_pause_grows_to_a_quarter_of_a_minute() {
+        let mut watch = Watch::new(Instant::now());
+        let pauses: Vec<u64> = (0..20).map(|_| watch.pause().as_secs()).collect();
+        assert_eq!((pauses[0], pauses[1], pauses[19]), (1, 2, 15));
+    }
+
+    #[test]
+    fn a_look_that_fails_is_no_failed_import() {
+        let error = |kind| StoreError::new(kind, &"g", "look", "no");
+        let mut watch = Watch::new(Instant::now());
+        assert!((1..FAILURES).all(|_| watch.bears(&error(StoreErrorKind::Server))));
+        assert!(!watch.bears(&error(StoreErrorKind::Server)));
+        watch.hears(None, Instant::now());
+        assert!(watch.bears(&error(StoreErrorKind::Server)));
+        assert!(!watch.bears(&error(StoreErrorKind::NotFound)));
+    }
+}

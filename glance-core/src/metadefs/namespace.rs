@@ -1,0 +1,232 @@
+//! One namespace, and in what two of them differ.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+/// A namespace, as `GET /v2/metadefs/namespaces/{namespace}` shows it, without what each Glance says
+/// of its own (times and links). What is not known here is kept as it is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Namespace {
+    name: String,
+    /// Beside the name: title, description, visibility, protection, owner.
+    fields: Map<String, Value>,
+    /// What stands in it, by name. Tags have nothing but that.
+    parts: BTreeMap<Part, BTreeMap<String, Value>>,
+}
+
+/// A part of a namespace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// A field of the namespace itself.
+    Field,
+    /// A resource type that it is meant for.
+    ResourceType,
+    /// A property.
+    Property,
+    /// An object, a group of properties.
+    Object,
+    /// A tag.
+    Tag,
+}
+
+/// Something in which two namespaces differ.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Difference {
+    /// What it is.
+    pub part: Part,
+    /// Its name.
+    pub name: String,
+    /// How it should be, if it should be.
+    pub source: Option<Value>,
+    /// How it is at the target, if it is there.
+    pub target: Option<Value>,
+}
+
+impl Namespace {
+    /// Understands a namespace as the API shows it; none where it is not one.
+    pub fn of(shown: &Value) -> Option<Self> {
+        let mut fields = own(shown)?;
+        let name = fields.remove("namespace")?.as_str()?.to_owned();
+        let mut parts = BTreeMap::new();
+        for part in [Part::ResourceType, Part::Property, Part::Object, Part::Tag] {
+            let shown = fields.remove(part.key()).unwrap_or_default();
+            parts.insert(part, by_name(part, &shown)?);
+        }
+        // What the API makes of a namespace that does not say.
+        fields.entry("visibility").or_insert_with(|| "private".into());
+        fields.entry("protected").or_insert(Value::Bool(false));
+        Some(Self { name, fields, parts })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The project that owns it, if it says one.
+    pub fn owner(&self) -> Option<&str> {
+        self.fields.get("owner").and_then(Value::as_str)
+    }
+
+    pub(super) fn set_owner(&mut self, owner: Option<String>) {
+        match owner {
+            Some(owner) => self.fields.insert("owner".to_owned(), owner.into()),
+            None => self.fields.remove("owner"),
+        };
+    }
+
+    pub(super) fn take_owner(&mut self, from: &Self) {
+        self.set_owner(from.owner().map(str::to_owned));
+    }
+
+    /// Whether what is in it can't be removed.
+    pub fn is_protected(&self) -> bool {
+        self.fields.get("protected") == Some(&Value::Bool(true))
+    }
+
+    /// The same, with or without protection.
+    #[must_use]
+    pub fn protected(&self, is_protected: bool) -> Self {
+        let mut changed = self.clone();
+        changed.fields.insert("protected".to_owned(), is_protected.into());
+        changed
+    }
+
+    /// All of it, as the API takes and shows it.
+    pub fn to_json(&self) -> Value {
+        let mut all = self.head();
+        for (part, entries) in self.parts.iter().filter(|(_, entries)| !entries.is_empty()) {
+            let entries = match part {
+                Part::Property => entries.clone().into_iter().collect::<Map<_, _>>().into(),
+                _ => entries.values().cloned().collect::<Vec<_>>().into(),
+            };
+            all.insert(part.key().to_owned(), entries);
+        }
+        Value::Object(all)
+    }
+
+    /// Its name and fields, without what is in it.
+    pub fn head(&self) -> Map<String, Value> {
+        let mut head = self.fields.clone();
+        head.insert("namespace".to_owned(), self.name.clone().into());
+        head
+    }
+
+    /// Its tags, as the API takes and shows them.
+    pub fn tags(&self) -> Vec<Value> {
+        self.entries(Part::Tag).values().cloned().collect()
+    }
+
+    /// In what `found` differs from this one.
+    pub fn differences(&self, found: &Self) -> Vec<Difference> {
+        let fields =
+            |of: &Self| -> BTreeMap<String, Value> { of.fields.clone().into_iter().collect() };
+        let mut differences = compared(Part::Field, &fields(self), &fields(found));
+        for part in self.parts.keys() {
+            differences.extend(compared(*part, self.entries(*part), found.entries(*part)));
+        }
+        differences
+    }
+
+    /// Adds what only `found` has in it, and says what that is.
+    pub(super) fn take_surplus(&mut self, found: &Self) -> Vec<Difference> {
+        let mut surplus = self.differences(found);
+        surplus.retain(|difference| difference.part != Part::Field && difference.source.is_none());
+        for Difference { part, name, target, .. } in &surplus {
+            let entries = self.parts.entry(*part).or_default();
+            entries.extend(target.clone().map(|value| (name.clone(), value)));
+        }
+        surplus
+    }
+
+    fn entries(&self, part: Part) -> &BTreeMap<String, Value> {
+        const NONE: &BTreeMap<String, Value> = &BTreeMap::new();
+        self.parts.get(&part).unwrap_or(NONE)
+    }
+}
+
+fn compared(
+    part: Part,
+    source: &BTreeMap<String, Value>,
+    target: &BTreeMap<String, Value>,
+) -> Vec<Difference> {
+    let names: BTreeSet<&String> = source.keys().chain(target.keys()).collect();
+    let differ = names.into_iter().filter(|name| source.get(*name) != target.get(*name));
+    let difference = |name: &String| Difference {
+        part,
+        name: name.clone(),
+        source: source.get(name).cloned(),
+        target: target.get(name).cloned(),
+    };
+    differ.map(difference).collect()
+}
+
+/// What stands under one key of a namespace, by name; none where it is not what it should be.
+fn by_name(part: Part, shown: &Value) -> Option<BTreeMap<String, Value>> {
+    match (part, shown) {
+        (_, Value::Null) => Some(BTreeMap::new()),
+        (Part::Property, Value::Object(properties)) => {
+            let property = |(name, of): (&String, &Value)| {
+                let mut fields = own(of)?;
+                // Glance shows the name again of one that was not made with its namespace.
+                fields.remove("name");
+                Some((name.clone(), fields.into()))
+            };
+            properties.iter().map(property).collect()
+        }
+        (Part::Property, _) => None,
+        (_, Value::Array(entries)) => {
+            let entry = |entry: &Value| {
+                Some((entry["name"].as_str()?.to_owned(), Value::Object(own(entry)?)))
+            };
+            entries.iter().map(entry).collect()
+        }
+        _ => None,
+    }
+}
+
+/// The fields that are not each Glance's own, and that say something.
+fn own(shown: &Value) -> Option<Map<String, Value>> {
+    let mut fields = shown.as_object()?.clone();
+    fields.retain(|name, value| !NOT_TAKEN.contains(&&**name) && !value.is_null());
+    Some(fields)
+}
+
+/// What Glance refuses as read-only, or makes a link of.
+const NOT_TAKEN: &[&str] = &["self", "schema", "created_at", "updated_at"];
+
+impl Part {
+    /// Its key in a namespace, and in an address.
+    fn key(self) -> &'static str {
+        match self {
+            Self::Field => "",
+            Self::ResourceType => "resource_type_associations",
+            Self::Property => "properties",
+            Self::Object => "objects",
+            Self::Tag => "tags",
+        }
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Field => "field",
+            Self::ResourceType => "resource type",
+            Self::Property => "property",
+            Self::Object => "object",
+            Self::Tag => "tag",
+        })
+    }
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.part {
+            Part::Field => f.write_str(&self.name),
+            part => write!(f, "{part} {:?}", self.name),
+        }
+    }
+}

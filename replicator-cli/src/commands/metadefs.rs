@@ -1,0 +1,192 @@
+//! Metadata definitions, brought in step: `metadefs`, and `--metadefs` of other commands.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use format_dump::DumpStore;
+use glance_core::StoreError;
+use glance_core::metadefs::{
+    Difference, MetadefStore, Mode, Namespace, Rules, Surplus, Which, bring_in_step,
+};
+use glance_core::replicate::mapping::Mapping;
+use glance_core::store::StoreErrorKind;
+
+use super::both;
+use crate::args::{self, Options};
+use crate::endpoint::{Access, Endpoint, Opened, Side};
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::mapping::mapping;
+use crate::print;
+
+/// `metadefs`
+pub(super) async fn metadefs(typed: args::Metadefs, options: &Options) -> Result<Exit, CliError> {
+    let (from, to) = both(&typed.from, &typed.to, options)?;
+    let mode = if typed.dry_run { Mode::DryRun } else { Mode::Write };
+    let surplus = if typed.prune { Surplus::Prune } else { Surplus::Keep };
+    let unfinished = Unfinished::of(&to, mode)?;
+    let access = match unfinished {
+        Some(Unfinished::New(_)) => Access::Write,
+        _ => Access::Read,
+    };
+    let source = from.open(Side::Source, options).await?;
+    let target = to.open_to(access, Side::Target, options).await?;
+    let mapping = mapping(options, &source, &target).await?;
+    let which = typed.namespaces;
+    let metadefs = Metadefs::new(&source, &target, which.clone(), surplus, mode).await?;
+    let mut report = print::Metadefs::new(options.output, mode);
+    let mut seen = BTreeSet::new();
+    let ended = metadefs.run(&mapping, &mut report, |name| seen.extend([name])).await;
+    let mut exit = report.finish();
+    ended?;
+    for name in which {
+        if let Which::Named(name) = name {
+            if !seen.contains(&name) {
+                let error = CliError::usage(format!("neither side has a namespace {name}"));
+                exit = exit.worse(print::failure(&error));
+            }
+        }
+    }
+    if let Some(unfinished) = unfinished {
+        unfinished.finish().await?;
+    }
+    Ok(exit)
+}
+
+/// A directory that counts as incomplete while namespaces are written to it, and not after that.
+enum Unfinished {
+    New(PathBuf),
+    Complete(PathBuf),
+}
+
+impl Unfinished {
+    /// One whose images are all there, if the target is such; a dump that lacks some goes on lacking
+    /// them.
+    fn of(to: &Endpoint, mode: Mode) -> Result<Option<Self>, CliError> {
+        let Endpoint::Directory(path) = to else { return Ok(None) };
+        if mode == Mode::DryRun {
+            return Ok(None);
+        }
+        Ok(match DumpStore::open(path) {
+            Ok(dump) => dump.is_complete()?.then(|| Self::Complete(path.clone())),
+            Err(error) if error.kind == StoreErrorKind::NotFound => Some(Self::New(path.clone())),
+            Err(error) => return Err(error.into()),
+        })
+    }
+
+    async fn finish(self) -> Result<(), CliError> {
+        let (Self::New(path) | Self::Complete(path)) = self;
+        let dump = DumpStore::open(&path)?;
+        if !dump.is_complete()? {
+            dump.finish().await?;
+        }
+        Ok(())
+    }
+}
+
+/// What two stores are to do with each other's metadata definitions.
+pub(super) struct Metadefs {
+    source: Arc<dyn MetadefStore>,
+    target: Arc<dyn MetadefStore>,
+    which: Vec<Which>,
+    surplus: Surplus,
+    mode: Mode,
+}
+
+impl Metadefs {
+    pub(super) async fn new(
+        source: &Opened,
+        target: &Opened,
+        which: Vec<Which>,
+        surplus: Surplus,
+        mode: Mode,
+    ) -> Result<Self, CliError> {
+        let (source, target) = (store(source).await?, store(target).await?);
+        Ok(Self { source, target, which, surplus, mode })
+    }
+
+    /// Brings them in step; tells of each namespace by name.
+    pub(super) async fn run(
+        &self,
+        mapping: &Mapping,
+        report: &mut print::Metadefs,
+        mut seen: impl FnMut(String),
+    ) -> Result<(), CliError> {
+        let Self { source, target, which, surplus, mode } = self;
+        let rules = Rules { which, mapping, surplus: *surplus, mode: *mode };
+        let observe = |outcome| {
+            report.outcome(&outcome);
+            seen(outcome.name);
+        };
+        Ok(bring_in_step(&**source, &**target, &rules, observe).await?)
+    }
+}
+
+async fn store(opened: &Opened) -> Result<Arc<dyn MetadefStore>, CliError> {
+    match (&opened.glance, &opened.directory) {
+        (Some(glance), _) => Ok(Arc::<glance_core::glance::GlanceStore>::clone(glance)),
+        (None, Some(path)) => Ok(Arc::new(Directory::read(path).await?)),
+        (None, None) => Err(CliError::usage("there are no metadata definitions here")),
+    }
+}
+
+/// The namespaces of a dump, as they were when it was opened.
+#[derive(Debug)]
+struct Directory {
+    path: PathBuf,
+    namespaces: BTreeMap<String, Namespace>,
+}
+
+impl Directory {
+    async fn read(path: &Path) -> Result<Self, StoreError> {
+        let dump = DumpStore::open(path)?;
+        let unreadable = || {
+            let reason = "what stands in metadefs is no namespace";
+            StoreError::new(StoreErrorKind::Unreadable, &dump, "read the namespaces", reason)
+        };
+        let mut namespaces = BTreeMap::new();
+        for written in dump.metadefs().await? {
+            let namespace = Namespace::of(&written).ok_or_else(unreadable)?;
+            namespaces.insert(namespace.name().to_owned(), namespace);
+        }
+        Ok(Self { path: path.to_owned(), namespaces })
+    }
+
+    async fn write(&self, namespace: &Namespace) -> Result<(), StoreError> {
+        // Marks the dump as incomplete, too.
+        DumpStore::create(&self.path)?.write_metadef(&namespace.to_json()).await
+    }
+}
+
+impl fmt::Display for Directory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "dir:{}", self.path.display())
+    }
+}
+
+#[async_trait]
+impl MetadefStore for Directory {
+    async fn names(&self) -> Result<BTreeSet<String>, StoreError> {
+        Ok(self.namespaces.keys().cloned().collect())
+    }
+
+    async fn namespace(&self, name: &str) -> Result<Option<Namespace>, StoreError> {
+        Ok(self.namespaces.get(name).cloned())
+    }
+
+    async fn make(&self, wanted: &Namespace) -> Result<(), StoreError> {
+        self.write(wanted).await
+    }
+
+    async fn change(
+        &self,
+        _found: &Namespace,
+        wanted: &Namespace,
+        _differences: &[Difference],
+    ) -> Result<(), StoreError> {
+        self.write(wanted).await
+    }
+}

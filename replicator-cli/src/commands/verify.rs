@@ -1,0 +1,95 @@
+//! `verify`: whether data is what it should be.
+
+use std::path::Path;
+
+use format_dump::DumpStore;
+use glance_core::replicate::{Depth, Policy, State, Verification, verify_store};
+use glance_core::select::Chosen;
+
+use super::both;
+use super::replicate::{Work, policy};
+use crate::args::{Options, Verify};
+use crate::endpoint::{Endpoint, Side};
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::print::{self, Findings};
+use crate::select::Selected;
+use crate::{state, tls};
+
+/// `verify`
+pub(super) async fn verify(
+    typed: Verify,
+    selected: &Selected,
+    options: &Options,
+) -> Result<Exit, CliError> {
+    if let Some(to) = &typed.to {
+        let (from, to) = both(&typed.from, to, options)?;
+        return against(from, to, &typed, selected, options).await;
+    }
+    match Endpoint::parse(&typed.from, Side::Source, options)? {
+        Endpoint::Directory(path) if selected.is_everything() => dump(&path, &typed, options).await,
+        store => alone(store, &typed, selected, options).await,
+    }
+}
+
+/// A dump as a whole, with all its files.
+async fn dump(path: &Path, typed: &Verify, options: &Options) -> Result<Exit, CliError> {
+    let dump = DumpStore::open(path)?.hashing_with(tls::hashers(options.tls)?);
+    let mut report = Findings::new(options.output);
+    let pace = policy(options)?.pace;
+    let observe = |finding| report.of_dump(&finding);
+    let found = dump.verify(typed.subset, options.transfers.get(), pace.as_ref(), observe).await?;
+    if !found.complete {
+        report.incomplete();
+    }
+    Ok(report.finish())
+}
+
+/// The images of one store against their own records.
+async fn alone(
+    store: Endpoint,
+    typed: &Verify,
+    selected: &Selected,
+    options: &Options,
+) -> Result<Exit, CliError> {
+    let opened = store.open(Side::Source, options).await?;
+    let store = &*opened.store;
+    let selection = selected.at(store).await?;
+    let chosen = Chosen::among(typed.subset, store, &selection).await?;
+    let known_source =
+        state::digests(&options.state).map(|file| file.of(opened.address)).unwrap_or_default();
+    let policy = Policy { selection, known_source, ..policy(options)? };
+    let mut report = Findings::new(options.output);
+    let ended = verify_store(store, &policy, &chosen, |found| report.image(&found)).await;
+    let exit = report.finish();
+    match ended {
+        Ok(()) => Ok(exit),
+        Err(error) => Ok(exit.worse(print::failure(&error.into()))),
+    }
+}
+
+/// The images of one store against their replicas in another.
+async fn against(
+    from: Endpoint,
+    to: Endpoint,
+    typed: &Verify,
+    selected: &Selected,
+    options: &Options,
+) -> Result<Exit, CliError> {
+    let replication = Work::open_to_read(from, to, selected, options).await?;
+    let selection = &replication.policy.selection;
+    let chosen = Chosen::among(typed.subset, &*replication.source, selection).await?;
+    let depth = if typed.deep { Depth::Deep } else { Depth::Records };
+    let mut report = Findings::new(options.output);
+    let observe = |found: Verification| {
+        if !(typed.one_way && found.state == Some(State::Extra)) {
+            report.image(&found);
+        }
+    };
+    let ended = replication.verify(depth, &chosen, observe).await;
+    let exit = report.finish();
+    match ended {
+        Ok(()) => Ok(exit),
+        Err(error) => Ok(exit.worse(print::failure(&error.into()))),
+    }
+}

@@ -1,0 +1,205 @@
+//! The command: dumps alone and against each other, reports and exit codes.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use format_dump::{DumpStore, Encoding};
+use glance_core::ImageStore;
+use glance_core::store::memory::MemoryStore;
+use glance_server::GlanceApi;
+use glance_server::fault::{Fault, Faulty};
+use http::Method;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+
+use super::common::{Run, replicator_with};
+use super::{id, put};
+
+const DATA: &[u8] = b"the data of an image";
+
+/// Images 1 to 3, the last compressed.
+async fn dump() -> TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let store = DumpStore::create(directory.path()).unwrap();
+    put(&store, 1, DATA).await;
+    put(&store, 2, b"another image").await;
+    let store = store.encoding_as(Encoding::Zstd);
+    put(&store, 3, DATA).await;
+    store.finish().await.unwrap();
+    directory
+}
+
+async fn run(line: &[&str]) -> Run {
+    let line: Vec<String> = line.iter().map(ToString::to_string).collect();
+    let run = tokio::task::spawn_blocking(move || {
+        let line: Vec<&str> = line.iter().map(String::as_str).collect();
+        replicator_with(&line, &[])
+    });
+    run.await.unwrap()
+}
+
+async fn report(line: &[&str], exit: i32) -> Value {
+    let run = run(&[&["verify", "--output", "json"], line].concat()).await.exits(exit);
+    let report: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(report["summary"]["exit_code"], exit);
+    report
+}
+
+fn verdict(report: &Value, number: u8) -> &str {
+    let images = report["images"].as_array().unwrap();
+    let image = images.iter().find(|image| image["id"] == id(number).as_str());
+    image.unwrap_or_else(|| panic!("{report}"))["verdict"].as_str().unwrap()
+}
+
+fn path(directory: &TempDir) -> &str {
+    directory.path().to_str().unwrap()
+}
+
+fn flip(path: &Path) {
+    let mut bytes = fs::read(path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(path, bytes).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_good_dump_is_verified_by_reading_it() {
+    let dump = dump().await;
+    let run = run(&["verify", path(&dump)]).await.exits(0);
+    assert_eq!(run.stdout, "3 images: 3 verified (3 by reading 53.0 B)\n");
+    let report = report(&[path(&dump), "--subset", "1/1"], 0).await;
+    assert_eq!((report["images"].as_array().unwrap().len(), verdict(&report, 3)), (3, "verified"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_bad_in_a_dump_is_said_and_exits_6() {
+    for (file, change, said) in [
+        ("01.img", flip as fn(&Path), "bad: 00000000-0000-4000-8000-000000000001"),
+        ("02.img", |path| fs::write(path, b"anothe").unwrap(), "has 6 of 13 bytes"),
+        ("03.img.zst", flip, "bad: 00000000-0000-4000-8000-000000000003"),
+        ("02.json", |path| fs::remove_file(path).unwrap(), "missing: file"),
+        ("02.json", flip, "bad: 00000000-0000-4000-8000-000000000002"),
+    ] {
+        let dump = dump().await;
+        change(&dump.path().join(format!("00000000-0000-4000-8000-0000000000{file}")));
+        let run = run(&["verify", path(&dump)]).await.exits(6);
+        assert!(run.stdout.contains(said), "{file}: {}", run.stdout);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dump_that_was_not_finished_exits_1() {
+    let directory = tempfile::tempdir().unwrap();
+    put(&DumpStore::create(directory.path()).unwrap(), 1, DATA).await;
+    let run = run(&["verify", path(&directory)]).await.exits(1);
+    assert!(run.stdout.contains("incomplete: "), "{}", run.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_dumps_are_verified_by_their_records_and_deep_by_their_data() {
+    let (one, other) = (dump().await, dump().await);
+    let both = [path(&one), path(&other)];
+    let said = run(&[&["verify"], &both[..]].concat()).await.exits(0).stdout;
+    assert_eq!(said, "3 images: 3 verified\n");
+    let deep = [&["--deep"], &both[..]].concat();
+    let said = run(&[&["verify"], &deep[..]].concat()).await.exits(0).stdout;
+    assert_eq!(said, "3 images: 3 verified (3 by reading 106.0 B)\n");
+
+    flip(&other.path().join(format!("{}.img", id(1))));
+    flip(&other.path().join(format!("{}.img.zst", id(3))));
+    report(&both, 0).await;
+    let found = report(&deep, 6).await;
+    assert_eq!([1, 2, 3].map(|number| verdict(&found, number)), ["bad", "verified", "bad"]);
+    let detail = found["images"].to_string();
+    assert!(detail.contains(&format!("dir:{}", path(&other))), "{detail}");
+    assert!(!detail.contains(&format!("dir:{}", path(&one))), "{detail}");
+    // Only what is selected is looked at.
+    report(&[&deep[..], &["--name", "image 2"]].concat(), 0).await;
+    report(&[path(&other), "--name", "image 2"], 0).await;
+    report(&[path(&other), "--name", "image 3"], 6).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn states_are_those_of_compare() {
+    let (one, other) = (dump().await, dump().await);
+    let (source, target) =
+        (DumpStore::create(one.path()).unwrap(), DumpStore::create(other.path()).unwrap());
+    put(&source, 4, b"missing").await;
+    put(&target, 5, b"extra").await;
+    put(&source, 6, b"one").await;
+    put(&target, 6, b"two").await;
+    let both = [path(&one), path(&other)];
+    let found = report(&both, 6).await;
+    let words = [3, 4, 5, 6].map(|number| verdict(&found, number));
+    assert_eq!(words, ["verified", "missing", "extra", "content"]);
+    report(&[&both[..], &["--name", "image [45]"]].concat(), 1).await;
+    report(&[&both[..], &["--name", "image 5", "--one-way"]].concat(), 0).await;
+    // Metadata is another matter.
+    let image = target.get(&id(1)).await.unwrap();
+    let mut wanted = image.attributes.clone();
+    wanted.min_ram = 7;
+    target.update(&image, &wanted).await.unwrap();
+    let found = report(&[&both[..], &["--name", "image 1"]].concat(), 0).await;
+    assert_eq!(found["images"][0]["state"], "metadata");
+}
+
+/// A Glance on plain HTTP that shows no digests.
+async fn hashless() -> (String, Arc<MemoryStore>) {
+    let kept = Arc::new(MemoryStore::new("kept"));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let api = Faulty::new(Arc::new(GlanceApi::new(Arc::clone(&kept) as Arc<dyn ImageStore>)));
+    api.inject(Method::GET, |path| !path.ends_with("/file"), usize::MAX, Fault::NoDigest);
+    tokio::spawn(glance_server::serve(listener, None, Arc::new(api), std::future::pending()));
+    (url, kept)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn digests_are_remembered_from_run_to_run() {
+    let (url, kept) = hashless().await;
+    put(&*kept, 1, DATA).await;
+    let dump = dump().await;
+    let state = tempfile::tempdir().unwrap();
+    let file = state.path().join("below/digests.ndjson");
+    let directory = state.path().join("below");
+    let with_state = ["-t", "none", "--state-dir", directory.to_str().unwrap()];
+    let both = [&url, path(&dump), "--name", "image 1"];
+    let compare = [&["compare"], &both[..], &with_state].concat();
+    let said = run(&compare).await.exits(1).stdout;
+    assert!(said.contains("unverifiable"), "{said}");
+
+    let line = [&both[..], &["-t", "none", "--no-state"]].concat();
+    assert_eq!(report(&line, 0).await["summary"]["read"], 1);
+    assert!(!file.exists());
+    run(&compare).await.exits(1);
+    let line = [&both[..], &with_state].concat();
+    assert_eq!(report(&line, 0).await["summary"]["read"], 1);
+    assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    run(&compare).await.exits(0);
+    assert_eq!(report(&line, 0).await["summary"]["read"], 0);
+    // A damaged line costs a warning and what was in it.
+    fs::write(&file, [b"{\"store\"\n", &fs::read(&file).unwrap()[..]].concat()).unwrap();
+    let said = run(&compare).await.exits(0).stderr;
+    assert!(said.contains("line 1 of ") && said.contains("is damaged"), "{said}");
+    // Another image under the same id, or one in another store, is another image.
+    fs::write(&file, fs::read_to_string(&file).unwrap().replace("2026-01-01", "2026-01-02"))
+        .unwrap();
+    run(&compare).await.exits(1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_without_digests_is_proven_from_the_second_time_on() {
+    let (url, kept) = hashless().await;
+    put(&*kept, 1, DATA).await;
+    let state = tempfile::tempdir().unwrap();
+    let line = [&url, "-t", "none", "--state-dir", state.path().to_str().unwrap()];
+    assert_eq!(verdict(&report(&line, 1).await, 1), "unproven");
+    assert_eq!(verdict(&report(&line, 0).await, 1), "verified");
+    // A state that can't be written is a warning.
+    let nowhere = [&url, "-t", "none", "--state-dir", "/proc/none"];
+    let run = run(&[&["verify"], &nowhere[..]].concat()).await.exits(1);
+    assert!(run.stderr.contains("cannot write /proc/none/digests.ndjson"), "{}", run.stderr);
+}
