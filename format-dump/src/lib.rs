@@ -1,19 +1,26 @@
 //! Images in a directory: the dump.
 //!
 //! ```text
-//! manifest.json        {"format": "glance-dump", "version": 2, "tool", "created_at", "complete"}
-//! <id>.json            {"image": the record, "members": [{"member_id", "status"}]}, both as
-//!                      the Images v2 API shows them
-//! <id>.img             the data; <id>.img.partial while it comes
+//! manifest.json        says that it is a dump, and whether it is complete
+//! <id>.json            {"image": the record, "members": [{"member_id", "status"}], "data": how the
+//!                      data is kept}, the first two as the Images v2 API shows them
+//! <id>.img             the data, or compressed <id>.img.zst; with .partial behind it while it comes
+//! projects.json        the names of the projects that occur
+//! metadefs/<name>.json a namespace of metadata definitions
+//! SHA512SUMS           once all is there, the digests of all files
 //! ```
 //!
-//! Every file appears whole or not at all: it is written under another name, synced and renamed,
-//! the data before the record that calls it complete. A process killed at any moment leaves an
-//! image complete or without data, and the next run gives it its data. One process writes to a
-//! dump at a time.
+//! `docs/dump-format.md` is exact. Every file appears whole or not at all: it is written under another
+//! name, synced and renamed, the data before the record that calls it complete. A process killed at
+//! any moment leaves an image complete or without data, and the next run gives it its data. One
+//! process writes to a dump at a time.
 //!
 //! The tool this one replaces wrote `<id>` (a record of the v1 API) and `<id>.img`. Such a dump
 //! can be read, not written.
+//!
+//! In reading order: `directory` is a dump as a store, `record` and `manifest` are its files, `blob` its
+//! data, `beside` what stands beside the images, and `sums` the digests of it all; `verify` compares a
+//! dump with itself; `stream` is a dump on its way through a pipe; `v1` reads dumps of the old tool.
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,7 @@
 //! All printing: results to standard output, failures to standard error.
 
 use std::error::Error;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
@@ -60,6 +60,11 @@ fn results() -> Box<dyn Write> {
         true => Box::new(std::io::stderr().lock()),
         false => Box::new(std::io::stdout().lock()),
     }
+}
+
+/// Whether people read the results.
+pub(crate) fn is_on_a_terminal() -> bool {
+    std::io::stdout().is_terminal()
 }
 
 /// Makes standard output the place of a stream of data: results go to standard error from now on.

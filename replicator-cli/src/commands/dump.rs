@@ -102,7 +102,7 @@ async fn dump_stream(
         let what = "a stream says how long each image is before its data, and is not compressed";
         return Err(CliError::usage(what).hint("compress all of it: `... | zstd`"));
     }
-    if std::io::stdout().is_terminal() {
+    if print::is_on_a_terminal() {
         let what = "standard output is a terminal, and the stream is no text";
         return Err(CliError::usage(what).hint("write it to a file or into a pipe"));
     }
