@@ -101,7 +101,7 @@ async fn what_is_refused_is_never_sent() {
 }
 
 #[tokio::test]
-async fn it_is_the_targets_record_that_the_data_must_fit() {
+async fn the_data_must_fit_the_format_that_the_target_keeps() {
     let (source, target) = (Arc::new(MemoryStore::new("a")), Arc::new(MemoryStore::new("b")));
     let image = record(1, &Case { formats: ("raw", "bare"), ..cases().remove(0) });
     source.create(&image).await.unwrap();
@@ -109,9 +109,15 @@ async fn it_is_the_targets_record_that_the_data_must_fit() {
     let mut other = image.clone();
     other.attributes.disk_format = Some("qcow2".to_owned());
     target.create(&other).await.unwrap();
-    let error = replicate_one(source, target.clone()).await.unwrap_err();
+    let mut policy = Policy { content: ContentCheck::Glance, ..Policy::default() };
+    policy.mapping.without = ["disk_format".to_owned()].into();
+    let error = replicate_by(policy, source.clone(), target.clone()).await.unwrap_err();
     assert!(matches!(error, CopyError::Unfit { .. }), "{error}");
     assert_eq!(target.get(&image.id).await.unwrap().status, Status::Queued);
+    // Otherwise the format is the source's, too.
+    assert_eq!(replicate_one(source, target.clone()).await.unwrap(), Done::Completed);
+    let replica = target.get(&image.id).await.unwrap();
+    assert_eq!(replica.attributes.disk_format.as_deref(), Some("raw"));
 }
 
 #[tokio::test]
@@ -133,6 +139,14 @@ async fn replicate_one(
     target: Arc<dyn ImageStore>,
 ) -> Result<Done, CopyError> {
     let policy = Policy { content: ContentCheck::Glance, ..Policy::default() };
+    replicate_by(policy, source, target).await
+}
+
+async fn replicate_by(
+    policy: Policy,
+    source: Arc<dyn ImageStore>,
+    target: Arc<dyn ImageStore>,
+) -> Result<Done, CopyError> {
     let mut outcomes = Vec::new();
     let replication = Replication { source, target, policy };
     replication.run(|outcome| outcomes.push(outcome)).await.unwrap();

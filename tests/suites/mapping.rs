@@ -35,7 +35,7 @@ impl Site {
 fn id(cloud: &Cloud, project: &str) -> String {
     let ids = std::fs::read_to_string(cloud.text("ids")).unwrap();
     let ids: serde_json::Value = serde_json::from_str(&ids).unwrap();
-    ids[project].as_str().unwrap().to_owned()
+    ids["a"][format!("Default/{project}")].as_str().unwrap().to_owned()
 }
 
 fn project(id: &str, name: &str) -> Project {
