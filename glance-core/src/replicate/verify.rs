@@ -189,27 +189,30 @@ async fn verify_both(source: &Side<'_>, target: &Side<'_>, depth: Depth) -> Verd
         OptionFuture::from(reads(source).then(|| source.read(common))),
         OptionFuture::from(reads(target).then(|| target.read(common))),
     );
-    let value = |side: &Side, reading: &Option<Result<Reading, Trouble>>| match reading {
-        Some(Ok(reading)) => reading.digests.get(&common).cloned(),
-        Some(Err(_)) => None,
-        None => side.recorded(common).map(str::to_ascii_lowercase),
-    };
-    let differ = match (value(source, &one), value(target, &other)) {
-        (Some(there), Some(here)) => there != here,
-        _ => false,
-    };
+    let values = (source.digest(common, &one), target.digest(common, &other));
     // Whose data it is that is not what its record says, only reading tells.
-    if differ && one.is_none() {
-        one = Some(source.read(common).await);
+    if let (Some(there), Some(here)) = values {
+        if there != here && one.is_none() {
+            one = Some(source.read(common).await);
+        }
+        if there != here && other.is_none() {
+            other = Some(target.read(common).await);
+        }
     }
-    if differ && other.is_none() {
-        other = Some(target.read(common).await);
-    }
-    let (there, here) = (value(source, &one), value(target, &other));
+    judge(common, (source, one), (target, other)).await
+}
+
+/// Says what was found, and remembers the digests of data whose record has none.
+async fn judge(
+    common: Algorithm,
+    (source, one): (&Side<'_>, Attempt),
+    (target, other): (&Side<'_>, Attempt),
+) -> Verdict {
+    let (there, here) = (source.digest(common, &one), target.digest(common, &other));
     let mut bytes = 0;
     let mut troubles = Vec::new();
-    for (side, reading) in [(source, one), (target, other)] {
-        match reading {
+    for (side, attempt) in [(source, one), (target, other)] {
+        match attempt {
             None => {}
             Some(Err(trouble)) => troubles.push(trouble),
             Some(Ok(reading)) => {
@@ -266,6 +269,9 @@ struct Reading {
     digests: Digests,
 }
 
+/// What came of reading; none where the record is believed.
+type Attempt = Option<Result<Reading, Trouble>>;
+
 /// Why reading gave nothing to go by.
 enum Trouble {
     Bad(Fault),
@@ -300,6 +306,15 @@ impl Side<'_> {
     /// The record's digest of this algorithm.
     fn recorded(&self, algorithm: Algorithm) -> Option<&str> {
         self.image.digests().find(|(one, _)| *one == algorithm).map(|(_, value)| value)
+    }
+
+    /// The digest of this algorithm: of what was read, or else the record's.
+    fn digest(&self, algorithm: Algorithm, attempt: &Attempt) -> Option<String> {
+        match attempt {
+            Some(Ok(reading)) => reading.digests.get(&algorithm).cloned(),
+            Some(Err(_)) => None,
+            None => self.recorded(algorithm).map(str::to_ascii_lowercase),
+        }
     }
 
     /// Reads the data whole and compares it with the record.
