@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -16,7 +15,7 @@ use glance_core::{Body, ImageStore, Selection, StoreError};
 
 use crate::blob::share::{self, Index};
 use crate::blob::{self, Partial, READ, WRITE};
-use crate::record::{Encoding, Record};
+use crate::record::{Encoding, Record, read_record};
 use crate::{Name, files};
 
 /// A directory that holds `manifest.json`.
@@ -207,29 +206,6 @@ impl Directory {
     }
 }
 
-/// Reads the record of `id` in `dir` as its file says.
-pub(crate) fn read_record(
-    dir: &Path,
-    operation: &'static str,
-    id: &ImageId,
-) -> Result<Record, StoreError> {
-    let (store, path) = (Name(dir), dir.join(format!("{id}{RECORD}")));
-    let error = |kind, reason: String| StoreError::new(kind, &store, operation, reason).on(id);
-    let text = match std::fs::read(&path) {
-        Err(missing) if missing.kind() == io::ErrorKind::NotFound => {
-            return Err(error(StoreErrorKind::NotFound, NO_IMAGE.to_owned()));
-        }
-        other => other.map_err(|error| files::failed(&store, operation, &path, error).on(id))?,
-    };
-    let unreadable =
-        || error(StoreErrorKind::Unreadable, format!("{id}{RECORD} is no image's record"));
-    let record = Record::from_text(&text).map_err(|error| unreadable().caused_by(error))?;
-    match &record.image.id {
-        named if named == id => Ok(record),
-        named => Err(unreadable().caused_by(format!("it is the record of {named}"))),
-    }
-}
-
 #[async_trait]
 impl ImageStore for Directory {
     async fn list(&self, selection: &Selection) -> Result<ImageStream<'_>, StoreError> {
@@ -394,7 +370,6 @@ pub(crate) const FAILED: &str = ".failed";
 /// An image's files, the record first.
 const FILES: &[&str] = &[RECORD, ".img", ".img.zst", FAILED];
 
-const NO_IMAGE: &str = "there is no such image";
 const LIST: &str = "list the images";
 const GET: &str = "read the record";
 const CREATE: &str = "create the record";

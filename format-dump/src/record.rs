@@ -1,11 +1,18 @@
 //! One image's file: the record of the v2 API, the members that Glance keeps beside it, and how the
 //! data lies on the disk.
 
-use glance_core::Image;
+use std::io;
+use std::path::Path;
+
 use glance_core::body::BodyError;
-use glance_core::image::Member;
+use glance_core::image::{ImageId, Member};
+use glance_core::store::StoreErrorKind;
+use glance_core::{Image, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
+
+use crate::directory::RECORD;
+use crate::{Name, files};
 
 /// How the data of an image is kept in a dump.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -102,5 +109,28 @@ impl Record {
         let digest = data.or(self.image.os_hash_value.as_deref().filter(|_| plain))?;
         let hexadecimal = digest.len() == 128 && digest.bytes().all(|it| it.is_ascii_hexdigit());
         hexadecimal.then(|| digest.to_ascii_lowercase())
+    }
+}
+
+/// Reads the record of `id` in `dir` as its file says.
+pub(crate) fn read_record(
+    dir: &Path,
+    operation: &'static str,
+    id: &ImageId,
+) -> Result<Record, StoreError> {
+    let (store, path) = (Name(dir), dir.join(format!("{id}{RECORD}")));
+    let error = |kind, reason: String| StoreError::new(kind, &store, operation, reason).on(id);
+    let text = match std::fs::read(&path) {
+        Err(missing) if missing.kind() == io::ErrorKind::NotFound => {
+            return Err(error(StoreErrorKind::NotFound, "there is no such image".to_owned()));
+        }
+        other => other.map_err(|error| files::failed(&store, operation, &path, error).on(id))?,
+    };
+    let unreadable =
+        || error(StoreErrorKind::Unreadable, format!("{id}{RECORD} is no image's record"));
+    let record = Record::from_text(&text).map_err(|error| unreadable().caused_by(error))?;
+    match &record.image.id {
+        named if named == id => Ok(record),
+        named => Err(unreadable().caused_by(format!("it is the record of {named}"))),
     }
 }

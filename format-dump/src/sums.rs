@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use glance_core::StoreError;
 use glance_core::digest::{Algorithm, Hasher, Hashers, hex};
 
-use crate::directory::{FAILED, RECORD, read_record};
+use crate::directory::{FAILED, RECORD};
+use crate::record::read_record;
 use crate::{Name, beside, files};
 
 /// Writes the digests of all files of the dump in `dir`, in the order of their names, and says the

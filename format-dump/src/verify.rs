@@ -10,9 +10,9 @@ use glance_core::replicate::Pace;
 use glance_core::select::{Chosen, Subset};
 use glance_core::store::StoreErrorKind;
 
-use crate::directory::{Directory, FAILED, RECORD, read_record};
+use crate::directory::{Directory, FAILED, RECORD};
 use crate::manifest::Manifest;
-use crate::record::Stored;
+use crate::record::{Stored, read_record};
 use crate::v1::OldDump;
 use crate::{Dump, DumpStore, files, sums};
 

@@ -11,8 +11,8 @@ use glance_core::store::StoreErrorKind;
 use super::listed::Strays;
 use super::{FileState, Finding, VERIFY};
 use crate::blob::{LINK, PARTIAL};
-use crate::directory::{FAILED, RECORD, read_record};
-use crate::record::Encoding;
+use crate::directory::{FAILED, RECORD};
+use crate::record::{Encoding, read_record};
 use crate::{Dump, DumpStore, Name, beside, files, manifest, sums};
 
 impl DumpStore {
