@@ -31,7 +31,9 @@ pub(crate) fn run() -> Result<(), Failure> {
     fs::create_dir_all(&directory).context(|| "cannot make a directory")?;
     let programs = workspace::target()?.join("release");
     let replicator = programs.join("glance-replicator-under-test").display().to_string();
-    at_glances(&directory, &replicator)?;
+    let measured = at_glances(&directory, &replicator);
+    cloud::empty()?;
+    measured?;
     embedded(&directory, &programs.join("many-images"), &replicator)
 }
 

@@ -92,6 +92,14 @@ pub(crate) fn start_with_images(count: u32) -> Result<(), Failure> {
     })
 }
 
+/// Empties A and B.
+pub(crate) fn empty() -> Result<(), Failure> {
+    let layout = Layout::new(workspace::target()?.join("cloud"), None)?;
+    locked(&layout, |layout| {
+        [Glance::A, Glance::B].into_iter().try_for_each(|glance| reset::reset(layout, glance))
+    })
+}
+
 /// Runs one of the subcommands.
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let port_base = match arguments.command {
