@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use super::command::{finish, sheltered};
 use super::config::{Installed, Secret, Values};
 use super::keystone::Keystone;
-use super::layout::{Layout, Port};
+use super::layout::{HOST, Layout, Port};
 use super::process::{Ready, Service};
 use super::uwsgi::{self, Application};
 use crate::failure::{Context, Failure};
@@ -157,7 +157,7 @@ impl Glance {
                 "sha512",
                 "ami,ari,aki,vhd,vhdx,vmdk,raw,qcow2,vdi,iso,ploop",
                 "glance-direct,web-download,copy-image,glance-download",
-                "127.0.0.1,localhost",
+                HOST,
                 "",
             ],
             Self::C => [
