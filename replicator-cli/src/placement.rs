@@ -73,10 +73,10 @@ async fn check_stores(glance: &GlanceStore, placement: &Placement) -> Result<(),
     let Some(unknown) = named.into_iter().find(|name| !stores.contains(*name)) else {
         return Ok(());
     };
-    let names: Vec<&str> = stores.iter().map(String::as_str).collect();
-    let hint = match names[..] {
+    let offered: Vec<&str> = stores.iter().map(String::as_str).collect();
+    let hint = match offered[..] {
         [] => "it has one store only, without a name: leave the option out".to_owned(),
-        _ => format!("its stores are {}", names.join(", ")),
+        _ => format!("its stores are {}", offered.join(", ")),
     };
     Err(CliError::usage(format!("{glance} has no store {unknown:?} for data")).hint(hint))
 }
