@@ -48,7 +48,11 @@ const PAGES: &[(&str, &str, &str)] = &[
     ("docs/dump-format.md", "glance-replicator-dump-format", "what a dump holds"),
     ("docs/mapping.md", "glance-replicator-mapping", "what an image is at the target"),
     ("docs/metadefs.md", "glance-replicator-metadefs", "how metadata definitions are copied"),
-    ("docs/placement.md", "glance-replicator-placement", "which way data goes, and where it is put"),
+    (
+        "docs/placement.md",
+        "glance-replicator-placement",
+        "which way data goes, and where it is put",
+    ),
     ("docs/selection.md", "glance-replicator-selection", "which images are meant"),
     ("docs/sync.md", "glance-replicator-sync", "how glance-replicator keeps replicas in step"),
     ("docs/tls.md", "glance-replicator-tls", "whom glance-replicator trusts"),
