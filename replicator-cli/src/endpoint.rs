@@ -80,6 +80,9 @@ impl Endpoint {
     /// What a word names on this side, with the options that are for this side.
     pub(crate) fn parse(word: &str, side: Side, options: &Options) -> Result<Self, CliError> {
         let endpoint = Self::resolve(word, side, options)?;
+        if let Self::Url(url) = &endpoint {
+            refuse_user_info(url)?;
+        }
         match endpoint {
             Self::Cloud(_) => refuse_token_of_side(word, side, &options.sign_in)?,
             _ => refuse_cloud_options(word, side, &options.sign_in)?,
@@ -248,6 +251,18 @@ fn opened(
         address,
         region: None,
     })
+}
+
+/// Refuses an address with a user's name or password: no Glance asks for them, and addresses are
+/// printed, and written to replicas.
+fn refuse_user_info(url: &str) -> Result<(), CliError> {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    match authority.contains('@') {
+        false => Ok(()),
+        true => Err(CliError::usage("the address of a Glance names a user or a password")
+            .hint("leave it out, and sign in by a cloud of clouds.yaml or --token-file")),
+    }
 }
 
 fn warn_of_plain_http(url: &str) {

@@ -487,3 +487,12 @@ fn options_of_a_side_count_there_or_are_refused() {
     assert!(run.stderr.contains("visible to others"), "{}", run.stderr);
     assert!(!run.stderr.contains("hush"));
 }
+
+#[test]
+fn a_password_in_an_address_is_refused_and_not_said() {
+    for address in ["https://admin:hush-hush@127.0.0.1:1", "url:https://hush-hush@127.0.0.1:1/v2"] {
+        let run = replicator(&["size", address, "-t", "none"]).exits(2);
+        run.says_none_of(["hush-hush"]);
+        assert!(run.stderr.contains("hint: "), "{}", run.stderr);
+    }
+}
