@@ -177,7 +177,8 @@ async fn open_directory(
     Ok(Opened { projects, directory: Some(path), ..without_server(store, address) })
 }
 
-fn without_server(store: Arc<dyn ImageStore>, address: String) -> Opened {
+/// A store that no server holds.
+pub(crate) fn without_server(store: Arc<dyn ImageStore>, address: String) -> Opened {
     Opened {
         store,
         glance: None,

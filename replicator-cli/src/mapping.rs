@@ -145,6 +145,7 @@ mod tests {
     use glance_server::GlanceApi;
 
     use super::*;
+    use crate::endpoint::without_server;
 
     fn options(line: &[&str]) -> Options {
         let line = ["glance-replicator", "livecopy", "a", "b"].iter().chain(line);
@@ -152,17 +153,7 @@ mod tests {
     }
 
     fn directory() -> Opened {
-        let store = Arc::new(MemoryStore::new("memory"));
-        let address = "dir:/d".to_owned();
-        Opened {
-            store,
-            glance: None,
-            directory: None,
-            session: None,
-            projects: None,
-            address,
-            region: None,
-        }
+        without_server(Arc::new(MemoryStore::new("memory")), "dir:/d".to_owned())
     }
 
     /// A Glance whose projects are these, by id and name, or not known.

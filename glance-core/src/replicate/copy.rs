@@ -3,7 +3,7 @@
 use crate::body::Body;
 use crate::format;
 use crate::glance::Import;
-use crate::image::{Attributes, Image, ImageId, Member, Status, Visibility};
+use crate::image::{Attributes, Image, ImageId, Status, Visibility};
 use crate::store::{Activation, ByteRange, StoreErrorKind};
 
 use super::checked::{DataVerdict, Expected, checked};
@@ -247,18 +247,9 @@ impl Replication {
         let before = Attributes { protected: replica.attributes.protected, ..wanted.clone() };
         let published = target.update(replica, &before).await.map_err(CopyError::Target)?;
         if let Some(members) = &goal.members {
-            self.set_members(&replica.id, members).await?;
+            target.set_members(&replica.id, members).await.map_err(CopyError::Target)?;
         }
         target.update(&published, &wanted).await.map(drop).map_err(CopyError::Target)
-    }
-
-    async fn set_members(&self, id: &ImageId, wanted: &[Member]) -> Result<(), CopyError> {
-        let mut present = self.target.members(id).await.map_err(CopyError::Target)?;
-        present.sort();
-        match present == wanted {
-            true => Ok(()),
-            false => self.target.set_members(id, wanted).await.map_err(CopyError::Target),
-        }
     }
 
     /// What a record says until its data is proven.
