@@ -9,6 +9,8 @@ use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use http_body::{Frame, SizeHint};
 
+use crate::digest::Awaited;
+
 /// What goes wrong while a body passes.
 pub type BodyError = Box<dyn Error + Send + Sync>;
 
@@ -22,12 +24,13 @@ pub type BodyError = Box<dyn Error + Send + Sync>;
 pub struct Body {
     chunks: BoxStream<'static, Result<Bytes, BodyError>>,
     size: Option<u64>,
+    digests: Option<Awaited>,
 }
 
 impl Body {
     /// No bytes.
     pub fn empty() -> Self {
-        Self { chunks: stream::empty().boxed(), size: Some(0) }
+        Self { chunks: stream::empty().boxed(), size: Some(0), digests: None }
     }
 
     /// A body that yields `chunks`. With a `size` in bytes it promises that many: a transport
@@ -36,7 +39,14 @@ impl Body {
     where
         S: futures_util::Stream<Item = Result<Bytes, BodyError>> + Send + 'static,
     {
-        Self { chunks: chunks.boxed(), size }
+        Self { chunks: chunks.boxed(), size, digests: None }
+    }
+
+    /// The same body, whose maker computes these digests of all of its bytes while they pass. Whoever
+    /// makes another body of it that yields the same bytes hands them on.
+    #[must_use]
+    pub fn carrying(self, digests: Option<Awaited>) -> Self {
+        Self { digests, ..self }
     }
 
     /// The body of a message of an HTTP library. Trailers are dropped.
@@ -59,12 +69,17 @@ impl Body {
                 };
             }
         });
-        Self { chunks: chunks.boxed(), size }
+        Self { chunks: chunks.boxed(), size, digests: None }
     }
 
     /// The bytes promised, where that is known before they pass.
     pub fn size(&self) -> Option<u64> {
         self.size
+    }
+
+    /// The digests that its maker computes of all of its bytes, which need not be computed again.
+    pub fn digests(&self) -> Option<&Awaited> {
+        self.digests.as_ref()
     }
 
     /// Reads the first `length` bytes, fewer when the body ends or fails before, and gives the same
@@ -82,8 +97,8 @@ impl Body {
                 break;
             }
         }
-        let size = self.size;
-        (head.into(), Self { chunks: stream::iter(read).chain(self.chunks).boxed(), size })
+        let chunks = stream::iter(read).chain(self.chunks).boxed();
+        (head.into(), Self { chunks, ..self })
     }
 
     /// Reads the whole body, up to `limit` bytes, and fails when there are more.
@@ -104,7 +119,7 @@ impl From<Bytes> for Body {
     fn from(bytes: Bytes) -> Self {
         let size = Some(bytes.len() as u64);
         let chunk = (!bytes.is_empty()).then_some(Ok(bytes));
-        Self { chunks: stream::iter(chunk).boxed(), size }
+        Self { chunks: stream::iter(chunk).boxed(), size, digests: None }
     }
 }
 

@@ -30,7 +30,7 @@ impl Pace {
 
     /// The same body, at this pace.
     pub fn keep(&self, data: Body) -> Body {
-        let size = data.size();
+        let (size, digests) = (data.size(), data.digests().cloned());
         // Small pieces, so that a slow pace is no silence and nobody waits long for a turn.
         let piece = usize::try_from(self.rate / 10).unwrap_or(usize::MAX).max(1024);
         let state = (self.clone(), data, Bytes::new());
@@ -45,7 +45,7 @@ impl Pace {
             sleep_until(pace.turn(piece.len())).await;
             Ok(Some((piece, (pace, data, rest))))
         });
-        Body::from_stream(pieces, size)
+        Body::from_stream(pieces, size).carrying(digests)
     }
 
     /// When `length` bytes may pass. Time in which nothing passed is not made up for.
@@ -61,6 +61,7 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::digest::{Algorithm, Awaited};
 
     fn body(chunks: usize, length: usize) -> Body {
         let chunks = (0..chunks).map(move |_| Ok(Bytes::from(vec![7; length])));
@@ -72,7 +73,9 @@ mod tests {
         let begin = Instant::now();
         let pace = Pace::new(10_000);
         let bodies = (0..4).map(|_| pace.keep(body(5, 5_000)));
-        assert_eq!(pace.keep(body(1, 1)).size(), Some(9));
+        let digests = Awaited::of([Algorithm::Sha512]);
+        let other = pace.keep(body(1, 1).carrying(Some(digests)));
+        assert_eq!((other.size(), other.digests().is_some()), (Some(9), true));
         let read = bodies.map(|body| body.collect(1 << 20));
         for whole in futures_util::future::join_all(read).await {
             assert_eq!(whole.unwrap(), vec![7; 25_000]);
