@@ -27,6 +27,7 @@ mod plan;
 mod prove;
 mod prune;
 mod remembered;
+mod repair;
 pub mod stamp;
 mod verify;
 mod via;
@@ -40,6 +41,7 @@ pub use pace::Pace;
 pub use plan::{Difference, Entry, State};
 pub use prune::{MostRemoved, NothingRemoved, Prune, Removal};
 pub use remembered::{DigestFile, Remembered};
+pub use repair::{Finding, KnownBy, Search, Standing};
 pub use verify::{Depth, Fault, Proof, Verdict, Verification, verify_store};
 pub use via::{Delivery, Fallback, InvalidTemplate, Journey, Origin, Placement, Template, Way};
 

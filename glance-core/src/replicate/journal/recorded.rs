@@ -44,10 +44,6 @@ pub struct Run {
     pub left_out: Vec<String>,
     /// The directory that it was typed in.
     pub directory: String,
-    /// The word for the source in it.
-    pub from: String,
-    /// The word for the target in it.
-    pub to: String,
     /// Images that it brought to their end.
     #[serde(skip_serializing_if = "is_zero")]
     pub done: u64,
@@ -90,14 +86,8 @@ pub(super) enum Line {
 }
 
 impl Run {
-    /// A run of this process that begins now, by the words `from` and `to` of `command`, which holds
-    /// no secret.
-    pub fn begins(
-        command: Vec<String>,
-        left_out: Vec<String>,
-        directory: String,
-        (from, to): (String, String),
-    ) -> Self {
+    /// A run of this process that begins now. `command` holds no secret.
+    pub fn begins(command: Vec<String>, left_out: Vec<String>, directory: String) -> Self {
         Self {
             run: uuid::Uuid::new_v4().to_string(),
             at: now(),
@@ -105,8 +95,6 @@ impl Run {
             command,
             left_out,
             directory,
-            from,
-            to,
             ..Self::default()
         }
     }
@@ -118,10 +106,9 @@ impl Run {
 
     /// Whether it was to do the same as the other.
     fn is_like(&self, other: &Self) -> bool {
-        let what = |run: &Self| {
-            (run.command.clone(), run.left_out.clone(), run.directory.clone(), run.to.clone())
-        };
-        what(self) == what(other)
+        self.command == other.command
+            && self.left_out == other.left_out
+            && self.directory == other.directory
     }
 }
 

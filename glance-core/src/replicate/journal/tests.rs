@@ -36,7 +36,7 @@ fn record(number: u8) -> Image {
 
 fn run(command: &[&str]) -> Run {
     let command = command.iter().map(|word| (*word).to_owned()).collect();
-    Run::begins(command, Vec::new(), "/".to_owned(), ("a".to_owned(), "b".to_owned()))
+    Run::begins(command, Vec::new(), "/".to_owned())
 }
 
 fn place() -> (TempDir, PathBuf) {
