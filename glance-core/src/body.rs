@@ -9,6 +9,8 @@ use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use http_body::{Frame, SizeHint};
 
+use crate::digest::Awaited;
+
 /// What goes wrong while a body passes.
 pub type BodyError = Box<dyn Error + Send + Sync>;
 
@@ -24,6 +26,7 @@ pub struct Body {
     size: Option<u64>,
     /// All of it, where that was known before it passed.
     whole: Option<Bytes>,
+    digests: Option<Awaited>,
 }
 
 impl Body {
@@ -38,7 +41,14 @@ impl Body {
     where
         S: futures_util::Stream<Item = Result<Bytes, BodyError>> + Send + 'static,
     {
-        Self { chunks: chunks.boxed(), size, whole: None }
+        Self { chunks: chunks.boxed(), size, digests: None, whole: None }
+    }
+
+    /// The same body, whose maker computes these digests of all of its bytes while they pass. Whoever
+    /// makes another body of it that yields the same bytes hands them on.
+    #[must_use]
+    pub fn carrying(self, digests: Option<Awaited>) -> Self {
+        Self { digests, ..self }
     }
 
     /// The body of a message of an HTTP library. Trailers are dropped.
@@ -61,7 +71,7 @@ impl Body {
                 };
             }
         });
-        Self { chunks: chunks.boxed(), size, whole: None }
+        Self { chunks: chunks.boxed(), size, digests: None, whole: None }
     }
 
     /// A second body with the same bytes, from the first on, whatever has passed of this one; none
@@ -79,6 +89,11 @@ impl Body {
     /// The bytes promised, where that is known before they pass.
     pub fn size(&self) -> Option<u64> {
         self.size
+    }
+
+    /// The digests that its maker computes of all of its bytes, which need not be computed again.
+    pub fn digests(&self) -> Option<&Awaited> {
+        self.digests.as_ref()
     }
 
     /// Reads the first `length` bytes, fewer when the body ends or fails before, and gives the same
@@ -118,7 +133,7 @@ impl From<Bytes> for Body {
     fn from(bytes: Bytes) -> Self {
         let size = Some(bytes.len() as u64);
         let chunk = (!bytes.is_empty()).then_some(Ok(bytes.clone()));
-        Self { chunks: stream::iter(chunk).boxed(), size, whole: Some(bytes) }
+        Self { chunks: stream::iter(chunk).boxed(), size, digests: None, whole: Some(bytes) }
     }
 }
 

@@ -288,6 +288,7 @@ pub(crate) fn transport_options(options: &Options) -> Result<transport_hyper::Op
         connect_timeout: options.limits.connect_timeout,
         idle_timeout: options.limits.idle_timeout,
         proxies: proxies()?,
+        ..Default::default()
     })
 }
 

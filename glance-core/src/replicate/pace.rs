@@ -74,7 +74,7 @@ impl Pace {
 
     /// The same body, at this pace.
     pub fn keep(&self, data: Body) -> Body {
-        let size = data.size();
+        let (size, digests) = (data.size(), data.digests().cloned());
         let state = (self.clone(), data, Bytes::new());
         let pieces = stream::try_unfold(state, move |(pace, mut data, mut rest)| async move {
             while rest.is_empty() {
@@ -89,7 +89,7 @@ impl Pace {
             }
             Ok(Some((piece, (pace, data, rest))))
         });
-        Body::from_stream(pieces, size)
+        Body::from_stream(pieces, size).carrying(digests)
     }
 
     /// The piece of `rest` that passes next, and when. Time in which nothing passed is not made up
@@ -121,6 +121,7 @@ const LOOK: Duration = Duration::from_secs(1);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::digest::{Algorithm, Awaited};
 
     fn body(chunks: usize, length: usize) -> Body {
         let chunks = (0..chunks).map(move |_| Ok(Bytes::from(vec![7; length])));
@@ -132,7 +133,9 @@ mod tests {
         let begin = Instant::now();
         let pace = Pace::new(10_000);
         let bodies = (0..4).map(|_| pace.keep(body(5, 5_000)));
-        assert_eq!(pace.keep(body(1, 1)).size(), Some(9));
+        let digests = Awaited::of([Algorithm::Sha512]);
+        let other = pace.keep(body(1, 1).carrying(Some(digests)));
+        assert_eq!((other.size(), other.digests().is_some()), (Some(9), true));
         let read = bodies.map(|body| body.collect(1 << 20));
         for whole in futures_util::future::join_all(read).await {
             assert_eq!(whole.unwrap(), vec![7; 25_000]);
