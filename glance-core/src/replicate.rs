@@ -37,7 +37,7 @@ pub use error::{CopyError, RunError};
 pub use journal::{Journal, JournalError, JournalFile, Leftover, Phase, Recorded, Run};
 pub use mapping::Mapping;
 pub use matching::MatchBy;
-pub use pace::Pace;
+pub use pace::{Bandwidth, InvalidBandwidth, Pace, Pacing, Timetable};
 pub use plan::{Difference, Entry, State};
 pub use prune::{MostRemoved, NothingRemoved, Prune, Removal};
 pub use remembered::{DigestFile, Remembered};
@@ -74,8 +74,8 @@ pub struct Policy {
     pub transfers: usize,
     /// What computes the digests that prove the data on its way.
     pub hashers: Hashers,
-    /// How fast data may pass, of all images together; without it, as fast as it can.
-    pub pace: Option<Pace>,
+    /// How fast data may pass, of all images together.
+    pub pacing: Pacing,
     /// What the target accepts as data.
     pub content: ContentCheck,
     /// How data gets to a Glance and where it is put there; without it, it passes through here, and
@@ -126,7 +126,7 @@ impl Default for Policy {
             prune: None,
             transfers: 4,
             hashers: Hashers::default(),
-            pace: None,
+            pacing: Pacing::default(),
             content: ContentCheck::default(),
             delivery: None,
             known_source: Remembered::default(),
