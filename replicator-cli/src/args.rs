@@ -10,6 +10,7 @@ mod limits;
 mod mapping;
 mod metadefs;
 mod placement;
+mod recovery;
 mod replication;
 mod selection;
 mod verify;
@@ -18,6 +19,7 @@ pub use limits::Limits;
 pub use mapping::{BootFromVolume, Encrypted, Mapping, Owner, Signatures};
 pub use metadefs::{Metadefs, WithMetadefs};
 pub use placement::{Placement, Via};
+pub use recovery::{Repair, Resume, Typed};
 pub use replication::{Compare, Identity, Match, Plan, Removing, Sides, Sync};
 pub use selection::Selection;
 pub use verify::{State, Verify};
@@ -99,6 +101,10 @@ pub enum Command {
     Plan(Plan),
     /// Copy what is missing, bring the rest in step, and remove, if asked, what the source lost
     Sync(Sync),
+    /// Run again what was killed or broke off, with the same options
+    Resume(Resume),
+    /// Find what killed runs left at a target, and complete it; deletes nothing
+    Repair(Repair),
     /// Copy namespaces of metadata definitions, and bring in step what is in them
     Metadefs(Metadefs),
     /// Say whether data is what it should be, by records and by reading; changes nothing
@@ -123,7 +129,12 @@ impl Command {
             | Self::Plan(Plan { selection, .. })
             | Self::Sync(Sync { selection, .. })
             | Self::Verify(Verify { selection, .. }) => Some(selection),
-            Self::Metadefs(_) | Self::Serve(_) | Self::Clouds | Self::Doctor(_) => None,
+            Self::Resume(_)
+            | Self::Repair(_)
+            | Self::Metadefs(_)
+            | Self::Serve(_)
+            | Self::Clouds
+            | Self::Doctor(_) => None,
         }
     }
 }
@@ -196,7 +207,7 @@ pub struct Options {
     #[command(flatten)]
     pub placement: Placement,
 
-    /// Where digests are remembered.
+    /// Where digests are remembered, and journals kept.
     #[command(flatten)]
     pub state: State,
 
@@ -212,13 +223,17 @@ pub struct Options {
     #[command(flatten)]
     pub sign_in: SignIn,
 
+    /// What is kept of the command line.
+    #[arg(skip)]
+    pub typed: Typed,
+
     /// The old tool's buffer size; accepted and without effect
     #[arg(short, long, global = true, value_name = "BYTES", hide = true)]
     pub chunksize: Option<u64>,
 }
 
 /// How to sign in, and to which part of a cloud.
-#[derive(Debug, ClapArgs)]
+#[derive(Debug, Clone, ClapArgs)]
 #[command(next_help_heading = "Sign-in")]
 pub struct SignIn {
     /// Token for both sides; others can see it in the process list, so better a file
@@ -271,7 +286,7 @@ fn secret() -> impl TypedValueParser<Value = SecretString> {
 }
 
 /// Whom to trust, and who the client is.
-#[derive(Debug, ClapArgs)]
+#[derive(Debug, Clone, ClapArgs)]
 #[command(next_help_heading = "TLS")]
 pub struct Trust {
     /// CA bundle, a file or a directory, for both sides
@@ -401,4 +416,4 @@ A store is one of:
 
 Exit codes: 0 all in place, 1 differences (compare, plan, verify, metadefs -n), 2 usage or
 configuration, 3 some images failed, 4 connection or TLS, 5 authentication or policy, 6 integrity
-failure, 8 limit reached, 130 and 143 stopped by a signal.";
+failure, 7 another run works on the same, 8 limit reached, 130 and 143 stopped by a signal.";

@@ -17,49 +17,25 @@ use crate::{print, tls};
 
 mod dump;
 mod metadefs;
+mod repair;
 mod replicate;
+mod resume;
 mod verify;
 
 use dump::{Dump, dump, load};
 use metadefs::metadefs;
+use repair::repair;
 use replicate::{compare, plan, replicate, sync};
+use resume::resume;
 use verify::verify;
 
 /// Runs a command to its end, or to the first signal.
 pub(crate) async fn run(args: Args) -> Exit {
     let Args { command, options, logging: _ } = args;
     let work = async {
-        if options.require_fips {
-            tls::require_fips(options.tls)?;
-        }
-        let selection = command.selection();
-        let selected = &selection.map_or_else(|| Ok(Selected::default()), Selected::by)?;
-        if selection.is_some_and(|selection| selection.dump_filters) {
-            print::selection(options.output, selected);
-            return Ok(Exit::Success);
-        }
         match command {
-            Command::Size { server, .. } => size(&server, selected, &options).await,
-            Command::Dump { server, path, compress, metadefs, .. } => {
-                let typed = Dump { compress, metadefs: metadefs.which() };
-                dump(&server, &directory(&path), typed, selected, &options).await
-            }
-            Command::Load { from, to, metadefs, .. } => {
-                let (path, server) = load_order(from, to);
-                load(path, &server, metadefs.which(), selected, &options).await
-            }
-            Command::Livecopy { from, to, metadefs, .. } => {
-                let (from, to) = both(&from, &to, &options)?;
-                replicate(from, to, metadefs.which(), selected, &options).await
-            }
-            Command::Compare(typed) => compare(typed, selected, &options).await,
-            Command::Plan(typed) => plan(typed, selected, &options).await,
-            Command::Sync(typed) => sync(typed, selected, &options).await,
-            Command::Metadefs(typed) => metadefs(typed, &options).await,
-            Command::Verify(typed) => verify(typed, selected, &options).await,
-            Command::Clouds => crate::clouds::run(&options),
-            Command::Doctor(doctor) => crate::doctor::run(doctor, &options).await,
-            Command::Serve(serve) => self::serve(serve, &options).await,
+            Command::Resume(typed) => resume(typed, &options).await,
+            command => perform(command, options).await,
         }
     };
     tokio::select! {
@@ -68,6 +44,44 @@ pub(crate) async fn run(args: Args) -> Exit {
             print::stopped(exit);
             exit
         }
+    }
+}
+
+/// Runs a command to its end.
+async fn perform(command: Command, options: Options) -> Result<Exit, CliError> {
+    if options.require_fips {
+        tls::require_fips(options.tls)?;
+    }
+    let selection = command.selection();
+    let selected = &selection.map_or_else(|| Ok(Selected::default()), Selected::by)?;
+    if selection.is_some_and(|selection| selection.dump_filters) {
+        print::selection(options.output, selected);
+        return Ok(Exit::Success);
+    }
+    match command {
+        Command::Size { server, .. } => size(&server, selected, &options).await,
+        Command::Dump { server, path, compress, metadefs, .. } => {
+            let typed = Dump { compress, metadefs: metadefs.which() };
+            dump(&server, &directory(&path), typed, selected, &options).await
+        }
+        Command::Load { from, to, metadefs, .. } => {
+            let (path, server) = load_order(from, to);
+            load(path, &server, metadefs.which(), selected, &options).await
+        }
+        Command::Livecopy { from, to, metadefs, .. } => {
+            let (from, to) = both(&from, &to, &options)?;
+            replicate(from, to, metadefs.which(), selected, &options).await
+        }
+        Command::Compare(typed) => compare(typed, selected, &options).await,
+        Command::Plan(typed) => plan(typed, selected, &options).await,
+        Command::Sync(typed) => sync(typed, selected, &options).await,
+        Command::Resume(_) => Err(CliError::usage("`resume` is not resumed")),
+        Command::Repair(typed) => repair(typed, &options).await,
+        Command::Metadefs(typed) => metadefs(typed, &options).await,
+        Command::Verify(typed) => verify(typed, selected, &options).await,
+        Command::Clouds => crate::clouds::run(&options),
+        Command::Doctor(doctor) => crate::doctor::run(doctor, &options).await,
+        Command::Serve(serve) => self::serve(serve, &options).await,
     }
 }
 

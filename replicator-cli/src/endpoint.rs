@@ -7,6 +7,7 @@ use std::sync::Arc;
 use format_dump::{DumpStore, Encoding};
 use glance_core::glance::GlanceStore;
 use glance_core::identity::{Cloud, Project, Projects, Session};
+use glance_core::lock::Lock;
 use glance_core::store::ImageStore;
 use glance_core::transport::Transport;
 use transport_hyper::Proxies;
@@ -39,6 +40,8 @@ pub(crate) struct Opened {
     pub(crate) glance: Option<Arc<GlanceStore>>,
     /// Where it is, where it is a directory.
     pub(crate) directory: Option<PathBuf>,
+    /// What keeps others from writing to it, where it is a directory that is written.
+    pub(crate) lock: Option<Arc<Lock>>,
     /// The sign-in to it, if it has one.
     pub(crate) session: Option<Arc<Session>>,
     /// The projects that owners and members are of, where somebody can be asked.
@@ -163,9 +166,12 @@ async fn open_directory(
     side: Side,
     options: &Options,
 ) -> Result<Opened, CliError> {
-    let store = match access {
-        Access::Read => complete_or_warned(&path)?,
-        Access::Write => DumpStore::create(&path)?.encoding_as(encoding),
+    let (store, lock) = match access {
+        Access::Read => (complete_or_warned(&path)?, None),
+        Access::Write => {
+            let lock = DumpStore::lock(&path)?;
+            (DumpStore::create(&path)?.encoding_as(encoding), Some(Arc::new(lock)))
+        }
     };
     let store = Arc::new(store.hashing_with(crate::tls::hashers(options.tls)?));
     let projects = match side {
@@ -174,7 +180,7 @@ async fn open_directory(
     };
     let path = std::path::absolute(&path).unwrap_or(path);
     let address = format!("dir:{}", path.display());
-    Ok(Opened { projects, directory: Some(path), ..without_server(store, address) })
+    Ok(Opened { projects, directory: Some(path), lock, ..without_server(store, address) })
 }
 
 /// A store that no server holds.
@@ -183,6 +189,7 @@ pub(crate) fn without_server(store: Arc<dyn ImageStore>, address: String) -> Ope
         store,
         glance: None,
         directory: None,
+        lock: None,
         session: None,
         projects: None,
         address,
@@ -247,6 +254,7 @@ fn opened(
         store: Arc::<GlanceStore>::clone(&glance),
         glance: Some(glance),
         directory: None,
+        lock: None,
         session: Some(session),
         projects: projects.map(Arc::new),
         address,

@@ -5,7 +5,8 @@ use std::fmt;
 
 use glance_core::body::BodyError;
 use glance_core::identity::{ConfigError, SignInError};
-use glance_core::replicate::{NothingRemoved, RunError};
+use glance_core::lock::LockError;
+use glance_core::replicate::{JournalError, NothingRemoved, RunError};
 use glance_core::store::StoreError;
 use glance_core::transport::TransportError;
 
@@ -39,6 +40,11 @@ impl CliError {
     /// There is no room.
     pub(crate) fn limit(message: impl Into<String>) -> Self {
         Self { exit: Exit::LimitReached, ..Self::usage(message) }
+    }
+
+    /// Another run works on the same.
+    pub(crate) fn held(message: impl Into<String>) -> Self {
+        Self { exit: Exit::Held, ..Self::usage(message) }
     }
 
     /// A server can't be reached, or not trusted.
@@ -91,6 +97,29 @@ impl From<RunError> for CliError {
             _ => Exit::LimitReached,
         };
         Self { exit, ..Self::usage(nothing.to_string()).hint(nothing.hint()) }
+    }
+}
+
+impl From<JournalError> for CliError {
+    fn from(error: JournalError) -> Self {
+        let exit = Exit::from(&error);
+        let hint = match (exit, &error) {
+            (Exit::LimitReached, _) => {
+                Some("make room there, or name another directory by --state-dir")
+            }
+            (_, JournalError::Later { .. }) => Some("run that release, or remove the file"),
+            (Exit::Usage, _) => {
+                Some("name a directory by --state-dir, or leave the journal out: --no-state")
+            }
+            _ => None,
+        };
+        let failure = Self { exit, ..Self::usage(error.to_string()) };
+        let failure = hint.into_iter().fold(failure, Self::hint);
+        match error {
+            JournalError::File { error, .. }
+            | JournalError::Lock(LockError::File { error, .. }) => failure.caused_by(error),
+            _ => failure,
+        }
     }
 }
 

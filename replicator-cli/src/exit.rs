@@ -1,9 +1,11 @@
 //! Exit codes: documented API, never renumbered.
 
+use std::io::{Error, ErrorKind};
 use std::process::ExitCode;
 
 use glance_core::identity::{SignInError, SignInErrorKind};
-use glance_core::replicate::CopyError;
+use glance_core::lock::LockError;
+use glance_core::replicate::{CopyError, JournalError};
 use glance_core::store::{StoreError, StoreErrorKind};
 
 /// How a run ended.
@@ -24,6 +26,8 @@ pub enum Exit {
     Authentication = 5,
     /// Data was found to be other than it should be. Outranks [`Exit::SomeFailed`].
     Integrity = 6,
+    /// Another run works on the same.
+    Held = 7,
     /// A quota, a size limit or the disk is exhausted.
     LimitReached = 8,
     /// Stopped by SIGINT, cleanly.
@@ -46,6 +50,7 @@ impl From<&StoreError> for Exit {
             | StoreErrorKind::Renewed
             | StoreErrorKind::Forbidden => Self::Authentication,
             StoreErrorKind::LimitReached => Self::LimitReached,
+            StoreErrorKind::InUse => Self::Held,
             StoreErrorKind::Invalid | StoreErrorKind::NotFound => Self::Usage,
             _ => Self::SomeFailed,
         }
@@ -61,10 +66,29 @@ impl From<&SignInError> for Exit {
     }
 }
 
+impl From<&JournalError> for Exit {
+    fn from(error: &JournalError) -> Self {
+        use ErrorKind::{
+            FileTooLarge, NotADirectory, NotFound, PermissionDenied, QuotaExceeded,
+            ReadOnlyFilesystem, StorageFull,
+        };
+        match (error, error.file_error().map(Error::kind)) {
+            (JournalError::Lock(LockError::Held(_)), _) => Self::Held,
+            (_, Some(StorageFull | QuotaExceeded | FileTooLarge)) => Self::LimitReached,
+            (_, Some(NotFound | NotADirectory | PermissionDenied | ReadOnlyFilesystem)) => {
+                Self::Usage
+            }
+            (JournalError::Later { .. }, _) => Self::Usage,
+            _ => Self::SomeFailed,
+        }
+    }
+}
+
 impl From<&CopyError> for Exit {
     fn from(error: &CopyError) -> Self {
         match error {
             error if error.is_integrity_failure() => Self::Integrity,
+            CopyError::Journal(error) => error.into(),
             CopyError::Target(error) if error.kind == StoreErrorKind::LimitReached => {
                 Self::LimitReached
             }

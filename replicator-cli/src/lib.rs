@@ -5,7 +5,7 @@
 //! whether it lasts; `trust` says whom to trust
 //! there; `mapping` says how images are to be at the target; `tls` chooses among the TLS stacks of
 //! this build; `commands`, `clouds` and `doctor` run; `saved_plan` keeps a plan, `state`
-//! what outlives runs;
+//! what outlives runs, and `recovery` the journal of each, with what `typed` leaves of its command line;
 //! `print` alone prints; `exit` says how it went.
 
 #[cfg(not(any(feature = "rustls", feature = "native-tls")))]
@@ -24,12 +24,14 @@ mod mapping;
 mod pacing;
 mod placement;
 mod print;
+mod recovery;
 mod saved_plan;
 mod select;
 mod sign_in;
 mod state;
 mod tls;
 mod trust;
+mod typed;
 
 use std::process::ExitCode;
 
@@ -39,9 +41,11 @@ use clap::Parser;
 pub fn main() -> ExitCode {
     let long_version: &'static str = Box::leak(tls::version().into_boxed_str());
     let command = <args::Args as clap::CommandFactory>::command().version(long_version);
-    let parsed = command
-        .try_get_matches()
-        .and_then(|matches| <args::Args as clap::FromArgMatches>::from_arg_matches(&matches));
+    let parsed = command.try_get_matches().and_then(|matches| {
+        let mut args = <args::Args as clap::FromArgMatches>::from_arg_matches(&matches)?;
+        args.options.typed = typed::typed(std::env::args_os(), &matches);
+        Ok(args)
+    });
     let args = match parsed {
         Ok(args) => args,
         Err(error) => return print::usage(&error),

@@ -1,4 +1,4 @@
-//! Where the state of this user is kept, and the digests in it.
+//! Where the state of this user is kept: digests, and the journals of runs.
 
 use std::path::{Path, PathBuf};
 
@@ -18,6 +18,11 @@ pub(crate) fn digests(options: &args::State) -> Option<DigestFile> {
             None
         }
     }
+}
+
+/// The directory of journals.
+pub(crate) fn journals(options: &args::State) -> Option<PathBuf> {
+    Some(directory(options)?.join("journal"))
 }
 
 /// As the XDG Base Directory Specification has it: a relative path counts for nothing.

@@ -182,8 +182,8 @@ impl Search<'_> {
     /// # Errors
     /// When a store does not answer.
     pub async fn run(&self) -> Result<Vec<Finding>, StoreError> {
-        let left = stream::iter(self.recorded.leftovers.values());
-        let known = left.map(|left| self.look(left)).buffered(LOOKUPS);
+        let left: Vec<Leftover> = self.recorded.leftovers.values().cloned().collect();
+        let known = stream::iter(left).map(|left| self.look(left)).buffered(LOOKUPS);
         let mut findings: Vec<Finding> = known.try_collect().await?;
         findings.extend(self.unknown_to_the_journal().await?);
         findings.sort_by(|one, other| one.image.cmp(&other.image));
@@ -191,24 +191,16 @@ impl Search<'_> {
     }
 
     /// What became of something that the journal knows.
-    async fn look(&self, left: &Leftover) -> Result<Finding, StoreError> {
+    async fn look(&self, left: Leftover) -> Result<Finding, StoreError> {
         let record = self.settled(&left.target).await?;
         let standing = match &record {
             None => Standing::Gone,
-            Some(record) if is_another(left, record) => Standing::Foreign,
+            Some(record) if is_another(&left, record) => Standing::Foreign,
             Some(record) => self.judge(&left.image, record).await?,
         };
-        Ok(Finding {
-            name: left.name.clone(),
-            left: Some(left.clone()),
-            ..Finding::of(
-                left.image.clone(),
-                left.target.clone(),
-                record,
-                KnownBy::Journal,
-                standing,
-            )
-        })
+        let (image, target) = (left.image.clone(), left.target.clone());
+        let finding = Finding::of(image, target, record, KnownBy::Journal, standing);
+        Ok(Finding { name: left.name.clone(), left: Some(left), ..finding })
     }
 
     /// The record, once an upload that nobody feeds any more has ended, or does not.

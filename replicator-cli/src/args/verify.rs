@@ -1,4 +1,4 @@
-//! What was typed for `verify`, and where digests are remembered.
+//! What was typed for `verify`, and where state is kept.
 
 use std::path::PathBuf;
 
@@ -31,15 +31,17 @@ pub struct Verify {
     pub selection: Box<Selection>,
 }
 
-/// Where digests are remembered, of images whose records have none.
-#[derive(Debug, Args)]
+/// Where digests are remembered of images whose records have none, and journals kept.
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "State")]
 pub struct State {
-    /// The directory of the file digests.ndjson; without it, glance-replicator in the user's
-    /// directory for state, which is ~/.local/state unless XDG says otherwise
+    /// The directory of remembered digests and of the journals of runs; without it,
+    /// glance-replicator in the user's directory for state, which is ~/.local/state unless XDG says
+    /// otherwise
     #[arg(long, global = true, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
-    /// Neither use nor remember digests of images whose records have none
+    /// Keep no state: no digests are remembered, no journal is written, and nothing keeps another run
+    /// from working on the same
     #[arg(long, global = true, conflicts_with = "state_dir")]
     pub no_state: bool,
 }

@@ -51,6 +51,8 @@ pub(super) async fn dump(
     check_space(path, encoding, &work.replication).await?;
     let work = work.with_metadefs(typed.metadefs).await?;
     let projects = work.projects();
+    // To the end: more is written behind the images.
+    let _lock = work.lock();
     let exit = work.run(options).await?;
     let dump = DumpStore::open(path)?.hashing_with(tls::hashers(options.tls)?);
     if let Some(projects) = projects {

@@ -6,8 +6,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use glance_core::identity::Projects;
+use glance_core::lock::Lock;
 use glance_core::metadefs::{Mode, Surplus, Which};
-use glance_core::replicate::{ContentCheck, Entry, Policy, Prune, Replication, State};
+use glance_core::replicate::{
+    ContentCheck, Entry, Journal, JournalFile, Policy, Prune, Replication, State,
+};
 
 use super::both;
 use super::metadefs::Metadefs;
@@ -19,6 +22,7 @@ use crate::mapping::mapping;
 use crate::pacing::pacing;
 use crate::placement::delivery;
 use crate::print::{self, Combined, Subject};
+use crate::recovery::{self, Recovery};
 use crate::select::Selected;
 use crate::{endurance, saved_plan, state, tls};
 
@@ -40,11 +44,29 @@ pub(super) struct Work {
     source: Opened,
     target: Opened,
     metadefs: Option<Metadefs>,
+    journal: Option<JournalFile>,
     pub(super) replication: Replication,
 }
 
 impl Work {
+    /// Opens both stores. No other process works on the pair, if this one writes.
     pub(super) async fn open(
+        from: Endpoint,
+        to: Endpoint,
+        access: Access,
+        selected: &Selected,
+        options: &Options,
+    ) -> Result<Self, CliError> {
+        let work = Self::between(from, to, access, selected, options).await?;
+        let journal = match access {
+            Access::Read => None,
+            Access::Write => recovery::journal(&work.source, &work.target, options)?,
+        };
+        Ok(work.journaling(journal))
+    }
+
+    /// The same, without a journal.
+    pub(super) async fn between(
         from: Endpoint,
         to: Endpoint,
         access: Access,
@@ -77,7 +99,23 @@ impl Work {
         };
         let (from, to) = (Arc::clone(&source.store), Arc::clone(&target.store));
         let replication = Replication { source: from, target: to, policy };
-        Ok(Self { source, target, metadefs: None, replication })
+        Ok(Self { source, target, metadefs: None, journal: None, replication })
+    }
+
+    /// The same, with a journal.
+    pub(super) fn journaling(self, journal: Option<JournalFile>) -> Self {
+        Self { journal, ..self }
+    }
+
+    /// The same, with new replicas marked as the source's.
+    pub(super) fn stamping(mut self) -> Self {
+        self.replication.policy.stamp = Some(self.source.address.clone());
+        self
+    }
+
+    /// What keeps others from writing to the target, where it is a directory.
+    pub(super) fn lock(&self) -> Option<Arc<Lock>> {
+        self.target.lock.clone()
     }
 
     /// The same, with these metadata definitions after the images.
@@ -137,7 +175,25 @@ impl Work {
     }
 
     /// Runs, without a look ahead.
-    pub(super) async fn run_unchecked(self, options: &Options) -> Result<Exit, CliError> {
+    pub(super) async fn run_unchecked(mut self, options: &Options) -> Result<Exit, CliError> {
+        let (recovery, journal) = Recovery::begin(self.journal.take(), options).await?;
+        let exit = self.run_with(journal, options).await?;
+        match recovery {
+            Some(recovery) => match recovery.end(exit).await {
+                Ok(()) => Ok(exit),
+                Err(error) => Ok(exit.worse(print::failure(&error))),
+            },
+            None => Ok(exit),
+        }
+    }
+
+    /// Runs, and writes down in this journal what is about to happen.
+    pub(super) async fn run_with(
+        mut self,
+        journal: Journal,
+        options: &Options,
+    ) -> Result<Exit, CliError> {
+        self.replication.policy.journal = journal;
         let mut report = print::Report::new(options.output);
         let mut ended: Result<(), CliError> =
             self.replication.run(|outcome| report.outcome(&outcome)).await.map_err(Into::into);

@@ -1,0 +1,124 @@
+//! `repair`: what runs left at the target, and what can be done about it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::Duration;
+
+use format_dump::Encoding;
+use glance_core::image::ImageId;
+use glance_core::replicate::{Finding, JournalFile, Run, Search, Standing};
+use glance_core::select::Selection;
+
+use super::both;
+use super::replicate::Work;
+use super::resume::{go_to, understood};
+use crate::args::{Args, Command, Compression, Options, Repair};
+use crate::endpoint::{Access, Endpoint, Side};
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::print;
+use crate::recovery;
+use crate::select::Selected;
+
+/// `repair`
+pub(super) async fn repair(typed: Repair, options: &Options) -> Result<Exit, CliError> {
+    let (from, to) = both(&typed.sides.from, &typed.sides.to, options)?;
+    let source = from.open(Side::Source, options).await?;
+    let target = to.open_to(Access::Read, Side::Target, options).await?;
+    let journal = recovery::journal(&source, &target, options)?;
+    let recorded = journal.as_ref().map(JournalFile::recorded).unwrap_or_default();
+    let search = Search {
+        source: &*source.store,
+        target: &*target.store,
+        recorded: &recorded,
+        stamp: &source.address,
+        patience: if typed.dry_run { Duration::ZERO } else { PATIENCE },
+    };
+    let findings = search.run().await?;
+    print::findings(options.output, &findings, journal.is_some());
+    if typed.dry_run {
+        let is_clean = !findings.iter().any(Finding::is_ours);
+        return Ok(if is_clean { Exit::Success } else { Exit::Differences });
+    }
+    let mut exit = stuck(&findings);
+    for (run, ids) in mendable(&findings) {
+        let run = run.and_then(|name| recorded.run(name));
+        let mended = mend(&typed, run, ids, journal.clone(), options).await;
+        exit = exit.worse(mended.unwrap_or_else(|error| print::failure(&error)));
+    }
+    if let Some(journal) = &journal {
+        for finding in &findings {
+            finding.close(journal).await;
+        }
+    }
+    Ok(exit)
+}
+
+/// The exit code for what stays as it is.
+fn stuck(findings: &[Finding]) -> Exit {
+    findings.iter().fold(Exit::Success, |exit, finding| match &finding.standing {
+        Standing::Content(_) => exit.worse(Exit::Integrity),
+        standing if standing.is_stuck() => exit.worse(Exit::SomeFailed),
+        _ => exit,
+    })
+}
+
+/// The images that a run can mend, by the run that left them.
+fn mendable(findings: &[Finding]) -> BTreeMap<Option<&str>, BTreeSet<ImageId>> {
+    let mut runs: BTreeMap<_, BTreeSet<ImageId>> = BTreeMap::new();
+    for finding in findings.iter().filter(|finding| finding.standing == Standing::Mendable) {
+        let run = finding.left.as_ref().map(|left| left.run.as_str());
+        runs.entry(run).or_default().insert(finding.image.clone());
+    }
+    runs
+}
+
+/// Brings images to their end as the run meant it that began them: with its options, but those that
+/// say how the stores are reached.
+async fn mend(
+    typed: &Repair,
+    run: Option<&Run>,
+    ids: BTreeSet<ImageId>,
+    journal: Option<JournalFile>,
+    options: &Options,
+) -> Result<Exit, CliError> {
+    let (from, to) = both(&typed.sides.from, &typed.sides.to, options)?;
+    let selected = Selected { selection: Selection::of_ids(ids), latest: None };
+    let Some(run) = run else {
+        // Replicas with a stamp were made by `sync`.
+        let work = Work::between(from, to, Access::Write, &selected, options).await?;
+        return work.stamping().journaling(journal).run_unchecked(options).await;
+    };
+    let Args { command, options: kept, .. } = understood(run)?;
+    let kept = reaching_stores_as(options, kept);
+    go_to(Path::new(&run.directory))?;
+    let to = match (&command, to) {
+        (Command::Dump { compress: Some(Compression::Zstd), .. }, Endpoint::Directory(path)) => {
+            Endpoint::Dump(path, Encoding::Zstd)
+        }
+        (_, to) => to,
+    };
+    let work = Work::between(from, to, Access::Write, &selected, &kept).await?;
+    let work = match command {
+        Command::Sync(sync) if !sync.removal.no_stamp => work.stamping(),
+        _ => work,
+    };
+    let journal = journal.map(|journal| journal.of(&run.run)).unwrap_or_default();
+    work.run_with(journal, &kept).await
+}
+
+/// The options of an earlier run, with those of this one for the connections and the report.
+fn reaching_stores_as(options: &Options, kept: Options) -> Options {
+    Options {
+        output: options.output,
+        tls: options.tls,
+        require_fips: options.require_fips,
+        state: options.state.clone(),
+        trust: options.trust.clone(),
+        sign_in: options.sign_in.clone(),
+        ..kept
+    }
+}
+
+/// How long it is watched whether a Glance notices that nobody sends any more.
+const PATIENCE: Duration = Duration::from_secs(10);

@@ -1,0 +1,126 @@
+//! `resume`: the runs that did not come to their end, run again.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use clap::Parser;
+use glance_core::replicate::Run;
+
+use super::perform;
+use crate::args::{Args, Options, Resume, SignIn, Typed};
+use crate::endpoint::{Endpoint, Side};
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::print;
+use crate::recovery::{self, Kept};
+
+/// `resume`
+pub(super) async fn resume(typed: Resume, options: &Options) -> Result<Exit, CliError> {
+    let mut journals = recovery::journals(&options.state)?;
+    if let (Some(from), Some(to)) = (&typed.from, &typed.to) {
+        journals.retain_mut(|journal| is_meant(journal, from, to, options));
+    }
+    let runs = unfinished(&journals);
+    print::unfinished(options.output, &journals, &runs, typed.dry_run);
+    if typed.dry_run {
+        return Ok(if runs.is_empty() { Exit::Success } else { Exit::Differences });
+    }
+    let mut exit = Exit::Success;
+    for run in runs {
+        print::resumed(options.output, &run.command);
+        exit =
+            exit.worse(again(&run, options).await.unwrap_or_else(|error| print::failure(&error)));
+    }
+    Ok(exit)
+}
+
+/// The runs that did not come to their end and of which none is under way, oldest first.
+fn unfinished(journals: &[Kept]) -> Vec<Run> {
+    let free = journals.iter().filter(|journal| journal.holder.is_none());
+    let mut runs: Vec<Run> =
+        free.flat_map(|journal| journal.recorded.unfinished().cloned()).collect();
+    // One to several targets stands in the journal of each.
+    let mut seen = BTreeSet::new();
+    runs.retain(|run| seen.insert(run.run.clone()));
+    runs.sort_by(|one, other| one.at.cmp(&other.at));
+    runs
+}
+
+/// Whether a journal is that of the runs between these words: by the addresses that they are, or as
+/// they were typed. No server is asked.
+fn is_meant(journal: &mut Kept, from: &str, to: &str, options: &Options) -> bool {
+    let recorded = &mut journal.recorded;
+    let same = |word, side, address: &str| names(word, side, options).as_deref() == Some(address);
+    if same(from, Side::Source, &recorded.source) && same(to, Side::Target, &recorded.target) {
+        return true;
+    }
+    let typed = |run: &Run, word: &str| run.command.iter().any(|typed| typed == word);
+    recorded.runs.retain(|run| typed(run, from) && typed(run, to));
+    !recorded.runs.is_empty()
+}
+
+/// The address that a word names, where no cloud has to be asked for it.
+fn names(word: &str, side: Side, options: &Options) -> Option<String> {
+    match Endpoint::parse(word, side, options).ok()? {
+        Endpoint::Url(url) => Some(url),
+        Endpoint::Directory(path) => {
+            Some(format!("dir:{}", std::path::absolute(&path).ok()?.display()))
+        }
+        _ => None,
+    }
+}
+
+/// Runs a command again, with the secrets that were typed now.
+async fn again(run: &Run, options: &Options) -> Result<Exit, CliError> {
+    let mut args = understood(run)?;
+    give_secrets(&mut args.options.sign_in, &run.left_out, &options.sign_in)?;
+    args.options.typed = Typed { command: run.command.clone(), left_out: run.left_out.clone() };
+    go_to(Path::new(&run.directory))?;
+    perform(args.command, args.options).await
+}
+
+/// What the command line of a run means.
+pub(super) fn understood(run: &Run) -> Result<Args, CliError> {
+    let line = ["glance-replicator"].into_iter().chain(run.command.iter().map(String::as_str));
+    Args::try_parse_from(line).map_err(|error| {
+        CliError::usage("this release does not understand the command line of that run")
+            .caused_by(error.to_string())
+            .hint("run it again by hand")
+    })
+}
+
+/// Where relative paths begin, which were typed there.
+pub(super) fn go_to(directory: &Path) -> Result<(), CliError> {
+    std::env::set_current_dir(directory).map_err(|error| {
+        let what = format!("cannot go to {}, where the run was started", directory.display());
+        CliError::usage(what).caused_by(error)
+    })
+}
+
+/// Puts in the secrets that the journal does not hold.
+fn give_secrets(wanted: &mut SignIn, left_out: &[String], given: &SignIn) -> Result<(), CliError> {
+    let mut missing = Vec::new();
+    for option in left_out {
+        let (place, value) = match option.as_str() {
+            "--token" => (&mut wanted.token, &given.token),
+            "--sourcetoken" => (&mut wanted.sourcetoken, &given.sourcetoken),
+            "--targettoken" => (&mut wanted.targettoken, &given.targettoken),
+            _ => {
+                let what = format!("the journal does not keep {option}");
+                return Err(CliError::usage(what).hint("run the command again by hand"));
+            }
+        };
+        match value {
+            Some(_) => place.clone_from(value),
+            None => missing.push(option.as_str()),
+        }
+    }
+    match missing.as_slice() {
+        [] => Ok(()),
+        missing => {
+            let what =
+                format!("the journal keeps no secrets, and the run had {}", missing.join(", "));
+            Err(CliError::usage(what).hint("give it again, to `resume`"))
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! The journals of this user: which runs write to them, and which did not come to their end.
+
+use std::io::ErrorKind;
+use std::path::PathBuf;
+
+use glance_core::lock::{Holder, Lock, LockError};
+use glance_core::replicate::{Journal, JournalError, JournalFile, Recorded, Run};
+
+use crate::args::{self, Options};
+use crate::endpoint::Opened;
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::state;
+
+/// A run that writes to a journal.
+#[derive(Debug)]
+pub(crate) struct Recovery {
+    file: JournalFile,
+    run: String,
+}
+
+/// A journal, as it can be read while others write to it.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    pub(crate) recorded: Recorded,
+    /// Who writes to it.
+    pub(crate) holder: Option<Holder>,
+}
+
+/// The journal of the runs from one store to another, which no other process has; none where no
+/// state is kept, and none of streams, which can't be opened again.
+pub(crate) fn journal(
+    source: &Opened,
+    target: &Opened,
+    options: &Options,
+) -> Result<Option<JournalFile>, CliError> {
+    let is_stream = |side: &Opened| side.glance.is_none() && side.directory.is_none();
+    if is_stream(source) || is_stream(target) {
+        return Ok(None);
+    }
+    let Some(directory) = state::journals(&options.state) else { return Ok(None) };
+    let path = JournalFile::path(&directory, &source.address, &target.address);
+    open(path, &source.address, &target.address).map(Some)
+}
+
+fn open(path: PathBuf, source: &str, target: &str) -> Result<JournalFile, CliError> {
+    JournalFile::open(path, source, target).map_err(|error| match &error {
+        JournalError::Lock(LockError::Held(_)) => CliError::held(format!(
+            "another run from {source} to {target} is under way: {error}"
+        ))
+        .hint("wait until it has ended, or end it; of a process that was killed, nothing is left"),
+        _ => error.into(),
+    })
+}
+
+/// Every journal of this user.
+pub(crate) fn journals(options: &args::State) -> Result<Vec<Kept>, CliError> {
+    let Some(directory) = state::journals(options) else {
+        return Err(CliError::usage("no state is kept, so no run is known")
+            .hint("leave out --no-state, or name the directory by --state-dir"));
+    };
+    let cannot_read =
+        |error| CliError::usage(format!("cannot read {}", directory.display())).caused_by(error);
+    let entries = match std::fs::read_dir(&directory) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(cannot_read)?,
+    };
+    let mut journals = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(cannot_read)?.path();
+        if path.extension().is_some_and(|extension| extension == "ndjson") {
+            let holder = Lock::holder(&JournalFile::lock_path(&path));
+            let recorded = Recorded::read(&path)?;
+            journals.extend(recorded.map(|recorded| Kept { recorded, holder }));
+        }
+    }
+    Ok(journals)
+}
+
+impl Recovery {
+    /// Writes down that the run of this command line begins. Without a journal, nothing is.
+    pub(crate) async fn begin(
+        file: Option<JournalFile>,
+        options: &Options,
+    ) -> Result<(Option<Self>, Journal), CliError> {
+        let Some(file) = file else { return Ok((None, Journal::default())) };
+        let typed = &options.typed;
+        let directory = std::env::current_dir().unwrap_or_default().display().to_string();
+        let run = Run::begins(typed.command.clone(), typed.left_out.clone(), directory);
+        let name = run.run.clone();
+        let journal = file.begin(run).await?;
+        Ok((Some(Self { file, run: name }), journal))
+    }
+
+    /// Writes down how it ended.
+    ///
+    /// # Errors
+    /// Why not all of it was written down.
+    pub(crate) async fn end(self, exit: Exit) -> Result<(), CliError> {
+        let failure = self.file.failure();
+        let exit = match failure {
+            Some(_) => exit.worse(Exit::LimitReached),
+            None => exit,
+        };
+        let ended = self.file.end(&self.run, exit as u8, came_to_its_end(exit)).await;
+        match failure.or(ended.err()) {
+            None => Ok(()),
+            Some(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Whether a run that exits so has looked at all that it was about. Another run of the same may
+/// come further, else.
+fn came_to_its_end(exit: Exit) -> bool {
+    match exit {
+        Exit::Success | Exit::Differences | Exit::Usage | Exit::SomeFailed | Exit::Integrity => {
+            true
+        }
+        Exit::Connection
+        | Exit::Authentication
+        | Exit::Held
+        | Exit::LimitReached
+        | Exit::Interrupted
+        | Exit::Terminated => false,
+    }
+}

@@ -1,0 +1,202 @@
+//! What SIGKILL leaves in the middle of an upload.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use glance_core::Body;
+use glance_core::image::{Image, Status, Visibility};
+use glance_core::replicate::stamp;
+use glance_core::store::ImageStore;
+use glance_server::fault::Fault;
+use http::Method;
+use serde_json::Value;
+
+use crate::common::Run;
+use crate::site::{Pair, Site, attributes, id};
+
+fn has(run: &Run, words: &[&str]) {
+    for word in words {
+        assert!(run.stdout.contains(word), "no {word:?} in\n{}\n{}", run.stdout, run.stderr);
+    }
+}
+
+fn lacks(run: &Run, words: &[&str]) {
+    for word in words {
+        assert!(!run.stdout.contains(word), "{word:?} in\n{}\n{}", run.stdout, run.stderr);
+    }
+}
+
+/// The requests that change something.
+fn writes(site: &Site) -> usize {
+    site.faulty.requests().iter().filter(|(method, _)| *method != Method::GET).count()
+}
+
+pub(crate) async fn resume_tells_and_finishes_what_was_killed(stack: &'static str) {
+    let pair = Pair::new(stack).await;
+    for number in 1..=3 {
+        pair.a.put(number).await;
+    }
+    pair.killed(2, &["livecopy"]).await;
+    let before = writes(&pair.b);
+
+    // Said, and nothing done; as often as one likes.
+    for _ in 0..2 {
+        let run = pair.run(&["resume", "-n"]).await.exits(1);
+        let typed = format!("unfinished: livecopy {} {} --transfers 1", pair.a.url, pair.b.url);
+        has(&run, &[&typed, "it was killed", "1 image was brought to its end"]);
+        has(&run, &[&format!("uploading: {} \"image 2\"", id(2))]);
+        lacks(&run, &[id(1).as_str(), id(3).as_str()]);
+    }
+    let run = pair.run(&["resume", "-n", "--output", "json"]).await.exits(1);
+    let said: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(said["unfinished"][0]["images"][0]["id"], id(2).as_str());
+    assert_eq!(said["unfinished"][0]["images"][0]["phase"], "uploading");
+    let run = pair.between(&["repair", "-n"]).await.exits(1);
+    has(&run, &[&format!("mendable: {} \"image 2\": queued, ", id(2)), "by the journal"]);
+    assert_eq!(writes(&pair.b), before);
+
+    // Only the pair that is meant.
+    let run = pair.run(&["resume", &pair.b.url, &pair.a.url]).await.exits(0);
+    has(&run, &["no run is unfinished"]);
+    let run = pair.between(&["resume"]).await.exits(0);
+    has(&run, &["resuming: livecopy", &format!("completed: {}", id(2))]);
+    has(&run, &["2 copied and verified"]);
+    for number in 1..=3 {
+        pair.b.holds(number).await;
+    }
+    let run = pair.between(&["repair", "-n"]).await.exits(0);
+    has(&run, &["nothing is left over"]);
+    has(&pair.run(&["resume"]).await.exits(0), &["no run is unfinished"]);
+    // Once all is in place, nothing stands in the journal but its head.
+    let journal = std::fs::read_dir(pair.path("state/journal")).unwrap();
+    let lines = journal.map(|entry| entry.unwrap().path());
+    let lines = lines.filter(|path| path.extension().is_some_and(|it| it == "ndjson"));
+    let lines: Vec<usize> =
+        lines.map(|path| std::fs::read_to_string(path).unwrap().lines().count()).collect();
+    assert_eq!(lines, [1]);
+}
+
+/// As the killed run meant it: with its options, not with those of `repair`.
+pub(crate) async fn repair_completes_what_a_killed_run_left_and_no_more(stack: &'static str) {
+    let pair = Pair::new(stack).await;
+    for number in 1..=3 {
+        pair.a.put(number).await;
+    }
+    pair.killed(2, &["livecopy", "--property", "set:moved=yes"]).await;
+    let run = pair.between(&["repair"]).await.exits(0);
+    has(&run, &["by the journal", &format!("completed: {}", id(2)), "1 copied and verified"]);
+    pair.b.holds(2).await;
+    let replica = pair.b.kept.get(&id(2)).await.unwrap();
+    assert_eq!(replica.attributes.properties.get("moved").map(String::as_str), Some("yes"));
+    assert_eq!(pair.b.status(3).await, None);
+    has(&pair.between(&["repair"]).await.exits(0), &["nothing is left over"]);
+    // The run is not at its end for that.
+    let run = pair.run(&["resume"]).await.exits(0);
+    has(&run, &["2 images were brought to their end", "1 copied and verified"]);
+    pair.b.holds(3).await;
+}
+
+pub(crate) async fn what_others_left_is_never_touched(stack: &'static str) {
+    let pair = Pair::new(stack).await;
+    for number in 1..=4 {
+        pair.a.put(number).await;
+    }
+    // A record under the id of one of the source's images, one that the source does not know, and
+    // one that the sync of another source left.
+    let mut others = Vec::new();
+    for (number, source) in [(4, None), (8, None), (9, Some("https://elsewhere"))] {
+        let mut attributes = attributes(number);
+        let stamps = source.map(|source| (stamp::SOURCE.to_owned(), source.to_owned()));
+        attributes.properties.extend(stamps);
+        others.push(pair.b.kept.create(&Image::queued(id(number), attributes)).await.unwrap());
+    }
+    pair.killed(2, &["livecopy", "--id", id(2).as_str()]).await;
+    let run = pair.between(&["repair"]).await.exits(0);
+    has(&run, &[&format!("completed: {}", id(2)), &format!("not ours: {}", id(4))]);
+    lacks(&run, &[id(8).as_str(), id(9).as_str()]);
+    for other in &others {
+        assert_eq!(pair.b.kept.get(&other.id).await.unwrap(), *other);
+    }
+    assert_eq!(pair.b.status(1).await, None);
+}
+
+pub(crate) async fn without_the_journal_the_stamp_tells(stack: &'static str) {
+    let pair = Pair::new(stack).await;
+    pair.a.put(1).await;
+    pair.a.put(2).await;
+    pair.killed(1, &["sync"]).await;
+    std::fs::remove_dir_all(pair.path("state")).unwrap();
+    let run = pair.between(&["repair", "-n"]).await.exits(1);
+    has(&run, &[&format!("mendable: {}", id(1)), "by its stamp"]);
+    let run = pair.between(&["repair"]).await.exits(0);
+    has(&run, &[&format!("completed: {}", id(1)), "1 copied and verified"]);
+    pair.b.holds(1).await;
+    let replica = pair.b.kept.get(&id(1)).await.unwrap();
+    assert_eq!(replica.attributes.properties.get(stamp::SOURCE), Some(&pair.a.url));
+    assert_eq!(pair.b.status(2).await, None);
+    // The same without any state.
+    pair.killed(2, &["sync", "--no-state"]).await;
+    let run = pair.between(&["repair", "--no-state"]).await.exits(0);
+    has(&run, &["there is no journal", "by its stamp", &format!("completed: {}", id(2))]);
+    pair.b.holds(2).await;
+}
+
+/// The upload of a Glance that was killed, too.
+pub(crate) async fn an_upload_that_nobody_feeds_is_named_and_left_alone(stack: &'static str) {
+    let pair = Pair::new(stack).await;
+    pair.a.put(1).await;
+    pair.killed(1, &["livecopy"]).await;
+    let kept = Arc::clone(&pair.b.kept);
+    let first = stream::once(async { Ok(Bytes::from_static(b"some")) });
+    let orphan = tokio::spawn(async move {
+        kept.upload(&id(1), Body::from_stream(first.chain(stream::pending()), None)).await
+    });
+    pair.b.becomes(1, Status::Saving).await;
+    let before = writes(&pair.b);
+    for words in [&["repair"][..], &["repair", "-n"]] {
+        let run = pair.between(words).await;
+        let expected = if words.len() == 1 { 3 } else { 1 };
+        let run = run.exits(expected);
+        has(&run, &[&format!("saving: {}", id(1)), "nobody sends any more", "by the journal"]);
+        has(&run, &["hint: ", "DELETE", "from saving to queued"]);
+    }
+    assert_eq!(writes(&pair.b), before);
+    // Its administrator gets it back.
+    orphan.abort();
+    pair.b.becomes(1, Status::Queued).await;
+    pair.between(&["repair"]).await.exits(0);
+    pair.b.holds(1).await;
+}
+
+pub(crate) async fn what_was_quarantined_stays_so(stack: &'static str) {
+    let pair = Pair::new(stack).await;
+    pair.a.put(1).await;
+    pair.b.faulty.inject(Method::PUT, |path| path.ends_with("/file"), 1, Fault::StoreOther);
+    pair.between(&["sync"]).await.exits(6);
+    // It came to its end.
+    has(&pair.run(&["resume"]).await.exits(0), &["no run is unfinished"]);
+    for round in 0..2 {
+        let run = pair.between(&["repair"]).await.exits(6);
+        let known = ["by the journal", "by its stamp"][round];
+        has(&run, &[&format!("content: {}", id(1)), known, "purge_images_table"]);
+        let replica = pair.b.kept.get(&id(1)).await.unwrap();
+        assert_eq!(replica.status, Status::Deactivated);
+        assert_eq!(replica.attributes.visibility, Visibility::Private);
+        if round == 0 {
+            std::fs::remove_dir_all(pair.path("state")).unwrap();
+        }
+    }
+}
+
+pub(crate) async fn nothing_is_left_of_a_record_that_somebody_deleted(stack: &'static str) {
+    let pair = Pair::new(stack).await;
+    pair.a.put(1).await;
+    pair.killed(1, &["livecopy"]).await;
+    pair.b.kept.delete(&id(1)).await.unwrap();
+    let run = pair.between(&["repair"]).await.exits(0);
+    has(&run, &[&format!("gone: {}", id(1))]);
+    let run = pair.between(&["repair"]).await.exits(0);
+    has(&run, &["nothing is left over"]);
+    assert_eq!(pair.b.status(1).await, None);
+}
