@@ -18,6 +18,7 @@ mod checked;
 mod copy;
 mod error;
 mod examine;
+mod feed;
 pub mod mapping;
 mod matching;
 mod pace;
@@ -26,7 +27,10 @@ mod plan;
 mod prove;
 mod prune;
 mod remembered;
+mod retries;
+mod splice;
 pub mod stamp;
+mod transfer;
 mod verify;
 mod via;
 
@@ -38,9 +42,11 @@ pub use pace::Pace;
 pub use plan::{Difference, Entry, State};
 pub use prune::{MostRemoved, NothingRemoved, Prune, Removal};
 pub use remembered::{DigestFile, Remembered};
+pub use retries::Retries;
 pub use verify::{Depth, Fault, Proof, Verdict, Verification, verify_store};
 pub use via::{Delivery, Fallback, InvalidTemplate, Journey, Origin, Placement, Template, Way};
 
+use feed::Share;
 use matching::Moved;
 use pair::Pair;
 use plan::Step;
@@ -68,6 +74,8 @@ pub struct Policy {
     pub prune: Option<Prune>,
     /// Images under way at once.
     pub transfers: usize,
+    /// How often is tried again what can succeed later.
+    pub retries: Retries,
     /// What computes the digests that prove the data on its way.
     pub hashers: Hashers,
     /// How fast data may pass, of all images together; without it, as fast as it can.
@@ -119,6 +127,7 @@ impl Default for Policy {
             stamp: None,
             prune: None,
             transfers: 4,
+            retries: Retries::default(),
             hashers: Hashers::default(),
             pace: None,
             content: ContentCheck::default(),
@@ -289,11 +298,12 @@ impl Replication {
     async fn execute(&self, entry: Entry) -> Outcome {
         let Entry { image, replica, differences, reason, step, .. } = entry;
         let mut journey = Journey::default();
+        let mut share = Share::alone(self, &image);
         let result = match (step, &replica) {
-            (Step::Copy(goal), _) => self.copy(&image, &goal, &mut journey).await,
+            (Step::Copy(goal), _) => self.copy(&image, &goal, &mut share, &mut journey).await,
             (Step::Record(goal), _) => self.record(&image, &goal).await,
             (Step::Complete(goal), Some(record)) => {
-                self.complete(&image, record, &goal, &mut journey).await
+                self.complete(&image, record, &goal, &mut share, &mut journey).await
             }
             (Step::Reconcile(goal), Some(replica)) if !differences.is_empty() => {
                 let fields = differences.into_iter().map(|found| found.field).collect();
