@@ -8,7 +8,7 @@ use crate::store::{Activation, StoreError, StoreErrorKind};
 use super::checked::DataVerdict;
 use super::feed::{Opened, Share};
 use super::plan::{Difference, Goal, content_difference, is_provable};
-use super::{ContentCheck, CopyError, Done, Journey, OnBurnedId, Replication, Way, stamp};
+use super::{ContentCheck, CopyError, Done, Journey, OnBurnedId, Phase, Replication, Way, stamp};
 
 impl Replication {
     /// Makes a record and fills it. The record is private and unprotected until its data is
@@ -22,7 +22,7 @@ impl Replication {
     ) -> Result<Done, CopyError> {
         let staged = Image { attributes: self.staged(goal), ..image.clone() };
         let supply = self.supply(image, &staged, share, journey).await?;
-        let record = match self.make_record(staged, goal).await? {
+        let record = match self.make_record(image, staged, goal).await? {
             Made::Record(record) => record,
             Made::Burned => return Ok(Done::Skipped(BURNED.to_owned())),
         };
@@ -33,7 +33,7 @@ impl Replication {
     /// Makes a record that has no data, as the source has none.
     pub(super) async fn record(&self, image: &Image, goal: &Goal) -> Result<Done, CopyError> {
         let staged = Image { attributes: self.staged(goal), ..image.clone() };
-        match self.make_record(staged, goal).await? {
+        match self.make_record(image, staged, goal).await? {
             Made::Burned => Ok(Done::Skipped(BURNED.to_owned())),
             Made::Record(record) => {
                 self.publish(image, &record, goal).await?;
@@ -65,11 +65,16 @@ impl Replication {
     }
 
     /// Makes a record, under the image's id where that can be had.
-    async fn make_record(&self, mut staged: Image, goal: &Goal) -> Result<Made, CopyError> {
-        let taken = match self.create(&staged).await {
+    async fn make_record(
+        &self,
+        image: &Image,
+        mut staged: Image,
+        goal: &Goal,
+    ) -> Result<Made, CopyError> {
+        let taken = match self.create(image, &staged).await {
             Ok(record) => return Ok(Made::Record(record)),
-            Err(error) if error.kind == StoreErrorKind::IdTaken => error,
-            Err(error) => return Err(CopyError::Target(error)),
+            Err(CopyError::Target(error)) if error.kind == StoreErrorKind::IdTaken => error,
+            Err(error) => return Err(error),
         };
         // A record that can be seen was made meanwhile: by us, where an answer was lost. One that
         // can't is deleted, or hidden from us.
@@ -87,12 +92,21 @@ impl Replication {
             OnBurnedId::New => {
                 stamp::mark_new_id(&mut staged.attributes, &staged.id);
                 staged.id = ImageId::random();
-                self.create(&staged).await.map(Made::Record).map_err(CopyError::Target)
+                self.create(image, &staged).await.map(Made::Record)
             }
         }
     }
 
-    async fn create(&self, staged: &Image) -> Result<Image, StoreError> {
+    async fn create(&self, image: &Image, staged: &Image) -> Result<Image, CopyError> {
+        let journal = &self.policy.journal;
+        journal.announce(Phase::Creating, image, staged).await.map_err(CopyError::Journal)?;
+        let record = self.try_create(staged).await.map_err(CopyError::Target)?;
+        journal.note(Phase::Created, image, &record).await;
+        Ok(record)
+    }
+
+    /// Asks for a record, again where the answer may have been lost.
+    async fn try_create(&self, staged: &Image) -> Result<Image, StoreError> {
         let retries = &self.policy.retries;
         let mut failures = 0;
         loop {
@@ -174,6 +188,8 @@ impl Replication {
         share: &mut Share,
         journey: &mut Journey,
     ) -> Result<(), CopyError> {
+        let journal = &self.policy.journal;
+        journal.announce(Phase::Uploading, image, record).await.map_err(CopyError::Journal)?;
         let opened = match supply {
             Supply::Stream(opened) => opened,
             Supply::Import(import) => match self.import(image, record, &import, journey).await? {
@@ -183,8 +199,9 @@ impl Replication {
         };
         journey.way = Some(Way::Streamed);
         let (stored, verdict) = self.transfer(image, record, share, opened).await?;
+        journal.note(Phase::Stored, image, &stored).await;
         if let Some(difference) = disagreement(image, &stored, &verdict) {
-            return Err(self.quarantine(&stored, difference).await);
+            return Err(self.quarantine(image, &stored, difference).await);
         }
         if !is_proven(image, &stored, &verdict) {
             self.prove_stored(image, &stored).await?;
@@ -262,7 +279,13 @@ impl Replication {
     }
 
     /// Takes a replica with other data out of everybody's sight. It was private all along.
-    pub(super) async fn quarantine(&self, stored: &Image, difference: Difference) -> CopyError {
+    pub(super) async fn quarantine(
+        &self,
+        image: &Image,
+        stored: &Image,
+        difference: Difference,
+    ) -> CopyError {
+        self.policy.journal.note(Phase::Quarantined, image, stored).await;
         let quarantine = match self.target.set_activation(&stored.id, Activation::Deactivated).await
         {
             Ok(()) => "the replica is quarantined, private and deactivated".to_owned(),

@@ -48,7 +48,7 @@ impl Replication {
     ) -> Result<(), CopyError> {
         match self.prove(image, stored).await {
             Err(CopyError::ContentDiffers(difference)) => {
-                Err(self.quarantine(stored, difference).await)
+                Err(self.quarantine(image, stored, difference).await)
             }
             proven => proven,
         }

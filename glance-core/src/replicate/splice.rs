@@ -14,7 +14,7 @@ use crate::transport::TransportError;
 
 use super::checked::DataFault;
 use super::plan::content_difference;
-use super::{Policy, Retries};
+use super::{Pacing, Policy, Retries};
 
 /// Reads the data of one image. When it breaks off, the source is asked for the rest, after it was
 /// asked whether the image is still the same.
@@ -23,11 +23,17 @@ pub(super) struct Splice {
     source: Arc<dyn ImageStore>,
     image: Arc<Image>,
     retries: Retries,
+    pacing: Pacing,
 }
 
 impl Splice {
     pub(super) fn new(source: &Arc<dyn ImageStore>, image: &Image, policy: &Policy) -> Self {
-        Self { source: Arc::clone(source), image: Arc::new(image.clone()), retries: policy.retries }
+        Self {
+            source: Arc::clone(source),
+            image: Arc::new(image.clone()),
+            retries: policy.retries,
+            pacing: policy.pacing.clone(),
+        }
     }
 
     /// The data from `offset` on, which has begun to come.
@@ -44,7 +50,7 @@ impl Splice {
             let chunk = part.next(&mut data).await?;
             Ok::<_, BodyError>(chunk.map(|chunk| (chunk, (part, data))))
         });
-        Ok(Body::from_stream(chunks, size))
+        Ok(self.pacing.read(Body::from_stream(chunks, size)))
     }
 
     /// How the image at the source is not the one that it was.

@@ -29,10 +29,7 @@ impl Replication {
         let (mut failures, mut renewed) = (0, false);
         loop {
             let Opened { data, verdict } = opened;
-            let data = match &self.policy.pace {
-                Some(pace) => pace.keep(data),
-                None => data,
-            };
+            let data = self.policy.pacing.sent(data);
             let failure = match self.target_of(image).upload(&record.id, data).await {
                 Ok(stored) => return Ok((stored, verdict)),
                 Err(error) => self.blame(&verdict, error),

@@ -15,7 +15,7 @@ use crate::image::{Image, Status};
 use crate::store::{ByteRange, ImageStore, StoreErrorKind};
 
 use super::plan::{Goal, content_difference, is_provable};
-use super::{ContentCheck, CopyError, Difference, Policy, Replication};
+use super::{ContentCheck, CopyError, Difference, Phase, Policy, Replication};
 
 /// How data gets to a target that is a Glance, and where it is put there.
 #[derive(Debug, Clone)]
@@ -282,8 +282,9 @@ impl Replication {
         stored: Image,
         goal: &Goal,
     ) -> Result<(), CopyError> {
+        self.policy.journal.note(Phase::Stored, image, &stored).await;
         match content_difference(image, &stored) {
-            Some(difference) => return Err(self.quarantine(&stored, difference).await),
+            Some(difference) => return Err(self.quarantine(image, &stored, difference).await),
             None if is_provable(image, &stored) => {}
             None => self.prove_stored(image, &stored).await?,
         }
