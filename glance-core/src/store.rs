@@ -28,7 +28,8 @@ pub type ImageStream<'a> = BoxStream<'a, Result<Image, StoreError>>;
 /// - **Identity**: the id given to [`create`](Self::create) is the image's id. An id that was
 ///   deleted may stay taken for good: that is [`StoreErrorKind::IdTaken`].
 /// - **Checksum**: after an upload the record holds the size and a digest *of the bytes that the
-///   store kept*, computed by the store, not taken from the caller.
+///   store kept*, not one that the caller claims. A store in this process may take those that the
+///   body [carries](Body::digests): they were computed here, of the same bytes.
 /// - **Order**: listings come in ascending order of ids, each image once, so that whoever pairs two
 ///   of them needs little memory. An image made or deleted meanwhile may be missing.
 /// - **Completeness**: a listing holds every image that the selection admits and the credentials
