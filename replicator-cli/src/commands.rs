@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 use secrecy::ExposeSecret;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::args::{Args, Command, Options, Serve};
+use crate::args::{Args, Command, Options, Reports, Serve};
 use crate::endpoint::{Endpoint, Side};
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -19,6 +19,7 @@ mod dump;
 mod metadefs;
 mod repair;
 mod replicate;
+mod report;
 mod resume;
 mod verify;
 
@@ -38,13 +39,14 @@ pub(crate) async fn run(args: Args) -> Exit {
             command => perform(command, options).await,
         }
     };
-    tokio::select! {
+    let exit = tokio::select! {
         result = work => result.unwrap_or_else(|error| print::failure(&error)),
         exit = stopped() => {
             print::stopped(exit);
             exit
         }
-    }
+    };
+    print::end_report(exit)
 }
 
 /// Runs a command to its end.
@@ -52,9 +54,15 @@ async fn perform(command: Command, options: Options) -> Result<Exit, CliError> {
     if options.require_fips {
         tls::require_fips(options.tls)?;
     }
+    if let Some(path) = &options.report.report {
+        print::report_to(path, options.output)?;
+    }
     let selection = command.selection();
-    let selected = &selection.map_or_else(|| Ok(Selected::default()), Selected::by)?;
-    if selection.is_some_and(|selection| selection.dump_filters) {
+    let selected = match selection {
+        Some((command, typed)) => &Selected::by(command, typed)?,
+        None => &Selected::default(),
+    };
+    if selection.is_some_and(|(_, typed)| typed.dump_filters) {
         print::selection(options.output, selected);
         return Ok(Exit::Success);
     }
@@ -79,6 +87,7 @@ async fn perform(command: Command, options: Options) -> Result<Exit, CliError> {
         Command::Repair(typed) => repair(typed, &options).await,
         Command::Metadefs(typed) => metadefs(typed, &options).await,
         Command::Verify(typed) => verify(typed, selected, &options).await,
+        Command::Report(Reports::Merge { parts }) => report::merge(&parts, options.output),
         Command::Clouds => crate::clouds::run(&options),
         Command::Doctor(doctor) => crate::doctor::run(doctor, &options).await,
         Command::Serve(serve) => self::serve(serve, &options).await,

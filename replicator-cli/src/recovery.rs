@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use glance_core::lock::{Holder, Lock, LockError};
 use glance_core::replicate::{Journal, JournalError, JournalFile, Recorded, Run};
+use glance_core::select::Shard;
 
 use crate::args::{self, Options};
 use crate::endpoint::Opened;
@@ -22,16 +23,19 @@ pub(crate) struct Recovery {
 /// A journal, as it can be read while others write to it.
 #[derive(Debug)]
 pub(crate) struct Kept {
+    path: PathBuf,
     pub(crate) recorded: Recorded,
     /// Who writes to it.
     pub(crate) holder: Option<Holder>,
 }
 
 /// The journal of the runs from one store to another, which no other process has; none where no
-/// state is kept, and none of streams, which can't be opened again.
+/// state is kept, and none of streams, which can't be opened again. The shards of a run have one
+/// each: they work at once.
 pub(crate) fn journal(
     source: &Opened,
     target: &Opened,
+    shard: Option<Shard>,
     options: &Options,
 ) -> Result<Option<JournalFile>, CliError> {
     let is_stream = |side: &Opened| side.glance.is_none() && side.directory.is_none();
@@ -39,8 +43,28 @@ pub(crate) fn journal(
         return Ok(None);
     }
     let Some(directory) = state::journals(&options.state) else { return Ok(None) };
-    let path = JournalFile::path(&directory, &source.address, &target.address);
+    let part = shard.map(|shard| shard.to_string()).unwrap_or_default();
+    let path = JournalFile::path(&directory, &source.address, &target.address, &part);
     open(path, &source.address, &target.address).map(Some)
+}
+
+/// All journals of the runs from one store to another, that of runs in one piece first.
+pub(crate) fn journals_of(
+    source: &Opened,
+    target: &Opened,
+    options: &Options,
+) -> Result<Vec<JournalFile>, CliError> {
+    let mut files: Vec<JournalFile> = journal(source, target, None, options)?.into_iter().collect();
+    let Some(whole) = files.first().map(|file| file.location().to_owned()) else {
+        return Ok(files);
+    };
+    for kept in journals(&options.state)? {
+        let Recorded { source: from, target: to, .. } = &kept.recorded;
+        if (from, to) == (&source.address, &target.address) && kept.path != whole {
+            files.push(open(kept.path, &source.address, &target.address)?);
+        }
+    }
+    Ok(files)
 }
 
 fn open(path: PathBuf, source: &str, target: &str) -> Result<JournalFile, CliError> {
@@ -71,7 +95,7 @@ pub(crate) fn journals(options: &args::State) -> Result<Vec<Kept>, CliError> {
         if path.extension().is_some_and(|extension| extension == "ndjson") {
             let holder = Lock::holder(&JournalFile::lock_path(&path));
             let recorded = Recorded::read(&path)?;
-            journals.extend(recorded.map(|recorded| Kept { recorded, holder }));
+            journals.extend(recorded.map(|recorded| Kept { path, recorded, holder }));
         }
     }
     Ok(journals)

@@ -331,7 +331,8 @@ impl Finding {
     /// Has the journal forget what turned out to be nothing of ours.
     pub async fn close(&self, journal: &JournalFile) {
         let is_nothing = matches!(self.standing, Standing::Gone | Standing::Foreign);
-        if let Some(left) = self.left.clone().filter(|_| is_nothing) {
+        let of_this = |left: &Leftover| journal.leftover(&left.image).as_ref() == Some(left);
+        if let Some(left) = self.left.clone().filter(|left| is_nothing && of_this(left)) {
             journal.note(Leftover { phase: Phase::Dropped, ..left }).await;
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use format_dump::Encoding;
 use glance_core::image::ImageId;
-use glance_core::replicate::{Finding, JournalFile, Run, Search, Standing};
+use glance_core::replicate::{Finding, JournalFile, Recorded, Run, Search, Standing};
 use glance_core::select::Selection;
 
 use super::both;
@@ -25,8 +25,8 @@ pub(super) async fn repair(typed: Repair, options: &Options) -> Result<Exit, Cli
     let (from, to) = both(&typed.sides.from, &typed.sides.to, options)?;
     let source = from.open(Side::Source, options).await?;
     let target = to.open_to(Access::Read, Side::Target, options).await?;
-    let journal = recovery::journal(&source, &target, options)?;
-    let recorded = journal.as_ref().map(JournalFile::recorded).unwrap_or_default();
+    let journals = recovery::journals_of(&source, &target, options)?;
+    let recorded = together(&journals);
     let search = Search {
         source: &*source.store,
         target: &*target.store,
@@ -35,7 +35,7 @@ pub(super) async fn repair(typed: Repair, options: &Options) -> Result<Exit, Cli
         patience: if typed.dry_run { Duration::ZERO } else { PATIENCE },
     };
     let findings = search.run().await?;
-    print::findings(options.output, &findings, journal.is_some());
+    print::findings(options.output, &findings, !journals.is_empty());
     if typed.dry_run {
         let is_clean = !findings.iter().any(Finding::is_ours);
         return Ok(if is_clean { Exit::Success } else { Exit::Differences });
@@ -43,15 +43,25 @@ pub(super) async fn repair(typed: Repair, options: &Options) -> Result<Exit, Cli
     let mut exit = stuck(&findings);
     for (run, ids) in mendable(&findings) {
         let run = run.and_then(|name| recorded.run(name));
-        let mended = mend(&typed, run, ids, journal.clone(), options).await;
+        let mended = mend(&typed, run, ids, &journals, options).await;
         exit = exit.worse(mended.unwrap_or_else(|error| print::failure(&error)));
     }
-    if let Some(journal) = &journal {
+    for journal in &journals {
         for finding in &findings {
             finding.close(journal).await;
         }
     }
     Ok(exit)
+}
+
+/// What several journals say.
+fn together(journals: &[JournalFile]) -> Recorded {
+    let mut all = Recorded::default();
+    for recorded in journals.iter().map(JournalFile::recorded) {
+        all.runs.extend(recorded.runs);
+        all.leftovers.extend(recorded.leftovers);
+    }
+    all
 }
 
 /// The exit code for what stays as it is.
@@ -79,15 +89,17 @@ async fn mend(
     typed: &Repair,
     run: Option<&Run>,
     ids: BTreeSet<ImageId>,
-    journal: Option<JournalFile>,
+    journals: &[JournalFile],
     options: &Options,
 ) -> Result<Exit, CliError> {
     let (from, to) = both(&typed.sides.from, &typed.sides.to, options)?;
-    let selected = Selected { selection: Selection::of_ids(ids), latest: None };
+    let selected =
+        Selected { selection: Selection::of_ids(ids), command: "repair", ..Selected::default() };
     let Some(run) = run else {
         // Replicas with a stamp were made by `sync`.
         let work = Work::between(from, to, Access::Write, &selected, options).await?;
-        return work.stamping().journaling(journal).run_unchecked(options).await;
+        let whole = journals.first().cloned();
+        return work.stamping().journaling(whole).run_unchecked(options).await;
     };
     let Args { command, options: kept, .. } = understood(run)?;
     let kept = reaching_stores_as(options, kept);
@@ -103,7 +115,8 @@ async fn mend(
         Command::Sync(sync) if !sync.removal.no_stamp => work.stamping(),
         _ => work,
     };
-    let journal = journal.map(|journal| journal.of(&run.run)).unwrap_or_default();
+    let its_own = journals.iter().find(|journal| journal.recorded().run(&run.run).is_some());
+    let journal = its_own.map(|journal| journal.of(&run.run)).unwrap_or_default();
     work.run_with(journal, &kept).await
 }
 

@@ -54,8 +54,8 @@ fn is_meant(journal: &mut Kept, from: &str, to: &str, options: &Options) -> bool
     if same(from, Side::Source, &recorded.source) && same(to, Side::Target, &recorded.target) {
         return true;
     }
-    let typed = |run: &Run, word: &str| run.command.iter().any(|typed| typed == word);
-    recorded.runs.retain(|run| typed(run, from) && typed(run, to));
+    let place = |run: &Run, word: &str| run.command.iter().position(|typed| typed == word);
+    recorded.runs.retain(|run| place(run, from).is_some_and(|at| Some(at) < place(run, to)));
     !recorded.runs.is_empty()
 }
 
@@ -76,7 +76,8 @@ async fn again(run: &Run, options: &Options) -> Result<Exit, CliError> {
     give_secrets(&mut args.options.sign_in, &run.left_out, &options.sign_in)?;
     args.options.typed = Typed { command: run.command.clone(), left_out: run.left_out.clone() };
     go_to(Path::new(&run.directory))?;
-    perform(args.command, args.options).await
+    let ended = perform(args.command, args.options).await;
+    Ok(print::end_report(ended.unwrap_or_else(|error| print::failure(&error))))
 }
 
 /// What the command line of a run means.

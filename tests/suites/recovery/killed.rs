@@ -83,7 +83,7 @@ pub(crate) async fn repair_completes_what_a_killed_run_left_and_no_more(stack: &
     for number in 1..=3 {
         pair.a.put(number).await;
     }
-    pair.killed(2, &["livecopy", "--property", "set:moved=yes"]).await;
+    pair.killed(2, &["livecopy", "--property", "set=moved=yes"]).await;
     let run = pair.between(&["repair"]).await.exits(0);
     has(&run, &["by the journal", &format!("completed: {}", id(2)), "1 copied and verified"]);
     pair.b.holds(2).await;

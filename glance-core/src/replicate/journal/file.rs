@@ -51,9 +51,10 @@ struct Failure {
 }
 
 impl JournalFile {
-    /// Where in `directory` the journal of this pair of addresses is.
-    pub fn path(directory: &Path, source: &str, target: &str) -> PathBuf {
-        let pair = Sha256::digest(format!("{source}\n{target}"));
+    /// Where in `directory` the journal of this pair of addresses is, or of a `part` of what there is
+    /// to do, which others do not wait for.
+    pub fn path(directory: &Path, source: &str, target: &str, part: &str) -> PathBuf {
+        let pair = Sha256::digest(format!("{source}\n{target}\n{part}"));
         directory.join(format!("{}.ndjson", &hex(&pair)[..32]))
     }
 
@@ -74,6 +75,11 @@ impl JournalFile {
         let state = State { recorded, file: None, written: 0, failure: None };
         let state = Mutex::new(state);
         Ok(Self(Arc::new(Writer { path, _lock: lock, state, synced: Mutex::default() })))
+    }
+
+    /// Where it is.
+    pub fn location(&self) -> &Path {
+        &self.0.path
     }
 
     /// What it says now.
@@ -131,7 +137,7 @@ impl JournalFile {
     }
 
     /// What a run left of this image.
-    pub(super) fn leftover(&self, image: &ImageId) -> Option<Leftover> {
+    pub(in crate::replicate) fn leftover(&self, image: &ImageId) -> Option<Leftover> {
         self.0.state().recorded.leftovers.get(image).cloned()
     }
 
@@ -149,7 +155,7 @@ impl JournalFile {
     }
 
     /// Writes down that something has happened.
-    pub async fn note(&self, left: Leftover) {
+    pub(in crate::replicate) async fn note(&self, left: Leftover) {
         let noted = self.blocking(move |writer| {
             let line = Line::Image(left);
             let mut state = writer.state();

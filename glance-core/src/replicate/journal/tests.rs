@@ -41,7 +41,8 @@ fn run(command: &[&str]) -> Run {
 
 fn place() -> (TempDir, PathBuf) {
     let directory = tempfile::tempdir().unwrap();
-    let path = JournalFile::path(&directory.path().join("new/journal"), "https://a", "https://b");
+    let path =
+        JournalFile::path(&directory.path().join("new/journal"), "https://a", "https://b", "");
     (directory, path)
 }
 
