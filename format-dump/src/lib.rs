@@ -13,8 +13,7 @@
 //! `docs/dump-format.md` is exact. Every file appears whole or not at all: it is written under another
 //! name, synced and renamed, the data before the record that calls it complete. A process killed at
 //! any moment leaves an image complete or without data, and the next run gives it its data. One
-//! process writes to a dump at a time: the file `.glance-replicator.lock` is for that, and no part of
-//! the dump.
+//! process writes to a dump at a time, and keeps others out by the file `.glance-replicator.lock`.
 //!
 //! The tool this one replaces wrote `<id>` (a record of the v1 API) and `<id>.img`. Such a dump
 //! can be read, not written.

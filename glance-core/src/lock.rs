@@ -1,9 +1,9 @@
 //! One process at a time.
 
 use std::fmt;
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -14,11 +14,12 @@ use serde::{Deserialize, Serialize};
 /// A lock that this process holds as long as the value lives. However the process ends, the kernel
 /// gives the lock back.
 ///
-/// It is a lock on a file (`flock`), which says who holds it. The file stays: were it removed, two
-/// processes could hold locks on two files of one name.
+/// It is a lock on a file (`flock`), which says who holds it, and is removed with the lock. What a
+/// killed process leaves of it is in nobody's way.
 #[derive(Debug)]
 pub struct Lock {
-    _file: Option<File>,
+    /// The file and where it is; none where the filesystem knows no locks.
+    held: Option<(File, PathBuf)>,
 }
 
 /// Why a lock was not taken.
@@ -72,25 +73,34 @@ impl Lock {
     /// When another process holds it, or the file can't be made.
     pub fn take(path: &Path) -> Result<Self, LockError> {
         let failed = |error| LockError::File { path: path.to_owned(), error };
-        let mut file = open(path).map_err(failed)?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => {}
-            Err(Errno::WOULDBLOCK) => return Err(LockError::Held(holder(file))),
-            Err(Errno::NOTSUP | Errno::NOSYS | Errno::NOLCK | Errno::INVAL) => {
-                tracing::warn!(
-                    "{} can't be locked, its filesystem knows no locks: see to it yourself that no \
-                     second run works on the same",
-                    path.display()
-                );
-                return Ok(Self { _file: None });
+        // The process may work elsewhere before it gives the lock back.
+        let absolute = std::path::absolute(path).map_err(failed)?;
+        for _ in 0..ATTEMPTS {
+            let mut file = open(&absolute).map_err(failed)?;
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => {}
+                Err(Errno::WOULDBLOCK) => return Err(LockError::Held(holder(file))),
+                Err(Errno::NOTSUP | Errno::NOSYS | Errno::NOLCK | Errno::INVAL) => {
+                    tracing::warn!(
+                        "{} can't be locked, its filesystem knows no locks: see to it yourself \
+                         that no second run works on the same",
+                        path.display()
+                    );
+                    return Ok(Self { held: None });
+                }
+                Err(error) => return Err(failed(error.into())),
             }
-            Err(error) => return Err(failed(error.into())),
+            // Its last holder may have removed it just before: then it is nobody's lock any more.
+            if !is_at(&file, &absolute) {
+                continue;
+            }
+            // The lock holds whether its file says so or not: a full disk is no reason to stop.
+            if let Err(error) = sign(&mut file) {
+                tracing::debug!("{} does not say who holds it: {error}", path.display());
+            }
+            return Ok(Self { held: Some((file, absolute)) });
         }
-        // The lock holds whether its file says so or not: a full disk is no reason to stop here.
-        if let Err(error) = sign(&mut file) {
-            tracing::debug!("{} does not say who holds it: {error}", path.display());
-        }
-        Ok(Self { _file: Some(file) })
+        Err(LockError::Held(Holder::default()))
     }
 
     /// Who holds the lock whose file is at `path`, if anybody does.
@@ -101,6 +111,22 @@ impl Lock {
             _ => None,
         }
     }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        if let Some((_file, path)) = &self.held {
+            // While it is still held, so that nobody else's is removed.
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+/// Whether the file is the one that is at `path` now.
+fn is_at(file: &File, path: &Path) -> bool {
+    let [open, there] = [file.metadata(), fs::metadata(path)]
+        .map(|found| found.ok().map(|found| (found.dev(), found.ino())));
+    open.is_some() && open == there
 }
 
 fn open(path: &Path) -> io::Result<File> {
@@ -115,6 +141,8 @@ fn sign(file: &mut File) -> io::Result<()> {
     let since = Timestamp::from_second(since.as_second()).unwrap_or(since).to_string();
     let holder =
         Holder { pid: Some(std::process::id()), host: Some(this_host()), since: Some(since) };
+    // The umask may have taken from the owner.
+    file.set_permissions(Permissions::from_mode(0o600))?;
     file.set_len(0)?;
     writeln!(file, "{}", serde_json::to_string(&holder)?)
 }
@@ -130,12 +158,15 @@ fn this_host() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
+/// How often a file that is removed in that moment is made anew.
+const ATTEMPTS: usize = 16;
+
 /// Bytes that are read of what a holder wrote.
 const LONGEST: u64 = 4096;
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
 
@@ -153,7 +184,30 @@ mod tests {
         assert_eq!(Lock::holder(&path).unwrap().pid, Some(std::process::id()));
         drop(lock);
         assert_eq!(Lock::holder(&path), None);
+        assert!(!path.exists());
         drop(Lock::take(&path).unwrap());
+    }
+
+    /// As often as it is given back and taken: of many that want it, one has it at a time.
+    #[test]
+    fn a_lock_that_is_given_back_is_had_by_one_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lock");
+        let inside = AtomicUsize::new(0);
+        let taken = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    while taken.load(Ordering::SeqCst) < 2000 {
+                        let Ok(lock) = Lock::take(&path) else { continue };
+                        assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
+                        taken.fetch_add(1, Ordering::SeqCst);
+                        assert_eq!(inside.fetch_sub(1, Ordering::SeqCst), 1);
+                        drop(lock);
+                    }
+                });
+            }
+        });
     }
 
     #[test]

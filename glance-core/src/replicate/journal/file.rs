@@ -1,8 +1,8 @@
 //! The file of a journal.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -238,13 +238,12 @@ impl Writer {
 
 impl State {
     fn add(&mut self, path: &Path, text: &str) -> io::Result<()> {
-        let file = match &self.file {
-            Some(file) => Arc::clone(file),
-            None => {
-                let mut options = OpenOptions::new();
-                let file = options.append(true).create(true).mode(0o600).open(path)?;
-                Arc::clone(self.file.insert(Arc::new(file)))
-            }
+        let file = if let Some(file) = &self.file {
+            Arc::clone(file)
+        } else {
+            let mut options = OpenOptions::new();
+            let file = options.append(true).create(true).mode(0o600).open(path)?;
+            Arc::clone(self.file.insert(Arc::new(file)))
         };
         let before = if self.recorded.torn { "\n" } else { "" };
         (&*file).write_all(format!("{before}{text}").as_bytes())?;
@@ -282,6 +281,8 @@ fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
 fn write_new(path: &Path, text: &[u8]) -> io::Result<()> {
     let mut options = OpenOptions::new();
     let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    // The umask may have taken from the owner.
+    file.set_permissions(Permissions::from_mode(0o600))?;
     file.write_all(text)?;
     file.sync_all()
 }
