@@ -291,6 +291,10 @@ impl ImageStore for Directory {
         Ok(record.image)
     }
 
+    async fn begun(&self, _id: &ImageId) -> Result<Body, StoreError> {
+        Ok(Body::empty())
+    }
+
     async fn update(&self, current: &Image, wanted: &Attributes) -> Result<Image, StoreError> {
         let id = &current.id;
         let _changing = self.changing.lock().await;

@@ -226,6 +226,10 @@ impl ImageStore for DumpStore {
         self.inner().upload(id, data).await
     }
 
+    async fn begun(&self, id: &ImageId) -> Result<Body, StoreError> {
+        self.inner().begun(id).await
+    }
+
     async fn update(&self, current: &Image, wanted: &Attributes) -> Result<Image, StoreError> {
         self.inner().update(current, wanted).await
     }

@@ -120,6 +120,10 @@ impl ImageStore for OldDump {
         Err(self.read_only("store the data").on(id))
     }
 
+    async fn begun(&self, _id: &ImageId) -> Result<Body, StoreError> {
+        Ok(Body::empty())
+    }
+
     async fn update(&self, current: &Image, _wanted: &Attributes) -> Result<Image, StoreError> {
         Err(self.read_only("change the record").on(&current.id))
     }

@@ -122,6 +122,11 @@ impl ImageStore for GlanceStore {
         self.get(id).await
     }
 
+    /// Glance keeps nothing of an upload that broke off.
+    async fn begun(&self, _id: &ImageId) -> Result<Body, StoreError> {
+        Ok(Body::empty())
+    }
+
     async fn update(&self, current: &Image, wanted: &Attributes) -> Result<Image, StoreError> {
         let changes = patch::changes(&current.attributes, wanted);
         if changes.is_empty() {

@@ -34,7 +34,7 @@ pub use checked::{DataFault, DataVerdict, Expected, checked};
 pub use error::{CopyError, RunError};
 pub use mapping::Mapping;
 pub use matching::MatchBy;
-pub use pace::Pace;
+pub use pace::{Bandwidth, InvalidBandwidth, Pace, Pacing, Timetable};
 pub use plan::{Difference, Entry, State};
 pub use prune::{MostRemoved, NothingRemoved, Prune, Removal};
 pub use remembered::{DigestFile, Remembered};
@@ -70,8 +70,8 @@ pub struct Policy {
     pub transfers: usize,
     /// What computes the digests that prove the data on its way.
     pub hashers: Hashers,
-    /// How fast data may pass, of all images together; without it, as fast as it can.
-    pub pace: Option<Pace>,
+    /// How fast data may pass, of all images together.
+    pub pacing: Pacing,
     /// What the target accepts as data.
     pub content: ContentCheck,
     /// How data gets to a Glance and where it is put there; without it, it passes through here, and
@@ -120,7 +120,7 @@ impl Default for Policy {
             prune: None,
             transfers: 4,
             hashers: Hashers::default(),
-            pace: None,
+            pacing: Pacing::default(),
             content: ContentCheck::default(),
             delivery: None,
             known_source: Remembered::default(),

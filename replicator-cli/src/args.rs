@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::builder::{FalseyValueParser, StringValueParser, TypedValueParser};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
-use glance_core::select::byte_count;
 use secrecy::SecretString;
 
+mod limits;
 mod mapping;
 mod metadefs;
 mod placement;
@@ -14,6 +14,7 @@ mod replication;
 mod selection;
 mod verify;
 
+pub use limits::Limits;
 pub use mapping::{BootFromVolume, Encrypted, Mapping, Owner, Signatures};
 pub use metadefs::{Metadefs, WithMetadefs};
 pub use placement::{Placement, Via};
@@ -169,10 +170,6 @@ pub struct Options {
     /// Images under way at once
     #[arg(long, global = true, value_name = "N", default_value = "4")]
     pub transfers: std::num::NonZeroUsize,
-    /// Bytes per second that data may take, of all images together, such as 512k or 10M (powers of
-    /// 1024); without it, all there is
-    #[arg(long, global = true, value_name = "RATE", value_parser = rate)]
-    pub bwlimit: Option<u64>,
     /// Whether data that the target would refuse after the upload is refused before it
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub content_check: ContentCheck,
@@ -202,6 +199,10 @@ pub struct Options {
     /// Where digests are remembered.
     #[command(flatten)]
     pub state: State,
+
+    /// How much is asked of servers and links.
+    #[command(flatten)]
+    pub limits: Limits,
 
     /// Whom to trust, and who the client is.
     #[command(flatten)]
@@ -263,13 +264,6 @@ pub struct SignIn {
     /// Where the target's Glance is
     #[arg(long, global = true, value_name = "URL")]
     pub target_endpoint_override: Option<String>,
-}
-
-fn rate(text: &str) -> Result<u64, String> {
-    match byte_count(text).map_err(|error| error.to_string())? {
-        0 => Err("no data passes at this rate".into()),
-        rate => Ok(rate),
-    }
 }
 
 fn secret() -> impl TypedValueParser<Value = SecretString> {

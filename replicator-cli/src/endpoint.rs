@@ -236,7 +236,7 @@ fn opened(
     address: String,
     options: &Options,
 ) -> Result<Opened, CliError> {
-    let store = match options.bwlimit {
+    let store = match options.limits.lowest_rate() {
         // All transfers share it.
         Some(rate) => store.expecting(rate / options.transfers.get() as u64),
         None => store,
@@ -279,12 +279,17 @@ fn transport(
     options: &Options,
 ) -> Result<Arc<dyn Transport>, CliError> {
     let (policy, _) = trust::policy(&options.trust, side, cloud)?;
-    crate::tls::transport(options.tls, &policy, transport_options()?)
+    crate::tls::transport(options.tls, &policy, transport_options(options)?)
 }
 
 /// How servers are reached.
-pub(crate) fn transport_options() -> Result<transport_hyper::Options, CliError> {
-    Ok(transport_hyper::Options { proxies: proxies()?, ..Default::default() })
+pub(crate) fn transport_options(options: &Options) -> Result<transport_hyper::Options, CliError> {
+    Ok(transport_hyper::Options {
+        connect_timeout: options.limits.connect_timeout,
+        idle_timeout: options.limits.idle_timeout,
+        proxies: proxies()?,
+        ..Default::default()
+    })
 }
 
 fn proxies() -> Result<Proxies, CliError> {

@@ -21,6 +21,7 @@ mod error;
 pub mod exit;
 mod logging;
 mod mapping;
+mod pacing;
 mod placement;
 mod print;
 mod saved_plan;

@@ -103,6 +103,7 @@ impl Replication {
     /// says it is.
     pub(super) async fn open(&self, image: &Image, record: &Image) -> Result<Body, CopyError> {
         let data = self.source.read(&image.id, ByteRange::ALL).await.map_err(CopyError::Source)?;
+        let data = self.policy.pacing.read(data);
         let size = image.size.or(data.size());
         let (ContentCheck::Glance, Some(size)) = (self.policy.content, size) else {
             return Ok(data);
@@ -186,10 +187,7 @@ impl Replication {
         data: Body,
     ) -> Result<(Image, DataVerdict), CopyError> {
         let (data, verdict) = checked(data, Expected::of(image), self.policy.hashers);
-        let data = match &self.policy.pace {
-            Some(pace) => pace.keep(data),
-            None => data,
-        };
+        let data = self.policy.pacing.sent(data);
         let uploaded = self.target_of(image).upload(&record.id, data).await;
         let stored = uploaded.map_err(|error| self.blame(&verdict, error))?;
         Ok((stored, verdict))

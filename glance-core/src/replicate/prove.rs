@@ -19,6 +19,7 @@ impl Replication {
             return Err(CopyError::Unproven);
         }
         let data = self.source.read(&image.id, ByteRange::ALL).await.map_err(CopyError::Source)?;
+        let data = self.policy.pacing.read(data);
         let (mut data, verdict) = checked(data, expected, self.policy.hashers);
         while data.next().await.is_some_and(|chunk| chunk.is_ok()) {}
         if let Some(digests) = verdict.digests() {

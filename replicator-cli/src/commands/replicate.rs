@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use glance_core::identity::Projects;
 use glance_core::metadefs::{Mode, Surplus, Which};
-use glance_core::replicate::{ContentCheck, Entry, Pace, Policy, Prune, Replication, State};
+use glance_core::replicate::{ContentCheck, Entry, Policy, Prune, Replication, State};
 
 use super::both;
 use super::metadefs::Metadefs;
@@ -16,6 +16,7 @@ use crate::endpoint::{Access, Endpoint, Opened, Side};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::mapping::mapping;
+use crate::pacing::pacing;
 use crate::placement::delivery;
 use crate::print::{self, Combined, Subject};
 use crate::select::Selected;
@@ -129,7 +130,8 @@ impl Work {
     pub(super) async fn check_endurance(&self, options: &Options) -> Result<(), CliError> {
         for (side, opened) in [(Side::Source, &self.source), (Side::Target, &self.target)] {
             let session = opened.session.as_deref();
-            endurance::check(side, session, &self.replication, options.bwlimit).await?;
+            endurance::check(side, session, &self.replication, options.limits.highest_rate())
+                .await?;
         }
         Ok(())
     }
@@ -232,7 +234,7 @@ pub(super) fn policy(options: &Options) -> Result<Policy, CliError> {
         metadata_only: options.metaonly,
         transfers: options.transfers.get(),
         hashers: tls::hashers(options.tls)?,
-        pace: options.bwlimit.map(Pace::new),
+        pacing: pacing(options.limits.bwlimit.as_ref()),
         ..Policy::default()
     })
 }

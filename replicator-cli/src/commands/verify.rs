@@ -36,7 +36,7 @@ pub(super) async fn verify(
 async fn dump(path: &Path, typed: &Verify, options: &Options) -> Result<Exit, CliError> {
     let dump = DumpStore::open(path)?.hashing_with(tls::hashers(options.tls)?);
     let mut report = Findings::new(options.output);
-    let pace = policy(options)?.pace;
+    let pace = policy(options)?.pacing.source;
     let observe = |finding| report.of_dump(&finding);
     let found = dump.verify(typed.subset, options.transfers.get(), pace.as_ref(), observe).await?;
     if !found.complete {

@@ -81,6 +81,62 @@ pub(super) async fn a_dropped_upload_is_not_stored(scratch: &Scratch) -> Outcome
     }
 }
 
+pub(super) async fn nothing_is_begun_but_by_an_upload(scratch: &Scratch) -> Outcome {
+    let ids = [scratch.queued().await?.id, scratch.active(b"complete").await?.id];
+    for id in ids {
+        let begun = scratch.store.begun(&id).await?;
+        same!("the size of what is begun", begun.size(), Some(0));
+        same!("what is begun", begun.collect(0).await?.len(), 0);
+    }
+    Ok(())
+}
+
+/// With zeros, which a store may keep in a way of its own.
+fn half_zero() -> Vec<u8> {
+    (0..=250_u8).cycle().take(700_000).chain(std::iter::repeat_n(0, 300_003)).collect()
+}
+
+pub(super) async fn an_upload_goes_on_from_what_was_begun(scratch: &Scratch) -> Outcome {
+    let whole = half_zero();
+    // Inside of the zeros, behind them, and where nothing is missing.
+    for came in [699_999, 900_001, whole.len()] {
+        let id = scratch.queued().await?.id;
+        scratch.breaks_off(&id, &whole[..came]).await?;
+        let begun = scratch.store.begun(&id).await?;
+        let promised = begun.size();
+        let begun = begun.collect(whole.len()).await?;
+        same!("the size of what is begun", promised, Some(begun.len() as u64));
+        same!("what is begun came before", whole[..came].starts_with(&begun), true);
+        let rest = Bytes::copy_from_slice(&whole[begun.len()..]);
+        let data = stream::iter([Ok(begun), Ok(rest)]);
+        let image = scratch.store.upload(&id, Body::from_stream(data, None)).await?;
+        same!("status and size", (image.status, image.size), (Status::Active, size(&whole)));
+        same!("all bytes are the same", scratch.bytes(&id, ByteRange::ALL).await? == whole, true);
+        same!("what is left", scratch.store.begun(&id).await?.size(), Some(0));
+    }
+    Ok(())
+}
+
+pub(super) async fn an_upload_may_begin_in_another_way(scratch: &Scratch) -> Outcome {
+    let whole = half_zero();
+    let mut others = [whole.clone(), whole.clone(), whole[..800_000].to_vec(), vec![0; 1 << 20]];
+    others[0][0] ^= 1;
+    others[1][900_000] ^= 1;
+    for other in others {
+        let id = scratch.queued().await?.id;
+        scratch.breaks_off(&id, &whole).await?;
+        let image = scratch.store.upload(&id, body(&other)).await?;
+        same!("status and size", (image.status, image.size), (Status::Active, size(&other)));
+        same!("all bytes are the same", scratch.bytes(&id, ByteRange::ALL).await? == other, true);
+    }
+    Ok(())
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "as records have it")]
+fn size(data: &[u8]) -> Option<u64> {
+    Some(data.len() as u64)
+}
+
 fn caused_by(error: &(dyn std::error::Error + 'static), failure: &str) -> bool {
     std::iter::successors(Some(error), |error| error.source())
         .skip(1)
