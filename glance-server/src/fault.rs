@@ -11,7 +11,7 @@ use glance_core::body::{Body, BodyError};
 use glance_core::transport::TransportErrorKind;
 use glance_core::{Transport, TransportError};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION, RANGE, RETRY_AFTER};
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderName, Method, Request, Response, StatusCode};
 use serde_json::Value;
 use tokio::sync::oneshot;
 
@@ -183,64 +183,68 @@ impl Transport for Faulty {
         match self.receive(&request) {
             None => self.inner.send(request).await,
             Some(Fault::Stall) => std::future::pending().await,
-            Some(Fault::Status(code)) => Ok(status(code)),
-            Some(Fault::Busy(code, after)) => {
-                let mut answer = status(code);
-                answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(after));
-                Ok(answer)
-            }
-            Some(Fault::NotGlance) => Ok(status(200)),
-            Some(Fault::Redirect(location)) => {
-                let mut answer = page(StatusCode::TEMPORARY_REDIRECT, "Injected");
-                answer.headers_mut().insert(LOCATION, HeaderValue::from_static(location));
-                Ok(answer)
-            }
-            Some(Fault::IgnoreRange) => {
-                let mut request = request;
-                request.headers_mut().remove(RANGE);
-                self.inner.send(request).await
-            }
-            Some(Fault::StoreOther) => {
-                self.inner.send(request.map(|body| corrupt(body, None))).await
-            }
-            Some(Fault::CorruptUpload { at }) => {
-                self.inner.send(request.map(|body| corrupt(body, Some(at)))).await
-            }
-            Some(Fault::Lost) => Err(lost()),
-            Some(Fault::AnswerLost) => {
-                self.inner.send(request).await?;
-                Err(lost())
-            }
-            Some(Fault::CutUpload { after }) => {
-                self.inner.send(request.map(|body| cut(body, after))).await?;
-                Err(lost())
-            }
-            Some(Fault::StallUpload { after }) => {
-                self.inner.send(request.map(|body| stall(body, after))).await
-            }
-            Some(Fault::RefuseUpload { status: code, after }) => {
-                let _ = self.inner.send(request.map(|body| cut(body, after))).await;
-                Ok(status(code))
-            }
-            Some(Fault::AnswerStalled) => {
-                self.inner.send(request).await?;
-                std::future::pending().await
-            }
-            Some(Fault::Answer(code)) => self.inner.send(request).await.map(|_| status(code)),
             Some(Fault::GaveUp(code)) => self.give_up(request).await.map(|()| status(code)),
-            Some(Fault::CutDownload { after }) => {
-                Ok(self.inner.send(request).await?.map(|body| cut(body, after)))
-            }
-            Some(Fault::StallDownload { after }) => {
-                Ok(self.inner.send(request).await?.map(|body| stall(body, after)))
-            }
-            Some(Fault::CorruptDownload { at }) => {
-                Ok(self.inner.send(request).await?.map(|body| corrupt(body, Some(at))))
-            }
-            Some(Fault::WrongDigest) => Ok(lie(self.inner.send(request).await?, falsify).await),
-            Some(Fault::WrongSize) => Ok(lie(self.inner.send(request).await?, grow).await),
-            Some(Fault::NoDigest) => Ok(lie(self.inner.send(request).await?, forget).await),
+            Some(fault) => match instead(fault) {
+                Some(answer) => answer,
+                None => back(fault, self.inner.send(there(fault, request)).await).await,
+            },
         }
+    }
+}
+
+/// What is answered to a request that goes nowhere.
+fn instead(fault: Fault) -> Option<Result<Response<Body>, TransportError>> {
+    let with = |mut answer: Response<Body>, name: HeaderName, value| {
+        answer.headers_mut().insert(name, HeaderValue::from_static(value));
+        answer
+    };
+    Some(match fault {
+        Fault::Status(code) => Ok(status(code)),
+        Fault::Busy(code, after) => Ok(with(status(code), RETRY_AFTER, after)),
+        Fault::NotGlance => Ok(status(200)),
+        Fault::Redirect(location) => Ok(with(status(307), LOCATION, location)),
+        Fault::Lost => Err(lost()),
+        _ => return None,
+    })
+}
+
+/// A request as it arrives.
+fn there(fault: Fault, mut request: Request<Body>) -> Request<Body> {
+    match fault {
+        Fault::IgnoreRange => {
+            request.headers_mut().remove(RANGE);
+            request
+        }
+        Fault::StoreOther => request.map(|body| corrupt(body, None)),
+        Fault::CorruptUpload { at } => request.map(|body| corrupt(body, Some(at))),
+        Fault::CutUpload { after } | Fault::RefuseUpload { after, .. } => {
+            request.map(|body| cut(body, after))
+        }
+        Fault::StallUpload { after } => request.map(|body| stall(body, after)),
+        _ => request,
+    }
+}
+
+/// An answer as it comes back.
+async fn back(
+    fault: Fault,
+    answer: Result<Response<Body>, TransportError>,
+) -> Result<Response<Body>, TransportError> {
+    if let Fault::RefuseUpload { status: code, .. } = fault {
+        return Ok(status(code));
+    }
+    let answer = answer?;
+    match fault {
+        Fault::AnswerLost | Fault::CutUpload { .. } => Err(lost()),
+        Fault::AnswerStalled => std::future::pending().await,
+        Fault::Answer(code) => Ok(status(code)),
+        Fault::CutDownload { after } => Ok(answer.map(|body| cut(body, after))),
+        Fault::StallDownload { after } => Ok(answer.map(|body| stall(body, after))),
+        Fault::CorruptDownload { at } => Ok(answer.map(|body| corrupt(body, Some(at)))),
+        Fault::WrongDigest => Ok(lie(answer, falsify).await),
+        Fault::WrongSize => Ok(lie(answer, grow).await),
+        Fault::NoDigest => Ok(lie(answer, forget).await),
+        _ => Ok(answer),
     }
 }
 

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
+use glance_core::Transport;
 use glance_core::glance::GlanceStore;
 use glance_core::identity::auth::{Grant, Proof};
 use glance_core::identity::{AuthPlugin, Session, SignInError};
 use glance_core::image::{Image, ImageId};
 use glance_core::store::memory::MemoryStore;
 use glance_core::store::{ByteRange, ImageStore};
-use glance_core::Transport;
 use glance_server::GlanceApi;
 use glance_server::fault::Faulty;
 use http::HeaderName;
@@ -28,7 +28,7 @@ pub(crate) struct Site {
     pub(crate) kept: Arc<MemoryStore>,
     pub(crate) faulty: Arc<Faulty>,
     pub(crate) watch: Arc<Watch>,
-    server: JoinHandle<io::Result<()>>,
+    task: JoinHandle<io::Result<()>>,
 }
 
 impl Site {
@@ -41,10 +41,9 @@ impl Site {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("https://{}", listener.local_addr().unwrap());
         let acceptor = Some(Arc::clone(&stack.acceptor));
-        let served =
-            glance_server::serve(listener, acceptor, watch.clone(), std::future::pending());
+        let api = glance_server::serve(listener, acceptor, watch.clone(), std::future::pending());
         let server = tokio::spawn(served);
-        Self { url, kept, faulty, watch, server }
+        Self { url, kept, faulty, watch, task }
     }
 
     /// The site as a client of it sees it.
@@ -97,7 +96,7 @@ async fn members(site: &Site, id: &ImageId) -> Vec<(String, &'static str)> {
 
 impl Drop for Site {
     fn drop(&mut self) {
-        self.server.abort();
+        self.task.abort();
     }
 }
 

@@ -275,33 +275,49 @@ impl Case {
     /// How the image may end that suffers.
     pub(crate) fn ends(&self) -> &'static [End] {
         use End::{Exact, Failed, Quarantined, WithoutMembers};
-        let always = self.times == Times::Always;
+        let once = self.times == Times::Once;
         match (self.step, self.fault) {
             _ if self.spoils() => &[Quarantined],
-            // Who may not see members is no owner; there is no replica before it is made.
+            _ if self.is_harmless() => &[Exact],
+            // Who may not see the members does not own the image.
             (Step::MembersSource, Fault::Status(403 | 404 | 410)) => &[WithoutMembers],
-            (Step::GetTarget, Fault::Status(404 | 410)) if !always => &[Exact],
-            (_, Fault::IgnoreRange) => &[Exact],
-            // Of two listings at once, the second finds the new token refused too.
-            (_, Fault::Status(401)) if !always && self.step.is_listing() => &[Exact, Failed],
-            (_, Fault::Status(401)) if !always => &[Exact],
-            // The records that a change is answered with are not what it is judged by.
-            (Step::Patch, Fault::WrongDigest | Fault::WrongSize | Fault::NoDigest)
-            | (Step::ListSource | Step::GetSource, Fault::NoDigest) => &[Exact],
             // Replicas under other ids are looked for first.
-            (Step::ListReplica, Fault::WrongDigest | Fault::WrongSize) if !always => {
+            (Step::ListReplica, Fault::WrongDigest | Fault::WrongSize) if once => {
                 &[Exact, Quarantined]
             }
-            (Step::ListReplica, Fault::NoDigest) => &[Exact, Failed],
             (Step::Verify | Step::ListReplica, Fault::WrongDigest | Fault::WrongSize) => {
                 &[Quarantined]
             }
-            _ if is_carried_out(self.fault) || (is_passing(self.fault) && !always) => {
-                &[Exact, Failed]
-            }
-            // What the source sends wrongly once may be right when it is read again.
-            (Step::Read, Fault::CorruptDownload { .. }) if !always => &[Exact, Failed],
+            _ if is_carried_out(self.fault) => &[Exact, Failed],
+            _ if once && self.may_pass() => &[Exact, Failed],
             _ => &[Failed],
+        }
+    }
+
+    /// Whether the copy needs nothing of what the fault takes.
+    fn is_harmless(&self) -> bool {
+        let once = self.times == Times::Once;
+        match (self.step, self.fault) {
+            // There is no replica before it is made.
+            (Step::GetTarget, Fault::Status(404 | 410)) => once,
+            // Of two listings at once, the second finds the new token refused too.
+            (step, Fault::Status(401)) => once && !step.is_listing(),
+            // What a change is answered with is not what it is judged by.
+            (Step::Patch, Fault::WrongDigest | Fault::WrongSize) | (_, Fault::IgnoreRange) => true,
+            // The digest that counts is that of the data as it was sent and stored.
+            (step, Fault::NoDigest) => step != Step::Verify,
+            _ => false,
+        }
+    }
+
+    /// Whether the same request may fare better later.
+    fn may_pass(&self) -> bool {
+        match (self.step, self.fault) {
+            (Step::Read, Fault::CorruptDownload { .. }) | (Step::ListReplica, Fault::NoDigest) => {
+                true
+            }
+            (step, Fault::Status(401)) => step.is_listing(),
+            (_, fault) => is_passing(fault),
         }
     }
 }
