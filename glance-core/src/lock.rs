@@ -176,7 +176,7 @@ mod tests {
         let path = directory.path().join("new/pair.lock");
         assert_eq!(Lock::holder(&path), None);
         let lock = Lock::take(&path).unwrap();
-        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         let error = Lock::take(&path).unwrap_err();
         let me = format!("process {}, since 2", std::process::id());
@@ -221,7 +221,7 @@ mod tests {
             ("{\"pid\": 12, \"later\": {}}", "process 12"),
             ("{\"pid\": 12, \"host\": \"else.where\"}", "process 12 of host else.where"),
         ] {
-            std::fs::write(&path, text).unwrap();
+            fs::write(&path, text).unwrap();
             assert_eq!(Lock::holder(&path).unwrap().to_string(), said);
         }
     }
@@ -229,7 +229,7 @@ mod tests {
     #[test]
     fn a_place_without_room_for_the_file_is_named() {
         let directory = tempfile::tempdir().unwrap();
-        std::fs::write(directory.path().join("file"), "").unwrap();
+        fs::write(directory.path().join("file"), "").unwrap();
         let error = Lock::take(&directory.path().join("file/lock")).unwrap_err();
         assert!(matches!(&error, LockError::File { .. }), "{error:?}");
         assert!(error.to_string().contains("file/lock"), "{error}");
