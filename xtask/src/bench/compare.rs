@@ -39,8 +39,7 @@ fn at_glances(programs: &Programs) -> Result<(), Failure> {
         format!("curl -sSf --cacert $CA -H \"X-Auth-Token: $TOKEN\" -K {}", pages.display())
     };
     let compare = |name, stack| {
-        let (replicator, options) = (programs.replicator(), glances.options());
-        let line = format!("{replicator} compare {a} {b} {options} --tls {stack}");
+        let line = glances.tool(programs, &format!("compare --tls {stack}"));
         let targets = [Target::Wall(1.15), Target::CpuSeconds(1.5), Target::Rss(40.0)];
         Way::ours(name, line, &targets)
     };
@@ -83,9 +82,8 @@ fn embedded(programs: &Programs) -> Result<(), Failure> {
     for count in EMBEDDED {
         let (_one, a) = many_images(programs, &directory, count)?;
         let (_other, b) = many_images(programs, &directory, count)?;
-        let (replicator, ca) = (programs.replicator(), directory.join("ca.pem"));
         say(format_args!("bench: {count} images"));
-        let line = format!("{replicator} compare {a} {b} --cacert {} --no-state", ca.display());
+        let line = programs.tool(&format!("compare {a} {b}"), &directory.join("ca.pem"));
         let took = cost(&line)?;
         let held = if took.rss <= 60.0 { "held" } else { "MISSED" };
         print(format_args!(

@@ -68,9 +68,7 @@ pub(crate) fn small() -> Result<(), Failure> {
 }
 
 fn ours(programs: &Programs, glances: &Glances, stack: &str) -> String {
-    let Glances { a, b, .. } = glances;
-    let replicator = programs.replicator();
-    glances.line(&format!("{replicator} livecopy {a} {b} {} --tls {stack}", glances.options()))
+    glances.tool(programs, &format!("livecopy --tls {stack}"))
 }
 
 /// Makes images of so many MiB in A.
@@ -126,7 +124,7 @@ impl<'a> Peers<'a> {
 
     fn glance(&self, id: &str) -> String {
         let Glances { a, b, .. } = self.glances;
-        let glance = self.glances.tool("glance");
+        let glance = self.glances.of_openstack("glance");
         let call = format!("{glance} --os-cacert $CA --os-auth-token $TOKEN --os-image-url");
         self.glances.line(&format!(
             "{call} {a} image-download {id} | \
@@ -135,12 +133,12 @@ impl<'a> Peers<'a> {
     }
 
     fn sdk(&self, how: &str, ids: &str) -> String {
-        let python = self.glances.tool("python");
+        let python = self.glances.of_openstack("python");
         self.glances.line(&format!("{python} {} {how} {ids}", self.sdk))
     }
 
     fn openstack(&self, id: &str) -> String {
-        let (openstack, file) = (self.glances.tool("openstack"), &self.file);
+        let (openstack, file) = (self.glances.of_openstack("openstack"), &self.file);
         self.glances.line(&format!(
             "OS_CLOUD=a {openstack} image save --file {file} {id}; \
              OS_CLOUD=b {openstack} image create --file {file} --disk-format raw \

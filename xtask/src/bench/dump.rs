@@ -34,10 +34,8 @@ pub(crate) fn run() -> Result<(), Failure> {
     race("2 GiB over HTTPS, thrown away", alone)?;
 
     let dump = |name, stack, target| {
-        let line = format!(
-            "rm -rf {into}/d; {} dump {url} {into}/d --cacert {ca} --no-state --tls {stack}",
-            programs.replicator()
-        );
+        let words = format!("dump {url} {into}/d --tls {stack}");
+        let line = format!("rm -rf {into}/d; {}", programs.tool(&words, &server.ca));
         Way::ours(name, line, &[Target::Wall(target)])
     };
     let save = format!("rm -rf {into}/d; {curl} -o {into}/d {file}");

@@ -45,9 +45,7 @@ pub(crate) fn copy() -> Result<(), Failure> {
         Way::peer("curl \\| curl, chunked", curl("chunked")),
     ];
     for (name, stack) in STACKS {
-        let replicator = programs.replicator();
-        let line =
-            format!("{replicator} livecopy {from} {to} --cacert {ca} --no-state --tls {stack}");
+        let line = programs.tool(&format!("livecopy {from} {to} --tls {stack}"), &source.ca);
         ways.push(Way::ours(name, line, &[Target::Wall(1.0), Target::Rss(40.0)]));
     }
     let title = "1 × 4 GiB, fast endpoints (nginx, and a sink)";
@@ -59,7 +57,7 @@ pub(crate) fn fan_out() -> Result<(), Failure> {
     let programs = Programs::build()?;
     let directory = programs.directory.join("fan");
     let source = Server::start(&directory, FAN_MIB)?;
-    let (from, ca) = (&source.url, source.ca.display());
+    let from = &source.url;
     print("\n## 1 GiB to targets that take 100 MiB/s each\n");
     print("| TLS | targets | wall s | CPU s | peak RSS MiB | read at the source × | targets |");
     print("| --- | --- | --- | --- | --- | --- | --- |");
@@ -71,12 +69,10 @@ pub(crate) fn fan_out() -> Result<(), Failure> {
                 sinks.push(Sink::start(&programs, &directory, &source.sha512, Some(FAN_RATE))?);
             }
             let to: Vec<&str> = sinks.iter().map(|sink| sink.url.as_str()).collect();
-            let (replicator, to) = (programs.replicator(), to.join(" "));
+            let words = format!("livecopy {from} {} --tls {stack}", to.join(" "));
             source.take_sent()?;
             say(format_args!("bench: {name}, {count} targets"));
-            let took = cost(&format!(
-                "{replicator} livecopy {from} {to} --cacert {ca} --no-state --tls {stack}"
-            ))?;
+            let took = cost(&programs.tool(&words, &source.ca))?;
             #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
             let read = source.take_sent()? as f64 / (FAN_MIB << 20) as f64;
             if count == 1 {
@@ -108,16 +104,13 @@ pub(crate) fn start() -> Result<(), Failure> {
         Sink::start(&programs, &directory, "", None)?,
     ];
     let (one, other) = (&sinks[0].url, &sinks[1].url);
-    let (replicator, ca) = (programs.replicator(), directory.join("ca.pem"));
     let times = |line: &str| format!("for n in $(seq 1 {TIMES}); do {line}; done");
     let most = |seconds: f64| [Target::CpuSeconds(seconds * f64::from(TIMES))];
-    let version = format!("{replicator} --version");
+    let version = format!("{} --version", programs.program("glance-replicator-under-test"));
     let mut ways = vec![Way::ours("--version", times(&version), &most(0.010))];
     for (name, stack) in [("compare, rustls", "rustls"), ("compare, native", "native")] {
-        let line = format!(
-            "{replicator} compare {one} {other} --cacert {} --no-state --tls {stack}",
-            ca.display()
-        );
+        let words = format!("compare {one} {other} --tls {stack}");
+        let line = programs.tool(&words, &directory.join("ca.pem"));
         ways.push(Way::ours(name, times(&line), &most(0.060)));
     }
     let title = "Starting, 20 times: the version, and `compare` of two empty stores";

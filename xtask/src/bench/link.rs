@@ -36,15 +36,12 @@ pub(crate) fn run() -> Result<(), Failure> {
         MIB << 20
     );
     let mut ways = vec![Way::peer("curl \\| curl", curl)];
-    let replicator = programs.replicator();
     for (name, stack, streams, targets) in [
         ("livecopy --streams 8, rustls", "rustls", 8, &[Target::Wall(1.0 / 3.0)][..]),
         ("livecopy --streams 8, native", "native", 8, &[Target::Wall(1.0 / 3.0)]),
     ] {
-        let line = format!(
-            "{replicator} livecopy {from} {to} --cacert {ca} --no-state --tls {stack} \
-             --streams {streams}"
-        );
+        let words = format!("livecopy {from} {to} --tls {stack} --streams {streams}");
+        let line = programs.tool(&words, &source.ca);
         ways.push(Way::ours(name, line, targets));
     }
     let title = "1 × 512 MiB from 100 ms away, 0.1 % of packets lost";

@@ -32,9 +32,16 @@ impl Programs {
         self.programs.join(name).display().to_string()
     }
 
-    /// The shell's word for the tool.
-    pub(crate) fn replicator(&self) -> String {
-        self.program("glance-replicator-under-test")
+    /// A line that has the tool do what `words` say with servers that `ca` signed for, as its user
+    /// would: with a journal.
+    pub(crate) fn tool(&self, words: &str, ca: &Path) -> String {
+        let (tool, state) = (self.program("glance-replicator-under-test"), self.state());
+        format!("{tool} {words} --cacert {} --owner caller --state-dir {state}", ca.display())
+    }
+
+    /// Where the tool keeps its journal.
+    fn state(&self) -> String {
+        self.directory.join("state").display().to_string()
     }
 }
 
@@ -72,12 +79,12 @@ impl Glances {
 
     fn sign_in(&self) -> Result<(), Failure> {
         let print = "import openstack; print(openstack.connect(cloud=\"a\").auth_token)";
-        let line = format!("{} -c '{print}' > {}", self.tool("python"), self.token);
+        let line = format!("{} -c '{print}' > {}", self.of_openstack("python"), self.token);
         self.run(&line)
     }
 
     /// The shell's word for one of `OpenStack`'s programs.
-    pub(crate) fn tool(&self, name: &str) -> String {
+    pub(crate) fn of_openstack(&self, name: &str) -> String {
         self.python.join(name).display().to_string()
     }
 
@@ -95,8 +102,10 @@ impl Glances {
         succeed(Command::new("bash").args(["-euo", "pipefail", "-c", &self.line(line)]))
     }
 
-    /// What our tool needs to know to reach them.
-    pub(crate) fn options(&self) -> String {
-        format!("--cacert {} --token-file {} --no-state", self.ca, self.token)
+    /// A line that has our tool do what `words` say from the one to the other.
+    pub(crate) fn tool(&self, programs: &Programs, words: &str) -> String {
+        let Self { a, b, ca, token, .. } = self;
+        let words = format!("{words} {a} {b} --token-file {token}");
+        self.line(&programs.tool(&words, Path::new(ca)))
     }
 }
