@@ -286,6 +286,15 @@ pub fn free_space(dir: &Path) -> std::io::Result<u64> {
     Ok(found.f_bavail.saturating_mul(found.f_frsize))
 }
 
+/// The bytes of an image without data that an upload to the dump in `dir` would go on from, as far as
+/// they can be seen.
+pub fn begun(dir: &Path, id: &ImageId) -> u64 {
+    let blob = dir.join(format!("{id}{}", Encoding::Identity.suffix()));
+    let partial = files::with_suffix(&blob, blob::PARTIAL);
+    let found = std::fs::metadata(partial).or_else(|_| std::fs::metadata(blob));
+    found.map_or(0, |found| files::begun(&found))
+}
+
 /// Runs `work` on a dump's directory where it may block.
 async fn blocking<T: Send + 'static>(
     dir: &Path,
