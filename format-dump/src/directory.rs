@@ -219,8 +219,12 @@ impl ImageStore for Directory {
     }
 
     async fn begun(&self, id: &ImageId) -> Result<Body, StoreError> {
-        let image = self.record(BEGUN, id).await?.image;
-        if image.status != Status::Queued || self.encoding != Encoding::Identity {
+        let record = match self.record(BEGUN, id).await {
+            // It is to be made.
+            Err(error) if error.kind == StoreErrorKind::NotFound => return Ok(Body::empty()),
+            record => record?,
+        };
+        if record.image.status != Status::Queued || self.encoding != Encoding::Identity {
             return Ok(Body::empty());
         }
         self.take_up(BEGUN, id).await?;
