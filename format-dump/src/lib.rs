@@ -125,6 +125,16 @@ impl DumpStore {
         }
     }
 
+    /// The same dump, to be read from: an image whose data file is gone has data by its record, which
+    /// can't be read. Otherwise it counts as one without data, so that it takes an upload.
+    #[must_use]
+    pub fn expecting_data(self) -> Self {
+        match self.0 {
+            Dump::Current(directory) => Self(Dump::Current(directory.expecting_data())),
+            old @ Dump::Old(_) => Self(old),
+        }
+    }
+
     /// Whether the run that wrote the dump came to its end. A dump of the old tool does not say.
     pub fn is_complete(&self) -> Result<bool, StoreError> {
         match &self.0 {

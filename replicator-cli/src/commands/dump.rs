@@ -170,13 +170,9 @@ async fn check_space(
             .caused_by(error)
     })?;
     let mut needed = 0_u64;
-    let begun = |id| match encoding {
-        Encoding::Identity => begun(path, id),
-        _ => 0,
-    };
-    let outstanding = |entry: &Entry| match entry.outstanding() {
-        0 => 0,
-        bytes => bytes.saturating_sub(begun(&entry.image.id)),
+    let outstanding = |entry: &Entry| match (entry.outstanding(), encoding) {
+        (bytes @ 1.., Encoding::Identity) => bytes.saturating_sub(begun(path, &entry.image.id)),
+        (bytes, _) => bytes,
     };
     let observe = |entry| needed = needed.saturating_add(outstanding(&entry));
     replication.plan(observe).await?;
