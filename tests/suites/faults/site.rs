@@ -41,8 +41,8 @@ impl Site {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("https://{}", listener.local_addr().unwrap());
         let acceptor = Some(Arc::clone(&stack.acceptor));
-        let api = glance_server::serve(listener, acceptor, watch.clone(), std::future::pending());
-        let server = tokio::spawn(served);
+        let end = std::future::pending();
+        let task = tokio::spawn(glance_server::serve(listener, acceptor, watch.clone(), end));
         Self { url, kept, faulty, watch, task }
     }
 
