@@ -9,25 +9,30 @@ use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use http_body::{Frame, SizeHint};
 
+use crate::digest::Awaited;
+
 /// What goes wrong while a body passes.
 pub type BodyError = Box<dyn Error + Send + Sync>;
 
 /// The bytes of a request, of a response, or of an image.
 ///
-/// A body passes once. What may have to be sent again is kept as bytes or made anew by its
-/// source; a body that was polled is never resent.
+/// A body passes once. What is made of bytes can be had [`again`](Self::again); anything else is
+/// made anew by its source, or not sent a second time.
 ///
 /// As a [`Stream`](futures_util::Stream) it yields chunks; as an [`http_body::Body`] it is what
 /// HTTP libraries send. An error is the last item.
 pub struct Body {
     chunks: BoxStream<'static, Result<Bytes, BodyError>>,
     size: Option<u64>,
+    /// All of it, where that was known before it passed.
+    whole: Option<Bytes>,
+    digests: Option<Awaited>,
 }
 
 impl Body {
     /// No bytes.
     pub fn empty() -> Self {
-        Self { chunks: stream::empty().boxed(), size: Some(0) }
+        Bytes::new().into()
     }
 
     /// A body that yields `chunks`. With a `size` in bytes it promises that many: a transport
@@ -36,7 +41,14 @@ impl Body {
     where
         S: futures_util::Stream<Item = Result<Bytes, BodyError>> + Send + 'static,
     {
-        Self { chunks: chunks.boxed(), size }
+        Self { chunks: chunks.boxed(), size, digests: None, whole: None }
+    }
+
+    /// The same body, whose maker computes these digests of all of its bytes while they pass. Whoever
+    /// makes another body of it that yields the same bytes hands them on.
+    #[must_use]
+    pub fn carrying(self, digests: Option<Awaited>) -> Self {
+        Self { digests, ..self }
     }
 
     /// The body of a message of an HTTP library. Trailers are dropped.
@@ -59,12 +71,29 @@ impl Body {
                 };
             }
         });
-        Self { chunks: chunks.boxed(), size }
+        Self { chunks: chunks.boxed(), size, digests: None, whole: None }
+    }
+
+    /// A second body with the same bytes, from the first on, whatever has passed of this one; none
+    /// of a stream.
+    pub fn again(&self) -> Option<Self> {
+        self.whole.clone().map(Self::from)
+    }
+
+    /// The same body, which can't be had [`again`](Self::again).
+    #[must_use]
+    pub fn once(self) -> Self {
+        Self { whole: None, ..self }
     }
 
     /// The bytes promised, where that is known before they pass.
     pub fn size(&self) -> Option<u64> {
         self.size
+    }
+
+    /// The digests that its maker computes of all of its bytes, which need not be computed again.
+    pub fn digests(&self) -> Option<&Awaited> {
+        self.digests.as_ref()
     }
 
     /// Reads the first `length` bytes, fewer when the body ends or fails before, and gives the same
@@ -82,8 +111,8 @@ impl Body {
                 break;
             }
         }
-        let size = self.size;
-        (head.into(), Self { chunks: stream::iter(read).chain(self.chunks).boxed(), size })
+        let chunks = stream::iter(read).chain(self.chunks).boxed();
+        (head.into(), Self { chunks, ..self })
     }
 
     /// Reads the whole body, up to `limit` bytes, and fails when there are more.
@@ -103,8 +132,8 @@ impl Body {
 impl From<Bytes> for Body {
     fn from(bytes: Bytes) -> Self {
         let size = Some(bytes.len() as u64);
-        let chunk = (!bytes.is_empty()).then_some(Ok(bytes));
-        Self { chunks: stream::iter(chunk).boxed(), size }
+        let chunk = (!bytes.is_empty()).then_some(Ok(bytes.clone()));
+        Self { chunks: stream::iter(chunk).boxed(), size, digests: None, whole: Some(bytes) }
     }
 }
 
@@ -166,5 +195,20 @@ mod tests {
         }
         let (head, body) = Body::empty().peek(7).await;
         assert!(head.is_empty() && body.collect(0).await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn bytes_can_be_had_again_and_streams_can_not() {
+        let mut body = Body::from(Bytes::from_static(b"abc"));
+        body.next().await.unwrap().unwrap();
+        let again = body.again().and_then(|again| again.again()).unwrap();
+        assert_eq!(again.size(), Some(3));
+        assert_eq!(again.collect(3).await.unwrap(), "abc");
+        let empty = Body::empty().again().unwrap();
+        assert_eq!((empty.size(), empty.collect(0).await.unwrap().len()), (Some(0), 0));
+        let (_, peeked) = Body::from(Bytes::from_static(b"abc")).peek(2).await;
+        assert_eq!(peeked.again().unwrap().collect(3).await.unwrap(), "abc");
+        assert!(failing().again().is_none());
+        assert!(Body::from(Bytes::from_static(b"abc")).once().again().is_none());
     }
 }

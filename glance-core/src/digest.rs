@@ -8,9 +8,10 @@
 //! transports offer their TLS library's, so that images are hashed inside the same module that
 //! encrypts them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -128,6 +129,36 @@ impl Default for Hashers {
     }
 }
 
+/// Digests of all bytes of a [`Body`](crate::Body), computed by whoever made it, and known once all
+/// have passed.
+#[derive(Debug, Clone, Default)]
+pub struct Awaited {
+    algorithms: BTreeSet<Algorithm>,
+    digests: Arc<OnceLock<Digests>>,
+}
+
+impl Awaited {
+    /// Digests of these algorithms.
+    pub fn of(algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
+        Self { algorithms: algorithms.into_iter().collect(), digests: Arc::default() }
+    }
+
+    /// The algorithms of the digests to come.
+    pub fn algorithms(&self) -> &BTreeSet<Algorithm> {
+        &self.algorithms
+    }
+
+    /// The digests; None before the body's end, and of one that failed.
+    pub fn get(&self) -> Option<&Digests> {
+        self.digests.get()
+    }
+
+    /// Makes them known, before the body yields its last bytes. Only the first ones count.
+    pub fn set(&self, digests: Digests) {
+        let _ = self.digests.set(digests);
+    }
+}
+
 /// Digests being computed on threads of their own.
 ///
 /// Must be made inside a tokio runtime. Dropping it stops the threads.
@@ -142,6 +173,11 @@ struct Lane {
 }
 
 impl Hashing {
+    /// The algorithms of the digests to come.
+    pub fn algorithms(&self) -> impl Iterator<Item = Algorithm> {
+        self.0.iter().map(|lane| lane.algorithm)
+    }
+
     /// Hands on a chunk; waits while the threads are too far behind.
     pub async fn update(&mut self, chunk: &Bytes) {
         for lane in &self.0 {

@@ -18,6 +18,8 @@ mod checked;
 mod copy;
 mod error;
 mod examine;
+mod feed;
+mod journal;
 pub mod mapping;
 mod matching;
 mod pace;
@@ -26,21 +28,29 @@ mod plan;
 mod prove;
 mod prune;
 mod remembered;
+mod repair;
+mod retries;
+mod splice;
 pub mod stamp;
+mod transfer;
 mod verify;
 mod via;
 
 pub use checked::{DataFault, DataVerdict, Expected, checked};
 pub use error::{CopyError, RunError};
+pub use journal::{Journal, JournalError, JournalFile, Leftover, Phase, Recorded, Run};
 pub use mapping::Mapping;
 pub use matching::MatchBy;
-pub use pace::Pace;
+pub use pace::{Bandwidth, InvalidBandwidth, Pace, Pacing, Timetable};
 pub use plan::{Difference, Entry, State};
 pub use prune::{MostRemoved, NothingRemoved, Prune, Removal};
 pub use remembered::{DigestFile, Remembered};
+pub use repair::{Finding, KnownBy, Search, Standing};
+pub use retries::Retries;
 pub use verify::{Depth, Fault, Proof, Verdict, Verification, verify_store};
 pub use via::{Delivery, Fallback, InvalidTemplate, Journey, Origin, Placement, Template, Way};
 
+use feed::Share;
 use matching::Moved;
 use pair::Pair;
 use plan::Step;
@@ -68,10 +78,12 @@ pub struct Policy {
     pub prune: Option<Prune>,
     /// Images under way at once.
     pub transfers: usize,
+    /// How often is tried again what can succeed later.
+    pub retries: Retries,
     /// What computes the digests that prove the data on its way.
     pub hashers: Hashers,
-    /// How fast data may pass, of all images together; without it, as fast as it can.
-    pub pace: Option<Pace>,
+    /// How fast data may pass, of all images together.
+    pub pacing: Pacing,
     /// What the target accepts as data.
     pub content: ContentCheck,
     /// How data gets to a Glance and where it is put there; without it, it passes through here, and
@@ -81,6 +93,8 @@ pub struct Policy {
     pub known_source: Remembered,
     /// The same of the target.
     pub known_target: Remembered,
+    /// Where it is written down what is about to happen at the target.
+    pub journal: Journal,
 }
 
 /// What a target accepts as data.
@@ -119,12 +133,14 @@ impl Default for Policy {
             stamp: None,
             prune: None,
             transfers: 4,
+            retries: Retries::default(),
             hashers: Hashers::default(),
-            pace: None,
+            pacing: Pacing::default(),
             content: ContentCheck::default(),
             delivery: None,
             known_source: Remembered::default(),
             known_target: Remembered::default(),
+            journal: Journal::default(),
         }
     }
 }
@@ -289,11 +305,12 @@ impl Replication {
     async fn execute(&self, entry: Entry) -> Outcome {
         let Entry { image, replica, differences, reason, step, .. } = entry;
         let mut journey = Journey::default();
+        let mut share = Share::alone(self, &image);
         let result = match (step, &replica) {
-            (Step::Copy(goal), _) => self.copy(&image, &goal, &mut journey).await,
+            (Step::Copy(goal), _) => self.copy(&image, &goal, &mut share, &mut journey).await,
             (Step::Record(goal), _) => self.record(&image, &goal).await,
             (Step::Complete(goal), Some(record)) => {
-                self.complete(&image, record, &goal, &mut journey).await
+                self.complete(&image, record, &goal, &mut share, &mut journey).await
             }
             (Step::Reconcile(goal), Some(replica)) if !differences.is_empty() => {
                 let fields = differences.into_iter().map(|found| found.field).collect();
@@ -303,6 +320,7 @@ impl Replication {
             (Step::Fail(error), _) => Err(error),
             _ => Ok(Done::Skipped(reason.unwrap_or_default())),
         };
+        self.policy.journal.close(&image, &result).await;
         Outcome { journey, ..Outcome::of(image, result) }
     }
 }

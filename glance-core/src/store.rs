@@ -23,11 +23,13 @@ pub type ImageStream<'a> = BoxStream<'a, Result<Image, StoreError>>;
 /// # Contract
 /// - **Atomic**: an image is either without data (`queued`), in transit, or complete. A failed or
 ///   dropped [`upload`](Self::upload) leaves the record at `queued`, and a later upload to it may
-///   succeed. Data never changes once complete.
+///   succeed. What came until then may be kept, for [`begun`](Self::begun) alone. Data never changes
+///   once complete.
 /// - **Identity**: the id given to [`create`](Self::create) is the image's id. An id that was
 ///   deleted may stay taken for good: that is [`StoreErrorKind::IdTaken`].
 /// - **Checksum**: after an upload the record holds the size and a digest *of the bytes that the
-///   store kept*, computed by the store, not taken from the caller.
+///   store kept*, not one that the caller claims. A store in this process may take those that the
+///   body [carries](Body::digests): they were computed here, of the same bytes.
 /// - **Order**: listings come in ascending order of ids, each image once, so that whoever pairs two
 ///   of them needs little memory. An image made or deleted meanwhile may be missing.
 /// - **Completeness**: a listing holds every image that the selection admits and the credentials
@@ -48,7 +50,9 @@ pub trait ImageStore: fmt::Debug + fmt::Display + Send + Sync {
 
     /// The bytes of `range` of a complete image's data. Its length is announced by the body's
     /// size. An image without data is a [`StoreErrorKind::Conflict`]; a range that begins past the
-    /// end is [`StoreErrorKind::Range`] (an empty image read from 0 is not).
+    /// end is [`StoreErrorKind::Range`] (an empty image read from 0 is not). A store that can't read
+    /// parts reads what is in front of the range, too, and gives the range alone; a range that
+    /// neither begins with the data nor ends with it is [`StoreErrorKind::NoParts`] then.
     async fn read(&self, id: &ImageId, range: ByteRange) -> Result<Body, StoreError>;
 
     /// Makes a record with `image`'s id and attributes, at `queued`. The other fields are advice:
@@ -60,6 +64,12 @@ pub trait ImageStore: fmt::Debug + fmt::Display + Send + Sync {
     /// record is a [`StoreErrorKind::Conflict`]. A body that promises a size and ends before it,
     /// or fails, is never stored.
     async fn upload(&self, id: &ImageId, data: Body) -> Result<Image, StoreError>;
+
+    /// The first bytes of the data that an [`upload`](Self::upload) to a queued record was given
+    /// before it broke off, as far as the store kept them; none where it keeps nothing, and of an
+    /// image that is not there. They are not proven. Whoever puts them in front of the rest, and uploads all of it, need not get them again
+    /// from elsewhere; an upload that begins in another way is as good.
+    async fn begun(&self, id: &ImageId) -> Result<Body, StoreError>;
 
     /// Makes the attributes those of `wanted`, and says what the store then holds. `current` is
     /// what the caller read last: only what differs between the two is written, all or nothing.
@@ -135,10 +145,14 @@ pub enum StoreErrorKind {
     Forbidden,
     /// The id is in use, maybe invisibly, or was used once.
     IdTaken,
+    /// Another process works on it, and one at a time may.
+    InUse,
     /// The request or the record is not acceptable there.
     Invalid,
     /// A quota, a size limit or the disk is exhausted.
     LimitReached,
+    /// The store can't read parts of data.
+    NoParts,
     /// There is no such image.
     NotFound,
     /// The range begins past the end of the data.
@@ -156,6 +170,17 @@ pub enum StoreErrorKind {
     Unauthenticated,
     /// What the store holds can't be understood or is damaged.
     Unreadable,
+}
+
+impl StoreErrorKind {
+    /// Whether the same may succeed later without anybody changing anything.
+    pub fn is_retryable(self) -> bool {
+        match self {
+            Self::Server | Self::Renewed => true,
+            Self::Transport(kind) => kind.is_retryable(),
+            _ => false,
+        }
+    }
 }
 
 impl StoreError {

@@ -4,21 +4,24 @@ use std::path::PathBuf;
 
 use clap::builder::{FalseyValueParser, StringValueParser, TypedValueParser};
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
-use glance_core::select::byte_count;
 use secrecy::SecretString;
 
+mod limits;
 mod mapping;
 mod metadefs;
 mod placement;
 mod replication;
+mod report;
 mod selection;
 mod verify;
 
+pub use limits::Limits;
 pub use mapping::{BootFromVolume, Encrypted, Mapping, Owner, Signatures};
 pub use metadefs::{Metadefs, WithMetadefs};
 pub use placement::{Placement, Via};
 pub use replication::{Compare, Identity, Match, Plan, Removing, Sides, Sync};
-pub use selection::Selection;
+pub use report::{ReportFile, Reports};
+pub use selection::{Selection, ShardOption};
 pub use verify::{State, Verify};
 
 /// What was typed.
@@ -106,23 +109,30 @@ pub enum Command {
     Serve(Serve),
     /// Say which clouds are configured, where, and how they are signed in to; asks no server
     Clouds,
+    /// Work with the reports of several runs
+    #[command(subcommand)]
+    Report(Reports),
     /// Say what a connection to each store shows: trust, certificates, sign-in, permissions
     Doctor(Doctor),
 }
 
 impl Command {
-    /// Which images, of a command that is about images.
-    pub(crate) fn selection(&self) -> Option<&Selection> {
+    /// Which images, of a command that is about images, and that command's name.
+    pub(crate) fn selection(&self) -> Option<(&'static str, &Selection)> {
         match self {
-            Self::Size { selection, .. }
-            | Self::Dump { selection, .. }
-            | Self::Load { selection, .. }
-            | Self::Livecopy { selection, .. }
-            | Self::Compare(Compare { selection, .. })
-            | Self::Plan(Plan { selection, .. })
-            | Self::Sync(Sync { selection, .. })
-            | Self::Verify(Verify { selection, .. }) => Some(selection),
-            Self::Metadefs(_) | Self::Serve(_) | Self::Clouds | Self::Doctor(_) => None,
+            Self::Size { selection, .. } => Some(("size", selection)),
+            Self::Dump { selection, .. } => Some(("dump", selection)),
+            Self::Load { selection, .. } => Some(("load", selection)),
+            Self::Livecopy { selection, .. } => Some(("livecopy", selection)),
+            Self::Compare(Compare { selection, .. }) => Some(("compare", selection)),
+            Self::Plan(Plan { selection, .. }) => Some(("plan", selection)),
+            Self::Sync(Sync { selection, .. }) => Some(("sync", selection)),
+            Self::Verify(Verify { selection, .. }) => Some(("verify", selection)),
+            Self::Metadefs(_)
+            | Self::Serve(_)
+            | Self::Clouds
+            | Self::Report(_)
+            | Self::Doctor(_) => None,
         }
     }
 }
@@ -169,16 +179,15 @@ pub struct Options {
     /// Images under way at once
     #[arg(long, global = true, value_name = "N", default_value = "4")]
     pub transfers: std::num::NonZeroUsize,
-    /// Bytes per second that data may take, of all images together, such as 512k or 10M (powers of
-    /// 1024); without it, all there is
-    #[arg(long, global = true, value_name = "RATE", value_parser = rate)]
-    pub bwlimit: Option<u64>,
     /// Whether data that the target would refuse after the upload is refused before it
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub content_check: ContentCheck,
     /// How the report is written
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
     pub output: Output,
+    /// Where it goes.
+    #[command(flatten)]
+    pub report: ReportFile,
     /// The TLS stack, where this build has both
     #[arg(long, global = true, value_name = "STACK")]
     pub tls: Option<Stack>,
@@ -202,6 +211,10 @@ pub struct Options {
     /// Where digests are remembered.
     #[command(flatten)]
     pub state: State,
+
+    /// How much is asked of servers and links.
+    #[command(flatten)]
+    pub limits: Limits,
 
     /// Whom to trust, and who the client is.
     #[command(flatten)]
@@ -263,13 +276,6 @@ pub struct SignIn {
     /// Where the target's Glance is
     #[arg(long, global = true, value_name = "URL")]
     pub target_endpoint_override: Option<String>,
-}
-
-fn rate(text: &str) -> Result<u64, String> {
-    match byte_count(text).map_err(|error| error.to_string())? {
-        0 => Err("no data passes at this rate".into()),
-        rate => Ok(rate),
-    }
 }
 
 fn secret() -> impl TypedValueParser<Value = SecretString> {

@@ -147,7 +147,7 @@ async fn look_at_server(
     let uri: Uri = url
         .parse()
         .map_err(|_| ("address", CliError::usage(format!("{url:?} is no address of a server"))))?;
-    let connect = transport_options().map_err(|error| ("proxy", error))?;
+    let connect = transport_options(options).map_err(|error| ("proxy", error))?;
     let inspected = tls::inspect(options.tls, policy, connect, &uri).await;
     let Inspection { chain, verdict } = inspected.map_err(|error| ("TLS", error))?;
     for (index, one) in chain.iter().filter_map(|der| Summary::from_der(der)).enumerate() {
@@ -210,7 +210,7 @@ async fn sign_in(
     if let Some(url) = &cloud.auth_url {
         look_at_server(url, policy, options, findings).await?;
     }
-    let connect = transport_options().map_err(|error| ("proxy", error))?;
+    let connect = transport_options(options).map_err(|error| ("proxy", error))?;
     let transport: Arc<dyn Transport> =
         tls::transport(options.tls, policy, connect).map_err(|error| ("TLS", error))?;
     let session = Arc::new(Session::new(Arc::clone(&transport), cloud.auth));

@@ -28,6 +28,9 @@ pub struct Options {
     pub connect_timeout: Duration,
     /// For the next bytes of an answer.
     pub idle_timeout: Duration,
+    /// For the answer to data that has gone: stores may take long over the last byte of an image.
+    /// Never less than `idle_timeout`.
+    pub commit_timeout: Duration,
     /// None by default: who reads the environment says so, with [`Proxies::from_env`].
     pub proxies: Proxies,
 }
@@ -37,6 +40,7 @@ impl Default for Options {
         Self {
             connect_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(300),
+            commit_timeout: Duration::from_secs(3600),
             proxies: Proxies::default(),
         }
     }
@@ -129,11 +133,11 @@ impl<B: TlsBackend> HyperTransport<B> {
         endpoint: &str,
     ) -> Result<T, TransportError> {
         loop {
-            let (due, limit) = exchange.due(self.options.idle_timeout);
+            let (due, limit) = exchange.due(&self.options);
             match timeout_at(due, answer.as_mut()).await {
                 Ok(Ok(answer)) => return Ok(answer),
                 Ok(Err(error)) => return Err(explain(&error, exchange.failure(), endpoint)),
-                Err(_elapsed) if exchange.due(self.options.idle_timeout).0 > Instant::now() => {}
+                Err(_elapsed) if exchange.due(&self.options).0 > Instant::now() => {}
                 Err(_elapsed) => {
                     return Err(TransportError {
                         kind: TransportErrorKind::Timeout,

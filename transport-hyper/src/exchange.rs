@@ -10,6 +10,8 @@ use futures_util::{Stream, StreamExt};
 use glance_core::body::{Body, BodyError};
 use tokio::time::Instant;
 
+use crate::client::Options;
+
 /// The state that the request's body, which hyper owns, shares with the one who waits for the
 /// answer.
 #[derive(Debug, Clone)]
@@ -68,11 +70,11 @@ impl Exchange {
     }
 
     /// When the silence has been too long, if nothing happens until then; and for how long.
-    pub(crate) fn due(&self, idle: Duration) -> (Instant, Duration) {
+    pub(crate) fn due(&self, options: &Options) -> (Instant, Duration) {
+        let idle = options.idle_timeout;
         let state = self.state();
         let limit = match state.phase {
-            // Stores may take long over the last byte of an image.
-            Phase::Sent if state.upload => idle.max(AFTER_UPLOAD),
+            Phase::Sent if state.upload => idle.max(options.commit_timeout),
             _ => idle,
         };
         let since = if state.phase == Phase::Source { Instant::now() } else { state.last };
@@ -174,5 +176,3 @@ impl Reporting {
         Some(Err("the request's own body failed".into()))
     }
 }
-
-const AFTER_UPLOAD: Duration = Duration::from_secs(3600);

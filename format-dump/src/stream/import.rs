@@ -201,6 +201,10 @@ impl ImageStore for StreamStore {
         Err(read_only("store the data", id))
     }
 
+    async fn begun(&self, _id: &ImageId) -> Result<Body, StoreError> {
+        Ok(Body::empty())
+    }
+
     async fn update(&self, current: &Image, _wanted: &Attributes) -> Result<Image, StoreError> {
         Err(read_only("change the record", &current.id))
     }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
 
 use crate::body::{Body, BodyError};
-use crate::digest::{Algorithm, Digests, Hashers, Hashing};
+use crate::digest::{Algorithm, Awaited, Digests, Hashers, Hashing};
 use crate::image::Image;
 
 /// What the source says its data is.
@@ -45,6 +45,14 @@ impl Expected {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataFault {
+    /// The source's image is another one now, of which no more is read.
+    #[error("the source changed the image after {got} bytes: {change}")]
+    Changed {
+        /// Bytes that came.
+        got: u64,
+        /// What is different.
+        change: String,
+    },
     /// The source ended before the size it had announced.
     #[error("the source cut the data short, after {got} of {size} bytes")]
     CutShort {
@@ -82,40 +90,46 @@ pub enum DataFault {
 /// What was found of the data, known once it has passed. It stands beside the stream, because a
 /// fault of the source surfaces as a failure of the target's upload.
 #[derive(Debug, Clone, Default)]
-pub struct DataVerdict(Arc<OnceLock<Result<Digests, DataFault>>>);
+pub struct DataVerdict {
+    digests: Awaited,
+    fault: Arc<OnceLock<DataFault>>,
+}
 
 impl DataVerdict {
     /// The fault, if one was found.
     pub fn fault(&self) -> Option<DataFault> {
-        self.0.get().and_then(|verdict| verdict.as_ref().err().cloned())
+        self.fault.get().cloned()
     }
 
     /// The digests of data that passed as a whole.
     pub fn digests(&self) -> Option<&Digests> {
-        self.0.get().and_then(|verdict| verdict.as_ref().ok())
+        self.digests.get()
     }
 
     fn fail(&self, fault: DataFault) -> BodyError {
-        let _ = self.0.set(Err(fault.clone()));
+        let _ = self.fault.set(fault.clone());
         fault.into()
     }
 }
 
 /// Passes `data` on while checking it against `expected`. A digest that `hashers` don't offer
-/// never agrees.
+/// never agrees. The body carries the digests that are computed, so that a store need not compute
+/// them again.
 pub fn checked(data: Body, expected: Expected, hashers: Hashers) -> (Body, DataVerdict) {
-    let verdict = DataVerdict::default();
+    let hashing = hashers.start(expected.algorithms());
+    let digests = Awaited::of(hashing.algorithms());
+    let verdict = DataVerdict { digests: digests.clone(), ..DataVerdict::default() };
     let size = expected.size.or(data.size());
     let check = Check {
         data,
-        hashing: Some(hashers.start(expected.algorithms())),
+        hashing: Some(hashing),
         expected: Expected { size, ..expected },
         passed: 0,
         held: None,
         verdict: verdict.clone(),
     };
     let chunks = stream::try_unfold(check, Check::step);
-    (Body::from_stream(chunks, size), verdict)
+    (Body::from_stream(chunks, size).carrying(Some(digests)), verdict)
 }
 
 struct Check {
@@ -140,8 +154,13 @@ impl Check {
                     }
                 }
                 Some(Err(error)) => {
-                    let reason = innermost(&*error);
-                    let fault = DataFault::Interrupted { got: self.passed, reason };
+                    let fault = error.downcast().map_or_else(
+                        |error| DataFault::Interrupted {
+                            got: self.passed,
+                            reason: innermost(&*error),
+                        },
+                        |fault| *fault,
+                    );
                     return Err(self.verdict.fail(fault));
                 }
                 None => {
@@ -178,7 +197,7 @@ impl Check {
                 return Err(self.verdict.fail(DataFault::Digest { algorithm, wanted, got }));
             }
         }
-        let _ = self.verdict.0.set(Ok(digests));
+        self.verdict.digests.set(digests);
         Ok(())
     }
 }
@@ -226,16 +245,21 @@ mod tests {
     #[tokio::test]
     async fn good_data_passes_whole() {
         let (body, verdict) = checked(chunks(&["a", "bc"]), expected(3), Hashers::default());
+        let carried = body.digests().cloned().unwrap();
+        assert!(carried.algorithms().iter().eq([&Algorithm::Md5]) && carried.get().is_none());
         assert_eq!(passed(body).await, b"abc");
         assert_eq!(verdict.fault(), None);
         assert_eq!(verdict.digests().unwrap()[&Algorithm::Md5], MD5_OF_ABC);
+        assert_eq!(carried.get(), verdict.digests());
     }
 
     #[tokio::test]
     async fn a_wrong_digest_keeps_the_last_chunk_back() {
         let (body, verdict) = checked(chunks(&["a", "bX"]), expected(3), Hashers::default());
+        let carried = body.digests().cloned().unwrap();
         assert_eq!(passed(body).await, b"a");
         assert!(matches!(verdict.fault(), Some(DataFault::Digest { .. })));
+        assert_eq!(carried.get(), None);
     }
 
     #[tokio::test]

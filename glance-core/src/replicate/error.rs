@@ -2,10 +2,11 @@
 
 use crate::digest::Algorithm;
 use crate::format::{Format, Unfit};
-use crate::identity::SignInError;
+use crate::identity::{SignInError, SignInErrorKind};
 use crate::image::Status;
 use crate::store::{StoreError, StoreErrorKind};
 
+use super::JournalError;
 use super::checked::DataFault;
 use super::plan::Difference;
 use super::prune::NothingRemoved;
@@ -60,6 +61,9 @@ pub enum CopyError {
         #[source]
         fault: DataFault,
     },
+    /// What was about to happen at the target can't be written down, and did not happen.
+    #[error("it was not begun, since that can't be written down")]
+    Journal(#[source] JournalError),
     /// The target did not copy its data to all of its stores where it should be. Apart from that,
     /// all is in place.
     #[error("it is in place and proven, but not in store {stores}")]
@@ -136,9 +140,35 @@ impl CopyError {
             Self::Blocked { .. }
             | Self::Burned(_)
             | Self::Busy { .. }
+            | Self::Journal(_)
             | Self::NotInStores { .. }
             | Self::Unresolved(_)
             | Self::Unfit { .. }
+            | Self::Unverifiable { .. } => false,
+        }
+    }
+
+    /// Whether trying the image again later may help, without anybody changing anything.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Busy { .. } => true,
+            Self::Data { fault, .. } => {
+                !matches!(fault, DataFault::Digest { .. } | DataFault::TooLong { .. })
+            }
+            // Somebody else may just be at work on it.
+            Self::Source(error) | Self::Target(error) | Self::NotInStores { error, .. } => {
+                error.kind.is_retryable() || error.kind == StoreErrorKind::Conflict
+            }
+            Self::Unresolved(error) => {
+                matches!(error.kind, SignInErrorKind::Transport(kind) if kind.is_retryable())
+            }
+            Self::Blocked { .. }
+            | Self::Burned(_)
+            | Self::ContentDiffers(_)
+            | Self::Journal(_)
+            | Self::Stored { .. }
+            | Self::Unfit { .. }
+            | Self::Unproven
             | Self::Unverifiable { .. } => false,
         }
     }
@@ -163,6 +193,7 @@ impl CopyError {
                 Some("run again; if the same digest comes again, the source's storage is damaged")
             }
             Self::Data { .. } => Some("run again: the image is completed under the same id"),
+            Self::Journal(_) => Some("make room for the journal, and run again"),
             Self::NotInStores { error, .. } => match error.kind {
                 StoreErrorKind::Forbidden => Some("sign in to the target as an administrator"),
                 _ => Some("run again: it is copied to the stores where it is not yet"),

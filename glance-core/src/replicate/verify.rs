@@ -17,7 +17,7 @@ use crate::select::Chosen;
 use crate::store::{ByteRange, ImageStore, StoreError, StoreErrorKind};
 
 use super::plan::{content_difference, is_provable};
-use super::{Difference, Entry, Policy, Remembered, Replication, State, ids};
+use super::{Difference, Entry, Pace, Policy, Remembered, Replication, State, ids};
 
 /// What is trusted of an image and its replica.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -114,7 +114,8 @@ pub async fn verify_store(
     let images = store.list(&policy.selection).await?;
     let work = images.map_ok(|mut image| async move {
         known.fill(&mut image, None);
-        let side = Side { store, image: &image, known, policy };
+        let pace = policy.pacing.source.as_ref();
+        let side = Side { store, image: &image, known, pace, policy };
         let (verdict, reason) = side.verify(chosen).await;
         Ok(Verification { image, state: None, reason, verdict })
     });
@@ -172,9 +173,10 @@ impl Replication {
             return Verdict::NotChosen;
         }
         let policy = &self.policy;
-        let source = Side { store: &*self.source, image, known: &policy.known_source, policy };
-        let known = &policy.known_target;
-        let target = Side { store: &*self.target, image: replica, known, policy };
+        let (known, pace) = (&policy.known_source, policy.pacing.source.as_ref());
+        let source = Side { store: &*self.source, image, known, pace, policy };
+        let (known, pace) = (&policy.known_target, policy.pacing.target.as_ref());
+        let target = Side { store: &*self.target, image: replica, known, pace, policy };
         verify_both(&source, &target, depth).await
     }
 }
@@ -260,6 +262,7 @@ struct Side<'a> {
     store: &'a dyn ImageStore,
     image: &'a Image,
     known: &'a Remembered,
+    pace: Option<&'a Pace>,
     policy: &'a Policy,
 }
 
@@ -323,7 +326,7 @@ impl Side<'_> {
         let algorithms: BTreeSet<Algorithm> = recorded.chain([common]).collect();
         let mut hashing = self.policy.hashers.start(algorithms);
         let data = self.store.read(&self.image.id, ByteRange::ALL).await.map_err(trouble)?;
-        let mut data = match &self.policy.pace {
+        let mut data = match self.pace {
             Some(pace) => pace.keep(data),
             None => data,
         };

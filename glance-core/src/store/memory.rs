@@ -163,6 +163,10 @@ impl ImageStore for MemoryStore {
         })
     }
 
+    async fn begun(&self, _id: &ImageId) -> Result<Body, StoreError> {
+        Ok(Body::empty())
+    }
+
     async fn update(&self, current: &Image, wanted: &Attributes) -> Result<Image, StoreError> {
         self.with("change the record", &current.id, |stored| {
             apply(&mut stored.image, &current.attributes, wanted)

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use glance_core::identity::Projects;
 use glance_core::metadefs::{Mode, Surplus, Which};
-use glance_core::replicate::{ContentCheck, Entry, Pace, Policy, Prune, Replication, State};
+use glance_core::replicate::{ContentCheck, Entry, Policy, Prune, Replication, Retries, State};
 
 use super::both;
 use super::metadefs::Metadefs;
@@ -16,6 +16,7 @@ use crate::endpoint::{Access, Endpoint, Opened, Side};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::mapping::mapping;
+use crate::pacing::pacing;
 use crate::placement::delivery;
 use crate::print::{self, Combined, Subject};
 use crate::select::Selected;
@@ -59,6 +60,7 @@ impl Work {
         };
         let source = from.open(Side::Source, options).await?;
         let target = to.open_to(access, Side::Target, options).await?;
+        print::report_is_of(selected, &source.address, Some(&target.address));
         let mapping = mapping(options, &source, &target).await?;
         let delivery = delivery(options, &source, &target).await?;
         let selection = selected.at(&*source.store).await?;
@@ -81,7 +83,10 @@ impl Work {
 
     /// The same, with these metadata definitions after the images.
     pub(super) async fn with_metadefs(mut self, which: Option<Which>) -> Result<Self, CliError> {
-        if let Some(which) = which {
+        // Namespaces are in no shard: the first copies them all.
+        let shard = self.replication.policy.selection.shard();
+        let is_ours = shard.is_none_or(|shard| shard.number().get() == 1);
+        if let Some(which) = which.filter(|_| is_ours) {
             let (source, target) = (&self.source, &self.target);
             let which = vec![which];
             let metadefs = Metadefs::new(source, target, which, Surplus::Keep, Mode::Write).await?;
@@ -129,7 +134,8 @@ impl Work {
     pub(super) async fn check_endurance(&self, options: &Options) -> Result<(), CliError> {
         for (side, opened) in [(Side::Source, &self.source), (Side::Target, &self.target)] {
             let session = opened.session.as_deref();
-            endurance::check(side, session, &self.replication, options.bwlimit).await?;
+            endurance::check(side, session, &self.replication, options.limits.highest_rate())
+                .await?;
         }
         Ok(())
     }
@@ -232,7 +238,17 @@ pub(super) fn policy(options: &Options) -> Result<Policy, CliError> {
         metadata_only: options.metaonly,
         transfers: options.transfers.get(),
         hashers: tls::hashers(options.tls)?,
-        pace: options.bwlimit.map(Pace::new),
+        pacing: pacing(options.limits.bwlimit.as_ref()),
+        retries: retries(options),
         ..Policy::default()
     })
+}
+
+/// How often the engine tries again, beside requests that are repeated by themselves.
+fn retries(options: &Options) -> Retries {
+    let mut retries = Retries::default();
+    if let Some(times) = options.limits.low_level_retries {
+        retries.low_level = times as usize;
+    }
+    retries
 }

@@ -36,7 +36,7 @@ pub(super) async fn verify(
 async fn dump(path: &Path, typed: &Verify, options: &Options) -> Result<Exit, CliError> {
     let dump = DumpStore::open(path)?.hashing_with(tls::hashers(options.tls)?);
     let mut report = Findings::new(options.output);
-    let pace = policy(options)?.pace;
+    let pace = policy(options)?.pacing.source;
     let observe = |finding| report.of_dump(&finding);
     let found = dump.verify(typed.subset, options.transfers.get(), pace.as_ref(), observe).await?;
     if !found.complete {
@@ -53,6 +53,7 @@ async fn alone(
     options: &Options,
 ) -> Result<Exit, CliError> {
     let opened = store.open(Side::Source, options).await?;
+    print::report_is_of(selected, &opened.address, None);
     let store = &*opened.store;
     let selection = selected.at(store).await?;
     let chosen = Chosen::among(typed.subset, store, &selection).await?;

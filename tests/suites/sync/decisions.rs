@@ -218,6 +218,9 @@ mod lying {
         async fn upload(&self, id: &ImageId, data: Body) -> Result<Image, StoreError> {
             self.records.upload(id, data).await
         }
+        async fn begun(&self, id: &ImageId) -> Result<Body, StoreError> {
+            self.records.begun(id).await
+        }
         async fn update(&self, one: &Image, wanted: &Attributes) -> Result<Image, StoreError> {
             self.records.update(one, wanted).await
         }

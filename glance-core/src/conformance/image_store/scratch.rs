@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::stream;
 
 use crate::body::Body;
 use crate::conformance::{Outcome, Wrong};
@@ -52,21 +53,18 @@ impl Scratch {
         }
     }
 
+    /// An upload that fails after `data`.
+    pub(super) async fn breaks_off(&self, id: &ImageId, data: &[u8]) -> Outcome {
+        let parts = [Ok(Bytes::copy_from_slice(data)), Err("the suite breaks it off".into())];
+        let upload = self.store.upload(id, Body::from_stream(stream::iter(parts), None)).await;
+        refused("upload a body that breaks off", StoreErrorKind::Data, upload)?;
+        self.is_queued_again(id).await
+    }
+
     /// After an upload that failed: the record is as it was, soon, and takes an upload.
     pub(super) async fn takes_another_upload(&self, id: &ImageId) -> Outcome {
-        let mut image = self.store.get(id).await?;
-        for _ in 0..PATIENCE {
-            if image.status == Status::Queued {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            image = self.store.get(id).await?;
-        }
-        if (image.status, image.size) != (Status::Queued, None) {
-            let (status, size) = (image.status, image.size);
-            return Err(format!("a failed upload left {status}, size {size:?}").into());
-        }
-        let image = self.store.upload(id, body(b"second try")).await?;
+        self.is_queued_again(id).await?;
+        let image = self.upload_after_another(id, b"second try").await?;
         if (image.status, image.size) != (Status::Active, Some(10)) {
             return Err("an upload after a failed one does not complete the image".into());
         }
@@ -75,6 +73,39 @@ impl Scratch {
             return Err("an upload after a failed one stored other bytes".into());
         }
         Ok(())
+    }
+
+    /// An upload after one that broke off, which a service may only notice when this one comes.
+    pub(super) async fn upload_after_another(
+        &self,
+        id: &ImageId,
+        data: &[u8],
+    ) -> Result<Image, Wrong> {
+        for _ in 0..PATIENCE {
+            match self.store.upload(id, body(data)).await {
+                Err(error) if error.kind == StoreErrorKind::Conflict => {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+                stored => return Ok(stored?),
+            }
+        }
+        Err("an upload that broke off stays under way".into())
+    }
+
+    /// After an upload that failed: the record is as it was, soon.
+    async fn is_queued_again(&self, id: &ImageId) -> Outcome {
+        let mut image = self.store.get(id).await?;
+        for _ in 0..PATIENCE {
+            if image.status == Status::Queued {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            image = self.store.get(id).await?;
+        }
+        match (image.status, image.size) {
+            (Status::Queued, None) => Ok(()),
+            (status, size) => Err(format!("a failed upload left {status}, size {size:?}").into()),
+        }
     }
 
     /// Deletes what the case made.

@@ -9,7 +9,7 @@ use super::scratch::{Scratch, body, refused};
 use crate::body::{Body, BodyError};
 use crate::conformance::{Outcome, Wrong, same};
 use crate::digest::{Algorithm, Hashers};
-use crate::image::Status;
+use crate::image::{ImageId, Status};
 use crate::store::{ByteRange, StoreErrorKind};
 
 pub(super) async fn digests_are_of_the_stored_bytes(scratch: &Scratch) -> Outcome {
@@ -79,6 +79,60 @@ pub(super) async fn a_dropped_upload_is_not_stored(scratch: &Scratch) -> Outcome
         Err(_dropped) => scratch.takes_another_upload(&id).await,
         Ok(answer) => Err(format!("an upload that never ends gave {answer:?}").into()),
     }
+}
+
+pub(super) async fn nothing_is_begun_but_by_an_upload(scratch: &Scratch) -> Outcome {
+    let queued = scratch.queued().await?.id;
+    for id in [queued, scratch.active(b"complete").await?.id, ImageId::random()] {
+        let begun = scratch.store.begun(&id).await?;
+        same!("the size of what is begun", begun.size(), Some(0));
+        same!("what is begun", begun.collect(0).await?.len(), 0);
+    }
+    Ok(())
+}
+
+/// With zeros, which a store may keep in a way of its own.
+fn half_zero() -> Vec<u8> {
+    (0..=250_u8).cycle().take(700_000).chain(std::iter::repeat_n(0, 300_003)).collect()
+}
+
+pub(super) async fn an_upload_goes_on_from_what_was_begun(scratch: &Scratch) -> Outcome {
+    let whole = half_zero();
+    // Inside of the zeros, behind them, and where nothing is missing.
+    for came in [699_999, 900_001, whole.len()] {
+        let id = scratch.queued().await?.id;
+        scratch.breaks_off(&id, &whole[..came]).await?;
+        let begun = scratch.store.begun(&id).await?;
+        let promised = begun.size();
+        let begun = begun.collect(whole.len()).await?;
+        same!("the size of what is begun", promised, Some(begun.len() as u64));
+        same!("what is begun came before", whole[..came].starts_with(&begun), true);
+        let image = scratch.upload_after_another(&id, &whole).await?;
+        same!("status and size", (image.status, image.size), (Status::Active, size(&whole)));
+        same!("all bytes are the same", scratch.bytes(&id, ByteRange::ALL).await? == whole, true);
+        same!("what is left", scratch.store.begun(&id).await?.size(), Some(0));
+    }
+    Ok(())
+}
+
+pub(super) async fn an_upload_may_begin_in_another_way(scratch: &Scratch) -> Outcome {
+    let whole = half_zero();
+    let mut others = [whole.clone(), whole.clone(), whole[..800_000].to_vec(), vec![0; 1 << 20]];
+    others[0][0] ^= 1;
+    others[1][900_000] ^= 1;
+    for other in others {
+        let id = scratch.queued().await?.id;
+        scratch.breaks_off(&id, &whole).await?;
+        let image = scratch.upload_after_another(&id, &other).await?;
+        same!("status and size", (image.status, image.size), (Status::Active, size(&other)));
+        same!("all bytes are the same", scratch.bytes(&id, ByteRange::ALL).await? == other, true);
+    }
+    Ok(())
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "as records have it")]
+fn size(data: &[u8]) -> Option<u64> {
+    Some(data.len() as u64)
 }
 
 fn caused_by(error: &(dyn std::error::Error + 'static), failure: &str) -> bool {
