@@ -96,7 +96,7 @@ async fn a_copy_goes_on_at_the_pace_that_servers_set(stack: &'static str) {
     let run = pki.run(stack, &["livecopy", &a.url, &b.url]).await.exits(0);
     assert!(run.stdout.contains("1 copied and verified"), "{}", run.stdout);
     let waits = run.stderr.matches("503 Service Unavailable; attempt 2 in 1.").count();
-    assert!(waits >= 2, "{}", run.stderr);
+    assert!(waits >= 1, "{}", run.stderr);
     let replica = b.kept.get(&id).await.unwrap();
     assert_eq!(replica.status, Status::Active);
     assert_eq!(replica.attributes.visibility, Visibility::Public);

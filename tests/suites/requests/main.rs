@@ -6,4 +6,5 @@ mod common;
 mod limited;
 #[path = "../nginx.rs"]
 mod nginx;
+mod silence;
 mod steps;

@@ -221,3 +221,16 @@ async fn a_refusal_says_how_often_it_was_asked() {
     assert!(error.to_string().ends_with("(tried 11 times)"), "{error}");
     assert_eq!(site.count(), 11);
 }
+
+#[tokio::test]
+async fn data_is_sent_once_even_where_it_could_be_had_again() {
+    for fault in [Fault::Busy(503, "0"), Fault::Lost, Fault::AnswerLost] {
+        let site = Site::new("https://b");
+        let id: ImageId = ID.parse().unwrap();
+        let attributes = Attributes { disk_format: Some("raw".into()), ..Attributes::default() };
+        site.kept.create(&Image::queued(id.clone(), attributes)).await.unwrap();
+        site.faulty.inject(Method::PUT, |_| true, 100, fault);
+        site.store.upload(&id, Bytes::from_static(DATA).into()).await.unwrap_err();
+        assert_eq!(site.count(), 1, "{fault:?}");
+    }
+}
