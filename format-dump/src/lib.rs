@@ -12,9 +12,9 @@
 //!
 //! `docs/dump-format.md` is exact. Every file appears whole or not at all: it is written under another
 //! name, synced and renamed, the data before the record that calls it complete. A process killed at
-//! any moment leaves an image complete or without data, and the next run gives it its data. One
-//! process writes to a dump at a time: the file `.glance-replicator.lock` is for that, and no part of
-//! the dump.
+//! any moment leaves an image complete or without data, and the next run gives it its data, going on
+//! from what came. One process writes to a dump at a time: the file `.glance-replicator.lock` is for
+//! that, and no part of the dump.
 //!
 //! The tool this one replaces wrote `<id>` (a record of the v1 API) and `<id>.img`. Such a dump
 //! can be read, not written.
@@ -56,8 +56,9 @@ pub use verify::{FileState, Finding, Proof, Verification};
 
 /// A dump, of either format.
 ///
-/// It keeps the times and the digest's algorithm of the images given to it, and computes the
-/// digests anew from the bytes it writes. A deleted id may be used again.
+/// It keeps the times and the digest's algorithm of the images given to it. The digest is that of the
+/// bytes it writes, and the checksum that comes with a record is kept where that digest agrees. What came
+/// of data that broke off stays, unless it is compressed. A deleted id may be used again.
 #[derive(Debug)]
 pub struct DumpStore(Dump);
 
@@ -107,7 +108,7 @@ impl DumpStore {
     }
 
     /// The same dump, with digests computed by `hashers`. Without MD5 among them, new records have
-    /// no `checksum`.
+    /// no `checksum` of its own.
     #[must_use]
     pub fn hashing_with(self, hashers: Hashers) -> Self {
         match self.0 {

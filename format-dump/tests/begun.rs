@@ -213,9 +213,11 @@ async fn compressed_data_starts_over() {
 
 #[tokio::test]
 async fn a_dropped_upload_is_over_before_the_next_one_begins() {
-    let (dump, data) = (Dump::new().await, data());
-    for _ in 0..20 {
-        let chunks: Vec<_> = data.chunks(50_000).map(|it| Ok(Bytes::copy_from_slice(it))).collect();
+    let (dump, data) = (Dump::new().await, data().repeat(32));
+    for _ in 0..5 {
+        // Large ones, so that it takes a while to write those that wait.
+        let chunks: Vec<_> =
+            data.chunks(8 << 20).map(|it| Ok(Bytes::copy_from_slice(it))).collect();
         let taken = Arc::new(Notify::new());
         let all_taken = Arc::clone(&taken);
         let stuck = stream::once(async move {
@@ -232,6 +234,7 @@ async fn a_dropped_upload_is_over_before_the_next_one_begins() {
             tokio::task::yield_now().await;
         }
         assert!(dump.begun().await == data);
+        fs::remove_file(dump.file(".img.partial")).unwrap();
     }
     dump.store.delete(&dump.id).await.unwrap();
     assert_eq!(fs::read_dir(dump.dir.path()).unwrap().count(), 1);

@@ -18,6 +18,8 @@ use format_dump::DumpStore;
 use glance_core::ImageStore;
 use glance_core::image::{ImageId, Status};
 use glance_core::store::ByteRange;
+use glance_server::fault::Fault;
+use http::Method;
 use site::{Site, Then, id, put};
 
 /// Bytes of a chunk, of which the check and the writer hold some.
@@ -105,6 +107,25 @@ async fn what_is_not_the_images_is_read_anew_in_the_same_run(stack: &'static str
         assert_eq!(site.watch.given(), read);
         site.is_dumped(&dump).await;
     }
+}
+
+/// Nothing would say in the end whether what is there is what it should be.
+async fn what_nothing_proves_is_read_from_its_beginning(stack: &'static str) {
+    const SIZE: usize = 8 << 20;
+    let site = Site::open(stack).await;
+    let image = site.image(1, SIZE).await;
+    let dump = site.directory.path().join("dump");
+    site.faulty.inject(Method::GET, |path| !path.ends_with("/file"), 1000, Fault::NoDigest);
+    killed(&site, &dump, &image, 6 << 20).await;
+    let partial = file(&dump, &image, ".img.partial");
+    let mut damaged = fs::read(&partial).unwrap();
+    damaged[100] ^= 1;
+    fs::write(&partial, damaged).unwrap();
+    site.watch.given();
+    site.dump(&dump).await.exits(0);
+    assert_eq!(site.watch.given(), SIZE as u64);
+    site.faulty.mend();
+    site.is_dumped(&dump).await;
 }
 
 async fn a_full_disk_is_exit_8_and_goes_on_when_there_is_room(stack: &'static str) {
@@ -266,6 +287,7 @@ for_each_stack! {
     a_killed_dump_asks_for_the_rest_alone
     nothing_is_read_where_nothing_is_missing
     what_is_not_the_images_is_read_anew_in_the_same_run
+    what_nothing_proves_is_read_from_its_beginning
     a_full_disk_is_exit_8_and_goes_on_when_there_is_room
     no_room_for_a_record_loses_nothing
     a_read_only_directory_is_named_and_still_read

@@ -13,6 +13,7 @@ use glance_core::store::ImageStore;
 use glance_core::store::memory::MemoryStore;
 use glance_core::{Transport, TransportError};
 use glance_server::GlanceApi;
+use glance_server::fault::Faulty;
 use http::{Method, Request, Response};
 use tests::pki::{Authority, Leaf};
 use tokio::net::TcpListener;
@@ -24,6 +25,7 @@ use super::common::{Run, replicator_with};
 pub(super) struct Site {
     pub(super) url: String,
     pub(super) kept: Arc<MemoryStore>,
+    pub(super) faulty: Arc<Faulty>,
     pub(super) watch: Arc<Watch>,
     pub(super) directory: tempfile::TempDir,
     stack: &'static str,
@@ -39,7 +41,8 @@ impl Site {
         let acceptor = acceptor(stack, server.chain_pem.as_bytes(), server.key_pem.as_bytes());
         let kept = Arc::new(MemoryStore::new("the site"));
         let api = GlanceApi::new(Arc::clone(&kept) as Arc<dyn ImageStore>).with_token("a token");
-        let watch = Arc::new(Watch::new(Arc::new(api)));
+        let faulty = Arc::new(Faulty::new(Arc::new(api)));
+        let watch = Arc::new(Watch::new(Arc::clone(&faulty) as Arc<dyn Transport>));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("https://{}", listener.local_addr().unwrap());
         let served = Arc::clone(&watch);
@@ -49,7 +52,7 @@ impl Site {
             served,
             std::future::pending(),
         ));
-        Self { url, kept, watch, directory, stack }
+        Self { url, kept, faulty, watch, directory, stack }
     }
 
     /// An image of `length` bytes that are not zero.
