@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, ValueEnum};
-use glance_core::replicate::{MatchBy, MostRemoved, OnBurnedId, Removal};
+use glance_core::replicate::{MatchBy, Most, OnBurnedId, Removal};
 
 use super::{Selection, WithMetadefs};
 
@@ -83,7 +83,7 @@ pub struct Removing {
     /// How many images one run may remove, or which part of the target's; when there are more, none
     /// is
     #[arg(long, value_name = "N|N%", default_value = "10%")]
-    pub max_delete: MostRemoved,
+    pub max_delete: Most,
     /// Remove protected images too
     #[arg(long)]
     pub unprotect: bool,
