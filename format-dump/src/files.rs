@@ -40,7 +40,8 @@ fn make_one(dir: &Path) -> io::Result<()> {
 pub(crate) fn is_empty(dir: &Path) -> io::Result<bool> {
     let leftover = with_suffix(Path::new(manifest::FILE), NEW);
     for entry in fs::read_dir(dir)? {
-        if entry?.file_name() != leftover {
+        let name = entry?.file_name();
+        if name != leftover && name != LOCK {
             return Ok(false);
         }
     }
@@ -132,6 +133,10 @@ pub(crate) fn failed(
         _ => failure,
     }
 }
+
+/// The file of the lock that whoever writes to a dump holds. Neither the old tool nor a load takes it
+/// for an image's.
+pub(crate) const LOCK: &str = ".glance-replicator.lock";
 
 /// What follows a file's name until it is whole.
 pub(crate) const NEW: &str = ".new";

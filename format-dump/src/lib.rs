@@ -13,7 +13,8 @@
 //! `docs/dump-format.md` is exact. Every file appears whole or not at all: it is written under another
 //! name, synced and renamed, the data before the record that calls it complete. A process killed at
 //! any moment leaves an image complete or without data, and the next run gives it its data. One
-//! process writes to a dump at a time.
+//! process writes to a dump at a time: the file `.glance-replicator.lock` is for that, and no part of
+//! the dump.
 //!
 //! The tool this one replaces wrote `<id>` (a record of the v1 API) and `<id>.img`. Such a dump
 //! can be read, not written.
@@ -29,6 +30,7 @@ use async_trait::async_trait;
 use glance_core::digest::Hashers;
 use glance_core::identity::Project;
 use glance_core::image::{Attributes, Image, ImageId, Member};
+use glance_core::lock::{Lock, LockError};
 use glance_core::store::{Activation, ByteRange, ImageStream, StoreErrorKind};
 use glance_core::{Body, ImageStore, Selection, StoreError};
 use serde_json::Value;
@@ -68,27 +70,25 @@ enum Dump {
 impl DumpStore {
     /// The dump in `dir`, to write to: what is there, or a new one where the directory is empty
     /// or missing. It counts as incomplete until [`finish`](Self::finish).
+    ///
+    /// One process may write to it at a time: [`lock`](Self::lock) it first.
     pub fn create(dir: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let dir = dir.into();
-        let name = Name(&dir);
-        let refuse = |reason: &str| StoreError::new(StoreErrorKind::Invalid, &name, CREATE, reason);
-        files::make_directory(&dir).map_err(|error| files::failed(&name, CREATE, &dir, error))?;
-        let manifest = match Manifest::read(&dir, CREATE)? {
-            Some(manifest) => manifest.incomplete(),
-            None if v1::is_old_dump(&dir, CREATE)? => {
-                return Err(refuse("it holds a dump of the old tool").hint(v1::HINT));
-            }
-            None if !files::is_empty(&dir)
-                .map_err(|e| files::failed(&name, CREATE, &dir, e))? =>
-            {
-                return Err(refuse("the directory is not empty and holds no dump")
-                    .hint("name an empty or a new directory"));
-            }
-            None => Manifest::new(),
-        };
-        manifest.write(&dir, CREATE)?;
-        sums::remove(&dir).map_err(|error| files::failed(&name, CREATE, &dir, error))?;
+        writable(&dir)?.write(&dir, CREATE)?;
+        sums::remove(&dir).map_err(|error| files::failed(&Name(&dir), CREATE, &dir, error))?;
         Ok(Self(Dump::Current(Directory::new(dir))))
+    }
+
+    /// Keeps other processes from writing to the dump in `dir`, or to the one that is to be there,
+    /// until the lock is dropped.
+    pub fn lock(dir: &Path) -> Result<Lock, StoreError> {
+        const LOCK: &str = "lock the directory";
+        writable(dir)?;
+        Lock::take(&dir.join(files::LOCK)).map_err(|error| match error {
+            LockError::File { path, error } => files::failed(&Name(dir), LOCK, &path, error),
+            held => StoreError::new(StoreErrorKind::InUse, &Name(dir), LOCK, held.to_string())
+                .hint("wait until that process has ended, or write to another directory"),
+        })
     }
 
     /// The dump in `dir`, of either format.
@@ -201,6 +201,26 @@ impl DumpStore {
             Dump::Current(directory) => directory,
             Dump::Old(old) => old,
         }
+    }
+}
+
+/// The manifest of the dump in `dir` as it is while somebody writes to it. The directory is made where
+/// it is missing.
+fn writable(dir: &Path) -> Result<Manifest, StoreError> {
+    let failed = |error| files::failed(&Name(dir), CREATE, dir, error);
+    let refuse =
+        |reason: &str| StoreError::new(StoreErrorKind::Invalid, &Name(dir), CREATE, reason);
+    files::make_directory(dir).map_err(failed)?;
+    match Manifest::read(dir, CREATE)? {
+        Some(manifest) => Ok(manifest.incomplete()),
+        None if v1::is_old_dump(dir, CREATE)? => {
+            Err(refuse("it holds a dump of the old tool").hint(v1::HINT))
+        }
+        None if !files::is_empty(dir).map_err(failed)? => {
+            Err(refuse("the directory is not empty and holds no dump")
+                .hint("name an empty or a new directory"))
+        }
+        None => Ok(Manifest::new()),
     }
 }
 

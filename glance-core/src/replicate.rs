@@ -18,6 +18,7 @@ mod checked;
 mod copy;
 mod error;
 mod examine;
+mod journal;
 pub mod mapping;
 mod matching;
 mod pace;
@@ -26,18 +27,21 @@ mod plan;
 mod prove;
 mod prune;
 mod remembered;
+mod repair;
 pub mod stamp;
 mod verify;
 mod via;
 
 pub use checked::{DataFault, DataVerdict, Expected, checked};
 pub use error::{CopyError, RunError};
+pub use journal::{Journal, JournalError, JournalFile, Leftover, Phase, Recorded, Run};
 pub use mapping::Mapping;
 pub use matching::MatchBy;
 pub use pace::{Bandwidth, InvalidBandwidth, Pace, Pacing, Timetable};
 pub use plan::{Difference, Entry, State};
 pub use prune::{MostRemoved, NothingRemoved, Prune, Removal};
 pub use remembered::{DigestFile, Remembered};
+pub use repair::{Finding, KnownBy, Search, Standing};
 pub use verify::{Depth, Fault, Proof, Verdict, Verification, verify_store};
 pub use via::{Delivery, Fallback, InvalidTemplate, Journey, Origin, Placement, Template, Way};
 
@@ -81,6 +85,8 @@ pub struct Policy {
     pub known_source: Remembered,
     /// The same of the target.
     pub known_target: Remembered,
+    /// Where it is written down what is about to happen at the target.
+    pub journal: Journal,
 }
 
 /// What a target accepts as data.
@@ -125,6 +131,7 @@ impl Default for Policy {
             delivery: None,
             known_source: Remembered::default(),
             known_target: Remembered::default(),
+            journal: Journal::default(),
         }
     }
 }
@@ -303,6 +310,7 @@ impl Replication {
             (Step::Fail(error), _) => Err(error),
             _ => Ok(Done::Skipped(reason.unwrap_or_default())),
         };
+        self.policy.journal.close(&image, &result).await;
         Outcome { journey, ..Outcome::of(image, result) }
     }
 }

@@ -143,6 +143,8 @@ pub enum StoreErrorKind {
     Forbidden,
     /// The id is in use, maybe invisibly, or was used once.
     IdTaken,
+    /// Another process works on it, and one at a time may.
+    InUse,
     /// The request or the record is not acceptable there.
     Invalid,
     /// A quota, a size limit or the disk is exhausted.

@@ -51,7 +51,9 @@ impl From<InvalidRecord> for Refusal {
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         let status = match error.kind {
-            StoreErrorKind::Conflict | StoreErrorKind::IdTaken => StatusCode::CONFLICT,
+            StoreErrorKind::Conflict | StoreErrorKind::IdTaken | StoreErrorKind::InUse => {
+                StatusCode::CONFLICT
+            }
             StoreErrorKind::Data | StoreErrorKind::Invalid => StatusCode::BAD_REQUEST,
             StoreErrorKind::Forbidden => StatusCode::FORBIDDEN,
             StoreErrorKind::LimitReached => StatusCode::PAYLOAD_TOO_LARGE,

@@ -37,6 +37,7 @@ impl DumpStore {
             for entry in std::fs::read_dir(&dir)? {
                 let name = entry?.file_name().to_string_lossy().into_owned();
                 let state = match &current {
+                    Some(_) if name == files::LOCK => None,
                     Some(_) => of_current(&dir, &name, &ids),
                     None => of_old(&name, &ids),
                 };

@@ -8,7 +8,7 @@ use crate::store::{Activation, ByteRange, StoreErrorKind};
 
 use super::checked::{DataVerdict, Expected, checked};
 use super::plan::{Difference, Goal, content_difference, is_provable};
-use super::{ContentCheck, CopyError, Done, Journey, OnBurnedId, Replication, Way, stamp};
+use super::{ContentCheck, CopyError, Done, Journey, OnBurnedId, Phase, Replication, Way, stamp};
 
 impl Replication {
     /// Makes a record and fills it. The record is private and unprotected until its data is
@@ -21,7 +21,7 @@ impl Replication {
     ) -> Result<Done, CopyError> {
         let staged = Image { attributes: self.staged(goal), ..image.clone() };
         let supply = self.supply(image, &staged, journey).await?;
-        let record = match self.make_record(staged).await? {
+        let record = match self.make_record(image, staged).await? {
             Made::Record(record) => record,
             Made::Burned => return Ok(Done::Skipped(BURNED.to_owned())),
         };
@@ -32,7 +32,7 @@ impl Replication {
     /// Makes a record that has no data, as the source has none.
     pub(super) async fn record(&self, image: &Image, goal: &Goal) -> Result<Done, CopyError> {
         let staged = Image { attributes: self.staged(goal), ..image.clone() };
-        match self.make_record(staged).await? {
+        match self.make_record(image, staged).await? {
             Made::Burned => Ok(Done::Skipped(BURNED.to_owned())),
             Made::Record(record) => {
                 self.publish(image, &record, goal).await?;
@@ -58,11 +58,11 @@ impl Replication {
     }
 
     /// Makes a record, under the image's id where that can be had.
-    async fn make_record(&self, mut staged: Image) -> Result<Made, CopyError> {
-        let taken = match self.target.create(&staged).await {
+    async fn make_record(&self, image: &Image, mut staged: Image) -> Result<Made, CopyError> {
+        let taken = match self.create(image, &staged).await {
             Ok(record) => return Ok(Made::Record(record)),
-            Err(error) if error.kind == StoreErrorKind::IdTaken => error,
-            Err(error) => return Err(CopyError::Target(error)),
+            Err(CopyError::Target(error)) if error.kind == StoreErrorKind::IdTaken => error,
+            Err(error) => return Err(error),
         };
         // A record that can be seen was made meanwhile. One that can't is deleted, or hidden from us.
         match self.target.get(&staged.id).await {
@@ -76,9 +76,17 @@ impl Replication {
             OnBurnedId::New => {
                 stamp::mark_new_id(&mut staged.attributes, &staged.id);
                 staged.id = ImageId::random();
-                self.target.create(&staged).await.map(Made::Record).map_err(CopyError::Target)
+                self.create(image, &staged).await.map(Made::Record)
             }
         }
+    }
+
+    async fn create(&self, image: &Image, staged: &Image) -> Result<Image, CopyError> {
+        let journal = &self.policy.journal;
+        journal.announce(Phase::Creating, image, staged).await.map_err(CopyError::Journal)?;
+        let record = self.target.create(staged).await.map_err(CopyError::Target)?;
+        journal.note(Phase::Created, image, &record).await;
+        Ok(record)
     }
 
     /// From where the data of `image` comes, if the target takes it as what `record` says it is.
@@ -141,6 +149,8 @@ impl Replication {
         supply: Supply,
         journey: &mut Journey,
     ) -> Result<(), CopyError> {
+        let journal = &self.policy.journal;
+        journal.announce(Phase::Uploading, image, record).await.map_err(CopyError::Journal)?;
         let data = match supply {
             Supply::Stream(data) => data,
             Supply::Import(import) => match self.import(image, record, &import, journey).await? {
@@ -150,8 +160,9 @@ impl Replication {
         };
         journey.way = Some(Way::Streamed);
         let (stored, verdict) = self.transfer(image, record, data).await?;
+        journal.note(Phase::Stored, image, &stored).await;
         if let Some(difference) = disagreement(image, &stored, &verdict) {
-            return Err(self.quarantine(&stored, difference).await);
+            return Err(self.quarantine(image, &stored, difference).await);
         }
         if !is_proven(image, &stored, &verdict) {
             return Err(CopyError::Unproven);
@@ -268,7 +279,13 @@ impl Replication {
     }
 
     /// Takes a replica with other data out of everybody's sight. It was private all along.
-    pub(super) async fn quarantine(&self, stored: &Image, difference: Difference) -> CopyError {
+    pub(super) async fn quarantine(
+        &self,
+        image: &Image,
+        stored: &Image,
+        difference: Difference,
+    ) -> CopyError {
+        self.policy.journal.note(Phase::Quarantined, image, stored).await;
         let quarantine = match self.target.set_activation(&stored.id, Activation::Deactivated).await
         {
             Ok(()) => "the replica is quarantined, private and deactivated".to_owned(),

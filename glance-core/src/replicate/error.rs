@@ -6,6 +6,7 @@ use crate::identity::SignInError;
 use crate::image::Status;
 use crate::store::{StoreError, StoreErrorKind};
 
+use super::JournalError;
 use super::checked::DataFault;
 use super::plan::Difference;
 use super::prune::NothingRemoved;
@@ -60,6 +61,9 @@ pub enum CopyError {
         #[source]
         fault: DataFault,
     },
+    /// What was about to happen at the target can't be written down, and did not happen.
+    #[error("it was not begun, since that can't be written down")]
+    Journal(#[source] JournalError),
     /// The target did not copy its data to all of its stores where it should be. Apart from that,
     /// all is in place.
     #[error("it is in place and proven, but not in store {stores}")]
@@ -136,6 +140,7 @@ impl CopyError {
             Self::Blocked { .. }
             | Self::Burned(_)
             | Self::Busy { .. }
+            | Self::Journal(_)
             | Self::NotInStores { .. }
             | Self::Unresolved(_)
             | Self::Unfit { .. }
@@ -163,6 +168,7 @@ impl CopyError {
                 Some("run again; if the same digest comes again, the source's storage is damaged")
             }
             Self::Data { .. } => Some("run again: the image is completed under the same id"),
+            Self::Journal(_) => Some("make room for the journal, and run again"),
             Self::NotInStores { error, .. } => match error.kind {
                 StoreErrorKind::Forbidden => Some("sign in to the target as an administrator"),
                 _ => Some("run again: it is copied to the stores where it is not yet"),

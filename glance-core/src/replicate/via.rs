@@ -15,7 +15,7 @@ use crate::image::{Image, Status};
 use crate::store::{ByteRange, ImageStore, StoreErrorKind};
 
 use super::plan::{Goal, content_difference, is_provable};
-use super::{ContentCheck, CopyError, Difference, Policy, Replication};
+use super::{ContentCheck, CopyError, Difference, Phase, Policy, Replication};
 
 /// How data gets to a target that is a Glance, and where it is put there.
 #[derive(Debug, Clone)]
@@ -289,6 +289,7 @@ impl Replication {
         stored: Image,
         goal: &Goal,
     ) -> Result<(), CopyError> {
+        self.policy.journal.note(Phase::Stored, image, &stored).await;
         let proven = match content_difference(image, &stored) {
             Some(difference) => Err(CopyError::content_differs(difference)),
             None if is_provable(image, &stored) => Ok(()),
@@ -297,7 +298,7 @@ impl Replication {
         match proven {
             Ok(()) => {}
             Err(CopyError::ContentDiffers(difference)) => {
-                return Err(self.quarantine(&stored, difference).await);
+                return Err(self.quarantine(image, &stored, difference).await);
             }
             Err(error) => return Err(error),
         }

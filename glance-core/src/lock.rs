@@ -1,0 +1,183 @@
+//! One process at a time.
+
+use std::fmt;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+
+/// A lock that this process holds as long as the value lives. However the process ends, the kernel
+/// gives the lock back.
+///
+/// It is a lock on a file (`flock`), which says who holds it. The file stays: were it removed, two
+/// processes could hold locks on two files of one name.
+#[derive(Debug)]
+pub struct Lock {
+    _file: Option<File>,
+}
+
+/// Why a lock was not taken.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LockError {
+    /// Another process has it.
+    #[error("{0} works on it")]
+    Held(Holder),
+    /// The file can't be used.
+    #[error("cannot lock {}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        error: io::Error,
+    },
+}
+
+/// Who holds a lock, as far as its file tells.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct Holder {
+    /// The process.
+    pub pid: Option<u32>,
+    /// The name of its host: a filesystem may be shared.
+    pub host: Option<String>,
+    /// When it took the lock, by its clock.
+    pub since: Option<String>,
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(pid) = self.pid else { return f.write_str("another process") };
+        write!(f, "process {pid}")?;
+        if let Some(host) = self.host.as_ref().filter(|host| **host != this_host()) {
+            write!(f, " of host {host}")?;
+        }
+        self.since.iter().try_for_each(|since| write!(f, ", since {since},"))
+    }
+}
+
+impl Lock {
+    /// Takes the lock whose file is at `path`, which is made where it is missing, as are the
+    /// directories above it. Does not wait. Where the filesystem knows no locks, there is none, with
+    /// a warning.
+    ///
+    /// # Errors
+    /// When another process holds it, or the file can't be made.
+    pub fn take(path: &Path) -> Result<Self, LockError> {
+        let failed = |error| LockError::File { path: path.to_owned(), error };
+        let mut file = open(path).map_err(failed)?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(Errno::WOULDBLOCK) => return Err(LockError::Held(holder(file))),
+            Err(Errno::NOTSUP | Errno::NOSYS | Errno::NOLCK | Errno::INVAL) => {
+                tracing::warn!(
+                    "{} can't be locked, its filesystem knows no locks: see to it yourself that no \
+                     second run works on the same",
+                    path.display()
+                );
+                return Ok(Self { _file: None });
+            }
+            Err(error) => return Err(failed(error.into())),
+        }
+        // The lock holds whether its file says so or not: a full disk is no reason to stop here.
+        if let Err(error) = sign(&mut file) {
+            tracing::debug!("{} does not say who holds it: {error}", path.display());
+        }
+        Ok(Self { _file: Some(file) })
+    }
+
+    /// Who holds the lock whose file is at `path`, if anybody does.
+    pub fn holder(path: &Path) -> Option<Holder> {
+        let file = File::open(path).ok()?;
+        match flock(&file, FlockOperation::NonBlockingLockShared) {
+            Err(Errno::WOULDBLOCK) => Some(holder(file)),
+            _ => None,
+        }
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    if let Some(directory) = path.parent() {
+        DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    }
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+}
+
+fn sign(file: &mut File) -> io::Result<()> {
+    let since = Timestamp::now();
+    let since = Timestamp::from_second(since.as_second()).unwrap_or(since).to_string();
+    let holder =
+        Holder { pid: Some(std::process::id()), host: Some(this_host()), since: Some(since) };
+    file.set_len(0)?;
+    writeln!(file, "{}", serde_json::to_string(&holder)?)
+}
+
+/// What the file of a lock that another process holds says. It may be about to write it.
+fn holder(file: File) -> Holder {
+    let mut text = String::new();
+    let read = file.take(LONGEST).read_to_string(&mut text);
+    read.ok().and_then(|_| serde_json::from_str(&text).ok()).unwrap_or_default()
+}
+
+fn this_host() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// Bytes that are read of what a holder wrote.
+const LONGEST: u64 = 4096;
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_lock_is_had_once_and_names_its_holder() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("new/pair.lock");
+        assert_eq!(Lock::holder(&path), None);
+        let lock = Lock::take(&path).unwrap();
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let error = Lock::take(&path).unwrap_err();
+        let me = format!("process {}, since 2", std::process::id());
+        assert!(error.to_string().starts_with(&me), "{error}");
+        assert_eq!(Lock::holder(&path).unwrap().pid, Some(std::process::id()));
+        drop(lock);
+        assert_eq!(Lock::holder(&path), None);
+        drop(Lock::take(&path).unwrap());
+    }
+
+    #[test]
+    fn a_holder_need_not_say_who_it_is() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lock");
+        let _lock = Lock::take(&path).unwrap();
+        for (text, said) in [
+            ("", "another process"),
+            ("{\"pid\": 12", "another process"),
+            ("{\"pid\": 12, \"later\": {}}", "process 12"),
+            ("{\"pid\": 12, \"host\": \"else.where\"}", "process 12 of host else.where"),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            assert_eq!(Lock::holder(&path).unwrap().to_string(), said);
+        }
+    }
+
+    #[test]
+    fn a_place_without_room_for_the_file_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("file"), "").unwrap();
+        let error = Lock::take(&directory.path().join("file/lock")).unwrap_err();
+        assert!(matches!(&error, LockError::File { .. }), "{error:?}");
+        assert!(error.to_string().contains("file/lock"), "{error}");
+    }
+}

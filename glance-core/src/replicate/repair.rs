@@ -1,0 +1,369 @@
+//! What runs that were killed left at the target: found again, and said what can be done about it.
+//!
+//! The journal says where to look, or where it was lost, the stamp of replicas that `sync` made. What is
+//! there, the stores say. Nothing is ever deleted: it would use up the id.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::time::Duration;
+
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+
+use crate::glance::is_importing;
+use crate::image::{Image, ImageId, Status, Visibility};
+use crate::select::{Condition, Selection};
+use crate::store::{ImageStore, StoreError, StoreErrorKind};
+
+use super::plan::content_difference;
+use super::{Difference, JournalFile, Leftover, Phase, Recorded, stamp};
+
+/// Something at the target that a run did not bring to its end.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Finding {
+    /// The image's id at the source.
+    pub image: ImageId,
+    /// That of the record at the target.
+    pub target: ImageId,
+    /// Its name.
+    pub name: Option<String>,
+    /// How it is known whose it is.
+    pub known_by: KnownBy,
+    /// The line of the journal about it.
+    pub left: Option<Leftover>,
+    /// The status of the record, where there is one.
+    pub status: Option<Status>,
+    /// When the target changed it last, by the target's clock.
+    pub updated_at: Option<String>,
+    /// What is the matter.
+    pub standing: Standing,
+}
+
+/// How it is known that something was left by this tool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KnownBy {
+    /// The journal says so.
+    Journal,
+    /// The replica says so, by a property.
+    Stamp,
+    /// It is not known.
+    Nothing,
+}
+
+/// What is the matter with something that was left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Standing {
+    /// Another run gives it what it lacks.
+    Mendable,
+    /// There is nothing: no record was made, or somebody deleted it.
+    Gone,
+    /// Another record has the id now.
+    Foreign,
+    /// An upload to it is under way that nobody feeds any more.
+    Saving,
+    /// The target is getting its data by itself.
+    Importing,
+    /// An old Glance gave it up.
+    Killed,
+    /// The source does not hold the image any more.
+    SourceGone,
+    /// It holds other data than the source.
+    Content(Difference),
+    /// Neither the journal nor a stamp says that it is ours.
+    NotOurs,
+}
+
+impl KnownBy {
+    /// The word of reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Journal => "journal",
+            Self::Stamp => "stamp",
+            Self::Nothing => "nothing",
+        }
+    }
+}
+
+impl Standing {
+    /// The word of reports.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Mendable => "mendable",
+            Self::Gone => "gone",
+            Self::Foreign => "foreign",
+            Self::Saving => "saving",
+            Self::Importing => "importing",
+            Self::Killed => "killed",
+            Self::SourceGone => "source gone",
+            Self::Content(_) => "content",
+            Self::NotOurs => "not ours",
+        }
+    }
+
+    /// Whether it stays as it is until somebody else does something.
+    pub fn is_stuck(&self) -> bool {
+        !matches!(self, Self::Mendable | Self::Gone | Self::Foreign | Self::NotOurs)
+    }
+
+    /// What the operator can do about it.
+    pub fn remedy(&self) -> Option<&'static str> {
+        match self {
+            Self::Mendable | Self::Gone | Self::Foreign => None,
+            Self::Saving => Some(
+                "a Glance that lives notices that nobody sends any more, within its \
+                 client_socket_timeout (900 s), and sets the record back: repair again then; if it \
+                 stays, that Glance was killed too, and no request but DELETE moves the record, \
+                 which uses up the id: have its administrator set the status of this one image from \
+                 saving to queued in Glance's database, and repair again",
+            ),
+            Self::Importing => Some(
+                "the import goes on without us: repair again when it has ended; a Glance that was \
+                 killed meanwhile gives up its claim after 60 minutes",
+            ),
+            Self::Killed => {
+                Some("no request moves it: its administrator can, in Glance's database")
+            }
+            Self::SourceGone => Some(
+                "nothing can complete it; if nobody else needs the id, delete the record, which \
+                 uses the id up",
+            ),
+            Self::Content(_) => Some(
+                "an active image takes no second upload: examine the target's storage, delete the \
+                 replica there, have its id purged (glance-manage db purge_images_table), and run \
+                 again",
+            ),
+            Self::NotOurs => Some(
+                "it is left alone; if it is to be the replica, livecopy or sync completes one that \
+                 is queued",
+            ),
+        }
+    }
+}
+
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Mendable => f.write_str("a run completes it from the source"),
+            Self::Gone => f.write_str("there is no record: it was not made, or it was deleted"),
+            Self::Foreign => f.write_str("another record has the id now, which is not ours"),
+            Self::Saving => f.write_str("the target waits for data that nobody sends any more"),
+            Self::Importing => f.write_str("the target is getting its data by itself"),
+            Self::Killed => f.write_str("the target gave it up for good"),
+            Self::SourceGone => f.write_str("the source does not hold the image any more"),
+            Self::Content(difference) => write!(
+                f,
+                "it holds other data, and is out of sight: {} is {} there and {} at the source",
+                difference.field, difference.target, difference.source
+            ),
+            Self::NotOurs => f.write_str("neither the journal nor a stamp says that it is ours"),
+        }
+    }
+}
+
+/// Where to look for what runs left.
+#[derive(Debug, Clone, Copy)]
+pub struct Search<'a> {
+    /// Where images come from.
+    pub source: &'a dyn ImageStore,
+    /// Where they go.
+    pub target: &'a dyn ImageStore,
+    /// What the journal says.
+    pub recorded: &'a Recorded,
+    /// The source as replicas are stamped with it.
+    pub stamp: &'a str,
+    /// How long it is watched whether an upload that nobody feeds ends.
+    pub patience: Duration,
+}
+
+impl Search<'_> {
+    /// Everything that is left, in the order of ids at the source. Changes nothing.
+    ///
+    /// # Errors
+    /// When a store does not answer.
+    pub async fn run(&self) -> Result<Vec<Finding>, StoreError> {
+        let left = stream::iter(self.recorded.leftovers.values());
+        let known = left.map(|left| self.look(left)).buffered(LOOKUPS);
+        let mut findings: Vec<Finding> = known.try_collect().await?;
+        findings.extend(self.unknown_to_the_journal().await?);
+        findings.sort_by(|one, other| one.image.cmp(&other.image));
+        Ok(findings)
+    }
+
+    /// What became of something that the journal knows.
+    async fn look(&self, left: &Leftover) -> Result<Finding, StoreError> {
+        let record = self.settled(&left.target).await?;
+        let standing = match &record {
+            None => Standing::Gone,
+            Some(record) if is_another(left, record) => Standing::Foreign,
+            Some(record) => self.judge(&left.image, record).await?,
+        };
+        Ok(Finding {
+            name: left.name.clone(),
+            left: Some(left.clone()),
+            ..Finding::of(
+                left.image.clone(),
+                left.target.clone(),
+                record,
+                KnownBy::Journal,
+                standing,
+            )
+        })
+    }
+
+    /// The record, once an upload that nobody feeds any more has ended, or does not.
+    async fn settled(&self, id: &ImageId) -> Result<Option<Image>, StoreError> {
+        let mut waited = Duration::ZERO;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let record = found(self.target, id).await?;
+            let moves = record.as_ref().is_some_and(|record| record.status == Status::Saving);
+            if !moves || waited >= self.patience {
+                return Ok(record);
+            }
+            tokio::time::sleep(pause).await;
+            waited += pause;
+            pause = (pause * 2).min(Duration::from_secs(2));
+        }
+    }
+
+    async fn judge(&self, image: &ImageId, record: &Image) -> Result<Standing, StoreError> {
+        match record.status {
+            Status::Saving => return Ok(Standing::Saving),
+            Status::Killed => return Ok(Standing::Killed),
+            Status::Deleted | Status::PendingDelete => return Ok(Standing::Gone),
+            _ if is_importing(record) && !record.status.has_data() => {
+                return Ok(Standing::Importing);
+            }
+            _ => {}
+        }
+        Ok(match found(self.source, image).await? {
+            None => Standing::SourceGone,
+            Some(image) if record.status.has_data() => match content_difference(&image, record) {
+                Some(difference) => Standing::Content(difference),
+                None => Standing::Mendable,
+            },
+            Some(_) => Standing::Mendable,
+        })
+    }
+
+    /// Unfinished records of which the journal knows nothing, but those that are no business of
+    /// ours: without a stamp, and under an id that the source does not know.
+    async fn unknown_to_the_journal(&self) -> Result<Vec<Finding>, StoreError> {
+        let known: BTreeSet<&ImageId> =
+            self.recorded.leftovers.values().map(|left| &left.target).collect();
+        let unfinished = UNFINISHED.map(Condition::Status);
+        let unfinished = self.target.list(&Selection::new(unfinished, [], [])).await?;
+        let mut ours = Vec::new();
+        let mut others = BTreeMap::new();
+        let mut records = unfinished.chain(self.out_of_sight().await?);
+        while let Some(record) = records.try_next().await? {
+            match stamp::source(&record.attributes) == Some(self.stamp) {
+                _ if known.contains(&record.id) => {}
+                true => ours.push(record),
+                false => drop(others.insert(record.id.clone(), record)),
+            }
+        }
+        let mut findings = Vec::new();
+        for record in ours {
+            findings.extend(self.stamped(record).await?);
+        }
+        findings.extend(self.not_ours(others).await?);
+        Ok(findings)
+    }
+
+    /// What a run may have quarantined: private and deactivated.
+    async fn out_of_sight(&self) -> Result<crate::store::ImageStream<'_>, StoreError> {
+        let (key, value) = (stamp::SOURCE.to_owned(), Some(self.stamp.to_owned()));
+        let conditions = [
+            Condition::Property { key, value },
+            Condition::Status(Status::Deactivated),
+            Condition::Visibility(Visibility::Private),
+        ];
+        self.target.list(&Selection::new(conditions, [], [])).await
+    }
+
+    async fn stamped(&self, record: Image) -> Result<Option<Finding>, StoreError> {
+        let image = stamp::source_id(&record);
+        let Some(now) = self.settled(&record.id).await? else { return Ok(None) };
+        let standing = self.judge(&image, &now).await?;
+        // Deactivated and private, and all is well with it: so it is at the source, maybe.
+        if record.status.has_data() && !matches!(standing, Standing::Content(_)) {
+            return Ok(None);
+        }
+        Ok(Some(Finding::of(image, record.id, Some(now), KnownBy::Stamp, standing)))
+    }
+
+    async fn not_ours(
+        &self,
+        mut records: BTreeMap<ImageId, Image>,
+    ) -> Result<Vec<Finding>, StoreError> {
+        if records.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ids = records.keys().cloned().collect();
+        let mut images = self.source.list(&Selection::of_ids(ids)).await?;
+        let mut findings = Vec::new();
+        while let Some(image) = images.try_next().await? {
+            let record = records.remove(&image.id);
+            if image.status.has_data() {
+                let (id, standing) = (image.id, Standing::NotOurs);
+                findings.push(Finding::of(id.clone(), id, record, KnownBy::Nothing, standing));
+            }
+        }
+        Ok(findings)
+    }
+}
+
+impl Finding {
+    fn of(
+        image: ImageId,
+        target: ImageId,
+        record: Option<Image>,
+        known_by: KnownBy,
+        standing: Standing,
+    ) -> Self {
+        let status = record.as_ref().map(|record| record.status);
+        let (name, updated_at) = match record {
+            Some(record) => (record.attributes.name, record.updated_at),
+            None => (None, None),
+        };
+        Self { image, target, name, known_by, left: None, status, updated_at, standing }
+    }
+
+    /// Whether it is by the journal or a stamp that we know of it.
+    pub fn is_ours(&self) -> bool {
+        self.known_by != KnownBy::Nothing
+    }
+
+    /// Has the journal forget what turned out to be nothing of ours.
+    pub async fn close(&self, journal: &JournalFile) {
+        let is_nothing = matches!(self.standing, Standing::Gone | Standing::Foreign);
+        if let Some(left) = self.left.clone().filter(|_| is_nothing) {
+            journal.note(Leftover { phase: Phase::Dropped, ..left }).await;
+        }
+    }
+}
+
+/// Whether the record under the id that was left is not the one that we made.
+fn is_another(left: &Leftover, record: &Image) -> bool {
+    left.created_at.is_some() && record.created_at.is_some() && left.created_at != record.created_at
+}
+
+async fn found(store: &dyn ImageStore, id: &ImageId) -> Result<Option<Image>, StoreError> {
+    match store.get(id).await {
+        Ok(image) => Ok(Some(image)),
+        Err(error) if error.kind == StoreErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The states of records that have no data yet.
+const UNFINISHED: [Status; 5] =
+    [Status::Queued, Status::Saving, Status::Uploading, Status::Importing, Status::Killed];
+
+/// Records that are asked for at once.
+const LOOKUPS: usize = 4;
+
+/// After how long a record is looked at again.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
