@@ -10,7 +10,7 @@ use std::sync::Arc;
 use futures_util::stream::StreamExt;
 
 use crate::digest::Hashers;
-use crate::image::{Attributes, Image, ImageId};
+use crate::image::{Image, ImageId};
 use crate::select::Selection;
 use crate::store::{ImageStore, StoreError};
 

@@ -23,7 +23,7 @@ pub enum RunError {
     #[error(transparent)]
     NothingRemoved(#[from] NothingRemoved),
     /// It was told to end before.
-    #[error("{why}{}", left(*.left, *.unseen))]
+    #[error("{why}{}", undone(*.left, *.unseen))]
     Stopped {
         /// Why.
         why: Why,
@@ -33,7 +33,7 @@ pub enum RunError {
         unseen: bool,
     },
     /// So many images have failed that no more were begun.
-    #[error("{failures} images have failed, the most allowed{}", left(*.left, false))]
+    #[error("{failures} images have failed, the most allowed{}", undone(*.left, false))]
     TooManyFailures {
         /// Images that failed.
         failures: u64,
@@ -210,7 +210,7 @@ impl CopyError {
 }
 
 /// How much was not begun, behind the reason.
-fn left(images: u64, unseen: bool) -> String {
+fn undone(images: u64, unseen: bool) -> String {
     match (images, unseen) {
         (0, false) => String::new(),
         (0, true) => ", and not all images had been looked at".to_owned(),

@@ -1,6 +1,7 @@
 //! What a run has come to so far.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::mem::take;
 
 use crate::image::{Image, ImageId};
@@ -8,7 +9,7 @@ use crate::image::{Image, ImageId};
 use super::pair::{Pair, Pairs};
 use super::prune::Seen;
 use super::stop::{Level, Stop, Why};
-use super::{CopyError, Done, Entry, Most, Outcome, RunError};
+use super::{Done, Entry, Most, Outcome, RunError};
 
 /// What a run has come to so far, of all targets, which are told apart by their numbers.
 pub(super) struct Tally<F> {
@@ -155,7 +156,8 @@ impl<F: FnMut(usize, Outcome)> Tally<F> {
         standing.failed.remove(&outcome.image.id);
         match &outcome.result {
             Err(error) if self.limits.retries > 0 && error.is_retryable() => {
-                tracing::warn!("image {}: {}; it will be tried again", outcome.image.id, error.chain());
+                let whole = chain(error);
+                tracing::warn!("image {}: {whole}; it will be tried again", outcome.image.id);
                 standing.failed.insert(outcome.image.id.clone(), (outcome, replica));
             }
             _ => self.settle(target, outcome),
@@ -244,4 +246,10 @@ impl Standing {
     fn failures(&self) -> u64 {
         self.seen.failures + self.failed.len() as u64
     }
+}
+
+/// The messages of an error and of all below it.
+fn chain(error: &(dyn Error + 'static)) -> String {
+    let all = std::iter::successors(Some(error), |error: &&(dyn Error + 'static)| error.source());
+    all.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
