@@ -210,7 +210,7 @@ impl Directory {
 impl ImageStore for Directory {
     async fn list(&self, selection: &Selection) -> Result<ImageStream<'_>, StoreError> {
         let mut ids = self.ids(LIST).await?;
-        ids.retain(|id| selection.ids().is_none_or(|wanted| wanted.contains(id)));
+        ids.retain(|id| selection.admits_id(id));
         let images = stream::iter(ids)
             .then(move |id| async move { Ok(self.record(LIST, &id).await?.image) });
         // An image deleted since is missing.

@@ -90,7 +90,7 @@ impl OldDump {
 impl ImageStore for OldDump {
     async fn list(&self, selection: &Selection) -> Result<ImageStream<'_>, StoreError> {
         let mut ids = self.ids(LIST).await?;
-        ids.retain(|id| selection.ids().is_none_or(|wanted| wanted.contains(id)));
+        ids.retain(|id| selection.admits_id(id));
         let images = stream::iter(ids)
             .then(move |id| async move { self.record(LIST, &id).await.transpose() })
             .filter_map(std::future::ready);

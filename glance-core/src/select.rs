@@ -12,18 +12,20 @@ use crate::image::{Image, ImageId};
 
 mod condition;
 mod latest;
+mod shard;
 mod subset;
 mod text;
 
 pub use condition::{Condition, NamePattern};
 pub use latest::Latest;
+pub use shard::{InvalidShard, Shard};
 pub use subset::{Chosen, InvalidSubset, Subset};
 pub use text::{InvalidCondition, byte_count};
 
 /// Which images are meant: by default, all of them. Cloning it is cheap.
 ///
 /// An image is admitted when it fulfils a condition of every kind that is wanted, none that is
-/// unwanted, and the ordered rules do not leave it out.
+/// unwanted, the ordered rules do not leave it out, and it is in the shard.
 #[derive(Debug, Clone, Default)]
 pub struct Selection(Arc<Parts>);
 
@@ -35,6 +37,7 @@ struct Parts {
     wanted: Vec<Vec<Condition>>,
     unwanted: Vec<Condition>,
     ordered: Vec<Rule>,
+    shard: Option<Shard>,
 }
 
 impl Selection {
@@ -85,27 +88,46 @@ impl Selection {
         Self(Arc::new(Parts { ids: Some(Arc::new(ids)), ..Parts::clone(&self.0) }))
     }
 
+    /// Those of its images that are in this shard, or, without one, in any.
+    #[must_use]
+    pub fn in_shard(&self, shard: Option<Shard>) -> Self {
+        Self(Arc::new(Parts { shard, ..Parts::clone(&self.0) }))
+    }
+
     /// Only what it says of ids.
     #[must_use]
     pub fn ids_only(&self) -> Self {
-        Self(Arc::new(Parts { ids: self.0.ids.clone(), ..Parts::default() }))
+        let Parts { ids, shard, .. } = &*self.0;
+        Self(Arc::new(Parts { ids: ids.clone(), shard: *shard, ..Parts::default() }))
     }
 
     /// Whether it has no condition, so that it admits every image.
     pub fn is_everything(&self) -> bool {
-        let Parts { ids, wanted, unwanted, ordered } = &*self.0;
-        ids.is_none() && wanted.is_empty() && unwanted.is_empty() && ordered.is_empty()
+        let Parts { ids, wanted, unwanted, ordered, shard } = &*self.0;
+        let no_conditions = wanted.is_empty() && unwanted.is_empty() && ordered.is_empty();
+        ids.is_none() && shard.is_none() && no_conditions
     }
 
     /// Whether `image` is meant.
     pub fn admits(&self, image: &Image) -> bool {
-        let Parts { ids, wanted, unwanted, ordered } = &*self.0;
+        let Parts { wanted, unwanted, ordered, .. } = &*self.0;
         let holds = |condition: &Condition| condition.holds(image);
         let fits = |rule: &&Rule| rule.condition.as_ref().is_none_or(holds);
-        ids.as_ref().is_none_or(|ids| ids.contains(&image.id))
+        self.admits_id(&image.id)
             && wanted.iter().all(|same| same.iter().any(holds))
             && !unwanted.iter().any(holds)
             && ordered.iter().find(fits).is_none_or(|rule| rule.admits)
+    }
+
+    /// Whether an image of this id can be meant, as far as an id tells.
+    pub fn admits_id(&self, id: &ImageId) -> bool {
+        let Parts { ids, shard, .. } = &*self.0;
+        ids.as_ref().is_none_or(|ids| ids.contains(id)) && shard.is_none_or(|it| it.contains(id))
+    }
+
+    /// The part of all images that the others are left out of.
+    pub fn shard(&self) -> Option<Shard> {
+        self.0.shard
     }
 
     /// The ids that are named. Without them, images of any id can be meant.

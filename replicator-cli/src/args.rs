@@ -11,6 +11,7 @@ mod mapping;
 mod metadefs;
 mod placement;
 mod replication;
+mod report;
 mod selection;
 mod verify;
 
@@ -19,7 +20,8 @@ pub use mapping::{BootFromVolume, Encrypted, Mapping, Owner, Signatures};
 pub use metadefs::{Metadefs, WithMetadefs};
 pub use placement::{Placement, Via};
 pub use replication::{Compare, Identity, Match, Plan, Removing, Sides, Sync};
-pub use selection::Selection;
+pub use report::{ReportFile, Reports};
+pub use selection::{Selection, ShardOption};
 pub use verify::{State, Verify};
 
 /// What was typed.
@@ -107,23 +109,30 @@ pub enum Command {
     Serve(Serve),
     /// Say which clouds are configured, where, and how they are signed in to; asks no server
     Clouds,
+    /// Work with the reports of several runs
+    #[command(subcommand)]
+    Report(Reports),
     /// Say what a connection to each store shows: trust, certificates, sign-in, permissions
     Doctor(Doctor),
 }
 
 impl Command {
-    /// Which images, of a command that is about images.
-    pub(crate) fn selection(&self) -> Option<&Selection> {
+    /// Which images, of a command that is about images, and that command's name.
+    pub(crate) fn selection(&self) -> Option<(&'static str, &Selection)> {
         match self {
-            Self::Size { selection, .. }
-            | Self::Dump { selection, .. }
-            | Self::Load { selection, .. }
-            | Self::Livecopy { selection, .. }
-            | Self::Compare(Compare { selection, .. })
-            | Self::Plan(Plan { selection, .. })
-            | Self::Sync(Sync { selection, .. })
-            | Self::Verify(Verify { selection, .. }) => Some(selection),
-            Self::Metadefs(_) | Self::Serve(_) | Self::Clouds | Self::Doctor(_) => None,
+            Self::Size { selection, .. } => Some(("size", selection)),
+            Self::Dump { selection, .. } => Some(("dump", selection)),
+            Self::Load { selection, .. } => Some(("load", selection)),
+            Self::Livecopy { selection, .. } => Some(("livecopy", selection)),
+            Self::Compare(Compare { selection, .. }) => Some(("compare", selection)),
+            Self::Plan(Plan { selection, .. }) => Some(("plan", selection)),
+            Self::Sync(Sync { selection, .. }) => Some(("sync", selection)),
+            Self::Verify(Verify { selection, .. }) => Some(("verify", selection)),
+            Self::Metadefs(_)
+            | Self::Serve(_)
+            | Self::Clouds
+            | Self::Report(_)
+            | Self::Doctor(_) => None,
         }
     }
 }
@@ -176,6 +185,9 @@ pub struct Options {
     /// How the report is written
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
     pub output: Output,
+    /// Where it goes.
+    #[command(flatten)]
+    pub report: ReportFile,
     /// The TLS stack, where this build has both
     #[arg(long, global = true, value_name = "STACK")]
     pub tls: Option<Stack>,

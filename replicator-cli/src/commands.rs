@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 use secrecy::ExposeSecret;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::args::{Args, Command, Options, Serve};
+use crate::args::{Args, Command, Options, Reports, Serve};
 use crate::endpoint::{Endpoint, Side};
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -18,6 +18,7 @@ use crate::{print, tls};
 mod dump;
 mod metadefs;
 mod replicate;
+mod report;
 mod verify;
 
 use dump::{Dump, dump, load};
@@ -32,9 +33,15 @@ pub(crate) async fn run(args: Args) -> Exit {
         if options.require_fips {
             tls::require_fips(options.tls)?;
         }
+        if let Some(path) = &options.report.report {
+            print::report_to(path, options.output)?;
+        }
         let selection = command.selection();
-        let selected = &selection.map_or_else(|| Ok(Selected::default()), Selected::by)?;
-        if selection.is_some_and(|selection| selection.dump_filters) {
+        let selected = match selection {
+            Some((command, typed)) => &Selected::by(command, typed)?,
+            None => &Selected::default(),
+        };
+        if selection.is_some_and(|(_, typed)| typed.dump_filters) {
             print::selection(options.output, selected);
             return Ok(Exit::Success);
         }
@@ -57,18 +64,20 @@ pub(crate) async fn run(args: Args) -> Exit {
             Command::Sync(typed) => sync(typed, selected, &options).await,
             Command::Metadefs(typed) => metadefs(typed, &options).await,
             Command::Verify(typed) => verify(typed, selected, &options).await,
+            Command::Report(Reports::Merge { parts }) => report::merge(&parts, options.output),
             Command::Clouds => crate::clouds::run(&options),
             Command::Doctor(doctor) => crate::doctor::run(doctor, &options).await,
             Command::Serve(serve) => self::serve(serve, &options).await,
         }
     };
-    tokio::select! {
+    let exit = tokio::select! {
         result = work => result.unwrap_or_else(|error| print::failure(&error)),
         exit = stopped() => {
             print::stopped(exit);
             exit
         }
-    }
+    };
+    print::end_report(exit)
 }
 
 /// The first signal that asks this process to stop.

@@ -32,6 +32,26 @@ pub enum Exit {
     Terminated = 143,
 }
 
+impl Exit {
+    /// What a code means; one that this release does not know means failure.
+    pub(crate) fn of_code(code: u64) -> Self {
+        let known = [
+            Self::Success,
+            Self::Differences,
+            Self::Usage,
+            Self::SomeFailed,
+            Self::Connection,
+            Self::Authentication,
+            Self::Integrity,
+            Self::LimitReached,
+            Self::Interrupted,
+            Self::Terminated,
+        ];
+        let found = known.into_iter().find(|exit| u64::from(*exit as u8) == code);
+        found.unwrap_or(Self::SomeFailed)
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)

@@ -1,9 +1,9 @@
 //! The command line of glance-replicator: flags in, report out. The work is glance-core's.
 //!
 //! In reading order: [`args`] is what the operator typed; `endpoint` is what a word on the command
-//! line names, and opens it; `select` is which images are meant; `sign_in` finds the cloud, or the token, and `endurance` says
-//! whether it lasts; `trust` says whom to trust
-//! there; `mapping` says how images are to be at the target; `tls` chooses among the TLS stacks of
+//! line names, and opens it; `select` is which images are meant, and `shard` which part of them;
+//! `sign_in` finds the cloud, or the token, and `endurance` says whether it lasts; `trust` says whom
+//! to trust there; `mapping` says how images are to be at the target; `tls` chooses among the TLS stacks of
 //! this build; `commands`, `clouds` and `doctor` run; `saved_plan` keeps a plan, `state`
 //! what outlives runs;
 //! `print` alone prints; `exit` says how it went.
@@ -26,6 +26,7 @@ mod placement;
 mod print;
 mod saved_plan;
 mod select;
+mod shard;
 mod sign_in;
 mod state;
 mod tls;

@@ -40,7 +40,9 @@ macro_rules! err {
 
 mod clouds;
 mod comparison;
+mod file;
 mod findings;
+mod merged;
 mod metadefs;
 mod report;
 mod selection;
@@ -48,7 +50,9 @@ mod verify;
 
 pub(crate) use clouds::clouds;
 pub(crate) use comparison::{Combined, Comparison, Subject};
+pub(crate) use file::{end_report, report_is_of, report_to};
 pub(crate) use findings::Examination;
+pub(crate) use merged::merged;
 pub(crate) use metadefs::Metadefs;
 pub(crate) use report::Report;
 pub(crate) use selection::selection;
@@ -56,10 +60,10 @@ pub(crate) use verify::Findings;
 
 /// Where results go.
 fn results() -> Box<dyn Write> {
-    match STREAMING.load(Ordering::Relaxed) {
+    file::results().unwrap_or_else(|| match STREAMING.load(Ordering::Relaxed) {
         true => Box::new(std::io::stderr().lock()),
         false => Box::new(std::io::stdout().lock()),
-    }
+    })
 }
 
 /// Whether people read the results.
@@ -88,6 +92,7 @@ pub(crate) fn usage(error: &clap::Error) -> ExitCode {
 pub(crate) fn failure(error: &CliError) -> Exit {
     err!("error: {error}");
     causes(error, "");
+    file::note(chain(error));
     if let Some(hint) = &error.hint {
         err!("  hint: {hint}");
     }

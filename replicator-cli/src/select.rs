@@ -6,32 +6,42 @@ use std::path::Path;
 use std::str::FromStr;
 
 use glance_core::image::ImageId;
-use glance_core::select::{Condition, Latest, Rule, Selection};
+use glance_core::select::{Condition, Latest, Rule, Selection, Shard};
 use glance_core::{ImageStore, StoreError};
 
 use crate::args;
+use crate::endpoint::environment;
 use crate::error::CliError;
+use crate::shard::shard;
 
 /// What is selected, as far as can be told before the source is asked.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Selected {
     pub(crate) selection: Selection,
     pub(crate) latest: Option<Latest>,
+    /// The command that is about it.
+    pub(crate) command: &'static str,
+    /// The part of all images that the others are left out of.
+    pub(crate) shard: Option<Shard>,
+    /// The options that say what is selected, but for the shard: the same in all shards of a run.
+    pub(crate) described: Vec<String>,
 }
 
 impl Selected {
     /// Reads the files that the options name.
-    pub(crate) fn by(options: &args::Selection) -> Result<Self, CliError> {
+    pub(crate) fn by(command: &'static str, options: &args::Selection) -> Result<Self, CliError> {
         let mut wanted: Vec<Condition> = options.wanted().cloned().collect();
         if let Some(path) = &options.ids_from {
             wanted.push(Condition::Ids(ids(path)?));
         }
+        let shard = options.shard.map(|typed| shard(typed, environment)).transpose()?;
         let rules = match &options.filter_from {
             Some(path) => lines("--filter-from", path, Rule::from_str)?,
             None => Vec::new(),
         };
-        let selection = Selection::new(wanted, options.unwanted().cloned(), rules);
-        Ok(Self { selection, latest: options.latest_per.clone() })
+        let described = described(options, &wanted, &rules);
+        let selection = Selection::new(wanted, options.unwanted().cloned(), rules).in_shard(shard);
+        Ok(Self { selection, latest: options.latest_per.clone(), command, shard, described })
     }
 
     /// Whether nothing is left out.
@@ -46,6 +56,20 @@ impl Selected {
             None => Ok(self.selection.clone()),
         }
     }
+}
+
+/// What is selected, as far as it is the same for every process of a run: not the moment that
+/// `--updated-within` comes to.
+fn described(options: &args::Selection, wanted: &[Condition], rules: &[Rule]) -> Vec<String> {
+    let is_moment = |condition: &&Condition| {
+        options.updated_within.is_some() && matches!(condition, Condition::UpdatedAfter(_))
+    };
+    let fixed = wanted.iter().filter(|it| !is_moment(it)).map(ToString::to_string);
+    let within = options.updated_within.iter().map(|_| "updated-within".to_owned());
+    let unwanted = options.unwanted().map(|condition| format!("not {condition}"));
+    let rules = (!rules.is_empty()).then(|| format!("{} rules", rules.len()));
+    let latest = options.latest_per.iter().map(|latest| format!("latest-per {latest}"));
+    fixed.chain(within).chain(unwanted).chain(rules).chain(latest).collect()
 }
 
 fn ids(path: &Path) -> Result<BTreeSet<ImageId>, CliError> {

@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "not every suite needs all of it")]
 
 use std::io::Read;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 /// What a run said.
 #[derive(Debug)]
@@ -17,11 +17,7 @@ pub(crate) struct Run {
 #[track_caller]
 pub(crate) fn replicator_with(line: &[&str], variables: &[(&str, &str)]) -> Run {
     let output = command().args(line).envs(variables.iter().copied()).output().unwrap();
-    let run = Run {
-        code: output.status.code(),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    };
+    let run = Run::of(output);
     run.says_none_of(secrets(line, variables));
     run.says_none_of(["panicked at", "x-auth-token", "gAAAAA"]);
     run
@@ -65,16 +61,18 @@ pub(crate) fn piped(from: &[String], cut: Option<u64>, to: &[String]) -> [Run; 2
     drop(input);
     [writer, reader].map(|child| {
         let output = child.wait_with_output().unwrap();
-        let [stdout, stderr] =
-            [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
-        let run = Run { code: output.status.code(), stdout, stderr };
+        let run = Run::of(output);
         run.says_none_of(["panicked at", "x-auth-token", "gAAAAA"]);
         run
     })
 }
 
 fn command() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_glance-replicator-under-test"));
+    cleared(Command::new(env!("CARGO_BIN_EXE_glance-replicator-under-test")))
+}
+
+/// The same command, in an environment without what this machine says.
+pub(crate) fn cleared(mut command: Command) -> Command {
     for variable in CLEARED {
         command.env_remove(variable);
     }
@@ -85,6 +83,12 @@ fn command() -> Command {
 }
 
 impl Run {
+    pub(crate) fn of(output: Output) -> Self {
+        let [stdout, stderr] =
+            [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+        Self { code: output.status.code(), stdout, stderr }
+    }
+
     #[track_caller]
     pub(crate) fn says_none_of<'a>(&self, secrets: impl IntoIterator<Item = &'a str>) {
         for secret in secrets {
@@ -104,6 +108,8 @@ impl Run {
 const TOKEN_OPTIONS: &[&str] = &["-t", "--token", "--sourcetoken", "--targettoken"];
 
 const CLEARED: &[&str] = &[
+    "JOB_COMPLETION_INDEX",
+    "SLURM_ARRAY_TASK_ID",
     "GLANCE_REPLICATOR_REQUIRE_FIPS",
     "GLANCE_REPLICATOR_SOURCE_TOKEN",
     "GLANCE_REPLICATOR_TARGET_TOKEN",

@@ -28,7 +28,8 @@ impl Queries {
         let ids = match selection.ids() {
             None => vec![String::new()],
             Some(ids) => {
-                let ids: Vec<&str> = ids.iter().map(ImageId::as_str).collect();
+                let meant = ids.iter().filter(|id| selection.admits_id(id));
+                let ids: Vec<&str> = meant.map(ImageId::as_str).collect();
                 ids.chunks(IDS).map(|ids| format!("&id=in:{}", ids.join(","))).collect()
             }
         };

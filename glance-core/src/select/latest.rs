@@ -34,8 +34,8 @@ enum Key {
 }
 
 impl Latest {
-    /// Lists what `selection` admits in `store`, and selects the newest of it. Memory holds the
-    /// ids of the newest of each group.
+    /// Lists what `selection` admits in `store`, in any shard, and selects the newest of it. Memory
+    /// holds the ids of the newest of each group.
     ///
     /// # Errors
     /// When the store can't be listed.
@@ -45,7 +45,7 @@ impl Latest {
         store: &dyn ImageStore,
     ) -> Result<Selection, StoreError> {
         let mut groups = Groups::default();
-        let mut images = store.list(selection).await?;
+        let mut images = store.list(&selection.in_shard(None)).await?;
         while let Some(image) = images.try_next().await? {
             groups.take(image, self);
         }

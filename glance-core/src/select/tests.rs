@@ -109,6 +109,7 @@ fn only_a_selection_without_conditions_is_everything() {
     assert!(!selection(&[], &["name=a"], &[]).is_everything());
     assert!(!selection(&[], &[], &["+ *"]).is_everything());
     assert!(!Selection::of_ids([].into()).is_everything());
+    assert!(!Selection::everything().in_shard("1/2".parse().ok()).is_everything());
     assert!(selection(&["name=a"], &["tag=b"], &["- *"]).ids_only().is_everything());
 }
 

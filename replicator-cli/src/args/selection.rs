@@ -1,10 +1,12 @@
 //! Which images a command is about.
 
+use std::num::NonZeroU32;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::Args;
 use clap::builder::TypedValueParser;
-use glance_core::select::{Condition, InvalidCondition, Latest};
+use glance_core::select::{Condition, InvalidCondition, InvalidShard, Latest, Shard};
 
 /// Which images a command is about. Conditions of one kind are alternatives, those of different
 /// kinds must all hold.
@@ -112,6 +114,10 @@ pub struct Selection {
     /// name, whose first group counts
     #[arg(long, value_name = "KEY[=N]")]
     pub latest_per: Option<Latest>,
+    /// Of all that is selected, only the I-th of N parts (an image is always in the same); with auto,
+    /// I is the index of this pod of a Kubernetes Indexed Job or of this task of a Slurm array
+    #[arg(long, value_name = "I/N|auto/N")]
+    pub shard: Option<ShardOption>,
     /// Say what is selected and what a Glance is asked for, and do nothing
     #[arg(long)]
     pub dump_filters: bool,
@@ -161,6 +167,29 @@ impl Selection {
             &self.exclude_container_format,
         ];
         repeated.into_iter().flatten()
+    }
+}
+
+/// A part of what is selected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ShardOption {
+    /// This one.
+    Named(Shard),
+    /// The one that the environment says, of so many.
+    FromEnvironment(NonZeroU32),
+}
+
+impl FromStr for ShardOption {
+    type Err = InvalidShard;
+
+    fn from_str(text: &str) -> Result<Self, InvalidShard> {
+        match text.strip_prefix("auto/") {
+            None => text.parse().map(Self::Named),
+            Some(of) => match of.parse() {
+                Ok(of) => Ok(Self::FromEnvironment(of)),
+                Err(_) => Err(InvalidShard(text.to_owned())),
+            },
+        }
     }
 }
 

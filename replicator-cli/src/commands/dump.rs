@@ -147,7 +147,8 @@ async fn load_stream(
     let stream = StreamStore::open(tokio::io::stdin(), tls::hashers(options.tls)?).await?;
     let stream = Arc::new(stream.selecting(selected.selection.clone()));
     let source = Endpoint::Stream(stream.clone(), stream.beside().projects.clone());
-    let everything = Selected::default();
+    // The stream selects, but for which the report is the same.
+    let everything = Selected { selection: Selection::everything(), ..selected.clone() };
     let mut work = Work::open(source, target, Access::Write, &everything, options).await?;
     work.replication.policy.transfers = 1;
     let exit = work.run_unchecked(options).await?;

@@ -60,6 +60,7 @@ impl Work {
         };
         let source = from.open(Side::Source, options).await?;
         let target = to.open_to(access, Side::Target, options).await?;
+        print::report_is_of(selected, &source.address, Some(&target.address));
         let mapping = mapping(options, &source, &target).await?;
         let delivery = delivery(options, &source, &target).await?;
         let selection = selected.at(&*source.store).await?;
@@ -82,7 +83,10 @@ impl Work {
 
     /// The same, with these metadata definitions after the images.
     pub(super) async fn with_metadefs(mut self, which: Option<Which>) -> Result<Self, CliError> {
-        if let Some(which) = which {
+        // Namespaces are in no shard: the first copies them all.
+        let shard = self.replication.policy.selection.shard();
+        let is_ours = shard.is_none_or(|shard| shard.number().get() == 1);
+        if let Some(which) = which.filter(|_| is_ours) {
             let (source, target) = (&self.source, &self.target);
             let which = vec![which];
             let metadefs = Metadefs::new(source, target, which, Surplus::Keep, Mode::Write).await?;

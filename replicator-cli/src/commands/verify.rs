@@ -53,6 +53,7 @@ async fn alone(
     options: &Options,
 ) -> Result<Exit, CliError> {
     let opened = store.open(Side::Source, options).await?;
+    print::report_is_of(selected, &opened.address, None);
     let store = &*opened.store;
     let selection = selected.at(store).await?;
     let chosen = Chosen::among(typed.subset, store, &selection).await?;

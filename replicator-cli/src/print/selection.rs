@@ -13,7 +13,7 @@ pub(crate) fn selection(output: Output, selected: &Selected) {
     match output {
         Output::Text => text(selected),
         Output::Json => {
-            let Selected { selection, latest } = selected;
+            let Selected { selection, latest, .. } = selected;
             let wanted: Vec<Vec<String>> =
                 selection.wanted().iter().map(|same| texts(same)).collect();
             let ids =
@@ -24,6 +24,7 @@ pub(crate) fn selection(output: Output, selected: &Selected) {
                     "ids": ids, "wanted": wanted, "unwanted": texts(selection.unwanted()),
                     "rules": texts(selection.ordered()),
                     "latest_per": latest.as_ref().map(ToString::to_string),
+                    "shard": selection.shard().map(|shard| shard.to_string()),
                     "queries": glance::queries(selection).collect::<Vec<_>>(),
                 })
             );
@@ -32,7 +33,7 @@ pub(crate) fn selection(output: Output, selected: &Selected) {
 }
 
 fn text(selected: &Selected) {
-    let Selected { selection, latest } = selected;
+    let Selected { selection, latest, .. } = selected;
     let ids = selection.ids().map(|ids| Condition::Ids(ids.clone()).to_string());
     let kinds = selection.wanted().iter().map(|same| texts(same).join(" or "));
     let wanted: Vec<String> = ids.into_iter().chain(kinds).collect();
@@ -47,6 +48,9 @@ fn text(selected: &Selected) {
     );
     if let Some(latest) = latest {
         part("of those, the newest of each", &[latest.to_string()]);
+    }
+    if let Some(shard) = selection.shard() {
+        part("of those, a part by their ids", &[format!("shard {shard}")]);
     }
     let queries: Vec<String> = glance::queries(selection).collect();
     let shown = queries.iter().take(SHOWN).map(|query| format!("GET /v2/images?{query}"));

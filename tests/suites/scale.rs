@@ -1,0 +1,415 @@
+//! Several machines at one replication: shards together do everything, each image once, and one report
+//! is made of theirs.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on has failed")]
+
+mod common;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::num::NonZeroU32;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use common::{Run, cleared, replicator_with};
+use futures_util::TryStreamExt;
+use glance_core::image::{Attributes, Image, ImageId};
+use glance_core::replicate::stamp;
+use glance_core::select::{Selection, Shard};
+use glance_core::store::memory::MemoryStore;
+use glance_core::{Body, ImageStore};
+use glance_server::GlanceApi;
+use serde_json::Value;
+use tokio::net::TcpListener;
+
+fn id(number: u32) -> ImageId {
+    format!("00000000-0000-4000-8000-{number:012}").parse().unwrap()
+}
+
+fn shard(number: u64, of: u32) -> Shard {
+    Shard::new(number, NonZeroU32::new(of).unwrap()).unwrap()
+}
+
+/// The shard of so many that an image is in.
+fn shard_of(image: &ImageId, of: u32) -> u64 {
+    (1..=of.into()).find(|number| shard(*number, of).contains(image)).unwrap()
+}
+
+/// A Glance on plain HTTP.
+struct Site {
+    url: String,
+    kept: Arc<MemoryStore>,
+}
+
+impl Site {
+    async fn open() -> Self {
+        let kept = Arc::new(MemoryStore::new("kept"));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let api = Arc::new(GlanceApi::new(Arc::clone(&kept) as Arc<dyn ImageStore>));
+        tokio::spawn(glance_server::serve(listener, None, api, std::future::pending()));
+        Self { url, kept }
+    }
+
+    /// One with images of these numbers, of as many bytes.
+    async fn with(numbers: impl IntoIterator<Item = u32>) -> Self {
+        let site = Self::open().await;
+        for number in numbers {
+            site.put(number, &[]).await;
+        }
+        site
+    }
+
+    async fn put(&self, number: u32, properties: &[(&str, &str)]) {
+        let own = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+        let attributes = Attributes {
+            name: Some(format!("image-{}", number % 10)),
+            disk_format: Some("raw".to_owned()),
+            container_format: Some("bare".to_owned()),
+            properties: properties.iter().map(own).collect(),
+            ..Attributes::default()
+        };
+        let created_at = Some(format!("2026-01-01T00:00:{:02}Z", number % 60));
+        let image = Image { created_at, ..Image::queued(id(number), attributes) };
+        self.kept.create(&image).await.unwrap();
+        let data = Bytes::from(vec![b'x'; number as usize]);
+        self.kept.upload(&image.id, Body::from(data)).await.unwrap();
+    }
+
+    async fn ids(&self) -> BTreeSet<ImageId> {
+        let images = self.kept.list(&Selection::everything()).await.unwrap();
+        images.map_ok(|image| image.id).try_collect().await.unwrap()
+    }
+}
+
+/// Runs the tool with a token that the servers here do not look at.
+async fn run(line: &[&str]) -> Run {
+    let line: Vec<String> = line.iter().map(ToString::to_string).collect();
+    let run = tokio::task::spawn_blocking(move || {
+        let line: Vec<&str> = line.iter().map(String::as_str).collect();
+        replicator_with(&[&line[..], &["-t", "none"]].concat(), &[])
+    });
+    run.await.unwrap()
+}
+
+fn json(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
+}
+
+fn ids_of(report: &Value) -> Vec<ImageId> {
+    let images = report["images"].as_array().unwrap().iter();
+    images.map(|image| image["id"].as_str().unwrap().parse().unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn shards_copy_each_image_once_and_all_of_them_everything() {
+    let (a, b) = (Site::with(1..=60).await, Site::open().await);
+    // An extra image, which one shard has to say.
+    b.put(99, &[]).await;
+    let mut copied = Vec::new();
+    for number in 1..=5 {
+        let part = format!("{number}/5");
+        let line = ["livecopy", &a.url, &b.url, "--shard", &part, "--output", "json"];
+        let ids = ids_of(&json(&run(&line).await.exits(0).stdout));
+        assert!(!ids.is_empty() && ids.iter().all(|id| shard(number, 5).contains(id)), "{ids:?}");
+        copied.extend(ids);
+        let line = ["compare", &a.url, &b.url, "--shard", &part, "--output", "json"];
+        let compared = run(&line).await;
+        let extra = ids_of(&json(&compared.stdout));
+        match shard(number, 5).contains(&id(99)) {
+            true => assert_eq!((compared.code, extra), (Some(1), vec![id(99)])),
+            false => assert_eq!((compared.code, extra), (Some(0), vec![])),
+        }
+    }
+    let once: BTreeSet<ImageId> = copied.iter().cloned().collect();
+    assert_eq!((copied.len(), &once), (60, &a.ids().await));
+    run(&["compare", &a.url, &b.url, "--one-way"]).await.exits(0);
+    // So do other numbers of them.
+    run(&["compare", &a.url, &b.url, "--one-way", "--shard", "2/7"]).await.exits(0);
+    run(&["size", &a.url, "--shard", "8/7"]).await.exits(2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_rest_of_the_selection_is_that_of_all_shards() {
+    let a = Site::with(1..=40).await;
+    let bytes = async |options: &[&str]| -> u64 {
+        let line = [&["size", &a.url, "--output", "json"], options].concat();
+        json(&run(&line).await.exits(0).stdout)["bytes"].as_u64().unwrap()
+    };
+    let all: Vec<String> = (1..=40).map(|number| id(number).to_string()).collect();
+    let named: Vec<&str> = all.iter().take(20).flat_map(|id| ["--id", id.as_str()]).collect();
+    // Of ten names the newest, which are images 31 to 40; by id those from 11 to 20.
+    for options in [&["--latest-per", "name"][..], &["--min-size", "30"], &named] {
+        let mut sum = 0;
+        for number in 1..=3 {
+            sum += bytes(&[options, &["--shard", &format!("{number}/3")]].concat()).await;
+        }
+        assert_eq!(sum, bytes(options).await, "{options:?}");
+    }
+    let line = ["size", &a.url, "--dump-filters", "--tag", "x", "--shard", "2/3"];
+    let said = run(&line).await.exits(0).stdout;
+    assert!(said.contains("of those, a part by their ids\n  shard 2/3\n"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_in_another_shard_is_not_removed() {
+    let (a, b) = (Site::with(1..=20).await, Site::open().await);
+    let sync = async |options: &[&str]| {
+        run(&[&["sync", &a.url, &b.url, "--max-delete", "50"], options].concat()).await
+    };
+    sync(&[]).await.exits(0);
+    let gone: Vec<ImageId> = [3, 4, 5, 6, 7, 8].map(id).into();
+    for id in &gone {
+        a.kept.delete(id).await.unwrap();
+    }
+    let mine: BTreeSet<ImageId> =
+        gone.iter().filter(|id| shard(2, 3).contains(id)).cloned().collect();
+    assert!(!mine.is_empty() && mine.len() < gone.len(), "{mine:?}");
+    sync(&["--shard", "2/3", "--delete", "delete"]).await.exits(0);
+    let before: BTreeSet<ImageId> = (1..=20).map(id).collect();
+    assert_eq!(b.ids().await, &before - &mine);
+    sync(&["--delete", "delete"]).await.exits(0);
+    assert_eq!(b.ids().await, a.ids().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kernel_of_another_shard_is_named_as_it_is_or_by_the_next_run() {
+    let (a, b) = (Site::with([1, 2]).await, Site::open().await);
+    let kernel = id(1);
+    let elsewhere = |number: &u32| shard_of(&id(*number), 2) != shard_of(&kernel, 2);
+    let dependent = (3..99).find(elsewhere).unwrap();
+    a.put(dependent, &[("kernel_id", kernel.as_str())]).await;
+    // The kernel's id is used up at the target.
+    b.put(1, &[]).await;
+    b.kept.delete(&kernel).await.unwrap();
+    let sync = async |number: u64| {
+        let part = format!("{number}/2");
+        let options = ["--on-burned-id", "new", "--shard", &part];
+        run(&[&["sync", &a.url, &b.url], &options[..]].concat()).await.exits(0)
+    };
+    let named = async || {
+        let properties = b.kept.get(&id(dependent)).await.unwrap().attributes.properties;
+        properties["kernel_id"].clone()
+    };
+    let (first, second) = (shard_of(&id(dependent), 2), shard_of(&kernel, 2));
+    sync(first).await;
+    assert_eq!(named().await, kernel.as_str());
+    sync(second).await;
+    let images = b.kept.list(&Selection::everything()).await.unwrap();
+    let images: Vec<Image> = images.try_collect().await.unwrap();
+    let is_new = |image: &&Image| image.attributes.properties.contains_key(stamp::NEW_ID);
+    let new = images.iter().find(is_new).unwrap();
+    assert_eq!(named().await, kernel.as_str());
+    sync(first).await;
+    assert_eq!(named().await, new.id.as_str());
+}
+
+/// The body of the array's script for one of its tasks, or of so many from a number on.
+fn task(work: &Path, array: [u32; 2], task: u32, line: &[&str]) -> Run {
+    let bin = work.join("bin");
+    fs::create_dir_all(&bin).unwrap();
+    let tool = bin.join("glance-replicator");
+    let _ = std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_glance-replicator-under-test"), tool);
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let [first, last] = array;
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/slurm/array.sh");
+    let mut command = cleared(Command::new("bash"));
+    command.arg(script).args(line).args(["-t", "none"]);
+    command.env("PATH", path).env("WORK", work).env("SLURM_ARRAY_JOB_ID", "77");
+    command.env("SLURM_ARRAY_TASK_ID", task.to_string());
+    command.env("SLURM_ARRAY_TASK_MIN", first.to_string());
+    command.env("SLURM_ARRAY_TASK_MAX", last.to_string());
+    command.env("SLURM_ARRAY_TASK_COUNT", (last - first + 1).to_string());
+    Run::of(command.output().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_array_of_slurm_does_everything_and_one_report_says_so() {
+    let (a, b) = (Site::with(1..=50).await, Site::open().await);
+    let work = tempfile::tempdir().unwrap();
+    let array = async |tasks: [u32; 2], chosen: Vec<u32>| {
+        let started = chosen.into_iter().map(|number| {
+            let (work, a, b) = (work.path().to_owned(), a.url.clone(), b.url.clone());
+            tokio::task::spawn_blocking(move || task(&work, tasks, number, &[&a, &b]))
+        });
+        // All at once, as they are.
+        let started: Vec<_> = started.collect();
+        let mut runs = Vec::new();
+        for run in started {
+            runs.push(run.await.unwrap());
+        }
+        runs
+    };
+    // One task is not there yet.
+    for run in array([1, 8], vec![1, 2, 3, 4, 6, 7, 8]).await {
+        assert_eq!(run.exits(0).stdout, "");
+    }
+    let reports = work.path().join("77");
+    let reports = reports.to_str().unwrap();
+    let merge = ["report", "merge", reports];
+    let said = run(&merge).await.exits(3).stdout;
+    let sides = format!("sync {} {}", a.url, b.url);
+    assert!(said.contains(&format!("{sides}: 7 of 8 shards, without 5\n")), "{said}");
+    let tasks = array([1, 8], vec![5]).await;
+    assert!(tasks.into_iter().all(|run| run.code == Some(0)));
+    assert_eq!(b.ids().await, a.ids().await);
+
+    let said = run(&merge).await.exits(0).stdout;
+    assert_eq!(said, format!("{sides}: all 8 shards\n1275 bytes, 50 copied\n"));
+    let merged = json(&run(&[&merge[..], &["--output", "json"]].concat()).await.exits(0).stdout);
+    let ids = ids_of(&merged);
+    assert_eq!((ids.len(), ids.into_iter().collect()), (50, a.ids().await));
+    assert_eq!(merged["summary"]["copied"], 50);
+    assert_eq!(merged["run"]["missing"], serde_json::json!([]));
+
+    // Submitted again from another number on; and one task alone, which does not know its place.
+    for run in array([0, 7], (0..8).collect()).await {
+        run.exits(0);
+    }
+    let tasks = array([3, 3], vec![3]).await;
+    assert!(tasks[0].stderr.contains("is not one of 8 tasks in a row"), "{}", tasks[0].stderr);
+    assert_eq!(tasks[0].code, Some(2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_of_kubernetes_names_its_pods_by_what_the_tool_reads() {
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/kubernetes/indexed-job.yaml");
+    let manifest = fs::read_to_string(manifest).unwrap();
+    let arguments = manifest.lines().skip_while(|line| line.trim() != "args:").skip(1);
+    let arguments = arguments.map_while(|line| line.trim().strip_prefix("- "));
+    let work = tempfile::tempdir().unwrap();
+    let (a, b) = (Site::with(1..=20).await, Site::open().await);
+    let line = arguments.map(|argument| {
+        let argument = argument.split(" #").next().unwrap().trim();
+        let argument = argument.replace("$(JOB_COMPLETION_INDEX)", "3").replace("$(JOB)", "job-x");
+        let argument =
+            argument.replace("/var/lib/glance-replicator", work.path().to_str().unwrap());
+        match argument.as_str() {
+            "a" => a.url.clone(),
+            "b" => b.url.clone(),
+            _ => argument,
+        }
+    });
+    let line: Vec<String> = line.chain(["--token=none".to_owned()]).collect();
+    assert!(line.contains(&"--shard=auto/8".to_owned()), "{line:?}");
+    let variables = [("JOB_COMPLETION_INDEX", "3")];
+    let run = tokio::task::spawn_blocking(move || {
+        replicator_with(&line.iter().map(String::as_str).collect::<Vec<_>>(), &variables)
+    });
+    run.await.unwrap().exits(0);
+    let report = fs::read_to_string(work.path().join("reports/job-x/3.json")).unwrap();
+    assert_eq!(json(&report)["run"]["shard"], "4/8");
+    let mine = a.ids().await.into_iter().filter(|id| shard(4, 8).contains(id));
+    assert_eq!(b.ids().await, mine.collect());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_in_a_file_is_whole_and_knows_how_the_run_ended() {
+    let (a, b) = (Site::with(1..=4).await, Site::open().await);
+    let work = tempfile::tempdir().unwrap();
+    let path = work.path().join("made/report.json");
+    let report = path.to_str().unwrap();
+    let read = || json(&fs::read_to_string(&path).unwrap());
+    let options = ["--output", "json", "--report", report];
+    let sync =
+        async |more: &[&str]| run(&[&["sync", &a.url, &b.url], &options[..], more].concat()).await;
+    assert_eq!(sync(&[]).await.exits(0).stdout, "");
+    assert_eq!((&read()["run"]["exit_code"], &read()["summary"]["copied"]), (&0.into(), &4.into()));
+    // What is known only after the report.
+    for number in 1..=3 {
+        a.kept.delete(&id(number)).await.unwrap();
+    }
+    let refused = sync(&["--delete", "delete", "--max-delete", "2"]).await.exits(8);
+    assert!(refused.stderr.contains("3 images would be removed"), "{}", refused.stderr);
+    let run_of = read()["run"].clone();
+    assert_eq!(run_of["exit_code"], 8);
+    let said = run_of["errors"][0][0].as_str().unwrap();
+    assert!(said.contains("3 images would be removed"), "{run_of}");
+    // An earlier one is not taken for that of a run that never came to its report.
+    sync(&["--id", "x"]).await.exits(2);
+    assert!(path.exists());
+    sync(&["--shard", "auto/2"]).await.exits(2);
+    assert!(!path.exists() && !work.path().join("made/report.json.partial").exists());
+    // Streaming reports too, and one that broke off stays apart.
+    let line = [&["compare", &a.url, &b.url], &options[..]].concat();
+    run(&line).await.exits(1);
+    assert_eq!(
+        (&read()["run"]["command"], &read()["run"]["exit_code"]),
+        (&"compare".into(), &1.into())
+    );
+    let line = ["compare", &a.url, "http://127.0.0.1:9", "--output", "json", "--report", report];
+    run(&line).await.exits(4);
+    assert!(!path.exists());
+    let text = [&["compare", &a.url, &b.url], &["--report", report][..]].concat();
+    assert_eq!(run(&text).await.exits(1).stdout, "");
+    assert!(fs::read_to_string(&path).unwrap().contains("4 images compared"));
+    let line = ["clouds", "--report", "/dev/null/report"];
+    assert!(run(&line).await.exits(2).stderr.contains("cannot write the report"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_belongs_together_is_merged() {
+    let (a, b) = (Site::with(1..=12).await, Site::open().await);
+    // One fails at the target, which has other data under its id.
+    b.put(5, &[]).await;
+    b.kept.delete(&id(5)).await.unwrap();
+    let work = tempfile::tempdir().unwrap();
+    let path = |name: &str| work.path().join(name).to_str().unwrap().to_owned();
+    let mut wanted: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    wanted.insert("1.json", vec!["livecopy", &a.url, &b.url, "--shard", "1/2"]);
+    wanted.insert("2.json", vec!["livecopy", &a.url, &b.url, "--shard", "2/2"]);
+    wanted.insert("three", vec!["livecopy", &a.url, &b.url, "--shard", "2/3"]);
+    wanted.insert("whole", vec!["livecopy", &a.url, &b.url]);
+    wanted.insert("other", vec!["livecopy", &b.url, &a.url, "--shard", "2/2"]);
+    wanted.insert("tagged", vec!["livecopy", &a.url, &b.url, "--shard", "2/2", "--tag", "x"]);
+    wanted.insert("verb", vec!["compare", &a.url, &b.url, "--shard", "2/2"]);
+    for (name, line) in &wanted {
+        let report = path(name);
+        run(&[&line[..], &["--output", "json", "--report", &report]].concat()).await;
+    }
+    let merged = run(&["report", "merge", work.path().to_str().unwrap()]).await.exits(3).stdout;
+    assert!(merged.contains(&format!("failed: {} \"image-5\": ", id(5))), "{merged}");
+    assert!(
+        merged.contains("all 2 shards\n") && merged.contains("11 copied, 1 failed"),
+        "{merged}"
+    );
+
+    fs::write(path("cut"), "{ \"images\": [").unwrap();
+    fs::write(path("not"), "[]").unwrap();
+    for (name, reason) in [
+        ("1.json", "both are of shard 1/2"),
+        ("three", "one is of shard 1/2, the other of 2/3"),
+        ("whole", "is the report of a run without --shard"),
+        ("other", "source is "),
+        ("tagged", "selection is [] in one, [\\\"tag=x\\\"] in the other"),
+        ("verb", "command is \\\"livecopy\\\" in one, \\\"compare\\\" in the other"),
+        ("cut", "is no report"),
+        ("not", "does not say what it is a report of"),
+        ("absent", "cannot read"),
+    ] {
+        let said = run(&["report", "merge", &path("1.json"), &path(name)]).await.exits(2);
+        assert!(said.stderr.contains(&reason.replace('\\', "")), "{name}: {}", said.stderr);
+        assert_eq!(said.stdout, "");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_shard_of_a_dump_has_a_directory() {
+    let (a, b) = (Site::with(1..=30).await, Site::open().await);
+    let work = tempfile::tempdir().unwrap();
+    for number in 1..=2 {
+        let [dump, report] = ["dump", "report"]
+            .map(|name| work.path().join(format!("{name}-{number}")).to_str().unwrap().to_owned());
+        let part = format!("{number}/2");
+        let options = ["--shard", &part, "--output", "json", "--report", &report];
+        run(&[&["dump", &a.url, &dump], &options[..]].concat()).await.exits(0);
+        run(&["verify", &dump]).await.exits(0);
+        run(&["load", &dump, &b.url]).await.exits(0);
+    }
+    let reports = ["report-1", "report-2"].map(|name| work.path().join(name));
+    let [one, two] = reports.each_ref().map(|path| path.to_str().unwrap());
+    let said = run(&["report", "merge", one, two]).await.exits(0).stdout;
+    assert!(said.contains("(2 directories): all 2 shards\n465 bytes, 30 copied"), "{said}");
+    assert_eq!(b.ids().await, a.ids().await);
+}
