@@ -42,6 +42,16 @@ pub enum RunError {
     },
 }
 
+impl RunError {
+    /// How many images are known that were not begun.
+    pub fn left(&self) -> u64 {
+        match self {
+            Self::Listing(_) | Self::NothingRemoved(_) => 0,
+            Self::Stopped { left, .. } | Self::TooManyFailures { left, .. } => *left,
+        }
+    }
+}
+
 /// Why one image could not be replicated. The variants name the guilty side.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

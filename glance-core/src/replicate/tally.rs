@@ -9,7 +9,7 @@ use crate::image::{Image, ImageId};
 use super::pair::{Pair, Pairs};
 use super::prune::Seen;
 use super::stop::{Level, Stop, Why};
-use super::{Done, Entry, Most, Outcome, RunError};
+use super::{CopyError, Done, Entry, Most, Outcome, RunError};
 
 /// What a run has come to so far, of all targets, which are told apart by their numbers.
 pub(super) struct Tally<F> {
@@ -249,7 +249,12 @@ impl Standing {
 }
 
 /// The messages of an error and of all below it.
-fn chain(error: &(dyn Error + 'static)) -> String {
-    let all = std::iter::successors(Some(error), |error: &&(dyn Error + 'static)| error.source());
-    all.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+fn chain(error: &CopyError) -> String {
+    let mut whole = error.to_string();
+    let mut next = error.source();
+    while let Some(error) = next {
+        whole = format!("{whole}: {error}");
+        next = error.source();
+    }
+    whole
 }

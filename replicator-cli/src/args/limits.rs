@@ -53,7 +53,7 @@ fn per_second(text: &str) -> Result<f64, String> {
 }
 
 /// A time as `10s`, `1m30s`, or seconds without a letter.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("{text:?} is no time: write it as 30s, 5m or 1h, at least 1s");
     let duration = match text.parse() {
         Ok(seconds) => Duration::from_secs(seconds),
