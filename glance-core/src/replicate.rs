@@ -18,6 +18,7 @@ mod checked;
 mod copy;
 mod error;
 mod examine;
+mod feed;
 mod journal;
 pub mod mapping;
 mod matching;
@@ -30,10 +31,13 @@ mod prove;
 mod prune;
 mod remembered;
 mod repair;
+mod retries;
 mod run;
+mod splice;
 pub mod stamp;
 mod stop;
 mod tally;
+mod transfer;
 mod verify;
 mod via;
 
@@ -49,11 +53,13 @@ pub use plan::{Difference, Entry, State};
 pub use prune::{NothingRemoved, Prune, Removal};
 pub use remembered::{DigestFile, Remembered};
 pub use repair::{Finding, KnownBy, Search, Standing};
+pub use retries::Retries;
 pub use run::run_all;
 pub use stop::{Level, Stop, Why};
 pub use verify::{Depth, Fault, Proof, Verdict, Verification, verify_store};
 pub use via::{Delivery, Fallback, InvalidTemplate, Journey, Origin, Placement, Template, Way};
 
+use feed::Share;
 use matching::Moved;
 use pair::Pair;
 use plan::Step;
@@ -80,6 +86,8 @@ pub struct Policy {
     pub prune: Option<Prune>,
     /// Images under way at once, each at all targets of a run.
     pub transfers: usize,
+    /// How often is tried again what can succeed later.
+    pub retries: Retries,
     /// In which order images are begun.
     pub order: Order,
     /// After how many failed images no more are begun at a target; without it, that ends nothing.
@@ -141,6 +149,7 @@ impl Default for Policy {
             stamp: None,
             prune: None,
             transfers: 4,
+            retries: Retries::default(),
             order: Order::default(),
             most_errors: None,
             most_bytes: None,
@@ -237,14 +246,14 @@ impl Replication {
     }
 
     /// Does what the entry says.
-    async fn execute(&self, entry: Entry) -> Outcome {
+    async fn execute(&self, entry: Entry, mut share: Share) -> Outcome {
         let Entry { image, replica, differences, reason, step, .. } = entry;
         let mut journey = Journey::default();
         let result = match (step, &replica) {
-            (Step::Copy(goal), _) => self.copy(&image, &goal, &mut journey).await,
+            (Step::Copy(goal), _) => self.copy(&image, &goal, &mut share, &mut journey).await,
             (Step::Record(goal), _) => self.record(&image, &goal).await,
             (Step::Complete(goal), Some(record)) => {
-                self.complete(&image, record, &goal, &mut journey).await
+                self.complete(&image, record, &goal, &mut share, &mut journey).await
             }
             (Step::Reconcile(goal), Some(replica)) if !differences.is_empty() => {
                 let fields = differences.into_iter().map(|found| found.field).collect();

@@ -154,7 +154,7 @@ impl<W: AsyncWrite + Unpin> Run<'_, W> {
             _ => Vec::new(),
         };
         let image = Image { attributes: wanted.attributes, ..image.clone() };
-        Ok(Record { image, members, data: None })
+        Ok(Record { image, members, data: None, expected: None })
     }
 
     /// The members of an image; none when the credentials are not those of its owner.

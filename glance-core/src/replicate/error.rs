@@ -2,7 +2,7 @@
 
 use crate::digest::Algorithm;
 use crate::format::{Format, Unfit};
-use crate::identity::SignInError;
+use crate::identity::{SignInError, SignInErrorKind};
 use crate::image::Status;
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -91,7 +91,7 @@ pub enum CopyError {
         fault: DataFault,
     },
     /// The run was told to end, and the upload was broken off.
-    #[error("its upload was broken off, since the run was to end")]
+    #[error("it was broken off, since the run was to end")]
     BrokenOff,
     /// What was about to happen at the target can't be written down, and did not happen.
     #[error("it was not begun, since that can't be written down")]
@@ -177,6 +177,32 @@ impl CopyError {
             | Self::NotInStores { .. }
             | Self::Unresolved(_)
             | Self::Unfit { .. }
+            | Self::Unverifiable { .. } => false,
+        }
+    }
+
+    /// Whether trying the image again later may help, without anybody changing anything.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Busy { .. } => true,
+            Self::Data { fault, .. } => {
+                !matches!(fault, DataFault::Digest { .. } | DataFault::TooLong { .. })
+            }
+            // Somebody else may just be at work on it.
+            Self::Source(error) | Self::Target(error) | Self::NotInStores { error, .. } => {
+                error.kind.is_retryable() || error.kind == StoreErrorKind::Conflict
+            }
+            Self::Unresolved(error) => {
+                matches!(error.kind, SignInErrorKind::Transport(kind) if kind.is_retryable())
+            }
+            Self::Blocked { .. }
+            | Self::BrokenOff
+            | Self::Burned(_)
+            | Self::ContentDiffers(_)
+            | Self::Journal(_)
+            | Self::Stored { .. }
+            | Self::Unfit { .. }
+            | Self::Unproven
             | Self::Unverifiable { .. } => false,
         }
     }

@@ -52,13 +52,17 @@ pub(super) type Pairs = Vec<(usize, Result<Pair, StoreError>)>;
 pub(super) fn merged<'a>(
     listings: Vec<(usize, BoxStream<'a, Result<Pair, StoreError>>)>,
 ) -> BoxStream<'a, Pairs> {
-    let heads = listings.into_iter().map(|(target, pairs)| {
-        Head { target, pairs: pairs.fuse(), next: None }
+    let heads = listings.into_iter().map(|(target, pairs)| Head {
+        target,
+        pairs: pairs.fuse(),
+        next: None,
     });
     let merged = stream::unfold(heads.collect::<Vec<_>>(), |mut heads| async move {
         join_all(heads.iter_mut().map(Head::fill)).await;
         // Failures have no id, and are said at once.
-        let key = |head: &Head<'_>| head.next.as_ref().map(|next| next.as_ref().ok().map(|pair| pair.id().clone()));
+        let key = |head: &Head<'_>| {
+            head.next.as_ref().map(|next| next.as_ref().ok().map(|pair| pair.id().clone()))
+        };
         let first = heads.iter().filter_map(key).min()?;
         let at_first = |head: &&mut Head<'_>| key(head).as_ref() == Some(&first);
         let taken = heads.iter_mut().filter(at_first);

@@ -117,9 +117,9 @@ impl<F: FnMut(usize, Outcome) + Send> Run<F> {
         let pairs = self.tally().listed(found);
         let Some(id) = pairs.first().map(|(_, pair)| pair.id().clone()) else { return };
         let targets: Vec<usize> = pairs.iter().map(|(target, _)| *target).collect();
-        let work = pairs.into_iter().map(async |(target, pair)| {
-            (target, self.replications[target].examine(pair).await)
-        });
+        let work = pairs
+            .into_iter()
+            .map(async |(target, pair)| (target, self.replications[target].examine(pair).await));
         let Some(entries) = self.stop.unless_broken_off(join_all(work)).await else {
             return self.tally().leave(&id, targets.into_iter());
         };

@@ -167,7 +167,8 @@ mod tests {
     }
 
     fn body(chunks: &[&'static str], size: Option<u64>) -> Body {
-        let chunks: Vec<_> = chunks.iter().map(|chunk| Ok(Bytes::from_static(chunk.as_bytes()))).collect();
+        let chunks: Vec<_> =
+            chunks.iter().map(|chunk| Ok(Bytes::from_static(chunk.as_bytes()))).collect();
         Body::from_stream(stream::iter(chunks), size)
     }
 

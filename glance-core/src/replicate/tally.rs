@@ -1,7 +1,6 @@
 //! What a run has come to so far.
 
 use std::collections::BTreeMap;
-use std::error::Error;
 use std::mem::take;
 
 use crate::image::{Image, ImageId};
@@ -9,7 +8,8 @@ use crate::image::{Image, ImageId};
 use super::pair::{Pair, Pairs};
 use super::prune::Seen;
 use super::stop::{Level, Stop, Why};
-use super::{CopyError, Done, Entry, Most, Outcome, RunError};
+use super::transfer::chain;
+use super::{Done, Entry, Most, Outcome, RunError};
 
 /// What a run has come to so far, of all targets, which are told apart by their numbers.
 pub(super) struct Tally<F> {
@@ -246,15 +246,4 @@ impl Standing {
     fn failures(&self) -> u64 {
         self.seen.failures + self.failed.len() as u64
     }
-}
-
-/// The messages of an error and of all below it.
-fn chain(error: &CopyError) -> String {
-    let mut whole = error.to_string();
-    let mut next = error.source();
-    while let Some(error) = next {
-        whole = format!("{whole}: {error}");
-        next = error.source();
-    }
-    whole
 }

@@ -152,9 +152,8 @@ async fn load_stream(
     options: &Options,
     stopping: &Stopping,
 ) -> Result<Exit, CliError> {
-    let ahead = options.identity.match_by != Match::Id
-        || selected.latest.is_some()
-        || course.looks_ahead();
+    let ahead =
+        options.identity.match_by != Match::Id || selected.latest.is_some() || course.looks_ahead();
     if ahead {
         let what = "a stream is read once: replicas can't be found in it by --match, nor the latest \
             images, nor another order or the number of all";

@@ -57,11 +57,6 @@ impl Reports {
         self.each[target].left = images;
     }
 
-    /// How the run ended for a target, so far.
-    pub(crate) fn exit(&self, target: usize) -> Exit {
-        self.each[target].exit
-    }
-
     /// Ends the reports; the worst of them says how the run ended.
     pub(crate) fn finish(self) -> Exit {
         let exit = self.each.iter().fold(Exit::Success, |exit, one| exit.worse(one.exit));
@@ -241,7 +236,9 @@ fn text_outcome(outcome: &Outcome, word: &str, prefix: &str) {
             let size = human_size(image.size.unwrap_or(0));
             out!("{prefix}{word}, {id}: {subject} ({size}), verified{imported}");
         }
-        Ok(Done::Removed(how)) => out!("{prefix}{how}: {subject}: the source does not hold it any more"),
+        Ok(Done::Removed(how)) => {
+            out!("{prefix}{how}: {subject}: the source does not hold it any more")
+        }
         Ok(Done::Updated(fields)) => out!("{prefix}{word}: {subject}: {}", fields.join(", ")),
         Ok(Done::Skipped(reason)) => out!("{prefix}{word}: {subject}: {reason}"),
         Ok(Done::InPlace) => tracing::info!("{prefix}in place: {subject}"),

@@ -6,9 +6,7 @@ use std::sync::Arc;
 use futures_util::TryStreamExt;
 use glance_core::Selection;
 use glance_core::image::{Image, ImageId};
-use glance_core::replicate::{
-    Most, NothingRemoved, Policy, Prune, Removal, RunError, stamp,
-};
+use glance_core::replicate::{Most, NothingRemoved, Policy, Prune, Removal, RunError, stamp};
 use glance_core::select::{Condition, NamePattern};
 use glance_core::store::ImageStore;
 use glance_core::store::memory::MemoryStore;
@@ -55,10 +53,8 @@ fn sample() -> impl Strategy<Value = Sample> {
 
 fn case() -> impl Strategy<Value = Case> {
     let how = prop_oneof![Just(Removal::Hide), Just(Removal::Deactivate), Just(Removal::Delete)];
-    let most = prop_oneof![
-        (0..10_u64).prop_map(Most::Images),
-        (0..=100_u8).prop_map(Most::Percent)
-    ];
+    let most =
+        prop_oneof![(0..10_u64).prop_map(Most::Images), (0..=100_u8).prop_map(Most::Percent)];
     let samples = prop::collection::vec(sample(), 0..10);
     (samples, any::<bool>(), how, most, any::<bool>(), any::<bool>()).prop_map(
         |(samples, new_at_source, how, most, unprotect, select)| Case {

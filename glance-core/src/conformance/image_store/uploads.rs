@@ -107,9 +107,7 @@ pub(super) async fn an_upload_goes_on_from_what_was_begun(scratch: &Scratch) -> 
         let begun = begun.collect(whole.len()).await?;
         same!("the size of what is begun", promised, Some(begun.len() as u64));
         same!("what is begun came before", whole[..came].starts_with(&begun), true);
-        let rest = Bytes::copy_from_slice(&whole[begun.len()..]);
-        let data = stream::iter([Ok(begun), Ok(rest)]);
-        let image = scratch.store.upload(&id, Body::from_stream(data, None)).await?;
+        let image = scratch.upload_after_another(&id, &whole).await?;
         same!("status and size", (image.status, image.size), (Status::Active, size(&whole)));
         same!("all bytes are the same", scratch.bytes(&id, ByteRange::ALL).await? == whole, true);
         same!("what is left", scratch.store.begun(&id).await?.size(), Some(0));
@@ -125,7 +123,7 @@ pub(super) async fn an_upload_may_begin_in_another_way(scratch: &Scratch) -> Out
     for other in others {
         let id = scratch.queued().await?.id;
         scratch.breaks_off(&id, &whole).await?;
-        let image = scratch.store.upload(&id, body(&other)).await?;
+        let image = scratch.upload_after_another(&id, &other).await?;
         same!("status and size", (image.status, image.size), (Status::Active, size(&other)));
         same!("all bytes are the same", scratch.bytes(&id, ByteRange::ALL).await? == other, true);
     }
