@@ -12,7 +12,7 @@ use futures_util::future::join_all;
 use glance_core::identity::Projects;
 use glance_core::metadefs::{Mode, Surplus, Which};
 use glance_core::replicate::{
-    self, ContentCheck, DigestFile, Entry, Level, Policy, Prune, Replication, RunError, State,
+    self, ContentCheck, DigestFile, Entry, Level, Policy, Prune, Replication, Retries, RunError, State,
     Stop, Why,
 };
 
@@ -397,7 +397,12 @@ fn cannot_write(path: &Path, error: std::io::Error) -> CliError {
 }
 
 pub(super) fn policy(options: &Options) -> Result<Policy, CliError> {
+    let mut retries = Retries::default();
+    if let Some(often) = options.limits.low_level_retries {
+        retries.low_level = often as usize;
+    }
     Ok(Policy {
+        retries,
         queued: options.identity.queued,
         match_by: options.identity.match_by.into(),
         on_burned_id: options.identity.on_burned_id.into(),
