@@ -12,8 +12,8 @@ use futures_util::future::join_all;
 use glance_core::identity::Projects;
 use glance_core::metadefs::{Mode, Surplus, Which};
 use glance_core::replicate::{
-    self, ContentCheck, DigestFile, Entry, Level, Policy, Prune, Replication, Retries, RunError, State,
-    Stop, Why,
+    self, ContentCheck, DigestFile, Entry, Level, Policy, Prune, Replication, Retries, RunError,
+    State, Stop, Why,
 };
 
 use super::metadefs::Metadefs;

@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use glance_core::image::Status;
-use glance_core::replicate::{
-    CopyError, Level, Most, Order, Prune, Removal, RunError, Stop, Why,
-};
+use glance_core::replicate::{CopyError, Level, Most, Order, Prune, Removal, RunError, Stop, Why};
 use glance_server::fault::Fault;
 use http::Method;
 
@@ -65,12 +63,11 @@ async fn no_image_is_begun_that_would_be_too_many_bytes() {
         assert_eq!(target.uploads(), [1, 2]);
         assert_eq!(stopped(ended), (Why::OutOfBytes, 4, false));
     }
-    sites.policy.most_bytes = Some(600);
+    (sites.policy.stop, sites.policy.most_bytes) = (Stop::default(), Some(600));
     let ran = sites.run().await;
     assert_eq!(stopped(&ran.ended[0]), (Why::OutOfBytes, 3, false));
     // All that is left is just enough.
-    sites.policy.stop = Stop::default();
-    sites.policy.most_bytes = Some(1100);
+    (sites.policy.stop, sites.policy.most_bytes) = (Stop::default(), Some(1100));
     sites.run().await.is_good(6);
 }
 

@@ -75,7 +75,8 @@ impl Site {
     /// The numbers of the images whose data was sent here, in the order of their uploads.
     fn uploads(&self) -> Vec<u8> {
         let requests = self.faulty.requests();
-        let uploads = requests.iter().filter(|(method, path)| *method == Method::PUT && is_file(path));
+        let uploads =
+            requests.iter().filter(|(method, path)| *method == Method::PUT && is_file(path));
         uploads.map(|(_, path)| number(path.trim_end_matches("/file"))).collect()
     }
 
@@ -149,7 +150,8 @@ impl Sites {
 
     /// Runs. No image may have two outcomes at a target.
     async fn run(&self) -> Ran {
-        let mut outcomes: Vec<BTreeMap<_, _>> = self.targets.iter().map(|_| BTreeMap::new()).collect();
+        let mut outcomes: Vec<BTreeMap<_, _>> =
+            self.targets.iter().map(|_| BTreeMap::new()).collect();
         let observe = |target: usize, outcome: Outcome| {
             let number = number(outcome.image.id.as_str());
             let earlier = outcomes[target].insert(number, outcome.result);

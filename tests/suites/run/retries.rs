@@ -1,10 +1,10 @@
 //! Images that failed are tried again at the end of a run.
 
-use glance_core::replicate::{CopyError, Done, OnBurnedId, Retries};
-use glance_core::store::ImageStore;
+use futures_util::TryStreamExt;
 use glance_core::Selection;
 use glance_core::image::Visibility;
-use futures_util::TryStreamExt;
+use glance_core::replicate::{CopyError, Done, OnBurnedId, Retries};
+use glance_core::store::ImageStore;
 use glance_server::fault::Fault;
 use http::Method;
 
