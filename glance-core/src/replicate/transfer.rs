@@ -7,11 +7,12 @@
 
 use tokio::time::Instant;
 
+use crate::body::Body;
 use crate::image::{Image, Status};
 use crate::pauses::Pauses;
 use crate::store::{StoreError, StoreErrorKind};
 
-use super::checked::DataVerdict;
+use super::checked::{DataFault, DataVerdict};
 use super::feed::{Opened, Share};
 use super::plan::content_difference;
 use super::{CopyError, Replication};
@@ -28,8 +29,8 @@ impl Replication {
         let (retries, stop) = (&self.policy.retries, &self.policy.stop);
         let (mut failures, mut renewed) = (0, false);
         loop {
-            let Opened { data, verdict } = opened;
-            let data = self.policy.pacing.sent(data);
+            let Opened { data, verdict, begun } = opened;
+            let data = self.policy.pacing.sent(begun, data);
             let target = self.target_of(image);
             let send = |data| target.upload(&record.id, data);
             let failure = match stop.unless_broken_off_within(data, send).await {
@@ -37,6 +38,12 @@ impl Replication {
                 Some(Ok(stored)) => return Ok((stored, verdict)),
                 Some(Err(error)) => self.blame(&verdict, error),
             };
+            if is_of_no_use(begun, &failure) {
+                let id = &image.id;
+                tracing::info!(image = %id, "{}; getting all of it again", chain(&failure));
+                opened = self.unless_broken_off(share.open(Body::empty())).await?;
+                continue;
+            }
             let outcome = self.outcome(image, record, failure);
             let failure = match self.unless_broken_off(outcome).await? {
                 Left::Stored(stored) => return Ok((stored, verdict)),
@@ -53,11 +60,16 @@ impl Replication {
             tracing::info!(image = %image.id, "{}; sending it again", chain(&failure));
             let again = async {
                 pause.after(failures).await;
-                share.open().await
+                share.open(self.begun(record).await?).await
             };
             opened = self.unless_broken_off(again).await?;
             failures += 1;
         }
+    }
+
+    /// The data that an upload to this record has left at the target.
+    pub(super) async fn begun(&self, record: &Image) -> Result<Body, CopyError> {
+        self.target.begun(&record.id).await.map_err(CopyError::Target)
     }
 
     /// What an upload that failed has left. Data that the target does not want is not sent again:
@@ -139,6 +151,16 @@ enum Left {
     Stored(Image),
     /// A record that takes an upload, and why it has to.
     Queued(CopyError),
+}
+
+/// Whether data failed that had `begun` bytes of an earlier upload in front, and may be good without
+/// them.
+fn is_of_no_use(begun: u64, failure: &CopyError) -> bool {
+    match failure {
+        CopyError::Data { fault: DataFault::Digest { .. }, .. } => begun > 0,
+        CopyError::Data { fault: DataFault::Interrupted { got, .. }, .. } => *got < begun,
+        _ => false,
+    }
 }
 
 fn is_renewed(failure: &CopyError) -> bool {

@@ -397,12 +397,7 @@ fn cannot_write(path: &Path, error: std::io::Error) -> CliError {
 }
 
 pub(super) fn policy(options: &Options) -> Result<Policy, CliError> {
-    let mut retries = Retries::default();
-    if let Some(often) = options.limits.low_level_retries {
-        retries.low_level = often as usize;
-    }
     Ok(Policy {
-        retries,
         queued: options.identity.queued,
         match_by: options.identity.match_by.into(),
         on_burned_id: options.identity.on_burned_id.into(),
@@ -410,6 +405,16 @@ pub(super) fn policy(options: &Options) -> Result<Policy, CliError> {
         transfers: options.transfers.get(),
         hashers: tls::hashers(options.tls)?,
         pacing: pacing(options.limits.bwlimit.as_ref()),
+        retries: retries(options),
         ..Policy::default()
     })
+}
+
+/// How often the engine tries again, beside requests that are repeated by themselves.
+fn retries(options: &Options) -> Retries {
+    let mut retries = Retries::default();
+    if let Some(times) = options.limits.low_level_retries {
+        retries.low_level = times as usize;
+    }
+    retries
 }

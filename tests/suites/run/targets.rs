@@ -1,11 +1,32 @@
 //! One source, many targets.
 
+use std::sync::atomic::Ordering;
+
 use glance_core::replicate::{Done, RunError};
 use glance_core::store::ImageStore;
 use glance_server::fault::Fault;
 use http::Method;
 
 use super::{Sites, id, is_data_of, is_file};
+
+const SIZE: usize = 3 << 20;
+
+#[tokio::test]
+async fn four_targets_get_the_data() {
+    let mut sites = Sites::new(4);
+    sites.policy.transfers = 3;
+    for number in 1..=5 {
+        sites.source.image(number, SIZE + usize::from(number)).await;
+    }
+    sites.run().await.is_good(5);
+    for target in &sites.targets {
+        for number in 1..=5 {
+            target.holds(number, SIZE + usize::from(number)).await;
+        }
+    }
+    let read = sites.source.counted.read.load(Ordering::Relaxed);
+    assert!(read >= 5 * SIZE as u64, "{read}");
+}
 
 #[tokio::test]
 async fn each_target_gets_what_it_lacks() {
