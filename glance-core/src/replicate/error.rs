@@ -10,6 +10,7 @@ use super::JournalError;
 use super::checked::DataFault;
 use super::plan::Difference;
 use super::prune::NothingRemoved;
+use super::stop::Why;
 
 /// Why a run did not come to its end.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +22,34 @@ pub enum RunError {
     /// Nothing was removed.
     #[error(transparent)]
     NothingRemoved(#[from] NothingRemoved),
+    /// It was told to end before.
+    #[error("{why}{}", undone(*.left, *.unseen))]
+    Stopped {
+        /// Why.
+        why: Why,
+        /// Images that were not begun.
+        left: u64,
+        /// Whether there may be more, since not all were looked at.
+        unseen: bool,
+    },
+    /// So many images have failed that no more were begun.
+    #[error("{failures} images have failed, the most allowed{}", undone(*.left, false))]
+    TooManyFailures {
+        /// Images that failed.
+        failures: u64,
+        /// Images that were not begun.
+        left: u64,
+    },
+}
+
+impl RunError {
+    /// How many images are known that were not begun.
+    pub fn left(&self) -> u64 {
+        match self {
+            Self::Listing(_) | Self::NothingRemoved(_) => 0,
+            Self::Stopped { left, .. } | Self::TooManyFailures { left, .. } => *left,
+        }
+    }
 }
 
 /// Why one image could not be replicated. The variants name the guilty side.
@@ -61,6 +90,9 @@ pub enum CopyError {
         #[source]
         fault: DataFault,
     },
+    /// The run was told to end, and the upload was broken off.
+    #[error("it was broken off, since the run was to end")]
+    BrokenOff,
     /// What was about to happen at the target can't be written down, and did not happen.
     #[error("it was not begun, since that can't be written down")]
     Journal(#[source] JournalError),
@@ -138,6 +170,7 @@ impl CopyError {
             }
             Self::Source(error) | Self::Target(error) => error.kind == StoreErrorKind::Unreadable,
             Self::Blocked { .. }
+            | Self::BrokenOff
             | Self::Burned(_)
             | Self::Busy { .. }
             | Self::Journal(_)
@@ -163,6 +196,7 @@ impl CopyError {
                 matches!(error.kind, SignInErrorKind::Transport(kind) if kind.is_retryable())
             }
             Self::Blocked { .. }
+            | Self::BrokenOff
             | Self::Burned(_)
             | Self::ContentDiffers(_)
             | Self::Journal(_)
@@ -192,6 +226,7 @@ impl CopyError {
             Self::Data { fault: DataFault::Digest { .. }, .. } => {
                 Some("run again; if the same digest comes again, the source's storage is damaged")
             }
+            Self::BrokenOff => Some("run again: it is completed under the same id"),
             Self::Data { .. } => Some("run again: the image is completed under the same id"),
             Self::Journal(_) => Some("make room for the journal, and run again"),
             Self::NotInStores { error, .. } => match error.kind {
@@ -206,6 +241,18 @@ impl CopyError {
                 "copy it outside FIPS mode, or upload it anew to a Glance that computes \
                  os_hash_value",
             ),
+        }
+    }
+}
+
+/// How much was not begun, behind the reason.
+fn undone(images: u64, unseen: bool) -> String {
+    match (images, unseen) {
+        (0, false) => String::new(),
+        (0, true) => ", and not all images had been looked at".to_owned(),
+        (images, false) => format!(": {images} images were not begun"),
+        (images, true) => {
+            format!(": {images} images were not begun, and not all had been looked at")
         }
     }
 }
