@@ -22,7 +22,7 @@ mod write;
 mod zstd;
 
 pub(crate) use share::LINK;
-pub(crate) use write::{PARTIAL, Partial, WRITE};
+pub(crate) use write::{PARTIAL, Partial, Upload, WRITE};
 
 /// Streams `range` of the plain data in the file at `path`, which must be as long as its record
 /// says.
@@ -49,6 +49,23 @@ pub(crate) async fn read(
     match stored.encoding {
         Encoding::Identity => plain(file, range.offset, length).await.map_err(failed),
         Encoding::Zstd => Ok(zstd::plain(file.into_std().await, path, size, range.offset, length)),
+    }
+}
+
+/// The plain data that an upload to the file at `path` left when it broke off.
+pub(crate) async fn begun(path: &Path) -> io::Result<Body> {
+    let partial = files::with_suffix(path, PARTIAL);
+    let opened = files::blocking(move || match std::fs::File::open(partial) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        file => {
+            let file = file?;
+            let length = files::begun(&file.metadata()?);
+            Ok(Some((file, length)))
+        }
+    });
+    match opened.await? {
+        Some((file, length)) if length > 0 => plain(File::from_std(file), 0, length).await,
+        _ => Ok(Body::empty()),
     }
 }
 

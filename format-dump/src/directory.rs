@@ -3,20 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use futures_util::stream::{self, StreamExt};
-use glance_core::digest::{Algorithm, Hashers};
+use glance_core::digest::Hashers;
 use glance_core::image::{Attributes, Image, ImageId, Member, Status, Visibility};
 use glance_core::store::memory::apply;
 use glance_core::store::{Activation, ByteRange, ImageStream, StoreErrorKind};
 use glance_core::{Body, ImageStore, Selection, StoreError};
 
-use crate::blob::share::{self, Index};
-use crate::blob::{self, Partial, READ, WRITE};
-use crate::record::{Encoding, Record, read_record};
+use crate::blob::share::Index;
+use crate::blob::{self, READ, WRITE};
+use crate::record::{Encoding, Expected, Record, read_record};
 use crate::{Name, files};
+
+mod upload;
 
 /// A directory that holds `manifest.json`.
 #[derive(Debug)]
@@ -24,13 +26,23 @@ pub(crate) struct Directory {
     path: PathBuf,
     hashers: Hashers,
     encoding: Encoding,
+    lost: Lost,
     /// The images whose data is coming.
-    saving: Mutex<BTreeSet<ImageId>>,
+    saving: Arc<Mutex<BTreeSet<ImageId>>>,
     /// Whose data may be shared, once the first data has come. Held while one finds its place, so
     /// that of equal ones that come together the second sees the first.
     index: tokio::sync::Mutex<Option<Index>>,
     /// Held by whoever changes a record, from reading it to replacing it.
     changing: tokio::sync::Mutex<()>,
+}
+
+/// What an image is whose data file is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lost {
+    /// One without data, which takes an upload.
+    Queued,
+    /// What its record says.
+    Recorded,
 }
 
 impl Directory {
@@ -39,7 +51,8 @@ impl Directory {
             path,
             hashers: Hashers::default(),
             encoding: Encoding::default(),
-            saving: Mutex::default(),
+            lost: Lost::Queued,
+            saving: Arc::default(),
             index: tokio::sync::Mutex::default(),
             changing: tokio::sync::Mutex::default(),
         }
@@ -55,6 +68,10 @@ impl Directory {
 
     pub(crate) fn encoding(self, encoding: Encoding) -> Self {
         Self { encoding, ..self }
+    }
+
+    pub(crate) fn expecting_data(self) -> Self {
+        Self { lost: Lost::Recorded, ..self }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -73,11 +90,6 @@ impl Directory {
         reason: impl Into<String>,
     ) -> StoreError {
         StoreError::new(kind, self, operation, reason).on(id)
-    }
-
-    fn saving(&self) -> MutexGuard<'_, BTreeSet<ImageId>> {
-        // A set of ids is whole between any two operations.
-        self.saving.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Replaces a record.
@@ -103,8 +115,11 @@ impl Directory {
         let mut record = self.load(operation, id).await?;
         let blob = self.file(id, record.encoding().suffix());
         let (looked_for, broken) = (blob.clone(), self.file(id, FAILED));
-        let there =
-            files::blocking(move || Ok(looked_for.try_exists()? && !broken.try_exists()?)).await;
+        let recorded = self.lost == Lost::Recorded;
+        let there = files::blocking(move || {
+            Ok((recorded || looked_for.try_exists()?) && !broken.try_exists()?)
+        });
+        let there = there.await;
         let whole = there.map_err(|error| files::failed(self, operation, &blob, error).on(id))?;
         let image = &mut record.image;
         if !image.status.has_data() || !whole {
@@ -112,7 +127,7 @@ impl Directory {
             (image.size, image.checksum, image.os_hash_value) = (None, None, None);
             record.data = None;
         }
-        if self.saving().contains(id) {
+        if upload::lock(&self.saving).contains(id) {
             image.status = Status::Saving;
         }
         Ok(record)
@@ -128,58 +143,6 @@ impl Directory {
                 Err(self.error(StoreErrorKind::Forbidden, operation, id, reason))
             }
         }
-    }
-
-    /// Begins an upload to a queued record.
-    async fn begin<'a>(&'a self, id: &'a ImageId) -> Result<(Saving<'a>, Image), StoreError> {
-        let _changing = self.changing.lock().await;
-        let image = self.record(WRITE, id).await?.image;
-        if image.status != Status::Queued {
-            let reason = format!("the image is {}, not queued", image.status);
-            return Err(self.error(StoreErrorKind::Conflict, WRITE, id, reason));
-        }
-        self.saving().insert(id.clone());
-        Ok((Saving { directory: self, id }, image))
-    }
-
-    /// Replaces the file at `partial` by another name of a file with the same bytes, if the dump has
-    /// one. Where that can't be, the image keeps a file of its own.
-    async fn share(&self, index: &mut Option<Index>, record: &Record, partial: &Path) {
-        if index.is_none() {
-            match self.build_index().await {
-                Ok(built) => *index = Some(built),
-                Err(error) => return tracing::debug!("no data is shared: {error}"),
-            }
-        }
-        let Some(first) = index.as_ref().and_then(|index| index.find(&record.image)) else {
-            return;
-        };
-        match self.record(WRITE, first).await {
-            Ok(found) if share::equal(&found, record) => {}
-            _ => return,
-        }
-        let blob = self.file(first, record.encoding().suffix());
-        let path = partial.to_owned();
-        match files::blocking(move || share::link(&blob, &path)).await {
-            Ok(true) => tracing::debug!("{} shares the data of {first}", record.image.id),
-            // Other releases of zstd may make other bytes of the same data.
-            Ok(false) if record.encoding() == Encoding::Zstd => {}
-            Ok(false) => tracing::warn!(
-                "the data of {first} in {self} is not what its record says: verify the dump"
-            ),
-            Err(error) => tracing::debug!("the data of {first} can't be shared: {error}"),
-        }
-    }
-
-    async fn build_index(&self) -> Result<Index, StoreError> {
-        let mut index = Index::default();
-        for id in self.ids(WRITE).await? {
-            // What can't be read is not shared.
-            if let Ok(record) = self.load(WRITE, &id).await {
-                index.insert(&record);
-            }
-        }
-        Ok(index)
     }
 
     pub(crate) async fn ids(&self, operation: &'static str) -> Result<Vec<ImageId>, StoreError> {
@@ -255,53 +218,50 @@ impl ImageStore for Directory {
         };
         // What an earlier image of this id left behind is none of the new one's.
         self.remove(CREATE, id, FILES).await?;
-        let record = Record { image: queued, members: Vec::new(), data: None };
+        let expected = image
+            .os_hash_value
+            .clone()
+            .map(|os_hash_value| Expected { os_hash_value, checksum: image.checksum.clone() });
+        let record = Record { image: queued, members: Vec::new(), data: None, expected };
         self.store(CREATE, &record).await?;
         Ok(record.image)
     }
 
     async fn upload(&self, id: &ImageId, data: Body) -> Result<Image, StoreError> {
-        let (_saving, image) = self.begin(id).await?;
-        // Digests of an algorithm that is not known here would prove nothing.
-        let algorithm = image.os_hash_algo.and_then(|name| name.parse().ok());
-        let algorithm = algorithm.filter(|algorithm| self.hashers.offers(*algorithm));
-        let algorithm = algorithm.unwrap_or(Algorithm::Sha512);
-        let encoding = self.encoding;
-        let path = self.file(id, encoding.suffix());
-        let (place, hashers) = ((&*path, encoding), self.hashers);
-        let partial = Partial::write(self, id, place, data, algorithm, hashers).await?;
-        let mut index = self.index.lock().await;
-        let mut record = self.load(WRITE, id).await?;
-        partial.describe(&mut record);
-        self.share(&mut index, &record, partial.path()).await;
-        let _changing = self.changing.lock().await;
-        // The record may have changed meanwhile, or be gone.
-        let mut record = self.record(WRITE, id).await?;
-        partial.describe(&mut record);
-        let kept = partial.keep(&path).await;
-        kept.map_err(|error| files::failed(self, WRITE, &path, error).on(id))?;
-        record.image.status = Status::Active;
-        self.store(WRITE, &record).await?;
-        let others = Encoding::ALL.map(Encoding::suffix).into_iter();
-        let others: Vec<_> = others.filter(|other| *other != encoding.suffix()).collect();
-        self.remove(WRITE, id, &[others, vec![FAILED]].concat()).await?;
-        if let Some(index) = &mut *index {
-            index.insert(&record);
+        let outcome = self.receive(id, data).await;
+        if outcome.as_ref().is_err_and(|error| error.kind == StoreErrorKind::NotFound) {
+            // It was deleted meanwhile, and what came for it is nothing.
+            self.remove(WRITE, id, FILES).await?;
         }
-        Ok(record.image)
+        outcome
     }
 
-    async fn begun(&self, _id: &ImageId) -> Result<Body, StoreError> {
-        Ok(Body::empty())
+    async fn begun(&self, id: &ImageId) -> Result<Body, StoreError> {
+        let record = match self.record(BEGUN, id).await {
+            // It is to be made.
+            Err(error) if error.kind == StoreErrorKind::NotFound => return Ok(Body::empty()),
+            record => record?,
+        };
+        if record.image.status != Status::Queued || self.encoding != Encoding::Identity {
+            return Ok(Body::empty());
+        }
+        self.take_up(BEGUN, id).await?;
+        let path = self.file(id, Encoding::Identity.suffix());
+        let begun = blob::begun(&path).await;
+        begun.map_err(|error| files::failed(self, BEGUN, &path, error).on(id))
     }
 
     async fn update(&self, current: &Image, wanted: &Attributes) -> Result<Image, StoreError> {
         let id = &current.id;
         let _changing = self.changing.lock().await;
         let mut record = self.record(UPDATE, id).await?;
+        let before = record.clone();
         apply(&mut record.image, &current.attributes, wanted)
             .map_err(|reason| self.error(StoreErrorKind::Forbidden, UPDATE, id, reason))?;
-        self.store(UPDATE, &record).await?;
+        // A write is two syncs.
+        if record != before {
+            self.store(UPDATE, &record).await?;
+        }
         Ok(record.image)
     }
 
@@ -349,18 +309,6 @@ impl ImageStore for Directory {
     }
 }
 
-/// An upload under way, until it is dropped.
-struct Saving<'a> {
-    directory: &'a Directory,
-    id: &'a ImageId,
-}
-
-impl Drop for Saving<'_> {
-    fn drop(&mut self) {
-        self.directory.saving().remove(self.id);
-    }
-}
-
 impl fmt::Display for Directory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Name(&self.path).fmt(f)
@@ -372,11 +320,12 @@ pub(crate) const RECORD: &str = ".json";
 /// Says that the data beside it is not the image's: a stream's writer failed on it.
 pub(crate) const FAILED: &str = ".failed";
 /// An image's files, the record first.
-const FILES: &[&str] = &[RECORD, ".img", ".img.zst", FAILED];
+const FILES: &[&str] = &[RECORD, ".img", ".img.partial", ".img.zst", ".img.zst.partial", FAILED];
 
 const LIST: &str = "list the images";
 const GET: &str = "read the record";
 const CREATE: &str = "create the record";
+const BEGUN: &str = "look for the beginning of the data";
 const UPDATE: &str = "change the record";
 const ACTIVATE: &str = "set the activation";
 const DELETE: &str = "delete the record";

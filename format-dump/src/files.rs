@@ -1,9 +1,9 @@
 //! Files that appear whole or not at all, for their owner only, whatever the umask.
 
 use std::fmt::Display;
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use glance_core::StoreError;
@@ -56,13 +56,38 @@ pub(crate) fn open_new(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
+/// Opens a file that may have data already, and says how much.
+pub(crate) fn open_begun(path: &Path) -> io::Result<(File, u64)> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false).mode(0o600);
+    let mut file = options.open(path)?;
+    let found = file.metadata()?;
+    let begun = begun(&found);
+    if found.len() > begun {
+        // What is done to it is done to the data of another image.
+        remove(path)?;
+        file = options.create_new(true).open(path)?;
+    }
+    file.set_permissions(Permissions::from_mode(0o600))?;
+    Ok((file, begun))
+}
+
+/// The bytes in a file that an upload can go on from. A file of several names is another image's.
+pub(crate) fn begun(found: &Metadata) -> u64 {
+    if found.is_file() && found.nlink() == 1 { found.len() } else { 0 }
+}
+
 /// Gives the file at `path` the contents `text`, all or nothing.
 pub(crate) fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     let new = with_suffix(path, NEW);
-    let mut file = open_new(&new)?;
-    file.write_all(text)?;
-    file.sync_all()?;
-    rename(&new, path)
+    let write = || {
+        let mut file = open_new(&new)?;
+        file.write_all(text)?;
+        file.sync_all()?;
+        rename(&new, path)
+    };
+    // Where there is no room, half a file takes more of it.
+    write().inspect_err(|_| drop(remove(&new)))
 }
 
 /// Renames within a directory, and makes the new name last.
@@ -116,22 +141,33 @@ pub(crate) fn failed(
     path: &Path,
     error: io::Error,
 ) -> StoreError {
+    let is_gone = error.kind() == ErrorKind::NotFound
+        && path.parent().is_some_and(|dir| !dir.as_os_str().is_empty() && !dir.exists());
     let kind = match error.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
-            StoreErrorKind::LimitReached
-        }
+        _ if is_full(&error) => StoreErrorKind::LimitReached,
+        _ if is_gone => StoreErrorKind::Invalid,
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => StoreErrorKind::Forbidden,
         ErrorKind::NotADirectory | ErrorKind::AlreadyExists => StoreErrorKind::Invalid,
         ErrorKind::InvalidData | ErrorKind::UnexpectedEof => StoreErrorKind::Unreadable,
         _ => StoreErrorKind::Server,
     };
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
-    let failure = StoreError::new(kind, store, operation, format!("the file {name} failed"));
+    let reason = match is_gone {
+        true => "the directory is gone".to_owned(),
+        false => format!("the file {name} failed"),
+    };
+    let failure = StoreError::new(kind, store, operation, reason);
     let failure = failure.caused_by(error);
     match kind {
         StoreErrorKind::LimitReached => failure.hint("make room and run again"),
         _ => failure,
     }
+}
+
+/// Whether there is no room for more.
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    use ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }
 
 /// The file of the lock that whoever writes to a dump holds. Neither the old tool nor a load takes it

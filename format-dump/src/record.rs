@@ -59,6 +59,17 @@ pub(crate) struct Record {
     pub(crate) members: Vec<Member>,
     /// Absent while there is no data, and from the records of earlier releases.
     pub(crate) data: Option<Stored>,
+    /// What the data is to be, while there is none.
+    pub(crate) expected: Option<Expected>,
+}
+
+/// What whoever made a record said of the data that is to come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Expected {
+    /// In the algorithm of the record.
+    pub(crate) os_hash_value: String,
+    #[serde(default)]
+    pub(crate) checksum: Option<String>,
 }
 
 impl Record {
@@ -71,6 +82,9 @@ impl Record {
         let mut record = json!({ "image": self.image.to_json(), "members": members });
         if let Some(data) = &self.data {
             record["data"] = json!(data);
+        }
+        if let Some(expected) = &self.expected {
+            record["expected"] = json!(expected);
         }
         record
     }
@@ -87,14 +101,15 @@ impl Record {
             Value::Object(image) => image,
             _ => Map::new(),
         };
-        let (members, data) = (take("members"), take("data"));
+        let (members, data, expected) = (take("members"), take("data"), take("expected"));
         let members = members.as_array().map(Vec::as_slice).unwrap_or_default();
         let members = members.iter().filter_map(|member| {
             let project = member["member_id"].as_str()?.to_owned();
             Some(member["status"].as_str()?.parse().map(|status| Member { project, status }))
         });
         let members = members.collect::<Result<_, _>>()?;
-        Ok(Self { image: Image::from_json(image)?, members, data: serde_json::from_value(data)? })
+        let (data, expected) = (serde_json::from_value(data)?, serde_json::from_value(expected)?);
+        Ok(Self { image: Image::from_json(image)?, members, data, expected })
     }
 
     pub(crate) fn encoding(&self) -> Encoding {
@@ -121,7 +136,7 @@ pub(crate) fn read_record(
     let (store, path) = (Name(dir), dir.join(format!("{id}{RECORD}")));
     let error = |kind, reason: String| StoreError::new(kind, &store, operation, reason).on(id);
     let text = match std::fs::read(&path) {
-        Err(missing) if missing.kind() == io::ErrorKind::NotFound => {
+        Err(missing) if missing.kind() == io::ErrorKind::NotFound && dir.is_dir() => {
             return Err(error(StoreErrorKind::NotFound, "there is no such image".to_owned()));
         }
         other => other.map_err(|error| files::failed(&store, operation, &path, error).on(id))?,

@@ -4,17 +4,18 @@ use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use http::{Method, StatusCode, header};
+use http::Method;
 use serde_json::Value;
 
 use crate::body::Body;
 use crate::identity::Session;
 use crate::image::{Attributes, Image, ImageId, Member};
 use crate::select::Selection;
-use crate::store::{Activation, ByteRange, ImageStore, ImageStream, StoreError, StoreErrorKind};
+use crate::store::{Activation, ByteRange, ImageStore, ImageStream, StoreError};
 use crate::transport::Transport;
 
 mod client;
+mod data;
 mod import;
 mod listing;
 mod members;
@@ -89,21 +90,7 @@ impl ImageStore for GlanceStore {
     }
 
     async fn read(&self, id: &ImageId, range: ByteRange) -> Result<Body, StoreError> {
-        let operation = Operation::new("read the data", id);
-        let mut headers = Vec::new();
-        if range != ByteRange::ALL {
-            headers.push((header::RANGE, range_header(range)));
-        }
-        let path = format!("{}/file", image_path(id));
-        let answer = self.client.get(&path, &headers, &operation).await?;
-        match (answer.status(), range) {
-            (StatusCode::PARTIAL_CONTENT, _) | (StatusCode::OK, ByteRange::ALL) => {
-                Ok(answer.into_body())
-            }
-            (StatusCode::NO_CONTENT, _) => self.read_nothing(id, range, &operation).await,
-            // Ranges are newer than the API: a server or proxy that ignores one sends all.
-            _ => Err(self.client.unexpected(&answer, &operation)),
-        }
+        data::read(self, id, range).await
     }
 
     async fn create(&self, image: &Image) -> Result<Image, StoreError> {
@@ -166,41 +153,8 @@ impl GlanceStore {
     pub async fn schema(&self) -> Result<Option<Schema>, StoreError> {
         schema::read(&self.client).await
     }
-
-    /// Glance answers 204 for the data of an image that has none, queued or of zero bytes.
-    async fn read_nothing(
-        &self,
-        id: &ImageId,
-        range: ByteRange,
-        operation: &Operation,
-    ) -> Result<Body, StoreError> {
-        let image = self.get(id).await?;
-        match (image.status.has_data() && image.size == Some(0), range.offset) {
-            (true, 0) => Ok(Body::empty()),
-            (true, _) => {
-                Err(self.client.error(StoreErrorKind::Range, operation, "the image is empty"))
-            }
-            (false, _) => {
-                let reason = format!("it has none, its status is {}", image.status);
-                Err(self.client.error(StoreErrorKind::Conflict, operation, reason))
-            }
-        }
-    }
 }
 
 fn image_path(id: &ImageId) -> String {
     format!("/v2/images/{id}")
-}
-
-fn range_header(range: ByteRange) -> String {
-    match range.length {
-        None => format!("bytes={}-", range.offset),
-        Some(length) => {
-            format!(
-                "bytes={}-{}",
-                range.offset,
-                range.offset.saturating_add(length).saturating_sub(1)
-            )
-        }
-    }
 }

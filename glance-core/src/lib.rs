@@ -26,6 +26,8 @@ pub mod store;
 
 pub mod transport;
 
+pub mod pauses;
+
 mod redirect;
 
 pub mod tls;

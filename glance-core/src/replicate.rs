@@ -18,6 +18,7 @@ mod checked;
 mod copy;
 mod error;
 mod examine;
+mod feed;
 mod journal;
 pub mod mapping;
 mod matching;
@@ -28,7 +29,10 @@ mod prove;
 mod prune;
 mod remembered;
 mod repair;
+mod retries;
+mod splice;
 pub mod stamp;
+mod transfer;
 mod verify;
 mod via;
 
@@ -42,9 +46,11 @@ pub use plan::{Difference, Entry, State};
 pub use prune::{MostRemoved, NothingRemoved, Prune, Removal};
 pub use remembered::{DigestFile, Remembered};
 pub use repair::{Finding, KnownBy, Search, Standing};
+pub use retries::Retries;
 pub use verify::{Depth, Fault, Proof, Verdict, Verification, verify_store};
 pub use via::{Delivery, Fallback, InvalidTemplate, Journey, Origin, Placement, Template, Way};
 
+use feed::Share;
 use matching::Moved;
 use pair::Pair;
 use plan::Step;
@@ -72,6 +78,8 @@ pub struct Policy {
     pub prune: Option<Prune>,
     /// Images under way at once.
     pub transfers: usize,
+    /// How often is tried again what can succeed later.
+    pub retries: Retries,
     /// What computes the digests that prove the data on its way.
     pub hashers: Hashers,
     /// How fast data may pass, of all images together.
@@ -125,6 +133,7 @@ impl Default for Policy {
             stamp: None,
             prune: None,
             transfers: 4,
+            retries: Retries::default(),
             hashers: Hashers::default(),
             pacing: Pacing::default(),
             content: ContentCheck::default(),
@@ -296,11 +305,12 @@ impl Replication {
     async fn execute(&self, entry: Entry) -> Outcome {
         let Entry { image, replica, differences, reason, step, .. } = entry;
         let mut journey = Journey::default();
+        let mut share = Share::alone(self, &image);
         let result = match (step, &replica) {
-            (Step::Copy(goal), _) => self.copy(&image, &goal, &mut journey).await,
+            (Step::Copy(goal), _) => self.copy(&image, &goal, &mut share, &mut journey).await,
             (Step::Record(goal), _) => self.record(&image, &goal).await,
             (Step::Complete(goal), Some(record)) => {
-                self.complete(&image, record, &goal, &mut journey).await
+                self.complete(&image, record, &goal, &mut share, &mut journey).await
             }
             (Step::Reconcile(goal), Some(replica)) if !differences.is_empty() => {
                 let fields = differences.into_iter().map(|found| found.field).collect();

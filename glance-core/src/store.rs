@@ -50,7 +50,9 @@ pub trait ImageStore: fmt::Debug + fmt::Display + Send + Sync {
 
     /// The bytes of `range` of a complete image's data. Its length is announced by the body's
     /// size. An image without data is a [`StoreErrorKind::Conflict`]; a range that begins past the
-    /// end is [`StoreErrorKind::Range`] (an empty image read from 0 is not).
+    /// end is [`StoreErrorKind::Range`] (an empty image read from 0 is not). A store that can't read
+    /// parts reads what is in front of the range, too, and gives the range alone; a range that
+    /// neither begins with the data nor ends with it is [`StoreErrorKind::NoParts`] then.
     async fn read(&self, id: &ImageId, range: ByteRange) -> Result<Body, StoreError>;
 
     /// Makes a record with `image`'s id and attributes, at `queued`. The other fields are advice:
@@ -64,8 +66,8 @@ pub trait ImageStore: fmt::Debug + fmt::Display + Send + Sync {
     async fn upload(&self, id: &ImageId, data: Body) -> Result<Image, StoreError>;
 
     /// The first bytes of the data that an [`upload`](Self::upload) to a queued record was given
-    /// before it broke off, as far as the store kept them; none where it keeps nothing. They are not
-    /// proven. Whoever puts them in front of the rest, and uploads all of it, need not get them again
+    /// before it broke off, as far as the store kept them; none where it keeps nothing, and of an
+    /// image that is not there. They are not proven. Whoever puts them in front of the rest, and uploads all of it, need not get them again
     /// from elsewhere; an upload that begins in another way is as good.
     async fn begun(&self, id: &ImageId) -> Result<Body, StoreError>;
 
@@ -149,6 +151,8 @@ pub enum StoreErrorKind {
     Invalid,
     /// A quota, a size limit or the disk is exhausted.
     LimitReached,
+    /// The store can't read parts of data.
+    NoParts,
     /// There is no such image.
     NotFound,
     /// The range begins past the end of the data.
@@ -166,6 +170,17 @@ pub enum StoreErrorKind {
     Unauthenticated,
     /// What the store holds can't be understood or is damaged.
     Unreadable,
+}
+
+impl StoreErrorKind {
+    /// Whether the same may succeed later without anybody changing anything.
+    pub fn is_retryable(self) -> bool {
+        match self {
+            Self::Server | Self::Renewed => true,
+            Self::Transport(kind) => kind.is_retryable(),
+            _ => false,
+        }
+    }
 }
 
 impl StoreError {

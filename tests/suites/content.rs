@@ -24,7 +24,7 @@ use glance_core::glance::GlanceStore;
 use glance_core::identity::Session;
 use glance_core::identity::auth::FixedToken;
 use glance_core::image::{Attributes, Image, ImageId, Status};
-use glance_core::replicate::{ContentCheck, CopyError, Done, Policy, Replication};
+use glance_core::replicate::{ContentCheck, CopyError, Done, Policy, Replication, Retries};
 use glance_core::store::memory::MemoryStore;
 use glance_core::store::{ImageStore, StoreErrorKind};
 use glance_server::GlanceApi;
@@ -138,7 +138,8 @@ async fn replicate_one(
     source: Arc<dyn ImageStore>,
     target: Arc<dyn ImageStore>,
 ) -> Result<Done, CopyError> {
-    let policy = Policy { content: ContentCheck::Glance, ..Policy::default() };
+    let policy =
+        Policy { content: ContentCheck::Glance, retries: Retries::NONE, ..Policy::default() };
     replicate_by(policy, source, target).await
 }
 

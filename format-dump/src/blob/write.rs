@@ -1,90 +1,163 @@
 //! Data on its way into a file.
 
 use std::collections::BTreeSet;
+use std::error::Error;
 use std::fmt::Display;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use glance_core::digest::{Algorithm, Digests, Hashers};
-use glance_core::image::{Image, ImageId};
+use glance_core::body::BodyError;
+use glance_core::digest::{Algorithm, Digests, Hashers, Hashing};
+use glance_core::image::ImageId;
+use glance_core::replicate::DataFault;
 use glance_core::store::StoreErrorKind;
 use glance_core::{Body, StoreError};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use super::sparse::Sparse;
-use super::zstd::{Compressed, Frames};
+use super::zstd::Frames;
 use crate::files;
-use crate::record::{Encoding, Record, Stored};
+use crate::record::{Encoding, Stored};
 
-/// Data on its way into a file. Dropped before [`keep`](Self::keep), it leaves none.
+/// An upload to an image of a dump.
+pub(crate) struct Upload<'a, G> {
+    pub(crate) store: &'a (dyn Display + Sync),
+    pub(crate) id: &'a ImageId,
+    /// Where the data is to be.
+    pub(crate) path: &'a Path,
+    pub(crate) encoding: Encoding,
+    /// The digests of the plain data that are wanted, as far as they can be had.
+    pub(crate) algorithms: BTreeSet<Algorithm>,
+    pub(crate) hashers: Hashers,
+    /// Held as long as anything writes to the file, also when nobody waits for that any more.
+    pub(crate) guard: G,
+}
+
+/// Data in a file beside the one where it is to be. Dropped before [`keep`](Self::keep), it leaves
+/// what the next upload can go on from.
 pub(crate) struct Partial {
     path: PathBuf,
-    size: u64,
-    algorithm: Algorithm,
-    digests: Digests,
-    stored: Stored,
-    kept: bool,
+    left: Left,
+    pub(crate) size: u64,
+    /// Of the plain data.
+    pub(crate) digests: Digests,
+    pub(crate) stored: Stored,
+}
+
+/// What is left of a file that is dropped.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Left {
+    Begun,
+    Nothing,
+}
+
+impl<G: Send + 'static> Upload<'_, G> {
+    /// Writes `data` and syncs it.
+    pub(crate) async fn write(self, data: Body) -> Result<Partial, StoreError> {
+        let (store, id) = (self.store, self.id);
+        let path = files::with_suffix(self.path, PARTIAL);
+        let failed = |error| files::failed(store, WRITE, &path, error).on(id);
+        let guilty = |reason| StoreError::new(StoreErrorKind::Data, store, WRITE, reason).on(id);
+        let (opened, encoding) = (path.clone(), self.encoding);
+        let (file, begun) = files::blocking(move || match encoding {
+            Encoding::Identity => files::open_begun(&opened),
+            // A compressor can't be had go on.
+            Encoding::Zstd => Ok((files::open_new(&opened)?, 0)),
+        })
+        .await
+        .map_err(failed)?;
+        let file = Arc::new(file);
+        let lane = Lane::start(&file, begun, encoding, self.hashers, self.guard).map_err(failed)?;
+        let mut partial = Partial::new(path.clone(), encoding);
+        let received =
+            partial.receive(data, lane, WriteBack::of(file), self.algorithms, self.hashers).await;
+        if received.as_ref().is_err_and(Fault::is_wrong) {
+            partial.left = Left::Nothing;
+        }
+        received.map(|()| partial).map_err(|fault| match fault {
+            Fault::Data(reason, cause) => guilty(reason).caused_by(cause),
+            Fault::File(error) | Fault::Unsynced(error) => match begun_hint(encoding) {
+                Some(hint) if files::is_full(&error) => failed(error).hint(hint),
+                _ => failed(error),
+            },
+        })
+    }
+}
+
+/// What to do when there is no more room.
+fn begun_hint(encoding: Encoding) -> Option<&'static str> {
+    (encoding == Encoding::Identity)
+        .then_some("make room and run again: it goes on from what is there")
 }
 
 impl Partial {
-    /// Writes `data` beside `path` and syncs it, with `algorithm` of what was written, and with
-    /// md5 where `hashers` offer it.
-    pub(crate) async fn write(
-        store: &(dyn Display + Sync),
-        id: &ImageId,
-        (path, encoding): (&Path, Encoding),
-        data: Body,
-        algorithm: Algorithm,
-        hashers: Hashers,
-    ) -> Result<Self, StoreError> {
-        let path = files::with_suffix(path, PARTIAL);
+    fn new(path: PathBuf, encoding: Encoding) -> Self {
+        let left = match encoding {
+            Encoding::Identity => Left::Begun,
+            Encoding::Zstd => Left::Nothing,
+        };
         let stored = Stored { encoding, ..Stored::default() };
-        let (size, digests, kept) = (0, Digests::new(), false);
-        let mut partial = Self { path, size, algorithm, digests, stored, kept };
-        let path = partial.path.clone();
-        let failed = |error| files::failed(store, WRITE, &path, error).on(id);
-        let guilty = |reason| StoreError::new(StoreErrorKind::Data, store, WRITE, reason).on(id);
-        let opened = path.clone();
-        let file = files::blocking(move || files::open_new(&opened)).await.map_err(failed)?;
-        let lane = Lane::start(file, encoding, hashers).map_err(failed)?;
-        partial
-            .receive(data, lane, hashers)
-            .await
-            .map_err(|fault| match fault {
-                Fault::Data(reason, cause) => guilty(reason).caused_by(cause),
-                Fault::File(error) => failed(error),
-            })
-            .map(|()| partial)
+        Self { path, left, size: 0, digests: Digests::new(), stored }
     }
 
-    async fn receive(&mut self, mut data: Body, lane: Lane, hashers: Hashers) -> Result<(), Fault> {
+    async fn receive(
+        &mut self,
+        mut data: Body,
+        lane: Lane,
+        mut write_back: WriteBack,
+        mut algorithms: BTreeSet<Algorithm>,
+        hashers: Hashers,
+    ) -> Result<(), Fault> {
         // Of plain data, SHA-512 is that of the file, too.
-        let of_file = (self.stored.encoding == Encoding::Identity).then_some(Algorithm::Sha512);
-        let algorithms = [Some(Algorithm::Md5), Some(self.algorithm), of_file];
-        let mut hashing = hashers.start(algorithms.into_iter().flatten().collect::<BTreeSet<_>>());
+        let plain = self.stored.encoding == Encoding::Identity;
+        algorithms.extend(plain.then_some(Algorithm::Sha512));
+        let carried = data.digests().cloned().unwrap_or_default();
+        let mut hashing = hashers.start(&algorithms - carried.algorithms());
         let promised = data.size();
-        while let Some(chunk) = data.next().await {
-            let chunk = chunk.map_err(|error| Fault::Data("the data failed", error))?;
-            hashing.update(&chunk).await;
-            self.size += chunk.len() as u64;
-            if lane.chunks.send(chunk).await.is_err() {
-                break; // The lane has failed; its end says so.
-            }
-        }
-        let Compressed { file, stored, sha512 } = lane.finish().await?;
+        let passed = self.pass(&mut data, &lane, &mut hashing, &mut write_back).await;
+        // Whatever happened: nothing writes to the file any more.
+        let written = lane.finish().await;
+        passed?;
+        let written = written?;
         if let Some(promised) = promised.filter(|promised| *promised != self.size) {
             let came = format!("{} of {promised} bytes came", self.size);
             let reason = "the data has another length than it promised";
             return Err(Fault::Data(reason, came.into()));
         }
-        files::blocking(move || file.sync_all()).await?;
+        write_back.finish().await.map_err(Fault::Unsynced)?;
         self.digests = hashing.finish().await.map_err(io::Error::other)?;
-        let of_file = of_file.and_then(|algorithm| self.digests.get(&algorithm).cloned());
-        self.stored.bytes = Some(stored);
-        self.stored.sha512 = sha512.or(of_file);
+        match carried.get() {
+            Some(digests) => self.digests.extend(digests.clone()),
+            None if carried.algorithms().is_disjoint(&algorithms) => {}
+            None => return Err(Fault::Data("its digests did not come", "it ended without".into())),
+        }
+        let of_file = self.digests.get(&Algorithm::Sha512).filter(|_| plain);
+        self.stored.bytes = Some(written.stored);
+        self.stored.sha512 = written.sha512.or_else(|| of_file.cloned());
+        Ok(())
+    }
+
+    async fn pass(
+        &mut self,
+        data: &mut Body,
+        lane: &Lane,
+        hashing: &mut Hashing,
+        write_back: &mut WriteBack,
+    ) -> Result<(), Fault> {
+        while let Some(chunk) = data.next().await {
+            let chunk = chunk.map_err(|error| Fault::Data("the data failed", error))?;
+            hashing.update(&chunk).await;
+            self.size += chunk.len() as u64;
+            write_back.passes(chunk.len()).await.map_err(Fault::Unsynced)?;
+            if lane.chunks.send(chunk).await.is_err() {
+                break; // The lane has failed; its end says so.
+            }
+        }
         Ok(())
     }
 
@@ -93,33 +166,21 @@ impl Partial {
         &self.path
     }
 
-    /// Notes in `record` what the file holds.
-    pub(crate) fn describe(&self, record: &mut Record) {
-        let image: &mut Image = &mut record.image;
-        image.size = Some(self.size);
-        image.checksum = self.digests.get(&Algorithm::Md5).cloned();
-        image.os_hash_algo = Some(self.algorithm.to_string());
-        image.os_hash_value = self.digests.get(&self.algorithm).cloned();
-        record.data = Some(self.stored.clone());
-    }
-
     /// Gives the file the name `path`.
-    pub(crate) async fn keep(mut self, path: &Path) -> io::Result<()> {
+    pub(crate) async fn keep(self, path: &Path) -> io::Result<()> {
         let (from, to) = (self.path.clone(), path.to_owned());
         files::blocking(move || {
             files::rename(&from, &to)?;
             // Both are still there when both were names of one file.
             files::remove(&from)
         })
-        .await?;
-        self.kept = true;
-        Ok(())
+        .await
     }
 }
 
 impl Drop for Partial {
     fn drop(&mut self) {
-        if !self.kept {
+        if self.left == Left::Nothing {
             // What stays is overwritten by the next upload.
             let _ = files::remove(&self.path);
         }
@@ -128,8 +189,32 @@ impl Drop for Partial {
 
 /// What ends a write.
 enum Fault {
-    Data(&'static str, glance_core::body::BodyError),
+    Data(&'static str, BodyError),
     File(io::Error),
+    /// What was written may not be on the disk, and the next one to ask whether it is would not be
+    /// told (fsync(2) tells an error once).
+    Unsynced(io::Error),
+}
+
+impl Fault {
+    /// Whether nothing can go on from what is in the file.
+    fn is_wrong(&self) -> bool {
+        let error = match self {
+            Self::Data(_, error) => &**error,
+            Self::File(_) => return false,
+            Self::Unsynced(_) => return true,
+        };
+        let mut next = Some(error as &(dyn Error + 'static));
+        while let Some(error) = next {
+            if let Some(fault) = error.downcast_ref::<DataFault>() {
+                let broke_off =
+                    matches!(fault, DataFault::CutShort { .. } | DataFault::Interrupted { .. });
+                return !broke_off;
+            }
+            next = error.source();
+        }
+        false
+    }
 }
 
 impl From<io::Error> for Fault {
@@ -141,24 +226,40 @@ impl From<io::Error> for Fault {
 /// A thread that writes a file beside the data's way.
 struct Lane {
     chunks: mpsc::Sender<Bytes>,
-    written: tokio::task::JoinHandle<io::Result<Compressed>>,
+    written: JoinHandle<io::Result<Written>>,
+}
+
+/// What a file holds that is whole.
+pub(super) struct Written {
+    /// Bytes.
+    pub(super) stored: u64,
+    /// Of compressed data.
+    pub(super) sha512: Option<String>,
 }
 
 impl Lane {
-    fn start(file: File, encoding: Encoding, hashers: Hashers) -> io::Result<Self> {
+    fn start(
+        file: &Arc<File>,
+        begun: u64,
+        encoding: Encoding,
+        hashers: Hashers,
+        guard: impl Send + 'static,
+    ) -> io::Result<Self> {
         let (chunks, mut queue) = mpsc::channel::<Bytes>(CHUNKS_AHEAD);
+        let file = Arc::clone(file);
         let written = match encoding {
             Encoding::Identity => tokio::task::spawn_blocking(move || {
-                let (mut sparse, mut stored) = (Sparse::new(file), 0);
+                let _guard = guard;
+                let mut sparse = Sparse::new(file, begun);
                 while let Some(chunk) = queue.blocking_recv() {
-                    stored += chunk.len() as u64;
                     sparse.write(&chunk)?;
                 }
-                Ok(Compressed { file: sparse.finish()?, stored, sha512: None })
+                Ok(Written { stored: sparse.finish()?, sha512: None })
             }),
             Encoding::Zstd => {
                 let mut frames = Frames::new(file, hashers)?;
                 tokio::task::spawn_blocking(move || {
+                    let _guard = guard;
                     while let Some(chunk) = queue.blocking_recv() {
                         frames.write(&chunk)?;
                     }
@@ -169,14 +270,57 @@ impl Lane {
         Ok(Self { chunks, written })
     }
 
-    async fn finish(self) -> io::Result<Compressed> {
+    async fn finish(self) -> io::Result<Written> {
         drop(self.chunks);
         self.written.await.map_err(io::Error::other)?
     }
 }
 
+/// Has the disk take what came while more comes, so that little is left for the end.
+struct WriteBack {
+    file: Arc<File>,
+    /// Bytes that came since it began the last time.
+    since: u64,
+    under_way: Option<JoinHandle<io::Result<()>>>,
+}
+
+impl WriteBack {
+    fn of(file: Arc<File>) -> Self {
+        Self { file, since: 0, under_way: None }
+    }
+
+    async fn passes(&mut self, bytes: usize) -> io::Result<()> {
+        self.since += bytes as u64;
+        let is_busy = self.under_way.as_ref().is_some_and(|earlier| !earlier.is_finished());
+        if self.since < WRITE_BACK || is_busy {
+            return Ok(());
+        }
+        self.end().await?;
+        self.since = 0;
+        let file = Arc::clone(&self.file);
+        self.under_way = Some(tokio::task::spawn_blocking(move || file.sync_data()));
+        Ok(())
+    }
+
+    async fn end(&mut self) -> io::Result<()> {
+        match self.under_way.take() {
+            Some(earlier) => earlier.await.map_err(io::Error::other)?,
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until all is on the disk.
+    async fn finish(mut self) -> io::Result<()> {
+        self.end().await?;
+        files::blocking(move || self.file.sync_all()).await
+    }
+}
+
 /// Chunks of up to 256 KiB that may wait for the file.
 const CHUNKS_AHEAD: usize = 4;
+
+/// Bytes that the disk is to take at once.
+const WRITE_BACK: u64 = 64 << 20;
 
 /// What follows a data file's name while its data comes.
 pub(crate) const PARTIAL: &str = ".partial";

@@ -7,6 +7,7 @@
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::Path;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -18,11 +19,12 @@ use zstd::stream::raw::CParameter;
 use zstd::stream::read::Decoder;
 
 use super::CHUNK;
+use super::write::Written;
 use crate::files;
 
 /// Writes a new compressed file from its beginning.
 pub(super) struct Frames {
-    file: File,
+    file: Arc<File>,
     compressor: Compressor<'static>,
     hasher: Option<Box<dyn Hasher>>,
     /// What waits until it fills a frame.
@@ -32,15 +34,8 @@ pub(super) struct Frames {
     stored: u64,
 }
 
-/// A compressed file that is whole.
-pub(super) struct Compressed {
-    pub(super) file: File,
-    pub(super) stored: u64,
-    pub(super) sha512: Option<String>,
-}
-
 impl Frames {
-    pub(super) fn new(file: File, hashers: Hashers) -> io::Result<Self> {
+    pub(super) fn new(file: Arc<File>, hashers: Hashers) -> io::Result<Self> {
         let mut compressor = Compressor::new(LEVEL)?;
         // So that a damaged frame is known where it ends.
         compressor.set_parameter(CParameter::ChecksumFlag(true))?;
@@ -67,7 +62,7 @@ impl Frames {
         Ok(())
     }
 
-    pub(super) fn finish(mut self) -> io::Result<Compressed> {
+    pub(super) fn finish(mut self) -> io::Result<Written> {
         if !self.plain.is_empty() || self.count == 0 {
             self.end_frame()?;
         }
@@ -81,7 +76,7 @@ impl Frames {
         self.put(&table)?;
         let sha512 = self.hasher.map(Hasher::finish).transpose().map_err(io::Error::other)?;
         let sha512 = sha512.map(|digest| hex(&digest));
-        Ok(Compressed { file: self.file, stored: self.stored, sha512 })
+        Ok(Written { stored: self.stored, sha512 })
     }
 
     fn end_frame(&mut self) -> io::Result<()> {
@@ -98,7 +93,7 @@ impl Frames {
             hasher.update(bytes).map_err(io::Error::other)?;
         }
         self.stored += bytes.len() as u64;
-        self.file.write_all(bytes)
+        (&*self.file).write_all(bytes)
     }
 }
 

@@ -45,6 +45,14 @@ impl Expected {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataFault {
+    /// The source's image is another one now, of which no more is read.
+    #[error("the source changed the image after {got} bytes: {change}")]
+    Changed {
+        /// Bytes that came.
+        got: u64,
+        /// What is different.
+        change: String,
+    },
     /// The source ended before the size it had announced.
     #[error("the source cut the data short, after {got} of {size} bytes")]
     CutShort {
@@ -146,8 +154,13 @@ impl Check {
                     }
                 }
                 Some(Err(error)) => {
-                    let reason = innermost(&*error);
-                    let fault = DataFault::Interrupted { got: self.passed, reason };
+                    let fault = error.downcast().map_or_else(
+                        |error| DataFault::Interrupted {
+                            got: self.passed,
+                            reason: innermost(&*error),
+                        },
+                        |fault| *fault,
+                    );
                     return Err(self.verdict.fail(fault));
                 }
                 None => {

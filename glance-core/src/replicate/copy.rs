@@ -1,12 +1,12 @@
 //! One image's way to the target.
 
-use crate::body::Body;
 use crate::format;
-use crate::glance::Import;
+use crate::glance::{Import, is_importing};
 use crate::image::{Attributes, Image, ImageId, Status, Visibility};
-use crate::store::{Activation, ByteRange, StoreErrorKind};
+use crate::store::{Activation, StoreError, StoreErrorKind};
 
-use super::checked::{DataVerdict, Expected, checked};
+use super::checked::DataVerdict;
+use super::feed::{Opened, Share};
 use super::plan::{Difference, Goal, content_difference, is_provable};
 use super::{ContentCheck, CopyError, Done, Journey, OnBurnedId, Phase, Replication, Way, stamp};
 
@@ -17,22 +17,23 @@ impl Replication {
         &self,
         image: &Image,
         goal: &Goal,
+        share: &mut Share,
         journey: &mut Journey,
     ) -> Result<Done, CopyError> {
         let staged = Image { attributes: self.staged(goal), ..image.clone() };
-        let supply = self.supply(image, &staged, journey).await?;
-        let record = match self.make_record(image, staged).await? {
+        let supply = self.supply(image, &staged, share, journey).await?;
+        let record = match self.make_record(image, staged, goal).await? {
             Made::Record(record) => record,
             Made::Burned => return Ok(Done::Skipped(BURNED.to_owned())),
         };
-        self.fill(image, &record, goal, supply, journey).await?;
+        self.fill(image, &record, goal, supply, share, journey).await?;
         Ok(copied(image, &record.id))
     }
 
     /// Makes a record that has no data, as the source has none.
     pub(super) async fn record(&self, image: &Image, goal: &Goal) -> Result<Done, CopyError> {
         let staged = Image { attributes: self.staged(goal), ..image.clone() };
-        match self.make_record(image, staged).await? {
+        match self.make_record(image, staged, goal).await? {
             Made::Burned => Ok(Done::Skipped(BURNED.to_owned())),
             Made::Record(record) => {
                 self.publish(image, &record, goal).await?;
@@ -48,24 +49,39 @@ impl Replication {
         image: &Image,
         record: &Image,
         goal: &Goal,
+        share: &mut Share,
         journey: &mut Journey,
     ) -> Result<Done, CopyError> {
+        let staged = self.stage(record, goal).await?;
+        let supply = self.supply(image, &staged, share, journey).await?;
+        self.fill(image, &staged, goal, supply, share, journey).await.map(|()| Done::Completed)
+    }
+
+    /// Makes a record that has no data yet as it is to be until it has.
+    async fn stage(&self, record: &Image, goal: &Goal) -> Result<Image, CopyError> {
         let staged = self.policy.mapping.onto(&goal.wanted, &record.attributes);
         let staged = self.target.update(record, &hidden_from_users(&staged)).await;
-        let staged = staged.map_err(CopyError::Target)?;
-        let supply = self.supply(image, &staged, journey).await?;
-        self.fill(image, &staged, goal, supply, journey).await.map(|()| Done::Completed)
+        staged.map_err(CopyError::Target)
     }
 
     /// Makes a record, under the image's id where that can be had.
-    async fn make_record(&self, image: &Image, mut staged: Image) -> Result<Made, CopyError> {
+    async fn make_record(
+        &self,
+        image: &Image,
+        mut staged: Image,
+        goal: &Goal,
+    ) -> Result<Made, CopyError> {
         let taken = match self.create(image, &staged).await {
             Ok(record) => return Ok(Made::Record(record)),
             Err(CopyError::Target(error)) if error.kind == StoreErrorKind::IdTaken => error,
             Err(error) => return Err(error),
         };
-        // A record that can be seen was made meanwhile. One that can't is deleted, or hidden from us.
+        // A record that can be seen was made meanwhile: by us, where an answer was lost. One that
+        // can't is deleted, or hidden from us.
         match self.target.get(&staged.id).await {
+            Ok(other) if other.status == Status::Queued && !is_importing(&other) => {
+                return self.stage(&other, goal).await.map(Made::Record);
+            }
             Ok(other) => return Err(CopyError::busy(other.status)),
             Err(error) if error.kind == StoreErrorKind::NotFound => {}
             Err(error) => return Err(CopyError::Target(error)),
@@ -84,9 +100,25 @@ impl Replication {
     async fn create(&self, image: &Image, staged: &Image) -> Result<Image, CopyError> {
         let journal = &self.policy.journal;
         journal.announce(Phase::Creating, image, staged).await.map_err(CopyError::Journal)?;
-        let record = self.target.create(staged).await.map_err(CopyError::Target)?;
+        let record = self.try_create(staged).await.map_err(CopyError::Target)?;
         journal.note(Phase::Created, image, &record).await;
         Ok(record)
+    }
+
+    /// Asks for a record, again where the answer may have been lost.
+    async fn try_create(&self, staged: &Image) -> Result<Image, StoreError> {
+        let retries = &self.policy.retries;
+        let mut failures = 0;
+        loop {
+            match self.target.create(staged).await {
+                Err(error) if error.kind.is_retryable() && failures < retries.per_image => {
+                    tracing::info!(image = %staged.id, "{error}; trying again");
+                    retries.pauses.after(failures).await;
+                    failures += 1;
+                }
+                answer => return answer,
+            }
+        }
     }
 
     /// From where the data of `image` comes, if the target takes it as what `record` says it is.
@@ -94,30 +126,36 @@ impl Replication {
         &self,
         image: &Image,
         record: &Image,
+        share: &mut Share,
         journey: &mut Journey,
     ) -> Result<Supply, CopyError> {
         match self.import_of(image, record) {
             Ok(Some(import)) => {
+                share.leave();
                 self.check_head(image, record).await?;
                 return Ok(Supply::Import(import));
             }
             Ok(None) => {}
             Err(reason) => self.fall_back(&reason, journey)?,
         }
-        self.open(image, record).await.map(Supply::Stream)
+        self.open(image, record, share).await.map(Supply::Stream)
     }
 
     /// The data of `image`, which has just begun to come, if the target takes it as what `record`
     /// says it is.
-    pub(super) async fn open(&self, image: &Image, record: &Image) -> Result<Body, CopyError> {
-        let data = self.source.read(&image.id, ByteRange::ALL).await.map_err(CopyError::Source)?;
-        let data = self.policy.pacing.read(data);
-        let size = image.size.or(data.size());
+    async fn open(
+        &self,
+        image: &Image,
+        record: &Image,
+        share: &mut Share,
+    ) -> Result<Opened, CopyError> {
+        let opened = share.open(self.begun(record).await?).await?;
+        let size = image.size.or(opened.data.size());
         let (ContentCheck::Glance, Some(size)) = (self.policy.content, size) else {
-            return Ok(data);
+            return Ok(opened);
         };
-        let (head, data) = data.peek(format::HEAD).await;
-        self.judge_head(record, &head, size).map(|()| data)
+        let (head, data) = opened.data.peek(format::HEAD).await;
+        self.judge_head(record, &head, size).map(|()| Opened { data, ..opened })
     }
 
     pub(super) fn judge_head(
@@ -147,61 +185,31 @@ impl Replication {
         record: &Image,
         goal: &Goal,
         supply: Supply,
+        share: &mut Share,
         journey: &mut Journey,
     ) -> Result<(), CopyError> {
         let journal = &self.policy.journal;
         journal.announce(Phase::Uploading, image, record).await.map_err(CopyError::Journal)?;
-        let data = match supply {
-            Supply::Stream(data) => data,
+        let opened = match supply {
+            Supply::Stream(opened) => opened,
             Supply::Import(import) => match self.import(image, record, &import, journey).await? {
                 Some(stored) => return self.take(image, record, stored, goal).await,
-                None => self.open(image, record).await?,
+                None => self.open(image, record, share).await?,
             },
         };
         journey.way = Some(Way::Streamed);
-        let (stored, verdict) = self.transfer(image, record, data).await?;
+        let (stored, verdict) = self.transfer(image, record, share, opened).await?;
         journal.note(Phase::Stored, image, &stored).await;
         if let Some(difference) = disagreement(image, &stored, &verdict) {
             return Err(self.quarantine(image, &stored, difference).await);
         }
         if !is_proven(image, &stored, &verdict) {
-            return Err(CopyError::Unproven);
+            self.prove_stored(image, &stored).await?;
         }
         if let Some(digests) = verdict.digests() {
             self.policy.known_source.keep(image, digests).await;
         }
         self.finish(image, &stored, goal).await
-    }
-
-    /// Stores the data; once again, when the credentials were refused and others were got.
-    async fn transfer(
-        &self,
-        image: &Image,
-        record: &Image,
-        data: Body,
-    ) -> Result<(Image, DataVerdict), CopyError> {
-        match self.send(image, record, data).await {
-            Err(CopyError::Target(error)) if error.kind == StoreErrorKind::Renewed => {
-                tracing::info!(image = %image.id, "{error}; sending it again with a new token");
-                let again = self.open(image, record).await?;
-                self.send(image, record, again).await
-            }
-            outcome => outcome,
-        }
-    }
-
-    /// Stores the data, once.
-    async fn send(
-        &self,
-        image: &Image,
-        record: &Image,
-        data: Body,
-    ) -> Result<(Image, DataVerdict), CopyError> {
-        let (data, verdict) = checked(data, Expected::of(image), self.policy.hashers);
-        let data = self.policy.pacing.sent(data);
-        let uploaded = self.target_of(image).upload(&record.id, data).await;
-        let stored = uploaded.map_err(|error| self.blame(&verdict, error))?;
-        Ok((stored, verdict))
     }
 
     /// Brings the record of an image whose data is in place up to date. What records do not prove
@@ -270,14 +278,6 @@ impl Replication {
         staged
     }
 
-    /// A fault of the data surfaces as a failure of the upload: ask the verdict first.
-    fn blame(&self, verdict: &DataVerdict, error: crate::StoreError) -> CopyError {
-        match verdict.fault() {
-            Some(fault) => CopyError::Data { source_store: self.source.to_string(), fault },
-            None => CopyError::Target(error),
-        }
-    }
-
     /// Takes a replica with other data out of everybody's sight. It was private all along.
     pub(super) async fn quarantine(
         &self,
@@ -308,7 +308,7 @@ fn shows_more(image: &Image, wanted: &Attributes, replica: &Image) -> bool {
 /// From where the data of an image comes.
 enum Supply {
     /// Through here.
-    Stream(Body),
+    Stream(Opened),
     /// The target gets it.
     Import(Import),
 }

@@ -2,7 +2,7 @@
 
 use crate::digest::Algorithm;
 use crate::format::{Format, Unfit};
-use crate::identity::SignInError;
+use crate::identity::{SignInError, SignInErrorKind};
 use crate::image::Status;
 use crate::store::{StoreError, StoreErrorKind};
 
@@ -144,6 +144,31 @@ impl CopyError {
             | Self::NotInStores { .. }
             | Self::Unresolved(_)
             | Self::Unfit { .. }
+            | Self::Unverifiable { .. } => false,
+        }
+    }
+
+    /// Whether trying the image again later may help, without anybody changing anything.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Busy { .. } => true,
+            Self::Data { fault, .. } => {
+                !matches!(fault, DataFault::Digest { .. } | DataFault::TooLong { .. })
+            }
+            // Somebody else may just be at work on it.
+            Self::Source(error) | Self::Target(error) | Self::NotInStores { error, .. } => {
+                error.kind.is_retryable() || error.kind == StoreErrorKind::Conflict
+            }
+            Self::Unresolved(error) => {
+                matches!(error.kind, SignInErrorKind::Transport(kind) if kind.is_retryable())
+            }
+            Self::Blocked { .. }
+            | Self::Burned(_)
+            | Self::ContentDiffers(_)
+            | Self::Journal(_)
+            | Self::Stored { .. }
+            | Self::Unfit { .. }
+            | Self::Unproven
             | Self::Unverifiable { .. } => false,
         }
     }

@@ -3,10 +3,10 @@
 use futures_util::stream::StreamExt;
 
 use crate::image::Image;
-use crate::store::ByteRange;
 
 use super::checked::{DataFault, Expected, checked};
 use super::plan::Difference;
+use super::splice::Splice;
 use super::{CopyError, Replication};
 
 impl Replication {
@@ -18,8 +18,8 @@ impl Replication {
         if !expected.digest.as_ref().is_some_and(computable) {
             return Err(CopyError::Unproven);
         }
-        let data = self.source.read(&image.id, ByteRange::ALL).await.map_err(CopyError::Source)?;
-        let data = self.policy.pacing.read(data);
+        let splice = Splice::new(&self.source, image, &self.policy);
+        let data = splice.read(0).await.map_err(CopyError::Source)?;
         let (mut data, verdict) = checked(data, expected, self.policy.hashers);
         while data.next().await.is_some_and(|chunk| chunk.is_ok()) {}
         if let Some(digests) = verdict.digests() {
@@ -36,6 +36,21 @@ impl Replication {
                 }))
             }
             Some(fault) => Err(CopyError::Data { source_store: self.source.to_string(), fault }),
+        }
+    }
+
+    /// The same of a replica that was stored just now, or got by the target itself: what differs is
+    /// quarantined.
+    pub(super) async fn prove_stored(
+        &self,
+        image: &Image,
+        stored: &Image,
+    ) -> Result<(), CopyError> {
+        match self.prove(image, stored).await {
+            Err(CopyError::ContentDiffers(difference)) => {
+                Err(self.quarantine(image, stored, difference).await)
+            }
+            proven => proven,
         }
     }
 }

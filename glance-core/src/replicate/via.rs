@@ -259,19 +259,12 @@ impl Replication {
     /// Refuses what the target would, when it gets the data by itself: after an import, too, it
     /// keeps a record that can't be used.
     pub(super) async fn check_head(&self, image: &Image, record: &Image) -> Result<(), CopyError> {
-        use StoreErrorKind::{Invalid, Server};
         let (ContentCheck::Glance, Some(size)) = (self.policy.content, image.size) else {
             return Ok(());
         };
         for length in [format::SHORT_HEAD, format::HEAD] {
             let range = ByteRange { offset: 0, length: Some(length as u64) };
-            let data = match self.source.read(&image.id, range).await {
-                // Not every store of a Glance reads parts.
-                Err(error) if matches!(error.kind, Invalid | Server) => {
-                    return self.open(image, record).await.map(drop);
-                }
-                read => read.map_err(CopyError::Source)?,
-            };
+            let data = self.source.read(&image.id, range).await.map_err(CopyError::Source)?;
             let (head, _) = data.peek(length).await;
             if head.len() < length || length == format::HEAD || format::is_enough(&head) {
                 return self.judge_head(record, &head, size);
@@ -290,17 +283,10 @@ impl Replication {
         goal: &Goal,
     ) -> Result<(), CopyError> {
         self.policy.journal.note(Phase::Stored, image, &stored).await;
-        let proven = match content_difference(image, &stored) {
-            Some(difference) => Err(CopyError::content_differs(difference)),
-            None if is_provable(image, &stored) => Ok(()),
-            None => self.prove(image, &stored).await,
-        };
-        match proven {
-            Ok(()) => {}
-            Err(CopyError::ContentDiffers(difference)) => {
-                return Err(self.quarantine(image, &stored, difference).await);
-            }
-            Err(error) => return Err(error),
+        match content_difference(image, &stored) {
+            Some(difference) => return Err(self.quarantine(image, &stored, difference).await),
+            None if is_provable(image, &stored) => {}
+            None => self.prove_stored(image, &stored).await?,
         }
         // Glance takes some of the source's properties along, wanted or not.
         let restored = self.target.update(&stored, &record.attributes).await;

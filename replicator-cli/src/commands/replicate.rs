@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use glance_core::identity::Projects;
 use glance_core::metadefs::{Mode, Surplus, Which};
-use glance_core::replicate::{ContentCheck, Entry, Policy, Prune, Replication, State};
+use glance_core::replicate::{ContentCheck, Entry, Policy, Prune, Replication, Retries, State};
 
 use super::both;
 use super::metadefs::Metadefs;
@@ -239,6 +239,16 @@ pub(super) fn policy(options: &Options) -> Result<Policy, CliError> {
         transfers: options.transfers.get(),
         hashers: tls::hashers(options.tls)?,
         pacing: pacing(options.limits.bwlimit.as_ref()),
+        retries: retries(options),
         ..Policy::default()
     })
+}
+
+/// How often the engine tries again, beside requests that are repeated by themselves.
+fn retries(options: &Options) -> Retries {
+    let mut retries = Retries::default();
+    if let Some(times) = options.limits.low_level_retries {
+        retries.low_level = times as usize;
+    }
+    retries
 }

@@ -8,7 +8,7 @@ use glance_core::glance::GlanceStore;
 use glance_core::identity::Session;
 use glance_core::identity::auth::FixedToken;
 use glance_core::image::{Image, Member, MemberStatus, Visibility};
-use glance_core::replicate::{Policy, Replication};
+use glance_core::replicate::{Policy, Replication, Retries};
 use glance_core::store::ImageStore;
 use glance_core::store::memory::MemoryStore;
 use glance_core::{Body, Transport, TransportError};
@@ -98,7 +98,8 @@ impl Setting {
         });
         let a = Arc::new(Faulty::new(Arc::new(api(&kept_a))));
         let b = Arc::new(Faulty::new(watched.clone()));
-        let policy = Policy { queued: true, transfers: 1, ..policy() };
+        let retries = Retries::NONE;
+        let policy = Policy { queued: true, transfers: 1, retries, ..policy() };
         let replication = Replication {
             source: glance("https://a", &a),
             target: glance("https://b", &b),

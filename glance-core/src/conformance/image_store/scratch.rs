@@ -64,7 +64,7 @@ impl Scratch {
     /// After an upload that failed: the record is as it was, soon, and takes an upload.
     pub(super) async fn takes_another_upload(&self, id: &ImageId) -> Outcome {
         self.is_queued_again(id).await?;
-        let image = self.store.upload(id, body(b"second try")).await?;
+        let image = self.upload_after_another(id, b"second try").await?;
         if (image.status, image.size) != (Status::Active, Some(10)) {
             return Err("an upload after a failed one does not complete the image".into());
         }
@@ -73,6 +73,23 @@ impl Scratch {
             return Err("an upload after a failed one stored other bytes".into());
         }
         Ok(())
+    }
+
+    /// An upload after one that broke off, which a service may only notice when this one comes.
+    pub(super) async fn upload_after_another(
+        &self,
+        id: &ImageId,
+        data: &[u8],
+    ) -> Result<Image, Wrong> {
+        for _ in 0..PATIENCE {
+            match self.store.upload(id, body(data)).await {
+                Err(error) if error.kind == StoreErrorKind::Conflict => {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+                stored => return Ok(stored?),
+            }
+        }
+        Err("an upload that broke off stays under way".into())
     }
 
     /// After an upload that failed: the record is as it was, soon.

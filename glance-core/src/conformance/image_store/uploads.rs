@@ -9,7 +9,7 @@ use super::scratch::{Scratch, body, refused};
 use crate::body::{Body, BodyError};
 use crate::conformance::{Outcome, Wrong, same};
 use crate::digest::{Algorithm, Hashers};
-use crate::image::Status;
+use crate::image::{ImageId, Status};
 use crate::store::{ByteRange, StoreErrorKind};
 
 pub(super) async fn digests_are_of_the_stored_bytes(scratch: &Scratch) -> Outcome {
@@ -82,8 +82,8 @@ pub(super) async fn a_dropped_upload_is_not_stored(scratch: &Scratch) -> Outcome
 }
 
 pub(super) async fn nothing_is_begun_but_by_an_upload(scratch: &Scratch) -> Outcome {
-    let ids = [scratch.queued().await?.id, scratch.active(b"complete").await?.id];
-    for id in ids {
+    let queued = scratch.queued().await?.id;
+    for id in [queued, scratch.active(b"complete").await?.id, ImageId::random()] {
         let begun = scratch.store.begun(&id).await?;
         same!("the size of what is begun", begun.size(), Some(0));
         same!("what is begun", begun.collect(0).await?.len(), 0);
@@ -107,9 +107,7 @@ pub(super) async fn an_upload_goes_on_from_what_was_begun(scratch: &Scratch) -> 
         let begun = begun.collect(whole.len()).await?;
         same!("the size of what is begun", promised, Some(begun.len() as u64));
         same!("what is begun came before", whole[..came].starts_with(&begun), true);
-        let rest = Bytes::copy_from_slice(&whole[begun.len()..]);
-        let data = stream::iter([Ok(begun), Ok(rest)]);
-        let image = scratch.store.upload(&id, Body::from_stream(data, None)).await?;
+        let image = scratch.upload_after_another(&id, &whole).await?;
         same!("status and size", (image.status, image.size), (Status::Active, size(&whole)));
         same!("all bytes are the same", scratch.bytes(&id, ByteRange::ALL).await? == whole, true);
         same!("what is left", scratch.store.begun(&id).await?.size(), Some(0));
@@ -125,7 +123,7 @@ pub(super) async fn an_upload_may_begin_in_another_way(scratch: &Scratch) -> Out
     for other in others {
         let id = scratch.queued().await?.id;
         scratch.breaks_off(&id, &whole).await?;
-        let image = scratch.store.upload(&id, body(&other)).await?;
+        let image = scratch.upload_after_another(&id, &other).await?;
         same!("status and size", (image.status, image.size), (Status::Active, size(&other)));
         same!("all bytes are the same", scratch.bytes(&id, ByteRange::ALL).await? == other, true);
     }

@@ -1,0 +1,187 @@
+//! Data on its way into a dump.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use glance_core::digest::{Algorithm, Hashers};
+use glance_core::image::{Image, ImageId, Status};
+use glance_core::store::StoreErrorKind;
+use glance_core::{Body, StoreError};
+
+use super::{Directory, FAILED, FILES, RECORD};
+use crate::blob::share::{self, Index};
+use crate::blob::{PARTIAL, Partial, Upload, WRITE};
+use crate::files;
+use crate::record::{Encoding, Expected, Record};
+
+impl Directory {
+    /// Receives the data of a queued image.
+    pub(super) async fn receive(&self, id: &ImageId, data: Body) -> Result<Image, StoreError> {
+        let (saving, before) = self.begin(id).await?;
+        let saving = Arc::new(saving);
+        let digests = WantedDigests::of(&before, self.hashers);
+        let encoding = self.encoding;
+        let path = self.file(id, encoding.suffix());
+        let upload = Upload {
+            store: self,
+            id,
+            path: &path,
+            encoding,
+            algorithms: digests.algorithms(),
+            hashers: self.hashers,
+            guard: Arc::clone(&saving),
+        };
+        let partial = upload.write(data).await?;
+        let mut index = self.index.lock().await;
+        let mut record = self.load(WRITE, id).await?;
+        digests.describe(&mut record, &partial);
+        self.share(&mut index, &record, partial.path()).await;
+        let _changing = self.changing.lock().await;
+        // The record may have changed meanwhile, or be gone.
+        let mut record = self.record(WRITE, id).await?;
+        digests.describe(&mut record, &partial);
+        let kept = partial.keep(&path).await;
+        kept.map_err(|error| files::failed(self, WRITE, &path, error).on(id))?;
+        record.image.status = Status::Active;
+        self.store(WRITE, &record).await?;
+        let others =
+            FILES.iter().copied().filter(|other| ![RECORD, encoding.suffix()].contains(other));
+        self.remove(WRITE, id, &others.collect::<Vec<_>>()).await?;
+        if let Some(index) = &mut *index {
+            index.insert(&record);
+        }
+        Ok(record.image)
+    }
+
+    /// Begins an upload to a queued record.
+    async fn begin(&self, id: &ImageId) -> Result<(Saving, Record), StoreError> {
+        let _changing = self.changing.lock().await;
+        let record = self.record(WRITE, id).await?;
+        if record.image.status != Status::Queued {
+            let reason = format!("the image is {}, not queued", record.image.status);
+            return Err(self.error(StoreErrorKind::Conflict, WRITE, id, reason));
+        }
+        self.take_up(WRITE, id).await?;
+        lock(&self.saving).insert(id.clone());
+        Ok((Saving { saving: Arc::clone(&self.saving), id: id.clone() }, record))
+    }
+
+    /// Data of a queued image whose record was not written any more is begun data.
+    pub(super) async fn take_up(
+        &self,
+        operation: &'static str,
+        id: &ImageId,
+    ) -> Result<(), StoreError> {
+        let (blob, failed) = (self.file(id, Encoding::Identity.suffix()), self.file(id, FAILED));
+        let partial = files::with_suffix(&blob, PARTIAL);
+        let from = blob.clone();
+        let taken =
+            files::blocking(move || match from.exists() && !partial.exists() && !failed.exists() {
+                true => std::fs::rename(from, partial),
+                false => Ok(()),
+            });
+        taken.await.map_err(|error| files::failed(self, operation, &blob, error).on(id))
+    }
+
+    /// Replaces the file at `partial` by another name of a file with the same bytes, if the dump has
+    /// one. Where that can't be, the image keeps a file of its own.
+    async fn share(&self, index: &mut Option<Index>, record: &Record, partial: &Path) {
+        if index.is_none() {
+            match self.build_index().await {
+                Ok(built) => *index = Some(built),
+                Err(error) => return tracing::debug!("no data is shared: {error}"),
+            }
+        }
+        let Some(first) = index.as_ref().and_then(|index| index.find(&record.image)) else {
+            return;
+        };
+        match self.record(WRITE, first).await {
+            Ok(found) if share::equal(&found, record) => {}
+            _ => return,
+        }
+        let blob = self.file(first, record.encoding().suffix());
+        let path = partial.to_owned();
+        match files::blocking(move || share::link(&blob, &path)).await {
+            Ok(true) => tracing::debug!("{} shares the data of {first}", record.image.id),
+            // Other releases of zstd may make other bytes of the same data.
+            Ok(false) if record.encoding() == Encoding::Zstd => {}
+            Ok(false) => tracing::warn!(
+                "the data of {first} in {self} is not what its record says: verify the dump"
+            ),
+            Err(error) => tracing::debug!("the data of {first} can't be shared: {error}"),
+        }
+    }
+
+    async fn build_index(&self) -> Result<Index, StoreError> {
+        let mut index = Index::default();
+        for id in self.ids(WRITE).await? {
+            // What can't be read is not shared.
+            if let Ok(record) = self.load(WRITE, &id).await {
+                index.insert(&record);
+            }
+        }
+        Ok(index)
+    }
+}
+
+/// An upload under way, until it is dropped.
+struct Saving {
+    saving: Arc<Mutex<BTreeSet<ImageId>>>,
+    id: ImageId,
+}
+
+impl Drop for Saving {
+    fn drop(&mut self) {
+        lock(&self.saving).remove(&self.id);
+    }
+}
+
+/// The digests that an image's record is to have.
+struct WantedDigests {
+    /// That of `os_hash_algo`.
+    algorithm: Algorithm,
+    /// What proves that the data is what whoever made the record said.
+    expected: Option<Expected>,
+}
+
+impl WantedDigests {
+    fn of(record: &Record, hashers: Hashers) -> Self {
+        // Digests of an algorithm that is not known here would prove nothing.
+        let algorithm = record.image.os_hash_algo.as_ref().and_then(|name| name.parse().ok());
+        match algorithm.filter(|algorithm| hashers.offers(*algorithm)) {
+            Some(algorithm) => Self { algorithm, expected: record.expected.clone() },
+            None => Self { algorithm: Algorithm::Sha512, expected: None },
+        }
+    }
+
+    /// Those to be computed. MD5 costs as much as SHA-512, and says nothing of data that is proven.
+    fn algorithms(&self) -> BTreeSet<Algorithm> {
+        let md5 = self.expected.is_none().then_some(Algorithm::Md5);
+        [self.algorithm].into_iter().chain(md5).collect()
+    }
+
+    /// Notes in `record` what the file holds.
+    fn describe(&self, record: &mut Record, partial: &Partial) {
+        let digest = |algorithm| partial.digests.get(&algorithm).cloned();
+        let image = &mut record.image;
+        image.size = Some(partial.size);
+        image.os_hash_algo = Some(self.algorithm.to_string());
+        image.os_hash_value = digest(self.algorithm);
+        let is_expected = |expected: &&Expected| {
+            let wanted = Some(expected.os_hash_value.to_ascii_lowercase());
+            image.os_hash_value == wanted
+        };
+        image.checksum = match self.expected.as_ref().filter(is_expected) {
+            Some(expected) => expected.checksum.clone(),
+            None => digest(Algorithm::Md5),
+        };
+        record.data = Some(partial.stored.clone());
+        record.expected = None;
+    }
+}
+
+pub(super) fn lock(saving: &Mutex<BTreeSet<ImageId>>) -> MutexGuard<'_, BTreeSet<ImageId>> {
+    // A set of ids is whole between any two operations.
+    saving.lock().unwrap_or_else(PoisonError::into_inner)
+}
