@@ -13,7 +13,7 @@ use glance_core::store::ByteRange;
 use glance_core::{Body, ImageStore, Selection};
 use proptest::prelude::*;
 
-use super::{bounded_async, config, input};
+use super::{bounded_async, config, input, memory};
 
 proptest! {
     #![proptest_config(config())]
@@ -57,6 +57,7 @@ proptest! {
 
 #[test]
 fn nesting_and_repetition_are_bounded() {
+    memory::alone();
     for bomb in [
         "[".repeat(1_000_000),
         "{\"image\":".repeat(200_000),
@@ -79,6 +80,7 @@ fn nesting_and_repetition_are_bounded() {
 /// A GiB of zeros in a few KiB, of which no more is held than a window.
 #[test]
 fn data_that_unfolds_is_read_piece_by_piece() {
+    memory::alone();
     let zeros = vec![0_u8; 16 << 20];
     let mut bomb = Vec::new();
     for _ in 0..8 {
@@ -142,7 +144,7 @@ fn read(directory: &Path, length: usize) {
 
 fn file(name: &str) -> Vec<u8> {
     let found = DUMP.iter().find(|(known, _)| known == name);
-    found.map(|(_, bytes)| bytes.clone()).unwrap_or_else(|| panic!("{name}"))
+    found.unwrap_or_else(|| panic!("{name}")).1.clone()
 }
 
 /// The files of a finished dump of one small image.

@@ -1,8 +1,8 @@
 //! Whatever comes from outside, from servers, files and streams: no input makes the program panic, or
 //! take memory beyond what the input's length explains.
 //!
-//! Each body gets bytes at random, and documents that are right but for some damage. `PROPTEST_CASES`
-//! says how many of each; the default is for CI.
+//! Each body gets bytes at random, and documents that are right but for some damage: as many of them as
+//! CI has time for, and as `PROPTEST_CASES` says, where that is more.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on has failed")]
 
 mod clouds;
@@ -30,9 +30,14 @@ fn bounded_async<T>(length: usize, body: impl Future<Output = T>) -> T {
     bounded(length, || runtime.block_on(body))
 }
 
+/// Of every test with random inputs.
 fn config() -> ProptestConfig {
-    ProptestConfig { failure_persistence: None, ..ProptestConfig::default() }
+    memory::alone();
+    let usual = ProptestConfig::default();
+    ProptestConfig { cases: usual.cases.max(CASES), failure_persistence: None, ..usual }
 }
+
+const CASES: u32 = 1000;
 
 /// Bytes that any input may take: buffers of a fixed size.
 const LEAST: usize = 4 << 20;

@@ -2,34 +2,40 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, Once, PoisonError};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
 /// Runs `body`, which may add no more than `most` bytes to what is in use at any time, and in which
-/// nothing panics. One at a time, as all threads are counted together.
+/// nothing panics.
 pub(crate) fn watched<T>(most: usize, body: impl FnOnce() -> T) -> T {
-    static ALONE: Mutex<()> = Mutex::new(());
-    let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    alone();
     count_panics();
     let (panics, before) = (PANICS.load(Ordering::SeqCst), USED.load(Ordering::SeqCst));
     PEAK.store(before, Ordering::SeqCst);
     let result = body();
     let taken = PEAK.load(Ordering::SeqCst) - before;
     let panicked = PANICS.load(Ordering::SeqCst) - panics;
-    drop(alone);
     assert_eq!(panicked, 0, "something panicked on another thread");
     assert!(taken <= most, "{taken} bytes of memory were taken, {most} are allowed");
     result
 }
 
-/// A panic on a thread of its own ends as an error somewhere: it is to be noticed. One on the thread
-/// of a test, which is called by the test's path, is another test's, or noticed by itself.
+/// Waits until no other test runs, and has none begin before this one's thread ends: all threads are
+/// counted together.
+pub(crate) fn alone() {
+    static ONE: Mutex<()> = Mutex::new(());
+    thread_local! {
+        static ALONE: MutexGuard<'static, ()> = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    }
+    ALONE.with(|_| ());
+}
+
+/// A panic on a thread of its own ends as an error somewhere: it is to be noticed.
 fn count_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
-            let of_a_test = std::thread::current().name().is_some_and(|name| name.contains("::"));
-            PANICS.fetch_add(usize::from(!of_a_test), Ordering::SeqCst);
+            PANICS.fetch_add(1, Ordering::SeqCst);
             before(panic);
         }));
     });
@@ -83,6 +89,7 @@ const FAR_TOO_MUCH: usize = 2 << 30;
 
 #[test]
 fn memory_and_panics_are_noticed() {
+    alone();
     let fails = |body: fn()| std::panic::catch_unwind(|| watched(1000, body)).is_err();
     assert!(!fails(|| drop(vec![0_u8; 500])));
     assert!(fails(|| drop(vec![0_u8; 2000])));

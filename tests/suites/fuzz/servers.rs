@@ -13,14 +13,17 @@ use glance_core::identity::auth::FixedToken;
 use glance_core::image::{Attributes, Image, ImageId};
 use glance_core::store::ByteRange;
 use glance_core::store::memory::MemoryStore;
+use glance_core::transport::{Persistence, Persistent};
 use glance_core::{Body, ImageStore, Selection, Transport, TransportError};
 use glance_server::GlanceApi;
+use http::uri::Authority;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
+use tokio::runtime::Builder;
 
-use super::{bounded, bounded_async, config, input};
+use super::{bounded, bounded_async, config, input, memory};
 
 proptest! {
     #![proptest_config(config())]
@@ -62,6 +65,22 @@ proptest! {
             let _ = store.create(&image).await;
             let _ = store.update(&image, &Attributes::default()).await;
         });
+    }
+
+    /// Of a clock that stands still unless somebody waits.
+    #[test]
+    fn pauses_that_are_asked_for(
+        after in input::text(&["120", "Sun, 06 Nov 1994 08:49:37 GMT"], &["9999", "+9999", " ", ","]),
+        date in input::text(&["Sun, 06 Nov 1994 08:49:37 GMT"], &["0000", "-0001", "Sat"]),
+    ) {
+        let headers = [("retry-after", after.as_str()), ("date", date.as_str())];
+        let server = Canned::answering(503, &headers, []);
+        let runtime = Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+        bounded(after.len() + date.len(), || runtime.block_on(async {
+            let server = Persistent::new(server, Persistence::default().times(2));
+            let request = Request::get("https://g:9292/").body(Body::empty()).unwrap();
+            assert!(server.send(request).await.is_ok());
+        }));
     }
 
     #[test]
@@ -108,6 +127,7 @@ proptest! {
 
 #[test]
 fn nesting_and_repetition_are_bounded() {
+    memory::alone();
     for bomb in [
         "[".repeat(1_000_000),
         "{\"images\":".repeat(200_000),
@@ -151,7 +171,7 @@ impl Canned {
 impl Transport for Canned {
     async fn send(&self, request: Request<Body>) -> Result<Response<Body>, TransportError> {
         // Whatever a server says: the token goes nowhere else.
-        let there = (request.uri().scheme_str(), request.uri().authority().map(|it| it.as_str()));
+        let there = (request.uri().scheme_str(), request.uri().authority().map(Authority::as_str));
         assert_eq!(there, (Some("https"), Some("g:9292")), "{}", request.uri());
         let text = self.answers.lock().unwrap().pop_front();
         let text = text.unwrap_or_else(|| b"{\"images\": []}".to_vec());

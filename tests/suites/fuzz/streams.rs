@@ -15,7 +15,7 @@ use glance_core::{Body, ImageStore, Selection};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
-use super::{bounded_async, config, input};
+use super::{bounded_async, config, input, memory};
 
 proptest! {
     #![proptest_config(config())]
@@ -72,6 +72,7 @@ fn sum(header: &mut [u8]) {
 
 #[test]
 fn lengths_that_are_not_there_take_no_memory() {
+    memory::alone();
     let manifest = &ARCHIVE[..1024];
     for name in ["projects.json", "metadefs/x.json", "6d55dd55-053a-4765-b7bc-b30df0ea3861.json"] {
         let small = entry(name, b'0', "2", b"[]");
