@@ -19,17 +19,17 @@ proptest! {
     #![proptest_config(config())]
 
     #[test]
-    fn manifests(bytes in seeded("manifest.json")) {
+    fn manifests(bytes in input::json(vec![file("manifest.json")], WORDS)) {
         read_with(&[("manifest.json", &bytes)]);
     }
 
     #[test]
-    fn records(bytes in seeded(RECORD)) {
+    fn records(bytes in input::json(vec![file(RECORD)], WORDS)) {
         read_with(&[(RECORD, &bytes)]);
     }
 
     #[test]
-    fn what_stands_beside(projects in seeded("projects.json"), digests in seeded("SHA512SUMS")) {
+    fn what_stands_beside(projects in input::json(vec![file("projects.json")], WORDS), digests in input::bytes(vec![file("SHA512SUMS")], WORDS)) {
         read_with(&[
             ("projects.json", &projects),
             ("metadefs/a.json", &projects),
@@ -47,7 +47,7 @@ proptest! {
     }
 
     #[test]
-    fn old_dumps(record in input::bytes(old_records(), &["\"property-a\"", "deleted_at", "is_public"])) {
+    fn old_dumps(record in input::json(old_records(), &["\"property-a\"", "deleted_at", "is_public"])) {
         let directory = tempfile::tempdir().unwrap();
         fs::write(directory.path().join(ID), &record).unwrap();
         fs::write(directory.path().join(format!("{ID}.img")), b"data").unwrap();
@@ -93,13 +93,6 @@ fn data_that_unfolds_is_read_piece_by_piece() {
         record["data"] = serde_json::json!({ "encoding": "zstd" });
         read_with(&[(DATA, &bomb), (RECORD, record.to_string().as_bytes())]);
     }
-}
-
-/// A file of the dump, damaged.
-fn seeded(name: &str) -> BoxedStrategy<Vec<u8>> {
-    let words =
-        &["\"size\":", "\"image\":{}", "\"members\":[{}]", "\"data\":null", "complete", "  "];
-    input::bytes(vec![file(name)], words)
 }
 
 fn sizes() -> impl Strategy<Value = u64> {
@@ -195,6 +188,17 @@ fn old_records() -> Vec<Vec<u8>> {
     );
     vec![plain.into_bytes(), of_headers.into_bytes()]
 }
+
+const WORDS: &[&str] = &[
+    "\"size\":",
+    "\"image\":{}",
+    "\"members\":[{}]",
+    "\"data\":null",
+    "complete",
+    "zstd",
+    "  ",
+    "\n",
+];
 
 const RANGES: &[(u64, Option<u64>)] = &[
     (0, None),

@@ -39,6 +39,18 @@ proptest! {
         }
         read(archive);
     }
+
+    /// Extended headers say whatever they like.
+    #[test]
+    fn extended_headers(
+        text in input::bytes(
+            vec![b"15 path=a.json\n11 size=9\n".to_vec(), b"30 mtime=1.5\n".to_vec()],
+            &["9 ", "6 a=b\n", "3 \n", "0 ", " =", "18446744073709551615 "],
+        ),
+    ) {
+        let header = entry("x", b'x', &format!("{:o}", text.len()), &text);
+        read([&ARCHIVE[..1024], &header, &entry("projects.json", b'0', "2", b"[]")].concat());
+    }
 }
 
 /// A number, a name, or a kind.
