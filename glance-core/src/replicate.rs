@@ -19,6 +19,9 @@ mod copy;
 mod error;
 mod examine;
 mod feed;
+#[cfg(test)]
+mod flaky;
+mod habits;
 mod journal;
 pub mod mapping;
 mod matching;
@@ -31,13 +34,16 @@ mod remembered;
 mod repair;
 mod retries;
 mod splice;
+mod spool;
 pub mod stamp;
+mod task;
 mod transfer;
 mod verify;
 mod via;
 
 pub use checked::{DataFault, DataVerdict, Expected, checked};
 pub use error::{CopyError, RunError};
+pub use habits::Habits;
 pub use journal::{Journal, JournalError, JournalFile, Leftover, Phase, Recorded, Run};
 pub use mapping::Mapping;
 pub use matching::MatchBy;
@@ -47,6 +53,7 @@ pub use prune::{MostRemoved, NothingRemoved, Prune, Removal};
 pub use remembered::{DigestFile, Remembered};
 pub use repair::{Finding, KnownBy, Search, Standing};
 pub use retries::Retries;
+pub use spool::{Spool, SpoolWhen};
 pub use verify::{Depth, Fault, Proof, Verdict, Verification, verify_store};
 pub use via::{Delivery, Fallback, InvalidTemplate, Journey, Origin, Placement, Template, Way};
 
@@ -80,6 +87,12 @@ pub struct Policy {
     pub transfers: usize,
     /// How often is tried again what can succeed later.
     pub retries: Retries,
+    /// Parts of one image that are read from the source at once.
+    pub streams: usize,
+    /// Where data is kept that a target did not take yet.
+    pub spool: Spool,
+    /// Which digests targets were seen to keep.
+    pub habits: Habits,
     /// What computes the digests that prove the data on its way.
     pub hashers: Hashers,
     /// How fast data may pass, of all images together.
@@ -134,6 +147,9 @@ impl Default for Policy {
             prune: None,
             transfers: 4,
             retries: Retries::default(),
+            streams: 1,
+            spool: Spool::default(),
+            habits: Habits::default(),
             hashers: Hashers::default(),
             pacing: Pacing::default(),
             content: ContentCheck::default(),

@@ -7,11 +7,12 @@
 
 use tokio::time::Instant;
 
+use crate::body::Body;
 use crate::image::{Image, Status};
 use crate::pauses::Pauses;
 use crate::store::{StoreError, StoreErrorKind};
 
-use super::checked::DataVerdict;
+use super::checked::{DataFault, DataVerdict};
 use super::feed::{Opened, Share};
 use super::plan::content_difference;
 use super::{CopyError, Replication};
@@ -28,12 +29,21 @@ impl Replication {
         let retries = &self.policy.retries;
         let (mut failures, mut renewed) = (0, false);
         loop {
-            let Opened { data, verdict } = opened;
+            let Opened { data, verdict, begun } = opened;
             let data = self.policy.pacing.sent(data);
             let failure = match self.target_of(image).upload(&record.id, data).await {
-                Ok(stored) => return Ok((stored, verdict)),
+                Ok(stored) => {
+                    self.policy.habits.note(&self.target, &stored);
+                    return Ok((stored, verdict));
+                }
                 Err(error) => self.blame(&verdict, error),
             };
+            // What the target had may be what was wrong.
+            if begun > 0 && failure.is_wrong_data() {
+                tracing::info!(image = %image.id, "{}; reading all of it", chain(&failure));
+                opened = share.open(Body::empty()).await?;
+                continue;
+            }
             let failure = match self.outcome(image, record, failure).await? {
                 Left::Stored(stored) => return Ok((stored, verdict)),
                 Left::Queued(failure) => failure,
@@ -49,8 +59,16 @@ impl Replication {
             tracing::info!(image = %image.id, "{}; sending it again", chain(&failure));
             pause.after(failures).await;
             failures += 1;
-            opened = share.open().await?;
+            opened = share.open(self.begun(record).await).await?;
         }
+    }
+
+    /// What the target has of the data of a record that it had before.
+    pub(super) async fn begun(&self, record: &Image) -> Body {
+        self.target.begun(&record.id).await.unwrap_or_else(|error| {
+            tracing::info!(image = %record.id, "what was begun is not known: {error}");
+            Body::empty()
+        })
     }
 
     /// What an upload that failed has left. Data that the target does not want is not sent again:
@@ -64,6 +82,7 @@ impl Replication {
         let conflict = match &failure {
             CopyError::Target(error) if error.kind == StoreErrorKind::Conflict => true,
             CopyError::Target(error) if error.kind.is_retryable() => false,
+            CopyError::LeftBehind { .. } => false,
             _ => return Err(failure),
         };
         let now = match self.settled(record).await {
@@ -110,6 +129,10 @@ impl Replication {
     /// A fault of the data surfaces as a failure of the upload: ask the verdict first.
     fn blame(&self, verdict: &DataVerdict, error: StoreError) -> CopyError {
         match verdict.fault() {
+            Some(DataFault::LeftBehind { got }) => {
+                CopyError::LeftBehind { target_store: self.target.to_string(), got }
+            }
+            Some(fault @ DataFault::Spool { .. }) => CopyError::Spool(fault),
             Some(fault) => CopyError::Data { source_store: self.source.to_string(), fault },
             None => CopyError::Target(error),
         }
