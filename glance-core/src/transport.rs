@@ -1,4 +1,5 @@
-//! The contract of whatever carries HTTP requests: [`Transport`]; and who sends them: [`Caller`].
+//! The contract of whatever carries HTTP requests: [`Transport`]; who sends them: [`Caller`]; and
+//! how often and how fast: [`Persistent`], [`Spaced`].
 
 use std::error::Error;
 use std::fmt;
@@ -8,10 +9,19 @@ use http::{Request, Response};
 
 use crate::body::{Body, BodyError};
 
+mod backoff;
+mod breaker;
 mod caller;
+mod persistent;
+mod retry_after;
+mod spaced;
 
+pub use backoff::{Backoff, Chance};
 pub use caller::Caller;
 pub(crate) use caller::request_id;
+pub(crate) use persistent::{Harmless, Repeated};
+pub use persistent::{Persistence, Persistent, Repeats};
+pub use spaced::Spaced;
 
 /// Carries HTTP requests to servers whose certificates it verifies.
 ///
@@ -24,8 +34,9 @@ pub(crate) use caller::request_id;
 ///   asked for, beyond a fixed buffer.
 /// - **Verification**: over `https` nothing of a request is written before the server's
 ///   certificate was verified for the URI's host. There is no way around that.
-/// - **Retry**: a transport may send a request again only while none of its body was polled and
-///   no byte of it reached the server. The rest is the caller's business.
+/// - **Retry**: a transport may send a request again while none of its body was polled and no byte
+///   of it reached the server; or, as [`Persistent`] does, when its body can be had
+///   [again](Body::again) and a second time does no harm. The rest is the caller's business.
 /// - **Time**: limits on connecting and on silence, none on the whole.
 /// - **Cancel**: dropping the future or the response's body ends the exchange; a request body cut
 ///   short is never ended properly.
@@ -92,6 +103,8 @@ pub enum TransportErrorKind {
     Interrupted,
     /// The server broke the protocol, or the request can't be written. A retry can't help.
     Protocol,
+    /// The proxy does not let us through. A retry can't help.
+    Refused,
     /// Nothing came for too long. A retry can help.
     Timeout,
     /// The handshake or the verification failed. Nothing was sent; a retry can't help.
@@ -109,7 +122,7 @@ impl fmt::Display for TransportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match self.kind {
             TransportErrorKind::Body => "the data for",
-            TransportErrorKind::Connect => "cannot connect to",
+            TransportErrorKind::Connect | TransportErrorKind::Refused => "cannot connect to",
             TransportErrorKind::Interrupted => "the connection broke with",
             TransportErrorKind::Protocol => "no HTTP with",
             TransportErrorKind::Timeout => "no answer from",

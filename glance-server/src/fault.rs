@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -9,9 +10,10 @@ use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use glance_core::body::{Body, BodyError};
 use glance_core::transport::TransportErrorKind;
 use glance_core::{Transport, TransportError};
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION};
-use http::{Method, Request, Response, StatusCode};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION, RANGE, RETRY_AFTER};
+use http::{HeaderName, Method, Request, Response, StatusCode};
 use serde_json::Value;
+use tokio::sync::oneshot;
 
 use crate::answer::page;
 
@@ -40,8 +42,19 @@ pub enum Fault {
     Status(u16),
     /// The answer redirects to this location with 307, and the request goes nowhere.
     Redirect(&'static str),
+    /// The answer is this status, with this `Retry-After`, and the request goes nowhere.
+    Busy(u16, &'static str),
+    /// The answer is a page for people, with status 200, and the request goes nowhere.
+    NotGlance,
+    /// The request arrives without its `Range`, so that all of the data comes.
+    IgnoreRange,
     /// One byte of the request's body is another when the server gets it.
     StoreOther,
+    /// The same, of this byte.
+    CorruptUpload {
+        /// Which one.
+        at: u64,
+    },
     /// Records in the answer show other digests than the server's.
     WrongDigest,
     /// Records in the answer show a byte more than the server's data has.
@@ -55,8 +68,27 @@ pub enum Fault {
         /// The bytes that still arrive.
         after: u64,
     },
+    /// The request's body is taken no further, no answer comes, and the connection stays.
+    StallUpload {
+        /// The bytes that still arrive.
+        after: u64,
+    },
+    /// The answer is a status in the middle of the request's body, which goes nowhere.
+    RefuseUpload {
+        /// The status.
+        status: u16,
+        /// The bytes that still arrive.
+        after: u64,
+    },
     /// The request is carried out, and the connection lost before the answer.
     AnswerLost,
+    /// The request is carried out, and no answer ever comes.
+    AnswerStalled,
+    /// The request is carried out, and the answer is this status all the same.
+    Answer(u16),
+    /// The answer is this status once the request has arrived, which is carried out a moment later:
+    /// a proxy that gave up waiting.
+    GaveUp(u16),
 }
 
 /// A [`Transport`] that hands requests on, except where a rule says otherwise.
@@ -134,6 +166,15 @@ impl Faulty {
         rule.times -= 1;
         Some(rule.fault)
     }
+
+    /// Comes back when the request has arrived, and lets it be carried out later.
+    async fn give_up(&self, request: Request<Body>) -> Result<(), TransportError> {
+        let (arrived, arrival) = oneshot::channel();
+        let inner = Arc::clone(&self.inner);
+        let request = request.map(|body| late(body, arrived));
+        tokio::spawn(async move { inner.send(request).await });
+        arrival.await.map_err(|_| lost())
+    }
 }
 
 #[async_trait]
@@ -142,40 +183,68 @@ impl Transport for Faulty {
         match self.receive(&request) {
             None => self.inner.send(request).await,
             Some(Fault::Stall) => std::future::pending().await,
-            Some(Fault::Status(code)) => {
-                let status = StatusCode::from_u16(code);
-                Ok(page(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), "Injected"))
-            }
-            Some(Fault::Redirect(location)) => {
-                let mut answer = page(StatusCode::TEMPORARY_REDIRECT, "Injected");
-                answer.headers_mut().insert(LOCATION, HeaderValue::from_static(location));
-                Ok(answer)
-            }
-            Some(Fault::StoreOther) => {
-                self.inner.send(request.map(|body| corrupt(body, None))).await
-            }
-            Some(Fault::Lost) => Err(lost()),
-            Some(Fault::AnswerLost) => {
-                self.inner.send(request).await?;
-                Err(lost())
-            }
-            Some(Fault::CutUpload { after }) => {
-                self.inner.send(request.map(|body| cut(body, after))).await?;
-                Err(lost())
-            }
-            Some(Fault::CutDownload { after }) => {
-                Ok(self.inner.send(request).await?.map(|body| cut(body, after)))
-            }
-            Some(Fault::StallDownload { after }) => {
-                Ok(self.inner.send(request).await?.map(|body| stall(body, after)))
-            }
-            Some(Fault::CorruptDownload { at }) => {
-                Ok(self.inner.send(request).await?.map(|body| corrupt(body, Some(at))))
-            }
-            Some(Fault::WrongDigest) => Ok(lie(self.inner.send(request).await?, falsify).await),
-            Some(Fault::WrongSize) => Ok(lie(self.inner.send(request).await?, grow).await),
-            Some(Fault::NoDigest) => Ok(lie(self.inner.send(request).await?, forget).await),
+            Some(Fault::GaveUp(code)) => self.give_up(request).await.map(|()| status(code)),
+            Some(fault) => match instead(fault) {
+                Some(answer) => answer,
+                None => back(fault, self.inner.send(there(fault, request)).await).await,
+            },
         }
+    }
+}
+
+/// What is answered to a request that goes nowhere.
+fn instead(fault: Fault) -> Option<Result<Response<Body>, TransportError>> {
+    let with = |mut answer: Response<Body>, name: HeaderName, value| {
+        answer.headers_mut().insert(name, HeaderValue::from_static(value));
+        answer
+    };
+    Some(match fault {
+        Fault::Status(code) => Ok(status(code)),
+        Fault::Busy(code, after) => Ok(with(status(code), RETRY_AFTER, after)),
+        Fault::NotGlance => Ok(status(200)),
+        Fault::Redirect(location) => Ok(with(status(307), LOCATION, location)),
+        Fault::Lost => Err(lost()),
+        _ => return None,
+    })
+}
+
+/// A request as it arrives.
+fn there(fault: Fault, mut request: Request<Body>) -> Request<Body> {
+    match fault {
+        Fault::IgnoreRange => {
+            request.headers_mut().remove(RANGE);
+            request
+        }
+        Fault::StoreOther => request.map(|body| corrupt(body, None)),
+        Fault::CorruptUpload { at } => request.map(|body| corrupt(body, Some(at))),
+        Fault::CutUpload { after } | Fault::RefuseUpload { after, .. } => {
+            request.map(|body| cut(body, after))
+        }
+        Fault::StallUpload { after } => request.map(|body| stall(body, after)),
+        _ => request,
+    }
+}
+
+/// An answer as it comes back.
+async fn back(
+    fault: Fault,
+    answer: Result<Response<Body>, TransportError>,
+) -> Result<Response<Body>, TransportError> {
+    if let Fault::RefuseUpload { status: code, .. } = fault {
+        return Ok(status(code));
+    }
+    let answer = answer?;
+    match fault {
+        Fault::AnswerLost | Fault::CutUpload { .. } => Err(lost()),
+        Fault::AnswerStalled => std::future::pending().await,
+        Fault::Answer(code) => Ok(status(code)),
+        Fault::CutDownload { after } => Ok(answer.map(|body| cut(body, after))),
+        Fault::StallDownload { after } => Ok(answer.map(|body| stall(body, after))),
+        Fault::CorruptDownload { at } => Ok(answer.map(|body| corrupt(body, Some(at)))),
+        Fault::WrongDigest => Ok(lie(answer, falsify).await),
+        Fault::WrongSize => Ok(lie(answer, grow).await),
+        Fault::NoDigest => Ok(lie(answer, forget).await),
+        _ => Ok(answer),
     }
 }
 
@@ -183,6 +252,10 @@ impl fmt::Debug for Faulty {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Faulty").field("inner", &self.inner).finish_non_exhaustive()
     }
+}
+
+fn status(code: u16) -> Response<Body> {
+    page(StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), "Injected")
 }
 
 fn lost() -> TransportError {
@@ -206,6 +279,17 @@ fn cut(body: Body, after: u64) -> Body {
 fn stall(body: Body, after: u64) -> Body {
     let size = body.size();
     Body::from_stream(first(body, after).chain(stream::pending()), size)
+}
+
+/// A body whose end comes some time after it `arrived`.
+fn late(body: Body, arrived: oneshot::Sender<()>) -> Body {
+    let size = body.size();
+    let end = stream::once(async {
+        let _ = arrived.send(());
+        tokio::time::sleep(LATE).await;
+        Ok(Bytes::new())
+    });
+    Body::from_stream(body.chain(end), size)
 }
 
 /// At most the first `count` bytes of a body.
@@ -284,3 +368,6 @@ fn falsify(record: &mut Value) {
         }
     }
 }
+
+/// How long a request that was given up goes on.
+const LATE: Duration = Duration::from_millis(300);

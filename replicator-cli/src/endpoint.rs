@@ -3,12 +3,13 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use format_dump::{DumpStore, Encoding};
 use glance_core::glance::GlanceStore;
-use glance_core::identity::{Cloud, Project, Projects, Session};
+use glance_core::identity::{Cloud, Project, Projects, Retries, Session};
 use glance_core::store::ImageStore;
-use glance_core::transport::Transport;
+use glance_core::transport::{Persistent, Spaced, Transport};
 use transport_hyper::Proxies;
 
 use crate::args::Options;
@@ -206,7 +207,7 @@ fn complete_or_warned(path: &Path) -> Result<DumpStore, CliError> {
 
 fn open_url(url: String, side: Side, options: &Options) -> Result<Opened, CliError> {
     warn_of_plain_http(&url);
-    let transport = transport(&OfCloud::default(), side, options)?;
+    let transport = transport(&OfCloud::default(), &Retries::default(), side, options)?;
     let (plugin, keystone) = auth(side, &options.sign_in)?;
     let session = Arc::new(Session::new(Arc::clone(&transport), plugin));
     let store = GlanceStore::new(url.clone(), transport, url.clone(), Arc::clone(&session));
@@ -214,7 +215,7 @@ fn open_url(url: String, side: Side, options: &Options) -> Result<Opened, CliErr
 }
 
 async fn open_cloud(cloud: Cloud, side: Side, options: &Options) -> Result<Opened, CliError> {
-    let transport = transport(&OfCloud::of(&cloud), side, options)?;
+    let transport = transport(&OfCloud::of(&cloud), &cloud.retries, side, options)?;
     let session = Arc::new(Session::new(Arc::clone(&transport), cloud.auth));
     let endpoint = session.image_endpoint(&cloud.image).await?.url;
     let region = session.image_region(&cloud.image).await?;
@@ -272,14 +273,25 @@ fn warn_of_plain_http(url: &str) {
     }
 }
 
-/// A transport for this side.
+/// A transport for this side, with its own limits and its own knowledge of servers that fail.
 fn transport(
     cloud: &OfCloud,
+    retries: &Retries,
     side: Side,
     options: &Options,
 ) -> Result<Arc<dyn Transport>, CliError> {
     let (policy, _) = trust::policy(&options.trust, side, cloud)?;
-    crate::tls::transport(options.tls, &policy, transport_options(options)?)
+    let wire = crate::tls::transport(options.tls, &policy, transport_options(options)?)?;
+    let wire: Arc<dyn Transport> = match options.limits.tpslimit {
+        Some(per_second) => Arc::new(Spaced::new(wire, Duration::from_secs_f64(1.0 / per_second))),
+        None => wire,
+    };
+    let wanted = retries.persistence();
+    Ok(match options.limits.low_level_retries {
+        Some(0) => wire,
+        Some(times) => Arc::new(Persistent::new(wire, wanted.times(times))),
+        None => Arc::new(Persistent::new(wire, wanted)),
+    })
 }
 
 /// How servers are reached.

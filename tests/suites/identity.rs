@@ -165,7 +165,7 @@ async fn outcome(cloud: Cloud, answers: &Value) -> Result<Value, String> {
         "retries": {
             "connect": cloud.retries.connect,
             "connect_delay": cloud.retries.connect_delay.map(seconds),
-            "status": cloud.retries.status,
+            "status": cloud.retries.status.unwrap_or(5),
             "status_delay": cloud.retries.status_delay.map(seconds),
             "status_codes": cloud.retries.status_codes,
         },

@@ -119,7 +119,11 @@ impl Proxy {
                 format!("can it reach {server}? if not, {GO_ROUND}"),
             ),
         };
-        TransportError { hint: Some(hint), ..self.failure(reason) }
+        let kind = match code {
+            401 | 403 | 405 | 407 => TransportErrorKind::Refused,
+            _ => TransportErrorKind::Connect,
+        };
+        TransportError { kind, hint: Some(hint), ..self.failure(reason) }
     }
 
     /// The error of a proxy that does not do its work.

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use glance_core::conformance::{Front, TransportUnderTest};
 use glance_core::tls::{Roots, TlsPolicy, bundle};
+use glance_core::transport::{Backoff, Persistence, Persistent, Transport};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
@@ -19,12 +20,24 @@ use transport_hyper::{Options, TlsAcceptor};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn conforms() {
+    run(|transport| transport).await;
+    // One after the other: both measure time.
+    run(|transport| {
+        let backoff = Backoff { longest: Duration::from_millis(1), ..Backoff::default() };
+        let persistence = Persistence { backoff, ..Persistence::default() }.times(1);
+        Arc::new(Persistent::new(transport, persistence))
+    })
+    .await;
+}
+
+/// Runs the suite on what `wrap` makes of transports.
+async fn run(wrap: fn(Arc<dyn Transport>) -> Arc<dyn Transport>) {
     let (trusted, root) = server_and_root();
     let (untrusted, _) = server_and_root();
     let policy = policy(&root);
     let options = Options { idle_timeout: Duration::from_secs(1), ..Options::default() };
     let under_test = TransportUnderTest {
-        make: Box::new(move || tls::transport(&policy, options.clone()).unwrap()),
+        make: Box::new(move || wrap(tls::transport(&policy, options.clone()).unwrap())),
         trusted: front(trusted),
         untrusted: front(untrusted),
     };

@@ -16,7 +16,7 @@ use crate::image::{Image, ImageId};
 use crate::redirect::{self, Unanswered};
 use crate::store::{StoreError, StoreErrorKind};
 use crate::transport::{
-    ClientCertificate, Transport, TransportError, TransportErrorKind, request_id,
+    ClientCertificate, Repeated, Transport, TransportError, TransportErrorKind, request_id,
 };
 
 use super::refusal;
@@ -79,8 +79,19 @@ impl Client {
         operation: &Operation,
     ) -> Result<T, StoreError> {
         let payload = document.map(|document| (JSON, Bytes::from(document.to_string())));
-        let answer = self.repeatable(method, path, &[], payload, operation).await?;
-        self.read_json(answer, operation).await
+        let is_read = method == Method::GET;
+        let mut again = if is_read { BROKEN_OFF } else { 0 };
+        loop {
+            let (method, payload) = (method.clone(), payload.clone());
+            let answer = self.repeatable(method, path, &[], payload, operation).await?;
+            match self.read_json(answer, operation).await {
+                Err(error) if again > 0 && error.kind == BROKE_OFF => {
+                    tracing::info!("{error}; it is asked for again");
+                    again -= 1;
+                }
+                read => return read,
+            }
+        }
     }
 
     /// Sends a JSON document, or nothing, whose answer says nothing more.
@@ -124,7 +135,8 @@ impl Client {
         proof.map(drop).map_err(|error| self.sign_in(error, operation))
     }
 
-    /// Sends data. It passes once: whatever the answer, it is not sent again.
+    /// Sends data. Whatever the answer, it is not sent again: only the caller knows what became of
+    /// it.
     pub(super) async fn put_data(
         &self,
         path: &str,
@@ -140,6 +152,7 @@ impl Client {
             headers.push((HeaderName::from_static("x-openstack-image-size"), size.to_string()));
         }
         headers.extend(more);
+        let data = data.once();
         let answer = self.send(Method::PUT, path, &headers, data, &proof, operation).await?;
         let is_stale = answer.status() == StatusCode::UNAUTHORIZED && !proof.is_none();
         let renewed = is_stale && self.session.renew(&proof).await.is_ok();
@@ -163,6 +176,7 @@ impl Client {
             headers.push((header::CONTENT_TYPE, media_type.to_owned()));
             bytes
         });
+        let is_delete = method == Method::DELETE;
         let body = || payload.clone().map_or_else(Body::empty, Body::from);
         let proof = self.session.proof().await.map_err(|error| self.sign_in(error, operation))?;
         let mut answer =
@@ -171,6 +185,11 @@ impl Client {
             let renewed = self.session.renew(&proof).await;
             let proof = renewed.map_err(|error| self.sign_in(error, operation))?;
             answer = self.send(method, path, &headers, body(), &proof, operation).await?;
+        }
+        // The first time, of which no answer came, did it.
+        let is_gone = answer.status() == StatusCode::NOT_FOUND && is_delete;
+        if is_gone && answer.extensions().get::<Repeated>().is_some() {
+            return Ok(Response::new(Body::empty()));
         }
         self.accept(answer, operation).await
     }
@@ -231,6 +250,9 @@ impl Client {
         let asked = head.extensions.get::<ClientCertificate>();
         let mut error = self.error(refusal.kind, operation, refusal.reason);
         error.request_id = request_id(&head.headers);
+        if let Some(Repeated(times)) = head.extensions.get() {
+            error.reason = format!("{} (tried {} times)", error.reason, times + 1);
+        }
         error.hint = refusal.hint.or_else(|| refusal::of_the_client(asked.copied(), &error.reason));
         Err(error)
     }
@@ -258,9 +280,8 @@ impl Client {
             request_id: request_id(&head.headers),
             ..self.error(kind, operation, reason).caused_by(error)
         };
-        let broke_off = StoreErrorKind::Transport(TransportErrorKind::Interrupted);
         let text = body.collect(JSON_LIMIT).await;
-        let text = text.map_err(|error| failed(broke_off, "the answer broke off", error))?;
+        let text = text.map_err(|error| failed(BROKE_OFF, "the answer broke off", error))?;
         let text = if text.is_empty() { Bytes::from_static(b"null") } else { text };
         serde_json::from_slice(&text).map_err(|error| {
             let reason = match error.is_data() {
@@ -307,6 +328,11 @@ const OCTETS: &str = "application/octet-stream";
 /// Bytes per second at which data passes at least, unless told otherwise. Where it passes faster,
 /// tokens are only renewed earlier than they need be.
 const SLOW: u64 = 10 << 20;
+
+const BROKE_OFF: StoreErrorKind = StoreErrorKind::Transport(TransportErrorKind::Interrupted);
+
+/// How often an answer that broke off is asked for again.
+const BROKEN_OFF: u32 = 3;
 
 /// Bytes of a refusal that are read: schema violations quote the whole schema.
 const REFUSAL_LIMIT: usize = 256 * 1024;

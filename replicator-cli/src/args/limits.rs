@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use glance_core::replicate::Bandwidth;
+use glance_core::replicate::{Bandwidth, Timetable};
 use jiff::SignedDuration;
 
 /// Limits of every command that reaches a server.
@@ -20,7 +20,7 @@ pub struct Limits {
     #[arg(long, global = true, value_name = "N", value_parser = per_second)]
     pub tpslimit: Option<f64>,
     /// How often a request without image data is repeated that was not answered or that the server
-    /// could not serve; without it, what clouds.yaml says, or 10
+    /// could not serve, 0 for never; without it, as often as clouds.yaml says, or 10 times
     #[arg(long, global = true, value_name = "N")]
     pub low_level_retries: Option<u32>,
     /// How long a connection may take, its handshake included, such as 10s or 1m
@@ -35,13 +35,13 @@ impl Limits {
     /// The bytes per second that data has at least, where there is a limit.
     pub(crate) fn lowest_rate(&self) -> Option<u64> {
         let both = self.bwlimit.as_ref()?;
-        [&both.source, &both.target].into_iter().filter_map(|side| side.lowest()).min()
+        [&both.source, &both.target].into_iter().filter_map(Timetable::lowest).min()
     }
 
     /// The bytes per second that data has at most, where there is a limit at all times.
     pub(crate) fn highest_rate(&self) -> Option<u64> {
         let both = self.bwlimit.as_ref()?;
-        [&both.source, &both.target].into_iter().filter_map(|side| side.highest()).min()
+        [&both.source, &both.target].into_iter().filter_map(Timetable::highest).min()
     }
 }
 
@@ -54,18 +54,13 @@ fn per_second(text: &str) -> Result<f64, String> {
 
 /// A time as `10s`, `1m30s`, or seconds without a letter.
 fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("{text:?} is no time: write it as 30s, 5m or 1h, at least 1s");
-    let duration = match text.parse() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => {
-            let duration: SignedDuration = text.parse().map_err(|_| wrong())?;
-            duration.try_into().map_err(|_| wrong())?
-        }
-    };
-    match (Duration::from_secs(1)..=LONGEST).contains(&duration) {
-        true => Ok(duration),
-        false => Err(wrong()),
-    }
+    let seconds = text.parse().ok().map(Duration::from_secs);
+    let spelt = || text.parse::<SignedDuration>().ok()?.try_into().ok();
+    let duration = seconds.or_else(spelt);
+    let sensible = duration.filter(|time| (Duration::from_secs(1)..=LONGEST).contains(time));
+    sensible.ok_or_else(|| {
+        format!("{text:?} is no time: write it as 30s, 5m or 1h, from 1s to 30 days")
+    })
 }
 
 /// More is a mistake, and timers overflow.

@@ -8,7 +8,7 @@ use url::Url;
 use crate::body::Body;
 use crate::identity::{SignInError, SignInErrorKind};
 use crate::redirect::{self, Unanswered};
-use crate::transport::{Transport, TransportErrorKind, request_id};
+use crate::transport::{Harmless, Transport, TransportErrorKind, request_id};
 
 /// The longest answer accepted: the catalogue of a large cloud has some 100 KiB.
 const ANSWER_LIMIT: usize = 8 << 20;
@@ -19,9 +19,11 @@ const REFUSAL_LIMIT: usize = 64 << 10;
 /// Sends one request and reads its answer. A refusal too long to be read comes without its body.
 pub(in crate::identity) async fn exchange(
     transport: &dyn Transport,
-    request: Request<Body>,
+    mut request: Request<Body>,
     server: &str,
 ) -> Result<Response<Bytes>, SignInError> {
+    // A token that is granted twice is no harm.
+    request.extensions_mut().insert(Harmless);
     let response = redirect::send(transport, request).await;
     let response = response.map_err(|error| no_answer(error, server))?;
     let (head, body) = response.into_parts();

@@ -11,6 +11,7 @@ use super::yaml::truth;
 use super::{ConfigError, Overrides, Place};
 use crate::identity::ImageService;
 use crate::identity::auth::AuthPlugin;
+use crate::transport::Persistence;
 
 /// A cloud that the files or the environment name. Its `Debug` shows no secret.
 #[derive(Debug, Clone)]
@@ -44,12 +45,27 @@ pub struct Retries {
     pub connect: Option<u32>,
     /// The pause before them.
     pub connect_delay: Option<Duration>,
-    /// Times after one of `status_codes`: 5 unless said, openstacksdk's default for images.
-    pub status: u32,
+    /// Times after one of `status_codes`. Where it is not said, openstacksdk means 5.
+    pub status: Option<u32>,
     /// The pause before them.
     pub status_delay: Option<Duration>,
     /// The status codes worth trying again.
     pub status_codes: Option<Vec<u16>>,
+}
+
+impl Retries {
+    /// How requests are repeated: as the cloud's owner wants, where that is said.
+    pub fn persistence(&self) -> Persistence {
+        let mut wanted = Persistence::default();
+        wanted.unanswered.times = self.connect.unwrap_or(wanted.unanswered.times);
+        wanted.unanswered.pause = self.connect_delay;
+        wanted.refused.times = self.status.unwrap_or(wanted.refused.times);
+        wanted.refused.pause = self.status_delay;
+        if let Some(codes) = &self.status_codes {
+            wanted.statuses.clone_from(codes);
+        }
+        wanted
+    }
 }
 
 impl Cloud {
@@ -157,7 +173,7 @@ fn retries(settings: &Settings) -> Result<Retries, ConfigError> {
     Ok(Retries {
         connect: count(settings, "connect_retries")?,
         connect_delay: seconds(settings, "connect_retry_delay")?,
-        status: count(settings, "status_code_retries")?.unwrap_or(5),
+        status: count(settings, "status_code_retries")?,
         status_delay: seconds(settings, "status_code_retry_delay")?,
         status_codes: codes,
     })
