@@ -13,6 +13,7 @@ mod placement;
 mod replication;
 mod report;
 mod selection;
+mod transfer;
 mod verify;
 
 pub use limits::Limits;
@@ -22,6 +23,7 @@ pub use placement::{Placement, Via};
 pub use replication::{Compare, Identity, Match, Plan, Removing, Sides, Sync};
 pub use report::{ReportFile, Reports};
 pub use selection::{Selection, ShardOption};
+pub use transfer::{SpoolWhich, Transfer};
 pub use verify::{State, Verify};
 
 /// What was typed.
@@ -207,6 +209,10 @@ pub struct Options {
     /// Which way data goes, and where it is put.
     #[command(flatten)]
     pub placement: Placement,
+
+    /// How the data of an image gets from one side to the other.
+    #[command(flatten)]
+    pub transfer: Transfer,
 
     /// Where digests are remembered.
     #[command(flatten)]

@@ -88,6 +88,7 @@ impl From<&CopyError> for Exit {
             CopyError::Target(error) if error.kind == StoreErrorKind::LimitReached => {
                 Self::LimitReached
             }
+            CopyError::Spool(_) => Self::LimitReached,
             _ => Self::SomeFailed,
         }
     }

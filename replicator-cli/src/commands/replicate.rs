@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use glance_core::identity::Projects;
 use glance_core::metadefs::{Mode, Surplus, Which};
-use glance_core::replicate::{ContentCheck, Entry, Policy, Prune, Replication, State};
+use glance_core::replicate::{ContentCheck, Entry, Policy, Prune, Replication, Retries, State};
 
 use super::both;
 use super::metadefs::Metadefs;
@@ -239,6 +239,15 @@ pub(super) fn policy(options: &Options) -> Result<Policy, CliError> {
         transfers: options.transfers.get(),
         hashers: tls::hashers(options.tls)?,
         pacing: pacing(options.limits.bwlimit.as_ref()),
+        retries: retries(options),
+        streams: options.transfer.streams.get(),
+        spool: options.transfer.spool(std::env::var_os("TMPDIR").map(Into::into)),
         ..Policy::default()
     })
+}
+
+fn retries(options: &Options) -> Retries {
+    let default = Retries::default();
+    let low_level = options.limits.low_level_retries.and_then(|count| count.try_into().ok());
+    Retries { low_level: low_level.unwrap_or(default.low_level), ..default }
 }
