@@ -1,6 +1,5 @@
 //! One image's way to the target.
 
-use crate::body::Body;
 use crate::format;
 use crate::glance::{Import, is_importing};
 use crate::image::{Attributes, Image, ImageId, Status, Visibility};
@@ -22,7 +21,7 @@ impl Replication {
         journey: &mut Journey,
     ) -> Result<Done, CopyError> {
         let staged = Image { attributes: self.staged(goal), ..image.clone() };
-        let supply = self.supply(image, &staged, Body::empty(), share, journey).await?;
+        let supply = self.supply(image, &staged, share, journey).await?;
         let record = match self.make_record(image, staged, goal).await? {
             Made::Record(record) => record,
             Made::Burned => return Ok(Done::Skipped(BURNED.to_owned())),
@@ -54,8 +53,7 @@ impl Replication {
         journey: &mut Journey,
     ) -> Result<Done, CopyError> {
         let staged = self.stage(record, goal).await?;
-        let begun = self.begun(record).await;
-        let supply = self.supply(image, &staged, begun, share, journey).await?;
+        let supply = self.supply(image, &staged, share, journey).await?;
         self.fill(image, &staged, goal, supply, share, journey).await.map(|()| Done::Completed)
     }
 
@@ -128,7 +126,6 @@ impl Replication {
         &self,
         image: &Image,
         record: &Image,
-        begun: Body,
         share: &mut Share,
         journey: &mut Journey,
     ) -> Result<Supply, CopyError> {
@@ -141,7 +138,7 @@ impl Replication {
             Ok(None) => {}
             Err(reason) => self.fall_back(&reason, journey)?,
         }
-        self.open(image, record, begun, share).await.map(Supply::Stream)
+        self.open(image, record, share).await.map(Supply::Stream)
     }
 
     /// The data of `image`, which has just begun to come, if the target takes it as what `record`
@@ -150,10 +147,9 @@ impl Replication {
         &self,
         image: &Image,
         record: &Image,
-        begun: Body,
         share: &mut Share,
     ) -> Result<Opened, CopyError> {
-        let opened = share.open(begun).await?;
+        let opened = share.open(self.begun(record).await?).await?;
         let size = image.size.or(opened.data.size());
         let (ContentCheck::Glance, Some(size)) = (self.policy.content, size) else {
             return Ok(opened);
@@ -198,7 +194,7 @@ impl Replication {
             Supply::Stream(opened) => opened,
             Supply::Import(import) => match self.import(image, record, &import, journey).await? {
                 Some(stored) => return self.take(image, record, stored, goal).await,
-                None => self.open(image, record, Body::empty(), share).await?,
+                None => self.open(image, record, share).await?,
             },
         };
         journey.way = Some(Way::Streamed);

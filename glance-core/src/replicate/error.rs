@@ -140,11 +140,6 @@ impl CopyError {
         Self::Busy { status }
     }
 
-    /// Whether all data came, and is not what the source's record says.
-    pub(super) fn is_wrong_data(&self) -> bool {
-        matches!(self, Self::Data { fault: DataFault::Digest { .. }, .. })
-    }
-
     /// Whether data was found to be other than it should be.
     pub fn is_integrity_failure(&self) -> bool {
         match self {

@@ -42,7 +42,7 @@ struct Place {
 pub(super) struct Opened {
     pub(super) data: Body,
     pub(super) verdict: DataVerdict,
-    /// How much of it the target had before.
+    /// How many bytes of it come from the target itself.
     pub(super) begun: u64,
 }
 
@@ -76,8 +76,8 @@ impl Share {
         Self { reading, group }
     }
 
-    /// The data from its beginning, of which the target has what is `begun`. May be called again
-    /// when a target broke off.
+    /// The data from its beginning, of which the target has `begun` to get the first bytes: what can
+    /// be taken from there is not read from the source. May be called again when a target broke off.
     ///
     /// # Errors
     /// When the source does not give it.
@@ -135,8 +135,7 @@ impl Reading {
 
     /// The data, of which the first bytes are `begun`.
     async fn open(&self, begun: Body) -> Result<Opened, StoreError> {
-        let is_too_long = self.expected.size.zip(begun.size()).is_none_or(|(size, it)| it > size);
-        let begun = if is_too_long { Body::empty() } else { begun };
+        let begun = if self.can_go_on(&begun) { begun } else { Body::empty() };
         let offset = begun.size().unwrap_or_default();
         let rest = self.splice.read(offset).await?;
         let size = rest.size().map(|size| offset + size);
@@ -146,6 +145,12 @@ impl Reading {
         };
         let (data, verdict) = checked(data, self.expected.clone(), self.hashers);
         Ok(Opened { data, verdict, begun: offset })
+    }
+
+    /// Whether what was begun can be a part of the data, and a digest says so in the end.
+    fn can_go_on(&self, begun: &Body) -> bool {
+        let fits = begun.size() <= self.expected.size;
+        fits && self.expected.digest.is_some()
     }
 }
 

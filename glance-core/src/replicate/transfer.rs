@@ -30,7 +30,7 @@ impl Replication {
         let (mut failures, mut renewed) = (0, false);
         loop {
             let Opened { data, verdict, begun } = opened;
-            let data = self.policy.pacing.sent(data);
+            let data = self.policy.pacing.sent(begun, data);
             let failure = match self.target_of(image).upload(&record.id, data).await {
                 Ok(stored) => {
                     self.policy.habits.note(&self.target, &stored);
@@ -38,9 +38,9 @@ impl Replication {
                 }
                 Err(error) => self.blame(&verdict, error),
             };
-            // What the target had may be what was wrong.
-            if begun > 0 && failure.is_wrong_data() {
-                tracing::info!(image = %image.id, "{}; reading all of it", chain(&failure));
+            if is_of_no_use(begun, &failure) {
+                let id = &image.id;
+                tracing::info!(image = %id, "{}; getting all of it again", chain(&failure));
                 opened = share.open(Body::empty()).await?;
                 continue;
             }
@@ -59,16 +59,13 @@ impl Replication {
             tracing::info!(image = %image.id, "{}; sending it again", chain(&failure));
             pause.after(failures).await;
             failures += 1;
-            opened = share.open(self.begun(record).await).await?;
+            opened = share.open(self.begun(record).await?).await?;
         }
     }
 
-    /// What the target has of the data of a record that it had before.
-    pub(super) async fn begun(&self, record: &Image) -> Body {
-        self.target.begun(&record.id).await.unwrap_or_else(|error| {
-            tracing::info!(image = %record.id, "what was begun is not known: {error}");
-            Body::empty()
-        })
+    /// The data that an upload to this record has left at the target.
+    pub(super) async fn begun(&self, record: &Image) -> Result<Body, CopyError> {
+        self.target.begun(&record.id).await.map_err(CopyError::Target)
     }
 
     /// What an upload that failed has left. Data that the target does not want is not sent again:
@@ -145,6 +142,16 @@ enum Left {
     Stored(Image),
     /// A record that takes an upload, and why it has to.
     Queued(CopyError),
+}
+
+/// Whether data failed that had `begun` bytes of an earlier upload in front, and may be good without
+/// them.
+fn is_of_no_use(begun: u64, failure: &CopyError) -> bool {
+    match failure {
+        CopyError::Data { fault: DataFault::Digest { .. }, .. } => begun > 0,
+        CopyError::Data { fault: DataFault::Interrupted { got, .. }, .. } => *got < begun,
+        _ => false,
+    }
 }
 
 fn is_renewed(failure: &CopyError) -> bool {
