@@ -19,6 +19,9 @@ mod copy;
 mod error;
 mod examine;
 mod feed;
+#[cfg(test)]
+mod flaky;
+mod habits;
 mod journal;
 pub mod mapping;
 mod matching;
@@ -34,15 +37,18 @@ mod repair;
 mod retries;
 mod run;
 mod splice;
+mod spool;
 pub mod stamp;
 mod stop;
 mod tally;
+mod task;
 mod transfer;
 mod verify;
 mod via;
 
 pub use checked::{DataFault, DataVerdict, Expected, checked};
 pub use error::{CopyError, RunError};
+pub use habits::Habits;
 pub use journal::{Journal, JournalError, JournalFile, Leftover, Phase, Recorded, Run};
 pub use mapping::Mapping;
 pub use matching::MatchBy;
@@ -55,6 +61,7 @@ pub use remembered::{DigestFile, Remembered};
 pub use repair::{Finding, KnownBy, Search, Standing};
 pub use retries::Retries;
 pub use run::run_all;
+pub use spool::{Spool, SpoolWhen};
 pub use stop::{Level, Stop, Why};
 pub use verify::{Depth, Fault, Proof, Verdict, Verification, verify_store};
 pub use via::{Delivery, Fallback, InvalidTemplate, Journey, Origin, Placement, Template, Way};
@@ -96,6 +103,12 @@ pub struct Policy {
     pub most_bytes: Option<u64>,
     /// By which a run is told to end before its end.
     pub stop: Stop,
+    /// Parts of one image that are read from the source at once.
+    pub streams: usize,
+    /// Where data is kept that a target did not take yet.
+    pub spool: Spool,
+    /// Which digests targets were seen to keep.
+    pub habits: Habits,
     /// What computes the digests that prove the data on its way.
     pub hashers: Hashers,
     /// How fast data may pass, of all images together.
@@ -154,6 +167,9 @@ impl Default for Policy {
             most_errors: None,
             most_bytes: None,
             stop: Stop::default(),
+            streams: 1,
+            spool: Spool::default(),
+            habits: Habits::default(),
             hashers: Hashers::default(),
             pacing: Pacing::default(),
             content: ContentCheck::default(),

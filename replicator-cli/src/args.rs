@@ -14,6 +14,7 @@ mod replication;
 mod report;
 mod run;
 mod selection;
+mod transfer;
 mod verify;
 
 pub use limits::Limits;
@@ -24,6 +25,7 @@ pub use replication::{Compare, Identity, Match, Plan, Removing, Sides, Sync};
 pub use report::{ReportFile, Reports};
 pub use run::Course;
 pub use selection::{Selection, ShardOption};
+pub use transfer::{SpoolWhich, Transfer};
 pub use verify::{State, Verify};
 
 /// What was typed.
@@ -220,6 +222,10 @@ pub struct Options {
     /// Which way data goes, and where it is put.
     #[command(flatten)]
     pub placement: Placement,
+
+    /// How the data of an image gets from one side to the other.
+    #[command(flatten)]
+    pub transfer: Transfer,
 
     /// Where digests are remembered.
     #[command(flatten)]

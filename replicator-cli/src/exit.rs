@@ -93,6 +93,7 @@ impl From<&CopyError> for Exit {
             }
             // The run says why, and exits so.
             CopyError::BrokenOff => Self::Success,
+            CopyError::Spool(_) => Self::LimitReached,
             _ => Self::SomeFailed,
         }
     }

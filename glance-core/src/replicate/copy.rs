@@ -145,7 +145,7 @@ impl Replication {
     }
 
     /// The data of `image`, which has just begun to come, if the target takes it as what `record`
-    /// says it is.
+    /// says it is. The target has what is `begun` of it.
     async fn open(
         &self,
         image: &Image,

@@ -96,6 +96,14 @@ pub enum CopyError {
     /// What was about to happen at the target can't be written down, and did not happen.
     #[error("it was not begun, since that can't be written down")]
     Journal(#[source] JournalError),
+    /// The target took the data so slowly that the others would have waited for it.
+    #[error("{target_store} took the data too slowly: the others did not wait after {got} bytes")]
+    LeftBehind {
+        /// The store that is slow.
+        target_store: String,
+        /// Bytes that it took.
+        got: u64,
+    },
     /// The target did not copy its data to all of its stores where it should be. Apart from that,
     /// all is in place.
     #[error("it is in place and proven, but not in store {stores}")]
@@ -109,6 +117,9 @@ pub enum CopyError {
     /// The source failed.
     #[error("the source failed")]
     Source(#[source] StoreError),
+    /// Its data can't be kept for a while, as is wanted.
+    #[error("the spool can't take its data")]
+    Spool(#[source] DataFault),
     /// The target stored something else than it was sent. The replica was made private and
     /// deactivated where that was possible.
     #[error(
@@ -174,7 +185,9 @@ impl CopyError {
             | Self::Burned(_)
             | Self::Busy { .. }
             | Self::Journal(_)
+            | Self::LeftBehind { .. }
             | Self::NotInStores { .. }
+            | Self::Spool(_)
             | Self::Unresolved(_)
             | Self::Unfit { .. }
             | Self::Unverifiable { .. } => false,
@@ -184,7 +197,7 @@ impl CopyError {
     /// Whether trying the image again later may help, without anybody changing anything.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Busy { .. } => true,
+            Self::Busy { .. } | Self::LeftBehind { .. } => true,
             Self::Data { fault, .. } => {
                 !matches!(fault, DataFault::Digest { .. } | DataFault::TooLong { .. })
             }
@@ -200,6 +213,7 @@ impl CopyError {
             | Self::Burned(_)
             | Self::ContentDiffers(_)
             | Self::Journal(_)
+            | Self::Spool(_)
             | Self::Stored { .. }
             | Self::Unfit { .. }
             | Self::Unproven
@@ -229,12 +243,18 @@ impl CopyError {
             Self::BrokenOff => Some("run again: it is completed under the same id"),
             Self::Data { .. } => Some("run again: the image is completed under the same id"),
             Self::Journal(_) => Some("make room for the journal, and run again"),
+            Self::LeftBehind { .. } => {
+                Some("let the others go ahead of it by --spool auto, or copy to it alone")
+            }
             Self::NotInStores { error, .. } => match error.kind {
                 StoreErrorKind::Forbidden => Some("sign in to the target as an administrator"),
                 _ => Some("run again: it is copied to the stores where it is not yet"),
             },
             Self::Source(error) | Self::Target(error) => error.hint.as_deref(),
             Self::Unfit { fault, .. } => Some(unfit_hint(fault)),
+            Self::Spool(_) => {
+                Some("make room there, name another directory by --spool-dir, or run without it")
+            }
             Self::Unproven => None,
             Self::Unresolved(error) => error.hint.as_deref(),
             Self::Unverifiable { .. } => Some(

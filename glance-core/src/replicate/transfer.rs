@@ -35,7 +35,10 @@ impl Replication {
             let send = |data| target.upload(&record.id, data);
             let failure = match stop.unless_broken_off_within(data, send).await {
                 None => return Err(CopyError::BrokenOff),
-                Some(Ok(stored)) => return Ok((stored, verdict)),
+                Some(Ok(stored)) => {
+                    self.policy.habits.note(&self.target, &stored);
+                    return Ok((stored, verdict));
+                }
                 Some(Err(error)) => self.blame(&verdict, error),
             };
             if is_of_no_use(begun, &failure) {
@@ -83,6 +86,7 @@ impl Replication {
         let conflict = match &failure {
             CopyError::Target(error) if error.kind == StoreErrorKind::Conflict => true,
             CopyError::Target(error) if error.kind.is_retryable() => false,
+            CopyError::LeftBehind { .. } => false,
             _ => return Err(failure),
         };
         let now = match self.settled(record).await {
@@ -139,6 +143,10 @@ impl Replication {
     /// A fault of the data surfaces as a failure of the upload: ask the verdict first.
     fn blame(&self, verdict: &DataVerdict, error: StoreError) -> CopyError {
         match verdict.fault() {
+            Some(DataFault::LeftBehind { got }) => {
+                CopyError::LeftBehind { target_store: self.target.to_string(), got }
+            }
+            Some(fault @ DataFault::Spool { .. }) => CopyError::Spool(fault),
             Some(fault) => CopyError::Data { source_store: self.source.to_string(), fault },
             None => CopyError::Target(error),
         }

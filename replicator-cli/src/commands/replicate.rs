@@ -406,15 +406,15 @@ pub(super) fn policy(options: &Options) -> Result<Policy, CliError> {
         hashers: tls::hashers(options.tls)?,
         pacing: pacing(options.limits.bwlimit.as_ref()),
         retries: retries(options),
+        streams: options.transfer.streams.get(),
+        spool: options.transfer.spool(std::env::var_os("TMPDIR").map(Into::into)),
         ..Policy::default()
     })
 }
 
 /// How often the engine tries again, beside requests that are repeated by themselves.
 fn retries(options: &Options) -> Retries {
-    let mut retries = Retries::default();
-    if let Some(times) = options.limits.low_level_retries {
-        retries.low_level = times as usize;
-    }
-    retries
+    let default = Retries::default();
+    let low_level = options.limits.low_level_retries.and_then(|count| count.try_into().ok());
+    Retries { low_level: low_level.unwrap_or(default.low_level), ..default }
 }
