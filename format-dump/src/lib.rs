@@ -125,6 +125,16 @@ impl DumpStore {
         }
     }
 
+    /// The same dump, to be read from: an image whose data file is gone has data by its record, which
+    /// can't be read. Otherwise it counts as one without data, so that it takes an upload.
+    #[must_use]
+    pub fn expecting_data(self) -> Self {
+        match self.0 {
+            Dump::Current(directory) => Self(Dump::Current(directory.expecting_data())),
+            old @ Dump::Old(_) => Self(old),
+        }
+    }
+
     /// Whether the run that wrote the dump came to its end. A dump of the old tool does not say.
     pub fn is_complete(&self) -> Result<bool, StoreError> {
         match &self.0 {
@@ -284,6 +294,15 @@ impl fmt::Display for DumpStore {
 pub fn free_space(dir: &Path) -> std::io::Result<u64> {
     let found = rustix::fs::statvfs(dir)?;
     Ok(found.f_bavail.saturating_mul(found.f_frsize))
+}
+
+/// The bytes of an image without data that an upload to the dump in `dir` would go on from, as far as
+/// they can be seen.
+pub fn begun(dir: &Path, id: &ImageId) -> u64 {
+    let blob = dir.join(format!("{id}{}", Encoding::Identity.suffix()));
+    let partial = files::with_suffix(&blob, blob::PARTIAL);
+    let found = std::fs::metadata(partial).or_else(|_| std::fs::metadata(blob));
+    found.map_or(0, |found| files::begun(&found))
 }
 
 /// Runs `work` on a dump's directory where it may block.

@@ -66,8 +66,8 @@ pub trait ImageStore: fmt::Debug + fmt::Display + Send + Sync {
     async fn upload(&self, id: &ImageId, data: Body) -> Result<Image, StoreError>;
 
     /// The first bytes of the data that an [`upload`](Self::upload) to a queued record was given
-    /// before it broke off, as far as the store kept them; none where it keeps nothing. They are not
-    /// proven. Whoever puts them in front of the rest, and uploads all of it, need not get them again
+    /// before it broke off, as far as the store kept them; none where it keeps nothing, and of an
+    /// image that is not there. They are not proven. Whoever puts them in front of the rest, and uploads all of it, need not get them again
     /// from elsewhere; an upload that begins in another way is as good.
     async fn begun(&self, id: &ImageId) -> Result<Body, StoreError>;
 

@@ -165,6 +165,7 @@ async fn open_directory(
     options: &Options,
 ) -> Result<Opened, CliError> {
     let store = match access {
+        Access::Read if side == Side::Source => complete_or_warned(&path)?.expecting_data(),
         Access::Read => complete_or_warned(&path)?,
         Access::Write => DumpStore::create(&path)?.encoding_as(encoding),
     };

@@ -149,7 +149,7 @@ impl Replication {
         record: &Image,
         share: &mut Share,
     ) -> Result<Opened, CopyError> {
-        let opened = share.open().await?;
+        let opened = share.open(self.begun(record).await?).await?;
         let size = image.size.or(opened.data.size());
         let (ContentCheck::Glance, Some(size)) = (self.policy.content, size) else {
             return Ok(opened);

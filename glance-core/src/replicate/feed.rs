@@ -21,6 +21,8 @@ pub(super) struct Share {
 pub(super) struct Opened {
     pub(super) data: Body,
     pub(super) verdict: DataVerdict,
+    /// How many bytes of it come from the target itself.
+    pub(super) begun: u64,
 }
 
 impl Share {
@@ -38,12 +40,13 @@ impl Share {
         Self { reading: Reading::of(replication, image) }
     }
 
-    /// The data from its beginning. May be called again when a target broke off.
+    /// The data from its beginning, of which the target has `begun` to get the first bytes: what can
+    /// be taken from there is not read from the source. May be called again when a target broke off.
     ///
     /// # Errors
     /// When the source does not give it.
-    pub(super) async fn open(&mut self) -> Result<Opened, CopyError> {
-        self.reading.open(Body::empty()).await
+    pub(super) async fn open(&mut self, begun: Body) -> Result<Opened, CopyError> {
+        self.reading.open(begun).await
     }
 
     /// This target gets its data in another way, at least for now: nobody waits for it. It can still
@@ -71,11 +74,21 @@ impl Reading {
 
     /// The data, of which the first bytes are `begun`.
     async fn open(&self, begun: Body) -> Result<Opened, CopyError> {
+        let begun = if self.can_go_on(&begun) { begun } else { Body::empty() };
         let offset = begun.size().unwrap_or_default();
-        let rest = self.splice.read(offset).await.map_err(CopyError::Source)?;
+        let rest = match self.expected.size {
+            Some(size) if offset > 0 && size == offset => Body::empty(),
+            _ => self.splice.read(offset).await.map_err(CopyError::Source)?,
+        };
         let size = rest.size().map(|size| offset + size);
         let data = Body::from_stream(begun.chain(rest), size);
         let (data, verdict) = checked(data, self.expected.clone(), self.hashers);
-        Ok(Opened { data, verdict })
+        Ok(Opened { data, verdict, begun: offset })
+    }
+
+    /// Whether what was begun can be a part of the data, and a digest says so in the end.
+    fn can_go_on(&self, begun: &Body) -> bool {
+        let fits = begun.size() <= self.expected.size;
+        fits && self.expected.digest.is_some()
     }
 }

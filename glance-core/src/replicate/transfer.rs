@@ -7,11 +7,12 @@
 
 use tokio::time::Instant;
 
+use crate::body::Body;
 use crate::image::{Image, Status};
 use crate::pauses::Pauses;
 use crate::store::{StoreError, StoreErrorKind};
 
-use super::checked::DataVerdict;
+use super::checked::{DataFault, DataVerdict};
 use super::feed::{Opened, Share};
 use super::plan::content_difference;
 use super::{CopyError, Replication};
@@ -28,12 +29,18 @@ impl Replication {
         let retries = &self.policy.retries;
         let (mut failures, mut renewed) = (0, false);
         loop {
-            let Opened { data, verdict } = opened;
-            let data = self.policy.pacing.sent(data);
+            let Opened { data, verdict, begun } = opened;
+            let data = self.policy.pacing.sent(begun, data);
             let failure = match self.target_of(image).upload(&record.id, data).await {
                 Ok(stored) => return Ok((stored, verdict)),
                 Err(error) => self.blame(&verdict, error),
             };
+            if is_of_no_use(begun, &failure) {
+                let id = &image.id;
+                tracing::info!(image = %id, "{}; getting all of it again", chain(&failure));
+                opened = share.open(Body::empty()).await?;
+                continue;
+            }
             let failure = match self.outcome(image, record, failure).await? {
                 Left::Stored(stored) => return Ok((stored, verdict)),
                 Left::Queued(failure) => failure,
@@ -49,8 +56,13 @@ impl Replication {
             tracing::info!(image = %image.id, "{}; sending it again", chain(&failure));
             pause.after(failures).await;
             failures += 1;
-            opened = share.open().await?;
+            opened = share.open(self.begun(record).await?).await?;
         }
+    }
+
+    /// The data that an upload to this record has left at the target.
+    pub(super) async fn begun(&self, record: &Image) -> Result<Body, CopyError> {
+        self.target.begun(&record.id).await.map_err(CopyError::Target)
     }
 
     /// What an upload that failed has left. Data that the target does not want is not sent again:
@@ -122,6 +134,16 @@ enum Left {
     Stored(Image),
     /// A record that takes an upload, and why it has to.
     Queued(CopyError),
+}
+
+/// Whether data failed that had `begun` bytes of an earlier upload in front, and may be good without
+/// them.
+fn is_of_no_use(begun: u64, failure: &CopyError) -> bool {
+    match failure {
+        CopyError::Data { fault: DataFault::Digest { .. }, .. } => begun > 0,
+        CopyError::Data { fault: DataFault::Interrupted { got, .. }, .. } => *got < begun,
+        _ => false,
+    }
 }
 
 fn is_renewed(failure: &CopyError) -> bool {

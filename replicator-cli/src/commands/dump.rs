@@ -5,12 +5,12 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use format_dump::{Beside, DumpStore, Encoding, StreamStore, export, free_space};
+use format_dump::{Beside, DumpStore, Encoding, StreamStore, begun, export, free_space};
 use futures_util::TryStreamExt;
 use glance_core::identity::{Project, Projects};
 use glance_core::image::Visibility;
 use glance_core::metadefs::Which;
-use glance_core::replicate::Replication;
+use glance_core::replicate::{Entry, Replication};
 use glance_core::select::Selection;
 use glance_core::store::memory::MemoryStore;
 use glance_core::store::{ImageStore, StoreError, StoreErrorKind};
@@ -158,7 +158,8 @@ async fn load_stream(
     }
 }
 
-/// Refuses a dump for which there is no room. What is compressed is not known beforehand.
+/// Refuses a dump for which there is no room, beside what an earlier run has left. What is compressed
+/// is not known beforehand.
 async fn check_space(
     path: &Path,
     encoding: Encoding,
@@ -168,7 +169,13 @@ async fn check_space(
         CliError::usage(format!("cannot ask for the free space of {}", path.display()))
             .caused_by(error)
     })?;
-    let needed = replication.outstanding().await?;
+    let mut needed = 0_u64;
+    let outstanding = |entry: &Entry| match (entry.outstanding(), encoding) {
+        (bytes @ 1.., Encoding::Identity) => bytes.saturating_sub(begun(path, &entry.image.id)),
+        (bytes, _) => bytes,
+    };
+    let observe = |entry| needed = needed.saturating_add(outstanding(&entry));
+    replication.plan(observe).await?;
     tracing::debug!("{} has {free} bytes free, {needed} are to come", path.display());
     if needed <= free {
         return Ok(());
