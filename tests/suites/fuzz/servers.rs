@@ -97,12 +97,24 @@ proptest! {
     #[test]
     fn data(head in input::bytes(heads(), &["QFI\u{fb}", "KDMV", "conectix", "vhdxfile", "CD001", "EFI PART"]),
             size in any::<u64>(), disk in prop_oneof!["qcow2", "raw", "vmdk", "vhdx", "vhd", "iso", "gpt", "luks"]) {
-        bounded(head.len(), || {
-            let _ = format::detect(&head);
-            let _ = format::check(&disk, "bare", &head, size);
-            let _ = format::check(&disk, "bare", &head, head.len() as u64);
-            let _ = format::is_enough(&head);
-        });
+        judge(&head, size, &disk);
+    }
+
+    /// Headers of nothing but numbers.
+    #[test]
+    fn headers(head in 0..8_usize, numbers in vec(input::number(), 1..40), size in any::<u64>()) {
+        let disk = ["qcow2", "vmdk", "vmdk", "vmdk", "gpt", "iso", "vhdx", "luks"][head];
+        let mut head = heads().swap_remove(head);
+        let numbers: Vec<u8> = numbers.into_iter().flatten().collect();
+        let begin = 8.min(head.len());
+        let end = head.len().min(begin + numbers.len());
+        head[begin..end].copy_from_slice(&numbers[..end - begin]);
+        judge(&head, size, disk);
+    }
+
+    #[test]
+    fn changes_of_records(changes in input::json(vec![PATCH.into()], &["~2", "/~2", "/", "add", "/a/b"])) {
+        tell_our_server("PATCH", PATHS[0], &changes);
     }
 
     #[test]
@@ -111,18 +123,32 @@ proptest! {
         path in input::text(PATHS, &["/", "?", "&", "=", "in:", "%2F", "gte:"]),
         body in input::json(vec![record().into_bytes(), PATCH.into()], WORDS),
     ) {
-        let request = Request::builder().method(method).uri(path)
-            .header("content-type", "application/openstack-images-v2.1-json-patch");
-        let Ok(request) = request.body(Body::from(Bytes::from(body.clone()))) else { return Ok(()) };
-        bounded_async(body.len(), async {
-            let store = MemoryStore::new("kept");
-            store.create(&Image::queued(ID.parse().unwrap(), Attributes::default())).await.unwrap();
-            let api = GlanceApi::new(Arc::new(store));
-            if let Ok(answer) = api.send(request).await {
-                let _ = answer.into_body().collect(1 << 20).await;
-            }
-        });
+        tell_our_server(method, &path, &body);
     }
+}
+
+fn judge(head: &[u8], size: u64, disk: &str) {
+    bounded(head.len(), || {
+        let _ = format::detect(head);
+        let _ = format::check(disk, "bare", head, size);
+        let _ = format::check(disk, "bare", head, head.len() as u64);
+        let _ = format::is_enough(head);
+    });
+}
+
+fn tell_our_server(method: &str, path: &str, body: &[u8]) {
+    let request = Request::builder().method(method).uri(path);
+    let request = request.header("content-type", "application/openstack-images-v2.1-json-patch");
+    let body = Bytes::copy_from_slice(body);
+    let Ok(request) = request.body(Body::from(body.clone())) else { return };
+    bounded_async(body.len(), async {
+        let store = MemoryStore::new("kept");
+        store.create(&Image::queued(ID.parse().unwrap(), Attributes::default())).await.unwrap();
+        let api = GlanceApi::new(Arc::new(store));
+        if let Ok(answer) = api.send(request).await {
+            let _ = answer.into_body().collect(1 << 20).await;
+        }
+    });
 }
 
 #[test]
@@ -234,7 +260,7 @@ fn page(next: &str) -> String {
 }
 
 fn heads() -> Vec<Vec<u8>> {
-    let mut qcow2 = vec![0; 104];
+    let mut qcow2 = vec![0; 512];
     qcow2[..8].copy_from_slice(b"QFI\xfb\0\0\0\x03");
     let mut vmdk = vec![0; 2048];
     vmdk[..8].copy_from_slice(b"KDMV\x01\0\0\0");
