@@ -49,9 +49,9 @@ pub(super) type Pairs = Vec<(usize, Result<Pair, StoreError>)>;
 
 /// Brings the pairs of several targets together by their ids, each of which come in ascending order.
 /// A listing that fails ends, and the others go on.
-pub(super) fn merged<'a>(
-    listings: Vec<(usize, BoxStream<'a, Result<Pair, StoreError>>)>,
-) -> BoxStream<'a, Pairs> {
+pub(super) fn merged(
+    listings: Vec<(usize, BoxStream<'_, Result<Pair, StoreError>>)>,
+) -> BoxStream<'_, Pairs> {
     let heads = listings.into_iter().map(|(target, pairs)| Head {
         target,
         pairs: pairs.fuse(),

@@ -77,9 +77,8 @@ impl<F: FnMut(usize, Outcome) + Send> Run<F> {
         let listings = join_all(self.replications.iter().map(Replication::moved)).await;
         let mut all = Vec::new();
         for (target, listing) in listings.into_iter().enumerate() {
-            match &listing {
-                Ok(moved) => self.learn(target, ids(moved)),
-                Err(_) => {}
+            if let Ok(moved) = &listing {
+                self.learn(target, ids(moved));
             }
             all.push(listing.map_err(|error| self.tally().unlisted(target, error.into())).ok());
         }
@@ -191,7 +190,9 @@ impl<F: FnMut(usize, Outcome) + Send> Run<F> {
                 Ok(moved) => moved,
                 Err(error) => {
                     tracing::warn!("no image is tried again there: {error}");
-                    failed.iter_mut().for_each(|one| one.replicas.retain(|(of, _)| *of != target));
+                    for one in &mut failed {
+                        one.replicas.retain(|(of, _)| *of != target);
+                    }
                     continue;
                 }
             };

@@ -251,7 +251,7 @@ mod tests {
 
     fn policy(streams: usize) -> Policy {
         let retries = Retries { low_level: 2, pauses: Pauses::NONE, ..Retries::default() };
-        Policy { streams, retries, ..Policy::default() }
+        Policy { retries, streams, ..Policy::default() }
     }
 
     async fn read(flaky: &Arc<Flaky>, image: &Image, streams: usize) -> Result<Bytes, String> {

@@ -74,9 +74,9 @@ impl Group {
         let (group, verdict) = (Arc::clone(self), DataVerdict::default());
         let mut follower = Follower { number, at: 0, group, verdict };
         self.start();
-        let mut began = self.began.clone();
-        let began = began.wait_for(Option::is_some).await;
-        let begun = match began.as_deref() {
+        let mut beginning = self.began.clone();
+        let beginning = beginning.wait_for(Option::is_some).await;
+        let begun = match beginning.as_deref() {
             Ok(Some(Ok(begun))) => begun.clone(),
             Ok(Some(Err(error))) => return Err(CopyError::Source(error.repeated())),
             Ok(None) | Err(_) => return Ok(None),

@@ -43,7 +43,7 @@ pub(super) enum Next {
 impl Window {
     /// A window before anything was read, that keeps on a disk what it has no room for.
     pub(super) fn new(awaited: usize, keeps: bool) -> Self {
-        Self { awaited, keeps, ..Self::default() }
+        Self { keeps, awaited, ..Self::default() }
     }
 
     /// Begins to follow from the first byte; none where that is not to be had any more.
