@@ -84,13 +84,11 @@ pub(crate) fn refuse_options_of_one(options: &SignIn) -> Result<(), CliError> {
 /// The same of the variable, which servers read that are named by URL.
 pub(crate) fn refuse_token_of_one(options: &SignIn) -> Result<(), CliError> {
     let (_, _, variable) = tokens(Side::Target, options);
-    match environment(variable) {
-        None => Ok(()),
-        Some(_) => {
-            let what = format!("{variable} is a token for one target, and there are several");
-            Err(CliError::usage(what).hint("unset it; --token-file is for all servers"))
-        }
+    if environment(variable).is_none() {
+        return Ok(());
     }
+    let what = format!("{variable} is a token for one target, and there are several");
+    Err(CliError::usage(what).hint("unset it; --token-file is for all servers"))
 }
 
 /// Fails when this side is given a token, but is a cloud: it would be without effect.

@@ -82,8 +82,8 @@ async fn open_all(
     }
     if !is_one {
         refuse_the_same(&works)?;
-        let words: Vec<&str> = works.iter().map(|(word, _)| word.as_str()).collect();
-        print::report_is_of(selected, &source.opened.address, Some(&words.join(" ")));
+        let named: Vec<&str> = works.iter().map(|(word, _)| word.as_str()).collect();
+        print::report_is_of(selected, &source.opened.address, Some(&named.join(" ")));
     }
     Ok(works)
 }
@@ -107,8 +107,8 @@ async fn run_all(
     options: &Options,
     stopping: &Stopping,
 ) -> Exit {
-    let words: Vec<String> = works.iter().map(|(word, _)| word.clone()).collect();
-    let mut reports = print::Reports::new(options.output, &words);
+    let named: Vec<String> = works.iter().map(|(word, _)| word.clone()).collect();
+    let mut reports = print::Reports::new(options.output, &named);
     let stop = stopping.heed();
     let (mut replications, mut begun, mut limit) = (Vec::new(), Vec::new(), None);
     for (target, (_, work)) in works.into_iter().enumerate() {

@@ -237,7 +237,7 @@ fn text_outcome(outcome: &Outcome, word: &str, prefix: &str) {
             out!("{prefix}{word}, {id}: {subject} ({size}), verified{imported}");
         }
         Ok(Done::Removed(how)) => {
-            out!("{prefix}{how}: {subject}: the source does not hold it any more")
+            out!("{prefix}{how}: {subject}: the source does not hold it any more");
         }
         Ok(Done::Updated(fields)) => out!("{prefix}{word}: {subject}: {}", fields.join(", ")),
         Ok(Done::Skipped(reason)) => out!("{prefix}{word}: {subject}: {reason}"),
