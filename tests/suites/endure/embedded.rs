@@ -183,7 +183,7 @@ fn check_sums(dump: &Path) -> Vec<String> {
     }
     let names = std::fs::read_dir(dump).unwrap().map(|entry| entry.unwrap().file_name());
     let names = names.map(|name| name.to_string_lossy().into_owned());
-    found.extend(names.filter(|name| name.ends_with(".partial") || name.ends_with(".new")));
+    found.extend(names.filter(|name| [".partial", ".new"].iter().any(|end| name.ends_with(end))));
     found
 }
 
@@ -214,7 +214,7 @@ async fn fill(store: &MemoryStore) -> Vec<Image> {
             _ => {}
         }
         store.create(&Image::queued(id.clone(), attributes)).await.unwrap();
-        let data: Bytes = (0..size).map(|at| (at * 31 / 7 + number) as u8).collect();
+        let data: Bytes = (0..size).map(|at| ((at * 31 / 7 + number) % 256) as u8).collect();
         store.upload(&id, Body::from(data)).await.unwrap();
         if visibility == Visibility::Shared {
             let (accepted, rejected) = (MemberStatus::Accepted, MemberStatus::Rejected);
