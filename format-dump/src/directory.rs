@@ -26,6 +26,7 @@ pub(crate) struct Directory {
     path: PathBuf,
     hashers: Hashers,
     encoding: Encoding,
+    lost: Lost,
     /// The images whose data is coming.
     saving: Arc<Mutex<BTreeSet<ImageId>>>,
     /// Whose data may be shared, once the first data has come. Held while one finds its place, so
@@ -35,12 +36,22 @@ pub(crate) struct Directory {
     changing: tokio::sync::Mutex<()>,
 }
 
+/// What an image is whose data file is gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lost {
+    /// One without data, which takes an upload.
+    Queued,
+    /// What its record says.
+    Recorded,
+}
+
 impl Directory {
     pub(crate) fn new(path: PathBuf) -> Self {
         Self {
             path,
             hashers: Hashers::default(),
             encoding: Encoding::default(),
+            lost: Lost::Queued,
             saving: Arc::default(),
             index: tokio::sync::Mutex::default(),
             changing: tokio::sync::Mutex::default(),
@@ -57,6 +68,10 @@ impl Directory {
 
     pub(crate) fn encoding(self, encoding: Encoding) -> Self {
         Self { encoding, ..self }
+    }
+
+    pub(crate) fn expecting_data(self) -> Self {
+        Self { lost: Lost::Recorded, ..self }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -100,8 +115,11 @@ impl Directory {
         let mut record = self.load(operation, id).await?;
         let blob = self.file(id, record.encoding().suffix());
         let (looked_for, broken) = (blob.clone(), self.file(id, FAILED));
-        let there =
-            files::blocking(move || Ok(looked_for.try_exists()? && !broken.try_exists()?)).await;
+        let recorded = self.lost == Lost::Recorded;
+        let there = files::blocking(move || {
+            Ok((recorded || looked_for.try_exists()?) && !broken.try_exists()?)
+        });
+        let there = there.await;
         let whole = there.map_err(|error| files::failed(self, operation, &blob, error).on(id))?;
         let image = &mut record.image;
         if !image.status.has_data() || !whole {
@@ -219,8 +237,12 @@ impl ImageStore for Directory {
     }
 
     async fn begun(&self, id: &ImageId) -> Result<Body, StoreError> {
-        let image = self.record(BEGUN, id).await?.image;
-        if image.status != Status::Queued || self.encoding != Encoding::Identity {
+        let record = match self.record(BEGUN, id).await {
+            // It is to be made.
+            Err(error) if error.kind == StoreErrorKind::NotFound => return Ok(Body::empty()),
+            record => record?,
+        };
+        if record.image.status != Status::Queued || self.encoding != Encoding::Identity {
             return Ok(Body::empty());
         }
         self.take_up(BEGUN, id).await?;

@@ -141,16 +141,17 @@ pub(crate) fn failed(
     path: &Path,
     error: io::Error,
 ) -> StoreError {
+    let is_gone = error.kind() == ErrorKind::NotFound
+        && path.parent().is_some_and(|dir| !dir.as_os_str().is_empty() && !dir.exists());
     let kind = match error.kind() {
         _ if is_full(&error) => StoreErrorKind::LimitReached,
+        _ if is_gone => StoreErrorKind::Invalid,
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => StoreErrorKind::Forbidden,
         ErrorKind::NotADirectory | ErrorKind::AlreadyExists => StoreErrorKind::Invalid,
         ErrorKind::InvalidData | ErrorKind::UnexpectedEof => StoreErrorKind::Unreadable,
         _ => StoreErrorKind::Server,
     };
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
-    let is_gone = error.kind() == ErrorKind::NotFound
-        && path.parent().is_some_and(|dir| !dir.as_os_str().is_empty() && !dir.exists());
     let reason = match is_gone {
         true => "the directory is gone".to_owned(),
         false => format!("the file {name} failed"),

@@ -12,8 +12,9 @@
 //!
 //! `docs/dump-format.md` is exact. Every file appears whole or not at all: it is written under another
 //! name, synced and renamed, the data before the record that calls it complete. A process killed at
-//! any moment leaves an image complete or without data, and the next run gives it its data. One
-//! process writes to a dump at a time, and keeps others out by the file `.glance-replicator.lock`.
+//! any moment leaves an image complete or without data, and the next run gives it its data, going on
+//! from what came. One process writes to a dump at a time, and keeps others out by the file
+//! `.glance-replicator.lock`.
 //!
 //! The tool this one replaces wrote `<id>` (a record of the v1 API) and `<id>.img`. Such a dump
 //! can be read, not written.
@@ -55,8 +56,9 @@ pub use verify::{FileState, Finding, Proof, Verification};
 
 /// A dump, of either format.
 ///
-/// It keeps the times and the digest's algorithm of the images given to it, and computes the
-/// digests anew from the bytes it writes. A deleted id may be used again.
+/// It keeps the times and the digest's algorithm of the images given to it. The digest is that of the
+/// bytes it writes, and the checksum that comes with a record is kept where that digest agrees. What came
+/// of data that broke off stays, unless it is compressed. A deleted id may be used again.
 #[derive(Debug)]
 pub struct DumpStore(Dump);
 
@@ -106,7 +108,7 @@ impl DumpStore {
     }
 
     /// The same dump, with digests computed by `hashers`. Without MD5 among them, new records have
-    /// no `checksum`.
+    /// no `checksum` of its own.
     #[must_use]
     pub fn hashing_with(self, hashers: Hashers) -> Self {
         match self.0 {
@@ -120,6 +122,16 @@ impl DumpStore {
     pub fn encoding_as(self, encoding: Encoding) -> Self {
         match self.0 {
             Dump::Current(directory) => Self(Dump::Current(directory.encoding(encoding))),
+            old @ Dump::Old(_) => Self(old),
+        }
+    }
+
+    /// The same dump, to be read from: an image whose data file is gone has data by its record, which
+    /// can't be read. Otherwise it counts as one without data, so that it takes an upload.
+    #[must_use]
+    pub fn expecting_data(self) -> Self {
+        match self.0 {
+            Dump::Current(directory) => Self(Dump::Current(directory.expecting_data())),
             old @ Dump::Old(_) => Self(old),
         }
     }
@@ -283,6 +295,15 @@ impl fmt::Display for DumpStore {
 pub fn free_space(dir: &Path) -> std::io::Result<u64> {
     let found = rustix::fs::statvfs(dir)?;
     Ok(found.f_bavail.saturating_mul(found.f_frsize))
+}
+
+/// The bytes of an image without data that an upload to the dump in `dir` would go on from, as far as
+/// they can be seen.
+pub fn begun(dir: &Path, id: &ImageId) -> u64 {
+    let blob = dir.join(format!("{id}{}", Encoding::Identity.suffix()));
+    let partial = files::with_suffix(&blob, blob::PARTIAL);
+    let found = std::fs::metadata(partial).or_else(|_| std::fs::metadata(blob));
+    found.map_or(0, |found| files::begun(&found))
 }
 
 /// Runs `work` on a dump's directory where it may block.

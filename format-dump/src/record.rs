@@ -136,7 +136,7 @@ pub(crate) fn read_record(
     let (store, path) = (Name(dir), dir.join(format!("{id}{RECORD}")));
     let error = |kind, reason: String| StoreError::new(kind, &store, operation, reason).on(id);
     let text = match std::fs::read(&path) {
-        Err(missing) if missing.kind() == io::ErrorKind::NotFound => {
+        Err(missing) if missing.kind() == io::ErrorKind::NotFound && dir.is_dir() => {
             return Err(error(StoreErrorKind::NotFound, "there is no such image".to_owned()));
         }
         other => other.map_err(|error| files::failed(&store, operation, &path, error).on(id))?,

@@ -72,7 +72,8 @@ pub enum FileState {
     Damaged(StoreError),
     /// `SHA512SUMS` lists it, or the manifest names it, and it is not there. A fault of the dump.
     Missing,
-    /// A run that was interrupted left it. Whatever writes to the dump next may overwrite it.
+    /// A run that was interrupted left it. Whatever writes to the dump next goes on from it, or
+    /// overwrites it.
     Leftover,
     /// It has no place in a dump.
     Foreign,

@@ -96,15 +96,22 @@ async fn what_a_killed_run_left_is_taken_up() {
     assert_eq!((image.status, image.size), (Status::Queued, None));
     // An upload that is dropped leaves what came.
     let stuck = stream::iter([Ok(Bytes::from_static(b"abc"))]).chain(stream::pending());
-    let upload = store.upload(&image.id, Body::from_stream(stuck, None));
-    let short = std::time::Duration::from_millis(100);
-    tokio::time::timeout(short, upload).await.unwrap_err();
+    let partial = dir.path().join(format!("{ID}.img.partial"));
+    let written = async {
+        while fs::metadata(&partial).map_or(0, |found| found.len()) < 3 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        _ = store.upload(&image.id, Body::from_stream(stuck, None)) => panic!("it has no end"),
+        () = written => {}
+    }
     while store.get(&image.id).await.unwrap().status != Status::Queued {
         tokio::task::yield_now().await;
     }
     let begun = store.begun(&image.id).await.unwrap();
     assert_eq!(begun.collect(10).await.unwrap(), "abc");
-    assert_eq!(fs::read(dir.path().join(format!("{ID}.img.partial"))).unwrap(), b"abc");
+    assert_eq!(fs::read(partial).unwrap(), b"abc");
 }
 
 #[tokio::test]

@@ -66,8 +66,8 @@ pub trait ImageStore: fmt::Debug + fmt::Display + Send + Sync {
     async fn upload(&self, id: &ImageId, data: Body) -> Result<Image, StoreError>;
 
     /// The first bytes of the data that an [`upload`](Self::upload) to a queued record was given
-    /// before it broke off, as far as the store kept them; none where it keeps nothing. They are not
-    /// proven. Whoever puts them in front of the rest, and uploads all of it, need not get them again
+    /// before it broke off, as far as the store kept them; none where it keeps nothing, and of an
+    /// image that is not there. They are not proven. Whoever puts them in front of the rest, and uploads all of it, need not get them again
     /// from elsewhere; an upload that begins in another way is as good.
     async fn begun(&self, id: &ImageId) -> Result<Body, StoreError>;
 
@@ -200,6 +200,22 @@ impl StoreError {
             request_id: None,
             hint: None,
             source: None,
+        }
+    }
+
+    /// The same error once more, for another who waited for the same.
+    pub(crate) fn repeated(&self) -> Self {
+        let causes = std::iter::successors(self.source(), |&error| error.source());
+        let causes: Vec<String> = causes.map(ToString::to_string).collect();
+        Self {
+            kind: self.kind,
+            store: self.store.clone(),
+            operation: self.operation,
+            image: self.image.clone(),
+            reason: self.reason.clone(),
+            request_id: self.request_id.clone(),
+            hint: self.hint.clone(),
+            source: (!causes.is_empty()).then(|| causes.join(": ").into()),
         }
     }
 

@@ -168,6 +168,7 @@ async fn open_directory(
     options: &Options,
 ) -> Result<Opened, CliError> {
     let (store, lock) = match access {
+        Access::Read if side == Side::Source => (complete_or_warned(&path)?.expecting_data(), None),
         Access::Read => (complete_or_warned(&path)?, None),
         Access::Write => {
             let lock = DumpStore::lock(&path)?;

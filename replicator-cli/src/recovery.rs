@@ -4,21 +4,14 @@ use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use glance_core::lock::{Holder, Lock, LockError};
-use glance_core::replicate::{Journal, JournalError, JournalFile, Recorded, Run};
+use glance_core::replicate::{JournalError, JournalFile, Recorded, Run};
 use glance_core::select::Shard;
 
-use crate::args::{self, Options};
+use crate::args::{self, Options, Typed};
 use crate::endpoint::Opened;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::state;
-
-/// A run that writes to a journal.
-#[derive(Debug)]
-pub(crate) struct Recovery {
-    file: JournalFile,
-    run: String,
-}
 
 /// A journal, as it can be read while others write to it.
 #[derive(Debug)]
@@ -101,36 +94,27 @@ pub(crate) fn journals(options: &args::State) -> Result<Vec<Kept>, CliError> {
     Ok(journals)
 }
 
-impl Recovery {
-    /// Writes down that the run of this command line begins. Without a journal, nothing is.
-    pub(crate) async fn begin(
-        file: Option<JournalFile>,
-        options: &Options,
-    ) -> Result<(Option<Self>, Journal), CliError> {
-        let Some(file) = file else { return Ok((None, Journal::default())) };
-        let typed = &options.typed;
-        let directory = std::env::current_dir().unwrap_or_default().display().to_string();
-        let run = Run::begins(typed.command.clone(), typed.left_out.clone(), directory);
-        let name = run.run.clone();
-        let journal = file.begin(run).await?;
-        Ok((Some(Self { file, run: name }), journal))
-    }
+/// The run of this command line.
+pub(crate) fn this_run(options: &Options) -> Run {
+    let Typed { command, left_out } = options.typed.clone();
+    let directory = std::env::current_dir().unwrap_or_default().display().to_string();
+    Run::begins(command, left_out, directory)
+}
 
-    /// Writes down how it ended.
-    ///
-    /// # Errors
-    /// Why not all of it was written down.
-    pub(crate) async fn end(self, exit: Exit) -> Result<(), CliError> {
-        let failure = self.file.failure();
-        let exit = match failure {
-            Some(_) => exit.worse(Exit::LimitReached),
-            None => exit,
-        };
-        let ended = self.file.end(&self.run, exit as u8, came_to_its_end(exit)).await;
-        match failure.or(ended.err()) {
-            None => Ok(()),
-            Some(error) => Err(error.into()),
-        }
+/// Writes down how a run ended.
+///
+/// # Errors
+/// Why not all of it was written down.
+pub(crate) async fn end(file: &JournalFile, run: &Run, exit: Exit) -> Result<(), CliError> {
+    let failure = file.failure();
+    let exit = match failure {
+        Some(_) => exit.worse(Exit::LimitReached),
+        None => exit,
+    };
+    let ended = file.end(&run.run, exit as u8, came_to_its_end(exit)).await;
+    match failure.or(ended.err()) {
+        None => Ok(()),
+        Some(error) => Err(error.into()),
     }
 }
 
@@ -145,6 +129,7 @@ fn came_to_its_end(exit: Exit) -> bool {
         | Exit::Authentication
         | Exit::Held
         | Exit::LimitReached
+        | Exit::OutOfTime
         | Exit::Interrupted
         | Exit::Terminated => false,
     }

@@ -187,7 +187,7 @@ impl<W: AsyncWrite + Unpin> Run<'_, W> {
         record.image.size = Some(size);
         let data = self.policy.pacing.read(data);
         let (data, verdict) = checked(data, Expected::of(&record.image), self.policy.hashers);
-        let data = self.policy.pacing.sent(data);
+        let data = self.policy.pacing.sent(0, data);
         match self.archive.image(record, data, size, &verdict).await? {
             Ok(()) => Ok(Ok(Done::Copied)),
             Err(error) => {

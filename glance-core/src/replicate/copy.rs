@@ -98,10 +98,9 @@ impl Replication {
     }
 
     async fn create(&self, image: &Image, staged: &Image) -> Result<Image, CopyError> {
-        let journal = &self.policy.journal;
-        journal.announce(Phase::Creating, image, staged).await.map_err(CopyError::Journal)?;
+        self.announce(Phase::Creating, image, staged).await?;
         let record = self.try_create(staged).await.map_err(CopyError::Target)?;
-        journal.note(Phase::Created, image, &record).await;
+        self.policy.journal.note(Phase::Created, image, &record).await;
         Ok(record)
     }
 
@@ -113,7 +112,10 @@ impl Replication {
             match self.target.create(staged).await {
                 Err(error) if error.kind.is_retryable() && failures < retries.per_image => {
                     tracing::info!(image = %staged.id, "{error}; trying again");
-                    retries.pauses.after(failures).await;
+                    let pause = retries.pauses.after(failures);
+                    if self.policy.stop.unless_broken_off(pause).await.is_none() {
+                        return Err(error);
+                    }
                     failures += 1;
                 }
                 answer => return answer,
@@ -138,18 +140,18 @@ impl Replication {
             Ok(None) => {}
             Err(reason) => self.fall_back(&reason, journey)?,
         }
-        self.open(image, record, share).await.map(Supply::Stream)
+        self.unless_broken_off(self.open(image, record, share)).await.map(Supply::Stream)
     }
 
     /// The data of `image`, which has just begun to come, if the target takes it as what `record`
-    /// says it is.
+    /// says it is. The target has what is `begun` of it.
     async fn open(
         &self,
         image: &Image,
         record: &Image,
         share: &mut Share,
     ) -> Result<Opened, CopyError> {
-        let opened = share.open().await?;
+        let opened = share.open(self.begun(record).await?).await?;
         let size = image.size.or(opened.data.size());
         let (ContentCheck::Glance, Some(size)) = (self.policy.content, size) else {
             return Ok(opened);
@@ -188,18 +190,20 @@ impl Replication {
         share: &mut Share,
         journey: &mut Journey,
     ) -> Result<(), CopyError> {
-        let journal = &self.policy.journal;
-        journal.announce(Phase::Uploading, image, record).await.map_err(CopyError::Journal)?;
+        self.announce(Phase::Uploading, image, record).await?;
         let opened = match supply {
             Supply::Stream(opened) => opened,
-            Supply::Import(import) => match self.import(image, record, &import, journey).await? {
-                Some(stored) => return self.take(image, record, stored, goal).await,
-                None => self.open(image, record, share).await?,
-            },
+            Supply::Import(import) => {
+                let imported = self.import(image, record, &import, journey);
+                match self.unless_broken_off(imported).await? {
+                    Some(stored) => return self.take(image, record, stored, goal).await,
+                    None => self.unless_broken_off(self.open(image, record, share)).await?,
+                }
+            }
         };
         journey.way = Some(Way::Streamed);
         let (stored, verdict) = self.transfer(image, record, share, opened).await?;
-        journal.note(Phase::Stored, image, &stored).await;
+        self.policy.journal.note(Phase::Stored, image, &stored).await;
         if let Some(difference) = disagreement(image, &stored, &verdict) {
             return Err(self.quarantine(image, &stored, difference).await);
         }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::image::{Image, ImageId};
 use crate::lock::LockError;
 
-use super::{CopyError, Done};
+use super::{CopyError, Done, Level, Replication, Why};
 
 mod file;
 mod recorded;
@@ -146,7 +146,7 @@ impl JournalError {
 impl Journal {
     /// Writes down what is about to happen to the record `record` of the target for `image`. It
     /// must not happen when this fails.
-    pub(super) async fn announce(
+    async fn announce(
         &self,
         phase: Phase,
         image: &Image,
@@ -170,6 +170,8 @@ impl Journal {
         let phase = match result {
             Ok(Done::Skipped(_)) | Err(CopyError::Burned(_)) => Phase::Dropped,
             Ok(_) => Phase::Done,
+            // What was said last is what there is.
+            Err(CopyError::BrokenOff) => return,
             Err(_) if left.phase == Phase::Quarantined => return,
             Err(_) => Phase::Failed,
         };
@@ -178,6 +180,22 @@ impl Journal {
         let request_id = error.and_then(request_id).map(str::to_owned);
         let run = run.clone();
         file.note(Leftover { run, at: recorded::now(), phase, why, request_id, ..left }).await;
+    }
+}
+
+impl Replication {
+    /// Writes down what is about to happen to a record of the target. Where that can't be, no image
+    /// is begun any more.
+    pub(super) async fn announce(
+        &self,
+        phase: Phase,
+        image: &Image,
+        record: &Image,
+    ) -> Result<(), CopyError> {
+        self.policy.journal.announce(phase, image, record).await.map_err(|error| {
+            self.policy.stop.stop(Level::NoNew, Why::Unwritten);
+            CopyError::Journal(error)
+        })
     }
 }
 

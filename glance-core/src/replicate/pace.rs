@@ -27,19 +27,18 @@ pub struct Pacing {
 impl Pacing {
     /// Data from the source, at the source's pace.
     pub fn read(&self, data: Body) -> Body {
-        kept(self.source.as_ref(), data)
+        match &self.source {
+            Some(pace) => pace.keep(data),
+            None => data,
+        }
     }
 
-    /// Data for a target, at the targets' pace.
-    pub fn sent(&self, data: Body) -> Body {
-        kept(self.target.as_ref(), data)
-    }
-}
-
-fn kept(pace: Option<&Pace>, data: Body) -> Body {
-    match pace {
-        Some(pace) => pace.keep(data),
-        None => data,
+    /// Data for a target, at the targets' pace, but for the first bytes of it, which are there.
+    pub fn sent(&self, there: u64, data: Body) -> Body {
+        match &self.target {
+            Some(pace) => pace.keep_after(there, data),
+            None => data,
+        }
     }
 }
 
@@ -74,21 +73,33 @@ impl Pace {
 
     /// The same body, at this pace.
     pub fn keep(&self, data: Body) -> Body {
+        self.keep_after(0, data)
+    }
+
+    /// The same body, whose first `free` bytes do not count, at this pace.
+    fn keep_after(&self, free: u64, data: Body) -> Body {
         let (size, digests) = (data.size(), data.digests().cloned());
-        let state = (self.clone(), data, Bytes::new());
-        let pieces = stream::try_unfold(state, move |(pace, mut data, mut rest)| async move {
-            while rest.is_empty() {
-                match data.next().await {
-                    None => return Ok::<_, BodyError>(None),
-                    Some(chunk) => rest = chunk?,
+        let state = (self.clone(), data, Bytes::new(), free);
+        let pieces =
+            stream::try_unfold(state, move |(pace, mut data, mut rest, free)| async move {
+                while rest.is_empty() {
+                    match data.next().await {
+                        None => return Ok::<_, BodyError>(None),
+                        Some(chunk) => rest = chunk?,
+                    }
                 }
-            }
-            let (piece, turn) = pace.piece(&mut rest);
-            if let Some(turn) = turn {
-                sleep_until(turn).await;
-            }
-            Ok(Some((piece, (pace, data, rest))))
-        });
+                if free > 0 {
+                    let piece = usize::try_from(free).unwrap_or(usize::MAX).min(rest.len());
+                    let piece = rest.split_to(piece);
+                    let free = free - piece.len() as u64;
+                    return Ok(Some((piece, (pace, data, rest, free))));
+                }
+                let (piece, turn) = pace.piece(&mut rest);
+                if let Some(turn) = turn {
+                    sleep_until(turn).await;
+                }
+                Ok(Some((piece, (pace, data, rest, 0))))
+            });
         Body::from_stream(pieces, size).carrying(digests)
     }
 
@@ -198,7 +209,7 @@ mod tests {
     async fn each_side_has_its_own_pace() {
         let pacing = Pacing { source: Some(Pace::new(1000)), target: None };
         let begin = Instant::now();
-        pacing.sent(body(1, 10_000)).collect(1 << 20).await.unwrap();
+        pacing.sent(30_000, body(4, 10_000)).collect(1 << 20).await.unwrap();
         assert!(begin.elapsed() < Duration::from_millis(1));
         pacing.read(body(1, 10_000)).collect(1 << 20).await.unwrap();
         assert!(begin.elapsed() > Duration::from_secs(8));

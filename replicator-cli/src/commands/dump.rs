@@ -5,18 +5,20 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use format_dump::{Beside, DumpStore, Encoding, StreamStore, export, free_space};
+use format_dump::{Beside, DumpStore, Encoding, StreamStore, begun, export, free_space};
 use futures_util::TryStreamExt;
 use glance_core::identity::{Project, Projects};
 use glance_core::image::Visibility;
 use glance_core::metadefs::Which;
-use glance_core::replicate::Replication;
+use glance_core::replicate::{Entry, Replication};
 use glance_core::select::Selection;
 use glance_core::store::memory::MemoryStore;
 use glance_core::store::{ImageStore, StoreError, StoreErrorKind};
 
-use super::replicate::{Work, replicate};
-use crate::args::{Compression, Match, Options};
+use super::replicate::{How, Work, replicate};
+use super::stopping::Stopping;
+use super::targets;
+use crate::args::{Compression, Course, Match, Options};
 use crate::endpoint::{Access, Endpoint, Side};
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -25,18 +27,20 @@ use crate::select::Selected;
 use crate::tls;
 
 /// What was typed for `dump` alone.
-pub(super) struct Dump {
+pub(super) struct Dump<'a> {
     pub(super) compress: Option<Compression>,
     pub(super) metadefs: Option<Which>,
+    pub(super) course: &'a Course,
 }
 
 /// `dump`
 pub(super) async fn dump(
     server: &str,
     path: &Path,
-    typed: Dump,
+    typed: Dump<'_>,
     selected: &Selected,
     options: &Options,
+    stopping: &Stopping,
 ) -> Result<Exit, CliError> {
     let from = Endpoint::parse(server, Side::Source, options)?;
     if is_stream(path) {
@@ -47,13 +51,13 @@ pub(super) async fn dump(
         Some(Compression::Zstd) => Encoding::Zstd,
     };
     let to = Endpoint::Dump(path.to_owned(), encoding);
-    let work = Work::open(from, to, Access::Write, selected, options).await?;
+    let work = Work::open(from, to, Access::Write, selected, options).await?.going(typed.course);
     check_space(path, encoding, &work.replication).await?;
     let work = work.with_metadefs(typed.metadefs).await?;
     let projects = work.projects();
     // To the end: more is written behind the images.
     let _lock = work.lock();
-    let exit = work.run(options).await?;
+    let exit = work.run(options, stopping).await?;
     let dump = DumpStore::open(path)?.hashing_with(tls::hashers(options.tls)?);
     if let Some(projects) = projects {
         write_projects(&dump, &projects).await?;
@@ -67,19 +71,27 @@ pub(super) async fn dump(
 /// `load`
 pub(super) async fn load(
     path: PathBuf,
-    server: &str,
-    metadefs: Option<Which>,
+    servers: &[String],
+    how: How<'_>,
     selected: &Selected,
     options: &Options,
+    stopping: &Stopping,
 ) -> Result<Exit, CliError> {
-    let target = Endpoint::parse(server, Side::Target, options)?;
+    let mut targets = targets(servers, options)?;
     if !is_stream(&path) {
-        return replicate(Endpoint::Directory(path), target, metadefs, selected, options).await;
+        let source = Endpoint::Directory(path);
+        return replicate(source, targets, how, selected, options, stopping).await;
     }
-    if metadefs.is_some() {
+    if how.metadefs.is_some() {
         return Err(no_metadefs());
     }
-    load_stream(target, selected, options).await
+    match targets.pop() {
+        Some(target) if targets.is_empty() => {
+            load_stream(target.endpoint, how.course, selected, options, stopping).await
+        }
+        _ => Err(CliError::usage("a stream is read once, for one target")
+            .hint("extract it, and load the directory")),
+    }
 }
 
 fn is_stream(path: &Path) -> bool {
@@ -93,12 +105,16 @@ fn no_metadefs() -> CliError {
 
 async fn dump_stream(
     from: Endpoint,
-    typed: Dump,
+    typed: Dump<'_>,
     selected: &Selected,
     options: &Options,
 ) -> Result<Exit, CliError> {
     if typed.metadefs.is_some() {
         return Err(no_metadefs());
+    }
+    if *typed.course != Course::default() {
+        let what = "a stream is written at one go: none of the options for runs apply";
+        return Err(CliError::usage(what).hint("leave them out, or dump to a directory"));
     }
     if typed.compress.is_some() {
         let what = "a stream says how long each image is before its data, and is not compressed";
@@ -124,7 +140,7 @@ async fn dump_stream(
     let out = print::stream();
     let mut report = print::Report::new(options.output);
     let ended = export(&*source, &policy, &beside, out, |outcome| report.outcome(&outcome)).await;
-    let exit = report.finish(None);
+    let exit = report.finish();
     match ended {
         Ok(()) => Ok(exit),
         Err(error) => Ok(exit.worse(print::failure(&error.into()))),
@@ -133,13 +149,16 @@ async fn dump_stream(
 
 async fn load_stream(
     target: Endpoint,
+    course: &Course,
     selected: &Selected,
     options: &Options,
+    stopping: &Stopping,
 ) -> Result<Exit, CliError> {
-    let ahead = options.identity.match_by != Match::Id || selected.latest.is_some();
+    let ahead =
+        options.identity.match_by != Match::Id || selected.latest.is_some() || course.looks_ahead();
     if ahead {
         let what = "a stream is read once: replicas can't be found in it by --match, nor the latest \
-            images";
+            images, nor another order or the number of all";
         return Err(CliError::usage(what).hint("extract it, and load the directory"));
     }
     if std::io::stdin().is_terminal() {
@@ -151,16 +170,19 @@ async fn load_stream(
     let source = Endpoint::Stream(stream.clone(), stream.beside().projects.clone());
     // The stream selects, but for which the report is the same.
     let everything = Selected { selection: Selection::everything(), ..selected.clone() };
-    let mut work = Work::open(source, target, Access::Write, &everything, options).await?;
+    let work = Work::open(source, target, Access::Write, &everything, options).await?;
+    let mut work = work.going(course);
     work.replication.policy.transfers = 1;
-    let exit = work.run_unchecked(options).await?;
+    work.replication.policy.retries.per_run = 0;
+    let exit = work.run_unchecked(options, stopping).await;
     match stream.finish().await {
         Ok(()) => Ok(exit),
         Err(error) => Ok(exit.worse(print::failure(&error.into()))),
     }
 }
 
-/// Refuses a dump for which there is no room. What is compressed is not known beforehand.
+/// Refuses a dump for which there is no room, beside what an earlier run has left. What is compressed
+/// is not known beforehand.
 async fn check_space(
     path: &Path,
     encoding: Encoding,
@@ -170,7 +192,13 @@ async fn check_space(
         CliError::usage(format!("cannot ask for the free space of {}", path.display()))
             .caused_by(error)
     })?;
-    let needed = replication.outstanding().await?;
+    let mut needed = 0_u64;
+    let outstanding = |entry: &Entry| match (entry.outstanding(), encoding) {
+        (bytes @ 1.., Encoding::Identity) => bytes.saturating_sub(begun(path, &entry.image.id)),
+        (bytes, _) => bytes,
+    };
+    let observe = |entry| needed = needed.saturating_add(outstanding(&entry));
+    replication.plan(observe).await?;
     tracing::debug!("{} has {free} bytes free, {needed} are to come", path.display());
     if needed <= free {
         return Ok(());

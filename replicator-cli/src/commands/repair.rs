@@ -10,8 +10,9 @@ use glance_core::replicate::{Finding, JournalFile, Recorded, Run, Search, Standi
 use glance_core::select::Selection;
 
 use super::both;
-use super::replicate::Work;
+use super::replicate::{Keeping, Work};
 use super::resume::{go_to, understood};
+use super::stopping::Stopping;
 use crate::args::{Args, Command, Compression, Options, Repair};
 use crate::endpoint::{Access, Endpoint, Side};
 use crate::error::CliError;
@@ -21,7 +22,11 @@ use crate::recovery;
 use crate::select::Selected;
 
 /// `repair`
-pub(super) async fn repair(typed: Repair, options: &Options) -> Result<Exit, CliError> {
+pub(super) async fn repair(
+    typed: Repair,
+    options: &Options,
+    stopping: &Stopping,
+) -> Result<Exit, CliError> {
     let (from, to) = both(&typed.sides.from, &typed.sides.to, options)?;
     let source = from.open(Side::Source, options).await?;
     let target = to.open_to(Access::Read, Side::Target, options).await?;
@@ -43,7 +48,7 @@ pub(super) async fn repair(typed: Repair, options: &Options) -> Result<Exit, Cli
     let mut exit = stuck(&findings);
     for (run, ids) in mendable(&findings) {
         let run = run.and_then(|name| recorded.run(name));
-        let mended = mend(&typed, run, ids, &journals, options).await;
+        let mended = mend(&typed, run, ids, &journals, options, stopping).await;
         exit = exit.worse(mended.unwrap_or_else(|error| print::failure(&error)));
     }
     for journal in &journals {
@@ -91,15 +96,16 @@ async fn mend(
     ids: BTreeSet<ImageId>,
     journals: &[JournalFile],
     options: &Options,
+    stopping: &Stopping,
 ) -> Result<Exit, CliError> {
     let (from, to) = both(&typed.sides.from, &typed.sides.to, options)?;
     let selected =
         Selected { selection: Selection::of_ids(ids), command: "repair", ..Selected::default() };
     let Some(run) = run else {
         // Replicas with a stamp were made by `sync`.
-        let work = Work::between(from, to, Access::Write, &selected, options).await?;
-        let whole = journals.first().cloned();
-        return work.stamping().journaling(whole).run_unchecked(options).await;
+        let keeping = journals.first().cloned().map_or(Keeping::Nothing, Keeping::Run);
+        let work = Work::keeping(from, to, keeping, &selected, options).await?;
+        return Ok(work.stamping().run_unchecked(options, stopping).await);
     };
     let Args { command, options: kept, .. } = understood(run)?;
     let kept = reaching_stores_as(options, kept);
@@ -110,14 +116,15 @@ async fn mend(
         }
         (_, to) => to,
     };
-    let work = Work::between(from, to, Access::Write, &selected, &kept).await?;
+    let its_own = journals.iter().find(|journal| journal.recorded().run(&run.run).is_some());
+    let keeping =
+        its_own.map_or(Keeping::Nothing, |journal| Keeping::EarlierRun(journal.of(&run.run)));
+    let work = Work::keeping(from, to, keeping, &selected, &kept).await?;
     let work = match command {
         Command::Sync(sync) if !sync.removal.no_stamp => work.stamping(),
         _ => work,
     };
-    let its_own = journals.iter().find(|journal| journal.recorded().run(&run.run).is_some());
-    let journal = its_own.map(|journal| journal.of(&run.run)).unwrap_or_default();
-    work.run_with(journal, &kept).await
+    Ok(work.run_unchecked(&kept, stopping).await)
 }
 
 /// The options of an earlier run, with those of this one for the connections and the report.

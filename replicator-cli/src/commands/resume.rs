@@ -7,6 +7,7 @@ use clap::Parser;
 use glance_core::replicate::Run;
 
 use super::perform;
+use super::stopping::Stopping;
 use crate::args::{Args, Options, Resume, SignIn, Typed};
 use crate::endpoint::{Endpoint, Side};
 use crate::error::CliError;
@@ -15,7 +16,11 @@ use crate::print;
 use crate::recovery::{self, Kept};
 
 /// `resume`
-pub(super) async fn resume(typed: Resume, options: &Options) -> Result<Exit, CliError> {
+pub(super) async fn resume(
+    typed: Resume,
+    options: &Options,
+    stopping: &Stopping,
+) -> Result<Exit, CliError> {
     let mut journals = recovery::journals(&options.state)?;
     if let (Some(from), Some(to)) = (&typed.from, &typed.to) {
         journals.retain_mut(|journal| is_meant(journal, from, to, options));
@@ -28,8 +33,12 @@ pub(super) async fn resume(typed: Resume, options: &Options) -> Result<Exit, Cli
     let mut exit = Exit::Success;
     for run in runs {
         print::resumed(options.output, &run.command);
-        exit =
-            exit.worse(again(&run, options).await.unwrap_or_else(|error| print::failure(&error)));
+        let ended = again(&run, options, stopping).await;
+        let ended = ended.unwrap_or_else(|error| print::failure(&error));
+        exit = exit.worse(ended);
+        if matches!(ended, Exit::Interrupted | Exit::Terminated) {
+            break;
+        }
     }
     Ok(exit)
 }
@@ -71,12 +80,12 @@ fn names(word: &str, side: Side, options: &Options) -> Option<String> {
 }
 
 /// Runs a command again, with the secrets that were typed now.
-async fn again(run: &Run, options: &Options) -> Result<Exit, CliError> {
+async fn again(run: &Run, options: &Options, stopping: &Stopping) -> Result<Exit, CliError> {
     let mut args = understood(run)?;
     give_secrets(&mut args.options.sign_in, &run.left_out, &options.sign_in)?;
     args.options.typed = Typed { command: run.command.clone(), left_out: run.left_out.clone() };
     go_to(Path::new(&run.directory))?;
-    let ended = perform(args.command, args.options).await;
+    let ended = Box::pin(perform(args.command, args.options, stopping)).await;
     Ok(print::end_report(ended.unwrap_or_else(|error| print::failure(&error))))
 }
 

@@ -1,5 +1,6 @@
 //! What `resume` and `repair` found.
 
+use glance_core::image::Status;
 use glance_core::replicate::{Finding, KnownBy, Leftover, Run};
 use serde_json::{Value, json};
 
@@ -160,7 +161,7 @@ fn finding_json(finding: &Finding) -> Value {
     let left = finding.left.as_ref();
     json!({
         "id": finding.image.as_str(), "target_id": finding.target.as_str(), "name": finding.name,
-        "known_by": finding.known_by.as_str(), "status": finding.status.map(|it| it.as_str()),
+        "known_by": finding.known_by.as_str(), "status": finding.status.map(Status::as_str),
         "updated_at": finding.updated_at, "standing": finding.standing.as_str(),
         "reason": finding.standing.to_string(), "remedy": finding.standing.remedy(),
         "phase": left.map(|left| left.phase.as_str()), "at": left.map(|left| &left.at),

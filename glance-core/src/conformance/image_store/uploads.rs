@@ -9,7 +9,7 @@ use super::scratch::{Scratch, body, refused};
 use crate::body::{Body, BodyError};
 use crate::conformance::{Outcome, Wrong, same};
 use crate::digest::{Algorithm, Hashers};
-use crate::image::Status;
+use crate::image::{ImageId, Status};
 use crate::store::{ByteRange, StoreErrorKind};
 
 pub(super) async fn digests_are_of_the_stored_bytes(scratch: &Scratch) -> Outcome {
@@ -82,8 +82,8 @@ pub(super) async fn a_dropped_upload_is_not_stored(scratch: &Scratch) -> Outcome
 }
 
 pub(super) async fn nothing_is_begun_but_by_an_upload(scratch: &Scratch) -> Outcome {
-    let ids = [scratch.queued().await?.id, scratch.active(b"complete").await?.id];
-    for id in ids {
+    let queued = scratch.queued().await?.id;
+    for id in [queued, scratch.active(b"complete").await?.id, ImageId::random()] {
         let begun = scratch.store.begun(&id).await?;
         same!("the size of what is begun", begun.size(), Some(0));
         same!("what is begun", begun.collect(0).await?.len(), 0);
