@@ -131,7 +131,8 @@ async fn only_what_may_be_right_is_kept() {
     let dump = Dump::new().await;
     let upload = |data: Body, size: u64, of: &'static str| {
         let digest = Some((Algorithm::Sha512, sha512(of.as_bytes())));
-        let expected = Expected { size: Some(size), digest };
+        let expected =
+            Expected { size: Some(size), digest, also: std::collections::BTreeSet::new() };
         dump.upload(checked(data, expected, Hashers::default()).0)
     };
     let chunks = |last| {

@@ -1,8 +1,8 @@
 //! Making one store hold what another holds, and proving it.
 //!
-//! [`Replication::run`] is the whole way of every image: list both stores, pair the images,
-//! decide, copy through the checked body, compare what the target says it stored, publish. What
-//! only the target holds may be removed at the end. [`Replication::plan`] decides and does nothing,
+//! [`run_all`] is the whole way of every image: list source and targets, pair the images, decide,
+//! copy through the checked body, compare what the target says it stored, publish. What only a
+//! target holds may be removed at the end. [`Replication::run`] is that for one target. [`Replication::plan`] decides and does nothing,
 //! [`Replication::verify`] reads what records do not prove.
 
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use futures_util::stream::StreamExt;
 
 use crate::digest::Hashers;
-use crate::image::{Attributes, Image, ImageId};
+use crate::image::{Image, ImageId};
 use crate::select::Selection;
 use crate::store::{ImageStore, StoreError};
 
@@ -19,9 +19,14 @@ mod copy;
 mod error;
 mod examine;
 mod feed;
+#[cfg(test)]
+mod flaky;
+mod habits;
 mod journal;
 pub mod mapping;
 mod matching;
+mod most;
+mod order;
 mod pace;
 mod pair;
 mod plan;
@@ -30,23 +35,34 @@ mod prune;
 mod remembered;
 mod repair;
 mod retries;
+mod run;
 mod splice;
+mod spool;
 pub mod stamp;
+mod stop;
+mod tally;
+mod task;
 mod transfer;
 mod verify;
 mod via;
 
 pub use checked::{DataFault, DataVerdict, Expected, checked};
 pub use error::{CopyError, RunError};
+pub use habits::Habits;
 pub use journal::{Journal, JournalError, JournalFile, Leftover, Phase, Recorded, Run};
 pub use mapping::Mapping;
 pub use matching::MatchBy;
+pub use most::Most;
+pub use order::Order;
 pub use pace::{Bandwidth, InvalidBandwidth, Pace, Pacing, Timetable};
 pub use plan::{Difference, Entry, State};
-pub use prune::{MostRemoved, NothingRemoved, Prune, Removal};
+pub use prune::{NothingRemoved, Prune, Removal};
 pub use remembered::{DigestFile, Remembered};
 pub use repair::{Finding, KnownBy, Search, Standing};
 pub use retries::Retries;
+pub use run::run_all;
+pub use spool::{Spool, SpoolWhen};
+pub use stop::{Level, Stop, Why};
 pub use verify::{Depth, Fault, Proof, Verdict, Verification, verify_store};
 pub use via::{Delivery, Fallback, InvalidTemplate, Journey, Origin, Placement, Template, Way};
 
@@ -54,7 +70,6 @@ use feed::Share;
 use matching::Moved;
 use pair::Pair;
 use plan::Step;
-use prune::Seen;
 
 /// What to replicate, and how.
 #[derive(Debug, Clone)]
@@ -76,10 +91,24 @@ pub struct Policy {
     pub stamp: Option<String>,
     /// What to do with images that only the target holds; without it, nothing.
     pub prune: Option<Prune>,
-    /// Images under way at once.
+    /// Images under way at once, each at all targets of a run.
     pub transfers: usize,
     /// How often is tried again what can succeed later.
     pub retries: Retries,
+    /// In which order images are begun.
+    pub order: Order,
+    /// After how many failed images no more are begun at a target; without it, that ends nothing.
+    pub most_errors: Option<Most>,
+    /// How many bytes of images a run may begin to copy; what goes to several targets counts once.
+    pub most_bytes: Option<u64>,
+    /// By which a run is told to end before its end.
+    pub stop: Stop,
+    /// Parts of one image that are read from the source at once.
+    pub streams: usize,
+    /// Where data is kept that a target did not take yet.
+    pub spool: Spool,
+    /// Which digests targets were seen to keep.
+    pub habits: Habits,
     /// What computes the digests that prove the data on its way.
     pub hashers: Hashers,
     /// How fast data may pass, of all images together.
@@ -134,6 +163,13 @@ impl Default for Policy {
             prune: None,
             transfers: 4,
             retries: Retries::default(),
+            order: Order::default(),
+            most_errors: None,
+            most_bytes: None,
+            stop: Stop::default(),
+            streams: 1,
+            spool: Spool::default(),
+            habits: Habits::default(),
             hashers: Hashers::default(),
             pacing: Pacing::default(),
             content: ContentCheck::default(),
@@ -186,31 +222,15 @@ pub enum Done {
     Skipped(String),
 }
 
-/// What the first pass over the listings makes of an image.
-enum Pass {
-    Done(Outcome),
-    /// It refers to other images, which are to be there first. Its id, and its replica's.
-    Dependent(ImageId, Option<ImageId>),
-    Extra(Entry),
-}
-
 impl Replication {
-    /// Replicates every image and hands each outcome to `observe` as it comes. A failed image does
-    /// not end the run.
+    /// [`run_all`] for this target alone.
     ///
     /// # Errors
-    /// When one of the stores can't be listed, or when nothing was removed that should have been.
-    /// What was begun is brought to its end first.
-    pub async fn run(&self, mut observe: impl FnMut(Outcome)) -> Result<(), RunError> {
-        let moved = self.moved().await?;
-        let this = self.knowing(ids(&moved));
-        let mut seen = Seen::default();
-        let listed = this.independents(&moved, &mut seen, &mut observe).await;
-        let moved = std::mem::take(&mut seen.moved);
-        this.knowing(moved.into_iter()).dependents(&mut seen, &mut observe).await;
-        listed?;
-        this.remove_all(&seen, &mut observe).await?;
-        Ok(())
+    /// When one of the stores can't be listed, when nothing was removed that should have been, or
+    /// when the run was told to end before its end.
+    pub async fn run(&self, mut observe: impl FnMut(Outcome) + Send) -> Result<(), RunError> {
+        let all = run_all(std::slice::from_ref(self), |_, outcome| observe(outcome)).await;
+        all.into_iter().collect()
     }
 
     /// Compares both stores, and hands an entry for each image of either to `observe`, in the
@@ -241,71 +261,10 @@ impl Replication {
         Ok(bytes)
     }
 
-    /// Replicates every image that can be at once, and takes down what is left to do.
-    async fn independents(
-        &self,
-        moved: &Moved,
-        seen: &mut Seen,
-        observe: &mut impl FnMut(Outcome),
-    ) -> Result<(), StoreError> {
-        let pairs = self.pairs(moved).await?;
-        let work = pairs.map(|pair| async {
-            let pair = pair?;
-            let sides = (pair.is_at_source(), pair.is_at_target());
-            Ok((sides, self.pass(pair).await))
-        });
-        let mut passes = work.buffer_unordered(self.policy.transfers.max(1));
-        let mut listed = Ok(());
-        while let Some(pass) = passes.next().await {
-            match pass {
-                Ok((sides, pass)) => {
-                    seen.at_source += u64::from(sides.0);
-                    seen.at_target += u64::from(sides.1);
-                    match pass {
-                        Pass::Done(outcome) => seen.report(outcome, observe),
-                        Pass::Dependent(id, replica) => seen.dependents.push((id, replica)),
-                        Pass::Extra(entry) => seen.extra(&entry),
-                    }
-                }
-                Err(error) => listed = Err(error),
-            }
-        }
-        listed
-    }
-
-    async fn pass(&self, pair: Pair) -> Pass {
-        let entry = self.examine(pair).await;
-        tracing::debug!(image = %entry.image.id, state = %entry.state, action = entry.action());
-        let begins = matches!(entry.step, Step::Copy(_) | Step::Record(_) | Step::Complete(_));
-        match entry.state {
-            State::Extra => Pass::Extra(entry),
-            _ if begins && refers_to_others(&entry.image) => {
-                Pass::Dependent(entry.image.id, entry.replica.map(|it| it.id))
-            }
-            _ => Pass::Done(self.execute(entry).await),
-        }
-    }
-
-    /// Replicates the images that refer to others, as kernels and ramdisks, after those.
-    async fn dependents(&self, seen: &mut Seen, observe: &mut impl FnMut(Outcome)) {
-        let ids = std::mem::take(&mut seen.dependents);
-        let work = futures_util::stream::iter(ids).map(|(id, replica)| async move {
-            match self.pair(&id, replica.as_ref()).await {
-                Ok(pair) => self.execute(self.examine(pair).await).await,
-                Err(error) => Outcome::of(Image::queued(id, Attributes::default()), Err(error)),
-            }
-        });
-        let mut outcomes = work.buffer_unordered(self.policy.transfers.max(1));
-        while let Some(outcome) = outcomes.next().await {
-            seen.report(outcome, observe);
-        }
-    }
-
     /// Does what the entry says.
-    async fn execute(&self, entry: Entry) -> Outcome {
+    async fn execute(&self, entry: Entry, mut share: Share) -> Outcome {
         let Entry { image, replica, differences, reason, step, .. } = entry;
         let mut journey = Journey::default();
-        let mut share = Share::alone(self, &image);
         let result = match (step, &replica) {
             (Step::Copy(goal), _) => self.copy(&image, &goal, &mut share, &mut journey).await,
             (Step::Record(goal), _) => self.record(&image, &goal).await,
@@ -335,10 +294,4 @@ impl Outcome {
 /// The ids of images that have another one at the target, and those.
 fn ids(moved: &Moved) -> impl Iterator<Item = (ImageId, ImageId)> {
     moved.iter().map(|(id, replica)| (id.clone(), replica.id.clone()))
-}
-
-/// Whether an image names others that it is started with (Glance's schema of images).
-fn refers_to_others(image: &Image) -> bool {
-    let refers = |key| image.attributes.properties.get(key).is_some_and(|id| !id.is_empty());
-    refers("kernel_id") || refers("ramdisk_id")
 }

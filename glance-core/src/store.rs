@@ -203,6 +203,22 @@ impl StoreError {
         }
     }
 
+    /// The same error once more, for another who waited for the same.
+    pub(crate) fn repeated(&self) -> Self {
+        let causes = std::iter::successors(self.source(), |&error| error.source());
+        let causes: Vec<String> = causes.map(ToString::to_string).collect();
+        Self {
+            kind: self.kind,
+            store: self.store.clone(),
+            operation: self.operation,
+            image: self.image.clone(),
+            reason: self.reason.clone(),
+            request_id: self.request_id.clone(),
+            hint: self.hint.clone(),
+            source: (!causes.is_empty()).then(|| causes.join(": ").into()),
+        }
+    }
+
     /// The same error, about `image`.
     #[must_use]
     pub fn on(mut self, image: &ImageId) -> Self {

@@ -9,14 +9,12 @@ use http::{Request, Response};
 
 use crate::body::{Body, BodyError};
 
-mod backoff;
 mod breaker;
 mod caller;
 mod persistent;
 mod retry_after;
 mod spaced;
 
-pub use backoff::{Backoff, Chance};
 pub use caller::Caller;
 pub(crate) use caller::request_id;
 pub(crate) use persistent::{Harmless, Repeated};

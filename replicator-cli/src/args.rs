@@ -12,7 +12,9 @@ mod metadefs;
 mod placement;
 mod replication;
 mod report;
+mod run;
 mod selection;
+mod transfer;
 mod verify;
 
 pub use limits::Limits;
@@ -21,7 +23,9 @@ pub use metadefs::{Metadefs, WithMetadefs};
 pub use placement::{Placement, Via};
 pub use replication::{Compare, Identity, Match, Plan, Removing, Sides, Sync};
 pub use report::{ReportFile, Reports};
+pub use run::Course;
 pub use selection::{Selection, ShardOption};
+pub use transfer::{SpoolWhich, Transfer};
 pub use verify::{State, Verify};
 
 /// What was typed.
@@ -64,6 +68,9 @@ pub enum Command {
         /// Compress the data that is written
         #[arg(long, value_name = "HOW")]
         compress: Option<Compression>,
+        /// How the run goes
+        #[command(flatten)]
+        course: Course,
         /// Which images
         #[command(flatten)]
         selection: Box<Selection>,
@@ -73,24 +80,32 @@ pub enum Command {
         /// The directory, or - for what `dump SERVER -` wrote, on standard input, one image at a time
         /// (or, as the old tool had it, the server)
         from: String,
-        /// The server (or the directory)
-        to: String,
+        /// The server (or the directory), or several
+        #[arg(required = true)]
+        to: Vec<String>,
         /// Which namespaces of metadata definitions are read, too
         #[arg(long, value_name = "WHICH", default_value = "none")]
         metadefs: WithMetadefs,
+        /// How the run goes
+        #[command(flatten)]
+        course: Course,
         /// Which images
         #[command(flatten)]
         selection: Box<Selection>,
     },
-    /// Copy every image from one store to another
+    /// Copy every image from one store to others; it is read once for all of them
     Livecopy {
         /// Where the images are
         from: String,
         /// Where they go
-        to: String,
+        #[arg(required = true)]
+        to: Vec<String>,
         /// Which namespaces of metadata definitions are copied, too
         #[arg(long, value_name = "WHICH", default_value = "none")]
         metadefs: WithMetadefs,
+        /// How the run goes
+        #[command(flatten)]
+        course: Course,
         /// Which images
         #[command(flatten)]
         selection: Box<Selection>,
@@ -207,6 +222,10 @@ pub struct Options {
     /// Which way data goes, and where it is put.
     #[command(flatten)]
     pub placement: Placement,
+
+    /// How the data of an image gets from one side to the other.
+    #[command(flatten)]
+    pub transfer: Transfer,
 
     /// Where digests are remembered.
     #[command(flatten)]
@@ -413,4 +432,4 @@ A store is one of:
 
 Exit codes: 0 all in place, 1 differences (compare, plan, verify, metadefs -n), 2 usage or
 configuration, 3 some images failed, 4 connection or TLS, 5 authentication or policy, 6 integrity
-failure, 8 limit reached, 130 and 143 stopped by a signal.";
+failure, 8 limit reached, 10 out of time, 130 and 143 stopped by a signal.";

@@ -5,30 +5,32 @@ use std::sync::Arc;
 
 use futures_util::StreamExt;
 use secrecy::ExposeSecret;
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::{Args, Command, Options, Reports, Serve};
 use crate::endpoint::{Endpoint, Side};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::select::Selected;
-use crate::sign_in::read_token;
+use crate::sign_in::{read_token, refuse_options_of_one, refuse_token_of_one};
 use crate::{print, tls};
 
 mod dump;
 mod metadefs;
 mod replicate;
 mod report;
+mod stopping;
 mod verify;
 
 use dump::{Dump, dump, load};
 use metadefs::metadefs;
-use replicate::{compare, plan, replicate, sync};
+use replicate::{How, Target, compare, plan, replicate, sync};
+use stopping::Stopping;
 use verify::verify;
 
 /// Runs a command to its end, or to the first signal.
 pub(crate) async fn run(args: Args) -> Exit {
     let Args { command, mut options, logging: _ } = args;
+    let stopping = &Stopping::default();
     if matches!(command, Command::Doctor(_)) {
         // It says what it finds, not what it finds at the eleventh attempt.
         options.limits.low_level_retries.get_or_insert(0);
@@ -51,21 +53,23 @@ pub(crate) async fn run(args: Args) -> Exit {
         }
         match command {
             Command::Size { server, .. } => size(&server, selected, &options).await,
-            Command::Dump { server, path, compress, metadefs, .. } => {
-                let typed = Dump { compress, metadefs: metadefs.which() };
-                dump(&server, &directory(&path), typed, selected, &options).await
+            Command::Dump { server, path, compress, metadefs, course, .. } => {
+                let typed = Dump { compress, metadefs: metadefs.which(), course: &course };
+                dump(&server, &directory(&path), typed, selected, &options, stopping).await
             }
-            Command::Load { from, to, metadefs, .. } => {
-                let (path, server) = load_order(from, to);
-                load(path, &server, metadefs.which(), selected, &options).await
+            Command::Load { from, to, metadefs, course, .. } => {
+                let (path, servers) = load_order(from, to);
+                let how = How { course: &course, metadefs: metadefs.which(), removing: None };
+                load(path, &servers, how, selected, &options, stopping).await
             }
-            Command::Livecopy { from, to, metadefs, .. } => {
-                let (from, to) = both(&from, &to, &options)?;
-                replicate(from, to, metadefs.which(), selected, &options).await
+            Command::Livecopy { from, to, metadefs, course, .. } => {
+                let (from, to) = one_to_many(&from, &to, &options)?;
+                let how = How { course: &course, metadefs: metadefs.which(), removing: None };
+                replicate(from, to, how, selected, &options, stopping).await
             }
             Command::Compare(typed) => compare(typed, selected, &options).await,
             Command::Plan(typed) => plan(typed, selected, &options).await,
-            Command::Sync(typed) => sync(typed, selected, &options).await,
+            Command::Sync(typed) => sync(typed, selected, &options, stopping).await,
             Command::Metadefs(typed) => metadefs(typed, &options).await,
             Command::Verify(typed) => verify(typed, selected, &options).await,
             Command::Report(Reports::Merge { parts }) => report::merge(&parts, options.output),
@@ -76,32 +80,41 @@ pub(crate) async fn run(args: Args) -> Exit {
     };
     let exit = tokio::select! {
         result = work => result.unwrap_or_else(|error| print::failure(&error)),
-        exit = stopped() => {
-            print::stopped(exit);
-            exit
-        }
+        exit = stopping.at_once() => exit,
     };
     print::end_report(exit)
-}
-
-/// The first signal that asks this process to stop.
-async fn stopped() -> Exit {
-    let terminated = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut signals) => signals.recv().await,
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => Exit::Interrupted,
-        _ = terminated => Exit::Terminated,
-    }
 }
 
 /// The two sides that two words name.
 fn both(from: &str, to: &str, options: &Options) -> Result<(Endpoint, Endpoint), CliError> {
     let source = Endpoint::parse(from, Side::Source, options)?;
     Ok((source, Endpoint::parse(to, Side::Target, options)?))
+}
+
+/// The source that a word names, and the targets that others do.
+fn one_to_many(
+    from: &str,
+    to: &[String],
+    options: &Options,
+) -> Result<(Endpoint, Vec<Target>), CliError> {
+    Ok((Endpoint::parse(from, Side::Source, options)?, targets(to, options)?))
+}
+
+/// The targets that words name.
+fn targets(words: &[String], options: &Options) -> Result<Vec<Target>, CliError> {
+    if words.len() > 1 {
+        refuse_options_of_one(&options.sign_in)?;
+    }
+    let target = |word: &String| {
+        let endpoint = Endpoint::parse(word, Side::Target, options)?;
+        Ok(Target { word: word.clone(), endpoint })
+    };
+    let targets: Vec<Target> = words.iter().map(target).collect::<Result<_, CliError>>()?;
+    let is_url = |target: &Target| matches!(target.endpoint, Endpoint::Url(_));
+    if targets.len() > 1 && targets.iter().any(is_url) {
+        refuse_token_of_one(&options.sign_in)?;
+    }
+    Ok(targets)
 }
 
 async fn size(server: &str, selected: &Selected, options: &Options) -> Result<Exit, CliError> {
@@ -155,12 +168,13 @@ fn directory(word: &str) -> PathBuf {
 }
 
 /// The old tool had the server first, a copy reads better with the directory first: both work.
-fn load_order(first: String, second: String) -> (PathBuf, String) {
+fn load_order(first: String, mut others: Vec<String>) -> (PathBuf, Vec<String>) {
     let is_directory = |word: &str| word.starts_with("dir:") || Path::new(word).is_dir();
+    let [second] = &mut others[..] else { return (directory(&first), others) };
     // Nothing is loaded into standard input.
-    let swapped = second == "-" || !is_directory(&first) && is_directory(&second);
+    let swapped = second == "-" || !is_directory(&first) && is_directory(second);
     match swapped && first != "-" {
-        true => (directory(&second), first),
-        false => (directory(&first), second),
+        true => (directory(second), vec![first]),
+        false => (directory(&first), others),
     }
 }

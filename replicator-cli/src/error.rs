@@ -5,7 +5,7 @@ use std::fmt;
 
 use glance_core::body::BodyError;
 use glance_core::identity::{ConfigError, SignInError};
-use glance_core::replicate::{NothingRemoved, RunError};
+use glance_core::replicate::{NothingRemoved, RunError, Why};
 use glance_core::store::StoreError;
 use glance_core::transport::TransportError;
 
@@ -53,6 +53,12 @@ impl CliError {
         self
     }
 
+    /// The same error, of one of several targets.
+    pub(crate) fn at(mut self, target: &str) -> Self {
+        self.message = format!("{target}: {}", self.message);
+        self
+    }
+
     /// The same error, with the failure that led to it.
     pub(crate) fn caused_by(mut self, source: impl Into<BodyError>) -> Self {
         self.source = Some(source.into());
@@ -81,16 +87,26 @@ impl From<StoreError> for CliError {
 
 impl From<RunError> for CliError {
     fn from(error: RunError) -> Self {
-        let nothing = match error {
+        let what = error.to_string();
+        let (exit, hint) = match error {
             RunError::Listing(error) => return error.into(),
-            RunError::NothingRemoved(nothing) => nothing,
-            other => return Self { exit: Exit::SomeFailed, ..Self::usage(other.to_string()) },
+            RunError::NothingRemoved(nothing) => {
+                let exit = match nothing {
+                    NothingRemoved::Failures { .. } => Exit::SomeFailed,
+                    _ => Exit::LimitReached,
+                };
+                (exit, nothing.hint())
+            }
+            RunError::Stopped { why: Why::OutOfBytes, .. } => {
+                (Exit::LimitReached, "run again, or allow more by --max-transfer")
+            }
+            RunError::Stopped { why, .. } => (why.into(), "run again to go on"),
+            RunError::TooManyFailures { .. } => {
+                (Exit::SomeFailed, "mend what failed, and run again; --max-errors allows more")
+            }
+            _ => return Self { exit: Exit::SomeFailed, ..Self::usage(what) },
         };
-        let exit = match nothing {
-            NothingRemoved::Failures { .. } => Exit::SomeFailed,
-            _ => Exit::LimitReached,
-        };
-        Self { exit, ..Self::usage(nothing.to_string()).hint(nothing.hint()) }
+        Self { exit, ..Self::usage(what).hint(hint) }
     }
 }
 

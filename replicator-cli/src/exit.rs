@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use glance_core::identity::{SignInError, SignInErrorKind};
-use glance_core::replicate::CopyError;
+use glance_core::replicate::{CopyError, Why};
 use glance_core::store::{StoreError, StoreErrorKind};
 
 /// How a run ended.
@@ -26,6 +26,8 @@ pub enum Exit {
     Integrity = 6,
     /// A quota, a size limit or the disk is exhausted.
     LimitReached = 8,
+    /// The time of the run was up (`--max-duration`).
+    OutOfTime = 10,
     /// Stopped by SIGINT, cleanly.
     Interrupted = 130,
     /// Stopped by SIGTERM, cleanly.
@@ -44,6 +46,7 @@ impl Exit {
             Self::Authentication,
             Self::Integrity,
             Self::LimitReached,
+            Self::OutOfTime,
             Self::Interrupted,
             Self::Terminated,
         ];
@@ -88,6 +91,21 @@ impl From<&CopyError> for Exit {
             CopyError::Target(error) if error.kind == StoreErrorKind::LimitReached => {
                 Self::LimitReached
             }
+            // The run says why, and exits so.
+            CopyError::BrokenOff => Self::Success,
+            CopyError::Spool(_) => Self::LimitReached,
+            _ => Self::SomeFailed,
+        }
+    }
+}
+
+impl From<Why> for Exit {
+    fn from(why: Why) -> Self {
+        match why {
+            Why::Interrupted => Self::Interrupted,
+            Why::Terminated => Self::Terminated,
+            Why::OutOfTime => Self::OutOfTime,
+            Why::OutOfBytes => Self::LimitReached,
             _ => Self::SomeFailed,
         }
     }
@@ -102,7 +120,7 @@ impl Exit {
             Self::Success => 0,
             Self::Differences => 1,
             Self::SomeFailed => 2,
-            Self::LimitReached => 3,
+            Self::LimitReached | Self::OutOfTime => 3,
             Self::Integrity => 4,
             _ => 5,
         };

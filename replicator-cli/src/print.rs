@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use glance_core::replicate::Why;
 use serde_json::json;
 use tokio::io::{BufWriter, Stdout};
 
@@ -54,7 +55,7 @@ pub(crate) use file::{end_report, report_is_of, report_to};
 pub(crate) use findings::Examination;
 pub(crate) use merged::merged;
 pub(crate) use metadefs::Metadefs;
-pub(crate) use report::Report;
+pub(crate) use report::{Report, Reports};
 pub(crate) use selection::selection;
 pub(crate) use verify::Findings;
 
@@ -97,6 +98,14 @@ pub(crate) fn failure(error: &CliError) -> Exit {
         err!("  hint: {hint}");
     }
     error.exit
+}
+
+/// A run that ends itself.
+pub(crate) fn stopping(why: Why) {
+    err!(
+        "{why}: uploads under way are broken off, and what is stored already is brought to its end; \
+         one more signal stops that, too"
+    );
 }
 
 /// A run that a signal ended.

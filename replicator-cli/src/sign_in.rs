@@ -59,6 +59,38 @@ pub(crate) fn refuse_cloud_options(
     Err(CliError::usage(what).hint("leave them out, or name a cloud of clouds.yaml"))
 }
 
+/// Fails when there are several targets, and options are about one: a token must not get to servers
+/// that it is not for.
+pub(crate) fn refuse_options_of_one(options: &SignIn) -> Result<(), CliError> {
+    let of_one = [
+        ("--targettoken", options.targettoken.is_some(), "--token is for all servers"),
+        ("--target-token-file", options.target_token_file.is_some(), "--token-file is for all"),
+        ("--target-region", options.target_region.is_some(), "write each target as NAME@REGION"),
+        (
+            "--target-endpoint-override",
+            options.target_endpoint_override.is_some(),
+            "set image_endpoint_override of each cloud in clouds.yaml",
+        ),
+    ];
+    match of_one.into_iter().find(|(_, is_there, _)| *is_there) {
+        None => Ok(()),
+        Some((option, _, hint)) => {
+            let what = format!("{option} is about one target, and there are several");
+            Err(CliError::usage(what).hint(hint))
+        }
+    }
+}
+
+/// The same of the variable, which servers read that are named by URL.
+pub(crate) fn refuse_token_of_one(options: &SignIn) -> Result<(), CliError> {
+    let (_, _, variable) = tokens(Side::Target, options);
+    if environment(variable).is_none() {
+        return Ok(());
+    }
+    let what = format!("{variable} is a token for one target, and there are several");
+    Err(CliError::usage(what).hint("unset it; --token-file is for all servers"))
+}
+
 /// Fails when this side is given a token, but is a cloud: it would be without effect.
 pub(crate) fn refuse_token_of_side(
     word: &str,

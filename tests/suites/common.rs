@@ -41,6 +41,14 @@ pub(crate) fn start(line: &[String]) -> Child {
     command().args(line).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
+/// Starts the tool with these variables and lets it run; what it says is lost.
+pub(crate) fn start_with(line: &[String], variables: &[(String, String)]) -> Child {
+    let variables = variables.iter().map(|(name, value)| (name, value));
+    let mut command = command();
+    command.args(line).envs(variables).stdout(Stdio::null()).stderr(Stdio::null());
+    command.spawn().unwrap()
+}
+
 /// Starts the tool with its standard output at the caller's end of a pipe.
 pub(crate) fn start_piped(line: &[&str]) -> Child {
     command().args(line).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()

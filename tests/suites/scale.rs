@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use common::{Run, cleared, replicator_with};
+use format_dump::DumpStore;
 use futures_util::TryStreamExt;
 use glance_core::image::{Attributes, Image, ImageId};
 use glance_core::replicate::stamp;
@@ -395,6 +396,38 @@ async fn only_what_belongs_together_is_merged() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn reports_of_several_targets_are_merged_target_by_target() {
+    let work = tempfile::tempdir().unwrap();
+    for number in 1..=2 {
+        let to = |copied: u32, failed: Value| {
+            let summary = serde_json::json!({ "copied": copied, "exit_code": 0 });
+            serde_json::json!({ "images": failed, "summary": summary })
+        };
+        let failed = serde_json::json!([
+            { "id": "i", "name": "n", "result": "failed", "detail": ["why", "because"] }
+        ]);
+        let report = serde_json::json!({
+            "targets": { "b": to(number, failed), "c": to(10, serde_json::json!([])) },
+            "run": {
+                "command": "sync", "source": "a", "target": "b c", "selection": [],
+                "shard": format!("{number}/2"), "exit_code": 3, "errors": [["stopped", "by itself"]],
+            },
+        });
+        fs::write(work.path().join(format!("{number}.json")), report.to_string()).unwrap();
+    }
+    let said = run(&["report", "merge", work.path().to_str().unwrap()]).await.exits(3).stdout;
+    insta::assert_snapshot!(said, @r#"
+    b: failed: i "n": why: because
+    b: failed: i "n": why: because
+    shard 1/2: stopped: by itself
+    shard 2/2: stopped: by itself
+    sync a b c: all 2 shards
+    b: 3 copied
+    c: 20 copied
+    "#);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn each_shard_of_a_dump_has_a_directory() {
     let (a, b) = (Site::with(1..=30).await, Site::open().await);
     let work = tempfile::tempdir().unwrap();
@@ -412,4 +445,19 @@ async fn each_shard_of_a_dump_has_a_directory() {
     let said = run(&["report", "merge", one, two]).await.exits(0).stdout;
     assert!(said.contains("(2 directories): all 2 shards\n465 bytes, 30 copied"), "{said}");
     assert_eq!(b.ids().await, a.ids().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn namespaces_are_those_of_the_first_shard() {
+    let work = tempfile::tempdir().unwrap();
+    let [from, first, second] =
+        ["from", "first", "second"].map(|name| work.path().join(name).to_str().unwrap().to_owned());
+    let source = DumpStore::create(&from).unwrap();
+    source.write_metadef(&serde_json::json!({ "namespace": "OS::Test" })).await.unwrap();
+    source.finish().await.unwrap();
+    for (to, part) in [(&first, "1/2"), (&second, "2/2")] {
+        run(&["livecopy", &from, to, "--metadefs", "all", "--shard", part]).await.exits(0);
+    }
+    let copied = async |path: &str| DumpStore::open(path).unwrap().metadefs().await.unwrap().len();
+    assert_eq!((copied(&first).await, copied(&second).await), (1, 0));
 }

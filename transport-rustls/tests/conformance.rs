@@ -11,8 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use glance_core::conformance::{Front, TransportUnderTest};
+use glance_core::pauses::Pauses;
 use glance_core::tls::{Roots, TlsPolicy, bundle};
-use glance_core::transport::{Backoff, Persistence, Persistent, Transport};
+use glance_core::transport::{Persistence, Persistent, Transport};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
@@ -23,8 +24,7 @@ async fn conforms() {
     run(|transport| transport).await;
     // One after the other: both measure time.
     run(|transport| {
-        let backoff = Backoff { longest: Duration::from_millis(1), ..Backoff::default() };
-        let persistence = Persistence { backoff, ..Persistence::default() }.times(1);
+        let persistence = Persistence { pauses: Pauses::NONE, ..Persistence::default() }.times(1);
         Arc::new(Persistent::new(transport, persistence))
     })
     .await;

@@ -59,7 +59,7 @@ impl Stage {
             fs::create_dir_all(directory.join(name)).context(|| name.to_owned())?;
         }
         let stage = Self { directory, binary };
-        write_certificates(&stage.directory)?;
+        write_certificates(&stage.directory, "localhost")?;
         write_images(&stage.directory.join("old"))?;
         print("A few images, in a directory as the old tool wrote them, become the images of A:");
         stage.replicator(&["load", &stage.file("old"), &stage.file("a")], 0)?;

@@ -57,5 +57,6 @@ const PAGES: &[(&str, &str, &str)] = &[
     ("docs/selection.md", "glance-replicator-selection", "which images are meant"),
     ("docs/sync.md", "glance-replicator-sync", "how glance-replicator keeps replicas in step"),
     ("docs/tls.md", "glance-replicator-tls", "whom glance-replicator trusts"),
+    ("docs/transfer.md", "glance-replicator-transfer", "how data and requests get through"),
     ("docs/verify.md", "glance-replicator-verify", "whether data is what it should be"),
 ];

@@ -10,11 +10,12 @@ use tests::pki::{Authority, Leaf};
 
 use crate::failure::{Context, Failure};
 
-/// Writes `ca.pem`, and the `cert.pem` and `key.pem` of a server on the loopback interface.
-pub(crate) fn write_certificates(directory: &Path) -> Result<(), Failure> {
+/// Writes `ca.pem`, and the `cert.pem` and `key.pem` of a server on the loopback interface or at
+/// `address`.
+pub(crate) fn write_certificates(directory: &Path, address: &str) -> Result<(), Failure> {
     let pki = |error| Failure::new(format!("cannot make certificates: {error}"));
     let root = Authority::root("Demonstration CA").map_err(pki)?;
-    let leaf = Leaf::new("localhost", &["localhost", "127.0.0.1"]);
+    let leaf = Leaf::new("localhost", &["localhost", "127.0.0.1", address]);
     let server = root.issue(&leaf).map_err(pki)?;
     let files =
         [("ca.pem", root.pem()), ("cert.pem", &server.chain_pem), ("key.pem", &server.key_pem)];

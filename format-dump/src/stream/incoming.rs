@@ -92,7 +92,8 @@ impl Incoming {
             if !projects && !metadef {
                 break;
             }
-            bytes += entry.size;
+            // A header may say any size.
+            bytes = entry.size.saturating_add(bytes);
             if bytes > LONGEST {
                 return Err(invalid("too much stands beside the images".to_owned()));
             }

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use http::Method;
-use regex::Regex;
+use regex::{Regex, RegexBuilder};
 use serde_json::{Map, Value};
 
 use crate::store::{StoreError, StoreErrorKind};
@@ -72,8 +72,10 @@ impl Schema {
         let rules = rules.into_iter().flatten();
         let required = document.get("required").and_then(Value::as_array);
         let required = required.into_iter().flatten().filter_map(Value::as_str);
+        let mut patterns = PATTERNS;
+        let rules = rules.map(|(name, rule)| (name.clone(), Rule::of(name, rule, &mut patterns)));
         Self {
-            properties: rules.map(|(name, rule)| (name.clone(), Rule::of(name, rule))).collect(),
+            properties: rules.collect(),
             required: required.map(str::to_owned).collect(),
             additional: match document.get("additionalProperties") {
                 Some(Value::Bool(false)) => Additional::Nothing,
@@ -84,7 +86,8 @@ impl Schema {
 }
 
 impl Rule {
-    fn of(name: &str, rule: &Value) -> Self {
+    /// `patterns` is how many more of them are understood.
+    fn of(name: &str, rule: &Value, patterns: &mut usize) -> Self {
         let types = match &rule["type"] {
             Value::String(one) => vec![one.clone()],
             Value::Array(several) => {
@@ -96,14 +99,18 @@ impl Rule {
             // Glance matches as Python does, whose patterns can say more.
             let unknown =
                 |error| tracing::debug!("the pattern of {name} is left to Glance: {error}");
-            Regex::new(pattern).map_err(unknown).ok()
+            *patterns = patterns.checked_sub(1)?;
+            let mut pattern = RegexBuilder::new(pattern);
+            pattern.size_limit(PATTERN).dfa_size_limit(PATTERN).build().map_err(unknown).ok()
         });
         Self {
             types,
             values: rule["enum"].as_array().cloned(),
             pattern,
             max_length: rule["maxLength"].as_u64(),
-            items: rule["items"].is_object().then(|| Box::new(Self::of(name, &rule["items"]))),
+            items: rule["items"]
+                .is_object()
+                .then(|| Box::new(Self::of(name, &rule["items"], patterns))),
         }
     }
 
@@ -158,6 +165,11 @@ fn type_names(value: &Value) -> &'static [&'static str] {
     }
 }
 
+/// Patterns that are understood, and what each may take in memory: a server may say more of them than
+/// fit, in a few bytes.
+const PATTERNS: usize = 200;
+const PATTERN: usize = 64 << 10;
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -165,7 +177,7 @@ mod tests {
     use super::*;
 
     fn rule(rule: &Value) -> Rule {
-        Rule::of("p", rule)
+        Rule::of("p", rule, &mut 1)
     }
 
     #[test]

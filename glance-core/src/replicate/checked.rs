@@ -4,7 +4,9 @@
 //! agree, so that data that is not the source's never completes an upload: the target sees a
 //! body that breaks off.
 
+use std::collections::BTreeSet;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -22,6 +24,8 @@ pub struct Expected {
     /// The digest that proves it: `os_hash_value`, or `checksum` when that is all there is. None
     /// for data that the source never hashed.
     pub digest: Option<(Algorithm, String)>,
+    /// Digests that somebody else will compare.
+    pub also: BTreeSet<Algorithm>,
 }
 
 impl Expected {
@@ -31,13 +35,18 @@ impl Expected {
         let os_hash = os_hash.and_then(|(algorithm, value)| Some((algorithm.parse().ok()?, value)));
         let md5 = image.checksum.as_ref().map(|value| (Algorithm::Md5, value));
         let digest = os_hash.or(md5).map(|(algorithm, value)| (algorithm, value.clone()));
-        Self { size: image.size, digest }
+        Self { size: image.size, digest, also: BTreeSet::new() }
     }
 
-    /// The digests to compute: the one that proves the data, or Glance's default for data without
-    /// one, so that the target's copy can be proven at least.
-    fn algorithms(&self) -> [Algorithm; 1] {
-        [self.digest.as_ref().map_or(Algorithm::Sha512, |(algorithm, _)| *algorithm)]
+    /// The digests to compute: the one that proves the data and those that are asked for, or
+    /// Glance's default where there is none, so that the target's copy can be proven at least.
+    fn algorithms(&self) -> BTreeSet<Algorithm> {
+        let own = self.digest.as_ref().map(|(algorithm, _)| *algorithm);
+        let all: BTreeSet<Algorithm> = self.also.iter().copied().chain(own).collect();
+        match all.is_empty() {
+            true => [Algorithm::Sha512].into(),
+            false => all,
+        }
     }
 }
 
@@ -70,6 +79,20 @@ pub enum DataFault {
         wanted: String,
         /// The data's.
         got: String,
+    },
+    /// The target took it so slowly that the other targets of the same reading would have waited.
+    #[error("the others did not wait for it after {got} bytes")]
+    LeftBehind {
+        /// Bytes that it took.
+        got: u64,
+    },
+    /// Data that is to be kept for a while can't be.
+    #[error("cannot keep it in {}: {reason}", directory.display())]
+    Spool {
+        /// Where it was to be kept.
+        directory: PathBuf,
+        /// What the filesystem said.
+        reason: String,
     },
     /// Reading from the source failed.
     #[error("the source stopped sending after {got} bytes: {reason}")]
@@ -106,7 +129,12 @@ impl DataVerdict {
         self.digests.get()
     }
 
-    fn fail(&self, fault: DataFault) -> BodyError {
+    /// The verdict of one of many who are given the same data: about faults of its own, too.
+    pub(super) fn shared(&self) -> Self {
+        Self { digests: self.digests.clone(), fault: Arc::default() }
+    }
+
+    pub(super) fn fail(&self, fault: DataFault) -> BodyError {
         let _ = self.fault.set(fault.clone());
         fault.into()
     }
@@ -224,7 +252,8 @@ mod tests {
     const MD5_OF_ABC: &str = "900150983cd24fb0d6963f7d28e17f72";
 
     fn expected(size: u64) -> Expected {
-        Expected { size: Some(size), digest: Some((Algorithm::Md5, MD5_OF_ABC.to_owned())) }
+        let digest = Some((Algorithm::Md5, MD5_OF_ABC.to_owned()));
+        Expected { size: Some(size), digest, also: BTreeSet::new() }
     }
 
     fn chunks(chunks: &[&'static str]) -> Body {

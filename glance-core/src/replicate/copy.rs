@@ -113,7 +113,10 @@ impl Replication {
             match self.target.create(staged).await {
                 Err(error) if error.kind.is_retryable() && failures < retries.per_image => {
                     tracing::info!(image = %staged.id, "{error}; trying again");
-                    retries.pauses.after(failures).await;
+                    let pause = retries.pauses.after(failures);
+                    if self.policy.stop.unless_broken_off(pause).await.is_none() {
+                        return Err(error);
+                    }
                     failures += 1;
                 }
                 answer => return answer,
@@ -138,11 +141,11 @@ impl Replication {
             Ok(None) => {}
             Err(reason) => self.fall_back(&reason, journey)?,
         }
-        self.open(image, record, share).await.map(Supply::Stream)
+        self.unless_broken_off(self.open(image, record, share)).await.map(Supply::Stream)
     }
 
     /// The data of `image`, which has just begun to come, if the target takes it as what `record`
-    /// says it is.
+    /// says it is. The target has what is `begun` of it.
     async fn open(
         &self,
         image: &Image,
@@ -192,10 +195,13 @@ impl Replication {
         journal.announce(Phase::Uploading, image, record).await.map_err(CopyError::Journal)?;
         let opened = match supply {
             Supply::Stream(opened) => opened,
-            Supply::Import(import) => match self.import(image, record, &import, journey).await? {
-                Some(stored) => return self.take(image, record, stored, goal).await,
-                None => self.open(image, record, share).await?,
-            },
+            Supply::Import(import) => {
+                let imported = self.import(image, record, &import, journey);
+                match self.unless_broken_off(imported).await? {
+                    Some(stored) => return self.take(image, record, stored, goal).await,
+                    None => self.unless_broken_off(self.open(image, record, share)).await?,
+                }
+            }
         };
         journey.way = Some(Way::Streamed);
         let (stored, verdict) = self.transfer(image, record, share, opened).await?;

@@ -10,6 +10,7 @@ use super::JournalError;
 use super::checked::DataFault;
 use super::plan::Difference;
 use super::prune::NothingRemoved;
+use super::stop::Why;
 
 /// Why a run did not come to its end.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +22,34 @@ pub enum RunError {
     /// Nothing was removed.
     #[error(transparent)]
     NothingRemoved(#[from] NothingRemoved),
+    /// It was told to end before.
+    #[error("{why}{}", undone(*.left, *.unseen))]
+    Stopped {
+        /// Why.
+        why: Why,
+        /// Images that were not begun.
+        left: u64,
+        /// Whether there may be more, since not all were looked at.
+        unseen: bool,
+    },
+    /// So many images have failed that no more were begun.
+    #[error("{failures} images have failed, the most allowed{}", undone(*.left, false))]
+    TooManyFailures {
+        /// Images that failed.
+        failures: u64,
+        /// Images that were not begun.
+        left: u64,
+    },
+}
+
+impl RunError {
+    /// How many images are known that were not begun.
+    pub fn left(&self) -> u64 {
+        match self {
+            Self::Listing(_) | Self::NothingRemoved(_) => 0,
+            Self::Stopped { left, .. } | Self::TooManyFailures { left, .. } => *left,
+        }
+    }
 }
 
 /// Why one image could not be replicated. The variants name the guilty side.
@@ -61,9 +90,20 @@ pub enum CopyError {
         #[source]
         fault: DataFault,
     },
+    /// The run was told to end, and the upload was broken off.
+    #[error("it was broken off, since the run was to end")]
+    BrokenOff,
     /// What was about to happen at the target can't be written down, and did not happen.
     #[error("it was not begun, since that can't be written down")]
     Journal(#[source] JournalError),
+    /// The target took the data so slowly that the others would have waited for it.
+    #[error("{target_store} took the data too slowly: the others did not wait after {got} bytes")]
+    LeftBehind {
+        /// The store that is slow.
+        target_store: String,
+        /// Bytes that it took.
+        got: u64,
+    },
     /// The target did not copy its data to all of its stores where it should be. Apart from that,
     /// all is in place.
     #[error("it is in place and proven, but not in store {stores}")]
@@ -77,6 +117,9 @@ pub enum CopyError {
     /// The source failed.
     #[error("the source failed")]
     Source(#[source] StoreError),
+    /// Its data can't be kept for a while, as is wanted.
+    #[error("the spool can't take its data")]
+    Spool(#[source] DataFault),
     /// The target stored something else than it was sent. The replica was made private and
     /// deactivated where that was possible.
     #[error(
@@ -138,10 +181,13 @@ impl CopyError {
             }
             Self::Source(error) | Self::Target(error) => error.kind == StoreErrorKind::Unreadable,
             Self::Blocked { .. }
+            | Self::BrokenOff
             | Self::Burned(_)
             | Self::Busy { .. }
             | Self::Journal(_)
+            | Self::LeftBehind { .. }
             | Self::NotInStores { .. }
+            | Self::Spool(_)
             | Self::Unresolved(_)
             | Self::Unfit { .. }
             | Self::Unverifiable { .. } => false,
@@ -151,7 +197,7 @@ impl CopyError {
     /// Whether trying the image again later may help, without anybody changing anything.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Busy { .. } => true,
+            Self::Busy { .. } | Self::LeftBehind { .. } => true,
             Self::Data { fault, .. } => {
                 !matches!(fault, DataFault::Digest { .. } | DataFault::TooLong { .. })
             }
@@ -163,9 +209,11 @@ impl CopyError {
                 matches!(error.kind, SignInErrorKind::Transport(kind) if kind.is_retryable())
             }
             Self::Blocked { .. }
+            | Self::BrokenOff
             | Self::Burned(_)
             | Self::ContentDiffers(_)
             | Self::Journal(_)
+            | Self::Spool(_)
             | Self::Stored { .. }
             | Self::Unfit { .. }
             | Self::Unproven
@@ -192,20 +240,39 @@ impl CopyError {
             Self::Data { fault: DataFault::Digest { .. }, .. } => {
                 Some("run again; if the same digest comes again, the source's storage is damaged")
             }
+            Self::BrokenOff => Some("run again: it is completed under the same id"),
             Self::Data { .. } => Some("run again: the image is completed under the same id"),
             Self::Journal(_) => Some("make room for the journal, and run again"),
+            Self::LeftBehind { .. } => {
+                Some("let the others go ahead of it by --spool auto, or copy to it alone")
+            }
             Self::NotInStores { error, .. } => match error.kind {
                 StoreErrorKind::Forbidden => Some("sign in to the target as an administrator"),
                 _ => Some("run again: it is copied to the stores where it is not yet"),
             },
             Self::Source(error) | Self::Target(error) => error.hint.as_deref(),
             Self::Unfit { fault, .. } => Some(unfit_hint(fault)),
+            Self::Spool(_) => {
+                Some("make room there, name another directory by --spool-dir, or run without it")
+            }
             Self::Unproven => None,
             Self::Unresolved(error) => error.hint.as_deref(),
             Self::Unverifiable { .. } => Some(
                 "copy it outside FIPS mode, or upload it anew to a Glance that computes \
                  os_hash_value",
             ),
+        }
+    }
+}
+
+/// How much was not begun, behind the reason.
+fn undone(images: u64, unseen: bool) -> String {
+    match (images, unseen) {
+        (0, false) => String::new(),
+        (0, true) => ", and not all images had been looked at".to_owned(),
+        (images, false) => format!(": {images} images were not begun"),
+        (images, true) => {
+            format!(": {images} images were not begun, and not all had been looked at")
         }
     }
 }

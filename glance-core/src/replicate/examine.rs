@@ -12,6 +12,9 @@ use super::{CopyError, Difference, Entry, Pair, Replication, State};
 impl Replication {
     /// Says what the pair needs. Changes nothing.
     pub(super) async fn examine(&self, pair: Pair) -> Entry {
+        if let Pair::Both(_, replica) | Pair::TargetOnly(replica) = &pair {
+            self.policy.habits.note(&self.target, replica);
+        }
         match self.recall(pair) {
             Pair::TargetOnly(replica) => self.extra(replica),
             Pair::SourceOnly(image) => self.judge(image, None).await,

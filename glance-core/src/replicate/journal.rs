@@ -209,8 +209,9 @@ fn because(error: &CopyError) -> String {
 
 fn request_id(error: &CopyError) -> Option<&str> {
     match error {
-        CopyError::Source(error) | CopyError::Target(error) => error,
-        CopyError::NotInStores { error, .. } => error,
+        CopyError::Source(error)
+        | CopyError::Target(error)
+        | CopyError::NotInStores { error, .. } => error,
         _ => return None,
     }
     .request_id

@@ -160,6 +160,8 @@ fn matched(
         }
     }
     pairs.extend(here.into_values().flatten().map(Pair::TargetOnly));
+    // As of every listing.
+    pairs.sort_by(|one, other| one.id().cmp(other.id()));
     pairs
 }
 

@@ -2,8 +2,8 @@
 
 use std::cmp::Ordering;
 
-use futures_util::future::ready;
-use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
+use futures_util::future::{join_all, ready};
+use futures_util::stream::{self, BoxStream, Fuse, StreamExt, TryStreamExt};
 
 use crate::image::{Image, ImageId};
 use crate::select::Selection;
@@ -28,9 +28,63 @@ impl Pair {
         !matches!(self, Self::TargetOnly(_))
     }
 
+    /// The id that pairs are listed in the order of.
+    pub(super) fn id(&self) -> &ImageId {
+        match self {
+            Self::Both(image, _)
+            | Self::SourceOnly(image)
+            | Self::TargetOnly(image)
+            | Self::Ambiguous(image, _) => &image.id,
+        }
+    }
+
     /// Whether the target is known to hold it.
     pub(super) fn is_at_target(&self) -> bool {
         matches!(self, Self::Both(..) | Self::TargetOnly(_))
+    }
+}
+
+/// The pairs of one id, by the number of the target, or why a listing has ended there.
+pub(super) type Pairs = Vec<(usize, Result<Pair, StoreError>)>;
+
+/// Brings the pairs of several targets together by their ids, each of which come in ascending order.
+/// A listing that fails ends, and the others go on.
+pub(super) fn merged(
+    listings: Vec<(usize, BoxStream<'_, Result<Pair, StoreError>>)>,
+) -> BoxStream<'_, Pairs> {
+    let heads = listings.into_iter().map(|(target, pairs)| Head {
+        target,
+        pairs: pairs.fuse(),
+        next: None,
+    });
+    let merged = stream::unfold(heads.collect::<Vec<_>>(), |mut heads| async move {
+        join_all(heads.iter_mut().map(Head::fill)).await;
+        // Failures have no id, and are said at once.
+        let key = |head: &Head<'_>| {
+            head.next.as_ref().map(|next| next.as_ref().ok().map(|pair| pair.id().clone()))
+        };
+        let first = heads.iter().filter_map(key).min()?;
+        let at_first = |head: &&mut Head<'_>| key(head).as_ref() == Some(&first);
+        let taken = heads.iter_mut().filter(at_first);
+        let pairs = taken.filter_map(|head| Some((head.target, head.next.take()?))).collect();
+        Some((pairs, heads))
+    });
+    merged.boxed()
+}
+
+/// The pairs of one target, with the next of them.
+struct Head<'a> {
+    target: usize,
+    pairs: Fuse<BoxStream<'a, Result<Pair, StoreError>>>,
+    next: Option<Result<Pair, StoreError>>,
+}
+
+impl Head<'_> {
+    /// Waits for the next pair, unless it is there.
+    async fn fill(&mut self) {
+        if self.next.is_none() {
+            self.next = self.pairs.next().await;
+        }
     }
 }
 

@@ -187,11 +187,21 @@ impl Entry {
         }
     }
 
+    /// Whether there is something to make at the target.
+    pub(super) fn begins(&self) -> bool {
+        matches!(self.step, Step::Copy(_) | Step::Record(_) | Step::Complete(_))
+    }
+
+    /// Whether data is to be copied.
+    pub(super) fn moves_data(&self) -> bool {
+        matches!(self.step, Step::Copy(_) | Step::Complete(_))
+    }
+
     /// The bytes of data that a run would copy, as far as the source's record tells.
     pub fn outstanding(&self) -> u64 {
-        match self.step {
-            Step::Copy(_) | Step::Complete(_) => self.image.size.unwrap_or(0),
-            _ => 0,
+        match self.moves_data() {
+            true => self.image.size.unwrap_or(0),
+            false => 0,
         }
     }
 }

@@ -1,14 +1,14 @@
 //! Images that only the target has: recognised as this tool's own, and taken away when asked.
 
 use std::fmt;
-use std::str::FromStr;
 
 use crate::image::{Image, ImageId, Status};
 use crate::store::{Activation, StoreErrorKind};
 
+use super::pair::Pair;
 use super::plan::Step;
 use super::stamp;
-use super::{CopyError, Done, Entry, Outcome, Replication, State};
+use super::{CopyError, Done, Entry, Most, Outcome, Replication, State};
 
 /// What to do with images that this tool once copied from the source, and that the source does not
 /// hold any more.
@@ -17,7 +17,7 @@ pub struct Prune {
     /// What is done with each.
     pub how: Removal,
     /// With how many at most; with none when there would be more.
-    pub most: MostRemoved,
+    pub most: Most,
     /// Protected ones too.
     pub unprotect: bool,
 }
@@ -40,45 +40,6 @@ impl fmt::Display for Removal {
             Self::Deactivate => "deactivated",
             Self::Delete => "deleted",
         })
-    }
-}
-
-/// A limit to what one run removes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MostRemoved {
-    /// So many images.
-    Images(u64),
-    /// So many of a hundred images that the target holds and the selection admits.
-    Percent(u8),
-}
-
-impl Default for MostRemoved {
-    fn default() -> Self {
-        Self::Percent(10)
-    }
-}
-
-impl FromStr for MostRemoved {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = |_| "write it as a number of images, or as a percentage such as 10%".to_owned();
-        match text.strip_suffix('%') {
-            None => text.parse().map(Self::Images).map_err(wrong),
-            Some(percent) => match percent.parse().map_err(wrong)? {
-                percent if percent <= 100 => Ok(Self::Percent(percent)),
-                _ => Err("there is no more than 100%".to_owned()),
-            },
-        }
-    }
-}
-
-impl MostRemoved {
-    fn of(self, images: u64) -> u64 {
-        match self {
-            Self::Images(most) => most,
-            Self::Percent(percent) => images.saturating_mul(percent.into()) / 100,
-        }
     }
 }
 
@@ -130,21 +91,14 @@ pub(super) struct Seen {
     pub(super) at_source: u64,
     pub(super) at_target: u64,
     pub(super) failures: u64,
-    /// Images that refer to others, and their replicas.
-    pub(super) dependents: Vec<(ImageId, Option<ImageId>)>,
-    /// Images that got another id, and that.
-    pub(super) moved: Vec<(ImageId, ImageId)>,
     /// Images to remove.
     pub(super) extras: Vec<ImageId>,
 }
 
 impl Seen {
-    pub(super) fn report(&mut self, outcome: Outcome, observe: &mut impl FnMut(Outcome)) {
-        self.failures += u64::from(outcome.result.is_err());
-        if let Ok(Done::CopiedAs(id)) = &outcome.result {
-            self.moved.push((outcome.image.id.clone(), id.clone()));
-        }
-        observe(outcome);
+    pub(super) fn pair(&mut self, pair: &Pair) {
+        self.at_source += u64::from(pair.is_at_source());
+        self.at_target += u64::from(pair.is_at_target());
     }
 
     pub(super) fn extra(&mut self, entry: &Entry) {
@@ -185,7 +139,7 @@ impl Replication {
     pub(super) async fn remove_all(
         &self,
         seen: &Seen,
-        observe: &mut impl FnMut(Outcome),
+        mut observe: impl FnMut(Outcome),
     ) -> Result<(), NothingRemoved> {
         let found = seen.extras.len() as u64;
         let Some(prune) = self.policy.prune.filter(|_| found > 0) else { return Ok(()) };
@@ -197,6 +151,9 @@ impl Replication {
             _ => {}
         }
         for id in &seen.extras {
+            if self.policy.stop.level().is_some() {
+                break;
+            }
             if let Some(outcome) = self.remove(id, prune).await {
                 observe(outcome);
             }

@@ -16,6 +16,10 @@ use super::checked::DataFault;
 use super::plan::content_difference;
 use super::{Pacing, Policy, Retries};
 
+mod parts;
+
+use parts::{Broken, Parts};
+
 /// Reads the data of one image. When it breaks off, the source is asked for the rest, after it was
 /// asked whether the image is still the same.
 #[derive(Debug, Clone)]
@@ -23,6 +27,8 @@ pub(super) struct Splice {
     source: Arc<dyn ImageStore>,
     image: Arc<Image>,
     retries: Retries,
+    /// Parts that are read at once.
+    streams: usize,
     pacing: Pacing,
 }
 
@@ -32,6 +38,7 @@ impl Splice {
             source: Arc::clone(source),
             image: Arc::new(image.clone()),
             retries: policy.retries,
+            streams: policy.streams,
             pacing: policy.pacing.clone(),
         }
     }
@@ -41,8 +48,19 @@ impl Splice {
     /// # Errors
     /// When the source does not give it.
     pub(super) async fn read(&self, offset: u64) -> Result<Body, StoreError> {
-        let mut part =
-            Part { splice: self.clone(), next: offset, end: self.image.size, failures: 0 };
+        let data = match self.image.size {
+            // There is no such byte to ask for.
+            Some(end) if offset == end && offset > 0 => Body::empty(),
+            Some(end) if self.streams > 1 && end.saturating_sub(offset) > parts::LENGTH => {
+                self.in_parts(offset, end).await?
+            }
+            _ => self.in_one(offset).await?,
+        };
+        Ok(self.pacing.read(data))
+    }
+
+    async fn in_one(&self, offset: u64) -> Result<Body, StoreError> {
+        let mut part = Part::new(self, offset, self.image.size);
         let data = part.begin().await?;
         part.end = part.end.or(data.size().map(|size| offset + size));
         let size = part.end.map(|end| end.saturating_sub(offset));
@@ -50,7 +68,32 @@ impl Splice {
             let chunk = part.next(&mut data).await?;
             Ok::<_, BodyError>(chunk.map(|chunk| (chunk, (part, data))))
         });
-        Ok(self.pacing.read(Body::from_stream(chunks, size)))
+        Ok(Body::from_stream(chunks, size))
+    }
+
+    /// Several parts at once, as long as the source gives parts.
+    async fn in_parts(&self, offset: u64, end: u64) -> Result<Body, StoreError> {
+        let parts = match Parts::begin(self, offset, end).await {
+            Err(error) if error.kind == StoreErrorKind::NoParts => {
+                return self.in_one(offset).await;
+            }
+            parts => parts?,
+        };
+        let state = (self.clone(), Ok(parts));
+        let chunks = stream::try_unfold(state, |(splice, mut data)| async move {
+            loop {
+                let chunk = match &mut data {
+                    Ok(parts) => parts.next().await,
+                    Err(rest) => Body::next(rest).await.transpose().map_err(Broken::Failed),
+                };
+                match chunk {
+                    Ok(chunk) => return Ok::<_, BodyError>(chunk.map(|it| (it, (splice, data)))),
+                    Err(Broken::Whole(offset)) => data = Err(splice.in_one(offset).await?),
+                    Err(Broken::Failed(error)) => return Err(error),
+                }
+            }
+        });
+        Ok(Body::from_stream(chunks, Some(end - offset)))
     }
 
     /// How the image at the source is not the one that it was.
@@ -76,11 +119,21 @@ struct Part {
     next: u64,
     /// The byte after the last, where that is known.
     end: Option<u64>,
+    /// Whether nothing behind the end is asked for.
+    bounded: bool,
     /// How often in a row no byte came.
     failures: usize,
 }
 
 impl Part {
+    fn new(splice: &Splice, next: u64, end: Option<u64>) -> Self {
+        Self { splice: splice.clone(), next, end, bounded: false, failures: 0 }
+    }
+
+    fn bounded(splice: &Splice, next: u64, end: u64) -> Self {
+        Self { bounded: true, ..Self::new(splice, next, Some(end)) }
+    }
+
     async fn begin(&mut self) -> Result<Body, StoreError> {
         loop {
             match self.ask().await {
@@ -95,9 +148,13 @@ impl Part {
     /// The next chunk; `data` is replaced when it breaks off.
     async fn next(&mut self, data: &mut Body) -> Result<Option<Bytes>, BodyError> {
         loop {
+            if self.bounded && self.end == Some(self.next) {
+                return Ok(None);
+            }
             let failure = match data.next().await {
                 Some(Ok(chunk)) if chunk.is_empty() => continue,
-                Some(Ok(chunk)) => {
+                Some(Ok(mut chunk)) => {
+                    self.cut(&mut chunk);
                     self.next += chunk.len() as u64;
                     self.failures = 0;
                     return Ok(Some(chunk));
@@ -114,6 +171,13 @@ impl Part {
                 Err(error) if kind_of(&*error) == Some(StoreErrorKind::Range) => return Ok(None),
                 Err(error) => return Err(error),
             }
+        }
+    }
+
+    /// Leaves out what was not asked for.
+    fn cut(&self, chunk: &mut Bytes) {
+        if let Some(end) = self.end.filter(|_| self.bounded) {
+            chunk.truncate(usize::try_from(end - self.next).unwrap_or(usize::MAX));
         }
     }
 
@@ -139,7 +203,8 @@ impl Part {
     }
 
     async fn ask(&self) -> Result<Body, StoreError> {
-        let range = ByteRange { offset: self.next, length: None };
+        let length = self.end.filter(|_| self.bounded).map(|end| end - self.next);
+        let range = ByteRange { offset: self.next, length };
         self.splice.source.read(&self.splice.image.id, range).await
     }
 
@@ -174,4 +239,96 @@ fn causes<'a>(
 ) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     let first: &(dyn Error + 'static) = failure;
     successors(Some(first), |&error| error.source())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use super::*;
+    use crate::pauses::Pauses;
+    use crate::replicate::flaky::{Flaky, Ranges, data};
+
+    fn policy(streams: usize) -> Policy {
+        let retries = Retries { low_level: 2, pauses: Pauses::NONE, ..Retries::default() };
+        Policy { retries, streams, ..Policy::default() }
+    }
+
+    async fn read(flaky: &Arc<Flaky>, image: &Image, streams: usize) -> Result<Bytes, String> {
+        let source = Arc::clone(flaky) as Arc<dyn ImageStore>;
+        let splice = Splice::new(&source, image, &policy(streams));
+        let body = splice.read(0).await.map_err(|error| error.to_string())?;
+        assert_eq!(body.size(), image.size);
+        body.collect(usize::MAX).await.map_err(|error| error.to_string())
+    }
+
+    #[tokio::test]
+    async fn what_broke_off_goes_on_where_it_broke_off() {
+        let length = 3 << 20;
+        let (flaky, image) = Flaky::with_image(length).await;
+        let flaky = Arc::new(flaky.breaks(20, 100_000));
+        assert!(read(&flaky, &image, 1).await.unwrap() == data(length));
+        assert_eq!((flaky.given(), flaky.asked()), (length as u64, 21));
+        let offsets: Vec<u64> = flaky.asked.lock().unwrap().iter().map(|it| it.offset).collect();
+        assert_eq!(offsets, (0..21).map(|it| it * 100_000).collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn without_a_new_byte_there_is_an_end_to_it() {
+        let (flaky, image) = Flaky::with_image(1000).await;
+        let flaky = Arc::new(flaky.breaks(3, 0));
+        let error = read(&flaky, &image, 1).await.unwrap_err();
+        assert_eq!((error.as_str(), flaky.asked()), ("it broke off on purpose", 3));
+        flaky.refusals.store(2, Ordering::SeqCst);
+        assert!(read(&flaky, &image, 1).await.unwrap() == data(1000));
+        flaky.refusals.store(3, Ordering::SeqCst);
+        let error = read(&flaky, &image, 1).await.unwrap_err();
+        assert!(error.contains("on purpose"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn nothing_of_another_image_is_read() {
+        let (flaky, image) = Flaky::with_image(1000).await;
+        let flaky = Arc::new(flaky.breaks(1, 400));
+        let other = Image { checksum: Some("0".repeat(32)), os_hash_value: None, ..image };
+        let error = read(&flaky, &other, 1).await.unwrap_err();
+        assert!(error.starts_with("the source changed the image after 400 bytes: its checksum"));
+        assert_eq!(flaky.asked(), 1);
+        let gone = Flaky::with_image(1000).await.0.breaks(1, 400);
+        let image = Flaky::with_image(1000).await.1;
+        let error = read(&Arc::new(gone), &image, 1).await.unwrap_err();
+        assert!(error.contains("there is no such image"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn parts_that_are_read_at_once_come_in_order_and_outlive_breaks() {
+        let length = 5 * usize::try_from(parts::LENGTH).unwrap() + 12_345;
+        let (flaky, image) = Flaky::with_image(length).await;
+        let flaky = Arc::new(flaky.breaks(7, 1_000_000));
+        assert!(read(&flaky, &image, 3).await.unwrap() == data(length));
+        assert_eq!((flaky.given(), flaky.asked()), (length as u64, 6 + 7));
+        // Nothing is asked for beyond what is there.
+        assert!(flaky.asked.lock().unwrap().iter().all(|range| range.length.is_some()));
+    }
+
+    #[tokio::test]
+    async fn a_source_without_parts_is_read_in_one() {
+        let length = 3 * usize::try_from(parts::LENGTH).unwrap();
+        let (flaky, image) = Flaky::with_image(length).await;
+        let flaky = Arc::new(Flaky { ranges: Ranges::NotInTheMiddle, ..flaky });
+        assert!(read(&flaky, &image, 2).await.unwrap() == data(length));
+        assert_eq!(flaky.given(), length as u64);
+    }
+
+    #[tokio::test]
+    async fn a_record_that_promises_too_much_is_no_reason_to_ask_for_ever() {
+        for streams in [1, 2] {
+            let (flaky, image) = Flaky::with_image(9 << 20).await;
+            let flaky = Arc::new(flaky);
+            let image = Image { size: Some(20 << 20), ..image };
+            let read = read(&flaky, &image, streams).await;
+            assert!(read.is_err() || read.is_ok_and(|bytes| bytes.len() == 9 << 20));
+            assert!(flaky.asked() < 9);
+        }
+    }
 }

@@ -26,22 +26,29 @@ impl Replication {
         share: &mut Share,
         mut opened: Opened,
     ) -> Result<(Image, DataVerdict), CopyError> {
-        let retries = &self.policy.retries;
+        let (retries, stop) = (&self.policy.retries, &self.policy.stop);
         let (mut failures, mut renewed) = (0, false);
         loop {
             let Opened { data, verdict, begun } = opened;
             let data = self.policy.pacing.sent(begun, data);
-            let failure = match self.target_of(image).upload(&record.id, data).await {
-                Ok(stored) => return Ok((stored, verdict)),
-                Err(error) => self.blame(&verdict, error),
+            let target = self.target_of(image);
+            let send = |data| target.upload(&record.id, data);
+            let failure = match stop.unless_broken_off_within(data, send).await {
+                None => return Err(CopyError::BrokenOff),
+                Some(Ok(stored)) => {
+                    self.policy.habits.note(&self.target, &stored);
+                    return Ok((stored, verdict));
+                }
+                Some(Err(error)) => self.blame(&verdict, error),
             };
             if is_of_no_use(begun, &failure) {
                 let id = &image.id;
                 tracing::info!(image = %id, "{}; getting all of it again", chain(&failure));
-                opened = share.open(Body::empty()).await?;
+                opened = self.unless_broken_off(share.open(Body::empty())).await?;
                 continue;
             }
-            let failure = match self.outcome(image, record, failure).await? {
+            let outcome = self.outcome(image, record, failure);
+            let failure = match self.unless_broken_off(outcome).await? {
                 Left::Stored(stored) => return Ok((stored, verdict)),
                 Left::Queued(failure) => failure,
             };
@@ -54,9 +61,12 @@ impl Replication {
                 return Err(failure);
             }
             tracing::info!(image = %image.id, "{}; sending it again", chain(&failure));
-            pause.after(failures).await;
+            let again = async {
+                pause.after(failures).await;
+                share.open(self.begun(record).await?).await
+            };
+            opened = self.unless_broken_off(again).await?;
             failures += 1;
-            opened = share.open(self.begun(record).await?).await?;
         }
     }
 
@@ -76,6 +86,7 @@ impl Replication {
         let conflict = match &failure {
             CopyError::Target(error) if error.kind == StoreErrorKind::Conflict => true,
             CopyError::Target(error) if error.kind.is_retryable() => false,
+            CopyError::LeftBehind { .. } => false,
             _ => return Err(failure),
         };
         let now = match self.settled(record).await {
@@ -119,9 +130,23 @@ impl Replication {
         }
     }
 
+    /// What comes of work that may take long and leaves nothing half done, unless the run is to break
+    /// off before.
+    pub(super) async fn unless_broken_off<T>(
+        &self,
+        work: impl Future<Output = Result<T, CopyError>>,
+    ) -> Result<T, CopyError> {
+        let done = self.policy.stop.unless_broken_off(work).await;
+        done.unwrap_or(Err(CopyError::BrokenOff))
+    }
+
     /// A fault of the data surfaces as a failure of the upload: ask the verdict first.
     fn blame(&self, verdict: &DataVerdict, error: StoreError) -> CopyError {
         match verdict.fault() {
+            Some(DataFault::LeftBehind { got }) => {
+                CopyError::LeftBehind { target_store: self.target.to_string(), got }
+            }
+            Some(fault @ DataFault::Spool { .. }) => CopyError::Spool(fault),
             Some(fault) => CopyError::Data { source_store: self.source.to_string(), fault },
             None => CopyError::Target(error),
         }
@@ -155,7 +180,7 @@ fn is_in_transit(status: Status) -> bool {
 }
 
 /// The whole of an error, for a message.
-fn chain(error: &CopyError) -> String {
+pub(super) fn chain(error: &CopyError) -> String {
     let error: &dyn std::error::Error = error;
     let all = std::iter::successors(Some(error), |error| error.source());
     all.map(ToString::to_string).collect::<Vec<_>>().join(": ")

@@ -259,7 +259,9 @@ mod tests {
         tokio::time::sleep(Duration::from_secs(100)).await;
         assert!(!waiting.is_finished());
         permit.tell(News::Answered);
+        let told = Instant::now();
         assert!(!waiting.await.unwrap().unwrap());
+        assert_eq!(told.elapsed(), Duration::ZERO);
     }
 
     #[tokio::test(start_paused = true)]

@@ -10,8 +10,9 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::breaker::{Breakers, News};
 use super::retry_after::retry_after;
-use super::{Backoff, Transport, TransportError, TransportErrorKind};
+use super::{Transport, TransportError, TransportErrorKind};
 use crate::body::Body;
+use crate::pauses::Pauses;
 
 /// A transport that repeats requests whose body can be had [again](Body::again): those that got no
 /// answer, and those that the server could not serve now. It waits in between, as long as the
@@ -36,7 +37,7 @@ pub struct Persistence {
     /// The statuses of answers that may be others later.
     pub statuses: Vec<u16>,
     /// The pauses, where none is said.
-    pub backoff: Backoff,
+    pub pauses: Pauses,
 }
 
 /// How often, and after which pause.
@@ -44,7 +45,7 @@ pub struct Persistence {
 pub struct Repeats {
     /// How often at most.
     pub times: u32,
-    /// The pause, always the same; without it, as [`Backoff`] has it.
+    /// The pause, always the same; without it, as [`Pauses`] have it.
     pub pause: Option<Duration>,
 }
 
@@ -65,7 +66,7 @@ impl Default for Persistence {
             unanswered: repeats,
             refused: repeats,
             statuses: STATUSES.to_vec(),
-            backoff: Backoff::default(),
+            pauses: Pauses::default(),
         }
     }
 }
@@ -161,10 +162,10 @@ impl Persistence {
         }
         Some(match (repeats.pause, said) {
             (pause, Some(said)) => {
-                said.min(SAID_MOST).max(pause.unwrap_or_default()) + self.backoff.pause(0)
+                said.min(SAID_MOST).max(pause.unwrap_or_default()) + self.pauses.pause(0)
             }
             (Some(pause), None) => pause,
-            (None, None) => self.backoff.pause(attempt.repeated),
+            (None, None) => self.pauses.pause(attempt.repeated as usize),
         })
     }
 }

@@ -53,7 +53,7 @@ fn per_second(text: &str) -> Result<f64, String> {
 }
 
 /// A time as `10s`, `1m30s`, or seconds without a letter.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().ok().map(Duration::from_secs);
     let spelt = || text.parse::<SignedDuration>().ok()?.try_into().ok();
     let duration = seconds.or_else(spelt);

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, ValueEnum};
-use glance_core::replicate::{MatchBy, MostRemoved, OnBurnedId, Removal};
+use glance_core::replicate::{MatchBy, Most, OnBurnedId, Removal};
 
-use super::{Selection, WithMetadefs};
+use super::{Course, Selection, WithMetadefs};
 
 /// The two sides.
 #[derive(Debug, ClapArgs)]
@@ -55,15 +55,20 @@ pub struct Plan {
 /// Options of `sync`.
 #[derive(Debug, ClapArgs)]
 pub struct Sync {
-    /// The two sides
-    #[command(flatten)]
-    pub sides: Sides,
+    /// Where the images are
+    pub from: String,
+    /// Where they go
+    #[arg(required = true)]
+    pub to: Vec<String>,
     /// Do what this plan says, and nothing at all if either side has changed since
     #[arg(long, value_name = "FILE")]
     pub plan: Option<PathBuf>,
     /// Which namespaces of metadata definitions are brought in step, too
     #[arg(long, value_name = "WHICH", default_value = "none")]
     pub metadefs: WithMetadefs,
+    /// How the run goes
+    #[command(flatten)]
+    pub course: Course,
     /// What is done with images that only the target holds.
     #[command(flatten)]
     pub removal: Removing,
@@ -83,7 +88,7 @@ pub struct Removing {
     /// How many images one run may remove, or which part of the target's; when there are more, none
     /// is
     #[arg(long, value_name = "N|N%", default_value = "10%")]
-    pub max_delete: MostRemoved,
+    pub max_delete: Most,
     /// Remove protected images too
     #[arg(long)]
     pub unprotect: bool,

@@ -15,8 +15,10 @@ use glance_core::select::Selection;
 use glance_core::store::memory::MemoryStore;
 use glance_core::store::{ImageStore, StoreError, StoreErrorKind};
 
-use super::replicate::{Work, replicate};
-use crate::args::{Compression, Match, Options};
+use super::replicate::{How, Work, replicate};
+use super::stopping::Stopping;
+use super::targets;
+use crate::args::{Compression, Course, Match, Options};
 use crate::endpoint::{Access, Endpoint, Side};
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -25,18 +27,20 @@ use crate::select::Selected;
 use crate::tls;
 
 /// What was typed for `dump` alone.
-pub(super) struct Dump {
+pub(super) struct Dump<'a> {
     pub(super) compress: Option<Compression>,
     pub(super) metadefs: Option<Which>,
+    pub(super) course: &'a Course,
 }
 
 /// `dump`
 pub(super) async fn dump(
     server: &str,
     path: &Path,
-    typed: Dump,
+    typed: Dump<'_>,
     selected: &Selected,
     options: &Options,
+    stopping: &Stopping,
 ) -> Result<Exit, CliError> {
     let from = Endpoint::parse(server, Side::Source, options)?;
     if is_stream(path) {
@@ -47,11 +51,11 @@ pub(super) async fn dump(
         Some(Compression::Zstd) => Encoding::Zstd,
     };
     let to = Endpoint::Dump(path.to_owned(), encoding);
-    let work = Work::open(from, to, Access::Write, selected, options).await?;
+    let work = Work::open(from, to, Access::Write, selected, options).await?.going(typed.course);
     check_space(path, encoding, &work.replication).await?;
     let work = work.with_metadefs(typed.metadefs).await?;
     let projects = work.projects();
-    let exit = work.run(options).await?;
+    let exit = work.run(options, stopping).await?;
     let dump = DumpStore::open(path)?.hashing_with(tls::hashers(options.tls)?);
     if let Some(projects) = projects {
         write_projects(&dump, &projects).await?;
@@ -65,19 +69,27 @@ pub(super) async fn dump(
 /// `load`
 pub(super) async fn load(
     path: PathBuf,
-    server: &str,
-    metadefs: Option<Which>,
+    servers: &[String],
+    how: How<'_>,
     selected: &Selected,
     options: &Options,
+    stopping: &Stopping,
 ) -> Result<Exit, CliError> {
-    let target = Endpoint::parse(server, Side::Target, options)?;
+    let mut targets = targets(servers, options)?;
     if !is_stream(&path) {
-        return replicate(Endpoint::Directory(path), target, metadefs, selected, options).await;
+        let source = Endpoint::Directory(path);
+        return replicate(source, targets, how, selected, options, stopping).await;
     }
-    if metadefs.is_some() {
+    if how.metadefs.is_some() {
         return Err(no_metadefs());
     }
-    load_stream(target, selected, options).await
+    match targets.pop() {
+        Some(target) if targets.is_empty() => {
+            load_stream(target.endpoint, how.course, selected, options, stopping).await
+        }
+        _ => Err(CliError::usage("a stream is read once, for one target")
+            .hint("extract it, and load the directory")),
+    }
 }
 
 fn is_stream(path: &Path) -> bool {
@@ -91,12 +103,16 @@ fn no_metadefs() -> CliError {
 
 async fn dump_stream(
     from: Endpoint,
-    typed: Dump,
+    typed: Dump<'_>,
     selected: &Selected,
     options: &Options,
 ) -> Result<Exit, CliError> {
     if typed.metadefs.is_some() {
         return Err(no_metadefs());
+    }
+    if *typed.course != Course::default() {
+        let what = "a stream is written at one go: none of the options for runs apply";
+        return Err(CliError::usage(what).hint("leave them out, or dump to a directory"));
     }
     if typed.compress.is_some() {
         let what = "a stream says how long each image is before its data, and is not compressed";
@@ -122,7 +138,7 @@ async fn dump_stream(
     let out = print::stream();
     let mut report = print::Report::new(options.output);
     let ended = export(&*source, &policy, &beside, out, |outcome| report.outcome(&outcome)).await;
-    let exit = report.finish(None);
+    let exit = report.finish();
     match ended {
         Ok(()) => Ok(exit),
         Err(error) => Ok(exit.worse(print::failure(&error.into()))),
@@ -131,13 +147,16 @@ async fn dump_stream(
 
 async fn load_stream(
     target: Endpoint,
+    course: &Course,
     selected: &Selected,
     options: &Options,
+    stopping: &Stopping,
 ) -> Result<Exit, CliError> {
-    let ahead = options.identity.match_by != Match::Id || selected.latest.is_some();
+    let ahead =
+        options.identity.match_by != Match::Id || selected.latest.is_some() || course.looks_ahead();
     if ahead {
         let what = "a stream is read once: replicas can't be found in it by --match, nor the latest \
-            images";
+            images, nor another order or the number of all";
         return Err(CliError::usage(what).hint("extract it, and load the directory"));
     }
     if std::io::stdin().is_terminal() {
@@ -149,9 +168,11 @@ async fn load_stream(
     let source = Endpoint::Stream(stream.clone(), stream.beside().projects.clone());
     // The stream selects, but for which the report is the same.
     let everything = Selected { selection: Selection::everything(), ..selected.clone() };
-    let mut work = Work::open(source, target, Access::Write, &everything, options).await?;
+    let work = Work::open(source, target, Access::Write, &everything, options).await?;
+    let mut work = work.going(course);
     work.replication.policy.transfers = 1;
-    let exit = work.run_unchecked(options).await?;
+    work.replication.policy.retries.per_run = 0;
+    let exit = work.run_unchecked(options, stopping).await;
     match stream.finish().await {
         Ok(()) => Ok(exit),
         Err(error) => Ok(exit.worse(print::failure(&error.into()))),

@@ -1,34 +1,110 @@
-//! The report of a replication.
+//! The report of a replication, and those of one to several targets.
 
 use glance_core::replicate::{CopyError, Done, Outcome, Way};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{Metadefs, causes, chain, human_size};
 use crate::args::Output;
+use crate::error::CliError;
 use crate::exit::Exit;
 
-/// The report of a replication.
+/// The reports of a run, one of each target.
+#[derive(Debug)]
+pub(crate) struct Reports {
+    output: Output,
+    each: Vec<Report>,
+    failures: Vec<CliError>,
+}
+
+impl Reports {
+    /// Reports of these targets, as the operator named them.
+    pub(crate) fn new(output: Output, targets: &[String]) -> Self {
+        let report = |target: &String| match targets.len() {
+            1 => Report::new(output),
+            _ => Report { target: Some(target.clone()), ..Report::new(output) },
+        };
+        Self { output, each: targets.iter().map(report).collect(), failures: Vec::new() }
+    }
+
+    /// Takes one outcome, and says so.
+    pub(crate) fn outcome(&mut self, target: usize, outcome: &Outcome) {
+        self.each[target].outcome(outcome);
+    }
+
+    /// Takes how the run ended for a target.
+    pub(crate) fn ended(
+        &mut self,
+        target: usize,
+        ended: Result<(), CliError>,
+        metadefs: Option<Metadefs>,
+    ) {
+        let report = &mut self.each[target];
+        if let Some(metadefs) = metadefs {
+            report.exit = report.exit.worse(metadefs.exit());
+            report.metadefs = Some(metadefs);
+        }
+        if let Err(error) = ended {
+            report.exit = report.exit.worse(error.exit);
+            self.failures.push(match &report.target {
+                Some(target) => error.at(target),
+                None => error,
+            });
+        }
+    }
+
+    /// Says of a target that so many images were not begun.
+    pub(crate) fn left(&mut self, target: usize, images: u64) {
+        self.each[target].left = images;
+    }
+
+    /// Ends the reports; the worst of them says how the run ended.
+    pub(crate) fn finish(self) -> Exit {
+        let exit = self.each.iter().fold(Exit::Success, |exit, one| exit.worse(one.exit));
+        match (self.output, self.each.len()) {
+            (Output::Json, 2..) => {
+                let named = self.each.into_iter().map(Report::into_named_json);
+                let targets: Map<String, Value> = named.collect();
+                out!("{:#}", json!({ "targets": targets, "exit_code": exit as u8 }));
+            }
+            _ => self.each.into_iter().for_each(Report::print),
+        }
+        for failure in &self.failures {
+            super::failure(failure);
+        }
+        exit
+    }
+}
+
+/// The report of a replication to one target.
 #[derive(Debug)]
 pub(crate) struct Report {
     output: Output,
+    /// How the operator named the target, where there are several.
+    target: Option<String>,
     exit: Exit,
     images: Vec<Value>,
-    counts: [u64; 6],
+    counts: [u64; 7],
+    /// Images that were not begun.
+    left: u64,
     /// Bytes of data that were copied.
     bytes: u64,
     /// Those of them that the target got by itself.
     imported: u64,
+    metadefs: Option<Metadefs>,
 }
 
 impl Report {
     pub(crate) fn new(output: Output) -> Self {
         Self {
             output,
+            target: None,
             exit: Exit::Success,
             images: Vec::new(),
-            counts: [0; 6],
+            counts: [0; 7],
+            left: 0,
             bytes: 0,
             imported: 0,
+            metadefs: None,
         }
     }
 
@@ -37,6 +113,10 @@ impl Report {
         let image = &outcome.image;
         let (word, detail) = match &outcome.result {
             Ok(done) => self.done(outcome, done),
+            Err(error @ CopyError::BrokenOff) => {
+                self.counts[BROKEN_OFF] += 1;
+                ("broken off", json!(chain(error)))
+            }
             Err(error) => {
                 self.counts[FAILED] += 1;
                 self.exit = self.exit.worse(error.into());
@@ -49,7 +129,7 @@ impl Report {
                 "result": word, "detail": detail,
                 "way": outcome.journey.way.map(way), "notes": outcome.journey.notes,
             })),
-            Output::Text => text_outcome(outcome, word),
+            Output::Text => text_outcome(outcome, word, &self.prefix()),
         }
     }
 
@@ -74,51 +154,73 @@ impl Report {
         (word, detail)
     }
 
-    /// Ends the report, with that of metadata definitions.
-    pub(crate) fn finish(mut self, metadefs: Option<Metadefs>) -> Exit {
-        if let Some(metadefs) = &metadefs {
-            self.exit = self.exit.worse(metadefs.exit());
-        }
-        let [copied, updated, in_place, skipped, failed, removed] = self.counts;
+    /// Ends the report.
+    pub(crate) fn finish(self) -> Exit {
+        let exit = self.exit;
+        self.print();
+        exit
+    }
+
+    fn print(self) {
         match self.output {
-            Output::Text => {
-                let removed =
-                    if removed > 0 { format!(", {removed} removed") } else { String::new() };
-                let size = human_size(self.bytes);
-                let imported = match self.imported {
-                    0 => String::new(),
-                    bytes => format!(", {} of it imported by the target", human_size(bytes)),
-                };
-                out!(
-                    "{copied} copied and verified ({size}{imported}), {updated} updated, \
-                     {in_place} in place, {skipped} skipped, {failed} failed{removed}"
-                );
-                if let Some(metadefs) = metadefs {
-                    metadefs.summary();
-                }
-            }
-            Output::Json => {
-                let mut report = json!({
-                    "images": self.images,
-                    "summary": {
-                        "copied": copied, "bytes": self.bytes,
-                        "bytes_imported": self.imported, "updated": updated,
-                        "in_place": in_place, "skipped": skipped, "failed": failed,
-                        "removed": removed,
-                        "exit_code": self.exit as u8,
-                    },
-                });
-                if let Some(metadefs) = metadefs {
-                    report["metadefs"] = metadefs.into_json();
-                }
-                out!("{report:#}");
-            }
+            Output::Text => self.print_summary(),
+            Output::Json => out!("{:#}", self.into_json()),
         }
-        self.exit
+    }
+
+    fn print_summary(self) {
+        let [copied, updated, in_place, skipped, failed, removed, broken_off] = self.counts;
+        let size = human_size(self.bytes);
+        let imported = match self.imported {
+            0 => String::new(),
+            bytes => format!(", {} of it imported by the target", human_size(bytes)),
+        };
+        let some = |count, what| match count {
+            0 => String::new(),
+            count => format!(", {count} {what}"),
+        };
+        out!(
+            "{}{copied} copied and verified ({size}{imported}), {updated} updated, {in_place} in \
+             place, {skipped} skipped, {failed} failed{}{}{}",
+            self.prefix(),
+            some(removed, "removed"),
+            some(broken_off, "broken off"),
+            some(self.left, "not begun")
+        );
+        if let Some(metadefs) = self.metadefs {
+            metadefs.summary();
+        }
+    }
+
+    fn into_json(self) -> Value {
+        let [copied, updated, in_place, skipped, failed, removed, broken_off] = self.counts;
+        let mut report = json!({
+            "images": self.images,
+            "summary": {
+                "copied": copied, "bytes": self.bytes,
+                "bytes_imported": self.imported, "updated": updated,
+                "in_place": in_place, "skipped": skipped, "failed": failed,
+                "removed": removed, "broken_off": broken_off, "not_begun": self.left,
+                "exit_code": self.exit as u8,
+            },
+        });
+        if let Some(metadefs) = self.metadefs {
+            report["metadefs"] = metadefs.into_json();
+        }
+        report
+    }
+
+    fn into_named_json(mut self) -> (String, Value) {
+        (self.target.take().unwrap_or_default(), self.into_json())
+    }
+
+    /// What stands in front of every line, where there are several targets.
+    fn prefix(&self) -> String {
+        self.target.as_ref().map(|target| format!("{target}: ")).unwrap_or_default()
     }
 }
 
-fn text_outcome(outcome: &Outcome, word: &str) {
+fn text_outcome(outcome: &Outcome, word: &str, prefix: &str) {
     let image = &outcome.image;
     let subject = format!("{} {:?}", image.id, image.label());
     let imported = match outcome.journey.way {
@@ -128,18 +230,21 @@ fn text_outcome(outcome: &Outcome, word: &str) {
     match &outcome.result {
         Ok(Done::Copied | Done::Completed) => {
             let size = human_size(image.size.unwrap_or(0));
-            out!("{word}: {subject} ({size}), verified{imported}");
+            out!("{prefix}{word}: {subject} ({size}), verified{imported}");
         }
         Ok(Done::CopiedAs(id)) => {
             let size = human_size(image.size.unwrap_or(0));
-            out!("{word}, {id}: {subject} ({size}), verified{imported}");
+            out!("{prefix}{word}, {id}: {subject} ({size}), verified{imported}");
         }
-        Ok(Done::Removed(how)) => out!("{how}: {subject}: the source does not hold it any more"),
-        Ok(Done::Updated(fields)) => out!("{word}: {subject}: {}", fields.join(", ")),
-        Ok(Done::Skipped(reason)) => out!("{word}: {subject}: {reason}"),
-        Ok(Done::InPlace) => tracing::info!("in place: {subject}"),
+        Ok(Done::Removed(how)) => {
+            out!("{prefix}{how}: {subject}: the source does not hold it any more");
+        }
+        Ok(Done::Updated(fields)) => out!("{prefix}{word}: {subject}: {}", fields.join(", ")),
+        Ok(Done::Skipped(reason)) => out!("{prefix}{word}: {subject}: {reason}"),
+        Ok(Done::InPlace) => tracing::info!("{prefix}in place: {subject}"),
+        Err(error @ CopyError::BrokenOff) => out!("{prefix}{word}: {subject}: {error}"),
         Err(error) => {
-            err!("error: image {subject}: {error}");
+            err!("error: {prefix}image {subject}: {error}");
             causes(error, "  ");
             if let Some(hint) = CopyError::hint(error) {
                 err!("  hint: {hint}");
@@ -164,3 +269,4 @@ const IN_PLACE: usize = 2;
 const SKIPPED: usize = 3;
 const FAILED: usize = 4;
 const REMOVED: usize = 5;
+const BROKEN_OFF: usize = 6;

@@ -1,4 +1,5 @@
 //! The TLS stacks of this build, each with servers' certificates and clients that trust them.
+#![allow(dead_code, reason = "not every suite needs all of it")]
 
 use std::fmt;
 use std::sync::Arc;
@@ -25,6 +26,11 @@ pub(crate) struct Stack {
 
 impl Stack {
     pub(crate) fn all() -> Vec<Arc<Self>> {
+        Self::all_and_ca().0
+    }
+
+    /// All of them, and what signed their certificates, PEM.
+    pub(crate) fn all_and_ca() -> (Vec<Arc<Self>>, String) {
         let root = Authority::root("the CA of the tests").unwrap();
         let server = root.issue(&Leaf::new("server", &["127.0.0.1"])).unwrap();
         let (chain, key) = (server.chain_pem.as_bytes(), server.key_pem.as_bytes());
@@ -43,12 +49,13 @@ impl Stack {
                 })
             };
         }
-        vec![
+        let stacks = vec![
             #[cfg(feature = "rustls")]
             stack!("rustls", transport_rustls),
             #[cfg(feature = "native-tls")]
             stack!("native", transport_native),
-        ]
+        ];
+        (stacks, root.pem().to_owned())
     }
 }
 

@@ -1,4 +1,5 @@
 //! Looks at a target's records after every request.
+#![allow(dead_code, reason = "not every suite needs all of it")]
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};

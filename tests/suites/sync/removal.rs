@@ -6,9 +6,7 @@ use std::sync::Arc;
 use futures_util::TryStreamExt;
 use glance_core::Selection;
 use glance_core::image::{Image, ImageId};
-use glance_core::replicate::{
-    MostRemoved, NothingRemoved, Policy, Prune, Removal, RunError, stamp,
-};
+use glance_core::replicate::{Most, NothingRemoved, Policy, Prune, Removal, RunError, stamp};
 use glance_core::select::{Condition, NamePattern};
 use glance_core::store::ImageStore;
 use glance_core::store::memory::MemoryStore;
@@ -55,10 +53,8 @@ fn sample() -> impl Strategy<Value = Sample> {
 
 fn case() -> impl Strategy<Value = Case> {
     let how = prop_oneof![Just(Removal::Hide), Just(Removal::Deactivate), Just(Removal::Delete)];
-    let most = prop_oneof![
-        (0..10_u64).prop_map(MostRemoved::Images),
-        (0..=100_u8).prop_map(MostRemoved::Percent)
-    ];
+    let most =
+        prop_oneof![(0..10_u64).prop_map(Most::Images), (0..=100_u8).prop_map(Most::Percent)];
     let samples = prop::collection::vec(sample(), 0..10);
     (samples, any::<bool>(), how, most, any::<bool>(), any::<bool>()).prop_map(
         |(samples, new_at_source, how, most, unprotect, select)| Case {
@@ -97,8 +93,8 @@ impl Case {
             .map(|(number, _)| id(number))
             .collect();
         let most = match self.prune.most {
-            MostRemoved::Images(most) => most,
-            MostRemoved::Percent(percent) => target * u64::from(percent) / 100,
+            Most::Images(most) => most,
+            Most::Percent(percent) => target * u64::from(percent) / 100,
         };
         if !at_source || found.len() as u64 > most { Vec::new() } else { found }
     }
@@ -180,7 +176,7 @@ async fn an_empty_source_and_a_failure_remove_nothing() {
     let mut made = attributes("made");
     made.properties.insert(stamp::SOURCE.to_owned(), ORIGIN.to_owned());
     put(&b, &id(1), made, b"abc").await;
-    let prune = Prune { how: Removal::Delete, most: MostRemoved::Percent(100), unprotect: true };
+    let prune = Prune { how: Removal::Delete, most: Most::Percent(100), unprotect: true };
     let sync = replication(&a, &b, Policy { prune: Some(prune), ..policy() });
     let Err(RunError::NothingRemoved(why)) = sync.run(drop).await else { panic!() };
     assert_eq!(why, NothingRemoved::EmptySource { found: 1 });

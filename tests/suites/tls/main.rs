@@ -16,6 +16,8 @@ mod listed;
 mod middle;
 mod names;
 mod nginx;
+#[path = "../nginx.rs"]
+mod nginx_process;
 mod revocation;
 mod sessions;
 mod versions;

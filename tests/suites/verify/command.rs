@@ -226,3 +226,22 @@ async fn a_limit_on_the_speed_holds_for_dumps_too() {
         assert!(passed >= milliseconds, "{line:?}: {passed} ms");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_clock_of_a_timetable_is_that_of_the_place() {
+    let dump = dump().await;
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let hour = since.as_secs() / 3600;
+    // Three hours with a limit around now, as a clock there shows it.
+    for (zone, ahead) in [("UTC0", 0), ("XXX-5", 5), ("YYY+7", 17)] {
+        let (from, until) = ((hour + ahead + 23) % 24, (hour + ahead + 2) % 24);
+        let table = format!("{from:02}:00,100 {until:02}:00,off");
+        let path = path(&dump).to_owned();
+        let begin = std::time::Instant::now();
+        let run = tokio::task::spawn_blocking(move || {
+            replicator_with(&["verify", &path, "--bwlimit", &table], &[("TZ", zone)])
+        });
+        run.await.unwrap().exits(0);
+        assert!(begin.elapsed().as_millis() >= 330, "{zone}");
+    }
+}

@@ -1,118 +1,173 @@
 //! Ways to do the same work, taking turns.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::failure::{Context, Failure};
 use crate::say::{print, say};
 
+/// Work that can be done in several ways.
+pub(crate) struct Race<'a> {
+    pub(crate) title: &'a str,
+    /// How much of a unit one run does, such as 2 GiB.
+    pub(crate) amount: (f64, &'a str),
+    pub(crate) rounds: usize,
+    /// Ours have targets; the others are peers.
+    pub(crate) ways: Vec<Way>,
+    /// What puts everything back after each run, where that has to be; not measured.
+    pub(crate) between: Option<&'a dyn Fn() -> Result<(), Failure>>,
+}
+
 /// One way to do the work.
 pub(crate) struct Way {
     pub(crate) name: &'static str,
     /// A shell's line.
     pub(crate) line: String,
-    /// What is aimed at, as a multiple of the first way's figure.
-    pub(crate) target: Option<f64>,
+    /// The part of the work that it does; what it takes is scaled to the whole.
+    pub(crate) part: f64,
+    /// What is aimed at; peers aim at nothing.
+    pub(crate) targets: Vec<Target>,
 }
 
-/// The figure that targets are about.
+/// The most that a figure may be.
 #[derive(Clone, Copy)]
-pub(crate) enum By {
-    Wall,
-    Cpu,
+pub(crate) enum Target {
+    /// Wall time, as a multiple of the fastest peer's.
+    Wall(f64),
+    /// CPU time, as a multiple of that of the fastest peer.
+    Cpu(f64),
+    /// CPU time, in seconds.
+    CpuSeconds(f64),
+    /// Memory, in MiB.
+    Rss(f64),
 }
 
-/// Seconds of one run.
+/// What one run takes.
 #[derive(Clone, Copy, Default)]
-struct Cost {
-    wall: f64,
-    cpu: f64,
+pub(crate) struct Cost {
+    /// Seconds.
+    pub(crate) wall: f64,
+    /// Seconds, of all processes.
+    pub(crate) cpu: f64,
+    /// The most memory that one of its processes had, in MiB.
+    pub(crate) rss: f64,
 }
 
-impl Cost {
-    fn by(self, by: By) -> f64 {
-        match by {
-            By::Wall => self.wall,
-            By::Cpu => self.cpu,
+impl Way {
+    pub(crate) fn peer(name: &'static str, line: String) -> Self {
+        Self { name, line, part: 1.0, targets: Vec::new() }
+    }
+
+    pub(crate) fn ours(name: &'static str, line: String, targets: &[Target]) -> Self {
+        Self { name, line, part: 1.0, targets: targets.to_vec() }
+    }
+}
+
+impl Race<'_> {
+    /// Has the ways take turns, and prints the medians.
+    pub(crate) fn run(&self) -> Result<(), Failure> {
+        let mut costs = vec![Vec::new(); self.ways.len()];
+        for round in 1..=self.rounds {
+            for (way, costs) in self.ways.iter().zip(&mut costs) {
+                say(format_args!("bench: round {round} of {}: {}", self.rounds, way.name));
+                let cost = cost(&way.line)?;
+                let (wall, cpu) = (cost.wall / way.part, cost.cpu / way.part);
+                costs.push(Cost { wall, cpu, ..cost });
+                self.between.map_or(Ok(()), |between| between())?;
+            }
+        }
+        let medians: Vec<Cost> = costs.iter().map(|costs| median(costs)).collect();
+        self.report(&medians);
+        Ok(())
+    }
+
+    fn report(&self, medians: &[Cost]) {
+        let peers = self.ways.iter().zip(medians).filter(|(way, _)| way.targets.is_empty());
+        let fastest =
+            peers.map(|(_, cost)| *cost).min_by(|one, other| one.wall.total_cmp(&other.wall));
+        let best = fastest.or(medians.first().copied()).unwrap_or_default();
+        let (amount, unit) = self.amount;
+        print(format_args!("\n## {}\n", self.title));
+        print(format_args!(
+            "| way | wall s | CPU s | peak RSS MiB | {unit}/s | wall × | CPU × | targets |\n\
+             | --- | --- | --- | --- | --- | --- | --- | --- |"
+        ));
+        for (way, cost) in self.ways.iter().zip(medians) {
+            let targets: Vec<String> =
+                way.targets.iter().map(|target| target.judge(*cost, best)).collect();
+            let name = match way.part {
+                1.0 => way.name.to_owned(),
+                part => format!("{} (1/{:.0} of it, scaled)", way.name, 1.0 / part),
+            };
+            print(format_args!(
+                "| {name} | {:.2} | {:.2} | {:.0} | {:.2} | {:.2} | {:.2} | {} |",
+                cost.wall,
+                cost.cpu,
+                cost.rss,
+                amount / cost.wall,
+                cost.wall / best.wall,
+                cost.cpu / best.cpu,
+                targets.join("; ")
+            ));
         }
     }
 }
 
-/// Has the ways take turns, and prints the medians for `amount` of a unit, such as 2 GiB.
-pub(crate) fn race(
-    title: &str,
-    ways: &[Way],
-    by: By,
-    (amount, unit): (f64, &str),
-) -> Result<(), Failure> {
-    let mut costs = vec![Vec::new(); ways.len()];
-    for round in 1..=ROUNDS {
-        for (way, costs) in ways.iter().zip(&mut costs) {
-            say(format_args!("bench: round {round} of {ROUNDS}: {}", way.name));
-            costs.push(cost(&way.line)?);
-        }
-    }
-    let medians: Vec<Cost> = costs.iter().map(|costs| median(costs)).collect();
-    let first = medians.first().copied().unwrap_or_default();
-    print(format_args!(
-        "\n## {title}\n\n| way | {unit}/s | CPU s/{unit} | {} | target |",
-        by.ratio()
-    ));
-    print("| --- | --- | --- | --- | --- |");
-    for (way, median) in ways.iter().zip(&medians) {
-        let ratio = median.by(by) / first.by(by);
-        let target = way.target.map_or(String::new(), |target| {
-            format!("≤ {target:.2}, {}", if ratio <= target { "held" } else { "MISSED" })
-        });
-        let (rate, cpu) = (amount / median.wall, median.cpu / amount);
-        print(format_args!("| {} | {rate:.2} | {cpu:.2} | {ratio:.2} | {target} |", way.name));
-    }
-    Ok(())
-}
-
-impl By {
-    fn ratio(self) -> &'static str {
-        match self {
-            Self::Wall => "wall, × the first",
-            Self::Cpu => "CPU, × the first",
-        }
+impl Target {
+    fn judge(self, cost: Cost, best: Cost) -> String {
+        let (what, got, most) = match self {
+            Self::Wall(most) => ("wall ×", cost.wall / best.wall, most),
+            Self::Cpu(most) => ("CPU ×", cost.cpu / best.cpu, most),
+            Self::CpuSeconds(most) => ("CPU s", cost.cpu, most),
+            Self::Rss(most) => ("MiB", cost.rss, most),
+        };
+        let verdict = if got <= most { "held" } else { "MISSED" };
+        format!("{what} ≤ {most}: {verdict}")
     }
 }
 
-fn cost(line: &str) -> Result<Cost, Failure> {
+/// Runs a shell's line.
+pub(crate) fn cost(line: &str) -> Result<Cost, Failure> {
     let (before, begin) = (cpu_of_children()?, Instant::now());
-    let status = Command::new("sh").args(["-ec", line]).stdout(Stdio::null()).status();
-    let wall = begin.elapsed().as_secs_f64();
-    if !status.context(|| "cannot run sh")?.success() {
-        return Err(Failure::new(format!("failed: {line}")));
-    }
-    Ok(Cost { wall, cpu: cpu_of_children()? - before })
+    let mut command = Command::new("bash");
+    command.args(["-euo", "pipefail", "-c", line]).stdout(Stdio::null());
+    let process = command.spawn().context(|| "cannot run bash")?;
+    let (rss, wall) = watch(process, begin).context(|| line.to_owned())?;
+    Ok(Cost { wall, cpu: cpu_of_children()? - before, rss })
 }
 
-/// The most memory, in MiB, that a program has at once; `line` is its name and arguments, separated
-/// by spaces.
-pub(crate) fn peak_rss(line: &str) -> Result<f64, Failure> {
-    let mut words = line.split(' ');
-    let mut command = Command::new(words.next().unwrap_or_default());
-    let mut process =
-        command.args(words).stdout(Stdio::null()).spawn().context(|| line.to_owned())?;
-    let status = format!("/proc/{}/status", process.id());
-    let mut peak = 0.0;
+/// Waits for the end of a process. Gives the most memory of it or one of its descendants, in MiB,
+/// and when it ended.
+fn watch(mut process: Child, begin: Instant) -> Result<(f64, f64), Failure> {
+    let mut peaks = BTreeMap::new();
     loop {
-        let ended = process.try_wait().context(|| line.to_owned())?;
-        if let Some(ended) = ended {
-            return match ended.success() {
-                true => Ok(peak),
-                false => Err(Failure::new(format!("failed: {line}"))),
+        if let Some(status) = process.try_wait().context(|| "cannot wait")? {
+            let wall = begin.elapsed().as_secs_f64();
+            return match status.success() {
+                true => Ok((peaks.into_values().fold(0.0, f64::max), wall)),
+                false => Err(Failure::new(status.to_string())),
             };
         }
-        let text = fs::read_to_string(&status).unwrap_or_default();
-        let high = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kib = high.and_then(|high| high.trim().trim_end_matches(" kB").parse::<f64>().ok());
-        peak = kib.map_or(peak, |kib| kib / 1024.0);
-        sleep(Duration::from_millis(2));
+        look_at(process.id(), &mut peaks);
+        sleep(LOOK);
+    }
+}
+
+/// Notes the most memory that a process had, and its children, and theirs.
+fn look_at(process: u32, peaks: &mut BTreeMap<u32, f64>) {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let high = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = high.and_then(|high| high.trim().trim_end_matches(" kB").parse::<f64>().ok());
+    if let Some(kib) = kib {
+        peaks.insert(process, kib / 1024.0);
+    }
+    let children = format!("/proc/{process}/task/{process}/children");
+    let children = fs::read_to_string(children).unwrap_or_default();
+    for child in children.split_whitespace().filter_map(|child| child.parse().ok()) {
+        look_at(child, peaks);
     }
 }
 
@@ -122,7 +177,7 @@ fn median(costs: &[Cost]) -> Cost {
         all.sort_by(f64::total_cmp);
         all.get(all.len() / 2).copied().unwrap_or_default()
     };
-    Cost { wall: middle(|cost| cost.wall), cpu: middle(|cost| cost.cpu) }
+    Cost { wall: middle(|it| it.wall), cpu: middle(|it| it.cpu), rss: middle(|it| it.rss) }
 }
 
 /// Seconds that the children waited for have used: `cutime` and `cstime` of proc(5), in ticks of
@@ -134,4 +189,4 @@ fn cpu_of_children() -> Result<f64, Failure> {
     Ok(ticks.sum::<f64>() / 100.0)
 }
 
-const ROUNDS: usize = 5;
+const LOOK: Duration = Duration::from_millis(5);

@@ -14,7 +14,11 @@ use crate::stage::write_certificates;
 /// A running nginx; it ends with its value.
 pub(crate) struct Server {
     process: Child,
-    /// `https://localhost:PORT`.
+    image: PathBuf,
+    log: PathBuf,
+    /// Of the image.
+    pub(crate) sha512: String,
+    /// `https://ADDRESS:PORT`.
     pub(crate) url: String,
     /// What signed its certificate.
     pub(crate) ca: PathBuf,
@@ -24,11 +28,23 @@ pub(crate) struct Server {
 pub(crate) const ID: &str = "00000000-0000-4000-8000-000000000001";
 
 impl Server {
-    /// Makes the image of `mib` and its record in `directory`, and serves them.
+    /// Makes the image of `mib` and its record in `directory`, and serves them on the loopback
+    /// interface.
     pub(crate) fn start(directory: &Path, mib: usize) -> Result<Self, Failure> {
+        Self::start_at(directory, mib, "127.0.0.1", &[])
+    }
+
+    /// The same at an address of this machine, by a program that `before` names with its first
+    /// arguments, as `ip netns exec NAME`.
+    pub(crate) fn start_at(
+        directory: &Path,
+        mib: usize,
+        address: &str,
+        before: &[&str],
+    ) -> Result<Self, Failure> {
         let failed = || format!("cannot write to {}", directory.display());
         fs::create_dir_all(directory).context(failed)?;
-        write_certificates(directory)?;
+        write_certificates(directory, address)?;
         let sha512 = write_image(&directory.join("image"), mib)?;
         let record = serde_json::json!({
             "id": ID, "name": "bench", "status": "active", "visibility": "private",
@@ -38,32 +54,52 @@ impl Server {
         });
         let list = serde_json::json!({ "images": [record] });
         fs::write(directory.join("list"), list.to_string()).context(failed)?;
+        fs::write(directory.join("record"), record.to_string()).context(failed)?;
         let port = free_port()?;
         let configuration = CONFIGURATION
             .replace("DIRECTORY", &directory.display().to_string())
+            .replace("ADDRESS", address)
             .replace("PORT", &port.to_string())
             .replace("ID", ID);
         let file = directory.join("nginx.conf");
         fs::write(&file, configuration).context(failed)?;
-        let mut nginx = Command::new("/usr/sbin/nginx");
-        let process = nginx.arg("-c").arg(&file).arg("-e").arg(directory.join("error.log")).spawn();
-        let process = process.context(|| "cannot start nginx")?;
-        let url = format!("https://localhost:{port}");
-        let server = Self { process, url, ca: directory.join("ca.pem") };
-        for _ in 0..100 {
-            if TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                return Ok(server);
-            }
-            sleep(Duration::from_millis(50));
-        }
-        Err(Failure::new("nginx does not answer"))
+        let log = directory.join("access.log");
+        let _ = fs::remove_file(&log);
+        let words = [before, &["/usr/sbin/nginx"]].concat();
+        let mut nginx = Command::new(words[0]);
+        nginx.args(&words[1..]).arg("-c").arg(&file).arg("-e").arg(directory.join("error.log"));
+        let process = nginx.spawn().context(|| "cannot start nginx")?;
+        let url = format!("https://{address}:{port}");
+        let image = directory.join("image");
+        let server = Self { process, image, log, sha512, url, ca: directory.join("ca.pem") };
+        wait_for(address, port)?;
+        Ok(server)
     }
+
+    /// The bytes of data that were sent since the last call.
+    pub(crate) fn take_sent(&self) -> Result<u64, Failure> {
+        let text = fs::read_to_string(&self.log).context(|| "cannot read nginx's log")?;
+        fs::write(&self.log, "").context(|| "cannot empty nginx's log")?;
+        Ok(text.lines().filter_map(|line| line.parse::<u64>().ok()).sum())
+    }
+}
+
+/// Waits until somebody listens.
+pub(super) fn wait_for(address: &str, port: u16) -> Result<(), Failure> {
+    for _ in 0..1200 {
+        if TcpStream::connect((address, port)).is_ok() {
+            return Ok(());
+        }
+        sleep(Duration::from_millis(50));
+    }
+    Err(Failure::new("the server does not answer"))
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
+        let _ = fs::remove_file(&self.image);
     }
 }
 
@@ -74,7 +110,7 @@ pub(super) fn free_port() -> Result<u16, Failure> {
 }
 
 /// Data that no layer can compress, the same every time; returns its SHA-512.
-fn write_image(path: &Path, mib: usize) -> Result<String, Failure> {
+pub(super) fn write_image(path: &Path, mib: usize) -> Result<String, Failure> {
     let failed = || format!("cannot write {}", path.display());
     let mut file = BufWriter::new(File::create(path).context(failed)?);
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
@@ -98,17 +134,18 @@ const CONFIGURATION: &str = "\
 daemon off; master_process off; pid DIRECTORY/nginx.pid;
 events {}
 http {
-  access_log off; sendfile on; keepalive_requests 100000; client_body_temp_path DIRECTORY/body;
+  log_format sent $body_bytes_sent; access_log DIRECTORY/access.log sent; sendfile on; keepalive_requests 100000; client_body_temp_path DIRECTORY/body;
   proxy_temp_path DIRECTORY/proxy; fastcgi_temp_path DIRECTORY/fastcgi;
   uwsgi_temp_path DIRECTORY/uwsgi; scgi_temp_path DIRECTORY/scgi;
   server {
-    listen 127.0.0.1:PORT ssl; server_name localhost;
+    listen ADDRESS:PORT ssl; server_name localhost;
     ssl_certificate DIRECTORY/cert.pem; ssl_certificate_key DIRECTORY/key.pem;
     location = /v2/images {
       default_type application/json;
       if ($arg_os_hidden = true) { return 200 '{\"images\": []}'; }
       alias DIRECTORY/list;
     }
+    location = /v2/images/ID { default_type application/json; alias DIRECTORY/record; }
     location = /v2/images/ID/file { default_type application/octet-stream; alias DIRECTORY/image; }
     location = /v2/images/ID/members { default_type application/json; return 200 '{\"members\": []}'; }
   }

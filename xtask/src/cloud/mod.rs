@@ -94,10 +94,17 @@ pub(crate) fn start_with_images(count: u32) -> Result<(), Failure> {
 
 /// Empties A and B.
 pub(crate) fn empty() -> Result<(), Failure> {
+    reset_all(&[Glance::A, Glance::B])
+}
+
+/// Empties B.
+pub(crate) fn empty_target() -> Result<(), Failure> {
+    reset_all(&[Glance::B])
+}
+
+fn reset_all(glances: &[Glance]) -> Result<(), Failure> {
     let layout = Layout::new(workspace::target()?.join("cloud"), None)?;
-    locked(&layout, |layout| {
-        [Glance::A, Glance::B].into_iter().try_for_each(|glance| reset::reset(layout, glance))
-    })
+    locked(&layout, |layout| glances.iter().try_for_each(|glance| reset::reset(layout, *glance)))
 }
 
 /// Runs one of the subcommands.

@@ -18,7 +18,7 @@ pub(crate) fn set_stage(root: &Root, outside: &Tool<'_>) -> Result<(), Failure> 
         fs::remove_dir_all(&stage).context(|| stage.display().to_string())?;
     }
     write_images(&stage.join("old"))?;
-    write_certificates(&stage)?;
+    write_certificates(&stage, "localhost")?;
     write_image_with_md5_alone(root).context(|| "cannot write the image with MD5")?;
     outside.run(&["load", "/stage/old", "/stage/a"], 0, &["4 copied and verified"])?;
     expect_digests(root, "/stage/a", &["checksum", "os_hash_value"])

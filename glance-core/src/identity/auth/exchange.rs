@@ -84,3 +84,29 @@ pub(in crate::identity) fn unexpected(
 pub(super) fn origin(url: &Url) -> String {
     url.origin().ascii_serialization()
 }
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::transport::TransportError;
+
+    #[derive(Debug)]
+    struct Server;
+
+    #[async_trait]
+    impl Transport for Server {
+        async fn send(&self, request: Request<Body>) -> Result<Response<Body>, TransportError> {
+            assert!(request.extensions().get::<Harmless>().is_some());
+            assert!(request.body().again().is_some());
+            Ok(Response::new(Body::empty()))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_for_a_token_may_be_repeated() {
+        let request = Request::post("https://ks/v3/auth/tokens").body(Body::empty()).unwrap();
+        exchange(&Server, request, "https://ks").await.unwrap();
+    }
+}

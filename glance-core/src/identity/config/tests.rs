@@ -1,6 +1,8 @@
 use std::fs;
+use std::time::Duration;
 
 use super::*;
+use crate::transport::Repeats;
 
 const AUTH: &str = "auth: {auth_url: 'https://ks:5000', username: u, password: 0123, \
                     project_name: p, domain_name: D}";
@@ -182,4 +184,28 @@ fn a_missing_secret_is_asked_for() {
     // Nobody answered for the password.
     let error = find("auth: {auth_url: 'https://ks', user_id: u}", None).unwrap_err();
     assert!(error.reason.contains("`auth.password` is missing"), "{error}");
+}
+
+#[test]
+fn what_the_owner_says_of_retries_counts_and_the_rest_is_ours() {
+    let seconds = Duration::from_secs;
+    let repeats = |times, pause| Repeats { times, pause };
+    let said = Retries {
+        connect: Some(0),
+        connect_delay: None,
+        status: Some(3),
+        status_delay: Some(seconds(2)),
+        status_codes: Some(vec![503]),
+    };
+    for (said, unanswered, refused, statuses) in [
+        (Retries::default(), repeats(10, None), repeats(10, None), 7),
+        (said, repeats(0, None), repeats(3, Some(seconds(2))), 1),
+    ] {
+        let wanted = said.persistence();
+        assert_eq!((wanted.unanswered, wanted.refused), (unanswered, refused));
+        assert_eq!(wanted.statuses.len(), statuses);
+        let typed = wanted.times(5);
+        assert_eq!((typed.unanswered.times, typed.refused.times), (5, 5));
+        assert_eq!(typed.refused.pause, refused.pause);
+    }
 }

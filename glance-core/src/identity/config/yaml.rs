@@ -5,8 +5,11 @@ use std::collections::BTreeMap;
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput};
 use secrecy::zeroize::Zeroizing;
 
-/// The nodes that aliases may add: some files repeat a block, none needs more.
-const ALIAS_LIMIT: usize = 10_000;
+/// The bytes of memory that aliases may add: some files repeat a block, none needs more.
+const ALIAS_LIMIT: usize = 1 << 20;
+
+/// What a value without contents takes.
+const NODE: usize = size_of::<Node>();
 
 /// How deep a file may nest; the reader recurses.
 const DEPTH_LIMIT: usize = 64;
@@ -85,12 +88,17 @@ impl Node {
         }
     }
 
-    fn count(&self) -> usize {
-        match self {
-            Self::Null | Self::Text(_) => 1,
-            Self::List(items) => 1 + items.iter().map(Self::count).sum::<usize>(),
-            Self::Map(map) => 1 + map.values().map(|value| 1 + value.count()).sum::<usize>(),
-        }
+    /// About so many bytes of memory.
+    fn weight(&self) -> usize {
+        let more = match self {
+            Self::Null => 0,
+            Self::Text(text) => text.len(),
+            Self::List(items) => items.iter().map(Self::weight).sum(),
+            Self::Map(map) => {
+                map.iter().map(|(key, value)| 2 * NODE + key.len() + value.weight()).sum()
+            }
+        };
+        NODE + more
     }
 }
 
@@ -210,7 +218,7 @@ impl<'input> Reader<'input> {
         let Some(node) = self.anchors.get(&anchor) else {
             return self.fail("an alias to something that is not complete");
         };
-        match self.budget.checked_sub(node.count()) {
+        match self.budget.checked_sub(node.weight()) {
             Some(budget) => {
                 let node = node.clone();
                 self.budget = budget;
@@ -286,6 +294,8 @@ mod tests {
             bomb.push_str(&line);
         }
         assert!(Node::read(&bomb).err().unwrap().contains("aliases"));
+        let long = format!("a: &a {}\nb: [{}]", "x".repeat(10_000), "*a, ".repeat(200));
+        assert!(Node::read(&long).err().unwrap().contains("aliases"));
         assert!(Node::read(&"- ".repeat(100_000)).is_err());
         assert!(Node::read("a: &a [*a]").is_err());
     }

@@ -232,13 +232,12 @@ impl Writer {
 
 impl State {
     fn add(&mut self, path: &Path, text: &str) -> io::Result<()> {
-        let file = match &self.file {
-            Some(file) => Arc::clone(file),
-            None => {
-                let mut options = OpenOptions::new();
-                let file = options.append(true).create(true).mode(0o600).open(path)?;
-                Arc::clone(self.file.insert(Arc::new(file)))
-            }
+        let file = if let Some(file) = &self.file {
+            Arc::clone(file)
+        } else {
+            let mut options = OpenOptions::new();
+            let file = options.append(true).create(true).mode(0o600).open(path)?;
+            Arc::clone(self.file.insert(Arc::new(file)))
         };
         let before = if self.recorded.torn { "\n" } else { "" };
         (&*file).write_all(format!("{before}{text}").as_bytes())?;

@@ -210,8 +210,9 @@ mod tests {
         }
         assert_eq!(table.target.at(at(0, 20, 0)), Some(20 << 10));
         assert_eq!((table.source.lowest(), table.source.highest()), (Some(1 << 10), None));
-        let never_off = parse("Mon-00:00,5 Tue-12:00,7").source;
-        assert_eq!(never_off.at(at(0, 0, 0)), Some(5));
+        let never_off = parse("Mon-00:01,5 Tue-12:00,7").source;
+        assert_eq!(never_off.at(at(0, 0, 0)), Some(7));
+        assert_eq!(never_off.at(at(0, 0, 1)), Some(5));
         assert_eq!(never_off.at(at(1, 11, 59)), Some(5));
         assert_eq!(never_off.at(at(6, 23, 59)), Some(7));
         assert_eq!((never_off.lowest(), never_off.highest()), (Some(5), Some(7)));

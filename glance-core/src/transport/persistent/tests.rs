@@ -6,7 +6,6 @@ use futures_util::future::join_all;
 use futures_util::stream;
 use http::HeaderMap;
 
-use super::super::backoff::tests::seeded;
 use super::*;
 
 /// What a server does with a request.
@@ -67,13 +66,8 @@ impl Server {
     }
 }
 
-fn persistence() -> Persistence {
-    let backoff = Backoff { chance: seeded(1), ..Backoff::default() };
-    Persistence { backoff, ..Persistence::default() }
-}
-
 fn over(server: &Arc<Server>) -> Persistent {
-    Persistent::new(Arc::<Server>::clone(server), persistence())
+    Persistent::new(Arc::<Server>::clone(server), Persistence::default())
 }
 
 fn request(method: &str, body: impl Into<Body>) -> Request<Body> {
@@ -183,7 +177,7 @@ async fn the_number_of_repeats_is_bounded_and_told() {
     assert!(begin.elapsed() < Duration::from_secs(4));
 
     let server = Server::with(vec![Answer(500); 100]);
-    let none = Persistent::new(Arc::<Server>::clone(&server), persistence().times(0));
+    let none = Persistent::new(Arc::<Server>::clone(&server), Persistence::default().times(0));
     none.send(request("GET", Body::empty())).await.unwrap();
     assert_eq!(server.seen().len(), 1);
 }
@@ -198,7 +192,6 @@ async fn pauses_grow_by_chance_and_end_at_the_longest() {
         let most = (0.5 * 2_f64.powi(earlier)).min(30.0);
         assert!((0.0..=most + 0.002).contains(pause), "{earlier}: {pauses:?}");
     }
-    assert!(pauses.iter().sum::<f64>() > 15.0, "{pauses:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -240,7 +233,7 @@ async fn the_owner_of_a_cloud_says_how_often_when_and_after_what() {
         unanswered: Repeats { times: 1, pause: None },
         refused: Repeats { times: 3, pause: half },
         statuses: vec![409, 503],
-        ..persistence()
+        ..Persistence::default()
     };
     for (fate, times) in [(Answer(409), 3), (Answer(503), 3), (Answer(500), 0)] {
         let server = Server::with(vec![fate; 100]);

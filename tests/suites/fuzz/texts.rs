@@ -1,0 +1,78 @@
+//! What operators type or keep in small files.
+
+use std::fs;
+
+use glance_core::digest::Algorithm;
+use glance_core::image::{ImageId, Status};
+use glance_core::replicate::mapping::{PropertyRule, Table};
+use glance_core::replicate::{Bandwidth, DigestFile, MostRemoved, Recorded, Template};
+use glance_core::select::{Condition, Latest, Rule, Shard, Subset, byte_count};
+use glance_core::tls::pin;
+use proptest::prelude::*;
+
+use super::{bounded, config, input};
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn values_of_options(text in input::text(OPTIONS, &["=", "/", "%", ",", "-", "(", "{999}", ":"])) {
+        bounded(text.len() + PATTERN, || {
+            let _ = text.parse::<ImageId>();
+            let _ = text.parse::<Status>();
+            let _ = text.parse::<Algorithm>();
+            let _ = text.parse::<Condition>().map(|it| it.to_string());
+            let _ = text.parse::<Rule>().map(|it| it.to_string());
+            let _ = text.parse::<Latest>().map(|it| it.to_string());
+            let _ = text.parse::<Subset>();
+            let _ = text.parse::<Shard>();
+            let _ = text.parse::<MostRemoved>();
+            let _ = text.parse::<Template>();
+            let _ = text.parse::<PropertyRule>();
+            let _ = text.parse::<Table>();
+            let _ = text.parse::<Bandwidth>();
+            let _ = byte_count(&text);
+            let _ = pin::parse(&text);
+        });
+    }
+
+    #[test]
+    fn files_of_state(text in input::bytes(state(), &["\n", "{", "\"store\":"])) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("digests.ndjson");
+        fs::write(&path, &text).unwrap();
+        bounded(text.len(), || {
+            let _ = DigestFile::open(&path).map(|file| file.of("https://a"));
+            let _ = Recorded::read(&path);
+        });
+    }
+}
+
+fn state() -> Vec<Vec<u8>> {
+    let digest = "{\"store\":\"https://a\",\"image\":\"6d55dd55-053a-4765-b7bc-b30df0ea3861\",\
+        \"size\":3,\"created_at\":\"2026-01-31T12:00:00Z\",\"algorithm\":\"sha512\",\
+        \"value\":\"ddaf35a1\",\"when\":\"2026-02-01T00:00:00Z\"}\n";
+    vec![digest.repeat(3).into_bytes()]
+}
+
+/// An expression of an operator may be compiled to some MiB; the library has the limit.
+const PATTERN: usize = (32 << 20) / super::MOST_FOR_A_BYTE;
+
+const OPTIONS: &[&str] = &[
+    "6d55dd55-053a-4765-b7bc-b30df0ea3861",
+    "name=debian-*[a-z]?",
+    "name-regex=^(a|b){2,5}$",
+    "updated-within=7d12h",
+    "created-after=2026-01-31T12:00:00+01:00",
+    "+ where=os_distro=debian",
+    "/^(debian-\\d+)-\\d{8}$/=2",
+    "2/5",
+    "10%",
+    "5G",
+    "08:00,512k 19:00,10M 23:00,off",
+    "https://mirror.example/{id}/{name}.img",
+    "set:a=b",
+    "drop:a*",
+    "a b\nc d\n",
+    "sha256//47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
+];
