@@ -45,11 +45,11 @@ impl Site {
         let watch = Arc::new(Watch::new(Arc::clone(&faulty) as Arc<dyn Transport>));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("https://{}", listener.local_addr().unwrap());
-        let served = Arc::clone(&watch);
+        let watched = Arc::clone(&watch);
         tokio::spawn(glance_server::serve(
             listener,
             Some(acceptor),
-            served,
+            watched,
             std::future::pending(),
         ));
         Self { url, kept, faulty, watch, directory, stack }

@@ -214,7 +214,9 @@ async fn fill(store: &MemoryStore) -> Vec<Image> {
             _ => {}
         }
         store.create(&Image::queued(id.clone(), attributes)).await.unwrap();
-        let data: Bytes = (0..size).map(|at| ((at * 31 / 7 + number) % 256) as u8).collect();
+        let data: Bytes = (0..size)
+            .map(|at| u8::try_from((at * 31 / 7 + number) % 256).unwrap_or_default())
+            .collect();
         store.upload(&id, Body::from(data)).await.unwrap();
         if visibility == Visibility::Shared {
             let (accepted, rejected) = (MemberStatus::Accepted, MemberStatus::Rejected);

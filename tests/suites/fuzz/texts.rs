@@ -5,7 +5,7 @@ use std::fs;
 use glance_core::digest::Algorithm;
 use glance_core::image::{ImageId, Status};
 use glance_core::replicate::mapping::{PropertyRule, Table};
-use glance_core::replicate::{Bandwidth, DigestFile, MostRemoved, Recorded, Template};
+use glance_core::replicate::{Bandwidth, DigestFile, Most, Recorded, Template};
 use glance_core::select::{Condition, Latest, Rule, Shard, Subset, byte_count};
 use glance_core::tls::pin;
 use proptest::prelude::*;
@@ -26,7 +26,7 @@ proptest! {
             let _ = text.parse::<Latest>().map(|it| it.to_string());
             let _ = text.parse::<Subset>();
             let _ = text.parse::<Shard>();
-            let _ = text.parse::<MostRemoved>();
+            let _ = text.parse::<Most>();
             let _ = text.parse::<Template>();
             let _ = text.parse::<PropertyRule>();
             let _ = text.parse::<Table>();
