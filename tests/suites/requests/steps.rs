@@ -77,7 +77,8 @@ impl Pair {
         let policy = Policy { retries: Retries::NONE, ..Policy::default() };
         let mut done = None;
         let run = Replication { source, target, policy };
-        let ended = run.run(|outcome| done = Some(outcome.result.is_ok_and(is_copied))).await;
+        let ended =
+            run.run(|outcome| done = Some(outcome.result.as_ref().is_ok_and(is_copied))).await;
         ended.is_ok() && done == Some(true)
     }
 
@@ -92,8 +93,8 @@ impl Pair {
     }
 }
 
-fn is_copied(done: Done) -> bool {
-    done == Done::Copied
+fn is_copied(done: &Done) -> bool {
+    *done == Done::Copied
 }
 
 fn member(project: &str) -> Member {
