@@ -14,7 +14,7 @@ use futures_util::TryStreamExt;
 use glance_core::digest::Hashers;
 use glance_core::identity::Project;
 use glance_core::image::{Attributes, Member, MemberStatus, Owner, Status, Visibility};
-use glance_core::replicate::{Done, Policy, Replication, RunError, State};
+use glance_core::replicate::{Done, Policy, Replication, Retries, RunError, State};
 use glance_core::store::memory::MemoryStore;
 use glance_core::store::{Activation, ByteRange, StoreErrorKind};
 use glance_core::{Image, ImageId, ImageStore, Selection, StoreError};
@@ -85,7 +85,9 @@ async fn load(stream: Vec<u8>) -> (Arc<MemoryStore>, usize, Result<(), StoreErro
         Ok(source) => Arc::new(source),
         Err(error) => return (target, 0, Err(error)),
     };
-    let policy = Policy { transfers: 1, ..Policy::default() };
+    // A stream gives an image once.
+    let retries = Retries { per_run: 0, ..Retries::default() };
+    let policy = Policy { transfers: 1, retries, ..Policy::default() };
     let (mut copied, kept, stream) = (0, Arc::clone(&target), Arc::clone(&source));
     let replication = Replication { source, target, policy };
     let ended = replication.run(|outcome| {

@@ -184,10 +184,13 @@ impl ImageStore for StreamStore {
         let unproven = expected.digest.is_none().then_some(Algorithm::Sha512);
         let hashing = unproven.map(|algorithm| self.hashers.start([algorithm]));
         let reading = Reading { incoming, hashing, held: None };
-        let chunks = stream::try_unfold(Some(reading), |reading| async move {
-            match reading {
-                Some(reading) => reading.next().await,
-                None => Ok(None),
+        let id = id.clone();
+        let chunks = stream::try_unfold((Some(reading), id), |(reading, id)| async move {
+            let Some(reading) = reading else { return Ok(None) };
+            match reading.next().await {
+                Ok(next) => Ok(next.map(|(chunk, reading)| (chunk, (reading, id)))),
+                // Nobody need ask for the rest.
+                Err(error) => Err(once(&id).caused_by(error).into()),
             }
         });
         Ok(Body::from_stream(chunks, Some(size)))
@@ -254,6 +257,11 @@ fn read_only(operation: &'static str, id: &ImageId) -> StoreError {
 fn passed(operation: &'static str, id: &ImageId) -> StoreError {
     let reason = "the stream is not at it: a stream gives one image after the other, each once";
     StoreError::new(StoreErrorKind::Conflict, &NAME, operation, reason).on(id)
+}
+
+fn once(id: &ImageId) -> StoreError {
+    StoreError::new(StoreErrorKind::Unreadable, &NAME, READ, "a stream gives each image once")
+        .on(id)
 }
 
 /// Bytes that are read at once.

@@ -226,9 +226,10 @@ async fn a_directory_that_vanishes_is_named(stack: &'static str) {
     let (_, image) = (site.image(1, 1 << 20).await, site.image(2, 8 << 20).await);
     site.image(3, 1 << 20).await;
     let dump = site.directory.path().join("dump");
-    let removed = dump.clone();
+    // At once, whatever is being written.
+    let (from, to) = (dump.clone(), site.directory.path().join("elsewhere"));
     site.watch.at(&image, 4 << 20, move || {
-        fs::remove_dir_all(&removed).unwrap();
+        fs::rename(from, to).unwrap();
         Then::GoOn
     });
     let run = site.dump(&dump).await;
