@@ -8,7 +8,7 @@ pub(crate) async fn a_second_run_names_the_first(stack: &'static str) {
     let pair = Pair::new(stack).await;
     pair.a.put(1).await;
     let line = pair.line(&["livecopy", &pair.a.url, &pair.b.url]);
-    let mut first = pair.stalled(1, &line).await;
+    let mut first = pair.stalled(1, &line);
     pair.b.becomes(1, Status::Saving).await;
     let holder = format!("process {}, since 2", first.id());
     for command in ["livecopy", "sync", "repair"] {
@@ -38,7 +38,7 @@ pub(crate) async fn a_directory_is_written_by_one_process_at_a_time(stack: &'sta
     pair.a.put(1).await;
     let dump = pair.file("dump");
     let line = pair.line(&["dump", &pair.a.url, &dump, "--no-state"]);
-    let mut first = pair.stalled(1, &line).await;
+    let mut first = pair.stalled(1, &line);
     let partial = pair.path("dump").join(format!("{}.img.partial", id(1)));
     while !partial.exists() {
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;

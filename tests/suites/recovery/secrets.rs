@@ -12,7 +12,7 @@ pub(crate) async fn the_journal_holds_no_secret_and_resume_asks_for_it(stack: &'
     let words = ["livecopy", &pair.a.url, &pair.b.url, "-M", TOKEN];
     let mut line = pair.bare_line(&words);
     line.push(format!("--targettoken={TOKEN}"));
-    let mut child = pair.stalled(1, &line).await;
+    let mut child = pair.stalled(1, &line);
     pair.b.becomes(1, Status::Saving).await;
     child.kill().unwrap();
     child.wait().unwrap();

@@ -151,7 +151,7 @@ impl Pair {
     }
 
     /// Starts a run whose source stops in the middle of this image, and lets it come there.
-    pub(crate) async fn stalled(&self, number: u8, line: &[String]) -> Child {
+    pub(crate) fn stalled(&self, number: u8, line: &[String]) -> Child {
         let path = format!("/v2/images/{}/file", id(number));
         let is_it = move |asked: &str| asked == path;
         let stall = Fault::StallDownload { after: 2 << 20 };
@@ -163,7 +163,7 @@ impl Pair {
     /// one at a time.
     pub(crate) async fn killed(&self, number: u8, words: &[&str]) {
         let words = [words, &[&self.a.url, &self.b.url, "--transfers", "1"]].concat();
-        let mut child = self.stalled(number, &self.line(&words)).await;
+        let mut child = self.stalled(number, &self.line(&words));
         self.b.becomes(number, Status::Saving).await;
         child.kill().unwrap();
         child.wait().unwrap();
