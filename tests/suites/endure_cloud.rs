@@ -43,7 +43,7 @@ impl RealCloud {
         let whole = tempfile::tempdir().unwrap();
         let round = tempfile::tempdir().unwrap();
         let ground = Self { cloud, judge, whole, round };
-        let line = ground.words("dump", "a", &ground.dump_to_load().display().to_string());
+        let line = words("dump", "a", &ground.dump_to_load().display().to_string());
         let line: Vec<&str> = line.iter().map(String::as_str).collect();
         ground.cloud.replicator(&line).exits(0);
         ground
@@ -55,11 +55,6 @@ impl RealCloud {
 
     fn dump_to_load(&self) -> PathBuf {
         self.whole.path().join("dump")
-    }
-
-    fn words(&self, command: &str, from: &str, to: &str) -> Vec<String> {
-        let names = NAMES.iter().flat_map(|name| ["--name", name]);
-        [command, from, to].into_iter().chain(names).map(str::to_owned).collect()
     }
 }
 
@@ -74,10 +69,10 @@ impl Ground for RealCloud {
     fn line(&self, work: Work, stack: &str) -> Vec<String> {
         let text = |path: PathBuf| path.display().to_string();
         let mut line = match work {
-            Work::Livecopy => self.words("livecopy", "a", "b"),
-            Work::Sync => self.words("sync", "a", "b"),
-            Work::Dump => self.words("dump", "a", &text(self.dump())),
-            Work::Load => self.words("load", &text(self.dump_to_load()), "b"),
+            Work::Livecopy => words("livecopy", "a", "b"),
+            Work::Sync => words("sync", "a", "b"),
+            Work::Dump => words("dump", "a", &text(self.dump())),
+            Work::Load => words("load", &text(self.dump_to_load()), "b"),
         };
         line.extend(["--tls", stack, "--bwlimit", "4M"].map(str::to_owned));
         line
@@ -105,6 +100,11 @@ impl Ground for RealCloud {
         });
         found.1
     }
+}
+
+fn words(command: &str, from: &str, to: &str) -> Vec<String> {
+    let names = NAMES.iter().flat_map(|name| ["--name", name]);
+    [command, from, to].into_iter().chain(names).map(str::to_owned).collect()
 }
 
 /// One Python for all rounds: to start one takes longer than to judge.
