@@ -94,7 +94,7 @@ impl ImageStore for GlanceStore {
     }
 
     async fn create(&self, image: &Image) -> Result<Image, StoreError> {
-        let operation = Operation::new("create the record", &image.id);
+        let operation = Operation::new(refusal::CREATE, &image.id);
         let mut record = patch::writable(&image.attributes);
         record.insert("id".into(), image.id.as_str().into());
         let record = Some(Value::Object(record));
@@ -102,7 +102,7 @@ impl ImageStore for GlanceStore {
     }
 
     async fn upload(&self, id: &ImageId, data: Body) -> Result<Image, StoreError> {
-        let operation = Operation::new("store the data", id);
+        let operation = Operation::new(refusal::UPLOAD, id);
         let path = format!("{}/file", image_path(id));
         let store = self.placement.clone().map(|store| (import::STORE, store));
         self.client.put_data(&path, store, data, &operation).await?;

@@ -60,8 +60,10 @@ def in_dump(source, directory, image):
             digest = hashlib.file_digest(file, record["os_hash_algo"]).hexdigest()
     except FileNotFoundError as missing:
         return f"{image}: {missing}"
-    ours = {name: record.get(name) for name in record if name not in APART or name == "tags"}
+    ours = {name: record.get(name) for name in record if name not in APART}
     theirs = {name: kept["image"].get(name) for name in ours}
+    # Glance lists tags in any order.
+    ours["tags"], theirs["tags"] = sorted(record["tags"]), sorted(kept["image"].get("tags", []))
     members = {f"member {m['member_id']}": m["status"] for m in kept["members"]}
     differ = [name for name in ours if ours[name] != theirs[name]]
     if digest != record["os_hash_value"] or members != source.members(record):

@@ -19,8 +19,11 @@ pub(super) fn explain(status: StatusCode, operation: &str, body: &[u8]) -> Refus
         400 => (StoreErrorKind::Invalid, None),
         401 => (StoreErrorKind::Unauthenticated, Some(NEW_TOKEN)),
         403 => (StoreErrorKind::Forbidden, Some(ADMIN)),
+        // Two uploads met in one record: to the second Glance says that the image could not be found
+        // (its `image_data.py` has one answer for `Conflict` and `ImageNotFound`), but it is there.
+        410 if operation == UPLOAD => (StoreErrorKind::Conflict, None),
         404 | 410 => (StoreErrorKind::NotFound, None),
-        409 if operation == "create the record" => (StoreErrorKind::IdTaken, Some(BURNED)),
+        409 if operation == CREATE => (StoreErrorKind::IdTaken, Some(BURNED)),
         409 => (StoreErrorKind::Conflict, None),
         413 => (StoreErrorKind::LimitReached, Some(QUOTA)),
         415 => (StoreErrorKind::Rejected, Some(FORMAT)),
@@ -76,6 +79,10 @@ fn plain_text(html: &[u8]) -> String {
     said
 }
 
+/// Operations whose refusals mean something of their own.
+pub(super) const CREATE: &str = "create the record";
+pub(super) const UPLOAD: &str = "store the data";
+
 const SAID_LIMIT: usize = 300;
 const NEW_TOKEN: &str = "the token is wrong or has expired: get a new one";
 const ADMIN: &str = "sign in as an administrator, or leave fields out with --dontreplicate \
@@ -96,7 +103,7 @@ mod tests {
     fn the_words_of_a_refusal_are_found_in_its_page() {
         let page = b"<html>\n <head>\n  <title>403 Forbidden</title>\n </head>\n <body>\n  \
             <h1>403 Forbidden</h1>\n  You&#x27;re not &lt;allowed&gt;.<br /><br />\n </body>\n</html>";
-        let refusal = explain(StatusCode::FORBIDDEN, "store the data", page);
+        let refusal = explain(StatusCode::FORBIDDEN, UPLOAD, page);
         assert_eq!(refusal.reason, "403 Forbidden: You're not <allowed>.");
         assert_eq!(refusal.kind, StoreErrorKind::Forbidden);
     }
@@ -109,7 +116,14 @@ mod tests {
     #[test]
     fn a_conflict_on_creation_is_a_taken_id_and_elsewhere_a_state() {
         let kind = |operation| explain(StatusCode::CONFLICT, operation, b"").kind;
-        assert_eq!(kind("create the record"), StoreErrorKind::IdTaken);
-        assert_eq!(kind("store the data"), StoreErrorKind::Conflict);
+        assert_eq!(kind(CREATE), StoreErrorKind::IdTaken);
+        assert_eq!(kind(UPLOAD), StoreErrorKind::Conflict);
+    }
+
+    #[test]
+    fn a_record_that_is_gone_after_an_upload_may_be_there() {
+        let kind = |operation| explain(StatusCode::GONE, operation, b"").kind;
+        assert_eq!(kind(UPLOAD), StoreErrorKind::Conflict);
+        assert_eq!(kind("read the data"), StoreErrorKind::NotFound);
     }
 }
