@@ -8,8 +8,8 @@ use crate::pauses::Pauses;
 /// anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retries {
-    /// How often in a row the source is asked for the rest of an image's data, as long as no byte of
-    /// it comes; and the target what became of an upload, as long as no answer comes.
+    /// How often in a row the source is asked for the rest of an image's data, as long as hardly
+    /// anything of it comes; and the target what became of an upload, as long as no answer comes.
     pub low_level: usize,
     /// How often the data of one image is sent to the target again, into the same record.
     pub per_image: usize,

@@ -121,13 +121,16 @@ struct Part {
     end: Option<u64>,
     /// Whether nothing behind the end is asked for.
     bounded: bool,
-    /// How often in a row no byte came.
+    /// How often in a row hardly anything came.
     failures: usize,
+    /// The byte that ends such a row. A source that gives a byte before each long silence would
+    /// keep a run for ever.
+    enough: u64,
 }
 
 impl Part {
     fn new(splice: &Splice, next: u64, end: Option<u64>) -> Self {
-        Self { splice: splice.clone(), next, end, bounded: false, failures: 0 }
+        Self { splice: splice.clone(), next, end, bounded: false, failures: 0, enough: next }
     }
 
     fn bounded(splice: &Splice, next: u64, end: u64) -> Self {
@@ -156,7 +159,9 @@ impl Part {
                 Some(Ok(mut chunk)) => {
                     self.cut(&mut chunk);
                     self.next += chunk.len() as u64;
-                    self.failures = 0;
+                    if self.next >= self.enough {
+                        self.failures = 0;
+                    }
                     return Ok(Some(chunk));
                 }
                 // What fails after the last byte takes nothing away.
@@ -217,8 +222,12 @@ impl Part {
         tracing::info!(image = %id, "reading broke off at byte {}: {failure}; going on", self.next);
         self.splice.retries.pauses.after(self.failures).await;
         self.failures += 1;
+        self.enough = self.next + ENOUGH;
     }
 }
+
+/// Bytes that show that it is worth asking for more: what a read gives at the most.
+const ENOUGH: u64 = 64 << 10;
 
 /// Whether asking again can help against the failure of a body.
 fn is_retryable(failure: &(dyn Error + Send + Sync + 'static)) -> bool {
@@ -284,6 +293,14 @@ mod tests {
         flaky.refusals.store(3, Ordering::SeqCst);
         let error = read(&flaky, &image, 1).await.unwrap_err();
         assert!(error.contains("on purpose"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_byte_now_and_then_is_no_reason_to_ask_for_ever() {
+        let (flaky, image) = Flaky::with_image(1000).await;
+        let flaky = Arc::new(flaky.breaks(1000, 1));
+        let error = read(&flaky, &image, 1).await.unwrap_err();
+        assert_eq!((error.as_str(), flaky.asked()), ("the data ended early", 3));
     }
 
     #[tokio::test]

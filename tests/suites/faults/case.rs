@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use glance_core::Body;
 use glance_core::image::{Attributes, Image, ImageId, Member, MemberStatus, Status, Visibility};
+use glance_core::pauses::Pauses;
 use glance_core::replicate::{CopyError, Done, Outcome, Policy, Replication, Retries, RunError};
 use glance_core::store::memory::MemoryStore;
 use glance_core::store::{Activation, ImageStore};
@@ -90,8 +91,7 @@ impl Setting {
                 hashers: stack.hashers,
                 // A record that is made is not named by its path: the first one suffers.
                 transfers: if self.case.step == Step::Create { 1 } else { 2 },
-                // What a fault comes to, another try would cover up.
-                retries: Retries { per_run: 0, ..Retries::default() },
+                retries: RETRIES,
                 ..Policy::default()
             },
         };
@@ -344,6 +344,15 @@ fn victim() -> ImageId {
 fn bystander() -> ImageId {
     "00000000-0000-4000-8000-000000000002".parse().unwrap()
 }
+
+/// Those of one image only: what a fault comes to, another try of the run would cover up.
+const RETRIES: Retries = Retries {
+    low_level: 3,
+    per_image: 2,
+    per_run: 0,
+    pauses: Pauses { first: Duration::from_millis(5), most: Duration::from_millis(50) },
+    settling: Duration::from_secs(20),
+};
 
 /// Longer than any run takes that comes to an end.
 const PATIENCE: Duration = Duration::from_secs(120);

@@ -288,7 +288,11 @@ impl Case {
             (Step::Verify | Step::ListReplica, Fault::WrongDigest | Fault::WrongSize) => {
                 &[Quarantined]
             }
-            _ if is_carried_out(self.fault) => &[Exact, Failed],
+            // As long as each time more than a byte comes.
+            (Step::Read, Fault::CutDownload { after } | Fault::StallDownload { after }) => {
+                if after > 1 { &[Exact, Failed] } else { &[Failed] }
+            }
+            _ if self.is_carried_out() => &[Exact, Failed],
             _ if once && self.may_pass() => &[Exact, Failed],
             _ => &[Failed],
         }
@@ -304,6 +308,10 @@ impl Case {
             (step, Fault::Status(401)) => once && !step.is_listing(),
             // What a change is answered with is not what it is judged by.
             (Step::Patch, Fault::WrongDigest | Fault::WrongSize) | (_, Fault::IgnoreRange) => true,
+            // The rest is asked for.
+            (Step::Read, Fault::CutDownload { .. } | Fault::StallDownload { .. }) => once,
+            // Another upload may be under way, and a while later it is not.
+            (Step::Upload, Fault::Status(409 | 410)) | (Step::Verify, Fault::Status(409)) => once,
             // The digest that counts is that of the data as it was sent and stored.
             (step, Fault::NoDigest) => step != Step::Verify,
             _ => false,
@@ -320,6 +328,15 @@ impl Case {
             (_, fault) => is_passing(fault),
         }
     }
+
+    /// Whether the request has its effect: then a look at the image can show that.
+    fn is_carried_out(&self) -> bool {
+        match self.fault {
+            Fault::AnswerLost | Fault::AnswerStalled | Fault::Answer(_) | Fault::GaveUp(_) => true,
+            Fault::CutDownload { .. } | Fault::StallDownload { .. } => self.step == Step::Create,
+            _ => false,
+        }
+    }
 }
 
 /// Whether trying again can help.
@@ -330,17 +347,13 @@ fn is_passing(fault: Fault) -> bool {
         }
         Fault::Stall
         | Fault::Lost
+        | Fault::Redirect(_)
         | Fault::CutDownload { .. }
         | Fault::StallDownload { .. }
         | Fault::CutUpload { .. }
         | Fault::StallUpload { .. } => true,
         _ => false,
     }
-}
-
-/// Whether the request has its effect: then a look at the image can show that.
-fn is_carried_out(fault: Fault) -> bool {
-    matches!(fault, Fault::AnswerLost | Fault::AnswerStalled | Fault::Answer(_) | Fault::GaveUp(_))
 }
 
 impl fmt::Display for Case {
