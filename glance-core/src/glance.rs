@@ -105,8 +105,13 @@ impl ImageStore for GlanceStore {
         let operation = Operation::new(refusal::UPLOAD, id);
         let path = format!("{}/file", image_path(id));
         let store = self.placement.clone().map(|store| (import::STORE, store));
-        self.client.put_data(&path, store, data, &operation).await?;
-        self.get(id).await
+        let answer = self.client.put_data(&path, store, data, &operation).await?;
+        let stored = self.get(id).await?;
+        match stored.status.has_data() {
+            true => Ok(stored),
+            // Who answers success without storing the data is in front of the Glance.
+            false => Err(self.client.not_stored(&answer, stored.status, &operation)),
+        }
     }
 
     /// Glance keeps nothing of an upload that broke off.

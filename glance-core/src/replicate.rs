@@ -201,6 +201,8 @@ pub struct Outcome {
     pub result: Result<Done, CopyError>,
     /// How its data came.
     pub journey: Journey,
+    /// What of it could not be translated, and is not at the target as at the source.
+    pub losses: Vec<String>,
 }
 
 /// What was done with one image, successfully.
@@ -263,7 +265,7 @@ impl Replication {
 
     /// Does what the entry says.
     async fn execute(&self, entry: Entry, mut share: Share) -> Outcome {
-        let Entry { image, replica, differences, reason, step, .. } = entry;
+        let Entry { image, replica, differences, reason, losses, step, .. } = entry;
         let mut journey = Journey::default();
         let result = match (step, &replica) {
             (Step::Copy(goal), _) => self.copy(&image, &goal, &mut share, &mut journey).await,
@@ -280,14 +282,23 @@ impl Replication {
             _ => Ok(Done::Skipped(reason.unwrap_or_default())),
         };
         self.policy.journal.close(&image, &result).await;
-        Outcome { journey, ..Outcome::of(image, result) }
+        Outcome { journey, ..Outcome::of(image, result) }.losing(losses)
     }
 }
 
 impl Outcome {
-    /// What became of an image whose data did not move.
-    fn of(image: Image, result: Result<Done, CopyError>) -> Self {
-        Self { image, result, journey: Journey::default() }
+    /// What became of an image whose data did not move, or passed as a stream.
+    pub fn of(image: Image, result: Result<Done, CopyError>) -> Self {
+        Self { image, result, journey: Journey::default(), losses: Vec::new() }
+    }
+
+    /// The same, of an image that is not as at the source in this. What is not there lost nothing.
+    #[must_use]
+    pub fn losing(self, losses: Vec<String>) -> Self {
+        match self.result {
+            Ok(Done::Skipped(_)) | Err(_) => self,
+            Ok(_) => Self { losses, ..self },
+        }
     }
 }
 

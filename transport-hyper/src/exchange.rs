@@ -22,8 +22,8 @@ struct State {
     phase: Phase,
     /// When something last happened.
     last: Instant,
-    /// Whether the body had any bytes.
-    upload: bool,
+    /// Whether the body is data, of which the last byte may take long to be stored.
+    is_data: bool,
     failure: Option<BodyError>,
     waker: Option<Waker>,
 }
@@ -47,7 +47,7 @@ impl Exchange {
         Self(Arc::new(Mutex::new(State {
             phase: Phase::Sending,
             last: Instant::now(),
-            upload: false,
+            is_data: false,
             failure: None,
             waker: None,
         })))
@@ -56,6 +56,8 @@ impl Exchange {
     /// The body, reporting here. What it yields is what its size promises, or an error.
     pub(crate) fn body(&self, body: Body) -> Body {
         let size = body.size();
+        // Whatever can be had again is no data but says something of it.
+        self.state().is_data = body.again().is_none();
         Body::from_stream(Reporting { body, size, passed: 0, exchange: self.clone() }, size)
     }
 
@@ -74,7 +76,7 @@ impl Exchange {
         let idle = options.idle_timeout;
         let state = self.state();
         let limit = match state.phase {
-            Phase::Sent if state.upload => idle.max(options.commit_timeout),
+            Phase::Sent if state.is_data => idle.max(options.commit_timeout),
             _ => idle,
         };
         let since = if state.phase == Phase::Source { Instant::now() } else { state.last };
@@ -157,7 +159,6 @@ impl Reporting {
         let failure = match item {
             Some(Ok(chunk)) => {
                 self.passed += chunk.len() as u64;
-                self.exchange.state().upload = true;
                 if self.size.is_none_or(|size| self.passed <= size) {
                     let whole = self.size == Some(self.passed);
                     self.exchange.enter(if whole { Phase::Sent } else { Phase::Sending });

@@ -53,6 +53,7 @@ const PAGES: &[(&str, &str, &str)] = &[
         "glance-replicator-placement",
         "which way data goes, and where it is put",
     ),
+    ("docs/recovery.md", "glance-replicator-recovery", "what becomes of a run that is stopped"),
     ("docs/scale.md", "glance-replicator-scale", "how several machines share a replication"),
     ("docs/selection.md", "glance-replicator-selection", "which images are meant"),
     ("docs/sync.md", "glance-replicator-sync", "how glance-replicator keeps replicas in step"),

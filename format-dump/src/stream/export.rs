@@ -1,15 +1,14 @@
 //! Writing a stream.
 
 use std::io;
+use std::mem::take;
 
 use futures_util::{StreamExt, TryStreamExt};
 use glance_core::body::BodyError;
 use glance_core::digest::{Algorithm, Digests, Hashers, Hashing};
 use glance_core::image::{Attributes, Image, ImageId, Member, Status, Visibility};
 use glance_core::replicate::mapping::NotWanted;
-use glance_core::replicate::{
-    CopyError, DataVerdict, Done, Expected, Journey, Outcome, Policy, checked,
-};
+use glance_core::replicate::{CopyError, DataVerdict, Done, Expected, Outcome, Policy, checked};
 use glance_core::store::{ByteRange, StoreErrorKind};
 use glance_core::{Body, ImageStore, StoreError};
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -39,7 +38,8 @@ pub async fn export(
     mut observe: impl FnMut(Outcome),
 ) -> Result<(), StoreError> {
     let (archive, manifest) = (Archive::new(out, policy.hashers), Manifest::new());
-    let mut run = Run { source, policy, archive, dependents: Vec::new(), whole: true };
+    let mut run =
+        Run { source, policy, archive, dependents: Vec::new(), losses: Vec::new(), whole: true };
     run.archive.begin(&manifest, beside).await.map_err(broken)?;
     let mut images = source.list(&policy.selection).await?;
     let mut last: Option<ImageId> = None;
@@ -52,13 +52,13 @@ pub async fn export(
         }
         last = Some(image.id.clone());
         if let Some(result) = run.image(&image).await.map_err(broken)? {
-            observe(Outcome { image, result, journey: Journey::default() });
+            observe(Outcome::of(image, result).losing(take(&mut run.losses)));
         }
     }
     drop(images);
-    for id in std::mem::take(&mut run.dependents) {
+    for id in take(&mut run.dependents) {
         let (image, result) = run.dependent(id).await.map_err(broken)?;
-        observe(Outcome { image, result, journey: Journey::default() });
+        observe(Outcome::of(image, result).losing(take(&mut run.losses)));
     }
     run.archive.finish(manifest, run.whole).await.map_err(broken)
 }
@@ -71,6 +71,8 @@ struct Run<'a, W> {
     /// Images that refer to others, whose data comes at the end: whoever loads them needs the
     /// others first.
     dependents: Vec<ImageId>,
+    /// What the image that was looked at last does not have as at the source.
+    losses: Vec<String>,
     /// Whether nothing failed.
     whole: bool,
 }
@@ -129,8 +131,9 @@ impl<W: AsyncWrite + Unpin> Run<'_, W> {
     }
 
     /// What the stream is to say of an image, or why it is not to hold it.
-    async fn record(&self, image: &Image) -> Result<Record, Ended> {
+    async fn record(&mut self, image: &Image) -> Result<Record, Ended> {
         let policy = self.policy;
+        self.losses.clear();
         let queued = policy.queued && image.status == Status::Queued;
         if !image.status.has_data() && !queued {
             let reason = format!("it has no data at the source, its status is {}", image.status);
@@ -158,16 +161,18 @@ impl<W: AsyncWrite + Unpin> Run<'_, W> {
     }
 
     /// The members of an image; none when the credentials are not those of its owner.
-    async fn members(&self, image: &Image) -> Result<Vec<Member>, CopyError> {
+    async fn members(&mut self, image: &Image) -> Result<Vec<Member>, CopyError> {
         use StoreErrorKind::{Forbidden, NotFound};
         let members = match self.source.members(&image.id).await {
             Err(error) if matches!(error.kind, NotFound | Forbidden) => {
-                tracing::warn!("the members of image {} are not shown: {error}", image.id);
+                tracing::info!("the members of image {} are not shown: {error}", image.id);
+                self.losses.push("the source does not show its members".to_owned());
                 return Ok(Vec::new());
             }
             members => members.map_err(CopyError::Source)?,
         };
         let mapped = self.policy.mapping.members(&members).await.map_err(CopyError::Unresolved)?;
+        self.losses.extend(mapped.unresolved.iter().map(|one| format!("not a member: {one}")));
         Ok(mapped.members)
     }
 

@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::body::{Body, BodyError};
 use crate::identity::auth::{Proof, Reach};
 use crate::identity::{Session, SignInError, SignInErrorKind};
-use crate::image::{Image, ImageId};
+use crate::image::{Image, ImageId, Status};
 use crate::redirect::{self, Unanswered};
 use crate::store::{StoreError, StoreErrorKind};
 use crate::transport::{
@@ -143,7 +143,7 @@ impl Client {
         more: impl IntoIterator<Item = (HeaderName, String)>,
         data: Body,
         operation: &Operation,
-    ) -> Result<(), StoreError> {
+    ) -> Result<Response<Body>, StoreError> {
         let needed = data.size().map(|size| Duration::from_secs(size / self.rate.max(1)));
         let proof = self.session.proof_lasting(needed).await;
         let proof = proof.map_err(|error| self.sign_in(error, operation))?;
@@ -156,7 +156,7 @@ impl Client {
         let answer = self.send(Method::PUT, path, &headers, data, &proof, operation).await?;
         let is_stale = answer.status() == StatusCode::UNAUTHORIZED && !proof.is_none();
         let renewed = is_stale && self.session.renew(&proof).await.is_ok();
-        self.accept(answer, operation).await.map(drop).map_err(|error| match renewed {
+        self.accept(answer, operation).await.map_err(|error| match renewed {
             true => StoreError { kind: StoreErrorKind::Renewed, ..error },
             false => error,
         })
@@ -309,6 +309,20 @@ impl Client {
         StoreError { request_id: request_id(answer.headers()), ..error }
     }
 
+    /// Data was answered with success, and the record has none.
+    pub(super) fn not_stored(
+        &self,
+        answer: &Response<Body>,
+        status: Status,
+        operation: &Operation,
+    ) -> StoreError {
+        let answered = answer.status();
+        let reason =
+            format!("what answered {answered} is not a Glance: the record is still {status}");
+        let error = self.error(StoreErrorKind::Server, operation, reason).hint(IN_FRONT);
+        StoreError { request_id: request_id(answer.headers()), ..error }
+    }
+
     fn sign_in(&self, error: SignInError, operation: &Operation) -> StoreError {
         let kind = match error.kind {
             SignInErrorKind::Transport(kind) => StoreErrorKind::Transport(kind),
@@ -330,6 +344,8 @@ const OCTETS: &str = "application/octet-stream";
 const SLOW: u64 = 10 << 20;
 
 const BROKE_OFF: StoreErrorKind = StoreErrorKind::Transport(TransportErrorKind::Interrupted);
+
+const IN_FRONT: &str = "a proxy or a load balancer answers in its place: have it pass uploads on";
 
 /// How often an answer that broke off is asked for again.
 const BROKEN_OFF: u32 = 3;

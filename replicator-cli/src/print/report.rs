@@ -133,6 +133,7 @@ impl Report {
                 "id": image.id.as_str(), "name": image.attributes.name, "size": image.size,
                 "result": word, "detail": detail,
                 "way": outcome.journey.way.map(way), "notes": outcome.journey.notes,
+                "losses": outcome.losses,
             })),
             Output::Text => text_outcome(outcome, word, &self.prefix()),
         }
@@ -246,6 +247,7 @@ fn text_outcome(outcome: &Outcome, word: &str, prefix: &str) {
         }
         Ok(Done::Updated(fields)) => out!("{prefix}{word}: {subject}: {}", fields.join(", ")),
         Ok(Done::Skipped(reason)) => out!("{prefix}{word}: {subject}: {reason}"),
+        Ok(Done::InPlace) if !outcome.losses.is_empty() => out!("{prefix}{word}: {subject}"),
         Ok(Done::InPlace) => tracing::info!("{prefix}in place: {subject}"),
         Err(error @ CopyError::BrokenOff) => out!("{prefix}{word}: {subject}: {error}"),
         Err(error) => {
@@ -255,6 +257,9 @@ fn text_outcome(outcome: &Outcome, word: &str, prefix: &str) {
                 err!("  hint: {hint}");
             }
         }
+    }
+    for loss in &outcome.losses {
+        out!("  lost: {loss}");
     }
     for note in &outcome.journey.notes {
         out!("  note: {note}");

@@ -211,6 +211,9 @@ impl Setting {
         let target = &self.targets[number];
         let Ok(replica) = target.kept.get(&victim()).await else { return End::Failed };
         if !replica.status.has_data() {
+            if let CopyError::Stored { .. } = error {
+                ended.complaints.push("it is said to have stored what it does not have".to_owned());
+            }
             return End::Failed;
         }
         let visibility = replica.attributes.visibility;

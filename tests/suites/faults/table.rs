@@ -321,9 +321,9 @@ impl Case {
     /// Whether the same request may fare better later.
     fn may_pass(&self) -> bool {
         match (self.step, self.fault) {
-            (Step::Read, Fault::CorruptDownload { .. }) | (Step::ListReplica, Fault::NoDigest) => {
-                true
-            }
+            (Step::Read, Fault::CorruptDownload { .. })
+            | (Step::ListReplica, Fault::NoDigest)
+            | (Step::Upload, Fault::NotGlance) => true,
             (step, Fault::Status(401)) => step.is_listing(),
             (_, fault) => is_passing(fault),
         }

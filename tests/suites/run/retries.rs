@@ -2,7 +2,7 @@
 
 use futures_util::TryStreamExt;
 use glance_core::Selection;
-use glance_core::image::Visibility;
+use glance_core::image::{Status, Visibility};
 use glance_core::replicate::{CopyError, Done, OnBurnedId, Retries};
 use glance_core::store::ImageStore;
 use glance_server::fault::Fault;
@@ -103,4 +103,27 @@ async fn a_source_that_lost_an_image_meanwhile_is_a_failure() {
     let ran = sites.run().await;
     let error = ran.outcomes[0][&1].as_ref().unwrap_err();
     assert!(matches!(error, CopyError::Source(_)), "{error}");
+}
+
+#[tokio::test]
+async fn the_page_of_a_proxy_stores_nothing_and_the_data_is_sent_again() {
+    let sites = Sites::new(1);
+    sites.source.image(1, 100).await;
+    sites.targets[0].faulty.inject(Method::PUT, is_file, 1, Fault::NotGlance);
+    sites.run().await.is_good(1);
+    assert_eq!(sites.targets[0].uploads(), [1, 1]);
+    sites.targets[0].holds(1, 100).await;
+}
+
+#[tokio::test]
+async fn a_proxy_that_answers_uploads_itself_is_no_glance() {
+    let sites = Sites::new(1);
+    sites.source.image(1, 100).await;
+    sites.targets[0].faulty.inject(Method::PUT, is_file, usize::MAX, Fault::NotGlance);
+    let ran = sites.run().await;
+    let error = ran.outcomes[0][&1].as_ref().unwrap_err();
+    let CopyError::Target(cause) = error else { panic!("{error}") };
+    assert!(error.is_retryable());
+    assert!(cause.reason.contains("what answered 200 OK is not a Glance"), "{cause}");
+    assert_eq!(sites.targets[0].status(1).await, Status::Queued);
 }

@@ -1,0 +1,43 @@
+//! How long a server may be silent depends on what it was sent.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "this is a test")]
+
+mod common;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use common::Refuses;
+use glance_core::body::Body;
+use glance_core::transport::{Transport, TransportErrorKind};
+use http::Request;
+use tokio::net::TcpListener;
+use transport_hyper::{HyperTransport, Options};
+
+/// What a client says of a server that takes all of this and answers nothing.
+async fn said_of_silence(body: Body) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let server = tokio::spawn(async move {
+        let (mut connection, _) = listener.accept().await.unwrap();
+        tokio::io::copy(&mut connection, &mut tokio::io::sink()).await
+    });
+    let options = Options {
+        idle_timeout: Duration::from_secs(1),
+        commit_timeout: Duration::from_secs(3),
+        ..Options::default()
+    };
+    let request = Request::put(format!("http://127.0.0.1:{port}/")).body(body).unwrap();
+    let error = HyperTransport::new(Refuses, options).send(request).await.unwrap_err();
+    server.abort();
+    assert_eq!(error.kind, TransportErrorKind::Timeout);
+    error.reason
+}
+
+/// What can be sent again says something of an image, such as JSON, and costs a server nothing.
+#[tokio::test]
+async fn only_the_answer_to_data_may_take_as_long_as_storing_does() {
+    let bytes = || Body::from(Bytes::from_static(b"{}"));
+    assert_eq!(said_of_silence(bytes()).await, "nothing came for 1 s");
+    assert_eq!(said_of_silence(bytes().once()).await, "nothing came for 3 s");
+    assert_eq!(said_of_silence(Body::empty()).await, "nothing came for 1 s");
+}
