@@ -69,9 +69,8 @@ impl Dropped {
         let begin = Instant::now();
         replicator_with(&line, &variables).exits(0);
         let seconds = begin.elapsed().as_secs_f64();
-        let is_upload = |(method, path): &&(Method, String)| {
-            *method == Method::PUT && path.ends_with("/file")
-        };
+        let is_upload =
+            |(method, path): &&(Method, String)| *method == Method::PUT && path.ends_with("/file");
         let uploads = target.faulty.requests().iter().filter(is_upload).count();
         let drops = usize::try_from(DROPS).unwrap() - source.faulty.pending();
         let (image, replica) = runtime.block_on(async {

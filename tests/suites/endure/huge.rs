@@ -88,7 +88,7 @@ fn judge(course: &[Seen], span: Duration) {
 /// MiB per second from the first instant to the last.
 fn rate(course: &[Seen]) -> f64 {
     let (Some(first), Some(last)) = (course.first(), course.last()) else { return 0.0 };
-    let span = last.sample.after - first.sample.after;
+    let span = last.sample.after.saturating_sub(first.sample.after);
     mib(last.moved - first.moved) / span.as_secs_f64()
 }
 
