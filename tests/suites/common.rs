@@ -49,6 +49,14 @@ pub(crate) fn start_with(line: &[String], variables: &[(String, String)]) -> Chi
     command.spawn().unwrap()
 }
 
+/// Starts the tool with these variables, for somebody who listens to what it says.
+pub(crate) fn start_heard(line: &[String], variables: &[(String, String)]) -> Child {
+    let variables = variables.iter().map(|(name, value)| (name, value));
+    let mut command = command();
+    command.args(line).envs(variables).stdin(Stdio::null());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
 /// Starts the tool with its standard output at the caller's end of a pipe.
 pub(crate) fn start_piped(line: &[&str]) -> Child {
     command().args(line).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()

@@ -4,6 +4,7 @@ mod bench;
 mod ci;
 mod cloud;
 mod demo;
+mod endure;
 mod failure;
 mod fips;
 mod man;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         Command::Ci => ci::run(),
         Command::Cloud(arguments) => cloud::run(&arguments),
         Command::Demo => demo::run(),
+        Command::Endure { subject } => endure::run(subject),
         Command::Fips => fips::run(),
         Command::Man => man::run(),
         Command::Test => test::run(),
@@ -62,6 +64,12 @@ enum Command {
     Cloud(cloud::Arguments),
     /// Show the main job on two embedded servers; needs nothing but Rust.
     Demo,
+    /// Kill runs, drop connections, copy what is larger than memory: minutes to hours of it.
+    Endure {
+        /// What to endure.
+        #[arg(default_value = "all")]
+        subject: endure::Subject,
+    },
     /// Build and try the tool in FIPS mode, in a Debian 13 of its own below `target/`.
     Fips,
     /// Make the manual pages of `docs/`.

@@ -8,9 +8,19 @@ use crate::workspace;
 
 /// Runs cargo in the workspace, and fails when it does.
 pub(crate) fn cargo(arguments: &[&str]) -> Result<(), Failure> {
-    say(format_args!("$ cargo {}", arguments.join(" ")));
+    cargo_with(arguments, &[])
+}
+
+/// The same with these variables.
+pub(crate) fn cargo_with(arguments: &[&str], variables: &[(&str, &str)]) -> Result<(), Failure> {
+    let mut words: Vec<String> =
+        variables.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    words.extend(["cargo"].iter().chain(arguments).map(ToString::to_string));
+    say(format_args!("$ {}", words.join(" ")));
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    succeed(Command::new(cargo).args(arguments).current_dir(workspace::root()))
+    let mut command = Command::new(cargo);
+    command.args(arguments).envs(variables.iter().copied());
+    succeed(command.current_dir(workspace::root()))
 }
 
 /// Runs cargo and returns what it printed.

@@ -15,7 +15,7 @@ pub(crate) fn run() -> Result<(), Failure> {
 }
 
 /// The native TLS stack links the host's OpenSSL, and the tests run its tool.
-fn install_openssl() -> Result<(), Failure> {
+pub(crate) fn install_openssl() -> Result<(), Failure> {
     let works = |program: &str, arguments: &[&str]| {
         let mut found = Command::new(program);
         found.args(arguments).stdout(Stdio::null()).stderr(Stdio::null());

@@ -14,6 +14,12 @@ mod stack;
 #[path = "../faults/watch.rs"]
 mod watch;
 
+mod drops;
 mod embedded;
 mod extent;
+mod hollow;
+mod huge;
+mod operator;
+mod process;
+mod soak;
 mod sweep;

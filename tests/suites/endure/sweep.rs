@@ -134,6 +134,6 @@ const HEAD: &str = "| # | killed | stack | after, ms | whole by then | runs afte
     | --- | --- | --- | --- | --- | --- | --- |\n";
 
 #[expect(clippy::print_stdout, reason = "the table is what the sweep is run for")]
-fn print(table: &str) {
+pub(crate) fn print(table: &str) {
     println!("{table}");
 }

@@ -35,15 +35,21 @@ pub(crate) struct Site {
 impl Site {
     /// An empty one, watched for `images`.
     pub(crate) async fn open(stack: &Stack, images: &[Image]) -> Self {
+        Self::open_behind(stack, images, |faulty| faulty).await
+    }
+
+    /// The same, which gets its requests from what stands `before` it.
+    pub(crate) async fn open_behind(
+        stack: &Stack,
+        images: &[Image],
+        before: impl FnOnce(Arc<Faulty>) -> Arc<dyn Transport>,
+    ) -> Self {
         let kept = Arc::new(MemoryStore::new("kept"));
         let api = GlanceApi::new(Arc::clone(&kept) as Arc<dyn ImageStore>).with_token(TOKEN);
         let faulty = Arc::new(Faulty::new(Arc::new(api)));
-        let watch = Arc::new(Watch::new(faulty.clone(), Arc::clone(&kept), images));
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("https://{}", listener.local_addr().unwrap());
-        let acceptor = Some(Arc::clone(&stack.acceptor));
-        let end = std::future::pending();
-        let task = tokio::spawn(glance_server::serve(listener, acceptor, watch.clone(), end));
+        let watch = Watch::new(before(Arc::clone(&faulty)), Arc::clone(&kept), images);
+        let watch = Arc::new(watch);
+        let (url, task) = serve(stack, watch.clone()).await;
         Self { url, kept, faulty, watch, task }
     }
 
@@ -77,6 +83,18 @@ impl Site {
         }
         found
     }
+}
+
+/// Serves `api` over HTTPS; gives its address, and the task that ends it when it is aborted.
+pub(crate) async fn serve(
+    stack: &Stack,
+    api: Arc<dyn Transport>,
+) -> (String, JoinHandle<io::Result<()>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    let acceptor = Some(Arc::clone(&stack.acceptor));
+    let end = std::future::pending();
+    (url, tokio::spawn(glance_server::serve(listener, acceptor, api, end)))
 }
 
 /// The name of the difference in members.

@@ -41,14 +41,16 @@ impl Watch {
         self.violations.lock().unwrap().clone()
     }
 
-    async fn look(&self, request: &str) {
-        for image in &self.images {
+    /// At the images that a request is about.
+    async fn look(&self, method: &Method, path: &str) {
+        let named = self.images.iter().find(|image| path.contains(image.id.as_str()));
+        for image in named.map_or(self.images.as_slice(), std::slice::from_ref) {
             let Ok(replica) = self.kept.get(&image.id).await else { continue };
             let other = replica.status.has_data() && replica.os_hash_value != image.os_hash_value;
             let proven = !other && self.proven.lock().unwrap().contains(&image.id);
             if replica.attributes.visibility != Visibility::Private && !proven {
                 let id = &image.id;
-                self.violation(format!("{id} can be seen, not proven, after {request}"));
+                self.violation(format!("{id} can be seen, not proven, after {method} {path}"));
             }
         }
     }
@@ -94,7 +96,7 @@ impl Transport for Watch {
             self.violation(format!("{path} was deleted: its id is burned"));
         }
         let answer = self.inner.send(request).await;
-        self.look(&format!("{method} {path}")).await;
+        self.look(&method, &path).await;
         let answer = answer?;
         Ok(if answer.status().is_success() && !is_data { self.reading(answer) } else { answer })
     }

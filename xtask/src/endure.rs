@@ -1,0 +1,100 @@
+//! `cargo xtask endure`: what a run endures, at full length: the suites `endure` and `endure_cloud`,
+//! of which `cargo xtask test` runs short versions.
+//!
+//! Variables that are set already count, so that one can begin with less.
+
+use clap::ValueEnum;
+
+use crate::cloud;
+use crate::failure::Failure;
+use crate::shell::cargo_with;
+use crate::test::install_openssl;
+
+/// What is endured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Subject {
+    /// All of it, one after the other.
+    All,
+    /// `kill -9` at 200 random instants, between embedded servers and directories.
+    Kills,
+    /// The same with real Glances.
+    KillsInCloud,
+    /// 20 dropped connections during one image of 1 GiB.
+    Drops,
+    /// 500 GiB in one image, for ten and a half minutes on each TLS stack.
+    Huge,
+    /// 2,000 small images while 2 % of all requests fail.
+    Soak,
+}
+
+/// Endures it.
+pub(crate) fn run(subject: Subject) -> Result<(), Failure> {
+    install_openssl()?;
+    let wanted = |one| subject == one || subject == Subject::All;
+    for trial in TRIALS.iter().filter(|trial| wanted(trial.subject)) {
+        if trial.subject == Subject::KillsInCloud {
+            cloud::start()?;
+        }
+        trial.run()?;
+    }
+    Ok(())
+}
+
+/// A test at full length.
+struct Trial {
+    subject: Subject,
+    suite: &'static str,
+    /// The module of the suite.
+    module: &'static str,
+    /// What makes it long.
+    variable: &'static str,
+    extent: &'static str,
+}
+
+impl Trial {
+    /// The tool is the one that is released.
+    fn run(&self) -> Result<(), Failure> {
+        let extent = std::env::var(self.variable).unwrap_or_else(|_| self.extent.to_owned());
+        let suite = ["test", "--release", "-p", "tests", "--features", "tests/native-tls"];
+        let filter = ["--test", self.suite, "--", "--nocapture", self.module];
+        cargo_with(&[&suite[..], &filter].concat(), &[(self.variable, &extent)])
+    }
+}
+
+const TRIALS: [Trial; 5] = [
+    Trial {
+        subject: Subject::Kills,
+        suite: "endure",
+        module: "embedded::",
+        variable: "ENDURE_KILLS",
+        extent: "200",
+    },
+    Trial {
+        subject: Subject::KillsInCloud,
+        suite: "endure_cloud",
+        module: "",
+        variable: "ENDURE_KILLS_IN_CLOUD",
+        extent: "200",
+    },
+    Trial {
+        subject: Subject::Drops,
+        suite: "endure",
+        module: "drops::",
+        variable: "ENDURE_DROPS_MIB",
+        extent: "1024",
+    },
+    Trial {
+        subject: Subject::Huge,
+        suite: "endure",
+        module: "huge::",
+        variable: "ENDURE_SECONDS",
+        extent: "630",
+    },
+    Trial {
+        subject: Subject::Soak,
+        suite: "endure",
+        module: "soak::",
+        variable: "ENDURE_IMAGES",
+        extent: "2000",
+    },
+];
