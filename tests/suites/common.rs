@@ -92,8 +92,9 @@ pub(crate) fn cleared(mut command: Command) -> Command {
     for variable in CLEARED {
         command.env_remove(variable);
     }
-    // What a test remembers is its own.
-    let state = format!("state-{}", std::process::id());
+    // What a test remembers is its own, and so are its locks. Its thread has its name.
+    let test = std::thread::current().name().unwrap_or("other").replace("::", "-");
+    let state = format!("state-{}/{test}", std::process::id());
     command.env("XDG_STATE_HOME", std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(state));
     command
 }
