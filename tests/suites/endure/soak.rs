@@ -26,7 +26,7 @@ use crate::sweep::{keep, print};
 
 #[test]
 fn many_images_on_bad_links_come_whole_and_take_nothing_for_good() {
-    let count = extent("ENDURE_IMAGES", 60);
+    let count = extent("ENDURE_IMAGES", 200);
     let (stacks, ca) = Stack::all_and_ca();
     let operator = Operator::who_trusts(&ca);
     let mut chance = Chance::new();
