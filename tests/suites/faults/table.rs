@@ -302,16 +302,16 @@ impl Case {
     fn is_harmless(&self) -> bool {
         let once = self.times == Times::Once;
         match (self.step, self.fault) {
-            // There is no replica before it is made.
-            (Step::GetTarget, Fault::Status(404 | 410)) => once,
             // Of two listings at once, the second finds the new token refused too.
             (step, Fault::Status(401)) => once && !step.is_listing(),
             // What a change is answered with is not what it is judged by.
             (Step::Patch, Fault::WrongDigest | Fault::WrongSize) | (_, Fault::IgnoreRange) => true,
-            // The rest is asked for.
-            (Step::Read, Fault::CutDownload { .. } | Fault::StallDownload { .. }) => once,
-            // Another upload may be under way, and a while later it is not.
-            (Step::Upload, Fault::Status(409 | 410)) | (Step::Verify, Fault::Status(409)) => once,
+            // There is no replica before it is made; the rest of the data is asked for; and another
+            // upload may be under way, and a while later it is not.
+            (Step::GetTarget | Step::Upload, Fault::Status(410))
+            | (Step::GetTarget, Fault::Status(404))
+            | (Step::Read, Fault::CutDownload { .. } | Fault::StallDownload { .. })
+            | (Step::Upload | Step::Verify, Fault::Status(409)) => once,
             // The digest that counts is that of the data as it was sent and stored.
             (step, Fault::NoDigest) => step != Step::Verify,
             _ => false,
