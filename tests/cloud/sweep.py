@@ -62,8 +62,6 @@ def in_dump(source, directory, image):
         return f"{image}: {missing}"
     ours = {name: record.get(name) for name in record if name not in APART}
     theirs = {name: kept["image"].get(name) for name in ours}
-    # Glance names them in no fixed order.
-    ours["tags"], theirs["tags"] = (sorted(side["tags"] or []) for side in (ours, theirs))
     # Glance lists tags in any order.
     ours["tags"], theirs["tags"] = sorted(record["tags"]), sorted(kept["image"].get("tags", []))
     members = {f"member {m['member_id']}": m["status"] for m in kept["members"]}

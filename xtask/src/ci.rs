@@ -21,10 +21,10 @@ pub(crate) fn run() -> Result<(), Failure> {
     clippy.extend(["--", "-D", "warnings"]);
     cargo(&clippy)?;
     for features in &FEATURE_SETS[..2] {
-        let test = ["test", "--no-default-features", "--features", features];
-        cargo(&[&test[..], &["-p", "replicator-cli"]].concat())?;
+        let test = ["test", "--no-default-features", "--features", features, "--lib", "--bins"];
         let suites = ALONE.iter().flat_map(|suite| ["--test", suite]);
-        cargo(&test.into_iter().chain(["-p", "tests"]).chain(suites).collect::<Vec<_>>())?;
+        let packages = ["-p", "replicator-cli", "-p", "tests"];
+        cargo(&test.into_iter().chain(packages).chain(suites).collect::<Vec<_>>())?;
     }
     cargo(&["doc", "--workspace", "--no-deps", "--config", "build.rustdocflags=['-Dwarnings']"])
 }
