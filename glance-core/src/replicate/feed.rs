@@ -50,7 +50,6 @@ impl Share {
     /// A share for each of `replications`, which have one source, of the data of `image`. The data
     /// is read once for those that are opened soon after another. They must be polled at once: who
     /// opens a share waits for the others to be opened, or dropped.
-    #[allow(dead_code, reason = "what runs many targets takes it up")]
     pub(super) fn each(replications: &[&Replication], image: &Image) -> Vec<Self> {
         let Some(first) = replications.first() else { return Vec::new() };
         let always = first.policy.spool.when == SpoolWhen::Always;
