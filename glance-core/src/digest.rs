@@ -1,8 +1,7 @@
 //! Digests of data, computed beside the data's way and not in it.
 //!
 //! Hashing costs more than TLS on current processors (SHA-512: 1.2 to 1.8 s of CPU per GiB), so
-//! each algorithm runs on a thread of its own and the stream waits only when it is a fixed number
-//! of chunks ahead.
+//! each algorithm runs on a thread of its own and the stream waits only when it is a few MiB ahead.
 //!
 //! Which library computes is a value, [`Hashers`], that travels with whoever needs digests: the
 //! transports offer their TLS library's, so that images are hashed inside the same module that
@@ -14,10 +13,9 @@ use std::str::FromStr;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
 
 use crate::body::BodyError;
+use crate::lane::Lane;
 
 mod portable;
 
@@ -118,7 +116,7 @@ impl Hashers {
     /// Starts one thread for each algorithm that the library offers. The others will be missing
     /// from the [`Digests`].
     pub fn start(self, algorithms: impl IntoIterator<Item = Algorithm>) -> Hashing {
-        let lane = |algorithm| Some(Lane::start(algorithm, self.begin(algorithm)?));
+        let lane = |algorithm| Some((algorithm, digesting(self.begin(algorithm)?)));
         Hashing(algorithms.into_iter().filter_map(lane).collect())
     }
 }
@@ -163,26 +161,22 @@ impl Awaited {
 ///
 /// Must be made inside a tokio runtime. Dropping it stops the threads.
 #[derive(Debug)]
-pub struct Hashing(Vec<Lane>);
+pub struct Hashing(Vec<(Algorithm, Lane<Digest>)>);
 
-#[derive(Debug)]
-struct Lane {
-    algorithm: Algorithm,
-    chunks: mpsc::Sender<Bytes>,
-    digest: JoinHandle<Result<Vec<u8>, BodyError>>,
-}
+/// What a thread makes of all bytes.
+type Digest = Result<Vec<u8>, BodyError>;
 
 impl Hashing {
     /// The algorithms of the digests to come.
     pub fn algorithms(&self) -> impl Iterator<Item = Algorithm> {
-        self.0.iter().map(|lane| lane.algorithm)
+        self.0.iter().map(|(algorithm, _)| *algorithm)
     }
 
     /// Hands on a chunk; waits while the threads are too far behind.
     pub async fn update(&mut self, chunk: &Bytes) {
-        for lane in &self.0 {
-            // A closed lane has failed; `finish` says so.
-            let _ = lane.chunks.send(chunk.clone()).await;
+        for (_, lane) in &mut self.0 {
+            // A lane that ended has failed; `finish` says so.
+            lane.send(chunk.clone()).await;
         }
     }
 
@@ -192,25 +186,20 @@ impl Hashing {
     /// When the library failed, or a thread was ended from outside.
     pub async fn finish(self) -> Result<Digests, BodyError> {
         let mut digests = Digests::new();
-        for Lane { algorithm, chunks, digest } in self.0 {
-            drop(chunks);
-            digests.insert(algorithm, hex(&digest.await??));
+        for (algorithm, lane) in self.0 {
+            digests.insert(algorithm, hex(&lane.finish().await??));
         }
         Ok(digests)
     }
 }
 
-impl Lane {
-    fn start(algorithm: Algorithm, mut hasher: Box<dyn Hasher>) -> Self {
-        let (chunks, mut queue) = mpsc::channel::<Bytes>(CHUNKS_AHEAD);
-        let digest = tokio::task::spawn_blocking(move || {
-            while let Some(chunk) = queue.blocking_recv() {
-                hasher.update(&chunk)?;
-            }
-            hasher.finish()
-        });
-        Self { algorithm, chunks, digest }
-    }
+fn digesting(mut hasher: Box<dyn Hasher>) -> Lane<Digest> {
+    Lane::start(|chunks| {
+        for chunk in chunks {
+            hasher.update(&chunk)?;
+        }
+        hasher.finish()
+    })
 }
 
 /// Bytes in lower-case hexadecimal.
@@ -224,9 +213,6 @@ pub fn hex(bytes: &[u8]) -> String {
     }
     text
 }
-
-/// Chunks of up to 256 KiB that may wait for a hashing thread.
-const CHUNKS_AHEAD: usize = 16;
 
 #[cfg(test)]
 mod tests {

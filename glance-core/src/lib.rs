@@ -1,8 +1,8 @@
 //! What every part of glance-replicator agrees on, and the work it does.
 //!
 //! In reading order: an [`image`] is what moves, a [`select`]ion says
-//! which of them; a [`body`] carries its bytes, [`digest`]s prove
-//! them, and [`format`](mod@format) says what they are; a [`store`] holds images, and
+//! which of them; a [`body`] carries its bytes, a [`lane`] works on
+//! them aside, [`digest`]s prove them, and [`format`](mod@format) says what they are; a [`store`] holds images, and
 //! [`ImageStore`] is its contract; a [`transport`] carries HTTP requests, and [`Transport`] is its
 //! contract; [`tls`] says whom to trust; [`identity`] signs in to a cloud; [`glance`] is the store
 //! that speaks the Glance v2 API; a [`lock`] is had by one process at a
@@ -19,6 +19,8 @@ pub mod body;
 pub mod select;
 
 pub mod format;
+
+pub mod lane;
 
 pub mod digest;
 

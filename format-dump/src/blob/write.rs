@@ -8,15 +8,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures_util::StreamExt;
 use glance_core::body::BodyError;
 use glance_core::digest::{Algorithm, Digests, Hashers, Hashing};
 use glance_core::image::ImageId;
+use glance_core::lane::Lane;
 use glance_core::replicate::DataFault;
 use glance_core::store::StoreErrorKind;
 use glance_core::{Body, StoreError};
-use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::sparse::Sparse;
@@ -72,7 +71,7 @@ impl<G: Send + 'static> Upload<'_, G> {
         .await
         .map_err(failed)?;
         let file = Arc::new(file);
-        let lane = Lane::start(&file, begun, encoding, self.hashers, self.guard).map_err(failed)?;
+        let lane = writing(&file, begun, encoding, self.hashers, self.guard).map_err(failed)?;
         let mut partial = Partial::new(path.clone(), encoding);
         let received =
             partial.receive(data, lane, WriteBack::of(file), self.algorithms, self.hashers).await;
@@ -108,7 +107,7 @@ impl Partial {
     async fn receive(
         &mut self,
         mut data: Body,
-        lane: Lane,
+        mut lane: Lane<io::Result<Written>>,
         mut write_back: WriteBack,
         mut algorithms: BTreeSet<Algorithm>,
         hashers: Hashers,
@@ -119,11 +118,11 @@ impl Partial {
         let carried = data.digests().cloned().unwrap_or_default();
         let mut hashing = hashers.start(&algorithms - carried.algorithms());
         let promised = data.size();
-        let passed = self.pass(&mut data, &lane, &mut hashing, &mut write_back).await;
+        let passed = self.pass(&mut data, &mut lane, &mut hashing, &mut write_back).await;
         // Whatever happened: nothing writes to the file any more.
         let written = lane.finish().await;
         passed?;
-        let written = written?;
+        let written = written.map_err(io::Error::other)??;
         if let Some(promised) = promised.filter(|promised| *promised != self.size) {
             let came = format!("{} of {promised} bytes came", self.size);
             let reason = "the data has another length than it promised";
@@ -145,7 +144,7 @@ impl Partial {
     async fn pass(
         &mut self,
         data: &mut Body,
-        lane: &Lane,
+        lane: &mut Lane<io::Result<Written>>,
         hashing: &mut Hashing,
         write_back: &mut WriteBack,
     ) -> Result<(), Fault> {
@@ -154,7 +153,7 @@ impl Partial {
             hashing.update(&chunk).await;
             self.size += chunk.len() as u64;
             write_back.passes(chunk.len()).await.map_err(Fault::Unsynced)?;
-            if lane.chunks.send(chunk).await.is_err() {
+            if !lane.send(chunk).await {
                 break; // The lane has failed; its end says so.
             }
         }
@@ -223,12 +222,6 @@ impl From<io::Error> for Fault {
     }
 }
 
-/// A thread that writes a file beside the data's way.
-struct Lane {
-    chunks: mpsc::Sender<Bytes>,
-    written: JoinHandle<io::Result<Written>>,
-}
-
 /// What a file holds that is whole.
 pub(super) struct Written {
     /// Bytes.
@@ -237,43 +230,35 @@ pub(super) struct Written {
     pub(super) sha512: Option<String>,
 }
 
-impl Lane {
-    fn start(
-        file: &Arc<File>,
-        begun: u64,
-        encoding: Encoding,
-        hashers: Hashers,
-        guard: impl Send + 'static,
-    ) -> io::Result<Self> {
-        let (chunks, mut queue) = mpsc::channel::<Bytes>(CHUNKS_AHEAD);
-        let file = Arc::clone(file);
-        let written = match encoding {
-            Encoding::Identity => tokio::task::spawn_blocking(move || {
-                let _guard = guard;
-                let mut sparse = Sparse::new(file, begun);
-                while let Some(chunk) = queue.blocking_recv() {
-                    sparse.write(&chunk)?;
-                }
-                Ok(Written { stored: sparse.finish()?, sha512: None })
-            }),
-            Encoding::Zstd => {
-                let mut frames = Frames::new(file, hashers)?;
-                tokio::task::spawn_blocking(move || {
-                    let _guard = guard;
-                    while let Some(chunk) = queue.blocking_recv() {
-                        frames.write(&chunk)?;
-                    }
-                    frames.finish()
-                })
+/// A thread that writes a file beside the data's way.
+fn writing(
+    file: &Arc<File>,
+    begun: u64,
+    encoding: Encoding,
+    hashers: Hashers,
+    guard: impl Send + 'static,
+) -> io::Result<Lane<io::Result<Written>>> {
+    let file = Arc::clone(file);
+    Ok(match encoding {
+        Encoding::Identity => Lane::start(move |chunks| {
+            let _guard = guard;
+            let mut sparse = Sparse::new(file, begun);
+            for chunk in chunks {
+                sparse.write(&chunk)?;
             }
-        };
-        Ok(Self { chunks, written })
-    }
-
-    async fn finish(self) -> io::Result<Written> {
-        drop(self.chunks);
-        self.written.await.map_err(io::Error::other)?
-    }
+            Ok(Written { stored: sparse.finish()?, sha512: None })
+        }),
+        Encoding::Zstd => {
+            let mut frames = Frames::new(file, hashers)?;
+            Lane::start(move |chunks| {
+                let _guard = guard;
+                for chunk in chunks {
+                    frames.write(&chunk)?;
+                }
+                frames.finish()
+            })
+        }
+    })
 }
 
 /// Has the disk take what came while more comes, so that little is left for the end.
@@ -315,9 +300,6 @@ impl WriteBack {
         files::blocking(move || self.file.sync_all()).await
     }
 }
-
-/// Chunks of up to 256 KiB that may wait for the file.
-const CHUNKS_AHEAD: usize = 4;
 
 /// Bytes that the disk is to take at once.
 const WRITE_BACK: u64 = 64 << 20;

@@ -40,4 +40,7 @@ for_each_stack! {
     secrets::the_journal_holds_no_secret_and_resume_asks_for_it
     space::a_journal_without_room_ends_the_run_before_anything_is_half_done
     space::a_journal_that_can_t_be_written_is_named_before_anything_is_done
+    space::a_spool_without_room_fails_what_does_not_fit_and_nothing_else
+    space::a_spool_that_is_not_there_is_named
+    space::a_slow_target_is_left_behind_when_the_spool_has_no_room
 }

@@ -37,6 +37,7 @@ pub(crate) struct Pair {
     pub(crate) a: Site,
     pub(crate) b: Site,
     pub(crate) directory: TempDir,
+    acceptor: Arc<dyn TlsAcceptor>,
     stack: &'static str,
 }
 
@@ -111,8 +112,13 @@ impl Pair {
         std::fs::write(directory.path().join("token"), TOKEN).unwrap();
         let acceptor = acceptor(stack, server.chain_pem.as_bytes(), server.key_pem.as_bytes());
         let a = Site::open("a", Arc::clone(&acceptor)).await;
-        let b = Site::open("b", acceptor).await;
-        Self { a, b, directory, stack }
+        let b = Site::open("b", Arc::clone(&acceptor)).await;
+        Self { a, b, directory, acceptor, stack }
+    }
+
+    /// One Glance more.
+    pub(crate) async fn another(&self, name: &str) -> Site {
+        Site::open(name, Arc::clone(&self.acceptor)).await
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {

@@ -1,12 +1,16 @@
-//! A journal that can't be written. It mounts filesystems, which takes root.
+//! A journal and a spool without room. They are on filesystems that the tests mount, which takes
+//! root.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use glance_core::image::{Status, Visibility};
-use glance_core::store::ImageStore;
+use bytes::Bytes;
+use glance_core::image::{Image, Status, Visibility};
+use glance_core::store::{ByteRange, ImageStore};
+use glance_server::fault::Fault;
+use http::Method;
 
-use crate::site::{Pair, id};
+use crate::site::{Pair, attributes, id};
 
 /// A small filesystem of its own.
 struct Mounted(PathBuf);
@@ -22,6 +26,12 @@ impl Mounted {
 
     fn path(&self) -> &Path {
         &self.0
+    }
+
+    fn resize(&self, size: &str) {
+        let mut mount = Command::new("mount");
+        mount.args(["-o", &format!("remount,size={size}")]).arg(&self.0);
+        assert!(mount.status().unwrap().success(), "mount");
     }
 }
 
@@ -93,4 +103,83 @@ pub(crate) async fn a_journal_that_can_t_be_written_is_named_before_anything_is_
     assert!(requests.iter().all(|(method, _)| method == http::Method::GET), "{requests:?}");
     pair.between(&["livecopy", "--no-state"]).await.exits(0);
     pair.b.holds(1).await;
+}
+
+pub(crate) async fn a_spool_without_room_fails_what_does_not_fit_and_nothing_else(
+    stack: &'static str,
+) {
+    const LARGE: u8 = 2;
+    const LARGE_LENGTH: usize = 8 << 20;
+    let pair = Pair::new(stack).await;
+    for number in [1, 3] {
+        pair.a.put(number).await;
+    }
+    let large = Bytes::from(vec![LARGE; LARGE_LENGTH]);
+    pair.a.kept.create(&Image::queued(id(LARGE), attributes(LARGE))).await.unwrap();
+    pair.a.kept.upload(&id(LARGE), large.clone().into()).await.unwrap();
+    let spool = Mounted::new(pair.path("spool"), "size=4m");
+    let spool_dir = pair.file("spool");
+    let livecopy =
+        ["livecopy", "--spool", "always", "--spool-dir", spool_dir.as_str(), "--transfers", "1"];
+    let run = pair.between(&livecopy).await.exits(8);
+    for words in ["the spool", spool_dir.as_str(), "No space left", "hint: make room"] {
+        assert!(run.stderr.contains(words), "no {words:?} in {}", run.stderr);
+    }
+    for number in [1, 3] {
+        pair.b.holds(number).await;
+    }
+    if let Ok(replica) = pair.b.kept.get(&id(LARGE)).await {
+        assert_eq!(replica.status, Status::Queued);
+        assert_eq!(replica.attributes.visibility, Visibility::Private);
+    }
+    assert_eq!(std::fs::read_dir(spool.path()).unwrap().count(), 0);
+
+    spool.resize("10m");
+    pair.between(&livecopy).await.exits(0);
+    let replica = pair.b.kept.get(&id(LARGE)).await.unwrap();
+    assert_eq!(replica.status, Status::Active);
+    let stored = pair.b.kept.read(&id(LARGE), ByteRange::ALL).await.unwrap();
+    assert!(stored.collect(2 * LARGE_LENGTH).await.unwrap() == large);
+}
+
+pub(crate) async fn a_spool_that_is_not_there_is_named(stack: &'static str) {
+    let pair = Pair::new(stack).await;
+    pair.a.put(1).await;
+    let gone = pair.file("gone");
+    let words = ["livecopy", "--spool", "always", "--spool-dir", gone.as_str()];
+    let run = pair.between(&words).await.exits(8);
+    for words in ["the spool", gone.as_str(), "No such file", "hint: make room"] {
+        assert!(run.stderr.contains(words), "no {words:?} in {}", run.stderr);
+    }
+    std::fs::create_dir(&gone).unwrap();
+    pair.between(&words).await.exits(0);
+    pair.b.holds(1).await;
+}
+
+/// A target that stands still is left behind, once the disk can't take what it did not; the other
+/// one goes on, and the slow one gets the image later in the same run.
+pub(crate) async fn a_slow_target_is_left_behind_when_the_spool_has_no_room(stack: &'static str) {
+    const LENGTH: usize = 40 << 20;
+    let pair = Pair::new(stack).await;
+    let slow = pair.another("c").await;
+    let data = Bytes::from(vec![7; LENGTH]);
+    pair.a.kept.create(&Image::queued(id(1), attributes(1))).await.unwrap();
+    pair.a.kept.upload(&id(1), data.clone().into()).await.unwrap();
+    let spool = Mounted::new(pair.path("spool"), "size=2m");
+    let is_file = |path: &str| path.ends_with("/file");
+    slow.faulty.inject(Method::PUT, is_file, 1, Fault::StallUpload { after: 1 << 20 });
+    let words = ["livecopy", &pair.a.url, &pair.b.url, &slow.url, "--spool-dir"];
+    let run = pair.run(&[&words[..], &[spool.path().to_str().unwrap()]].concat()).await.exits(0);
+    for words in ["No space left", "targets that are slow are left behind"] {
+        assert!(run.stderr.contains(words), "no {words:?} in {}", run.stderr);
+    }
+    for target in [&pair.b, &slow] {
+        let stored = target.kept.read(&id(1), ByteRange::ALL).await.unwrap();
+        assert!(stored.collect(2 * LENGTH).await.unwrap() == data);
+    }
+    let uploads = |requests: Vec<(Method, String)>| {
+        requests.iter().filter(|(method, path)| method == Method::PUT && is_file(path)).count()
+    };
+    assert_eq!(uploads(pair.b.faulty.requests()), 1);
+    assert_eq!(uploads(slow.faulty.requests()), 2);
 }
