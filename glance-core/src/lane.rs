@@ -76,7 +76,7 @@ impl Iterator for Chunks {
 const BATCH: usize = 512 << 10;
 
 /// Batches that may wait for it.
-const BATCHES_AHEAD: usize = 4;
+const BATCHES_AHEAD: usize = 12;
 
 #[cfg(test)]
 mod tests {

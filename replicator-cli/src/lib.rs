@@ -34,6 +34,7 @@ mod tls;
 mod trust;
 mod typed;
 
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -54,7 +55,8 @@ pub fn main() -> ExitCode {
     if let Err(error) = logging::start(&args.logging) {
         return print::failure(&error).into();
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = match runtime.worker_threads(workers()).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return print::failure(&error::CliError::runtime(error)).into(),
     };
@@ -65,6 +67,13 @@ pub fn main() -> ExitCode {
     // Open connections are dropped, not drained: an upload that was stopped must not end properly.
     runtime.shutdown_background();
     exit.into()
+}
+
+/// Threads for connections: half of the cores. Digests, which are computed on threads of their own,
+/// cost as much as all else together.
+fn workers() -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    cores.div_ceil(2)
 }
 
 /// Parses a command line without running it, for documentation and tests.

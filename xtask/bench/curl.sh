@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Copies one image from one Glance to another with two curls and a pipe, as operators do:
-# curl.sh length|chunked SOURCE TARGET ID SIZE, with CA and TOKEN in the environment.
+# curl.sh length|chunked SOURCE TARGET ID SIZE [RANGE], with CA and TOKEN in the environment.
 set -euo pipefail
-how=$1 source=$2 target=$3 id=$4 size=$5
+how=$1 source=$2 target=$3 id=$4 size=$5 range=${6:-}
 call=(curl -sSf --cacert "$CA" -H "X-Auth-Token: $TOKEN")
 
 record='{"name": "copied", "disk_format": "raw", "container_format": "bare"}'
@@ -12,4 +12,4 @@ put=("${call[@]}" -X PUT -T - -H 'Content-Type: application/octet-stream')
 if [ "$how" = length ]; then
     put+=(-H "Content-Length: $size" -H 'Transfer-Encoding:')
 fi
-"${call[@]}" "$source/v2/images/$id/file" | "${put[@]}" "$target/v2/images/$copy/file"
+"${call[@]}" ${range:+-r "$range"} "$source/v2/images/$id/file" | "${put[@]}" "$target/v2/images/$copy/file"

@@ -17,15 +17,21 @@ pub(crate) fn run() -> Result<(), Failure> {
     let (url, ca) = (&server.url, server.ca.display());
     let into = directory.join("into");
     fs::create_dir_all(&into).context(|| "cannot make a directory")?;
-    let into = into.display();
     let curl = format!("curl -sSf --cacert {ca}");
     let file = format!("{url}/v2/images/{ID}/file");
     let transport = |name, stack, target| {
         let line = format!("{} {stack} {file} {ca}", programs.program("transport-download"));
         Way::ours(name, line, &[Target::Cpu(target)])
     };
-    let race =
-        |title, ways| Race { title, amount: (2.0, "GiB"), rounds: 5, ways, between: None }.run();
+    let empty = || {
+        fs::remove_dir_all(&into).context(|| "cannot remove what was stored")?;
+        fs::create_dir_all(&into).context(|| "cannot make a directory")
+    };
+    empty()?;
+    let race = |title, ways| {
+        Race { title, amount: (2.0, "GiB"), rounds: 5, ways, between: Some(&empty) }.run()
+    };
+    let into = into.display();
     let alone = vec![
         Way::peer("curl", format!("{curl} -o /dev/null {file}")),
         transport("transport-rustls", "rustls", 1.0),
@@ -35,10 +41,9 @@ pub(crate) fn run() -> Result<(), Failure> {
 
     let dump = |name, stack, target| {
         let words = format!("dump {url} {into}/d --tls {stack}");
-        let line = format!("rm -rf {into}/d; {}", programs.tool(&words, &server.ca));
-        Way::ours(name, line, &[Target::Wall(target)])
+        Way::ours(name, programs.tool(&words, &server.ca), &[Target::Wall(target)])
     };
-    let save = format!("rm -rf {into}/d; {curl} -o {into}/d {file}");
+    let save = format!("{curl} -o {into}/d {file}");
     let prove = format!("{save}; sha512sum {into}/d");
     let stored = vec![
         Way::peer("curl -o", save),
@@ -51,6 +56,5 @@ pub(crate) fn run() -> Result<(), Failure> {
         dump("dump, rustls", "rustls", 0.6),
         dump("dump, native", "native", 0.6),
     ];
-    race("2 GiB to disk, all proven", proven)?;
-    fs::remove_dir_all(directory.join("into")).context(|| "cannot remove the dump")
+    race("2 GiB to disk, all proven", proven)
 }
