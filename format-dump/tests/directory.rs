@@ -5,6 +5,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
+use std::task::Poll;
 
 use bytes::Bytes;
 use format_dump::DumpStore;
@@ -95,22 +96,23 @@ async fn what_a_killed_run_left_is_taken_up() {
     let image = store.get(&image.id).await.unwrap();
     assert_eq!((image.status, image.size), (Status::Queued, None));
     // An upload that is dropped leaves what came.
-    let stuck = stream::iter([Ok(Bytes::from_static(b"abc"))]).chain(stream::pending());
-    let partial = dir.path().join(format!("{ID}.img.partial"));
-    let written = async {
-        while fs::metadata(&partial).map_or(0, |found| found.len()) < 3 {
-            tokio::task::yield_now().await;
-        }
-    };
+    let (came, more_is_wanted) = tokio::sync::oneshot::channel();
+    let mut came = Some(came);
+    let never = stream::poll_fn(move |_| {
+        came.take().into_iter().for_each(|came| came.send(()).unwrap());
+        Poll::Pending
+    });
+    let stuck = stream::iter([Ok(Bytes::from_static(b"abc"))]).chain(never);
     tokio::select! {
         _ = store.upload(&image.id, Body::from_stream(stuck, None)) => panic!("it has no end"),
-        () = written => {}
+        said = more_is_wanted => said.unwrap(),
     }
     while store.get(&image.id).await.unwrap().status != Status::Queued {
         tokio::task::yield_now().await;
     }
     let begun = store.begun(&image.id).await.unwrap();
     assert_eq!(begun.collect(10).await.unwrap(), "abc");
+    let partial = dir.path().join(format!("{ID}.img.partial"));
     assert_eq!(fs::read(partial).unwrap(), b"abc");
 }
 

@@ -9,13 +9,11 @@ use tokio::task::{JoinError, JoinHandle};
 
 /// A thread that takes chunks, and what comes of them.
 ///
-/// Must be made inside a tokio runtime. Dropping it ends the chunks.
+/// Must be made inside a tokio runtime. Dropping it ends the chunks; the thread goes on with those
+/// that were sent.
 #[derive(Debug)]
 pub struct Lane<T> {
-    batch: Vec<Bytes>,
-    /// Bytes in the batch.
-    size: usize,
-    batches: mpsc::Sender<Vec<Bytes>>,
+    chunks: Sender,
     thread: JoinHandle<T>,
 }
 
@@ -25,15 +23,15 @@ impl<T: Send + 'static> Lane<T> {
         let (batches, queue) = mpsc::channel(BATCHES_AHEAD);
         let chunks = Chunks { queue, batch: Vec::new().into_iter() };
         let thread = tokio::task::spawn_blocking(move || work(chunks));
-        Self { batch: Vec::new(), size: 0, batches, thread }
+        Self { chunks: Sender { batch: Vec::new(), size: 0, batches }, thread }
     }
 
     /// Hands on a chunk; waits while the thread is too far behind. Says whether it takes any more:
     /// one that does not has come to its end.
     pub async fn send(&mut self, chunk: Bytes) -> bool {
-        self.size += chunk.len();
-        self.batch.push(chunk);
-        self.size < BATCH || self.send_batch().await
+        self.chunks.size += chunk.len();
+        self.chunks.batch.push(chunk);
+        self.chunks.size < BATCH || self.chunks.send_batch().await
     }
 
     /// What came of all chunks.
@@ -41,14 +39,34 @@ impl<T: Send + 'static> Lane<T> {
     /// # Errors
     /// When the thread was ended from outside.
     pub async fn finish(mut self) -> Result<T, JoinError> {
-        self.send_batch().await;
-        drop(self.batches);
+        self.chunks.send_batch().await;
+        drop(self.chunks);
         self.thread.await
     }
+}
 
+/// The side where chunks are sent.
+#[derive(Debug)]
+struct Sender {
+    batch: Vec<Bytes>,
+    /// Bytes in the batch.
+    size: usize,
+    batches: mpsc::Sender<Vec<Bytes>>,
+}
+
+impl Sender {
     async fn send_batch(&mut self) -> bool {
+        let Ok(room) = self.batches.reserve().await else { return false };
+        room.send(std::mem::take(&mut self.batch));
         self.size = 0;
-        self.batches.send(std::mem::take(&mut self.batch)).await.is_ok()
+        true
+    }
+}
+
+impl Drop for Sender {
+    fn drop(&mut self) {
+        // There is no room where the thread is far behind: then the end of what came is missing.
+        let _ = self.batches.try_send(std::mem::take(&mut self.batch));
     }
 }
 
@@ -90,6 +108,15 @@ mod tests {
             assert!(lane.send(chunk.clone()).await);
         }
         assert!(lane.finish().await.unwrap() == chunks.concat());
+    }
+
+    #[tokio::test]
+    async fn what_was_sent_before_a_drop_comes() {
+        let (whole, dropped) = tokio::sync::oneshot::channel();
+        let mut lane = Lane::start(|chunks| whole.send(chunks.collect::<Vec<_>>()));
+        lane.send(Bytes::from_static(b"abc")).await;
+        drop(lane);
+        assert_eq!(dropped.await.unwrap(), ["abc"]);
     }
 
     #[tokio::test]
