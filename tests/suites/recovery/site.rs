@@ -3,19 +3,23 @@
 use std::path::PathBuf;
 use std::process::Child;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bytes::Bytes;
-use glance_core::Body;
+use futures_util::TryStreamExt;
 use glance_core::image::{Attributes, Image, ImageId, Status, Visibility};
 use glance_core::store::memory::MemoryStore;
 use glance_core::store::{ByteRange, ImageStore};
+use glance_core::{Body, Transport, TransportError};
 use glance_server::GlanceApi;
 use glance_server::fault::{Fault, Faulty};
-use http::Method;
+use http::{Method, Request, Response};
 use tempfile::TempDir;
 use tests::pki::{Authority, Leaf};
 use tokio::net::TcpListener;
+use tokio::time::sleep;
 use transport_hyper::TlsAcceptor;
 
 use crate::common::{Run, replicator_with, start};
@@ -58,10 +62,25 @@ pub(crate) fn attributes(number: u8) -> Attributes {
 impl Site {
     async fn open(name: &str, acceptor: Arc<dyn TlsAcceptor>) -> Self {
         let kept = Arc::new(MemoryStore::new(name));
+        let api = Arc::new(GlanceApi::new(kept.clone()).with_token(TOKEN));
+        Self::of(kept, api, acceptor).await
+    }
+
+    /// One that takes the first upload slowly.
+    async fn slow(name: &str, acceptor: Arc<dyn TlsAcceptor>) -> Self {
+        let kept = Arc::new(MemoryStore::new(name));
+        let api = GlanceApi::new(kept.clone()).with_token(TOKEN);
+        Self::of(kept, Arc::new(SlowOnce { api, is_slow: true.into() }), acceptor).await
+    }
+
+    async fn of(
+        kept: Arc<MemoryStore>,
+        api: Arc<dyn Transport>,
+        acceptor: Arc<dyn TlsAcceptor>,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("https://{}", listener.local_addr().unwrap());
-        let api = GlanceApi::new(kept.clone()).with_token(TOKEN);
-        let faulty = Arc::new(Faulty::new(Arc::new(api)));
+        let faulty = Arc::new(Faulty::new(api));
         let served = Arc::clone(&faulty);
         tokio::spawn(glance_server::serve(
             listener,
@@ -86,7 +105,7 @@ impl Site {
             if self.status(number).await == Some(status) {
                 return;
             }
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            sleep(Duration::from_millis(10)).await;
         }
         panic!("image {number} is {:?}, and does not become {status}", self.status(number).await);
     }
@@ -116,9 +135,9 @@ impl Pair {
         Self { a, b, directory, acceptor, stack }
     }
 
-    /// One Glance more.
-    pub(crate) async fn another(&self, name: &str) -> Site {
-        Site::open(name, Arc::clone(&self.acceptor)).await
+    /// One Glance more, which takes the first upload slowly.
+    pub(crate) async fn slow(&self, name: &str) -> Site {
+        Site::slow(name, Arc::clone(&self.acceptor)).await
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -177,6 +196,35 @@ impl Pair {
         self.a.faulty.mend();
     }
 }
+
+/// A Glance that takes the data of one upload at [`SLOW`].
+#[derive(Debug)]
+struct SlowOnce {
+    api: GlanceApi,
+    is_slow: AtomicBool,
+}
+
+#[async_trait]
+impl Transport for SlowOnce {
+    async fn send(&self, request: Request<Body>) -> Result<Response<Body>, TransportError> {
+        let is_upload = request.method() == Method::PUT && request.uri().path().ends_with("/file");
+        if !is_upload || !self.is_slow.swap(false, Ordering::Relaxed) {
+            return self.api.send(request).await;
+        }
+        let slowly = |data: Body| {
+            let size = data.size();
+            let chunks = data.and_then(|chunk| async {
+                sleep(Duration::from_secs_f64(chunk.len() as f64 / SLOW)).await;
+                Ok(chunk)
+            });
+            Body::from_stream(chunks, size)
+        };
+        self.api.send(request.map(slowly)).await
+    }
+}
+
+/// Bytes per second.
+const SLOW: f64 = 300e3;
 
 pub(crate) async fn run(line: Vec<String>) -> Run {
     let run = tokio::task::spawn_blocking(move || {

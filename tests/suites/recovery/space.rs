@@ -7,7 +7,6 @@ use std::process::Command;
 use bytes::Bytes;
 use glance_core::image::{Image, Status, Visibility};
 use glance_core::store::{ByteRange, ImageStore};
-use glance_server::fault::Fault;
 use http::Method;
 
 use crate::site::{Pair, attributes, id};
@@ -78,7 +77,7 @@ pub(crate) async fn a_journal_without_room_ends_the_run_before_anything_is_half_
     let before = pair.b.faulty.requests().len();
     pair.between(&["livecopy"]).await.exits(8);
     let after = pair.b.faulty.requests();
-    assert!(after[before..].iter().all(|(method, _)| method == http::Method::GET), "{after:?}");
+    assert!(after[before..].iter().all(|(method, _)| method == Method::GET), "{after:?}");
 
     std::fs::remove_file(state.path().join("more")).unwrap();
     std::fs::remove_file(filler).unwrap();
@@ -100,7 +99,7 @@ pub(crate) async fn a_journal_that_can_t_be_written_is_named_before_anything_is_
         assert!(run.stderr.contains(words), "no {words:?} in {}", run.stderr);
     }
     let requests = pair.b.faulty.requests();
-    assert!(requests.iter().all(|(method, _)| method == http::Method::GET), "{requests:?}");
+    assert!(requests.iter().all(|(method, _)| method == Method::GET), "{requests:?}");
     pair.between(&["livecopy", "--no-state"]).await.exits(0);
     pair.b.holds(1).await;
 }
@@ -156,20 +155,19 @@ pub(crate) async fn a_spool_that_is_not_there_is_named(stack: &'static str) {
     pair.b.holds(1).await;
 }
 
-/// A target that stands still is left behind, once the disk can't take what it did not; the other
-/// one goes on, and the slow one gets the image later in the same run.
+/// A slow target is left behind, once the disk can't take what it did not; the other one goes on,
+/// and the slow one gets the image later in the same run.
 pub(crate) async fn a_slow_target_is_left_behind_when_the_spool_has_no_room(stack: &'static str) {
     const LENGTH: usize = 40 << 20;
     let pair = Pair::new(stack).await;
-    let slow = pair.another("c").await;
+    let slow = pair.slow("c").await;
     let data = Bytes::from(vec![7; LENGTH]);
     pair.a.kept.create(&Image::queued(id(1), attributes(1))).await.unwrap();
     pair.a.kept.upload(&id(1), data.clone().into()).await.unwrap();
     let spool = Mounted::new(pair.path("spool"), "size=2m");
-    let is_file = |path: &str| path.ends_with("/file");
-    slow.faulty.inject(Method::PUT, is_file, 1, Fault::StallUpload { after: 1 << 20 });
-    let words = ["livecopy", &pair.a.url, &pair.b.url, &slow.url, "--spool-dir"];
-    let run = pair.run(&[&words[..], &[spool.path().to_str().unwrap()]].concat()).await.exits(0);
+    let targets = ["livecopy", &pair.a.url, &pair.b.url, &slow.url];
+    let options = ["--spool-dir", spool.path().to_str().unwrap()];
+    let run = pair.run(&[&targets[..], &options].concat()).await.exits(0);
     for words in ["No space left", "targets that are slow are left behind"] {
         assert!(run.stderr.contains(words), "no {words:?} in {}", run.stderr);
     }
@@ -178,7 +176,9 @@ pub(crate) async fn a_slow_target_is_left_behind_when_the_spool_has_no_room(stac
         assert!(stored.collect(2 * LENGTH).await.unwrap() == data);
     }
     let uploads = |requests: Vec<(Method, String)>| {
-        requests.iter().filter(|(method, path)| method == Method::PUT && is_file(path)).count()
+        let is_upload =
+            |(method, path): &&(Method, String)| *method == Method::PUT && path.ends_with("/file");
+        requests.iter().filter(is_upload).count()
     };
     assert_eq!(uploads(pair.b.faulty.requests()), 1);
     assert_eq!(uploads(slow.faulty.requests()), 2);

@@ -68,8 +68,7 @@ impl Link {
         }
         fs::create_dir_all(directory).context(|| "cannot make a directory")?;
         let script = directory.join("long_link.py");
-        fs::write(&script, include_str!("../../bench/long_link.py"))
-            .context(|| "long_link.py")?;
+        fs::write(&script, include_str!("../../bench/long_link.py")).context(|| "long_link.py")?;
         remove_namespace();
         lines(&["ip netns add NAME"])?;
         let mut carrier = Command::new("python3");
