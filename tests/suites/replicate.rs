@@ -39,10 +39,14 @@ impl Pair {
     }
 
     async fn image(&self, number: u8, data: &'static [u8]) -> ImageId {
+        self.image_for(Visibility::Public, number, data).await
+    }
+
+    async fn image_for(&self, who: Visibility, number: u8, data: &'static [u8]) -> ImageId {
         let id: ImageId = format!("00000000-0000-4000-8000-0000000000{number:02}").parse().unwrap();
         let attributes = Attributes {
             name: Some(format!("image {number}")),
-            visibility: Visibility::Public,
+            visibility: who,
             disk_format: Some("raw".into()),
             container_format: Some("bare".into()),
             ..Attributes::default()
@@ -136,6 +140,40 @@ async fn a_target_that_stored_something_else_is_quarantined_on_every_run() {
     assert!(again.is_integrity_failure());
     assert!(matches!(again, CopyError::ContentDiffers(_)), "{again}");
     assert_eq!(pair.kept_b.get(&id).await.unwrap(), replica);
+}
+
+/// Shared with nobody is as hidden as private. Once it is known that the target's digests prove the
+/// data, such an image needs no request more than record, data and proof.
+#[tokio::test]
+async fn a_shared_image_is_made_as_it_is_to_be() {
+    let mut pair = Pair::new();
+    pair.replication.policy.transfers = 1;
+    let mut ids = Vec::new();
+    for number in 1..=3 {
+        ids.push(pair.image_for(Visibility::Shared, number, b"the data of an image").await);
+    }
+    let wrong = format!("/v2/images/{}/file", ids[2]);
+    pair.b.inject(Method::PUT, move |path| path == wrong, 1, Fault::StoreOther);
+    let outcomes = pair.run().await;
+    assert_eq!(outcomes[0].result.as_ref().unwrap(), &Done::Copied);
+    assert_eq!(outcomes[1].result.as_ref().unwrap(), &Done::Copied);
+    let requests = pair.b.requests();
+    let about = |id: &ImageId| -> Vec<&str> {
+        let about = requests.iter().filter(|(_, path)| path.contains(&id.to_string()));
+        about.map(|(method, _)| method.as_str()).collect()
+    };
+    assert_eq!(about(&ids[0]), ["PUT", "GET", "PATCH"]);
+    assert_eq!(about(&ids[1]), ["PUT", "GET"]);
+    for id in &ids[..2] {
+        let replica = pair.kept_b.get(id).await.unwrap();
+        assert_eq!(replica.attributes.visibility, Visibility::Shared);
+    }
+
+    let error = outcomes[2].result.as_ref().unwrap_err();
+    assert!(error.to_string().contains("quarantined, private and deactivated"), "{error}");
+    let replica = pair.kept_b.get(&ids[2]).await.unwrap();
+    assert_eq!(replica.status, Status::Deactivated);
+    assert_eq!(replica.attributes.visibility, Visibility::Private);
 }
 
 /// A sign-in whose every token is another, and good.

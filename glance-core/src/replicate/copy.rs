@@ -11,7 +11,7 @@ use super::plan::{Difference, Goal, content_difference, is_provable};
 use super::{ContentCheck, CopyError, Done, Journey, OnBurnedId, Phase, Replication, Way, stamp};
 
 impl Replication {
-    /// Makes a record and fills it. The record is private and unprotected until its data is
+    /// Makes a record and fills it. The record is hidden and unprotected until its data is
     /// proven, so that no user ever sees half an image.
     pub(super) async fn copy(
         &self,
@@ -20,22 +20,23 @@ impl Replication {
         share: &mut Share,
         journey: &mut Journey,
     ) -> Result<Done, CopyError> {
-        let staged = Image { attributes: self.staged(goal), ..image.clone() };
+        let staged = Image { attributes: self.staged(image, goal), ..image.clone() };
         let supply = self.supply(image, &staged, share, journey).await?;
-        let record = match self.make_record(image, staged, goal).await? {
-            Made::Record(record) => record,
+        let (record, goal) = match self.make_record(image, staged, goal).await? {
+            Made::New(record) => (record, goal.of_new()),
+            Made::Found(record) => (record, goal.clone()),
             Made::Burned => return Ok(Done::Skipped(BURNED.to_owned())),
         };
-        self.fill(image, &record, goal, supply, share, journey).await?;
+        self.fill(image, &record, &goal, supply, share, journey).await?;
         Ok(copied(image, &record.id))
     }
 
     /// Makes a record that has no data, as the source has none.
     pub(super) async fn record(&self, image: &Image, goal: &Goal) -> Result<Done, CopyError> {
-        let staged = Image { attributes: self.staged(goal), ..image.clone() };
+        let staged = Image { attributes: self.staged(image, goal), ..image.clone() };
         match self.make_record(image, staged, goal).await? {
             Made::Burned => Ok(Done::Skipped(BURNED.to_owned())),
-            Made::Record(record) => {
+            Made::New(record) | Made::Found(record) => {
                 self.publish(image, &record, goal).await?;
                 Ok(copied(image, &record.id))
             }
@@ -72,7 +73,7 @@ impl Replication {
         goal: &Goal,
     ) -> Result<Made, CopyError> {
         let taken = match self.create(image, &staged).await {
-            Ok(record) => return Ok(Made::Record(record)),
+            Ok(record) => return Ok(Made::New(record)),
             Err(CopyError::Target(error)) if error.kind == StoreErrorKind::IdTaken => error,
             Err(error) => return Err(error),
         };
@@ -80,7 +81,7 @@ impl Replication {
         // can't is deleted, or hidden from us.
         match self.target.get(&staged.id).await {
             Ok(other) if other.status == Status::Queued && !is_importing(&other) => {
-                return self.stage(&other, goal).await.map(Made::Record);
+                return self.stage(&other, goal).await.map(Made::Found);
             }
             Ok(other) => return Err(CopyError::busy(other.status)),
             Err(error) if error.kind == StoreErrorKind::NotFound => {}
@@ -92,7 +93,7 @@ impl Replication {
             OnBurnedId::New => {
                 stamp::mark_new_id(&mut staged.attributes, &staged.id);
                 staged.id = ImageId::random();
-                self.create(image, &staged).await.map(Made::Record)
+                self.create(image, &staged).await.map(Made::New)
             }
         }
     }
@@ -273,16 +274,23 @@ impl Replication {
         target.update(&published, &wanted).await.map(drop).map_err(CopyError::Target)
     }
 
-    /// What a record says until its data is proven.
-    fn staged(&self, goal: &Goal) -> Attributes {
-        let mut staged = hidden_from_users(&goal.wanted.attributes);
+    /// What a new record says until its data is proven.
+    fn staged(&self, image: &Image, goal: &Goal) -> Attributes {
+        let wanted = &goal.wanted.attributes;
+        let mut staged = hidden_from_users(wanted);
+        // Shared with nobody, it is as hidden as if it were private, and needs no change afterwards.
+        // Where records prove nothing, it is private, so that a later run sees that a proof is due.
+        if wanted.visibility == Visibility::Shared && self.policy.habits.prove(&self.target, image)
+        {
+            staged.visibility = Visibility::Shared;
+        }
         if let Some(source) = &self.policy.stamp {
             stamp::mark(&mut staged, source);
         }
         staged
     }
 
-    /// Takes a replica with other data out of everybody's sight. It was private all along.
+    /// Takes a replica with other data out of everybody's sight. Nobody saw it before.
     pub(super) async fn quarantine(
         &self,
         image: &Image,
@@ -290,13 +298,18 @@ impl Replication {
         difference: Difference,
     ) -> CopyError {
         self.policy.journal.note(Phase::Quarantined, image, stored).await;
+        let private = Attributes { visibility: Visibility::Private, ..stored.attributes.clone() };
+        let hidden = match self.target.update(stored, &private).await {
+            Ok(_) => "private".to_owned(),
+            Err(error) => format!("shared with nobody, as it can't be made private ({error})"),
+        };
         let quarantine = match self.target.set_activation(&stored.id, Activation::Deactivated).await
         {
-            Ok(()) => "the replica is quarantined, private and deactivated".to_owned(),
+            Ok(()) => format!("the replica is quarantined, {hidden} and deactivated"),
             Err(error) if error.kind == StoreErrorKind::Forbidden => {
-                "the replica is private, but these credentials may not deactivate it".to_owned()
+                format!("the replica is {hidden}, but these credentials may not deactivate it")
             }
-            Err(error) => format!("the replica is private, but was not deactivated ({error})"),
+            Err(error) => format!("the replica is {hidden}, but was not deactivated ({error})"),
         };
         CopyError::Stored { target_store: self.target.to_string(), difference, quarantine }
     }
@@ -319,7 +332,9 @@ enum Supply {
 
 /// What became of an attempt to make a record.
 enum Made {
-    Record(Image),
+    New(Image),
+    /// It was there, without data.
+    Found(Image),
     /// The id can't be had, and the image is to be left out then.
     Burned,
 }

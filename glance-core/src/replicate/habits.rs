@@ -33,10 +33,26 @@ impl Habits {
     /// The digest that `target` will keep of the data of `image`, where no other can be compared
     /// with the source's.
     pub(super) fn missing(&self, target: &dyn Display, image: &Image) -> Option<Algorithm> {
+        let habit = self.of(target)?;
+        (!habit.proves(image)).then_some(habit.algorithm)
+    }
+
+    /// Whether `target` will keep a digest of the data of `image` that can be compared with the
+    /// source's.
+    pub(super) fn prove(&self, target: &dyn Display, image: &Image) -> bool {
+        self.of(target).is_some_and(|habit| habit.proves(image))
+    }
+
+    fn of(&self, target: &dyn Display) -> Option<Habit> {
         let habits = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let habit = habits.get(&target.to_string())?;
-        let same = Expected::of(image).digest.is_some_and(|(it, _)| it == habit.algorithm);
-        let by_checksum = image.checksum.is_some() && habit.has_checksum;
-        (!same && !by_checksum).then_some(habit.algorithm)
+        habits.get(&target.to_string()).copied()
+    }
+}
+
+impl Habit {
+    fn proves(self, image: &Image) -> bool {
+        let digest = Expected::of(image).digest;
+        let same = digest.is_some_and(|(algorithm, _)| algorithm == self.algorithm);
+        same || (image.checksum.is_some() && self.has_checksum)
     }
 }

@@ -125,6 +125,14 @@ pub(super) struct Goal {
     pub(super) members: Option<Vec<Member>>,
 }
 
+impl Goal {
+    /// The same for a record that was made just now, and has no members that could be too many.
+    pub(super) fn of_new(&self) -> Self {
+        let members = self.members.clone().filter(|members| !members.is_empty());
+        Self { members, ..self.clone() }
+    }
+}
+
 impl Entry {
     pub(super) fn new(image: Image, replica: Option<Image>, state: State, step: Step) -> Self {
         Self {
