@@ -18,6 +18,7 @@ use real_cloud::{Cloud, STACKS, reset, transport};
 #[test]
 fn real_images_between_real_glances() {
     let cloud = Cloud::find();
+    shared_with_nobody(&cloud);
     cloud.python("seed.py", &["a"]);
     for stack in STACKS {
         cloud.copies(stack);
@@ -26,6 +27,12 @@ fn real_images_between_real_glances() {
         cloud.conforms(stack);
         cloud.examines(stack);
     }
+}
+
+/// What a copy relies on before its data is proven: an image that is shared has no more readers than
+/// a private one, as long as it has no members.
+fn shared_with_nobody(cloud: &Cloud) {
+    cloud.python("unshared.py", &["bob-b", "carol-b"]);
 }
 
 impl Cloud {
