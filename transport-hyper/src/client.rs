@@ -169,11 +169,20 @@ fn impatient(body: Body, limit: Duration, endpoint: String, over: Over) -> Body 
                 Ok(Some(Err(error))) => {
                     Err(failure(TransportErrorKind::Interrupted, innermost(&*error)))
                 }
-                Ok(Some(Ok(chunk))) => Ok(Some((chunk, (body, endpoint, over)))),
+                Ok(Some(Ok(chunk))) => Ok(Some((compact(chunk), (body, endpoint, over)))),
                 Ok(None) => Ok::<Option<(Bytes, _)>, BodyError>(None),
             }
         });
     Body::from_stream(chunks, size)
+}
+
+/// A chunk that leaves most of its buffer empty gets memory of its own: on slow links all do, and
+/// data that waits somewhere would hold many times its size.
+fn compact(chunk: Bytes) -> Bytes {
+    match chunk.len() <= CHUNK / 4 {
+        true => Bytes::copy_from_slice(&chunk),
+        false => chunk,
+    }
 }
 
 fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
