@@ -42,7 +42,7 @@ impl Watched {
                     .unwrap()
                     .iter()
                     .any(|path| path.ends_with(good.id.as_str()));
-            if is_visible(&replica) && !proven {
+            if is_visible(&self.kept, &replica).await && !proven {
                 let violation = format!("{} is visible after {request}", good.id);
                 self.violations.lock().unwrap().push(violation);
             }

@@ -71,6 +71,13 @@ fn essence(mut image: Image) -> Image {
     Image { created_at: None, updated_at: None, ..image }
 }
 
-fn is_visible(image: &Image) -> bool {
-    image.status == Status::Active && image.attributes.visibility != Visibility::Private
+/// Whether others than its owner can use an image. What is shared with nobody is seen by nobody more
+/// than if it were private: see `shared_with_nobody` in suite `cloud`.
+async fn is_visible(store: &MemoryStore, image: &Image) -> bool {
+    let is_shown = match image.attributes.visibility {
+        Visibility::Private => false,
+        Visibility::Shared => !store.members(&image.id).await.unwrap().is_empty(),
+        _ => true,
+    };
+    is_shown && image.status == Status::Active
 }
