@@ -197,7 +197,7 @@ impl Pair {
     }
 }
 
-/// A Glance that takes the data of one upload at [`SLOW`].
+/// A Glance that takes the data of one upload slowly.
 #[derive(Debug)]
 struct SlowOnce {
     api: GlanceApi,
@@ -214,7 +214,7 @@ impl Transport for SlowOnce {
         let slowly = |data: Body| {
             let size = data.size();
             let chunks = data.and_then(|chunk| async {
-                sleep(Duration::from_secs_f64(chunk.len() as f64 / SLOW)).await;
+                sleep(SLOW * u32::try_from(chunk.len()).unwrap()).await;
                 Ok(chunk)
             });
             Body::from_stream(chunks, size)
@@ -223,8 +223,8 @@ impl Transport for SlowOnce {
     }
 }
 
-/// Bytes per second.
-const SLOW: f64 = 300e3;
+/// The time for a byte: 0.3 MB/s.
+const SLOW: Duration = Duration::from_nanos(3333);
 
 pub(crate) async fn run(line: Vec<String>) -> Run {
     let run = tokio::task::spawn_blocking(move || {
