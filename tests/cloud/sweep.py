@@ -36,8 +36,15 @@ class Target(Side):
                        if record.status_code == 200}
 
 
+def is_seen(target, record):
+    """Whether others than the owner see it. With nobody to share it, none do (unshared.py)."""
+    if record["visibility"] == "shared":
+        return bool(target.members(record))
+    return record["visibility"] != "private"
+
+
 def look(source, target):
-    seen = [record for record in target.images.values() if record["visibility"] != "private"]
+    seen = [record for record in target.images.values() if is_seen(target, record)]
     wrong = [f"{record['id']} can be seen and is {record['status']}" for record in seen
              if record["os_hash_value"] != source.images[record["id"]]["os_hash_value"]]
     return sum(map(has_data, target.images.values())), wrong
