@@ -1,5 +1,5 @@
 """A long link between this network namespace and another: what `tc netem` does, without the kernel
-module, which many kernels lack.
+module, which not every kernel has.
 
 long_link.py DEVICE FAR_DEVICE NAMESPACE DELAY LOSS makes a TUN device at each end and carries packets
 from one to the other, each DELAY seconds later, without those that are lost at random: LOSS of all

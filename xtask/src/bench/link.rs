@@ -123,7 +123,7 @@ const HALF_WAY: &str = "0.05";
 const LOSS: &str = "0.001";
 
 const NAME: &str = "replicate";
-/// Addresses for documentation (RFC 5737), which nobody has.
+/// Addresses for documentation (RFC 5737), which no host should have.
 const NET: &str = "198.51.100.0";
 const NEAR: &str = "198.51.100.1";
 const FAR: &str = "198.51.100.2";
