@@ -22,14 +22,16 @@ mod report;
 mod resume;
 mod stopping;
 mod verify;
+mod work;
 
 use dump::{Dump, dump, load};
 use metadefs::metadefs;
 use repair::repair;
-use replicate::{How, Target, compare, plan, replicate, sync};
+use replicate::{Target, compare, plan, replicate, sync};
 use resume::resume;
 use stopping::Stopping;
 use verify::verify;
+use work::How;
 
 /// Runs a command to its end, or to the first signal.
 pub(crate) async fn run(args: Args) -> Exit {

@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::connector::{Connector, endpoint};
 use crate::exchange::{Exchange, Over};
-use crate::failure::explain;
+use crate::failure::{explain, innermost};
 use crate::proxy::{Proxies, Proxy};
 use crate::tls::{Inspection, TlsBackend};
 
@@ -185,13 +185,40 @@ fn compact(chunk: Bytes) -> Bytes {
     }
 }
 
-fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
-    let chain = std::iter::successors(Some(error), |error| error.source());
-    chain.last().map(ToString::to_string).unwrap_or_default()
-}
-
 /// What one read takes at most, and so a chunk of a body holds.
 const CHUNK: usize = 256 * 1024;
 
 /// Below nginx's `keepalive_timeout` (75 s), so that we end idle connections before the server does.
 const POOL_IDLE: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+
+    use super::*;
+
+    /// What a read leaves: `length` bytes in a buffer of `CHUNK`.
+    fn read(length: usize) -> Bytes {
+        let mut buffer = BytesMut::zeroed(CHUNK);
+        buffer.truncate(length);
+        buffer.freeze()
+    }
+
+    /// How much memory is held for a chunk.
+    fn held(chunk: Bytes) -> usize {
+        chunk.try_into_mut().expect("nobody else has it").capacity()
+    }
+
+    #[test]
+    fn a_small_chunk_does_not_hold_the_buffer_it_was_read_into() {
+        assert_eq!(held(read(1000)), CHUNK);
+        assert_eq!(held(compact(read(1000))), 1000);
+    }
+
+    #[test]
+    fn a_large_chunk_is_not_copied() {
+        let chunk = read(CHUNK - 1);
+        let address = chunk.as_ptr();
+        assert_eq!(compact(chunk).as_ptr(), address);
+    }
+}

@@ -34,9 +34,8 @@ pub(crate) fn explain(
         hint: None,
         source: None,
     };
-    let chain = || chain(error);
-    let deepest = chain().last().map(ToString::to_string).unwrap_or_default();
-    let hyper = chain().find_map(|error| error.downcast_ref::<hyper::Error>());
+    let deepest = innermost(error);
+    let hyper = chain(error).find_map(|error| error.downcast_ref::<hyper::Error>());
     match hyper {
         Some(error) if error.is_timeout() => failure(TransportErrorKind::Timeout, deepest),
         Some(error) if error.is_parse() || error.is_user() => {
@@ -98,6 +97,16 @@ fn inner_transport_error(error: &legacy::Error) -> Option<TransportError> {
     })
 }
 
+/// What went wrong, without what failed for it.
+pub(crate) fn innermost(error: &(dyn Error + 'static)) -> String {
+    let Some(last) = chain(error).last() else { return String::new() };
+    match last.downcast_ref::<io::Error>().map(io::Error::kind) {
+        // TLS libraries say it each in its own way, one with the address of a manual.
+        Some(io::ErrorKind::UnexpectedEof) => "the server hung up".to_owned(),
+        _ => last.to_string(),
+    }
+}
+
 fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     let mut next = Some(error);
     std::iter::from_fn(move || {
@@ -105,4 +114,18 @@ fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn 
         next = current.source();
         Some(current)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unexpected_end_is_said_in_our_words() {
+        let library = "peer closed connection without sending TLS close_notify: https://manual";
+        let error = io::Error::new(io::ErrorKind::UnexpectedEof, library);
+        assert_eq!(innermost(&error), "the server hung up");
+        let error = io::Error::new(io::ErrorKind::ConnectionReset, "connection reset");
+        assert_eq!(innermost(&error), "connection reset");
+    }
 }

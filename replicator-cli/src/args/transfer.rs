@@ -12,7 +12,7 @@ use glance_core::select::byte_count;
 #[command(next_help_heading = "Transfer")]
 pub struct Transfer {
     /// Parts of one image that are read from the source at once, for long links on which one
-    /// connection is slow; each takes 8 MiB of memory
+    /// connection is slow; each takes about 11 MiB of memory
     #[arg(long, global = true, value_name = "N", default_value = "1")]
     pub streams: NonZeroUsize,
     /// Which data is kept on a disk until every target has it: of several targets, what the slow ones

@@ -15,9 +15,10 @@ use glance_core::select::Selection;
 use glance_core::store::memory::MemoryStore;
 use glance_core::store::{ImageStore, StoreError, StoreErrorKind};
 
-use super::replicate::{How, Work, replicate};
+use super::replicate::replicate;
 use super::stopping::Stopping;
 use super::targets;
+use super::work::{How, Work};
 use crate::args::{Compression, Course, Match, Options};
 use crate::endpoint::{Access, Endpoint, Side};
 use crate::error::CliError;

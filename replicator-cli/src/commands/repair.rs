@@ -10,9 +10,9 @@ use glance_core::replicate::{Finding, JournalFile, Recorded, Run, Search, Standi
 use glance_core::select::Selection;
 
 use super::both;
-use super::replicate::{Keeping, Work};
 use super::resume::{go_to, understood};
 use super::stopping::Stopping;
+use super::work::{Keeping, Work};
 use crate::args::{Args, Command, Compression, Options, Repair};
 use crate::endpoint::{Access, Endpoint, Side};
 use crate::error::CliError;

@@ -7,7 +7,7 @@ use glance_core::replicate::{Depth, Policy, State, Verification, verify_store};
 use glance_core::select::Chosen;
 
 use super::both;
-use super::replicate::{Work, policy};
+use super::work::{Work, policy};
 use crate::args::{Options, Verify};
 use crate::endpoint::{Endpoint, Side};
 use crate::error::CliError;
