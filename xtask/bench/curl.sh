@@ -15,5 +15,11 @@ announced=(-H "Content-Length: $size" -H 'Transfer-Encoding:')
 case $how in
     length) "${get[@]}" | "${put[@]}" "${announced[@]}" ;;
     chunked) "${get[@]}" | "${put[@]}" ;;
-    hashed) "${get[@]}" | tee >(sha512sum >&2) | "${put[@]}" "${announced[@]}" ;;
+    hashed)
+        exec 3> >(sha512sum >&2)
+        hash=$!
+        "${get[@]}" | tee /dev/fd/3 | "${put[@]}" "${announced[@]}"
+        exec 3>&-
+        wait "$hash"
+        ;;
 esac

@@ -25,7 +25,7 @@ pub(crate) fn big() -> Result<(), Failure> {
     let mut ways = vec![
         Way::peer("curl \\| curl, Content-Length", peers.curl("length", id, BIG)),
         Way::peer("curl \\| curl, chunked", peers.curl("chunked", id, BIG)),
-        Way::peer("curl \\| tee >(sha512sum) \\| curl", peers.curl("hashed", id, BIG)),
+        Way::peer("curl \\| tee \\| curl, and sha512sum", peers.curl("hashed", id, BIG)),
         Way::peer("glance image-download \\| image-create", peers.glance(id)),
         Way::peer("openstacksdk, streamed", peers.sdk("stream", id)),
         Way::peer("openstacksdk, glance-download import", peers.sdk("import", id)),

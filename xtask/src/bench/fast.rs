@@ -43,7 +43,7 @@ pub(crate) fn copy() -> Result<(), Failure> {
     let mut ways = vec![
         Way::peer("curl \\| curl, Content-Length", curl("length")),
         Way::peer("curl \\| curl, chunked", curl("chunked")),
-        Way::peer("curl \\| tee >(sha512sum) \\| curl", curl("hashed")),
+        Way::peer("curl \\| tee \\| curl, and sha512sum", curl("hashed")),
     ];
     for (name, stack) in STACKS {
         let line = programs.tool(&format!("livecopy {from} {to} --tls {stack}"), &source.ca);
