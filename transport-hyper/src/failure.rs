@@ -100,10 +100,15 @@ fn inner_transport_error(error: &legacy::Error) -> Option<TransportError> {
 /// What went wrong, without what failed for it.
 pub(crate) fn innermost(error: &(dyn Error + 'static)) -> String {
     let Some(last) = chain(error).last() else { return String::new() };
-    match last.downcast_ref::<io::Error>().map(io::Error::kind) {
-        // TLS libraries say it each in its own way, one with the address of a manual.
-        Some(io::ErrorKind::UnexpectedEof) => "the server hung up".to_owned(),
-        _ => last.to_string(),
+    last.downcast_ref().map_or_else(|| last.to_string(), io_reason)
+}
+
+/// Why a connection failed, in words that are the same for all TLS libraries: at an unexpected end,
+/// one of them names the address of a manual.
+pub fn io_reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => "the server hung up".to_owned(),
+        _ => error.to_string(),
     }
 }
 

@@ -19,6 +19,7 @@ mod exchange;
 mod failure;
 
 pub use client::{HyperTransport, Options};
+pub use failure::io_reason;
 pub use proxy::{Proxies, ProxyError};
 pub use tls::{
     Finding, Inspection, Io, Refusal, Secured, Session, TlsAcceptor, TlsBackend, TlsSetupError,

@@ -13,7 +13,9 @@ use rustls::pki_types::ServerName;
 use rustls::sign::CertifiedKey;
 use rustls::{CertificateError, ClientConfig, Error, ProtocolVersion, SupportedCipherSuite};
 use tokio_rustls::TlsConnector;
-use transport_hyper::{Finding, Io, Refusal, Secured, Session, TlsBackend, TlsSetupError};
+use transport_hyper::{
+    Finding, Io, Refusal, Secured, Session, TlsBackend, TlsSetupError, io_reason,
+};
 
 use crate::identity::{self, Asked};
 use crate::verify::Verifier;
@@ -108,7 +110,7 @@ fn explain(
     min_version: TlsVersion,
 ) -> Finding {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
-    let Some(inner) = inner else { return Fault::Closed(hung_up(error)).into() };
+    let Some(inner) = inner else { return Fault::Closed(io_reason(error)).into() };
     if let Error::InvalidCertificate(CertificateError::Other(other)) = inner {
         if let Some(finding) = other.0.downcast_ref::<Finding>() {
             return finding.clone();
@@ -121,11 +123,4 @@ fn explain(
         other => Fault::Other(format!("the TLS handshake failed: {other}")),
     };
     fault.into()
-}
-
-fn hung_up(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::UnexpectedEof => "the server hung up".to_owned(),
-        _ => error.to_string(),
-    }
 }
