@@ -23,6 +23,7 @@ mod feed;
 mod flaky;
 mod habits;
 mod journal;
+mod loss;
 pub mod mapping;
 mod matching;
 mod most;
@@ -50,6 +51,7 @@ pub use checked::{DataFault, DataVerdict, Expected, checked};
 pub use error::{CopyError, RunError};
 pub use habits::Habits;
 pub use journal::{Journal, JournalError, JournalFile, Leftover, Phase, Recorded, Run};
+pub use loss::{Loss, LossKind};
 pub use mapping::Mapping;
 pub use matching::MatchBy;
 pub use most::Most;
@@ -202,7 +204,7 @@ pub struct Outcome {
     /// How its data came.
     pub journey: Journey,
     /// What of it could not be translated, and is not at the target as at the source.
-    pub losses: Vec<String>,
+    pub losses: Vec<Loss>,
 }
 
 /// What was done with one image, successfully.
@@ -294,7 +296,7 @@ impl Outcome {
 
     /// The same, of an image that is not as at the source in this. What is not there lost nothing.
     #[must_use]
-    pub fn losing(self, losses: Vec<String>) -> Self {
+    pub fn losing(self, losses: Vec<Loss>) -> Self {
         match self.result {
             Ok(Done::Skipped(_)) | Err(_) => self,
             Ok(_) => Self { losses, ..self },

@@ -37,6 +37,11 @@ impl CliError {
         Self { exit: Exit::Authentication, ..Self::usage(message) }
     }
 
+    /// Images arrived without something that the source has.
+    pub(crate) fn lost(message: impl Into<String>) -> Self {
+        Self { exit: Exit::Lost, ..Self::usage(message) }
+    }
+
     /// There is no room.
     pub(crate) fn limit(message: impl Into<String>) -> Self {
         Self { exit: Exit::LimitReached, ..Self::usage(message) }

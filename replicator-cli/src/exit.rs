@@ -30,6 +30,8 @@ pub enum Exit {
     Held = 7,
     /// A quota, a size limit or the disk is exhausted.
     LimitReached = 8,
+    /// Everything copied is proven, but something that the source has could not be reproduced.
+    Lost = 9,
     /// The time of the run was up (`--max-duration`).
     OutOfTime = 10,
     /// Stopped by SIGINT, cleanly.
@@ -39,6 +41,11 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// Whether a signal ended the run.
+    pub(crate) fn is_by_signal(self) -> bool {
+        matches!(self, Self::Interrupted | Self::Terminated)
+    }
+
     /// What a code means; one that this release does not know means failure.
     pub(crate) fn of_code(code: u64) -> Self {
         let known = [
@@ -51,6 +58,7 @@ impl Exit {
             Self::Integrity,
             Self::Held,
             Self::LimitReached,
+            Self::Lost,
             Self::OutOfTime,
             Self::Interrupted,
             Self::Terminated,
@@ -116,8 +124,6 @@ impl From<&CopyError> for Exit {
             CopyError::Target(error) if error.kind == StoreErrorKind::LimitReached => {
                 Self::LimitReached
             }
-            // The run says why, and exits so.
-            CopyError::BrokenOff => Self::Success,
             CopyError::Spool(_) => Self::LimitReached,
             _ => Self::SomeFailed,
         }
@@ -137,17 +143,20 @@ impl From<Why> for Exit {
 }
 
 impl Exit {
-    /// The one of two that says more: an integrity failure outranks all, any failure outranks
-    /// differences and success.
+    /// The one of two that outranks the other. From the lowest: success, differences, lost
+    /// attributes, failed images, a limit, the end of the time, an integrity failure, and whatever
+    /// ended the run early.
     #[must_use]
     pub fn worse(self, other: Self) -> Self {
         let rank = |exit| match exit {
             Self::Success => 0,
             Self::Differences => 1,
-            Self::SomeFailed => 2,
-            Self::LimitReached | Self::OutOfTime => 3,
-            Self::Integrity => 4,
-            _ => 5,
+            Self::Lost => 2,
+            Self::SomeFailed => 3,
+            Self::LimitReached => 4,
+            Self::OutOfTime => 5,
+            Self::Integrity => 6,
+            _ => 7,
         };
         if rank(other) > rank(self) { other } else { self }
     }

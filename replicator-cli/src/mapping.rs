@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use glance_core::identity::Projects;
+use glance_core::identity::auth::Reach;
 use glance_core::replicate::mapping::{
     BootFromVolume, Encrypted, Fit, InvalidTable, Mapping, Owners, Signatures, SiteLocal, Table,
 };
@@ -28,8 +29,11 @@ pub(crate) async fn mapping(
         true => Owners::Caller,
         false => shared_with.clone(),
     };
-    if said.owner == Owner::Auto && matches!(shared_with, Owners::Caller) {
-        tracing::warn!("{NOT_KNOWN}");
+    if matches!(owners, Owners::Unknown { .. }) {
+        tracing::warn!(
+            "the projects of the two sides can't be compared: copies will belong to your project at \
+             the target; choose by --owner"
+        );
     }
     Ok(Mapping {
         without,
@@ -98,16 +102,23 @@ async fn automatic(source: &Opened, target: &Opened) -> Result<Owners, CliError>
     if target.glance.is_none() {
         return Ok(Owners::Keep);
     }
-    let (Some(source), Some(target)) = (&source.projects, &target.projects) else {
-        return Ok(Owners::Caller);
+    if let (Some(source), Some(target)) = (&source.projects, &target.projects) {
+        if source.are_those_of(target).await? {
+            return Ok(Owners::Keep);
+        }
+        if source.are_all().await? && target.are_all().await? {
+            return Ok(Owners::ByName { source: Arc::clone(source), target: Arc::clone(target) });
+        }
+    }
+    let reach = match &source.session {
+        Some(session) => session.reach().await,
+        None => None,
     };
-    if source.are_those_of(target).await? {
-        return Ok(Owners::Keep);
-    }
-    if source.are_all().await? && target.are_all().await? {
-        return Ok(Owners::ByName { source: Arc::clone(source), target: Arc::clone(target) });
-    }
-    Ok(Owners::Caller)
+    let own = match reach {
+        Some(Reach::Project(id)) => Some(id),
+        _ => None,
+    };
+    Ok(Owners::Unknown { own })
 }
 
 fn keystone(side: Side, opened: &Opened) -> Result<Arc<Projects>, CliError> {
@@ -129,11 +140,6 @@ fn read_table(path: &Path) -> Result<Table, CliError> {
             .hint("each line is SOURCE TARGET: a project's id, its name, or DOMAIN/NAME")
     })
 }
-
-const NOT_KNOWN: &str = "images will be owned by the project that the target is signed in to, and \
-    members are not copied: the projects of the two sides can't be told apart (that takes \
-    administrators of both, or --owner map:FILE); say --owner keep if both have one Keystone, or \
-    --owner caller if that is meant";
 
 #[cfg(test)]
 mod tests {
@@ -181,6 +187,7 @@ mod tests {
         let name = |owners: &Owners| match owners {
             Owners::Keep => "keep",
             Owners::Caller => "caller",
+            Owners::Unknown { .. } => "unknown",
             Owners::ByName { .. } => "by-name",
             Owners::Table { .. } => "table",
             _ => "?",
@@ -197,8 +204,9 @@ mod tests {
             (&[][..], &here, &dump, ("keep", "keep")),
             (&[], &here, &same, ("keep", "keep")),
             (&[], &here, &other, ("by-name", "by-name")),
-            (&[], &dump, &other, ("caller", "caller")),
-            (&[], &here, &unknown, ("caller", "caller")),
+            (&[], &dump, &other, ("unknown", "unknown")),
+            (&[], &here, &unknown, ("unknown", "unknown")),
+            (&["--owner", "caller"], &here, &unknown, ("caller", "unknown")),
             (&["-D", "owner"], &here, &other, ("caller", "by-name")),
             (&["--owner", "caller"], &here, &other, ("caller", "by-name")),
             (&["--owner", "caller"], &here, &same, ("caller", "keep")),

@@ -101,17 +101,22 @@ pub(crate) fn this_run(options: &Options) -> Run {
     Run::begins(command, left_out, directory)
 }
 
-/// Writes down how a run ended.
+/// Writes down how a run ended, and whether it left nothing for another run to begin.
 ///
 /// # Errors
 /// Why not all of it was written down.
-pub(crate) async fn end(file: &JournalFile, run: &Run, exit: Exit) -> Result<(), CliError> {
+pub(crate) async fn end(
+    file: &JournalFile,
+    run: &Run,
+    exit: Exit,
+    is_whole: bool,
+) -> Result<(), CliError> {
     let failure = file.failure();
     let exit = match failure {
         Some(_) => exit.worse(Exit::LimitReached),
         None => exit,
     };
-    let ended = file.end(&run.run, exit as u8, came_to_its_end(exit)).await;
+    let ended = file.end(&run.run, exit as u8, is_whole && came_to_its_end(exit)).await;
     match failure.or(ended.err()) {
         None => Ok(()),
         Some(error) => Err(error.into()),
@@ -122,9 +127,12 @@ pub(crate) async fn end(file: &JournalFile, run: &Run, exit: Exit) -> Result<(),
 /// come further, else.
 fn came_to_its_end(exit: Exit) -> bool {
     match exit {
-        Exit::Success | Exit::Differences | Exit::Usage | Exit::SomeFailed | Exit::Integrity => {
-            true
-        }
+        Exit::Success
+        | Exit::Differences
+        | Exit::Usage
+        | Exit::SomeFailed
+        | Exit::Integrity
+        | Exit::Lost => true,
         Exit::Connection
         | Exit::Authentication
         | Exit::Held

@@ -8,7 +8,9 @@ use glance_core::body::BodyError;
 use glance_core::digest::{Algorithm, Digests, Hashers, Hashing};
 use glance_core::image::{Attributes, Image, ImageId, Member, Status, Visibility};
 use glance_core::replicate::mapping::NotWanted;
-use glance_core::replicate::{CopyError, DataVerdict, Done, Expected, Outcome, Policy, checked};
+use glance_core::replicate::{
+    CopyError, DataVerdict, Done, Expected, Loss, Outcome, Policy, checked,
+};
 use glance_core::store::{ByteRange, StoreErrorKind};
 use glance_core::{Body, ImageStore, StoreError};
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -72,7 +74,7 @@ struct Run<'a, W> {
     /// others first.
     dependents: Vec<ImageId>,
     /// What the image that was looked at last does not have as at the source.
-    losses: Vec<String>,
+    losses: Vec<Loss>,
     /// Whether nothing failed.
     whole: bool,
 }
@@ -166,13 +168,14 @@ impl<W: AsyncWrite + Unpin> Run<'_, W> {
         let members = match self.source.members(&image.id).await {
             Err(error) if matches!(error.kind, NotFound | Forbidden) => {
                 tracing::info!("the members of image {} are not shown: {error}", image.id);
-                self.losses.push("the source does not show its members".to_owned());
+                self.losses.push(Loss::members("the source does not show its members"));
                 return Ok(Vec::new());
             }
             members => members.map_err(CopyError::Source)?,
         };
         let mapped = self.policy.mapping.members(&members).await.map_err(CopyError::Unresolved)?;
-        self.losses.extend(mapped.unresolved.iter().map(|one| format!("not a member: {one}")));
+        let lost = |member: &String| Loss::members(format!("not a member: {member}"));
+        self.losses.extend(mapped.unresolved.iter().map(lost));
         Ok(mapped.members)
     }
 

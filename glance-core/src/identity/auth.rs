@@ -137,10 +137,10 @@ impl Life {
 }
 
 /// What a token is good for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reach {
-    /// A project, as Glance wants it.
-    Project,
+    /// The project of this id, as Glance wants it.
+    Project(String),
     /// A domain.
     Domain,
     /// The whole cloud.

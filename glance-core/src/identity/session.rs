@@ -93,7 +93,7 @@ impl Session {
 
     /// What the proof in use is good for, if there is one and it says so.
     pub async fn reach(&self) -> Option<Reach> {
-        self.state.lock().await.grant.as_ref().and_then(|grant| grant.reach)
+        self.state.lock().await.grant.as_ref().and_then(|grant| grant.reach.clone())
     }
 
     /// Where the image service is that is wanted: by what the configuration says, what the plugin

@@ -50,6 +50,15 @@ impl RunError {
             Self::Stopped { left, .. } | Self::TooManyFailures { left, .. } => *left,
         }
     }
+
+    /// Whether the run ended before every image of the selection was tried.
+    pub fn is_early(&self) -> bool {
+        match self {
+            Self::NothingRemoved(_) => false,
+            Self::TooManyFailures { left, .. } => *left > 0,
+            Self::Listing(_) | Self::Stopped { .. } => true,
+        }
+    }
 }
 
 /// Why one image could not be replicated. The variants name the guilty side.

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::image::{Image, Member, Status, Visibility};
 use crate::store::{ImageStore, StoreError, StoreErrorKind};
 
+use super::loss::Loss;
 use super::mapping::{NotWanted, Wanted};
 use super::plan::{Goal, Step, with_data, without_data};
 use super::{CopyError, Difference, Entry, Pair, Replication, State};
@@ -45,7 +46,7 @@ impl Replication {
             }
         };
         let notes = wanted.notes.clone();
-        let mut losses = Vec::new();
+        let mut losses = wanted.losses.clone();
         let goal = match self.goal(&image, wanted, &mut losses).await {
             Ok(goal) => goal,
             Err(error) => return Entry::failed(image, replica, error),
@@ -66,18 +67,18 @@ impl Replication {
         &self,
         image: &Image,
         wanted: Wanted,
-        losses: &mut Vec<String>,
+        losses: &mut Vec<Loss>,
     ) -> Result<Goal, CopyError> {
         let shared = |visibility| visibility == Visibility::Shared;
         if !shared(wanted.attributes.visibility) || !shared(image.attributes.visibility) {
             return Ok(Goal { wanted, members: None });
         }
         let Some(members) = members(&*self.source, image).await.map_err(CopyError::Source)? else {
-            losses.push("the source does not show its members".to_owned());
+            losses.push(Loss::members("the source does not show its members"));
             return Ok(Goal { wanted, members: None });
         };
         let mapped = self.policy.mapping.members(&members).await.map_err(CopyError::Unresolved)?;
-        let lost = |member| format!("not a member: {member}");
+        let lost = |member| Loss::members(format!("not a member: {member}"));
         losses.extend(mapped.unresolved.into_iter().map(lost));
         let mut members = mapped.members;
         members.sort();
@@ -96,7 +97,7 @@ impl Replication {
         match present {
             Err(error) => Entry::failed(entry.image, entry.replica, CopyError::Target(error)),
             Ok(None) => {
-                entry.losses.push("the target does not show its members".to_owned());
+                entry.losses.push(Loss::members("the target does not show its members"));
                 entry
             }
             Ok(Some(present)) => {

@@ -10,6 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::identity::SignInError;
 use crate::image::{Attributes, Image, ImageId, Member, Owner};
 
+use super::loss::Loss;
+
 mod classes;
 mod fit;
 mod owners;
@@ -97,6 +99,8 @@ pub struct Wanted {
     pub attributes: Attributes,
     /// What was translated, a sentence each, without its full stop.
     pub notes: Vec<String>,
+    /// What the target does not get.
+    pub losses: Vec<Loss>,
 }
 
 /// Why the target is to hold nothing of an image.
@@ -140,13 +144,13 @@ impl Mapping {
         self.portable(image)?;
         let mut notes = Vec::new();
         let mut attributes = self.of_the_image(&image.attributes, &mut notes);
-        self.give(&mut attributes, &mut notes).await?;
+        let losses = self.give(&mut attributes, &mut notes).await?;
         if let Some(fit) = &self.fit {
             fit.adapt(&mut attributes, |note| notes.push(note));
             let blocked = |Misfit { reason, hint }| NotWanted::Blocked { reason, hint };
             fit.check(&attributes).map_err(blocked)?;
         }
-        Ok(Wanted { attributes, notes })
+        Ok(Wanted { attributes, notes, losses })
     }
 
     /// The members that the target should have of an image with `members`.
@@ -230,20 +234,19 @@ impl Mapping {
         Ok(())
     }
 
-    /// Makes the owner the target's.
+    /// Makes the owner the target's, and says whether it is lost.
     async fn give(
         &self,
         attributes: &mut Attributes,
         notes: &mut Vec<String>,
-    ) -> Result<(), NotWanted> {
+    ) -> Result<Vec<Loss>, NotWanted> {
         let owner = match std::mem::take(&mut attributes.owner) {
             Owner::Project(owner) => owner,
-            // Nobody is nobody everywhere.
-            Owner::Nobody if !matches!(self.owners, Owners::Caller) => {
+            Owner::Nobody if !matches!(self.owners, Owners::Caller | Owners::Unknown { .. }) => {
                 attributes.owner = Owner::Nobody;
-                return Ok(());
+                return Ok(Vec::new());
             }
-            Owner::Nobody | Owner::Unsaid => return Ok(()),
+            Owner::Nobody | Owner::Unsaid => return Ok(Vec::new()),
         };
         let (place, label) = self.place(&owner).await?;
         if let (Owner::Project(id), Some(label)) = (&place, label) {
@@ -252,7 +255,9 @@ impl Mapping {
             }
         }
         attributes.owner = place;
-        Ok(())
+        let lost =
+            self.owners.loses(&owner).then(|| Loss::owner(format!("its owner, project {owner}")));
+        Ok(lost.into_iter().collect())
     }
 
     /// Whose something is to be at the target that is the project `owner`'s at the source.

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::glance::is_importing;
 use crate::image::{Attributes, Image, Member, Status};
 
+use super::loss::Loss;
 use super::mapping::Wanted;
 use super::{CopyError, Expected, Policy};
 
@@ -94,7 +95,7 @@ pub struct Entry {
     /// What was translated on its way.
     pub notes: Vec<String>,
     /// What could not be, and is not as at the source.
-    pub losses: Vec<String>,
+    pub losses: Vec<Loss>,
     pub(super) step: Step,
 }
 
@@ -180,7 +181,7 @@ impl Entry {
             "action": self.action(),
             "reason": self.reason,
             "notes": self.notes,
-            "losses": self.losses,
+            "losses": self.losses.iter().map(Loss::to_json).collect::<Vec<_>>(),
             "differences": differences,
             "image": basis(&self.image),
             "replica": self.replica.as_ref().map(basis),

@@ -176,6 +176,10 @@ impl Replication {
             Ok(_) => Ok(Done::Skipped("the source holds it again".to_owned())),
             Err(error) if error.kind == StoreErrorKind::NotFound => {
                 match self.extra(image.clone()) {
+                    // The stop may have come while the two records were read.
+                    Entry { step: Step::Remove, .. } if self.policy.stop.level().is_some() => {
+                        return None;
+                    }
                     Entry { step: Step::Remove, .. } => self.take_away(&image, prune).await,
                     Entry { reason, .. } => Ok(Done::Skipped(reason.unwrap_or_default())),
                 }

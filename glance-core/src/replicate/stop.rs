@@ -44,6 +44,14 @@ pub enum Why {
     Unwritten,
 }
 
+impl Why {
+    /// Whether a run that is told to end for this reason is unfinished in any case. For the other
+    /// reasons, it is unfinished only where it left images out.
+    pub fn ends_run(self) -> bool {
+        matches!(self, Self::Interrupted | Self::Terminated | Self::OutOfTime)
+    }
+}
+
 impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -90,6 +90,7 @@ impl<F: FnMut(usize, Outcome)> Tally<F> {
 
     /// A store could not be listed.
     pub(super) fn unlisted(&mut self, target: usize, error: RunError) {
+        tracing::info!("the listing failed: {error}");
         self.targets[target].listing = Some(error);
     }
 
@@ -223,22 +224,30 @@ impl<F: FnMut(usize, Outcome)> Tally<F> {
 
     /// What removals at this target depend on, if it has come to them.
     pub(super) fn removable(&mut self, target: usize) -> Option<Seen> {
+        let is_stopped = self.is_stopped();
         let standing = &mut self.targets[target];
         let is_through = standing.listing.is_none() && standing.left == 0 && !standing.unseen;
-        is_through.then(|| take(&mut standing.seen))
+        (is_through && !is_stopped).then(|| take(&mut standing.seen))
     }
 
     /// How the run has ended for a target, but for removals.
     pub(super) fn ended(&mut self, target: usize) -> Result<(), RunError> {
         let gave_up = self.gave_up(target);
-        let why = self.stop.why();
+        let (why, is_stopped) = (self.stop.why(), self.is_stopped());
         let Standing { seen, left, unseen, listing, .. } = take(&mut self.targets[target]);
         match (listing, why) {
+            (_, Some(why)) if is_stopped => Err(RunError::Stopped { why, left, unseen }),
             (Some(error), _) => Err(error),
             (None, _) if left == 0 && !unseen => Ok(()),
             (None, Some(why)) if !gave_up => Err(RunError::Stopped { why, left, unseen }),
             (None, _) => Err(RunError::TooManyFailures { failures: seen.failures, left }),
         }
+    }
+
+    /// Whether the run is unfinished, even if every image was begun: uploads may have been broken
+    /// off.
+    fn is_stopped(&self) -> bool {
+        self.stop.why().is_some_and(Why::ends_run)
     }
 }
 

@@ -1,8 +1,10 @@
 //! What the operator typed of how images are to be at the target.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, ValueEnum};
+use glance_core::replicate::LossKind;
 use glance_core::replicate::mapping::PropertyRule;
 
 /// How images are to be at the target.
@@ -26,6 +28,32 @@ pub struct Mapping {
     /// What becomes of images without data that boot from volumes of the source
     #[arg(long, global = true, value_name = "WHAT", default_value = "skip")]
     pub boot_from_volume: BootFromVolume,
+    /// Exit 0, not 9, when images arrive without these parts
+    #[arg(long, global = true, value_name = "WHAT", value_delimiter = ',')]
+    pub allow_loss: Vec<AllowedLoss>,
+}
+
+impl Mapping {
+    /// What images may lose.
+    pub(crate) fn accepted_losses(&self) -> BTreeSet<LossKind> {
+        let kinds = |allowed: &AllowedLoss| match allowed {
+            AllowedLoss::Members => vec![LossKind::Members],
+            AllowedLoss::Owner => vec![LossKind::Owner],
+            AllowedLoss::All => vec![LossKind::Members, LossKind::Owner],
+        };
+        self.allow_loss.iter().flat_map(kinds).collect()
+    }
+}
+
+/// What images may lose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum AllowedLoss {
+    /// The projects that an image is shared with.
+    Members,
+    /// The project that an image belongs to.
+    Owner,
+    /// Anything that can be lost.
+    All,
 }
 
 /// Whose images are to be at the target.

@@ -139,7 +139,7 @@ async fn dump_stream(
     };
     let beside = Beside { projects, ..Beside::default() };
     let out = print::stream();
-    let mut report = print::Report::new(options.output);
+    let mut report = print::Report::new(options);
     let ended = export(&*source, &policy, &beside, out, |outcome| report.outcome(&outcome)).await;
     let exit = report.finish();
     match ended {

@@ -49,7 +49,11 @@ pub(super) async fn repair(
     for (run, ids) in mendable(&findings) {
         let run = run.and_then(|name| recorded.run(name));
         let mended = mend(&typed, run, ids, &journals, options, stopping).await;
-        exit = exit.worse(mended.unwrap_or_else(|error| print::failure(&error)));
+        let ended = mended.unwrap_or_else(|error| print::failure(&error));
+        exit = exit.worse(ended);
+        if ended.is_by_signal() {
+            break;
+        }
     }
     for journal in &journals {
         for finding in &findings {

@@ -93,7 +93,7 @@ async fn run_all(
     stopping: &Stopping,
 ) -> Exit {
     let named: Vec<String> = works.iter().map(|(word, _)| word.clone()).collect();
-    let mut reports = print::Reports::new(options.output, &named);
+    let mut reports = print::Reports::new(options, &named);
     let stop = stopping.heed();
     let (mut replications, mut begun, mut limit) = (Vec::new(), Vec::new(), None);
     let this_run = recovery::this_run(options);
@@ -121,23 +121,28 @@ async fn run_all(
     stopping.let_be();
     let ended = begun.iter().zip(&replications).zip(ended);
     for (((target, metadefs, keeping), replication), ended) in ended {
+        // A signal may have come after the engine said that all is in place.
+        let ended = match (ended, stop.why()) {
+            (Ok(()), Some(why)) if why.ends_run() || metadefs.is_some() => {
+                Err(RunError::Stopped { why, left: 0, unseen: false })
+            }
+            (ended, _) => ended,
+        };
         let left = ended.as_ref().err().map_or(0, RunError::left);
         reports.left(*target, left);
+        let is_early = ended.as_ref().is_err_and(RunError::is_early);
         let mut of_metadefs = None;
-        let ended = match (ended, metadefs, stop.why()) {
-            (Ok(()), Some(_), Some(why)) => {
-                Err(RunError::Stopped { why, left: 0, unseen: false }.into())
-            }
-            (Ok(()), Some(metadefs), None) => {
+        let ended = match (ended, metadefs) {
+            (Ok(()), Some(metadefs)) => {
                 let written = print::Metadefs::new(options.output, Mode::Write);
                 let written = of_metadefs.insert(written);
                 metadefs.run(&replication.policy.mapping, written, drop).await
             }
-            (ended, ..) => ended.map_err(Into::into),
+            (ended, _) => ended.map_err(Into::into),
         };
         reports.ended(*target, ended, of_metadefs);
         if let Keeping::Run(file) = keeping {
-            let kept = recovery::end(file, &this_run, reports.exit(*target)).await;
+            let kept = recovery::end(file, &this_run, reports.exit(*target), !is_early).await;
             reports.ended(*target, kept, None);
         }
     }

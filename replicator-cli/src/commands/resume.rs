@@ -36,7 +36,7 @@ pub(super) async fn resume(
         let ended = again(&run, options, stopping).await;
         let ended = ended.unwrap_or_else(|error| print::failure(&error));
         exit = exit.worse(ended);
-        if matches!(ended, Exit::Interrupted | Exit::Terminated) {
+        if ended.is_by_signal() {
             break;
         }
     }

@@ -1,6 +1,7 @@
 //! Signals, which end a command before its end.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use glance_core::replicate::{Level, Stop, Why};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -12,7 +13,7 @@ use crate::print;
 /// and at a second signal, the process ends at once.
 #[derive(Debug, Default)]
 pub(super) struct Stopping {
-    stop: Stop,
+    stop: Mutex<Stop>,
     is_heeded: AtomicBool,
 }
 
@@ -21,7 +22,16 @@ impl Stopping {
     /// [lets it be](Self::let_be).
     pub(super) fn heed(&self) -> Stop {
         self.is_heeded.store(true, Ordering::Relaxed);
-        self.stop.clone()
+        let mut stop = self.stop();
+        // The next run of the same command has time of its own.
+        if stop.why() == Some(Why::OutOfTime) {
+            *stop = Stop::default();
+        }
+        stop.clone()
+    }
+
+    fn stop(&self) -> MutexGuard<'_, Stop> {
+        self.stop.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// From now on a signal ends the process at once, the first one too.
@@ -46,7 +56,7 @@ impl Stopping {
             }
             is_told = true;
             print::stopping(why);
-            self.stop.stop(Level::BreakOff, why);
+            self.stop().stop(Level::BreakOff, why);
         }
     }
 }

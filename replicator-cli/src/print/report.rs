@@ -1,10 +1,12 @@
 //! The report of a replication, and those of one to several targets.
 
-use glance_core::replicate::{CopyError, Done, Outcome, Way};
+use std::collections::{BTreeMap, BTreeSet};
+
+use glance_core::replicate::{CopyError, Done, Loss, LossKind, Outcome, Way};
 use serde_json::{Map, Value, json};
 
 use super::{Metadefs, causes, chain, human_size};
-use crate::args::Output;
+use crate::args::{Options, Output};
 use crate::error::CliError;
 use crate::exit::Exit;
 
@@ -18,12 +20,16 @@ pub(crate) struct Reports {
 
 impl Reports {
     /// Reports of these targets, as the operator named them.
-    pub(crate) fn new(output: Output, targets: &[String]) -> Self {
+    pub(crate) fn new(options: &Options, targets: &[String]) -> Self {
         let report = |target: &String| match targets.len() {
-            1 => Report::new(output),
-            _ => Report { target: Some(target.clone()), ..Report::new(output) },
+            1 => Report::new(options),
+            _ => Report { target: Some(target.clone()), ..Report::new(options) },
         };
-        Self { output, each: targets.iter().map(report).collect(), failures: Vec::new() }
+        Self {
+            output: options.output,
+            each: targets.iter().map(report).collect(),
+            failures: Vec::new(),
+        }
     }
 
     /// Takes one outcome, and says so.
@@ -65,6 +71,7 @@ impl Reports {
     /// Ends the reports; the worst of them says how the run ended.
     pub(crate) fn finish(self) -> Exit {
         let exit = self.each.iter().fold(Exit::Success, |exit, one| exit.worse(one.exit));
+        let losses: Vec<CliError> = self.each.iter().filter_map(Report::refused_losses).collect();
         match (self.output, self.each.len()) {
             (Output::Json, 2..) => {
                 let named = self.each.into_iter().map(Report::into_named_json);
@@ -73,7 +80,7 @@ impl Reports {
             }
             _ => self.each.into_iter().for_each(Report::print),
         }
-        for failure in &self.failures {
+        for failure in self.failures.iter().chain(&losses) {
             super::failure(failure);
         }
         exit
@@ -95,13 +102,17 @@ pub(crate) struct Report {
     bytes: u64,
     /// Those of them that the target got by itself.
     imported: u64,
+    /// How many images lost what.
+    losses: BTreeMap<LossKind, u64>,
+    /// What the operator accepts to lose.
+    accepted: BTreeSet<LossKind>,
     metadefs: Option<Metadefs>,
 }
 
 impl Report {
-    pub(crate) fn new(output: Output) -> Self {
+    pub(crate) fn new(options: &Options) -> Self {
         Self {
-            output,
+            output: options.output,
             target: None,
             exit: Exit::Success,
             images: Vec::new(),
@@ -109,6 +120,8 @@ impl Report {
             left: 0,
             bytes: 0,
             imported: 0,
+            losses: BTreeMap::new(),
+            accepted: options.mapping.accepted_losses(),
             metadefs: None,
         }
     }
@@ -128,12 +141,13 @@ impl Report {
                 ("failed", json!(chain(error)))
             }
         };
+        self.count(&outcome.losses);
         match self.output {
             Output::Json => self.images.push(json!({
                 "id": image.id.as_str(), "name": image.attributes.name, "size": image.size,
                 "result": word, "detail": detail,
                 "way": outcome.journey.way.map(way), "notes": outcome.journey.notes,
-                "losses": outcome.losses,
+                "losses": outcome.losses.iter().map(Loss::to_json).collect::<Vec<_>>(),
             })),
             Output::Text => text_outcome(outcome, word, &self.prefix()),
         }
@@ -160,11 +174,41 @@ impl Report {
         (word, detail)
     }
 
+    fn count(&mut self, losses: &[Loss]) {
+        let kinds: BTreeSet<LossKind> = losses.iter().map(|loss| loss.kind).collect();
+        for kind in kinds {
+            *self.losses.entry(kind).or_default() += 1;
+            if !self.accepted.contains(&kind) {
+                self.exit = self.exit.worse(Exit::Lost);
+            }
+        }
+    }
+
+    /// The losses that the operator did not accept.
+    fn refused_losses(&self) -> Option<CliError> {
+        let refused = self.losses.iter().filter(|(kind, _)| !self.accepted.contains(kind));
+        let told = |(kind, count): (&LossKind, &u64)| {
+            let images = if *count == 1 { "image" } else { "images" };
+            (kind.as_str(), format!("the {} of {count} {images}", kind.as_str()))
+        };
+        let (kinds, told): (Vec<&str>, Vec<String>) = refused.map(told).unzip();
+        if kinds.is_empty() {
+            return None;
+        }
+        let what = format!("{}the target did not get {}", self.prefix(), told.join(" and "));
+        let hint = format!(
+            "sign in as an administrator of both sides, choose owners by --owner, or accept the loss: \
+             --allow-loss {}",
+            kinds.join(",")
+        );
+        Some(CliError::lost(what).hint(hint))
+    }
+
     /// Ends the report.
     pub(crate) fn finish(self) -> Exit {
-        let exit = self.exit;
+        let (exit, losses) = (self.exit, self.refused_losses());
         self.print();
-        exit
+        losses.iter().fold(exit, |exit, losses| exit.worse(super::failure(losses)))
     }
 
     fn print(self) {
@@ -185,9 +229,11 @@ impl Report {
             0 => String::new(),
             count => format!(", {count} {what}"),
         };
+        let lost = self.losses.iter().map(|(kind, n)| format!(", {n} without {}", kind.as_str()));
+        let lost: String = lost.collect();
         out!(
             "{}{copied} copied and verified ({size}{imported}), {updated} updated, {in_place} in \
-             place, {skipped} skipped, {failed} failed{}{}{}",
+             place, {skipped} skipped, {failed} failed{lost}{}{}{}",
             self.prefix(),
             some(removed, "removed"),
             some(broken_off, "broken off"),
@@ -200,6 +246,8 @@ impl Report {
 
     fn into_json(self) -> Value {
         let [copied, updated, in_place, skipped, failed, removed, broken_off] = self.counts;
+        let lost: BTreeMap<&str, u64> =
+            self.losses.iter().map(|(kind, count)| (kind.as_str(), *count)).collect();
         let mut report = json!({
             "images": self.images,
             "summary": {
@@ -207,6 +255,7 @@ impl Report {
                 "bytes_imported": self.imported, "updated": updated,
                 "in_place": in_place, "skipped": skipped, "failed": failed,
                 "removed": removed, "broken_off": broken_off, "not_begun": self.left,
+                "lost": lost,
                 "exit_code": self.exit as u8,
             },
         });

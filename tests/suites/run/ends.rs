@@ -138,6 +138,73 @@ async fn uploads_are_broken_off_and_another_run_completes_them() {
 }
 
 #[tokio::test]
+async fn a_run_whose_images_were_all_begun_is_unfinished_when_it_is_stopped() {
+    for images in [1, 3] {
+        let mut sites = Sites::new(1);
+        sites.policy.transfers = 3;
+        for number in 1..=images {
+            sites.source.image(number, 100).await;
+            let stall = Fault::Stall;
+            sites.targets[0].faulty.inject(Method::PUT, is_data_of(number), 1, stall);
+        }
+        let stop = sites.policy.stop.clone();
+        let break_off = async {
+            for number in 1..=images {
+                begun(&sites.targets[0], number).await;
+            }
+            stop.stop(Level::BreakOff, Why::Interrupted);
+        };
+        let (ran, ()) = tokio::join!(sites.run(), break_off);
+        assert_eq!(stopped(&ran.ended[0]).0, Why::Interrupted);
+        assert_eq!(ran.failed(0).len(), usize::from(images));
+        sites.policy.stop = Stop::default();
+        sites.run().await.is_good(images.into());
+    }
+}
+
+/// What a run did that was stopped just before a request to the target: whether it was stopped, and
+/// the number of the request that removed the image that the source lost, if one did.
+async fn stopped_at(request: usize) -> (bool, Option<usize>) {
+    let mut sites = six(1).await;
+    sites.policy.stamp = Some("source".into());
+    sites.run().await.is_good(6);
+    sites.source.image(7, 50).await;
+    glance_core::ImageStore::delete(&*sites.source.kept, &id(1)).await.unwrap();
+    let how = Removal::Delete;
+    sites.policy.prune = Some(Prune { how, most: Most::Percent(100), unprotect: false });
+    let target = &sites.targets[0];
+    let before = target.faulty.requests().len();
+    target.counted.stop_at(request, &sites.policy.stop);
+    let ran = sites.run().await;
+    let why = sites.policy.stop.why();
+    match why {
+        None => assert!(ran.ended[0].is_ok(), "{:?}", ran.ended),
+        Some(why) => assert_eq!(stopped(&ran.ended[0]).0, why, "request {request}"),
+    }
+    let requests = &target.faulty.requests()[before..];
+    let removal = requests.iter().position(|(method, _)| *method == Method::DELETE);
+    let is_there = glance_core::ImageStore::get(&*target.kept, &id(1)).await.is_ok();
+    assert_eq!(is_there, removal.is_none());
+    (why.is_some(), removal)
+}
+
+#[tokio::test]
+async fn nothing_is_removed_after_a_stop_at_any_request() {
+    let mut request = 0;
+    loop {
+        let (is_stopped, removal) = stopped_at(request).await;
+        if !is_stopped {
+            assert!(removal.is_some(), "nothing disturbed the run");
+            break;
+        }
+        // A request that is on its way when the stop comes is not taken back.
+        assert!(removal.is_none_or(|removal| removal == request), "{request}: {removal:?}");
+        request += 1;
+    }
+    assert!(request >= 8, "{request}");
+}
+
+#[tokio::test]
 async fn what_is_stored_when_a_run_is_broken_off_is_proven_and_published() {
     let sites = six(1).await;
     let stop = sites.policy.stop.clone();
@@ -173,8 +240,8 @@ async fn a_pause_before_images_are_tried_again_is_cut_short() {
     let begin = tokio::time::Instant::now();
     let (ran, ()) = tokio::join!(sites.run(), end);
     assert!(begin.elapsed() < Duration::from_secs(1));
-    // All images were begun: nothing is left, and one has failed.
-    assert!(ran.ended[0].is_ok(), "{:?}", ran.ended);
+    // All images were begun, and one has failed: the run is unfinished all the same.
+    assert_eq!(stopped(&ran.ended[0]), (Why::OutOfTime, 0, false));
     assert_eq!(ran.failed(0), [6]);
 }
 

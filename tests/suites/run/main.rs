@@ -10,8 +10,8 @@ mod retries;
 mod targets;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -22,7 +22,7 @@ use glance_core::identity::auth::NoAuth;
 use glance_core::image::{Attributes, Image, ImageId, Status, Visibility};
 use glance_core::pauses::Pauses;
 use glance_core::replicate::{
-    CopyError, Done, Outcome, Policy, Replication, Retries, RunError, run_all,
+    CopyError, Done, Level, Outcome, Policy, Replication, Retries, RunError, Stop, Why, run_all,
 };
 use glance_core::store::memory::MemoryStore;
 use glance_core::store::{ByteRange, ImageStore};
@@ -44,7 +44,11 @@ impl Site {
         let kept = Arc::new(MemoryStore::new(name));
         let api = GlanceApi::new(Arc::clone(&kept) as Arc<dyn ImageStore>);
         let faulty = Arc::new(Faulty::new(Arc::new(api)));
-        let counted = Arc::new(Counted { inner: faulty.clone(), read: Arc::default() });
+        let counted = Arc::new(Counted {
+            inner: faulty.clone(),
+            read: Arc::default(),
+            stop: Mutex::default(),
+        });
         let session = Arc::new(Session::new(counted.clone(), Arc::new(NoAuth { endpoint: None })));
         let url = format!("https://{name}");
         let store = Arc::new(GlanceStore::new(url.clone(), counted.clone(), url, session));
@@ -94,16 +98,34 @@ impl Site {
     }
 }
 
-/// Counts the bytes of data that are read.
+/// Counts the bytes of data that are read, and tells a run to stop at a certain request.
 #[derive(Debug)]
 struct Counted {
     inner: Arc<Faulty>,
     read: Arc<AtomicU64>,
+    stop: Mutex<Option<(usize, Stop)>>,
+}
+
+impl Counted {
+    /// Has the run be stopped just before this request, counted from now on.
+    fn stop_at(&self, request: usize, stop: &Stop) {
+        *self.stop.lock().unwrap() = Some((request, stop.clone()));
+    }
+
+    fn note_request(&self) {
+        if let Some((left, stop)) = &mut *self.stop.lock().unwrap() {
+            match left.checked_sub(1) {
+                Some(fewer) => *left = fewer,
+                None => stop.stop(Level::BreakOff, Why::Interrupted),
+            }
+        }
+    }
 }
 
 #[async_trait]
 impl Transport for Counted {
     async fn send(&self, request: Request<Body>) -> Result<Response<Body>, TransportError> {
+        self.note_request();
         let is_data = request.method() == Method::GET && is_file(request.uri().path());
         let answer = self.inner.send(request).await?;
         let read = Arc::clone(&self.read);

@@ -59,20 +59,26 @@ struct Token {
     catalog: Vec<Service>,
     issued_at: Option<String>,
     expires_at: Option<String>,
-    project: Option<IgnoredAny>,
+    project: Option<ProjectId>,
     domain: Option<IgnoredAny>,
     system: Option<IgnoredAny>,
 }
 
 impl Token {
     fn reach(&self) -> Option<Reach> {
-        let all = [
-            (&self.project, Reach::Project),
-            (&self.domain, Reach::Domain),
-            (&self.system, Reach::System),
-        ];
-        all.into_iter().find_map(|(said, reach)| said.as_ref().map(|_| reach))
+        match (&self.project, &self.domain, &self.system) {
+            (Some(project), ..) => Some(Reach::Project(project.id.clone())),
+            (_, Some(_), _) => Some(Reach::Domain),
+            (.., Some(_)) => Some(Reach::System),
+            _ => None,
+        }
     }
+}
+
+#[derive(Deserialize)]
+struct ProjectId {
+    #[serde(default)]
+    id: String,
 }
 
 #[derive(Deserialize)]

@@ -16,6 +16,12 @@ pub enum Owners {
     /// To none that is known: an image goes to the project that the target is signed in to, and
     /// the target's owner is left alone; a member is not added.
     Caller,
+    /// The projects of the two sides can't be told apart. As [`Caller`](Self::Caller), but every image
+    /// of another project than the source's own loses its owner.
+    Unknown {
+        /// The project that the source is signed in to, where that is known.
+        own: Option<String>,
+    },
     /// Those of the same name, in the domain of the same name.
     ByName {
         /// The source's projects.
@@ -57,11 +63,16 @@ pub(super) struct Lost {
 }
 
 impl Owners {
+    /// Whether what belongs to the source's project `id` loses its owner.
+    pub(super) fn loses(&self, id: &str) -> bool {
+        matches!(self, Self::Unknown { own } if own.as_deref() != Some(id))
+    }
+
     /// Where the source's project `id` is at the target.
     pub(super) async fn place(&self, id: &str) -> Result<Place, SignInError> {
         match self {
             Self::Keep => Ok(Place::Project { id: id.to_owned(), label: None }),
-            Self::Caller => Ok(Place::Callers),
+            Self::Caller | Self::Unknown { .. } => Ok(Place::Callers),
             Self::ByName { source, target } => by_name(id, source, target).await,
             Self::Table { table, source, target } => {
                 by_table(id, table, source.as_deref(), target.as_deref()).await
