@@ -19,6 +19,9 @@ pub(crate) enum Subject {
     Kills,
     /// The same with real Glances.
     KillsInCloud,
+    /// Signals and the limit of time at 480 random instants: 20 of each kind, for each command and
+    /// one or eight images.
+    Stops,
     /// 20 dropped connections during one image of 1 GiB.
     Drops,
     /// 500 GiB in one image, for ten and a half minutes on each TLS stack.
@@ -61,13 +64,20 @@ impl Trial {
     }
 }
 
-const TRIALS: [Trial; 5] = [
+const TRIALS: [Trial; 6] = [
     Trial {
         subject: Subject::Kills,
         suite: "endure",
         module: "embedded::",
         variable: "ENDURE_KILLS",
         extent: "200",
+    },
+    Trial {
+        subject: Subject::Stops,
+        suite: "endure",
+        module: "stops::",
+        variable: "ENDURE_STOPS",
+        extent: "480",
     },
     Trial {
         subject: Subject::KillsInCloud,

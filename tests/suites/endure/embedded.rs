@@ -22,12 +22,11 @@ use crate::sweep::{Ground, Work, keep, sweep};
 #[test]
 fn what_is_killed_at_any_instant_is_mended_by_the_next_run() {
     let mut ground = Embedded::new();
-    let stacks = ground.stacks.clone();
-    let names: Vec<&str> = stacks.iter().map(|stack| stack.name).collect();
+    let names = ground.stacks();
     keep("kills.md", &sweep(&mut ground, &names, extent("ENDURE_KILLS", 24)));
 }
 
-struct Embedded {
+pub(crate) struct Embedded {
     runtime: Runtime,
     stacks: Vec<Arc<Stack>>,
     source: Site,
@@ -40,7 +39,7 @@ struct Embedded {
 }
 
 impl Embedded {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let runtime = Runtime::new().unwrap();
         let (stacks, ca) = Stack::all_and_ca();
         let (source, target, images) = runtime.block_on(async {
@@ -121,8 +120,23 @@ impl Ground for Embedded {
     }
 
     fn judge(&mut self, work: Work) -> Vec<String> {
+        self.judge_those(work, |_| true)
+    }
+}
+
+impl Embedded {
+    /// The names of the TLS stacks.
+    pub(crate) fn stacks(&self) -> Vec<&'static str> {
+        self.stacks.iter().map(|stack| stack.name).collect()
+    }
+
+    /// How the target is not what the source is, of the images with such a name.
+    pub(crate) fn judge_those(&self, work: Work, is_meant: impl Fn(&str) -> bool) -> Vec<String> {
         let mut found = Vec::new();
         for image in &self.images {
+            if !image.attributes.name.as_deref().is_some_and(&is_meant) {
+                continue;
+            }
             let differences = match work {
                 Work::Dump => self.differs_in_dump(image),
                 _ => self.runtime.block_on(self.target.differences(&self.source, &image.id)),
@@ -138,9 +152,7 @@ impl Ground for Embedded {
         }
         found
     }
-}
 
-impl Embedded {
     /// How an image's files differ from what the source has, read as any program would.
     fn differs_in_dump(&self, image: &Image) -> Vec<String> {
         let found = record_of(&self.dump(), &image.id);
@@ -187,7 +199,7 @@ fn check_sums(dump: &Path) -> Vec<String> {
     found
 }
 
-/// Six images with all that images have, from none to 4 MiB.
+/// Eight images with all that images have, from none to 4 MiB.
 async fn fill(store: &MemoryStore) -> Vec<Image> {
     let member = |project: &str, status| Member { project: project.to_owned(), status };
     let mut images = Vec::new();
@@ -232,11 +244,13 @@ async fn fill(store: &MemoryStore) -> Vec<Image> {
     images
 }
 
-const IMAGES: [(&str, Visibility, usize); 6] = [
+const IMAGES: [(&str, Visibility, usize); 8] = [
     ("kernel", Visibility::Public, 3),
     ("machine", Visibility::Public, 1 << 20),
     ("everything", Visibility::Shared, 700_001),
     ("shared", Visibility::Shared, 65_536),
     ("empty", Visibility::Community, 0),
     ("large", Visibility::Public, 4 << 20),
+    ("private", Visibility::Private, 12_345),
+    ("medium", Visibility::Public, 300_000),
 ];

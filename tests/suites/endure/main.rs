@@ -22,4 +22,5 @@ mod huge;
 mod operator;
 mod process;
 mod soak;
+mod stops;
 mod sweep;
