@@ -50,7 +50,7 @@ use directory::Directory;
 pub use glance_core::select::{InvalidSubset, Subset};
 use manifest::Manifest;
 pub use record::Encoding;
-pub use stream::{Beside, StreamStore, export};
+pub use stream::{Beside, Listed, StreamStore, export};
 use v1::OldDump;
 pub use verify::{FileState, Finding, Proof, Verification};
 

@@ -23,7 +23,7 @@ mod incoming;
 mod tar;
 
 pub use export::export;
-pub use import::StreamStore;
+pub use import::{Listed, StreamStore};
 
 /// What stands beside the images of a stream.
 #[derive(Debug, Clone, Default, PartialEq)]

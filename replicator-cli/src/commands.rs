@@ -10,7 +10,7 @@ use crate::args::{Args, Command, Options, Reports, Serve};
 use crate::endpoint::{Endpoint, Side};
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::select::Selected;
+use crate::select::{Selected, warn_of_no_image};
 use crate::sign_in::{read_token, refuse_options_of_one, refuse_token_of_one};
 use crate::{print, tls};
 
@@ -47,7 +47,7 @@ pub(crate) async fn run(args: Args) -> Exit {
         result = work => result.unwrap_or_else(|error| print::failure(&error)),
         exit = stopping.at_once() => exit,
     };
-    print::end_report(exit)
+    print::end(exit)
 }
 
 /// Runs a command to its end.
@@ -140,14 +140,20 @@ fn targets(words: &[String], options: &Options) -> Result<Vec<Target>, CliError>
 async fn size(server: &str, selected: &Selected, options: &Options) -> Result<Exit, CliError> {
     let store =
         Endpoint::parse(server, Side::Source, options)?.open(Side::Source, options).await?.store;
-    let (mut images, mut bytes) = (0_u64, 0_u64);
-    let mut listing = store.list(&selected.at(&*store).await?).await?;
+    selected.require_ids(&[&*store]).await?;
+    let (mut found, mut images, mut bytes) = (0_u64, 0_u64, 0_u64);
+    let selection = selected.at(&*store).await?;
+    let mut listing = store.list(&selection).await?;
     while let Some(image) = listing.next().await {
         let image = image?;
+        found += 1;
         if image.status.has_data() {
             images += 1;
             bytes += image.size.unwrap_or(0);
         }
+    }
+    if found == 0 {
+        warn_of_no_image(&*store, &selection).await?;
     }
     print::size(options.output, images, bytes);
     Ok(Exit::Success)

@@ -53,6 +53,13 @@ pub(crate) struct Opened {
     pub(crate) region: Option<String>,
 }
 
+impl Opened {
+    /// Whether it is a stream, which can be read only once.
+    pub(crate) fn is_stream(&self) -> bool {
+        self.glance.is_none() && self.directory.is_none()
+    }
+}
+
 /// What a store is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {

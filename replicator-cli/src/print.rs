@@ -1,11 +1,12 @@
 //! All printing: results to standard output, failures to standard error.
 
 use std::error::Error;
-use std::io::{IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use glance_core::replicate::Why;
 use serde_json::json;
@@ -15,11 +16,11 @@ use crate::args::Output;
 use crate::error::CliError;
 use crate::exit::Exit;
 
-/// Writes a line of results. When nobody reads them any more, the work goes on: the exit code tells.
+/// Writes a line of results. The work goes on when that fails: [`end`] tells.
 macro_rules! out {
     ($($line:tt)*) => {{
         use std::io::Write as _;
-        let _ = writeln!($crate::print::results(), $($line)*);
+        $crate::print::note_failure(writeln!($crate::print::results(), $($line)*));
     }};
 }
 
@@ -27,7 +28,7 @@ macro_rules! out {
 macro_rules! out_part {
     ($($line:tt)*) => {{
         use std::io::Write as _;
-        let _ = write!($crate::print::results(), $($line)*);
+        $crate::print::note_failure(write!($crate::print::results(), $($line)*));
     }};
 }
 
@@ -64,14 +65,40 @@ pub(crate) use verify::Findings;
 /// Where results go.
 fn results() -> Box<dyn Write> {
     file::results().unwrap_or_else(|| match STREAMING.load(Ordering::Relaxed) {
-        true => Box::new(std::io::stderr().lock()),
-        false => Box::new(std::io::stdout().lock()),
+        true => Box::new(io::stderr().lock()),
+        false => Box::new(io::stdout().lock()),
     })
 }
 
+/// Keeps the first write of results that failed. A reader that closed its pipe has read enough.
+fn note_failure(written: io::Result<()>) {
+    if let Err(error) = written {
+        if error.kind() != io::ErrorKind::BrokenPipe {
+            unwritten().get_or_insert(error);
+        }
+    }
+}
+
+/// Ends the output of a command, its report in a file included. Exits worse when not all of it could
+/// be written.
+pub(crate) fn end(exit: Exit) -> Exit {
+    let exit = end_report(exit);
+    note_failure(io::stdout().flush());
+    // Released at once: what is said now may fail, too.
+    let Some(error) = unwritten().take() else { return exit };
+    let what = CliError::limit("cannot write the results to standard output").caused_by(error);
+    exit.worse(failure(&what.hint("make room there and run again, or name a file by --report")))
+}
+
+fn unwritten() -> MutexGuard<'static, Option<io::Error>> {
+    UNWRITTEN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+static UNWRITTEN: Mutex<Option<io::Error>> = Mutex::new(None);
+
 /// Whether people read the results.
 pub(crate) fn is_on_a_terminal() -> bool {
-    std::io::stdout().is_terminal()
+    io::stdout().is_terminal()
 }
 
 /// Makes standard output the place of a stream of data: results go to standard error from now on.
@@ -84,11 +111,12 @@ static STREAMING: AtomicBool = AtomicBool::new(false);
 
 /// What clap has to say: help and versions succeed, anything else is a usage error.
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {
-    let _ = error.print();
-    match error.use_stderr() {
-        true => Exit::Usage.into(),
-        false => Exit::Success.into(),
+    let printed = error.print();
+    if error.use_stderr() {
+        return Exit::Usage.into();
     }
+    note_failure(printed);
+    end(Exit::Success).into()
 }
 
 /// What ended a run.
@@ -100,6 +128,11 @@ pub(crate) fn failure(error: &CliError) -> Exit {
         err!("  hint: {hint}");
     }
     error.exit
+}
+
+/// What the operator should know and that ends nothing, wherever log messages go.
+pub(crate) fn warning(text: &str) {
+    err!("warning: {text}");
 }
 
 /// A run that ends itself.

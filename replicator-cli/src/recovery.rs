@@ -31,8 +31,7 @@ pub(crate) fn journal(
     shard: Option<Shard>,
     options: &Options,
 ) -> Result<Option<JournalFile>, CliError> {
-    let is_stream = |side: &Opened| side.glance.is_none() && side.directory.is_none();
-    if is_stream(source) || is_stream(target) {
+    if source.is_stream() || target.is_stream() {
         return Ok(None);
     }
     let Some(directory) = state::journals(&options.state) else { return Ok(None) };

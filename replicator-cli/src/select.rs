@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::Path;
 use std::str::FromStr;
 
+use futures_util::TryStreamExt;
 use glance_core::image::ImageId;
 use glance_core::select::{Condition, Latest, Rule, Selection, Shard};
 use glance_core::{ImageStore, StoreError};
@@ -12,6 +13,7 @@ use glance_core::{ImageStore, StoreError};
 use crate::args;
 use crate::endpoint::environment;
 use crate::error::CliError;
+use crate::print;
 use crate::shard::shard;
 
 /// What is selected, as far as can be told before the source is asked.
@@ -49,6 +51,32 @@ impl Selected {
         self.latest.is_none() && self.selection.is_everything()
     }
 
+    /// Refuses ids that no image of these stores has. One listing of each store answers for all ids.
+    ///
+    /// # Errors
+    /// Names every such id.
+    pub(crate) async fn require_ids(&self, stores: &[&dyn ImageStore]) -> Result<(), CliError> {
+        let ids = self.selection.ids().into_iter().flatten();
+        let mut absent: BTreeSet<ImageId> =
+            ids.filter(|id| self.selection.admits_id(id)).cloned().collect();
+        for store in stores {
+            if absent.is_empty() {
+                break;
+            }
+            let mut listing = store.list(&Selection::of_ids(absent.clone())).await?;
+            while let Some(image) = listing.try_next().await? {
+                absent.remove(&image.id);
+            }
+        }
+        let names: Vec<String> = stores.iter().map(ToString::to_string).collect();
+        refuse_absent(&absent, &names.join(" nor in "))
+    }
+
+    /// Whether its command is about images of the target, too.
+    pub(crate) fn is_of_both_sides(&self) -> bool {
+        ["compare", "plan", "sync", "verify"].contains(&self.command)
+    }
+
     /// The same, of what the source holds now.
     pub(crate) async fn at(&self, source: &dyn ImageStore) -> Result<Selection, StoreError> {
         match &self.latest {
@@ -56,6 +84,52 @@ impl Selected {
             None => Ok(self.selection.clone()),
         }
     }
+}
+
+/// Refuses ids of images that are not in a store.
+pub(crate) fn refuse_absent(absent: &BTreeSet<ImageId>, store: &str) -> Result<(), CliError> {
+    let ids: Vec<&str> = absent.iter().map(ImageId::as_str).collect();
+    let what = match ids.as_slice() {
+        [] => return Ok(()),
+        [id] => format!("no image has the id {id} in {store}"),
+        [first, ..] => format!("{} ids have no image in {store}, the first is {first}", ids.len()),
+    };
+    Err(CliError::usage(what)
+        .hint("check --id and --ids-from, and whether the sign-in sees the image"))
+}
+
+/// Warns that a command has found no image to work on: a name may be misspelt, or the sign-in be for
+/// another project.
+///
+/// # Errors
+/// When the store can't be listed.
+pub(crate) async fn warn_of_no_image(
+    store: &dyn ImageStore,
+    selection: &Selection,
+) -> Result<(), StoreError> {
+    // Another shard may have all of them.
+    let others = selection.shard().is_some() && count(store, &selection.in_shard(None)).await? > 0;
+    if others {
+        return Ok(());
+    }
+    let all = count(store, &Selection::everything()).await?;
+    warn_of_none_among(all, &store.to_string());
+    Ok(())
+}
+
+/// Warns that none of so many images of a store is selected.
+pub(crate) fn warn_of_none_among(all: u64, store: &str) {
+    print::warning(&match all {
+        0 => format!("{store} shows no images: check the project and region of the sign-in"),
+        all => format!(
+            "none of the {all} images of {store} is selected: check the options with --dump-filters"
+        ),
+    });
+}
+
+async fn count(store: &dyn ImageStore, selection: &Selection) -> Result<u64, StoreError> {
+    let listing = store.list(selection).await?;
+    listing.try_fold(0, async |count, _| Ok(count + 1)).await
 }
 
 /// What is selected, as far as it is the same for every process of a run: not the moment that

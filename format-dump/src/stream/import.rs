@@ -1,7 +1,8 @@
 //! Reading a stream.
 
+use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
@@ -37,6 +38,18 @@ pub struct StreamStore {
     beside: Beside,
     hashers: Hashers,
     selection: Selection,
+    listed: Arc<StdMutex<Listed>>,
+}
+
+/// What listings of a stream have come to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Listed {
+    /// The images of the stream.
+    pub images: u64,
+    /// Those of them that the selection admits.
+    pub admitted: u64,
+    /// The ids of the selection that no image has.
+    pub absent: BTreeSet<ImageId>,
 }
 
 impl StreamStore {
@@ -52,14 +65,22 @@ impl StreamStore {
         let mut incoming = Incoming::new(input);
         let beside = incoming.begin().await?;
         let (incoming, selection) = (Arc::new(Mutex::new(incoming)), Selection::everything());
-        Ok(Self { incoming, beside, hashers, selection })
+        Ok(Self { incoming, beside, hashers, selection, listed: Arc::default() })
     }
 
     /// The same stream, of which listings hold what `selection` admits. Who replicates from a stream
     /// selects here and nowhere else: a selection of its own would make it look ahead.
     #[must_use]
     pub fn selecting(self, selection: Selection) -> Self {
-        Self { selection, ..self }
+        let ids = selection.ids().into_iter().flatten();
+        let absent = ids.filter(|id| selection.admits_id(id)).cloned().collect();
+        let listed = Listed { absent, ..Listed::default() };
+        Self { listed: Arc::new(StdMutex::new(listed)), selection, ..self }
+    }
+
+    /// What listings have come to so far.
+    pub fn listed(&self) -> Listed {
+        self.listed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Reads to the end of the stream, when all is done.
@@ -154,8 +175,16 @@ impl ImageStore for StreamStore {
             }
         });
         let selections = [self.selection.clone(), selection.clone()];
+        let listed = Arc::clone(&self.listed);
         let admitted = move |it: &Result<Image, StoreError>| match it {
-            Ok(image) => selections.iter().all(|selection| selection.admits(image)),
+            Ok(image) => {
+                let admits = selections.iter().all(|selection| selection.admits(image));
+                let mut listed = listed.lock().unwrap_or_else(PoisonError::into_inner);
+                listed.absent.remove(&image.id);
+                listed.images += 1;
+                listed.admitted += u64::from(admits);
+                admits
+            }
             Err(_) => true,
         };
         Ok(images.filter(move |it| std::future::ready(admitted(it))).boxed())

@@ -24,7 +24,7 @@ use crate::endpoint::{Access, Endpoint, Side};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::print::{self, human_size};
-use crate::select::Selected;
+use crate::select::{Selected, refuse_absent, warn_of_no_image, warn_of_none_among};
 use crate::tls;
 
 /// What was typed for `dump` alone.
@@ -141,11 +141,14 @@ async fn dump_stream(
     let out = print::stream();
     let mut report = print::Report::new(options);
     let ended = export(&*source, &policy, &beside, out, |outcome| report.outcome(&outcome)).await;
+    let is_empty = report.is_empty();
     let exit = report.finish();
     match ended {
-        Ok(()) => Ok(exit),
-        Err(error) => Ok(exit.worse(print::failure(&error.into()))),
+        Ok(()) if is_empty => warn_of_no_image(&*source, &policy.selection).await?,
+        Ok(()) => {}
+        Err(error) => return Ok(exit.worse(print::failure(&error.into()))),
     }
+    Ok(exit)
 }
 
 async fn load_stream(
@@ -176,9 +179,14 @@ async fn load_stream(
     work.replication.policy.transfers = 1;
     work.replication.policy.retries.per_run = 0;
     let exit = work.run_unchecked(options, stopping).await;
-    match stream.finish().await {
+    let ended = stream.finish().await.map_err(CliError::from);
+    let listed = stream.listed();
+    if listed.admitted == 0 {
+        warn_of_none_among(listed.images, "the stream");
+    }
+    match ended.and_then(|()| refuse_absent(&listed.absent, "the stream")) {
         Ok(()) => Ok(exit),
-        Err(error) => Ok(exit.worse(print::failure(&error.into()))),
+        Err(error) => Ok(exit.worse(print::failure(&error))),
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use glance_core::metadefs::Mode;
-use glance_core::replicate::{self, Entry, Level, RunError, State, Stop, Why};
+use glance_core::replicate::{self, Entry, Level, Replication, RunError, State, Stop, Why};
 
 use super::stopping::Stopping;
 use super::work::{How, Keeping, Source, Work};
@@ -19,7 +19,7 @@ use crate::endpoint::{Access, Endpoint};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::print::{self, Combined, Subject};
-use crate::select::Selected;
+use crate::select::{Selected, warn_of_no_image};
 use crate::{recovery, saved_plan};
 
 /// A store to write, as the operator named it.
@@ -96,6 +96,7 @@ async fn run_all(
     let mut reports = print::Reports::new(options, &named);
     let stop = stopping.heed();
     let (mut replications, mut begun, mut limit) = (Vec::new(), Vec::new(), None);
+    let mut is_stream = false;
     let this_run = recovery::this_run(options);
     for (target, (_, work)) in works.into_iter().enumerate() {
         let work = match work {
@@ -107,6 +108,7 @@ async fn run_all(
             Ok(mut work) => {
                 work.replication.policy.stop = stop.clone();
                 limit = work.limit;
+                is_stream = work.source.is_stream();
                 replications.push(work.replication);
                 begun.push((target, work.metadefs, work.keeping));
             }
@@ -145,6 +147,10 @@ async fn run_all(
             let kept = recovery::end(file, &this_run, reports.exit(*target), !is_early).await;
             reports.ended(*target, kept, None);
         }
+    }
+    if let Some(one) = replications.first().filter(|_| reports.is_empty() && !is_stream) {
+        let warned = warn_of_no_image(&*one.source, &one.policy.selection).await;
+        reports.ended(begun[0].0, warned.map_err(Into::into), None);
     }
     reports.finish()
 }
@@ -197,6 +203,7 @@ pub(super) async fn compare(
         }
     };
     work.replication.plan(observe).await?;
+    warn_if_empty(&report, &work.replication).await?;
     let path = typed.combined.unwrap_or_default();
     report.finish().map_err(|error| cannot_write(&path, error))
 }
@@ -219,10 +226,18 @@ pub(super) async fn plan(
         }
     };
     work.replication.plan(observe).await?;
+    warn_if_empty(&report, &work.replication).await?;
     if let Some(saved) = saved {
         saved.finish()?;
     }
     report.finish().map_err(|error| cannot_write(Path::new(""), error))
+}
+
+async fn warn_if_empty(report: &print::Comparison, compared: &Replication) -> Result<(), CliError> {
+    if report.is_empty() {
+        warn_of_no_image(&*compared.source, &compared.policy.selection).await?;
+    }
+    Ok(())
 }
 
 /// `sync`

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use format_dump::DumpStore;
 use glance_core::replicate::{Depth, Policy, State, Verification, verify_store};
-use glance_core::select::Chosen;
+use glance_core::select::{Chosen, Selection};
+use glance_core::{ImageStore, StoreError};
 
 use super::both;
 use super::work::{Work, policy};
@@ -13,7 +14,7 @@ use crate::endpoint::{Endpoint, Side};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::print::{self, Findings};
-use crate::select::Selected;
+use crate::select::{Selected, warn_of_no_image};
 use crate::{state, tls};
 
 /// `verify`
@@ -55,6 +56,7 @@ async fn alone(
     let opened = store.open(Side::Source, options).await?;
     print::report_is_of(selected, &opened.address, None);
     let store = &*opened.store;
+    selected.require_ids(&[store]).await?;
     let selection = selected.at(store).await?;
     let chosen = Chosen::among(typed.subset, store, &selection).await?;
     let known_source =
@@ -62,11 +64,7 @@ async fn alone(
     let policy = Policy { selection, known_source, ..policy(options)? };
     let mut report = Findings::new(options.output);
     let ended = verify_store(store, &policy, &chosen, |found| report.image(&found)).await;
-    let exit = report.finish();
-    match ended {
-        Ok(()) => Ok(exit),
-        Err(error) => Ok(exit.worse(print::failure(&error.into()))),
-    }
+    finish(report, ended, store, &policy.selection).await
 }
 
 /// The images of one store against their replicas in another.
@@ -88,9 +86,22 @@ async fn against(
         }
     };
     let ended = replication.verify(depth, &chosen, observe).await;
+    finish(report, ended, &*replication.source, selection).await
+}
+
+/// Ends a report of images of this store.
+async fn finish(
+    report: Findings,
+    ended: Result<(), StoreError>,
+    store: &dyn ImageStore,
+    selection: &Selection,
+) -> Result<Exit, CliError> {
+    let is_empty = report.is_empty();
     let exit = report.finish();
     match ended {
-        Ok(()) => Ok(exit),
-        Err(error) => Ok(exit.worse(print::failure(&error.into()))),
+        Ok(()) if is_empty => warn_of_no_image(store, selection).await?,
+        Ok(()) => {}
+        Err(error) => return Ok(exit.worse(print::failure(&error.into()))),
     }
+    Ok(exit)
 }

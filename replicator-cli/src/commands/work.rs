@@ -44,6 +44,9 @@ impl<'a> Source<'a> {
         options: &'a Options,
     ) -> Result<Self, CliError> {
         let opened = Arc::new(from.open(Side::Source, options).await?);
+        if !selected.is_of_both_sides() {
+            selected.require_ids(&[&*opened.store]).await?;
+        }
         let selection = selected.at(&*opened.store).await?;
         let digests = state::digests(&options.state);
         let known_source = digests.as_ref().map(|file| file.of(&opened.address));
@@ -64,6 +67,9 @@ impl<'a> Source<'a> {
         };
         let target = to.open_to(access, Side::Target, options).await?;
         print::report_is_of(self.selected, &source.address, Some(&target.address));
+        if self.selected.is_of_both_sides() {
+            self.selected.require_ids(&[&*source.store, &*target.store]).await?;
+        }
         let known_target = self.digests.as_ref().map(|file| file.of(&target.address));
         let policy = Policy {
             content,
@@ -94,7 +100,7 @@ impl<'a> Source<'a> {
 
 /// What two opened stores are to do with each other.
 pub(super) struct Work {
-    source: Arc<Opened>,
+    pub(super) source: Arc<Opened>,
     pub(super) target: Opened,
     pub(super) metadefs: Option<Metadefs>,
     /// How long the run may take.

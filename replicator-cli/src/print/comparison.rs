@@ -60,6 +60,11 @@ impl Comparison {
         }
     }
 
+    /// Whether neither side has an image.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.states.is_empty()
+    }
+
     /// Takes one image, and says how it is.
     pub(crate) fn entry(&mut self, entry: &Entry) {
         *self.states.entry(entry.state).or_default() += 1;

@@ -58,6 +58,11 @@ impl Reports {
         }
     }
 
+    /// Whether the run came to no image and to no failure.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.failures.is_empty() && self.each.iter().all(Report::is_empty)
+    }
+
     /// How the run has ended for a target so far.
     pub(crate) fn exit(&self, target: usize) -> Exit {
         self.each[target].exit
@@ -172,6 +177,11 @@ impl Report {
             }
         }
         (word, detail)
+    }
+
+    /// Whether it is of no image.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.counts == [0; 7] && self.left == 0
     }
 
     fn count(&mut self, losses: &[Loss]) {

@@ -47,6 +47,11 @@ impl Findings {
         }
     }
 
+    /// Whether no image was looked at.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.words.is_empty()
+    }
+
     /// Takes what was found of one image, and says it.
     pub(crate) fn image(&mut self, found: &Verification) {
         let state = found.state;
