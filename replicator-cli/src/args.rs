@@ -194,10 +194,10 @@ pub struct Serve {
 #[derive(Debug, ClapArgs)]
 pub struct Options {
     /// Fields and properties to leave out, separated by spaces
-    #[arg(short = 'D', long, global = true, value_name = "FIELDS", default_value = NOT_COPIED, hide_default_value = true)]
+    #[arg(short = 'D', long, global = true, value_name = "FIELDS", default_value = NOT_COPIED, hide_default_value = true, overrides_with = "dontreplicate")]
     pub dontreplicate: String,
     /// Replicate records only, of images that the target holds already
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, overrides_with = "metaonly")]
     pub metaonly: bool,
     /// Images under way at once
     #[arg(long, global = true, value_name = "N", default_value = "4")]
@@ -256,8 +256,18 @@ pub struct Options {
     pub typed: Typed,
 
     /// The old tool's buffer size; accepted and without effect
-    #[arg(short, long, global = true, value_name = "BYTES", hide = true)]
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "BYTES",
+        hide = true,
+        overrides_with = "chunksize"
+    )]
     pub chunksize: Option<u64>,
+    /// The old tool's configuration files; refused
+    #[arg(long, global = true, value_name = "PATH", hide = true, alias = "config-dir", value_parser = no_configuration_file)]
+    pub config_file: Option<String>,
 }
 
 /// How to sign in, and to which part of a cloud.
@@ -265,13 +275,13 @@ pub struct Options {
 #[command(next_help_heading = "Sign-in")]
 pub struct SignIn {
     /// Token for both sides; others can see it in the process list, so better a file
-    #[arg(short, long, global = true, value_name = "TOKEN", value_parser = secret())]
+    #[arg(short, long, global = true, value_name = "TOKEN", value_parser = secret(), overrides_with = "token")]
     pub token: Option<SecretString>,
     /// Token for the source
-    #[arg(long, global = true, value_name = "TOKEN", short_alias = 'M', alias = "mastertoken", value_parser = secret())]
+    #[arg(long, global = true, value_name = "TOKEN", short_alias = 'M', alias = "mastertoken", value_parser = secret(), overrides_with = "sourcetoken")]
     pub sourcetoken: Option<SecretString>,
     /// Token for the target
-    #[arg(long, global = true, value_name = "TOKEN", short_alias = 'S', alias = "slavetoken", value_parser = secret())]
+    #[arg(long, global = true, value_name = "TOKEN", short_alias = 'S', alias = "slavetoken", value_parser = secret(), overrides_with = "targettoken")]
     pub targettoken: Option<SecretString>,
     /// A file with the token for servers that are named by URL; a file descriptor is /dev/fd/N
     #[arg(long, global = true, value_name = "FILE")]
@@ -307,6 +317,12 @@ pub struct SignIn {
     /// Where the target's Glance is
     #[arg(long, global = true, value_name = "URL")]
     pub target_endpoint_override: Option<String>,
+}
+
+fn no_configuration_file(_: &str) -> Result<String, String> {
+    Err("glance-replicator reads no configuration file: clouds are in clouds.yaml, options on the \
+         command line, or in the environment variables that `help` names"
+        .to_owned())
 }
 
 fn secret() -> impl TypedValueParser<Value = SecretString> {
@@ -382,16 +398,30 @@ pub enum MinVersion {
 #[command(next_help_heading = "Messages")]
 pub struct Logging {
     /// Say what is done, step by step; never shows a token
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, overrides_with = "debug")]
     pub debug: bool,
     /// Say a little more
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, overrides_with = "verbose")]
     pub verbose: bool,
     /// Write messages to this file
-    #[arg(short, long, global = true, value_name = "FILE", alias = "log-file")]
+    #[arg(
+        short,
+        long,
+        global = true,
+        value_name = "FILE",
+        alias = "log-file",
+        overrides_with = "logfile"
+    )]
     pub logfile: Option<PathBuf>,
     /// Send messages to syslog
-    #[arg(short, long, global = true, alias = "use-syslog", conflicts_with = "logfile")]
+    #[arg(
+        short,
+        long,
+        global = true,
+        alias = "use-syslog",
+        conflicts_with = "logfile",
+        overrides_with = "syslog"
+    )]
     pub syslog: bool,
 }
 

@@ -1,7 +1,7 @@
 //! What ends a run before its report.
 
 use std::error::Error;
-use std::fmt;
+use std::{fmt, io};
 
 use glance_core::body::BodyError;
 use glance_core::identity::{ConfigError, SignInError};
@@ -47,6 +47,16 @@ impl CliError {
         Self { exit: Exit::LimitReached, ..Self::usage(message) }
     }
 
+    /// A file of the operator's can't be written.
+    pub(crate) fn unwritten(message: impl Into<String>, error: io::Error) -> Self {
+        use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        let failure = match error.kind() {
+            StorageFull | QuotaExceeded | FileTooLarge => Self::limit(message),
+            _ => Self::usage(message),
+        };
+        failure.caused_by(error)
+    }
+
     /// Another run works on the same.
     pub(crate) fn held(message: impl Into<String>) -> Self {
         Self { exit: Exit::Held, ..Self::usage(message) }
@@ -76,7 +86,7 @@ impl CliError {
         self
     }
 
-    pub(crate) fn runtime(error: std::io::Error) -> Self {
+    pub(crate) fn runtime(error: io::Error) -> Self {
         let message = "cannot start".to_owned();
         Self { exit: Exit::SomeFailed, hint: None, message, source: Some(error.into()) }
     }

@@ -116,5 +116,5 @@ fn head() -> Value {
 }
 
 fn cannot(what: &str, path: &Path, error: io::Error) -> CliError {
-    CliError::usage(format!("cannot {what} the plan {}", path.display())).caused_by(error)
+    CliError::unwritten(format!("cannot {what} the plan {}", path.display()), error)
 }

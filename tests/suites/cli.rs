@@ -103,6 +103,16 @@ fn old_options_are_understood_before_and_after_the_command() {
     let path = directory.path().to_str().unwrap();
     replicator(&["-c", "65536", "-d", "-t", "x", "size", path]).exits(0);
     replicator(&["size", path, "--sourcetoken", "x", "-v", "-m"]).exits(0);
+    // The last one counts, as in the old tool.
+    let twice = ["-c", "1", "-c", "2", "-d", "-d", "-v", "-v", "-m", "-m", "-t", "x", "-t", "y"];
+    let twice =
+        [&["size", path][..], &twice, &["-D", "a", "-D", "b", "-M", "x", "-M", "y"]].concat();
+    replicator(&twice).exits(0);
+    replicator(&[&twice[2..], &twice[..2]].concat()).exits(0);
+    for option in ["--config-file", "--config-dir"] {
+        let run = replicator(&["size", path, option, "/etc/glance/glance-api.conf"]).exits(2);
+        assert!(run.stderr.contains("reads no configuration file"), "{}", run.stderr);
+    }
     for command in ["size", "dump", "load", "livecopy", "compare"] {
         let run = replicator(&["help", command]).exits(0);
         assert!(run.stdout.contains("Usage: "), "{}", run.stdout);
@@ -120,6 +130,91 @@ fn what_cannot_be_used_is_a_usage_error_with_a_remedy() {
     let run = replicator(&line).exits(2);
     assert!(run.stderr.contains("cannot read /missing"), "{}", run.stderr);
     assert!(replicator(&["size", "127.0.0.1:1", "--insecure"]).exits(2).stdout.is_empty());
+}
+
+#[test]
+fn an_id_that_no_image_has_is_an_error_and_an_empty_selection_a_warning() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let (old, new, empty) = (path("old"), path("new"), path("empty"));
+    fs::create_dir(&old).unwrap();
+    write_old_image(Path::new(&old), ID, 3, b"abc");
+    let report = |run: &Run| run.stderr.clone() + &run.stdout;
+    for (line, both) in [
+        (&["size", &old][..], false),
+        (&["dump", &old, &new], false),
+        (&["load", &old, &new], false),
+        (&["livecopy", &old, &new], false),
+        (&["verify", &old], false),
+        (&["livecopy", &old, &new], false),
+        (&["sync", &old, &new], true),
+        (&["compare", &old, &new], true),
+        (&["plan", &old, &new], true),
+        (&["verify", &old, &new], true),
+    ] {
+        let run = replicator(&[line, &["--id", OTHER_ID, "--id", ID]].concat()).exits(2);
+        let said = format!("no image has the id {OTHER_ID} in dir:{old}");
+        assert!(run.stderr.contains(&said), "{line:?}: {}", run.stderr);
+        assert_eq!(run.stderr.contains(&format!("nor in dir:{new}")), both, "{}", run.stderr);
+        let run = replicator(&[line, &["--name", "oneirik"]].concat()).exits(0);
+        let said = format!("warning: none of the 1 images of dir:{old} is selected: ");
+        assert!(run.stderr.contains(&said), "{line:?}: {}", report(&run));
+        let run = replicator(&[line, &["--name", "oneiric"]].concat());
+        assert!(!run.stderr.contains("warning: none"), "{line:?}: {}", report(&run));
+    }
+    // An image that only the target has is no typing error for who compares.
+    let only_there = ["--id", ID];
+    replicator(&["dump", &old, &empty, "--name", "nothing"]).exits(0);
+    replicator(&[&["compare", &empty, &new][..], &only_there].concat()).exits(1);
+    replicator(&[&["livecopy", &empty, &new][..], &only_there].concat()).exits(2);
+    let run = replicator(&["livecopy", &empty, &new]).exits(0);
+    assert!(run.stderr.contains("shows no images: check the project"), "{}", run.stderr);
+    // A shard may be empty.
+    for shard in ["1/2", "2/2"] {
+        let run = replicator(&["size", &old, "--shard", shard]).exits(0);
+        assert!(!run.stderr.contains("warning: none"), "{}", run.stderr);
+    }
+    let [_, reader] = piped(
+        &["dump", &old, "-"].map(str::to_owned),
+        None,
+        &["load", "-", &path("streamed"), "--id", OTHER_ID].map(str::to_owned),
+    );
+    let run = reader.exits(2);
+    assert!(run.stderr.contains(&format!("no image has the id {OTHER_ID} in the stream")));
+    assert!(run.stderr.contains("warning: none of the 1 images of the stream is selected"));
+}
+
+#[test]
+fn results_that_cannot_be_written_are_said_and_exit_8_but_a_closed_pipe_changes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    write_old_image(directory.path(), ID, 3, b"abc");
+    let path = directory.path().to_str().unwrap();
+    let new = directory.path().join("new");
+    let new = new.to_str().unwrap();
+    for (line, code) in [
+        (&["size", path][..], 0),
+        (&["size", path, "--output", "json"], 0),
+        (&["load", path, new], 0),
+        (&["compare", path, new], 0),
+        (&["compare", path, new, "--output", "json"], 0),
+        (&["compare", path, new, "--combined", "-"], 0),
+        (&["plan", path, new], 0),
+        (&["verify", path, new, "--output", "json"], 0),
+        (&["sync", path, new, "--output", "json"], 0),
+        (&["clouds"], 0),
+        (&["help"], 0),
+        (&["--version"], 0),
+    ] {
+        let full = fs::File::create("/dev/full").unwrap();
+        let run = common::start_into(line, full).exits(8);
+        let said = "error: cannot write the results to standard output\n";
+        assert!(run.stderr.contains(said), "{line:?}: {}", run.stderr);
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let run = common::start_into(line, writer);
+        assert_eq!(run.code, Some(code), "{line:?}: {}", run.stderr);
+        assert!(!run.stderr.contains("cannot write"), "{line:?}: {}", run.stderr);
+    }
 }
 
 #[test]

@@ -36,6 +36,13 @@ fn secrets<'a>(line: &[&'a str], variables: &[(&str, &'a str)]) -> Vec<&'a str> 
     all.filter(|secret| secret.len() > 4).collect()
 }
 
+/// Runs the tool with its standard output going there.
+pub(crate) fn start_into(line: &[&str], output: impl Into<Stdio>) -> Run {
+    let mut command = command();
+    command.args(line).stdout(output).stderr(Stdio::piped());
+    Run::of(command.spawn().unwrap().wait_with_output().unwrap())
+}
+
 /// Starts the tool and lets it run; what it says is lost.
 pub(crate) fn start(line: &[String]) -> Child {
     command().args(line).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()

@@ -264,5 +264,5 @@ pub(super) async fn sync(
 }
 
 fn cannot_write(path: &Path, error: std::io::Error) -> CliError {
-    CliError::usage(format!("cannot write {}", path.display())).caused_by(error)
+    CliError::unwritten(format!("cannot write {}", path.display()), error)
 }
