@@ -372,13 +372,7 @@ fn disagreement(image: &Image, stored: &Image, verdict: &DataVerdict) -> Option<
 
 /// Whether a digest of the target's agrees with the source's, or with the one computed on the way.
 fn is_proven(image: &Image, stored: &Image, verdict: &DataVerdict) -> bool {
-    let same_hash = image.os_hash_algo.is_some()
-        && image.os_hash_algo == stored.os_hash_algo
-        && image.os_hash_value.is_some()
-        && image.os_hash_value == stored.os_hash_value;
-    let same_checksum = image.checksum.is_some() && image.checksum == stored.checksum;
-    let empty = image.size == Some(0) && stored.size == Some(0);
-    same_hash || same_checksum || empty || computed(stored, verdict).is_some()
+    is_provable(image, stored) || computed(stored, verdict).is_some()
 }
 
 /// The digest computed on the way, in the target's own algorithm.
