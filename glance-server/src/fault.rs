@@ -61,6 +61,13 @@ pub enum Fault {
     WrongSize,
     /// Records in the answer show no digests, as Glance's of data that it never read.
     NoDigest,
+    /// Records in the answer say other things than the server's.
+    Says {
+        /// Those of which image, by its id; empty for all.
+        of: &'static str,
+        /// Fields, and their values in JSON.
+        fields: &'static [(&'static str, &'static str)],
+    },
     /// The connection is lost before the request arrives.
     Lost,
     /// The connection is lost while the request's body is sent.
@@ -244,6 +251,7 @@ async fn back(
         Fault::WrongDigest => Ok(lie(answer, falsify).await),
         Fault::WrongSize => Ok(lie(answer, grow).await),
         Fault::NoDigest => Ok(lie(answer, forget).await),
+        Fault::Says { of, fields } => Ok(lie(answer, |record| say(record, of, fields)).await),
         _ => Ok(answer),
     }
 }
@@ -327,7 +335,7 @@ fn corrupt(body: Body, at: Option<u64>) -> Body {
 }
 
 /// A response whose records are changed so. One that is no JSON stays as it is.
-async fn lie(response: Response<Body>, change: fn(&mut Value)) -> Response<Body> {
+async fn lie(response: Response<Body>, change: impl Fn(&mut Value)) -> Response<Body> {
     let is_json = response.headers().get(CONTENT_TYPE).is_some_and(|is| is == "application/json");
     if !is_json {
         return response;
@@ -356,6 +364,14 @@ fn forget(record: &mut Value) {
     for key in ["checksum", "os_hash_algo", "os_hash_value"] {
         if let Some(digest) = record.get_mut(key) {
             *digest = Value::Null;
+        }
+    }
+}
+
+fn say(record: &mut Value, of: &str, fields: &[(&str, &str)]) {
+    if of.is_empty() || record["id"] == of {
+        for (field, value) in fields {
+            record[*field] = serde_json::from_str(value).unwrap_or_default();
         }
     }
 }
