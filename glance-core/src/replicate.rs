@@ -56,6 +56,7 @@ pub use most::Most;
 pub use order::Order;
 pub use pace::{Bandwidth, InvalidBandwidth, Pace, Pacing, Timetable};
 pub use plan::{Difference, Entry, State};
+pub use prove::Proven;
 pub use prune::{NothingRemoved, Prune, Removal};
 pub use remembered::{DigestFile, Remembered};
 pub use repair::{Finding, KnownBy, Search, Standing};
@@ -269,7 +270,7 @@ impl Replication {
         let mut journey = Journey::default();
         let result = match (step, &replica) {
             (Step::Copy(goal), _) => self.copy(&image, &goal, &mut share, &mut journey).await,
-            (Step::Record(goal), _) => self.record(&image, &goal).await,
+            (Step::Record(goal), _) => self.record(&image, &goal, &mut journey).await,
             (Step::Complete(goal), Some(record)) => {
                 self.complete(&image, record, &goal, &mut share, &mut journey).await
             }

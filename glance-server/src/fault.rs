@@ -61,13 +61,9 @@ pub enum Fault {
     WrongSize,
     /// Records in the answer show no digests, as Glance's of data that it never read.
     NoDigest,
-    /// Records in the answer say other things than the server's.
-    Says {
-        /// Those of which image, by its id; empty for all.
-        of: &'static str,
-        /// Fields, and their values in JSON.
-        fields: &'static [(&'static str, &'static str)],
-    },
+    /// Records in the answer say other things than the server's: those of the image with this id,
+    /// or of all where it is empty, have this field with this value in JSON.
+    Says(&'static [(&'static str, &'static str, &'static str)]),
     /// The connection is lost before the request arrives.
     Lost,
     /// The connection is lost while the request's body is sent.
@@ -251,7 +247,7 @@ async fn back(
         Fault::WrongDigest => Ok(lie(answer, falsify).await),
         Fault::WrongSize => Ok(lie(answer, grow).await),
         Fault::NoDigest => Ok(lie(answer, forget).await),
-        Fault::Says { of, fields } => Ok(lie(answer, |record| say(record, of, fields)).await),
+        Fault::Says(fields) => Ok(lie(answer, |record| say(record, fields)).await),
         _ => Ok(answer),
     }
 }
@@ -368,11 +364,11 @@ fn forget(record: &mut Value) {
     }
 }
 
-fn say(record: &mut Value, of: &str, fields: &[(&str, &str)]) {
-    if of.is_empty() || record["id"] == of {
-        for (field, value) in fields {
-            record[*field] = serde_json::from_str(value).unwrap_or_default();
-        }
+fn say(record: &mut Value, fields: &[(&str, &str, &str)]) {
+    let is_of = |of: &str| of.is_empty() || record["id"] == of;
+    let changed: Vec<_> = fields.iter().filter(|(of, ..)| is_of(of)).collect();
+    for (_, field, value) in changed {
+        record[*field] = serde_json::from_str(value).unwrap_or_default();
     }
 }
 

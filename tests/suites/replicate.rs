@@ -323,32 +323,35 @@ async fn a_comparison_sees_members() {
     assert_eq!(fields, expected);
 }
 
+/// What records say: of which image (all), which field, and its value.
+type Fields = &'static [(&'static str, &'static str, &'static str)];
+
 /// A source whose records say this of its images, and what becomes of one with `data`.
 async fn copied_as(
-    fields: &'static [(&'static str, &'static str)],
+    fields: Fields,
     data: &'static [u8],
 ) -> (Pair, ImageId, Result<Done, CopyError>) {
     let pair = Pair::new();
     let id = pair.image(1, data).await;
     let is_record = |path: &str| path.starts_with("/v2/images") && !is_file(path);
-    pair.a.inject(Method::GET, is_record, usize::MAX, Fault::Says { of: "", fields });
+    pair.a.inject(Method::GET, is_record, usize::MAX, Fault::Says(fields));
     let result = pair.run().await.remove(0).result;
     (pair, id, result)
 }
 
 /// What a record says that has neither digest nor size.
-const SILENT: &[(&str, &str)] =
-    &[("size", "null"), ("checksum", "null"), ("os_hash_algo", "null"), ("os_hash_value", "null")];
+const SILENT: Fields =
+    &[("", "size", "null"), ("", "checksum", "null"), ("", "os_hash_algo", "null"), ("", "os_hash_value", "null")];
 
-const SAYS_0: &[(&str, &str)] =
-    &[("size", "0"), ("checksum", "null"), ("os_hash_algo", "null"), ("os_hash_value", "null")];
+const SAYS_0: Fields =
+    &[("", "size", "0"), ("", "checksum", "null"), ("", "os_hash_algo", "null"), ("", "os_hash_value", "null")];
 
-const EMPTY_DIGESTS: &[(&str, &str)] =
-    &[("checksum", "\"\""), ("os_hash_algo", "\"\""), ("os_hash_value", "\"\"")];
+const EMPTY_DIGESTS: Fields =
+    &[("", "checksum", "\"\""), ("", "os_hash_algo", "\"\""), ("", "os_hash_value", "\"\"")];
 
 #[tokio::test]
 async fn a_record_of_size_0_is_not_believed_before_the_data_has_ended() {
-    for fields in [SAYS_0, &[("size", "0")]] {
+    for fields in [SAYS_0, &[("", "size", "0")]] {
         let (pair, id, result) = copied_as(fields, b"the data of an image").await;
         let CopyError::Data { fault, .. } = result.unwrap_err() else { panic!("{id}") };
         assert_eq!(fault, DataFault::TooLong { size: 0 });
@@ -365,7 +368,7 @@ async fn several_targets_do_not_believe_a_record_of_size_0_either() {
     let pair = Pair::new();
     let id = pair.image(1, b"the data of an image").await;
     let fields = SAYS_0;
-    pair.a.inject(Method::GET, |path| !is_file(path), 9, Fault::Says { of: "", fields });
+    pair.a.inject(Method::GET, |path| !is_file(path), 9, Fault::Says(fields));
     let kept_c = Arc::new(MemoryStore::new("c"));
     let (c, target) = glance("https://c", &kept_c);
     let policy = pair.replication.policy.clone();
@@ -399,8 +402,8 @@ async fn an_empty_image_without_digests_is_copied_once_its_data_has_ended() {
 #[tokio::test]
 async fn what_the_source_does_not_say_is_no_difference() {
     const DATA: &[u8] = b"the data of an image";
-    let cases: [&'static [(&'static str, &'static str)]; 4] =
-        [&[("size", "null")], SILENT, EMPTY_DIGESTS, &[("created_at", "\"\"")]];
+    let cases: [Fields; 4] =
+        [&[("", "size", "null")], SILENT, EMPTY_DIGESTS, &[("", "created_at", "\"\"")]];
     for fields in cases {
         let (pair, id, result) = copied_as(fields, DATA).await;
         assert_eq!(result.unwrap(), Done::Copied, "{fields:?}");
@@ -417,8 +420,8 @@ async fn what_the_source_does_not_say_is_no_difference() {
 async fn what_the_target_does_not_say_is_no_difference() {
     let pair = Pair::new();
     let id = pair.image(1, b"the data of an image").await;
-    let fields = &[("size", "null"), ("checksum", "\"\"")];
-    pair.b.inject(Method::GET, |path| !is_file(path), 99, Fault::Says { of: "", fields });
+    let fields = &[("", "size", "null"), ("", "checksum", "\"\"")];
+    pair.b.inject(Method::GET, |path| !is_file(path), 99, Fault::Says(fields));
     assert_eq!(pair.run().await.remove(0).result.unwrap(), Done::Copied);
     assert_eq!(pair.kept_b.get(&id).await.unwrap().status, Status::Active);
 }

@@ -396,7 +396,7 @@ pub(super) fn common_digest<'a>(image: &'a Image, replica: &'a Image) -> Option<
 }
 
 /// The algorithm of `checksum`.
-pub(super) const MD5: &str = "md5";
+const MD5: &str = "md5";
 
 #[cfg(test)]
 mod tests {

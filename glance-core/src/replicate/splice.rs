@@ -355,4 +355,25 @@ mod tests {
             assert!(flaky.asked() < 9);
         }
     }
+
+    /// The image as a record has it that has no digest, and says this size.
+    fn undigested(image: Image, size: u64) -> Image {
+        Image { size: Some(size), checksum: None, os_hash_value: None, ..image }
+    }
+
+    #[tokio::test]
+    async fn a_failure_before_the_first_byte_is_no_end_of_an_empty_image() {
+        let (flaky, image) = Flaky::with_image(1000).await;
+        let flaky = Arc::new(flaky.breaks(1, 0));
+        let error = read(&flaky, &undigested(image, 0), 1).await.unwrap_err();
+        assert!(error.contains("its size was 0 and is 1000"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn without_a_digest_nothing_behind_the_parts_is_left_unread() {
+        let (flaky, image) = Flaky::with_image(20 << 20).await;
+        let flaky = Arc::new(flaky);
+        let read = read(&flaky, &undigested(image, 19 << 20), 2).await.unwrap();
+        assert_eq!((read.len(), flaky.asked()), (20 << 20, 1));
+    }
 }

@@ -1,8 +1,9 @@
 //! The report of a replication, and those of one to several targets.
 
-use glance_core::replicate::{CopyError, Done, Outcome, Way};
+use glance_core::replicate::{CopyError, Done, Outcome, Proven, Way};
 use serde_json::{Map, Value, json};
 
+use super::proof::{self, Proofs};
 use super::{Metadefs, causes, chain, human_size};
 use crate::args::Output;
 use crate::error::CliError;
@@ -95,6 +96,7 @@ pub(crate) struct Report {
     bytes: u64,
     /// Those of them that the target got by itself.
     imported: u64,
+    proofs: Proofs,
     metadefs: Option<Metadefs>,
 }
 
@@ -109,6 +111,7 @@ impl Report {
             left: 0,
             bytes: 0,
             imported: 0,
+            proofs: Proofs::default(),
             metadefs: None,
         }
     }
@@ -132,6 +135,7 @@ impl Report {
             Output::Json => self.images.push(json!({
                 "id": image.id.as_str(), "name": image.attributes.name, "size": image.size,
                 "result": word, "detail": detail,
+                "proof": outcome.journey.proven.as_ref().map(proof::word),
                 "way": outcome.journey.way.map(way), "notes": outcome.journey.notes,
                 "losses": outcome.losses,
             })),
@@ -151,10 +155,13 @@ impl Report {
         };
         self.counts[counter] += 1;
         if counter == COPIED {
-            let size = outcome.image.size.unwrap_or(0);
-            self.bytes += size;
+            let size = copied_bytes(outcome);
+            self.bytes = self.bytes.saturating_add(size);
             if outcome.journey.way == Some(Way::Imported) {
-                self.imported += size;
+                self.imported = self.imported.saturating_add(size);
+            }
+            if let Some(proven) = &outcome.journey.proven {
+                self.proofs.take(proven);
             }
         }
         (word, detail)
@@ -186,9 +193,9 @@ impl Report {
             count => format!(", {count} {what}"),
         };
         out!(
-            "{}{copied} copied and verified ({size}{imported}), {updated} updated, {in_place} in \
-             place, {skipped} skipped, {failed} failed{}{}{}",
+            "{}{}, {updated} updated, {in_place} in place, {skipped} skipped, {failed} failed{}{}{}",
             self.prefix(),
+            self.proofs.summary(copied, &format!("{size}{imported}")),
             some(removed, "removed"),
             some(broken_off, "broken off"),
             some(self.left, "not begun")
@@ -203,7 +210,7 @@ impl Report {
         let mut report = json!({
             "images": self.images,
             "summary": {
-                "copied": copied, "bytes": self.bytes,
+                "copied": copied, "proofs": self.proofs.to_json(), "bytes": self.bytes,
                 "bytes_imported": self.imported, "updated": updated,
                 "in_place": in_place, "skipped": skipped, "failed": failed,
                 "removed": removed, "broken_off": broken_off, "not_begun": self.left,
@@ -235,12 +242,10 @@ fn text_outcome(outcome: &Outcome, word: &str, prefix: &str) {
     };
     match &outcome.result {
         Ok(Done::Copied | Done::Completed) => {
-            let size = human_size(image.size.unwrap_or(0));
-            out!("{prefix}{word}: {subject} ({size}), verified{imported}");
+            out!("{prefix}{word}: {subject}{}{imported}", proof_of(outcome));
         }
         Ok(Done::CopiedAs(id)) => {
-            let size = human_size(image.size.unwrap_or(0));
-            out!("{prefix}{word}, {id}: {subject} ({size}), verified{imported}");
+            out!("{prefix}{word}, {id}: {subject}{}{imported}", proof_of(outcome));
         }
         Ok(Done::Removed(how)) => {
             out!("{prefix}{how}: {subject}: the source does not hold it any more");
@@ -264,6 +269,22 @@ fn text_outcome(outcome: &Outcome, word: &str, prefix: &str) {
     for note in &outcome.journey.notes {
         out!("  note: {note}");
     }
+}
+
+/// What came of an image that was copied, and what is proven of it.
+fn proof_of(outcome: &Outcome) -> String {
+    match &outcome.journey.proven {
+        Some(proven @ Proven::Record) => format!(", {}", proof::sentence(proven)),
+        proven => {
+            let proven = proven.as_ref().map(|it| format!(", {}", proof::sentence(it)));
+            format!(" ({}){}", human_size(copied_bytes(outcome)), proven.unwrap_or_default())
+        }
+    }
+}
+
+/// A source need not say how many bytes an image has.
+fn copied_bytes(outcome: &Outcome) -> u64 {
+    outcome.journey.bytes.or(outcome.image.size).unwrap_or(0)
 }
 
 fn way(way: Way) -> &'static str {
