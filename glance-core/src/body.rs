@@ -115,17 +115,54 @@ impl Body {
         (head.into(), Self { chunks, ..self })
     }
 
-    /// Reads the whole body, up to `limit` bytes, and fails when there are more.
+    /// The same body. One that promises no bytes is read to its end first: an HTTP library does
+    /// not ask such a body for anything, and would never learn that it fails.
+    ///
+    /// # Errors
+    /// When a body that promises no bytes fails, or has some.
+    pub async fn proven_if_empty(mut self) -> Result<Self, BodyError> {
+        if self.size != Some(0) {
+            return Ok(self);
+        }
+        while let Some(chunk) = self.next().await {
+            if !chunk?.is_empty() {
+                return Err("there are more bytes than the 0 that were promised".into());
+            }
+        }
+        Ok(self)
+    }
+
+    /// Reads the whole body, up to `limit` bytes.
+    ///
+    /// # Errors
+    /// When it fails, or [is longer](TooLong).
     pub async fn collect(mut self, limit: usize) -> Result<Bytes, BodyError> {
         let mut whole = Vec::new();
         while let Some(chunk) = self.next().await {
             let chunk = chunk?;
             if whole.len() + chunk.len() > limit {
-                return Err(format!("the body is longer than {limit} bytes").into());
+                return Err(TooLong { limit }.into());
             }
             whole.extend_from_slice(&chunk);
         }
         Ok(whole.into())
+    }
+}
+
+/// A body that was to be held in memory is longer than that may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it is longer than {}", readable(*limit))]
+pub struct TooLong {
+    /// Bytes that were allowed.
+    pub limit: usize,
+}
+
+/// A limit, as errors name it.
+pub(crate) fn readable(bytes: usize) -> String {
+    match (bytes >> 20, bytes >> 10) {
+        (mib, _) if mib > 0 && mib << 20 == bytes => format!("{mib} MiB"),
+        (_, kib) if kib > 0 && kib << 10 == bytes => format!("{kib} KiB"),
+        _ => format!("{bytes} bytes"),
     }
 }
 
@@ -195,6 +232,26 @@ mod tests {
         }
         let (head, body) = Body::empty().peek(7).await;
         assert!(head.is_empty() && body.collect(0).await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_body_without_bytes_is_read_to_its_end_and_others_are_left_alone() {
+        let body = |parts: Vec<Result<Bytes, BodyError>>, size| {
+            Body::from_stream(stream::iter(parts), Some(size)).proven_if_empty()
+        };
+        assert_eq!(body(vec![Ok(Bytes::new())], 0).await.unwrap().size(), Some(0));
+        assert_eq!(body(vec![Err("bad".into())], 0).await.unwrap_err().to_string(), "bad");
+        let error = body(vec![Ok(Bytes::from_static(b"x"))], 0).await.unwrap_err();
+        assert!(error.to_string().contains("more bytes"), "{error}");
+        let failing = body(vec![Ok(Bytes::from_static(b"x")), Err("bad".into())], 2).await.unwrap();
+        assert_eq!(failing.count().await, 2);
+        let error = Body::from(Bytes::from_static(b"abc")).collect(2).await.unwrap_err();
+        assert_eq!(*error.downcast::<TooLong>().unwrap(), TooLong { limit: 2 });
+        let named = [3 << 20, 5 << 10, 1000].map(|limit| TooLong { limit }.to_string());
+        assert_eq!(
+            named,
+            ["3 MiB", "5 KiB", "1000 bytes"].map(|it| format!("it is longer than {it}"))
+        );
     }
 
     #[tokio::test]

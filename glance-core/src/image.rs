@@ -12,6 +12,8 @@ use crate::digest::Algorithm;
 
 mod json;
 
+pub(crate) use json::Misread;
+
 /// An image's identifier: a UUID in its text form, letter case kept.
 ///
 /// Glance takes no other ids (schema pattern of `id`), and a checked id is safe as a file name
@@ -38,7 +40,10 @@ impl FromStr for ImageId {
         let hyphenated = text.len() == 36 && uuid::Uuid::try_parse(text).is_ok();
         match hyphenated {
             true => Ok(Self(text.to_owned())),
-            false => Err(InvalidRecord(format!("{text:?} is not an image id (a UUID)"))),
+            false => {
+                let text = beginning(text);
+                Err(InvalidRecord(format!("{text:?} is not an image id (a UUID)")))
+            }
         }
     }
 }
@@ -59,6 +64,17 @@ impl fmt::Debug for ImageId {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidRecord(String);
+
+/// The beginning of a text, for an error: a server may say any amount.
+fn beginning(text: &str) -> String {
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// Characters of a value that an error shows.
+const SHOWN: usize = 100;
 
 /// Declares an enum whose variants have one text form each, as Glance spells them.
 macro_rules! text_enum {
@@ -88,7 +104,7 @@ macro_rules! text_enum {
                 match text {
                     $($text => Ok(Self::$variant),)*
                     _ => Err(InvalidRecord(format!(
-                        concat!("{:?} is not a known ", stringify!($name)), text
+                        concat!("{:?} is not a known ", stringify!($name)), beginning(text)
                     ))),
                 }
             }

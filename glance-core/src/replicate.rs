@@ -58,6 +58,7 @@ pub use most::Most;
 pub use order::Order;
 pub use pace::{Bandwidth, InvalidBandwidth, Pace, Pacing, Timetable};
 pub use plan::{Difference, Entry, State};
+pub use prove::Proven;
 pub use prune::{NothingRemoved, Prune, Removal};
 pub use remembered::{DigestFile, Remembered};
 pub use repair::{Finding, KnownBy, Search, Standing};
@@ -82,8 +83,8 @@ pub struct Policy {
     pub mapping: Mapping,
     /// Records without data too.
     pub queued: bool,
-    /// Only bring the records of images up to date that the target holds already.
-    pub metadata_only: bool,
+    /// What of an image is copied.
+    pub scope: Scope,
     /// How the replica of an image is found.
     pub match_by: MatchBy,
     /// What to do when the target will not give an image its id.
@@ -158,7 +159,7 @@ impl Default for Policy {
             selection: Selection::everything(),
             mapping: Mapping::default(),
             queued: false,
-            metadata_only: false,
+            scope: Scope::default(),
             match_by: MatchBy::default(),
             on_burned_id: OnBurnedId::default(),
             stamp: None,
@@ -181,6 +182,18 @@ impl Default for Policy {
             journal: Journal::default(),
         }
     }
+}
+
+/// What of an image is copied.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Scope {
+    /// Record and data.
+    #[default]
+    Everything,
+    /// The record, of images that the target holds already.
+    HeldRecords,
+    /// The record, of all images. One that the target does not hold is made without data.
+    Records,
 }
 
 /// One store made to hold what another holds.
@@ -271,7 +284,7 @@ impl Replication {
         let mut journey = Journey::default();
         let result = match (step, &replica) {
             (Step::Copy(goal), _) => self.copy(&image, &goal, &mut share, &mut journey).await,
-            (Step::Record(goal), _) => self.record(&image, &goal).await,
+            (Step::Record(goal), _) => self.record(&image, &goal, &mut journey).await,
             (Step::Complete(goal), Some(record)) => {
                 self.complete(&image, record, &goal, &mut share, &mut journey).await
             }

@@ -26,7 +26,8 @@ pub use spaced::Spaced;
 /// # Contract
 /// - **Request**: the URI is absolute (`https` or `http`). The transport adds what the protocol
 ///   needs (`Host`, `Content-Length` from [`Body::size`], or chunked) and nothing else: it knows no
-///   tokens, follows no redirects and decodes no content.
+///   tokens, follows no redirects and decodes no content. It need not read a body that promises no
+///   bytes; its caller reads it first ([`Body::proven_if_empty`]).
 /// - **Answer**: any status is a response; 404 and 503 are no errors here. An error means that no
 ///   complete response head came. The response's body streams: no byte of it is read before it is
 ///   asked for, beyond a fixed buffer.

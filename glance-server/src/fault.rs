@@ -61,6 +61,9 @@ pub enum Fault {
     WrongSize,
     /// Records in the answer show no digests, as Glance's of data that it never read.
     NoDigest,
+    /// Records in the answer say other things than the server's: those of the image with this id,
+    /// or of all where it is empty, have this field with this value in JSON.
+    Says(&'static [(&'static str, &'static str, &'static str)]),
     /// The connection is lost before the request arrives.
     Lost,
     /// The connection is lost while the request's body is sent.
@@ -244,6 +247,7 @@ async fn back(
         Fault::WrongDigest => Ok(lie(answer, falsify).await),
         Fault::WrongSize => Ok(lie(answer, grow).await),
         Fault::NoDigest => Ok(lie(answer, forget).await),
+        Fault::Says(fields) => Ok(lie(answer, |record| say(record, fields)).await),
         _ => Ok(answer),
     }
 }
@@ -327,7 +331,7 @@ fn corrupt(body: Body, at: Option<u64>) -> Body {
 }
 
 /// A response whose records are changed so. One that is no JSON stays as it is.
-async fn lie(response: Response<Body>, change: fn(&mut Value)) -> Response<Body> {
+async fn lie(response: Response<Body>, change: impl Fn(&mut Value)) -> Response<Body> {
     let is_json = response.headers().get(CONTENT_TYPE).is_some_and(|is| is == "application/json");
     if !is_json {
         return response;
@@ -357,6 +361,14 @@ fn forget(record: &mut Value) {
         if let Some(digest) = record.get_mut(key) {
             *digest = Value::Null;
         }
+    }
+}
+
+fn say(record: &mut Value, fields: &[(&str, &str, &str)]) {
+    let is_of = |of: &str| of.is_empty() || record["id"] == of;
+    let changed: Vec<_> = fields.iter().filter(|(of, ..)| is_of(of)).collect();
+    for (_, field, value) in changed {
+        record[*field] = serde_json::from_str(value).unwrap_or_default();
     }
 }
 

@@ -196,7 +196,7 @@ pub struct Options {
     /// Fields and properties to leave out, separated by spaces
     #[arg(short = 'D', long, global = true, value_name = "FIELDS", default_value = NOT_COPIED, hide_default_value = true, overrides_with = "dontreplicate")]
     pub dontreplicate: String,
-    /// Replicate records only, of images that the target holds already
+    /// Replicate records only: `dump` those of all images, others those of images that the target holds
     #[arg(short, long, global = true, overrides_with = "metaonly")]
     pub metaonly: bool,
     /// Images under way at once

@@ -46,6 +46,7 @@ mod file;
 mod findings;
 mod merged;
 mod metadefs;
+mod proof;
 mod recovery;
 mod report;
 mod selection;

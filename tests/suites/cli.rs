@@ -185,6 +185,38 @@ fn an_id_that_no_image_has_is_an_error_and_an_empty_selection_a_warning() {
 }
 
 #[test]
+fn a_dump_of_records_only_is_completed_by_a_dump_of_everything() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let (old, new) = (path("old"), path("new"));
+    fs::create_dir(&old).unwrap();
+    write_old_image(Path::new(&old), ID, 3, b"abc");
+    let run = replicator(&["dump", "-m", &old, &new]).exits(0);
+    assert!(
+        run.stdout.contains(&format!("copied: {ID} \"oneiric\", record copied")),
+        "{}",
+        run.stdout
+    );
+    let record = fs::read(Path::new(&new).join(format!("{ID}.json"))).unwrap();
+    let record: serde_json::Value = serde_json::from_slice(&record).unwrap();
+    assert_eq!(
+        (&record["image"]["name"], &record["image"]["status"]),
+        (&"oneiric".into(), &"queued".into())
+    );
+    assert!(!Path::new(&new).join(format!("{ID}.img")).exists());
+    let run = replicator(&["dump", &old, &new, "--metaonly"]).exits(0);
+    assert!(run.stdout.contains("0 updated, 1 in place"), "{}", run.stdout);
+    let run = replicator(&["dump", &old, &new]).exits(0);
+    assert!(
+        run.stdout.contains(&format!("completed: {ID} \"oneiric\" (3.0 B), verified (md5)")),
+        "{}",
+        run.stdout
+    );
+    let run = replicator(&["dump", "-m", &old, "-"]).exits(2);
+    assert!(run.stderr.contains("--metaonly leaves it out"), "{}", run.stderr);
+}
+
+#[test]
 fn results_that_cannot_be_written_are_said_and_exit_8_but_a_closed_pipe_changes_nothing() {
     let directory = tempfile::tempdir().unwrap();
     write_old_image(directory.path(), ID, 3, b"abc");

@@ -9,7 +9,7 @@ use glance_core::identity::auth::{FixedToken, Grant, Proof};
 use glance_core::identity::{AuthPlugin, Session, SignInError};
 use glance_core::image::{Attributes, Image, ImageId, Member, MemberStatus, Status, Visibility};
 use glance_core::replicate::{
-    CopyError, DataFault, Done, Entry, Outcome, Policy, Replication, Retries,
+    self, CopyError, DataFault, Done, Entry, Outcome, Policy, Replication, Retries,
 };
 use glance_core::store::memory::MemoryStore;
 use glance_core::store::{ByteRange, ImageStore, StoreErrorKind};
@@ -321,4 +321,115 @@ async fn a_comparison_sees_members() {
     ];
     let expected = expected.map(|(field, source, target)| (field.to_owned(), source, target));
     assert_eq!(fields, expected);
+}
+
+/// What records say: of which image (all), which field, and its value.
+type Fields = &'static [(&'static str, &'static str, &'static str)];
+
+/// A source whose records say this of its images, and what becomes of one with `data`.
+async fn copied_as(
+    fields: Fields,
+    data: &'static [u8],
+) -> (Pair, ImageId, Result<Done, CopyError>) {
+    let pair = Pair::new();
+    let id = pair.image(1, data).await;
+    let is_record = |path: &str| path.starts_with("/v2/images") && !is_file(path);
+    pair.a.inject(Method::GET, is_record, usize::MAX, Fault::Says(fields));
+    let result = pair.run().await.remove(0).result;
+    (pair, id, result)
+}
+
+/// What a record says that has neither digest nor size.
+const SILENT: Fields = &[
+    ("", "size", "null"),
+    ("", "checksum", "null"),
+    ("", "os_hash_algo", "null"),
+    ("", "os_hash_value", "null"),
+];
+
+const SAYS_0: Fields = &[
+    ("", "size", "0"),
+    ("", "checksum", "null"),
+    ("", "os_hash_algo", "null"),
+    ("", "os_hash_value", "null"),
+];
+
+const EMPTY_DIGESTS: Fields =
+    &[("", "checksum", "\"\""), ("", "os_hash_algo", "\"\""), ("", "os_hash_value", "\"\"")];
+
+#[tokio::test]
+async fn a_record_of_size_0_is_not_believed_before_the_data_has_ended() {
+    for fields in [SAYS_0, &[("", "size", "0")]] {
+        let (pair, id, result) = copied_as(fields, b"the data of an image").await;
+        let CopyError::Data { fault, .. } = result.unwrap_err() else { panic!("{id}") };
+        assert_eq!(fault, DataFault::TooLong { size: 0 });
+        assert_eq!(pair.kept_b.get(&id).await.unwrap().status, Status::Queued);
+        let is_put = |(method, _): &(Method, String)| *method == Method::PUT;
+        assert!(!pair.b.requests().iter().any(is_put));
+        pair.a.mend();
+        pair.completes(&id, b"the data of an image").await;
+    }
+}
+
+#[tokio::test]
+async fn several_targets_do_not_believe_a_record_of_size_0_either() {
+    let pair = Pair::new();
+    let id = pair.image(1, b"the data of an image").await;
+    let fields = SAYS_0;
+    pair.a.inject(Method::GET, |path| !is_file(path), 9, Fault::Says(fields));
+    let kept_c = Arc::new(MemoryStore::new("c"));
+    let (c, target) = glance("https://c", &kept_c);
+    let policy = pair.replication.policy.clone();
+    let other = Replication { source: Arc::clone(&pair.replication.source), target, policy };
+    let one = Replication {
+        source: Arc::clone(&other.source),
+        target: Arc::clone(&pair.replication.target),
+        policy: other.policy.clone(),
+    };
+    let mut outcomes = Vec::new();
+    replicate::run_all(&[one, other], |_, outcome: Outcome| outcomes.push(outcome.result)).await;
+    assert_eq!(outcomes.len(), 2);
+    for result in outcomes {
+        assert!(result.unwrap_err().is_integrity_failure());
+    }
+    for (kept, server) in [(&pair.kept_b, &pair.b), (&kept_c, &c)] {
+        assert_eq!(kept.get(&id).await.unwrap().status, Status::Queued);
+        assert!(!server.requests().iter().any(|(method, _)| method == Method::PUT));
+    }
+}
+
+#[tokio::test]
+async fn an_empty_image_without_digests_is_copied_once_its_data_has_ended() {
+    let (pair, id, result) = copied_as(SAYS_0, b"").await;
+    assert_eq!(result.unwrap(), Done::Copied);
+    let reads = pair.a.requests();
+    assert_eq!(reads.iter().filter(|(_, path)| is_file(path)).count(), 1);
+    assert_eq!(pair.kept_b.get(&id).await.unwrap().size, Some(0));
+}
+
+#[tokio::test]
+async fn what_the_source_does_not_say_is_no_difference() {
+    const DATA: &[u8] = b"the data of an image";
+    let cases: [Fields; 4] =
+        [&[("", "size", "null")], SILENT, EMPTY_DIGESTS, &[("", "created_at", "\"\"")]];
+    for fields in cases {
+        let (pair, id, result) = copied_as(fields, DATA).await;
+        assert_eq!(result.unwrap(), Done::Copied, "{fields:?}");
+        let replica = pair.kept_b.get(&id).await.unwrap();
+        assert_eq!((replica.status, replica.size), (Status::Active, Some(DATA.len() as u64)));
+        let before = pair.b.requests().len();
+        assert_eq!(pair.run().await.remove(0).result.unwrap(), Done::InPlace, "{fields:?}");
+        let wrote = |(method, _): &(Method, String)| *method != Method::GET;
+        assert!(!pair.b.requests()[before..].iter().any(wrote), "{fields:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_the_target_does_not_say_is_no_difference() {
+    let pair = Pair::new();
+    let id = pair.image(1, b"the data of an image").await;
+    let fields = &[("", "size", "null"), ("", "checksum", "\"\"")];
+    pair.b.inject(Method::GET, |path| !is_file(path), 99, Fault::Says(fields));
+    assert_eq!(pair.run().await.remove(0).result.unwrap(), Done::Copied);
+    assert_eq!(pair.kept_b.get(&id).await.unwrap().status, Status::Active);
 }

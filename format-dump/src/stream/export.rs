@@ -9,7 +9,7 @@ use glance_core::digest::{Algorithm, Digests, Hashers, Hashing};
 use glance_core::image::{Attributes, Image, ImageId, Member, Status, Visibility};
 use glance_core::replicate::mapping::NotWanted;
 use glance_core::replicate::{
-    CopyError, DataVerdict, Done, Expected, Loss, Outcome, Policy, checked,
+    CopyError, DataVerdict, Done, Expected, Loss, Outcome, Policy, Proven, checked,
 };
 use glance_core::store::{ByteRange, StoreErrorKind};
 use glance_core::{Body, ImageStore, StoreError};
@@ -40,8 +40,8 @@ pub async fn export(
     mut observe: impl FnMut(Outcome),
 ) -> Result<(), StoreError> {
     let (archive, manifest) = (Archive::new(out, policy.hashers), Manifest::new());
-    let mut run =
-        Run { source, policy, archive, dependents: Vec::new(), losses: Vec::new(), whole: true };
+    let (dependents, losses) = (Vec::new(), Vec::new());
+    let mut run = Run { source, policy, archive, dependents, losses, written: None, whole: true };
     run.archive.begin(&manifest, beside).await.map_err(broken)?;
     let mut images = source.list(&policy.selection).await?;
     let mut last: Option<ImageId> = None;
@@ -54,13 +54,13 @@ pub async fn export(
         }
         last = Some(image.id.clone());
         if let Some(result) = run.image(&image).await.map_err(broken)? {
-            observe(Outcome::of(image, result).losing(take(&mut run.losses)));
+            observe(run.outcome(image, result));
         }
     }
     drop(images);
     for id in take(&mut run.dependents) {
         let (image, result) = run.dependent(id).await.map_err(broken)?;
-        observe(Outcome::of(image, result).losing(take(&mut run.losses)));
+        observe(run.outcome(image, result));
     }
     run.archive.finish(manifest, run.whole).await.map_err(broken)
 }
@@ -75,6 +75,8 @@ struct Run<'a, W> {
     dependents: Vec<ImageId>,
     /// What the image that was looked at last does not have as at the source.
     losses: Vec<Loss>,
+    /// Bytes of the image that was written last.
+    written: Option<u64>,
     /// Whether nothing failed.
     whole: bool,
 }
@@ -83,6 +85,17 @@ struct Run<'a, W> {
 type Ended = Result<Done, CopyError>;
 
 impl<W: AsyncWrite + Unpin> Run<'_, W> {
+    fn outcome(&mut self, image: Image, result: Ended) -> Outcome {
+        let mut outcome = Outcome::of(image, result).losing(take(&mut self.losses));
+        outcome.journey.bytes = self.written.take();
+        outcome.journey.proven = match (&outcome.result, outcome.image.status.has_data()) {
+            (Ok(Done::Copied), true) => Some(Proven::on_the_way(&outcome.image)),
+            (Ok(Done::Copied), false) => Some(Proven::Record),
+            _ => None,
+        };
+        outcome
+    }
+
     /// Writes an image, or only announces one that refers to others.
     async fn image(&mut self, image: &Image) -> io::Result<Option<Ended>> {
         let result = match self.record(image).await {
@@ -197,7 +210,10 @@ impl<W: AsyncWrite + Unpin> Run<'_, W> {
         let (data, verdict) = checked(data, Expected::of(&record.image), self.policy.hashers);
         let data = self.policy.pacing.sent(0, data);
         match self.archive.image(record, data, size, &verdict).await? {
-            Ok(()) => Ok(Ok(Done::Copied)),
+            Ok(()) => {
+                self.written = Some(size);
+                Ok(Ok(Done::Copied))
+            }
             Err(error) => {
                 let source_store = self.source.to_string();
                 let of_data = verdict.fault().map(|fault| CopyError::Data { source_store, fault });

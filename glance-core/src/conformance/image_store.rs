@@ -100,6 +100,7 @@ pub fn cases() -> Vec<Case> {
             a_body_of_unknown_size_is_stored
             a_short_body_is_not_stored
             a_failing_body_is_not_stored
+            an_empty_body_that_fails_is_not_stored
             a_dropped_upload_is_not_stored
             nothing_is_begun_but_by_an_upload
             an_upload_goes_on_from_what_was_begun

@@ -144,6 +144,9 @@ impl Client {
         data: Body,
         operation: &Operation,
     ) -> Result<Response<Body>, StoreError> {
+        let data = data.proven_if_empty().await.map_err(|error| {
+            self.error(StoreErrorKind::Data, operation, DID_NOT_COME).caused_by(error)
+        })?;
         let needed = data.size().map(|size| Duration::from_secs(size / self.rate.max(1)));
         let proof = self.session.proof_lasting(needed).await;
         let proof = proof.map_err(|error| self.sign_in(error, operation))?;
@@ -227,7 +230,7 @@ impl Client {
 
     fn no_answer(&self, error: TransportError, operation: &Operation) -> StoreError {
         let (kind, reason, hint) = match error.kind {
-            TransportErrorKind::Body => (StoreErrorKind::Data, "the data did not come", None),
+            TransportErrorKind::Body => (StoreErrorKind::Data, DID_NOT_COME, None),
             kind => (StoreErrorKind::Transport(kind), "no answer came", error.hint.clone()),
         };
         let mut failure = self.error(kind, operation, reason).caused_by(error);
@@ -344,6 +347,8 @@ const OCTETS: &str = "application/octet-stream";
 const SLOW: u64 = 10 << 20;
 
 const BROKE_OFF: StoreErrorKind = StoreErrorKind::Transport(TransportErrorKind::Interrupted);
+
+const DID_NOT_COME: &str = "the data did not come";
 
 const IN_FRONT: &str = "a proxy or a load balancer answers in its place: have it pass uploads on";
 

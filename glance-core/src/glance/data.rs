@@ -109,7 +109,8 @@ fn take(chunk: &mut Bytes, count: &mut u64) -> Bytes {
     part
 }
 
-/// Glance answers 204 for the data of an image that has none, queued or of zero bytes.
+/// Glance answers 204 for the data of an image that has none, queued or of zero bytes. A record may
+/// not say the size.
 async fn nothing(
     glance: &GlanceStore,
     id: &ImageId,
@@ -117,7 +118,7 @@ async fn nothing(
     operation: &Operation,
 ) -> Result<Body, StoreError> {
     let image = glance.get(id).await?;
-    match (image.status.has_data() && image.size == Some(0), range.offset) {
+    match (image.status.has_data() && image.size.unwrap_or(0) == 0, range.offset) {
         (true, 0) => Ok(Body::empty()),
         (true, _) => {
             Err(glance.client.error(StoreErrorKind::Range, operation, "the image is empty"))

@@ -8,7 +8,9 @@ use crate::store::{Activation, StoreError, StoreErrorKind};
 use super::checked::DataVerdict;
 use super::feed::{Opened, Share};
 use super::plan::{Difference, Goal, content_difference, is_provable};
-use super::{ContentCheck, CopyError, Done, Journey, OnBurnedId, Phase, Replication, Way, stamp};
+use super::{
+    ContentCheck, CopyError, Done, Journey, OnBurnedId, Phase, Proven, Replication, Way, stamp,
+};
 
 impl Replication {
     /// Makes a record and fills it. The record is hidden and unprotected until its data is
@@ -32,11 +34,17 @@ impl Replication {
     }
 
     /// Makes a record that has no data, as the source has none.
-    pub(super) async fn record(&self, image: &Image, goal: &Goal) -> Result<Done, CopyError> {
+    pub(super) async fn record(
+        &self,
+        image: &Image,
+        goal: &Goal,
+        journey: &mut Journey,
+    ) -> Result<Done, CopyError> {
         let staged = Image { attributes: self.staged(image, goal), ..image.clone() };
         match self.make_record(image, staged, goal).await? {
             Made::Burned => Ok(Done::Skipped(BURNED.to_owned())),
             Made::New(record) | Made::Found(record) => {
+                journey.proven = Some(Proven::Record);
                 self.publish(image, &record, goal).await?;
                 Ok(copied(image, &record.id))
             }
@@ -197,7 +205,7 @@ impl Replication {
             Supply::Import(import) => {
                 let imported = self.import(image, record, &import, journey);
                 match self.unless_broken_off(imported).await? {
-                    Some(stored) => return self.take(image, record, stored, goal).await,
+                    Some(stored) => return self.take(image, record, stored, goal, journey).await,
                     None => self.unless_broken_off(self.open(image, record, share)).await?,
                 }
             }
@@ -211,6 +219,7 @@ impl Replication {
         if !is_proven(image, &stored, &verdict) {
             self.prove_stored(image, &stored).await?;
         }
+        journey.prove(self.proven(image, &stored, verdict.digests().is_some()), &stored);
         if let Some(digests) = verdict.digests() {
             self.policy.known_source.keep(image, digests).await;
         }
@@ -372,13 +381,7 @@ fn disagreement(image: &Image, stored: &Image, verdict: &DataVerdict) -> Option<
 
 /// Whether a digest of the target's agrees with the source's, or with the one computed on the way.
 fn is_proven(image: &Image, stored: &Image, verdict: &DataVerdict) -> bool {
-    let same_hash = image.os_hash_algo.is_some()
-        && image.os_hash_algo == stored.os_hash_algo
-        && image.os_hash_value.is_some()
-        && image.os_hash_value == stored.os_hash_value;
-    let same_checksum = image.checksum.is_some() && image.checksum == stored.checksum;
-    let empty = image.size == Some(0) && stored.size == Some(0);
-    same_hash || same_checksum || empty || computed(stored, verdict).is_some()
+    is_provable(image, stored) || computed(stored, verdict).is_some()
 }
 
 /// The digest computed on the way, in the target's own algorithm.

@@ -249,6 +249,10 @@ impl CopyError {
             Self::Data { fault: DataFault::Digest { .. }, .. } => {
                 Some("run again; if the same digest comes again, the source's storage is damaged")
             }
+            Self::Data { fault: DataFault::TooLong { .. }, .. } => Some(
+                "the source's record and its data do not fit together: have its administrator \
+                 correct the size on record, or the data",
+            ),
             Self::BrokenOff => Some("run again: it is completed under the same id"),
             Self::Data { .. } => Some("run again: the image is completed under the same id"),
             Self::Journal(_) => Some("make room for the journal, and run again"),

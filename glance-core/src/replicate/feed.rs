@@ -137,7 +137,7 @@ impl Reading {
         let begun = if self.can_go_on(&begun) { begun } else { Body::empty() };
         let offset = begun.size().unwrap_or_default();
         let rest = self.splice.read(offset).await?;
-        let size = rest.size().map(|size| offset + size);
+        let size = rest.size().map(|size| offset.saturating_add(size));
         let data = match offset {
             0 => rest,
             _ => Body::from_stream(begun.chain(rest), size),

@@ -224,7 +224,9 @@ impl Mapping {
             return Err(NotWanted::Skipped(reason.to_owned()));
         }
         let of_volumes = ["block_device_mapping", "bdm_v2"];
-        if image.size.unwrap_or(0) == 0
+        // A record that says neither a size nor a digest may be of such an image.
+        let is_empty = image.size.map_or(image.digests().next().is_none(), |size| size == 0);
+        if is_empty
             && of_volumes.iter().any(|name| properties.contains_key(*name))
             && self.boot_from_volume == BootFromVolume::Skip
         {

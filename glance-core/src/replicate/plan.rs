@@ -10,7 +10,7 @@ use crate::image::{Attributes, Image, Member, Status};
 
 use super::loss::Loss;
 use super::mapping::Wanted;
-use super::{CopyError, Expected, Policy};
+use super::{CopyError, Expected, Policy, Scope};
 
 /// How the replica of an image is. `Display` is the word of reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -247,8 +247,15 @@ pub(super) fn with_data(
     goal: Goal,
     policy: &Policy,
 ) -> Entry {
+    if policy.scope == Scope::Records
+        && replica.as_ref().is_none_or(|there| there.status == Status::Queued)
+    {
+        // From here on it is an image without data.
+        let record = Image { status: Status::Queued, size: None, ..image };
+        return without_data(record, replica, goal, policy);
+    }
     let Some(there) = &replica else {
-        return match (policy.metadata_only, unverifiable(&image, policy)) {
+        return match (policy.scope == Scope::HeldRecords, unverifiable(&image, policy)) {
             (true, _) => Entry::new(image, None, State::Missing, Step::Nothing)
                 .because("the target does not hold it, and only metadata is replicated"),
             (false, Some(error)) => Entry::failed(image, None, error),
@@ -256,7 +263,7 @@ pub(super) fn with_data(
         };
     };
     match (there.status, unverifiable(&image, policy)) {
-        (Status::Queued, _) if policy.metadata_only => {
+        (Status::Queued, _) if policy.scope == Scope::HeldRecords => {
             Entry::new(image, replica, State::Partial, Step::Nothing)
                 .because("the target has no data of it, and only metadata is replicated")
         }
@@ -353,41 +360,52 @@ fn attribute_differences(image: &Image, replica: &Image, wanted: &Attributes) ->
 }
 
 /// Whether the two hold different bytes, as far as their records tell: by size, then by the
-/// digest that both have, `os_hash_value` where the algorithms are the same, else `checksum`.
+/// digest that both have, `os_hash_value` where the algorithms are the same, else `checksum`. What
+/// a record does not say differs from nothing.
 pub(super) fn content_difference(image: &Image, replica: &Image) -> Option<Difference> {
     let differ = |field: &str, source: Value, target: Value| {
         (source != target).then(|| Difference { field: field.to_owned(), source, target })
     };
-    if let Some(difference) = differ("size", image.size.into(), replica.size.into()) {
+    let sizes = image.size.zip(replica.size);
+    if let Some(difference) =
+        sizes.and_then(|(one, other)| differ("size", one.into(), other.into()))
+    {
         return Some(difference);
     }
-    match common_digest(image, replica) {
-        Some((field, source, target)) => differ(field, source.into(), target.into()),
-        None => None,
-    }
+    let Common { field, source, target, .. } = common_digest(image, replica)?;
+    differ(field, source.into(), target.into())
 }
 
 /// Whether the records prove that both hold the same bytes, given that they do not differ.
 pub(super) fn is_provable(image: &Image, replica: &Image) -> bool {
-    let no_bytes = image.size == Some(0) || !image.status.has_data();
-    no_bytes || common_digest(image, replica).is_some()
+    !image.status.has_data() || common_digest(image, replica).is_some()
 }
 
-/// A digest that both records have: its field, and both values.
-fn common_digest<'a>(
-    image: &'a Image,
-    replica: &'a Image,
-) -> Option<(&'static str, &'a str, &'a str)> {
-    let same_algorithm = image.os_hash_algo.is_some() && image.os_hash_algo == replica.os_hash_algo;
-    let both =
-        |one: &'a Option<String>, other: &'a Option<String>| one.as_deref().zip(other.as_deref());
-    let os_hash = both(&image.os_hash_value, &replica.os_hash_value).filter(|_| same_algorithm);
-    match os_hash {
-        Some((source, target)) => Some(("os_hash_value", source, target)),
-        None => both(&image.checksum, &replica.checksum)
-            .map(|(source, target)| ("checksum", source, target)),
-    }
+/// A digest that two records have.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Common<'a> {
+    field: &'static str,
+    pub(super) algorithm: &'a str,
+    source: &'a str,
+    target: &'a str,
 }
+
+/// A digest that both records have.
+pub(super) fn common_digest<'a>(image: &'a Image, replica: &'a Image) -> Option<Common<'a>> {
+    let both = |field, algorithm, one: &'a Option<String>, other: &'a Option<String>| {
+        let (source, target) = one.as_deref().zip(other.as_deref())?;
+        Some(Common { field, algorithm, source, target })
+    };
+    let algorithm = image.os_hash_algo.as_deref();
+    let algorithm = algorithm.filter(|name| replica.os_hash_algo.as_deref() == Some(name));
+    let os_hash = algorithm.and_then(|algorithm| {
+        both("os_hash_value", algorithm, &image.os_hash_value, &replica.os_hash_value)
+    });
+    os_hash.or_else(|| both("checksum", MD5, &image.checksum, &replica.checksum))
+}
+
+/// The algorithm of `checksum`.
+const MD5: &str = "md5";
 
 #[cfg(test)]
 mod tests {
@@ -451,7 +469,24 @@ mod tests {
         assert_eq!(state(&sized, &md5), State::Unverifiable);
         assert_eq!(state(&md5, &sha256(&sized)), State::Unverifiable);
         assert_eq!(state(&md5, &sha256(&md5)), State::Same);
+        // That there are no bytes is said by nobody else either.
         let empty = Image { size: Some(0), ..image(Status::Active) };
-        assert_eq!(state(&empty, &empty), State::Same);
+        assert_eq!(state(&empty, &empty), State::Unverifiable);
+    }
+
+    #[test]
+    fn what_a_record_does_not_say_differs_from_nothing() {
+        let sized = Image { size: Some(3), ..image(Status::Active) };
+        let md5 = Image { checksum: Some("0".repeat(32)), ..sized.clone() };
+        let silent = Image { size: None, ..md5.clone() };
+        let state = |image: &Image, replica: &Image| {
+            decide(image, Some(replica.clone()), &Policy::default()).state
+        };
+        assert_eq!(state(&silent, &md5), State::Same);
+        assert_eq!(state(&md5, &silent), State::Same);
+        assert_eq!(state(&image(Status::Active), &md5), State::Unverifiable);
+        let other = Image { checksum: Some("1".repeat(32)), ..silent };
+        assert_eq!(state(&other, &md5), State::Content);
+        assert_eq!(state(&Image { size: Some(4), ..md5.clone() }, &md5), State::Content);
     }
 }

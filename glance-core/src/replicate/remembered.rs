@@ -200,6 +200,13 @@ impl Remembered {
         }
     }
 
+    /// Whether the digest of this algorithm that `image` has may be one that is remembered.
+    pub(super) fn knows(&self, image: &Image, algorithm: &str) -> bool {
+        let algorithm: Option<Algorithm> = algorithm.parse().ok();
+        let known = self.digests(image).zip(algorithm);
+        known.is_some_and(|(digests, algorithm)| digests.contains_key(&algorithm))
+    }
+
     fn digests(&self, image: &Image) -> Option<Digests> {
         let (file, store) = self.0.as_ref()?;
         let kept = file.lock();

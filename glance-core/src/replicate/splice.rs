@@ -51,7 +51,12 @@ impl Splice {
         let data = match self.image.size {
             // There is no such byte to ask for.
             Some(end) if offset == end && offset > 0 => Body::empty(),
-            Some(end) if self.streams > 1 && end.saturating_sub(offset) > parts::LENGTH => {
+            // What stands behind the parts is not read: a digest has to prove that this is all.
+            Some(end)
+                if self.streams > 1
+                    && self.image.digests().next().is_some()
+                    && end.saturating_sub(offset) > parts::LENGTH =>
+            {
                 self.in_parts(offset, end).await?
             }
             _ => self.in_one(offset).await?,
@@ -62,7 +67,7 @@ impl Splice {
     async fn in_one(&self, offset: u64) -> Result<Body, StoreError> {
         let mut part = Part::new(self, offset, self.image.size);
         let data = part.begin().await?;
-        part.end = part.end.or(data.size().map(|size| offset + size));
+        part.end = part.end.or(data.size().map(|size| offset.saturating_add(size)));
         let size = part.end.map(|end| end.saturating_sub(offset));
         let chunks = stream::try_unfold((part, data), |(mut part, mut data)| async move {
             let chunk = part.next(&mut data).await?;
@@ -164,9 +169,11 @@ impl Part {
                     }
                     return Ok(Some(chunk));
                 }
-                // What fails after the last byte takes nothing away.
-                _ if self.end.is_some_and(|end| self.next >= end) => return Ok(None),
-                None if self.end.is_none() => return Ok(None),
+                None if self.end.is_none_or(|end| self.next >= end) => return Ok(None),
+                // What fails after the last byte takes nothing away. Without a byte, nothing came.
+                Some(Err(_)) if self.next > 0 && self.end.is_some_and(|end| self.next >= end) => {
+                    return Ok(None);
+                }
                 None => "the data ended early".into(),
                 Some(Err(error)) => error,
             };
@@ -347,5 +354,26 @@ mod tests {
             assert!(read.is_err() || read.is_ok_and(|bytes| bytes.len() == 9 << 20));
             assert!(flaky.asked() < 9);
         }
+    }
+
+    /// The image as a record has it that has no digest, and says this size.
+    fn undigested(image: Image, size: u64) -> Image {
+        Image { size: Some(size), checksum: None, os_hash_value: None, ..image }
+    }
+
+    #[tokio::test]
+    async fn a_failure_before_the_first_byte_is_no_end_of_an_empty_image() {
+        let (flaky, image) = Flaky::with_image(1000).await;
+        let flaky = Arc::new(flaky.breaks(1, 0));
+        let error = read(&flaky, &undigested(image, 0), 1).await.unwrap_err();
+        assert!(error.contains("its size was 0 and is 1000"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn without_a_digest_nothing_behind_the_parts_is_left_unread() {
+        let (flaky, image) = Flaky::with_image(20 << 20).await;
+        let flaky = Arc::new(flaky);
+        let read = read(&flaky, &undigested(image, 19 << 20), 2).await.unwrap();
+        assert_eq!((read.len(), flaky.asked()), (20 << 20, 1));
     }
 }

@@ -16,8 +16,8 @@ use crate::image::Image;
 use crate::select::Chosen;
 use crate::store::{ByteRange, ImageStore, StoreError, StoreErrorKind};
 
-use super::plan::{content_difference, is_provable};
-use super::{Difference, Entry, Pace, Policy, Remembered, Replication, State, ids};
+use super::plan::{common_digest, content_difference};
+use super::{Difference, Entry, Pace, Policy, Proven, Remembered, Replication, State, ids};
 
 /// What is trusted of an image and its replica.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -46,8 +46,9 @@ pub struct Verification {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Verdict {
-    /// It is what its record says, and its replica holds the same.
-    Verified(Proof),
+    /// It is what its record says, and its replica holds the same: how that was seen, and by what
+    /// it is proven.
+    Verified(Proof, Proven),
     /// It is not what its record says: the faults of each side that has one.
     Bad(Vec<Fault>),
     /// Image and replica hold different data. Where both were read, each is what its own record
@@ -165,8 +166,9 @@ impl Replication {
             if let Some(difference) = content_difference(image, replica) {
                 return Verdict::Different(difference);
             }
-            if is_provable(image, replica) {
-                return Verdict::Verified(Proof::Records);
+            if let Some(common) = common_digest(image, replica) {
+                let by = Proven::by_digest(common.algorithm, image, &self.policy.known_source);
+                return Verdict::Verified(Proof::Records, by);
             }
         }
         if !chosen.contains(&image.id) {
@@ -211,6 +213,7 @@ async fn judge(
     (target, other): (&Side<'_>, Attempt),
 ) -> Verdict {
     let (there, here) = (source.digest(common, &one), target.digest(common, &other));
+    let by = Proven::by_digest(common.as_str(), source.image, source.known);
     let mut bytes = 0;
     let mut troubles = Vec::new();
     for (side, attempt) in [(source, one), (target, other)] {
@@ -228,7 +231,9 @@ async fn judge(
     }
     match (verdict_of(troubles), there == here) {
         (Some(verdict), _) => verdict,
-        (None, true) => Verdict::Verified(Proof::Reading { bytes }),
+        // Without the digest there is nothing to compare.
+        (None, true) if there.is_none() => Verdict::Unproven,
+        (None, true) => Verdict::Verified(Proof::Reading { bytes }, by),
         (None, false) => Verdict::Different(Difference {
             field: common.to_string(),
             source: there.into(),
@@ -296,11 +301,15 @@ impl Side<'_> {
         let verdict = match self.read(proof.unwrap_or(Algorithm::Sha512)).await {
             Err(trouble) => verdict_of(vec![trouble]).unwrap_or(Verdict::Unproven),
             Ok(Reading { bytes, digests }) => {
+                let by = match (proof, image.size) {
+                    (Some(proof), _) => Some(Proven::by_digest(proof.as_str(), image, self.known)),
+                    // There is but one way to be empty.
+                    (None, Some(0)) => Some(Proven::Size),
+                    (None, _) => None,
+                };
                 self.known.keep(image, &digests).await;
-                match proof.is_some() || bytes == 0 {
-                    true => Verdict::Verified(Proof::Reading { bytes }),
-                    false => Verdict::Unproven,
-                }
+                let verified = |by| Verdict::Verified(Proof::Reading { bytes }, by);
+                by.map_or(Verdict::Unproven, verified)
             }
         };
         (verdict, None)

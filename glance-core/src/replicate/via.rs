@@ -15,7 +15,7 @@ use crate::image::{Image, Status};
 use crate::store::{ByteRange, ImageStore, StoreErrorKind};
 
 use super::plan::{Goal, content_difference, is_provable};
-use super::{ContentCheck, CopyError, Difference, Phase, Policy, Replication};
+use super::{ContentCheck, CopyError, Difference, Phase, Policy, Proven, Replication};
 
 /// How data gets to a target that is a Glance, and where it is put there.
 #[derive(Debug, Clone)]
@@ -80,6 +80,10 @@ pub struct InvalidTemplate(&'static str);
 pub struct Journey {
     /// By which way, if it moved.
     pub way: Option<Way>,
+    /// What is proven of it, if it was copied.
+    pub proven: Option<Proven>,
+    /// Bytes that the target stored, if it says so.
+    pub bytes: Option<u64>,
     /// What the operator should know of it, a sentence each, without its full stop.
     pub notes: Vec<String>,
 }
@@ -91,6 +95,13 @@ pub enum Way {
     Streamed,
     /// The target got it by itself.
     Imported,
+}
+
+impl Journey {
+    /// Takes down what is proven of what the target stored.
+    pub(super) fn prove(&mut self, proven: Proven, stored: &Image) {
+        (self.proven, self.bytes) = (Some(proven), stored.size);
+    }
 }
 
 impl Placement {
@@ -281,6 +292,7 @@ impl Replication {
         record: &Image,
         stored: Image,
         goal: &Goal,
+        journey: &mut Journey,
     ) -> Result<(), CopyError> {
         self.policy.journal.note(Phase::Stored, image, &stored).await;
         match content_difference(image, &stored) {
@@ -288,6 +300,7 @@ impl Replication {
             None if is_provable(image, &stored) => {}
             None => self.prove_stored(image, &stored).await?,
         }
+        journey.prove(self.proven(image, &stored, false), &stored);
         // Glance takes some of the source's properties along, wanted or not.
         let restored = self.target.update(&stored, &record.attributes).await;
         self.finish(image, &restored.map_err(CopyError::Target)?, goal).await

@@ -53,6 +53,7 @@ pub(super) async fn dump(
     };
     let to = Endpoint::Dump(path.to_owned(), encoding);
     let work = Work::open(from, to, Access::Write, selected, options).await?.going(typed.course);
+    let work = work.with_records_of_all(options);
     check_space(path, encoding, &work.replication).await?;
     let work = work.with_metadefs(typed.metadefs).await?;
     let projects = work.projects();
@@ -116,6 +117,10 @@ async fn dump_stream(
     if *typed.course != Course::default() {
         let what = "a stream is written at one go: none of the options for runs apply";
         return Err(CliError::usage(what).hint("leave them out, or dump to a directory"));
+    }
+    if options.metaonly {
+        let what = "a stream carries the data of its images, and --metaonly leaves it out";
+        return Err(CliError::usage(what).hint("dump to a directory"));
     }
     if typed.compress.is_some() {
         let what = "a stream says how long each image is before its data, and is not compressed";

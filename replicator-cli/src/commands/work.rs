@@ -7,7 +7,7 @@ use glance_core::identity::Projects;
 use glance_core::lock::Lock;
 use glance_core::metadefs::{Mode, Surplus, Which};
 use glance_core::replicate::{
-    ContentCheck, DigestFile, Journal, JournalFile, Policy, Prune, Replication, Retries, Run,
+    ContentCheck, DigestFile, Journal, JournalFile, Policy, Prune, Replication, Retries, Run, Scope,
 };
 
 use super::metadefs::Metadefs;
@@ -174,6 +174,14 @@ impl Work {
         self.target.lock.clone()
     }
 
+    /// The same, with `--metaonly` as the old tool had it for dumps: the records of all images.
+    pub(super) fn with_records_of_all(mut self, options: &Options) -> Self {
+        if options.metaonly {
+            self.replication.policy.scope = Scope::Records;
+        }
+        self
+    }
+
     /// The same, which goes so.
     pub(super) fn going(mut self, course: &Course) -> Self {
         course.apply(&mut self.replication.policy);
@@ -241,7 +249,10 @@ pub(super) fn policy(options: &Options) -> Result<Policy, CliError> {
         queued: options.identity.queued,
         match_by: options.identity.match_by.into(),
         on_burned_id: options.identity.on_burned_id.into(),
-        metadata_only: options.metaonly,
+        scope: match options.metaonly {
+            true => Scope::HeldRecords,
+            false => Scope::Everything,
+        },
         transfers: options.transfers.get(),
         hashers: tls::hashers(options.tls)?,
         pacing: pacing(options.limits.bwlimit.as_ref()),

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use glance_core::replicate::{CopyError, Done, Loss, LossKind, Outcome, Way};
+use glance_core::replicate::{CopyError, Done, Loss, LossKind, Outcome, Proven, Way};
 use serde_json::{Map, Value, json};
 
+use super::proof::{self, Proofs};
 use super::{Metadefs, causes, chain, human_size};
 use crate::args::{Options, Output};
 use crate::error::CliError;
@@ -111,6 +112,7 @@ pub(crate) struct Report {
     losses: BTreeMap<LossKind, u64>,
     /// What the operator accepts to lose.
     accepted: BTreeSet<LossKind>,
+    proofs: Proofs,
     metadefs: Option<Metadefs>,
 }
 
@@ -127,6 +129,7 @@ impl Report {
             imported: 0,
             losses: BTreeMap::new(),
             accepted: options.mapping.accepted_losses(),
+            proofs: Proofs::default(),
             metadefs: None,
         }
     }
@@ -151,6 +154,7 @@ impl Report {
             Output::Json => self.images.push(json!({
                 "id": image.id.as_str(), "name": image.attributes.name, "size": image.size,
                 "result": word, "detail": detail,
+                "proof": outcome.journey.proven.as_ref().map(proof::word),
                 "way": outcome.journey.way.map(way), "notes": outcome.journey.notes,
                 "losses": outcome.losses.iter().map(Loss::to_json).collect::<Vec<_>>(),
             })),
@@ -170,10 +174,13 @@ impl Report {
         };
         self.counts[counter] += 1;
         if counter == COPIED {
-            let size = outcome.image.size.unwrap_or(0);
-            self.bytes += size;
+            let size = copied_bytes(outcome);
+            self.bytes = self.bytes.saturating_add(size);
             if outcome.journey.way == Some(Way::Imported) {
-                self.imported += size;
+                self.imported = self.imported.saturating_add(size);
+            }
+            if let Some(proven) = &outcome.journey.proven {
+                self.proofs.take(proven);
             }
         }
         (word, detail)
@@ -242,9 +249,9 @@ impl Report {
         let lost = self.losses.iter().map(|(kind, n)| format!(", {n} without {}", kind.as_str()));
         let lost: String = lost.collect();
         out!(
-            "{}{copied} copied and verified ({size}{imported}), {updated} updated, {in_place} in \
-             place, {skipped} skipped, {failed} failed{lost}{}{}{}",
+            "{}{}, {updated} updated, {in_place} in place, {skipped} skipped, {failed} failed{lost}{}{}{}",
             self.prefix(),
+            self.proofs.summary(copied, &format!("{size}{imported}")),
             some(removed, "removed"),
             some(broken_off, "broken off"),
             some(self.left, "not begun")
@@ -261,7 +268,7 @@ impl Report {
         let mut report = json!({
             "images": self.images,
             "summary": {
-                "copied": copied, "bytes": self.bytes,
+                "copied": copied, "proofs": self.proofs.to_json(), "bytes": self.bytes,
                 "bytes_imported": self.imported, "updated": updated,
                 "in_place": in_place, "skipped": skipped, "failed": failed,
                 "removed": removed, "broken_off": broken_off, "not_begun": self.left,
@@ -294,12 +301,10 @@ fn text_outcome(outcome: &Outcome, word: &str, prefix: &str) {
     };
     match &outcome.result {
         Ok(Done::Copied | Done::Completed) => {
-            let size = human_size(image.size.unwrap_or(0));
-            out!("{prefix}{word}: {subject} ({size}), verified{imported}");
+            out!("{prefix}{word}: {subject}{}{imported}", proof_of(outcome));
         }
         Ok(Done::CopiedAs(id)) => {
-            let size = human_size(image.size.unwrap_or(0));
-            out!("{prefix}{word}, {id}: {subject} ({size}), verified{imported}");
+            out!("{prefix}{word}, {id}: {subject}{}{imported}", proof_of(outcome));
         }
         Ok(Done::Removed(how)) => {
             out!("{prefix}{how}: {subject}: the source does not hold it any more");
@@ -323,6 +328,22 @@ fn text_outcome(outcome: &Outcome, word: &str, prefix: &str) {
     for note in &outcome.journey.notes {
         out!("  note: {note}");
     }
+}
+
+/// What came of an image that was copied, and what is proven of it.
+fn proof_of(outcome: &Outcome) -> String {
+    match &outcome.journey.proven {
+        Some(proven @ Proven::Record) => format!(", {}", proof::sentence(proven)),
+        proven => {
+            let proven = proven.as_ref().map(|it| format!(", {}", proof::sentence(it)));
+            format!(" ({}){}", human_size(copied_bytes(outcome)), proven.unwrap_or_default())
+        }
+    }
+}
+
+/// A source need not say how many bytes an image has.
+fn copied_bytes(outcome: &Outcome) -> u64 {
+    outcome.journey.bytes.or(outcome.image.size).unwrap_or(0)
 }
 
 fn way(way: Way) -> &'static str {

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use format_dump::{FileState, Finding, Proof as DumpProof};
 use glance_core::Image;
-use glance_core::replicate::{Proof, State, Verdict, Verification};
+use glance_core::replicate::{Proof, Proven, State, Verdict, Verification};
 use glance_core::store::{StoreError, StoreErrorKind};
 use serde_json::{Value, json};
 
-use super::{chain, human_size};
+use super::{chain, human_size, proof};
 use crate::args::Output;
 use crate::exit::Exit;
 
@@ -29,6 +29,8 @@ pub(crate) struct Findings {
 struct Said {
     word: &'static str,
     by: Option<&'static str>,
+    /// What proves it, as the field of JSON.
+    proof: Option<String>,
     reason: Option<String>,
     details: Vec<String>,
     hint: Option<String>,
@@ -57,8 +59,8 @@ impl Findings {
         let state = found.state;
         let reason = found.reason.clone();
         let (exit, said) = match &found.verdict {
-            Verdict::Verified(proof) => {
-                (Exit::Success, Said { by: Some(self.by(*proof)), ..Said::of("verified") })
+            Verdict::Verified(how, by) => {
+                (Exit::Success, Said::verified(self.by(*how), proof::word(by)))
             }
             Verdict::Bad(faults) => {
                 let details = faults.iter().map(|fault| chain(fault).join(": ")).collect();
@@ -71,10 +73,7 @@ impl Findings {
                 );
                 (Exit::Integrity, Said { details: vec![detail], ..Said::of("content") })
             }
-            Verdict::Unproven => {
-                let reason = Some(UNPROVEN.to_owned());
-                (Exit::Differences, Said { reason, ..Said::of("unproven") })
-            }
+            Verdict::Unproven => (Exit::Differences, Said::unproven(found.image.size)),
             Verdict::Failed(error) => (Exit::SomeFailed, Said::error("failed", error)),
             Verdict::NotChosen => (Exit::Success, Said::of("not chosen")),
             Verdict::NoData => (exit_of(state), Said { reason, ..Said::of(word(state)) }),
@@ -100,13 +99,19 @@ impl Findings {
         match finding {
             Finding::Image { id, image, result } => {
                 let (exit, said) = match result {
-                    Ok(DumpProof::Data { bytes, by }) if by.is_empty() && *bytes > 0 => {
-                        let reason = Some(UNPROVEN.to_owned());
-                        (Exit::Differences, Said { reason, ..Said::of("unproven") })
-                    }
-                    Ok(DumpProof::Data { bytes, .. }) => {
-                        let by = Some(self.by(Proof::Reading { bytes: *bytes }));
-                        (Exit::Success, Said { by, ..Said::of("verified") })
+                    Ok(DumpProof::Data { bytes, by }) => {
+                        let size = image.as_ref().and_then(|image| image.size);
+                        let by = match (by.last(), size) {
+                            (Some(algorithm), _) => Some(algorithm.to_string()),
+                            // There is but one way to be empty.
+                            (None, Some(0)) => Some(proof::word(&Proven::Size)),
+                            (None, _) => None,
+                        };
+                        let how = Proof::Reading { bytes: *bytes };
+                        match by {
+                            Some(by) => (Exit::Success, Said::verified(self.by(how), by)),
+                            None => (Exit::Differences, Said::unproven(size)),
+                        }
                     }
                     Ok(DumpProof::NotChosen) => (Exit::Success, Said::of("not chosen")),
                     Ok(_) => (Exit::Success, Said::of("no data")),
@@ -163,6 +168,7 @@ impl Findings {
                     "state": state.map(State::as_str),
                     "verdict": said.word,
                     "by": said.by,
+                    "proof": said.proof,
                     "reason": said.reason,
                     "details": said.details,
                 });
@@ -209,6 +215,18 @@ impl Said {
         Self { word, ..Self::default() }
     }
 
+    fn verified(by: &'static str, proof: String) -> Self {
+        Self { by: Some(by), proof: Some(proof), ..Self::of("verified") }
+    }
+
+    fn unproven(size: Option<u64>) -> Self {
+        let reason = match size {
+            Some(_) => "its record has no digest to compare with, only its size agrees",
+            None => "its record has neither digest nor size to compare with",
+        };
+        Self { reason: Some(reason.to_owned()), ..Self::of("unproven") }
+    }
+
     fn error(word: &'static str, error: &StoreError) -> Self {
         let details = vec![chain(error).join(": ")];
         Self { details, hint: error.hint.clone(), ..Self::of(word) }
@@ -217,8 +235,9 @@ impl Said {
     fn text(&self, id: &str, image: Option<&Image>) {
         let label = image.map_or("(no record)", Image::label);
         if ["verified", "no data", "not chosen"].contains(&self.word) {
+            let proof = self.proof.as_ref().map(|proof| format!(" ({proof})")).unwrap_or_default();
             let by = self.by.map(|by| format!(", by {by}")).unwrap_or_default();
-            tracing::info!("{}: {id} {label:?}{by}", self.word);
+            tracing::info!("{}{proof}: {id} {label:?}{by}", self.word);
             return;
         }
         let reason = self.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
@@ -253,5 +272,3 @@ fn exit_of(state: Option<State>) -> Exit {
         _ => Exit::Success,
     }
 }
-
-const UNPROVEN: &str = "its record has no digest to compare with, only its size agrees";

@@ -3,7 +3,7 @@
 use std::future::pending;
 use std::sync::Arc;
 
-use glance_core::image::Visibility;
+use glance_core::image::{Attributes, Image, Visibility};
 use glance_core::store::ImageStore;
 use glance_server::fault::Fault;
 use http::Method;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use super::{Site, id, is_file};
-use crate::common::{Run, replicator_with};
+use crate::common::{Run, piped, replicator_with};
 
 async fn run(line: &[&str], state: &str) -> Run {
     let mut line: Vec<String> = line.iter().map(ToString::to_string).collect();
@@ -87,4 +87,134 @@ async fn every_run_tells_once_what_an_image_lost_and_exits_9_unless_that_is_acce
     let none = Value::Array(Vec::new());
     let expected = [(id(1), json!([{ "kind": "members", "detail": LOST }])), (id(2), none)];
     assert_eq!(lost, expected.map(|(id, losses)| (id.as_str().into(), losses)));
+}
+
+/// Five images, of which the records say: all of it; no digest; neither digest nor size; that there
+/// is no data; a digest in capitals.
+const SAID: &[(&str, &str, &str)] = &[
+    (ID_2, "checksum", "null"),
+    (ID_2, "os_hash_algo", "null"),
+    (ID_2, "os_hash_value", "null"),
+    (ID_3, "size", "null"),
+    (ID_3, "checksum", "\"\""),
+    (ID_3, "os_hash_algo", "\"\""),
+    (ID_3, "os_hash_value", "\"\""),
+    (ID_5, "os_hash_algo", "null"),
+    (ID_5, "checksum", "\"70A24391C7A993BE919D197A435766AC\""),
+];
+
+const ID_2: &str = "00000000-0000-4000-8000-000000000002";
+const ID_3: &str = "00000000-0000-4000-8000-000000000003";
+const ID_5: &str = "00000000-0000-4000-8000-000000000005";
+
+async fn of_five_kinds() -> (Site, String) {
+    let (source, from) = served("source").await;
+    for number in [1, 2, 3, 5] {
+        source.image(number, 100).await;
+    }
+    let attributes = Attributes { name: Some("queued".to_owned()), ..Attributes::default() };
+    source.kept.create(&Image::queued(id(4), attributes)).await.unwrap();
+    source.faulty.inject(Method::GET, |path| !is_file(path), usize::MAX, Fault::Says(SAID));
+    (source, from)
+}
+
+/// The lines about copied images, each behind the number of its image.
+fn lines(said: &str) -> Vec<String> {
+    let lines = said.lines().filter(|line| line.starts_with("copied: "));
+    let mut lines: Vec<String> = lines.map(|line| line[43..].to_owned()).collect();
+    lines.sort();
+    lines
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_proven_is_said_and_by_what() {
+    let (_source, from) = of_five_kinds().await;
+    let (_target, to) = served("target").await;
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let (report, state, dump) = (path("report.json"), path("state"), path("dump"));
+    let words = [
+        "1 \"image 1\" (100.0 B), verified (sha512)",
+        "2 \"image 2\" (100.0 B), size only: the source has no digest",
+        "3 \"image 3\" (100.0 B), transfer only: the source has neither digest nor size",
+        "4 \"queued\", record copied",
+        "5 \"image 5\" (100.0 B), verified (md5)",
+    ];
+    let summary =
+        "5 copied (2 verified, 1 by size only, 1 by transfer only, 1 without data; 400.0 B), ";
+    for target in [&to, &dump] {
+        let said = run(&["livecopy", &from, target, "--queued", "--owner", "caller"], &path("new"))
+            .await
+            .exits(0)
+            .stdout;
+        std::fs::remove_dir_all(path("new")).unwrap();
+        assert_eq!(lines(&said), words);
+        assert!(said.contains(summary), "{said}");
+    }
+    // Once the data is in a dump, it has digests there.
+    let (_other, other) = served("other").await;
+    let json = ["--output", "json", "--report", &report];
+    let line = [&["load", &dump, &other, "--queued", "--owner", "caller"][..], &json].concat();
+    run(&line, &state).await.exits(0);
+    let report: Value = serde_json::from_slice(&std::fs::read(&report).unwrap()).unwrap();
+    let mut proofs: Vec<_> = report["images"].as_array().unwrap().iter().collect();
+    proofs.sort_by_key(|image| image["id"].to_string());
+    let proofs: Vec<_> = proofs.into_iter().map(|image| image["proof"].clone()).collect();
+    assert_eq!(proofs, ["sha512", "sha512", "sha512", "record", "sha512"]);
+    let counts = json!({"verified": 4, "size_only": 0, "transfer_only": 0, "records": 1});
+    assert_eq!(report["summary"]["proofs"], counts);
+    // A second run copies nothing, and claims nothing.
+    let said =
+        run(&["sync", &from, &to, "--queued", "--owner", "caller"], &state).await.exits(0).stdout;
+    assert!(said.starts_with("0 copied and verified (0.0 B), 0 updated, 5 in place"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_says_what_is_proven_too() {
+    let (_source, from) = of_five_kinds().await;
+    let line = ["dump", &from, "-", "--queued", "--no-state"].map(str::to_owned);
+    let to = tempfile::tempdir().unwrap();
+    let to =
+        ["load", "-", to.path().to_str().unwrap(), "--queued", "--no-state"].map(str::to_owned);
+    let [writer, reader] =
+        tokio::task::spawn_blocking(move || piped(&line, None, &to)).await.unwrap();
+    let writer = writer.exits(0).stderr;
+    let said = lines(&writer);
+    assert!(said[0].ends_with("verified (sha512)") && said[3].ends_with("record copied"));
+    assert!(said[1].contains("size only: ") && said[2].contains("transfer only: "), "{said:?}");
+    // The stream's digest of data that had none comes behind the data.
+    let said = lines(&reader.exits(0).stdout);
+    assert!(said[1].contains("size only: ") && said[3].ends_with("record copied"), "{said:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_verification_says_by_what() {
+    let (_source, from) = of_five_kinds().await;
+    let directory = tempfile::tempdir().unwrap();
+    let state = directory.path().to_str().unwrap();
+    let json = |said: &str| serde_json::from_str::<Value>(said).unwrap();
+    let line = ["verify", &from];
+    let said = run(&line, state).await.exits(1).stdout;
+    std::fs::remove_file(directory.path().join("digests.ndjson")).unwrap();
+    for reason in ["only its size agrees", "neither digest nor size"] {
+        assert_eq!(said.matches(reason).count(), 1, "{said}");
+    }
+    let line = ["verify", &from, "--output", "json"];
+    let report = json(&run(&line, state).await.exits(1).stdout);
+    let proof = |number: u8| {
+        let images = report["images"].as_array().unwrap();
+        let image = images.iter().find(|image| image["id"] == id(number).as_str()).unwrap();
+        (
+            image["verdict"].as_str().unwrap().to_owned(),
+            image["proof"].as_str().unwrap_or("").to_owned(),
+        )
+    };
+    let said = |verdict: &str, by: &str| (verdict.to_owned(), by.to_owned());
+    assert_eq!(proof(1), said("verified", "sha512"));
+    assert_eq!((proof(2), proof(3)), (said("unproven", ""), said("unproven", "")));
+    assert_eq!((proof(4), proof(5)), (said("no data", ""), said("verified", "md5")));
+    // What was read once is known by its digest the next time.
+    let line = ["verify", &from, "--id", ID_2, "--output", "json"];
+    let report = json(&run(&line, state).await.exits(0).stdout);
+    assert_eq!(report["images"][0]["proof"], "remembered sha512");
 }

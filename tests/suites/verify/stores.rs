@@ -87,7 +87,7 @@ fn forget(side: &Faulty) {
 
 fn read(verdict: &Verdict) -> u64 {
     match verdict {
-        Verdict::Verified(Proof::Reading { bytes }) => *bytes,
+        Verdict::Verified(Proof::Reading { bytes }, _) => *bytes,
         other => panic!("{other:?}"),
     }
 }
@@ -107,7 +107,7 @@ fn bad(verdict: &Verdict) -> Vec<(&str, &str)> {
 async fn records_that_agree_are_believed_and_deep_reads_each_side_once() {
     let pair = Pair::new().await;
     let verdict = pair.verdict(Depth::Records).await;
-    assert!(matches!(verdict, Verdict::Verified(Proof::Records)), "{verdict:?}");
+    assert!(matches!(verdict, Verdict::Verified(Proof::Records, _)), "{verdict:?}");
     assert_eq!(pair.downloads(), (0, 0));
     assert_eq!(read(&pair.verdict(Depth::Deep).await), 2 * DATA.len() as u64);
     assert_eq!(pair.downloads(), (1, 1));
@@ -211,7 +211,7 @@ async fn computed_digests_are_remembered_and_prove_later() {
     assert!(matches!(verdict, Verdict::Different(_)), "{verdict:?}");
     read(&pair.verdict(Depth::Records).await);
     let verdict = pair.verdict(Depth::Records).await;
-    assert!(matches!(verdict, Verdict::Verified(Proof::Records)), "{verdict:?}");
+    assert!(matches!(verdict, Verdict::Verified(Proof::Records, _)), "{verdict:?}");
     assert_eq!(pair.downloads(), (2, 2));
     let lines = std::fs::read_to_string(directory.path().join("digests")).unwrap();
     assert_eq!(lines.lines().count(), 2);
@@ -236,7 +236,7 @@ async fn a_copy_is_checked_against_what_is_remembered() {
     let verify = async || {
         let mut proven = 0;
         let observe = |one: Verification| match one.verdict {
-            Verdict::Verified(_) => proven += 1,
+            Verdict::Verified(..) => proven += 1,
             Verdict::Unproven => {}
             other => panic!("{other:?}"),
         };
@@ -282,7 +282,7 @@ async fn parts_see_every_image_once_and_the_rest_is_judged_by_its_records() {
     for number in 1..=3 {
         for found in pair.verify(Depth::Deep, Subset::Part { number, of: 3 }).await {
             match found.verdict {
-                Verdict::Verified(Proof::Reading { .. }) => seen.push(found.image.id),
+                Verdict::Verified(Proof::Reading { .. }, _) => seen.push(found.image.id),
                 Verdict::NotChosen => {}
                 Verdict::NoData => assert_eq!(found.image.id, id(12)),
                 other => panic!("{other:?}"),
@@ -294,7 +294,7 @@ async fn parts_see_every_image_once_and_the_rest_is_judged_by_its_records() {
     assert_eq!(pair.downloads(), (11, 11));
     for (subset, expected) in [(Subset::Percent(25.0), 3), (Subset::Bytes(45), 2)] {
         let found = pair.verify(Depth::Deep, subset).await;
-        let read = |one: &&Verification| matches!(one.verdict, Verdict::Verified(_));
+        let read = |one: &&Verification| matches!(one.verdict, Verdict::Verified(..));
         // The one that is missing may be among them.
         let number = found.iter().filter(read).count();
         assert!(number == expected || number + 1 == expected, "{subset:?}: {number}");

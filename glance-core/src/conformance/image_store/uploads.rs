@@ -70,6 +70,26 @@ pub(super) async fn a_failing_body_is_not_stored(scratch: &Scratch) -> Outcome {
     Ok(())
 }
 
+/// An HTTP library never asks a body for anything that promises no bytes.
+pub(super) async fn an_empty_body_that_fails_is_not_stored(scratch: &Scratch) -> Outcome {
+    let failure = "the source of the conformance suite fails";
+    for parts in
+        [vec![Err(BodyError::from(failure))], vec![Ok(Bytes::new()), Err(BodyError::from(failure))]]
+    {
+        let id = scratch.queued().await?.id;
+        let failing = Body::from_stream(stream::iter(parts), Some(0));
+        let upload = scratch.store.upload(&id, failing).await;
+        let error = refused("upload an empty body that fails", StoreErrorKind::Data, upload)?;
+        same!("the failure is in the source chain", caused_by(&error, failure), true);
+        scratch.takes_another_upload(&id).await?;
+    }
+    let id = scratch.queued().await?.id;
+    let empty = Body::from_stream(stream::iter([Ok(Bytes::new())]), Some(0));
+    let image = scratch.store.upload(&id, empty).await?;
+    same!("status and size", (image.status, image.size), (Status::Active, Some(0)));
+    Ok(())
+}
+
 pub(super) async fn a_dropped_upload_is_not_stored(scratch: &Scratch) -> Outcome {
     let id = scratch.queued().await?.id;
     let some = stream::iter([Ok(Bytes::from_static(b"some"))]);

@@ -57,7 +57,7 @@ async fn an_endless_answer_is_cut_off() {
     });
     let error = error.await;
     assert!(error.reason.contains("not whole"), "{error}");
-    assert!(error.source.unwrap().to_string().contains("longer than 8388608 bytes"));
+    assert!(error.source.unwrap().to_string().contains("longer than 8 MiB"));
 }
 
 #[tokio::test]
