@@ -474,5 +474,5 @@ A store is one of:
 
 Exit codes: 0 all in place, 1 differences (compare, plan, verify, metadefs -n), 2 usage or
 configuration, 3 some images failed, 4 connection or TLS, 5 authentication or policy, 6 integrity
-failure, 7 another run works on the same, 8 limit reached, 10 out of time, 130 and 143 stopped by a
-signal.";
+failure, 7 another run works on the same, 8 limit reached or results not written, 9 something was lost
+(owners, members), 10 out of time, 130 and 143 stopped by a signal.";
