@@ -3,8 +3,8 @@
 //! A bundle with one certificate less than its owner believes fails on the day when that one is
 //! needed. TLS libraries skip what they can't read; so both get their certificates from here.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fmt, fs};
 
 use x509_cert::der::asn1::{AnyRef, ObjectIdentifier};
 use x509_cert::der::{Decode, Error, Reader, SliceReader, Tag, Tagged};
@@ -20,6 +20,17 @@ pub struct Certificate {
     pub file: PathBuf,
     /// The line its block begins on, from 1; 0 in a DER file.
     pub line: usize,
+}
+
+/// Where it stands.
+impl fmt::Display for Certificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.file.display())?;
+        match self.line {
+            0 => Ok(()),
+            line => write!(f, ", line {line}"),
+        }
+    }
 }
 
 /// Reads the certificates of a file (PEM, or one in DER) or of a directory (each file named
