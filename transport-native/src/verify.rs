@@ -90,7 +90,9 @@ impl Verifier {
         let Reason { fault, path, is_listed } = reason;
         // A path of one ends where it begins: at a certificate that is trusted for itself.
         let is_listed = is_listed || (path.len() == 1 && fault != Fault::UnknownIssuer);
-        let above: Vec<_> = path.into_iter().filter(|one| !sent.contains(one)).collect();
+        let mut above = path;
+        above.extend(self.checks.listed_above(&sent));
+        above.retain(|one| !sent.contains(one));
         Finding { fault: self.checks.explained(fault, &sent, &above, is_listed), sent, above }
     }
 

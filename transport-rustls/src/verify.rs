@@ -131,11 +131,12 @@ impl Verifier {
 
     /// Why the server is refused, with what it sent.
     fn finding(&self, fault: Fault, sent: &[CertificateDer<'_>]) -> Finding {
-        let above = self.trusted.above(sent);
+        let mut above = self.trusted.above(sent);
         let is_listed = sent.first().is_some_and(|own| self.trusted.pins.contains(own));
         // webpki looks at a certificate before it looks for an issuer, OpenSSL after that.
         let fault = if above.is_empty() && !is_listed { Fault::UnknownIssuer } else { fault };
         let sent: Vec<_> = sent.iter().map(|one| one.to_vec()).collect();
+        above.extend(self.checks.listed_above(&sent));
         Finding { fault: self.checks.explained(fault, &sent, &above, is_listed), sent, above }
     }
 }

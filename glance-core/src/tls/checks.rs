@@ -64,9 +64,7 @@ impl Checks {
         if let Err(unfit) = own {
             return unfit;
         }
-        let listed = self.bundle.iter().map(|one| one.der.clone());
-        let above: Vec<_> = above.iter().cloned().chain(listed).collect();
-        let mut path = certificate::path(sent, &above);
+        let mut path = certificate::path(sent, above);
         if is_listed {
             path.truncate(1);
         }
@@ -83,7 +81,18 @@ impl Checks {
         }
     }
 
-    /// Why nobody that is trusted signed a certificate, if that can be told.
+    /// The certificates of the bundle (DER) with the names of those that issued these.
+    pub fn listed_above(&self, sent: &[Vec<u8>]) -> Vec<Vec<u8>> {
+        let sent: Vec<_> = sent.iter().filter_map(|one| Known::read(one)).collect();
+        let is_issuer = |listed: &Known| sent.iter().any(|one| one.issuer() == listed.subject());
+        let listed = self
+            .bundle
+            .iter()
+            .filter(|one| Known::read(&one.der).is_some_and(|one| is_issuer(&one)));
+        listed.map(|one| one.der.clone()).collect()
+    }
+
+    /// Why no certificate that is trusted signed these, if that can be told.
     fn unknown_issuer(&self, sent: &[Vec<u8>]) -> Fault {
         if let Some(damaged) = sent.iter().find(|one| Known::read(one).is_none()) {
             return certificate::unreadable(damaged);
@@ -101,8 +110,8 @@ impl Checks {
             (known.subject() == top.issuer()).then_some((one, known))
         });
         let Some((place, namesake)) = namesakes.next() else { return Fault::UnknownIssuer };
-        let why = namesake.no_authority().unwrap_or("has another key than the one that signed");
-        Fault::NotThatIssuer(format!("the certificate of that name in {place} {why}"))
+        let why = namesake.no_authority().unwrap_or("does not verify it; has the CA a new key?");
+        Fault::NotThatIssuer(format!("{place} has a certificate of that name, which {why}"))
     }
 
     /// For a certificate that is trusted for itself: who signed the list does not matter when it

@@ -297,10 +297,10 @@ fn not_trusted(own: &Known, top: &Known) -> String {
 
 fn not_that_issuer(sent: &[Known], why: &str) -> Words {
     let (Some(own), Some(top)) = (sent.first(), sent.last()) else { return issuer(sent) };
-    (format!("{}: {why}", not_trusted(own, top)), Some(THE_PRESENT_CA))
+    (format!("{}: {why}", not_trusted(own, top)), Some(CURRENT_CA))
 }
 
-const THE_PRESENT_CA: &str = "get the CA's present certificate from whoever runs it";
+const CURRENT_CA: &str = "ask the CA's operator for its current certificate";
 
 const NAME_THE_CA: &str = "name the CA with --cacert FILE, or have the server send its whole chain";
 

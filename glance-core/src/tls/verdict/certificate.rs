@@ -111,6 +111,11 @@ impl Known {
         }
     }
 
+    /// Whether a server may present it.
+    pub(in crate::tls) fn may_serve(&self) -> bool {
+        authority::serves(&self.content)
+    }
+
     pub(in crate::tls) fn has_name_constraints(&self) -> bool {
         !matches!(self.content.get::<NameConstraints>(), Ok(None))
     }
