@@ -75,7 +75,8 @@ impl Checks {
             Fault::UnknownIssuer => self.unknown_issuer(sent),
             Fault::NotPinned | Fault::Revoked(_) | Fault::NotCovered(_) => fault,
             Fault::Other(_) => {
-                of_own(&path, is_listed).or_else(|| constraints::objection(&path)).unwrap_or(fault)
+                let wrong = path.split_first().and_then(|(own, above)| roles(own, above));
+                wrong.or_else(|| constraints::objection(&path)).unwrap_or(fault)
             }
             _ => of_own(&path, is_listed).unwrap_or(fault),
         }
@@ -110,6 +111,9 @@ impl Checks {
             (known.subject() == top.issuer()).then_some((one, known))
         });
         let Some((place, namesake)) = namesakes.next() else { return Fault::UnknownIssuer };
+        if namesake.no_authority() == Some(authority::BAD_BASICS) {
+            return Fault::Unfit(namesake.der().to_vec(), authority::BAD_BASICS.to_owned());
+        }
         let why = namesake.no_authority().unwrap_or("does not verify it; has the CA a new key?");
         Fault::NotThatIssuer(format!("{place} has a certificate of that name, which {why}"))
     }

@@ -133,11 +133,12 @@ fn unusable(list: &TbsCertList) -> Option<String> {
     }
     let entries = list.revoked_certificates.iter().flatten();
     let of_entries = entries.flat_map(|entry| entry.crl_entry_extensions.iter().flatten());
-    // What stands on complete lists is not critical (RFC 5280, 5.2 and 5.3), so that whatever is
-    // may change what they mean.
+    // RFC 5280, 5.2 and 5.3. What is critical may change what the list means.
     let critical = own.chain(of_entries).find(|one| one.critical)?;
     let oid = critical.extn_id;
-    Some(format!("the revocation list has an extension ({oid}) that must not be critical there"))
+    Some(format!(
+        "the revocation list has a critical extension ({oid}), as complete lists must not"
+    ))
 }
 
 /// Delta lists and lists of one distribution point (RFC 5280, 5.2.4 and 5.2.5).

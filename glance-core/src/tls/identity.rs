@@ -9,6 +9,8 @@ use secrecy::{ExposeSecret, SecretString};
 use super::bundle::{self, Certificate};
 use super::forms::Wanted;
 use super::pem::{self, TlsFileError};
+use super::trust::warn_once;
+use super::usable;
 
 /// A client's certificate and its key.
 #[derive(Debug, Clone)]
@@ -68,6 +70,10 @@ impl ClientIdentity {
     ) -> Result<Self, TlsFileError> {
         let chain = bundle::load_as(certificate, Wanted::ClientCertificate)?;
         let key = load_key(key.unwrap_or(certificate), passphrase)?;
+        if let Some((place, why)) = chain.iter().find_map(|one| Some((one, usable::expired(one)?)))
+        {
+            warn_once(format!("{place}: the client certificate {why}; servers refuse it"));
+        }
         Ok(Self { chain, key })
     }
 }

@@ -15,7 +15,7 @@ use super::verdict::{self, Fault};
 /// # Errors
 /// When none is left.
 pub(super) fn check(path: &Path, all: &[Certificate]) -> Result<Vec<String>, TlsFileError> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = now();
     let useless: Vec<_> = all.iter().filter_map(|one| Some((one, useless(one, now)?))).collect();
     match useless.as_slice() {
         [(one, why)] if all.len() == 1 => {
@@ -28,6 +28,15 @@ pub(super) fn check(path: &Path, all: &[Certificate]) -> Result<Vec<String>, Tls
         }
         _ => Ok(useless.into_iter().map(|(one, why)| line(one, &why)).collect()),
     }
+}
+
+/// Whether it is out of date now, the end of a sentence.
+pub(super) fn expired(one: &Certificate) -> Option<String> {
+    out_of_date(&Known::read(&one.der)?, now())
+}
+
+fn now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 fn line(one: &Certificate, why: &str) -> String {
@@ -64,8 +73,9 @@ fn out_of_date(one: &Known, now: Duration) -> Option<String> {
 fn roleless(one: &Known) -> Option<String> {
     let purpose = (!one.has_purpose()).then_some("is not for servers (extended key usage)");
     let why = one.no_authority().or(purpose)?;
-    match one.names().is_empty() || !one.may_serve() {
-        true => Some(format!("{why}, and is no server's")),
+    match one.names().is_empty() {
+        true => Some(format!("{why}, and it names no server")),
+        false if !one.may_serve() => Some(why.to_owned()),
         false => None,
     }
 }
