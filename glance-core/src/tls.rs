@@ -9,12 +9,16 @@ use std::path::PathBuf;
 pub mod authority;
 pub mod bundle;
 pub mod checks;
+mod constraints;
 pub mod crl;
+mod flaws;
+mod forms;
 pub mod identity;
 mod pem;
 pub mod pin;
 pub mod summary;
 pub mod trust;
+mod usable;
 pub mod verdict;
 
 pub use bundle::Certificate;

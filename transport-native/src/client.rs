@@ -12,7 +12,7 @@ use openssl::ssl::{
     self, Ssl, SslContext, SslMethod, SslMode, SslOptions, SslRef, SslVerifyMode, SslVersion,
 };
 use tokio_openssl::SslStream;
-use transport_hyper::{Finding, Io, Refusal, Secured, Session, TlsBackend, TlsSetupError};
+use transport_hyper::{Io, Refusal, Secured, Session, TlsBackend, TlsSetupError};
 
 use crate::identity::{self, Asked};
 use crate::roots;
@@ -95,7 +95,7 @@ impl TlsBackend for Client {
             Err(error) => {
                 let refused = refused.lock().unwrap_or_else(PoisonError::into_inner).take();
                 let finding = match refused {
-                    Some((fault, path)) => finding(fault, path, stream.ssl()),
+                    Some(reason) => self.verifier.finding(reason, sent(stream.ssl())),
                     None => explain(&error, asked, self.min_version).into(),
                 };
                 Err(Refusal::new(finding, host, endpoint))
@@ -116,13 +116,6 @@ fn session(ssl: &SslRef, asked: Option<ClientCertificate>) -> Session {
         chain: sent(ssl),
         client_certificate: asked,
     }
-}
-
-/// What the server sent, and the part of the path that is trusted.
-fn finding(fault: Fault, path: Vec<Vec<u8>>, ssl: &SslRef) -> Finding {
-    let sent = sent(ssl);
-    let above = path.into_iter().filter(|one| !sent.contains(one)).collect();
-    Finding { fault, sent, above }
 }
 
 fn sent(ssl: &SslRef) -> Vec<Vec<u8>> {

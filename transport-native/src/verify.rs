@@ -11,9 +11,18 @@ use openssl::ssl::{SslRef, SslVerifyMode};
 use openssl::x509::verify::X509CheckFlags;
 use openssl::x509::{X509, X509Crl, X509StoreContextRef, X509VerifyResult};
 use openssl_sys as ffi;
+use transport_hyper::Finding;
 
-/// Why a server's certificate was refused, and the path as far as OpenSSL built it.
-pub(crate) type Refused = Arc<Mutex<Option<(Fault, Vec<Vec<u8>>)>>>;
+/// Why a server's certificate was refused.
+pub(crate) type Refused = Arc<Mutex<Option<Reason>>>;
+
+/// A fault, and where it was found.
+pub(crate) struct Reason {
+    fault: Fault,
+    /// As far as OpenSSL built it.
+    path: Vec<Vec<u8>>,
+    is_listed: bool,
+}
 
 /// What is checked beside what OpenSSL checks by itself.
 pub(crate) struct Verifier {
@@ -48,21 +57,23 @@ impl Verifier {
         let refused = Refused::default();
         let record = Arc::clone(&refused);
         ssl.set_verify_callback(SslVerifyMode::PEER, move |fine, context| {
+            let is_listed = self.is_listed(context);
             let why = match (fine, context.error_depth()) {
-                (_, 1..) if self.is_listed(context) => None,
+                (_, 1..) if is_listed => None,
                 (false, _) => Some(fault(context.error())),
                 // The server's own certificate comes last, when the whole path is verified.
                 (true, 0) => self.objection(context),
                 (true, _) => None,
             };
-            let Some(why) = why else {
+            let Some(fault) = why else {
                 context.set_error(X509VerifyResult::OK);
                 return true;
             };
             if fine {
                 context.set_error(X509VerifyResult::APPLICATION_VERIFICATION);
             }
-            *record.lock().unwrap_or_else(PoisonError::into_inner) = Some((why, path(context)));
+            let reason = Reason { fault, path: path(context), is_listed };
+            *record.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason);
             false
         });
         Ok(refused)
@@ -72,6 +83,17 @@ impl Verifier {
     /// where nothing matters.
     fn is_listed(&self, context: &X509StoreContextRef) -> bool {
         path(context).first().is_some_and(|own| self.listed.contains(own))
+    }
+
+    /// What was wrong with a server that sent these certificates.
+    pub(crate) fn finding(&self, reason: Reason, sent: Vec<Vec<u8>>) -> Finding {
+        let Reason { fault, path, is_listed } = reason;
+        // A path of one ends where it begins: at a certificate that is trusted for itself.
+        let is_listed = is_listed || (path.len() == 1 && fault != Fault::UnknownIssuer);
+        let mut above = path;
+        above.extend(self.checks.listed_above(&sent));
+        above.retain(|one| !sent.contains(one));
+        Finding { fault: self.checks.explained(fault, &sent, &above, is_listed), sent, above }
     }
 
     /// What is wrong with the path though OpenSSL likes it.
@@ -101,9 +123,12 @@ fn fault(result: X509VerifyResult) -> Fault {
         ffi::X509_V_ERR_CERT_NOT_YET_VALID => Fault::NotYetValid,
         ffi::X509_V_ERR_HOSTNAME_MISMATCH | ffi::X509_V_ERR_IP_ADDRESS_MISMATCH => Fault::WrongName,
         ffi::X509_V_ERR_INVALID_PURPOSE => Fault::WrongPurpose,
-        ffi::X509_V_ERR_PERMITTED_VIOLATION | ffi::X509_V_ERR_EXCLUDED_VIOLATION => {
-            Fault::OutOfBounds
-        }
+        ffi::X509_V_ERR_PERMITTED_VIOLATION
+        | ffi::X509_V_ERR_EXCLUDED_VIOLATION
+        | ffi::X509_V_ERR_SUBTREE_MINMAX
+        | ffi::X509_V_ERR_UNSUPPORTED_CONSTRAINT_TYPE
+        | ffi::X509_V_ERR_UNSUPPORTED_CONSTRAINT_SYNTAX
+        | ffi::X509_V_ERR_UNSUPPORTED_NAME_SYNTAX => Fault::OutOfBounds,
         ffi::X509_V_ERR_UNHANDLED_CRITICAL_EXTENSION => Fault::UnknownExtension,
         EE_KEY_TOO_SMALL | CA_KEY_TOO_SMALL | CA_MD_TOO_WEAK => Fault::Weak,
         ffi::X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT
@@ -115,6 +140,8 @@ fn fault(result: X509VerifyResult) -> Fault {
         | ffi::X509_V_ERR_INVALID_CA
         | ffi::X509_V_ERR_KEYUSAGE_NO_CERTSIGN => Fault::UnknownIssuer,
         ffi::X509_V_ERR_PATH_LENGTH_EXCEEDED => Fault::TooLong,
+        // OpenSSL says the first of more name constraints than it checks.
+        ffi::X509_V_ERR_UNSPECIFIED | ffi::X509_V_ERR_CERT_CHAIN_TOO_LONG => Fault::TooMuch,
         _ => Fault::Other(format!("its certificate can't be verified: {}", result.error_string())),
     }
 }

@@ -11,7 +11,9 @@ use rustls::client::{ClientConnection, Resumption};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::ServerName;
 use rustls::sign::CertifiedKey;
-use rustls::{CertificateError, ClientConfig, Error, ProtocolVersion, SupportedCipherSuite};
+use rustls::{
+    CertificateError, ClientConfig, Error, InvalidMessage, ProtocolVersion, SupportedCipherSuite,
+};
 use tokio_rustls::TlsConnector;
 use transport_hyper::{
     Finding, Io, Refusal, Secured, Session, TlsBackend, TlsSetupError, io_reason,
@@ -117,6 +119,9 @@ fn explain(
         }
     }
     let fault = match inner {
+        Error::InvalidMessage(
+            InvalidMessage::CertificatePayloadTooLarge | InvalidMessage::HandshakePayloadTooLarge,
+        ) => Fault::TooMuch,
         Error::InvalidMessage(_) => Fault::NotTls,
         Error::AlertReceived(alert) => Alert(u8::from(*alert)).fault(asked, min_version),
         Error::PeerIncompatible(_) => Fault::NothingInCommon(min_version),

@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use glance_core::tls::checks::Checks;
-use glance_core::tls::verdict::{Fault, has_weak_key};
+use glance_core::tls::verdict::Fault;
 use glance_core::tls::{RevocationList, TlsPolicy};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
@@ -44,23 +44,25 @@ impl Verifier {
         host: &ServerName<'_>,
         now: UnixTime,
     ) -> Result<(), Fault> {
-        let parsed = EndEntityCert::try_from(leaf).map_err(|error| fault(&error))?;
+        let parsed = EndEntityCert::try_from(leaf).map_err(|error| match error {
+            // A certificate of version 1 names no host.
+            webpki::Error::UnsupportedCertVersion => Fault::WrongName,
+            error => fault(&error),
+        })?;
         let content = Certificate::from_der(leaf)
             .map_err(|error| Fault::Other(format!("its certificate is damaged: {error}")))?
             .tbs_certificate;
+        // OpenSSL looks at the name before it looks at dates and constraints.
+        parsed.verify_is_valid_for_subject_name(host).map_err(|error| fault(&error))?;
         if self.trusted.pins.contains(leaf) {
             check_dates(&content.validity, now)?;
-            self.objection(&[leaf.to_vec()]).map_or(Ok(()), Err)?;
+            self.objection(&[leaf.to_vec()]).map_or(Ok(()), Err)
         } else if content.issuer == content.subject {
             // Signed by itself with the name of a root that is trusted: not that root.
-            return Err(Fault::UnknownIssuer);
+            Err(Fault::UnknownIssuer)
         } else {
-            self.check_chain(&parsed, chain, now)?;
+            self.check_chain(&parsed, chain, now)
         }
-        if has_weak_key(leaf) {
-            return Err(Fault::Weak);
-        }
-        parsed.verify_is_valid_for_subject_name(host).map_err(|error| fault(&error))
     }
 
     fn check_chain(
@@ -129,13 +131,13 @@ impl Verifier {
 
     /// Why the server is refused, with what it sent.
     fn finding(&self, fault: Fault, sent: &[CertificateDer<'_>]) -> Finding {
-        let above = self.trusted.above(sent);
-        // webpki takes the signature of a short key for a wrong one.
-        let fault = match fault {
-            Fault::UnknownIssuer if above.iter().any(|one| has_weak_key(one)) => Fault::Weak,
-            fault => fault,
-        };
-        Finding { fault, sent: sent.iter().map(|one| one.to_vec()).collect(), above }
+        let mut above = self.trusted.above(sent);
+        let is_listed = sent.first().is_some_and(|own| self.trusted.pins.contains(own));
+        // webpki looks at a certificate before it looks for an issuer, OpenSSL after that.
+        let fault = if above.is_empty() && !is_listed { Fault::UnknownIssuer } else { fault };
+        let sent: Vec<_> = sent.iter().map(|one| one.to_vec()).collect();
+        above.extend(self.checks.listed_above(&sent));
+        Finding { fault: self.checks.explained(fault, &sent, &above, is_listed), sent, above }
     }
 }
 
@@ -158,10 +160,18 @@ fn fault(error: &webpki::Error) -> Fault {
         E::CertNotValidForName(_) => Fault::WrongName,
         E::UnknownIssuer
         | E::EndEntityUsedAsCa
-        | E::CaUsedAsEndEntity
+        | E::UnsupportedCertVersion
         | E::InvalidSignatureForPublicKey => Fault::UnknownIssuer,
-        E::RequiredEkuNotFoundContext(_) => Fault::WrongPurpose,
-        E::NameConstraintViolation => Fault::OutOfBounds,
+        E::CaUsedAsEndEntity => Fault::IsAuthority,
+        E::RequiredEkuNotFoundContext(_) | E::EmptyEkuExtension => Fault::WrongPurpose,
+        E::NameConstraintViolation
+        | E::MalformedNameConstraint
+        | E::MalformedDnsIdentifier
+        | E::InvalidNetworkMaskConstraint => Fault::OutOfBounds,
+        E::MaximumPathDepthExceeded
+        | E::MaximumPathBuildCallsExceeded
+        | E::MaximumSignatureChecksExceeded
+        | E::MaximumNameConstraintComparisonsExceeded => Fault::TooMuch,
         E::PathLenConstraintViolated => Fault::TooLong,
         E::UnsupportedCriticalExtension => Fault::UnknownExtension,
         E::UnsupportedSignatureAlgorithmContext(_)

@@ -8,9 +8,9 @@ use x509_cert::TbsCertificate;
 use x509_cert::crl::{CertificateList, TbsCertList};
 use x509_cert::der::asn1::{AnyRef, ObjectIdentifier};
 use x509_cert::der::{Decode, Encode, Error, Reader, SliceReader, Tag};
-use x509_cert::ext::Extension;
 use x509_cert::time::Time;
 
+use super::forms::{self, Wanted};
 use super::pem::{self, TlsFileError};
 use super::verdict::{self, certificate};
 
@@ -58,13 +58,16 @@ pub fn load(file: &Path) -> Result<Vec<RevocationList>, TlsFileError> {
         return Ok(vec![checked(bytes, file, None)?]);
     }
     let blocks = pem::blocks(&bytes, file)?;
-    let lists = blocks.iter().filter(|block| block.label == "X509 CRL");
+    let (lists, others): (Vec<_>, Vec<_>) =
+        blocks.iter().partition(|block| block.label == "X509 CRL");
+    let lists = lists.into_iter();
     let lists = lists.map(|block| checked(block.decode(file)?, file, Some(block.line)));
     let lists = lists.collect::<Result<Vec<_>, _>>()?;
-    match lists.as_slice() {
-        [] => Err(TlsFileError::new(file, None, "there is no revocation list (X509 CRL) in it")),
-        _ => Ok(lists),
+    if lists.is_empty() {
+        let others: Vec<_> = others.into_iter().map(|block| block.label.clone()).collect();
+        return Err(pem::nothing(file, &bytes, Wanted::RevocationList, &others));
     }
+    Ok(lists)
 }
 
 fn checked(der: Vec<u8>, file: &Path, line: Option<usize>) -> Result<RevocationList, TlsFileError> {
@@ -72,7 +75,11 @@ fn checked(der: Vec<u8>, file: &Path, line: Option<usize>) -> Result<RevocationL
     if is_version_1(&der).unwrap_or(false) {
         return Err(wrong(VERSION_1));
     }
-    let damaged = |error| wrong(&format!("this is no revocation list: {error}"));
+    let damaged = |_| {
+        let form = forms::named(&der, Wanted::RevocationList);
+        let form = form.map(|form| format!("; {form}")).unwrap_or_default();
+        wrong(&format!("this is not a revocation list, or it is damaged{form}"))
+    };
     let list = CertificateList::from_der(&der).map_err(damaged)?.tbs_cert_list;
     let until = in_force(&list).map_err(|what| wrong(&what))?;
     if let Some(what) = unusable(&list) {
@@ -126,19 +133,14 @@ fn unusable(list: &TbsCertList) -> Option<String> {
     }
     let entries = list.revoked_certificates.iter().flatten();
     let of_entries = entries.flat_map(|entry| entry.crl_entry_extensions.iter().flatten());
-    let unknown = |one: &&Extension| one.critical && !KNOWN.contains(&one.extn_id);
-    let unknown = own.chain(of_entries).find(unknown)?;
-    Some(format!("the revocation list has a critical extension ({}) not known", unknown.extn_id))
+    // RFC 5280, 5.2 and 5.3. What is critical may change what the list means.
+    let critical = own.chain(of_entries).find(|one| one.critical)?;
+    let oid = critical.extn_id;
+    Some(format!(
+        "the revocation list has a critical extension ({oid}), as complete lists must not"
+    ))
 }
 
 /// Delta lists and lists of one distribution point (RFC 5280, 5.2.4 and 5.2.5).
 const PARTIAL: &[ObjectIdentifier] =
     &[ObjectIdentifier::new_unwrap("2.5.29.27"), ObjectIdentifier::new_unwrap("2.5.29.28")];
-
-/// The authority's key, the list's number, and the reason of an entry (RFC 5280, 5.2.1, 5.2.3 and
-/// 5.3.1). None of them changes what is on the list.
-const KNOWN: &[ObjectIdentifier] = &[
-    ObjectIdentifier::new_unwrap("2.5.29.35"),
-    ObjectIdentifier::new_unwrap("2.5.29.20"),
-    ObjectIdentifier::new_unwrap("2.5.29.21"),
-];

@@ -7,7 +7,10 @@ use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::bundle::{self, Certificate};
+use super::forms::Wanted;
 use super::pem::{self, TlsFileError};
+use super::trust::warn_once;
+use super::usable;
 
 /// A client's certificate and its key.
 #[derive(Debug, Clone)]
@@ -65,8 +68,12 @@ impl ClientIdentity {
         key: Option<&Path>,
         passphrase: &dyn Fn(&Path) -> Result<SecretString, TlsFileError>,
     ) -> Result<Self, TlsFileError> {
-        let chain = bundle::load(certificate)?;
+        let chain = bundle::load_as(certificate, Wanted::ClientCertificate)?;
         let key = load_key(key.unwrap_or(certificate), passphrase)?;
+        if let Some((place, why)) = chain.iter().find_map(|one| Some((one, usable::expired(one)?)))
+        {
+            warn_once(format!("{place}: the client certificate {why}; servers refuse it"));
+        }
         Ok(Self { chain, key })
     }
 }
@@ -76,28 +83,37 @@ fn load_key(
     passphrase: &dyn Fn(&Path) -> Result<SecretString, TlsFileError>,
 ) -> Result<PrivateKey, TlsFileError> {
     let bytes = Zeroizing::new(pem::read(file)?);
+    let mut others = Vec::new();
     for block in pem::blocks(&bytes, file)? {
+        let wrong = |what: &str| TlsFileError::new(file, Some(block.line), what);
         let form = match block.label.as_str() {
             "PRIVATE KEY" => KeyForm::Pkcs8,
             "RSA PRIVATE KEY" | "EC PRIVATE KEY" if block.has_headers() => {
-                let what = "the key is encrypted in OpenSSL's old form; \
-                            convert it by `openssl pkcs8 -topk8 -in FILE -out NEW`";
-                return Err(TlsFileError::new(file, Some(block.line), what));
+                return Err(wrong(OLD_ENCRYPTION));
             }
             "RSA PRIVATE KEY" => KeyForm::Pkcs1,
             "EC PRIVATE KEY" => KeyForm::Sec1,
             "ENCRYPTED PRIVATE KEY" => {
                 let passphrase = passphrase(file)?;
                 if passphrase.expose_secret().is_empty() {
-                    let what = "the key is encrypted; give its passphrase in a file";
-                    return Err(TlsFileError::new(file, Some(block.line), what));
+                    return Err(wrong("the key is encrypted; give its passphrase in a file"));
                 }
                 KeyForm::EncryptedPkcs8(passphrase)
             }
-            _ => continue,
+            "OPENSSH PRIVATE KEY" => return Err(wrong(OPENSSH)),
+            "DSA PRIVATE KEY" => return Err(wrong("this is a DSA key, which TLS no longer uses")),
+            label => {
+                others.push(label.to_owned());
+                continue;
+            }
         };
         let der = Zeroizing::new(block.decode(file)?);
         return Ok(PrivateKey { form, file: file.to_owned(), der });
     }
-    Err(TlsFileError::new(file, None, "there is no private key in it"))
+    Err(pem::nothing(file, &bytes, Wanted::PrivateKey, &others))
 }
+
+const OLD_ENCRYPTION: &str = "the key is encrypted in OpenSSL's old form; \
+                              convert it by `openssl pkcs8 -topk8 -in FILE -out NEW`";
+const OPENSSH: &str = "this is a key in OpenSSH's own form; \
+                       `ssh-keygen -p -m PKCS8 -f FILE` turns it into PEM";

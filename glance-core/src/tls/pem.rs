@@ -5,6 +5,8 @@ use std::{fs, io};
 
 use base64::prelude::{BASE64_STANDARD, Engine};
 
+use super::forms::{self, Wanted};
+
 /// A file with certificates, keys or revocation lists that can't be used.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", self.text())]
@@ -53,9 +55,30 @@ pub(super) fn read(file: &Path) -> Result<Vec<u8>, TlsFileError> {
     fs::read(file).map_err(|error| TlsFileError::unreadable(file, error))
 }
 
-/// Whether a file holds DER rather than PEM: a SEQUENCE of 256 bytes to 64 KiB, or a shorter one.
+/// Whether a file holds DER rather than PEM: a SEQUENCE of 128 bytes or more. Large revocation lists
+/// have a length of three bytes.
 pub(super) fn is_der(bytes: &[u8]) -> bool {
-    matches!(bytes, [0x30, 0x81 | 0x82, ..])
+    matches!(bytes, [0x30, 0x81..=0x84, ..])
+}
+
+/// The error of a file with nothing in it of what is wanted, but with blocks of `others`.
+pub(super) fn nothing(
+    file: &Path,
+    bytes: &[u8],
+    wanted: Wanted,
+    others: &[String],
+) -> TlsFileError {
+    let what = match wanted {
+        Wanted::Certificate | Wanted::ClientCertificate => "certificate",
+        Wanted::PrivateKey => "private key",
+        Wanted::RevocationList => "revocation list (X509 CRL)",
+    };
+    let why = match others {
+        [] => forms::named(bytes, wanted).map(|form| format!("; {form}")),
+        _ => Some(format!(", only {}", others.join(", "))),
+    };
+    let what = format!("there is no {what} in it{}", why.unwrap_or_default());
+    TlsFileError::new(file, None, &what)
 }
 
 /// The blocks of a PEM file, with whatever comments between them.
@@ -68,6 +91,7 @@ pub(super) fn blocks(bytes: &[u8], file: &Path) -> Result<Vec<Block>, TlsFileErr
     for (index, line) in text.split('\n').enumerate() {
         let line = line.trim_end();
         let number = index + 1;
+        let wrong = |what: String| Err(TlsFileError::new(file, Some(number), &what));
         match (&mut open, boundary(line)) {
             (None, Some(("BEGIN", label))) => {
                 open = Some(Block { label: label.to_owned(), line: number, lines: Vec::new() });
@@ -75,22 +99,22 @@ pub(super) fn blocks(bytes: &[u8], file: &Path) -> Result<Vec<Block>, TlsFileErr
             (Some(block), Some(("END", label))) if label == block.label => {
                 found.extend(open.take());
             }
-            (block, None) if !line.contains("-----BEGIN") && !line.contains("-----END") => {
-                if let Some(block) = block {
-                    block.lines.push(line.to_owned());
-                }
+            (Some(block), Some(("BEGIN", _))) => return Err(block.without_end(file)),
+            (Some(block), Some((_, label))) => {
+                return wrong(format!("END {label} fits no BEGIN {}", block.label));
             }
-            _ => {
-                let what = "a BEGIN or END line that fits nothing";
-                return Err(TlsFileError::new(file, Some(number), what));
+            (None, Some((_, label))) => {
+                return wrong(format!("END {label} has no BEGIN before it"));
             }
+            (block, None) => match (damaged_boundary(line), block) {
+                (Some(what), _) => return wrong(what.to_owned()),
+                (None, Some(block)) => block.lines.push(line.to_owned()),
+                (None, None) => {}
+            },
         }
     }
     match open {
-        Some(block) => {
-            let what = format!("the block BEGIN {} has no END", block.label);
-            Err(TlsFileError::new(file, Some(block.line), &what))
-        }
+        Some(block) => Err(block.without_end(file)),
         None => Ok(found),
     }
 }
@@ -101,7 +125,40 @@ fn boundary(line: &str) -> Option<(&str, &str)> {
     (matches!(word, "BEGIN" | "END") && !label.contains("-----")).then_some((word, label))
 }
 
+/// What is wrong with a line that was a BEGIN or an END before something changed it, and the cure.
+fn damaged_boundary(line: &str) -> Option<&'static str> {
+    if line.contains("-----BEGIN") || line.contains("-----END") {
+        return Some(match line {
+            _ if line.contains("-----\\n") => WRITTEN_BREAKS,
+            _ if line.contains('\r') => MAC_BREAKS,
+            _ if boundary(line.trim_start()).is_some() => INDENTED,
+            _ => NO_BREAKS,
+        });
+    }
+    // A word processor writes dashes for two hyphens, and a hasty hand copies four.
+    let dashes = ['-', '\u{2010}', '\u{2011}', '\u{2012}', '\u{2013}', '\u{2014}', '\u{2212}'];
+    let inner = line.trim_start().strip_prefix(dashes)?.trim_start_matches(dashes);
+    let is_boundary = inner.starts_with("BEGIN ") || inner.starts_with("END ");
+    (is_boundary && inner.ends_with(dashes)).then_some(WRONG_DASHES)
+}
+
+const WRITTEN_BREAKS: &str = "its line breaks are written as \\n: \
+    `printf '%b' \"$(tr -d '\"' < FILE)\" > NEW` makes PEM of it";
+const MAC_BREAKS: &str = "its line breaks are carriage returns: \
+    `tr '\\r' '\\n' < FILE > NEW` makes PEM of it";
+const INDENTED: &str = "there are blanks before BEGIN or END: \
+    `sed 's/^[[:blank:]]*//' FILE > NEW` makes PEM of it";
+const NO_BREAKS: &str = "its line breaks are gone, or some of them: \
+    `sed -E 's/[[:blank:]]*(-----(BEGIN|END) [A-Z0-9 ]+-----)[[:blank:]]*/\\n\\1\\n/g' FILE > NEW` \
+    makes PEM of it";
+const WRONG_DASHES: &str = "there must be five hyphens before and after BEGIN or END";
+
 impl Block {
+    fn without_end(&self, file: &Path) -> TlsFileError {
+        let what = format!("the block BEGIN {} has no END", self.label);
+        TlsFileError::new(file, Some(self.line), &what)
+    }
+
     /// Whether it has headers, as OpenSSL's old form of encrypted keys does.
     pub(super) fn has_headers(&self) -> bool {
         self.lines.iter().any(|line| line.contains(':'))

@@ -1,16 +1,18 @@
 //! Which trust store is in force, of the many that may be named.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
-use super::bundle;
-use super::{Roots, TlsFileError, TlsPolicy, TrustSource};
+use super::{Roots, TlsFileError, TlsPolicy, TrustSource, bundle, usable};
 
 /// Finds the trust store: the first of `named` (who names it, and the path), then what the
 /// environment names, then the system's. The first that is named is the only one; an empty name
 /// names nothing.
 ///
 /// # Errors
-/// When the one that is named can't be used. There is no falling through to the next.
+/// When the one that is named can't be used, or none of its certificates can. There is no falling
+/// through to the next. A certificate that is of no use among others gets a warning.
 pub fn resolve(
     named: &[(&str, Option<PathBuf>)],
     env: &dyn Fn(&str) -> Option<String>,
@@ -20,30 +22,35 @@ pub fn resolve(
     let mut choices = named.iter().map(|(by, path)| (*by, path.clone().filter(set)));
     let first = choices.find_map(|(by, path)| Some((by, path?)));
     let first = first.or_else(|| VARIABLES.iter().find_map(|name| Some((*name, variable(name)?))));
-    if let Some((by, path)) = first {
-        return Ok((TlsPolicy::new(Roots::Bundle(bundle::load(&path)?)), source(by, &path)));
-    }
-    match (variable("SSL_CERT_FILE"), variable("SSL_CERT_DIR")) {
-        (None, None) => {
+    let (by, path, all) = match (first, variable("SSL_CERT_FILE"), variable("SSL_CERT_DIR")) {
+        (Some((by, path)), ..) => (by, path.clone(), bundle::load(&path)?),
+        (None, None, None) => {
             let source =
                 TrustSource { named_by: "the system".to_owned(), path: None, and_system: false };
-            Ok((TlsPolicy::new(Roots::System), source))
+            return Ok((TlsPolicy::new(Roots::System), source));
         }
-        (Some(file), None) => Ok((
-            TlsPolicy::new(Roots::Bundle(bundle::load(&file)?)),
-            source("SSL_CERT_FILE", &file),
-        )),
-        (None, Some(list)) => {
-            Ok((TlsPolicy::new(Roots::Bundle(directories(&list)?)), source("SSL_CERT_DIR", &list)))
-        }
-        (Some(file), Some(list)) => {
+        (None, Some(file), None) => ("SSL_CERT_FILE", file.clone(), bundle::load(&file)?),
+        (None, None, Some(list)) => ("SSL_CERT_DIR", list.clone(), directories(&list)?),
+        (None, Some(file), Some(list)) => {
             let mut all = bundle::load(&file)?;
             all.extend(directories(&list)?);
-            Ok((
-                TlsPolicy::new(Roots::Bundle(all)),
-                source("SSL_CERT_FILE and SSL_CERT_DIR", &file),
-            ))
+            ("SSL_CERT_FILE and SSL_CERT_DIR", file, all)
         }
+    };
+    for useless in usable::check(&path, &all)? {
+        warn_once(useless);
+    }
+    let source = TrustSource { named_by: by.to_owned(), path: Some(path), and_system: false };
+    Ok((TlsPolicy::new(Roots::Bundle(all)), source))
+}
+
+/// Both sides of a run often have the same trust store.
+pub(super) fn warn_once(what: String) {
+    static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
+    if !said.contains(&what) {
+        tracing::warn!("{what}");
+        said.insert(what);
     }
 }
 
@@ -54,10 +61,6 @@ fn directories(list: &Path) -> Result<Vec<bundle::Certificate>, TlsFileError> {
         all.extend(bundle::load(&directory)?);
     }
     Ok(all)
-}
-
-fn source(by: &str, path: &Path) -> TrustSource {
-    TrustSource { named_by: by.to_owned(), path: Some(path.to_owned()), and_system: false }
 }
 
 /// The order in which the clients of `OpenStack`, Python's requests and curl are configured.

@@ -24,6 +24,13 @@ pub enum Fault {
     WrongName,
     /// Nobody that is trusted, and may, signed the certificate.
     UnknownIssuer,
+    /// The same, though a certificate with the issuer's name is trusted: which, and why it does not
+    /// do, the rest of a sentence.
+    NotThatIssuer(String),
+    /// The server presents an authority's certificate that is not trusted for itself.
+    IsAuthority,
+    /// This certificate (DER) can't be used by anyone: why, the end of a sentence.
+    Unfit(Vec<u8>, String),
     /// The certificate may not be used by a server, or one above it may not sign for servers.
     WrongPurpose,
     /// A key is too short, or a signature is made in a way that can be forged.
@@ -32,6 +39,8 @@ pub enum Fault {
     OutOfBounds,
     /// An authority allows fewer authorities below it.
     TooLong,
+    /// There are so many certificates, names or constraints that verifying them takes too long.
+    TooMuch,
     /// The certificate says something that must be understood, and is not.
     UnknownExtension,
     /// A revocation list names this certificate (DER).
@@ -70,6 +79,8 @@ pub fn refusal(
     let path = certificate::path(sent, above);
     let (reason, hint) = match fault {
         Fault::UnknownIssuer => issuer(&certificate::path(sent, &[])),
+        Fault::NotThatIssuer(why) => not_that_issuer(&certificate::path(sent, &[]), why),
+        Fault::Unfit(der, why) => unfit(der, why, sent, &path),
         Fault::WrongName => names(host, &path),
         Fault::Expired | Fault::NotYetValid => dates(fault, &path),
         Fault::Weak => weakness(&path),
@@ -140,6 +151,14 @@ fn guilty(fault: &Fault, path: &[Known]) -> Words {
             let who = find(&Known::has_name_constraints).1;
             (format!("{who} may not sign for this name (name constraints)"), Some(ANOTHER_CA))
         }
+        Fault::IsAuthority => {
+            let who = find(&|_| true).1;
+            (format!("{who} is an authority's (CA:TRUE), and is not listed"), Some(NO_CA))
+        }
+        Fault::TooMuch => (
+            "its chain has too many certificates, names or name constraints to verify".to_owned(),
+            Some("the server needs a certificate of a smaller chain"),
+        ),
         Fault::TooLong => {
             let fewer = |(below, one): (usize, &Known)| {
                 let limit = one.path_length().map(usize::from)?;
@@ -150,8 +169,9 @@ fn guilty(fault: &Fault, path: &[Known]) -> Words {
             (format!("there are more authorities below than {who} allows"), Some(ANOTHER_CA))
         }
         Fault::UnknownExtension => {
-            let (found, who) = find(&|one| one.unknown_extension().is_some());
-            let which = found.and_then(Known::unknown_extension);
+            let unknown = |one: &Known| one.unknown_extension().or_else(|| one.policies());
+            let (found, who) = find(&|one| unknown(one).is_some());
+            let which = found.and_then(unknown);
             let which = which.map(|oid| format!(" ({oid})")).unwrap_or_default();
             let reason = format!("{who} has a critical extension{which} that is not known");
             (reason, Some("the server needs a certificate without it"))
@@ -175,7 +195,8 @@ fn dates(fault: &Fault, path: &[Known]) -> Words {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let late = *fault == Fault::Expired;
     let is_guilty = |one: &&Known| match late {
-        true => one.not_after() < now,
+        // OpenSSL takes the last second for one too many.
+        true => one.not_after() <= now,
         false => one.not_before() > now,
     };
     let Some(guilty) = path.iter().find(is_guilty) else {
@@ -192,13 +213,15 @@ fn dates(fault: &Fault, path: &[Known]) -> Words {
 }
 
 const RENEW: &str = "renew the certificate; or is this machine's clock right?";
+const NO_CA: &str = "the server needs a certificate with CA:FALSE; \
+                     or name this one with --cacert FILE, if it is the right one";
 const FOR_SERVERS: &str = "the server needs a certificate for server authentication";
 const ANOTHER_CA: &str = "the server needs a certificate of an authority that may sign it";
 
-/// A short RSA key, or a signature by way of a broken digest.
+/// A weak key, or a signature by way of a broken digest.
 fn weakness(path: &[Known]) -> Words {
-    let found = path.iter().find_map(|one| match (one.rsa_bits(), one.weak_signature()) {
-        (Some(bits @ ..2048), _) => Some(format!("{one} has an RSA key of {bits} bits, too short")),
+    let found = path.iter().find_map(|one| match (one.weak_key(), one.weak_signature()) {
+        (Some(what), _) => Some(format!("{one} {what}")),
         (_, Some(name)) => Some(format!("{one} is signed by way of {name}, which can be forged")),
         _ => None,
     });
@@ -208,9 +231,14 @@ fn weakness(path: &[Known]) -> Words {
     (reason, Some("the server needs a certificate with RSA 2048 or ECDSA P-256 and SHA-256"))
 }
 
-/// Whether a certificate (DER) has an RSA key below 2048 bits.
-pub fn has_weak_key(der: &[u8]) -> bool {
-    Known::read(der).is_some_and(|one| matches!(one.rsa_bits(), Some(..2048)))
+/// A certificate that can't be used: by its name, where that can be read.
+fn unfit(der: &[u8], why: &str, sent: &[Vec<u8>], path: &[Known]) -> Words {
+    let who = match path.iter().find(|one| one.is(der)) {
+        Some(one) => one.to_string(),
+        None if sent.first().is_some_and(|own| own == der) => "its certificate".to_owned(),
+        None => "a certificate that it sent".to_owned(),
+    };
+    (format!("{who} {why}"), Some("have the certificate issued anew without this"))
 }
 
 fn pin(sent: &[Vec<u8>]) -> Words {
@@ -249,22 +277,30 @@ fn issuer(sent: &[Known]) -> Words {
             format!("its certificate ({}) is signed by itself, and is not listed", own.subject());
         return (reason, Some("name the certificate with --cacert FILE, if it is the right one"));
     }
-    if let Some(wrong) = sent.iter().skip(1).find(|one| !one.may_sign()) {
+    if let Some(wrong) = sent.iter().skip(1).find(|one| one.no_authority().is_some()) {
         let (own, wrong) = (own.subject(), wrong.subject());
         let reason =
             format!("its certificate ({own}) stands below {wrong}, which may not sign others");
         return (reason, Some(ANOTHER_CA));
     }
-    let mut reason = match sent.len() {
-        1 => format!("its certificate ({}) is signed by {}", own.subject(), own.issuer()),
-        _ => format!("its certificate ({}) leads to {}", own.subject(), top.issuer()),
-    };
-    reason += ", which is not trusted";
+    let mut reason = not_trusted(own, top);
     if sent.len() == 1 {
         reason += "; the server sent no intermediate certificate";
     }
     (reason, Some(NAME_THE_CA))
 }
+
+fn not_trusted(own: &Known, top: &Known) -> String {
+    let leads = if std::ptr::eq(own, top) { "is signed by" } else { "leads to" };
+    format!("its certificate ({}) {leads} {}, which is not trusted", own.subject(), top.issuer())
+}
+
+fn not_that_issuer(sent: &[Known], why: &str) -> Words {
+    let (Some(own), Some(top)) = (sent.first(), sent.last()) else { return issuer(sent) };
+    (format!("{}: {why}", not_trusted(own, top)), Some(CURRENT_CA))
+}
+
+const CURRENT_CA: &str = "ask the CA's operator for its current certificate";
 
 const NAME_THE_CA: &str = "name the CA with --cacert FILE, or have the server send its whole chain";
 

@@ -3,8 +3,15 @@
 use std::fs;
 use std::sync::LazyLock;
 
-use glance_core::tls::{ClientIdentity, Pin, Summary, authority, bundle, crl, verdict};
+use glance_core::tls::checks::Checks;
+use glance_core::tls::verdict::{self, Fault};
+use glance_core::tls::{
+    self, ClientIdentity, Pin, Roots, Summary, TlsPolicy, authority, bundle, crl,
+};
 use proptest::prelude::*;
+use rcgen::{
+    BasicConstraints, CertificateParams, CidrSubnet, GeneralSubtree, IsCa, KeyPair, NameConstraints,
+};
 use tests::pki::{Authority, Leaf};
 
 use super::{bounded, config, input, memory};
@@ -19,17 +26,29 @@ proptest! {
 
     #[test]
     fn der(bytes in input::bytes(ENCODED.clone(), &["0\u{0082}"])) {
-        let good = &ENCODED[0];
-        bounded(bytes.len() + good.len(), || {
+        let (good, above) = (&ENCODED[0], &ENCODED[4]);
+        bounded(bytes.len() + good.len() + above.len(), || {
             let _ = Summary::from_der(&bytes).map(|summary| summary.validity());
             let _ = Pin::of(&bytes);
-            let _ = verdict::has_weak_key(&bytes);
+            judge(&[bytes.clone(), good.clone()]);
+            judge(&[good.clone(), bytes.clone()]);
+            judge(&[good.clone(), above.clone(), bytes.clone()]);
             let _ = authority::may_sign(&bytes);
             let _ = authority::may_sign_lists(&bytes);
             let _ = authority::may_serve(&bytes);
             let _ = authority::may_sign_for_servers(&bytes);
         });
         read(&bytes);
+    }
+}
+
+/// Judges these certificates as a path, and as what a server sent that was refused.
+fn judge(path: &[Vec<u8>]) {
+    let checks = Checks::of(&TlsPolicy::new(Roots::System));
+    let _ = checks.objection(path, &|_, _| true);
+    for fault in [Fault::UnknownIssuer, Fault::Other("it".to_owned())] {
+        let fault = checks.explained(fault, path, &path[1..], false);
+        let _ = verdict::refusal(&fault, "glance.test", "https://glance.test", path, &path[1..]);
     }
 }
 
@@ -55,6 +74,7 @@ fn read(bytes: &[u8]) {
     bounded(bytes.len(), || {
         let _ = bundle::load(&path);
         let _ = bundle::load(directory.path());
+        let _ = tls::resolve(&[("the test", Some(path.clone()))], &|_| None);
         if let Ok(lists) = crl::load(&path) {
             for list in lists {
                 let _ = (list.covers(bytes), list.revokes(bytes));
@@ -73,14 +93,49 @@ static FILES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     let identity = format!("{}{}", issued.chain_pem, issued.key_pem);
     let list = root.pem().replace("CERTIFICATE", "X509 CRL");
     let trusted = root.pem().replace("CERTIFICATE", "TRUSTED CERTIFICATE");
-    [bundle, identity, list, trusted].map(String::into_bytes).into()
+    let one_line = root.pem().replace('\n', " ");
+    let escaped = root.pem().replace('\n', "\\n");
+    let utf16 = root.pem().encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let mut files = [identity, bundle, constrained(), list, trusted, one_line, escaped]
+        .map(String::into_bytes)
+        .to_vec();
+    files.push(utf16);
+    files.extend(OTHER_FORMS.map(<[u8]>::to_vec));
+    files
 });
 
-/// The first certificate of each file.
+/// How PKCS #12, PKCS #7, a key and a request begin, a key store of Java, and PEM in base64.
+const OTHER_FORMS: [&[u8]; 6] = [
+    b"\x30\x82\x01\x00\x02\x01\x03\x30\x82\x00\xf7",
+    b"\x30\x82\x01\x00\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02\xa0",
+    b"\x30\x77\x02\x01\x01\x04\x20",
+    b"\x30\x82\x01\x00\x30\x81\xf7\x02\x01\x00\x30",
+    b"\xfe\xed\xfe\xed",
+    b"LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCk1J",
+];
+
+/// An authority that may sign for some names only.
+fn constrained() -> String {
+    let subtrees = |names: &[&str]| {
+        let names = names.iter().map(|name| GeneralSubtree::DnsName((*name).to_owned()));
+        names
+            .chain([GeneralSubtree::IpAddress(CidrSubnet::V4([10, 0, 0, 0], [255, 0, 0, 0]))])
+            .collect()
+    };
+    let mut params = CertificateParams::new(["*.glance.test".to_owned()]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.name_constraints = Some(NameConstraints {
+        permitted_subtrees: subtrees(&["test", ".glance.test", ""]),
+        excluded_subtrees: subtrees(&["*.glance.test", "a.glance.test"]),
+    });
+    params.self_signed(&KeyPair::generate().unwrap()).unwrap().pem()
+}
+
+/// A server's certificate, that above it, and authorities.
 static ENCODED: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("file.pem");
-    let certificates = FILES[..2].iter().flat_map(|file| {
+    let certificates = FILES[..3].iter().flat_map(|file| {
         fs::write(&path, file).unwrap();
         bundle::load(&path).unwrap()
     });

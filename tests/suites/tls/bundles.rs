@@ -122,9 +122,9 @@ fn bundles_that_can_not_be_used() {
         &[&format!("line {}", lines + 2), "not base64"],
     );
     says(&format!("{ca}{}", ca.replacen("MII", "MI", 1)), &[&second, "damaged"]);
-    says(&format!("{ca}{}", ca.replacen("MII", "MIJ", 1)), &[&second, "no certificate"]);
+    says(&format!("{ca}{}", ca.replacen("MII", "MIJ", 1)), &[&second, "it is cut short"]);
     says(&format!("{ca}{}", ca.replace("-----END CERTIFICATE-----", "")), &[&second, "no END"]);
-    says(&format!("{ca}  {ca}"), &[&second, "fits nothing"]);
+    says(&format!("{ca}  {ca}"), &[&second, "blanks before BEGIN"]);
     for how in ["-addtrust clientAuth", "-addreject serverAuth"] {
         says(
             &case.tool.run(&trusted(how)),
@@ -135,7 +135,7 @@ fn bundles_that_can_not_be_used() {
     assert!(missing.to_string().contains("cannot read") && missing.source.is_some(), "{missing}");
     fs::create_dir(case.tool.path().join("empty")).unwrap();
     let empty = bundle::load(&case.tool.path().join("empty")).unwrap_err().to_string();
-    assert!(empty.contains("no certificate"), "{empty}");
+    assert!(empty.contains("no file named *.pem, *.crt, *.cer or *.0 is in it"), "{empty}");
 }
 
 /// As the operator meets them: nothing is connected to, and the exit code is that of a wrong
@@ -214,7 +214,11 @@ fn revocation_lists_that_can_not_be_used() {
     says("bundle", &case.ca.pem, &["no revocation list (X509 CRL)"]);
     says("none", "", &["no revocation list (X509 CRL)"]);
     let good = case.ca.list(&[]);
-    says("broken", &good.replacen("MI", "MJ", 1), &["line 1", "no revocation list"]);
+    says(
+        "broken",
+        &good.replacen("MI", "MJ", 1),
+        &["line 1", "not a revocation list, or it is damaged"],
+    );
     says(
         "delta",
         &by_tool(&case, "2.5.29.27 = critical, DER:02:01:01", ""),
@@ -225,6 +229,8 @@ fn revocation_lists_that_can_not_be_used() {
     says("v1", &by_tool(&case, "", ""), &["version 1", "crl_extensions"]);
     let critical = by_tool(&case, "1.2.3.4 = critical, DER:05:00", "");
     says("critical", &critical, &["critical extension (1.2.3.4)"]);
+    let numbered = by_tool(&case, "2.5.29.20 = critical, DER:02:01:02", "");
+    says("numbered", &numbered, &["critical extension (2.5.29.20)"]);
 }
 
 /// A list with extensions that rcgen can't make.

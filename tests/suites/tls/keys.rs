@@ -54,4 +54,40 @@ async fn lengths_and_signatures() {
     .await;
 }
 
+/// Keys that an authority must not have.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_authorities() {
+    let tool = Tool::new();
+    tool.run("ecparam -name prime256v1 -genkey -noout -out good");
+    tool.run("dsaparam -genkey -noout -out dsa 2048");
+    tool.run("ecparam -name prime256v1 -param_enc explicit -genkey -noout -out explicit");
+    tool.run("ecparam -name prime192v1 -genkey -noout -out p192");
+    tool.write("ca.key", &tool.read("good"));
+    let root = tool.root("good", "root", &format!("-addext {IS_CA}"));
+    let under = |key: &str| {
+        tool.write("ca", &root);
+        tool.write("ca.key", &tool.read("good"));
+        let middle = format!("-addext {IS_CA} -CA ca -CAkey ca.key");
+        let middle = tool.root(key, "middle", &middle);
+        tool.write("ca", &middle);
+        tool.write("ca.key", &tool.read(key));
+        let pem = tool.issue("good", "");
+        Identity { pem, above: middle, key: tool.read("good") }
+    };
+    let (dsa, explicit, p192) = (under("dsa"), under("explicit"), under("p192"));
+    let no = |name, server: &Identity, trusted: &str, what: &str| {
+        refused(name, server, &[trusted], &["its authority CN=middle", what])
+    };
+    let (own, short) = ("a curve that it defines itself", "P-192, too short");
+    check(vec![
+        no("inter_dsa", &dsa, &root, "has a DSA key"),
+        no("root_dsa", &dsa, &dsa.above, "has a DSA key"),
+        no("inter_explicit_curve", &explicit, &root, own),
+        no("root_explicit_curve", &explicit, &explicit.above, own),
+        no("inter_p192", &p192, &root, short),
+        no("root_p192", &p192, &p192.above, short),
+    ])
+    .await;
+}
+
 const IS_CA: &str = "basicConstraints=critical,CA:TRUE";

@@ -10,6 +10,9 @@ mod server;
 
 mod bundles;
 mod chains;
+mod constraints;
+mod extensions;
+mod forms;
 mod identities;
 mod keys;
 mod listed;

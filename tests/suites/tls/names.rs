@@ -53,6 +53,13 @@ async fn dates_and_purposes() {
     let purpose = "may not be used by a server";
     check(vec![
         no("expired", &old, &["CN=the server", "CN=the CA", "expired on 2002-02-03"]),
+        no("expired_elsewhere", &old, &["is for", "not for else.cloud.test"]).at("else.cloud.test"),
+        refused(
+            "expired_untrusted",
+            &with(&old),
+            &[&Authority::root("else").pem],
+            &["not trusted"],
+        ),
         no("not_yet", &early, &["CN=the server", "not valid before 2190-01-02"]),
         no("eku_client", &|p| purposes(p, &[ClientAuth]), &[purpose]),
         no("eku_any_only", &|p| purposes(p, &[Any]), &[purpose]),

@@ -56,7 +56,7 @@ fn refuses_what_it_cannot_use_and_says_where() {
     assert_eq!(fails(&format!("{good}{}", good.replacen("MII", "M!I", 1))).0, Some(lines + 2));
     assert_eq!(fails(&format!("{good}-----BEGIN CERTIFICATE-----\nAAAA\n")).0, Some(lines + 1));
     let zeros = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
-    assert!(fails(zeros).1.contains("no certificate"));
+    assert!(fails(zeros).1.contains("not a certificate"));
     assert_eq!(
         fails(&good.replace("-----\n-----BEGIN", "----------BEGIN")).0,
         Some(1 + good.lines().position(|line| line == "-----END CERTIFICATE-----").unwrap())

@@ -11,12 +11,14 @@ use x509_cert::ext::pkix::{BasicConstraints, NameConstraints, SubjectAltName};
 use x509_cert::name::Name;
 use x509_cert::spki::AlgorithmIdentifierOwned;
 
-use crate::tls::authority;
+use super::Fault;
+use crate::tls::{authority, flaws};
 
-/// A certificate, understood as far as messages need it.
+/// A certificate, understood as far as messages and our own checks need it.
 pub(in crate::tls) struct Known {
     der: Vec<u8>,
     content: TbsCertificate,
+    says_once_how_it_is_signed: bool,
     /// Whether it is the server's own.
     is_own: bool,
 }
@@ -24,12 +26,11 @@ pub(in crate::tls) struct Known {
 /// The certificates from the server's own upward, as their names tell, of those that it sent (its
 /// own first) and those that may stand above.
 pub(in crate::tls) fn path(sent: &[Vec<u8>], above: &[Vec<u8>]) -> Vec<Known> {
+    let Some((own, others)) = sent.split_first() else { return Vec::new() };
+    let Some(own) = Known::read(own) else { return Vec::new() };
     let mut rest: Vec<Known> =
-        sent.iter().chain(above).filter_map(|der| Known::read(der)).collect();
-    if rest.is_empty() {
-        return rest;
-    }
-    let mut path = vec![Known { is_own: true, ..rest.remove(0) }];
+        others.iter().chain(above).filter_map(|der| Known::read(der)).collect();
+    let mut path = vec![Known { is_own: true, ..own }];
     while let Some(last) = path.last().filter(|last| !last.is_self_issued()) {
         let is_issuer = |one: &Known| one.content.subject == last.content.issuer;
         let Some(next) = rest.iter().position(is_issuer) else { break };
@@ -38,14 +39,44 @@ pub(in crate::tls) fn path(sent: &[Vec<u8>], above: &[Vec<u8>]) -> Vec<Known> {
     path
 }
 
+/// The same of a path that is known, from the server's own certificate upward.
+pub(in crate::tls) fn read_all(path: &[Vec<u8>]) -> Result<Vec<Known>, Fault> {
+    let read = |(index, der): (usize, &Vec<u8>)| match Known::read(der) {
+        Some(one) => Ok(Known { is_own: index == 0, ..one }),
+        None => Err(unreadable(der)),
+    };
+    path.iter().enumerate().map(read).collect()
+}
+
+/// A certificate that can't be read, and why.
+pub(in crate::tls) fn unreadable(der: &[u8]) -> Fault {
+    let why = flaws::unreadable(der).map(|why| format!(": {why}")).unwrap_or_default();
+    Fault::Unfit(der.to_vec(), format!("can't be read{why}"))
+}
+
 impl Known {
     pub(in crate::tls) fn read(der: &[u8]) -> Option<Self> {
-        let content = x509_cert::Certificate::from_der(der).ok()?.tbs_certificate;
-        Some(Self { der: der.to_vec(), content, is_own: false })
+        let whole = x509_cert::Certificate::from_der(der).ok()?;
+        let content = whole.tbs_certificate;
+        let says_once_how_it_is_signed = content.signature == whole.signature_algorithm;
+        Some(Self { der: der.to_vec(), content, says_once_how_it_is_signed, is_own: false })
+    }
+
+    pub(in crate::tls) fn der(&self) -> &[u8] {
+        &self.der
     }
 
     pub(in crate::tls) fn is(&self, der: &[u8]) -> bool {
         self.der == der
+    }
+
+    pub(in crate::tls) fn content(&self) -> &TbsCertificate {
+        &self.content
+    }
+
+    /// Whether what is signed names the algorithm of the signature.
+    pub(in crate::tls) fn says_once_how_it_is_signed(&self) -> bool {
+        self.says_once_how_it_is_signed
     }
 
     pub(in crate::tls) fn issuer(&self) -> &Name {
@@ -68,15 +99,21 @@ impl Known {
         self.content.validity.not_after.to_unix_duration()
     }
 
-    pub(in crate::tls) fn may_sign(&self) -> bool {
-        authority::may_sign(&self.der)
+    /// Why it may not sign others.
+    pub(in crate::tls) fn no_authority(&self) -> Option<&'static str> {
+        authority::no_authority(&self.content)
     }
 
     pub(in crate::tls) fn has_purpose(&self) -> bool {
         match self.is_own {
-            true => authority::may_serve(&self.der),
-            false => authority::may_sign_for_servers(&self.der),
+            true => authority::serves(&self.content),
+            false => authority::is_for_servers(&self.content),
         }
+    }
+
+    /// Whether a server may present it.
+    pub(in crate::tls) fn may_serve(&self) -> bool {
+        authority::serves(&self.content)
     }
 
     pub(in crate::tls) fn has_name_constraints(&self) -> bool {
@@ -88,19 +125,30 @@ impl Known {
         self.content.get::<BasicConstraints>().ok()??.1.path_len_constraint
     }
 
-    /// A critical extension that no TLS library knows.
+    /// A critical extension that one of the TLS libraries does not know, or both.
     pub(in crate::tls) fn unknown_extension(&self) -> Option<ObjectIdentifier> {
-        let mut all = self.content.extensions.iter().flatten();
-        let unknown = all.find(|one| one.critical && !KNOWN.contains(&one.extn_id))?;
-        Some(unknown.extn_id)
+        self.critical().find(|one| !KNOWN.contains(one) && !POLICIES.contains(one))
+    }
+
+    /// A critical extension about policies, which rustls does not know.
+    pub(in crate::tls) fn policies(&self) -> Option<ObjectIdentifier> {
+        self.critical().find(|one| POLICIES.contains(one))
+    }
+
+    fn critical(&self) -> impl Iterator<Item = ObjectIdentifier> {
+        let all = self.content.extensions.iter().flatten();
+        all.filter(|one| one.critical).map(|one| one.extn_id)
+    }
+
+    /// All alternative names; none when they can't be read.
+    pub(in crate::tls) fn general_names(&self) -> Option<Vec<GeneralName>> {
+        let names = self.content.get::<SubjectAltName>().ok()?;
+        Some(names.map(|(_, names)| names.0).unwrap_or_default())
     }
 
     /// The hosts that it is for.
     pub(in crate::tls) fn names(&self) -> Vec<String> {
-        match self.content.get::<SubjectAltName>() {
-            Ok(Some((_, names))) => names.0.iter().filter_map(name).collect(),
-            _ => Vec::new(),
-        }
+        self.general_names().iter().flatten().filter_map(name).collect()
     }
 
     pub(in crate::tls) fn key_algorithm(&self) -> &AlgorithmIdentifierOwned {
@@ -119,6 +167,25 @@ impl Known {
             key.sequence(|key| Ok((key.decode::<UintRef<'_>>()?, key.decode::<UintRef<'_>>()?)));
         let modulus = modulus.ok()?.0.as_bytes();
         Some(modulus.len() * 8 - modulus.first()?.leading_zeros() as usize)
+    }
+
+    /// What is too weak about its key, the end of a sentence.
+    pub(in crate::tls) fn weak_key(&self) -> Option<String> {
+        if let Some(bits @ ..2048) = self.rsa_bits() {
+            return Some(format!("has an RSA key of {bits} bits, too short"));
+        }
+        let algorithm = self.key_algorithm();
+        let curve = || algorithm.parameters.as_ref()?.decode_as::<ObjectIdentifier>().ok();
+        let what = match algorithm.oid {
+            DSA => "has a DSA key, which is not safe any more",
+            ECDSA => match curve() {
+                None => "has an ECDSA key on a curve that it defines itself",
+                Some(P192) => "has an ECDSA key on P-192, too short",
+                Some(_) => return None,
+            },
+            _ => return None,
+        };
+        Some(what.to_owned())
     }
 
     /// The broken digest that its signature goes by. The signature of a root is nobody's concern.
@@ -159,7 +226,11 @@ fn name(name: &GeneralName) -> Option<String> {
     }
 }
 
+/// RFC 3279, 2.3, and RFC 5480, 2.1.1.
 const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+const DSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10040.4.1");
+const ECDSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+const P192: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.1");
 
 const WEAK_SIGNATURES: &[(ObjectIdentifier, &str)] = &[
     (ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.4"), "MD5"),
@@ -168,11 +239,21 @@ const WEAK_SIGNATURES: &[(ObjectIdentifier, &str)] = &[
 ];
 
 /// What both TLS libraries understand (RFC 5280, 4.2.1): key usage, alternative names, basic and
-/// name constraints, purposes.
+/// name constraints, where revocation lists are, purposes.
 const KNOWN: &[ObjectIdentifier] = &[
     ObjectIdentifier::new_unwrap("2.5.29.15"),
     ObjectIdentifier::new_unwrap("2.5.29.17"),
     ObjectIdentifier::new_unwrap("2.5.29.19"),
     ObjectIdentifier::new_unwrap("2.5.29.30"),
+    ObjectIdentifier::new_unwrap("2.5.29.31"),
     ObjectIdentifier::new_unwrap("2.5.29.37"),
+];
+
+/// What OpenSSL understands and webpki does not: policies, their mappings and constraints, and the
+/// end of any policy (RFC 5280, 4.2.1.4, 4.2.1.5, 4.2.1.11 and 4.2.1.14).
+const POLICIES: &[ObjectIdentifier] = &[
+    ObjectIdentifier::new_unwrap("2.5.29.32"),
+    ObjectIdentifier::new_unwrap("2.5.29.33"),
+    ObjectIdentifier::new_unwrap("2.5.29.36"),
+    ObjectIdentifier::new_unwrap("2.5.29.54"),
 ];
