@@ -91,7 +91,7 @@ pub struct Policy {
     pub on_burned_id: OnBurnedId,
     /// The source as new replicas are marked with it, so that later runs know them; without it
     /// they are not marked.
-    pub stamp: Option<String>,
+    pub stamp: Option<stamp::Source>,
     /// What to do with images that only the target holds; without it, nothing.
     pub prune: Option<Prune>,
     /// Images under way at once, each at all targets of a run.

@@ -120,8 +120,8 @@ impl Replication {
         let ours = self.policy.stamp.as_ref();
         match stamp::source(&image.attributes) {
             None => keep(image, "kept: not made by a sync".to_owned()),
-            Some(source) if Some(source) != ours.map(String::as_str) => {
-                let reason = format!("kept: made by a sync from {source}");
+            Some(source) if !ours.is_some_and(|ours| ours.is(source)) => {
+                let reason = format!("kept: made by a sync from another source, {source}");
                 keep(image, reason)
             }
             Some(_) if image.attributes.protected && !prune.unprotect => {

@@ -171,7 +171,7 @@ pub struct Search<'a> {
     /// What the journal says.
     pub recorded: &'a Recorded,
     /// The source as replicas are stamped with it.
-    pub stamp: &'a str,
+    pub stamp: &'a stamp::Source,
     /// How long it is watched whether an upload that nobody feeds ends.
     pub patience: Duration,
 }
@@ -250,7 +250,7 @@ impl Search<'_> {
         let mut others = BTreeMap::new();
         let mut records = unfinished.chain(self.out_of_sight().await?);
         while let Some(record) = records.try_next().await? {
-            match stamp::source(&record.attributes) == Some(self.stamp) {
+            match stamp::source(&record.attributes).is_some_and(|source| self.stamp.is(source)) {
                 _ if known.contains(&record.id) => {}
                 true => ours.push(record),
                 false => drop(others.insert(record.id.clone(), record)),
@@ -266,12 +266,13 @@ impl Search<'_> {
 
     /// What a run may have quarantined: private and deactivated.
     async fn out_of_sight(&self) -> Result<crate::store::ImageStream<'_>, StoreError> {
-        let (key, value) = (stamp::SOURCE.to_owned(), Some(self.stamp.to_owned()));
-        let conditions = [
-            Condition::Property { key, value },
-            Condition::Status(Status::Deactivated),
-            Condition::Visibility(Visibility::Private),
-        ];
+        let stamped = self.stamp.values().map(|value| Condition::Property {
+            key: stamp::SOURCE.to_owned(),
+            value: Some(value.to_owned()),
+        });
+        let hidden =
+            [Condition::Status(Status::Deactivated), Condition::Visibility(Visibility::Private)];
+        let conditions = stamped.into_iter().chain(hidden);
         self.target.list(&Selection::new(conditions, [], [])).await
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use format_dump::Encoding;
 use glance_core::image::ImageId;
-use glance_core::replicate::{Finding, JournalFile, Recorded, Run, Search, Standing};
+use glance_core::replicate::{Finding, JournalFile, Recorded, Run, Search, Standing, stamp};
 use glance_core::select::Selection;
 
 use super::both;
@@ -36,7 +36,7 @@ pub(super) async fn repair(
         source: &*source.store,
         target: &*target.store,
         recorded: &recorded,
-        stamp: &source.address,
+        stamp: &stamp::Source::new(&source.address),
         patience: if typed.dry_run { Duration::ZERO } else { PATIENCE },
     };
     let findings = search.run().await?;

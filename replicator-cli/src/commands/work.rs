@@ -7,7 +7,8 @@ use glance_core::identity::Projects;
 use glance_core::lock::Lock;
 use glance_core::metadefs::{Mode, Surplus, Which};
 use glance_core::replicate::{
-    ContentCheck, DigestFile, Journal, JournalFile, Policy, Prune, Replication, Retries, Run, Scope,
+    ContentCheck, DigestFile, Journal, JournalFile, Policy, Prune, Replication, Retries, Run,
+    Scope, stamp,
 };
 
 use super::metadefs::Metadefs;
@@ -165,7 +166,7 @@ impl Work {
 
     /// The same, with new replicas marked as the source's.
     pub(super) fn stamping(mut self) -> Self {
-        self.replication.policy.stamp = Some(self.source.address.clone());
+        self.replication.policy.stamp = Some(stamp::Source::new(&self.source.address));
         self
     }
 
@@ -227,7 +228,7 @@ impl Work {
             return Err(CliError::usage(what).hint("leave out --match"));
         }
         let policy = &mut self.replication.policy;
-        policy.stamp = (!typed.no_stamp).then(|| self.source.address.clone());
+        policy.stamp = (!typed.no_stamp).then(|| stamp::Source::new(&self.source.address));
         policy.prune =
             how.map(|how| Prune { how, most: typed.max_delete, unprotect: typed.unprotect });
         Ok(self)

@@ -133,10 +133,15 @@ pub(crate) async fn without_the_journal_the_stamp_tells(stack: &'static str) {
     has(&run, &[&format!("completed: {}", id(1)), "1 copied and verified"]);
     pair.b.holds(1).await;
     let replica = pair.b.kept.get(&id(1)).await.unwrap();
-    assert_eq!(replica.attributes.properties.get(stamp::SOURCE), Some(&pair.a.url));
+    let source = stamp::Source::new(&pair.a.url);
+    assert_eq!(replica.attributes.properties[stamp::SOURCE], source.as_str());
     assert_eq!(pair.b.status(2).await, None);
-    // The same without any state.
+    // The same without any state, and of a release that wrote the address itself.
     pair.killed(2, &["sync", "--no-state"]).await;
+    let record = pair.b.kept.get(&id(2)).await.unwrap();
+    let mut old = record.attributes.clone();
+    old.properties.insert(stamp::SOURCE.to_owned(), pair.a.url.clone());
+    pair.b.kept.update(&record, &old).await.unwrap();
     let run = pair.between(&["repair", "--no-state"]).await.exits(0);
     has(&run, &["there is no journal", "by its stamp", &format!("completed: {}", id(2))]);
     pair.b.holds(2).await;
@@ -186,6 +191,10 @@ pub(crate) async fn what_was_quarantined_stays_so(stack: &'static str) {
         if round == 0 {
             std::fs::remove_dir_all(pair.path("state")).unwrap();
         }
+        // As earlier releases marked it.
+        let mut old = replica.attributes.clone();
+        old.properties.insert(stamp::SOURCE.to_owned(), pair.a.url.clone());
+        pair.b.kept.update(&replica, &old).await.unwrap();
     }
 }
 

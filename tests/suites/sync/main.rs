@@ -42,7 +42,7 @@ async fn deactivate(store: &MemoryStore, id: &ImageId) {
 
 /// A policy as `sync` has it.
 fn policy() -> Policy {
-    Policy { stamp: Some(ORIGIN.to_owned()), transfers: 2, ..Policy::default() }
+    Policy { stamp: Some(ORIGIN.into()), transfers: 2, ..Policy::default() }
 }
 
 fn replication(

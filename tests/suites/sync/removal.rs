@@ -19,12 +19,29 @@ use super::{ORIGIN, attributes, deactivate, id, policy, put, replication};
 #[expect(clippy::struct_excessive_bools, reason = "they are independent")]
 struct Sample {
     at_source: bool,
-    stamp: Option<&'static str>,
+    stamp: Option<Stamp>,
     protected: bool,
     hidden: bool,
     deactivated: bool,
     /// Whether its name is among those selected.
     selected: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stamp {
+    Ours,
+    OursInTheOldForm,
+    Others,
+}
+
+impl Stamp {
+    fn value(self) -> String {
+        match self {
+            Self::Ours => stamp::Source::new(ORIGIN).as_str().to_owned(),
+            Self::OursInTheOldForm => ORIGIN.to_owned(),
+            Self::Others => stamp::Source::new("https://x").as_str().to_owned(),
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -37,7 +54,12 @@ struct Case {
 }
 
 fn sample() -> impl Strategy<Value = Sample> {
-    let stamp = prop_oneof![3 => Just(Some(ORIGIN)), 1 => Just(Some("https://x")), 1 => Just(None)];
+    let stamp = prop_oneof![
+        2 => Just(Some(Stamp::Ours)),
+        1 => Just(Some(Stamp::OursInTheOldForm)),
+        1 => Just(Some(Stamp::Others)),
+        1 => Just(None),
+    ];
     let flag = prop::bool::weighted(0.2);
     (any::<bool>(), stamp, flag, flag, flag, prop::bool::weighted(0.7)).prop_map(
         |(at_source, stamp, protected, hidden, deactivated, selected)| Sample {
@@ -81,7 +103,7 @@ impl Case {
             };
             !one.at_source
                 && selected(one)
-                && one.stamp == Some(ORIGIN)
+                && one.stamp.is_some_and(|stamp| stamp != Stamp::Others)
                 && (!one.protected || self.prune.unprotect)
                 && !done
         };
@@ -143,7 +165,7 @@ impl Sample {
         if self.at_source {
             put(a, &id(number), record.clone(), b"abc").await;
         }
-        let stamp = self.stamp.map(|source| (stamp::SOURCE.to_owned(), source.to_owned()));
+        let stamp = self.stamp.map(|one| (stamp::SOURCE.to_owned(), one.value()));
         record.properties.extend(stamp);
         put(b, &id(number), record, b"abc").await;
         if self.deactivated {
