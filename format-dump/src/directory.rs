@@ -258,6 +258,7 @@ impl ImageStore for Directory {
         let before = record.clone();
         apply(&mut record.image, &current.attributes, wanted)
             .map_err(|reason| self.error(StoreErrorKind::Forbidden, UPDATE, id, reason))?;
+        record.image.updated_at = current.updated_at.clone().or(record.image.updated_at);
         // A write is two syncs.
         if record != before {
             self.store(UPDATE, &record).await?;

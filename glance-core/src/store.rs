@@ -73,7 +73,8 @@ pub trait ImageStore: fmt::Debug + fmt::Display + Send + Sync {
 
     /// Makes the attributes those of `wanted`, and says what the store then holds. `current` is
     /// what the caller read last: only what differs between the two is written, all or nothing.
-    /// An `owner` that `wanted` does not say is left alone.
+    /// An `owner` that `wanted` does not say is left alone. A store without a clock of its own takes
+    /// the time of the change, too, from `current.updated_at`.
     async fn update(&self, current: &Image, wanted: &Attributes) -> Result<Image, StoreError>;
 
     /// Moves a complete image between `active` and `deactivated`. Doing so twice is no error.

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use glance_core::body::{Body, BodyError};
 use glance_core::image::InvalidRecord;
 use glance_core::store::{StoreError, StoreErrorKind};
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use serde_json::Value;
 
@@ -16,6 +16,8 @@ pub(crate) type Answer = Result<Response<Body>, Refusal>;
 pub(crate) enum Refusal {
     /// An answer with this status and explanation.
     Status(StatusCode, String),
+    /// The same, with a header.
+    With(StatusCode, String, (HeaderName, HeaderValue)),
     /// The request's own body failed, so that nobody is left to answer to.
     Body(BodyError),
 }
@@ -35,6 +37,13 @@ impl Refusal {
 
     pub(crate) fn conflict(text: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, text)
+    }
+
+    /// The address has these methods only.
+    pub(crate) fn method(allowed: &'static str) -> Self {
+        let text = "The method specified is not allowed for this resource.".to_owned();
+        let header = (ALLOW, HeaderValue::from_static(allowed));
+        Self::With(StatusCode::METHOD_NOT_ALLOWED, text, header)
     }
 
     pub(crate) fn missing(text: impl Into<String>) -> Self {

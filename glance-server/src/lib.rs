@@ -7,15 +7,20 @@
 mod answer;
 mod api;
 mod records;
+mod rules;
+mod schemas;
 
 mod data;
 mod inspect;
 mod listing;
 mod members;
+mod metadefs;
 mod patch;
 
 pub mod fault;
+mod lingering;
 mod serve;
+mod watched;
 
-pub use api::GlanceApi;
-pub use serve::serve;
+pub use api::{Access, GlanceApi};
+pub use serve::{Limits, serve, serve_within};

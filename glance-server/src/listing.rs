@@ -1,21 +1,22 @@
 //! Listing images, a page at a time.
 
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use futures_util::TryStreamExt;
-use glance_core::image::Image;
+use glance_core::image::{Image, MemberStatus};
 use http::StatusCode;
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
 use crate::answer::{Answer, Refusal, json};
 use crate::api::GlanceApi;
-use crate::records::shown;
+use crate::records::{fields, shown};
 
 mod filter;
+mod sort;
 
 use filter::Filters;
+use sort::{Order, Part};
 
 impl GlanceApi {
     pub(crate) async fn list(&self, query: &str) -> Answer {
@@ -27,7 +28,7 @@ impl GlanceApi {
         // Never more than one page in memory, however many images there are.
         let mut page = BTreeMap::new();
         let mut images = self.store.list(&wanted.filters.selection()).await?;
-        let in_order_of_store = wanted.is_by_id();
+        let in_order_of_store = wanted.order.is_by_id();
         while let Some(image) = images.try_next().await? {
             if in_order_of_store && page.len() == wanted.limit {
                 break;
@@ -45,7 +46,7 @@ impl GlanceApi {
     }
 
     async fn marker(&self, marker: &str) -> Result<Image, Refusal> {
-        let unknown = || Refusal::invalid("Invalid marker. Image could not be found.");
+        let unknown = || Refusal::invalid(format!("No image found with ID {marker}"));
         let id = marker.parse().map_err(|_| unknown())?;
         self.store.get(&id).await.map_err(|_| unknown())
     }
@@ -58,21 +59,8 @@ struct Query {
     given: Vec<(String, String)>,
     limit: usize,
     marker: Option<String>,
-    sort: Vec<(String, Direction)>,
+    order: Order,
     filters: Filters,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Direction {
-    Up,
-    Down,
-}
-
-/// One part of what images are sorted by.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Part {
-    Up(String),
-    Down(Reverse<String>),
 }
 
 impl Query {
@@ -81,16 +69,13 @@ impl Query {
             given: form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
             limit: DEFAULT_LIMIT,
             marker: None,
-            sort: Vec::new(),
+            order: Order::default(),
             filters: Filters::default(),
         };
-        for (key, value) in wanted.given.clone() {
+        let given = wanted.given.clone();
+        wanted.order = Order::parse(&given)?;
+        for (key, value) in given {
             wanted.take(&key, value)?;
-        }
-        for field in ["created_at", "id"] {
-            if wanted.sort.iter().all(|(known, _)| known != field) {
-                wanted.sort.push((field.to_owned(), Direction::Down));
-            }
         }
         Ok(wanted)
     }
@@ -100,35 +85,25 @@ impl Query {
             "limit" => {
                 let limit: usize = value
                     .parse()
-                    .map_err(|_| Refusal::invalid("limit param must be an integer"))?;
+                    .map_err(|_| Refusal::invalid("limit param must be a positive integer"))?;
                 self.limit = limit.min(MAX_LIMIT);
             }
             "marker" => self.marker = Some(value),
-            "sort" => self.sort = value.split(',').map(sort_field).collect::<Result<_, _>>()?,
+            "sort" | "sort_key" | "sort_dir" => {}
             // Every caller is an administrator, who sees shared images whatever members said.
-            "member_status" => {}
-            "sort_key" | "sort_dir" => {
-                return Err(Refusal::invalid(format!("{key} is not supported here")));
+            "member_status" if value == "all" || value.parse::<MemberStatus>().is_ok() => {}
+            "member_status" => return Err(Refusal::invalid(format!("Invalid status: {value}"))),
+            "changes-since" => {
+                let text = "The \"changes-since\" filter is no longer available on v2.";
+                return Err(Refusal::invalid(text));
             }
             _ => self.filters.take(key, value)?,
         }
         Ok(())
     }
 
-    /// Whether images are wanted in the order in which stores list them.
-    fn is_by_id(&self) -> bool {
-        matches!(self.sort.first(), Some((field, Direction::Up)) if field == "id")
-    }
-
     fn key(&self, image: &Image) -> Vec<Part> {
-        let part = |(field, direction): &(String, Direction)| {
-            let value = field_text(image, field).unwrap_or_default();
-            match direction {
-                Direction::Up => Part::Up(value),
-                Direction::Down => Part::Down(Reverse(value)),
-            }
-        };
-        self.sort.iter().map(part).collect()
+        self.order.key(image)
     }
 
     fn page(&self, images: &[Image]) -> Value {
@@ -157,37 +132,19 @@ impl Query {
     }
 }
 
-fn sort_field(text: &str) -> Result<(String, Direction), Refusal> {
-    let (field, direction) = text.split_once(':').unwrap_or((text, "desc"));
-    let direction = match direction {
-        "asc" => Direction::Up,
-        "desc" => Direction::Down,
-        _ => {
-            return Err(Refusal::invalid(format!("Invalid sort direction: {direction}")));
-        }
-    };
-    if !SORTABLE.contains(&field) {
-        return Err(Refusal::invalid(format!("Invalid sort key: {field}")));
-    }
-    Ok((field.to_owned(), direction))
-}
-
 /// A field of the record as text, as filters and sorting see it.
 fn field_text(image: &Image, field: &str) -> Option<String> {
     match field {
         // Spelled out for speed: sorting asks for these two of every image.
         "id" => Some(image.id.as_str().to_owned()),
         "created_at" => image.created_at.clone(),
-        _ => match image.to_json().remove(field)? {
+        _ => match fields(image).remove(field)? {
             Value::Null | Value::Array(_) => None,
             Value::String(text) => Some(text),
             other => Some(other.to_string()),
         },
     }
 }
-
-const SORTABLE: &[&str] =
-    &["id", "name", "status", "created_at", "updated_at", "disk_format", "container_format"];
 
 const DEFAULT_LIMIT: usize = 25;
 

@@ -29,7 +29,8 @@ impl GlanceApi {
         let _writing = self.writing.lock().await;
         let mut members = self.members_of(id).await?;
         if members.iter().any(|member| member.project == project) {
-            return Err(Refusal::conflict(format!("Image {id} is already shared with {project}")));
+            let text = format!("Member {project} is duplicated for image {id}");
+            return Err(Refusal::conflict(text));
         }
         if members.len() >= QUOTA {
             let text = format!("More than {QUOTA} members");

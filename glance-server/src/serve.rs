@@ -2,35 +2,71 @@
 
 use std::future::Future;
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use glance_core::body::Body;
 use glance_core::{Transport, TransportError};
-use http::header::{EXPECT, HOST};
+use http::header::{CONNECTION, EXPECT, HOST, HeaderValue};
 use http::uri::{Authority, PathAndQuery, Scheme, Uri};
 use http::{Request, Response, StatusCode};
-use http_body_util::BodyExt;
-use hyper::body::{Body as _, Frame, Incoming, SizeHint};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use transport_hyper::{Io, TlsAcceptor};
 
+use crate::lingering::Lingering;
+use crate::watched::{Watched, watched};
+
+/// How much of a server its clients may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Connections at once. Further ones are not accepted before one of these ends.
+    pub connections: usize,
+    /// Requests on one connection, which is closed after the last.
+    pub requests: u32,
+    /// How long a client may take for a handshake, or for the head of a request, or for the next
+    /// request on a connection.
+    pub head: Duration,
+    /// How long a client may send nothing within the body of a request, or take nothing of an answer.
+    pub silence: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let (head, silence) = (Duration::from_secs(30), Duration::from_secs(60));
+        Self { connections: 256, requests: 1000, head, silence }
+    }
+}
+
 /// Answers the connections of `listener` by `api`, each on a task of its own, until `shutdown`;
 /// then lets the requests in progress end for some seconds. Without an `acceptor` it speaks plain
-/// HTTP.
+/// HTTP. The limits are the default ones.
 ///
 /// # Errors
-/// When the listener is no listener. A failed connection ends alone.
+/// When the listener is not a listener. A failed connection ends alone.
 pub async fn serve(
+    listener: TcpListener,
+    acceptor: Option<Arc<dyn TlsAcceptor>>,
+    api: Arc<dyn Transport>,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    serve_within(Limits::default(), listener, acceptor, api, shutdown).await
+}
+
+/// The same, with these limits.
+///
+/// # Errors
+/// When the listener is not a listener. A failed connection ends alone.
+pub async fn serve_within(
+    limits: Limits,
     listener: TcpListener,
     acceptor: Option<Arc<dyn TlsAcceptor>>,
     api: Arc<dyn Transport>,
@@ -39,7 +75,8 @@ pub async fn serve(
     let scheme = if acceptor.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
     let local =
         Authority::try_from(listener.local_addr()?.to_string()).map_err(io::Error::other)?;
-    let site = Arc::new(Site { acceptor, api, scheme, local });
+    let site = Arc::new(Site { limits, acceptor, api, scheme, local });
+    let free = Arc::new(Semaphore::new(limits.connections));
     let graceful = GracefulShutdown::new();
     let mut tasks = JoinSet::new();
     let mut shutdown = std::pin::pin!(shutdown);
@@ -47,9 +84,13 @@ pub async fn serve(
         tokio::select! {
             () = &mut shutdown => break,
             Some(_) = tasks.join_next(), if !tasks.is_empty() => {}
-            accepted = listener.accept() => match accepted {
-                Ok((tcp, _)) => {
-                    tasks.spawn(Arc::clone(&site).connection(tcp, graceful.watcher()));
+            accepted = accept(&listener, &free) => match accepted {
+                Ok((tcp, permit)) => {
+                    let connection = Arc::clone(&site).connection(tcp, graceful.watcher());
+                    tasks.spawn(async move {
+                        connection.await;
+                        drop(permit);
+                    });
                 }
                 Err(error) => {
                     // Out of file descriptors, say: some will be free soon.
@@ -65,8 +106,19 @@ pub async fn serve(
     Ok(())
 }
 
+/// Waits until a connection may come, then for one.
+async fn accept(
+    listener: &TcpListener,
+    free: &Arc<Semaphore>,
+) -> io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    let permit = Arc::clone(free).acquire_owned().await.map_err(io::Error::other)?;
+    let (tcp, _) = listener.accept().await?;
+    Ok((tcp, permit))
+}
+
 /// What all connections share.
 struct Site {
+    limits: Limits,
     acceptor: Option<Arc<dyn TlsAcceptor>>,
     api: Arc<dyn Transport>,
     scheme: Scheme,
@@ -83,14 +135,23 @@ impl Site {
                 return;
             }
         };
+        let limits = self.limits;
+        let count = Arc::new(AtomicU32::new(0));
         let service = service_fn(move |request| {
-            let site = Arc::clone(&self);
-            async move { site.answer(request).await }
+            let (site, count) = (Arc::clone(&self), Arc::clone(&count));
+            async move {
+                let mut answer = site.answer(request).await?;
+                if count.fetch_add(1, Ordering::Relaxed) + 1 >= limits.requests {
+                    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                Ok::<_, TransportError>(answer)
+            }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_TIMEOUT)
-            .serve_connection(TokioIo::new(io), service);
+            .header_read_timeout(limits.head)
+            .max_buf_size(MAX_HEAD)
+            .serve_connection(TokioIo::new(Watched::new(io, limits.silence)), service);
         if let Err(error) = watcher.watch(connection).await {
             tracing::debug!(%error, "a connection broke");
         }
@@ -101,7 +162,7 @@ impl Site {
         tcp.set_nodelay(true)?;
         match &self.acceptor {
             None => Ok(Box::new(tcp)),
-            Some(acceptor) => tokio::time::timeout(HEAD_TIMEOUT, acceptor.accept(tcp)).await?,
+            Some(acceptor) => tokio::time::timeout(self.limits.head, acceptor.accept(tcp)).await?,
         }
     }
 
@@ -123,53 +184,8 @@ impl Site {
         parts.uri = uri;
         // An error here closes the connection: there is nothing true to say.
         let expecting = parts.headers.contains_key(EXPECT);
-        let body = Lingering { body: Some(body), expecting };
-        self.api.send(Request::from_parts(parts, Body::from_http(body))).await
-    }
-}
-
-/// A request's body that goes on being read for a while when the API drops it early. Closing the
-/// connection on a client that is still sending would reset it, and the client might lose the
-/// answer.
-struct Lingering {
-    /// There until it is dropped.
-    body: Option<Incoming>,
-    /// Whether the client waits for a word before it sends: then nothing is under way.
-    expecting: bool,
-}
-
-impl hyper::body::Body for Lingering {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        match &mut self.body {
-            Some(body) => Pin::new(body).poll_frame(context),
-            None => Poll::Ready(None),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.as_ref().is_none_or(hyper::body::Body::is_end_stream)
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.as_ref().map(hyper::body::Body::size_hint).unwrap_or_default()
-    }
-}
-
-impl Drop for Lingering {
-    fn drop(&mut self) {
-        let Some(mut body) = self.body.take().filter(|body| !body.is_end_stream()) else {
-            return;
-        };
-        if let (false, Ok(runtime)) = (self.expecting, Handle::try_current()) {
-            let rest = async move { while let Some(Ok(_)) = body.frame().await {} };
-            runtime.spawn(tokio::time::timeout(LINGER, rest));
-        }
+        let body = Body::from_http(Lingering::new(body, expecting));
+        self.api.send(Request::from_parts(parts, watched(body, self.limits.silence))).await
     }
 }
 
@@ -179,14 +195,11 @@ fn bad_request() -> Response<Body> {
     response
 }
 
-/// How long a handshake or a request's head may take.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// Bytes of a request's head. A longer one is answered by 431.
+const MAX_HEAD: usize = 256 << 10;
 
 /// How long requests in progress may go on after the end.
 const GRACE: Duration = Duration::from_secs(10);
-
-/// How long a client may go on sending what nobody wants.
-const LINGER: Duration = Duration::from_secs(5);
 
 /// How long to wait when no connection can be accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

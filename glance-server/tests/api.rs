@@ -110,7 +110,7 @@ async fn versions_are_open_and_the_rest_needs_the_token() {
     let api = api().with_token("sesame");
     let root = ask(&api, "GET", "/").await;
     assert_eq!((root.status, root.json()["versions"][0]["id"].as_str()), (300, Some("v2.17")));
-    assert_eq!(ask(&api, "GET", "/versions").await.status, 200);
+    assert_eq!(ask(&api, "GET", "/versions").await.status, 300);
     assert_eq!(ask(&api, "GET", "/v1/images/detail").await.status, 300);
     let refused = ask(&api, "GET", "/v2/images").await;
     assert_eq!(refused.status, 401);

@@ -15,6 +15,7 @@ mod replication;
 mod report;
 mod run;
 mod selection;
+mod serve;
 mod transfer;
 mod verify;
 
@@ -27,6 +28,7 @@ pub use replication::{Compare, Identity, Match, Plan, Removing, Sides, Sync};
 pub use report::{ReportFile, Reports};
 pub use run::Course;
 pub use selection::{Selection, ShardOption};
+pub use serve::Serve;
 pub use transfer::{SpoolWhich, Transfer};
 pub use verify::{State, Verify};
 
@@ -126,7 +128,7 @@ pub enum Command {
     Metadefs(Metadefs),
     /// Say whether data is what it should be, by records and by reading; changes nothing
     Verify(Verify),
-    /// Serve the images of a directory as a Glance, over HTTPS
+    /// Serve the images of a directory as a Glance, over HTTPS; read-only unless told otherwise
     Serve(Serve),
     /// Say which clouds are configured, where, and how they are signed in to; asks no server
     Clouds,
@@ -169,25 +171,6 @@ pub struct Doctor {
     /// Leave out what writes: the permissions are tried with a record that is deleted again
     #[arg(long)]
     pub read_only: bool,
-}
-
-/// Options of `serve`.
-#[derive(Debug, ClapArgs)]
-pub struct Serve {
-    /// The directory
-    pub path: PathBuf,
-    /// The address and port to listen on
-    #[arg(long, default_value = "127.0.0.1:9292", value_name = "ADDRESS:PORT")]
-    pub listen: std::net::SocketAddr,
-    /// The server's certificate and its intermediates, PEM
-    #[arg(long, value_name = "FILE")]
-    pub cert: PathBuf,
-    /// The certificate's private key, PEM
-    #[arg(long, value_name = "FILE")]
-    pub key: PathBuf,
-    /// A file with the token that clients must present; without it, anybody may do anything
-    #[arg(long, value_name = "FILE")]
-    pub require_token_file: Option<PathBuf>,
 }
 
 /// Options of every command that reaches a server. They may stand before or after the command.

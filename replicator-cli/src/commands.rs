@@ -1,17 +1,15 @@
 //! The commands: open the stores, let glance-core work, hand what happened to `print`.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use futures_util::StreamExt;
-use secrecy::ExposeSecret;
 
-use crate::args::{Args, Command, Options, Reports, Serve};
+use crate::args::{Args, Command, Options, Reports};
 use crate::endpoint::{Endpoint, Side};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::select::{Selected, warn_of_no_image};
-use crate::sign_in::{read_token, refuse_options_of_one, refuse_token_of_one};
+use crate::sign_in::{refuse_options_of_one, refuse_token_of_one};
 use crate::{print, tls};
 
 mod dump;
@@ -20,6 +18,7 @@ mod repair;
 mod replicate;
 mod report;
 mod resume;
+mod serve;
 mod stopping;
 mod verify;
 mod work;
@@ -29,6 +28,7 @@ use metadefs::metadefs;
 use repair::repair;
 use replicate::{Target, compare, plan, replicate, sync};
 use resume::resume;
+use serve::serve;
 use stopping::Stopping;
 use verify::verify;
 use work::How;
@@ -101,7 +101,7 @@ async fn perform(
         Command::Report(Reports::Merge { parts }) => report::merge(&parts, options.output),
         Command::Clouds => crate::clouds::run(&options),
         Command::Doctor(doctor) => crate::doctor::run(doctor, &options).await,
-        Command::Serve(serve) => self::serve(serve, &options).await,
+        Command::Serve(typed) => serve(typed, &options).await,
     }
 }
 
@@ -156,31 +156,6 @@ async fn size(server: &str, selected: &Selected, options: &Options) -> Result<Ex
         warn_of_no_image(&*store, &selection).await?;
     }
     print::size(options.output, images, bytes);
-    Ok(Exit::Success)
-}
-
-async fn serve(serve: Serve, options: &Options) -> Result<Exit, CliError> {
-    let read = |path: &Path| {
-        std::fs::read(path).map_err(|error| {
-            CliError::usage(format!("cannot read {}", path.display())).caused_by(error)
-        })
-    };
-    let acceptor = tls::acceptor(options.tls, &read(&serve.cert)?, &read(&serve.key)?)?;
-    let opened = Endpoint::Directory(serve.path.clone()).open(Side::Target, options).await?;
-    let mut api = glance_server::GlanceApi::new(opened.store);
-    if let Some(path) = &serve.require_token_file {
-        api = api.with_token(read_token(path)?.expose_secret());
-    }
-    let cannot_listen = |error: std::io::Error| {
-        CliError::usage(format!("cannot listen on {}", serve.listen)).caused_by(error)
-    };
-    let listener = tokio::net::TcpListener::bind(serve.listen).await.map_err(cannot_listen)?;
-    print::serving(&serve.path, listener.local_addr().map_err(cannot_listen)?);
-    // Signals end the process from outside; there is nothing to wait for here.
-    let forever = std::future::pending();
-    glance_server::serve(listener, Some(acceptor), Arc::new(api), forever)
-        .await
-        .map_err(cannot_listen)?;
     Ok(Exit::Success)
 }
 

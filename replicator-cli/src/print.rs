@@ -2,8 +2,6 @@
 
 use std::error::Error;
 use std::io::{self, IsTerminal, Write};
-use std::net::SocketAddr;
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -50,6 +48,7 @@ mod proof;
 mod recovery;
 mod report;
 mod selection;
+mod serving;
 mod verify;
 
 pub(crate) use clouds::clouds;
@@ -61,6 +60,7 @@ pub(crate) use metadefs::Metadefs;
 pub(crate) use recovery::{findings, resumed, unfinished};
 pub(crate) use report::{Report, Reports};
 pub(crate) use selection::selection;
+pub(crate) use serving::{Callers, serving};
 pub(crate) use verify::Findings;
 
 /// Where results go.
@@ -158,11 +158,6 @@ pub(crate) fn size(output: Output, images: u64, bytes: u64) {
         }
         Output::Json => out!("{}", json!({ "images": images, "bytes": bytes })),
     }
-}
-
-/// That `serve` is ready.
-pub(crate) fn serving(directory: &Path, address: SocketAddr) {
-    out!("serving {} on https://{address}", directory.display());
 }
 
 fn causes(error: &dyn Error, indent: &str) {

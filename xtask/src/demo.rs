@@ -72,7 +72,7 @@ impl Stage {
 
     fn serve(&self, name: &str) -> Result<Server, Failure> {
         let mut command = Command::new(&self.binary);
-        command.args(["serve", &self.file(name), "--listen", "127.0.0.1:0"]);
+        command.args(["serve", &self.file(name), "--writable", "--listen", "127.0.0.1:0"]);
         command.args(["--cert", &self.file("cert.pem"), "--key", &self.file("key.pem")]);
         Server::start(&mut command, " on https://")
     }

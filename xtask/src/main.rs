@@ -7,6 +7,7 @@ mod demo;
 mod endure;
 mod failure;
 mod fips;
+mod interop;
 mod man;
 mod once;
 mod say;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         Command::Demo => demo::run(),
         Command::Endure { subject } => endure::run(subject),
         Command::Fips => fips::run(),
+        Command::Interop(arguments) => interop::run(&arguments),
         Command::Man => man::run(),
         Command::Test => test::run(),
         Command::Tidy => tidy::run(),
@@ -72,6 +74,8 @@ enum Command {
     },
     /// Build and try the tool in FIPS mode, in a Debian 13 of its own below `target/`.
     Fips,
+    /// Run Tempest, openstacksdk's tests and the clients at `serve`, as at a real Glance.
+    Interop(interop::Arguments),
     /// Make the manual pages of `docs/`.
     Man,
     /// Install what the tests need and run every one of them.

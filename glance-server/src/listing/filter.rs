@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 
 use glance_core::image::{Image, Visibility};
-use glance_core::select::{Condition, Selection};
+use glance_core::select::Selection;
+use jiff::Timestamp;
 
 use super::field_text;
 use crate::answer::Refusal;
@@ -23,10 +24,13 @@ enum Filter {
     /// A field or a property, as text.
     Is(String, String),
     In(String, Vec<String>),
-    AtLeast(String, u64),
-    AtMost(String, u64),
-    Time(Condition),
+    AtLeast(String, i64),
+    AtMost(String, i64),
+    /// A field that has times, how it is to stand to one, and that one.
+    Time(String, Comparison, Timestamp),
 }
+
+type Comparison = fn(&Timestamp, &Timestamp) -> bool;
 
 impl Filters {
     /// Takes one parameter of the query.
@@ -96,7 +100,7 @@ impl Filter {
     }
 
     fn matches(&self, image: &Image) -> bool {
-        let number = |field: &str| field_text(image, field)?.parse::<u64>().ok();
+        let number = |field: &str| field_text(image, field)?.parse::<i64>().ok();
         match self {
             Self::Tag(tag) => image.attributes.tags.contains(tag),
             Self::Is(key, value) => field_text(image, key).is_some_and(|found| found == *value),
@@ -105,7 +109,9 @@ impl Filter {
             }
             Self::AtLeast(field, least) => number(field).is_some_and(|found| found >= *least),
             Self::AtMost(field, most) => number(field).is_some_and(|found| found <= *most),
-            Self::Time(condition) => condition.holds(image),
+            Self::Time(field, compare, time) => field_text(image, field)
+                .and_then(|found| found.parse().ok())
+                .is_some_and(|found| compare(&found, time)),
         }
     }
 }
@@ -125,24 +131,34 @@ fn number_field(field: &str) -> Result<String, Refusal> {
     }
 }
 
-fn number(value: &str) -> Result<u64, Refusal> {
+fn number(value: &str) -> Result<i64, Refusal> {
     let wrong = |_| Refusal::invalid("Unable to filter on a range with a non-numeric value.");
     value.parse().map_err(wrong)
 }
 
-/// A time with an operator, of which those are known here that split time without a gap.
-fn time(key: &str, value: &str) -> Result<Filter, Refusal> {
-    let (field, _) = key.split_once('_').unwrap_or((key, ""));
-    let (kind, time) = match value.split_once(':') {
-        Some(("gte", time)) => (format!("{field}-after"), time),
-        Some(("lt", time)) => (format!("{field}-before"), time),
-        _ => return Err(Refusal::invalid("Only the operators gte and lt are supported here.")),
-    };
-    let wrong = |_| {
-        let reason = format!("Bad \"{key}\" query filter format.");
+/// A time, in front of which an operator may stand.
+fn time(field: &str, value: &str) -> Result<Filter, Refusal> {
+    let malformed = || {
+        let reason = format!("Bad \"{field}\" query filter format.");
         Refusal::invalid(format!("{reason} Use ISO 8601 DateTime notation."))
     };
-    Condition::new(&kind, time).map(Filter::Time).map_err(wrong)
+    // The colons of the time itself come later.
+    let (operator, time) = match value.split_once(':') {
+        Some((word, time)) if word.bytes().all(|byte| byte.is_ascii_alphabetic()) => (word, time),
+        _ => ("eq", value),
+    };
+    let compare: Comparison = match operator {
+        "gt" => Timestamp::gt,
+        "gte" => Timestamp::ge,
+        "lt" => Timestamp::lt,
+        "lte" => Timestamp::le,
+        "eq" => Timestamp::eq,
+        "neq" => Timestamp::ne,
+        _ => return Err(Refusal::invalid("Unable to filter on a unknown operator.")),
+    };
+    let zoned = |time: &str| time.parse().or_else(|_| format!("{time}Z").parse());
+    let time = zoned(time).map_err(|_: jiff::Error| malformed())?;
+    Ok(Filter::Time(field.to_owned(), compare, time))
 }
 
 /// The words between commas; one in quotes may have commas itself.

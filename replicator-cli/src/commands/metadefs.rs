@@ -133,6 +133,11 @@ async fn store(opened: &Opened) -> Result<Arc<dyn MetadefStore>, CliError> {
     }
 }
 
+/// The namespaces of a dump.
+pub(super) async fn namespaces(dump: &Path) -> Result<Vec<Namespace>, StoreError> {
+    Ok(Directory::read(dump).await?.namespaces.into_values().collect())
+}
+
 /// The namespaces of a dump, as they were when it was opened.
 #[derive(Debug)]
 struct Directory {

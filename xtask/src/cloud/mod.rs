@@ -31,6 +31,7 @@ use rustix::fs::{FlockOperation, flock};
 use crate::failure::{Context, Failure};
 use crate::say::{print, say};
 use crate::workspace;
+pub(crate) use command::sheltered;
 use config::Secret;
 use glance::Glance;
 use keystone::Keystone;

@@ -33,7 +33,7 @@ impl<'a> Tool<'a> {
 
     /// Serves a directory, and demands FIPS mode by the variable.
     pub(crate) fn serve(&self, directory: &str) -> Result<Server, Failure> {
-        let line = ["serve", directory, "--listen", "127.0.0.1:0"];
+        let line = ["serve", directory, "--writable", "--listen", "127.0.0.1:0"];
         let mut command = self.command(&line);
         command.args(["--cert", "/stage/cert.pem", "--key", "/stage/key.pem"]);
         Server::start(command.env("GLANCE_REPLICATOR_REQUIRE_FIPS", "1"), " on https://")

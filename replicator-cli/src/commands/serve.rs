@@ -1,0 +1,85 @@
+//! `serve`: a directory as a Glance.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use glance_server::GlanceApi;
+use secrecy::ExposeSecret;
+
+use super::metadefs::namespaces;
+use crate::args::{Options, Serve};
+use crate::endpoint::{Access, Endpoint, Opened, Side};
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::print::Callers;
+use crate::sign_in::read_token;
+use crate::{print, tls};
+
+/// Serves a directory until a signal ends the process.
+pub(super) async fn serve(typed: Serve, options: &Options) -> Result<Exit, CliError> {
+    let callers = callers(&typed)?;
+    let read = |path: &Path| {
+        std::fs::read(path).map_err(|error| {
+            CliError::usage(format!("cannot read {}", path.display())).caused_by(error)
+        })
+    };
+    let acceptor = tls::acceptor(options.tls, &read(&typed.cert)?, &read(&typed.key)?)?;
+    let opened = open(&typed, options).await?;
+    let api = api(&typed, &opened).await?;
+    let cannot_listen = |error: std::io::Error| {
+        CliError::usage(format!("cannot listen on {}", typed.listen)).caused_by(error)
+    };
+    let listener = tokio::net::TcpListener::bind(typed.listen).await.map_err(cannot_listen)?;
+    let address = listener.local_addr().map_err(cannot_listen)?;
+    print::serving(&typed.path, address, typed.writable, callers);
+    // Signals end the process from outside; there is nothing to wait for here.
+    let forever = std::future::pending();
+    glance_server::serve(listener, Some(acceptor), Arc::new(api), forever)
+        .await
+        .map_err(cannot_listen)?;
+    Ok(Exit::Success)
+}
+
+/// Who is served. An address that other machines reach is not opened to everyone by accident.
+fn callers(typed: &Serve) -> Result<Callers, CliError> {
+    match (&typed.require_token_file, typed.open_to_everyone) {
+        (Some(_), _) => Ok(Callers::WithToken),
+        (None, _) if is_local(typed.listen) => Ok(Callers::OfThisMachine),
+        (None, true) => Ok(Callers::Everyone),
+        (None, false) => {
+            let what =
+                format!("other machines can reach {}, and no token is required", typed.listen);
+            Err(CliError::usage(what).hint(
+                "name a file by --require-token-file, or accept every caller by --open-to-everyone",
+            ))
+        }
+    }
+}
+
+fn is_local(address: SocketAddr) -> bool {
+    address.ip().to_canonical().is_loopback()
+}
+
+/// Opens the directory: what is only read is neither made nor locked nor changed.
+async fn open(typed: &Serve, options: &Options) -> Result<Opened, CliError> {
+    let directory = Endpoint::Directory(typed.path.clone());
+    match typed.writable {
+        true => directory.open_to(Access::Write, Side::Target, options).await,
+        false => directory.open_to(Access::Read, Side::Source, options).await,
+    }
+}
+
+async fn api(typed: &Serve, opened: &Opened) -> Result<GlanceApi, CliError> {
+    let access = match typed.writable {
+        true => glance_server::Access::ReadWrite,
+        false => glance_server::Access::ReadOnly,
+    };
+    let api = GlanceApi::new(Arc::clone(&opened.store))
+        .with_access(access)
+        .with_metadefs(namespaces(&typed.path).await?);
+    Ok(match &typed.require_token_file {
+        Some(path) => api.with_token(read_token(path)?.expose_secret()),
+        None => api,
+    })
+}

@@ -1,0 +1,111 @@
+//! `cargo xtask interop`: tests and clients that others wrote, at `serve`.
+//!
+//! Tempest's image tests, openstacksdk's functional image tests, and every verb of glanceclient and of
+//! `openstack image`, which sign in to the Keystone of `cargo xtask cloud` and find `serve` in its
+//! catalogue. What a real Glance passes, `serve` passes, unless `docs/serve.md` lists it.
+
+mod python;
+mod server;
+mod suites;
+mod verdict;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use clap::Args;
+
+use crate::cloud;
+use crate::failure::{Context, Failure};
+use crate::say::{print, say};
+use crate::shell::cargo;
+use crate::workspace;
+use python::Python;
+use server::Site;
+use suites::Outcome;
+use verdict::Verdict;
+
+/// What is run, and where.
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// Run everything at a real Glance first, and write down what it passes: minutes.
+    #[arg(long)]
+    record: bool,
+    /// The tool to run; it is built unless it is named.
+    #[arg(long, value_name = "FILE")]
+    binary: Option<PathBuf>,
+}
+
+/// The outcome of each test and verb, by its name.
+type Outcomes = BTreeMap<String, Outcome>;
+
+/// Runs everything, and fails when `serve` does not do what is expected of it.
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let binary = match &arguments.binary {
+        Some(path) => path.clone(),
+        None => built()?,
+    };
+    cloud::start()?;
+    let target = workspace::target()?;
+    let directory = target.join("interop");
+    fs::create_dir_all(&directory).context(|| directory.display().to_string())?;
+    let python = Python::install(&directory, &target.join("cloud"))?;
+    if arguments.record {
+        let site = Site::real(&directory, &python)?;
+        record(&outcomes(&site, &python, "a real Glance")?)?;
+    }
+    let site = Site::serving(&directory, &python, &binary)?;
+    let found = outcomes(&site, &python, "serve")?;
+    drop(site);
+    let verdict = Verdict::of(&found, &recorded()?, &verdict::listed(&document()?));
+    verdict.reds.iter().for_each(print);
+    print(format_args!("{} more are listed in docs/serve.md", verdict.listed));
+    print(format_args!("{} passed, {} failed", verdict.passed, verdict.reds.len()));
+    match verdict.reds.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::new("serve does not answer these as expected")),
+    }
+}
+
+fn built() -> Result<PathBuf, Failure> {
+    cargo(&["build", "--package", "replicator-cli"])?;
+    Ok(workspace::target()?.join("debug/glance-replicator"))
+}
+
+fn outcomes(site: &Site<'_>, python: &Python, name: &str) -> Result<Outcomes, Failure> {
+    let mut outcomes = Outcomes::new();
+    for suite in suites::ALL {
+        let begin = Instant::now();
+        let found = suites::run(suite, site, python)?;
+        let passed = found.values().filter(|outcome| outcome.is_passed()).count();
+        let (count, seconds) = (found.len(), begin.elapsed().as_secs_f64());
+        say(format_args!("{suite} at {name}: {passed} of {count} pass, {seconds:.0} s"));
+        outcomes.extend(found);
+    }
+    Ok(outcomes)
+}
+
+/// Writes down what a real Glance passes.
+fn record(found: &Outcomes) -> Result<(), Failure> {
+    let passed = found.iter().filter(|(_, outcome)| outcome.is_passed());
+    let names: String = passed.map(|(name, _)| format!("{name}\n")).collect();
+    let path = workspace::root().join(RECORD);
+    fs::write(&path, names).context(|| format!("cannot write {}", path.display()))
+}
+
+/// What a real Glance passes.
+fn recorded() -> Result<Vec<String>, Failure> {
+    Ok(text(&workspace::root().join(RECORD))?.lines().map(str::to_owned).collect())
+}
+
+fn document() -> Result<String, Failure> {
+    text(&workspace::root().join("docs/serve.md"))
+}
+
+fn text(path: &Path) -> Result<String, Failure> {
+    fs::read_to_string(path).context(|| format!("cannot read {}", path.display()))
+}
+
+/// Where it stands what a real Glance passes.
+const RECORD: &str = "xtask/interop/passed.txt";

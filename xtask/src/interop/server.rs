@@ -1,0 +1,98 @@
+//! The Glance that the suites are run at: a real one, or `serve`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::python::Python;
+use crate::cloud::sheltered;
+use crate::failure::{Context, Failure};
+use crate::shell::succeed;
+use crate::stage::Server;
+
+/// A Glance that is prepared for the suites, until it is dropped.
+pub(crate) struct Site<'a> {
+    /// What belongs to it: configurations, and what the suites write.
+    pub(crate) directory: PathBuf,
+    region: &'static str,
+    python: &'a Python,
+    /// Ends with it.
+    server: Option<Server>,
+}
+
+impl<'a> Site<'a> {
+    /// Glance A of the cloud.
+    pub(crate) fn real(directory: &Path, python: &'a Python) -> Result<Self, Failure> {
+        let directory = directory.join("real");
+        empty(&directory)?;
+        let site = Self { directory, region: "RegionA", python, server: None };
+        site.prepared()
+    }
+
+    /// A new dump that `serve` serves.
+    pub(crate) fn serving(
+        directory: &Path,
+        python: &'a Python,
+        binary: &Path,
+    ) -> Result<Self, Failure> {
+        let directory = directory.join("serve");
+        empty(&directory)?;
+        let dump = directory.join("dump");
+        write_dump(&dump)?;
+        let pki = python.cloud.join("pki");
+        let mut command = sheltered(binary);
+        command.arg("serve").arg(&dump).args(["--writable", "--listen", "127.0.0.1:0"]);
+        // The certificate of a real Glance of the cloud, which all trust.
+        command.arg("--cert").arg(pki.join("glance-a.pem"));
+        command.arg("--key").arg(pki.join("glance-a.key"));
+        let server = Some(Server::start(&mut command, " on https://")?);
+        let site = Self { directory, region: "RegionInterop", python, server };
+        site.prepared()
+    }
+
+    fn prepared(self) -> Result<Self, Failure> {
+        let seed = self.directory.join("seed.json");
+        fs::write(&seed, SEED).context(|| seed.display().to_string())?;
+        succeed(&mut self.prepare("up"))?;
+        Ok(self)
+    }
+
+    fn prepare(&self, action: &str) -> Command {
+        let mut command = self.python.command(PREPARE);
+        command.arg(action).arg(&self.python.cloud).arg(&self.directory).arg(self.region);
+        command.arg(self.server.as_ref().map_or("-", |server| &server.url));
+        command
+    }
+}
+
+impl Drop for Site<'_> {
+    fn drop(&mut self) {
+        // The next `up` removes what is left behind here.
+        let _ = succeed(&mut self.prepare("down"));
+    }
+}
+
+/// Writes a dump without images, and with the namespace that the clients look at.
+fn write_dump(directory: &Path) -> Result<(), Failure> {
+    let metadefs = directory.join("metadefs");
+    fs::create_dir_all(&metadefs).context(|| metadefs.display().to_string())?;
+    let manifest = r#"{"format": "glance-dump", "version": 2}"#;
+    for (path, text) in [
+        (directory.join("manifest.json"), manifest),
+        (metadefs.join("Interop%3A%3ASeed.json"), SEED),
+    ] {
+        fs::write(&path, text).context(|| path.display().to_string())?;
+    }
+    Ok(())
+}
+
+fn empty(directory: &Path) -> Result<(), Failure> {
+    let what = || directory.display().to_string();
+    if directory.exists() {
+        fs::remove_dir_all(directory).context(what)?;
+    }
+    fs::create_dir_all(directory).context(what)
+}
+
+const PREPARE: &str = include_str!("../../interop/prepare.py");
+const SEED: &str = include_str!("../../interop/seed.json");
