@@ -89,7 +89,7 @@ async fn run(line: &[&str]) -> Run {
     let line: Vec<String> = line.iter().map(ToString::to_string).collect();
     let run = tokio::task::spawn_blocking(move || {
         let line: Vec<&str> = line.iter().map(String::as_str).collect();
-        replicator_with(&[&line[..], &["-t", "none"]].concat(), &[])
+        replicator_with(&[&line[..], &["-t", "none", "--owner", "caller"]].concat(), &[])
     });
     run.await.unwrap()
 }

@@ -112,7 +112,8 @@ impl Site {
 
 /// Runs the tool with a token that the servers here do not look at.
 async fn run(line: &[&str]) -> Run {
-    let line: Vec<String> = line.iter().chain(&["-t", "none"]).map(ToString::to_string).collect();
+    let line: Vec<String> =
+        line.iter().chain(&["-t", "none", "--owner", "caller"]).map(ToString::to_string).collect();
     let run = tokio::task::spawn_blocking(move || {
         let line: Vec<&str> = line.iter().map(String::as_str).collect();
         replicator_with(&line, &[])

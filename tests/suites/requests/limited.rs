@@ -93,7 +93,7 @@ async fn a_copy_goes_on_at_the_pace_that_servers_set(stack: &'static str) {
     let pki = Pki::new();
     let (a, b) = (Site::open(&pki, "2r/s", 1).await, Site::open(&pki, "2r/s", 1).await);
     let id = image(&a).await;
-    let run = pki.run(stack, &["livecopy", &a.url, &b.url]).await.exits(0);
+    let run = pki.run(stack, &["livecopy", &a.url, &b.url, "--owner", "caller"]).await.exits(0);
     assert!(run.stdout.contains("1 copied and verified"), "{}", run.stdout);
     let waits = run.stderr.matches("503 Service Unavailable; attempt 2 in 1.").count();
     assert!(waits >= 1, "{}", run.stderr);
@@ -126,7 +126,7 @@ async fn a_client_that_limits_itself_is_not_refused(stack: &'static str) {
     let pki = Pki::new();
     let (a, b) = (Site::open(&pki, "10r/s", 4).await, Site::open(&pki, "10r/s", 4).await);
     image(&a).await;
-    let words = ["livecopy", &a.url, &b.url, "--tpslimit", "5"];
+    let words = ["livecopy", &a.url, &b.url, "--owner", "caller", "--tpslimit", "5"];
     let run = pki.run(stack, &words).await.exits(0);
     assert!(!run.stderr.contains("attempt 2"), "{}", run.stderr);
 }
