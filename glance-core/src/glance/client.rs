@@ -16,7 +16,8 @@ use crate::image::{Image, ImageId, Status};
 use crate::redirect::{self, Unanswered};
 use crate::store::{StoreError, StoreErrorKind};
 use crate::transport::{
-    ClientCertificate, Repeated, Transport, TransportError, TransportErrorKind, request_id,
+    ClientCertificate, Optional, Repeated, Transport, TransportError, TransportErrorKind,
+    request_id,
 };
 
 use super::refusal;
@@ -30,6 +31,8 @@ pub(super) struct Client {
     session: Arc<Session>,
     /// Bytes per second at which data is expected to pass.
     pub(super) rate: u64,
+    /// Whether nothing depends on the answers.
+    optional: bool,
 }
 
 /// What a request is for, in the words of its error messages.
@@ -62,7 +65,12 @@ impl Client {
         session: Arc<Session>,
     ) -> Self {
         let endpoint = endpoint.trim_end_matches('/').to_owned();
-        Self { name, transport, endpoint, session, rate: SLOW }
+        Self { name, transport, endpoint, session, rate: SLOW, optional: false }
+    }
+
+    /// The same connection, for questions whose answers are not needed.
+    pub(super) fn optional(&self) -> Self {
+        Self { optional: true, ..self.clone() }
     }
 
     /// Where Glance is.
@@ -80,7 +88,7 @@ impl Client {
     ) -> Result<T, StoreError> {
         let payload = document.map(|document| (JSON, Bytes::from(document.to_string())));
         let is_read = method == Method::GET;
-        let mut again = if is_read { BROKEN_OFF } else { 0 };
+        let mut again = if is_read && !self.optional { BROKEN_OFF } else { 0 };
         loop {
             let (method, payload) = (method.clone(), payload.clone());
             let answer = self.repeatable(method, path, &[], payload, operation).await?;
@@ -216,10 +224,13 @@ impl Client {
         for (name, value) in proof.headers() {
             request = request.header(name, value);
         }
-        let request = request.body(body).map_err(|error| {
+        let mut request = request.body(body).map_err(|error| {
             self.error(StoreErrorKind::Invalid, operation, "the request can't be written")
                 .caused_by(error)
         })?;
+        if self.optional {
+            request.extensions_mut().insert(Optional);
+        }
         redirect::send(&*self.transport, request).await.map_err(|error| match error {
             Unanswered::Transport(error) => self.no_answer(error, operation),
             Unanswered::Redirect(redirect) => {

@@ -17,7 +17,7 @@ use super::{Grant, Life, Proof, Reach, Renewal, sensitive};
 use crate::body::Body;
 use crate::identity::catalogue::Service;
 use crate::identity::{Domain, Scope, SignInError, SignInErrorKind};
-use crate::transport::{Transport, request_id};
+use crate::transport::{Optional, Transport, request_id};
 
 /// One Keystone.
 pub(super) struct Tokens<'a> {
@@ -143,12 +143,13 @@ impl<'a> Tokens<'a> {
     pub(super) async fn look_at(&self, token: &SecretString) -> Result<Grant, SignInError> {
         let (url, server) = self.address(&["auth", "tokens"]);
         let secret = sensitive(token.expose_secret())?;
-        let request = Request::get(url.as_str())
+        let mut request = Request::get(url.as_str())
             .header(header::ACCEPT, "application/json")
             .header("x-auth-token", secret.clone())
             .header("x-subject-token", secret)
             .body(Body::empty())
             .map_err(|_| protocol(format!("{server} can't be asked")))?;
+        request.extensions_mut().insert(Optional);
         let asked = Instant::now();
         let answer = exchange(self.transport, request, &server).await?;
         if !answer.status().is_success() {
