@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::{HeaderName, Method, Request, Response, StatusCode, header};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
+use url::Url;
 
 use crate::body::{Body, BodyError};
 use crate::identity::auth::{Proof, Reach};
@@ -221,8 +222,12 @@ impl Client {
         for (name, value) in headers {
             request = request.header(name, value);
         }
-        for (name, value) in proof.headers() {
-            request = request.header(name, value);
+        // What is no URL is refused below.
+        if let Ok(url) = Url::parse(&self.endpoint) {
+            let proof = proof.headers(&url).map_err(|error| self.sign_in(error, operation))?;
+            for (name, value) in proof {
+                request = request.header(name, value);
+            }
         }
         let mut request = request.body(body).map_err(|error| {
             self.error(StoreErrorKind::Invalid, operation, "the request can't be written")
@@ -340,6 +345,7 @@ impl Client {
     fn sign_in(&self, error: SignInError, operation: &Operation) -> StoreError {
         let kind = match error.kind {
             SignInErrorKind::Transport(kind) => StoreErrorKind::Transport(kind),
+            SignInErrorKind::PlainHttp => StoreErrorKind::Invalid,
             _ => StoreErrorKind::Unauthenticated,
         };
         let hint = error.hint.clone();

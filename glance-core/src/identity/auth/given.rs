@@ -28,6 +28,8 @@ impl AuthPlugin for GivenToken {
             None => "no answer in time".to_owned(),
         };
         tracing::warn!("how long the token lives is not known: {why}");
-        FixedToken { token: self.token.clone(), endpoint: None }.sign_in(transport).await
+        let fixed = FixedToken { token: self.token.clone(), endpoint: None };
+        let grant = fixed.sign_in(transport).await?;
+        Ok(Grant { proof: grant.proof.confined(tokens.is_https()), ..grant })
     }
 }
