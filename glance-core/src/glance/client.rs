@@ -215,6 +215,24 @@ impl Client {
         proof: &Proof,
         operation: &Operation,
     ) -> Result<Response<Body>, StoreError> {
+        let request = self.request(method, path, headers, body, proof, operation)?;
+        redirect::send(&*self.transport, request).await.map_err(|error| match error {
+            Unanswered::Transport(error) => self.no_answer(error, operation),
+            Unanswered::Redirect(redirect) => {
+                self.error(StoreErrorKind::Server, operation, redirect.reason).hint(redirect.hint)
+            }
+        })
+    }
+
+    fn request(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(HeaderName, String)],
+        body: Body,
+        proof: &Proof,
+        operation: &Operation,
+    ) -> Result<Request<Body>, StoreError> {
         let mut request = Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.endpoint))
@@ -229,18 +247,12 @@ impl Client {
                 request = request.header(name, value);
             }
         }
-        let mut request = request.body(body).map_err(|error| {
+        if self.optional {
+            request = request.extension(Optional);
+        }
+        request.body(body).map_err(|error| {
             self.error(StoreErrorKind::Invalid, operation, "the request can't be written")
                 .caused_by(error)
-        })?;
-        if self.optional {
-            request.extensions_mut().insert(Optional);
-        }
-        redirect::send(&*self.transport, request).await.map_err(|error| match error {
-            Unanswered::Transport(error) => self.no_answer(error, operation),
-            Unanswered::Redirect(redirect) => {
-                self.error(StoreErrorKind::Server, operation, redirect.reason).hint(redirect.hint)
-            }
         })
     }
 
