@@ -155,7 +155,7 @@ impl ImageStore for GlanceStore {
 
 impl GlanceStore {
     /// What this Glance takes as a record; `None` where it does not say.
-    pub async fn schema(&self) -> Result<Option<Schema>, StoreError> {
+    pub async fn schema(&self) -> Option<Schema> {
         schema::read(&self.client).await
     }
 }

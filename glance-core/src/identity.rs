@@ -116,6 +116,8 @@ pub enum SignInErrorKind {
     Catalogue,
     /// What answered is no Keystone v3, or it is out of order.
     Protocol,
+    /// A token that came over https would leave by plain http.
+    PlainHttp,
 }
 
 impl SignInError {

@@ -4,7 +4,7 @@
 //! which of them; a [`body`] carries its bytes, a [`lane`] works on
 //! them aside, [`digest`]s prove them, and [`format`](mod@format) says what they are; a [`store`] holds images, and
 //! [`ImageStore`] is its contract; a [`transport`] carries HTTP requests, and [`Transport`] is its
-//! contract; [`tls`] says whom to trust; [`identity`] signs in to a cloud; [`glance`] is the store
+//! contract; [`tls`] says whom to trust, and [`plain_http`] what goes without it; [`identity`] signs in to a cloud; [`glance`] is the store
 //! that speaks the Glance v2 API; a [`lock`] is had by one process at a
 //! time; [`replicate`] makes one store hold what another holds, and
 //! proves it; [`metadefs`] does so with definitions of metadata. [`conformance`] lets any
@@ -30,6 +30,8 @@ pub mod transport;
 
 pub mod pauses;
 
+pub mod plain_http;
+
 mod redirect;
 
 pub mod tls;
@@ -46,6 +48,10 @@ pub mod metadefs;
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+
+/// The target of messages for whoever is at the terminal: they are shown there even when messages go
+/// to a file.
+pub const TERMINAL: &str = "glance_core::terminal";
 
 pub use body::Body;
 pub use image::{Image, ImageId};

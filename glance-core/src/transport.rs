@@ -11,12 +11,14 @@ use crate::body::{Body, BodyError};
 
 mod breaker;
 mod caller;
+mod optional;
 mod persistent;
 mod retry_after;
 mod spaced;
 
 pub use caller::Caller;
 pub(crate) use caller::request_id;
+pub(crate) use optional::{Optional, briefly};
 pub(crate) use persistent::{Harmless, Repeated};
 pub use persistent::{Persistence, Persistent, Repeats};
 pub use spaced::Spaced;

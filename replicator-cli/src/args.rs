@@ -360,9 +360,9 @@ pub struct Trust {
     /// The public keys that the target's server may have
     #[arg(long, global = true, value_name = "PINS")]
     pub target_pin: Option<String>,
-    /// The oldest version of TLS to speak
-    #[arg(long, global = true, value_name = "VERSION", default_value = "1.2")]
-    pub tls_min_version: MinVersion,
+    /// The oldest version of TLS to speak [default: 1.2]
+    #[arg(long, global = true, value_name = "VERSION")]
+    pub tls_min_version: Option<MinVersion>,
 }
 
 /// A version of TLS.

@@ -10,7 +10,7 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::select::{Selected, warn_of_no_image};
 use crate::sign_in::{refuse_options_of_one, refuse_token_of_one};
-use crate::{print, tls};
+use crate::{effect, print, tls};
 
 mod dump;
 mod metadefs;
@@ -108,7 +108,9 @@ async fn perform(
 /// The two sides that two words name.
 fn both(from: &str, to: &str, options: &Options) -> Result<(Endpoint, Endpoint), CliError> {
     let source = Endpoint::parse(from, Side::Source, options)?;
-    Ok((source, Endpoint::parse(to, Side::Target, options)?))
+    let target = Endpoint::parse(to, Side::Target, options)?;
+    effect::refuse_without(&[(Side::Source, &source), (Side::Target, &target)], options)?;
+    Ok((source, target))
 }
 
 /// The source that a word names, and the targets that others do.
@@ -117,7 +119,28 @@ fn one_to_many(
     to: &[String],
     options: &Options,
 ) -> Result<(Endpoint, Vec<Target>), CliError> {
-    Ok((Endpoint::parse(from, Side::Source, options)?, targets(to, options)?))
+    let source = Endpoint::parse(from, Side::Source, options)?;
+    let targets = targets(to, options)?;
+    refuse_without_effect(&source, &targets, options)?;
+    Ok((source, targets))
+}
+
+/// The only store that a word names.
+fn one(word: &str, options: &Options) -> Result<Endpoint, CliError> {
+    let store = Endpoint::parse(word, Side::Source, options)?;
+    effect::refuse_without(&[(Side::Source, &store)], options)?;
+    Ok(store)
+}
+
+/// Fails when an option for TLS can't have an effect between these.
+fn refuse_without_effect(
+    source: &Endpoint,
+    targets: &[Target],
+    options: &Options,
+) -> Result<(), CliError> {
+    let targets = targets.iter().map(|target| (Side::Target, &target.endpoint));
+    let stores: Vec<_> = [(Side::Source, source)].into_iter().chain(targets).collect();
+    effect::refuse_without(&stores, options)
 }
 
 /// The targets that words name.
@@ -138,8 +161,7 @@ fn targets(words: &[String], options: &Options) -> Result<Vec<Target>, CliError>
 }
 
 async fn size(server: &str, selected: &Selected, options: &Options) -> Result<Exit, CliError> {
-    let store =
-        Endpoint::parse(server, Side::Source, options)?.open(Side::Source, options).await?.store;
+    let store = one(server, options)?.open(Side::Source, options).await?.store;
     selected.require_ids(&[&*store]).await?;
     let (mut found, mut images, mut bytes) = (0_u64, 0_u64, 0_u64);
     let selection = selected.at(&*store).await?;

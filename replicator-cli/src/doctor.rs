@@ -18,7 +18,7 @@ use crate::endpoint::{Endpoint, Side, transport_options};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::trust::{self, OfCloud};
-use crate::{print, tls};
+use crate::{address, effect, print, tls};
 
 /// One thing that was looked at.
 #[derive(Debug)]
@@ -89,6 +89,7 @@ async fn examine(
 ) -> Result<(), Stopped> {
     let at = |topic| move |error: CliError| (topic, error);
     let endpoint = Endpoint::parse(word, Side::Source, options).map_err(at("configuration"))?;
+    effect::refuse_without(&[(Side::Source, &endpoint)], options).map_err(at("trust"))?;
     let store = match endpoint {
         Endpoint::Directory(_) | Endpoint::Dump(..) | Endpoint::Stream(..) => {
             endpoint.open(Side::Source, options).await.map_err(at("directory"))?.store
@@ -96,7 +97,7 @@ async fn examine(
         Endpoint::Url(ref url) => {
             let (policy, source) = trust(&OfCloud::default(), options)?;
             show_trust(&policy, &source, options, findings)?;
-            look_at_server(url, &policy, options, findings).await?;
+            look_at_server(&address::text(url), &policy, options, findings).await?;
             endpoint.open(Side::Source, options).await.map_err(at("sign-in"))?.store
         }
         Endpoint::Cloud(cloud) => {
@@ -177,7 +178,9 @@ async fn look_at_server(
         }
         None => findings.note(
             "connection",
-            format!("{url}: plain http: everybody on the way can read the token and the data"),
+            format!(
+                "{url}: plain http: anyone on the network path can read the token and the data"
+            ),
             Some("have the server serve https".to_owned()),
         ),
     }
@@ -213,11 +216,13 @@ async fn sign_in(
     let connect = transport_options(options).map_err(|error| ("proxy", error))?;
     let transport: Arc<dyn Transport> =
         tls::transport(options.tls, policy, connect).map_err(|error| ("TLS", error))?;
-    let session = Arc::new(Session::new(Arc::clone(&transport), cloud.auth));
+    let session = Arc::new(Session::new(Arc::clone(&transport), Arc::clone(&cloud.auth)));
     session.proof().await.map_err(|error| ("sign-in", error.into()))?;
     findings.fine("sign-in", "the credentials are good");
     let glance = session.image_endpoint(&cloud.image).await;
     let glance = glance.map_err(|error| ("catalogue", error.into()))?;
+    effect::check_found(&cloud, &glance.url, Side::Source, options)
+        .map_err(|error| ("trust", error))?;
     let version = glance.minor_version.map(|minor| format!(", which speaks version 2.{minor}"));
     findings.fine("catalogue", format!("Glance is {}{}", glance.url, version.unwrap_or_default()));
     look_at_server(&glance.url, policy, options, findings).await?;

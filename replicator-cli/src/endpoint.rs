@@ -9,14 +9,17 @@ use format_dump::{DumpStore, Encoding};
 use glance_core::glance::GlanceStore;
 use glance_core::identity::{Cloud, Project, Projects, Retries, Session};
 use glance_core::lock::Lock;
+use glance_core::plain_http;
 use glance_core::store::ImageStore;
 use glance_core::transport::{Persistent, Spaced, Transport};
 use transport_hyper::Proxies;
+use url::Url;
 
 use crate::args::Options;
 use crate::error::CliError;
 use crate::sign_in::{auth, cloud, refuse_cloud_options, refuse_token_of_side, unknown};
 use crate::trust::{self, OfCloud};
+use crate::{address, effect};
 
 /// What a word names.
 #[derive(Debug)]
@@ -24,7 +27,7 @@ pub(crate) enum Endpoint {
     /// A cloud of clouds.yaml.
     Cloud(Box<Cloud>),
     /// A Glance, by its address without `/v2`.
-    Url(String),
+    Url(Url),
     /// A directory.
     Directory(PathBuf),
     /// The same, and how data that is written there is kept.
@@ -91,9 +94,6 @@ impl Endpoint {
     /// What a word names on this side, with the options that are for this side.
     pub(crate) fn parse(word: &str, side: Side, options: &Options) -> Result<Self, CliError> {
         let endpoint = Self::resolve(word, side, options)?;
-        if let Self::Url(url) = &endpoint {
-            refuse_user_info(url)?;
-        }
         match endpoint {
             Self::Cloud(_) => refuse_token_of_side(word, side, &options.sign_in)?,
             _ => refuse_cloud_options(word, side, &options.sign_in)?,
@@ -108,13 +108,13 @@ impl Endpoint {
             return Ok(Self::Directory(path.into()));
         }
         if let Some(url) = word.strip_prefix("url:") {
-            return Ok(Self::Url(without_version(url)));
+            return address::parse(url).map(Self::Url);
         }
         if let Some(name) = word.strip_prefix("cloud:") {
             return cloud(name)?.ok_or_else(|| unknown(word));
         }
-        if word.starts_with("https://") || word.starts_with("http://") {
-            return Ok(Self::Url(without_version(word)));
+        if address::is_url(word) {
+            return address::parse(word).map(Self::Url);
         }
         if ["/", "./", "../"].iter().any(|prefix| word.starts_with(prefix)) {
             return Ok(Self::Directory(word.into()));
@@ -124,7 +124,7 @@ impl Endpoint {
         }
         match word.rsplit_once(':') {
             Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => {
-                Ok(Self::Url(format!("https://{word}")))
+                address::parse(&format!("https://{word}")).map(Self::Url)
             }
             _ => Err(unknown(word)),
         }
@@ -161,7 +161,7 @@ impl Endpoint {
                 let address = store.to_string();
                 Ok(Opened { projects: known(projects), ..without_server(store, address) })
             }
-            Self::Url(url) => open_url(url, side, options),
+            Self::Url(url) => open_url(&url, side, options),
             Self::Cloud(cloud) => open_cloud(*cloud, side, options).await,
         }
     }
@@ -220,8 +220,10 @@ fn complete_or_warned(path: &Path) -> Result<DumpStore, CliError> {
     Ok(dump)
 }
 
-fn open_url(url: String, side: Side, options: &Options) -> Result<Opened, CliError> {
-    warn_of_plain_http(&url);
+fn open_url(url: &Url, side: Side, options: &Options) -> Result<Opened, CliError> {
+    effect::refuse_proxied(url)?;
+    plain_http::warn(url, "the token and the data");
+    let url = address::text(url);
     let transport = transport(&OfCloud::default(), &Retries::default(), side, options)?;
     let (plugin, keystone) = auth(side, &options.sign_in)?;
     let session = Arc::new(Session::new(Arc::clone(&transport), plugin));
@@ -231,10 +233,13 @@ fn open_url(url: String, side: Side, options: &Options) -> Result<Opened, CliErr
 
 async fn open_cloud(cloud: Cloud, side: Side, options: &Options) -> Result<Opened, CliError> {
     let transport = transport(&OfCloud::of(&cloud), &cloud.retries, side, options)?;
-    let session = Arc::new(Session::new(Arc::clone(&transport), cloud.auth));
+    if let Some(keystone) = address::keystone(&cloud) {
+        effect::refuse_proxied(&keystone)?;
+    }
+    let session = Arc::new(Session::new(Arc::clone(&transport), Arc::clone(&cloud.auth)));
     let endpoint = session.image_endpoint(&cloud.image).await?.url;
     let region = session.image_region(&cloud.image).await?;
-    warn_of_plain_http(&endpoint);
+    effect::check_found(&cloud, &endpoint, side, options)?;
     tracing::info!("cloud {} has its Glance at {endpoint}", cloud.name);
     let store = GlanceStore::new(cloud.name, transport, endpoint.clone(), Arc::clone(&session));
     let keystone = match cloud.auth_type.as_str() {
@@ -271,24 +276,6 @@ fn opened(
     })
 }
 
-/// Refuses an address with a user's name or password: no Glance asks for them, and addresses are
-/// printed, and written to replicas.
-fn refuse_user_info(url: &str) -> Result<(), CliError> {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    match authority.contains('@') {
-        false => Ok(()),
-        true => Err(CliError::usage("the address of a Glance names a user or a password")
-            .hint("leave it out, and sign in by a cloud of clouds.yaml or --token-file")),
-    }
-}
-
-fn warn_of_plain_http(url: &str) {
-    if url.starts_with("http://") {
-        tracing::warn!("{url} is plain http: everybody on the way can read the token and the data");
-    }
-}
-
 /// A transport for this side, with its own limits and its own knowledge of servers that fail.
 fn transport(
     cloud: &OfCloud,
@@ -320,7 +307,7 @@ pub(crate) fn transport_options(options: &Options) -> Result<transport_hyper::Op
     })
 }
 
-fn proxies() -> Result<Proxies, CliError> {
+pub(crate) fn proxies() -> Result<Proxies, CliError> {
     Proxies::from_env(&environment).map_err(|error| {
         CliError::usage("the proxy can't be used").hint(error.hint).caused_by(error)
     })
@@ -329,10 +316,4 @@ fn proxies() -> Result<Proxies, CliError> {
 /// A variable of the environment; an empty one counts as unset.
 pub(crate) fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
-}
-
-/// An address without `/v2` and the slashes around it.
-fn without_version(url: &str) -> String {
-    let url = url.trim_end_matches('/');
-    url.strip_suffix("/v2").unwrap_or(url).trim_end_matches('/').to_owned()
 }

@@ -93,6 +93,7 @@ impl From<&SignInError> for Exit {
     fn from(error: &SignInError) -> Self {
         match error.kind {
             SignInErrorKind::Transport(_) => Self::Connection,
+            SignInErrorKind::PlainHttp => Self::Usage,
             _ => Self::Authentication,
         }
     }

@@ -1,9 +1,9 @@
 //! The command line of glance-replicator: flags in, report out. The work is glance-core's.
 //!
 //! In reading order: [`args`] is what the operator typed; `endpoint` is what a word on the command
-//! line names, and opens it; `select` is which images are meant, and `shard` which part of them;
+//! line names, and opens it, by `address` where that is a URL; `select` is which images are meant, and `shard` which part of them;
 //! `sign_in` finds the cloud, or the token, and `endurance` says whether it lasts; `trust` says whom
-//! to trust there; `mapping` says how images are to be at the target; `tls` chooses among the TLS stacks of
+//! to trust there, and `effect` whether an option for that can have any; `mapping` says how images are to be at the target; `tls` chooses among the TLS stacks of
 //! this build; `commands`, `clouds` and `doctor` run; `saved_plan` keeps a plan, `state`
 //! what outlives runs, and `recovery` the journal of each, with what `typed` leaves of its command line;
 //! `print` alone prints; `exit` says how it went.
@@ -11,10 +11,12 @@
 #[cfg(not(any(feature = "rustls", feature = "native-tls")))]
 compile_error!("choose a TLS stack: build with the feature `rustls`, `native-tls` or both");
 
+mod address;
 pub mod args;
 mod clouds;
 mod commands;
 mod doctor;
+mod effect;
 mod endpoint;
 mod endurance;
 mod error;

@@ -1,16 +1,22 @@
 //! Where messages go: standard error, a file or syslog. Tokens never reach them; requests are logged by
-//! method and path only.
+//! method and path only. What is for whoever is at the terminal goes to standard error as well.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::path::Path;
 use std::sync::Mutex;
 
+use glance_core::TERMINAL;
 use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt;
 use tracing_subscriber::prelude::*;
 
 use crate::args::Logging;
 use crate::error::CliError;
+use escaped::Escaped;
 use syslog::Syslog;
 
+mod escaped;
 mod syslog;
 
 /// Starts logging for this process.
@@ -21,30 +27,38 @@ pub(crate) fn start(options: &Logging) -> Result<(), CliError> {
         (false, false) => LevelFilter::WARN,
     };
     // Only our own crates: the HTTP libraries' messages may quote headers.
-    let filter =
+    let all =
         OUR_CRATES.iter().fold(Targets::new(), |filter, name| filter.with_target(*name, level));
-    let format = tracing_subscriber::fmt::layer().with_target(false);
-    if options.syslog {
-        let syslog = Syslog::connect(syslog::SOCKET).map_err(|error| {
-            CliError::usage(format!("no syslog daemon reads {}", syslog::SOCKET))
-                .caused_by(error)
-                .hint("leave --syslog out: messages then go to standard error")
-        })?;
-        let format = format.without_time().with_ansi(false).with_writer(syslog);
-        tracing_subscriber::registry().with(format.with_filter(filter)).init();
-        return Ok(());
-    }
-    let Some(path) = &options.logfile else {
-        let format = format.without_time().with_ansi(false).with_writer(std::io::stderr);
-        tracing_subscriber::registry().with(format.with_filter(filter)).init();
-        return Ok(());
+    let format = || fmt::layer().with_target(false).with_ansi(false);
+    let elsewhere = match (options.syslog, &options.logfile) {
+        (true, _) => Some(format().without_time().with_writer(Escaped(connect()?)).boxed()),
+        (false, Some(path)) => Some(format().with_writer(Escaped(append_to(path)?)).boxed()),
+        (false, None) => None,
     };
+    let to_terminal = match elsewhere {
+        Some(_) => Targets::new().with_target(TERMINAL, LevelFilter::WARN),
+        None => all.clone(),
+    };
+    let terminal = fmt::layer().with_target(false).without_time().with_ansi(false);
+    let terminal = terminal.with_writer(Escaped(io::stderr)).with_filter(to_terminal);
+    let elsewhere = elsewhere.map(|layer| layer.with_filter(all));
+    tracing_subscriber::registry().with(terminal).with(elsewhere).init();
+    Ok(())
+}
+
+fn connect() -> Result<Syslog, CliError> {
+    Syslog::connect(syslog::SOCKET).map_err(|error| {
+        CliError::usage(format!("no syslog daemon reads {}", syslog::SOCKET))
+            .caused_by(error)
+            .hint("leave --syslog out: messages then go to standard error")
+    })
+}
+
+fn append_to(path: &Path) -> Result<Mutex<File>, CliError> {
     let file = OpenOptions::new().create(true).append(true).open(path).map_err(|error| {
         CliError::usage(format!("cannot write to {}", path.display())).caused_by(error)
     })?;
-    let format = format.with_ansi(false).with_writer(Mutex::new(file));
-    tracing_subscriber::registry().with(format.with_filter(filter)).init();
-    Ok(())
+    Ok(Mutex::new(file))
 }
 
 const OUR_CRATES: &[&str] = &[

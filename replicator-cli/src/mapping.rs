@@ -57,25 +57,21 @@ pub(crate) async fn mapping(
         },
         owners,
         shared_with,
-        fit: fit(target).await?,
+        fit: fit(target).await,
         ..Mapping::default()
     })
 }
 
-async fn fit(target: &Opened) -> Result<Option<Fit>, CliError> {
-    let Some(glance) = &target.glance else { return Ok(None) };
-    let schema = glance.schema().await?;
-    if schema.is_none() {
-        tracing::info!("{glance} does not say what it takes as a record");
-    }
-    let fit = schema.map(Fit::of).unwrap_or_default();
+async fn fit(target: &Opened) -> Option<Fit> {
+    let glance = target.glance.as_ref()?;
+    let fit = glance.schema().await.map(Fit::of).unwrap_or_default();
     if !fit.takes_changes() {
         tracing::warn!(
             "{glance} requires properties of every image, and refuses changes of records for that: \
              images that are not private, or protected, can't be finished there"
         );
     }
-    Ok(Some(fit))
+    Some(fit)
 }
 
 /// To which projects those of the source belong at the target.

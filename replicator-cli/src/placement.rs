@@ -36,7 +36,7 @@ pub(crate) async fn delivery(
     check_stores(glance, &placement).await?;
     let methods = match said.via == Via::Stream && placement.also.is_empty() {
         true => BTreeSet::new(),
-        false => glance.import_methods().await?,
+        false => import_methods(glance, said).await?,
     };
     if !placement.also.is_empty() && !methods.contains(COPY_IMAGE) {
         let what = format!("--also-store: {glance} does not offer the import method {COPY_IMAGE}");
@@ -51,6 +51,21 @@ pub(crate) async fn delivery(
         },
         placement,
     }))
+}
+
+/// The import methods of the target. Where data can go through here as well, not to know them is no
+/// reason to fail.
+async fn import_methods(
+    glance: &GlanceStore,
+    said: &args::Placement,
+) -> Result<BTreeSet<String>, CliError> {
+    match glance.import_methods().await {
+        Err(error) if said.also_store.is_empty() && !said.no_fallback => {
+            tracing::warn!("the import methods of {glance} are not known: {error}");
+            Ok(BTreeSet::new())
+        }
+        methods => Ok(methods?),
+    }
 }
 
 fn placement(said: &args::Placement) -> Placement {
@@ -91,7 +106,7 @@ async fn origin(
 ) -> Result<Option<Origin>, CliError> {
     let found = match (said.via, &said.web_url) {
         (Via::Stream, _) => return Ok(None),
-        (Via::GlanceDownload | Via::Auto, _) => of_glance(said, source, target, methods).await?,
+        (Via::GlanceDownload | Via::Auto, _) => of_glance(said, source, target, methods).await,
         (Via::WebDownload, None) => {
             let what = "--via web-download needs --web-url: where does a web server have the data?";
             return Err(CliError::usage(what).hint("such as https://images.example/{id}.img"));
@@ -122,23 +137,23 @@ async fn of_glance(
     source: &Opened,
     target: &Opened,
     methods: &BTreeSet<String>,
-) -> Result<Result<Origin, String>, CliError> {
+) -> Result<Origin, String> {
     if source.glance.is_none() {
-        return Ok(Err("the source is no Glance".to_owned()));
+        return Err("the source is no Glance".to_owned());
     }
-    if let Err(reason) = offered("glance-download", methods) {
-        return Ok(Err(reason));
-    }
+    offered("glance-download", methods)?;
     let (Some(here), Some(there)) = (&source.projects, &target.projects) else {
-        return Ok(Err("nobody knows whether the two sides have the same Keystone".to_owned()));
+        return Err("nobody knows whether the two sides have the same Keystone".to_owned());
     };
-    if !here.are_those_of(there).await? {
-        return Ok(Err("the two sides do not have the same Keystone".to_owned()));
+    match here.are_those_of(there).await {
+        Ok(true) => {}
+        Ok(false) => return Err("the two sides do not have the same Keystone".to_owned()),
+        Err(error) => return Err(format!("a Keystone can't be asked: {error}")),
     }
     let region = source.region.clone();
-    let region = region.ok_or_else(|| "the region of the source is not known".to_owned());
+    let region = region.ok_or_else(|| "the region of the source is not known".to_owned())?;
     let interface = said.import_interface.as_str().to_owned();
-    Ok(region.map(|region| Origin::Glance { region, interface }))
+    Ok(Origin::Glance { region, interface })
 }
 
 fn offered(method: &str, methods: &BTreeSet<String>) -> Result<(), String> {

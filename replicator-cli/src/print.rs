@@ -13,33 +13,31 @@ use tokio::io::{BufWriter, Stdout};
 use crate::args::Output;
 use crate::error::CliError;
 use crate::exit::Exit;
+use escape::{escaped_json, quoted};
 
-/// Writes a line of results. The work goes on when that fails: [`end`] tells.
+/// Writes a line of results.
 macro_rules! out {
-    ($($line:tt)*) => {{
-        use std::io::Write as _;
-        $crate::print::note_failure(writeln!($crate::print::results(), $($line)*));
-    }};
+    ($($line:tt)*) => { $crate::print::result_line(&format!($($line)*)) };
 }
 
-/// Writes a part of a line of results.
-macro_rules! out_part {
-    ($($line:tt)*) => {{
-        use std::io::Write as _;
-        $crate::print::note_failure(write!($crate::print::results(), $($line)*));
-    }};
+/// Writes a line of JSON, or several.
+macro_rules! out_json {
+    ($($line:tt)*) => { $crate::print::result_json(&format!("{}\n", format_args!($($line)*))) };
+}
+
+/// Writes a part of a JSON document.
+macro_rules! out_json_part {
+    ($($line:tt)*) => { $crate::print::result_json(&format!($($line)*)) };
 }
 
 /// Writes a line of messages.
 macro_rules! err {
-    ($($line:tt)*) => {{
-        use std::io::Write as _;
-        let _ = writeln!(std::io::stderr().lock(), $($line)*);
-    }};
+    ($($line:tt)*) => { $crate::print::message_line(&format!($($line)*)) };
 }
 
 mod clouds;
 mod comparison;
+mod escape;
 mod file;
 mod findings;
 mod merged;
@@ -53,6 +51,7 @@ mod verify;
 
 pub(crate) use clouds::clouds;
 pub(crate) use comparison::{Combined, Comparison, Subject};
+pub(crate) use escape::escaped;
 pub(crate) use file::{end_report, report_is_of, report_to};
 pub(crate) use findings::Examination;
 pub(crate) use merged::merged;
@@ -69,6 +68,22 @@ fn results() -> Box<dyn Write> {
         true => Box::new(io::stderr().lock()),
         false => Box::new(io::stdout().lock()),
     })
+}
+
+/// Writes a line of results, of which nothing but its end is obeyed by a terminal. The work goes on when
+/// that fails: [`end`] tells.
+fn result_line(line: &str) {
+    note_failure(writeln!(results(), "{}", escaped(line)));
+}
+
+/// Writes JSON, of which nothing but its line ends is obeyed.
+fn result_json(document: &str) {
+    note_failure(write!(results(), "{}", escaped_json(document)));
+}
+
+/// Writes a line of messages, as harmless as one of results.
+fn message_line(line: &str) {
+    let _ = writeln!(io::stderr().lock(), "{}", escaped(line));
 }
 
 /// Keeps the first write of results that failed. A reader that closed its pipe has read enough.
@@ -112,11 +127,12 @@ static STREAMING: AtomicBool = AtomicBool::new(false);
 
 /// What clap has to say: help and versions succeed, anything else is a usage error.
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {
-    let printed = error.print();
     if error.use_stderr() {
+        // It quotes what was typed.
+        error.render().to_string().lines().for_each(message_line);
         return Exit::Usage.into();
     }
-    note_failure(printed);
+    note_failure(error.print());
     end(Exit::Success).into()
 }
 
@@ -156,7 +172,7 @@ pub(crate) fn size(output: Output, images: u64, bytes: u64) {
             let size = human_size(bytes);
             out!("Total size is {bytes} bytes ({size}) across {images} images");
         }
-        Output::Json => out!("{}", json!({ "images": images, "bytes": bytes })),
+        Output::Json => out_json!("{}", json!({ "images": images, "bytes": bytes })),
     }
 }
 

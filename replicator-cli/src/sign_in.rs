@@ -8,10 +8,13 @@ use glance_core::identity::auth::{FixedToken, GivenToken, NoAuth};
 use glance_core::identity::{AuthPlugin, Cloud, Clouds, Environment, Overrides};
 use secrecy::SecretString;
 use secrecy::zeroize::Zeroizing;
+use url::Url;
 
+use crate::address;
 use crate::args::SignIn;
 use crate::endpoint::{Side, environment};
 use crate::error::CliError;
+use crate::print::escaped;
 
 /// A cloud by its name, or by its name and a region: `NAME@REGION`. What it needs and no file holds
 /// is asked for on the terminal, if there is one.
@@ -39,6 +42,7 @@ pub(crate) fn unknown(word: &str) -> CliError {
         true => "no clouds.yaml was found".to_owned(),
         false => format!("the clouds are {}", names.join(", ")),
     };
+    let word = address::shown(word);
     CliError::usage(format!("{word:?} is no cloud, no host:port, no URL and no path"))
         .hint(format!("{known}; a directory is written as ./{word} or dir:{word}"))
 }
@@ -130,6 +134,17 @@ pub(crate) fn auth(
     })
 }
 
+/// The Keystone that is asked about the token of a server that is named by URL.
+pub(crate) fn keystone_of_token(side: Side, options: &SignIn) -> Option<Url> {
+    let (flag, file, variable) = tokens(side, options);
+    let own = flag.or(options.token.as_ref()).is_some()
+        || file.or(options.token_file.as_deref()).is_some()
+        || environment(variable).is_some();
+    let is_given = ["OS_TOKEN", "OS_AUTH_TOKEN"].into_iter().find_map(environment).is_some();
+    let auth_url = environment("OS_AUTH_URL").filter(|_| is_given && !own)?;
+    Url::parse(&auth_url).ok()
+}
+
 /// This side's token, from where it is said alone: an option, a file, its variable.
 fn token(side: Side, options: &SignIn) -> Result<Option<SecretString>, CliError> {
     let (flag, file, variable) = tokens(side, options);
@@ -197,6 +212,6 @@ fn ask(cloud: &str, option: &str) -> Option<SecretString> {
         return None;
     }
     let question = format!("{option} of cloud {cloud}: ");
-    let answer = rpassword::prompt_password(question).ok()?;
+    let answer = rpassword::prompt_password(escaped(&question)).ok()?;
     (!answer.is_empty()).then(|| answer.into())
 }

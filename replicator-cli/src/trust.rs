@@ -12,6 +12,7 @@ use secrecy::SecretString;
 use crate::args::{MinVersion, Trust};
 use crate::endpoint::{Side, environment};
 use crate::error::CliError;
+use crate::print::escaped;
 
 /// What a cloud says of TLS.
 #[derive(Debug, Default)]
@@ -65,8 +66,8 @@ pub(crate) fn policy(
             pin::parse(pins).map_err(|error| CliError::usage(unusable).caused_by(error))?;
     }
     policy.min_version = match options.tls_min_version {
-        MinVersion::V1_2 => TlsVersion::V1_2,
-        MinVersion::V1_3 => TlsVersion::V1_3,
+        None | Some(MinVersion::V1_2) => TlsVersion::V1_2,
+        Some(MinVersion::V1_3) => TlsVersion::V1_3,
     };
     tracing::debug!("{side:?}: trusting {source}");
     Ok((policy, source))
@@ -138,6 +139,6 @@ fn passphrase(file: Option<&Path>, key: &Path) -> Result<SecretString, TlsFileEr
         return Err(TlsFileError::new(key, None, what));
     }
     let question = format!("Passphrase of {}: ", key.display());
-    let answer = rpassword::prompt_password(question);
+    let answer = rpassword::prompt_password(escaped(&question));
     answer.map(SecretString::from).map_err(|error| TlsFileError::unreadable(key, error))
 }

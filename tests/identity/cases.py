@@ -160,6 +160,16 @@ case("regions-empty-beside-a-name", cloud("regions: []", "region_name: R2"),
      difference="a list of nothing does not take away the region that the cloud names",
      ours={"region": "R2", "endpoint": "https://public.r2.g/image"})
 case("region-name-empty", cloud("region_name: ''"))
+NULL_REGION = "openstacksdk breaks off (AttributeError) where a null says nothing, as elsewhere"
+case("region-name-null", cloud("region_name: null"), difference=NULL_REGION,
+     ours=by_password("p"))
+case("region-name-null-asked-for", cloud("region_name: null"), region="R2",
+     difference=NULL_REGION,
+     ours={**by_password("p"), "region": "R2", "endpoint": "https://public.r2.g/image"})
+case("region-cacert", cloud("regions: [R1, {name: R2, values: {cacert: /ca.pem}}]"), region="R2")
+case("region-cacert-over-its-clouds", cloud("regions: [{name: R2, values: {cacert: /r2.pem}}]",
+     "cacert: /ca.pem"))
+case("region-verify-true", cloud("regions: [{name: R2, values: {verify: true}}]"))
 case("region-case", cloud("region_name: R1"), region="r1")
 case("image-region", cloud("region_name: R1", "image_region_name: R2"))
 
@@ -187,6 +197,9 @@ case("domain-id-for-both", cloud(auth="project_name: pr, domain_id: d")
 case("domain-beside-own", cloud(auth="project_name: pr, domain_name: D, project_domain_id: p"))
 case("default-domain", cloud(auth="project_name: pr, default_domain_name: D")
      .replace(", user_domain_name: U", ""))
+case("user-without-domain", cloud().replace(", user_domain_name: U", ""),
+     difference="Keystone knows no user by a name alone; this error names the key that is missing",
+     ours={"error": "user_domain_name"})
 case("user-id", cloud(auth="user_id: id, project_id: x").replace("username: u, ", ""))
 case("endpoint-type", cloud("endpoint_type: internalURL", "region_name: R1"))
 case("endpoint-type-and-interface", cloud("interface: admin", "endpoint_type: internal"))
@@ -195,6 +208,8 @@ case("image-interface-list", cloud("image_interface: [internalURL, public]"))
 case("interface-null", cloud("interface: null"),
      difference="openstacksdk then takes any interface, an internal or an admin one by chance",
      ours={"interfaces": ["public"], "endpoint": "https://public.r1.g/image"})
+case("interface-by-comma", cloud("interface: 'internal,public'"))
+case("interface-in-capitals", cloud("interface: Internal"))
 case("image-interface-over-list", cloud("interface: [internal]", "image_interface: admin"))
 case("auth-plugin", "clouds: {a: {auth_plugin: v3token, auth: {" + KS + "token: t, "
      + PROJECT + "}}}",
@@ -259,6 +274,26 @@ case("duplicate-key", cloud("region_name: R1", "region_name: R2"),
      difference="of two values one is a mistake, and nobody knows which",
      ours={"error": "twice"})
 case("number-as-project", cloud(auth="project_id: 12"))
+case("number-as-cloud", cloud().replace("  a:", "  123:"), cloud="123",
+     difference="a name is text; openstacksdk makes a number of it, and then finds no such cloud",
+     ours=by_password("p"))
+case("number-as-cloud-quoted", cloud().replace("  a:", "  '123':"), cloud="123")
+case("tag-of-another-program", cloud().replace("password: p", "password: !vault p"))
+case("tag-on-a-map", cloud().replace("auth: {", "auth: !include {"))
+case("tag-on-a-key", cloud().replace("password: p", "!secret password: p"))
+case("tag-by-its-address", cloud().replace("password: p",
+     "password: !<tag:yaml.org,2002:str> 0123"))
+case("tag-for-text", cloud().replace("password: p", "password: ! 0123"),
+     difference=TEXT + "another number", ours=by_password("0123"))
+case("tag-for-null", cloud("cacert: !!null x"))
+case("tag-for-binary", cloud().replace("password: p", "password: !!binary cA=="))
+case("tag-for-a-date", cloud().replace("password: p", "password: !!timestamp 2024-01-01"))
+case("tag-for-a-number", cloud().replace("password: p", "password: !!int 12"))
+case("two-documents", cloud() + "---\n" + cloud("region_name: R2"))
+case("json-long-number", files={"work/clouds.json": '{"clouds": {"a": {"auth": {"user_id": "u", '
+     '"auth_url": "https://ks:5000/v3", "password": 12345678901234567890123}}}}'},
+     difference="a number of that length is not kept exactly; in quotes it is",
+     ours={"error": "quotes"})
 
 # Verification.
 NO_WAY = "there is no insecure mode; a file that asks for it must not seem to get it"
@@ -270,6 +305,10 @@ for key, value in [("verify", "false"), ("verify", "no"), ("insecure", "true"), 
 case("verify-quoted-false", cloud("verify: 'False'"),
      difference="openstacksdk takes it for the name of a CA file",
      ours={"error": "no insecure mode"})
+case("verify-quoted-off", cloud('verify: "off"'),
+     difference="as for 'False'", ours={"error": "no insecure mode"})
+case("region-verify-false", cloud("regions: [{name: R2, values: {verify: false}}]"),
+     difference=NO_WAY, ours={"error": "no insecure mode"})
 case("insecure-quoted-yes", cloud("insecure: 'yes'"), difference=NO_WAY,
      ours={"error": "no insecure mode"})
 case("verify-path", cloud("verify: /ca.pem"),
@@ -297,6 +336,8 @@ case("environment-trust-files", env={**ENV, "OS_CACERT": "~/ca", "OS_CERT": "/c"
 case("environment-insecure", env={**ENV, "OS_INSECURE": "1"}, cloud="envvars",
      difference="openstacksdk ignores any word but `true`; who sets it wants what there is not",
      ours={"error": "no insecure mode"})
+case("environment-insecure-beside-a-cloud", cloud(), env={"OS_INSECURE": "1"})
+case("environment-insecure-beside-a-cloud-and-more", cloud(), env={**ENV, "OS_INSECURE": "true"})
 case("environment-empty-variable", env={**ENV, "OS_AUTH_TYPE": "", "OS_REGION_NAME": ""},
      cloud="envvars",
      difference="an empty variable counts as unset, as for most programs",

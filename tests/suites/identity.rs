@@ -150,7 +150,8 @@ async fn outcome(cloud: Cloud, answers: &Value) -> Result<Value, String> {
     let proof = session.proof().await.map_err(|error| error.to_string())?;
     let endpoint = session.image_endpoint(&cloud.image).await.map_err(|error| error.to_string())?;
     let headers: serde_json::Map<String, Value> = proof
-        .headers()
+        .headers(&"https://glance.test".parse().unwrap())
+        .map_err(|error| error.to_string())?
         .map(|(name, value)| (name.to_string(), json!(value.to_str().unwrap())))
         .collect();
     let seconds = |delay: std::time::Duration| delay.as_secs_f64();

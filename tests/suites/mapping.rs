@@ -83,7 +83,7 @@ async fn an_administrator_finds_every_project_and_others_their_own() {
 async fn the_fit_and_the_glance_are_of_one_mind() {
     let cloud = Cloud::find();
     let glance = Site::of(&cloud, "b").await.glance;
-    let fit = Fit::of(glance.schema().await.unwrap().unwrap());
+    let fit = Fit::of(glance.schema().await.unwrap());
     let (mut taken, mut refused) = (0, 0);
     for attributes in records() {
         let image = Image::queued(ImageId::random(), attributes);
@@ -165,7 +165,7 @@ async fn an_image_from_elsewhere_goes_to_the_projects_of_the_same_names() {
         site_local: SiteLocal::Drop,
         owners: by_name.clone(),
         shared_with: by_name,
-        fit: there.glance.schema().await.unwrap().map(Fit::of),
+        fit: there.glance.schema().await.map(Fit::of),
         ..Mapping::default()
     };
     let properties =

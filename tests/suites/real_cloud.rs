@@ -97,7 +97,8 @@ impl Cloud {
         let cloud = self.configured(name);
         let session = Session::new(transport(STACKS[0], &cloud), cloud.auth);
         let proof = session.proof().await.unwrap();
-        let (_, token) = proof.headers().next().unwrap();
+        let url = "https://glance.test".parse().unwrap();
+        let (_, token) = proof.headers(&url).unwrap().next().unwrap();
         token.to_str().unwrap().to_owned()
     }
 

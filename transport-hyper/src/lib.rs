@@ -20,7 +20,7 @@ mod failure;
 
 pub use client::{HyperTransport, Options};
 pub use failure::io_reason;
-pub use proxy::{Proxies, ProxyError};
+pub use proxy::{Proxies, Proxy, ProxyError};
 pub use tls::{
     Finding, Inspection, Io, Refusal, Secured, Session, TlsAcceptor, TlsBackend, TlsSetupError,
 };

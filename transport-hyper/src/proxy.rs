@@ -55,7 +55,7 @@ impl Proxies {
     }
 
     /// The proxy on the way to `server`.
-    pub(crate) fn before(&self, server: &Uri) -> Option<&Proxy> {
+    pub fn before(&self, server: &Uri) -> Option<&Proxy> {
         let https = server.scheme_str() == Some("https");
         let proxy = if https { &self.https } else { &self.http }.as_ref()?;
         let port = port(server);
@@ -69,7 +69,7 @@ impl Proxies {
 
 /// A proxy. `Display` names it in messages, without credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Proxy {
+pub struct Proxy {
     /// `http://host:port` or `https://host:port`.
     pub(crate) uri: Uri,
     /// For `Proxy-Authorization`; marked as sensitive, so that `Debug` hides it.
@@ -95,6 +95,11 @@ impl Proxy {
         let found = found.filter(|found| has_address(found.uri())).ok_or(malformed)?;
         let credentials = found.basic_auth().cloned();
         Ok(Self { uri: found.uri().clone(), credentials, named_by: variable })
+    }
+
+    /// Whether it is reached over TLS.
+    pub fn is_https(&self) -> bool {
+        self.uri.scheme_str() == Some("https")
     }
 
     /// The error of a proxy that does not let us through to `server`.

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::{HeaderName, Method, Request, Response, StatusCode, header};
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
+use url::Url;
 
 use crate::body::{Body, BodyError};
 use crate::identity::auth::{Proof, Reach};
@@ -16,7 +17,8 @@ use crate::image::{Image, ImageId, Status};
 use crate::redirect::{self, Unanswered};
 use crate::store::{StoreError, StoreErrorKind};
 use crate::transport::{
-    ClientCertificate, Repeated, Transport, TransportError, TransportErrorKind, request_id,
+    ClientCertificate, Optional, Repeated, Transport, TransportError, TransportErrorKind,
+    request_id,
 };
 
 use super::refusal;
@@ -30,6 +32,8 @@ pub(super) struct Client {
     session: Arc<Session>,
     /// Bytes per second at which data is expected to pass.
     pub(super) rate: u64,
+    /// Whether nothing depends on the answers.
+    optional: bool,
 }
 
 /// What a request is for, in the words of its error messages.
@@ -62,7 +66,12 @@ impl Client {
         session: Arc<Session>,
     ) -> Self {
         let endpoint = endpoint.trim_end_matches('/').to_owned();
-        Self { name, transport, endpoint, session, rate: SLOW }
+        Self { name, transport, endpoint, session, rate: SLOW, optional: false }
+    }
+
+    /// The same connection, for questions whose answers are not needed.
+    pub(super) fn optional(&self) -> Self {
+        Self { optional: true, ..self.clone() }
     }
 
     /// Where Glance is.
@@ -80,7 +89,7 @@ impl Client {
     ) -> Result<T, StoreError> {
         let payload = document.map(|document| (JSON, Bytes::from(document.to_string())));
         let is_read = method == Method::GET;
-        let mut again = if is_read { BROKEN_OFF } else { 0 };
+        let mut again = if is_read && !self.optional { BROKEN_OFF } else { 0 };
         loop {
             let (method, payload) = (method.clone(), payload.clone());
             let answer = self.repeatable(method, path, &[], payload, operation).await?;
@@ -206,6 +215,24 @@ impl Client {
         proof: &Proof,
         operation: &Operation,
     ) -> Result<Response<Body>, StoreError> {
+        let request = self.request(method, path, headers, body, proof, operation)?;
+        redirect::send(&*self.transport, request).await.map_err(|error| match error {
+            Unanswered::Transport(error) => self.no_answer(error, operation),
+            Unanswered::Redirect(redirect) => {
+                self.error(StoreErrorKind::Server, operation, redirect.reason).hint(redirect.hint)
+            }
+        })
+    }
+
+    fn request(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(HeaderName, String)],
+        body: Body,
+        proof: &Proof,
+        operation: &Operation,
+    ) -> Result<Request<Body>, StoreError> {
         let mut request = Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.endpoint))
@@ -213,18 +240,19 @@ impl Client {
         for (name, value) in headers {
             request = request.header(name, value);
         }
-        for (name, value) in proof.headers() {
-            request = request.header(name, value);
+        // What is no URL is refused below.
+        if let Ok(url) = Url::parse(&self.endpoint) {
+            let proof = proof.headers(&url).map_err(|error| self.sign_in(error, operation))?;
+            for (name, value) in proof {
+                request = request.header(name, value);
+            }
         }
-        let request = request.body(body).map_err(|error| {
+        if self.optional {
+            request = request.extension(Optional);
+        }
+        request.body(body).map_err(|error| {
             self.error(StoreErrorKind::Invalid, operation, "the request can't be written")
                 .caused_by(error)
-        })?;
-        redirect::send(&*self.transport, request).await.map_err(|error| match error {
-            Unanswered::Transport(error) => self.no_answer(error, operation),
-            Unanswered::Redirect(redirect) => {
-                self.error(StoreErrorKind::Server, operation, redirect.reason).hint(redirect.hint)
-            }
         })
     }
 
@@ -329,6 +357,7 @@ impl Client {
     fn sign_in(&self, error: SignInError, operation: &Operation) -> StoreError {
         let kind = match error.kind {
             SignInErrorKind::Transport(kind) => StoreErrorKind::Transport(kind),
+            SignInErrorKind::PlainHttp => StoreErrorKind::Invalid,
             _ => StoreErrorKind::Unauthenticated,
         };
         let hint = error.hint.clone();

@@ -10,9 +10,8 @@ use http::Method;
 use regex::{Regex, RegexBuilder};
 use serde_json::{Map, Value};
 
-use crate::store::{StoreError, StoreErrorKind};
-
 use super::client::{Client, Operation};
+use crate::transport::briefly;
 
 /// What a Glance takes as a record.
 #[derive(Debug, Clone, Default)]
@@ -50,19 +49,20 @@ pub struct Rule {
     pub items: Option<Box<Rule>>,
 }
 
-/// Reads the schema of the Glance that `client` reaches.
-pub(super) async fn read(client: &Client) -> Result<Option<Schema>, StoreError> {
+/// Reads the schema of the Glance that `client` reaches; `None` when it does not say. It is asked
+/// once, and not for long: without the answer, Glance itself judges records.
+pub(super) async fn read(client: &Client) -> Option<Schema> {
     let operation = Operation { what: "read the schema of images", image: None };
-    let answer = client.json(Method::GET, "/v2/schemas/image", None, &operation).await;
-    match answer {
-        Ok(Value::Object(document)) => Ok(Some(Schema::of(&document))),
-        Ok(_) => {
-            let reason = "the answer is not what a Glance says";
-            Err(client.error(StoreErrorKind::Unreadable, &operation, reason))
-        }
-        Err(error) if error.kind == StoreErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
+    let client = client.optional();
+    let answer = briefly(client.json(Method::GET, "/v2/schemas/image", None, &operation)).await;
+    let why = match answer {
+        Some(Ok(Value::Object(document))) => return Some(Schema::of(&document)),
+        Some(Ok(_)) => "the answer is not what a Glance says".to_owned(),
+        Some(Err(error)) => error.to_string(),
+        None => "no answer in time".to_owned(),
+    };
+    tracing::info!("what {client} takes as a record is not known: {why}");
+    None
 }
 
 impl Schema {

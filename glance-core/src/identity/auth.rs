@@ -23,6 +23,7 @@ use async_trait::async_trait;
 use http::{HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
+use url::Url;
 
 pub use fixed::{FixedToken, HttpBasic, NoAuth};
 pub use given::GivenToken;
@@ -32,6 +33,7 @@ pub use oidc::{Flow, Oidc, OidcClient, OidcGrant};
 
 use super::catalogue::Service;
 use super::{SignInError, SignInErrorKind};
+use crate::plain_http;
 use crate::transport::Transport;
 
 pub(super) use exchange::{exchange, unexpected};
@@ -102,15 +104,13 @@ pub struct Grant {
     pub renewal: Renewal,
     /// What it is good for, where it says so.
     pub reach: Option<Reach>,
-    /// Whether the proof came over https, so that it must not leave by http.
-    pub secure: bool,
 }
 
 impl Grant {
     /// A proof that lasts, for a service at `endpoint` where that is known; no catalogue.
     pub fn lasting(proof: Proof, endpoint: Option<String>) -> Self {
         let (life, renewal) = (None, Renewal::Possible);
-        Self { proof, catalogue: Vec::new(), endpoint, life, renewal, reach: None, secure: false }
+        Self { proof, catalogue: Vec::new(), endpoint, life, renewal, reach: None }
     }
 }
 
@@ -164,6 +164,8 @@ pub enum Renewal {
 #[derive(Clone, Default)]
 pub struct Proof {
     headers: Vec<(HeaderName, SecretString)>,
+    /// Whether it must not leave by plain http.
+    confined: bool,
 }
 
 impl Proof {
@@ -190,21 +192,57 @@ impl Proof {
         Ok(self)
     }
 
+    /// This proof, which may not leave by plain http if it `came_over_https`.
+    #[must_use]
+    pub fn confined(self, came_over_https: bool) -> Self {
+        Self { confined: self.confined || came_over_https, ..self }
+    }
+
     /// Whether there is nothing to prove.
     pub fn is_none(&self) -> bool {
         self.headers.is_empty()
     }
 
-    /// The headers, marked so that no logger of the HTTP layers shows them.
-    pub fn headers(&self) -> impl Iterator<Item = (&HeaderName, HeaderValue)> {
+    /// The headers for a request to `url`, marked so that no logger of the HTTP layers shows them.
+    ///
+    /// # Errors
+    /// [`PlainHttp`](SignInErrorKind::PlainHttp) when the proof came over https, and others could read
+    /// it on the way to `url`.
+    pub fn headers(
+        &self,
+        url: &Url,
+    ) -> Result<impl Iterator<Item = (&HeaderName, HeaderValue)>, SignInError> {
+        self.check(url, "name the server by its https URL")?;
+        Ok(self.values())
+    }
+
+    /// Fails when the proof must not go to `url`; `hint` says what to change.
+    pub(super) fn check(&self, url: &Url, hint: &str) -> Result<(), SignInError> {
+        match self.confined && plain_http::is_exposed(url) {
+            true => Err(exposed("the token", url, hint)),
+            false => Ok(()),
+        }
+    }
+
+    fn values(&self) -> impl Iterator<Item = (&HeaderName, HeaderValue)> {
         let value = |value: &SecretString| sensitive(value.expose_secret()).ok();
         self.headers.iter().filter_map(move |(name, secret)| Some((name, value(secret)?)))
     }
 }
 
+/// The error of a secret that came over https, and would go to `url` for all to read.
+fn exposed(secret: &str, url: &Url, hint: &str) -> SignInError {
+    let origin = origin(url);
+    let reason = format!(
+        "{secret} came over https and is not sent to {origin}: anyone on the network path could read \
+         it"
+    );
+    SignInError::new(SignInErrorKind::PlainHttp, reason, Some(hint))
+}
+
 impl PartialEq for Proof {
     fn eq(&self, other: &Self) -> bool {
-        self.headers().eq(other.headers())
+        self.values().eq(other.values())
     }
 }
 

@@ -12,7 +12,7 @@ use super::auth::exchange;
 use super::catalogue::catalogue_error;
 use super::{SignInError, SignInErrorKind};
 use crate::body::Body;
-use crate::transport::Transport;
+use crate::transport::{Optional, Transport, briefly};
 
 #[derive(Deserialize)]
 struct Document {
@@ -32,18 +32,24 @@ struct Link {
 }
 
 /// The highest minor of version 2 that the Glance at `base` speaks; `None` when it does not say,
-/// as behind a proxy that lets only `v2/` pass. No token is sent.
+/// as behind a proxy that lets only `v2/` pass. It is asked once, and not for long: nothing needs the
+/// answer. No token is sent.
 pub(super) async fn minor_version(
     transport: &dyn Transport,
     base: &Url,
 ) -> Result<Option<u32>, SignInError> {
     let server = format!("Glance at {base}");
     let url = format!("{}/", base.as_str().trim_end_matches('/'));
-    let request = Request::get(url)
+    let mut request = Request::get(url)
         .header(header::ACCEPT, "application/json")
         .body(Body::empty())
         .map_err(|_| catalogue_error(format!("{server} can't be asked"), "check its address"))?;
-    let answer = exchange(transport, request, &server).await?;
+    request.extensions_mut().insert(Optional);
+    let answer = match briefly(exchange(transport, request, &server)).await {
+        Some(Ok(answer)) => answer,
+        Some(Err(error)) => return Ok(unknown(&server, &error.to_string())),
+        None => return Ok(unknown(&server, "no answer in time")),
+    };
     let status = answer.status();
     // Glance answers 300 here, which is no redirect.
     let document = match status {
@@ -53,8 +59,7 @@ pub(super) async fn minor_version(
         _ => None,
     };
     let Some(Document { versions }) = document else {
-        tracing::info!("{server} answers {} where its versions should be", status.as_u16());
-        return Ok(None);
+        return Ok(unknown(&server, &format!("it answers {}", status.as_u16())));
     };
     for href in versions.iter().flat_map(|version| &version.links).map(|link| &link.href) {
         if Url::parse(href).is_ok_and(|claimed| claimed.origin() != base.origin()) {
@@ -70,6 +75,11 @@ pub(super) async fn minor_version(
             Some("check the endpoint: every Glance in support speaks version 2"),
         )
     })
+}
+
+fn unknown(server: &str, why: &str) -> Option<u32> {
+    tracing::info!("{server} does not say which versions it speaks: {why}");
+    None
 }
 
 /// The minor of a version 2: 9 of `v2.9`.

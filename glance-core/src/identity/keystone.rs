@@ -138,7 +138,7 @@ impl Keystone {
         proof: &Proof,
     ) -> Result<Response<Bytes>, SignInError> {
         let mut request = Request::get(url.as_str()).header(header::ACCEPT, "application/json");
-        for (name, value) in proof.headers() {
+        for (name, value) in proof.headers(url)? {
             request = request.header(name, value);
         }
         let request = request.body(Body::empty()).map_err(|_| {

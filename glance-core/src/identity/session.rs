@@ -11,6 +11,7 @@ use url::Url;
 use super::auth::{AuthPlugin, Grant, Proof, Reach, Renewal};
 use super::catalogue::{self, ImageService, catalogue_error};
 use super::{SignInError, SignInErrorKind, discovery};
+use crate::plain_http;
 use crate::transport::Transport;
 
 /// How long a refusal stands. Everybody who waits for the same sign-in hears it without asking
@@ -106,6 +107,11 @@ impl Session {
             Some(said) => base(said, "image_endpoint_override")?,
             None => self.granted_endpoint(wanted).await?,
         };
+        if plain_http::is_plain(&base) {
+            let grant = self.grant(Need::Lasting(Some(Duration::ZERO))).await?;
+            grant.proof.check(&base, SAY_HTTPS)?;
+            plain_http::warn(&base, "the token and the data");
+        }
         let minor_version = match wanted.endpoint_override.is_some() && wanted.version_is_known {
             true => None,
             false => discovery::minor_version(&*self.transport, &base).await?,
@@ -136,14 +142,7 @@ impl Session {
                 "name a project to sign in to, or say image_endpoint_override",
             ));
         }
-        let endpoint = catalogue::choose(&grant.catalogue, wanted)?;
-        if grant.secure && endpoint.scheme() != "https" {
-            return Err(catalogue_error(
-                format!("the catalogue says {endpoint}, where anybody on the way reads the token"),
-                "say image_endpoint_override with the https URL of Glance",
-            ));
-        }
-        Ok(endpoint)
+        catalogue::choose(&grant.catalogue, wanted)
     }
 
     /// What carries its requests.
@@ -264,6 +263,9 @@ fn base(endpoint: &str, setting: &str) -> Result<Url, SignInError> {
         )
     })
 }
+
+const SAY_HTTPS: &str = "give the https URL of Glance: correct image_endpoint_override (or \
+    --source-endpoint-override, --target-endpoint-override) or the catalogue";
 
 fn not_renewable() -> SignInError {
     SignInError::new(

@@ -9,6 +9,7 @@ use http::{Method, Request, Response};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::breaker::{Breakers, News};
+use super::optional::Optional;
 use super::retry_after::retry_after;
 use super::{Transport, TransportError, TransportErrorKind};
 use crate::body::Body;
@@ -19,7 +20,8 @@ use crate::pauses::Pauses;
 /// server says or longer and longer, and leaves a server alone that fails again and again.
 ///
 /// Methods that are not idempotent (RFC 9110, 9.2.2), such as POST, are repeated only where the
-/// server did nothing: it was not reached, or it said 429 or 503. Data that passes once is sent once.
+/// server did nothing: it was not reached, or it said 429 or 503. Data that passes once is sent once,
+/// and so is a request whose answer is not needed.
 #[derive(Debug)]
 pub struct Persistent {
     transport: Arc<dyn Transport>,
@@ -90,7 +92,8 @@ impl Persistent {
 impl Transport for Persistent {
     async fn send(&self, request: Request<Body>) -> Result<Response<Body>, TransportError> {
         let (head, mut body) = request.into_parts();
-        let Some(mut spare) = body.again() else {
+        let is_optional = head.extensions.get::<Optional>().is_some();
+        let Some(mut spare) = body.again().filter(|_| !is_optional) else {
             return self.transport.send(Request::from_parts(head, body)).await;
         };
         let breaker = self.breakers.of(&head.uri);

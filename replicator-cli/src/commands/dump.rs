@@ -17,15 +17,15 @@ use glance_core::store::{ImageStore, StoreError, StoreErrorKind};
 
 use super::replicate::replicate;
 use super::stopping::Stopping;
-use super::targets;
 use super::work::{How, Work};
+use super::{refuse_without_effect, targets};
 use crate::args::{Compression, Course, Match, Options};
 use crate::endpoint::{Access, Endpoint, Side};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::print::{self, human_size};
 use crate::select::{Selected, refuse_absent, warn_of_no_image, warn_of_none_among};
-use crate::tls;
+use crate::{effect, tls};
 
 /// What was typed for `dump` alone.
 pub(super) struct Dump<'a> {
@@ -44,6 +44,8 @@ pub(super) async fn dump(
     stopping: &Stopping,
 ) -> Result<Exit, CliError> {
     let from = Endpoint::parse(server, Side::Source, options)?;
+    let to = Endpoint::Directory(path.to_owned());
+    effect::refuse_without(&[(Side::Source, &from), (Side::Target, &to)], options)?;
     if is_stream(path) {
         return dump_stream(from, typed, selected, options).await;
     }
@@ -80,8 +82,9 @@ pub(super) async fn load(
     stopping: &Stopping,
 ) -> Result<Exit, CliError> {
     let mut targets = targets(servers, options)?;
+    let source = Endpoint::Directory(path.clone());
+    refuse_without_effect(&source, &targets, options)?;
     if !is_stream(&path) {
-        let source = Endpoint::Directory(path);
         return replicate(source, targets, how, selected, options, stopping).await;
     }
     if how.metadefs.is_some() {

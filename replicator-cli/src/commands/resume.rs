@@ -12,8 +12,8 @@ use crate::args::{Args, Options, Resume, SignIn, Typed};
 use crate::endpoint::{Endpoint, Side};
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::print;
 use crate::recovery::{self, Kept};
+use crate::{address, print};
 
 /// `resume`
 pub(super) async fn resume(
@@ -71,7 +71,7 @@ fn is_meant(journal: &mut Kept, from: &str, to: &str, options: &Options) -> bool
 /// The address that a word names, where no cloud has to be asked for it.
 fn names(word: &str, side: Side, options: &Options) -> Option<String> {
     match Endpoint::parse(word, side, options).ok()? {
-        Endpoint::Url(url) => Some(url),
+        Endpoint::Url(url) => Some(address::text(&url)),
         Endpoint::Directory(path) => {
             Some(format!("dir:{}", std::path::absolute(&path).ok()?.display()))
         }

@@ -7,8 +7,8 @@ use glance_core::replicate::{Depth, Policy, State, Verification, verify_store};
 use glance_core::select::{Chosen, Selection};
 use glance_core::{ImageStore, StoreError};
 
-use super::both;
 use super::work::{Work, policy};
+use super::{both, one};
 use crate::args::{Options, Verify};
 use crate::endpoint::{Endpoint, Side};
 use crate::error::CliError;
@@ -27,7 +27,7 @@ pub(super) async fn verify(
         let (from, to) = both(&typed.from, to, options)?;
         return against(from, to, &typed, selected, options).await;
     }
-    match Endpoint::parse(&typed.from, Side::Source, options)? {
+    match one(&typed.from, options)? {
         Endpoint::Directory(path) if selected.is_everything() => dump(&path, &typed, options).await,
         store => alone(store, &typed, selected, options).await,
     }

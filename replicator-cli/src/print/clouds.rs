@@ -13,7 +13,7 @@ pub(crate) fn clouds(output: Output, clouds: &[Configured], default: Option<&str
         Output::Text => clouds.iter().for_each(text_cloud),
         Output::Json => {
             let clouds: Vec<Value> = clouds.iter().map(json_cloud).collect();
-            out!("{:#}", json!({ "clouds": clouds, "default": default }));
+            out_json!("{:#}", json!({ "clouds": clouds, "default": default }));
         }
     }
 }

@@ -7,7 +7,7 @@ use std::io::{BufWriter, Write};
 use glance_core::replicate::{Difference, Entry, State};
 use serde_json::json;
 
-use super::human_size;
+use super::{human_size, quoted};
 use crate::args::Output;
 use crate::exit::Exit;
 
@@ -90,7 +90,7 @@ impl Comparison {
             Output::Text => self.text(entry),
             Output::Json => {
                 let before = if self.written == 0 { "{ \"images\": [\n  " } else { ",\n  " };
-                out_part!("{before}{}", entry.to_json());
+                out_json_part!("{before}{}", entry.to_json());
             }
         }
         self.written += 1;
@@ -104,7 +104,7 @@ impl Comparison {
         };
         let reason = entry.reason.as_ref().map(|reason| format!(": {reason}"));
         let reason = reason.unwrap_or_default();
-        out!("{}{action}: {} {:?}{reason}", entry.state, image.id, image.label());
+        out!("{}{action}: {} {}{reason}", entry.state, image.id, quoted(image.label()));
         for Difference { field, source, target } in &entry.differences {
             out!("  {field}: {source} at the source, {target} at the target");
         }
@@ -160,7 +160,7 @@ impl Comparison {
                     "compared": compared, "different": different, "states": states, "actions": actions, "bytes": bytes,
                     "exit_code": exit as u8,
                 });
-                out!("{before}],\n  \"summary\": {summary} }}");
+                out_json!("{before}],\n  \"summary\": {summary} }}");
             }
         }
         Ok(exit)

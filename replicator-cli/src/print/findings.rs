@@ -35,7 +35,7 @@ impl Examination {
     pub(crate) fn finish(self) -> Exit {
         if self.output == Output::Json {
             let exit = self.exit as u8;
-            out!("{:#}", json!({ "stores": self.stores, "exit_code": exit }));
+            out_json!("{:#}", json!({ "stores": self.stores, "exit_code": exit }));
         }
         self.exit
     }

@@ -2,12 +2,13 @@
 
 use serde_json::Value;
 
+use super::quoted;
 use crate::args::Output;
 
 /// A merged report: as it is, or what it comes to.
 pub(crate) fn merged(output: Output, report: &Value) {
     match output {
-        Output::Json => out!("{report:#}"),
+        Output::Json => out_json!("{report:#}"),
         Output::Text => text(report),
     }
 }
@@ -50,9 +51,9 @@ fn text(report: &Value) {
 fn failed_images(target: &str, report: &Value) {
     for image in report["images"].as_array().into_iter().flatten() {
         if image["result"] == "failed" {
-            let name = image["name"].as_str().unwrap_or("(no name)");
+            let name = quoted(image["name"].as_str().unwrap_or("(no name)"));
             let id = image["id"].as_str().unwrap_or_default();
-            out!("{target}failed: {id} {name:?}: {}", joined(&image["detail"], ": "));
+            out!("{target}failed: {id} {name}: {}", joined(&image["detail"], ": "));
         }
     }
 }

@@ -55,7 +55,7 @@ impl Metadefs {
     pub(crate) fn finish(self) -> Exit {
         let exit = self.exit;
         match self.output {
-            Output::Json => out!("{:#}", self.into_json()),
+            Output::Json => out_json!("{:#}", self.into_json()),
             Output::Text => self.summary(),
         }
         exit

@@ -4,6 +4,7 @@ use glance_core::image::Status;
 use glance_core::replicate::{Finding, KnownBy, Leftover, Run};
 use serde_json::{Value, json};
 
+use super::quoted;
 use crate::args::Output;
 use crate::recovery::Kept;
 
@@ -24,7 +25,7 @@ pub(crate) fn unfinished(output: Output, journals: &[Kept], runs: &[Run], dry_ru
         // What is run has its own report.
         Output::Json if dry_run => {
             let runs: Vec<Value> = runs.iter().map(|run| unfinished_json(run, journals)).collect();
-            out!(
+            out_json!(
                 "{:#}",
                 json!({ "unfinished": runs, "under_way": journals.iter().filter_map(held).collect::<Vec<_>>() })
             );
@@ -54,7 +55,7 @@ pub(crate) fn findings(output: Output, findings: &[Finding], journal: bool) {
         }
         Output::Json => {
             let found: Vec<Value> = findings.iter().map(finding_json).collect();
-            out!("{:#}", json!({ "leftovers": found, "journal": journal }));
+            out_json!("{:#}", json!({ "leftovers": found, "journal": journal }));
         }
     }
 }
@@ -82,9 +83,9 @@ fn unfinished_text(run: &Run, journals: &[Kept]) {
     };
     out!("  begun {} in {}; {}; {done}", run.at, run.directory, how_it_ended(run));
     for (journal, left) in of_run(run, journals) {
-        let name = left.name.as_deref().unwrap_or_default();
+        let name = quoted(left.name.as_deref().unwrap_or_default());
         let target = &journal.recorded.target;
-        out!("  {}: {} {name:?}, at {target}", left.phase.as_str(), left.image);
+        out!("  {}: {} {name}, at {target}", left.phase.as_str(), left.image);
         if let Some(why) = &left.why {
             out!("    {why}");
         }
@@ -133,7 +134,7 @@ fn how_it_ended(run: &Run) -> String {
 }
 
 fn finding_text(finding: &Finding) {
-    let name = finding.name.as_deref().unwrap_or_default();
+    let name = quoted(finding.name.as_deref().unwrap_or_default());
     let status = finding.status.map(|status| format!("{status}, ")).unwrap_or_default();
     let whose = match finding.known_by {
         KnownBy::Journal => ", by the journal",
@@ -141,7 +142,7 @@ fn finding_text(finding: &Finding) {
         KnownBy::Nothing => "",
     };
     let standing = &finding.standing;
-    out!("{}: {} {name:?}: {status}{standing}{whose}", standing.as_str(), finding.image);
+    out!("{}: {} {name}: {status}{standing}{whose}", standing.as_str(), finding.image);
     if finding.target != finding.image {
         out!("  its id at the target is {}", finding.target);
     }

@@ -6,7 +6,7 @@ use glance_core::replicate::{CopyError, Done, Loss, LossKind, Outcome, Proven, W
 use serde_json::{Map, Value, json};
 
 use super::proof::{self, Proofs};
-use super::{Metadefs, causes, chain, human_size};
+use super::{Metadefs, causes, chain, human_size, quoted};
 use crate::args::{Options, Output};
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -82,7 +82,7 @@ impl Reports {
             (Output::Json, 2..) => {
                 let named = self.each.into_iter().map(Report::into_named_json);
                 let targets: Map<String, Value> = named.collect();
-                out!("{:#}", json!({ "targets": targets, "exit_code": exit as u8 }));
+                out_json!("{:#}", json!({ "targets": targets, "exit_code": exit as u8 }));
             }
             _ => self.each.into_iter().for_each(Report::print),
         }
@@ -231,7 +231,7 @@ impl Report {
     fn print(self) {
         match self.output {
             Output::Text => self.print_summary(),
-            Output::Json => out!("{:#}", self.into_json()),
+            Output::Json => out_json!("{:#}", self.into_json()),
         }
     }
 
@@ -294,7 +294,7 @@ impl Report {
 
 fn text_outcome(outcome: &Outcome, word: &str, prefix: &str) {
     let image = &outcome.image;
-    let subject = format!("{} {:?}", image.id, image.label());
+    let subject = format!("{} {}", image.id, quoted(image.label()));
     let imported = match outcome.journey.way {
         Some(Way::Imported) => ", imported by the target",
         _ => "",

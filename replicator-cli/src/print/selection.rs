@@ -18,7 +18,7 @@ pub(crate) fn selection(output: Output, selected: &Selected) {
                 selection.wanted().iter().map(|same| texts(same)).collect();
             let ids =
                 selection.ids().map(|ids| ids.iter().map(ImageId::as_str).collect::<Vec<_>>());
-            out!(
+            out_json!(
                 "{:#}",
                 json!({
                     "ids": ids, "wanted": wanted, "unwanted": texts(selection.unwanted()),

@@ -8,7 +8,7 @@ use glance_core::replicate::{Proof, Proven, State, Verdict, Verification};
 use glance_core::store::{StoreError, StoreErrorKind};
 use serde_json::{Value, json};
 
-use super::{chain, human_size, proof};
+use super::{chain, human_size, proof, quoted};
 use crate::args::Output;
 use crate::exit::Exit;
 
@@ -139,7 +139,7 @@ impl Findings {
             self.exit = self.exit.worse(Exit::Integrity);
         }
         match self.output {
-            Output::Text => out!("{word}: file {name:?}: {reason}"),
+            Output::Text => out!("{word}: file {}: {reason}", quoted(name)),
             Output::Json => {
                 self.files.push(json!({ "file": name, "state": word, "reason": reason }));
             }
@@ -172,7 +172,7 @@ impl Findings {
                     "reason": said.reason,
                     "details": said.details,
                 });
-                out_part!("{before}{object}");
+                out_json_part!("{before}{object}");
                 self.written += 1;
             }
         }
@@ -203,7 +203,7 @@ impl Findings {
                     "bytes": self.bytes, "exit_code": exit as u8,
                 });
                 let files = json!(self.files);
-                out!("{before}],\n  \"files\": {files},\n  \"summary\": {summary} }}");
+                out_json!("{before}],\n  \"files\": {files},\n  \"summary\": {summary} }}");
             }
         }
         exit
@@ -233,15 +233,15 @@ impl Said {
     }
 
     fn text(&self, id: &str, image: Option<&Image>) {
-        let label = image.map_or("(no record)", Image::label);
+        let label = quoted(image.map_or("(no record)", Image::label));
         if ["verified", "no data", "not chosen"].contains(&self.word) {
             let proof = self.proof.as_ref().map(|proof| format!(" ({proof})")).unwrap_or_default();
             let by = self.by.map(|by| format!(", by {by}")).unwrap_or_default();
-            tracing::info!("{}{proof}: {id} {label:?}{by}", self.word);
+            tracing::info!("{}{proof}: {id} {label}{by}", self.word);
             return;
         }
         let reason = self.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-        out!("{}: {id} {label:?}{reason}", self.word);
+        out!("{}: {id} {label}{reason}", self.word);
         for detail in &self.details {
             out!("  {detail}");
         }

@@ -13,6 +13,7 @@ use url::Url;
 use super::OidcClient;
 use super::exchange::{parse, unexpected};
 use super::provider::{Access, Form, granted, post, protocol, provider_at, refusal, refused};
+use crate::TERMINAL;
 use crate::identity::{SignInError, SignInErrorKind};
 use crate::transport::Transport;
 
@@ -136,7 +137,8 @@ fn show(codes: &Codes, endpoint: &str) -> Result<(), SignInError> {
         return Err(protocol(format!("{server} gave no address and code that can be shown")));
     };
     let complete = codes.verification_uri_complete.as_deref().and_then(address);
-    tracing::warn!("to sign in, open {} and enter {}", complete.unwrap_or(uri), codes.user_code);
+    let page = complete.unwrap_or(uri);
+    tracing::warn!(target: TERMINAL, "to sign in, open {page} and enter {}", codes.user_code);
     Ok(())
 }
 

@@ -6,9 +6,9 @@ use secrecy::SecretString;
 use super::tokens::Tokens;
 use super::{AuthPlugin, FixedToken, Grant};
 use crate::identity::{SignInError, SignInErrorKind};
-use crate::transport::Transport;
+use crate::transport::{Transport, briefly};
 
-/// Presents a token as it is, after asking its Keystone how long it lives. It can't be renewed.
+/// Presents a token as it is, after asking its Keystone, once, how long it lives. It can't be renewed.
 #[derive(Debug, Clone)]
 pub struct GivenToken {
     /// The token.
@@ -20,14 +20,16 @@ pub struct GivenToken {
 #[async_trait]
 impl AuthPlugin for GivenToken {
     async fn sign_in(&self, transport: &dyn Transport) -> Result<Grant, SignInError> {
-        let answer = Tokens::new(transport, &self.auth_url)?.look_at(&self.token).await;
-        match answer {
-            // The token may be good all the same: only its life stays unknown.
-            Err(error) if error.kind != SignInErrorKind::Unauthenticated => {
-                tracing::warn!("how long the token lives is not known: {error}");
-                FixedToken { token: self.token.clone(), endpoint: None }.sign_in(transport).await
-            }
-            answer => answer,
-        }
+        let tokens = Tokens::new(transport, &self.auth_url)?;
+        // The token may be good all the same: only its life stays unknown.
+        let why = match briefly(tokens.look_at(&self.token)).await {
+            Some(Err(error)) if error.kind != SignInErrorKind::Unauthenticated => error.to_string(),
+            Some(answer) => return answer,
+            None => "no answer in time".to_owned(),
+        };
+        tracing::warn!("how long the token lives is not known: {why}");
+        let fixed = FixedToken { token: self.token.clone(), endpoint: None };
+        let grant = fixed.sign_in(transport).await?;
+        Ok(Grant { proof: grant.proof.confined(tokens.is_https()), ..grant })
     }
 }

@@ -40,7 +40,8 @@ impl AuthPlugin for OAuth2ClientCredential {
         let form = Form::grant("client_credentials");
         let access = access_token(transport, &client, &self.endpoint, form).await?;
         let bearer = SecretString::from(format!("Bearer {}", access.token.expose_secret()));
-        grant.proof = grant.proof.with(header::AUTHORIZATION, bearer)?;
+        let proof = grant.proof.with(header::AUTHORIZATION, bearer)?;
+        grant.proof = proof.confined(access.came_over_https);
         // Both proofs have to be good.
         grant.life = Life::both(grant.life, access.life);
         Ok(grant)

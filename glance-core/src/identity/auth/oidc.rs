@@ -11,11 +11,12 @@ use serde_json::json;
 use url::Url;
 
 use super::exchange::{exchange, parse, unexpected};
-use super::provider::{Access, Form, access_token, protocol, provider_at};
+use super::provider::{Access, Form, access_token, is_https, protocol, provider_at};
 use super::tokens::Tokens;
 use super::{AuthPlugin, Grant, Renewal, device};
 use crate::body::Body;
 use crate::identity::{Scope, SignInError, SignInErrorKind};
+use crate::plain_http;
 use crate::transport::Transport;
 
 /// `v3oidcpassword`, `v3oidcclientcredentials`, `v3oidcaccesstoken` and `v3oidcdeviceauthz`.
@@ -104,7 +105,11 @@ impl AuthPlugin for Oidc {
         let tokens = Tokens::new(transport, &self.auth_url)?;
         let access = match &self.flow {
             Flow::AccessToken { token } => token.clone(),
-            Flow::Client { client, grant } => client.token(transport, grant).await?.token,
+            Flow::Client { client, grant } => {
+                let access = client.token(transport, grant).await?;
+                tokens.check(access.came_over_https)?;
+                access.token
+            }
         };
         let (provider, protocol) = (&self.identity_provider, &self.protocol);
         let (grant, token) = tokens.federated(provider, protocol, &access).await?.last()?;
@@ -200,8 +205,7 @@ impl OidcClient {
         let Some(found) = found else {
             return fail(&format!("the identity provider names no {setting}"));
         };
-        let by_https = |url: &str| url.starts_with("https:");
-        let secure = self.discovery_endpoint.as_deref().is_some_and(by_https);
+        let secure = self.discovery_endpoint.as_deref().is_some_and(is_https);
         let fits = |url: &Url| {
             let public = url.username().is_empty() && url.password().is_none();
             public && (url.scheme() == "https" || (url.scheme() == "http" && !secure))
@@ -228,6 +232,9 @@ impl OidcGrant {
 
 async fn discover(transport: &dyn Transport, url: &str) -> Result<Provider, SignInError> {
     let server = provider_at(url);
+    if let Ok(url) = Url::parse(url) {
+        plain_http::warn(&url, "and change which addresses secrets go to");
+    }
     let request = Request::get(url)
         .header(header::ACCEPT, "application/json")
         .body(Body::empty())

@@ -16,12 +16,14 @@ use super::fixed::basic;
 use super::{Life, OidcClient, sensitive};
 use crate::body::Body;
 use crate::identity::{SignInError, SignInErrorKind};
+use crate::plain_http;
 use crate::transport::Transport;
 
 /// A token of the provider.
 pub(super) struct Access {
     pub(super) token: SecretString,
     pub(super) life: Option<Life>,
+    pub(super) came_over_https: bool,
 }
 
 /// A form to be sent, RFC 6749, appendix B.
@@ -57,8 +59,8 @@ pub(super) async fn post(
     form: Form,
 ) -> Result<Response<Bytes>, SignInError> {
     let server = provider_at(endpoint);
-    if endpoint.starts_with("http:") {
-        tracing::warn!("{server} is reached by plain http: everybody on the way can read secrets");
+    if let Ok(url) = Url::parse(endpoint) {
+        plain_http::warn(&url, "what signs in");
     }
     let mut request = Request::post(endpoint)
         .header(header::ACCEPT, "application/json")
@@ -118,7 +120,7 @@ pub(super) fn granted(
     };
     let life = document.get("expires_in").and_then(Value::as_u64).map(Duration::from_secs);
     let life = life.and_then(|life| Life::new(asked, life));
-    Ok(Access { token: SecretString::from(token), life })
+    Ok(Access { token: SecretString::from(token), life, came_over_https: is_https(endpoint) })
 }
 
 /// The code of an error, RFC 6749, section 5.2. Its description is not shown: it may quote.
@@ -149,6 +151,11 @@ pub(super) fn refusal(code: &str, client: &OidcClient, server: &str) -> SignInEr
     };
     let reason = format!("{server} refused client `{}`: {code}", client.id);
     SignInError::new(kind, reason, Some(hint))
+}
+
+/// Whether an address is https, however its scheme is spelled.
+pub(super) fn is_https(url: &str) -> bool {
+    Url::parse(url).is_ok_and(|url| url.scheme() == "https")
 }
 
 /// What to call a provider: its address without query, user and password.

@@ -14,6 +14,7 @@ use crate::transport::TransportError;
 
 mod hostile;
 mod oidc;
+mod plain_http;
 mod receipts;
 
 /// A server: what it answers to a request, whose body was read.
@@ -87,7 +88,7 @@ fn proof(grant: &Grant) -> Vec<(String, String)> {
     let text = |(name, value): (&HeaderName, HeaderValue)| {
         (name.to_string(), value.to_str().unwrap().to_owned())
     };
-    grant.proof.headers().map(text).collect()
+    grant.proof.values().map(text).collect()
 }
 
 #[tokio::test]

@@ -13,11 +13,12 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::exchange::{exchange, parse, unexpected};
-use super::{Grant, Life, Proof, Reach, Renewal, sensitive};
+use super::{Grant, Life, Proof, Reach, Renewal, exposed, sensitive};
 use crate::body::Body;
 use crate::identity::catalogue::Service;
 use crate::identity::{Domain, Scope, SignInError, SignInErrorKind};
-use crate::transport::{Transport, request_id};
+use crate::plain_http;
+use crate::transport::{Optional, Transport, request_id};
 
 /// One Keystone.
 pub(super) struct Tokens<'a> {
@@ -96,10 +97,24 @@ struct Methods {
 impl<'a> Tokens<'a> {
     pub(super) fn new(transport: &'a dyn Transport, auth_url: &str) -> Result<Self, SignInError> {
         let base = base(auth_url)?;
-        if base.scheme() == "http" {
-            tracing::warn!("{base} is plain http: everybody on the way can read what signs in");
-        }
+        plain_http::warn(&base, "what signs in");
         Ok(Self { transport, base })
+    }
+
+    /// Whether what it gives comes over https.
+    pub(super) fn is_https(&self) -> bool {
+        self.base.scheme() == "https"
+    }
+
+    /// Fails when a token that came over https from somebody else must not be shown to it.
+    pub(super) fn check(&self, came_over_https: bool) -> Result<(), SignInError> {
+        match came_over_https && plain_http::is_exposed(&self.base) {
+            true => {
+                let secret = "the identity provider's token";
+                Err(exposed(secret, &self.base, "write auth_url as https://"))
+            }
+            false => Ok(()),
+        }
     }
 
     /// Asks for a token by `POST /v3/auth/tokens`.
@@ -143,12 +158,13 @@ impl<'a> Tokens<'a> {
     pub(super) async fn look_at(&self, token: &SecretString) -> Result<Grant, SignInError> {
         let (url, server) = self.address(&["auth", "tokens"]);
         let secret = sensitive(token.expose_secret())?;
-        let request = Request::get(url.as_str())
+        let mut request = Request::get(url.as_str())
             .header(header::ACCEPT, "application/json")
             .header("x-auth-token", secret.clone())
             .header("x-subject-token", secret)
             .body(Body::empty())
             .map_err(|_| protocol(format!("{server} can't be asked")))?;
+        request.extensions_mut().insert(Optional);
         let asked = Instant::now();
         let answer = exchange(self.transport, request, &server).await?;
         if !answer.status().is_success() {
@@ -159,13 +175,12 @@ impl<'a> Tokens<'a> {
             parse(&answer).ok_or_else(|| protocol(format!("what answers is not {server}")))?;
         let left = left(answer.headers(), document.expires_at.as_deref());
         Ok(Grant {
-            proof: Proof::token(token.clone())?,
+            proof: Proof::token(token.clone())?.confined(self.is_https()),
             reach: document.reach(),
             catalogue: document.catalog,
             endpoint: None,
             life: left.and_then(|left| Life::new(asked, left)),
             renewal: Renewal::Impossible,
-            secure: self.base.scheme() == "https",
         })
     }
 
@@ -219,13 +234,12 @@ impl<'a> Tokens<'a> {
         let life = life(document.issued_at.as_deref(), document.expires_at.as_deref());
         let life = life.and_then(|life| Life::new(asked, life));
         let grant = Grant {
-            proof: Proof::token(token.clone())?,
+            proof: Proof::token(token.clone())?.confined(self.is_https()),
             reach: document.reach(),
             catalogue: document.catalog,
             endpoint: None,
             life,
             renewal: Renewal::Possible,
-            secure: self.base.scheme() == "https",
         };
         Ok(Answer::Granted { grant, token })
     }

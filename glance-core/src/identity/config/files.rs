@@ -173,7 +173,9 @@ fn read(path: &Path) -> Result<Option<File>, ConfigError> {
     match read {
         Ok(Node::Map(root)) => Ok(Some(File { path: path.into(), root })),
         Ok(_) => fail(path, "holds no settings".into(), "it should begin with `clouds:`"),
-        Err(reason) => fail(path, reason, "correct the file, it should be YAML or JSON"),
+        Err(reason) => {
+            fail(path, reason, "correct the file: it is YAML, or JSON, as openstacksdk reads it")
+        }
     }
 }
 

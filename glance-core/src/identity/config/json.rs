@@ -45,8 +45,12 @@ impl<'de> Visitor<'de> for Tree {
         Ok(Node::text(value.to_string()))
     }
 
-    fn visit_f64<E>(self, value: f64) -> Result<Node, E> {
-        Ok(Node::text(value.to_string()))
+    /// A long number, which may be a password, is not what it was any more.
+    fn visit_f64<E: Error>(self, value: f64) -> Result<Node, E> {
+        match value.abs() < EXACT {
+            true => Ok(Node::text(value.to_string())),
+            false => Err(E::custom("a number is too long to be kept as it is: write it in quotes")),
+        }
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Node, E> {
@@ -72,6 +76,9 @@ impl<'de> Visitor<'de> for Tree {
         Ok(Node::Map(map))
     }
 }
+
+/// Below it, every whole number has a value of its own.
+const EXACT: f64 = 9_007_199_254_740_992.0;
 
 #[cfg(test)]
 mod tests {

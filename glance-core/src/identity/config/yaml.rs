@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput};
+use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
 use secrecy::zeroize::Zeroizing;
 
 /// The bytes of memory that aliases may add: some files repeat a block, none needs more.
@@ -13,6 +13,9 @@ const NODE: usize = size_of::<Node>();
 
 /// How deep a file may nest; the reader recurses.
 const DEPTH_LIMIT: usize = 64;
+
+/// The tags that leave a scalar what it is, or make it null.
+const SCALARS: &[&str] = &["str", "int", "float", "bool", "null"];
 
 /// A map of a file.
 pub(super) type Map = BTreeMap<String, Node>;
@@ -144,19 +147,47 @@ impl<'input> Reader<'input> {
         let (anchor, node) = match event {
             Event::Alias(anchor) => return self.alias(anchor),
             Event::Scalar(text, style, anchor, tag) => {
-                let null = style == ScalarStyle::Plain
-                    && tag.is_none()
-                    && matches!(&*text, "" | "~" | "null" | "Null" | "NULL");
+                let null = match self.tag(tag.as_deref(), SCALARS)? {
+                    Some(tag) => tag == "null",
+                    None => {
+                        style == ScalarStyle::Plain
+                            && matches!(&*text, "" | "~" | "null" | "Null" | "NULL")
+                    }
+                };
                 (anchor, if null { Node::Null } else { Node::text(text) })
             }
-            Event::SequenceStart(anchor, ..) => (anchor, self.list(depth)?),
-            Event::MappingStart(anchor, ..) => (anchor, self.map(depth)?),
+            Event::SequenceStart(anchor, tag) => {
+                self.tag(tag.as_deref(), &["seq"])?;
+                (anchor, self.list(depth)?)
+            }
+            Event::MappingStart(anchor, tag) => {
+                self.tag(tag.as_deref(), &["map"])?;
+                (anchor, self.map(depth)?)
+            }
             _ => return self.fail("something else stands where a value should"),
         };
         if anchor > 0 {
             self.anchors.insert(anchor, node.clone());
         }
         Ok(node)
+    }
+
+    /// The name of a tag of YAML's own, if there is a tag. With any other tag, the value means
+    /// something else than it says: `!vault`, `!ENV` and the like need a program that knows them.
+    fn tag(
+        &self,
+        tag: Option<&Tag>,
+        known: &[&'static str],
+    ) -> Result<Option<&'static str>, String> {
+        let Some(tag) = tag else { return Ok(None) };
+        let whole = format!("{}{}", tag.handle, tag.suffix);
+        let own = whole.strip_prefix("tag:yaml.org,2002:");
+        // `!` alone says: as it stands.
+        if let Some(name) = known.iter().find(|name| Some(**name) == own || whole == "!") {
+            return Ok(Some(name));
+        }
+        let shown = own.map_or(whole.clone(), |name| format!("!!{name}"));
+        self.fail(&format!("the tag {shown} is not understood; write the value itself, decrypted"))
     }
 
     fn list(&mut self, depth: usize) -> Result<Node, String> {
@@ -175,7 +206,10 @@ impl<'input> Reader<'input> {
         loop {
             let key = match self.event()? {
                 Event::MappingEnd => break,
-                Event::Scalar(key, style, ..) => (key.into_owned(), style),
+                Event::Scalar(key, style, _, tag) => {
+                    self.tag(tag.as_deref(), &["str"])?;
+                    (key.into_owned(), style)
+                }
                 _ => return self.fail("a key is no plain word"),
             };
             let event = self.event()?;
@@ -309,6 +343,32 @@ mod tests {
             (text(a, "x"), text(a, "y"), text(&node, "b")),
             ("1".into(), "2".into(), "3".into())
         );
+    }
+
+    #[test]
+    fn tags_of_other_programs_are_refused_with_their_line() {
+        for (tagged, tag) in [
+            ("!vault |\n  hush", "!vault"),
+            ("!ENV ${HUSH}", "!ENV"),
+            ("!<tag:example.com,2000:x> hush", "tag:example.com,2000:x"),
+            ("!include {y: hush}", "!include"),
+            ("!reset [hush]", "!reset"),
+            ("!!binary aHVzaA==", "!!binary"),
+            ("!!timestamp 2024-01-01", "!!timestamp"),
+            ("!!set {hush}", "!!set"),
+            ("!!str {y: hush}", "!!str"),
+            ("{!secret hush: 1}", "!secret"),
+        ] {
+            let error = Node::read(&format!("a: 1\nb: {tagged}")).err().unwrap();
+            let said = format!("line 2: the tag {tag} is not understood; write the value itself");
+            assert!(error.starts_with(&said), "{tagged}: {error}");
+            assert!(!error.contains("hush"), "{error}");
+        }
+        let own = "a: !!str 0123\nb: !<tag:yaml.org,2002:str> 0123\nc: ! 0123\nd: !!int 0123\n\
+                   !!str e: !!map {f: !!seq [!!bool no]}";
+        let node = Node::read(own).unwrap();
+        assert!(["a", "b", "c", "d"].iter().all(|key| text(&node, key) == "0123"));
+        assert!(matches!(get(&Node::read("a: !!null x").unwrap(), "a"), Some(Node::Null)));
     }
 
     #[test]

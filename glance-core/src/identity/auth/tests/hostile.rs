@@ -126,11 +126,9 @@ async fn a_foreign_link_in_the_versions_changes_nothing() {
 
 #[tokio::test]
 async fn a_glance_elsewhere_is_not_followed() {
-    let error = found(&cloud(|| redirect(302, "https://evil/v2/"))).await.unwrap_err();
-    assert!(
-        error.reason.contains("Glance at https://g1/image: https://g1 redirects to https://evil,")
-    );
-    assert!(error.hint.is_some());
+    // The versions are not known then, and the catalogue counts.
+    let endpoint = found(&cloud(|| redirect(302, "https://evil/v2/"))).await;
+    assert_eq!(endpoint.unwrap(), "https://g1/image");
 }
 
 #[tokio::test]

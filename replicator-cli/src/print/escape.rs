@@ -1,0 +1,98 @@
+//! Texts that someone else chose, such as names of images, made harmless for whoever reads them.
+//!
+//! All that is printed, reported or logged passes here line by line: what moves a cursor, changes a
+//! title, turns the direction of a text or ends a line does so nowhere but where this program means it.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+
+/// A line of text, with `\n`, `\u{1b}` and the like for every character that a terminal obeys or
+/// nobody sees.
+pub(crate) fn escaped(line: &str) -> Cow<'_, str> {
+    with_escapes(line, is_harmless, |out, c| out.extend(c.escape_default()))
+}
+
+/// A JSON document with the same characters as `\u001b` and the like. Its own line ends stay: in its
+/// strings there are none.
+pub(super) fn escaped_json(document: &str) -> Cow<'_, str> {
+    let is_kept = |c| c == '\n' || is_harmless(c);
+    with_escapes(document, is_kept, |out, c| {
+        for unit in c.encode_utf16(&mut [0; 2]) {
+            let _ = write!(out, "\\u{unit:04x}");
+        }
+    })
+}
+
+/// A name in quotes.
+pub(super) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\\\""))
+}
+
+fn with_escapes(
+    text: &str,
+    is_kept: impl Fn(char) -> bool,
+    escape: impl Fn(&mut String, char),
+) -> Cow<'_, str> {
+    if text.chars().all(&is_kept) {
+        return text.into();
+    }
+    let mut out = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        match is_kept(c) {
+            true => out.push(c),
+            false => escape(&mut out, c),
+        }
+    }
+    out.into()
+}
+
+/// Whether a character shows itself and does nothing else.
+fn is_harmless(c: char) -> bool {
+    !c.is_control()
+        && !matches!(c,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180e}'
+            // Widths and joiners, marks of direction.
+            | '\u{200b}'..='\u{200f}'
+            // Line and paragraph separators, embeddings, overrides and isolates.
+            | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+            | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+            // Musical controls, tags, and variants beyond those of emoji.
+            | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}'
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_terminal_obeys_is_escaped() {
+        for (text, expected) in [
+            ("a name, ä 名前 🖥️ \\n", "a name, ä 名前 🖥️ \\n"),
+            ("\u{1b}[2J", "\\u{1b}[2J"),
+            ("\u{1b}]0;title\u{7}", "\\u{1b}]0;title\\u{7}"),
+            ("\u{9b}2J\u{85}\u{7f}", "\\u{9b}2J\\u{85}\\u{7f}"),
+            ("a\r\nerror: b\t", "a\\r\\nerror: b\\t"),
+            (
+                "gpj\u{202e}.exe\u{2066}\u{200f}\u{61c}",
+                "gpj\\u{202e}.exe\\u{2066}\\u{200f}\\u{61c}",
+            ),
+            ("a\u{2028}b\u{2029}", "a\\u{2028}b\\u{2029}"),
+            ("ro\u{200b}ot\u{feff}\u{e0041}", "ro\\u{200b}ot\\u{feff}\\u{e0041}"),
+            ("\0", "\\u{0}"),
+        ] {
+            assert_eq!(escaped(text), expected);
+        }
+    }
+
+    #[test]
+    fn json_stays_what_it_is() {
+        let value = serde_json::json!({ "a\u{9b}": ["\u{202e}\u{7f}\n\u{1b}", "\u{e0041}", "ä"] });
+        let text = format!("{value:#}");
+        let shown = escaped_json(&text);
+        let escapes = "\\u202e\\u007f\\n\\u001b";
+        assert!(shown.contains(escapes) && shown.contains("\\udb40\\udc41"), "{shown}");
+        assert!(shown.chars().all(|c| c == '\n' || is_harmless(c)), "{shown}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), value);
+    }
+}
