@@ -30,8 +30,10 @@ pub use tolerant::{sync_all, sync_data};
 #[derive(Debug, Clone)]
 pub struct Dir {
     descriptor: Arc<OwnedFd>,
-    /// Absolute, for messages and for [`Dir::is_gone`].
+    /// As it was named.
     path: PathBuf,
+    /// The same from wherever the process works.
+    absolute: PathBuf,
 }
 
 /// A regular file in a directory.
@@ -46,9 +48,12 @@ pub struct Found {
 impl Dir {
     /// Opens a directory that the operator named.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let path = std::path::absolute(path)?;
-        let descriptor = rustix::fs::open(&path, DIRECTORY, Mode::empty())?;
-        Ok(Self { descriptor: Arc::new(descriptor), path })
+        let descriptor = rustix::fs::open(path, DIRECTORY, Mode::empty())?;
+        Ok(Self::new(descriptor, path.to_owned(), std::path::absolute(path)?))
+    }
+
+    fn new(descriptor: OwnedFd, path: PathBuf, absolute: PathBuf) -> Self {
+        Self { descriptor: Arc::new(descriptor), path, absolute }
     }
 
     /// The same, made with the mode 0700 where it is missing, as are the directories above it. Those
@@ -73,21 +78,21 @@ impl Dir {
         Ok((Self::make(&parent)?, name))
     }
 
-    /// Where it is.
+    /// Where it is, as it was named.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
     /// Whether its path leads nowhere any more. What is written then is lost to the operator.
     pub fn is_gone(&self) -> bool {
-        matches!(fs::metadata(&self.path), Err(error) if error.kind() == ErrorKind::NotFound)
+        matches!(fs::metadata(&self.absolute), Err(error) if error.kind() == ErrorKind::NotFound)
     }
 
     /// A directory in it.
     pub fn subdirectory(&self, name: &str) -> io::Result<Self> {
         match openat(&self.descriptor, name, DIRECTORY | OFlags::NOFOLLOW, Mode::empty()) {
             Ok(descriptor) => {
-                Ok(Self { descriptor: Arc::new(descriptor), path: self.path.join(name) })
+                Ok(Self::new(descriptor, self.path.join(name), self.absolute.join(name)))
             }
             Err(Errno::NOTDIR | Errno::LOOP) => Err(self.refused_directory(name)),
             Err(error) => Err(error.into()),
@@ -160,7 +165,8 @@ impl Dir {
             error => io::Error::from(error),
         })?);
         let found = regular(&fstat(&file)?)?;
-        if flags.contains(OFlags::CREATE) {
+        // What has several names is not ours alone.
+        if flags.contains(OFlags::CREATE) && found.links <= 1 {
             tolerant::set_mode(&file, 0o600, &self.path)?;
         }
         Ok((file, found))
