@@ -149,14 +149,8 @@ fn this_host() -> String {
 }
 
 /// What filesystems without locks answer.
-const UNSUPPORTED: [Errno; 6] = [
-    Errno::NOTSUP,
-    Errno::NOSYS,
-    Errno::NOLCK,
-    Errno::INVAL,
-    Errno::PERM,
-    Errno::ACCESS,
-];
+const UNSUPPORTED: [Errno; 6] =
+    [Errno::NOTSUP, Errno::NOSYS, Errno::NOLCK, Errno::INVAL, Errno::PERM, Errno::ACCESS];
 
 /// How often a file that is removed in that moment is made anew.
 const ATTEMPTS: usize = 16;

@@ -223,7 +223,8 @@ mod tests {
         let store = MemoryStore::new("none");
         let mut seen = 0;
         for number in 1..=3 {
-            let part = Chosen::of(Subset::Part { number, of: 3 }, ids.iter().cloned(), &store).await;
+            let part =
+                Chosen::of(Subset::Part { number, of: 3 }, ids.iter().cloned(), &store).await;
             seen += ids.iter().filter(|id| part.contains(id)).count();
         }
         assert_eq!(seen, 101);

@@ -202,8 +202,7 @@ impl Writer {
         if let Some(failure) = state.failure {
             return Err(self.failed("write", failure.error()));
         }
-        let added =
-            line.to_text().map_err(io::Error::from).and_then(|text| state.add(self, &text));
+        let added = line.to_text().map_err(io::Error::from).and_then(|text| state.add(self, &text));
         added.map_err(|error| {
             // A part of it may be there.
             state.recorded.torn = true;
