@@ -31,6 +31,8 @@ pub(crate) struct Directory {
     hashers: Hashers,
     encoding: Encoding,
     lost: Lost,
+    /// Whether an earlier run had not come to its end.
+    lacking: bool,
     /// The images whose data is coming.
     saving: Arc<Mutex<BTreeSet<ImageId>>>,
     /// Whose data may be shared, once the first data has come. Held while one finds its place, so
@@ -58,6 +60,7 @@ impl Directory {
             hashers: Hashers::default(),
             encoding: Encoding::default(),
             lost: Lost::Queued,
+            lacking: false,
             saving: Arc::default(),
             index: tokio::sync::Mutex::default(),
             changing: tokio::sync::Mutex::default(),
@@ -79,6 +82,14 @@ impl Directory {
 
     pub(crate) fn expecting_data(self) -> Self {
         Self { lost: Lost::Recorded, ..self }
+    }
+
+    pub(crate) fn lacking(self, lacking: bool) -> Self {
+        Self { lacking, ..self }
+    }
+
+    pub(crate) fn is_lacking(&self) -> bool {
+        self.lacking
     }
 
     pub(crate) fn dir(&self) -> &Dir {

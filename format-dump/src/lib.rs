@@ -80,10 +80,12 @@ impl DumpStore {
     pub fn create(dir: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let dir = writable(&dir.into())?;
         dir.warn_if_shared();
-        if Manifest::read(&dir, CREATE)?.is_none() {
+        let found = Manifest::read(&dir, CREATE)?;
+        if found.is_none() {
             Manifest::new().write(&dir, CREATE)?;
         }
-        Ok(Self(Dump::Current(Directory::new(dir))))
+        let lacking = found.is_some_and(|found| !found.complete);
+        Ok(Self(Dump::Current(Directory::new(dir).lacking(lacking))))
     }
 
     /// Keeps other processes from writing to the dump in `dir`, or to the one that is to be there,
@@ -169,6 +171,15 @@ impl DumpStore {
         };
         let hashers = directory.hashers();
         directory.while_nothing_changes(FINISH, move |dir| finish(dir, hashers)).await
+    }
+
+    /// [Finishes](Self::finish) the dump, unless an earlier run had not come to its end when it was
+    /// opened to be written: what it lacked then, it still lacks.
+    pub async fn finish_as_found(&self) -> Result<(), StoreError> {
+        match &self.0 {
+            Dump::Current(directory) if directory.is_lacking() => Ok(()),
+            _ => self.finish().await,
+        }
     }
 
     /// Writes down which projects own the images or share them, in place of what was written

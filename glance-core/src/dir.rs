@@ -67,13 +67,13 @@ impl Dir {
     ///
     /// # Errors
     /// `InvalidInput` for a path that does not end in a name.
-    pub fn of_file(path: &Path) -> io::Result<(Self, String)> {
+    pub fn of_file(path: &Path) -> io::Result<(Self, PathBuf)> {
         let (parent, name) = split(path)?;
         Ok((Self::open(&parent)?, name))
     }
 
     /// The same, with the directory made where it is missing.
-    pub fn made_for(path: &Path) -> io::Result<(Self, String)> {
+    pub fn made_for(path: &Path) -> io::Result<(Self, PathBuf)> {
         let (parent, name) = split(path)?;
         Ok((Self::make(&parent)?, name))
     }
@@ -89,7 +89,8 @@ impl Dir {
     }
 
     /// A directory in it.
-    pub fn subdirectory(&self, name: &str) -> io::Result<Self> {
+    pub fn subdirectory(&self, name: impl AsRef<Path>) -> io::Result<Self> {
+        let name = name.as_ref();
         match openat(&self.descriptor, name, DIRECTORY | OFlags::NOFOLLOW, Mode::empty()) {
             Ok(descriptor) => {
                 Ok(Self::new(descriptor, self.path.join(name), self.absolute.join(name)))
@@ -100,7 +101,8 @@ impl Dir {
     }
 
     /// The same, made where it is missing.
-    pub fn make_subdirectory(&self, name: &str) -> io::Result<Self> {
+    pub fn make_subdirectory(&self, name: impl AsRef<Path>) -> io::Result<Self> {
+        let name = name.as_ref();
         match rustix::fs::mkdirat(&self.descriptor, name, Mode::RWXU) {
             Err(Errno::EXIST) => self.subdirectory(name),
             made => {
@@ -117,7 +119,8 @@ impl Dir {
     ///
     /// # Errors
     /// [`Refused`] for anything but a regular file.
-    pub fn find(&self, name: &str) -> io::Result<Option<Found>> {
+    pub fn find(&self, name: impl AsRef<Path>) -> io::Result<Option<Found>> {
+        let name = name.as_ref();
         match statat(&self.descriptor, name, AtFlags::SYMLINK_NOFOLLOW) {
             Err(Errno::NOENT) => Ok(None),
             found => regular(&found?).map(Some),
@@ -125,36 +128,37 @@ impl Dir {
     }
 
     /// Whether this is the file of this name, still or again.
-    pub fn holds(&self, name: &str, file: &File) -> bool {
+    pub fn holds(&self, name: impl AsRef<Path>, file: &File) -> bool {
+        let name = name.as_ref();
         let there = statat(&self.descriptor, name, AtFlags::SYMLINK_NOFOLLOW);
         let identity = |found: Stat| (found.st_dev, found.st_ino);
         there.map(identity).ok() == fstat(file).map(identity).ok()
     }
 
     /// Opens a file to read it.
-    pub fn open_file(&self, name: &str) -> io::Result<File> {
-        self.open_with(name, OFlags::RDONLY).map(|(file, _)| file)
+    pub fn open_file(&self, name: impl AsRef<Path>) -> io::Result<File> {
+        self.open_with(name.as_ref(), OFlags::RDONLY).map(|(file, _)| file)
     }
 
     /// Opens a file to read and write it, made where it is missing.
-    pub fn open_or_create(&self, name: &str) -> io::Result<(File, Found)> {
-        self.open_with(name, OFlags::RDWR | OFlags::CREATE)
+    pub fn open_or_create(&self, name: impl AsRef<Path>) -> io::Result<(File, Found)> {
+        self.open_with(name.as_ref(), OFlags::RDWR | OFlags::CREATE)
     }
 
     /// Opens a file to add to its end, made where it is missing.
     ///
     /// # Errors
     /// [`Refused`] also for a file that has several names: its other name may be in another directory.
-    pub fn open_to_append(&self, name: &str) -> io::Result<File> {
+    pub fn open_to_append(&self, name: impl AsRef<Path>) -> io::Result<File> {
         let (file, found) =
-            self.open_with(name, OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE)?;
+            self.open_with(name.as_ref(), OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE)?;
         match found.links {
             0 | 1 => Ok(file),
             _ => Err(Refused::SeveralNames.into()),
         }
     }
 
-    fn open_with(&self, name: &str, flags: OFlags) -> io::Result<(File, Found)> {
+    fn open_with(&self, name: &Path, flags: OFlags) -> io::Result<(File, Found)> {
         // Opening a device can have an effect: it is not opened at all, unless it takes the place of
         // a file in this moment.
         self.find(name)?;
@@ -173,7 +177,8 @@ impl Dir {
     }
 
     /// Makes a file that was not there.
-    pub fn create_new(&self, name: &str) -> io::Result<File> {
+    pub fn create_new(&self, name: impl AsRef<Path>) -> io::Result<File> {
+        let name = name.as_ref();
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let file = File::from(openat(&self.descriptor, name, flags, OWNER)?);
         // The umask may have taken from the owner.
@@ -185,7 +190,7 @@ impl Dir {
     ///
     /// # Errors
     /// [`Refused`] for a file of more than `most` bytes, before any is read.
-    pub fn read(&self, name: &str, most: u64) -> io::Result<Option<Vec<u8>>> {
+    pub fn read(&self, name: impl AsRef<Path>, most: u64) -> io::Result<Option<Vec<u8>>> {
         let file = match self.open_file(name) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             file => file?,
@@ -203,14 +208,16 @@ impl Dir {
     }
 
     /// Gives the file of this name the contents `text`, all or nothing.
-    pub fn replace(&self, name: &str, text: &[u8]) -> io::Result<()> {
+    pub fn replace(&self, name: impl AsRef<Path>, text: &[u8]) -> io::Result<()> {
+        let name = name.as_ref();
         let mut new = self.new_file(name)?;
         new.write_all(text)?;
         new.keep(name)
     }
 
     /// Makes a file under a name that nobody can know before, which is to be `name`.
-    pub fn new_file(&self, name: &str) -> io::Result<NewFile> {
+    pub fn new_file(&self, name: impl AsRef<Path>) -> io::Result<NewFile> {
+        let name = name.as_ref();
         let temporary = temporary_name(name);
         let file = self.create_new(&temporary)?;
         Ok(NewFile { directory: self.clone(), temporary, file, is_kept: false })
@@ -218,7 +225,7 @@ impl Dir {
 
     /// Gives the file `first` a second name that nobody can know before, which is to be `name`.
     pub fn new_link(&self, first: &str, name: &str) -> io::Result<NewFile> {
-        let temporary = temporary_name(name);
+        let temporary = temporary_name(name.as_ref());
         let (from, to) = (&self.descriptor, &self.descriptor);
         rustix::fs::linkat(from, first, to, &temporary, AtFlags::empty())?;
         let file = self.open_file(&temporary).inspect_err(|_| self.unlink(&temporary))?;
@@ -227,14 +234,15 @@ impl Dir {
 
     /// A file that only its owner can read, and that is gone when no process has it open.
     pub fn unnamed_file(&self) -> io::Result<File> {
-        let name = temporary_name("spool");
+        let name = temporary_name(Path::new("spool"));
         let file = self.create_new(&name)?;
         rustix::fs::unlinkat(&self.descriptor, &name, AtFlags::empty())?;
         Ok(file)
     }
 
     /// Renames a file within the directory, and makes the new name last.
-    pub fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+    pub fn rename(&self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<()> {
+        let (from, to) = (from.as_ref(), to.as_ref());
         self.find(to)?;
         rustix::fs::renameat(&self.descriptor, from, &self.descriptor, to)?;
         self.sync()?;
@@ -245,7 +253,8 @@ impl Dir {
     }
 
     /// Removes a file that need not be there.
-    pub fn remove(&self, name: &str) -> io::Result<()> {
+    pub fn remove(&self, name: impl AsRef<Path>) -> io::Result<()> {
+        let name = name.as_ref();
         if self.find(name)?.is_none() {
             return Ok(());
         }
@@ -303,7 +312,7 @@ impl Dir {
         }
     }
 
-    fn refused_directory(&self, name: &str) -> io::Error {
+    fn refused_directory(&self, name: &Path) -> io::Error {
         match statat(&self.descriptor, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(found) => Refused::NotADirectory(FileType::from_raw_mode(found.st_mode)).into(),
             Err(error) => error.into(),
@@ -327,22 +336,18 @@ impl NewFile {
         &self.file
     }
 
-    /// Its name until it is kept.
-    pub fn temporary_name(&self) -> &str {
-        &self.temporary
-    }
-
     /// Gives the file its name, once it is on the disk.
-    pub fn keep(mut self, name: &str) -> io::Result<()> {
+    pub fn keep(mut self, name: impl AsRef<Path>) -> io::Result<()> {
         sync_all(&self.file)?;
         self.directory.rename(&self.temporary, name)?;
         self.is_kept = true;
         Ok(())
     }
 
-    /// Leaves it under its temporary name.
-    pub fn leave(mut self) {
+    /// Leaves it under its temporary name, and says where.
+    pub fn leave(mut self) -> PathBuf {
         self.is_kept = true;
+        self.directory.path().join(&self.temporary)
     }
 }
 
@@ -372,9 +377,9 @@ pub fn is_temporary(name: &str) -> bool {
     })
 }
 
-fn temporary_name(name: &str) -> String {
+fn temporary_name(name: &Path) -> String {
     // The longest name that a filesystem takes has 255 bytes.
-    let short: String = name.chars().take(40).collect();
+    let short: String = name.to_string_lossy().chars().take(40).collect();
     format!(".{short}.{}{NEW}", Uuid::new_v4().simple())
 }
 
@@ -404,11 +409,10 @@ fn make_one(path: &Path) -> io::Result<()> {
     }
 }
 
-fn split(path: &Path) -> io::Result<(PathBuf, String)> {
+fn split(path: &Path) -> io::Result<(PathBuf, PathBuf)> {
     let path = std::path::absolute(path)?;
-    let name = path.file_name().and_then(|name| name.to_str());
-    match (path.parent(), name) {
-        (Some(parent), Some(name)) => Ok((parent.to_owned(), name.to_owned())),
+    match (path.parent(), path.file_name()) {
+        (Some(parent), Some(name)) => Ok((parent.to_owned(), name.into())),
         _ => Err(ErrorKind::InvalidInput.into()),
     }
 }

@@ -20,7 +20,7 @@ use crate::dir::{Dir, Refused};
 #[derive(Debug)]
 pub struct Lock {
     /// The file, its directory and its name; none where the filesystem knows no locks.
-    held: Option<(File, Dir, String)>,
+    held: Option<(File, Dir, PathBuf)>,
 }
 
 /// Why a lock was not taken.

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures_util::StreamExt;
+use glance_core::replicate::Level;
 use secrecy::ExposeSecret;
 
 use crate::args::{Args, Command, Options, Reports, Serve};
-use crate::endpoint::{Endpoint, Side};
+use crate::endpoint::{Access, Endpoint, Side};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::select::{Selected, warn_of_no_image};
@@ -101,7 +102,7 @@ async fn perform(
         Command::Report(Reports::Merge { parts }) => report::merge(&parts, options.output),
         Command::Clouds => crate::clouds::run(&options),
         Command::Doctor(doctor) => crate::doctor::run(doctor, &options).await,
-        Command::Serve(serve) => self::serve(serve, &options).await,
+        Command::Serve(serve) => self::serve(serve, &options, stopping).await,
     }
 }
 
@@ -159,15 +160,22 @@ async fn size(server: &str, selected: &Selected, options: &Options) -> Result<Ex
     Ok(Exit::Success)
 }
 
-async fn serve(serve: Serve, options: &Options) -> Result<Exit, CliError> {
+async fn serve(serve: Serve, options: &Options, stopping: &Stopping) -> Result<Exit, CliError> {
     let read = |path: &Path| {
         std::fs::read(path).map_err(|error| {
             CliError::usage(format!("cannot read {}", path.display())).caused_by(error)
         })
     };
     let acceptor = tls::acceptor(options.tls, &read(&serve.cert)?, &read(&serve.key)?)?;
-    let opened = Endpoint::Directory(serve.path.clone()).open(Side::Target, options).await?;
-    let mut api = glance_server::GlanceApi::new(opened.store);
+    let directory = || Endpoint::Directory(serve.path.clone());
+    let opened = match directory().open_to(Access::Write, Side::Target, options).await {
+        // Where nothing can be written, what is there can be read.
+        Err(error) if error.exit == Exit::Usage => {
+            directory().open_to(Access::Read, Side::Target, options).await?
+        }
+        opened => opened?,
+    };
+    let mut api = glance_server::GlanceApi::new(Arc::clone(&opened.store));
     if let Some(path) = &serve.require_token_file {
         api = api.with_token(read_token(path)?.expose_secret());
     }
@@ -176,12 +184,13 @@ async fn serve(serve: Serve, options: &Options) -> Result<Exit, CliError> {
     };
     let listener = tokio::net::TcpListener::bind(serve.listen).await.map_err(cannot_listen)?;
     print::serving(&serve.path, listener.local_addr().map_err(cannot_listen)?);
-    // Signals end the process from outside; there is nothing to wait for here.
-    let forever = std::future::pending();
-    glance_server::serve(listener, Some(acceptor), Arc::new(api), forever)
+    let stop = stopping.heed();
+    let stopped = stop.reached(Level::BreakOff);
+    glance_server::serve(listener, Some(acceptor), Arc::new(api), stopped)
         .await
         .map_err(cannot_listen)?;
-    Ok(Exit::Success)
+    opened.finish_as_found().await?;
+    Ok(stop.why().map_or(Exit::Success, Exit::from))
 }
 
 /// Where a path stands by its position, a bare word is a directory.

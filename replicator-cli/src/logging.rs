@@ -2,6 +2,7 @@
 //! method and path only.
 
 use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Mutex;
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
@@ -39,9 +40,10 @@ pub(crate) fn start(options: &Logging) -> Result<(), CliError> {
         tracing_subscriber::registry().with(format.with_filter(filter)).init();
         return Ok(());
     };
-    let file = OpenOptions::new().create(true).append(true).open(path).map_err(|error| {
-        CliError::usage(format!("cannot write to {}", path.display())).caused_by(error)
-    })?;
+    let file =
+        OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(|error| {
+            CliError::usage(format!("cannot write to {}", path.display())).caused_by(error)
+        })?;
     let format = format.with_ansi(false).with_writer(Mutex::new(file));
     tracing_subscriber::registry().with(format.with_filter(filter)).init();
     Ok(())

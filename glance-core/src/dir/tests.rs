@@ -99,7 +99,7 @@ fn files_appear_whole_for_their_owner_alone() {
     assert_eq!([mode(dir.path()), mode(&planted.base.path().join("made"))], [0o700; 2]);
     let mut new = dir.new_file("record.json").unwrap();
     new.write_all(b"half").unwrap();
-    assert!(is_temporary(new.temporary_name()) && !planted.path("record.json").exists());
+    assert!(is_temporary(&new.temporary) && !planted.path("record.json").exists());
     drop(new);
     assert_eq!(dir.names().unwrap().count(), 0);
     dir.replace("record.json", b"one").unwrap();
@@ -136,7 +136,8 @@ fn leftovers_are_swept_away_and_nothing_else() {
     dir.new_file("a.json").unwrap().leave();
     dir.new_file("b.json").unwrap().leave();
     dir.replace(".c.new", b"").unwrap();
-    symlink(planted.base.path().join("secret"), planted.path(&temporary_name("a.json"))).unwrap();
+    symlink(planted.base.path().join("secret"), planted.path(&temporary_name(Path::new("a.json"))))
+        .unwrap();
     dir.sweep("a").unwrap();
     assert_eq!(dir.names().unwrap().count(), 3, "a link is not touched");
     dir.sweep("").unwrap();

@@ -27,7 +27,7 @@ pub struct JournalFile(Arc<Writer>);
 struct Writer {
     path: PathBuf,
     directory: Dir,
-    name: String,
+    name: PathBuf,
     _lock: Lock,
     state: Mutex<State>,
     /// How many lines are known to be on the disk. Held by the one that sees to it, so that those
@@ -74,7 +74,7 @@ impl JournalFile {
         let lock = Lock::take(&Self::lock_path(&path))?;
         let opened = Dir::made_for(&path).and_then(|(directory, name)| {
             directory.warn_if_shared();
-            directory.sweep(&name)?;
+            directory.sweep(&name.to_string_lossy())?;
             Ok((directory, name))
         });
         let (directory, name) = opened.map_err(|error| {
