@@ -2,19 +2,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use futures_util::stream::{self, StreamExt};
 use glance_core::digest::Hashers;
+use glance_core::dir::Dir;
 use glance_core::image::{Attributes, Image, ImageId, Member, Status, Visibility};
 use glance_core::store::memory::apply;
 use glance_core::store::{Activation, ByteRange, ImageStream, StoreErrorKind};
 use glance_core::{Body, ImageStore, Selection, StoreError};
 
 use crate::blob::share::Index;
-use crate::blob::{self, READ, WRITE};
+use crate::blob::{self, Blob, PARTIAL, READ, WRITE};
+use crate::files::Ids;
+use crate::manifest::unfinish;
 use crate::record::{Encoding, Expected, Record, read_record};
 use crate::{Name, files};
 
@@ -23,10 +27,12 @@ mod upload;
 /// A directory that holds `manifest.json`.
 #[derive(Debug)]
 pub(crate) struct Directory {
-    path: PathBuf,
+    dir: Dir,
     hashers: Hashers,
     encoding: Encoding,
     lost: Lost,
+    /// Whether an earlier run had not come to its end.
+    lacking: bool,
     /// The images whose data is coming.
     saving: Arc<Mutex<BTreeSet<ImageId>>>,
     /// Whose data may be shared, once the first data has come. Held while one finds its place, so
@@ -34,6 +40,8 @@ pub(crate) struct Directory {
     index: tokio::sync::Mutex<Option<Index>>,
     /// Held by whoever changes a record, from reading it to replacing it.
     changing: tokio::sync::Mutex<()>,
+    /// Shared by those who change files, and had alone by whoever finishes the dump.
+    writing: Arc<tokio::sync::RwLock<()>>,
 }
 
 /// What an image is whose data file is gone.
@@ -46,15 +54,17 @@ enum Lost {
 }
 
 impl Directory {
-    pub(crate) fn new(path: PathBuf) -> Self {
+    pub(crate) fn new(dir: Dir) -> Self {
         Self {
-            path,
+            dir,
             hashers: Hashers::default(),
             encoding: Encoding::default(),
             lost: Lost::Queued,
+            lacking: false,
             saving: Arc::default(),
             index: tokio::sync::Mutex::default(),
             changing: tokio::sync::Mutex::default(),
+            writing: Arc::default(),
         }
     }
 
@@ -74,12 +84,24 @@ impl Directory {
         Self { lost: Lost::Recorded, ..self }
     }
 
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
+    pub(crate) fn lacking(self, lacking: bool) -> Self {
+        Self { lacking, ..self }
     }
 
-    pub(crate) fn file(&self, id: &ImageId, suffix: &str) -> PathBuf {
-        self.path.join(format!("{id}{suffix}"))
+    pub(crate) fn is_lacking(&self) -> bool {
+        self.lacking
+    }
+
+    pub(crate) fn dir(&self) -> &Dir {
+        &self.dir
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub(crate) fn blob(&self, id: &ImageId, encoding: Encoding) -> Blob {
+        Blob { dir: self.dir.clone(), name: format!("{id}{}", encoding.suffix()) }
     }
 
     fn error(
@@ -92,35 +114,66 @@ impl Directory {
         StoreError::new(kind, self, operation, reason).on(id)
     }
 
+    /// Changes the file `name` of an image. The dump counts as unfinished from then on. What is begun
+    /// is done even if nobody waits for it any more, and whoever finishes the dump waits.
+    async fn change<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        id: &ImageId,
+        name: &str,
+        work: impl FnOnce(&Dir) -> io::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (dir, guard) = (self.dir.clone(), Arc::clone(&self.writing).read_owned().await);
+        let changed = files::blocking(move || {
+            let _guard = guard;
+            Ok(unfinish(&dir, operation).map(|()| work(&dir)))
+        });
+        let failed = |error| files::failed(self, operation, &self.dir, name, error).on(id);
+        changed.await.map_err(failed)??.map_err(failed)
+    }
+
+    /// Has `work` done while no file changes.
+    pub(crate) async fn while_nothing_changes<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        work: impl FnOnce(&Dir) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (dir, guard) = (self.dir.clone(), Arc::clone(&self.writing).write_owned().await);
+        let done = files::blocking(move || {
+            let _guard = guard;
+            Ok(work(&dir))
+        });
+        done.await.map_err(|error| files::directory_failed(self, operation, error))?
+    }
+
     /// Replaces a record.
     async fn store(&self, operation: &'static str, record: &Record) -> Result<(), StoreError> {
         let id = &record.image.id;
-        let path = self.file(id, RECORD);
-        let (to, text) = (path.clone(), record.to_text());
-        files::blocking(move || files::replace(&to, text.as_bytes()))
-            .await
-            .map_err(|error| files::failed(self, operation, &path, error).on(id))
+        let (name, text) = (format!("{id}{RECORD}"), record.to_text());
+        let to = name.clone();
+        self.change(operation, id, &name, move |dir| dir.replace(&to, text.as_bytes())).await
     }
 
     /// Reads a record as its file says.
     async fn load(&self, operation: &'static str, id: &ImageId) -> Result<Record, StoreError> {
-        let (dir, file) = (self.path.clone(), id.clone());
+        let (dir, file) = (self.dir.clone(), id.clone());
         // Errors are told apart by who made them: the file, or what it says.
         let read = files::blocking(move || Ok(read_record(&dir, operation, &file))).await;
-        read.map_err(|error| files::failed(self, operation, &self.file(id, RECORD), error))?
+        read.map_err(|error| files::directory_failed(self, operation, error).on(id))?
     }
 
     /// Reads a record as it is meant: without its data, an image is queued.
     async fn record(&self, operation: &'static str, id: &ImageId) -> Result<Record, StoreError> {
         let mut record = self.load(operation, id).await?;
-        let blob = self.file(id, record.encoding().suffix());
-        let (looked_for, broken) = (blob.clone(), self.file(id, FAILED));
+        let Blob { dir, name } = self.blob(id, record.encoding());
+        let (looked_for, broken) = (name.clone(), format!("{id}{FAILED}"));
         let recorded = self.lost == Lost::Recorded;
         let there = files::blocking(move || {
-            Ok((recorded || looked_for.try_exists()?) && !broken.try_exists()?)
+            let is_there = |name: &str| dir.find(name).map(|found| found.is_some());
+            Ok((recorded || is_there(&looked_for)?) && !is_there(&broken)?)
         });
-        let there = there.await;
-        let whole = there.map_err(|error| files::failed(self, operation, &blob, error).on(id))?;
+        let failed = |error| files::failed(self, operation, &self.dir, &name, error).on(id);
+        let whole = there.await.map_err(failed)?;
         let image = &mut record.image;
         if !image.status.has_data() || !whole {
             image.status = Status::Queued;
@@ -145,11 +198,11 @@ impl Directory {
         }
     }
 
-    pub(crate) async fn ids(&self, operation: &'static str) -> Result<Vec<ImageId>, StoreError> {
-        let dir = self.path.clone();
+    pub(crate) async fn ids(&self, operation: &'static str) -> Result<Ids, StoreError> {
+        let dir = self.dir.clone();
         files::blocking(move || files::ids(&dir, RECORD))
             .await
-            .map_err(|error| files::failed(self, operation, &self.path, error))
+            .map_err(|error| files::directory_failed(self, operation, error))
     }
 
     async fn remove(
@@ -158,23 +211,26 @@ impl Directory {
         id: &ImageId,
         suffixes: &[&str],
     ) -> Result<(), StoreError> {
-        for suffix in suffixes {
-            let path = self.file(id, suffix);
-            let gone = path.clone();
-            files::blocking(move || files::remove(&gone))
-                .await
-                .map_err(|error| files::failed(self, operation, &path, error).on(id))?;
+        let names: Vec<String> = suffixes.iter().map(|suffix| format!("{id}{suffix}")).collect();
+        let removed = self.change(operation, id, RECORD, move |dir| {
+            let failure = |name: String| Some((dir.remove(&name).err()?, name));
+            Ok(names.into_iter().find_map(failure))
+        });
+        match removed.await? {
+            None => Ok(()),
+            Some((error, name)) => {
+                Err(files::failed(self, operation, &self.dir, &name, error).on(id))
+            }
         }
-        Ok(())
     }
 }
 
 #[async_trait]
 impl ImageStore for Directory {
     async fn list(&self, selection: &Selection) -> Result<ImageStream<'_>, StoreError> {
-        let mut ids = self.ids(LIST).await?;
-        ids.retain(|id| selection.admits_id(id));
-        let images = stream::iter(ids)
+        let ids = self.ids(LIST).await?;
+        let admitted = selection.clone();
+        let images = stream::iter(ids.into_iter().filter(move |id| admitted.admits_id(id)))
             .then(move |id| async move { Ok(self.record(LIST, &id).await?.image) });
         // An image deleted since is missing.
         let selection = selection.clone();
@@ -196,7 +252,7 @@ impl ImageStore for Directory {
             return Err(self.error(StoreErrorKind::Conflict, READ, id, reason));
         }
         let stored = data.unwrap_or_default();
-        blob::read(self, &image, &stored, &self.file(id, stored.encoding.suffix()), range).await
+        blob::read(self, &image, &stored, &self.blob(id, stored.encoding), range).await
     }
 
     async fn create(&self, image: &Image) -> Result<Image, StoreError> {
@@ -246,9 +302,10 @@ impl ImageStore for Directory {
             return Ok(Body::empty());
         }
         self.take_up(BEGUN, id).await?;
-        let path = self.file(id, Encoding::Identity.suffix());
-        let begun = blob::begun(&path).await;
-        begun.map_err(|error| files::failed(self, BEGUN, &path, error).on(id))
+        let blob = self.blob(id, Encoding::Identity);
+        let begun = blob::begun(&blob).await;
+        let partial = format!("{}{PARTIAL}", blob.name);
+        begun.map_err(|error| files::failed(self, BEGUN, &self.dir, &partial, error).on(id))
     }
 
     async fn update(&self, current: &Image, wanted: &Attributes) -> Result<Image, StoreError> {
@@ -274,11 +331,17 @@ impl ImageStore for Directory {
             let reason = format!("the image is {} and has no data", image.status);
             return Err(self.error(StoreErrorKind::Forbidden, ACTIVATE, id, reason));
         }
-        image.status = match activation {
-            Activation::Active => Status::Active,
-            Activation::Deactivated => Status::Deactivated,
-        };
-        self.store(ACTIVATE, &record).await
+        let before = std::mem::replace(
+            &mut image.status,
+            match activation {
+                Activation::Active => Status::Active,
+                Activation::Deactivated => Status::Deactivated,
+            },
+        );
+        match image.status == before {
+            true => Ok(()),
+            false => self.store(ACTIVATE, &record).await,
+        }
     }
 
     async fn delete(&self, id: &ImageId) -> Result<(), StoreError> {
@@ -305,14 +368,18 @@ impl ImageStore for Directory {
         // One for each project, as in a Glance.
         let unique: BTreeMap<&str, &Member> =
             members.iter().map(|member| (member.project.as_str(), member)).collect();
-        record.members = unique.into_values().cloned().collect();
+        let members: Vec<Member> = unique.into_values().cloned().collect();
+        if members == record.members {
+            return Ok(());
+        }
+        record.members = members;
         self.store(SET_MEMBERS, &record).await
     }
 }
 
 impl fmt::Display for Directory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Name(&self.path).fmt(f)
+        Name(self.path()).fmt(f)
     }
 }
 

@@ -1,130 +1,82 @@
-//! Files that appear whole or not at all, for their owner only, whatever the umask.
+//! The files of a dump: what they are called, and what it means that one failed.
 
 use std::fmt::Display;
-use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
-use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io::{self, ErrorKind};
 
 use glance_core::StoreError;
+use glance_core::dir::{Dir, Refused, is_temporary};
 use glance_core::image::ImageId;
 use glance_core::store::StoreErrorKind;
 
-use crate::manifest;
-
-/// Makes `dir` and the directories above it where they are missing. Those that are there keep their
-/// modes.
-pub(crate) fn make_directory(dir: &Path) -> io::Result<()> {
-    match make_one(dir) {
-        Err(error) if error.kind() == ErrorKind::NotFound => match dir.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => {
-                make_directory(parent)?;
-                make_one(dir)
-            }
-            _ => Err(error),
-        },
-        made => made,
-    }
-}
-
-fn make_one(dir: &Path) -> io::Result<()> {
-    match DirBuilder::new().mode(0o700).create(dir) {
-        // The umask may have taken from the owner, too.
-        Ok(()) => fs::set_permissions(dir, Permissions::from_mode(0o700)),
-        Err(error) if error.kind() == ErrorKind::AlreadyExists && dir.is_dir() => Ok(()),
-        Err(error) => Err(error),
-    }
-}
-
 /// Whether nothing is in `dir` but what a run left that was killed at its first file.
-pub(crate) fn is_empty(dir: &Path) -> io::Result<bool> {
-    let leftover = with_suffix(Path::new(manifest::FILE), NEW);
-    for entry in fs::read_dir(dir)? {
-        let name = entry?.file_name();
-        if name != leftover && name != LOCK {
+pub(crate) fn is_empty(dir: &Dir) -> io::Result<bool> {
+    for name in dir.names()? {
+        let name = name?;
+        let ours = name.to_str().is_some_and(|name| name == LOCK || is_temporary(name));
+        if !ours {
             return Ok(false);
         }
     }
     Ok(true)
 }
 
-/// Opens a new file, or an old one cut to nothing.
-pub(crate) fn open_new(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    // The umask may have taken from the owner, and a leftover may have had another mode.
-    file.set_permissions(Permissions::from_mode(0o600))?;
-    Ok(file)
-}
-
 /// Opens a file that may have data already, and says how much.
-pub(crate) fn open_begun(path: &Path) -> io::Result<(File, u64)> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false).mode(0o600);
-    let mut file = options.open(path)?;
-    let found = file.metadata()?;
-    let begun = begun(&found);
-    if found.len() > begun {
-        // What is done to it is done to the data of another image.
-        remove(path)?;
-        file = options.create_new(true).open(path)?;
+pub(crate) fn open_begun(dir: &Dir, name: &str) -> io::Result<(File, u64)> {
+    let (file, found) = dir.open_or_create(name)?;
+    if found.links <= 1 {
+        return Ok((file, found.length));
     }
-    file.set_permissions(Permissions::from_mode(0o600))?;
-    Ok((file, begun))
+    // What is done to it is done to the data of another image.
+    Ok((open_new(dir, name)?, 0))
 }
 
-/// The bytes in a file that an upload can go on from. A file of several names is another image's.
-pub(crate) fn begun(found: &Metadata) -> u64 {
-    if found.is_file() && found.nlink() == 1 { found.len() } else { 0 }
+/// Opens a new file in place of what an earlier run left under its name.
+pub(crate) fn open_new(dir: &Dir, name: &str) -> io::Result<File> {
+    dir.remove(name)?;
+    dir.create_new(name)
 }
 
-/// Gives the file at `path` the contents `text`, all or nothing.
-pub(crate) fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
-    let new = with_suffix(path, NEW);
-    let write = || {
-        let mut file = open_new(&new)?;
-        file.write_all(text)?;
-        file.sync_all()?;
-        rename(&new, path)
-    };
-    // Where there is no room, half a file takes more of it.
-    write().inspect_err(|_| drop(remove(&new)))
-}
-
-/// Renames within a directory, and makes the new name last.
-pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
-    fs::rename(from, to)?;
-    match to.parent() {
-        Some(dir) => File::open(dir)?.sync_all(),
-        None => Ok(()),
-    }
-}
-
-/// Removes a file that need not be there.
-pub(crate) fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
-/// The ids that begin the names of the files in `dir` that end in `suffix`, in order.
-pub(crate) fn ids(dir: &Path, suffix: &str) -> io::Result<Vec<ImageId>> {
-    let mut ids = Vec::new();
-    for entry in fs::read_dir(dir)? {
-        let name = entry?.file_name();
+/// The ids that begin the names of the files in `dir` that end in `suffix`.
+pub(crate) fn ids(dir: &Dir, suffix: &str) -> io::Result<Ids> {
+    let mut ids: Vec<[u8; 36]> = Vec::new();
+    for name in dir.names()? {
+        let name = name?;
         // What has another name is no image's record.
-        let id = name.to_str().and_then(|name| name.strip_suffix(suffix)?.parse().ok());
-        ids.extend(id);
+        let id: Option<ImageId> =
+            name.to_str().and_then(|name| name.strip_suffix(suffix)?.parse().ok());
+        if let Some(id) = id.and_then(|id| id.as_str().as_bytes().try_into().ok()) {
+            ids.push(id);
+        }
     }
-    ids.sort();
-    Ok(ids)
+    ids.sort_unstable();
+    Ok(Ids(ids))
 }
 
-/// `path` with more at its end.
-pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
+/// Ids in order, each in as many bytes as its text has.
+#[derive(Debug)]
+pub(crate) struct Ids(Vec<[u8; 36]>);
+
+impl Ids {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = ImageId> {
+        (0..self.0.len()).filter_map(|at| self.get(at))
+    }
+
+    pub(crate) fn into_iter(self) -> impl Iterator<Item = ImageId> {
+        (0..self.0.len()).filter_map(move |at| self.get(at))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn contains(&self, id: &ImageId) -> bool {
+        self.0.binary_search_by(|other| other[..].cmp(id.as_str().as_bytes())).is_ok()
+    }
+
+    fn get(&self, at: usize) -> Option<ImageId> {
+        std::str::from_utf8(self.0.get(at)?).ok()?.parse().ok()
+    }
 }
 
 /// Runs file operations where they may block.
@@ -134,33 +86,52 @@ pub(crate) async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }
 
-/// What it means that the file at `path` failed.
+/// What it means that the file `name` of a dump failed.
 pub(crate) fn failed(
     store: &dyn Display,
     operation: &'static str,
-    path: &Path,
+    dir: &Dir,
+    name: &str,
     error: io::Error,
 ) -> StoreError {
-    let is_gone = error.kind() == ErrorKind::NotFound
-        && path.parent().is_some_and(|dir| !dir.as_os_str().is_empty() && !dir.exists());
-    let kind = match error.kind() {
-        _ if is_full(&error) => StoreErrorKind::LimitReached,
-        _ if is_gone => StoreErrorKind::Invalid,
-        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => StoreErrorKind::Forbidden,
-        ErrorKind::NotADirectory | ErrorKind::AlreadyExists => StoreErrorKind::Invalid,
-        ErrorKind::InvalidData | ErrorKind::UnexpectedEof => StoreErrorKind::Unreadable,
-        _ => StoreErrorKind::Server,
-    };
-    let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
-    let reason = match is_gone {
-        true => "the directory is gone".to_owned(),
-        false => format!("the file {name} failed"),
-    };
-    let failure = StoreError::new(kind, store, operation, reason);
-    let failure = failure.caused_by(error);
+    let failure = |kind, reason: String| StoreError::new(kind, store, operation, reason);
+    if let Some(refused) = Refused::of(&error) {
+        let reason = format!("{name} {}", refused.predicate());
+        return failure(StoreErrorKind::Unreadable, reason).hint(refused.hint());
+    }
+    if error.kind() == ErrorKind::NotFound && dir.is_gone() {
+        let reason = "the directory is gone".to_owned();
+        return failure(StoreErrorKind::Invalid, reason).caused_by(error);
+    }
+    let kind = kind_of(&error);
+    let failure = failure(kind, format!("the file {name} failed")).caused_by(error);
     match kind {
         StoreErrorKind::LimitReached => failure.hint("make room and run again"),
         _ => failure,
+    }
+}
+
+/// What it means that a dump's directory as a whole failed.
+pub(crate) fn directory_failed(
+    store: &dyn Display,
+    operation: &'static str,
+    error: io::Error,
+) -> StoreError {
+    let failure = StoreError::new(kind_of(&error), store, operation, "the directory failed");
+    failure.caused_by(error)
+}
+
+/// What another run, or another operator, can do about it. Permissions of files are no sign-in.
+fn kind_of(error: &io::Error) -> StoreErrorKind {
+    match error.kind() {
+        _ if is_full(error) => StoreErrorKind::LimitReached,
+        ErrorKind::PermissionDenied
+        | ErrorKind::ReadOnlyFilesystem
+        | ErrorKind::NotADirectory
+        | ErrorKind::AlreadyExists
+        | ErrorKind::Unsupported => StoreErrorKind::Invalid,
+        ErrorKind::InvalidData | ErrorKind::UnexpectedEof => StoreErrorKind::Unreadable,
+        _ => StoreErrorKind::Server,
     }
 }
 
@@ -174,19 +145,41 @@ pub(crate) fn is_full(error: &io::Error) -> bool {
 /// for an image's.
 pub(crate) const LOCK: &str = ".glance-replicator.lock";
 
-/// What follows a file's name until it is whole.
-pub(crate) const NEW: &str = ".new";
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_full_disk_is_a_limit() {
-        for kind in [ErrorKind::StorageFull, ErrorKind::QuotaExceeded] {
-            let error = failed(&"dir:x", "store the data", Path::new("x/y.img"), kind.into());
-            assert_eq!(error.kind, StoreErrorKind::LimitReached);
+    fn errors_of_files_are_told_apart() {
+        let place = tempfile::tempdir().unwrap();
+        let dir = Dir::open(place.path()).unwrap();
+        let rows = [
+            (ErrorKind::StorageFull, StoreErrorKind::LimitReached),
+            (ErrorKind::QuotaExceeded, StoreErrorKind::LimitReached),
+            (ErrorKind::PermissionDenied, StoreErrorKind::Invalid),
+            (ErrorKind::ReadOnlyFilesystem, StoreErrorKind::Invalid),
+        ];
+        for (found, meant) in rows {
+            let error = failed(&"dir:x", "store the data", &dir, "y.img", found.into());
+            assert_eq!(error.kind, meant);
             assert_eq!(error.reason, "the file y.img failed");
         }
+    }
+
+    #[test]
+    fn ids_are_in_order_and_found() {
+        let place = tempfile::tempdir().unwrap();
+        let id =
+            |digit: char| "00000000-0000-4000-8000-00000000000_".replace('_', &digit.to_string());
+        for digit in ['c', '1', 'A'] {
+            std::fs::write(place.path().join(format!("{}.json", id(digit))), "").unwrap();
+        }
+        std::fs::write(place.path().join("x.json"), "").unwrap();
+        let ids = ids(&Dir::open(place.path()).unwrap(), ".json").unwrap();
+        let found: Vec<String> = ids.iter().map(|id| id.to_string()).collect();
+        assert_eq!(found, [id('1'), id('A'), id('c')]);
+        assert!(
+            ids.contains(&id('A').parse().unwrap()) && !ids.contains(&id('a').parse().unwrap())
+        );
     }
 }

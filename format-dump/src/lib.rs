@@ -24,10 +24,12 @@
 //! dump with itself; `stream` is a dump on its way through a pipe; `v1` reads dumps of the old tool.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use glance_core::digest::Hashers;
+use glance_core::dir::Dir;
 use glance_core::identity::Project;
 use glance_core::image::{Attributes, Image, ImageId, Member};
 use glance_core::lock::{Lock, LockError};
@@ -39,6 +41,7 @@ mod beside;
 mod blob;
 mod directory;
 mod files;
+mod limits;
 mod manifest;
 mod record;
 mod stream;
@@ -70,23 +73,30 @@ enum Dump {
 
 impl DumpStore {
     /// The dump in `dir`, to write to: what is there, or a new one where the directory is empty
-    /// or missing. It counts as incomplete until [`finish`](Self::finish).
+    /// or missing. From the first write on it counts as unfinished, a new one from the beginning, until
+    /// [`finish`](Self::finish).
     ///
     /// One process may write to it at a time: [`lock`](Self::lock) it first.
     pub fn create(dir: impl Into<PathBuf>) -> Result<Self, StoreError> {
-        let dir = dir.into();
-        writable(&dir)?.write(&dir, CREATE)?;
-        sums::remove(&dir).map_err(|error| files::failed(&Name(&dir), CREATE, &dir, error))?;
-        Ok(Self(Dump::Current(Directory::new(dir))))
+        let dir = writable(&dir.into())?;
+        dir.warn_if_shared();
+        let found = Manifest::read(&dir, CREATE)?;
+        if found.is_none() {
+            Manifest::new().write(&dir, CREATE)?;
+        }
+        let lacking = found.is_some_and(|found| !found.complete);
+        Ok(Self(Dump::Current(Directory::new(dir).lacking(lacking))))
     }
 
     /// Keeps other processes from writing to the dump in `dir`, or to the one that is to be there,
     /// until the lock is dropped.
     pub fn lock(dir: &Path) -> Result<Lock, StoreError> {
         const LOCK: &str = "lock the directory";
-        writable(dir)?;
+        let it = writable(dir)?;
         Lock::take(&dir.join(files::LOCK)).map_err(|error| match error {
-            LockError::File { path, error } => files::failed(&Name(dir), LOCK, &path, error),
+            LockError::File { error, .. } => {
+                files::failed(&Name(dir), LOCK, &it, files::LOCK, error)
+            }
             held => StoreError::new(StoreErrorKind::InUse, &Name(dir), LOCK, held.to_string())
                 .hint("wait until that process has ended, or write to another directory"),
         })
@@ -94,12 +104,18 @@ impl DumpStore {
 
     /// The dump in `dir`, of either format.
     pub fn open(dir: impl Into<PathBuf>) -> Result<Self, StoreError> {
-        let dir = dir.into();
+        let path = dir.into();
         let refuse =
-            |reason: &str| StoreError::new(StoreErrorKind::NotFound, &Name(&dir), OPEN, reason);
-        if !dir.is_dir() {
-            return Err(refuse("there is no such directory"));
-        }
+            |reason: &str| StoreError::new(StoreErrorKind::NotFound, &Name(&path), OPEN, reason);
+        let dir = match Dir::open(&path) {
+            Err(error)
+                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
+            {
+                return Err(refuse("there is no such directory"));
+            }
+            opened => opened.map_err(|error| files::directory_failed(&Name(&path), OPEN, error))?,
+        };
+        dir.warn_if_shared();
         match Manifest::read(&dir, OPEN)? {
             Some(_) => Ok(Self(Dump::Current(Directory::new(dir)))),
             None if v1::is_old_dump(&dir, OPEN)? => Ok(Self(Dump::Old(OldDump::new(dir)))),
@@ -140,20 +156,30 @@ impl DumpStore {
     pub fn is_complete(&self) -> Result<bool, StoreError> {
         match &self.0 {
             Dump::Current(directory) => {
-                Ok(Manifest::read(directory.path(), OPEN)?.is_some_and(|it| it.complete))
+                Ok(Manifest::read(directory.dir(), OPEN)?.is_some_and(|it| it.complete))
             }
             Dump::Old(_) => Ok(true),
         }
     }
 
-    /// Writes `SHA512SUMS`, and down that the dump is complete.
+    /// Writes `SHA512SUMS`, and down that the dump is complete. A dump that nothing was written to since
+    /// stays as it is. Waits for what is being written.
     pub async fn finish(&self) -> Result<(), StoreError> {
         let directory = match &self.0 {
             Dump::Current(directory) => directory,
             Dump::Old(old) => return Err(old.read_only(FINISH)),
         };
         let hashers = directory.hashers();
-        blocking(directory.path(), move |dir| finish(dir, hashers)).await
+        directory.while_nothing_changes(FINISH, move |dir| finish(dir, hashers)).await
+    }
+
+    /// [Finishes](Self::finish) the dump, unless an earlier run had not come to its end when it was
+    /// opened to be written: what it lacked then, it still lacks.
+    pub async fn finish_as_found(&self) -> Result<(), StoreError> {
+        match &self.0 {
+            Dump::Current(directory) if directory.is_lacking() => Ok(()),
+            _ => self.finish().await,
+        }
     }
 
     /// Writes down which projects own the images or share them, in place of what was written
@@ -182,29 +208,46 @@ impl DumpStore {
 
     async fn write_beside(
         &self,
-        write: impl FnOnce(&Path) -> Result<(), StoreError> + Send + 'static,
+        write: impl FnOnce(&Dir) -> Result<(), StoreError> + Send + 'static,
     ) -> Result<(), StoreError> {
         match &self.0 {
-            Dump::Current(directory) => blocking(directory.path(), write).await,
+            Dump::Current(directory) => directory.while_nothing_changes(beside::WRITE, write).await,
             Dump::Old(old) => Err(old.read_only(beside::WRITE)),
         }
     }
 
     async fn read_beside<T: Send + 'static>(
         &self,
-        read: impl FnOnce(&Path) -> Result<Vec<T>, StoreError> + Send + 'static,
+        read: impl FnOnce(&Dir) -> Result<Vec<T>, StoreError> + Send + 'static,
     ) -> Result<Vec<T>, StoreError> {
         match &self.0 {
-            Dump::Current(directory) => blocking(directory.path(), read).await,
+            Dump::Current(directory) => {
+                let dir = directory.dir().clone();
+                let done = files::blocking(move || Ok(read(&dir))).await;
+                done.map_err(|error| files::directory_failed(directory, OPEN, error))?
+            }
             Dump::Old(_) => Ok(Vec::new()),
         }
     }
 
-    fn path(&self) -> &Path {
+    fn dir(&self) -> &Dir {
         match &self.0 {
-            Dump::Current(directory) => directory.path(),
-            Dump::Old(old) => old.path(),
+            Dump::Current(directory) => directory.dir(),
+            Dump::Old(old) => old.dir(),
         }
+    }
+
+    /// The bytes that users may still write to its filesystem; None where that does not say.
+    pub fn free_space(&self) -> Option<u64> {
+        self.dir().free_space()
+    }
+
+    /// The bytes of an image without data that an upload would go on from, as far as they can be seen.
+    pub fn begun_bytes(&self, id: &ImageId) -> u64 {
+        let blob = format!("{id}{}", Encoding::Identity.suffix());
+        let found = |name: &str| self.dir().find(name).ok().flatten();
+        let found = found(&format!("{blob}{}", blob::PARTIAL)).or_else(|| found(&blob));
+        found.filter(|found| found.links == 1).map_or(0, |found| found.length)
     }
 
     fn inner(&self) -> &dyn ImageStore {
@@ -215,23 +258,22 @@ impl DumpStore {
     }
 }
 
-/// The manifest of the dump in `dir` as it is while somebody writes to it. The directory is made where
-/// it is missing.
-fn writable(dir: &Path) -> Result<Manifest, StoreError> {
-    let failed = |error| files::failed(&Name(dir), CREATE, dir, error);
+/// The directory of a dump, or one that takes a new dump. It is made where it is missing.
+fn writable(path: &Path) -> Result<Dir, StoreError> {
+    let failed = |error| files::directory_failed(&Name(path), CREATE, error);
     let refuse =
-        |reason: &str| StoreError::new(StoreErrorKind::Invalid, &Name(dir), CREATE, reason);
-    files::make_directory(dir).map_err(failed)?;
-    match Manifest::read(dir, CREATE)? {
-        Some(manifest) => Ok(manifest.incomplete()),
-        None if v1::is_old_dump(dir, CREATE)? => {
+        |reason: &str| StoreError::new(StoreErrorKind::Invalid, &Name(path), CREATE, reason);
+    let dir = Dir::make(path).map_err(failed)?;
+    match Manifest::read(&dir, CREATE)? {
+        Some(_) => Ok(dir),
+        None if v1::is_old_dump(&dir, CREATE)? => {
             Err(refuse("it holds a dump of the old tool").hint(v1::HINT))
         }
-        None if !files::is_empty(dir).map_err(failed)? => {
+        None if !files::is_empty(&dir).map_err(failed)? => {
             Err(refuse("the directory is not empty and holds no dump")
                 .hint("name an empty or a new directory"))
         }
-        None => Ok(Manifest::new()),
+        None => Ok(dir),
     }
 }
 
@@ -288,42 +330,32 @@ impl fmt::Display for DumpStore {
     }
 }
 
-/// The bytes that users may still write to the filesystem of `dir` (`f_bavail` of statvfs(3)).
-///
-/// # Errors
-/// When the directory can't be asked.
-pub fn free_space(dir: &Path) -> std::io::Result<u64> {
-    let found = rustix::fs::statvfs(dir)?;
-    Ok(found.f_bavail.saturating_mul(found.f_frsize))
-}
-
-/// The bytes of an image without data that an upload to the dump in `dir` would go on from, as far as
-/// they can be seen.
-pub fn begun(dir: &Path, id: &ImageId) -> u64 {
-    let blob = dir.join(format!("{id}{}", Encoding::Identity.suffix()));
-    let partial = files::with_suffix(&blob, blob::PARTIAL);
-    let found = std::fs::metadata(partial).or_else(|_| std::fs::metadata(blob));
-    found.map_or(0, |found| files::begun(&found))
-}
-
-/// Runs `work` on a dump's directory where it may block.
-async fn blocking<T: Send + 'static>(
-    dir: &Path,
-    work: impl FnOnce(&Path) -> Result<T, StoreError> + Send + 'static,
-) -> Result<T, StoreError> {
-    let path = dir.to_owned();
-    let done = files::blocking(move || Ok(work(&path))).await;
-    done.map_err(|error| files::failed(&Name(dir), OPEN, dir, error))?
-}
-
-fn finish(dir: &Path, hashers: Hashers) -> Result<(), StoreError> {
+fn finish(dir: &Dir, hashers: Hashers) -> Result<(), StoreError> {
+    let failed = |error| files::directory_failed(&Name::of(dir), FINISH, error);
     let manifest = Manifest::read(dir, FINISH)?.unwrap_or_else(Manifest::new);
+    let listed = dir.find(sums::FILE);
+    let listed =
+        listed.map_err(|error| files::failed(&Name::of(dir), FINISH, dir, sums::FILE, error))?;
+    if manifest.is_finished() && listed.is_some() {
+        return Ok(());
+    }
+    // Only one process writes to a dump.
+    dir.sweep("").map_err(failed)?;
+    if let Ok(metadefs) = dir.subdirectory(beside::METADEFS) {
+        metadefs.sweep("").map_err(failed)?;
+    }
     let digest = sums::write(dir, hashers, FINISH)?;
     manifest.ended(true, digest).write(dir, FINISH)
 }
 
 /// A dump's directory as messages name it.
 struct Name<'a>(&'a Path);
+
+impl<'a> Name<'a> {
+    fn of(dir: &'a Dir) -> Self {
+        Self(dir.path())
+    }
+}
 
 impl fmt::Display for Name<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -2,13 +2,14 @@
 
 use std::fmt;
 use std::io;
-use std::path::Path;
 
 use glance_core::StoreError;
+use glance_core::dir::Dir;
 use glance_core::store::StoreErrorKind;
 use serde::{Deserialize, Serialize};
 
-use crate::{Name, files};
+use crate::limits::LONGEST;
+use crate::{Name, files, sums};
 
 /// The head of a dump. What is said of single images stands in their records.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -46,6 +47,11 @@ impl Manifest {
         Self { complete: false, sha512sums: None, ..self }
     }
 
+    /// Whether nobody writes to the dump, by its own account.
+    pub(crate) fn is_finished(&self) -> bool {
+        self.complete && self.sha512sums.is_some()
+    }
+
     /// The same, of a dump that is `complete` or lacks an image, with the SHA-512 of its file of
     /// digests.
     pub(crate) fn ended(self, complete: bool, sha512sums: String) -> Self {
@@ -53,13 +59,10 @@ impl Manifest {
     }
 
     /// The manifest in `dir`, if there is one.
-    pub(crate) fn read(dir: &Path, operation: &'static str) -> Result<Option<Self>, StoreError> {
-        let path = dir.join(FILE);
-        let text = match std::fs::read(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            other => other.map_err(|e| files::failed(&Name(dir), operation, &path, e))?,
-        };
-        Self::parse(&text, &Name(dir), operation).map(Some)
+    pub(crate) fn read(dir: &Dir, operation: &'static str) -> Result<Option<Self>, StoreError> {
+        let text = dir.read(FILE, LONGEST);
+        let text = text.map_err(|error| files::failed(&Name::of(dir), operation, dir, FILE, error));
+        text?.map(|text| Self::parse(&text, &Name::of(dir), operation)).transpose()
     }
 
     /// Reads the text of a manifest, of a dump that `store` names.
@@ -87,11 +90,22 @@ impl Manifest {
     }
 
     /// Replaces the manifest in `dir`.
-    pub(crate) fn write(&self, dir: &Path, operation: &'static str) -> Result<(), StoreError> {
-        let path = dir.join(FILE);
+    pub(crate) fn write(&self, dir: &Dir, operation: &'static str) -> Result<(), StoreError> {
         self.to_text()
-            .and_then(|text| files::replace(&path, &text))
-            .map_err(|error| files::failed(&Name(dir), operation, &path, error))
+            .and_then(|text| dir.replace(FILE, &text))
+            .map_err(|error| files::failed(&Name::of(dir), operation, dir, FILE, error))
+    }
+}
+
+/// Says that the dump in `dir` is being changed, where it does not say so yet.
+pub(crate) fn unfinish(dir: &Dir, operation: &'static str) -> Result<(), StoreError> {
+    match Manifest::read(dir, operation)? {
+        Some(found) if !found.complete && found.sha512sums.is_none() => Ok(()),
+        found => {
+            found.unwrap_or_else(Manifest::new).incomplete().write(dir, operation)?;
+            let failed = |error| files::failed(&Name::of(dir), operation, dir, sums::FILE, error);
+            sums::remove(dir).map_err(failed)
+        }
     }
 }
 

@@ -2,9 +2,9 @@
 //! data lies on the disk.
 
 use std::io;
-use std::path::Path;
 
 use glance_core::body::BodyError;
+use glance_core::dir::Dir;
 use glance_core::image::{ImageId, Member};
 use glance_core::store::StoreErrorKind;
 use glance_core::{Image, StoreError};
@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::directory::RECORD;
+use crate::limits::{self, LONGEST};
 use crate::{Name, files};
 
 /// How the data of an image is kept in a dump.
@@ -95,7 +96,7 @@ impl Record {
     }
 
     pub(crate) fn from_text(text: &[u8]) -> Result<Self, BodyError> {
-        let mut record: Map<String, Value> = serde_json::from_slice(text)?;
+        let mut record: Map<String, Value> = limits::parse(text)?;
         let mut take = |key| record.remove(key).unwrap_or_default();
         let image = match take("image") {
             Value::Object(image) => image,
@@ -129,20 +130,22 @@ impl Record {
 
 /// Reads the record of `id` in `dir` as its file says.
 pub(crate) fn read_record(
-    dir: &Path,
+    dir: &Dir,
     operation: &'static str,
     id: &ImageId,
 ) -> Result<Record, StoreError> {
-    let (store, path) = (Name(dir), dir.join(format!("{id}{RECORD}")));
+    let (store, name) = (Name::of(dir), format!("{id}{RECORD}"));
     let error = |kind, reason: String| StoreError::new(kind, &store, operation, reason).on(id);
-    let text = match std::fs::read(&path) {
-        Err(missing) if missing.kind() == io::ErrorKind::NotFound && dir.is_dir() => {
+    let failed = |error| files::failed(&store, operation, dir, &name, error).on(id);
+    let text = match dir.read(&name, LONGEST).map_err(failed)? {
+        Some(text) => text,
+        None if dir.is_gone() => return Err(failed(io::ErrorKind::NotFound.into())),
+        None => {
             return Err(error(StoreErrorKind::NotFound, "there is no such image".to_owned()));
         }
-        other => other.map_err(|error| files::failed(&store, operation, &path, error).on(id))?,
     };
     let unreadable =
-        || error(StoreErrorKind::Unreadable, format!("{id}{RECORD} is no image's record"));
+        || error(StoreErrorKind::Unreadable, format!("{name} is not an image's record"));
     let record = Record::from_text(&text).map_err(|error| unreadable().caused_by(error))?;
     match &record.image.id {
         named if named == id => Ok(record),

@@ -1,57 +1,52 @@
 //! `SHA512SUMS`: the digest of every file of a finished dump, for `sha512sum -c`.
 
-use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
-use std::path::{Path, PathBuf};
 
 use glance_core::StoreError;
 use glance_core::digest::{Algorithm, Hasher, Hashers, hex};
+use glance_core::dir::{Dir, NewFile};
 
 use crate::directory::{FAILED, RECORD};
-use crate::record::read_record;
+use crate::record::{Record, read_record};
 use crate::{Name, beside, files};
 
 /// Writes the digests of all files of the dump in `dir`, in the order of their names, and says the
 /// digest of what was written. Data is read only where its record does not tell.
 pub(crate) fn write(
-    dir: &Path,
+    dir: &Dir,
     hashers: Hashers,
     operation: &'static str,
 ) -> Result<String, StoreError> {
-    let failed = |path: &Path, error| files::failed(&Name(dir), operation, path, error);
-    let path = dir.join(FILE);
-    let ids = files::ids(dir, RECORD).map_err(|error| failed(dir, error))?;
-    let mut sums = Sums::create(&path, hashers).map_err(|error| failed(&path, error))?;
-    for id in ids {
+    let failed = |name: &str, error| files::failed(&Name::of(dir), operation, dir, name, error);
+    let ids = files::ids(dir, RECORD)
+        .map_err(|error| files::directory_failed(&Name::of(dir), operation, error))?;
+    let mut sums = Sums::create(dir, hashers).map_err(|error| failed(FILE, error))?;
+    for id in ids.into_iter() {
         let record = read_record(dir, operation, &id)?;
         let name = format!("{id}{}", record.encoding().suffix());
-        let blob = dir.join(&name);
-        let whole = record.image.status.has_data() && !dir.join(format!("{id}{FAILED}")).exists();
-        if whole && blob.exists() {
-            let digest = match record.sha512_of_file() {
-                Some(digest) => Ok(digest),
-                None => of_file(&blob, hashers),
-            };
-            digest
-                .and_then(|digest| sums.add(&name, &digest))
-                .map_err(|error| failed(&blob, error).on(&id))?;
+        sums.add_data(&record, &name, &format!("{id}{FAILED}"))
+            .map_err(|error| failed(&name, error).on(&id))?;
+        let name = format!("{id}{RECORD}");
+        sums.add_file(&name, &name, dir).map_err(|error| failed(&name, error).on(&id))?;
+    }
+    if let Some(metadefs) =
+        beside::metadef_files(dir).map_err(|error| failed(beside::METADEFS, error))?
+    {
+        for file in &metadefs.names {
+            let name = format!("{}/{file}", beside::METADEFS);
+            sums.add_file(&name, file, &metadefs.dir).map_err(|error| failed(&name, error))?;
         }
-        sums.add_file(dir, &format!("{id}{RECORD}")).map_err(|error| failed(&path, error))?;
     }
-    let metadefs = beside::metadef_files(dir).map_err(|error| failed(dir, error))?;
-    for file in metadefs.iter().filter_map(|file| file.file_name()?.to_str()) {
-        sums.add_file(dir, &format!("{}/{file}", beside::METADEFS))
-            .map_err(|error| failed(&path, error))?;
+    let projects = beside::PROJECTS;
+    if dir.find(projects).map_err(|error| failed(projects, error))?.is_some() {
+        sums.add_file(projects, projects, dir).map_err(|error| failed(projects, error))?;
     }
-    if dir.join(beside::PROJECTS).exists() {
-        sums.add_file(dir, beside::PROJECTS).map_err(|error| failed(&path, error))?;
-    }
-    sums.finish().map_err(|error| failed(&path, error))
+    sums.finish().map_err(|error| failed(FILE, error))
 }
 
 /// Removes the digests of a dump that is going to change.
-pub(crate) fn remove(dir: &Path) -> io::Result<()> {
-    files::remove(&dir.join(FILE))
+pub(crate) fn remove(dir: &Dir) -> io::Result<()> {
+    dir.remove(FILE)
 }
 
 /// A line of the file, as coreutils writes it. No name of ours has a character to escape.
@@ -67,8 +62,8 @@ pub(crate) fn parse(line: &str) -> Option<(&str, &str)> {
 }
 
 /// The SHA-512 of a file's bytes.
-pub(crate) fn of_file(path: &Path, hashers: Hashers) -> io::Result<String> {
-    let (mut file, mut hasher) = (File::open(path)?, begin(hashers)?);
+pub(crate) fn of_file(dir: &Dir, name: &str, hashers: Hashers) -> io::Result<String> {
+    let (mut file, mut hasher) = (dir.open_file(name)?, begin(hashers)?);
     let mut chunk = vec![0; CHUNK];
     loop {
         match file.read(&mut chunk)? {
@@ -96,20 +91,34 @@ pub(crate) fn not_offered() -> io::Error {
 
 /// The file on its way.
 struct Sums {
-    path: PathBuf,
-    file: BufWriter<File>,
+    dir: Dir,
+    file: BufWriter<NewFile>,
     hasher: Box<dyn Hasher>,
     hashers: Hashers,
 }
 
 impl Sums {
-    fn create(path: &Path, hashers: Hashers) -> io::Result<Self> {
-        let file = BufWriter::new(files::open_new(&files::with_suffix(path, files::NEW))?);
-        Ok(Self { path: path.to_owned(), file, hasher: begin(hashers)?, hashers })
+    fn create(dir: &Dir, hashers: Hashers) -> io::Result<Self> {
+        let file = BufWriter::new(dir.new_file(FILE)?);
+        Ok(Self { dir: dir.clone(), file, hasher: begin(hashers)?, hashers })
     }
 
-    fn add_file(&mut self, dir: &Path, name: &str) -> io::Result<()> {
-        let digest = of_file(&dir.join(name), self.hashers)?;
+    /// Adds the data's file of an image, if its data is whole.
+    fn add_data(&mut self, record: &Record, name: &str, failed: &str) -> io::Result<()> {
+        let whole = record.image.status.has_data() && self.dir.find(failed)?.is_none();
+        if !whole || self.dir.find(name)?.is_none() {
+            return Ok(());
+        }
+        let digest = match record.sha512_of_file() {
+            Some(digest) => digest,
+            None => of_file(&self.dir, name, self.hashers)?,
+        };
+        self.add(name, &digest)
+    }
+
+    /// Adds the file called `file` in its directory.
+    fn add_file(&mut self, name: &str, file: &str, dir: &Dir) -> io::Result<()> {
+        let digest = of_file(dir, file, self.hashers)?;
         self.add(name, &digest)
     }
 
@@ -120,8 +129,7 @@ impl Sums {
     }
 
     fn finish(self) -> io::Result<String> {
-        self.file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
-        files::rename(&files::with_suffix(&self.path, files::NEW), &self.path)?;
+        self.file.into_inner().map_err(io::IntoInnerError::into_error)?.keep(FILE)?;
         Ok(hex(&self.hasher.finish().map_err(io::Error::other)?))
     }
 }

@@ -1,38 +1,41 @@
 //! A dump of the tool this one replaces: `<id>` holds a record of the v1 API, `<id>.img` the data.
 
 use std::fmt;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use async_trait::async_trait;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use glance_core::digest::Hashers;
+use glance_core::dir::Dir;
 use glance_core::image::{Attributes, Image, ImageId, Member};
 use glance_core::store::{Activation, ByteRange, ImageStream, StoreErrorKind};
 use glance_core::{Body, ImageStore, Selection, StoreError};
 
+use crate::blob::Blob;
+use crate::files::Ids;
+use crate::limits::LONGEST;
 use crate::record::Stored;
 use crate::{Name, blob, files};
 
 mod record;
 
 /// Whether the old tool wrote `dir`.
-pub(crate) fn is_old_dump(dir: &Path, operation: &'static str) -> Result<bool, StoreError> {
+pub(crate) fn is_old_dump(dir: &Dir, operation: &'static str) -> Result<bool, StoreError> {
     files::ids(dir, "")
         .map(|ids| !ids.is_empty())
-        .map_err(|error| files::failed(&Name(dir), operation, dir, error))
+        .map_err(|error| files::directory_failed(&Name::of(dir), operation, error))
 }
 
 /// Reads an old dump. Whatever would write to it is forbidden.
 #[derive(Debug)]
 pub(crate) struct OldDump {
-    path: PathBuf,
+    dir: Dir,
     hashers: Hashers,
 }
 
 impl OldDump {
-    pub(crate) fn new(path: PathBuf) -> Self {
-        Self { path, hashers: Hashers::default() }
+    pub(crate) fn new(dir: Dir) -> Self {
+        Self { dir, hashers: Hashers::default() }
     }
 
     pub(crate) fn hashing_with(self, hashers: Hashers) -> Self {
@@ -43,15 +46,23 @@ impl OldDump {
         self.hashers
     }
 
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
+    pub(crate) fn dir(&self) -> &Dir {
+        &self.dir
     }
 
-    pub(crate) async fn ids(&self, operation: &'static str) -> Result<Vec<ImageId>, StoreError> {
-        let dir = self.path.clone();
+    pub(crate) fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    pub(crate) fn blob(&self, id: &ImageId) -> Blob {
+        Blob { dir: self.dir.clone(), name: format!("{id}.img") }
+    }
+
+    pub(crate) async fn ids(&self, operation: &'static str) -> Result<Ids, StoreError> {
+        let dir = self.dir.clone();
         files::blocking(move || files::ids(&dir, ""))
             .await
-            .map_err(|error| files::failed(self, operation, &self.path, error))
+            .map_err(|error| files::directory_failed(self, operation, error))
     }
 
     /// The refusal of everything that writes.
@@ -70,15 +81,12 @@ impl OldDump {
         operation: &'static str,
         id: &ImageId,
     ) -> Result<Option<Image>, StoreError> {
-        let path = self.path.join(id.as_str());
-        let text = match tokio::fs::read(&path).await {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(self.not_found(operation, id));
-            }
-            other => other.map_err(|e| files::failed(self, operation, &path, e).on(id))?,
-        };
+        let (dir, name) = (self.dir.clone(), id.to_string());
+        let text = files::blocking(move || dir.read(&name, LONGEST)).await;
+        let failed = |error| files::failed(self, operation, &self.dir, id.as_str(), error).on(id);
+        let text = text.map_err(failed)?.ok_or_else(|| self.not_found(operation, id))?;
         record::read(id, &text).map_err(|error| {
-            let reason = format!("the file {id} is no record of the old tool");
+            let reason = format!("the file {id} is not a record of the old tool");
             StoreError::new(StoreErrorKind::Unreadable, self, operation, reason)
                 .on(id)
                 .caused_by(error)
@@ -89,9 +97,9 @@ impl OldDump {
 #[async_trait]
 impl ImageStore for OldDump {
     async fn list(&self, selection: &Selection) -> Result<ImageStream<'_>, StoreError> {
-        let mut ids = self.ids(LIST).await?;
-        ids.retain(|id| selection.admits_id(id));
-        let images = stream::iter(ids)
+        let ids = self.ids(LIST).await?;
+        let admitted = selection.clone();
+        let images = stream::iter(ids.into_iter().filter(move |id| admitted.admits_id(id)))
             .then(move |id| async move { self.record(LIST, &id).await.transpose() })
             .filter_map(std::future::ready);
         let selection = selection.clone();
@@ -109,7 +117,7 @@ impl ImageStore for OldDump {
             return Err(StoreError::new(StoreErrorKind::Conflict, self, READ, reason).on(id));
         }
         let stored = Stored::default();
-        blob::read(self, &image, &stored, &self.path.join(format!("{id}.img")), range).await
+        blob::read(self, &image, &stored, &self.blob(id), range).await
     }
 
     async fn create(&self, image: &Image) -> Result<Image, StoreError> {
@@ -149,7 +157,7 @@ impl ImageStore for OldDump {
 
 impl fmt::Display for OldDump {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Name(&self.path).fmt(f)
+        Name(self.path()).fmt(f)
     }
 }
 

@@ -1,20 +1,22 @@
 //! A dump against itself: what it holds, and whether that is what it says it is. No cloud is asked.
 
-use std::path::PathBuf;
+use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt};
 use glance_core::StoreError;
 use glance_core::digest::Algorithm;
+use glance_core::dir::Dir;
 use glance_core::image::{Image, ImageId};
 use glance_core::replicate::Pace;
 use glance_core::select::{Chosen, Subset};
 use glance_core::store::StoreErrorKind;
 
 use crate::directory::{Directory, FAILED, RECORD};
+use crate::limits::LONGEST;
 use crate::manifest::Manifest;
 use crate::record::{Stored, read_record};
 use crate::v1::OldDump;
-use crate::{Dump, DumpStore, files, sums};
+use crate::{Dump, DumpStore, beside, files, sums};
 
 mod image;
 mod listed;
@@ -162,8 +164,9 @@ impl DumpStore {
             }
             Dump::Old(old) => (old.ids(VERIFY).await?, None),
         };
-        let chosen = Chosen::of(subset, &ids, self).await;
-        let work = stream::iter(ids.clone())
+        let ids = Arc::new(ids);
+        let chosen = Chosen::of(subset, ids.iter(), self).await;
+        let work = stream::iter(ids.iter())
             .map(|id| {
                 let read = listed.as_mut().map(|listed| listed.until(id.as_str())).transpose();
                 (id, read.map(Option::unzip))
@@ -179,7 +182,7 @@ impl DumpStore {
         drop(findings);
         let rest = listed.map(|mut listed| listed.rest()).transpose();
         let rest = rest.map_err(|error| self.list_failed(error))?;
-        self.scan(ids, rest).await?.into_iter().for_each(&mut report);
+        self.scan(ids, rest, &mut report).await?;
         Ok(found)
     }
 
@@ -217,24 +220,23 @@ impl DumpStore {
 
     /// A file that is listed and belongs to no image, if it is not there.
     fn missing(&self, name: String) -> Option<Finding> {
-        let there = self.path().join(&name).exists();
+        let there = is_there(self.dir(), &name);
         (!there).then_some(Finding::File { name, state: FileState::Missing })
     }
 
     fn list_failed(&self, error: std::io::Error) -> StoreError {
-        files::failed(self, VERIFY, &self.path().join(sums::FILE), error)
+        files::failed(self, VERIFY, self.dir(), sums::FILE, error)
     }
 }
 
 impl Directory {
     /// The list of digests that the manifest names, and what is wrong with it.
     async fn listed(&self) -> Result<(Option<Listed>, Option<Finding>), StoreError> {
-        let Some(wanted) = Manifest::read(self.path(), VERIFY)?.and_then(|it| it.sha512sums) else {
+        let Some(wanted) = Manifest::read(self.dir(), VERIFY)?.and_then(|it| it.sha512sums) else {
             return Ok((None, None));
         };
-        let path = self.path().join(sums::FILE);
-        let (opened, hashers) = (path.clone(), self.hashers());
-        let (listed, state) = match files::blocking(move || Listed::open(&opened, hashers)).await {
+        let (dir, hashers) = (self.dir().clone(), self.hashers());
+        let (listed, state) = match files::blocking(move || Listed::open(&dir, hashers)).await {
             Ok((listed, digest)) if digest == wanted => return Ok((Some(listed), None)),
             Ok((listed, digest)) => {
                 let reason = format!("its sha512 is {digest}, the manifest says {wanted}");
@@ -244,7 +246,7 @@ impl Directory {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 (None, FileState::Missing)
             }
-            Err(error) => (None, FileState::Damaged(files::failed(self, VERIFY, &path, error))),
+            Err(error) => (None, FileState::Damaged(self.failed(sums::FILE, error))),
         };
         Ok((listed, Some(Finding::File { name: sums::FILE.to_owned(), state })))
     }
@@ -254,34 +256,55 @@ impl Directory {
         id: &ImageId,
         lines: Option<&Lines>,
     ) -> Result<Option<Subject>, StoreError> {
-        let path = self.file(id, RECORD);
+        let name = format!("{id}{RECORD}");
         if let Some(lines) = lines {
-            let wanted = image::listed(self, id, lines, &path)?;
-            let (file, hashers) = (path.clone(), self.hashers());
-            let got = files::blocking(move || sums::of_file(&file, hashers)).await;
-            let got = got.map_err(|error| files::failed(self, VERIFY, &path, error).on(id))?;
+            let wanted = image::listed(self, id, lines, &name)?;
+            let (dir, file, hashers) = (self.dir().clone(), name.clone(), self.hashers());
+            let got = files::blocking(move || match dir.read(&file, LONGEST)? {
+                Some(text) => sums::of(&text, hashers),
+                None => Err(std::io::ErrorKind::NotFound.into()),
+            });
+            let got = got.await.map_err(|error| self.failed(&name, error).on(id))?;
             if got != wanted {
                 let reason = format!("{} says that its record is another", sums::FILE);
                 return Err(image::fault(self, id, reason));
             }
         }
-        let (dir, asked) = (self.path().to_owned(), id.clone());
+        let (dir, asked) = (self.dir().clone(), id.clone());
         let record = files::blocking(move || Ok(read_record(&dir, VERIFY, &asked))).await;
-        let record = record.map_err(|error| files::failed(self, VERIFY, &path, error).on(id))??;
+        let record = record.map_err(|error| self.failed(&name, error).on(id))??;
         Ok(Some(Subject {
             sha512: record.sha512_of_file(),
-            blob: self.file(id, record.encoding().suffix()),
-            failed: Some(self.file(id, FAILED)),
+            blob: self.blob(id, record.encoding()),
+            failed: Some(format!("{id}{FAILED}")),
             stored: record.data.unwrap_or_default(),
             image: record.image,
         }))
     }
 }
 
+impl Directory {
+    fn failed(&self, name: &str, error: std::io::Error) -> StoreError {
+        files::failed(self, VERIFY, self.dir(), name, error)
+    }
+}
+
+/// Whether a file that the list names is in the dump. The list names nothing elsewhere.
+fn is_there(dir: &Dir, name: &str) -> bool {
+    let is_there = |dir: &Dir, name: &str| matches!(dir.find(name), Ok(Some(_)));
+    match name.split_once('/') {
+        None => is_there(dir, name),
+        Some((beside::METADEFS, name)) if !name.contains('/') => {
+            dir.subdirectory(beside::METADEFS).is_ok_and(|metadefs| is_there(&metadefs, name))
+        }
+        Some(_) => false,
+    }
+}
+
 impl OldDump {
     async fn subject(&self, id: &ImageId) -> Result<Option<Subject>, StoreError> {
         let image = self.record(VERIFY, id).await?;
-        let blob: PathBuf = self.path().join(format!("{id}.img"));
+        let blob = self.blob(id);
         let (stored, sha512, failed) = (Stored::default(), None, None);
         Ok(image.map(|image| Subject { image, stored, sha512, blob, failed }))
     }

@@ -13,6 +13,8 @@ use format_dump::{DumpStore, Encoding};
 use futures_util::{StreamExt, stream};
 use glance_core::digest::{Algorithm, Hashers};
 use glance_core::image::{Attributes, Status};
+use glance_core::replicate::{CopyError, DataFault, Policy, Replication};
+use glance_core::store::memory::MemoryStore;
 use glance_core::store::{ByteRange, StoreErrorKind};
 use glance_core::{Body, Image, ImageId, ImageStore, conformance};
 
@@ -223,6 +225,55 @@ async fn damaged_compressed_data_is_an_error_and_never_more() {
     let error = store.read(&id(1), ByteRange::ALL).await.unwrap_err();
     assert_eq!(error.kind, StoreErrorKind::Unreadable);
     assert!(error.reason.starts_with("the dump is truncated: "), "{error}");
+}
+
+/// What is not the data of the record is damaged, at once: it is the same however often it is read.
+#[tokio::test(flavor = "multi_thread")]
+async fn compressed_data_that_is_not_as_recorded_is_damaged_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = DumpStore::create(dir.path()).unwrap().encoding_as(Encoding::Zstd);
+    let data: Vec<u8> = noise(300_000).into_iter().map(|byte| byte & 15).collect();
+    put(&store, 1, &data).await;
+    let (path, record) = (compressed(dir.path(), 1), dir.path().join(format!("{}.json", id(1))));
+    let (good, text) = (fs::read(&path).unwrap(), fs::read_to_string(&record).unwrap());
+    let mut compressor = zstd::bulk::Compressor::with_dictionary(3, &data[..100_000]).unwrap();
+    let with_dictionary = compressor.compress(&data).unwrap();
+    let mut wide = zstd::Encoder::new(Vec::new(), 3).unwrap();
+    wide.window_log(27).unwrap();
+    wide.write_all(&noise(9 << 20)).unwrap();
+    let rows: [(&str, Vec<u8>, &str); 8] = [
+        ("more", [&good[..], &zstd::encode_all(&b"more"[..], 3).unwrap()].concat(), "holds more"),
+        ("a frame without its end", good[..good.len() / 2].to_vec(), "incomplete frame"),
+        ("nothing", Vec::new(), "incomplete frame"),
+        ("less", zstd::encode_all(&data[1..], 3).unwrap(), "bytes are missing"),
+        ("garbage behind it", [&good[..], b"garbage"].concat(), "nknown frame"),
+        ("garbage alone", b"garbage".repeat(100), "nknown frame"),
+        ("a dictionary", with_dictionary, ""),
+        ("a wide window", wide.finish().unwrap(), "too much memory"),
+    ];
+    for (what, bytes, wanted) in rows {
+        fs::write(&path, &bytes).unwrap();
+        let mut value: serde_json::Value = serde_json::from_str(&text).unwrap();
+        value["data"]["stored"] = bytes.len().into();
+        value["data"].as_object_mut().unwrap().remove("sha512");
+        fs::write(&record, value.to_string()).unwrap();
+        let source = Arc::new(DumpStore::open(dir.path()).unwrap().expecting_data());
+        let target = Arc::new(MemoryStore::new("target"));
+        // With all its retries, which would take minutes.
+        let policy = Policy::default();
+        let replication = Replication { source, target: target.clone(), policy };
+        let mut outcomes = Vec::new();
+        let run = replication.run(|outcome| outcomes.push(outcome.result));
+        tokio::time::timeout(std::time::Duration::from_secs(20), run).await.unwrap().unwrap();
+        let error = outcomes.remove(0).unwrap_err();
+        assert!(error.is_integrity_failure() && !error.is_retryable(), "{what}: {error:?}");
+        let CopyError::Data { fault: DataFault::Damaged { reason, .. }, .. } = error else {
+            panic!("{what}: {error:?}");
+        };
+        let name = format!("{}.img.zst is damaged: ", id(1));
+        assert!(reason.starts_with(&name) && reason.contains(wanted), "{what}: {reason}");
+        assert_eq!(target.get(&id(1)).await.unwrap().status, Status::Queued);
+    }
 }
 
 /// A frame that wants a window of 128 MiB gets none.

@@ -410,6 +410,67 @@ async fn tar_reads_large_sizes() {
     assert!(listed.contains(&format!(" {size} ")), "{listed}");
 }
 
+/// Archives of `tar` itself, with entries that a stream does not have.
+#[tokio::test(flavor = "multi_thread")]
+async fn entries_of_other_types_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = DumpStore::create(dir.path()).unwrap();
+    let mut sparse = vec![0; 8 << 20];
+    sparse[..600].fill(7);
+    for number in [1, 2] {
+        store.create(&Image::queued(id(number), Attributes::default())).await.unwrap();
+        store.upload(&id(number), Bytes::from(sparse.clone()).into()).await.unwrap();
+    }
+    store.finish().await.unwrap();
+    let file = |number, suffix: &str| format!("{}{suffix}", id(number));
+    let names = ["manifest.json".to_owned(), file(1, ".json"), file(1, ".img"), file(2, ".json")];
+    let archive = |options: &[&str], more: &[String]| {
+        let mut tar = Command::new("tar");
+        tar.args(options).arg("-cf").arg("-").arg("-C").arg(dir.path()).args(&names).args(more);
+        tar.output().unwrap().stdout
+    };
+    let second = file(2, ".img");
+    let holes = "tar made this archive with holes (-S): make it without, or extract it and load";
+    let extract = "and a stream has regular files alone: extract the archive, and load";
+    let hard = format!("{second} is a hard link, {extract}");
+    let symbolic = format!("{second} is a symbolic link, {extract}");
+    let pipe = format!("{second} is a named pipe, {extract}");
+    let posix = |version| ["--hard-dereference", "--format=posix", version, "-S"];
+    let rows: [(Vec<u8>, &str); 5] = [
+        (archive(&["--hard-dereference", "-S"], &[]), holes),
+        (archive(&posix("--sparse-version=0.0"), &[]), holes),
+        (archive(&posix("--sparse-version=0.1"), &[]), holes),
+        (archive(&posix("--sparse-version=1.0"), &[]), holes),
+        (archive(&[], &[second.clone()]), &hard),
+    ];
+    let said = async |archive: Vec<u8>| {
+        let (store, copied, ended) = load(archive).await;
+        assert!(copied <= 1 && only_queued_or_whole(&store, &sparse).await);
+        let error = ended.unwrap_err();
+        std::error::Error::source(&error).unwrap().to_string()
+    };
+    for (archive, wanted) in rows {
+        let said = said(archive).await;
+        assert!(said.starts_with(wanted), "{said}");
+    }
+    let path = dir.path().join(&second);
+    fs::remove_file(&path).unwrap();
+    std::os::unix::fs::symlink("/etc/hostname", &path).unwrap();
+    assert!(said(archive(&[], &[second.clone()])).await.starts_with(&symbolic));
+    fs::remove_file(&path).unwrap();
+    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+    assert!(said(archive(&[], &[second.clone()])).await.starts_with(&pipe));
+    let packed = zstd::encode_all(&*archive(&[], &[]), 1).unwrap();
+    assert_eq!(said(packed).await, "it is compressed: decompress it first, by `zstd -dc`");
+}
+
+async fn only_queued_or_whole(store: &MemoryStore, data: &[u8]) -> bool {
+    let images: Vec<Image> =
+        store.list(&Selection::everything()).await.unwrap().try_collect().await.unwrap();
+    let whole = |image: &Image| image.size == Some(data.len() as u64);
+    images.iter().all(|image| !image.status.has_data() || whole(image))
+}
+
 /// Takes the first MiB, and then is gone.
 struct Head(Vec<u8>);
 

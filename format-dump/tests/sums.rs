@@ -106,11 +106,71 @@ async fn a_dump_that_changes_has_no_digests() {
     put(&store, 1, "sha512").await;
     store.finish().await.unwrap();
     let store = DumpStore::create(dir.path()).unwrap();
+    assert!(coreutils_agree(dir.path()) && store.is_complete().unwrap());
+    store.delete(&id(1)).await.unwrap();
     assert!(!dir.path().join("SHA512SUMS").exists());
     assert!(!fs::read_to_string(dir.path().join("manifest.json")).unwrap().contains("sha512sums"));
-    store.delete(&id(1)).await.unwrap();
     store.finish().await.unwrap();
     assert_eq!(fs::read(dir.path().join("SHA512SUMS")).unwrap(), b"");
+}
+
+/// What reads, and what would write what is there already, leaves a finished dump as it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dump_is_unfinished_from_the_first_write_on() {
+    use glance_core::image::{Member, MemberStatus, Visibility};
+    use glance_core::store::{Activation, ByteRange};
+    let dir = tempfile::tempdir().unwrap();
+    let store = DumpStore::create(dir.path()).unwrap();
+    let shared = Attributes { visibility: Visibility::Shared, ..Attributes::default() };
+    store.create(&Image::queued(id(1), shared.clone())).await.unwrap();
+    store.upload(&id(1), Bytes::from_static(b"data").into()).await.unwrap();
+    store.create(&Image::queued(id(2), Attributes::default())).await.unwrap();
+    let member = Member { project: "p".into(), status: MemberStatus::Accepted };
+    let project = Project { id: "1".into(), name: "p".into(), domain: "d".into() };
+    let namespace = json!({ "namespace": "n" });
+    store.set_members(&id(1), &[member.clone()]).await.unwrap();
+    store.write_projects(&[project.clone()]).await.unwrap();
+    store.write_metadef(&namespace).await.unwrap();
+    store.finish().await.unwrap();
+    let all = || {
+        let facts = |name: &str| {
+            let found = fs::metadata(dir.path().join(name)).ok()?;
+            use std::os::unix::fs::MetadataExt;
+            Some((found.ino(), found.mtime_nsec()))
+        };
+        ["manifest.json", "SHA512SUMS"].map(facts)
+    };
+    let before = all();
+    let store = DumpStore::create(dir.path()).unwrap();
+    let image = store.get(&id(1)).await.unwrap();
+    store.read(&id(1), ByteRange::ALL).await.unwrap();
+    store.begun(&id(2)).await.unwrap();
+    store.update(&image, &shared).await.unwrap();
+    store.set_members(&id(1), &[member]).await.unwrap();
+    store.set_activation(&id(1), Activation::Active).await.unwrap();
+    store.write_projects(&[project]).await.unwrap();
+    store.write_metadef(&namespace).await.unwrap();
+    store.finish().await.unwrap();
+    assert_eq!(all(), before, "nothing was written");
+
+    let renamed = Attributes { name: Some("new".into()), ..shared };
+    let other = json!({ "namespace": "n", "visibility": "public" });
+    for write in 0..8 {
+        assert!(store.is_complete().unwrap() && coreutils_agree(dir.path()), "{write}");
+        match write {
+            0 => store.update(&image, &renamed).await.map(drop),
+            1 => store.set_members(&id(1), &[]).await,
+            2 => store.set_activation(&id(1), Activation::Deactivated).await,
+            3 => store.write_projects(&[]).await,
+            4 => store.write_metadef(&other).await,
+            5 => store.create(&Image::queued(id(3), Attributes::default())).await.map(drop),
+            6 => store.upload(&id(2), Bytes::from_static(b"more").into()).await.map(drop),
+            _ => store.delete(&id(3)).await,
+        }
+        .unwrap();
+        assert!(!store.is_complete().unwrap() && all()[1].is_none(), "{write}");
+        store.finish().await.unwrap();
+    }
 }
 
 /// Earlier releases wrote nothing of the data's file into the record: it is read.

@@ -169,11 +169,11 @@ async fn leftovers_and_foreign_files_are_named_and_lines_without_a_file_too() {
     dump(dir.path()).await;
     let leftovers = [
         format!("{}.img.partial", id(1)),
-        format!("{}.img.partial.link", id(1)),
+        format!(".{}.img.{}.new", id(1), "0".repeat(32)),
         format!("{}.img.zst", id(1)),
         format!("{}.img", id(9)),
-        "manifest.json.new".to_owned(),
-        "metadefs/x.json.new".to_owned(),
+        format!(".manifest.json.{}.new", "a".repeat(32)),
+        format!("metadefs/.x.json.{}.new", "a".repeat(32)),
     ];
     let foreign = ["letter.txt".to_owned(), format!("{}.txt", id(1)), "metadefs/x".to_owned()];
     for name in leftovers.iter().chain(&foreign) {

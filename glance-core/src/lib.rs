@@ -5,7 +5,7 @@
 //! them aside, [`digest`]s prove them, and [`format`](mod@format) says what they are; a [`store`] holds images, and
 //! [`ImageStore`] is its contract; a [`transport`] carries HTTP requests, and [`Transport`] is its
 //! contract; [`tls`] says whom to trust, and [`plain_http`] what goes without it; [`identity`] signs in to a cloud; [`glance`] is the store
-//! that speaks the Glance v2 API; a [`lock`] is had by one process at a
+//! that speaks the Glance v2 API; a [`dir`]ectory holds files of the tool itself; a [`lock`] is had by one process at a
 //! time; [`replicate`] makes one store hold what another holds, and
 //! proves it; [`metadefs`] does so with definitions of metadata. [`conformance`] lets any
 //! implementation of the two traits test itself.
@@ -39,6 +39,8 @@ pub mod tls;
 pub mod identity;
 
 pub mod glance;
+
+pub mod dir;
 
 pub mod lock;
 

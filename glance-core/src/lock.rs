@@ -1,15 +1,16 @@
 //! One process at a time.
 
 use std::fmt;
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
+
+use crate::dir::{Dir, Refused};
 
 /// A lock that this process holds as long as the value lives. However the process ends, the kernel
 /// gives the lock back.
@@ -18,8 +19,8 @@ use serde::{Deserialize, Serialize};
 /// killed process leaves of it is in nobody's way.
 #[derive(Debug)]
 pub struct Lock {
-    /// The file and where it is; none where the filesystem knows no locks.
-    held: Option<(File, PathBuf)>,
+    /// The file, its directory and its name; none where the filesystem knows no locks.
+    held: Option<(File, Dir, PathBuf)>,
 }
 
 /// Why a lock was not taken.
@@ -73,14 +74,16 @@ impl Lock {
     /// When another process holds it, or the file can't be made.
     pub fn take(path: &Path) -> Result<Self, LockError> {
         let failed = |error| LockError::File { path: path.to_owned(), error };
-        // The process may work elsewhere before it gives the lock back.
-        let absolute = std::path::absolute(path).map_err(failed)?;
+        let (directory, name) = Dir::made_for(path).map_err(failed)?;
         for _ in 0..ATTEMPTS {
-            let mut file = open(&absolute).map_err(failed)?;
+            let (mut file, found) = directory.open_or_create(&name).map_err(failed)?;
+            if found.links > 1 {
+                return Err(failed(Refused::SeveralNames.into()));
+            }
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => {}
                 Err(Errno::WOULDBLOCK) => return Err(LockError::Held(holder(file))),
-                Err(Errno::NOTSUP | Errno::NOSYS | Errno::NOLCK | Errno::INVAL) => {
+                Err(error) if UNSUPPORTED.contains(&error) => {
                     tracing::warn!(
                         "{} can't be locked, its filesystem knows no locks: see to it yourself \
                          that no second run works on the same",
@@ -90,22 +93,23 @@ impl Lock {
                 }
                 Err(error) => return Err(failed(error.into())),
             }
-            // Its last holder may have removed it just before: then it is nobody's lock any more.
-            if !is_at(&file, &absolute) {
+            // Its last holder may have removed it just before: then it is no lock any more.
+            if !directory.holds(&name, &file) {
                 continue;
             }
             // The lock holds whether its file says so or not: a full disk is no reason to stop.
             if let Err(error) = sign(&mut file) {
                 tracing::debug!("{} does not say who holds it: {error}", path.display());
             }
-            return Ok(Self { held: Some((file, absolute)) });
+            return Ok(Self { held: Some((file, directory, name)) });
         }
         Err(LockError::Held(Holder::default()))
     }
 
     /// Who holds the lock whose file is at `path`, if anybody does.
     pub fn holder(path: &Path) -> Option<Holder> {
-        let file = File::open(path).ok()?;
+        let (directory, name) = Dir::of_file(path).ok()?;
+        let file = directory.open_file(&name).ok()?;
         match flock(&file, FlockOperation::NonBlockingLockShared) {
             Err(Errno::WOULDBLOCK) => Some(holder(file)),
             _ => None,
@@ -115,25 +119,13 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        if let Some((_file, path)) = &self.held {
+        if let Some((file, directory, name)) = &self.held {
             // While it is still held, so that nobody else's is removed.
-            let _ = fs::remove_file(path);
+            if directory.holds(name, file) {
+                let _ = directory.remove(name);
+            }
         }
     }
-}
-
-/// Whether the file is the one that is at `path` now.
-fn is_at(file: &File, path: &Path) -> bool {
-    let [open, there] = [file.metadata(), fs::metadata(path)]
-        .map(|found| found.ok().map(|found| (found.dev(), found.ino())));
-    open.is_some() && open == there
-}
-
-fn open(path: &Path) -> io::Result<File> {
-    if let Some(directory) = path.parent() {
-        DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-    }
-    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }
 
 fn sign(file: &mut File) -> io::Result<()> {
@@ -141,8 +133,6 @@ fn sign(file: &mut File) -> io::Result<()> {
     let since = Timestamp::from_second(since.as_second()).unwrap_or(since).to_string();
     let holder =
         Holder { pid: Some(std::process::id()), host: Some(this_host()), since: Some(since) };
-    // The umask may have taken from the owner.
-    file.set_permissions(Permissions::from_mode(0o600))?;
     file.set_len(0)?;
     writeln!(file, "{}", serde_json::to_string(&holder)?)
 }
@@ -158,6 +148,10 @@ fn this_host() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
+/// What filesystems without locks answer.
+const UNSUPPORTED: [Errno; 6] =
+    [Errno::NOTSUP, Errno::NOSYS, Errno::NOLCK, Errno::INVAL, Errno::PERM, Errno::ACCESS];
+
 /// How often a file that is removed in that moment is made anew.
 const ATTEMPTS: usize = 16;
 
@@ -166,6 +160,8 @@ const LONGEST: u64 = 4096;
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;

@@ -101,7 +101,7 @@ async fn perform(
         Command::Report(Reports::Merge { parts }) => report::merge(&parts, options.output),
         Command::Clouds => crate::clouds::run(&options),
         Command::Doctor(doctor) => crate::doctor::run(doctor, &options).await,
-        Command::Serve(typed) => serve(typed, &options).await,
+        Command::Serve(typed) => serve(typed, &options, stopping).await,
     }
 }
 

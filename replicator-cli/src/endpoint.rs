@@ -44,6 +44,8 @@ pub(crate) struct Opened {
     pub(crate) glance: Option<Arc<GlanceStore>>,
     /// Where it is, where it is a directory.
     pub(crate) directory: Option<PathBuf>,
+    /// The same store, where it is a directory.
+    pub(crate) dump: Option<Arc<DumpStore>>,
     /// What keeps others from writing to it, where it is a directory that is written.
     pub(crate) lock: Option<Arc<Lock>>,
     /// The sign-in to it, if it has one.
@@ -60,6 +62,16 @@ impl Opened {
     /// Whether it is a stream, which can be read only once.
     pub(crate) fn is_stream(&self) -> bool {
         self.glance.is_none() && self.directory.is_none()
+    }
+}
+
+impl Opened {
+    /// Finishes a directory that was opened to be written, unless it lacked images before.
+    pub(crate) async fn finish_as_found(&self) -> Result<(), CliError> {
+        match &self.dump {
+            Some(dump) if self.lock.is_some() => Ok(dump.finish_as_found().await?),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -189,7 +201,8 @@ async fn open_directory(
     };
     let path = std::path::absolute(&path).unwrap_or(path);
     let address = format!("dir:{}", path.display());
-    Ok(Opened { projects, directory: Some(path), lock, ..without_server(store, address) })
+    let dump = Some(Arc::clone(&store));
+    Ok(Opened { projects, directory: Some(path), dump, lock, ..without_server(store, address) })
 }
 
 /// A store that no server holds.
@@ -198,6 +211,7 @@ pub(crate) fn without_server(store: Arc<dyn ImageStore>, address: String) -> Ope
         store,
         glance: None,
         directory: None,
+        dump: None,
         lock: None,
         session: None,
         projects: None,
@@ -268,6 +282,7 @@ fn opened(
         store: Arc::<GlanceStore>::clone(&glance),
         glance: Some(glance),
         directory: None,
+        dump: None,
         lock: None,
         session: Some(session),
         projects: projects.map(Arc::new),

@@ -4,7 +4,8 @@
 //! line names, and opens it, by `address` where that is a URL; `select` is which images are meant, and `shard` which part of them;
 //! `sign_in` finds the cloud, or the token, and `endurance` says whether it lasts; `trust` says whom
 //! to trust there, and `effect` whether an option for that can have any; `mapping` says how images are to be at the target; `tls` chooses among the TLS stacks of
-//! this build; `commands`, `clouds` and `doctor` run; `saved_plan` keeps a plan, `state`
+//! this build; `commands`, `clouds` and `doctor` run; `saved_plan` keeps a plan, `named_file` is any file that is
+//! written where the operator says, `state`
 //! what outlives runs, and `recovery` the journal of each, with what `typed` leaves of its command line;
 //! `print` alone prints; `exit` says how it went.
 
@@ -23,6 +24,7 @@ mod error;
 pub mod exit;
 mod logging;
 mod mapping;
+mod named_file;
 mod pacing;
 mod placement;
 mod print;

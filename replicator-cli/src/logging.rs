@@ -3,6 +3,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Mutex;
 
@@ -55,9 +56,10 @@ fn connect() -> Result<Syslog, CliError> {
 }
 
 fn append_to(path: &Path) -> Result<Mutex<File>, CliError> {
-    let file = OpenOptions::new().create(true).append(true).open(path).map_err(|error| {
-        CliError::usage(format!("cannot write to {}", path.display())).caused_by(error)
-    })?;
+    let file =
+        OpenOptions::new().create(true).append(true).mode(0o600).open(path).map_err(|error| {
+            CliError::usage(format!("cannot write to {}", path.display())).caused_by(error)
+        })?;
     Ok(Mutex::new(file))
 }
 

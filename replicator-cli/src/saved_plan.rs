@@ -1,32 +1,29 @@
 //! A plan in a file: a line of JSON for the plan, then one for each image, in the order of ids.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, IntoInnerError, Write};
 use std::path::{Path, PathBuf};
 
 use glance_core::replicate::Entry;
 use serde_json::{Value, json};
 
 use crate::error::CliError;
+use crate::named_file::NamedFile;
 
 /// A plan that is being written. It is there under its name once it is whole.
 #[derive(Debug)]
 pub(crate) struct Writer {
     path: PathBuf,
-    part: PathBuf,
-    file: BufWriter<File>,
+    file: BufWriter<NamedFile>,
     failure: Option<io::Error>,
 }
 
 impl Writer {
     pub(crate) fn create(path: &Path) -> Result<Self, CliError> {
-        let mut part = path.as_os_str().to_owned();
-        part.push(".partial");
-        let part = PathBuf::from(part);
-        let file = File::create(&part).map_err(|error| cannot("write", &part, error))?;
+        let file = NamedFile::create(path).map_err(|error| cannot("write", path, error))?;
         let mut file = BufWriter::new(file);
         let failure = writeln!(file, "{}", head()).err();
-        Ok(Self { path: path.to_owned(), part, file, failure })
+        Ok(Self { path: path.to_owned(), file, failure })
     }
 
     pub(crate) fn entry(&mut self, entry: &Entry) {
@@ -34,14 +31,12 @@ impl Writer {
         self.failure = self.failure.take().or(written.err());
     }
 
-    pub(crate) fn finish(mut self) -> Result<(), CliError> {
-        let flushed = self.file.flush();
-        let failure = self.failure.take().or(flushed.err());
-        let written = match failure {
+    pub(crate) fn finish(self) -> Result<(), CliError> {
+        let written = match self.failure {
             Some(error) => Err(error),
-            None => self.file.get_ref().sync_all(),
+            None => self.file.into_inner().map_err(IntoInnerError::into_error),
         };
-        let placed = written.and_then(|()| std::fs::rename(&self.part, &self.path));
+        let placed = written.and_then(NamedFile::keep);
         placed.map_err(|error| cannot("write", &self.path, error))
     }
 }

@@ -216,7 +216,7 @@ fn task(work: &Path, array: [u32; 2], task: u32, line: &[&str]) -> Run {
     let [first, last] = array;
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/slurm/array.sh");
     let mut command = cleared(Command::new("bash"));
-    command.arg(script).args(line).args(["-t", "none"]);
+    command.arg(script).args(line).args(["-t", "none", "--owner", "caller"]);
     command.env("PATH", path).env("WORK", work).env("SLURM_ARRAY_JOB_ID", "77");
     command.env("SLURM_ARRAY_TASK_ID", task.to_string());
     command.env("SLURM_ARRAY_TASK_MIN", first.to_string());
@@ -292,7 +292,8 @@ async fn a_job_of_kubernetes_names_its_pods_by_what_the_tool_reads() {
             _ => argument,
         }
     });
-    let line: Vec<String> = line.chain(["--token=none".to_owned()]).collect();
+    let line: Vec<String> =
+        line.chain(["--token=none", "--owner=caller"].map(str::to_owned)).collect();
     assert!(line.contains(&"--shard=auto/8".to_owned()), "{line:?}");
     let variables = [("JOB_COMPLETION_INDEX", "3")];
     let run = tokio::task::spawn_blocking(move || {

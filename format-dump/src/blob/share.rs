@@ -1,23 +1,23 @@
 //! One file for equal data of several images.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
 
+use glance_core::dir::Dir;
 use glance_core::image::{Image, ImageId};
 
-use crate::files;
 use crate::record::Record;
 
-/// An image for each digest in a dump: 100 bytes or so in memory for each. It only says where to
-/// look; the records decide.
+/// An image for each digest in a dump, up to a limit: 100 bytes or so in memory for each. It only says
+/// where to look; the records decide.
 #[derive(Debug, Default)]
 pub(crate) struct Index(HashMap<u128, ImageId>);
 
 impl Index {
     pub(crate) fn insert(&mut self, record: &Record) {
-        if let Some(key) = key(&record.image) {
+        let Some(key) = key(&record.image) else { return };
+        if self.0.len() < MOST || self.0.contains_key(&key) {
             // The newest: a file can have only so many names.
             self.0.insert(key, record.image.id.clone());
         }
@@ -44,29 +44,21 @@ fn key(image: &Image) -> Option<u128> {
     u128::from_str_radix(digest.get(..32)?, 16).ok()
 }
 
-/// Makes `path` another name of the file `first` if both hold the same bytes, and says whether they
+/// Makes `name` another name of the file `first` if both hold the same bytes, and says whether they
 /// do. The bytes are compared, so that damage of the one never becomes that of the other.
 ///
 /// # Errors
 /// When the filesystem refuses it. Then both files are as they were.
-pub(crate) fn link(first: &Path, path: &Path) -> io::Result<bool> {
-    if !fs::symlink_metadata(first)?.is_file() {
-        // Another name of a symbolic link is not one of its data.
-        return Err(io::Error::other("it is no file"));
+pub(crate) fn link(dir: &Dir, first: &str, name: &str) -> io::Result<bool> {
+    let link = dir.new_link(first, name)?;
+    let same = same_bytes(link.file(), &dir.open_file(name)?)?;
+    if same {
+        link.keep(name)?;
     }
-    let link = files::with_suffix(path, LINK);
-    files::remove(&link)?;
-    fs::hard_link(first, &link)?;
-    let outcome = match same_bytes(&link, path) {
-        Ok(true) => return fs::rename(&link, path).map(|()| true),
-        other => other,
-    };
-    files::remove(&link)?;
-    outcome
+    Ok(same)
 }
 
-fn same_bytes(one: &Path, other: &Path) -> io::Result<bool> {
-    let (mut one, mut other) = (File::open(one)?, File::open(other)?);
+fn same_bytes(mut one: &File, mut other: &File) -> io::Result<bool> {
     if one.metadata()?.len() != other.metadata()?.len() {
         return Ok(false);
     }
@@ -83,7 +75,7 @@ fn same_bytes(one: &Path, other: &Path) -> io::Result<bool> {
     }
 }
 
-/// What follows a name until it replaces the file.
-pub(crate) const LINK: &str = ".link";
+/// Digests. The data of more images is not shared.
+const MOST: usize = 200_000;
 
 const CHUNK: usize = 256 * 1024;

@@ -5,12 +5,12 @@ use std::error::Error;
 use std::fmt::Display;
 use std::fs::File;
 use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use futures_util::StreamExt;
 use glance_core::body::BodyError;
 use glance_core::digest::{Algorithm, Digests, Hashers, Hashing};
+use glance_core::dir::{self, Dir};
 use glance_core::image::ImageId;
 use glance_core::lane::Lane;
 use glance_core::replicate::DataFault;
@@ -18,6 +18,7 @@ use glance_core::store::StoreErrorKind;
 use glance_core::{Body, StoreError};
 use tokio::task::JoinHandle;
 
+use super::Blob;
 use super::sparse::Sparse;
 use super::zstd::Frames;
 use crate::files;
@@ -28,7 +29,7 @@ pub(crate) struct Upload<'a, G> {
     pub(crate) store: &'a (dyn Display + Sync),
     pub(crate) id: &'a ImageId,
     /// Where the data is to be.
-    pub(crate) path: &'a Path,
+    pub(crate) blob: &'a Blob,
     pub(crate) encoding: Encoding,
     /// The digests of the plain data that are wanted, as far as they can be had.
     pub(crate) algorithms: BTreeSet<Algorithm>,
@@ -40,7 +41,8 @@ pub(crate) struct Upload<'a, G> {
 /// Data in a file beside the one where it is to be. Dropped before [`keep`](Self::keep), it leaves
 /// what the next upload can go on from.
 pub(crate) struct Partial {
-    path: PathBuf,
+    dir: Dir,
+    name: String,
     left: Left,
     pub(crate) size: u64,
     /// Of the plain data.
@@ -59,20 +61,20 @@ impl<G: Send + 'static> Upload<'_, G> {
     /// Writes `data` and syncs it.
     pub(crate) async fn write(self, data: Body) -> Result<Partial, StoreError> {
         let (store, id) = (self.store, self.id);
-        let path = files::with_suffix(self.path, PARTIAL);
-        let failed = |error| files::failed(store, WRITE, &path, error).on(id);
+        let Blob { dir, name } = self.blob.partial();
+        let failed = |error| files::failed(store, WRITE, &dir, &name, error).on(id);
         let guilty = |reason| StoreError::new(StoreErrorKind::Data, store, WRITE, reason).on(id);
-        let (opened, encoding) = (path.clone(), self.encoding);
+        let (opened, encoding) = (self.blob.partial(), self.encoding);
         let (file, begun) = files::blocking(move || match encoding {
-            Encoding::Identity => files::open_begun(&opened),
+            Encoding::Identity => files::open_begun(&opened.dir, &opened.name),
             // A compressor can't be had go on.
-            Encoding::Zstd => Ok((files::open_new(&opened)?, 0)),
+            Encoding::Zstd => Ok((files::open_new(&opened.dir, &opened.name)?, 0)),
         })
         .await
         .map_err(failed)?;
         let file = Arc::new(file);
         let lane = writing(&file, begun, encoding, self.hashers, self.guard).map_err(failed)?;
-        let mut partial = Partial::new(path.clone(), encoding);
+        let mut partial = Partial::new(self.blob.partial(), encoding);
         let received =
             partial.receive(data, lane, WriteBack::of(file), self.algorithms, self.hashers).await;
         if received.as_ref().is_err_and(Fault::is_wrong) {
@@ -95,13 +97,13 @@ fn begun_hint(encoding: Encoding) -> Option<&'static str> {
 }
 
 impl Partial {
-    fn new(path: PathBuf, encoding: Encoding) -> Self {
+    fn new(Blob { dir, name }: Blob, encoding: Encoding) -> Self {
         let left = match encoding {
             Encoding::Identity => Left::Begun,
             Encoding::Zstd => Left::Nothing,
         };
         let stored = Stored { encoding, ..Stored::default() };
-        Self { path, left, size: 0, digests: Digests::new(), stored }
+        Self { dir, name, left, size: 0, digests: Digests::new(), stored }
     }
 
     async fn receive(
@@ -160,20 +162,16 @@ impl Partial {
         Ok(())
     }
 
-    /// Where the data is until it is kept.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
+    /// The file's name until it is kept.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
-    /// Gives the file the name `path`.
-    pub(crate) async fn keep(self, path: &Path) -> io::Result<()> {
-        let (from, to) = (self.path.clone(), path.to_owned());
-        files::blocking(move || {
-            files::rename(&from, &to)?;
-            // Both are still there when both were names of one file.
-            files::remove(&from)
-        })
-        .await
+    /// Gives the file this name.
+    pub(crate) fn keep(self, name: &str) -> io::Result<()> {
+        self.dir.rename(&self.name, name)?;
+        // Both are still there when both were names of one file.
+        self.dir.remove(&self.name)
     }
 }
 
@@ -181,7 +179,7 @@ impl Drop for Partial {
     fn drop(&mut self) {
         if self.left == Left::Nothing {
             // What stays is overwritten by the next upload.
-            let _ = files::remove(&self.path);
+            let _ = self.dir.remove(&self.name);
         }
     }
 }
@@ -283,7 +281,7 @@ impl WriteBack {
         self.end().await?;
         self.since = 0;
         let file = Arc::clone(&self.file);
-        self.under_way = Some(tokio::task::spawn_blocking(move || file.sync_data()));
+        self.under_way = Some(tokio::task::spawn_blocking(move || dir::sync_data(&file)));
         Ok(())
     }
 
@@ -297,7 +295,7 @@ impl WriteBack {
     /// Waits until all is on the disk.
     async fn finish(mut self) -> io::Result<()> {
         self.end().await?;
-        files::blocking(move || self.file.sync_all()).await
+        files::blocking(move || dir::sync_all(&self.file)).await
     }
 }
 

@@ -6,7 +6,6 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
-use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -14,6 +13,7 @@ use futures_util::stream;
 use glance_core::Body;
 use glance_core::body::BodyError;
 use glance_core::digest::{Algorithm, Hasher, Hashers, hex};
+use glance_core::replicate::DataFault;
 use zstd::bulk::Compressor;
 use zstd::stream::raw::CParameter;
 use zstd::stream::read::Decoder;
@@ -102,18 +102,18 @@ fn length(bytes: &[u8]) -> io::Result<u32> {
     u32::try_from(bytes.len()).map_err(io::Error::other)
 }
 
-/// `length` plain bytes from `offset` on, of the `size` that the compressed `file` at `path` has.
-pub(super) fn plain(file: File, path: &Path, size: u64, offset: u64, length: u64) -> Body {
-    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+/// `length` plain bytes from `offset` on, of the `size` that the compressed file called `name` has.
+pub(super) fn plain(file: File, name: &str, size: u64, offset: u64, length: u64) -> Body {
+    let name = name.to_owned();
     let reading = Reading { file: Some(file), decoder: None, size, offset, left: length, name };
     let chunks = stream::try_unfold(reading, |mut reading| async move {
         let read = files::blocking(move || {
             // An empty image is looked at, too.
             let done = reading.left == 0 && reading.decoder.is_some();
-            let chunk = if done { None } else { Some(reading.next()?) };
-            Ok(chunk.map(|chunk| (chunk, reading)))
+            let chunk = if done { None } else { Some(reading.next()) };
+            Ok(chunk.map(|chunk| chunk.map(|chunk| (chunk, reading))))
         });
-        Ok::<_, BodyError>(read.await?)
+        read.await?.transpose()
     });
     Body::from_stream(chunks, Some(length))
 }
@@ -129,9 +129,11 @@ struct Reading {
 }
 
 impl Reading {
-    fn next(&mut self) -> io::Result<Bytes> {
+    /// The next chunk. Damage is the same however often it is read.
+    fn next(&mut self) -> Result<Bytes, BodyError> {
         self.read().map_err(|error| {
-            io::Error::new(io::ErrorKind::InvalidData, format!("{} is damaged: {error}", self.name))
+            let (got, reason) = (self.offset, format!("{} is damaged: {error}", self.name));
+            DataFault::Damaged { got, reason }.into()
         })
     }
 
@@ -181,6 +183,9 @@ fn frame_of(file: &mut File, size: u64, offset: u64) -> io::Result<Option<(u64, 
     let mut footer = [0; FOOTER];
     file.read_exact(&mut footer)?;
     let frames = u64::from(number(&footer[..4]));
+    if frames > MOST_FRAMES {
+        return Ok(None);
+    }
     // The descriptor is 0: no checksums in the table, they stand in the frames.
     if footer[4] != 0 || number(&footer[5..]) != SEEKABLE {
         return Ok(None);
@@ -212,6 +217,8 @@ fn number(bytes: &[u8]) -> u32 {
 const LEVEL: i32 = 3;
 /// Plain bytes of a frame: what a small range costs, and what an upload holds in memory.
 const FRAME: usize = 2 << 20;
+/// Entries of a seek table that are read: those of 8 TiB.
+const MOST_FRAMES: u64 = 4 << 20;
 /// What a decoder may hold in memory, as a power of two: 8 MiB, which `zstd -19` needs.
 const WINDOW_LOG: u32 = 23;
 

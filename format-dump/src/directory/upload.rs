@@ -1,7 +1,6 @@
 //! Data on its way into a dump.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use glance_core::digest::{Algorithm, Hashers};
@@ -11,7 +10,7 @@ use glance_core::{Body, StoreError};
 
 use super::{Directory, FAILED, FILES, RECORD};
 use crate::blob::share::{self, Index};
-use crate::blob::{PARTIAL, Partial, Upload, WRITE};
+use crate::blob::{Blob, PARTIAL, Partial, Upload, WRITE};
 use crate::files;
 use crate::record::{Encoding, Expected, Record};
 
@@ -22,11 +21,11 @@ impl Directory {
         let saving = Arc::new(saving);
         let digests = WantedDigests::of(&before, self.hashers);
         let encoding = self.encoding;
-        let path = self.file(id, encoding.suffix());
+        let blob = self.blob(id, encoding);
         let upload = Upload {
             store: self,
             id,
-            path: &path,
+            blob: &blob,
             encoding,
             algorithms: digests.algorithms(),
             hashers: self.hashers,
@@ -36,13 +35,13 @@ impl Directory {
         let mut index = self.index.lock().await;
         let mut record = self.load(WRITE, id).await?;
         digests.describe(&mut record, &partial);
-        self.share(&mut index, &record, partial.path()).await;
+        self.share(&mut index, &record, partial.name()).await;
         let _changing = self.changing.lock().await;
         // The record may have changed meanwhile, or be gone.
         let mut record = self.record(WRITE, id).await?;
         digests.describe(&mut record, &partial);
-        let kept = partial.keep(&path).await;
-        kept.map_err(|error| files::failed(self, WRITE, &path, error).on(id))?;
+        let name = blob.name.clone();
+        self.change(WRITE, id, &blob.name, move |_| partial.keep(&name)).await?;
         record.image.status = Status::Active;
         self.store(WRITE, &record).await?;
         let others =
@@ -63,6 +62,8 @@ impl Directory {
             return Err(self.error(StoreErrorKind::Conflict, WRITE, id, reason));
         }
         self.take_up(WRITE, id).await?;
+        // From here on the dump counts as unfinished.
+        self.change(WRITE, id, RECORD, |_| Ok(())).await?;
         lock(&self.saving).insert(id.clone());
         Ok((Saving { saving: Arc::clone(&self.saving), id: id.clone() }, record))
     }
@@ -73,20 +74,24 @@ impl Directory {
         operation: &'static str,
         id: &ImageId,
     ) -> Result<(), StoreError> {
-        let (blob, failed) = (self.file(id, Encoding::Identity.suffix()), self.file(id, FAILED));
-        let partial = files::with_suffix(&blob, PARTIAL);
-        let from = blob.clone();
-        let taken =
-            files::blocking(move || match from.exists() && !partial.exists() && !failed.exists() {
-                true => std::fs::rename(from, partial),
-                false => Ok(()),
-            });
-        taken.await.map_err(|error| files::failed(self, operation, &blob, error).on(id))
+        let Blob { dir, name } = self.blob(id, Encoding::Identity);
+        let (partial, failed) = (format!("{name}{PARTIAL}"), format!("{id}{FAILED}"));
+        let (from, to) = (name.clone(), partial.clone());
+        let looked = files::blocking(move || {
+            let is_there = |name: &str| dir.find(name).map(|found| found.is_some());
+            Ok(is_there(&from)? && !is_there(&partial)? && !is_there(&failed)?)
+        });
+        let failed = |error| files::failed(self, operation, self.dir(), &name, error).on(id);
+        if !looked.await.map_err(failed)? {
+            return Ok(());
+        }
+        let from = name.clone();
+        self.change(operation, id, &name, move |dir| dir.rename(&from, &to)).await
     }
 
-    /// Replaces the file at `partial` by another name of a file with the same bytes, if the dump has
+    /// Replaces the file `partial` by another name of a file with the same bytes, if the dump has
     /// one. Where that can't be, the image keeps a file of its own.
-    async fn share(&self, index: &mut Option<Index>, record: &Record, partial: &Path) {
+    async fn share(&self, index: &mut Option<Index>, record: &Record, partial: &str) {
         if index.is_none() {
             match self.build_index().await {
                 Ok(built) => *index = Some(built),
@@ -100,9 +105,9 @@ impl Directory {
             Ok(found) if share::equal(&found, record) => {}
             _ => return,
         }
-        let blob = self.file(first, record.encoding().suffix());
-        let path = partial.to_owned();
-        match files::blocking(move || share::link(&blob, &path)).await {
+        let Blob { dir, name } = self.blob(first, record.encoding());
+        let partial = partial.to_owned();
+        match files::blocking(move || share::link(&dir, &name, &partial)).await {
             Ok(true) => tracing::debug!("{} shares the data of {first}", record.image.id),
             // Other releases of zstd may make other bytes of the same data.
             Ok(false) if record.encoding() == Encoding::Zstd => {}
@@ -115,7 +120,7 @@ impl Directory {
 
     async fn build_index(&self) -> Result<Index, StoreError> {
         let mut index = Index::default();
-        for id in self.ids(WRITE).await? {
+        for id in self.ids(WRITE).await?.iter() {
             // What can't be read is not shared.
             if let Ok(record) = self.load(WRITE, &id).await {
                 index.insert(&record);

@@ -244,7 +244,7 @@ impl<W: AsyncWrite + Unpin> Archive<W> {
         let mut namespaces = Vec::new();
         for namespace in &beside.metadefs {
             let no_name = || io::Error::other("a namespace of metadata definitions has no name");
-            let name = beside::metadef_file(namespace).ok_or_else(no_name)?;
+            let name = beside::metadef_path(namespace).ok_or_else(no_name)?;
             namespaces.push((name, serde_json::to_vec_pretty(namespace)?));
         }
         namespaces.sort();

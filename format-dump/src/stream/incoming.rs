@@ -14,6 +14,7 @@ use tokio::io::{AsyncRead, BufReader};
 use super::tar::{self, Entry, invalid};
 use super::{Beside, NAME, failed, refers_to_others};
 use crate::directory::{FAILED, RECORD};
+use crate::limits::{LONGEST, Values};
 use crate::manifest::{self, Manifest};
 use crate::record::{Encoding, Record};
 use crate::{beside, sums};
@@ -85,7 +86,7 @@ impl Incoming {
     }
 
     async fn beside(&mut self) -> io::Result<Beside> {
-        let (mut found, mut bytes) = (Beside::default(), 0);
+        let (mut found, mut bytes, mut values) = (Beside::default(), 0, Values::new());
         while let Some(entry) = self.peek().await? {
             let (projects, metadef) =
                 (entry.name == beside::PROJECTS, entry.name.starts_with(beside::METADEFS));
@@ -99,8 +100,8 @@ impl Incoming {
             }
             let text = self.text().await?;
             match projects {
-                true => found.projects = serde_json::from_slice(&text)?,
-                false => found.metadefs.push(serde_json::from_slice(&text)?),
+                true => found.projects = values.parse(&text)?,
+                false => found.metadefs.push(values.parse(&text)?),
             }
         }
         Ok(found)
@@ -336,9 +337,6 @@ async fn disproven(image: &Image, hashing: Option<Hashing>) -> io::Result<Option
 pub(super) fn broken(error: io::Error) -> StoreError {
     failed(READ, error)
 }
-
-/// Bytes of a record, and of all that stands beside the images together: what is held in memory.
-const LONGEST: u64 = 16 << 20;
 
 const OPEN: &str = "open it";
 pub(super) const READ: &str = "read it";

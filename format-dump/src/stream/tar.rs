@@ -68,19 +68,42 @@ pub(super) async fn next(input: &mut (impl AsyncRead + Unpin)) -> io::Result<Opt
                 let name = name.strip_prefix("./").unwrap_or(&name).to_owned();
                 return Ok(Some(Entry { name, size: length.unwrap_or(size) }));
             }
-            b'x' if size <= LONGEST => {
+            b'x' | b'g' if size > LONGEST => {
+                let most = LONGEST >> 10;
+                let reason = format!("an extended header has {size} bytes, more than {most} KiB");
+                return Err(invalid(reason));
+            }
+            b'x' => {
                 let (named, sized) = extended(&read_short(input, size).await?)?;
                 path = named.or(path);
                 length = sized.or(length);
             }
             // A directory, and what is said of all files.
             b'5' | b'g' if size <= LONGEST => drop(read_short(input, size).await?),
-            other => {
-                let other = char::from(other).escape_default();
-                return Err(invalid(format!("an entry of the type {other:?} has no place in it")));
-            }
+            other => return Err(invalid(refusal(&name_of(&block)?, other))),
         }
     }
+}
+
+/// Why an entry of this type is not read.
+fn refusal(name: &str, kind: u8) -> String {
+    let known = match kind {
+        b'S' => return HOLES.to_owned(),
+        b'1' => "a hard link",
+        b'2' => "a symbolic link",
+        b'3' => "a character device",
+        b'4' => "a block device",
+        b'5' => "a directory with data",
+        b'6' => "a named pipe",
+        b'K' | b'L' => "a long name in the old GNU format",
+        b'M' => "the continuation of another archive",
+        b'V' => "the label of a volume",
+        letter if letter.is_ascii_graphic() => {
+            return format!("{name} is an entry of the type {}: {EXTRACT}", char::from(letter));
+        }
+        code => return format!("{name} is an entry of the type {code:#04x}: {EXTRACT}"),
+    };
+    format!("{name} is {known}, and a stream has regular files alone: {EXTRACT}")
 }
 
 /// Reads a file of `size` bytes, and what fills its last block.
@@ -116,7 +139,7 @@ async fn read_block(input: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<[
     if block == [0; BLOCK] {
         input.read_exact(&mut block).await?;
         let end = block == [0; BLOCK];
-        return if end { Ok(None) } else { Err(invalid("it is no tar archive".to_owned())) };
+        return if end { Ok(None) } else { Err(invalid(NO_TAR.to_owned())) };
     }
     let sum: u64 = block
         .iter()
@@ -125,8 +148,22 @@ async fn read_block(input: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<[
         .sum();
     match number(&block[SUM]) {
         Ok(wanted) if wanted == sum => Ok(Some(block)),
-        _ => Err(invalid("it is no tar archive".to_owned())),
+        _ => Err(invalid(match compression(&block) {
+            Some(program) => format!("it is compressed: decompress it first, by `{program} -dc`"),
+            None => NO_TAR.to_owned(),
+        })),
     }
+}
+
+/// The program that compressed what begins so.
+fn compression(block: &[u8; BLOCK]) -> Option<&'static str> {
+    let known: [(&[u8], _); 4] = [
+        (b"\x28\xb5\x2f\xfd", "zstd"),
+        (b"\x1f\x8b", "gzip"),
+        (b"\xfd7zXZ", "xz"),
+        (b"BZh", "bzip2"),
+    ];
+    known.into_iter().find(|(magic, _)| block.starts_with(magic)).map(|(_, program)| program)
 }
 
 /// A header's block.
@@ -173,6 +210,7 @@ fn extended(mut records: &[u8]) -> io::Result<(Option<String>, Option<u64>)> {
         let (key, value) =
             record.strip_suffix('\n').and_then(|it| it.split_once('=')).ok_or_else(wrong)?;
         match key {
+            _ if key.starts_with("GNU.sparse.") => return Err(invalid(HOLES.to_owned())),
             "path" => path = Some(value.to_owned()),
             "size" => size = Some(value.parse().map_err(|_| wrong())?),
             _ => {}
@@ -199,7 +237,7 @@ fn name_of(block: &[u8; BLOCK]) -> io::Result<String> {
 
 /// A number: octal digits, or with the highest bit set, binary.
 fn number(field: &[u8]) -> io::Result<u64> {
-    let wrong = || invalid("it is no tar archive".to_owned());
+    let wrong = || invalid(NO_TAR.to_owned());
     if let Some((0x80, rest)) = field.split_first() {
         return rest.iter().try_fold(0_u64, |number, byte| {
             number.checked_mul(256).map(|number| number + u64::from(*byte)).ok_or_else(wrong)
@@ -211,6 +249,11 @@ fn number(field: &[u8]) -> io::Result<u64> {
         digits => u64::from_str_radix(digits, 8).map_err(|_| wrong()),
     }
 }
+
+const NO_TAR: &str = "it is not a tar archive";
+const EXTRACT: &str = "extract the archive, and load the directory";
+const HOLES: &str = "tar made this archive with holes (-S): make it without, or extract it and load the \
+                     directory";
 
 const BLOCK: usize = 512;
 /// Where a header's checksum stands.

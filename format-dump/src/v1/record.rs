@@ -14,7 +14,7 @@ type Unreadable = Box<dyn Error + Send + Sync>;
 
 /// The image of a record's text; None for one that says it is deleted.
 pub(super) fn read(id: &ImageId, text: &[u8]) -> Result<Option<Image>, Unreadable> {
-    let mut record = Record(serde_json::from_slice(text)?);
+    let mut record = Record(crate::limits::parse(text)?);
     let named = record.text("id")?;
     if named.as_deref().is_some_and(|named| named != id.as_str()) {
         return Err(format!("it is the record of {}", named.unwrap_or_default()).into());

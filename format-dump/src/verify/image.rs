@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::io;
-use std::path::{Path, PathBuf};
 
 use futures_util::TryStreamExt;
 use glance_core::StoreError;
@@ -14,7 +13,7 @@ use glance_core::store::{ByteRange, StoreErrorKind};
 
 use super::listed::Lines;
 use super::{Proof, VERIFY};
-use crate::blob::{self, DUMP_AGAIN};
+use crate::blob::{self, Blob, DUMP_AGAIN};
 use crate::record::{Encoding, Stored};
 use crate::{files, sums};
 
@@ -25,9 +24,9 @@ pub(super) struct Subject {
     /// The SHA-512 of the data's file, by the record.
     pub(super) sha512: Option<String>,
     /// The data's file.
-    pub(super) blob: PathBuf,
-    /// Says that the writer of the data failed.
-    pub(super) failed: Option<PathBuf>,
+    pub(super) blob: Blob,
+    /// The file that says that the writer of the data failed.
+    pub(super) failed: Option<String>,
 }
 
 /// What data is read with.
@@ -49,13 +48,16 @@ impl Subject {
         if !image.status.has_data() {
             return Ok(Proof::NoData);
         }
-        if self.failed.as_ref().is_some_and(|failed| failed.exists()) {
+        let failed = |name| self.blob.dir.find(name).map(|found| found.is_some());
+        let failed = self.failed.as_deref().map(failed).transpose();
+        let failed = failed.map_err(|error| self.file_failed(store, error))?;
+        if failed == Some(true) {
             let reason = "the stream that it came by says that its data is not whole";
             return Err(fault(store, &image.id, reason.to_owned()));
         }
         blob::open(store, image, &self.stored, &self.blob).await?;
         let listed = match lines {
-            Some(lines) => Some(listed(store, &image.id, lines, &self.blob)?),
+            Some(lines) => Some(listed(store, &image.id, lines, &self.blob.name)?),
             None => None,
         };
         // By each account of the file's digest.
@@ -91,12 +93,9 @@ impl Subject {
         let of_file = match self.stored.encoding {
             Encoding::Identity => digests.get(&Algorithm::Sha512).cloned(),
             Encoding::Zstd => {
-                let (path, hashers) = (self.blob.clone(), means.hashers);
-                let digest = files::blocking(move || sums::of_file(&path, hashers)).await;
-                Some(
-                    digest
-                        .map_err(|e| files::failed(store, VERIFY, &self.blob, e).on(&image.id))?,
-                )
+                let (Blob { dir, name }, hashers) = (self.blob.clone(), means.hashers);
+                let digest = files::blocking(move || sums::of_file(&dir, &name, hashers)).await;
+                Some(digest.map_err(|error| self.file_failed(store, error))?)
             }
         };
         let accounts = accounts.into_iter().filter_map(|(wanted, by)| Some((wanted?, by)));
@@ -132,8 +131,13 @@ impl Subject {
             bytes += chunk.len() as u64;
             hashing.update(&chunk).await;
         }
-        let failed = |error| files::failed(store, VERIFY, &self.blob, io::Error::other(error));
-        Ok((bytes, hashing.finish().await.map_err(|error| failed(error).on(id))?))
+        let failed = |error| self.file_failed(store, io::Error::other(error));
+        Ok((bytes, hashing.finish().await.map_err(failed)?))
+    }
+
+    fn file_failed(&self, store: &(dyn Display + Sync), error: io::Error) -> StoreError {
+        let Blob { dir, name } = &self.blob;
+        files::failed(store, VERIFY, dir, name, error).on(&self.image.id)
     }
 }
 
@@ -142,11 +146,10 @@ pub(super) fn listed<'a>(
     store: &(dyn Display + Sync),
     id: &ImageId,
     lines: &'a Lines,
-    path: &Path,
+    name: &str,
 ) -> Result<&'a str, StoreError> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
     let missing = || fault(store, id, format!("{LIST} does not list {name}"));
-    lines.digest_of(&name).ok_or_else(missing)
+    lines.digest_of(name).ok_or_else(missing)
 }
 
 fn agree(

@@ -2,9 +2,9 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
-use std::path::Path;
 
 use glance_core::digest::Hashers;
+use glance_core::dir::Dir;
 
 use crate::sums;
 
@@ -19,9 +19,9 @@ impl Listed {
     ///
     /// # Errors
     /// `InvalidData` for a file that is not as it should be.
-    pub(super) fn open(path: &Path, hashers: Hashers) -> io::Result<(Self, String)> {
+    pub(super) fn open(dir: &Dir, hashers: Hashers) -> io::Result<(Self, String)> {
         let begin = || -> io::Result<_> {
-            let mut listed = Self { lines: BufReader::new(File::open(path)?), next: None };
+            let mut listed = Self { lines: BufReader::new(dir.open_file(sums::FILE)?), next: None };
             listed.advance()?;
             Ok(listed)
         };
@@ -32,7 +32,7 @@ impl Listed {
                 return Err(invalid(format!("{earlier} does not stand in its place")));
             }
         }
-        Ok((begin()?, sums::of_file(path, hashers)?))
+        Ok((begin()?, sums::of_file(dir, sums::FILE, hashers)?))
     }
 
     /// The lines of the files whose names begin with `id`, and before them those that belong to no

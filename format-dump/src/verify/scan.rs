@@ -1,82 +1,140 @@
 //! What stands in the directory beside the images.
 
 use std::io;
-use std::path::Path;
+use std::sync::Arc;
 
 use glance_core::StoreError;
 use glance_core::digest::Hashers;
+use glance_core::dir::{Dir, is_temporary};
 use glance_core::image::ImageId;
 use glance_core::store::StoreErrorKind;
+use tokio::sync::mpsc;
 
 use super::listed::Strays;
-use super::{FileState, Finding, VERIFY};
-use crate::blob::{LINK, PARTIAL};
+use super::{FileState, Finding, VERIFY, is_there};
+use crate::blob::PARTIAL;
 use crate::directory::{FAILED, RECORD};
+use crate::files::Ids;
+use crate::limits::Values;
 use crate::record::{Encoding, read_record};
 use crate::{Dump, DumpStore, Name, beside, files, manifest, sums};
 
 impl DumpStore {
-    /// Every file that is not one of the images `ids`, given the `lines` of the list that are
+    /// Tells of every file that is not one of the images `ids`, given the `lines` of the list that are
     /// not theirs, if there is a list.
     pub(super) async fn scan(
         &self,
-        ids: Vec<ImageId>,
+        ids: Arc<Ids>,
         lines: Option<Strays>,
-    ) -> Result<Vec<Finding>, StoreError> {
-        let dir = self.path().to_owned();
-        let current = match &self.0 {
-            Dump::Current(directory) => Some(directory.hashers()),
-            Dump::Old(_) => None,
+        report: &mut impl FnMut(Finding),
+    ) -> Result<(), StoreError> {
+        // As they come: a directory may hold any number of files.
+        let (found, mut findings) = mpsc::channel(64);
+        let scan = Scan {
+            dir: self.dir().clone(),
+            ids,
+            hashers: match &self.0 {
+                Dump::Current(directory) => Some(directory.hashers()),
+                Dump::Old(_) => None,
+            },
+            found,
         };
-        let scanned = files::blocking(move || {
-            let mut findings = Vec::new();
-            if let Some(hashers) = current {
-                findings.extend(beside_images(&dir, lines.as_deref(), hashers)?);
-                findings.extend(no_metadefs(&dir)?);
+        let scanning = files::blocking(move || scan.run(lines.as_deref()));
+        let reporting = async {
+            while let Some(finding) = findings.recv().await {
+                report(finding);
             }
-            for entry in std::fs::read_dir(&dir)? {
-                let name = entry?.file_name().to_string_lossy().into_owned();
-                let state = match &current {
-                    Some(_) if name == files::LOCK => None,
-                    Some(_) => of_current(&dir, &name, &ids),
-                    None => of_old(&name, &ids),
-                };
-                findings.extend(state.map(|state| Finding::File { name, state }));
+        };
+        let (scanned, ()) = futures_util::future::join(scanning, reporting).await;
+        scanned.map_err(|error| files::directory_failed(self, VERIFY, error))
+    }
+}
+
+/// A look at every file.
+struct Scan {
+    dir: Dir,
+    ids: Arc<Ids>,
+    /// None for a dump of the old tool.
+    hashers: Option<Hashers>,
+    found: mpsc::Sender<Finding>,
+}
+
+impl Scan {
+    fn run(&self, lines: Option<&[(String, String)]>) -> io::Result<()> {
+        if let Some(hashers) = self.hashers {
+            for finding in beside_images(&self.dir, lines, hashers)? {
+                self.tell(finding);
             }
-            Ok(findings)
-        });
-        scanned.await.map_err(|error| files::failed(self, VERIFY, self.path(), error))
+            self.no_metadefs()?;
+        }
+        for name in self.dir.names()? {
+            let name = name?.to_string_lossy().into_owned();
+            let state = match self.hashers {
+                Some(_) if name == files::LOCK => None,
+                Some(_) => of_current(&self.dir, &name, &self.ids),
+                None => of_old(&name, &self.ids),
+            };
+            if let Some(state) = state {
+                self.tell(Finding::File { name, state });
+            }
+        }
+        Ok(())
+    }
+
+    fn tell(&self, finding: Finding) {
+        // Nobody listens any more when the verification was dropped.
+        let _ = self.found.blocking_send(finding);
+    }
+
+    /// Tells what stands among the namespaces and is none.
+    fn no_metadefs(&self) -> io::Result<()> {
+        // One that can't be opened was told of.
+        let Ok(dir) = self.dir.subdirectory(beside::METADEFS) else { return Ok(()) };
+        for name in dir.names()? {
+            let file = name?.to_string_lossy().into_owned();
+            let state = match is_temporary(&file) {
+                true => FileState::Leftover,
+                false => FileState::Foreign,
+            };
+            if !file.ends_with(RECORD) {
+                let name = format!("{}/{file}", beside::METADEFS);
+                self.tell(Finding::File { name, state });
+            }
+        }
+        Ok(())
     }
 }
 
 /// What is to be said of a file in a dump of the current format.
-fn of_current(dir: &Path, name: &str, ids: &[ImageId]) -> Option<FileState> {
+fn of_current(dir: &Dir, name: &str, ids: &Ids) -> Option<FileState> {
     let heads = [manifest::FILE, sums::FILE, beside::PROJECTS, beside::METADEFS];
     if heads.contains(&name) {
         let unnamed = name == sums::FILE
             && !matches!(manifest::Manifest::read(dir, VERIFY), Ok(Some(it)) if it.sha512sums.is_some());
         return unnamed.then_some(FileState::Leftover);
     }
-    if [PARTIAL, LINK, files::NEW].iter().any(|suffix| name.ends_with(suffix)) {
-        let ours = heads.iter().any(|head| name.starts_with(head)) || id_of(name).is_some();
-        return Some(if ours { FileState::Leftover } else { FileState::Foreign });
+    if is_temporary(name) {
+        return Some(FileState::Leftover);
     }
     let Some((id, suffix)) = id_of(name) else { return Some(FileState::Foreign) };
-    let known = ids.binary_search(&id).is_ok();
+    let known = ids.contains(&id);
     if suffix == RECORD {
         return None;
     }
     if suffix == FAILED {
         // Of an image that is there, it was said.
         let reason = "the stream that the dump came by says that the image is not in it";
-        let error = StoreError::new(StoreErrorKind::Unreadable, &Name(dir), VERIFY, reason);
+        let error = StoreError::new(StoreErrorKind::Unreadable, &Name::of(dir), VERIFY, reason);
         return (!known).then_some(FileState::Damaged(error.on(&id)));
     }
-    if !Encoding::ALL.iter().any(|encoding| encoding.suffix() == suffix) {
+    if suffix.strip_suffix(PARTIAL).is_some_and(is_data) {
+        return Some(FileState::Leftover);
+    }
+    if !is_data(suffix) {
         return Some(FileState::Foreign);
     }
     let other = Encoding::ALL.iter().filter(|encoding| encoding.suffix() != suffix);
-    let alone = { other }.all(|encoding| !dir.join(format!("{id}{}", encoding.suffix())).exists());
+    let alone = { other }.all(|other| !is_there(dir, &format!("{id}{}", other.suffix())));
     let belongs = || match read_record(dir, VERIFY, &id) {
         Ok(record) => record.encoding().suffix() == suffix,
         Err(_) => true,
@@ -84,11 +142,15 @@ fn of_current(dir: &Path, name: &str, ids: &[ImageId]) -> Option<FileState> {
     (!known || !(alone || belongs())).then_some(FileState::Leftover)
 }
 
+fn is_data(suffix: &str) -> bool {
+    Encoding::ALL.iter().any(|encoding| encoding.suffix() == suffix)
+}
+
 /// What is to be said of a file in a dump of the old tool.
-fn of_old(name: &str, ids: &[ImageId]) -> Option<FileState> {
+fn of_old(name: &str, ids: &Ids) -> Option<FileState> {
     match id_of(name) {
         Some((_, "")) => None,
-        Some((id, ".img")) => ids.binary_search(&id).is_err().then_some(FileState::Leftover),
+        Some((id, ".img")) => (!ids.contains(&id)).then_some(FileState::Leftover),
         _ => Some(FileState::Foreign),
     }
 }
@@ -101,68 +163,63 @@ fn id_of(name: &str) -> Option<(ImageId, &str)> {
 
 /// Projects and metadata definitions, against what they should be and the list of digests.
 fn beside_images(
-    dir: &Path,
+    dir: &Dir,
     lines: Option<&[(String, String)]>,
     hashers: Hashers,
 ) -> io::Result<Vec<Finding>> {
-    let mut files = Vec::new();
-    for path in beside::metadef_files(dir)? {
-        let file = path.file_name().unwrap_or_default().to_string_lossy();
-        files.push((format!("{}/{file}", beside::METADEFS), beside::metadef(dir, &path).err()));
-    }
-    if dir.join(beside::PROJECTS).exists() {
-        files.push((beside::PROJECTS.to_owned(), beside::projects(dir).err()));
-    }
     let mut findings = Vec::new();
-    for (name, error) in files {
-        let error = match (error, lines) {
-            (None, Some(lines)) => disagreement(dir, &name, lines, hashers)?,
-            (error, _) => error,
-        };
+    let mut found = |name: String, error: Option<StoreError>| {
         let state = error.map(FileState::Damaged);
         findings.extend(state.map(|state| Finding::File { name, state }));
+    };
+    match beside::metadef_files(dir) {
+        Ok(None) => {}
+        Ok(Some(metadefs)) => {
+            let mut values = Values::new();
+            for file in &metadefs.names {
+                let name = format!("{}/{file}", beside::METADEFS);
+                let error = beside::metadef(dir, &metadefs, file, &mut values).err();
+                let digest = || sums::of_file(&metadefs.dir, file, hashers);
+                let error = error.map_or_else(|| disagreement(dir, &name, lines, digest), Some);
+                found(name, error);
+            }
+        }
+        Err(error) => {
+            let name = beside::METADEFS.to_owned();
+            let error = files::failed(&Name::of(dir), VERIFY, dir, &name, error);
+            found(name, Some(error));
+        }
     }
-    let gone = lines.unwrap_or_default().iter().filter(|(name, _)| !dir.join(name).exists());
+    if !matches!(dir.find(beside::PROJECTS), Ok(None)) {
+        let name = beside::PROJECTS.to_owned();
+        let error = beside::projects(dir).err();
+        let digest = || sums::of_file(dir, beside::PROJECTS, hashers);
+        let error = error.map_or_else(|| disagreement(dir, &name, lines, digest), Some);
+        found(name, error);
+    }
+    let gone = lines.unwrap_or_default().iter().filter(|(name, _)| !is_there(dir, name));
     findings.extend(
         gone.map(|(name, _)| Finding::File { name: name.clone(), state: FileState::Missing }),
     );
     Ok(findings)
 }
 
-/// What stands among the namespaces and is none.
-fn no_metadefs(dir: &Path) -> io::Result<Vec<Finding>> {
-    let entries = match std::fs::read_dir(dir.join(beside::METADEFS)) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries?,
-    };
-    let mut findings = Vec::new();
-    for entry in entries {
-        let file = entry?.file_name().to_string_lossy().into_owned();
-        let state = match file.ends_with(files::NEW) {
-            true => FileState::Leftover,
-            false => FileState::Foreign,
-        };
-        if !file.ends_with(RECORD) {
-            let name = format!("{}/{file}", beside::METADEFS);
-            findings.push(Finding::File { name, state });
-        }
-    }
-    Ok(findings)
-}
-
-/// How a file differs from what the list of digests says of it.
+/// How a file differs from what the list of digests says of it, if there is a list.
 fn disagreement(
-    dir: &Path,
+    dir: &Dir,
     name: &str,
-    lines: &[(String, String)],
-    hashers: Hashers,
-) -> io::Result<Option<StoreError>> {
-    let error = |reason| StoreError::new(StoreErrorKind::Unreadable, &Name(dir), VERIFY, reason);
+    lines: Option<&[(String, String)]>,
+    digest: impl FnOnce() -> io::Result<String>,
+) -> Option<StoreError> {
+    let store = Name::of(dir);
+    let error = |reason| StoreError::new(StoreErrorKind::Unreadable, &store, VERIFY, reason);
     let list = sums::FILE;
-    let Some((_, wanted)) = lines.iter().find(|(listed, _)| listed == name) else {
-        return Ok(Some(error(format!("{list} does not list it"))));
+    let Some((_, wanted)) = lines?.iter().find(|(listed, _)| listed == name) else {
+        return Some(error(format!("{list} does not list it")));
     };
-    let got = sums::of_file(&dir.join(name), hashers)?;
-    let differs = || error(format!("its sha512 is {got}, {list} says {wanted}"));
-    Ok((got != *wanted).then(differs))
+    match digest() {
+        Ok(got) if got == *wanted => None,
+        Ok(got) => Some(error(format!("its sha512 is {got}, {list} says {wanted}"))),
+        Err(failure) => Some(files::failed(&store, VERIFY, dir, name, failure)),
+    }
 }

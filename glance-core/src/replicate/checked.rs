@@ -70,6 +70,15 @@ pub enum DataFault {
         /// Bytes that came.
         got: u64,
     },
+    /// What the source keeps is not whole, or not what its record says. It does not get better when it
+    /// is read again.
+    #[error("the source's data is damaged, seen after {got} bytes: {reason}")]
+    Damaged {
+        /// Bytes before the damage.
+        got: u64,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The digest is another than the one in the source's record.
     #[error("the data from the source has the {algorithm} {got}, its record says {wanted}")]
     Digest {

@@ -185,9 +185,7 @@ impl CopyError {
     pub fn is_integrity_failure(&self) -> bool {
         match self {
             Self::ContentDiffers(_) | Self::Stored { .. } | Self::Unproven => true,
-            Self::Data { fault, .. } => {
-                matches!(fault, DataFault::Digest { .. } | DataFault::TooLong { .. })
-            }
+            Self::Data { fault, .. } => is_wrong(fault),
             Self::Source(error) | Self::Target(error) => error.kind == StoreErrorKind::Unreadable,
             Self::Blocked { .. }
             | Self::BrokenOff
@@ -207,9 +205,7 @@ impl CopyError {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Busy { .. } | Self::LeftBehind { .. } => true,
-            Self::Data { fault, .. } => {
-                !matches!(fault, DataFault::Digest { .. } | DataFault::TooLong { .. })
-            }
+            Self::Data { fault, .. } => !is_wrong(fault),
             // Somebody else may just be at work on it.
             Self::Source(error) | Self::Target(error) | Self::NotInStores { error, .. } => {
                 error.kind.is_retryable() || error.kind == StoreErrorKind::Conflict
@@ -253,6 +249,9 @@ impl CopyError {
                 "the source's record and its data do not fit together: have its administrator \
                  correct the size on record, or the data",
             ),
+            Self::Data { fault: DataFault::Damaged { .. }, .. } => {
+                Some("verify the source, and get the image anew from where it came")
+            }
             Self::BrokenOff => Some("run again: it is completed under the same id"),
             Self::Data { .. } => Some("run again: the image is completed under the same id"),
             Self::Journal(_) => Some("make room for the journal, and run again"),
@@ -276,6 +275,12 @@ impl CopyError {
             ),
         }
     }
+}
+
+/// Whether the data is not what it should be, and would be the same another time.
+fn is_wrong(fault: &DataFault) -> bool {
+    use DataFault::{Damaged, Digest, TooLong};
+    matches!(fault, Damaged { .. } | Digest { .. } | TooLong { .. })
 }
 
 /// How much was not begun, behind the reason.

@@ -5,9 +5,7 @@
 //! stays good.
 
 use std::collections::BTreeMap;
-use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -15,6 +13,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::{Algorithm, Digests};
+use crate::dir::{self, Dir, Lines};
 use crate::image::{Image, ImageId};
 
 use super::Replication;
@@ -65,7 +64,11 @@ impl DigestFile {
     pub fn open(path: impl Into<PathBuf>) -> io::Result<Self> {
         let path = path.into();
         let mut kept = Kept { path, known: BTreeMap::new(), torn: false, warned: false };
-        match File::open(&kept.path) {
+        let opened = Dir::of_file(&kept.path).and_then(|(directory, name)| {
+            directory.warn_if_shared();
+            directory.open_file(&name)
+        });
+        match opened {
             Ok(file) => kept.read(BufReader::new(file))?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
@@ -85,15 +88,12 @@ impl DigestFile {
 }
 
 impl Kept {
-    fn read(&mut self, mut file: impl BufRead) -> io::Result<()> {
-        let mut line = Vec::new();
+    fn read(&mut self, file: impl BufRead) -> io::Result<()> {
+        let mut lines = Lines::of(file);
         for number in 1_u64.. {
-            line.clear();
-            if file.read_until(b'\n', &mut line)? == 0 {
-                break;
-            }
+            let Some(line) = lines.next()? else { break };
             self.torn = line.last() != Some(&b'\n');
-            match serde_json::from_slice(&line) {
+            match serde_json::from_slice(line) {
                 Ok(line) if self.take(&line) => {}
                 _ if line.trim_ascii().is_empty() => {}
                 _ => tracing::warn!(
@@ -140,16 +140,14 @@ impl Kept {
     }
 
     fn write(&mut self, line: &Line) -> io::Result<()> {
-        if let Some(directory) = self.path.parent() {
-            DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-        }
-        let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(&self.path)?;
+        let (directory, name) = Dir::made_for(&self.path)?;
+        let mut file = directory.open_to_append(&name)?;
         let before = if self.torn { "\n" } else { "" };
         // In one piece, so that two processes do not write into each other's lines.
         let text = format!("{before}{}\n", serde_json::to_string(line)?);
         file.write_all(text.as_bytes())?;
         self.torn = false;
-        file.sync_all()
+        dir::sync_all(&file)
     }
 }
 

@@ -1,15 +1,16 @@
 //! Data kept on a disk for a while, until every target has it.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use uuid::Uuid;
+
+use crate::dir::Dir;
 
 /// Where data is kept that a target did not take yet, and how much of it. Clones count together.
 #[derive(Debug, Clone)]
@@ -85,7 +86,10 @@ impl Kept {
         let (file, offset) = (self.file.clone(), at - self.range.start);
         let directory = self.spool.directory.clone();
         let written = tokio::task::spawn_blocking(move || {
-            let file = file.map_or_else(|| unnamed(&directory).map(Arc::new), Ok)?;
+            let file = match file {
+                Some(file) => file,
+                None => Arc::new(Dir::open(&directory)?.unnamed_file()?),
+            };
             file.write_all_at(&chunk, offset)?;
             Ok::<_, io::Error>(file)
         });
@@ -147,15 +151,6 @@ impl KeptPart {
         });
         read.await.map_err(io::Error::other)?
     }
-}
-
-/// A file that only its owner can read, and that is gone when nobody has it open.
-fn unnamed(directory: &Path) -> io::Result<File> {
-    let path = directory.join(format!("glance-replicator-{}", Uuid::new_v4()));
-    let mut options = OpenOptions::new();
-    let file = options.read(true).write(true).create_new(true).mode(0o600).open(&path)?;
-    std::fs::remove_file(&path)?;
-    Ok(file)
 }
 
 /// Bytes read at once.

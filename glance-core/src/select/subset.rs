@@ -82,22 +82,26 @@ enum Choice {
 
 impl Chosen {
     /// Chooses among `ids`. Only an amount of bytes takes a look at the records.
-    pub async fn of(subset: Subset, ids: &[ImageId], store: &dyn ImageStore) -> Self {
+    pub async fn of(
+        subset: Subset,
+        ids: impl Iterator<Item = ImageId>,
+        store: &dyn ImageStore,
+    ) -> Self {
         let by = RandomState::new();
         match subset {
             Subset::All => Self(Choice::All),
             Subset::Part { number, of } => Self(Choice::Part { number, of }),
             Subset::Percent(percent) => {
-                let ranks = ids.iter().map(|id| by.hash_one(id)).collect();
+                let ranks = ids.map(|id| by.hash_one(id)).collect();
                 Self::share(by, ranks, percent)
             }
             Subset::Bytes(bytes) => {
                 let mut sizes = Vec::new();
                 for id in ids {
                     // Whose record can't be read is reported as that.
-                    let Ok(image) = store.get(id).await else { continue };
+                    let Ok(image) = store.get(&id).await else { continue };
                     if image.status.has_data() {
-                        sizes.push((by.hash_one(id), image.size.unwrap_or(0)));
+                        sizes.push((by.hash_one(&id), image.size.unwrap_or(0)));
                     }
                 }
                 Self::filling(by, sizes, bytes)
@@ -116,7 +120,7 @@ impl Chosen {
         selection: &Selection,
     ) -> Result<Self, StoreError> {
         if let Subset::All | Subset::Part { .. } = subset {
-            return Ok(Self::of(subset, &[], store).await);
+            return Ok(Self::of(subset, std::iter::empty(), store).await);
         }
         let by = RandomState::new();
         let mut sizes = Vec::new();
@@ -219,12 +223,13 @@ mod tests {
         let store = MemoryStore::new("none");
         let mut seen = 0;
         for number in 1..=3 {
-            let part = Chosen::of(Subset::Part { number, of: 3 }, &ids, &store).await;
+            let part =
+                Chosen::of(Subset::Part { number, of: 3 }, ids.iter().cloned(), &store).await;
             seen += ids.iter().filter(|id| part.contains(id)).count();
         }
         assert_eq!(seen, 101);
         for (percent, wanted) in [(10.0, 11), (0.1, 1), (100.0, 101)] {
-            let part = Chosen::of(Subset::Percent(percent), &ids, &store).await;
+            let part = Chosen::of(Subset::Percent(percent), ids.iter().cloned(), &store).await;
             assert_eq!(ids.iter().filter(|id| part.contains(id)).count(), wanted);
         }
     }

@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use format_dump::{Beside, DumpStore, Encoding, StreamStore, begun, export, free_space};
+use format_dump::{Beside, DumpStore, Encoding, StreamStore, export};
 use futures_util::TryStreamExt;
 use glance_core::identity::{Project, Projects};
 use glance_core::image::Visibility;
@@ -56,20 +56,10 @@ pub(super) async fn dump(
     let to = Endpoint::Dump(path.to_owned(), encoding);
     let work = Work::open(from, to, Access::Write, selected, options).await?.going(typed.course);
     let work = work.with_records_of_all(options);
-    check_space(path, encoding, &work.replication).await?;
-    let work = work.with_metadefs(typed.metadefs).await?;
-    let projects = work.projects();
-    // To the end: more is written behind the images.
-    let _lock = work.lock();
-    let exit = work.run(options, stopping).await?;
-    let dump = DumpStore::open(path)?.hashing_with(tls::hashers(options.tls)?);
-    if let Some(projects) = projects {
-        write_projects(&dump, &projects).await?;
+    if let Some(dump) = &work.target.dump {
+        check_space(dump, path, encoding, &work.replication).await?;
     }
-    if exit == Exit::Success {
-        dump.finish().await?;
-    }
-    Ok(exit)
+    work.with_metadefs(typed.metadefs).await?.naming_projects().run(options, stopping).await
 }
 
 /// `load`
@@ -201,17 +191,20 @@ async fn load_stream(
 /// Refuses a dump for which there is no room, beside what an earlier run has left. What is compressed
 /// is not known beforehand.
 async fn check_space(
+    dump: &DumpStore,
     path: &Path,
     encoding: Encoding,
     replication: &Replication,
 ) -> Result<(), CliError> {
-    let free = free_space(path).map_err(|error| {
-        CliError::usage(format!("cannot ask for the free space of {}", path.display()))
-            .caused_by(error)
-    })?;
+    let Some(free) = dump.free_space() else {
+        tracing::info!("the filesystem of {} does not say how much is free", path.display());
+        return Ok(());
+    };
     let mut needed = 0_u64;
     let outstanding = |entry: &Entry| match (entry.outstanding(), encoding) {
-        (bytes @ 1.., Encoding::Identity) => bytes.saturating_sub(begun(path, &entry.image.id)),
+        (bytes @ 1.., Encoding::Identity) => {
+            bytes.saturating_sub(dump.begun_bytes(&entry.image.id))
+        }
         (bytes, _) => bytes,
     };
     let observe = |entry| needed = needed.saturating_add(outstanding(&entry));
@@ -237,7 +230,10 @@ async fn check_space(
 
 /// Writes down the names of the projects that the dump's images and namespaces belong to, as far as
 /// they can be had: a load elsewhere finds projects by them.
-async fn write_projects(dump: &DumpStore, projects: &Projects) -> Result<(), StoreError> {
+pub(super) async fn write_projects(
+    dump: &DumpStore,
+    projects: &Projects,
+) -> Result<(), StoreError> {
     let before = dump.projects().await?;
     let before = before.into_iter().map(|project| (project.id.clone(), project));
     let before: BTreeMap<String, Project> = before.collect();

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -27,9 +26,8 @@ pub(super) async fn metadefs(typed: args::Metadefs, options: &Options) -> Result
     let (from, to) = both(&typed.from, &typed.to, options)?;
     let mode = if typed.dry_run { Mode::DryRun } else { Mode::Write };
     let surplus = if typed.prune { Surplus::Prune } else { Surplus::Keep };
-    let unfinished = Unfinished::of(&to, mode)?;
-    let access = match unfinished {
-        Some(Unfinished::New(_)) => Access::Write,
+    let access = match (&to, mode) {
+        (Endpoint::Directory(_), Mode::Write) => Access::Write,
         _ => Access::Read,
     };
     let source = from.open(Side::Source, options).await?;
@@ -50,41 +48,8 @@ pub(super) async fn metadefs(typed: args::Metadefs, options: &Options) -> Result
             }
         }
     }
-    if let Some(unfinished) = unfinished {
-        unfinished.finish().await?;
-    }
+    target.finish_as_found().await?;
     Ok(exit)
-}
-
-/// A directory that counts as incomplete while namespaces are written to it, and not after that.
-enum Unfinished {
-    New(PathBuf),
-    Complete(PathBuf),
-}
-
-impl Unfinished {
-    /// One whose images are all there, if the target is such; a dump that lacks some goes on lacking
-    /// them.
-    fn of(to: &Endpoint, mode: Mode) -> Result<Option<Self>, CliError> {
-        let Endpoint::Directory(path) = to else { return Ok(None) };
-        if mode == Mode::DryRun {
-            return Ok(None);
-        }
-        Ok(match DumpStore::open(path) {
-            Ok(dump) => dump.is_complete()?.then(|| Self::Complete(path.clone())),
-            Err(error) if error.kind == StoreErrorKind::NotFound => Some(Self::New(path.clone())),
-            Err(error) => return Err(error.into()),
-        })
-    }
-
-    async fn finish(self) -> Result<(), CliError> {
-        let (Self::New(path) | Self::Complete(path)) = self;
-        let dump = DumpStore::open(&path)?;
-        if !dump.is_complete()? {
-            dump.finish().await?;
-        }
-        Ok(())
-    }
 }
 
 /// What two stores are to do with each other's metadata definitions.
@@ -126,49 +91,47 @@ impl Metadefs {
 }
 
 async fn store(opened: &Opened) -> Result<Arc<dyn MetadefStore>, CliError> {
-    match (&opened.glance, &opened.directory) {
+    match (&opened.glance, &opened.dump) {
         (Some(glance), _) => Ok(Arc::<glance_core::glance::GlanceStore>::clone(glance)),
-        (None, Some(path)) => Ok(Arc::new(Directory::read(path).await?)),
+        (None, Some(dump)) => Ok(Arc::new(Directory::read(dump).await?)),
         (None, None) => Err(CliError::usage("there are no metadata definitions here")),
     }
 }
 
 /// The namespaces of a dump.
-pub(super) async fn namespaces(dump: &Path) -> Result<Vec<Namespace>, StoreError> {
+pub(super) async fn namespaces(dump: &Arc<DumpStore>) -> Result<Vec<Namespace>, StoreError> {
     Ok(Directory::read(dump).await?.namespaces.into_values().collect())
 }
 
 /// The namespaces of a dump, as they were when it was opened.
 #[derive(Debug)]
 struct Directory {
-    path: PathBuf,
+    dump: Arc<DumpStore>,
     namespaces: BTreeMap<String, Namespace>,
 }
 
 impl Directory {
-    async fn read(path: &Path) -> Result<Self, StoreError> {
-        let dump = DumpStore::open(path)?;
+    async fn read(dump: &Arc<DumpStore>) -> Result<Self, StoreError> {
         let unreadable = || {
             let reason = "what stands in metadefs is no namespace";
-            StoreError::new(StoreErrorKind::Unreadable, &dump, "read the namespaces", reason)
+            StoreError::new(StoreErrorKind::Unreadable, dump, "read the namespaces", reason)
         };
         let mut namespaces = BTreeMap::new();
         for written in dump.metadefs().await? {
             let namespace = Namespace::of(&written).ok_or_else(unreadable)?;
             namespaces.insert(namespace.name().to_owned(), namespace);
         }
-        Ok(Self { path: path.to_owned(), namespaces })
+        Ok(Self { dump: Arc::clone(dump), namespaces })
     }
 
     async fn write(&self, namespace: &Namespace) -> Result<(), StoreError> {
-        // Marks the dump as incomplete, too.
-        DumpStore::create(&self.path)?.write_metadef(&namespace.to_json()).await
+        self.dump.write_metadef(&namespace.to_json()).await
     }
 }
 
 impl fmt::Display for Directory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "dir:{}", self.path.display())
+        fmt::Display::fmt(&self.dump, f)
     }
 }
 

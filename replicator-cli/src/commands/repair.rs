@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
-use format_dump::Encoding;
+use format_dump::{DumpStore, Encoding};
 use glance_core::image::ImageId;
 use glance_core::replicate::{Finding, JournalFile, Recorded, Run, Search, Standing, stamp};
 use glance_core::select::Selection;
@@ -20,6 +20,7 @@ use crate::exit::Exit;
 use crate::print;
 use crate::recovery;
 use crate::select::Selected;
+use crate::tls;
 
 /// `repair`
 pub(super) async fn repair(
@@ -46,7 +47,9 @@ pub(super) async fn repair(
         return Ok(if is_clean { Exit::Success } else { Exit::Differences });
     }
     let mut exit = stuck(&findings);
-    for (run, ids) in mendable(&findings) {
+    let mendable = mendable(&findings);
+    let is_written = !mendable.is_empty();
+    for (run, ids) in mendable {
         let run = run.and_then(|name| recorded.run(name));
         let mended = mend(&typed, run, ids, &journals, options, stopping).await;
         let ended = mended.unwrap_or_else(|error| print::failure(&error));
@@ -60,7 +63,24 @@ pub(super) async fn repair(
             finding.close(journal).await;
         }
     }
+    if let Some(path) = target.directory.filter(|_| is_written && exit == Exit::Success) {
+        finish(&path, &recorded, options).await?;
+    }
     Ok(exit)
+}
+
+/// Finishes the dump that was mended, unless a run to it did not come to its end: that run may not
+/// have looked at all images.
+async fn finish(path: &Path, recorded: &Recorded, options: &Options) -> Result<(), CliError> {
+    let _lock = DumpStore::lock(path)?;
+    let dump = DumpStore::create(path)?.hashing_with(tls::hashers(options.tls)?);
+    if recorded.unfinished().next().is_some() {
+        tracing::warn!(
+            "{dump} stays unfinished, as a run to it did not come to its end: `resume` completes it"
+        );
+        return Ok(());
+    }
+    Ok(dump.finish().await?)
 }
 
 /// What several journals say.

@@ -2,22 +2,25 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::fs::File;
 use std::io::BufWriter;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use glance_core::identity::Projects;
 use glance_core::metadefs::Mode;
 use glance_core::replicate::{self, Entry, Level, Replication, RunError, State, Stop, Why};
 
+use super::dump::write_projects;
 use super::stopping::Stopping;
-use super::work::{How, Keeping, Source, Work};
+use super::work::{Conclusion, How, Keeping, Source, Work};
 use super::{both, one_to_many};
 use crate::args::{Compare, Options, Plan, Sync};
-use crate::endpoint::{Access, Endpoint};
+use crate::endpoint::{Access, Endpoint, Opened};
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::named_file::create_in_place;
 use crate::print::{self, Combined, Subject};
 use crate::select::{Selected, warn_of_no_image};
 use crate::{recovery, saved_plan};
@@ -110,7 +113,10 @@ async fn run_all(
                 limit = work.limit;
                 is_stream = work.source.is_stream();
                 replications.push(work.replication);
-                begun.push((target, work.metadefs, work.keeping));
+                let Work { metadefs, keeping, .. } = work;
+                let end =
+                    End { written: work.target, named: work.named, conclusion: work.conclusion };
+                begun.push((target, metadefs, keeping, end));
             }
         }
     }
@@ -122,7 +128,7 @@ async fn run_all(
     };
     stopping.let_be();
     let ended = begun.iter().zip(&replications).zip(ended);
-    for (((target, metadefs, keeping), replication), ended) in ended {
+    for (((target, metadefs, keeping, end), replication), ended) in ended {
         // A signal may have come after the engine said that all is in place.
         let ended = match (ended, stop.why()) {
             (Ok(()), Some(why)) if why.ends_run() || metadefs.is_some() => {
@@ -143,6 +149,8 @@ async fn run_all(
             (ended, _) => ended.map_err(Into::into),
         };
         reports.ended(*target, ended, of_metadefs);
+        let concluded = end.conclude(reports.exit(*target)).await;
+        reports.ended(*target, concluded, None);
         if let Keeping::Run(file) = keeping {
             let kept = recovery::end(file, &this_run, reports.exit(*target), !is_early).await;
             reports.ended(*target, kept, None);
@@ -153,6 +161,29 @@ async fn run_all(
         reports.ended(begun[0].0, warned.map_err(Into::into), None);
     }
     reports.finish()
+}
+
+/// What is left to do at a target when its images are there.
+struct End {
+    /// Open, and locked where it is a directory, until then.
+    written: Opened,
+    named: Option<Arc<Projects>>,
+    conclusion: Conclusion,
+}
+
+impl End {
+    /// Says in a directory what its projects are called, and that it is whole, if the run ended so.
+    async fn conclude(&self, exit: Exit) -> Result<(), CliError> {
+        let Some(dump) = &self.written.dump else { return Ok(()) };
+        if let Some(projects) = &self.named {
+            write_projects(dump, projects).await?;
+        }
+        let is_well = matches!(exit, Exit::Success | Exit::Lost);
+        if is_well && self.conclusion == Conclusion::Finished {
+            dump.finish().await?;
+        }
+        Ok(())
+    }
 }
 
 /// Tells a run to end when its time is up.
@@ -193,7 +224,7 @@ pub(super) async fn compare(
         None => Combined::Off,
         Some(path) if path == Path::new("-") => Combined::Output,
         Some(path) => Combined::File(BufWriter::new(
-            File::create(path).map_err(|error| cannot_write(path, error))?,
+            create_in_place(path).map_err(|error| cannot_write(path, error))?,
         )),
     };
     let mut report = print::Comparison::new(options.output, Subject::States, combined);

@@ -4,10 +4,12 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use glance_core::replicate::Level;
 use glance_server::GlanceApi;
 use secrecy::ExposeSecret;
 
 use super::metadefs::namespaces;
+use super::stopping::Stopping;
 use crate::args::{Options, Serve};
 use crate::endpoint::{Access, Endpoint, Opened, Side};
 use crate::error::CliError;
@@ -16,8 +18,12 @@ use crate::print::Callers;
 use crate::sign_in::read_token;
 use crate::{print, tls};
 
-/// Serves a directory until a signal ends the process.
-pub(super) async fn serve(typed: Serve, options: &Options) -> Result<Exit, CliError> {
+/// Serves a directory until a signal, and finishes it then if clients have written to it.
+pub(super) async fn serve(
+    typed: Serve,
+    options: &Options,
+    stopping: &Stopping,
+) -> Result<Exit, CliError> {
     let callers = callers(&typed)?;
     let read = |path: &Path| {
         std::fs::read(path).map_err(|error| {
@@ -33,12 +39,13 @@ pub(super) async fn serve(typed: Serve, options: &Options) -> Result<Exit, CliEr
     let listener = tokio::net::TcpListener::bind(typed.listen).await.map_err(cannot_listen)?;
     let address = listener.local_addr().map_err(cannot_listen)?;
     print::serving(&typed.path, address, typed.writable, callers);
-    // Signals end the process from outside; there is nothing to wait for here.
-    let forever = std::future::pending();
-    glance_server::serve(listener, Some(acceptor), Arc::new(api), forever)
+    let stop = stopping.heed();
+    let stopped = stop.reached(Level::BreakOff);
+    glance_server::serve(listener, Some(acceptor), Arc::new(api), stopped)
         .await
         .map_err(cannot_listen)?;
-    Ok(Exit::Success)
+    opened.finish_as_found().await?;
+    Ok(stop.why().map_or(Exit::Success, Exit::from))
 }
 
 /// Who is served. An address that other machines reach is not opened to everyone by accident.
@@ -75,9 +82,11 @@ async fn api(typed: &Serve, opened: &Opened) -> Result<GlanceApi, CliError> {
         true => glance_server::Access::ReadWrite,
         false => glance_server::Access::ReadOnly,
     };
-    let api = GlanceApi::new(Arc::clone(&opened.store))
-        .with_access(access)
-        .with_metadefs(namespaces(&typed.path).await?);
+    let metadefs = match &opened.dump {
+        Some(dump) => namespaces(dump).await?,
+        None => Vec::new(),
+    };
+    let api = GlanceApi::new(Arc::clone(&opened.store)).with_access(access).with_metadefs(metadefs);
     Ok(match &typed.require_token_file {
         Some(path) => api.with_token(read_token(path)?.expose_secret()),
         None => api,

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use glance_core::identity::Projects;
-use glance_core::lock::Lock;
 use glance_core::metadefs::{Mode, Surplus, Which};
 use glance_core::replicate::{
     ContentCheck, DigestFile, Journal, JournalFile, Policy, Prune, Replication, Retries, Run,
@@ -81,8 +80,17 @@ impl<'a> Source<'a> {
         };
         let (from, to) = (Arc::clone(&source.store), Arc::clone(&target.store));
         let replication = Replication { source: from, target: to, policy };
-        let (source, metadefs, limit) = (Arc::clone(source), None, None);
-        Ok(Work { source, target, metadefs, limit, keeping: Keeping::Nothing, replication })
+        let source = Arc::clone(source);
+        Ok(Work {
+            source,
+            target,
+            metadefs: None,
+            named: None,
+            conclusion: Conclusion::Finished,
+            limit: None,
+            keeping: Keeping::Nothing,
+            replication,
+        })
     }
 
     /// The same, ready to run.
@@ -104,10 +112,22 @@ pub(super) struct Work {
     pub(super) source: Arc<Opened>,
     pub(super) target: Opened,
     pub(super) metadefs: Option<Metadefs>,
+    /// The projects whose names are to be written down in the target.
+    pub(super) named: Option<Arc<Projects>>,
+    pub(super) conclusion: Conclusion,
     /// How long the run may take.
     pub(super) limit: Option<Duration>,
     pub(super) keeping: Keeping,
     pub(super) replication: Replication,
+}
+
+/// What is said of a directory that was written, when the run ends well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Conclusion {
+    /// That it is whole.
+    Finished,
+    /// Nothing: the caller knows more.
+    Open,
 }
 
 /// What is written down of the work.
@@ -145,7 +165,8 @@ impl Work {
         options: &Options,
     ) -> Result<Self, CliError> {
         let source = Source::open(from, selected, options).await?;
-        Ok(Self { keeping, ..source.to(to, Access::Write).await? })
+        let conclusion = Conclusion::Open;
+        Ok(Self { keeping, conclusion, ..source.to(to, Access::Write).await? })
     }
 
     fn keeping_a_journal(self, source: &Source) -> Result<Self, CliError> {
@@ -170,9 +191,10 @@ impl Work {
         self
     }
 
-    /// What keeps others from writing to the target, where it is a directory.
-    pub(super) fn lock(&self) -> Option<Arc<Lock>> {
-        self.target.lock.clone()
+    /// The same, with the names of the source's projects written down in the target.
+    pub(super) fn naming_projects(mut self) -> Self {
+        self.named = self.projects();
+        self
     }
 
     /// The same, with `--metaonly` as the old tool had it for dumps: the records of all images.

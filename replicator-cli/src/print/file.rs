@@ -3,8 +3,8 @@
 //! What a process finds out only after its report (that the end of a listing never came, that a
 //! dump could not be finished) is added here, so that the file says how the run really ended.
 
-use std::fs::{self, File};
-use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, IntoInnerError, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -15,6 +15,7 @@ use super::failure;
 use crate::args::Output;
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::named_file::NamedFile;
 use crate::select::Selected;
 
 /// A report that is being written. It is there under its name once it is whole.
@@ -22,8 +23,7 @@ use crate::select::Selected;
 struct Report {
     output: Output,
     path: PathBuf,
-    part: PathBuf,
-    file: BufWriter<File>,
+    file: BufWriter<NamedFile>,
     /// The first write that failed.
     failure: Option<io::Error>,
     run: Value,
@@ -33,25 +33,11 @@ struct Report {
 /// Has results go to this file from now on. An earlier report of this name is removed: it must not
 /// be taken for that of a run that was killed.
 pub(crate) fn report_to(path: &Path, output: Output) -> Result<(), CliError> {
-    let mut part = path.as_os_str().to_owned();
-    part.push(".partial");
-    let part = PathBuf::from(part);
-    let file = begin(path, &part).map_err(|error| cannot_write(path, error))?;
+    let file = NamedFile::create_anew(path).map_err(|error| cannot_write(path, error))?;
     let (file, path) = (BufWriter::new(file), path.to_owned());
     let (run, errors) = (json!({}), Vec::new());
-    *report() = Some(Report { output, path, part, file, failure: None, run, errors });
+    *report() = Some(Report { output, path, file, failure: None, run, errors });
     Ok(())
-}
-
-fn begin(path: &Path, part: &Path) -> io::Result<File> {
-    if let Some(directory) = path.parent() {
-        fs::create_dir_all(directory)?;
-    }
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    File::options().read(true).write(true).create(true).truncate(true).open(part)
 }
 
 /// Says what the report is of.
@@ -111,24 +97,34 @@ impl Report {
         if let Some(failure) = self.failure.take() {
             return Err(failure);
         }
-        self.file.flush()?;
-        let length = self.file.get_mut().seek(SeekFrom::End(0))?;
+        let mut named = self.file.into_inner().map_err(IntoInnerError::into_error)?;
+        let length = named.file().seek(SeekFrom::End(0))?;
         if length == 0 {
-            return fs::remove_file(&self.part);
-        }
-        if self.output == Output::Json && !self.add_to_json(length, exit)? {
-            err!("the report is not whole, and stays in {}", self.part.display());
             return Ok(());
         }
-        self.file.get_ref().sync_all()?;
-        fs::rename(&self.part, &self.path)
+        let end = End { run: self.run, errors: self.errors, exit };
+        if self.output == Output::Json && !end.add_to_json(named.file(), length)? {
+            if let Some(path) = named.leave() {
+                err!("the report is not whole, and stays in {}", path.display());
+            }
+            return Ok(());
+        }
+        named.keep()
     }
+}
 
+/// How a run ended.
+struct End {
+    run: Value,
+    errors: Vec<Vec<String>>,
+    exit: Exit,
+}
+
+impl End {
     /// Adds how the run ended to a document that is whole, without holding it in memory.
-    fn add_to_json(&mut self, length: u64, exit: Exit) -> io::Result<bool> {
-        let file = self.file.get_mut();
+    fn add_to_json(mut self, mut file: &File, length: u64) -> io::Result<bool> {
         file.rewind()?;
-        let is_whole = serde_json::from_reader::<_, IgnoredAny>(BufReader::new(&mut *file)).is_ok();
+        let is_whole = serde_json::from_reader::<_, IgnoredAny>(BufReader::new(file)).is_ok();
         let end = length.saturating_sub(END.len() as u64);
         file.seek(SeekFrom::Start(end))?;
         let mut last = Vec::new();
@@ -136,7 +132,7 @@ impl Report {
         if !is_whole || last != END {
             return Ok(false);
         }
-        self.run["exit_code"] = json!(exit as u8);
+        self.run["exit_code"] = json!(self.exit as u8);
         self.run["errors"] = json!(self.errors);
         file.set_len(end)?;
         file.seek(SeekFrom::Start(end))?;

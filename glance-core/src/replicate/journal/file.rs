@@ -1,14 +1,14 @@
 //! The file of a journal.
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sha2::{Digest, Sha256};
 
 use crate::digest::hex;
+use crate::dir::{self, Dir};
 use crate::image::ImageId;
 use crate::lock::Lock;
 
@@ -26,6 +26,8 @@ pub struct JournalFile(Arc<Writer>);
 #[derive(Debug)]
 struct Writer {
     path: PathBuf,
+    directory: Dir,
+    name: PathBuf,
     _lock: Lock,
     state: Mutex<State>,
     /// How many lines are known to be on the disk. Held by the one that sees to it, so that those
@@ -70,11 +72,20 @@ impl JournalFile {
     /// When another process has it, and when it can't be read.
     pub fn open(path: PathBuf, source: &str, target: &str) -> Result<Self, JournalError> {
         let lock = Lock::take(&Self::lock_path(&path))?;
+        let opened = Dir::made_for(&path).and_then(|(directory, name)| {
+            directory.warn_if_shared();
+            directory.sweep(&name.to_string_lossy())?;
+            Ok((directory, name))
+        });
+        let (directory, name) = opened.map_err(|error| {
+            let path = path.clone();
+            JournalError::File { operation: "open", path, error }
+        })?;
         let mut recorded = Recorded::read(&path)?.unwrap_or_default();
         (recorded.source, recorded.target) = (source.to_owned(), target.to_owned());
         let state = State { recorded, file: None, written: 0, failure: None };
-        let state = Mutex::new(state);
-        Ok(Self(Arc::new(Writer { path, _lock: lock, state, synced: Mutex::default() })))
+        let (state, synced) = (Mutex::new(state), Mutex::default());
+        Ok(Self(Arc::new(Writer { path, directory, name, _lock: lock, state, synced })))
     }
 
     /// Where it is.
@@ -191,8 +202,7 @@ impl Writer {
         if let Some(failure) = state.failure {
             return Err(self.failed("write", failure.error()));
         }
-        let added =
-            line.to_text().map_err(io::Error::from).and_then(|text| state.add(&self.path, &text));
+        let added = line.to_text().map_err(io::Error::from).and_then(|text| state.add(self, &text));
         added.map_err(|error| {
             // A part of it may be there.
             state.recorded.torn = true;
@@ -213,7 +223,7 @@ impl Writer {
             (state.file.clone(), state.written)
         };
         if let Some(file) = file {
-            file.sync_data().map_err(|error| {
+            dir::sync_data(&file).map_err(|error| {
                 self.state().failure = Some(Failure::of(&error));
                 self.failed("write", error)
             })?;
@@ -225,7 +235,7 @@ impl Writer {
     /// Replaces the file by one of what still matters.
     fn compact(&self, state: &mut State) -> Result<(), JournalError> {
         let text = state.recorded.to_text().map_err(io::Error::from);
-        let replaced = text.and_then(|text| replace(&self.path, text.as_bytes()));
+        let replaced = text.and_then(|text| self.directory.replace(&self.name, text.as_bytes()));
         replaced.map_err(|error| self.failed("write", error))?;
         (state.file, state.recorded.torn) = (None, false);
         Ok(())
@@ -237,12 +247,11 @@ impl Writer {
 }
 
 impl State {
-    fn add(&mut self, path: &Path, text: &str) -> io::Result<()> {
+    fn add(&mut self, writer: &Writer, text: &str) -> io::Result<()> {
         let file = if let Some(file) = &self.file {
             Arc::clone(file)
         } else {
-            let mut options = OpenOptions::new();
-            let file = options.append(true).create(true).mode(0o600).open(path)?;
+            let file = writer.directory.open_to_append(&writer.name)?;
             Arc::clone(self.file.insert(Arc::new(file)))
         };
         let before = if self.recorded.torn { "\n" } else { "" };
@@ -261,28 +270,4 @@ impl Failure {
     fn error(self) -> io::Error {
         self.code.map_or_else(|| self.kind.into(), io::Error::from_raw_os_error)
     }
-}
-
-/// Gives the file at `path` this text, all or nothing.
-fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
-    let new = path.with_extension("new");
-    let written = write_new(&new, text).and_then(|()| fs::rename(&new, path));
-    if written.is_err() {
-        // What there is of it takes room that the journal may need.
-        let _ = fs::remove_file(&new);
-    }
-    written?;
-    match path.parent() {
-        Some(directory) => File::open(directory)?.sync_all(),
-        None => Ok(()),
-    }
-}
-
-fn write_new(path: &Path, text: &[u8]) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    // The umask may have taken from the owner.
-    file.set_permissions(Permissions::from_mode(0o600))?;
-    file.write_all(text)?;
-    file.sync_all()
 }

@@ -1,13 +1,13 @@
 //! What a journal says: the lines, and what they come to.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufReader};
 use std::path::Path;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::dir::{Dir, Lines};
 use crate::image::ImageId;
 
 use super::{JournalError, Leftover, Phase};
@@ -120,20 +120,17 @@ impl Recorded {
     /// When it can't be read, or a later release wrote it.
     pub fn read(path: &Path) -> Result<Option<Self>, JournalError> {
         let failed = |error| JournalError::File { operation: "read", path: path.to_owned(), error };
-        let file = match File::open(path) {
+        let opened = Dir::of_file(path).and_then(|(directory, name)| directory.open_file(&name));
+        let file = match opened {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             opened => opened.map_err(failed)?,
         };
         let mut recorded = Self::default();
-        let mut file = BufReader::new(file);
-        let mut text = Vec::new();
+        let mut lines = Lines::of(BufReader::new(file));
         for number in 1_u64.. {
-            text.clear();
-            if file.read_until(b'\n', &mut text).map_err(failed)? == 0 {
-                break;
-            }
+            let Some(text) = lines.next().map_err(failed)? else { break };
             recorded.torn = text.last() != Some(&b'\n');
-            match serde_json::from_slice(&text) {
+            match serde_json::from_slice(text) {
                 Ok(Line::Journal { version, .. }) if version > VERSION => {
                     return Err(JournalError::Later { path: path.to_owned() });
                 }

@@ -203,17 +203,20 @@ async fn a_run_that_broke_off_is_unfinished() {
 }
 
 #[tokio::test]
-async fn a_full_disk_keeps_things_from_being_begun_and_what_was_begun_is_known() {
-    let (_directory, path) = place();
+async fn a_journal_that_cannot_be_written_keeps_things_from_being_begun_and_what_was_is_known() {
+    let (directory, path) = place();
     let file = open(&path);
-    std::os::unix::fs::symlink("/dev/full", &path).unwrap();
+    let elsewhere = directory.path().join("elsewhere");
+    fs::write(&elsewhere, "as it was").unwrap();
+    std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
     let journal = file.of("the run");
     for _ in 0..2 {
         let announced = journal.announce(Phase::Creating, &image(1), &record(1)).await;
         let error = announced.unwrap_err();
-        assert_eq!(error.file_error().unwrap().kind(), io::ErrorKind::StorageFull);
+        assert_eq!(error.file_error().unwrap().kind(), io::ErrorKind::InvalidData);
         assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
     }
+    assert_eq!(fs::read(&elsewhere).unwrap(), b"as it was", "a link is never followed");
     assert!(file.failure().is_some());
     assert!(file.recorded().leftovers.is_empty());
     journal.note(Phase::Created, &image(2), &record(2)).await;

@@ -1,0 +1,73 @@
+//! How much of a dump is held in memory at once, of a directory and of a stream alike.
+
+use serde::de::{DeserializeOwned, Error};
+
+/// Bytes of a record, of the manifest, and of all that stands beside the images together.
+pub(crate) const LONGEST: u64 = 16 << 20;
+
+/// JSON values in a text, or in several together. A value of two bytes takes a hundred in memory.
+#[derive(Debug)]
+pub(crate) struct Values {
+    left: usize,
+}
+
+impl Values {
+    pub(crate) fn new() -> Self {
+        Self { left: MOST }
+    }
+
+    /// What a text says, unless it has more values than are left.
+    pub(crate) fn parse<T: DeserializeOwned>(
+        &mut self,
+        text: &[u8],
+    ) -> Result<T, serde_json::Error> {
+        self.left = self.left.checked_sub(count(text)).ok_or_else(|| {
+            serde_json::Error::custom(format!("it has more than {MOST} values, which is the limit"))
+        })?;
+        serde_json::from_slice(text)
+    }
+}
+
+/// What one text says.
+pub(crate) fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, serde_json::Error> {
+    Values::new().parse(text)
+}
+
+/// The values of a text, or a few more.
+fn count(text: &[u8]) -> usize {
+    let (mut count, mut quoted, mut escaped) = (1, false, false);
+    for byte in text {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b',' | b'[' | b'{' if !quoted => count += 1,
+            _ => {}
+        }
+    }
+    count
+}
+
+/// More than the records of an image with 50 000 members have.
+const MOST: usize = 200_000;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn values_are_counted_and_text_is_not() {
+        assert_eq!(count(b"{\"a,[{\": [1, 2, \"\\\",,\"]}"), 5);
+        let texts = format!("[\"{}\"]", ",".repeat(MOST));
+        assert!(parse::<Value>(texts.as_bytes()).is_ok());
+        let numbers = format!("[0{}]", ",0".repeat(MOST));
+        let error = parse::<Value>(numbers.as_bytes()).unwrap_err();
+        assert!(error.to_string().contains("more than 200000 values"), "{error}");
+        let half = format!("[0{}]", ",0".repeat(MOST / 2));
+        let mut values = Values::new();
+        assert!(values.parse::<Value>(half.as_bytes()).is_ok());
+        assert!(values.parse::<Value>(half.as_bytes()).is_err());
+    }
+}

@@ -1,0 +1,438 @@
+//! The tool's own files in a directory that other users may be able to write to.
+//!
+//! A [`Dir`] holds the descriptor of a directory. The tool looks every name up in it and never follows
+//! a symbolic link: where anything but a regular file stands in the place of one, the operation fails
+//! before a byte is read or written. The path of the directory itself is the operator's, and may lead
+//! through links.
+
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder, File, Permissions};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, fstat, openat, statat};
+use rustix::io::Errno;
+use uuid::Uuid;
+
+mod lines;
+mod refused;
+mod tolerant;
+
+pub use lines::Lines;
+pub use refused::Refused;
+pub use tolerant::{sync_all, sync_data};
+
+/// A directory, by its descriptor. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Dir {
+    descriptor: Arc<OwnedFd>,
+    /// As it was named.
+    path: PathBuf,
+    /// The same from wherever the process works.
+    absolute: PathBuf,
+}
+
+/// A regular file in a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Found {
+    /// Bytes.
+    pub length: u64,
+    /// How many names it has.
+    pub links: u64,
+}
+
+impl Dir {
+    /// Opens a directory that the operator named.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let descriptor = rustix::fs::open(path, DIRECTORY, Mode::empty())?;
+        Ok(Self::new(descriptor, path.to_owned(), std::path::absolute(path)?))
+    }
+
+    fn new(descriptor: OwnedFd, path: PathBuf, absolute: PathBuf) -> Self {
+        Self { descriptor: Arc::new(descriptor), path, absolute }
+    }
+
+    /// The same, made with the mode 0700 where it is missing, as are the directories above it. Those
+    /// that exist keep their modes.
+    pub fn make(path: &Path) -> io::Result<Self> {
+        make_directory(path)?;
+        Self::open(path)
+    }
+
+    /// The directory of the file at `path`, and the file's name in it.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a path that does not end in a name.
+    pub fn of_file(path: &Path) -> io::Result<(Self, PathBuf)> {
+        let (parent, name) = split(path)?;
+        Ok((Self::open(&parent)?, name))
+    }
+
+    /// The same, with the directory made where it is missing.
+    pub fn made_for(path: &Path) -> io::Result<(Self, PathBuf)> {
+        let (parent, name) = split(path)?;
+        Ok((Self::make(&parent)?, name))
+    }
+
+    /// Where it is, as it was named.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether its path leads nowhere any more. What is written then is lost to the operator.
+    pub fn is_gone(&self) -> bool {
+        matches!(fs::metadata(&self.absolute), Err(error) if error.kind() == ErrorKind::NotFound)
+    }
+
+    /// A directory in it.
+    pub fn subdirectory(&self, name: impl AsRef<Path>) -> io::Result<Self> {
+        let name = name.as_ref();
+        match openat(&self.descriptor, name, DIRECTORY | OFlags::NOFOLLOW, Mode::empty()) {
+            Ok(descriptor) => {
+                Ok(Self::new(descriptor, self.path.join(name), self.absolute.join(name)))
+            }
+            Err(Errno::NOTDIR | Errno::LOOP) => Err(self.refused_directory(name)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The same, made where it is missing.
+    pub fn make_subdirectory(&self, name: impl AsRef<Path>) -> io::Result<Self> {
+        let name = name.as_ref();
+        match rustix::fs::mkdirat(&self.descriptor, name, Mode::RWXU) {
+            Err(Errno::EXIST) => self.subdirectory(name),
+            made => {
+                made?;
+                let made = self.subdirectory(name)?;
+                let file = File::from(made.descriptor.try_clone()?);
+                tolerant::set_mode(&file, 0o700, &self.path)?;
+                Ok(made)
+            }
+        }
+    }
+
+    /// The file of this name, if there is one.
+    ///
+    /// # Errors
+    /// [`Refused`] for anything but a regular file.
+    pub fn find(&self, name: impl AsRef<Path>) -> io::Result<Option<Found>> {
+        let name = name.as_ref();
+        match statat(&self.descriptor, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Err(Errno::NOENT) => Ok(None),
+            found => regular(&found?).map(Some),
+        }
+    }
+
+    /// Whether this is the file of this name, still or again.
+    pub fn holds(&self, name: impl AsRef<Path>, file: &File) -> bool {
+        let name = name.as_ref();
+        let there = statat(&self.descriptor, name, AtFlags::SYMLINK_NOFOLLOW);
+        let identity = |found: Stat| (found.st_dev, found.st_ino);
+        there.map(identity).ok() == fstat(file).map(identity).ok()
+    }
+
+    /// Opens a file to read it.
+    pub fn open_file(&self, name: impl AsRef<Path>) -> io::Result<File> {
+        self.open_with(name.as_ref(), OFlags::RDONLY).map(|(file, _)| file)
+    }
+
+    /// Opens a file to read and write it, made where it is missing.
+    pub fn open_or_create(&self, name: impl AsRef<Path>) -> io::Result<(File, Found)> {
+        self.open_with(name.as_ref(), OFlags::RDWR | OFlags::CREATE)
+    }
+
+    /// Opens a file to add to its end, made where it is missing.
+    ///
+    /// # Errors
+    /// [`Refused`] also for a file that has several names: its other name may be in another directory.
+    pub fn open_to_append(&self, name: impl AsRef<Path>) -> io::Result<File> {
+        let (file, found) =
+            self.open_with(name.as_ref(), OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE)?;
+        match found.links {
+            0 | 1 => Ok(file),
+            _ => Err(Refused::SeveralNames.into()),
+        }
+    }
+
+    fn open_with(&self, name: &Path, flags: OFlags) -> io::Result<(File, Found)> {
+        // Opening a device can have an effect: it is not opened at all, unless it takes the place of
+        // a file in this moment.
+        self.find(name)?;
+        let guarded = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let opened = openat(&self.descriptor, name, flags | guarded, OWNER);
+        let file = File::from(opened.map_err(|error| match error {
+            Errno::LOOP => Refused::NotAFile(FileType::Symlink).into(),
+            error => io::Error::from(error),
+        })?);
+        let found = regular(&fstat(&file)?)?;
+        // What has several names is not ours alone.
+        if flags.contains(OFlags::CREATE) && found.links <= 1 {
+            tolerant::set_mode(&file, 0o600, &self.path)?;
+        }
+        Ok((file, found))
+    }
+
+    /// Makes a file that was not there.
+    pub fn create_new(&self, name: impl AsRef<Path>) -> io::Result<File> {
+        let name = name.as_ref();
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        let file = File::from(openat(&self.descriptor, name, flags, OWNER)?);
+        // The umask may have taken from the owner.
+        tolerant::set_mode(&file, 0o600, &self.path)?;
+        Ok(file)
+    }
+
+    /// All of a file, if it is there.
+    ///
+    /// # Errors
+    /// [`Refused`] for a file of more than `most` bytes, before any is read.
+    pub fn read(&self, name: impl AsRef<Path>, most: u64) -> io::Result<Option<Vec<u8>>> {
+        let file = match self.open_file(name) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            file => file?,
+        };
+        let length = file.metadata()?.len();
+        if length > most {
+            return Err(Refused::TooLong { length, most }.into());
+        }
+        let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
+        // It may have grown meanwhile.
+        match file.take(most + 1).read_to_end(&mut bytes)? as u64 {
+            length if length > most => Err(Refused::TooLong { length, most }.into()),
+            _ => Ok(Some(bytes)),
+        }
+    }
+
+    /// Gives the file of this name the contents `text`, all or nothing.
+    pub fn replace(&self, name: impl AsRef<Path>, text: &[u8]) -> io::Result<()> {
+        let name = name.as_ref();
+        let mut new = self.new_file(name)?;
+        new.write_all(text)?;
+        new.keep(name)
+    }
+
+    /// Makes a file under a name that nobody can know before, which is to be `name`.
+    pub fn new_file(&self, name: impl AsRef<Path>) -> io::Result<NewFile> {
+        let name = name.as_ref();
+        let temporary = temporary_name(name);
+        let file = self.create_new(&temporary)?;
+        Ok(NewFile { directory: self.clone(), temporary, file, is_kept: false })
+    }
+
+    /// Gives the file `first` a second name that nobody can know before, which is to be `name`.
+    pub fn new_link(&self, first: &str, name: &str) -> io::Result<NewFile> {
+        let temporary = temporary_name(name.as_ref());
+        let (from, to) = (&self.descriptor, &self.descriptor);
+        rustix::fs::linkat(from, first, to, &temporary, AtFlags::empty())?;
+        let file = self.open_file(&temporary).inspect_err(|_| self.unlink(&temporary))?;
+        Ok(NewFile { directory: self.clone(), temporary, file, is_kept: false })
+    }
+
+    /// A file that only its owner can read, and that is gone when no process has it open.
+    pub fn unnamed_file(&self) -> io::Result<File> {
+        let name = temporary_name(Path::new("spool"));
+        let file = self.create_new(&name)?;
+        rustix::fs::unlinkat(&self.descriptor, &name, AtFlags::empty())?;
+        Ok(file)
+    }
+
+    /// Renames a file within the directory, and makes the new name last.
+    pub fn rename(&self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<()> {
+        let (from, to) = (from.as_ref(), to.as_ref());
+        self.find(to)?;
+        rustix::fs::renameat(&self.descriptor, from, &self.descriptor, to)?;
+        self.sync()?;
+        match self.is_gone() {
+            true => Err(ErrorKind::NotFound.into()),
+            false => Ok(()),
+        }
+    }
+
+    /// Removes a file that need not be there.
+    pub fn remove(&self, name: impl AsRef<Path>) -> io::Result<()> {
+        let name = name.as_ref();
+        if self.find(name)?.is_none() {
+            return Ok(());
+        }
+        match rustix::fs::unlinkat(&self.descriptor, name, AtFlags::empty()) {
+            Err(error) if error != Errno::NOENT => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn unlink(&self, temporary: &str) {
+        // What stays is swept away by a later run.
+        let _ = rustix::fs::unlinkat(&self.descriptor, temporary, AtFlags::empty());
+    }
+
+    /// Removes what runs that were killed left of the files whose names begin with `beginning`. Nobody
+    /// else may write to those files.
+    pub fn sweep(&self, beginning: &str) -> io::Result<()> {
+        for name in self.names()? {
+            let name = name?;
+            let Some(name) = name.to_str().filter(|name| is_temporary(name)) else { continue };
+            if name[1..].starts_with(beginning) && matches!(self.find(name), Ok(Some(_))) {
+                self.unlink(name);
+            }
+        }
+        Ok(())
+    }
+
+    /// The names in it, in no order.
+    pub fn names(&self) -> io::Result<impl Iterator<Item = io::Result<OsString>> + use<>> {
+        let entries = rustix::fs::Dir::read_from(&*self.descriptor)?;
+        Ok(entries.filter_map(|entry| match entry {
+            Ok(entry) if matches!(entry.file_name().to_bytes(), b"." | b"..") => None,
+            Ok(entry) => Some(Ok(OsString::from_vec(entry.file_name().to_bytes().to_vec()))),
+            Err(error) => Some(Err(error.into())),
+        }))
+    }
+
+    /// Makes what was done to names in it last, where the filesystem can.
+    pub fn sync(&self) -> io::Result<()> {
+        tolerant::sync_names(&File::from(self.descriptor.try_clone()?))
+    }
+
+    /// The bytes that users may still write to its filesystem (`f_bavail` of statvfs(3)); None where
+    /// the filesystem does not say.
+    pub fn free_space(&self) -> Option<u64> {
+        let found = rustix::fs::fstatvfs(&*self.descriptor).ok()?;
+        // Filesystems on a network often know no size of their own.
+        (found.f_blocks > 0).then(|| found.f_bavail.saturating_mul(found.f_frsize))
+    }
+
+    /// Warns, once for each directory, where other users may write to it.
+    pub fn warn_if_shared(&self) {
+        if let Ok(found) = fstat(&*self.descriptor) {
+            tolerant::warn_if_shared(&found, &self.path);
+        }
+    }
+
+    fn refused_directory(&self, name: &Path) -> io::Error {
+        match statat(&self.descriptor, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(found) => Refused::NotADirectory(FileType::from_raw_mode(found.st_mode)).into(),
+            Err(error) => error.into(),
+        }
+    }
+}
+
+/// A file on its way to its name. Dropped before [`keep`](Self::keep), it is removed: where there is no
+/// room, half a file takes more of it.
+#[derive(Debug)]
+pub struct NewFile {
+    directory: Dir,
+    temporary: String,
+    file: File,
+    is_kept: bool,
+}
+
+impl NewFile {
+    /// The file.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// Gives the file its name, once it is on the disk.
+    pub fn keep(mut self, name: impl AsRef<Path>) -> io::Result<()> {
+        sync_all(&self.file)?;
+        self.directory.rename(&self.temporary, name)?;
+        self.is_kept = true;
+        Ok(())
+    }
+
+    /// Leaves it under its temporary name, and says where.
+    pub fn leave(mut self) -> PathBuf {
+        self.is_kept = true;
+        self.directory.path().join(&self.temporary)
+    }
+}
+
+impl Write for NewFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        if !self.is_kept {
+            self.directory.unlink(&self.temporary);
+        }
+    }
+}
+
+/// Whether a file has a name that [`Dir::new_file`] gives.
+pub fn is_temporary(name: &str) -> bool {
+    let random = name.strip_prefix('.').and_then(|name| name.strip_suffix(NEW)?.rsplit_once('.'));
+    random.is_some_and(|(_, random)| {
+        random.len() == 32 && random.bytes().all(|byte| byte.is_ascii_hexdigit())
+    })
+}
+
+fn temporary_name(name: &Path) -> String {
+    // The longest name that a filesystem takes has 255 bytes.
+    let short: String = name.to_string_lossy().chars().take(40).collect();
+    format!(".{short}.{}{NEW}", Uuid::new_v4().simple())
+}
+
+/// Makes a directory and those above it where they are missing.
+fn make_directory(path: &Path) -> io::Result<()> {
+    match make_one(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => {
+                make_directory(parent)?;
+                make_one(path)
+            }
+            _ => Err(error),
+        },
+        made => made,
+    }
+}
+
+fn make_one(path: &Path) -> io::Result<()> {
+    match DirBuilder::new().mode(0o700).create(path) {
+        // The umask may have taken from the owner, too.
+        Ok(()) => tolerant::unless_unsupported(
+            fs::set_permissions(path, Permissions::from_mode(0o700)),
+            path,
+        ),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+fn split(path: &Path) -> io::Result<(PathBuf, PathBuf)> {
+    let path = std::path::absolute(path)?;
+    match (path.parent(), path.file_name()) {
+        (Some(parent), Some(name)) => Ok((parent.to_owned(), name.into())),
+        _ => Err(ErrorKind::InvalidInput.into()),
+    }
+}
+
+/// What was found, if it is a regular file.
+fn regular(found: &Stat) -> io::Result<Found> {
+    match FileType::from_raw_mode(found.st_mode) {
+        FileType::RegularFile => Ok(Found {
+            length: u64::try_from(found.st_size).unwrap_or_default(),
+            links: found.st_nlink.into(),
+        }),
+        other => Err(Refused::NotAFile(other).into()),
+    }
+}
+
+const DIRECTORY: OFlags =
+    OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
+const OWNER: Mode = Mode::RUSR.union(Mode::WUSR);
+/// What ends a temporary name.
+const NEW: &str = ".new";
+
+#[cfg(test)]
+mod tests;
