@@ -257,7 +257,7 @@ async fn an_array_of_slurm_does_everything_and_one_report_says_so() {
     assert_eq!(b.ids().await, a.ids().await);
 
     let said = run(&merge).await.exits(0).stdout;
-    assert_eq!(said, format!("{sides}: all 8 shards\n1275 bytes, 50 copied\n"));
+    assert_eq!(said, format!("{sides}: all 8 shards\n1275 bytes, 50 copied, 50 verified\n"));
     let merged = json(&run(&[&merge[..], &["--output", "json"]].concat()).await.exits(0).stdout);
     let ids = ids_of(&merged);
     assert_eq!((ids.len(), ids.into_iter().collect()), (50, a.ids().await));
