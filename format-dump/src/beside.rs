@@ -91,8 +91,8 @@ pub(crate) fn metadef_files(dir: &Dir) -> io::Result<Option<MetadefFiles>> {
     for name in dir.names()? {
         let name = name?;
         let Some(name) = name.to_str().filter(|name| name.ends_with(".json")) else { continue };
-        // What can't be read is said when it is read.
-        let found = dir.find(name).ok().flatten();
+        // What can't be read, or is too long alone, is said when it is read.
+        let found = dir.find(name).ok().flatten().filter(|found| found.length <= LONGEST);
         length = length.saturating_add(found.map_or(0, |found| found.length));
         if length > LONGEST {
             return Err(Refused::TooLong { length, most: LONGEST }.into());

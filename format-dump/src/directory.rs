@@ -169,11 +169,17 @@ impl Directory {
         let (looked_for, broken) = (name.clone(), format!("{id}{FAILED}"));
         let recorded = self.lost == Lost::Recorded;
         let there = files::blocking(move || {
-            let is_there = |name: &str| dir.find(name).map(|found| found.is_some());
-            Ok((recorded || is_there(&looked_for)?) && !is_there(&broken)?)
+            let is_there = |name: String| match dir.find(&name) {
+                Ok(found) => Ok(found.is_some()),
+                Err(error) => Err((name, error)),
+            };
+            let look = || Ok((recorded || is_there(looked_for)?) && !is_there(broken)?);
+            Ok(look())
         });
-        let failed = |error| files::failed(self, operation, &self.dir, &name, error).on(id);
-        let whole = there.await.map_err(failed)?;
+        let failed =
+            |name: &str, error| files::failed(self, operation, &self.dir, name, error).on(id);
+        let there = there.await.map_err(|error| failed(&name, error))?;
+        let whole = there.map_err(|(name, error)| failed(&name, error))?;
         let image = &mut record.image;
         if !image.status.has_data() || !whole {
             image.status = Status::Queued;

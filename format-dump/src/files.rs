@@ -23,12 +23,11 @@ pub(crate) fn is_empty(dir: &Dir) -> io::Result<bool> {
 
 /// Opens a file that may have data already, and says how much.
 pub(crate) fn open_begun(dir: &Dir, name: &str) -> io::Result<(File, u64)> {
-    let (file, found) = dir.open_or_create(name)?;
-    if found.links <= 1 {
-        return Ok((file, found.length));
+    match dir.find(name)? {
+        // What is done to it is done to the data of another image.
+        Some(found) if found.links > 1 => Ok((open_new(dir, name)?, 0)),
+        _ => dir.open_or_create(name).map(|(file, found)| (file, found.length)),
     }
-    // What is done to it is done to the data of another image.
-    Ok((open_new(dir, name)?, 0))
 }
 
 /// Opens a new file in place of what an earlier run left under its name.

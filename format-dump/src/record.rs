@@ -117,6 +117,14 @@ impl Record {
         self.data.as_ref().map(|data| data.encoding).unwrap_or_default()
     }
 
+    /// The bytes of the data's file, where the record tells.
+    pub(crate) fn length_of_file(&self) -> Option<u64> {
+        match self.encoding() {
+            Encoding::Identity => self.image.size,
+            Encoding::Zstd => self.data.as_ref().and_then(|data| data.bytes),
+        }
+    }
+
     /// The SHA-512 of the data's file, where the record tells.
     pub(crate) fn sha512_of_file(&self) -> Option<String> {
         let data = self.data.as_ref().and_then(|data| data.sha512.as_deref());

@@ -50,7 +50,7 @@ fn failed(operation: &'static str, error: io::Error) -> StoreError {
         io::ErrorKind::UnexpectedEof => {
             (StoreErrorKind::Unreadable, "it was cut: it ends before its last entry")
         }
-        io::ErrorKind::InvalidData => (StoreErrorKind::Unreadable, "it is no stream of a dump"),
+        io::ErrorKind::InvalidData => (StoreErrorKind::Unreadable, "it is not a stream of a dump"),
         _ => (StoreErrorKind::Server, "it failed"),
     };
     let failure = StoreError::new(kind, &NAME, operation, reason);

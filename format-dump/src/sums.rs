@@ -7,6 +7,7 @@ use glance_core::digest::{Algorithm, Hasher, Hashers, hex};
 use glance_core::dir::{Dir, NewFile};
 
 use crate::directory::{FAILED, RECORD};
+use crate::limits::LONGEST;
 use crate::record::{Record, read_record};
 use crate::{Name, beside, files};
 
@@ -27,19 +28,19 @@ pub(crate) fn write(
         sums.add_data(&record, &name, &format!("{id}{FAILED}"))
             .map_err(|error| failed(&name, error).on(&id))?;
         let name = format!("{id}{RECORD}");
-        sums.add_file(&name, &name, dir).map_err(|error| failed(&name, error).on(&id))?;
+        sums.add_text(&name, &name, dir).map_err(|error| failed(&name, error).on(&id))?;
     }
     if let Some(metadefs) =
         beside::metadef_files(dir).map_err(|error| failed(beside::METADEFS, error))?
     {
         for file in &metadefs.names {
             let name = format!("{}/{file}", beside::METADEFS);
-            sums.add_file(&name, file, &metadefs.dir).map_err(|error| failed(&name, error))?;
+            sums.add_text(&name, file, &metadefs.dir).map_err(|error| failed(&name, error))?;
         }
     }
     let projects = beside::PROJECTS;
     if dir.find(projects).map_err(|error| failed(projects, error))?.is_some() {
-        sums.add_file(projects, projects, dir).map_err(|error| failed(projects, error))?;
+        sums.add_text(projects, projects, dir).map_err(|error| failed(projects, error))?;
     }
     sums.finish().map_err(|error| failed(FILE, error))
 }
@@ -106,20 +107,22 @@ impl Sums {
     /// Adds the data's file of an image, if its data is whole.
     fn add_data(&mut self, record: &Record, name: &str, failed: &str) -> io::Result<()> {
         let whole = record.image.status.has_data() && self.dir.find(failed)?.is_none();
-        if !whole || self.dir.find(name)?.is_none() {
-            return Ok(());
-        }
-        let digest = match record.sha512_of_file() {
-            Some(digest) => digest,
-            None => of_file(&self.dir, name, self.hashers)?,
+        let Some(found) = self.dir.find(name)?.filter(|_| whole) else { return Ok(()) };
+        let digest = match (record.sha512_of_file(), record.length_of_file()) {
+            (Some(digest), _) => digest,
+            (None, Some(recorded)) if recorded != found.length => {
+                let reason = format!("it has {} bytes, the record says {recorded}", found.length);
+                return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+            }
+            (None, _) => of_file(&self.dir, name, self.hashers)?,
         };
         self.add(name, &digest)
     }
 
-    /// Adds the file called `file` in its directory.
-    fn add_file(&mut self, name: &str, file: &str, dir: &Dir) -> io::Result<()> {
-        let digest = of_file(dir, file, self.hashers)?;
-        self.add(name, &digest)
+    /// Adds the text in `file` of a directory, if it is no longer than what is read of a dump.
+    fn add_text(&mut self, name: &str, file: &str, dir: &Dir) -> io::Result<()> {
+        let text = dir.read(file, LONGEST)?.ok_or(io::ErrorKind::NotFound)?;
+        self.add(name, &of(&text, self.hashers)?)
     }
 
     fn add(&mut self, name: &str, digest: &str) -> io::Result<()> {

@@ -293,7 +293,7 @@ async fn garbage_is_named() {
     let (_, _, ended) = load(letter.clone()).await;
     let error = ended.unwrap_err();
     assert_eq!(error.kind, StoreErrorKind::Unreadable);
-    assert_eq!(error.reason, "it is no stream of a dump");
+    assert_eq!(error.reason, "it is not a stream of a dump");
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("letter"), letter).unwrap();
     let tar = Command::new("tar").arg("-cC").arg(dir.path()).args(["-f", "-", "."]).output();

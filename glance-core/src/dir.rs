@@ -141,6 +141,9 @@ impl Dir {
     }
 
     /// Opens a file to read and write it, made where it is missing.
+    ///
+    /// # Errors
+    /// [`Refused`] also for a file of several names: another of them may be in another directory.
     pub fn open_or_create(&self, name: impl AsRef<Path>) -> io::Result<(File, Found)> {
         self.open_with(name.as_ref(), OFlags::RDWR | OFlags::CREATE)
     }
@@ -148,29 +151,29 @@ impl Dir {
     /// Opens a file to add to its end, made where it is missing.
     ///
     /// # Errors
-    /// [`Refused`] also for a file that has several names: its other name may be in another directory.
+    /// [`Refused`] also for a file of several names: another of them may be in another directory.
     pub fn open_to_append(&self, name: impl AsRef<Path>) -> io::Result<File> {
-        let (file, found) =
-            self.open_with(name.as_ref(), OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE)?;
-        match found.links {
-            0 | 1 => Ok(file),
-            _ => Err(Refused::SeveralNames.into()),
-        }
+        let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE;
+        self.open_with(name.as_ref(), flags).map(|(file, _)| file)
     }
 
     fn open_with(&self, name: &Path, flags: OFlags) -> io::Result<(File, Found)> {
         // Opening a device can have an effect: it is not opened at all, unless it takes the place of
         // a file in this moment.
-        self.find(name)?;
+        let writes = flags.contains(OFlags::CREATE);
+        let usable = |found: Found| match writes && found.links > 1 {
+            true => Err(io::Error::from(Refused::SeveralNames)),
+            false => Ok(found),
+        };
+        self.find(name)?.map(usable).transpose()?;
         let guarded = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let opened = openat(&self.descriptor, name, flags | guarded, OWNER);
         let file = File::from(opened.map_err(|error| match error {
             Errno::LOOP => Refused::NotAFile(FileType::Symlink).into(),
             error => io::Error::from(error),
         })?);
-        let found = regular(&fstat(&file)?)?;
-        // What has several names is not ours alone.
-        if flags.contains(OFlags::CREATE) && found.links <= 1 {
+        let found = usable(regular(&fstat(&file)?)?)?;
+        if writes {
             tolerant::set_mode(&file, 0o600, &self.path)?;
         }
         Ok((file, found))

@@ -10,7 +10,7 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use crate::dir::{Dir, Refused};
+use crate::dir::Dir;
 
 /// A lock that this process holds as long as the value lives. However the process ends, the kernel
 /// gives the lock back.
@@ -76,10 +76,7 @@ impl Lock {
         let failed = |error| LockError::File { path: path.to_owned(), error };
         let (directory, name) = Dir::made_for(path).map_err(failed)?;
         for _ in 0..ATTEMPTS {
-            let (mut file, found) = directory.open_or_create(&name).map_err(failed)?;
-            if found.links > 1 {
-                return Err(failed(Refused::SeveralNames.into()));
-            }
+            let (mut file, _) = directory.open_or_create(&name).map_err(failed)?;
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => {}
                 Err(Errno::WOULDBLOCK) => return Err(LockError::Held(holder(file))),

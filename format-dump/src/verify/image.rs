@@ -50,7 +50,10 @@ impl Subject {
         }
         let failed = |name| self.blob.dir.find(name).map(|found| found.is_some());
         let failed = self.failed.as_deref().map(failed).transpose();
-        let failed = failed.map_err(|error| self.file_failed(store, error))?;
+        let failed = failed.map_err(|error| {
+            let name = self.failed.as_deref().unwrap_or_default();
+            files::failed(store, VERIFY, &self.blob.dir, name, error).on(&image.id)
+        })?;
         if failed == Some(true) {
             let reason = "the stream that it came by says that its data is not whole";
             return Err(fault(store, &image.id, reason.to_owned()));

@@ -179,7 +179,7 @@ async fn load_stream(
     let exit = work.run_unchecked(options, stopping).await;
     let ended = stream.finish().await.map_err(CliError::from);
     let listed = stream.listed();
-    if ended.is_ok() && listed.admitted == 0 {
+    if listed.admitted == 0 && ended.is_ok() && exit == Exit::Success {
         warn_of_none_among(listed.images, "the stream");
     }
     match ended.and_then(|()| refuse_absent(&listed.absent, "the stream")) {

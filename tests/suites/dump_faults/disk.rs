@@ -5,6 +5,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use glance_core::dir::Dir;
+
 /// A filesystem of its own, gone in the end. Only root may mount.
 pub(super) struct Disk {
     point: tempfile::TempDir,
@@ -57,7 +59,7 @@ pub(super) struct Ballast {
 
 impl Ballast {
     pub(super) fn fill(&self) {
-        let free = || format_dump::free_space(self.path.parent().unwrap()).unwrap();
+        let free = || Dir::open(self.path.parent().unwrap()).unwrap().free_space().unwrap();
         let mut file = File::create(&self.path).unwrap();
         while free() > self.left {
             file.write_all(&[1; 4096]).unwrap();

@@ -38,6 +38,8 @@ impl Site {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("ca.pem"), root.pem()).unwrap();
         std::fs::write(directory.path().join("token"), "a token").unwrap();
+        std::fs::write(directory.path().join("server.pem"), &server.chain_pem).unwrap();
+        std::fs::write(directory.path().join("server.key"), &server.key_pem).unwrap();
         let acceptor = acceptor(stack, server.chain_pem.as_bytes(), server.key_pem.as_bytes());
         let kept = Arc::new(MemoryStore::new("the site"));
         let api = GlanceApi::new(Arc::clone(&kept) as Arc<dyn ImageStore>).with_token("a token");
