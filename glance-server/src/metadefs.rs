@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use glance_core::metadefs::Namespace;
 use http::StatusCode;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use url::form_urlencoded;
 
 use crate::answer::{Answer, Refusal, json};
@@ -163,17 +163,16 @@ fn head(namespace: &Value) -> Value {
 fn prefixed(namespace: &Value, query: &str) -> Value {
     let mut shown = namespace.clone();
     let Some(prefix) = prefix(namespace, query) else { return shown };
-    let rename = |properties: &Value| -> Value {
-        let properties = properties.as_object().into_iter().flatten();
-        properties
-            .map(|(name, it)| (format!("{prefix}{name}"), it.clone()))
-            .collect::<Map<_, _>>()
-            .into()
+    let rename = |properties: &mut Value| {
+        let Some(properties) = properties.as_object_mut() else { return };
+        let before = std::mem::take(properties);
+        properties.extend(before.into_iter().map(|(name, it)| (format!("{prefix}{name}"), it)));
     };
-    shown["properties"] = rename(&namespace["properties"]);
+    rename(&mut shown["properties"]);
     for object in shown["objects"].as_array_mut().into_iter().flatten() {
-        object["properties"] = rename(&object["properties"]);
-        for name in object["required"].as_array_mut().into_iter().flatten() {
+        object.get_mut("properties").map(rename);
+        let required = object.get_mut("required").and_then(Value::as_array_mut);
+        for name in required.into_iter().flatten() {
             *name = format!("{prefix}{}", name.as_str().unwrap_or_default()).into();
         }
     }

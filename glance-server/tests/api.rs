@@ -8,10 +8,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::stream;
 use glance_core::body::{Body, BodyError};
+use glance_core::metadefs::Namespace;
 use glance_core::store::memory::MemoryStore;
 use glance_core::transport::{Transport, TransportError, TransportErrorKind};
-use glance_server::GlanceApi;
 use glance_server::fault::{Fault, Faulty};
+use glance_server::{Access, GlanceApi};
 use http::{HeaderMap, Method, Request};
 use serde_json::{Value, json};
 
@@ -190,7 +191,12 @@ async fn errors_are_escaped_pages() {
         ("GET", "/v2/images/none", 404),
         ("GET", "/v2/info/stores", 404),
         ("GET", "/v2/info/import", 200),
+        ("GET", "/v2/info/usage", 200),
+        ("POST", "/v2/info/usage", 405),
         ("GET", "/v2/schemas/image", 200),
+        ("GET", "/v2/schemas/other", 404),
+        ("PUT", "/v2/schemas/image", 405),
+        ("GET", "/v2/tasks", 404),
     ] {
         assert_eq!(ask(&api, method, path).await.status, status, "{method} {path}");
     }
@@ -216,9 +222,278 @@ async fn listings_come_in_pages() {
     assert_eq!(all, ids);
     let none = ask(&api, "GET", "/v2/images?limit=0").await.json();
     assert!(none["images"].as_array().unwrap().is_empty() && none.get("next").is_none());
-    for query in ["limit=x", &format!("marker={ID}"), "visibility=x", "os_hidden=x", "sort=id:up"] {
+    for query in [
+        "limit=x",
+        "limit=-1",
+        &format!("marker={ID}"),
+        "visibility=x",
+        "os_hidden=x",
+        "member_status=x",
+        "changes-since=2026-01-01",
+        "created_at=x",
+        "created_at=near:2026-01-01T00:00:00Z",
+        "sort=id:up",
+        "sort=owner",
+        "sort=",
+        "sort=id&sort_key=name",
+        "sort_key=virtual_size",
+        "sort_dir=up",
+        "sort_key=id&sort_key=name&sort_dir=asc&sort_dir=asc&sort_dir=asc",
+    ] {
         assert_eq!(ask(&api, "GET", &format!("/v2/images?{query}")).await.status, 400, "{query}");
     }
+}
+
+#[tokio::test]
+async fn listings_are_sorted_as_asked_from_page_to_page() {
+    let api = api();
+    for (id, name, data) in [(1, "b", &b"123456789"[..]), (2, "a", b"1234567890"), (3, "a", b"")] {
+        let id = format!("00000000-0000-4000-8000-{id:012}");
+        let record =
+            json!({"id": id, "name": name, "disk_format": "raw", "container_format": "bare"});
+        send(&api, "POST", "/v2/images", &record).await;
+        let octets = [("content-type", "application/octet-stream")];
+        let path = format!("/v2/images/{id}/file");
+        let body = Bytes::from_static(data).into();
+        assert_eq!(try_ask(&api, "PUT", &path, &octets, body).await.unwrap().status, 204);
+    }
+    for (query, order) in [
+        // Numbers, not texts: 9 comes before 10.
+        ("sort=size:asc", [3, 1, 2]),
+        ("sort=size", [2, 1, 3]),
+        ("sort=name:asc,size:asc", [3, 2, 1]),
+        ("sort=name:desc,id:asc", [1, 2, 3]),
+        ("sort_key=size", [2, 1, 3]),
+        ("sort_key=name&sort_dir=asc", [2, 3, 1]),
+        ("sort_key=name&sort_dir=desc&sort_key=size&sort_dir=asc", [1, 3, 2]),
+        ("sort_dir=asc", [1, 2, 3]),
+        ("", [3, 2, 1]),
+    ] {
+        let expected = order.map(|id| format!("00000000-0000-4000-8000-{id:012}"));
+        let mut all = Vec::new();
+        let mut next = Some(format!("/v2/images?limit=1&{query}"));
+        while let Some(path) = next {
+            let page = ask(&api, "GET", &path).await;
+            all.extend(page.ids());
+            next = page.json()["next"].as_str().map(str::to_owned);
+        }
+        assert_eq!(all, expected, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn listings_are_filtered_by_time() {
+    let api = api();
+    let made = send(&api, "POST", "/v2/images", &json!({})).await.json();
+    let time = made["created_at"].as_str().unwrap();
+    for (filter, count) in [
+        (time.to_owned(), 1),
+        (format!("eq:{time}"), 1),
+        (format!("neq:{time}"), 0),
+        (format!("gt:{time}"), 0),
+        (format!("gte:{time}"), 1),
+        (format!("lt:{time}"), 0),
+        (format!("lte:{time}"), 1),
+        ("gt:2020-01-01T00:00:00".to_owned(), 1),
+    ] {
+        let got = ask(&api, "GET", &format!("/v2/images?created_at={filter}")).await;
+        assert_eq!(got.ids().len(), count, "{filter}");
+    }
+}
+
+#[tokio::test]
+async fn a_record_made_here_has_the_fields_of_glances() {
+    let api = api();
+    let record = json!({"id": ID, "disk_format": "raw", "container_format": "bare"});
+    let made = send(&api, "POST", "/v2/images", &record).await;
+    assert_eq!(made.header("location"), format!("https://glance.example{IMAGE}"));
+    let fields = [
+        "checksum",
+        "container_format",
+        "created_at",
+        "disk_format",
+        "file",
+        "id",
+        "min_disk",
+        "min_ram",
+        "name",
+        "os_hash_algo",
+        "os_hash_value",
+        "os_hidden",
+        "owner",
+        "protected",
+        "schema",
+        "self",
+        "size",
+        "status",
+        "tags",
+        "updated_at",
+        "virtual_size",
+        "visibility",
+    ];
+    let shown = made.json();
+    let found: Vec<&String> = shown.as_object().unwrap().keys().collect();
+    assert_eq!(found, fields);
+    assert!(shown["created_at"].is_string() && shown["updated_at"].is_string());
+    put(&api, b"abc").await;
+    assert_eq!(ask(&api, "GET", IMAGE).await.json()["virtual_size"], 3);
+    let owner = shown["owner"].as_str().unwrap();
+    assert_eq!(ask(&api, "GET", &format!("/v2/images?owner={owner}")).await.ids(), [ID]);
+}
+
+#[tokio::test]
+async fn formats_are_those_of_the_schema() {
+    let api = api();
+    let schema = ask(&api, "GET", "/v2/schemas/image").await.json();
+    for key in ["disk_format", "container_format"] {
+        for format in schema["properties"][key]["enum"].as_array().unwrap() {
+            let got = send(&api, "POST", "/v2/images", &json!({key: format})).await;
+            assert_eq!(got.status, 201, "{key} {format}");
+        }
+        let got = send(&api, "POST", "/v2/images", &json!({key: "other"})).await;
+        assert_eq!(got.status, 400, "{key}");
+    }
+    create(&api, "raw").await;
+    for path in ["/disk_format", "/container_format"] {
+        let change = json!([{"op": "replace", "path": path, "value": "other"}]);
+        assert_eq!(send(&api, "PATCH", IMAGE, &change).await.status, 400, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn schemas_are_there_for_all_that_has_one() {
+    let api = api();
+    let schema = async |name: &str| {
+        let got = ask(&api, "GET", &format!("/v2/schemas/{name}")).await;
+        assert_eq!(got.status, 200, "{name}");
+        got.json()
+    };
+    let image = schema("image").await;
+    for key in ["os_hash_algo", "os_hash_value", "checksum", "virtual_size", "owner"] {
+        assert!(image["properties"].get(key).is_some(), "{key}");
+    }
+    assert_eq!(schema("images").await["properties"]["images"]["items"], image);
+    let members = schema("members").await;
+    assert_eq!(members["properties"]["members"]["items"], schema("member").await);
+    for (one, several) in [
+        ("namespace", "namespaces"),
+        ("object", "objects"),
+        ("property", "properties"),
+        ("tag", "tags"),
+        ("resource_type", "resource_types"),
+    ] {
+        let one = schema(&format!("metadefs/{one}")).await;
+        let several = schema(&format!("metadefs/{several}")).await;
+        let name = several["name"].as_str().unwrap();
+        let entries = &several["properties"][name];
+        let entry = if name == "properties" { "additionalProperties" } else { "items" };
+        assert_eq!(entries[entry]["properties"], one["properties"]);
+    }
+}
+
+fn definitions() -> Namespace {
+    let shown = json!({
+        "namespace": "A::B", "visibility": "public", "description": "words",
+        "resource_type_associations": [{"name": "OS::Glance::Image", "prefix": "hw_"}],
+        "properties": {"size": {"title": "Size", "type": "integer"}},
+        "objects": [
+            {"name": "disk", "required": ["bus"], "properties": {"bus": {"type": "string"}}},
+            {"name": "net"},
+        ],
+        "tags": [{"name": "blue"}],
+    });
+    Namespace::of(&shown).unwrap()
+}
+
+#[tokio::test]
+async fn metadata_definitions_are_shown_and_stay() {
+    let more = Namespace::of(&json!({"namespace": "C", "visibility": "private"})).unwrap();
+    let api = api().with_metadefs([more, definitions()]);
+    let get = async |path: &str| {
+        let got = ask(&api, "GET", &format!("/v2/metadefs/{path}")).await;
+        assert_eq!(got.status, 200, "{path}");
+        got.json()
+    };
+    let names = |listing: &Value| -> Vec<String> {
+        let listed = listing["namespaces"].as_array().unwrap().iter();
+        listed.map(|one| one["namespace"].as_str().unwrap().to_owned()).collect()
+    };
+    let all = get("namespaces").await;
+    assert_eq!(names(&all), ["A::B", "C"]);
+    assert!(all["namespaces"][0].get("properties").is_none() && all.get("next").is_none());
+    let first = get("namespaces?limit=1").await;
+    assert_eq!(first["next"], "/v2/metadefs/namespaces?limit=1&marker=A%3A%3AB");
+    assert_eq!(names(&get("namespaces?limit=1&marker=A::B").await), ["C"]);
+    assert_eq!(names(&get("namespaces?visibility=private").await), ["C"]);
+    assert_eq!(names(&get("namespaces?resource_types=X,OS::Glance::Image").await), ["A::B"]);
+
+    let whole = get("namespaces/A::B").await;
+    assert_eq!(whole["self"], "/v2/metadefs/namespaces/A::B");
+    assert_eq!(whole["objects"][0]["self"], "/v2/metadefs/namespaces/A::B/objects/disk");
+    assert_eq!(get("namespaces/C").await["tags"], json!([]));
+    let prefixed = get("namespaces/A::B?resource_type=OS::Glance::Image").await;
+    assert_eq!(prefixed["properties"]["hw_size"]["title"], "Size");
+    assert_eq!(prefixed["objects"][0]["required"], json!(["hw_bus"]));
+    assert_eq!(prefixed["objects"][1], whole["objects"][1]);
+
+    for (path, key) in [
+        ("properties", "properties"),
+        ("objects", "objects"),
+        ("tags", "tags"),
+        ("resource_types", "resource_type_associations"),
+    ] {
+        assert_eq!(get(&format!("namespaces/A::B/{path}")).await[key], whole[key]);
+    }
+    assert_eq!(get("namespaces/A::B/properties/size").await["name"], "size");
+    let of_type = "namespaces/A::B/properties/hw_size?resource_type=OS::Glance::Image";
+    assert_eq!(get(of_type).await["name"], "size");
+    assert_eq!(get("namespaces/A::B/objects/disk").await, whole["objects"][0]);
+    assert_eq!(get("namespaces/A::B/tags/blue").await["name"], "blue");
+    assert_eq!(get("resource_types").await["resource_types"][0]["name"], "OS::Glance::Image");
+
+    for (method, path, status) in [
+        ("GET", "namespaces/X", 404),
+        ("GET", "namespaces/A::B/tags/x", 404),
+        ("GET", "namespaces/A::B/properties/size?resource_type=OS::Glance::Image", 404),
+        ("GET", "namespaces?marker=x", 404),
+        ("GET", "namespaces?visibility=x", 400),
+        ("GET", "other", 404),
+        ("POST", "namespaces", 403),
+        ("DELETE", "namespaces/A::B", 403),
+        ("PUT", "namespaces/A::B/tags/blue", 403),
+    ] {
+        let got = ask(&api, method, &format!("/v2/metadefs/{path}")).await;
+        assert_eq!(got.status, status, "{method} {path}");
+    }
+}
+
+#[tokio::test]
+async fn who_may_only_read_changes_nothing() {
+    let store = Arc::new(MemoryStore::new("memory"));
+    let writer = GlanceApi::new(Arc::<MemoryStore>::clone(&store));
+    create(&writer, "raw").await;
+    put(&writer, b"abc").await;
+    let before = ask(&writer, "GET", IMAGE).await.json();
+    let reader = GlanceApi::new(store).with_access(Access::ReadOnly);
+    for (method, path) in [
+        ("POST", "/v2/images"),
+        ("PATCH", IMAGE),
+        ("DELETE", IMAGE),
+        ("PUT", FILE),
+        ("PUT", &format!("{IMAGE}/tags/t")),
+        ("DELETE", &format!("{IMAGE}/tags/t")),
+        ("POST", &format!("{IMAGE}/members")),
+        ("PUT", &format!("{IMAGE}/members/p")),
+        ("DELETE", &format!("{IMAGE}/members/p")),
+        ("POST", &format!("{IMAGE}/actions/deactivate")),
+    ] {
+        let got = ask(&reader, method, path).await;
+        let page = String::from_utf8(got.bytes().to_vec()).unwrap();
+        assert!(got.status == 403 && page.contains("read-only"), "{method} {path}: {page}");
+    }
+    assert_eq!(ask(&reader, "GET", IMAGE).await.json(), before);
+    assert_eq!(ask(&reader, "GET", FILE).await.bytes(), b"abc");
+    assert_eq!(ask(&reader, "GET", "/v2/images").await.ids(), [ID]);
 }
 
 #[tokio::test]
@@ -288,6 +563,40 @@ async fn patches_follow_the_rules() {
     let plain = [("content-type", "application/json")];
     let got = try_ask(&api, "PATCH", IMAGE, &plain, Bytes::from("[]").into()).await.unwrap();
     assert_eq!(got.status, 415);
+    assert!(
+        got.header("accept-patch").contains("v2.0") && got.header("accept-patch").contains(PATCH)
+    );
+}
+
+#[tokio::test]
+async fn patches_of_the_older_kind_are_understood() {
+    let api = api();
+    send(&api, "POST", "/v2/images", &json!({"id": ID, "gone": "", "there": ""})).await;
+    let patch = async |changes: Value| {
+        let media_type = "application/openstack-images-v2.0-json-patch; charset=utf-8";
+        let body = Bytes::from(changes.to_string()).into();
+        try_ask(&api, "PATCH", IMAGE, &[("content-type", media_type)], body).await.unwrap()
+    };
+    let changes = json!([
+        {"replace": "/name", "value": "n"},
+        {"replace": "/owner", "value": "o"},
+        {"add": "/new", "value": "1"},
+        {"remove": "/gone"},
+    ]);
+    let shown = patch(changes).await.json();
+    assert_eq!((&shown["name"], &shown["owner"]), (&json!("n"), &json!("o")));
+    assert_eq!((&shown["new"], shown.get("gone")), (&json!("1"), None));
+    for (change, status) in [
+        (json!({"add": "/there", "value": "1"}), 409),
+        (json!({"add": "/name", "value": "1"}), 409),
+        (json!({"replace": "/absent", "value": "1"}), 409),
+        (json!({"remove": "/name"}), 403),
+        (json!({"op": "add", "path": "/new2", "value": "1"}), 400),
+        (json!({"add": "/a", "remove": "/there", "value": "1"}), 400),
+        (json!({"add": "/a"}), 400),
+    ] {
+        assert_eq!(patch(json!([change])).await.status, status, "{change}");
+    }
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use glance_core::store::memory::MemoryStore;
-use glance_server::GlanceApi;
+use glance_server::{GlanceApi, Limits};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -25,13 +25,18 @@ struct Running {
 }
 
 async fn start(acceptor: Option<Arc<dyn TlsAcceptor>>) -> Running {
+    start_within(Limits::default(), acceptor).await
+}
+
+async fn start_within(limits: Limits, acceptor: Option<Arc<dyn TlsAcceptor>>) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let api = Arc::new(GlanceApi::new(Arc::new(MemoryStore::new("memory"))));
     let (stop, stopped) = oneshot::channel::<()>();
-    let end = tokio::spawn(glance_server::serve(listener, acceptor, api, async {
+    let shutdown = async {
         let _ = stopped.await;
-    }));
+    };
+    let end = tokio::spawn(glance_server::serve_within(limits, listener, acceptor, api, shutdown));
     Running { address, stop, end }
 }
 
@@ -114,4 +119,118 @@ async fn a_failed_handshake_ends_its_connection_only() {
     }
     server.stop.send(()).unwrap();
     server.end.await.unwrap().unwrap();
+}
+
+/// Limits that a test does not wait for.
+fn strict() -> Limits {
+    let soon = Duration::from_millis(200);
+    Limits { connections: 2, requests: 2, head: soon, silence: soon }
+}
+
+/// What a server says to the end of the connection, for so long that a test has failed.
+async fn to_the_end(tcp: &mut TcpStream) -> String {
+    let mut said = Vec::new();
+    let read = tcp.read_to_end(&mut said);
+    // A reset is an end, too.
+    let _ = tokio::time::timeout(Duration::from_secs(20), read).await.expect("it goes on");
+    String::from_utf8(said).unwrap()
+}
+
+#[tokio::test]
+async fn a_client_that_falls_silent_is_cut_off() {
+    let server = start_within(strict(), None).await;
+    let record = format!(r#"{{"id":"{ID}","disk_format":"raw","container_format":"bare"}}"#);
+    ask(server.address, "POST /v2/images HTTP/1.1", &record).await;
+    let put = format!(
+        "PUT /v2/images/{ID}/file HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\
+         Content-Type: application/octet-stream\r\n\r\nabc"
+    );
+    let post = "POST /v2/images HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{";
+    for begun in ["", "GET / HTTP/1.1\r\nHo", &put, post] {
+        let mut tcp = TcpStream::connect(server.address).await.unwrap();
+        tcp.write_all(begun.as_bytes()).await.unwrap();
+        let said = to_the_end(&mut tcp).await;
+        assert!(!said.contains(" 20"), "{begun}: {said}");
+    }
+    // It is queued still, and takes the data.
+    let put =
+        format!("PUT /v2/images/{ID}/file HTTP/1.1\r\nContent-Type: application/octet-stream");
+    let answer = ask(server.address, &put, "abc").await;
+    assert!(answer.starts_with("HTTP/1.1 204"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_slow_client_that_sends_is_not_cut_off() {
+    let server = start_within(strict(), None).await;
+    let record = format!(r#"{{"id":"{ID}","disk_format":"raw","container_format":"bare"}}"#);
+    ask(server.address, "POST /v2/images HTTP/1.1", &record).await;
+    let mut tcp = TcpStream::connect(server.address).await.unwrap();
+    let put = format!(
+        "PUT /v2/images/{ID}/file HTTP/1.1\r\nHost: x\r\nContent-Length: 8\r\n\
+         Content-Type: application/octet-stream\r\nConnection: close\r\n\r\n"
+    );
+    tcp.write_all(put.as_bytes()).await.unwrap();
+    for _ in 0..8 {
+        tokio::time::sleep(strict().silence / 4).await;
+        tcp.write_all(b"x").await.unwrap();
+    }
+    assert!(to_the_end(&mut tcp).await.starts_with("HTTP/1.1 204"));
+}
+
+#[tokio::test]
+async fn a_client_that_takes_nothing_is_cut_off() {
+    let store = MemoryStore::new("memory");
+    let api = GlanceApi::new(Arc::new(store));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let limits = Limits { connections: 1, ..strict() };
+    let never = std::future::pending();
+    tokio::spawn(glance_server::serve_within(limits, listener, None, Arc::new(api), never));
+    let record = format!(r#"{{"id":"{ID}","disk_format":"raw","container_format":"bare"}}"#);
+    ask(address, "POST /v2/images HTTP/1.1", &record).await;
+    let put =
+        format!("PUT /v2/images/{ID}/file HTTP/1.1\r\nContent-Type: application/octet-stream");
+    // More than the buffers of both sides hold.
+    ask(address, &put, &"x".repeat(32 << 20)).await;
+    let mut tcp = TcpStream::connect(address).await.unwrap();
+    let get = format!("GET /v2/images/{ID}/file HTTP/1.1\r\nHost: x\r\n\r\n");
+    tcp.write_all(get.as_bytes()).await.unwrap();
+    // There is room for one connection, which the next one gets.
+    let other = tokio::time::timeout(Duration::from_secs(20), ask(address, "GET / HTTP/1.1", ""));
+    assert!(other.await.unwrap().starts_with("HTTP/1.1 300"));
+    drop(tcp);
+}
+
+#[tokio::test]
+async fn a_connection_ends_after_so_many_requests() {
+    let server = start_within(strict(), None).await;
+    let mut tcp = TcpStream::connect(server.address).await.unwrap();
+    tcp.write_all("GET / HTTP/1.1\r\nHost: x\r\n\r\n".repeat(3).as_bytes()).await.unwrap();
+    let said = to_the_end(&mut tcp).await;
+    assert_eq!(said.matches("HTTP/1.1 300").count(), 2, "{said}");
+    assert!(said.contains("connection: close"), "{said}");
+}
+
+#[tokio::test]
+async fn more_connections_than_there_may_be_wait() {
+    let limits = Limits { head: Duration::from_secs(60), ..strict() };
+    let server = start_within(limits, None).await;
+    let idle = [(); 2].map(|()| TcpStream::connect(server.address));
+    let idle = futures_util::future::join_all(idle).await;
+    let waiting = tokio::spawn(ask(server.address, "GET / HTTP/1.1", ""));
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(!waiting.is_finished());
+    drop(idle);
+    assert!(waiting.await.unwrap().starts_with("HTTP/1.1 300"));
+}
+
+#[tokio::test]
+async fn heads_and_records_have_a_size() {
+    let server = start(None).await;
+    let long = format!("GET /{} HTTP/1.1", "x".repeat(300 << 10));
+    let answer = ask(server.address, &long, "").await;
+    assert!(answer.starts_with("HTTP/1.1 4"), "{}", &answer[..answer.len().min(200)]);
+    let record = format!(r#"{{"name": "{}"}}"#, "x".repeat(2 << 20));
+    let answer = ask(server.address, "POST /v2/images HTTP/1.1", &record).await;
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
 }

@@ -63,17 +63,21 @@ def tempest():
             file.write(f"[{name}]\n{lines}")
 
 
-def endpoints():
-    image = next(found for found in connection.identity.services() if found.type == "image")
-    return [it for it in connection.identity.endpoints(service_id=image.id) if it.region_id == region], image
+def in_catalogue():
+    """Puts the region into the catalogue: the Glance, and the Keystone as in every region."""
+    connection.identity.create_region(id=region)
+    urls = {"image": url, "identity": clouds["admin"]["auth"]["auth_url"]}
+    for service in connection.identity.services():
+        for interface in ("public", "internal", "admin"):
+            connection.identity.create_endpoint(
+                service_id=service.id, interface=interface, region_id=region,
+                url=urls[service.type])
 
 
-def forget():
-    """Removes the region from the catalogue."""
-    if connection.identity.find_region(region, ignore_missing=True):
-        for endpoint in endpoints()[0]:
-            connection.identity.delete_endpoint(endpoint)
-        connection.identity.delete_region(region)
+def out_of_catalogue():
+    for endpoint in connection.identity.endpoints(region_id=region):
+        connection.identity.delete_endpoint(endpoint)
+    connection.identity.delete_region(region, ignore_missing=True)
 
 
 def at_glance():
@@ -89,12 +93,8 @@ def remove_image():
 def up():
     tempest()
     if url != "-":
-        forget()
-        connection.identity.create_region(id=region)
-        _, image = endpoints()
-        for interface in ("public", "internal", "admin"):
-            connection.identity.create_endpoint(
-                service_id=image.id, interface=interface, region_id=region, url=url)
+        out_of_catalogue()
+        in_catalogue()
     else:
         remove_image()
         remove_seed()
@@ -110,11 +110,11 @@ def remove_seed():
 
 
 def down():
-    remove_image()
     if url == "-":
+        remove_image()
         remove_seed()
     else:
-        forget()
+        out_of_catalogue()
 
 
 up() if action == "up" else down()
