@@ -76,7 +76,7 @@ fn is_within(name: &GeneralName, subtree: &GeneralSubtree, excluding: bool) -> O
 /// A constraint that begins with a dot is for the names below it only. A wildcard is excluded when
 /// any name that it stands for is.
 fn dns(name: &str, base: &str, excluding: bool) -> Verdict {
-    let bare = base.strip_prefix('.').unwrap_or(base);
+    let suffix = base.strip_prefix('.').unwrap_or(base);
     let of_wildcard = name.strip_prefix("*.");
     let is_name = is_dns_name(of_wildcard.unwrap_or(name));
     if !is_name || of_wildcard.is_some_and(|rest| !rest.contains('.')) {
@@ -85,11 +85,11 @@ fn dns(name: &str, base: &str, excluding: bool) -> Verdict {
     if base.is_empty() {
         return Verdict::Within;
     }
-    if !is_dns_name(bare) {
+    if !is_dns_name(suffix) {
         return Verdict::Malformed;
     }
-    let below = name.strip_suffix(bare).is_some_and(|rest| rest.ends_with('.'));
-    let parent = bare.split_once('.').map(|(_, parent)| parent);
+    let below = name.strip_suffix(suffix).is_some_and(|rest| rest.ends_with('.'));
+    let parent = suffix.split_once('.').map(|(_, parent)| parent);
     let reaches = excluding && of_wildcard.is_some() && of_wildcard == parent;
     match below || reaches || name == base {
         true => Verdict::Within,

@@ -226,7 +226,9 @@ fn weakness(path: &[Known]) -> Words {
         _ => None,
     });
     let reason = found.unwrap_or_else(|| {
-        "its certificate, or one above it, has a weak key or signature".to_owned()
+        "its certificate, or one above it, has a key or signature that is weak, or not known to this \
+         TLS library"
+            .to_owned()
     });
     (reason, Some("the server needs a certificate with RSA 2048 or ECDSA P-256 and SHA-256"))
 }

@@ -11,6 +11,7 @@ mod server;
 mod bundles;
 mod chains;
 mod constraints;
+mod differences;
 mod extensions;
 mod forms;
 mod identities;
