@@ -181,6 +181,10 @@ pub enum Owner {
     Unsaid,
 }
 
+/// The owner that `serve` shows of an image without one, because every Glance shows an owner. No
+/// Keystone has a project of this id. Read from a record, it is [`Owner::Unsaid`].
+pub const NO_PROJECT: &str = "glance-replicator";
+
 impl Owner {
     /// The project, if one owns it.
     pub fn project(&self) -> Option<&str> {

@@ -2,7 +2,7 @@
 
 use glance_core::ImageId;
 use glance_core::body::Body;
-use glance_core::image::{Attributes, Image, Owner, Status};
+use glance_core::image::{Attributes, Image, NO_PROJECT, Owner, Status};
 use glance_core::store::Activation;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
 use http::{HeaderMap, StatusCode, Uri};
@@ -128,7 +128,7 @@ pub(crate) fn shown(image: &Image) -> Map<String, Value> {
 pub(crate) fn fields(image: &Image) -> Map<String, Value> {
     let mut record = image.to_json();
     if image.attributes.owner == Owner::Unsaid {
-        record.insert("owner".into(), PROJECT.into());
+        record.insert("owner".into(), NO_PROJECT.into());
     }
     let is_raw = image.attributes.disk_format.as_deref() == Some("raw");
     if is_raw && image.virtual_size.is_none() {
@@ -161,10 +161,6 @@ pub(crate) async fn read_json(body: Body) -> Result<Value, Refusal> {
     serde_json::from_slice(&bytes)
         .map_err(|error| Refusal::invalid(format!("Malformed JSON in request body: {error}")))
 }
-
-/// The owner of an image that nobody's name stands on: the server does not know its callers'
-/// projects.
-pub(crate) const PROJECT: &str = "glance-replicator";
 
 const PATCH_TYPES: &str = "application/openstack-images-v2.0-json-patch, \
                            application/openstack-images-v2.1-json-patch";

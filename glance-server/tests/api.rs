@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream;
+use glance_core::ImageId;
 use glance_core::body::{Body, BodyError};
+use glance_core::image::{Attributes, Image, Owner};
 use glance_core::metadefs::Namespace;
 use glance_core::store::memory::MemoryStore;
 use glance_core::transport::{Transport, TransportError, TransportErrorKind};
@@ -758,4 +760,17 @@ async fn injected_faults_happen_as_often_as_told() {
 
     let puts = faulty.requests().into_iter().filter(|(method, _)| method == Method::PUT).count();
     assert_eq!(puts, 2);
+}
+
+/// Every Glance shows an owner; the one that is made up is none to a client of this project.
+#[tokio::test]
+async fn an_image_without_an_owner_is_read_back_without_one() {
+    let image = Image::queued(ImageId::random(), Attributes::default());
+    let shown = serde_json::Map::from_iter([
+        ("id".to_owned(), image.id.as_str().into()),
+        ("status".to_owned(), "queued".into()),
+        ("visibility".to_owned(), "private".into()),
+        ("owner".to_owned(), "glance-replicator".into()),
+    ]);
+    assert_eq!(Image::from_json(shown).unwrap().attributes.owner, Owner::Unsaid);
 }

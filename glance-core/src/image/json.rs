@@ -7,7 +7,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use super::{Attributes, Image, InvalidRecord, Owner, Status, Visibility, beginning};
+use super::{Attributes, Image, InvalidRecord, NO_PROJECT, Owner, Status, Visibility, beginning};
 
 /// A record that can't be read.
 #[derive(Debug)]
@@ -168,6 +168,7 @@ impl Fields {
     fn owner(&mut self) -> Owner {
         let is_said = self.record.contains_key("owner");
         match self.text("owner") {
+            Some(project) if project == NO_PROJECT => Owner::Unsaid,
             Some(project) => Owner::Project(project),
             None if is_said => Owner::Nobody,
             None => Owner::Unsaid,
