@@ -58,7 +58,7 @@ async fn addresses() {
     let subnet = |mask| vec![GeneralSubtree::IpAddress(CidrSubnet::V4([127, 0, 0, 0], mask))];
     let row = |name, mask, is_within| {
         let permitted = constraints(subnet(mask), Vec::new());
-        row(name, permitted, &["127.0.0.1"], is_within).at("127.0.0.1")
+        row(name, &permitted, &["127.0.0.1"], is_within).at("127.0.0.1")
     };
     check(vec![
         row("nc_ip_within", [255, 0, 0, 0], true),
@@ -69,15 +69,15 @@ async fn addresses() {
 }
 
 fn yes(name: &'static str, permitted: &[&str], excluded: &[&str], names: &[&str]) -> Row {
-    row(name, constraints(dns(permitted), dns(excluded)), names, true)
+    row(name, &constraints(dns(permitted), dns(excluded)), names, true)
 }
 
 fn no(name: &'static str, permitted: &[&str], excluded: &[&str], names: &[&str]) -> Row {
-    row(name, constraints(dns(permitted), dns(excluded)), names, false)
+    row(name, &constraints(dns(permitted), dns(excluded)), names, false)
 }
 
 /// A server below an intermediate that may sign for some names only.
-fn row(name: &'static str, bounds: NameConstraints, names: &[&str], is_within: bool) -> Row {
+fn row(name: &'static str, bounds: &NameConstraints, names: &[&str], is_within: bool) -> Row {
     let root = Authority::root("the root");
     let tweak = |params: &mut CertificateParams| params.name_constraints = Some(bounds.clone());
     let middle = root.below("the middle", &tweak);
