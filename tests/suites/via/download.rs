@@ -49,7 +49,11 @@ async fn a_gibibyte_does_not_pass_through_here() {
     let line = ["livecopy", "a", "b", "--via", "glance-download", "--id", image.id.as_str()];
     let line = [&line[..], &["-D", "hw_disk_bus"]].concat();
     let run = scene.cloud.replicator(&line).exits(0);
-    assert!(run.stdout.contains("(1.0 GiB), verified, imported by the target\n"), "{}", run.stdout);
+    assert!(
+        run.stdout.contains("(1.0 GiB), verified (sha512), imported by the target\n"),
+        "{}",
+        run.stdout
+    );
     let bytes = bytes_since(&scene, &marks);
     assert!((4096..1 << 20).contains(&bytes), "{bytes} bytes passed through here");
     let dropped = scene.b.get(&image.id).await.unwrap();

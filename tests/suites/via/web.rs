@@ -88,7 +88,7 @@ async fn the_target_gets_what_a_web_server_has() {
     let image = scene.image(attributes("a name/ü"), data(1).into()).await;
     let template = format!("{url}/{{id}}?{{name}}");
     let run = scene.cloud.replicator(&line("a", &template, &image.id)).exits(0);
-    assert!(run.stdout.contains("verified, imported by the target"), "{}", run.stdout);
+    assert!(run.stdout.contains("verified (sha512), imported by the target"), "{}", run.stdout);
     scene.assert_same(&image.id);
 }
 
@@ -141,7 +141,11 @@ async fn what_records_do_not_prove_is_proven_by_reading() {
     };
     let (good, bad) = (old(5), old(6));
     let run = scene.cloud.replicator(&line(path, &template, &good)).exits(0);
-    assert!(run.stdout.contains("verified, imported by the target"), "{}", run.stdout);
+    assert!(
+        run.stdout.contains("size only: the source has no digest, imported by the target"),
+        "{}",
+        run.stdout
+    );
     assert_eq!(scene.b.get(&good).await.unwrap().attributes.visibility, Visibility::Public);
     scene.cloud.replicator(&line(path, &template, &bad)).exits(6);
     assert_eq!(scene.b.get(&bad).await.unwrap().attributes.visibility, Visibility::Private);
