@@ -247,7 +247,7 @@ impl Search<'_> {
         let unfinished = UNFINISHED.map(Condition::Status);
         let unfinished = self.target.list(&Selection::new(unfinished, [], [])).await?;
         let mut ours = Vec::new();
-        let mut others = BTreeMap::new();
+        let (mut others, mut findings) = (BTreeMap::new(), Vec::new());
         let mut records = unfinished.chain(self.out_of_sight().await?);
         while let Some(record) = records.try_next().await? {
             match stamp::source(&record.attributes).is_some_and(|source| self.stamp.is(source)) {
@@ -255,8 +255,10 @@ impl Search<'_> {
                 true => ours.push(record),
                 false => drop(others.insert(record.id.clone(), record)),
             }
+            if others.len() == MOST_OTHERS {
+                findings.extend(self.not_ours(std::mem::take(&mut others)).await?);
+            }
         }
-        let mut findings = Vec::new();
         for record in ours {
             findings.extend(self.stamped(record).await?);
         }
@@ -358,6 +360,9 @@ const UNFINISHED: [Status; 5] =
 
 /// Records that are asked for at once.
 const LOOKUPS: usize = 4;
+
+/// Records of others that are held in memory until the source is asked for their ids.
+const MOST_OTHERS: usize = 10_000;
 
 /// After how long a record is looked at again.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
