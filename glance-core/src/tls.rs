@@ -14,6 +14,7 @@ pub mod crl;
 mod flaws;
 mod forms;
 pub mod identity;
+pub mod inline;
 mod pem;
 pub mod pin;
 pub mod summary;

@@ -48,7 +48,7 @@ pub(crate) fn run(options: &Options) -> Result<Exit, CliError> {
             meaning: meaning(&clouds, name, &asked, &options.trust),
         })
         .collect();
-    print::clouds(options.output, &configured, clouds.default_name());
+    print::clouds(options.output, &configured, clouds.default_name(), &clouds.absence(""));
     Ok(Exit::Success)
 }
 

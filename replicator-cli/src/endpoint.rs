@@ -17,7 +17,9 @@ use url::Url;
 
 use crate::args::Options;
 use crate::error::CliError;
-use crate::sign_in::{auth, cloud, refuse_cloud_options, refuse_token_of_side, unknown};
+use crate::sign_in::{
+    auth, cloud, clouds, no_cloud, refuse_cloud_options, refuse_token_of_side, unknown,
+};
 use crate::trust::{self, OfCloud};
 use crate::{address, effect};
 
@@ -115,7 +117,6 @@ impl Endpoint {
 
     /// Resolves a word: an explicit scheme, a path, a cloud's name, `host:port`.
     fn resolve(word: &str, side: Side, options: &Options) -> Result<Self, CliError> {
-        let cloud = |name| Ok::<_, CliError>(cloud(name, side, &options.sign_in)?.map(Self::of));
         if let Some(path) = word.strip_prefix("dir:") {
             return Ok(Self::Directory(path.into()));
         }
@@ -123,7 +124,9 @@ impl Endpoint {
             return address::parse(url).map(Self::Url);
         }
         if let Some(name) = word.strip_prefix("cloud:") {
-            return cloud(name)?.ok_or_else(|| unknown(word));
+            let clouds = clouds()?;
+            let found = cloud(&clouds, name, side, &options.sign_in)?;
+            return found.map(Self::of).ok_or_else(|| no_cloud(&clouds, name));
         }
         if address::is_url(word) {
             return address::parse(word).map(Self::Url);
@@ -131,14 +134,15 @@ impl Endpoint {
         if ["/", "./", "../"].iter().any(|prefix| word.starts_with(prefix)) {
             return Ok(Self::Directory(word.into()));
         }
-        if let Some(cloud) = cloud(word)? {
-            return Ok(cloud);
+        let clouds = clouds()?;
+        if let Some(cloud) = cloud(&clouds, word, side, &options.sign_in)? {
+            return Ok(Self::of(cloud));
         }
         match word.rsplit_once(':') {
             Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => {
                 address::parse(&format!("https://{word}")).map(Self::Url)
             }
-            _ => Err(unknown(word)),
+            _ => Err(unknown(&clouds, word)),
         }
     }
 

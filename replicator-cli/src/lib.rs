@@ -3,7 +3,7 @@
 //! In reading order: [`args`] is what the operator typed; `endpoint` is what a word on the command
 //! line names, and opens it, by `address` where that is a URL; `select` is which images are meant, and `shard` which part of them;
 //! `sign_in` finds the cloud, or the token, and `endurance` says whether it lasts; `trust` says whom
-//! to trust there, and `effect` whether an option for that can have any; `mapping` says how images are to be at the target; `tls` chooses among the TLS stacks of
+//! to trust there (by an `input_file`), and `effect` whether an option for that can have any; `mapping` says how images are to be at the target; `tls` chooses among the TLS stacks of
 //! this build; `commands`, `clouds` and `doctor` run; `saved_plan` keeps a plan, `named_file` is any file that is
 //! written where the operator says, `state`
 //! what outlives runs, and `recovery` the journal of each, with what `typed` leaves of its command line;
@@ -22,6 +22,7 @@ mod endpoint;
 mod endurance;
 mod error;
 pub mod exit;
+mod input_file;
 mod logging;
 mod mapping;
 mod named_file;

@@ -13,7 +13,8 @@ use tokio::io::{BufWriter, Stdout};
 use crate::args::Output;
 use crate::error::CliError;
 use crate::exit::Exit;
-use escape::{escaped_json, quoted};
+use crate::typed::without_secrets;
+use escape::escaped_json;
 
 /// Writes a line of results.
 macro_rules! out {
@@ -51,7 +52,7 @@ mod verify;
 
 pub(crate) use clouds::clouds;
 pub(crate) use comparison::{Combined, Comparison, Subject};
-pub(crate) use escape::escaped;
+pub(crate) use escape::{escaped, quoted};
 pub(crate) use file::{end_report, report_is_of, report_to};
 pub(crate) use findings::Examination;
 pub(crate) use merged::merged;
@@ -129,7 +130,8 @@ static STREAMING: AtomicBool = AtomicBool::new(false);
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {
     if error.use_stderr() {
         // It quotes what was typed.
-        error.render().to_string().lines().for_each(message_line);
+        let said = without_secrets(error.render().to_string(), std::env::args_os());
+        said.lines().for_each(message_line);
         return Exit::Usage.into();
     }
     note_failure(error.print());

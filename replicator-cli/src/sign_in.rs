@@ -7,19 +7,22 @@ use std::sync::Arc;
 use glance_core::identity::auth::{FixedToken, GivenToken, NoAuth};
 use glance_core::identity::{AuthPlugin, Cloud, Clouds, Environment, Overrides};
 use secrecy::SecretString;
-use secrecy::zeroize::Zeroizing;
 use url::Url;
 
-use crate::address;
 use crate::args::SignIn;
 use crate::endpoint::{Side, environment};
 use crate::error::CliError;
-use crate::print::escaped;
+use crate::print::{escaped, quoted};
+use crate::{address, input_file};
 
 /// A cloud by its name, or by its name and a region: `NAME@REGION`. What it needs and no file holds
 /// is asked for on the terminal, if there is one.
-pub(crate) fn cloud(word: &str, side: Side, options: &SignIn) -> Result<Option<Cloud>, CliError> {
-    let clouds = Clouds::load(Environment::of_process().asking(Arc::new(ask)))?;
+pub(crate) fn cloud(
+    clouds: &Clouds,
+    word: &str,
+    side: Side,
+    options: &SignIn,
+) -> Result<Option<Cloud>, CliError> {
     let said = overrides(side, options);
     let named = clouds.names().any(|name| name == word);
     match word.rsplit_once('@') {
@@ -34,17 +37,26 @@ pub(crate) fn cloud(word: &str, side: Side, options: &SignIn) -> Result<Option<C
     }
 }
 
+/// The clouds that are configured.
+pub(crate) fn clouds() -> Result<Clouds, CliError> {
+    Ok(Clouds::load(Environment::of_process().asking(Arc::new(ask)))?)
+}
+
+/// A cloud that is not configured.
+pub(crate) fn no_cloud(clouds: &Clouds, word: &str) -> CliError {
+    CliError::usage(format!("there is no cloud {}", quoted(word))).hint(absence(clouds, word))
+}
+
 /// What a word is that names nothing.
-pub(crate) fn unknown(word: &str) -> CliError {
-    let clouds = Clouds::load(Environment::of_process());
-    let names: Vec<&str> = clouds.iter().flat_map(Clouds::names).collect();
-    let known = match names.is_empty() {
-        true => "no clouds.yaml was found".to_owned(),
-        false => format!("the clouds are {}", names.join(", ")),
-    };
-    let word = address::shown(word);
-    CliError::usage(format!("{word:?} is no cloud, no host:port, no URL and no path"))
-        .hint(format!("{known}; a directory is written as ./{word} or dir:{word}"))
+pub(crate) fn unknown(clouds: &Clouds, word: &str) -> CliError {
+    let (why, word) = (absence(clouds, word), address::shown(word));
+    CliError::usage(format!("{} is no cloud, no host:port, no URL and no path", quoted(&word)))
+        .hint(format!("{why}; a directory is written as ./{word} or dir:{word}"))
+}
+
+fn absence(clouds: &Clouds, word: &str) -> String {
+    let name = word.rsplit_once('@').map_or(word, |(name, _)| name);
+    clouds.absence(&address::shown(name))
 }
 
 /// Fails when this side is told about a cloud, but is none: it would be without effect.
@@ -138,7 +150,8 @@ pub(crate) fn auth(
 pub(crate) fn keystone_of_token(side: Side, options: &SignIn) -> Option<Url> {
     let (flag, file, variable) = tokens(side, options);
     let own = flag.or(options.token.as_ref()).is_some()
-        || file.or(options.token_file.as_deref()).is_some()
+        || file.is_some()
+        || options.token_file.is_some()
         || environment(variable).is_some();
     let is_given = ["OS_TOKEN", "OS_AUTH_TOKEN"].into_iter().find_map(environment).is_some();
     let auth_url = environment("OS_AUTH_URL").filter(|_| is_given && !own)?;
@@ -152,17 +165,18 @@ fn token(side: Side, options: &SignIn) -> Result<Option<SecretString>, CliError>
         tracing::warn!("a token on the command line is visible to others; better name a file");
         return Ok(Some(token.clone()));
     }
-    if let Some(path) = file.or(options.token_file.as_deref()) {
-        return read_token(path).map(Some);
+    let shared = options.token_file.as_deref().map(|path| ("--token-file", path));
+    if let Some((option, path)) = file.or(shared) {
+        return read_token(option, path).map(Some);
     }
     Ok(environment(variable).map(SecretString::from))
 }
 
-/// The token in a file, without the line's end.
-pub(crate) fn read_token(path: &Path) -> Result<SecretString, CliError> {
-    let text = std::fs::read_to_string(path).map(Zeroizing::new).map_err(|error| {
-        CliError::usage(format!("cannot read the token file {}", path.display())).caused_by(error)
-    })?;
+/// The token in a file that this option names, without the line's end.
+pub(crate) fn read_token(option: &str, path: &Path) -> Result<SecretString, CliError> {
+    let bytes = input_file::read(option, path)?;
+    let text = std::str::from_utf8(&bytes)
+        .map_err(|_| CliError::usage(format!("the token file {} is not text", path.display())))?;
     match text.trim() {
         "" => Err(CliError::usage(format!("the token file {} is empty", path.display()))),
         token => Ok(SecretString::from(token)),
@@ -170,16 +184,25 @@ pub(crate) fn read_token(path: &Path) -> Result<SecretString, CliError> {
 }
 
 /// What is said of this side's token: itself, its file, its variable.
-fn tokens(side: Side, options: &SignIn) -> (Option<&SecretString>, Option<&Path>, &'static str) {
-    let (flag, file, variable) = match side {
-        Side::Source => {
-            (&options.sourcetoken, &options.source_token_file, "GLANCE_REPLICATOR_SOURCE_TOKEN")
-        }
-        Side::Target => {
-            (&options.targettoken, &options.target_token_file, "GLANCE_REPLICATOR_TARGET_TOKEN")
-        }
+fn tokens(
+    side: Side,
+    options: &SignIn,
+) -> (Option<&SecretString>, Option<(&'static str, &Path)>, &'static str) {
+    let (flag, option, file, variable) = match side {
+        Side::Source => (
+            &options.sourcetoken,
+            "--source-token-file",
+            &options.source_token_file,
+            "GLANCE_REPLICATOR_SOURCE_TOKEN",
+        ),
+        Side::Target => (
+            &options.targettoken,
+            "--target-token-file",
+            &options.target_token_file,
+            "GLANCE_REPLICATOR_TARGET_TOKEN",
+        ),
     };
-    (flag.as_ref(), file.as_deref(), variable)
+    (flag.as_ref(), file.as_deref().map(|path| (option, path)), variable)
 }
 
 /// What the command line says of this side's cloud.

@@ -8,10 +8,12 @@ use glance_core::tls::{
     self, ClientIdentity, Roots, TlsFileError, TlsPolicy, TlsVersion, TrustSource, crl, pin,
 };
 use secrecy::SecretString;
+use secrecy::zeroize::Zeroizing;
 
 use crate::args::{MinVersion, Trust};
 use crate::endpoint::{Side, environment};
 use crate::error::CliError;
+use crate::input_file;
 use crate::print::escaped;
 
 /// What a cloud says of TLS.
@@ -48,6 +50,7 @@ pub(crate) fn policy(
         ("--cacert", options.cacert.clone()),
         (of_cloud.as_str(), cloud.cacert.clone()),
     ];
+    check_bundle(&named)?;
     let (mut policy, mut source) = tls::resolve(&named, &environment)
         .map_err(|error| CliError::usage("the CA bundle can't be used").caused_by(error))?;
     if options.system_roots {
@@ -56,6 +59,7 @@ pub(crate) fn policy(
     }
     policy.identity = identity(options, side, cloud)?;
     if let Some(path) = &options.crl {
+        input_file::check("--crl", path)?;
         let unusable = "the revocation lists can't be used";
         policy.revocation =
             crl::load(path).map_err(|error| CliError::usage(unusable).caused_by(error))?;
@@ -71,6 +75,17 @@ pub(crate) fn policy(
     };
     tracing::debug!("{side:?}: trusting {source}");
     Ok((policy, source))
+}
+
+/// Fails where what names the trust store is no path.
+fn check_bundle(named: &[(&str, Option<PathBuf>)]) -> Result<(), CliError> {
+    let of_environment = |by: &&'static str| Some((*by, environment(by)?.into()));
+    let by_others = VARIABLES.iter().filter_map(of_environment);
+    let all = named.iter().filter_map(|(by, path)| Some((*by, path.clone()?)));
+    match all.chain(by_others).find(|(_, path)| !path.as_os_str().is_empty()) {
+        Some((by, path)) => input_file::check(by, &path),
+        None => Ok(()),
+    }
 }
 
 fn with_system(roots: Roots) -> Roots {
@@ -100,27 +115,41 @@ fn identity(
     side: Side,
     cloud: &OfCloud,
 ) -> Result<Option<ClientIdentity>, CliError> {
-    let own = match side {
-        Side::Source => (&options.source_cert, &options.source_key),
-        Side::Target => (&options.target_cert, &options.target_key),
+    let (names, own) = match side {
+        Side::Source => {
+            (["--source-cert", "--source-key"], (&options.source_cert, &options.source_key))
+        }
+        Side::Target => {
+            (["--target-cert", "--target-key"], (&options.target_cert, &options.target_key))
+        }
     };
     let of_environment =
         (environment("OS_CERT").map(PathBuf::from), environment("OS_KEY").map(PathBuf::from));
     let choices = [
-        own,
-        (&options.cert, &options.key),
-        (&cloud.cert, &cloud.key),
-        (&of_environment.0, &of_environment.1),
+        (names, own),
+        (["--cert", "--key"], (&options.cert, &options.key)),
+        (["cert of the cloud", "key of the cloud"], (&cloud.cert, &cloud.key)),
+        (["OS_CERT", "OS_KEY"], (&of_environment.0, &of_environment.1)),
     ];
-    if let Some((None, Some(key))) =
-        choices.iter().find(|(cert, key)| cert.is_some() || key.is_some())
-    {
-        let what = format!("the key {} has no client certificate", key.display());
-        return Err(CliError::usage(what).hint("name it with --cert FILE"));
-    }
-    let Some((Some(cert), key)) = choices.into_iter().find(|(cert, _)| cert.is_some()) else {
+    let is_said = |(_, (cert, key)): &(_, (&Option<PathBuf>, &Option<PathBuf>))| {
+        cert.is_some() || key.is_some()
+    };
+    let Some(([by_cert, by_key], (cert, key))) = choices.into_iter().find(is_said) else {
         return Ok(None);
     };
+    if let Some(key) = key {
+        input_file::check(by_key, key)?;
+    }
+    let Some(cert) = cert else {
+        return Err(CliError::usage(format!(
+            "{by_key} is given, and no client certificate for it"
+        ))
+        .hint("name the certificate with --cert FILE"));
+    };
+    input_file::check(by_cert, cert)?;
+    if let Some(file) = &options.key_passphrase_file {
+        input_file::check("--key-passphrase-file", file)?;
+    }
     let passphrase = |key: &Path| passphrase(options.key_passphrase_file.as_deref(), key);
     ClientIdentity::load(cert, key.as_deref(), &passphrase)
         .map(Some)
@@ -131,7 +160,7 @@ fn identity(
 fn passphrase(file: Option<&Path>, key: &Path) -> Result<SecretString, TlsFileError> {
     if let Some(file) = file {
         let unreadable = |error| TlsFileError::unreadable(file, error);
-        let text = std::fs::read_to_string(file).map_err(unreadable)?;
+        let text = std::fs::read_to_string(file).map(Zeroizing::new).map_err(unreadable)?;
         return Ok(text.trim_end_matches(['\r', '\n']).into());
     }
     if !std::io::stdin().is_terminal() {
@@ -142,3 +171,6 @@ fn passphrase(file: Option<&Path>, key: &Path) -> Result<SecretString, TlsFileEr
     let answer = rpassword::prompt_password(escaped(&question));
     answer.map(SecretString::from).map_err(|error| TlsFileError::unreadable(key, error))
 }
+
+/// The variables that name a trust store, as [`tls::resolve`] looks at them.
+const VARIABLES: &[&str] = &["OS_CACERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"];

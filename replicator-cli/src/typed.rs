@@ -4,6 +4,7 @@ use std::any::TypeId;
 use std::ffi::OsString;
 
 use clap::{Arg, ArgMatches, Command, CommandFactory};
+use glance_core::tls::inline;
 use secrecy::SecretString;
 
 use crate::args::{Args, Typed};
@@ -135,6 +136,24 @@ fn said(option: &Arg) -> String {
     format!("--{}", option.get_long().unwrap_or(option.get_id().as_str()))
 }
 
+/// What clap says of a command line, without the arguments that may be secrets.
+pub(crate) fn without_secrets(said: String, line: impl IntoIterator<Item = OsString>) -> String {
+    let arguments = line.into_iter().filter_map(|argument| argument.into_string().ok());
+    let secrets = arguments.filter(|argument| may_be_secret(argument));
+    secrets.fold(said, |said, secret| {
+        let said = said.replace(&secret, NOT_SHOWN);
+        match secret.split_once('=') {
+            Some((_, value)) if may_be_secret(value) => said.replace(value, NOT_SHOWN),
+            _ => said,
+        }
+    })
+}
+
+/// Whether it has a password in it, a private key or a token of Keystone.
+fn may_be_secret(text: &str) -> bool {
+    names_a_user(text) || inline::held_by(text).is_some() || text.contains("gAAAAA")
+}
+
 /// Whether it is, or ends with, an address with a user's name in it, and maybe a password.
 fn names_a_user(text: &str) -> bool {
     text.split("://").skip(1).any(|rest| {
@@ -142,6 +161,7 @@ fn names_a_user(text: &str) -> bool {
     })
 }
 
+const NOT_SHOWN: &str = "(a value that may be a secret)";
 const NO_TEXT: &str = "an argument that is not UTF-8";
 const WITH_USER: &str = "an address with a user in it";
 

@@ -38,12 +38,13 @@ use yaml::Node;
 pub struct Clouds {
     environment: Environment,
     clouds: BTreeMap<String, Entry>,
+    file: Option<PathBuf>,
 }
 
 impl Clouds {
     /// Reads the files that openstacksdk would read.
     pub fn load(environment: Environment) -> Result<Self, ConfigError> {
-        let mut clouds = files::clouds(&environment)?;
+        let files::Read { mut clouds, file } = files::clouds(&environment)?;
         let own = environment.get("OS_CLOUD_NAME").unwrap_or(ENVIRONMENT);
         if let Some(entry) = clouds.get(own) {
             return Err(ConfigError {
@@ -55,7 +56,7 @@ impl Clouds {
         if let Some(entry) = environment_entry(&environment) {
             clouds.insert(own.to_owned(), entry);
         }
-        Ok(Self { environment, clouds })
+        Ok(Self { environment, clouds, file })
     }
 
     /// The names of all clouds, in alphabetical order.
@@ -79,6 +80,31 @@ impl Clouds {
     pub fn places(&self, name: &str) -> impl Iterator<Item = &Place> {
         let entry = self.clouds.get(name);
         entry.into_iter().flat_map(|entry| [&entry.place].into_iter().chain(&entry.secure))
+    }
+
+    /// Why there is no cloud called `name`: what was read, and what else has one. A fragment of a
+    /// sentence.
+    pub fn absence(&self, name: &str) -> String {
+        let Some(file) = &self.file else { return self.others("no clouds.yaml was found") };
+        let of_file = Place::File(file.clone());
+        let is_empty = !self.clouds.values().any(|cloud| cloud.place == of_file);
+        let file = file.display();
+        let found = match is_empty {
+            true => format!("{file} names no cloud"),
+            false => format!("{file} does not name `{name}`"),
+        };
+        match files::hidden(&self.environment, name) {
+            Some(other) => format!("{found}, and hides {}, which has `{name}`", other.display()),
+            None => self.others(&found),
+        }
+    }
+
+    fn others(&self, found: &str) -> String {
+        let names: Vec<&str> = self.names().collect();
+        match names.is_empty() {
+            true => found.to_owned(),
+            false => format!("{found}; the clouds are {}", names.join(", ")),
+        }
     }
 
     /// The cloud called `name`, with what is said of it for this run. `None` when there is none of

@@ -1,7 +1,6 @@
 //! `serve`: a directory as a Glance.
 
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 
 use glance_core::replicate::Level;
@@ -16,7 +15,7 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::print::Callers;
 use crate::sign_in::read_token;
-use crate::{print, tls};
+use crate::{input_file, print, tls};
 
 /// Serves a directory until a signal, and finishes it then if clients have written to it.
 pub(super) async fn serve(
@@ -25,12 +24,9 @@ pub(super) async fn serve(
     stopping: &Stopping,
 ) -> Result<Exit, CliError> {
     let callers = callers(&typed)?;
-    let read = |path: &Path| {
-        std::fs::read(path).map_err(|error| {
-            CliError::usage(format!("cannot read {}", path.display())).caused_by(error)
-        })
-    };
-    let acceptor = tls::acceptor(options.tls, &read(&typed.cert)?, &read(&typed.key)?)?;
+    let cert = input_file::read("--cert", &typed.cert)?;
+    let key = input_file::read("--key", &typed.key)?;
+    let acceptor = tls::acceptor(options.tls, &cert, &key)?;
     let opened = open(&typed, options).await?;
     let api = api(&typed, &opened).await?;
     let cannot_listen = |error: std::io::Error| {
@@ -88,7 +84,7 @@ async fn api(typed: &Serve, opened: &Opened) -> Result<GlanceApi, CliError> {
     };
     let api = GlanceApi::new(Arc::clone(&opened.store)).with_access(access).with_metadefs(metadefs);
     Ok(match &typed.require_token_file {
-        Some(path) => api.with_token(read_token(path)?.expose_secret()),
+        Some(path) => api.with_token(read_token("--require-token-file", path)?.expose_secret()),
         None => api,
     })
 }

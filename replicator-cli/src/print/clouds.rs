@@ -6,10 +6,11 @@ use super::chain;
 use crate::args::Output;
 use crate::clouds::Configured;
 
-/// The answer of `clouds`. `default` is the one that is used where none is named.
-pub(crate) fn clouds(output: Output, clouds: &[Configured], default: Option<&str>) {
+/// The answer of `clouds`. `default` is the one that is used where none is named; `absence` is why there
+/// is none, if so.
+pub(crate) fn clouds(output: Output, clouds: &[Configured], default: Option<&str>, absence: &str) {
     match output {
-        Output::Text if clouds.is_empty() => out!("no cloud is configured"),
+        Output::Text if clouds.is_empty() => out!("no cloud is configured: {absence}"),
         Output::Text => clouds.iter().for_each(text_cloud),
         Output::Json => {
             let clouds: Vec<Value> = clouds.iter().map(json_cloud).collect();

@@ -24,7 +24,7 @@ pub(super) fn escaped_json(document: &str) -> Cow<'_, str> {
 }
 
 /// A name in quotes.
-pub(super) fn quoted(name: &str) -> String {
+pub(crate) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\\\""))
 }
 

@@ -11,6 +11,7 @@ use super::yaml::truth;
 use super::{ConfigError, Overrides, Place};
 use crate::identity::ImageService;
 use crate::identity::auth::AuthPlugin;
+use crate::tls::inline;
 use crate::transport::Persistence;
 
 /// A cloud that the files or the environment name. Its `Debug` shows no secret.
@@ -75,19 +76,30 @@ impl Cloud {
         if said.project.is_some() {
             plugin::check_project_counts(settings, &auth_type)?;
         }
-        let path = |key| Ok(settings.text(key)?.map(|path| settings.environment.expand(&path)));
         Ok(Self {
             name: settings.name.into(),
             place: settings.place.clone(),
             image: image_service(settings)?,
-            cacert: path("cacert")?,
-            cert: path("cert")?,
-            key: path("key")?,
+            cacert: path(settings, "cacert")?,
+            cert: path(settings, "cert")?,
+            key: path(settings, "key")?,
             retries: retries(settings)?,
             auth_url: auth_url(settings)?,
             auth: plugin::plugin(settings, &auth_type)?,
             auth_type,
         })
+    }
+}
+
+/// The path of a file. Templates and CI systems put into such settings what belongs into the file.
+fn path(settings: &Settings, key: &str) -> Result<Option<PathBuf>, ConfigError> {
+    let Some(text) = settings.plain_text(key)? else { return Ok(None) };
+    match inline::held_by(text) {
+        Some(held) => settings.fail(
+            &format!("`{key}` holds {held}; it takes the path of a file"),
+            "write it to a file, which only you can read if it is a key, and give its path",
+        ),
+        None => Ok(settings.text(key)?.map(|path| settings.environment.expand(&path))),
     }
 }
 

@@ -25,17 +25,24 @@ pub(super) struct Entry {
     pub(super) settings: Map,
 }
 
+/// The clouds of files.
+pub(super) struct Read {
+    pub(super) clouds: BTreeMap<String, Entry>,
+    /// The `clouds.yaml` that was read, if there is one.
+    pub(super) file: Option<PathBuf>,
+}
+
 /// The clouds of `clouds.yaml`, with what `secure.yaml` lays over them. The two may stand in
 /// different directories.
-pub(super) fn clouds(env: &Environment) -> Result<BTreeMap<String, Entry>, ConfigError> {
-    let mut clouds = match first(env, Some("OS_CLIENT_CONFIG_FILE"), "clouds")? {
-        Some(file) => file.entries("clouds")?,
-        None => BTreeMap::new(),
+pub(super) fn clouds(env: &Environment) -> Result<Read, ConfigError> {
+    let (file, mut clouds) = match first(env, Some("OS_CLIENT_CONFIG_FILE"), "clouds")? {
+        Some(file) => (Some(file.path.clone()), file.entries("clouds")?.unwrap_or_default()),
+        None => (None, BTreeMap::new()),
     };
     let Some(secure) = first(env, Some("OS_CLIENT_SECURE_FILE"), "secure")? else {
-        return Ok(clouds);
+        return Ok(Read { clouds, file });
     };
-    for (name, secret) in secure.entries("clouds")? {
+    for (name, secret) in secure.entries_or_warned("clouds")? {
         match clouds.get_mut(&name) {
             Some(cloud) => {
                 merge(&mut cloud.settings, secret.settings);
@@ -44,13 +51,24 @@ pub(super) fn clouds(env: &Environment) -> Result<BTreeMap<String, Entry>, Confi
             None => drop(clouds.insert(name, secret)),
         }
     }
-    Ok(clouds)
+    Ok(Read { clouds, file })
+}
+
+/// The file that has a cloud called `name` and is not read, because another stands before it.
+pub(super) fn hidden(env: &Environment, name: &str) -> Option<PathBuf> {
+    if env.get("OS_CLIENT_CONFIG_FILE").is_some() {
+        return None;
+    }
+    let files = places(env, "clouds").filter_map(|path| read(&path).ok().flatten());
+    let mut behind =
+        files.skip(1).filter_map(|file| Some((file.path.clone(), file.entries("clouds").ok()??)));
+    behind.find(|(_, clouds)| clouds.contains_key(name)).map(|(path, _)| path)
 }
 
 /// The profiles of `clouds-public.yaml`, which clouds refer to by `profile`.
 pub(super) fn profiles(env: &Environment) -> Result<BTreeMap<String, Entry>, ConfigError> {
     match first(env, None, "clouds-public")? {
-        Some(file) => file.entries("public-clouds"),
+        Some(file) => file.entries_or_warned("public-clouds"),
         None => Ok(BTreeMap::new()),
     }
 }
@@ -72,8 +90,18 @@ impl File {
         fail(&self.path, reason.into(), hint)
     }
 
-    /// What stands below `section`: a map of names to settings.
-    fn entries(mut self, section: &str) -> Result<BTreeMap<String, Entry>, ConfigError> {
+    /// The same, with a warning where there is no such section.
+    fn entries_or_warned(self, section: &str) -> Result<BTreeMap<String, Entry>, ConfigError> {
+        let path = self.path.clone();
+        let entries = self.entries(section)?;
+        if entries.is_none() {
+            tracing::warn!("{} has no `{section}:`, so it names no cloud", path.display());
+        }
+        Ok(entries.unwrap_or_default())
+    }
+
+    /// What stands below `section`: a map of names to settings. `None` without that section.
+    fn entries(mut self, section: &str) -> Result<Option<BTreeMap<String, Entry>>, ConfigError> {
         let named = match self.root.remove(section) {
             Some(Node::Map(named)) => named,
             Some(Node::Null) => Map::new(),
@@ -83,10 +111,7 @@ impl File {
                     "write each cloud as `NAME:` with its settings indented below",
                 );
             }
-            None => {
-                tracing::warn!("{} has no `{section}:`, so it names no cloud", self.path.display());
-                Map::new()
-            }
+            None => return Ok(None),
         };
         let mut entries = BTreeMap::new();
         for (name, settings) in named {
@@ -107,7 +132,7 @@ impl File {
             let place = Place::File(self.path.clone());
             entries.insert(name, Entry { place, secure: None, settings });
         }
-        Ok(entries)
+        Ok(Some(entries))
     }
 }
 
@@ -127,14 +152,19 @@ fn first(
             ),
         };
     }
-    for directory in directories(env) {
-        for extension in ["yaml", "yml", "json"] {
-            if let Some(file) = read(&directory.join(format!("{stem}.{extension}")))? {
-                return Ok(Some(file));
-            }
+    for path in places(env, stem) {
+        if let Some(file) = read(&path)? {
+            return Ok(Some(file));
         }
     }
     Ok(None)
+}
+
+/// Where a file may be, in the order in which it is looked for.
+fn places(env: &Environment, stem: &str) -> impl Iterator<Item = PathBuf> {
+    directories(env).into_iter().flat_map(move |directory| {
+        ["yaml", "yml", "json"].map(|extension| directory.join(format!("{stem}.{extension}")))
+    })
 }
 
 /// Where files are looked for, in this order: the working directory, the user's configuration
@@ -244,5 +274,35 @@ mod tests {
         fs::write(directory.join("clouds.yml"), "clouds: {a: {}}").unwrap();
         let error = clouds(&environment(&[("XDG_CONFIG_HOME", root.path())])).err().unwrap();
         assert!(error.reason.contains("can't be read"), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_hides_a_cloud_is_named_with_what_it_hides() {
+        let root = tempfile::tempdir().unwrap();
+        let (work, home) = (root.path().join("work"), root.path().join("openstack"));
+        fs::create_dir_all(&work).unwrap();
+        fs::create_dir_all(&home).unwrap();
+        let variables = [("XDG_CONFIG_HOME".to_owned(), root.path().display().to_string())];
+        let absence = |name: &str| {
+            let env = Environment::new(variables.clone(), &work);
+            super::super::Clouds::load(env).unwrap().absence(name)
+        };
+        assert_eq!(absence("a"), "no clouds.yaml was found");
+        let (first, second) = (work.join("clouds.yaml"), home.join("clouds.yaml"));
+        fs::write(&second, "clouds: {a: {}}").unwrap();
+        let (first_name, second_name) = (first.display(), second.display());
+        assert_eq!(absence("b"), format!("{second_name} does not name `b`; the clouds are a"));
+        for (text, found) in [
+            ("cache: {}", "names no cloud"),
+            ("clouds:", "names no cloud"),
+            ("clouds: {c: {}}", "does not name `a`"),
+        ] {
+            fs::write(&first, text).unwrap();
+            let hides = format!("{first_name} {found}, and hides {second_name}, which has `a`");
+            assert_eq!(absence("a"), hides, "{text}");
+        }
+        assert_eq!(absence("b"), format!("{first_name} does not name `b`; the clouds are c"));
+        fs::write(&second, "clouds: [").unwrap();
+        assert_eq!(absence("a"), format!("{first_name} does not name `a`; the clouds are c"));
     }
 }

@@ -75,6 +75,11 @@ impl<'a> Settings<'a> {
         }
     }
 
+    /// The same as it stands, with its braces.
+    pub(super) fn plain_text(&self, key: &str) -> Result<Option<&str>, ConfigError> {
+        self.plain(&self.root, key)
+    }
+
     /// The text of a setting for the image service, or the one for all services.
     pub(super) fn image_text(&self, key: &str) -> Result<Option<String>, ConfigError> {
         match self.text(&format!("image_{key}"))? {
