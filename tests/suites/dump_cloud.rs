@@ -7,9 +7,14 @@ mod real_cloud;
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::SystemTime;
 
-use real_cloud::{BLOCKED, Cloud, STACKS, reset};
+use glance_core::store::memory::MemoryStore;
+use glance_core::{Body, Transport};
+use glance_server::GlanceApi;
+use http::Request;
+use real_cloud::{BLOCKED, Cloud, STACKS, reset, transport};
 use serde_json::Value;
 
 #[test]
@@ -47,6 +52,49 @@ fn a_dump_knows_the_projects_of_its_images() {
         let mark = cloud.mark("c");
         run(&["load", word, "c", "--queued", "--owner", "by-name"]).exits(3);
         assert_eq!(cloud.writes_since("c", mark), [""; 0]);
+    }
+}
+
+/// What is served of a dump describes itself as a real Glance does, but for the words to people.
+#[tokio::test]
+async fn schemas_are_those_of_a_real_glance() {
+    let cloud = Cloud::find();
+    let token = cloud.token("a").await;
+    let glance = transport(STACKS[0], &cloud.configured("a"));
+    let served = GlanceApi::new(Arc::new(MemoryStore::new("memory")));
+    let definitions = ["namespace", "object", "property", "resource_type", "tag"]
+        .map(|one| format!("metadefs/{one}"));
+    let several = ["namespaces", "objects", "properties", "resource_types", "tags"]
+        .map(|several| format!("metadefs/{several}"));
+    let images = ["image", "images", "member", "members"].map(str::to_owned);
+    for name in images.iter().chain(&definitions).chain(&several) {
+        let path = format!("/v2/schemas/{name}");
+        let real = get(&*glance, &format!("{}{path}", cloud.text("a")), &token).await;
+        let ours = get(&served, &format!("https://localhost{path}"), "").await;
+        assert_eq!(ours, real, "{name}");
+    }
+}
+
+/// A document without its descriptions.
+async fn get(transport: &dyn Transport, url: &str, token: &str) -> Value {
+    let request = Request::get(url).header("x-auth-token", token).body(Body::empty()).unwrap();
+    let answer = transport.send(request).await.unwrap();
+    assert_eq!(answer.status(), 200, "{url}");
+    let text = answer.into_body().collect(1 << 20).await.unwrap();
+    let mut document = serde_json::from_slice(&text).unwrap();
+    forget_descriptions(&mut document);
+    document
+}
+
+fn forget_descriptions(document: &mut Value) {
+    match document {
+        Value::Object(entries) => {
+            // A property may be called so, too.
+            entries.retain(|name, value| name != "description" || !value.is_string());
+            entries.values_mut().for_each(forget_descriptions);
+        }
+        Value::Array(entries) => entries.iter_mut().for_each(forget_descriptions),
+        _ => {}
     }
 }
 

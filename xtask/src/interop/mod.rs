@@ -12,6 +12,7 @@ mod verdict;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread::{self, ScopedJoinHandle};
 use std::time::Instant;
 
 use clap::Args;
@@ -23,7 +24,7 @@ use crate::shell::cargo;
 use crate::workspace;
 use python::Python;
 use server::Site;
-use suites::Outcome;
+use suites::{Outcome, Suite};
 use verdict::Verdict;
 
 /// What is run, and where.
@@ -53,11 +54,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let python = Python::install(&directory, &target.join("cloud"))?;
     if arguments.record {
         let site = Site::real(&directory, &python)?;
-        record(&outcomes(&site, &python, "a real Glance")?)?;
+        record(&all_of(suites::ALL.map(|suite| outcomes(suite, &site, &python)))?)?;
     }
-    let site = Site::serving(&directory, &python, &binary)?;
-    let found = outcomes(&site, &python, "serve")?;
-    drop(site);
+    let found = at_serve(&directory, &python, &binary)?;
     let verdict = Verdict::of(&found, &recorded()?, &verdict::listed(&document()?));
     verdict.reds.iter().for_each(print);
     print(format_args!("{} more are listed in docs/serve.md", verdict.listed));
@@ -73,17 +72,35 @@ fn built() -> Result<PathBuf, Failure> {
     Ok(workspace::target()?.join("debug/glance-replicator"))
 }
 
-fn outcomes(site: &Site<'_>, python: &Python, name: &str) -> Result<Outcomes, Failure> {
-    let mut outcomes = Outcomes::new();
-    for suite in suites::ALL {
-        let begin = Instant::now();
-        let found = suites::run(suite, site, python)?;
-        let passed = found.values().filter(|outcome| outcome.is_passed()).count();
-        let (count, seconds) = (found.len(), begin.elapsed().as_secs_f64());
-        say(format_args!("{suite} at {name}: {passed} of {count} pass, {seconds:.0} s"));
-        outcomes.extend(found);
-    }
-    Ok(outcomes)
+/// Runs the suites at the same time, each at a `serve` of its own.
+fn at_serve(directory: &Path, python: &Python, binary: &Path) -> Result<Outcomes, Failure> {
+    thread::scope(|scope| {
+        let at_its_own = |suite| {
+            let site = Site::serving(directory, python, binary, suite)?;
+            outcomes(suite, &site, python)
+        };
+        let running = suites::ALL.map(|suite| scope.spawn(move || at_its_own(suite)));
+        let ended = |thread: ScopedJoinHandle<'_, _>| {
+            thread.join().map_err(|_| Failure::new("a suite panicked"))?
+        };
+        all_of(running.map(ended))
+    })
+}
+
+fn outcomes(suite: Suite, site: &Site<'_>, python: &Python) -> Result<Outcomes, Failure> {
+    let begin = Instant::now();
+    let found = suites::run(suite, site, python)?;
+    let passed = found.values().filter(|outcome| outcome.is_passed()).count();
+    let (count, seconds) = (found.len(), begin.elapsed().as_secs_f64());
+    say(format_args!("{suite} at {}: {passed} of {count} pass, {seconds:.0} s", site.name()));
+    Ok(found)
+}
+
+fn all_of<const N: usize>(found: [Result<Outcomes, Failure>; N]) -> Result<Outcomes, Failure> {
+    found.into_iter().try_fold(Outcomes::new(), |mut all, found| {
+        all.extend(found?);
+        Ok(all)
+    })
 }
 
 /// Writes down what a real Glance passes.

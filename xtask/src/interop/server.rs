@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::python::Python;
+use super::suites::Suite;
 use crate::cloud::sheltered;
 use crate::failure::{Context, Failure};
 use crate::shell::succeed;
@@ -14,7 +15,7 @@ use crate::stage::Server;
 pub(crate) struct Site<'a> {
     /// What belongs to it: configurations, and what the suites write.
     pub(crate) directory: PathBuf,
-    region: &'static str,
+    region: String,
     python: &'a Python,
     /// Ends with it.
     server: Option<Server>,
@@ -25,17 +26,18 @@ impl<'a> Site<'a> {
     pub(crate) fn real(directory: &Path, python: &'a Python) -> Result<Self, Failure> {
         let directory = directory.join("real");
         empty(&directory)?;
-        let site = Self { directory, region: "RegionA", python, server: None };
-        site.prepared()
+        let region = "RegionA".to_owned();
+        Self { directory, region, python, server: None }.prepared()
     }
 
-    /// A new dump that `serve` serves.
+    /// A new dump that `serve` serves, for one suite.
     pub(crate) fn serving(
         directory: &Path,
         python: &'a Python,
         binary: &Path,
+        suite: Suite,
     ) -> Result<Self, Failure> {
-        let directory = directory.join("serve");
+        let directory = directory.join(format!("serve-{suite}"));
         empty(&directory)?;
         let dump = directory.join("dump");
         write_dump(&dump)?;
@@ -46,8 +48,13 @@ impl<'a> Site<'a> {
         command.arg("--cert").arg(pki.join("glance-a.pem"));
         command.arg("--key").arg(pki.join("glance-a.key"));
         let server = Some(Server::start(&mut command, " on https://")?);
-        let site = Self { directory, region: "RegionInterop", python, server };
-        site.prepared()
+        let region = format!("RegionInterop-{suite}");
+        Self { directory, region, python, server }.prepared()
+    }
+
+    /// What it is called.
+    pub(crate) fn name(&self) -> &'static str {
+        if self.server.is_some() { "serve" } else { "a real Glance" }
     }
 
     fn prepared(self) -> Result<Self, Failure> {
@@ -59,7 +66,7 @@ impl<'a> Site<'a> {
 
     fn prepare(&self, action: &str) -> Command {
         let mut command = self.python.command(PREPARE);
-        command.arg(action).arg(&self.python.cloud).arg(&self.directory).arg(self.region);
+        command.arg(action).arg(&self.python.cloud).arg(&self.directory).arg(&self.region);
         command.arg(self.server.as_ref().map_or("-", |server| &server.url));
         command
     }
