@@ -423,6 +423,7 @@ fn split(path: &Path) -> io::Result<(PathBuf, PathBuf)> {
 /// What was found, if it is a regular file.
 fn regular(found: &Stat) -> io::Result<Found> {
     match FileType::from_raw_mode(found.st_mode) {
+        #[allow(clippy::useless_conversion, reason = "other machines have u32")]
         FileType::RegularFile => Ok(Found {
             length: u64::try_from(found.st_size).unwrap_or_default(),
             links: found.st_nlink.into(),

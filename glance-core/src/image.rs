@@ -38,13 +38,11 @@ impl FromStr for ImageId {
 
     fn from_str(text: &str) -> Result<Self, InvalidRecord> {
         let hyphenated = text.len() == 36 && uuid::Uuid::try_parse(text).is_ok();
-        match hyphenated {
-            true => Ok(Self(text.to_owned())),
-            false => {
-                let text = beginning(text);
-                Err(InvalidRecord(format!("{text:?} is not an image id (a UUID)")))
-            }
+        if hyphenated {
+            return Ok(Self(text.to_owned()));
         }
+        let text = beginning(text);
+        Err(InvalidRecord(format!("{text:?} is not an image id (a UUID)")))
     }
 }
 

@@ -18,7 +18,7 @@ impl<R: BufRead> Lines<R> {
     ///
     /// # Errors
     /// `InvalidData` for a line that is longer than any that the tool writes.
-    pub fn next(&mut self) -> io::Result<Option<&[u8]>> {
+    pub fn next_line(&mut self) -> io::Result<Option<&[u8]>> {
         self.line.clear();
         let read = (&mut self.file).take(LONGEST).read_until(b'\n', &mut self.line)?;
         match (read, self.line.last()) {

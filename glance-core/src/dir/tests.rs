@@ -158,10 +158,10 @@ fn a_directory_that_is_moved_away_takes_no_more_files() {
 fn lines_have_a_limit() {
     let text = [b"one\ntwo\n".as_slice(), &vec![0; 2 << 20], b"\nlast"].concat();
     let mut lines = Lines::of(&*text);
-    assert_eq!(lines.next().unwrap().unwrap(), b"one\n");
-    assert_eq!(lines.next().unwrap().unwrap(), b"two\n");
-    assert_eq!(lines.next().unwrap_err().kind(), ErrorKind::InvalidData);
+    assert_eq!(lines.next_line().unwrap().unwrap(), b"one\n");
+    assert_eq!(lines.next_line().unwrap().unwrap(), b"two\n");
+    assert_eq!(lines.next_line().unwrap_err().kind(), ErrorKind::InvalidData);
     let mut lines = Lines::of(&b"torn"[..]);
-    assert_eq!(lines.next().unwrap().unwrap(), b"torn");
-    assert_eq!(lines.next().unwrap(), None);
+    assert_eq!(lines.next_line().unwrap().unwrap(), b"torn");
+    assert_eq!(lines.next_line().unwrap(), None);
 }

@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use rustix::fs::Stat;
 use rustix::io::Errno;
 
-/// Makes the mode of a file of `directory` this one. Where the filesystem knows no modes (SMB, WebDAV,
+/// Makes the mode of a file of `directory` this one. Where the filesystem knows no modes (SMB, `WebDAV`,
 /// 9p), it stays as it is, with a warning.
 pub(super) fn set_mode(file: &File, mode: u32, directory: &Path) -> io::Result<()> {
     unless_unsupported(file.set_permissions(Permissions::from_mode(mode)), directory)

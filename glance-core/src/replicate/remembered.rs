@@ -91,7 +91,7 @@ impl Kept {
     fn read(&mut self, file: impl BufRead) -> io::Result<()> {
         let mut lines = Lines::of(file);
         for number in 1_u64.. {
-            let Some(line) = lines.next()? else { break };
+            let Some(line) = lines.next_line()? else { break };
             self.torn = line.last() != Some(&b'\n');
             match serde_json::from_slice(line) {
                 Ok(line) if self.take(&line) => {}

@@ -128,7 +128,7 @@ impl Recorded {
         let mut recorded = Self::default();
         let mut lines = Lines::of(BufReader::new(file));
         for number in 1_u64.. {
-            let Some(text) = lines.next().map_err(failed)? else { break };
+            let Some(text) = lines.next_line().map_err(failed)? else { break };
             recorded.torn = text.last() != Some(&b'\n');
             match serde_json::from_slice(text) {
                 Ok(Line::Journal { version, .. }) if version > VERSION => {
