@@ -24,6 +24,7 @@ mod patch;
 mod query;
 mod refusal;
 mod schema;
+mod split;
 
 use client::{Client, Operation};
 
