@@ -14,12 +14,19 @@ use crate::replicate::stamp;
 /// A part of the document.
 #[derive(Debug, PartialEq)]
 pub(super) enum Piece {
-    /// The text of an element.
-    Element(Vec<u8>),
-    /// An element that is too long, with those of its values that say which it is.
-    TooLong(Map<String, Value>),
+    /// An element of the list.
+    Element(Element),
     /// The text of another value that is wanted, and its key.
     Value(String, Vec<u8>),
+}
+
+/// An element of a list.
+#[derive(Debug, PartialEq)]
+pub(super) enum Element {
+    /// Its text.
+    Whole(Vec<u8>),
+    /// One that is too long, with those of its values that say which it is.
+    TooLong(Map<String, Value>),
 }
 
 /// Why a document can't be split.
@@ -205,10 +212,10 @@ impl Splitter {
                 At::Colon
             }
             At::Element => {
-                pieces(match self.look.take() {
-                    None => Piece::Element(text),
-                    Some(look) => Piece::TooLong(look.found),
-                });
+                pieces(Piece::Element(match self.look.take() {
+                    None => Element::Whole(text),
+                    Some(look) => Element::TooLong(look.found),
+                }));
                 At::AfterElement
             }
             _ => {
@@ -375,7 +382,7 @@ mod tests {
     }
 
     fn element(text: &str) -> Piece {
-        Piece::Element(text.as_bytes().to_vec())
+        Piece::Element(Element::Whole(text.as_bytes().to_vec()))
     }
 
     fn next(text: &str) -> Piece {
@@ -449,12 +456,13 @@ mod tests {
             for chunk in [1000, LONGEST - 1, document.len()] {
                 let (pieces, end) = split(&document, chunk);
                 let known = json!({"id": "one", "name": "n"});
-                let known = Piece::TooLong(known.as_object().unwrap().clone());
+                let known = Element::TooLong(known.as_object().unwrap().clone());
+                let known = Piece::Element(known);
                 assert_eq!((pieces, end), (vec![known, element("2")], Ok(())));
             }
         }
         let (pieces, end) = split(&long(r#"{"images": [["#, "0,", LONGEST, "0]]}"), 4096);
-        assert_eq!((pieces, end), (vec![Piece::TooLong(Map::new())], Ok(())));
+        assert_eq!((pieces, end), (vec![Piece::Element(Element::TooLong(Map::new()))], Ok(())));
     }
 
     #[test]
