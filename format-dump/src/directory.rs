@@ -236,8 +236,15 @@ impl ImageStore for Directory {
     async fn list(&self, selection: &Selection) -> Result<ImageStream<'_>, StoreError> {
         let ids = self.ids(LIST).await?;
         let admitted = selection.clone();
-        let images = stream::iter(ids.into_iter().filter(move |id| admitted.admits_id(id)))
-            .then(move |id| async move { Ok(self.record(LIST, &id).await?.image) });
+        let ids = ids.into_iter().filter(move |id| admitted.admits_id(id));
+        // A record that can't be read is about its image alone.
+        let images = stream::iter(ids).then(move |id| async move {
+            let unread = |error: StoreError| match error.kind {
+                StoreErrorKind::NotFound => error,
+                _ => error.of_record(Image::queued(id.clone(), Attributes::default())),
+            };
+            self.record(LIST, &id).await.map(|record| record.image).map_err(unread)
+        });
         // An image deleted since is missing.
         let selection = selection.clone();
         let listed = move |it: &Result<Image, StoreError>| match it {

@@ -24,6 +24,7 @@ mod patch;
 mod query;
 mod refusal;
 mod schema;
+mod split;
 
 use client::{Client, Operation};
 
@@ -86,7 +87,7 @@ impl ImageStore for GlanceStore {
 
     async fn get(&self, id: &ImageId) -> Result<Image, StoreError> {
         let operation = Operation::new("read the record", id);
-        self.client.json(Method::GET, &image_path(id), None, &operation).await
+        self.client.image(Method::GET, &image_path(id), None, &operation).await
     }
 
     async fn read(&self, id: &ImageId, range: ByteRange) -> Result<Body, StoreError> {
@@ -98,7 +99,7 @@ impl ImageStore for GlanceStore {
         let mut record = patch::writable(&image.attributes);
         record.insert("id".into(), image.id.as_str().into());
         let record = Some(Value::Object(record));
-        self.client.json(Method::POST, "/v2/images", record, &operation).await
+        self.client.image(Method::POST, "/v2/images", record, &operation).await
     }
 
     async fn upload(&self, id: &ImageId, data: Body) -> Result<Image, StoreError> {

@@ -119,6 +119,24 @@ impl Selection {
             && ordered.iter().find(fits).is_none_or(|rule| rule.admits)
     }
 
+    /// Whether an image can be meant of which only this could be read: at least its id, and its name
+    /// if there is one here.
+    pub fn may_admit(&self, read: &Image) -> bool {
+        let Parts { wanted, unwanted, ordered, .. } = &*self.0;
+        // None where nobody knows.
+        let holds = |condition: &Condition| match condition {
+            Condition::Ids(_) => Some(condition.holds(read)),
+            Condition::Name(_) if read.attributes.name.is_some() => Some(condition.holds(read)),
+            _ => None,
+        };
+        let fits = |rule: &Rule| rule.condition.as_ref().map_or(Some(true), holds);
+        let decisive = ordered.iter().find(|rule| fits(rule) != Some(false));
+        self.admits_id(&read.id)
+            && wanted.iter().all(|same| same.iter().any(|one| holds(one) != Some(false)))
+            && !unwanted.iter().any(|one| holds(one) == Some(true))
+            && decisive.is_none_or(|rule| rule.admits || fits(rule).is_none())
+    }
+
     /// Whether an image of this id can be meant, as far as an id tells.
     pub fn admits_id(&self, id: &ImageId) -> bool {
         let Parts { ids, shard, .. } = &*self.0;

@@ -13,8 +13,30 @@ use crate::transport::TransportErrorKind;
 
 pub mod memory;
 
-/// The images of a store, as they come.
+/// The images of a store, as they come. An error with a [`record`](StoreError::record) is about that
+/// one image, and the listing goes on; any other error ends it.
 pub type ImageStream<'a> = BoxStream<'a, Result<Image, StoreError>>;
+
+/// The id of what a listing yields; none of an error that ends it.
+pub fn listed_id(item: &Result<Image, StoreError>) -> Option<&ImageId> {
+    match item {
+        Ok(image) => Some(&image.id),
+        Err(error) => error.record.as_ref().map(|record| &record.id),
+    }
+}
+
+/// Whether `store` holds an image of this id, also one whose record can't be read.
+///
+/// # Errors
+/// When the store does not say.
+pub(crate) async fn holds(store: &dyn ImageStore, id: &ImageId) -> Result<bool, StoreError> {
+    match store.get(id).await {
+        Ok(_) => Ok(true),
+        Err(error) if error.record.is_some() => Ok(true),
+        Err(error) if error.kind == StoreErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
 
 /// Holds images: a Glance service, a directory, memory.
 ///
@@ -33,7 +55,8 @@ pub type ImageStream<'a> = BoxStream<'a, Result<Image, StoreError>>;
 /// - **Order**: listings come in ascending order of ids, each image once, so that whoever pairs two
 ///   of them needs little memory. An image made or deleted meanwhile may be missing.
 /// - **Completeness**: a listing holds every image that the selection admits and the credentials
-///   can see, of any visibility and state, hidden ones too, and no other.
+///   can see, of any visibility and state, hidden ones too, and no other. An image whose record
+///   can't be read is an error in its place, with what can be read of it.
 /// - **Retry**: a store may repeat a request that carries no data. It never resends data; that is
 ///   up to the caller, who can make it anew, after [`StoreErrorKind::Renewed`].
 /// - **Cancel**: dropping a future abandons its work, as a failure would.
@@ -124,6 +147,8 @@ pub struct StoreError {
     pub operation: &'static str,
     /// The image in question.
     pub image: Option<ImageId>,
+    /// Of a record that can't be read, what can be read of it.
+    pub record: Option<Box<Image>>,
     /// What the store said, a fragment of a sentence.
     pub reason: String,
     /// The server's id of the request, for its operator's logs.
@@ -197,6 +222,7 @@ impl StoreError {
             store: store.to_string(),
             operation,
             image: None,
+            record: None,
             reason: reason.into(),
             request_id: None,
             hint: None,
@@ -213,6 +239,7 @@ impl StoreError {
             store: self.store.clone(),
             operation: self.operation,
             image: self.image.clone(),
+            record: self.record.clone(),
             reason: self.reason.clone(),
             request_id: self.request_id.clone(),
             hint: self.hint.clone(),
@@ -224,6 +251,14 @@ impl StoreError {
     #[must_use]
     pub fn on(mut self, image: &ImageId) -> Self {
         self.image = Some(image.clone());
+        self
+    }
+
+    /// The same error, about the record of this image, of which only this could be read.
+    #[must_use]
+    pub fn of_record(mut self, record: Image) -> Self {
+        self.image = Some(record.id.clone());
+        self.record = Some(Box::new(record));
         self
     }
 

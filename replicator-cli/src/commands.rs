@@ -164,21 +164,30 @@ async fn size(server: &str, selected: &Selected, options: &Options) -> Result<Ex
     let store = one(server, options)?.open(Side::Source, options).await?.store;
     selected.require_ids(&[&*store]).await?;
     let (mut found, mut images, mut bytes) = (0_u64, 0_u64, 0_u64);
+    let mut exit = Exit::Success;
     let selection = selected.at(&*store).await?;
     let mut listing = store.list(&selection).await?;
-    while let Some(image) = listing.next().await {
-        let image = image?;
+    while let Some(item) = listing.next().await {
         found += 1;
-        if image.status.has_data() {
-            images += 1;
-            bytes += image.size.unwrap_or(0);
+        match item {
+            Ok(image) if image.status.has_data() => {
+                images += 1;
+                bytes = bytes.saturating_add(image.size.unwrap_or(0));
+            }
+            Ok(_) => {}
+            // It is not counted.
+            Err(error) if error.record.is_some() => {
+                exit = exit.worse(Exit::SomeFailed);
+                print::failure(&error.into());
+            }
+            Err(error) => return Err(error.into()),
         }
     }
     if found == 0 {
         warn_of_no_image(&*store, &selection).await?;
     }
     print::size(options.output, images, bytes);
-    Ok(Exit::Success)
+    Ok(exit)
 }
 
 /// Where a path stands by its position, a bare word is a directory.

@@ -237,7 +237,9 @@ async fn look_at_permissions(
 ) -> Result<(), Stopped> {
     let refused = |error: StoreError| ("list", CliError::from(error));
     let mut listing = store.list(&Selection::everything()).await.map_err(refused)?;
-    let found = match listing.next().await.transpose().map_err(refused)? {
+    let found = match listing.next().await {
+        // One record that can't be read is no lack of permissions.
+        Some(Err(error)) if error.record.is_none() => return Err(refused(error)),
         Some(_) => "images can be listed",
         None => "images can be listed; there is none",
     };

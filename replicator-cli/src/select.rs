@@ -5,9 +5,10 @@ use std::io::Read;
 use std::path::Path;
 use std::str::FromStr;
 
-use futures_util::TryStreamExt;
+use futures_util::StreamExt;
 use glance_core::image::ImageId;
 use glance_core::select::{Condition, Latest, Rule, Selection, Shard};
+use glance_core::store::listed_id;
 use glance_core::{ImageStore, StoreError};
 
 use crate::args;
@@ -64,8 +65,11 @@ impl Selected {
                 break;
             }
             let mut listing = store.list(&Selection::of_ids(absent.clone())).await?;
-            while let Some(image) = listing.try_next().await? {
-                absent.remove(&image.id);
+            while let Some(item) = listing.next().await {
+                match listed_id(&item) {
+                    Some(id) => absent.remove(id),
+                    None => item.map(|_| false)?,
+                };
             }
         }
         let names: Vec<String> = stores.iter().map(ToString::to_string).collect();
@@ -128,8 +132,14 @@ pub(crate) fn warn_of_none_among(all: u64, store: &str) {
 }
 
 async fn count(store: &dyn ImageStore, selection: &Selection) -> Result<u64, StoreError> {
-    let listing = store.list(selection).await?;
-    listing.try_fold(0, async |count, _| Ok(count + 1)).await
+    let (mut listing, mut count) = (store.list(selection).await?, 0);
+    while let Some(item) = listing.next().await {
+        match listed_id(&item) {
+            Some(_) => count += 1,
+            None => drop(item?),
+        }
+    }
+    Ok(count)
 }
 
 /// What is selected, as far as it is the same for every process of a run: not the moment that

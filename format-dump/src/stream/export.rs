@@ -3,7 +3,7 @@
 use std::io;
 use std::mem::take;
 
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::StreamExt;
 use glance_core::body::BodyError;
 use glance_core::digest::{Algorithm, Digests, Hashers, Hashing};
 use glance_core::image::{Attributes, Image, ImageId, Member, Status, Visibility};
@@ -45,7 +45,14 @@ pub async fn export(
     run.archive.begin(&manifest, beside).await.map_err(broken)?;
     let mut images = source.list(&policy.selection).await?;
     let mut last: Option<ImageId> = None;
-    while let Some(image) = images.try_next().await? {
+    while let Some(item) = images.next().await {
+        let (image, unreadable) = match item {
+            Ok(image) => (image, None),
+            Err(mut error) => match error.record.take() {
+                Some(read) => (*read, Some(error)),
+                None => return Err(error),
+            },
+        };
         if last.is_some_and(|last| last > image.id) {
             let reason = "it does not list its images in the order of their ids";
             let error =
@@ -53,7 +60,11 @@ pub async fn export(
             return Err(error.hint("dump them into a directory"));
         }
         last = Some(image.id.clone());
-        if let Some(result) = run.image(&image).await.map_err(broken)? {
+        let result = match unreadable {
+            None => run.image(&image).await.map_err(broken)?,
+            Some(error) => Some(run.unreadable(&image, error).await.map_err(broken)?),
+        };
+        if let Some(result) = result {
             observe(run.outcome(image, result));
         }
     }
@@ -113,6 +124,14 @@ impl<W: AsyncWrite + Unpin> Run<'_, W> {
         };
         self.note(&image.id, &result).await?;
         Ok(Some(result))
+    }
+
+    /// Says of an image whose record can't be read that it is not there.
+    async fn unreadable(&mut self, read: &Image, error: StoreError) -> io::Result<Ended> {
+        let error = error.of_record(read.clone());
+        let result = Err(CopyError::Source(error));
+        self.note(&read.id, &result).await?;
+        Ok(result)
     }
 
     /// Writes an image that was announced.

@@ -10,10 +10,10 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 use url::Url;
 
-use crate::body::{Body, BodyError};
+use crate::body::{Body, BodyError, TooLong};
 use crate::identity::auth::{Proof, Reach};
 use crate::identity::{Session, SignInError, SignInErrorKind};
-use crate::image::{Image, ImageId, Status};
+use crate::image::{Image, ImageId, Misread, Status};
 use crate::redirect::{self, Unanswered};
 use crate::store::{StoreError, StoreErrorKind};
 use crate::transport::{
@@ -21,7 +21,9 @@ use crate::transport::{
     request_id,
 };
 
+use super::listing::HINT;
 use super::refusal;
+use super::split::LONGEST;
 
 /// The connection to one Glance.
 #[derive(Debug, Clone)]
@@ -87,13 +89,25 @@ impl Client {
         document: Option<Value>,
         operation: &Operation,
     ) -> Result<T, StoreError> {
+        self.json_within(ANSWER, method, path, document, operation).await
+    }
+
+    /// The same, of an answer that may have so many bytes.
+    pub(super) async fn json_within<T: DeserializeOwned>(
+        &self,
+        limit: usize,
+        method: Method,
+        path: &str,
+        document: Option<Value>,
+        operation: &Operation,
+    ) -> Result<T, StoreError> {
         let payload = document.map(|document| (JSON, Bytes::from(document.to_string())));
         let is_read = method == Method::GET;
         let mut again = if is_read && !self.optional { BROKEN_OFF } else { 0 };
         loop {
             let (method, payload) = (method.clone(), payload.clone());
             let answer = self.repeatable(method, path, &[], payload, operation).await?;
-            match self.read_json(answer, operation).await {
+            match self.read_json(answer, limit, operation).await {
                 Err(error) if again > 0 && error.kind == BROKE_OFF => {
                     tracing::info!("{error}; it is asked for again");
                     again -= 1;
@@ -123,7 +137,53 @@ impl Client {
     ) -> Result<Image, StoreError> {
         let payload = Some((JSON_PATCH, Bytes::from(changes.to_string())));
         let answer = self.repeatable(Method::PATCH, path, &[], payload, operation).await?;
-        self.read_json(answer, operation).await
+        let record = self.read_json(answer, ANSWER, operation).await?;
+        Image::read(record).map_err(|misread| self.misread(&misread, operation))
+    }
+
+    /// Sends a JSON document, or nothing, and understands the image of the answer.
+    pub(super) async fn image(
+        &self,
+        method: Method,
+        path: &str,
+        document: Option<Value>,
+        operation: &Operation,
+    ) -> Result<Image, StoreError> {
+        let record = self.json(method, path, document, operation).await?;
+        Image::read(record).map_err(|misread| self.misread(&misread, operation))
+    }
+
+    /// Asks for a long answer, whose body is not read.
+    pub(super) async fn page(
+        &self,
+        path: &str,
+        operation: &Operation,
+    ) -> Result<Response<Body>, StoreError> {
+        self.repeatable(Method::GET, path, &[], None, operation).await
+    }
+
+    /// A record that can't be read.
+    pub(super) fn misread(&self, misread: &Misread, operation: &Operation) -> StoreError {
+        let Misread { image, fault } = misread;
+        let error = self.error(StoreErrorKind::Unreadable, operation, fault.to_string());
+        let error = error.hint(ODD_RECORD);
+        match image {
+            Some(image) => error.of_record(Image::clone(image)),
+            None => error,
+        }
+    }
+
+    /// An answer that broke off, or can't be held.
+    pub(super) fn broke_off(&self, error: BodyError, operation: &Operation) -> StoreError {
+        match error.downcast::<TooLong>() {
+            Ok(too_long) => {
+                let reason = format!("the answer can't be read: {too_long}");
+                self.error(StoreErrorKind::Unreadable, operation, reason).hint(HINT)
+            }
+            Err(error) => {
+                self.error(BROKE_OFF, operation, "the answer broke off").caused_by(error)
+            }
+        }
     }
 
     /// Asks for data, of a length that nobody knows; the answer's body is not read.
@@ -276,7 +336,8 @@ impl Client {
             return Ok(answer);
         }
         let (head, body) = answer.into_parts();
-        let text = body.collect(REFUSAL_LIMIT).await.unwrap_or_default();
+        // The beginning says what there is to say.
+        let (text, _) = body.peek(REFUSAL_LIMIT).await;
         let refusal = refusal::explain(head.status, operation.what, &text);
         let asked = head.extensions.get::<ClientCertificate>();
         let mut error = self.error(refusal.kind, operation, refusal.reason);
@@ -304,22 +365,21 @@ impl Client {
     async fn read_json<T: DeserializeOwned>(
         &self,
         answer: Response<Body>,
+        limit: usize,
         operation: &Operation,
     ) -> Result<T, StoreError> {
         let (head, body) = answer.into_parts();
-        let failed = |kind, reason: &str, error: BodyError| StoreError {
-            request_id: request_id(&head.headers),
-            ..self.error(kind, operation, reason).caused_by(error)
-        };
-        let text = body.collect(JSON_LIMIT).await;
-        let text = text.map_err(|error| failed(BROKE_OFF, "the answer broke off", error))?;
+        let answered = |error| StoreError { request_id: request_id(&head.headers), ..error };
+        let text = body.collect(limit).await;
+        let text = text.map_err(|error| answered(self.broke_off(error, operation)))?;
         let text = if text.is_empty() { Bytes::from_static(b"null") } else { text };
         serde_json::from_slice(&text).map_err(|error| {
             let reason = match error.is_data() {
                 true => "the answer is not what a Glance says",
                 false => "the answer is not JSON",
             };
-            failed(StoreErrorKind::Unreadable, reason, error.into())
+            let failed = self.error(StoreErrorKind::Unreadable, operation, reason);
+            answered(failed.caused_by(error))
         })
     }
 
@@ -375,18 +435,20 @@ const OCTETS: &str = "application/octet-stream";
 /// tokens are only renewed earlier than they need be.
 const SLOW: u64 = 10 << 20;
 
-const BROKE_OFF: StoreErrorKind = StoreErrorKind::Transport(TransportErrorKind::Interrupted);
+pub(super) const BROKE_OFF: StoreErrorKind = StoreErrorKind::Transport(TransportErrorKind::Interrupted);
 
 const DID_NOT_COME: &str = "the data did not come";
 
 const IN_FRONT: &str = "a proxy or a load balancer answers in its place: have it pass uploads on";
 
+const ODD_RECORD: &str = "have the server's administrator correct the record, or leave the image out \
+    (--exclude-id ID)";
+
 /// How often an answer that broke off is asked for again.
-const BROKEN_OFF: u32 = 3;
+pub(super) const BROKEN_OFF: u32 = 3;
 
 /// Bytes of a refusal that are read: schema violations quote the whole schema.
 const REFUSAL_LIMIT: usize = 256 * 1024;
 
-/// Bytes of a JSON answer: 1000 records of up to 128 properties of 64 KiB fit no fixed limit, so
-/// this only keeps a broken server from filling the memory.
-const JSON_LIMIT: usize = 256 * 1024 * 1024;
+/// Bytes of an answer that is no list: as many as of a record in a listing.
+const ANSWER: usize = LONGEST;

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use http::{HeaderName, Method};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
@@ -175,12 +176,27 @@ impl GlanceStore {
     async fn said_of(&self, id: &ImageId, task: Option<&str>) -> Option<String> {
         let operation = Operation::new("list the tasks", id);
         let path = format!("{}/tasks", image_path(id));
-        let answer: Value = self.client.json(Method::GET, &path, None, &operation).await.ok()?;
-        let tasks = answer["tasks"].as_array()?;
-        let said = tasks.iter().find(|one| one["id"].as_str() == task)?["message"].as_str()?;
-        (!said.is_empty()).then(|| said.to_owned())
+        let asked = self.client.json_within(TASKS, Method::GET, &path, None, &operation).await;
+        let Tasks { tasks } = asked.ok()?;
+        let said = tasks.into_iter().find(|one| Some(one.id.as_str()) == task)?.message;
+        said.filter(|said| !said.is_empty())
     }
 }
+
+/// The tasks of an image, of which the answer has all.
+#[derive(Deserialize)]
+struct Tasks {
+    tasks: Vec<Task>,
+}
+
+#[derive(Deserialize)]
+struct Task {
+    id: String,
+    message: Option<String>,
+}
+
+/// Bytes of a list of tasks.
+const TASKS: usize = 4 << 20;
 
 /// The task that has locked the image (since Victoria).
 fn task(image: &Image) -> Option<String> {

@@ -2,20 +2,38 @@
 
 use http::Method;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use serde_json::{Value, json};
+use serde::Deserialize;
+use serde_json::json;
 
-use crate::image::{ImageId, Member, MemberStatus};
+use crate::image::{ImageId, InvalidRecord, Member, MemberStatus};
 use crate::store::{StoreError, StoreErrorKind};
 
 use super::client::{Client, Operation};
 
 pub(super) async fn list(client: &Client, id: &ImageId) -> Result<Vec<Member>, StoreError> {
     let operation = Operation::new("list the members", id);
-    let answer: Value = client.json(Method::GET, &members_path(id), None, &operation).await?;
-    let members = answer["members"].as_array().and_then(|list| list.iter().map(member).collect());
-    members.ok_or_else(|| {
-        client.error(StoreErrorKind::Unreadable, &operation, "the answer has no list of members")
+    let path = members_path(id);
+    let answer: Answer = client.json_within(LIST, Method::GET, &path, None, &operation).await?;
+    let member = |Listed { member_id, status }| {
+        let status = status.parse()?;
+        Ok(Member { project: member_id, status })
+    };
+    answer.members.into_iter().map(member).collect::<Result<_, InvalidRecord>>().map_err(|fault| {
+        let reason = format!("the record of a member can't be read: {fault}");
+        client.error(StoreErrorKind::Unreadable, &operation, reason)
     })
+}
+
+/// The answer, which has no pages: <https://docs.openstack.org/api-ref/image/v2/#list-image-members>.
+#[derive(Deserialize)]
+struct Answer {
+    members: Vec<Listed>,
+}
+
+#[derive(Deserialize)]
+struct Listed {
+    member_id: String,
+    status: String,
 }
 
 /// Adds, changes and removes what differs. A new member is pending whatever its request says, so
@@ -46,12 +64,6 @@ pub(super) async fn replace(
     Ok(())
 }
 
-fn member(record: &Value) -> Option<Member> {
-    let project = record["member_id"].as_str()?.to_owned();
-    let status = record["status"].as_str()?.parse().ok()?;
-    Some(Member { project, status })
-}
-
 fn members_path(id: &ImageId) -> String {
     format!("/v2/images/{id}/members")
 }
@@ -60,3 +72,6 @@ fn member_path(id: &ImageId, member: &Member) -> String {
     let project = utf8_percent_encode(&member.project, NON_ALPHANUMERIC);
     format!("/v2/images/{id}/members/{project}")
 }
+
+/// Bytes of a list of members: some ten thousand of them.
+const LIST: usize = 8 << 20;

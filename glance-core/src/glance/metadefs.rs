@@ -39,7 +39,7 @@ impl MetadefStore for GlanceStore {
 
     async fn namespace(&self, name: &str) -> Result<Option<Namespace>, StoreError> {
         let path = address(&self.client, &READ, name, None)?;
-        match self.client.json::<Value>(Method::GET, &path, None, &READ).await {
+        match self.client.json_within::<Value>(LONGEST, Method::GET, &path, None, &READ).await {
             Ok(shown) => {
                 let reason = "the answer is not what a Glance says";
                 let namespace = Namespace::of(&shown).filter(|read| read.name() == name);
@@ -97,7 +97,7 @@ struct Listed {
 
 async fn page(client: &Client, query: &str) -> Result<Page, StoreError> {
     let path = format!("{NAMESPACES}?{query}");
-    let page = client.json(Method::GET, &path, None, &LIST).await;
+    let page = client.json_within(LONGEST, Method::GET, &path, None, &LIST).await;
     let mut page: Page = page.map_err(|error| match error.kind {
         StoreErrorKind::NotFound => error.hint(NONE_HERE),
         _ => error,
@@ -251,6 +251,9 @@ fn segment(part: Part) -> &'static str {
         Part::Tag => "tags",
     }
 }
+
+/// Bytes of a namespace, and of a page of their list: the largest that Glance brings has some 100 KiB.
+const LONGEST: usize = 4 << 20;
 
 const NAMESPACES: &str = "/v2/metadefs/namespaces";
 /// In an order that stays while namespaces come and go.

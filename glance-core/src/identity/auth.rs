@@ -36,7 +36,7 @@ use super::{SignInError, SignInErrorKind};
 use crate::plain_http;
 use crate::transport::Transport;
 
-pub(super) use exchange::{exchange, unexpected};
+pub(super) use exchange::{LIST, exchange, exchange_within, unexpected};
 pub(super) use tokens::base as keystone_base;
 
 use exchange::origin;

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use super::auth::{Proof, exchange, keystone_base, unexpected};
+use super::auth::{LIST, Proof, exchange_within, keystone_base, unexpected};
 use super::{Session, SignInError, SignInErrorKind};
 use crate::body::Body;
 
@@ -145,6 +145,6 @@ impl Keystone {
             let reason = format!("{server} can't be asked");
             SignInError::new(SignInErrorKind::Protocol, reason, Some("check auth_url"))
         })?;
-        exchange(self.session.transport(), request, server).await
+        exchange_within(LIST, self.session.transport(), request, server).await
     }
 }

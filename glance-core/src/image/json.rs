@@ -18,6 +18,17 @@ pub(crate) struct Misread {
     pub(crate) fault: InvalidRecord,
 }
 
+impl Misread {
+    /// A record of which only these values are known.
+    pub(crate) fn of(known: Map<String, Value>, fault: String) -> Self {
+        let image = match Image::read(known) {
+            Ok(image) => Some(Box::new(image)),
+            Err(misread) => misread.image,
+        };
+        Self { image, fault: InvalidRecord(fault) }
+    }
+}
+
 impl Image {
     /// Reads a record of the v2 API. Custom properties that are null are left out; numbers and
     /// booleans, which a site's schema may allow, become their text. An empty digest or time says

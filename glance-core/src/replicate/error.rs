@@ -186,7 +186,10 @@ impl CopyError {
         match self {
             Self::ContentDiffers(_) | Self::Stored { .. } | Self::Unproven => true,
             Self::Data { fault, .. } => is_wrong(fault),
-            Self::Source(error) | Self::Target(error) => error.kind == StoreErrorKind::Unreadable,
+            // A record that can't be read says nothing of the data.
+            Self::Source(error) | Self::Target(error) => {
+                error.kind == StoreErrorKind::Unreadable && error.record.is_none()
+            }
             Self::Blocked { .. }
             | Self::BrokenOff
             | Self::Burned(_)

@@ -23,6 +23,13 @@ impl Replication {
             Pair::Ambiguous(image, reason) => {
                 Entry::failed(image, None, CopyError::Blocked { reason, hint: None })
             }
+            Pair::Unreadable(image, error) => Entry::failed(image, None, error),
+            // Whether it is one of ours is not known.
+            Pair::UnreadableExtra(image, reason) => {
+                tracing::warn!("{reason}: it is left alone");
+                let reason = format!("kept: its record can't be read: {reason}");
+                Entry::new(image, None, State::Extra, Step::Nothing).because(reason)
+            }
         }
     }
 

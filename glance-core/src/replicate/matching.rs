@@ -7,9 +7,9 @@ use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
 use crate::image::{Image, ImageId};
 use crate::select::{Condition, Selection};
-use crate::store::{StoreError, StoreErrorKind};
+use crate::store::{StoreError, StoreErrorKind, holds};
 
-use super::pair::{Pair, pairs};
+use super::pair::{Listed, Pair, held, pairs};
 use super::{CopyError, Replication, stamp};
 
 /// By what the replica of an image is found.
@@ -34,7 +34,13 @@ impl Replication {
         let (key, value) = (stamp::NEW_ID.to_owned(), Some(stamp::YES.to_owned()));
         let marked = Selection::new([Condition::Property { key, value }], [], []);
         let replicas = self.target.list(&marked).await?;
-        replicas.map_ok(|replica| (stamp::source_id(&replica), replica)).try_collect().await
+        // A server need not know the property for a filter: of what it lists, the records decide.
+        let is_marked = |item: &Result<Image, StoreError>| match item {
+            Ok(replica) => stamp::has_new_id(replica),
+            Err(error) => error.record.as_ref().is_none_or(|read| stamp::has_new_id(read)),
+        };
+        let marked = replicas.filter(move |item| ready(is_marked(item)));
+        marked.map_ok(|replica| (stamp::source_id(&replica), replica)).try_collect().await
     }
 
     /// The same replication, which translates references to images with another id.
@@ -58,15 +64,22 @@ impl Replication {
         let everything = Selection::everything();
         let (images, replicas) =
             tokio::try_join!(self.source.list(&everything), self.target.list(&everything))?;
-        let (images, replicas) =
-            tokio::try_join!(images.try_collect::<Vec<_>>(), replicas.try_collect::<Vec<_>>())?;
+        let (images, replicas) = tokio::try_join!(
+            held(images.map(Listed::of), &self.source),
+            held(replicas.map(Listed::of), &self.target)
+        )?;
         // Selected afterwards: what is filtered out is neither gone nor alone in having its name.
         let selected = |pair: &Pair| match pair {
             Pair::TargetOnly(image)
             | Pair::SourceOnly(image)
             | Pair::Both(image, _)
             | Pair::Ambiguous(image, _) => selection.admits(image),
+            Pair::Unreadable(image, _) | Pair::UnreadableExtra(image, _) => {
+                selection.may_admit(image)
+            }
         };
+        let replicas: Vec<Image> =
+            replicas.into_iter().map(Listed::readable).collect::<Result<_, _>>()?;
         let pairs = matched(images, replicas, key).into_iter().filter(selected);
         Ok(stream::iter(pairs.map(Ok).collect::<Vec<_>>()).boxed())
     }
@@ -98,11 +111,7 @@ impl Replication {
         if id == replica.id {
             return Ok(false);
         }
-        match self.source.get(&id).await {
-            Ok(_) => Ok(true),
-            Err(error) if error.kind == StoreErrorKind::NotFound => Ok(false),
-            Err(error) => Err(error),
-        }
+        holds(&*self.source, &id).await
     }
 
     /// One image and its replica, anew.
@@ -122,7 +131,7 @@ impl Replication {
 
 /// Pairs images by a key that one of each side should have.
 fn matched(
-    images: Vec<Image>,
+    images: Vec<Listed>,
     replicas: Vec<Image>,
     key: fn(&Image) -> Result<String, &'static str>,
 ) -> Vec<Pair> {
@@ -136,6 +145,13 @@ fn matched(
     }
     let mut there: BTreeMap<String, Vec<Image>> = BTreeMap::new();
     for image in images {
+        let image = match image {
+            Listed::Known(image) => image,
+            Listed::Unreadable(image, error) => {
+                pairs.push(Pair::Unreadable(image, CopyError::Source(error)));
+                continue;
+            }
+        };
         match key(&image) {
             Ok(key) => there.entry(key).or_default().push(image),
             Err(reason) => pairs.push(Pair::Ambiguous(image, reason.to_owned())),

@@ -1,16 +1,19 @@
 //! Finding the replica of every image.
 
 use std::cmp::Ordering;
+use std::fmt::Display;
 
 use futures_util::future::{join_all, ready};
-use futures_util::stream::{self, BoxStream, Fuse, StreamExt, TryStreamExt};
+use futures_util::stream::{self, BoxStream, Fuse, Stream, StreamExt, TryStreamExt};
 
-use crate::image::{Image, ImageId};
+use crate::image::{Attributes, Image, ImageId};
 use crate::select::Selection;
-use crate::store::{ImageStore, ImageStream, StoreError, StoreErrorKind};
+use crate::store::{ImageStore, ImageStream, StoreError, StoreErrorKind, holds};
+
+use super::CopyError;
 
 /// The image of one id in two stores.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Pair {
     /// Both stores hold it.
     Both(Image, Image),
@@ -20,12 +23,16 @@ pub(super) enum Pair {
     TargetOnly(Image),
     /// The source holds it, and for this reason nobody knows which its replica is.
     Ambiguous(Image, String),
+    /// The source holds it, and its record cannot be read at one of the sides.
+    Unreadable(Image, CopyError),
+    /// Only the target holds it, and for this reason its record cannot be read.
+    UnreadableExtra(Image, String),
 }
 
 impl Pair {
     /// Whether the source holds it.
     pub(super) fn is_at_source(&self) -> bool {
-        !matches!(self, Self::TargetOnly(_))
+        !matches!(self, Self::TargetOnly(_) | Self::UnreadableExtra(..))
     }
 
     /// The id that pairs are listed in the order of.
@@ -34,13 +41,15 @@ impl Pair {
             Self::Both(image, _)
             | Self::SourceOnly(image)
             | Self::TargetOnly(image)
-            | Self::Ambiguous(image, _) => &image.id,
+            | Self::Ambiguous(image, _)
+            | Self::Unreadable(image, _)
+            | Self::UnreadableExtra(image, _) => &image.id,
         }
     }
 
     /// Whether the target is known to hold it.
     pub(super) fn is_at_target(&self) -> bool {
-        matches!(self, Self::Both(..) | Self::TargetOnly(_))
+        matches!(self, Self::Both(..) | Self::TargetOnly(_) | Self::UnreadableExtra(..))
     }
 }
 
@@ -127,17 +136,13 @@ async fn unless_filtered_out(
     source: &dyn ImageStore,
     selection: Selection,
 ) -> Result<Option<Pair>, StoreError> {
-    let Pair::TargetOnly(replica) = &pair else { return Ok(Some(pair)) };
-    let is_extra = selection.admits(replica) && is_gone(source, &replica.id).await?;
+    let is_selected = match &pair {
+        Pair::TargetOnly(replica) => selection.admits(replica),
+        Pair::UnreadableExtra(replica, _) => selection.may_admit(replica),
+        _ => return Ok(Some(pair)),
+    };
+    let is_extra = is_selected && !holds(source, pair.id()).await?;
     Ok(is_extra.then_some(pair))
-}
-
-async fn is_gone(store: &dyn ImageStore, id: &ImageId) -> Result<bool, StoreError> {
-    match store.get(id).await {
-        Ok(_) => Ok(false),
-        Err(error) if error.kind == StoreErrorKind::NotFound => Ok(true),
-        Err(error) => Err(error),
-    }
 }
 
 fn join<'a>(source: Listing<'a>, target: Listing<'a>) -> BoxStream<'a, Result<Pair, StoreError>> {
@@ -147,34 +152,102 @@ fn join<'a>(source: Listing<'a>, target: Listing<'a>) -> BoxStream<'a, Result<Pa
             (None, None) => return Ok(None),
             (Some(_), None) => Ordering::Less,
             (None, Some(_)) => Ordering::Greater,
-            (Some(image), Some(replica)) => image.id.cmp(&replica.id),
+            (Some(image), Some(replica)) => image.id().cmp(replica.id()),
         };
         let image = source.next.take_if(|_| order.is_le());
         let replica = target.next.take_if(|_| order.is_ge());
-        let pair = match (image, replica) {
-            (Some(image), Some(replica)) => Pair::Both(image, replica),
-            (Some(image), None) => Pair::SourceOnly(image),
-            (None, Some(replica)) => Pair::TargetOnly(replica),
-            (None, None) => return Ok(None),
-        };
-        Ok(Some((pair, (source, target))))
+        Ok(paired(image, replica).map(|pair| (pair, (source, target))))
     });
     pairs.boxed()
+}
+
+/// What two listings say of one id.
+fn paired(image: Option<Listed>, replica: Option<Listed>) -> Option<Pair> {
+    use Listed::{Known, Unreadable};
+    Some(match (image, replica) {
+        (None, None) => return None,
+        (Some(Known(image)), None) => Pair::SourceOnly(image),
+        (None, Some(Known(replica))) => Pair::TargetOnly(replica),
+        (Some(Known(image)), Some(Known(replica))) => Pair::Both(image, replica),
+        (Some(Known(image)), Some(Unreadable(_, error))) => {
+            Pair::Unreadable(image, CopyError::Target(error))
+        }
+        (Some(Unreadable(image, error)), _) => Pair::Unreadable(image, CopyError::Source(error)),
+        (None, Some(Unreadable(replica, error))) => {
+            Pair::UnreadableExtra(replica, error.to_string())
+        }
+    })
+}
+
+/// An image of a listing, or what can be read of it and why that is not all.
+#[derive(Debug)]
+pub(super) enum Listed {
+    Known(Image),
+    Unreadable(Image, StoreError),
+}
+
+impl Listed {
+    /// What a listing yields.
+    ///
+    /// # Errors
+    /// When it ends the listing.
+    pub(super) fn of(item: Result<Image, StoreError>) -> Result<Self, StoreError> {
+        match item {
+            Ok(image) => Ok(Self::Known(image)),
+            Err(error) => match error.record.clone() {
+                Some(read) => Ok(Self::Unreadable(*read, error)),
+                None => Err(error),
+            },
+        }
+    }
+
+    /// The image.
+    ///
+    /// # Errors
+    /// When its record can't be read.
+    pub(super) fn readable(self) -> Result<Image, StoreError> {
+        match self {
+            Self::Known(image) => Ok(image),
+            Self::Unreadable(_, error) => Err(error),
+        }
+    }
+
+    fn image(&self) -> &Image {
+        match self {
+            Self::Known(image) | Self::Unreadable(image, _) => image,
+        }
+    }
+
+    fn id(&self) -> &ImageId {
+        &self.image().id
+    }
+
+    /// Bytes of memory, about.
+    fn weight(&self) -> usize {
+        let Attributes { name, tags, properties, .. } = &self.image().attributes;
+        let (tag_count, tags) = (tags.len(), tags.iter().map(String::len).sum::<usize>());
+        let pairs = properties.iter().map(|(key, value)| key.len() + value.len());
+        let entries = (tag_count + properties.len()) * size_of::<[String; 2]>();
+        1024 + name.as_ref().map_or(0, String::len) + tags + pairs.sum::<usize>() + entries
+    }
 }
 
 /// A listing under way.
 struct Listing<'a> {
     name: String,
-    images: ImageStream<'a>,
-    next: Option<Image>,
+    images: Fuse<BoxStream<'a, Result<Listed, StoreError>>>,
+    next: Option<Listed>,
     last: Option<ImageId>,
 }
 
 impl<'a> Listing<'a> {
     async fn begin(store: &'a dyn ImageStore, selection: &Selection) -> Result<Self, StoreError> {
-        let images = store.list(selection).await?.fuse().boxed();
-        let name = store.to_string();
-        Ok(Self { name, images, next: None, last: None })
+        Ok(Self::of(store.to_string(), store.list(selection).await?))
+    }
+
+    fn of(name: String, images: ImageStream<'a>) -> Self {
+        let images = images.map(Listed::of).boxed().fuse();
+        Self { name, images, next: None, last: None }
     }
 
     /// Waits for the next image, unless it is there.
@@ -183,28 +256,49 @@ impl<'a> Listing<'a> {
             return Ok(());
         }
         self.next = self.images.next().await.transpose()?;
-        let descends = |image: &Image| self.last.as_ref().is_some_and(|last| *last > image.id);
-        if let Some(image) = self.next.take_if(|image| descends(image)) {
-            self.sort_the_rest(image).await?;
+        let descends = |next: &Listed| self.last.as_ref().is_some_and(|last| last > next.id());
+        if let Some(next) = self.next.take_if(|next| descends(next)) {
+            self.sort_the_rest(next).await?;
         }
-        self.last = self.next.as_ref().map(|image| image.id.clone());
+        self.last = self.next.as_ref().map(|next| next.id().clone());
         Ok(())
     }
 
     /// Databases differ in the order of capital letters. They are rare in ids: no Glance makes
     /// such an id itself. Then the rest is held in memory; unsorted, images would seem missing.
-    async fn sort_the_rest(&mut self, first: Image) -> Result<(), StoreError> {
+    async fn sort_the_rest(&mut self, first: Listed) -> Result<(), StoreError> {
         tracing::warn!("{} does not list its images in the order of their ids", self.name);
-        let mut rest = vec![first];
-        while let Some(image) = self.images.next().await.transpose()? {
-            rest.push(image);
-        }
-        rest.sort_by(|one, other| one.id.cmp(&other.id));
-        self.images = stream::iter(rest.into_iter().map(Ok)).fuse().boxed();
+        let rest = stream::iter([Ok(first)]).chain(&mut self.images);
+        let mut rest = held(rest, &self.name).await?;
+        rest.sort_by(|one, other| one.id().cmp(other.id()));
+        self.images = stream::iter(rest.into_iter().map(Ok)).boxed().fuse();
         self.next = self.images.next().await.transpose()?;
         Ok(())
     }
 }
+
+/// All of a listing, as long as there is room for it in memory.
+///
+/// # Errors
+/// When the listing fails, or is too long.
+pub(super) async fn held(
+    mut images: impl Stream<Item = Result<Listed, StoreError>> + Unpin,
+    store: &(dyn Display + Sync),
+) -> Result<Vec<Listed>, StoreError> {
+    let (mut all, mut room) = (Vec::new(), ROOM);
+    while let Some(listed) = images.next().await.transpose()? {
+        room = room.checked_sub(listed.weight()).ok_or_else(|| {
+            let reason = format!("its {} images are too many to be held in memory", all.len());
+            StoreError::new(StoreErrorKind::LimitReached, store, "list the images", reason)
+                .hint("select fewer of them in one run")
+        })?;
+        all.push(listed);
+    }
+    Ok(all)
+}
+
+/// Bytes of records that are held in memory where a listing has to be.
+const ROOM: usize = 512 << 20;
 
 /// Images under way at once that are asked for because the source did not list them.
 const LOOKUPS: usize = 4;
@@ -220,35 +314,65 @@ mod tests {
         Image::queued(id, Attributes::default())
     }
 
-    /// The pairs of two listings, by the first letters of their ids.
-    async fn paired(source: &[&str], target: &[&str]) -> Vec<Pair> {
-        let listing = |ids: &[&str]| Listing {
-            name: "a store".to_owned(),
-            images: stream::iter(ids.iter().map(|id| Ok(image(id))).collect::<Vec<_>>())
-                .fuse()
-                .boxed(),
-            next: None,
-            last: None,
-        };
-        join(listing(source), listing(target)).try_collect().await.unwrap()
+    /// The pairs, each as the first letter of the id behind a sign.
+    fn short(pairs: &[Pair]) -> String {
+        let short = pairs.iter().map(|pair| {
+            let sign = match pair {
+                Pair::Both(..) => "=",
+                Pair::SourceOnly(_) => "-",
+                Pair::TargetOnly(_) => "+",
+                Pair::Ambiguous(..) => unreachable!("ids are never ambiguous"),
+                Pair::Unreadable(_, CopyError::Source(_)) => "?",
+                Pair::Unreadable(..) => "!",
+                Pair::UnreadableExtra(..) => "*",
+            };
+            format!("{sign}{}", &pair.id().as_str()[..1])
+        });
+        short.collect::<Vec<_>>().join(" ")
+    }
+
+    /// A listing of images by the first letters of their ids; before a `?`, a record can't be read.
+    fn listing<'a>(ids: &[&str]) -> Listing<'a> {
+        let items = ids.iter().map(|id| match id.strip_suffix('?') {
+            None => Ok(image(id)),
+            Some(id) => {
+                let error = StoreError::new(StoreErrorKind::Unreadable, &"a store", "read", "odd");
+                Err(error.of_record(image(id)))
+            }
+        });
+        Listing::of("a store".to_owned(), stream::iter(items.collect::<Vec<_>>()).boxed())
+    }
+
+    /// The pairs of two listings.
+    async fn paired(source: &[&str], target: &[&str]) -> String {
+        let pairs = join(listing(source), listing(target));
+        short(&pairs.try_collect::<Vec<_>>().await.unwrap())
     }
 
     #[tokio::test]
     async fn pairs_come_in_order_whatever_the_listings() {
-        let both = |id| Pair::Both(image(id), image(id));
-        let expected = [Pair::SourceOnly(image("0")), both("a"), Pair::TargetOnly(image("b"))];
-        assert_eq!(paired(&["0", "a"], &["a", "b"]).await, expected);
-        assert_eq!(paired(&[], &[]).await, []);
+        assert_eq!(paired(&["0", "a"], &["a", "b"]).await, "-0 =a +b");
+        assert_eq!(paired(&[], &[]).await, "");
         // The order of a database that does not tell capital letters from small ones.
         let found = paired(&["a", "B", "c", "D"], &["a", "B", "c", "e"]).await;
-        let expected = [
-            both("a"),
-            both("B"),
-            Pair::SourceOnly(image("D")),
-            both("c"),
-            Pair::TargetOnly(image("e")),
-        ];
-        assert_eq!(found, expected);
+        assert_eq!(found, "=a =B -D =c +e");
+    }
+
+    #[tokio::test]
+    async fn a_record_that_cannot_be_read_is_that_of_its_own_pair_alone() {
+        let source = ["0?", "1?", "2", "3", "a?", "B"];
+        let found = paired(&source, &["1", "2?", "4?", "5", "a?"]).await;
+        assert_eq!(found, "?0 ?1 !2 -3 *4 +5 ?a -B");
+    }
+
+    #[tokio::test]
+    async fn there_is_an_end_to_what_is_held() {
+        let mut heavy = image("0");
+        heavy.attributes.properties.insert("p".into(), "x".repeat(1 << 20));
+        let listing = || stream::iter(std::iter::repeat_with(|| Ok(Listed::Known(heavy.clone()))));
+        let error = held(listing(), &"a store").await.unwrap_err();
+        assert_eq!(error.kind, StoreErrorKind::LimitReached);
+        assert_eq!(held(listing().take(3), &"a store").await.unwrap().len(), 3);
     }
 
     /// A store of images without data, by the first letter of their ids and their names.
@@ -262,18 +386,10 @@ mod tests {
         store
     }
 
-    /// The pairs, each as the first letter of the id behind `=`, `-` or `+`.
     async fn selected(source: &MemoryStore, target: &MemoryStore, wanted: &[&str]) -> String {
         let selection = Selection::new(wanted.iter().map(|text| text.parse().unwrap()), [], []);
         let pairs = pairs(source, target, &selection).await.unwrap();
-        let pairs: Vec<Pair> = pairs.try_collect().await.unwrap();
-        let short = pairs.iter().map(|pair| match pair {
-            Pair::Both(image, _) => format!("={}", &image.id.as_str()[..1]),
-            Pair::SourceOnly(image) => format!("-{}", &image.id.as_str()[..1]),
-            Pair::TargetOnly(image) => format!("+{}", &image.id.as_str()[..1]),
-            Pair::Ambiguous(..) => unreachable!("ids are never ambiguous"),
-        });
-        short.collect::<Vec<_>>().join(" ")
+        short(&pairs.try_collect::<Vec<_>>().await.unwrap())
     }
 
     #[tokio::test]

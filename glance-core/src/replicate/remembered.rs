@@ -226,6 +226,7 @@ impl Replication {
             }
             Pair::SourceOnly(image) | Pair::Ambiguous(image, _) => source.fill(image, None),
             Pair::TargetOnly(replica) => target.fill(replica, None),
+            Pair::Unreadable(..) | Pair::UnreadableExtra(..) => {}
         }
         pair
     }

@@ -72,6 +72,8 @@ pub enum Standing {
     Content(Difference),
     /// Neither the journal nor a stamp says that it is ours.
     NotOurs,
+    /// Its record, or that of the image at the source, can't be read, for this reason.
+    Unreadable(String),
 }
 
 impl KnownBy {
@@ -98,6 +100,7 @@ impl Standing {
             Self::SourceGone => "source gone",
             Self::Content(_) => "content",
             Self::NotOurs => "not ours",
+            Self::Unreadable(_) => "unreadable",
         }
     }
 
@@ -133,6 +136,9 @@ impl Standing {
                  replica there, have its id purged (glance-manage db purge_images_table), and run \
                  again",
             ),
+            Self::Unreadable(_) => {
+                Some("have the server's administrator correct the record, and repair again")
+            }
             Self::NotOurs => Some(
                 "it is left alone; if it is to be the replica, livecopy or sync completes one that \
                  is queued",
@@ -157,6 +163,7 @@ impl fmt::Display for Standing {
                 difference.field, difference.target, difference.source
             ),
             Self::NotOurs => f.write_str("neither the journal nor a stamp says that it is ours"),
+            Self::Unreadable(reason) => write!(f, "its record can't be read: {reason}"),
         }
     }
 }
@@ -192,11 +199,14 @@ impl Search<'_> {
 
     /// What became of something that the journal knows.
     async fn look(&self, left: Leftover) -> Result<Finding, StoreError> {
-        let record = self.settled(&left.target).await?;
-        let standing = match &record {
-            None => Standing::Gone,
-            Some(record) if is_another(&left, record) => Standing::Foreign,
-            Some(record) => self.judge(&left.image, record).await?,
+        let (record, standing) = match self.settled(&left.target).await {
+            Err(error) => unreadable(error)?,
+            Ok(None) => (None, Standing::Gone),
+            Ok(Some(record)) if is_another(&left, &record) => (Some(record), Standing::Foreign),
+            Ok(Some(record)) => {
+                let standing = self.judge(&left.image, &record).await?;
+                (Some(record), standing)
+            }
         };
         let (image, target) = (left.image.clone(), left.target.clone());
         let finding = Finding::of(image, target, record, KnownBy::Journal, standing);
@@ -229,13 +239,16 @@ impl Search<'_> {
             }
             _ => {}
         }
-        Ok(match found(self.source, image).await? {
-            None => Standing::SourceGone,
-            Some(image) if record.status.has_data() => match content_difference(&image, record) {
-                Some(difference) => Standing::Content(difference),
-                None => Standing::Mendable,
-            },
-            Some(_) => Standing::Mendable,
+        Ok(match found(self.source, image).await {
+            Err(error) => unreadable(error)?.1,
+            Ok(None) => Standing::SourceGone,
+            Ok(Some(image)) if record.status.has_data() => {
+                match content_difference(&image, record) {
+                    Some(difference) => Standing::Content(difference),
+                    None => Standing::Mendable,
+                }
+            }
+            Ok(Some(_)) => Standing::Mendable,
         })
     }
 
@@ -246,10 +259,17 @@ impl Search<'_> {
             self.recorded.leftovers.values().map(|left| &left.target).collect();
         let unfinished = UNFINISHED.map(Condition::Status);
         let unfinished = self.target.list(&Selection::new(unfinished, [], [])).await?;
-        let mut ours = Vec::new();
-        let (mut others, mut findings) = (BTreeMap::new(), Vec::new());
+        let (mut ours, mut findings) = (Vec::new(), Vec::new());
+        let mut others = BTreeMap::new();
         let mut records = unfinished.chain(self.out_of_sight().await?);
-        while let Some(record) = records.try_next().await? {
+        while let Some(record) = records.next().await {
+            let record = match record {
+                Ok(record) => record,
+                Err(error) => {
+                    findings.extend(self.stamped_unreadable(unreadable(error)?, &known));
+                    continue;
+                }
+            };
             match stamp::source(&record.attributes).is_some_and(|source| self.stamp.is(source)) {
                 _ if known.contains(&record.id) => {}
                 true => ours.push(record),
@@ -264,6 +284,19 @@ impl Search<'_> {
         }
         findings.extend(self.not_ours(others).await?);
         Ok(findings)
+    }
+
+    /// A record that can't be read, if it bears our stamp and the journal does not know it.
+    fn stamped_unreadable(
+        &self,
+        (record, standing): (Option<Image>, Standing),
+        known: &BTreeSet<&ImageId>,
+    ) -> Option<Finding> {
+        let record = record.filter(|record| !known.contains(&record.id))?;
+        let source = stamp::source(&record.attributes)?;
+        let (image, id) = (stamp::source_id(&record), record.id.clone());
+        let found = || Finding::of(image, id, Some(record.clone()), KnownBy::Stamp, standing);
+        self.stamp.is(source).then(found)
     }
 
     /// What a run may have quarantined: private and deactivated.
@@ -299,7 +332,13 @@ impl Search<'_> {
         let ids = records.keys().cloned().collect();
         let mut images = self.source.list(&Selection::of_ids(ids)).await?;
         let mut findings = Vec::new();
-        while let Some(image) = images.try_next().await? {
+        while let Some(item) = images.next().await {
+            let image = match item {
+                Ok(image) => image,
+                // The next run says what is wrong with it.
+                Err(error) if error.record.is_some() => continue,
+                Err(error) => return Err(error),
+            };
             let record = records.remove(&image.id);
             if image.status.has_data() {
                 let (id, standing) = (image.id, Standing::NotOurs);
@@ -344,6 +383,17 @@ impl Finding {
 /// Whether the record under the id that was left is not the one that we made.
 fn is_another(left: &Leftover, record: &Image) -> bool {
     left.created_at.is_some() && record.created_at.is_some() && left.created_at != record.created_at
+}
+
+/// What can be read of a record, and that this is not all.
+///
+/// # Errors
+/// When it is not the record that is at fault.
+fn unreadable(mut error: StoreError) -> Result<(Option<Image>, Standing), StoreError> {
+    match error.record.take() {
+        Some(read) => Ok((Some(*read), Standing::Unreadable(error.to_string()))),
+        None => Err(error),
+    }
 }
 
 async fn found(store: &dyn ImageStore, id: &ImageId) -> Result<Option<Image>, StoreError> {

@@ -85,6 +85,11 @@ pub(super) fn source_id(image: &Image) -> ImageId {
     stamped.and_then(|id| id.parse().ok()).unwrap_or_else(|| image.id.clone())
 }
 
+/// Whether a replica says that it got another id.
+pub(super) fn has_new_id(replica: &Image) -> bool {
+    replica.attributes.properties.get(NEW_ID).is_some_and(|value| value == YES)
+}
+
 /// Marks a replica as made from `source`.
 pub(super) fn mark(attributes: &mut Attributes, source: &Source) {
     attributes.properties.insert(SOURCE.to_owned(), source.value.clone());

@@ -8,7 +8,7 @@ use std::fmt::Display;
 use std::io;
 
 use futures_util::future::OptionFuture;
-use futures_util::stream::{StreamExt, TryStreamExt};
+use futures_util::stream::StreamExt;
 
 use crate::body::BodyError;
 use crate::digest::{Algorithm, Digests, Hashers};
@@ -113,14 +113,22 @@ pub async fn verify_store(
 ) -> Result<(), StoreError> {
     let known = &policy.known_source;
     let images = store.list(&policy.selection).await?;
-    let work = images.map_ok(|mut image| async move {
+    let work = images.map(|item| async move {
+        let mut image = match item {
+            Ok(image) => image,
+            Err(mut error) => {
+                let Some(image) = error.record.take() else { return Err(error) };
+                let verdict = Verdict::Failed(error);
+                return Ok(Verification { image: *image, state: None, reason: None, verdict });
+            }
+        };
         known.fill(&mut image, None);
         let pace = policy.pacing.source.as_ref();
         let side = Side { store, image: &image, known, pace, policy };
         let (verdict, reason) = side.verify(chosen).await;
         Ok(Verification { image, state: None, reason, verdict })
     });
-    let mut found = Box::pin(work.try_buffer_unordered(policy.transfers.max(1)));
+    let mut found = Box::pin(work.buffer_unordered(policy.transfers.max(1)));
     while let Some(one) = found.next().await {
         observe(one?);
     }

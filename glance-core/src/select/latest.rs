@@ -5,7 +5,7 @@ use std::fmt;
 use std::num::NonZeroUsize;
 use std::str::FromStr;
 
-use futures_util::TryStreamExt;
+use futures_util::StreamExt;
 use jiff::Timestamp;
 use regex::Regex;
 
@@ -46,10 +46,20 @@ impl Latest {
     ) -> Result<Selection, StoreError> {
         let mut groups = Groups::default();
         let mut images = store.list(&selection.in_shard(None)).await?;
-        while let Some(image) = images.try_next().await? {
-            groups.take(image, self);
+        let mut unreadable = BTreeSet::new();
+        while let Some(item) = images.next().await {
+            match item {
+                Ok(image) => groups.take(image, self),
+                // It may be one of the newest. The listing of the selection says what is wrong.
+                Err(error) => match &error.record {
+                    Some(read) => drop(unreadable.insert(read.id.clone())),
+                    None => return Err(error),
+                },
+            }
         }
-        Ok(selection.among(groups.ids()))
+        let mut ids = groups.ids();
+        ids.extend(unreadable);
+        Ok(selection.among(ids))
     }
 }
 

@@ -125,7 +125,13 @@ impl Chosen {
         let by = RandomState::new();
         let mut sizes = Vec::new();
         let mut images = store.list(selection).await?;
-        while let Some(image) = images.next().await.transpose()? {
+        while let Some(item) = images.next().await {
+            let image = match item {
+                Ok(image) => image,
+                // It is reported as that, whatever is chosen.
+                Err(error) if error.record.is_some() => continue,
+                Err(error) => return Err(error),
+            };
             if image.status.has_data() {
                 sizes.push((by.hash_one(&image.id), image.size.unwrap_or(0)));
             }

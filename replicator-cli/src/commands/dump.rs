@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use format_dump::{Beside, DumpStore, Encoding, StreamStore, export};
-use futures_util::TryStreamExt;
+use futures_util::StreamExt;
 use glance_core::identity::{Project, Projects};
 use glance_core::image::Visibility;
 use glance_core::metadefs::Which;
@@ -276,7 +276,13 @@ async fn belongs_to(
 ) -> Result<BTreeSet<String>, StoreError> {
     let mut ids = BTreeSet::new();
     let mut images = store.list(selection).await?;
-    while let Some(image) = images.try_next().await? {
+    while let Some(item) = images.next().await {
+        let image = match item {
+            Ok(image) => image,
+            // Whoever copies it says so.
+            Err(error) if error.record.is_some() => continue,
+            Err(error) => return Err(error),
+        };
         ids.extend(image.attributes.owner.project().map(str::to_owned));
         if image.attributes.visibility != Visibility::Shared {
             continue;

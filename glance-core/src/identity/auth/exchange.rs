@@ -5,19 +5,32 @@ use http::{Request, Response, StatusCode};
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use crate::body::Body;
+use crate::body::{Body, BodyError, TooLong};
 use crate::identity::{SignInError, SignInErrorKind};
 use crate::redirect::{self, Unanswered};
 use crate::transport::{Harmless, Transport, TransportErrorKind, request_id};
 
 /// The longest answer accepted: the catalogue of a large cloud has some 100 KiB.
-const ANSWER_LIMIT: usize = 8 << 20;
+pub(in crate::identity) const ANSWER: usize = 2 << 20;
+
+/// The longest list accepted, which has no pages: some ten thousand projects.
+pub(in crate::identity) const LIST: usize = 8 << 20;
 
 /// As much of a refusal as is read: what it says in JSON is short, the rest is for browsers.
 const REFUSAL_LIMIT: usize = 64 << 10;
 
-/// Sends one request and reads its answer. A refusal too long to be read comes without its body.
+/// Sends one request and reads its answer. Of a long refusal, the beginning is read.
 pub(in crate::identity) async fn exchange(
+    transport: &dyn Transport,
+    request: Request<Body>,
+    server: &str,
+) -> Result<Response<Bytes>, SignInError> {
+    exchange_within(ANSWER, transport, request, server).await
+}
+
+/// The same, of an answer that may have so many bytes.
+pub(in crate::identity) async fn exchange_within(
+    limit: usize,
     transport: &dyn Transport,
     mut request: Request<Body>,
     server: &str,
@@ -28,17 +41,32 @@ pub(in crate::identity) async fn exchange(
     let response = response.map_err(|error| no_answer(error, server))?;
     let (head, body) = response.into_parts();
     if !head.status.is_success() && head.status != StatusCode::MULTIPLE_CHOICES {
-        let refusal = body.collect(REFUSAL_LIMIT).await.unwrap_or_default();
+        let (refusal, _) = body.peek(REFUSAL_LIMIT).await;
         return Ok(Response::from_parts(head, refusal));
     }
-    let body = body.collect(ANSWER_LIMIT).await.map_err(|error| SignInError {
-        kind: SignInErrorKind::Transport(TransportErrorKind::Interrupted),
-        reason: format!("the answer of {server} is not whole"),
-        hint: None,
+    let body = body.collect(limit).await.map_err(|error| SignInError {
         request_id: request_id(&head.headers),
-        source: Some(error),
+        ..unread(error, server)
     })?;
     Ok(Response::from_parts(head, body))
+}
+
+/// An answer that is too long, or broke off.
+fn unread(error: BodyError, server: &str) -> SignInError {
+    match error.downcast::<TooLong>() {
+        Ok(too_long) => SignInError::new(
+            SignInErrorKind::Protocol,
+            format!("the answer of {server} can't be read: {too_long}"),
+            Some("check that auth_url is Keystone v3, and what stands before it"),
+        ),
+        Err(error) => SignInError {
+            kind: SignInErrorKind::Transport(TransportErrorKind::Interrupted),
+            reason: format!("the answer of {server} is not whole"),
+            hint: None,
+            request_id: None,
+            source: Some(error),
+        },
+    }
 }
 
 fn no_answer(error: Unanswered, server: &str) -> SignInError {
