@@ -98,7 +98,7 @@ impl From<Fault> for Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the server was refused: {:?}", self.fault)
+        f.write_str("the server was refused")
     }
 }
 

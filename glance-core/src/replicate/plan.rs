@@ -418,7 +418,8 @@ mod tests {
     }
 
     fn decide(image: &Image, replica: Option<Image>, policy: &Policy) -> Entry {
-        let wanted = Wanted { attributes: image.attributes.clone(), notes: Vec::new() };
+        let wanted =
+            Wanted { attributes: image.attributes.clone(), notes: Vec::new(), losses: Vec::new() };
         with_data(image.clone(), replica, Goal { wanted, members: None }, policy)
     }
 

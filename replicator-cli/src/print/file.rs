@@ -11,6 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
+use super::escape::escaped_json;
 use super::failure;
 use crate::args::Output;
 use crate::error::CliError;
@@ -136,7 +137,7 @@ impl End {
         self.run["errors"] = json!(self.errors);
         file.set_len(end)?;
         file.seek(SeekFrom::Start(end))?;
-        writeln!(file, ",\n  \"run\": {} }}", self.run)?;
+        writeln!(file, ",\n  \"run\": {} }}", escaped_json(&self.run.to_string()))?;
         Ok(true)
     }
 }
