@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use glance_core::tls::TlsPolicy;
 use glance_core::tls::authority::may_sign;
+use glance_core::tls::trust::warn_once;
 use glance_core::tls::verdict::Fault;
-use rustls::pki_types::{CertificateDer, TrustAnchor, UnixTime};
+use rustls::crypto::WebPkiSupportedAlgorithms;
+use rustls::pki_types::{CertificateDer, SignatureVerificationAlgorithm, TrustAnchor, UnixTime};
 use transport_hyper::TlsSetupError;
 use x509_cert::Certificate;
-use x509_cert::der::Decode;
+use x509_cert::der::asn1::AnyRef;
+use x509_cert::der::{Decode, Encode};
 use x509_cert::name::Name;
 
 /// What is trusted.
@@ -31,7 +34,10 @@ pub(crate) struct Anchor {
 }
 
 impl Trusted {
-    pub(crate) fn of(policy: &TlsPolicy) -> Result<Self, TlsSetupError> {
+    pub(crate) fn of(
+        policy: &TlsPolicy,
+        algorithms: WebPkiSupportedAlgorithms,
+    ) -> Result<Self, TlsSetupError> {
         let mut pins = match policy.roots.with_system() {
             true => rustls_native_certs::load_native_certs().certs,
             false => Vec::new(),
@@ -40,6 +46,13 @@ impl Trusted {
         if pins.is_empty() {
             let what = "the system's trust store has no certificate; name one with --cacert FILE";
             return Err(TlsSetupError { what: what.to_owned(), source: None });
+        }
+        for one in policy.roots.bundle().iter().filter(|one| may_sign(&one.der)) {
+            if !is_usable(&one.der, algorithms) {
+                warn_once(format!(
+                    "{one}: rustls can't verify what this CA signs; use --tls native"
+                ));
+            }
         }
         let anchors = pins.iter().filter_map(anchor).collect();
         Ok(Self { pins, anchors })
@@ -76,6 +89,20 @@ impl Anchor {
             _ => None,
         }
     }
+}
+
+/// Whether rustls reads the authority's certificate, and knows its kind of key.
+fn is_usable(der: &[u8], algorithms: WebPkiSupportedAlgorithms) -> bool {
+    let key =
+        |one: Certificate| one.tbs_certificate.subject_public_key_info.algorithm.to_der().ok();
+    let key = Certificate::from_der(der).ok().and_then(key);
+    let is_known = |key: Vec<u8>| {
+        let known = |one: &&dyn SignatureVerificationAlgorithm| {
+            AnyRef::from_der(&key).is_ok_and(|key| key.value() == one.public_key_alg_id().as_ref())
+        };
+        algorithms.all.iter().any(known)
+    };
+    key.is_some_and(is_known) && anchor(&der.to_vec().into()).is_some()
 }
 
 /// The certificate as an authority, if it may be one.

@@ -34,7 +34,11 @@ impl Verifier {
         policy: &TlsPolicy,
         algorithms: WebPkiSupportedAlgorithms,
     ) -> Result<Self, TlsSetupError> {
-        Ok(Self { trusted: Trusted::of(policy)?, algorithms, checks: Checks::of(policy) })
+        Ok(Self {
+            trusted: Trusted::of(policy, algorithms)?,
+            algorithms,
+            checks: Checks::of(policy),
+        })
     }
 
     fn check(

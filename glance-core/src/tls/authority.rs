@@ -31,12 +31,12 @@ pub fn may_sign_for_servers(der: &[u8]) -> bool {
 /// Why the certificate may not sign others, the end of a sentence; none when it may.
 pub(super) fn no_authority(one: &TbsCertificate) -> Option<&'static str> {
     if one.version == Version::V1 {
-        return (one.issuer != one.subject).then_some("is of version 1, and no root");
+        return (one.issuer != one.subject).then_some("is of version 1, and not a root");
     }
     match one.get::<BasicConstraints>() {
         Err(_) => Some(BAD_BASICS),
         Ok(None) => Some("does not say that it is an authority (no basicConstraints)"),
-        Ok(Some((_, basic))) if !basic.ca => Some("says that it is no authority (CA:FALSE)"),
+        Ok(Some((_, basic))) if !basic.ca => Some("says that it is not an authority (CA:FALSE)"),
         Ok(Some(_)) if !allows(one, |usage| usage.key_cert_sign()) => {
             Some("may not sign certificates (key usage)")
         }

@@ -72,7 +72,9 @@ impl ClientIdentity {
         let key = load_key(key.unwrap_or(certificate), passphrase)?;
         if let Some((place, why)) = chain.iter().find_map(|one| Some((one, usable::expired(one)?)))
         {
-            warn_once(format!("{place}: the client certificate {why}; servers refuse it"));
+            warn_once(format!(
+                "{place}: the client certificate {why}, and servers refuse it; renew it"
+            ));
         }
         Ok(Self { chain, key })
     }

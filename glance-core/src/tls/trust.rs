@@ -44,8 +44,9 @@ pub fn resolve(
     Ok((TlsPolicy::new(Roots::Bundle(all)), source))
 }
 
-/// Both sides of a run often have the same trust store.
-pub(super) fn warn_once(what: String) {
+/// Warns of something about a trust store, the first time only: both sides of a run often have the
+/// same.
+pub fn warn_once(what: String) {
     static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
     if !said.contains(&what) {

@@ -2,8 +2,9 @@
 
 use rcgen::{BasicConstraints, CertificateParams, CustomExtension, IsCa, KeyPair, SanType};
 
+use crate::common::replicator_with;
 use crate::forge::{Authority, HOST, Identity, PLAIN, Tool};
-use crate::row::{Row, check, refused};
+use crate::row::{Row, STACKS, accepted, check, refused};
 
 /// Keys of authorities that OpenSSL verifies, and aws-lc's part of webpki does not.
 #[tokio::test(flavor = "multi_thread")]
@@ -25,6 +26,26 @@ async fn keys() {
         only_native("ca_brainpool", "EC -pkeyopt ec_paramgen_curve:brainpoolP256r1"),
     ])
     .await;
+}
+
+/// rustls says so at its start.
+#[test]
+fn keys_in_a_bundle() {
+    let tool = Tool::new();
+    tool.run("genpkey -quiet -algorithm ED448 -out ca.key");
+    let odd = tool.root("ca.key", "CA", "-addext basicConstraints=critical,CA:TRUE");
+    let good = Authority::root("good").pem;
+    tool.write("bundle.pem", &format!("{good}{odd}"));
+    let bundle = tool.path().join("bundle.pem").to_str().unwrap().to_owned();
+    let place = format!("{bundle}, line {}: ", good.lines().count() + 1);
+    let words = format!("{place}rustls can't verify what this CA signs; use --tls native\n");
+    for stack in STACKS {
+        let [from, to] = ["https://127.0.0.1:1", "https://127.0.0.1:2"];
+        let line = ["compare", from, to, "--cacert", &bundle, "--tls", stack.name];
+        let run = replicator_with(&line, &[]).exits(4);
+        let said = run.stderr.matches(&words).count();
+        assert_eq!(said, usize::from(stack.name == "rustls"), "{}", run.stderr);
+    }
 }
 
 /// Constraints on names of other kinds, which exclude none of these servers.
@@ -53,7 +74,7 @@ async fn constraints_of_other_kinds() {
     check(vec![
         only_native("nc_directory", directory.issue(&[HOST], PLAIN), &directory),
         only_native("nc_mail", mail.issue(&[HOST], &with_mail), &mail),
-        crate::row::accepted("nc_mail_without", &mail.issue(&[HOST], PLAIN), &[&mail.pem]),
+        accepted("nc_mail_without", &mail.issue(&[HOST], PLAIN), &[&mail.pem]),
     ])
     .await;
 }

@@ -177,7 +177,7 @@ fn certificates_of_no_use() {
     let rows: [(&str, Tweak<'_>); 8] = [
         ("has basicConstraints that are not DER (in DER, TRUE is FF, not 01)", &not_der),
         ("does not say that it is an authority (no basicConstraints)", &|p| p.is_ca = IsCa::NoCa),
-        ("says that it is no authority (CA:FALSE)", &|p| p.is_ca = IsCa::ExplicitNoCa),
+        ("says that it is not an authority (CA:FALSE)", &|p| p.is_ca = IsCa::ExplicitNoCa),
         ("may not sign certificates (key usage)", &only_lists),
         ("is not for servers (extended key usage)", &for_clients),
         ("expired on 2002-02-03T00:00:00Z", &old),
