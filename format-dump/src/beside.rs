@@ -90,7 +90,7 @@ pub(crate) fn metadef_files(dir: &Dir) -> io::Result<Option<MetadefFiles>> {
     let (mut names, mut length) = (Vec::new(), 0_u64);
     for name in dir.names()? {
         let name = name?;
-        let Some(name) = name.to_str().filter(|name| name.ends_with(".json")) else { continue };
+        let Some(name) = name.to_str().filter(|name| name.ends_with(JSON)) else { continue };
         // What can't be read, or is too long alone, is said when it is read.
         let found = dir.find(name).ok().flatten().filter(|found| found.length <= LONGEST);
         length = length.saturating_add(found.map_or(0, |found| found.length));
@@ -139,6 +139,7 @@ fn read<T: DeserializeOwned>(
 }
 
 /// The names of the file and of the directory.
+const JSON: &str = ".json";
 pub(crate) const PROJECTS: &str = "projects.json";
 pub(crate) const METADEFS: &str = "metadefs";
 

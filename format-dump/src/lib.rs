@@ -265,7 +265,6 @@ fn writable(path: &Path) -> Result<Dir, StoreError> {
         |reason: &str| StoreError::new(StoreErrorKind::Invalid, &Name(path), CREATE, reason);
     let dir = Dir::make(path).map_err(failed)?;
     match Manifest::read(&dir, CREATE)? {
-        Some(_) => Ok(dir),
         None if v1::is_old_dump(&dir, CREATE)? => {
             Err(refuse("it holds a dump of the old tool").hint(v1::HINT))
         }
@@ -273,7 +272,7 @@ fn writable(path: &Path) -> Result<Dir, StoreError> {
             Err(refuse("the directory is not empty and holds no dump")
                 .hint("name an empty or a new directory"))
         }
-        None => Ok(dir),
+        _ => Ok(dir),
     }
 }
 

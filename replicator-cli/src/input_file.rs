@@ -23,14 +23,11 @@ pub(crate) fn check(named_by: &str, path: &Path) -> Result<(), CliError> {
             "{named_by} holds {held}; it takes the path of a file"
         )));
     }
-    match path.exists() || path.parent().is_some_and(Path::is_dir) {
-        true => Ok(()),
-        false => {
-            let what =
-                format!("{named_by} names no file; its value is not shown, it may be a secret");
-            Err(CliError::usage(what).hint("give the path of a file, such as ./NAME or /PATH/NAME"))
-        }
+    if path.exists() || path.parent().is_some_and(Path::is_dir) {
+        return Ok(());
     }
+    let what = format!("{named_by} names no file; its value is not shown, it may be a secret");
+    Err(CliError::usage(what).hint("give the path of a file, such as ./NAME or /PATH/NAME"))
 }
 
 #[cfg(test)]

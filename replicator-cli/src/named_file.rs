@@ -26,18 +26,14 @@ enum Place {
 impl NamedFile {
     /// Begins the file at `path`, whose directory is made where it is missing.
     pub(crate) fn create(path: &Path) -> io::Result<Self> {
-        match resolved(path)? {
-            Some(path) => {
-                let (directory, name) = Dir::made_for(&path)?;
-                let file = directory.new_file(&name)?;
-                Ok(Self(Place::New { file, name }))
-            }
-            None => {
-                let other = File::options().write(true).truncate(true).open(path)?;
-                let file = Dir::open(&std::env::temp_dir())?.unnamed_file()?;
-                Ok(Self(Place::Other { file, other }))
-            }
+        if let Some(path) = resolved(path)? {
+            let (directory, name) = Dir::made_for(&path)?;
+            let file = directory.new_file(&name)?;
+            return Ok(Self(Place::New { file, name }));
         }
+        let other = File::options().write(true).truncate(true).open(path)?;
+        let file = Dir::open(&std::env::temp_dir())?.unnamed_file()?;
+        Ok(Self(Place::Other { file, other }))
     }
 
     /// The same, with an earlier regular file of this name removed: it must not be taken for the new

@@ -62,7 +62,7 @@ struct Scan {
 impl Scan {
     fn run(&self, lines: Option<&[(String, String)]>) -> io::Result<()> {
         if let Some(hashers) = self.hashers {
-            for finding in beside_images(&self.dir, lines, hashers)? {
+            for finding in beside_images(&self.dir, lines, hashers) {
                 self.tell(finding);
             }
             self.no_metadefs()?;
@@ -162,11 +162,7 @@ fn id_of(name: &str) -> Option<(ImageId, &str)> {
 }
 
 /// Projects and metadata definitions, against what they should be and the list of digests.
-fn beside_images(
-    dir: &Dir,
-    lines: Option<&[(String, String)]>,
-    hashers: Hashers,
-) -> io::Result<Vec<Finding>> {
+fn beside_images(dir: &Dir, lines: Option<&[(String, String)]>, hashers: Hashers) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut found = |name: String, error: Option<StoreError>| {
         let state = error.map(FileState::Damaged);
@@ -201,7 +197,7 @@ fn beside_images(
     findings.extend(
         gone.map(|(name, _)| Finding::File { name: name.clone(), state: FileState::Missing }),
     );
-    Ok(findings)
+    findings
 }
 
 /// How a file differs from what the list of digests says of it, if there is a list.

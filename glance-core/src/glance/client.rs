@@ -180,9 +180,7 @@ impl Client {
                 let reason = format!("the answer can't be read: {too_long}");
                 self.error(StoreErrorKind::Unreadable, operation, reason).hint(HINT)
             }
-            Err(error) => {
-                self.error(BROKE_OFF, operation, "the answer broke off").caused_by(error)
-            }
+            Err(error) => self.error(BROKE_OFF, operation, "the answer broke off").caused_by(error),
         }
     }
 
@@ -435,7 +433,8 @@ const OCTETS: &str = "application/octet-stream";
 /// tokens are only renewed earlier than they need be.
 const SLOW: u64 = 10 << 20;
 
-pub(super) const BROKE_OFF: StoreErrorKind = StoreErrorKind::Transport(TransportErrorKind::Interrupted);
+pub(super) const BROKE_OFF: StoreErrorKind =
+    StoreErrorKind::Transport(TransportErrorKind::Interrupted);
 
 const DID_NOT_COME: &str = "the data did not come";
 

@@ -35,6 +35,7 @@ use yaml::Node;
 ///
 /// The environment (`OS_AUTH_URL` and so on) is a cloud of its own: `envvars`, or what
 /// `OS_CLOUD_NAME` says. Nothing of it is ever mixed into a cloud of a file.
+#[allow(clippy::struct_field_names, reason = "the key of the file")]
 pub struct Clouds {
     environment: Environment,
     clouds: BTreeMap<String, Entry>,

@@ -9,10 +9,12 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use glance_core::identity::Projects;
-use glance_core::metadefs::Mode;
-use glance_core::replicate::{self, Entry, Level, Replication, RunError, State, Stop, Why};
+use glance_core::replicate::{
+    self, Entry, Level, Mapping, Replication, Run, RunError, State, Stop, Why,
+};
 
 use super::dump::write_projects;
+use super::metadefs::Metadefs;
 use super::stopping::Stopping;
 use super::work::{Conclusion, How, Keeping, Source, Work};
 use super::{both, one_to_many};
@@ -98,7 +100,7 @@ async fn run_all(
     let named: Vec<String> = works.iter().map(|(word, _)| word.clone()).collect();
     let mut reports = print::Reports::new(options, &named);
     let stop = stopping.heed();
-    let (mut replications, mut begun, mut limit) = (Vec::new(), Vec::new(), None);
+    let (mut replications, mut ends, mut limit) = (Vec::new(), Vec::<End>::new(), None);
     let mut is_stream = false;
     let this_run = recovery::this_run(options);
     for (target, (_, work)) in works.into_iter().enumerate() {
@@ -108,63 +110,45 @@ async fn run_all(
         };
         match work {
             Err(error) => reports.ended(target, Err(error), None),
-            Ok(mut work) => {
-                work.replication.policy.stop = stop.clone();
-                limit = work.limit;
-                is_stream = work.source.is_stream();
-                replications.push(work.replication);
-                let Work { metadefs, keeping, .. } = work;
-                let end =
-                    End { written: work.target, named: work.named, conclusion: work.conclusion };
-                begun.push((target, metadefs, keeping, end));
+            Ok(work) => {
+                (limit, is_stream) = (work.limit, work.source.is_stream());
+                let (mut replication, end) = End::of(work, target);
+                replication.policy.stop = stop.clone();
+                replications.push(replication);
+                ends.push(end);
             }
         }
     }
-    let observe = |number: usize, outcome| reports.outcome(begun[number].0, &outcome);
+    let observe = |number: usize, outcome| reports.outcome(ends[number].target, &outcome);
     let run = replicate::run_all(&replications, observe);
     let ended = tokio::select! {
         ended = run => ended,
         never = out_of_time(limit, &stop) => match never {},
     };
     stopping.let_be();
-    let ended = begun.iter().zip(&replications).zip(ended);
-    for (((target, metadefs, keeping, end), replication), ended) in ended {
+    for ((end, replication), ended) in ends.iter().zip(&replications).zip(ended) {
         // A signal may have come after the engine said that all is in place.
         let ended = match (ended, stop.why()) {
-            (Ok(()), Some(why)) if why.ends_run() || metadefs.is_some() => {
+            (Ok(()), Some(why)) if why.ends_run() || end.metadefs.is_some() => {
                 Err(RunError::Stopped { why, left: 0, unseen: false })
             }
             (ended, _) => ended,
         };
-        let left = ended.as_ref().err().map_or(0, RunError::left);
-        reports.left(*target, left);
-        let is_early = ended.as_ref().is_err_and(RunError::is_early);
-        let mut of_metadefs = None;
-        let ended = match (ended, metadefs) {
-            (Ok(()), Some(metadefs)) => {
-                let written = print::Metadefs::new(options.output, Mode::Write);
-                let written = of_metadefs.insert(written);
-                metadefs.run(&replication.policy.mapping, written, drop).await
-            }
-            (ended, _) => ended.map_err(Into::into),
-        };
-        reports.ended(*target, ended, of_metadefs);
-        let concluded = end.conclude(reports.exit(*target)).await;
-        reports.ended(*target, concluded, None);
-        if let Keeping::Run(file) = keeping {
-            let kept = recovery::end(file, &this_run, reports.exit(*target), !is_early).await;
-            reports.ended(*target, kept, None);
-        }
+        end.finish(ended, &replication.policy.mapping, &this_run, &mut reports).await;
     }
     if let Some(one) = replications.first().filter(|_| reports.is_empty() && !is_stream) {
         let warned = warn_of_no_image(&*one.source, &one.policy.selection).await;
-        reports.ended(begun[0].0, warned.map_err(Into::into), None);
+        reports.ended(ends[0].target, warned.map_err(Into::into), None);
     }
     reports.finish()
 }
 
-/// What is left to do at a target when its images are there.
+/// What is to be done at a target after its images.
 struct End {
+    /// The number of the target among all that are named.
+    target: usize,
+    metadefs: Option<Metadefs>,
+    keeping: Keeping,
     /// Open, and locked where it is a directory, until then.
     written: Opened,
     named: Option<Arc<Projects>>,
@@ -172,6 +156,40 @@ struct End {
 }
 
 impl End {
+    fn of(work: Work, target: usize) -> (Replication, Self) {
+        let Work { replication, metadefs, keeping, target: written, named, conclusion, .. } = work;
+        (replication, Self { target, metadefs, keeping, written, named, conclusion })
+    }
+
+    /// Copies metadata definitions, finishes a directory, and ends the journal, as far as the run came
+    /// that ended so.
+    async fn finish(
+        &self,
+        ended: Result<(), RunError>,
+        mapping: &Mapping,
+        run: &Run,
+        reports: &mut print::Reports,
+    ) {
+        let target = self.target;
+        reports.left(target, ended.as_ref().err().map_or(0, RunError::left));
+        let is_early = ended.as_ref().is_err_and(RunError::is_early);
+        let mut of_metadefs = None;
+        let ended = match (ended, &self.metadefs) {
+            (Ok(()), Some(metadefs)) => {
+                let written = of_metadefs.insert(reports.of_metadefs());
+                metadefs.run(mapping, written, drop).await
+            }
+            (ended, _) => ended.map_err(Into::into),
+        };
+        reports.ended(target, ended, of_metadefs);
+        let concluded = self.conclude(reports.exit(target)).await;
+        reports.ended(target, concluded, None);
+        if let Keeping::Run(file) = &self.keeping {
+            let kept = recovery::end(file, run, reports.exit(target), !is_early).await;
+            reports.ended(target, kept, None);
+        }
+    }
+
     /// Says in a directory what its projects are called, and that it is whole, if the run ended so.
     async fn conclude(&self, exit: Exit) -> Result<(), CliError> {
         let Some(dump) = &self.written.dump else { return Ok(()) };

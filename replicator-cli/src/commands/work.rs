@@ -166,7 +166,7 @@ impl Work {
     ) -> Result<Self, CliError> {
         let source = Source::open(from, selected, options).await?;
         let conclusion = Conclusion::Open;
-        Ok(Self { keeping, conclusion, ..source.to(to, Access::Write).await? })
+        Ok(Self { conclusion, keeping, ..source.to(to, Access::Write).await? })
     }
 
     fn keeping_a_journal(self, source: &Source) -> Result<Self, CliError> {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use glance_core::metadefs::Mode;
 use glance_core::replicate::{CopyError, Done, Loss, LossKind, Outcome, Proven, Way};
 use serde_json::{Map, Value, json};
 
@@ -62,6 +63,11 @@ impl Reports {
     /// Whether the run came to no image and to no failure.
     pub(crate) fn is_empty(&self) -> bool {
         self.failures.is_empty() && self.each.iter().all(Report::is_empty)
+    }
+
+    /// A report of the metadata definitions of a target.
+    pub(crate) fn of_metadefs(&self) -> Metadefs {
+        Metadefs::new(self.output, Mode::Write)
     }
 
     /// How the run has ended for a target so far.

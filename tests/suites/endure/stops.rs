@@ -129,7 +129,7 @@ impl Round {
     fn line(&self, ground: &Embedded, is_slow: bool) -> Vec<String> {
         let mut line = ground.line(self.work, self.stack);
         let rate = line.iter().position(|word| word == "--bwlimit").unwrap();
-        line[rate + 1] = if is_slow { "3M" } else { "off" }.to_owned();
+        if is_slow { "3M" } else { "off" }.clone_into(&mut line[rate + 1]);
         if self.is_single {
             line.extend(["--name".to_owned(), "large".to_owned()]);
         }
