@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use glance_core::tls::{ClientIdentity, bundle, crl, resolve};
-use rcgen::{CustomExtension, IsCa, KeyUsagePurpose};
+use rcgen::{CustomExtension, IsCa, KeyUsagePurpose, SerialNumber};
 
 use crate::common::replicator_with;
 use crate::forge::{Authority, HOST, PLAIN, Tool, Tweak, self_signed};
@@ -66,7 +66,15 @@ fn other_files_for_certificates() {
     let flat: String = ca.pem.lines().filter(|line| !line.contains('-')).collect();
     let dashed = ca.pem.replace("-----", "\u{2014}-");
     let der = tool.bytes("openssl x509 -in ca.pem -outform DER");
+    let numbered = Authority::root_with("the CA", &|params| {
+        params.serial_number = Some(SerialNumber::from_slice(&[0x55; 22]));
+    });
     for (form, words, bytes) in [
+        (
+            "number",
+            "its serial number has 22 octets, and 20 are allowed",
+            numbered.pem.into_bytes(),
+        ),
         ("empty", "the file is empty", Vec::new()),
         ("blank", "the file is empty", b"\n \n".to_vec()),
         ("page", "this is a web page", b"<!DOCTYPE html><html>404</html>".to_vec()),
