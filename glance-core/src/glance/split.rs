@@ -268,18 +268,20 @@ impl Scan {
         while at < bytes.len() {
             let rest = &bytes[at..];
             let found = match self.inside {
-                Inside::Structure => rest.iter().position(is_structure)?,
+                Inside::Structure => rest.iter().position(|byte| is_structure(*byte))?,
                 Inside::Text => rest.iter().position(|byte| matches!(byte, b'"' | b'\\'))?,
                 Inside::Escape => 0,
                 Inside::Scalar => {
-                    return rest.iter().position(ends_scalar).map(|length| at + length);
+                    return rest
+                        .iter()
+                        .position(|byte| ends_scalar(*byte))
+                        .map(|length| at + length);
                 }
             };
             at += found + 1;
             self.inside = match (self.inside, rest[found]) {
-                (Inside::Escape, _) => Inside::Text,
+                (Inside::Escape, _) | (Inside::Structure, b'"') => Inside::Text,
                 (Inside::Text, b'\\') => Inside::Escape,
-                (Inside::Structure, b'"') => Inside::Text,
                 (Inside::Structure, b'{' | b'[') => {
                     self.depth += 1;
                     Inside::Structure
@@ -298,11 +300,11 @@ impl Scan {
     }
 }
 
-fn is_structure(byte: &u8) -> bool {
+fn is_structure(byte: u8) -> bool {
     matches!(byte, b'"' | b'{' | b'[' | b']' | b'}')
 }
 
-fn ends_scalar(byte: &u8) -> bool {
+fn ends_scalar(byte: u8) -> bool {
     matches!(byte, b',' | b':' | b']' | b'}') || byte.is_ascii_whitespace()
 }
 

@@ -180,14 +180,13 @@ impl Case {
         });
         let words: Vec<String> = words.collect();
         outside.begin();
-        let run = match words[0].as_str() {
-            "serve" => self.served(&site, &dump).await,
-            _ => {
-                let state = site.directory.path().join("state");
-                let more = ["--state-dir", state.to_str().unwrap(), "--low-level-retries", "0"];
-                let words = words.iter().map(String::as_str).chain(more);
-                finish(start_heard(&site.line(&words.collect::<Vec<_>>()), &[])).await
-            }
+        let run = if words[0] == "serve" {
+            self.served(&site, &dump).await
+        } else {
+            let state = site.directory.path().join("state");
+            let more = ["--state-dir", state.to_str().unwrap(), "--low-level-retries", "0"];
+            let words = words.iter().map(String::as_str).chain(more);
+            finish(start_heard(&site.line(&words.collect::<Vec<_>>()), &[])).await
         };
         outside.is_untouched()?;
         self.judge(&run?)?;
@@ -216,12 +215,12 @@ impl Case {
         let client = finish(start_heard(&site.line(&line), &[])).await?;
         let pid = server.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
-        let served = finish(server).await?;
+        let ended = finish(server).await?;
         // What the server refuses, it says to its client.
         let (stdout, stderr) = (client.run.stdout, client.run.stderr);
         let code = client.run.code;
-        let run = Run { code, stdout, stderr: served.run.stderr + &stderr };
-        Ok(Ended { run, peak: served.peak.max(client.peak) })
+        let run = Run { code, stdout, stderr: ended.run.stderr + &stderr };
+        Ok(Ended { run, peak: ended.peak.max(client.peak) })
     }
 
     fn judge(&self, Ended { run, peak }: &Ended) -> Result<(), String> {

@@ -193,7 +193,7 @@ async fn no_room_for_a_record_loses_nothing(stack: &'static str) {
     }
     let names =
         fs::read_dir(&dump).unwrap().map(|it| it.unwrap().file_name().into_string().unwrap());
-    assert_eq!(names.filter(|name| name.ends_with(".new")).count(), 0, "half files take room, too");
+    assert_eq!(names.filter(|name| name.contains(".new")).count(), 0, "half files take room, too");
     ballast.remove();
     site.watch.given();
     site.dump(&dump).await.exits(0);

@@ -84,13 +84,13 @@ impl<'a> Pages<'a> {
     /// reader who copies images meanwhile.
     async fn read_ahead(&mut self) -> Result<(), StoreError> {
         let Some(mut page) = self.page.take() else { return Ok(()) };
-        let Self { client, waiting, weight: held, .. } = self;
-        let mut hold = |element| {
-            *held += weight(&element);
+        let Self { client, waiting, weight: in_all, .. } = self;
+        let mut keep = |element| {
+            *in_all += weight(&element);
             waiting.push_back(element);
-            *held
+            *in_all
         };
-        let is_whole = page.read(client, &mut hold).await?;
+        let is_whole = page.read(client, &mut keep).await?;
         match (is_whole, &page.link) {
             (false, _) => self.page = Some(page),
             (true, None) => {}
@@ -137,7 +137,7 @@ impl Page {
     async fn read(
         &mut self,
         client: &Client,
-        hold: &mut (impl FnMut(Element) -> usize + Send),
+        keep: &mut (impl FnMut(Element) -> usize + Send),
     ) -> Result<bool, StoreError> {
         loop {
             let chunk = match self.body.next().await {
@@ -151,7 +151,7 @@ impl Page {
                     return end.map(|()| true).map_err(|error| self.unsplit(client, error));
                 }
             };
-            match self.take(&chunk, hold) {
+            match self.take(&chunk, keep) {
                 Ok(held) if held >= AHEAD => return Ok(false),
                 Ok(_) => {}
                 Err(error) => return Err(self.unsplit(client, error)),
@@ -163,13 +163,13 @@ impl Page {
     fn take(
         &mut self,
         chunk: &[u8],
-        hold: &mut impl FnMut(Element) -> usize,
+        keep: &mut impl FnMut(Element) -> usize,
     ) -> Result<usize, Unsplit> {
         let (mut held, mut link) = (0, None);
         let mut came = 0;
         self.splitter.feed(chunk, &mut |piece| match piece {
             Piece::Element(element) => {
-                held = hold(element);
+                held = keep(element);
                 came += 1;
             }
             Piece::Value(_, text) => link = Some(text),
@@ -225,12 +225,12 @@ fn record(client: &Client, element: Element) -> Result<Image, StoreError> {
             Err(error) => Err(Misread::of(identity(&text), format!("it is not a record: {error}"))),
         },
     };
-    read.map_err(|misread| match &misread.image {
-        Some(image) => client.misread(&misread, &Operation::new("read the record", &image.id)),
-        None => {
-            let fault = &misread.fault;
-            unreadable(client, format!("a record does not say of which image it is: {fault}"))
+    read.map_err(|misread| {
+        if let Some(image) = &misread.image {
+            return client.misread(&misread, &Operation::new("read the record", &image.id));
         }
+        let fault = &misread.fault;
+        unreadable(client, format!("a record does not say of which image it is: {fault}"))
     })
 }
 

@@ -48,6 +48,7 @@ impl Kind {
     ];
 
     /// Whether the place of `role` is one for it.
+    #[allow(clippy::case_sensitive_file_extension_comparisons, reason = "the tool's own names")]
     pub(super) fn suits(self, role: &str) -> bool {
         let is_directory = role == "metadefs";
         match self {
