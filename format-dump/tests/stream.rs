@@ -441,7 +441,7 @@ async fn entries_of_other_types_are_named() {
         (archive(&posix("--sparse-version=0.0"), &[]), holes),
         (archive(&posix("--sparse-version=0.1"), &[]), holes),
         (archive(&posix("--sparse-version=1.0"), &[]), holes),
-        (archive(&[], &[second.clone()]), &hard),
+        (archive(&[], std::slice::from_ref(&second)), &hard),
     ];
     let said = async |archive: Vec<u8>| {
         let (store, copied, ended) = load(archive).await;
@@ -456,10 +456,10 @@ async fn entries_of_other_types_are_named() {
     let path = dir.path().join(&second);
     fs::remove_file(&path).unwrap();
     std::os::unix::fs::symlink("/etc/hostname", &path).unwrap();
-    assert!(said(archive(&[], &[second.clone()])).await.starts_with(&symbolic));
+    assert!(said(archive(&[], std::slice::from_ref(&second))).await.starts_with(&symbolic));
     fs::remove_file(&path).unwrap();
     assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
-    assert!(said(archive(&[], &[second.clone()])).await.starts_with(&pipe));
+    assert!(said(archive(&[], std::slice::from_ref(&second))).await.starts_with(&pipe));
     let packed = zstd::encode_all(&*archive(&[], &[]), 1).unwrap();
     assert_eq!(said(packed).await, "it is compressed: decompress it first, by `zstd -dc`");
 }

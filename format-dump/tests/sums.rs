@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic; helpers of tests are not seen as such")]
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
@@ -128,14 +129,13 @@ async fn a_dump_is_unfinished_from_the_first_write_on() {
     let member = Member { project: "p".into(), status: MemberStatus::Accepted };
     let project = Project { id: "1".into(), name: "p".into(), domain: "d".into() };
     let namespace = json!({ "namespace": "n" });
-    store.set_members(&id(1), &[member.clone()]).await.unwrap();
-    store.write_projects(&[project.clone()]).await.unwrap();
+    store.set_members(&id(1), std::slice::from_ref(&member)).await.unwrap();
+    store.write_projects(std::slice::from_ref(&project)).await.unwrap();
     store.write_metadef(&namespace).await.unwrap();
     store.finish().await.unwrap();
     let all = || {
         let facts = |name: &str| {
             let found = fs::metadata(dir.path().join(name)).ok()?;
-            use std::os::unix::fs::MetadataExt;
             Some((found.ino(), found.mtime_nsec()))
         };
         ["manifest.json", "SHA512SUMS"].map(facts)

@@ -429,7 +429,7 @@ mod tests {
             (r#"{"images": [1}"#, Unsplit::NotJson),
             (r#"{"images" []}"#, Unsplit::NotJson),
             (r#"{"images": [],}"#, Unsplit::NotJson),
-            (r#"{images: []}"#, Unsplit::NotJson),
+            (r"{images: []}", Unsplit::NotJson),
             ("{}", Unsplit::NoList("images")),
             (r#"{"images": null}"#, Unsplit::NoList("images")),
             (r#"{"images": {}}"#, Unsplit::NoList("images")),

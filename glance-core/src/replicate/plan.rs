@@ -10,6 +10,7 @@ use crate::image::{Attributes, Image, Member, Status};
 
 use super::loss::Loss;
 use super::mapping::Wanted;
+use super::transfer::chain;
 use super::{CopyError, Expected, Policy, Scope};
 
 /// How the replica of an image is. `Display` is the word of reports.
@@ -154,7 +155,7 @@ impl Entry {
     }
 
     pub(super) fn failed(image: Image, replica: Option<Image>, error: CopyError) -> Self {
-        let reason = error.to_string();
+        let reason = chain(&error);
         Self::new(image, replica, State::Blocked, Step::Fail(error)).because(reason)
     }
 

@@ -169,6 +169,8 @@ impl Embedded {
         let record = Value::Object(image.to_json());
         let keys = record.as_object().unwrap().keys();
         let mut differ: Vec<String> = keys
+            // A Glance knows the virtual size of raw data, the store behind it does not.
+            .filter(|key| *key != "virtual_size")
             .filter(|key| record[key.as_str()] != found["image"][key.as_str()])
             .cloned()
             .collect();

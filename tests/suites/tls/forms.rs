@@ -61,8 +61,6 @@ fn other_files_for_certificates() {
     let (tool, ca) = (Tool::new(), Authority::root("the CA"));
     tool.write("ca.pem", &ca.pem);
     tool.write("ca.key", &ca.key().serialize_pem());
-    let own = self_signed(&[HOST], PLAIN);
-    tool.write("own.pem", &format!("{}{}", own.pem, own.key));
     let flat: String = ca.pem.lines().filter(|line| !line.contains('-')).collect();
     let dashed = ca.pem.replace("-----", "\u{2014}-");
     let der = tool.bytes("openssl x509 -in ca.pem -outform DER");
@@ -112,6 +110,14 @@ fn other_files_for_certificates() {
         let said = bundle::load(&path).unwrap_err().to_string();
         assert!(said.contains(words), "{form}: no {words:?} in {said}");
     }
+}
+
+#[test]
+fn other_files_for_identities_and_revocation_lists() {
+    let (tool, ca) = (Tool::new(), Authority::root("the CA"));
+    tool.write("ca.pem", &ca.pem);
+    let own = self_signed(&[HOST], PLAIN);
+    tool.write("own.pem", &format!("{}{}", own.pem, own.key));
     let pkcs12 = tool.bytes("openssl pkcs12 -export -in own.pem -passout pass:");
     fs::write(tool.path().join("own.p12"), pkcs12).unwrap();
     let said = load_identity(&tool, "own.p12", "own.p12").unwrap_err();
@@ -120,7 +126,7 @@ fn other_files_for_certificates() {
     assert!(said.contains("`openssl pkcs12 -in FILE -nocerts -out NEW` makes PEM of it"), "{said}");
     let said = crl::load(&tool.path().join("ca.pem")).unwrap_err().to_string();
     assert!(said.contains("no revocation list (X509 CRL) in it, only CERTIFICATE"), "{said}");
-    fs::write(tool.path().join("ca.der"), der).unwrap();
+    tool.run("x509 -in ca.pem -outform DER -out ca.der");
     let said = crl::load(&tool.path().join("ca.der")).unwrap_err().to_string();
     assert!(
         said.contains("not a revocation list, or it is damaged; this is a certificate"),
