@@ -14,7 +14,7 @@ use crate::failure::{Context, Failure};
 /// What others wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Suite {
-    /// OpenStack's integration tests.
+    /// The integration tests of `OpenStack`.
     Tempest,
     /// The functional tests of openstacksdk.
     Sdk,
@@ -49,14 +49,14 @@ impl Outcome {
 }
 
 /// Runs a suite at a Glance.
-pub(crate) fn run(suite: Suite, site: &Site<'_>, python: &Python) -> Result<Outcomes, Failure> {
-    let directory = &site.directory;
+pub(crate) fn run(suite: Suite, at: &Site<'_>, python: &Python) -> Result<Outcomes, Failure> {
+    let directory = &at.directory;
     // One of openstacksdk's tests uploads it.
     let any = directory.join("CONTRIBUTING.rst");
     fs::write(&any, "some text\n").context(|| any.display().to_string())?;
     let errors = directory.join(format!("{suite}.log"));
     let log = File::create(&errors).context(|| errors.display().to_string())?;
-    let output = command(suite, site, python)
+    let output = command(suite, at, python)
         .current_dir(directory)
         .stdin(Stdio::null())
         .stderr(log)
@@ -69,8 +69,8 @@ pub(crate) fn run(suite: Suite, site: &Site<'_>, python: &Python) -> Result<Outc
     Ok(read(&String::from_utf8_lossy(&output.stdout)))
 }
 
-fn command(suite: Suite, site: &Site<'_>, python: &Python) -> Command {
-    let directory = &site.directory;
+fn command(suite: Suite, at: &Site<'_>, python: &Python) -> Command {
+    let directory = &at.directory;
     match suite {
         Suite::Tempest => {
             let mut command = python.command(TESTS);
