@@ -195,7 +195,8 @@ fn bad_request() -> Response<Body> {
     response
 }
 
-/// Bytes of a request's head. A longer one is answered by 431.
+/// Bytes of a request's head. A longer one is answered by 431; what hyper reads at once when it looks,
+/// up to as much again, passes.
 const MAX_HEAD: usize = 256 << 10;
 
 /// How long requests in progress may go on after the end.

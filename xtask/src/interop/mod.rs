@@ -87,12 +87,12 @@ fn at_serve(directory: &Path, python: &Python, binary: &Path) -> Result<Outcomes
     })
 }
 
-fn outcomes(suite: Suite, place: &Site<'_>, python: &Python) -> Result<Outcomes, Failure> {
+fn outcomes(suite: Suite, at: &Site<'_>, python: &Python) -> Result<Outcomes, Failure> {
     let begin = Instant::now();
-    let found = suites::run(suite, place, python)?;
+    let found = suites::run(suite, at, python)?;
     let passed = found.values().filter(|outcome| outcome.is_passed()).count();
     let (count, seconds) = (found.len(), begin.elapsed().as_secs_f64());
-    say(format_args!("{suite} at {}: {passed} of {count} pass, {seconds:.0} s", place.name()));
+    say(format_args!("{suite} at {}: {passed} of {count} pass, {seconds:.0} s", at.name()));
     Ok(found)
 }
 
@@ -107,9 +107,8 @@ fn all_of<const N: usize>(found: [Result<Outcomes, Failure>; N]) -> Result<Outco
 fn record(found: &Outcomes) -> Result<(), Failure> {
     let passed = found.iter().filter(|(_, outcome)| outcome.is_passed());
     let names: Vec<&str> = passed.map(|(name, _)| name.as_str()).collect();
-    let names = names.join("\n") + "\n";
     let path = workspace::root().join(RECORD);
-    fs::write(&path, names).context(|| format!("cannot write {}", path.display()))
+    fs::write(&path, names.join("\n") + "\n").context(|| format!("cannot write {}", path.display()))
 }
 
 /// What a real Glance passes.

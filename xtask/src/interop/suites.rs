@@ -14,7 +14,7 @@ use crate::failure::{Context, Failure};
 /// What others wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Suite {
-    /// The integration tests of the `OpenStack` project.
+    /// The integration tests of `OpenStack`.
     Tempest,
     /// The functional tests of openstacksdk.
     Sdk,
@@ -49,14 +49,14 @@ impl Outcome {
 }
 
 /// Runs a suite at a Glance.
-pub(crate) fn run(suite: Suite, place: &Site<'_>, python: &Python) -> Result<Outcomes, Failure> {
-    let directory = &place.directory;
+pub(crate) fn run(suite: Suite, at: &Site<'_>, python: &Python) -> Result<Outcomes, Failure> {
+    let directory = &at.directory;
     // One of openstacksdk's tests uploads it.
     let any = directory.join("CONTRIBUTING.rst");
     fs::write(&any, "some text\n").context(|| any.display().to_string())?;
     let errors = directory.join(format!("{suite}.log"));
     let log = File::create(&errors).context(|| errors.display().to_string())?;
-    let output = command(suite, place, python)
+    let output = command(suite, at, python)
         .current_dir(directory)
         .stdin(Stdio::null())
         .stderr(log)
@@ -69,8 +69,8 @@ pub(crate) fn run(suite: Suite, place: &Site<'_>, python: &Python) -> Result<Out
     Ok(read(&String::from_utf8_lossy(&output.stdout)))
 }
 
-fn command(suite: Suite, place: &Site<'_>, python: &Python) -> Command {
-    let directory = &place.directory;
+fn command(suite: Suite, at: &Site<'_>, python: &Python) -> Command {
+    let directory = &at.directory;
     match suite {
         Suite::Tempest => {
             let mut command = python.command(TESTS);
