@@ -2,12 +2,35 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on has failed")]
 
 mod common;
+mod names;
 mod serving;
 
 use std::fs;
 use std::path::Path;
 
 use common::{Run, piped, replicator_with};
+
+/// The TLS stacks of this build.
+const STACKS: &[&str] = &[
+    #[cfg(feature = "rustls")]
+    "rustls",
+    #[cfg(feature = "native-tls")]
+    "native",
+];
+
+fn acceptor(
+    stack: &str,
+    chain: &[u8],
+    key: &[u8],
+) -> std::sync::Arc<dyn transport_hyper::TlsAcceptor> {
+    match stack {
+        #[cfg(feature = "rustls")]
+        "rustls" => transport_rustls::acceptor(chain, key).unwrap(),
+        #[cfg(feature = "native-tls")]
+        "native" => transport_native::acceptor(chain, key).unwrap(),
+        other => panic!("this build has no {other}"),
+    }
+}
 
 const ID: &str = "6d55dd55-053a-4765-b7bc-b30df0ea3861";
 const OTHER_ID: &str = "7d55dd55-053a-4765-b7bc-b30df0ea3862";
