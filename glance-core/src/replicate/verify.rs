@@ -17,7 +17,9 @@ use crate::select::Chosen;
 use crate::store::{ByteRange, ImageStore, StoreError, StoreErrorKind};
 
 use super::plan::{common_digest, content_difference};
-use super::{Difference, Entry, Pace, Policy, Proven, Remembered, Replication, State, ids};
+use super::{
+    DataFault, Difference, Entry, Pace, Policy, Proven, Remembered, Replication, State, ids,
+};
 
 /// What is trusted of an image and its replica.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -379,9 +381,11 @@ impl Side<'_> {
     /// The data ended with an error. One of a file's content is the data's fault; a connection's
     /// errors come in another form.
     fn broke_off(&self, bytes: u64, error: BodyError) -> Trouble {
-        let damaged = error.downcast_ref::<io::Error>().is_some_and(|error| {
+        let of_file = error.downcast_ref::<io::Error>().is_some_and(|error| {
             matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
         });
+        let of_store = matches!(error.downcast_ref(), Some(DataFault::Damaged { .. }));
+        let damaged = of_file || of_store;
         let kind = if damaged { StoreErrorKind::Unreadable } else { StoreErrorKind::Server };
         let reason = format!("it broke off after {bytes} bytes");
         let failed = StoreError::new(kind, &self.store, "read the data", reason);
