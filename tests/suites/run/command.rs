@@ -260,7 +260,8 @@ async fn an_odd_record_fails_its_image_alone_and_is_named() {
     assert!(target.kept.get(&id(2)).await.is_err());
     let said = run(&["verify", &dump], &state).await;
     assert!(said.stdout.contains("2 images: 2 verified"), "{}", said.stdout);
-    run(&["livecopy", &from, &to, "--exclude-id", ID_2], &state).await.exits(0);
+    let line = ["livecopy", &from, &to, "--exclude-id", ID_2, "--owner", "caller"];
+    run(&line, &state).await.exits(0);
 
     let line = ["dump", &from, "-", "--no-state"].map(str::to_owned);
     let to = ["load", "-", &path("streamed"), "--no-state"].map(str::to_owned);
