@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::StreamExt;
 use glance_core::glance::GlanceStore;
 use glance_core::identity::auth::{FixedToken, Grant, Proof};
 use glance_core::identity::{AuthPlugin, Session, SignInError};
 use glance_core::image::{Attributes, Image, ImageId, Member, MemberStatus, Status, Visibility};
-use futures_util::StreamExt;
 use glance_core::replicate::{
     self, CopyError, DataFault, Done, Entry, Most, NothingRemoved, OnBurnedId, Outcome, Policy,
     Prune, Removal, Replication, Retries, RunError, State,
@@ -518,7 +518,8 @@ async fn an_odd_record_that_only_the_target_has_is_kept() {
     let pair = Pair::with_extras().await;
     pair.b.inject(Method::GET, is_record, usize::MAX, ODD_4);
     let mut reasons = Vec::new();
-    let observe = |entry: Entry| reasons.extend(entry.reason.filter(|_| entry.state == State::Extra));
+    let observe =
+        |entry: Entry| reasons.extend(entry.reason.filter(|_| entry.state == State::Extra));
     pair.replication.plan(observe).await.unwrap();
     assert!(reasons[0].starts_with("kept: its record can't be read: "), "{reasons:?}");
     let (ended, outcomes) = pair.ended().await;
@@ -570,7 +571,8 @@ async fn what_is_selected_by_name_is_not_bothered_by_another_odd_record() {
         (&["min-size=1"], &[], 1),
         (&[], &["name=image 2"], 0),
     ] {
-        let parsed = |texts: &[&str]| texts.iter().map(|it| it.parse().unwrap()).collect::<Vec<_>>();
+        let parsed =
+            |texts: &[&str]| texts.iter().map(|it| it.parse().unwrap()).collect::<Vec<_>>();
         pair.replication.policy.selection = Selection::new(parsed(wanted), parsed(unwanted), []);
         let (ended, outcomes) = pair.ended().await;
         ended.unwrap();

@@ -25,7 +25,8 @@ impl Answer {
         let block = Bytes::from(middle.repeat(BLOCK / middle.len()));
         let count = times / (BLOCK / middle.len());
         let middle = stream::iter((0..count).map(move |_| block.clone()));
-        let [begin, end] = [begin, end].map(|text| stream::iter([Bytes::from_static(text.as_bytes())]));
+        let [begin, end] =
+            [begin, end].map(|text| stream::iter([Bytes::from_static(text.as_bytes())]));
         Body::from_stream(begin.chain(middle).chain(end).map(Ok), None)
     }
 }
@@ -177,7 +178,12 @@ fn answers_of_a_keystone_have_limits() {
     memory::alone();
     for answer in [
         Answer("{\"token\": {\"catalog\": [", "{},", LONG, "{}]}}"),
-        Answer("{\"token\": {\"catalog\": [{\"type\": \"image\", \"endpoints\": [", "{},", LONG, "{}]}]}}"),
+        Answer(
+            "{\"token\": {\"catalog\": [{\"type\": \"image\", \"endpoints\": [",
+            "{},",
+            LONG,
+            "{}]}]}}",
+        ),
         Answer("{\"projects\": [", "{\"id\":\"\",\"name\":\"\"},", LONG, "{}]}"),
         Answer("{\"token\": ", "[", LONG, ""),
     ] {

@@ -198,11 +198,7 @@ impl Canned {
         Arc::new(Self::new(status, headers, answers))
     }
 
-    fn new(
-        status: u16,
-        headers: &[(&str, &str)],
-        answers: impl Into<VecDeque<Vec<u8>>>,
-    ) -> Self {
+    fn new(status: u16, headers: &[(&str, &str)], answers: impl Into<VecDeque<Vec<u8>>>) -> Self {
         let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         let headers = headers.iter().map(own).collect();
         Self { status, headers, answers: Mutex::new(answers.into()), chunk: usize::MAX }
