@@ -4,13 +4,16 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::StreamExt;
 use glance_core::glance::GlanceStore;
 use glance_core::identity::auth::{FixedToken, Grant, Proof};
 use glance_core::identity::{AuthPlugin, Session, SignInError};
 use glance_core::image::{Attributes, Image, ImageId, Member, MemberStatus, Status, Visibility};
 use glance_core::replicate::{
-    self, CopyError, DataFault, Done, Entry, Outcome, Policy, Replication, Retries,
+    self, CopyError, DataFault, Done, Entry, Most, NothingRemoved, OnBurnedId, Outcome, Policy,
+    Prune, Removal, Replication, Retries, RunError, State,
 };
+use glance_core::select::Selection;
 use glance_core::store::memory::MemoryStore;
 use glance_core::store::{ByteRange, ImageStore, StoreErrorKind};
 use glance_core::{Body, Transport};
@@ -432,4 +435,148 @@ async fn what_the_target_does_not_say_is_no_difference() {
     pair.b.inject(Method::GET, |path| !is_file(path), 99, Fault::Says(fields));
     assert_eq!(pair.run().await.remove(0).result.unwrap(), Done::Copied);
     assert_eq!(pair.kept_b.get(&id).await.unwrap().status, Status::Active);
+}
+
+const ID_2: &str = "00000000-0000-4000-8000-000000000002";
+const ID_4: &str = "00000000-0000-4000-8000-000000000004";
+const ODD_2: Fault = Fault::Says(&[(ID_2, "min_disk", "\"20\"")]);
+const ODD_4: Fault = Fault::Says(&[(ID_4, "size", "-1")]);
+
+impl Pair {
+    /// Five images that a sync has copied, of which the source then lost the last two. The next sync
+    /// removes those.
+    async fn with_extras() -> Self {
+        let mut pair = Self::new();
+        let mut ids = Vec::new();
+        for number in 1..=5 {
+            ids.push(pair.image(number, b"abc").await);
+        }
+        pair.replication.policy.stamp = Some("https://a".into());
+        assert!(pair.run().await.iter().all(|outcome| outcome.result.is_ok()));
+        for id in &ids[3..] {
+            pair.kept_a.delete(id).await.unwrap();
+        }
+        let (how, most) = (Removal::Delete, Most::Percent(100));
+        pair.replication.policy.prune = Some(Prune { how, most, unprotect: true });
+        pair
+    }
+
+    /// Runs, and says how it ended and what became of each image, by its number.
+    async fn ended(&self) -> (Result<(), RunError>, Vec<(u8, Result<Done, CopyError>)>) {
+        let mut outcomes = Vec::new();
+        let observe = |outcome: Outcome| {
+            let number = outcome.image.id.as_str()[34..].parse().unwrap();
+            outcomes.push((number, outcome.result));
+        };
+        let ended = self.replication.run(observe).await;
+        outcomes.sort_by_key(|(number, _)| *number);
+        (ended, outcomes)
+    }
+
+    async fn holds_at_target(&self) -> Vec<u8> {
+        let listed = self.kept_b.list(&Selection::everything()).await.unwrap();
+        listed.map(|image| image.unwrap().id.as_str()[34..].parse::<u8>().unwrap()).collect().await
+    }
+}
+
+fn is_record(path: &str) -> bool {
+    path.starts_with("/v2/images") && !is_file(path)
+}
+
+#[tokio::test]
+async fn an_odd_record_at_the_source_fails_alone_and_nothing_is_removed() {
+    let pair = Pair::with_extras().await;
+    let changed = pair.image(6, b"new").await;
+    pair.a.inject(Method::GET, is_record, usize::MAX, ODD_2);
+    let (ended, outcomes) = pair.ended().await;
+    let Err(RunError::NothingRemoved(why)) = ended else { panic!("{ended:?}") };
+    assert_eq!(why, NothingRemoved::Failures { found: 2 });
+    let failed: Vec<_> = outcomes.iter().filter(|(_, result)| result.is_err()).collect();
+    let [(2, Err(CopyError::Source(error)))] = failed[..] else { panic!("{outcomes:?}") };
+    assert!(error.to_string().contains("000000000002: \"min_disk\" is \"20\""), "{error}");
+    assert!(!failed[0].1.as_ref().unwrap_err().is_integrity_failure());
+    assert_eq!(pair.kept_b.get(&changed).await.unwrap().status, Status::Active);
+    assert_eq!(pair.holds_at_target().await, [1, 2, 3, 4, 5, 6]);
+    pair.a.mend();
+    pair.ended().await.0.unwrap();
+    assert_eq!(pair.holds_at_target().await, [1, 2, 3, 6]);
+}
+
+#[tokio::test]
+async fn an_odd_record_at_the_target_fails_alone_and_nothing_is_removed() {
+    let pair = Pair::with_extras().await;
+    pair.b.inject(Method::GET, is_record, usize::MAX, ODD_2);
+    let (ended, outcomes) = pair.ended().await;
+    assert!(matches!(ended, Err(RunError::NothingRemoved(_))), "{ended:?}");
+    let failed: Vec<_> = outcomes.iter().filter(|(_, result)| result.is_err()).collect();
+    assert!(matches!(failed[..], [(2, Err(CopyError::Target(_)))]), "{outcomes:?}");
+    assert_eq!(pair.holds_at_target().await, [1, 2, 3, 4, 5]);
+}
+
+#[tokio::test]
+async fn an_odd_record_that_only_the_target_has_is_kept() {
+    let pair = Pair::with_extras().await;
+    pair.b.inject(Method::GET, is_record, usize::MAX, ODD_4);
+    let mut reasons = Vec::new();
+    let observe =
+        |entry: Entry| reasons.extend(entry.reason.filter(|_| entry.state == State::Extra));
+    pair.replication.plan(observe).await.unwrap();
+    assert!(reasons[0].starts_with("kept: its record can't be read: "), "{reasons:?}");
+    let (ended, outcomes) = pair.ended().await;
+    ended.unwrap();
+    assert!(outcomes.iter().all(|(_, result)| result.is_ok()), "{outcomes:?}");
+    assert_eq!(pair.holds_at_target().await, [1, 2, 3, 4]);
+}
+
+#[tokio::test]
+async fn a_record_without_an_id_at_the_source_removes_nothing() {
+    let pair = Pair::with_extras().await;
+    pair.image(6, b"new").await;
+    let nameless = Fault::Says(&[(ID_2, "id", "null")]);
+    pair.a.inject(Method::GET, |path| path == "/v2/images", usize::MAX, nameless);
+    let (ended, outcomes) = pair.ended().await;
+    let Err(RunError::Listing(error)) = ended else { panic!("{ended:?}") };
+    assert!(error.to_string().contains("does not say of which image it is"), "{error}");
+    let others: Vec<u8> = outcomes.iter().map(|(number, _)| *number).collect();
+    assert!(others.contains(&6), "{outcomes:?}");
+    assert_eq!(pair.holds_at_target().await, [1, 2, 3, 4, 5, 6]);
+}
+
+#[tokio::test]
+async fn an_odd_replica_with_another_id_ends_the_run_before_it_is_made_twice() {
+    let mut pair = Pair::new();
+    let id = pair.image(1, b"abc").await;
+    let image = pair.kept_a.get(&id).await.unwrap();
+    pair.kept_b.create(&image).await.unwrap();
+    pair.kept_b.delete(&id).await.unwrap();
+    pair.replication.policy.on_burned_id = OnBurnedId::New;
+    assert!(matches!(pair.run().await.remove(0).result, Ok(Done::CopiedAs(_))));
+    pair.b.inject(Method::GET, is_record, usize::MAX, Fault::Says(&[("", "min_ram", "\"x\"")]));
+    let mut outcomes = 0;
+    let ended = pair.replication.run(|_| outcomes += 1).await;
+    assert!(matches!(ended, Err(RunError::Listing(_))) && outcomes == 0, "{ended:?}");
+    let listed = pair.kept_b.list(&Selection::everything()).await.unwrap();
+    assert_eq!(listed.count().await, 1);
+}
+
+#[tokio::test]
+async fn what_is_selected_by_name_is_not_bothered_by_another_odd_record() {
+    let mut pair = Pair::new();
+    pair.image(1, b"abc").await;
+    pair.image(2, b"abc").await;
+    pair.a.inject(Method::GET, is_record, usize::MAX, ODD_2);
+    for (wanted, unwanted, failures) in [
+        (&["name=image 1"][..], &[][..], 0),
+        (&["name=image 2"], &[], 1),
+        (&["min-size=1"], &[], 1),
+        (&[], &["name=image 2"], 0),
+    ] {
+        let parsed =
+            |texts: &[&str]| texts.iter().map(|it| it.parse().unwrap()).collect::<Vec<_>>();
+        pair.replication.policy.selection = Selection::new(parsed(wanted), parsed(unwanted), []);
+        let (ended, outcomes) = pair.ended().await;
+        ended.unwrap();
+        let failed = outcomes.iter().filter(|(_, result)| result.is_err()).count();
+        assert_eq!(failed, failures, "{wanted:?} {unwanted:?}");
+    }
 }

@@ -48,8 +48,8 @@ pub async fn export(
     while let Some(item) = images.next().await {
         let (image, unreadable) = match item {
             Ok(image) => (image, None),
-            Err(mut error) => match error.record.take() {
-                Some(read) => (*read, Some(error)),
+            Err(error) => match error.record.clone() {
+                Some(read) => (*read, Some(Err(CopyError::Source(error)))),
                 None => return Err(error),
             },
         };
@@ -62,7 +62,10 @@ pub async fn export(
         last = Some(image.id.clone());
         let result = match unreadable {
             None => run.image(&image).await.map_err(broken)?,
-            Some(error) => Some(run.unreadable(&image, error).await.map_err(broken)?),
+            Some(result) => {
+                run.note(&image.id, &result).await.map_err(broken)?;
+                Some(result)
+            }
         };
         if let Some(result) = result {
             observe(run.outcome(image, result));
@@ -124,14 +127,6 @@ impl<W: AsyncWrite + Unpin> Run<'_, W> {
         };
         self.note(&image.id, &result).await?;
         Ok(Some(result))
-    }
-
-    /// Says of an image whose record can't be read that it is not there.
-    async fn unreadable(&mut self, read: &Image, error: StoreError) -> io::Result<Ended> {
-        let error = error.of_record(read.clone());
-        let result = Err(CopyError::Source(error));
-        self.note(&read.id, &result).await?;
-        Ok(result)
     }
 
     /// Writes an image that was announced.

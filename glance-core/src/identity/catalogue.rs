@@ -1,5 +1,9 @@
 //! Finds Glance in the catalogue that comes with a token.
 
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::{SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use url::Url;
 
@@ -18,7 +22,7 @@ pub struct Service {
     #[serde(default)]
     pub name: Option<String>,
     /// Where it is.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "useful")]
     pub endpoints: Vec<Endpoint>,
 }
 
@@ -41,6 +45,52 @@ impl Endpoint {
     fn region(&self) -> &str {
         self.region_id.as_deref().or(self.region.as_deref()).unwrap_or("")
     }
+}
+
+/// What can be of use in a catalogue.
+pub(super) trait Entry {
+    fn is_useful(&self) -> bool;
+}
+
+impl Entry for Service {
+    fn is_useful(&self) -> bool {
+        !self.kind.is_empty()
+    }
+}
+
+impl Entry for Endpoint {
+    fn is_useful(&self) -> bool {
+        !self.url.is_empty()
+    }
+}
+
+/// Reads a list, and holds only what is of use: an empty entry takes more memory than its text.
+pub(super) fn useful<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Entry,
+{
+    struct Useful<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de> + Entry> Visitor<'de> for Useful<T> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<T>, A::Error> {
+            let mut found = Vec::new();
+            while let Some(entry) = list.next_element::<T>()? {
+                if entry.is_useful() {
+                    found.push(entry);
+                }
+            }
+            Ok(found)
+        }
+    }
+
+    deserializer.deserialize_seq(Useful(PhantomData))
 }
 
 fn text_or_nothing<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {

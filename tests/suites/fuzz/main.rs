@@ -7,6 +7,7 @@
 
 mod clouds;
 mod dumps;
+mod endless;
 mod input;
 mod memory;
 mod pem;

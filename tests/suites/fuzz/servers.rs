@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::StreamExt;
+use futures_util::stream::{self, StreamExt};
 use glance_core::format;
 use glance_core::glance::{GlanceStore, Schema};
 use glance_core::identity::Session;
@@ -41,6 +41,12 @@ proptest! {
     #[test]
     fn pages(pages in vec(input::json(vec![page("/v2/images?marker=1").into_bytes()], WORDS), 1..4)) {
         ask(pages);
+    }
+
+    #[test]
+    fn pages_in_chunks(page in input::json(vec![page("").into_bytes()], WORDS), chunk in 1..300_usize) {
+        let whole = listing(vec![page.clone()], usize::MAX);
+        assert_eq!(listing(vec![page], chunk), whole);
     }
 
     #[test]
@@ -179,6 +185,8 @@ struct Canned {
     status: u16,
     headers: Vec<(String, String)>,
     answers: Mutex<VecDeque<Vec<u8>>>,
+    /// Bytes that come at once.
+    chunk: usize,
 }
 
 impl Canned {
@@ -187,9 +195,13 @@ impl Canned {
         headers: &[(&str, &str)],
         answers: impl Into<VecDeque<Vec<u8>>>,
     ) -> Arc<Self> {
+        Arc::new(Self::new(status, headers, answers))
+    }
+
+    fn new(status: u16, headers: &[(&str, &str)], answers: impl Into<VecDeque<Vec<u8>>>) -> Self {
         let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
         let headers = headers.iter().map(own).collect();
-        Arc::new(Self { status, headers, answers: Mutex::new(answers.into()) })
+        Self { status, headers, answers: Mutex::new(answers.into()), chunk: usize::MAX }
     }
 }
 
@@ -201,7 +213,15 @@ impl Transport for Canned {
         assert_eq!(there, (Some("https"), Some("g:9292")), "{}", request.uri());
         let text = self.answers.lock().unwrap().pop_front();
         let text = text.unwrap_or_else(|| b"{\"images\": []}".to_vec());
-        let mut answer = Response::new(Body::from(Bytes::from(text)));
+        let text = Bytes::from(text);
+        let body = match self.chunk {
+            usize::MAX => Body::from(text),
+            chunk => {
+                let chunks: Vec<_> = text.chunks(chunk).map(Bytes::copy_from_slice).collect();
+                Body::from_stream(stream::iter(chunks).map(Ok), None)
+            }
+        };
+        let mut answer = Response::new(body);
         *answer.status_mut() = StatusCode::from_u16(self.status).unwrap_or(StatusCode::OK);
         for (name, value) in &self.headers {
             if let Ok(value) = HeaderValue::from_str(value) {
@@ -222,13 +242,28 @@ fn glance(server: &Arc<Canned>) -> GlanceStore {
 
 /// Lists a Glance that answers with these pages.
 fn ask(pages: Vec<Vec<u8>>) {
+    listing(pages, usize::MAX);
+}
+
+/// What comes of listing a Glance whose answers come in chunks of this length. It is asked for visible
+/// images alone, so that its answers come in their order.
+fn listing(pages: Vec<Vec<u8>>, chunk: usize) -> Vec<String> {
     let length = pages.iter().map(Vec::len).sum();
     bounded_async(length, async {
-        let store = glance(&Canned::answering(200, &[], pages));
-        if let Ok(mut images) = store.list(&Selection::everything()).await {
-            while images.next().await.is_some() {}
+        let canned = Canned { chunk, ..Canned::new(200, &[], pages) };
+        let store = glance(&Arc::new(canned));
+        let visible = Selection::new(["os-hidden=false".parse().unwrap()], [], []);
+        let mut said = Vec::new();
+        match store.list(&visible).await {
+            Err(error) => said.push(error.to_string()),
+            Ok(mut images) => {
+                while let Some(item) = images.next().await {
+                    said.push(item.map_or_else(|error| error.to_string(), |it| format!("{it:?}")));
+                }
+            }
         }
-    });
+        said
+    })
 }
 
 fn header() -> impl Strategy<Value = &'static str> {

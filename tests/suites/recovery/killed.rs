@@ -147,6 +147,31 @@ pub(crate) async fn without_the_journal_the_stamp_tells(stack: &'static str) {
     pair.b.holds(2).await;
 }
 
+pub(crate) async fn a_record_that_cannot_be_read_is_named(stack: &'static str) {
+    let pair = Pair::new(stack).await;
+    pair.a.put(1).await;
+    pair.a.put(2).await;
+    pair.killed(1, &["sync"]).await;
+    for side in [&pair.a, &pair.b] {
+        let odd = Fault::Says(&[("00000000-0000-4000-8000-000000000001", "min_ram", "\"x\"")]);
+        side.faulty.inject(Method::GET, |path| path.starts_with("/v2/images/"), usize::MAX, odd);
+        for (words, code) in [(&["repair", "-n"][..], 1), (&["repair"], 3)] {
+            let run = pair.between(words).await.exits(code);
+            has(&run, &[&format!("unreadable: {}", id(1)), "\"min_ram\" is \"x\""]);
+        }
+        side.faulty.mend();
+    }
+    // By the stamp, too.
+    std::fs::remove_dir_all(pair.path("state")).unwrap();
+    let odd = Fault::Says(&[("", "min_ram", "\"x\"")]);
+    pair.b.faulty.inject(Method::GET, |path| path.starts_with("/v2/images"), usize::MAX, odd);
+    let run = pair.between(&["repair"]).await.exits(3);
+    has(&run, &[&format!("unreadable: {}", id(1)), "by its stamp"]);
+    pair.b.faulty.mend();
+    pair.between(&["repair"]).await.exits(0);
+    pair.b.holds(1).await;
+}
+
 /// The upload of a Glance that was killed, too.
 pub(crate) async fn an_upload_that_nobody_feeds_is_named_and_left_alone(stack: &'static str) {
     let pair = Pair::new(stack).await;

@@ -218,3 +218,77 @@ async fn a_verification_says_by_what() {
     let report = json(&run(&line, state).await.exits(0).stdout);
     assert_eq!(report["images"][0]["proof"], "remembered sha512");
 }
+
+/// An image with an odd record among others.
+async fn with_an_odd_one() -> (Site, String) {
+    let (source, from) = served("source").await;
+    for number in [1, 2, 3] {
+        source.image(number, 100).await;
+    }
+    let odd = Fault::Says(&[(ID_2, "min_disk", "\"20\"")]);
+    source.faulty.inject(Method::GET, |path| !is_file(path), usize::MAX, odd);
+    (source, from)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_odd_record_fails_its_image_alone_and_is_named() {
+    let (_source, from) = with_an_odd_one().await;
+    let (target, to) = served("target").await;
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let (state, dump) = (path("state"), path("dump"));
+    let fault = "\"min_disk\" is \"20\", not a whole number";
+    for line in [
+        &["livecopy", &from, &to][..],
+        &["sync", &from, &to],
+        &["dump", &from, &dump],
+        &["size", &from],
+        &["verify", &from],
+        &["verify", &from, &to],
+        &["compare", &from, &to],
+        &["livecopy", &from, &to, "--id", ID_2],
+        &["livecopy", &from, &to, "--latest-per", "name"],
+    ] {
+        let run = run(line, &state).await.exits(3);
+        let said = [run.stdout, run.stderr].concat();
+        assert!(said.contains(ID_2) && said.contains(fault), "{line:?}:\n{said}");
+        assert!(said.contains("image 2") || line[0] == "size", "{line:?}:\n{said}");
+    }
+    for number in [1, 3] {
+        target.holds(number, 100).await;
+    }
+    assert!(target.kept.get(&id(2)).await.is_err());
+    let said = run(&["verify", &dump], &state).await;
+    assert!(said.stdout.contains("2 images: 2 verified"), "{}", said.stdout);
+    let line = ["livecopy", &from, &to, "--exclude-id", ID_2, "--owner", "caller"];
+    run(&line, &state).await.exits(0);
+
+    let line = ["dump", &from, "-", "--no-state"].map(str::to_owned);
+    let to = ["load", "-", &path("streamed"), "--no-state"].map(str::to_owned);
+    let [writer, reader] =
+        tokio::task::spawn_blocking(move || piped(&line, None, &to)).await.unwrap();
+    let said = writer.exits(3).stderr;
+    assert!(said.contains(ID_2) && said.contains(fault), "{said}");
+    let said = reader.exits(3);
+    let said = [said.stdout, said.stderr].concat();
+    assert!(said.contains("2 copied and verified") && said.contains(ID_2), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_record_of_a_dump_fails_its_image_alone() {
+    let (source, from) = served("source").await;
+    for number in [1, 2, 3] {
+        source.image(number, 100).await;
+    }
+    let (target, to) = served("target").await;
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let (state, dump) = (path("state"), path("dump"));
+    run(&["dump", &from, &dump], &state).await.exits(0);
+    std::fs::write(format!("{dump}/{ID_2}.json"), "{").unwrap();
+    let run = run(&["load", &dump, &to], &state).await.exits(3);
+    assert!(run.stderr.contains(&format!("image {ID_2}")), "{}", run.stderr);
+    for number in [1, 3] {
+        target.holds(number, 100).await;
+    }
+}

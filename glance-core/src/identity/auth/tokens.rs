@@ -15,7 +15,7 @@ use url::Url;
 use super::exchange::{exchange, parse, unexpected};
 use super::{Grant, Life, Proof, Reach, Renewal, exposed, sensitive};
 use crate::body::Body;
-use crate::identity::catalogue::Service;
+use crate::identity::catalogue::{Service, useful};
 use crate::identity::{Domain, Scope, SignInError, SignInErrorKind};
 use crate::plain_http;
 use crate::transport::{Optional, Transport, request_id};
@@ -56,7 +56,7 @@ struct TokenDocument {
 
 #[derive(Deserialize)]
 struct Token {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "useful")]
     catalog: Vec<Service>,
     issued_at: Option<String>,
     expires_at: Option<String>,
