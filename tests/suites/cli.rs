@@ -3,6 +3,7 @@
 
 mod common;
 mod names;
+mod plain_http;
 mod serving;
 
 use std::fs;
