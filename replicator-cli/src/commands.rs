@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use futures_util::StreamExt;
 
 use crate::args::{Args, Command, Options, Reports};
-use crate::endpoint::{Endpoint, Side};
+use crate::endpoint::{Endpoint, Side, refuse_odd_variables};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::select::{Selected, warn_of_no_image};
@@ -60,6 +60,7 @@ async fn perform(
         // It says what it finds, not what it finds at the eleventh attempt.
         options.limits.low_level_retries.get_or_insert(0);
     }
+    refuse_odd_variables()?;
     if options.require_fips {
         tls::require_fips(options.tls)?;
     }

@@ -332,6 +332,20 @@ pub(crate) fn proxies() -> Result<Proxies, CliError> {
     })
 }
 
+/// Fails with a variable that is read, but is not text: it would count as unset.
+pub(crate) fn refuse_odd_variables() -> Result<(), CliError> {
+    let is_read = |name: &str| {
+        let known = ["OS_", "GLANCE_REPLICATOR_", "SSL_CERT_"].iter().any(|p| name.starts_with(p));
+        known || name.ends_with("_CA_BUNDLE") || name.to_ascii_lowercase().ends_with("_proxy")
+    };
+    let mut odd = std::env::vars_os().filter(|(_, value)| value.to_str().is_none());
+    match odd.find_map(|(name, _)| name.into_string().ok().filter(|name| is_read(name))) {
+        None => Ok(()),
+        Some(name) => Err(CliError::usage(format!("the variable {name} is not UTF-8"))
+            .hint("correct it, or unset it")),
+    }
+}
+
 /// A variable of the environment; an empty one counts as unset.
 pub(crate) fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use glance_core::TERMINAL;
 use glance_core::glance::{COPY_IMAGE, GlanceStore};
 use glance_core::replicate::{Delivery, Fallback, Origin, Placement};
 
@@ -113,7 +114,10 @@ async fn origin(
         }
         (Via::WebDownload, Some(template)) => {
             if template.is_plain() {
-                tracing::warn!("--web-url is plain http: everybody on the way can read the data");
+                tracing::warn!(
+                    target: TERMINAL,
+                    "--web-url is plain http: anyone on the network path can read the data; use https"
+                );
             }
             offered("web-download", methods).map(|()| Origin::Web(template.clone()))
         }

@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on has failed")]
 
 mod common;
+mod configuration;
 mod names;
+mod plain_http;
 mod serving;
 
 use std::fs;

@@ -335,6 +335,28 @@ async fn whole(pair: &Pair, images: &[ImageId]) {
     }
 }
 
+/// Nothing needs the schema, nor, where data can go through here as well, the import methods.
+async fn what_is_not_needed_ends_no_run(stack: &'static str) {
+    let pair = Pair::new(stack).await;
+    pair.a.image(1, data()).await;
+    let is_schema = |path: &str| path == "/v2/schemas/image";
+    pair.b.faulty.inject(Method::GET, is_schema, 100, Fault::Status(503));
+    pair.b.faulty.inject(Method::GET, |path| path == "/v2/info/import", 100, Fault::Status(501));
+    let auto = ["--via", "auto"];
+    let words = [&["livecopy", &pair.a.url, &pair.b.url], &auto[..]].concat();
+    let run = pair.run(&words).await.exits(0);
+    for said in ["takes as a record is not known: ", "the import methods of"] {
+        assert!(run.stderr.contains(said), "{}", run.stderr);
+    }
+    let asked = pair.b.faulty.requests();
+    assert_eq!(asked.iter().filter(|(_, path)| is_schema(path)).count(), 1);
+    // Who wants nothing else is told.
+    let words = [&words[..], &["--no-fallback"]].concat();
+    let run = pair.run(&words).await;
+    assert_ne!(run.code, Some(0));
+    assert!(run.stderr.contains("cannot read the import methods"), "{}", run.stderr);
+}
+
 /// 512 MiB, far above what may be in memory; both servers keep it on disk.
 async fn memory_does_not_grow_with_the_image(stack: &'static str) {
     let stores = tempfile::tempdir().unwrap();
@@ -390,6 +412,7 @@ for_each_stack! {
     an_unknown_ca_and_plain_http_are_exit_4_and_see_nothing
     a_dump_that_was_killed_is_completed
     a_stream_passes_from_one_glance_to_another
+    what_is_not_needed_ends_no_run
     memory_does_not_grow_with_the_image
 }
 
