@@ -92,7 +92,7 @@ pub(super) async fn whatever_only_reads_leaves_a_dump_as_it_is(stack: &'static s
         &["compare", url, &dump],
         &["plan", url, &dump],
         &["load", &dump, &new],
-        &["livecopy", &dump, url],
+        &["livecopy", &dump, url, "--allow-loss", "owner"],
         &["repair", &dump, url],
         &["metadefs", &dump, &new],
     ] {
@@ -220,7 +220,7 @@ pub(super) async fn a_dump_that_cannot_be_written_is_read_by_every_command(stack
         &["compare", &word, url],
         &["compare", url, &word],
         &["plan", url, &word],
-        &["load", dump, url],
+        &["load", dump, url, "--allow-loss", "owner"],
         &["load", dump, &new],
         &["metadefs", &word, &new],
         &["repair", &word, url],
