@@ -45,7 +45,7 @@ pub(super) async fn a_dump_needs_no_more_of_a_filesystem_than_files(stack: &'sta
             "" => assert!(warnings.is_empty(), "{error} {calls}: {warnings:?}"),
             // The dump and the state have a lock each.
             _ if calls == "flock" => {
-                assert!(warnings.iter().all(|it| is_said(&it)), "{warnings:?}")
+                assert!(warnings.iter().all(|it| is_said(&it)), "{warnings:?}");
             }
             _ => assert_eq!(warnings.iter().filter(is_said).count(), 1, "{warnings:?}"),
         }

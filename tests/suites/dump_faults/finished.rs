@@ -227,9 +227,9 @@ pub(super) async fn a_dump_that_cannot_be_written_is_read_by_every_command(stack
     ] {
         run(&site, line, 0).await;
     }
-    let (server, served) = serve(&site, &path, &[]);
-    run(&site, &["compare", url, &served], 0).await;
-    run(&site, &["verify", &served], 0).await;
+    let (server, address) = serve(&site, &path, &[]);
+    run(&site, &["compare", url, &address], 0).await;
+    run(&site, &["verify", &address], 0).await;
     stop(server).exits(143);
     // What can't be written is no matter of a sign-in.
     for line in [["dump", url, dump], ["sync", url, &word]] {
