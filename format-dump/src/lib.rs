@@ -19,7 +19,7 @@
 //! The tool this one replaces wrote `<id>` (a record of the v1 API) and `<id>.img`. Such a dump
 //! can be read, not written.
 //!
-//! In reading order: `directory` is a dump as a store, `record` and `manifest` are its files, `blob` its
+//! In reading order: `files` are its files, and `limits` what is held in memory of them; `directory` is a dump as a store, `record` and `manifest` are its files, `blob` its
 //! data, `beside` what stands beside the images, and `sums` the digests of it all; `verify` compares a
 //! dump with itself; `stream` is a dump on its way through a pipe; `v1` reads dumps of the old tool.
 

@@ -90,6 +90,7 @@ const COMMANDS: &[&str] = &[
     "repair D U --dry-run",
     "dump D N",
     "serve D",
+    "serve D --writable",
     "dump U D",
     "dump U D --compress zstd --queued",
     "livecopy U D --queued",
@@ -159,7 +160,8 @@ impl Case {
     async fn run(&self, template: &Files, good: &Path) -> Result<(), String> {
         let site = Site::open(super::STACK).await;
         for number in [1, 2, 3] {
-            if self.command.contains("U D") || (number == 1 && self.command.starts_with("verify")) {
+            let writes = self.command.contains("U D") || self.command.contains("--writable");
+            if writes || (number == 1 && self.command.starts_with("verify")) {
                 site.kept.create(&Image::queued(id(number), attributes(number))).await.unwrap();
                 site.kept.upload(&id(number), Bytes::from(data(number)).into()).await.unwrap();
             }
@@ -181,7 +183,7 @@ impl Case {
         let words: Vec<String> = words.collect();
         outside.begin();
         let run = if words[0] == "serve" {
-            self.served(&site, &dump).await
+            self.served(&site, &dump, &words[2..]).await
         } else {
             let state = site.directory.path().join("state");
             let more = ["--state-dir", state.to_str().unwrap(), "--low-level-retries", "0"];
@@ -201,17 +203,18 @@ impl Case {
         Ok(())
     }
 
-    /// Serves the dump, and reads all of it.
-    async fn served(&self, site: &Site, dump: &Path) -> Result<Ended, String> {
+    /// Serves the dump, and reads all of it, or writes to it.
+    async fn served(&self, site: &Site, dump: &Path, more: &[String]) -> Result<Ended, String> {
         let file = |name: &str| site.directory.path().join(name).to_str().unwrap().to_owned();
         let (cert, key) = (file("server.pem"), file("server.key"));
         let place = dump.to_str().unwrap();
         let line = ["serve", place, "--listen", "127.0.0.1:0", "--cert", &cert, "--key", &key];
-        let line = line.iter();
-        let mut server = start_heard(&line.map(ToString::to_string).collect::<Vec<_>>(), &[]);
+        let line = line.map(ToString::to_string);
+        let mut server = start_heard(&[&line, more].concat(), &[]);
         let Some(url) = first_url(&mut server) else { return finish(server).await };
-        let copy = site.directory.path().join("new");
-        let line = ["dump", &url, copy.to_str().unwrap(), "--no-state", "--low-level-retries", "0"];
+        let copy = format!("dir:{}", site.directory.path().join("new").display());
+        let [from, to] = if more.is_empty() { [&url, &copy] } else { [&site.url, &url] };
+        let line = ["livecopy", from, to, "--no-state", "--low-level-retries", "0", "--queued"];
         let client = finish(start_heard(&site.line(&line), &[])).await?;
         let pid = server.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
@@ -248,7 +251,7 @@ impl Case {
             {
                 Ok(())
             }
-            Some(2..=9) if said.contains(name) || self.command == "serve D" => Ok(()),
+            Some(2..=9) if said.contains(name) || self.command.starts_with("serve") => Ok(()),
             Some(2..=9) => wrong("what is refused is not named"),
             _ => wrong("it did not end as it should"),
         }

@@ -5,6 +5,8 @@
 #[path = "../common.rs"]
 mod common;
 mod disk;
+mod filesystems;
+mod finished;
 mod hostile;
 mod site;
 
@@ -274,6 +276,17 @@ async fn a_dump_that_loses_a_file_is_not_loaded_as_if_it_were_whole(stack: &'sta
     assert_eq!(site.kept.get(&first).await.unwrap().status, Status::Active);
 }
 
+use filesystems::{
+    a_directory_that_others_may_write_to_is_named_once,
+    a_dump_needs_no_more_of_a_filesystem_than_files,
+};
+use finished::{
+    a_dump_that_cannot_be_written_is_read_by_every_command, commands_that_end_well_finish_a_dump,
+    serve_finishes_what_was_written_when_it_is_stopped,
+    what_repair_mends_is_finished_unless_a_run_is_not_at_its_end,
+    whatever_only_reads_leaves_a_dump_as_it_is,
+};
+
 /// Every case once for each TLS stack of this build.
 macro_rules! for_each_stack {
     ($($case:ident)*) => {
@@ -300,4 +313,11 @@ for_each_stack! {
     a_read_only_directory_is_named_and_still_read
     a_directory_that_vanishes_is_named
     a_dump_that_loses_a_file_is_not_loaded_as_if_it_were_whole
+    commands_that_end_well_finish_a_dump
+    whatever_only_reads_leaves_a_dump_as_it_is
+    what_repair_mends_is_finished_unless_a_run_is_not_at_its_end
+    serve_finishes_what_was_written_when_it_is_stopped
+    a_dump_that_cannot_be_written_is_read_by_every_command
+    a_dump_needs_no_more_of_a_filesystem_than_files
+    a_directory_that_others_may_write_to_is_named_once
 }
