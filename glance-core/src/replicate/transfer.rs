@@ -166,7 +166,10 @@ enum Left {
 fn is_of_no_use(begun: u64, failure: &CopyError) -> bool {
     match failure {
         CopyError::Data { fault: DataFault::Digest { .. }, .. } => begun > 0,
-        CopyError::Data { fault: DataFault::Interrupted { got, .. }, .. } => *got < begun,
+        CopyError::Data {
+            fault: DataFault::Interrupted { got, .. } | DataFault::Damaged { got, .. },
+            ..
+        } => *got < begun,
         _ => false,
     }
 }
