@@ -213,8 +213,13 @@ impl Case {
         let mut server = start_heard(&[&line, more].concat(), &[]);
         let Some(url) = first_url(&mut server) else { return finish(server).await };
         let copy = format!("dir:{}", site.directory.path().join("new").display());
-        let [from, to] = if more.is_empty() { [&url, &copy] } else { [&site.url, &url] };
-        let line = ["livecopy", from, to, "--no-state", "--low-level-retries", "0", "--queued"];
+        let mut line = ["livecopy", "--no-state", "--low-level-retries", "0", "--queued"].to_vec();
+        // `serve` knows no projects: what is written to it belongs to its caller.
+        if more.is_empty() {
+            line.extend([&*url, &copy]);
+        } else {
+            line.extend([&*site.url, &url, "--owner", "caller"]);
+        }
         let client = finish(start_heard(&site.line(&line), &[])).await?;
         let pid = server.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
