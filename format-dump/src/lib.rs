@@ -30,16 +30,16 @@ use std::path::{Path, PathBuf};
 use async_trait::async_trait;
 use glance_core::digest::Hashers;
 use glance_core::dir::Dir;
-use glance_core::identity::Project;
+use glance_core::file_lock::{Lock, LockError};
 use glance_core::image::{Attributes, Image, ImageId, Member};
-use glance_core::lock::{Lock, LockError};
+use glance_core::project::Project;
 use glance_core::store::{Activation, ByteRange, ImageStream, StoreErrorKind};
 use glance_core::{Body, ImageStore, Selection, StoreError};
 use serde_json::Value;
 
-mod beside;
 mod blob;
 mod directory;
+mod extras;
 mod files;
 mod limits;
 mod manifest;
@@ -50,7 +50,7 @@ mod v1;
 mod verify;
 
 use directory::Directory;
-pub use glance_core::select::{InvalidSubset, Subset};
+pub use glance_core::selection::{InvalidSubset, Subset};
 use manifest::Manifest;
 pub use record::Encoding;
 pub use stream::{Beside, Listed, StreamStore, export};
@@ -186,24 +186,24 @@ impl DumpStore {
     /// before.
     pub async fn write_projects(&self, projects: &[Project]) -> Result<(), StoreError> {
         let projects = projects.to_owned();
-        self.write_beside(move |dir| beside::write_projects(dir, &projects)).await
+        self.write_beside(move |dir| extras::write_projects(dir, &projects)).await
     }
 
     /// The projects that own the images or share them, as far as the writer of the dump could tell.
     pub async fn projects(&self) -> Result<Vec<Project>, StoreError> {
-        self.read_beside(beside::projects).await
+        self.read_beside(extras::projects).await
     }
 
     /// Writes a namespace of metadata definitions, as `GET /v2/metadefs/namespaces/{namespace}` shows
     /// it, in place of what was written before.
     pub async fn write_metadef(&self, namespace: &Value) -> Result<(), StoreError> {
         let namespace = namespace.clone();
-        self.write_beside(move |dir| beside::write_metadef(dir, &namespace)).await
+        self.write_beside(move |dir| extras::write_metadef(dir, &namespace)).await
     }
 
     /// The namespaces of metadata definitions, in the order of their files.
     pub async fn metadefs(&self) -> Result<Vec<Value>, StoreError> {
-        self.read_beside(beside::metadefs).await
+        self.read_beside(extras::metadefs).await
     }
 
     async fn write_beside(
@@ -211,8 +211,8 @@ impl DumpStore {
         write: impl FnOnce(&Dir) -> Result<(), StoreError> + Send + 'static,
     ) -> Result<(), StoreError> {
         match &self.0 {
-            Dump::Current(directory) => directory.while_nothing_changes(beside::WRITE, write).await,
-            Dump::Old(old) => Err(old.read_only(beside::WRITE)),
+            Dump::Current(directory) => directory.while_nothing_changes(extras::WRITE, write).await,
+            Dump::Old(old) => Err(old.read_only(extras::WRITE)),
         }
     }
 
@@ -340,7 +340,7 @@ fn finish(dir: &Dir, hashers: Hashers) -> Result<(), StoreError> {
     }
     // Only one process writes to a dump.
     dir.sweep("").map_err(failed)?;
-    if let Ok(metadefs) = dir.subdirectory(beside::METADEFS) {
+    if let Ok(metadefs) = dir.subdirectory(extras::METADEFS) {
         metadefs.sweep("").map_err(failed)?;
     }
     let digest = sums::write(dir, hashers, FINISH)?;

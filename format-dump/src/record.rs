@@ -3,8 +3,8 @@
 
 use std::io;
 
-use glance_core::body::BodyError;
 use glance_core::dir::Dir;
+use glance_core::error::BodyError;
 use glance_core::image::{ImageId, Member};
 use glance_core::store::StoreErrorKind;
 use glance_core::{Image, StoreError};

@@ -9,7 +9,7 @@ use glance_core::dir::{Dir, NewFile};
 use crate::directory::{FAILED, RECORD};
 use crate::limits::LONGEST;
 use crate::record::{Record, read_record};
-use crate::{Name, beside, files};
+use crate::{Name, extras, files};
 
 /// Writes the digests of all files of the dump in `dir`, in the order of their names, and says the
 /// digest of what was written. Data is read only where its record does not tell.
@@ -31,14 +31,14 @@ pub(crate) fn write(
         sums.add_text(&name, &name, dir).map_err(|error| failed(&name, error).on(&id))?;
     }
     if let Some(metadefs) =
-        beside::metadef_files(dir).map_err(|error| failed(beside::METADEFS, error))?
+        extras::metadef_files(dir).map_err(|error| failed(extras::METADEFS, error))?
     {
         for file in &metadefs.names {
-            let name = format!("{}/{file}", beside::METADEFS);
+            let name = format!("{}/{file}", extras::METADEFS);
             sums.add_text(&name, file, &metadefs.dir).map_err(|error| failed(&name, error))?;
         }
     }
-    let projects = beside::PROJECTS;
+    let projects = extras::PROJECTS;
     if dir.find(projects).map_err(|error| failed(projects, error))?.is_some() {
         sums.add_text(projects, projects, dir).map_err(|error| failed(projects, error))?;
     }

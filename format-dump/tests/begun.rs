@@ -11,11 +11,12 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use format_dump::{DumpStore, Encoding};
 use futures_util::{StreamExt, stream};
-use glance_core::body::BodyError;
 use glance_core::digest::{Algorithm, Awaited, Digests, Hasher, Hashers, hex};
+use glance_core::error::BodyError;
 use glance_core::image::{Attributes, Status};
-use glance_core::replicate::{Expected, checked};
 use glance_core::store::{ByteRange, StoreError, StoreErrorKind};
+use glance_core::verified_body::Expected;
+use glance_core::verified_body::checked;
 use glance_core::{Body, Image, ImageId, ImageStore};
 use tokio::sync::Notify;
 

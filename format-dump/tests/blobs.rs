@@ -13,10 +13,11 @@ use format_dump::{DumpStore, Encoding};
 use futures_util::{StreamExt, stream};
 use glance_core::digest::{Algorithm, Hashers};
 use glance_core::image::{Attributes, Status};
-use glance_core::replicate::{CopyError, DataFault, Policy, Replication};
 use glance_core::store::memory::MemoryStore;
 use glance_core::store::{ByteRange, StoreErrorKind};
+use glance_core::verified_body::DataFault;
 use glance_core::{Body, Image, ImageId, ImageStore, conformance};
+use replicator_engine::{CopyError, Policy, Replication};
 
 fn id(number: u8) -> ImageId {
     format!("00000000-0000-4000-8000-0000000000{number:02}").parse().unwrap()

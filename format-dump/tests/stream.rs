@@ -12,12 +12,12 @@ use bytes::Bytes;
 use format_dump::{Beside, DumpStore, Encoding, StreamStore, Subset, export};
 use futures_util::TryStreamExt;
 use glance_core::digest::Hashers;
-use glance_core::identity::Project;
 use glance_core::image::{Attributes, Member, MemberStatus, Owner, Status, Visibility};
-use glance_core::replicate::{Done, Policy, Replication, Retries, RunError, State};
+use glance_core::project::Project;
 use glance_core::store::memory::MemoryStore;
 use glance_core::store::{Activation, ByteRange, StoreErrorKind};
 use glance_core::{Image, ImageId, ImageStore, Selection, StoreError};
+use replicator_engine::{Done, Policy, Replication, Retries, RunError, State};
 use serde_json::json;
 
 fn id(number: u8) -> ImageId {
@@ -69,7 +69,7 @@ fn beside() -> Beside {
 /// The stream of `source`, and the images that failed.
 async fn stream_of(source: &dyn ImageStore) -> (Vec<u8>, Vec<ImageId>) {
     let (mut out, mut failed) = (Vec::new(), Vec::new());
-    let observe = |outcome: glance_core::replicate::Outcome| {
+    let observe = |outcome: replicator_engine::Outcome| {
         if outcome.result.is_err() {
             failed.push(outcome.image.id);
         }

@@ -10,8 +10,8 @@ use std::process::Command;
 
 use bytes::Bytes;
 use format_dump::{DumpStore, Encoding};
-use glance_core::identity::Project;
 use glance_core::image::Attributes;
+use glance_core::project::Project;
 use glance_core::store::StoreErrorKind;
 use glance_core::{Image, ImageId, ImageStore};
 use serde_json::json;

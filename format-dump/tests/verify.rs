@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use format_dump::{DumpStore, Encoding, FileState, Finding, Proof, Subset, Verification};
 use glance_core::digest::{Algorithm, Hashers};
-use glance_core::identity::Project;
 use glance_core::image::Attributes;
+use glance_core::project::Project;
 use glance_core::{Image, ImageId, ImageStore};
 use serde_json::{Value, json};
 

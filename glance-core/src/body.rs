@@ -1,6 +1,5 @@
 //! A stream of bytes, with its length where that is known.
 
-use std::error::Error;
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -10,9 +9,7 @@ use futures_util::stream::{self, BoxStream, StreamExt};
 use http_body::{Frame, SizeHint};
 
 use crate::digest::Awaited;
-
-/// What goes wrong while a body passes.
-pub type BodyError = Box<dyn Error + Send + Sync>;
+use crate::error::BodyError;
 
 /// The bytes of a request, of a response, or of an image.
 ///
@@ -158,7 +155,7 @@ pub struct TooLong {
 }
 
 /// A limit, as errors name it.
-pub(crate) fn readable(bytes: usize) -> String {
+pub fn readable(bytes: usize) -> String {
     match (bytes >> 20, bytes >> 10) {
         (mib, _) if mib > 0 && mib << 20 == bytes => format!("{mib} MiB"),
         (_, kib) if kib > 0 && kib << 10 == bytes => format!("{kib} KiB"),

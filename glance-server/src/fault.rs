@@ -7,7 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
-use glance_core::body::{Body, BodyError};
+use glance_core::body::Body;
+use glance_core::error::BodyError;
 use glance_core::transport::TransportErrorKind;
 use glance_core::{Transport, TransportError};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION, RANGE, RETRY_AFTER};
@@ -15,7 +16,7 @@ use http::{HeaderName, Method, Request, Response, StatusCode};
 use serde_json::Value;
 use tokio::sync::oneshot;
 
-use crate::answer::page;
+use crate::api::answer::page;
 
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,19 +4,7 @@
 //! can use it in-process, without a socket, and wrappers around transports fit around it.
 //! [`serve`] puts it behind a listener. [`fault`] is such a wrapper, which misbehaves on purpose.
 
-mod answer;
 mod api;
-mod records;
-mod rules;
-mod schemas;
-
-mod data;
-mod inspect;
-mod listing;
-mod members;
-mod metadefs;
-mod patch;
-
 pub mod fault;
 mod lingering;
 mod serve;

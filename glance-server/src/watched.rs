@@ -6,7 +6,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
-use glance_core::body::{Body, BodyError};
+use glance_core::body::Body;
+use glance_core::error::BodyError;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 

@@ -3,12 +3,12 @@
 use std::error::Error;
 use std::{fmt, io};
 
-use glance_core::body::BodyError;
-use glance_core::identity::{ConfigError, SignInError};
-use glance_core::lock::LockError;
-use glance_core::replicate::{JournalError, NothingRemoved, RunError, Why};
+use glance_core::error::BodyError;
+use glance_core::file_lock::LockError;
 use glance_core::store::StoreError;
 use glance_core::transport::TransportError;
+use keystone_auth::{ConfigError, SignInError};
+use replicator_engine::{JournalError, NothingRemoved, RunError, Why};
 
 use crate::exit::Exit;
 

@@ -3,10 +3,10 @@
 use std::io::{Error, ErrorKind};
 use std::process::ExitCode;
 
-use glance_core::identity::{SignInError, SignInErrorKind};
-use glance_core::lock::LockError;
-use glance_core::replicate::{CopyError, JournalError, Why};
+use glance_core::file_lock::LockError;
 use glance_core::store::{StoreError, StoreErrorKind};
+use keystone_auth::{SignInError, SignInErrorKind};
+use replicator_engine::{CopyError, JournalError, Why};
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use glance_core::tls::inline;
+use glance_core::tls::files::inline;
 use secrecy::zeroize::Zeroizing;
 
 use crate::error::CliError;

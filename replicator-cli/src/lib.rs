@@ -12,32 +12,22 @@
 #[cfg(not(any(feature = "rustls", feature = "native-tls")))]
 compile_error!("choose a TLS stack: build with the feature `rustls`, `native-tls` or both");
 
-mod address;
+#[macro_use]
+mod output;
+
 pub mod args;
-mod clouds;
 mod commands;
-mod doctor;
-mod effect;
-mod endpoint;
-mod endurance;
 mod error;
 pub mod exit;
 mod input_file;
 mod logging;
-mod mapping;
 mod named_file;
-mod pacing;
-mod placement;
-mod print;
-mod recovery;
+mod recorded_args;
+mod report;
+mod resolve;
 mod saved_plan;
-mod select;
-mod shard;
-mod sign_in;
-mod state;
+mod signals;
 mod tls;
-mod trust;
-mod typed;
 
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
@@ -50,25 +40,25 @@ pub fn main() -> ExitCode {
     let command = <args::Args as clap::CommandFactory>::command().version(long_version);
     let parsed = command.try_get_matches().and_then(|matches| {
         let mut args = <args::Args as clap::FromArgMatches>::from_arg_matches(&matches)?;
-        args.options.typed = typed::typed(std::env::args_os(), &matches);
+        args.options.typed = recorded_args::typed(std::env::args_os(), &matches);
         Ok(args)
     });
     let args = match parsed {
         Ok(args) => args,
-        Err(error) => return print::usage(&error),
+        Err(error) => return output::usage(&error),
     };
     if let Err(error) = logging::start(&args.logging) {
-        return print::failure(&error).into();
+        return output::failure(&error).into();
     }
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = match runtime.worker_threads(workers()).enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return print::failure(&error::CliError::runtime(error)).into(),
+        Err(error) => return output::failure(&error::CliError::runtime(error)).into(),
     };
     // On a worker, where the connections are: from this thread each chunk of data would have to
     // wake another.
     let run = runtime.spawn(commands::run(args));
-    let exit = runtime.block_on(run).unwrap_or_else(|error| print::failure(&error.into()));
+    let exit = runtime.block_on(run).unwrap_or_else(|error| output::failure(&error.into()));
     // Open connections are dropped, not drained: an upload that was stopped must not end properly.
     runtime.shutdown_background();
     exit.into()

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, IntoInnerError, Write};
 use std::path::{Path, PathBuf};
 
-use glance_core::replicate::Entry;
+use replicator_engine::Entry;
 use serde_json::{Value, json};
 
 use crate::error::CliError;

@@ -10,9 +10,9 @@ mod real_cloud;
 use std::fs;
 use std::sync::Arc;
 
-use glance_core::glance::GlanceStore;
-use glance_core::identity::Session;
+use glance_client::GlanceStore;
 use glance_core::{ImageStore, conformance};
+use keystone_auth::Session;
 use real_cloud::{Cloud, STACKS, reset, transport};
 
 #[test]

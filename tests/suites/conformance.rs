@@ -4,15 +4,15 @@
 use std::sync::Arc;
 
 use format_dump::{DumpStore, Encoding};
+use glance_client::GlanceStore;
 use glance_core::ImageStore;
 use glance_core::conformance;
-use glance_core::glance::GlanceStore;
-use glance_core::identity::Session;
-use glance_core::identity::auth::NoAuth;
 use glance_core::store::memory::MemoryStore;
 use glance_core::tls::{self, TlsPolicy};
 use glance_core::transport::Transport;
 use glance_server::GlanceApi;
+use keystone_auth::Session;
+use keystone_auth::auth::NoAuth;
 use tests::pki::{Authority, Leaf};
 use transport_hyper::{Options, TlsAcceptor};
 

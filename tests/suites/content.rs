@@ -18,18 +18,18 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use disks::Random;
+use glance_client::GlanceStore;
 use glance_core::Body;
-use glance_core::format::{self, HEAD, Unfit};
-use glance_core::glance::GlanceStore;
-use glance_core::identity::Session;
-use glance_core::identity::auth::FixedToken;
+use glance_core::content_format::{self, HEAD, Unfit};
 use glance_core::image::{Attributes, Image, ImageId, Status};
-use glance_core::replicate::{ContentCheck, CopyError, Done, Policy, Replication, Retries};
 use glance_core::store::memory::MemoryStore;
 use glance_core::store::{ImageStore, StoreErrorKind};
 use glance_server::GlanceApi;
 use glance_server::fault::{Fault, Faulty};
+use keystone_auth::Session;
+use keystone_auth::auth::FixedToken;
 use real_cloud::{Cloud, STACKS, transport};
+use replicator_engine::{ContentCheck, CopyError, Done, Policy, Replication, Retries};
 use table::{Case, Verdict, cases};
 
 #[test]
@@ -204,7 +204,7 @@ fn mutants() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 fn judge((disk, container): (&str, &str), data: &[u8]) -> Result<(), Unfit> {
-    format::check(disk, container, &data[..data.len().min(HEAD)], data.len() as u64)
+    content_format::check(disk, container, &data[..data.len().min(HEAD)], data.len() as u64)
 }
 
 /// The images of the table that a store refuses for what they are. Their records can't be used any

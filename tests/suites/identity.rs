@@ -12,9 +12,9 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use glance_core::identity::{Cloud, Clouds, Environment, Overrides, Session};
 use glance_core::{Body, Transport, TransportError};
 use http::{Method, Request, Response, header};
+use keystone_auth::{Cloud, Clouds, Environment, Overrides, Session};
 use serde_json::{Value, json};
 use url::form_urlencoded;
 

@@ -6,12 +6,13 @@ mod real_cloud;
 
 use std::sync::Arc;
 
+use glance_client::GlanceStore;
 use glance_core::ImageStore;
-use glance_core::glance::GlanceStore;
-use glance_core::identity::{Project, Projects, Session};
 use glance_core::image::{Attributes, Image, ImageId, Member, MemberStatus, Owner, Visibility};
-use glance_core::replicate::mapping::{Fit, Mapping, Owners, SiteLocal};
+use glance_core::project::Project;
+use keystone_auth::{Projects, Session};
 use real_cloud::{Cloud, STACKS, transport};
+use replicator_engine::mapping::{Fit, Mapping, Owners, SiteLocal};
 
 /// A sign-in to the real cloud, and what it reaches.
 struct Site {

@@ -13,15 +13,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
+use glance_client::GlanceStore;
 use glance_core::body::Body;
-use glance_core::glance::GlanceStore;
-use glance_core::identity::Session;
-use glance_core::metadefs::{Mode, Rules, Surplus, Which, bring_in_step};
-use glance_core::replicate::mapping::Mapping;
 use glance_core::transport::{TransportError, TransportErrorKind};
 use glance_core::{StoreError, Transport};
 use http::{Method, Request, Response};
+use keystone_auth::Session;
 use real_cloud::{Cloud, STACKS, reset, transport};
+use replicator_engine::mapping::Mapping;
+use replicator_engine::metadefs::{Mode, Rules, Surplus, Which, bring_in_step};
 use serde_json::{Value, json};
 
 #[test]

@@ -10,8 +10,8 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use glance_core::Transport;
-use glance_core::identity::{self, Clouds, Environment, Overrides, Session};
 use glance_core::tls;
+use keystone_auth::{self, Clouds, Environment, Overrides, Session};
 use serde_json::Value;
 
 use crate::common::{Run, replicator_with};
@@ -86,7 +86,7 @@ impl Cloud {
     }
 
     /// A cloud as our own code understands it.
-    pub(crate) fn configured(&self, name: &str) -> identity::Cloud {
+    pub(crate) fn configured(&self, name: &str) -> keystone_auth::Cloud {
         let variable = ("OS_CLIENT_CONFIG_FILE".to_owned(), self.text("clouds_yaml").to_owned());
         let clouds = Clouds::load(Environment::new([variable], "/nonexistent")).unwrap();
         clouds.cloud(name, &Overrides::default()).unwrap().unwrap()
@@ -205,7 +205,7 @@ impl Judgement {
     }
 }
 
-pub(crate) fn transport(stack: &str, cloud: &identity::Cloud) -> Arc<dyn Transport> {
+pub(crate) fn transport(stack: &str, cloud: &keystone_auth::Cloud) -> Arc<dyn Transport> {
     let named = [("clouds.yaml", cloud.cacert.clone())];
     let (policy, _) = tls::resolve(&named, &|_| None).unwrap();
     let options = transport_hyper::Options::default();

@@ -5,21 +5,22 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use glance_core::glance::GlanceStore;
-use glance_core::identity::auth::{FixedToken, Grant, Proof};
-use glance_core::identity::{AuthPlugin, Session, SignInError};
+use glance_client::GlanceStore;
 use glance_core::image::{Attributes, Image, ImageId, Member, MemberStatus, Status, Visibility};
-use glance_core::replicate::{
-    self, CopyError, DataFault, Done, Entry, Most, NothingRemoved, OnBurnedId, Outcome, Policy,
-    Prune, Removal, Replication, Retries, RunError, State,
-};
-use glance_core::select::Selection;
+use glance_core::selection::Selection;
 use glance_core::store::memory::MemoryStore;
 use glance_core::store::{ByteRange, ImageStore, StoreErrorKind};
+use glance_core::verified_body::DataFault;
 use glance_core::{Body, Transport};
 use glance_server::GlanceApi;
 use glance_server::fault::{Fault, Faulty};
 use http::Method;
+use keystone_auth::auth::{FixedToken, Grant, Proof};
+use keystone_auth::{AuthPlugin, Session, SignInError};
+use replicator_engine::{
+    self, CopyError, Done, Entry, Most, NothingRemoved, OnBurnedId, Outcome, Policy, Prune,
+    Removal, Replication, Retries, RunError, State,
+};
 use serde_json::json;
 
 /// Two Glances in process, each behind a layer that can misbehave.
@@ -390,7 +391,8 @@ async fn several_targets_do_not_believe_a_record_of_size_0_either() {
         policy: other.policy.clone(),
     };
     let mut outcomes = Vec::new();
-    replicate::run_all(&[one, other], |_, outcome: Outcome| outcomes.push(outcome.result)).await;
+    replicator_engine::run_all(&[one, other], |_, outcome: Outcome| outcomes.push(outcome.result))
+        .await;
     assert_eq!(outcomes.len(), 2);
     for result in outcomes {
         assert!(result.unwrap_err().is_integrity_failure());

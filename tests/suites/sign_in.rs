@@ -15,15 +15,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use common::Run;
-use glance_core::glance::GlanceStore;
-use glance_core::identity::Session;
+use glance_client::GlanceStore;
 use glance_core::image::{Attributes, Image, ImageId};
-use glance_core::replicate::{Done, Policy, Replication};
 use glance_core::store::memory::MemoryStore;
 use glance_core::transport::Caller;
 use glance_core::{Body, ImageStore, Transport, TransportError};
 use http::{Method, Request, Response, StatusCode};
+use keystone_auth::Session;
 use real_cloud::{Cloud, STACKS, reset, transport};
+use replicator_engine::{Done, Policy, Replication};
 use tokio::sync::Barrier;
 
 #[test]

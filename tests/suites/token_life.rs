@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use glance_core::glance::GlanceStore;
-use glance_core::identity::Session;
+use glance_client::GlanceStore;
 use glance_core::image::{Attributes, Image, ImageId, Visibility};
 use glance_core::{Body, ImageStore};
+use keystone_auth::Session;
 use real_cloud::{Cloud, STACKS, reset, transport, xtask_cloud};
 
 /// Keystone's tokens live a minute while this lives.

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
-use glance_core::body::{Body, BodyError};
+use glance_core::body::Body;
+use glance_core::error::BodyError;
 use tokio::time::Instant;
 
 use crate::client::Options;

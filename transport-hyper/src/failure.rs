@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io;
 use std::sync::{Arc, OnceLock};
 
-use glance_core::body::BodyError;
+use glance_core::error::BodyError;
 use glance_core::tls::verdict::{Alert, Fault, refusal};
 use glance_core::transport::{ClientCertificate, TransportError, TransportErrorKind};
 use hyper_util::client::legacy;

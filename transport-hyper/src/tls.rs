@@ -5,7 +5,7 @@ use std::io;
 
 use async_trait::async_trait;
 use glance_core::TransportError;
-use glance_core::body::BodyError;
+use glance_core::error::BodyError;
 use glance_core::tls::TlsVersion;
 use glance_core::tls::verdict::{self, Fault};
 use glance_core::transport::ClientCertificate;

@@ -1,7 +1,7 @@
 //! Digests by OpenSSL: by its FIPS provider, where that is active.
 
-use glance_core::body::BodyError;
 use glance_core::digest::{Algorithm, Hasher, Hashers};
+use glance_core::error::BodyError;
 use openssl::error::ErrorStack;
 use openssl::md::Md;
 use openssl::md_ctx::MdCtx;

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use glance_core::tls::ClientIdentity;
-use glance_core::tls::identity::{KeyForm, PrivateKey};
+use glance_core::tls::client_cert::{KeyForm, PrivateKey};
 use glance_core::transport::ClientCertificate;
 use openssl::error::ErrorStack;
 use openssl::ex_data::Index;

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use glance_core::tls::checks::Checks;
+use glance_core::tls::judge::checks::Checks;
 use glance_core::tls::verdict::Fault;
 use glance_core::tls::{RevocationList, TlsPolicy};
 use openssl::error::ErrorStack;

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use glance_core::conformance::{Front, TransportUnderTest};
-use glance_core::pauses::Pauses;
 use glance_core::tls::{Roots, TlsPolicy, bundle};
+use glance_core::transport::backoff::Pauses;
 use glance_core::transport::{Persistence, Persistent, Transport};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tokio::io::copy_bidirectional;

@@ -1,8 +1,8 @@
 //! Digests by AWS-LC: by its FIPS module, where that is compiled in.
 
 use aws_lc_rs::digest::{self, Context};
-use glance_core::body::BodyError;
 use glance_core::digest::{Algorithm, Hasher, Hashers};
+use glance_core::error::BodyError;
 
 use crate::fips;
 

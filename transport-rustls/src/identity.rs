@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use glance_core::tls::ClientIdentity;
-use glance_core::tls::identity::{KeyForm, PrivateKey};
+use glance_core::tls::client_cert::{KeyForm, PrivateKey};
 use glance_core::transport::ClientCertificate;
 use pkcs8::{EncryptedPrivateKeyInfo, SecretDocument};
 use rustls::SignatureScheme;

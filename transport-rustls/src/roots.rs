@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use glance_core::tls::TlsPolicy;
-use glance_core::tls::authority::may_sign;
+use glance_core::tls::judge::authority::may_sign;
 use glance_core::tls::trust::warn_once;
 use glance_core::tls::verdict::Fault;
 use rustls::crypto::WebPkiSupportedAlgorithms;

@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use glance_core::tls::checks::Checks;
+use glance_core::tls::judge::checks::Checks;
 use glance_core::tls::verdict::Fault;
 use glance_core::tls::{RevocationList, TlsPolicy};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};

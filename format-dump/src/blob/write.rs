@@ -8,13 +8,13 @@ use std::io;
 use std::sync::Arc;
 
 use futures_util::StreamExt;
-use glance_core::body::BodyError;
+use glance_core::digest::worker::Lane;
 use glance_core::digest::{Algorithm, Digests, Hashers, Hashing};
 use glance_core::dir::{self, Dir};
+use glance_core::error::BodyError;
 use glance_core::image::ImageId;
-use glance_core::lane::Lane;
-use glance_core::replicate::DataFault;
 use glance_core::store::StoreErrorKind;
+use glance_core::verified_body::DataFault;
 use glance_core::{Body, StoreError};
 use tokio::task::JoinHandle;
 

@@ -4,15 +4,15 @@ use std::io;
 use std::mem::take;
 
 use futures_util::StreamExt;
-use glance_core::body::BodyError;
 use glance_core::digest::{Algorithm, Digests, Hashers, Hashing};
+use glance_core::error::BodyError;
 use glance_core::image::{Attributes, Image, ImageId, Member, Status, Visibility};
-use glance_core::replicate::mapping::NotWanted;
-use glance_core::replicate::{
-    CopyError, DataVerdict, Done, Expected, Loss, Outcome, Policy, Proven, checked,
-};
 use glance_core::store::{ByteRange, StoreErrorKind};
+use glance_core::verified_body::checked;
+use glance_core::verified_body::{DataVerdict, Expected};
 use glance_core::{Body, ImageStore, StoreError};
+use replicator_engine::mapping::NotWanted;
+use replicator_engine::{CopyError, Done, Loss, Outcome, Policy, Proven};
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::tar::{self, Entry};
@@ -20,7 +20,7 @@ use super::{Beside, failed, refers_to_others};
 use crate::directory::{FAILED, RECORD};
 use crate::manifest::{self, Manifest};
 use crate::record::{Encoding, Record};
-use crate::{beside, sums};
+use crate::{extras, sums};
 
 /// Writes every image that `policy` selects to `out`, one after the other, and hands each outcome to
 /// `observe` as it comes. Of `policy`, the selection, the mapping, the digests' library and the pace
@@ -258,7 +258,7 @@ impl<W: AsyncWrite + Unpin> Archive<W> {
         let mut namespaces = Vec::new();
         for namespace in &beside.metadefs {
             let no_name = || io::Error::other("a namespace of metadata definitions has no name");
-            let name = beside::metadef_path(namespace).ok_or_else(no_name)?;
+            let name = extras::metadef_path(namespace).ok_or_else(no_name)?;
             namespaces.push((name, serde_json::to_vec_pretty(namespace)?));
         }
         namespaces.sort();
@@ -269,8 +269,8 @@ impl<W: AsyncWrite + Unpin> Archive<W> {
         }
         if !beside.projects.is_empty() {
             let text = serde_json::to_vec_pretty(&beside.projects)?;
-            self.file(beside::PROJECTS, &text).await?;
-            self.list(beside::PROJECTS, &sums::of(&text, self.hashers)?);
+            self.file(extras::PROJECTS, &text).await?;
+            self.list(extras::PROJECTS, &sums::of(&text, self.hashers)?);
         }
         Ok(())
     }

@@ -7,8 +7,8 @@ use std::io;
 use glance_core::StoreError;
 use glance_core::digest::Hashing;
 use glance_core::image::{Image, ImageId};
-use glance_core::replicate::Expected;
 use glance_core::store::StoreErrorKind;
+use glance_core::verified_body::Expected;
 use tokio::io::{AsyncRead, BufReader};
 
 use super::tar::{self, Entry, invalid};
@@ -17,7 +17,7 @@ use crate::directory::{FAILED, RECORD};
 use crate::limits::{LONGEST, Values};
 use crate::manifest::{self, Manifest};
 use crate::record::{Encoding, Record};
-use crate::{beside, sums};
+use crate::{extras, sums};
 
 pub(super) type Input = BufReader<Box<dyn AsyncRead + Send + Unpin>>;
 
@@ -89,7 +89,7 @@ impl Incoming {
         let (mut found, mut bytes, mut values) = (Beside::default(), 0, Values::new());
         while let Some(entry) = self.peek().await? {
             let (projects, metadef) =
-                (entry.name == beside::PROJECTS, entry.name.starts_with(beside::METADEFS));
+                (entry.name == extras::PROJECTS, entry.name.starts_with(extras::METADEFS));
             if !projects && !metadef {
                 break;
             }

@@ -8,7 +8,7 @@ use futures_util::TryStreamExt;
 use glance_core::StoreError;
 use glance_core::digest::{Algorithm, Digests, Hashers};
 use glance_core::image::{Image, ImageId};
-use glance_core::replicate::Pace;
+use glance_core::rate_limit::Pace;
 use glance_core::store::{ByteRange, StoreErrorKind};
 
 use super::listed::Lines;

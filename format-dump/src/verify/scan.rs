@@ -17,7 +17,7 @@ use crate::directory::{FAILED, RECORD};
 use crate::files::Ids;
 use crate::limits::Values;
 use crate::record::{Encoding, read_record};
-use crate::{Dump, DumpStore, Name, beside, files, manifest, sums};
+use crate::{Dump, DumpStore, Name, extras, files, manifest, sums};
 
 impl DumpStore {
     /// Tells of every file that is not one of the images `ids`, given the `lines` of the list that are
@@ -89,7 +89,7 @@ impl Scan {
     /// Tells what stands among the namespaces and is none.
     fn no_metadefs(&self) -> io::Result<()> {
         // One that can't be opened was told of.
-        let Ok(dir) = self.dir.subdirectory(beside::METADEFS) else { return Ok(()) };
+        let Ok(dir) = self.dir.subdirectory(extras::METADEFS) else { return Ok(()) };
         for name in dir.names()? {
             let file = name?.to_string_lossy().into_owned();
             let state = match is_temporary(&file) {
@@ -97,7 +97,7 @@ impl Scan {
                 false => FileState::Foreign,
             };
             if !file.ends_with(RECORD) {
-                let name = format!("{}/{file}", beside::METADEFS);
+                let name = format!("{}/{file}", extras::METADEFS);
                 self.tell(Finding::File { name, state });
             }
         }
@@ -107,7 +107,7 @@ impl Scan {
 
 /// What is to be said of a file in a dump of the current format.
 fn of_current(dir: &Dir, name: &str, ids: &Ids) -> Option<FileState> {
-    let heads = [manifest::FILE, sums::FILE, beside::PROJECTS, beside::METADEFS];
+    let heads = [manifest::FILE, sums::FILE, extras::PROJECTS, extras::METADEFS];
     if heads.contains(&name) {
         let unnamed = name == sums::FILE
             && !matches!(manifest::Manifest::read(dir, VERIFY), Ok(Some(it)) if it.sha512sums.is_some());
@@ -168,28 +168,28 @@ fn beside_images(dir: &Dir, lines: Option<&[(String, String)]>, hashers: Hashers
         let state = error.map(FileState::Damaged);
         findings.extend(state.map(|state| Finding::File { name, state }));
     };
-    match beside::metadef_files(dir) {
+    match extras::metadef_files(dir) {
         Ok(None) => {}
         Ok(Some(metadefs)) => {
             let mut values = Values::new();
             for file in &metadefs.names {
-                let name = format!("{}/{file}", beside::METADEFS);
-                let error = beside::metadef(dir, &metadefs, file, &mut values).err();
+                let name = format!("{}/{file}", extras::METADEFS);
+                let error = extras::metadef(dir, &metadefs, file, &mut values).err();
                 let digest = || sums::of_file(&metadefs.dir, file, hashers);
                 let error = error.map_or_else(|| disagreement(dir, &name, lines, digest), Some);
                 found(name, error);
             }
         }
         Err(error) => {
-            let name = beside::METADEFS.to_owned();
+            let name = extras::METADEFS.to_owned();
             let error = files::failed(&Name::of(dir), VERIFY, dir, &name, error);
             found(name, Some(error));
         }
     }
-    if !matches!(dir.find(beside::PROJECTS), Ok(None)) {
-        let name = beside::PROJECTS.to_owned();
-        let error = beside::projects(dir).err();
-        let digest = || sums::of_file(dir, beside::PROJECTS, hashers);
+    if !matches!(dir.find(extras::PROJECTS), Ok(None)) {
+        let name = extras::PROJECTS.to_owned();
+        let error = extras::projects(dir).err();
+        let digest = || sums::of_file(dir, extras::PROJECTS, hashers);
         let error = error.map_or_else(|| disagreement(dir, &name, lines, digest), Some);
         found(name, error);
     }

@@ -3,7 +3,7 @@
 use sha2::digest::DynDigest;
 
 use super::{Algorithm, Hasher};
-use crate::body::BodyError;
+use crate::error::BodyError;
 
 /// Begins a digest; every algorithm is offered.
 pub(super) fn begin(algorithm: Algorithm) -> Box<dyn Hasher> {

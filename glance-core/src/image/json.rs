@@ -11,16 +11,16 @@ use super::{Attributes, Image, InvalidRecord, NO_PROJECT, Owner, Status, Visibil
 
 /// A record that can't be read.
 #[derive(Debug)]
-pub(crate) struct Misread {
+pub struct Misread {
     /// What could be read of it; none where that is not even its id.
-    pub(crate) image: Option<Box<Image>>,
+    pub image: Option<Box<Image>>,
     /// What is wrong with it.
-    pub(crate) fault: InvalidRecord,
+    pub fault: InvalidRecord,
 }
 
 impl Misread {
     /// A record of which only these values are known.
-    pub(crate) fn of(known: Map<String, Value>, fault: String) -> Self {
+    pub fn of(known: Map<String, Value>, fault: String) -> Self {
         let image = match Image::read(known) {
             Ok(image) => Some(Box::new(image)),
             Err(misread) => misread.image,
@@ -38,7 +38,7 @@ impl Image {
     }
 
     /// Reads a record, or what can be read of it.
-    pub(crate) fn read(mut record: Map<String, Value>) -> Result<Self, Misread> {
+    pub fn read(mut record: Map<String, Value>) -> Result<Self, Misread> {
         let stores = record.get("stores").and_then(Value::as_str).unwrap_or_default();
         let stores = stores.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
         for link in LINKS {

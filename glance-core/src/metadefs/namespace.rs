@@ -70,14 +70,16 @@ impl Namespace {
         self.fields.get("owner").and_then(Value::as_str)
     }
 
-    pub(super) fn set_owner(&mut self, owner: Option<String>) {
+    /// Sets the project that owns the namespace.
+    pub fn set_owner(&mut self, owner: Option<String>) {
         match owner {
             Some(owner) => self.fields.insert("owner".to_owned(), owner.into()),
             None => self.fields.remove("owner"),
         };
     }
 
-    pub(super) fn take_owner(&mut self, from: &Self) {
+    /// Takes the owner of `from`.
+    pub fn take_owner(&mut self, from: &Self) {
         self.set_owner(from.owner().map(str::to_owned));
     }
 
@@ -131,7 +133,7 @@ impl Namespace {
     }
 
     /// Adds what only `found` has in it, and says what that is.
-    pub(super) fn take_surplus(&mut self, found: &Self) -> Vec<Difference> {
+    pub fn take_surplus(&mut self, found: &Self) -> Vec<Difference> {
         let mut surplus = self.differences(found);
         surplus.retain(|difference| difference.part != Part::Field && difference.source.is_none());
         for Difference { part, name, target, .. } in &surplus {

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use super::{Roots, TlsFileError, TlsPolicy, TrustSource, bundle, usable};
+use super::{Roots, TlsFileError, TlsPolicy, TrustSource, bundle};
+use crate::tls::judge::usable;
 
 /// Finds the trust store: the first of `named` (who names it, and the path), then what the
 /// environment names, then the system's. The first that is named is the only one; an empty name

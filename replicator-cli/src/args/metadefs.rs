@@ -1,7 +1,7 @@
 //! What was typed of metadata definitions.
 
 use clap::{Args as ClapArgs, ValueEnum};
-use glance_core::metadefs::Which;
+use replicator_engine::metadefs::Which;
 
 /// Options of `metadefs`.
 #[derive(Debug, ClapArgs)]

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use clap::Args;
-use glance_core::replicate::{Most, Order, Policy};
-use glance_core::select::byte_count;
+use glance_core::units::byte_count;
+use replicator_engine::{Most, Order, Policy};
 
-use super::limits::duration;
+use crate::args::replication::limits::duration;
 
 /// How a run that copies goes about its images, and what ends it before all are in place.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]

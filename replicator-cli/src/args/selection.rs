@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use clap::Args;
 use clap::builder::TypedValueParser;
-use glance_core::select::{Condition, InvalidCondition, InvalidShard, Latest, Shard};
+use glance_core::selection::{Condition, InvalidCondition, InvalidShard, Latest, Shard};
 
 /// Which images a command is about. Conditions of one kind are alternatives, those of different
 /// kinds must all hold.

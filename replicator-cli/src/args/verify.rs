@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use glance_core::select::Subset;
+use glance_core::selection::Subset;
 
 use super::Selection;
 

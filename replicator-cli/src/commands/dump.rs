@@ -7,25 +7,28 @@ use std::sync::Arc;
 
 use format_dump::{Beside, DumpStore, Encoding, StreamStore, export};
 use futures_util::StreamExt;
-use glance_core::identity::{Project, Projects};
 use glance_core::image::Visibility;
-use glance_core::metadefs::Which;
-use glance_core::replicate::{Entry, Replication};
-use glance_core::select::Selection;
+use glance_core::project::Project;
+use glance_core::selection::Selection;
 use glance_core::store::memory::MemoryStore;
 use glance_core::store::{ImageStore, StoreError, StoreErrorKind};
+use keystone_auth::Projects;
+use replicator_engine::metadefs::Which;
+use replicator_engine::{Entry, Replication};
 
 use super::replicate::replicate;
-use super::stopping::Stopping;
 use super::work::{How, Work};
 use super::{refuse_without_effect, targets};
 use crate::args::{Compression, Course, Match, Options};
-use crate::endpoint::{Access, Endpoint, Side};
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::print::{self, human_size};
-use crate::select::{Selected, refuse_absent, warn_of_no_image, warn_of_none_among};
-use crate::{effect, tls};
+use crate::output::{self, human_size};
+use crate::report;
+use crate::resolve::endpoint::{Access, Endpoint, Side};
+use crate::resolve::selection::{Selected, refuse_absent, warn_of_no_image, warn_of_none_among};
+use crate::resolve::trust::effect;
+use crate::signals::Stopping;
+use crate::tls;
 
 /// What was typed for `dump` alone.
 pub(super) struct Dump<'a> {
@@ -119,7 +122,7 @@ async fn dump_stream(
         let what = "a stream says how long each image is before its data, and is not compressed";
         return Err(CliError::usage(what).hint("compress all of it: `... | zstd`"));
     }
-    if print::is_on_a_terminal() {
+    if output::is_on_a_terminal() {
         let what = "standard output is a terminal, and the stream is no text";
         return Err(CliError::usage(what).hint("write it to a file or into a pipe"));
     }
@@ -136,15 +139,15 @@ async fn dump_stream(
         }
     };
     let beside = Beside { projects, ..Beside::default() };
-    let out = print::stream();
-    let mut report = print::Report::new(options);
+    let out = output::stream();
+    let mut report = report::Report::new(options);
     let ended = export(&*source, &policy, &beside, out, |outcome| report.outcome(&outcome)).await;
     let is_empty = report.is_empty();
     let exit = report.finish();
     match ended {
         Ok(()) if is_empty => warn_of_no_image(&*source, &policy.selection).await?,
         Ok(()) => {}
-        Err(error) => return Ok(exit.worse(print::failure(&error.into()))),
+        Err(error) => return Ok(exit.worse(output::failure(&error.into()))),
     }
     Ok(exit)
 }
@@ -184,7 +187,7 @@ async fn load_stream(
     }
     match ended.and_then(|()| refuse_absent(&listed.absent, "the stream")) {
         Ok(()) => Ok(exit),
-        Err(error) => Ok(exit.worse(print::failure(&error))),
+        Err(error) => Ok(exit.worse(output::failure(&error))),
     }
 }
 

@@ -7,19 +7,19 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use format_dump::DumpStore;
 use glance_core::StoreError;
-use glance_core::metadefs::{
-    Difference, MetadefStore, Mode, Namespace, Rules, Surplus, Which, bring_in_step,
-};
-use glance_core::replicate::mapping::Mapping;
+use glance_core::metadefs::{Difference, MetadefStore, Namespace};
 use glance_core::store::StoreErrorKind;
+use replicator_engine::mapping::Mapping;
+use replicator_engine::metadefs::{Mode, Rules, Surplus, Which, bring_in_step};
 
 use super::both;
 use crate::args::{self, Options};
-use crate::endpoint::{Access, Endpoint, Opened, Side};
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::mapping::mapping;
-use crate::print;
+use crate::output;
+use crate::report;
+use crate::resolve::endpoint::{Access, Endpoint, Opened, Side};
+use crate::resolve::mapping::mapping;
 
 /// `metadefs`
 pub(super) async fn metadefs(typed: args::Metadefs, options: &Options) -> Result<Exit, CliError> {
@@ -35,7 +35,7 @@ pub(super) async fn metadefs(typed: args::Metadefs, options: &Options) -> Result
     let mapping = mapping(options, &source, &target).await?;
     let which = typed.namespaces;
     let metadefs = Metadefs::new(&source, &target, which.clone(), surplus, mode).await?;
-    let mut report = print::Metadefs::new(options.output, mode);
+    let mut report = report::Metadefs::new(options.output, mode);
     let mut seen = BTreeSet::new();
     let ended = metadefs.run(&mapping, &mut report, |name| seen.extend([name])).await;
     let mut exit = report.finish();
@@ -44,7 +44,7 @@ pub(super) async fn metadefs(typed: args::Metadefs, options: &Options) -> Result
         if let Which::Named(name) = name {
             if !seen.contains(&name) {
                 let error = CliError::usage(format!("neither side has a namespace {name}"));
-                exit = exit.worse(print::failure(&error));
+                exit = exit.worse(output::failure(&error));
             }
         }
     }
@@ -77,7 +77,7 @@ impl Metadefs {
     pub(super) async fn run(
         &self,
         mapping: &Mapping,
-        report: &mut print::Metadefs,
+        report: &mut report::Metadefs,
         mut seen: impl FnMut(String),
     ) -> Result<(), CliError> {
         let Self { source, target, which, surplus, mode } = self;
@@ -92,7 +92,7 @@ impl Metadefs {
 
 async fn store(opened: &Opened) -> Result<Arc<dyn MetadefStore>, CliError> {
     match (&opened.glance, &opened.dump) {
-        (Some(glance), _) => Ok(Arc::<glance_core::glance::GlanceStore>::clone(glance)),
+        (Some(glance), _) => Ok(Arc::<glance_client::GlanceStore>::clone(glance)),
         (None, Some(dump)) => Ok(Arc::new(Directory::read(dump).await?)),
         (None, None) => Err(CliError::usage("there are no metadata definitions here")),
     }

@@ -6,20 +6,22 @@ use std::time::Duration;
 
 use format_dump::{DumpStore, Encoding};
 use glance_core::image::ImageId;
-use glance_core::replicate::{Finding, JournalFile, Recorded, Run, Search, Standing, stamp};
-use glance_core::select::Selection;
+use glance_core::selection::Selection;
+use replicator_engine::provenance;
+use replicator_engine::{Finding, JournalFile, Recorded, Run, Search, Standing};
 
 use super::both;
 use super::resume::{go_to, understood};
-use super::stopping::Stopping;
 use super::work::{Keeping, Work};
 use crate::args::{Args, Command, Compression, Options, Repair};
-use crate::endpoint::{Access, Endpoint, Side};
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::print;
-use crate::recovery;
-use crate::select::Selected;
+use crate::output;
+use crate::report;
+use crate::resolve::endpoint::{Access, Endpoint, Side};
+use crate::resolve::journals;
+use crate::resolve::selection::Selected;
+use crate::signals::Stopping;
 use crate::tls;
 
 /// `repair`
@@ -31,17 +33,17 @@ pub(super) async fn repair(
     let (from, to) = both(&typed.sides.from, &typed.sides.to, options)?;
     let source = from.open(Side::Source, options).await?;
     let target = to.open_to(Access::Read, Side::Target, options).await?;
-    let journals = recovery::journals_of(&source, &target, options)?;
+    let journals = journals::journals_of(&source, &target, options)?;
     let recorded = together(&journals);
     let search = Search {
         source: &*source.store,
         target: &*target.store,
         recorded: &recorded,
-        stamp: &stamp::Source::new(&source.address),
+        stamp: &provenance::Source::new(&source.address),
         patience: if typed.dry_run { Duration::ZERO } else { PATIENCE },
     };
     let findings = search.run().await?;
-    print::findings(options.output, &findings, !journals.is_empty());
+    report::findings(options.output, &findings, !journals.is_empty());
     if typed.dry_run {
         let is_clean = !findings.iter().any(Finding::is_ours);
         return Ok(if is_clean { Exit::Success } else { Exit::Differences });
@@ -52,7 +54,7 @@ pub(super) async fn repair(
     for (run, ids) in mendable {
         let run = run.and_then(|name| recorded.run(name));
         let mended = mend(&typed, run, ids, &journals, options, stopping).await;
-        let ended = mended.unwrap_or_else(|error| print::failure(&error));
+        let ended = mended.unwrap_or_else(|error| output::failure(&error));
         exit = exit.worse(ended);
         if ended.is_by_signal() {
             break;

@@ -8,24 +8,27 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use glance_core::identity::Projects;
-use glance_core::replicate::{
+use keystone_auth::Projects;
+use replicator_engine::{
     self, Entry, Level, Mapping, Replication, Run, RunError, State, Stop, Why,
 };
 
 use super::dump::write_projects;
 use super::metadefs::Metadefs;
-use super::stopping::Stopping;
 use super::work::{Conclusion, How, Keeping, Source, Work};
 use super::{both, one_to_many};
 use crate::args::{Compare, Options, Plan, Sync};
-use crate::endpoint::{Access, Endpoint, Opened};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::named_file::create_in_place;
-use crate::print::{self, Combined, Subject};
-use crate::select::{Selected, warn_of_no_image};
-use crate::{recovery, saved_plan};
+use crate::output;
+use crate::report;
+use crate::report::{Combined, Subject};
+use crate::resolve::endpoint::{Access, Endpoint, Opened};
+use crate::resolve::journals;
+use crate::resolve::selection::{Selected, warn_of_no_image};
+use crate::saved_plan;
+use crate::signals::Stopping;
 
 /// A store to write, as the operator named it.
 pub(super) struct Target {
@@ -73,7 +76,7 @@ async fn open_all(
     if !is_one {
         refuse_the_same(&works)?;
         let named: Vec<&str> = works.iter().map(|(word, _)| word.as_str()).collect();
-        print::report_is_of(selected, &source.opened.address, Some(&named.join(" ")));
+        output::report_is_of(selected, &source.opened.address, Some(&named.join(" ")));
     }
     Ok(works)
 }
@@ -98,11 +101,11 @@ async fn run_all(
     stopping: &Stopping,
 ) -> Exit {
     let named: Vec<String> = works.iter().map(|(word, _)| word.clone()).collect();
-    let mut reports = print::Reports::new(options, &named);
+    let mut reports = report::Reports::new(options, &named);
     let stop = stopping.heed();
     let (mut replications, mut ends, mut limit) = (Vec::new(), Vec::<End>::new(), None);
     let mut is_stream = false;
-    let this_run = recovery::this_run(options);
+    let this_run = journals::this_run(options);
     for (target, (_, work)) in works.into_iter().enumerate() {
         let work = match work {
             Ok(work) => work.begin(&this_run).await,
@@ -120,7 +123,7 @@ async fn run_all(
         }
     }
     let observe = |number: usize, outcome| reports.outcome(ends[number].target, &outcome);
-    let run = replicate::run_all(&replications, observe);
+    let run = replicator_engine::run_all(&replications, observe);
     let ended = tokio::select! {
         ended = run => ended,
         never = out_of_time(limit, &stop) => match never {},
@@ -168,7 +171,7 @@ impl End {
         ended: Result<(), RunError>,
         mapping: &Mapping,
         run: &Run,
-        reports: &mut print::Reports,
+        reports: &mut report::Reports,
     ) {
         let target = self.target;
         reports.left(target, ended.as_ref().err().map_or(0, RunError::left));
@@ -185,7 +188,7 @@ impl End {
         let concluded = self.conclude(reports.exit(target)).await;
         reports.ended(target, concluded, None);
         if let Keeping::Run(file) = &self.keeping {
-            let kept = recovery::end(file, run, reports.exit(target), !is_early).await;
+            let kept = journals::end(file, run, reports.exit(target), !is_early).await;
             reports.ended(target, kept, None);
         }
     }
@@ -208,7 +211,7 @@ impl End {
 async fn out_of_time(limit: Option<Duration>, stop: &Stop) -> Infallible {
     if let Some(limit) = limit {
         tokio::time::sleep(limit).await;
-        print::stopping(Why::OutOfTime);
+        output::stopping(Why::OutOfTime);
         stop.stop(Level::BreakOff, Why::OutOfTime);
     }
     std::future::pending().await
@@ -245,7 +248,7 @@ pub(super) async fn compare(
             create_in_place(path).map_err(|error| cannot_write(path, error))?,
         )),
     };
-    let mut report = print::Comparison::new(options.output, Subject::States, combined);
+    let mut report = report::Comparison::new(options.output, Subject::States, combined);
     let observe = |entry: Entry| {
         if !(typed.one_way && entry.state == State::Extra) {
             report.entry(&entry);
@@ -267,7 +270,7 @@ pub(super) async fn plan(
     let work = Work::open(from, to, Access::Read, selected, options).await?;
     let work = work.removing(&typed.removal, options.identity.match_by)?;
     let mut saved = typed.out.as_deref().map(saved_plan::Writer::create).transpose()?;
-    let mut report = print::Comparison::new(options.output, Subject::Actions, Combined::Off);
+    let mut report = report::Comparison::new(options.output, Subject::Actions, Combined::Off);
     let observe = |entry: Entry| {
         report.entry(&entry);
         if let Some(saved) = &mut saved {
@@ -282,7 +285,10 @@ pub(super) async fn plan(
     report.finish().map_err(|error| cannot_write(Path::new(""), error))
 }
 
-async fn warn_if_empty(report: &print::Comparison, compared: &Replication) -> Result<(), CliError> {
+async fn warn_if_empty(
+    report: &report::Comparison,
+    compared: &Replication,
+) -> Result<(), CliError> {
     if report.is_empty() {
         warn_of_no_image(&*compared.source, &compared.policy.selection).await?;
     }

@@ -4,16 +4,18 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use clap::Parser;
-use glance_core::replicate::Run;
+use replicator_engine::Run;
 
 use super::perform;
-use super::stopping::Stopping;
 use crate::args::{Args, Options, Resume, SignIn, Typed};
-use crate::endpoint::{Endpoint, Side};
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::recovery::{self, Kept};
-use crate::{address, print};
+use crate::output;
+use crate::report;
+use crate::resolve::address;
+use crate::resolve::endpoint::{Endpoint, Side};
+use crate::resolve::journals::{self, Kept};
+use crate::signals::Stopping;
 
 /// `resume`
 pub(super) async fn resume(
@@ -21,20 +23,20 @@ pub(super) async fn resume(
     options: &Options,
     stopping: &Stopping,
 ) -> Result<Exit, CliError> {
-    let mut journals = recovery::journals(&options.state)?;
+    let mut journals = journals::journals(&options.state)?;
     if let (Some(from), Some(to)) = (&typed.from, &typed.to) {
         journals.retain_mut(|journal| is_meant(journal, from, to, options));
     }
     let runs = unfinished(&journals);
-    print::unfinished(options.output, &journals, &runs, typed.dry_run);
+    report::unfinished(options.output, &journals, &runs, typed.dry_run);
     if typed.dry_run {
         return Ok(if runs.is_empty() { Exit::Success } else { Exit::Differences });
     }
     let mut exit = Exit::Success;
     for run in runs {
-        print::resumed(options.output, &run.command);
+        report::resumed(options.output, &run.command);
         let ended = again(&run, options, stopping).await;
-        let ended = ended.unwrap_or_else(|error| print::failure(&error));
+        let ended = ended.unwrap_or_else(|error| output::failure(&error));
         exit = exit.worse(ended);
         if ended.is_by_signal() {
             break;
@@ -86,7 +88,7 @@ async fn again(run: &Run, options: &Options, stopping: &Stopping) -> Result<Exit
     args.options.typed = Typed { command: run.command.clone(), left_out: run.left_out.clone() };
     go_to(Path::new(&run.directory))?;
     let ended = Box::pin(perform(args.command, args.options, stopping)).await;
-    Ok(print::end_report(ended.unwrap_or_else(|error| print::failure(&error))))
+    Ok(output::end_report(ended.unwrap_or_else(|error| output::failure(&error))))
 }
 
 /// What the command line of a run means.

@@ -3,19 +3,20 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use glance_core::replicate::Level;
 use glance_server::GlanceApi;
+use replicator_engine::Level;
 use secrecy::ExposeSecret;
 
 use super::metadefs::namespaces;
-use super::stopping::Stopping;
 use crate::args::{Options, Serve};
-use crate::endpoint::{Access, Endpoint, Opened, Side};
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::print::Callers;
-use crate::sign_in::read_token;
-use crate::{input_file, print, tls};
+use crate::report;
+use crate::report::Callers;
+use crate::resolve::endpoint::{Access, Endpoint, Opened, Side};
+use crate::resolve::sign_in::read_token;
+use crate::signals::Stopping;
+use crate::{input_file, tls};
 
 /// Serves a directory until a signal, and finishes it then if clients have written to it.
 pub(super) async fn serve(
@@ -34,7 +35,7 @@ pub(super) async fn serve(
     };
     let listener = tokio::net::TcpListener::bind(typed.listen).await.map_err(cannot_listen)?;
     let address = listener.local_addr().map_err(cannot_listen)?;
-    print::serving(&typed.path, address, typed.writable, callers);
+    report::serving(&typed.path, address, typed.writable, callers);
     let stop = stopping.heed();
     let stopped = stop.reached(Level::BreakOff);
     glance_server::serve(listener, Some(acceptor), Arc::new(api), stopped)

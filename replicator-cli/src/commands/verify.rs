@@ -3,19 +3,22 @@
 use std::path::Path;
 
 use format_dump::DumpStore;
-use glance_core::replicate::{Depth, Policy, State, Verification, verify_store};
-use glance_core::select::{Chosen, Selection};
+use glance_core::sampling::Sample;
+use glance_core::selection::Selection;
 use glance_core::{ImageStore, StoreError};
+use replicator_engine::{Depth, Policy, State, Verification, verify_store};
 
 use super::work::{Work, policy};
 use super::{both, one};
 use crate::args::{Options, Verify};
-use crate::endpoint::{Endpoint, Side};
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::print::{self, Findings};
-use crate::select::{Selected, warn_of_no_image};
-use crate::{state, tls};
+use crate::output;
+use crate::report::Findings;
+use crate::resolve::endpoint::{Endpoint, Side};
+use crate::resolve::selection::{Selected, warn_of_no_image};
+use crate::resolve::state;
+use crate::tls;
 
 /// `verify`
 pub(super) async fn verify(
@@ -54,11 +57,11 @@ async fn alone(
     options: &Options,
 ) -> Result<Exit, CliError> {
     let opened = store.open(Side::Source, options).await?;
-    print::report_is_of(selected, &opened.address, None);
+    output::report_is_of(selected, &opened.address, None);
     let store = &*opened.store;
     selected.require_ids(&[store]).await?;
     let selection = selected.at(store).await?;
-    let chosen = Chosen::among(typed.subset, store, &selection).await?;
+    let chosen = Sample::among(typed.subset, store, &selection).await?;
     let known_source =
         state::digests(&options.state).map(|file| file.of(opened.address)).unwrap_or_default();
     let policy = Policy { selection, known_source, ..policy(options)? };
@@ -77,7 +80,7 @@ async fn against(
 ) -> Result<Exit, CliError> {
     let replication = Work::open_to_read(from, to, selected, options).await?;
     let selection = &replication.policy.selection;
-    let chosen = Chosen::among(typed.subset, &*replication.source, selection).await?;
+    let chosen = Sample::among(typed.subset, &*replication.source, selection).await?;
     let depth = if typed.deep { Depth::Deep } else { Depth::Records };
     let mut report = Findings::new(options.output);
     let observe = |found: Verification| {
@@ -101,7 +104,7 @@ async fn finish(
     match ended {
         Ok(()) if is_empty => warn_of_no_image(store, selection).await?,
         Ok(()) => {}
-        Err(error) => return Ok(exit.worse(print::failure(&error.into()))),
+        Err(error) => return Ok(exit.worse(output::failure(&error.into()))),
     }
     Ok(exit)
 }

@@ -3,22 +3,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use glance_core::identity::Projects;
-use glance_core::metadefs::{Mode, Surplus, Which};
-use glance_core::replicate::{
-    ContentCheck, DigestFile, Journal, JournalFile, Policy, Prune, Replication, Retries, Run,
-    Scope, stamp,
+use keystone_auth::Projects;
+use replicator_engine::metadefs::{Mode, Surplus, Which};
+use replicator_engine::provenance;
+use replicator_engine::{
+    ContentCheck, DigestFile, Journal, JournalFile, Policy, Prune, Replication, Retries, Run, Scope,
 };
 
 use super::metadefs::Metadefs;
 use crate::args::{self, Course, Match, Options, Removing};
-use crate::endpoint::{Access, Endpoint, Opened, Side};
 use crate::error::CliError;
-use crate::mapping::mapping;
-use crate::pacing::pacing;
-use crate::placement::delivery;
-use crate::select::Selected;
-use crate::{endurance, print, recovery, state, tls};
+use crate::resolve::bandwidth::pacing;
+use crate::resolve::endpoint::{Access, Endpoint, Opened, Side};
+use crate::resolve::mapping::mapping;
+use crate::resolve::placement::delivery;
+use crate::resolve::selection::Selected;
+use crate::resolve::{journals, state, token_lifetime};
+use crate::{output, tls};
 
 /// What a run does beside copying, and how it goes about it.
 pub(super) struct How<'a> {
@@ -66,7 +67,7 @@ impl<'a> Source<'a> {
             _ => ContentCheck::Off,
         };
         let target = to.open_to(access, Side::Target, options).await?;
-        print::report_is_of(self.selected, &source.address, Some(&target.address));
+        output::report_is_of(self.selected, &source.address, Some(&target.address));
         if self.selected.is_of_both_sides() {
             self.selected.require_ids(&[&*source.store, &*target.store]).await?;
         }
@@ -171,7 +172,7 @@ impl Work {
 
     fn keeping_a_journal(self, source: &Source) -> Result<Self, CliError> {
         let shard = source.selected.shard;
-        let file = recovery::journal(&self.source, &self.target, shard, source.options)?;
+        let file = journals::journal(&self.source, &self.target, shard, source.options)?;
         Ok(Self { keeping: file.map_or(Keeping::Nothing, Keeping::Run), ..self })
     }
 
@@ -187,7 +188,7 @@ impl Work {
 
     /// The same, with new replicas marked as the source's.
     pub(super) fn stamping(mut self) -> Self {
-        self.replication.policy.stamp = Some(stamp::Source::new(&self.source.address));
+        self.replication.policy.stamp = Some(provenance::Source::new(&self.source.address));
         self
     }
 
@@ -250,7 +251,7 @@ impl Work {
             return Err(CliError::usage(what).hint("leave out --match"));
         }
         let policy = &mut self.replication.policy;
-        policy.stamp = (!typed.no_stamp).then(|| stamp::Source::new(&self.source.address));
+        policy.stamp = (!typed.no_stamp).then(|| provenance::Source::new(&self.source.address));
         policy.prune =
             how.map(|how| Prune { how, most: typed.max_delete, unprotect: typed.unprotect });
         Ok(self)
@@ -260,7 +261,7 @@ impl Work {
     pub(super) async fn check_endurance(&self, options: &Options) -> Result<(), CliError> {
         for (side, opened) in [(Side::Source, &*self.source), (Side::Target, &self.target)] {
             let session = opened.session.as_deref();
-            endurance::check(side, session, &self.replication, options.limits.highest_rate())
+            token_lifetime::check(side, session, &self.replication, options.limits.highest_rate())
                 .await?;
         }
         Ok(())

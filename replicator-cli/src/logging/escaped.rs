@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use tracing::Metadata;
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::print::escaped;
+use crate::output::escaped;
 
 /// Writes events, each at once and as one line, to what it holds.
 #[derive(Debug)]

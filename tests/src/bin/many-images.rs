@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use glance_core::body::{Body, BodyError};
+use glance_core::body::Body;
+use glance_core::error::BodyError;
 use glance_core::{Transport, TransportError};
 use http::{Request, Response, StatusCode, header};
 use serde_json::{Value, json};

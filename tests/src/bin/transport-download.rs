@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures_util::StreamExt;
-use glance_core::body::{Body, BodyError};
+use glance_core::body::Body;
+use glance_core::error::BodyError;
 use glance_core::tls::{self, TlsPolicy};
 use glance_core::transport::Transport;
 use http::Request;

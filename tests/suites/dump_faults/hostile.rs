@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use format_dump::{DumpStore, Encoding};
 use futures_util::{StreamExt, TryStreamExt};
-use glance_core::identity::Project;
 use glance_core::image::{Attributes, Image, Visibility};
+use glance_core::project::Project;
 use glance_core::store::ByteRange;
 use glance_core::{ImageStore, Selection};
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use glance_core::Body;
+use glance_core::image::provenance;
 use glance_core::image::{Attributes, Image, ImageId, Member, MemberStatus, Status, Visibility};
-use glance_core::replicate::stamp;
 use glance_core::store::memory::MemoryStore;
 use glance_core::store::{Activation, ByteRange, ImageStore};
 use serde_json::{Value, json};
@@ -141,7 +141,7 @@ impl Embedded {
                 Work::Dump => self.differs_in_dump(image),
                 _ => self.runtime.block_on(self.target.differences(&self.source, &image.id)),
             };
-            let of_the_replica = |field: &String| !stamp::ALL.contains(&field.as_str());
+            let of_the_replica = |field: &String| !provenance::ALL.contains(&field.as_str());
             let differences: Vec<String> = differences.into_iter().filter(of_the_replica).collect();
             if !differences.is_empty() {
                 found.push(format!("{}: {differences:?}", image.id));

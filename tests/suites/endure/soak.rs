@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use glance_core::image::provenance;
 use glance_core::image::{Attributes, Image, ImageId, Member, MemberStatus, Visibility};
-use glance_core::replicate::stamp;
 use glance_core::store::memory::MemoryStore;
 use glance_core::store::{Activation, ImageStore};
 use glance_core::{Body, Transport, TransportError};
@@ -118,7 +118,7 @@ impl Soak {
     /// How the replica of an image is not what the image is.
     fn wrong(&self, image: &Image) -> Option<String> {
         let mut found = self.runtime.block_on(self.target.differences(&self.source, &image.id));
-        found.retain(|field| !stamp::ALL.contains(&field.as_str()));
+        found.retain(|field| !provenance::ALL.contains(&field.as_str()));
         (!found.is_empty()).then(|| format!("{}: {found:?}", image.id))
     }
 }

@@ -7,10 +7,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use glance_core::Body;
 use glance_core::image::{Attributes, Image, ImageId, Member, MemberStatus, Status, Visibility};
-use glance_core::pauses::Pauses;
-use glance_core::replicate::{CopyError, Done, Outcome, Policy, Replication, Retries, RunError};
 use glance_core::store::memory::MemoryStore;
 use glance_core::store::{Activation, ImageStore};
+use glance_core::transport::backoff::Pauses;
+use replicator_engine::{CopyError, Done, Outcome, Policy, Replication, Retries, RunError};
 use tokio::time::timeout;
 
 use crate::site::{MEMBERS, Site};

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use glance_core::identity::{Clouds, Environment, Overrides};
+use keystone_auth::{Clouds, Environment, Overrides};
 use proptest::prelude::*;
 
 use super::{bounded, config, input, memory};

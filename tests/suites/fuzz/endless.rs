@@ -5,13 +5,13 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
-use glance_core::glance::GlanceStore;
-use glance_core::identity::auth::{FixedToken, Keystone, Method};
-use glance_core::identity::{Domain, ImageService, Projects, Scope, Session, User};
+use glance_client::GlanceStore;
 use glance_core::image::ImageId;
 use glance_core::metadefs::MetadefStore;
 use glance_core::{Body, ImageStore, Selection, Transport, TransportError};
 use http::{Request, Response};
+use keystone_auth::auth::{FixedToken, Keystone, Method};
+use keystone_auth::{Domain, ImageService, Projects, Scope, Session, User};
 
 use super::memory;
 

@@ -3,11 +3,11 @@
 use std::fs;
 use std::sync::LazyLock;
 
-use glance_core::tls::checks::Checks;
+use glance_core::tls::files::crl;
+use glance_core::tls::judge::authority;
+use glance_core::tls::judge::checks::Checks;
 use glance_core::tls::verdict::{self, Fault};
-use glance_core::tls::{
-    self, ClientIdentity, Pin, Roots, Summary, TlsPolicy, authority, bundle, crl,
-};
+use glance_core::tls::{self, ClientIdentity, Pin, Roots, Summary, TlsPolicy, bundle};
 use proptest::prelude::*;
 use rcgen::{
     BasicConstraints, CertificateParams, CidrSubnet, GeneralSubtree, IsCa, KeyPair, NameConstraints,

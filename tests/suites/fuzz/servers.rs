@@ -6,11 +6,10 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
-use glance_core::format;
-use glance_core::glance::{GlanceStore, Schema};
-use glance_core::identity::Session;
-use glance_core::identity::auth::FixedToken;
+use glance_client::GlanceStore;
+use glance_core::content_format;
 use glance_core::image::{Attributes, Image, ImageId};
+use glance_core::record_schema::Schema;
 use glance_core::store::ByteRange;
 use glance_core::store::memory::MemoryStore;
 use glance_core::transport::{Persistence, Persistent};
@@ -18,6 +17,8 @@ use glance_core::{Body, ImageStore, Selection, Transport, TransportError};
 use glance_server::GlanceApi;
 use http::uri::Authority;
 use http::{HeaderName, HeaderValue, Request, Response, StatusCode};
+use keystone_auth::Session;
+use keystone_auth::auth::FixedToken;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -135,10 +136,10 @@ proptest! {
 
 fn judge(head: &[u8], size: u64, disk: &str) {
     bounded(head.len(), || {
-        let _ = format::detect(head);
-        let _ = format::check(disk, "bare", head, size);
-        let _ = format::check(disk, "bare", head, head.len() as u64);
-        let _ = format::is_enough(head);
+        let _ = content_format::detect(head);
+        let _ = content_format::check(disk, "bare", head, size);
+        let _ = content_format::check(disk, "bare", head, head.len() as u64);
+        let _ = content_format::is_enough(head);
     });
 }
 

@@ -6,14 +6,14 @@ use bytes::Bytes;
 use format_dump::{Beside, StreamStore, export};
 use futures_util::{StreamExt, TryStreamExt};
 use glance_core::digest::Hashers;
-use glance_core::identity::Project;
 use glance_core::image::{Attributes, Image, ImageId, Member, MemberStatus, Visibility};
-use glance_core::replicate::Policy;
+use glance_core::project::Project;
 use glance_core::store::ByteRange;
 use glance_core::store::memory::MemoryStore;
 use glance_core::{Body, ImageStore, Selection};
 use proptest::prelude::*;
 use proptest::sample::Index;
+use replicator_engine::Policy;
 
 use super::{bounded_async, config, input, memory};
 

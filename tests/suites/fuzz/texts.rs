@@ -4,11 +4,13 @@ use std::fs;
 
 use glance_core::digest::Algorithm;
 use glance_core::image::{ImageId, Status};
-use glance_core::replicate::mapping::{PropertyRule, Table};
-use glance_core::replicate::{Bandwidth, DigestFile, Most, Recorded, Template};
-use glance_core::select::{Condition, Latest, Rule, Shard, Subset, byte_count};
+use glance_core::rate_limit::Bandwidth;
+use glance_core::selection::{Condition, Latest, Rule, Shard, Subset};
 use glance_core::tls::pin;
+use glance_core::units::byte_count;
 use proptest::prelude::*;
+use replicator_engine::mapping::{PropertyRule, Table};
+use replicator_engine::{DigestFile, Most, Recorded, Template};
 
 use super::{bounded, config, input};
 

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use glance_core::Body;
+use glance_core::image::provenance;
 use glance_core::image::{Image, Status, Visibility};
-use glance_core::replicate::stamp;
 use glance_core::store::ImageStore;
 use glance_server::fault::Fault;
 use http::Method;
+use replicator_engine::provenance::Source;
 use serde_json::Value;
 
 use crate::common::Run;
@@ -107,7 +108,7 @@ pub(crate) async fn what_others_left_is_never_touched(stack: &'static str) {
     let mut others = Vec::new();
     for (number, source) in [(4, None), (8, None), (9, Some("https://elsewhere"))] {
         let mut attributes = attributes(number);
-        let stamps = source.map(|source| (stamp::SOURCE.to_owned(), source.to_owned()));
+        let stamps = source.map(|source| (provenance::SOURCE.to_owned(), source.to_owned()));
         attributes.properties.extend(stamps);
         others.push(pair.b.kept.create(&Image::queued(id(number), attributes)).await.unwrap());
     }
@@ -133,14 +134,14 @@ pub(crate) async fn without_the_journal_the_stamp_tells(stack: &'static str) {
     has(&run, &[&format!("completed: {}", id(1)), "1 copied and verified"]);
     pair.b.holds(1).await;
     let replica = pair.b.kept.get(&id(1)).await.unwrap();
-    let source = stamp::Source::new(&pair.a.url);
-    assert_eq!(replica.attributes.properties[stamp::SOURCE], source.as_str());
+    let source = Source::new(&pair.a.url);
+    assert_eq!(replica.attributes.properties[provenance::SOURCE], source.as_str());
     assert_eq!(pair.b.status(2).await, None);
     // The same without any state, and of a release that wrote the address itself.
     pair.killed(2, &["sync", "--no-state"]).await;
     let record = pair.b.kept.get(&id(2)).await.unwrap();
     let mut old = record.attributes.clone();
-    old.properties.insert(stamp::SOURCE.to_owned(), pair.a.url.clone());
+    old.properties.insert(provenance::SOURCE.to_owned(), pair.a.url.clone());
     pair.b.kept.update(&record, &old).await.unwrap();
     let run = pair.between(&["repair", "--no-state"]).await.exits(0);
     has(&run, &["there is no journal", "by its stamp", &format!("completed: {}", id(2))]);
@@ -218,7 +219,7 @@ pub(crate) async fn what_was_quarantined_stays_so(stack: &'static str) {
         }
         // As earlier releases marked it.
         let mut old = replica.attributes.clone();
-        old.properties.insert(stamp::SOURCE.to_owned(), pair.a.url.clone());
+        old.properties.insert(provenance::SOURCE.to_owned(), pair.a.url.clone());
         pair.b.kept.update(&replica, &old).await.unwrap();
     }
 }

@@ -6,19 +6,19 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::future::join_all;
+use glance_client::GlanceStore;
 use glance_core::Body;
-use glance_core::glance::GlanceStore;
-use glance_core::identity::Session;
-use glance_core::identity::auth::NoAuth;
 use glance_core::image::{Attributes, Image, ImageId, Member, MemberStatus, Status, Visibility};
-use glance_core::pauses::Pauses;
-use glance_core::replicate::{Done, Policy, Replication, Retries};
 use glance_core::store::memory::MemoryStore;
 use glance_core::store::{ByteRange, ImageStore};
+use glance_core::transport::backoff::Pauses;
 use glance_core::transport::{Persistence, Persistent};
 use glance_server::GlanceApi;
 use glance_server::fault::{Fault, Faulty};
 use http::Method;
+use keystone_auth::Session;
+use keystone_auth::auth::NoAuth;
+use replicator_engine::{Done, Policy, Replication, Retries};
 
 const DATA: &[u8] = b"the data of an image";
 const ID: &str = "00000000-0000-4000-8000-000000000001";

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use glance_core::image::Status;
-use glance_core::replicate::{CopyError, Level, Most, Order, Prune, Removal, RunError, Stop, Why};
 use glance_server::fault::Fault;
 use http::Method;
+use replicator_engine::{CopyError, Level, Most, Order, Prune, Removal, RunError, Stop, Why};
 
 use super::{Site, Sites, id, is_data_of, is_file};
 

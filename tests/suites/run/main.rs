@@ -16,20 +16,20 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::StreamExt;
-use glance_core::glance::GlanceStore;
-use glance_core::identity::Session;
-use glance_core::identity::auth::NoAuth;
+use glance_client::GlanceStore;
 use glance_core::image::{Attributes, Image, ImageId, Status, Visibility};
-use glance_core::pauses::Pauses;
-use glance_core::replicate::{
-    CopyError, Done, Level, Outcome, Policy, Replication, Retries, RunError, Stop, Why, run_all,
-};
 use glance_core::store::memory::MemoryStore;
 use glance_core::store::{ByteRange, ImageStore};
+use glance_core::transport::backoff::Pauses;
 use glance_core::{Body, Transport, TransportError};
 use glance_server::GlanceApi;
 use glance_server::fault::Faulty;
 use http::{Method, Request, Response};
+use keystone_auth::Session;
+use keystone_auth::auth::NoAuth;
+use replicator_engine::{
+    CopyError, Done, Level, Outcome, Policy, Replication, Retries, RunError, Stop, Why, run_all,
+};
 
 /// A Glance in process, behind a layer that can misbehave and one that counts.
 struct Site {

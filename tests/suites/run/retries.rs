@@ -3,10 +3,10 @@
 use futures_util::TryStreamExt;
 use glance_core::Selection;
 use glance_core::image::{Status, Visibility};
-use glance_core::replicate::{CopyError, Done, OnBurnedId, Retries};
 use glance_core::store::ImageStore;
 use glance_server::fault::Fault;
 use http::Method;
+use replicator_engine::{CopyError, Done, OnBurnedId, Retries};
 
 use super::{Sites, id, is_data_of, is_file};
 
@@ -65,10 +65,10 @@ async fn without_retries_a_failure_is_said_at_once() {
     sites.targets[0].faulty.inject(Method::PUT, is_data_of(1), 1, Fault::Status(503));
     let mut order = Vec::new();
     let replications = sites.replications();
-    let observe = |_, outcome: glance_core::replicate::Outcome| {
+    let observe = |_, outcome: replicator_engine::Outcome| {
         order.push((super::number(outcome.image.id.as_str()), outcome.result.is_ok()));
     };
-    glance_core::replicate::run_all(&replications, observe).await;
+    replicator_engine::run_all(&replications, observe).await;
     assert_eq!(order, [(1, false), (2, true)]);
 }
 

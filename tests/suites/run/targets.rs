@@ -2,10 +2,10 @@
 
 use std::sync::atomic::Ordering;
 
-use glance_core::replicate::{Done, RunError};
 use glance_core::store::ImageStore;
 use glance_server::fault::Fault;
 use http::Method;
+use replicator_engine::{Done, RunError};
 
 use super::{Sites, id, is_data_of, is_file};
 
@@ -48,7 +48,7 @@ async fn each_target_gets_what_it_lacks() {
     some.targets.insert(0, one);
     some.targets.push(three);
     some.source.image(5, 100).await;
-    some.policy.on_burned_id = glance_core::replicate::OnBurnedId::Skip;
+    some.policy.on_burned_id = replicator_engine::OnBurnedId::Skip;
     let ran = some.run().await;
     ran.is_good(5);
     let of = |target: usize, number: u8| ran.outcomes[target][&number].as_ref().unwrap();

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use glance_core::Selection;
+use glance_core::image::provenance;
 use glance_core::image::{Attributes, Image, ImageId, Member, MemberStatus, Status, Visibility};
-use glance_core::replicate::{Done, MatchBy, OnBurnedId, Policy, State, stamp};
-use glance_core::select::{Condition, NamePattern};
+use glance_core::selection::{Condition, NamePattern};
 use glance_core::store::ImageStore;
 use glance_core::store::memory::MemoryStore;
+use replicator_engine::provenance::Source;
+use replicator_engine::{Done, MatchBy, OnBurnedId, Policy, State};
 
 use super::{attributes, deactivate, entries, id, outcomes, policy, put, replication};
 
@@ -78,9 +80,9 @@ async fn the_sync_brings_all_in_step_and_the_next_finds_nothing_to_do() {
     // Only what the sync made has its mark.
     let stamped = async |number| {
         let replica = b.get(&id(number)).await.unwrap();
-        replica.attributes.properties.get(stamp::SOURCE).cloned()
+        replica.attributes.properties.get(provenance::SOURCE).cloned()
     };
-    let source = stamp::Source::new(super::ORIGIN);
+    let source = Source::new(super::ORIGIN);
     assert_eq!((stamped(1).await.as_deref(), stamped(2).await), (Some(source.as_str()), None));
     assert!(!source.as_str().contains(super::ORIGIN));
 }
@@ -178,7 +180,7 @@ async fn a_record_that_somebody_made_public_is_hidden_before_it_is_filled() {
     // The data breaks the digest of the record that it is read with.
     let lying = replication(&a, &b, policy());
     let source = Arc::new(Lying { records: a.clone(), data: other });
-    let lying = glance_core::replicate::Replication { source, ..lying };
+    let lying = replicator_engine::Replication { source, ..lying };
     assert!(outcomes(&lying).await[0].result.is_err());
     let left = b.get(&id(1)).await.unwrap();
     assert_eq!((left.status, left.attributes.visibility), (Status::Queued, Visibility::Private));

@@ -4,17 +4,17 @@
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use glance_core::glance::GlanceStore;
-use glance_core::identity::Session;
-use glance_core::identity::auth::FixedToken;
+use glance_client::GlanceStore;
 use glance_core::image::{Image, Member, MemberStatus, Visibility};
-use glance_core::replicate::{Policy, Replication, Retries};
 use glance_core::store::ImageStore;
 use glance_core::store::memory::MemoryStore;
 use glance_core::{Body, Transport, TransportError};
 use glance_server::GlanceApi;
 use glance_server::fault::{Fault, Faulty};
 use http::{Method, Request, Response};
+use keystone_auth::Session;
+use keystone_auth::auth::FixedToken;
+use replicator_engine::{Policy, Replication, Retries};
 
 use super::{attributes, deactivate, essence, id, is_visible, outcomes, policy, put};
 

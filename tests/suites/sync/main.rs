@@ -9,10 +9,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use glance_core::Body;
+use glance_core::image::provenance;
 use glance_core::image::{Attributes, Image, ImageId, Status, Visibility};
-use glance_core::replicate::{Entry, Outcome, Policy, Replication, stamp};
 use glance_core::store::memory::MemoryStore;
 use glance_core::store::{Activation, ImageStore};
+use replicator_engine::{Entry, Outcome, Policy, Replication};
 
 /// The source, as replicas are marked with it here.
 const ORIGIN: &str = "https://a";
@@ -67,7 +68,7 @@ async fn entries(replication: &Replication) -> Vec<Entry> {
 
 /// A record without what belongs to the replica: its stamp, and its times.
 fn essence(mut image: Image) -> Image {
-    image.attributes.properties.retain(|key, _| !stamp::ALL.contains(&key.as_str()));
+    image.attributes.properties.retain(|key, _| !provenance::ALL.contains(&key.as_str()));
     Image { created_at: None, updated_at: None, ..image }
 }
 

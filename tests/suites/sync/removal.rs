@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use futures_util::TryStreamExt;
 use glance_core::Selection;
+use glance_core::image::provenance;
 use glance_core::image::{Image, ImageId};
-use glance_core::replicate::{Most, NothingRemoved, Policy, Prune, Removal, RunError, stamp};
-use glance_core::select::{Condition, NamePattern};
+use glance_core::selection::{Condition, NamePattern};
 use glance_core::store::ImageStore;
 use glance_core::store::memory::MemoryStore;
 use proptest::prelude::*;
+use replicator_engine::provenance::Source;
+use replicator_engine::{Most, NothingRemoved, Policy, Prune, Removal, RunError};
 
 use super::{ORIGIN, attributes, deactivate, id, policy, put, replication};
 
@@ -37,9 +39,9 @@ enum Stamp {
 impl Stamp {
     fn value(self) -> String {
         match self {
-            Self::Ours => stamp::Source::new(ORIGIN).as_str().to_owned(),
+            Self::Ours => Source::new(ORIGIN).as_str().to_owned(),
             Self::OursInTheOldForm => ORIGIN.to_owned(),
-            Self::Others => stamp::Source::new("https://x").as_str().to_owned(),
+            Self::Others => Source::new("https://x").as_str().to_owned(),
         }
     }
 }
@@ -165,7 +167,7 @@ impl Sample {
         if self.at_source {
             put(a, &id(number), record.clone(), b"abc").await;
         }
-        let stamp = self.stamp.map(|one| (stamp::SOURCE.to_owned(), one.value()));
+        let stamp = self.stamp.map(|one| (provenance::SOURCE.to_owned(), one.value()));
         record.properties.extend(stamp);
         put(b, &id(number), record, b"abc").await;
         if self.deactivated {
@@ -196,7 +198,7 @@ proptest! {
 async fn an_empty_source_and_a_failure_remove_nothing() {
     let (a, b) = (Arc::new(MemoryStore::new("a")), Arc::new(MemoryStore::new("b")));
     let mut made = attributes("made");
-    made.properties.insert(stamp::SOURCE.to_owned(), ORIGIN.to_owned());
+    made.properties.insert(provenance::SOURCE.to_owned(), ORIGIN.to_owned());
     put(&b, &id(1), made, b"abc").await;
     let prune = Prune { how: Removal::Delete, most: Most::Percent(100), unprotect: true };
     let sync = replication(&a, &b, Policy { prune: Some(prune), ..policy() });

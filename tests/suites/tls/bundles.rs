@@ -4,7 +4,8 @@
 use std::fs;
 use std::path::Path;
 
-use glance_core::tls::{Roots, bundle, crl, pin};
+use glance_core::tls::files::crl;
+use glance_core::tls::{Roots, bundle, pin};
 use rcgen::{CrlIssuingDistributionPoint, CrlScope, date_time_ymd};
 
 use crate::common::replicator_with;

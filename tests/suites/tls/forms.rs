@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use glance_core::tls::{ClientIdentity, bundle, crl, resolve};
+use glance_core::tls::files::crl;
+use glance_core::tls::{ClientIdentity, bundle, resolve};
 use rcgen::{CustomExtension, IsCa, KeyUsagePurpose, SerialNumber};
 
 use crate::common::replicator_with;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use glance_core::tls::identity::ClientIdentity;
+use glance_core::tls::client_cert::ClientIdentity;
 use glance_core::tls::{Roots, TlsFileError, TlsPolicy};
 use rcgen::ExtendedKeyUsagePurpose::ClientAuth;
 use secrecy::SecretString;

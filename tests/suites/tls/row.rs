@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use glance_core::Transport;
 use glance_core::body::Body;
-use glance_core::tls::{Certificate, Pin, RevocationList, Roots, TlsPolicy, bundle, crl};
+use glance_core::tls::files::crl;
+use glance_core::tls::{Certificate, Pin, RevocationList, Roots, TlsPolicy, bundle};
 use glance_core::transport::{TransportError, TransportErrorKind};
 use http::Request;
 use transport_hyper::{Options, Proxies, TlsAcceptor, TlsSetupError};

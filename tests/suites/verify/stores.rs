@@ -2,20 +2,21 @@
 
 use std::sync::Arc;
 
-use glance_core::glance::GlanceStore;
-use glance_core::identity::Session;
-use glance_core::identity::auth::FixedToken;
+use glance_client::GlanceStore;
 use glance_core::image::{Attributes, Image};
-use glance_core::replicate::{
-    Depth, DigestFile, Fault as Bad, Policy, Proof, Replication, Verdict, Verification,
-    verify_store,
-};
-use glance_core::select::{Chosen, Selection, Subset};
+use glance_core::sampling::Sample;
+use glance_core::selection::{Selection, Subset};
 use glance_core::store::ImageStore;
 use glance_core::store::memory::MemoryStore;
 use glance_server::GlanceApi;
 use glance_server::fault::{Fault, Faulty};
 use http::Method;
+use keystone_auth::Session;
+use keystone_auth::auth::FixedToken;
+use replicator_engine::{
+    Depth, DigestFile, Fault as Bad, Policy, Proof, Replication, Verdict, Verification,
+    verify_store,
+};
 
 use super::{id, put};
 
@@ -60,7 +61,7 @@ impl Pair {
 
     async fn verify(&self, depth: Depth, subset: Subset) -> Vec<Verification> {
         let source = &*self.replication.source;
-        let chosen = Chosen::among(subset, source, &Selection::everything()).await.unwrap();
+        let chosen = Sample::among(subset, source, &Selection::everything()).await.unwrap();
         let mut found = Vec::new();
         self.replication.verify(depth, &chosen, |one| found.push(one)).await.unwrap();
         found.sort_by(|one, other| one.image.id.cmp(&other.image.id));
@@ -232,7 +233,7 @@ async fn a_copy_is_checked_against_what_is_remembered() {
     forget(&pair.a);
     forget(&pair.b);
     let policy = &pair.replication.policy;
-    let chosen = Chosen::among(Subset::All, &*pair.replication.source, &policy.selection).await;
+    let chosen = Sample::among(Subset::All, &*pair.replication.source, &policy.selection).await;
     let verify = async || {
         let mut proven = 0;
         let observe = |one: Verification| match one.verdict {
@@ -248,7 +249,7 @@ async fn a_copy_is_checked_against_what_is_remembered() {
     pair.b.mend();
     pair.a.inject(Method::GET, is_file, 1, Fault::CorruptDownload { at: 1 });
     let mut failures = Vec::new();
-    let observe = |outcome: glance_core::replicate::Outcome| failures.extend(outcome.result.err());
+    let observe = |outcome: replicator_engine::Outcome| failures.extend(outcome.result.err());
     pair.replication.run(observe).await.unwrap();
     assert_eq!(failures.len(), 1);
     assert!(failures[0].is_integrity_failure(), "{failures:?}");
@@ -314,7 +315,7 @@ async fn one_store_is_read_against_its_own_records() {
     );
     let mut found = Vec::new();
     let (source, policy) = (&*pair.replication.source, &pair.replication.policy);
-    let all = Chosen::among(Subset::All, source, &policy.selection).await.unwrap();
+    let all = Sample::among(Subset::All, source, &policy.selection).await.unwrap();
     verify_store(source, policy, &all, |one| found.push(one)).await.unwrap();
     found.sort_by(|one, other| one.image.id.cmp(&other.image.id));
     assert_eq!(read(&found[0].verdict), DATA.len() as u64);
@@ -335,7 +336,7 @@ async fn no_more_images_are_under_way_than_allowed() {
     assert!(ended.is_err());
     assert_eq!(pair.downloads(), (2, 2));
     let (source, policy) = (&*pair.replication.source, &pair.replication.policy);
-    let all = Chosen::among(Subset::All, source, &policy.selection).await.unwrap();
+    let all = Sample::among(Subset::All, source, &policy.selection).await.unwrap();
     let stalled = verify_store(source, policy, &all, drop);
     let ended = tokio::time::timeout(std::time::Duration::from_millis(500), stalled).await;
     assert!(ended.is_err());

@@ -14,11 +14,11 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use futures_util::stream;
-use glance_core::glance::GlanceStore;
-use glance_core::identity::Session;
+use glance_client::GlanceStore;
+use glance_core::image::provenance;
 use glance_core::image::{Attributes, Image, ImageId};
-use glance_core::replicate::stamp;
 use glance_core::{Body, ImageStore};
+use keystone_auth::Session;
 use real_cloud::{Cloud, STACKS, transport};
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use transport_hyper::TlsAcceptor;
@@ -80,7 +80,7 @@ impl Scene {
     /// Fails the test unless an independent judge finds A's image at B, in every field.
     #[track_caller]
     fn assert_same(&self, id: &ImageId) {
-        let judgement = self.cloud.judge("a", "b", &["--ignore", stamp::SOURCE]);
+        let judgement = self.cloud.judge("a", "b", &["--ignore", provenance::SOURCE]);
         assert_eq!(judgement.of(id.as_str())["state"], "same", "{}", judgement.of(id.as_str()));
     }
 }

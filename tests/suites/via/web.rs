@@ -7,17 +7,17 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use glance_core::body::{Body, BodyError};
-use glance_core::glance::is_importing;
+use glance_core::body::Body;
+use glance_core::error::BodyError;
 use glance_core::image::{Image, ImageId, Status, Visibility};
-use glance_core::replicate::{
-    ContentCheck, CopyError, Delivery, Fallback, Origin, Outcome, Placement, Policy, Replication,
-    State,
-};
 use glance_core::store::ImageStore;
 use glance_core::store::memory::MemoryStore;
 use glance_core::transport::{Transport, TransportError};
 use http::{Request, Response, StatusCode};
+use replicator_engine::{
+    ContentCheck, CopyError, Delivery, Fallback, Origin, Outcome, Placement, Policy, Replication,
+    State,
+};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
@@ -176,7 +176,7 @@ async fn what_the_target_would_refuse_is_refused_before() {
 fn replication(scene: &Scene, source: Arc<MemoryStore>, template: &str) -> Replication {
     let glance = Arc::new(scene.b.clone());
     let delivery = Delivery {
-        glance: Arc::clone(&glance),
+        target: glance.clone(),
         origin: Some(Origin::Web(template.parse().unwrap())),
         fallback: Fallback::Stream,
         placement: Placement::default(),
@@ -215,7 +215,7 @@ async fn an_import_whose_run_was_killed_is_finished_by_the_next() {
     let run = scene.cloud.replicator(&["plan", "a", "b", "--id", image.id.as_str()]).exits(1);
     assert!(run.stdout.contains("partial: "), "{}", run.stdout);
     gate.add_permits(1);
-    let ended = async |image: &Image| image.status == Status::Active && !is_importing(image);
+    let ended = async |image: &Image| image.status == Status::Active && !image.is_importing();
     let left = until(&scene, &image.id, ended).await;
     assert_eq!(left.attributes.visibility, Visibility::Private);
 

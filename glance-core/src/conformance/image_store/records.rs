@@ -7,7 +7,7 @@ use futures_util::TryStreamExt;
 use super::scratch::{Scratch, attributes, body, refused};
 use crate::conformance::{Outcome, same};
 use crate::image::{Attributes, Image, ImageId, Member, MemberStatus, Owner, Status, Visibility};
-use crate::select::Selection;
+use crate::selection::Selection;
 use crate::store::{Activation, ByteRange, StoreErrorKind};
 
 pub(super) async fn a_new_record_is_queued(scratch: &Scratch) -> Outcome {

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::scratch::{Scratch, attributes};
 use crate::conformance::{Outcome, Wrong, same};
 use crate::image::{Attributes, Image, ImageId, Owner, Visibility};
-use crate::select::{Condition, Rule, Selection};
+use crate::selection::{Condition, Rule, Selection};
 
 pub(super) async fn ids_select(scratch: &Scratch) -> Outcome {
     let made = [scratch.queued().await?, scratch.queued().await?, scratch.queued().await?];

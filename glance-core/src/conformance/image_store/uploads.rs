@@ -6,9 +6,10 @@ use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
 
 use super::scratch::{Scratch, body, refused};
-use crate::body::{Body, BodyError};
+use crate::body::Body;
 use crate::conformance::{Outcome, Wrong, same};
 use crate::digest::{Algorithm, Hashers};
+use crate::error::BodyError;
 use crate::image::{ImageId, Status};
 use crate::store::{ByteRange, StoreErrorKind};
 

@@ -7,8 +7,9 @@ use tokio::net::TcpListener;
 
 use super::server::{Connection, PATIENCE, Server};
 use super::{TransportUnderTest, get, put, refused, text};
-use crate::body::{Body, BodyError};
+use crate::body::Body;
 use crate::conformance::{Outcome, Wrong, same};
+use crate::error::BodyError;
 use crate::transport::{TransportError, TransportErrorKind};
 
 /// A short answer must not look like a whole one.

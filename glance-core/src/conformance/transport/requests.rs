@@ -9,8 +9,9 @@ use http::Request;
 
 use super::server::{Connection, MOMENT, PATIENCE, Server};
 use super::{TransportUnderTest, put, refused, text};
-use crate::body::{Body, BodyError};
+use crate::body::Body;
 use crate::conformance::{Outcome, same};
+use crate::error::BodyError;
 use crate::transport::TransportErrorKind;
 
 /// The request's line, its headers and nothing that the transport thought of itself.

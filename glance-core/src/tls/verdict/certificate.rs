@@ -12,7 +12,7 @@ use x509_cert::name::Name;
 use x509_cert::spki::AlgorithmIdentifierOwned;
 
 use super::Fault;
-use crate::tls::{authority, flaws};
+use crate::tls::judge::{authority, flaws};
 
 /// A certificate, understood as far as messages and our own checks need it.
 pub(in crate::tls) struct Known {

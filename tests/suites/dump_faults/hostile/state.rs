@@ -5,7 +5,7 @@ use std::path::Path;
 
 use glance_core::ImageStore;
 use glance_core::image::Image;
-use glance_core::replicate::JournalFile;
+use replicator_engine::JournalFile;
 
 use super::{Kind, Outside, SECRET, attributes, contains, data, finish, id, start_heard};
 use crate::site::Site;

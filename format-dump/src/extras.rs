@@ -1,0 +1,153 @@
+//! What stands beside the images: projects and metadata definitions.
+
+use std::io;
+
+use glance_core::StoreError;
+use glance_core::dir::{Dir, Refused};
+use glance_core::project::Project;
+use glance_core::store::StoreErrorKind;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::limits::{LONGEST, Values};
+use crate::manifest::unfinish;
+use crate::{Name, files};
+
+/// Replaces the file of projects, unless it says the same.
+pub(crate) fn write_projects(dir: &Dir, projects: &[Project]) -> Result<(), StoreError> {
+    write(dir, dir, PROJECTS, &projects)
+}
+
+/// The projects that are written down.
+pub(crate) fn projects(dir: &Dir) -> Result<Vec<Project>, StoreError> {
+    Ok(read(dir, dir, PROJECTS, &mut Values::new())?.unwrap_or_default())
+}
+
+/// Replaces the file of one namespace, unless it says the same.
+pub(crate) fn write_metadef(dir: &Dir, namespace: &Value) -> Result<(), StoreError> {
+    let name = metadef_file(namespace).ok_or_else(|| {
+        let reason = "a namespace of metadata definitions has no name";
+        StoreError::new(StoreErrorKind::Invalid, &Name::of(dir), WRITE, reason)
+    })?;
+    let failed = |error| files::failed(&Name::of(dir), WRITE, dir, METADEFS, error);
+    let metadefs = match dir.subdirectory(METADEFS) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            unfinish(dir, WRITE)?;
+            dir.make_subdirectory(METADEFS)
+        }
+        found => found,
+    };
+    write(dir, &metadefs.map_err(failed)?, &name, namespace)
+}
+
+/// The name of a namespace's file in a dump, by the name that it says.
+pub(crate) fn metadef_path(namespace: &Value) -> Option<String> {
+    Some(format!("{METADEFS}/{}", metadef_file(namespace)?))
+}
+
+fn metadef_file(namespace: &Value) -> Option<String> {
+    let name = namespace["namespace"].as_str().filter(|name| !name.is_empty())?;
+    Some(format!("{}.json", utf8_percent_encode(name, RESERVED)))
+}
+
+/// The namespaces that are written down.
+pub(crate) fn metadefs(dir: &Dir) -> Result<Vec<Value>, StoreError> {
+    let failed = |error| files::failed(&Name::of(dir), READ, dir, METADEFS, error);
+    let Some(metadefs) = metadef_files(dir).map_err(failed)? else { return Ok(Vec::new()) };
+    let mut values = Values::new();
+    let read = |name: &String| metadef(dir, &metadefs, name, &mut values).transpose();
+    // A file that is gone since is not there.
+    metadefs.names.iter().filter_map(read).collect()
+}
+
+/// The namespace in one of [`metadef_files`].
+pub(crate) fn metadef(
+    dir: &Dir,
+    metadefs: &MetadefFiles,
+    name: &str,
+    values: &mut Values,
+) -> Result<Option<Value>, StoreError> {
+    read(dir, &metadefs.dir, name, values)
+}
+
+/// The files of namespaces.
+pub(crate) struct MetadefFiles {
+    pub(crate) dir: Dir,
+    /// In order.
+    pub(crate) names: Vec<String>,
+}
+
+/// The files of namespaces, if there is a directory of them.
+///
+/// # Errors
+/// Also when there are more, or longer ones, than are held in memory.
+pub(crate) fn metadef_files(dir: &Dir) -> io::Result<Option<MetadefFiles>> {
+    let dir = match dir.subdirectory(METADEFS) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        found => found?,
+    };
+    let (mut names, mut length) = (Vec::new(), 0_u64);
+    for name in dir.names()? {
+        let name = name?;
+        let Some(name) = name.to_str().filter(|name| name.ends_with(JSON)) else { continue };
+        // What can't be read, or is too long alone, is said when it is read.
+        let found = dir.find(name).ok().flatten().filter(|found| found.length <= LONGEST);
+        length = length.saturating_add(found.map_or(0, |found| found.length));
+        if length > LONGEST {
+            return Err(Refused::TooLong { length, most: LONGEST }.into());
+        }
+        if names.len() == MOST_METADEFS {
+            let reason = format!("it holds more than {MOST_METADEFS} namespaces");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+        }
+        names.push(name.to_owned());
+    }
+    names.sort();
+    Ok(Some(MetadefFiles { dir, names }))
+}
+
+fn write(
+    dump: &Dir,
+    dir: &Dir,
+    name: &str,
+    value: &impl serde::Serialize,
+) -> Result<(), StoreError> {
+    let failed = |error| files::failed(&Name::of(dump), WRITE, dir, name, error);
+    let text = serde_json::to_vec_pretty(value).map_err(|error| failed(error.into()))?;
+    if dir.read(name, LONGEST).map_err(failed)?.is_some_and(|before| before == text) {
+        return Ok(());
+    }
+    unfinish(dump, WRITE)?;
+    dir.replace(name, &text).map_err(failed)
+}
+
+fn read<T: DeserializeOwned>(
+    dump: &Dir,
+    dir: &Dir,
+    name: &str,
+    values: &mut Values,
+) -> Result<Option<T>, StoreError> {
+    let text = dir
+        .read(name, LONGEST)
+        .map_err(|error| files::failed(&Name::of(dump), READ, dir, name, error))?;
+    let parsed = text.map(|text| values.parse(&text)).transpose();
+    parsed.map_err(|error| {
+        let reason = format!("{name} does not say what it should");
+        StoreError::new(StoreErrorKind::Unreadable, &Name::of(dump), READ, reason).caused_by(error)
+    })
+}
+
+/// The names of the file and of the directory.
+const JSON: &str = ".json";
+pub(crate) const PROJECTS: &str = "projects.json";
+pub(crate) const METADEFS: &str = "metadefs";
+
+/// All but the unreserved characters of RFC 3986; a name of dots alone is a directory's.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'~').remove(b'.');
+
+/// Files of namespaces. Glance ships a few dozen.
+const MOST_METADEFS: usize = 10_000;
+
+const READ: &str = "read what stands beside the images";
+pub(crate) const WRITE: &str = "write what stands beside the images";

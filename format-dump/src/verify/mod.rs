@@ -1,0 +1,314 @@
+//! A dump against itself: what it holds, and whether that is what it says it is. No cloud is asked.
+
+use std::sync::Arc;
+
+use futures_util::stream::{self, StreamExt};
+use glance_core::StoreError;
+use glance_core::digest::Algorithm;
+use glance_core::dir::Dir;
+use glance_core::image::{Image, ImageId};
+use glance_core::rate_limit::Pace;
+use glance_core::sampling::Sample;
+use glance_core::selection::Subset;
+use glance_core::store::StoreErrorKind;
+
+use crate::directory::{Directory, FAILED, RECORD};
+use crate::limits::LONGEST;
+use crate::manifest::Manifest;
+use crate::record::{Stored, read_record};
+use crate::v1::OldDump;
+use crate::{Dump, DumpStore, extras, files, sums};
+
+mod image;
+mod listed;
+mod scan;
+
+use image::{Means, Subject};
+use listed::{Lines, Listed, Strays};
+
+/// Something that [`DumpStore::verify`] found.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Finding {
+    /// An image.
+    Image {
+        /// Which one.
+        id: ImageId,
+        /// Its record, as far as it can be read.
+        image: Option<Image>,
+        /// What is proven of it, or its first fault.
+        result: Result<Proof, StoreError>,
+    },
+    /// A file that is not an image's, or not in order.
+    File {
+        /// Its name in the dump.
+        name: String,
+        /// What is to be said of it.
+        state: FileState,
+    },
+}
+
+/// What is proven of an image without fault.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Proof {
+    /// Its data was read.
+    Data {
+        /// Bytes of plain data.
+        bytes: u64,
+        /// The algorithms of the digests that agree. None, where the record has no digest that can
+        /// be computed: then only the size agrees.
+        by: Vec<Algorithm>,
+    },
+    /// It is a record without data.
+    NoData,
+    /// It is not in the subset: its record is readable, and its data's file there and as long as it
+    /// should be.
+    NotChosen,
+}
+
+/// What is to be said of a file.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum FileState {
+    /// It is not what it should be. A fault of the dump.
+    Damaged(StoreError),
+    /// `SHA512SUMS` lists it, or the manifest names it, and it is not there. A fault of the dump.
+    Missing,
+    /// A run that was interrupted left it. Whatever writes to the dump next goes on from it, or
+    /// overwrites it.
+    Leftover,
+    /// It has no place in a dump.
+    Foreign,
+}
+
+impl FileState {
+    /// Whether the dump is not good.
+    pub fn is_fault(&self) -> bool {
+        matches!(self, Self::Damaged(_) | Self::Missing)
+    }
+}
+
+/// What was found, counted.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Verification {
+    /// Whether the run that wrote the dump came to its end.
+    pub complete: bool,
+    /// Images.
+    pub images: u64,
+    /// Images whose data was read, without fault.
+    pub read: u64,
+    /// Bytes of plain data of those.
+    pub bytes: u64,
+    /// Images and files with faults.
+    pub faults: u64,
+    /// Files that interrupted runs left.
+    pub leftovers: u64,
+    /// Files that have no place in a dump.
+    pub foreign: u64,
+}
+
+impl Verification {
+    fn count(&mut self, finding: &Finding) {
+        match finding {
+            Finding::Image { result, .. } => {
+                self.images += 1;
+                match result {
+                    Ok(Proof::Data { bytes, .. }) => {
+                        self.read += 1;
+                        self.bytes += bytes;
+                    }
+                    Ok(Proof::NoData | Proof::NotChosen) => {}
+                    Err(_) => self.faults += 1,
+                }
+            }
+            Finding::File { state, .. } => match state {
+                FileState::Leftover => self.leftovers += 1,
+                FileState::Foreign => self.foreign += 1,
+                FileState::Damaged(_) | FileState::Missing => self.faults += 1,
+            },
+        }
+    }
+}
+
+impl DumpStore {
+    /// Verifies the dump against itself, of either format and of every release: each record can be
+    /// read, each image that should have data has it, of the right length; the data of `subset`
+    /// agrees with every digest that its record has and that the dump's
+    /// [`hashers`](Self::hashing_with) offer; `SHA512SUMS`, where the manifest names it, lists all
+    /// files and agrees; and no other files are there.
+    ///
+    /// Up to `transfers` images are read at once, together at this `pace`, and each finding is handed to `observe` as it
+    /// comes: images in no fixed order, good ones too, then files. Nobody may write to the dump
+    /// meanwhile.
+    ///
+    /// # Errors
+    /// When the directory or the manifest can't be read. Faults of the dump are findings.
+    pub async fn verify(
+        &self,
+        subset: Subset,
+        transfers: usize,
+        pace: Option<&Pace>,
+        mut observe: impl FnMut(Finding),
+    ) -> Result<Verification, StoreError> {
+        let mut found = Verification { complete: self.is_complete()?, ..Verification::default() };
+        let mut report = |finding: Finding| {
+            found.count(&finding);
+            observe(finding);
+        };
+        let (ids, mut listed) = match &self.0 {
+            Dump::Current(directory) => {
+                let (listed, finding) = directory.listed().await?;
+                finding.into_iter().for_each(&mut report);
+                (directory.ids(VERIFY).await?, listed)
+            }
+            Dump::Old(old) => (old.ids(VERIFY).await?, None),
+        };
+        let ids = Arc::new(ids);
+        let chosen = Sample::of(subset, ids.iter(), self).await;
+        let work = stream::iter(ids.iter())
+            .map(|id| {
+                let read = listed.as_mut().map(|listed| listed.until(id.as_str())).transpose();
+                (id, read.map(Option::unzip))
+            })
+            .map(|(id, lines)| {
+                let read = chosen.contains(&id);
+                self.examine(id, lines, read, pace)
+            });
+        let mut findings = work.buffer_unordered(transfers.max(1));
+        while let Some(of_image) = findings.next().await {
+            of_image?.into_iter().for_each(&mut report);
+        }
+        drop(findings);
+        let rest = listed.map(|mut listed| listed.rest()).transpose();
+        let rest = rest.map_err(|error| self.list_failed(error))?;
+        self.scan(ids, rest, &mut report).await?;
+        Ok(found)
+    }
+
+    /// What is to be said of one image, and of files that stand before its own in the list.
+    async fn examine(
+        &self,
+        id: ImageId,
+        lines: std::io::Result<(Option<Strays>, Option<Lines>)>,
+        read: bool,
+        pace: Option<&Pace>,
+    ) -> Result<Vec<Finding>, StoreError> {
+        let (strays, lines) = lines.map_err(|error| self.list_failed(error))?;
+        let strays = strays.unwrap_or_default().into_iter();
+        let mut findings: Vec<Finding> =
+            strays.filter_map(|(name, _)| self.missing(name)).collect();
+        let (subject, hashers) = match &self.0 {
+            Dump::Current(directory) => {
+                (directory.subject(&id, lines.as_ref()).await, directory.hashers())
+            }
+            Dump::Old(old) => (old.subject(&id).await, old.hashers()),
+        };
+        let means = Means { hashers, pace };
+        let (image, result) = match subject {
+            // Deleted before it was dumped.
+            Ok(None) => return Ok(findings),
+            Ok(Some(subject)) => {
+                let result = subject.examine(self, lines.as_ref(), read, &means).await;
+                (Some(subject.image), result)
+            }
+            Err(error) => (None, Err(error)),
+        };
+        findings.push(Finding::Image { id, image, result });
+        Ok(findings)
+    }
+
+    /// A file that is listed and belongs to no image, if it is not there.
+    fn missing(&self, name: String) -> Option<Finding> {
+        let there = is_there(self.dir(), &name);
+        (!there).then_some(Finding::File { name, state: FileState::Missing })
+    }
+
+    fn list_failed(&self, error: std::io::Error) -> StoreError {
+        files::failed(self, VERIFY, self.dir(), sums::FILE, error)
+    }
+}
+
+impl Directory {
+    /// The list of digests that the manifest names, and what is wrong with it.
+    async fn listed(&self) -> Result<(Option<Listed>, Option<Finding>), StoreError> {
+        let Some(wanted) = Manifest::read(self.dir(), VERIFY)?.and_then(|it| it.sha512sums) else {
+            return Ok((None, None));
+        };
+        let (dir, hashers) = (self.dir().clone(), self.hashers());
+        let (listed, state) = match files::blocking(move || Listed::open(&dir, hashers)).await {
+            Ok((listed, digest)) if digest == wanted => return Ok((Some(listed), None)),
+            Ok((listed, digest)) => {
+                let reason = format!("its sha512 is {digest}, the manifest says {wanted}");
+                let error = StoreError::new(StoreErrorKind::Unreadable, self, VERIFY, reason);
+                (Some(listed), FileState::Damaged(error))
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                (None, FileState::Missing)
+            }
+            Err(error) => (None, FileState::Damaged(self.failed(sums::FILE, error))),
+        };
+        Ok((listed, Some(Finding::File { name: sums::FILE.to_owned(), state })))
+    }
+
+    async fn subject(
+        &self,
+        id: &ImageId,
+        lines: Option<&Lines>,
+    ) -> Result<Option<Subject>, StoreError> {
+        let name = format!("{id}{RECORD}");
+        if let Some(lines) = lines {
+            let wanted = image::listed(self, id, lines, &name)?;
+            let (dir, file, hashers) = (self.dir().clone(), name.clone(), self.hashers());
+            let got = files::blocking(move || match dir.read(&file, LONGEST)? {
+                Some(text) => sums::of(&text, hashers),
+                None => Err(std::io::ErrorKind::NotFound.into()),
+            });
+            let got = got.await.map_err(|error| self.failed(&name, error).on(id))?;
+            if got != wanted {
+                let reason = format!("{} says that its record is another", sums::FILE);
+                return Err(image::fault(self, id, reason));
+            }
+        }
+        let (dir, asked) = (self.dir().clone(), id.clone());
+        let record = files::blocking(move || Ok(read_record(&dir, VERIFY, &asked))).await;
+        let record = record.map_err(|error| self.failed(&name, error).on(id))??;
+        Ok(Some(Subject {
+            sha512: record.sha512_of_file(),
+            blob: self.blob(id, record.encoding()),
+            failed: Some(format!("{id}{FAILED}")),
+            stored: record.data.unwrap_or_default(),
+            image: record.image,
+        }))
+    }
+}
+
+impl Directory {
+    fn failed(&self, name: &str, error: std::io::Error) -> StoreError {
+        files::failed(self, VERIFY, self.dir(), name, error)
+    }
+}
+
+/// Whether a file that the list names is in the dump. The list names nothing elsewhere.
+fn is_there(dir: &Dir, name: &str) -> bool {
+    let is_there = |dir: &Dir, name: &str| matches!(dir.find(name), Ok(Some(_)));
+    match name.split_once('/') {
+        None => is_there(dir, name),
+        Some((extras::METADEFS, name)) if !name.contains('/') => {
+            dir.subdirectory(extras::METADEFS).is_ok_and(|metadefs| is_there(&metadefs, name))
+        }
+        Some(_) => false,
+    }
+}
+
+impl OldDump {
+    async fn subject(&self, id: &ImageId) -> Result<Option<Subject>, StoreError> {
+        let image = self.record(VERIFY, id).await?;
+        let blob = self.blob(id);
+        let (stored, sha512, failed) = (Stored::default(), None, None);
+        Ok(image.map(|image| Subject { image, stored, sha512, blob, failed }))
+    }
+}
+
+const VERIFY: &str = "verify the dump";

@@ -1,0 +1,77 @@
+//! The projects that a shared image is shared with.
+
+use http::Method;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
+use serde_json::json;
+
+use glance_core::image::{ImageId, InvalidRecord, Member, MemberStatus};
+use glance_core::store::{StoreError, StoreErrorKind};
+
+use crate::request::{Client, Operation};
+
+pub(super) async fn list(client: &Client, id: &ImageId) -> Result<Vec<Member>, StoreError> {
+    let operation = Operation::new("list the members", id);
+    let path = members_path(id);
+    let answer: Answer = client.json_within(LIST, Method::GET, &path, None, &operation).await?;
+    let member = |Listed { member_id, status }| {
+        let status = status.parse()?;
+        Ok(Member { project: member_id, status })
+    };
+    answer.members.into_iter().map(member).collect::<Result<_, InvalidRecord>>().map_err(|fault| {
+        let reason = format!("the record of a member can't be read: {fault}");
+        client.error(StoreErrorKind::Unreadable, &operation, reason)
+    })
+}
+
+/// The answer, which has no pages: <https://docs.openstack.org/api-ref/image/v2/#list-image-members>.
+#[derive(Deserialize)]
+struct Answer {
+    members: Vec<Listed>,
+}
+
+#[derive(Deserialize)]
+struct Listed {
+    member_id: String,
+    status: String,
+}
+
+/// Adds, changes and removes what differs. A new member is pending whatever its request says, so
+/// that another state takes a second request, which an administrator may make.
+pub(super) async fn replace(
+    client: &Client,
+    id: &ImageId,
+    wanted: &[Member],
+) -> Result<(), StoreError> {
+    let current = list(client, id).await?;
+    let operation = Operation::new("set the members", id);
+    for member in wanted {
+        let known = current.iter().find(|known| known.project == member.project);
+        if known.is_none() {
+            let added = Some(json!({ "member": member.project }));
+            client.call(Method::POST, &members_path(id), added, &operation).await?;
+        }
+        if known.map_or(MemberStatus::Pending, |known| known.status) != member.status {
+            let status = Some(json!({ "status": member.status.as_str() }));
+            client.call(Method::PUT, &member_path(id, member), status, &operation).await?;
+        }
+    }
+    for member in &current {
+        if !wanted.iter().any(|wanted| wanted.project == member.project) {
+            client.call(Method::DELETE, &member_path(id, member), None, &operation).await?;
+        }
+    }
+    Ok(())
+}
+
+fn members_path(id: &ImageId) -> String {
+    format!("/v2/images/{id}/members")
+}
+
+fn member_path(id: &ImageId, member: &Member) -> String {
+    let project = utf8_percent_encode(&member.project, NON_ALPHANUMERIC);
+    format!("/v2/images/{id}/members/{project}")
+}
+
+/// Bytes of a list of members: some ten thousand of them.
+const LIST: usize = 8 << 20;

@@ -1,0 +1,506 @@
+//! The elements of a list in a JSON document, one by one while the document comes.
+//!
+//! An answer with a list is an object: the list, such as `images`, and a few short values, such as
+//! `next`. Each element is handed on as a text of its own, and memory holds one at a time. Only the
+//! structure is looked at here, without recursion; whoever gets a text parses it.
+
+use std::mem::take;
+
+use serde_json::{Map, Value};
+
+use glance_core::body::readable;
+use glance_core::image::provenance;
+
+/// A part of the document.
+#[derive(Debug, PartialEq)]
+pub(super) enum Piece {
+    /// An element of the list.
+    Element(Element),
+    /// The text of another value that is wanted, and its key.
+    Value(String, Vec<u8>),
+}
+
+/// An element of a list.
+#[derive(Debug, PartialEq)]
+pub(super) enum Element {
+    /// Its text.
+    Whole(Vec<u8>),
+    /// One that is too long, with those of its values that say which it is.
+    TooLong(Map<String, Value>),
+}
+
+/// Why a document can't be split.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Unsplit {
+    #[error("it is not JSON")]
+    NotJson,
+    #[error("it has no list of the name {0}")]
+    NoList(&'static str),
+    #[error("it has more than {} besides its list", readable(*.0))]
+    TooMuch(usize),
+    #[error("an element of its list is longer than {}", readable(*.0))]
+    Endless(usize),
+}
+
+/// Splits one document.
+#[derive(Debug)]
+pub(super) struct Splitter {
+    /// The key of the list, if one is wanted.
+    list: Option<&'static str>,
+    /// The keys of other values that are wanted.
+    wanted: &'static [&'static str],
+    /// Bytes that may come besides the elements.
+    others: usize,
+    at: At,
+    scan: Scan,
+    /// The key or value that the document is at, as far as it is held.
+    text: Vec<u8>,
+    key: String,
+    /// Looks on where an element is too long to be held.
+    look: Option<Box<Look>>,
+    has_list: bool,
+}
+
+/// Where the document is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum At {
+    Start,
+    FirstKey,
+    NextKey,
+    Key,
+    Colon,
+    ValueStart,
+    Value,
+    FirstElement,
+    NextElement,
+    Element,
+    AfterElement,
+    AfterValue,
+    End,
+}
+
+impl Splitter {
+    /// Splits off the elements of the list with this key, and `wanted` other values.
+    pub(super) fn of(list: &'static str, wanted: &'static [&'static str]) -> Self {
+        Self { list: Some(list), ..Self::new(wanted, OTHERS) }
+    }
+
+    fn new(wanted: &'static [&'static str], others: usize) -> Self {
+        Self {
+            list: None,
+            wanted,
+            others,
+            at: At::Start,
+            scan: Scan::default(),
+            text: Vec::new(),
+            key: String::new(),
+            look: None,
+            has_list: false,
+        }
+    }
+
+    /// Takes the next bytes, and hands on what they complete.
+    pub(super) fn feed(
+        &mut self,
+        mut bytes: &[u8],
+        pieces: &mut impl FnMut(Piece),
+    ) -> Result<(), Unsplit> {
+        while let Some(byte) = bytes.first().copied() {
+            bytes = match self.at {
+                At::Key | At::Value | At::Element => self.read(bytes, pieces)?,
+                _ if byte.is_ascii_whitespace() => self.pass_over(bytes)?,
+                at => match self.step(at, byte)? {
+                    Step::Over => self.pass_over(bytes)?,
+                    Step::Into => bytes,
+                },
+            };
+        }
+        Ok(())
+    }
+
+    /// Whether the document is whole.
+    pub(super) fn end(&self) -> Result<(), Unsplit> {
+        match (self.at, self.list) {
+            (At::End, Some(list)) if !self.has_list => Err(Unsplit::NoList(list)),
+            (At::End, _) => Ok(()),
+            _ => Err(Unsplit::NotJson),
+        }
+    }
+
+    /// Passes over the first byte.
+    fn pass_over<'a>(&mut self, bytes: &'a [u8]) -> Result<&'a [u8], Unsplit> {
+        self.spend(1)?;
+        Ok(&bytes[1..])
+    }
+
+    fn spend(&mut self, bytes: usize) -> Result<(), Unsplit> {
+        self.others = self.others.checked_sub(bytes).ok_or(Unsplit::TooMuch(OTHERS))?;
+        Ok(())
+    }
+
+    /// Goes on by a byte between keys and values.
+    fn step(&mut self, at: At, byte: u8) -> Result<Step, Unsplit> {
+        let is_list = self.list == Some(self.key.as_str());
+        let (at, step) = match (at, byte) {
+            (At::Start, b'{') => (At::FirstKey, Step::Over),
+            (At::FirstKey | At::AfterValue, b'}') => (At::End, Step::Over),
+            (At::FirstKey | At::NextKey, b'"') => (At::Key, Step::Into),
+            (At::Colon, b':') => (At::ValueStart, Step::Over),
+            (At::ValueStart, b'[') if is_list => {
+                self.has_list = true;
+                (At::FirstElement, Step::Over)
+            }
+            (At::ValueStart, _) if is_list => return Err(Unsplit::NoList(self.list.unwrap_or(""))),
+            (_, b',') if at == At::AfterValue => (At::NextKey, Step::Over),
+            (_, b',') if at == At::AfterElement => (At::NextElement, Step::Over),
+            (At::FirstElement | At::AfterElement, b']') => (At::AfterValue, Step::Over),
+            (_, b',' | b':' | b']' | b'}') => return Err(Unsplit::NotJson),
+            (At::ValueStart, _) => (At::Value, Step::Into),
+            (At::FirstElement | At::NextElement, _) => (At::Element, Step::Into),
+            _ => return Err(Unsplit::NotJson),
+        };
+        if step == Step::Into {
+            self.scan = Scan::of(byte);
+        }
+        self.at = at;
+        Ok(step)
+    }
+
+    /// Reads a key, a value or an element, and gives back what follows it.
+    fn read<'a>(
+        &mut self,
+        bytes: &'a [u8],
+        pieces: &mut impl FnMut(Piece),
+    ) -> Result<&'a [u8], Unsplit> {
+        let end = self.scan.end(bytes);
+        let (part, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
+        match self.at {
+            At::Element => self.hold_element(part)?,
+            At::Value if !self.wanted.contains(&self.key.as_str()) => self.spend(part.len())?,
+            _ => {
+                self.spend(part.len())?;
+                let room = HELD.saturating_sub(self.text.len());
+                self.text.extend_from_slice(&part[..part.len().min(room)]);
+            }
+        }
+        if end.is_some() {
+            self.complete(pieces);
+        }
+        Ok(rest)
+    }
+
+    /// Holds a part of an element; of one that is too long, only what says which it is.
+    fn hold_element(&mut self, part: &[u8]) -> Result<(), Unsplit> {
+        if let Some(look) = &mut self.look {
+            return look.on(part);
+        }
+        self.text.extend_from_slice(part);
+        if self.text.len() > LONGEST {
+            let look = self.look.insert(Box::default());
+            look.on(&take(&mut self.text))?;
+        }
+        Ok(())
+    }
+
+    /// Takes what was read as whole.
+    fn complete(&mut self, pieces: &mut impl FnMut(Piece)) {
+        let text = take(&mut self.text);
+        self.at = match self.at {
+            At::Key => {
+                // One that is not held as a whole is not one that is wanted.
+                self.key = serde_json::from_slice(&text).unwrap_or_default();
+                At::Colon
+            }
+            At::Element => {
+                pieces(Piece::Element(match self.look.take() {
+                    None => Element::Whole(text),
+                    Some(look) => Element::TooLong(look.found),
+                }));
+                At::AfterElement
+            }
+            _ => {
+                if self.wanted.contains(&self.key.as_str()) {
+                    pieces(Piece::Value(take(&mut self.key), text));
+                }
+                At::AfterValue
+            }
+        };
+    }
+}
+
+/// Whether a byte is passed over, or belongs to what begins with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Over,
+    Into,
+}
+
+/// Finds the end of a value.
+#[derive(Debug, Clone, Copy, Default)]
+struct Scan {
+    depth: usize,
+    inside: Inside,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Inside {
+    #[default]
+    Structure,
+    Text,
+    Escape,
+    /// A number or a word.
+    Scalar,
+}
+
+impl Scan {
+    /// Of a value that begins with this byte.
+    fn of(byte: u8) -> Self {
+        let inside = match byte {
+            b'"' | b'{' | b'[' => Inside::Structure,
+            _ => Inside::Scalar,
+        };
+        Self { depth: 0, inside }
+    }
+
+    /// How many of the next bytes belong to the value, if it ends within them.
+    fn end(&mut self, bytes: &[u8]) -> Option<usize> {
+        let mut at = 0;
+        while at < bytes.len() {
+            let rest = &bytes[at..];
+            let found = match self.inside {
+                Inside::Structure => rest.iter().position(|byte| is_structure(*byte))?,
+                Inside::Text => rest.iter().position(|byte| matches!(byte, b'"' | b'\\'))?,
+                Inside::Escape => 0,
+                Inside::Scalar => {
+                    return rest
+                        .iter()
+                        .position(|byte| ends_scalar(*byte))
+                        .map(|length| at + length);
+                }
+            };
+            at += found + 1;
+            self.inside = match (self.inside, rest[found]) {
+                (Inside::Escape, _) | (Inside::Structure, b'"') => Inside::Text,
+                (Inside::Text, b'\\') => Inside::Escape,
+                (Inside::Structure, b'{' | b'[') => {
+                    self.depth += 1;
+                    Inside::Structure
+                }
+                (Inside::Structure, _) => {
+                    self.depth = self.depth.saturating_sub(1);
+                    Inside::Structure
+                }
+                _ => Inside::Structure,
+            };
+            if self.inside == Inside::Structure && self.depth == 0 {
+                return Some(at);
+            }
+        }
+        None
+    }
+}
+
+fn is_structure(byte: u8) -> bool {
+    matches!(byte, b'"' | b'{' | b'[' | b']' | b'}')
+}
+
+fn ends_scalar(byte: u8) -> bool {
+    matches!(byte, b',' | b':' | b']' | b'}') || byte.is_ascii_whitespace()
+}
+
+/// Looks in an object for the values that say which image it is.
+#[derive(Debug)]
+struct Look {
+    splitter: Splitter,
+    found: Map<String, Value>,
+    left: usize,
+    is_over: bool,
+}
+
+impl Default for Look {
+    fn default() -> Self {
+        let splitter = Splitter::new(IDENTITY, usize::MAX);
+        Self { splitter, found: Map::new(), left: ENDLESS, is_over: false }
+    }
+}
+
+impl Look {
+    fn on(&mut self, part: &[u8]) -> Result<(), Unsplit> {
+        self.left = self.left.checked_sub(part.len()).ok_or(Unsplit::Endless(ENDLESS))?;
+        let found = &mut self.found;
+        let mut take = |piece| {
+            if let Piece::Value(key, text) = piece {
+                if let Ok(value) = serde_json::from_slice::<String>(&text) {
+                    found.insert(key, value.into());
+                }
+            }
+        };
+        // What is not an object says nothing of itself.
+        self.is_over = self.is_over || self.splitter.feed(part, &mut take).is_err();
+        Ok(())
+    }
+}
+
+/// What the text of an element that can't be parsed says of which image it is.
+pub(super) fn identity(element: &[u8]) -> Map<String, Value> {
+    let mut look = Look::default();
+    match look.on(element) {
+        Ok(()) => look.found,
+        Err(_) => Map::new(),
+    }
+}
+
+/// The values that say which image a record is of, and whether it is one of our replicas.
+const IDENTITY: &[&str] = &["id", "name", provenance::NEW_ID, provenance::SOURCE_ID];
+
+/// Bytes of an element: some hundred times those of a usual record.
+pub(super) const LONGEST: usize = 1 << 20;
+
+/// Bytes of an element that are passed over at most.
+const ENDLESS: usize = 16 << 20;
+
+/// Bytes of keys and values besides the list, and of what stands between all of them.
+const OTHERS: usize = 1 << 20;
+
+/// Bytes of a key or value that is wanted.
+const HELD: usize = 64 << 10;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// The pieces of a document that comes in chunks of this length, and how it ends.
+    fn split(document: &[u8], chunk: usize) -> (Vec<Piece>, Result<(), Unsplit>) {
+        let mut splitter = Splitter::of("images", &["next"]);
+        let mut pieces = Vec::new();
+        for chunk in document.chunks(chunk) {
+            if let Err(error) = splitter.feed(chunk, &mut |piece| pieces.push(piece)) {
+                return (pieces, Err(error));
+            }
+        }
+        (pieces, splitter.end())
+    }
+
+    fn element(text: &str) -> Piece {
+        Piece::Element(Element::Whole(text.as_bytes().to_vec()))
+    }
+
+    fn next(text: &str) -> Piece {
+        Piece::Value("next".to_owned(), text.as_bytes().to_vec())
+    }
+
+    #[test]
+    fn elements_come_one_by_one_wherever_the_document_is_cut() {
+        let document = r#" { "first" : "/v2", "images" :[ {"a": "]}\\\"{", "b": [[1, {}], "x"]} , 1.5,
+            "t\"xt", null ,[ ] ], "schema":{"images": [7]}, "next": "?\"x", "n": -1e5 } "#;
+        let expected = [
+            element(r#"{"a": "]}\\\"{", "b": [[1, {}], "x"]}"#),
+            element("1.5"),
+            element(r#""t\"xt""#),
+            element("null"),
+            element("[ ]"),
+            next(r#""?\"x""#),
+        ];
+        for chunk in 1..=document.len() {
+            let (pieces, end) = split(document.as_bytes(), chunk);
+            assert_eq!((pieces.as_slice(), end), (expected.as_slice(), Ok(())), "{chunk}");
+        }
+        let (pieces, end) = split(br#"{"next":null,"images":[],"\u0069mages":[2]}"#, 3);
+        assert_eq!((pieces, end), (vec![next("null"), element("2")], Ok(())));
+    }
+
+    #[test]
+    fn what_is_not_such_a_document_is_told() {
+        for (document, error) in [
+            ("", Unsplit::NotJson),
+            ("null", Unsplit::NotJson),
+            ("[{}]", Unsplit::NotJson),
+            ("<html>", Unsplit::NotJson),
+            ("{", Unsplit::NotJson),
+            (r#"{"images": ["#, Unsplit::NotJson),
+            (r#"{"images": [{}"#, Unsplit::NotJson),
+            (r#"{"images": [{}]"#, Unsplit::NotJson),
+            (r#"{"images": [{}]} x"#, Unsplit::NotJson),
+            (r#"{"images": [,]}"#, Unsplit::NotJson),
+            (r#"{"images": [1,]}"#, Unsplit::NotJson),
+            (r#"{"images": [1 2]}"#, Unsplit::NotJson),
+            (r#"{"images": [1}"#, Unsplit::NotJson),
+            (r#"{"images" []}"#, Unsplit::NotJson),
+            (r#"{"images": [],}"#, Unsplit::NotJson),
+            (r"{images: []}", Unsplit::NotJson),
+            ("{}", Unsplit::NoList("images")),
+            (r#"{"images": null}"#, Unsplit::NoList("images")),
+            (r#"{"images": {}}"#, Unsplit::NoList("images")),
+            (r#"{"image": []}"#, Unsplit::NoList("images")),
+        ] {
+            for chunk in [1, 2, 1000] {
+                assert_eq!(split(document.as_bytes(), chunk).1, Err(error), "{document}");
+            }
+        }
+    }
+
+    /// A document of these parts, the middle one again and again.
+    fn long(head: &str, middle: &str, times: usize, tail: &str) -> Vec<u8> {
+        [head, &middle.repeat(times), tail].concat().into_bytes()
+    }
+
+    #[test]
+    fn an_element_that_is_too_long_says_which_it_is_and_the_others_come() {
+        let property = format!("\"p\": \"{}\", ", r#"\"]}"#.repeat(20_000));
+        for (head, tail) in [
+            (r#"{"images": [{"id": "one", "name": "n", "#, r#""z": 1}, 2]}"#),
+            (r#"{"images": [{"#, r#""name": "n", "deep": {"id": "two"}, "id": "one"}, 2]}"#),
+        ] {
+            let document = long(head, &property, 20, tail);
+            assert!(document.len() > LONGEST);
+            for chunk in [1000, LONGEST - 1, document.len()] {
+                let (pieces, end) = split(&document, chunk);
+                let known = json!({"id": "one", "name": "n"});
+                let known = Element::TooLong(known.as_object().unwrap().clone());
+                let known = Piece::Element(known);
+                assert_eq!((pieces, end), (vec![known, element("2")], Ok(())));
+            }
+        }
+        let (pieces, end) = split(&long(r#"{"images": [["#, "0,", LONGEST, "0]]}"), 4096);
+        assert_eq!((pieces, end), (vec![Piece::Element(Element::TooLong(Map::new()))], Ok(())));
+    }
+
+    #[test]
+    fn there_is_an_end_to_everything() {
+        let (too_much, endless) = (Unsplit::TooMuch(OTHERS), Unsplit::Endless(ENDLESS));
+        for (head, middle, times, error) in [
+            ("", " ", OTHERS + 1, too_much),
+            ("{", " ", OTHERS + 1, too_much),
+            (r#"{""#, "a", OTHERS + 1, too_much),
+            (r#"{"a": ""#, "a", OTHERS + 1, too_much),
+            ("{", r#""a":1,"#, OTHERS, too_much),
+            (r#"{"images": [1"#, " ", OTHERS + 1, too_much),
+            (r#"{"next": ["#, "[", OTHERS + 1, too_much),
+            (r#"{"images": [""#, "a", ENDLESS + 1, endless),
+            (r#"{"images": ["#, "[", ENDLESS + 1, endless),
+            (r#"{"images": ["#, r#"{"a":"#, ENDLESS / 4, endless),
+        ] {
+            assert_eq!(split(&long(head, middle, times, ""), 64 << 10).1, Err(error), "{head}");
+        }
+    }
+
+    #[test]
+    fn a_broken_element_says_which_it_is() {
+        for (text, known) in [
+            (
+                &br#"{"name": "n", "id": "one", "x": nonsense}"#[..],
+                json!({"id": "one", "name": "n"}),
+            ),
+            (b"{\"id\": \"one\", \"name\": \"\xff\"}", json!({"id": "one"})),
+            (
+                br#"{"id": 1, "glance_replicator.new_id": "true"}"#,
+                json!({"glance_replicator.new_id": "true"}),
+            ),
+            (b"[1]", json!({})),
+        ] {
+            assert_eq!(Value::Object(identity(text)), known);
+        }
+    }
+}

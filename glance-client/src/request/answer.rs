@@ -1,0 +1,166 @@
+//! What an answer means, or that there is none.
+
+use bytes::Bytes;
+use http::Response;
+use serde::de::DeserializeOwned;
+
+use crate::listing::HINT;
+use crate::status;
+use glance_core::body::{Body, TooLong};
+use glance_core::error::BodyError;
+use glance_core::image::{Image, Misread, Status};
+use glance_core::store::{StoreError, StoreErrorKind};
+use glance_core::transport::{
+    ClientCertificate, Repeated, TransportError, TransportErrorKind, request_id,
+};
+use keystone_auth::auth::Reach;
+use keystone_auth::{SignInError, SignInErrorKind};
+
+use super::{Client, Operation};
+
+impl Client {
+    pub(super) fn no_answer(&self, error: TransportError, operation: &Operation) -> StoreError {
+        let (kind, reason, hint) = match error.kind {
+            TransportErrorKind::Body => (StoreErrorKind::Data, DID_NOT_COME, None),
+            kind => (StoreErrorKind::Transport(kind), "no answer came", error.hint.clone()),
+        };
+        let mut failure = self.error(kind, operation, reason).caused_by(error);
+        failure.hint = hint;
+        failure
+    }
+
+    /// Turns a refusal into an error, after reading what the server says of it.
+    pub(super) async fn accept(
+        &self,
+        answer: Response<Body>,
+        operation: &Operation,
+    ) -> Result<Response<Body>, StoreError> {
+        if answer.status().is_success() {
+            return Ok(answer);
+        }
+        let (head, body) = answer.into_parts();
+        // The beginning says what there is to say.
+        let (text, _) = body.peek(REFUSAL_LIMIT).await;
+        let refusal = status::explain(head.status, operation.what, &text);
+        let asked = head.extensions.get::<ClientCertificate>();
+        let mut error = self.error(refusal.kind, operation, refusal.reason);
+        error.request_id = request_id(&head.headers);
+        if let Some(Repeated(times)) = head.extensions.get() {
+            error.reason = format!("{} (tried {} times)", error.reason, times + 1);
+        }
+        error.hint = refusal.hint.or_else(|| status::of_the_client(asked.copied(), &error.reason));
+        Err(error)
+    }
+
+    /// Says of a refusal what it comes from, when the sign-in is for no project.
+    pub(crate) async fn explain(&self, error: StoreError) -> StoreError {
+        let reach = match (error.kind, self.session.reach().await) {
+            (StoreErrorKind::Forbidden, Some(Reach::Domain)) => "a domain",
+            (StoreErrorKind::Forbidden, Some(Reach::System)) => "the whole system",
+            _ => return error,
+        };
+        error.hint(format!(
+            "the sign-in is for {reach}, and this Glance shows images to projects: name a project \
+             in clouds.yaml, or by --source-project or --target-project"
+        ))
+    }
+
+    pub(super) async fn read_json<T: DeserializeOwned>(
+        &self,
+        answer: Response<Body>,
+        limit: usize,
+        operation: &Operation,
+    ) -> Result<T, StoreError> {
+        let (head, body) = answer.into_parts();
+        let answered = |error| StoreError { request_id: request_id(&head.headers), ..error };
+        let text = body.collect(limit).await;
+        let text = text.map_err(|error| answered(self.broke_off(error, operation)))?;
+        let text = if text.is_empty() { Bytes::from_static(b"null") } else { text };
+        serde_json::from_slice(&text).map_err(|error| {
+            let reason = match error.is_data() {
+                true => "the answer is not what a Glance says",
+                false => "the answer is not JSON",
+            };
+            let failed = self.error(StoreErrorKind::Unreadable, operation, reason);
+            answered(failed.caused_by(error))
+        })
+    }
+
+    pub(crate) fn error(
+        &self,
+        kind: StoreErrorKind,
+        operation: &Operation,
+        reason: impl Into<String>,
+    ) -> StoreError {
+        let mut error = StoreError::new(kind, self, operation.what, reason);
+        error.image.clone_from(&operation.image);
+        error
+    }
+
+    pub(crate) fn unexpected(&self, answer: &Response<Body>, operation: &Operation) -> StoreError {
+        let reason = format!("the answer {} is not the one asked for", answer.status());
+        let error = self.error(StoreErrorKind::Server, operation, reason);
+        StoreError { request_id: request_id(answer.headers()), ..error }
+    }
+
+    /// Data was answered with success, and the record has none.
+    pub(crate) fn not_stored(
+        &self,
+        answer: &Response<Body>,
+        status: Status,
+        operation: &Operation,
+    ) -> StoreError {
+        let answered = answer.status();
+        let reason =
+            format!("what answered {answered} is not a Glance: the record is still {status}");
+        let error = self.error(StoreErrorKind::Server, operation, reason).hint(IN_FRONT);
+        StoreError { request_id: request_id(answer.headers()), ..error }
+    }
+
+    pub(super) fn sign_in(&self, error: SignInError, operation: &Operation) -> StoreError {
+        let kind = match error.kind {
+            SignInErrorKind::Transport(kind) => StoreErrorKind::Transport(kind),
+            SignInErrorKind::PlainHttp => StoreErrorKind::Invalid,
+            _ => StoreErrorKind::Unauthenticated,
+        };
+        let hint = error.hint.clone();
+        let mut failure = self.error(kind, operation, "signing in failed").caused_by(error);
+        failure.hint = hint;
+        failure
+    }
+
+    /// A record that can't be read.
+    pub(crate) fn misread(&self, misread: &Misread, operation: &Operation) -> StoreError {
+        let Misread { image, fault } = misread;
+        let error = self.error(StoreErrorKind::Unreadable, operation, fault.to_string());
+        let error = error.hint(ODD_RECORD);
+        match image {
+            Some(image) => error.of_record(Image::clone(image)),
+            None => error,
+        }
+    }
+
+    /// An answer that broke off, or can't be held.
+    pub(crate) fn broke_off(&self, error: BodyError, operation: &Operation) -> StoreError {
+        match error.downcast::<TooLong>() {
+            Ok(too_long) => {
+                let reason = format!("the answer can't be read: {too_long}");
+                self.error(StoreErrorKind::Unreadable, operation, reason).hint(HINT)
+            }
+            Err(error) => self.error(BROKE_OFF, operation, "the answer broke off").caused_by(error),
+        }
+    }
+}
+
+pub(crate) const BROKE_OFF: StoreErrorKind =
+    StoreErrorKind::Transport(TransportErrorKind::Interrupted);
+
+pub(super) const DID_NOT_COME: &str = "the data did not come";
+
+const IN_FRONT: &str = "a proxy or a load balancer answers in its place: have it pass uploads on";
+
+const ODD_RECORD: &str = "have the server's administrator correct the record, or leave the image out \
+    (--exclude-id ID)";
+
+/// Bytes of a refusal that are read: schema violations quote the whole schema.
+const REFUSAL_LIMIT: usize = 256 * 1024;

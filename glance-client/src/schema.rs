@@ -1,0 +1,24 @@
+//! Reads the schema that a Glance publishes for its records.
+
+use glance_core::record_schema::Schema;
+use glance_core::transport::briefly;
+use http::Method;
+use serde_json::Value;
+
+use super::request::{Client, Operation};
+
+/// Reads the schema of the Glance that `client` reaches; `None` when it does not say. It is asked
+/// once, and not for long: without the answer, Glance itself judges records.
+pub(crate) async fn read(client: &Client) -> Option<Schema> {
+    let operation = Operation { what: "read the schema of images", image: None };
+    let client = client.optional();
+    let answer = briefly(client.json(Method::GET, "/v2/schemas/image", None, &operation)).await;
+    let why = match answer {
+        Some(Ok(Value::Object(document))) => return Some(Schema::of(&document)),
+        Some(Ok(_)) => "the answer is not what a Glance says".to_owned(),
+        Some(Err(error)) => error.to_string(),
+        None => "no answer in time".to_owned(),
+    };
+    tracing::info!("what {client} takes as a record is not known: {why}");
+    None
+}

@@ -1,0 +1,129 @@
+//! What Glance means by a status code.
+
+use http::StatusCode;
+
+use glance_core::store::StoreErrorKind;
+use glance_core::transport::ClientCertificate;
+
+/// A status code, understood.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) kind: StoreErrorKind,
+    pub(super) reason: String,
+    pub(super) hint: Option<String>,
+}
+
+/// Understands a refusal of `operation`; `body` is the HTML that Glance sends with it.
+pub(super) fn explain(status: StatusCode, operation: &str, body: &[u8]) -> Refusal {
+    let (kind, hint) = match status.as_u16() {
+        400 => (StoreErrorKind::Invalid, None),
+        401 => (StoreErrorKind::Unauthenticated, Some(NEW_TOKEN)),
+        403 => (StoreErrorKind::Forbidden, Some(ADMIN)),
+        // Two uploads met in one record: to the second Glance says that the image could not be found
+        // (its `image_data.py` has one answer for `Conflict` and `ImageNotFound`), but it is there.
+        410 if operation == UPLOAD => (StoreErrorKind::Conflict, None),
+        404 | 410 => (StoreErrorKind::NotFound, None),
+        409 if operation == CREATE => (StoreErrorKind::IdTaken, Some(BURNED)),
+        409 => (StoreErrorKind::Conflict, None),
+        413 => (StoreErrorKind::LimitReached, Some(QUOTA)),
+        415 => (StoreErrorKind::Rejected, Some(FORMAT)),
+        416 => (StoreErrorKind::Range, None),
+        300..=399 => (StoreErrorKind::Server, Some(NOT_GLANCE)),
+        _ => (StoreErrorKind::Server, None),
+    };
+    let said = plain_text(body);
+    let reason = match said.is_empty() {
+        true => format!("{status}"),
+        false => format!("{status}: {said}"),
+    };
+    Refusal { kind, reason, hint: hint.map(str::to_owned) }
+}
+
+/// The remedy where it is the server's TLS that wanted another client: some servers let everybody
+/// in, and say by a status (nginx: 400) that the client certificate is missing or wrong.
+pub(super) fn of_the_client(asked: Option<ClientCertificate>, reason: &str) -> Option<String> {
+    asked.filter(|_| reason.contains("certificate")).map(|asked| asked.hint().to_owned())
+}
+
+/// The words of an HTML page, without its title, cut to a readable length.
+fn plain_text(html: &[u8]) -> String {
+    let html = String::from_utf8_lossy(html);
+    let body = html.split_once("<body>").map_or(&*html, |(_, body)| body);
+    let body = body.split_once("</h1>").map_or(body, |(_, rest)| rest);
+    let mut text = String::new();
+    let mut in_tag = false;
+    for character in body.chars() {
+        match character {
+            '<' => in_tag = true,
+            '>' if in_tag => {
+                in_tag = false;
+                text.push(' ');
+            }
+            _ if in_tag => {}
+            // A server must not move the cursor of the operator's terminal.
+            control if control.is_control() && !control.is_whitespace() => {}
+            other => text.push(other),
+        }
+    }
+    let entities =
+        [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#x27;", "'"), ("&amp;", "&")];
+    for (entity, character) in entities {
+        text = text.replace(entity, character);
+    }
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let mut said: String = words.join(" ").chars().take(SAID_LIMIT + 1).collect();
+    if said.chars().count() > SAID_LIMIT {
+        said.pop();
+        said.push('…');
+    }
+    said
+}
+
+/// Operations whose refusals mean something of their own.
+pub(super) const CREATE: &str = "create the record";
+pub(super) const UPLOAD: &str = "store the data";
+
+const SAID_LIMIT: usize = 300;
+const NEW_TOKEN: &str = "the token is wrong or has expired: get a new one";
+const ADMIN: &str = "sign in as an administrator, or leave fields out with --dontreplicate \
+    (owner and visibility need one)";
+const BURNED: &str = "Glance never frees an id, not even of a deleted image: its administrator can \
+    with `glance-manage db purge_images_table`; an image that your credentials can't see may hold \
+    it too";
+const QUOTA: &str = "ask the target's administrator for a larger quota, or free some space";
+const FORMAT: &str = "the data is not of the record's disk_format, or unsafe (a backing file); \
+    Glance keeps the failed upload, so delete the record at the target before another try";
+const NOT_GLANCE: &str = "is this the address of a Glance v2 API?";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_of_a_refusal_are_found_in_its_page() {
+        let page = b"<html>\n <head>\n  <title>403 Forbidden</title>\n </head>\n <body>\n  \
+            <h1>403 Forbidden</h1>\n  You&#x27;re not &lt;allowed&gt;.<br /><br />\n </body>\n</html>";
+        let refusal = explain(StatusCode::FORBIDDEN, UPLOAD, page);
+        assert_eq!(refusal.reason, "403 Forbidden: You're not <allowed>.");
+        assert_eq!(refusal.kind, StoreErrorKind::Forbidden);
+    }
+
+    #[test]
+    fn a_page_cannot_steer_the_terminal() {
+        assert_eq!(plain_text(b"<body>a\x1b[2J\x07\nb"), "a[2J b");
+    }
+
+    #[test]
+    fn a_conflict_on_creation_is_a_taken_id_and_elsewhere_a_state() {
+        let kind = |operation| explain(StatusCode::CONFLICT, operation, b"").kind;
+        assert_eq!(kind(CREATE), StoreErrorKind::IdTaken);
+        assert_eq!(kind(UPLOAD), StoreErrorKind::Conflict);
+    }
+
+    #[test]
+    fn a_record_that_is_gone_after_an_upload_may_be_there() {
+        let kind = |operation| explain(StatusCode::GONE, operation, b"").kind;
+        assert_eq!(kind(UPLOAD), StoreErrorKind::Conflict);
+        assert_eq!(kind("read the data"), StoreErrorKind::NotFound);
+    }
+}

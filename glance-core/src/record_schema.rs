@@ -1,0 +1,199 @@
+//! What a Glance takes as a record, by the schema that it publishes:
+//! <https://docs.openstack.org/api-ref/image/v2/#show-image-schema>.
+//!
+//! A site adds rules for properties of its own (`schema-image.json`). What is not understood of a
+//! rule is not judged: Glance itself judges last.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use regex::{Regex, RegexBuilder};
+use serde_json::{Map, Value};
+
+/// What a Glance takes as a record.
+#[derive(Debug, Clone, Default)]
+pub struct Schema {
+    /// The rule of each field and property that has one.
+    pub properties: BTreeMap<String, Rule>,
+    /// Fields and properties that every record must have.
+    pub required: BTreeSet<String>,
+    /// What other properties there may be.
+    pub additional: Additional,
+}
+
+/// What properties there may be that have no rule.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Additional {
+    /// Any, with text as their values.
+    #[default]
+    Text,
+    /// None.
+    Nothing,
+}
+
+/// What one field or property may be.
+#[derive(Debug, Clone, Default)]
+pub struct Rule {
+    /// Its JSON types; any, when there is none.
+    pub types: Vec<String>,
+    /// The values to choose from.
+    pub values: Option<Vec<Value>>,
+    /// What a text must match somewhere.
+    pub pattern: Option<Regex>,
+    /// Characters that a text may have.
+    pub max_length: Option<u64>,
+    /// The rule of each item of a list.
+    pub items: Option<Box<Rule>>,
+}
+
+impl Schema {
+    /// Understands a JSON schema.
+    pub fn of(document: &Map<String, Value>) -> Self {
+        let rules = document.get("properties").and_then(Value::as_object);
+        let rules = rules.into_iter().flatten();
+        let required = document.get("required").and_then(Value::as_array);
+        let required = required.into_iter().flatten().filter_map(Value::as_str);
+        let mut patterns = PATTERNS;
+        let rules = rules.map(|(name, rule)| (name.clone(), Rule::of(name, rule, &mut patterns)));
+        Self {
+            properties: rules.collect(),
+            required: required.map(str::to_owned).collect(),
+            additional: match document.get("additionalProperties") {
+                Some(Value::Bool(false)) => Additional::Nothing,
+                _ => Additional::Text,
+            },
+        }
+    }
+}
+
+impl Rule {
+    /// `patterns` is how many more of them are understood.
+    fn of(name: &str, rule: &Value, patterns: &mut usize) -> Self {
+        let types = match &rule["type"] {
+            Value::String(one) => vec![one.clone()],
+            Value::Array(several) => {
+                several.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+            }
+            _ => Vec::new(),
+        };
+        let pattern = rule["pattern"].as_str().and_then(|pattern| {
+            // Glance matches as Python does, whose patterns can say more.
+            let unknown =
+                |error| tracing::debug!("the pattern of {name} is left to Glance: {error}");
+            *patterns = patterns.checked_sub(1)?;
+            let mut pattern = RegexBuilder::new(pattern);
+            pattern.size_limit(PATTERN).dfa_size_limit(PATTERN).build().map_err(unknown).ok()
+        });
+        Self {
+            types,
+            values: rule["enum"].as_array().cloned(),
+            pattern,
+            max_length: rule["maxLength"].as_u64(),
+            items: rule["items"]
+                .is_object()
+                .then(|| Box::new(Self::of(name, &rule["items"], patterns))),
+        }
+    }
+
+    /// Whether a value of this JSON type may stand here.
+    pub fn takes_type(&self, kind: &str) -> bool {
+        self.types.is_empty() || self.types.iter().any(|one| one == kind)
+    }
+
+    /// What is wrong with `value`, in words that follow it; `None` when nothing is.
+    pub fn refuses(&self, value: &Value) -> Option<String> {
+        if !type_names(value).iter().any(|kind| self.takes_type(kind)) {
+            return Some(format!("is no {}", self.types.join(" or ")));
+        }
+        if let Some(values) = self.values.as_ref().filter(|values| !values.contains(value)) {
+            let texts = values.iter().filter(|value| !value.is_null());
+            let texts = texts.map(|value| value.as_str().map_or(value.to_string(), str::to_owned));
+            return Some(format!("is none of {}", texts.collect::<Vec<_>>().join(", ")));
+        }
+        match value {
+            Value::String(text) => self.refuses_text(text),
+            Value::Array(list) => {
+                let rule = self.items.as_ref()?;
+                let wrong = |item| rule.refuses(item).map(|why| format!("has {item}, which {why}"));
+                list.iter().find_map(wrong)
+            }
+            _ => None,
+        }
+    }
+
+    fn refuses_text(&self, text: &str) -> Option<String> {
+        if let Some(limit) = self.max_length {
+            let length = text.chars().count() as u64;
+            if length > limit {
+                return Some(format!("has {length} characters of {limit}"));
+            }
+        }
+        let pattern = self.pattern.as_ref()?;
+        (!pattern.is_match(text)).then(|| format!("does not match {pattern}"))
+    }
+}
+
+/// The names of a value's type in JSON Schema.
+fn type_names(value: &Value) -> &'static [&'static str] {
+    match value {
+        Value::Null => &["null"],
+        Value::Bool(_) => &["boolean"],
+        Value::Number(number) if number.is_f64() => &["number"],
+        Value::Number(_) => &["integer", "number"],
+        Value::String(_) => &["string"],
+        Value::Array(_) => &["array"],
+        Value::Object(_) => &["object"],
+    }
+}
+
+/// Patterns that are understood, and what each may take in memory: a server may say more of them than
+/// fit, in a few bytes.
+const PATTERNS: usize = 200;
+const PATTERN: usize = 64 << 10;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn rule(rule: &Value) -> Rule {
+        Rule::of("p", rule, &mut 1)
+    }
+
+    #[test]
+    fn values_are_judged_as_json_schema_says() {
+        for (says, value, wrong) in [
+            (json!({}), json!("x"), None),
+            (json!({"type": "string"}), json!("x"), None),
+            (json!({"type": ["null", "string"]}), json!(null), None),
+            (json!({"type": "integer"}), json!("1"), Some("is no integer")),
+            (json!({"type": "number"}), json!(1), None),
+            (json!({"enum": [null, "a", 1]}), json!("b"), Some("is none of a, 1")),
+            (json!({"enum": [null, "a"]}), json!(null), None),
+            (json!({"maxLength": 2}), json!("éé"), None),
+            (json!({"maxLength": 2}), json!("ééé"), Some("has 3 characters of 2")),
+            (json!({"pattern": "^a+$"}), json!("ab"), Some("does not match ^a+$")),
+            (json!({"pattern": "b"}), json!("abc"), None),
+            // What Rust's patterns can't say is left to Glance.
+            (json!({"pattern": "(?=x)y"}), json!("z"), None),
+            (
+                json!({"type": "array", "items": {"maxLength": 1}}),
+                json!(["a", "bb"]),
+                Some(r#"has "bb", which has 2 characters of 1"#),
+            ),
+        ] {
+            assert_eq!(rule(&says).refuses(&value).as_deref(), wrong, "{says} {value}");
+        }
+    }
+
+    #[test]
+    fn a_schema_that_says_odd_things_is_no_obstacle() {
+        for odd in [json!({}), json!({"properties": {"a": 1}, "required": "a"})] {
+            let schema = Schema::of(odd.as_object().unwrap());
+            assert!(schema.required.is_empty() && schema.additional == Additional::Text);
+        }
+        let strict = json!({"additionalProperties": false, "required": ["name", "team"]});
+        let strict = Schema::of(strict.as_object().unwrap());
+        assert_eq!((strict.required.len(), strict.additional), (2, Additional::Nothing));
+    }
+}

@@ -1,0 +1,121 @@
+//! Who the client is, for servers that ask: mutual TLS.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use secrecy::zeroize::Zeroizing;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::bundle::{self, Certificate};
+use super::trust::warn_once;
+use crate::tls::files::forms::Wanted;
+use crate::tls::files::pem::{self, TlsFileError};
+use crate::tls::judge::usable;
+
+/// A client's certificate and its key.
+#[derive(Debug, Clone)]
+pub struct ClientIdentity {
+    /// The client's certificate, and the intermediates above it.
+    pub chain: Vec<Certificate>,
+    /// The key of the first.
+    pub key: PrivateKey,
+}
+
+/// A private key, DER. It is nowhere shown, and wiped when it is dropped.
+#[derive(Clone)]
+pub struct PrivateKey {
+    /// The encoding.
+    pub form: KeyForm,
+    /// The file it stands in.
+    pub file: PathBuf,
+    der: Zeroizing<Vec<u8>>,
+}
+
+/// How a private key is encoded.
+#[derive(Debug, Clone)]
+pub enum KeyForm {
+    /// `PRIVATE KEY`: PKCS #8 (RFC 5208).
+    Pkcs8,
+    /// `RSA PRIVATE KEY`: PKCS #1 (RFC 8017).
+    Pkcs1,
+    /// `EC PRIVATE KEY`: SEC 1 (RFC 5915).
+    Sec1,
+    /// `ENCRYPTED PRIVATE KEY`: PKCS #8, to be opened with this passphrase.
+    EncryptedPkcs8(SecretString),
+}
+
+impl PrivateKey {
+    /// The key itself. Not to be shown.
+    pub fn expose_der(&self) -> &[u8] {
+        &self.der
+    }
+}
+
+impl fmt::Debug for PrivateKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PrivateKey").field("file", &self.file).finish_non_exhaustive()
+    }
+}
+
+impl ClientIdentity {
+    /// Reads the certificate and, from the same or another file, its key. `passphrase` is asked
+    /// only when the key is encrypted.
+    ///
+    /// # Errors
+    /// When either can't be used. Whether the two fit together, the TLS library finds out.
+    pub fn load(
+        certificate: &Path,
+        key: Option<&Path>,
+        passphrase: &dyn Fn(&Path) -> Result<SecretString, TlsFileError>,
+    ) -> Result<Self, TlsFileError> {
+        let chain = bundle::load_as(certificate, Wanted::ClientCertificate)?;
+        let key = load_key(key.unwrap_or(certificate), passphrase)?;
+        if let Some((place, why)) = chain.iter().find_map(|one| Some((one, usable::expired(one)?)))
+        {
+            warn_once(format!(
+                "{place}: the client certificate {why}, and servers refuse it; renew it"
+            ));
+        }
+        Ok(Self { chain, key })
+    }
+}
+
+fn load_key(
+    file: &Path,
+    passphrase: &dyn Fn(&Path) -> Result<SecretString, TlsFileError>,
+) -> Result<PrivateKey, TlsFileError> {
+    let bytes = Zeroizing::new(pem::read(file)?);
+    let mut others = Vec::new();
+    for block in pem::blocks(&bytes, file)? {
+        let wrong = |what: &str| TlsFileError::new(file, Some(block.line), what);
+        let form = match block.label.as_str() {
+            "PRIVATE KEY" => KeyForm::Pkcs8,
+            "RSA PRIVATE KEY" | "EC PRIVATE KEY" if block.has_headers() => {
+                return Err(wrong(OLD_ENCRYPTION));
+            }
+            "RSA PRIVATE KEY" => KeyForm::Pkcs1,
+            "EC PRIVATE KEY" => KeyForm::Sec1,
+            "ENCRYPTED PRIVATE KEY" => {
+                let passphrase = passphrase(file)?;
+                if passphrase.expose_secret().is_empty() {
+                    return Err(wrong("the key is encrypted; give its passphrase in a file"));
+                }
+                KeyForm::EncryptedPkcs8(passphrase)
+            }
+            "OPENSSH PRIVATE KEY" => return Err(wrong(OPENSSH)),
+            "DSA PRIVATE KEY" => return Err(wrong("this is a DSA key, which TLS no longer uses")),
+            label => {
+                others.push(label.to_owned());
+                continue;
+            }
+        };
+        let der = Zeroizing::new(block.decode(file)?);
+        return Ok(PrivateKey { form, file: file.to_owned(), der });
+    }
+    Err(pem::nothing(file, &bytes, Wanted::PrivateKey, &others))
+}
+
+const OLD_ENCRYPTION: &str = "the key is encrypted in OpenSSL's old form; \
+                              convert it by `openssl pkcs8 -topk8 -in FILE -out NEW`";
+const OPENSSH: &str = "this is a key in OpenSSH's own form; \
+                       `ssh-keygen -p -m PKCS8 -f FILE` turns it into PEM";

@@ -1,0 +1,146 @@
+//! Certificate revocation lists, from files: which certificates are no longer good.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use x509_cert::TbsCertificate;
+use x509_cert::crl::{CertificateList, TbsCertList};
+use x509_cert::der::asn1::{AnyRef, ObjectIdentifier};
+use x509_cert::der::{Decode, Encode, Error, Reader, SliceReader, Tag};
+use x509_cert::time::Time;
+
+use super::forms::{self, Wanted};
+use super::pem::{self, TlsFileError};
+use crate::tls::verdict::{self, certificate};
+
+/// One list, signed by the authority whose certificates it lists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RevocationList {
+    /// The list, DER.
+    pub der: Vec<u8>,
+    /// The file it stands in.
+    pub file: PathBuf,
+    /// Until when it holds, since the epoch.
+    pub until: Duration,
+    /// The authority's name, DER.
+    issuer: Vec<u8>,
+    /// The numbers of the certificates that are no longer good.
+    revoked: BTreeSet<Vec<u8>>,
+}
+
+impl RevocationList {
+    /// Whether it is, by its name, a list of the authority that issued the certificate (DER).
+    pub fn covers(&self, certificate: &[u8]) -> bool {
+        let issuer = |content: TbsCertificate| content.issuer.to_der().ok();
+        content(certificate).and_then(issuer).is_some_and(|name| name == self.issuer)
+    }
+
+    /// Whether the certificate's number is on it; one that can't be read counts as revoked.
+    pub fn revokes(&self, certificate: &[u8]) -> bool {
+        let number = |content: TbsCertificate| content.serial_number.as_bytes().to_vec();
+        content(certificate).map(number).is_none_or(|number| self.revoked.contains(&number))
+    }
+}
+
+fn content(certificate: &[u8]) -> Option<TbsCertificate> {
+    x509_cert::Certificate::from_der(certificate).ok().map(|parsed| parsed.tbs_certificate)
+}
+
+/// Reads the lists of a file, PEM or one in DER.
+///
+/// # Errors
+/// When one can't be used: damaged, out of date, signed in a way that can be forged, or for a part
+/// of its authority's certificates only; and when there is none.
+pub fn load(file: &Path) -> Result<Vec<RevocationList>, TlsFileError> {
+    let bytes = pem::read(file)?;
+    if pem::is_der(&bytes) {
+        return Ok(vec![checked(bytes, file, None)?]);
+    }
+    let blocks = pem::blocks(&bytes, file)?;
+    let (lists, others): (Vec<_>, Vec<_>) =
+        blocks.iter().partition(|block| block.label == "X509 CRL");
+    let lists = lists.into_iter();
+    let lists = lists.map(|block| checked(block.decode(file)?, file, Some(block.line)));
+    let lists = lists.collect::<Result<Vec<_>, _>>()?;
+    if lists.is_empty() {
+        let others: Vec<_> = others.into_iter().map(|block| block.label.clone()).collect();
+        return Err(pem::nothing(file, &bytes, Wanted::RevocationList, &others));
+    }
+    Ok(lists)
+}
+
+fn checked(der: Vec<u8>, file: &Path, line: Option<usize>) -> Result<RevocationList, TlsFileError> {
+    let wrong = |what: &str| TlsFileError::new(file, line, what);
+    if is_version_1(&der).unwrap_or(false) {
+        return Err(wrong(VERSION_1));
+    }
+    let damaged = |_| {
+        let form = forms::named(&der, Wanted::RevocationList);
+        let form = form.map(|form| format!("; {form}")).unwrap_or_default();
+        wrong(&format!("this is not a revocation list, or it is damaged{form}"))
+    };
+    let list = CertificateList::from_der(&der).map_err(damaged)?.tbs_cert_list;
+    let until = in_force(&list).map_err(|what| wrong(&what))?;
+    if let Some(what) = unusable(&list) {
+        return Err(wrong(&what));
+    }
+    let entries = list.revoked_certificates.iter().flatten();
+    let revoked = entries.map(|entry| entry.serial_number.as_bytes().to_vec()).collect();
+    let issuer = list.issuer.to_der().map_err(damaged)?;
+    Ok(RevocationList { der, file: file.to_owned(), until, issuer, revoked })
+}
+
+/// Lists of version 1 do not say their version; what is signed begins with the algorithm.
+fn is_version_1(der: &[u8]) -> Result<bool, Error> {
+    let list: AnyRef<'_> = AnyRef::from_der(der)?;
+    let content: AnyRef<'_> = SliceReader::new(list.value())?.decode()?;
+    Ok(SliceReader::new(content.value())?.peek_tag()? == Tag::Sequence)
+}
+
+const VERSION_1: &str = "the revocation list is of version 1; get one of version 2 \
+    (`openssl ca` writes it when its configuration has crl_extensions)";
+
+/// Until when the list holds, if it does now.
+fn in_force(list: &TbsCertList) -> Result<Duration, String> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let from = list.this_update.to_unix_duration();
+    let Some(until) = list.next_update.map(Time::to_unix_duration) else {
+        return Err("the revocation list does not say until when it holds (nextUpdate)".to_owned());
+    };
+    if until < now {
+        let until = verdict::date(until);
+        return Err(format!("the revocation list is out of date since {until}; get a new one"));
+    }
+    if from > now {
+        let from = verdict::date(from);
+        return Err(format!("the revocation list holds from {from} on; is the clock right?"));
+    }
+    Ok(until)
+}
+
+/// Why the list would be misunderstood.
+fn unusable(list: &TbsCertList) -> Option<String> {
+    if let Some(name) = certificate::weak_signature(list.signature.oid) {
+        return Some(format!(
+            "the revocation list is signed by way of {name}, which can be forged; get a new one"
+        ));
+    }
+    let own = list.crl_extensions.iter().flatten();
+    if own.clone().any(|one| PARTIAL.contains(&one.extn_id)) {
+        let what = "the revocation list is for a part of the certificates; get the full one";
+        return Some(what.to_owned());
+    }
+    let entries = list.revoked_certificates.iter().flatten();
+    let of_entries = entries.flat_map(|entry| entry.crl_entry_extensions.iter().flatten());
+    // RFC 5280, 5.2 and 5.3. What is critical may change what the list means.
+    let critical = own.chain(of_entries).find(|one| one.critical)?;
+    let oid = critical.extn_id;
+    Some(format!(
+        "the revocation list has a critical extension ({oid}), as complete lists must not"
+    ))
+}
+
+/// Delta lists and lists of one distribution point (RFC 5280, 5.2.4 and 5.2.5).
+const PARTIAL: &[ObjectIdentifier] =
+    &[ObjectIdentifier::new_unwrap("2.5.29.27"), ObjectIdentifier::new_unwrap("2.5.29.28")];

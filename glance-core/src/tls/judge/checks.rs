@@ -1,0 +1,189 @@
+//! What is asked of a server's certificates beside what the TLS libraries ask, so that all of them
+//! come to the same verdict.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use x509_cert::ext::pkix::BasicConstraints;
+
+use super::authority::{self, may_sign_lists};
+use super::{constraints, flaws};
+use crate::tls::bundle::Certificate;
+use crate::tls::verdict::Fault;
+use crate::tls::verdict::certificate::{self, Known};
+use crate::tls::{Pin, RevocationList, TlsPolicy};
+
+/// The checks of one policy.
+#[derive(Debug)]
+pub struct Checks {
+    bundle: Vec<Certificate>,
+    lists: Vec<RevocationList>,
+    pins: Vec<Pin>,
+}
+
+/// Whether the key of a certificate (DER, the second) signed the list.
+pub type Signed<'a> = &'a dyn Fn(&RevocationList, &[u8]) -> bool;
+
+impl Checks {
+    /// The checks that `policy` wants.
+    pub fn of(policy: &TlsPolicy) -> Self {
+        Self {
+            bundle: policy.roots.bundle().to_vec(),
+            lists: policy.revocation.clone(),
+            pins: policy.pins.clone(),
+        }
+    }
+
+    /// What speaks against a path (DER) from the server's certificate to one that is trusted,
+    /// though the TLS library has verified its names, dates and signatures. A certificate that is
+    /// trusted for itself is a path of one.
+    pub fn objection(&self, path: &[Vec<u8>], signed: Signed<'_>) -> Option<Fault> {
+        let known = match certificate::read_all(path) {
+            Ok(known) => known,
+            Err(fault) => return Some(fault),
+        };
+        let (own, above) = known.split_first()?;
+        let flaw = known.iter().find_map(flaws::flaw);
+        let fault = flaw.or_else(|| roles(own, above)).or_else(|| constraints::objection(&known));
+        let revoked = || match above {
+            [] => self.on_any_list(own.der()),
+            _ => path.windows(2).find_map(|pair| self.status(&pair[0], &pair[1], signed)),
+        };
+        fault.or_else(revoked).or_else(|| self.pinned(own.der()))
+    }
+
+    /// The plainest words for why a TLS library refuses the certificates that a server sent (DER,
+    /// its own first). `above` are trusted ones that they may lead to. The libraries find the same
+    /// faults in different orders, and some of them they report as others.
+    pub fn explained(
+        &self,
+        fault: Fault,
+        sent: &[Vec<u8>],
+        above: &[Vec<u8>],
+        is_listed: bool,
+    ) -> Fault {
+        let own = certificate::read_all(sent.get(..1).unwrap_or_default());
+        if let Err(unfit) = own {
+            return unfit;
+        }
+        let mut path = certificate::path(sent, above);
+        if is_listed {
+            path.truncate(1);
+        }
+        if let Some(flaw) = path.iter().find_map(flaws::flaw) {
+            return flaw;
+        }
+        match fault {
+            Fault::UnknownIssuer => self.unknown_issuer(sent),
+            Fault::NotPinned | Fault::Revoked(_) | Fault::NotCovered(_) => fault,
+            Fault::Other(_) => {
+                let wrong = path.split_first().and_then(|(own, above)| roles(own, above));
+                wrong.or_else(|| constraints::objection(&path)).unwrap_or(fault)
+            }
+            _ => of_own(&path, is_listed).unwrap_or(fault),
+        }
+    }
+
+    /// The certificates of the bundle (DER) with the names of those that issued these.
+    pub fn listed_above(&self, sent: &[Vec<u8>]) -> Vec<Vec<u8>> {
+        let sent: Vec<_> = sent.iter().filter_map(|one| Known::read(one)).collect();
+        let is_issuer = |listed: &Known| sent.iter().any(|one| one.issuer() == listed.subject());
+        let listed = self
+            .bundle
+            .iter()
+            .filter(|one| Known::read(&one.der).is_some_and(|one| is_issuer(&one)));
+        listed.map(|one| one.der.clone()).collect()
+    }
+
+    /// Why no certificate that is trusted signed these, if that can be told.
+    fn unknown_issuer(&self, sent: &[Vec<u8>]) -> Fault {
+        if let Some(damaged) = sent.iter().find(|one| Known::read(one).is_none()) {
+            return certificate::unreadable(damaged);
+        }
+        let path = certificate::path(sent, &[]);
+        let above = path.iter().skip(1);
+        let (Some(own), Some(top)) = (path.first(), path.last()) else {
+            return Fault::UnknownIssuer;
+        };
+        if own.is_self_issued() || above.into_iter().any(|one| one.no_authority().is_some()) {
+            return Fault::UnknownIssuer;
+        }
+        let mut namesakes = self.bundle.iter().filter_map(|one| {
+            let known = Known::read(&one.der)?;
+            (known.subject() == top.issuer()).then_some((one, known))
+        });
+        let Some((place, namesake)) = namesakes.next() else { return Fault::UnknownIssuer };
+        if namesake.no_authority() == Some(authority::BAD_BASICS) {
+            return Fault::Unfit(namesake.der().to_vec(), authority::BAD_BASICS.to_owned());
+        }
+        let why = namesake.no_authority().unwrap_or("does not verify it; has the CA a new key?");
+        Fault::NotThatIssuer(format!("{place} has a certificate of that name, which {why}"))
+    }
+
+    /// For a certificate that is trusted for itself: who signed the list does not matter when it
+    /// can only take trust away.
+    fn on_any_list(&self, own: &[u8]) -> Option<Fault> {
+        let listed = self.lists.iter().any(|list| list.covers(own) && list.revokes(own));
+        listed.then(|| Fault::Revoked(own.to_vec()))
+    }
+
+    /// Looks for a certificate on the lists of its issuer.
+    fn status(&self, one: &[u8], issuer: &[u8], signed: Signed<'_>) -> Option<Fault> {
+        if self.lists.is_empty() {
+            return None;
+        }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let holds = |list: &&RevocationList| list.covers(one) && now <= list.until;
+        let mut lists = self.lists.iter().filter(holds).filter(|list| signed(list, issuer));
+        match lists.next().filter(|_| may_sign_lists(issuer)) {
+            None => Some(Fault::NotCovered(one.to_vec())),
+            Some(first) if first.revokes(one) || lists.any(|list| list.revokes(one)) => {
+                Some(Fault::Revoked(one.to_vec()))
+            }
+            Some(_) => None,
+        }
+    }
+
+    fn pinned(&self, own: &[u8]) -> Option<Fault> {
+        let pinned = || Pin::of(own).is_some_and(|pin| self.pins.contains(&pin));
+        (!self.pins.is_empty() && !pinned()).then_some(Fault::NotPinned)
+    }
+}
+
+/// What speaks against the certificates of a path, each in its place.
+fn roles(own: &Known, above: &[Known]) -> Option<Fault> {
+    if !above.is_empty() {
+        // With the name of the root that is trusted, but not that root.
+        if own.is_self_issued() {
+            return Some(Fault::UnknownIssuer);
+        }
+        if let Some(fault) = as_authority(own) {
+            return Some(fault);
+        }
+    }
+    let unfit = above.iter().find_map(|one| Some((one, one.no_authority()?)));
+    match unfit {
+        Some((one, why)) if why == authority::BAD_BASICS => {
+            return Some(Fault::Unfit(one.der().to_vec(), why.to_owned()));
+        }
+        Some(_) => return Some(Fault::UnknownIssuer),
+        None => {}
+    }
+    let has_purpose = own.has_purpose() && above.iter().all(Known::has_purpose);
+    (!has_purpose).then_some(Fault::WrongPurpose)
+}
+
+/// What is wrong with the server's own certificate, whoever signed it.
+fn of_own(path: &[Known], is_listed: bool) -> Option<Fault> {
+    let own = path.first()?;
+    let fault = if is_listed { None } else { as_authority(own) };
+    fault.or_else(|| (!own.has_purpose()).then_some(Fault::WrongPurpose))
+}
+
+/// A server that is not trusted for itself must not show an authority's certificate.
+fn as_authority(own: &Known) -> Option<Fault> {
+    match own.content().get::<BasicConstraints>() {
+        Ok(Some((_, basic))) if basic.ca => Some(Fault::IsAuthority),
+        Ok(_) => None,
+        Err(_) => Some(Fault::Unfit(own.der().to_vec(), authority::BAD_BASICS.to_owned())),
+    }
+}

@@ -1,0 +1,117 @@
+//! What makes a certificate unfit, in whatever role and whoever is trusted.
+
+use x509_cert::der::asn1::{AnyRef, ObjectIdentifier};
+use x509_cert::der::{Decode, Header, Reader, SliceReader, Tag, Tagged};
+use x509_cert::ext::pkix::NameConstraints;
+use x509_cert::name::Name;
+use x509_cert::spki::{AlgorithmIdentifierRef, SubjectPublicKeyInfoRef};
+use x509_cert::time::Validity;
+
+use crate::tls::verdict::Fault;
+use crate::tls::verdict::certificate::Known;
+
+/// What is wrong with the certificate. The TLS libraries find some of this, each its own, and some
+/// of it they report as something else.
+pub(crate) fn flaw(one: &Known) -> Option<Fault> {
+    if let Some(what) = malformed(one) {
+        return Some(Fault::Unfit(one.der().to_vec(), what));
+    }
+    if one.unknown_extension().is_some() {
+        return Some(Fault::UnknownExtension);
+    }
+    one.weak_key().map(|_| Fault::Weak)
+}
+
+/// What can't be understood of the certificate, the end of a sentence.
+fn malformed(one: &Known) -> Option<String> {
+    if !one.says_once_how_it_is_signed() {
+        return Some("says twice how it is signed, and not the same".to_owned());
+    }
+    let content = one.content();
+    let extensions = content.extensions.as_deref().unwrap_or_default();
+    for (index, one) in extensions.iter().enumerate() {
+        if extensions[..index].iter().any(|before| before.extn_id == one.extn_id) {
+            return Some(format!("has the extension {} twice", one.extn_id));
+        }
+        if one.extn_id == SUBJECT_ALT_NAME && !are_names(one.extn_value.as_bytes()) {
+            return Some("has a subjectAltName that can't be read".to_owned());
+        }
+    }
+    let unreadable = content.get::<NameConstraints>().is_err();
+    unreadable.then(|| "has name constraints that can't be read".to_owned())
+}
+
+/// Whether the value of a subjectAltName is a sequence of names, of whatever kinds (RFC 5280, 4.2.1.6).
+fn are_names(value: &[u8]) -> bool {
+    let Ok(names) = AnyRef::from_der(value) else { return false };
+    let Ok(mut reader) = SliceReader::new(names.value()) else { return names.value().is_empty() };
+    let mut one = || {
+        let kind = reader.peek_byte();
+        reader.tlv_bytes().ok().and(kind).map(|kind| (kind, reader.is_finished()))
+    };
+    if names.tag() != Tag::Sequence {
+        return false;
+    }
+    while let Some((kind, is_last)) = one() {
+        match (NAME_KINDS.contains(&kind), is_last) {
+            (true, true) => return true,
+            (true, false) => {}
+            (false, _) => return false,
+        }
+    }
+    false
+}
+
+/// The tags of `GeneralName` (RFC 5280, appendix A.2).
+const NAME_KINDS: [u8; 9] = [0xa0, 0x81, 0x82, 0xa3, 0xa4, 0xa5, 0x86, 0x87, 0x88];
+
+const SUBJECT_ALT_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.17");
+
+/// Why a certificate (DER) can't be read, as far as one can tell: a sentence without its end.
+pub(crate) fn unreadable(der: &[u8]) -> Option<String> {
+    let mut reader = SliceReader::new(der).ok()?;
+    let header = Header::decode(&mut reader).ok()?;
+    let (has, wants) =
+        (usize::try_from(reader.remaining_len()).ok()?, usize::try_from(header.length).ok()?);
+    if has < wants {
+        return Some(format!("it is cut short: {} bytes are missing", wants - has));
+    }
+    if has > wants {
+        return Some(format!("{} bytes follow its end", has - wants));
+    }
+    let content = reader.decode::<AnyRef<'_>>().ok()?;
+    field(SliceReader::new(content.value()).ok()?)
+}
+
+/// The first field of a `TBSCertificate` that can't be read.
+fn field(mut fields: SliceReader<'_>) -> Option<String> {
+    if fields.peek_byte()? == VERSION {
+        fields.tlv_bytes().ok()?;
+    }
+    let number = fields.decode::<AnyRef<'_>>().ok()?;
+    if number.tag() != Tag::Integer {
+        return None;
+    }
+    if let length @ 22.. = number.value().len() {
+        return Some(format!("its serial number has {length} octets, and 20 are allowed"));
+    }
+    for (name, is_readable) in FIELDS {
+        if !is_readable(fields.tlv_bytes().ok()?) {
+            return Some(format!("its {name} can't be read"));
+        }
+    }
+    Some("its extensions can't be read".to_owned())
+}
+
+type Readable = fn(&[u8]) -> bool;
+
+const FIELDS: &[(&str, Readable)] = &[
+    ("signature algorithm", |der| AlgorithmIdentifierRef::from_der(der).is_ok()),
+    ("issuer", |der| Name::from_der(der).is_ok()),
+    ("validity", |der| Validity::from_der(der).is_ok()),
+    ("subject", |der| Name::from_der(der).is_ok()),
+    ("public key", |der| SubjectPublicKeyInfoRef::from_der(der).is_ok()),
+];
+
+/// `[0]`, before the number.
+const VERSION: u8 = 0xa0;

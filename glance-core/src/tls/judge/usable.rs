@@ -1,0 +1,81 @@
+//! Which certificates of a trust store are of no use, and why: to be said when it is read, since a
+//! server that they were named for would be refused much later, and in other words.
+
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::flaws;
+use crate::tls::bundle::Certificate;
+use crate::tls::files::pem::TlsFileError;
+use crate::tls::verdict::certificate::Known;
+use crate::tls::verdict::{self, Fault};
+
+/// A line for each certificate that is of no use, neither as an authority nor as a server's own.
+///
+/// # Errors
+/// When none is left.
+pub(crate) fn check(path: &Path, all: &[Certificate]) -> Result<Vec<String>, TlsFileError> {
+    let now = now();
+    let useless: Vec<_> = all.iter().filter_map(|one| Some((one, useless(one, now)?))).collect();
+    match useless.as_slice() {
+        [(one, why)] if all.len() == 1 => {
+            let what = format!("the certificate can't be used: {why}");
+            Err(TlsFileError::new(&one.file, (one.line > 0).then_some(one.line), &what))
+        }
+        [(one, why), ..] if all.len() == useless.len() => {
+            let what = format!("none of its {} certificates can be used: {why} ({one})", all.len());
+            Err(TlsFileError::new(path, None, &what))
+        }
+        _ => Ok(useless.into_iter().map(|(one, why)| line(one, &why)).collect()),
+    }
+}
+
+/// Whether it is out of date now, the end of a sentence.
+pub(crate) fn expired(one: &Certificate) -> Option<String> {
+    out_of_date(&Known::read(&one.der)?, now())
+}
+
+fn now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+fn line(one: &Certificate, why: &str) -> String {
+    format!("{one}: the certificate can't be used: {why}; get a new one, or take it out")
+}
+
+/// Why it can be neither an authority nor a server's own, a sentence that begins with its name.
+fn useless(one: &Certificate, now: Duration) -> Option<String> {
+    let known = Known::read(&one.der)?;
+    let why = flawed(&known).or_else(|| out_of_date(&known, now)).or_else(|| roleless(&known))?;
+    Some(format!("{} {why}", known.subject()))
+}
+
+fn flawed(one: &Known) -> Option<String> {
+    Some(match flaws::flaw(one)? {
+        Fault::Unfit(_, why) => why,
+        Fault::UnknownExtension => {
+            let which = one.unknown_extension().map(|oid| oid.to_string()).unwrap_or_default();
+            format!("has a critical extension ({which}) that is not known")
+        }
+        _ => one.weak_key()?,
+    })
+}
+
+fn out_of_date(one: &Known, now: Duration) -> Option<String> {
+    if one.not_after() < now {
+        return Some(format!("expired on {}", verdict::date(one.not_after())));
+    }
+    let early = one.not_before() > now;
+    early.then(|| format!("is not valid before {}", verdict::date(one.not_before())))
+}
+
+/// It is no authority, or not for servers, and names no host that it could be the certificate of.
+fn roleless(one: &Known) -> Option<String> {
+    let purpose = (!one.has_purpose()).then_some("is not for servers (extended key usage)");
+    let why = one.no_authority().or(purpose)?;
+    match one.names().is_empty() {
+        true => Some(format!("{why}, and it names no server")),
+        false if !one.may_serve() => Some(why.to_owned()),
+        false => None,
+    }
+}

@@ -1,0 +1,193 @@
+//! Redirects, which a [`Transport`] leaves to its caller.
+
+use http::{Method, Request, Response, Uri, header};
+use url::Url;
+
+use crate::body::Body;
+use crate::transport::{Transport, TransportError};
+
+/// Why there is no answer to work with.
+#[derive(Debug)]
+pub enum Unanswered {
+    /// It did not come.
+    Transport(TransportError),
+    /// It sends us where we do not go.
+    Redirect(Redirect),
+}
+
+/// A redirect that was not followed. It shows origins alone: the rest may hold a signature.
+#[derive(Debug)]
+pub struct Redirect {
+    /// What happened, a fragment of a sentence.
+    pub reason: String,
+    /// What the operator can do about it.
+    pub hint: String,
+}
+
+/// Sends a request, and sends it again where the server redirects to: only a GET, and only within
+/// its origin, so that the token stays with the server it is for.
+pub async fn send(
+    transport: &dyn Transport,
+    request: Request<Body>,
+) -> Result<Response<Body>, Unanswered> {
+    let (mut head, mut body) = request.into_parts();
+    let mut hops = 0;
+    loop {
+        let request = Request::from_parts(head.clone(), body);
+        let answer = transport.send(request).await.map_err(Unanswered::Transport)?;
+        let Some((from, to)) = redirect(&head.uri, &answer) else { return Ok(answer) };
+        head.uri = follow(&head.method, &from, &to, hops).map_err(Unanswered::Redirect)?;
+        tracing::debug!("redirected within {}", name(&from));
+        hops += 1;
+        body = Body::empty();
+    }
+}
+
+/// From where to where an answer redirects.
+fn redirect(asked: &Uri, answer: &Response<Body>) -> Option<(Url, Url)> {
+    // 300 is a list to choose from, and 304 is no redirect.
+    let redirects = matches!(answer.status().as_u16(), 301 | 302 | 303 | 307 | 308);
+    let location = answer.headers().get(header::LOCATION).filter(|_| redirects)?;
+    let from = Url::parse(&asked.to_string()).ok()?;
+    let mut to = from.join(location.to_str().ok()?).ok()?;
+    // What looks like a host before the `@` would only mislead who reads it.
+    let _ = (to.set_username(""), to.set_password(None));
+    Some((from, to))
+}
+
+fn follow(method: &Method, from: &Url, to: &Url, hops: usize) -> Result<Uri, Redirect> {
+    let (here, there) = (name(from), name(to));
+    let refuse = |reason, hint: &str| Err(Redirect { reason, hint: hint.to_owned() });
+    if from.origin() != to.origin() {
+        let reason = format!("{here} redirects to {there}, where the request must not go");
+        return match (from.scheme(), to.scheme()) {
+            ("https", "http") => refuse(reason, DOWNGRADE),
+            _ => refuse(reason, &format!("if {there} is the right server, give its address")),
+        };
+    }
+    if method != Method::GET {
+        let reason = format!("{here} redirects {method} to another path of {there}");
+        return refuse(reason, "only GET is followed: check the path of the address");
+    }
+    if hops == HOPS {
+        return refuse(format!("{here} redirects to {there} again and again"), ENDLESS);
+    }
+    to.as_str().parse().or_else(|_| refuse(format!("{here} redirects to no address"), ENDLESS))
+}
+
+fn name(url: &Url) -> String {
+    url.origin().ascii_serialization()
+}
+
+/// More than a version and a slash need.
+const HOPS: usize = 3;
+const ENDLESS: &str = "look at the server's configuration, or at that of what stands before it";
+const DOWNGRADE: &str = "the server does not know that it is reached by https: what ends TLS before \
+    it has to send X-Forwarded-Proto, and enable_proxy_headers_parsing has to be on";
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use async_trait::async_trait;
+
+    use super::*;
+
+    /// Answers these, then 200, and notes what it was asked.
+    #[derive(Debug)]
+    struct Server {
+        answers: Mutex<Vec<(u16, &'static str)>>,
+        asked: Mutex<Vec<String>>,
+    }
+
+    #[async_trait]
+    impl Transport for Server {
+        async fn send(&self, request: Request<Body>) -> Result<Response<Body>, TransportError> {
+            assert_eq!(request.headers()["x-auth-token"], "hush");
+            self.asked.lock().unwrap().push(format!("{} {}", request.method(), request.uri()));
+            let (status, location) = self.answers.lock().unwrap().pop().unwrap_or((200, ""));
+            let mut answer = Response::builder().status(status);
+            if !location.is_empty() {
+                answer = answer.header("location", location);
+            }
+            Ok(answer.body(Body::empty()).unwrap())
+        }
+    }
+
+    /// The status, or why there is none; and what was asked after the first request.
+    async fn ask(method: &str, answers: &[(u16, &'static str)]) -> (Result<u16, String>, String) {
+        let answers = Mutex::new(answers.iter().rev().copied().collect());
+        let server = Server { answers, asked: Mutex::default() };
+        let request = Request::builder().method(method).uri("https://glance.test:9292/v2/images?a");
+        let request = request.header("x-auth-token", "hush").body(Body::empty()).unwrap();
+        let answer = match send(&server, request).await {
+            Ok(answer) => Ok(answer.status().as_u16()),
+            Err(Unanswered::Redirect(redirect)) => Err(redirect.reason),
+            Err(Unanswered::Transport(error)) => panic!("{error}"),
+        };
+        let asked = server.asked.into_inner().unwrap();
+        (answer, asked[1..].join(", "))
+    }
+
+    #[tokio::test]
+    async fn a_get_is_followed_within_its_origin() {
+        for (status, location, then) in [
+            (301, "/v2/images/", "https://glance.test:9292/v2/images/"),
+            (302, "other?b=c#d", "https://glance.test:9292/v2/other?b=c"),
+            (303, "https://glance.test:9292/x", "https://glance.test:9292/x"),
+            (307, "HTTPS://GLANCE.test:9292/x", "https://glance.test:9292/x"),
+            (308, "//glance.test:9292", "https://glance.test:9292/"),
+            (307, "https://user:word@glance.test:9292/x", "https://glance.test:9292/x"),
+        ] {
+            let (answer, asked) = ask("GET", &[(status, location)]).await;
+            assert_eq!((answer, asked), (Ok(200), format!("GET {then}")), "{location}");
+        }
+        let three = [(302, "/1"), (302, "/2"), (302, "/3")];
+        assert_eq!(ask("GET", &three).await.0, Ok(200));
+    }
+
+    #[tokio::test]
+    async fn nothing_goes_to_another_origin() {
+        for (location, origin) in [
+            ("https://evil.test/v2/images?secret", "https://evil.test"),
+            ("https://glance.test/v2/images", "https://glance.test"),
+            ("https://glance.test:9293/v2", "https://glance.test:9293"),
+            ("http://glance.test:9292/v2/images/", "http://glance.test:9292"),
+            ("//evil.test:9292/v2", "https://evil.test:9292"),
+            ("https://glance.test:9292@evil.test/", "https://evil.test"),
+        ] {
+            for method in ["GET", "POST", "PUT"] {
+                let (answer, asked) = ask(method, &[(307, location)]).await;
+                let between = format!("https://glance.test:9292 redirects to {origin},");
+                let reason = answer.unwrap_err();
+                assert!(reason.starts_with(&between) && !reason.contains("secret"), "{reason}");
+                assert_eq!(asked, "");
+            }
+        }
+        let (answer, asked) = ask("GET", &[(302, "/x"), (302, "http://glance.test:9292/y")]).await;
+        assert!(answer.unwrap_err().contains("to http://glance.test:9292,"));
+        assert_eq!(asked, "GET https://glance.test:9292/x");
+    }
+
+    #[tokio::test]
+    async fn only_a_get_is_followed_and_not_for_ever() {
+        for method in ["POST", "PUT", "PATCH", "DELETE"] {
+            let (answer, asked) = ask(method, &[(308, "/x?secret")]).await;
+            let reason = format!(
+                "https://glance.test:9292 redirects {method} to another path of \
+                https://glance.test:9292"
+            );
+            assert_eq!((answer, asked.as_str()), (Err(reason), ""));
+        }
+        let (answer, asked) = ask("GET", &[(302, "/x"); 9]).await;
+        assert!(answer.unwrap_err().ends_with("again and again"));
+        assert_eq!(asked.split(", ").count(), HOPS);
+    }
+
+    #[tokio::test]
+    async fn what_is_no_redirect_is_an_answer() {
+        for answer in [(300, "/v2/"), (304, "/x"), (302, ""), (302, "https://["), (201, "/x")] {
+            assert_eq!(ask("GET", &[answer]).await, (Ok(answer.0), String::new()));
+        }
+    }
+}

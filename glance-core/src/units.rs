@@ -1,0 +1,42 @@
+//! Amounts of bytes as people write them.
+
+use std::fmt;
+
+/// A text that is not an amount of bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InvalidByteCount(&'static str);
+
+impl fmt::Display for InvalidByteCount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for InvalidByteCount {}
+
+/// The bytes that `text` stands for: digits, then optionally k, M, G or T (powers of 1024).
+///
+/// ```
+/// use crate::units::byte_count;
+///
+/// assert_eq!(byte_count("512k"), Ok(512 * 1024));
+/// assert!(byte_count("10 apples").is_err());
+/// ```
+///
+/// # Errors
+/// When `text` is not an amount of bytes, or the amount does not fit into 64 bits.
+pub fn byte_count(text: &str) -> Result<u64, InvalidByteCount> {
+    let number = text.trim_end_matches(|last: char| last.is_ascii_alphabetic());
+    let power = match text[number.len()..].to_ascii_lowercase().as_str() {
+        "" => 0,
+        "k" => 1,
+        "m" => 2,
+        "g" => 3,
+        "t" => 4,
+        _ => return Err(InvalidByteCount("the letters are k, M, G and T")),
+    };
+    let number: u64 =
+        number.parse().map_err(|_| InvalidByteCount("write it as 512k, 10M or 1G"))?;
+    let bytes = number.checked_mul(1024_u64.pow(power));
+    bytes.ok_or(InvalidByteCount("that is more than can be counted"))
+}

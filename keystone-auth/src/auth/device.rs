@@ -1,0 +1,155 @@
+//! A person signs in on another device, and this one waits: RFC 8628.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Deserializer};
+use sha2::{Digest, Sha256};
+use tokio::time::{Instant, sleep, sleep_until};
+use url::Url;
+
+use super::OidcClient;
+use crate::auth::exchange::{parse, unexpected};
+use crate::auth::oidc_provider::{
+    Access, Form, granted, post, protocol, provider_at, refusal, refused,
+};
+use crate::{SignInError, SignInErrorKind};
+use glance_core::TERMINAL;
+use glance_core::transport::Transport;
+
+/// How often to ask where the provider does not say: RFC 8628, section 3.2.
+const INTERVAL: Duration = Duration::from_secs(5);
+
+/// How much longer to wait after `slow_down`: RFC 8628, section 3.5.
+const SLOWER: Duration = Duration::from_secs(5);
+
+/// The codes that a provider gives, RFC 8628, section 3.2.
+#[derive(Deserialize)]
+struct Codes {
+    #[serde(deserialize_with = "secret")]
+    device_code: SecretString,
+    user_code: String,
+    verification_uri: String,
+    verification_uri_complete: Option<String>,
+    expires_in: u64,
+    interval: Option<u64>,
+}
+
+/// Asks for codes at `codes_endpoint`, shows them, and asks `token_endpoint` until somebody has
+/// used them.
+pub(super) async fn token(
+    transport: &dyn Transport,
+    client: &OidcClient,
+    codes_endpoint: &str,
+    token_endpoint: &str,
+    code_challenge: bool,
+) -> Result<Access, SignInError> {
+    let verifier = code_challenge.then(verifier);
+    let codes = codes(transport, client, codes_endpoint, verifier.as_ref()).await?;
+    let until = Instant::now().checked_add(Duration::from_secs(codes.expires_in));
+    let until = until.ok_or_else(|| protocol("the provider's codes never expire".into()))?;
+    show(&codes, codes_endpoint)?;
+    let mut form = Form::grant("urn:ietf:params:oauth:grant-type:device_code")
+        .with("device_code", codes.device_code.expose_secret());
+    if let Some(verifier) = &verifier {
+        form = form.with("code_verifier", verifier.expose_secret());
+    }
+    // Some providers want the id even of a client that proves itself.
+    if client.secret.is_some() {
+        form = form.with("client_id", &client.id);
+    }
+    let interval = codes.interval.map_or(INTERVAL, Duration::from_secs);
+    let polling = poll(transport, client, token_endpoint, form, interval);
+    tokio::select! {
+        access = polling => access,
+        () = sleep_until(until) => {
+            Err(refusal("expired_token", client, &provider_at(token_endpoint)))
+        }
+    }
+}
+
+async fn codes(
+    transport: &dyn Transport,
+    client: &OidcClient,
+    endpoint: &str,
+    verifier: Option<&SecretString>,
+) -> Result<Codes, SignInError> {
+    let mut form = Form::new().with("scope", &client.scope);
+    if client.secret.is_some() {
+        form = form.with("client_id", &client.id);
+    }
+    if let Some(verifier) = verifier {
+        let challenge = URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.expose_secret()));
+        form = form.with("code_challenge_method", "S256").with("code_challenge", &challenge);
+    }
+    let server = provider_at(endpoint);
+    let answer = post(transport, client, endpoint, form).await?;
+    match refused(&answer) {
+        Some(code) => Err(refusal(&code, client, &server)),
+        None if !answer.status().is_success() => {
+            Err(unexpected(&answer, &server, "device_authorization_endpoint"))
+        }
+        None => parse(&answer)
+            .ok_or_else(|| protocol(format!("{server} answered with no codes for a device"))),
+    }
+}
+
+/// Asks at intervals until there is a token or a refusal.
+async fn poll(
+    transport: &dyn Transport,
+    client: &OidcClient,
+    endpoint: &str,
+    form: Form,
+    mut interval: Duration,
+) -> Result<Access, SignInError> {
+    loop {
+        sleep(interval).await;
+        let asked = Instant::now();
+        let answer = match post(transport, client, endpoint, form.clone()).await {
+            Ok(answer) => answer,
+            // A provider that does not keep up is asked less often.
+            Err(error) if is_passing(&error) => {
+                interval *= 2;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        match refused(&answer).as_deref() {
+            Some("authorization_pending") => {}
+            Some("slow_down") => interval += SLOWER,
+            _ => return granted(&answer, client, endpoint, asked),
+        }
+    }
+}
+
+fn is_passing(error: &SignInError) -> bool {
+    matches!(error.kind, SignInErrorKind::Transport(kind) if kind.is_retryable())
+}
+
+/// Tells the person where to go. What the provider sends is shown on a terminal, so it has to be
+/// an address and a plain code.
+fn show(codes: &Codes, endpoint: &str) -> Result<(), SignInError> {
+    let address = |text: &str| Url::parse(text).ok().filter(|url| url.scheme().starts_with("http"));
+    let is_plain =
+        codes.user_code.len() <= 64 && codes.user_code.chars().all(|c| c.is_ascii_graphic());
+    let Some(uri) = address(&codes.verification_uri).filter(|_| is_plain) else {
+        let server = provider_at(endpoint);
+        return Err(protocol(format!("{server} gave no address and code that can be shown")));
+    };
+    let complete = codes.verification_uri_complete.as_deref().and_then(address);
+    let page = complete.unwrap_or(uri);
+    tracing::warn!(target: TERMINAL, "to sign in, open {page} and enter {}", codes.user_code);
+    Ok(())
+}
+
+fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SecretString, D::Error> {
+    String::deserialize(deserializer).map(SecretString::from)
+}
+
+/// A secret of this sign-in alone: 43 to 128 letters, RFC 7636, section 4.1.
+fn verifier() -> SecretString {
+    let random = [uuid::Uuid::new_v4(), uuid::Uuid::new_v4(), uuid::Uuid::new_v4()];
+    SecretString::from(URL_SAFE_NO_PAD.encode(random.map(uuid::Uuid::into_bytes).concat()))
+}

@@ -1,0 +1,137 @@
+//! One request to a server that grants tokens, and its whole answer.
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use serde::de::DeserializeOwned;
+use url::Url;
+
+use crate::{SignInError, SignInErrorKind};
+use glance_core::body::{Body, TooLong};
+use glance_core::error::BodyError;
+use glance_core::transport::redirect::{self, Unanswered};
+use glance_core::transport::{Harmless, Transport, TransportErrorKind, request_id};
+
+/// The longest answer accepted: the catalogue of a large cloud has some 100 KiB.
+pub(crate) const ANSWER: usize = 2 << 20;
+
+/// The longest list accepted, which has no pages: some ten thousand projects.
+pub(crate) const LIST: usize = 8 << 20;
+
+/// As much of a refusal as is read: what it says in JSON is short, the rest is for browsers.
+const REFUSAL_LIMIT: usize = 64 << 10;
+
+/// Sends one request and reads its answer. Of a long refusal, the beginning is read.
+pub(crate) async fn exchange(
+    transport: &dyn Transport,
+    request: Request<Body>,
+    server: &str,
+) -> Result<Response<Bytes>, SignInError> {
+    exchange_within(ANSWER, transport, request, server).await
+}
+
+/// The same, of an answer that may have so many bytes.
+pub(crate) async fn exchange_within(
+    limit: usize,
+    transport: &dyn Transport,
+    mut request: Request<Body>,
+    server: &str,
+) -> Result<Response<Bytes>, SignInError> {
+    // A token that is granted twice is no harm.
+    request.extensions_mut().insert(Harmless);
+    let response = redirect::send(transport, request).await;
+    let response = response.map_err(|error| no_answer(error, server))?;
+    let (head, body) = response.into_parts();
+    if !head.status.is_success() && head.status != StatusCode::MULTIPLE_CHOICES {
+        let (refusal, _) = body.peek(REFUSAL_LIMIT).await;
+        return Ok(Response::from_parts(head, refusal));
+    }
+    let body = body.collect(limit).await.map_err(|error| SignInError {
+        request_id: request_id(&head.headers),
+        ..unread(error, server)
+    })?;
+    Ok(Response::from_parts(head, body))
+}
+
+/// An answer that is too long, or broke off.
+fn unread(error: BodyError, server: &str) -> SignInError {
+    match error.downcast::<TooLong>() {
+        Ok(too_long) => SignInError::new(
+            SignInErrorKind::Protocol,
+            format!("the answer of {server} can't be read: {too_long}"),
+            Some("check that auth_url is Keystone v3, and what stands before it"),
+        ),
+        Err(error) => SignInError {
+            kind: SignInErrorKind::Transport(TransportErrorKind::Interrupted),
+            reason: format!("the answer of {server} is not whole"),
+            hint: None,
+            request_id: None,
+            source: Some(error),
+        },
+    }
+}
+
+fn no_answer(error: Unanswered, server: &str) -> SignInError {
+    let reason = format!("no answer from {server}");
+    match error {
+        Unanswered::Transport(error) => SignInError {
+            kind: SignInErrorKind::Transport(error.kind),
+            reason,
+            hint: error.hint.clone(),
+            request_id: None,
+            source: Some(Box::new(error)),
+        },
+        Unanswered::Redirect(redirect) => SignInError::new(
+            SignInErrorKind::Protocol,
+            format!("{reason}: {}", redirect.reason),
+            Some(&redirect.hint),
+        ),
+    }
+}
+
+/// Understands a JSON answer. The parser's own error may quote a value, so it is left out.
+pub(super) fn parse<T: DeserializeOwned>(answer: &Response<Bytes>) -> Option<T> {
+    serde_json::from_slice(answer.body()).ok()
+}
+
+/// What a status means that is no answer to the question.
+pub(crate) fn unexpected(answer: &Response<Bytes>, server: &str, setting: &str) -> SignInError {
+    let status = answer.status().as_u16();
+    let hint = match status {
+        300..=399 | 404 | 405 => format!("check {setting}"),
+        429 | 500..=599 => format!("try again later, or ask who runs {server}"),
+        _ => format!("check {setting}, and what {server} logged"),
+    };
+    let reason = format!("{server} answered {status}");
+    SignInError::new(SignInErrorKind::Protocol, reason, Some(&hint))
+}
+
+/// `https://host:port`, fit to be shown.
+pub(super) fn origin(url: &Url) -> String {
+    url.origin().ascii_serialization()
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+
+    use super::*;
+    use glance_core::transport::TransportError;
+
+    #[derive(Debug)]
+    struct Server;
+
+    #[async_trait]
+    impl Transport for Server {
+        async fn send(&self, request: Request<Body>) -> Result<Response<Body>, TransportError> {
+            assert!(request.extensions().get::<Harmless>().is_some());
+            assert!(request.body().again().is_some());
+            Ok(Response::new(Body::empty()))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_for_a_token_may_be_repeated() {
+        let request = Request::post("https://ks/v3/auth/tokens").body(Body::empty()).unwrap();
+        exchange(&Server, request, "https://ks").await.unwrap();
+    }
+}

@@ -1,0 +1,69 @@
+//! Proofs that ask nobody, for a Glance without Keystone or a token from elsewhere.
+
+use async_trait::async_trait;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::header;
+use secrecy::zeroize::Zeroizing;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{AuthPlugin, Grant, Proof, Renewal};
+use crate::SignInError;
+use glance_core::transport::Transport;
+
+/// `none`: a service that asks for no proof.
+#[derive(Debug, Clone, Default)]
+pub struct NoAuth {
+    /// Where the service is, if that is known.
+    pub endpoint: Option<String>,
+}
+
+/// `admin_token`: a token that somebody else got. It can't be renewed.
+#[derive(Debug, Clone)]
+pub struct FixedToken {
+    /// The token.
+    pub token: SecretString,
+    /// Where the service is, if that is known.
+    pub endpoint: Option<String>,
+}
+
+/// `http_basic`: a name and a password with every request, RFC 7617.
+#[derive(Debug, Clone)]
+pub struct HttpBasic {
+    /// The name, without a colon.
+    pub username: String,
+    /// The password.
+    pub password: SecretString,
+    /// Where the service is, if that is known.
+    pub endpoint: Option<String>,
+}
+
+#[async_trait]
+impl AuthPlugin for NoAuth {
+    async fn sign_in(&self, _: &dyn Transport) -> Result<Grant, SignInError> {
+        Ok(Grant::lasting(Proof::none(), self.endpoint.clone()))
+    }
+}
+
+#[async_trait]
+impl AuthPlugin for FixedToken {
+    async fn sign_in(&self, _: &dyn Transport) -> Result<Grant, SignInError> {
+        let grant = Grant::lasting(Proof::token(self.token.clone())?, self.endpoint.clone());
+        Ok(Grant { renewal: Renewal::Impossible, ..grant })
+    }
+}
+
+#[async_trait]
+impl AuthPlugin for HttpBasic {
+    async fn sign_in(&self, _: &dyn Transport) -> Result<Grant, SignInError> {
+        let value = basic(&self.username, self.password.expose_secret());
+        let proof = Proof::none().with(header::AUTHORIZATION, value)?;
+        Ok(Grant::lasting(proof, self.endpoint.clone()))
+    }
+}
+
+/// The value of an `Authorization` header, RFC 7617.
+pub(super) fn basic(name: &str, password: &str) -> SecretString {
+    let pair = Zeroizing::new(format!("{name}:{password}"));
+    SecretString::from(format!("Basic {}", STANDARD.encode(pair.as_bytes())))
+}

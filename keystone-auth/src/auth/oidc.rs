@@ -1,0 +1,247 @@
+//! Signs in at Keystone with a token of an identity provider that Keystone trusts.
+//!
+//! The provider is asked as OAuth 2.0 says (RFC 6749), with the endpoints that `OpenID` Connect
+//! Discovery 1.0 finds.
+
+use async_trait::async_trait;
+use http::{Request, header};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde_json::json;
+use url::Url;
+
+use super::{AuthPlugin, Grant, Renewal, device};
+use crate::auth::exchange::{exchange, parse, unexpected};
+use crate::auth::oidc_provider::{Access, Form, access_token, is_https, protocol, provider_at};
+use crate::auth::token_api::Tokens;
+use crate::{Scope, SignInError, SignInErrorKind};
+use glance_core::body::Body;
+use glance_core::plain_http;
+use glance_core::transport::Transport;
+
+/// `v3oidcpassword`, `v3oidcclientcredentials`, `v3oidcaccesstoken` and `v3oidcdeviceauthz`.
+#[derive(Debug, Clone)]
+pub struct Oidc {
+    /// Keystone, with or without `/v3`.
+    pub auth_url: String,
+    /// The provider's name in Keystone.
+    pub identity_provider: String,
+    /// The protocol's name in Keystone.
+    pub protocol: String,
+    /// How the provider's token comes.
+    pub flow: Flow,
+    /// What Keystone's token is to be good for.
+    pub scope: Scope,
+}
+
+/// How the provider's token comes.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum Flow {
+    /// Somebody else got it.
+    AccessToken {
+        /// The token.
+        token: SecretString,
+    },
+    /// The provider is asked for it.
+    Client {
+        /// Who asks.
+        client: OidcClient,
+        /// For what.
+        grant: OidcGrant,
+    },
+}
+
+/// A client that the provider knows.
+#[derive(Debug, Clone)]
+pub struct OidcClient {
+    /// Its id.
+    pub id: String,
+    /// Its secret, unless it is a public client.
+    pub secret: Option<SecretString>,
+    /// The scope that it asks for, such as `openid profile`.
+    pub scope: String,
+    /// Where tokens are given; counts more than what is discovered.
+    pub token_endpoint: Option<String>,
+    /// The provider's `/.well-known/openid-configuration`.
+    pub discovery_endpoint: Option<String>,
+    /// Which token of the answer Keystone takes: `access_token` or `id_token`.
+    pub token_type: &'static str,
+}
+
+/// What the client shows for a token.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum OidcGrant {
+    /// A user's password, RFC 6749, section 4.3.
+    Password {
+        /// The user's name at the provider.
+        username: String,
+        /// The user's password.
+        password: SecretString,
+    },
+    /// Nothing but itself, RFC 6749, section 4.4.
+    ClientCredentials,
+    /// A person's consent on another device, RFC 8628. Every sign-in asks again.
+    Device {
+        /// Where codes for it are given; counts more than what is discovered.
+        endpoint: Option<String>,
+        /// Whether to bind the code to this sign-in, RFC 7636 with S256.
+        code_challenge: bool,
+    },
+}
+
+/// What the provider says of itself.
+#[derive(Default, Deserialize)]
+pub(super) struct Provider {
+    token_endpoint: Option<String>,
+    pub(super) device_authorization_endpoint: Option<String>,
+    grant_types_supported: Option<Vec<String>>,
+}
+
+#[async_trait]
+impl AuthPlugin for Oidc {
+    async fn sign_in(&self, transport: &dyn Transport) -> Result<Grant, SignInError> {
+        let tokens = Tokens::new(transport, &self.auth_url)?;
+        let access = match &self.flow {
+            Flow::AccessToken { token } => token.clone(),
+            Flow::Client { client, grant } => {
+                let access = client.token(transport, grant).await?;
+                tokens.check(access.came_over_https)?;
+                access.token
+            }
+        };
+        let (provider, protocol) = (&self.identity_provider, &self.protocol);
+        let (grant, token) = tokens.federated(provider, protocol, &access).await?.last()?;
+        let grant = match &self.scope {
+            Scope::Default | Scope::Unscoped => grant,
+            scope => {
+                let token = json!({"id": token.expose_secret()});
+                let identity = json!({"methods": ["token"], "token": token});
+                let who = format!("the token of identity provider `{provider}`");
+                tokens.ask(identity, scope, None, &who).await?.last()?.0
+            }
+        };
+        Ok(Grant { renewal: self.flow.renewal(), ..grant })
+    }
+}
+
+impl Flow {
+    fn renewal(&self) -> Renewal {
+        match self {
+            Self::Client { grant: OidcGrant::Device { .. }, .. } => Renewal::ByPerson,
+            _ => Renewal::Possible,
+        }
+    }
+}
+
+impl OidcClient {
+    /// A client with a secret, of a provider whose endpoint is known.
+    pub(super) fn new(id: &str, secret: SecretString, token_endpoint: &str) -> Self {
+        Self {
+            id: id.into(),
+            secret: Some(secret),
+            scope: String::new(),
+            token_endpoint: Some(token_endpoint.into()),
+            discovery_endpoint: None,
+            token_type: "access_token",
+        }
+    }
+
+    async fn token(
+        &self,
+        transport: &dyn Transport,
+        grant: &OidcGrant,
+    ) -> Result<Access, SignInError> {
+        let discovers = match grant {
+            OidcGrant::Device { endpoint: None, .. } => true,
+            _ => self.token_endpoint.is_none(),
+        };
+        let provider = match &self.discovery_endpoint {
+            Some(url) if discovers => discover(transport, url).await?,
+            _ => Provider::default(),
+        };
+        let name = grant.name();
+        if provider.grant_types_supported.as_ref().is_some_and(|all| !all.iter().any(|g| g == name))
+        {
+            let reason = format!("the identity provider does not offer the grant type {name}");
+            let hint = "say another auth_type, or have the grant allowed";
+            return Err(SignInError::new(SignInErrorKind::Protocol, reason, Some(hint)));
+        }
+        let endpoint = self.endpoint(
+            "access_token_endpoint",
+            self.token_endpoint.as_ref(),
+            provider.token_endpoint.as_ref(),
+        )?;
+        let form = match grant {
+            OidcGrant::Password { username, password } => Form::grant(name)
+                .with("username", username)
+                .with("password", password.expose_secret())
+                .with("scope", &self.scope),
+            OidcGrant::ClientCredentials => Form::grant(name).with("scope", &self.scope),
+            OidcGrant::Device { endpoint: said, code_challenge } => {
+                let found = provider.device_authorization_endpoint.as_ref();
+                let codes = self.endpoint("device_authorization_endpoint", said.as_ref(), found)?;
+                return device::token(transport, self, &codes, &endpoint, *code_challenge).await;
+            }
+        };
+        access_token(transport, self, &endpoint, form).await
+    }
+
+    /// An endpoint: what the configuration says, or else what was discovered.
+    fn endpoint(
+        &self,
+        setting: &str,
+        said: Option<&String>,
+        found: Option<&String>,
+    ) -> Result<String, SignInError> {
+        let fail = |reason: &str| {
+            let hint = format!("say {setting} in the cloud's `auth`");
+            Err(SignInError::new(SignInErrorKind::Protocol, reason, Some(&hint)))
+        };
+        if let Some(said) = said {
+            return Ok(said.clone());
+        }
+        let Some(found) = found else {
+            return fail(&format!("the identity provider names no {setting}"));
+        };
+        let secure = self.discovery_endpoint.as_deref().is_some_and(is_https);
+        let fits = |url: &Url| {
+            let public = url.username().is_empty() && url.password().is_none();
+            public && (url.scheme() == "https" || (url.scheme() == "http" && !secure))
+        };
+        match Url::parse(found).ok().filter(fits) {
+            Some(url) => Ok(url.into()),
+            None => {
+                fail(&format!("the {setting} that the identity provider names is no https URL"))
+            }
+        }
+    }
+}
+
+impl OidcGrant {
+    /// Its name in requests.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Password { .. } => "password",
+            Self::ClientCredentials => "client_credentials",
+            Self::Device { .. } => "urn:ietf:params:oauth:grant-type:device_code",
+        }
+    }
+}
+
+async fn discover(transport: &dyn Transport, url: &str) -> Result<Provider, SignInError> {
+    let server = provider_at(url);
+    if let Ok(url) = Url::parse(url) {
+        plain_http::warn(&url, "and change which addresses secrets go to");
+    }
+    let request = Request::get(url)
+        .header(header::ACCEPT, "application/json")
+        .body(Body::empty())
+        .map_err(|_| protocol(format!("{server} can't be asked")))?;
+    let answer = exchange(transport, request, &server).await?;
+    if !answer.status().is_success() {
+        return Err(unexpected(&answer, &server, "discovery_endpoint"));
+    }
+    parse(&answer).ok_or_else(|| protocol(format!("{server} answered with no discovery document")))
+}

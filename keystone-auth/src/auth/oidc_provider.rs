@@ -1,0 +1,172 @@
+//! The requests of OAuth 2.0 that give tokens: RFC 6749.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode, header};
+use secrecy::zeroize::Zeroizing;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::time::Instant;
+use url::{Url, form_urlencoded};
+
+use super::{Life, OidcClient, sensitive};
+use crate::auth::exchange::{exchange, parse, unexpected};
+use crate::auth::fixed_token::basic;
+use crate::{SignInError, SignInErrorKind};
+use glance_core::body::Body;
+use glance_core::plain_http;
+use glance_core::transport::Transport;
+
+/// A token of the provider.
+pub(super) struct Access {
+    pub(super) token: SecretString,
+    pub(super) life: Option<Life>,
+    pub(super) came_over_https: bool,
+}
+
+/// A form to be sent, RFC 6749, appendix B.
+#[derive(Clone)]
+pub(super) struct Form(Zeroizing<String>);
+
+impl Form {
+    pub(super) fn new() -> Self {
+        Self(Zeroizing::default())
+    }
+
+    pub(super) fn grant(name: &str) -> Self {
+        Self::new().with("grant_type", name)
+    }
+
+    pub(super) fn with(mut self, name: &str, value: &str) -> Self {
+        if !self.0.is_empty() {
+            self.0.push('&');
+        }
+        self.0.push_str(name);
+        self.0.push('=');
+        self.0.extend(form_urlencoded::byte_serialize(value.as_bytes()));
+        self
+    }
+}
+
+/// Sends a form as the client, which proves itself as RFC 6749, section 2.3.1, says: by HTTP Basic
+/// where it has a secret, or else by its id alone.
+pub(super) async fn post(
+    transport: &dyn Transport,
+    client: &OidcClient,
+    endpoint: &str,
+    form: Form,
+) -> Result<Response<Bytes>, SignInError> {
+    let server = provider_at(endpoint);
+    if let Ok(url) = Url::parse(endpoint) {
+        plain_http::warn(&url, "what signs in");
+    }
+    let mut request = Request::post(endpoint)
+        .header(header::ACCEPT, "application/json")
+        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+    let form = match &client.secret {
+        Some(secret) => {
+            let encode = |text: &str| -> Zeroizing<String> {
+                Zeroizing::new(form_urlencoded::byte_serialize(text.as_bytes()).collect())
+            };
+            let value = basic(&encode(&client.id), &encode(secret.expose_secret()));
+            request = request.header(header::AUTHORIZATION, sensitive(value.expose_secret())?);
+            form
+        }
+        None => form.with("client_id", &client.id),
+    };
+    let request = request
+        .body(Body::from(Bytes::copy_from_slice(form.0.as_bytes())))
+        .map_err(|_| protocol(format!("{server} can't be asked")))?;
+    exchange(transport, request, &server).await
+}
+
+/// Trades a form for a token.
+pub(super) async fn access_token(
+    transport: &dyn Transport,
+    client: &OidcClient,
+    endpoint: &str,
+    form: Form,
+) -> Result<Access, SignInError> {
+    let asked = Instant::now();
+    let answer = post(transport, client, endpoint, form).await?;
+    granted(&answer, client, endpoint, asked)
+}
+
+/// The token of an answer, RFC 6749, section 5.1.
+pub(super) fn granted(
+    answer: &Response<Bytes>,
+    client: &OidcClient,
+    endpoint: &str,
+    asked: Instant,
+) -> Result<Access, SignInError> {
+    let server = provider_at(endpoint);
+    if !answer.status().is_success() {
+        return Err(match refused(answer) {
+            Some(code) => refusal(&code, client, &server),
+            None => unexpected(answer, &server, "access_token_endpoint"),
+        });
+    }
+    let document: Value = parse(answer)
+        .ok_or_else(|| protocol(format!("{server} answered with something else than a token")))?;
+    let text = |key: &str| document.get(key).and_then(Value::as_str);
+    let other = |kind: &str| !kind.eq_ignore_ascii_case("bearer");
+    if client.token_type == "access_token" && text("token_type").is_some_and(other) {
+        return Err(protocol(format!("{server} gave a token that is no bearer token")));
+    }
+    let Some(token) = text(client.token_type) else {
+        return Err(protocol(format!("{server} answered without {}", client.token_type)));
+    };
+    let life = document.get("expires_in").and_then(Value::as_u64).map(Duration::from_secs);
+    let life = life.and_then(|life| Life::new(asked, life));
+    Ok(Access { token: SecretString::from(token), life, came_over_https: is_https(endpoint) })
+}
+
+/// The code of an error, RFC 6749, section 5.2. Its description is not shown: it may quote.
+pub(super) fn refused(answer: &Response<Bytes>) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Refusal {
+        error: String,
+    }
+    if !matches!(answer.status(), StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED) {
+        return None;
+    }
+    let Refusal { error } = parse(answer)?;
+    let plain = error.len() <= 64 && error.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+    plain.then_some(error)
+}
+
+pub(super) fn refusal(code: &str, client: &OidcClient, server: &str) -> SignInError {
+    let (kind, hint) = match code {
+        "invalid_client" | "unauthorized_client" => {
+            (SignInErrorKind::Unauthenticated, "check client_id, client_secret, and what it may do")
+        }
+        "invalid_grant" => (SignInErrorKind::Unauthenticated, "check username and password"),
+        "invalid_scope" => (SignInErrorKind::Protocol, "check openid_scope"),
+        "unsupported_grant_type" => (SignInErrorKind::Protocol, "say another auth_type"),
+        "access_denied" => (SignInErrorKind::Unauthenticated, "somebody declined; try again"),
+        "expired_token" => (SignInErrorKind::Unauthenticated, "nobody came in time; try again"),
+        _ => (SignInErrorKind::Protocol, "check the cloud's `auth` with who runs the provider"),
+    };
+    let reason = format!("{server} refused client `{}`: {code}", client.id);
+    SignInError::new(kind, reason, Some(hint))
+}
+
+/// Whether an address is https, however its scheme is spelled.
+pub(super) fn is_https(url: &str) -> bool {
+    Url::parse(url).is_ok_and(|url| url.scheme() == "https")
+}
+
+/// What to call a provider: its address without query, user and password.
+pub(super) fn provider_at(url: &str) -> String {
+    match Url::parse(url) {
+        Ok(url) => format!("the identity provider at {}{}", super::origin(&url), url.path()),
+        Err(_) => "the identity provider".into(),
+    }
+}
+
+pub(super) fn protocol(reason: String) -> SignInError {
+    let hint = "check the addresses in the cloud's `auth`";
+    SignInError::new(SignInErrorKind::Protocol, reason, Some(hint))
+}

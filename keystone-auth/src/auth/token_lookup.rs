@@ -1,0 +1,35 @@
+//! A token that somebody else got, of a Keystone that is known.
+
+use async_trait::async_trait;
+use secrecy::SecretString;
+
+use super::{AuthPlugin, FixedToken, Grant};
+use crate::auth::token_api::Tokens;
+use crate::{SignInError, SignInErrorKind};
+use glance_core::transport::{Transport, briefly};
+
+/// Presents a token as it is, after asking its Keystone, once, how long it lives. It can't be renewed.
+#[derive(Debug, Clone)]
+pub struct GivenToken {
+    /// The token.
+    pub token: SecretString,
+    /// The Keystone that gave it, with or without `/v3`.
+    pub auth_url: String,
+}
+
+#[async_trait]
+impl AuthPlugin for GivenToken {
+    async fn sign_in(&self, transport: &dyn Transport) -> Result<Grant, SignInError> {
+        let tokens = Tokens::new(transport, &self.auth_url)?;
+        // The token may be good all the same: only its life stays unknown.
+        let why = match briefly(tokens.look_at(&self.token)).await {
+            Some(Err(error)) if error.kind != SignInErrorKind::Unauthenticated => error.to_string(),
+            Some(answer) => return answer,
+            None => "no answer in time".to_owned(),
+        };
+        tracing::warn!("how long the token lives is not known: {why}");
+        let fixed = FixedToken { token: self.token.clone(), endpoint: None };
+        let grant = fixed.sign_in(transport).await?;
+        Ok(Grant { proof: grant.proof.confined(tokens.is_https()), ..grant })
+    }
+}

@@ -1,0 +1,216 @@
+//! What a cloud's settings mean to a client of Glance.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::options::check_url;
+use super::plugin;
+use super::settings::Settings;
+use super::yaml::truth;
+use super::{ConfigError, Overrides, Place};
+use crate::ImageService;
+use crate::auth::AuthPlugin;
+use glance_core::tls::files::inline;
+use glance_core::transport::Persistence;
+
+/// A cloud that the files or the environment name. Its `Debug` shows no secret.
+#[derive(Debug, Clone)]
+pub struct Cloud {
+    /// Its name.
+    pub name: String,
+    /// What names it.
+    pub place: Place,
+    /// Which of its image services to use.
+    pub image: ImageService,
+    /// The file of CA certificates to trust instead of the system's.
+    pub cacert: Option<PathBuf>,
+    /// The client's certificate, PEM, where servers ask for one.
+    pub cert: Option<PathBuf>,
+    /// The private key of `cert`, where it stands in a file of its own.
+    pub key: Option<PathBuf>,
+    /// How often to try again.
+    pub retries: Retries,
+    /// Where Keystone is, where one is named.
+    pub auth_url: Option<String>,
+    /// The name of the way to sign in, as `auth_type` has it.
+    pub auth_type: String,
+    /// How to sign in.
+    pub auth: Arc<dyn AuthPlugin>,
+}
+
+/// How often the cloud's owner wants requests to be tried again. What is not said is `None`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Retries {
+    /// Times after no connection came about.
+    pub connect: Option<u32>,
+    /// The pause before them.
+    pub connect_delay: Option<Duration>,
+    /// Times after one of `status_codes`. Where it is not said, openstacksdk means 5.
+    pub status: Option<u32>,
+    /// The pause before them.
+    pub status_delay: Option<Duration>,
+    /// The status codes worth trying again.
+    pub status_codes: Option<Vec<u16>>,
+}
+
+impl Retries {
+    /// How requests are repeated: as the cloud's owner wants, where that is said.
+    pub fn persistence(&self) -> Persistence {
+        let mut wanted = Persistence::default();
+        wanted.unanswered.times = self.connect.unwrap_or(wanted.unanswered.times);
+        wanted.unanswered.pause = self.connect_delay;
+        wanted.refused.times = self.status.unwrap_or(wanted.refused.times);
+        wanted.refused.pause = self.status_delay;
+        if let Some(codes) = &self.status_codes {
+            wanted.statuses.clone_from(codes);
+        }
+        wanted
+    }
+}
+
+impl Cloud {
+    pub(super) fn new(settings: &Settings, said: &Overrides) -> Result<Self, ConfigError> {
+        check_verification(settings)?;
+        let auth_type = plugin::kind(settings)?;
+        if said.project.is_some() {
+            plugin::check_project_counts(settings, &auth_type)?;
+        }
+        Ok(Self {
+            name: settings.name.into(),
+            place: settings.place.clone(),
+            image: image_service(settings)?,
+            cacert: path(settings, "cacert")?,
+            cert: path(settings, "cert")?,
+            key: path(settings, "key")?,
+            retries: retries(settings)?,
+            auth_url: auth_url(settings)?,
+            auth: plugin::plugin(settings, &auth_type)?,
+            auth_type,
+        })
+    }
+}
+
+/// The path of a file. Templates and CI systems put into such settings what belongs into the file.
+fn path(settings: &Settings, key: &str) -> Result<Option<PathBuf>, ConfigError> {
+    let Some(text) = settings.plain_text(key)? else { return Ok(None) };
+    match inline::held_by(text) {
+        Some(held) => settings.fail(
+            &format!("`{key}` holds {held}; it takes the path of a file"),
+            "write it to a file, which only you can read if it is a key, and give its path",
+        ),
+        None => Ok(settings.text(key)?.map(|path| settings.environment.expand(&path))),
+    }
+}
+
+fn auth_url(settings: &Settings) -> Result<Option<String>, ConfigError> {
+    let Some(url) = settings.option("auth_url")? else { return Ok(None) };
+    let url = settings.format("auth_url", url)?;
+    // It is shown.
+    check_url(settings, "auth_url", &url)?;
+    Ok(Some(url))
+}
+
+/// There is no way around verification; a file that asks for one must not seem to get it.
+fn check_verification(settings: &Settings) -> Result<(), ConfigError> {
+    for (key, safe) in [("verify", true), ("insecure", false)] {
+        let Some(text) = settings.text(key)? else { continue };
+        match truth(&text) {
+            Some(value) if value == safe => {}
+            Some(value) => {
+                return settings.fail(
+                    &format!("it says `{key}: {value}`, but there is no insecure mode"),
+                    &format!("remove `{key}` and name the CA of the server with `cacert: FILE`"),
+                );
+            }
+            None => {
+                return settings.fail(
+                    &format!("`{key}` is neither true nor false"),
+                    &format!("remove `{key}`; a CA is named with `cacert: FILE`"),
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+fn image_service(settings: &Settings) -> Result<ImageService, ConfigError> {
+    let endpoint_override = match settings.text("image_endpoint_override")? {
+        Some(endpoint) => Some(endpoint),
+        None => settings.text("image_endpoint")?,
+    };
+    if let Some(endpoint) = &endpoint_override {
+        check_url(settings, "image_endpoint_override", endpoint)?;
+    }
+    let version = settings.text("image_api_version")?;
+    if version.as_ref().is_some_and(|version| version.split('.').next() != Some("2")) {
+        return settings.fail(
+            "it asks for an `image_api_version` other than 2",
+            "remove it: this tool speaks version 2, which every Glance in support does",
+        );
+    }
+    Ok(ImageService {
+        region: settings.image_text("region_name")?,
+        interfaces: interfaces(settings)?,
+        service_type: settings.text("image_service_type")?.unwrap_or_else(|| "image".into()),
+        service_name: settings.text("image_service_name")?,
+        endpoint_override,
+        version_is_known: version.is_some(),
+    })
+}
+
+/// Interfaces in order of preference. Keystone v2 wrote `publicURL`.
+fn interfaces(settings: &Settings) -> Result<Vec<String>, ConfigError> {
+    let names = settings.image_list("interface")?.unwrap_or_else(|| vec!["public".into()]);
+    names
+        .iter()
+        .map(|name| match name.strip_suffix("URL").unwrap_or(name) {
+            known @ ("public" | "internal" | "admin") => Ok(known.to_owned()),
+            other => settings.fail(
+                &format!("there is no interface `{other}`"),
+                "say `public`, `internal` or `admin`, or a list of them",
+            ),
+        })
+        .collect()
+}
+
+fn retries(settings: &Settings) -> Result<Retries, ConfigError> {
+    let codes = settings.image_list("retriable_status_codes")?;
+    let codes: Option<Vec<u16>> = codes
+        .map(|codes| {
+            let each = codes.iter().flat_map(|codes| codes.split(','));
+            each.map(|code| number(settings, "retriable_status_codes", code.trim())).collect()
+        })
+        .transpose()?;
+    Ok(Retries {
+        connect: count(settings, "connect_retries")?,
+        connect_delay: seconds(settings, "connect_retry_delay")?,
+        status: count(settings, "status_code_retries")?,
+        status_delay: seconds(settings, "status_code_retry_delay")?,
+        status_codes: codes,
+    })
+}
+
+fn count(settings: &Settings, key: &str) -> Result<Option<u32>, ConfigError> {
+    settings.image_text(key)?.map(|text| number(settings, key, &text)).transpose()
+}
+
+fn seconds(settings: &Settings, key: &str) -> Result<Option<Duration>, ConfigError> {
+    let Some(text) = settings.image_text(key)? else { return Ok(None) };
+    let seconds = number::<f64>(settings, key, &text)?;
+    match Duration::try_from_secs_f64(seconds) {
+        Ok(duration) => Ok(Some(duration)),
+        Err(_) => settings.fail(&format!("`{key}` is no duration"), "write seconds, such as `0.5`"),
+    }
+}
+
+fn number<T: std::str::FromStr>(
+    settings: &Settings,
+    key: &str,
+    text: &str,
+) -> Result<T, ConfigError> {
+    match text.parse() {
+        Ok(number) => Ok(number),
+        Err(_) => settings.fail(&format!("`{key}` is no number"), "write digits after the colon"),
+    }
+}

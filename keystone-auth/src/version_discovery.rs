@@ -1,0 +1,91 @@
+//! Asks a Glance which versions it speaks:
+//! <https://docs.openstack.org/api-ref/image/versions/>.
+//!
+//! Of the answer only the versions count. Its links often carry the wrong scheme or host, and are
+//! not needed: Glance serves `v2/` beside the document.
+
+use http::{Request, StatusCode, header};
+use serde::Deserialize;
+use url::Url;
+
+use super::catalogue::catalogue_error;
+use super::{SignInError, SignInErrorKind};
+use crate::auth::exchange;
+use glance_core::body::Body;
+use glance_core::transport::{Optional, Transport, briefly};
+
+#[derive(Deserialize)]
+struct Document {
+    versions: Vec<Version>,
+}
+
+#[derive(Deserialize)]
+struct Version {
+    id: String,
+    #[serde(default)]
+    links: Vec<Link>,
+}
+
+#[derive(Deserialize)]
+struct Link {
+    href: String,
+}
+
+/// The highest minor of version 2 that the Glance at `base` speaks; `None` when it does not say,
+/// as behind a proxy that lets only `v2/` pass. It is asked once, and not for long: nothing needs the
+/// answer. No token is sent.
+pub(super) async fn minor_version(
+    transport: &dyn Transport,
+    base: &Url,
+) -> Result<Option<u32>, SignInError> {
+    let server = format!("Glance at {base}");
+    let url = format!("{}/", base.as_str().trim_end_matches('/'));
+    let mut request = Request::get(url)
+        .header(header::ACCEPT, "application/json")
+        .body(Body::empty())
+        .map_err(|_| catalogue_error(format!("{server} can't be asked"), "check its address"))?;
+    request.extensions_mut().insert(Optional);
+    let answer = match briefly(exchange(transport, request, &server)).await {
+        Some(Ok(answer)) => answer,
+        Some(Err(error)) => return Ok(unknown(&server, &error.to_string())),
+        None => return Ok(unknown(&server, "no answer in time")),
+    };
+    let status = answer.status();
+    // Glance answers 300 here, which is no redirect.
+    let document = match status {
+        StatusCode::OK | StatusCode::MULTIPLE_CHOICES => {
+            serde_json::from_slice::<Document>(answer.body()).ok()
+        }
+        _ => None,
+    };
+    let Some(Document { versions }) = document else {
+        return Ok(unknown(&server, &format!("it answers {}", status.as_u16())));
+    };
+    for href in versions.iter().flat_map(|version| &version.links).map(|link| &link.href) {
+        if Url::parse(href).is_ok_and(|claimed| claimed.origin() != base.origin()) {
+            tracing::debug!("{server} claims to be elsewhere; staying with the catalogue");
+            break;
+        }
+    }
+    let minors = versions.iter().filter_map(|version| minor(&version.id));
+    minors.max().map(Some).ok_or_else(|| {
+        SignInError::new(
+            SignInErrorKind::Protocol,
+            format!("{server} offers no version 2"),
+            Some("check the endpoint: every Glance in support speaks version 2"),
+        )
+    })
+}
+
+fn unknown(server: &str, why: &str) -> Option<u32> {
+    tracing::info!("{server} does not say which versions it speaks: {why}");
+    None
+}
+
+/// The minor of a version 2: 9 of `v2.9`.
+fn minor(id: &str) -> Option<u32> {
+    match id.strip_prefix("v2")?.strip_prefix('.') {
+        Some(minor) => minor.parse().ok(),
+        None => (id == "v2").then_some(0),
+    }
+}

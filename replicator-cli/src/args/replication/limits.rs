@@ -1,0 +1,104 @@
+//! How much is asked of servers and links, and how long they are waited for.
+
+use std::time::Duration;
+
+use clap::Args;
+use glance_core::rate_limit::{Bandwidth, Timetable};
+use jiff::SignedDuration;
+
+/// Limits of every command that reaches a server.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Limits")]
+pub struct Limits {
+    /// Bytes per second that data may take, of all images together, such as 512k or 10M (powers of
+    /// 1024), or two rates for what is read and what is sent, such as 10M:2M; or a timetable, such
+    /// as "08:00,512k 19:00,10M Sat-00:00,off"; without it, all there is
+    #[arg(long, global = true, value_name = "RATE|TIMETABLE")]
+    pub bwlimit: Option<Bandwidth>,
+    /// Requests per second to the servers of each store, such as 10 or 0.5; without it, as many as
+    /// there are
+    #[arg(long, global = true, value_name = "N", value_parser = per_second)]
+    pub tpslimit: Option<f64>,
+    /// How often a request without image data is repeated that was not answered or that the server
+    /// could not serve, 0 for never; without it, as often as clouds.yaml says, or 10 times
+    #[arg(long, global = true, value_name = "N")]
+    pub low_level_retries: Option<u32>,
+    /// How long a connection may take, its handshake included, such as 10s or 1m
+    #[arg(long, global = true, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    pub connect_timeout: Duration,
+    /// How long a server may be silent
+    #[arg(long, global = true, value_name = "TIME", default_value = "5m", value_parser = duration)]
+    pub idle_timeout: Duration,
+}
+
+impl Limits {
+    /// The bytes per second that data has at least, where there is a limit.
+    pub(crate) fn lowest_rate(&self) -> Option<u64> {
+        let both = self.bwlimit.as_ref()?;
+        [&both.source, &both.target].into_iter().filter_map(Timetable::lowest).min()
+    }
+
+    /// The bytes per second that data has at most, where there is a limit at all times.
+    pub(crate) fn highest_rate(&self) -> Option<u64> {
+        let both = self.bwlimit.as_ref()?;
+        [&both.source, &both.target].into_iter().filter_map(Timetable::highest).min()
+    }
+}
+
+fn per_second(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(number) if (0.001..=1_000_000.0).contains(&number) => Ok(number),
+        _ => Err("write a number from 0.001 to 1000000".into()),
+    }
+}
+
+/// A time as `10s`, `1m30s`, or seconds without a letter.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().map(Duration::from_secs);
+    let spelt = || text.parse::<SignedDuration>().ok()?.try_into().ok();
+    let duration = seconds.or_else(spelt);
+    let sensible = duration.filter(|time| (Duration::from_secs(1)..=LONGEST).contains(time));
+    sensible.ok_or_else(|| {
+        format!("{text:?} is no time: write it as 30s, 5m or 1h, from 1s to 30 days")
+    })
+}
+
+/// More is a mistake, and timers overflow.
+const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_and_rates_are_read() {
+        let seconds = |text| duration(text).map(|duration| duration.as_secs_f64());
+        assert_eq!(seconds("90"), Ok(90.0));
+        assert_eq!(seconds("1m30s"), Ok(90.0));
+        assert_eq!(seconds("1500ms"), Ok(1.5));
+        for wrong in ["", "0", "999ms", "-5s", "5x", "999999999999", "31 days"] {
+            assert!(duration(wrong).unwrap_err().contains("is no time"), "{wrong}");
+        }
+        assert_eq!(per_second("0.5"), Ok(0.5));
+        for wrong in ["", "0", "-1", "NaN", "inf", "x"] {
+            assert!(per_second(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_rates_of_both_sides_count() {
+        let limits = |text: &str| Limits {
+            bwlimit: Some(text.parse().unwrap()),
+            tpslimit: None,
+            low_level_retries: None,
+            connect_timeout: Duration::from_secs(1),
+            idle_timeout: Duration::from_secs(1),
+        };
+        let both = |text| (limits(text).lowest_rate(), limits(text).highest_rate());
+        assert_eq!(both("10"), (Some(10), Some(10)));
+        assert_eq!(both("10:off"), (Some(10), Some(10)));
+        assert_eq!(both("08:00,5:20 09:00,30:9"), (Some(5), Some(20)));
+        assert_eq!(both("08:00,5 09:00,off"), (Some(5), None));
+        assert_eq!(both("off"), (None, None));
+    }
+}

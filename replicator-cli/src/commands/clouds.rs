@@ -1,0 +1,92 @@
+//! `clouds`: the clouds that are configured, and what is made of them. No server is asked.
+
+use std::sync::{Arc, Mutex};
+
+use keystone_auth::{Cloud, Clouds, ConfigError, Environment, Overrides, Prompt};
+
+use crate::args::{Options, Trust};
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::report;
+use crate::resolve::endpoint::Side;
+use crate::resolve::trust::{self, OfCloud};
+
+/// A cloud, and what is made of it.
+#[derive(Debug)]
+pub(crate) struct Configured {
+    pub(crate) name: String,
+    /// What tells of it.
+    pub(crate) places: Vec<String>,
+    /// What it means, or why it can't be used.
+    pub(crate) meaning: Result<Meaning, CliError>,
+}
+
+/// What a configuration means; no secret.
+#[derive(Debug)]
+pub(crate) struct Meaning {
+    pub(crate) auth_type: String,
+    pub(crate) auth_url: Option<String>,
+    pub(crate) region: Option<String>,
+    pub(crate) interfaces: Vec<String>,
+    /// Where Glance is, when it is not the catalogue that says so.
+    pub(crate) endpoint: Option<String>,
+    /// Whom it trusts, and who says so.
+    pub(crate) trust: String,
+    /// The secrets that no file holds, so that the terminal is asked for them.
+    pub(crate) asks_for: Vec<String>,
+}
+
+/// Lists the clouds. Those that can't be used are no failure: they are listed with the reason.
+pub(crate) fn run(options: &Options) -> Result<Exit, CliError> {
+    let asked = Asked::default();
+    let clouds = Clouds::load(Environment::of_process().asking(asked.prompt()))?;
+    let configured: Vec<Configured> = clouds
+        .names()
+        .map(|name| Configured {
+            name: name.to_owned(),
+            places: clouds.places(name).map(ToString::to_string).collect(),
+            meaning: meaning(&clouds, name, &asked, &options.trust),
+        })
+        .collect();
+    report::clouds(options.output, &configured, clouds.default_name(), &clouds.absence(""));
+    Ok(Exit::Success)
+}
+
+fn meaning(
+    clouds: &Clouds,
+    name: &str,
+    asked: &Asked,
+    options: &Trust,
+) -> Result<Meaning, CliError> {
+    let found: Result<Option<Cloud>, ConfigError> = clouds.cloud(name, &Overrides::default());
+    let asks_for = asked.take();
+    let Some(cloud) = found? else { return Err(CliError::usage("it is gone")) };
+    let (_, trust) = trust::policy(options, Side::Source, &OfCloud::of(&cloud))?;
+    Ok(Meaning {
+        auth_type: cloud.auth_type,
+        auth_url: cloud.auth_url,
+        region: cloud.image.region,
+        interfaces: cloud.image.interfaces,
+        endpoint: cloud.image.endpoint_override,
+        trust: trust.to_string(),
+        asks_for,
+    })
+}
+
+/// Notes what would be asked for, and asks nobody.
+#[derive(Debug, Clone, Default)]
+struct Asked(Arc<Mutex<Vec<String>>>);
+
+impl Asked {
+    fn prompt(&self) -> Prompt {
+        let Self(asked) = self.clone();
+        Arc::new(move |_, option| {
+            asked.lock().ok()?.push(option.to_owned());
+            Some("".into())
+        })
+    }
+
+    fn take(&self) -> Vec<String> {
+        self.0.lock().map(|mut asked| std::mem::take(&mut *asked)).unwrap_or_default()
+    }
+}

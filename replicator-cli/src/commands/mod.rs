@@ -1,0 +1,216 @@
+//! The commands: open the stores, let glance-core work, hand what happened to `print`.
+
+use std::path::{Path, PathBuf};
+
+use futures_util::StreamExt;
+
+use crate::args::{Args, Command, Options, Reports};
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::report;
+use crate::resolve::endpoint::{Endpoint, Side, refuse_odd_variables};
+use crate::resolve::selection::{Selected, warn_of_no_image};
+use crate::resolve::sign_in::{refuse_options_of_one, refuse_token_of_one};
+use crate::resolve::trust::effect;
+use crate::{output, tls};
+
+pub(crate) mod clouds;
+pub(crate) mod doctor;
+mod dump;
+mod merge_reports;
+mod metadefs;
+mod repair;
+mod replicate;
+mod resume;
+mod serve;
+mod verify;
+mod work;
+
+use crate::signals::Stopping;
+use dump::{Dump, dump, load};
+use metadefs::metadefs;
+use repair::repair;
+use replicate::{Target, compare, plan, replicate, sync};
+use resume::resume;
+use serve::serve;
+use verify::verify;
+use work::How;
+
+/// Runs a command to its end, or to the first signal.
+pub(crate) async fn run(args: Args) -> Exit {
+    let Args { command, options, logging: _ } = args;
+    let stopping = &Stopping::default();
+    let work = async {
+        match command {
+            Command::Resume(typed) => resume(typed, &options, stopping).await,
+            command => perform(command, options, stopping).await,
+        }
+    };
+    let exit = tokio::select! {
+        result = work => result.unwrap_or_else(|error| output::failure(&error)),
+        exit = stopping.at_once() => exit,
+    };
+    output::end(exit)
+}
+
+/// Runs a command to its end.
+async fn perform(
+    command: Command,
+    mut options: Options,
+    stopping: &Stopping,
+) -> Result<Exit, CliError> {
+    if matches!(command, Command::Doctor(_)) {
+        // It says what it finds, not what it finds at the eleventh attempt.
+        options.limits.low_level_retries.get_or_insert(0);
+    }
+    refuse_odd_variables()?;
+    if options.require_fips {
+        tls::require_fips(options.tls)?;
+    }
+    if let Some(path) = &options.report.report {
+        output::report_to(path, options.output)?;
+    }
+    let selection = command.selection();
+    let selected = match selection {
+        Some((command, typed)) => &Selected::by(command, typed)?,
+        None => &Selected::default(),
+    };
+    if selection.is_some_and(|(_, typed)| typed.dump_filters) {
+        report::selection(options.output, selected);
+        return Ok(Exit::Success);
+    }
+    match command {
+        Command::Size { server, .. } => size(&server, selected, &options).await,
+        Command::Dump { server, path, compress, metadefs, course, .. } => {
+            let typed = Dump { compress, metadefs: metadefs.which(), course: &course };
+            dump(&server, &directory(&path), typed, selected, &options, stopping).await
+        }
+        Command::Load { from, to, metadefs, course, .. } => {
+            let (path, servers) = load_order(from, to);
+            let how = How { course: &course, metadefs: metadefs.which(), removing: None };
+            load(path, &servers, how, selected, &options, stopping).await
+        }
+        Command::Livecopy { from, to, metadefs, course, .. } => {
+            let (from, to) = one_to_many(&from, &to, &options)?;
+            let how = How { course: &course, metadefs: metadefs.which(), removing: None };
+            replicate(from, to, how, selected, &options, stopping).await
+        }
+        Command::Compare(typed) => compare(typed, selected, &options).await,
+        Command::Plan(typed) => plan(typed, selected, &options).await,
+        Command::Sync(typed) => sync(typed, selected, &options, stopping).await,
+        Command::Resume(_) => Err(CliError::usage("`resume` is not resumed")),
+        Command::Repair(typed) => repair(typed, &options, stopping).await,
+        Command::Metadefs(typed) => metadefs(typed, &options).await,
+        Command::Verify(typed) => verify(typed, selected, &options).await,
+        Command::Report(Reports::Merge { parts }) => merge_reports::merge(&parts, options.output),
+        Command::Clouds => clouds::run(&options),
+        Command::Doctor(doctor) => doctor::run(doctor, &options).await,
+        Command::Serve(typed) => serve(typed, &options, stopping).await,
+    }
+}
+
+/// The two sides that two words name.
+fn both(from: &str, to: &str, options: &Options) -> Result<(Endpoint, Endpoint), CliError> {
+    let source = Endpoint::parse(from, Side::Source, options)?;
+    let target = Endpoint::parse(to, Side::Target, options)?;
+    effect::refuse_without(&[(Side::Source, &source), (Side::Target, &target)], options)?;
+    Ok((source, target))
+}
+
+/// The source that a word names, and the targets that others do.
+fn one_to_many(
+    from: &str,
+    to: &[String],
+    options: &Options,
+) -> Result<(Endpoint, Vec<Target>), CliError> {
+    let source = Endpoint::parse(from, Side::Source, options)?;
+    let targets = targets(to, options)?;
+    refuse_without_effect(&source, &targets, options)?;
+    Ok((source, targets))
+}
+
+/// The only store that a word names.
+fn one(word: &str, options: &Options) -> Result<Endpoint, CliError> {
+    let store = Endpoint::parse(word, Side::Source, options)?;
+    effect::refuse_without(&[(Side::Source, &store)], options)?;
+    Ok(store)
+}
+
+/// Fails when an option for TLS can't have an effect between these.
+fn refuse_without_effect(
+    source: &Endpoint,
+    targets: &[Target],
+    options: &Options,
+) -> Result<(), CliError> {
+    let targets = targets.iter().map(|target| (Side::Target, &target.endpoint));
+    let stores: Vec<_> = [(Side::Source, source)].into_iter().chain(targets).collect();
+    effect::refuse_without(&stores, options)
+}
+
+/// The targets that words name.
+fn targets(words: &[String], options: &Options) -> Result<Vec<Target>, CliError> {
+    if words.len() > 1 {
+        refuse_options_of_one(&options.sign_in)?;
+    }
+    let target = |word: &String| {
+        let endpoint = Endpoint::parse(word, Side::Target, options)?;
+        Ok(Target { word: word.clone(), endpoint })
+    };
+    let targets: Vec<Target> = words.iter().map(target).collect::<Result<_, CliError>>()?;
+    let is_url = |target: &Target| matches!(target.endpoint, Endpoint::Url(_));
+    if targets.len() > 1 && targets.iter().any(is_url) {
+        refuse_token_of_one(&options.sign_in)?;
+    }
+    Ok(targets)
+}
+
+async fn size(server: &str, selected: &Selected, options: &Options) -> Result<Exit, CliError> {
+    let store = one(server, options)?.open(Side::Source, options).await?.store;
+    selected.require_ids(&[&*store]).await?;
+    let (mut found, mut images, mut bytes) = (0_u64, 0_u64, 0_u64);
+    let mut exit = Exit::Success;
+    let selection = selected.at(&*store).await?;
+    let mut listing = store.list(&selection).await?;
+    while let Some(item) = listing.next().await {
+        found += 1;
+        match item {
+            Ok(image) if image.status.has_data() => {
+                images += 1;
+                bytes = bytes.saturating_add(image.size.unwrap_or(0));
+            }
+            Ok(_) => {}
+            // It is not counted.
+            Err(error) if error.record.is_some() => {
+                exit = exit.worse(Exit::SomeFailed);
+                output::failure(&error.into());
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if found == 0 {
+        warn_of_no_image(&*store, &selection).await?;
+    }
+    output::size(options.output, images, bytes);
+    Ok(exit)
+}
+
+/// Where a path stands by its position, a bare word is a directory.
+fn directory(word: &str) -> PathBuf {
+    match word.strip_prefix("dir:") {
+        // Alone, it is standard input or output.
+        Some("-") => "./-".into(),
+        path => path.unwrap_or(word).into(),
+    }
+}
+
+/// The old tool had the server first, a copy reads better with the directory first: both work.
+fn load_order(first: String, mut others: Vec<String>) -> (PathBuf, Vec<String>) {
+    let is_directory = |word: &str| word.starts_with("dir:") || Path::new(word).is_dir();
+    let [second] = &mut others[..] else { return (directory(&first), others) };
+    // Nothing is loaded into standard input.
+    let swapped = second == "-" || !is_directory(&first) && is_directory(second);
+    match swapped && first != "-" {
+        true => (directory(second), vec![first]),
+        false => (directory(&first), others),
+    }
+}

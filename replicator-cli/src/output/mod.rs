@@ -1,0 +1,192 @@
+//! All printing: results to standard output, failures to standard error.
+
+use std::error::Error;
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use replicator_engine::Why;
+use serde_json::json;
+use tokio::io::{BufWriter, Stdout};
+
+use crate::args::Output;
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::recorded_args::without_secrets;
+use escape::escaped_json;
+
+/// Writes a line of results.
+macro_rules! out {
+    ($($line:tt)*) => { $crate::output::result_line(&format!($($line)*)) };
+}
+
+/// Writes a line of JSON, or several.
+macro_rules! out_json {
+    ($($line:tt)*) => { $crate::output::result_json(&format!("{}\n", format_args!($($line)*))) };
+}
+
+/// Writes a part of a JSON document.
+macro_rules! out_json_part {
+    ($($line:tt)*) => { $crate::output::result_json(&format!($($line)*)) };
+}
+
+/// Writes a line of messages.
+macro_rules! err {
+    ($($line:tt)*) => { $crate::output::message_line(&format!($($line)*)) };
+}
+
+mod escape;
+mod file;
+
+pub(crate) use escape::{escaped, quoted};
+pub(crate) use file::{end_report, report_is_of, report_to};
+
+/// Where results go.
+pub(crate) fn results() -> Box<dyn Write> {
+    file::results().unwrap_or_else(|| match STREAMING.load(Ordering::Relaxed) {
+        true => Box::new(io::stderr().lock()),
+        false => Box::new(io::stdout().lock()),
+    })
+}
+
+/// Writes a line of results, of which nothing but its end is obeyed by a terminal. The work goes on when
+/// that fails: [`end`] tells.
+pub(crate) fn result_line(line: &str) {
+    note_failure(writeln!(results(), "{}", escaped(line)));
+}
+
+/// Writes JSON, of which nothing but its line ends is obeyed.
+pub(crate) fn result_json(document: &str) {
+    note_failure(write!(results(), "{}", escaped_json(document)));
+}
+
+/// Writes a line of messages, as harmless as one of results.
+pub(crate) fn message_line(line: &str) {
+    let _ = writeln!(io::stderr().lock(), "{}", escaped(line));
+}
+
+/// Keeps the first write of results that failed. A reader that closed its pipe has read enough.
+pub(crate) fn note_failure(written: io::Result<()>) {
+    if let Err(error) = written {
+        if error.kind() != io::ErrorKind::BrokenPipe {
+            unwritten().get_or_insert(error);
+        }
+    }
+}
+
+/// Ends the output of a command, its report in a file included. Exits worse when not all of it could
+/// be written.
+pub(crate) fn end(exit: Exit) -> Exit {
+    let exit = end_report(exit);
+    note_failure(io::stdout().flush());
+    // Released at once: what is said now may fail, too.
+    let Some(error) = unwritten().take() else { return exit };
+    let what = CliError::limit("cannot write the results to standard output").caused_by(error);
+    exit.worse(failure(&what.hint("make room there and run again, or name a file by --report")))
+}
+
+pub(crate) fn unwritten() -> MutexGuard<'static, Option<io::Error>> {
+    UNWRITTEN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+static UNWRITTEN: Mutex<Option<io::Error>> = Mutex::new(None);
+
+/// Whether people read the results.
+pub(crate) fn is_on_a_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
+/// Makes standard output the place of a stream of data: results go to standard error from now on.
+pub(crate) fn stream() -> BufWriter<Stdout> {
+    STREAMING.store(true, Ordering::Relaxed);
+    BufWriter::with_capacity(256 * 1024, tokio::io::stdout())
+}
+
+static STREAMING: AtomicBool = AtomicBool::new(false);
+
+/// What clap has to say: help and versions succeed, anything else is a usage error.
+pub(crate) fn usage(error: &clap::Error) -> ExitCode {
+    if error.use_stderr() {
+        // It quotes what was typed.
+        let said = without_secrets(error.render().to_string(), std::env::args_os());
+        said.lines().for_each(message_line);
+        return Exit::Usage.into();
+    }
+    note_failure(error.print());
+    end(Exit::Success).into()
+}
+
+/// What ended a run.
+pub(crate) fn failure(error: &CliError) -> Exit {
+    err!("error: {error}");
+    causes(error, "");
+    file::note(chain(error));
+    if let Some(hint) = &error.hint {
+        err!("  hint: {hint}");
+    }
+    error.exit
+}
+
+/// What the operator should know and that ends nothing, wherever log messages go.
+pub(crate) fn warning(text: &str) {
+    err!("warning: {text}");
+}
+
+/// A run that ends itself.
+pub(crate) fn stopping(why: Why) {
+    err!(
+        "{why}: uploads under way are broken off, and what is stored already is brought to its end; \
+         one more signal stops that, too"
+    );
+}
+
+/// A run that a signal ended.
+pub(crate) fn stopped(exit: Exit) {
+    err!("stopped by signal {}; run again to go on", exit as u8 - 128);
+}
+
+/// The answer of `size`, in the old tool's words.
+pub(crate) fn size(output: Output, images: u64, bytes: u64) {
+    match output {
+        Output::Text => {
+            let size = human_size(bytes);
+            out!("Total size is {bytes} bytes ({size}) across {images} images");
+        }
+        Output::Json => out_json!("{}", json!({ "images": images, "bytes": bytes })),
+    }
+}
+
+pub(crate) fn causes(error: &dyn Error, indent: &str) {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        err!("{indent}  caused by: {error}");
+        cause = error.source();
+    }
+}
+
+/// The messages of an error and of all below it.
+pub(crate) fn chain(error: &dyn Error) -> Vec<String> {
+    let mut messages = vec![error.to_string()];
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        messages.push(error.to_string());
+        cause = error.source();
+    }
+    messages
+}
+
+/// Bytes in binary units, with one decimal, as the old tool wrote them.
+#[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
+pub(crate) fn human_size(bytes: u64) -> String {
+    let mut size = bytes as f64;
+    let mut units = ["B", "KiB", "MiB", "GiB", "TiB"].iter().peekable();
+    while size >= 1024.0 {
+        match units.len() {
+            1 => break,
+            _ => units.next(),
+        };
+        size /= 1024.0;
+    }
+    format!("{size:.1} {}", units.next().unwrap_or(&"TiB"))
+}

@@ -1,0 +1,226 @@
+//! The command line as a journal keeps it: without secrets.
+
+use std::any::TypeId;
+use std::ffi::OsString;
+
+use clap::{Arg, ArgMatches, Command, CommandFactory};
+use glance_core::tls::files::inline;
+use secrecy::SecretString;
+
+use crate::args::{Args, Typed};
+
+/// What is kept of the arguments `line`, which begin with the program's name and were understood as
+/// `matches`.
+///
+/// Every option whose value is a secret is left out with its value, and so is every argument that is
+/// an address with a user in it.
+pub(crate) fn typed(line: impl IntoIterator<Item = OsString>, matches: &ArgMatches) -> Typed {
+    let known = Known::of(&Args::command(), matches.subcommand_name());
+    let mut typed = Typed::default();
+    let mut line = line.into_iter().skip(1);
+    let mut only_values = false;
+    while let Some(argument) = line.next() {
+        let Ok(text) = argument.into_string() else {
+            typed.left_out.push(NO_TEXT.to_owned());
+            continue;
+        };
+        let part = match only_values {
+            true => Part::Kept,
+            false => known.part(&text),
+        };
+        only_values |= text == "--";
+        match part {
+            Part::Secret { before, name, in_next } => {
+                typed.command.extend(before);
+                typed.left_out.push(name);
+                if in_next {
+                    line.next();
+                }
+            }
+            Part::Kept if names_a_user(&text) => typed.left_out.push(WITH_USER.to_owned()),
+            Part::Kept => typed.command.push(text),
+        }
+    }
+    typed
+}
+
+/// What an argument is.
+enum Part {
+    /// Nothing secret.
+    Kept,
+    /// An option with a secret, maybe behind others in one argument.
+    Secret {
+        /// What stands before it.
+        before: Option<String>,
+        /// The option.
+        name: String,
+        /// Whether the secret is the next argument.
+        in_next: bool,
+    },
+}
+
+/// The options that the command knows.
+struct Known {
+    options: Vec<Arg>,
+}
+
+impl Known {
+    fn of(root: &Command, subcommand: Option<&str>) -> Self {
+        let own = subcommand.and_then(|name| root.find_subcommand(name));
+        let arguments =
+            root.get_arguments().chain(own.into_iter().flat_map(Command::get_arguments));
+        Self { options: arguments.filter(|argument| !argument.is_positional()).cloned().collect() }
+    }
+
+    fn part(&self, text: &str) -> Part {
+        if let Some(long) = text.strip_prefix("--") {
+            let (name, value) = match long.split_once('=') {
+                Some((name, value)) => (name, Some(value)),
+                None => (long, None),
+            };
+            let secret = self.long(name).filter(|option| is_secret(option));
+            return secret.map_or(Part::Kept, |option| Part::Secret {
+                before: None,
+                name: said(option),
+                in_next: value.is_none(),
+            });
+        }
+        match text.strip_prefix('-') {
+            Some(cluster) => self.cluster(cluster),
+            None => Part::Kept,
+        }
+    }
+
+    /// Short options in one argument: flags, and behind them at most one with a value.
+    fn cluster(&self, cluster: &str) -> Part {
+        for (index, letter) in cluster.char_indices() {
+            let Some(option) = self.short(letter) else { return Part::Kept };
+            if is_secret(option) {
+                let before = &cluster[..index];
+                return Part::Secret {
+                    before: (!before.is_empty()).then(|| format!("-{before}")),
+                    name: said(option),
+                    in_next: index + letter.len_utf8() == cluster.len(),
+                };
+            }
+            if option.get_action().takes_values() {
+                return Part::Kept;
+            }
+        }
+        Part::Kept
+    }
+
+    fn long(&self, name: &str) -> Option<&Arg> {
+        let is_it = |option: &&Arg| {
+            let aliases = option.get_all_aliases().unwrap_or_default();
+            option.get_long() == Some(name) || aliases.contains(&name)
+        };
+        self.options.iter().find(is_it)
+    }
+
+    fn short(&self, letter: char) -> Option<&Arg> {
+        let is_it = |option: &&Arg| {
+            let aliases = option.get_all_short_aliases().unwrap_or_default();
+            option.get_short() == Some(letter) || aliases.contains(&letter)
+        };
+        self.options.iter().find(is_it)
+    }
+}
+
+fn is_secret(option: &Arg) -> bool {
+    option.get_value_parser().type_id() == TypeId::of::<SecretString>()
+}
+
+/// The option as it can be typed again.
+fn said(option: &Arg) -> String {
+    format!("--{}", option.get_long().unwrap_or(option.get_id().as_str()))
+}
+
+/// What clap says of a command line, without the arguments that may be secrets.
+pub(crate) fn without_secrets(said: String, line: impl IntoIterator<Item = OsString>) -> String {
+    let arguments = line.into_iter().filter_map(|argument| argument.into_string().ok());
+    let secrets = arguments.filter(|argument| may_be_secret(argument));
+    secrets.fold(said, |said, secret| {
+        let said = said.replace(&secret, NOT_SHOWN);
+        match secret.split_once('=') {
+            Some((_, value)) if may_be_secret(value) => said.replace(value, NOT_SHOWN),
+            _ => said,
+        }
+    })
+}
+
+/// Whether it has a password in it, a private key or a token of Keystone.
+fn may_be_secret(text: &str) -> bool {
+    names_a_user(text) || inline::held_by(text).is_some() || text.contains("gAAAAA")
+}
+
+/// Whether it is, or ends with, an address with a user's name in it, and maybe a password.
+fn names_a_user(text: &str) -> bool {
+    text.split("://").skip(1).any(|rest| {
+        rest.split(['/', '?', '#']).next().is_some_and(|authority| authority.contains('@'))
+    })
+}
+
+const NOT_SHOWN: &str = "(a value that may be a secret)";
+const NO_TEXT: &str = "an argument that is not UTF-8";
+const WITH_USER: &str = "an address with a user in it";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(line: &[&str]) -> (Vec<String>, Vec<String>) {
+        let line = || std::iter::once("glance-replicator").chain(line.iter().copied());
+        let matches = Args::command().try_get_matches_from(line()).unwrap();
+        let Typed { command, left_out } = typed(line().map(OsString::from), &matches);
+        (command, left_out)
+    }
+
+    #[test]
+    fn everything_is_kept_but_secrets() {
+        let kept = ["-v", "livecopy", "a", "b", "--token-file", "t", "--transfers=2", "-D", "x y"];
+        assert_eq!(of(&kept), (kept.map(str::to_owned).to_vec(), Vec::new()));
+        for (secret, option) in [
+            (vec!["--token", "s3cret"], "--token"),
+            (vec!["--token=s3cret"], "--token"),
+            (vec!["-t", "s3cret"], "--token"),
+            (vec!["-ts3cret"], "--token"),
+            (vec!["-t=s3cret"], "--token"),
+            (vec!["--sourcetoken", "s3cret"], "--sourcetoken"),
+            (vec!["--mastertoken=s3cret"], "--sourcetoken"),
+            (vec!["-M", "s3cret"], "--sourcetoken"),
+            (vec!["-Ss3cret"], "--targettoken"),
+            (vec!["--slavetoken", "s3cret"], "--targettoken"),
+        ] {
+            let line: Vec<&str> = [&["livecopy"], &secret[..], &["a", "b"]].concat();
+            let expected = ["livecopy", "a", "b"].map(str::to_owned).to_vec();
+            assert_eq!(of(&line), (expected, vec![option.to_owned()]), "{line:?}");
+        }
+    }
+
+    #[test]
+    fn short_options_in_one_argument_are_told_apart() {
+        for line in [&["-vt", "s3cret"][..], &["-vts3cret"], &["-vmtt3s3cret"]] {
+            let line = [&["livecopy", "a", "b"], line].concat();
+            let (kept, left_out) = of(&line);
+            assert!(!kept.concat().contains("s3cret"), "{kept:?}");
+            assert!(kept[3].starts_with("-v"), "{kept:?}");
+            assert_eq!(left_out, ["--token"]);
+        }
+        // The value of another option, which only looks like that of this one.
+        let line = ["plan", "a", "b", "-ot", "--sourcetoken", "s3cret"];
+        assert_eq!(of(&line).0, ["plan", "a", "b", "-ot"]);
+        let line = ["livecopy", "-t", "s3cret", "--", "a", "b"];
+        assert_eq!(of(&line).0, ["livecopy", "--", "a", "b"]);
+    }
+
+    #[test]
+    fn an_address_with_a_user_is_left_out() {
+        let line = ["livecopy", "a", "b", "--source-endpoint-override=https://me:s3cret@host/x"];
+        let (kept, left_out) = of(&line);
+        assert_eq!(kept, ["livecopy", "a", "b"]);
+        assert_eq!(left_out, [WITH_USER]);
+        let kept = ["livecopy", "https://a/x@y", "b@region"];
+        assert_eq!(of(&kept).0, kept);
+    }
+}

@@ -1,0 +1,24 @@
+//! What each command reports, as text and as JSON.
+
+mod clouds;
+mod comparison;
+mod findings;
+mod merged;
+mod metadefs;
+mod proof;
+mod recovery;
+mod run;
+mod selection;
+mod serving;
+mod verify;
+
+pub(crate) use clouds::clouds;
+pub(crate) use comparison::{Combined, Comparison, Subject};
+pub(crate) use findings::Examination;
+pub(crate) use merged::merged;
+pub(crate) use metadefs::Metadefs;
+pub(crate) use recovery::{findings, resumed, unfinished};
+pub(crate) use run::{Report, Reports};
+pub(crate) use selection::selection;
+pub(crate) use serving::{Callers, serving};
+pub(crate) use verify::Findings;

@@ -1,0 +1,195 @@
+//! What `resume` and `repair` found.
+
+use glance_core::image::Status;
+use replicator_engine::{Finding, KnownBy, Leftover, Run};
+use serde_json::{Value, json};
+
+use crate::args::Output;
+use crate::output::quoted;
+use crate::resolve::journals::Kept;
+
+/// The runs that did not come to their end, and those that are under way.
+pub(crate) fn unfinished(output: Output, journals: &[Kept], runs: &[Run], dry_run: bool) {
+    match output {
+        Output::Text => {
+            for journal in journals {
+                under_way(journal);
+            }
+            for run in runs {
+                unfinished_text(run, journals);
+            }
+            if runs.is_empty() {
+                out!("no run is unfinished");
+            }
+        }
+        // What is run has its own report.
+        Output::Json if dry_run => {
+            let runs: Vec<Value> = runs.iter().map(|run| unfinished_json(run, journals)).collect();
+            out_json!(
+                "{:#}",
+                json!({ "unfinished": runs, "under_way": journals.iter().filter_map(held).collect::<Vec<_>>() })
+            );
+        }
+        Output::Json => {}
+    }
+}
+
+/// That a command is run again.
+pub(crate) fn resumed(output: Output, command: &[String]) {
+    if output == Output::Text {
+        out!("resuming: {}", line(command));
+    }
+}
+
+/// What was found at the target.
+pub(crate) fn findings(output: Output, findings: &[Finding], journal: bool) {
+    match output {
+        Output::Text => {
+            if !journal {
+                out!("there is no journal: only stamped replicas, which `sync` makes, are known");
+            }
+            findings.iter().for_each(finding_text);
+            if !findings.iter().any(Finding::is_ours) {
+                out!("nothing is left over");
+            }
+        }
+        Output::Json => {
+            let found: Vec<Value> = findings.iter().map(finding_json).collect();
+            out_json!("{:#}", json!({ "leftovers": found, "journal": journal }));
+        }
+    }
+}
+
+fn under_way(journal: &Kept) {
+    let Some(holder) = &journal.holder else { return };
+    let recorded = &journal.recorded;
+    out!("under way: {holder} works from {} to {}", recorded.source, recorded.target);
+}
+
+fn held(journal: &Kept) -> Option<Value> {
+    let holder = journal.holder.as_ref()?;
+    let recorded = &journal.recorded;
+    Some(json!({
+        "source": recorded.source, "target": recorded.target,
+        "pid": holder.pid, "host": holder.host, "since": holder.since,
+    }))
+}
+
+fn unfinished_text(run: &Run, journals: &[Kept]) {
+    out!("unfinished: {}", line(&run.command));
+    let done = match run.done {
+        1 => "1 image was brought to its end".to_owned(),
+        done => format!("{done} images were brought to their end"),
+    };
+    out!("  begun {} in {}; {}; {done}", run.at, run.directory, how_it_ended(run));
+    for (journal, left) in of_run(run, journals) {
+        let name = quoted(left.name.as_deref().unwrap_or_default());
+        let target = &journal.recorded.target;
+        out!("  {}: {} {name}, at {target}", left.phase.as_str(), left.image);
+        if let Some(why) = &left.why {
+            out!("    {why}");
+        }
+    }
+    if !run.left_out.is_empty() {
+        out!("  to be given again: {}", run.left_out.join(", "));
+    }
+}
+
+fn unfinished_json(run: &Run, journals: &[Kept]) -> Value {
+    let images: Vec<Value> = of_run(run, journals)
+        .map(|(journal, left)| {
+            json!({
+                "id": left.image.as_str(), "name": left.name, "phase": left.phase.as_str(),
+                "target": journal.recorded.target, "target_id": left.target.as_str(),
+                "at": left.at, "why": left.why, "request_id": left.request_id,
+            })
+        })
+        .collect();
+    json!({
+        "run": run.run, "command": run.command, "to_be_given_again": run.left_out,
+        "directory": run.directory, "begun": run.at, "pid": run.pid, "done": run.done,
+        "exit_code": run.ended.as_ref().map(|ended| ended.exit), "images": images,
+    })
+}
+
+/// What the run left, with the journals that say so.
+fn of_run<'a>(
+    run: &'a Run,
+    journals: &'a [Kept],
+) -> impl Iterator<Item = (&'a Kept, &'a Leftover)> {
+    journals.iter().flat_map(move |journal| {
+        let left = journal.recorded.leftovers.values();
+        left.filter(|left| left.run == run.run).map(move |left| (journal, left))
+    })
+}
+
+fn how_it_ended(run: &Run) -> String {
+    match &run.ended {
+        None => "it was killed, or its machine went down".to_owned(),
+        Some(ended) => match ended.exit {
+            signal @ (130 | 143) => format!("signal {} stopped it {}", signal - 128, ended.at),
+            exit => format!("it broke off {} with exit code {exit}", ended.at),
+        },
+    }
+}
+
+fn finding_text(finding: &Finding) {
+    let name = quoted(finding.name.as_deref().unwrap_or_default());
+    let status = finding.status.map(|status| format!("{status}, ")).unwrap_or_default();
+    let whose = match finding.known_by {
+        KnownBy::Journal => ", by the journal",
+        KnownBy::Stamp => ", by its stamp",
+        KnownBy::Nothing => "",
+    };
+    let standing = &finding.standing;
+    out!("{}: {} {name}: {status}{standing}{whose}", standing.as_str(), finding.image);
+    if finding.target != finding.image {
+        out!("  its id at the target is {}", finding.target);
+    }
+    let since = finding.updated_at.as_ref().filter(|_| standing.is_stuck());
+    if let Some(since) = since {
+        out!("  since {since}, by the target's clock");
+    }
+    if let Some(why) = finding.left.as_ref().and_then(|left| left.why.as_ref()) {
+        out!("  the run gave up: {why}");
+    }
+    if let Some(remedy) = standing.remedy() {
+        out!("  hint: {remedy}");
+    }
+}
+
+fn finding_json(finding: &Finding) -> Value {
+    let left = finding.left.as_ref();
+    json!({
+        "id": finding.image.as_str(), "target_id": finding.target.as_str(), "name": finding.name,
+        "known_by": finding.known_by.as_str(), "status": finding.status.map(Status::as_str),
+        "updated_at": finding.updated_at, "standing": finding.standing.as_str(),
+        "reason": finding.standing.to_string(), "remedy": finding.standing.remedy(),
+        "phase": left.map(|left| left.phase.as_str()), "at": left.map(|left| &left.at),
+        "why": left.and_then(|left| left.why.as_ref()),
+    })
+}
+
+/// A command line as a shell takes it.
+fn line(command: &[String]) -> String {
+    let plain = |word: &str| {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
+        !word.is_empty() && word.chars().all(is_plain)
+    };
+    let quoted = |word: &String| match plain(word) {
+        true => word.clone(),
+        false => format!("'{}'", word.replace('\'', "'\\''")),
+    };
+    command.iter().map(quoted).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_line_can_be_typed_again() {
+        let command = ["livecopy", "a", "--name", "it's *", ""].map(str::to_owned);
+        assert_eq!(line(&command), "livecopy a --name 'it'\\''s *' ''");
+    }
+}

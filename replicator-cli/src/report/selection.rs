@@ -1,0 +1,76 @@
+//! The answer of `--dump-filters`.
+
+use glance_core::ImageId;
+use glance_core::selection::Condition;
+use serde_json::json;
+
+use crate::args::Output;
+use crate::resolve::selection::Selected;
+
+/// What is selected, and what a Glance is asked for.
+pub(crate) fn selection(output: Output, selected: &Selected) {
+    match output {
+        Output::Text => text(selected),
+        Output::Json => {
+            let Selected { selection, latest, .. } = selected;
+            let wanted: Vec<Vec<String>> =
+                selection.wanted().iter().map(|same| texts(same)).collect();
+            let ids =
+                selection.ids().map(|ids| ids.iter().map(ImageId::as_str).collect::<Vec<_>>());
+            out_json!(
+                "{:#}",
+                json!({
+                    "ids": ids, "wanted": wanted, "unwanted": texts(selection.unwanted()),
+                    "rules": texts(selection.ordered()),
+                    "latest_per": latest.as_ref().map(ToString::to_string),
+                    "shard": selection.shard().map(|shard| shard.to_string()),
+                    "queries": glance_client::queries(selection).collect::<Vec<_>>(),
+                })
+            );
+        }
+    }
+}
+
+fn text(selected: &Selected) {
+    let Selected { selection, latest, .. } = selected;
+    let ids = selection.ids().map(|ids| Condition::Ids(ids.clone()).to_string());
+    let kinds = selection.wanted().iter().map(|same| texts(same).join(" or "));
+    let wanted: Vec<String> = ids.into_iter().chain(kinds).collect();
+    if wanted.is_empty() {
+        out!("every image");
+    }
+    part("images with all of", &wanted);
+    part("but with none of", &texts(selection.unwanted()));
+    part(
+        "in or out by the first of these rules that fits; in, if none does",
+        &texts(selection.ordered()),
+    );
+    if let Some(latest) = latest {
+        part("of those, the newest of each", &[latest.to_string()]);
+    }
+    if let Some(shard) = selection.shard() {
+        part("of those, a part by their ids", &[format!("shard {shard}")]);
+    }
+    let queries: Vec<String> = glance_client::queries(selection).collect();
+    let shown = queries.iter().take(SHOWN).map(|query| format!("GET /v2/images?{query}"));
+    part("asked of a Glance, page by page; what comes is judged again", &shown.collect::<Vec<_>>());
+    if queries.len() > SHOWN {
+        out!("  and {} more", queries.len() - SHOWN);
+    }
+}
+
+fn part(title: &str, lines: &[String]) {
+    if !lines.is_empty() {
+        out!("{title}");
+        for line in lines {
+            out!("  {line}");
+        }
+    }
+}
+
+fn texts<T: ToString>(parts: &[T]) -> Vec<String> {
+    parts.iter().map(ToString::to_string).collect()
+}
+
+/// Queries that are shown.
+const SHOWN: usize = 4;

@@ -1,0 +1,275 @@
+//! The report of `verify`.
+
+use std::collections::BTreeMap;
+
+use format_dump::{FileState, Finding, Proof as DumpProof};
+use glance_core::Image;
+use glance_core::store::{StoreError, StoreErrorKind};
+use replicator_engine::{Proof, Proven, State, Verdict, Verification};
+use serde_json::{Value, json};
+
+use super::proof;
+use crate::args::Output;
+use crate::exit::Exit;
+use crate::output::{chain, human_size, quoted};
+
+/// The report of a verification. It is written as it comes.
+#[derive(Debug)]
+pub(crate) struct Findings {
+    output: Output,
+    exit: Exit,
+    written: u64,
+    words: BTreeMap<&'static str, u64>,
+    read: u64,
+    bytes: u64,
+    files: Vec<Value>,
+}
+
+/// What is said of one image.
+#[derive(Debug, Default)]
+struct Said {
+    word: &'static str,
+    by: Option<&'static str>,
+    /// What proves it, as the field of JSON.
+    proof: Option<String>,
+    reason: Option<String>,
+    details: Vec<String>,
+    hint: Option<String>,
+}
+
+impl Findings {
+    pub(crate) fn new(output: Output) -> Self {
+        Self {
+            output,
+            exit: Exit::Success,
+            written: 0,
+            words: BTreeMap::new(),
+            read: 0,
+            bytes: 0,
+            files: Vec::new(),
+        }
+    }
+
+    /// Whether no image was looked at.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.words.is_empty()
+    }
+
+    /// Takes what was found of one image, and says it.
+    pub(crate) fn image(&mut self, found: &Verification) {
+        let state = found.state;
+        let reason = found.reason.clone();
+        let (exit, said) = match &found.verdict {
+            Verdict::Verified(how, by) => {
+                (Exit::Success, Said::verified(self.by(*how), proof::word(by)))
+            }
+            Verdict::Bad(faults) => {
+                let details = faults.iter().map(|fault| chain(fault).join(": ")).collect();
+                (Exit::Integrity, Said { details, ..Said::of("bad") })
+            }
+            Verdict::Different(one) => {
+                let detail = format!(
+                    "{}: {} at the source, {} at the target",
+                    one.field, one.source, one.target
+                );
+                (Exit::Integrity, Said { details: vec![detail], ..Said::of("content") })
+            }
+            Verdict::Unproven => (Exit::Differences, Said::unproven(found.image.size)),
+            Verdict::Failed(error) => (Exit::SomeFailed, Said::error("failed", error)),
+            Verdict::NotChosen => (Exit::Success, Said::of("not chosen")),
+            Verdict::NoData => (exit_of(state), Said { reason, ..Said::of(word(state)) }),
+            _ => (Exit::SomeFailed, Said::of("unknown")),
+        };
+        self.exit = self.exit.worse(exit);
+        self.say(found.image.id.as_str(), Some(&found.image), state, &said);
+    }
+
+    fn by(&mut self, proof: Proof) -> &'static str {
+        match proof {
+            Proof::Records => "records",
+            Proof::Reading { bytes } => {
+                self.read += 1;
+                self.bytes = self.bytes.saturating_add(bytes);
+                "reading"
+            }
+        }
+    }
+
+    /// Takes what was found in a dump, and says it.
+    pub(crate) fn of_dump(&mut self, finding: &Finding) {
+        match finding {
+            Finding::Image { id, image, result } => {
+                let (exit, said) = match result {
+                    Ok(DumpProof::Data { bytes, by }) => {
+                        let size = image.as_ref().and_then(|image| image.size);
+                        let by = match (by.last(), size) {
+                            (Some(algorithm), _) => Some(algorithm.to_string()),
+                            // There is but one way to be empty.
+                            (None, Some(0)) => Some(proof::word(&Proven::Size)),
+                            (None, _) => None,
+                        };
+                        let how = Proof::Reading { bytes: *bytes };
+                        match by {
+                            Some(by) => (Exit::Success, Said::verified(self.by(how), by)),
+                            None => (Exit::Differences, Said::unproven(size)),
+                        }
+                    }
+                    Ok(DumpProof::NotChosen) => (Exit::Success, Said::of("not chosen")),
+                    Ok(_) => (Exit::Success, Said::of("no data")),
+                    Err(error) if error.kind == StoreErrorKind::Unreadable => {
+                        (Exit::Integrity, Said::error("bad", error))
+                    }
+                    Err(error) => (Exit::SomeFailed, Said::error("failed", error)),
+                };
+                self.exit = self.exit.worse(exit);
+                self.say(id.as_str(), image.as_ref(), None, &said);
+            }
+            Finding::File { name, state } => self.file(name, state),
+            _ => {}
+        }
+    }
+
+    fn file(&mut self, name: &str, state: &FileState) {
+        let (word, reason) = match state {
+            FileState::Damaged(error) => ("damaged", chain(error).join(": ")),
+            FileState::Missing => ("missing", "it is listed, and not there".to_owned()),
+            FileState::Leftover => ("leftover", "an interrupted run left it".to_owned()),
+            _ => ("foreign", "it has no place in a dump".to_owned()),
+        };
+        if state.is_fault() {
+            self.exit = self.exit.worse(Exit::Integrity);
+        }
+        match self.output {
+            Output::Text => out!("{word}: file {}: {reason}", quoted(name)),
+            Output::Json => {
+                self.files.push(json!({ "file": name, "state": word, "reason": reason }));
+            }
+        }
+    }
+
+    /// The run that wrote the dump did not come to its end.
+    pub(crate) fn incomplete(&mut self) {
+        self.exit = self.exit.worse(Exit::Differences);
+        if self.output == Output::Text {
+            out!("incomplete: the dump was not finished, and images may be missing");
+            out!("  hint: run the dump again; it completes what was interrupted");
+        }
+    }
+
+    fn say(&mut self, id: &str, image: Option<&Image>, state: Option<State>, said: &Said) {
+        *self.words.entry(said.word).or_default() += 1;
+        match self.output {
+            Output::Text => said.text(id, image),
+            Output::Json => {
+                let before = if self.written == 0 { "{ \"images\": [\n  " } else { ",\n  " };
+                let object = json!({
+                    "id": id,
+                    "name": image.and_then(|image| image.attributes.name.as_deref()),
+                    "size": image.and_then(|image| image.size),
+                    "state": state.map(State::as_str),
+                    "verdict": said.word,
+                    "by": said.by,
+                    "proof": said.proof,
+                    "reason": said.reason,
+                    "details": said.details,
+                });
+                out_json_part!("{before}{object}");
+                self.written += 1;
+            }
+        }
+    }
+
+    /// Ends the report.
+    pub(crate) fn finish(self) -> Exit {
+        let images: u64 = self.words.values().sum();
+        let exit = self.exit;
+        match self.output {
+            Output::Text => {
+                let words = self.words.iter().map(|(word, number)| match *word {
+                    "verified" if self.read > 0 => format!(
+                        "{number} verified ({} by reading {})",
+                        self.read,
+                        human_size(self.bytes)
+                    ),
+                    word => format!("{number} {word}"),
+                });
+                let words: Vec<String> = words.collect();
+                let colon = if words.is_empty() { "" } else { ": " };
+                out!("{images} images{colon}{}", words.join(", "));
+            }
+            Output::Json => {
+                let before = if self.written == 0 { "{ \"images\": [" } else { "" };
+                let summary = json!({
+                    "images": images, "verdicts": self.words, "read": self.read,
+                    "bytes": self.bytes, "exit_code": exit as u8,
+                });
+                let files = json!(self.files);
+                out_json!("{before}],\n  \"files\": {files},\n  \"summary\": {summary} }}");
+            }
+        }
+        exit
+    }
+}
+
+impl Said {
+    fn of(word: &'static str) -> Self {
+        Self { word, ..Self::default() }
+    }
+
+    fn verified(by: &'static str, proof: String) -> Self {
+        Self { by: Some(by), proof: Some(proof), ..Self::of("verified") }
+    }
+
+    fn unproven(size: Option<u64>) -> Self {
+        let reason = match size {
+            Some(_) => "its record has no digest to compare with, only its size agrees",
+            None => "its record has neither digest nor size to compare with",
+        };
+        Self { reason: Some(reason.to_owned()), ..Self::of("unproven") }
+    }
+
+    fn error(word: &'static str, error: &StoreError) -> Self {
+        let details = vec![chain(error).join(": ")];
+        Self { details, hint: error.hint.clone(), ..Self::of(word) }
+    }
+
+    fn text(&self, id: &str, image: Option<&Image>) {
+        let label = quoted(image.map_or("(no record)", Image::label));
+        if ["verified", "no data", "not chosen"].contains(&self.word) {
+            let proof = self.proof.as_ref().map(|proof| format!(" ({proof})")).unwrap_or_default();
+            let by = self.by.map(|by| format!(", by {by}")).unwrap_or_default();
+            tracing::info!("{}{proof}: {id} {label}{by}", self.word);
+            return;
+        }
+        let reason = self.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        out!("{}: {id} {label}{reason}", self.word);
+        for detail in &self.details {
+            out!("  {detail}");
+        }
+        if let Some(hint) = &self.hint {
+            out!("  hint: {hint}");
+        }
+    }
+}
+
+/// The word for an image without data on one of the sides.
+fn word(state: Option<State>) -> &'static str {
+    match state {
+        Some(
+            state @ (State::Missing
+            | State::Extra
+            | State::Partial
+            | State::Skipped
+            | State::Blocked),
+        ) => state.as_str(),
+        _ => "no data",
+    }
+}
+
+fn exit_of(state: Option<State>) -> Exit {
+    match state {
+        Some(State::Missing | State::Extra | State::Partial) => Exit::Differences,
+        Some(State::Blocked) => Exit::SomeFailed,
+        _ => Exit::Success,
+    }
+}

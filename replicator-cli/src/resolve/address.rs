@@ -1,0 +1,101 @@
+//! The address of a Glance, as it is typed.
+
+use keystone_auth::Cloud;
+use url::Url;
+
+use crate::error::CliError;
+
+/// Whether a word names a server by its URL, whatever the spelling of the scheme.
+pub(crate) fn is_url(word: &str) -> bool {
+    let scheme = word.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+    matches!(scheme.as_deref(), Some("https" | "http"))
+}
+
+/// The address of a Glance without `/v2`.
+///
+/// # Errors
+/// When it is no http or https URL, or names a user or a password: no Glance asks for them, and
+/// addresses are printed, and written to replicas.
+pub(crate) fn parse(text: &str) -> Result<Url, CliError> {
+    let url = Url::parse(text).ok().filter(|url| ["https", "http"].contains(&url.scheme()));
+    let Some(mut url) = url else {
+        let what = format!("{:?} is not the URL of a server", shown(text));
+        return Err(CliError::usage(what).hint("write it as https://HOST[:PORT][/PATH]"));
+    };
+    // A name that is empty is no user for the parser.
+    let authority = text.split("//").nth(1).and_then(|rest| rest.split(['/', '?', '#']).next());
+    if authority.is_some_and(|authority| authority.contains('@')) || has_user(&url) {
+        return Err(CliError::usage("the address of a Glance names a user or a password")
+            .hint("leave it out, and sign in by a cloud of clouds.yaml or --token-file"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(CliError::usage("the address of a Glance has a `?` or a `#` in it")
+            .hint("write it as https://HOST[:PORT][/PATH]"));
+    }
+    let path = url.path().trim_end_matches('/');
+    let path = path.strip_suffix("/v2").unwrap_or(path).trim_end_matches('/').to_owned();
+    url.set_path(&path);
+    Ok(url)
+}
+
+/// The address in messages and requests: without a slash at its end.
+pub(crate) fn text(url: &Url) -> String {
+    url.as_str().trim_end_matches('/').to_owned()
+}
+
+/// The address of a cloud's Keystone, where it has one.
+pub(crate) fn keystone(cloud: &Cloud) -> Option<Url> {
+    cloud.auth_url.as_deref().and_then(|url| Url::parse(url).ok())
+}
+
+/// A word as it may be shown: what stands before an `@` and has a colon in it can be a password.
+pub(crate) fn shown(word: &str) -> String {
+    let (kind, rest) = match word.split_once(':') {
+        Some((kind @ ("cloud" | "url"), rest)) => (format!("{kind}:"), rest),
+        _ => (String::new(), word),
+    };
+    match rest.rsplit_once('@') {
+        Some((before, after)) if before.contains(':') => format!("{kind}...@{after}"),
+        _ => word.to_owned(),
+    }
+}
+
+fn has_user(url: &Url) -> bool {
+    !url.username().is_empty() || url.password().is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_one_whatever_its_spelling() {
+        for (typed, expected) in [
+            ("https://g:9292", "https://g:9292"),
+            ("HTTPS://G:9292/v2/", "https://g:9292"),
+            ("HTTP://g/image/v2", "http://g/image"),
+            ("http://[::1]:9292//", "http://[::1]:9292"),
+            ("https://g/v2x", "https://g/v2x"),
+        ] {
+            assert!(is_url(typed));
+            assert_eq!(text(&parse(typed).unwrap()), expected);
+        }
+        for wrong in ["https://", "ftp://g", "g", "", "https://g?x", "https://g/#x", "https://@g"] {
+            assert!(parse(wrong).is_err(), "{wrong}");
+        }
+        assert!(!is_url("httpx://g") && !is_url("http:g") && !is_url("a://http://g"));
+    }
+
+    #[test]
+    fn a_password_is_not_shown() {
+        for (word, expected) in [
+            ("admin:hush@host", "...@host"),
+            ("url:admin:hush@host", "url:...@host"),
+            ("https//me:hu@sh@host", "...@host"),
+            ("cloud:a@R", "cloud:a@R"),
+            ("a@R", "a@R"),
+        ] {
+            assert_eq!(shown(word), expected);
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! How fast data passes, by `--bwlimit` and the clock of this place.
+
+use glance_core::rate_limit::{Bandwidth, Pace, Pacing, Timetable};
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+
+/// The paces of both sides.
+pub(crate) fn pacing(limit: Option<&Bandwidth>) -> Pacing {
+    let Some(limit) = limit else { return Pacing::default() };
+    if let Err(error) = TimeZone::try_system() {
+        tracing::debug!(
+            "the times of --bwlimit are UTC: the local time zone is not known: {error}"
+        );
+    }
+    Pacing { source: pace(&limit.source), target: pace(&limit.target) }
+}
+
+/// None where there never is a limit.
+fn pace(timetable: &Timetable) -> Option<Pace> {
+    timetable.lowest().map(|_| Pace::by(timetable.clone(), local_time))
+}
+
+/// The time here; UTC where the time zone is not known.
+fn local_time() -> DateTime {
+    TimeZone::system().to_datetime(Timestamp::now())
+}

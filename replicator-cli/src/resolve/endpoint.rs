@@ -1,0 +1,354 @@
+//! What a word on the command line names, and how it is opened.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use format_dump::{DumpStore, Encoding};
+use glance_client::GlanceStore;
+use glance_core::file_lock::Lock;
+use glance_core::plain_http;
+use glance_core::project::Project;
+use glance_core::store::ImageStore;
+use glance_core::transport::{Persistent, Spaced, Transport};
+use keystone_auth::{Cloud, Projects, Retries, Session};
+use transport_hyper::Proxies;
+use url::Url;
+
+use crate::args::Options;
+use crate::error::CliError;
+use crate::resolve::address;
+use crate::resolve::sign_in::{
+    auth, cloud, clouds, no_cloud, refuse_cloud_options, refuse_token_of_side, unknown,
+};
+use crate::resolve::trust::effect;
+use crate::resolve::trust::{self, OfCloud};
+
+/// What a word names.
+#[derive(Debug)]
+pub(crate) enum Endpoint {
+    /// A cloud of clouds.yaml.
+    Cloud(Box<Cloud>),
+    /// A Glance, by its address without `/v2`.
+    Url(Url),
+    /// A directory.
+    Directory(PathBuf),
+    /// The same, and how data that is written there is kept.
+    Dump(PathBuf, Encoding),
+    /// A stream, and the projects that it brings with it.
+    Stream(Arc<dyn ImageStore>, Vec<Project>),
+}
+
+/// A store that was opened.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) store: Arc<dyn ImageStore>,
+    /// The same store, where it is a Glance.
+    pub(crate) glance: Option<Arc<GlanceStore>>,
+    /// Where it is, where it is a directory.
+    pub(crate) directory: Option<PathBuf>,
+    /// The same store, where it is a directory.
+    pub(crate) dump: Option<Arc<DumpStore>>,
+    /// What keeps others from writing to it, where it is a directory that is written.
+    pub(crate) lock: Option<Arc<Lock>>,
+    /// The sign-in to it, if it has one.
+    pub(crate) session: Option<Arc<Session>>,
+    /// The projects that owners and members are of, where somebody can be asked.
+    pub(crate) projects: Option<Arc<Projects>>,
+    /// Where it is, without how it is signed in to.
+    pub(crate) address: String,
+    /// The region of its cloud, where that is known.
+    pub(crate) region: Option<String>,
+}
+
+impl Opened {
+    /// Whether it is a stream, which can be read only once.
+    pub(crate) fn is_stream(&self) -> bool {
+        self.glance.is_none() && self.directory.is_none()
+    }
+}
+
+impl Opened {
+    /// Finishes a directory that was opened to be written, unless it lacked images before.
+    pub(crate) async fn finish_as_found(&self) -> Result<(), CliError> {
+        match &self.dump {
+            Some(dump) if self.lock.is_some() => Ok(dump.finish_as_found().await?),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What a store is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// To be read.
+    Read,
+    /// To be written, and made if it is a directory that is not there.
+    Write,
+}
+
+/// The side of a copy that a store is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// It is read.
+    Source,
+    /// It is written.
+    Target,
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Source => "source",
+            Self::Target => "target",
+        })
+    }
+}
+
+impl Endpoint {
+    /// What a word names on this side, with the options that are for this side.
+    pub(crate) fn parse(word: &str, side: Side, options: &Options) -> Result<Self, CliError> {
+        let endpoint = Self::resolve(word, side, options)?;
+        match endpoint {
+            Self::Cloud(_) => refuse_token_of_side(word, side, &options.sign_in)?,
+            _ => refuse_cloud_options(word, side, &options.sign_in)?,
+        }
+        Ok(endpoint)
+    }
+
+    /// Resolves a word: an explicit scheme, a path, a cloud's name, `host:port`.
+    fn resolve(word: &str, side: Side, options: &Options) -> Result<Self, CliError> {
+        if let Some(path) = word.strip_prefix("dir:") {
+            return Ok(Self::Directory(path.into()));
+        }
+        if let Some(url) = word.strip_prefix("url:") {
+            return address::parse(url).map(Self::Url);
+        }
+        if let Some(name) = word.strip_prefix("cloud:") {
+            let clouds = clouds()?;
+            let found = cloud(&clouds, name, side, &options.sign_in)?;
+            return found.map(Self::of).ok_or_else(|| no_cloud(&clouds, name));
+        }
+        if address::is_url(word) {
+            return address::parse(word).map(Self::Url);
+        }
+        if ["/", "./", "../"].iter().any(|prefix| word.starts_with(prefix)) {
+            return Ok(Self::Directory(word.into()));
+        }
+        let clouds = clouds()?;
+        if let Some(cloud) = cloud(&clouds, word, side, &options.sign_in)? {
+            return Ok(Self::of(cloud));
+        }
+        match word.rsplit_once(':') {
+            Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => {
+                address::parse(&format!("https://{word}")).map(Self::Url)
+            }
+            _ => Err(unknown(&clouds, word)),
+        }
+    }
+
+    fn of(cloud: Cloud) -> Self {
+        Self::Cloud(Box::new(cloud))
+    }
+
+    /// Opens the store, to read a source, to write a target.
+    pub(crate) async fn open(self, side: Side, options: &Options) -> Result<Opened, CliError> {
+        let access = match side {
+            Side::Source => Access::Read,
+            Side::Target => Access::Write,
+        };
+        self.open_to(access, side, options).await
+    }
+
+    /// Opens the store.
+    pub(crate) async fn open_to(
+        self,
+        access: Access,
+        side: Side,
+        options: &Options,
+    ) -> Result<Opened, CliError> {
+        match self {
+            Self::Directory(path) => {
+                open_directory(path, Encoding::default(), access, side, options).await
+            }
+            Self::Dump(path, encoding) => {
+                open_directory(path, encoding, access, side, options).await
+            }
+            Self::Stream(store, projects) => {
+                let address = store.to_string();
+                Ok(Opened { projects: known(projects), ..without_server(store, address) })
+            }
+            Self::Url(url) => open_url(&url, side, options),
+            Self::Cloud(cloud) => open_cloud(*cloud, side, options).await,
+        }
+    }
+}
+
+async fn open_directory(
+    path: PathBuf,
+    encoding: Encoding,
+    access: Access,
+    side: Side,
+    options: &Options,
+) -> Result<Opened, CliError> {
+    let (store, lock) = match access {
+        Access::Read if side == Side::Source => (complete_or_warned(&path)?.expecting_data(), None),
+        Access::Read => (complete_or_warned(&path)?, None),
+        Access::Write => {
+            let lock = DumpStore::lock(&path)?;
+            (DumpStore::create(&path)?.encoding_as(encoding), Some(Arc::new(lock)))
+        }
+    };
+    let store = Arc::new(store.hashing_with(crate::tls::hashers(options.tls)?));
+    let projects = match side {
+        Side::Source => known(store.projects().await?),
+        Side::Target => None,
+    };
+    let path = std::path::absolute(&path).unwrap_or(path);
+    let address = format!("dir:{}", path.display());
+    let dump = Some(Arc::clone(&store));
+    Ok(Opened { projects, directory: Some(path), dump, lock, ..without_server(store, address) })
+}
+
+/// A store that no server holds.
+pub(crate) fn without_server(store: Arc<dyn ImageStore>, address: String) -> Opened {
+    Opened {
+        store,
+        glance: None,
+        directory: None,
+        dump: None,
+        lock: None,
+        session: None,
+        projects: None,
+        address,
+        region: None,
+    }
+}
+
+/// The projects that a dump brings with it, if it does.
+fn known(projects: Vec<Project>) -> Option<Arc<Projects>> {
+    (!projects.is_empty()).then(|| Arc::new(Projects::known(projects)))
+}
+
+/// A dump to read, which may lack what its writer was kept from.
+fn complete_or_warned(path: &Path) -> Result<DumpStore, CliError> {
+    let dump = DumpStore::open(path)?;
+    if !dump.is_complete()? {
+        tracing::warn!("the dump in {} was not finished: run it again", path.display());
+    }
+    Ok(dump)
+}
+
+fn open_url(url: &Url, side: Side, options: &Options) -> Result<Opened, CliError> {
+    effect::refuse_proxied(url)?;
+    plain_http::warn(url, "the token and the data");
+    let url = address::text(url);
+    let transport = transport(&OfCloud::default(), &Retries::default(), side, options)?;
+    let (plugin, keystone) = auth(side, &options.sign_in)?;
+    let session = Arc::new(Session::new(Arc::clone(&transport), plugin));
+    let store = GlanceStore::new(url.clone(), transport, url.clone(), Arc::clone(&session));
+    opened(store, session, keystone.as_deref(), url, options)
+}
+
+async fn open_cloud(cloud: Cloud, side: Side, options: &Options) -> Result<Opened, CliError> {
+    let transport = transport(&OfCloud::of(&cloud), &cloud.retries, side, options)?;
+    if let Some(keystone) = address::keystone(&cloud) {
+        effect::refuse_proxied(&keystone)?;
+    }
+    let session = Arc::new(Session::new(Arc::clone(&transport), Arc::clone(&cloud.auth)));
+    let endpoint = session.image_endpoint(&cloud.image).await?.url;
+    let region = session.image_region(&cloud.image).await?;
+    effect::check_found(&cloud, &endpoint, side, options)?;
+    tracing::info!("cloud {} has its Glance at {endpoint}", cloud.name);
+    let store = GlanceStore::new(cloud.name, transport, endpoint.clone(), Arc::clone(&session));
+    let keystone = match cloud.auth_type.as_str() {
+        "none" | "http_basic" => None,
+        _ => cloud.auth_url.as_deref(),
+    };
+    Ok(Opened { region, ..opened(store, session, keystone, endpoint, options)? })
+}
+
+/// A Glance, and the projects of the Keystone at this address that its sign-in is for.
+fn opened(
+    store: GlanceStore,
+    session: Arc<Session>,
+    keystone: Option<&str>,
+    address: String,
+    options: &Options,
+) -> Result<Opened, CliError> {
+    let store = match options.limits.lowest_rate() {
+        // All transfers share it.
+        Some(rate) => store.expecting(rate / options.transfers.get() as u64),
+        None => store,
+    };
+    let glance = Arc::new(store);
+    let projects = keystone.map(|url| Projects::new(Arc::clone(&session), url)).transpose()?;
+    Ok(Opened {
+        store: Arc::<GlanceStore>::clone(&glance),
+        glance: Some(glance),
+        directory: None,
+        dump: None,
+        lock: None,
+        session: Some(session),
+        projects: projects.map(Arc::new),
+        address,
+        region: None,
+    })
+}
+
+/// A transport for this side, with its own limits and its own knowledge of servers that fail.
+fn transport(
+    cloud: &OfCloud,
+    retries: &Retries,
+    side: Side,
+    options: &Options,
+) -> Result<Arc<dyn Transport>, CliError> {
+    let (policy, _) = trust::policy(&options.trust, side, cloud)?;
+    let wire = crate::tls::transport(options.tls, &policy, transport_options(options)?)?;
+    let wire: Arc<dyn Transport> = match options.limits.tpslimit {
+        Some(per_second) => Arc::new(Spaced::new(wire, Duration::from_secs_f64(1.0 / per_second))),
+        None => wire,
+    };
+    let wanted = retries.persistence();
+    Ok(match options.limits.low_level_retries {
+        Some(0) => wire,
+        Some(times) => Arc::new(Persistent::new(wire, wanted.times(times))),
+        None => Arc::new(Persistent::new(wire, wanted)),
+    })
+}
+
+/// How servers are reached.
+pub(crate) fn transport_options(options: &Options) -> Result<transport_hyper::Options, CliError> {
+    Ok(transport_hyper::Options {
+        connect_timeout: options.limits.connect_timeout,
+        idle_timeout: options.limits.idle_timeout,
+        proxies: proxies()?,
+        ..Default::default()
+    })
+}
+
+pub(crate) fn proxies() -> Result<Proxies, CliError> {
+    Proxies::from_env(&environment).map_err(|error| {
+        CliError::usage("the proxy can't be used").hint(error.hint).caused_by(error)
+    })
+}
+
+/// Fails with a variable that is read, but is not text: it would count as unset.
+pub(crate) fn refuse_odd_variables() -> Result<(), CliError> {
+    let is_read = |name: &str| {
+        let known = ["OS_", "GLANCE_REPLICATOR_", "SSL_CERT_"].iter().any(|p| name.starts_with(p));
+        known || name.ends_with("_CA_BUNDLE") || name.to_ascii_lowercase().ends_with("_proxy")
+    };
+    let mut odd = std::env::vars_os().filter(|(_, value)| value.to_str().is_none());
+    match odd.find_map(|(name, _)| name.into_string().ok().filter(|name| is_read(name))) {
+        None => Ok(()),
+        Some(name) => Err(CliError::usage(format!("the variable {name} is not UTF-8"))
+            .hint("correct it, or unset it")),
+    }
+}
+
+/// A variable of the environment; an empty one counts as unset.
+pub(crate) fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}

@@ -1,0 +1,143 @@
+//! The journals of this user: which runs write to them, and which did not come to their end.
+
+use std::io::ErrorKind;
+use std::path::PathBuf;
+
+use glance_core::file_lock::{Holder, Lock, LockError};
+use glance_core::selection::Shard;
+use replicator_engine::{JournalError, JournalFile, Recorded, Run};
+
+use crate::args::{self, Options, Typed};
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::resolve::endpoint::Opened;
+use crate::resolve::state;
+
+/// A journal, as it can be read while others write to it.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    path: PathBuf,
+    pub(crate) recorded: Recorded,
+    /// Who writes to it.
+    pub(crate) holder: Option<Holder>,
+}
+
+/// The journal of the runs from one store to another, which no other process has; none where no
+/// state is kept, and none of streams, which can't be opened again. The shards of a run have one
+/// each: they work at once.
+pub(crate) fn journal(
+    source: &Opened,
+    target: &Opened,
+    shard: Option<Shard>,
+    options: &Options,
+) -> Result<Option<JournalFile>, CliError> {
+    if source.is_stream() || target.is_stream() {
+        return Ok(None);
+    }
+    let Some(directory) = state::journals(&options.state) else { return Ok(None) };
+    let part = shard.map(|shard| shard.to_string()).unwrap_or_default();
+    let path = JournalFile::path(&directory, &source.address, &target.address, &part);
+    open(path, &source.address, &target.address).map(Some)
+}
+
+/// All journals of the runs from one store to another, that of runs in one piece first.
+pub(crate) fn journals_of(
+    source: &Opened,
+    target: &Opened,
+    options: &Options,
+) -> Result<Vec<JournalFile>, CliError> {
+    let mut files: Vec<JournalFile> = journal(source, target, None, options)?.into_iter().collect();
+    let Some(whole) = files.first().map(|file| file.location().to_owned()) else {
+        return Ok(files);
+    };
+    for kept in journals(&options.state)? {
+        let Recorded { source: from, target: to, .. } = &kept.recorded;
+        if (from, to) == (&source.address, &target.address) && kept.path != whole {
+            files.push(open(kept.path, &source.address, &target.address)?);
+        }
+    }
+    Ok(files)
+}
+
+fn open(path: PathBuf, source: &str, target: &str) -> Result<JournalFile, CliError> {
+    JournalFile::open(path, source, target).map_err(|error| match &error {
+        JournalError::Lock(LockError::Held(_)) => CliError::held(format!(
+            "another run from {source} to {target} is under way: {error}"
+        ))
+        .hint("wait until it has ended, or end it; of a process that was killed, nothing is left"),
+        _ => error.into(),
+    })
+}
+
+/// Every journal of this user.
+pub(crate) fn journals(options: &args::State) -> Result<Vec<Kept>, CliError> {
+    let Some(directory) = state::journals(options) else {
+        return Err(CliError::usage("no state is kept, so no run is known")
+            .hint("leave out --no-state, or name the directory by --state-dir"));
+    };
+    let cannot_read =
+        |error| CliError::usage(format!("cannot read {}", directory.display())).caused_by(error);
+    let entries = match std::fs::read_dir(&directory) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(cannot_read)?,
+    };
+    let mut journals = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(cannot_read)?.path();
+        if path.extension().is_some_and(|extension| extension == "ndjson") {
+            let holder = Lock::holder(&JournalFile::lock_path(&path));
+            let recorded = Recorded::read(&path)?;
+            journals.extend(recorded.map(|recorded| Kept { path, recorded, holder }));
+        }
+    }
+    Ok(journals)
+}
+
+/// The run of this command line.
+pub(crate) fn this_run(options: &Options) -> Run {
+    let Typed { command, left_out } = options.typed.clone();
+    let directory = std::env::current_dir().unwrap_or_default().display().to_string();
+    Run::begins(command, left_out, directory)
+}
+
+/// Writes down how a run ended, and whether it left nothing for another run to begin.
+///
+/// # Errors
+/// Why not all of it was written down.
+pub(crate) async fn end(
+    file: &JournalFile,
+    run: &Run,
+    exit: Exit,
+    is_whole: bool,
+) -> Result<(), CliError> {
+    let failure = file.failure();
+    let exit = match failure {
+        Some(_) => exit.worse(Exit::LimitReached),
+        None => exit,
+    };
+    let ended = file.end(&run.run, exit as u8, is_whole && came_to_its_end(exit)).await;
+    match failure.or(ended.err()) {
+        None => Ok(()),
+        Some(error) => Err(error.into()),
+    }
+}
+
+/// Whether a run that exits so has looked at all that it was about. Another run of the same may
+/// come further, else.
+fn came_to_its_end(exit: Exit) -> bool {
+    match exit {
+        Exit::Success
+        | Exit::Differences
+        | Exit::Usage
+        | Exit::SomeFailed
+        | Exit::Integrity
+        | Exit::Lost => true,
+        Exit::Connection
+        | Exit::Authentication
+        | Exit::Held
+        | Exit::LimitReached
+        | Exit::OutOfTime
+        | Exit::Interrupted
+        | Exit::Terminated => false,
+    }
+}

@@ -1,0 +1,265 @@
+//! How images are to be at the target: by the options, and by what the two sides are.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use keystone_auth::Projects;
+use keystone_auth::auth::Reach;
+use replicator_engine::mapping::{
+    BootFromVolume, Encrypted, Fit, InvalidTable, Mapping, Owners, Signatures, SiteLocal, Table,
+};
+
+use crate::args::{self, Options, Owner};
+use crate::error::CliError;
+use crate::resolve::endpoint::{Opened, Side};
+
+/// What the options mean between these two sides. Reads the target's schema, and finds out whether
+/// projects can be told apart there.
+pub(crate) async fn mapping(
+    options: &Options,
+    source: &Opened,
+    target: &Opened,
+) -> Result<Mapping, CliError> {
+    let said = &options.mapping;
+    let without: BTreeSet<String> =
+        options.dontreplicate.split_whitespace().map(str::to_owned).collect();
+    let shared_with = projects(&said.owner, source, target).await?;
+    let owners = match said.owner == Owner::Caller || without.contains("owner") {
+        true => Owners::Caller,
+        false => shared_with.clone(),
+    };
+    if matches!(owners, Owners::Unknown { .. }) {
+        tracing::warn!(
+            "the projects of the two sides can't be compared: copies will belong to your project at \
+             the target; choose by --owner"
+        );
+    }
+    Ok(Mapping {
+        without,
+        properties: said.property.iter().cloned().collect(),
+        // From a directory, an image may come home.
+        site_local: match target.glance {
+            Some(_) => SiteLocal::Drop,
+            None => SiteLocal::Keep,
+        },
+        signatures: match said.signatures {
+            args::Signatures::Keep => Signatures::Keep,
+            args::Signatures::Strip => Signatures::Strip,
+        },
+        encrypted: match said.encrypted {
+            args::Encrypted::Skip => Encrypted::Skip,
+            args::Encrypted::CopyWithoutPolicy => Encrypted::CopyWithoutPolicy,
+        },
+        boot_from_volume: match said.boot_from_volume {
+            args::BootFromVolume::Skip => BootFromVolume::Skip,
+            args::BootFromVolume::Copy => BootFromVolume::Copy,
+        },
+        owners,
+        shared_with,
+        fit: fit(target).await,
+        ..Mapping::default()
+    })
+}
+
+async fn fit(target: &Opened) -> Option<Fit> {
+    let glance = target.glance.as_ref()?;
+    let fit = glance.schema().await.map(Fit::of).unwrap_or_default();
+    if !fit.takes_changes() {
+        tracing::warn!(
+            "{glance} requires properties of every image, and refuses changes of records for that: \
+             images that are not private, or protected, can't be finished there"
+        );
+    }
+    Some(fit)
+}
+
+/// To which projects those of the source belong at the target.
+async fn projects(said: &Owner, source: &Opened, target: &Opened) -> Result<Owners, CliError> {
+    match said {
+        // What is meant for owners says nothing of members.
+        Owner::Auto | Owner::Caller => automatic(source, target).await,
+        Owner::Keep => Ok(Owners::Keep),
+        Owner::ByName => Ok(Owners::ByName {
+            source: keystone(Side::Source, source)?,
+            target: keystone(Side::Target, target)?,
+        }),
+        Owner::Map(path) => Ok(Owners::Table {
+            table: Arc::new(read_table(path)?),
+            source: source.projects.clone(),
+            target: target.projects.clone(),
+        }),
+    }
+}
+
+/// The rule that fits the two sides: the same ids where they mean the same, the same names where
+/// both sides can be asked for all of them, and otherwise none.
+async fn automatic(source: &Opened, target: &Opened) -> Result<Owners, CliError> {
+    if target.glance.is_none() {
+        return Ok(Owners::Keep);
+    }
+    if let (Some(source), Some(target)) = (&source.projects, &target.projects) {
+        if source.are_those_of(target).await? {
+            return Ok(Owners::Keep);
+        }
+        if source.are_all().await? && target.are_all().await? {
+            return Ok(Owners::ByName { source: Arc::clone(source), target: Arc::clone(target) });
+        }
+    }
+    let reach = match &source.session {
+        Some(session) => session.reach().await,
+        None => None,
+    };
+    let own = match reach {
+        Some(Reach::Project(id)) => Some(id),
+        _ => None,
+    };
+    Ok(Owners::Unknown { own })
+}
+
+fn keystone(side: Side, opened: &Opened) -> Result<Arc<Projects>, CliError> {
+    opened.projects.clone().ok_or_else(|| {
+        let what = format!("--owner by-name: nobody knows the names of the {side}'s projects");
+        CliError::usage(what).hint(format!(
+            "name a cloud of clouds.yaml as the {side}, or use ids: --owner map:FILE or --owner keep"
+        ))
+    })
+}
+
+fn read_table(path: &Path) -> Result<Table, CliError> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        CliError::usage(format!("cannot read {}", path.display())).caused_by(error)
+    })?;
+    text.parse().map_err(|error: InvalidTable| {
+        CliError::usage(format!("the table of owners in {} can't be used", path.display()))
+            .caused_by(error)
+            .hint("each line is SOURCE TARGET: a project's id, its name, or DOMAIN/NAME")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use glance_client::GlanceStore;
+    use glance_core::image::{Attributes, Image};
+    use glance_core::project::Project;
+    use glance_core::store::memory::MemoryStore;
+    use glance_server::GlanceApi;
+    use keystone_auth::Session;
+    use keystone_auth::auth::NoAuth;
+
+    use super::*;
+    use crate::resolve::endpoint::without_server;
+
+    fn options(line: &[&str]) -> Options {
+        let line = ["glance-replicator", "livecopy", "a", "b"].iter().chain(line);
+        crate::parse(line).unwrap().options
+    }
+
+    fn directory() -> Opened {
+        without_server(Arc::new(MemoryStore::new("memory")), "dir:/d".to_owned())
+    }
+
+    /// A Glance whose projects are these, by id and name, or not known.
+    fn glance(projects: Option<&[(&str, &str)]>) -> Opened {
+        let api = Arc::new(GlanceApi::new(Arc::new(MemoryStore::new("memory"))));
+        let session = Arc::new(Session::new(api.clone(), Arc::new(NoAuth::default())));
+        let glance = GlanceStore::new("g", api, "https://g", Arc::clone(&session));
+        let project = |(id, name): &(&str, &str)| Project {
+            id: (*id).to_owned(),
+            name: (*name).to_owned(),
+            domain: "D".to_owned(),
+        };
+        let known = |list: &[(&str, &str)]| Projects::known(list.iter().map(project).collect());
+        let projects = projects.map(known).map(Arc::new);
+        Opened { glance: Some(Arc::new(glance)), session: Some(session), projects, ..directory() }
+    }
+
+    /// By what rules images and their shares find their projects.
+    async fn rules(
+        line: &[&str],
+        source: &Opened,
+        target: &Opened,
+    ) -> (&'static str, &'static str) {
+        let mapping = mapping(&options(line), source, target).await.unwrap();
+        let name = |owners: &Owners| match owners {
+            Owners::Keep => "keep",
+            Owners::Caller => "caller",
+            Owners::Unknown { .. } => "unknown",
+            Owners::ByName { .. } => "by-name",
+            Owners::Table { .. } => "table",
+            _ => "?",
+        };
+        (name(&mapping.owners), name(&mapping.shared_with))
+    }
+
+    #[tokio::test]
+    async fn the_rule_for_owners_fits_the_two_sides() {
+        let (here, same) = (glance(Some(&[("1", "x")])), glance(Some(&[("1", "x"), ("2", "y")])));
+        let (other, unknown) = (glance(Some(&[("9", "x")])), glance(None));
+        let dump = directory();
+        for (line, source, target, expected) in [
+            (&[][..], &here, &dump, ("keep", "keep")),
+            (&[], &here, &same, ("keep", "keep")),
+            (&[], &here, &other, ("by-name", "by-name")),
+            (&[], &dump, &other, ("unknown", "unknown")),
+            (&[], &here, &unknown, ("unknown", "unknown")),
+            (&["--owner", "caller"], &here, &unknown, ("caller", "unknown")),
+            (&["-D", "owner"], &here, &other, ("caller", "by-name")),
+            (&["--owner", "caller"], &here, &other, ("caller", "by-name")),
+            (&["--owner", "caller"], &here, &same, ("caller", "keep")),
+            (&["--owner", "keep"], &here, &other, ("keep", "keep")),
+            (&["--owner", "by-name"], &here, &same, ("by-name", "by-name")),
+        ] {
+            assert_eq!(rules(line, source, target).await, expected, "{line:?}");
+        }
+        let error = mapping(&options(&["--owner", "by-name"]), &here, &unknown).await.unwrap_err();
+        let said = "--owner by-name: nobody knows the names of the target's projects";
+        assert_eq!(error.to_string(), said);
+    }
+
+    #[tokio::test]
+    async fn a_table_comes_from_a_file() {
+        let table = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(&table, "D/x 9\nalone").unwrap();
+        let option = format!("map:{}", table.path().display());
+        let line = ["--owner", &option];
+        let (source, target) = (glance(Some(&[("1", "x")])), glance(None));
+        let error = mapping(&options(&line), &source, &target).await.unwrap_err();
+        let why = std::error::Error::source(&error).unwrap().to_string();
+        assert!(why.starts_with("line 2 is not two words"), "{why}");
+        std::fs::write(&table, "D/x 0123456789abcdef0123456789abcdef").unwrap();
+        let mapping = mapping(&options(&line), &source, &target).await.unwrap();
+        let attributes = Attributes {
+            owner: glance_core::image::Owner::Project("1".to_owned()),
+            ..Attributes::default()
+        };
+        let image = Image::queued(glance_core::ImageId::random(), attributes);
+        let owner = mapping.wanted(&image).await.unwrap().attributes.owner;
+        assert_eq!(owner.project(), Some("0123456789abcdef0123456789abcdef"));
+    }
+
+    #[tokio::test]
+    async fn only_a_glance_is_spared_what_belongs_to_the_site() {
+        let (options, dump) = (options(&[]), directory());
+        let there = mapping(&options, &dump, &glance(None)).await.unwrap();
+        assert!(there.site_local == SiteLocal::Drop && there.fit.is_some());
+        let kept = mapping(&options, &dump, &dump).await.unwrap();
+        assert!(kept.site_local == SiteLocal::Keep && kept.fit.is_none());
+    }
+
+    #[tokio::test]
+    async fn options_are_understood() {
+        let line = "--property drop=a* --property keep=ab --signatures strip --encrypted \
+            copy-without-policy --boot-from-volume copy -D name";
+        let line: Vec<&str> = line.split_whitespace().collect();
+        let mapping = mapping(&options(&line), &directory(), &directory()).await.unwrap();
+        assert!(mapping.leaves_alone("ac") && !mapping.leaves_alone("ab"));
+        assert!(mapping.leaves_alone("name") && mapping.leaves_alone("img_signature"));
+        assert_eq!(mapping.encrypted, Encrypted::CopyWithoutPolicy);
+        assert_eq!(mapping.boot_from_volume, BootFromVolume::Copy);
+        for wrong in [["--owner", "map:"], ["--owner", "me"], ["--property", "set=owner=x"]] {
+            let line = ["glance-replicator", "clouds"].iter().chain(&wrong);
+            assert!(crate::parse(line).is_err(), "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Which way data goes between two sides, and in which stores the target puts it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use glance_client::{COPY_IMAGE, GlanceStore};
+use glance_core::TERMINAL;
+use glance_core::store::ServerSideImport;
+use replicator_engine::{Delivery, Fallback, Origin, Placement};
+
+use crate::args::{self, Options, Via};
+use crate::error::CliError;
+use crate::resolve::endpoint::Opened;
+
+/// What the options mean between these two sides: nothing, where all data goes through here and the
+/// target chooses the store. Asks the target for its stores and import methods when they matter.
+pub(crate) async fn delivery(
+    options: &Options,
+    source: &Opened,
+    target: &Opened,
+) -> Result<Option<Delivery>, CliError> {
+    let said = &options.placement;
+    let placement = placement(said);
+    if said.web_url.is_some() && said.via != Via::WebDownload {
+        return Err(CliError::usage("--web-url has no effect without --via web-download"));
+    }
+    if said.via == Via::Stream && placement == Placement::default() {
+        return Ok(None);
+    }
+    let Some(glance) = &target.glance else {
+        return match said.via {
+            Via::Auto if placement == Placement::default() => Ok(None),
+            _ => {
+                Err(CliError::usage("--via and the options for stores need a Glance as the target"))
+            }
+        };
+    };
+    check_stores(glance, &placement).await?;
+    let methods = match said.via == Via::Stream && placement.also.is_empty() {
+        true => BTreeSet::new(),
+        false => import_methods(glance, said).await?,
+    };
+    if !placement.also.is_empty() && !methods.contains(COPY_IMAGE) {
+        let what = format!("--also-store: {glance} does not offer the import method {COPY_IMAGE}");
+        return Err(CliError::usage(what).hint("its administrator sets enabled_import_methods"));
+    }
+    Ok(Some(Delivery {
+        target: Arc::clone(glance) as Arc<dyn ServerSideImport>,
+        origin: origin(said, source, target, &methods).await?,
+        fallback: match said.no_fallback {
+            true => Fallback::Fail,
+            false => Fallback::Stream,
+        },
+        placement,
+    }))
+}
+
+/// The import methods of the target. Where data can go through here as well, not to know them is no
+/// reason to fail.
+async fn import_methods(
+    glance: &GlanceStore,
+    said: &args::Placement,
+) -> Result<BTreeSet<String>, CliError> {
+    match glance.import_methods().await {
+        Err(error) if said.also_store.is_empty() && !said.no_fallback => {
+            tracing::warn!("the import methods of {glance} are not known: {error}");
+            Ok(BTreeSet::new())
+        }
+        methods => Ok(methods?),
+    }
+}
+
+fn placement(said: &args::Placement) -> Placement {
+    let rules = said.store_map.iter();
+    Placement {
+        store: said.store.clone(),
+        by_source: rules.map(|rule| (rule.source.clone(), rule.target.clone())).collect(),
+        also: said.also_store.clone(),
+    }
+}
+
+/// Refuses stores that the target does not have.
+async fn check_stores(glance: &GlanceStore, placement: &Placement) -> Result<(), CliError> {
+    let Placement { store, by_source, also } = placement;
+    let named: BTreeSet<&String> = store.iter().chain(by_source.values()).chain(also).collect();
+    if named.is_empty() {
+        return Ok(());
+    }
+    let stores = glance.stores().await?;
+    let Some(unknown) = named.into_iter().find(|name| !stores.contains(*name)) else {
+        return Ok(());
+    };
+    let offered: Vec<&str> = stores.iter().map(String::as_str).collect();
+    let hint = match offered[..] {
+        [] => "it has one store only, without a name: leave the option out".to_owned(),
+        _ => format!("its stores are {}", offered.join(", ")),
+    };
+    Err(CliError::usage(format!("{glance} has no store {unknown:?} for data")).hint(hint))
+}
+
+/// From where the target gets the data by itself. Where it can't get any, and that need not be an
+/// error, says why.
+async fn origin(
+    said: &args::Placement,
+    source: &Opened,
+    target: &Opened,
+    methods: &BTreeSet<String>,
+) -> Result<Option<Origin>, CliError> {
+    let found = match (said.via, &said.web_url) {
+        (Via::Stream, _) => return Ok(None),
+        (Via::GlanceDownload | Via::Auto, _) => of_glance(said, source, target, methods).await,
+        (Via::WebDownload, None) => {
+            let what = "--via web-download needs --web-url: where does a web server have the data?";
+            return Err(CliError::usage(what).hint("such as https://images.example/{id}.img"));
+        }
+        (Via::WebDownload, Some(template)) => {
+            if template.is_plain() {
+                tracing::warn!(
+                    target: TERMINAL,
+                    "--web-url is plain http: anyone on the network path can read the data; use https"
+                );
+            }
+            offered("web-download", methods).map(|()| Origin::Web(template.clone()))
+        }
+    };
+    match found {
+        Ok(origin) => Ok(Some(origin)),
+        Err(reason) if said.no_fallback => {
+            Err(CliError::usage(format!("the target can't import data: {reason}"))
+                .hint("leave out --no-fallback: the data then goes through here"))
+        }
+        Err(reason) => {
+            tracing::warn!("the target can't import data, it goes through here: {reason}");
+            Ok(None)
+        }
+    }
+}
+
+/// The source, as the target's workers find it; or why they don't.
+async fn of_glance(
+    said: &args::Placement,
+    source: &Opened,
+    target: &Opened,
+    methods: &BTreeSet<String>,
+) -> Result<Origin, String> {
+    if source.glance.is_none() {
+        return Err("the source is no Glance".to_owned());
+    }
+    offered("glance-download", methods)?;
+    let (Some(here), Some(there)) = (&source.projects, &target.projects) else {
+        return Err("nobody knows whether the two sides have the same Keystone".to_owned());
+    };
+    match here.are_those_of(there).await {
+        Ok(true) => {}
+        Ok(false) => return Err("the two sides do not have the same Keystone".to_owned()),
+        Err(error) => return Err(format!("a Keystone can't be asked: {error}")),
+    }
+    let region = source.region.clone();
+    let region = region.ok_or_else(|| "the region of the source is not known".to_owned())?;
+    let interface = said.import_interface.as_str().to_owned();
+    Ok(Origin::Glance { region, interface })
+}
+
+fn offered(method: &str, methods: &BTreeSet<String>) -> Result<(), String> {
+    match methods.contains(method) {
+        true => Ok(()),
+        false => Err(format!("it does not offer the import method {method}")),
+    }
+}

@@ -1,0 +1,192 @@
+//! What the options of a command select.
+
+use std::collections::BTreeSet;
+use std::io::Read;
+use std::path::Path;
+use std::str::FromStr;
+
+use futures_util::StreamExt;
+use glance_core::image::ImageId;
+use glance_core::sampling::newest;
+use glance_core::selection::{Condition, Latest, Rule, Selection, Shard};
+use glance_core::store::listed_id;
+use glance_core::{ImageStore, StoreError};
+
+use crate::args;
+use crate::error::CliError;
+use crate::output;
+use crate::resolve::endpoint::environment;
+use crate::resolve::shard::shard;
+
+/// What is selected, as far as can be told before the source is asked.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Selected {
+    pub(crate) selection: Selection,
+    pub(crate) latest: Option<Latest>,
+    /// The command that is about it.
+    pub(crate) command: &'static str,
+    /// The part of all images that the others are left out of.
+    pub(crate) shard: Option<Shard>,
+    /// The options that say what is selected, but for the shard: the same in all shards of a run.
+    pub(crate) described: Vec<String>,
+}
+
+impl Selected {
+    /// Reads the files that the options name.
+    pub(crate) fn by(command: &'static str, options: &args::Selection) -> Result<Self, CliError> {
+        let mut wanted: Vec<Condition> = options.wanted().cloned().collect();
+        if let Some(path) = &options.ids_from {
+            wanted.push(Condition::Ids(ids(path)?));
+        }
+        let shard = options.shard.map(|typed| shard(typed, environment)).transpose()?;
+        let rules = match &options.filter_from {
+            Some(path) => lines("--filter-from", path, Rule::from_str)?,
+            None => Vec::new(),
+        };
+        let described = described(options, &wanted, &rules);
+        let selection = Selection::new(wanted, options.unwanted().cloned(), rules).in_shard(shard);
+        Ok(Self { selection, latest: options.latest_per.clone(), command, shard, described })
+    }
+
+    /// Whether nothing is left out.
+    pub(crate) fn is_everything(&self) -> bool {
+        self.latest.is_none() && self.selection.is_everything()
+    }
+
+    /// Refuses ids that no image of these stores has. One listing of each store answers for all ids.
+    ///
+    /// # Errors
+    /// Names every such id.
+    pub(crate) async fn require_ids(&self, stores: &[&dyn ImageStore]) -> Result<(), CliError> {
+        let ids = self.selection.ids().into_iter().flatten();
+        let mut absent: BTreeSet<ImageId> =
+            ids.filter(|id| self.selection.admits_id(id)).cloned().collect();
+        for store in stores {
+            if absent.is_empty() {
+                break;
+            }
+            let mut listing = store.list(&Selection::of_ids(absent.clone())).await?;
+            while let Some(item) = listing.next().await {
+                match listed_id(&item) {
+                    Some(id) => absent.remove(id),
+                    None => item.map(|_| false)?,
+                };
+            }
+        }
+        let names: Vec<String> = stores.iter().map(ToString::to_string).collect();
+        refuse_absent(&absent, &names.join(" nor in "))
+    }
+
+    /// Whether its command is about images of the target, too.
+    pub(crate) fn is_of_both_sides(&self) -> bool {
+        ["compare", "plan", "sync", "verify"].contains(&self.command)
+    }
+
+    /// The same, of what the source holds now.
+    pub(crate) async fn at(&self, source: &dyn ImageStore) -> Result<Selection, StoreError> {
+        match &self.latest {
+            Some(latest) => newest(latest, &self.selection, source).await,
+            None => Ok(self.selection.clone()),
+        }
+    }
+}
+
+/// Refuses ids of images that are not in a store.
+pub(crate) fn refuse_absent(absent: &BTreeSet<ImageId>, store: &str) -> Result<(), CliError> {
+    let ids: Vec<&str> = absent.iter().map(ImageId::as_str).collect();
+    let what = match ids.as_slice() {
+        [] => return Ok(()),
+        [id] => format!("no image has the id {id} in {store}"),
+        [first, ..] => format!("{} ids have no image in {store}, the first is {first}", ids.len()),
+    };
+    Err(CliError::usage(what)
+        .hint("check --id and --ids-from, and whether the sign-in sees the image"))
+}
+
+/// Warns that a command has found no image to work on: a name may be misspelt, or the sign-in be for
+/// another project.
+///
+/// # Errors
+/// When the store can't be listed.
+pub(crate) async fn warn_of_no_image(
+    store: &dyn ImageStore,
+    selection: &Selection,
+) -> Result<(), StoreError> {
+    // Another shard may have all of them.
+    let others = selection.shard().is_some() && count(store, &selection.in_shard(None)).await? > 0;
+    if others {
+        return Ok(());
+    }
+    let all = count(store, &Selection::everything()).await?;
+    warn_of_none_among(all, &store.to_string());
+    Ok(())
+}
+
+/// Warns that none of so many images of a store is selected.
+pub(crate) fn warn_of_none_among(all: u64, store: &str) {
+    output::warning(&match all {
+        0 => format!("{store} shows no images: check the project and region of the sign-in"),
+        all => format!(
+            "none of the {all} images of {store} is selected: check the options with --dump-filters"
+        ),
+    });
+}
+
+async fn count(store: &dyn ImageStore, selection: &Selection) -> Result<u64, StoreError> {
+    let (mut listing, mut count) = (store.list(selection).await?, 0);
+    while let Some(item) = listing.next().await {
+        match listed_id(&item) {
+            Some(_) => count += 1,
+            None => drop(item?),
+        }
+    }
+    Ok(count)
+}
+
+/// What is selected, as far as it is the same for every process of a run: not the moment that
+/// `--updated-within` comes to.
+fn described(options: &args::Selection, wanted: &[Condition], rules: &[Rule]) -> Vec<String> {
+    let is_moment = |condition: &&Condition| {
+        options.updated_within.is_some() && matches!(condition, Condition::UpdatedAfter(_))
+    };
+    let fixed = wanted.iter().filter(|it| !is_moment(it)).map(ToString::to_string);
+    let within = options.updated_within.iter().map(|_| "updated-within".to_owned());
+    let unwanted = options.unwanted().map(|condition| format!("not {condition}"));
+    let rules = (!rules.is_empty()).then(|| format!("{} rules", rules.len()));
+    let latest = options.latest_per.iter().map(|latest| format!("latest-per {latest}"));
+    fixed.chain(within).chain(unwanted).chain(rules).chain(latest).collect()
+}
+
+fn ids(path: &Path) -> Result<BTreeSet<ImageId>, CliError> {
+    let first_word = |line: &str| line.split_whitespace().next().unwrap_or_default().parse();
+    Ok(lines("--ids-from", path, first_word)?.into_iter().collect())
+}
+
+/// The lines of the file that an option names, without those that are empty or begin with `#`.
+fn lines<T, E: Into<Box<dyn std::error::Error + Send + Sync>>>(
+    option: &str,
+    path: &Path,
+    parse: impl Fn(&str) -> Result<T, E>,
+) -> Result<Vec<T>, CliError> {
+    let name = path.display();
+    let text = read(path).map_err(|error| {
+        CliError::usage(format!("cannot read {name}, which {option} names")).caused_by(error)
+    })?;
+    let numbered = text.lines().map(str::trim).enumerate();
+    let meant = numbered.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
+    let parsed = meant.map(|(index, line)| {
+        parse(line).map_err(|error| {
+            CliError::usage(format!("{option}: line {} of {name}", index + 1)).caused_by(error)
+        })
+    });
+    parsed.collect()
+}
+
+fn read(path: &Path) -> std::io::Result<String> {
+    if path != Path::new("-") {
+        return std::fs::read_to_string(path);
+    }
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text)?;
+    Ok(text)
+}

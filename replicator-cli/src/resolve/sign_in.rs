@@ -1,0 +1,241 @@
+//! Who the operator is: the cloud that a word names, or a token from elsewhere.
+
+use std::io::IsTerminal;
+use std::path::Path;
+use std::sync::Arc;
+
+use keystone_auth::auth::{FixedToken, GivenToken, NoAuth};
+use keystone_auth::{AuthPlugin, Cloud, Clouds, Environment, Overrides};
+use secrecy::SecretString;
+use url::Url;
+
+use crate::args::SignIn;
+use crate::error::CliError;
+use crate::input_file;
+use crate::output::{escaped, quoted};
+use crate::resolve::address;
+use crate::resolve::endpoint::{Side, environment};
+
+/// A cloud by its name, or by its name and a region: `NAME@REGION`. What it needs and no file holds
+/// is asked for on the terminal, if there is one.
+pub(crate) fn cloud(
+    clouds: &Clouds,
+    word: &str,
+    side: Side,
+    options: &SignIn,
+) -> Result<Option<Cloud>, CliError> {
+    let said = overrides(side, options);
+    let named = clouds.names().any(|name| name == word);
+    match word.rsplit_once('@') {
+        Some((name, region)) if !named => match said.region.as_deref() {
+            Some(other) if other != region => {
+                let what = format!("{word:?} names another region than --{side}-region {other}");
+                Err(CliError::usage(what).hint("leave one of them out"))
+            }
+            _ => Ok(clouds.cloud(name, &Overrides { region: Some(region.to_owned()), ..said })?),
+        },
+        _ => Ok(clouds.cloud(word, &said)?),
+    }
+}
+
+/// The clouds that are configured.
+pub(crate) fn clouds() -> Result<Clouds, CliError> {
+    Ok(Clouds::load(Environment::of_process().asking(Arc::new(ask)))?)
+}
+
+/// A cloud that is not configured.
+pub(crate) fn no_cloud(clouds: &Clouds, word: &str) -> CliError {
+    CliError::usage(format!("there is no cloud {}", quoted(word))).hint(absence(clouds, word))
+}
+
+/// What a word is that names nothing.
+pub(crate) fn unknown(clouds: &Clouds, word: &str) -> CliError {
+    let (why, word) = (absence(clouds, word), address::shown(word));
+    CliError::usage(format!("{} is no cloud, no host:port, no URL and no path", quoted(&word)))
+        .hint(format!("{why}; a directory is written as ./{word} or dir:{word}"))
+}
+
+fn absence(clouds: &Clouds, word: &str) -> String {
+    let name = word.rsplit_once('@').map_or(word, |(name, _)| name);
+    clouds.absence(&address::shown(name))
+}
+
+/// Fails when this side is told about a cloud, but is none: it would be without effect.
+pub(crate) fn refuse_cloud_options(
+    word: &str,
+    side: Side,
+    options: &SignIn,
+) -> Result<(), CliError> {
+    if overrides(side, options).is_empty() {
+        return Ok(());
+    }
+    let what = format!(
+        "--{side}-region, --{side}-interface, --{side}-project and --{side}-endpoint-override \
+         are for clouds, and {word:?} is none"
+    );
+    Err(CliError::usage(what).hint("leave them out, or name a cloud of clouds.yaml"))
+}
+
+/// Fails when there are several targets, and options are about one: a token must not get to servers
+/// that it is not for.
+pub(crate) fn refuse_options_of_one(options: &SignIn) -> Result<(), CliError> {
+    let of_one = [
+        ("--targettoken", options.targettoken.is_some(), "--token is for all servers"),
+        ("--target-token-file", options.target_token_file.is_some(), "--token-file is for all"),
+        ("--target-region", options.target_region.is_some(), "write each target as NAME@REGION"),
+        (
+            "--target-endpoint-override",
+            options.target_endpoint_override.is_some(),
+            "set image_endpoint_override of each cloud in clouds.yaml",
+        ),
+    ];
+    match of_one.into_iter().find(|(_, is_there, _)| *is_there) {
+        None => Ok(()),
+        Some((option, _, hint)) => {
+            let what = format!("{option} is about one target, and there are several");
+            Err(CliError::usage(what).hint(hint))
+        }
+    }
+}
+
+/// The same of the variable, which servers read that are named by URL.
+pub(crate) fn refuse_token_of_one(options: &SignIn) -> Result<(), CliError> {
+    let (_, _, variable) = tokens(Side::Target, options);
+    if environment(variable).is_none() {
+        return Ok(());
+    }
+    let what = format!("{variable} is a token for one target, and there are several");
+    Err(CliError::usage(what).hint("unset it; --token-file is for all servers"))
+}
+
+/// Fails when this side is given a token, but is a cloud: it would be without effect.
+pub(crate) fn refuse_token_of_side(
+    word: &str,
+    side: Side,
+    options: &SignIn,
+) -> Result<(), CliError> {
+    let (flag, file, _) = tokens(side, options);
+    if flag.is_none() && file.is_none() {
+        return Ok(());
+    }
+    let what = format!("the token for the {side} has no effect: cloud {word} signs in by itself");
+    Err(CliError::usage(what)
+        .hint("leave it out, say `auth_type: token` in clouds.yaml, or name the server by its URL"))
+}
+
+/// How to sign in to a server that is named by URL: by a token, or not at all. With it, the address
+/// of the Keystone that gave the token, where that is known.
+pub(crate) fn auth(
+    side: Side,
+    options: &SignIn,
+) -> Result<(Arc<dyn AuthPlugin>, Option<String>), CliError> {
+    if let Some(token) = token(side, options)? {
+        tracing::debug!("{side}: how long its token lives is not known, nor whom to ask");
+        return Ok((Arc::new(FixedToken { token, endpoint: None }), None));
+    }
+    let Some(token) = ["OS_TOKEN", "OS_AUTH_TOKEN"].into_iter().find_map(environment) else {
+        return Ok((Arc::new(NoAuth::default()), None));
+    };
+    let token = SecretString::from(token);
+    Ok(match environment("OS_AUTH_URL") {
+        // The two belong together. No other token goes to that Keystone: it may be another cloud's.
+        Some(auth_url) => {
+            let keystone = Some(auth_url.clone());
+            (Arc::new(GivenToken { token, auth_url }), keystone)
+        }
+        None => (Arc::new(FixedToken { token, endpoint: None }), None),
+    })
+}
+
+/// The Keystone that is asked about the token of a server that is named by URL.
+pub(crate) fn keystone_of_token(side: Side, options: &SignIn) -> Option<Url> {
+    let (flag, file, variable) = tokens(side, options);
+    let own = flag.or(options.token.as_ref()).is_some()
+        || file.is_some()
+        || options.token_file.is_some()
+        || environment(variable).is_some();
+    let is_given = ["OS_TOKEN", "OS_AUTH_TOKEN"].into_iter().find_map(environment).is_some();
+    let auth_url = environment("OS_AUTH_URL").filter(|_| is_given && !own)?;
+    Url::parse(&auth_url).ok()
+}
+
+/// This side's token, from where it is said alone: an option, a file, its variable.
+fn token(side: Side, options: &SignIn) -> Result<Option<SecretString>, CliError> {
+    let (flag, file, variable) = tokens(side, options);
+    if let Some(token) = flag.or(options.token.as_ref()) {
+        tracing::warn!("a token on the command line is visible to others; better name a file");
+        return Ok(Some(token.clone()));
+    }
+    let shared = options.token_file.as_deref().map(|path| ("--token-file", path));
+    if let Some((option, path)) = file.or(shared) {
+        return read_token(option, path).map(Some);
+    }
+    Ok(environment(variable).map(SecretString::from))
+}
+
+/// The token in a file that this option names, without the line's end.
+pub(crate) fn read_token(option: &str, path: &Path) -> Result<SecretString, CliError> {
+    let bytes = input_file::read(option, path)?;
+    let text = std::str::from_utf8(&bytes)
+        .map_err(|_| CliError::usage(format!("the token file {} is not text", path.display())))?;
+    match text.trim() {
+        "" => Err(CliError::usage(format!("the token file {} is empty", path.display()))),
+        token => Ok(SecretString::from(token)),
+    }
+}
+
+/// What is said of this side's token: itself, its file, its variable.
+fn tokens(
+    side: Side,
+    options: &SignIn,
+) -> (Option<&SecretString>, Option<(&'static str, &Path)>, &'static str) {
+    let (flag, option, file, variable) = match side {
+        Side::Source => (
+            &options.sourcetoken,
+            "--source-token-file",
+            &options.source_token_file,
+            "GLANCE_REPLICATOR_SOURCE_TOKEN",
+        ),
+        Side::Target => (
+            &options.targettoken,
+            "--target-token-file",
+            &options.target_token_file,
+            "GLANCE_REPLICATOR_TARGET_TOKEN",
+        ),
+    };
+    (flag.as_ref(), file.as_deref().map(|path| (option, path)), variable)
+}
+
+/// What the command line says of this side's cloud.
+fn overrides(side: Side, options: &SignIn) -> Overrides {
+    let (region, interface, project, endpoint) = match side {
+        Side::Source => (
+            &options.source_region,
+            &options.source_interface,
+            &options.source_project,
+            &options.source_endpoint_override,
+        ),
+        Side::Target => (
+            &options.target_region,
+            &options.target_interface,
+            &options.target_project,
+            &options.target_endpoint_override,
+        ),
+    };
+    Overrides {
+        region: region.clone(),
+        interface: interface.clone(),
+        project: project.clone(),
+        endpoint: endpoint.clone(),
+    }
+}
+
+/// Asks whoever sits at the terminal.
+fn ask(cloud: &str, option: &str) -> Option<SecretString> {
+    if !std::io::stdin().is_terminal() {
+        return None;
+    }
+    let question = format!("{option} of cloud {cloud}: ");
+    let answer = rpassword::prompt_password(escaped(&question)).ok()?;
+    (!answer.is_empty()).then(|| answer.into())
+}

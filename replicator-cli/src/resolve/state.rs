@@ -1,0 +1,39 @@
+//! Where the state of this user is kept: digests, and the journals of runs.
+
+use std::path::{Path, PathBuf};
+
+use replicator_engine::DigestFile;
+
+use crate::args;
+use crate::resolve::endpoint::environment;
+
+/// The file of remembered digests. One that can't be read is not used, with a warning.
+pub(crate) fn digests(options: &args::State) -> Option<DigestFile> {
+    let path = directory(options)?.join("digests.ndjson");
+    match DigestFile::open(&path) {
+        Ok(file) => Some(file),
+        Err(error) => {
+            let path = path.display();
+            tracing::warn!("cannot read {path}: {error}; no digests are remembered");
+            None
+        }
+    }
+}
+
+/// The directory of journals.
+pub(crate) fn journals(options: &args::State) -> Option<PathBuf> {
+    Some(directory(options)?.join("journal"))
+}
+
+/// As the XDG Base Directory Specification has it: a relative path counts for nothing.
+fn directory(options: &args::State) -> Option<PathBuf> {
+    if options.no_state {
+        return None;
+    }
+    if let Some(directory) = &options.state_dir {
+        return Some(directory.clone());
+    }
+    let named = environment("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = named.or_else(|| Some(Path::new(&environment("HOME")?).join(".local/state")))?;
+    Some(base.join("glance-replicator"))
+}

@@ -1,0 +1,67 @@
+//! Whether a token that can't be renewed lasts as long as the work.
+
+use std::time::Duration;
+
+use keystone_auth::Session;
+use replicator_engine::Replication;
+
+use crate::error::CliError;
+use crate::output::human_size;
+use crate::resolve::endpoint::Side;
+
+/// Bytes per second that are assumed without `--bwlimit`: what a link of 1 Gbit/s carries at best.
+/// A copy is refused only if not even this is enough; most copies are slower.
+const GIGABIT: u64 = 125_000_000;
+
+/// Fails, before anything is copied, when the sign-in of a side ends before all data can have
+/// passed. Only then the data is counted, at the price of a listing.
+pub(crate) async fn check(
+    side: Side,
+    session: Option<&Session>,
+    replication: &Replication,
+    limit: Option<u64>,
+) -> Result<(), CliError> {
+    let Some(session) = session else { return Ok(()) };
+    let Some(left) = session.time_left().await? else { return Ok(()) };
+    let bytes = replication.outstanding().await?;
+    let needed = Duration::from_secs(bytes / limit.unwrap_or(GIGABIT));
+    tracing::debug!("{side}: its token lives {} more, {} needed", span(left), span(needed));
+    if needed < left {
+        return Ok(());
+    }
+    let rate = match limit {
+        Some(limit) => format!("{}/s by --bwlimit", human_size(limit)),
+        None => "1 Gbit/s, the most that is assumed".to_owned(),
+    };
+    let what = format!(
+        "the token for the {side} lives {} more and can't be renewed, but {} take {} at {rate}",
+        span(left),
+        human_size(bytes),
+        span(needed)
+    );
+    Err(CliError::authentication(what).hint(
+        "sign in by an application credential (`openstack application credential create`, then \
+         `auth_type: v3applicationcredential` in clouds.yaml): it gets new tokens by itself",
+    ))
+}
+
+/// A duration for people, to the second.
+fn span(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, seconds) => format!("{seconds} s"),
+        (0, minutes, seconds) => format!("{minutes} min {seconds} s"),
+        (hours, minutes, _) => format!("{hours} h {minutes} min"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_for_people() {
+        let text = |seconds| span(Duration::from_secs(seconds));
+        assert_eq!([text(59), text(61), text(7_300)], ["59 s", "1 min 1 s", "2 h 1 min"]);
+    }
+}

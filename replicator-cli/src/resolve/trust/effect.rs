@@ -1,0 +1,181 @@
+//! Options for TLS that can't have an effect: whoever gives one relies on it.
+
+use glance_core::TERMINAL;
+use glance_core::plain_http::{is_exposed, is_plain};
+use http::Uri;
+use keystone_auth::Cloud;
+use transport_hyper::Proxies;
+use url::Url;
+
+use crate::args::{Options, Trust};
+use crate::error::CliError;
+use crate::resolve::address;
+use crate::resolve::endpoint::{Endpoint, Side, proxies};
+use crate::resolve::sign_in::keystone_of_token;
+
+/// Whether a store is reached over TLS, as far as the command line and the configuration say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reached {
+    OverTls,
+    /// The catalogue will say.
+    Unknown,
+    ByPlainHttp,
+    /// There is no server.
+    OnDisk,
+}
+
+/// Fails when an option for TLS is given and no store that it is for is reached over TLS.
+pub(crate) fn refuse_without(
+    stores: &[(Side, &Endpoint)],
+    options: &Options,
+) -> Result<(), CliError> {
+    let reached: Vec<(Side, Reached)> = stores
+        .iter()
+        .map(|(side, endpoint)| Ok((*side, reached(endpoint, *side, options)?)))
+        .collect::<Result<_, CliError>>()?;
+    let may_count = |one: Reached| matches!(one, Reached::OverTls | Reached::Unknown);
+    for side in [Side::Source, Side::Target] {
+        let of_side: Vec<Reached> =
+            reached.iter().filter(|(its, _)| *its == side).map(|(_, one)| *one).collect();
+        if let (Some(option), false) =
+            (of_one(side, &options.trust), of_side.iter().any(|one| may_count(*one)))
+        {
+            let why = match of_side.first() {
+                None => format!("there is no {side}"),
+                Some(Reached::OnDisk) => format!("the {side} is not a server"),
+                Some(_) => format!("the {side} is reached by plain http"),
+            };
+            return Err(without_effect(option, &why));
+        }
+    }
+    let is_plain = reached.iter().any(|(_, one)| *one == Reached::ByPlainHttp);
+    match of_both(&options.trust).filter(|_| is_plain) {
+        Some(option) if !reached.iter().any(|(_, one)| may_count(*one)) => {
+            Err(without_effect(option, "no server of this command is reached by https"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The same of a cloud, once its catalogue said where Glance is. An option for both sides may have an
+/// effect on the other.
+pub(crate) fn check_found(
+    cloud: &Cloud,
+    glance: &str,
+    side: Side,
+    options: &Options,
+) -> Result<(), CliError> {
+    let glance = address::parse(glance)?;
+    refuse_proxied(&glance)?;
+    if !is_all_plain(cloud, Some(&glance)) || is_secured_by_proxy(&glance)? {
+        return Ok(());
+    }
+    let why = format!("the {side} is reached by plain http, {}", address::text(&glance));
+    match (of_one(side, &options.trust), of_both(&options.trust)) {
+        (Some(option), _) => Err(without_effect(option, &why)),
+        (None, Some(option)) => {
+            tracing::warn!(target: TERMINAL, "{option} has no effect here: {why}; use https");
+            Ok(())
+        }
+        (None, None) => Ok(()),
+    }
+}
+
+/// Fails when a server on this machine, by plain http, is asked through a proxy: it would read what is
+/// meant to stay here.
+pub(crate) fn refuse_proxied(url: &Url) -> Result<(), CliError> {
+    let stays_here = is_plain(url) && !is_exposed(url);
+    let proxies = proxies()?;
+    match before(&proxies, url).filter(|_| stays_here) {
+        None => Ok(()),
+        Some(proxy) => {
+            let what =
+                format!("{} is on this machine, and asked through {proxy}", address::text(url));
+            let host = url.host_str().unwrap_or_default();
+            Err(CliError::usage(what).hint(format!("add {host} to NO_PROXY")))
+        }
+    }
+}
+
+/// Whether a cloud is certain to be reached without TLS, with its Glance there.
+fn is_all_plain(cloud: &Cloud, glance: Option<&Url>) -> bool {
+    let keystone = address::keystone(cloud);
+    // Where an identity provider is, the plugin knows.
+    let by_others = ["oidc", "oauth2"].iter().any(|kind| cloud.auth_type.contains(kind));
+    !by_others && glance.is_some_and(is_plain) && keystone.is_none_or(|url| is_plain(&url))
+}
+
+fn reached(endpoint: &Endpoint, side: Side, options: &Options) -> Result<Reached, CliError> {
+    let over_tls = |url: &Url| Ok::<_, CliError>(!is_plain(url) || is_secured_by_proxy(url)?);
+    Ok(match endpoint {
+        Endpoint::Directory(_) | Endpoint::Dump(..) | Endpoint::Stream(..) => Reached::OnDisk,
+        Endpoint::Url(url) => {
+            let keystone = keystone_of_token(side, &options.sign_in);
+            match over_tls(url)? || keystone.is_some_and(|url| !is_plain(&url)) {
+                true => Reached::OverTls,
+                false => Reached::ByPlainHttp,
+            }
+        }
+        Endpoint::Cloud(cloud) => {
+            let said = cloud.image.endpoint_override.as_deref();
+            let said = said.and_then(|url| Url::parse(url).ok());
+            let known = [address::keystone(cloud), said.clone()];
+            match known.iter().flatten().any(|url| !is_plain(url)) {
+                true => Reached::OverTls,
+                false if is_all_plain(cloud, said.as_ref()) => Reached::ByPlainHttp,
+                false => Reached::Unknown,
+            }
+        }
+    })
+}
+
+/// Whether a proxy that is reached over TLS stands before a server.
+fn is_secured_by_proxy(url: &Url) -> Result<bool, CliError> {
+    Ok(before(&proxies()?, url).is_some_and(transport_hyper::Proxy::is_https))
+}
+
+fn before<'a>(proxies: &'a Proxies, url: &Url) -> Option<&'a transport_hyper::Proxy> {
+    let uri: Uri = url.as_str().parse().ok()?;
+    proxies.before(&uri)
+}
+
+fn without_effect(option: &str, why: &str) -> CliError {
+    CliError::usage(format!("{option} has no effect: {why}"))
+        .hint("leave it out, or give the https URL of the server")
+}
+
+/// The first option for TLS that is given for this side.
+fn of_one(side: Side, trust: &Trust) -> Option<&'static str> {
+    let all = match side {
+        Side::Source => [
+            ("--source-pin", trust.source_pin.is_some()),
+            ("--source-cacert", trust.source_cacert.is_some()),
+            ("--source-cert", trust.source_cert.is_some()),
+            ("--source-key", trust.source_key.is_some()),
+        ],
+        Side::Target => [
+            ("--target-pin", trust.target_pin.is_some()),
+            ("--target-cacert", trust.target_cacert.is_some()),
+            ("--target-cert", trust.target_cert.is_some()),
+            ("--target-key", trust.target_key.is_some()),
+        ],
+    };
+    first(&all)
+}
+
+/// The first option for TLS that is given for both sides.
+fn of_both(trust: &Trust) -> Option<&'static str> {
+    first(&[
+        ("--cacert", trust.cacert.is_some()),
+        ("--system-roots", trust.system_roots),
+        ("--cert", trust.cert.is_some()),
+        ("--key", trust.key.is_some()),
+        ("--key-passphrase-file", trust.key_passphrase_file.is_some()),
+        ("--crl", trust.crl.is_some()),
+        ("--tls-min-version", trust.tls_min_version.is_some()),
+    ])
+}
+
+fn first(options: &[(&'static str, bool)]) -> Option<&'static str> {
+    options.iter().find(|(_, is_given)| *is_given).map(|(name, _)| *name)
+}

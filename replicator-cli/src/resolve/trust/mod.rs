@@ -1,0 +1,179 @@
+//! Whom to trust and who the client is: the options of a side, its cloud, the environment.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+
+use glance_core::tls::files::crl;
+use glance_core::tls::{
+    self, ClientIdentity, Roots, TlsFileError, TlsPolicy, TlsVersion, TrustSource, pin,
+};
+use keystone_auth::Cloud;
+use secrecy::SecretString;
+use secrecy::zeroize::Zeroizing;
+
+use crate::args::{MinVersion, Trust};
+use crate::error::CliError;
+use crate::input_file;
+use crate::output::escaped;
+use crate::resolve::endpoint::{Side, environment};
+
+pub(crate) mod effect;
+
+/// What a cloud says of TLS.
+#[derive(Debug, Default)]
+pub(crate) struct OfCloud {
+    pub(crate) name: String,
+    pub(crate) cacert: Option<PathBuf>,
+    pub(crate) cert: Option<PathBuf>,
+    pub(crate) key: Option<PathBuf>,
+}
+
+impl OfCloud {
+    pub(crate) fn of(cloud: &Cloud) -> Self {
+        let (cacert, cert, key) = (cloud.cacert.clone(), cloud.cert.clone(), cloud.key.clone());
+        Self { name: cloud.name.clone(), cacert, cert, key }
+    }
+}
+
+/// The policy of a side, and who named its roots: the command line, then the cloud, then the
+/// environment, then the system.
+pub(crate) fn policy(
+    options: &Trust,
+    side: Side,
+    cloud: &OfCloud,
+) -> Result<(TlsPolicy, TrustSource), CliError> {
+    refuse_insecurity()?;
+    let (flag, own, pins) = match side {
+        Side::Source => ("--source-cacert", &options.source_cacert, &options.source_pin),
+        Side::Target => ("--target-cacert", &options.target_cacert, &options.target_pin),
+    };
+    let of_cloud = format!("cacert of cloud {}", cloud.name);
+    let named = [
+        (flag, own.clone()),
+        ("--cacert", options.cacert.clone()),
+        (of_cloud.as_str(), cloud.cacert.clone()),
+    ];
+    check_bundle(&named)?;
+    let (mut policy, mut source) = tls::resolve(&named, &environment)
+        .map_err(|error| CliError::usage("the CA bundle can't be used").caused_by(error))?;
+    if options.system_roots {
+        policy.roots = with_system(policy.roots);
+        source.and_system = true;
+    }
+    policy.identity = identity(options, side, cloud)?;
+    if let Some(path) = &options.crl {
+        input_file::check("--crl", path)?;
+        let unusable = "the revocation lists can't be used";
+        policy.revocation =
+            crl::load(path).map_err(|error| CliError::usage(unusable).caused_by(error))?;
+    }
+    if let Some(pins) = pins {
+        let unusable = "the pin can't be used";
+        policy.pins =
+            pin::parse(pins).map_err(|error| CliError::usage(unusable).caused_by(error))?;
+    }
+    policy.min_version = match options.tls_min_version {
+        None | Some(MinVersion::V1_2) => TlsVersion::V1_2,
+        Some(MinVersion::V1_3) => TlsVersion::V1_3,
+    };
+    tracing::debug!("{side:?}: trusting {source}");
+    Ok((policy, source))
+}
+
+/// Fails where what names the trust store is no path.
+fn check_bundle(named: &[(&str, Option<PathBuf>)]) -> Result<(), CliError> {
+    let of_environment = |by: &&'static str| Some((*by, environment(by)?.into()));
+    let by_others = VARIABLES.iter().filter_map(of_environment);
+    let all = named.iter().filter_map(|(by, path)| Some((*by, path.clone()?)));
+    match all.chain(by_others).find(|(_, path)| !path.as_os_str().is_empty()) {
+        Some((by, path)) => input_file::check(by, &path),
+        None => Ok(()),
+    }
+}
+
+fn with_system(roots: Roots) -> Roots {
+    match roots {
+        Roots::Bundle(all) => Roots::SystemAnd(all),
+        other => other,
+    }
+}
+
+/// A variable that other tools take for permission not to verify.
+fn refuse_insecurity() -> Result<(), CliError> {
+    let harmless = |value: &String| {
+        matches!(value.trim().to_ascii_lowercase().as_str(), "0" | "false" | "no" | "off")
+    };
+    match environment("OS_INSECURE") {
+        Some(value) if !harmless(&value) => {
+            Err(CliError::usage("OS_INSECURE is set, but there is no insecure mode")
+                .hint("unset it, and name the CA of the server with --cacert FILE or OS_CACERT"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The first of these that names a certificate also names its key.
+fn identity(
+    options: &Trust,
+    side: Side,
+    cloud: &OfCloud,
+) -> Result<Option<ClientIdentity>, CliError> {
+    let (names, own) = match side {
+        Side::Source => {
+            (["--source-cert", "--source-key"], (&options.source_cert, &options.source_key))
+        }
+        Side::Target => {
+            (["--target-cert", "--target-key"], (&options.target_cert, &options.target_key))
+        }
+    };
+    let of_environment =
+        (environment("OS_CERT").map(PathBuf::from), environment("OS_KEY").map(PathBuf::from));
+    let choices = [
+        (names, own),
+        (["--cert", "--key"], (&options.cert, &options.key)),
+        (["cert of the cloud", "key of the cloud"], (&cloud.cert, &cloud.key)),
+        (["OS_CERT", "OS_KEY"], (&of_environment.0, &of_environment.1)),
+    ];
+    let is_said = |(_, (cert, key)): &(_, (&Option<PathBuf>, &Option<PathBuf>))| {
+        cert.is_some() || key.is_some()
+    };
+    let Some(([by_cert, by_key], (cert, key))) = choices.into_iter().find(is_said) else {
+        return Ok(None);
+    };
+    if let Some(key) = key {
+        input_file::check(by_key, key)?;
+    }
+    let Some(cert) = cert else {
+        return Err(CliError::usage(format!(
+            "{by_key} is given, and no client certificate for it"
+        ))
+        .hint("name the certificate with --cert FILE"));
+    };
+    input_file::check(by_cert, cert)?;
+    if let Some(file) = &options.key_passphrase_file {
+        input_file::check("--key-passphrase-file", file)?;
+    }
+    let passphrase = |key: &Path| passphrase(options.key_passphrase_file.as_deref(), key);
+    ClientIdentity::load(cert, key.as_deref(), &passphrase)
+        .map(Some)
+        .map_err(|error| CliError::usage("the client certificate can't be used").caused_by(error))
+}
+
+/// The passphrase of an encrypted key: from a file, or from whoever sits at the terminal.
+fn passphrase(file: Option<&Path>, key: &Path) -> Result<SecretString, TlsFileError> {
+    if let Some(file) = file {
+        let unreadable = |error| TlsFileError::unreadable(file, error);
+        let text = std::fs::read_to_string(file).map(Zeroizing::new).map_err(unreadable)?;
+        return Ok(text.trim_end_matches(['\r', '\n']).into());
+    }
+    if !std::io::stdin().is_terminal() {
+        let what = "the key is encrypted; name a file with its passphrase: --key-passphrase-file";
+        return Err(TlsFileError::new(key, None, what));
+    }
+    let question = format!("Passphrase of {}: ", key.display());
+    let answer = rpassword::prompt_password(escaped(&question));
+    answer.map(SecretString::from).map_err(|error| TlsFileError::unreadable(key, error))
+}
+
+/// The variables that name a trust store, as [`tls::resolve`] looks at them.
+const VARIABLES: &[&str] = &["OS_CACERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"];

@@ -1,0 +1,190 @@
+//! Data on its way into a record, until the target has it or does not want it.
+//!
+//! An upload that fails has not failed for good: the connection may break after the last byte, a
+//! proxy may lose patience while Glance still stores, and where data was lost Glance puts the record
+//! back to `queued`, so that the same record takes it again. What became of an upload, the record
+//! says.
+
+use tokio::time::Instant;
+
+use glance_core::body::Body;
+use glance_core::image::{Image, Status};
+use glance_core::store::{StoreError, StoreErrorKind};
+use glance_core::transport::backoff::Pauses;
+
+use crate::planning::content_difference;
+use crate::streaming::fan_out::{Opened, Share};
+use crate::{CopyError, Replication};
+use glance_core::verified_body::{DataFault, DataVerdict};
+
+impl Replication {
+    /// Stores the data, again where the target lost it.
+    pub(crate) async fn transfer(
+        &self,
+        image: &Image,
+        record: &Image,
+        share: &mut Share,
+        mut opened: Opened,
+    ) -> Result<(Image, DataVerdict), CopyError> {
+        let (retries, stop) = (&self.policy.retries, &self.policy.stop);
+        let (mut failures, mut renewed) = (0, false);
+        loop {
+            let Opened { data, verdict, begun } = opened;
+            let data = self.policy.pacing.sent(begun, data);
+            let target = self.target_of(image);
+            let send = |data| target.upload(&record.id, data);
+            let failure = match stop.unless_broken_off_within(data, send).await {
+                None => return Err(CopyError::BrokenOff),
+                Some(Ok(stored)) => {
+                    self.policy.habits.note(&self.target, &stored);
+                    return Ok((stored, verdict));
+                }
+                Some(Err(error)) => self.blame(&verdict, error),
+            };
+            if is_of_no_use(begun, &failure) {
+                let id = &image.id;
+                tracing::info!(image = %id, "{}; getting all of it again", chain(&failure));
+                opened = self.unless_broken_off(share.open(Body::empty())).await?;
+                continue;
+            }
+            let outcome = self.outcome(image, record, failure);
+            let failure = match self.unless_broken_off(outcome).await? {
+                Left::Stored(stored) => return Ok((stored, verdict)),
+                Left::Queued(failure) => failure,
+            };
+            // A token that is new helps at once, or not at all.
+            let (may_go_on, pause) = match is_renewed(&failure) {
+                true => (!std::mem::replace(&mut renewed, true), Pauses::NONE),
+                false => (failures < retries.per_image, retries.pauses),
+            };
+            if !may_go_on {
+                return Err(failure);
+            }
+            tracing::info!(image = %image.id, "{}; sending it again", chain(&failure));
+            let again = async {
+                pause.after(failures).await;
+                share.open(self.begun(record).await?).await
+            };
+            opened = self.unless_broken_off(again).await?;
+            failures += 1;
+        }
+    }
+
+    /// The data that an upload to this record has left at the target.
+    pub(crate) async fn begun(&self, record: &Image) -> Result<Body, CopyError> {
+        self.target.begun(&record.id).await.map_err(CopyError::Target)
+    }
+
+    /// What an upload that failed has left. Data that the target does not want is not sent again:
+    /// after 415 Glance keeps it, and the record takes no other.
+    async fn outcome(
+        &self,
+        image: &Image,
+        record: &Image,
+        failure: CopyError,
+    ) -> Result<Left, CopyError> {
+        let conflict = match &failure {
+            CopyError::Target(error) if error.kind == StoreErrorKind::Conflict => true,
+            CopyError::Target(error) if error.kind.is_retryable() => false,
+            CopyError::LeftBehind { .. } => false,
+            _ => return Err(failure),
+        };
+        let now = match self.settled(record).await {
+            Err(CopyError::Target(error)) => {
+                tracing::info!(image = %image.id, "what became of the upload is not known: {error}");
+                return Err(failure);
+            }
+            now => now?,
+        };
+        match (now.status, content_difference(image, &now)) {
+            (Status::Queued, _) => Ok(Left::Queued(failure)),
+            // Another upload to the same record was quicker.
+            (_, Some(difference)) if conflict => Err(CopyError::content_differs(difference)),
+            (status, _) if status.has_data() => Ok(Left::Stored(now)),
+            _ => Err(failure),
+        }
+    }
+
+    /// The record, when the target has made up its mind about an upload to it.
+    async fn settled(&self, record: &Image) -> Result<Image, CopyError> {
+        let retries = &self.policy.retries;
+        let begin = Instant::now();
+        let (mut polls, mut failures) = (0, 0);
+        loop {
+            match self.target.get(&record.id).await {
+                Ok(now) if !is_in_transit(now.status) => return Ok(now),
+                Ok(now) if begin.elapsed() >= retries.settling => {
+                    return Err(CopyError::busy(now.status));
+                }
+                Ok(_) => failures = 0,
+                Err(error) if error.kind == StoreErrorKind::NotFound => {
+                    return Err(CopyError::Burned(error));
+                }
+                Err(error) if error.kind.is_retryable() && failures < retries.low_level => {
+                    failures += 1;
+                }
+                Err(error) => return Err(CopyError::Target(error)),
+            }
+            retries.pauses.after(polls).await;
+            polls += 1;
+        }
+    }
+
+    /// What comes of work that may take long and leaves nothing half done, unless the run is to break
+    /// off before.
+    pub(crate) async fn unless_broken_off<T>(
+        &self,
+        work: impl Future<Output = Result<T, CopyError>>,
+    ) -> Result<T, CopyError> {
+        let done = self.policy.stop.unless_broken_off(work).await;
+        done.unwrap_or(Err(CopyError::BrokenOff))
+    }
+
+    /// A fault of the data surfaces as a failure of the upload: ask the verdict first.
+    fn blame(&self, verdict: &DataVerdict, error: StoreError) -> CopyError {
+        match verdict.fault() {
+            Some(DataFault::LeftBehind { got }) => {
+                CopyError::LeftBehind { target_store: self.target.to_string(), got }
+            }
+            Some(fault @ DataFault::Spool { .. }) => CopyError::Spool(fault),
+            Some(fault) => CopyError::Data { source_store: self.source.to_string(), fault },
+            None => CopyError::Target(error),
+        }
+    }
+}
+
+/// What an upload that failed has left.
+enum Left {
+    /// The whole image: only the answer was lost.
+    Stored(Image),
+    /// A record that takes an upload, and why it has to.
+    Queued(CopyError),
+}
+
+/// Whether data failed that had `begun` bytes of an earlier upload in front, and may be good without
+/// them.
+fn is_of_no_use(begun: u64, failure: &CopyError) -> bool {
+    match failure {
+        CopyError::Data { fault: DataFault::Digest { .. }, .. } => begun > 0,
+        CopyError::Data {
+            fault: DataFault::Interrupted { got, .. } | DataFault::Damaged { got, .. },
+            ..
+        } => *got < begun,
+        _ => false,
+    }
+}
+
+fn is_renewed(failure: &CopyError) -> bool {
+    matches!(failure, CopyError::Target(error) if error.kind == StoreErrorKind::Renewed)
+}
+
+fn is_in_transit(status: Status) -> bool {
+    matches!(status, Status::Saving | Status::Uploading | Status::Importing)
+}
+
+/// The whole of an error, for a message.
+pub(crate) fn chain(error: &CopyError) -> String {
+    let error: &dyn std::error::Error = error;
+    let all = std::iter::successors(Some(error), |error| error.source());
+    all.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

@@ -1,0 +1,158 @@
+//! A table of projects, as an operator writes it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use glance_core::project::Project;
+
+/// Which project of the source is which of the target: lines of two words, each an id, a name, or
+/// `DOMAIN/NAME`. The words are parted by spaces, or by tabs where names have spaces in them. Empty
+/// lines, and those that begin with `#`, say nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Table(Vec<(Named, Named)>);
+
+/// A project, as an operator names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Named {
+    /// By its id.
+    Id(String),
+    /// By its name.
+    Name {
+        /// Its domain's name; any domain, when it is not said.
+        domain: Option<String>,
+        /// The name.
+        name: String,
+    },
+}
+
+/// A table that can't be understood.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("line {line} {reason}")]
+pub struct InvalidTable {
+    line: usize,
+    reason: String,
+}
+
+impl Table {
+    /// Whether some project of the source is named otherwise than by id.
+    pub(super) fn has_names(&self) -> bool {
+        self.0.iter().any(|(source, _)| matches!(source, Named::Name { .. }))
+    }
+
+    /// What the table says of the source's project `id`: by the id, else by domain and name, else
+    /// by the name alone.
+    pub(super) fn find(&self, id: &str, project: Option<&Project>) -> Option<&Named> {
+        let line = |fits: &dyn Fn(&Named) -> bool| {
+            self.0.iter().find(|(source, _)| fits(source)).map(|(_, target)| target)
+        };
+        // Not every owner in Glance is a project of Keystone, so any text may be an id.
+        let by_id = line(&|source| match source {
+            Named::Id(one) => one == id,
+            Named::Name { domain: None, name } => name == id,
+            Named::Name { domain: Some(_), .. } => false,
+        });
+        by_id.or_else(|| {
+            let Project { name, domain, .. } = project?;
+            let of_domain = |of: Option<&String>| {
+                let wanted = Named::Name { domain: of.cloned(), name: name.clone() };
+                line(&move |source| *source == wanted)
+            };
+            of_domain(Some(domain)).or_else(|| of_domain(None))
+        })
+    }
+}
+
+impl FromStr for Table {
+    type Err = InvalidTable;
+
+    fn from_str(text: &str) -> Result<Self, InvalidTable> {
+        let mut lines: Vec<(Named, Named)> = Vec::new();
+        for (number, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
+            let wrong = |reason: &str| InvalidTable { line: number + 1, reason: reason.to_owned() };
+            let line = line.trim();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let words: Vec<&str> = match line.contains('\t') {
+                true => line.split('\t').map(str::trim).filter(|word| !word.is_empty()).collect(),
+                false => line.split_whitespace().collect(),
+            };
+            let &[source, target] = words.as_slice() else {
+                return Err(wrong("is not two words; where names have spaces, part them by a tab"));
+            };
+            let (source, target) = (Named::from(source), Named::from(target));
+            if lines.iter().any(|(known, goes_to)| *known == source && *goes_to != target) {
+                return Err(wrong("says something else of a project that was named before"));
+            }
+            lines.push((source, target));
+        }
+        Ok(Self(lines))
+    }
+}
+
+impl From<&str> for Named {
+    /// Keystone makes ids of 32 hexadecimal digits.
+    fn from(word: &str) -> Self {
+        if word.len() == 32 && word.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Self::Id(word.to_owned());
+        }
+        let (domain, name) = match word.split_once('/') {
+            Some((domain, name)) => (Some(domain.to_owned()), name),
+            None => (None, word),
+        };
+        Self::Name { domain, name: name.to_owned() }
+    }
+}
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Id(id) => f.write_str(id),
+            Self::Name { domain: Some(domain), name } => write!(f, "{domain}/{name}"),
+            Self::Name { domain: None, name } => f.write_str(name),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "0123456789abcdef0123456789abcdef";
+
+    fn project(domain: &str, name: &str) -> Project {
+        Project { id: ID.into(), name: name.into(), domain: domain.into() }
+    }
+
+    #[test]
+    fn the_nearest_line_says_where_a_project_goes() {
+        let text = format!(
+            "# whose is what\r\n\n{ID} one\nDefault/web  Ops/www\nweb any\n\
+             My Domain/a b\tother c\nlegacy two\n"
+        );
+        let table: Table = text.parse().unwrap();
+        let find = |id: &str, project: Option<Project>| {
+            table.find(id, project.as_ref()).map(ToString::to_string)
+        };
+        assert_eq!(find(ID, Some(project("Default", "web"))).as_deref(), Some("one"));
+        assert_eq!(find("x", Some(project("Default", "web"))).as_deref(), Some("Ops/www"));
+        assert_eq!(find("x", Some(project("Other", "web"))).as_deref(), Some("any"));
+        assert_eq!(find("x", Some(project("My Domain", "a b"))).as_deref(), Some("other c"));
+        assert_eq!(find("legacy", None).as_deref(), Some("two"));
+        assert_eq!(find("x", Some(project("Default", "other"))), None);
+        assert!(table.has_names());
+        assert!(!format!("{ID} {ID}").parse::<Table>().unwrap().has_names());
+    }
+
+    #[test]
+    fn a_line_that_says_nothing_clear_is_an_error() {
+        for (text, said) in [
+            ("a b\nc", "line 2 is not two words; where names have spaces, part them by a tab"),
+            ("a b c", "line 1 is not two words; where names have spaces, part them by a tab"),
+            ("a b\na c", "line 2 says something else of a project that was named before"),
+        ] {
+            assert_eq!(text.parse::<Table>().unwrap_err().to_string(), said);
+        }
+        assert!("a b\na b".parse::<Table>().is_ok());
+    }
+}

@@ -1,0 +1,296 @@
+//! Whether a target takes a record, before a byte moves.
+
+use serde_json::Value;
+
+use crate::mapping::property_class::{Class, is_field};
+use glance_core::image::Attributes;
+use glance_core::record_schema::{Additional, Schema};
+
+/// What a Glance takes as a record: by its own limits, and by the schema of its site.
+///
+/// Numbers of properties, tags and members are not judged: their limits are settings that no
+/// client can read. Glance refuses too many properties and tags with the record, before the data.
+#[derive(Debug, Clone, Default)]
+pub struct Fit {
+    schema: Schema,
+}
+
+/// What a Glance would refuse of a record, and what the operator can do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Misfit {
+    /// What and where, a sentence without its full stop.
+    pub reason: String,
+    /// The remedy.
+    pub hint: String,
+}
+
+impl Fit {
+    /// What a Glance takes that publishes this schema. The default is what any Glance takes.
+    pub fn of(schema: Schema) -> Self {
+        Self { schema }
+    }
+
+    /// Whether the target takes changes of a record that it holds. A site that requires properties
+    /// of every image refuses each of them with 400, because Glance looks for those properties in
+    /// every single change (measured on Glance 33). There, a record must be made as it is to stay.
+    pub fn takes_changes(&self) -> bool {
+        self.schema.required.is_empty()
+    }
+
+    /// Whether the target takes the record.
+    ///
+    /// # Errors
+    /// All that it would refuse of it.
+    pub fn check(&self, attributes: &Attributes) -> Result<(), Misfit> {
+        let mut record = attributes.to_json();
+        record.retain(|_, value| !value.is_null());
+        // The id is no attribute, and always there.
+        let is_missing = |name: &&String| *name != "id" && !record.contains_key(*name);
+        let missing = self.schema.required.iter().filter(is_missing);
+        let mut found: Vec<Misfit> = missing.map(|name| missing_misfit(name)).collect();
+        for (name, value) in &record {
+            let is_property = attributes.properties.contains_key(name);
+            found.extend(self.refuses(name, value, is_property).map(|why| Misfit {
+                reason: describe(name, value, is_property, &why),
+                hint: remedy(name, is_property),
+            }));
+        }
+        let Some(first) = found.first() else { return Ok(()) };
+        let hint = first.hint.clone();
+        let reasons: Vec<String> = found.into_iter().map(|misfit| misfit.reason).collect();
+        Err(Misfit { reason: reasons.join("; "), hint })
+    }
+
+    /// Takes properties out that mean nothing but that the target would refuse, and tells it to
+    /// `note`: an empty id where the site's schema wants an id or null.
+    pub(super) fn adapt(&self, attributes: &mut Attributes, mut note: impl FnMut(String)) {
+        attributes.properties.retain(|name, value| {
+            let Some(rule) = self.schema.properties.get(name).filter(|_| value.is_empty()) else {
+                return true;
+            };
+            let as_absent = rule.takes_type("null") && rule.refuses(&"".into()).is_some();
+            if as_absent {
+                note(format!("property {name} is left out: it is empty, which the target refuses"));
+            }
+            !as_absent
+        });
+    }
+
+    /// What is wrong with a field or property, in words that follow its value.
+    fn refuses(&self, name: &str, value: &Value, is_property: bool) -> Option<String> {
+        if let Some(why) = limit(name, value, is_property) {
+            return Some(why);
+        }
+        match (self.schema.properties.get(name), self.schema.additional) {
+            (Some(rule), _) => rule.refuses(value),
+            (None, Additional::Nothing) if is_property => Some("is none that it knows".to_owned()),
+            (None, _) => None,
+        }
+    }
+}
+
+/// Glance's own limits, which its schema does not say: measured on Glance 33, and read in its
+/// `glance/api/v2/images.py` and `no_4byte_params`.
+fn limit(name: &str, value: &Value, is_property: bool) -> Option<String> {
+    if is_property {
+        if name.chars().count() > LONGEST {
+            return Some(format!("has a name of more than {LONGEST} characters"));
+        }
+        if let Some(why) = forbidden(name) {
+            return Some(format!("has a name with {why}"));
+        }
+    }
+    let text = |text: &str| forbidden(text).map(|why| format!("has {why}"));
+    match value {
+        Value::String(one) if !is_property && one.chars().count() > LONGEST => {
+            Some(format!("has more than {LONGEST} characters"))
+        }
+        Value::String(one) => text(one),
+        Value::Array(tags) => tags.iter().filter_map(Value::as_str).find_map(|tag| {
+            let long = tag.chars().count() > LONGEST;
+            match long {
+                true => Some(format!("have one of more than {LONGEST} characters")),
+                false => forbidden(tag).map(|why| format!("have one with {why}")),
+            }
+        }),
+        Value::Number(number) if number.as_u64() > Some(LARGEST) => {
+            Some(format!("is more than {LARGEST}"))
+        }
+        _ => None,
+    }
+}
+
+/// Characters that a Glance's database does not take.
+fn forbidden(text: &str) -> Option<&'static str> {
+    let what = |c: char| match c {
+        '\0' => Some("a NUL character"),
+        '\u{10000}'.. => Some("a character of 4 bytes, such as an emoji"),
+        _ => None,
+    };
+    text.chars().find_map(what)
+}
+
+fn missing_misfit(name: &str) -> Misfit {
+    Misfit {
+        reason: format!("it has no {name}, which the target requires of every image"),
+        hint: match is_field(name) {
+            true => format!("give the image a {name} at the source"),
+            false => format!("give it one by --property set={name}=VALUE"),
+        },
+    }
+}
+
+fn describe(name: &str, value: &Value, is_property: bool, why: &str) -> String {
+    let what = match is_property {
+        true => format!("property {}", shown(name)),
+        false => name.to_owned(),
+    };
+    match value {
+        Value::String(text) => format!("the target refuses its {what}: {:?} {why}", shown(text)),
+        Value::Number(_) => format!("the target refuses its {what}: {value} {why}"),
+        _ => format!("the target refuses its {what}: they {why}"),
+    }
+}
+
+/// A text of a readable length.
+fn shown(text: &str) -> String {
+    match text.chars().count() > SHOWN {
+        true => text.chars().take(SHOWN).chain(['…']).collect(),
+        false => text.to_owned(),
+    }
+}
+
+fn remedy(name: &str, is_property: bool) -> String {
+    match name {
+        "disk_format" | "container_format" => format!(
+            "have the target's administrator allow it (`{name}s` in glance-api.conf), or convert \
+             the image at the source"
+        ),
+        _ if !is_property => {
+            format!("change it at the source, or leave it out: -D {name}")
+        }
+        _ if Class::of(name) == Class::EncryptedVolume => {
+            "have the target's administrator correct its schema-image.json".to_owned()
+        }
+        _ => {
+            let name = shown(name);
+            format!(
+                "say another value, --property 'set={name}=VALUE', or leave it out, \
+                     --property 'drop={name}'"
+            )
+        }
+    }
+}
+
+/// Characters of a name, an owner, a tag, and a property's name.
+const LONGEST: usize = 255;
+
+/// What `min_disk` and `min_ram` may be.
+const LARGEST: u64 = i32::MAX as u64;
+
+/// Characters of a value that a message shows.
+const SHOWN: usize = 40;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn fit(schema: &Value) -> Fit {
+        Fit::of(Schema::of(schema.as_object().unwrap()))
+    }
+
+    fn properties(pairs: &[(&str, &str)]) -> Attributes {
+        let pairs = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Attributes { properties: pairs.collect(), ..Attributes::default() }
+    }
+
+    #[track_caller]
+    fn refused(fit: &Fit, attributes: &Attributes, reason: &str, hint: &str) {
+        let misfit = fit.check(attributes).unwrap_err();
+        assert_eq!((misfit.reason.as_str(), misfit.hint.as_str()), (reason, hint));
+    }
+
+    #[test]
+    fn what_no_glance_takes_is_refused() {
+        let any = Fit::default();
+        let name = |name: String| Attributes { name: Some(name), ..Attributes::default() };
+        assert!(any.check(&name("é".repeat(255))).is_ok());
+        assert!(any.check(&properties(&[("", ""), ("a/b ~", &"x".repeat(70_000))])).is_ok());
+        let leave = "change it at the source, or leave it out: -D name";
+        let long = format!(
+            "the target refuses its name: \"{}…\" has more than 255 characters",
+            "x".repeat(40)
+        );
+        refused(&any, &name("x".repeat(256)), &long, leave);
+        let emoji =
+            "the target refuses its name: \"a😀\" has a character of 4 bytes, such as an emoji";
+        refused(&any, &name("a😀".to_owned()), emoji, leave);
+        let nul = properties(&[("a", "x\0")]);
+        let another = "say another value, --property 'set=a=VALUE', or leave it out, --property \
+            'drop=a'";
+        let said = "the target refuses its property a: \"x\\0\" has a NUL character";
+        refused(&any, &nul, said, another);
+        let tags = Attributes { tags: [String::from("😀")].into(), ..Attributes::default() };
+        let said = "the target refuses its tags: they have one with a character of 4 bytes, such \
+            as an emoji";
+        refused(&any, &tags, said, "change it at the source, or leave it out: -D tags");
+        assert!(any.check(&properties(&[("😀", "")])).is_err());
+        assert!(any.check(&properties(&[(&"x".repeat(256), "")])).is_err());
+        let tags = Attributes { tags: ["x".repeat(256)].into(), ..Attributes::default() };
+        assert!(any.check(&tags).is_err());
+        let numbers = |min_ram| Attributes { min_ram, ..Attributes::default() };
+        assert!(any.check(&numbers(LARGEST)).is_ok() && any.check(&numbers(LARGEST + 1)).is_err());
+    }
+
+    #[test]
+    fn what_the_site_does_not_take_is_refused() {
+        let site = fit(&json!({"properties": {
+            "disk_format": {"type": ["null", "string"], "enum": [null, "raw", "qcow2"]},
+            "team": {"type": "string", "pattern": "^[a-z]+$"},
+            "cores": {"type": "integer"},
+        }, "required": ["team", "id"]}));
+        let good = properties(&[("team", "web"), ("more", "x")]);
+        assert!(site.check(&good).is_ok());
+        let vdi = Attributes { disk_format: Some("vdi".to_owned()), ..good };
+        refused(
+            &site,
+            &vdi,
+            "the target refuses its disk_format: \"vdi\" is none of raw, qcow2",
+            "have the target's administrator allow it (`disk_formats` in glance-api.conf), or \
+             convert the image at the source",
+        );
+        refused(
+            &site,
+            &properties(&[("cores", "4")]),
+            "it has no team, which the target requires of every image; the target refuses its \
+             property cores: \"4\" is no integer",
+            "give it one by --property set=team=VALUE",
+        );
+        let strict = fit(&json!({"additionalProperties": false}));
+        assert!(strict.check(&Attributes::default()).is_ok());
+        assert!(strict.check(&properties(&[("a", "")])).is_err());
+    }
+
+    #[test]
+    fn an_empty_id_is_absent_where_the_target_wants_one_or_null() {
+        let uuid = "^([0-9a-fA-F]){8}-";
+        let site = fit(&json!({"properties": {
+            "kernel_id": {"type": ["null", "string"], "pattern": uuid},
+            "instance_uuid": {"type": "string", "pattern": uuid},
+            "free": {"type": ["null", "string"]},
+        }}));
+        let mut notes = Vec::new();
+        let empty = [("kernel_id", ""), ("instance_uuid", ""), ("free", ""), ("other", "")];
+        let mut attributes = properties(&empty);
+        site.adapt(&mut attributes, |note| notes.push(note));
+        let left: Vec<&String> = attributes.properties.keys().collect();
+        assert_eq!(left, ["free", "instance_uuid", "other"]);
+        assert_eq!(
+            notes,
+            ["property kernel_id is left out: it is empty, which the target refuses"]
+        );
+        assert!(site.check(&attributes).is_err());
+    }
+}

@@ -1,0 +1,416 @@
+//! Finding the replica of every image.
+
+use std::cmp::Ordering;
+use std::fmt::Display;
+
+use futures_util::future::{join_all, ready};
+use futures_util::stream::{self, BoxStream, Fuse, Stream, StreamExt, TryStreamExt};
+
+use glance_core::image::{Attributes, Image, ImageId};
+use glance_core::selection::Selection;
+use glance_core::store::{ImageStore, ImageStream, StoreError, StoreErrorKind, holds};
+
+use crate::CopyError;
+
+/// The image of one id in two stores.
+#[derive(Debug)]
+pub(crate) enum Pair {
+    /// Both stores hold it.
+    Both(Image, Image),
+    /// Only the source holds it.
+    SourceOnly(Image),
+    /// Only the target holds it.
+    TargetOnly(Image),
+    /// The source holds it, and for this reason nobody knows which its replica is.
+    Ambiguous(Image, String),
+    /// The source holds it, and its record cannot be read at one of the sides.
+    Unreadable(Image, CopyError),
+    /// Only the target holds it, and for this reason its record cannot be read.
+    UnreadableExtra(Image, String),
+}
+
+impl Pair {
+    /// Whether the source holds it.
+    pub(crate) fn is_at_source(&self) -> bool {
+        !matches!(self, Self::TargetOnly(_) | Self::UnreadableExtra(..))
+    }
+
+    /// The id that pairs are listed in the order of.
+    pub(crate) fn id(&self) -> &ImageId {
+        match self {
+            Self::Both(image, _)
+            | Self::SourceOnly(image)
+            | Self::TargetOnly(image)
+            | Self::Ambiguous(image, _)
+            | Self::Unreadable(image, _)
+            | Self::UnreadableExtra(image, _) => &image.id,
+        }
+    }
+
+    /// Whether the target is known to hold it.
+    pub(crate) fn is_at_target(&self) -> bool {
+        matches!(self, Self::Both(..) | Self::TargetOnly(_) | Self::UnreadableExtra(..))
+    }
+}
+
+/// The pairs of one id, by the number of the target, or why a listing has ended there.
+pub(crate) type Pairs = Vec<(usize, Result<Pair, StoreError>)>;
+
+/// Brings the pairs of several targets together by their ids, each of which come in ascending order.
+/// A listing that fails ends, and the others go on.
+pub(crate) fn merged(
+    listings: Vec<(usize, BoxStream<'_, Result<Pair, StoreError>>)>,
+) -> BoxStream<'_, Pairs> {
+    let heads = listings.into_iter().map(|(target, pairs)| Head {
+        target,
+        pairs: pairs.fuse(),
+        next: None,
+    });
+    let merged = stream::unfold(heads.collect::<Vec<_>>(), |mut heads| async move {
+        join_all(heads.iter_mut().map(Head::fill)).await;
+        // Failures have no id, and are said at once.
+        let key = |head: &Head<'_>| {
+            head.next.as_ref().map(|next| next.as_ref().ok().map(|pair| pair.id().clone()))
+        };
+        let first = heads.iter().filter_map(key).min()?;
+        let at_first = |head: &&mut Head<'_>| key(head).as_ref() == Some(&first);
+        let taken = heads.iter_mut().filter(at_first);
+        let pairs = taken.filter_map(|head| Some((head.target, head.next.take()?))).collect();
+        Some((pairs, heads))
+    });
+    merged.boxed()
+}
+
+/// The pairs of one target, with the next of them.
+struct Head<'a> {
+    target: usize,
+    pairs: Fuse<BoxStream<'a, Result<Pair, StoreError>>>,
+    next: Option<Result<Pair, StoreError>>,
+}
+
+impl Head<'_> {
+    /// Waits for the next pair, unless it is there.
+    async fn fill(&mut self) {
+        if self.next.is_none() {
+            self.next = self.pairs.next().await;
+        }
+    }
+}
+
+/// Lists both stores at once and pairs their images by id, in ascending order. Memory holds what
+/// the two listings have under way, never all of them.
+///
+/// `selection` is about the images of the source. A replica may differ in all but its id, so the
+/// target is listed by no other condition. What only the target lists is a pair when the selection
+/// admits it and the source has no such image at all: one that was filtered out is not gone.
+///
+/// # Errors
+/// When one of the stores can't be listed; once the pairs have begun, as the last of them.
+pub(crate) async fn pairs<'a>(
+    source: &'a dyn ImageStore,
+    target: &'a dyn ImageStore,
+    selection: &Selection,
+) -> Result<BoxStream<'a, Result<Pair, StoreError>>, StoreError> {
+    let ids = selection.ids_only();
+    let listings =
+        tokio::try_join!(Listing::begin(source, selection), Listing::begin(target, &ids))?;
+    let pairs = join(listings.0, listings.1);
+    match selection.is_everything() {
+        true => Ok(pairs),
+        false => Ok(without_filtered_out(pairs, source, selection.clone())),
+    }
+}
+
+/// The pairs without those of images that the source holds and the selection leaves out.
+fn without_filtered_out<'a>(
+    pairs: BoxStream<'a, Result<Pair, StoreError>>,
+    source: &'a dyn ImageStore,
+    selection: Selection,
+) -> BoxStream<'a, Result<Pair, StoreError>> {
+    let judged = pairs.map_ok(move |pair| unless_filtered_out(pair, source, selection.clone()));
+    judged.try_buffered(LOOKUPS).try_filter_map(|pair| ready(Ok(pair))).boxed()
+}
+
+async fn unless_filtered_out(
+    pair: Pair,
+    source: &dyn ImageStore,
+    selection: Selection,
+) -> Result<Option<Pair>, StoreError> {
+    let is_selected = match &pair {
+        Pair::TargetOnly(replica) => selection.admits(replica),
+        Pair::UnreadableExtra(replica, _) => selection.may_admit(replica),
+        _ => return Ok(Some(pair)),
+    };
+    let is_extra = is_selected && !holds(source, pair.id()).await?;
+    Ok(is_extra.then_some(pair))
+}
+
+fn join<'a>(source: Listing<'a>, target: Listing<'a>) -> BoxStream<'a, Result<Pair, StoreError>> {
+    let pairs = stream::try_unfold((source, target), |(mut source, mut target)| async move {
+        tokio::try_join!(source.fill(), target.fill())?;
+        let order = match (&source.next, &target.next) {
+            (None, None) => return Ok(None),
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some(image), Some(replica)) => image.id().cmp(replica.id()),
+        };
+        let image = source.next.take_if(|_| order.is_le());
+        let replica = target.next.take_if(|_| order.is_ge());
+        Ok(paired(image, replica).map(|pair| (pair, (source, target))))
+    });
+    pairs.boxed()
+}
+
+/// What two listings say of one id.
+fn paired(image: Option<Listed>, replica: Option<Listed>) -> Option<Pair> {
+    use Listed::{Known, Unreadable};
+    Some(match (image, replica) {
+        (None, None) => return None,
+        (Some(Known(image)), None) => Pair::SourceOnly(image),
+        (None, Some(Known(replica))) => Pair::TargetOnly(replica),
+        (Some(Known(image)), Some(Known(replica))) => Pair::Both(image, replica),
+        (Some(Known(image)), Some(Unreadable(_, error))) => {
+            Pair::Unreadable(image, CopyError::Target(error))
+        }
+        (Some(Unreadable(image, error)), _) => Pair::Unreadable(image, CopyError::Source(error)),
+        (None, Some(Unreadable(replica, error))) => {
+            Pair::UnreadableExtra(replica, error.to_string())
+        }
+    })
+}
+
+/// An image of a listing, or what can be read of it and why that is not all.
+#[derive(Debug)]
+pub(crate) enum Listed {
+    Known(Image),
+    Unreadable(Image, StoreError),
+}
+
+impl Listed {
+    /// What a listing yields.
+    ///
+    /// # Errors
+    /// When it ends the listing.
+    pub(crate) fn of(item: Result<Image, StoreError>) -> Result<Self, StoreError> {
+        match item {
+            Ok(image) => Ok(Self::Known(image)),
+            Err(error) => match error.record.clone() {
+                Some(read) => Ok(Self::Unreadable(*read, error)),
+                None => Err(error),
+            },
+        }
+    }
+
+    /// The image.
+    ///
+    /// # Errors
+    /// When its record can't be read.
+    pub(crate) fn readable(self) -> Result<Image, StoreError> {
+        match self {
+            Self::Known(image) => Ok(image),
+            Self::Unreadable(_, error) => Err(error),
+        }
+    }
+
+    fn image(&self) -> &Image {
+        match self {
+            Self::Known(image) | Self::Unreadable(image, _) => image,
+        }
+    }
+
+    fn id(&self) -> &ImageId {
+        &self.image().id
+    }
+
+    /// Bytes of memory, about.
+    fn weight(&self) -> usize {
+        let Attributes { name, tags, properties, .. } = &self.image().attributes;
+        let (tag_count, tags) = (tags.len(), tags.iter().map(String::len).sum::<usize>());
+        let pairs = properties.iter().map(|(key, value)| key.len() + value.len());
+        let entries = (tag_count + properties.len()) * size_of::<[String; 2]>();
+        1024 + name.as_ref().map_or(0, String::len) + tags + pairs.sum::<usize>() + entries
+    }
+}
+
+/// A listing under way.
+struct Listing<'a> {
+    name: String,
+    images: Fuse<BoxStream<'a, Result<Listed, StoreError>>>,
+    next: Option<Listed>,
+    last: Option<ImageId>,
+}
+
+impl<'a> Listing<'a> {
+    async fn begin(store: &'a dyn ImageStore, selection: &Selection) -> Result<Self, StoreError> {
+        Ok(Self::of(store.to_string(), store.list(selection).await?))
+    }
+
+    fn of(name: String, images: ImageStream<'a>) -> Self {
+        let images = images.map(Listed::of).boxed().fuse();
+        Self { name, images, next: None, last: None }
+    }
+
+    /// Waits for the next image, unless it is there.
+    async fn fill(&mut self) -> Result<(), StoreError> {
+        if self.next.is_some() {
+            return Ok(());
+        }
+        self.next = self.images.next().await.transpose()?;
+        let descends = |next: &Listed| self.last.as_ref().is_some_and(|last| last > next.id());
+        if let Some(next) = self.next.take_if(|next| descends(next)) {
+            self.sort_the_rest(next).await?;
+        }
+        self.last = self.next.as_ref().map(|next| next.id().clone());
+        Ok(())
+    }
+
+    /// Databases differ in the order of capital letters. They are rare in ids: no Glance makes
+    /// such an id itself. Then the rest is held in memory; unsorted, images would seem missing.
+    async fn sort_the_rest(&mut self, first: Listed) -> Result<(), StoreError> {
+        tracing::warn!("{} does not list its images in the order of their ids", self.name);
+        let rest = stream::iter([Ok(first)]).chain(&mut self.images);
+        let mut rest = held(rest, &self.name).await?;
+        rest.sort_by(|one, other| one.id().cmp(other.id()));
+        self.images = stream::iter(rest.into_iter().map(Ok)).boxed().fuse();
+        self.next = self.images.next().await.transpose()?;
+        Ok(())
+    }
+}
+
+/// All of a listing, as long as there is room for it in memory.
+///
+/// # Errors
+/// When the listing fails, or is too long.
+pub(crate) async fn held(
+    mut images: impl Stream<Item = Result<Listed, StoreError>> + Unpin,
+    store: &(dyn Display + Sync),
+) -> Result<Vec<Listed>, StoreError> {
+    let (mut all, mut room) = (Vec::new(), ROOM);
+    while let Some(listed) = images.next().await.transpose()? {
+        room = room.checked_sub(listed.weight()).ok_or_else(|| {
+            let reason = format!("its {} images are too many to be held in memory", all.len());
+            StoreError::new(StoreErrorKind::LimitReached, store, "list the images", reason)
+                .hint("select fewer of them in one run")
+        })?;
+        all.push(listed);
+    }
+    Ok(all)
+}
+
+/// Bytes of records that are held in memory where a listing has to be.
+const ROOM: usize = 512 << 20;
+
+/// Images under way at once that are asked for because the source did not list them.
+const LOOKUPS: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use glance_core::image::Attributes;
+    use glance_core::store::memory::MemoryStore;
+
+    fn image(first: &str) -> Image {
+        let id = format!("{first}0000000-0000-4000-8000-000000000000").parse().unwrap();
+        Image::queued(id, Attributes::default())
+    }
+
+    /// The pairs, each as the first letter of the id behind a sign.
+    fn short(pairs: &[Pair]) -> String {
+        let short = pairs.iter().map(|pair| {
+            let sign = match pair {
+                Pair::Both(..) => "=",
+                Pair::SourceOnly(_) => "-",
+                Pair::TargetOnly(_) => "+",
+                Pair::Ambiguous(..) => unreachable!("ids are never ambiguous"),
+                Pair::Unreadable(_, CopyError::Source(_)) => "?",
+                Pair::Unreadable(..) => "!",
+                Pair::UnreadableExtra(..) => "*",
+            };
+            format!("{sign}{}", &pair.id().as_str()[..1])
+        });
+        short.collect::<Vec<_>>().join(" ")
+    }
+
+    /// A listing of images by the first letters of their ids; before a `?`, a record can't be read.
+    fn listing<'a>(ids: &[&str]) -> Listing<'a> {
+        let items = ids.iter().map(|id| match id.strip_suffix('?') {
+            None => Ok(image(id)),
+            Some(id) => {
+                let error = StoreError::new(StoreErrorKind::Unreadable, &"a store", "read", "odd");
+                Err(error.of_record(image(id)))
+            }
+        });
+        Listing::of("a store".to_owned(), stream::iter(items.collect::<Vec<_>>()).boxed())
+    }
+
+    /// The pairs of two listings.
+    async fn paired(source: &[&str], target: &[&str]) -> String {
+        let pairs = join(listing(source), listing(target));
+        short(&pairs.try_collect::<Vec<_>>().await.unwrap())
+    }
+
+    #[tokio::test]
+    async fn pairs_come_in_order_whatever_the_listings() {
+        assert_eq!(paired(&["0", "a"], &["a", "b"]).await, "-0 =a +b");
+        assert_eq!(paired(&[], &[]).await, "");
+        // The order of a database that does not tell capital letters from small ones.
+        let found = paired(&["a", "B", "c", "D"], &["a", "B", "c", "e"]).await;
+        assert_eq!(found, "=a =B -D =c +e");
+    }
+
+    #[tokio::test]
+    async fn a_record_that_cannot_be_read_is_that_of_its_own_pair_alone() {
+        let source = ["0?", "1?", "2", "3", "a?", "B"];
+        let found = paired(&source, &["1", "2?", "4?", "5", "a?"]).await;
+        assert_eq!(found, "?0 ?1 !2 -3 *4 +5 ?a -B");
+    }
+
+    #[tokio::test]
+    async fn there_is_an_end_to_what_is_held() {
+        let mut heavy = image("0");
+        heavy.attributes.properties.insert("p".into(), "x".repeat(1 << 20));
+        let listing = || stream::iter(std::iter::repeat_with(|| Ok(Listed::Known(heavy.clone()))));
+        let error = held(listing(), &"a store").await.unwrap_err();
+        assert_eq!(error.kind, StoreErrorKind::LimitReached);
+        assert_eq!(held(listing().take(3), &"a store").await.unwrap().len(), 3);
+    }
+
+    /// A store of images without data, by the first letter of their ids and their names.
+    async fn store(images: &[(&str, &str)]) -> MemoryStore {
+        let store = MemoryStore::new("memory");
+        for (first, name) in images {
+            let mut image = image(first);
+            image.attributes.name = Some((*name).to_owned());
+            store.create(&image).await.unwrap();
+        }
+        store
+    }
+
+    async fn selected(source: &MemoryStore, target: &MemoryStore, wanted: &[&str]) -> String {
+        let selection = Selection::new(wanted.iter().map(|text| text.parse().unwrap()), [], []);
+        let pairs = pairs(source, target, &selection).await.unwrap();
+        short(&pairs.try_collect::<Vec<_>>().await.unwrap())
+    }
+
+    #[tokio::test]
+    async fn what_is_filtered_out_is_not_gone() {
+        let source = store(&[("0", "in"), ("1", "in"), ("2", "out"), ("3", "out")]).await;
+        // The replicas of 1 and 2 have other names, those of 5 to 9 have lost their images.
+        let replicas = [("1", "out"), ("2", "in"), ("3", "out"), ("4", "out")];
+        let target = store(&replicas).await;
+        for first in ["5", "6", "7", "8", "9"] {
+            let mut image = image(first);
+            image.attributes.name = Some("in".to_owned());
+            target.create(&image).await.unwrap();
+        }
+        assert_eq!(selected(&source, &target, &["name=in"]).await, "-0 =1 +5 +6 +7 +8 +9");
+        assert_eq!(selected(&source, &target, &[]).await, "-0 =1 =2 =3 +4 +5 +6 +7 +8 +9");
+        assert_eq!(selected(&source, &target, &["name=none"]).await, "");
+        let id = |first| format!("id={}", image(first).id);
+        let ids = [id("1"), id("2"), id("5")];
+        let mut wanted: Vec<&str> = ids.iter().map(String::as_str).collect();
+        assert_eq!(selected(&source, &target, &wanted).await, "=1 =2 +5");
+        wanted.push("name=in");
+        assert_eq!(selected(&source, &target, &wanted).await, "=1 +5");
+    }
+}

@@ -1,0 +1,151 @@
+//! Looking at one image in both stores.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use glance_core::image::{Image, Member, Status, Visibility};
+use glance_core::store::{ImageStore, StoreError, StoreErrorKind};
+
+use super::loss::Loss;
+use crate::mapping::{NotWanted, Wanted};
+use crate::planning::{Goal, Step, with_data, without_data};
+use crate::{CopyError, Difference, Entry, Pair, Replication, State};
+
+impl Replication {
+    /// Says what the pair needs. Changes nothing.
+    pub(crate) async fn examine(&self, pair: Pair) -> Entry {
+        if let Pair::Both(_, replica) | Pair::TargetOnly(replica) = &pair {
+            self.policy.habits.note(&self.target, replica);
+        }
+        match self.recall(pair) {
+            Pair::TargetOnly(replica) => self.extra(replica),
+            Pair::SourceOnly(image) => self.judge(image, None).await,
+            Pair::Both(image, replica) => self.judge(image, Some(replica)).await,
+            Pair::Ambiguous(image, reason) => {
+                Entry::failed(image, None, CopyError::Blocked { reason, hint: None })
+            }
+            Pair::Unreadable(image, error) => Entry::failed(image, None, error),
+            // Whether it is one of ours is not known.
+            Pair::UnreadableExtra(image, reason) => {
+                tracing::warn!("{reason}: it is left alone");
+                let reason = format!("kept: its record can't be read: {reason}");
+                Entry::new(image, None, State::Extra, Step::Nothing).because(reason)
+            }
+        }
+    }
+
+    async fn judge(&self, image: Image, replica: Option<Image>) -> Entry {
+        let is_record = image.status == Status::Queued && self.policy.queued;
+        if !is_record && !image.status.has_data() {
+            let reason = format!("it has no data at the source, its status is {}", image.status);
+            return Entry::new(image, replica, State::Skipped, Step::Nothing).because(reason);
+        }
+        let wanted = match self.policy.mapping.wanted(&image).await {
+            Ok(wanted) => wanted,
+            Err(NotWanted::Skipped(reason)) => {
+                return Entry::new(image, replica, State::Skipped, Step::Nothing).because(reason);
+            }
+            Err(NotWanted::Blocked { reason, hint }) => {
+                let error = CopyError::Blocked { reason, hint: Some(hint) };
+                return Entry::failed(image, replica, error);
+            }
+            Err(NotWanted::Unknown(error)) => {
+                return Entry::failed(image, replica, CopyError::Unresolved(error));
+            }
+        };
+        let notes = wanted.notes.clone();
+        let mut losses = wanted.losses.clone();
+        let goal = match self.goal(&image, wanted, &mut losses).await {
+            Ok(goal) => goal,
+            Err(error) => return Entry::failed(image, replica, error),
+        };
+        let members = goal.members.clone();
+        let mut entry = match image.status.has_data() {
+            true => with_data(image, replica, goal, &self.policy),
+            false => without_data(image, replica, goal, &self.policy),
+        };
+        (entry.notes, entry.losses) = (notes, losses);
+        match (members, &entry.step) {
+            (Some(members), Step::Reconcile(_)) => self.compare_members(entry, &members).await,
+            _ => entry,
+        }
+    }
+
+    async fn goal(
+        &self,
+        image: &Image,
+        wanted: Wanted,
+        losses: &mut Vec<Loss>,
+    ) -> Result<Goal, CopyError> {
+        let shared = |visibility| visibility == Visibility::Shared;
+        if !shared(wanted.attributes.visibility) || !shared(image.attributes.visibility) {
+            return Ok(Goal { wanted, members: None });
+        }
+        let Some(members) = members(&*self.source, image).await.map_err(CopyError::Source)? else {
+            losses.push(Loss::members("the source does not show its members"));
+            return Ok(Goal { wanted, members: None });
+        };
+        let mapped = self.policy.mapping.members(&members).await.map_err(CopyError::Unresolved)?;
+        let lost = |member| Loss::members(format!("not a member: {member}"));
+        losses.extend(mapped.unresolved.into_iter().map(lost));
+        let mut members = mapped.members;
+        members.sort();
+        Ok(Goal { wanted, members: Some(members) })
+    }
+
+    /// Adds to `entry` how the members of the replica differ from those wanted.
+    async fn compare_members(&self, mut entry: Entry, wanted: &[Member]) -> Entry {
+        let Some(replica) = &entry.replica else { return entry };
+        // A replica that is not shared yet shows no members; those that it has are looked at when
+        // it is.
+        let present = match replica.attributes.visibility {
+            Visibility::Shared => members(&*self.target, replica).await,
+            _ => Ok(Some(Vec::new())),
+        };
+        match present {
+            Err(error) => Entry::failed(entry.image, entry.replica, CopyError::Target(error)),
+            Ok(None) => {
+                entry.losses.push(Loss::members("the target does not show its members"));
+                entry
+            }
+            Ok(Some(present)) => {
+                let found = member_differences(wanted, &present);
+                let kept = matches!(entry.state, State::Same | State::Unverifiable);
+                if kept && !found.is_empty() {
+                    entry.state = State::Members;
+                }
+                entry.differences.extend(found);
+                entry
+            }
+        }
+    }
+}
+
+/// The members of an image; none when the credentials are not those of its owner, who alone sees
+/// them all.
+async fn members(store: &dyn ImageStore, image: &Image) -> Result<Option<Vec<Member>>, StoreError> {
+    match store.members(&image.id).await {
+        Ok(members) => Ok(Some(members)),
+        Err(error)
+            if matches!(error.kind, StoreErrorKind::NotFound | StoreErrorKind::Forbidden) =>
+        {
+            tracing::info!("the members of image {} are not shown: {error}", image.id);
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn member_differences(wanted: &[Member], present: &[Member]) -> Vec<Difference> {
+    let states = |members: &[Member]| -> BTreeMap<String, &'static str> {
+        members.iter().map(|one| (one.project.clone(), one.status.as_str())).collect()
+    };
+    let (source, target) = (states(wanted), states(present));
+    let projects: BTreeSet<&String> = source.keys().chain(target.keys()).collect();
+    let differ = |project: &&String| source.get(*project) != target.get(*project);
+    let difference = |project: &String| Difference {
+        field: format!("member {project}"),
+        source: source.get(project).copied().into(),
+        target: target.get(project).copied().into(),
+    };
+    projects.into_iter().filter(differ).map(difference).collect()
+}

@@ -1,0 +1,56 @@
+//! What an image can lose on its way to the target.
+
+use std::fmt;
+
+use serde_json::{Value, json};
+
+/// Something that the source has of an image and the target does not get.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loss {
+    /// What is lost.
+    pub kind: LossKind,
+    /// The details, a sentence without its full stop.
+    pub detail: String,
+}
+
+/// A part of an image that can be lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum LossKind {
+    /// Members: the projects that the image is shared with.
+    Members,
+    /// The owner: the project that the image belongs to.
+    Owner,
+}
+
+impl Loss {
+    pub(crate) fn owner(detail: impl Into<String>) -> Self {
+        Self { kind: LossKind::Owner, detail: detail.into() }
+    }
+
+    /// Members of this image that the target does not get.
+    pub fn members(detail: impl Into<String>) -> Self {
+        Self { kind: LossKind::Members, detail: detail.into() }
+    }
+
+    /// The loss as reports have it: `{"kind": "members", "detail": "..."}`.
+    pub fn to_json(&self) -> Value {
+        json!({ "kind": self.kind.as_str(), "detail": self.detail })
+    }
+}
+
+impl LossKind {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Members => "members",
+            Self::Owner => "owner",
+        }
+    }
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.detail)
+    }
+}

@@ -1,0 +1,106 @@
+//! What is proven of data; and proof by reading, where the records of image and replica have no
+//! digest in common.
+
+use futures_util::stream::StreamExt;
+
+use glance_core::image::Image;
+
+use crate::planning::{Difference, common_digest};
+use crate::streaming::resume::Splice;
+use crate::{CopyError, Remembered, Replication};
+use glance_core::verified_body::{Expected, checked};
+
+/// What proves that the target holds the source's data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Proven {
+    /// A digest of this algorithm in the source's record.
+    Digest(String),
+    /// A digest of this algorithm that an earlier reading of the source gave. Its record has none.
+    Remembered(String),
+    /// The size in the source's record, which has no digest: the target holds what was read.
+    Size,
+    /// Nothing that the source's record says: the target holds what was read.
+    Transfer,
+    /// There is no data: the record was copied.
+    Record,
+}
+
+impl Proven {
+    /// By a digest of `image`, whose record may lack one that is remembered.
+    pub(crate) fn by_digest(algorithm: &str, image: &Image, known: &Remembered) -> Self {
+        match known.knows(image, algorithm) {
+            true => Self::Remembered(algorithm.to_owned()),
+            false => Self::Digest(algorithm.to_owned()),
+        }
+    }
+
+    /// Of data that passed as a whole, and was checked on its way against the record of `image`.
+    pub fn on_the_way(image: &Image) -> Self {
+        match (Expected::of(image).digest, image.size) {
+            (Some((algorithm, _)), _) => Self::Digest(algorithm.to_string()),
+            (None, Some(_)) => Self::Size,
+            (None, None) => Self::Transfer,
+        }
+    }
+}
+
+impl Replication {
+    /// What is proven of the data of `image` once it is stored and nothing was found wrong with it.
+    /// Where it was not checked on its way, the records prove it, or the source was read for that.
+    pub(crate) fn proven(&self, image: &Image, stored: &Image, is_checked: bool) -> Proven {
+        let common = common_digest(image, stored).filter(|_| !is_checked);
+        let proven = match common {
+            Some(common) => Proven::Digest(common.algorithm.to_owned()),
+            None => Proven::on_the_way(image),
+        };
+        match proven {
+            Proven::Digest(by) => Proven::by_digest(&by, image, &self.policy.known_source),
+            other => other,
+        }
+    }
+
+    /// Reads the image at the source, and compares it with its own record and with the digest that
+    /// the target computed of what it stored.
+    pub(crate) async fn prove(&self, image: &Image, replica: &Image) -> Result<(), CopyError> {
+        let computable = |(algorithm, _): &(_, String)| self.policy.hashers.offers(*algorithm);
+        let stored = Expected::of(replica).digest.filter(computable);
+        let (algorithm, stored) = stored.ok_or(CopyError::Unproven)?;
+        let own = Expected::of(image);
+        let digest = own.digest.filter(computable);
+        let expected = Expected { digest, also: [algorithm].into(), ..own };
+        let splice = Splice::new(&self.source, image, &self.policy);
+        let data = splice.read(0).await.map_err(CopyError::Source)?;
+        let (mut data, verdict) = checked(data, expected, self.policy.hashers);
+        while data.next().await.is_some_and(|chunk| chunk.is_ok()) {}
+        if let Some(fault) = verdict.fault() {
+            return Err(CopyError::Data { source_store: self.source.to_string(), fault });
+        }
+        let digests = verdict.digests().ok_or(CopyError::Unproven)?;
+        let read = digests.get(&algorithm).ok_or(CopyError::Unproven)?;
+        if !read.eq_ignore_ascii_case(&stored) {
+            return Err(CopyError::content_differs(Difference {
+                field: algorithm.to_string(),
+                source: read.clone().into(),
+                target: stored.into(),
+            }));
+        }
+        self.policy.known_source.keep(image, digests).await;
+        Ok(())
+    }
+
+    /// The same of a replica that was stored just now, or got by the target itself: what differs is
+    /// quarantined.
+    pub(crate) async fn prove_stored(
+        &self,
+        image: &Image,
+        stored: &Image,
+    ) -> Result<(), CopyError> {
+        match self.prove(image, stored).await {
+            Err(CopyError::ContentDiffers(difference)) => {
+                Err(self.quarantine(image, stored, difference).await)
+            }
+            proven => proven,
+        }
+    }
+}

@@ -1,0 +1,344 @@
+//! Digests of data whose records have none, kept in a file from run to run.
+//!
+//! Glance has no digest of data that it never read: copies on write of volumes and snapshots, and
+//! locations that were added. Data never changes under an id, so a digest that was computed once
+//! stays good.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use glance_core::digest::{Algorithm, Digests};
+use glance_core::dir::{self, Dir, Lines};
+use glance_core::image::{Image, ImageId};
+
+use crate::Replication;
+use crate::pairing::merge_join::Pair;
+
+/// A file of digests, one line of JSON each. Lines are only ever added; the last one of an image
+/// and an algorithm counts. Cloning it shares it.
+#[derive(Debug, Clone)]
+pub struct DigestFile(Arc<Mutex<Kept>>);
+
+#[derive(Debug)]
+struct Kept {
+    path: PathBuf,
+    known: BTreeMap<(String, ImageId), Known>,
+    /// Whether the last line was cut short: the next must not be joined to it.
+    torn: bool,
+    /// Whether the operator knows that it can't be written.
+    warned: bool,
+}
+
+/// What is known of one image, and which image that is: another one under its id has another size
+/// or another time of creation.
+#[derive(Debug, PartialEq, Eq)]
+struct Known {
+    size: u64,
+    created_at: String,
+    digests: Digests,
+}
+
+/// A line of the file.
+#[derive(Debug, Serialize, Deserialize)]
+struct Line {
+    store: String,
+    image: String,
+    size: u64,
+    created_at: String,
+    algorithm: String,
+    value: String,
+    when: String,
+}
+
+impl DigestFile {
+    /// Reads the file at `path`, which need not be there. Damaged lines are left out, with a
+    /// warning.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub fn open(path: impl Into<PathBuf>) -> io::Result<Self> {
+        let path = path.into();
+        let mut kept = Kept { path, known: BTreeMap::new(), torn: false, warned: false };
+        let opened = Dir::of_file(&kept.path).and_then(|(directory, name)| {
+            directory.warn_if_shared();
+            directory.open_file(&name)
+        });
+        match opened {
+            Ok(file) => kept.read(BufReader::new(file))?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        Ok(Self(Arc::new(Mutex::new(kept))))
+    }
+
+    /// What is remembered of the store at this address.
+    pub fn of(&self, address: impl Into<String>) -> Remembered {
+        Remembered(Some((self.clone(), address.into())))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        // Nothing is left half done between two halves of a change.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    fn read(&mut self, file: impl BufRead) -> io::Result<()> {
+        let mut lines = Lines::of(file);
+        for number in 1_u64.. {
+            let Some(line) = lines.next_line()? else { break };
+            self.torn = line.last() != Some(&b'\n');
+            match serde_json::from_slice(line) {
+                Ok(line) if self.take(&line) => {}
+                _ if line.trim_ascii().is_empty() => {}
+                _ => tracing::warn!(
+                    "line {number} of {} is damaged; the digest in it is not used",
+                    self.path.display()
+                ),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a line, if it makes sense.
+    fn take(&mut self, line: &Line) -> bool {
+        let (Ok(image), Ok(algorithm)) =
+            (line.image.parse::<ImageId>(), line.algorithm.parse::<Algorithm>())
+        else {
+            return false;
+        };
+        if !is_digest(algorithm, &line.value) {
+            return false;
+        }
+        let new = || Known {
+            size: line.size,
+            created_at: line.created_at.clone(),
+            digests: Digests::new(),
+        };
+        let known = self.known.entry((line.store.clone(), image)).or_insert_with(new);
+        if (known.size, &known.created_at) != (line.size, &line.created_at) {
+            *known = new();
+        }
+        known.digests.insert(algorithm, line.value.to_ascii_lowercase());
+        true
+    }
+
+    fn add(&mut self, line: &Line) {
+        self.take(line);
+        let Err(error) = self.write(line) else { return };
+        if !std::mem::replace(&mut self.warned, true) {
+            tracing::warn!(
+                "cannot write {}: {error}; digests that were computed are forgotten after this run",
+                self.path.display()
+            );
+        }
+    }
+
+    fn write(&mut self, line: &Line) -> io::Result<()> {
+        let (directory, name) = Dir::made_for(&self.path)?;
+        let mut file = directory.open_to_append(&name)?;
+        let before = if self.torn { "\n" } else { "" };
+        // In one piece, so that two processes do not write into each other's lines.
+        let text = format!("{before}{}\n", serde_json::to_string(line)?);
+        file.write_all(text.as_bytes())?;
+        self.torn = false;
+        dir::sync_all(&file)
+    }
+}
+
+/// The digests that are remembered of one store's images: by default, none.
+#[derive(Debug, Clone, Default)]
+pub struct Remembered(Option<(DigestFile, String)>);
+
+impl Remembered {
+    /// Puts a digest into a record that has none: of the algorithm `like`, where there is one.
+    pub(crate) fn fill(&self, image: &mut Image, like: Option<&str>) {
+        if image.os_hash_value.is_some() {
+            return;
+        }
+        let Some(digests) = self.digests(image) else { return };
+        let like = like.and_then(|name| name.parse().ok());
+        let alike = like.and_then(|algorithm: Algorithm| digests.get_key_value(&algorithm));
+        if let Some((algorithm, value)) = alike.or_else(|| digests.last_key_value()) {
+            image.os_hash_algo = Some(algorithm.to_string());
+            image.os_hash_value = Some(value.clone());
+        }
+    }
+
+    /// Remembers digests of the data of an image whose record has none.
+    pub(crate) async fn keep(&self, image: &Image, digests: &Digests) {
+        let Some((file, store)) = &self.0 else { return };
+        let known = self.digests(image);
+        let (Some(size), Some(created_at)) = (image.size, &image.created_at) else { return };
+        if image.os_hash_value.is_some() && known.is_none() {
+            return;
+        }
+        let known = known.unwrap_or_default();
+        let is_new = |(algorithm, value): &(&Algorithm, &String)| {
+            **algorithm != Algorithm::Md5 && known.get(algorithm) != Some(value)
+        };
+        for (algorithm, value) in digests.iter().filter(is_new) {
+            let line = Line {
+                store: store.clone(),
+                image: image.id.to_string(),
+                size,
+                created_at: created_at.clone(),
+                algorithm: algorithm.to_string(),
+                value: value.clone(),
+                when: now(),
+            };
+            let file = file.clone();
+            // Where it may block. What fails there was said there.
+            let _ = tokio::task::spawn_blocking(move || file.lock().add(&line)).await;
+        }
+    }
+
+    /// Whether the digest of this algorithm that `image` has may be one that is remembered.
+    pub(crate) fn knows(&self, image: &Image, algorithm: &str) -> bool {
+        let algorithm: Option<Algorithm> = algorithm.parse().ok();
+        let known = self.digests(image).zip(algorithm);
+        known.is_some_and(|(digests, algorithm)| digests.contains_key(&algorithm))
+    }
+
+    fn digests(&self, image: &Image) -> Option<Digests> {
+        let (file, store) = self.0.as_ref()?;
+        let kept = file.lock();
+        let known = kept.known.get(&(store.clone(), image.id.clone()))?;
+        let same =
+            Some(known.size) == image.size && Some(&known.created_at) == image.created_at.as_ref();
+        same.then(|| known.digests.clone())
+    }
+}
+
+impl Replication {
+    /// The pair, with the digests that are remembered where records have none.
+    pub(crate) fn recall(&self, mut pair: Pair) -> Pair {
+        let (source, target) = (&self.policy.known_source, &self.policy.known_target);
+        match &mut pair {
+            Pair::Both(image, replica) => {
+                source.fill(image, replica.os_hash_algo.as_deref());
+                target.fill(replica, image.os_hash_algo.as_deref());
+            }
+            Pair::SourceOnly(image) | Pair::Ambiguous(image, _) => source.fill(image, None),
+            Pair::TargetOnly(replica) => target.fill(replica, None),
+            Pair::Unreadable(..) | Pair::UnreadableExtra(..) => {}
+        }
+        pair
+    }
+}
+
+fn is_digest(algorithm: Algorithm, value: &str) -> bool {
+    value.len() == algorithm.bits() / 4 && value.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// To the second.
+fn now() -> String {
+    let now = Timestamp::now();
+    Timestamp::from_second(now.as_second()).unwrap_or(now).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+    use std::path::Path;
+
+    use super::*;
+    use glance_core::image::{Attributes, Status};
+
+    fn image() -> Image {
+        let id = "00000000-0000-4000-8000-000000000001".parse().unwrap();
+        Image {
+            status: Status::Active,
+            size: Some(3),
+            created_at: Some("2026-01-01T00:00:00Z".to_owned()),
+            ..Image::queued(id, Attributes::default())
+        }
+    }
+
+    fn digests(algorithm: Algorithm, digit: &str, digits: usize) -> Digests {
+        Digests::from([(algorithm, digit.repeat(digits))])
+    }
+
+    /// What a new run knows of `image`.
+    fn known(path: &Path, store: &str, mut image: Image, like: Option<&str>) -> Option<String> {
+        DigestFile::open(path).unwrap().of(store).fill(&mut image, like);
+        image.os_hash_value
+    }
+
+    #[tokio::test]
+    async fn the_last_digest_of_the_same_image_in_the_same_store_counts() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("new/state/digests");
+        let of_a = DigestFile::open(&path).unwrap().of("a");
+        of_a.keep(&image(), &digests(Algorithm::Sha512, "1", 128)).await;
+        of_a.keep(&image(), &digests(Algorithm::Sha512, "2", 128)).await;
+        of_a.keep(&image(), &digests(Algorithm::Sha512, "2", 128)).await;
+        of_a.keep(&image(), &digests(Algorithm::Sha256, "3", 64)).await;
+        of_a.keep(&image(), &digests(Algorithm::Md5, "4", 32)).await;
+        assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 3);
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+
+        assert_eq!(known(&path, "a", image(), None), Some("2".repeat(128)));
+        assert_eq!(known(&path, "a", image(), Some("sha256")), Some("3".repeat(64)));
+        assert_eq!(known(&path, "a", image(), Some("sha1")), Some("2".repeat(128)));
+        assert_eq!(known(&path, "b", image(), None), None);
+        assert_eq!(known(&path, "a", Image { size: Some(4), ..image() }, None), None);
+        let later = Some("2026-01-02T00:00:00Z".to_owned());
+        assert_eq!(known(&path, "a", Image { created_at: later, ..image() }, None), None);
+        assert_eq!(known(&path, "a", Image { created_at: None, ..image() }, None), None);
+        let own = Image { os_hash_value: Some("own".to_owned()), ..image() };
+        assert_eq!(known(&path, "a", own, None), Some("own".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn of_an_image_with_a_digest_nothing_is_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("digests");
+        let of_a = DigestFile::open(&path).unwrap().of("a");
+        let own = Image { os_hash_value: Some("own".to_owned()), ..image() };
+        of_a.keep(&own, &digests(Algorithm::Sha512, "1", 128)).await;
+        Remembered::default().keep(&image(), &digests(Algorithm::Sha512, "1", 128)).await;
+        assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn damaged_lines_are_left_out_and_the_next_is_not_joined_to_a_torn_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("digests");
+        let of_a = DigestFile::open(&path).unwrap().of("a");
+        of_a.keep(&image(), &digests(Algorithm::Sha256, "1", 64)).await;
+        let good = std::fs::read_to_string(&path).unwrap();
+        let short = good.replace(&"1".repeat(64), &"2".repeat(63));
+        let torn = &good[..good.len() - 9];
+        std::fs::write(
+            &path,
+            [b"\xff\n", short.as_bytes(), b"\n", good.as_bytes(), torn.as_bytes()].concat(),
+        )
+        .unwrap();
+        assert_eq!(known(&path, "a", image(), None), Some("1".repeat(64)));
+        let of_a = DigestFile::open(&path).unwrap().of("a");
+        of_a.keep(&image(), &digests(Algorithm::Sha512, "3", 128)).await;
+        assert_eq!(known(&path, "a", image(), None), Some("3".repeat(128)));
+    }
+
+    #[tokio::test]
+    async fn a_file_that_cannot_be_written_is_no_failure() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("state"), "").unwrap();
+        let file = DigestFile::open(directory.path().join("state/digests.ndjson"));
+        // A path through a file: the reading fails, and says why.
+        assert!(file.is_err());
+        let path = directory.path().join("later/digests.ndjson");
+        let of_a = DigestFile::open(&path).unwrap().of("a");
+        std::fs::write(directory.path().join("later"), "").unwrap();
+        of_a.keep(&image(), &digests(Algorithm::Sha512, "1", 128)).await;
+        let mut filled = image();
+        of_a.fill(&mut filled, None);
+        assert_eq!(filled.os_hash_value, Some("1".repeat(128)));
+    }
+}

@@ -1,0 +1,402 @@
+//! Whether the data of images is what their records say, and whether two stores hold the same.
+//!
+//! Nothing is changed. Data is read once at each side that has to be read, and hashed on its way
+//! with every digest that its record has.
+
+use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::io;
+
+use futures_util::future::OptionFuture;
+use futures_util::stream::StreamExt;
+
+use glance_core::digest::{Algorithm, Digests, Hashers};
+use glance_core::error::BodyError;
+use glance_core::image::Image;
+use glance_core::sampling::Sample;
+use glance_core::store::{ByteRange, ImageStore, StoreError, StoreErrorKind};
+
+use crate::planning::{common_digest, content_difference};
+use crate::{Difference, Entry, Policy, Proven, Remembered, Replication, State, ids};
+use glance_core::rate_limit::Pace;
+use glance_core::verified_body::DataFault;
+
+/// What is trusted of an image and its replica.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Depth {
+    /// The digests in their records. Where they have none in common, data is read.
+    #[default]
+    Records,
+    /// Only what is read of both.
+    Deep,
+}
+
+/// What was found of one image.
+#[derive(Debug)]
+pub struct Verification {
+    /// The image; where only the target has it, the target's own.
+    pub image: Image,
+    /// How its replica is, where there was one to look for.
+    pub state: Option<State>,
+    /// Why it is so, where the state alone does not tell.
+    pub reason: Option<String>,
+    /// What is to be said of its data.
+    pub verdict: Verdict,
+}
+
+/// What is to be said of an image's data.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// It is what its record says, and its replica holds the same: how that was seen, and by what
+    /// it is proven.
+    Verified(Proof, Proven),
+    /// It is not what its record says: the faults of each side that has one.
+    Bad(Vec<Fault>),
+    /// Image and replica hold different data. Where both were read, each is what its own record
+    /// says.
+    Different(Difference),
+    /// No record has a digest to compare with.
+    Unproven,
+    /// A store did not give it.
+    Failed(StoreError),
+    /// It would have to be read, and is not in the subset.
+    NotChosen,
+    /// There is none to look at, or not at both sides.
+    NoData,
+}
+
+/// How data was verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Proof {
+    /// By the records of both sides.
+    Records,
+    /// By reading.
+    Reading {
+        /// Bytes read, of all sides together.
+        bytes: u64,
+    },
+}
+
+/// How data is not what its record says.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Fault {
+    /// Size or digest is another.
+    #[error("{store}: the {what} of the data is {got}, {wanted} is on record")]
+    Other {
+        /// The store that holds it.
+        store: String,
+        /// `size`, or the algorithm of the digest.
+        what: String,
+        /// The record's.
+        wanted: String,
+        /// The data's.
+        got: String,
+    },
+    /// The store can't make sense of it.
+    #[error(transparent)]
+    Unreadable(StoreError),
+}
+
+/// Reads the data of every image that the policy selects, and compares it with the image's own
+/// record. Hands what it finds to `observe` as it comes, in no fixed order.
+///
+/// What has no digest of its own is compared with the one that the policy knows of the source; when
+/// there is none yet, it is known from then on.
+///
+/// # Errors
+/// When the store can't be listed.
+pub async fn verify_store(
+    store: &dyn ImageStore,
+    policy: &Policy,
+    chosen: &Sample,
+    mut observe: impl FnMut(Verification),
+) -> Result<(), StoreError> {
+    let known = &policy.known_source;
+    let images = store.list(&policy.selection).await?;
+    let work = images.map(|item| async move {
+        let mut image = match item {
+            Ok(image) => image,
+            Err(mut error) => {
+                let Some(image) = error.record.take() else { return Err(error) };
+                let verdict = Verdict::Failed(error);
+                return Ok(Verification { image: *image, state: None, reason: None, verdict });
+            }
+        };
+        known.fill(&mut image, None);
+        let pace = policy.pacing.source.as_ref();
+        let side = Side { store, image: &image, known, pace, policy };
+        let (verdict, reason) = side.verify(chosen).await;
+        Ok(Verification { image, state: None, reason, verdict })
+    });
+    let mut found = Box::pin(work.buffer_unordered(policy.transfers.max(1)));
+    while let Some(one) = found.next().await {
+        observe(one?);
+    }
+    Ok(())
+}
+
+impl Replication {
+    /// Verifies every image against its replica, and hands what it finds to `observe` as it comes,
+    /// in no fixed order. Reads only what is `chosen`.
+    ///
+    /// # Errors
+    /// When one of the stores can't be listed.
+    pub async fn verify(
+        &self,
+        depth: Depth,
+        chosen: &Sample,
+        mut observe: impl FnMut(Verification),
+    ) -> Result<(), StoreError> {
+        let moved = self.moved().await?;
+        let this = self.knowing(ids(&moved));
+        let pairs = this.pairs(&moved).await?;
+        let work = pairs.map(|pair| async {
+            let entry = this.examine(pair?).await;
+            let verdict = this.verify_entry(&entry, depth, chosen).await;
+            let Entry { image, state, reason, .. } = entry;
+            Ok::<_, StoreError>(Verification { image, state: Some(state), reason, verdict })
+        });
+        let mut found = work.buffer_unordered(self.policy.transfers.max(1));
+        while let Some(one) = found.next().await {
+            observe(one?);
+        }
+        Ok(())
+    }
+
+    async fn verify_entry(&self, entry: &Entry, depth: Depth, chosen: &Sample) -> Verdict {
+        let (image, Some(replica)) = (&entry.image, &entry.replica) else {
+            return Verdict::NoData;
+        };
+        if entry.state == State::Skipped || !image.status.has_data() || !replica.status.has_data() {
+            return Verdict::NoData;
+        }
+        if depth == Depth::Records {
+            if let Some(difference) = content_difference(image, replica) {
+                return Verdict::Different(difference);
+            }
+            if let Some(common) = common_digest(image, replica) {
+                let by = Proven::by_digest(common.algorithm, image, &self.policy.known_source);
+                return Verdict::Verified(Proof::Records, by);
+            }
+        }
+        if !chosen.contains(&image.id) {
+            return Verdict::NotChosen;
+        }
+        let policy = &self.policy;
+        let (known, pace) = (&policy.known_source, policy.pacing.source.as_ref());
+        let source = Side { store: &*self.source, image, known, pace, policy };
+        let (known, pace) = (&policy.known_target, policy.pacing.target.as_ref());
+        let target = Side { store: &*self.target, image: replica, known, pace, policy };
+        verify_both(&source, &target, depth).await
+    }
+}
+
+/// Reads the side that lacks the digest of the other, or both, and compares.
+async fn verify_both(source: &Side<'_>, target: &Side<'_>, depth: Depth) -> Verdict {
+    let hashers = source.policy.hashers;
+    let common = best(target.image, hashers).or_else(|| best(source.image, hashers));
+    let common = common.unwrap_or(Algorithm::Sha512);
+    let reads = |side: &Side| depth == Depth::Deep || side.recorded(common).is_none();
+    let (mut one, mut other) = tokio::join!(
+        OptionFuture::from(reads(source).then(|| source.read(common))),
+        OptionFuture::from(reads(target).then(|| target.read(common))),
+    );
+    let values = (source.digest(common, &one), target.digest(common, &other));
+    // Whose data it is that is not what its record says, only reading tells.
+    if let (Some(there), Some(here)) = values {
+        if there != here && one.is_none() {
+            one = Some(source.read(common).await);
+        }
+        if there != here && other.is_none() {
+            other = Some(target.read(common).await);
+        }
+    }
+    judge(common, (source, one), (target, other)).await
+}
+
+/// Says what was found, and remembers the digests of data whose record has none.
+async fn judge(
+    common: Algorithm,
+    (source, one): (&Side<'_>, Attempt),
+    (target, other): (&Side<'_>, Attempt),
+) -> Verdict {
+    let (there, here) = (source.digest(common, &one), target.digest(common, &other));
+    let by = Proven::by_digest(common.as_str(), source.image, source.known);
+    let mut bytes = 0;
+    let mut troubles = Vec::new();
+    for (side, attempt) in [(source, one), (target, other)] {
+        match attempt {
+            None => {}
+            Some(Err(trouble)) => troubles.push(trouble),
+            Some(Ok(reading)) => {
+                bytes += reading.bytes;
+                // What nothing agrees with may be an accident of this one download.
+                if there == here {
+                    side.known.keep(side.image, &reading.digests).await;
+                }
+            }
+        }
+    }
+    match (verdict_of(troubles), there == here) {
+        (Some(verdict), _) => verdict,
+        // Without the digest there is nothing to compare.
+        (None, true) if there.is_none() => Verdict::Unproven,
+        (None, true) => Verdict::Verified(Proof::Reading { bytes }, by),
+        (None, false) => Verdict::Different(Difference {
+            field: common.to_string(),
+            source: there.into(),
+            target: here.into(),
+        }),
+    }
+}
+
+/// What is wrong, if anything is: bad data says more than data that did not come.
+fn verdict_of(troubles: Vec<Trouble>) -> Option<Verdict> {
+    let (mut faults, mut failure) = (Vec::new(), None);
+    for trouble in troubles {
+        match trouble {
+            Trouble::Bad(fault) => faults.push(fault),
+            Trouble::Failed(error) => failure = failure.or(Some(error)),
+        }
+    }
+    match faults.is_empty() {
+        false => Some(Verdict::Bad(faults)),
+        true => failure.map(Verdict::Failed),
+    }
+}
+
+/// The digest of a record that proves most, of those that can be computed.
+fn best(image: &Image, hashers: Hashers) -> Option<Algorithm> {
+    image.digests().map(|(algorithm, _)| algorithm).find(|algorithm| hashers.offers(*algorithm))
+}
+
+/// An image in one store.
+struct Side<'a> {
+    store: &'a dyn ImageStore,
+    image: &'a Image,
+    known: &'a Remembered,
+    pace: Option<&'a Pace>,
+    policy: &'a Policy,
+}
+
+/// What reading gave, and agrees with the record.
+struct Reading {
+    bytes: u64,
+    digests: Digests,
+}
+
+/// What came of reading; none where the record is believed.
+type Attempt = Option<Result<Reading, Trouble>>;
+
+/// Why reading gave nothing to go by.
+enum Trouble {
+    Bad(Fault),
+    Failed(StoreError),
+}
+
+impl Side<'_> {
+    /// Compares the data with its own record.
+    async fn verify(&self, chosen: &Sample) -> (Verdict, Option<String>) {
+        let image = self.image;
+        if !image.status.has_data() {
+            let reason = format!("it has no data, its status is {}", image.status);
+            return (Verdict::NoData, Some(reason));
+        }
+        if !chosen.contains(&image.id) {
+            return (Verdict::NotChosen, None);
+        }
+        let proof = best(image, self.policy.hashers);
+        let verdict = match self.read(proof.unwrap_or(Algorithm::Sha512)).await {
+            Err(trouble) => verdict_of(vec![trouble]).unwrap_or(Verdict::Unproven),
+            Ok(Reading { bytes, digests }) => {
+                let by = match (proof, image.size) {
+                    (Some(proof), _) => Some(Proven::by_digest(proof.as_str(), image, self.known)),
+                    // There is but one way to be empty.
+                    (None, Some(0)) => Some(Proven::Size),
+                    (None, _) => None,
+                };
+                self.known.keep(image, &digests).await;
+                let verified = |by| Verdict::Verified(Proof::Reading { bytes }, by);
+                by.map_or(Verdict::Unproven, verified)
+            }
+        };
+        (verdict, None)
+    }
+
+    /// The record's digest of this algorithm.
+    fn recorded(&self, algorithm: Algorithm) -> Option<&str> {
+        self.image.digests().find(|(one, _)| *one == algorithm).map(|(_, value)| value)
+    }
+
+    /// The digest of this algorithm: of what was read, or else the record's.
+    fn digest(&self, algorithm: Algorithm, attempt: &Attempt) -> Option<String> {
+        match attempt {
+            Some(Ok(reading)) => reading.digests.get(&algorithm).cloned(),
+            Some(Err(_)) => None,
+            None => self.recorded(algorithm).map(str::to_ascii_lowercase),
+        }
+    }
+
+    /// Reads the data whole and compares it with the record.
+    async fn read(&self, common: Algorithm) -> Result<Reading, Trouble> {
+        let recorded = self.image.digests().map(|(algorithm, _)| algorithm);
+        let algorithms: BTreeSet<Algorithm> = recorded.chain([common]).collect();
+        let mut hashing = self.policy.hashers.start(algorithms);
+        let data = self.store.read(&self.image.id, ByteRange::ALL).await.map_err(trouble)?;
+        let mut data = match self.pace {
+            Some(pace) => pace.keep(data),
+            None => data,
+        };
+        let (mut bytes, size) = (0_u64, self.image.size);
+        while let Some(chunk) = data.next().await {
+            let chunk = chunk.map_err(|error| self.broke_off(bytes, error))?;
+            bytes += chunk.len() as u64;
+            if let Some(size) = size.filter(|size| bytes > *size) {
+                return Err(self.other(&"size", &size, &"more"));
+            }
+            hashing.update(&chunk).await;
+        }
+        if let Some(size) = size.filter(|size| bytes < *size) {
+            return Err(self.other(&"size", &size, &bytes));
+        }
+        let digests = hashing.finish().await.map_err(|error| self.broke_off(bytes, error))?;
+        for (algorithm, wanted) in self.image.digests() {
+            match digests.get(&algorithm) {
+                Some(got) if !got.eq_ignore_ascii_case(wanted) => {
+                    return Err(self.other(&algorithm, &wanted, got));
+                }
+                _ => {}
+            }
+        }
+        Ok(Reading { bytes, digests })
+    }
+
+    fn other(&self, what: &dyn Display, wanted: &dyn Display, got: &dyn Display) -> Trouble {
+        let (store, what) = (self.store.to_string(), what.to_string());
+        Trouble::Bad(Fault::Other { store, what, wanted: wanted.to_string(), got: got.to_string() })
+    }
+
+    /// The data ended with an error. One of a file's content is the data's fault; a connection's
+    /// errors come in another form.
+    fn broke_off(&self, bytes: u64, error: BodyError) -> Trouble {
+        let of_file = error.downcast_ref::<io::Error>().is_some_and(|error| {
+            matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
+        });
+        let of_store = matches!(error.downcast_ref(), Some(DataFault::Damaged { .. }));
+        let damaged = of_file || of_store;
+        let kind = if damaged { StoreErrorKind::Unreadable } else { StoreErrorKind::Server };
+        let reason = format!("it broke off after {bytes} bytes");
+        let failed = StoreError::new(kind, &self.store, "read the data", reason);
+        trouble(failed.on(&self.image.id).caused_by(error))
+    }
+}
+
+/// Data that its store calls damaged is bad; anything else is the store's failure.
+fn trouble(error: StoreError) -> Trouble {
+    match error.kind {
+        StoreErrorKind::Unreadable => Trouble::Bad(Fault::Unreadable(error)),
+        _ => Trouble::Failed(error),
+    }
+}

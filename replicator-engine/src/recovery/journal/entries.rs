@@ -1,0 +1,247 @@
+//! What a journal says: the lines, and what they come to.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, BufReader};
+use std::path::Path;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use glance_core::dir::{Dir, Lines};
+use glance_core::image::ImageId;
+
+use super::{JournalError, Leftover, Phase};
+
+/// What a journal says of the runs from one store to another.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Recorded {
+    /// The source's address.
+    pub source: String,
+    /// The target's address.
+    pub target: String,
+    /// The runs that did not come to their end, and those that left something, oldest first.
+    pub runs: Vec<Run>,
+    /// What runs left at the target, by the ids at the source.
+    pub leftovers: BTreeMap<ImageId, Leftover>,
+    /// Whether the last line was cut short: the next must not be joined to it.
+    pub(super) torn: bool,
+}
+
+/// A run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Run {
+    /// A name that no other run has.
+    pub run: String,
+    /// When it began.
+    pub at: String,
+    /// Its process.
+    pub pid: u32,
+    /// What was typed, without the program's name and without secrets.
+    pub command: Vec<String>,
+    /// The options that were typed with a secret and are not in `command`.
+    pub left_out: Vec<String>,
+    /// The directory that it was typed in.
+    pub directory: String,
+    /// Images that it brought to their end.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub done: u64,
+    /// How it ended, if it could say so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Ended>,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Ended {
+    /// When.
+    pub at: String,
+    /// With this exit code.
+    pub exit: u8,
+    /// Whether it had looked at all images that it was about.
+    pub whole: bool,
+}
+
+/// A line of the file.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "line", rename_all = "snake_case")]
+pub(super) enum Line {
+    Journal {
+        version: u32,
+        source: String,
+        target: String,
+    },
+    Run(Run),
+    Image(Leftover),
+    Ended {
+        run: String,
+        #[serde(flatten)]
+        ended: Ended,
+    },
+    /// A later release knows.
+    #[serde(other)]
+    Unknown,
+}
+
+impl Run {
+    /// A run of this process that begins now. `command` holds no secret.
+    pub fn begins(command: Vec<String>, left_out: Vec<String>, directory: String) -> Self {
+        Self {
+            run: uuid::Uuid::new_v4().to_string(),
+            at: now(),
+            pid: std::process::id(),
+            command,
+            left_out,
+            directory,
+            ..Self::default()
+        }
+    }
+
+    /// Whether it did not come to its end: it was killed, or broke off.
+    pub fn is_unfinished(&self) -> bool {
+        self.ended.as_ref().is_none_or(|ended| !ended.whole)
+    }
+
+    /// Whether it was to do the same as the other.
+    fn is_like(&self, other: &Self) -> bool {
+        self.command == other.command
+            && self.left_out == other.left_out
+            && self.directory == other.directory
+    }
+}
+
+impl Recorded {
+    /// Reads the journal in the file at `path`, and leaves it as it is. There need not be one.
+    /// Damaged lines are left out, with a warning, and a last one that was cut short without.
+    ///
+    /// # Errors
+    /// When it can't be read, or a later release wrote it.
+    pub fn read(path: &Path) -> Result<Option<Self>, JournalError> {
+        let failed = |error| JournalError::File { operation: "read", path: path.to_owned(), error };
+        let opened = Dir::of_file(path).and_then(|(directory, name)| directory.open_file(&name));
+        let file = match opened {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            opened => opened.map_err(failed)?,
+        };
+        let mut recorded = Self::default();
+        let mut lines = Lines::of(BufReader::new(file));
+        for number in 1_u64.. {
+            let Some(text) = lines.next_line().map_err(failed)? else { break };
+            recorded.torn = text.last() != Some(&b'\n');
+            match serde_json::from_slice(text) {
+                Ok(Line::Journal { version, .. }) if version > VERSION => {
+                    return Err(JournalError::Later { path: path.to_owned() });
+                }
+                Ok(line) => recorded.take(line),
+                Err(_) if recorded.torn || text.trim_ascii().is_empty() => {}
+                Err(error) => tracing::warn!(
+                    "line {number} of the journal {} is damaged and left out: {error}",
+                    path.display()
+                ),
+            }
+        }
+        Ok(Some(recorded))
+    }
+
+    /// The run of this name.
+    pub fn run(&self, name: &str) -> Option<&Run> {
+        self.runs.iter().find(|run| run.run == name)
+    }
+
+    /// The runs that did not come to their end.
+    pub fn unfinished(&self) -> impl Iterator<Item = &Run> {
+        self.runs.iter().filter(|run| run.is_unfinished())
+    }
+
+    pub(super) fn take(&mut self, line: Line) {
+        match line {
+            Line::Journal { source, target, .. } => (self.source, self.target) = (source, target),
+            Line::Run(run) => self.begin(run),
+            Line::Image(left) => self.step(left),
+            Line::Ended { run, ended } => {
+                if let Some(run) = self.runs.iter_mut().find(|known| known.run == run) {
+                    run.ended = Some(ended);
+                }
+            }
+            Line::Unknown => {}
+        }
+    }
+
+    /// A run takes the place of earlier ones that were to do the same, and takes what they left.
+    fn begin(&mut self, run: Run) {
+        let (same, others) = self.runs.drain(..).partition(|earlier| earlier.is_like(&run));
+        self.runs = others;
+        let same: Vec<Run> = same;
+        for left in self.leftovers.values_mut() {
+            if same.iter().any(|earlier| earlier.run == left.run) {
+                left.run.clone_from(&run.run);
+            }
+        }
+        self.runs.push(run);
+    }
+
+    fn step(&mut self, left: Leftover) {
+        match left.phase {
+            Phase::Done => {
+                self.leftovers.remove(&left.image);
+                if let Some(run) = self.runs.iter_mut().find(|run| run.run == left.run) {
+                    run.done += 1;
+                }
+            }
+            Phase::Dropped => drop(self.leftovers.remove(&left.image)),
+            _ => drop(self.leftovers.insert(left.image.clone(), left)),
+        }
+    }
+
+    /// The text of a journal that says the same, without what nobody needs to know any more.
+    pub(super) fn to_text(&self) -> Result<String, serde_json::Error> {
+        let (source, target) = (self.source.clone(), self.target.clone());
+        let head = Line::Journal { version: VERSION, source, target };
+        let runs = self.needed().cloned().map(Line::Run);
+        let leftovers = self.leftovers.values().cloned().map(Line::Image);
+        let mut text = String::new();
+        for line in std::iter::once(head).chain(runs).chain(leftovers) {
+            text.push_str(&line.to_text()?);
+        }
+        Ok(text)
+    }
+
+    /// The runs that are to be remembered: those that left something, and the last ones that did
+    /// not come to their end.
+    fn needed(&self) -> impl Iterator<Item = &Run> {
+        let left: BTreeSet<&str> = self.leftovers.values().map(|left| left.run.as_str()).collect();
+        let unfinished = self.unfinished().count();
+        let mut too_old = unfinished.saturating_sub(MOST_UNFINISHED);
+        self.runs.iter().filter(move |run| {
+            let is_wanted = run.is_unfinished() && too_old == 0;
+            too_old -= usize::from(run.is_unfinished() && too_old > 0);
+            is_wanted || left.contains(run.run.as_str())
+        })
+    }
+}
+
+impl Line {
+    /// The line, with its end.
+    pub(super) fn to_text(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string(self).map(|text| text + "\n")
+    }
+}
+
+/// To the second.
+pub(super) fn now() -> String {
+    let now = Timestamp::now();
+    Timestamp::from_second(now.as_second()).unwrap_or(now).to_string()
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// The version of the lines. What only adds to them leaves it as it is.
+const VERSION: u32 = 1;
+
+/// How many runs that were killed and left nothing are remembered.
+const MOST_UNFINISHED: usize = 16;

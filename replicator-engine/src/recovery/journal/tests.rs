@@ -1,0 +1,269 @@
+//! What is written when, and what is made of a file that was not.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tempfile::TempDir;
+
+use super::*;
+use crate::{Outcome, Policy, Replication};
+use glance_core::image::{Attributes, Status};
+use glance_core::store::ImageStore;
+use glance_core::store::memory::MemoryStore;
+use glance_core::{Body, StoreError};
+
+fn id(number: u8) -> ImageId {
+    format!("00000000-0000-4000-8000-0000000000{number:02}").parse().unwrap()
+}
+
+fn image(number: u8) -> Image {
+    let attributes = Attributes {
+        name: Some(format!("image {number}")),
+        disk_format: Some("raw".to_owned()),
+        container_format: Some("bare".to_owned()),
+        ..Attributes::default()
+    };
+    Image::queued(id(number), attributes)
+}
+
+/// As the target has it.
+fn record(number: u8) -> Image {
+    Image { created_at: Some("2026-01-01T00:00:00Z".to_owned()), ..image(number) }
+}
+
+fn run(command: &[&str]) -> Run {
+    let command = command.iter().map(|word| (*word).to_owned()).collect();
+    Run::begins(command, Vec::new(), "/".to_owned())
+}
+
+fn place() -> (TempDir, PathBuf) {
+    let directory = tempfile::tempdir().unwrap();
+    let path =
+        JournalFile::path(&directory.path().join("new/journal"), "https://a", "https://b", "");
+    (directory, path)
+}
+
+fn open(path: &Path) -> JournalFile {
+    JournalFile::open(path.to_owned(), "https://a", "https://b").unwrap()
+}
+
+fn read(path: &Path) -> Recorded {
+    Recorded::read(path).unwrap().unwrap()
+}
+
+/// The images that are left, each as the last digits of its id and the phase.
+fn left(recorded: &Recorded) -> Vec<String> {
+    let short = |left: &Leftover| format!("{} {}", &left.image.as_str()[34..], left.phase.as_str());
+    recorded.leftovers.values().map(short).collect()
+}
+
+/// A journal of a run that was killed with images 1 and 2 under way and 3 done.
+async fn killed(path: &Path) -> Run {
+    let run = run(&["livecopy", "a", "b"]);
+    let journal = open(path).begin(run.clone()).await.unwrap();
+    for number in 1..=3 {
+        journal.announce(Phase::Creating, &image(number), &record(number)).await.unwrap();
+    }
+    journal.note(Phase::Created, &image(2), &record(2)).await;
+    journal.announce(Phase::Uploading, &image(2), &record(2)).await.unwrap();
+    journal.close(&image(3), &Ok(Done::Copied)).await;
+    run
+}
+
+#[tokio::test]
+async fn a_killed_run_is_told_with_what_it_had_under_way() {
+    let (_directory, path) = place();
+    let run = killed(&path).await;
+    let recorded = read(&path);
+    assert_eq!((&*recorded.source, &*recorded.target), ("https://a", "https://b"));
+    assert_eq!(left(&recorded), ["01 creating", "02 uploading"]);
+    let unfinished: Vec<Run> = recorded.unfinished().cloned().collect();
+    assert_eq!(unfinished, [Run { done: 1, ..run }]);
+    // Whether the first record was made is not known, so neither is when.
+    assert_eq!(recorded.leftovers[&id(1)].created_at, None);
+    assert_eq!(recorded.leftovers[&id(2)].created_at, record(2).created_at);
+    assert_eq!(recorded.leftovers[&id(2)].name.as_deref(), Some("image 2"));
+}
+
+#[tokio::test]
+async fn file_and_directory_are_their_user_s_alone() {
+    let (_directory, path) = place();
+    killed(&path).await;
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&path), 0o600);
+    assert_eq!(mode(path.parent().unwrap()), 0o700);
+    // The same of one that was replaced.
+    let file = open(&path);
+    assert_eq!(mode(&JournalFile::lock_path(&path)), 0o600);
+    file.begin(run(&["other"])).await.unwrap();
+    assert_eq!(mode(&path), 0o600);
+}
+
+/// Whatever a kill or a crash leaves of the last lines: what stands before them can be read, and the
+/// next line is not joined to the torn one.
+#[tokio::test]
+async fn a_file_cut_anywhere_can_be_read_and_gone_on_with() {
+    let (_directory, path) = place();
+    killed(&path).await;
+    let whole = fs::read(&path).unwrap();
+    for length in 0..=whole.len() {
+        fs::write(&path, &whole[..length]).unwrap();
+        // A line without its end is one all the same, if nothing else is missing.
+        let ends = whole[..length].split(|byte| *byte == b'\n').count() - 1;
+        let lines = ends + usize::from(whole.get(length) == Some(&b'\n'));
+        let recorded = read(&path);
+        assert_eq!(recorded.runs.len(), usize::from(lines >= 2), "{length}");
+        let images = lines.saturating_sub(2).min(3) - usize::from(lines == 8);
+        assert_eq!(recorded.leftovers.len(), images, "{length}");
+        // Every so often, and at every line's end: added to without being replaced first.
+        if length % 97 != 0 && !whole[length.saturating_sub(1)..].starts_with(b"\n") {
+            continue;
+        }
+        let journal = open(&path).of("the run");
+        journal.announce(Phase::Creating, &image(9), &record(9)).await.unwrap();
+        let gone_on = read(&path);
+        assert_eq!(gone_on.leftovers.len(), recorded.leftovers.len() + 1, "{length}");
+    }
+}
+
+#[tokio::test]
+async fn what_later_releases_add_is_passed_over_and_damage_too() {
+    let (_directory, path) = place();
+    killed(&path).await;
+    let text = fs::read_to_string(&path).unwrap();
+    let more = text.replace("{\"line\"", "{\"later\":[1],\"line\"");
+    let more = format!("{more}{{\"line\":\"weather\",\"rain\":true}}\n\u{fffd}\n\n");
+    let more = more.replace("\"phase\":\"uploading\"", "\"phase\":\"warming\"");
+    fs::write(&path, more).unwrap();
+    let recorded = read(&path);
+    assert_eq!(left(&recorded), ["01 creating", "02 unknown"]);
+    assert_eq!(recorded.unfinished().count(), 1);
+
+    let later = text.replace("\"version\":1", "\"version\":2");
+    fs::write(&path, &later).unwrap();
+    let error = JournalFile::open(path.clone(), "https://a", "https://b").unwrap_err();
+    assert!(matches!(error, JournalError::Later { .. }), "{error:?}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), later);
+}
+
+#[tokio::test]
+async fn the_file_does_not_grow_from_run_to_run() {
+    let (_directory, path) = place();
+    killed(&path).await;
+    let mut lengths = Vec::new();
+    for _ in 0..50 {
+        // The same command, as by cron: it takes the place of the one that was killed.
+        let run = run(&["livecopy", "a", "b"]);
+        let file = open(&path);
+        let journal = file.begin(run.clone()).await.unwrap();
+        let recorded = read(&path);
+        assert_eq!(recorded.runs, std::slice::from_ref(&run));
+        assert!(recorded.leftovers.values().all(|left| left.run == run.run));
+        journal.announce(Phase::Uploading, &image(1), &record(1)).await.unwrap();
+        file.end(&run.run, 3, true).await.unwrap();
+        lengths.push(fs::metadata(&path).unwrap().len());
+    }
+    assert_eq!(lengths.first(), lengths.last());
+    // What it left, it is remembered for.
+    assert_eq!(left(&read(&path)), ["01 uploading", "02 uploading"]);
+    assert_eq!((read(&path).runs.len(), read(&path).unfinished().count()), (1, 0));
+
+    for number in 0..50 {
+        open(&path).begin(run(&["livecopy", "a", "b", &number.to_string()])).await.unwrap();
+    }
+    let recorded = read(&path);
+    assert_eq!(recorded.unfinished().count(), 16);
+    assert_eq!(recorded.unfinished().last().unwrap().command[3], "49");
+
+    let last = run(&["livecopy", "a", "b"]);
+    let file = open(&path);
+    let journal = file.begin(last.clone()).await.unwrap();
+    journal.close(&image(1), &Ok(Done::InPlace)).await;
+    let burned = StoreError::new(glance_core::store::StoreErrorKind::IdTaken, &"b", "", "");
+    journal.close(&image(2), &Err(CopyError::Burned(burned))).await;
+    file.end(&last.run, 0, true).await.unwrap();
+    let recorded = read(&path);
+    assert!(recorded.leftovers.is_empty());
+    assert!(recorded.runs.iter().all(|run| run.command.len() == 4));
+}
+
+#[tokio::test]
+async fn a_run_that_broke_off_is_unfinished() {
+    let (_directory, path) = place();
+    let run = run(&["livecopy", "a", "b"]);
+    let file = open(&path);
+    file.begin(run.clone()).await.unwrap();
+    file.end(&run.run, 143, false).await.unwrap();
+    let recorded = read(&path);
+    let ended = recorded.unfinished().next().unwrap().ended.clone().unwrap();
+    assert_eq!((ended.exit, ended.whole), (143, false));
+}
+
+#[tokio::test]
+async fn a_journal_that_cannot_be_written_keeps_things_from_being_begun_and_what_was_is_known() {
+    let (directory, path) = place();
+    let file = open(&path);
+    let elsewhere = directory.path().join("elsewhere");
+    fs::write(&elsewhere, "as it was").unwrap();
+    std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
+    let journal = file.of("the run");
+    for _ in 0..2 {
+        let announced = journal.announce(Phase::Creating, &image(1), &record(1)).await;
+        let error = announced.unwrap_err();
+        assert_eq!(error.file_error().unwrap().kind(), io::ErrorKind::InvalidData);
+        assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
+    }
+    assert_eq!(fs::read(&elsewhere).unwrap(), b"as it was", "a link is never followed");
+    assert!(file.failure().is_some());
+    assert!(file.recorded().leftovers.is_empty());
+    journal.note(Phase::Created, &image(2), &record(2)).await;
+    assert_eq!(left(&file.recorded()), ["02 created"]);
+}
+
+#[tokio::test]
+async fn two_processes_do_not_have_the_same_journal() {
+    let (_directory, path) = place();
+    let file = open(&path);
+    let error = JournalFile::open(path.clone(), "https://a", "https://b").unwrap_err();
+    assert!(matches!(error, JournalError::Lock(LockError::Held(_))), "{error:?}");
+    // Any value that is left keeps it.
+    let journal = file.of("the run");
+    drop(file);
+    assert!(JournalFile::open(path.clone(), "https://a", "https://b").is_err());
+    drop(journal);
+    open(&path);
+}
+
+/// What one run writes, with all of it on the disk before it is done.
+#[tokio::test]
+async fn what_is_in_place_is_not_written_about() {
+    let (_directory, path) = place();
+    let (a, b) = (Arc::new(MemoryStore::new("a")), Arc::new(MemoryStore::new("b")));
+    for number in 1..=20 {
+        for store in [&a, &b].iter().take(if number > 18 { 1 } else { 2 }) {
+            store.create(&image(number)).await.unwrap();
+            store.upload(&id(number), Body::from(Bytes::from_static(b"data"))).await.unwrap();
+        }
+    }
+    let file = open(&path);
+    let journal = file.begin(run(&["livecopy", "a", "b"])).await.unwrap();
+    let policy = Policy { journal, ..Policy::default() };
+    let replication = Replication { source: a, target: b.clone(), policy };
+    let mut outcomes: Vec<Outcome> = Vec::new();
+    replication.run(|outcome| outcomes.push(outcome)).await.unwrap();
+    assert_eq!(outcomes.len(), 20);
+    let text = fs::read_to_string(&path).unwrap();
+    let phases = |number: u8| -> Vec<&str> {
+        let about = |line: &&str| line.contains(id(number).as_str());
+        let phase = |line| str::split(line, "\"phase\":\"").nth(1)?.split('"').next();
+        text.lines().filter(about).filter_map(phase).collect()
+    };
+    assert_eq!(phases(20), ["creating", "created", "uploading", "stored", "done"]);
+    assert_eq!(text.lines().count(), 2 + 2 * 5, "{text}");
+    assert_eq!(b.get(&id(20)).await.unwrap().status, Status::Active);
+    assert_eq!(left(&read(&path)), Vec::<String>::new());
+    assert_eq!(read(&path).runs[0].done, 2);
+}

@@ -1,0 +1,134 @@
+//! What is the matter with something that was left, and whose it is.
+
+use std::fmt;
+
+use crate::Difference;
+
+/// How it is known that something was left by this tool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KnownBy {
+    /// The journal says so.
+    Journal,
+    /// The replica says so, by a property.
+    Stamp,
+    /// It is not known.
+    Nothing,
+}
+
+/// What is the matter with something that was left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Standing {
+    /// Another run gives it what it lacks.
+    Mendable,
+    /// There is nothing: no record was made, or somebody deleted it.
+    Gone,
+    /// Another record has the id now.
+    Foreign,
+    /// An upload to it is under way that nobody feeds any more.
+    Saving,
+    /// The target is getting its data by itself.
+    Importing,
+    /// An old Glance gave it up.
+    Killed,
+    /// The source does not hold the image any more.
+    SourceGone,
+    /// It holds other data than the source.
+    Content(Difference),
+    /// Neither the journal nor a stamp says that it is ours.
+    NotOurs,
+    /// Its record, or that of the image at the source, can't be read, for this reason.
+    Unreadable(String),
+}
+
+impl KnownBy {
+    /// The word of reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Journal => "journal",
+            Self::Stamp => "stamp",
+            Self::Nothing => "nothing",
+        }
+    }
+}
+
+impl Standing {
+    /// The word of reports.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Mendable => "mendable",
+            Self::Gone => "gone",
+            Self::Foreign => "foreign",
+            Self::Saving => "saving",
+            Self::Importing => "importing",
+            Self::Killed => "killed",
+            Self::SourceGone => "source gone",
+            Self::Content(_) => "content",
+            Self::NotOurs => "not ours",
+            Self::Unreadable(_) => "unreadable",
+        }
+    }
+
+    /// Whether it stays as it is until somebody else does something.
+    pub fn is_stuck(&self) -> bool {
+        !matches!(self, Self::Mendable | Self::Gone | Self::Foreign | Self::NotOurs)
+    }
+
+    /// What the operator can do about it.
+    pub fn remedy(&self) -> Option<&'static str> {
+        match self {
+            Self::Mendable | Self::Gone | Self::Foreign => None,
+            Self::Saving => Some(
+                "a Glance that lives notices that nobody sends any more, within its \
+                 client_socket_timeout (900 s), and sets the record back: repair again then; if it \
+                 stays, that Glance was killed too, and no request but DELETE moves the record, \
+                 which uses up the id: have its administrator set the status of this one image from \
+                 saving to queued in Glance's database, and repair again",
+            ),
+            Self::Importing => Some(
+                "the import goes on without us: repair again when it has ended; a Glance that was \
+                 killed meanwhile gives up its claim after 60 minutes",
+            ),
+            Self::Killed => {
+                Some("no request moves it: its administrator can, in Glance's database")
+            }
+            Self::SourceGone => Some(
+                "nothing can complete it; if nobody else needs the id, delete the record, which \
+                 uses the id up",
+            ),
+            Self::Content(_) => Some(
+                "an active image takes no second upload: examine the target's storage, delete the \
+                 replica there, have its id purged (glance-manage db purge_images_table), and run \
+                 again",
+            ),
+            Self::Unreadable(_) => {
+                Some("have the server's administrator correct the record, and repair again")
+            }
+            Self::NotOurs => Some(
+                "it is left alone; if it is to be the replica, livecopy or sync completes one that \
+                 is queued",
+            ),
+        }
+    }
+}
+
+impl fmt::Display for Standing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Mendable => f.write_str("a run completes it from the source"),
+            Self::Gone => f.write_str("there is no record: it was not made, or it was deleted"),
+            Self::Foreign => f.write_str("another record has the id now, which is not ours"),
+            Self::Saving => f.write_str("the target waits for data that nobody sends any more"),
+            Self::Importing => f.write_str("the target is getting its data by itself"),
+            Self::Killed => f.write_str("the target gave it up for good"),
+            Self::SourceGone => f.write_str("the source does not hold the image any more"),
+            Self::Content(difference) => write!(
+                f,
+                "it holds other data, and is out of sight: {} is {} there and {} at the source",
+                difference.field, difference.target, difference.source
+            ),
+            Self::NotOurs => f.write_str("neither the journal nor a stamp says that it is ours"),
+            Self::Unreadable(reason) => write!(f, "its record can't be read: {reason}"),
+        }
+    }
+}

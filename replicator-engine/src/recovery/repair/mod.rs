@@ -1,0 +1,294 @@
+//! What runs that were killed left at the target: found again, and said what can be done about it.
+//!
+//! The journal says where to look, or where it was lost, the stamp of replicas that `sync` made. What is
+//! there, the stores say. Nothing is ever deleted: it would use up the id.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+
+use glance_core::image::provenance::SOURCE;
+use glance_core::image::{Image, ImageId, Status, Visibility};
+use glance_core::selection::{Condition, Selection};
+use glance_core::store::{ImageStore, StoreError, StoreErrorKind};
+
+use crate::pairing::provenance;
+use crate::planning::content_difference;
+use crate::{JournalFile, Leftover, Phase, Recorded};
+
+mod leftover_state;
+
+pub use leftover_state::{KnownBy, Standing};
+
+/// Something at the target that a run did not bring to its end.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Finding {
+    /// The image's id at the source.
+    pub image: ImageId,
+    /// That of the record at the target.
+    pub target: ImageId,
+    /// Its name.
+    pub name: Option<String>,
+    /// How it is known whose it is.
+    pub known_by: KnownBy,
+    /// The line of the journal about it.
+    pub left: Option<Leftover>,
+    /// The status of the record, where there is one.
+    pub status: Option<Status>,
+    /// When the target changed it last, by the target's clock.
+    pub updated_at: Option<String>,
+    /// What is the matter.
+    pub standing: Standing,
+}
+
+/// Where to look for what runs left.
+#[derive(Debug, Clone, Copy)]
+pub struct Search<'a> {
+    /// Where images come from.
+    pub source: &'a dyn ImageStore,
+    /// Where they go.
+    pub target: &'a dyn ImageStore,
+    /// What the journal says.
+    pub recorded: &'a Recorded,
+    /// The source as replicas are stamped with it.
+    pub stamp: &'a provenance::Source,
+    /// How long it is watched whether an upload that nobody feeds ends.
+    pub patience: Duration,
+}
+
+impl Search<'_> {
+    /// Everything that is left, in the order of ids at the source. Changes nothing.
+    ///
+    /// # Errors
+    /// When a store does not answer.
+    pub async fn run(&self) -> Result<Vec<Finding>, StoreError> {
+        let left: Vec<Leftover> = self.recorded.leftovers.values().cloned().collect();
+        let known = stream::iter(left).map(|left| self.look(left)).buffered(LOOKUPS);
+        let mut findings: Vec<Finding> = known.try_collect().await?;
+        findings.extend(self.unknown_to_the_journal().await?);
+        findings.sort_by(|one, other| one.image.cmp(&other.image));
+        Ok(findings)
+    }
+
+    /// What became of something that the journal knows.
+    async fn look(&self, left: Leftover) -> Result<Finding, StoreError> {
+        let (record, standing) = match self.settled(&left.target).await {
+            Err(error) => unreadable(error)?,
+            Ok(None) => (None, Standing::Gone),
+            Ok(Some(record)) if is_another(&left, &record) => (Some(record), Standing::Foreign),
+            Ok(Some(record)) => {
+                let standing = self.judge(&left.image, &record).await?;
+                (Some(record), standing)
+            }
+        };
+        let (image, target) = (left.image.clone(), left.target.clone());
+        let finding = Finding::of(image, target, record, KnownBy::Journal, standing);
+        Ok(Finding { name: left.name.clone(), left: Some(left), ..finding })
+    }
+
+    /// The record, once an upload that nobody feeds any more has ended, or does not.
+    async fn settled(&self, id: &ImageId) -> Result<Option<Image>, StoreError> {
+        let mut waited = Duration::ZERO;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let record = found(self.target, id).await?;
+            let moves = record.as_ref().is_some_and(|record| record.status == Status::Saving);
+            if !moves || waited >= self.patience {
+                return Ok(record);
+            }
+            tokio::time::sleep(pause).await;
+            waited += pause;
+            pause = (pause * 2).min(Duration::from_secs(2));
+        }
+    }
+
+    async fn judge(&self, image: &ImageId, record: &Image) -> Result<Standing, StoreError> {
+        match record.status {
+            Status::Saving => return Ok(Standing::Saving),
+            Status::Killed => return Ok(Standing::Killed),
+            Status::Deleted | Status::PendingDelete => return Ok(Standing::Gone),
+            _ if record.is_importing() && !record.status.has_data() => {
+                return Ok(Standing::Importing);
+            }
+            _ => {}
+        }
+        Ok(match found(self.source, image).await {
+            Err(error) => unreadable(error)?.1,
+            Ok(None) => Standing::SourceGone,
+            Ok(Some(image)) if record.status.has_data() => {
+                match content_difference(&image, record) {
+                    Some(difference) => Standing::Content(difference),
+                    None => Standing::Mendable,
+                }
+            }
+            Ok(Some(_)) => Standing::Mendable,
+        })
+    }
+
+    /// Unfinished records of which the journal knows nothing, but those that are no business of
+    /// ours: without a stamp, and under an id that the source does not know.
+    async fn unknown_to_the_journal(&self) -> Result<Vec<Finding>, StoreError> {
+        let known: BTreeSet<&ImageId> =
+            self.recorded.leftovers.values().map(|left| &left.target).collect();
+        let unfinished = UNFINISHED.map(Condition::Status);
+        let unfinished = self.target.list(&Selection::new(unfinished, [], [])).await?;
+        let (mut ours, mut findings) = (Vec::new(), Vec::new());
+        let mut others = BTreeMap::new();
+        let mut records = unfinished.chain(self.out_of_sight().await?);
+        while let Some(record) = records.next().await {
+            let record = match record {
+                Ok(record) => record,
+                Err(error) => {
+                    findings.extend(self.stamped_unreadable(unreadable(error)?, &known));
+                    continue;
+                }
+            };
+            match provenance::source(&record.attributes).is_some_and(|source| self.stamp.is(source))
+            {
+                _ if known.contains(&record.id) => {}
+                true => ours.push(record),
+                false => drop(others.insert(record.id.clone(), record)),
+            }
+            if others.len() == MOST_OTHERS {
+                findings.extend(self.not_ours(std::mem::take(&mut others)).await?);
+            }
+        }
+        for record in ours {
+            findings.extend(self.stamped(record).await?);
+        }
+        findings.extend(self.not_ours(others).await?);
+        Ok(findings)
+    }
+
+    /// A record that can't be read, if it bears our stamp and the journal does not know it.
+    fn stamped_unreadable(
+        &self,
+        (record, standing): (Option<Image>, Standing),
+        known: &BTreeSet<&ImageId>,
+    ) -> Option<Finding> {
+        let record = record.filter(|record| !known.contains(&record.id))?;
+        let source = provenance::source(&record.attributes)?;
+        let (image, id) = (provenance::source_id(&record), record.id.clone());
+        let found = || Finding::of(image, id, Some(record.clone()), KnownBy::Stamp, standing);
+        self.stamp.is(source).then(found)
+    }
+
+    /// What a run may have quarantined: private and deactivated.
+    async fn out_of_sight(&self) -> Result<glance_core::store::ImageStream<'_>, StoreError> {
+        let stamped = self.stamp.values().map(|value| Condition::Property {
+            key: SOURCE.to_owned(),
+            value: Some(value.to_owned()),
+        });
+        let hidden =
+            [Condition::Status(Status::Deactivated), Condition::Visibility(Visibility::Private)];
+        let conditions = stamped.into_iter().chain(hidden);
+        self.target.list(&Selection::new(conditions, [], [])).await
+    }
+
+    async fn stamped(&self, record: Image) -> Result<Option<Finding>, StoreError> {
+        let image = provenance::source_id(&record);
+        let Some(now) = self.settled(&record.id).await? else { return Ok(None) };
+        let standing = self.judge(&image, &now).await?;
+        // Deactivated and private, and all is well with it: so it is at the source, maybe.
+        if record.status.has_data() && !matches!(standing, Standing::Content(_)) {
+            return Ok(None);
+        }
+        Ok(Some(Finding::of(image, record.id, Some(now), KnownBy::Stamp, standing)))
+    }
+
+    async fn not_ours(
+        &self,
+        mut records: BTreeMap<ImageId, Image>,
+    ) -> Result<Vec<Finding>, StoreError> {
+        if records.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ids = records.keys().cloned().collect();
+        let mut images = self.source.list(&Selection::of_ids(ids)).await?;
+        let mut findings = Vec::new();
+        while let Some(item) = images.next().await {
+            let image = match item {
+                Ok(image) => image,
+                // The next run says what is wrong with it.
+                Err(error) if error.record.is_some() => continue,
+                Err(error) => return Err(error),
+            };
+            let record = records.remove(&image.id);
+            if image.status.has_data() {
+                let (id, standing) = (image.id, Standing::NotOurs);
+                findings.push(Finding::of(id.clone(), id, record, KnownBy::Nothing, standing));
+            }
+        }
+        Ok(findings)
+    }
+}
+
+impl Finding {
+    fn of(
+        image: ImageId,
+        target: ImageId,
+        record: Option<Image>,
+        known_by: KnownBy,
+        standing: Standing,
+    ) -> Self {
+        let status = record.as_ref().map(|record| record.status);
+        let (name, updated_at) = match record {
+            Some(record) => (record.attributes.name, record.updated_at),
+            None => (None, None),
+        };
+        Self { image, target, name, known_by, left: None, status, updated_at, standing }
+    }
+
+    /// Whether it is by the journal or a stamp that we know of it.
+    pub fn is_ours(&self) -> bool {
+        self.known_by != KnownBy::Nothing
+    }
+
+    /// Has the journal forget what turned out to be nothing of ours.
+    pub async fn close(&self, journal: &JournalFile) {
+        let is_nothing = matches!(self.standing, Standing::Gone | Standing::Foreign);
+        let of_this = |left: &Leftover| journal.leftover(&left.image).as_ref() == Some(left);
+        if let Some(left) = self.left.clone().filter(|left| is_nothing && of_this(left)) {
+            journal.note(Leftover { phase: Phase::Dropped, ..left }).await;
+        }
+    }
+}
+
+/// Whether the record under the id that was left is not the one that we made.
+fn is_another(left: &Leftover, record: &Image) -> bool {
+    left.created_at.is_some() && record.created_at.is_some() && left.created_at != record.created_at
+}
+
+/// What can be read of a record, and that this is not all.
+///
+/// # Errors
+/// When it is not the record that is at fault.
+fn unreadable(mut error: StoreError) -> Result<(Option<Image>, Standing), StoreError> {
+    match error.record.take() {
+        Some(read) => Ok((Some(*read), Standing::Unreadable(error.to_string()))),
+        None => Err(error),
+    }
+}
+
+async fn found(store: &dyn ImageStore, id: &ImageId) -> Result<Option<Image>, StoreError> {
+    match store.get(id).await {
+        Ok(image) => Ok(Some(image)),
+        Err(error) if error.kind == StoreErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The states of records that have no data yet.
+const UNFINISHED: [Status; 5] =
+    [Status::Queued, Status::Saving, Status::Uploading, Status::Importing, Status::Killed];
+
+/// Records that are asked for at once.
+const LOOKUPS: usize = 4;
+
+/// Records of others that are held in memory until the source is asked for their ids.
+const MOST_OTHERS: usize = 10_000;
+
+/// After how long a record is looked at again.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);

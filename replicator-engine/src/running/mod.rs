@@ -1,0 +1,302 @@
+//! Many replications of one source, run together.
+//!
+//! Every image is looked at for all targets together and read once for all that are to get its
+//! data. A target that fails does not stop the others.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+
+use futures_util::future::{join_all, ready};
+use futures_util::stream::{self, StreamExt};
+
+use glance_core::image::{Image, ImageId};
+
+use super::{Entry, Most, OnBurnedId, Order, Outcome, Replication, RunError, State, ids};
+use crate::pairing::Moved;
+use crate::pairing::merge_join::{Pairs, merged};
+use crate::running::cancel::{Level, Stop};
+use crate::running::progress::{Later, Limits, Tally};
+use crate::streaming::fan_out::Share;
+
+pub(crate) mod cancel;
+pub(crate) mod progress;
+pub(crate) mod prune;
+
+/// Replicates every image to each target, and hands each outcome to `observe` as it comes, with the
+/// number of its target. A failed image does not end the run, nor does a failed target that of the
+/// others. An outcome is final: what may succeed later is tried again at the end of the run, and
+/// reported then.
+///
+/// All replications have the same source. What in a policy is about a run as a whole is taken from
+/// the first.
+///
+/// The answer says of each target how the run has ended there. What was begun is brought to its end
+/// in any case, unless the run is told to break it off.
+pub async fn run_all(
+    replications: &[Replication],
+    observe: impl FnMut(usize, Outcome) + Send,
+) -> Vec<Result<(), RunError>> {
+    let Some(mut run) = Run::new(replications, observe) else { return Vec::new() };
+    let moved = run.look_up_moved().await;
+    run.listed(&moved).await;
+    run.in_order().await;
+    run.again().await;
+    run.remove().await
+}
+
+struct Run<F> {
+    /// One of each target, which translates references to images with another id.
+    replications: Vec<Replication>,
+    transfers: usize,
+    order: Order,
+    /// Whether all images are looked at before the first is copied.
+    looks_ahead: bool,
+    stop: Stop,
+    tally: Mutex<Tally<F>>,
+}
+
+impl<F: FnMut(usize, Outcome) + Send> Run<F> {
+    fn new(replications: &[Replication], observe: F) -> Option<Self> {
+        let policy = &replications.first()?.policy;
+        let limits = Limits {
+            errors: policy.most_errors,
+            bytes: policy.most_bytes,
+            retries: policy.retries.per_run,
+        };
+        let of_all = matches!(policy.most_errors, Some(Most::Percent(_)));
+        let stop = policy.stop.clone();
+        Some(Self {
+            replications: replications.iter().map(|one| one.knowing([].into_iter())).collect(),
+            transfers: policy.transfers.max(1),
+            order: policy.order,
+            looks_ahead: of_all || policy.order != Order::Id,
+            tally: Mutex::new(Tally::new(replications.len(), stop.clone(), limits, observe)),
+            stop,
+        })
+    }
+
+    /// Lists, for each target that can be, the replicas that have another id than their images.
+    async fn look_up_moved(&mut self) -> Vec<Option<Moved>> {
+        let listings = join_all(self.replications.iter().map(Replication::moved)).await;
+        let mut all = Vec::new();
+        for (target, listing) in listings.into_iter().enumerate() {
+            if let Ok(moved) = &listing {
+                self.learn(target, ids(moved));
+            }
+            all.push(listing.map_err(|error| self.tally().unlisted(target, error.into())).ok());
+        }
+        all
+    }
+
+    /// Lists the source and all targets, does what can be done at once, and takes down the rest.
+    async fn listed(&self, moved: &[Option<Moved>]) {
+        let begun = self.replications.iter().zip(moved).enumerate();
+        let begun = begun.filter_map(|(target, (one, moved))| Some((target, one, moved.as_ref()?)));
+        let begun = begun.map(async |(target, one, moved)| (target, one.pairs(moved).await));
+        let mut listings = Vec::new();
+        for (target, listing) in join_all(begun).await {
+            match listing {
+                Ok(pairs) => listings.push((target, pairs)),
+                Err(error) => self.tally().unlisted(target, error.into()),
+            }
+        }
+        let all_listed = AtomicBool::new(false);
+        let end = stream::poll_fn(|_| {
+            all_listed.store(true, Ordering::Relaxed);
+            Poll::Ready(None)
+        });
+        let found = merged(listings).chain(end).take_until(self.stop.reached(Level::BreakOff));
+        let work = found.map(|pairs| self.pass(pairs)).buffer_unordered(self.transfers);
+        work.for_each(ready).await;
+        match all_listed.into_inner() {
+            true => self.tally().all_listed(),
+            false => self.tally().unseen(),
+        }
+    }
+
+    /// Does what one image needs at once, at all targets.
+    async fn pass(&self, found: Pairs) {
+        let pairs = self.tally().listed(found);
+        let Some(id) = pairs.first().map(|(_, pair)| pair.id().clone()) else { return };
+        let targets: Vec<usize> = pairs.iter().map(|(target, _)| *target).collect();
+        let work = pairs
+            .into_iter()
+            .map(async |(target, pair)| (target, self.replications[target].examine(pair).await));
+        let Some(entries) = self.stop.unless_broken_off(join_all(work)).await else {
+            return self.tally().leave(&id, targets.into_iter());
+        };
+        let now = self.sort(entries);
+        self.execute(now).await;
+    }
+
+    /// Takes down what is to wait, and gives the rest back.
+    fn sort(&self, entries: Vec<(usize, Entry)>) -> Vec<(usize, Entry)> {
+        let mut tally = self.tally();
+        let (mut now, mut ordered, mut dependents) = (Vec::new(), Vec::new(), Vec::new());
+        for (target, entry) in entries {
+            tracing::debug!(image = %entry.image.id, state = %entry.state, action = entry.action());
+            match entry.state {
+                State::Extra => tally.extra(target, &entry),
+                _ if entry.begins() && refers_to_others(&entry.image) => {
+                    dependents.push((target, entry));
+                }
+                _ if entry.begins() && self.looks_ahead => ordered.push((target, entry)),
+                _ => now.push((target, entry)),
+            }
+        }
+        tally.ordered.extend(later(ordered));
+        tally.dependents.extend(later(dependents));
+        now
+    }
+
+    /// Does what was taken down: in order, and images that refer to others, as kernels and
+    /// ramdisks, after those.
+    async fn in_order(&mut self) {
+        let ordered = std::mem::take(&mut self.tally().ordered);
+        self.each(ordered).await;
+        let dependents = std::mem::take(&mut self.tally().dependents);
+        self.each(dependents).await;
+    }
+
+    /// Tries failed images again, as long as that may help.
+    async fn again(&mut self) {
+        let retries = self.replications[0].policy.retries;
+        for pass in 0..retries.per_run {
+            if self.tally().failed().is_empty() || self.stop.level().is_some() {
+                break;
+            }
+            let pause = retries.pauses.after(pass);
+            tokio::select! {
+                () = pause => {}
+                () = self.stop.reached(Level::NoNew) => break,
+            }
+            let failed = self.failed().await;
+            let (dependents, others) =
+                failed.into_iter().partition(|later| refers_to_others(&later.image));
+            self.each(others).await;
+            self.each(dependents).await;
+        }
+        self.tally().settle_all();
+    }
+
+    /// The images that failed. A replica with another id may have been begun: another one would be
+    /// begun beside it.
+    async fn failed(&mut self) -> Vec<Later> {
+        let mut failed = self.tally().failed();
+        for target in 0..self.replications.len() {
+            let is_of = |later: &Later| later.replicas.iter().any(|(one, _)| *one == target);
+            let policy = &self.replications[target].policy;
+            if policy.on_burned_id != OnBurnedId::New || !failed.iter().any(is_of) {
+                continue;
+            }
+            let moved = match self.replications[target].moved().await {
+                Ok(moved) => moved,
+                Err(error) => {
+                    tracing::warn!("no image is tried again there: {error}");
+                    for one in &mut failed {
+                        one.replicas.retain(|(of, _)| *of != target);
+                    }
+                    continue;
+                }
+            };
+            for later in &mut failed {
+                let Some(replica) = moved.get(&later.image.id) else { continue };
+                let of_target = later.replicas.iter_mut().filter(|(one, _)| *one == target);
+                of_target.for_each(|(_, id)| *id = Some(replica.id.clone()));
+            }
+            self.learn(target, ids(&moved));
+        }
+        failed
+    }
+
+    /// Looks at these images anew, and does what they need, in order.
+    async fn each(&mut self, mut all: Vec<Later>) {
+        self.order.sort(&mut all, |later| &later.image);
+        let work = stream::iter(all).map(|later| self.anew(later));
+        work.buffer_unordered(self.transfers).for_each(ready).await;
+        for target in 0..self.replications.len() {
+            let moved = self.tally().moved(target);
+            self.learn(target, moved.into_iter());
+        }
+    }
+
+    async fn anew(&self, later: Later) {
+        let Later { image, replicas } = self.tally().now(later);
+        let targets: Vec<usize> = replicas.iter().map(|(target, _)| *target).collect();
+        let work = replicas.into_iter().map(async |(target, replica)| {
+            let one = &self.replications[target];
+            let entry = match one.pair(&image.id, replica.as_ref()).await {
+                Ok(pair) => one.examine(pair).await,
+                Err(error) => Entry::failed(image.clone(), None, error),
+            };
+            (target, entry)
+        });
+        match self.stop.unless_broken_off(join_all(work)).await {
+            Some(entries) => self.execute(entries).await,
+            None => self.tally().leave(&image.id, targets.into_iter()),
+        }
+    }
+
+    /// Does what one image needs, at all of these targets at once.
+    async fn execute(&self, entries: Vec<(usize, Entry)>) {
+        let entries = self.tally().begin(entries);
+        let shares = self.shares(&entries);
+        let work = entries.into_iter().zip(shares).map(async |((target, entry), share)| {
+            let replica = entry.replica.as_ref().map(|replica| replica.id.clone());
+            let outcome = self.replications[target].execute(entry, share).await;
+            self.tally().report(target, outcome, replica);
+        });
+        join_all(work).await;
+    }
+
+    /// For each of the entries its share of one reading of the image, where it is to get the data.
+    fn shares(&self, entries: &[(usize, Entry)]) -> Vec<Share> {
+        let moving = || entries.iter().filter(|(_, entry)| entry.moves_data());
+        let Some((_, Entry { image, .. })) = moving().next().or(entries.first()) else {
+            return Vec::new();
+        };
+        let readers: Vec<_> = moving().map(|(target, _)| &self.replications[*target]).collect();
+        let mut shares = Share::each(&readers, image).into_iter();
+        let share = |(target, entry): &(usize, Entry)| {
+            let share = entry.moves_data().then(|| shares.next()).flatten();
+            share.unwrap_or_else(|| Share::alone(&self.replications[*target], image))
+        };
+        entries.iter().map(share).collect()
+    }
+
+    /// Removes, at every target that has come to it, what was found to be extra.
+    async fn remove(self) -> Vec<Result<(), RunError>> {
+        let work = self.replications.iter().enumerate().map(async |(target, one)| {
+            let seen = self.tally().removable(target);
+            if let Some(seen) = seen {
+                let observe = |outcome| self.tally().removed(target, outcome);
+                one.remove_all(&seen, observe).await?;
+            }
+            self.tally().ended(target)
+        });
+        join_all(work).await
+    }
+
+    /// Has references to these images translated at a target.
+    fn learn(&mut self, target: usize, ids: impl Iterator<Item = (ImageId, ImageId)>) {
+        self.replications[target].policy.mapping.ids.extend(ids);
+    }
+
+    fn tally(&self) -> MutexGuard<'_, Tally<F>> {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One image that is to wait, with its replicas.
+fn later(entries: Vec<(usize, Entry)>) -> Option<Later> {
+    let image = entries.first()?.1.image.clone();
+    let replica = |(target, entry): (usize, Entry)| (target, entry.replica.map(|it| it.id));
+    Some(Later { image, replicas: entries.into_iter().map(replica).collect() })
+}
+
+/// Whether an image names others that it is started with (Glance's schema of images).
+fn refers_to_others(image: &Image) -> bool {
+    let refers = |key| image.attributes.properties.get(key).is_some_and(|id| !id.is_empty());
+    refers("kernel_id") || refers("ramdisk_id")
+}

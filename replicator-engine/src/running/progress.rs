@@ -1,0 +1,258 @@
+//! What a run has come to so far.
+
+use std::collections::BTreeMap;
+use std::mem::take;
+
+use glance_core::image::{Image, ImageId};
+
+use super::prune::Seen;
+use crate::copying::upload::chain;
+use crate::pairing::merge_join::{Pair, Pairs};
+use crate::running::cancel::{Level, Stop, Why};
+use crate::{Done, Entry, Most, Outcome, RunError};
+
+/// What a run has come to so far, of all targets, which are told apart by their numbers.
+pub(crate) struct Tally<F> {
+    observe: F,
+    stop: Stop,
+    limits: Limits,
+    targets: Vec<Standing>,
+    /// Bytes of the images whose data was begun.
+    begun: u64,
+    /// Images whose turn is later, since there is an order.
+    pub(crate) ordered: Vec<Later>,
+    /// Images that refer to others, which are to be there first.
+    pub(crate) dependents: Vec<Later>,
+}
+
+/// What ends a run, or the part of a target.
+pub(crate) struct Limits {
+    pub(crate) errors: Option<Most>,
+    pub(crate) bytes: Option<u64>,
+    /// How often images that failed are tried again.
+    pub(crate) retries: usize,
+}
+
+/// What a run has come to so far, of one target.
+#[derive(Default)]
+struct Standing {
+    seen: Seen,
+    /// Images that got another id, and that.
+    moved: Vec<(ImageId, ImageId)>,
+    /// Images that failed and are to be tried again, and their replicas.
+    failed: BTreeMap<ImageId, (Outcome, Option<ImageId>)>,
+    /// Images of which nobody asks whether they are to be copied any more.
+    left: u64,
+    /// There may be images that nobody has seen.
+    unseen: bool,
+    /// All images of the source are known.
+    is_listed: bool,
+    listing: Option<RunError>,
+}
+
+/// An image whose turn is later, and its replicas at the targets that are to get it.
+#[derive(Debug)]
+pub(crate) struct Later {
+    pub(crate) image: Image,
+    pub(crate) replicas: Vec<(usize, Option<ImageId>)>,
+}
+
+impl<F: FnMut(usize, Outcome)> Tally<F> {
+    pub(crate) fn new(targets: usize, stop: Stop, limits: Limits, observe: F) -> Self {
+        Self {
+            observe,
+            stop,
+            limits,
+            targets: (0..targets).map(|_| Standing::default()).collect(),
+            begun: 0,
+            ordered: Vec::new(),
+            dependents: Vec::new(),
+        }
+    }
+
+    /// Takes down what was listed of one image, and gives back what is to be looked at.
+    pub(crate) fn listed(&mut self, found: Pairs) -> Vec<(usize, Pair)> {
+        let mut admitted = Vec::new();
+        for (target, pair) in found {
+            match pair {
+                Err(error) => self.targets[target].listing = Some(error.into()),
+                Ok(pair) => {
+                    self.targets[target].seen.pair(&pair);
+                    match self.admits(target) {
+                        true => admitted.push((target, pair)),
+                        false => self.targets[target].left += u64::from(pair.is_at_source()),
+                    }
+                }
+            }
+        }
+        admitted
+    }
+
+    /// A store could not be listed.
+    pub(crate) fn unlisted(&mut self, target: usize, error: RunError) {
+        tracing::info!("the listing failed: {error}");
+        self.targets[target].listing = Some(error);
+    }
+
+    /// The listings have ended: all that there is is known.
+    pub(crate) fn all_listed(&mut self) {
+        for standing in &mut self.targets {
+            standing.is_listed = true;
+        }
+    }
+
+    /// The run ends before all was looked at.
+    pub(crate) fn unseen(&mut self) {
+        for standing in &mut self.targets {
+            standing.unseen = true;
+        }
+    }
+
+    pub(crate) fn extra(&mut self, target: usize, entry: &Entry) {
+        self.targets[target].seen.extra(entry);
+    }
+
+    /// The part of `later` whose turn it is now, at the targets where images are still begun.
+    pub(crate) fn now(&mut self, later: Later) -> Later {
+        let Later { image, replicas } = later;
+        let (now, left) = replicas.into_iter().partition(|(target, _)| self.admits(*target));
+        let left: Vec<(usize, Option<ImageId>)> = left;
+        self.leave(&image.id, left.into_iter().map(|(target, _)| target));
+        Later { image, replicas: now }
+    }
+
+    /// The part of what one image needs that is begun now.
+    pub(crate) fn begin(&mut self, entries: Vec<(usize, Entry)>) -> Vec<(usize, Entry)> {
+        let Some(id) = entries.first().map(|(_, entry)| entry.image.id.clone()) else {
+            return entries;
+        };
+        // However many targets get it.
+        let bytes = entries.iter().map(|(_, entry)| entry.outstanding()).max().unwrap_or(0);
+        let all = self.begun.saturating_add(bytes);
+        if bytes > 0 && self.limits.bytes.is_some_and(|most| all > most) {
+            self.stop.stop(Level::NoNew, Why::OutOfBytes);
+        }
+        let (now, left) = entries.into_iter().partition(|(target, _)| self.admits(*target));
+        let left: Vec<(usize, Entry)> = left;
+        self.leave(&id, left.into_iter().map(|(target, _)| target));
+        let now: Vec<(usize, Entry)> = now;
+        if now.iter().any(|(_, entry)| entry.outstanding() > 0) {
+            self.begun = all;
+        }
+        now
+    }
+
+    /// Leaves an image undone at these targets. One that has failed before is reported so.
+    pub(crate) fn leave(&mut self, id: &ImageId, targets: impl Iterator<Item = usize>) {
+        for target in targets {
+            let standing = &mut self.targets[target];
+            standing.left += u64::from(!standing.failed.contains_key(id));
+        }
+    }
+
+    /// Takes what became of an image, and of its replica where there was one. What may succeed
+    /// later is reported when it has, or when it is not tried any more.
+    pub(crate) fn report(&mut self, target: usize, outcome: Outcome, replica: Option<ImageId>) {
+        let standing = &mut self.targets[target];
+        standing.failed.remove(&outcome.image.id);
+        match &outcome.result {
+            Err(error) if self.limits.retries > 0 && error.is_retryable() => {
+                let whole = chain(error);
+                tracing::warn!("image {}: {whole}; it will be tried again", outcome.image.id);
+                standing.failed.insert(outcome.image.id.clone(), (outcome, replica));
+            }
+            _ => self.settle(target, outcome),
+        }
+    }
+
+    fn settle(&mut self, target: usize, outcome: Outcome) {
+        let standing = &mut self.targets[target];
+        standing.seen.failures += u64::from(outcome.result.is_err());
+        if let Ok(Done::CopiedAs(id)) = &outcome.result {
+            standing.moved.push((outcome.image.id.clone(), id.clone()));
+        }
+        (self.observe)(target, outcome);
+    }
+
+    /// Reports an image that is no matter of the run any more.
+    pub(crate) fn removed(&mut self, target: usize, outcome: Outcome) {
+        (self.observe)(target, outcome);
+    }
+
+    /// Whether images are still begun at this target.
+    fn admits(&self, target: usize) -> bool {
+        self.stop.level().is_none() && !self.gave_up(target)
+    }
+
+    /// Whether too many images have failed at this target.
+    fn gave_up(&self, target: usize) -> bool {
+        let standing = &self.targets[target];
+        match self.limits.errors {
+            None => false,
+            // Of how many, is known later.
+            Some(Most::Percent(_)) if !standing.is_listed => false,
+            Some(most) => standing.failures() >= most.of(standing.seen.at_source).max(1),
+        }
+    }
+
+    /// The images that are to be tried again, and where.
+    pub(crate) fn failed(&self) -> Vec<Later> {
+        let mut all: BTreeMap<&ImageId, Later> = BTreeMap::new();
+        for (target, standing) in self.targets.iter().enumerate() {
+            for (id, (outcome, replica)) in &standing.failed {
+                let image = || Later { image: outcome.image.clone(), replicas: Vec::new() };
+                let later = all.entry(id).or_insert_with(image);
+                later.replicas.push((target, replica.clone()));
+            }
+        }
+        all.into_values().collect()
+    }
+
+    /// Reports what is not tried any more.
+    pub(crate) fn settle_all(&mut self) {
+        for target in 0..self.targets.len() {
+            for (outcome, _) in take(&mut self.targets[target].failed).into_values() {
+                self.settle(target, outcome);
+            }
+        }
+    }
+
+    /// The images that got another id at this target since this was asked for last.
+    pub(crate) fn moved(&mut self, target: usize) -> Vec<(ImageId, ImageId)> {
+        take(&mut self.targets[target].moved)
+    }
+
+    /// What removals at this target depend on, if it has come to them.
+    pub(crate) fn removable(&mut self, target: usize) -> Option<Seen> {
+        let is_stopped = self.is_stopped();
+        let standing = &mut self.targets[target];
+        let is_through = standing.listing.is_none() && standing.left == 0 && !standing.unseen;
+        (is_through && !is_stopped).then(|| take(&mut standing.seen))
+    }
+
+    /// How the run has ended for a target, but for removals.
+    pub(crate) fn ended(&mut self, target: usize) -> Result<(), RunError> {
+        let gave_up = self.gave_up(target);
+        let (why, is_stopped) = (self.stop.why(), self.is_stopped());
+        let Standing { seen, left, unseen, listing, .. } = take(&mut self.targets[target]);
+        match (listing, why) {
+            (_, Some(why)) if is_stopped => Err(RunError::Stopped { why, left, unseen }),
+            (Some(error), _) => Err(error),
+            (None, _) if left == 0 && !unseen => Ok(()),
+            (None, Some(why)) if !gave_up => Err(RunError::Stopped { why, left, unseen }),
+            (None, _) => Err(RunError::TooManyFailures { failures: seen.failures, left }),
+        }
+    }
+
+    /// Whether the run is unfinished, even if every image was begun: uploads may have been broken
+    /// off.
+    fn is_stopped(&self) -> bool {
+        self.stop.why().is_some_and(Why::ends_run)
+    }
+}
+
+impl Standing {
+    fn failures(&self) -> u64 {
+        self.seen.failures + self.failed.len() as u64
+    }
+}

@@ -1,0 +1,262 @@
+//! One reading for several targets.
+
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream::{self, StreamExt};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::streaming::abort_on_drop::Task;
+use crate::streaming::spool::Kept;
+use crate::{CopyError, Spool, SpoolWhen};
+use glance_core::body::Body;
+use glance_core::digest::Awaited;
+use glance_core::error::BodyError;
+use glance_core::store::StoreError;
+use glance_core::verified_body::DataFault;
+use glance_core::verified_body::DataVerdict;
+
+use super::window::{Next, Window};
+use super::{Opened, Reading};
+
+/// A reading that several targets follow. It goes on as long as the group is there.
+#[derive(Debug)]
+pub(super) struct Group {
+    spool: Spool,
+    window: Arc<watch::Sender<Window>>,
+    began: watch::Receiver<Option<Result<Begun, StoreError>>>,
+    /// The one who reads, until it is started.
+    reader: Mutex<Option<Reader>>,
+    task: OnceLock<Task<()>>,
+}
+
+/// What is known when the data begins to come.
+#[derive(Debug, Clone)]
+struct Begun {
+    size: Option<u64>,
+    digests: Option<Awaited>,
+    verdict: DataVerdict,
+}
+
+impl Group {
+    /// A group of so many.
+    pub(super) fn new(reading: Reading, spool: Spool, shares: usize) -> Self {
+        let window = Window::new(shares, spool.when != SpoolWhen::Never);
+        let window = Arc::new(watch::Sender::new(window));
+        let (sender, began) = watch::channel(None);
+        let reader = Reader {
+            reading,
+            window: Arc::clone(&window),
+            began: sender,
+            kept: Kept::new(&spool),
+            held_up: None,
+        };
+        let reader = Mutex::new(Some(reader));
+        Self { spool, window, began, reader, task: OnceLock::new() }
+    }
+
+    /// One of those that are waited for does not come.
+    pub(super) fn one_less(&self) {
+        self.window.send_modify(|window| window.awaited -= 1);
+    }
+
+    /// Follows from the first byte. None where that is not to be had any more.
+    ///
+    /// # Errors
+    /// When the source does not give the data.
+    pub(super) async fn join(self: &Arc<Self>, awaited: bool) -> Result<Option<Opened>, CopyError> {
+        let mut number = None;
+        self.window.send_modify(|window| {
+            number = window.follow();
+            window.awaited -= usize::from(awaited);
+        });
+        let Some(number) = number else { return Ok(None) };
+        let (group, verdict) = (Arc::clone(self), DataVerdict::default());
+        let mut follower = Follower { number, at: 0, group, verdict };
+        self.start();
+        let mut beginning = self.began.clone();
+        let beginning = beginning.wait_for(Option::is_some).await;
+        let begun = match beginning.as_deref() {
+            Ok(Some(Ok(begun))) => begun.clone(),
+            Ok(Some(Err(error))) => return Err(CopyError::Source(error.repeated())),
+            Ok(None) | Err(_) => return Ok(None),
+        };
+        follower.verdict = begun.verdict.shared();
+        let verdict = follower.verdict.clone();
+        let chunks = stream::try_unfold(follower, Follower::step);
+        let data = Body::from_stream(chunks, begun.size).carrying(begun.digests);
+        Ok(Some(Opened { data, verdict, begun: 0 }))
+    }
+
+    fn start(&self) {
+        let reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(reader) = reader {
+            let _ = self.task.set(Task::start(reader.run()));
+        }
+    }
+}
+
+/// One target, on its way through the data.
+struct Follower {
+    number: usize,
+    /// Bytes taken.
+    at: u64,
+    group: Arc<Group>,
+    verdict: DataVerdict,
+}
+
+impl Follower {
+    async fn step(mut self) -> Result<Option<(Bytes, Self)>, BodyError> {
+        let mut changes = self.group.window.subscribe();
+        let chunk = loop {
+            let next = changes.borrow_and_update().next(self.number, self.at);
+            match next {
+                Next::Chunk(chunk) => break chunk,
+                Next::Kept(part) => match part.read(self.at).await {
+                    Ok(chunk) => break chunk,
+                    Err(error) => return Err(self.verdict.fail(unkept(&self.group.spool, &error))),
+                },
+                Next::Nothing => changes.changed().await?,
+                Next::End => return Ok(None),
+                Next::Fault(fault) => return Err(self.verdict.fail(fault)),
+            }
+        };
+        self.at += chunk.len() as u64;
+        self.group.window.send_if_modified(|window| window.take(self.number, self.at));
+        Ok(Some((chunk, self)))
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.group.window.send_if_modified(|window| window.leave(self.number));
+    }
+}
+
+/// The one who reads for all.
+#[derive(Debug)]
+struct Reader {
+    reading: Reading,
+    window: Arc<watch::Sender<Window>>,
+    began: watch::Sender<Option<Result<Begun, StoreError>>>,
+    kept: Kept,
+    /// Since when some wait for others.
+    held_up: Option<Instant>,
+}
+
+impl Reader {
+    async fn run(mut self) {
+        let mut shares = self.window.subscribe();
+        let _ = timeout(GATHERING, shares.wait_for(|window| window.awaited == 0)).await;
+        let Opened { data, verdict, .. } = match self.reading.open(Body::empty()).await {
+            Ok(opened) => opened,
+            Err(error) => {
+                self.began.send_replace(Some(Err(error)));
+                return;
+            }
+        };
+        let (size, digests) = (data.size(), data.digests().cloned());
+        let begun = Begun { size, digests, verdict: verdict.clone() };
+        self.began.send_replace(Some(Ok(begun)));
+        let how = self.read(data, &verdict).await;
+        self.window.send_modify(|window| window.finish(how));
+        // What is kept stays as long as there is anybody to take it.
+        std::future::pending::<()>().await;
+    }
+
+    async fn read(&mut self, mut data: Body, verdict: &DataVerdict) -> Result<(), DataFault> {
+        loop {
+            self.room().await;
+            match data.next().await {
+                None => return Ok(()),
+                Some(Ok(chunk)) => self.hand_on(chunk).await?,
+                Some(Err(error)) => {
+                    let got = self.window.borrow().end();
+                    let other = || DataFault::Interrupted { got, reason: error.to_string() };
+                    return Err(verdict.fault().unwrap_or_else(other));
+                }
+            }
+        }
+    }
+
+    async fn hand_on(&mut self, chunk: Bytes) -> Result<(), DataFault> {
+        if self.kept.spool().when == SpoolWhen::Always {
+            let at = self.window.borrow().end();
+            let kept = self.kept.append(at, chunk.clone()).await;
+            kept.map_err(|error| unkept(self.kept.spool(), &error))?;
+        }
+        let part = self.kept.part();
+        self.window.send_modify(|window| {
+            window.push(chunk);
+            window.keep(part);
+        });
+        loop {
+            let overflow = self.window.borrow().overflow();
+            let Some((at, first)) = overflow else { return Ok(()) };
+            match self.kept.append(at, first).await {
+                Ok(()) => {
+                    let part = self.kept.part();
+                    self.window.send_modify(|window| window.keep(part));
+                }
+                Err(error) => {
+                    tracing::warn!(
+                        "{}; targets that are slow are left behind",
+                        unkept(self.kept.spool(), &error)
+                    );
+                    self.window.send_modify(Window::keep_no_more);
+                }
+            }
+        }
+    }
+
+    /// Waits until there is room, and leaves those behind who hold the others up for too long.
+    async fn room(&mut self) {
+        let mut changes = self.window.subscribe();
+        loop {
+            let (has_room, is_held_up, is_relaxed) = {
+                let window = changes.borrow_and_update();
+                (window.has_room(), window.is_held_up(), window.is_relaxed())
+            };
+            if is_relaxed {
+                self.held_up = None;
+            }
+            if has_room {
+                return;
+            }
+            let deadline = match is_held_up {
+                true => *self.held_up.get_or_insert_with(Instant::now) + PATIENCE,
+                false => Instant::now() + PATIENCE,
+            };
+            tokio::select! {
+                _ = changes.changed() => {}
+                () = sleep_until(deadline), if is_held_up => {
+                    // It may just have moved on a little: then it is its turn next time.
+                    if self.window.send_if_modified(Window::leave_behind) {
+                        self.held_up = None;
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.window.send_modify(|window| {
+            let reason = "the reading was ended".to_owned();
+            window.finish(Err(DataFault::Interrupted { got: window.end(), reason }));
+        });
+    }
+}
+
+fn unkept(spool: &Spool, error: &std::io::Error) -> DataFault {
+    DataFault::Spool { directory: spool.directory.clone(), reason: error.to_string() }
+}
+
+/// How long the reading waits for the targets that will follow it.
+const GATHERING: Duration = Duration::from_secs(10);
+
+/// How long targets wait for a slow one.
+const PATIENCE: Duration = Duration::from_secs(30);

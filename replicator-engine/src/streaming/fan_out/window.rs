@@ -1,0 +1,253 @@
+//! What of an image's data was read, and was not taken yet by all who follow.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+
+use crate::streaming::spool::KeptPart;
+use glance_core::verified_body::DataFault;
+
+/// The data between the one who follows most slowly, or what is kept on a disk, and the one who
+/// reads.
+#[derive(Debug, Default)]
+pub(super) struct Window {
+    /// Checked data, in the order of its bytes, and where it begins and ends.
+    chunks: VecDeque<Bytes>,
+    start: u64,
+    end: u64,
+    /// What is on a disk of it.
+    kept: KeptPart,
+    /// Whether what nobody has room for goes to the disk.
+    keeps: bool,
+    /// Where those are who follow, by number.
+    followers: BTreeMap<usize, u64>,
+    numbers: usize,
+    /// Shares that are not opened yet, and for which the reading waits.
+    pub(super) awaited: usize,
+    /// How the reading ended.
+    over: Option<Result<(), DataFault>>,
+}
+
+/// What there is for one who follows.
+#[derive(Debug)]
+pub(super) enum Next {
+    Chunk(Bytes),
+    /// It is on the disk.
+    Kept(KeptPart),
+    /// It was not read yet.
+    Nothing,
+    End,
+    Fault(DataFault),
+}
+
+impl Window {
+    /// A window before anything was read, that keeps on a disk what it has no room for.
+    pub(super) fn new(awaited: usize, keeps: bool) -> Self {
+        Self { keeps, awaited, ..Self::default() }
+    }
+
+    /// Begins to follow from the first byte; none where that is not to be had any more.
+    pub(super) fn follow(&mut self) -> Option<usize> {
+        let has_all = self.start == 0 || self.kept.contains(0);
+        if !has_all || matches!(self.over, Some(Err(_))) {
+            return None;
+        }
+        self.numbers += 1;
+        self.followers.insert(self.numbers, 0);
+        Some(self.numbers)
+    }
+
+    /// What comes next for this one, which has taken `at` bytes.
+    pub(super) fn next(&self, follower: usize, at: u64) -> Next {
+        match &self.over {
+            Some(Err(fault)) => Next::Fault(fault.clone()),
+            _ if !self.followers.contains_key(&follower) => {
+                Next::Fault(DataFault::LeftBehind { got: at })
+            }
+            _ if at < self.start && self.kept.contains(at) => Next::Kept(self.kept.clone()),
+            _ if at < self.start => Next::Fault(DataFault::LeftBehind { got: at }),
+            _ if at < self.end => Next::Chunk(self.chunk(at)),
+            Some(Ok(())) => Next::End,
+            None => Next::Nothing,
+        }
+    }
+
+    /// The rest of the chunk that has the byte `at`.
+    fn chunk(&self, at: u64) -> Bytes {
+        let mut before = at - self.start;
+        for chunk in &self.chunks {
+            match before.checked_sub(chunk.len() as u64) {
+                Some(left) => before = left,
+                None => return chunk.slice(usize::try_from(before).unwrap_or_default()..),
+            }
+        }
+        Bytes::new()
+    }
+
+    /// This one has taken `at` bytes now. Says whether that changes anything for the one who reads.
+    pub(super) fn take(&mut self, follower: usize, at: u64) -> bool {
+        self.change(|window| {
+            if let Some(so_far) = window.followers.get_mut(&follower) {
+                *so_far = at;
+            }
+        })
+    }
+
+    /// This one follows no more. Says whether that changes anything for the one who reads.
+    pub(super) fn leave(&mut self, follower: usize) -> bool {
+        self.change(|window| window.followers.retain(|number, _| *number != follower))
+    }
+
+    fn change(&mut self, change: impl FnOnce(&mut Self)) -> bool {
+        let before = (self.has_room(), self.is_held_up());
+        change(self);
+        self.trim();
+        before != (self.has_room(), self.is_held_up())
+    }
+
+    /// Forgets what everybody has taken.
+    fn trim(&mut self) {
+        let Some(last) = self.last() else { return };
+        while let Some(first) = self.chunks.front() {
+            if self.start + first.len() as u64 > last {
+                break;
+            }
+            self.start += first.len() as u64;
+            self.chunks.pop_front();
+        }
+    }
+
+    fn last(&self) -> Option<u64> {
+        self.followers.values().min().copied()
+    }
+
+    pub(super) fn push(&mut self, chunk: Bytes) {
+        self.end += chunk.len() as u64;
+        self.chunks.push_back(chunk);
+    }
+
+    pub(super) fn end(&self) -> u64 {
+        self.end
+    }
+
+    /// Whether more is to be read.
+    pub(super) fn has_room(&self) -> bool {
+        let followers = self.followers.values();
+        let slowest = if self.keeps { followers.max() } else { followers.min() };
+        slowest.is_some_and(|at| self.end - at < LENGTH)
+    }
+
+    /// The first chunk, and where it begins, when there is no room for it.
+    pub(super) fn overflow(&self) -> Option<(u64, Bytes)> {
+        let first = self.chunks.front().filter(|_| self.keeps && self.end - self.start > LENGTH)?;
+        Some((self.start, first.clone()))
+    }
+
+    /// What is kept on the disk now.
+    pub(super) fn keep(&mut self, kept: KeptPart) {
+        self.kept = kept;
+        while let Some(first) = self.chunks.front() {
+            let is_kept = self.kept.contains(self.start + first.len() as u64 - 1);
+            if !is_kept || self.end - self.start <= LENGTH {
+                break;
+            }
+            self.start += first.len() as u64;
+            self.chunks.pop_front();
+        }
+    }
+
+    /// Nothing more can be kept on the disk. What is there can still be read.
+    pub(super) fn keep_no_more(&mut self) {
+        self.keeps = false;
+    }
+
+    /// Whether some have nothing left to take, while others are far behind.
+    pub(super) fn is_held_up(&self) -> bool {
+        !self.has_room() && self.followers.values().any(|at| *at == self.end)
+    }
+
+    /// Whether those who were far behind have caught up.
+    pub(super) fn is_relaxed(&self) -> bool {
+        self.last().is_none_or(|at| self.end - at < LENGTH / 2)
+    }
+
+    /// Leaves those behind that hold the others up. Says whether there are any.
+    pub(super) fn leave_behind(&mut self) -> bool {
+        let (before, end) = (self.followers.len(), self.end);
+        self.followers.retain(|_, at| end - *at < LENGTH);
+        self.trim();
+        self.followers.len() < before
+    }
+
+    /// The reading has ended so.
+    pub(super) fn finish(&mut self, how: Result<(), DataFault>) {
+        self.over.get_or_insert(how);
+    }
+}
+
+/// Bytes in memory at the most, but for one chunk.
+const LENGTH: u64 = 16 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: usize = 1 << 20;
+
+    fn mib() -> Bytes {
+        Bytes::from(vec![7; MIB])
+    }
+
+    #[test]
+    fn without_a_disk_there_is_room_as_long_as_the_slowest_is_near() {
+        let mut window = Window::new(0, false);
+        assert!(!window.has_room(), "nobody follows");
+        let (fast, slow) = (window.follow().unwrap(), window.follow().unwrap());
+        for megabytes in 1..=16 {
+            assert!(window.has_room());
+            window.push(mib());
+            // Now somebody waits for somebody.
+            assert_eq!(window.take(fast, megabytes * MIB as u64), megabytes == 16);
+        }
+        assert!(!window.has_room() && window.is_held_up() && window.overflow().is_none());
+        assert!(window.take(slow, MIB as u64) && window.has_room());
+        window.push(mib());
+        assert_eq!(window.follow(), None, "the beginning is gone");
+        assert!(window.leave_behind() && window.has_room());
+        assert!(matches!(window.next(slow, 1), Next::Fault(DataFault::LeftBehind { got: 1 })));
+        assert!(matches!(window.next(fast, 16 << 20), Next::Chunk(chunk) if chunk.len() == MIB));
+    }
+
+    #[test]
+    fn with_a_disk_there_is_room_as_long_as_the_fastest_is_near() {
+        let mut window = Window::new(0, true);
+        let (fast, _slow) = (window.follow().unwrap(), window.follow().unwrap());
+        for megabytes in 1..=40 {
+            assert!(window.has_room());
+            window.push(mib());
+            window.take(fast, megabytes * MIB as u64);
+        }
+        let (at, first) = window.overflow().unwrap();
+        assert_eq!((at, first.len()), (0, MIB));
+        window.keep_no_more();
+        assert!(!window.has_room() && window.overflow().is_none());
+    }
+
+    #[test]
+    fn a_failure_is_told_at_once_and_an_end_at_the_end() {
+        let mut window = Window::new(0, false);
+        let one = window.follow().unwrap();
+        window.push(mib());
+        window.finish(Ok(()));
+        window.finish(Err(DataFault::TooLong { size: 1 }));
+        assert!(matches!(window.next(one, 10), Next::Chunk(chunk) if chunk.len() == MIB - 10));
+        assert!(matches!(window.next(one, MIB as u64), Next::End));
+        let mut window = Window::new(0, false);
+        let one = window.follow().unwrap();
+        window.push(mib());
+        assert!(matches!(window.next(one, MIB as u64), Next::Nothing));
+        window.finish(Err(DataFault::TooLong { size: 1 }));
+        assert!(matches!(window.next(one, 0), Next::Fault(DataFault::TooLong { size: 1 })));
+        assert_eq!(window.follow(), None);
+    }
+}

@@ -1,0 +1,381 @@
+//! The data of one image as one body, which outlives the connections that it comes by.
+
+use std::error::Error;
+use std::iter::successors;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::stream::{self, StreamExt};
+
+use glance_core::body::Body;
+use glance_core::error::BodyError;
+use glance_core::image::Image;
+use glance_core::store::{ByteRange, ImageStore, StoreError, StoreErrorKind};
+use glance_core::transport::TransportError;
+
+use crate::planning::content_difference;
+use crate::{Policy, Retries};
+use glance_core::rate_limit::Pacing;
+use glance_core::verified_body::DataFault;
+
+mod ranges;
+
+use ranges::{Broken, Parts};
+
+/// Reads the data of one image. When it breaks off, the source is asked for the rest, after it was
+/// asked whether the image is still the same.
+#[derive(Debug, Clone)]
+pub(crate) struct Splice {
+    source: Arc<dyn ImageStore>,
+    image: Arc<Image>,
+    retries: Retries,
+    /// Parts that are read at once.
+    streams: usize,
+    pacing: Pacing,
+}
+
+impl Splice {
+    pub(crate) fn new(source: &Arc<dyn ImageStore>, image: &Image, policy: &Policy) -> Self {
+        Self {
+            source: Arc::clone(source),
+            image: Arc::new(image.clone()),
+            retries: policy.retries,
+            streams: policy.streams,
+            pacing: policy.pacing.clone(),
+        }
+    }
+
+    /// The data from `offset` on, which has begun to come.
+    ///
+    /// # Errors
+    /// When the source does not give it.
+    pub(crate) async fn read(&self, offset: u64) -> Result<Body, StoreError> {
+        let data = match self.image.size {
+            // There is no such byte to ask for.
+            Some(end) if offset == end && offset > 0 => Body::empty(),
+            // What stands behind the parts is not read: a digest has to prove that this is all.
+            Some(end)
+                if self.streams > 1
+                    && self.image.digests().next().is_some()
+                    && end.saturating_sub(offset) > ranges::LENGTH =>
+            {
+                self.in_parts(offset, end).await?
+            }
+            _ => self.in_one(offset).await?,
+        };
+        Ok(self.pacing.read(data))
+    }
+
+    async fn in_one(&self, offset: u64) -> Result<Body, StoreError> {
+        let mut part = Part::new(self, offset, self.image.size);
+        let data = part.begin().await?;
+        part.end = part.end.or(data.size().map(|size| offset.saturating_add(size)));
+        let size = part.end.map(|end| end.saturating_sub(offset));
+        let chunks = stream::try_unfold((part, data), |(mut part, mut data)| async move {
+            let chunk = part.next(&mut data).await?;
+            Ok::<_, BodyError>(chunk.map(|chunk| (chunk, (part, data))))
+        });
+        Ok(Body::from_stream(chunks, size))
+    }
+
+    /// Several parts at once, as long as the source gives parts.
+    async fn in_parts(&self, offset: u64, end: u64) -> Result<Body, StoreError> {
+        let parts = match Parts::begin(self, offset, end).await {
+            Err(error) if error.kind == StoreErrorKind::NoParts => {
+                return self.in_one(offset).await;
+            }
+            parts => parts?,
+        };
+        let state = (self.clone(), Ok(parts));
+        let chunks = stream::try_unfold(state, |(splice, mut data)| async move {
+            loop {
+                let chunk = match &mut data {
+                    Ok(parts) => parts.next().await,
+                    Err(rest) => Body::next(rest).await.transpose().map_err(Broken::Failed),
+                };
+                match chunk {
+                    Ok(chunk) => return Ok::<_, BodyError>(chunk.map(|it| (it, (splice, data)))),
+                    Err(Broken::Whole(offset)) => data = Err(splice.in_one(offset).await?),
+                    Err(Broken::Failed(error)) => return Err(error),
+                }
+            }
+        });
+        Ok(Body::from_stream(chunks, Some(end - offset)))
+    }
+
+    /// How the image at the source is not the one that it was.
+    fn change(&self, now: &Image) -> Option<String> {
+        let differs =
+            |field: &str, was: String, is: String| format!("its {field} was {was} and is {is}");
+        if !now.status.has_data() {
+            let was = self.image.status.to_string();
+            return Some(differs("status", was, now.status.to_string()));
+        }
+        if let Some(found) = content_difference(&self.image, now) {
+            return Some(differs(&found.field, found.source.to_string(), found.target.to_string()));
+        }
+        let (was, is) = (self.image.created_at.clone()?, now.created_at.clone()?);
+        (was != is).then(|| differs("time of creation", was, is))
+    }
+}
+
+/// What is still to come of an image's data.
+struct Part {
+    splice: Splice,
+    /// The next byte.
+    next: u64,
+    /// The byte after the last, where that is known.
+    end: Option<u64>,
+    /// Whether nothing behind the end is asked for.
+    bounded: bool,
+    /// How often in a row hardly anything came.
+    failures: usize,
+    /// The byte that ends such a row. A source that gives a byte before each long silence would
+    /// keep a run for ever.
+    enough: u64,
+}
+
+impl Part {
+    fn new(splice: &Splice, next: u64, end: Option<u64>) -> Self {
+        Self { splice: splice.clone(), next, end, bounded: false, failures: 0, enough: next }
+    }
+
+    fn bounded(splice: &Splice, next: u64, end: u64) -> Self {
+        Self { bounded: true, ..Self::new(splice, next, Some(end)) }
+    }
+
+    async fn begin(&mut self) -> Result<Body, StoreError> {
+        loop {
+            match self.ask().await {
+                Err(error) if error.kind.is_retryable() && self.may_try_again() => {
+                    self.pause(&error).await;
+                }
+                answer => return answer,
+            }
+        }
+    }
+
+    /// The next chunk; `data` is replaced when it breaks off.
+    async fn next(&mut self, data: &mut Body) -> Result<Option<Bytes>, BodyError> {
+        loop {
+            if self.bounded && self.end == Some(self.next) {
+                return Ok(None);
+            }
+            let failure = match data.next().await {
+                Some(Ok(chunk)) if chunk.is_empty() => continue,
+                Some(Ok(mut chunk)) => {
+                    self.cut(&mut chunk);
+                    self.next += chunk.len() as u64;
+                    if self.next >= self.enough {
+                        self.failures = 0;
+                    }
+                    return Ok(Some(chunk));
+                }
+                None if self.end.is_none_or(|end| self.next >= end) => return Ok(None),
+                // What fails after the last byte takes nothing away. Without a byte, nothing came.
+                Some(Err(_)) if self.next > 0 && self.end.is_some_and(|end| self.next >= end) => {
+                    return Ok(None);
+                }
+                None => "the data ended early".into(),
+                Some(Err(error)) => error,
+            };
+            match self.resume(failure).await {
+                Ok(rest) => *data = rest,
+                // There is no more than what came: who counts will say so.
+                Err(error) if kind_of(&*error) == Some(StoreErrorKind::Range) => return Ok(None),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Leaves out what was not asked for.
+    fn cut(&self, chunk: &mut Bytes) {
+        if let Some(end) = self.end.filter(|_| self.bounded) {
+            chunk.truncate(usize::try_from(end - self.next).unwrap_or(usize::MAX));
+        }
+    }
+
+    /// Asks for what did not come because of `failure`, as long as there is hope.
+    async fn resume(&mut self, mut failure: BodyError) -> Result<Body, BodyError> {
+        while is_retryable(&*failure) && self.may_try_again() {
+            self.pause(&*failure).await;
+            failure = match self.ask_again().await {
+                Ok(data) => return Ok(data),
+                Err(error) => error,
+            };
+        }
+        Err(failure)
+    }
+
+    async fn ask_again(&self) -> Result<Body, BodyError> {
+        let Splice { source, image, .. } = &self.splice;
+        let now = source.get(&image.id).await?;
+        match self.splice.change(&now) {
+            Some(change) => Err(DataFault::Changed { got: self.next, change }.into()),
+            None => Ok(self.ask().await?),
+        }
+    }
+
+    async fn ask(&self) -> Result<Body, StoreError> {
+        let length = self.end.filter(|_| self.bounded).map(|end| end - self.next);
+        let range = ByteRange { offset: self.next, length };
+        self.splice.source.read(&self.splice.image.id, range).await
+    }
+
+    fn may_try_again(&self) -> bool {
+        self.failures < self.splice.retries.low_level
+    }
+
+    async fn pause(&mut self, failure: &(dyn Error + Send + Sync)) {
+        let id = &self.splice.image.id;
+        tracing::info!(image = %id, "reading broke off at byte {}: {failure}; going on", self.next);
+        self.splice.retries.pauses.after(self.failures).await;
+        self.failures += 1;
+        self.enough = self.next + ENOUGH;
+    }
+}
+
+/// Bytes that show that it is worth asking for more: what a read gives at the most.
+const ENOUGH: u64 = 64 << 10;
+
+/// Whether asking again can help against the failure of a body.
+fn is_retryable(failure: &(dyn Error + Send + Sync + 'static)) -> bool {
+    let transport = causes(failure).find_map(|error| error.downcast_ref::<TransportError>());
+    match (kind_of(failure), transport) {
+        (Some(kind), _) => kind.is_retryable(),
+        (None, Some(error)) => error.kind.is_retryable(),
+        (None, None) => !failure.is::<DataFault>(),
+    }
+}
+
+fn kind_of(failure: &(dyn Error + Send + Sync + 'static)) -> Option<StoreErrorKind> {
+    causes(failure).find_map(|error| error.downcast_ref::<StoreError>()).map(|error| error.kind)
+}
+
+fn causes<'a>(
+    failure: &'a (dyn Error + Send + Sync + 'static),
+) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    let first: &(dyn Error + 'static) = failure;
+    successors(Some(first), |&error| error.source())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+
+    use super::*;
+    use crate::testing::{Flaky, Ranges, data};
+    use glance_core::transport::backoff::Pauses;
+
+    fn policy(streams: usize) -> Policy {
+        let retries = Retries { low_level: 2, pauses: Pauses::NONE, ..Retries::default() };
+        Policy { retries, streams, ..Policy::default() }
+    }
+
+    async fn read(flaky: &Arc<Flaky>, image: &Image, streams: usize) -> Result<Bytes, String> {
+        let source = Arc::clone(flaky) as Arc<dyn ImageStore>;
+        let splice = Splice::new(&source, image, &policy(streams));
+        let body = splice.read(0).await.map_err(|error| error.to_string())?;
+        assert_eq!(body.size(), image.size);
+        body.collect(usize::MAX).await.map_err(|error| error.to_string())
+    }
+
+    #[tokio::test]
+    async fn what_broke_off_goes_on_where_it_broke_off() {
+        let length = 3 << 20;
+        let (flaky, image) = Flaky::with_image(length).await;
+        let flaky = Arc::new(flaky.breaks(20, 100_000));
+        assert!(read(&flaky, &image, 1).await.unwrap() == data(length));
+        assert_eq!((flaky.given(), flaky.asked()), (length as u64, 21));
+        let offsets: Vec<u64> = flaky.asked.lock().unwrap().iter().map(|it| it.offset).collect();
+        assert_eq!(offsets, (0..21).map(|it| it * 100_000).collect::<Vec<_>>());
+    }
+
+    #[tokio::test]
+    async fn without_a_new_byte_there_is_an_end_to_it() {
+        let (flaky, image) = Flaky::with_image(1000).await;
+        let flaky = Arc::new(flaky.breaks(3, 0));
+        let error = read(&flaky, &image, 1).await.unwrap_err();
+        assert_eq!((error.as_str(), flaky.asked()), ("it broke off on purpose", 3));
+        flaky.refusals.store(2, Ordering::SeqCst);
+        assert!(read(&flaky, &image, 1).await.unwrap() == data(1000));
+        flaky.refusals.store(3, Ordering::SeqCst);
+        let error = read(&flaky, &image, 1).await.unwrap_err();
+        assert!(error.contains("on purpose"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_byte_now_and_then_is_no_reason_to_ask_for_ever() {
+        let (flaky, image) = Flaky::with_image(1000).await;
+        let flaky = Arc::new(flaky.breaks(1000, 1));
+        let error = read(&flaky, &image, 1).await.unwrap_err();
+        assert_eq!((error.as_str(), flaky.asked()), ("the data ended early", 3));
+    }
+
+    #[tokio::test]
+    async fn nothing_of_another_image_is_read() {
+        let (flaky, image) = Flaky::with_image(1000).await;
+        let flaky = Arc::new(flaky.breaks(1, 400));
+        let other = Image { checksum: Some("0".repeat(32)), os_hash_value: None, ..image };
+        let error = read(&flaky, &other, 1).await.unwrap_err();
+        assert!(error.starts_with("the source changed the image after 400 bytes: its checksum"));
+        assert_eq!(flaky.asked(), 1);
+        let gone = Flaky::with_image(1000).await.0.breaks(1, 400);
+        let image = Flaky::with_image(1000).await.1;
+        let error = read(&Arc::new(gone), &image, 1).await.unwrap_err();
+        assert!(error.contains("there is no such image"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn parts_that_are_read_at_once_come_in_order_and_outlive_breaks() {
+        let length = 5 * usize::try_from(ranges::LENGTH).unwrap() + 12_345;
+        let (flaky, image) = Flaky::with_image(length).await;
+        let flaky = Arc::new(flaky.breaks(7, 1_000_000));
+        assert!(read(&flaky, &image, 3).await.unwrap() == data(length));
+        assert_eq!((flaky.given(), flaky.asked()), (length as u64, 6 + 7));
+        // Nothing is asked for beyond what is there.
+        assert!(flaky.asked.lock().unwrap().iter().all(|range| range.length.is_some()));
+    }
+
+    #[tokio::test]
+    async fn a_source_without_parts_is_read_in_one() {
+        let length = 3 * usize::try_from(ranges::LENGTH).unwrap();
+        let (flaky, image) = Flaky::with_image(length).await;
+        let flaky = Arc::new(Flaky { ranges: Ranges::NotInTheMiddle, ..flaky });
+        assert!(read(&flaky, &image, 2).await.unwrap() == data(length));
+        assert_eq!(flaky.given(), length as u64);
+    }
+
+    #[tokio::test]
+    async fn a_record_that_promises_too_much_is_no_reason_to_ask_for_ever() {
+        for streams in [1, 2] {
+            let (flaky, image) = Flaky::with_image(9 << 20).await;
+            let flaky = Arc::new(flaky);
+            let image = Image { size: Some(20 << 20), ..image };
+            let read = read(&flaky, &image, streams).await;
+            assert!(read.is_err() || read.is_ok_and(|bytes| bytes.len() == 9 << 20));
+            assert!(flaky.asked() < 9);
+        }
+    }
+
+    /// The image as a record has it that has no digest, and says this size.
+    fn undigested(image: Image, size: u64) -> Image {
+        Image { size: Some(size), checksum: None, os_hash_value: None, ..image }
+    }
+
+    #[tokio::test]
+    async fn a_failure_before_the_first_byte_is_no_end_of_an_empty_image() {
+        let (flaky, image) = Flaky::with_image(1000).await;
+        let flaky = Arc::new(flaky.breaks(1, 0));
+        let error = read(&flaky, &undigested(image, 0), 1).await.unwrap_err();
+        assert!(error.contains("its size was 0 and is 1000"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn without_a_digest_nothing_behind_the_parts_is_left_unread() {
+        let (flaky, image) = Flaky::with_image(20 << 20).await;
+        let flaky = Arc::new(flaky);
+        let read = read(&flaky, &undigested(image, 19 << 20), 2).await.unwrap();
+        assert_eq!((read.len(), flaky.asked()), (20 << 20, 1));
+    }
+}

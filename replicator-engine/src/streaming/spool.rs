@@ -1,0 +1,202 @@
+//! Data kept on a disk for a while, until every target has it.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+
+use glance_core::dir::Dir;
+
+/// Where data is kept that a target did not take yet, and how much of it. Clones count together.
+#[derive(Debug, Clone)]
+pub struct Spool {
+    /// Which data.
+    pub when: SpoolWhen,
+    /// Where. The files have no name there, so that nothing stays when the process ends.
+    pub directory: PathBuf,
+    /// Bytes that may be kept at once, of all images together.
+    pub most: u64,
+    used: Arc<AtomicU64>,
+}
+
+/// Which data is kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum SpoolWhen {
+    /// None.
+    #[default]
+    Never,
+    /// Of several targets that are given the same data, what the slow ones did not take yet.
+    Auto,
+    /// All data of an image, until every target has it: one that lost it gets it from there.
+    Always,
+}
+
+impl Spool {
+    /// A spool in `directory`, of at most so many bytes.
+    pub fn new(when: SpoolWhen, directory: impl Into<PathBuf>, most: u64) -> Self {
+        Self { when, directory: directory.into(), most, used: Arc::default() }
+    }
+}
+
+impl Default for Spool {
+    fn default() -> Self {
+        Self::new(SpoolWhen::Never, "/var/tmp", u64::MAX)
+    }
+}
+
+/// A part of one image's data in a file.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    spool: Spool,
+    file: Option<Arc<File>>,
+    /// Which bytes of the image it has.
+    range: Range<u64>,
+}
+
+impl Kept {
+    pub(crate) fn new(spool: &Spool) -> Self {
+        Self { spool: spool.clone(), file: None, range: 0..0 }
+    }
+
+    pub(crate) fn spool(&self) -> &Spool {
+        &self.spool
+    }
+
+    /// Which bytes of the image are kept, and the file that has them.
+    pub(crate) fn part(&self) -> KeptPart {
+        KeptPart { file: self.file.clone(), range: self.range.clone() }
+    }
+
+    /// Keeps `chunk`, the bytes of the image from `at` on. What does not lead up to them goes: by
+    /// then nobody wants it any more.
+    pub(crate) async fn append(&mut self, at: u64, chunk: Bytes) -> io::Result<()> {
+        if at != self.range.end {
+            self.release(self.range.end - self.range.start);
+            self.range = at..at;
+            // Whoever still reads the old file reads what is there.
+            self.file = None;
+        }
+        let length = chunk.len() as u64;
+        self.reserve(length)?;
+        let (file, offset) = (self.file.clone(), at - self.range.start);
+        let directory = self.spool.directory.clone();
+        let written = tokio::task::spawn_blocking(move || {
+            let file = match file {
+                Some(file) => file,
+                None => Arc::new(Dir::open(&directory)?.unnamed_file()?),
+            };
+            file.write_all_at(&chunk, offset)?;
+            Ok::<_, io::Error>(file)
+        });
+        match written.await.map_err(io::Error::other).and_then(|it| it) {
+            Ok(file) => self.file = Some(file),
+            Err(error) => {
+                self.release(length);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the part longer, as far as that may be.
+    fn reserve(&mut self, length: u64) -> io::Result<()> {
+        self.range.end += length;
+        let before = self.spool.used.fetch_add(length, Ordering::Relaxed);
+        if before.saturating_add(length) > self.spool.most {
+            self.release(length);
+            let reason = format!("more than {} bytes would be there at once", self.spool.most);
+            return Err(io::Error::new(io::ErrorKind::QuotaExceeded, reason));
+        }
+        Ok(())
+    }
+
+    fn release(&mut self, length: u64) {
+        self.range.end -= length;
+        self.spool.used.fetch_sub(length, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.release(self.range.end - self.range.start);
+    }
+}
+
+/// Bytes of an image in a file.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct KeptPart {
+    file: Option<Arc<File>>,
+    range: Range<u64>,
+}
+
+impl KeptPart {
+    pub(crate) fn contains(&self, at: u64) -> bool {
+        self.range.contains(&at)
+    }
+
+    /// The next bytes from `at` on.
+    pub(crate) async fn read(&self, at: u64) -> io::Result<Bytes> {
+        let length = (self.range.end - at).min(CHUNK);
+        let (file, offset) = (self.file.clone(), at - self.range.start);
+        let file = file.ok_or_else(|| io::Error::other("nothing is kept"))?;
+        let read = tokio::task::spawn_blocking(move || {
+            let mut bytes = vec![0; usize::try_from(length).unwrap_or_default()];
+            file.read_exact_at(&mut bytes, offset)?;
+            Ok(bytes.into())
+        });
+        read.await.map_err(io::Error::other)?
+    }
+}
+
+/// Bytes read at once.
+const CHUNK: u64 = 256 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn used(spool: &Spool) -> u64 {
+        spool.used.load(Ordering::Relaxed)
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_can_be_read_from_any_byte_and_leaves_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let spool = Spool::new(SpoolWhen::Auto, directory.path(), 10);
+        let mut kept = Kept::new(&spool);
+        kept.append(5, Bytes::from_static(b"abc")).await.unwrap();
+        kept.append(8, Bytes::from_static(b"def")).await.unwrap();
+        let part = kept.part();
+        assert!(!part.contains(4) && part.contains(5) && part.contains(10) && !part.contains(11));
+        assert_eq!(part.read(5).await.unwrap(), "abcdef");
+        assert_eq!(part.read(9).await.unwrap(), "ef");
+        assert_eq!(used(&spool), 6);
+
+        // More is wanted of what comes later, and nothing of what was.
+        kept.append(20, Bytes::from_static(b"0123456789")).await.unwrap();
+        assert_eq!(kept.part().read(22).await.unwrap(), "23456789");
+        assert_eq!(used(&spool), 10);
+        let error = kept.append(30, Bytes::from_static(b"x")).await.unwrap_err();
+        assert!(error.to_string().contains("more than 10 bytes"), "{error}");
+        // The rest is still there.
+        assert_eq!(kept.part().read(29).await.unwrap(), "9");
+
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
+        drop(kept);
+        assert_eq!(used(&spool), 0);
+    }
+
+    #[tokio::test]
+    async fn a_directory_that_is_not_there_is_named() {
+        let spool = Spool::new(SpoolWhen::Always, "/nonexistent", u64::MAX);
+        let mut kept = Kept::new(&spool);
+        let error = kept.append(0, Bytes::from_static(b"abc")).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        assert!(!kept.part().contains(0) || kept.part().read(0).await.is_err());
+    }
+}
