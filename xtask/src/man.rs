@@ -55,7 +55,7 @@ const PAGES: &[(&str, &str, &str)] = &[
     ("docs/recovery.md", "glance-replicator-recovery", "complete interrupted runs"),
     ("docs/scale.md", "glance-replicator-scale", "split a replication across machines"),
     ("docs/selection.md", "glance-replicator-selection", "select images"),
-    ("docs/sign-in.md", "glance-replicator-sign-in", "clouds.yaml, OS_* variables and tokens"),
+    ("docs/sign-in.md", "glance-replicator-sign-in", "sign in with clouds.yaml or a token"),
     ("docs/sync.md", "glance-replicator-sync", "keep replicas up to date"),
     ("docs/tls.md", "glance-replicator-tls", "certificate trust"),
     ("docs/transfer.md", "glance-replicator-transfer", "retries, several targets and limits"),
