@@ -56,6 +56,7 @@ fn context(min_version: TlsVersion) -> Result<ssl::SslContextBuilder, ErrorStack
         TlsVersion::V1_3 => SslVersion::TLS1_3,
     }))?;
     // Debian's default; upstream's is 1 up to OpenSSL 3.1. It rules out SHA-1 and RSA below 2048.
+    #[expect(clippy::disallowed_methods, reason = "raises upstream's level 1 to 2")]
     context.set_security_level(2);
     context.set_options(SslOptions::NO_COMPRESSION | SslOptions::NO_RENEGOTIATION);
     // A write that has to wait is repeated with the same bytes, but from elsewhere in memory.
@@ -63,6 +64,7 @@ fn context(min_version: TlsVersion) -> Result<ssl::SslContextBuilder, ErrorStack
         SslMode::AUTO_RETRY | SslMode::ACCEPT_MOVING_WRITE_BUFFER | SslMode::ENABLE_PARTIAL_WRITE,
     );
     context.set_alpn_protos(b"\x08http/1.1")?;
+    #[expect(clippy::disallowed_methods, reason = "turns verification on")]
     context.set_verify(SslVerifyMode::PEER);
     Ok(context)
 }

@@ -27,6 +27,7 @@ fn provider_is_active() -> bool {
     offers("SHA2-256", Some("fips=yes"))
 }
 
+#[expect(unsafe_code, reason = "the crate `openssl` has no safe form of this function")]
 fn default_properties_ask_for_it() -> bool {
     // Reads the configuration, if nothing has read it yet.
     openssl::init();

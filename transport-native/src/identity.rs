@@ -73,6 +73,7 @@ pub(crate) struct Asked {
 
 impl Asked {
     /// Has the connections of `context` remember.
+    #[expect(unsafe_code, reason = "the crate `openssl` has no safe form of this function")]
     pub(crate) fn watch(
         context: &mut SslContextBuilder,
         has_identity: bool,
@@ -111,6 +112,7 @@ fn index() -> Result<Index<Ssl, AtomicBool>, ErrorStack> {
 }
 
 /// OpenSSL calls it when the server asks for a certificate. 1: go on, with what there is.
+#[expect(unsafe_code, reason = "OpenSSL calls this function through a C pointer")]
 unsafe extern "C" fn asked(ssl: *mut ffi::SSL, index: *mut c_void) -> c_int {
     let Ok(index) = c_int::try_from(index.addr()) else { return 1 };
     // SAFETY: OpenSSL passes a connection that lives, and under this index stands what `prepare`
@@ -122,6 +124,7 @@ unsafe extern "C" fn asked(ssl: *mut ffi::SSL, index: *mut c_void) -> c_int {
     1
 }
 
+#[expect(unsafe_code, reason = "declares a function of a C library")]
 unsafe extern "C" {
     /// `ssl.h`, since OpenSSL 1.0.2; `openssl-sys` does not declare it.
     fn SSL_CTX_set_cert_cb(

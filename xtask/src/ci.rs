@@ -1,14 +1,21 @@
-//! `cargo xtask ci`: what must hold beside the tests of `cargo xtask test`: format, lints and
-//! tests of each feature set alone, documentation without warnings, and the invariants.
+//! `cargo xtask ci`: the checks that `cargo xtask test` does not run: format, spelling,
+//! dependencies, the invariants, lints and tests of each feature set alone, and documentation.
 
-use crate::failure::Failure;
+use std::io::ErrorKind;
+use std::process::Command;
+
+use crate::failure::{Context, Failure};
+use crate::say::say;
 use crate::shell::cargo;
-use crate::tidy;
+use crate::{tidy, workspace};
 
-/// Checks all of it.
+/// Runs every check, and stops at the first that fails.
 pub(crate) fn run() -> Result<(), Failure> {
     cargo(&["fmt", "--all", "--", "--check"])?;
     tidy::run()?;
+    run_if_installed("typos", &[], "spelling was not checked")?;
+    run_if_installed("cargo-deny", DENY, "licences and sources of crates were not checked")?;
+    say("left out: security advisories, which need the network: cargo deny check advisories");
     for features in FEATURE_SETS {
         let mut clippy = vec!["clippy", "--all-targets", "--no-default-features"];
         clippy.extend(["-p", "replicator-cli", "-p", "tests", "--features", features]);
@@ -29,6 +36,26 @@ pub(crate) fn run() -> Result<(), Failure> {
     cargo(&["doc", "--workspace", "--no-deps", "--config", "build.rustdocflags=['-Dwarnings']"])
 }
 
+/// Runs a program that does not come with Rust. On a machine without the program, a line on standard
+/// error says what was left out, and the other checks go on.
+fn run_if_installed(program: &str, arguments: &[&str], left_out: &str) -> Result<(), Failure> {
+    say(format_args!("$ {}", [&[program], arguments].concat().join(" ")));
+    match Command::new(program).args(arguments).current_dir(workspace::root()).status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(Failure::new(format!("{program}: {status}"))),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            say(format_args!("left out: {left_out}, because `{program}` is not installed"));
+            Ok(())
+        }
+        Err(error) => Err(error).context(|| format!("cannot run {program}")),
+    }
+}
+
+/// `deny.toml` configures these checks. `advisories` is not one of them, because it downloads a
+/// database; RELEASING.md says when to run it.
+const DENY: &[&str] =
+    &["--locked", "check", "--hide-inclusion-graph", "bans", "licenses", "sources"];
+
 /// Suites that see whether a tool with one stack alone is whole: its options, each kind of endpoint,
 /// the real cloud, refusals and errors of TLS. `cargo xtask test` runs every suite, and each with
 /// both stacks.
@@ -40,3 +67,15 @@ const FEATURE_SETS: [&str; 3] = [
     "replicator-cli/native-tls,tests/native-tls",
     "replicator-cli/rustls,tests/rustls,replicator-cli/native-tls,tests/native-tls",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_check_is_left_out_only_where_its_program_is_missing() {
+        assert!(run_if_installed("true", &[], "nothing").is_ok());
+        assert!(run_if_installed("no-such-program", &[], "nothing").is_ok());
+        assert!(run_if_installed("false", &[], "nothing").is_err());
+    }
+}

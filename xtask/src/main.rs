@@ -60,7 +60,7 @@ enum Command {
         /// What to measure.
         subject: bench::Subject,
     },
-    /// Check format, lints, every feature set, documentation and invariants.
+    /// Check format, spelling, dependencies, invariants, lints of every feature set, documentation.
     Ci,
     /// Real Keystones and Glances over HTTPS on the loopback interface.
     Cloud(cloud::Arguments),

@@ -45,7 +45,7 @@ struct Counting;
 
 /// Hands everything on to the system, and refuses what would fill the machine: the process aborts
 /// then, which fails the test too.
-#[expect(unsafe_code, reason = "an allocator can't be written without")]
+#[expect(unsafe_code, reason = "an allocator cannot be written in safe Rust")]
 // SAFETY: every call goes on to the system's allocator as it came.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
