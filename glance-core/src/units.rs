@@ -17,7 +17,7 @@ impl std::error::Error for InvalidByteCount {}
 /// The bytes that `text` stands for: digits, then optionally k, M, G or T (powers of 1024).
 ///
 /// ```
-/// use crate::units::byte_count;
+/// use glance_core::units::byte_count;
 ///
 /// assert_eq!(byte_count("512k"), Ok(512 * 1024));
 /// assert!(byte_count("10 apples").is_err());

@@ -57,7 +57,7 @@ use exchange::origin;
 /// A token that another program leaves in a file:
 /// ```
 /// use glance_core::Transport;
-/// use crate::auth::{AuthPlugin, Grant, Proof};
+/// use keystone_auth::auth::{AuthPlugin, Grant, Proof};
 /// use keystone_auth::{SignInError, SignInErrorKind};
 ///
 /// #[derive(Debug)]
