@@ -1,5 +1,4 @@
 //! Faults on the way: what the operator is told, and what is left at the target.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on has failed")]
 
 use std::sync::Arc;
 

@@ -22,8 +22,8 @@ use glance_server::fault::Faulty;
 use http::{Request, Response};
 use tokio::task::JoinHandle;
 
-use crate::site::{TOKEN, serve};
-use crate::stack::Stack;
+use crate::support::site::{TOKEN, serve};
+use crate::support::stack::Stack;
 
 /// A Glance over HTTPS that counts the bytes of data; it ends with the value.
 pub(crate) struct HollowSite {

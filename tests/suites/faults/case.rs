@@ -13,9 +13,9 @@ use glance_core::store::memory::MemoryStore;
 use glance_core::store::{Activation, ImageStore};
 use tokio::time::timeout;
 
-use crate::site::{MEMBERS, Site};
-use crate::stack::Stack;
-use crate::table::{Case, End, SIZE, Side, Start, Step, Times};
+use crate::suites::faults::table::{Case, End, SIZE, Side, Start, Step, Times};
+use crate::support::site::{MEMBERS, Site};
+use crate::support::stack::Stack;
 
 /// How a case ended, in words for the table, and what was wrong with that.
 #[derive(Debug, Default)]

@@ -12,8 +12,8 @@ use glance_server::fault::Fault;
 use http::Method;
 use serde_json::Value;
 
-use crate::common::Run;
-use crate::site::{Pair, Site, attributes, id};
+use crate::suites::recovery::pair::{Pair, Site, attributes, id};
+use crate::support::common::Run;
 
 fn has(run: &Run, words: &[&str]) {
     for word in words {

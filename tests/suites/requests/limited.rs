@@ -14,8 +14,8 @@ use tempfile::TempDir;
 use tests::pki::{Authority, Leaf};
 use tokio::net::TcpListener;
 
-use crate::common::{Run, replicator_with};
-use crate::nginx::Nginx;
+use crate::support::common::{Run, replicator_with};
+use crate::support::nginx::Nginx;
 
 /// A Glance behind an nginx that lets so many requests pass.
 struct Site {

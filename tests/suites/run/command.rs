@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use super::{Site, id, is_file};
-use crate::common::{Run, piped, replicator_with};
+use crate::support::common::{Run, piped, replicator_with};
 
 async fn run(line: &[&str], state: &str) -> Run {
     let mut line: Vec<String> = line.iter().map(ToString::to_string).collect();

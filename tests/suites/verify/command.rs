@@ -15,8 +15,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
-use super::common::{Run, replicator_with};
 use super::{id, put};
+use crate::support::common::{Run, replicator_with};
 
 const DATA: &[u8] = b"the data of an image";
 
