@@ -7,6 +7,7 @@ mod suites {
     mod content;
     mod https;
     mod identity;
+    mod injection;
     mod replicate;
     mod run;
     mod scale;

@@ -2,7 +2,7 @@
 //!
 //! [`GlanceApi`] answers requests and is itself a [`Transport`](glance_core::Transport): a client
 //! can use it in-process, without a socket, and wrappers around transports fit around it.
-//! [`serve`] puts it behind a listener. [`fault`] is such a wrapper, which misbehaves on purpose.
+//! [`serve`] puts it behind a listener.
 
 mod answer;
 mod api;
@@ -17,7 +17,6 @@ mod members;
 mod metadefs;
 mod patch;
 
-pub mod fault;
 mod lingering;
 mod serve;
 mod watched;

@@ -12,11 +12,11 @@ use glance_core::replicate::{ContentCheck, CopyError, Done, Policy, Replication,
 use glance_core::store::ImageStore;
 use glance_core::store::memory::MemoryStore;
 use glance_server::GlanceApi;
-use glance_server::fault::{Fault, Faulty};
 
 use crate::support::content::disks;
 use crate::support::content::table::{Case, Verdict, cases};
 use crate::support::content::{agree, all_refused, judge, record};
+use crate::support::fault::{Fault, Faulty};
 
 #[test]
 fn the_table_is_judged_as_it_says() {

@@ -13,7 +13,6 @@ use glance_core::image::{Attributes, Image, ImageId, Status, Visibility};
 use glance_core::store::memory::MemoryStore;
 use glance_core::store::{ByteRange, ImageStore};
 use glance_server::GlanceApi;
-use glance_server::fault::{Fault, Faulty};
 use http::Method;
 use tempfile::TempDir;
 use tests::pki::{Authority, Leaf};
@@ -21,6 +20,7 @@ use tokio::net::TcpListener;
 use transport_hyper::TlsAcceptor;
 
 use crate::support::common::{self, Run, replicator_with, start};
+use crate::support::fault::{Fault, Faulty};
 use crate::support::stack::acceptor;
 
 const DATA: &[u8] = b"the data of an image, long enough to be broken in the middle";

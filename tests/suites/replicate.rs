@@ -17,9 +17,10 @@ use glance_core::store::memory::MemoryStore;
 use glance_core::store::{ByteRange, ImageStore, StoreErrorKind};
 use glance_core::{Body, Transport};
 use glance_server::GlanceApi;
-use glance_server::fault::{Fault, Faulty};
 use http::Method;
 use serde_json::json;
+
+use crate::support::fault::{Fault, Faulty};
 
 /// Two Glances in process, each behind a layer that can misbehave.
 struct Pair {

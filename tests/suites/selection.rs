@@ -12,13 +12,13 @@ use glance_core::store::memory::MemoryStore;
 use glance_core::transport::{Transport, TransportError};
 use glance_core::{Body, ImageStore};
 use glance_server::GlanceApi;
-use glance_server::fault::{Fault, Faulty};
 use http::{Method, Request, Response};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
 use crate::support::common::{Run, replicator_with};
+use crate::support::fault::{Fault, Faulty};
 
 fn id(number: u8) -> ImageId {
     format!("00000000-0000-4000-8000-0000000000{number:02}").parse().unwrap()

@@ -6,6 +6,7 @@
 pub(crate) mod common;
 pub(crate) mod content;
 pub(crate) mod extent;
+pub(crate) mod fault;
 pub(crate) mod nginx;
 pub(crate) mod old_dump;
 pub(crate) mod real_cloud;

@@ -14,6 +14,7 @@ use glance_core::tls;
 use serde_json::Value;
 
 use crate::support::common::{Run, replicator_with};
+
 pub(crate) use crate::support::stack::STACKS;
 
 pub(crate) struct Cloud {

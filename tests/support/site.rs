@@ -13,12 +13,12 @@ use glance_core::image::{Image, ImageId};
 use glance_core::store::memory::MemoryStore;
 use glance_core::store::{ByteRange, ImageStore};
 use glance_server::GlanceApi;
-use glance_server::fault::Faulty;
 use http::HeaderName;
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use crate::support::fault::Faulty;
 use crate::support::stack::Stack;
 use crate::support::watch::Watch;
 

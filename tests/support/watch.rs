@@ -49,7 +49,7 @@ impl Watch {
             let proven = !other && self.proven.lock().unwrap().contains(&image.id);
             let is_seen = match replica.attributes.visibility {
                 Visibility::Private => false,
-                // Without members, by nobody more: see `shared_with_nobody` in suite `cloud`.
+                // Without members, by nobody more: see `shared_with_nobody` in suite `cloud_smoke`.
                 Visibility::Shared => !self.kept.members(&image.id).await.unwrap().is_empty(),
                 _ => true,
             };

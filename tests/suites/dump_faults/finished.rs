@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use format_dump::DumpStore;
-use glance_server::fault::Fault;
 use http::Method;
 
 use super::disk::Disk;
 use super::source::{Site, Then};
 use crate::support::common::{Run, start_heard};
+use crate::support::fault::Fault;
 
 /// What changes when anything writes to a dump.
 fn traces(dump: &Path) -> Vec<Option<(u64, i64, i64)>> {

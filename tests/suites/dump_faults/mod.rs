@@ -19,11 +19,11 @@ use glance_core::ImageStore;
 use glance_core::dir::Dir;
 use glance_core::image::{ImageId, Status};
 use glance_core::store::ByteRange;
-use glance_server::fault::Fault;
 use http::Method;
 use source::{Site, Then, id, put};
 
 use crate::support::common::start;
+use crate::support::fault::Fault;
 
 /// What has nothing to do with TLS runs with one stack.
 const STACK: &str = if cfg!(feature = "rustls") { "rustls" } else { "native" };

@@ -13,12 +13,12 @@ use glance_core::store::ImageStore;
 use glance_core::store::memory::MemoryStore;
 use glance_core::{Transport, TransportError};
 use glance_server::GlanceApi;
-use glance_server::fault::Faulty;
 use http::{Method, Request, Response};
 use tests::pki::{Authority, Leaf};
 use tokio::net::TcpListener;
 
 use crate::support::common::{Run, replicator_with};
+use crate::support::fault::Faulty;
 use crate::support::stack::acceptor;
 
 /// A Glance, and what it takes to reach it with one of the TLS stacks.

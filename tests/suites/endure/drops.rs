@@ -5,7 +5,6 @@ use std::time::Instant;
 
 use glance_core::image::Image;
 use glance_core::store::ImageStore;
-use glance_server::fault::Fault;
 use http::Method;
 use tokio::runtime::Runtime;
 
@@ -13,6 +12,7 @@ use crate::suites::endure::hollow::{Hollow, HollowSite, id};
 use crate::suites::endure::operator::Operator;
 use crate::support::common::replicator_with;
 use crate::support::extent::{Chance, extent};
+use crate::support::fault::Fault;
 use crate::support::stack::Stack;
 use crate::support::sweep::{keep, print};
 

@@ -18,10 +18,10 @@ use glance_core::store::memory::MemoryStore;
 use glance_core::store::{Activation, ByteRange, ImageStore, ImageStream, StoreError};
 use glance_core::{Transport, TransportError};
 use glance_server::GlanceApi;
-use glance_server::fault::Faulty;
 use http::{Request, Response};
 use tokio::task::JoinHandle;
 
+use crate::support::fault::Faulty;
 use crate::support::site::{TOKEN, serve};
 use crate::support::stack::Stack;
 

@@ -12,7 +12,6 @@ use glance_core::replicate::stamp;
 use glance_core::store::memory::MemoryStore;
 use glance_core::store::{Activation, ImageStore};
 use glance_core::{Body, Transport, TransportError};
-use glance_server::fault::{Fault, Faulty};
 use http::{Method, Request, Response};
 use tokio::runtime::Runtime;
 
@@ -20,6 +19,7 @@ use crate::suites::endure::operator::Operator;
 use crate::suites::endure::process::{Sample, early_and_late, watched};
 use crate::support::common::{Run, start_heard};
 use crate::support::extent::{Chance, extent};
+use crate::support::fault::{Fault, Faulty};
 use crate::support::site::Site;
 use crate::support::stack::Stack;
 use crate::support::sweep::{keep, print};

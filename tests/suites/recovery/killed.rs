@@ -8,12 +8,12 @@ use glance_core::Body;
 use glance_core::image::{Image, Status, Visibility};
 use glance_core::replicate::stamp;
 use glance_core::store::ImageStore;
-use glance_server::fault::Fault;
 use http::Method;
 use serde_json::Value;
 
 use crate::suites::recovery::pair::{Pair, Site, attributes, id};
 use crate::support::common::Run;
+use crate::support::fault::Fault;
 
 fn has(run: &Run, words: &[&str]) {
     for word in words {

@@ -14,7 +14,6 @@ use glance_core::store::memory::MemoryStore;
 use glance_core::store::{ByteRange, ImageStore};
 use glance_core::{Body, Transport, TransportError};
 use glance_server::GlanceApi;
-use glance_server::fault::{Fault, Faulty};
 use http::{Method, Request, Response};
 use tempfile::TempDir;
 use tests::pki::{Authority, Leaf};
@@ -23,6 +22,7 @@ use tokio::time::sleep;
 use transport_hyper::TlsAcceptor;
 
 use crate::support::common::{Run, replicator_with, start};
+use crate::support::fault::{Fault, Faulty};
 use crate::support::stack::acceptor;
 
 pub(crate) const TOKEN: &str = "a-token-that-nobody-may-see";

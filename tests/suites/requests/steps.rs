@@ -17,8 +17,9 @@ use glance_core::store::memory::MemoryStore;
 use glance_core::store::{ByteRange, ImageStore};
 use glance_core::transport::{Persistence, Persistent};
 use glance_server::GlanceApi;
-use glance_server::fault::{Fault, Faulty};
 use http::Method;
+
+use crate::support::fault::{Fault, Faulty};
 
 const DATA: &[u8] = b"the data of an image";
 const ID: &str = "00000000-0000-4000-8000-000000000001";

@@ -24,8 +24,9 @@ use glance_core::store::memory::MemoryStore;
 use glance_core::store::{ByteRange, ImageStore};
 use glance_core::{Body, Transport, TransportError};
 use glance_server::GlanceApi;
-use glance_server::fault::Faulty;
 use http::{Method, Request, Response};
+
+use crate::support::fault::Faulty;
 
 /// A Glance in process, behind a layer that can misbehave and one that counts.
 struct Site {

@@ -14,10 +14,10 @@ use glance_core::select::{Chosen, Selection, Subset};
 use glance_core::store::ImageStore;
 use glance_core::store::memory::MemoryStore;
 use glance_server::GlanceApi;
-use glance_server::fault::{Fault, Faulty};
 use http::Method;
 
 use super::{id, put};
+use crate::support::fault::{Fault, Faulty};
 
 struct Pair {
     a: Arc<Faulty>,

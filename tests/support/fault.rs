@@ -1,7 +1,7 @@
-//! A transport that misbehaves on purpose and remembers what it was asked, for tests.
+//! A transport that misbehaves on purpose and remembers what it was asked.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -15,12 +15,9 @@ use http::{HeaderName, Method, Request, Response, StatusCode};
 use serde_json::Value;
 use tokio::sync::oneshot;
 
-use crate::answer::page;
-
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Fault {
+pub(crate) enum Fault {
     /// The answer's body breaks off.
     CutDownload {
         /// The bytes that still come.
@@ -95,7 +92,7 @@ pub enum Fault {
 }
 
 /// A [`Transport`] that hands requests on, except where a rule says otherwise.
-pub struct Faulty {
+pub(crate) struct Faulty {
     inner: Arc<dyn Transport>,
     rules: Mutex<Vec<Rule>>,
     requests: Mutex<Vec<(Method, String)>>,
@@ -111,13 +108,13 @@ struct Rule {
 
 impl Faulty {
     /// A wrapper around `inner` without any rule yet.
-    pub fn new(inner: Arc<dyn Transport>) -> Self {
+    pub(crate) fn new(inner: Arc<dyn Transport>) -> Self {
         Self { inner, rules: Mutex::default(), requests: Mutex::default(), end: Mutex::default() }
     }
 
     /// Adds a rule: the next `times` requests with this `method` and a fitting `path` suffer
     /// `fault`. Of several rules that fit, the first counts. Rules may be added at any time.
-    pub fn inject(
+    pub(crate) fn inject(
         &self,
         method: Method,
         path: impl Fn(&str) -> bool + Send + 'static,
@@ -125,45 +122,45 @@ impl Faulty {
         fault: Fault,
     ) {
         let rule = Rule { method, path: Box::new(path), times, fault };
-        self.rules.lock().unwrap_or_else(PoisonError::into_inner).push(rule);
+        self.rules.lock().unwrap().push(rule);
     }
 
     /// Lets the next `requests` pass, has the one after them suffer `fault`, and loses all further
     /// ones: what a server sees of a client that is killed.
-    pub fn end_after(&self, requests: usize, fault: Fault) {
+    pub(crate) fn end_after(&self, requests: usize, fault: Fault) {
         let so_far = self.requests().len();
         let end = Some((so_far + requests, fault));
-        *self.end.lock().unwrap_or_else(PoisonError::into_inner) = end;
+        *self.end.lock().unwrap() = end;
     }
 
     /// Ends all faults.
-    pub fn mend(&self) {
-        self.rules.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        *self.end.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    pub(crate) fn mend(&self) {
+        self.rules.lock().unwrap().clear();
+        *self.end.lock().unwrap() = None;
     }
 
     /// The method and path of every request so far, in order of arrival.
-    pub fn requests(&self) -> Vec<(Method, String)> {
-        self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub(crate) fn requests(&self) -> Vec<(Method, String)> {
+        self.requests.lock().unwrap().clone()
     }
 
     /// How many requests are still to suffer a fault.
-    pub fn pending(&self) -> usize {
-        let rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(crate) fn pending(&self) -> usize {
+        let rules = self.rules.lock().unwrap();
         rules.iter().fold(0, |sum, rule| rule.times.saturating_add(sum))
     }
 
     fn receive(&self, request: &Request<Body>) -> Option<Fault> {
         let (method, path) = (request.method(), request.uri().path());
-        let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut requests = self.requests.lock().unwrap();
         let number = requests.len();
         requests.push((method.clone(), path.to_owned()));
-        match *self.end.lock().unwrap_or_else(PoisonError::into_inner) {
+        match *self.end.lock().unwrap() {
             Some((last, fault)) if number == last => return Some(fault),
             Some((last, _)) if number > last => return Some(Fault::Lost),
             _ => {}
         }
-        let mut rules = self.rules.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rules = self.rules.lock().unwrap();
         let fits = |rule: &&mut Rule| rule.times > 0 && rule.method == method && (rule.path)(path);
         let rule = rules.iter_mut().find(fits)?;
         rule.times -= 1;
@@ -258,8 +255,19 @@ impl fmt::Debug for Faulty {
     }
 }
 
+/// An error page, as Glance writes them.
 fn status(code: u16) -> Response<Body> {
-    page(StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), "Injected")
+    let status = StatusCode::from_u16(code).unwrap();
+    let page = format!(
+        "<html>\n <head>\n  <title>{status}</title>\n </head>\n <body>\n  <h1>{status}</h1>\n  \
+         Injected<br /><br />\n\n\n </body>\n</html>"
+    );
+    let mut answer = Response::new(Body::empty());
+    *answer.status_mut() = status;
+    let media_type = HeaderValue::from_static("text/html; charset=UTF-8");
+    answer.headers_mut().insert(CONTENT_TYPE, media_type);
+    answer.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(page.len()));
+    answer.map(|_: Body| Body::from(Bytes::from(page)))
 }
 
 fn lost() -> TransportError {
