@@ -2,10 +2,9 @@
 //!
 //! [`GlanceApi`] answers requests and is itself a [`Transport`](glance_core::Transport): a client
 //! can use it in-process, without a socket, and wrappers around transports fit around it.
-//! [`serve`] puts it behind a listener. [`fault`] is such a wrapper, which misbehaves on purpose.
+//! [`serve`] puts it behind a listener.
 
 mod api;
-pub mod fault;
 mod lingering;
 mod serve;
 mod watched;

@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used)] // in what the tests share, as in the tests
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -14,9 +13,8 @@ use glance_core::image::{Attributes, Image, Owner};
 use glance_core::metadefs::Namespace;
 use glance_core::store::memory::MemoryStore;
 use glance_core::transport::{Transport, TransportError, TransportErrorKind};
-use glance_server::fault::{Fault, Faulty};
 use glance_server::{Access, GlanceApi};
-use http::{HeaderMap, Method, Request};
+use http::{HeaderMap, Request};
 use serde_json::{Value, json};
 
 const ID: &str = "6d55dd55-053a-4765-b7bc-b30df0ea3861";
@@ -732,35 +730,6 @@ async fn data_of_the_right_format_is_taken() {
         let got = put_with(&api, &[], body).await.unwrap();
         assert_eq!(got.status, status, "{format}");
     }
-}
-
-#[tokio::test]
-async fn injected_faults_happen_as_often_as_told() {
-    let faulty = Faulty::new(Arc::new(api()));
-    create(&faulty, "raw").await;
-    let is_file = |path: &str| path.ends_with("/file");
-    faulty.inject(Method::PUT, is_file, 1, Fault::Status(503));
-    assert_eq!(put(&faulty, b"abcdef").await.status, 503);
-    faulty.inject(Method::PUT, is_file, 1, Fault::StoreOther);
-    assert_eq!(put(&faulty, b"abcdef").await.status, 204);
-    assert_eq!(ask(&faulty, "GET", FILE).await.bytes(), b"abcdeg");
-
-    faulty.inject(Method::GET, is_file, 1, Fault::CutDownload { after: 2 });
-    assert!(ask(&faulty, "GET", FILE).await.body.is_err());
-    faulty.inject(Method::GET, is_file, 1, Fault::StallDownload { after: 2 });
-    let stalled = ask(&faulty, "GET", FILE);
-    assert!(tokio::time::timeout(Duration::from_millis(50), stalled).await.is_err());
-    faulty.inject(Method::GET, is_file, 1, Fault::CorruptDownload { at: 1 });
-    assert_eq!(ask(&faulty, "GET", FILE).await.bytes(), b"accdeg");
-    let honest = ask(&faulty, "GET", IMAGE).await.json();
-    faulty.inject(Method::GET, |path| path == IMAGE, 1, Fault::WrongDigest);
-    let lie = ask(&faulty, "GET", IMAGE).await.json();
-    assert_ne!(lie["os_hash_value"], honest["os_hash_value"]);
-    assert_eq!(ask(&faulty, "GET", IMAGE).await.json(), honest);
-    assert_eq!(faulty.pending(), 0);
-
-    let puts = faulty.requests().into_iter().filter(|(method, _)| method == Method::PUT).count();
-    assert_eq!(puts, 2);
 }
 
 /// Every Glance shows an owner; the one that is made up is none to a client of this project.

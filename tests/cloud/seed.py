@@ -10,7 +10,7 @@ import uuid
 
 import metadefs
 from connection import PATCH, call, connect, projects
-from formats import MIB, iso, noise, noise_chunks, qcow2, vhdx, vmdk
+from standalone.formats import MIB, iso, noise, noise_chunks, qcow2, vhdx, vmdk
 
 OCTETS = {"Content-Type": "application/octet-stream"}
 LONG = "".join(f"{i:05d} äöü 漢字 " for i in range(4000))[:60000]

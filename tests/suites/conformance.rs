@@ -1,5 +1,4 @@
 //! Every store runs the one suite: memory, a directory, and Glance over HTTPS with each TLS stack.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on has failed")]
 
 use std::sync::Arc;
 

@@ -1,36 +1,22 @@
-//! The check of an image's first bytes, compared with Glance: a table of images that a real Glance
-//! (`cargo xtask cloud up`) judges too, and many random ones that its own code judges.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on has failed")]
-#![allow(clippy::cast_possible_truncation, reason = "small images")]
+//! The check of an image's first bytes: a table of images, which a real Glance judges too in the
+//! suite `content_cloud`.
 
-#[path = "content/disks.rs"]
-mod disks;
-#[path = "content/table.rs"]
-mod table;
-
-mod common;
-mod real_cloud;
-
-use std::fs;
-use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
-use std::time::SystemTime;
 
-use disks::Random;
 use glance_client::GlanceStore;
 use glance_core::Body;
-use glance_core::content_format::{self, HEAD, Unfit};
-use glance_core::image::{Attributes, Image, ImageId, Status};
+use glance_core::image::{Image, Status};
+use glance_core::store::ImageStore;
 use glance_core::store::memory::MemoryStore;
-use glance_core::store::{ImageStore, StoreErrorKind};
 use glance_server::GlanceApi;
-use glance_server::fault::{Fault, Faulty};
 use keystone_auth::Session;
 use keystone_auth::auth::FixedToken;
-use real_cloud::{Cloud, STACKS, transport};
 use replicator_engine::{ContentCheck, CopyError, Done, Policy, Replication, Retries};
-use table::{Case, Verdict, cases};
+
+use crate::support::content::disks;
+use crate::support::content::table::{Case, Verdict, cases};
+use crate::support::content::{agree, all_refused, judge, record};
+use crate::support::fault::{Fault, Faulty};
 
 #[test]
 fn the_table_is_judged_as_it_says() {
@@ -51,12 +37,6 @@ fn the_table_is_judged_as_it_says() {
     }
     assert!(wrong.is_empty(), "{} are wrong:\n{}", wrong.len(), wrong.join("\n"));
     assert!(refused >= 15 && accepted >= 10, "{refused} refused, {accepted} accepted");
-}
-
-#[tokio::test]
-async fn a_real_glance_says_the_same() {
-    let refused = all_refused(&*real_glance(&Cloud::find())).await;
-    agree(&refused, "the real Glance");
 }
 
 #[tokio::test]
@@ -155,106 +135,6 @@ async fn replicate_by(
     outcomes.remove(0).result
 }
 
-#[test]
-fn no_bytes_cause_a_panic_and_glances_own_code_agrees() {
-    let mutants = mutants();
-    let theirs = verdicts(&Cloud::find(), &mutants);
-    assert_eq!(theirs.len(), mutants.len());
-    let (mut refused, mut wrong) = (0, Vec::new());
-    for ((disk, data), theirs) in mutants.iter().zip(theirs) {
-        let ours = judge((disk, "bare"), data);
-        refused += usize::from(ours.is_err());
-        if ours.is_ok() != (theirs == "ok") {
-            let head = String::from_utf8_lossy(&data[..data.len().min(700)]).into_owned();
-            wrong.push(format!("{disk}, {} bytes: {ours:?}, {theirs}\n{head:?}", data.len()));
-        }
-    }
-    let all = mutants.len();
-    assert!(wrong.is_empty(), "{} of {all} are wrong:\n{}", wrong.len(), wrong.join("\n"));
-    let accepted = all - refused;
-    assert!(refused > 400 && accepted > 400, "{refused} refused, {accepted} accepted");
-}
-
-/// The images of the table, changed at random, called by another format, cut.
-fn mutants() -> Vec<(&'static str, Vec<u8>)> {
-    let disks = ["raw", "qcow2", "vhd", "vhdx", "vmdk", "vdi", "iso", "ploop"];
-    let mut random = Random(2);
-    let mut mutants = Vec::new();
-    // What is larger than the head may be refused for what is behind it.
-    let cases = cases().into_iter().filter(|case| case.data.len() <= HEAD);
-    for Case { formats, data, .. } in cases {
-        for _ in 0..24 {
-            let mut data = data.clone();
-            for _ in 0..random.below(4) {
-                let reach = [80, 512, 1024, usize::MAX][random.below(4)];
-                let at = random.below(data.len().min(reach));
-                let value = [0, 1, 4, b'"', b'/', b'\n', random.byte()][random.below(7)];
-                if let Some(byte) = data.get_mut(at) {
-                    *byte = value;
-                }
-            }
-            if random.below(4) == 0 {
-                data.truncate(random.below(data.len()));
-            }
-            let other = random.below(3 * disks.len());
-            mutants.push((disks.get(other).copied().unwrap_or(formats.0), data));
-        }
-    }
-    mutants
-}
-
-fn judge((disk, container): (&str, &str), data: &[u8]) -> Result<(), Unfit> {
-    content_format::check(disk, container, &data[..data.len().min(HEAD)], data.len() as u64)
-}
-
-/// The images of the table that a store refuses for what they are. Their records can't be used any
-/// more, which is why all this matters.
-async fn all_refused(store: &dyn ImageStore) -> Vec<&'static str> {
-    let mut refused = Vec::new();
-    for (number, case) in cases().into_iter().enumerate() {
-        let image = record(number, &case);
-        store.create(&image).await.unwrap();
-        let data = bytes::Bytes::from(case.data);
-        match store.upload(&image.id, Body::from(data)).await {
-            Ok(stored) => assert_eq!(stored.status, Status::Active, "{}", case.name),
-            Err(error) => {
-                assert_eq!(error.kind, StoreErrorKind::Rejected, "{}: {error}", case.name);
-                let again = store.upload(&image.id, Body::empty()).await.unwrap_err();
-                assert_eq!(again.kind, StoreErrorKind::Server, "{}: {again}", case.name);
-                refused.push(case.name);
-            }
-        }
-        store.delete(&image.id).await.unwrap();
-    }
-    refused
-}
-
-#[track_caller]
-fn agree(refused: &[&str], who: &str) {
-    let mut wrong = Vec::new();
-    for case in cases() {
-        let expected = !matches!(case.verdict, Verdict::Accepted);
-        if refused.contains(&case.name) != expected {
-            wrong.push(format!("{who} refused {:?}: {}", case.name, !expected));
-        }
-    }
-    assert!(wrong.is_empty(), "{} are wrong:\n{}", wrong.len(), wrong.join("\n"));
-}
-
-/// A record with an id of its own on each run: a Glance never takes one twice.
-fn record(number: usize, case: &Case) -> Image {
-    let now = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64;
-    let id: ImageId =
-        format!("{:08x}-0000-4000-8000-{number:012}", Random(now).next() >> 32).parse().unwrap();
-    let attributes = Attributes {
-        name: Some(case.name.to_owned()),
-        disk_format: Some(case.formats.0.to_owned()),
-        container_format: Some(case.formats.1.to_owned()),
-        ..Attributes::default()
-    };
-    Image::queued(id, attributes)
-}
-
 fn find(image: &Image) -> Case {
     let name = image.attributes.name.as_deref();
     cases().into_iter().find(|case| Some(case.name) == name).unwrap()
@@ -268,31 +148,4 @@ fn glance(kept: &Arc<MemoryStore>) -> (Arc<Faulty>, Arc<dyn ImageStore>) {
     let session = Arc::new(Session::new(wire.clone(), Arc::new(auth)));
     let store = GlanceStore::new("target", wire.clone(), "https://target", session);
     (wire, Arc::new(store))
-}
-
-/// The real Glance B, with the first TLS stack of this build: how the data is carried makes no
-/// difference here.
-fn real_glance(cloud: &Cloud) -> Arc<dyn ImageStore> {
-    let configured = cloud.configured("b");
-    let transport = transport(STACKS[0], &configured);
-    let session = Arc::new(Session::new(Arc::clone(&transport), configured.auth));
-    Arc::new(GlanceStore::new("b", transport, cloud.text("b"), session))
-}
-
-/// What `verdicts.py` says to images.
-fn verdicts(cloud: &Cloud, images: &[(&str, Vec<u8>)]) -> Vec<String> {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("images");
-    let packed = images.iter().flat_map(|(disk, data)| {
-        let size = (data.len() as u64).to_be_bytes();
-        [&size[..], &[disk.len() as u8], disk.as_bytes(), data].concat()
-    });
-    fs::write(&path, packed.collect::<Vec<u8>>()).unwrap();
-    let output = Command::new(cloud.directory.join("venv/bin/python"))
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("cloud/verdicts.py"))
-        .arg(path)
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
 }

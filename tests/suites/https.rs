@@ -1,14 +1,10 @@
 //! The tool between two HTTPS servers that misbehave: exit codes, words, and what is left behind.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on has failed")]
-
-mod common;
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use common::{Run, replicator_with, start};
 use format_dump::DumpStore;
 use futures_util::stream;
 use glance_core::Selection;
@@ -17,12 +13,15 @@ use glance_core::image::{Attributes, Image, ImageId, Status, Visibility};
 use glance_core::store::memory::MemoryStore;
 use glance_core::store::{ByteRange, ImageStore};
 use glance_server::GlanceApi;
-use glance_server::fault::{Fault, Faulty};
 use http::Method;
 use tempfile::TempDir;
 use tests::pki::{Authority, Leaf};
 use tokio::net::TcpListener;
 use transport_hyper::TlsAcceptor;
+
+use crate::support::common::{self, Run, replicator_with, start};
+use crate::support::fault::{Fault, Faulty};
+use crate::support::stack::acceptor;
 
 const DATA: &[u8] = b"the data of an image, long enough to be broken in the middle";
 const TOKEN: &str = "a-token-that-nobody-may-see";
@@ -414,14 +413,4 @@ for_each_stack! {
     a_stream_passes_from_one_glance_to_another
     what_is_not_needed_ends_no_run
     memory_does_not_grow_with_the_image
-}
-
-fn acceptor(stack: &str, chain: &[u8], key: &[u8]) -> Arc<dyn TlsAcceptor> {
-    match stack {
-        #[cfg(feature = "rustls")]
-        "rustls" => transport_rustls::acceptor(chain, key).unwrap(),
-        #[cfg(feature = "native-tls")]
-        "native" => transport_native::acceptor(chain, key).unwrap(),
-        other => panic!("this build has no {other}"),
-    }
 }

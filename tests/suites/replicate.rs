@@ -1,5 +1,4 @@
 //! Faults on the way: what the operator is told, and what is left at the target.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on has failed")]
 
 use std::sync::Arc;
 
@@ -13,7 +12,6 @@ use glance_core::store::{ByteRange, ImageStore, StoreErrorKind};
 use glance_core::verified_body::DataFault;
 use glance_core::{Body, Transport};
 use glance_server::GlanceApi;
-use glance_server::fault::{Fault, Faulty};
 use http::Method;
 use keystone_auth::auth::{FixedToken, Grant, Proof};
 use keystone_auth::{AuthPlugin, Session, SignInError};
@@ -22,6 +20,8 @@ use replicator_engine::{
     Removal, Replication, Retries, RunError, State,
 };
 use serde_json::json;
+
+use crate::support::fault::{Fault, Faulty};
 
 /// Two Glances in process, each behind a layer that can misbehave.
 struct Pair {

@@ -1,8 +1,5 @@
 //! Several machines at one replication: shards together do everything, each image once, and one report
 //! is made of theirs.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on has failed")]
-
-mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -12,7 +9,6 @@ use std::process::Command;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use common::{Run, cleared, replicator_with};
 use format_dump::DumpStore;
 use futures_util::TryStreamExt;
 use glance_core::image::provenance;
@@ -23,6 +19,8 @@ use glance_core::{Body, ImageStore};
 use glance_server::GlanceApi;
 use serde_json::Value;
 use tokio::net::TcpListener;
+
+use crate::support::common::{Run, cleared, replicator_with};
 
 fn id(number: u32) -> ImageId {
     format!("00000000-0000-4000-8000-{number:012}").parse().unwrap()

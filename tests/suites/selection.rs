@@ -1,26 +1,24 @@
 //! Selecting images on the command line: what each verb does, what a server is asked for, and that
 //! what is filtered out never counts as gone.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on has failed")]
-
-mod common;
 
 use std::fs;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use common::{Run, replicator_with};
 use format_dump::DumpStore;
 use glance_core::image::{Attributes, Image, ImageId};
 use glance_core::store::memory::MemoryStore;
 use glance_core::transport::{Transport, TransportError};
 use glance_core::{Body, ImageStore};
 use glance_server::GlanceApi;
-use glance_server::fault::{Fault, Faulty};
 use http::{Method, Request, Response};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
+
+use crate::support::common::{Run, replicator_with};
+use crate::support::fault::{Fault, Faulty};
 
 fn id(number: u8) -> ImageId {
     format!("00000000-0000-4000-8000-0000000000{number:02}").parse().unwrap()

@@ -46,8 +46,9 @@ pub(crate) fn run(subject: Subject) -> Result<(), Failure> {
 /// A test at full length.
 struct Trial {
     subject: Subject,
-    suite: &'static str,
-    /// The module of the suite.
+    /// The binary of suites.
+    binary: &'static str,
+    /// The module in it.
     module: &'static str,
     /// What makes it long.
     variable: &'static str,
@@ -59,7 +60,7 @@ impl Trial {
     fn run(&self) -> Result<(), Failure> {
         let extent = std::env::var(self.variable).unwrap_or_else(|_| self.extent.to_owned());
         let suite = ["test", "--release", "-p", "tests", "--features", "tests/native-tls"];
-        let filter = ["--test", self.suite, "--", "--nocapture", self.module];
+        let filter = ["--test", self.binary, "--", "--nocapture", self.module];
         cargo_with(&[&suite[..], &filter].concat(), &[(self.variable, &extent)])
     }
 }
@@ -67,42 +68,42 @@ impl Trial {
 const TRIALS: [Trial; 6] = [
     Trial {
         subject: Subject::Kills,
-        suite: "endure",
+        binary: "endure",
         module: "embedded::",
         variable: "ENDURE_KILLS",
         extent: "200",
     },
     Trial {
         subject: Subject::Stops,
-        suite: "endure",
+        binary: "endure",
         module: "stops::",
         variable: "ENDURE_STOPS",
         extent: "480",
     },
     Trial {
         subject: Subject::KillsInCloud,
-        suite: "endure_cloud",
-        module: "",
+        binary: "cloud",
+        module: "endure_cloud::",
         variable: "ENDURE_KILLS_IN_CLOUD",
         extent: "200",
     },
     Trial {
         subject: Subject::Drops,
-        suite: "endure",
+        binary: "endure",
         module: "drops::",
         variable: "ENDURE_DROPS_MIB",
         extent: "1024",
     },
     Trial {
         subject: Subject::Huge,
-        suite: "endure",
+        binary: "endure",
         module: "huge::",
         variable: "ENDURE_SECONDS",
         extent: "630",
     },
     Trial {
         subject: Subject::Soak,
-        suite: "endure",
+        binary: "endure",
         module: "soak::",
         variable: "ENDURE_IMAGES",
         extent: "2000",

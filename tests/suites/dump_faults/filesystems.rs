@@ -5,8 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use super::common::{Run, cleared};
-use super::site::Site;
+use super::source::Site;
+use crate::support::common::{Run, cleared};
 
 /// Runs a command whose system calls of these names fail so.
 async fn without(site: &Site, (error, calls): (&str, &str), line: &[&str]) -> Run {

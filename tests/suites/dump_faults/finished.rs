@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use format_dump::DumpStore;
-use glance_server::fault::Fault;
 use http::Method;
 
-use super::common::{Run, start_heard};
 use super::disk::Disk;
-use super::site::{Site, Then};
+use super::source::{Site, Then};
+use crate::support::common::{Run, start_heard};
+use crate::support::fault::Fault;
 
 /// What changes when anything writes to a dump.
 fn traces(dump: &Path) -> Vec<Option<(u64, i64, i64)>> {
@@ -133,7 +133,7 @@ pub(super) async fn what_repair_mends_is_finished_unless_a_run_is_not_at_its_end
     let state = site.directory.path().join("state");
     let line = ["livecopy", url, &dump, "--state-dir", state.to_str().unwrap()];
     site.watch.at(&image, 4 << 20, || Then::Stall);
-    let mut child = super::common::start(&site.line(&line));
+    let mut child = crate::support::common::start(&site.line(&line));
     let partial = path.join(format!("{image}.img.partial"));
     while super::length(&partial) < 1 << 20 {
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;

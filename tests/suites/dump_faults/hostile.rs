@@ -19,8 +19,7 @@ use glance_core::project::Project;
 use glance_core::store::ByteRange;
 use glance_core::{ImageStore, Selection};
 
-use super::common::{Run, start_heard};
-use super::site::{Site, id};
+use super::source::{Site, id};
 
 mod many;
 mod outside;
@@ -29,6 +28,8 @@ mod state;
 
 use outside::Outside;
 use plant::{Kind, files_below};
+
+use crate::support::common::{Run, start_heard};
 
 /// What is outside says this, and nothing else does.
 const SECRET: &str = "THE-SECRET-OF-ANOTHER-USER ";

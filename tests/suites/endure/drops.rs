@@ -5,16 +5,16 @@ use std::time::Instant;
 
 use glance_core::image::Image;
 use glance_core::store::ImageStore;
-use glance_server::fault::Fault;
 use http::Method;
 use tokio::runtime::Runtime;
 
-use crate::common::replicator_with;
-use crate::extent::{Chance, extent};
-use crate::hollow::{Hollow, HollowSite, id};
-use crate::operator::Operator;
-use crate::stack::Stack;
-use crate::sweep::{keep, print};
+use crate::suites::endure::hollow::{Hollow, HollowSite, id};
+use crate::suites::endure::operator::Operator;
+use crate::support::common::replicator_with;
+use crate::support::extent::{Chance, extent};
+use crate::support::fault::Fault;
+use crate::support::stack::Stack;
+use crate::support::sweep::{keep, print};
 
 #[test]
 fn a_source_that_drops_again_and_again_is_read_once_for_one_upload() {

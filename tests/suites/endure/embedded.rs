@@ -14,10 +14,10 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-use crate::extent::extent;
-use crate::site::{Site, TOKEN};
-use crate::stack::Stack;
-use crate::sweep::{Ground, Work, keep, sweep};
+use crate::support::extent::extent;
+use crate::support::site::{Site, TOKEN};
+use crate::support::stack::Stack;
+use crate::support::sweep::{Ground, Work, keep, sweep};
 
 #[test]
 fn what_is_killed_at_any_instant_is_mended_by_the_next_run() {
@@ -78,7 +78,7 @@ impl Ground for Embedded {
                 .map(|word| if *word == self.dump().display().to_string() { &whole } else { word })
                 .map(String::as_str)
                 .collect();
-            crate::common::replicator_with(&line, &[]).exits(0);
+            crate::support::common::replicator_with(&line, &[]).exits(0);
         }
     }
 

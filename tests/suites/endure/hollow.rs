@@ -19,12 +19,12 @@ use glance_core::store::memory::MemoryStore;
 use glance_core::store::{Activation, ByteRange, ImageStore, ImageStream, StoreError};
 use glance_core::{Transport, TransportError};
 use glance_server::GlanceApi;
-use glance_server::fault::Faulty;
 use http::{Request, Response};
 use tokio::task::JoinHandle;
 
-use crate::site::{TOKEN, serve};
-use crate::stack::Stack;
+use crate::support::fault::Faulty;
+use crate::support::site::{TOKEN, serve};
+use crate::support::stack::Stack;
 
 /// A Glance over HTTPS that counts the bytes of data; it ends with the value.
 pub(crate) struct HollowSite {

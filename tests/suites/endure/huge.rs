@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use glance_core::store::ImageStore;
 use tokio::runtime::Runtime;
 
-use crate::common::start_with;
-use crate::extent::extent;
-use crate::hollow::{Hollow, HollowSite, id};
-use crate::operator::Operator;
-use crate::process::{Sample, early_and_late};
-use crate::stack::Stack;
-use crate::sweep::{keep, print};
+use crate::suites::endure::hollow::{Hollow, HollowSite, id};
+use crate::suites::endure::operator::Operator;
+use crate::suites::endure::process::{Sample, early_and_late};
+use crate::support::common::start_with;
+use crate::support::extent::extent;
+use crate::support::stack::Stack;
+use crate::support::sweep::{keep, print};
 
 #[test]
 fn an_image_larger_than_any_memory_takes_no_more_memory_than_another() {

@@ -2,7 +2,7 @@
 
 use tempfile::TempDir;
 
-use crate::site::TOKEN;
+use crate::support::site::TOKEN;
 
 /// An operator of two sites.
 pub(crate) struct Operator(TempDir);

@@ -6,7 +6,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::common::Run;
+use crate::support::common::Run;
 
 /// What it takes at one instant.
 #[derive(Debug, Clone, Copy)]

@@ -12,17 +12,17 @@ use glance_core::image::{Attributes, Image, ImageId, Member, MemberStatus, Visib
 use glance_core::store::memory::MemoryStore;
 use glance_core::store::{Activation, ImageStore};
 use glance_core::{Body, Transport, TransportError};
-use glance_server::fault::{Fault, Faulty};
 use http::{Method, Request, Response};
 use tokio::runtime::Runtime;
 
-use crate::common::{Run, start_heard};
-use crate::extent::{Chance, extent};
-use crate::operator::Operator;
-use crate::process::{Sample, early_and_late, watched};
-use crate::site::Site;
-use crate::stack::Stack;
-use crate::sweep::{keep, print};
+use crate::suites::endure::operator::Operator;
+use crate::suites::endure::process::{Sample, early_and_late, watched};
+use crate::support::common::{Run, start_heard};
+use crate::support::extent::{Chance, extent};
+use crate::support::fault::{Fault, Faulty};
+use crate::support::site::Site;
+use crate::support::stack::Stack;
+use crate::support::sweep::{keep, print};
 
 #[test]
 fn many_images_on_bad_links_come_whole_and_take_nothing_for_good() {

@@ -6,10 +6,10 @@ use std::process::{Child, Command};
 use std::thread::sleep;
 use std::time::Duration;
 
-use crate::common::{Run, replicator_with, start_heard};
-use crate::embedded::Embedded;
-use crate::extent::{Chance, extent};
-use crate::sweep::{Ground, Work, keep, print};
+use crate::suites::endure::embedded::Embedded;
+use crate::support::common::{Run, replicator_with, start_heard};
+use crate::support::extent::{Chance, extent};
+use crate::support::sweep::{Ground, Work, keep, print};
 
 /// What stops a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -13,9 +13,9 @@ use glance_core::transport::backoff::Pauses;
 use replicator_engine::{CopyError, Done, Outcome, Policy, Replication, Retries, RunError};
 use tokio::time::timeout;
 
-use crate::site::{MEMBERS, Site};
-use crate::stack::Stack;
-use crate::table::{Case, End, SIZE, Side, Start, Step, Times};
+use crate::suites::faults::table::{Case, End, SIZE, Side, Start, Step, Times};
+use crate::support::site::{MEMBERS, Site};
+use crate::support::stack::Stack;
 
 /// How a case ended, in words for the table, and what was wrong with that.
 #[derive(Debug, Default)]

@@ -3,8 +3,9 @@
 use std::fmt;
 
 use glance_core::image::ImageId;
-use glance_server::fault::Fault;
 use http::Method;
+
+use crate::support::fault::Fault;
 
 /// One fault at one step of a copy.
 #[derive(Debug, Clone, Copy)]

@@ -8,13 +8,13 @@ use glance_core::Body;
 use glance_core::image::provenance;
 use glance_core::image::{Image, Status, Visibility};
 use glance_core::store::ImageStore;
-use glance_server::fault::Fault;
 use http::Method;
 use replicator_engine::provenance::Source;
 use serde_json::Value;
 
-use crate::common::Run;
-use crate::site::{Pair, Site, attributes, id};
+use crate::suites::recovery::pair::{Pair, Site, attributes, id};
+use crate::support::common::Run;
+use crate::support::fault::Fault;
 
 fn has(run: &Run, words: &[&str]) {
     for word in words {

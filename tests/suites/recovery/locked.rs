@@ -2,7 +2,7 @@
 
 use glance_core::image::Status;
 
-use crate::site::{Pair, id};
+use crate::suites::recovery::pair::{Pair, id};
 
 pub(crate) async fn a_second_run_names_the_first(stack: &'static str) {
     let pair = Pair::new(stack).await;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use glance_core::image::Status;
 
-use crate::site::{Pair, TOKEN, run};
+use crate::suites::recovery::pair::{Pair, TOKEN, run};
 
 pub(crate) async fn the_journal_holds_no_secret_and_resume_asks_for_it(stack: &'static str) {
     let pair = Pair::new(stack).await;

@@ -9,7 +9,7 @@ use glance_core::image::{Image, Status, Visibility};
 use glance_core::store::{ByteRange, ImageStore};
 use http::Method;
 
-use crate::site::{Pair, attributes, id};
+use crate::suites::recovery::pair::{Pair, attributes, id};
 
 /// A small filesystem of its own.
 struct Mounted(PathBuf);

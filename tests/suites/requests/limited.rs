@@ -8,14 +8,14 @@ use glance_core::image::{Attributes, Image, ImageId, Status, Visibility};
 use glance_core::store::memory::MemoryStore;
 use glance_core::store::{ByteRange, ImageStore};
 use glance_server::GlanceApi;
-use glance_server::fault::Faulty;
 use http::Method;
 use tempfile::TempDir;
 use tests::pki::{Authority, Leaf};
 use tokio::net::TcpListener;
 
-use crate::common::{Run, replicator_with};
-use crate::nginx::Nginx;
+use crate::support::common::{Run, replicator_with};
+use crate::support::fault::Faulty;
+use crate::support::nginx::Nginx;
 
 /// A Glance behind an nginx that lets so many requests pass.
 struct Site {

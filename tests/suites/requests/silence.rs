@@ -2,7 +2,7 @@
 
 use tokio::net::TcpListener;
 
-use crate::common::replicator_with;
+use crate::support::common::replicator_with;
 
 /// A server that takes connections and says nothing.
 async fn silent() -> u16 {

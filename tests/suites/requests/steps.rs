@@ -14,11 +14,12 @@ use glance_core::store::{ByteRange, ImageStore};
 use glance_core::transport::backoff::Pauses;
 use glance_core::transport::{Persistence, Persistent};
 use glance_server::GlanceApi;
-use glance_server::fault::{Fault, Faulty};
 use http::Method;
 use keystone_auth::Session;
 use keystone_auth::auth::NoAuth;
 use replicator_engine::{Done, Policy, Replication, Retries};
+
+use crate::support::fault::{Fault, Faulty};
 
 const DATA: &[u8] = b"the data of an image";
 const ID: &str = "00000000-0000-4000-8000-000000000001";

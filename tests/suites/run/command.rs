@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use glance_core::image::{Attributes, Image, Visibility};
 use glance_core::store::ImageStore;
-use glance_server::fault::Fault;
 use http::Method;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use super::{Site, id, is_file};
-use crate::common::{Run, piped, replicator_with};
+use crate::support::common::{Run, piped, replicator_with};
+use crate::support::fault::Fault;
 
 async fn run(line: &[&str], state: &str) -> Run {
     let mut line: Vec<String> = line.iter().map(ToString::to_string).collect();

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use glance_core::image::Status;
-use glance_server::fault::Fault;
 use http::Method;
 use replicator_engine::{CopyError, Level, Most, Order, Prune, Removal, RunError, Stop, Why};
 
 use super::{Site, Sites, id, is_data_of, is_file};
+use crate::support::fault::Fault;
 
 /// A source of six images of these sizes, and so many targets.
 async fn six(targets: usize) -> Sites {

@@ -4,11 +4,11 @@ use futures_util::TryStreamExt;
 use glance_core::Selection;
 use glance_core::image::{Status, Visibility};
 use glance_core::store::ImageStore;
-use glance_server::fault::Fault;
 use http::Method;
 use replicator_engine::{CopyError, Done, OnBurnedId, Retries};
 
 use super::{Sites, id, is_data_of, is_file};
+use crate::support::fault::Fault;
 
 #[tokio::test]
 async fn an_image_that_fails_twice_and_then_is_good_has_one_outcome() {

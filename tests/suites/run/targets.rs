@@ -3,11 +3,11 @@
 use std::sync::atomic::Ordering;
 
 use glance_core::store::ImageStore;
-use glance_server::fault::Fault;
 use http::Method;
 use replicator_engine::{Done, RunError};
 
 use super::{Sites, id, is_data_of, is_file};
+use crate::support::fault::Fault;
 
 const SIZE: usize = 3 << 20;
 

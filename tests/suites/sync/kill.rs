@@ -10,13 +10,13 @@ use glance_core::store::ImageStore;
 use glance_core::store::memory::MemoryStore;
 use glance_core::{Body, Transport, TransportError};
 use glance_server::GlanceApi;
-use glance_server::fault::{Fault, Faulty};
 use http::{Method, Request, Response};
 use keystone_auth::Session;
 use keystone_auth::auth::FixedToken;
 use replicator_engine::{Policy, Replication, Retries};
 
 use super::{attributes, deactivate, essence, id, is_visible, outcomes, policy, put};
+use crate::support::fault::{Fault, Faulty};
 
 const DATA: &[u8] = b"the data of an image";
 

@@ -8,9 +8,9 @@ use glance_core::tls::files::crl;
 use glance_core::tls::{Roots, bundle, pin};
 use rcgen::{CrlIssuingDistributionPoint, CrlScope, date_time_ymd};
 
-use crate::common::replicator_with;
-use crate::forge::{Authority, HOST, Identity, PLAIN, Tool, list};
-use crate::row::{Row, STACKS, accepted, check};
+use crate::suites::tls::forge::{Authority, HOST, Identity, PLAIN, Tool, list};
+use crate::suites::tls::row::{Row, STACKS, accepted, check};
+use crate::support::common::replicator_with;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn forms_of_bundles() {
@@ -180,7 +180,7 @@ async fn forms_of_revocation_lists() {
     let row = |name, file: &str| {
         let lists = crl::load(&tool.path().join(file)).unwrap();
         let words = &["CN=the server", "revoked"];
-        let row = crate::row::refused(name, &case.server, &[&case.ca.pem], words);
+        let row = crate::suites::tls::row::refused(name, &case.server, &[&case.ca.pem], words);
         row.under(|policy| policy.revocation = lists)
     };
     check(vec![row("crl_pem", "own"), row("crl_several", "several"), row("crl_der", "der")]).await;

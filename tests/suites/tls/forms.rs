@@ -9,10 +9,10 @@ use glance_core::tls::files::crl;
 use glance_core::tls::{ClientIdentity, bundle, resolve};
 use rcgen::{CustomExtension, IsCa, KeyUsagePurpose, SerialNumber};
 
-use crate::common::replicator_with;
-use crate::forge::{Authority, HOST, PLAIN, Tool, Tweak, self_signed};
-use crate::names::{critical, early, old};
-use crate::row::STACKS;
+use crate::suites::tls::forge::{Authority, HOST, PLAIN, Tool, Tweak, self_signed};
+use crate::suites::tls::row::STACKS;
+use crate::suites::tls::rows::names::{critical, early, old};
+use crate::support::common::replicator_with;
 
 /// What the error says to do with a file makes it one that can be read.
 #[test]

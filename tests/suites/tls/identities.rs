@@ -8,8 +8,8 @@ use rcgen::ExtendedKeyUsagePurpose::ClientAuth;
 use secrecy::SecretString;
 use transport_hyper::Options;
 
-use crate::forge::{Authority, HOST, Identity, PLAIN, Tool};
-use crate::row::{Row, STACKS, accepted, certificates, check, refused};
+use crate::suites::tls::forge::{Authority, HOST, Identity, PLAIN, Tool};
+use crate::suites::tls::row::{Row, STACKS, accepted, certificates, check, refused};
 
 /// A server that insists, and files of clients.
 pub(crate) struct Case {

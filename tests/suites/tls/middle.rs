@@ -13,9 +13,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
 use transport_hyper::{Io, TlsAcceptor};
 
-use crate::common::{Run, replicator_with};
-use crate::forge::{Authority, Identity, PLAIN, Tool};
-use crate::row::{STACKS, Stack};
+use crate::suites::tls::forge::{Authority, Identity, PLAIN, Tool};
+use crate::suites::tls::row::{STACKS, Stack};
+use crate::support::common::{Run, replicator_with};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_man_in_the_middle_reads_nothing_unless_his_ca_is_named() {

@@ -2,11 +2,11 @@
 
 use rcgen::ExtendedKeyUsagePurpose::ClientAuth;
 
-use crate::common::{Run, replicator_with};
-use crate::forge::Authority;
-use crate::identities::Case;
-use crate::nginx_process::Nginx;
-use crate::row::{STACKS, Stack};
+use crate::suites::tls::forge::Authority;
+use crate::suites::tls::identities::Case;
+use crate::suites::tls::row::{STACKS, Stack};
+use crate::support::common::{Run, replicator_with};
+use crate::support::nginx::Nginx;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nginx_that_insists_on_a_client_certificate() {

@@ -12,8 +12,8 @@ use glance_core::transport::{TransportError, TransportErrorKind};
 use http::Request;
 use transport_hyper::{Options, Proxies, TlsAcceptor, TlsSetupError};
 
-use crate::forge::{HOST, Identity};
-use crate::server::{Server, serve};
+use crate::suites::tls::forge::{HOST, Identity};
+use crate::suites::tls::server::{Server, serve};
 
 /// A TLS stack of this build.
 pub(crate) struct Stack {

@@ -14,7 +14,7 @@ use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use crate::forge::{Identity, Tool};
+use crate::suites::tls::forge::{Identity, Tool};
 
 /// What a server does with its one connection.
 #[derive(Clone)]

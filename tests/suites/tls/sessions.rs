@@ -11,8 +11,8 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdout, Command};
 use transport_hyper::Options;
 
-use crate::forge::{Authority, Identity, PLAIN, Tool};
-use crate::row::{STACKS, certificates, get, revocation_lists};
+use crate::suites::tls::forge::{Authority, Identity, PLAIN, Tool};
+use crate::suites::tls::row::{STACKS, certificates, get, revocation_lists};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_policy_is_another_verdict() {

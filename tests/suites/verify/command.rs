@@ -9,14 +9,14 @@ use format_dump::{DumpStore, Encoding};
 use glance_core::ImageStore;
 use glance_core::store::memory::MemoryStore;
 use glance_server::GlanceApi;
-use glance_server::fault::{Fault, Faulty};
 use http::Method;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
-use super::common::{Run, replicator_with};
 use super::{id, put};
+use crate::support::common::{Run, replicator_with};
+use crate::support::fault::{Fault, Faulty};
 
 const DATA: &[u8] = b"the data of an image";
 

@@ -9,7 +9,6 @@ use glance_core::selection::{Selection, Subset};
 use glance_core::store::ImageStore;
 use glance_core::store::memory::MemoryStore;
 use glance_server::GlanceApi;
-use glance_server::fault::{Fault, Faulty};
 use http::Method;
 use keystone_auth::Session;
 use keystone_auth::auth::FixedToken;
@@ -19,6 +18,7 @@ use replicator_engine::{
 };
 
 use super::{id, put};
+use crate::support::fault::{Fault, Faulty};
 
 struct Pair {
     a: Arc<Faulty>,

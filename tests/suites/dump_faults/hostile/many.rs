@@ -8,7 +8,7 @@ use glance_core::ImageStore;
 use glance_core::image::{Attributes, Image, ImageId};
 
 use super::{Dump, MOST_MEMORY, SIZE, attributes, data, ended, id, start_heard, template, write};
-use crate::site::Site;
+use crate::suites::dump_faults::source::Site;
 
 /// `entries` files next to those of a small dump: records without data, what runs left, and what has
 /// nothing to do with it.

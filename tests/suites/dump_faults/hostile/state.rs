@@ -8,7 +8,7 @@ use glance_core::image::Image;
 use replicator_engine::JournalFile;
 
 use super::{Kind, Outside, SECRET, attributes, contains, data, finish, id, start_heard};
-use crate::site::Site;
+use crate::suites::dump_faults::source::Site;
 
 /// Runs a copy with this in the place of a file of the state directory. Says what it said.
 async fn copied(kind: Kind, role: &str) -> super::Ended {

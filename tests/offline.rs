@@ -1,0 +1,18 @@
+//! Suites that need no cloud, no root and no server of another project.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on has failed")]
+
+mod suites {
+    mod cli;
+    mod conformance;
+    mod content;
+    mod https;
+    mod identity;
+    mod injection;
+    mod replicate;
+    mod run;
+    mod scale;
+    mod selection;
+    mod sync;
+    mod verify;
+}
+mod support;

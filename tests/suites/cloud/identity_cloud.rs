@@ -1,0 +1,20 @@
+//! What the suite `identity` takes for openstacksdk's word, asked of the openstacksdk of
+//! `cargo xtask cloud up`.
+
+use std::path::Path;
+use std::process::Command;
+
+/// openstacksdk is asked again, so that a new release of it can't go by unnoticed.
+#[test]
+fn openstacksdk_still_says_the_same() {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+    let python = target.join("cloud/venv/bin/python");
+    assert!(python.exists(), "openstacksdk is not there: run `cargo xtask cloud up`");
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("identity");
+    let output = Command::new(python)
+        .args(["-B", "generate.py", "--check", "expected.json"])
+        .current_dir(directory)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}

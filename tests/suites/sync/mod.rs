@@ -1,0 +1,83 @@
+//! `sync`: what it decides, what it removes, and what a kill at any moment leaves.
+
+mod decisions;
+mod kill;
+mod removal;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use glance_core::Body;
+use glance_core::image::provenance;
+use glance_core::image::{Attributes, Image, ImageId, Status, Visibility};
+use glance_core::store::memory::MemoryStore;
+use glance_core::store::{Activation, ImageStore};
+use replicator_engine::{Entry, Outcome, Policy, Replication};
+
+/// The source, as replicas are marked with it here.
+const ORIGIN: &str = "https://a";
+
+fn id(number: usize) -> ImageId {
+    format!("00000000-0000-4000-8000-{number:012}").parse().unwrap()
+}
+
+fn attributes(name: &str) -> Attributes {
+    Attributes {
+        name: Some(name.to_owned()),
+        visibility: Visibility::Public,
+        disk_format: Some("raw".into()),
+        container_format: Some("bare".into()),
+        ..Attributes::default()
+    }
+}
+
+async fn put(store: &MemoryStore, id: &ImageId, attributes: Attributes, data: &'static [u8]) {
+    store.create(&Image::queued(id.clone(), attributes)).await.unwrap();
+    store.upload(id, Body::from(Bytes::from_static(data))).await.unwrap();
+}
+
+async fn deactivate(store: &MemoryStore, id: &ImageId) {
+    store.set_activation(id, Activation::Deactivated).await.unwrap();
+}
+
+/// A policy as `sync` has it.
+fn policy() -> Policy {
+    Policy { stamp: Some(ORIGIN.into()), transfers: 2, ..Policy::default() }
+}
+
+fn replication(
+    source: &Arc<MemoryStore>,
+    target: &Arc<MemoryStore>,
+    policy: Policy,
+) -> Replication {
+    Replication { source: source.clone(), target: target.clone(), policy }
+}
+
+async fn outcomes(replication: &Replication) -> Vec<Outcome> {
+    let mut outcomes = Vec::new();
+    replication.run(|outcome| outcomes.push(outcome)).await.unwrap();
+    outcomes
+}
+
+async fn entries(replication: &Replication) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    replication.plan(|entry| entries.push(entry)).await.unwrap();
+    entries
+}
+
+/// A record without what belongs to the replica: its stamp, and its times.
+fn essence(mut image: Image) -> Image {
+    image.attributes.properties.retain(|key, _| !provenance::ALL.contains(&key.as_str()));
+    Image { created_at: None, updated_at: None, ..image }
+}
+
+/// Whether others than its owner can use an image. What is shared with nobody is seen by nobody more
+/// than if it were private: see `shared_with_nobody` in suite `cloud`.
+async fn is_visible(store: &MemoryStore, image: &Image) -> bool {
+    let is_shown = match image.attributes.visibility {
+        Visibility::Private => false,
+        Visibility::Shared => !store.members(&image.id).await.unwrap().is_empty(),
+        _ => true,
+    };
+    is_shown && image.status == Status::Active
+}

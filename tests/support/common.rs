@@ -1,0 +1,170 @@
+//! Running the tool as an operator does.
+
+use std::io::Read;
+use std::panic::Location;
+use std::process::{Child, Command, Output, Stdio};
+
+/// What a run said.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// Runs the tool with these variables; those of this machine for trust and proxies are cleared.
+/// Whatever the test: the tool must say no secret that it was given, and must not panic.
+#[track_caller]
+pub(crate) fn replicator_with(line: &[&str], variables: &[(&str, &str)]) -> Run {
+    let output = command().args(line).envs(variables.iter().copied()).output().unwrap();
+    let run = Run::of(output);
+    run.says_none_of(secrets(line, variables));
+    run.says_none_of(["panicked at", "x-auth-token", "gAAAAA"]);
+    run
+}
+
+/// The secrets among arguments and variables. A short one may be a word by chance.
+fn secrets<'a>(line: &[&'a str], variables: &[(&str, &'a str)]) -> Vec<&'a str> {
+    let of_option = |pair: &[&'a str]| TOKEN_OPTIONS.contains(&pair[0]).then_some(pair[1]);
+    let of_variable = |(name, value): &(&str, &'a str)| {
+        let is_secret =
+            ["TOKEN", "PASSWORD", "PASSCODE", "SECRET"].iter().any(|s| name.ends_with(s));
+        is_secret.then_some(*value)
+    };
+    let options = line.windows(2).filter_map(of_option);
+    let all = options.chain(variables.iter().filter_map(of_variable));
+    all.filter(|secret| secret.len() > 4).collect()
+}
+
+/// Runs the tool with its standard output going there.
+#[track_caller]
+pub(crate) fn start_into(line: &[&str], output: impl Into<Stdio>) -> Run {
+    let mut command = command();
+    command.args(line).stdout(output).stderr(Stdio::piped());
+    Run::of(command.spawn().unwrap().wait_with_output().unwrap())
+}
+
+/// Starts the tool and lets it run; what it says is lost.
+#[track_caller]
+pub(crate) fn start(line: &[String]) -> Child {
+    command().args(line).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+/// Starts the tool with these variables and lets it run; what it says is lost.
+#[track_caller]
+pub(crate) fn start_with(line: &[String], variables: &[(String, String)]) -> Child {
+    let variables = variables.iter().map(|(name, value)| (name, value));
+    let mut command = command();
+    command.args(line).envs(variables).stdout(Stdio::null()).stderr(Stdio::null());
+    command.spawn().unwrap()
+}
+
+/// Starts the tool with these variables, for somebody who listens to what it says.
+#[track_caller]
+pub(crate) fn start_heard(line: &[String], variables: &[(String, String)]) -> Child {
+    let variables = variables.iter().map(|(name, value)| (name, value));
+    let mut command = command();
+    command.args(line).envs(variables).stdin(Stdio::null());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// Starts the tool with its standard output at the caller's end of a pipe.
+#[track_caller]
+pub(crate) fn start_piped(line: &[&str]) -> Child {
+    command().args(line).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+/// Two runs of the tool with a pipe between them, through which `cut` bytes pass, or all.
+#[track_caller]
+pub(crate) fn piped(from: &[String], cut: Option<u64>, to: &[String]) -> [Run; 2] {
+    let start = |mut command: Command, line: &[String], input: Stdio| {
+        command.args(line).stdin(input).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().unwrap()
+    };
+    let mut writer = start(command(), from, Stdio::null());
+    let mut reader = start(command(), to, Stdio::piped());
+    let (out, mut input) = (writer.stdout.take().unwrap(), reader.stdin.take().unwrap());
+    // The reader may be gone before the end.
+    let _ = std::io::copy(&mut out.take(cut.unwrap_or(u64::MAX)), &mut input);
+    drop(input);
+    [writer, reader].map(|child| {
+        let output = child.wait_with_output().unwrap();
+        let run = Run::of(output);
+        run.says_none_of(["panicked at", "x-auth-token", "gAAAAA"]);
+        run
+    })
+}
+
+#[track_caller]
+fn command() -> Command {
+    cleared(Command::new(env!("CARGO_BIN_EXE_glance-replicator-under-test")))
+}
+
+/// The same command, in an environment without what this machine says.
+#[track_caller]
+pub(crate) fn cleared(mut command: Command) -> Command {
+    for variable in CLEARED {
+        command.env_remove(variable);
+    }
+    // What a test remembers is its own, and so are its locks. Its thread has its name; threads of a
+    // runtime are all called the same, so that the suite counts, too.
+    let suite = Location::caller().file().split('/').skip_while(|part| *part != "suites").nth(1);
+    let suite = suite.unwrap_or("support");
+    let test = std::thread::current().name().unwrap_or("other").replace("::", "-");
+    let state = format!("state-{}/{suite}/{test}", std::process::id());
+    command.env("XDG_STATE_HOME", std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join(state));
+    command
+}
+
+impl Run {
+    pub(crate) fn of(output: Output) -> Self {
+        let [stdout, stderr] =
+            [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+        Self { code: output.status.code(), stdout, stderr }
+    }
+
+    #[track_caller]
+    pub(crate) fn says_none_of<'a>(&self, secrets: impl IntoIterator<Item = &'a str>) {
+        for secret in secrets {
+            let said = self.stdout.contains(secret) || self.stderr.contains(secret);
+            assert!(!said, "{secret:?} was said:\n{}\n{}", self.stdout, self.stderr);
+        }
+    }
+
+    /// Fails the test, showing what was said, unless the exit code is `code`.
+    #[track_caller]
+    pub(crate) fn exits(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+}
+
+const TOKEN_OPTIONS: &[&str] = &["-t", "--token", "--sourcetoken", "--targettoken"];
+
+const CLEARED: &[&str] = &[
+    "JOB_COMPLETION_INDEX",
+    "SLURM_ARRAY_TASK_ID",
+    "GLANCE_REPLICATOR_REQUIRE_FIPS",
+    "GLANCE_REPLICATOR_SOURCE_TOKEN",
+    "GLANCE_REPLICATOR_TARGET_TOKEN",
+    "OS_AUTH_URL",
+    "OS_CACERT",
+    "OS_CERT",
+    "OS_INSECURE",
+    "OS_KEY",
+    "OS_TOKEN",
+    "OS_AUTH_TOKEN",
+    "OS_CLIENT_CONFIG_FILE",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "https_proxy",
+    "HTTPS_PROXY",
+    "http_proxy",
+    "HTTP_PROXY",
+    "all_proxy",
+    "ALL_PROXY",
+    "no_proxy",
+    "NO_PROXY",
+];

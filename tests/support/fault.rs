@@ -1,0 +1,394 @@
+//! A transport that misbehaves on purpose and remembers what it was asked.
+
+use std::fmt;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
+use glance_core::body::Body;
+use glance_core::error::BodyError;
+use glance_core::transport::TransportErrorKind;
+use glance_core::{Transport, TransportError};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION, RANGE, RETRY_AFTER};
+use http::{HeaderName, Method, Request, Response, StatusCode};
+use serde_json::Value;
+use tokio::sync::oneshot;
+
+/// What goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The answer's body breaks off.
+    CutDownload {
+        /// The bytes that still come.
+        after: u64,
+    },
+    /// The answer's body stops coming, and the connection stays.
+    StallDownload {
+        /// The bytes that still come.
+        after: u64,
+    },
+    /// One byte of the answer's body is another.
+    CorruptDownload {
+        /// Which one.
+        at: u64,
+    },
+    /// No answer ever comes, and the request goes nowhere.
+    Stall,
+    /// The answer is this status, and the request goes nowhere.
+    Status(u16),
+    /// The answer redirects to this location with 307, and the request goes nowhere.
+    Redirect(&'static str),
+    /// The answer is this status, with this `Retry-After`, and the request goes nowhere.
+    Busy(u16, &'static str),
+    /// The answer is a page for people, with status 200, and the request goes nowhere.
+    NotGlance,
+    /// The request arrives without its `Range`, so that all of the data comes.
+    IgnoreRange,
+    /// One byte of the request's body is another when the server gets it.
+    StoreOther,
+    /// The same, of this byte.
+    CorruptUpload {
+        /// Which one.
+        at: u64,
+    },
+    /// Records in the answer show other digests than the server's.
+    WrongDigest,
+    /// Records in the answer show a byte more than the server's data has.
+    WrongSize,
+    /// Records in the answer show no digests, as Glance's of data that it never read.
+    NoDigest,
+    /// Records in the answer say other things than the server's: those of the image with this id,
+    /// or of all where it is empty, have this field with this value in JSON.
+    Says(&'static [(&'static str, &'static str, &'static str)]),
+    /// The connection is lost before the request arrives.
+    Lost,
+    /// The connection is lost while the request's body is sent.
+    CutUpload {
+        /// The bytes that still arrive.
+        after: u64,
+    },
+    /// The request's body is taken no further, no answer comes, and the connection stays.
+    StallUpload {
+        /// The bytes that still arrive.
+        after: u64,
+    },
+    /// The answer is a status in the middle of the request's body, which goes nowhere.
+    RefuseUpload {
+        /// The status.
+        status: u16,
+        /// The bytes that still arrive.
+        after: u64,
+    },
+    /// The request is carried out, and the connection lost before the answer.
+    AnswerLost,
+    /// The request is carried out, and no answer ever comes.
+    AnswerStalled,
+    /// The request is carried out, and the answer is this status all the same.
+    Answer(u16),
+    /// The answer is this status once the request has arrived, which is carried out a moment later:
+    /// a proxy that gave up waiting.
+    GaveUp(u16),
+}
+
+/// A [`Transport`] that hands requests on, except where a rule says otherwise.
+pub(crate) struct Faulty {
+    inner: Arc<dyn Transport>,
+    rules: Mutex<Vec<Rule>>,
+    requests: Mutex<Vec<(Method, String)>>,
+    end: Mutex<Option<(usize, Fault)>>,
+}
+
+struct Rule {
+    method: Method,
+    path: Box<dyn Fn(&str) -> bool + Send>,
+    times: usize,
+    fault: Fault,
+}
+
+impl Faulty {
+    /// A wrapper around `inner` without any rule yet.
+    pub(crate) fn new(inner: Arc<dyn Transport>) -> Self {
+        Self { inner, rules: Mutex::default(), requests: Mutex::default(), end: Mutex::default() }
+    }
+
+    /// Adds a rule: the next `times` requests with this `method` and a fitting `path` suffer
+    /// `fault`. Of several rules that fit, the first counts. Rules may be added at any time.
+    pub(crate) fn inject(
+        &self,
+        method: Method,
+        path: impl Fn(&str) -> bool + Send + 'static,
+        times: usize,
+        fault: Fault,
+    ) {
+        let rule = Rule { method, path: Box::new(path), times, fault };
+        self.rules.lock().unwrap().push(rule);
+    }
+
+    /// Lets the next `requests` pass, has the one after them suffer `fault`, and loses all further
+    /// ones: what a server sees of a client that is killed.
+    pub(crate) fn end_after(&self, requests: usize, fault: Fault) {
+        let so_far = self.requests().len();
+        let end = Some((so_far + requests, fault));
+        *self.end.lock().unwrap() = end;
+    }
+
+    /// Ends all faults.
+    pub(crate) fn mend(&self) {
+        self.rules.lock().unwrap().clear();
+        *self.end.lock().unwrap() = None;
+    }
+
+    /// The method and path of every request so far, in order of arrival.
+    pub(crate) fn requests(&self) -> Vec<(Method, String)> {
+        self.requests.lock().unwrap().clone()
+    }
+
+    /// How many requests are still to suffer a fault.
+    pub(crate) fn pending(&self) -> usize {
+        let rules = self.rules.lock().unwrap();
+        rules.iter().fold(0, |sum, rule| rule.times.saturating_add(sum))
+    }
+
+    fn receive(&self, request: &Request<Body>) -> Option<Fault> {
+        let (method, path) = (request.method(), request.uri().path());
+        let mut requests = self.requests.lock().unwrap();
+        let number = requests.len();
+        requests.push((method.clone(), path.to_owned()));
+        match *self.end.lock().unwrap() {
+            Some((last, fault)) if number == last => return Some(fault),
+            Some((last, _)) if number > last => return Some(Fault::Lost),
+            _ => {}
+        }
+        let mut rules = self.rules.lock().unwrap();
+        let fits = |rule: &&mut Rule| rule.times > 0 && rule.method == method && (rule.path)(path);
+        let rule = rules.iter_mut().find(fits)?;
+        rule.times -= 1;
+        Some(rule.fault)
+    }
+
+    /// Comes back when the request has arrived, and lets it be carried out later.
+    async fn give_up(&self, request: Request<Body>) -> Result<(), TransportError> {
+        let (arrived, arrival) = oneshot::channel();
+        let inner = Arc::clone(&self.inner);
+        let request = request.map(|body| late(body, arrived));
+        tokio::spawn(async move { inner.send(request).await });
+        arrival.await.map_err(|_| lost())
+    }
+}
+
+#[async_trait]
+impl Transport for Faulty {
+    async fn send(&self, request: Request<Body>) -> Result<Response<Body>, TransportError> {
+        match self.receive(&request) {
+            None => self.inner.send(request).await,
+            Some(Fault::Stall) => std::future::pending().await,
+            Some(Fault::GaveUp(code)) => self.give_up(request).await.map(|()| status(code)),
+            Some(fault) => match instead(fault) {
+                Some(answer) => answer,
+                None => back(fault, self.inner.send(there(fault, request)).await).await,
+            },
+        }
+    }
+}
+
+/// What is answered to a request that goes nowhere.
+fn instead(fault: Fault) -> Option<Result<Response<Body>, TransportError>> {
+    let with = |mut answer: Response<Body>, name: HeaderName, value| {
+        answer.headers_mut().insert(name, HeaderValue::from_static(value));
+        answer
+    };
+    Some(match fault {
+        Fault::Status(code) => Ok(status(code)),
+        Fault::Busy(code, after) => Ok(with(status(code), RETRY_AFTER, after)),
+        Fault::NotGlance => Ok(status(200)),
+        Fault::Redirect(location) => Ok(with(status(307), LOCATION, location)),
+        Fault::Lost => Err(lost()),
+        _ => return None,
+    })
+}
+
+/// A request as it arrives.
+fn there(fault: Fault, mut request: Request<Body>) -> Request<Body> {
+    match fault {
+        Fault::IgnoreRange => {
+            request.headers_mut().remove(RANGE);
+            request
+        }
+        Fault::StoreOther => request.map(|body| corrupt(body, None)),
+        Fault::CorruptUpload { at } => request.map(|body| corrupt(body, Some(at))),
+        Fault::CutUpload { after } | Fault::RefuseUpload { after, .. } => {
+            request.map(|body| cut(body, after))
+        }
+        Fault::StallUpload { after } => request.map(|body| stall(body, after)),
+        _ => request,
+    }
+}
+
+/// An answer as it comes back.
+async fn back(
+    fault: Fault,
+    answer: Result<Response<Body>, TransportError>,
+) -> Result<Response<Body>, TransportError> {
+    if let Fault::RefuseUpload { status: code, .. } = fault {
+        return Ok(status(code));
+    }
+    let answer = answer?;
+    match fault {
+        Fault::AnswerLost | Fault::CutUpload { .. } => Err(lost()),
+        Fault::AnswerStalled => std::future::pending().await,
+        Fault::Answer(code) => Ok(status(code)),
+        Fault::CutDownload { after } => Ok(answer.map(|body| cut(body, after))),
+        Fault::StallDownload { after } => Ok(answer.map(|body| stall(body, after))),
+        Fault::CorruptDownload { at } => Ok(answer.map(|body| corrupt(body, Some(at)))),
+        Fault::WrongDigest => Ok(lie(answer, falsify).await),
+        Fault::WrongSize => Ok(lie(answer, grow).await),
+        Fault::NoDigest => Ok(lie(answer, forget).await),
+        Fault::Says(fields) => Ok(lie(answer, |record| say(record, fields)).await),
+        _ => Ok(answer),
+    }
+}
+
+impl fmt::Debug for Faulty {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Faulty").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}
+
+/// An error page, as Glance writes them.
+fn status(code: u16) -> Response<Body> {
+    let status = StatusCode::from_u16(code).unwrap();
+    let page = format!(
+        "<html>\n <head>\n  <title>{status}</title>\n </head>\n <body>\n  <h1>{status}</h1>\n  \
+         Injected<br /><br />\n\n\n </body>\n</html>"
+    );
+    let mut answer = Response::new(Body::empty());
+    *answer.status_mut() = status;
+    let media_type = HeaderValue::from_static("text/html; charset=UTF-8");
+    answer.headers_mut().insert(CONTENT_TYPE, media_type);
+    answer.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(page.len()));
+    answer.map(|_: Body| Body::from(Bytes::from(page)))
+}
+
+fn lost() -> TransportError {
+    TransportError {
+        kind: TransportErrorKind::Interrupted,
+        endpoint: "https://faulty".to_owned(),
+        reason: "it was cut on purpose".to_owned(),
+        hint: None,
+        source: None,
+    }
+}
+
+/// The first `after` bytes of a body, and then an error.
+fn cut(body: Body, after: u64) -> Body {
+    let size = body.size();
+    let end: Result<Bytes, BodyError> = Err("the connection was cut on purpose".into());
+    Body::from_stream(first(body, after).chain(stream::iter([end])), size)
+}
+
+/// The first `after` bytes of a body, and then nothing, not even an end.
+fn stall(body: Body, after: u64) -> Body {
+    let size = body.size();
+    Body::from_stream(first(body, after).chain(stream::pending()), size)
+}
+
+/// A body whose end comes some time after it `arrived`.
+fn late(body: Body, arrived: oneshot::Sender<()>) -> Body {
+    let size = body.size();
+    let end = stream::once(async {
+        let _ = arrived.send(());
+        tokio::time::sleep(LATE).await;
+        Ok(Bytes::new())
+    });
+    Body::from_stream(body.chain(end), size)
+}
+
+/// At most the first `count` bytes of a body.
+fn first(body: Body, count: u64) -> impl Stream<Item = Result<Bytes, BodyError>> + Send + 'static {
+    stream::try_unfold((body, count), |(mut body, left)| async move {
+        let next = if left == 0 { None } else { body.try_next().await? };
+        Ok(next.map(|mut chunk| {
+            chunk.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+            let left = left - chunk.len() as u64;
+            (chunk, (body, left))
+        }))
+    })
+}
+
+/// A body with another byte at `at`; without one, at the end of its first chunk, so that the mark
+/// of the data's format at its beginning stays.
+fn corrupt(body: Body, at: Option<u64>) -> Body {
+    let size = body.size();
+    let mut before = 0_u64;
+    let mut done = false;
+    let chunks = body.map_ok(move |chunk| {
+        let length = chunk.len() as u64;
+        let at = at.unwrap_or(length.saturating_sub(1));
+        let here = at.checked_sub(before).filter(|at| *at < length && !done);
+        before += length;
+        let Some(here) = here.and_then(|here| usize::try_from(here).ok()) else {
+            return chunk;
+        };
+        done = true;
+        let mut bytes = chunk.to_vec();
+        bytes[here] ^= 1;
+        Bytes::from(bytes)
+    });
+    Body::from_stream(chunks, size)
+}
+
+/// A response whose records are changed so. One that is no JSON stays as it is.
+async fn lie(response: Response<Body>, change: impl Fn(&mut Value)) -> Response<Body> {
+    let is_json = response.headers().get(CONTENT_TYPE).is_some_and(|is| is == "application/json");
+    if !is_json {
+        return response;
+    }
+    let (mut parts, body) = response.into_parts();
+    let bytes = body.collect(usize::MAX).await.unwrap_or_default();
+    let Ok(mut value) = serde_json::from_slice::<Value>(&bytes) else {
+        return Response::from_parts(parts, bytes.into());
+    };
+    match value.get_mut("images").and_then(Value::as_array_mut) {
+        Some(images) => images.iter_mut().for_each(change),
+        None => change(&mut value),
+    }
+    let bytes = Bytes::from(value.to_string());
+    parts.headers.insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
+    Response::from_parts(parts, bytes.into())
+}
+
+fn grow(record: &mut Value) {
+    if let Some(size) = record.get("size").and_then(Value::as_u64) {
+        record["size"] = (size + 1).into();
+    }
+}
+
+fn forget(record: &mut Value) {
+    for key in ["checksum", "os_hash_algo", "os_hash_value"] {
+        if let Some(digest) = record.get_mut(key) {
+            *digest = Value::Null;
+        }
+    }
+}
+
+fn say(record: &mut Value, fields: &[(&str, &str, &str)]) {
+    let is_of = |of: &str| of.is_empty() || record["id"] == of;
+    let changed: Vec<_> = fields.iter().filter(|(of, ..)| is_of(of)).collect();
+    for (_, field, value) in changed {
+        record[*field] = serde_json::from_str(value).unwrap_or_default();
+    }
+}
+
+fn falsify(record: &mut Value) {
+    for key in ["checksum", "os_hash_value"] {
+        if let Some(Value::String(digest)) = record.get_mut(key) {
+            let other = if digest.starts_with('0') { "1" } else { "0" };
+            digest.replace_range(..1.min(digest.len()), other);
+        }
+    }
+}
+
+/// How long a request that was given up goes on.
+const LATE: Duration = Duration::from_millis(300);

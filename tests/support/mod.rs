@@ -1,0 +1,16 @@
+//! What several suites share: it finds the binaries of this package, as only tests can.
+//!
+//! What `xtask` needs, too, is in the package's library.
+#![allow(dead_code, reason = "not every binary needs all of it")]
+
+pub(crate) mod common;
+pub(crate) mod content;
+pub(crate) mod extent;
+pub(crate) mod fault;
+pub(crate) mod nginx;
+pub(crate) mod old_dump;
+pub(crate) mod real_cloud;
+pub(crate) mod site;
+pub(crate) mod stack;
+pub(crate) mod sweep;
+pub(crate) mod watch;

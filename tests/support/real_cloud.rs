@@ -1,0 +1,265 @@
+//! The real Keystones and Glances of `cargo xtask cloud up`: the clouds a and b share a Keystone, c
+//! has its own.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::thread::sleep;
+use std::time::Duration;
+
+use glance_core::Transport;
+use glance_core::tls;
+use keystone_auth::{self, Clouds, Environment, Overrides, Session};
+use serde_json::Value;
+
+use crate::support::common::{Run, replicator_with};
+
+pub(crate) use crate::support::stack::STACKS;
+
+pub(crate) struct Cloud {
+    pub(crate) endpoints: Value,
+    pub(crate) directory: PathBuf,
+    _turn: Turn,
+}
+
+/// Tests that empty servers, or count what is in their logs, have the cloud for themselves.
+static TURNS: RwLock<()> = RwLock::new(());
+
+/// Held as long as a test lasts.
+enum Turn {
+    Shared(#[expect(dead_code, reason = "its end counts")] RwLockReadGuard<'static, ()>),
+    Alone(#[expect(dead_code, reason = "its end counts")] RwLockWriteGuard<'static, ()>),
+}
+
+impl Cloud {
+    /// The cloud, without other tests at it.
+    pub(crate) fn find() -> Self {
+        Self::at(Turn::Alone(TURNS.write().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    /// The cloud, together with other tests that share it.
+    pub(crate) fn find_shared() -> Self {
+        Self::at(Turn::Shared(TURNS.read().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    fn at(turn: Turn) -> Self {
+        let target = option_env!("CARGO_TARGET_TMPDIR").map(Path::new).unwrap();
+        let directory = target.parent().unwrap().join("cloud");
+        let endpoints = fs::read_to_string(directory.join("endpoints.json"))
+            .expect("the cloud is not there: run `cargo xtask cloud up`");
+        Self { endpoints: serde_json::from_str(&endpoints).unwrap(), directory, _turn: turn }
+    }
+
+    pub(crate) fn text(&self, key: &str) -> &str {
+        self.endpoints[key].as_str().unwrap()
+    }
+
+    #[track_caller]
+    pub(crate) fn replicator(&self, line: &[&str]) -> Run {
+        self.replicator_with(line, &[])
+    }
+
+    /// Runs the tool on the clouds here; it must say none of their secrets.
+    #[track_caller]
+    pub(crate) fn replicator_with(&self, line: &[&str], more: &[(&str, &str)]) -> Run {
+        let clouds = [("OS_CLIENT_CONFIG_FILE", self.text("clouds_yaml"))];
+        let run = replicator_with(line, &[&clouds[..], more].concat());
+        run.says_none_of(self.secrets().iter().map(String::as_str));
+        run
+    }
+
+    /// The password of all users, the secrets of application credentials, the keys of devices.
+    fn secrets(&self) -> Vec<String> {
+        let read = |path: &Path| fs::read_to_string(path).unwrap();
+        let mut secrets = vec![read(&self.directory.join("secret"))];
+        let clouds = read(Path::new(self.text("clouds_yaml")));
+        let of_credentials =
+            clouds.lines().filter_map(|line| line.split_once("application_credential_secret: "));
+        secrets.extend(of_credentials.map(|(_, secret)| secret.to_owned()));
+        let devices: Value = serde_json::from_str(&read(Path::new(self.text("totp")))).unwrap();
+        let keys = devices.as_object().unwrap().values().map(|key| key.as_str().unwrap());
+        secrets.extend(keys.map(str::to_owned));
+        assert!(secrets.len() >= 5, "some secrets were not found");
+        secrets
+    }
+
+    pub(crate) fn python(&self, script: &str, arguments: &[&str]) -> String {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("cloud").join(script);
+        let output = Command::new(self.directory.join("venv/bin/python"))
+            .arg(&script)
+            .args(arguments)
+            .env("OS_CLIENT_CONFIG_FILE", self.text("clouds_yaml"))
+            .env_remove("REQUESTS_CA_BUNDLE")
+            .env_remove("CURL_CA_BUNDLE")
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let failed = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{}: {said}{failed}", script.display());
+        said
+    }
+
+    /// Has `cloud/judge.py` compare two clouds, with more of its options.
+    pub(crate) fn judge(&self, source: &str, target: &str, options: &[&str]) -> Judgement {
+        let said = self.python("judge.py", &[&[source, target], options].concat());
+        Judgement(serde_json::from_str(&said).unwrap())
+    }
+
+    /// A cloud as our own code understands it.
+    pub(crate) fn configured(&self, name: &str) -> keystone_auth::Cloud {
+        let variable = ("OS_CLIENT_CONFIG_FILE".to_owned(), self.text("clouds_yaml").to_owned());
+        let clouds = Clouds::load(Environment::new([variable], "/nonexistent")).unwrap();
+        clouds.cloud(name, &Overrides::default()).unwrap().unwrap()
+    }
+
+    /// A token of a cloud.
+    pub(crate) async fn token(&self, name: &str) -> String {
+        let cloud = self.configured(name);
+        let session = Session::new(transport(STACKS[0], &cloud), cloud.auth);
+        let proof = session.proof().await.unwrap();
+        let url = "https://glance.test".parse().unwrap();
+        let (_, token) = proof.headers(&url).unwrap().next().unwrap();
+        token.to_str().unwrap().to_owned()
+    }
+
+    /// The lines of an access log that have all of these words.
+    pub(crate) fn requests(&self, server: &str, words: &[&str]) -> Vec<String> {
+        let log = self.access_log(server);
+        let fits = |line: &&str| words.iter().all(|word| line.contains(word));
+        log.lines().filter(fits).map(str::to_owned).collect()
+    }
+
+    /// How far the access log of a server is by now, for `writes_since`.
+    pub(crate) fn mark(&self, server: &str) -> usize {
+        self.access_log(server).len()
+    }
+
+    /// The requests since a mark, as the access log has them.
+    pub(crate) fn requests_since(&self, server: &str, mark: usize) -> Vec<String> {
+        self.access_log(server)[mark..].lines().map(str::to_owned).collect()
+    }
+
+    /// The id of one of the cloud's projects, such as `Default/proj1`.
+    pub(crate) fn project(&self, name: &str) -> String {
+        let ids = fs::read_to_string(self.text("ids")).unwrap();
+        let ids: Value = serde_json::from_str(&ids).unwrap();
+        ids["a"][name].as_str().unwrap().to_owned()
+    }
+
+    /// The requests since a mark that were meant to change something, as the access log has them.
+    pub(crate) fn writes_since(&self, server: &str, mark: usize) -> Vec<String> {
+        let log = self.access_log(server);
+        let method = |line: &str| line.split(' ').nth(2).unwrap_or_default().to_owned();
+        let writes = |line: &&str| ["POST", "PUT", "PATCH", "DELETE"].contains(&&*method(line));
+        log[mark..].lines().filter(writes).map(str::to_owned).collect()
+    }
+
+    /// The access log of a server, which nginx has finished: it writes a line after the answer.
+    fn access_log(&self, server: &str) -> String {
+        sleep(Duration::from_millis(100));
+        let path = self.endpoints["access_log"][server].as_str().unwrap();
+        fs::read_to_string(path).unwrap_or_default()
+    }
+}
+
+/// What `cloud/judge.py` found.
+pub(crate) struct Judgement(Value);
+
+impl Judgement {
+    /// The images of the source that are in a state (same, missing or different), by name and as
+    /// the judge has them, with their differences.
+    pub(crate) fn in_state(&self, state: &str) -> Vec<(String, &Value)> {
+        let images = self.0["images"].as_object().unwrap().values();
+        let named = images.filter(|image| image["state"] == state).map(|image| {
+            let name = image["name"].as_str().unwrap_or("(no name)").to_owned();
+            (name, image)
+        });
+        let mut found: Vec<_> = named.collect();
+        found.sort_by(|a, b| a.0.cmp(&b.0));
+        found
+    }
+
+    /// The state of an image and its differences, by the image's id.
+    pub(crate) fn of(&self, id: &str) -> &Value {
+        &self.0["images"][id]
+    }
+
+    /// The id of an image that `in_state` gave.
+    pub(crate) fn id(&self, image: &Value) -> String {
+        let mut images = self.0["images"].as_object().unwrap().iter();
+        images.find(|(_, one)| std::ptr::eq(*one, image)).unwrap().0.clone()
+    }
+
+    /// The ids that only the target has.
+    pub(crate) fn extra(&self) -> &[Value] {
+        self.0["extra"].as_array().unwrap()
+    }
+
+    /// Fails the test unless these images are missing at the target, all others are the same, and
+    /// the target has no more. Gives the number of those that are the same.
+    #[track_caller]
+    pub(crate) fn all_same_but_missing(&self, missing: &[&str]) -> usize {
+        let different = self.in_state("different");
+        assert!(different.is_empty(), "{different:#?}");
+        let found: Vec<_> = self.in_state("missing").into_iter().map(|(name, _)| name).collect();
+        assert_eq!(found, missing);
+        assert!(self.extra().is_empty(), "{:?}", self.extra());
+        self.in_state("same").len()
+    }
+
+    /// Fails the test unless C, which has a Keystone of its own, has all of `seed.py` that it can have.
+    #[track_caller]
+    pub(crate) fn is_all_that_c_can_hold(&self) {
+        let missing: Vec<_> = self.in_state("missing").into_iter().map(|(name, _)| name).collect();
+        let blocked = BLOCKED.iter().map(|(name, _)| *name);
+        let mut expected: Vec<_> = NOT_PORTABLE.iter().copied().chain(blocked).collect();
+        expected.sort_unstable();
+        assert_eq!(missing, expected);
+        // Members that are no projects there can't be reproduced; all else is.
+        for (name, image) in self.in_state("different") {
+            let differences = image["differences"].as_object().unwrap();
+            let lost = differences.keys().all(|field| LOST_MEMBERS.contains(&&**field));
+            assert!(lost, "{name}: {differences:?}");
+        }
+        assert!(self.in_state("same").len() >= 45 && self.extra().is_empty());
+    }
+}
+
+pub(crate) fn transport(stack: &str, cloud: &keystone_auth::Cloud) -> Arc<dyn Transport> {
+    let named = [("clouds.yaml", cloud.cacert.clone())];
+    let (policy, _) = tls::resolve(&named, &|_| None).unwrap();
+    let options = transport_hyper::Options::default();
+    match stack {
+        #[cfg(feature = "rustls")]
+        "rustls" => transport_rustls::transport(&policy, options).unwrap(),
+        #[cfg(feature = "native-tls")]
+        "native" => transport_native::transport(&policy, options).unwrap(),
+        other => panic!("this build has no {other}"),
+    }
+}
+
+/// Empties a Glance.
+pub(crate) fn reset(glance: &str) {
+    xtask_cloud(&["reset", glance]);
+}
+
+pub(crate) fn xtask_cloud(line: &[&str]) {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo).args(["xtask", "cloud"]).args(line).status().unwrap();
+    assert!(status.success(), "{line:?}");
+}
+
+/// Images of `seed.py` whose data means nothing elsewhere.
+pub(crate) const NOT_PORTABLE: &[&str] = &["boot-from-volume", "encrypted", "encrypted-key-stays"];
+
+/// Images of `seed.py` that can't be at C, and a word of why.
+pub(crate) const BLOCKED: &[(&str, &str)] = &[
+    ("of-no-project", "not known at the source"),
+    ("of-only-a", "not at the target"),
+    ("ploop", "disk_format"),
+    ("vhdx", "disk_format"),
+];
+
+/// Members of seeded images that are no projects at C.
+pub(crate) const LOST_MEMBERS: &[&str] = &["member no-such-project", "member Default/only-a"];

@@ -1,0 +1,139 @@
+//! `kill -9` at random instants of a run, and then another run.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::support::common::{Run, replicator_with, start_with};
+use crate::support::extent::Chance;
+
+/// What is killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Work {
+    Livecopy,
+    Sync,
+    Dump,
+    Load,
+}
+
+impl Work {
+    pub(crate) const ALL: [Self; 4] = [Self::Livecopy, Self::Sync, Self::Dump, Self::Load];
+}
+
+/// Where it happens.
+pub(crate) trait Ground {
+    /// Has nothing at the target.
+    fn clear(&mut self, work: Work);
+
+    /// The command.
+    fn line(&self, work: Work, stack: &str) -> Vec<String>;
+
+    /// Variables of the command.
+    fn variables(&self) -> Vec<(String, String)>;
+
+    /// How many images are whole at the target, and what should not be seen there.
+    fn look(&mut self, work: Work) -> (usize, Vec<String>);
+
+    /// How the target is not what the source is.
+    fn judge(&mut self, work: Work) -> Vec<String>;
+}
+
+/// Kills `count` runs, each at another instant, and has each done again. Gives the table.
+///
+/// # Panics
+/// With the table, when anything is not as it must be.
+pub(crate) fn sweep(ground: &mut impl Ground, stacks: &[&str], count: usize) -> String {
+    let mut chance = Chance::new();
+    let mut spans = Work::ALL.map(|work| span(ground, work, stacks[0]));
+    let mut table = format!("seed {}\n\n{HEAD}", chance.seed);
+    let mut complaints = Vec::new();
+    for number in 0..count {
+        let work = Work::ALL[number % Work::ALL.len()];
+        let stack = stacks[number / Work::ALL.len() % stacks.len()];
+        let span = &mut spans[number % Work::ALL.len()];
+        let mut instant = span.mul_f64(chance.fraction());
+        let mut round = kill(ground, work, stack, instant);
+        // A run that is over can't be killed, and was quicker than was thought.
+        while round.is_none() {
+            *span = span.mul_f64(0.95);
+            instant = span.mul_f64(chance.fraction());
+            round = kill(ground, work, stack, instant);
+        }
+        let Some(Round { whole, again, found }) = round else { continue };
+        let end = if found.is_empty() { "exact".to_owned() } else { found.join("; ") };
+        let ms = instant.as_millis();
+        let _ =
+            writeln!(table, "| {number} | {work:?} | {stack} | {ms} | {whole} | {again} | {end} |");
+        complaints.extend(found.iter().map(|what| format!("{number}: {what}")));
+    }
+    print(&table);
+    assert!(complaints.is_empty(), "{table}\n{}", complaints.join("\n"));
+    table
+}
+
+/// How long the work takes when nobody disturbs it, which must go well.
+fn span(ground: &mut impl Ground, work: Work, stack: &str) -> Duration {
+    ground.clear(work);
+    let begin = Instant::now();
+    run(ground, work, stack).exits(0);
+    let span = begin.elapsed();
+    assert_eq!(ground.judge(work), Vec::<String>::new(), "{work:?}, undisturbed");
+    span
+}
+
+/// What came of a kill.
+struct Round {
+    /// Whole images at that instant.
+    whole: usize,
+    /// Runs until all was well.
+    again: usize,
+    found: Vec<String>,
+}
+
+fn kill(ground: &mut impl Ground, work: Work, stack: &str, instant: Duration) -> Option<Round> {
+    ground.clear(work);
+    let mut child = start_with(&ground.line(work, stack), &ground.variables());
+    sleep(instant);
+    if child.try_wait().unwrap().is_some() {
+        return None;
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let (whole, mut found) = ground.look(work);
+    let mut again = 1;
+    let mut last = run(ground, work, stack);
+    // The server notices a moment later that an upload broke off.
+    while last.code == Some(3) && last.stderr.contains(" saving") && again < 100 {
+        sleep(Duration::from_millis(200));
+        last = run(ground, work, stack);
+        again += 1;
+    }
+    if last.code != Some(0) {
+        found.push(format!("exit {:?}: {}", last.code, last.stderr.replace('\n', " / ")));
+    }
+    found.extend(ground.look(work).1);
+    found.extend(ground.judge(work));
+    Some(Round { whole, again, found })
+}
+
+fn run(ground: &impl Ground, work: Work, stack: &str) -> Run {
+    let (line, variables) = (ground.line(work, stack), ground.variables());
+    let line: Vec<&str> = line.iter().map(String::as_str).collect();
+    let variables: Vec<(&str, &str)> =
+        variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    replicator_with(&line, &variables)
+}
+
+/// Keeps a table for who asks for it later.
+pub(crate) fn keep(name: &str, table: &str) {
+    std::fs::write(Path::new(env!("CARGO_TARGET_TMPDIR")).join(name), table).unwrap();
+}
+
+const HEAD: &str = "| # | killed | stack | after, ms | whole by then | runs after | end |\n\
+    | --- | --- | --- | --- | --- | --- | --- |\n";
+
+#[expect(clippy::print_stdout, reason = "the table is what the sweep is run for")]
+pub(crate) fn print(table: &str) {
+    println!("{table}");
+}
