@@ -90,20 +90,24 @@ impl Round {
             found.extend(self.judge(ground));
             return (first.code, found);
         }
+        // A signal that comes before the run has begun ends the process at once: there is nothing to
+        // resume.
+        let has_begun = self.by == By::Time || first.stderr.contains("are broken off");
         let listed = run(ground, &["resume", "-n"]);
-        if listed.code != Some(1) {
-            found.push(format!("the journal does not know of it: {}", listed.stdout));
+        if listed.code != Some(i32::from(has_begun)) {
+            found.push(format!("begun: {has_begun}, but the journal says: {}", listed.stdout));
         }
+        let resumes = self.resumes && has_begun;
         let line = self.line(ground, false);
         let line: Vec<&str> = line.iter().map(String::as_str).collect();
-        let mut last = run(ground, if self.resumes { &["resume"] } else { &line });
+        let mut last = run(ground, if resumes { &["resume"] } else { &line });
         // A server notices a moment later that an upload was broken off.
         for _ in 0..20 {
             if last.code != Some(3) || !last.stderr.contains(" saving") {
                 break;
             }
             sleep(Duration::from_millis(100));
-            last = run(ground, if self.resumes { &["resume"] } else { &line });
+            last = run(ground, if resumes { &["resume"] } else { &line });
         }
         if last.code != Some(0) {
             found.push(format!("then exit {:?}: {}", last.code, last.stderr.replace('\n', " / ")));
