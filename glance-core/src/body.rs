@@ -95,8 +95,9 @@ impl Body {
         self.digests.as_ref()
     }
 
-    /// Reads the first `length` bytes, or fewer if the body ends or fails earlier. Returns them and
-    /// an unchanged body: the bytes read, and an error if one occurred, come first in it again.
+    /// Reads the first `length` bytes, or fewer if the body ends or fails earlier. Returns these
+    /// bytes with a body that still yields everything, including the bytes and an error already
+    /// read.
     pub async fn peek(mut self, length: usize) -> (Bytes, Self) {
         let (mut head, mut read) = (Vec::new(), Vec::new());
         while head.len() < length {

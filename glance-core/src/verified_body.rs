@@ -277,7 +277,7 @@ mod tests {
         Body::from_stream(stream::iter(chunks), None)
     }
 
-    /// What came through before the end or the failure.
+    /// The bytes that passed before the end or the error.
     async fn passed(mut body: Body) -> Vec<u8> {
         let mut passed = Vec::new();
         while let Some(Ok(chunk)) = body.next().await {

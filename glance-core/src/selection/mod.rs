@@ -139,8 +139,7 @@ impl Selection {
             && decisive.is_none_or(|rule| rule.admits || fits(rule).is_none())
     }
 
-    /// Whether the selection might admit an image with this id; the other conditions are not
-    /// checked.
+    /// Whether the selection might admit an image with this id. Checks only the ids and the shard.
     pub fn admits_id(&self, id: &ImageId) -> bool {
         let Parts { ids, shard, .. } = &*self.0;
         ids.as_ref().is_none_or(|ids| ids.contains(id)) && shard.is_none_or(|it| it.contains(id))

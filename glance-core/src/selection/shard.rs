@@ -82,8 +82,8 @@ mod tests {
         }
     }
 
-    /// As `printf %s ID | sha256sum` and a calculator have it. Who changes these numbers has images
-    /// copied twice, or by nobody, wherever two releases work together.
+    /// The expected numbers come from `printf %s ID | sha256sum` and a calculator. With other
+    /// numbers, two releases that work together would copy some images twice and others not at all.
     #[test]
     fn an_image_is_in_the_same_shard_for_ever() {
         for (id, of, number) in VECTORS {
@@ -96,7 +96,7 @@ mod tests {
     #[test]
     fn every_image_is_in_one_shard_whatever_its_id_looks_like() {
         let random = std::iter::repeat_with(ImageId::random).take(800);
-        // As made by time, on one machine: the end is the same, and the number of parts even.
+        // Time-based ids from one machine: equal suffixes, and an even number of shards.
         let alike =
             (0..800).map(|n| format!("{n:08x}-1234-11f0-8000-0242ac110002").parse().unwrap());
         for ids in [random.collect::<Vec<_>>(), alike.collect()] {

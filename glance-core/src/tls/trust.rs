@@ -64,7 +64,7 @@ fn directories(list: &Path) -> Result<Vec<bundle::Certificate>, TlsFileError> {
     Ok(all)
 }
 
-/// The precedence is that of OpenStack's clients, Python's requests and curl.
+/// The precedence is that of the `OpenStack` clients, Python's requests and curl.
 const VARIABLES: &[&str] = &["OS_CACERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"];
 
 #[cfg(test)]

@@ -186,7 +186,7 @@ fn trusted(
     Ok(for_servers.then_some(certificate))
 }
 
-/// Splits the block into the certificate and whether it is trusted for servers. `X509_CERT_AUX` of
+/// Returns the block's certificate, and whether it is trusted for servers. `X509_CERT_AUX` of
 /// OpenSSL's `x509.h` is a SEQUENCE of the trusted purposes (SEQUENCE), the rejected purposes
 /// (`[0]`), a name and more.
 fn split_trusted(bytes: &[u8]) -> Result<(&[u8], bool), Error> {

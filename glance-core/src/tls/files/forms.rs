@@ -1,4 +1,4 @@
-//! Recognizes files that are not PEM of the wanted kind, and the command that converts them.
+//! Recognizes files that are not PEM of the wanted kind, and suggests a command to convert them.
 
 use x509_cert::der::asn1::{AnyRef, ObjectIdentifier};
 use x509_cert::der::{Decode, Header, Reader, SliceReader, Tag, Tagged};

@@ -42,11 +42,11 @@ impl TlsFileError {
     }
 }
 
-/// What is between a BEGIN and an END.
+/// A block between BEGIN and END.
 pub(crate) struct Block {
-    /// `CERTIFICATE`, say.
+    /// The label, such as `CERTIFICATE`.
     pub(crate) label: String,
-    /// The line of the BEGIN, from 1.
+    /// The line of BEGIN, from 1.
     pub(crate) line: usize,
     lines: Vec<String>,
 }
@@ -55,13 +55,14 @@ pub(crate) fn read(file: &Path) -> Result<Vec<u8>, TlsFileError> {
     fs::read(file).map_err(|error| TlsFileError::unreadable(file, error))
 }
 
-/// Whether a file holds DER rather than PEM: a SEQUENCE of 128 bytes or more. Large revocation lists
+/// Whether a file is DER rather than PEM: a SEQUENCE of 128 bytes or more. Large revocation lists
 /// have a length of three bytes.
 pub(crate) fn is_der(bytes: &[u8]) -> bool {
     matches!(bytes, [0x30, 0x81..=0x84, ..])
 }
 
-/// The error of a file with nothing in it of what is wanted, but with blocks of `others`.
+/// The error for a file that does not contain the wanted object. `others` are the labels of other
+/// blocks in it.
 pub(crate) fn nothing(
     file: &Path,
     bytes: &[u8],

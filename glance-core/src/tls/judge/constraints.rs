@@ -152,7 +152,7 @@ mod tests {
             ("*.a.test", ".b.a.test", false, true),
             ("*.a.test", "c.b.a.test", false, false),
             ("*.a.test", "b.test", false, false),
-            // What is malformed.
+            // Malformed names and constraints.
             (".a.test", "a.test", false, true),
             ("a.test.", "a.test", false, true),
             ("a..test", "a.test", false, true),

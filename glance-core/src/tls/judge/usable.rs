@@ -32,7 +32,8 @@ pub(crate) fn check(path: &Path, all: &[Certificate]) -> Result<Vec<String>, Tls
     }
 }
 
-/// The reason if the certificate has expired or is not valid yet, as the end of a sentence.
+/// Why the certificate has expired or is not valid yet, as the end of a sentence; `None` if it is
+/// valid now.
 pub(crate) fn expired(one: &Certificate) -> Option<String> {
     out_of_date(&Known::read(&one.der)?, now())
 }
@@ -72,8 +73,8 @@ fn out_of_date(one: &Known, now: Duration) -> Option<String> {
     early.then(|| format!("is not valid before {}", verdict::date(one.not_before())))
 }
 
-/// The reason if the certificate is not an authority for servers and cannot be a server's own
-/// certificate either.
+/// Why the certificate is neither an authority for servers nor a server's own certificate, as the
+/// end of a sentence; `None` if it is one of them.
 fn roleless(one: &Known) -> Option<String> {
     let purpose = (!one.has_purpose()).then_some("is not for servers (extended key usage)");
     let why = one.no_authority().or(purpose)?;

@@ -39,7 +39,7 @@ pub enum Fault {
     Weak,
     /// Name constraints of an authority exclude this name.
     OutOfBounds,
-    /// There are more authorities below one than its path length allows.
+    /// There are more authorities below an authority than its path length allows.
     TooLong,
     /// The chain has too many certificates, names or constraints to verify in reasonable time.
     TooMuch,
