@@ -1,4 +1,4 @@
-//! A stream of bytes, with its length where that is known.
+//! A stream of bytes, with its length where the length is known.
 
 use std::fmt;
 use std::pin::Pin;
@@ -13,27 +13,28 @@ use crate::error::BodyError;
 
 /// The bytes of a request, of a response, or of an image.
 ///
-/// A body passes once. What is made of bytes can be had [`again`](Self::again); anything else is
-/// made anew by its source, or not sent a second time.
+/// A body can be read once. A body made from bytes in memory can also be repeated
+/// ([`again`](Self::again)); any other body must be created anew by its source, or is not sent a
+/// second time.
 ///
-/// As a [`Stream`](futures_util::Stream) it yields chunks; as an [`http_body::Body`] it is what
-/// HTTP libraries send. An error is the last item.
+/// As a [`Stream`](futures_util::Stream) a body yields chunks. As an [`http_body::Body`] it can be
+/// sent by HTTP libraries. An error is the last item.
 pub struct Body {
     chunks: BoxStream<'static, Result<Bytes, BodyError>>,
     size: Option<u64>,
-    /// All of it, where that was known before it passed.
+    /// The complete data, if it was known when the body was created.
     whole: Option<Bytes>,
     digests: Option<Awaited>,
 }
 
 impl Body {
-    /// No bytes.
+    /// A body without bytes.
     pub fn empty() -> Self {
         Bytes::new().into()
     }
 
-    /// A body that yields `chunks`. With a `size` in bytes it promises that many: a transport
-    /// announces them by `Content-Length` and breaks off when they do not come.
+    /// A body that yields `chunks`. A `size` is a promise of that many bytes: a transport announces
+    /// it as `Content-Length` and aborts the request if the body ends earlier.
     pub fn from_stream<S>(chunks: S, size: Option<u64>) -> Self
     where
         S: futures_util::Stream<Item = Result<Bytes, BodyError>> + Send + 'static,
@@ -41,8 +42,8 @@ impl Body {
         Self { chunks: chunks.boxed(), size, digests: None, whole: None }
     }
 
-    /// The same body, whose maker computes these digests of all of its bytes while they pass. Whoever
-    /// makes another body of it that yields the same bytes hands them on.
+    /// The same body, with the digests that its creator computes from all of its bytes while they
+    /// stream. Code that wraps this body in another one with the same bytes passes the digests on.
     #[must_use]
     pub fn carrying(self, digests: Option<Awaited>) -> Self {
         Self { digests, ..self }
@@ -71,30 +72,32 @@ impl Body {
         Self { chunks: chunks.boxed(), size, digests: None, whole: None }
     }
 
-    /// A second body with the same bytes, from the first on, whatever has passed of this one; none
-    /// of a stream.
+    /// A second body with the same bytes from the beginning, no matter how much of this body has
+    /// been read. `None` for a stream.
     pub fn again(&self) -> Option<Self> {
         self.whole.clone().map(Self::from)
     }
 
-    /// The same body, which can't be had [`again`](Self::again).
+    /// The same body, made non-repeatable: [`again`](Self::again) returns `None`.
     #[must_use]
     pub fn once(self) -> Self {
         Self { whole: None, ..self }
     }
 
-    /// The bytes promised, where that is known before they pass.
+    /// The promised size in bytes, if known in advance.
     pub fn size(&self) -> Option<u64> {
         self.size
     }
 
-    /// The digests that its maker computes of all of its bytes, which need not be computed again.
+    /// The digests that the body's creator computes from all of its bytes, so that the consumer
+    /// need not compute them again.
     pub fn digests(&self) -> Option<&Awaited> {
         self.digests.as_ref()
     }
 
-    /// Reads the first `length` bytes, fewer when the body ends or fails before, and gives the same
-    /// body back: what was read stands in front again, a failure too.
+    /// Reads the first `length` bytes, or fewer if the body ends or fails earlier. Returns these
+    /// bytes with a body that still yields everything, including the bytes and an error already
+    /// read.
     pub async fn peek(mut self, length: usize) -> (Bytes, Self) {
         let (mut head, mut read) = (Vec::new(), Vec::new());
         while head.len() < length {
@@ -112,11 +115,11 @@ impl Body {
         (head.into(), Self { chunks, ..self })
     }
 
-    /// The same body. One that promises no bytes is read to its end first: an HTTP library does
-    /// not ask such a body for anything, and would never learn that it fails.
+    /// Returns the same body. A body that promises no bytes is first read to its end: HTTP
+    /// libraries never poll such a body and would not notice its error.
     ///
     /// # Errors
-    /// When a body that promises no bytes fails, or has some.
+    /// When a body that promises no bytes fails or yields bytes.
     pub async fn proven_if_empty(mut self) -> Result<Self, BodyError> {
         if self.size != Some(0) {
             return Ok(self);
@@ -129,10 +132,10 @@ impl Body {
         Ok(self)
     }
 
-    /// Reads the whole body, up to `limit` bytes.
+    /// Reads the complete body, up to `limit` bytes.
     ///
     /// # Errors
-    /// When it fails, or [is longer](TooLong).
+    /// When the body fails, or [is longer](TooLong) than `limit`.
     pub async fn collect(mut self, limit: usize) -> Result<Bytes, BodyError> {
         let mut whole = Vec::new();
         while let Some(chunk) = self.next().await {
@@ -146,15 +149,15 @@ impl Body {
     }
 }
 
-/// A body that was to be held in memory is longer than that may be.
+/// A body that was to be read into memory is longer than the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("it is longer than {}", readable(*limit))]
 pub struct TooLong {
-    /// Bytes that were allowed.
+    /// The limit in bytes.
     pub limit: usize,
 }
 
-/// A limit, as errors name it.
+/// Formats a size limit for error messages, such as `3 MiB`.
 pub fn readable(bytes: usize) -> String {
     match (bytes >> 20, bytes >> 10) {
         (mib, _) if mib > 0 && mib << 20 == bytes => format!("{mib} MiB"),

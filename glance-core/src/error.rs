@@ -1,8 +1,8 @@
-//! The error of a body, and the chain of causes of any error.
+//! The error type of bodies, and the chain of causes of any error.
 
 use std::error::Error;
 
-/// What goes wrong while a body passes.
+/// An error that occurs while a body is being read.
 pub type BodyError = Box<dyn Error + Send + Sync>;
 
 /// The error and its causes, outermost first.

@@ -1,4 +1,4 @@
-//! One process at a time.
+//! File locks, so that only one process works on a directory or file.
 
 use std::fmt;
 use std::fs::File;
@@ -12,45 +12,46 @@ use serde::{Deserialize, Serialize};
 
 use crate::dir::Dir;
 
-/// A lock that this process holds as long as the value lives. However the process ends, the kernel
-/// gives the lock back.
+/// A lock that this process holds until the value is dropped. The kernel releases the lock however
+/// the process ends.
 ///
-/// It is a lock on a file (`flock`), which says who holds it, and is removed with the lock. What a
-/// killed process leaves of it is in nobody's way.
+/// The lock is a `flock` on a file. The file names the holder and is removed when the lock is
+/// released. A file that a killed process leaves behind does not prevent locking.
 #[derive(Debug)]
 pub struct Lock {
-    /// The file, its directory and its name; none where the filesystem knows no locks.
+    /// The locked file, its directory and its name; `None` if the filesystem does not support
+    /// locks.
     held: Option<(File, Dir, PathBuf)>,
 }
 
-/// Why a lock was not taken.
+/// The reason why a lock was not taken.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LockError {
-    /// Another process has it.
+    /// Another process holds the lock.
     #[error("{0} works on it")]
     Held(Holder),
-    /// The file can't be used.
+    /// The lock file cannot be used.
     #[error("cannot lock {}", path.display())]
     File {
-        /// The file.
+        /// The lock file.
         path: PathBuf,
-        /// Why.
+        /// The error of the filesystem.
         #[source]
         error: io::Error,
     },
 }
 
-/// Who holds a lock, as far as its file tells.
+/// The holder of a lock, as far as the lock file states it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
 pub struct Holder {
-    /// The process.
+    /// The id of the process.
     pub pid: Option<u32>,
-    /// The name of its host: a filesystem may be shared.
+    /// The host of the process: a filesystem may be shared.
     pub host: Option<String>,
-    /// When it took the lock, by its clock.
+    /// The time when the lock was taken, by the holder's clock.
     pub since: Option<String>,
 }
 
@@ -66,12 +67,12 @@ impl fmt::Display for Holder {
 }
 
 impl Lock {
-    /// Takes the lock whose file is at `path`, which is made where it is missing, as are the
-    /// directories above it. Does not wait. Where the filesystem knows no locks, there is none, with
-    /// a warning.
+    /// Takes the lock with the file at `path`, without waiting. Missing files and directories are
+    /// created. If the filesystem does not support locks, a warning is logged, and nothing is
+    /// locked.
     ///
     /// # Errors
-    /// When another process holds it, or the file can't be made.
+    /// When another process holds the lock, or when the file cannot be created.
     pub fn take(path: &Path) -> Result<Self, LockError> {
         let failed = |error| LockError::File { path: path.to_owned(), error };
         let (directory, name) = Dir::made_for(path).map_err(failed)?;
@@ -90,11 +91,12 @@ impl Lock {
                 }
                 Err(error) => return Err(failed(error.into())),
             }
-            // Its last holder may have removed it just before: then it is no lock any more.
+            // The previous holder may just have removed the file; a lock on a removed file is void.
             if !directory.holds(&name, &file) {
                 continue;
             }
-            // The lock holds whether its file says so or not: a full disk is no reason to stop.
+            // The lock is effective even if the file does not name the holder: a full disk is no
+            // reason to fail.
             if let Err(error) = sign(&mut file) {
                 tracing::debug!("{} does not say who holds it: {error}", path.display());
             }
@@ -103,7 +105,7 @@ impl Lock {
         Err(LockError::Held(Holder::default()))
     }
 
-    /// Who holds the lock whose file is at `path`, if anybody does.
+    /// The holder of the lock with the file at `path`; `None` if the lock is free.
     pub fn holder(path: &Path) -> Option<Holder> {
         let (directory, name) = Dir::of_file(path).ok()?;
         let file = directory.open_file(&name).ok()?;
@@ -117,7 +119,8 @@ impl Lock {
 impl Drop for Lock {
     fn drop(&mut self) {
         if let Some((file, directory, name)) = &self.held {
-            // While it is still held, so that nobody else's is removed.
+            // The file is removed while the lock is still held, so that no other process's file is
+            // removed.
             if directory.holds(name, file) {
                 let _ = directory.remove(name);
             }
@@ -134,7 +137,8 @@ fn sign(file: &mut File) -> io::Result<()> {
     writeln!(file, "{}", serde_json::to_string(&holder)?)
 }
 
-/// What the file of a lock that another process holds says. It may be about to write it.
+/// Reads the holder from the lock file. The file may still be empty if the holder is about to write
+/// it.
 fn holder(file: File) -> Holder {
     let mut text = String::new();
     let read = file.take(LONGEST).read_to_string(&mut text);
@@ -145,14 +149,14 @@ fn this_host() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
-/// What filesystems without locks answer.
+/// The errors of filesystems that do not support locks.
 const UNSUPPORTED: [Errno; 6] =
     [Errno::NOTSUP, Errno::NOSYS, Errno::NOLCK, Errno::INVAL, Errno::PERM, Errno::ACCESS];
 
-/// How often a file that is removed in that moment is made anew.
+/// The maximum number of attempts if the file is removed at the moment of locking.
 const ATTEMPTS: usize = 16;
 
-/// Bytes that are read of what a holder wrote.
+/// The maximum number of bytes that are read of a lock file.
 const LONGEST: u64 = 4096;
 
 #[cfg(test)]
@@ -181,7 +185,8 @@ mod tests {
         drop(Lock::take(&path).unwrap());
     }
 
-    /// As often as it is given back and taken: of many that want it, one has it at a time.
+    /// Many threads compete for the lock, which is released and taken again: one at a time holds
+    /// it.
     #[test]
     fn a_lock_that_is_given_back_is_had_by_one_again() {
         let directory = tempfile::tempdir().unwrap();

@@ -1,8 +1,10 @@
-//! The two contracts that glance-replicator is built on, and what both sides of them share.
+//! The two traits that glance-replicator is built on, and the types that both sides of a copy
+//! share.
 //!
-//! - [`Transport`] carries HTTP requests over verified TLS; [`tls`] describes certificate trust.
-//! - [`ImageStore`] holds images; [`image`] is the image model, [`Selection`] names a set of images.
-//! - [`verified_body`] counts and hashes the bytes of an image on their way ([`digest`]).
+//! - [`Transport`] sends HTTP requests over verified TLS; [`tls`] describes certificate trust.
+//! - [`ImageStore`] holds images. [`image`] is the image model; a [`Selection`] describes a set of
+//!   images.
+//! - [`verified_body`] counts and hashes the bytes of an image while they stream ([`digest`]).
 //! - [`conformance`] (a Cargo feature) tests any implementation of the two traits.
 //!
 //! This crate opens no socket and links no TLS library: the transport crates do.
@@ -30,8 +32,8 @@ pub mod verified_body;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 
-/// The target of messages for the operator at the terminal. The terminal shows them even when the log
-/// goes to a file.
+/// The log target of messages for the operator at the terminal. The terminal shows these messages
+/// even when the log goes to a file.
 pub const TERMINAL: &str = "crate::terminal";
 
 pub use body::Body;

@@ -1,21 +1,21 @@
-//! Plain http: who can read what goes over it, and what the operator is told of it.
+//! Warnings about plain http, which others can read.
 
 use url::{Host, Url};
 
 use crate::TERMINAL;
 
-/// Whether others can read what goes to `url`: it is http, and not to this machine.
+/// Whether others can read what is sent to `url`: it uses http and is not on this machine.
 pub fn is_exposed(url: &Url) -> bool {
     is_plain(url) && !is_loopback(url)
 }
 
-/// Whether `url` is http, however its scheme is spelled.
+/// Whether `url` uses http.
 pub fn is_plain(url: &Url) -> bool {
     url.scheme() == "http"
 }
 
-/// Tells the operator, whatever becomes of messages, that `what` can be read on the way to `url`;
-/// nothing where it can't.
+/// Warns the operator at the terminal, regardless of the log settings, that `what` can be read on
+/// the way to `url`. Does nothing for https.
 pub fn warn(url: &Url, what: &str) {
     if is_plain(url) {
         let origin = url.origin().ascii_serialization();

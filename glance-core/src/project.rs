@@ -1,14 +1,14 @@
-//! A project of Keystone, by what it is called.
+//! A Keystone project, by id and name.
 
 use serde::{Deserialize, Serialize};
 
-/// A project of Keystone.
+/// A Keystone project.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Project {
-    /// Its id.
+    /// The project's id.
     pub id: String,
-    /// Its name, unique in its domain.
+    /// The project's name, unique within its domain.
     pub name: String,
-    /// Its domain's name.
+    /// The name of the project's domain.
     pub domain: String,
 }

@@ -1,52 +1,52 @@
-//! What a Glance takes as a record, by the schema that it publishes:
+//! The record schema that a Glance publishes:
 //! <https://docs.openstack.org/api-ref/image/v2/#show-image-schema>.
 //!
-//! A site adds rules for properties of its own (`schema-image.json`). What is not understood of a
-//! rule is not judged: Glance itself judges last.
+//! A site adds rules for its own properties (`schema-image.json`). Parts of a rule that this module
+//! does not understand are ignored: Glance itself makes the final check.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use regex::{Regex, RegexBuilder};
 use serde_json::{Map, Value};
 
-/// What a Glance takes as a record.
+/// The rules of one Glance for records.
 #[derive(Debug, Clone, Default)]
 pub struct Schema {
-    /// The rule of each field and property that has one.
+    /// The rules for fields and properties, by name.
     pub properties: BTreeMap<String, Rule>,
     /// Fields and properties that every record must have.
     pub required: BTreeSet<String>,
-    /// What other properties there may be.
+    /// Whether properties without a rule are allowed.
     pub additional: Additional,
 }
 
-/// What properties there may be that have no rule.
+/// Whether properties without a rule are allowed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Additional {
-    /// Any, with text as their values.
+    /// Allowed, with text values.
     #[default]
     Text,
-    /// None.
+    /// Not allowed.
     Nothing,
 }
 
-/// What one field or property may be.
+/// The rule for one field or property.
 #[derive(Debug, Clone, Default)]
 pub struct Rule {
-    /// Its JSON types; any, when there is none.
+    /// The allowed JSON types; any type if empty.
     pub types: Vec<String>,
-    /// The values to choose from.
+    /// The allowed values.
     pub values: Option<Vec<Value>>,
-    /// What a text must match somewhere.
+    /// A pattern that must match a part of a text.
     pub pattern: Option<Regex>,
-    /// Characters that a text may have.
+    /// The maximum number of characters of a text.
     pub max_length: Option<u64>,
-    /// The rule of each item of a list.
+    /// The rule for each item of a list.
     pub items: Option<Box<Rule>>,
 }
 
 impl Schema {
-    /// Understands a JSON schema.
+    /// Parses a JSON schema.
     pub fn of(document: &Map<String, Value>) -> Self {
         let rules = document.get("properties").and_then(Value::as_object);
         let rules = rules.into_iter().flatten();
@@ -66,7 +66,7 @@ impl Schema {
 }
 
 impl Rule {
-    /// `patterns` is how many more of them are understood.
+    /// Parses one rule. `patterns` is the number of further patterns that are compiled.
     fn of(name: &str, rule: &Value, patterns: &mut usize) -> Self {
         let types = match &rule["type"] {
             Value::String(one) => vec![one.clone()],
@@ -76,7 +76,7 @@ impl Rule {
             _ => Vec::new(),
         };
         let pattern = rule["pattern"].as_str().and_then(|pattern| {
-            // Glance matches as Python does, whose patterns can say more.
+            // Glance uses Python's regular expressions, which support more than Rust's.
             let unknown =
                 |error| tracing::debug!("the pattern of {name} is left to Glance: {error}");
             *patterns = patterns.checked_sub(1)?;
@@ -94,12 +94,13 @@ impl Rule {
         }
     }
 
-    /// Whether a value of this JSON type may stand here.
+    /// Whether the rule allows values of this JSON type.
     pub fn takes_type(&self, kind: &str) -> bool {
         self.types.is_empty() || self.types.iter().any(|one| one == kind)
     }
 
-    /// What is wrong with `value`, in words that follow it; `None` when nothing is.
+    /// Checks `value` and returns the reason for rejecting it, in words that follow the value;
+    /// `None` if it is allowed.
     pub fn refuses(&self, value: &Value) -> Option<String> {
         if !type_names(value).iter().any(|kind| self.takes_type(kind)) {
             return Some(format!("is no {}", self.types.join(" or ")));
@@ -132,7 +133,7 @@ impl Rule {
     }
 }
 
-/// The names of a value's type in JSON Schema.
+/// The JSON Schema names of a value's type.
 fn type_names(value: &Value) -> &'static [&'static str] {
     match value {
         Value::Null => &["null"],
@@ -145,8 +146,8 @@ fn type_names(value: &Value) -> &'static [&'static str] {
     }
 }
 
-/// Patterns that are understood, and what each may take in memory: a server may say more of them than
-/// fit, in a few bytes.
+/// The maximum number of compiled patterns, and the memory limit of each in bytes: a short pattern
+/// from a server can need a lot of memory.
 const PATTERNS: usize = 200;
 const PATTERN: usize = 64 << 10;
 
@@ -174,7 +175,7 @@ mod tests {
             (json!({"maxLength": 2}), json!("ééé"), Some("has 3 characters of 2")),
             (json!({"pattern": "^a+$"}), json!("ab"), Some("does not match ^a+$")),
             (json!({"pattern": "b"}), json!("abc"), None),
-            // What Rust's patterns can't say is left to Glance.
+            // Patterns that Rust does not support are left to Glance.
             (json!({"pattern": "(?=x)y"}), json!("z"), None),
             (
                 json!({"type": "array", "items": {"maxLength": 1}}),

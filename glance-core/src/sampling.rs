@@ -1,5 +1,5 @@
-//! The parts of a selection that a store must be listed for: the newest images of each group, and
-//! samples by percentage or size.
+//! Selections that require listing the store first: the newest images of each group, and samples by
+//! percentage or size.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::hash::{BuildHasher, RandomState};
@@ -11,11 +11,11 @@ use crate::image::{Image, ImageId};
 use crate::selection::{Latest, Selection, Subset, instant};
 use crate::store::{ImageStore, StoreError};
 
-/// Lists the images that `selection` admits in `store`, in any shard, and selects the newest of each
-/// group of `latest`. Keeps the ids of these in memory.
+/// Lists the images that `selection` admits in `store`, in any shard, and selects the newest of
+/// each group of `latest`. Keeps the ids of the newest images in memory.
 ///
 /// # Errors
-/// When the store can't be listed.
+/// When the store cannot be listed.
 pub async fn newest(
     latest: &Latest,
     selection: &Selection,
@@ -27,7 +27,8 @@ pub async fn newest(
     while let Some(item) = images.next().await {
         match item {
             Ok(image) => groups.take(image, latest),
-            // It may be one of the newest. The listing of the selection says what is wrong.
+            // The image may be one of the newest. The later listing by the selection reports the
+            // error.
             Err(error) => match &error.record {
                 Some(read) => drop(unreadable.insert(read.id.clone())),
                 None => return Err(error),
@@ -39,7 +40,7 @@ pub async fn newest(
     Ok(selection.among(ids))
 }
 
-/// The newest images of each group, so far.
+/// The newest images of each group seen so far.
 #[derive(Default)]
 struct Groups(BTreeMap<String, BTreeSet<(Timestamp, ImageId)>>);
 
@@ -70,12 +71,13 @@ enum Choice {
         number: u64,
         of: u64,
     },
-    /// Those whose hashes, under a key of this run, are among these: eight bytes for each.
+    /// Images whose hashes, with a random key of this run, are in the set. Each hash takes eight
+    /// bytes.
     Random(RandomState, HashSet<u64>),
 }
 
 impl Sample {
-    /// Chooses among `ids`. Only an amount of bytes takes a look at the records.
+    /// Chooses among `ids`. Reads records only for [`Subset::Bytes`].
     pub async fn of(
         subset: Subset,
         ids: impl Iterator<Item = ImageId>,
@@ -92,7 +94,7 @@ impl Sample {
             Subset::Bytes(bytes) => {
                 let mut sizes = Vec::new();
                 for id in ids {
-                    // Whose record can't be read is reported as that.
+                    // An image whose record cannot be read is reported elsewhere.
                     let Ok(image) = store.get(&id).await else { continue };
                     if image.status.has_data() {
                         sizes.push((by.hash_one(&id), image.size.unwrap_or(0)));
@@ -103,11 +105,11 @@ impl Sample {
         }
     }
 
-    /// Chooses among the images that `selection` admits and that have data. Lists them where that
-    /// is needed, and keeps 16 bytes of each.
+    /// Chooses among the images that `selection` admits and that have data. Lists the store only if
+    /// the subset requires it, and keeps 16 bytes per image in memory.
     ///
     /// # Errors
-    /// When the store can't be listed.
+    /// When the store cannot be listed.
     pub async fn among(
         subset: Subset,
         store: &dyn ImageStore,
@@ -122,7 +124,8 @@ impl Sample {
         while let Some(item) = images.next().await {
             let image = match item {
                 Ok(image) => image,
-                // It is reported as that, whatever is chosen.
+                // An image whose record cannot be read is reported elsewhere, regardless of the
+                // sample.
                 Err(error) if error.record.is_some() => continue,
                 Err(error) => return Err(error),
             };
@@ -139,7 +142,7 @@ impl Sample {
         })
     }
 
-    /// Whether the image is one of them.
+    /// Whether the sample contains the image.
     pub fn contains(&self, id: &ImageId) -> bool {
         match &self.0 {
             Choice::All => true,
@@ -164,7 +167,7 @@ impl Sample {
     }
 }
 
-/// So many of a hundred, rounded up.
+/// This percentage of a number, rounded up.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
@@ -175,7 +178,7 @@ fn share(percent: f64, of: usize) -> usize {
     (percent * of as f64 / 100.0).ceil() as usize
 }
 
-/// The first ranks whose sizes fit into `bytes`, and the very first when none does.
+/// The first ranks whose sizes fit into `bytes` together; the very first one if none fits.
 fn within(sizes: &[(u64, u64)], bytes: u64) -> HashSet<u64> {
     let mut left = bytes;
     let mut ranks = HashSet::new();
@@ -222,7 +225,7 @@ mod tests {
         assert_eq!(within(&[], 5), HashSet::new());
     }
 
-    /// Which of these images, by name, property `os`, and day of creation, are the newest.
+    /// The newest of these images, which are given by name, property `os` and day of creation.
     fn newest(key: &str, images: &[(&str, &str, u8)]) -> Vec<u8> {
         let latest: Latest = key.parse().unwrap();
         let mut groups = Groups::default();
@@ -252,7 +255,7 @@ mod tests {
             ("debian-13-20260103", "debian", 3),
             ("debian-13-20260103", "", 4),
             ("ubuntu-24-20260102", "ubuntu", 2),
-            // Without data.
+            // An image without data.
             ("ubuntu-24-20260128", "ubuntu", 28),
         ];
         assert_eq!(newest("os", &images), [2, 7]);

@@ -1,4 +1,4 @@
-//! Amounts of bytes as people write them.
+//! Amounts of bytes in human-readable form.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ impl fmt::Display for InvalidByteCount {
 
 impl std::error::Error for InvalidByteCount {}
 
-/// The bytes that `text` stands for: digits, then optionally k, M, G or T (powers of 1024).
+/// Parses an amount of bytes: digits, then optionally k, M, G or T (powers of 1024).
 ///
 /// ```
 /// use glance_core::units::byte_count;

@@ -1,8 +1,9 @@
-//! The checked body: every byte on its way to a target passes it.
+//! Verification of image data in transit: every byte that goes to a target passes through a
+//! [`checked`] body.
 //!
-//! It counts and hashes while the bytes pass and keeps the last chunk back until size and digest
-//! agree, so that data that is not the source's never completes an upload: the target sees a
-//! body that breaks off.
+//! The checked body counts and hashes the bytes while they stream. It holds back the last chunk
+//! until size and digest are verified. If they differ, the body ends with an error, so that wrong
+//! data never completes an upload.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -17,20 +18,20 @@ use crate::digest::{Algorithm, Awaited, Digests, Hashers, Hashing};
 use crate::error::BodyError;
 use crate::image::Image;
 
-/// What the source says its data is.
+/// The size and digests that the source's record states for its data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Expected {
-    /// Bytes.
+    /// The size in bytes.
     pub size: Option<u64>,
-    /// The digest that proves it: `os_hash_value`, or `checksum` when that is all there is. None
-    /// for data that the source never hashed.
+    /// The digest that verifies the data: `os_hash_value`, or `checksum` if the record has no
+    /// usable `os_hash_value`. `None` for data that the source never hashed.
     pub digest: Option<(Algorithm, String)>,
-    /// Digests that somebody else will compare.
+    /// Further digests to compute, which other code compares.
     pub also: BTreeSet<Algorithm>,
 }
 
 impl Expected {
-    /// What `image`'s record says.
+    /// The values in `image`'s record.
     pub fn of(image: &Image) -> Self {
         let os_hash = image.os_hash_algo.as_ref().zip(image.os_hash_value.as_ref());
         let os_hash = os_hash.and_then(|(algorithm, value)| Some((algorithm.parse().ok()?, value)));
@@ -39,8 +40,8 @@ impl Expected {
         Self { size: image.size, digest, also: BTreeSet::new() }
     }
 
-    /// The digests to compute: the one that proves the data and those that are asked for, or
-    /// Glance's default where there is none, so that the target's copy can be proven at least.
+    /// The algorithms to compute: that of the verifying digest and those in `also`. Without any of
+    /// them, Glance's default (SHA-512), so that at least the target's copy can be verified.
     fn algorithms(&self) -> BTreeSet<Algorithm> {
         let own = self.digest.as_ref().map(|(algorithm, _)| *algorithm);
         let all: BTreeSet<Algorithm> = self.also.iter().copied().chain(own).collect();
@@ -51,68 +52,68 @@ impl Expected {
     }
 }
 
-/// What was wrong with data on its way.
+/// A fault of the data, found while it was streaming.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum DataFault {
-    /// The source's image is another one now, of which no more is read.
+    /// The image at the source was replaced or changed; reading stopped.
     #[error("the source changed the image after {got} bytes: {change}")]
     Changed {
-        /// Bytes that came.
+        /// Bytes read before the change was noticed.
         got: u64,
-        /// What is different.
+        /// What changed.
         change: String,
     },
-    /// The source ended before the size it had announced.
+    /// The source's data ended before the announced size.
     #[error("the source cut the data short, after {got} of {size} bytes")]
     CutShort {
         /// Bytes announced.
         size: u64,
-        /// Bytes that came.
+        /// Bytes received.
         got: u64,
     },
-    /// What the source keeps is not whole, or not what its record says. It does not get better when it
-    /// is read again.
+    /// The data stored at the source is incomplete or does not match its record. Reading it again
+    /// does not help.
     #[error("the source's data is damaged, seen after {got} bytes: {reason}")]
     Damaged {
-        /// Bytes before the damage.
+        /// Bytes read before the damage.
         got: u64,
-        /// What is wrong with it.
+        /// Description of the damage.
         reason: String,
     },
-    /// The digest is another than the one in the source's record.
+    /// The data's digest differs from the digest in the source's record.
     #[error("the data from the source has the {algorithm} {got}, its record says {wanted}")]
     Digest {
-        /// The algorithm of both.
+        /// The algorithm of both digests.
         algorithm: Algorithm,
-        /// The record's.
+        /// The digest in the record.
         wanted: String,
-        /// The data's.
+        /// The digest of the data.
         got: String,
     },
-    /// The target took it so slowly that the other targets of the same reading would have waited.
+    /// The target was so slow that the other targets of the same read would have had to wait.
     #[error("the others did not wait for it after {got} bytes")]
     LeftBehind {
-        /// Bytes that it took.
+        /// Bytes that the target had taken.
         got: u64,
     },
-    /// Data that is to be kept for a while can't be.
+    /// Temporary storage of the data on disk failed.
     #[error("cannot keep it in {}: {reason}", directory.display())]
     Spool {
-        /// Where it was to be kept.
+        /// The directory for temporary storage.
         directory: PathBuf,
-        /// What the filesystem said.
+        /// The error of the filesystem.
         reason: String,
     },
     /// Reading from the source failed.
     #[error("the source stopped sending after {got} bytes: {reason}")]
     Interrupted {
-        /// Bytes that came.
+        /// Bytes received.
         got: u64,
-        /// What the reading said.
+        /// The error of the read.
         reason: String,
     },
-    /// The source sent more than the size it had announced.
+    /// The source sent more bytes than announced.
     #[error("the source sent more than the {size} bytes of its record")]
     TooLong {
         /// Bytes announced.
@@ -120,8 +121,9 @@ pub enum DataFault {
     },
 }
 
-/// What was found of the data, known once it has passed. It stands beside the stream, because a
-/// fault of the source surfaces as a failure of the target's upload.
+/// The result of checking the data, available once the data has streamed. It is separate from the
+/// stream, because a fault of the source otherwise appears only as a failure of the target's
+/// upload.
 #[derive(Debug, Clone, Default)]
 pub struct DataVerdict {
     digests: Awaited,
@@ -134,26 +136,27 @@ impl DataVerdict {
         self.fault.get().cloned()
     }
 
-    /// The digests of data that passed as a whole.
+    /// The digests of the data, if all of it passed the check.
     pub fn digests(&self) -> Option<&Digests> {
         self.digests.get()
     }
 
-    /// The verdict of one of many who are given the same data: about faults of its own, too.
+    /// The result for one of several consumers of the same data: it shares the digests and can have
+    /// a fault of its own.
     pub fn shared(&self) -> Self {
         Self { digests: self.digests.clone(), fault: Arc::default() }
     }
 
-    /// Takes down what was wrong with the data, and returns it as the error of a body.
+    /// Records the fault, unless one is already recorded, and returns `fault` as a body error.
     pub fn fail(&self, fault: DataFault) -> BodyError {
         let _ = self.fault.set(fault.clone());
         fault.into()
     }
 }
 
-/// Passes `data` on while checking it against `expected`. A digest that `hashers` don't offer
-/// never agrees. The body carries the digests that are computed, so that a store need not compute
-/// them again.
+/// Wraps `data` in a body that is checked against `expected`. If `hashers` does not offer the
+/// expected digest's algorithm, the check fails. The body carries the computed digests, so that a
+/// store need not compute them again.
 pub fn checked(data: Body, expected: Expected, hashers: Hashers) -> (Body, DataVerdict) {
     let hashing = hashers.start(expected.algorithms());
     let digests = Awaited::of(hashing.algorithms());
@@ -181,7 +184,8 @@ struct Check {
 }
 
 impl Check {
-    /// Yields the chunk before the one it reads, or the last one after the verdict.
+    /// Yields the chunk before the one just read; yields the last chunk only after the check
+    /// passed.
     async fn step(mut self) -> Result<Option<(Bytes, Self)>, BodyError> {
         loop {
             match self.data.next().await {
@@ -241,7 +245,7 @@ impl Check {
     }
 }
 
-/// The message at the bottom of an error chain.
+/// The message of the innermost error of a chain.
 fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     let mut deepest = error;
     while let Some(source) = deepest.source() {
@@ -273,7 +277,7 @@ mod tests {
         Body::from_stream(stream::iter(chunks), None)
     }
 
-    /// What came through before the end or the failure.
+    /// The bytes that passed before the end or the error.
     async fn passed(mut body: Body) -> Vec<u8> {
         let mut passed = Vec::new();
         while let Some(Ok(chunk)) = body.next().await {

@@ -1,7 +1,7 @@
-//! Suites that any implementation of the two traits can run on itself.
+//! Conformance suites for implementations of the two traits.
 //!
-//! An implementation in another workspace turns the feature `conformance` on in its
-//! dev-dependencies and runs the suite as one test:
+//! An implementation in another workspace enables the feature `conformance` in its dev-dependencies
+//! and runs the suite as one test:
 //!
 //! ```
 //! # use std::sync::Arc;
@@ -12,7 +12,8 @@
 //! # });
 //! ```
 //!
-//! A case that fails becomes a line of the error; the other cases still run. Nothing here panics.
+//! Each failed case becomes a line of the error; the other cases still run. The suites do not
+//! panic.
 
 use std::error::Error;
 use std::fmt;
@@ -23,16 +24,16 @@ mod transport;
 pub use image_store::{Case, cases, image_store};
 pub use transport::{Front, TransportUnderTest, transport};
 
-/// What a case found wrong.
+/// The error of a case.
 type Wrong = Box<dyn Error + Send + Sync>;
 type Outcome = Result<(), Wrong>;
 
-/// The cases that failed, by name, with what each found.
+/// The failed cases, with their names and errors.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Failures(Vec<(&'static str, String)>);
 
 impl Failures {
-    /// The name of each failed case, with what it found.
+    /// The name and the error of each failed case.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
         self.0.iter().map(|(case, found)| (*case, found.as_str()))
     }
@@ -45,7 +46,7 @@ impl fmt::Display for Failures {
     }
 }
 
-/// Readable, because a test that unwraps shows it.
+/// The same as `Display`, because a test that unwraps the result prints it.
 impl fmt::Debug for Failures {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
@@ -54,13 +55,13 @@ impl fmt::Debug for Failures {
 
 impl Error for Failures {}
 
-/// An error and all below it.
+/// Formats an error with its chain of causes.
 fn explain(wrong: &(dyn Error + 'static)) -> String {
     let chain = std::iter::successors(Some(wrong), |&error| error.source());
     chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
-/// Fails the case, with a message, unless the two sides are equal.
+/// Fails the case with a message unless the two values are equal.
 macro_rules! same {
     ($what:expr, $found:expr, $wanted:expr) => {{
         let (found, wanted) = (&$found, &$wanted);

@@ -1,13 +1,14 @@
-//! What Glance makes of the first bytes of an image, and whether it refuses them.
+//! Detects the format of image data from its first bytes, and whether Glance would reject the data.
 //!
-//! Glance looks at the data of `bare` images while it stores them, and judges when all of it is
-//! there: what it does not like is answered by 415 at the end of the upload, and the record can't
-//! be used any more. [`check`] comes to the same verdict from the [`HEAD`] alone.
+//! Glance inspects the data of `bare` images while it stores them and decides when the data is
+//! complete. It answers rejected data with 415 at the end of the upload, and the record cannot be
+//! used any more. [`check`] reaches the same verdict from the [`HEAD`] alone.
 //!
 //! The rules are those of `format_inspector.py` of oslo.utils 10.2 and of `set_data` in
-//! `glance/location.py` of Glance 33, quirks included: what Glance accepts is never refused. What
-//! lies behind the head is not judged: the footer of a streamOptimized VMDK and the metadata of a
-//! VHDX. Nor are virtual sizes: Glance's database, not its inspection, fails on 8 EiB and more.
+//! `glance/location.py` of Glance 33, including their quirks: data that Glance accepts is never
+//! rejected. Anything after the head is not checked: the footer of a streamOptimized VMDK and the
+//! metadata of a VHDX. Virtual sizes are not checked either: only Glance's database, not its
+//! inspection, fails on 8 EiB and more.
 
 use std::fmt;
 
@@ -16,14 +17,15 @@ mod qcow2;
 mod vhdx;
 mod vmdk;
 
-/// Bytes at the beginning of an image that [`check`] needs: the longest VMDK descriptor that Glance
-/// reads, and the sector before it.
+/// The number of bytes at the beginning of an image that [`check`] needs: the longest VMDK
+/// descriptor that Glance reads, and the sector before it.
 pub const HEAD: usize = (1 << 20) + 512;
 
-/// Bytes at the beginning that [`check`] needs of all but VMDK disks: the region tables of a VHDX.
+/// The number of bytes at the beginning that [`check`] needs unless the image is a VMDK disk: they
+/// include the region tables of a VHDX.
 pub const SHORT_HEAD: usize = 256 << 10;
 
-/// What data can be, as Glance sees it.
+/// Data formats, as Glance distinguishes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Format {
@@ -31,17 +33,17 @@ pub enum Format {
     Gpt,
     /// ISO 9660 or UDF.
     Iso,
-    /// Encrypted by LUKS.
+    /// A disk encrypted with LUKS.
     Luks,
-    /// QEMU's current format, and its forerunner.
+    /// QEMU's current format, qcow2, or its predecessor.
     Qcow2,
-    /// QEMU's abandoned format.
+    /// QEMU's discontinued format.
     Qed,
     /// Anything else.
     Raw,
     /// `VirtualBox`'s format.
     Vdi,
-    /// Hyper-V's old format, also known as VPC.
+    /// Hyper-V's old format, also called VPC.
     Vhd,
     /// Hyper-V's current format.
     Vhdx,
@@ -50,7 +52,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// As a `disk_format` names it. Not every one is a `disk_format` of a Glance.
+    /// The format's name in `disk_format`. Not every name is a valid `disk_format` in Glance.
     pub fn name(self) -> &'static str {
         match self {
             Self::Gpt => "gpt",
@@ -84,36 +86,36 @@ impl fmt::Display for Format {
     }
 }
 
-/// Why Glance refuses data.
+/// The reason why Glance rejects data.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Unfit {
-    /// One format hides behind another.
+    /// The data matches several formats.
     #[error("the data is {} at once", both(.0))]
     Ambiguous(Vec<Format>),
-    /// The data ends before what makes it a disk of its format.
+    /// The data ends before the parts that make it a disk of its format.
     #[error("the data begins as {0} and ends too early for one")]
     CutOff(Format),
-    /// It is of another format than its record says.
+    /// The data's format differs from the record's.
     #[error("the record says {declared}, but the data is {found}")]
     Mislabelled {
         /// The record's `disk_format`.
         declared: String,
-        /// What it is.
+        /// The detected format.
         found: Format,
     },
-    /// It is of a form that could harm whoever uses it, or that Glance can't rule that out for.
+    /// Using the data could be harmful, or Glance cannot rule that out.
     #[error("the data is {format} {reason}")]
     Unsafe {
-        /// What it is.
+        /// The detected format.
         format: Format,
-        /// What is wrong with it, a fragment of a sentence.
+        /// The reason, as a fragment of a sentence.
         reason: String,
     },
 }
 
-/// What data beginning with `head` is. Of several formats at once, the first that Glance looks for;
-/// [`check`] refuses such data.
+/// The format of data that begins with `head`. If the data matches several formats, the result is
+/// the first one that Glance looks for; [`check`] rejects such data.
 pub fn detect(head: &[u8]) -> Format {
     let found = candidates(head).unwrap_or_default();
     if is_bootable_iso(&found) {
@@ -123,20 +125,20 @@ pub fn detect(head: &[u8]) -> Format {
     }
 }
 
-/// Whether Glance takes data of `size` bytes that begins with `head` for an image of these formats.
-/// A `head` shorter than `size` has [`HEAD`] bytes, or [`is_enough`].
+/// Checks whether Glance accepts data of `size` bytes that begins with `head` for an image with
+/// these formats. A `head` shorter than `size` must have [`HEAD`] bytes or satisfy [`is_enough`].
 ///
 /// # Errors
-/// Why it refuses them.
+/// The reason why Glance rejects the data.
 pub fn check(disk: &str, container: &str, head: &[u8], size: u64) -> Result<(), Unfit> {
-    // Only here Glance looks at the data.
+    // Glance inspects only the data of `bare` images.
     let Some(found) = (container == "bare").then(|| candidates(head)).flatten() else {
         return Ok(());
     };
     let format = match found[..] {
         [] => Format::Raw,
         [only] => only,
-        // Only where it is called one: Glance trips over it in a raw image.
+        // Only if the record says so: Glance rejects a bootable ISO as a raw image.
         _ if is_bootable_iso(&found) && disk != "raw" => Format::Iso,
         _ => return Err(Unfit::Ambiguous(found)),
     };
@@ -152,14 +154,14 @@ pub fn check(disk: &str, container: &str, head: &[u8], size: u64) -> Result<(), 
     }
 }
 
-/// Whether [`check`] comes to a verdict by this head, although the data is longer.
+/// Whether this head is enough for [`check`], although the data is longer.
 pub fn is_enough(head: &[u8]) -> bool {
     let length = head.len();
     length >= HEAD || (length >= SHORT_HEAD && matches(Format::Vmdk, head) == Some(false))
 }
 
-/// What the data is besides raw. None when Glance's inspection fails on it, which lets any data
-/// pass.
+/// The formats other than raw that match the data. `None` if Glance's inspection fails, in which
+/// case Glance accepts any data.
 fn candidates(head: &[u8]) -> Option<Vec<Format>> {
     let mut found = Vec::new();
     for format in INSPECTED {
@@ -170,13 +172,13 @@ fn candidates(head: &[u8]) -> Option<Vec<Format>> {
     Some(found)
 }
 
-/// A bootable ISO may have a partition table, so that it boots from a disk too.
+/// A bootable ISO can have a partition table, so that it also boots from a disk.
 fn is_bootable_iso(found: &[Format]) -> bool {
     found == [Format::Iso, Format::Gpt]
 }
 
 fn matches(format: Format, head: &[u8]) -> Option<bool> {
-    // Of these, Glance looks at whole sectors only.
+    // For these formats, Glance inspects only whole sectors.
     let sector = head.get(..SECTOR).unwrap_or_default();
     Some(match format {
         Format::Gpt => partitions::is_table(sector),
@@ -195,7 +197,7 @@ fn matches(format: Format, head: &[u8]) -> Option<bool> {
     })
 }
 
-/// An image's first bytes, and how many there are in all.
+/// An image's first bytes, and its total size.
 #[derive(Debug, Clone, Copy)]
 struct Content<'a> {
     head: &'a [u8],
@@ -221,7 +223,7 @@ impl Content<'_> {
         reason.map_or(Ok(()), |reason| Err(Unfit::Unsafe { format, reason }))
     }
 
-    /// Refuses data of fewer than `end` bytes.
+    /// Rejects data of fewer than `end` bytes.
     fn reaches(self, end: u64, format: Format) -> Result<(), Unfit> {
         if self.size < end { Err(Unfit::CutOff(format)) } else { Ok(()) }
     }
@@ -235,7 +237,8 @@ fn both(formats: &[Format]) -> String {
     formats.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
 }
 
-/// What Glance looks for. A record may name others, as `ami`, whose data must be none of these.
+/// The formats that Glance looks for. If a record names another format, such as `ami`, its data
+/// must not match any of these.
 const INSPECTED: &[Format] = &[
     Format::Qcow2,
     Format::Vhd,
@@ -249,7 +252,7 @@ const INSPECTED: &[Format] = &[
     Format::Raw,
 ];
 
-/// Where ISO 9660 and UDF have their first volume descriptor.
+/// The offset of the first volume descriptor of ISO 9660 and UDF.
 const ISO: usize = 0x8000;
 
 const SECTOR: usize = 512;

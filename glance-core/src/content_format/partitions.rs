@@ -1,15 +1,16 @@
-//! What Glance refuses of partition tables. It looks at the MBR alone, which a GPT has, too.
+//! Glance's checks of partition tables. Glance inspects only the MBR, which a GPT disk also has.
 //! The format: <https://uefi.org/specs/UEFI/2.10/05_GUID_Partition_Table_Format.html>.
 
 use super::array;
 
-/// Whether a first sector is one, and not that of a FAT file system, which has the same mark.
+/// Whether a first sector is a partition table, and not that of a FAT file system, which has the
+/// same signature.
 pub(super) fn is_table(sector: &[u8]) -> bool {
     let is_fat = sector.get(0x10) == Some(&2) && sector.get(0x15) == Some(&0xf8);
     array(sector, 510) == Some([0x55, 0xaa]) && !is_fat
 }
 
-/// What is wrong with the table at the beginning of `head`.
+/// Returns the fault of the table at the beginning of `head`, if there is one.
 pub(super) fn fault(head: &[u8]) -> Option<String> {
     let entries: [[u8; 16]; 4] =
         std::array::from_fn(|number| array(head, TABLE + 16 * number).unwrap_or_default());
@@ -32,5 +33,5 @@ pub(super) fn fault(head: &[u8]) -> Option<String> {
 
 const TABLE: usize = 446;
 
-/// The type of the partition that stands for a GPT.
+/// The partition type of a protective MBR.
 const PROTECTIVE: u8 = 0xee;

@@ -1,12 +1,12 @@
-//! What Glance refuses of qcow2 disks.
+//! Glance's checks of qcow2 disks.
 //! The format: <https://gitlab.com/qemu-project/qemu/-/blob/master/docs/interop/qcow2.rst>.
 
 use super::array;
 
-/// What is wrong with the disk that begins with `head`.
+/// Returns the fault of the disk that begins with `head`, if there is one.
 pub(super) fn fault(head: &[u8]) -> Option<String> {
     let version = array(head, 4).map_or(0, u32::from_be_bytes);
-    // Glance reads them in version 2 too, which has none.
+    // Glance reads the feature bits in version 2 too, although that version has none.
     let features = array(head, 72).map_or(0, u64::from_be_bytes);
     if array(head, 8) != Some([0; 8]) {
         Some(format!(
@@ -24,7 +24,7 @@ pub(super) fn fault(head: &[u8]) -> Option<String> {
     }
 }
 
-/// The name, quoted so that it can't steer a terminal.
+/// The name of the backing file, quoted so that it cannot control a terminal.
 fn backing_file(head: &[u8]) -> Option<String> {
     let start = usize::try_from(u64::from_be_bytes(array(head, 8)?)).ok()?;
     let length = usize::try_from(u32::from_be_bytes(array(head, 16)?)).ok()?;
@@ -32,11 +32,12 @@ fn backing_file(head: &[u8]) -> Option<String> {
     Some(format!("{:?}", String::from_utf8_lossy(name)))
 }
 
-/// The format's own limit.
+/// The limit of the qcow2 format.
 const NAME_LIMIT: usize = 1023;
 
-/// The bit of "external data file".
+/// The bit "external data file".
 const DATA_FILE: u64 = 1 << 2;
 
-/// Dirty, corrupt, external data file, compression type; not: extended L2 entries.
+/// The accepted bits: dirty, corrupt, external data file, compression type. Not accepted: extended
+/// L2 entries.
 const KNOWN: u64 = 0b1111;

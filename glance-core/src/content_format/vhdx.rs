@@ -1,22 +1,22 @@
-//! What Glance refuses of VHDX disks: those that end before what it wants to see of them.
+//! Glance's checks of VHDX disks: it rejects disks that end before the parts that it inspects.
 //! The format: <https://learn.microsoft.com/openspecs/windows_protocols/ms-vhdx>.
 
 use super::{Content, Format, Unfit, array};
 
-/// Refuses data without a whole region table, or without the metadata that the table names. What
-/// the metadata say is not judged: they lie behind the head, and whether Glance reads them all
-/// depends on the size of its reads.
+/// Rejects data without a complete region table, or without the metadata that the table refers to.
+/// The contents of the metadata are not checked: they lie after the head, and whether Glance reads
+/// all of them depends on the size of its reads.
 pub(super) fn is_safe(content: Content<'_>) -> Result<(), Unfit> {
     content.reaches(REGIONS_END as u64, Format::Vhdx)?;
     match metadata(content.head) {
-        // With no more than their header in sight, it goes on waiting for them.
+        // If only the header of the metadata has been read, Glance waits for the rest.
         Some(start) => content.reaches(start.saturating_add(32), Format::Vhdx),
         None => Ok(()),
     }
 }
 
-/// Where the region of metadata begins. None for a table that Glance can't read, or without it:
-/// then it asks no further.
+/// The offset of the metadata region. `None` if Glance cannot read the table or the table has no
+/// such region: Glance then checks nothing else.
 fn metadata(head: &[u8]) -> Option<u64> {
     let table = head.get(REGIONS..REGIONS_END)?;
     let count = usize::try_from(u32::from_le_bytes(array(table, 8)?)).ok()?;
@@ -28,11 +28,11 @@ fn metadata(head: &[u8]) -> Option<u64> {
     array(entry, 16).map(u64::from_le_bytes)
 }
 
-/// Where the region table begins and ends.
+/// The beginning and end of the region table.
 const REGIONS: usize = 192 << 10;
 const REGIONS_END: usize = 256 << 10;
 
-/// 8B7CA206-4790-4B9A-B8FE-575F050F886E, as it is stored.
+/// 8B7CA206-4790-4B9A-B8FE-575F050F886E in its stored byte order.
 const METADATA: [u8; 16] = [
     0x06, 0xa2, 0x7c, 0x8b, 0x90, 0x47, 0x9a, 0x4b, 0xb8, 0xfe, 0x57, 0x5f, 0x05, 0x0f, 0x88, 0x6e,
 ];

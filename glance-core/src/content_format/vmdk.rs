@@ -1,10 +1,10 @@
-//! What Glance refuses of VMDK disks: all but a sparse extent that describes itself.
+//! Glance's checks of VMDK disks: it accepts only a sparse extent with an embedded descriptor.
 //! The format: <https://www.vmware.com/app/vmdk/?src=vmdk>.
 
 use super::{Content, Format, SECTOR, Unfit, array};
 
-/// Whether Glance takes the data for a VMDK disk: a sparse extent, or text that names a kind of
-/// disk. None when it fails on the text, as on anything in UTF-8.
+/// Whether Glance recognizes the data as a VMDK disk: a sparse extent, or a text that names a disk
+/// type. `None` if Glance's inspection fails on the text, as it does on non-ASCII text.
 pub(super) fn matches(head: &[u8]) -> Option<bool> {
     if is_extent(head) || !is_text(head) {
         return Some(is_extent(head));
@@ -12,7 +12,7 @@ pub(super) fn matches(head: &[u8]) -> Option<bool> {
     descriptor(first_read(head)).map(|text| kind(&text).is_some())
 }
 
-/// What is wrong with data that [`matches`].
+/// Returns the fault of data that [`matches`] recognizes, if there is one.
 pub(super) fn fault(content: Content<'_>) -> Result<Option<String>, Unfit> {
     let Content { head, .. } = content;
     if !is_extent(head) {
@@ -37,8 +37,8 @@ pub(super) fn fault(content: Content<'_>) -> Result<Option<String>, Unfit> {
     }
 }
 
-/// Refuses a descriptor without data, once it stands for the data of a VMDK image: Glance fails on
-/// it, even on a harmless one.
+/// Rejects a descriptor without data as the data of a VMDK image: Glance fails even on a harmless
+/// one.
 pub(super) fn has_data(head: &[u8]) -> Result<(), Unfit> {
     let reason = "descriptor alone, without the data".to_owned();
     if is_extent(head) { Ok(()) } else { Err(Unfit::Unsafe { format: Format::Vmdk, reason }) }
@@ -53,29 +53,29 @@ fn is_text(head: &[u8]) -> bool {
     head.len() >= EXTENT_HEADER && head[..head.len().min(SECTOR)].iter().all(is_readable)
 }
 
-/// Python's `isspace`, for ASCII.
+/// Python's `isspace` for ASCII characters.
 fn is_space(character: char) -> bool {
     matches!(character, '\t'..='\r' | '\x1c'..='\x1f' | ' ')
 }
 
-/// Glance looks for a bare descriptor in what it reads first: this much with a store of files, and
-/// more with others.
+/// The part in which Glance looks for a bare descriptor: its first read, which has this size with a
+/// file store and is larger with other stores.
 fn first_read(head: &[u8]) -> &[u8] {
     &head[..head.len().min(64 << 10)]
 }
 
-/// The text up to the first NUL, in small letters.
+/// The text up to the first NUL, in lower case.
 fn descriptor(bytes: &[u8]) -> Option<String> {
     let text = bytes.split(|byte| *byte == 0).next()?;
     text.is_ascii().then(|| String::from_utf8_lossy(text).to_lowercase())
 }
 
-/// The disk's kind by its descriptor.
+/// The disk type in the descriptor.
 fn kind(text: &str) -> Option<&str> {
     let (_, rest) = text.split_once("createtype=\"")?;
     match rest.split_once('"') {
         Some((kind, _)) => (kind.len() < 64).then_some(kind),
-        // Glance takes it so.
+        // Glance parses an unterminated value in this way.
         None => Some(&rest[..rest.len().saturating_sub(1)]),
     }
 }
@@ -116,8 +116,8 @@ fn shortened(line: &str) -> &str {
     &line[..line.len().min(100)]
 }
 
-/// What is wrong with the footer, which stands for the header when that leaves the grain directory
-/// to it. Only in sight when the head is all there is.
+/// Returns the fault of the footer, which replaces the header if the header refers to it for the
+/// grain directory. The footer can be checked only if the head is the complete data.
 fn footer_fault(content: Content<'_>) -> Result<Option<String>, Unfit> {
     content.reaches(FOOTER as u64, Format::Vmdk)?;
     let head = content.head;
@@ -138,11 +138,11 @@ fn footer_fault(content: Content<'_>) -> Result<Option<String>, Unfit> {
 const EXTENT_HEADER: usize = 64;
 const DESCRIPTOR_LIMIT: usize = (1 << 20) - 1;
 
-/// A marker, the header again, and a marker of the end.
+/// A marker, a copy of the header, and an end marker.
 const FOOTER: usize = 3 * SECTOR;
 
-/// The grain directory's place when it is in the footer only.
+/// The offset of the grain directory if it is only in the footer.
 const AT_END: [u8; 8] = [0xff; 8];
 
-/// How a line of a descriptor begins that names data.
+/// The first words of descriptor lines that name data.
 const ACCESS: &[&str] = &["rw", "rdonly", "noaccess"];

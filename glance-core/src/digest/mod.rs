@@ -1,11 +1,12 @@
-//! Digests of data, computed beside the data's way and not in it.
+//! Digests of image data, computed on worker threads next to the stream.
 //!
-//! Hashing costs more than TLS on current processors (SHA-512: 1.2 to 1.8 s of CPU per GiB), so
-//! each algorithm runs on a thread of its own and the stream waits only when it is a few MiB ahead.
+//! Hashing costs more than TLS on current processors (SHA-512: 1.2 to 1.8 s of CPU time per GiB).
+//! Each algorithm therefore runs on its own thread, and the stream waits only if it is a few MiB
+//! ahead of a thread.
 //!
-//! Which library computes is a value, [`Hashers`], that travels with whoever needs digests: the
-//! transports offer their TLS library's, so that images are hashed inside the same module that
-//! encrypts them.
+//! The library that computes digests is chosen by a value, [`Hashers`]. Each transport offers the
+//! digests of its TLS library, so that the same cryptographic module hashes and encrypts the
+//! images.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -24,9 +25,9 @@ pub mod worker;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Algorithm {
-    /// MD5, for Glance's `checksum` field only: it finds accidents, not attacks.
+    /// MD5, for Glance's `checksum` field only: it detects accidental damage, not attacks.
     Md5,
-    /// SHA-1, on sites that chose it for `os_hash_algo`.
+    /// SHA-1, for sites that chose it for `os_hash_algo`.
     Sha1,
     /// SHA-224.
     Sha224,
@@ -89,34 +90,34 @@ pub struct UnknownAlgorithm(String);
 /// Digests in lower-case hexadecimal.
 pub type Digests = BTreeMap<Algorithm, String>;
 
-/// A digest being computed.
+/// The state of one digest computation.
 pub trait Hasher: Send {
     /// Takes the next bytes.
     ///
     /// # Errors
-    /// When the library fails.
+    /// When the cryptographic library fails.
     fn update(&mut self, bytes: &[u8]) -> Result<(), BodyError>;
 
     /// The digest of all bytes.
     ///
     /// # Errors
-    /// When the library fails.
+    /// When the cryptographic library fails.
     fn finish(self: Box<Self>) -> Result<Vec<u8>, BodyError>;
 }
 
-/// A library that computes digests. The default one is made of portable code and offers every
+/// A library that computes digests. The default is portable Rust code that offers every
 /// [`Algorithm`].
 #[derive(Debug, Clone, Copy)]
 pub struct Hashers(fn(Algorithm) -> Option<Box<dyn Hasher>>);
 
 impl Hashers {
-    /// The library that `begin` belongs to. None from it means that the library does not offer
-    /// the algorithm: in FIPS mode, that it is not approved.
+    /// Wraps the library that `begin` belongs to. `begin` returns `None` for an algorithm that the
+    /// library does not offer, such as one that is not approved in FIPS mode.
     pub const fn new(begin: fn(Algorithm) -> Option<Box<dyn Hasher>>) -> Self {
         Self(begin)
     }
 
-    /// Begins a digest, if the library offers the algorithm.
+    /// Starts a digest computation; `None` if the library does not offer the algorithm.
     pub fn begin(self, algorithm: Algorithm) -> Option<Box<dyn Hasher>> {
         (self.0)(algorithm)
     }
@@ -126,8 +127,8 @@ impl Hashers {
         self.begin(algorithm).is_some()
     }
 
-    /// Starts one thread for each algorithm that the library offers. The others will be missing
-    /// from the [`Digests`].
+    /// Starts one thread for each algorithm that the library offers. The [`Digests`] will lack the
+    /// other algorithms.
     pub fn start(self, algorithms: impl IntoIterator<Item = Algorithm>) -> Hashing {
         let lane = |algorithm| Some((algorithm, digesting(self.begin(algorithm)?)));
         Hashing(algorithms.into_iter().filter_map(lane).collect())
@@ -140,8 +141,8 @@ impl Default for Hashers {
     }
 }
 
-/// Digests of all bytes of a [`Body`](crate::Body), computed by whoever made it, and known once all
-/// have passed.
+/// Digests of all bytes of a [`Body`](crate::Body), computed by the body's creator. The digests are
+/// available once all bytes have streamed.
 #[derive(Debug, Clone, Default)]
 pub struct Awaited {
     algorithms: BTreeSet<Algorithm>,
@@ -149,54 +150,56 @@ pub struct Awaited {
 }
 
 impl Awaited {
-    /// Digests of these algorithms.
+    /// Digests of these algorithms, not available yet.
     pub fn of(algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
         Self { algorithms: algorithms.into_iter().collect(), digests: Arc::default() }
     }
 
-    /// The algorithms of the digests to come.
+    /// The algorithms of the digests.
     pub fn algorithms(&self) -> &BTreeSet<Algorithm> {
         &self.algorithms
     }
 
-    /// The digests; None before the body's end, and of one that failed.
+    /// The digests; `None` before the end of the body and for a body that failed.
     pub fn get(&self) -> Option<&Digests> {
         self.digests.get()
     }
 
-    /// Makes them known, before the body yields its last bytes. Only the first ones count.
+    /// Sets the digests, which must happen before the body yields its last bytes. Later calls have
+    /// no effect.
     pub fn set(&self, digests: Digests) {
         let _ = self.digests.set(digests);
     }
 }
 
-/// Digests being computed on threads of their own.
+/// Digests that worker threads are computing.
 ///
-/// Must be made inside a tokio runtime. Dropping it stops the threads.
+/// Must be created inside a tokio runtime. Dropping the value closes the queues of the threads,
+/// which then end.
 #[derive(Debug)]
 pub struct Hashing(Vec<(Algorithm, Lane<Digest>)>);
 
-/// What a thread makes of all bytes.
+/// The result of a thread.
 type Digest = Result<Vec<u8>, BodyError>;
 
 impl Hashing {
-    /// The algorithms of the digests to come.
+    /// The algorithms of the digests.
     pub fn algorithms(&self) -> impl Iterator<Item = Algorithm> {
         self.0.iter().map(|(algorithm, _)| *algorithm)
     }
 
-    /// Hands on a chunk; waits while the threads are too far behind.
+    /// Passes a chunk to all threads; waits while a thread is too far behind.
     pub async fn update(&mut self, chunk: &Bytes) {
         for (_, lane) in &mut self.0 {
-            // A lane that ended has failed; `finish` says so.
+            // A thread that ended early has failed; `finish` returns its error.
             lane.send(chunk.clone()).await;
         }
     }
 
-    /// The digests of all chunks.
+    /// Returns the digests of all chunks.
     ///
     /// # Errors
-    /// When the library failed, or a thread was ended from outside.
+    /// When the cryptographic library failed, or a thread was aborted.
     pub async fn finish(self) -> Result<Digests, BodyError> {
         let mut digests = Digests::new();
         for (algorithm, lane) in self.0 {
@@ -215,7 +218,7 @@ fn digesting(mut hasher: Box<dyn Hasher>) -> Lane<Digest> {
     })
 }
 
-/// Bytes in lower-case hexadecimal.
+/// Formats bytes as lower-case hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
     use fmt::Write as _;
 

@@ -1,11 +1,11 @@
-//! Digests by portable code, which belongs to no TLS library.
+//! Digests computed by portable Rust code, independent of any TLS library.
 
 use sha2::digest::DynDigest;
 
 use super::{Algorithm, Hasher};
 use crate::error::BodyError;
 
-/// Begins a digest; every algorithm is offered.
+/// Starts a digest computation; every algorithm is available.
 pub(super) fn begin(algorithm: Algorithm) -> Box<dyn Hasher> {
     let digest: Box<dyn DynDigest + Send> = match algorithm {
         Algorithm::Md5 => Box::<md5::Md5>::default(),

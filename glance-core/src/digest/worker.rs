@@ -1,16 +1,16 @@
-//! Threads that take the chunks of a body beside the body's way.
+//! Worker threads that receive the chunks of a body next to the stream.
 //!
-//! A thread that has caught up sleeps, and chunks are small: each may be what one read of a socket
-//! gave. So they go to the thread in batches, and it is woken once for each.
+//! A thread that has caught up sleeps, and a chunk can be as small as one read from a socket.
+//! Chunks are therefore sent in batches, with one wake-up per batch.
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle};
 
-/// A thread that takes chunks, and what comes of them.
+/// A thread that receives chunks over a bounded queue and returns a result.
 ///
-/// Must be made inside a tokio runtime. Dropping it ends the chunks; the thread goes on with those
-/// that were sent.
+/// Must be created inside a tokio runtime. Dropping the value closes the queue; the thread still
+/// processes the chunks that were sent.
 #[derive(Debug)]
 pub struct Lane<T> {
     chunks: Sender,
@@ -18,7 +18,7 @@ pub struct Lane<T> {
 }
 
 impl<T: Send + 'static> Lane<T> {
-    /// Starts `work` on all chunks that will be sent.
+    /// Starts a thread that runs `work` on all chunks to be sent.
     pub fn start(work: impl FnOnce(Chunks) -> T + Send + 'static) -> Self {
         let (batches, queue) = mpsc::channel(BATCHES_AHEAD);
         let chunks = Chunks { queue, batch: Vec::new().into_iter() };
@@ -26,18 +26,18 @@ impl<T: Send + 'static> Lane<T> {
         Self { chunks: Sender { batch: Vec::new(), size: 0, batches }, thread }
     }
 
-    /// Hands on a chunk; waits while the thread is too far behind. Says whether it takes any more:
-    /// one that does not has come to its end.
+    /// Sends a chunk; waits while the queue is full. Returns whether the thread accepts more
+    /// chunks: a thread that does not has ended.
     pub async fn send(&mut self, chunk: Bytes) -> bool {
         self.chunks.size += chunk.len();
         self.chunks.batch.push(chunk);
         self.chunks.size < BATCH || self.chunks.send_batch().await
     }
 
-    /// What came of all chunks.
+    /// Waits for the result of the thread.
     ///
     /// # Errors
-    /// When the thread was ended from outside.
+    /// When the thread was aborted or panicked.
     pub async fn finish(mut self) -> Result<T, JoinError> {
         self.chunks.send_batch().await;
         drop(self.chunks);
@@ -45,11 +45,11 @@ impl<T: Send + 'static> Lane<T> {
     }
 }
 
-/// The side where chunks are sent.
+/// The sending side of the queue.
 #[derive(Debug)]
 struct Sender {
     batch: Vec<Bytes>,
-    /// Bytes in the batch.
+    /// Bytes in the current batch.
     size: usize,
     batches: mpsc::Sender<Vec<Bytes>>,
 }
@@ -65,12 +65,13 @@ impl Sender {
 
 impl Drop for Sender {
     fn drop(&mut self) {
-        // There is no room where the thread is far behind: then the end of what came is missing.
+        // If the queue is full, the last batch is lost.
         let _ = self.batches.try_send(std::mem::take(&mut self.batch));
     }
 }
 
-/// The chunks that a thread takes, in their order. It waits for each.
+/// The receiving side of the queue: yields the chunks in order and blocks until the next one
+/// arrives.
 #[derive(Debug)]
 pub struct Chunks {
     queue: mpsc::Receiver<Vec<Bytes>>,
@@ -90,10 +91,10 @@ impl Iterator for Chunks {
     }
 }
 
-/// Bytes that go to a thread at once.
+/// The size in bytes from which a batch is sent.
 const BATCH: usize = 512 << 10;
 
-/// Batches that may wait for it.
+/// The number of batches that the queue holds.
 const BATCHES_AHEAD: usize = 12;
 
 #[cfg(test)]

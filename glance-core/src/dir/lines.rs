@@ -1,8 +1,8 @@
-//! A file of lines, of which no line fills the memory.
+//! Reading of lines with bounded memory.
 
 use std::io::{self, BufRead, ErrorKind, Read};
 
-/// The lines of a file, with their ends.
+/// The lines of a file, including their line ends.
 pub struct Lines<R> {
     file: R,
     line: Vec<u8>,
@@ -14,7 +14,7 @@ impl<R: BufRead> Lines<R> {
         Self { file, line: Vec::new() }
     }
 
-    /// The next line; None at the end. The last one may lack its end.
+    /// Returns the next line; `None` at the end. The last line may lack a line end.
     ///
     /// # Errors
     /// `InvalidData` for a line that is longer than any that the tool writes.
@@ -33,5 +33,5 @@ impl<R: BufRead> Lines<R> {
     }
 }
 
-/// Bytes of a line.
+/// The maximum length of a line in bytes.
 const LONGEST: u64 = 1 << 20;

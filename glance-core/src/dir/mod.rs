@@ -1,9 +1,9 @@
 //! The tool's own files in a directory that other users may be able to write to.
 //!
-//! A [`Dir`] holds the descriptor of a directory. The tool looks every name up in it and never follows
-//! a symbolic link: where anything but a regular file stands in the place of one, the operation fails
-//! before a byte is read or written. The path of the directory itself is the operator's, and may lead
-//! through links.
+//! A [`Dir`] holds the descriptor of a directory and looks up every name in it, without following
+//! symbolic links. If anything but a regular file has the name of a file, the operation fails
+//! before a byte is read or written. The path of the directory itself comes from the operator and
+//! may contain links.
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, File, Permissions};
@@ -26,27 +26,27 @@ pub use lines::Lines;
 pub use refused::Refused;
 pub use tolerant::{sync_all, sync_data};
 
-/// A directory, by its descriptor. Clones share it.
+/// An open directory. Clones share the descriptor.
 #[derive(Debug, Clone)]
 pub struct Dir {
     descriptor: Arc<OwnedFd>,
-    /// As it was named.
+    /// The path as the operator gave it.
     path: PathBuf,
-    /// The same from wherever the process works.
+    /// The absolute path, independent of the working directory.
     absolute: PathBuf,
 }
 
 /// A regular file in a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Found {
-    /// Bytes.
+    /// The length in bytes.
     pub length: u64,
-    /// How many names it has.
+    /// The number of hard links.
     pub links: u64,
 }
 
 impl Dir {
-    /// Opens a directory that the operator named.
+    /// Opens a directory named by the operator.
     pub fn open(path: &Path) -> io::Result<Self> {
         let descriptor = rustix::fs::open(path, DIRECTORY, Mode::empty())?;
         Ok(Self::new(descriptor, path.to_owned(), std::path::absolute(path)?))
@@ -56,14 +56,14 @@ impl Dir {
         Self { descriptor: Arc::new(descriptor), path, absolute }
     }
 
-    /// The same, made with the mode 0700 where it is missing, as are the directories above it. Those
-    /// that exist keep their modes.
+    /// Opens a directory and creates it and its parents with mode 0700 if they are missing.
+    /// Existing directories keep their modes.
     pub fn make(path: &Path) -> io::Result<Self> {
         make_directory(path)?;
         Self::open(path)
     }
 
-    /// The directory of the file at `path`, and the file's name in it.
+    /// Opens the directory of the file at `path`; returns it with the file's name.
     ///
     /// # Errors
     /// `InvalidInput` for a path that does not end in a name.
@@ -72,23 +72,24 @@ impl Dir {
         Ok((Self::open(&parent)?, name))
     }
 
-    /// The same, with the directory made where it is missing.
+    /// Like [`of_file`](Self::of_file), but creates missing directories.
     pub fn made_for(path: &Path) -> io::Result<(Self, PathBuf)> {
         let (parent, name) = split(path)?;
         Ok((Self::make(&parent)?, name))
     }
 
-    /// Where it is, as it was named.
+    /// The path as the operator gave it.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Whether its path leads nowhere any more. What is written then is lost to the operator.
+    /// Whether the path no longer exists. Files written to such a directory are lost to the
+    /// operator.
     pub fn is_gone(&self) -> bool {
         matches!(fs::metadata(&self.absolute), Err(error) if error.kind() == ErrorKind::NotFound)
     }
 
-    /// A directory in it.
+    /// Opens a subdirectory.
     pub fn subdirectory(&self, name: impl AsRef<Path>) -> io::Result<Self> {
         let name = name.as_ref();
         match openat(&self.descriptor, name, DIRECTORY | OFlags::NOFOLLOW, Mode::empty()) {
@@ -100,7 +101,7 @@ impl Dir {
         }
     }
 
-    /// The same, made where it is missing.
+    /// Opens a subdirectory and creates it if it is missing.
     pub fn make_subdirectory(&self, name: impl AsRef<Path>) -> io::Result<Self> {
         let name = name.as_ref();
         match rustix::fs::mkdirat(&self.descriptor, name, Mode::RWXU) {
@@ -115,7 +116,7 @@ impl Dir {
         }
     }
 
-    /// The file of this name, if there is one.
+    /// Looks up a file; `None` if it does not exist.
     ///
     /// # Errors
     /// [`Refused`] for anything but a regular file.
@@ -127,7 +128,7 @@ impl Dir {
         }
     }
 
-    /// Whether this is the file of this name, still or again.
+    /// Whether the file with this name is `file`.
     pub fn holds(&self, name: impl AsRef<Path>, file: &File) -> bool {
         let name = name.as_ref();
         let there = statat(&self.descriptor, name, AtFlags::SYMLINK_NOFOLLOW);
@@ -135,31 +136,33 @@ impl Dir {
         there.map(identity).ok() == fstat(file).map(identity).ok()
     }
 
-    /// Opens a file to read it.
+    /// Opens a file for reading.
     pub fn open_file(&self, name: impl AsRef<Path>) -> io::Result<File> {
         self.open_with(name.as_ref(), OFlags::RDONLY).map(|(file, _)| file)
     }
 
-    /// Opens a file to read and write it, made where it is missing.
+    /// Opens a file for reading and writing and creates it if it is missing.
     ///
     /// # Errors
-    /// [`Refused`] also for a file of several names: another of them may be in another directory.
+    /// [`Refused`] also for a file with several hard links: another link may be in another
+    /// directory.
     pub fn open_or_create(&self, name: impl AsRef<Path>) -> io::Result<(File, Found)> {
         self.open_with(name.as_ref(), OFlags::RDWR | OFlags::CREATE)
     }
 
-    /// Opens a file to add to its end, made where it is missing.
+    /// Opens a file for appending and creates it if it is missing.
     ///
     /// # Errors
-    /// [`Refused`] also for a file of several names: another of them may be in another directory.
+    /// [`Refused`] also for a file with several hard links: another link may be in another
+    /// directory.
     pub fn open_to_append(&self, name: impl AsRef<Path>) -> io::Result<File> {
         let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE;
         self.open_with(name.as_ref(), flags).map(|(file, _)| file)
     }
 
     fn open_with(&self, name: &Path, flags: OFlags) -> io::Result<(File, Found)> {
-        // Opening a device can have an effect: it is not opened at all, unless it takes the place of
-        // a file in this moment.
+        // Opening a device can have side effects, so a name that belongs to a device is not opened.
+        // Only a device that replaces a file at this very moment is.
         let writes = flags.contains(OFlags::CREATE);
         let usable = |found: Found| match writes && found.links > 1 {
             true => Err(io::Error::from(Refused::SeveralNames)),
@@ -179,20 +182,20 @@ impl Dir {
         Ok((file, found))
     }
 
-    /// Makes a file that was not there.
+    /// Creates a file; fails if the name exists.
     pub fn create_new(&self, name: impl AsRef<Path>) -> io::Result<File> {
         let name = name.as_ref();
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
         let file = File::from(openat(&self.descriptor, name, flags, OWNER)?);
-        // The umask may have taken from the owner.
+        // The umask may have removed permissions of the owner.
         tolerant::set_mode(&file, 0o600, &self.path)?;
         Ok(file)
     }
 
-    /// All of a file, if it is there.
+    /// Reads a whole file; `None` if it does not exist.
     ///
     /// # Errors
-    /// [`Refused`] for a file of more than `most` bytes, before any is read.
+    /// [`Refused`] for a file of more than `most` bytes, before any byte is read.
     pub fn read(&self, name: impl AsRef<Path>, most: u64) -> io::Result<Option<Vec<u8>>> {
         let file = match self.open_file(name) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -203,14 +206,14 @@ impl Dir {
             return Err(Refused::TooLong { length, most }.into());
         }
         let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
-        // It may have grown meanwhile.
+        // The file may have grown in the meantime.
         match file.take(most + 1).read_to_end(&mut bytes)? as u64 {
             length if length > most => Err(Refused::TooLong { length, most }.into()),
             _ => Ok(Some(bytes)),
         }
     }
 
-    /// Gives the file of this name the contents `text`, all or nothing.
+    /// Replaces the contents of the file with `text` atomically.
     pub fn replace(&self, name: impl AsRef<Path>, text: &[u8]) -> io::Result<()> {
         let name = name.as_ref();
         let mut new = self.new_file(name)?;
@@ -218,7 +221,8 @@ impl Dir {
         new.keep(name)
     }
 
-    /// Makes a file under a name that nobody can know before, which is to be `name`.
+    /// Creates a file under an unpredictable temporary name; [`NewFile::keep`] renames it to
+    /// `name`.
     pub fn new_file(&self, name: impl AsRef<Path>) -> io::Result<NewFile> {
         let name = name.as_ref();
         let temporary = temporary_name(name);
@@ -226,7 +230,8 @@ impl Dir {
         Ok(NewFile { directory: self.clone(), temporary, file, is_kept: false })
     }
 
-    /// Gives the file `first` a second name that nobody can know before, which is to be `name`.
+    /// Creates a second hard link to the file `first` under an unpredictable temporary name;
+    /// [`NewFile::keep`] renames it to `name`.
     pub fn new_link(&self, first: &str, name: &str) -> io::Result<NewFile> {
         let temporary = temporary_name(name.as_ref());
         let (from, to) = (&self.descriptor, &self.descriptor);
@@ -235,7 +240,8 @@ impl Dir {
         Ok(NewFile { directory: self.clone(), temporary, file, is_kept: false })
     }
 
-    /// A file that only its owner can read, and that is gone when no process has it open.
+    /// Creates a file without a name. Only the owner can read it, and it is deleted when no process
+    /// has it open any more.
     pub fn unnamed_file(&self) -> io::Result<File> {
         let name = temporary_name(Path::new("spool"));
         let file = self.create_new(&name)?;
@@ -243,7 +249,7 @@ impl Dir {
         Ok(file)
     }
 
-    /// Renames a file within the directory, and makes the new name last.
+    /// Renames a file within the directory and syncs the directory.
     pub fn rename(&self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<()> {
         let (from, to) = (from.as_ref(), to.as_ref());
         self.find(to)?;
@@ -255,7 +261,7 @@ impl Dir {
         }
     }
 
-    /// Removes a file that need not be there.
+    /// Removes a file; does nothing if it does not exist.
     pub fn remove(&self, name: impl AsRef<Path>) -> io::Result<()> {
         let name = name.as_ref();
         if self.find(name)?.is_none() {
@@ -268,12 +274,12 @@ impl Dir {
     }
 
     fn unlink(&self, temporary: &str) {
-        // What stays is swept away by a later run.
+        // A later run removes the file if this fails.
         let _ = rustix::fs::unlinkat(&self.descriptor, temporary, AtFlags::empty());
     }
 
-    /// Removes what runs that were killed left of the files whose names begin with `beginning`. Nobody
-    /// else may write to those files.
+    /// Removes the temporary files that killed runs left behind and whose names begin with
+    /// `beginning`. No other process may be writing to such files.
     pub fn sweep(&self, beginning: &str) -> io::Result<()> {
         for name in self.names()? {
             let name = name?;
@@ -285,7 +291,7 @@ impl Dir {
         Ok(())
     }
 
-    /// The names in it, in no order.
+    /// The names in the directory, in no particular order.
     pub fn names(&self) -> io::Result<impl Iterator<Item = io::Result<OsString>> + use<>> {
         let entries = rustix::fs::Dir::read_from(&*self.descriptor)?;
         Ok(entries.filter_map(|entry| match entry {
@@ -295,20 +301,20 @@ impl Dir {
         }))
     }
 
-    /// Makes what was done to names in it last, where the filesystem can.
+    /// Syncs changes of names in the directory to the disk, if the filesystem supports this.
     pub fn sync(&self) -> io::Result<()> {
         tolerant::sync_names(&File::from(self.descriptor.try_clone()?))
     }
 
-    /// The bytes that users may still write to its filesystem (`f_bavail` of statvfs(3)); None where
-    /// the filesystem does not say.
+    /// The free space in bytes for ordinary users (`f_bavail` of statvfs(3)); `None` if the
+    /// filesystem does not report it.
     pub fn free_space(&self) -> Option<u64> {
         let found = rustix::fs::fstatvfs(&*self.descriptor).ok()?;
-        // Filesystems on a network often know no size of their own.
+        // Network filesystems often do not report a size.
         (found.f_blocks > 0).then(|| found.f_bavail.saturating_mul(found.f_frsize))
     }
 
-    /// Warns, once for each directory, where other users may write to it.
+    /// Warns, once per directory, if other users can write to it.
     pub fn warn_if_shared(&self) {
         if let Ok(found) = fstat(&*self.descriptor) {
             tolerant::warn_if_shared(&found, &self.path);
@@ -323,8 +329,8 @@ impl Dir {
     }
 }
 
-/// A file on its way to its name. Dropped before [`keep`](Self::keep), it is removed: where there is no
-/// room, half a file takes more of it.
+/// A file under its temporary name. If it is dropped before [`keep`](Self::keep), it is removed:
+/// when the disk is full, an incomplete file should not take up space.
 #[derive(Debug)]
 pub struct NewFile {
     directory: Dir,
@@ -334,12 +340,12 @@ pub struct NewFile {
 }
 
 impl NewFile {
-    /// The file.
+    /// The open file.
     pub fn file(&self) -> &File {
         &self.file
     }
 
-    /// Gives the file its name, once it is on the disk.
+    /// Syncs the file to the disk and then gives it its final name.
     pub fn keep(mut self, name: impl AsRef<Path>) -> io::Result<()> {
         sync_all(&self.file)?;
         self.directory.rename(&self.temporary, name)?;
@@ -347,7 +353,7 @@ impl NewFile {
         Ok(())
     }
 
-    /// Leaves it under its temporary name, and says where.
+    /// Keeps the file under its temporary name and returns its path.
     pub fn leave(mut self) -> PathBuf {
         self.is_kept = true;
         self.directory.path().join(&self.temporary)
@@ -372,7 +378,7 @@ impl Drop for NewFile {
     }
 }
 
-/// Whether a file has a name that [`Dir::new_file`] gives.
+/// Whether a name has the form of the temporary names of [`Dir::new_file`].
 pub fn is_temporary(name: &str) -> bool {
     let random = name.strip_prefix('.').and_then(|name| name.strip_suffix(NEW)?.rsplit_once('.'));
     random.is_some_and(|(_, random)| {
@@ -381,12 +387,12 @@ pub fn is_temporary(name: &str) -> bool {
 }
 
 fn temporary_name(name: &Path) -> String {
-    // The longest name that a filesystem takes has 255 bytes.
+    // Filesystems limit names to 255 bytes.
     let short: String = name.to_string_lossy().chars().take(40).collect();
     format!(".{short}.{}{NEW}", Uuid::new_v4().simple())
 }
 
-/// Makes a directory and those above it where they are missing.
+/// Creates a directory and its missing parents.
 fn make_directory(path: &Path) -> io::Result<()> {
     match make_one(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => match path.parent() {
@@ -402,7 +408,7 @@ fn make_directory(path: &Path) -> io::Result<()> {
 
 fn make_one(path: &Path) -> io::Result<()> {
     match DirBuilder::new().mode(0o700).create(path) {
-        // The umask may have taken from the owner, too.
+        // The umask may have removed permissions of the owner.
         Ok(()) => tolerant::unless_unsupported(
             fs::set_permissions(path, Permissions::from_mode(0o700)),
             path,
@@ -420,7 +426,7 @@ fn split(path: &Path) -> io::Result<(PathBuf, PathBuf)> {
     }
 }
 
-/// What was found, if it is a regular file.
+/// The length and links of a regular file; [`Refused`] for anything else.
 fn regular(found: &Stat) -> io::Result<Found> {
     match FileType::from_raw_mode(found.st_mode) {
         #[allow(clippy::useless_conversion, reason = "other machines have u32")]
@@ -435,7 +441,7 @@ fn regular(found: &Stat) -> io::Result<Found> {
 const DIRECTORY: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
 const OWNER: Mode = Mode::RUSR.union(Mode::WUSR);
-/// What ends a temporary name.
+/// The suffix of a temporary name.
 const NEW: &str = ".new";
 
 #[cfg(test)]

@@ -1,37 +1,37 @@
-//! Why a file is not used.
+//! Reasons for refusing a file.
 
 use std::fmt;
 use std::io::{self, ErrorKind};
 
 use rustix::fs::FileType;
 
-/// Why the tool does not touch what has the name of a file of its own. It is the inner error of an
-/// [`io::Error`] of the kind `InvalidData`.
+/// The reason why the tool does not touch a file or directory that has the name of one of its own.
+/// It is the inner error of an [`io::Error`] of the kind `InvalidData`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Refused {
-    /// It is no regular file.
+    /// Not a regular file.
     NotAFile(FileType),
-    /// It is no directory.
+    /// Not a directory.
     NotADirectory(FileType),
-    /// It has more bytes than are read into memory.
+    /// The file is longer than the limit for reading it into memory.
     TooLong {
-        /// Bytes that it has.
+        /// The file's length in bytes.
         length: u64,
-        /// Bytes that it may have.
+        /// The limit in bytes.
         most: u64,
     },
-    /// It has several names, and would change under all of them.
+    /// The file has several hard links and would change under all of them.
     SeveralNames,
 }
 
 impl Refused {
-    /// The refusal in an error, if it is one.
+    /// The refusal inside `error`, if it is one.
     pub fn of(error: &io::Error) -> Option<&Self> {
         error.get_ref()?.downcast_ref()
     }
 
-    /// What is said of the file, such as `is a symbolic link, not a regular file`.
+    /// The reason as a predicate of the file, such as `is a symbolic link, not a regular file`.
     pub fn predicate(&self) -> String {
         match self {
             Self::NotAFile(kind) => format!("is {}, not a regular file", name_of(*kind)),

@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use super::*;
 
-/// A directory that others wrote to, and what must stay as it is.
+/// A directory in which other users planted files, and files outside that must stay unchanged.
 struct Planted {
     base: TempDir,
     dir: Dir,
@@ -25,7 +25,7 @@ impl Planted {
         self.dir.path().join(name)
     }
 
-    /// What is no regular file, under the name of one.
+    /// Files of other types under the name of a regular file.
     fn plant(&self, name: &str) -> Vec<&'static str> {
         let outside = |what: &str| self.base.path().join(what);
         symlink(outside("secret"), self.path(&format!("{name}.link"))).unwrap();

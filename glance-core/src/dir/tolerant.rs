@@ -1,4 +1,4 @@
-//! What a filesystem need not know: modes, and when data is on the disk.
+//! Operations that some filesystems do not support: file modes, and syncing to the disk.
 
 use std::collections::BTreeSet;
 use std::fs::{File, Permissions};
@@ -10,13 +10,13 @@ use std::sync::{Mutex, PoisonError};
 use rustix::fs::Stat;
 use rustix::io::Errno;
 
-/// Makes the mode of a file of `directory` this one. Where the filesystem knows no modes (SMB, `WebDAV`,
-/// 9p), it stays as it is, with a warning.
+/// Sets the mode of a file in `directory`. If the filesystem does not support modes (SMB, `WebDAV`,
+/// 9p), the mode stays unchanged, and a warning is logged.
 pub(super) fn set_mode(file: &File, mode: u32, directory: &Path) -> io::Result<()> {
     unless_unsupported(file.set_permissions(Permissions::from_mode(mode)), directory)
 }
 
-/// The outcome of a change of mode, unless the filesystem knows no modes: then there is a warning.
+/// Turns the error of a filesystem that does not support modes into a warning.
 pub(super) fn unless_unsupported(changed: io::Result<()>, directory: &Path) -> io::Result<()> {
     const UNSUPPORTED: [Errno; 5] =
         [Errno::OPNOTSUPP, Errno::PERM, Errno::NOSYS, Errno::ACCESS, Errno::INVAL];
@@ -34,26 +34,26 @@ pub(super) fn unless_unsupported(changed: io::Result<()>, directory: &Path) -> i
     Ok(())
 }
 
-/// Returns when a file, and what its directory says of it, is on the disk (fsync(2)). Where the
-/// filesystem can't say so, there is a warning.
+/// Syncs a file and its metadata to the disk (fsync(2)). If the filesystem does not support this, a
+/// warning is logged.
 ///
 /// # Errors
-/// When something was not written.
+/// When data could not be written.
 pub fn sync_all(file: &File) -> io::Result<()> {
     warned(file.sync_all())
 }
 
-/// Returns when the data of a file is on the disk (fdatasync(2)). Where the filesystem can't say so,
-/// there is a warning.
+/// Syncs the data of a file to the disk (fdatasync(2)). If the filesystem does not support this, a
+/// warning is logged.
 ///
 /// # Errors
-/// When something was not written.
+/// When data could not be written.
 pub fn sync_data(file: &File) -> io::Result<()> {
     warned(file.sync_data())
 }
 
-/// The same of the names in a directory. Many filesystems do not know this, and keep the order all the
-/// same.
+/// Syncs the names in a directory to the disk. Many filesystems do not support this but keep the
+/// order of operations, so there is no warning.
 pub(super) fn sync_names(directory: &File) -> io::Result<()> {
     match directory.sync_all() {
         Err(error) if is_unknown(&error) => Ok(()),
@@ -81,7 +81,7 @@ fn is_unknown(error: &io::Error) -> bool {
     Errno::from_io_error(error).is_some_and(|errno| UNKNOWN.contains(&errno))
 }
 
-/// Warns, once for each directory, where other users may write to it.
+/// Warns, once per directory, if other users can write to it.
 pub(super) fn warn_if_shared(found: &Stat, path: &Path) {
     let mode = found.st_mode & 0o7777;
     let by_whom = match (mode & 0o002, mode & 0o020) {
@@ -98,7 +98,7 @@ pub(super) fn warn_if_shared(found: &Stat, path: &Path) {
     }
 }
 
-/// What is warned of once.
+/// The subject of a warning that is logged once.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Subject {
     Modes,
@@ -106,7 +106,7 @@ enum Subject {
     Directory(u64, u64),
 }
 
-/// Whether this process has not warned of it yet.
+/// Whether this process has not yet warned about the subject.
 fn is_first(subject: Subject) -> bool {
     static WARNED: Mutex<BTreeSet<Subject>> = Mutex::new(BTreeSet::new());
     WARNED.lock().unwrap_or_else(PoisonError::into_inner).insert(subject)

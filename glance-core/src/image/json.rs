@@ -1,4 +1,4 @@
-//! Records as the v2 API writes them.
+//! Image records as JSON of the v2 API.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
@@ -9,17 +9,17 @@ use serde_json::{Map, Value};
 
 use super::{Attributes, Image, InvalidRecord, NO_PROJECT, Owner, Status, Visibility, beginning};
 
-/// A record that can't be read.
+/// A record that cannot be read completely.
 #[derive(Debug)]
 pub struct Misread {
-    /// What could be read of it; none where that is not even its id.
+    /// The readable part of the record; `None` if not even the id can be read.
     pub image: Option<Box<Image>>,
-    /// What is wrong with it.
+    /// The first error.
     pub fault: InvalidRecord,
 }
 
 impl Misread {
-    /// A record of which only these values are known.
+    /// A record of which only the values in `known` are available.
     pub fn of(known: Map<String, Value>, fault: String) -> Self {
         let image = match Image::read(known) {
             Ok(image) => Some(Box::new(image)),
@@ -30,14 +30,14 @@ impl Misread {
 }
 
 impl Image {
-    /// Reads a record of the v2 API. Custom properties that are null are left out; numbers and
-    /// booleans, which a site's schema may allow, become their text. An empty digest or time says
-    /// as little as null.
+    /// Reads a record of the v2 API. Custom properties with the value null are dropped; numbers and
+    /// booleans, which a site's schema may allow, are converted to text. An empty digest or time
+    /// counts as null.
     pub fn from_json(record: Map<String, Value>) -> Result<Self, InvalidRecord> {
         Self::read(record).map_err(|misread| misread.fault)
     }
 
-    /// Reads a record, or what can be read of it.
+    /// Reads a record; the error contains the readable part.
     pub fn read(mut record: Map<String, Value>) -> Result<Self, Misread> {
         let stores = record.get("stores").and_then(Value::as_str).unwrap_or_default();
         let stores = stores.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
@@ -67,7 +67,7 @@ impl Image {
         }
     }
 
-    /// Writes the record as the v2 API shows it, without links.
+    /// Writes the record as the v2 API returns it, without links.
     pub fn to_json(&self) -> Map<String, Value> {
         let mut record = self.attributes.to_json();
         let facts = [
@@ -87,7 +87,7 @@ impl Image {
 }
 
 impl Attributes {
-    /// Writes every attribute, and the custom properties beside them.
+    /// Writes every attribute and the custom properties.
     pub fn to_json(&self) -> Map<String, Value> {
         let properties = self.properties.iter();
         let mut record: Map<String, Value> =
@@ -140,10 +140,10 @@ impl<'de> Deserialize<'de> for Image {
     }
 }
 
-/// A record whose known fields are taken out one by one, so that the rest are custom properties.
+/// A record whose known fields are removed one by one, so that the custom properties remain.
 struct Fields {
     record: Map<String, Value>,
-    /// What is wrong with the first field that can't be read. The others are read all the same.
+    /// The error of the first field that cannot be read. The other fields are still read.
     fault: Option<InvalidRecord>,
 }
 
@@ -171,7 +171,7 @@ impl Fields {
         }
     }
 
-    /// A text that says something.
+    /// A text that is not blank.
     fn said(&mut self, key: &str) -> Option<String> {
         self.text(key).filter(|text| !text.trim().is_empty())
     }
@@ -239,7 +239,7 @@ fn unexpected(key: &str, wanted: &str, found: &Value) -> InvalidRecord {
     InvalidRecord(format!("{key:?} is {}, not {wanted}", beginning(&found.to_string())))
 }
 
-/// Keys of a record that mean something at its own site only.
+/// Keys of a record that are meaningful only at the record's own site.
 const LINKS: &[&str] = &["self", "file", "schema", "direct_url", "locations", "stores"];
 
 #[cfg(test)]

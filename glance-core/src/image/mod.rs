@@ -1,8 +1,8 @@
 //! The image model: what Glance's v2 API knows about an image.
 //!
 //! Field names, types and limits are those of the Images v2 API reference. Site-local links
-//! (`self`, `file`, `schema`, `direct_url`, `locations`) are dropped when a record is read: they mean
-//! nothing elsewhere, and some of them carry secrets.
+//! (`self`, `file`, `schema`, `direct_url`, `locations`) are dropped when a record is read: they
+//! have no meaning at another site, and some of them contain secrets.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -16,15 +16,15 @@ pub mod update;
 
 pub use json::Misread;
 
-/// An image's identifier: a UUID in its text form, letter case kept.
+/// An image's identifier: a UUID in its text form. The letter case is preserved.
 ///
-/// Glance takes no other ids (schema pattern of `id`), and a checked id is safe as a file name
-/// and as a URL segment.
+/// Glance accepts no other ids (schema pattern of `id`). A parsed id is safe as a file name and as
+/// a URL path segment.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ImageId(String);
 
 impl ImageId {
-    /// A new id, which no store has seen.
+    /// A new random id.
     pub fn random() -> Self {
         Self(uuid::Uuid::new_v4().to_string())
     }
@@ -60,12 +60,12 @@ impl fmt::Debug for ImageId {
     }
 }
 
-/// A record that is not an image of the v2 API.
+/// The error for a record that is not a valid image of the v2 API.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidRecord(String);
 
-/// The beginning of a text, for an error: a server may say any amount.
+/// The beginning of a text, for an error message: a server may send a text of any length.
 fn beginning(text: &str) -> String {
     match text.char_indices().nth(SHOWN) {
         Some((end, _)) => format!("{}…", &text[..end]),
@@ -73,10 +73,10 @@ fn beginning(text: &str) -> String {
     }
 }
 
-/// Characters of a value that an error shows.
+/// The number of characters of a value that an error message shows.
 const SHOWN: usize = 100;
 
-/// Declares an enum whose variants have one text form each, as Glance spells them.
+/// Declares an enum whose variants have one text form each, spelled as in Glance.
 macro_rules! text_enum {
     ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident = $text:literal,)* }) => {
         $(#[$doc])*
@@ -85,7 +85,7 @@ macro_rules! text_enum {
         pub enum $name { $($(#[$variant_doc])* $variant,)* }
 
         impl $name {
-            /// The value as Glance spells it.
+            /// The value as spelled in Glance.
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text,)* }
             }
@@ -113,9 +113,9 @@ macro_rules! text_enum {
 }
 
 text_enum! {
-    /// Where an image is in its life.
+    /// An image's state.
     Status {
-        /// A record without data.
+        /// The record has no data.
         Queued = "queued",
         /// Data is being uploaded.
         Saving = "saving",
@@ -123,70 +123,70 @@ text_enum! {
         Uploading = "uploading",
         /// Staged data is being imported.
         Importing = "importing",
-        /// Data is complete and may be used.
+        /// The data is complete and can be used.
         Active = "active",
-        /// Data is complete and only an administrator may download it.
+        /// The data is complete, but only an administrator may download it.
         Deactivated = "deactivated",
-        /// An upload failed for good (old releases only).
+        /// An upload failed permanently (old releases only).
         Killed = "killed",
-        /// Gone.
+        /// The image is deleted.
         Deleted = "deleted",
-        /// Gone soon.
+        /// The image is scheduled for deletion.
         PendingDelete = "pending_delete",
     }
 }
 
 impl Status {
-    /// Whether an image in this state holds its complete data.
+    /// Whether an image in this state has its complete data.
     pub fn has_data(self) -> bool {
         matches!(self, Self::Active | Self::Deactivated)
     }
 }
 
 text_enum! {
-    /// Who may see an image.
+    /// The projects that can see an image.
     Visibility {
-        /// Everyone, in their default listing.
+        /// All projects, in their default listings.
         Public = "public",
-        /// Everyone who asks for it.
+        /// All projects, but only on request: not in default listings.
         Community = "community",
-        /// The owner and the image's members. Glance's default.
+        /// The owner and the image's members. This is Glance's default.
         Shared = "shared",
-        /// The owner.
+        /// Only the owner.
         Private = "private",
     }
 }
 
 text_enum! {
-    /// What a member said of an image shared with it.
+    /// A member's response to an image that is shared with it.
     MemberStatus {
-        /// Nothing yet.
+        /// No response yet.
         Pending = "pending",
-        /// It shows the image in its own listing.
+        /// The member accepted the image and sees it in its own listing.
         Accepted = "accepted",
-        /// It does not want it.
+        /// The member rejected the image.
         Rejected = "rejected",
     }
 }
 
-/// Who owns an image.
+/// The owner of an image.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Owner {
-    /// The project of this id. Glance does not ask Keystone whether there is one.
+    /// The project with this id. Glance does not check with Keystone that the project exists.
     Project(String),
-    /// Nobody, which Glance shows as null.
+    /// No owner; null in Glance's API.
     Nobody,
-    /// It is not said: in a request, the caller's own project, or the owner that there is.
+    /// Not specified. In a request this means the caller's own project, or no change to the owner.
     #[default]
     Unsaid,
 }
 
-/// The owner that `serve` shows of an image without one, because every Glance shows an owner. No
-/// Keystone has a project of this id. Read from a record, it is [`Owner::Unsaid`].
+/// The owner that `serve` reports for an image without an owner, because Glance always reports an
+/// owner. No Keystone project has this id. When read from a record, it becomes [`Owner::Unsaid`].
 pub const NO_PROJECT: &str = "glance-replicator";
 
 impl Owner {
-    /// The project, if one owns it.
+    /// The owning project, if there is one.
     pub fn project(&self) -> Option<&str> {
         match self {
             Self::Project(id) => Some(id),
@@ -200,34 +200,34 @@ impl Owner {
 pub struct Member {
     /// The project's id.
     pub project: String,
-    /// What that project said of it.
+    /// The project's response.
     pub status: MemberStatus,
 }
 
-/// What a client may write of an image.
+/// The attributes of an image that a client may write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attributes {
-    /// Up to 255 characters; not unique; may be absent.
+    /// Up to 255 characters; not unique; optional.
     pub name: Option<String>,
-    /// Who owns it.
+    /// The owner.
     pub owner: Owner,
-    /// Who may see it.
+    /// The projects that can see the image.
     pub visibility: Visibility,
-    /// Whether Glance refuses to delete it.
+    /// Whether the image is protected from deletion.
     pub protected: bool,
-    /// Whether default listings leave it out.
+    /// Whether the image is hidden from default listings.
     pub os_hidden: bool,
-    /// The data's format, such as `qcow2`. Fixed once there is data.
+    /// The data's format, such as `qcow2`. It cannot change once the image has data.
     pub disk_format: Option<String>,
-    /// The data's envelope, such as `bare`. Fixed once there is data.
+    /// The data's container format, such as `bare`. It cannot change once the image has data.
     pub container_format: Option<String>,
-    /// GiB of disk an instance needs.
+    /// Minimum disk size of an instance, in GiB.
     pub min_disk: u64,
-    /// MiB of memory an instance needs.
+    /// Minimum memory of an instance, in MiB.
     pub min_ram: u64,
     /// Tags, an unordered set.
     pub tags: BTreeSet<String>,
-    /// Every other key of the record.
+    /// All other keys of the record.
     pub properties: BTreeMap<String, String>,
 }
 
@@ -249,43 +249,43 @@ impl Default for Attributes {
     }
 }
 
-/// An image as a store describes it.
+/// An image's record as a store returns it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
-    /// Its identity, the same in every store that holds a replica.
+    /// The id, the same in every store that holds a replica.
     pub id: ImageId,
-    /// Where it is in its life.
+    /// The image's state.
     pub status: Status,
-    /// What a client may write.
+    /// The attributes that a client may write.
     pub attributes: Attributes,
-    /// Bytes of data. Absent while there is none.
+    /// The size of the data in bytes. Absent while there is no data.
     pub size: Option<u64>,
-    /// Bytes the data unfolds to, where the store could tell.
+    /// The size of the virtual disk in bytes, if the store could determine it.
     pub virtual_size: Option<u64>,
     /// MD5 of the data in lower-case hexadecimal. Absent for data that Glance never read.
     pub checksum: Option<String>,
-    /// The algorithm of `os_hash_value`, by its name in Python's hashlib: a setting of the site.
+    /// The algorithm of `os_hash_value`, by its name in Python's hashlib. Each site configures it.
     pub os_hash_algo: Option<String>,
-    /// The data's digest in lower-case hexadecimal.
+    /// The data's digest by `os_hash_algo`, in lower-case hexadecimal.
     pub os_hash_value: Option<String>,
-    /// RFC 3339 time of creation.
+    /// Time of creation (RFC 3339).
     pub created_at: Option<String>,
-    /// RFC 3339 time of the last change to the record.
+    /// Time of the last change to the record (RFC 3339).
     pub updated_at: Option<String>,
-    /// The stores of its Glance that hold the data, where it says so. Their names mean something
-    /// there only: they are neither compared nor written.
+    /// The back-end stores that hold the data, if Glance reports them. The names are local to one
+    /// Glance: they are neither compared nor written.
     pub stores: Vec<String>,
 }
 
 impl Image {
-    /// The task that has locked the image for an import (since Glance 19, Victoria).
+    /// The id of the import task that has locked the image (since Glance 19, Victoria).
     pub fn import_task(&self) -> Option<&str> {
         let task = self.attributes.properties.get(IMPORT_LOCK)?;
         Some(task.as_str()).filter(|task| !task.is_empty())
     }
 
-    /// Whether an import into the image, or from one of its stores to another, has begun and not
-    /// ended. Meanwhile Glance overwrites what others write to the record.
+    /// Whether an import into the image, or a copy from one of its back-end stores to another, is
+    /// in progress. During an import Glance overwrites other changes to the record.
     pub fn is_importing(&self) -> bool {
         self.import_task().is_some() || matches!(self.status, Status::Importing | Status::Uploading)
     }
@@ -307,13 +307,13 @@ impl Image {
         }
     }
 
-    /// The name, or a word that says there is none.
+    /// The name, or a placeholder for an image without a name.
     pub fn label(&self) -> &str {
         self.attributes.name.as_deref().unwrap_or("(no name)")
     }
 
-    /// The digests that the record has of the data, of algorithms that are known: `os_hash_value`,
-    /// then `checksum`.
+    /// The data's digests in the record whose algorithms are known: `os_hash_value`, then
+    /// `checksum`.
     pub fn digests(&self) -> impl Iterator<Item = (Algorithm, &str)> {
         let os_hash = self.os_hash_algo.as_deref().zip(self.os_hash_value.as_deref());
         let os_hash = os_hash.and_then(|(name, value)| Some((name.parse().ok()?, value)));
@@ -322,5 +322,5 @@ impl Image {
     }
 }
 
-/// The property by which Glance locks an image for its import task.
+/// The property with which Glance locks an image for an import task.
 const IMPORT_LOCK: &str = "os_glance_import_task";

@@ -1,12 +1,13 @@
-//! The properties by which the tool recognizes its own replicas.
+//! The properties that mark an image as a replica made by this tool.
 
-/// The source that a replica was made from.
+/// The source of the replica.
 pub const SOURCE: &str = "glance_replicator.source";
 
-/// The id at the source of a replica that got another one.
+/// The image's id at the source, if the replica has a different id.
 pub const SOURCE_ID: &str = "glance_replicator.source_id";
 
-/// Says, of a replica that got another id, just that: the property to find all of them by.
+/// Marks a replica whose id differs from the id at the source, so that all such replicas can be
+/// listed.
 pub const NEW_ID: &str = "glance_replicator.new_id";
 
 /// All of these properties.

@@ -1,13 +1,13 @@
-//! What an update makes of a record.
+//! Updates of records.
 
 use super::{Attributes, Image, Owner, Status};
 
-/// Writes into `stored` what differs between `current` and `wanted`, all or nothing, by Glance's
-/// rules: an absent owner or format leaves the stored one alone. For stores that keep records
+/// Applies the difference between `current` and `wanted` to `stored`, all or nothing, by Glance's
+/// rules: an absent owner or format leaves the stored value unchanged. For stores that keep records
 /// themselves.
 ///
 /// # Errors
-/// When the formats of an image that is not queued would change; says so.
+/// When the update would change the formats of an image that is not queued; the error is a message.
 pub fn apply(
     stored: &mut Image,
     current: &Attributes,

@@ -1,4 +1,4 @@
-//! Metadata definitions: namespaces with the properties, objects, tags and resource types in them.
+//! Metadata definitions: namespaces with their properties, objects, tags and resource types.
 //! <https://docs.openstack.org/api-ref/image/v2/metadefs-index.html>.
 
 use std::collections::BTreeSet;
@@ -12,23 +12,24 @@ mod namespace;
 
 pub use namespace::{Difference, Namespace, Part};
 
-/// Holds namespaces of definitions: a Glance, or a directory.
+/// A store of metadata definitions: a Glance service or a directory.
 ///
-/// `Display` names it in messages to the operator, without credentials.
+/// `Display` names the store in messages for the operator, without credentials.
 #[async_trait]
 pub trait MetadefStore: fmt::Debug + fmt::Display + Send + Sync {
-    /// The names of all namespaces that the credentials can see.
+    /// Returns the names of all namespaces that the credentials can see.
     async fn names(&self) -> Result<BTreeSet<String>, StoreError>;
 
-    /// One namespace; none, if it is not there.
+    /// Returns one namespace; `None` if it does not exist.
     async fn namespace(&self, name: &str) -> Result<Option<Namespace>, StoreError>;
 
-    /// Makes a namespace. One that is interrupted may leave a part of it, for
-    /// [`change`](Self::change) to complete.
+    /// Creates a namespace. If the call is interrupted, a part of the namespace may remain;
+    /// [`change`](Self::change) can complete it.
     async fn make(&self, wanted: &Namespace) -> Result<(), StoreError>;
 
-    /// Makes `wanted` of `found`, between which there are these `differences`. Interrupted, it leaves
-    /// such as are between `wanted` and what it left, and protects last.
+    /// Changes the namespace `found` into `wanted`; `differences` are the differences between the
+    /// two. Protection is set last. If the call is interrupted, only some of the differences
+    /// remain, and another call can apply them.
     async fn change(
         &self,
         found: &Namespace,

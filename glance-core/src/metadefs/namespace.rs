@@ -1,51 +1,51 @@
-//! One namespace, and in what two of them differ.
+//! Namespaces of metadata definitions, and their differences.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use serde_json::{Map, Value};
 
-/// A namespace, as `GET /v2/metadefs/namespaces/{namespace}` shows it, without what each Glance says
-/// of its own (times and links). What is not known here is kept as it is.
+/// A namespace as `GET /v2/metadefs/namespaces/{namespace}` returns it, without the values that are
+/// specific to one Glance (times and links). Unknown fields are preserved.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Namespace {
     name: String,
-    /// Beside the name: title, description, visibility, protection, owner.
+    /// The fields other than the name: title, description, visibility, protection, owner.
     fields: Map<String, Value>,
-    /// What stands in it, by name. Tags have nothing but that.
+    /// The contents by name. A tag has only a name.
     parts: BTreeMap<Part, BTreeMap<String, Value>>,
 }
 
-/// A part of a namespace.
+/// The kinds of parts of a namespace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
     /// A field of the namespace itself.
     Field,
-    /// A resource type that it is meant for.
+    /// A resource type that the namespace is intended for.
     ResourceType,
     /// A property.
     Property,
-    /// An object, a group of properties.
+    /// An object, which is a group of properties.
     Object,
     /// A tag.
     Tag,
 }
 
-/// Something in which two namespaces differ.
+/// A difference between two namespaces.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Difference {
-    /// What it is.
+    /// The kind of the part.
     pub part: Part,
-    /// Its name.
+    /// The name of the part.
     pub name: String,
-    /// How it should be, if it should be.
+    /// The value at the source; `None` if the source does not have the part.
     pub source: Option<Value>,
-    /// How it is at the target, if it is there.
+    /// The value at the target; `None` if the target does not have the part.
     pub target: Option<Value>,
 }
 
 impl Namespace {
-    /// Understands a namespace as the API shows it; none where it is not one.
+    /// Parses a namespace from the API's JSON; `None` if the JSON is not a namespace.
     pub fn of(shown: &Value) -> Option<Self> {
         let mut fields = own(shown)?;
         let name = fields.remove("namespace")?.as_str()?.to_owned();
@@ -54,18 +54,18 @@ impl Namespace {
             let shown = fields.remove(part.key()).unwrap_or_default();
             parts.insert(part, by_name(part, &shown)?);
         }
-        // What the API makes of a namespace that does not say.
+        // The API's defaults for missing fields.
         fields.entry("visibility").or_insert_with(|| "private".into());
         fields.entry("protected").or_insert(Value::Bool(false));
         Some(Self { name, fields, parts })
     }
 
-    /// Its name.
+    /// The namespace's name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The project that owns it, if it says one.
+    /// The project that owns the namespace, if specified.
     pub fn owner(&self) -> Option<&str> {
         self.fields.get("owner").and_then(Value::as_str)
     }
@@ -78,17 +78,17 @@ impl Namespace {
         };
     }
 
-    /// Takes the owner of `from`.
+    /// Sets the owner to that of `from`.
     pub fn take_owner(&mut self, from: &Self) {
         self.set_owner(from.owner().map(str::to_owned));
     }
 
-    /// Whether what is in it can't be removed.
+    /// Whether the contents are protected from removal.
     pub fn is_protected(&self) -> bool {
         self.fields.get("protected") == Some(&Value::Bool(true))
     }
 
-    /// The same, with or without protection.
+    /// A copy of the namespace with or without protection.
     #[must_use]
     pub fn protected(&self, is_protected: bool) -> Self {
         let mut changed = self.clone();
@@ -96,7 +96,7 @@ impl Namespace {
         changed
     }
 
-    /// All of it, as the API takes and shows it.
+    /// The complete namespace as JSON of the API.
     pub fn to_json(&self) -> Value {
         let mut all = self.head();
         for (part, entries) in self.parts.iter().filter(|(_, entries)| !entries.is_empty()) {
@@ -109,19 +109,19 @@ impl Namespace {
         Value::Object(all)
     }
 
-    /// Its name and fields, without what is in it.
+    /// The name and fields, without the contents.
     pub fn head(&self) -> Map<String, Value> {
         let mut head = self.fields.clone();
         head.insert("namespace".to_owned(), self.name.clone().into());
         head
     }
 
-    /// Its tags, as the API takes and shows them.
+    /// The tags as JSON of the API.
     pub fn tags(&self) -> Vec<Value> {
         self.entries(Part::Tag).values().cloned().collect()
     }
 
-    /// In what `found` differs from this one.
+    /// The differences between this namespace (the source) and `found` (the target).
     pub fn differences(&self, found: &Self) -> Vec<Difference> {
         let fields =
             |of: &Self| -> BTreeMap<String, Value> { of.fields.clone().into_iter().collect() };
@@ -132,7 +132,7 @@ impl Namespace {
         differences
     }
 
-    /// Adds what only `found` has in it, and says what that is.
+    /// Adds the contents that only `found` has, and returns them.
     pub fn take_surplus(&mut self, found: &Self) -> Vec<Difference> {
         let mut surplus = self.differences(found);
         surplus.retain(|difference| difference.part != Part::Field && difference.source.is_none());
@@ -165,14 +165,15 @@ fn compared(
     differ.map(difference).collect()
 }
 
-/// What stands under one key of a namespace, by name; none where it is not what it should be.
+/// The entries under one key of a namespace, by name; `None` if their form is not valid.
 fn by_name(part: Part, shown: &Value) -> Option<BTreeMap<String, Value>> {
     match (part, shown) {
         (_, Value::Null) => Some(BTreeMap::new()),
         (Part::Property, Value::Object(properties)) => {
             let property = |(name, of): (&String, &Value)| {
                 let mut fields = own(of)?;
-                // Glance shows the name again of one that was not made with its namespace.
+                // Glance repeats the name of a property that was not created together with its
+                // namespace.
                 fields.remove("name");
                 Some((name.clone(), fields.into()))
             };
@@ -189,18 +190,18 @@ fn by_name(part: Part, shown: &Value) -> Option<BTreeMap<String, Value>> {
     }
 }
 
-/// The fields that are not each Glance's own, and that say something.
+/// The fields that are not null and not specific to one Glance.
 fn own(shown: &Value) -> Option<Map<String, Value>> {
     let mut fields = shown.as_object()?.clone();
     fields.retain(|name, value| !NOT_TAKEN.contains(&&**name) && !value.is_null());
     Some(fields)
 }
 
-/// What Glance refuses as read-only, or makes a link of.
+/// Fields that Glance rejects as read-only, or that are links.
 const NOT_TAKEN: &[&str] = &["self", "schema", "created_at", "updated_at"];
 
 impl Part {
-    /// Its key in a namespace, and in an address.
+    /// The key of this kind in the JSON of a namespace and in URLs.
     fn key(self) -> &'static str {
         match self {
             Self::Field => "",

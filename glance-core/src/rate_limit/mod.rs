@@ -1,4 +1,4 @@
-//! A limit on the speed of data.
+//! Bandwidth limits.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,18 +15,18 @@ mod schedule;
 
 pub use schedule::{Bandwidth, InvalidBandwidth, Timetable};
 
-/// The limits of a run: one for all that is read from the source, one for all that is sent to
-/// targets, whichever.
+/// The bandwidth limits of a run: one for all data read from the source, and one for all data sent
+/// to the targets together.
 #[derive(Debug, Clone, Default)]
 pub struct Pacing {
-    /// Of what is read; without it, as fast as it comes.
+    /// The limit for reading; `None` for no limit.
     pub source: Option<Pace>,
-    /// Of what is sent; without it, as fast as it goes.
+    /// The limit for sending; `None` for no limit.
     pub target: Option<Pace>,
 }
 
 impl Pacing {
-    /// Data from the source, at the source's pace.
+    /// Applies the source's limit to data read from the source.
     pub fn read(&self, data: Body) -> Body {
         match &self.source {
             Some(pace) => pace.keep(data),
@@ -34,7 +34,8 @@ impl Pacing {
         }
     }
 
-    /// Data for a target, at the targets' pace, but for the first bytes of it, which are there.
+    /// Applies the targets' limit to data for a target. The first `there` bytes are not limited,
+    /// because the target already has them.
     pub fn sent(&self, there: u64, data: Body) -> Body {
         match &self.target {
             Some(pace) => pace.keep_after(there, data),
@@ -43,7 +44,7 @@ impl Pacing {
     }
 }
 
-/// Keeps all bodies that pass it, together, to so many bytes per second.
+/// A rate limiter in bytes per second, shared by all bodies that pass through it.
 #[derive(Debug, Clone)]
 pub struct Pace {
     timetable: Arc<Timetable>,
@@ -53,31 +54,31 @@ pub struct Pace {
 
 #[derive(Debug)]
 struct State {
-    /// When the next byte may pass.
+    /// The earliest time for the next byte.
     next: Instant,
-    /// The rate in force, and when it was looked up.
+    /// The current rate, and the time when it was looked up.
     rate: Option<u64>,
     looked: Option<Instant>,
 }
 
 impl Pace {
-    /// A pace of `rate` bytes per second; of at least one.
+    /// A limiter with the fixed rate of `rate` bytes per second, at least 1.
     pub fn new(rate: u64) -> Self {
         Self::by(Timetable::always(Some(rate)), || DateTime::MIN)
     }
 
-    /// A pace that changes as `timetable` says; `clock` tells the time at the operator's place.
+    /// A limiter whose rate follows `timetable`. `clock` returns the operator's local time.
     pub fn by(timetable: Timetable, clock: fn() -> DateTime) -> Self {
         let state = State { next: Instant::now(), rate: None, looked: None };
         Self { timetable: Arc::new(timetable), clock, state: Arc::new(Mutex::new(state)) }
     }
 
-    /// The same body, at this pace.
+    /// Limits the rate of `data`.
     pub fn keep(&self, data: Body) -> Body {
         self.keep_after(0, data)
     }
 
-    /// The same body, whose first `free` bytes do not count, at this pace.
+    /// Limits the rate of `data`, except for its first `free` bytes.
     fn keep_after(&self, free: u64, data: Body) -> Body {
         let (size, digests) = (data.size(), data.digests().cloned());
         let state = (self.clone(), data, Bytes::new(), free);
@@ -104,8 +105,8 @@ impl Pace {
         Body::from_stream(pieces, size).carrying(digests)
     }
 
-    /// The piece of `rest` that passes next, and when. Time in which nothing passed is not made up
-    /// for.
+    /// Takes the next piece from `rest` and returns it with the time at which it may pass. Idle
+    /// time is not credited.
     fn piece(&self, rest: &mut Bytes) -> (Bytes, Option<Instant>) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
@@ -116,7 +117,8 @@ impl Pace {
         let Some(rate) = state.rate else {
             return (std::mem::take(rest), None);
         };
-        // Small pieces, so that a slow pace is no silence and nobody waits long for a turn.
+        // Pieces are small, so that a low rate does not look like silence and no body waits long
+        // for its turn.
         let most = usize::try_from(rate / 10).unwrap_or(usize::MAX).max(1024);
         let piece = rest.split_to(most.min(rest.len()));
         let turn = state.next.max(now);
@@ -127,7 +129,7 @@ impl Pace {
     }
 }
 
-/// How often the timetable is looked at.
+/// The interval at which the timetable is consulted.
 const LOOK: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
@@ -178,7 +180,7 @@ mod tests {
         static BEGIN: Instant = Instant::now();
     }
 
-    /// Monday, two seconds before nine, when the first test of the thread began.
+    /// Local time: Monday, two seconds before nine, at the start of the thread's first test.
     fn clock() -> DateTime {
         let nine = jiff::civil::date(2026, 1, 5).at(8, 59, 58, 0);
         nine + BEGIN.with(Instant::elapsed)

@@ -1,4 +1,4 @@
-//! How fast data may pass at which time of the week.
+//! A weekly timetable of bandwidth limits.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -7,53 +7,53 @@ use jiff::civil::{DateTime, Weekday};
 
 use crate::units::byte_count;
 
-/// How fast data may pass, in bytes per second, at each time of the week. `None` is as fast as it
-/// can.
+/// A bandwidth limit in bytes per second for each time of the week. `None` means no limit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Timetable {
-    /// From which minute of the week on, from Monday 00:00, which rate holds: at least one.
+    /// The rate from each minute of the week on, counted from Monday 00:00. At least one entry.
     rates: BTreeMap<u16, Option<u64>>,
 }
 
-/// The limits of both sides of a copy.
+/// The bandwidth limits of both sides of a copy.
 ///
-/// As text a rate (`512k`, `10M`, `off`; powers of 1024), or `SOURCE:TARGET`, two rates; or such
-/// entries with the time from which they hold, separated by spaces: `08:00,512k 19:00,10M:20M
-/// Sat-00:00,off`. An entry holds until the next one; without a weekday it is for each day.
+/// Text form: a rate (`512k`, `10M`, `off`; powers of 1024), or two rates as `SOURCE:TARGET`; or a
+/// list of such entries with start times, separated by spaces: `08:00,512k 19:00,10M:20M
+/// Sat-00:00,off`. An entry applies until the next one; an entry without a weekday applies to every
+/// day.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bandwidth {
-    /// What is read.
+    /// The limit for reading from the source.
     pub source: Timetable,
-    /// What is sent.
+    /// The limit for sending to targets.
     pub target: Timetable,
 }
 
-/// A text that is no [`Bandwidth`], and why.
+/// A text that is not a [`Bandwidth`], with the reason.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidBandwidth(String);
 
 impl Timetable {
-    /// The same rate all the time.
+    /// The same rate at all times.
     pub fn always(rate: Option<u64>) -> Self {
         Self { rates: BTreeMap::from([(0, rate)]) }
     }
 
-    /// The rate at a time.
+    /// The rate at `time`.
     pub fn at(&self, time: DateTime) -> Option<u64> {
         let [hour, minute] = [time.hour(), time.minute()].map(|part| part.unsigned_abs().into());
         let now = minute_of_week(time.weekday(), hour, minute);
-        // Before the first entry of a week the last one of the week before still holds.
+        // Before the first entry of a week, the last entry of the previous week still applies.
         let holds = self.rates.range(..=now).next_back().or_else(|| self.rates.last_key_value());
         holds.and_then(|(_, rate)| *rate)
     }
 
-    /// The lowest rate at any time; `None` when there never is a limit.
+    /// The lowest rate of the week; `None` if there is never a limit.
     pub fn lowest(&self) -> Option<u64> {
         self.rates.values().copied().flatten().min()
     }
 
-    /// The highest rate at any time; `None` when there is a time without a limit.
+    /// The highest rate of the week; `None` if there is a time without a limit.
     pub fn highest(&self) -> Option<u64> {
         let rates = self.rates.values().copied();
         rates.reduce(|one, other| Some(one?.max(other?))).flatten()
@@ -97,10 +97,10 @@ impl FromStr for Bandwidth {
     }
 }
 
-/// Those of the source and of the target.
+/// The rates for the source and for the target.
 type Rates = (Option<u64>, Option<u64>);
 
-/// `RATE`, for both sides, or `SOURCE:TARGET`.
+/// Parses `RATE`, for both sides, or `SOURCE:TARGET`.
 fn rates(text: &str) -> Result<Rates, InvalidBandwidth> {
     match text.split_once(':') {
         Some((source, target)) => Ok((rate(source)?, rate(target)?)),
@@ -119,7 +119,7 @@ fn rate(text: &str) -> Result<Option<u64>, InvalidBandwidth> {
     }
 }
 
-/// The hour and the minute of `HH:MM`.
+/// Parses `HH:MM`.
 fn clock(text: &str) -> Option<(u16, u16)> {
     let (hour, minute) = text.split_once(':')?;
     let number = |text: &str| {
@@ -162,7 +162,7 @@ mod tests {
         text.parse().unwrap()
     }
 
-    /// A time of the week that begins on Monday, the 5th of January 2026.
+    /// A time in the week that begins on Monday, 5 January 2026.
     fn at(day: i8, hour: i8, minute: i8) -> DateTime {
         date(2026, 1, 5 + day).at(hour, minute, 59, 0)
     }
@@ -190,7 +190,7 @@ mod tests {
     fn an_entry_holds_until_the_next() {
         let table = parse("08:00,1k 19:00,10k:20k 23:30,off Sat-08:00,off sun-20:15,7k");
         for (day, hour, minute, source) in [
-            // Sunday's last entry holds on into Monday.
+            // Sunday's last entry applies until Monday's first one.
             (0, 0, 0, None),
             (0, 7, 59, None),
             (0, 8, 0, Some(1)),

@@ -1,4 +1,4 @@
-//! What one condition asks of an image.
+//! Single conditions on an image.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -9,53 +9,53 @@ use jiff::Timestamp;
 use super::text::{InvalidCondition, instant};
 use crate::image::{Image, ImageId, Status, Visibility};
 
-/// What is asked of an image. Its text form is `KIND=VALUE`, such as `name=debian-*`.
+/// A condition on an image. Its text form is `KIND=VALUE`, such as `name=debian-*`.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Condition {
-    /// `id`: its id is one of these.
+    /// `id`: the image's id is one of these.
     Ids(BTreeSet<ImageId>),
-    /// `name`, `name-regex`: its name matches. An image without a name matches nothing.
+    /// `name`, `name-regex`: the image's name matches. An image without a name never matches.
     Name(NamePattern),
-    /// `tag`: it has this tag.
+    /// `tag`: the image has this tag.
     Tag(String),
-    /// `where`: it has this property, with this value if one is given.
+    /// `where`: the image has this property, with this value if one is given.
     Property {
         /// The property's key, or a field of the record that has no condition of its own.
         key: String,
-        /// The whole value.
+        /// The complete value; `None` for any value.
         value: Option<String>,
     },
-    /// `project`: the project of this id owns it.
+    /// `project`: the project with this id owns the image.
     Project(String),
-    /// `visibility`
+    /// `visibility`: the image has this visibility.
     Visibility(Visibility),
-    /// `status`
+    /// `status`: the image has this status.
     Status(Status),
-    /// `disk-format`
+    /// `disk-format`: the image has this disk format.
     DiskFormat(String),
-    /// `container-format`
+    /// `container-format`: the image has this container format.
     ContainerFormat(String),
-    /// `min-size`: it has so many bytes of data or more.
+    /// `min-size`: the image has at least this many bytes of data.
     MinSize(u64),
-    /// `max-size`: it has so many bytes of data or fewer.
+    /// `max-size`: the image has at most this many bytes of data.
     MaxSize(u64),
-    /// `created-after`: it was made at this time or later.
+    /// `created-after`: the image was created at this time or later.
     CreatedAfter(Timestamp),
-    /// `created-before`: it was made before this time.
+    /// `created-before`: the image was created before this time.
     CreatedBefore(Timestamp),
-    /// `updated-after`, `updated-within`: its record changed at this time or later.
+    /// `updated-after`, `updated-within`: the record was last changed at this time or later.
     UpdatedAfter(Timestamp),
-    /// `updated-before`: its record did not change since this time.
+    /// `updated-before`: the record was last changed before this time.
     UpdatedBefore(Timestamp),
-    /// `os-hidden`: whether default listings leave it out.
+    /// `os-hidden`: whether the image is hidden from default listings.
     Hidden(bool),
-    /// `protected`
+    /// `protected`: whether the image is protected from deletion.
     Protected(bool),
 }
 
 impl Condition {
-    /// Whether `image` fulfils it. What the record does not say, it does not fulfil.
+    /// Whether `image` fulfils the condition. An image whose record lacks the field does not.
     pub fn holds(&self, image: &Image) -> bool {
         let attributes = &image.attributes;
         let is = |field: &Option<String>, wanted: &String| field.as_ref() == Some(wanted);
@@ -89,7 +89,7 @@ impl Condition {
         }
     }
 
-    /// Whether both ask the same thing of an image. Each property is a thing of its own.
+    /// Whether both conditions test the same field. Each property counts as its own field.
     pub(super) fn is_of_kind(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Property { key, .. }, Self::Property { key: other, .. }) => key == other,
@@ -98,7 +98,7 @@ impl Condition {
     }
 }
 
-/// A property, or a field of the record that has no condition of its own.
+/// The value of a property, or of a record field that has no condition of its own.
 fn property(image: &Image, key: &str) -> Option<String> {
     match key {
         "checksum" => image.checksum.clone(),
@@ -111,7 +111,7 @@ fn property(image: &Image, key: &str) -> Option<String> {
     }
 }
 
-/// A pattern of names.
+/// A pattern for image names.
 #[derive(Debug, Clone)]
 pub struct NamePattern(Pattern);
 
@@ -123,7 +123,7 @@ enum Pattern {
 }
 
 impl NamePattern {
-    /// A pattern of the whole name, with `*`, `?`, `[a-z]` and `[!a-z]`.
+    /// A glob pattern for the complete name, with `*`, `?`, `[a-z]` and `[!a-z]`.
     pub fn glob(text: &str) -> Result<Self, InvalidCondition> {
         if !text.contains(['*', '?', '[']) {
             return Ok(Self(Pattern::Exactly(text.to_owned())));
@@ -134,7 +134,7 @@ impl NamePattern {
         })
     }
 
-    /// A regular expression that a part of the name matches.
+    /// A regular expression that must match a part of the name.
     pub fn regex(text: &str) -> Result<Self, InvalidCondition> {
         let regex = regex::Regex::new(text);
         regex
@@ -142,7 +142,7 @@ impl NamePattern {
             .map_err(|error| InvalidCondition::new(error.to_string()))
     }
 
-    /// The name, where only one matches.
+    /// The name, if the pattern matches only one.
     pub fn exactly(&self) -> Option<&str> {
         match &self.0 {
             Pattern::Exactly(name) => Some(name),

@@ -1,4 +1,4 @@
-//! The newest images of each group.
+//! Selection of the newest images of each group.
 
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -10,32 +10,34 @@ use super::InvalidCondition;
 use super::text::property_key;
 use crate::image::Image;
 
-/// Leaves only the newest images of each group, by `created_at`. Images that belong to no group
-/// and images without data do not count.
+/// Selects the newest images of each group, by `created_at`. Images that belong to no group and
+/// images without data are ignored.
 ///
-/// Its text form is `KEY` or `KEY=N`, where a key is `name`, `/REGEX/` or a property.
+/// Its text form is `KEY` or `KEY=N`, where the key is `name`, `/REGEX/` or a property and N is the
+/// number of images of each group.
 #[derive(Debug, Clone)]
 pub struct Latest {
     key: Key,
     count: NonZeroUsize,
 }
 
-/// What the images of a group have in common.
+/// The value that the images of a group have in common.
 #[derive(Debug, Clone)]
 enum Key {
     Name,
-    /// What the first group of the expression, or all of it, matches in the name.
+    /// The part of the name that the expression's first group matches, or that the whole expression
+    /// matches if it has no group.
     PartOfName(Regex),
     Property(String),
 }
 
 impl Latest {
-    /// The group that the image belongs to; `None` for an image that belongs to no group.
+    /// The group of the image; `None` for an image that belongs to no group or has no data.
     pub(crate) fn group_of(&self, image: &Image) -> Option<String> {
         self.key.group(image).filter(|_| image.status.has_data())
     }
 
-    /// How many images of each group are selected.
+    /// The number of images of each group that are selected.
     pub(crate) fn count(&self) -> usize {
         self.count.get()
     }

@@ -1,7 +1,8 @@
-//! Which images are meant: conditions on their records, and how they combine.
+//! Selections: conditions on image records, and their combination.
 //!
-//! A [`Selection`] is a pure value. Stores list by it ([`ImageStore::list`](crate::ImageStore)), and
-//! ask their server for no more than it admits where the server can tell.
+//! A [`Selection`] is a plain value. Stores use it to filter listings
+//! ([`ImageStore::list`](crate::ImageStore)) and pass it to their server as far as the server's API
+//! can express it.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -23,18 +24,18 @@ pub use subset::{InvalidSubset, Subset};
 pub use text::InvalidCondition;
 pub(crate) use text::instant;
 
-/// Which images are meant: by default, all of them. Cloning it is cheap.
+/// A set of images, described by conditions; by default, all images. Cloning is cheap.
 ///
-/// An image is admitted when it fulfils a condition of every kind that is wanted, none that is
-/// unwanted, the ordered rules do not leave it out, and it is in the shard.
+/// A selection admits an image if the image fulfils at least one condition of every wanted kind and
+/// no unwanted condition, no ordered rule excludes it, and it belongs to the shard.
 #[derive(Debug, Clone, Default)]
 pub struct Selection(Arc<Parts>);
 
 #[derive(Debug, Clone, Default)]
 struct Parts {
-    /// Apart from the other conditions, because there can be many.
+    /// Separate from the other conditions, because there can be many ids.
     ids: Option<Arc<BTreeSet<ImageId>>>,
-    /// Conditions of the same kind stand together: one of them is enough.
+    /// Conditions of the same kind, grouped: an image must fulfil one of each group.
     wanted: Vec<Vec<Condition>>,
     unwanted: Vec<Condition>,
     ordered: Vec<Rule>,
@@ -47,14 +48,14 @@ impl Selection {
         Self::default()
     }
 
-    /// The images of these ids, as far as there are such.
+    /// The existing images among these ids.
     pub fn of_ids(ids: BTreeSet<ImageId>) -> Self {
         Self(Arc::new(Parts { ids: Some(Arc::new(ids)), ..Parts::default() }))
     }
 
-    /// The images that fulfil a condition of each kind in `wanted` and none of `unwanted`, unless
-    /// the first of the `ordered` rules that fits leaves them out. An image that no rule fits
-    /// stays in.
+    /// The images that fulfil at least one condition of each kind in `wanted` and none of
+    /// `unwanted`. The first matching rule of `ordered` then admits or excludes the image; an image
+    /// that no rule matches is admitted.
     pub fn new(
         wanted: impl IntoIterator<Item = Condition>,
         unwanted: impl IntoIterator<Item = Condition>,
@@ -80,7 +81,7 @@ impl Selection {
         Self(Arc::new(parts))
     }
 
-    /// Those of its images that have one of these ids.
+    /// Restricts the selection to images with one of these ids.
     #[must_use]
     pub fn among(&self, mut ids: BTreeSet<ImageId>) -> Self {
         if let Some(known) = self.ids() {
@@ -89,27 +90,27 @@ impl Selection {
         Self(Arc::new(Parts { ids: Some(Arc::new(ids)), ..Parts::clone(&self.0) }))
     }
 
-    /// Those of its images that are in this shard, or, without one, in any.
+    /// Restricts the selection to this shard; `None` removes the restriction.
     #[must_use]
     pub fn in_shard(&self, shard: Option<Shard>) -> Self {
         Self(Arc::new(Parts { shard, ..Parts::clone(&self.0) }))
     }
 
-    /// Only what it says of ids.
+    /// The selection with only its ids and its shard, without the other conditions.
     #[must_use]
     pub fn ids_only(&self) -> Self {
         let Parts { ids, shard, .. } = &*self.0;
         Self(Arc::new(Parts { ids: ids.clone(), shard: *shard, ..Parts::default() }))
     }
 
-    /// Whether it has no condition, so that it admits every image.
+    /// Whether the selection has no condition, so that it admits every image.
     pub fn is_everything(&self) -> bool {
         let Parts { ids, wanted, unwanted, ordered, shard } = &*self.0;
         let no_conditions = wanted.is_empty() && unwanted.is_empty() && ordered.is_empty();
         ids.is_none() && shard.is_none() && no_conditions
     }
 
-    /// Whether `image` is meant.
+    /// Whether the selection admits `image`.
     pub fn admits(&self, image: &Image) -> bool {
         let Parts { wanted, unwanted, ordered, .. } = &*self.0;
         let holds = |condition: &Condition| condition.holds(image);
@@ -120,11 +121,11 @@ impl Selection {
             && ordered.iter().find(fits).is_none_or(|rule| rule.admits)
     }
 
-    /// Whether an image can be meant of which only this could be read: at least its id, and its name
-    /// if there is one here.
+    /// Whether the selection might admit an image whose record could be read only in part. `read`
+    /// contains at least the id, and the name if it could be read.
     pub fn may_admit(&self, read: &Image) -> bool {
         let Parts { wanted, unwanted, ordered, .. } = &*self.0;
-        // None where nobody knows.
+        // `None`: unknown, because the field could not be read.
         let holds = |condition: &Condition| match condition {
             Condition::Ids(_) => Some(condition.holds(read)),
             Condition::Name(_) if read.attributes.name.is_some() => Some(condition.holds(read)),
@@ -138,48 +139,49 @@ impl Selection {
             && decisive.is_none_or(|rule| rule.admits || fits(rule).is_none())
     }
 
-    /// Whether an image of this id can be meant, as far as an id tells.
+    /// Whether the selection might admit an image with this id. Checks only the ids and the shard.
     pub fn admits_id(&self, id: &ImageId) -> bool {
         let Parts { ids, shard, .. } = &*self.0;
         ids.as_ref().is_none_or(|ids| ids.contains(id)) && shard.is_none_or(|it| it.contains(id))
     }
 
-    /// The part of all images that the others are left out of.
+    /// The shard that the selection is restricted to.
     pub fn shard(&self) -> Option<Shard> {
         self.0.shard
     }
 
-    /// The ids that are named. Without them, images of any id can be meant.
+    /// The ids that the selection is restricted to; `None` for any id.
     pub fn ids(&self) -> Option<&BTreeSet<ImageId>> {
         self.0.ids.as_deref()
     }
 
-    /// The other conditions that are wanted: of each of these groups, one.
+    /// The wanted conditions other than ids, in groups. An image must fulfil one condition of each
+    /// group.
     pub fn wanted(&self) -> &[Vec<Condition>] {
         &self.0.wanted
     }
 
-    /// The conditions of which none may be fulfilled.
+    /// The unwanted conditions. An image must fulfil none of them.
     pub fn unwanted(&self) -> &[Condition] {
         &self.0.unwanted
     }
 
-    /// The rules of which the first that fits decides.
+    /// The ordered rules. The first rule that matches decides.
     pub fn ordered(&self) -> &[Rule] {
         &self.0.ordered
     }
 }
 
-/// A rule in an order of them, such as `- tag=old`.
+/// One of the ordered rules, such as `- tag=old`.
 #[derive(Debug, Clone)]
 pub struct Rule {
-    /// Whether the images that it fits are in or out.
+    /// Whether matching images are admitted or excluded.
     pub admits: bool,
-    /// What it fits; without it, every image.
+    /// The condition that an image must fulfil to match; `None` matches every image.
     pub condition: Option<Condition>,
 }
 
-/// `+` or `-`, and a condition as `KIND=VALUE` or `*`.
+/// Parses `+` or `-`, followed by a condition as `KIND=VALUE` or by `*`.
 impl FromStr for Rule {
     type Err = InvalidCondition;
 

@@ -1,4 +1,4 @@
-//! A part of all images, so that several machines share the work.
+//! Shards: parts of all images, so that several machines can share the work.
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -8,41 +8,41 @@ use sha2::{Digest, Sha256};
 
 use crate::image::ImageId;
 
-/// One of so many parts of all images. As text: `2/8`, the second of eight.
+/// One of several parts of all images. Text form: `2/8`, the second of eight shards.
 ///
-/// Which part an image is in depends on its id and on how many parts there are, and on nothing
-/// else: of the SHA-256 of its id (36 characters, letters small), the first eight bytes are a number,
-/// the most significant first; its remainder by the number of parts, plus one, is the image's part.
-/// Machines that know nothing of each other, and other releases, come to the same.
+/// The shard of an image depends only on the image's id and on the number of shards. The first
+/// eight bytes of the SHA-256 of the id (36 characters, lower case) are a big-endian number; the
+/// remainder of this number divided by the number of shards, plus one, is the shard's number.
+/// Machines that do not communicate, and other releases, compute the same result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shard {
     number: NonZeroU32,
     of: NonZeroU32,
 }
 
-/// What is no [`Shard`].
+/// A text that is not a [`Shard`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no shard: write the second of eight as 2/8")]
 pub struct InvalidShard(pub String);
 
 impl Shard {
-    /// The `number`-th of `of` parts, from 1; none unless there is such.
+    /// Shard `number` of `of` shards, from 1; `None` unless `number` is between 1 and `of`.
     pub fn new(number: u64, of: NonZeroU32) -> Option<Self> {
         let number = NonZeroU32::new(u32::try_from(number).ok()?)?;
         (number <= of).then_some(Self { number, of })
     }
 
-    /// Which part, from 1.
+    /// The number of this shard, from 1.
     pub fn number(self) -> NonZeroU32 {
         self.number
     }
 
-    /// Of how many.
+    /// The number of shards.
     pub fn of(self) -> NonZeroU32 {
         self.of
     }
 
-    /// Whether an image of this id is in this part.
+    /// Whether the image with this id belongs to this shard.
     pub fn contains(self, id: &ImageId) -> bool {
         let digest = Sha256::digest(id.as_str().to_ascii_lowercase());
         let first = digest.iter().take(8);
@@ -82,8 +82,8 @@ mod tests {
         }
     }
 
-    /// As `printf %s ID | sha256sum` and a calculator have it. Who changes these numbers has images
-    /// copied twice, or by nobody, wherever two releases work together.
+    /// The expected numbers come from `printf %s ID | sha256sum` and a calculator. With other
+    /// numbers, two releases that work together would copy some images twice and others not at all.
     #[test]
     fn an_image_is_in_the_same_shard_for_ever() {
         for (id, of, number) in VECTORS {
@@ -96,7 +96,7 @@ mod tests {
     #[test]
     fn every_image_is_in_one_shard_whatever_its_id_looks_like() {
         let random = std::iter::repeat_with(ImageId::random).take(800);
-        // As made by time, on one machine: the end is the same, and the number of parts even.
+        // Time-based ids from one machine: equal suffixes, and an even number of shards.
         let alike =
             (0..800).map(|n| format!("{n:08x}-1234-11f0-8000-0242ac110002").parse().unwrap());
         for ids in [random.collect::<Vec<_>>(), alike.collect()] {

@@ -1,33 +1,33 @@
-//! Which images' data is read.
+//! Selection of the images whose data a verification reads.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::units::byte_count;
 
-/// A part of a store, to verify it piece by piece.
+/// A part of a store's images, for verifying a store in several runs.
 ///
-/// As text: `all`, `2/5`, `10%`, `5G` (k, M, G and T are powers of 1024).
+/// Text form: `all`, `2/5`, `10%` or `5G` (k, M, G and T are powers of 1024).
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub enum Subset {
     /// Every image.
     #[default]
     All,
-    /// The `number`-th of `of` parts, from 1. An image is always in the same part, so that `of`
-    /// runs see all of them.
+    /// Part `number` of `of` parts, from 1. An image is always in the same part, so that `of` runs
+    /// cover all images.
     Part {
-        /// Which one.
+        /// The number of the part, from 1.
         number: u64,
-        /// Of how many.
+        /// The number of parts.
         of: u64,
     },
-    /// So many of a hundred images, chosen at random; at least one.
+    /// This percentage of the images, chosen at random; at least one image.
     Percent(f64),
-    /// Whole images of so many bytes together, chosen at random; at least one.
+    /// Whole images with at most this many bytes in total, chosen at random; at least one image.
     Bytes(u64),
 }
 
-/// A text that is no [`Subset`].
+/// A text that is not a [`Subset`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidSubset(String);
 

@@ -96,7 +96,7 @@ fn conditions_of_a_kind_are_alternatives_and_kinds_add_up() {
     assert!(!admits(&[&id, "name=other"]));
     assert!(!selection(&[&id], &["tag=new"], &[]).admits(&image));
     assert!(!Selection::of_ids([].into()).admits(&image));
-    // Old records name no time zone.
+    // Old records have times without a time zone.
     image.created_at = Some("2012-06-25T02:10:32.000000".to_owned());
     assert!(selection(&["created-before=2012-06-25T02:10:33Z"], &[], &[]).admits(&image));
     assert!(!selection(&["updated-before=2100-01-01"], &[], &[]).admits(&image));

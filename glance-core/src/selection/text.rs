@@ -1,4 +1,4 @@
-//! How conditions are written.
+//! Parsing of conditions.
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -12,7 +12,7 @@ use crate::units::{InvalidByteCount, byte_count};
 
 use super::{Condition, NamePattern};
 
-/// A text that is no condition, and why.
+/// A text that is not a condition, with the reason.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidCondition(String);
@@ -30,10 +30,10 @@ impl InvalidCondition {
 }
 
 impl Condition {
-    /// The condition of this kind, such as `tag`, with this value.
+    /// Parses a condition from its kind, such as `tag`, and its value.
     ///
     /// # Errors
-    /// When there is no such kind, or it takes no such value; says why.
+    /// When the kind does not exist, or `value` is not valid for it.
     pub fn new(kind: &str, value: &str) -> Result<Self, InvalidCondition> {
         Ok(match kind {
             "id" => Self::Ids(BTreeSet::from([parsed(value)?])),
@@ -74,7 +74,7 @@ impl FromStr for Condition {
     }
 }
 
-/// The moment that a record's field names. Old records name no time zone: they mean UTC.
+/// Parses the time in a field of a record. Times without a time zone, as in old records, are UTC.
 pub(crate) fn instant(text: &str) -> Option<Timestamp> {
     let in_utc = || TimeZone::UTC.to_timestamp(text.parse::<DateTime>().ok()?).ok();
     text.parse().ok().or_else(in_utc)
@@ -103,7 +103,7 @@ fn property(text: &str) -> Result<Condition, InvalidCondition> {
     Ok(Condition::Property { key: property_key(key)?, value })
 }
 
-/// The key of a property, and not of something else that a record has.
+/// Checks that `key` is the key of a property and not of another field of the record.
 pub(super) fn property_key(key: &str) -> Result<String, InvalidCondition> {
     if key.is_empty() {
         return Err(InvalidCondition::new("it names no property"));
@@ -123,7 +123,7 @@ fn time(text: &str) -> Result<Timestamp, InvalidCondition> {
     })
 }
 
-/// The moment that lies so far back.
+/// The time that lies the duration `text` before now.
 fn ago(text: &str) -> Result<Timestamp, InvalidCondition> {
     let wrong = || InvalidCondition(format!("{text:?} is no duration: write it as 12h, 7d or 2w"));
     let span: Span = text.parse().map_err(|_| wrong())?;
@@ -140,11 +140,11 @@ fn flag(text: &str) -> Result<bool, InvalidCondition> {
 
 const VISIBILITIES: &str = "public, community, shared and private";
 
-/// Those that a listing can hold.
+/// The statuses that can occur in a listing.
 const STATUSES: &str =
     "active, deactivated, queued, saving, uploading, importing, killed and pending_delete";
 
-/// Fields of a record that are no properties, and the conditions for them.
+/// Fields of a record that are not properties, with the conditions for them.
 const OTHER_KINDS: &[(&str, &str)] = &[
     ("container_format", "container-format"),
     ("created_at", "created-after or created-before"),

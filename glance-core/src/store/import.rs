@@ -1,5 +1,5 @@
-//! Data that a store gets without the caller: its own workers read it from another Glance, from a web
-//! server, or from another of its stores.
+//! Server-side import: a store's own workers fetch the data from another Glance, from a web server,
+//! or from another of the store's back ends, without passing it through the caller.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,27 +9,27 @@ use async_trait::async_trait;
 use super::{ImageStore, StoreError};
 use crate::image::{Image, ImageId};
 
-/// Where a Glance's own workers get the data of an image.
+/// The source from which Glance's own workers fetch an image's data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Import {
-    /// From a Glance of the same Keystone, with the token that asks for it.
+    /// A Glance registered in the same Keystone, read with the token of the request.
     Glance {
-        /// Its region.
+        /// The region of that Glance.
         region: String,
-        /// The interface of it that the workers reach: `public`, `internal` or `admin`.
+        /// The endpoint interface that the workers can reach: `public`, `internal` or `admin`.
         interface: String,
-        /// The image there. It must be active.
+        /// The image's id there. The image must be active.
         image: ImageId,
     },
-    /// From a web server.
+    /// A web server.
     Web {
-        /// The address of the data.
+        /// The URI of the data.
         uri: String,
     },
 }
 
 impl Import {
-    /// The import method, as Glance calls it.
+    /// The name of the import method in Glance's API.
     pub fn method(&self) -> &'static str {
         match self {
             Self::Glance { .. } => "glance-download",
@@ -38,24 +38,24 @@ impl Import {
     }
 }
 
-/// A store whose own workers can get the data of an image.
+/// A store whose own workers can fetch the data of an image.
 ///
-/// [`ImageStore`] moves bytes through the caller. A store with this capability saves that detour. The
-/// data is not compared with anything: the caller proves it.
+/// [`ImageStore`] moves all bytes through the caller; a store with this capability avoids the
+/// detour. The store does not compare the data with a digest: the caller must verify it.
 #[async_trait]
 pub trait ServerSideImport: fmt::Debug + Send + Sync {
-    /// The same store, with new data put into `place`, one of the stores behind it.
+    /// The same store, with `place` as the back-end store for new data.
     fn placing(&self, place: &str) -> Arc<dyn ImageStore>;
 
-    /// Has the store get the data of a queued record, waits until the data is there, and returns what
-    /// the store then holds. `place` is the store behind it that the data is put into; without it, the
-    /// store chooses.
+    /// Makes the store fetch the data of a queued record, waits until the data is complete, and
+    /// returns the record that the store then holds. `place` is the back-end store for the data;
+    /// without it, the server chooses.
     ///
-    /// The total time has no limit; the time without progress has one. When the future is dropped, the
-    /// import goes on.
+    /// The total time has no limit; the time without progress has one. When the future is dropped,
+    /// the import continues on the server.
     ///
     /// # Errors
-    /// When the import does not begin, or fails. The record then takes an upload, unless
+    /// When the import does not start, or fails. The record then accepts an upload, unless
     /// [`Image::is_importing`] is still true.
     async fn import(
         &self,
@@ -64,11 +64,11 @@ pub trait ServerSideImport: fmt::Debug + Send + Sync {
         place: Option<&str>,
     ) -> Result<Image, StoreError>;
 
-    /// Has the store copy the data of an active image to more of the stores behind it, waits until it
-    /// is there, and returns what the store then holds.
+    /// Makes the store copy the data of an active image to more of its back-end stores, waits until
+    /// the copies are complete, and returns the record that the store then holds.
     ///
     /// # Errors
-    /// When the copy does not begin, or does not reach all of `places`. The image is as usable as
-    /// before.
+    /// When the copy does not start, or does not reach all of `places`. The image stays as usable
+    /// as before.
     async fn copy_to_stores(&self, id: &ImageId, places: &[String]) -> Result<Image, StoreError>;
 }

@@ -1,4 +1,4 @@
-//! Images in memory, kept as Glance keeps them: for tests, demos and dry runs.
+//! An image store in memory that behaves like Glance: for tests, demos and dry runs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -16,10 +16,10 @@ use crate::image::update::apply;
 use crate::image::{Attributes, Image, ImageId, Member, Owner, Status, Visibility};
 use crate::selection::Selection;
 
-/// Images in memory. Cloning it shares them.
+/// An image store in memory. Clones share the same images.
 ///
-/// It behaves as a Glance does to an administrator: a deleted id stays taken, formats are fixed
-/// once there is data, members belong to shared images only.
+/// The store behaves as Glance does for an administrator: a deleted id stays taken, formats cannot
+/// change once an image has data, and only shared images have members.
 #[derive(Clone)]
 pub struct MemoryStore {
     name: String,
@@ -39,13 +39,13 @@ struct Stored {
 }
 
 impl MemoryStore {
-    /// An empty store that messages call `name`.
+    /// An empty store. `name` is its name in messages.
     pub fn new(name: impl Into<String>) -> Self {
         Self { name: name.into(), state: Arc::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // No code panics between two halves of a change, so a poisoned state is still whole.
+        // No code panics in the middle of a change, so a poisoned state is still consistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -73,7 +73,7 @@ impl MemoryStore {
         .map_err(|(kind, reason)| self.error(kind, operation, id, reason))
     }
 
-    /// Reads `data` to its end, together with the digests of what was read.
+    /// Reads `data` to its end and returns the bytes with their digests.
     async fn receive(&self, id: &ImageId, mut data: Body) -> Result<(Bytes, Digests), StoreError> {
         let failed = |reason: &str| self.error(StoreErrorKind::Data, UPLOAD, id, reason);
         let promised = data.size();
@@ -149,7 +149,7 @@ impl ImageStore for MemoryStore {
             }
             _ => Err(needs(&stored.image, "queued")),
         })?;
-        // From here on, every way out without complete data leads back to `queued`.
+        // From here on, every exit without complete data sets the status back to `queued`.
         let _saving = Saving { store: self, id };
         let (data, digests) = self.receive(id, data).await?;
         self.with(UPLOAD, id, |stored| {
@@ -222,7 +222,8 @@ impl ImageStore for MemoryStore {
     }
 }
 
-/// An upload under way. Dropped before the image is complete, it leaves a queued record.
+/// An upload in progress. If it is dropped before the image is complete, the record becomes
+/// `queued` again.
 struct Saving<'a> {
     store: &'a MemoryStore,
     id: &'a ImageId,
@@ -269,7 +270,7 @@ fn chunked(mut rest: Bytes) -> Body {
     Body::from_stream(stream::iter(chunks), Some(size))
 }
 
-/// The current time as Glance writes it.
+/// The current time in Glance's format.
 fn now() -> String {
     let second = jiff::Timestamp::now().as_second();
     jiff::Timestamp::from_second(second).unwrap_or_default().to_string()
@@ -287,9 +288,9 @@ impl fmt::Debug for MemoryStore {
     }
 }
 
-/// Bytes handed on at once.
+/// The size of a chunk in bytes.
 const CHUNK: usize = 256 * 1024;
 
-/// Operations named more than once.
+/// Names of operations that occur more than once.
 const CREATE: &str = "create the record";
 const UPLOAD: &str = "store the data";

@@ -1,4 +1,4 @@
-//! The contract of whatever holds images: [`ImageStore`].
+//! Image stores: the [`ImageStore`] trait.
 
 use std::error::Error;
 use std::fmt;
@@ -17,11 +17,11 @@ pub mod memory;
 
 pub use import::{Import, ServerSideImport};
 
-/// The images of a store, as they come. An error with a [`record`](StoreError::record) is about that
-/// one image, and the listing goes on; any other error ends it.
+/// The images of a listing, one at a time. An error with a [`record`](StoreError::record) concerns
+/// that one image, and the listing continues; any other error ends the listing.
 pub type ImageStream<'a> = BoxStream<'a, Result<Image, StoreError>>;
 
-/// The id of what a listing yields; none of an error that ends it.
+/// The image id of one item of a listing; `None` for an error that ends the listing.
 pub fn listed_id(item: &Result<Image, StoreError>) -> Option<&ImageId> {
     match item {
         Ok(image) => Some(&image.id),
@@ -29,10 +29,10 @@ pub fn listed_id(item: &Result<Image, StoreError>) -> Option<&ImageId> {
     }
 }
 
-/// Whether `store` holds an image of this id, also one whose record can't be read.
+/// Whether `store` holds an image with this id. An image whose record cannot be read counts.
 ///
 /// # Errors
-/// When the store does not say.
+/// When the store cannot be asked, or its answer is an error other than "not found".
 pub async fn holds(store: &dyn ImageStore, id: &ImageId) -> Result<bool, StoreError> {
     match store.get(id).await {
         Ok(_) => Ok(true),
@@ -42,124 +42,131 @@ pub async fn holds(store: &dyn ImageStore, id: &ImageId) -> Result<bool, StoreEr
     }
 }
 
-/// Holds images: a Glance service, a directory, memory.
+/// A place that holds images: a Glance service, a directory, or memory.
 ///
-/// `Display` names the store in messages to the operator, without credentials.
+/// `Display` names the store in messages for the operator, without credentials.
 ///
 /// # Contract
 /// - **Atomic**: an image is either without data (`queued`), in transit, or complete. A failed or
-///   dropped [`upload`](Self::upload) leaves the record at `queued`, and a later upload to it may
-///   succeed. What came until then may be kept, for [`begun`](Self::begun) alone. Data never changes
-///   once complete.
-/// - **Identity**: the id given to [`create`](Self::create) is the image's id. An id that was
-///   deleted may stay taken for good: that is [`StoreErrorKind::IdTaken`].
+///   dropped [`upload`](Self::upload) leaves the record at `queued`, and a later upload to the same
+///   record may succeed. The store may keep the data received so far, but only
+///   [`begun`](Self::begun) returns it. The data of a complete image never changes.
+/// - **Identity**: the id given to [`create`](Self::create) is the image's id. The id of a deleted
+///   image may stay taken forever; `create` then fails with [`StoreErrorKind::IdTaken`].
 /// - **Checksum**: after an upload the record holds the size and a digest *of the bytes that the
-///   store kept*, not one that the caller claims. A store in this process may take those that the
-///   body [carries](Body::digests): they were computed here, of the same bytes.
-/// - **Order**: listings come in ascending order of ids, each image once, so that whoever pairs two
-///   of them needs little memory. An image made or deleted meanwhile may be missing.
-/// - **Completeness**: a listing holds every image that the selection admits and the credentials
-///   can see, of any visibility and state, hidden ones too, and no other. An image whose record
-///   can't be read is an error in its place, with what can be read of it.
-/// - **Retry**: a store may repeat a request that carries no data. It never resends data; that is
-///   up to the caller, who can make it anew, after [`StoreErrorKind::Renewed`].
-/// - **Cancel**: dropping a future abandons its work, as a failure would.
-/// - **Errors**: a missing image is [`StoreErrorKind::NotFound`]; the failure of the given data
-///   itself comes out of `upload` as [`StoreErrorKind::Data`], with that failure in the source chain.
-/// - **Wrappers** forward every method: none has a default.
+///   store kept*, not values claimed by the caller. A store in the same process may use the digests
+///   that the body [carries](Body::digests): they were computed in this process from the same
+///   bytes.
+/// - **Order**: listings are in ascending order of ids, and each image appears once, so that a
+///   merge join of two listings needs little memory. An image that is created or deleted during the
+///   listing may be missing.
+/// - **Completeness**: a listing contains every image that the selection admits and that the
+///   credentials can see, with any visibility and status, including hidden images, and no others.
+///   An image whose record cannot be read appears in its place as an error that contains the
+///   readable part of the record.
+/// - **Retry**: a store may repeat a request that carries no data. A store never resends data:
+///   after [`StoreErrorKind::Renewed`] the caller may upload again with a new body.
+/// - **Cancel**: dropping a future abandons its work with the same effect as a failure.
+/// - **Errors**: a missing image is [`StoreErrorKind::NotFound`]. If the given data itself fails,
+///   `upload` returns [`StoreErrorKind::Data`] with the data's error in the source chain.
+/// - **Wrappers** must forward every method; no method has a default implementation.
 #[async_trait]
 pub trait ImageStore: fmt::Debug + fmt::Display + Send + Sync {
-    /// Every image that `selection` admits.
+    /// Lists every image that `selection` admits.
     async fn list(&self, selection: &Selection) -> Result<ImageStream<'_>, StoreError>;
 
-    /// One image.
+    /// Returns one image.
     async fn get(&self, id: &ImageId) -> Result<Image, StoreError>;
 
-    /// The bytes of `range` of a complete image's data. Its length is announced by the body's
-    /// size. An image without data is a [`StoreErrorKind::Conflict`]; a range that begins past the
-    /// end is [`StoreErrorKind::Range`] (an empty image read from 0 is not). A store that can't read
-    /// parts reads what is in front of the range, too, and gives the range alone; a range that
-    /// neither begins with the data nor ends with it is [`StoreErrorKind::NoParts`] then.
+    /// Returns the bytes of `range` of a complete image's data. The body's size is the length of
+    /// the range. An image without data is a [`StoreErrorKind::Conflict`]; a range that begins past
+    /// the end is [`StoreErrorKind::Range`] (reading an empty image from 0 is not an error). A
+    /// store that cannot read parts also reads the bytes before the range and discards them; for a
+    /// range that neither begins nor ends with the data such a store returns
+    /// [`StoreErrorKind::NoParts`].
     async fn read(&self, id: &ImageId, range: ByteRange) -> Result<Body, StoreError>;
 
-    /// Makes a record with `image`'s id and attributes, at `queued`. The other fields are advice:
-    /// a store without a clock or a digest of its own keeps the times and uses the digest's
-    /// algorithm.
+    /// Creates a record with `image`'s id and attributes, at `queued`. The other fields are hints:
+    /// a store that has no clock or no digest algorithm of its own keeps `image`'s times and uses
+    /// the algorithm of `image`'s digest.
     async fn create(&self, image: &Image) -> Result<Image, StoreError>;
 
-    /// Gives a queued record its data, and says what the store then holds. Anything but a queued
-    /// record is a [`StoreErrorKind::Conflict`]. A body that promises a size and ends before it,
-    /// or fails, is never stored.
+    /// Stores the data of a queued record and returns the record that the store then holds. A
+    /// record that is not `queued` is a [`StoreErrorKind::Conflict`]. A body that ends before its
+    /// promised size, or fails, is never stored.
     async fn upload(&self, id: &ImageId, data: Body) -> Result<Image, StoreError>;
 
-    /// The first bytes of the data that an [`upload`](Self::upload) to a queued record was given
-    /// before it broke off, as far as the store kept them; none where it keeps nothing, and of an
-    /// image that is not there. They are not proven. Whoever puts them in front of the rest, and uploads all of it, need not get them again
-    /// from elsewhere; an upload that begins in another way is as good.
+    /// Returns the first bytes of an interrupted [`upload`](Self::upload) to a queued record, as
+    /// far as the store kept them. The body is empty if the store keeps nothing or has no such
+    /// image. The bytes are not verified. A caller can resume: it uploads these bytes followed by
+    /// the rest and need not read them again from the source. An upload that begins with other
+    /// bytes is equally valid.
     async fn begun(&self, id: &ImageId) -> Result<Body, StoreError>;
 
-    /// Makes the attributes those of `wanted`, and says what the store then holds. `current` is
-    /// what the caller read last: only what differs between the two is written, all or nothing.
-    /// An `owner` that `wanted` does not say is left alone. A store without a clock of its own takes
-    /// the time of the change, too, from `current.updated_at`.
+    /// Changes the attributes to `wanted` and returns the record that the store then holds.
+    /// `current` is the record that the caller read last: only the attributes that differ between
+    /// the two are written, all or none of them. An `owner` that `wanted` does not specify stays as
+    /// it is. A store without a clock of its own sets the time of the change to
+    /// `current.updated_at`.
     async fn update(&self, current: &Image, wanted: &Attributes) -> Result<Image, StoreError>;
 
-    /// Moves a complete image between `active` and `deactivated`. Doing so twice is no error.
+    /// Switches a complete image to `active` or `deactivated`. Repeating the call is not an error.
     async fn set_activation(&self, id: &ImageId, activation: Activation) -> Result<(), StoreError>;
 
-    /// Removes the image. A protected one is [`StoreErrorKind::Forbidden`].
+    /// Deletes the image. A protected image is [`StoreErrorKind::Forbidden`].
     async fn delete(&self, id: &ImageId) -> Result<(), StoreError>;
 
-    /// The members of an image whose visibility is `shared`.
+    /// Returns the members of an image whose visibility is `shared`.
     async fn members(&self, id: &ImageId) -> Result<Vec<Member>, StoreError>;
 
-    /// Makes the members of a shared image exactly `members`, with their states.
+    /// Replaces the members of a shared image with exactly `members`, including their states.
     async fn set_members(&self, id: &ImageId, members: &[Member]) -> Result<(), StoreError>;
 }
 
-/// A part of an image's data.
+/// A range of an image's data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ByteRange {
-    /// The first byte.
+    /// The first byte, counted from 0.
     pub offset: u64,
-    /// How many bytes, or all that follow. A range that ends past the data is cut there.
+    /// The number of bytes; `None` for all bytes from `offset` on. A range that ends past the data
+    /// is truncated.
     pub length: Option<u64>,
 }
 
 impl ByteRange {
-    /// All of it.
+    /// The complete data.
     pub const ALL: Self = Self { offset: 0, length: None };
 }
 
-/// Whether a complete image may be used by others than administrators.
+/// Whether users other than administrators may use a complete image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Activation {
-    /// It may.
+    /// They may.
     Active,
-    /// It may not.
+    /// They may not.
     Deactivated,
 }
 
-/// Why a store did not do what it was asked.
+/// The reason why a store operation failed.
 #[derive(Debug)]
 pub struct StoreError {
-    /// What kind of failure.
+    /// The kind of failure.
     pub kind: StoreErrorKind,
     /// The store, as its `Display` names it.
     pub store: String,
-    /// What was asked, such as `create the record`.
+    /// The operation that failed, such as `create the record`.
     pub operation: &'static str,
-    /// The image in question.
+    /// The image concerned.
     pub image: Option<ImageId>,
-    /// Of a record that can't be read, what can be read of it.
+    /// The readable part of a record that cannot be read completely.
     pub record: Option<Box<Image>>,
-    /// What the store said, a fragment of a sentence.
+    /// What the store reported, as a fragment of a sentence.
     pub reason: String,
-    /// The server's id of the request, for its operator's logs.
+    /// The server's id of the request, to be found in the server's logs.
     pub request_id: Option<String>,
     /// What the operator can do about it.
     pub hint: Option<String>,
-    /// The failure below.
+    /// The underlying error.
     pub source: Option<BodyError>,
 }
 
@@ -167,43 +174,43 @@ pub struct StoreError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum StoreErrorKind {
-    /// The image is not in the state that the operation needs.
+    /// The image's status does not allow the operation.
     Conflict,
-    /// The data given to an upload failed. The store is not guilty.
+    /// The data given to an upload failed. The store is not at fault.
     Data,
-    /// The credentials do not allow it, or the image is protected.
+    /// The credentials do not permit the operation, or the image is protected.
     Forbidden,
-    /// The id is in use, maybe invisibly, or was used once.
+    /// The id is in use, maybe by an invisible image, or belonged to a deleted image.
     IdTaken,
-    /// Another process works on it, and one at a time may.
+    /// Another process is using the image or the store, and only one process at a time may.
     InUse,
-    /// The request or the record is not acceptable there.
+    /// The store does not accept the request or the record.
     Invalid,
     /// A quota, a size limit or the disk is exhausted.
     LimitReached,
-    /// The store can't read parts of data.
+    /// The store cannot read parts of data.
     NoParts,
-    /// There is no such image.
+    /// No such image exists.
     NotFound,
     /// The range begins past the end of the data.
     Range,
-    /// The credentials were refused when data came, and others were got since. The data is gone;
-    /// the same upload with data made anew can succeed.
+    /// The credentials were refused during an upload and have been renewed since. The data was
+    /// consumed; the same upload with a new body can succeed.
     Renewed,
-    /// The store examined the data and does not want it. No later upload to this record works.
+    /// The store examined the data and rejected it. No later upload to this record works.
     Rejected,
     /// The server failed. A retry can help.
     Server,
-    /// No complete answer came.
+    /// No complete response arrived.
     Transport(TransportErrorKind),
-    /// The credentials are not good, or not any more.
+    /// The credentials are invalid or have expired.
     Unauthenticated,
-    /// What the store holds can't be understood or is damaged.
+    /// The data or record that the store holds is damaged or cannot be interpreted.
     Unreadable,
 }
 
 impl StoreErrorKind {
-    /// Whether the same may succeed later without anybody changing anything.
+    /// Whether the same operation may succeed later without any change by the operator.
     pub fn is_retryable(self) -> bool {
         match self {
             Self::Server | Self::Renewed => true,
@@ -214,7 +221,7 @@ impl StoreErrorKind {
 }
 
 impl StoreError {
-    /// An error with the fields every error has.
+    /// An error with the fields that every error has; the optional fields are empty.
     pub fn new(
         kind: StoreErrorKind,
         store: &dyn fmt::Display,
@@ -234,7 +241,8 @@ impl StoreError {
         }
     }
 
-    /// The same error once more, for another who waited for the same.
+    /// A copy of the error, for another caller that waited for the same operation. The copy's
+    /// source is the text of all causes.
     pub fn repeated(&self) -> Self {
         let causes = std::iter::successors(self.source(), |&error| error.source());
         let causes: Vec<String> = causes.map(ToString::to_string).collect();
@@ -258,7 +266,7 @@ impl StoreError {
         self
     }
 
-    /// The same error, about the record of this image, of which only this could be read.
+    /// The same error, about the image of `record`, the readable part of a record.
     #[must_use]
     pub fn of_record(mut self, record: Image) -> Self {
         self.image = Some(record.id.clone());
@@ -266,14 +274,14 @@ impl StoreError {
         self
     }
 
-    /// The same error, with a remedy.
+    /// The same error, with a hint for the operator.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// The same error, with the failure that led to it.
+    /// The same error, with its underlying error.
     #[must_use]
     pub fn caused_by(mut self, source: impl Into<BodyError>) -> Self {
         self.source = Some(source.into());

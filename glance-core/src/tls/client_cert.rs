@@ -1,4 +1,4 @@
-//! Who the client is, for servers that ask: mutual TLS.
+//! Client certificates, for servers that require mutual TLS.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -12,21 +12,21 @@ use crate::tls::files::forms::Wanted;
 use crate::tls::files::pem::{self, TlsFileError};
 use crate::tls::judge::usable;
 
-/// A client's certificate and its key.
+/// A client certificate and its private key.
 #[derive(Debug, Clone)]
 pub struct ClientIdentity {
-    /// The client's certificate, and the intermediates above it.
+    /// The client's certificate, followed by its intermediate certificates.
     pub chain: Vec<Certificate>,
-    /// The key of the first.
+    /// The private key of the first certificate.
     pub key: PrivateKey,
 }
 
-/// A private key, DER. It is nowhere shown, and wiped when it is dropped.
+/// A private key in DER. `Debug` does not show the key, and its memory is wiped on drop.
 #[derive(Clone)]
 pub struct PrivateKey {
-    /// The encoding.
+    /// The encoding of the key.
     pub form: KeyForm,
-    /// The file it stands in.
+    /// The file that contains the key.
     pub file: PathBuf,
     der: Zeroizing<Vec<u8>>,
 }
@@ -40,12 +40,12 @@ pub enum KeyForm {
     Pkcs1,
     /// `EC PRIVATE KEY`: SEC 1 (RFC 5915).
     Sec1,
-    /// `ENCRYPTED PRIVATE KEY`: PKCS #8, to be opened with this passphrase.
+    /// `ENCRYPTED PRIVATE KEY`: PKCS #8, encrypted with this passphrase.
     EncryptedPkcs8(SecretString),
 }
 
 impl PrivateKey {
-    /// The key itself. Not to be shown.
+    /// The key in DER. Must not be shown or logged.
     pub fn expose_der(&self) -> &[u8] {
         &self.der
     }
@@ -58,11 +58,12 @@ impl fmt::Debug for PrivateKey {
 }
 
 impl ClientIdentity {
-    /// Reads the certificate and, from the same or another file, its key. `passphrase` is asked
-    /// only when the key is encrypted.
+    /// Reads the certificate and its key, from the same file or from another. Calls `passphrase`
+    /// only if the key is encrypted.
     ///
     /// # Errors
-    /// When either can't be used. Whether the two fit together, the TLS library finds out.
+    /// When the certificate or the key cannot be used. Only the TLS library checks that they belong
+    /// together.
     pub fn load(
         certificate: &Path,
         key: Option<&Path>,

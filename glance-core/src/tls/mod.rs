@@ -1,7 +1,7 @@
-//! Whom to trust, said once for every TLS library.
+//! Certificate trust, described independently of the TLS library.
 //!
-//! A [`TlsPolicy`] can express which roots to trust and how strict to be. No value of it means
-//! "do not verify".
+//! A [`TlsPolicy`] specifies the trusted roots and the strictness of the verification. No value of
+//! it disables verification.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -23,43 +23,47 @@ pub use pin::Pin;
 pub use summary::Summary;
 pub use trust::resolve;
 
-/// How servers are verified, and who the client is.
+/// How servers are verified, and the client's own certificate.
 #[derive(Debug, Clone)]
 pub struct TlsPolicy {
-    /// Where trust begins.
+    /// The trusted roots.
     pub roots: Roots,
-    /// The oldest protocol version that is spoken.
+    /// The oldest accepted protocol version.
     pub min_version: TlsVersion,
-    /// What the client shows to servers that ask.
+    /// The client certificate for servers that ask for one.
     pub identity: Option<ClientIdentity>,
-    /// With any of these, every certificate below a root must be covered by one and not be on it.
+    /// Revocation lists. If there are any, every certificate below a root must be covered by one of
+    /// them and must not be listed in it.
     pub revocation: Vec<RevocationList>,
-    /// With any of these, the server's key must be one of them, beside all other checks.
+    /// Pinned keys. If there are any, the server's key must be one of them, in addition to all
+    /// other checks.
     pub pins: Vec<Pin>,
 }
 
 impl TlsPolicy {
-    /// Trust in these roots, with TLS 1.2 and later, and nothing else asked or shown.
+    /// Trusts `roots`, accepts TLS 1.2 and later, and uses no client certificate, revocation list
+    /// or pin.
     pub fn new(roots: Roots) -> Self {
         let min_version = TlsVersion::V1_2;
         Self { roots, min_version, identity: None, revocation: Vec::new(), pins: Vec::new() }
     }
 }
 
-/// Where trust begins.
+/// The trusted roots.
 #[derive(Debug, Clone)]
 pub enum Roots {
     /// The system's trust store.
     System,
-    /// These certificates and no others: each is an authority where it may be one, and a server
-    /// that presents exactly one of them is taken for the names and times it carries.
+    /// Only these certificates. Each is a trusted authority if it may sign certificates. A server
+    /// that presents exactly one of these certificates is also trusted, for the names and the
+    /// validity period in it.
     Bundle(Vec<Certificate>),
-    /// The system's trust store, and these certificates.
+    /// The system's trust store and these certificates.
     SystemAnd(Vec<Certificate>),
 }
 
 impl Roots {
-    /// The certificates beside the system's.
+    /// The trusted certificates in addition to the system's.
     pub fn bundle(&self) -> &[Certificate] {
         match self {
             Self::System => &[],
@@ -67,7 +71,7 @@ impl Roots {
         }
     }
 
-    /// Whether the system's trust store counts.
+    /// Whether the system's trust store is trusted.
     pub fn with_system(&self) -> bool {
         !matches!(self, Self::Bundle(_))
     }
@@ -91,14 +95,14 @@ impl fmt::Display for TlsVersion {
     }
 }
 
-/// Who named the trust store in use, for `--debug` and for messages.
+/// The origin of the trust store in use, for `--debug` and for messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrustSource {
-    /// The option, the variable or the key, such as `--cacert`.
+    /// The option, environment variable or configuration key, such as `--cacert`.
     pub named_by: String,
-    /// The file or directory. None is the system's trust store.
+    /// The file or directory; `None` for the system's trust store.
     pub path: Option<PathBuf>,
-    /// Whether the system's trust store counts beside it.
+    /// Whether the system's trust store is trusted as well.
     pub and_system: bool,
 }
 

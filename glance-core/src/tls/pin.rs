@@ -1,4 +1,4 @@
-//! Pins: the public keys that a server may have, beside all other checks.
+//! Pinned public keys of servers, checked in addition to all other checks.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,13 +11,13 @@ use x509_cert::der::{Decode, Encode};
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Pin([u8; 32]);
 
-/// A text that is no pin.
+/// A text that is not a pin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no pin; it looks like sha256//AAAA…=, as curl writes it")]
 pub struct PinError(String);
 
 impl Pin {
-    /// The pin of a certificate (DER); none when it is damaged.
+    /// The pin of a certificate (DER); `None` if the certificate cannot be parsed.
     pub fn of(certificate: &[u8]) -> Option<Self> {
         let certificate = x509_cert::Certificate::from_der(certificate).ok()?;
         let key = certificate.tbs_certificate.subject_public_key_info.to_der().ok()?;
@@ -25,10 +25,10 @@ impl Pin {
     }
 }
 
-/// Pins in curl's form: `sha256//` and base64, several separated by `;`.
+/// Parses pins in curl's format: `sha256//` and base64, several separated by `;`.
 ///
 /// # Errors
-/// For anything else; and for an empty text, which would pin nothing.
+/// When a part is not a pin. An empty text is also an error, because it would pin nothing.
 pub fn parse(text: &str) -> Result<Vec<Pin>, PinError> {
     text.split(';').map(str::parse).collect()
 }

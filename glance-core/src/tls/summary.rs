@@ -1,4 +1,4 @@
-//! What a certificate says, for people.
+//! Human-readable summaries of certificates.
 
 use std::time::Duration;
 
@@ -7,25 +7,25 @@ use x509_cert::der::asn1::ObjectIdentifier;
 use super::verdict;
 use super::verdict::certificate::Known;
 
-/// What a certificate says.
+/// The contents of a certificate, for display.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Summary {
-    /// Whose it is.
+    /// The subject's name.
     pub subject: String,
-    /// Who signed it.
+    /// The issuer's name.
     pub issuer: String,
-    /// The DNS names and IP addresses that it is for.
+    /// The DNS names and IP addresses that the certificate is valid for.
     pub names: Vec<String>,
-    /// When it begins to hold, since 1970.
+    /// The beginning of the validity period, since the Unix epoch.
     pub not_before: Duration,
-    /// When it ends, since 1970.
+    /// The end of the validity period, since the Unix epoch.
     pub not_after: Duration,
-    /// The key, such as `RSA 2048` or `ECDSA P-256`.
+    /// The key type, such as `RSA 2048` or `ECDSA P-256`.
     pub key: String,
 }
 
 impl Summary {
-    /// Reads a certificate, DER. None when it is damaged.
+    /// Reads a certificate (DER); `None` if it cannot be parsed.
     pub fn from_der(der: &[u8]) -> Option<Self> {
         let known = Known::read(der)?;
         let algorithm = known.key_algorithm();
@@ -44,7 +44,7 @@ impl Summary {
         })
     }
 
-    /// From when to when it holds, as RFC 3339 says it.
+    /// The beginning and end of the validity period in RFC 3339 format.
     pub fn validity(&self) -> (String, String) {
         (verdict::date(self.not_before), verdict::date(self.not_after))
     }
@@ -55,7 +55,7 @@ fn key_name(algorithm: ObjectIdentifier, curve: Option<ObjectIdentifier>) -> Str
     known.map_or_else(|| algorithm.to_string(), |(_, name)| (*name).to_owned())
 }
 
-/// RFC 5480, 2.1.1.1, and RFC 8410, 3.
+/// Names of keys by OID (RFC 5480, 2.1.1.1, and RFC 8410, 3).
 const KEYS: &[(ObjectIdentifier, &str)] = &[
     (ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7"), "ECDSA P-256"),
     (ObjectIdentifier::new_unwrap("1.3.132.0.34"), "ECDSA P-384"),

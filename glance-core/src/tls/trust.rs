@@ -1,4 +1,4 @@
-//! Which trust store is in force, of the many that may be named.
+//! Choice of the trust store among those that options, configuration and environment name.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -7,13 +7,13 @@ use std::sync::{Mutex, PoisonError};
 use super::{Roots, TlsFileError, TlsPolicy, TrustSource, bundle};
 use crate::tls::judge::usable;
 
-/// Finds the trust store: the first of `named` (who names it, and the path), then what the
-/// environment names, then the system's. The first that is named is the only one; an empty name
-/// names nothing.
+/// Finds the trust store: the first path in `named` (pairs of the naming option and the path), then
+/// the environment variables, then the system's trust store. Only the first one found is used; an
+/// empty path counts as absent.
 ///
 /// # Errors
-/// When the one that is named can't be used, or none of its certificates can. There is no falling
-/// through to the next. A certificate that is of no use among others gets a warning.
+/// When the trust store cannot be used or contains no usable certificate. There is no fallback to
+/// the next one. An unusable certificate next to usable ones causes a warning.
 pub fn resolve(
     named: &[(&str, Option<PathBuf>)],
     env: &dyn Fn(&str) -> Option<String>,
@@ -45,8 +45,7 @@ pub fn resolve(
     Ok((TlsPolicy::new(Roots::Bundle(all)), source))
 }
 
-/// Warns of something about a trust store, the first time only: both sides of a run often have the
-/// same.
+/// Logs a warning about a trust store once per text: both sides of a run often use the same store.
 pub fn warn_once(what: String) {
     static SAID: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
     let mut said = SAID.lock().unwrap_or_else(PoisonError::into_inner);
@@ -56,7 +55,7 @@ pub fn warn_once(what: String) {
     }
 }
 
-/// `SSL_CERT_DIR` is a list, like `PATH`.
+/// Loads `SSL_CERT_DIR`, a list of directories like `PATH`.
 fn directories(list: &Path) -> Result<Vec<bundle::Certificate>, TlsFileError> {
     let mut all = Vec::new();
     for directory in std::env::split_paths(list) {
@@ -65,7 +64,7 @@ fn directories(list: &Path) -> Result<Vec<bundle::Certificate>, TlsFileError> {
     Ok(all)
 }
 
-/// The order in which the clients of `OpenStack`, Python's requests and curl are configured.
+/// The precedence is that of the `OpenStack` clients, Python's requests and curl.
 const VARIABLES: &[&str] = &["OS_CACERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"];
 
 #[cfg(test)]

@@ -1,34 +1,36 @@
-//! How long to wait before something is tried again.
+//! Exponential backoff with jitter.
 
 use std::time::Duration;
 
 use uuid::Uuid;
 
-/// Pauses that grow from try to try, each cut to a random part of itself ("full jitter"), so that
-/// many who failed at once do not come back at once.
+/// Backoff delays that grow with each attempt. Each delay is a random part of its maximum ("full
+/// jitter"), so that many clients that failed at the same time do not retry at the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pauses {
-    /// The longest that the first pause can be. Each further one can be twice as long.
+    /// The maximum of the first delay. The maximum doubles with each further delay.
     pub first: Duration,
-    /// The longest that any pause can be.
+    /// The upper limit of every delay.
     pub most: Duration,
 }
 
 impl Pauses {
-    /// No pauses at all.
+    /// No delays.
     pub const NONE: Self = Self { first: Duration::ZERO, most: Duration::ZERO };
 
-    /// Waits after so many failures in a row before this one.
+    /// Sleeps for the delay that follows `failures` earlier consecutive failures and the present
+    /// one.
     pub async fn after(self, failures: usize) {
         tokio::time::sleep(self.pause(failures)).await;
     }
 
-    /// How long to wait after so many failures in a row before this one.
+    /// The delay that follows `failures` earlier consecutive failures and the present one.
     pub fn pause(self, failures: usize) -> Duration {
         let doublings = u32::try_from(failures.min(20)).unwrap_or(20);
         let longest = self.first.saturating_mul(1 << doublings).min(self.most);
         let longest = u64::try_from(longest.as_micros()).unwrap_or(u64::MAX);
-        // The first 48 bits of such an id are random, and no pause is as long.
+        // The first 48 bits of a version 4 UUID are random; every delay in microseconds is smaller
+        // than that.
         let random = Uuid::new_v4().as_u128() >> 80;
         let part = (u128::from(longest) * random) >> 48;
         Duration::from_micros(u64::try_from(part).unwrap_or(longest))

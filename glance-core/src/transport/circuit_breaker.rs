@@ -1,4 +1,4 @@
-//! A circuit breaker for each server: one that fails again and again is left alone.
+//! A circuit breaker for each server: requests to a server that fails repeatedly are held back.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{TransportError, TransportErrorKind};
 
-/// The servers that were asked, by scheme, host and port.
+/// The circuit breakers of all servers contacted so far, by scheme, host and port.
 #[derive(Debug, Default)]
 pub(super) struct Breakers(Mutex<HashMap<String, Arc<Breaker>>>);
 
@@ -25,10 +25,11 @@ impl Breakers {
     }
 }
 
-/// What is known of one server.
+/// The circuit breaker of one server.
 ///
-/// After [`FAILURES`] failures in a row requests wait, and one at a time tries whether the server is
-/// back. When that has gone on for [`PATIENCE`], the others fail instead of waiting.
+/// After [`FAILURES`] consecutive failures the breaker opens: requests wait, and one at a time
+/// probes whether the server is back. When the breaker has been open for [`PATIENCE`], the other
+/// requests fail instead of waiting.
 #[derive(Debug)]
 pub(super) struct Breaker {
     server: String,
@@ -38,9 +39,9 @@ pub(super) struct Breaker {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Whether it ever answered.
+    /// Whether the server ever answered.
     answered: bool,
-    /// In a row.
+    /// Consecutive failures.
     failures: u32,
     open: Option<Open>,
 }
@@ -48,25 +49,26 @@ struct State {
 #[derive(Debug)]
 struct Open {
     since: Instant,
-    /// When the next request may try.
+    /// The earliest time for the next probe.
     next: Instant,
-    /// One is trying.
+    /// Whether a probe is in progress.
     tried: bool,
-    /// How the last one failed.
+    /// The error of the last failure.
     last: String,
 }
 
-/// What became of a request.
+/// The outcome of a request.
 #[derive(Debug)]
 pub(super) enum News {
-    /// It was answered: the server is there.
+    /// The server answered.
     Answered,
-    /// The server, or what stands before it, can't serve now; says what happened.
+    /// The server, or a proxy in front of it, cannot serve requests now; `what` describes the
+    /// error.
     Failed {
         what: String,
-        /// Whether it was said in an answer.
+        /// Whether the failure was an HTTP response.
         answered: bool,
-        /// How long to leave the server alone, at least.
+        /// The minimum delay before the next request.
         pause: Duration,
     },
 }
@@ -85,7 +87,7 @@ impl Breaker {
     /// Waits until a request may be sent.
     ///
     /// # Errors
-    /// When the server has been failing for too long.
+    /// When the breaker has been open for too long.
     pub(super) async fn admit(&self) -> Result<Permit<'_>, TransportError> {
         loop {
             let changed = self.changed.notified();
@@ -170,12 +172,13 @@ impl Open {
 #[derive(Debug)]
 pub(super) struct Permit<'a> {
     breaker: &'a Breaker,
-    /// Whether the others wait for what becomes of it.
+    /// Whether this request is the probe that other requests wait for.
     tries: bool,
 }
 
 impl Permit<'_> {
-    /// Tells what became of the request. When nobody does, nothing is known, and another may try.
+    /// Reports the outcome of the request. If the permit is dropped without a report, the state
+    /// stays unchanged, and another request may probe.
     pub(super) fn tell(self, news: News) {
         self.breaker.state().hear(&self.breaker.server, news, Instant::now());
     }
@@ -192,13 +195,13 @@ impl Drop for Permit<'_> {
     }
 }
 
-/// More than one request on its own would make of a bad moment.
+/// More failures than one request with its retries causes during a short outage.
 const FAILURES: u32 = 10;
 
-/// How often a server that fails is tried.
+/// The minimum interval between probes of a failing server.
 const TRY_EACH: Duration = Duration::from_secs(5);
 
-/// As long as the restart of a service takes.
+/// Long enough for the restart of a service.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 #[cfg(test)]
@@ -240,7 +243,7 @@ mod tests {
         let begin = Instant::now();
         let permit = breaker.admit().await.unwrap();
         assert!(begin.elapsed() >= TRY_EACH && begin.elapsed() < TRY_EACH * 2);
-        // One tries, the others wait for what comes of it.
+        // One request probes; the others wait for its outcome.
         assert!(waits(&breaker).await);
         permit.tell(News::Answered);
         let permits = [breaker.admit().await, breaker.admit().await];
@@ -297,7 +300,7 @@ mod tests {
         let said = error.to_string();
         let begin = "cannot connect to https://glance.test:9292: it was not asked, as ";
         assert!(said.starts_with(begin) && said.ends_with("the last with: 503"), "{said}");
-        // No one waits any more.
+        // Requests fail instead of waiting.
         assert!(breaker.admit().await.is_err());
         tokio::time::advance(TRY_EACH).await;
         let permit = breaker.admit().await.unwrap();

@@ -1,5 +1,5 @@
-//! The contract of whatever carries HTTP requests: [`Transport`]; who sends them: [`Caller`]; and
-//! how often and how fast: [`Persistent`], [`Spaced`].
+//! HTTP transports: the [`Transport`] trait, and wrappers that identify the caller ([`Caller`]),
+//! retry requests ([`Persistent`]) and limit their rate ([`Spaced`]).
 
 use std::error::Error;
 use std::fmt;
@@ -24,49 +24,50 @@ pub use rate_limit::Spaced;
 pub use request_id::{Caller, request_id};
 pub use retry::{Harmless, Persistence, Persistent, Repeated, Repeats};
 
-/// Carries HTTP requests to servers whose certificates it verifies.
+/// Sends HTTP requests to servers whose certificates it verifies.
 ///
 /// # Contract
 /// - **Request**: the URI is absolute (`https` or `http`). The transport adds what the protocol
-///   needs (`Host`, `Content-Length` from [`Body::size`], or chunked) and nothing else: it knows no
-///   tokens, follows no redirects and decodes no content. It need not read a body that promises no
-///   bytes; its caller reads it first ([`Body::proven_if_empty`]).
-/// - **Answer**: any status is a response; 404 and 503 are no errors here. An error means that no
-///   complete response head came. The response's body streams: no byte of it is read before it is
-///   asked for, beyond a fixed buffer.
-/// - **Verification**: over `https` nothing of a request is written before the server's
-///   certificate was verified for the URI's host. There is no way around that.
-/// - **Retry**: a transport may send a request again while none of its body was polled and no byte
-///   of it reached the server; or, as [`Persistent`] does, when its body can be had
-///   [again](Body::again) and a second time does no harm. The rest is the caller's business.
-/// - **Time**: limits on connecting and on silence, none on the whole.
-/// - **Cancel**: dropping the future or the response's body ends the exchange; a request body cut
-///   short is never ended properly.
-/// - **Early answers**: a response that comes before the request's body has passed ends the
+///   needs (`Host`, `Content-Length` from [`Body::size`], or chunked encoding) and nothing else: it
+///   adds no tokens, follows no redirects and decodes no content. A transport may skip reading a
+///   body whose size is 0; the caller checks such a body first ([`Body::proven_if_empty`]).
+/// - **Response**: a response with any status is `Ok`, including 404 and 503. An error means that
+///   no complete response head arrived. The response's body streams: apart from a fixed buffer, the
+///   transport reads no byte of it before the caller asks for it.
+/// - **Verification**: over `https`, the transport writes nothing of a request before it has
+///   verified the server's certificate for the URI's host. No setting disables this check.
+/// - **Retry**: a transport may send a request again if it has not polled the request's body and no
+///   byte of the request reached the server. [`Persistent`] also sends a request again if its body
+///   is [repeatable](Body::again) and a second request is harmless. All other retries are up to the
+///   caller.
+/// - **Time**: connecting and silence have time limits; the exchange as a whole has none.
+/// - **Cancel**: dropping the future or the response's body ends the exchange. A request body that
+///   is cut short is never terminated as if it were complete.
+/// - **Early responses**: a response that arrives before the request's body has been sent ends the
 ///   sending.
 #[async_trait]
 pub trait Transport: fmt::Debug + Send + Sync {
-    /// Sends one request and waits for the head of its answer.
+    /// Sends one request and waits for the head of the response.
     ///
     /// # Errors
-    /// [`TransportErrorKind::Body`] when the request's own body failed, with that failure as the
-    /// source; the other kinds as they say.
+    /// [`TransportErrorKind::Body`] when the request's own body failed; the body's error is the
+    /// source. See [`TransportErrorKind`] for the other kinds.
     async fn send(&self, request: Request<Body>) -> Result<Response<Body>, TransportError>;
 }
 
-/// What became of a server's wish for a client certificate. Transports put it among the extensions
-/// of a response when the server had that wish: some servers let everybody in, to say by a status
-/// that they wanted one.
+/// Whether the client sent a certificate that the server asked for. A transport adds this value to
+/// the extensions of a response if the server asked: some servers accept every connection and
+/// report a missing certificate by a status code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClientCertificate {
-    /// There is none to show.
+    /// The server asked for a certificate, and none is configured.
     Missing,
-    /// It was shown.
+    /// The client sent its certificate.
     Shown,
 }
 
 impl ClientCertificate {
-    /// What the operator can do when the server then refuses a request.
+    /// What the operator can do if the server then refuses a request.
     pub fn hint(self) -> &'static str {
         match self {
             Self::Missing => {
@@ -77,19 +78,19 @@ impl ClientCertificate {
     }
 }
 
-/// Why no answer came.
+/// The reason why a request got no response.
 #[derive(Debug)]
 pub struct TransportError {
-    /// What kind of failure.
+    /// The kind of failure.
     pub kind: TransportErrorKind,
-    /// The guilty one: the server, as `https://host:port`, or the proxy before it, as `the proxy
-    /// http://host:port`; never a path, a query or a credential.
+    /// The server that failed, as `https://host:port`, or the proxy in front of it, as `the proxy
+    /// http://host:port`. Never contains a path, a query or a credential.
     pub endpoint: String,
-    /// What happened, a fragment of a sentence.
+    /// What happened, as a fragment of a sentence.
     pub reason: String,
     /// What the operator can do about it.
     pub hint: Option<String>,
-    /// The failure below, where it says more than `reason`.
+    /// The underlying error, where it says more than `reason`.
     pub source: Option<BodyError>,
 }
 
@@ -97,24 +98,25 @@ pub struct TransportError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TransportErrorKind {
-    /// The request's own body failed; the server is not guilty. A retry needs a new body.
+    /// The request's own body failed; the server is not at fault. A retry needs a new body.
     Body,
-    /// No connection: the name, the route, the port or the proxy. A retry can help.
+    /// No connection: name resolution, the route, the port or the proxy failed. A retry can help.
     Connect,
-    /// The connection broke before the answer was complete. A retry can help.
+    /// The connection broke before the response was complete. A retry can help.
     Interrupted,
-    /// The server broke the protocol, or the request can't be written. A retry can't help.
+    /// The server violated the protocol, or the request cannot be encoded. A retry cannot help.
     Protocol,
-    /// The proxy does not let us through. A retry can't help.
+    /// The proxy refused the connection. A retry cannot help.
     Refused,
-    /// Nothing came for too long. A retry can help.
+    /// No data arrived within the time limit. A retry can help.
     Timeout,
-    /// The handshake or the verification failed. Nothing was sent; a retry can't help.
+    /// The TLS handshake or the certificate verification failed. Nothing was sent; a retry cannot
+    /// help.
     Tls,
 }
 
 impl TransportErrorKind {
-    /// Whether the same request may succeed later without anybody changing anything.
+    /// Whether the same request may succeed later without any change by the operator.
     pub fn is_retryable(self) -> bool {
         matches!(self, Self::Connect | Self::Interrupted | Self::Timeout)
     }

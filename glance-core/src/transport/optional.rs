@@ -1,20 +1,20 @@
-//! Requests for answers that are good to have and not needed.
+//! Requests whose responses are useful but not required.
 
 use std::future::Future;
 use std::time::Duration;
 
-/// Said of a request among its extensions: nothing depends on its answer. It is sent once, and what
-/// becomes of it says nothing of the server.
+/// A request extension: nothing depends on the response. Such a request is sent only once, and its
+/// outcome does not affect the server's circuit breaker.
 #[derive(Debug, Clone, Copy)]
 pub struct Optional;
 
-/// The outcome of such a request, unless it takes too long. Whatever went wrong, the answer is then
-/// not known, and the work goes on without it.
+/// Waits for an optional request for a limited time; `None` if the time runs out. After an error or
+/// a timeout the caller continues without the response.
 pub async fn briefly<T>(request: impl Future<Output = T>) -> Option<T> {
     tokio::time::timeout(PATIENCE, request).await.ok()
 }
 
-/// Enough for a server that is there.
+/// Long enough for a server that responds at all.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
@@ -31,7 +31,7 @@ mod tests {
         Persistence, Persistent, Transport, TransportError, TransportErrorKind,
     };
 
-    /// A server that hangs up.
+    /// A server that closes every connection.
     #[derive(Debug)]
     struct HangsUp;
 

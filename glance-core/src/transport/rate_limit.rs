@@ -1,4 +1,4 @@
-//! A limit on requests per second.
+//! A rate limit on requests.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,17 +10,17 @@ use tokio::time::{Instant, sleep_until};
 use super::{Transport, TransportError};
 use crate::body::Body;
 
-/// A transport that begins a request only so long after the last one.
+/// A transport that leaves a minimum interval between the beginnings of requests.
 #[derive(Debug)]
 pub struct Spaced {
     transport: Arc<dyn Transport>,
     interval: Duration,
-    /// When the next request may begin.
+    /// The earliest time for the next request.
     next: Mutex<Instant>,
 }
 
 impl Spaced {
-    /// A transport that leaves `interval` between the beginnings of requests.
+    /// Wraps a transport so that requests begin at least `interval` apart.
     pub fn new(transport: Arc<dyn Transport>, interval: Duration) -> Self {
         Self { transport, interval, next: Mutex::new(Instant::now()) }
     }

@@ -1,4 +1,4 @@
-//! Redirects, which a [`Transport`] leaves to its caller.
+//! HTTP redirects. A [`Transport`] does not follow redirects; this module does so for its callers.
 
 use http::{Method, Request, Response, Uri, header};
 use url::Url;
@@ -6,26 +6,27 @@ use url::Url;
 use crate::body::Body;
 use crate::transport::{Transport, TransportError};
 
-/// Why there is no answer to work with.
+/// The reason why a request got no usable response.
 #[derive(Debug)]
 pub enum Unanswered {
-    /// It did not come.
+    /// No response arrived.
     Transport(TransportError),
-    /// It sends us where we do not go.
+    /// The response is a redirect that is not followed.
     Redirect(Redirect),
 }
 
-/// A redirect that was not followed. It shows origins alone: the rest may hold a signature.
+/// A redirect that was not followed. The messages contain only origins, because the rest of a URL
+/// may contain a signature.
 #[derive(Debug)]
 pub struct Redirect {
-    /// What happened, a fragment of a sentence.
+    /// What happened, as a fragment of a sentence.
     pub reason: String,
     /// What the operator can do about it.
     pub hint: String,
 }
 
-/// Sends a request, and sends it again where the server redirects to: only a GET, and only within
-/// its origin, so that the token stays with the server it is for.
+/// Sends a request and follows redirects. Only GET is redirected, and only within the same origin,
+/// so that the token stays with the server that it is for.
 pub async fn send(
     transport: &dyn Transport,
     request: Request<Body>,
@@ -43,14 +44,14 @@ pub async fn send(
     }
 }
 
-/// From where to where an answer redirects.
+/// The URLs from which and to which a response redirects; `None` if it is not a redirect.
 fn redirect(asked: &Uri, answer: &Response<Body>) -> Option<(Url, Url)> {
-    // 300 is a list to choose from, and 304 is no redirect.
+    // 300 is a list of choices, and 304 is not a redirect.
     let redirects = matches!(answer.status().as_u16(), 301 | 302 | 303 | 307 | 308);
     let location = answer.headers().get(header::LOCATION).filter(|_| redirects)?;
     let from = Url::parse(&asked.to_string()).ok()?;
     let mut to = from.join(location.to_str().ok()?).ok()?;
-    // What looks like a host before the `@` would only mislead who reads it.
+    // Text before an `@` can look like a host and would mislead the reader of a message.
     let _ = (to.set_username(""), to.set_password(None));
     Some((from, to))
 }
@@ -79,7 +80,7 @@ fn name(url: &Url) -> String {
     url.origin().ascii_serialization()
 }
 
-/// More than a version and a slash need.
+/// The maximum number of redirects. A missing version and a trailing slash need fewer.
 const HOPS: usize = 3;
 const ENDLESS: &str = "look at the server's configuration, or at that of what stands before it";
 const DOWNGRADE: &str = "the server does not know that it is reached by https: what ends TLS before \
@@ -93,7 +94,7 @@ mod tests {
 
     use super::*;
 
-    /// Answers these, then 200, and notes what it was asked.
+    /// Sends these responses, then 200, and records the requests.
     #[derive(Debug)]
     struct Server {
         answers: Mutex<Vec<(u16, &'static str)>>,
@@ -114,7 +115,7 @@ mod tests {
         }
     }
 
-    /// The status, or why there is none; and what was asked after the first request.
+    /// The status or the error, and the requests after the first one.
     async fn ask(method: &str, answers: &[(u16, &'static str)]) -> (Result<u16, String>, String) {
         let answers = Mutex::new(answers.iter().rev().copied().collect());
         let server = Server { answers, asked: Mutex::default() };

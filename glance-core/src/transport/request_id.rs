@@ -1,4 +1,4 @@
-//! Who sends the requests of a run, and how a server calls them.
+//! Identification of the caller to servers, and of requests by servers.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,11 +9,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use super::{Transport, TransportError};
 use crate::body::Body;
 
-/// The program that sends requests, and its run: what servers write into their logs.
+/// Identifies the program that sends requests, and its run, in the logs of servers.
 ///
-/// Every request of a run, to whichever server, has the same
+/// All requests of a run, to any server, carry the same
 /// [global request id](https://specs.openstack.org/openstack/oslo-specs/specs/pike/global-req-id.html),
-/// by which the logs of both clouds are brought together.
+/// so that the log entries of both clouds can be correlated.
 #[derive(Debug, Clone)]
 pub struct Caller {
     agent: HeaderValue,
@@ -21,12 +21,13 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// A new run of the program that `agent` names, as RFC 9110, section 10.1.5, says: products
-    /// with versions, comments in parentheses. What can't stand in a header becomes `?`.
+    /// A new run of the program `agent`, in the format of `User-Agent` (RFC 9110, section 10.1.5):
+    /// products with versions, comments in parentheses. Characters that are not allowed in a header
+    /// become `?`.
     pub fn new(agent: &str) -> Self {
         let printable = |c: char| if c.is_ascii_graphic() || c == ' ' { c } else { '?' };
         let agent: String = agent.chars().map(printable).collect();
-        // Servers drop an id that is not `req-` and a UUID.
+        // Servers ignore an id that is not `req-` followed by a UUID.
         let run = format!("req-{}", uuid::Uuid::new_v4());
         let value = |text: &str| {
             HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static("?"))
@@ -39,23 +40,25 @@ impl Caller {
         self.run.to_str().unwrap_or_default()
     }
 
-    /// A transport that says with every request who sends it.
+    /// Wraps a transport so that every request carries this caller's headers.
     pub fn by(&self, transport: Arc<dyn Transport>) -> Arc<dyn Transport> {
         Arc::new(Introduced { caller: self.clone(), transport })
     }
 }
 
-/// The header of both ids: the client's of the run, the server's of the request.
+/// The header of both ids: in a request the global request id of the run, in a response the
+/// server's id of the request.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-openstack-request-id");
 
-/// The server's id of a request, for its operator's logs; a plain word, or nothing.
+/// The server's id of a request, to be found in the server's logs. `None` if the id is missing or
+/// contains unusual characters.
 pub fn request_id(answer: &HeaderMap) -> Option<String> {
     let id = answer.get(REQUEST_ID)?.to_str().ok()?;
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     (id.len() <= 128 && !id.is_empty() && id.chars().all(plain)).then(|| id.to_owned())
 }
 
-/// A transport whose requests say who sends them.
+/// A transport whose requests identify the caller.
 struct Introduced {
     caller: Caller,
     transport: Arc<dyn Transport>,

@@ -1,20 +1,20 @@
-//! When a server wants to be asked again: `Retry-After` (RFC 9110, 10.2.3).
+//! The `Retry-After` header (RFC 9110, 10.2.3).
 
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, header};
 use jiff::Timestamp;
 
-/// How long the server wants to be left alone, in seconds or until a date. What can't be read says
-/// nothing.
+/// The delay that the server asks for, given in seconds or as a date. A value that cannot be parsed
+/// is ignored.
 pub(super) fn retry_after(answer: &HeaderMap) -> Option<Duration> {
     let said = answer.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
     if !said.is_empty() && said.bytes().all(|byte| byte.is_ascii_digit()) {
-        // More than fits means for ever.
+        // A number that does not fit means forever.
         return Some(said.parse().map_or(Duration::MAX, Duration::from_secs));
     }
     let until = date(said)?;
-    // By the server's own clock, which may be wrong.
+    // Relative to the server's own clock, which may be wrong.
     let now = named_date(answer, header::DATE).unwrap_or_else(Timestamp::now);
     Some(Duration::try_from(until.duration_since(now)).unwrap_or_default())
 }
@@ -23,7 +23,7 @@ fn named_date(answer: &HeaderMap, name: HeaderName) -> Option<Timestamp> {
     date(answer.get(name)?.to_str().ok()?)
 }
 
-/// The form that servers have to send; the two older ones are of the last century.
+/// Parses the date format that servers must send. The two obsolete formats are not supported.
 fn date(text: &str) -> Option<Timestamp> {
     jiff::fmt::rfc2822::parse(text).ok().map(|date| date.timestamp())
 }
@@ -50,7 +50,7 @@ mod tests {
             (" 120 ", None, Some(120)),
             ("99999999999999999999999", None, Some(u64::MAX)),
             ("Sun, 06 Nov 1994 08:50:07 GMT", now, Some(30)),
-            // The past, by the server's clock and by ours.
+            // The past, by the server's clock and by the local clock.
             ("Sun, 06 Nov 1994 08:49:07 GMT", now, Some(0)),
             ("Sun, 06 Nov 1994 08:49:37 GMT", None, Some(0)),
             ("Sun, 06 Nov 1994 08:50:07 GMT", Some("nonsense"), Some(0)),

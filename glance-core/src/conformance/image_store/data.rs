@@ -1,4 +1,4 @@
-//! Promises about complete data.
+//! Cases about complete data.
 
 use super::scratch::{Scratch, body, refused};
 use crate::conformance::{Outcome, same};
@@ -6,7 +6,7 @@ use crate::image::Status;
 use crate::store::{Activation, ByteRange, StoreErrorKind};
 
 pub(super) async fn data_comes_back(scratch: &Scratch) -> Outcome {
-    // More than a chunk of any store, and no multiple of one.
+    // More than one chunk of any store, and not a multiple of a chunk.
     let data: Vec<u8> = (0..=250_u8).cycle().take(1_000_003).collect();
     let image = scratch.active(&data).await?;
     same!("status", image.status, Status::Active);

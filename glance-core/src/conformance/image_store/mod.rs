@@ -1,4 +1,4 @@
-//! The suite of [`ImageStore`](crate::ImageStore).
+//! The conformance suite of [`ImageStore`](crate::ImageStore).
 
 use std::sync::Arc;
 
@@ -15,18 +15,19 @@ mod uploads;
 
 use scratch::Scratch;
 
-/// One promise of the contract of [`ImageStore`], and the way to try it.
+/// A test of one guarantee in the contract of [`ImageStore`].
 #[derive(Debug, Clone, Copy)]
 pub struct Case {
-    /// The promise, as an identifier.
+    /// The guarantee, as an identifier.
     pub name: &'static str,
     run: for<'a> fn(&'a Scratch) -> BoxFuture<'a, Outcome>,
 }
 
 impl Case {
-    /// Tries it on `store`, which may hold other images and serve others meanwhile.
+    /// Runs the case on `store`, which may contain other images and serve other clients at the same
+    /// time.
     ///
-    /// The images it makes have new random ids; they are deleted in the end, whatever happened.
+    /// The case creates images with new random ids and deletes them at the end, even if it fails.
     pub async fn run(&self, store: Arc<dyn ImageStore>) -> Result<(), Failures> {
         let scratch = Scratch::new(store);
         let outcome = (self.run)(&scratch).await;
@@ -35,8 +36,8 @@ impl Case {
     }
 }
 
-/// Runs every case, each on a store that `make` gives: a new one, or the same again. The store
-/// must be writable, by credentials that may do everything.
+/// Runs every case, each on a store from `make`, which may return a new store or the same one
+/// again. The store must be writable, with credentials that permit everything.
 pub async fn image_store(make: &dyn Fn() -> Arc<dyn ImageStore>) -> Result<(), Failures> {
     let mut failures = Vec::new();
     for case in cases() {
@@ -59,7 +60,7 @@ macro_rules! cases {
     };
 }
 
-/// The cases one by one, for a harness that runs or leaves out single ones.
+/// The single cases, for a test harness that runs or skips them individually.
 pub fn cases() -> Vec<Case> {
     cases! {
         records:

@@ -1,4 +1,4 @@
-//! Promises about records and members.
+//! Cases about records and members.
 
 use std::collections::BTreeMap;
 
@@ -60,7 +60,7 @@ pub(super) async fn attributes_are_kept(scratch: &Scratch) -> Outcome {
 pub(super) async fn attributes_are_changed(scratch: &Scratch) -> Outcome {
     let mut current = scratch.active(b"complete").await?;
     let all = Attributes { visibility: Visibility::Community, ..all_attributes() };
-    // There, to other values of the same keys, and back.
+    // To all attributes, then to other values of the same keys, then back.
     let mut other = all.clone();
     other.properties.values_mut().for_each(|value| value.push('!'));
     other.name = None;
@@ -80,7 +80,7 @@ pub(super) async fn an_update_writes_only_what_differs(scratch: &Scratch) -> Out
     let mut mine = old.attributes.clone();
     mine.properties.insert("mine".to_owned(), "1".to_owned());
     scratch.store.update(&old, &mine).await?;
-    // Someone who read the record before that changes another thing.
+    // Another client, which read the record before this change, changes another attribute.
     let theirs = Attributes { min_ram: 64, ..old.attributes.clone() };
     let after = scratch.store.update(&old, &theirs).await?;
     same!("both changes", after.attributes, Attributes { min_ram: 64, ..mine });
@@ -161,7 +161,7 @@ pub(super) async fn unknown_ids_are_not_found(scratch: &Scratch) -> Outcome {
     Ok(())
 }
 
-/// A value other than the default for each attribute, and properties that are hard to carry.
+/// A non-default value for each attribute, and properties that are difficult to transfer.
 fn all_attributes() -> Attributes {
     let properties = [
         ("plain", "value"),
@@ -185,7 +185,7 @@ fn all_attributes() -> Attributes {
     }
 }
 
-/// An owner that is not said becomes the caller's, where there is a caller.
+/// The store may set an unspecified owner to the caller's project.
 fn without_owner(attributes: Attributes) -> Attributes {
     Attributes { owner: Owner::Unsaid, ..attributes }
 }

@@ -1,4 +1,4 @@
-//! The store under test, and what a case left in it.
+//! The store under test, and the images that a case creates in it.
 
 use std::fmt::Debug;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,7 +12,7 @@ use crate::conformance::{Outcome, Wrong};
 use crate::image::{Attributes, Image, ImageId, Status};
 use crate::store::{ByteRange, ImageStore, StoreError, StoreErrorKind};
 
-/// The store under test. Remembers what a case makes.
+/// The store under test. Keeps track of the images that a case creates.
 pub(super) struct Scratch {
     pub(super) store: Arc<dyn ImageStore>,
     made: Mutex<Vec<ImageId>>,
@@ -23,12 +23,12 @@ impl Scratch {
         Self { store, made: Mutex::default() }
     }
 
-    /// A record without data, of formats that every Glance takes.
+    /// Creates a record without data, with formats that every Glance accepts.
     pub(super) async fn queued(&self) -> Result<Image, Wrong> {
         self.create(attributes()).await
     }
 
-    /// A complete image.
+    /// Creates a complete image.
     pub(super) async fn active(&self, data: &[u8]) -> Result<Image, Wrong> {
         let image = self.queued().await?;
         Ok(self.store.upload(&image.id, body(data)).await?)
@@ -53,7 +53,7 @@ impl Scratch {
         }
     }
 
-    /// An upload that fails after `data`.
+    /// Makes an upload that fails after `data`.
     pub(super) async fn breaks_off(&self, id: &ImageId, data: &[u8]) -> Outcome {
         let parts = [Ok(Bytes::copy_from_slice(data)), Err("the suite breaks it off".into())];
         let upload = self.store.upload(id, Body::from_stream(stream::iter(parts), None)).await;
@@ -61,7 +61,7 @@ impl Scratch {
         self.is_queued_again(id).await
     }
 
-    /// After an upload that failed: the record is as it was, soon, and takes an upload.
+    /// Checks after a failed upload that the record soon is as before and accepts an upload.
     pub(super) async fn takes_another_upload(&self, id: &ImageId) -> Outcome {
         self.is_queued_again(id).await?;
         let image = self.upload_after_another(id, b"second try").await?;
@@ -75,7 +75,7 @@ impl Scratch {
         Ok(())
     }
 
-    /// An upload after one that broke off, which a service may only notice when this one comes.
+    /// Uploads after an interrupted upload, which a service may notice only now.
     pub(super) async fn upload_after_another(
         &self,
         id: &ImageId,
@@ -92,7 +92,7 @@ impl Scratch {
         Err("an upload that broke off stays under way".into())
     }
 
-    /// After an upload that failed: the record is as it was, soon.
+    /// Checks after a failed upload that the record soon is as before.
     async fn is_queued_again(&self, id: &ImageId) -> Outcome {
         let mut image = self.store.get(id).await?;
         for _ in 0..PATIENCE {
@@ -108,7 +108,7 @@ impl Scratch {
         }
     }
 
-    /// Deletes what the case made.
+    /// Deletes the images that the case created.
     pub(super) async fn clear(&self) -> Outcome {
         let made = std::mem::take(&mut *self.made.lock().unwrap_or_else(PoisonError::into_inner));
         for id in made {
@@ -136,7 +136,7 @@ pub(super) fn body(data: &[u8]) -> Body {
     Body::from(Bytes::copy_from_slice(data))
 }
 
-/// The case fails unless `result` is an error of `kind`.
+/// Fails the case unless `result` is an error of `kind`.
 pub(super) fn refused<T: Debug>(
     what: &str,
     kind: StoreErrorKind,
@@ -152,5 +152,5 @@ pub(super) fn refused<T: Debug>(
 /// More bytes than any case stores.
 const LIMIT: usize = 4 << 20;
 
-/// Tenths of a second that a service may need to notice that an upload was broken off.
+/// The time that a service may need to notice an interrupted upload, in tenths of a second.
 const PATIENCE: usize = 100;

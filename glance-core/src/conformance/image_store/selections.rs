@@ -1,4 +1,4 @@
-//! Promises about listings by a selection.
+//! Cases about listings with a selection.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use crate::selection::{Condition, Rule, Selection};
 
 pub(super) async fn ids_select(scratch: &Scratch) -> Outcome {
     let made = [scratch.queued().await?, scratch.queued().await?, scratch.queued().await?];
-    // More than a server is asked for at once.
+    // More ids than one request to a server contains.
     let mut ids: BTreeSet<ImageId> = (0..130).map(|_| ImageId::random()).collect();
     ids.extend([made[0].id.clone(), made[2].id.clone()]);
     lists(scratch, &made, "ids", &Selection::of_ids(ids.clone()), &[0, 2]).await?;
@@ -67,7 +67,7 @@ pub(super) async fn properties_select(scratch: &Scratch) -> Outcome {
     for properties in [
         &[("os_distro", "debian"), ("architecture", "x86_64"), ("a/b~c", "1,2")][..],
         &[("os_distro", "debian"), ("architecture", "aarch64"), ("empty", "")],
-        // Keys that mean something else in a query, or to Glance's database.
+        // Keys that have another meaning in a query or in Glance's database.
         &[("os_distro", "in:debian"), ("limit", "1"), ("metadata", "x"), ("a_max", "2")],
     ] {
         let text = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
@@ -211,7 +211,7 @@ fn conditions(texts: &[&str]) -> Result<Vec<Condition>, Wrong> {
     Ok(texts.iter().map(|text| text.parse()).collect::<Result<_, _>>()?)
 }
 
-/// For each of the wanted conditions, which of the images that the case made are listed.
+/// Checks for each set of wanted conditions which of the images in `made` are listed.
 async fn all_list(scratch: &Scratch, made: &[Image], cases: &[(&[&str], &[usize])]) -> Outcome {
     for (wanted, expected) in cases {
         let selection = Selection::new(conditions(wanted)?, [], []);

@@ -1,4 +1,4 @@
-//! Promises about uploads, and about those that fail.
+//! Cases about successful and failed uploads.
 
 use std::time::Duration;
 
@@ -71,7 +71,7 @@ pub(super) async fn a_failing_body_is_not_stored(scratch: &Scratch) -> Outcome {
     Ok(())
 }
 
-/// An HTTP library never asks a body for anything that promises no bytes.
+/// HTTP libraries never poll a body that promises no bytes.
 pub(super) async fn an_empty_body_that_fails_is_not_stored(scratch: &Scratch) -> Outcome {
     let failure = "the source of the conformance suite fails";
     for parts in
@@ -112,14 +112,14 @@ pub(super) async fn nothing_is_begun_but_by_an_upload(scratch: &Scratch) -> Outc
     Ok(())
 }
 
-/// With zeros, which a store may keep in a way of its own.
+/// Data that ends with zeros, which a store may keep as a hole.
 fn half_zero() -> Vec<u8> {
     (0..=250_u8).cycle().take(700_000).chain(std::iter::repeat_n(0, 300_003)).collect()
 }
 
 pub(super) async fn an_upload_goes_on_from_what_was_begun(scratch: &Scratch) -> Outcome {
     let whole = half_zero();
-    // Inside of the zeros, behind them, and where nothing is missing.
+    // Just before the zeros, inside them, and at the very end.
     for came in [699_999, 900_001, whole.len()] {
         let id = scratch.queued().await?.id;
         scratch.breaks_off(&id, &whole[..came]).await?;

@@ -1,4 +1,4 @@
-//! What becomes of answers.
+//! Cases about responses.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -50,7 +50,7 @@ pub(super) async fn no_redirect_is_followed(under_test: &TransportUnderTest) -> 
 }
 
 pub(super) async fn no_content_is_decoded(under_test: &TransportUnderTest) -> Outcome {
-    // An image may well be a gzip file; its bytes are what counts.
+    // An image can be a gzip file; its bytes must arrive unchanged.
     const GZIP: &[u8] = b"\x1f\x8b\x08\0\0\0\0\0\0\x03\x03\0\0\0\0\0\0\0\0\0";
     let server = Server::start(async |mut connection: Connection| {
         connection.head().await?;
@@ -64,7 +64,7 @@ pub(super) async fn no_content_is_decoded(under_test: &TransportUnderTest) -> Ou
     Ok(())
 }
 
-/// The body comes piece by piece, and nothing of it is drawn before it is asked for.
+/// The body arrives in pieces, and the transport reads nothing of it before it is asked to.
 pub(super) async fn an_answer_streams(under_test: &TransportUnderTest) -> Outcome {
     let written = Arc::new(AtomicU64::new(0));
     let counter = Arc::clone(&written);
@@ -132,7 +132,7 @@ pub(super) async fn a_dropped_answer_ends_the_exchange(under_test: &TransportUnd
     server.seen().await.map(drop)
 }
 
-/// Many at once, each with an answer of its own.
+/// Many concurrent requests, each of which must get its own response.
 pub(super) async fn answers_belong_to_their_requests(under_test: &TransportUnderTest) -> Outcome {
     let server = Server::start(async |mut connection: Connection| {
         while let Some(head) = connection.head().await? {
@@ -156,7 +156,7 @@ pub(super) async fn answers_belong_to_their_requests(under_test: &TransportUnder
     futures_util::future::join_all(all).await.into_iter().collect()
 }
 
-/// Handshakes are dear: a connection that has served a request serves the next.
+/// TLS handshakes are expensive: a connection that has served a request is reused for the next.
 pub(super) async fn one_connection_serves_many_requests(
     under_test: &TransportUnderTest,
 ) -> Outcome {
@@ -183,7 +183,7 @@ pub(super) async fn one_connection_serves_many_requests(
         };
         let answer = tokio::time::timeout(PATIENCE, transport.send(request)).await??;
         same!("the answer", text(answer).await?, "ok");
-        // The client may see the end of the answer a little before its connection is free.
+        // The client may see the end of the response slightly before its connection is free.
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     same!("connections", connections.load(Ordering::SeqCst), 1);
@@ -192,5 +192,5 @@ pub(super) async fn one_connection_serves_many_requests(
 
 const CHUNK: &[u8] = &[7; 16384];
 
-/// More than any sensible buffers of the client, its system and the suite's own ways hold.
+/// More than the buffers of client, system and front end can hold.
 const BUFFERS: u64 = 64 << 20;

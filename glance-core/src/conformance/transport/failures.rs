@@ -1,4 +1,4 @@
-//! How failures are told.
+//! Cases about errors.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::conformance::{Outcome, Wrong, same};
 use crate::error::BodyError;
 use crate::transport::{TransportError, TransportErrorKind};
 
-/// A short answer must not look like a whole one.
+/// A truncated response must not look like a complete one.
 pub(super) async fn an_answer_cut_short_is_an_error(under_test: &TransportUnderTest) -> Outcome {
     for head in ["content-length: 9\r\n\r\nabc", "transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n"] {
         let server = Server::start(move |mut connection: Connection| async move {
@@ -27,7 +27,7 @@ pub(super) async fn an_answer_cut_short_is_an_error(under_test: &TransportUnderT
     Ok(())
 }
 
-/// Before an answer and in the middle of one.
+/// Silence before a response and in the middle of one.
 pub(super) async fn silence_is_an_error(under_test: &TransportUnderTest) -> Outcome {
     let server = Server::start(async |mut connection: Connection| {
         if connection.head().await?.is_some_and(|head| head.starts_with("PUT")) {
@@ -46,7 +46,7 @@ pub(super) async fn silence_is_an_error(under_test: &TransportUnderTest) -> Outc
     Ok(())
 }
 
-/// There is no limit on the whole: bytes that come one by one keep an exchange alive.
+/// The total time has no limit: single bytes keep an exchange alive.
 pub(super) async fn slowness_is_no_error(under_test: &TransportUnderTest) -> Outcome {
     let server = Server::start(async |mut connection: Connection| {
         connection.head().await?;
@@ -90,7 +90,7 @@ pub(super) async fn other_failures_have_their_kinds(under_test: &TransportUnderT
     Ok(())
 }
 
-/// No byte of a request, and so no token, before the server has been verified.
+/// No byte of a request, and thus no token, is sent before the server has been verified.
 pub(super) async fn nothing_reaches_an_untrusted_server(
     under_test: &TransportUnderTest,
 ) -> Outcome {
@@ -111,7 +111,7 @@ pub(super) async fn nothing_reaches_an_untrusted_server(
     Ok(())
 }
 
-/// The failure inside a body's.
+/// The transport's error inside a body's error.
 fn failed(result: Result<Bytes, BodyError>) -> Result<TransportError, Wrong> {
     match result {
         Ok(bytes) => Err(format!("a whole body of {} bytes", bytes.len()).into()),

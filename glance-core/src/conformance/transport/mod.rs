@@ -1,4 +1,4 @@
-//! The suite of [`Transport`].
+//! The conformance suite of [`Transport`].
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -20,19 +20,19 @@ mod server;
 
 use server::Server;
 
-/// A transport to test, and the ways to the suite's servers, which listen on the loopback
-/// interface and speak HTTP/1.1 without TLS.
+/// A transport to test, and TLS front ends for the suite's servers. The servers listen on the
+/// loopback interface and speak HTTP/1.1 without TLS.
 pub struct TransportUnderTest {
-    /// Makes a transport that bears silence for at most a second.
+    /// Creates a transport with a timeout of at most one second on silence.
     pub make: Box<dyn Fn() -> Arc<dyn Transport> + Send + Sync>,
-    /// Opens a TLS server that the transport trusts, which passes all bytes on to the address and
-    /// back; answers its origin, such as `https://localhost:12345`.
+    /// Starts a TLS server that the transport trusts and that forwards all bytes to and from the
+    /// address. Returns the server's origin, such as `https://localhost:12345`.
     pub trusted: Front,
-    /// The same, with a server that the transport must not trust.
+    /// Like `trusted`, with a server that the transport must not trust.
     pub untrusted: Front,
 }
 
-/// Opens a server before an address; answers its origin.
+/// Starts a server in front of an address and returns its origin.
 pub type Front = Box<dyn Fn(SocketAddr) -> BoxFuture<'static, String> + Send + Sync>;
 
 impl fmt::Debug for TransportUnderTest {
@@ -41,8 +41,8 @@ impl fmt::Debug for TransportUnderTest {
     }
 }
 
-/// Runs every case, each with a new transport and a new server. Needs a tokio runtime with several
-/// threads; takes about ten seconds, most of them spent on waiting for silence to be noticed.
+/// Runs every case, each with a new transport and a new server. Needs a multi-threaded tokio
+/// runtime and takes about ten seconds, mostly for waiting until silence is detected.
 pub async fn transport(under_test: &TransportUnderTest) -> Result<(), Failures> {
     let mut failures = Vec::new();
     for (name, run) in cases() {
@@ -94,12 +94,13 @@ fn cases() -> Vec<Case> {
 }
 
 impl TransportUnderTest {
-    /// A transport, and the origin of a trusted way to `server`.
+    /// Creates a transport and a trusted front end of `server`; returns the transport and the
+    /// origin.
     async fn way(&self, server: &Server) -> (Arc<dyn Transport>, String) {
         ((self.make)(), (self.trusted)(server.address).await)
     }
 
-    /// Sends `body` to `/` of `server` and waits for the head of the answer.
+    /// Sends `body` to `/` of `server` and waits for the head of the response.
     async fn put(&self, server: &Server, body: Body) -> Result<Response<Body>, Wrong> {
         let (transport, origin) = self.way(server).await;
         Ok(transport.send(put(&origin, body)?).await?)
@@ -118,7 +119,7 @@ async fn text(answer: Response<Body>) -> Result<Bytes, Wrong> {
     answer.into_body().collect(LIMIT).await
 }
 
-/// The case fails unless `result` is an error of `kind`.
+/// Fails the case unless `result` is an error of `kind`.
 fn refused(
     what: &str,
     kind: TransportErrorKind,
@@ -133,5 +134,5 @@ fn refused(
     }
 }
 
-/// More than any answer that a case reads whole.
+/// The size limit for responses that a case reads completely.
 const LIMIT: usize = 1 << 20;

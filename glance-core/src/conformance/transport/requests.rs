@@ -1,4 +1,4 @@
-//! What becomes of requests and their bodies.
+//! Cases about requests and their bodies.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,7 +14,7 @@ use crate::conformance::{Outcome, same};
 use crate::error::BodyError;
 use crate::transport::TransportErrorKind;
 
-/// The request's line, its headers and nothing that the transport thought of itself.
+/// The request line and the headers arrive, without headers that the transport invented.
 pub(super) async fn a_request_arrives_as_it_is(under_test: &TransportUnderTest) -> Outcome {
     let mut server = Server::start(async |mut connection: Connection| {
         let head = connection.head().await?.unwrap_or_default();
@@ -65,7 +65,7 @@ pub(super) async fn a_body_of_unknown_size_is_chunked(under_test: &TransportUnde
     Ok(())
 }
 
-/// Memory is bounded: a server that reads nothing stops the drawing.
+/// Memory is bounded: if the server reads nothing, the transport stops reading the body.
 pub(super) async fn a_body_is_drawn_no_faster_than_it_goes(
     under_test: &TransportUnderTest,
 ) -> Outcome {
@@ -134,7 +134,8 @@ pub(super) async fn a_dropped_request_is_not_ended(under_test: &TransportUnderTe
     Ok(())
 }
 
-/// A server that takes a request and says nothing must not get its body again, which may be gone.
+/// A server that accepts a request and closes without an answer must not get the body again: the
+/// body may be consumed.
 pub(super) async fn a_body_is_sent_once(under_test: &TransportUnderTest) -> Outcome {
     let mut server = Server::start(async |mut connection: Connection| {
         while let Some(head) = connection.head().await? {
@@ -159,7 +160,7 @@ pub(super) async fn a_body_is_sent_once(under_test: &TransportUnderTest) -> Outc
     Ok(())
 }
 
-/// Three bytes, and the rest when they have gone.
+/// Three bytes, and the rest after the transport has sent them.
 fn begun(rest: impl Stream<Item = Chunk> + Send + 'static) -> impl Stream<Item = Chunk> + Send {
     let later = stream::once(tokio::time::sleep(MOMENT)).flat_map(|()| stream::empty());
     stream::iter([Ok(Bytes::from("abc"))]).chain(later).chain(rest)
@@ -167,7 +168,7 @@ fn begun(rest: impl Stream<Item = Chunk> + Send + 'static) -> impl Stream<Item =
 
 type Chunk = Result<Bytes, BodyError>;
 
-/// Reports one whole request, and answers it.
+/// Reports one complete request and answers it.
 async fn absorb(mut connection: Connection) -> Outcome {
     let head = connection.head().await?.unwrap_or_default();
     let mut body = Vec::new();
@@ -178,7 +179,7 @@ async fn absorb(mut connection: Connection) -> Outcome {
     connection.write("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await
 }
 
-/// Reports all that comes until the connection ends.
+/// Reports all bytes until the connection ends.
 async fn watch(mut connection: Connection) -> Outcome {
     let head = connection.head().await?.unwrap_or_default();
     let body = connection.rest().await;
@@ -195,7 +196,7 @@ fn not_ended(request: &[u8]) -> Outcome {
     }
 }
 
-/// Whether a body is whole by the rules of HTTP, for the bodies of these cases.
+/// Whether a body is complete by the rules of HTTP, for the bodies of these cases.
 fn complete(head: &str, body: &[u8]) -> bool {
     match head.to_ascii_lowercase().contains("chunked") {
         true => body.ends_with(b"0\r\n\r\n"),
@@ -215,5 +216,5 @@ fn lower(bytes: &[u8]) -> String {
 
 const CHUNK: &[u8] = &[0; 16384];
 
-/// More than any sensible buffers of the client, its system and the suite's own ways hold.
+/// More than the buffers of client, system and front end can hold.
 const BUFFERS: u64 = 64 << 20;

@@ -1,4 +1,4 @@
-//! The suite's servers: each connection is handled as its case says.
+//! The suite's servers, whose behaviour each case defines.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -11,24 +11,24 @@ use tokio::task::JoinHandle;
 
 use crate::conformance::Wrong;
 
-/// A server on the loopback interface; it ends when it is dropped.
+/// A server on the loopback interface; it stops when it is dropped.
 pub(super) struct Server {
     pub(super) address: SocketAddr,
     seen: mpsc::UnboundedReceiver<Seen>,
     accepting: JoinHandle<()>,
 }
 
-/// What a connection's handler reports.
+/// A report of a connection's handler.
 pub(super) type Seen = Result<Vec<u8>, Wrong>;
 
-/// One connection, and where its handler reports what it saw.
+/// One connection, with the channel for its handler's reports.
 pub(super) struct Connection {
     pub(super) tcp: TcpStream,
     seen: mpsc::UnboundedSender<Seen>,
 }
 
 impl Server {
-    /// A server that handles every connection, each by itself, as `behave` says.
+    /// Starts a server that handles each connection with `behave`, independently of the others.
     pub(super) async fn start<F>(
         behave: impl Fn(Connection) -> F + Send + 'static,
     ) -> Result<Self, Wrong>
@@ -52,7 +52,7 @@ impl Server {
         Ok(Self { address, seen, accepting })
     }
 
-    /// What a handler reports next; an error when none does.
+    /// The next report of a handler; an error if none arrives in time.
     pub(super) async fn seen(&mut self) -> Seen {
         match tokio::time::timeout(PATIENCE, self.seen.recv()).await {
             Ok(Some(seen)) => seen,
@@ -60,7 +60,7 @@ impl Server {
         }
     }
 
-    /// Whether a handler has reported, or does within a moment.
+    /// Whether a report has arrived or arrives within a moment.
     pub(super) async fn sees_more(&mut self) -> bool {
         tokio::time::timeout(MOMENT, self.seen.recv()).await.is_ok_and(|seen| seen.is_some())
     }
@@ -73,13 +73,13 @@ impl Drop for Server {
 }
 
 impl Connection {
-    /// Reports to the case.
+    /// Sends a report to the case.
     pub(super) fn saw(&self, what: impl Into<Vec<u8>>) {
-        // A case that has ended listens no more.
+        // A case that has ended no longer receives reports.
         let _ = self.seen.send(Ok(what.into()));
     }
 
-    /// The head of the next request; none when the client has gone.
+    /// The head of the next request; `None` if the client has closed the connection.
     pub(super) async fn head(&mut self) -> Result<Option<String>, Wrong> {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
@@ -92,10 +92,10 @@ impl Connection {
         Ok(Some(String::from_utf8(head)?))
     }
 
-    /// Everything until the client ends or breaks the connection.
+    /// All bytes until the client ends or breaks the connection.
     pub(super) async fn rest(&mut self) -> Vec<u8> {
         let mut rest = Vec::new();
-        // A connection that breaks has come to its end too.
+        // A broken connection also counts as the end.
         let _ = self.tcp.read_to_end(&mut rest).await;
         rest
     }
@@ -105,8 +105,8 @@ impl Connection {
     }
 }
 
-/// How long a case waits for what must come.
+/// How long a case waits for something that must happen.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long a case waits for what must not come.
+/// How long a case waits for something that must not happen.
 pub(super) const MOMENT: Duration = Duration::from_millis(300);

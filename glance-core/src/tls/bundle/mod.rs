@@ -1,7 +1,8 @@
-//! Reads CA bundles strictly: what can't be used is an error, never skipped.
+//! Reads CA bundles strictly: a certificate that cannot be used is an error and is never skipped.
 //!
-//! A bundle with one certificate less than its owner believes fails on the day when that one is
-//! needed. TLS libraries skip what they can't read; so both get their certificates from here.
+//! If a bundle silently lacks a certificate, connections fail on the day when that certificate is
+//! needed. TLS libraries skip what they cannot read; this module therefore parses the certificates
+//! for all of them.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -15,18 +16,18 @@ use crate::tls::files::forms::{self, Wanted};
 use crate::tls::files::pem::{self, Block, TlsFileError};
 use crate::tls::judge::flaws;
 
-/// One certificate of a file.
+/// One certificate from a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Certificate {
-    /// The certificate, DER.
+    /// The certificate in DER.
     pub der: Vec<u8>,
-    /// The file it stands in.
+    /// The file that contains the certificate.
     pub file: PathBuf,
-    /// The line its block begins on, from 1; 0 in a DER file.
+    /// The line on which the PEM block begins, from 1; 0 for a DER file.
     pub line: usize,
 }
 
-/// Where it stands.
+/// Shows the file and line.
 impl fmt::Display for Certificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.file.display())?;
@@ -37,18 +38,18 @@ impl fmt::Display for Certificate {
     }
 }
 
-/// Reads the certificates of a file (PEM, or one in DER) or of a directory (each file named
-/// `*.pem`, `*.crt`, `*.cer` or, by its hash, `*.0` to `*.9`), each certificate once.
+/// Reads the certificates of a file (PEM, or one certificate in DER) or of a directory (each file
+/// named `*.pem`, `*.crt`, `*.cer` or, as a hashed name, `*.0` to `*.9`). Duplicates are dropped.
 ///
-/// Of OpenSSL's `TRUSTED CERTIFICATE` blocks it takes those that are trusted for servers.
+/// OpenSSL's `TRUSTED CERTIFICATE` blocks are read if they are trusted for servers.
 ///
 /// # Errors
-/// When anything in it can't be used, and when it has no certificate.
+/// When anything in the files cannot be used, or when there is no certificate.
 pub fn load(path: &Path) -> Result<Vec<Certificate>, TlsFileError> {
     load_as(path, Wanted::Certificate)
 }
 
-/// The same, for a purpose that messages speak of.
+/// Like [`load`], with the purpose of the certificate for error messages.
 pub(super) fn load_as(path: &Path, wanted: Wanted) -> Result<Vec<Certificate>, TlsFileError> {
     let metadata = fs::metadata(path).map_err(|error| TlsFileError::unreadable(path, error))?;
     let files = if metadata.is_dir() { files_of(path)? } else { vec![path.to_owned()] };
@@ -83,7 +84,7 @@ pub(super) fn load_as(path: &Path, wanted: Wanted) -> Result<Vec<Certificate>, T
 
 const NOT_FOR_SERVERS: &str = "a certificate that is not trusted for servers";
 
-/// The files of a directory that are read.
+/// The files of a directory that may contain certificates, by their names.
 fn files_of(directory: &Path) -> Result<Vec<PathBuf>, TlsFileError> {
     let unreadable = |error| TlsFileError::unreadable(directory, error);
     let (mut files, mut passed_over) = (Vec::new(), Vec::new());
@@ -116,7 +117,7 @@ fn is_for_certificates(path: &Path) -> bool {
     matches!(ending, "pem" | "crt" | "cer") || matches!(ending.as_bytes(), [b'0'..=b'9'])
 }
 
-/// As far as its first 64 KiB tell.
+/// Whether the first 64 KiB of the file contain a PEM certificate.
 fn has_certificates(path: &Path) -> bool {
     let mut start = Vec::new();
     let read = fs::File::open(path).and_then(|file| file.take(1 << 16).read_to_end(&mut start));
@@ -136,10 +137,10 @@ fn listed(passed_over: &[PathBuf]) -> String {
     }
 }
 
-/// So many names of files are shown.
+/// The number of file names that a message shows.
 const SHOWN: usize = 8;
 
-/// The certificates of a file; what else is in it goes to `others`.
+/// Reads the certificates of a file; the labels of other blocks are added to `others`.
 fn parse(
     bytes: &[u8],
     file: &Path,
@@ -170,8 +171,8 @@ fn parse(
     Ok(found)
 }
 
-/// OpenSSL's own form: a certificate, followed by what it is trusted for. None when that is not
-/// to be a server, or nothing.
+/// Reads OpenSSL's own format: a certificate followed by its trusted purposes. `None` if the
+/// certificate is not trusted for servers.
 fn trusted(
     block: &Block,
     file: &Path,
@@ -185,8 +186,9 @@ fn trusted(
     Ok(for_servers.then_some(certificate))
 }
 
-/// `X509_CERT_AUX` of OpenSSL's `x509.h`: a SEQUENCE of the purposes trusted (SEQUENCE), those
-/// rejected (`[0]`), a name and more.
+/// Returns the block's certificate, and whether it is trusted for servers. `X509_CERT_AUX` of
+/// OpenSSL's `x509.h` is a SEQUENCE of the trusted purposes (SEQUENCE), the rejected purposes
+/// (`[0]`), a name and more.
 fn split_trusted(bytes: &[u8]) -> Result<(&[u8], bool), Error> {
     let mut reader = SliceReader::new(bytes)?;
     let der = reader.tlv_bytes()?;

@@ -1,4 +1,4 @@
-//! Certificate revocation lists, from files: which certificates are no longer good.
+//! Certificate revocation lists from files.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -14,29 +14,30 @@ use super::forms::{self, Wanted};
 use super::pem::{self, TlsFileError};
 use crate::tls::verdict::{self, certificate};
 
-/// One list, signed by the authority whose certificates it lists.
+/// One revocation list, signed by the authority that issued the listed certificates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RevocationList {
-    /// The list, DER.
+    /// The list in DER.
     pub der: Vec<u8>,
-    /// The file it stands in.
+    /// The file that contains the list.
     pub file: PathBuf,
-    /// Until when it holds, since the epoch.
+    /// The time until which the list is valid, since the Unix epoch.
     pub until: Duration,
-    /// The authority's name, DER.
+    /// The issuer's name in DER.
     issuer: Vec<u8>,
-    /// The numbers of the certificates that are no longer good.
+    /// The serial numbers of the revoked certificates.
     revoked: BTreeSet<Vec<u8>>,
 }
 
 impl RevocationList {
-    /// Whether it is, by its name, a list of the authority that issued the certificate (DER).
+    /// Whether the list's issuer name is that of the issuer of the certificate (DER).
     pub fn covers(&self, certificate: &[u8]) -> bool {
         let issuer = |content: TbsCertificate| content.issuer.to_der().ok();
         content(certificate).and_then(issuer).is_some_and(|name| name == self.issuer)
     }
 
-    /// Whether the certificate's number is on it; one that can't be read counts as revoked.
+    /// Whether the certificate's serial number is on the list. A certificate that cannot be parsed
+    /// counts as revoked.
     pub fn revokes(&self, certificate: &[u8]) -> bool {
         let number = |content: TbsCertificate| content.serial_number.as_bytes().to_vec();
         content(certificate).map(number).is_none_or(|number| self.revoked.contains(&number))
@@ -47,11 +48,11 @@ fn content(certificate: &[u8]) -> Option<TbsCertificate> {
     x509_cert::Certificate::from_der(certificate).ok().map(|parsed| parsed.tbs_certificate)
 }
 
-/// Reads the lists of a file, PEM or one in DER.
+/// Reads the lists of a file: PEM, or one list in DER.
 ///
 /// # Errors
-/// When one can't be used: damaged, out of date, signed in a way that can be forged, or for a part
-/// of its authority's certificates only; and when there is none.
+/// When a list cannot be used (it is damaged, out of date, signed with a broken algorithm, or
+/// restricted to some of the authority's certificates), or when the file contains no list.
 pub fn load(file: &Path) -> Result<Vec<RevocationList>, TlsFileError> {
     let bytes = pem::read(file)?;
     if pem::is_der(&bytes) {
@@ -91,7 +92,7 @@ fn checked(der: Vec<u8>, file: &Path, line: Option<usize>) -> Result<RevocationL
     Ok(RevocationList { der, file: file.to_owned(), until, issuer, revoked })
 }
 
-/// Lists of version 1 do not say their version; what is signed begins with the algorithm.
+/// A version 1 list has no version field; its signed part begins with the signature algorithm.
 fn is_version_1(der: &[u8]) -> Result<bool, Error> {
     let list: AnyRef<'_> = AnyRef::from_der(der)?;
     let content: AnyRef<'_> = SliceReader::new(list.value())?.decode()?;
@@ -101,7 +102,7 @@ fn is_version_1(der: &[u8]) -> Result<bool, Error> {
 const VERSION_1: &str = "the revocation list is of version 1; get one of version 2 \
     (`openssl ca` writes it when its configuration has crl_extensions)";
 
-/// Until when the list holds, if it does now.
+/// The time until which the list is valid, if it is valid now.
 fn in_force(list: &TbsCertList) -> Result<Duration, String> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let from = list.this_update.to_unix_duration();
@@ -119,7 +120,7 @@ fn in_force(list: &TbsCertList) -> Result<Duration, String> {
     Ok(until)
 }
 
-/// Why the list would be misunderstood.
+/// The reason why the list could be misinterpreted, if there is one.
 fn unusable(list: &TbsCertList) -> Option<String> {
     if let Some(name) = certificate::weak_signature(list.signature.oid) {
         return Some(format!(
@@ -133,7 +134,7 @@ fn unusable(list: &TbsCertList) -> Option<String> {
     }
     let entries = list.revoked_certificates.iter().flatten();
     let of_entries = entries.flat_map(|entry| entry.crl_entry_extensions.iter().flatten());
-    // RFC 5280, 5.2 and 5.3. What is critical may change what the list means.
+    // RFC 5280, 5.2 and 5.3. A critical extension may change the meaning of the list.
     let critical = own.chain(of_entries).find(|one| one.critical)?;
     let oid = critical.extn_id;
     Some(format!(
@@ -141,6 +142,6 @@ fn unusable(list: &TbsCertList) -> Option<String> {
     ))
 }
 
-/// Delta lists and lists of one distribution point (RFC 5280, 5.2.4 and 5.2.5).
+/// Extensions of delta lists and of lists for one distribution point (RFC 5280, 5.2.4 and 5.2.5).
 const PARTIAL: &[ObjectIdentifier] =
     &[ObjectIdentifier::new_unwrap("2.5.29.27"), ObjectIdentifier::new_unwrap("2.5.29.28")];

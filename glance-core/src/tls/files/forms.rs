@@ -1,20 +1,20 @@
-//! What a file is that has no PEM block of the kind wanted, and what makes PEM of it.
+//! Recognizes files that are not PEM of the wanted kind, and suggests a command to convert them.
 
 use x509_cert::der::asn1::{AnyRef, ObjectIdentifier};
 use x509_cert::der::{Decode, Header, Reader, SliceReader, Tag, Tagged};
 
-/// What is looked for in a file.
+/// The kind of object that is expected in a file.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wanted {
     Certificate,
-    /// A client's, whose key may be in the same file.
+    /// A client's certificate, whose key may be in the same file.
     ClientCertificate,
     PrivateKey,
     RevocationList,
 }
 
-/// A sentence on a file that is something else than PEM, with the cure; none when it looks like
-/// nothing known.
+/// A sentence that names the file's format and how to convert it to PEM; `None` if the format is
+/// not recognized.
 pub(crate) fn named(bytes: &[u8], wanted: Wanted) -> Option<String> {
     if bytes.trim_ascii().is_empty() {
         return Some("the file is empty".to_owned());
@@ -22,7 +22,7 @@ pub(crate) fn named(bytes: &[u8], wanted: Wanted) -> Option<String> {
     encoded(bytes).or_else(|| text(bytes)).or_else(|| binary(bytes, wanted))
 }
 
-/// PEM, once more encoded.
+/// Recognizes PEM that has been encoded once more.
 fn encoded(bytes: &[u8]) -> Option<String> {
     let has = |needle: &[u8]| bytes.windows(needle.len()).any(|window| window == needle);
     let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=\r\n ".contains(byte);
@@ -39,7 +39,7 @@ fn encoded(bytes: &[u8]) -> Option<String> {
     Some(what.to_owned())
 }
 
-/// What `-----BEGIN` is in base64, at the begin of a text.
+/// `-----BEGIN` at the beginning of a text, in base64.
 const BEGIN_IN_BASE64: &[u8] = b"LS0tLS1CRUdJTi";
 
 fn text(bytes: &[u8]) -> Option<String> {
@@ -58,7 +58,7 @@ fn text(bytes: &[u8]) -> Option<String> {
     Some(what.to_owned())
 }
 
-/// So much of a text tells what it is.
+/// The number of bytes that are examined to recognize a text.
 const TEXT: usize = 200;
 
 fn binary(bytes: &[u8], wanted: Wanted) -> Option<String> {
@@ -106,9 +106,9 @@ enum Kind {
     Request,
 }
 
-/// Each is a SEQUENCE, told by how it begins: PFX (RFC 7292, 4), `ContentInfo` (RFC 5652, 3), keys
-/// (RFC 5208, 5 and 6; RFC 8017, A.1.2; RFC 5915, 3), certificates (RFC 5280, 4.1), requests (RFC
-/// 2986, 4.2). Some programs write the first two in BER, without their length.
+/// Recognizes DER by its beginning. Each kind is a SEQUENCE: PFX (RFC 7292, 4), `ContentInfo` (RFC
+/// 5652, 3), keys (RFC 5208, 5 and 6; RFC 8017, A.1.2; RFC 5915, 3), certificates (RFC 5280, 4.1),
+/// requests (RFC 2986, 4.2). Some programs write the first two in BER with an indefinite length.
 fn kind(bytes: &[u8]) -> Option<Kind> {
     match bytes {
         [0xfe, 0xed, 0xfe, 0xed, ..] | [0xce, 0xce, 0xce, 0xce, ..] => {
@@ -141,5 +141,5 @@ fn kind(bytes: &[u8]) -> Option<Kind> {
     }
 }
 
-/// What PKCS #7 keeps certificates in (RFC 5652, 5.1).
+/// The content type in which PKCS #7 holds certificates (RFC 5652, 5.1).
 const SIGNED_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.2");

@@ -1,7 +1,7 @@
-//! Values that hold what belongs into the file whose path they should be.
+//! Option values that contain the contents of a file instead of its path.
 
-/// What a value holds itself, in place of the path of a file; `None` where it may be a path. The value
-/// is not fit to be shown then: it may be a private key.
+/// Describes the contents that a value holds instead of the path of a file; `None` if the value may
+/// be a path. A value with contents must not be shown: it may be a private key.
 pub fn held_by(value: &str) -> Option<&'static str> {
     let is_pem = value.contains("-----BEGIN ");
     match value {

@@ -1,4 +1,4 @@
-//! Files with certificates, keys and revocation lists, and values that name them.
+//! Files with certificates, keys and revocation lists, and option values that name these files.
 
 pub mod crl;
 pub(super) mod forms;

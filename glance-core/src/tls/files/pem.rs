@@ -1,4 +1,4 @@
-//! Reads PEM files strictly: a block that can't be used is an error, never skipped.
+//! Reads PEM files strictly: a block that cannot be used is an error and is never skipped.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -7,27 +7,27 @@ use base64::prelude::{BASE64_STANDARD, Engine};
 
 use super::forms::{self, Wanted};
 
-/// A file with certificates, keys or revocation lists that can't be used.
+/// A file with certificates, keys or revocation lists that cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", self.text())]
 pub struct TlsFileError {
-    /// What is wrong.
+    /// Description of the error.
     pub what: String,
     /// The file or directory.
     pub file: PathBuf,
-    /// The line, from 1, where there is one.
+    /// The line, from 1, if the error concerns one.
     pub line: Option<usize>,
-    /// Why it could not be read.
+    /// The error of the filesystem, if the file could not be read.
     pub source: Option<io::Error>,
 }
 
 impl TlsFileError {
-    /// What is wrong with `file`, at a line where there is one.
+    /// An error in `file`, optionally with a line number.
     pub fn new(file: &Path, line: Option<usize>, what: &str) -> Self {
         Self { what: what.to_owned(), file: file.to_owned(), line, source: None }
     }
 
-    /// The file can't be read.
+    /// The error for a file that cannot be read.
     pub fn unreadable(file: &Path, error: io::Error) -> Self {
         Self { source: Some(error), ..Self::new(file, None, "it can't be read") }
     }
@@ -42,11 +42,11 @@ impl TlsFileError {
     }
 }
 
-/// What is between a BEGIN and an END.
+/// A block between BEGIN and END.
 pub(crate) struct Block {
-    /// `CERTIFICATE`, say.
+    /// The label, such as `CERTIFICATE`.
     pub(crate) label: String,
-    /// The line of the BEGIN, from 1.
+    /// The line of BEGIN, from 1.
     pub(crate) line: usize,
     lines: Vec<String>,
 }
@@ -55,13 +55,14 @@ pub(crate) fn read(file: &Path) -> Result<Vec<u8>, TlsFileError> {
     fs::read(file).map_err(|error| TlsFileError::unreadable(file, error))
 }
 
-/// Whether a file holds DER rather than PEM: a SEQUENCE of 128 bytes or more. Large revocation lists
+/// Whether a file is DER rather than PEM: a SEQUENCE of 128 bytes or more. Large revocation lists
 /// have a length of three bytes.
 pub(crate) fn is_der(bytes: &[u8]) -> bool {
     matches!(bytes, [0x30, 0x81..=0x84, ..])
 }
 
-/// The error of a file with nothing in it of what is wanted, but with blocks of `others`.
+/// The error for a file that does not contain the wanted object. `others` are the labels of other
+/// blocks in it.
 pub(crate) fn nothing(
     file: &Path,
     bytes: &[u8],
@@ -81,7 +82,7 @@ pub(crate) fn nothing(
     TlsFileError::new(file, None, &what)
 }
 
-/// The blocks of a PEM file, with whatever comments between them.
+/// The blocks of a PEM file. Text between the blocks is ignored.
 pub(crate) fn blocks(bytes: &[u8], file: &Path) -> Result<Vec<Block>, TlsFileError> {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     // Comments may be in any encoding; the blocks themselves are ASCII, or fail as base64.
@@ -125,7 +126,7 @@ fn boundary(line: &str) -> Option<(&str, &str)> {
     (matches!(word, "BEGIN" | "END") && !label.contains("-----")).then_some((word, label))
 }
 
-/// What is wrong with a line that was a BEGIN or an END before something changed it, and the cure.
+/// The damage to a line that was once BEGIN or END, with the remedy; `None` for other lines.
 fn damaged_boundary(line: &str) -> Option<&'static str> {
     if line.contains("-----BEGIN") || line.contains("-----END") {
         return Some(match line {
@@ -135,7 +136,7 @@ fn damaged_boundary(line: &str) -> Option<&'static str> {
             _ => NO_BREAKS,
         });
     }
-    // A word processor writes dashes for two hyphens, and a hasty hand copies four.
+    // Word processors replace two hyphens by a dash, and incomplete copying leaves four hyphens.
     let dashes = ['-', '\u{2010}', '\u{2011}', '\u{2012}', '\u{2013}', '\u{2014}', '\u{2212}'];
     let inner = line.trim_start().strip_prefix(dashes)?.trim_start_matches(dashes);
     let is_boundary = inner.starts_with("BEGIN ") || inner.starts_with("END ");
@@ -159,12 +160,12 @@ impl Block {
         TlsFileError::new(file, Some(self.line), &what)
     }
 
-    /// Whether it has headers, as OpenSSL's old form of encrypted keys does.
+    /// Whether the block has headers, as in OpenSSL's old format of encrypted keys.
     pub(crate) fn has_headers(&self) -> bool {
         self.lines.iter().any(|line| line.contains(':'))
     }
 
-    /// The bytes in it.
+    /// Decodes the contents of the block.
     pub(crate) fn decode(&self, file: &Path) -> Result<Vec<u8>, TlsFileError> {
         let base64 = |byte: u8| byte.is_ascii_alphanumeric() || b"+/= \t".contains(&byte);
         for (index, line) in self.lines.iter().enumerate() {

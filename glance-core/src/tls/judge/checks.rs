@@ -1,5 +1,5 @@
-//! What is asked of a server's certificates beside what the TLS libraries ask, so that all of them
-//! come to the same verdict.
+//! Checks of a server's certificates in addition to those of the TLS libraries, so that all
+//! libraries reach the same verdict.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -12,7 +12,7 @@ use crate::tls::verdict::Fault;
 use crate::tls::verdict::certificate::{self, Known};
 use crate::tls::{Pin, RevocationList, TlsPolicy};
 
-/// The checks of one policy.
+/// The checks that a policy requires.
 #[derive(Debug)]
 pub struct Checks {
     bundle: Vec<Certificate>,
@@ -20,11 +20,11 @@ pub struct Checks {
     pins: Vec<Pin>,
 }
 
-/// Whether the key of a certificate (DER, the second) signed the list.
+/// Returns whether the key of a certificate (DER, the second argument) signed the list.
 pub type Signed<'a> = &'a dyn Fn(&RevocationList, &[u8]) -> bool;
 
 impl Checks {
-    /// The checks that `policy` wants.
+    /// The checks that `policy` requires.
     pub fn of(policy: &TlsPolicy) -> Self {
         Self {
             bundle: policy.roots.bundle().to_vec(),
@@ -33,9 +33,9 @@ impl Checks {
         }
     }
 
-    /// What speaks against a path (DER) from the server's certificate to one that is trusted,
-    /// though the TLS library has verified its names, dates and signatures. A certificate that is
-    /// trusted for itself is a path of one.
+    /// Returns the fault of a path (DER) from the server's certificate to a trusted one, if there
+    /// is any. The TLS library has already verified names, dates and signatures. The path of a
+    /// certificate that is itself trusted has one element.
     pub fn objection(&self, path: &[Vec<u8>], signed: Signed<'_>) -> Option<Fault> {
         let known = match certificate::read_all(path) {
             Ok(known) => known,
@@ -51,9 +51,9 @@ impl Checks {
         fault.or_else(revoked).or_else(|| self.pinned(own.der()))
     }
 
-    /// The plainest words for why a TLS library refuses the certificates that a server sent (DER,
-    /// its own first). `above` are trusted ones that they may lead to. The libraries find the same
-    /// faults in different orders, and some of them they report as others.
+    /// Returns the clearest reason for a rejection by a TLS library. `sent` are the certificates
+    /// that the server sent (DER, its own first); `above` are trusted certificates that may have
+    /// issued them. The libraries check in different orders and report some faults as others.
     pub fn explained(
         &self,
         fault: Fault,
@@ -83,7 +83,7 @@ impl Checks {
         }
     }
 
-    /// The certificates of the bundle (DER) with the names of those that issued these.
+    /// The certificates of the bundle (DER) that, by name, issued one of `sent`.
     pub fn listed_above(&self, sent: &[Vec<u8>]) -> Vec<Vec<u8>> {
         let sent: Vec<_> = sent.iter().filter_map(|one| Known::read(one)).collect();
         let is_issuer = |listed: &Known| sent.iter().any(|one| one.issuer() == listed.subject());
@@ -94,7 +94,7 @@ impl Checks {
         listed.map(|one| one.der.clone()).collect()
     }
 
-    /// Why no certificate that is trusted signed these, if that can be told.
+    /// Finds out why no trusted certificate signed those in `sent`.
     fn unknown_issuer(&self, sent: &[Vec<u8>]) -> Fault {
         if let Some(damaged) = sent.iter().find(|one| Known::read(one).is_none()) {
             return certificate::unreadable(damaged);
@@ -119,14 +119,14 @@ impl Checks {
         Fault::NotThatIssuer(format!("{place} has a certificate of that name, which {why}"))
     }
 
-    /// For a certificate that is trusted for itself: who signed the list does not matter when it
-    /// can only take trust away.
+    /// Checks a certificate that is itself trusted. The list's signer does not matter here, because
+    /// the list can only withdraw trust.
     fn on_any_list(&self, own: &[u8]) -> Option<Fault> {
         let listed = self.lists.iter().any(|list| list.covers(own) && list.revokes(own));
         listed.then(|| Fault::Revoked(own.to_vec()))
     }
 
-    /// Looks for a certificate on the lists of its issuer.
+    /// Checks a certificate against the lists of its issuer.
     fn status(&self, one: &[u8], issuer: &[u8], signed: Signed<'_>) -> Option<Fault> {
         if self.lists.is_empty() {
             return None;
@@ -149,10 +149,10 @@ impl Checks {
     }
 }
 
-/// What speaks against the certificates of a path, each in its place.
+/// Returns the fault of a certificate that is not valid in its place on the path.
 fn roles(own: &Known, above: &[Known]) -> Option<Fault> {
     if !above.is_empty() {
-        // With the name of the root that is trusted, but not that root.
+        // The certificate has the name of a trusted root but is not that root.
         if own.is_self_issued() {
             return Some(Fault::UnknownIssuer);
         }
@@ -172,14 +172,14 @@ fn roles(own: &Known, above: &[Known]) -> Option<Fault> {
     (!has_purpose).then_some(Fault::WrongPurpose)
 }
 
-/// What is wrong with the server's own certificate, whoever signed it.
+/// Returns the fault of the server's own certificate, regardless of its issuer.
 fn of_own(path: &[Known], is_listed: bool) -> Option<Fault> {
     let own = path.first()?;
     let fault = if is_listed { None } else { as_authority(own) };
     fault.or_else(|| (!own.has_purpose()).then_some(Fault::WrongPurpose))
 }
 
-/// A server that is not trusted for itself must not show an authority's certificate.
+/// A server must not present a CA certificate unless that certificate is itself trusted.
 fn as_authority(own: &Known) -> Option<Fault> {
     match own.content().get::<BasicConstraints>() {
         Ok(Some((_, basic))) if basic.ca => Some(Fault::IsAuthority),

@@ -1,5 +1,5 @@
-//! Name constraints (RFC 5280, 4.2.1.10) on DNS names and addresses. The TLS libraries check them too,
-//! but differ on wildcards and on names that are malformed.
+//! Name constraints (RFC 5280, 4.2.1.10) on DNS names and addresses. The TLS libraries also check
+//! them, but differ on wildcards and malformed names.
 
 use x509_cert::ext::pkix::constraints::name::{GeneralSubtree, NameConstraints};
 use x509_cert::ext::pkix::name::GeneralName;
@@ -7,13 +7,13 @@ use x509_cert::ext::pkix::name::GeneralName;
 use crate::tls::verdict::Fault;
 use crate::tls::verdict::certificate::Known;
 
-/// What speaks against a path from the server's certificate upward: an authority that may not sign
-/// for a name of a certificate below it.
+/// Returns the fault of a path from the server's certificate upward in which an authority may not
+/// sign for a name of a certificate below it.
 pub(crate) fn objection(path: &[Known]) -> Option<Fault> {
     let mut work = 0_usize;
     for (index, authority) in path.iter().enumerate().skip(1) {
         let Ok(Some((_, bounds))) = authority.content().get::<NameConstraints>() else { continue };
-        // Those that renew their own authority are free (RFC 5280, 6.1.3), the server's is not.
+        // Self-issued intermediates are exempt (RFC 5280, 6.1.3); the server's certificate is not.
         let below = path[..index].iter().enumerate();
         for (_, one) in below.filter(|(index, one)| *index == 0 || !one.is_self_issued()) {
             let names = one.general_names();
@@ -35,8 +35,8 @@ pub(crate) fn objection(path: &[Known]) -> Option<Fault> {
     None
 }
 
-/// Comparisons of a name with a constraint, on one path. webpki's limit, of which OpenSSL allows
-/// four times as many.
+/// The maximum number of comparisons of a name with a constraint on one path. This is webpki's
+/// limit; OpenSSL allows four times as many.
 const MOST_WORK: usize = 250_000;
 
 fn is_outside(name: &GeneralName, bounds: &NameConstraints) -> bool {
@@ -56,11 +56,13 @@ fn is_outside(name: &GeneralName, bounds: &NameConstraints) -> bool {
 enum Verdict {
     Within,
     Without,
-    /// One of the two is malformed: it is permitted by nothing, and excluded by everything.
+    /// The name or the constraint is malformed: no constraint permits it, and every one excludes
+    /// it.
     Malformed,
 }
 
-/// None when the constraint is not about names of this kind, or of a kind left to the libraries.
+/// Compares a name with a constraint. `None` if the constraint concerns another kind of name, or a
+/// kind that the TLS libraries check.
 fn is_within(name: &GeneralName, subtree: &GeneralSubtree, excluding: bool) -> Option<Verdict> {
     Some(match (name, &subtree.base) {
         (GeneralName::DnsName(name), GeneralName::DnsName(base)) => {
@@ -73,8 +75,8 @@ fn is_within(name: &GeneralName, subtree: &GeneralSubtree, excluding: bool) -> O
     })
 }
 
-/// A constraint that begins with a dot is for the names below it only. A wildcard is excluded when
-/// any name that it stands for is.
+/// A constraint that begins with a dot applies only to the names below it. A wildcard is excluded
+/// if any name that it matches is excluded.
 fn dns(name: &str, base: &str, excluding: bool) -> Verdict {
     let suffix = base.strip_prefix('.').unwrap_or(base);
     let of_wildcard = name.strip_prefix("*.");
@@ -97,7 +99,7 @@ fn dns(name: &str, base: &str, excluding: bool) -> Verdict {
     }
 }
 
-/// As RFC 1034 and RFC 1123 have it, with underscores, which are in use.
+/// Checks a name by RFC 1034 and RFC 1123; underscores are also accepted, because they are in use.
 fn is_dns_name(name: &str) -> bool {
     let is_label = |label: &str| {
         let byte = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
@@ -112,7 +114,7 @@ fn is_dns_name(name: &str) -> bool {
         && !last.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// A constraint is an address and a mask, of ones followed by zeros.
+/// A constraint consists of an address and a mask of ones followed by zeros.
 fn address(name: &[u8], base: &[u8]) -> Verdict {
     if !matches!(name.len(), 4 | 16) || !matches!(base.len(), 8 | 32) {
         return Verdict::Malformed;
@@ -150,7 +152,7 @@ mod tests {
             ("*.a.test", ".b.a.test", false, true),
             ("*.a.test", "c.b.a.test", false, false),
             ("*.a.test", "b.test", false, false),
-            // What is malformed.
+            // Malformed names and constraints.
             (".a.test", "a.test", false, true),
             ("a.test.", "a.test", false, true),
             ("a..test", "a.test", false, true),

@@ -1,4 +1,4 @@
-//! What makes a certificate unfit, in whatever role and whoever is trusted.
+//! Flaws that make a certificate invalid in any role.
 
 use x509_cert::der::asn1::{AnyRef, ObjectIdentifier};
 use x509_cert::der::{Decode, Header, Reader, SliceReader, Tag, Tagged};
@@ -10,8 +10,8 @@ use x509_cert::time::Validity;
 use crate::tls::verdict::Fault;
 use crate::tls::verdict::certificate::Known;
 
-/// What is wrong with the certificate. The TLS libraries find some of this, each its own, and some
-/// of it they report as something else.
+/// Returns the flaw of a certificate, if it has one. Each TLS library finds only some of these
+/// flaws and reports some of them as other faults.
 pub(crate) fn flaw(one: &Known) -> Option<Fault> {
     if let Some(what) = malformed(one) {
         return Some(Fault::Unfit(one.der().to_vec(), what));
@@ -22,7 +22,7 @@ pub(crate) fn flaw(one: &Known) -> Option<Fault> {
     one.weak_key().map(|_| Fault::Weak)
 }
 
-/// What can't be understood of the certificate, the end of a sentence.
+/// The malformed part of the certificate, as the end of a sentence.
 fn malformed(one: &Known) -> Option<String> {
     if !one.says_once_how_it_is_signed() {
         return Some("says twice how it is signed, and not the same".to_owned());
@@ -41,7 +41,7 @@ fn malformed(one: &Known) -> Option<String> {
     unreadable.then(|| "has name constraints that can't be read".to_owned())
 }
 
-/// Whether the value of a subjectAltName is a sequence of names, of whatever kinds (RFC 5280, 4.2.1.6).
+/// Whether the value of a subjectAltName is a sequence of names of any kinds (RFC 5280, 4.2.1.6).
 fn are_names(value: &[u8]) -> bool {
     let Ok(names) = AnyRef::from_der(value) else { return false };
     let Ok(mut reader) = SliceReader::new(names.value()) else { return names.value().is_empty() };
@@ -67,7 +67,8 @@ const NAME_KINDS: [u8; 9] = [0xa0, 0x81, 0x82, 0xa3, 0xa4, 0xa5, 0x86, 0x87, 0x8
 
 const SUBJECT_ALT_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.17");
 
-/// Why a certificate (DER) can't be read, as far as one can tell: a sentence without its end.
+/// The reason why a certificate (DER) cannot be parsed, if it can be determined, as a sentence
+/// without its end.
 pub(crate) fn unreadable(der: &[u8]) -> Option<String> {
     let mut reader = SliceReader::new(der).ok()?;
     let header = Header::decode(&mut reader).ok()?;
@@ -83,7 +84,7 @@ pub(crate) fn unreadable(der: &[u8]) -> Option<String> {
     field(SliceReader::new(content.value()).ok()?)
 }
 
-/// The first field of a `TBSCertificate` that can't be read.
+/// The first field of a `TBSCertificate` that cannot be parsed.
 fn field(mut fields: SliceReader<'_>) -> Option<String> {
     if fields.peek_byte()? == VERSION {
         fields.tlv_bytes().ok()?;
@@ -113,5 +114,5 @@ const FIELDS: &[(&str, Readable)] = &[
     ("public key", |der| SubjectPublicKeyInfoRef::from_der(der).is_ok()),
 ];
 
-/// `[0]`, before the number.
+/// The tag `[0]` of the version, which precedes the serial number.
 const VERSION: u8 = 0xa0;

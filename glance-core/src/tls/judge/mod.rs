@@ -1,4 +1,4 @@
-//! What is judged here, and not by the TLS libraries, because they judge it differently.
+//! Certificate checks that this crate makes itself, because the TLS libraries differ in them.
 
 pub mod authority;
 pub mod checks;

@@ -1,5 +1,6 @@
-//! Which certificates of a trust store are of no use, and why: to be said when it is read, since a
-//! server that they were named for would be refused much later, and in other words.
+//! Finds useless certificates in a trust store. The tool reports them when it reads the store:
+//! otherwise the operator learns of them much later, from a rejected server with an unrelated
+//! message.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -10,10 +11,11 @@ use crate::tls::files::pem::TlsFileError;
 use crate::tls::verdict::certificate::Known;
 use crate::tls::verdict::{self, Fault};
 
-/// A line for each certificate that is of no use, neither as an authority nor as a server's own.
+/// Returns a line for each certificate that can be used neither as an authority nor as a server's
+/// own certificate.
 ///
 /// # Errors
-/// When none is left.
+/// When no certificate is usable.
 pub(crate) fn check(path: &Path, all: &[Certificate]) -> Result<Vec<String>, TlsFileError> {
     let now = now();
     let useless: Vec<_> = all.iter().filter_map(|one| Some((one, useless(one, now)?))).collect();
@@ -30,7 +32,8 @@ pub(crate) fn check(path: &Path, all: &[Certificate]) -> Result<Vec<String>, Tls
     }
 }
 
-/// Whether it is out of date now, the end of a sentence.
+/// Why the certificate has expired or is not valid yet, as the end of a sentence; `None` if it is
+/// valid now.
 pub(crate) fn expired(one: &Certificate) -> Option<String> {
     out_of_date(&Known::read(&one.der)?, now())
 }
@@ -43,7 +46,8 @@ fn line(one: &Certificate, why: &str) -> String {
     format!("{one}: the certificate can't be used: {why}; get a new one, or take it out")
 }
 
-/// Why it can be neither an authority nor a server's own, a sentence that begins with its name.
+/// The reason why the certificate can be used neither as an authority nor as a server's own
+/// certificate, as a sentence that begins with its name.
 fn useless(one: &Certificate, now: Duration) -> Option<String> {
     let known = Known::read(&one.der)?;
     let why = flawed(&known).or_else(|| out_of_date(&known, now)).or_else(|| roleless(&known))?;
@@ -69,7 +73,8 @@ fn out_of_date(one: &Known, now: Duration) -> Option<String> {
     early.then(|| format!("is not valid before {}", verdict::date(one.not_before())))
 }
 
-/// It is no authority, or not for servers, and names no host that it could be the certificate of.
+/// Why the certificate is neither an authority for servers nor a server's own certificate, as the
+/// end of a sentence; `None` if it is one of them.
 fn roleless(one: &Known) -> Option<String> {
     let purpose = (!one.has_purpose()).then_some("is not for servers (extended key usage)");
     let why = one.no_authority().or(purpose)?;

@@ -1,4 +1,4 @@
-//! What a server says when it ends a handshake.
+//! TLS alerts that a server sends to end a handshake.
 
 use std::fmt;
 
@@ -11,8 +11,8 @@ use crate::transport::ClientCertificate;
 pub struct Alert(pub u8);
 
 impl Alert {
-    /// The alert that a TLS library's message speaks of. Libraries write the same names with
-    /// blanks, with underscores, or in camel case.
+    /// Finds the alert that a TLS library's error message names. Libraries write the names with
+    /// spaces, with underscores, or in camel case.
     pub fn in_message(message: &str) -> Option<Self> {
         let letters = |text: &str| -> String {
             text.chars().filter(char::is_ascii_alphabetic).collect::<String>().to_lowercase()
@@ -23,8 +23,8 @@ impl Alert {
         Some(Self(known.0))
     }
 
-    /// What it means that the server sends it, from what became of its wish for a client
-    /// certificate, where it had one.
+    /// The fault that this alert from the server means. `asked` is set if the server asked for a
+    /// client certificate.
     pub fn fault(self, asked: Option<ClientCertificate>, min_version: TlsVersion) -> Fault {
         match (asked, self.0) {
             (Some(asked), _) => Fault::ClientCertificate(asked, self),

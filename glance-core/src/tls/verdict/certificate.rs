@@ -1,4 +1,4 @@
-//! What messages say about certificates.
+//! Parsed certificates, for messages and for our own checks.
 
 use std::fmt;
 use std::time::Duration;
@@ -14,17 +14,17 @@ use x509_cert::spki::AlgorithmIdentifierOwned;
 use super::Fault;
 use crate::tls::judge::{authority, flaws};
 
-/// A certificate, understood as far as messages and our own checks need it.
+/// A certificate, parsed as far as messages and our own checks need it.
 pub(in crate::tls) struct Known {
     der: Vec<u8>,
     content: TbsCertificate,
     says_once_how_it_is_signed: bool,
-    /// Whether it is the server's own.
+    /// Whether this is the server's own certificate.
     is_own: bool,
 }
 
-/// The certificates from the server's own upward, as their names tell, of those that it sent (its
-/// own first) and those that may stand above.
+/// Orders the certificates from the server's own upward by matching issuer to subject names. `sent`
+/// are the certificates that the server sent, its own first; `above` are further candidates.
 pub(in crate::tls) fn path(sent: &[Vec<u8>], above: &[Vec<u8>]) -> Vec<Known> {
     let Some((own, others)) = sent.split_first() else { return Vec::new() };
     let Some(own) = Known::read(own) else { return Vec::new() };
@@ -39,7 +39,7 @@ pub(in crate::tls) fn path(sent: &[Vec<u8>], above: &[Vec<u8>]) -> Vec<Known> {
     path
 }
 
-/// The same of a path that is known, from the server's own certificate upward.
+/// Parses a known path, from the server's own certificate upward.
 pub(in crate::tls) fn read_all(path: &[Vec<u8>]) -> Result<Vec<Known>, Fault> {
     let read = |(index, der): (usize, &Vec<u8>)| match Known::read(der) {
         Some(one) => Ok(Known { is_own: index == 0, ..one }),
@@ -48,7 +48,7 @@ pub(in crate::tls) fn read_all(path: &[Vec<u8>]) -> Result<Vec<Known>, Fault> {
     path.iter().enumerate().map(read).collect()
 }
 
-/// A certificate that can't be read, and why.
+/// The fault for a certificate that cannot be parsed.
 pub(in crate::tls) fn unreadable(der: &[u8]) -> Fault {
     let why = flaws::unreadable(der).map(|why| format!(": {why}")).unwrap_or_default();
     Fault::Unfit(der.to_vec(), format!("can't be read{why}"))
@@ -74,7 +74,7 @@ impl Known {
         &self.content
     }
 
-    /// Whether what is signed names the algorithm of the signature.
+    /// Whether the signed part and the signature name the same signature algorithm.
     pub(in crate::tls) fn says_once_how_it_is_signed(&self) -> bool {
         self.says_once_how_it_is_signed
     }
@@ -99,7 +99,7 @@ impl Known {
         self.content.validity.not_after.to_unix_duration()
     }
 
-    /// Why it may not sign others.
+    /// The reason why this certificate may not sign others, if it may not.
     pub(in crate::tls) fn no_authority(&self) -> Option<&'static str> {
         authority::no_authority(&self.content)
     }
@@ -111,7 +111,7 @@ impl Known {
         }
     }
 
-    /// Whether a server may present it.
+    /// Whether a server may present this certificate.
     pub(in crate::tls) fn may_serve(&self) -> bool {
         authority::serves(&self.content)
     }
@@ -120,17 +120,17 @@ impl Known {
         !matches!(self.content.get::<NameConstraints>(), Ok(None))
     }
 
-    /// How many authorities may stand between it and the server.
+    /// The maximum number of intermediate authorities below this one.
     pub(in crate::tls) fn path_length(&self) -> Option<u8> {
         self.content.get::<BasicConstraints>().ok()??.1.path_len_constraint
     }
 
-    /// A critical extension that one of the TLS libraries does not know, or both.
+    /// A critical extension that at least one of the TLS libraries does not know.
     pub(in crate::tls) fn unknown_extension(&self) -> Option<ObjectIdentifier> {
         self.critical().find(|one| !KNOWN.contains(one) && !POLICIES.contains(one))
     }
 
-    /// A critical extension about policies, which rustls does not know.
+    /// A critical policy extension, which rustls does not know.
     pub(in crate::tls) fn policies(&self) -> Option<ObjectIdentifier> {
         self.critical().find(|one| POLICIES.contains(one))
     }
@@ -140,13 +140,13 @@ impl Known {
         all.filter(|one| one.critical).map(|one| one.extn_id)
     }
 
-    /// All alternative names; none when they can't be read.
+    /// All alternative names; `None` if they cannot be parsed.
     pub(in crate::tls) fn general_names(&self) -> Option<Vec<GeneralName>> {
         let names = self.content.get::<SubjectAltName>().ok()?;
         Some(names.map(|(_, names)| names.0).unwrap_or_default())
     }
 
-    /// The hosts that it is for.
+    /// The host names and IP addresses that the certificate is valid for.
     pub(in crate::tls) fn names(&self) -> Vec<String> {
         self.general_names().iter().flatten().filter_map(name).collect()
     }
@@ -155,7 +155,7 @@ impl Known {
         &self.content.subject_public_key_info.algorithm
     }
 
-    /// The length of an RSA key; none for other keys.
+    /// The length of an RSA key in bits; `None` for other keys.
     pub(in crate::tls) fn rsa_bits(&self) -> Option<usize> {
         let info = &self.content.subject_public_key_info;
         if info.algorithm.oid != RSA {
@@ -169,7 +169,7 @@ impl Known {
         Some(modulus.len() * 8 - modulus.first()?.leading_zeros() as usize)
     }
 
-    /// What is too weak about its key, the end of a sentence.
+    /// The reason why the key is too weak, as the end of a sentence.
     pub(in crate::tls) fn weak_key(&self) -> Option<String> {
         if let Some(bits @ ..2048) = self.rsa_bits() {
             return Some(format!("has an RSA key of {bits} bits, too short"));
@@ -188,13 +188,14 @@ impl Known {
         Some(what.to_owned())
     }
 
-    /// The broken digest that its signature goes by. The signature of a root is nobody's concern.
+    /// The broken digest of the certificate's signature. `None` for a root, whose signature is
+    /// irrelevant.
     pub(in crate::tls) fn weak_signature(&self) -> Option<&'static str> {
         weak_signature(self.content.signature.oid).filter(|_| !self.is_self_issued())
     }
 }
 
-/// As the guilty one of a sentence.
+/// Names the certificate as the subject of a sentence.
 impl fmt::Display for Known {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (subject, issuer) = (self.subject(), self.issuer());
@@ -214,7 +215,7 @@ pub(in crate::tls) fn weak_signature(algorithm: ObjectIdentifier) -> Option<&'st
 
 fn name(name: &GeneralName) -> Option<String> {
     match name {
-        // A server may write anything here, as escapes that a terminal obeys.
+        // A server can put any characters here, including terminal escape sequences.
         GeneralName::DnsName(name) => Some(name.as_str().escape_debug().to_string()),
         GeneralName::IpAddress(bytes) => match bytes.as_bytes() {
             [a, b, c, d] => Some(std::net::Ipv4Addr::new(*a, *b, *c, *d).to_string()),
@@ -226,7 +227,7 @@ fn name(name: &GeneralName) -> Option<String> {
     }
 }
 
-/// RFC 3279, 2.3, and RFC 5480, 2.1.1.
+/// OIDs of keys (RFC 3279, 2.3, and RFC 5480, 2.1.1).
 const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 const DSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10040.4.1");
 const ECDSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
@@ -238,8 +239,8 @@ const WEAK_SIGNATURES: &[(ObjectIdentifier, &str)] = &[
     (ObjectIdentifier::new_unwrap("1.2.840.10045.4.1"), "SHA-1"),
 ];
 
-/// What both TLS libraries understand (RFC 5280, 4.2.1): key usage, alternative names, basic and
-/// name constraints, where revocation lists are, purposes.
+/// Extensions that both TLS libraries understand (RFC 5280, 4.2.1): key usage, alternative names,
+/// basic constraints, name constraints, CRL distribution points, extended key usage.
 const KNOWN: &[ObjectIdentifier] = &[
     ObjectIdentifier::new_unwrap("2.5.29.15"),
     ObjectIdentifier::new_unwrap("2.5.29.17"),
@@ -249,8 +250,8 @@ const KNOWN: &[ObjectIdentifier] = &[
     ObjectIdentifier::new_unwrap("2.5.29.37"),
 ];
 
-/// What OpenSSL understands and webpki does not: policies, their mappings and constraints, and the
-/// end of any policy (RFC 5280, 4.2.1.4, 4.2.1.5, 4.2.1.11 and 4.2.1.14).
+/// Extensions that OpenSSL understands and webpki does not: certificate policies, policy mappings,
+/// policy constraints and inhibit anyPolicy (RFC 5280, 4.2.1.4, 4.2.1.5, 4.2.1.11 and 4.2.1.14).
 const POLICIES: &[ObjectIdentifier] = &[
     ObjectIdentifier::new_unwrap("2.5.29.32"),
     ObjectIdentifier::new_unwrap("2.5.29.33"),

@@ -1,4 +1,4 @@
-//! Why a server is not trusted, in the same words whatever the TLS library.
+//! Reasons for rejecting a server, with the same wording for every TLS library.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -12,7 +12,7 @@ pub(super) mod certificate;
 pub use alert::Alert;
 use certificate::Known;
 
-/// What the TLS library found.
+/// The reason why a handshake failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
@@ -20,51 +20,53 @@ pub enum Fault {
     Expired,
     /// The server's certificate, or one above it, is not valid yet.
     NotYetValid,
-    /// The certificate is not for the host.
+    /// The certificate is not valid for the host.
     WrongName,
-    /// Nobody that is trusted, and may, signed the certificate.
+    /// No trusted authority that may sign certificates signed the certificate.
     UnknownIssuer,
-    /// The same, though a certificate with the issuer's name is trusted: which, and why it does not
-    /// do, the rest of a sentence.
+    /// As [`UnknownIssuer`](Self::UnknownIssuer), but a certificate with the issuer's name is
+    /// trusted. The text says which one and why it does not match, as the rest of a sentence.
     NotThatIssuer(String),
-    /// The server presents an authority's certificate that is not trusted for itself.
+    /// The server presents a CA certificate that is not itself trusted as a server certificate.
     IsAuthority,
-    /// This certificate (DER) can't be used by anyone: why, the end of a sentence.
+    /// This certificate (DER) is invalid in any role. The text is the reason, as the end of a
+    /// sentence.
     Unfit(Vec<u8>, String),
-    /// The certificate may not be used by a server, or one above it may not sign for servers.
+    /// The server's certificate may not be used by servers, or a certificate above it may not sign
+    /// for servers.
     WrongPurpose,
-    /// A key is too short, or a signature is made in a way that can be forged.
+    /// A key is too short, or the algorithm of a signature is broken.
     Weak,
-    /// An authority may not sign for this name.
+    /// Name constraints of an authority exclude this name.
     OutOfBounds,
-    /// An authority allows fewer authorities below it.
+    /// There are more authorities below an authority than its path length allows.
     TooLong,
-    /// There are so many certificates, names or constraints that verifying them takes too long.
+    /// The chain has too many certificates, names or constraints to verify in reasonable time.
     TooMuch,
-    /// The certificate says something that must be understood, and is not.
+    /// A certificate has a critical extension that is not understood.
     UnknownExtension,
-    /// A revocation list names this certificate (DER).
+    /// This certificate (DER) is on a revocation list.
     Revoked(Vec<u8>),
     /// No revocation list covers this certificate (DER).
     NotCovered(Vec<u8>),
-    /// The server's key is none of those pinned.
+    /// The server's key is not one of the pinned keys.
     NotPinned,
-    /// The server ends the handshake with this alert, after it asked for a client certificate.
+    /// The server asked for a client certificate and ended the handshake with this alert.
     ClientCertificate(ClientCertificate, Alert),
-    /// The server ends the handshake with this alert.
+    /// The server ended the handshake with this alert.
     Alert(Alert),
-    /// What the server sends is not TLS.
+    /// The server's response is not TLS.
     NotTls,
-    /// Client and server share no version from this one on, or no method.
+    /// Client and server have no protocol version from this one on, or no cipher, in common.
     NothingInCommon(TlsVersion),
     /// The connection closed during the handshake. A retry can help.
     Closed(String),
-    /// Anything else, a fragment of a sentence.
+    /// Any other reason, as a fragment of a sentence.
     Other(String),
 }
 
-/// The error of a handshake that failed. `sent` is what the server sent, its own certificate
-/// first, as far as it is known; `above` are trusted certificates that it may lead to.
+/// The error for a failed handshake. `sent` are the certificates that the server sent, its own
+/// first, as far as they are known; `above` are trusted certificates that may have issued them.
 pub fn refusal(
     fault: &Fault,
     host: &str,
@@ -99,7 +101,7 @@ pub fn refusal(
 
 type Words = (String, Option<&'static str>);
 
-/// The faults that are not of a certificate.
+/// The message for a fault that does not concern a server certificate.
 fn handshake(fault: &Fault) -> Words {
     match fault {
         Fault::ClientCertificate(shown, alert) => {
@@ -133,7 +135,8 @@ fn handshake(fault: &Fault) -> Words {
 
 const OTHER: &str = "have the server checked by `openssl s_client -connect HOST:PORT`";
 
-/// The faults of one certificate of the path: which it is, what is wrong, and the remedy.
+/// The message for a fault of one certificate of the path: the certificate, the fault, and the
+/// remedy.
 fn guilty(fault: &Fault, path: &[Known]) -> Words {
     let find = |is_guilty: &dyn Fn(&Known) -> bool| {
         let found = path.iter().find(|one| is_guilty(one));
@@ -195,7 +198,7 @@ fn dates(fault: &Fault, path: &[Known]) -> Words {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let late = *fault == Fault::Expired;
     let is_guilty = |one: &&Known| match late {
-        // OpenSSL takes the last second for one too many.
+        // OpenSSL treats the last second of the validity period as expired.
         true => one.not_after() <= now,
         false => one.not_before() > now,
     };
@@ -218,7 +221,7 @@ const NO_CA: &str = "the server needs a certificate with CA:FALSE; \
 const FOR_SERVERS: &str = "the server needs a certificate for server authentication";
 const ANOTHER_CA: &str = "the server needs a certificate of an authority that may sign it";
 
-/// A weak key, or a signature by way of a broken digest.
+/// The message for a weak key or for a signature with a broken digest.
 fn weakness(path: &[Known]) -> Words {
     let found = path.iter().find_map(|one| match (one.weak_key(), one.weak_signature()) {
         (Some(what), _) => Some(format!("{one} {what}")),
@@ -233,7 +236,7 @@ fn weakness(path: &[Known]) -> Words {
     (reason, Some("the server needs a certificate with RSA 2048 or ECDSA P-256 and SHA-256"))
 }
 
-/// A certificate that can't be used: by its name, where that can be read.
+/// The message for an invalid certificate, with its name if the name can be read.
 fn unfit(der: &[u8], why: &str, sent: &[Vec<u8>], path: &[Known]) -> Words {
     let who = match path.iter().find(|one| one.is(der)) {
         Some(one) => one.to_string(),
@@ -267,7 +270,7 @@ fn names(host: &str, path: &[Known]) -> Words {
     (reason, Some("use a name of the certificate, or add this one to it"))
 }
 
-/// So many names of a certificate are shown; some have hundreds.
+/// The number of names of a certificate that a message shows; some certificates have hundreds.
 const NAMES: usize = 8;
 
 fn issuer(sent: &[Known]) -> Words {

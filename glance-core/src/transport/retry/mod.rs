@@ -1,4 +1,4 @@
-//! Requests that are repeated when they fail for a reason that may pass.
+//! Retries of failed requests.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,13 +15,14 @@ use crate::body::Body;
 use crate::transport::backoff::Pauses;
 use crate::transport::circuit_breaker::{Breakers, News};
 
-/// A transport that repeats requests whose body can be had [again](Body::again): those that got no
-/// answer, and those that the server could not serve now. It waits in between, as long as the
-/// server says or longer and longer, and leaves a server alone that fails again and again.
+/// A transport that retries requests with a [repeatable](Body::again) body when no response arrives
+/// or the server cannot serve the request now. It waits between attempts, by the server's
+/// `Retry-After` or with exponential backoff. A circuit breaker for each server holds requests back
+/// while the server fails repeatedly.
 ///
-/// Methods that are not idempotent (RFC 9110, 9.2.2), such as POST, are repeated only where the
-/// server did nothing: it was not reached, or it said 429 or 503. Data that passes once is sent once,
-/// and so is a request whose answer is not needed.
+/// Methods that are not idempotent (RFC 9110, 9.2.2), such as POST, are retried only if the server
+/// did nothing: no connection was made, or the status was 429 or 503. A request whose body is not
+/// repeatable is sent only once, and so is an [`Optional`] one.
 #[derive(Debug)]
 pub struct Persistent {
     transport: Arc<dyn Transport>,
@@ -29,30 +30,30 @@ pub struct Persistent {
     breakers: Breakers,
 }
 
-/// How often requests are repeated, and when.
+/// The retry policy: the number of retries and the delays.
 #[derive(Debug, Clone)]
 pub struct Persistence {
-    /// After no answer came.
+    /// Retries when no response arrived.
     pub unanswered: Repeats,
-    /// After one of `statuses`.
+    /// Retries after a response with one of `statuses`.
     pub refused: Repeats,
-    /// The statuses of answers that may be others later.
+    /// The statuses that are retried.
     pub statuses: Vec<u16>,
-    /// The pauses, where none is said.
+    /// The backoff, unless a fixed delay or the server says otherwise.
     pub pauses: Pauses,
 }
 
-/// How often, and after which pause.
+/// The number of retries and their delay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Repeats {
-    /// How often at most.
+    /// The maximum number of retries.
     pub times: u32,
-    /// The pause, always the same; without it, as [`Pauses`] have it.
+    /// A fixed delay; `None` for the backoff of [`Pauses`].
     pub pause: Option<Duration>,
 }
 
 impl Persistence {
-    /// So many times, whatever went wrong.
+    /// Sets the number of retries for all kinds of failures.
     #[must_use]
     pub fn times(mut self, times: u32) -> Self {
         self.unanswered.times = times;
@@ -73,16 +74,16 @@ impl Default for Persistence {
     }
 }
 
-/// Said of a request among its extensions: sending it twice does no harm, whatever its method is.
+/// A request extension: sending the request twice is harmless, regardless of its method.
 #[derive(Debug, Clone, Copy)]
 pub struct Harmless;
 
-/// Said of an answer among its extensions: how often its request had been sent before.
+/// A response extension: the number of earlier attempts of the request.
 #[derive(Debug, Clone, Copy)]
 pub struct Repeated(pub u32);
 
 impl Persistent {
-    /// A transport over `transport` that repeats as `persistence` says.
+    /// Wraps `transport` with the retry policy `persistence`.
     pub fn new(transport: Arc<dyn Transport>, persistence: Persistence) -> Self {
         Self { transport, persistence, breakers: Breakers::default() }
     }
@@ -126,17 +127,17 @@ impl Transport for Persistent {
     }
 }
 
-/// A request that was sent.
+/// One attempt of a request.
 struct Attempt {
     is_idempotent: bool,
-    /// How often it had been sent before.
+    /// The number of earlier attempts.
     repeated: u32,
-    /// Whether the server ever answered, this time or before.
+    /// Whether the server ever answered, to this request or to another.
     met: bool,
 }
 
 impl Persistence {
-    /// How long to wait before the request is sent again, if it is.
+    /// The delay before the next attempt; `None` if the request is not retried.
     fn pause(
         &self,
         attempt: &Attempt,
@@ -173,7 +174,7 @@ impl Persistence {
     }
 }
 
-/// What the result says of the server; nothing when it says something of the request.
+/// The outcome for the circuit breaker; `None` if the result concerns only the request.
 fn news(result: &Result<Response<Body>, TransportError>, pause: Duration) -> Option<News> {
     match result {
         Ok(answer) if matches!(answer.status().as_u16(), 502..=504) => {
@@ -187,7 +188,8 @@ fn news(result: &Result<Response<Body>, TransportError>, pause: Duration) -> Opt
     }
 }
 
-/// Waits; what an answer still has to say is read meanwhile, so that its connection can be used again.
+/// Waits for `pause`. Meanwhile it reads the rest of a response, so that the connection can be
+/// reused.
 async fn rest(result: Result<Response<Body>, TransportError>, pause: Duration) {
     let end = Instant::now() + pause;
     if let Ok(answer) = result {
@@ -196,7 +198,7 @@ async fn rest(result: Result<Response<Body>, TransportError>, pause: Duration) {
     sleep_until(end).await;
 }
 
-/// The last result, which says how many came before it.
+/// The last result, with the number of earlier attempts.
 fn told(
     result: Result<Response<Body>, TransportError>,
     repeated: u32,
@@ -216,7 +218,7 @@ fn told(
     }
 }
 
-/// What happened, for the log.
+/// Formats a result for the log.
 struct Said<'a>(&'a Result<Response<Body>, TransportError>);
 
 impl fmt::Display for Said<'_> {
@@ -232,22 +234,23 @@ fn is_idempotent(method: &Method) -> bool {
     matches!(*method, Method::GET | Method::HEAD | Method::PUT | Method::DELETE)
 }
 
-/// Answers of servers that are overloaded, and of those that stand before a server that is away.
+/// Statuses of overloaded servers, and of proxies in front of an unreachable server.
 const STATUSES: [u16; 7] = [408, 425, 429, 500, 502, 503, 504];
 
-/// As often as rclone does.
+/// The same number of retries as in rclone.
 const TIMES: u32 = 10;
 
-/// For a server that never answered: its address may be wrong, which the operator wants to know soon.
+/// For a server that never answered: its address may be wrong, and the operator should learn of
+/// that soon.
 const TIMES_UNMET: u32 = 3;
 
-/// What a server can have us wait at once.
+/// The maximum delay that a server can request.
 const SAID_MOST: Duration = Duration::from_secs(300);
 
-/// After this time a request is not sent again.
+/// After this time a request is not retried.
 const GIVE_UP: Duration = Duration::from_secs(900);
 
-/// Bytes of an answer that are read while waiting.
+/// The maximum number of bytes of a response that are read while waiting.
 const ANSWER_LIMIT: usize = 64 * 1024;
 
 #[cfg(test)]

@@ -12,14 +12,14 @@ use super::*;
 #[derive(Debug, Clone)]
 enum Fate {
     Answer(u16),
-    /// 503, and these headers.
+    /// Answers 503 with these headers.
     Later(HeaderMap),
     Fails(TransportErrorKind),
 }
 
 use Fate::{Answer, Fails, Later};
 
-/// Does what it is told, then answers 200; and notes when it was asked for what.
+/// Follows a script, then answers 200. Records the requests and their times.
 #[derive(Debug, Default)]
 struct Server {
     fates: Mutex<VecDeque<Fate>>,
@@ -59,7 +59,7 @@ impl Server {
         self.seen.lock().unwrap().iter().map(|(_, text)| text.clone()).collect()
     }
 
-    /// The seconds between one request and the next.
+    /// The seconds between consecutive requests.
     fn pauses(&self) -> Vec<f64> {
         let seen = self.seen.lock().unwrap();
         seen.windows(2).map(|pair| (pair[1].0 - pair[0].0).as_secs_f64()).collect()
@@ -79,7 +79,7 @@ fn bytes(text: &'static str) -> Body {
     Bytes::from_static(text.as_bytes()).into()
 }
 
-/// How often a server is asked that does `fate` at every request but the first.
+/// The number of requests that arrive at a server that does `fate` for every request but the first.
 async fn asked(method: &str, fate: Fate) -> usize {
     let server = Server::with([Answer(200)].into_iter().chain(std::iter::repeat_n(fate, 1000)));
     let persistent = over(&server);
@@ -210,7 +210,7 @@ async fn a_server_says_when_it_wants_to_be_asked_again() {
         ("7", None, 7.0),
         ("Sun, 06 Nov 1994 08:50:07 GMT", date, 30.0),
         ("Sun, 06 Nov 1994 08:49:07 GMT", date, 0.0),
-        // Nobody waits for ever.
+        // The delay is limited.
         ("86400", None, 300.0),
         ("99999999999999999999999", None, 300.0),
         ("Tue, 01 Jan 2999 00:00:00 GMT", None, 300.0),
@@ -220,7 +220,7 @@ async fn a_server_says_when_it_wants_to_be_asked_again() {
         let pause = server.pauses()[0];
         assert!((seconds..=seconds + 0.502).contains(&pause), "{after}: {pause}");
     }
-    // Whatever it says: at some time it is enough.
+    // Even if the server asks for more delays, the retries end.
     let server = Server::with(vec![Later(headers("300", None)); 100]);
     over(&server).send(request("GET", Body::empty())).await.unwrap();
     assert_eq!(server.seen().len(), 3);
@@ -258,7 +258,7 @@ async fn a_server_that_is_away_is_asked_by_one_at_a_time_and_all_go_on_when_it_i
     for answer in join_all(all).await {
         assert_eq!(answer.unwrap().status(), 200);
     }
-    // The 15 failures, and one answer for each.
+    // The 15 failures, and one success for each request.
     assert_eq!(server.seen().len(), 1 + 15 + 20);
     let begun = server.seen.lock().unwrap();
     assert!(begun.last().unwrap().0 - begun[0].0 < Duration::from_secs(60));
