@@ -23,10 +23,10 @@ pub(crate) mod cancel;
 pub(crate) mod progress;
 pub(crate) mod prune;
 
-/// Replicates the images of the source to each target. Each outcome is passed to `observe` as it is
-/// final, with the index of its target. Neither a failed image nor a failed target ends the run for
-/// the others. Images that fail with a retryable error are retried at the end of the run and
-/// reported then.
+/// Replicates the images of the source to each target. Each outcome is passed to `observe` as soon
+/// as it is final, with the index of its target. Neither a failed image nor a failed target ends
+/// the run for the others. Images that fail with a retryable error are retried at the end of the
+/// run and reported then.
 ///
 /// All replications must have the same source. Settings of the run as a whole, such as
 /// [`transfers`](crate::Policy::transfers), are taken from the policy of the first.

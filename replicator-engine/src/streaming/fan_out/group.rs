@@ -62,7 +62,8 @@ impl Group {
         self.window.send_modify(|window| window.awaited -= 1);
     }
 
-    /// Follows the read from the first byte. `None` if the first byte is no longer available.
+    /// Follows the read from the first byte. `None` if the first byte is no longer available or the
+    /// read has failed.
     ///
     /// # Errors
     /// When the source does not deliver the data.

@@ -45,7 +45,8 @@ impl Window {
         Self { keeps, awaited, ..Self::default() }
     }
 
-    /// Adds a follower at the first byte. `None` if the first byte is no longer available.
+    /// Adds a follower at the first byte. `None` if the first byte is no longer available or the
+    /// read has failed.
     pub(super) fn follow(&mut self) -> Option<usize> {
         let has_all = self.start == 0 || self.kept.contains(0);
         if !has_all || matches!(self.over, Some(Err(_))) {
