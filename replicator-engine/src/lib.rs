@@ -101,8 +101,8 @@ impl Replication {
     /// Runs [`run_all`] for this target alone, and passes each image's result to `observe`.
     ///
     /// # Errors
-    /// When a store can't be listed, when a requested removal was not carried out, or when the run
-    /// was stopped before its end.
+    /// When a store can't be listed, when a requested removal was not carried out, when too many
+    /// images failed, or when the run was stopped before its end.
     pub async fn run(&self, mut observe: impl FnMut(Outcome) + Send) -> Result<(), RunError> {
         let all = run_all(std::slice::from_ref(self), |_, outcome| observe(outcome)).await;
         all.into_iter().collect()
@@ -160,7 +160,7 @@ impl Replication {
 }
 
 impl Outcome {
-    /// The result for an image whose data was not transferred.
+    /// The result for an image, without details of a data transfer and without losses.
     pub fn of(image: Image, result: Result<Done, CopyError>) -> Self {
         Self { image, result, journey: Journey::default(), losses: Vec::new() }
     }

@@ -114,7 +114,7 @@ pub enum NotWanted {
     Skipped(String),
     /// The target can't hold the image as wanted.
     Blocked {
-        /// Why.
+        /// The reason.
         reason: String,
         /// What the operator can do about it.
         hint: String,

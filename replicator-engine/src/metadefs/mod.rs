@@ -111,7 +111,7 @@ pub enum MetadefError {
     Target(StoreError),
     /// The owner has no counterpart at the target.
     Owner {
-        /// Why.
+        /// The reason.
         reason: String,
         /// What the operator can do about it.
         hint: String,

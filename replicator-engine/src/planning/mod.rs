@@ -114,7 +114,7 @@ pub(super) enum Step {
     Complete(Goal),
     /// Update record, members and activation where they differ.
     Reconcile(Goal),
-    /// Hide or delete an image that only the target holds.
+    /// Remove (hide, deactivate or delete) an image that only the target holds.
     Remove,
     /// Do nothing.
     Nothing,

@@ -8,8 +8,8 @@ use glance_core::transport::backoff::Pauses;
 /// operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retries {
-    /// The number of consecutive attempts without progress: source reads that yield almost no data,
-    /// and status requests for an unfinished upload that get no answer.
+    /// The number of consecutive retries without progress: of reads from the source that yield
+    /// almost no data, and of status requests to the target that fail after an unanswered upload.
     pub low_level: usize,
     /// How often the data of one image is sent again into the same record.
     pub per_image: usize,

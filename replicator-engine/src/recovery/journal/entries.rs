@@ -242,5 +242,5 @@ fn is_zero(number: &u64) -> bool {
 /// The version of the line format. Additions to the format do not change it.
 const VERSION: u32 = 1;
 
-/// Maximum number of unfinished runs without leftovers that are kept.
+/// The number of most recent unfinished runs that are kept even without leftovers.
 const MOST_UNFINISHED: usize = 16;

@@ -29,7 +29,7 @@ fn image(number: u8) -> Image {
     Image::queued(id(number), attributes)
 }
 
-/// As the target has it.
+/// The image's record at the target.
 fn record(number: u8) -> Image {
     Image { created_at: Some("2026-01-01T00:00:00Z".to_owned()), ..image(number) }
 }
