@@ -1,4 +1,4 @@
-//! Why one image could not be replicated, and whose fault it was.
+//! Errors of a run and of one image, with the side at fault.
 
 use glance_core::content_format::{Format, Unfit};
 use glance_core::digest::Algorithm;
@@ -12,38 +12,38 @@ use crate::running::cancel::Why;
 use crate::running::prune::NothingRemoved;
 use glance_core::verified_body::DataFault;
 
-/// Why a run did not come to its end.
+/// Why a run ended early or left something undone.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RunError {
     /// A store can't be listed.
     #[error(transparent)]
     Listing(#[from] StoreError),
-    /// Nothing was removed.
+    /// Pruning was requested, but nothing was removed.
     #[error(transparent)]
     NothingRemoved(#[from] NothingRemoved),
-    /// It was told to end before.
+    /// The run was told to stop before its end.
     #[error("{why}{}", undone(*.left, *.unseen))]
     Stopped {
-        /// Why.
+        /// Why the run was stopped.
         why: Why,
-        /// Images that were not begun.
+        /// Number of images that were not started.
         left: u64,
-        /// Whether there may be more, since not all were looked at.
+        /// Whether there may be more, because not all images had been examined.
         unseen: bool,
     },
-    /// So many images have failed that no more were begun.
+    /// No more images were started because too many had failed.
     #[error("{failures} images have failed, the most allowed{}", undone(*.left, false))]
     TooManyFailures {
-        /// Images that failed.
+        /// Number of images that failed.
         failures: u64,
-        /// Images that were not begun.
+        /// Number of images that were not started.
         left: u64,
     },
 }
 
 impl RunError {
-    /// How many images are known that were not begun.
+    /// The known number of images that were not started.
     pub fn left(&self) -> u64 {
         match self {
             Self::Listing(_) | Self::NothingRemoved(_) => 0,
@@ -61,113 +61,113 @@ impl RunError {
     }
 }
 
-/// Why one image could not be replicated. The variants name the guilty side.
+/// Why one image could not be replicated. The variants name the side at fault.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CopyError {
-    /// It can't be at the target as it should be.
+    /// The target cannot hold the image as wanted.
     #[error("{reason}")]
     Blocked {
-        /// What can't be, and why.
+        /// What is impossible, and why.
         reason: String,
         /// What the operator can do about it.
         hint: Option<String>,
     },
-    /// The target will not give it its id.
+    /// The target refused this image id.
     #[error("the target does not give it its id")]
     Burned(#[source] StoreError),
-    /// Someone else's upload to the same record is under way, or was left hanging.
+    /// Another client's upload to the same record is in progress, or an upload was left unfinished.
     #[error(
         "the target's record is {status}: another upload is under way, or one was left hanging"
     )]
     Busy {
-        /// The record's state.
+        /// The record's status.
         status: Status,
     },
-    /// The target holds other data under the same id.
+    /// The target holds different data under the same id.
     #[error(
         "the target holds other data under this id: {} is {} there and {} at the source",
         .0.field, .0.target, .0.source
     )]
     ContentDiffers(Difference),
-    /// The data did not come whole from the source. The target's record has no data.
+    /// The source's data was incomplete or wrong. The target's record has no data.
     #[error("the data of {source_store} is not good, and the upload was broken off")]
     Data {
-        /// The store that it came from.
+        /// The store that the data came from.
         source_store: String,
-        /// What was wrong with it.
+        /// What was wrong with the data.
         #[source]
         fault: DataFault,
     },
-    /// The run was told to end, and the upload was broken off.
+    /// The run was told to stop, and the upload was aborted.
     #[error("it was broken off, since the run was to end")]
     BrokenOff,
-    /// What was about to happen at the target can't be written down, and did not happen.
+    /// The next step at the target could not be written to the journal, so it was not carried out.
     #[error("it was not begun, since that can't be written down")]
     Journal(#[source] JournalError),
-    /// The target took the data so slowly that the others would have waited for it.
+    /// The target took the data so slowly that the other targets went on without it.
     #[error("{target_store} took the data too slowly: the others did not wait after {got} bytes")]
     LeftBehind {
-        /// The store that is slow.
+        /// The slow store.
         target_store: String,
-        /// Bytes that it took.
+        /// Number of bytes that the store had taken.
         got: u64,
     },
-    /// The target did not copy its data to all of its stores where it should be. Apart from that,
-    /// all is in place.
+    /// The target did not copy the data to all of the stores where it should be. Otherwise the
+    /// image is complete.
     #[error("it is in place and proven, but not in store {stores}")]
     NotInStores {
-        /// Where it is not.
+        /// The stores without the data.
         stores: String,
-        /// Why.
+        /// Why the copy failed.
         #[source]
         error: StoreError,
     },
-    /// The source failed.
+    /// A request to the source failed.
     #[error("the source failed")]
     Source(#[source] StoreError),
-    /// Its data can't be kept for a while, as is wanted.
+    /// The data could not be written to or read from the spool.
     #[error("the spool can't take its data")]
     Spool(#[source] DataFault),
-    /// The target stored something else than it was sent. The replica was made private and
-    /// deactivated where that was possible.
+    /// The target stored different data than it was sent. The replica was made private and
+    /// deactivated where possible.
     #[error(
         "{target_store} stored other data than it was sent: {} is {} there and {} at the source; \
          {quarantine}",
         .difference.field, .difference.target, .difference.source
     )]
     Stored {
-        /// The store that it went to.
+        /// The store that the data was sent to.
         target_store: String,
-        /// How its record differs from the source's.
+        /// How the target's record differs from the source's.
         difference: Difference,
         /// What was done with the replica.
         quarantine: String,
     },
-    /// The target failed.
+    /// A request to the target failed.
     #[error("the target failed")]
     Target(#[source] StoreError),
-    /// The target would take the data whole, refuse it then, and keep a record that can't be used.
-    /// It was neither sent nor was a record made.
+    /// The target would reject this data, but only after taking all of it, and would keep an
+    /// unusable record. No record was made and nothing was sent.
     #[error("its data is nothing that {target_store} accepts, and was not sent")]
     Unfit {
-        /// The store that it was meant for.
+        /// The store that the data was meant for.
         target_store: String,
-        /// What Glance refuses.
+        /// What Glance rejects.
         #[source]
         fault: Unfit,
     },
-    /// To whom it belongs at the target is not known, because a Keystone failed.
+    /// The owner or members at the target are unknown because a Keystone request failed.
     #[error("its projects can't be looked up")]
     Unresolved(#[source] SignInError),
-    /// The source's only digest is one that the cryptography in use does not compute. Nothing was
-    /// copied.
+    /// The source's only digest uses an algorithm that the cryptography in use does not compute.
+    /// Nothing was copied.
     #[error("it cannot be verified in FIPS mode: its only digest is {algorithm}")]
     Unverifiable {
         /// The digest's algorithm.
         algorithm: Algorithm,
     },
-    /// There is no digest to prove the copy by.
+    /// The target's record has no digest to prove the copy with.
     #[error("the target's record has no digest that the copy could be proven by")]
     Unproven,
 }
@@ -181,12 +181,12 @@ impl CopyError {
         Self::Busy { status }
     }
 
-    /// Whether data was found to be other than it should be.
+    /// Whether the data was found to be wrong.
     pub fn is_integrity_failure(&self) -> bool {
         match self {
             Self::ContentDiffers(_) | Self::Stored { .. } | Self::Unproven => true,
             Self::Data { fault, .. } => is_wrong(fault),
-            // A record that can't be read says nothing of the data.
+            // A record that can't be read says nothing about the data.
             Self::Source(error) | Self::Target(error) => {
                 error.kind == StoreErrorKind::Unreadable && error.record.is_none()
             }
@@ -204,12 +204,12 @@ impl CopyError {
         }
     }
 
-    /// Whether trying the image again later may help, without anybody changing anything.
+    /// Whether a later retry may succeed without any change by an operator.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Busy { .. } | Self::LeftBehind { .. } => true,
             Self::Data { fault, .. } => !is_wrong(fault),
-            // Somebody else may just be at work on it.
+            // Another client may be working on the image at the moment.
             Self::Source(error) | Self::Target(error) | Self::NotInStores { error, .. } => {
                 error.kind.is_retryable() || error.kind == StoreErrorKind::Conflict
             }
@@ -229,7 +229,7 @@ impl CopyError {
         }
     }
 
-    /// What the operator can do about it.
+    /// What the operator can do about the error.
     pub fn hint(&self) -> Option<&str> {
         match self {
             Self::Blocked { hint, .. } => hint.as_deref(),
@@ -280,13 +280,13 @@ impl CopyError {
     }
 }
 
-/// Whether the data is not what it should be, and would be the same another time.
+/// Whether the fault is in the data itself, so that another read would give the same result.
 fn is_wrong(fault: &DataFault) -> bool {
     use DataFault::{Damaged, Digest, TooLong};
     matches!(fault, Damaged { .. } | Digest { .. } | TooLong { .. })
 }
 
-/// How much was not begun, behind the reason.
+/// The part of a message that says how many images were not started, appended to the reason.
 fn undone(images: u64, unseen: bool) -> String {
     match (images, unseen) {
         (0, false) => String::new(),

@@ -1,9 +1,11 @@
-//! Making one store hold what another holds, and proving it.
+//! Replicates the images of one store into others and verifies the copies.
 //!
-//! [`run_all`] is the whole way of every image: list source and targets, pair the images, decide,
-//! copy through the checked body, compare what the target says it stored, publish. What only a
-//! target holds may be removed at the end. [`Replication::run`] is that for one target. [`Replication::plan`] decides and does nothing,
-//! [`Replication::verify`] reads what records do not prove.
+//! [`run_all`] is the whole run: it lists the source and the targets, pairs their images, plans a
+//! step for each pair, copies data through a verifying body, compares the digests in the target's
+//! record, and publishes the image. At the end of the run it can prune: remove images that only a
+//! target holds. [`Replication::run`] does the same for a single target. [`Replication::plan`]
+//! reports the planned steps without changing anything. [`Replication::verify`] reads the data
+//! where records alone do not prove it.
 
 use std::sync::Arc;
 
@@ -51,62 +53,63 @@ use pairing::merge_join::Pair;
 use planning::Step;
 use streaming::fan_out::Share;
 
-/// One store made to hold what another holds.
+/// A replication from one source to one target.
 #[derive(Debug)]
 pub struct Replication {
-    /// Where images come from.
+    /// The store that images are copied from.
     pub source: Arc<dyn ImageStore>,
-    /// Where they go.
+    /// The store that images are copied to.
     pub target: Arc<dyn ImageStore>,
-    /// How.
+    /// What to replicate, and how.
     pub policy: Policy,
 }
 
-/// What became of one image.
+/// The result for one image.
 #[derive(Debug)]
 pub struct Outcome {
-    /// The image, as the source describes it; of a removed one, as the target does.
+    /// The image as the source describes it; for a removed image, as the target described it.
     pub image: Image,
-    /// What was done.
+    /// What was done, or why the image failed.
     pub result: Result<Done, CopyError>,
-    /// How its data came.
+    /// How the data reached the target, and what proves it.
     pub journey: Journey,
-    /// What of it could not be translated, and is not at the target as at the source.
+    /// Parts of the image that could not be translated and therefore differ at the target.
     pub losses: Vec<Loss>,
 }
 
-/// What was done with one image, successfully.
+/// What was done successfully with one image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Done {
-    /// The data was copied and proven, in a new record.
+    /// The data was copied into a new record and proven.
     Copied,
-    /// The same, under another id than the image's.
+    /// Like `Copied`, but the replica has this id instead of the source image's id.
     CopiedAs(ImageId),
-    /// The data was copied and proven, in a record that an earlier run left without data.
+    /// The data was copied into an existing record without data, for example one that an earlier
+    /// run left, and proven.
     Completed,
-    /// The record was brought up to date; the data was in place.
+    /// The record was updated in the listed fields; the data was already in place.
     Updated(Vec<String>),
-    /// All was in place.
+    /// The replica was already up to date.
     InPlace,
-    /// The target's image was removed, since the source does not hold it any more.
+    /// The target's image was removed because the source no longer holds it.
     Removed(Removal),
-    /// Nothing was done, for this reason.
+    /// Nothing was done; the text is the reason.
     Skipped(String),
 }
 
 impl Replication {
-    /// [`run_all`] for this target alone.
+    /// Runs [`run_all`] for this target alone, and passes each image's result to `observe`.
     ///
     /// # Errors
-    /// When one of the stores can't be listed, when nothing was removed that should have been, or
-    /// when the run was told to end before its end.
+    /// When a store can't be listed, when a requested removal was not carried out, when too many
+    /// images failed, or when the run was stopped before its end.
     pub async fn run(&self, mut observe: impl FnMut(Outcome) + Send) -> Result<(), RunError> {
         let all = run_all(std::slice::from_ref(self), |_, outcome| observe(outcome)).await;
         all.into_iter().collect()
     }
 
-    /// Compares both stores, and hands an entry for each image of either to `observe`, in the
-    /// order of ids. Changes nothing.
+    /// Compares both stores and passes one entry per image of either store to `observe`, ordered by
+    /// id. Changes nothing.
     ///
     /// # Errors
     /// When one of the stores can't be listed.
@@ -122,8 +125,8 @@ impl Replication {
         Ok(())
     }
 
-    /// The bytes of data that [`run`](Self::run) would copy, as far as the source's records tell.
-    /// Changes nothing.
+    /// The number of data bytes that [`run`](Self::run) would copy, according to the sizes in the
+    /// source's records. Changes nothing.
     ///
     /// # Errors
     /// When one of the stores can't be listed.
@@ -133,7 +136,7 @@ impl Replication {
         Ok(bytes)
     }
 
-    /// Does what the entry says.
+    /// Executes the entry's step.
     async fn execute(&self, entry: Entry, mut share: Share) -> Outcome {
         let Entry { image, replica, differences, reason, losses, step, .. } = entry;
         let mut journey = Journey::default();
@@ -157,12 +160,12 @@ impl Replication {
 }
 
 impl Outcome {
-    /// What became of an image whose data did not move, or passed as a stream.
+    /// The result for an image, without details of a data transfer and without losses.
     pub fn of(image: Image, result: Result<Done, CopyError>) -> Self {
         Self { image, result, journey: Journey::default(), losses: Vec::new() }
     }
 
-    /// The same, of an image that is not as at the source in this. What is not there lost nothing.
+    /// Adds the losses of an image that is at the target. Skipped and failed images keep none.
     #[must_use]
     pub fn losing(self, losses: Vec<Loss>) -> Self {
         match self.result {
@@ -172,7 +175,7 @@ impl Outcome {
     }
 }
 
-/// The ids of images that have another one at the target, and those.
+/// The ids of the source images whose replicas have another id, each with the replica's id.
 fn ids(moved: &Moved) -> impl Iterator<Item = (ImageId, ImageId)> {
     moved.iter().map(|(id, replica)| (id.clone(), replica.id.clone()))
 }

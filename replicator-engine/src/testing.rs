@@ -1,4 +1,4 @@
-//! A source that breaks off, and counts what it gave, for tests.
+//! A test source that interrupts reads, and counts the bytes it delivered.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -17,33 +17,33 @@ use glance_core::store::{
     Activation, ByteRange, ImageStore, ImageStream, StoreError, StoreErrorKind,
 };
 
-/// Images in memory that do not come as they should.
+/// An in-memory store that interrupts or refuses reads.
 #[derive(Debug)]
 pub(super) struct Flaky {
     pub(super) kept: MemoryStore,
-    /// Bytes after which each answer with data breaks off.
+    /// Number of bytes after which a response breaks off.
     pub(super) breaks_after: AtomicU64,
-    /// How many answers break off.
+    /// How many more responses break off.
     pub(super) breaks: AtomicUsize,
-    /// How many requests for data are refused.
+    /// How many more requests for data are refused.
     pub(super) refusals: AtomicUsize,
     pub(super) ranges: Ranges,
-    /// Bytes given.
+    /// Number of bytes delivered.
     pub(super) given: Arc<AtomicU64>,
-    /// Every request for data, as it was made.
+    /// All requested ranges, in order.
     pub(super) asked: Mutex<Vec<ByteRange>>,
 }
 
-/// What it makes of a range.
+/// How the store handles range requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ranges {
     Given,
-    /// As a Glance whose storage has no random access.
+    /// Like a Glance whose storage has no random access.
     NotInTheMiddle,
 }
 
 impl Flaky {
-    /// A store with one image of so many bytes, and that image.
+    /// A store with one image of `length` bytes, and that image.
     pub(super) async fn with_image(length: usize) -> (Self, Image) {
         let kept = MemoryStore::new("flaky");
         let image = Image::queued(ImageId::random(), Attributes::default());
@@ -78,7 +78,7 @@ impl Flaky {
     }
 }
 
-/// Bytes that are others at every place that is likely to be mistaken for another.
+/// Test data whose bytes differ at offsets that are likely to be confused.
 pub(super) fn data(length: usize) -> Bytes {
     let block: Vec<u8> =
         (0..1_000_003_u32).map(|it| (it % 251 + it / 251 % 241).to_le_bytes()[0]).collect();

@@ -1,7 +1,8 @@
-//! Ways of data that do not lead through this process, and where the target puts it.
+//! Server-side import, and placement in the target's stores.
 //!
-//! The target's own workers get the data; record, proof and publication are as of every other copy.
-//! What they can't get passes through here after all, into the same record.
+//! The target's own workers fetch the data. Record, proof and publication are the same as for
+//! streamed data. If the workers can't fetch an image, its data is streamed through this process
+//! into the same record.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -16,102 +17,102 @@ use glance_core::store::{ByteRange, ImageStore, Import, ServerSideImport, StoreE
 use crate::planning::{Goal, content_difference, is_provable};
 use crate::{ContentCheck, CopyError, Difference, Phase, Policy, Proven, Replication};
 
-/// How data gets to a target that is a Glance, and where it is put there.
+/// How a Glance target gets data, and in which stores it puts it.
 #[derive(Debug, Clone)]
 pub struct Delivery {
-    /// The target's ability to get data with its own workers.
+    /// The target's server-side import interface.
     pub target: Arc<dyn ServerSideImport>,
-    /// From where the target's own workers get the data; without it, it passes through here.
+    /// Where the target's workers fetch the data. `None`: data is streamed through this process.
     pub origin: Option<Origin>,
-    /// What becomes of images that they can't get.
+    /// What to do with images that the workers can't fetch.
     pub fallback: Fallback,
     /// In which of the target's stores the data is put.
     pub placement: Placement,
 }
 
-/// From where the target's own workers get data.
+/// Where the target's workers fetch data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// From the source, a Glance of the target's Keystone.
+    /// The source, a Glance that uses the same Keystone as the target.
     Glance {
         /// The source's region.
         region: String,
-        /// The interface at which the workers reach it: `public`, `internal` or `admin`.
+        /// The interface at which the workers reach the source: `public`, `internal` or `admin`.
         interface: String,
     },
-    /// From a web server that has the same data.
+    /// A web server that serves the same data.
     Web(Template),
 }
 
-/// What becomes of images that the target's workers can't get.
+/// What to do with images that the target's workers can't fetch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Fallback {
-    /// Their data passes through here.
+    /// Stream the data through this process.
     #[default]
     Stream,
-    /// They fail.
+    /// Fail the image.
     Fail,
 }
 
-/// In which stores of a Glance data is put, by their names there.
+/// The stores of a Glance in which data is put, by store name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Placement {
-    /// Where new data goes; without it, the Glance chooses.
+    /// The store for new data. `None`: Glance chooses.
     pub store: Option<String>,
-    /// Where new data goes from a store of the source; these rules have the first word.
+    /// The store for new data by store of the source. These rules take precedence over `store`.
     pub by_source: BTreeMap<String, String>,
-    /// Where it is to be too.
+    /// Stores that get an additional copy.
     pub also: Vec<String>,
 }
 
-/// The address of an image's data on a web server, in which `{id}` and `{name}` stand for those of
-/// the image.
+/// The address of image data on a web server. `{id}` and `{name}` are replaced by those of the
+/// image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template(String);
 
-/// What is wrong with the text of a [`Template`].
+/// Why the text of a [`Template`] is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidTemplate(&'static str);
 
-/// How an image's data came to the target.
+/// How the data of an image reached the target.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Journey {
-    /// By which way, if it moved.
+    /// How the data was transferred; `None` if it was not.
     pub way: Option<Way>,
-    /// What is proven of it, if it was copied.
+    /// What proves the data; `None` if it was not copied.
     pub proven: Option<Proven>,
-    /// Bytes that the target stored, if it says so.
+    /// Number of bytes that the target stored, if its record says.
     pub bytes: Option<u64>,
-    /// What the operator should know of it, a sentence each, without its full stop.
+    /// Notes for the operator, one sentence each, without a full stop.
     pub notes: Vec<String>,
 }
 
-/// A way of data to the target.
+/// A path of data to the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
-    /// Through this process.
+    /// Streamed through this process.
     Streamed,
-    /// The target got it by itself.
+    /// Imported by the target itself.
     Imported,
 }
 
 impl Journey {
-    /// Takes down what is proven of what the target stored.
+    /// Records what proves the data, and the stored size.
     pub(crate) fn prove(&mut self, proven: Proven, stored: &Image) {
         (self.proven, self.bytes) = (Some(proven), stored.size);
     }
 }
 
 impl Placement {
-    /// The store that the data of `image` is put in.
+    /// The store for the data of `image`.
     fn of(&self, image: &Image) -> Option<&str> {
         let by_source = image.stores.iter().find_map(|store| self.by_source.get(store));
         by_source.or(self.store.as_ref()).map(String::as_str)
     }
 
-    /// The stores that are still to get the data of `replica`. Glance copies that of active images
-    /// only.
+    /// The stores that still lack the data of `replica`. Empty unless the image is active, because
+    /// Glance copies only active images.
     fn missing(&self, replica: &Image) -> Vec<String> {
         let is_missing = |store: &&String| !replica.stores.contains(store);
         match replica.status {
@@ -120,7 +121,7 @@ impl Placement {
         }
     }
 
-    /// The difference between the stores that have the data of `replica`, and those that should.
+    /// The difference between the actual and the wanted stores of `replica`.
     pub(crate) fn difference(&self, replica: &Image) -> Option<Difference> {
         let missing = self.missing(replica);
         let wanted = [&replica.stores[..], &missing].concat().join(",");
@@ -136,11 +137,11 @@ impl Template {
     fn address(&self, image: &Image) -> String {
         let encoded = |text: &str| utf8_percent_encode(text, ENCODED).to_string();
         let name = image.attributes.name.as_deref().unwrap_or_default();
-        // An id has no braces, so that the name is put in last.
+        // The name is inserted last, since it may contain braces; an id can't.
         self.0.replace("{id}", image.id.as_str()).replace("{name}", &encoded(name))
     }
 
-    /// Whether the data would come unprotected.
+    /// Whether the data would be fetched over unencrypted HTTP.
     pub fn is_plain(&self) -> bool {
         self.0.starts_with("http://")
     }
@@ -165,7 +166,7 @@ impl FromStr for Template {
 }
 
 impl Replication {
-    /// The target as new data of `image` is put into it.
+    /// The target, bound to the store that new data of `image` goes into.
     pub(crate) fn target_of(&self, image: &Image) -> Arc<dyn ImageStore> {
         let delivery = self.policy.delivery.as_ref();
         let placed = delivery
@@ -173,10 +174,10 @@ impl Replication {
         placed.unwrap_or_else(|| Arc::clone(&self.target))
     }
 
-    /// From where the target gets the data of `image` by itself; none where it passes through here.
+    /// The import request for `image`; `None` if its data is streamed through this process.
     ///
     /// # Errors
-    /// Why the target can't.
+    /// The reason why the target can't import the image.
     pub(crate) fn import_of(
         &self,
         image: &Image,
@@ -206,10 +207,10 @@ impl Replication {
         }
     }
 
-    /// Takes down that data passes through here since the target can't get it.
+    /// Adds a note that the data is streamed because the target can't import it.
     ///
     /// # Errors
-    /// When that is not wanted.
+    /// When the policy does not allow streaming as a fallback.
     pub(crate) fn fall_back(&self, reason: &str, journey: &mut Journey) -> Result<(), CopyError> {
         let delivery = self.policy.delivery.as_ref();
         if delivery.is_some_and(|delivery| delivery.fallback == Fallback::Fail) {
@@ -222,8 +223,8 @@ impl Replication {
         Ok(())
     }
 
-    /// Has the target get the data of `record` by itself. None when it can't, and the record is fit
-    /// for other data.
+    /// Lets the target import the data of `record`. `None` if it can't and the record still accepts
+    /// other data.
     pub(crate) async fn import(
         &self,
         image: &Image,
@@ -251,7 +252,7 @@ impl Replication {
                 tracing::info!(image = %image.id, "{method}: {error}");
                 self.fall_back(&format!("{method}: {}", error.reason), journey).map(|()| None)
             }
-            // It came to its end when nobody looked.
+            // The import completed after the request for its result had failed.
             (status, _) if status.has_data() => {
                 journey.way = Some(Way::Imported);
                 Ok(Some(now))
@@ -260,8 +261,8 @@ impl Replication {
         }
     }
 
-    /// Refuses what the target would, when it gets the data by itself: after an import, too, it
-    /// keeps a record that can't be used.
+    /// Rejects data that the target would reject after an import. Glance would keep an unusable
+    /// record after a failed import, too.
     pub(crate) async fn check_head(&self, image: &Image, record: &Image) -> Result<(), CopyError> {
         let (ContentCheck::Glance, Some(size)) = (self.policy.content, image.size) else {
             return Ok(());
@@ -280,8 +281,8 @@ impl Replication {
         Ok(())
     }
 
-    /// Proves data that the target got by itself, and publishes it. What the records do not prove
-    /// is proven by reading the source.
+    /// Verifies data that the target imported, and publishes the image. If the records do not prove
+    /// the data, the source is read.
     pub(crate) async fn take(
         &self,
         image: &Image,
@@ -297,12 +298,12 @@ impl Replication {
             None => self.prove_stored(image, &stored).await?,
         }
         journey.prove(self.proven(image, &stored, false), &stored);
-        // Glance takes some of the source's properties along, wanted or not.
+        // An import also copies some of the source's properties, wanted or not.
         let restored = self.target.update(&stored, &record.attributes).await;
         self.finish(image, &restored.map_err(CopyError::Target)?, goal).await
     }
 
-    /// Has the target copy the data of `replica` to all of its stores where it should be.
+    /// Lets the target copy the data of `replica` to all stores where it is missing.
     pub(crate) async fn spread(&self, replica: &Image) -> Result<(), CopyError> {
         let Some(delivery) = &self.policy.delivery else { return Ok(()) };
         let missing = delivery.placement.missing(replica);
@@ -316,13 +317,13 @@ impl Replication {
 }
 
 impl Policy {
-    /// Whether the target gets data by itself.
+    /// Whether the target imports data on its own.
     pub(crate) fn imports(&self) -> bool {
         self.delivery.as_ref().is_some_and(|delivery| delivery.origin.is_some())
     }
 }
 
-/// What stands for itself in an address (RFC 3986, section 2.3).
+/// Every byte is percent-encoded except the unreserved ones (RFC 3986, section 2.3).
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! One image's way to the target.
+//! Copies one image to the target.
 
 use glance_core::content_format;
 use glance_core::image::{Attributes, Image, ImageId, Status, Visibility};
@@ -15,8 +15,8 @@ pub(crate) mod delivery;
 pub(crate) mod upload;
 
 impl Replication {
-    /// Makes a record and fills it. The record is hidden and unprotected until its data is
-    /// proven, so that no user ever sees half an image.
+    /// Makes a record and uploads the data. The record stays hidden and unprotected until its data
+    /// is proven, so users never see an incomplete image.
     pub(super) async fn copy(
         &self,
         image: &Image,
@@ -35,7 +35,7 @@ impl Replication {
         Ok(copied(image, &record.id))
     }
 
-    /// Makes a record that has no data, as the source has none.
+    /// Makes a record without data for an image that has none at the source.
     pub(super) async fn record(
         &self,
         image: &Image,
@@ -53,8 +53,8 @@ impl Replication {
         }
     }
 
-    /// Fills a record that was left without data, or was made for it by somebody: nobody may see
-    /// it before its data is proven.
+    /// Uploads data into an existing record without data, which an earlier run or another client
+    /// made. The record is hidden until its data is proven.
     pub(super) async fn complete(
         &self,
         image: &Image,
@@ -68,14 +68,14 @@ impl Replication {
         self.fill(image, &staged, goal, supply, share, journey).await.map(|()| Done::Completed)
     }
 
-    /// Makes a record that has no data yet as it is to be until it has.
+    /// Updates an existing record without data to the attributes it has until the data is proven.
     async fn stage(&self, record: &Image, goal: &Goal) -> Result<Image, CopyError> {
         let staged = self.policy.mapping.onto(&goal.wanted, &record.attributes);
         let staged = self.target.update(record, &hidden_from_users(&staged)).await;
         staged.map_err(CopyError::Target)
     }
 
-    /// Makes a record, under the image's id where that can be had.
+    /// Makes a record, with the source's id if the target accepts it.
     async fn make_record(
         &self,
         image: &Image,
@@ -87,8 +87,8 @@ impl Replication {
             Err(CopyError::Target(error)) if error.kind == StoreErrorKind::IdTaken => error,
             Err(error) => return Err(error),
         };
-        // A record that can be seen was made meanwhile: by us, where an answer was lost. One that
-        // can't is deleted, or hidden from us.
+        // A visible record was made in the meantime, possibly by this run if an answer was lost. An
+        // invisible record is deleted, or hidden from these credentials.
         match self.target.get(&staged.id).await {
             Ok(other) if other.status == Status::Queued && !other.is_importing() => {
                 return self.stage(&other, goal).await.map(Made::Found);
@@ -115,7 +115,7 @@ impl Replication {
         Ok(record)
     }
 
-    /// Asks for a record, again where the answer may have been lost.
+    /// Creates a record. Retries errors after which the answer may have been lost.
     async fn try_create(&self, staged: &Image) -> Result<Image, StoreError> {
         let retries = &self.policy.retries;
         let mut failures = 0;
@@ -134,7 +134,8 @@ impl Replication {
         }
     }
 
-    /// From where the data of `image` comes, if the target takes it as what `record` says it is.
+    /// Decides how the data of `image` gets to the target. Fails if the target would reject the
+    /// data for the formats in `record`.
     async fn supply(
         &self,
         image: &Image,
@@ -154,8 +155,8 @@ impl Replication {
         self.unless_broken_off(self.open(image, record, share)).await.map(Supply::Stream)
     }
 
-    /// The data of `image`, which has just begun to come, if the target takes it as what `record`
-    /// says it is. The target has what is `begun` of it.
+    /// Opens the data of `image`. The target may already hold the first bytes of it. Fails if the
+    /// target would reject the data for the formats in `record`.
     async fn open(
         &self,
         image: &Image,
@@ -182,7 +183,8 @@ impl Replication {
         else {
             return Ok(());
         };
-        // Data that breaks off is not mislabelled: the checked body says what it is.
+        // A read that broke off does not show a wrong format. The verifying body reports that
+        // error.
         let broke_off = (head.len() as u64) < size.min(content_format::HEAD as u64);
         if broke_off && !content_format::is_enough(head) {
             return Ok(());
@@ -191,7 +193,7 @@ impl Replication {
             .map_err(|fault| CopyError::Unfit { target_store: self.target.to_string(), fault })
     }
 
-    /// Gives a queued record its data, proves it, and publishes it.
+    /// Uploads data into a queued record, verifies it, and publishes the image.
     async fn fill(
         &self,
         image: &Image,
@@ -228,8 +230,8 @@ impl Replication {
         self.finish(image, &stored, goal).await
     }
 
-    /// Brings the record of an image whose data is in place up to date. What records do not prove
-    /// is proven by reading before more people see it.
+    /// Updates the record of an image whose data is in place. If the records do not prove the data
+    /// and the update would make it visible to more users, the data is read and verified first.
     pub(super) async fn reconcile(
         &self,
         image: &Image,
@@ -243,14 +245,14 @@ impl Replication {
         self.finish(image, replica, goal).await
     }
 
-    /// Publishes what is proven, and has it in all stores where it should be.
+    /// Publishes a proven image, and copies it to all stores where it should be.
     pub(super) async fn finish(
         &self,
         image: &Image,
         replica: &Image,
         goal: &Goal,
     ) -> Result<(), CopyError> {
-        // Glance copies active images only.
+        // Glance copies only active images between stores.
         if image.status == Status::Deactivated {
             let spread = self.spread(replica).await;
             self.publish(image, replica, goal).await?;
@@ -260,8 +262,9 @@ impl Replication {
         self.spread(replica).await
     }
 
-    /// Makes activation, attributes and members those that are wanted, in the order that shows
-    /// nobody more than they may see. Protection comes last: what is protected is done.
+    /// Sets activation, attributes and members to the wanted values, in an order that never shows
+    /// the image to users who may not see it. Protection is set last, so a protected image is
+    /// complete.
     pub(super) async fn publish(
         &self,
         image: &Image,
@@ -285,12 +288,13 @@ impl Replication {
         target.update(&published, &wanted).await.map(drop).map_err(CopyError::Target)
     }
 
-    /// What a new record says until its data is proven.
+    /// The attributes of a new record until its data is proven.
     fn staged(&self, image: &Image, goal: &Goal) -> Attributes {
         let wanted = &goal.wanted.attributes;
         let mut staged = hidden_from_users(wanted);
-        // Shared with nobody, it is as hidden as if it were private, and needs no change afterwards.
-        // Where records prove nothing, it is private, so that a later run sees that a proof is due.
+        // A shared image without members is as hidden as a private one, and needs no later change.
+        // If the target's records will not prove the data, the image is private, so that a later
+        // run sees that the proof is missing.
         if wanted.visibility == Visibility::Shared && self.policy.habits.prove(&self.target, image)
         {
             staged.visibility = Visibility::Shared;
@@ -301,7 +305,7 @@ impl Replication {
         staged
     }
 
-    /// Takes a replica with other data out of everybody's sight. Nobody saw it before.
+    /// Hides and deactivates a replica that holds wrong data. It was not visible to users before.
     pub(super) async fn quarantine(
         &self,
         image: &Image,
@@ -326,32 +330,32 @@ impl Replication {
     }
 }
 
-/// Whether more people could use the replica once it is as wanted.
+/// Whether the update to `wanted` would make the replica usable by more users.
 fn shows_more(image: &Image, wanted: &Attributes, replica: &Image) -> bool {
     let private = Visibility::Private;
     let reactivated = image.status == Status::Active && replica.status != Status::Active;
     reactivated || (replica.attributes.visibility == private && wanted.visibility != private)
 }
 
-/// From where the data of an image comes.
+/// Where the data of an image comes from.
 enum Supply {
-    /// Through here.
+    /// Data streamed through this process.
     Stream(Opened),
-    /// The target gets it.
+    /// Data that the target imports on its own.
     Import(Import),
 }
 
-/// What became of an attempt to make a record.
+/// Result of making a record.
 enum Made {
     New(Image),
-    /// It was there, without data.
+    /// The record existed already, without data.
     Found(Image),
-    /// The id can't be had, and the image is to be left out then.
+    /// The target refused the id, and the policy is to skip the image.
     Burned,
 }
 
-/// `wanted` as long as the data is not proven. Signature properties would make Glance verify the
-/// upload against its own key manager; they are set afterwards.
+/// `wanted`, changed for a record whose data is not proven yet. Signature properties would make
+/// Glance verify the upload against its own key manager, so they are set afterwards.
 fn hidden_from_users(wanted: &Attributes) -> Attributes {
     let mut staged = wanted.clone();
     staged.visibility = Visibility::Private;
@@ -368,7 +372,8 @@ fn copied(image: &Image, id: &ImageId) -> Done {
     }
 }
 
-/// How the stored data differs from what was sent, by the target's own account.
+/// The difference between the stored data and the data that was sent, according to the target's
+/// record.
 fn disagreement(image: &Image, stored: &Image, verdict: &DataVerdict) -> Option<Difference> {
     content_difference(image, stored).or_else(|| {
         let (algorithm, value) = computed(stored, verdict)?;
@@ -381,12 +386,13 @@ fn disagreement(image: &Image, stored: &Image, verdict: &DataVerdict) -> Option<
     })
 }
 
-/// Whether a digest of the target's agrees with the source's, or with the one computed on the way.
+/// Whether a digest of the target agrees with the source's digest, or with the one computed in
+/// transit. No difference must have been found before.
 fn is_proven(image: &Image, stored: &Image, verdict: &DataVerdict) -> bool {
     is_provable(image, stored) || computed(stored, verdict).is_some()
 }
 
-/// The digest computed on the way, in the target's own algorithm.
+/// The digest computed in transit with the target's algorithm, and the algorithm's name.
 fn computed(stored: &Image, verdict: &DataVerdict) -> Option<(String, String)> {
     let algorithm = stored.os_hash_algo.clone()?;
     let digests = verdict.digests()?;

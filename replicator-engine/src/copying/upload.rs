@@ -1,9 +1,9 @@
-//! Data on its way into a record, until the target has it or does not want it.
+//! Uploads data into a record until the target has stored or rejected it.
 //!
-//! An upload that fails has not failed for good: the connection may break after the last byte, a
-//! proxy may lose patience while Glance still stores, and where data was lost Glance puts the record
-//! back to `queued`, so that the same record takes it again. What became of an upload, the record
-//! says.
+//! A failed upload request is not final. The connection may break after the last byte, or a proxy
+//! may time out while Glance is still storing the data. If data was lost, Glance sets the record
+//! back to `queued`, and the same record accepts another upload. The status of the record shows the
+//! result of an upload.
 
 use tokio::time::Instant;
 
@@ -18,7 +18,7 @@ use crate::{CopyError, Replication};
 use glance_core::verified_body::{DataFault, DataVerdict};
 
 impl Replication {
-    /// Stores the data, again where the target lost it.
+    /// Uploads the data, and uploads it again if the target lost it.
     pub(crate) async fn transfer(
         &self,
         image: &Image,
@@ -52,7 +52,7 @@ impl Replication {
                 Left::Stored(stored) => return Ok((stored, verdict)),
                 Left::Queued(failure) => failure,
             };
-            // A token that is new helps at once, or not at all.
+            // A renewed token helps with the next attempt or not at all.
             let (may_go_on, pause) = match is_renewed(&failure) {
                 true => (!std::mem::replace(&mut renewed, true), Pauses::NONE),
                 false => (failures < retries.per_image, retries.pauses),
@@ -70,13 +70,13 @@ impl Replication {
         }
     }
 
-    /// The data that an upload to this record has left at the target.
+    /// The data at the target of an earlier, incomplete upload to this record.
     pub(crate) async fn begun(&self, record: &Image) -> Result<Body, CopyError> {
         self.target.begun(&record.id).await.map_err(CopyError::Target)
     }
 
-    /// What an upload that failed has left. Data that the target does not want is not sent again:
-    /// after 415 Glance keeps it, and the record takes no other.
+    /// Finds out what a failed upload left at the target. Data that the target rejected is not sent
+    /// again: after status 415 Glance keeps the data, and the record accepts no other.
     async fn outcome(
         &self,
         image: &Image,
@@ -98,14 +98,14 @@ impl Replication {
         };
         match (now.status, content_difference(image, &now)) {
             (Status::Queued, _) => Ok(Left::Queued(failure)),
-            // Another upload to the same record was quicker.
+            // Another client's upload to the same record completed first.
             (_, Some(difference)) if conflict => Err(CopyError::content_differs(difference)),
             (status, _) if status.has_data() => Ok(Left::Stored(now)),
             _ => Err(failure),
         }
     }
 
-    /// The record, when the target has made up its mind about an upload to it.
+    /// Polls the record until the target has finished or given up an upload to it.
     async fn settled(&self, record: &Image) -> Result<Image, CopyError> {
         let retries = &self.policy.retries;
         let begin = Instant::now();
@@ -130,8 +130,8 @@ impl Replication {
         }
     }
 
-    /// What comes of work that may take long and leaves nothing half done, unless the run is to break
-    /// off before.
+    /// Runs `work`, which may take long and can be cancelled safely, unless the run is told to
+    /// break off first.
     pub(crate) async fn unless_broken_off<T>(
         &self,
         work: impl Future<Output = Result<T, CopyError>>,
@@ -140,7 +140,7 @@ impl Replication {
         done.unwrap_or(Err(CopyError::BrokenOff))
     }
 
-    /// A fault of the data surfaces as a failure of the upload: ask the verdict first.
+    /// Bad source data makes the upload fail, so the verdict on the data is checked first.
     fn blame(&self, verdict: &DataVerdict, error: StoreError) -> CopyError {
         match verdict.fault() {
             Some(DataFault::LeftBehind { got }) => {
@@ -153,16 +153,16 @@ impl Replication {
     }
 }
 
-/// What an upload that failed has left.
+/// The state that a failed upload left at the target.
 enum Left {
-    /// The whole image: only the answer was lost.
+    /// The whole image is stored; only the response was lost.
     Stored(Image),
-    /// A record that takes an upload, and why it has to.
+    /// The record accepts another upload; the error is the reason for it.
     Queued(CopyError),
 }
 
-/// Whether data failed that had `begun` bytes of an earlier upload in front, and may be good without
-/// them.
+/// Whether data with `begun` bytes of an earlier upload in front failed in a way that those bytes
+/// may have caused.
 fn is_of_no_use(begun: u64, failure: &CopyError) -> bool {
     match failure {
         CopyError::Data { fault: DataFault::Digest { .. }, .. } => begun > 0,
@@ -182,7 +182,7 @@ fn is_in_transit(status: Status) -> bool {
     matches!(status, Status::Saving | Status::Uploading | Status::Importing)
 }
 
-/// The whole of an error, for a message.
+/// An error and its causes as one line for messages.
 pub(crate) fn chain(error: &CopyError) -> String {
     let error: &dyn std::error::Error = error;
     let all = std::iter::successors(Some(error), |error| error.source());

@@ -1,9 +1,9 @@
-//! How an image of the source is to be at the target: what belongs to the image stays, what belongs
-//! to the site is the target's own.
+//! Translates an image's record for the target. Attributes of the image itself are kept; attributes
+//! that depend on the site are the target's own.
 //!
-//! In reading order: `classes` says whose business a property is, `rules` what the operator says of
-//! it, `owners` to which project an image goes, maybe by a `table`, and `fit` whether the target will
-//! take the record.
+//! In reading order: `property_class` tells which properties depend on the site, `rules` holds the
+//! operator's rules for properties, `owners` finds the project that an image goes to, possibly in a
+//! `project_table`, and `schema_check` checks whether the target will accept the record.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,107 +25,111 @@ pub use property_class::Class;
 pub use rules::{InvalidRule, Pattern, PropertyRule, PropertyRules};
 pub use schema_check::{Fit, Misfit};
 
-/// How an image of the source is to be at the target. The default keeps everything as the source
-/// has it, but for images whose data means nothing elsewhere: those are skipped.
+/// How the source's records are translated for the target. The default keeps everything as at the
+/// source, but skips images whose data is unusable elsewhere.
 #[derive(Debug, Clone, Default)]
 pub struct Mapping {
-    /// Fields and properties to leave out, of the copies and of the comparisons.
+    /// Fields and properties to leave out of copies and comparisons.
     pub without: BTreeSet<String>,
-    /// What the operator says of single properties.
+    /// The operator's rules for single properties.
     pub properties: PropertyRules,
-    /// What becomes of properties that mean something at the source's site only.
+    /// What to do with properties that are meaningful only at the source's site.
     pub site_local: SiteLocal,
-    /// What becomes of signatures.
+    /// What to do with signature properties.
     pub signatures: Signatures,
-    /// What becomes of encrypted images.
+    /// What to do with encrypted images.
     pub encrypted: Encrypted,
-    /// What becomes of images that describe volumes of the source.
+    /// What to do with images that describe volumes of the source.
     pub boot_from_volume: BootFromVolume,
-    /// To whom images go.
+    /// The owners of images at the target.
     pub owners: Owners,
-    /// With whom they are shared, by the target's ids.
+    /// The projects that images are shared with at the target.
     pub shared_with: Owners,
-    /// Images that have another id at the target, for `kernel_id` and `ramdisk_id`.
+    /// Ids of images that have another id at the target, by source id. Used for `kernel_id` and
+    /// `ramdisk_id`.
     pub ids: BTreeMap<ImageId, ImageId>,
-    /// What the target takes, where it does not take everything.
+    /// The target's limits for records. `None`: records are not checked.
     pub fit: Option<Fit>,
 }
 
-/// What becomes of properties that mean something at the source's site only.
+/// What to do with properties that are meaningful only at the source's site.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum SiteLocal {
-    /// They are kept, as in a directory, from where they may come home.
+    /// Keep them, as in a copy to a directory that may be copied back later.
     #[default]
     Keep,
-    /// They are left out, and those of the target left alone.
+    /// Leave them out, and leave the target's own alone.
     Drop,
 }
 
-/// What becomes of `img_signature` and the properties that go with it.
+/// What to do with `img_signature` and the properties that belong to it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Signatures {
-    /// They are kept.
+    /// Keep them.
     #[default]
     Keep,
-    /// They are left out, and those of the target left alone.
+    /// Leave them out, and leave the target's own alone.
     Strip,
 }
 
-/// What becomes of images that are encrypted with a key of the source's key manager.
+/// What to do with images that are encrypted with a key of the source's key manager.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Encrypted {
-    /// They are skipped.
+    /// Skip the image.
     #[default]
     Skip,
-    /// They are copied with the key's id, but without the policy to delete the key with the image:
-    /// where the key manager is shared, deleting the copy would make the original unreadable.
+    /// Copy the image with the key's id, but without the policy that deletes the key with the
+    /// image. Where both sites share the key manager, deleting the copy would otherwise make the
+    /// original unreadable.
     CopyWithoutPolicy,
 }
 
-/// What becomes of images without data whose record says from which volumes to boot.
+/// What to do with images without data whose record names volumes to boot from.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum BootFromVolume {
-    /// They are skipped.
+    /// Skip the image.
     #[default]
     Skip,
-    /// They are copied, with the record of the volumes.
+    /// Copy the image, including the description of its volumes.
     Copy,
 }
 
-/// What the target should hold of an image.
+/// What the target should hold for an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {
-    /// Its record, without what is the target's own. An owner that is not said is the target's choice.
+    /// The wanted record, without the target's own attributes. With the owner [`Owner::Unsaid`],
+    /// the target chooses the owner.
     pub attributes: Attributes,
-    /// What was translated, a sentence each, without its full stop.
+    /// What was translated, one sentence each, without a full stop.
     pub notes: Vec<String>,
-    /// What the target does not get.
+    /// Parts of the image that the target does not get.
     pub losses: Vec<Loss>,
 }
 
-/// Why the target is to hold nothing of an image.
+/// Why the target should hold nothing of an image.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum NotWanted {
-    /// It would be of no use there, for this reason.
+    /// The image would be unusable at the target; the text is the reason.
     Skipped(String),
-    /// It can't be as it should be.
+    /// The target can't hold the image as wanted.
     Blocked {
-        /// Why.
+        /// The reason.
         reason: String,
         /// What the operator can do about it.
         hint: String,
     },
-    /// It is not known, because a Keystone failed. That is a failure of the run, not of the image.
+    /// The owner could not be determined because a Keystone request failed. This is a failure of
+    /// the run, not of the image.
     Unknown(SignInError),
 }
 
-/// The members of an image, as the target should have them.
+/// The members of an image, translated for the target.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Mapped {
-    /// By the target's ids.
+    /// The members, with the target's project ids.
     pub members: Vec<Member>,
-    /// Those that have none there, as the operator knows them.
+    /// Descriptions of the members that have no project at the target.
     pub unresolved: Vec<String>,
 }
 
@@ -136,10 +140,10 @@ impl Mapped {
 }
 
 impl Mapping {
-    /// What the target should hold of `image`.
+    /// The wanted state at the target for `image`.
     ///
     /// # Errors
-    /// Why it is to hold nothing of it.
+    /// The reason why the target should hold nothing of the image.
     pub async fn wanted(&self, image: &Image) -> Result<Wanted, NotWanted> {
         self.portable(image)?;
         let mut notes = Vec::new();
@@ -153,15 +157,15 @@ impl Mapping {
         Ok(Wanted { attributes, notes, losses })
     }
 
-    /// The members that the target should have of an image with `members`.
+    /// Translates the members of an image for the target.
     ///
     /// # Errors
-    /// When a Keystone fails.
+    /// When a Keystone request fails.
     pub async fn members(&self, members: &[Member]) -> Result<Mapped, SignInError> {
         let mut mapped = Mapped::default();
         for member in members {
             match self.shared_with.place(&member.project).await? {
-                // Two projects may go to one.
+                // Two source projects may map to the same target project.
                 Place::Project { id, .. } if mapped.has(&id) => {}
                 Place::Project { id, .. } => {
                     mapped.members.push(Member { project: id, status: member.status });
@@ -175,15 +179,16 @@ impl Mapping {
         Ok(mapped)
     }
 
-    /// What the target's record is to become where it holds `replica`: what is wanted, and of what
-    /// is the target's own, what it has. A replica that differs from it nowhere is as wanted.
+    /// The attributes that `replica` should be updated to: the wanted ones, combined with the
+    /// target's own values of those that are left alone. If they equal the replica's, no update is
+    /// needed.
     pub fn onto(&self, wanted: &Wanted, replica: &Attributes) -> Attributes {
         let mut attributes = wanted.attributes.clone();
         take_fields(&mut attributes, replica, &self.without);
         if attributes.owner == Owner::Unsaid || replica.owner == Owner::Unsaid {
             attributes.owner.clone_from(&replica.owner);
         }
-        // Glance never changes the formats of data.
+        // Glance does not allow changes of the formats once there is data.
         for (name, of_wanted, of_replica) in [
             ("disk_format", &mut attributes.disk_format, &replica.disk_format),
             ("container_format", &mut attributes.container_format, &replica.container_format),
@@ -198,7 +203,7 @@ impl Mapping {
         attributes
     }
 
-    /// Whether the target keeps its own property `name`.
+    /// Whether the target keeps its own value of the property `name`.
     pub fn leaves_alone(&self, name: &str) -> bool {
         self.without.contains(name)
             || self.properties.leave_alone(name, self.is_left_out(Class::of(name)))
@@ -216,7 +221,7 @@ impl Mapping {
         }
     }
 
-    /// Refuses images whose data means nothing elsewhere.
+    /// Rejects images whose data is unusable elsewhere.
     fn portable(&self, image: &Image) -> Result<(), NotWanted> {
         let properties = &image.attributes.properties;
         if properties.contains_key(property_class::KEY) && self.encrypted == Encrypted::Skip {
@@ -224,7 +229,7 @@ impl Mapping {
             return Err(NotWanted::Skipped(reason.to_owned()));
         }
         let of_volumes = ["block_device_mapping", "bdm_v2"];
-        // A record that says neither a size nor a digest may be of such an image.
+        // If the record has neither a size nor a digest, the image may be empty.
         let is_empty = image.size.map_or(image.digests().next().is_none(), |size| size == 0);
         if is_empty
             && of_volumes.iter().any(|name| properties.contains_key(*name))
@@ -236,7 +241,7 @@ impl Mapping {
         Ok(())
     }
 
-    /// Makes the owner the target's, and says whether it is lost.
+    /// Replaces the owner by the target's owner. Returns a loss if the owner is lost.
     async fn give(
         &self,
         attributes: &mut Attributes,
@@ -262,15 +267,15 @@ impl Mapping {
         Ok(lost.into_iter().collect())
     }
 
-    /// Whose something is to be at the target that is the project `owner`'s at the source.
+    /// The owner at the target for the source's project `owner`.
     ///
     /// # Errors
-    /// Why it can't be had there.
+    /// The reason why there is no owner at the target.
     pub async fn owner(&self, owner: &str) -> Result<Owner, NotWanted> {
         self.place(owner).await.map(|(place, _)| place)
     }
 
-    /// The same, with what the operator calls the project, where it was translated.
+    /// Like [`owner`](Self::owner), with a label of the project for messages if it was translated.
     async fn place(&self, owner: &str) -> Result<(Owner, Option<String>), NotWanted> {
         match self.owners.place(owner).await.map_err(NotWanted::Unknown)? {
             Place::Project { id, label } => Ok((Owner::Project(id), label)),
@@ -282,7 +287,7 @@ impl Mapping {
         }
     }
 
-    /// The record without what belongs to the site, and as the operator wants it.
+    /// The record without properties of the source's site, with the operator's rules applied.
     fn of_the_image(&self, source: &Attributes, notes: &mut Vec<String>) -> Attributes {
         let mut wanted = source.clone();
         take_fields(&mut wanted, &Attributes::default(), &self.without);
@@ -295,7 +300,7 @@ impl Mapping {
         wanted
     }
 
-    /// Makes the ids of other images the target's.
+    /// Replaces the ids of other images by their ids at the target.
     fn translate_images(&self, wanted: &mut Attributes, notes: &mut Vec<String>) {
         if self.ids.is_empty() {
             return;
@@ -311,7 +316,7 @@ impl Mapping {
     }
 }
 
-/// Makes the fields that the operator leaves out those of `from`.
+/// Sets the fields that the operator leaves out to those of `from`.
 fn take_fields(attributes: &mut Attributes, from: &Attributes, without: &BTreeSet<String>) {
     macro_rules! take {
         ($($field:ident)*) => { $(

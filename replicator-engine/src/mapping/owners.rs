@@ -1,4 +1,4 @@
-//! To which project an image goes.
+//! Finds the project at the target that an image belongs to.
 
 use std::sync::Arc;
 
@@ -7,69 +7,69 @@ use keystone_auth::{Projects, SignInError};
 
 use crate::mapping::project_table::{Named, Table};
 
-/// To which projects those of the source belong at the target.
+/// How projects of the source are mapped to projects of the target.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub enum Owners {
-    /// The same, by the same ids.
+    /// The project with the same id.
     #[default]
     Keep,
-    /// To none that is known: an image goes to the project that the target is signed in to, and
-    /// the target's owner is left alone; a member is not added.
+    /// No mapping. Images belong to the project that the target is signed in to, or keep their
+    /// owner at the target; members are not added.
     Caller,
-    /// The projects of the two sides can't be told apart. As [`Caller`](Self::Caller), but every image
-    /// of another project than the source's own loses its owner.
+    /// The projects of the two sides can't be told apart. Like [`Caller`](Self::Caller), but images
+    /// of any project other than the source's own lose their owner.
     Unknown {
-        /// The project that the source is signed in to, where that is known.
+        /// The project that the source is signed in to, if known.
         own: Option<String>,
     },
-    /// Those of the same name, in the domain of the same name.
+    /// The project with the same name, in the domain with the same name.
     ByName {
         /// The source's projects.
         source: Arc<Projects>,
-        /// The target's.
+        /// The target's projects.
         target: Arc<Projects>,
     },
-    /// As a table says.
+    /// The mapping in a table.
     Table {
         /// The table.
         table: Arc<Table>,
-        /// The source's projects; without them, the table must name them by id.
+        /// The source's projects. `None`: the table must name them by id.
         source: Option<Arc<Projects>>,
-        /// The target's projects; without them, the table must name them by id.
+        /// The target's projects. `None`: the table must name them by id.
         target: Option<Arc<Projects>>,
     },
 }
 
-/// Where a project of the source is found at the target.
+/// The place at the target for a project of the source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Place {
-    /// By this id; with what the operator calls it, where it was translated.
+    /// The project with this id. `label` describes the source's project, if it was translated.
     Project { id: String, label: Option<String> },
-    /// Wherever the target puts it.
+    /// The owner that the target chooses.
     Callers,
-    /// Nowhere.
+    /// There is no such project.
     Nowhere(Lost),
 }
 
-/// A project without a place at the target.
+/// A project of the source without a counterpart at the target.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Lost {
-    /// What to call it.
+    /// A label for messages.
     pub(super) label: String,
-    /// Why, in words that follow `project LABEL`.
+    /// The reason, as text that follows `project LABEL`.
     pub(super) reason: String,
-    /// The remedy.
+    /// What the operator can do about it.
     pub(super) hint: &'static str,
 }
 
 impl Owners {
-    /// Whether what belongs to the source's project `id` loses its owner.
+    /// Whether images of the source's project `id` lose their owner.
     pub(super) fn loses(&self, id: &str) -> bool {
         matches!(self, Self::Unknown { own } if own.as_deref() != Some(id))
     }
 
-    /// Where the source's project `id` is at the target.
+    /// Finds the counterpart of the source's project `id`.
     pub(super) async fn place(&self, id: &str) -> Result<Place, SignInError> {
         match self {
             Self::Keep => Ok(Place::Project { id: id.to_owned(), label: None }),
@@ -125,7 +125,7 @@ async fn by_table(
     })
 }
 
-/// The one project that was found.
+/// The place for a look-up that should have found exactly one project.
 fn only(called: &str, mut found: Vec<Project>) -> Place {
     match (found.pop(), found.is_empty()) {
         (Some(project), true) => Place::Project { id: project.id, label: Some(called.to_owned()) },

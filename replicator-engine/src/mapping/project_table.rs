@@ -1,31 +1,31 @@
-//! A table of projects, as an operator writes it.
+//! A table that maps projects, written by an operator.
 
 use std::fmt;
 use std::str::FromStr;
 
 use glance_core::project::Project;
 
-/// Which project of the source is which of the target: lines of two words, each an id, a name, or
-/// `DOMAIN/NAME`. The words are parted by spaces, or by tabs where names have spaces in them. Empty
-/// lines, and those that begin with `#`, say nothing.
+/// Maps projects of the source to projects of the target. Each line has two words; each word is an
+/// id, a name, or `DOMAIN/NAME`. Words are separated by spaces, or by tabs if names contain spaces.
+/// Empty lines and lines that begin with `#` are ignored.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Table(Vec<(Named, Named)>);
 
-/// A project, as an operator names it.
+/// A project as named by an operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Named {
     /// By its id.
     Id(String),
     /// By its name.
     Name {
-        /// Its domain's name; any domain, when it is not said.
+        /// The domain's name; `None` matches any domain.
         domain: Option<String>,
         /// The name.
         name: String,
     },
 }
 
-/// A table that can't be understood.
+/// A malformed or contradictory table.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line} {reason}")]
 pub struct InvalidTable {
@@ -34,18 +34,18 @@ pub struct InvalidTable {
 }
 
 impl Table {
-    /// Whether some project of the source is named otherwise than by id.
+    /// Whether any project of the source is given by name instead of by id.
     pub(super) fn has_names(&self) -> bool {
         self.0.iter().any(|(source, _)| matches!(source, Named::Name { .. }))
     }
 
-    /// What the table says of the source's project `id`: by the id, else by domain and name, else
-    /// by the name alone.
+    /// The target project for the source's project `id`: looked up by id first, then by domain and
+    /// name, then by name alone.
     pub(super) fn find(&self, id: &str, project: Option<&Project>) -> Option<&Named> {
         let line = |fits: &dyn Fn(&Named) -> bool| {
             self.0.iter().find(|(source, _)| fits(source)).map(|(_, target)| target)
         };
-        // Not every owner in Glance is a project of Keystone, so any text may be an id.
+        // Some image owners in Glance are not Keystone projects, so any text may be an id.
         let by_id = line(&|source| match source {
             Named::Id(one) => one == id,
             Named::Name { domain: None, name } => name == id,
@@ -91,7 +91,7 @@ impl FromStr for Table {
 }
 
 impl From<&str> for Named {
-    /// Keystone makes ids of 32 hexadecimal digits.
+    /// Words of 32 hexadecimal digits are ids, since Keystone generates such ids.
     fn from(word: &str) -> Self {
         if word.len() == 32 && word.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Self::Id(word.to_owned());

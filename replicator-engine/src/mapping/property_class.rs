@@ -1,28 +1,28 @@
-//! Whose business a property is: the site's, or the image's.
+//! Classifies properties: those of the image, and those of a site.
 
 use glance_core::image::provenance;
 
-/// What a property is about, by its exact name. Many properties begin with `os_`, `img_` or
-/// `owner_` and mean something everywhere, so there is no class of a prefix but Glance's own.
+/// The class of a property, determined by its exact name. Many properties that begin with `os_`,
+/// `img_` or `owner_` are meaningful everywhere, so only Glance's own prefix is a class.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
-    /// Glance's own: can be neither set nor removed (403).
+    /// Reserved for Glance: clients can neither set nor remove it (status 403).
     Reserved,
-    /// Where the source has the image: refused by Glance, and sometimes secret.
+    /// Where the source stores the image. Glance rejects it, and it may be secret.
     Link,
-    /// What means something at the source's site only: its instances, users and projects.
+    /// Meaningful only at the source's site: its instances, users and projects.
     SiteLocal,
-    /// How the source's volumes hang together: for booting from a volume that is not elsewhere.
+    /// Describes volumes of the source, for booting from volumes that do not exist elsewhere.
     BootFromVolume,
-    /// The key of encrypted data, in the source's key manager.
+    /// The key of encrypted data in the source's key manager.
     EncryptedVolume,
-    /// The image's signature, which Glance verifies by its own key manager.
+    /// The image's signature, which Glance verifies with its own key manager.
     Signature,
-    /// Another image by its id.
+    /// The id of another image.
     Image,
-    /// What this tool writes to a replica, to know it again.
+    /// Written by this tool to recognize its replicas.
     Stamp,
-    /// Everything else: the image's own.
+    /// Any other property: it belongs to the image.
     Custom,
 }
 
@@ -40,7 +40,7 @@ impl Class {
     }
 }
 
-/// Whether `name` is a field of every record, so that no property can be called so.
+/// Whether `name` is a field of every record, and therefore not a valid property name.
 pub(super) fn is_field(name: &str) -> bool {
     FIELDS.contains(&name)
 }
@@ -67,10 +67,10 @@ const FIELDS: &[&str] = &[
     "visibility",
 ];
 
-/// The prefix that Glance keeps for itself (`glance/api/v2/images.py`).
+/// The prefix reserved for Glance (`glance/api/v2/images.py`).
 const RESERVED: &str = "os_glance";
 
-/// Names as Nova, Cinder, Glance and Horizon write them.
+/// Property names as written by Nova, Cinder, Glance and Horizon.
 const CLASSES: &[(Class, &[&str])] = &[
     (
         Class::Link,
@@ -114,10 +114,10 @@ const CLASSES: &[(Class, &[&str])] = &[
     (Class::Image, &["kernel_id", "ramdisk_id"]),
 ];
 
-/// The id of the key that an encrypted image's data is read with.
+/// The id of the key that decrypts an encrypted image's data.
 pub(super) const KEY: &str = "cinder_encryption_key_id";
 
-/// Whether that key is deleted with the image.
+/// Whether the key is deleted with the image.
 pub(super) const KEY_DELETION: &str = "cinder_encryption_key_deletion_policy";
 
 #[cfg(test)]

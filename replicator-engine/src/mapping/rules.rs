@@ -1,33 +1,33 @@
-//! What the operator says of single properties.
+//! The operator's rules for single properties.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use crate::mapping::property_class::{Class, KEY_DELETION, is_field};
 
-/// What the operator says of properties, in the order of saying it.
+/// The operator's rules for properties, in the given order. A later rule overrides an earlier one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PropertyRules(Vec<PropertyRule>);
 
-/// One word on properties, as `--property` has it.
+/// A rule for properties, as given to `--property`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PropertyRule {
-    /// `keep=NAME`: as the source has it, although it would be left out.
+    /// `keep=NAME`: keep the property, even if its class would be left out.
     Keep(Pattern),
-    /// `drop=NAME`: left out; the target keeps its own.
+    /// `drop=NAME`: leave the property out; the target keeps its own value.
     Drop(Pattern),
-    /// `set=NAME=VALUE`: this value, whatever the source says.
+    /// `set=NAME=VALUE`: use this value instead of the source's.
     Set(String, String),
-    /// `rename=OLD=NEW`: the value under another name.
+    /// `rename=OLD=NEW`: copy the value under another name.
     Rename(String, String),
 }
 
-/// A name, or with `*` in it, all names that fit.
+/// A property name, in which `*` matches any text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern(String);
 
 impl Pattern {
-    /// Whether `name` is meant.
+    /// Whether the pattern matches `name`.
     pub fn fits(&self, name: &str) -> bool {
         let mut parts = self.0.split('*');
         let first = parts.next().unwrap_or_default();
@@ -44,7 +44,8 @@ impl Pattern {
 }
 
 impl PropertyRules {
-    /// Whether the target keeps its own property `name`, where by its class it would keep it or not.
+    /// Whether the target keeps its own value of the property `name`. `by_class` is the answer for
+    /// the property's class alone.
     pub(super) fn leave_alone(&self, name: &str, by_class: bool) -> bool {
         let mut alone = by_class;
         for rule in &self.0 {
@@ -62,8 +63,8 @@ impl PropertyRules {
         alone
     }
 
-    /// The properties that are wanted of those of the source; `left_out` says which are not, by
-    /// their class. What was set or renamed is told to `note`.
+    /// Applies the rules to the source's properties. `left_out` tells which properties their class
+    /// leaves out. `note` receives a message for each property that was set or renamed.
     pub(super) fn apply(
         &self,
         source: &BTreeMap<String, String>,
@@ -99,7 +100,7 @@ impl PropertyRules {
     }
 }
 
-/// Whether the operator may have it although its class leaves it out. What Glance refuses stays
+/// Whether a `keep` rule has an effect on the property. Properties that Glance rejects always stay
 /// out, and encrypted images have an option of their own.
 fn can_be_kept(name: &str) -> bool {
     !matches!(Class::of(name), Class::Reserved | Class::Link | Class::EncryptedVolume)
@@ -111,7 +112,7 @@ impl FromIterator<PropertyRule> for PropertyRules {
     }
 }
 
-/// A word on properties that can't be understood, or is of no use.
+/// A rule that is malformed or could have no effect.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidRule(String);
@@ -135,7 +136,7 @@ impl FromStr for PropertyRule {
     }
 }
 
-/// A name that a property can have.
+/// Checks that `name` can be the name of a property.
 fn property(name: &str) -> Result<String, InvalidRule> {
     if name.is_empty() {
         return Err(InvalidRule(FORMS.to_owned()));
@@ -148,7 +149,7 @@ fn property(name: &str) -> Result<String, InvalidRule> {
     }
 }
 
-/// A name that a property of the target can be given.
+/// Checks that `name` is a property that can be set at the target.
 fn settable(name: &str) -> Result<String, InvalidRule> {
     let name = property(name)?;
     match Class::of(&name) {

@@ -1,4 +1,4 @@
-//! Whether a target takes a record, before a byte moves.
+//! Checks whether a target accepts a record, before any data is sent.
 
 use serde_json::Value;
 
@@ -6,45 +6,47 @@ use crate::mapping::property_class::{Class, is_field};
 use glance_core::image::Attributes;
 use glance_core::record_schema::{Additional, Schema};
 
-/// What a Glance takes as a record: by its own limits, and by the schema of its site.
+/// The records that a Glance accepts, according to its built-in limits and its site's schema.
 ///
-/// Numbers of properties, tags and members are not judged: their limits are settings that no
-/// client can read. Glance refuses too many properties and tags with the record, before the data.
+/// The numbers of properties, tags and members are not checked: their limits are settings that no
+/// client can read. Glance rejects a record with too many properties or tags before any data is
+/// sent.
 #[derive(Debug, Clone, Default)]
 pub struct Fit {
     schema: Schema,
 }
 
-/// What a Glance would refuse of a record, and what the operator can do about it.
+/// Why a Glance would reject a record, and what the operator can do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Misfit {
-    /// What and where, a sentence without its full stop.
+    /// The field and the reason, as a sentence without a full stop.
     pub reason: String,
-    /// The remedy.
+    /// What the operator can do about it.
     pub hint: String,
 }
 
 impl Fit {
-    /// What a Glance takes that publishes this schema. The default is what any Glance takes.
+    /// The records that a Glance with this schema accepts. The default is what any Glance accepts.
     pub fn of(schema: Schema) -> Self {
         Self { schema }
     }
 
-    /// Whether the target takes changes of a record that it holds. A site that requires properties
-    /// of every image refuses each of them with 400, because Glance looks for those properties in
-    /// every single change (measured on Glance 33). There, a record must be made as it is to stay.
+    /// Whether the target accepts updates of its records. If a site's schema requires properties of
+    /// every image, Glance rejects each update with status 400, because it looks for those
+    /// properties in the update itself (measured on Glance 33). There, a record must be created in
+    /// its final form.
     pub fn takes_changes(&self) -> bool {
         self.schema.required.is_empty()
     }
 
-    /// Whether the target takes the record.
+    /// Checks whether the target accepts the record.
     ///
     /// # Errors
-    /// All that it would refuse of it.
+    /// All reasons for which the target would reject it.
     pub fn check(&self, attributes: &Attributes) -> Result<(), Misfit> {
         let mut record = attributes.to_json();
         record.retain(|_, value| !value.is_null());
-        // The id is no attribute, and always there.
+        // The id is not an attribute, and is always present.
         let is_missing = |name: &&String| *name != "id" && !record.contains_key(*name);
         let missing = self.schema.required.iter().filter(is_missing);
         let mut found: Vec<Misfit> = missing.map(|name| missing_misfit(name)).collect();
@@ -61,8 +63,8 @@ impl Fit {
         Err(Misfit { reason: reasons.join("; "), hint })
     }
 
-    /// Takes properties out that mean nothing but that the target would refuse, and tells it to
-    /// `note`: an empty id where the site's schema wants an id or null.
+    /// Removes properties that carry no information but would be rejected: an empty id where the
+    /// site's schema wants an id or null. `note` receives a message for each.
     pub(super) fn adapt(&self, attributes: &mut Attributes, mut note: impl FnMut(String)) {
         attributes.properties.retain(|name, value| {
             let Some(rule) = self.schema.properties.get(name).filter(|_| value.is_empty()) else {
@@ -76,7 +78,7 @@ impl Fit {
         });
     }
 
-    /// What is wrong with a field or property, in words that follow its value.
+    /// Why the target rejects a field or property, as text that follows its value.
     fn refuses(&self, name: &str, value: &Value, is_property: bool) -> Option<String> {
         if let Some(why) = limit(name, value, is_property) {
             return Some(why);
@@ -89,7 +91,7 @@ impl Fit {
     }
 }
 
-/// Glance's own limits, which its schema does not say: measured on Glance 33, and read in its
+/// Limits of Glance that its schema does not contain: measured on Glance 33, and read in its
 /// `glance/api/v2/images.py` and `no_4byte_params`.
 fn limit(name: &str, value: &Value, is_property: bool) -> Option<String> {
     if is_property {
@@ -120,7 +122,7 @@ fn limit(name: &str, value: &Value, is_property: bool) -> Option<String> {
     }
 }
 
-/// Characters that a Glance's database does not take.
+/// Characters that Glance's database does not accept.
 fn forbidden(text: &str) -> Option<&'static str> {
     let what = |c: char| match c {
         '\0' => Some("a NUL character"),
@@ -152,7 +154,7 @@ fn describe(name: &str, value: &Value, is_property: bool, why: &str) -> String {
     }
 }
 
-/// A text of a readable length.
+/// The text, shortened to a readable length.
 fn shown(text: &str) -> String {
     match text.chars().count() > SHOWN {
         true => text.chars().take(SHOWN).chain(['…']).collect(),
@@ -182,13 +184,13 @@ fn remedy(name: &str, is_property: bool) -> String {
     }
 }
 
-/// Characters of a name, an owner, a tag, and a property's name.
+/// Maximum number of characters of a name, an owner, a tag, and a property's name.
 const LONGEST: usize = 255;
 
-/// What `min_disk` and `min_ram` may be.
+/// Maximum value of `min_disk` and `min_ram`.
 const LARGEST: u64 = i32::MAX as u64;
 
-/// Characters of a value that a message shows.
+/// Number of characters of a value that a message shows.
 const SHOWN: usize = 40;
 
 #[cfg(test)]

@@ -67,7 +67,7 @@ async fn by_default_everything_is_kept_but_glances_own() {
     assert_eq!((wanted.attributes, wanted.notes.len()), (same, 0));
 }
 
-/// What `-D` did before there were mappings.
+/// What `-D` did before mappings existed.
 #[tokio::test]
 async fn what_is_left_out_is_neither_copied_nor_compared_nor_changed() {
     let names = "name owner visibility protected os_hidden min_disk min_ram tags disk_format x";
@@ -76,7 +76,7 @@ async fn what_is_left_out_is_neither_copied_nor_compared_nor_changed() {
     let wanted = wanted(&mapping, &source).await;
     let expected = Attributes {
         properties: pairs(&[("y", "2")]),
-        // Data without formats can't be stored.
+        // Data can't be stored without formats.
         disk_format: Some("raw".into()),
         container_format: Some("bare".into()),
         ..Attributes::default()
@@ -137,7 +137,7 @@ async fn encrypted_images_are_skipped_or_lose_the_policy() {
     let mapping = Mapping { encrypted: Encrypted::CopyWithoutPolicy, ..Mapping::default() };
     let wanted = wanted(&mapping, &encrypted).await;
     assert_eq!(wanted.attributes.properties, pairs(&key[..1]));
-    // A policy that an earlier copy brought is taken away, or that copy would delete the key.
+    // A policy from an earlier copy is removed: deleting that copy would delete the key.
     let replica = encrypted.attributes;
     assert_eq!(mapping.onto(&wanted, &replica).properties, pairs(&key[..1]));
     let keep = ["keep=cinder*".parse::<PropertyRule>().unwrap()].into_iter().collect();
@@ -155,7 +155,7 @@ async fn records_of_volumes_are_skipped_or_copied_as_they_are() {
     assert!(matches!(mapping.wanted(&booting).await, Err(NotWanted::Skipped(_))));
     let copying = Mapping { boot_from_volume: BootFromVolume::Copy, ..at_a_glance() };
     assert_eq!(wanted(&copying, &booting).await.attributes.properties, pairs(&volumes));
-    // With data of its own, an image is of use without the volumes.
+    // An image with its own data is usable without the volumes.
     booting.size = Some(1);
     assert!(wanted(&mapping, &booting).await.attributes.properties.is_empty());
 }

@@ -1,8 +1,9 @@
-//! Definitions of metadata, brought in step: namespaces, with the properties, objects, tags and
-//! resource types in them. <https://docs.openstack.org/api-ref/image/v2/metadefs-index.html>.
+//! Synchronizes metadata definitions: namespaces with their properties, objects, tags and resource
+//! types. See <https://docs.openstack.org/api-ref/image/v2/metadefs-index.html>.
 //!
-//! `namespace` says what one is and in what two differ. A namespace is never deleted, and what only
-//! the target's has in it stays, unless it is to be pruned.
+//! Namespaces and their differences are defined in [`glance_core::metadefs`]. A namespace is never
+//! deleted. Definitions that only the target's namespace contains are kept, unless pruning is
+//! requested.
 
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -17,20 +18,20 @@ use keystone_auth::SignInError;
 
 mod shipped;
 
-/// Which namespaces are meant.
+/// Which namespaces are synchronized.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Which {
-    /// Those that do not come with Glance. Its own are of its release: each cloud has them already,
-    /// as its release has them.
+    /// Those that do not ship with Glance. The shipped ones belong to a release of Glance: each
+    /// cloud already has those of its own release.
     Custom,
-    /// All.
+    /// All namespaces.
     All,
-    /// The one of this name.
+    /// The namespace with this name.
     Named(String),
 }
 
 impl Which {
-    /// Whether a namespace of this name is meant.
+    /// Whether the namespace `name` is included.
     pub fn admits(&self, name: &str) -> bool {
         match self {
             Self::Custom => !shipped::is_shipped(name),
@@ -40,82 +41,82 @@ impl Which {
     }
 }
 
-/// What becomes of what only the target's namespaces have in them.
+/// What to do with definitions that only the target's namespace contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Surplus {
-    /// It stays.
+    /// Keep them.
     Keep,
-    /// It is removed.
+    /// Remove them.
     Prune,
 }
 
-/// Whether anything is written.
+/// Whether changes are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// What differs is changed.
+    /// Write the changes.
     Write,
-    /// What differs is only said.
+    /// Only report the differences.
     DryRun,
 }
 
-/// How namespaces are brought in step.
+/// Settings of a synchronization.
 #[derive(Debug)]
 pub struct Rules<'a> {
-    /// Which: those that any of these means.
+    /// Namespaces included by any of these are synchronized.
     pub which: &'a [Which],
-    /// To whom they go; that alone is read of it.
+    /// The mapping for owners; the rest of it is not used.
     pub mapping: &'a Mapping,
-    /// What becomes of what only the target's have in them.
+    /// What to do with definitions that only the target's namespace contains.
     pub surplus: Surplus,
-    /// Whether anything is written.
+    /// Whether changes are written.
     pub mode: Mode,
 }
 
-/// What became of one namespace, or is to.
+/// The result for one namespace.
 #[derive(Debug)]
 pub struct Outcome {
-    /// Its name.
+    /// The namespace's name.
     pub name: String,
-    /// How it was found.
+    /// State of the target's namespace before any change.
     pub state: State,
-    /// What was changed, or is to be.
+    /// The differences that were resolved, or would be in a dry run.
     pub differences: Vec<Difference>,
-    /// What only the target has in it, and keeps.
+    /// Definitions that only the target's namespace contains, and that are kept.
     pub surplus: Vec<Difference>,
-    /// Why it is not in step.
+    /// Why the namespace could not be synchronized.
     pub error: Option<MetadefError>,
 }
 
-/// How a namespace was found.
+/// State of the target's namespace compared with the source's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// The target has what it should have of it.
+    /// The target's namespace is as wanted.
     Same,
-    /// The target does not have it.
+    /// The target does not have the namespace.
     Missing,
-    /// The target has it otherwise.
+    /// The target's namespace differs.
     Different,
-    /// Only the target has it. It stays.
+    /// Only the target has the namespace. It is kept.
     Extra,
-    /// That could not be found out.
+    /// The state could not be determined.
     Unknown,
 }
 
-/// Why a namespace is not in step.
+/// Why a namespace could not be synchronized.
 #[derive(Debug)]
 pub enum MetadefError {
-    /// The source failed.
+    /// A request to the source failed.
     Source(StoreError),
-    /// The target failed.
+    /// A request to the target failed.
     Target(StoreError),
-    /// Its owner has no place at the target.
+    /// The owner has no counterpart at the target.
     Owner {
-        /// Why.
+        /// The reason.
         reason: String,
         /// What the operator can do about it.
         hint: String,
     },
-    /// A Keystone failed.
+    /// A Keystone request failed.
     Keystone(SignInError),
 }
 
@@ -150,11 +151,11 @@ impl MetadefError {
     }
 }
 
-/// Brings the target's namespaces in step with the source's, one after the other, in the order of
-/// names. A namespace that fails keeps no other from its turn.
+/// Updates the target's namespaces to match the source's, one after the other, ordered by name. A
+/// namespace that fails does not prevent the others.
 ///
 /// # Errors
-/// When one of the two can't be listed, or the target lets these credentials change nothing.
+/// When one of the stores can't be listed, or the target forbids changes with these credentials.
 pub async fn bring_in_step(
     source: &dyn MetadefStore,
     target: &dyn MetadefStore,
@@ -191,12 +192,12 @@ impl Outcome {
     }
 }
 
-/// The two sides of one namespace.
+/// One namespace with its two stores.
 struct Pair<'a> {
     source: &'a dyn MetadefStore,
     target: &'a dyn MetadefStore,
     rules: &'a Rules<'a>,
-    /// Whether the target has it.
+    /// Whether the target listed the namespace.
     is_there: bool,
 }
 
@@ -204,7 +205,7 @@ impl Pair<'_> {
     async fn bring(&self, outcome: &mut Outcome) -> Result<(), MetadefError> {
         let read = self.source.namespace(&outcome.name).await.map_err(MetadefError::Source)?;
         let Some(mut wanted) = read else {
-            // It was deleted meanwhile.
+            // The namespace was deleted in the meantime.
             outcome.state = State::Same;
             return Ok(());
         };
@@ -238,14 +239,14 @@ impl Pair<'_> {
         changed.map_err(MetadefError::Target)
     }
 
-    /// Makes the owner the target's.
+    /// Replaces the owner by the target's owner.
     async fn give(&self, wanted: &mut Namespace) -> Result<(), MetadefError> {
         let Some(owner) = wanted.owner().map(str::to_owned) else { return Ok(()) };
         match self.rules.mapping.owner(&owner).await {
             Ok(Owner::Project(id)) => wanted.set_owner(Some(id)),
             Ok(Owner::Nobody | Owner::Unsaid) => wanted.set_owner(None),
             Err(NotWanted::Unknown(error)) => return Err(MetadefError::Keystone(error)),
-            // That is no project: it stays what it is.
+            // This owner is not a project, so it is kept as it is.
             Err(_) if owner == LOADED => {}
             Err(NotWanted::Blocked { reason, hint }) => {
                 return Err(MetadefError::Owner { reason, hint });
@@ -258,7 +259,7 @@ impl Pair<'_> {
     }
 }
 
-/// Whose namespaces are that `glance-manage db_load_metadefs` loads from files that say no owner
+/// The owner of namespaces that `glance-manage db_load_metadefs` loads from files without an owner
 /// (`glance/db/sqlalchemy/metadata.py`).
 const LOADED: &str = "admin";
 

@@ -1,13 +1,14 @@
-//! The namespaces that come with Glance.
+//! The namespaces that ship with Glance.
 
-/// Whether a namespace of this name comes with some release of Glance.
+/// Whether some release of Glance ships a namespace with this name.
 pub(super) fn is_shipped(name: &str) -> bool {
     SHIPPED.contains(&name)
 }
 
-/// What files there were in `etc/metadefs` of <https://opendev.org/openstack/glance> from Juno (2014)
-/// to 2026, which `glance-manage db_load_metadefs` loads. Nothing in a namespace itself tells: sites
-/// load theirs by that command too, and change the protection of these.
+/// The files in `etc/metadefs` of <https://opendev.org/openstack/glance> from Juno (2014) to 2026,
+/// which `glance-manage db_load_metadefs` loads. A namespace itself does not show whether it was
+/// shipped: sites load their own with the same command, and change the protection of the shipped
+/// ones.
 const SHIPPED: &[&str] = &[
     "CIM::ProcessorAllocationSettingData",
     "CIM::ResourceAllocationSettingData",

@@ -10,7 +10,7 @@ use crate::mapping::Owners;
 use glance_core::project::Project;
 use keystone_auth::Projects;
 
-/// Namespaces in memory. Names in `refused` can't be written, for this reason.
+/// Namespaces in memory. Writes to the names in `refused` fail with the given reason.
 #[derive(Debug, Default)]
 struct Memory {
     namespaces: Mutex<BTreeMap<String, Namespace>>,
@@ -104,7 +104,7 @@ fn what_differs_is_said_part_by_part() {
     let source = namespace("n", &json!({}));
     for (change, expected) in [
         (json!({}), &[][..]),
-        // What each Glance says of its own, and the order of lists that have none.
+        // Fields that each Glance sets on its own, and the order of unordered lists.
         (json!({"created_at": "other", "schema": "x", "updated_at": null}), &[]),
         (json!({"tags": [{"name": "a"}, {"name": "b"}]}), &[]),
         (json!({"description": null}), &[]),
@@ -229,7 +229,7 @@ async fn owners_are_translated_as_those_of_images() {
             assert!(error.to_string().contains("D/y") && error.hint().is_some());
         }
     }
-    // Whose it is at the target stays, where the source's owner is nobody's there.
+    // If the source's owner has no counterpart at the target, the target's owner is kept.
     let target = Memory::holding(&[namespace("x", &json!({"owner": "7"}))]);
     let mapping = Mapping { owners: Owners::Caller, ..Mapping::default() };
     let only_x = Rules { which: &[Which::Named("x".to_owned())], ..rules(&mapping) };

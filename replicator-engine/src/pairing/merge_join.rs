@@ -1,4 +1,4 @@
-//! Finding the replica of every image.
+//! Merge join of two listings by image id.
 
 use std::cmp::Ordering;
 use std::fmt::Display;
@@ -12,30 +12,30 @@ use glance_core::store::{ImageStore, ImageStream, StoreError, StoreErrorKind, ho
 
 use crate::CopyError;
 
-/// The image of one id in two stores.
+/// The images of one id in two stores.
 #[derive(Debug)]
 pub(crate) enum Pair {
-    /// Both stores hold it.
+    /// Both stores hold the image: source image, replica.
     Both(Image, Image),
-    /// Only the source holds it.
+    /// Only the source holds the image.
     SourceOnly(Image),
-    /// Only the target holds it.
+    /// Only the target holds the image.
     TargetOnly(Image),
-    /// The source holds it, and for this reason nobody knows which its replica is.
+    /// The source holds the image, but its replica is not unique; the text is the reason.
     Ambiguous(Image, String),
-    /// The source holds it, and its record cannot be read at one of the sides.
+    /// The source holds the image, but one store's record can't be read.
     Unreadable(Image, CopyError),
-    /// Only the target holds it, and for this reason its record cannot be read.
+    /// Only the target holds the image, and its record can't be read; the text is the reason.
     UnreadableExtra(Image, String),
 }
 
 impl Pair {
-    /// Whether the source holds it.
+    /// Whether the source holds the image.
     pub(crate) fn is_at_source(&self) -> bool {
         !matches!(self, Self::TargetOnly(_) | Self::UnreadableExtra(..))
     }
 
-    /// The id that pairs are listed in the order of.
+    /// The id by which pairs are ordered.
     pub(crate) fn id(&self) -> &ImageId {
         match self {
             Self::Both(image, _)
@@ -47,17 +47,18 @@ impl Pair {
         }
     }
 
-    /// Whether the target is known to hold it.
+    /// Whether the target is known to hold the image.
     pub(crate) fn is_at_target(&self) -> bool {
         matches!(self, Self::Both(..) | Self::TargetOnly(_) | Self::UnreadableExtra(..))
     }
 }
 
-/// The pairs of one id, by the number of the target, or why a listing has ended there.
+/// The pairs of one id, each with the index of its target, or the error that ended that target's
+/// listing.
 pub(crate) type Pairs = Vec<(usize, Result<Pair, StoreError>)>;
 
-/// Brings the pairs of several targets together by their ids, each of which come in ascending order.
-/// A listing that fails ends, and the others go on.
+/// Merges the pairs of several targets by id. Each input must be in ascending order. A listing that
+/// fails ends; the other listings continue.
 pub(crate) fn merged(
     listings: Vec<(usize, BoxStream<'_, Result<Pair, StoreError>>)>,
 ) -> BoxStream<'_, Pairs> {
@@ -68,7 +69,7 @@ pub(crate) fn merged(
     });
     let merged = stream::unfold(heads.collect::<Vec<_>>(), |mut heads| async move {
         join_all(heads.iter_mut().map(Head::fill)).await;
-        // Failures have no id, and are said at once.
+        // Errors have no id: they sort first and are passed on at once.
         let key = |head: &Head<'_>| {
             head.next.as_ref().map(|next| next.as_ref().ok().map(|pair| pair.id().clone()))
         };
@@ -81,7 +82,7 @@ pub(crate) fn merged(
     merged.boxed()
 }
 
-/// The pairs of one target, with the next of them.
+/// The pairs of one target, with a look-ahead of one.
 struct Head<'a> {
     target: usize,
     pairs: Fuse<BoxStream<'a, Result<Pair, StoreError>>>,
@@ -89,7 +90,7 @@ struct Head<'a> {
 }
 
 impl Head<'_> {
-    /// Waits for the next pair, unless it is there.
+    /// Fills the look-ahead if it is empty.
     async fn fill(&mut self) {
         if self.next.is_none() {
             self.next = self.pairs.next().await;
@@ -97,15 +98,16 @@ impl Head<'_> {
     }
 }
 
-/// Lists both stores at once and pairs their images by id, in ascending order. Memory holds what
-/// the two listings have under way, never all of them.
+/// Lists both stores concurrently and pairs their images by id, in ascending order. Memory holds
+/// only the parts of the listings that are in progress.
 ///
-/// `selection` is about the images of the source. A replica may differ in all but its id, so the
-/// target is listed by no other condition. What only the target lists is a pair when the selection
-/// admits it and the source has no such image at all: one that was filtered out is not gone.
+/// `selection` applies to the source's images. A replica may differ in everything but its id, so
+/// the target is listed with the id conditions only. An image that only the target lists becomes a
+/// pair if the selection admits it and the source does not hold that id at all, since an image that
+/// the selection excludes is not missing.
 ///
 /// # Errors
-/// When one of the stores can't be listed; once the pairs have begun, as the last of them.
+/// When one of the stores can't be listed. After the stream has begun, the error is its last item.
 pub(crate) async fn pairs<'a>(
     source: &'a dyn ImageStore,
     target: &'a dyn ImageStore,
@@ -121,7 +123,7 @@ pub(crate) async fn pairs<'a>(
     }
 }
 
-/// The pairs without those of images that the source holds and the selection leaves out.
+/// Drops pairs of images that the source holds but the selection excludes.
 fn without_filtered_out<'a>(
     pairs: BoxStream<'a, Result<Pair, StoreError>>,
     source: &'a dyn ImageStore,
@@ -161,7 +163,7 @@ fn join<'a>(source: Listing<'a>, target: Listing<'a>) -> BoxStream<'a, Result<Pa
     pairs.boxed()
 }
 
-/// What two listings say of one id.
+/// The pair for one id of two listings.
 fn paired(image: Option<Listed>, replica: Option<Listed>) -> Option<Pair> {
     use Listed::{Known, Unreadable};
     Some(match (image, replica) {
@@ -179,7 +181,7 @@ fn paired(image: Option<Listed>, replica: Option<Listed>) -> Option<Pair> {
     })
 }
 
-/// An image of a listing, or what can be read of it and why that is not all.
+/// An image of a listing, or the readable part of it with the error.
 #[derive(Debug)]
 pub(crate) enum Listed {
     Known(Image),
@@ -187,10 +189,10 @@ pub(crate) enum Listed {
 }
 
 impl Listed {
-    /// What a listing yields.
+    /// Converts an item of a listing.
     ///
     /// # Errors
-    /// When it ends the listing.
+    /// When the error has no record, which ends the listing.
     pub(crate) fn of(item: Result<Image, StoreError>) -> Result<Self, StoreError> {
         match item {
             Ok(image) => Ok(Self::Known(image)),
@@ -201,7 +203,7 @@ impl Listed {
         }
     }
 
-    /// The image.
+    /// The image, if its record could be read.
     ///
     /// # Errors
     /// When its record can't be read.
@@ -222,7 +224,7 @@ impl Listed {
         &self.image().id
     }
 
-    /// Bytes of memory, about.
+    /// Approximate size in memory, in bytes.
     fn weight(&self) -> usize {
         let Attributes { name, tags, properties, .. } = &self.image().attributes;
         let (tag_count, tags) = (tags.len(), tags.iter().map(String::len).sum::<usize>());
@@ -232,7 +234,7 @@ impl Listed {
     }
 }
 
-/// A listing under way.
+/// A listing in progress.
 struct Listing<'a> {
     name: String,
     images: Fuse<BoxStream<'a, Result<Listed, StoreError>>>,
@@ -250,7 +252,7 @@ impl<'a> Listing<'a> {
         Self { name, images, next: None, last: None }
     }
 
-    /// Waits for the next image, unless it is there.
+    /// Fetches the next image if none is waiting.
     async fn fill(&mut self) -> Result<(), StoreError> {
         if self.next.is_some() {
             return Ok(());
@@ -264,8 +266,9 @@ impl<'a> Listing<'a> {
         Ok(())
     }
 
-    /// Databases differ in the order of capital letters. They are rare in ids: no Glance makes
-    /// such an id itself. Then the rest is held in memory; unsorted, images would seem missing.
+    /// Databases sort upper-case letters differently. Such ids are rare, since Glance itself does
+    /// not generate them. The rest of the listing is then sorted in memory: without this, images
+    /// would seem to be missing.
     async fn sort_the_rest(&mut self, first: Listed) -> Result<(), StoreError> {
         tracing::warn!("{} does not list its images in the order of their ids", self.name);
         let rest = stream::iter([Ok(first)]).chain(&mut self.images);
@@ -277,10 +280,10 @@ impl<'a> Listing<'a> {
     }
 }
 
-/// All of a listing, as long as there is room for it in memory.
+/// Reads a whole listing into memory.
 ///
 /// # Errors
-/// When the listing fails, or is too long.
+/// When the listing fails, or its images exceed the memory limit.
 pub(crate) async fn held(
     mut images: impl Stream<Item = Result<Listed, StoreError>> + Unpin,
     store: &(dyn Display + Sync),
@@ -297,10 +300,10 @@ pub(crate) async fn held(
     Ok(all)
 }
 
-/// Bytes of records that are held in memory where a listing has to be.
+/// Memory limit in bytes for a listing that has to be held in memory.
 const ROOM: usize = 512 << 20;
 
-/// Images under way at once that are asked for because the source did not list them.
+/// Number of concurrent look-ups of ids that the source did not list.
 const LOOKUPS: usize = 4;
 
 #[cfg(test)]
@@ -314,7 +317,7 @@ mod tests {
         Image::queued(id, Attributes::default())
     }
 
-    /// The pairs, each as the first letter of the id behind a sign.
+    /// The pairs in short: a sign, and the first letter of the id.
     fn short(pairs: &[Pair]) -> String {
         let short = pairs.iter().map(|pair| {
             let sign = match pair {
@@ -331,7 +334,8 @@ mod tests {
         short.collect::<Vec<_>>().join(" ")
     }
 
-    /// A listing of images by the first letters of their ids; before a `?`, a record can't be read.
+    /// A listing of images by the first letters of their ids. A `?` marks a record that can't be
+    /// read.
     fn listing<'a>(ids: &[&str]) -> Listing<'a> {
         let items = ids.iter().map(|id| match id.strip_suffix('?') {
             None => Ok(image(id)),
@@ -353,7 +357,7 @@ mod tests {
     async fn pairs_come_in_order_whatever_the_listings() {
         assert_eq!(paired(&["0", "a"], &["a", "b"]).await, "-0 =a +b");
         assert_eq!(paired(&[], &[]).await, "");
-        // The order of a database that does not tell capital letters from small ones.
+        // The order of a database with case-insensitive sorting.
         let found = paired(&["a", "B", "c", "D"], &["a", "B", "c", "e"]).await;
         assert_eq!(found, "=a =B -D =c +e");
     }
@@ -375,7 +379,7 @@ mod tests {
         assert_eq!(held(listing().take(3), &"a store").await.unwrap().len(), 3);
     }
 
-    /// A store of images without data, by the first letter of their ids and their names.
+    /// A store of images without data, given by the first letters of their ids and their names.
     async fn store(images: &[(&str, &str)]) -> MemoryStore {
         let store = MemoryStore::new("memory");
         for (first, name) in images {
@@ -395,7 +399,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_filtered_out_is_not_gone() {
         let source = store(&[("0", "in"), ("1", "in"), ("2", "out"), ("3", "out")]).await;
-        // The replicas of 1 and 2 have other names, those of 5 to 9 have lost their images.
+        // The replicas of 1 and 2 have other names; 5 to 9 have no image at the source any more.
         let replicas = [("1", "out"), ("2", "in"), ("3", "out"), ("4", "out")];
         let target = store(&replicas).await;
         for first in ["5", "6", "7", "8", "9"] {

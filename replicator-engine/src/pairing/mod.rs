@@ -1,4 +1,4 @@
-//! Which image of the target is the replica of which.
+//! Finds the replica of each source image.
 
 use std::collections::BTreeMap;
 
@@ -16,29 +16,28 @@ use crate::pairing::merge_join::{Listed, Pair, held, pairs};
 pub(crate) mod merge_join;
 pub mod provenance;
 
-/// By what the replica of an image is found.
+/// How the replica of an image is found.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum MatchBy {
-    /// By its id, or by the stamp of one that could not get it.
+    /// By id, or by the provenance properties if the replica got another id.
     #[default]
     Id,
-    /// By its name, which must be the name of one image on each side. Both listings are held in
-    /// memory.
+    /// By name, which must be unique in each store. Both listings are held in memory.
     Name,
-    /// By its digest, in the same way.
+    /// By digest, with the same conditions as `Name`.
     Hash,
 }
 
-/// The replicas that have another id than their images, by the ids of those.
+/// The replicas that have another id than their source images, keyed by the source id.
 pub(super) type Moved = BTreeMap<ImageId, Image>;
 
 impl Replication {
-    /// Lists the replicas that have another id than their images.
+    /// Lists the replicas that have another id than their source images.
     pub(super) async fn moved(&self) -> Result<Moved, StoreError> {
         let (key, value) = (NEW_ID.to_owned(), Some(provenance::YES.to_owned()));
         let marked = Selection::new([Condition::Property { key, value }], [], []);
         let replicas = self.target.list(&marked).await?;
-        // A server need not know the property for a filter: of what it lists, the records decide.
+        // A server may ignore the property filter, so the records are checked here, too.
         let is_marked = |item: &Result<Image, StoreError>| match item {
             Ok(replica) => provenance::has_new_id(replica),
             Err(error) => error.record.as_ref().is_none_or(|read| provenance::has_new_id(read)),
@@ -47,14 +46,15 @@ impl Replication {
         marked.map_ok(|replica| (provenance::source_id(&replica), replica)).try_collect().await
     }
 
-    /// The same replication, which translates references to images with another id.
+    /// The same replication with these ids added to its mapping, which translates references to
+    /// them.
     pub(super) fn knowing(&self, ids: impl Iterator<Item = (ImageId, ImageId)>) -> Self {
         let mut policy = self.policy.clone();
         policy.mapping.ids.extend(ids);
         Self { source: self.source.clone(), target: self.target.clone(), policy }
     }
 
-    /// Lists both stores and finds the replica of every image.
+    /// Lists both stores and pairs every image with its replica.
     pub(super) async fn pairs<'a>(
         &'a self,
         moved: &'a Moved,
@@ -72,7 +72,8 @@ impl Replication {
             held(images.map(Listed::of), &self.source),
             held(replicas.map(Listed::of), &self.target)
         )?;
-        // Selected afterwards: what is filtered out is neither gone nor alone in having its name.
+        // The selection is applied after pairing: an excluded image is not missing, and its name
+        // still counts as taken.
         let selected = |pair: &Pair| match pair {
             Pair::TargetOnly(image)
             | Pair::SourceOnly(image)
@@ -109,7 +110,7 @@ impl Replication {
         Ok(found.try_filter_map(|pair| ready(Ok(pair))).boxed())
     }
 
-    /// Whether it is the replica of an image with another id, which the source has.
+    /// Whether `replica` belongs to a source image with another id that still exists.
     async fn has_image_elsewhere(&self, replica: &Image) -> Result<bool, StoreError> {
         let id = provenance::source_id(replica);
         if id == replica.id {
@@ -118,7 +119,7 @@ impl Replication {
         holds(&*self.source, &id).await
     }
 
-    /// One image and its replica, anew.
+    /// Fetches one image and its replica again.
     pub(super) async fn pair(
         &self,
         image: &ImageId,
@@ -133,7 +134,7 @@ impl Replication {
     }
 }
 
-/// Pairs images by a key that one of each side should have.
+/// Pairs images by a key that should be unique in each store.
 fn matched(
     images: Vec<Listed>,
     replicas: Vec<Image>,
@@ -180,7 +181,7 @@ fn matched(
         }
     }
     pairs.extend(here.into_values().flatten().map(Pair::TargetOnly));
-    // As of every listing.
+    // Listings are ordered by id.
     pairs.sort_by(|one, other| one.id().cmp(other.id()));
     pairs
 }

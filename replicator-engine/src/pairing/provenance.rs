@@ -1,7 +1,8 @@
-//! The properties by which this tool knows its own replicas again.
+//! The properties that mark the replicas made by this tool.
 //!
-//! They belong to the replica: they are not copied further, and no comparison shows them. Every user
-//! who sees the replica sees them, so the source is named by a digest of its address.
+//! The properties belong to the replica: they are not copied further, and comparisons ignore them.
+//! Every user who can see the replica can see them, so the source is named by a digest of its
+//! address.
 
 use sha2::{Digest, Sha256};
 use url::Url;
@@ -13,9 +14,10 @@ use glance_core::image::{Attributes, Image, ImageId};
 /// The value of [`NEW_ID`].
 pub(crate) const YES: &str = "true";
 
-/// A source, as replicas are marked with it: `sha256:` and the SHA-256 of its address in lower-case
-/// hexadecimal. The address of a Glance is its URL without a slash at the end, with scheme and host
-/// in lower case and without a default port; that of a directory is `dir:` and its absolute path.
+/// A source as stored in the properties of its replicas: `sha256:` followed by the SHA-256 of its
+/// address in lower-case hexadecimal. The address of a Glance is its URL without a trailing slash,
+/// with scheme and host in lower case and without a default port. The address of a directory is
+/// `dir:` followed by its absolute path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
     address: String,
@@ -35,13 +37,14 @@ impl Source {
         &self.value
     }
 
-    /// Whether a replica with this value of [`SOURCE`] was made from it. Earlier releases wrote the
-    /// address itself.
+    /// Whether `stamped`, a replica's value of [`SOURCE`], names this source. Earlier releases
+    /// wrote the address itself.
     pub(crate) fn is(&self, stamped: &str) -> bool {
         stamped == self.value || normal(stamped) == self.address
     }
 
-    /// Every value that replicas made from it most likely have.
+    /// The property values to look for when listing the replicas of this source. Replicas made by
+    /// an earlier release from another spelling of the address are not covered.
     pub(crate) fn values(&self) -> [&str; 2] {
         [&self.value, &self.address]
     }
@@ -53,7 +56,7 @@ impl From<&str> for Source {
     }
 }
 
-/// The one way to write an address.
+/// The normalized form of an address.
 fn normal(address: &str) -> String {
     match Url::parse(address) {
         Ok(url) if matches!(url.scheme(), "https" | "http") => {
@@ -63,18 +66,18 @@ fn normal(address: &str) -> String {
     }
 }
 
-/// The source that a replica was made from.
+/// The source that a replica was made from, as its properties say.
 pub(crate) fn source(attributes: &Attributes) -> Option<&str> {
     attributes.properties.get(SOURCE).map(String::as_str)
 }
 
-/// The id that an image of the target has at the source.
+/// The id at the source of a replica.
 pub(crate) fn source_id(image: &Image) -> ImageId {
     let stamped = image.attributes.properties.get(SOURCE_ID);
     stamped.and_then(|id| id.parse().ok()).unwrap_or_else(|| image.id.clone())
 }
 
-/// Whether a replica says that it got another id.
+/// Whether a replica is marked as having a new id.
 pub(crate) fn has_new_id(replica: &Image) -> bool {
     replica.attributes.properties.get(NEW_ID).is_some_and(|value| value == YES)
 }
@@ -84,7 +87,7 @@ pub(crate) fn mark(attributes: &mut Attributes, source: &Source) {
     attributes.properties.insert(SOURCE.to_owned(), source.value.clone());
 }
 
-/// Marks a replica as one of `id`, under another id.
+/// Marks a replica as one of the source image `id`, under another id.
 pub(crate) fn mark_new_id(attributes: &mut Attributes, id: &ImageId) {
     attributes.properties.insert(SOURCE_ID.to_owned(), id.to_string());
     attributes.properties.insert(NEW_ID.to_owned(), YES.to_owned());

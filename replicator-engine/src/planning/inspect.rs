@@ -1,4 +1,4 @@
-//! Looking at one image in both stores.
+//! Compares one image in both stores.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use crate::planning::{Goal, Step, with_data, without_data};
 use crate::{CopyError, Difference, Entry, Pair, Replication, State};
 
 impl Replication {
-    /// Says what the pair needs. Changes nothing.
+    /// Plans the step for a pair. Changes nothing.
     pub(crate) async fn examine(&self, pair: Pair) -> Entry {
         if let Pair::Both(_, replica) | Pair::TargetOnly(replica) = &pair {
             self.policy.habits.note(&self.target, replica);
@@ -24,7 +24,7 @@ impl Replication {
                 Entry::failed(image, None, CopyError::Blocked { reason, hint: None })
             }
             Pair::Unreadable(image, error) => Entry::failed(image, None, error),
-            // Whether it is one of ours is not known.
+            // Without its record, it is not known whether this tool made the image.
             Pair::UnreadableExtra(image, reason) => {
                 tracing::warn!("{reason}: it is left alone");
                 let reason = format!("kept: its record can't be read: {reason}");
@@ -92,11 +92,11 @@ impl Replication {
         Ok(Goal { wanted, members: Some(members) })
     }
 
-    /// Adds to `entry` how the members of the replica differ from those wanted.
+    /// Adds the differences between the members of the replica and the wanted ones to `entry`.
     async fn compare_members(&self, mut entry: Entry, wanted: &[Member]) -> Entry {
         let Some(replica) = &entry.replica else { return entry };
-        // A replica that is not shared yet shows no members; those that it has are looked at when
-        // it is.
+        // Glance lists members of shared images only. If the replica is not shared yet, the members
+        // that it may have are compared once it is.
         let present = match replica.attributes.visibility {
             Visibility::Shared => members(&*self.target, replica).await,
             _ => Ok(Some(Vec::new())),
@@ -120,8 +120,8 @@ impl Replication {
     }
 }
 
-/// The members of an image; none when the credentials are not those of its owner, who alone sees
-/// them all.
+/// The members of an image; `None` if the credentials are not those of its owner, since only the
+/// owner sees all members.
 async fn members(store: &dyn ImageStore, image: &Image) -> Result<Option<Vec<Member>>, StoreError> {
     match store.members(&image.id).await {
         Ok(members) => Ok(Some(members)),

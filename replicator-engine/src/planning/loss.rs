@@ -1,19 +1,19 @@
-//! What an image can lose on its way to the target.
+//! Parts of an image that its replica does not have.
 
 use std::fmt;
 
 use serde_json::{Value, json};
 
-/// Something that the source has of an image and the target does not get.
+/// A part of the source image that the target does not get.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Loss {
-    /// What is lost.
+    /// The kind of part.
     pub kind: LossKind,
-    /// The details, a sentence without its full stop.
+    /// The details, as a sentence without a full stop.
     pub detail: String,
 }
 
-/// A part of an image that can be lost.
+/// The parts of an image that can be lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum LossKind {
@@ -28,19 +28,19 @@ impl Loss {
         Self { kind: LossKind::Owner, detail: detail.into() }
     }
 
-    /// Members of this image that the target does not get.
+    /// Members of the image that the target does not get.
     pub fn members(detail: impl Into<String>) -> Self {
         Self { kind: LossKind::Members, detail: detail.into() }
     }
 
-    /// The loss as reports have it: `{"kind": "members", "detail": "..."}`.
+    /// The loss as it appears in reports: `{"kind": "members", "detail": "..."}`.
     pub fn to_json(&self) -> Value {
         json!({ "kind": self.kind.as_str(), "detail": self.detail })
     }
 }
 
 impl LossKind {
-    /// The word for it.
+    /// The word used in reports.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Members => "members",

@@ -1,4 +1,4 @@
-//! What one image needs: decided from what the two stores say of it.
+//! Decides what one image needs, from its records in both stores.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -16,10 +16,10 @@ use glance_core::verified_body::Expected;
 pub(crate) mod inspect;
 pub(crate) mod loss;
 
-/// How the replica of an image is. `Display` is the word of reports.
+/// State of a replica compared with its image. `Display` writes the word used in reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum State {
-    /// Replica and image are the same.
+    /// Replica and image are equal.
     Same,
     /// The target has no replica.
     Missing,
@@ -27,24 +27,24 @@ pub enum State {
     Metadata,
     /// Only the members differ.
     Members,
-    /// It is deactivated, hidden or protected on one side only.
+    /// The image is deactivated, hidden or protected on one side only.
     Status,
-    /// The data differs. Nothing mends that: data never changes under an id.
+    /// The data differs. An update can't repair this: the data of an image id never changes.
     Content,
-    /// Only the target has it.
+    /// Only the target holds the image.
     Extra,
     /// The target's record has no data yet.
     Partial,
-    /// All is the same, but no digest that both have proves the data.
+    /// Nothing differs, but the records have no common digest that proves the data.
     Unverifiable,
-    /// It is not replicated, on purpose.
+    /// The image is deliberately not replicated.
     Skipped,
-    /// It can't be replicated.
+    /// The image can't be replicated.
     Blocked,
 }
 
 impl State {
-    /// Every state, in the order of reports.
+    /// All states, in the order used by reports.
     pub const ALL: [Self; 11] = [
         Self::Same,
         Self::Missing,
@@ -59,7 +59,7 @@ impl State {
         Self::Blocked,
     ];
 
-    /// The word of reports.
+    /// The word used in reports.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Same => "same",
@@ -83,55 +83,57 @@ impl fmt::Display for State {
     }
 }
 
-/// One image as both stores have it, and what replication makes of it.
+/// One image in both stores, and the step planned for it.
 #[derive(Debug)]
 pub struct Entry {
-    /// The image at the source, or the target's own where the source has none.
+    /// The image at the source, or the target's image if the source has none.
     pub image: Image,
-    /// Its replica at the target.
+    /// The replica at the target.
     pub replica: Option<Image>,
-    /// How the replica is.
+    /// State of the replica.
     pub state: State,
-    /// Every difference that replication would not leave.
+    /// All differences that replication would resolve.
     pub differences: Vec<Difference>,
-    /// Why, where the state alone does not tell.
+    /// The reason for the state, where the state alone does not explain it.
     pub reason: Option<String>,
-    /// What was translated on its way.
+    /// Notes on what was translated for the target.
     pub notes: Vec<String>,
-    /// What could not be, and is not as at the source.
+    /// Parts that could not be translated and therefore differ at the target.
     pub losses: Vec<Loss>,
     pub(super) step: Step,
 }
 
-/// What is to be done with one image.
+/// The planned step for one image.
 #[derive(Debug)]
 pub(super) enum Step {
     /// Make a record and copy the data.
     Copy(Goal),
     /// Make a record without data.
     Record(Goal),
-    /// Copy the data into the record that is there.
+    /// Copy the data into the existing record.
     Complete(Goal),
-    /// Bring record, members and activation up to date where they differ.
+    /// Update record, members and activation where they differ.
     Reconcile(Goal),
-    /// Take an image that only the target has out of sight, or away.
+    /// Remove (hide, deactivate or delete) an image that only the target holds.
     Remove,
-    /// Nothing.
+    /// Do nothing.
     Nothing,
-    /// Nothing can be done.
+    /// Report this error.
     Fail(CopyError),
 }
 
-/// What the target should hold of an image.
+/// The wanted state of a replica.
 #[derive(Debug, Clone)]
 pub(super) struct Goal {
     pub(super) wanted: Wanted,
-    /// Absent where there can be none, or where the source does not show them.
+    /// The wanted members. `None` if the image is not shared, or the source does not show its
+    /// members.
     pub(super) members: Option<Vec<Member>>,
 }
 
 impl Goal {
-    /// The same for a record that was made just now, and has no members that could be too many.
+    /// The goal for a newly made record. An empty member list becomes `None`, since the record has
+    /// no members to remove.
     pub(super) fn of_new(&self) -> Self {
         let members = self.members.clone().filter(|members| !members.is_empty());
         Self { members, ..self.clone() }
@@ -162,7 +164,7 @@ impl Entry {
         Self::new(image, replica, State::Blocked, Step::Fail(error)).because(reason)
     }
 
-    /// What a run would do, in one word: `copy`, `record`, `complete`, `update`, `remove`, or
+    /// The action of a run, in one word: `copy`, `record`, `complete`, `update`, `remove`, or
     /// `nothing`.
     pub fn action(&self) -> &'static str {
         match self.step {
@@ -175,7 +177,7 @@ impl Entry {
         }
     }
 
-    /// The entry as a plan that is kept has it: what it decides, and what that was decided from.
+    /// The entry as stored in a saved plan: the decision, and the fields it was based on.
     pub fn to_json(&self) -> Value {
         let differences: Vec<Value> = self.differences.iter().map(Difference::to_json).collect();
         json!({
@@ -192,7 +194,7 @@ impl Entry {
         })
     }
 
-    /// What can't be done, and why.
+    /// The error, if the image can't be replicated.
     pub fn error(&self) -> Option<&CopyError> {
         match &self.step {
             Step::Fail(error) => Some(error),
@@ -200,17 +202,17 @@ impl Entry {
         }
     }
 
-    /// Whether there is something to make at the target.
+    /// Whether the step fills a replica: a copy, a new record, or a completion.
     pub(super) fn begins(&self) -> bool {
         matches!(self.step, Step::Copy(_) | Step::Record(_) | Step::Complete(_))
     }
 
-    /// Whether data is to be copied.
+    /// Whether the step copies data.
     pub(super) fn moves_data(&self) -> bool {
         matches!(self.step, Step::Copy(_) | Step::Complete(_))
     }
 
-    /// The bytes of data that a run would copy, as far as the source's record tells.
+    /// Number of data bytes that a run would copy, according to the size in the source's record.
     pub fn outstanding(&self) -> u64 {
         match self.moves_data() {
             true => self.image.size.unwrap_or(0),
@@ -219,7 +221,7 @@ impl Entry {
     }
 }
 
-/// What changes when an image does, but for its members.
+/// The fields that change whenever an image changes, apart from its members.
 fn basis(image: &Image) -> Value {
     json!({
         "id": image.id.as_str(), "status": image.status.as_str(), "updated_at": image.updated_at,
@@ -227,7 +229,7 @@ fn basis(image: &Image) -> Value {
     })
 }
 
-/// Decides about an image that has no data at the source.
+/// Plans the step for an image that has no data at the source.
 pub(super) fn without_data(
     image: Image,
     replica: Option<Image>,
@@ -244,7 +246,7 @@ pub(super) fn without_data(
     }
 }
 
-/// Decides about an image that has its data at the source.
+/// Plans the step for an image that has data at the source.
 pub(super) fn with_data(
     image: Image,
     replica: Option<Image>,
@@ -254,7 +256,7 @@ pub(super) fn with_data(
     if policy.scope == Scope::Records
         && replica.as_ref().is_none_or(|there| there.status == Status::Queued)
     {
-        // From here on it is an image without data.
+        // From here on the image is treated as one without data.
         let record = Image { status: Status::Queued, size: None, ..image };
         return without_data(record, replica, goal, policy);
     }
@@ -271,7 +273,7 @@ pub(super) fn with_data(
             Entry::new(image, replica, State::Partial, Step::Nothing)
                 .because("the target has no data of it, and only metadata is replicated")
         }
-        // Who asks for another import is told whether this one is still alive.
+        // With imports enabled, the new import request shows whether this one is still running.
         (Status::Queued, _) if there.is_importing() && !policy.imports() => Entry {
             state: State::Partial,
             ..Entry::failed(image, replica, CopyError::busy(Status::Importing))
@@ -286,7 +288,7 @@ pub(super) fn with_data(
     }
 }
 
-/// Decides about an image whose replica has all the data that there is.
+/// Plans the step for an image whose replica has all available data.
 fn in_place(image: Image, there: &Image, goal: Goal, policy: &Policy) -> Entry {
     let replica = Some(there.clone());
     if let Some(difference) = content_difference(&image, there) {
@@ -306,7 +308,7 @@ fn in_place(image: Image, there: &Image, goal: Goal, policy: &Policy) -> Entry {
     Entry { differences, ..Entry::new(image, replica, state, Step::Reconcile(goal)) }
 }
 
-/// The state of an image that differs in `field`. The greater of two says more.
+/// The state of an image that differs in `field`. The greatest state of all fields is reported.
 fn state_of(field: &str) -> State {
     match field {
         "status" | "os_hidden" | "protected" => State::Status,
@@ -314,7 +316,7 @@ fn state_of(field: &str) -> State {
     }
 }
 
-/// Refuses data that its record's digest could prove, were it not one that can't be computed.
+/// The error for an image whose digest can't be computed with the available algorithms.
 fn unverifiable(image: &Image, policy: &Policy) -> Option<CopyError> {
     let (algorithm, _) = Expected::of(image).digest?;
     let offered = policy.hashers.offers(algorithm);
@@ -326,20 +328,20 @@ fn unverifiable(image: &Image, policy: &Policy) -> Option<CopyError> {
 pub struct Difference {
     /// The field or property.
     pub field: String,
-    /// What the target should have, by the source's record; null for nothing.
+    /// The value that the target should have, from the source's record; null for none.
     pub source: Value,
-    /// The target's value; null when it has none.
+    /// The target's value; null for none.
     pub target: Value,
 }
 
 impl Difference {
-    /// `field`, and the values of both sides.
+    /// A JSON object with `field` and the values of both sides.
     pub fn to_json(&self) -> Value {
         json!({ "field": self.field, "source": self.source, "target": self.target })
     }
 }
 
-/// The attributes, properties and states in which a replica is not as it should be.
+/// The attributes, properties and status in which a replica differs from the wanted ones.
 fn attribute_differences(image: &Image, replica: &Image, wanted: &Attributes) -> Vec<Difference> {
     let source = wanted.to_json();
     let target = replica.attributes.to_json();
@@ -363,9 +365,9 @@ fn attribute_differences(image: &Image, replica: &Image, wanted: &Attributes) ->
     found
 }
 
-/// Whether the two hold different bytes, as far as their records tell: by size, then by the
-/// digest that both have, `os_hash_value` where the algorithms are the same, else `checksum`. What
-/// a record does not say differs from nothing.
+/// The first difference between the contents, according to the records: first the size, then a
+/// digest that both records have (`os_hash_value` if the algorithms are the same, else `checksum`).
+/// A field missing in one record is not a difference.
 pub(super) fn content_difference(image: &Image, replica: &Image) -> Option<Difference> {
     let differ = |field: &str, source: Value, target: Value| {
         (source != target).then(|| Difference { field: field.to_owned(), source, target })
@@ -380,12 +382,13 @@ pub(super) fn content_difference(image: &Image, replica: &Image) -> Option<Diffe
     differ(field, source.into(), target.into())
 }
 
-/// Whether the records prove that both hold the same bytes, given that they do not differ.
+/// Whether the records prove that both images hold the same bytes, given that no content difference
+/// was found.
 pub(super) fn is_provable(image: &Image, replica: &Image) -> bool {
     !image.status.has_data() || common_digest(image, replica).is_some()
 }
 
-/// A digest that two records have.
+/// A digest that two records have in common.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Common<'a> {
     field: &'static str,
@@ -394,7 +397,7 @@ pub(super) struct Common<'a> {
     target: &'a str,
 }
 
-/// A digest that both records have.
+/// The digest that both records have.
 pub(super) fn common_digest<'a>(image: &'a Image, replica: &'a Image) -> Option<Common<'a>> {
     let both = |field, algorithm, one: &'a Option<String>, other: &'a Option<String>| {
         let (source, target) = one.as_deref().zip(other.as_deref())?;
@@ -443,7 +446,7 @@ mod tests {
             let offered = decide(&old, replica, &Policy::default());
             assert!(["copy", "complete"].contains(&offered.action()), "{offered:?}");
         }
-        // Nothing is computed where the data is in place.
+        // No digest is computed where the data is in place.
         assert_eq!(decide(&old, Some(old.clone()), &policy).state, State::Same);
         let (os_hash_algo, os_hash_value) = (Some("sha512".to_owned()), Some("0".repeat(128)));
         let current = Image { os_hash_algo, os_hash_value, ..old };
@@ -474,7 +477,7 @@ mod tests {
         assert_eq!(state(&sized, &md5), State::Unverifiable);
         assert_eq!(state(&md5, &sha256(&sized)), State::Unverifiable);
         assert_eq!(state(&md5, &sha256(&md5)), State::Same);
-        // That there are no bytes is said by nobody else either.
+        // No other field proves that an image is empty, either.
         let empty = Image { size: Some(0), ..image(Status::Active) };
         assert_eq!(state(&empty, &empty), State::Unverifiable);
     }

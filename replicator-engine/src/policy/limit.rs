@@ -1,18 +1,18 @@
-//! Limits that are given as a number or as a part.
+//! A limit given as a number or as a percentage.
 
 use std::str::FromStr;
 
-/// A limit to a number of images.
+/// A limit on a number of images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Most {
-    /// So many.
+    /// An absolute number of images.
     Images(u64),
-    /// So many of a hundred.
+    /// A percentage of all images, 0 to 100.
     Percent(u8),
 }
 
 impl Most {
-    /// The limit, of so many images in all.
+    /// The limit as a number, for `images` images in all.
     pub(crate) fn of(self, images: u64) -> u64 {
         match self {
             Self::Images(most) => most,

@@ -1,4 +1,4 @@
-//! What to replicate, and how: [`Policy`].
+//! Settings of a replication: [`Policy`].
 
 use glance_core::digest::Hashers;
 use glance_core::rate_limit::Pacing;
@@ -15,82 +15,82 @@ pub use limit::Most;
 pub use order::Order;
 pub use retries::Retries;
 
-/// What to replicate, and how.
+/// Settings of a replication: what to copy, and how.
 #[derive(Debug, Clone)]
 pub struct Policy {
-    /// Which images.
+    /// Which images are replicated.
     pub selection: Selection,
-    /// How images of the source are to be at the target.
+    /// How the source's attributes are translated for the target.
     pub mapping: Mapping,
-    /// Records without data too.
+    /// Whether to replicate records without data (status `queued`), too.
     pub queued: bool,
-    /// What of an image is copied.
+    /// Which part of an image is copied.
     pub scope: Scope,
     /// How the replica of an image is found.
     pub match_by: MatchBy,
-    /// What to do when the target will not give an image its id.
+    /// What to do when the target refuses an image id.
     pub on_burned_id: OnBurnedId,
-    /// The source as new replicas are marked with it, so that later runs know them; without it
-    /// they are not marked.
+    /// The source that new replicas are marked with, so that later runs recognize them. `None`:
+    /// replicas are not marked.
     pub stamp: Option<provenance::Source>,
-    /// What to do with images that only the target holds; without it, nothing.
+    /// What to do with images that only the target holds. `None`: leave them alone.
     pub prune: Option<Prune>,
-    /// Images under way at once, each at all targets of a run.
+    /// Number of images in progress at once, each at all targets of a run.
     pub transfers: usize,
-    /// How often is tried again what can succeed later.
+    /// Retry limits.
     pub retries: Retries,
-    /// In which order images are begun.
+    /// The order in which images are started.
     pub order: Order,
-    /// After how many failed images no more are begun at a target; without it, that ends nothing.
+    /// The number of failed images after which no more are started at a target. `None`: no limit.
     pub most_errors: Option<Most>,
-    /// How many bytes of images a run may begin to copy; what goes to several targets counts once.
+    /// The number of image bytes that a run may start to copy. Data for several targets counts
+    /// once. `None`: no limit.
     pub most_bytes: Option<u64>,
-    /// By which a run is told to end before its end.
+    /// The handle that stops a run before its end.
     pub stop: Stop,
-    /// Parts of one image that are read from the source at once.
+    /// Number of ranges of one image that are read from the source at once.
     pub streams: usize,
-    /// Where data is kept that a target did not take yet.
+    /// Where data is spooled that a target has not taken yet.
     pub spool: Spool,
-    /// Which digests targets were seen to keep.
+    /// Which digests each target is known to store.
     pub habits: Habits,
-    /// What computes the digests that prove the data on its way.
+    /// The implementation of the digests that prove the data in transit.
     pub hashers: Hashers,
-    /// How fast data may pass, of all images together.
+    /// Rate limits, shared by all images.
     pub pacing: Pacing,
     /// What the target accepts as data.
     pub content: ContentCheck,
-    /// How data gets to a Glance and where it is put there; without it, it passes through here, and
-    /// the target chooses.
+    /// How a Glance target gets the data and in which stores it puts it. `None`: data is streamed
+    /// through this process, and the target chooses the store.
     pub delivery: Option<Delivery>,
-    /// Digests of images of the source that have none in their records.
+    /// Known digests of source images whose records have none.
     pub known_source: Remembered,
-    /// The same of the target.
+    /// Known digests of target images whose records have none.
     pub known_target: Remembered,
-    /// Where it is written down what is about to happen at the target.
+    /// The journal of pending changes at the target.
     pub journal: Journal,
 }
 
 /// What a target accepts as data.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ContentCheck {
-    /// Anything.
+    /// Any data.
     #[default]
     Off,
-    /// What Glance accepts. Data that it would refuse when all of it is there, after which the
-    /// record can't be used any more, is refused before a record is made.
+    /// Data that Glance accepts. Glance rejects other data only after receiving all of it, and the
+    /// record is then unusable; with this check such data is rejected before a record is made.
     Glance,
 }
 
-/// What to do with an image whose id the target will not give: Glance never frees the id of a
-/// deleted image.
+/// What to do when the target refuses an image id: Glance never frees the id of a deleted image.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum OnBurnedId {
     /// The image fails.
     #[default]
     Fail,
-    /// The image is left out.
+    /// The image is skipped.
     Skip,
-    /// The replica gets a new id, and is marked with the one it has at the source.
+    /// The replica gets a new id, and is marked with the source's id.
     New,
 }
 
@@ -125,14 +125,15 @@ impl Default for Policy {
     }
 }
 
-/// What of an image is copied.
+/// Which part of an image is copied.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Scope {
-    /// Record and data.
+    /// The record and the data.
     #[default]
     Everything,
-    /// The record, of images that the target holds already.
+    /// Only the records of images that the target already holds.
     HeldRecords,
-    /// The record, of all images. One that the target does not hold is made without data.
+    /// Only the records, of all images. An image that the target does not hold gets a record
+    /// without data.
     Records,
 }

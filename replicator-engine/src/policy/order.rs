@@ -1,24 +1,24 @@
-//! In which order images are copied.
+//! The order in which images are copied.
 
 use std::cmp::Reverse;
 use std::str::FromStr;
 
 use glance_core::image::Image;
 
-/// In which order the images are begun whose data is copied.
+/// The order in which images with data to copy are started.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Order {
-    /// In the order of their ids, as they are listed.
+    /// By id, as the stores list them.
     #[default]
     Id,
-    /// The smallest first.
+    /// Smallest first.
     SmallestFirst,
-    /// The largest first.
+    /// Largest first.
     LargestFirst,
 }
 
 impl Order {
-    /// Puts what is about images in this order.
+    /// Sorts `all` by the image of each element. Images of the same size are ordered by id.
     pub(crate) fn sort<T>(self, all: &mut [T], image: impl Fn(&T) -> &Image) {
         let size = |one: &T| image(one).size.unwrap_or(0);
         all.sort_by(|one, other| image(one).id.cmp(&image(other).id));

@@ -1,28 +1,28 @@
-//! How often is tried again what can succeed later.
+//! Retry limits.
 
 use std::time::Duration;
 
 use glance_core::transport::backoff::Pauses;
 
-/// How often, and after which pauses, a run tries again what can succeed without anybody changing
-/// anything.
+/// How often, and after which pauses, a run retries what can succeed without any change by an
+/// operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retries {
-    /// How often in a row the source is asked for the rest of an image's data, as long as hardly
-    /// anything of it comes; and the target what became of an upload, as long as no answer comes.
+    /// The number of consecutive retries without progress: of reads from the source that yield
+    /// almost no data, and of status requests to the target that fail after an unanswered upload.
     pub low_level: usize,
-    /// How often the data of one image is sent to the target again, into the same record.
+    /// How often the data of one image is sent again into the same record.
     pub per_image: usize,
-    /// How often the images that failed are tried again at the end of a run.
+    /// How often failed images are retried at the end of a run.
     pub per_run: usize,
-    /// The pauses in between.
+    /// The pauses between attempts.
     pub pauses: Pauses,
-    /// How long a target may take to make up its mind about an upload that was not answered.
+    /// The longest time to wait until a target finishes or gives up an upload that got no answer.
     pub settling: Duration,
 }
 
 impl Retries {
-    /// Nothing is tried again.
+    /// No retries.
     pub const NONE: Self = Self {
         low_level: 0,
         per_image: 0,
@@ -39,7 +39,7 @@ impl Default for Retries {
             per_image: 3,
             per_run: 3,
             pauses: Pauses::default(),
-            // Storage may be busy with what it was given for that long.
+            // The target's storage may be busy with the received data for that long.
             settling: Duration::from_secs(60 * 60),
         }
     }

@@ -1,5 +1,5 @@
-//! What is proven of data; and proof by reading, where the records of image and replica have no
-//! digest in common.
+//! What proves the data of a copy, and proof by reading the source where the records of image and
+//! replica have no common digest.
 
 use futures_util::stream::StreamExt;
 
@@ -16,18 +16,20 @@ use glance_core::verified_body::{Expected, checked};
 pub enum Proven {
     /// A digest of this algorithm in the source's record.
     Digest(String),
-    /// A digest of this algorithm that an earlier reading of the source gave. Its record has none.
+    /// A digest of this algorithm, computed by an earlier read of the source. The source's record
+    /// has none.
     Remembered(String),
-    /// The size in the source's record, which has no digest: the target holds what was read.
+    /// Only the size in the source's record, which has no digest. The target holds the data that
+    /// was read.
     Size,
-    /// Nothing that the source's record says: the target holds what was read.
+    /// Nothing in the source's record. The target holds the data that was read.
     Transfer,
-    /// There is no data: the record was copied.
+    /// There is no data; only the record was copied.
     Record,
 }
 
 impl Proven {
-    /// By a digest of `image`, whose record may lack one that is remembered.
+    /// Proof by a digest of `image`. The digest may be a remembered one if the record has none.
     pub(crate) fn by_digest(algorithm: &str, image: &Image, known: &Remembered) -> Self {
         match known.knows(image, algorithm) {
             true => Self::Remembered(algorithm.to_owned()),
@@ -35,7 +37,8 @@ impl Proven {
         }
     }
 
-    /// Of data that passed as a whole, and was checked on its way against the record of `image`.
+    /// Proof for data that was streamed completely and verified in transit against the record of
+    /// `image`.
     pub fn on_the_way(image: &Image) -> Self {
         match (Expected::of(image).digest, image.size) {
             (Some((algorithm, _)), _) => Self::Digest(algorithm.to_string()),
@@ -46,8 +49,8 @@ impl Proven {
 }
 
 impl Replication {
-    /// What is proven of the data of `image` once it is stored and nothing was found wrong with it.
-    /// Where it was not checked on its way, the records prove it, or the source was read for that.
+    /// What proves the data of `image` after it was stored and no fault was found. Data that was
+    /// not verified in transit is proven by the records, or by a read of the source.
     pub(crate) fn proven(&self, image: &Image, stored: &Image, is_checked: bool) -> Proven {
         let common = common_digest(image, stored).filter(|_| !is_checked);
         let proven = match common {
@@ -60,8 +63,8 @@ impl Replication {
         }
     }
 
-    /// Reads the image at the source, and compares it with its own record and with the digest that
-    /// the target computed of what it stored.
+    /// Reads the image at the source, and compares the data with its own record and with the digest
+    /// that the target computed.
     pub(crate) async fn prove(&self, image: &Image, replica: &Image) -> Result<(), CopyError> {
         let computable = |(algorithm, _): &(_, String)| self.policy.hashers.offers(*algorithm);
         let stored = Expected::of(replica).digest.filter(computable);
@@ -89,8 +92,8 @@ impl Replication {
         Ok(())
     }
 
-    /// The same of a replica that was stored just now, or got by the target itself: what differs is
-    /// quarantined.
+    /// Like [`prove`](Self::prove), for a replica that was just uploaded or imported: a replica
+    /// that differs is quarantined.
     pub(crate) async fn prove_stored(
         &self,
         image: &Image,

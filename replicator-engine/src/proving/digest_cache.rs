@@ -1,8 +1,8 @@
-//! Digests of data whose records have none, kept in a file from run to run.
+//! A cache file for digests of images whose records have none.
 //!
-//! Glance has no digest of data that it never read: copies on write of volumes and snapshots, and
-//! locations that were added. Data never changes under an id, so a digest that was computed once
-//! stays good.
+//! Glance has no digest of data that it never read, such as copy-on-write clones of volumes and
+//! snapshots, and data registered by location. The data of an image id never changes, so a computed
+//! digest stays valid.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Write};
@@ -19,8 +19,8 @@ use glance_core::image::{Image, ImageId};
 use crate::Replication;
 use crate::pairing::merge_join::Pair;
 
-/// A file of digests, one line of JSON each. Lines are only ever added; the last one of an image
-/// and an algorithm counts. Cloning it shares it.
+/// A file of digests, one JSON object per line. Lines are only appended; for each image and
+/// algorithm the last line counts. Clones share the file.
 #[derive(Debug, Clone)]
 pub struct DigestFile(Arc<Mutex<Kept>>);
 
@@ -28,14 +28,14 @@ pub struct DigestFile(Arc<Mutex<Kept>>);
 struct Kept {
     path: PathBuf,
     known: BTreeMap<(String, ImageId), Known>,
-    /// Whether the last line was cut short: the next must not be joined to it.
+    /// Whether the last line is incomplete. Then the next one must start with a line break.
     torn: bool,
-    /// Whether the operator knows that it can't be written.
+    /// Whether a warning about a failed write was already printed.
     warned: bool,
 }
 
-/// What is known of one image, and which image that is: another one under its id has another size
-/// or another time of creation.
+/// The known digests of one image. The size and time of creation identify the image: a different
+/// image with the same id has another size or another time of creation.
 #[derive(Debug, PartialEq, Eq)]
 struct Known {
     size: u64,
@@ -56,11 +56,10 @@ struct Line {
 }
 
 impl DigestFile {
-    /// Reads the file at `path`, which need not be there. Damaged lines are left out, with a
-    /// warning.
+    /// Reads the file at `path`, if it exists. Damaged lines are ignored with a warning.
     ///
     /// # Errors
-    /// When it can't be read.
+    /// When the file can't be read.
     pub fn open(path: impl Into<PathBuf>) -> io::Result<Self> {
         let path = path.into();
         let mut kept = Kept { path, known: BTreeMap::new(), torn: false, warned: false };
@@ -76,13 +75,13 @@ impl DigestFile {
         Ok(Self(Arc::new(Mutex::new(kept))))
     }
 
-    /// What is remembered of the store at this address.
+    /// The digests for the store at this address.
     pub fn of(&self, address: impl Into<String>) -> Remembered {
         Remembered(Some((self.clone(), address.into())))
     }
 
     fn lock(&self) -> MutexGuard<'_, Kept> {
-        // Nothing is left half done between two halves of a change.
+        // A panic never leaves the state half changed, so a poisoned lock is safe to use.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -105,7 +104,7 @@ impl Kept {
         Ok(())
     }
 
-    /// Takes a line, if it makes sense.
+    /// Adds a line to the known digests. Returns whether the line is valid.
     fn take(&mut self, line: &Line) -> bool {
         let (Ok(image), Ok(algorithm)) =
             (line.image.parse::<ImageId>(), line.algorithm.parse::<Algorithm>())
@@ -143,7 +142,7 @@ impl Kept {
         let (directory, name) = Dir::made_for(&self.path)?;
         let mut file = directory.open_to_append(&name)?;
         let before = if self.torn { "\n" } else { "" };
-        // In one piece, so that two processes do not write into each other's lines.
+        // Written in a single call, so that lines of several processes do not mix.
         let text = format!("{before}{}\n", serde_json::to_string(line)?);
         file.write_all(text.as_bytes())?;
         self.torn = false;
@@ -151,12 +150,12 @@ impl Kept {
     }
 }
 
-/// The digests that are remembered of one store's images: by default, none.
+/// The known digests of one store's images. Empty by default.
 #[derive(Debug, Clone, Default)]
 pub struct Remembered(Option<(DigestFile, String)>);
 
 impl Remembered {
-    /// Puts a digest into a record that has none: of the algorithm `like`, where there is one.
+    /// Adds a known digest to a record that has none, preferably one of the algorithm `like`.
     pub(crate) fn fill(&self, image: &mut Image, like: Option<&str>) {
         if image.os_hash_value.is_some() {
             return;
@@ -170,7 +169,7 @@ impl Remembered {
         }
     }
 
-    /// Remembers digests of the data of an image whose record has none.
+    /// Stores digests of the data of an image whose record has none.
     pub(crate) async fn keep(&self, image: &Image, digests: &Digests) {
         let Some((file, store)) = &self.0 else { return };
         let known = self.digests(image);
@@ -193,12 +192,13 @@ impl Remembered {
                 when: now(),
             };
             let file = file.clone();
-            // Where it may block. What fails there was said there.
+            // Written on a thread where blocking is allowed. A failed write was already reported
+            // there.
             let _ = tokio::task::spawn_blocking(move || file.lock().add(&line)).await;
         }
     }
 
-    /// Whether the digest of this algorithm that `image` has may be one that is remembered.
+    /// Whether the digest of this algorithm in `image` may be a remembered one.
     pub(crate) fn knows(&self, image: &Image, algorithm: &str) -> bool {
         let algorithm: Option<Algorithm> = algorithm.parse().ok();
         let known = self.digests(image).zip(algorithm);
@@ -216,7 +216,7 @@ impl Remembered {
 }
 
 impl Replication {
-    /// The pair, with the digests that are remembered where records have none.
+    /// The pair, with known digests added to records that have none.
     pub(crate) fn recall(&self, mut pair: Pair) -> Pair {
         let (source, target) = (&self.policy.known_source, &self.policy.known_target);
         match &mut pair {
@@ -236,7 +236,7 @@ fn is_digest(algorithm: Algorithm, value: &str) -> bool {
     value.len() == algorithm.bits() / 4 && value.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// To the second.
+/// The current time, in whole seconds.
 fn now() -> String {
     let now = Timestamp::now();
     Timestamp::from_second(now.as_second()).unwrap_or(now).to_string()
@@ -264,7 +264,7 @@ mod tests {
         Digests::from([(algorithm, digit.repeat(digits))])
     }
 
-    /// What a new run knows of `image`.
+    /// The digest of `image` that a new run knows.
     fn known(path: &Path, store: &str, mut image: Image, like: Option<&str>) -> Option<String> {
         DigestFile::open(path).unwrap().of(store).fill(&mut image, like);
         image.os_hash_value
@@ -331,7 +331,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("state"), "").unwrap();
         let file = DigestFile::open(directory.path().join("state/digests.ndjson"));
-        // A path through a file: the reading fails, and says why.
+        // The path leads through a file, so opening it fails.
         assert!(file.is_err());
         let path = directory.path().join("later/digests.ndjson");
         let of_a = DigestFile::open(&path).unwrap().of("a");

@@ -1,4 +1,4 @@
-//! What is known of data, and how it is proven.
+//! Proof that the target holds the source's data, and what is known about digests.
 
 pub(crate) mod by_reading;
 pub(crate) mod digest_cache;

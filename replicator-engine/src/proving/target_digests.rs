@@ -1,4 +1,4 @@
-//! Which digests targets keep of what they store, as far as they were seen to.
+//! Which digests each target stores, learned from its records.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -9,11 +9,11 @@ use glance_core::image::Image;
 
 use glance_core::verified_body::Expected;
 
-/// What was seen so far. Cloning it shares it.
+/// The observed digests of all targets. Clones share them.
 #[derive(Debug, Clone, Default)]
 pub struct Habits(Arc<Mutex<BTreeMap<String, Habit>>>);
 
-/// What one target keeps.
+/// The digests that one target stores.
 #[derive(Debug, Clone, Copy)]
 struct Habit {
     algorithm: Algorithm,
@@ -21,7 +21,7 @@ struct Habit {
 }
 
 impl Habits {
-    /// Takes down what `target` keeps of the data of `replica`.
+    /// Learns from `replica` which digests `target` stores.
     pub(crate) fn note(&self, target: &dyn Display, replica: &Image) {
         let algorithm = replica.os_hash_algo.as_ref().and_then(|name| name.parse().ok());
         if let (Some(algorithm), Some(_)) = (algorithm, &replica.os_hash_value) {
@@ -30,15 +30,14 @@ impl Habits {
         }
     }
 
-    /// The digest that `target` will keep of the data of `image`, where no other can be compared
-    /// with the source's.
+    /// The algorithm of the digest that `target` will store for `image`, if none of the target's
+    /// digests can be compared with the source's.
     pub(crate) fn missing(&self, target: &dyn Display, image: &Image) -> Option<Algorithm> {
         let habit = self.of(target)?;
         (!habit.proves(image)).then_some(habit.algorithm)
     }
 
-    /// Whether `target` will keep a digest of the data of `image` that can be compared with the
-    /// source's.
+    /// Whether `target` will store a digest for `image` that can be compared with the source's.
     pub(crate) fn prove(&self, target: &dyn Display, image: &Image) -> bool {
         self.of(target).is_some_and(|habit| habit.proves(image))
     }

@@ -1,7 +1,8 @@
-//! Whether the data of images is what their records say, and whether two stores hold the same.
+//! Verifies the data of images against their records, and the data of two stores against each
+//! other.
 //!
-//! Nothing is changed. Data is read once at each side that has to be read, and hashed on its way
-//! with every digest that its record has.
+//! Nothing is changed. Where data has to be read, it is read once per side and hashed with all
+//! algorithms in its record.
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -21,89 +22,89 @@ use crate::{Difference, Entry, Policy, Proven, Remembered, Replication, State, i
 use glance_core::rate_limit::Pace;
 use glance_core::verified_body::DataFault;
 
-/// What is trusted of an image and its replica.
+/// How much the records of an image and its replica are trusted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Depth {
-    /// The digests in their records. Where they have none in common, data is read.
+    /// Compare the digests in the records. Read the data only if they have no common digest.
     #[default]
     Records,
-    /// Only what is read of both.
+    /// Always read both sides.
     Deep,
 }
 
-/// What was found of one image.
+/// The result for one image.
 #[derive(Debug)]
 pub struct Verification {
-    /// The image; where only the target has it, the target's own.
+    /// The image; if only the target has it, the target's image.
     pub image: Image,
-    /// How its replica is, where there was one to look for.
+    /// State of the replica, if a target was compared.
     pub state: Option<State>,
-    /// Why it is so, where the state alone does not tell.
+    /// The reason for the state, where the state alone does not explain it.
     pub reason: Option<String>,
-    /// What is to be said of its data.
+    /// The result for the data.
     pub verdict: Verdict,
 }
 
-/// What is to be said of an image's data.
+/// The result for the data of an image.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Verdict {
-    /// It is what its record says, and its replica holds the same: how that was seen, and by what
-    /// it is proven.
+    /// The data matches its record, and the replica holds the same data. The fields tell how this
+    /// was verified, and what proves it.
     Verified(Proof, Proven),
-    /// It is not what its record says: the faults of each side that has one.
+    /// The data does not match its record; one fault for each side where this is so.
     Bad(Vec<Fault>),
-    /// Image and replica hold different data. Where both were read, each is what its own record
-    /// says.
+    /// Image and replica hold different data. If both were read, each matches its own record.
     Different(Difference),
     /// No record has a digest to compare with.
     Unproven,
-    /// A store did not give it.
+    /// A store did not deliver the data.
     Failed(StoreError),
-    /// It would have to be read, and is not in the subset.
+    /// The data would have to be read, but is not part of the chosen sample.
     NotChosen,
-    /// There is none to look at, or not at both sides.
+    /// There is no data, or one side has none.
     NoData,
 }
 
 /// How data was verified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Proof {
-    /// By the records of both sides.
+    /// From the records of both sides.
     Records,
-    /// By reading.
+    /// By reading the data.
     Reading {
-        /// Bytes read, of all sides together.
+        /// Number of bytes read, for all sides together.
         bytes: u64,
     },
 }
 
-/// How data is not what its record says.
+/// Why data does not match its record.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Fault {
-    /// Size or digest is another.
+    /// The size or a digest differs.
     #[error("{store}: the {what} of the data is {got}, {wanted} is on record")]
     Other {
-        /// The store that holds it.
+        /// The store that holds the data.
         store: String,
-        /// `size`, or the algorithm of the digest.
+        /// `size`, or the name of the digest's algorithm.
         what: String,
-        /// The record's.
+        /// The value in the record.
         wanted: String,
-        /// The data's.
+        /// The value of the data.
         got: String,
     },
-    /// The store can't make sense of it.
+    /// The store reports the data as damaged.
     #[error(transparent)]
     Unreadable(StoreError),
 }
 
 /// Reads the data of every image that the policy selects, and compares it with the image's own
-/// record. Hands what it finds to `observe` as it comes, in no fixed order.
+/// record. Passes the results to `observe` as they become available, in no fixed order. Reads only
+/// images that are `chosen`.
 ///
-/// What has no digest of its own is compared with the one that the policy knows of the source; when
-/// there is none yet, it is known from then on.
+/// An image without a digest in its record is compared with the digest that the policy remembers
+/// for the source. If there is none, the digest of the data is remembered for later runs.
 ///
 /// # Errors
 /// When the store can't be listed.
@@ -138,8 +139,8 @@ pub async fn verify_store(
 }
 
 impl Replication {
-    /// Verifies every image against its replica, and hands what it finds to `observe` as it comes,
-    /// in no fixed order. Reads only what is `chosen`.
+    /// Verifies every image against its replica. Passes the results to `observe` as they become
+    /// available, in no fixed order. Reads only images that are `chosen`.
     ///
     /// # Errors
     /// When one of the stores can't be listed.
@@ -193,7 +194,7 @@ impl Replication {
     }
 }
 
-/// Reads the side that lacks the digest of the other, or both, and compares.
+/// Reads the side that lacks the digest of the other side, or both, and compares.
 async fn verify_both(source: &Side<'_>, target: &Side<'_>, depth: Depth) -> Verdict {
     let hashers = source.policy.hashers;
     let common = best(target.image, hashers).or_else(|| best(source.image, hashers));
@@ -204,7 +205,7 @@ async fn verify_both(source: &Side<'_>, target: &Side<'_>, depth: Depth) -> Verd
         OptionFuture::from(reads(target).then(|| target.read(common))),
     );
     let values = (source.digest(common, &one), target.digest(common, &other));
-    // Whose data it is that is not what its record says, only reading tells.
+    // The digests differ: both sides are read to find out whose data does not match its record.
     if let (Some(there), Some(here)) = values {
         if there != here && one.is_none() {
             one = Some(source.read(common).await);
@@ -216,7 +217,7 @@ async fn verify_both(source: &Side<'_>, target: &Side<'_>, depth: Depth) -> Verd
     judge(common, (source, one), (target, other)).await
 }
 
-/// Says what was found, and remembers the digests of data whose record has none.
+/// Computes the result, and remembers the digests of data whose record has none.
 async fn judge(
     common: Algorithm,
     (source, one): (&Side<'_>, Attempt),
@@ -232,7 +233,7 @@ async fn judge(
             Some(Err(trouble)) => troubles.push(trouble),
             Some(Ok(reading)) => {
                 bytes += reading.bytes;
-                // What nothing agrees with may be an accident of this one download.
+                // A mismatch may be caused by this one download, so its digest is not remembered.
                 if there == here {
                     side.known.keep(side.image, &reading.digests).await;
                 }
@@ -241,7 +242,7 @@ async fn judge(
     }
     match (verdict_of(troubles), there == here) {
         (Some(verdict), _) => verdict,
-        // Without the digest there is nothing to compare.
+        // Without a digest there is nothing to compare.
         (None, true) if there.is_none() => Verdict::Unproven,
         (None, true) => Verdict::Verified(Proof::Reading { bytes }, by),
         (None, false) => Verdict::Different(Difference {
@@ -252,7 +253,8 @@ async fn judge(
     }
 }
 
-/// What is wrong, if anything is: bad data says more than data that did not come.
+/// The result for failed reads, if any. Wrong data takes precedence over data that was not
+/// delivered.
 fn verdict_of(troubles: Vec<Trouble>) -> Option<Verdict> {
     let (mut faults, mut failure) = (Vec::new(), None);
     for trouble in troubles {
@@ -267,7 +269,7 @@ fn verdict_of(troubles: Vec<Trouble>) -> Option<Verdict> {
     }
 }
 
-/// The digest of a record that proves most, of those that can be computed.
+/// The strongest digest algorithm in a record that can be computed here.
 fn best(image: &Image, hashers: Hashers) -> Option<Algorithm> {
     image.digests().map(|(algorithm, _)| algorithm).find(|algorithm| hashers.offers(*algorithm))
 }
@@ -281,23 +283,23 @@ struct Side<'a> {
     policy: &'a Policy,
 }
 
-/// What reading gave, and agrees with the record.
+/// The result of a read that matches the record.
 struct Reading {
     bytes: u64,
     digests: Digests,
 }
 
-/// What came of reading; none where the record is believed.
+/// The result of a read; `None` if the record is trusted instead.
 type Attempt = Option<Result<Reading, Trouble>>;
 
-/// Why reading gave nothing to go by.
+/// Why a read gave no usable result.
 enum Trouble {
     Bad(Fault),
     Failed(StoreError),
 }
 
 impl Side<'_> {
-    /// Compares the data with its own record.
+    /// Compares the data with the image's own record.
     async fn verify(&self, chosen: &Sample) -> (Verdict, Option<String>) {
         let image = self.image;
         if !image.status.has_data() {
@@ -313,7 +315,7 @@ impl Side<'_> {
             Ok(Reading { bytes, digests }) => {
                 let by = match (proof, image.size) {
                     (Some(proof), _) => Some(Proven::by_digest(proof.as_str(), image, self.known)),
-                    // There is but one way to be empty.
+                    // An image of size 0 is proven by its size.
                     (None, Some(0)) => Some(Proven::Size),
                     (None, _) => None,
                 };
@@ -325,12 +327,12 @@ impl Side<'_> {
         (verdict, None)
     }
 
-    /// The record's digest of this algorithm.
+    /// The digest of this algorithm in the record.
     fn recorded(&self, algorithm: Algorithm) -> Option<&str> {
         self.image.digests().find(|(one, _)| *one == algorithm).map(|(_, value)| value)
     }
 
-    /// The digest of this algorithm: of what was read, or else the record's.
+    /// The digest of this algorithm: from the data if it was read, else from the record.
     fn digest(&self, algorithm: Algorithm, attempt: &Attempt) -> Option<String> {
         match attempt {
             Some(Ok(reading)) => reading.digests.get(&algorithm).cloned(),
@@ -339,7 +341,7 @@ impl Side<'_> {
         }
     }
 
-    /// Reads the data whole and compares it with the record.
+    /// Reads all data and compares it with the record.
     async fn read(&self, common: Algorithm) -> Result<Reading, Trouble> {
         let recorded = self.image.digests().map(|(algorithm, _)| algorithm);
         let algorithms: BTreeSet<Algorithm> = recorded.chain([common]).collect();
@@ -378,8 +380,8 @@ impl Side<'_> {
         Trouble::Bad(Fault::Other { store, what, wanted: wanted.to_string(), got: got.to_string() })
     }
 
-    /// The data ended with an error. One of a file's content is the data's fault; a connection's
-    /// errors come in another form.
+    /// The result for data that ended with an error. An I/O error for invalid or missing file
+    /// content means damaged data; errors of a connection have other types.
     fn broke_off(&self, bytes: u64, error: BodyError) -> Trouble {
         let of_file = error.downcast_ref::<io::Error>().is_some_and(|error| {
             matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
@@ -393,7 +395,7 @@ impl Side<'_> {
     }
 }
 
-/// Data that its store calls damaged is bad; anything else is the store's failure.
+/// Data that its store reports as damaged is bad. Any other error is a failure of the store.
 fn trouble(error: StoreError) -> Trouble {
     match error.kind {
         StoreErrorKind::Unreadable => Trouble::Bad(Fault::Unreadable(error)),

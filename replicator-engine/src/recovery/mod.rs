@@ -1,4 +1,4 @@
-//! Runs that did not end: the journal of what they began, and the repair of what they left.
+//! Recovery of unfinished runs: the journal of started images, and the repair of leftovers.
 
 pub(crate) mod journal;
 pub(crate) mod repair;

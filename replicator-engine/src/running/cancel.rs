@@ -1,4 +1,4 @@
-//! Ending a run before its end.
+//! Stops a run before its end.
 
 use std::fmt;
 use std::future::Future;
@@ -12,23 +12,23 @@ use tokio::sync::watch;
 
 use glance_core::body::Body;
 
-/// A handle by which runs are told to end before their end. Clones are the same handle.
+/// A handle to stop runs before their end. All clones are the same handle.
 #[derive(Debug, Clone)]
 pub struct Stop {
     told: Arc<watch::Sender<Option<(Level, Why)>>>,
 }
 
-/// What a run that is to end leaves undone.
+/// How much a stopped run leaves undone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
-    /// No image is begun any more; those under way are brought to their end.
+    /// No more images are started; images in progress are completed.
     NoNew,
-    /// Uploads under way are broken off, too; a Glance puts their records back to `queued`. Data
-    /// that is stored already is proven and published.
+    /// Uploads in progress are aborted, too; Glance sets their records back to `queued`. Data that
+    /// is already stored is proven and published.
     BreakOff,
 }
 
-/// Why a run is to end.
+/// Why a run is stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Why {
@@ -36,17 +36,17 @@ pub enum Why {
     Interrupted,
     /// SIGTERM.
     Terminated,
-    /// Its time is up.
+    /// The time limit of the run was reached.
     OutOfTime,
-    /// What may be copied is used up.
+    /// The byte limit of the run was reached.
     OutOfBytes,
-    /// What is about to happen can't be written down.
+    /// The journal can't be written.
     Unwritten,
 }
 
 impl Why {
-    /// Whether a run that is told to end for this reason is unfinished in any case. For the other
-    /// reasons, it is unfinished only where it left images out.
+    /// Whether a run stopped for this reason counts as unfinished in any case. For the other
+    /// reasons, it is unfinished only if images were left out.
     pub fn ends_run(self) -> bool {
         matches!(self, Self::Interrupted | Self::Terminated | Self::OutOfTime)
     }
@@ -71,7 +71,7 @@ impl Default for Stop {
 }
 
 impl Stop {
-    /// Has the run end. What was told before counts, unless this leaves more undone.
+    /// Stops the run. A later call has an effect only if its level is higher.
     pub fn stop(&self, level: Level, why: Why) {
         self.told.send_if_modified(|told| {
             let is_more = told.is_none_or(|(before, _)| before < level);
@@ -82,25 +82,25 @@ impl Stop {
         });
     }
 
-    /// What is to be left undone, if anything is.
+    /// The level at which the run is stopped; `None` if it is not.
     pub fn level(&self) -> Option<Level> {
         self.told.borrow().map(|(level, _)| level)
     }
 
-    /// Why the run is to end, if it is.
+    /// Why the run is stopped; `None` if it is not.
     pub fn why(&self) -> Option<Why> {
         self.told.borrow().map(|(_, why)| why)
     }
 
-    /// Waits until the run is told to leave this much undone.
+    /// Waits until the run is stopped at this level or a higher one.
     pub async fn reached(&self, level: Level) {
         let is_reached = |told: &Option<(Level, Why)>| told.is_some_and(|(now, _)| now >= level);
         let mut told = self.told.subscribe();
-        // The sender lives as long as this handle.
+        // The sender lives at least as long as this handle, so waiting can't fail.
         let _ = told.wait_for(is_reached).await;
     }
 
-    /// What comes of `work`, unless it is to be broken off before.
+    /// The output of `work`; `None` if the run is told to break off first.
     pub(crate) async fn unless_broken_off<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         match future::select(pin!(self.reached(Level::BreakOff)), pin!(work)).await {
             Either::Left(_) => None,
@@ -108,8 +108,8 @@ impl Stop {
         }
     }
 
-    /// What comes of sending `data`, unless it is to be broken off while there is more of it: when
-    /// all of it was handed out, the answer is waited for.
+    /// The output of sending `data`; `None` if the run is told to break off while data is still to
+    /// be sent. Once all data was handed out, the response is awaited.
     pub(crate) async fn unless_broken_off_within<S>(
         &self,
         data: Body,
@@ -132,7 +132,7 @@ impl Stop {
     }
 }
 
-/// The same body, and whether all of it was handed out.
+/// The same body, and a flag that is set when all data was handed out.
 fn watched(data: Body) -> (Body, Arc<AtomicBool>) {
     let passed = Arc::new(AtomicBool::new(false));
     let (size, digests) = (data.size(), data.digests().cloned());
@@ -144,7 +144,7 @@ fn watched(data: Body) -> (Body, Arc<AtomicBool>) {
             if let Some(Ok(chunk)) = chunk {
                 so_far += chunk.len() as u64;
             }
-            // Who was promised a size need not ask for the end.
+            // A consumer that knows the size may stop polling before the end.
             if chunk.is_none() || size.is_some_and(|size| so_far >= size) {
                 all.store(true, Ordering::Release);
             }
@@ -183,7 +183,7 @@ mod tests {
         Body::from_stream(stream::iter(chunks), size)
     }
 
-    /// Takes so many chunks, tells the run to break off, and answers later.
+    /// Takes `taken` chunks, tells the run to break off, and answers later.
     async fn sent(data: Body, taken: usize) -> Option<&'static str> {
         let stop = Stop::default();
         let told = stop.clone();
@@ -204,7 +204,7 @@ mod tests {
     async fn an_upload_is_broken_off_as_long_as_data_is_to_come() {
         assert_eq!(sent(body(&["ab", "c"], Some(3)), 1).await, None);
         assert_eq!(sent(body(&["ab", "c"], Some(3)), 2).await, Some("stored"));
-        // Without a size, only the end tells.
+        // Without a size, only the end of the body counts.
         assert_eq!(sent(body(&["ab", "c"], None), 2).await, None);
         assert_eq!(sent(body(&["ab", "c"], None), 3).await, Some("stored"));
     }

@@ -1,7 +1,7 @@
-//! Many replications of one source, run together.
+//! Runs several replications of one source together.
 //!
-//! Every image is looked at for all targets together and read once for all that are to get its
-//! data. A target that fails does not stop the others.
+//! Every image is examined for all targets together, and its data is read once for all targets that
+//! need it. A failed target does not stop the others.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -23,16 +23,16 @@ pub(crate) mod cancel;
 pub(crate) mod progress;
 pub(crate) mod prune;
 
-/// Replicates every image to each target, and hands each outcome to `observe` as it comes, with the
-/// number of its target. A failed image does not end the run, nor does a failed target that of the
-/// others. An outcome is final: what may succeed later is tried again at the end of the run, and
-/// reported then.
+/// Replicates the images of the source to each target. Each outcome is passed to `observe` as soon
+/// as it is final, with the index of its target. Neither a failed image nor a failed target ends
+/// the run for the others. Images that fail with a retryable error are retried at the end of the
+/// run and reported then.
 ///
-/// All replications have the same source. What in a policy is about a run as a whole is taken from
-/// the first.
+/// All replications must have the same source. Settings of the run as a whole, such as
+/// [`transfers`](crate::Policy::transfers), are taken from the policy of the first.
 ///
-/// The answer says of each target how the run has ended there. What was begun is brought to its end
-/// in any case, unless the run is told to break it off.
+/// Returns how the run ended for each target. Images in progress are always completed, unless the
+/// run is told to break off.
 pub async fn run_all(
     replications: &[Replication],
     observe: impl FnMut(usize, Outcome) + Send,
@@ -46,11 +46,11 @@ pub async fn run_all(
 }
 
 struct Run<F> {
-    /// One of each target, which translates references to images with another id.
+    /// One replication per target, with the known ids of images that have another id there.
     replications: Vec<Replication>,
     transfers: usize,
     order: Order,
-    /// Whether all images are looked at before the first is copied.
+    /// Whether all images are examined before the first is copied.
     looks_ahead: bool,
     stop: Stop,
     tally: Mutex<Tally<F>>,
@@ -76,7 +76,8 @@ impl<F: FnMut(usize, Outcome) + Send> Run<F> {
         })
     }
 
-    /// Lists, for each target that can be, the replicas that have another id than their images.
+    /// Lists, for each target, the replicas that have another id than their images. A target whose
+    /// listing fails takes no part in the run.
     async fn look_up_moved(&mut self) -> Vec<Option<Moved>> {
         let listings = join_all(self.replications.iter().map(Replication::moved)).await;
         let mut all = Vec::new();
@@ -89,7 +90,7 @@ impl<F: FnMut(usize, Outcome) + Send> Run<F> {
         all
     }
 
-    /// Lists the source and all targets, does what can be done at once, and takes down the rest.
+    /// Lists the source and all targets, executes what can be done at once, and queues the rest.
     async fn listed(&self, moved: &[Option<Moved>]) {
         let begun = self.replications.iter().zip(moved).enumerate();
         let begun = begun.filter_map(|(target, (one, moved))| Some((target, one, moved.as_ref()?)));
@@ -115,7 +116,7 @@ impl<F: FnMut(usize, Outcome) + Send> Run<F> {
         }
     }
 
-    /// Does what one image needs at once, at all targets.
+    /// Examines one image and executes its steps, at all targets.
     async fn pass(&self, found: Pairs) {
         let pairs = self.tally().listed(found);
         let Some(id) = pairs.first().map(|(_, pair)| pair.id().clone()) else { return };
@@ -130,7 +131,7 @@ impl<F: FnMut(usize, Outcome) + Send> Run<F> {
         self.execute(now).await;
     }
 
-    /// Takes down what is to wait, and gives the rest back.
+    /// Queues the entries that have to wait, and returns the rest.
     fn sort(&self, entries: Vec<(usize, Entry)>) -> Vec<(usize, Entry)> {
         let mut tally = self.tally();
         let (mut now, mut ordered, mut dependents) = (Vec::new(), Vec::new(), Vec::new());
@@ -150,8 +151,8 @@ impl<F: FnMut(usize, Outcome) + Send> Run<F> {
         now
     }
 
-    /// Does what was taken down: in order, and images that refer to others, as kernels and
-    /// ramdisks, after those.
+    /// Executes the queued entries: first those that wait for an order, then images that refer to
+    /// other images such as kernels and ramdisks.
     async fn in_order(&mut self) {
         let ordered = std::mem::take(&mut self.tally().ordered);
         self.each(ordered).await;
@@ -159,7 +160,7 @@ impl<F: FnMut(usize, Outcome) + Send> Run<F> {
         self.each(dependents).await;
     }
 
-    /// Tries failed images again, as long as that may help.
+    /// Retries failed images, as often as the policy allows.
     async fn again(&mut self) {
         let retries = self.replications[0].policy.retries;
         for pass in 0..retries.per_run {
@@ -180,8 +181,8 @@ impl<F: FnMut(usize, Outcome) + Send> Run<F> {
         self.tally().settle_all();
     }
 
-    /// The images that failed. A replica with another id may have been begun: another one would be
-    /// begun beside it.
+    /// The images to retry. A replica with a new id may have been started; it is looked up, so that
+    /// no second one is made.
     async fn failed(&mut self) -> Vec<Later> {
         let mut failed = self.tally().failed();
         for target in 0..self.replications.len() {
@@ -210,7 +211,7 @@ impl<F: FnMut(usize, Outcome) + Send> Run<F> {
         failed
     }
 
-    /// Looks at these images anew, and does what they need, in order.
+    /// Examines these images again and executes their steps, in order.
     async fn each(&mut self, mut all: Vec<Later>) {
         self.order.sort(&mut all, |later| &later.image);
         let work = stream::iter(all).map(|later| self.anew(later));
@@ -238,7 +239,7 @@ impl<F: FnMut(usize, Outcome) + Send> Run<F> {
         }
     }
 
-    /// Does what one image needs, at all of these targets at once.
+    /// Executes the steps of one image, at all of these targets concurrently.
     async fn execute(&self, entries: Vec<(usize, Entry)>) {
         let entries = self.tally().begin(entries);
         let shares = self.shares(&entries);
@@ -250,7 +251,7 @@ impl<F: FnMut(usize, Outcome) + Send> Run<F> {
         join_all(work).await;
     }
 
-    /// For each of the entries its share of one reading of the image, where it is to get the data.
+    /// The share of each entry in one read of the image's data.
     fn shares(&self, entries: &[(usize, Entry)]) -> Vec<Share> {
         let moving = || entries.iter().filter(|(_, entry)| entry.moves_data());
         let Some((_, Entry { image, .. })) = moving().next().or(entries.first()) else {
@@ -265,7 +266,8 @@ impl<F: FnMut(usize, Outcome) + Send> Run<F> {
         entries.iter().map(share).collect()
     }
 
-    /// Removes, at every target that has come to it, what was found to be extra.
+    /// Removes the extra images at every target where removal is possible, and returns how the run
+    /// ended for each target.
     async fn remove(self) -> Vec<Result<(), RunError>> {
         let work = self.replications.iter().enumerate().map(async |(target, one)| {
             let seen = self.tally().removable(target);
@@ -278,7 +280,7 @@ impl<F: FnMut(usize, Outcome) + Send> Run<F> {
         join_all(work).await
     }
 
-    /// Has references to these images translated at a target.
+    /// Adds ids to a target's mapping, so that references to these images are translated.
     fn learn(&mut self, target: usize, ids: impl Iterator<Item = (ImageId, ImageId)>) {
         self.replications[target].policy.mapping.ids.extend(ids);
     }
@@ -288,14 +290,14 @@ impl<F: FnMut(usize, Outcome) + Send> Run<F> {
     }
 }
 
-/// One image that is to wait, with its replicas.
+/// Queues one image with its replicas.
 fn later(entries: Vec<(usize, Entry)>) -> Option<Later> {
     let image = entries.first()?.1.image.clone();
     let replica = |(target, entry): (usize, Entry)| (target, entry.replica.map(|it| it.id));
     Some(Later { image, replicas: entries.into_iter().map(replica).collect() })
 }
 
-/// Whether an image names others that it is started with (Glance's schema of images).
+/// Whether an image refers to other images that it boots with (see Glance's image schema).
 fn refers_to_others(image: &Image) -> bool {
     let refers = |key| image.attributes.properties.get(key).is_some_and(|id| !id.is_empty());
     refers("kernel_id") || refers("ramdisk_id")

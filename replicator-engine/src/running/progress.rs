@@ -1,4 +1,4 @@
-//! What a run has come to so far.
+//! The progress of a run.
 
 use std::collections::BTreeMap;
 use std::mem::take;
@@ -11,46 +11,46 @@ use crate::pairing::merge_join::{Pair, Pairs};
 use crate::running::cancel::{Level, Stop, Why};
 use crate::{Done, Entry, Most, Outcome, RunError};
 
-/// What a run has come to so far, of all targets, which are told apart by their numbers.
+/// The progress of a run at all targets, which are identified by index.
 pub(crate) struct Tally<F> {
     observe: F,
     stop: Stop,
     limits: Limits,
     targets: Vec<Standing>,
-    /// Bytes of the images whose data was begun.
+    /// Number of bytes of the images whose copy was started.
     begun: u64,
-    /// Images whose turn is later, since there is an order.
+    /// Images that wait because the policy sets an order.
     pub(crate) ordered: Vec<Later>,
-    /// Images that refer to others, which are to be there first.
+    /// Images that refer to others, which have to be copied first.
     pub(crate) dependents: Vec<Later>,
 }
 
-/// What ends a run, or the part of a target.
+/// Limits that end a run, or its part for one target.
 pub(crate) struct Limits {
     pub(crate) errors: Option<Most>,
     pub(crate) bytes: Option<u64>,
-    /// How often images that failed are tried again.
+    /// How often failed images are retried.
     pub(crate) retries: usize,
 }
 
-/// What a run has come to so far, of one target.
+/// The progress of a run at one target.
 #[derive(Default)]
 struct Standing {
     seen: Seen,
-    /// Images that got another id, and that.
+    /// Images that got another id, with that id.
     moved: Vec<(ImageId, ImageId)>,
-    /// Images that failed and are to be tried again, and their replicas.
+    /// Failed images to retry, and their replicas.
     failed: BTreeMap<ImageId, (Outcome, Option<ImageId>)>,
-    /// Images of which nobody asks whether they are to be copied any more.
+    /// Number of images that the run will not start any more.
     left: u64,
-    /// There may be images that nobody has seen.
+    /// Whether there may be images that were not listed.
     unseen: bool,
-    /// All images of the source are known.
+    /// Whether all images of the source are known.
     is_listed: bool,
     listing: Option<RunError>,
 }
 
-/// An image whose turn is later, and its replicas at the targets that are to get it.
+/// An image that has to wait, and its replicas at the targets that are to get it.
 #[derive(Debug)]
 pub(crate) struct Later {
     pub(crate) image: Image,
@@ -70,7 +70,7 @@ impl<F: FnMut(usize, Outcome)> Tally<F> {
         }
     }
 
-    /// Takes down what was listed of one image, and gives back what is to be looked at.
+    /// Records the listed pairs of one image, and returns those to examine.
     pub(crate) fn listed(&mut self, found: Pairs) -> Vec<(usize, Pair)> {
         let mut admitted = Vec::new();
         for (target, pair) in found {
@@ -88,20 +88,20 @@ impl<F: FnMut(usize, Outcome)> Tally<F> {
         admitted
     }
 
-    /// A store could not be listed.
+    /// Records that a store could not be listed.
     pub(crate) fn unlisted(&mut self, target: usize, error: RunError) {
         tracing::info!("the listing failed: {error}");
         self.targets[target].listing = Some(error);
     }
 
-    /// The listings have ended: all that there is is known.
+    /// Records that the listings have ended and all images are known.
     pub(crate) fn all_listed(&mut self) {
         for standing in &mut self.targets {
             standing.is_listed = true;
         }
     }
 
-    /// The run ends before all was looked at.
+    /// Records that the run ends before all images were listed.
     pub(crate) fn unseen(&mut self) {
         for standing in &mut self.targets {
             standing.unseen = true;
@@ -112,7 +112,8 @@ impl<F: FnMut(usize, Outcome)> Tally<F> {
         self.targets[target].seen.extra(entry);
     }
 
-    /// The part of `later` whose turn it is now, at the targets where images are still begun.
+    /// The part of `later` at the targets where images are still started. The rest is counted as
+    /// left.
     pub(crate) fn now(&mut self, later: Later) -> Later {
         let Later { image, replicas } = later;
         let (now, left) = replicas.into_iter().partition(|(target, _)| self.admits(*target));
@@ -121,12 +122,12 @@ impl<F: FnMut(usize, Outcome)> Tally<F> {
         Later { image, replicas: now }
     }
 
-    /// The part of what one image needs that is begun now.
+    /// The entries of one image that are started now. The rest is counted as left.
     pub(crate) fn begin(&mut self, entries: Vec<(usize, Entry)>) -> Vec<(usize, Entry)> {
         let Some(id) = entries.first().map(|(_, entry)| entry.image.id.clone()) else {
             return entries;
         };
-        // However many targets get it.
+        // The data is counted once for all targets.
         let bytes = entries.iter().map(|(_, entry)| entry.outstanding()).max().unwrap_or(0);
         let all = self.begun.saturating_add(bytes);
         if bytes > 0 && self.limits.bytes.is_some_and(|most| all > most) {
@@ -142,7 +143,8 @@ impl<F: FnMut(usize, Outcome)> Tally<F> {
         now
     }
 
-    /// Leaves an image undone at these targets. One that has failed before is reported so.
+    /// Counts an image as left at these targets. An image that failed before is reported as failed
+    /// instead.
     pub(crate) fn leave(&mut self, id: &ImageId, targets: impl Iterator<Item = usize>) {
         for target in targets {
             let standing = &mut self.targets[target];
@@ -150,8 +152,8 @@ impl<F: FnMut(usize, Outcome)> Tally<F> {
         }
     }
 
-    /// Takes what became of an image, and of its replica where there was one. What may succeed
-    /// later is reported when it has, or when it is not tried any more.
+    /// Records the outcome of an image, with its replica's id, if any. A retryable failure is
+    /// reported only when a retry succeeds or no more retries are made.
     pub(crate) fn report(&mut self, target: usize, outcome: Outcome, replica: Option<ImageId>) {
         let standing = &mut self.targets[target];
         standing.failed.remove(&outcome.image.id);
@@ -174,12 +176,12 @@ impl<F: FnMut(usize, Outcome)> Tally<F> {
         (self.observe)(target, outcome);
     }
 
-    /// Reports an image that is no matter of the run any more.
+    /// Reports the removal of an image. It no longer counts for the limits.
     pub(crate) fn removed(&mut self, target: usize, outcome: Outcome) {
         (self.observe)(target, outcome);
     }
 
-    /// Whether images are still begun at this target.
+    /// Whether images are still started at this target.
     fn admits(&self, target: usize) -> bool {
         self.stop.level().is_none() && !self.gave_up(target)
     }
@@ -189,13 +191,13 @@ impl<F: FnMut(usize, Outcome)> Tally<F> {
         let standing = &self.targets[target];
         match self.limits.errors {
             None => false,
-            // Of how many, is known later.
+            // The total is known only after the listing.
             Some(Most::Percent(_)) if !standing.is_listed => false,
             Some(most) => standing.failures() >= most.of(standing.seen.at_source).max(1),
         }
     }
 
-    /// The images that are to be tried again, and where.
+    /// The images to retry, with their targets.
     pub(crate) fn failed(&self) -> Vec<Later> {
         let mut all: BTreeMap<&ImageId, Later> = BTreeMap::new();
         for (target, standing) in self.targets.iter().enumerate() {
@@ -208,7 +210,7 @@ impl<F: FnMut(usize, Outcome)> Tally<F> {
         all.into_values().collect()
     }
 
-    /// Reports what is not tried any more.
+    /// Reports the failed images that are not retried any more.
     pub(crate) fn settle_all(&mut self) {
         for target in 0..self.targets.len() {
             for (outcome, _) in take(&mut self.targets[target].failed).into_values() {
@@ -217,12 +219,12 @@ impl<F: FnMut(usize, Outcome)> Tally<F> {
         }
     }
 
-    /// The images that got another id at this target since this was asked for last.
+    /// The images that got another id at this target since the last call.
     pub(crate) fn moved(&mut self, target: usize) -> Vec<(ImageId, ImageId)> {
         take(&mut self.targets[target].moved)
     }
 
-    /// What removals at this target depend on, if it has come to them.
+    /// The data that removals at this target depend on; `None` if the run did not complete there.
     pub(crate) fn removable(&mut self, target: usize) -> Option<Seen> {
         let is_stopped = self.is_stopped();
         let standing = &mut self.targets[target];
@@ -230,7 +232,7 @@ impl<F: FnMut(usize, Outcome)> Tally<F> {
         (is_through && !is_stopped).then(|| take(&mut standing.seen))
     }
 
-    /// How the run has ended for a target, but for removals.
+    /// How the run ended for a target, apart from removals.
     pub(crate) fn ended(&mut self, target: usize) -> Result<(), RunError> {
         let gave_up = self.gave_up(target);
         let (why, is_stopped) = (self.stop.why(), self.is_stopped());
@@ -244,8 +246,8 @@ impl<F: FnMut(usize, Outcome)> Tally<F> {
         }
     }
 
-    /// Whether the run is unfinished, even if every image was begun: uploads may have been broken
-    /// off.
+    /// Whether the run is unfinished even if every image was started, since uploads may have been
+    /// aborted.
     fn is_stopped(&self) -> bool {
         self.stop.why().is_some_and(Why::ends_run)
     }

@@ -1,4 +1,5 @@
-//! Images that only the target has: recognised as this tool's own, and taken away when asked.
+//! Pruning: finds images that only the target holds and that this tool made, and removes them on
+//! request.
 
 use std::fmt;
 
@@ -10,26 +11,25 @@ use crate::pairing::provenance;
 use crate::planning::Step;
 use crate::{CopyError, Done, Entry, Most, Outcome, Replication, State};
 
-/// What to do with images that this tool once copied from the source, and that the source does not
-/// hold any more.
+/// How to treat images that this tool copied from the source and that the source no longer holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Prune {
-    /// What is done with each.
+    /// How each image is removed.
     pub how: Removal,
-    /// With how many at most; with none when there would be more.
+    /// The most images to remove. If there are more, none is removed.
     pub most: Most,
-    /// Protected ones too.
+    /// Whether to remove protected images, too.
     pub unprotect: bool,
 }
 
 /// How an image is removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Removal {
-    /// It is left out of default listings.
+    /// The image is hidden from default listings.
     Hide,
-    /// Nobody but administrators can use it.
+    /// The image is deactivated: only administrators can still use it.
     Deactivate,
-    /// It is deleted, and its id is used up.
+    /// The image is deleted; Glance never frees its id.
     Delete,
 }
 
@@ -43,26 +43,26 @@ impl fmt::Display for Removal {
     }
 }
 
-/// Why nothing was removed at all.
+/// Why nothing was removed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NothingRemoved {
-    /// The source holds nothing.
+    /// The source holds no images.
     #[error("the source shows no image at all, so none of the {found} at the target was removed")]
     EmptySource {
-        /// Images that would have been.
+        /// Number of images that would have been removed.
         found: u64,
     },
     /// An image or a listing failed.
     #[error("not all images are in place, so none of the {found} extra ones was removed")]
     Failures {
-        /// Images that would have been.
+        /// Number of images that would have been removed.
         found: u64,
     },
-    /// There were more than allowed.
+    /// There were more images to remove than allowed.
     #[error("{found} images would be removed, more than the {most} allowed: none was")]
     TooMany {
-        /// Images that would have been.
+        /// Number of images that would have been removed.
         found: u64,
         /// The limit.
         most: u64,
@@ -85,13 +85,13 @@ impl NothingRemoved {
     }
 }
 
-/// What a run has seen so far that removals depend on.
+/// The counts that removals depend on.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     pub(crate) at_source: u64,
     pub(crate) at_target: u64,
     pub(crate) failures: u64,
-    /// Images to remove.
+    /// Ids of the images to remove.
     pub(crate) extras: Vec<ImageId>,
 }
 
@@ -109,7 +109,7 @@ impl Seen {
 }
 
 impl Replication {
-    /// Decides about an image that only the target has.
+    /// Plans the step for an image that only the target holds.
     pub(crate) fn extra(&self, image: Image) -> Entry {
         let keep = |image, reason: String| {
             Entry::new(image, None, State::Extra, Step::Nothing).because(reason)
@@ -135,7 +135,7 @@ impl Replication {
         }
     }
 
-    /// Removes what a run has found to be extra, or nothing at all.
+    /// Removes all extra images, or none.
     pub(crate) async fn remove_all(
         &self,
         seen: &Seen,
@@ -161,11 +161,11 @@ impl Replication {
         Ok(())
     }
 
-    /// Removes one image, if it is still what it was when it was listed.
+    /// Removes one image, if it is still extra and the removal is still wanted.
     async fn remove(&self, id: &ImageId, prune: Prune) -> Option<Outcome> {
         let image = match self.target.get(id).await {
             Err(error) if error.kind == StoreErrorKind::NotFound => return None,
-            // Without a record there is no name to report.
+            // Without a record, the image has no name to report.
             Err(error) => {
                 let image = Image::queued(id.clone(), glance_core::image::Attributes::default());
                 return Some(Outcome::of(image, Err(CopyError::Target(error))));
@@ -176,7 +176,7 @@ impl Replication {
             Ok(_) => Ok(Done::Skipped("the source holds it again".to_owned())),
             Err(error) if error.kind == StoreErrorKind::NotFound => {
                 match self.extra(image.clone()) {
-                    // The stop may have come while the two records were read.
+                    // The run may have been stopped while the two records were read.
                     Entry { step: Step::Remove, .. } if self.policy.stop.level().is_some() => {
                         return None;
                     }
@@ -207,7 +207,7 @@ impl Replication {
 fn is_removed(image: &Image, how: Removal) -> bool {
     match how {
         Removal::Hide => image.attributes.os_hidden,
-        // A record without data can be used by nobody.
+        // Users can't use a record without data, either.
         Removal::Deactivate => image.status != Status::Active,
         Removal::Delete => false,
     }

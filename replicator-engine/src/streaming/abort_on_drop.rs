@@ -1,4 +1,4 @@
-//! Work beside the one who waits for it.
+//! Spawned tasks that are aborted on drop.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use tokio::task::{JoinError, JoinHandle};
 
-/// Work that goes on by itself, until nobody wants its result any more.
+/// A spawned task. Await it for the result; dropping it aborts the task.
 #[derive(Debug)]
 pub(crate) struct Task<T>(JoinHandle<T>);
 

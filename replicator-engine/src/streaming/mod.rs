@@ -1,4 +1,5 @@
-//! Data on its way from the source: one reading for all targets, resumed when it breaks.
+//! Streaming of image data from the source: one read for all targets, with resume after
+//! interruptions.
 
 pub(crate) mod abort_on_drop;
 pub(crate) mod fan_out;

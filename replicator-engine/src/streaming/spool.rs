@@ -1,4 +1,4 @@
-//! Data kept on a disk for a while, until every target has it.
+//! The spool: temporary storage on disk for data that not all targets have taken yet.
 
 use std::fs::File;
 use std::io;
@@ -12,32 +12,33 @@ use bytes::Bytes;
 
 use glance_core::dir::Dir;
 
-/// Where data is kept that a target did not take yet, and how much of it. Clones count together.
+/// Settings of the spool. Clones share the count of used bytes.
 #[derive(Debug, Clone)]
 pub struct Spool {
-    /// Which data.
+    /// Which data is spooled.
     pub when: SpoolWhen,
-    /// Where. The files have no name there, so that nothing stays when the process ends.
+    /// The directory of the spool. Its files are unnamed, so nothing remains when the process ends.
     pub directory: PathBuf,
-    /// Bytes that may be kept at once, of all images together.
+    /// The maximum number of bytes in the spool, for all images together.
     pub most: u64,
     used: Arc<AtomicU64>,
 }
 
-/// Which data is kept.
+/// Which data is spooled.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum SpoolWhen {
     /// None.
     #[default]
     Never,
-    /// Of several targets that are given the same data, what the slow ones did not take yet.
+    /// Data for several targets that the slow ones have not taken yet.
     Auto,
-    /// All data of an image, until every target has it: one that lost it gets it from there.
+    /// All data of an image until every target has it: an interrupted target reads it from the
+    /// spool again.
     Always,
 }
 
 impl Spool {
-    /// A spool in `directory`, of at most so many bytes.
+    /// A spool in `directory` with at most `most` bytes.
     pub fn new(when: SpoolWhen, directory: impl Into<PathBuf>, most: u64) -> Self {
         Self { when, directory: directory.into(), most, used: Arc::default() }
     }
@@ -49,12 +50,12 @@ impl Default for Spool {
     }
 }
 
-/// A part of one image's data in a file.
+/// A contiguous range of one image's data in the spool.
 #[derive(Debug)]
 pub(crate) struct Kept {
     spool: Spool,
     file: Option<Arc<File>>,
-    /// Which bytes of the image it has.
+    /// The byte range of the image that the file holds.
     range: Range<u64>,
 }
 
@@ -67,18 +68,18 @@ impl Kept {
         &self.spool
     }
 
-    /// Which bytes of the image are kept, and the file that has them.
+    /// A handle for reading the spooled range.
     pub(crate) fn part(&self) -> KeptPart {
         KeptPart { file: self.file.clone(), range: self.range.clone() }
     }
 
-    /// Keeps `chunk`, the bytes of the image from `at` on. What does not lead up to them goes: by
-    /// then nobody wants it any more.
+    /// Appends `chunk`, the bytes of the image from offset `at` on. If they do not follow the
+    /// spooled range, that range is dropped first: no target needs it any more.
     pub(crate) async fn append(&mut self, at: u64, chunk: Bytes) -> io::Result<()> {
         if at != self.range.end {
             self.release(self.range.end - self.range.start);
             self.range = at..at;
-            // Whoever still reads the old file reads what is there.
+            // Tasks that still read the old file keep it open.
             self.file = None;
         }
         let length = chunk.len() as u64;
@@ -103,7 +104,7 @@ impl Kept {
         Ok(())
     }
 
-    /// Makes the part longer, as far as that may be.
+    /// Extends the range by `length` bytes, within the limit of the spool.
     fn reserve(&mut self, length: u64) -> io::Result<()> {
         self.range.end += length;
         let before = self.spool.used.fetch_add(length, Ordering::Relaxed);
@@ -127,7 +128,7 @@ impl Drop for Kept {
     }
 }
 
-/// Bytes of an image in a file.
+/// A handle for reading spooled bytes of an image.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct KeptPart {
     file: Option<Arc<File>>,
@@ -139,7 +140,7 @@ impl KeptPart {
         self.range.contains(&at)
     }
 
-    /// The next bytes from `at` on.
+    /// Reads the next bytes from offset `at` on.
     pub(crate) async fn read(&self, at: u64) -> io::Result<Bytes> {
         let length = (self.range.end - at).min(CHUNK);
         let (file, offset) = (self.file.clone(), at - self.range.start);
@@ -153,7 +154,7 @@ impl KeptPart {
     }
 }
 
-/// Bytes read at once.
+/// Maximum number of bytes per read.
 const CHUNK: u64 = 256 << 10;
 
 #[cfg(test)]
@@ -177,13 +178,13 @@ mod tests {
         assert_eq!(part.read(9).await.unwrap(), "ef");
         assert_eq!(used(&spool), 6);
 
-        // More is wanted of what comes later, and nothing of what was.
+        // The next chunk begins later, and the old range is no longer needed.
         kept.append(20, Bytes::from_static(b"0123456789")).await.unwrap();
         assert_eq!(kept.part().read(22).await.unwrap(), "23456789");
         assert_eq!(used(&spool), 10);
         let error = kept.append(30, Bytes::from_static(b"x")).await.unwrap_err();
         assert!(error.to_string().contains("more than 10 bytes"), "{error}");
-        // The rest is still there.
+        // The spooled range is still readable.
         assert_eq!(kept.part().read(29).await.unwrap(), "9");
 
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);

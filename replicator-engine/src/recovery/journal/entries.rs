@@ -1,4 +1,4 @@
-//! What a journal says: the lines, and what they come to.
+//! The lines of a journal, and the state that they add up to.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufReader};
@@ -12,7 +12,7 @@ use glance_core::image::ImageId;
 
 use super::{JournalError, Leftover, Phase};
 
-/// What a journal says of the runs from one store to another.
+/// The state recorded in the journal of one pair of stores.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Recorded {
@@ -20,34 +20,34 @@ pub struct Recorded {
     pub source: String,
     /// The target's address.
     pub target: String,
-    /// The runs that did not come to their end, and those that left something, oldest first.
+    /// The runs that are unfinished or have leftovers, oldest first.
     pub runs: Vec<Run>,
-    /// What runs left at the target, by the ids at the source.
+    /// Leftovers at the target, by the images' ids at the source.
     pub leftovers: BTreeMap<ImageId, Leftover>,
-    /// Whether the last line was cut short: the next must not be joined to it.
+    /// Whether the last line is incomplete. Then the next one must start with a line break.
     pub(super) torn: bool,
 }
 
-/// A run.
+/// One run of the program.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Run {
-    /// A name that no other run has.
+    /// The unique name of the run.
     pub run: String,
-    /// When it began.
+    /// When the run began.
     pub at: String,
-    /// Its process.
+    /// The id of its process.
     pub pid: u32,
-    /// What was typed, without the program's name and without secrets.
+    /// The command line without the program's name and without secrets.
     pub command: Vec<String>,
-    /// The options that were typed with a secret and are not in `command`.
+    /// The options that contained a secret and are missing in `command`.
     pub left_out: Vec<String>,
-    /// The directory that it was typed in.
+    /// The working directory of the command.
     pub directory: String,
-    /// Images that it brought to their end.
+    /// Number of images that the run completed.
     #[serde(skip_serializing_if = "is_zero")]
     pub done: u64,
-    /// How it ended, if it could say so.
+    /// How the run ended; `None` if it was killed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ended: Option<Ended>,
 }
@@ -56,11 +56,11 @@ pub struct Run {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Ended {
-    /// When.
+    /// When the run ended.
     pub at: String,
-    /// With this exit code.
+    /// The exit code.
     pub exit: u8,
-    /// Whether it had looked at all images that it was about.
+    /// Whether the run examined all images of its selection.
     pub whole: bool,
 }
 
@@ -80,13 +80,13 @@ pub(super) enum Line {
         #[serde(flatten)]
         ended: Ended,
     },
-    /// A later release knows.
+    /// A line written by a later release.
     #[serde(other)]
     Unknown,
 }
 
 impl Run {
-    /// A run of this process that begins now. `command` holds no secret.
+    /// A run of this process that begins now. `command` must not contain secrets.
     pub fn begins(command: Vec<String>, left_out: Vec<String>, directory: String) -> Self {
         Self {
             run: uuid::Uuid::new_v4().to_string(),
@@ -99,12 +99,12 @@ impl Run {
         }
     }
 
-    /// Whether it did not come to its end: it was killed, or broke off.
+    /// Whether the run was killed, or ended before it examined all images.
     pub fn is_unfinished(&self) -> bool {
         self.ended.as_ref().is_none_or(|ended| !ended.whole)
     }
 
-    /// Whether it was to do the same as the other.
+    /// Whether both runs have the same command line and directory.
     fn is_like(&self, other: &Self) -> bool {
         self.command == other.command
             && self.left_out == other.left_out
@@ -113,11 +113,11 @@ impl Run {
 }
 
 impl Recorded {
-    /// Reads the journal in the file at `path`, and leaves it as it is. There need not be one.
-    /// Damaged lines are left out, with a warning, and a last one that was cut short without.
+    /// Reads the journal at `path` without changing it. `None` if there is no file. Damaged lines
+    /// are ignored with a warning, and an incomplete last line without.
     ///
     /// # Errors
-    /// When it can't be read, or a later release wrote it.
+    /// When the file can't be read, or a later release wrote it.
     pub fn read(path: &Path) -> Result<Option<Self>, JournalError> {
         let failed = |error| JournalError::File { operation: "read", path: path.to_owned(), error };
         let opened = Dir::of_file(path).and_then(|(directory, name)| directory.open_file(&name));
@@ -145,12 +145,12 @@ impl Recorded {
         Ok(Some(recorded))
     }
 
-    /// The run of this name.
+    /// The run with this name.
     pub fn run(&self, name: &str) -> Option<&Run> {
         self.runs.iter().find(|run| run.run == name)
     }
 
-    /// The runs that did not come to their end.
+    /// The unfinished runs.
     pub fn unfinished(&self) -> impl Iterator<Item = &Run> {
         self.runs.iter().filter(|run| run.is_unfinished())
     }
@@ -169,7 +169,7 @@ impl Recorded {
         }
     }
 
-    /// A run takes the place of earlier ones that were to do the same, and takes what they left.
+    /// Adds a run. It replaces earlier runs with the same command, and takes over their leftovers.
     fn begin(&mut self, run: Run) {
         let (same, others) = self.runs.drain(..).partition(|earlier| earlier.is_like(&run));
         self.runs = others;
@@ -195,7 +195,7 @@ impl Recorded {
         }
     }
 
-    /// The text of a journal that says the same, without what nobody needs to know any more.
+    /// The text of a compacted journal with the same state.
     pub(super) fn to_text(&self) -> Result<String, serde_json::Error> {
         let (source, target) = (self.source.clone(), self.target.clone());
         let head = Line::Journal { version: VERSION, source, target };
@@ -208,8 +208,7 @@ impl Recorded {
         Ok(text)
     }
 
-    /// The runs that are to be remembered: those that left something, and the last ones that did
-    /// not come to their end.
+    /// The runs to keep: those with leftovers, and the most recent unfinished ones.
     fn needed(&self) -> impl Iterator<Item = &Run> {
         let left: BTreeSet<&str> = self.leftovers.values().map(|left| left.run.as_str()).collect();
         let unfinished = self.unfinished().count();
@@ -223,13 +222,13 @@ impl Recorded {
 }
 
 impl Line {
-    /// The line, with its end.
+    /// The line as text, with its line break.
     pub(super) fn to_text(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string(self).map(|text| text + "\n")
     }
 }
 
-/// To the second.
+/// The current time, in whole seconds.
 pub(super) fn now() -> String {
     let now = Timestamp::now();
     Timestamp::from_second(now.as_second()).unwrap_or(now).to_string()
@@ -240,8 +239,8 @@ fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
-/// The version of the lines. What only adds to them leaves it as it is.
+/// The version of the line format. Additions to the format do not change it.
 const VERSION: u32 = 1;
 
-/// How many runs that were killed and left nothing are remembered.
+/// The number of most recent unfinished runs that are kept even without leftovers.
 const MOST_UNFINISHED: usize = 16;

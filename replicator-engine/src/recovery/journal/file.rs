@@ -15,11 +15,11 @@ use glance_core::image::ImageId;
 use super::{Journal, JournalError, Leftover};
 use crate::recovery::journal::entries::{Ended, Line, Recorded, Run, now};
 
-/// The journal of the runs from one store to another, which this process alone writes to as long as
-/// the value lives. Cloning it shares it.
+/// The journal of the runs from one store to another. While the value lives, no other process can
+/// write to it. Clones share it.
 ///
-/// Lines of JSON are added to the file as things happen. When a run begins or ends, the file is
-/// replaced by one of what still matters, so that it does not grow from run to run.
+/// Each step appends a line of JSON. When a run begins or ends, the file is replaced by a compacted
+/// one, so that it does not grow from run to run.
 #[derive(Debug, Clone)]
 pub struct JournalFile(Arc<Writer>);
 
@@ -30,19 +30,19 @@ struct Writer {
     name: PathBuf,
     _lock: Lock,
     state: Mutex<State>,
-    /// How many lines are known to be on the disk. Held by the one that sees to it, so that those
-    /// who wait for it meanwhile have one `fsync` among them.
+    /// Number of lines that are known to be synced to disk. The lock is held during `fsync`, so
+    /// that all tasks that wait for it share the next one.
     synced: Mutex<u64>,
 }
 
 #[derive(Debug)]
 struct State {
     recorded: Recorded,
-    /// Open once something was added.
+    /// Opened by the first append.
     file: Option<Arc<File>>,
-    /// Lines that were added.
+    /// Number of lines appended.
     written: u64,
-    /// What went wrong first. Nothing is added any more then.
+    /// The first write error. After it, nothing more is appended.
     failure: Option<Failure>,
 }
 
@@ -53,23 +53,23 @@ struct Failure {
 }
 
 impl JournalFile {
-    /// Where in `directory` the journal of this pair of addresses is, or of a `part` of what there is
-    /// to do, which others do not wait for.
+    /// The path in `directory` of the journal for this pair of addresses. `part` distinguishes runs
+    /// for a part of the work, such as a shard, which can then run at the same time.
     pub fn path(directory: &Path, source: &str, target: &str, part: &str) -> PathBuf {
         let pair = Sha256::digest(format!("{source}\n{target}\n{part}"));
         directory.join(format!("{}.ndjson", &hex(&pair)[..32]))
     }
 
-    /// The file that says who writes to the journal at `path`.
+    /// The path of the lock file for the journal at `path`.
     pub fn lock_path(path: &Path) -> PathBuf {
         path.with_extension("lock")
     }
 
-    /// Takes the journal at `path` of the runs between two addresses, which need not be there, as
-    /// need not be the directories above it. Writes nothing to it yet.
+    /// Locks and reads the journal at `path`. The file and its directories need not exist. Writes
+    /// nothing to the journal.
     ///
     /// # Errors
-    /// When another process has it, and when it can't be read.
+    /// When another process uses the journal, or it can't be read.
     pub fn open(path: PathBuf, source: &str, target: &str) -> Result<Self, JournalError> {
         let lock = Lock::take(&Self::lock_path(&path))?;
         let opened = Dir::made_for(&path).and_then(|(directory, name)| {
@@ -88,26 +88,26 @@ impl JournalFile {
         Ok(Self(Arc::new(Writer { path, directory, name, _lock: lock, state, synced })))
     }
 
-    /// Where it is.
+    /// The journal's path.
     pub fn location(&self) -> &Path {
         &self.0.path
     }
 
-    /// What it says now.
+    /// The current state of the journal.
     pub fn recorded(&self) -> Recorded {
         self.0.state().recorded.clone()
     }
 
-    /// Why nothing is written to it any more, if so.
+    /// The error after which nothing more is written, if any.
     pub fn failure(&self) -> Option<JournalError> {
         let failure = self.0.state().failure?;
         Some(self.0.failed("write", failure.error()))
     }
 
-    /// Writes down that a run begins, and hands it a journal.
+    /// Records that a run begins, and returns its journal.
     ///
     /// # Errors
-    /// When that can't be written.
+    /// When the journal can't be written.
     pub async fn begin(&self, run: Run) -> Result<Journal, JournalError> {
         let journal = self.of(&run.run);
         self.blocking(move |writer| {
@@ -119,15 +119,15 @@ impl JournalFile {
         Ok(journal)
     }
 
-    /// The journal of a run that was begun by another process.
+    /// The journal of a run that has already begun, possibly in another process.
     pub fn of(&self, run: &str) -> Journal {
         Journal(Some((self.clone(), run.to_owned())))
     }
 
-    /// Writes down how a run ended: whether it had looked at all images that it was about.
+    /// Records how a run ended. `whole`: whether it examined all images of its selection.
     ///
     /// # Errors
-    /// When that can't be written.
+    /// When the journal can't be written.
     pub async fn end(&self, run: &str, exit: u8, whole: bool) -> Result<(), JournalError> {
         let line = Line::Ended { run: run.to_owned(), ended: Ended { at: now(), exit, whole } };
         self.blocking(move |writer| {
@@ -135,7 +135,7 @@ impl JournalFile {
             state.recorded.take(line.clone());
             match writer.compact(&mut state) {
                 Ok(()) => Ok(()),
-                // There may be room for a line where there is none for another file.
+                // A full disk may have room for one more line, but not for a second file.
                 Err(_) if state.failure.is_none() => {
                     writer.append(&mut state, &line)?;
                     drop(state);
@@ -147,12 +147,12 @@ impl JournalFile {
         .await
     }
 
-    /// What a run left of this image.
+    /// The leftover of this image, if any.
     pub(crate) fn leftover(&self, image: &ImageId) -> Option<Leftover> {
         self.0.state().recorded.leftovers.get(image).cloned()
     }
 
-    /// Writes down that something is about to happen, and returns when that is on the disk.
+    /// Records the next step, and returns once the line is synced to disk.
     pub(super) async fn announce(&self, left: Leftover) -> Result<(), JournalError> {
         self.blocking(move |writer| {
             let line = Line::Image(left);
@@ -165,13 +165,13 @@ impl JournalFile {
         .await
     }
 
-    /// Writes down that something has happened.
+    /// Records a completed step.
     pub(crate) async fn note(&self, left: Leftover) {
         let noted = self.blocking(move |writer| {
             let line = Line::Image(left);
             let mut state = writer.state();
             let appended = writer.append(&mut state, &line);
-            // It has happened, be it written or not.
+            // The step has happened, whether it could be written or not.
             state.recorded.take(line);
             appended
         });
@@ -180,7 +180,7 @@ impl JournalFile {
         }
     }
 
-    /// Works on the file where it may block. What was begun is done even if nobody waits for it.
+    /// Runs blocking work on the file. The work is completed even if the caller is cancelled.
     async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Writer) -> Result<T, JournalError> + Send + 'static,
@@ -193,25 +193,25 @@ impl JournalFile {
 
 impl Writer {
     fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing is left half done between two halves of a change.
+        // A panic never leaves the state half changed, so a poisoned lock is safe to use.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a line.
+    /// Appends a line.
     fn append(&self, state: &mut State, line: &Line) -> Result<(), JournalError> {
         if let Some(failure) = state.failure {
             return Err(self.failed("write", failure.error()));
         }
         let added = line.to_text().map_err(io::Error::from).and_then(|text| state.add(self, &text));
         added.map_err(|error| {
-            // A part of it may be there.
+            // A part of the line may have been written.
             state.recorded.torn = true;
             state.failure = Some(Failure::of(&error));
             self.failed("write", error)
         })
     }
 
-    /// Returns when every line that was added is on the disk.
+    /// Returns once all appended lines are synced to disk.
     fn sync(&self) -> Result<(), JournalError> {
         let wanted = self.state().written;
         let mut synced = self.synced.lock().unwrap_or_else(PoisonError::into_inner);
@@ -232,7 +232,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Replaces the file by one of what still matters.
+    /// Replaces the file by a compacted one.
     fn compact(&self, state: &mut State) -> Result<(), JournalError> {
         let text = state.recorded.to_text().map_err(io::Error::from);
         let replaced = text.and_then(|text| self.directory.replace(&self.name, text.as_bytes()));

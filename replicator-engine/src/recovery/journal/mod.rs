@@ -1,8 +1,9 @@
-//! What a run was about, in a file, so that it can be told after its process is gone.
+//! The journal: a file that records what a run does, so that it is known after the process is gone.
 //!
-//! Before anything is made or sent, a line says so and is on the disk (`fsync`): a record that a killed
-//! run made is known as its own. What was done is written behind it. Nobody ever believes the file
-//! alone: it says where to look, and what is there, the stores say.
+//! Before a record is made or data is sent, a line about it is written and synced to disk
+//! (`fsync`). So a later run recognizes the records of a run that was killed. Completed steps are
+//! written afterwards. The journal only tells where to look; the state itself is always read from
+//! the stores.
 
 use std::error::Error;
 use std::io;
@@ -21,38 +22,38 @@ mod file;
 pub use entries::{Recorded, Run};
 pub use file::JournalFile;
 
-/// Where a run writes down what it is about to do: by default, nowhere. Cloning it shares it.
+/// The journal of one run, or none by default. Clones share it.
 #[derive(Debug, Clone, Default)]
 pub struct Journal(Option<(JournalFile, String)>);
 
-/// How far a run came with an image.
+/// How far a run got with an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Phase {
     /// A record is about to be made.
     Creating,
-    /// The record is there.
+    /// The record was made.
     Created,
-    /// Its data is about to come.
+    /// Data is about to be sent.
     Uploading,
-    /// The data is there. Nobody sees it yet.
+    /// The data is stored. It is not visible to users yet.
     Stored,
-    /// The data is another than was sent, and out of everybody's sight.
+    /// The target stored different data than was sent. The replica is hidden from users.
     Quarantined,
-    /// The run gave up.
+    /// The run gave up on the image.
     Failed,
-    /// All is in place.
+    /// The image is complete.
     Done,
-    /// There is nothing of the image at the target that is ours.
+    /// The target holds nothing of the image that this tool made.
     Dropped,
-    /// A later release knows.
+    /// A phase written by a later release.
     #[serde(other)]
     Unknown,
 }
 
 impl Phase {
-    /// The word of reports.
+    /// The word used in reports.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Creating => "creating",
@@ -68,73 +69,73 @@ impl Phase {
     }
 }
 
-/// An image that a run began and did not bring to its end.
+/// An image that a run started and did not complete.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Leftover {
-    /// The run.
+    /// The name of the run.
     pub run: String,
-    /// When it was last written about.
+    /// Time of the last journal line about the image.
     pub at: String,
     /// The image's id at the source.
     #[serde(with = "id")]
     pub image: ImageId,
-    /// That of the record at the target.
+    /// The id of the record at the target.
     #[serde(with = "id")]
     pub target: ImageId,
-    /// Its name at the source.
+    /// The image's name at the source.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// How far the run came.
+    /// How far the run got.
     pub phase: Phase,
-    /// When the record was made, by the target's account; absent as long as it did not say.
+    /// The record's time of creation, as reported by the target; `None` until it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_at: Option<String>,
-    /// Bytes that the target stored, by its account.
+    /// Number of bytes that the target stored, as reported by the target.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
-    /// The algorithm of the target's digest of them.
+    /// The algorithm of `os_hash_value`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub os_hash_algo: Option<String>,
-    /// That digest.
+    /// The target's digest of the stored bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub os_hash_value: Option<String>,
     /// Why the run gave up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
-    /// The server's id of the request that failed.
+    /// The server's id of the failed request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
 }
 
-/// Why there is no journal.
+/// Why a journal can't be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum JournalError {
-    /// Another run has it, or the file of its lock can't be made.
+    /// Another run uses the journal, or its lock file can't be made.
     #[error(transparent)]
     Lock(#[from] LockError),
-    /// It can't be read or written.
+    /// The journal file can't be read or written.
     #[error("cannot {operation} the journal {}", path.display())]
     File {
-        /// What was tried.
+        /// The operation that failed.
         operation: &'static str,
-        /// Its file.
+        /// The journal's path.
         path: PathBuf,
-        /// Why not.
+        /// Why it failed.
         #[source]
         error: io::Error,
     },
-    /// A later release wrote it.
+    /// A later release wrote the journal.
     #[error("the journal {} is one of a later release", path.display())]
     Later {
-        /// Its file.
+        /// The journal's path.
         path: PathBuf,
     },
 }
 
 impl JournalError {
-    /// What the filesystem said, if it is to blame.
+    /// The I/O error, if there is one.
     pub fn file_error(&self) -> Option<&io::Error> {
         match self {
             Self::File { error, .. } | Self::Lock(LockError::File { error, .. }) => Some(error),
@@ -144,8 +145,8 @@ impl JournalError {
 }
 
 impl Journal {
-    /// Writes down what is about to happen to the record `record` of the target for `image`. It
-    /// must not happen when this fails.
+    /// Records the next step for the record `record` of `image`, and syncs the line to disk. If
+    /// this fails, the step must not be carried out.
     async fn announce(
         &self,
         phase: Phase,
@@ -156,21 +157,21 @@ impl Journal {
         file.announce(leftover(run, phase, image, record)).await
     }
 
-    /// Writes down what has happened. That it can't be written is said at the end of the run: what
-    /// was begun is brought to its end all the same.
+    /// Records a completed step. A failed write does not interrupt the image; it is reported at the
+    /// end of the run.
     pub(crate) async fn note(&self, phase: Phase, image: &Image, record: &Image) {
         let Some((file, run)) = &self.0 else { return };
         file.note(leftover(run, phase, image, record)).await;
     }
 
-    /// Writes down what became of an image, if something was announced of it.
+    /// Records the result for an image, if a step for it was announced.
     pub(crate) async fn close(&self, image: &Image, result: &Result<Done, CopyError>) {
         let Some((file, run)) = &self.0 else { return };
         let Some(left) = file.leftover(&image.id) else { return };
         let phase = match result {
             Ok(Done::Skipped(_)) | Err(CopyError::Burned(_)) => Phase::Dropped,
             Ok(_) => Phase::Done,
-            // What was said last is what there is.
+            // The last recorded step describes the state at the target.
             Err(CopyError::BrokenOff) => return,
             Err(_) if left.phase == Phase::Quarantined => return,
             Err(_) => Phase::Failed,
@@ -184,8 +185,8 @@ impl Journal {
 }
 
 impl Replication {
-    /// Writes down what is about to happen to a record of the target. Where that can't be, no image
-    /// is begun any more.
+    /// Records the next step for a record of the target in the journal. If this fails, no more
+    /// images are started.
     pub(crate) async fn announce(
         &self,
         phase: Phase,
@@ -236,7 +237,7 @@ fn request_id(error: &CopyError) -> Option<&str> {
     .as_deref()
 }
 
-/// An id as its text.
+/// Serializes an id as text.
 mod id {
     use serde::de::{Deserialize, Deserializer, Error};
     use serde::ser::Serializer;

@@ -1,4 +1,4 @@
-//! What is written when, and what is made of a file that was not.
+//! When lines are written, and how incomplete files are read.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -29,7 +29,7 @@ fn image(number: u8) -> Image {
     Image::queued(id(number), attributes)
 }
 
-/// As the target has it.
+/// The image's record at the target.
 fn record(number: u8) -> Image {
     Image { created_at: Some("2026-01-01T00:00:00Z".to_owned()), ..image(number) }
 }
@@ -54,13 +54,13 @@ fn read(path: &Path) -> Recorded {
     Recorded::read(path).unwrap().unwrap()
 }
 
-/// The images that are left, each as the last digits of its id and the phase.
+/// The leftovers, each as the last digits of its id and the phase.
 fn left(recorded: &Recorded) -> Vec<String> {
     let short = |left: &Leftover| format!("{} {}", &left.image.as_str()[34..], left.phase.as_str());
     recorded.leftovers.values().map(short).collect()
 }
 
-/// A journal of a run that was killed with images 1 and 2 under way and 3 done.
+/// A journal of a killed run: images 1 and 2 were in progress, and 3 was complete.
 async fn killed(path: &Path) -> Run {
     let run = run(&["livecopy", "a", "b"]);
     let journal = open(path).begin(run.clone()).await.unwrap();
@@ -82,7 +82,7 @@ async fn a_killed_run_is_told_with_what_it_had_under_way() {
     assert_eq!(left(&recorded), ["01 creating", "02 uploading"]);
     let unfinished: Vec<Run> = recorded.unfinished().cloned().collect();
     assert_eq!(unfinished, [Run { done: 1, ..run }]);
-    // Whether the first record was made is not known, so neither is when.
+    // It is unknown whether the first record was made, so its time of creation is unknown, too.
     assert_eq!(recorded.leftovers[&id(1)].created_at, None);
     assert_eq!(recorded.leftovers[&id(2)].created_at, record(2).created_at);
     assert_eq!(recorded.leftovers[&id(2)].name.as_deref(), Some("image 2"));
@@ -95,15 +95,15 @@ async fn file_and_directory_are_their_user_s_alone() {
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&path), 0o600);
     assert_eq!(mode(path.parent().unwrap()), 0o700);
-    // The same of one that was replaced.
+    // The same holds after the file was replaced.
     let file = open(&path);
     assert_eq!(mode(&JournalFile::lock_path(&path)), 0o600);
     file.begin(run(&["other"])).await.unwrap();
     assert_eq!(mode(&path), 0o600);
 }
 
-/// Whatever a kill or a crash leaves of the last lines: what stands before them can be read, and the
-/// next line is not joined to the torn one.
+/// A kill or a crash may cut off the last lines anywhere: the lines before can be read, and the
+/// next line is not joined to the incomplete one.
 #[tokio::test]
 async fn a_file_cut_anywhere_can_be_read_and_gone_on_with() {
     let (_directory, path) = place();
@@ -111,14 +111,15 @@ async fn a_file_cut_anywhere_can_be_read_and_gone_on_with() {
     let whole = fs::read(&path).unwrap();
     for length in 0..=whole.len() {
         fs::write(&path, &whole[..length]).unwrap();
-        // A line without its end is one all the same, if nothing else is missing.
+        // A line without a line break counts if it is otherwise complete.
         let ends = whole[..length].split(|byte| *byte == b'\n').count() - 1;
         let lines = ends + usize::from(whole.get(length) == Some(&b'\n'));
         let recorded = read(&path);
         assert_eq!(recorded.runs.len(), usize::from(lines >= 2), "{length}");
         let images = lines.saturating_sub(2).min(3) - usize::from(lines == 8);
         assert_eq!(recorded.leftovers.len(), images, "{length}");
-        // Every so often, and at every line's end: added to without being replaced first.
+        // At some lengths, and at the end of every line: append to the file without replacing it
+        // first.
         if length % 97 != 0 && !whole[length.saturating_sub(1)..].starts_with(b"\n") {
             continue;
         }
@@ -155,7 +156,7 @@ async fn the_file_does_not_grow_from_run_to_run() {
     killed(&path).await;
     let mut lengths = Vec::new();
     for _ in 0..50 {
-        // The same command, as by cron: it takes the place of the one that was killed.
+        // The same command, as started by cron: it replaces the killed run.
         let run = run(&["livecopy", "a", "b"]);
         let file = open(&path);
         let journal = file.begin(run.clone()).await.unwrap();
@@ -167,7 +168,7 @@ async fn the_file_does_not_grow_from_run_to_run() {
         lengths.push(fs::metadata(&path).unwrap().len());
     }
     assert_eq!(lengths.first(), lengths.last());
-    // What it left, it is remembered for.
+    // The run is kept because of its leftovers.
     assert_eq!(left(&read(&path)), ["01 uploading", "02 uploading"]);
     assert_eq!((read(&path).runs.len(), read(&path).unfinished().count()), (1, 0));
 
@@ -229,7 +230,7 @@ async fn two_processes_do_not_have_the_same_journal() {
     let file = open(&path);
     let error = JournalFile::open(path.clone(), "https://a", "https://b").unwrap_err();
     assert!(matches!(error, JournalError::Lock(LockError::Held(_))), "{error:?}");
-    // Any value that is left keeps it.
+    // The lock is held while any clone lives.
     let journal = file.of("the run");
     drop(file);
     assert!(JournalFile::open(path.clone(), "https://a", "https://b").is_err());
@@ -237,7 +238,7 @@ async fn two_processes_do_not_have_the_same_journal() {
     open(&path);
 }
 
-/// What one run writes, with all of it on the disk before it is done.
+/// The lines that one run writes; all of them are on disk before it ends.
 #[tokio::test]
 async fn what_is_in_place_is_not_written_about() {
     let (_directory, path) = place();

@@ -1,48 +1,48 @@
-//! What is the matter with something that was left, and whose it is.
+//! State and origin of a leftover record.
 
 use std::fmt;
 
 use crate::Difference;
 
-/// How it is known that something was left by this tool.
+/// How a leftover was recognized as made by this tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KnownBy {
-    /// The journal says so.
+    /// By the journal.
     Journal,
-    /// The replica says so, by a property.
+    /// By a property of the replica.
     Stamp,
-    /// It is not known.
+    /// Not at all: its origin is unknown.
     Nothing,
 }
 
-/// What is the matter with something that was left.
+/// State of a leftover record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Standing {
-    /// Another run gives it what it lacks.
+    /// Another run can complete it.
     Mendable,
-    /// There is nothing: no record was made, or somebody deleted it.
+    /// There is no record: it was not made, or was deleted.
     Gone,
-    /// Another record has the id now.
+    /// The id belongs to another record now.
     Foreign,
-    /// An upload to it is under way that nobody feeds any more.
+    /// The target waits for the data of an upload that has no sender any more.
     Saving,
-    /// The target is getting its data by itself.
+    /// The target is importing the data.
     Importing,
-    /// An old Glance gave it up.
+    /// The target set the status `killed`, as old releases of Glance do after a failed upload.
     Killed,
-    /// The source does not hold the image any more.
+    /// The source no longer holds the image.
     SourceGone,
-    /// It holds other data than the source.
+    /// The record holds different data than the source.
     Content(Difference),
-    /// Neither the journal nor a stamp says that it is ours.
+    /// Neither the journal nor a stamp shows that this tool made the record.
     NotOurs,
-    /// Its record, or that of the image at the source, can't be read, for this reason.
+    /// The record, or that of the source's image, can't be read; the text is the reason.
     Unreadable(String),
 }
 
 impl KnownBy {
-    /// The word of reports.
+    /// The word used in reports.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Journal => "journal",
@@ -53,7 +53,7 @@ impl KnownBy {
 }
 
 impl Standing {
-    /// The word of reports.
+    /// The word used in reports.
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Mendable => "mendable",
@@ -69,7 +69,7 @@ impl Standing {
         }
     }
 
-    /// Whether it stays as it is until somebody else does something.
+    /// Whether the leftover stays as it is until someone intervenes.
     pub fn is_stuck(&self) -> bool {
         !matches!(self, Self::Mendable | Self::Gone | Self::Foreign | Self::NotOurs)
     }

@@ -1,7 +1,8 @@
-//! What runs that were killed left at the target: found again, and said what can be done about it.
+//! Repair: finds what killed runs left at the target, and tells what can be done about it.
 //!
-//! The journal says where to look, or where it was lost, the stamp of replicas that `sync` made. What is
-//! there, the stores say. Nothing is ever deleted: it would use up the id.
+//! The journal tells where to look; if it was lost, the provenance properties of replicas made by
+//! `sync` do. The state itself is read from the stores. Nothing is ever deleted, because Glance
+//! does not free the id of a deleted image.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -21,45 +22,45 @@ mod leftover_state;
 
 pub use leftover_state::{KnownBy, Standing};
 
-/// Something at the target that a run did not bring to its end.
+/// An unfinished record at the target.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Finding {
     /// The image's id at the source.
     pub image: ImageId,
-    /// That of the record at the target.
+    /// The id of the record at the target.
     pub target: ImageId,
-    /// Its name.
+    /// The image's name.
     pub name: Option<String>,
-    /// How it is known whose it is.
+    /// How this tool recognized the record as its own.
     pub known_by: KnownBy,
-    /// The line of the journal about it.
+    /// The journal's last line about the image.
     pub left: Option<Leftover>,
-    /// The status of the record, where there is one.
+    /// The status of the record, if it exists.
     pub status: Option<Status>,
-    /// When the target changed it last, by the target's clock.
+    /// Time of the target's last change, by the target's clock.
     pub updated_at: Option<String>,
-    /// What is the matter.
+    /// The state of the leftover.
     pub standing: Standing,
 }
 
-/// Where to look for what runs left.
+/// Settings of a search for leftovers.
 #[derive(Debug, Clone, Copy)]
 pub struct Search<'a> {
-    /// Where images come from.
+    /// The store that images were copied from.
     pub source: &'a dyn ImageStore,
-    /// Where they go.
+    /// The store that images were copied to.
     pub target: &'a dyn ImageStore,
-    /// What the journal says.
+    /// The state of the journal.
     pub recorded: &'a Recorded,
-    /// The source as replicas are stamped with it.
+    /// The source as replicas are marked with it.
     pub stamp: &'a provenance::Source,
-    /// How long it is watched whether an upload that nobody feeds ends.
+    /// How long to wait for the target to end an upload that gets no more data.
     pub patience: Duration,
 }
 
 impl Search<'_> {
-    /// Everything that is left, in the order of ids at the source. Changes nothing.
+    /// Finds all leftovers, ordered by the images' ids at the source. Changes nothing.
     ///
     /// # Errors
     /// When a store does not answer.
@@ -72,7 +73,7 @@ impl Search<'_> {
         Ok(findings)
     }
 
-    /// What became of something that the journal knows.
+    /// Finds out the state of a leftover in the journal.
     async fn look(&self, left: Leftover) -> Result<Finding, StoreError> {
         let (record, standing) = match self.settled(&left.target).await {
             Err(error) => unreadable(error)?,
@@ -88,7 +89,8 @@ impl Search<'_> {
         Ok(Finding { name: left.name.clone(), left: Some(left), ..finding })
     }
 
-    /// The record, once an upload that nobody feeds any more has ended, or does not.
+    /// The record, once the target has ended an upload that gets no more data, or the patience is
+    /// used up.
     async fn settled(&self, id: &ImageId) -> Result<Option<Image>, StoreError> {
         let mut waited = Duration::ZERO;
         let mut pause = FIRST_PAUSE;
@@ -127,8 +129,8 @@ impl Search<'_> {
         })
     }
 
-    /// Unfinished records of which the journal knows nothing, but those that are no business of
-    /// ours: without a stamp, and under an id that the source does not know.
+    /// Unfinished records that the journal does not contain. Records without this source's stamp
+    /// are included only if the source holds an image with the same id.
     async fn unknown_to_the_journal(&self) -> Result<Vec<Finding>, StoreError> {
         let known: BTreeSet<&ImageId> =
             self.recorded.leftovers.values().map(|left| &left.target).collect();
@@ -162,7 +164,8 @@ impl Search<'_> {
         Ok(findings)
     }
 
-    /// A record that can't be read, if it bears our stamp and the journal does not know it.
+    /// A finding for an unreadable record with this source's stamp that the journal does not
+    /// contain.
     fn stamped_unreadable(
         &self,
         (record, standing): (Option<Image>, Standing),
@@ -175,7 +178,8 @@ impl Search<'_> {
         self.stamp.is(source).then(found)
     }
 
-    /// What a run may have quarantined: private and deactivated.
+    /// Lists records that a run may have quarantined: private and deactivated, with this source's
+    /// stamp.
     async fn out_of_sight(&self) -> Result<glance_core::store::ImageStream<'_>, StoreError> {
         let stamped = self.stamp.values().map(|value| Condition::Property {
             key: SOURCE.to_owned(),
@@ -191,7 +195,7 @@ impl Search<'_> {
         let image = provenance::source_id(&record);
         let Some(now) = self.settled(&record.id).await? else { return Ok(None) };
         let standing = self.judge(&image, &now).await?;
-        // Deactivated and private, and all is well with it: so it is at the source, maybe.
+        // A deactivated, private image with the right data is probably the same at the source.
         if record.status.has_data() && !matches!(standing, Standing::Content(_)) {
             return Ok(None);
         }
@@ -211,7 +215,7 @@ impl Search<'_> {
         while let Some(item) = images.next().await {
             let image = match item {
                 Ok(image) => image,
-                // The next run says what is wrong with it.
+                // The next run reports the error.
                 Err(error) if error.record.is_some() => continue,
                 Err(error) => return Err(error),
             };
@@ -241,12 +245,12 @@ impl Finding {
         Self { image, target, name, known_by, left: None, status, updated_at, standing }
     }
 
-    /// Whether it is by the journal or a stamp that we know of it.
+    /// Whether the journal or a stamp shows that this tool made the record.
     pub fn is_ours(&self) -> bool {
         self.known_by != KnownBy::Nothing
     }
 
-    /// Has the journal forget what turned out to be nothing of ours.
+    /// Removes the leftover from the journal if the target holds nothing of it.
     pub async fn close(&self, journal: &JournalFile) {
         let is_nothing = matches!(self.standing, Standing::Gone | Standing::Foreign);
         let of_this = |left: &Leftover| journal.leftover(&left.image).as_ref() == Some(left);
@@ -256,15 +260,15 @@ impl Finding {
     }
 }
 
-/// Whether the record under the id that was left is not the one that we made.
+/// Whether the id now belongs to a different record than the one that the run made.
 fn is_another(left: &Leftover, record: &Image) -> bool {
     left.created_at.is_some() && record.created_at.is_some() && left.created_at != record.created_at
 }
 
-/// What can be read of a record, and that this is not all.
+/// The readable part of a record, and that it is unreadable.
 ///
 /// # Errors
-/// When it is not the record that is at fault.
+/// When the error is not about the record.
 fn unreadable(mut error: StoreError) -> Result<(Option<Image>, Standing), StoreError> {
     match error.record.take() {
         Some(read) => Ok((Some(*read), Standing::Unreadable(error.to_string()))),
@@ -280,15 +284,16 @@ async fn found(store: &dyn ImageStore, id: &ImageId) -> Result<Option<Image>, St
     }
 }
 
-/// The states of records that have no data yet.
+/// The statuses of records without data.
 const UNFINISHED: [Status; 5] =
     [Status::Queued, Status::Saving, Status::Uploading, Status::Importing, Status::Killed];
 
-/// Records that are asked for at once.
+/// Number of records that are looked up concurrently.
 const LOOKUPS: usize = 4;
 
-/// Records of others that are held in memory until the source is asked for their ids.
+/// Number of records without a stamp that are held in memory before their ids are looked up at the
+/// source.
 const MOST_OTHERS: usize = 10_000;
 
-/// After how long a record is looked at again.
+/// The pause before the first repeated look-up of a record.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);

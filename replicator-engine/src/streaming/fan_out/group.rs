@@ -1,4 +1,4 @@
-//! One reading for several targets.
+//! One read of the source, shared by several targets.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -21,18 +21,18 @@ use glance_core::verified_body::DataVerdict;
 use super::window::{Next, Window};
 use super::{Opened, Reading};
 
-/// A reading that several targets follow. It goes on as long as the group is there.
+/// A read that several targets follow. It is aborted when the group is dropped.
 #[derive(Debug)]
 pub(super) struct Group {
     spool: Spool,
     window: Arc<watch::Sender<Window>>,
     began: watch::Receiver<Option<Result<Begun, StoreError>>>,
-    /// The one who reads, until it is started.
+    /// The reader, until its task is started.
     reader: Mutex<Option<Reader>>,
     task: OnceLock<Task<()>>,
 }
 
-/// What is known when the data begins to come.
+/// What is known once the data starts to arrive.
 #[derive(Debug, Clone)]
 struct Begun {
     size: Option<u64>,
@@ -41,7 +41,7 @@ struct Begun {
 }
 
 impl Group {
-    /// A group of so many.
+    /// A group of `shares` targets.
     pub(super) fn new(reading: Reading, spool: Spool, shares: usize) -> Self {
         let window = Window::new(shares, spool.when != SpoolWhen::Never);
         let window = Arc::new(watch::Sender::new(window));
@@ -57,15 +57,16 @@ impl Group {
         Self { spool, window, began, reader, task: OnceLock::new() }
     }
 
-    /// One of those that are waited for does not come.
+    /// Stops waiting for one share that will not be opened.
     pub(super) fn one_less(&self) {
         self.window.send_modify(|window| window.awaited -= 1);
     }
 
-    /// Follows from the first byte. None where that is not to be had any more.
+    /// Follows the read from the first byte. `None` if the first byte is no longer available or the
+    /// read has failed.
     ///
     /// # Errors
-    /// When the source does not give the data.
+    /// When the source does not deliver the data.
     pub(super) async fn join(self: &Arc<Self>, awaited: bool) -> Result<Option<Opened>, CopyError> {
         let mut number = None;
         self.window.send_modify(|window| {
@@ -98,10 +99,10 @@ impl Group {
     }
 }
 
-/// One target, on its way through the data.
+/// One target's position in the data.
 struct Follower {
     number: usize,
-    /// Bytes taken.
+    /// Number of bytes taken.
     at: u64,
     group: Arc<Group>,
     verdict: DataVerdict,
@@ -135,14 +136,14 @@ impl Drop for Follower {
     }
 }
 
-/// The one who reads for all.
+/// The task that reads the source for all targets.
 #[derive(Debug)]
 struct Reader {
     reading: Reading,
     window: Arc<watch::Sender<Window>>,
     began: watch::Sender<Option<Result<Begun, StoreError>>>,
     kept: Kept,
-    /// Since when some wait for others.
+    /// Since when some targets have been waiting for slower ones.
     held_up: Option<Instant>,
 }
 
@@ -162,7 +163,7 @@ impl Reader {
         self.began.send_replace(Some(Ok(begun)));
         let how = self.read(data, &verdict).await;
         self.window.send_modify(|window| window.finish(how));
-        // What is kept stays as long as there is anybody to take it.
+        // The spooled data remains available until the group is dropped.
         std::future::pending::<()>().await;
     }
 
@@ -211,7 +212,7 @@ impl Reader {
         }
     }
 
-    /// Waits until there is room, and leaves those behind who hold the others up for too long.
+    /// Waits until the window has room. Drops targets that hold up the others for too long.
     async fn room(&mut self) {
         let mut changes = self.window.subscribe();
         loop {
@@ -232,7 +233,8 @@ impl Reader {
             tokio::select! {
                 _ = changes.changed() => {}
                 () = sleep_until(deadline), if is_held_up => {
-                    // It may just have moved on a little: then it is its turn next time.
+                    // The slow target may have caught up slightly in the meantime. Then it may be
+                    // dropped next time.
                     if self.window.send_if_modified(Window::leave_behind) {
                         self.held_up = None;
                     }
@@ -255,7 +257,7 @@ fn unkept(spool: &Spool, error: &std::io::Error) -> DataFault {
     DataFault::Spool { directory: spool.directory.clone(), reason: error.to_string() }
 }
 
-/// How long the reading waits for the targets that will follow it.
+/// How long the read waits for the expected targets to join.
 const GATHERING: Duration = Duration::from_secs(10);
 
 /// How long targets wait for a slow one.

@@ -1,8 +1,8 @@
-//! One reading of an image's data, and the shares that targets have of it.
+//! Fan-out: one read of an image's data for several targets.
 //!
-//! A share of its own is read and checked as its target takes it. Several shares of one image follow
-//! one reading: what was checked is kept in a window, and behind it on a disk, until all who follow
-//! have taken it.
+//! A share that has no group is read and verified at its target's own pace. Shares of one group
+//! follow a single read: verified data stays in a window in memory, and beyond that in the spool,
+//! until all followers have taken it.
 
 use std::sync::Arc;
 
@@ -22,34 +22,34 @@ mod window;
 
 use group::Group;
 
-/// One target's share of a reading of the source.
+/// One target's share of a read of the source.
 #[derive(Debug)]
 pub(crate) struct Share {
     reading: Reading,
     group: Option<Place>,
 }
 
-/// The place of a share among those that are read together. Nobody waits for one that is dropped.
+/// The place of a share in its group. The group does not wait for a dropped place.
 #[derive(Debug)]
 struct Place {
     group: Arc<Group>,
-    /// Whether the others wait for it.
+    /// Whether the group still waits for this share to be opened.
     awaited: bool,
 }
 
-/// The data of an image on its way, and what will be found of it.
+/// The data of an image as it arrives, and the verdict on it.
 #[derive(Debug)]
 pub(crate) struct Opened {
     pub(crate) data: Body,
     pub(crate) verdict: DataVerdict,
-    /// How many bytes of it come from the target itself.
+    /// Number of leading bytes that come from the target itself.
     pub(crate) begun: u64,
 }
 
 impl Share {
-    /// A share for each of `replications`, which have one source, of the data of `image`. The data
-    /// is read once for those that are opened soon after another. They must be polled at once: who
-    /// opens a share waits for the others to be opened, or dropped.
+    /// One share of the data of `image` for each of `replications`, which must have the same
+    /// source. The data is read once for all shares that are opened shortly after one another. They
+    /// must be polled concurrently: opening a share waits until the others are opened or dropped.
     pub(crate) fn each(replications: &[&Replication], image: &Image) -> Vec<Self> {
         let Some(first) = replications.first() else { return Vec::new() };
         let always = first.policy.spool.when == SpoolWhen::Always;
@@ -64,7 +64,7 @@ impl Share {
         readings.map(|reading| Self { reading, group: Some(place()) }).collect()
     }
 
-    /// The only share of a reading.
+    /// A share that is read for one target only.
     pub(crate) fn alone(replication: &Replication, image: &Image) -> Self {
         let reading = Reading::of(replication, image);
         let spool = &replication.policy.spool;
@@ -75,11 +75,12 @@ impl Share {
         Self { reading, group }
     }
 
-    /// The data from its beginning, of which the target has `begun` to get the first bytes: what can
-    /// be taken from there is not read from the source. May be called again when a target broke off.
+    /// Opens the data from its beginning. `begun` holds the first bytes that the target already has
+    /// from an earlier upload; usable bytes are not read from the source again. Can be called again
+    /// after an upload broke off.
     ///
     /// # Errors
-    /// When the source does not give it.
+    /// When the source does not deliver the data.
     pub(crate) async fn open(&mut self, begun: Body) -> Result<Opened, CopyError> {
         if let Some(place) = &mut self.group {
             let awaited = std::mem::take(&mut place.awaited);
@@ -90,8 +91,8 @@ impl Share {
         self.reading.open(begun).await.map_err(CopyError::Source)
     }
 
-    /// This target gets its data in another way, at least for now: nobody waits for it. It can still
-    /// be opened.
+    /// Stops the group from waiting for this share, because the target gets its data in another way
+    /// for now. The share can still be opened later.
     pub(crate) fn leave(&mut self) {
         if let Some(place) = &mut self.group {
             place.leave();
@@ -113,7 +114,7 @@ impl Drop for Place {
     }
 }
 
-/// How the data of one image is read and checked.
+/// How to read and verify the data of one image.
 #[derive(Debug, Clone)]
 struct Reading {
     splice: Splice,
@@ -132,7 +133,7 @@ impl Reading {
         }
     }
 
-    /// The data, of which the first bytes are `begun`.
+    /// Opens the data, with `begun` as its first bytes if they are usable.
     async fn open(&self, begun: Body) -> Result<Opened, StoreError> {
         let begun = if self.can_go_on(&begun) { begun } else { Body::empty() };
         let offset = begun.size().unwrap_or_default();
@@ -146,7 +147,7 @@ impl Reading {
         Ok(Opened { data, verdict, begun: offset })
     }
 
-    /// Whether what was begun can be a part of the data, and a digest says so in the end.
+    /// Whether `begun` can be the beginning of the data, and a digest will prove the result.
     fn can_go_on(&self, begun: &Body) -> bool {
         let fits = begun.size() <= self.expected.size;
         fits && self.expected.digest.is_some()
@@ -169,7 +170,7 @@ mod tests {
     use glance_core::store::memory::MemoryStore;
     use glance_core::verified_body::DataFault;
 
-    /// More than a window.
+    /// Larger than a window.
     const LENGTH: usize = 40 << 20;
 
     struct Setting {
@@ -196,7 +197,8 @@ mod tests {
             Self { flaky, image, replications }
         }
 
-        /// The same without digests: time that is paused stands still while any is computed.
+        /// The same without digests: tokio's paused clock does not advance while a digest is
+        /// computed on another thread.
         async fn without_digests(targets: usize, spool: Spool) -> Self {
             let (flaky, image) = Flaky::with_image(LENGTH).await;
             let image = Image { checksum: None, os_hash_value: None, ..image };
@@ -220,7 +222,7 @@ mod tests {
         share.open(Body::empty()).await.unwrap()
     }
 
-    /// Takes all of it, with a pause after each chunk.
+    /// Takes all of the data, with a pause after each chunk.
     async fn take(opened: Opened, pause: Duration) -> Result<Vec<u8>, (usize, DataFault)> {
         let Opened { mut data, verdict, .. } = opened;
         let mut taken = Vec::new();
@@ -251,7 +253,7 @@ mod tests {
             let directory = tempfile::tempdir().unwrap();
             let setting = Setting::new(4, spool(when, &directory)).await;
             let mut shares = setting.shares();
-            // One is left out before it began, and another in the middle.
+            // One share is dropped before the start, another in the middle.
             drop(shares.pop());
             let mut last = shares.pop().unwrap();
             let some = async {
@@ -298,7 +300,7 @@ mod tests {
         let mut shares = setting.shares();
         let (slow, fast) = shares.split_at_mut(1);
         let begin = Instant::now();
-        // It takes next to nothing.
+        // The slow target takes almost nothing.
         let pause = Duration::from_secs(10);
         let (left, taken) =
             join(take_all(&mut slow[0], pause), take_all(&mut fast[0], AT_ONCE)).await;
@@ -337,7 +339,7 @@ mod tests {
         let setting = Setting::without_digests(2, little).await;
         let mut shares = setting.shares();
         let (slow, fast) = shares.split_at_mut(1);
-        // It gets what could be kept, and then the others go on without it.
+        // The slow target gets the spooled data, and then the others go on without it.
         let pause = Duration::from_secs(2);
         let (left, taken) =
             join(take_all(&mut slow[0], pause), take_all(&mut fast[0], AT_ONCE)).await;
@@ -359,7 +361,7 @@ mod tests {
             let setting = Setting::new(targets, spool(SpoolWhen::Always, &directory)).await;
             let mut shares = setting.shares();
             let all = shares.iter_mut().map(|share| async move {
-                // Before the window has moved on, after that, and at the very end.
+                // Before the window has moved on, afterwards, and at the very end.
                 for chunks in [1, 120, 158] {
                     let first: Vec<_> = open(share).await.data.take(chunks).collect().await;
                     let first: Vec<Bytes> = first.into_iter().map(Result::unwrap).collect();
@@ -383,7 +385,7 @@ mod tests {
         let begin = Instant::now();
         assert!(take_all(&mut shares[0], AT_ONCE).await.unwrap() == data(LENGTH));
         assert!(begin.elapsed() >= Duration::from_secs(10));
-        // Too late for the same reading.
+        // Too late for the same read.
         assert!(take_all(&mut shares[2], AT_ONCE).await.unwrap() == data(LENGTH));
         assert!(take_all(&mut shares[1], AT_ONCE).await.unwrap() == data(LENGTH));
         assert_eq!(setting.flaky.given(), 3 * LENGTH as u64);

@@ -1,4 +1,4 @@
-//! What of an image's data was read, and was not taken yet by all who follow.
+//! The window of data that was read but has not been taken by all followers yet.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -7,46 +7,46 @@ use bytes::Bytes;
 use crate::streaming::spool::KeptPart;
 use glance_core::verified_body::DataFault;
 
-/// The data between the one who follows most slowly, or what is kept on a disk, and the one who
-/// reads.
+/// The data in memory between the slowest follower, or the spooled data, and the reader.
 #[derive(Debug, Default)]
 pub(super) struct Window {
-    /// Checked data, in the order of its bytes, and where it begins and ends.
+    /// Verified data in order, with the offsets of its start and end.
     chunks: VecDeque<Bytes>,
     start: u64,
     end: u64,
-    /// What is on a disk of it.
+    /// The spooled part of the data.
     kept: KeptPart,
-    /// Whether what nobody has room for goes to the disk.
+    /// Whether data that does not fit into memory is spooled.
     keeps: bool,
-    /// Where those are who follow, by number.
+    /// Number of bytes that each follower has taken, by follower number.
     followers: BTreeMap<usize, u64>,
     numbers: usize,
-    /// Shares that are not opened yet, and for which the reading waits.
+    /// Number of shares that the read still waits for.
     pub(super) awaited: usize,
-    /// How the reading ended.
+    /// How the read ended.
     over: Option<Result<(), DataFault>>,
 }
 
-/// What there is for one who follows.
+/// The next item for a follower.
 #[derive(Debug)]
 pub(super) enum Next {
     Chunk(Bytes),
-    /// It is on the disk.
+    /// The data is in the spool.
     Kept(KeptPart),
-    /// It was not read yet.
+    /// The data has not been read yet.
     Nothing,
     End,
     Fault(DataFault),
 }
 
 impl Window {
-    /// A window before anything was read, that keeps on a disk what it has no room for.
+    /// A window before the first read. `keeps`: spool the data that does not fit into memory.
     pub(super) fn new(awaited: usize, keeps: bool) -> Self {
         Self { keeps, awaited, ..Self::default() }
     }
 
-    /// Begins to follow from the first byte; none where that is not to be had any more.
+    /// Adds a follower at the first byte. `None` if the first byte is no longer available or the
+    /// read has failed.
     pub(super) fn follow(&mut self) -> Option<usize> {
         let has_all = self.start == 0 || self.kept.contains(0);
         if !has_all || matches!(self.over, Some(Err(_))) {
@@ -57,7 +57,7 @@ impl Window {
         Some(self.numbers)
     }
 
-    /// What comes next for this one, which has taken `at` bytes.
+    /// The next item for a follower that has taken `at` bytes.
     pub(super) fn next(&self, follower: usize, at: u64) -> Next {
         match &self.over {
             Some(Err(fault)) => Next::Fault(fault.clone()),
@@ -72,7 +72,7 @@ impl Window {
         }
     }
 
-    /// The rest of the chunk that has the byte `at`.
+    /// The chunk with byte `at`, starting from that byte.
     fn chunk(&self, at: u64) -> Bytes {
         let mut before = at - self.start;
         for chunk in &self.chunks {
@@ -84,7 +84,7 @@ impl Window {
         Bytes::new()
     }
 
-    /// This one has taken `at` bytes now. Says whether that changes anything for the one who reads.
+    /// Records that a follower has taken `at` bytes. Returns whether this matters to the reader.
     pub(super) fn take(&mut self, follower: usize, at: u64) -> bool {
         self.change(|window| {
             if let Some(so_far) = window.followers.get_mut(&follower) {
@@ -93,7 +93,7 @@ impl Window {
         })
     }
 
-    /// This one follows no more. Says whether that changes anything for the one who reads.
+    /// Removes a follower. Returns whether this matters to the reader.
     pub(super) fn leave(&mut self, follower: usize) -> bool {
         self.change(|window| window.followers.retain(|number, _| *number != follower))
     }
@@ -105,7 +105,7 @@ impl Window {
         before != (self.has_room(), self.is_held_up())
     }
 
-    /// Forgets what everybody has taken.
+    /// Drops the chunks that all followers have taken.
     fn trim(&mut self) {
         let Some(last) = self.last() else { return };
         while let Some(first) = self.chunks.front() {
@@ -130,20 +130,20 @@ impl Window {
         self.end
     }
 
-    /// Whether more is to be read.
+    /// Whether the reader should read more.
     pub(super) fn has_room(&self) -> bool {
         let followers = self.followers.values();
         let slowest = if self.keeps { followers.max() } else { followers.min() };
         slowest.is_some_and(|at| self.end - at < LENGTH)
     }
 
-    /// The first chunk, and where it begins, when there is no room for it.
+    /// The first chunk and its offset, if the window is too large and the chunk should be spooled.
     pub(super) fn overflow(&self) -> Option<(u64, Bytes)> {
         let first = self.chunks.front().filter(|_| self.keeps && self.end - self.start > LENGTH)?;
         Some((self.start, first.clone()))
     }
 
-    /// What is kept on the disk now.
+    /// Sets the spooled part, and drops chunks that it contains and that do not fit into memory.
     pub(super) fn keep(&mut self, kept: KeptPart) {
         self.kept = kept;
         while let Some(first) = self.chunks.front() {
@@ -156,22 +156,22 @@ impl Window {
         }
     }
 
-    /// Nothing more can be kept on the disk. What is there can still be read.
+    /// Stops spooling. Data that is already spooled stays readable.
     pub(super) fn keep_no_more(&mut self) {
         self.keeps = false;
     }
 
-    /// Whether some have nothing left to take, while others are far behind.
+    /// Whether some followers have nothing to take because others are far behind.
     pub(super) fn is_held_up(&self) -> bool {
         !self.has_room() && self.followers.values().any(|at| *at == self.end)
     }
 
-    /// Whether those who were far behind have caught up.
+    /// Whether the slow followers have caught up.
     pub(super) fn is_relaxed(&self) -> bool {
         self.last().is_none_or(|at| self.end - at < LENGTH / 2)
     }
 
-    /// Leaves those behind that hold the others up. Says whether there are any.
+    /// Removes the followers that hold up the others. Returns whether there were any.
     pub(super) fn leave_behind(&mut self) -> bool {
         let (before, end) = (self.followers.len(), self.end);
         self.followers.retain(|_, at| end - *at < LENGTH);
@@ -179,13 +179,13 @@ impl Window {
         self.followers.len() < before
     }
 
-    /// The reading has ended so.
+    /// Records how the read ended. The first result counts.
     pub(super) fn finish(&mut self, how: Result<(), DataFault>) {
         self.over.get_or_insert(how);
     }
 }
 
-/// Bytes in memory at the most, but for one chunk.
+/// Maximum number of bytes in memory, not counting one chunk.
 const LENGTH: u64 = 16 << 20;
 
 #[cfg(test)]
@@ -206,7 +206,7 @@ mod tests {
         for megabytes in 1..=16 {
             assert!(window.has_room());
             window.push(mib());
-            // Now somebody waits for somebody.
+            // At 16 MiB the fast follower has to wait for the slow one.
             assert_eq!(window.take(fast, megabytes * MIB as u64), megabytes == 16);
         }
         assert!(!window.has_room() && window.is_held_up() && window.overflow().is_none());

@@ -1,4 +1,4 @@
-//! The data of one image as one body, which outlives the connections that it comes by.
+//! Resumable reads: the data of one image as one body, across several connections.
 
 use std::error::Error;
 use std::iter::successors;
@@ -22,14 +22,14 @@ mod ranges;
 
 use ranges::{Broken, Parts};
 
-/// Reads the data of one image. When it breaks off, the source is asked for the rest, after it was
-/// asked whether the image is still the same.
+/// Reads the data of one image. When a read breaks off, the reader checks that the image is
+/// unchanged and requests the rest.
 #[derive(Debug, Clone)]
 pub(crate) struct Splice {
     source: Arc<dyn ImageStore>,
     image: Arc<Image>,
     retries: Retries,
-    /// Parts that are read at once.
+    /// Number of parts that are read at once.
     streams: usize,
     pacing: Pacing,
 }
@@ -45,15 +45,16 @@ impl Splice {
         }
     }
 
-    /// The data from `offset` on, which has begun to come.
+    /// Reads the data from `offset` on.
     ///
     /// # Errors
-    /// When the source does not give it.
+    /// When the source refuses the first request.
     pub(crate) async fn read(&self, offset: u64) -> Result<Body, StoreError> {
         let data = match self.image.size {
-            // There is no such byte to ask for.
+            // A range request for the byte after the last would fail.
             Some(end) if offset == end && offset > 0 => Body::empty(),
-            // What stands behind the parts is not read: a digest has to prove that this is all.
+            // Range requests do not return data beyond the recorded size, so a digest must prove
+            // that the data is complete.
             Some(end)
                 if self.streams > 1
                     && self.image.digests().next().is_some()
@@ -78,7 +79,7 @@ impl Splice {
         Ok(Body::from_stream(chunks, size))
     }
 
-    /// Several parts at once, as long as the source gives parts.
+    /// Reads several parts at once. Falls back to one read if the source does not support ranges.
     async fn in_parts(&self, offset: u64, end: u64) -> Result<Body, StoreError> {
         let parts = match Parts::begin(self, offset, end).await {
             Err(error) if error.kind == StoreErrorKind::NoParts => {
@@ -103,7 +104,7 @@ impl Splice {
         Ok(Body::from_stream(chunks, Some(end - offset)))
     }
 
-    /// How the image at the source is not the one that it was.
+    /// The first difference between the image as it was at the start and as it is now.
     fn change(&self, now: &Image) -> Option<String> {
         let differs =
             |field: &str, was: String, is: String| format!("its {field} was {was} and is {is}");
@@ -119,19 +120,19 @@ impl Splice {
     }
 }
 
-/// What is still to come of an image's data.
+/// The rest of an image's data, or of one range of it.
 struct Part {
     splice: Splice,
-    /// The next byte.
+    /// Offset of the next byte.
     next: u64,
-    /// The byte after the last, where that is known.
+    /// Offset after the last byte, if known.
     end: Option<u64>,
-    /// Whether nothing behind the end is asked for.
+    /// Whether requests end at `end`.
     bounded: bool,
-    /// How often in a row hardly anything came.
+    /// Number of consecutive attempts that yielded almost no data.
     failures: usize,
-    /// The byte that ends such a row. A source that gives a byte before each long silence would
-    /// keep a run for ever.
+    /// The offset at which `failures` is reset. Without this threshold, a source that sends one
+    /// byte before each long silence could delay a run forever.
     enough: u64,
 }
 
@@ -155,7 +156,7 @@ impl Part {
         }
     }
 
-    /// The next chunk; `data` is replaced when it breaks off.
+    /// The next chunk. Replaces `data` with a new response when it breaks off.
     async fn next(&mut self, data: &mut Body) -> Result<Option<Bytes>, BodyError> {
         loop {
             if self.bounded && self.end == Some(self.next) {
@@ -172,7 +173,8 @@ impl Part {
                     return Ok(Some(chunk));
                 }
                 None if self.end.is_none_or(|end| self.next >= end) => return Ok(None),
-                // What fails after the last byte takes nothing away. Without a byte, nothing came.
+                // An error after the last byte is harmless, except for an empty body: there, no
+                // byte has arrived.
                 Some(Err(_)) if self.next > 0 && self.end.is_some_and(|end| self.next >= end) => {
                     return Ok(None);
                 }
@@ -181,21 +183,21 @@ impl Part {
             };
             match self.resume(failure).await {
                 Ok(rest) => *data = rest,
-                // There is no more than what came: who counts will say so.
+                // The source has no more data. The verifying body reports the wrong size.
                 Err(error) if kind_of(&*error) == Some(StoreErrorKind::Range) => return Ok(None),
                 Err(error) => return Err(error),
             }
         }
     }
 
-    /// Leaves out what was not asked for.
+    /// Cuts off bytes beyond the requested range.
     fn cut(&self, chunk: &mut Bytes) {
         if let Some(end) = self.end.filter(|_| self.bounded) {
             chunk.truncate(usize::try_from(end - self.next).unwrap_or(usize::MAX));
         }
     }
 
-    /// Asks for what did not come because of `failure`, as long as there is hope.
+    /// Requests the rest of the data after `failure`, until the retries are used up.
     async fn resume(&mut self, mut failure: BodyError) -> Result<Body, BodyError> {
         while is_retryable(&*failure) && self.may_try_again() {
             self.pause(&*failure).await;
@@ -235,10 +237,10 @@ impl Part {
     }
 }
 
-/// Bytes that show that it is worth asking for more: what a read gives at the most.
+/// Number of bytes that count as progress: the most that a single read returns.
 const ENOUGH: u64 = 64 << 10;
 
-/// Whether asking again can help against the failure of a body.
+/// Whether a retry may help after this error of a body.
 fn is_retryable(failure: &(dyn Error + Send + Sync + 'static)) -> bool {
     let transport = causes(failure).find_map(|error| error.downcast_ref::<TransportError>());
     match (kind_of(failure), transport) {
@@ -333,7 +335,7 @@ mod tests {
         let flaky = Arc::new(flaky.breaks(7, 1_000_000));
         assert!(read(&flaky, &image, 3).await.unwrap() == data(length));
         assert_eq!((flaky.given(), flaky.asked()), (length as u64, 6 + 7));
-        // Nothing is asked for beyond what is there.
+        // No request goes beyond the end of the data.
         assert!(flaky.asked.lock().unwrap().iter().all(|range| range.length.is_some()));
     }
 
@@ -358,7 +360,7 @@ mod tests {
         }
     }
 
-    /// The image as a record has it that has no digest, and says this size.
+    /// The image with a record without digests, and with this size.
     fn undigested(image: Image, size: u64) -> Image {
         Image { size: Some(size), checksum: None, os_hash_value: None, ..image }
     }

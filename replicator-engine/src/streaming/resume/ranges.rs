@@ -1,4 +1,4 @@
-//! Several parts of one image's data, read at once and handed on in their order.
+//! Concurrent reads of several byte ranges of one image, delivered in order.
 
 use std::collections::VecDeque;
 
@@ -11,22 +11,22 @@ use glance_core::store::{StoreError, StoreErrorKind};
 
 use super::{Part, Splice, kind_of};
 
-/// The data from one byte to another. Memory holds a part for each stream, and the one that is
-/// handed on.
+/// A byte range of an image's data, read as several concurrent parts. Memory holds one part per
+/// stream, plus the part that is being delivered.
 pub(crate) struct Parts {
     splice: Splice,
-    /// Where the next part begins that nobody reads yet.
+    /// The offset of the first part that has not been requested yet.
     next: u64,
     end: u64,
     under_way: VecDeque<Task<Result<VecDeque<Bytes>, BodyError>>>,
-    /// What was read and is handed on next, and where it begins.
+    /// The chunks to deliver next, and the offset of the first.
     read: VecDeque<Bytes>,
     passed: u64,
 }
 
-/// Why the data does not come in parts.
+/// Why the data can't be read in parts.
 pub(crate) enum Broken {
-    /// The source does not read parts: all from here on is still to come.
+    /// The source does not support range reads; the data from this offset on is still missing.
     Whole(u64),
     Failed(BodyError),
 }
@@ -88,5 +88,5 @@ async fn whole(mut part: Part, mut data: Body) -> Result<VecDeque<Bytes>, BodyEr
     }
 }
 
-/// Bytes of a part: many for the time that a request takes, few for memory.
+/// Size of a part in bytes: large compared with the cost of a request, small compared with memory.
 pub(crate) const LENGTH: u64 = 8 << 20;
