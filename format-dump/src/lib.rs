@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! manifest.json        marks the directory as a dump and says whether the dump is complete
-//! <id>.json            {"image": record, "members": [{"member_id", "status"}], "data": how the data
-//!                      is stored}; the first two as the Images v2 API shows them
+//! <id>.json            {"image": record, "members": [{"member_id", "status"}], "data": how the
+//!                      data is stored}; the first two as the Images v2 API shows them
 //! <id>.img             the data, or <id>.img.zst if compressed; with the suffix .partial until the
 //!                      data is complete
 //! projects.json        the names of the projects that occur
