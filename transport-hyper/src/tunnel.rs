@@ -36,8 +36,8 @@ pub(crate) async fn open(
     }
 }
 
-/// Sends `request` and returns the response head, or the part of it received before the end or the
-/// limit. Reads no byte beyond the head: the rest belongs to the server.
+/// Sends `request` and returns the response head, cut off at `HEAD_LIMIT`. Reads no byte beyond the
+/// head: the rest belongs to the server.
 async fn ask(io: &mut dyn Io, request: &[u8]) -> io::Result<Vec<u8>> {
     io.write_all(request).await?;
     io.flush().await?;
