@@ -35,7 +35,8 @@ pub(super) struct Client {
     session: Arc<Session>,
     /// The expected throughput of image data, in bytes per second.
     pub(super) rate: u64,
-    /// Whether the responses are optional, so that failures do not count.
+    /// Whether the caller can do without the responses. Requests are then sent once, without
+    /// retries.
     optional: bool,
 }
 

@@ -46,13 +46,14 @@ use exchange::origin;
 ///
 /// # Contract
 /// - **Call frequency**: [`Session`](super::Session) calls [`sign_in`](Self::sign_in) only if it
-///   has no usable grant, never concurrently, and not again for a while after a rejection, because
-///   Keystone locks accounts after repeated failures.
+///   has no usable grant or the grant is due for renewal, never concurrently, and not again for a
+///   while after a rejection, because Keystone locks accounts after repeated failures.
 /// - **Repeated calls**: every call is a new sign-in. A plugin with nothing new to offer, such as
 ///   one with a fixed token, returns the same proof; the session concludes that the proof cannot be
 ///   renewed.
-/// - **Bounds**: responses are read up to a size limit. A secret does not follow redirects, and is
-///   sent to an address taken from a response only over https.
+/// - **Bounds**: responses are read up to a size limit. A secret follows no redirect to another
+///   origin, and is sent to an address taken from a response only over https.
+/// - **Secrecy**: secrets appear neither in `Debug` output nor in errors.
 /// - **Secrecy**: secrets appear neither in `Debug` output nor in errors.
 ///
 /// # Example
