@@ -143,8 +143,8 @@ const JSON: &str = ".json";
 pub(crate) const PROJECTS: &str = "projects.json";
 pub(crate) const METADEFS: &str = "metadefs";
 
-/// All but the unreserved characters of RFC 3986. Dots are escaped too, because a name of dots is a
-/// directory.
+/// All but the unreserved characters of RFC 3986. Dots need no escape: with its suffix `.json`, no
+/// file name consists of dots alone.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'~').remove(b'.');
 
 /// The maximum number of namespace files. Glance ships a few dozen.
