@@ -60,7 +60,7 @@ pub(crate) struct Record {
     pub(crate) members: Vec<Member>,
     /// `None` without data, and in records of earlier releases.
     pub(crate) data: Option<Stored>,
-    /// The digests that the data must have, as long as there is none.
+    /// The digests announced for the data, as long as there is none.
     pub(crate) expected: Option<Expected>,
 }
 

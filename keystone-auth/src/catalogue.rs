@@ -47,7 +47,7 @@ impl Endpoint {
     }
 }
 
-/// An entry of the catalogue that may be discarded.
+/// An entry of the catalogue. Useless entries are discarded.
 pub(super) trait Entry {
     fn is_useful(&self) -> bool;
 }

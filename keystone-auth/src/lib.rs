@@ -1,4 +1,4 @@
-//! Signs in to OpenStack clouds: [`Clouds`] reads `clouds.yaml` and the environment, an
+//! Signs in to `OpenStack` clouds: [`Clouds`] reads `clouds.yaml` and the environment, an
 //! [`AuthPlugin`] obtains a token, and a [`Session`] caches the token, renews it and locates the
 //! image service.
 //!

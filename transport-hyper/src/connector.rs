@@ -70,8 +70,8 @@ impl<B: TlsBackend> Connector<B> {
         Ok(Wire::new(io, false, session, &server))
     }
 
-    /// Connects through a proxy: by a tunnel to an https server, directly for an http server, whose
-    /// requests the proxy forwards.
+    /// Connects through a proxy. A tunnel leads to an https server; the requests to an http server
+    /// are forwarded by the proxy.
     async fn through(&self, proxy: &Proxy, uri: &Uri) -> Result<Wire, Refusal> {
         let (peer, server) = (Peer::proxy(proxy), Peer::server(uri));
         tracing::debug!("{} through {}", server.name, peer.name);
@@ -103,7 +103,7 @@ impl<B: TlsBackend> Connector<B> {
         let tcp = dial(peer.host(), port(peer.uri)).await;
         let tcp =
             tcp.map_err(|error| peer.failure(TransportErrorKind::Connect, error.to_string()))?;
-        // Send small requests immediately instead of waiting for more data (Nagle's algorithm).
+        // Send small requests immediately (no Nagle's algorithm).
         let _ = tcp.set_nodelay(true);
         // Large buffers below TLS save one system call per TLS record (16 KiB).
         let io: Box<dyn Io> = Box::new(BufStream::with_capacity(BUFFER, BUFFER, tcp));

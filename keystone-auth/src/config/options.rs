@@ -200,7 +200,7 @@ pub(super) const APPLICATION_CREDENTIAL: &[&str] =
 /// The options of federation with an identity provider.
 pub(super) const FEDERATION: &[&str] = &["identity_provider", "protocol"];
 
-/// The options of an OpenID Connect client.
+/// The options of an `OpenID` Connect client.
 pub(super) const OIDC: &[&str] = &[
     "access_token_endpoint",
     "access_token_type",
