@@ -123,7 +123,7 @@ fn flag(key: &str, value: &str) -> Result<bool, Refusal> {
     })
 }
 
-/// Checks that a field is numeric. Glance, too, rejects ranges of other fields and of properties.
+/// Checks that a field is numeric. Glance itself fails on a range of any other field.
 fn number_field(field: &str) -> Result<String, Refusal> {
     match ["size", "virtual_size", "min_disk", "min_ram"].contains(&field) {
         true => Ok(field.to_owned()),
