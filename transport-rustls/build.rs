@@ -1,4 +1,4 @@
-//! Finds the version of rustls in the lock file, since rustls itself does not tell it.
+//! Reads the version of rustls from the lock file, because rustls does not expose it.
 
 use std::fs;
 

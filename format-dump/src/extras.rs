@@ -1,4 +1,4 @@
-//! What stands beside the images: projects and metadata definitions.
+//! The files other than images: projects and metadata definitions.
 
 use std::io;
 
@@ -14,17 +14,17 @@ use crate::limits::{LONGEST, Values};
 use crate::manifest::unfinish;
 use crate::{Name, files};
 
-/// Replaces the file of projects, unless it says the same.
+/// Writes the file of projects, unless its content is the same.
 pub(crate) fn write_projects(dir: &Dir, projects: &[Project]) -> Result<(), StoreError> {
     write(dir, dir, PROJECTS, &projects)
 }
 
-/// The projects that are written down.
+/// Reads the stored projects.
 pub(crate) fn projects(dir: &Dir) -> Result<Vec<Project>, StoreError> {
     Ok(read(dir, dir, PROJECTS, &mut Values::new())?.unwrap_or_default())
 }
 
-/// Replaces the file of one namespace, unless it says the same.
+/// Writes the file of one namespace, unless its content is the same.
 pub(crate) fn write_metadef(dir: &Dir, namespace: &Value) -> Result<(), StoreError> {
     let name = metadef_file(namespace).ok_or_else(|| {
         let reason = "a namespace of metadata definitions has no name";
@@ -41,7 +41,7 @@ pub(crate) fn write_metadef(dir: &Dir, namespace: &Value) -> Result<(), StoreErr
     write(dir, &metadefs.map_err(failed)?, &name, namespace)
 }
 
-/// The name of a namespace's file in a dump, by the name that it says.
+/// The path of a namespace's file in a dump, from the namespace's name.
 pub(crate) fn metadef_path(namespace: &Value) -> Option<String> {
     Some(format!("{METADEFS}/{}", metadef_file(namespace)?))
 }
@@ -51,17 +51,17 @@ fn metadef_file(namespace: &Value) -> Option<String> {
     Some(format!("{}.json", utf8_percent_encode(name, RESERVED)))
 }
 
-/// The namespaces that are written down.
+/// Reads the stored namespaces.
 pub(crate) fn metadefs(dir: &Dir) -> Result<Vec<Value>, StoreError> {
     let failed = |error| files::failed(&Name::of(dir), READ, dir, METADEFS, error);
     let Some(metadefs) = metadef_files(dir).map_err(failed)? else { return Ok(Vec::new()) };
     let mut values = Values::new();
     let read = |name: &String| metadef(dir, &metadefs, name, &mut values).transpose();
-    // A file that is gone since is not there.
+    // A file that has been deleted since counts as absent.
     metadefs.names.iter().filter_map(read).collect()
 }
 
-/// The namespace in one of [`metadef_files`].
+/// Reads the namespace in one of [`metadef_files`].
 pub(crate) fn metadef(
     dir: &Dir,
     metadefs: &MetadefFiles,
@@ -74,14 +74,14 @@ pub(crate) fn metadef(
 /// The files of namespaces.
 pub(crate) struct MetadefFiles {
     pub(crate) dir: Dir,
-    /// In order.
+    /// The file names, sorted.
     pub(crate) names: Vec<String>,
 }
 
-/// The files of namespaces, if there is a directory of them.
+/// Lists the files of namespaces, if their directory exists.
 ///
 /// # Errors
-/// Also when there are more, or longer ones, than are held in memory.
+/// Also if the files are too many, or too long, to be held in memory.
 pub(crate) fn metadef_files(dir: &Dir) -> io::Result<Option<MetadefFiles>> {
     let dir = match dir.subdirectory(METADEFS) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -91,7 +91,7 @@ pub(crate) fn metadef_files(dir: &Dir) -> io::Result<Option<MetadefFiles>> {
     for name in dir.names()? {
         let name = name?;
         let Some(name) = name.to_str().filter(|name| name.ends_with(JSON)) else { continue };
-        // What can't be read, or is too long alone, is said when it is read.
+        // A file that is unreadable, or too long by itself, is reported when it is read.
         let found = dir.find(name).ok().flatten().filter(|found| found.length <= LONGEST);
         length = length.saturating_add(found.map_or(0, |found| found.length));
         if length > LONGEST {
@@ -138,15 +138,16 @@ fn read<T: DeserializeOwned>(
     })
 }
 
-/// The names of the file and of the directory.
+/// The file suffix, the file of projects and the directory of namespaces.
 const JSON: &str = ".json";
 pub(crate) const PROJECTS: &str = "projects.json";
 pub(crate) const METADEFS: &str = "metadefs";
 
-/// All but the unreserved characters of RFC 3986; a name of dots alone is a directory's.
+/// All but the unreserved characters of RFC 3986. Dots need no escape: with its suffix `.json`, no
+/// file name consists of dots alone.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'~').remove(b'.');
 
-/// Files of namespaces. Glance ships a few dozen.
+/// The maximum number of namespace files. Glance ships a few dozen.
 const MOST_METADEFS: usize = 10_000;
 
 const READ: &str = "read what stands beside the images";

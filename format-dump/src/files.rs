@@ -1,4 +1,4 @@
-//! The files of a dump: what they are called, and what it means that one failed.
+//! The files of a dump: their names, and the meaning of file errors.
 
 use std::fmt::Display;
 use std::fs::File;
@@ -9,7 +9,7 @@ use glance_core::dir::{Dir, Refused, is_temporary};
 use glance_core::image::ImageId;
 use glance_core::store::StoreErrorKind;
 
-/// Whether nothing is in `dir` but what a run left that was killed at its first file.
+/// Whether `dir` is empty, apart from what a run leaves that is killed at its first file.
 pub(crate) fn is_empty(dir: &Dir) -> io::Result<bool> {
     for name in dir.names()? {
         let name = name?;
@@ -21,27 +21,27 @@ pub(crate) fn is_empty(dir: &Dir) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Opens a file that may have data already, and says how much.
+/// Opens a file that may contain data already, and returns the length of that data.
 pub(crate) fn open_begun(dir: &Dir, name: &str) -> io::Result<(File, u64)> {
     match dir.find(name)? {
-        // What is done to it is done to the data of another image.
+        // The file is a hard link shared with another image, whose data must not change.
         Some(found) if found.links > 1 => Ok((open_new(dir, name)?, 0)),
         _ => dir.open_or_create(name).map(|(file, found)| (file, found.length)),
     }
 }
 
-/// Opens a new file in place of what an earlier run left under its name.
+/// Creates a file, replacing one left by an earlier run.
 pub(crate) fn open_new(dir: &Dir, name: &str) -> io::Result<File> {
     dir.remove(name)?;
     dir.create_new(name)
 }
 
-/// The ids that begin the names of the files in `dir` that end in `suffix`.
+/// The ids of the files in `dir` named `<id><suffix>`.
 pub(crate) fn ids(dir: &Dir, suffix: &str) -> io::Result<Ids> {
     let mut ids: Vec<[u8; 36]> = Vec::new();
     for name in dir.names()? {
         let name = name?;
-        // What has another name is no image's record.
+        // Files with other names are not records of images.
         let id: Option<ImageId> =
             name.to_str().and_then(|name| name.strip_suffix(suffix)?.parse().ok());
         if let Some(id) = id.and_then(|id| id.as_str().as_bytes().try_into().ok()) {
@@ -52,7 +52,7 @@ pub(crate) fn ids(dir: &Dir, suffix: &str) -> io::Result<Ids> {
     Ok(Ids(ids))
 }
 
-/// Ids in order, each in as many bytes as its text has.
+/// Sorted ids, each stored in as many bytes as its text.
 #[derive(Debug)]
 pub(crate) struct Ids(Vec<[u8; 36]>);
 
@@ -78,14 +78,14 @@ impl Ids {
     }
 }
 
-/// Runs file operations where they may block.
+/// Runs file operations on a thread that may block.
 pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }
 
-/// What it means that the file `name` of a dump failed.
+/// Turns an I/O error of the file `name` into a store error.
 pub(crate) fn failed(
     store: &dyn Display,
     operation: &'static str,
@@ -110,7 +110,7 @@ pub(crate) fn failed(
     }
 }
 
-/// What it means that a dump's directory as a whole failed.
+/// Turns an I/O error of the dump's directory into a store error.
 pub(crate) fn directory_failed(
     store: &dyn Display,
     operation: &'static str,
@@ -120,7 +120,8 @@ pub(crate) fn directory_failed(
     failure.caused_by(error)
 }
 
-/// What another run, or another operator, can do about it. Permissions of files are no sign-in.
+/// The kind of an I/O error, by what another run or the operator can do about it. File permissions
+/// do not count as authentication.
 fn kind_of(error: &io::Error) -> StoreErrorKind {
     match error.kind() {
         _ if is_full(error) => StoreErrorKind::LimitReached,
@@ -134,14 +135,14 @@ fn kind_of(error: &io::Error) -> StoreErrorKind {
     }
 }
 
-/// Whether there is no room for more.
+/// Whether the error means that the disk, a quota or the file size limit is exhausted.
 pub(crate) fn is_full(error: &io::Error) -> bool {
     use ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
     matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }
 
-/// The file of the lock that whoever writes to a dump holds. Neither the old tool nor a load takes it
-/// for an image's.
+/// The lock file, held by the process that writes to a dump. Neither the old tool nor `load`
+/// mistakes it for an image.
 pub(crate) const LOCK: &str = ".glance-replicator.lock";
 
 #[cfg(test)]

@@ -1,27 +1,31 @@
-//! Images in a directory: the dump.
+//! Reads and writes dumps: images stored in a directory.
 //!
 //! ```text
-//! manifest.json        says that it is a dump, and whether it is complete
-//! <id>.json            {"image": the record, "members": [{"member_id", "status"}], "data": how the
-//!                      data is kept}, the first two as the Images v2 API shows them
-//! <id>.img             the data, or compressed <id>.img.zst; with .partial behind it while it comes
+//! manifest.json        marks the directory as a dump and says whether the dump is complete
+//! <id>.json            {"image": record, "members": [{"member_id", "status"}], "data": how the
+//!                      data is stored}; the first two as the Images v2 API shows them
+//! <id>.img             the data, or <id>.img.zst if compressed; with the suffix .partial until the
+//!                      data is complete
 //! projects.json        the names of the projects that occur
 //! metadefs/<name>.json a namespace of metadata definitions
-//! SHA512SUMS           once all is there, the digests of all files
+//! SHA512SUMS           the digests of all files, written when the dump is complete
 //! ```
 //!
-//! `docs/dump-format.md` is exact. Every file appears whole or not at all: it is written under another
-//! name, synced and renamed, the data before the record that calls it complete. A process killed at
-//! any moment leaves an image complete or without data, and the next run gives it its data, going on
-//! from what came. One process writes to a dump at a time, and keeps others out by the file
-//! `.glance-replicator.lock`.
+//! `docs/dump-format.md` is the specification. Files appear atomically: each is written under a
+//! temporary name, synced and renamed, and the data is in place before the record that declares the
+//! data complete. A process killed at any moment leaves every image either complete or without
+//! data; the next run adds the missing data and resumes from the bytes received so far. Only one
+//! process writes to a dump at a time: the lock file `.glance-replicator.lock` keeps other
+//! processes out.
 //!
-//! The tool this one replaces wrote `<id>` (a record of the v1 API) and `<id>.img`. Such a dump
-//! can be read, not written.
+//! The predecessor of this tool wrote `<id>` (a record of the v1 API) and `<id>.img`. Such dumps
+//! can be read, but not written.
 //!
-//! In reading order: `files` are its files, and `limits` what is held in memory of them; `directory` is a dump as a store, `record` and `manifest` are its files, `blob` its
-//! data, `beside` what stands beside the images, and `sums` the digests of it all; `verify` compares a
-//! dump with itself; `stream` is a dump on its way through a pipe; `v1` reads dumps of the old tool.
+//! In reading order: `files` accesses the dump's files, and `limits` bounds how much of them is
+//! held in memory; `directory` implements a dump as a store; `record` and `manifest` are the dump's
+//! JSON files, `blob` is image data, `extras` holds projects and metadata definitions, and `sums`
+//! writes `SHA512SUMS`; `verify` checks a dump against its own digests; `stream` reads and writes a
+//! dump as a stream through a pipe; `v1` reads dumps of the predecessor.
 
 use std::fmt;
 use std::io::ErrorKind;
@@ -57,11 +61,12 @@ pub use stream::{Beside, Listed, StreamStore, export};
 use v1::OldDump;
 pub use verify::{FileState, Finding, Proof, Verification};
 
-/// A dump, of either format.
+/// A dump of either format.
 ///
-/// It keeps the times and the digest's algorithm of the images given to it. The digest is that of the
-/// bytes it writes, and the checksum that comes with a record is kept where that digest agrees. What came
-/// of data that broke off stays, unless it is compressed. A deleted id may be used again.
+/// The store keeps the timestamps of images and the digest algorithm of their records. The digest
+/// is that of the bytes written; the checksum of the incoming record is kept if that digest matches
+/// the record's. The bytes received before an interruption are kept, unless the data is compressed.
+/// The id of a deleted image can be reused.
 #[derive(Debug)]
 pub struct DumpStore(Dump);
 
@@ -72,11 +77,11 @@ enum Dump {
 }
 
 impl DumpStore {
-    /// The dump in `dir`, to write to: what is there, or a new one where the directory is empty
-    /// or missing. From the first write on it counts as unfinished, a new one from the beginning, until
-    /// [`finish`](Self::finish).
+    /// Opens the dump in `dir` for writing, or creates one if the directory is empty or missing. A
+    /// new dump is incomplete from the start, and an existing one becomes incomplete with the first
+    /// write; [`finish`](Self::finish) marks the dump complete.
     ///
-    /// One process may write to it at a time: [`lock`](Self::lock) it first.
+    /// Only one process may write to a dump at a time: take the [`lock`](Self::lock) first.
     pub fn create(dir: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let dir = writable(&dir.into())?;
         dir.warn_if_shared();
@@ -88,8 +93,8 @@ impl DumpStore {
         Ok(Self(Dump::Current(Directory::new(dir).lacking(lacking))))
     }
 
-    /// Keeps other processes from writing to the dump in `dir`, or to the one that is to be there,
-    /// until the lock is dropped.
+    /// Locks the dump in `dir`, or the directory of a dump yet to be created, against other
+    /// processes until the returned lock is dropped.
     pub fn lock(dir: &Path) -> Result<Lock, StoreError> {
         const LOCK: &str = "lock the directory";
         let it = writable(dir)?;
@@ -102,7 +107,7 @@ impl DumpStore {
         })
     }
 
-    /// The dump in `dir`, of either format.
+    /// Opens the dump in `dir`, of either format, for reading.
     pub fn open(dir: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let path = dir.into();
         let refuse =
@@ -123,8 +128,8 @@ impl DumpStore {
         }
     }
 
-    /// The same dump, with digests computed by `hashers`. Without MD5 among them, new records have
-    /// no `checksum` of its own.
+    /// Sets the implementation of the digests. If `hashers` lacks MD5, the store computes no
+    /// `checksum` for new records.
     #[must_use]
     pub fn hashing_with(self, hashers: Hashers) -> Self {
         match self.0 {
@@ -133,7 +138,7 @@ impl DumpStore {
         }
     }
 
-    /// The same dump, with the data that comes from now on kept so. What is there stays as it is.
+    /// Sets the encoding of data written from now on. Existing data stays unchanged.
     #[must_use]
     pub fn encoding_as(self, encoding: Encoding) -> Self {
         match self.0 {
@@ -142,8 +147,9 @@ impl DumpStore {
         }
     }
 
-    /// The same dump, to be read from: an image whose data file is gone has data by its record, which
-    /// can't be read. Otherwise it counts as one without data, so that it takes an upload.
+    /// Configures the dump for reading: an image whose data file is missing is still listed with
+    /// data, as its record says, and reading the data fails. By default, such an image counts as
+    /// one without data, so that it accepts an upload.
     #[must_use]
     pub fn expecting_data(self) -> Self {
         match self.0 {
@@ -152,7 +158,8 @@ impl DumpStore {
         }
     }
 
-    /// Whether the run that wrote the dump came to its end. A dump of the old tool does not say.
+    /// Whether the run that wrote the dump finished. Always true for a dump of the old tool, which
+    /// keeps no such information.
     pub fn is_complete(&self) -> Result<bool, StoreError> {
         match &self.0 {
             Dump::Current(directory) => {
@@ -162,8 +169,8 @@ impl DumpStore {
         }
     }
 
-    /// Writes `SHA512SUMS`, and down that the dump is complete. A dump that nothing was written to since
-    /// stays as it is. Waits for what is being written.
+    /// Waits for pending writes, writes `SHA512SUMS` and marks the dump complete. Does nothing if
+    /// the dump has not changed since it was last finished.
     pub async fn finish(&self) -> Result<(), StoreError> {
         let directory = match &self.0 {
             Dump::Current(directory) => directory,
@@ -173,8 +180,8 @@ impl DumpStore {
         directory.while_nothing_changes(FINISH, move |dir| finish(dir, hashers)).await
     }
 
-    /// [Finishes](Self::finish) the dump, unless an earlier run had not come to its end when it was
-    /// opened to be written: what it lacked then, it still lacks.
+    /// [Finishes](Self::finish) the dump, unless the dump was incomplete when it was opened for
+    /// writing: whatever it lacked then is still missing.
     pub async fn finish_as_found(&self) -> Result<(), StoreError> {
         match &self.0 {
             Dump::Current(directory) if directory.is_lacking() => Ok(()),
@@ -182,26 +189,26 @@ impl DumpStore {
         }
     }
 
-    /// Writes down which projects own the images or share them, in place of what was written
-    /// before.
+    /// Stores the projects that own the images or share them. Replaces the list stored before.
     pub async fn write_projects(&self, projects: &[Project]) -> Result<(), StoreError> {
         let projects = projects.to_owned();
         self.write_beside(move |dir| extras::write_projects(dir, &projects)).await
     }
 
-    /// The projects that own the images or share them, as far as the writer of the dump could tell.
+    /// The projects that own the images or share them, as far as the writer of the dump could
+    /// determine them.
     pub async fn projects(&self) -> Result<Vec<Project>, StoreError> {
         self.read_beside(extras::projects).await
     }
 
-    /// Writes a namespace of metadata definitions, as `GET /v2/metadefs/namespaces/{namespace}` shows
-    /// it, in place of what was written before.
+    /// Stores a namespace of metadata definitions, in the form of `GET
+    /// /v2/metadefs/namespaces/{namespace}`. Replaces the namespace stored before.
     pub async fn write_metadef(&self, namespace: &Value) -> Result<(), StoreError> {
         let namespace = namespace.clone();
         self.write_beside(move |dir| extras::write_metadef(dir, &namespace)).await
     }
 
-    /// The namespaces of metadata definitions, in the order of their files.
+    /// The namespaces of metadata definitions, in the order of their file names.
     pub async fn metadefs(&self) -> Result<Vec<Value>, StoreError> {
         self.read_beside(extras::metadefs).await
     }
@@ -237,12 +244,13 @@ impl DumpStore {
         }
     }
 
-    /// The bytes that users may still write to its filesystem; None where that does not say.
+    /// The bytes available to unprivileged users on the dump's filesystem; `None` if unknown.
     pub fn free_space(&self) -> Option<u64> {
         self.dir().free_space()
     }
 
-    /// The bytes of an image without data that an upload would go on from, as far as they can be seen.
+    /// The number of bytes from which an upload of this image's data would resume, as far as they
+    /// can be determined; 0 if there are none.
     pub fn begun_bytes(&self, id: &ImageId) -> u64 {
         let blob = format!("{id}{}", Encoding::Identity.suffix());
         let found = |name: &str| self.dir().find(name).ok().flatten();
@@ -258,7 +266,7 @@ impl DumpStore {
     }
 }
 
-/// The directory of a dump, or one that takes a new dump. It is made where it is missing.
+/// Opens the directory of a dump, or one that can become a new dump, and creates it if missing.
 fn writable(path: &Path) -> Result<Dir, StoreError> {
     let failed = |error| files::directory_failed(&Name(path), CREATE, error);
     let refuse =
@@ -338,7 +346,7 @@ fn finish(dir: &Dir, hashers: Hashers) -> Result<(), StoreError> {
     if manifest.is_finished() && listed.is_some() {
         return Ok(());
     }
-    // Only one process writes to a dump.
+    // Leftover temporary files can be deleted: only one process writes to a dump.
     dir.sweep("").map_err(failed)?;
     if let Ok(metadefs) = dir.subdirectory(extras::METADEFS) {
         metadefs.sweep("").map_err(failed)?;
@@ -347,7 +355,7 @@ fn finish(dir: &Dir, hashers: Hashers) -> Result<(), StoreError> {
     manifest.ended(true, digest).write(dir, FINISH)
 }
 
-/// A dump's directory as messages name it.
+/// Names a dump's directory in messages.
 struct Name<'a>(&'a Path);
 
 impl<'a> Name<'a> {

@@ -1,11 +1,13 @@
-//! How much of a dump is held in memory at once, of a directory and of a stream alike.
+//! Limits on how much of a dump, or of a stream, is held in memory at once.
 
 use serde::de::{DeserializeOwned, Error};
 
-/// Bytes of a record, of the manifest, and of all that stands beside the images together.
+/// Maximum bytes of a record, of the manifest, and of all projects and metadata definitions
+/// together.
 pub(crate) const LONGEST: u64 = 16 << 20;
 
-/// JSON values in a text, or in several together. A value of two bytes takes a hundred in memory.
+/// Limits the number of JSON values in one or several texts. A value of two bytes uses a hundred
+/// bytes of memory.
 #[derive(Debug)]
 pub(crate) struct Values {
     left: usize,
@@ -16,7 +18,7 @@ impl Values {
         Self { left: MOST }
     }
 
-    /// What a text says, unless it has more values than are left.
+    /// Parses a text, unless it has more values than remain.
     pub(crate) fn parse<T: DeserializeOwned>(
         &mut self,
         text: &[u8],
@@ -28,12 +30,12 @@ impl Values {
     }
 }
 
-/// What one text says.
+/// Parses a single text.
 pub(crate) fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, serde_json::Error> {
     Values::new().parse(text)
 }
 
-/// The values of a text, or a few more.
+/// An upper bound of the number of values in a text.
 fn count(text: &[u8]) -> usize {
     let (mut count, mut quoted, mut escaped) = (1, false, false);
     for byte in text {
@@ -48,7 +50,7 @@ fn count(text: &[u8]) -> usize {
     count
 }
 
-/// More than the records of an image with 50 000 members have.
+/// More than the record of an image with 50 000 members has.
 const MOST: usize = 200_000;
 
 #[cfg(test)]

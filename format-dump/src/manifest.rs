@@ -1,4 +1,4 @@
-//! `manifest.json`: says that a directory is a dump, and of which format.
+//! `manifest.json`: marks a directory as a dump and names the version of its format.
 
 use std::fmt;
 use std::io;
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::limits::LONGEST;
 use crate::{Name, files, sums};
 
-/// The head of a dump. What is said of single images stands in their records.
+/// The manifest of a dump. Information about single images is in their records.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Manifest {
     format: String,
@@ -20,16 +20,16 @@ pub(crate) struct Manifest {
     tool: String,
     #[serde(default)]
     created_at: Option<String>,
-    /// Whether the run that wrote the dump came to its end.
+    /// Whether the run that wrote the dump finished.
     #[serde(default)]
     pub(crate) complete: bool,
-    /// The SHA-512 of the file of digests, which earlier releases did not write.
+    /// The SHA-512 of `SHA512SUMS`; absent from dumps of earlier releases.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) sha512sums: Option<String>,
 }
 
 impl Manifest {
-    /// The manifest of a new dump.
+    /// Creates the manifest of a new, incomplete dump.
     pub(crate) fn new() -> Self {
         let second = jiff::Timestamp::now().as_second();
         Self {
@@ -42,30 +42,30 @@ impl Manifest {
         }
     }
 
-    /// The same, of a dump that is being written.
+    /// Marks the dump as being written.
     pub(crate) fn incomplete(self) -> Self {
         Self { complete: false, sha512sums: None, ..self }
     }
 
-    /// Whether nobody writes to the dump, by its own account.
+    /// Whether the manifest says that the dump is complete and its digests are written.
     pub(crate) fn is_finished(&self) -> bool {
         self.complete && self.sha512sums.is_some()
     }
 
-    /// The same, of a dump that is `complete` or lacks an image, with the SHA-512 of its file of
-    /// digests.
+    /// Sets the outcome of a run: whether the dump is `complete` or lacks an image, and the SHA-512
+    /// of `SHA512SUMS`.
     pub(crate) fn ended(self, complete: bool, sha512sums: String) -> Self {
         Self { complete, sha512sums: Some(sha512sums), ..self }
     }
 
-    /// The manifest in `dir`, if there is one.
+    /// Reads the manifest in `dir`, if there is one.
     pub(crate) fn read(dir: &Dir, operation: &'static str) -> Result<Option<Self>, StoreError> {
         let text = dir.read(FILE, LONGEST);
         let text = text.map_err(|error| files::failed(&Name::of(dir), operation, dir, FILE, error));
         text?.map(|text| Self::parse(&text, &Name::of(dir), operation)).transpose()
     }
 
-    /// Reads the text of a manifest, of a dump that `store` names.
+    /// Parses the text of a manifest; `store` names the dump in errors.
     pub(crate) fn parse(
         text: &[u8],
         store: &dyn fmt::Display,
@@ -84,12 +84,12 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// The text of the file.
+    /// The text of the manifest file.
     pub(crate) fn to_text(&self) -> io::Result<Vec<u8>> {
         Ok(serde_json::to_vec_pretty(self)?)
     }
 
-    /// Replaces the manifest in `dir`.
+    /// Writes the manifest in `dir`, replacing an earlier one.
     pub(crate) fn write(&self, dir: &Dir, operation: &'static str) -> Result<(), StoreError> {
         self.to_text()
             .and_then(|text| dir.replace(FILE, &text))
@@ -97,7 +97,7 @@ impl Manifest {
     }
 }
 
-/// Says that the dump in `dir` is being changed, where it does not say so yet.
+/// Marks the dump in `dir` as incomplete, unless it is marked already.
 pub(crate) fn unfinish(dir: &Dir, operation: &'static str) -> Result<(), StoreError> {
     match Manifest::read(dir, operation)? {
         Some(found) if !found.complete && found.sha512sums.is_none() => Ok(()),
@@ -109,7 +109,7 @@ pub(crate) fn unfinish(dir: &Dir, operation: &'static str) -> Result<(), StoreEr
     }
 }
 
-/// The name of the file.
+/// The name of the manifest file.
 pub(crate) const FILE: &str = "manifest.json";
 const FORMAT: &str = "glance-dump";
 const VERSION: u32 = 2;

@@ -1,5 +1,5 @@
-//! One image's file: the record of the v2 API, the members that Glance keeps beside it, and how the
-//! data lies on the disk.
+//! The record file of an image: the v2 API record, the members that Glance keeps separately, and
+//! how the data is stored.
 
 use std::io;
 
@@ -15,21 +15,21 @@ use crate::directory::RECORD;
 use crate::limits::{self, LONGEST};
 use crate::{Name, files};
 
-/// How the data of an image is kept in a dump.
+/// The encoding in which a dump stores image data.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Encoding {
-    /// As it is, in `<id>.img`.
+    /// Unchanged, in `<id>.img`.
     #[default]
     Identity,
-    /// Compressed by zstd, in `<id>.img.zst`. Size and digests of the record are those of the plain
-    /// data.
+    /// Compressed by zstd, in `<id>.img.zst`. The size and digests in the record are those of the
+    /// uncompressed data.
     Zstd,
 }
 
 impl Encoding {
-    /// What follows the id in the name of the data's file.
+    /// The suffix after the id in the name of the data file.
     pub(crate) fn suffix(self) -> &'static str {
         match self {
             Self::Identity => ".img",
@@ -40,34 +40,34 @@ impl Encoding {
     pub(crate) const ALL: [Self; 2] = [Self::Identity, Self::Zstd];
 }
 
-/// The file that holds an image's data.
+/// The data file of an image.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Stored {
     #[serde(default)]
     pub(crate) encoding: Encoding,
-    /// How many bytes the file has.
+    /// The size of the file in bytes.
     #[serde(default, rename = "stored")]
     pub(crate) bytes: Option<u64>,
-    /// Of the file's bytes.
+    /// The SHA-512 of the file.
     #[serde(default)]
     pub(crate) sha512: Option<String>,
 }
 
-/// An image, its members and its data's file.
+/// An image, its members and its data file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Record {
     pub(crate) image: Image,
     pub(crate) members: Vec<Member>,
-    /// Absent while there is no data, and from the records of earlier releases.
+    /// `None` without data, and in records of earlier releases.
     pub(crate) data: Option<Stored>,
-    /// What the data is to be, while there is none.
+    /// The digests announced for the data, as long as there is none.
     pub(crate) expected: Option<Expected>,
 }
 
-/// What whoever made a record said of the data that is to come.
+/// The digests announced for data that has not arrived yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Expected {
-    /// In the algorithm of the record.
+    /// A digest in the algorithm of the record.
     pub(crate) os_hash_value: String,
     #[serde(default)]
     pub(crate) checksum: Option<String>,
@@ -90,7 +90,7 @@ impl Record {
         record
     }
 
-    /// The text of the file.
+    /// The text of the record file.
     pub(crate) fn to_text(&self) -> String {
         format!("{:#}\n", self.to_json())
     }
@@ -117,7 +117,7 @@ impl Record {
         self.data.as_ref().map(|data| data.encoding).unwrap_or_default()
     }
 
-    /// The bytes of the data's file, where the record tells.
+    /// The size of the data file in bytes, if the record contains it.
     pub(crate) fn length_of_file(&self) -> Option<u64> {
         match self.encoding() {
             Encoding::Identity => self.image.size,
@@ -125,7 +125,7 @@ impl Record {
         }
     }
 
-    /// The SHA-512 of the data's file, where the record tells.
+    /// The SHA-512 of the data file, if the record contains it.
     pub(crate) fn sha512_of_file(&self) -> Option<String> {
         let data = self.data.as_ref().and_then(|data| data.sha512.as_deref());
         let plain = self.encoding() == Encoding::Identity
@@ -136,7 +136,7 @@ impl Record {
     }
 }
 
-/// Reads the record of `id` in `dir` as its file says.
+/// Reads the record of `id` in `dir`, without checking for its data.
 pub(crate) fn read_record(
     dir: &Dir,
     operation: &'static str,

@@ -1,4 +1,4 @@
-//! `SHA512SUMS`: the digest of every file of a finished dump, for `sha512sum -c`.
+//! `SHA512SUMS`: the digest of every file in a finished dump, for `sha512sum -c`.
 
 use std::io::{self, BufWriter, Read, Write};
 
@@ -11,8 +11,8 @@ use crate::limits::LONGEST;
 use crate::record::{Record, read_record};
 use crate::{Name, extras, files};
 
-/// Writes the digests of all files of the dump in `dir`, in the order of their names, and says the
-/// digest of what was written. Data is read only where its record does not tell.
+/// Writes the digests of all files of the dump in `dir`, sorted by name, and returns the digest of
+/// `SHA512SUMS` itself. A data file is read only if its record lacks the digest.
 pub(crate) fn write(
     dir: &Dir,
     hashers: Hashers,
@@ -45,24 +45,24 @@ pub(crate) fn write(
     sums.finish().map_err(|error| failed(FILE, error))
 }
 
-/// Removes the digests of a dump that is going to change.
+/// Deletes `SHA512SUMS` before the dump changes.
 pub(crate) fn remove(dir: &Dir) -> io::Result<()> {
     dir.remove(FILE)
 }
 
-/// A line of the file, as coreutils writes it. No name of ours has a character to escape.
+/// A line in the format of coreutils. The names in a dump contain no characters that need escaping.
 pub(crate) fn line(name: &str, digest: &str) -> String {
     format!("{digest}  {name}\n")
 }
 
-/// A line's name and digest.
+/// Parses a line into name and digest.
 pub(crate) fn parse(line: &str) -> Option<(&str, &str)> {
     let (digest, name) = line.strip_suffix('\n').unwrap_or(line).split_once("  ")?;
     let good = digest.len() == 128 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
     (good && !name.is_empty()).then_some((name, digest))
 }
 
-/// The SHA-512 of a file's bytes.
+/// The SHA-512 of a file.
 pub(crate) fn of_file(dir: &Dir, name: &str, hashers: Hashers) -> io::Result<String> {
     let (mut file, mut hasher) = (dir.open_file(name)?, begin(hashers)?);
     let mut chunk = vec![0; CHUNK];
@@ -75,7 +75,7 @@ pub(crate) fn of_file(dir: &Dir, name: &str, hashers: Hashers) -> io::Result<Str
     Ok(hex(&hasher.finish().map_err(io::Error::other)?))
 }
 
-/// The SHA-512 of some bytes.
+/// The SHA-512 of a byte slice.
 pub(crate) fn of(bytes: &[u8], hashers: Hashers) -> io::Result<String> {
     let mut hasher = begin(hashers)?;
     hasher.update(bytes).map_err(io::Error::other)?;
@@ -90,7 +90,7 @@ pub(crate) fn not_offered() -> io::Error {
     io::Error::other("the cryptography in use offers no sha512")
 }
 
-/// The file on its way.
+/// A `SHA512SUMS` file that is being written.
 struct Sums {
     dir: Dir,
     file: BufWriter<NewFile>,
@@ -104,7 +104,7 @@ impl Sums {
         Ok(Self { dir: dir.clone(), file, hasher: begin(hashers)?, hashers })
     }
 
-    /// Adds the data's file of an image, if its data is whole.
+    /// Adds the data file of an image, if the data is complete.
     fn add_data(&mut self, record: &Record, name: &str, failed: &str) -> io::Result<()> {
         let whole = record.image.status.has_data() && self.dir.find(failed)?.is_none();
         let Some(found) = self.dir.find(name)?.filter(|_| whole) else { return Ok(()) };
@@ -119,7 +119,7 @@ impl Sums {
         self.add(name, &digest)
     }
 
-    /// Adds the text in `file` of a directory, if it is no longer than what is read of a dump.
+    /// Adds a text file, which must not exceed the size limit for reading a dump.
     fn add_text(&mut self, name: &str, file: &str, dir: &Dir) -> io::Result<()> {
         let text = dir.read(file, LONGEST)?.ok_or(io::ErrorKind::NotFound)?;
         self.add(name, &of(&text, self.hashers)?)

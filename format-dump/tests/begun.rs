@@ -1,4 +1,4 @@
-//! Uploads that break off, and those that go on from there.
+//! Interrupted uploads, and uploads that resume.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic; helpers of tests are not seen as such")]
 
@@ -22,7 +22,7 @@ use tokio::sync::Notify;
 
 const ID: &str = "6d55dd55-053a-4765-b7bc-b30df0ea3861";
 
-/// A dump in a directory of its own, with a queued image.
+/// A dump in a temporary directory, with a queued image.
 struct Dump {
     dir: tempfile::TempDir,
     store: DumpStore,
@@ -126,7 +126,7 @@ async fn other_bytes_on_the_disk_are_replaced() {
     }
 }
 
-/// A record's digest is wrong, then the data is cut short, then it breaks off.
+/// A short upload, a wrong digest, interruptions, and an oversized upload.
 #[tokio::test]
 async fn only_what_may_be_right_is_kept() {
     let dump = Dump::new().await;
@@ -157,7 +157,7 @@ async fn only_what_may_be_right_is_kept() {
     dump.holds(b"abcdef").await;
 }
 
-/// Killed between the sharing of data and the record.
+/// As left by a kill between sharing the data and writing the record.
 #[tokio::test]
 async fn nothing_is_written_into_the_data_of_another_image() {
     let (dump, data) = (Dump::new().await, data());
@@ -177,7 +177,7 @@ async fn nothing_is_written_into_the_data_of_another_image() {
     dump.holds(b"other data").await;
 }
 
-/// Killed, or without room, between the data and the record.
+/// As left by a kill, or a full disk, between writing the data and the record.
 #[tokio::test]
 async fn data_without_its_record_is_taken_up() {
     let (dump, data) = (Dump::new().await, data());
@@ -187,7 +187,7 @@ async fn data_without_its_record_is_taken_up() {
     dump.upload(body(&data)).await.unwrap();
     dump.holds(&data).await;
     assert_eq!(fs::metadata(dump.file(".img")).unwrap().ino(), inode);
-    // What a stream's writer filled up with zeros is no beginning.
+    // Data that a stream's writer padded with zeros must not be resumed.
     let record = fs::read_to_string(dump.file(".json")).unwrap();
     fs::write(dump.file(".failed"), "the source failed").unwrap();
     assert_eq!(dump.begun().await, "");
@@ -217,7 +217,7 @@ async fn compressed_data_starts_over() {
 async fn a_dropped_upload_is_over_before_the_next_one_begins() {
     let (dump, data) = (Dump::new().await, data().repeat(32));
     for _ in 0..5 {
-        // Large ones, so that it takes a while to write those that wait.
+        // Large chunks, so that writing the queued ones takes a while.
         let chunks: Vec<_> =
             data.chunks(8 << 20).map(|it| Ok(Bytes::copy_from_slice(it))).collect();
         let taken = Arc::new(Notify::new());
@@ -231,7 +231,7 @@ async fn a_dropped_upload_is_over_before_the_next_one_begins() {
             _ = dump.upload(data_and_no_end) => panic!("an upload without an end ended"),
             () = taken.notified() => {}
         }
-        // As long as anything is written, the image is not free.
+        // The image is not available until all writing has ended.
         while dump.store.get(&dump.id).await.unwrap().status == Status::Saving {
             tokio::task::yield_now().await;
         }
@@ -251,7 +251,7 @@ async fn what_is_left_of_a_deleted_image_is_nothing() {
     dump.store.create(&Image::queued(dump.id.clone(), Attributes::default())).await.unwrap();
     assert_eq!(dump.begun().await, "");
     assert!(!dump.file(".img.partial").exists());
-    // Deleted while its data comes.
+    // The image is deleted during the upload.
     let record = dump.file(".json");
     let deleting = stream::once(async move {
         fs::remove_file(record).unwrap();
@@ -262,7 +262,7 @@ async fn what_is_left_of_a_deleted_image_is_nothing() {
     assert_eq!(fs::read_dir(dump.dir.path()).unwrap().count(), 1);
 }
 
-/// The algorithms of the digests that were computed. One test alone uses it.
+/// The algorithms of the computed digests. Only one test uses this.
 static COMPUTED: Mutex<Vec<Algorithm>> = Mutex::new(Vec::new());
 
 struct Counted(Algorithm, Box<dyn Hasher>);
@@ -282,7 +282,8 @@ fn counted() -> Hashers {
     Hashers::new(|it| Some(Box::new(Counted(it, Hashers::default().begin(it)?))))
 }
 
-/// Only what nobody else computes is computed, and MD5 only where nothing better proves the data.
+/// Digests that the data carries are not computed again, and MD5 is computed only if no stronger
+/// digest verifies the data.
 #[tokio::test]
 async fn nothing_is_hashed_twice_and_md5_only_where_it_must() {
     use Algorithm::{Md5, Sha256, Sha512};
@@ -290,7 +291,7 @@ async fn nothing_is_hashed_twice_and_md5_only_where_it_must() {
     let store = DumpStore::create(dir.path()).unwrap().hashing_with(counted());
     let wrong = "0".repeat(64);
     let (sha512, sha256, md5) = (sha512(b"abc"), digest(Sha256, b"abc"), digest(Md5, b"abc"));
-    // What the record was announced with, what the data carries, what is computed, and the checksum.
+    // The announced digests, the digests that the data carries, the computed ones, the checksum.
     let announced = |algorithm: &str, value: &str, checksum: Option<&str>| {
         let checksum = checksum.map(str::to_owned);
         Some((algorithm.to_owned(), value.to_owned(), checksum))
@@ -303,9 +304,9 @@ async fn nothing_is_hashed_twice_and_md5_only_where_it_must() {
         (announced("sha512", &sha512, None), vec![Sha512], vec![], None),
         (announced("sha512", &sha512, Some("theirs")), vec![], vec![Sha512], Some("theirs")),
         (announced("sha256", &sha256, Some("theirs")), vec![Sha256], vec![Sha512], Some("theirs")),
-        // Other data than was announced, which its giver would not have given.
+        // Data that does not match the announcement, so the announced checksum does not apply.
         (announced("sha256", &wrong, Some("theirs")), vec![Sha256], vec![Sha512], None),
-        // An algorithm that is not known proves nothing.
+        // An unknown algorithm verifies nothing.
         (announced("blake2b", &wrong, Some("theirs")), vec![], vec![Md5, Sha512], Some(&*md5)),
     ];
     for (announced, carried, computed, checksum) in rows {
@@ -317,7 +318,7 @@ async fn nothing_is_hashed_twice_and_md5_only_where_it_must() {
         }
         let record = store.create(&advice).await.unwrap();
         assert_eq!((&record.checksum, &record.os_hash_value), (&None, &None));
-        // What was announced outlives changes of the record.
+        // The announcement survives changes to the record.
         let renamed = Attributes { name: Some("new".to_owned()), ..Attributes::default() };
         store.update(&record, &renamed).await.unwrap();
         let digests = Awaited::of(carried.iter().copied());

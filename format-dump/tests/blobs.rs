@@ -1,4 +1,4 @@
-//! How data lies on the disk: shared, with holes, compressed.
+//! How data is stored: shared, with holes, compressed.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic; helpers of tests are not seen as such")]
 
@@ -23,7 +23,7 @@ fn id(number: u8) -> ImageId {
     format!("00000000-0000-4000-8000-0000000000{number:02}").parse().unwrap()
 }
 
-/// Bytes that no compressor makes much smaller.
+/// Bytes that are practically incompressible.
 fn noise(length: usize) -> Vec<u8> {
     let mut state = 1_u64;
     let next = || {
@@ -33,7 +33,7 @@ fn noise(length: usize) -> Vec<u8> {
     std::iter::repeat_with(next).take(length).collect()
 }
 
-/// An image with `data`, which comes in chunks of an odd length.
+/// Uploads an image with `data` in chunks of an odd size.
 async fn put(store: &DumpStore, number: u8, data: &[u8]) -> Image {
     let id = id(number);
     store.create(&Image::queued(id.clone(), Attributes::default())).await.unwrap();
@@ -78,7 +78,7 @@ async fn equal_data_is_kept_once_and_outlives_each_of_its_images() {
         put(&store, 1, &data).await;
         put(&store, 2, &data).await;
         put(&store, 3, &data[1..]).await;
-        // Of equal ones that come together, too, and in a later run.
+        // Also for concurrent uploads of equal data, and in a later run.
         let store = DumpStore::open(dir.path()).unwrap().encoding_as(encoding);
         tokio::join!(put(&store, 4, &data), put(&store, 5, &data));
         let first = inode(&path(dir.path(), 1));
@@ -169,7 +169,7 @@ async fn compressed_data_is_read_by_us_and_by_zstd_itself() {
     put(&plain, 1, &data).await;
     let store = DumpStore::open(dir.path()).unwrap().encoding_as(Encoding::Zstd);
     let image = put(&store, 2, &data).await;
-    // A dump may hold both kinds.
+    // A dump may contain both encodings.
     let facts = |image: &Image| (image.status, image.size, image.os_hash_value.clone());
     assert_eq!(facts(&image), facts(&plain.get(&id(1)).await.unwrap()));
     assert_eq!(image.status, Status::Active);
@@ -179,7 +179,7 @@ async fn compressed_data_is_read_by_us_and_by_zstd_itself() {
     assert!(zstd::decode_all(file).unwrap() == data);
 
     ranges(&store, &data).await;
-    // What zstd made itself is one frame without a seek table.
+    // `zstd` itself writes a single frame without a seek table.
     fs::write(compressed(dir.path(), 2), zstd::encode_all(&*data, 19).unwrap()).unwrap();
     let record = dir.path().join(format!("{}.json", id(2)));
     let text = fs::read_to_string(&record).unwrap();
@@ -216,7 +216,7 @@ async fn damaged_compressed_data_is_an_error_and_never_more() {
         for range in [ByteRange::ALL, ByteRange { offset: 200_000, length: None }] {
             let body = store.read(&id(1), range).await.unwrap();
             match body.collect(1 << 20).await {
-                // The seek table: all data is still there.
+                // The damage is in the seek table: the data is intact.
                 Ok(found) => assert!(found == data[usize::try_from(range.offset).unwrap()..]),
                 Err(error) => assert!(error.to_string().contains(" is damaged: "), "{error}"),
             }
@@ -228,7 +228,8 @@ async fn damaged_compressed_data_is_an_error_and_never_more() {
     assert!(error.reason.starts_with("the dump is truncated: "), "{error}");
 }
 
-/// What is not the data of the record is damaged, at once: it is the same however often it is read.
+/// Data that does not match its record counts as damaged immediately, without retries: reading it
+/// again gives the same result.
 #[tokio::test(flavor = "multi_thread")]
 async fn compressed_data_that_is_not_as_recorded_is_damaged_at_once() {
     let dir = tempfile::tempdir().unwrap();
@@ -260,7 +261,7 @@ async fn compressed_data_that_is_not_as_recorded_is_damaged_at_once() {
         fs::write(&record, value.to_string()).unwrap();
         let source = Arc::new(DumpStore::open(dir.path()).unwrap().expecting_data());
         let target = Arc::new(MemoryStore::new("target"));
-        // With all its retries, which would take minutes.
+        // With the default retries, which would take minutes if they happened.
         let policy = Policy::default();
         let replication = Replication { source, target: target.clone(), policy };
         let mut outcomes = Vec::new();
@@ -277,7 +278,7 @@ async fn compressed_data_that_is_not_as_recorded_is_damaged_at_once() {
     }
 }
 
-/// A frame that wants a window of 128 MiB gets none.
+/// A frame that requires a window of 128 MiB is rejected.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_decoder_takes_no_more_memory_than_it_may() {
     let dir = tempfile::tempdir().unwrap();

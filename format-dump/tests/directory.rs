@@ -84,18 +84,18 @@ async fn what_a_killed_run_left_is_taken_up() {
     let dir = tempfile::tempdir().unwrap();
     let store = DumpStore::create(dir.path()).unwrap();
     let image = store.create(&image()).await.unwrap();
-    // Killed while the data came, and after it came but before the record said so.
+    // As left by a kill during an upload, and by one before the record was updated.
     fs::write(dir.path().join(format!("{ID}.img.partial")), "a longer leftover").unwrap();
     fs::write(dir.path().join(format!("{ID}.img")), "old").unwrap();
     assert_eq!(store.get(&image.id).await.unwrap().status, Status::Queued);
     store.upload(&image.id, body("abc")).await.unwrap();
     let read = store.read(&image.id, ByteRange::ALL).await.unwrap();
     assert_eq!(read.collect(10).await.unwrap(), "abc");
-    // Somebody removed the data.
+    // The data was deleted by hand.
     fs::remove_file(dir.path().join(format!("{ID}.img"))).unwrap();
     let image = store.get(&image.id).await.unwrap();
     assert_eq!((image.status, image.size), (Status::Queued, None));
-    // An upload that is dropped leaves what came.
+    // A cancelled upload keeps the data received so far.
     let (came, more_is_wanted) = tokio::sync::oneshot::channel();
     let mut came = Some(came);
     let never = stream::poll_fn(move |_| {

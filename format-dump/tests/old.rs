@@ -1,4 +1,4 @@
-//! Dumps of the tool this one replaces.
+//! Dumps of this tool's predecessor.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic; helpers of tests are not seen as such")]
 

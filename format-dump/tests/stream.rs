@@ -1,4 +1,4 @@
-//! A dump as a stream: written, read, extracted by tar, cut and damaged.
+//! A dump as a stream: written, read, extracted by tar, truncated and damaged.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic; helpers of tests are not seen as such")]
 
@@ -24,7 +24,7 @@ fn id(number: u8) -> ImageId {
     format!("00000000-0000-4000-8000-0000000000{number:02}").parse().unwrap()
 }
 
-/// Bytes that differ from image to image and from chunk to chunk.
+/// Bytes that differ between images and between chunks.
 fn data(number: u8) -> Vec<u8> {
     let length = [0, 1, 511, 512, 513, 700_001][usize::from(number) % 6];
     (0..length).map(|at: usize| number ^ at.to_le_bytes()[0] ^ at.to_le_bytes()[1]).collect()
@@ -78,14 +78,14 @@ async fn stream_of(source: &dyn ImageStore) -> (Vec<u8>, Vec<ImageId>) {
     (out, failed)
 }
 
-/// What a load of the stream made, how many it copied, and how the listing ended.
+/// Loads a stream: the resulting store, the number of copied images, and the final result.
 async fn load(stream: Vec<u8>) -> (Arc<MemoryStore>, usize, Result<(), StoreError>) {
     let target = Arc::new(MemoryStore::new("target"));
     let source = match StreamStore::open(std::io::Cursor::new(stream), Hashers::default()).await {
         Ok(source) => Arc::new(source),
         Err(error) => return (target, 0, Err(error)),
     };
-    // A stream gives an image once.
+    // A stream can be read only once.
     let retries = Retries { per_run: 0, ..Retries::default() };
     let policy = Policy { transfers: 1, retries, ..Policy::default() };
     let (mut copied, kept, stream) = (0, Arc::clone(&target), Arc::clone(&source));
@@ -101,7 +101,7 @@ async fn load(stream: Vec<u8>) -> (Arc<MemoryStore>, usize, Result<(), StoreErro
     (kept, copied, ended)
 }
 
-/// Every image that has data has that of `data`, whole.
+/// Checks that every image with data has that of `data`, and counts these images.
 async fn only_right_images(store: &MemoryStore) -> usize {
     let images: Vec<Image> =
         store.list(&Selection::everything()).await.unwrap().try_collect().await.unwrap();
@@ -115,7 +115,7 @@ async fn only_right_images(store: &MemoryStore) -> usize {
     whole
 }
 
-/// Extracts it with the system's tar.
+/// Extracts a stream with the system's tar.
 fn extract(stream: &[u8], dir: &Path) {
     let tar = Command::new("tar").args(["-xf", "-", "-C"]).arg(dir).stdin(Stdio::piped()).spawn();
     let mut tar = tar.unwrap();
@@ -149,7 +149,7 @@ async fn what_is_streamed_arrives() {
     }
 }
 
-/// A kernel that an image is started with comes after it in the order of ids.
+/// The kernel that an image is booted with sorts after the image.
 #[tokio::test(flavor = "multi_thread")]
 async fn images_that_refer_to_others_come_last() {
     let source = MemoryStore::new("source");
@@ -165,7 +165,7 @@ async fn images_that_refer_to_others_come_last() {
     let (target, copied, ended) = load(stream.clone()).await;
     ended.unwrap();
     assert_eq!((copied, only_right_images(&target).await), (6, 6));
-    // What is not selected is passed over, wherever it stands.
+    // Images that are not selected are skipped, wherever they are in the stream.
     let selection = Selection::new(["name=image 5".parse().unwrap()], [], []);
     let store = StreamStore::open(std::io::Cursor::new(stream.clone()), Hashers::default()).await;
     let store = store.unwrap().selecting(selection);
@@ -226,7 +226,7 @@ async fn images_in_place_are_passed_over() {
     while let Some(image) = listing.try_next().await.unwrap() {
         seen += 1;
         match seen {
-            // Not read, read to its middle, read whole.
+            // Not read at all; read partly; read completely.
             1 => {}
             2 => drop(stream.read(&image.id, ByteRange::ALL).await.unwrap().try_next().await),
             6 => {
@@ -265,7 +265,7 @@ async fn a_cut_stream_is_an_error_and_makes_no_wrong_image() {
         assert_eq!(error.reason, "it was cut: it ends before its last entry", "{cut}");
         only_right_images(&target).await;
     }
-    // Ended properly, but before the last manifest.
+    // A proper end of the archive, but without the last manifest.
     let mut short = stream[..end - 1024].to_vec();
     short.extend([0; 1024]);
     let (target, copied, ended) = load(short).await;
@@ -309,7 +309,7 @@ async fn an_image_whose_source_fails_is_not_taken_for_good() {
     let source = DumpStore::create(dir.path()).unwrap();
     fill(&source).await;
     let blob = |number| dir.path().join(format!("{}.img", id(number)));
-    // One fails before its data, one at its last byte.
+    // One image fails before its data, one at its last byte.
     fs::write(blob(3), "short").unwrap();
     let mut damaged = data(5);
     damaged[700_000] ^= 1;
@@ -329,7 +329,7 @@ async fn an_image_whose_source_fails_is_not_taken_for_good() {
     assert_eq!(dump.get(&id(5)).await.unwrap().status, Status::Queued);
     let found = dump.verify(Subset::All, 1, None, drop).await.unwrap();
     assert_eq!((found.read, found.faults), (4, 2));
-    // A later dump completes it.
+    // A later dump completes the directory.
     let good = MemoryStore::new("good");
     fill(&good).await;
     let dump = Arc::new(DumpStore::create(out.path()).unwrap());
@@ -341,7 +341,7 @@ async fn an_image_whose_source_fails_is_not_taken_for_good() {
     assert_eq!((found.read, found.faults, found.leftovers, found.foreign), (6, 0, 0, 0));
 }
 
-/// An old dump's record without a checksum: nothing proves its data but the stream itself.
+/// An old dump's record without a checksum: only the stream can verify the data.
 #[tokio::test(flavor = "multi_thread")]
 async fn data_without_a_digest_gets_one_on_the_way() {
     let dir = tempfile::tempdir().unwrap();
@@ -356,7 +356,7 @@ async fn data_without_a_digest_gets_one_on_the_way() {
     ended.unwrap();
     assert_eq!((copied, only_right_images(&target).await), (1, 1));
 
-    // A byte in the middle of the data.
+    // A damaged byte in the middle of the data.
     let data = data(5);
     let at = stream.windows(64).position(|window| *window == data[300_000..300_064]).unwrap();
     let mut damaged = stream.clone();
@@ -364,7 +364,8 @@ async fn data_without_a_digest_gets_one_on_the_way() {
     let (target, copied, _) = load(damaged).await;
     assert_eq!((copied, only_right_images(&target).await), (0, 0));
 
-    // As a writer would that fails on it, and as nobody should: without what follows the data.
+    // As written after a failure of the image; and malformed, without the entries that must follow
+    // the data.
     let files = tempfile::tempdir().unwrap();
     extract(&stream, files.path());
     let record = files.path().join(format!("{}.json", id(5)));
@@ -383,7 +384,7 @@ async fn data_without_a_digest_gets_one_on_the_way() {
     }
 }
 
-/// Sizes above 8 GiB, by the system's tar: the data is a hole, and the pipe ends after the header.
+/// A size above 8 GiB, read by the system's tar. The data is a hole, and the pipe ends early.
 #[tokio::test(flavor = "multi_thread")]
 async fn tar_reads_large_sizes() {
     let dir = tempfile::tempdir().unwrap();
@@ -410,7 +411,7 @@ async fn tar_reads_large_sizes() {
     assert!(listed.contains(&format!(" {size} ")), "{listed}");
 }
 
-/// Archives of `tar` itself, with entries that a stream does not have.
+/// Archives by `tar` itself, with entries that do not occur in a stream.
 #[tokio::test(flavor = "multi_thread")]
 async fn entries_of_other_types_are_named() {
     let dir = tempfile::tempdir().unwrap();
@@ -471,7 +472,7 @@ async fn only_queued_or_whole(store: &MemoryStore, data: &[u8]) -> bool {
     images.iter().all(|image| !image.status.has_data() || whole(image))
 }
 
-/// Takes the first MiB, and then is gone.
+/// A writer that accepts one MiB and then fails.
 struct Head(Vec<u8>);
 
 impl tokio::io::AsyncWrite for Head {

@@ -1,4 +1,4 @@
-//! The digests of a finished dump, and what stands beside the images.
+//! The digests of a finished dump, and its projects and metadata definitions.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic; helpers of tests are not seen as such")]
 
@@ -29,7 +29,7 @@ async fn put(store: &DumpStore, number: u8, algorithm: &str) {
     store.upload(&id(number), Bytes::from(vec![number; 70_000]).into()).await.unwrap();
 }
 
-/// Whether coreutils finds every file as `SHA512SUMS` says.
+/// Whether `sha512sum -c` confirms every file.
 fn coreutils_agree(dir: &Path) -> bool {
     let arguments = ["-c", "--strict", "SHA512SUMS"];
     let check = Command::new("sha512sum").args(arguments).current_dir(dir).output().unwrap();
@@ -87,7 +87,7 @@ async fn coreutils_check_a_finished_dump() {
     assert_eq!((mode("metadefs"), mode("metadefs/plain.json")), (0o700, 0o600));
     assert_eq!((mode("projects.json"), mode("SHA512SUMS")), (0o600, 0o600));
 
-    // Damage of any file is seen.
+    // Damage to any file is detected.
     for name in wanted {
         let path = dir.path().join(name);
         let good = fs::read(&path).unwrap();
@@ -115,7 +115,7 @@ async fn a_dump_that_changes_has_no_digests() {
     assert_eq!(fs::read(dir.path().join("SHA512SUMS")).unwrap(), b"");
 }
 
-/// What reads, and what would write what is there already, leaves a finished dump as it is.
+/// Reads, and writes that would change nothing, leave a finished dump unchanged.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dump_is_unfinished_from_the_first_write_on() {
     use glance_core::image::{Member, MemberStatus, Visibility};
@@ -173,7 +173,7 @@ async fn a_dump_is_unfinished_from_the_first_write_on() {
     }
 }
 
-/// Earlier releases wrote nothing of the data's file into the record: it is read.
+/// Earlier releases did not record the digest of the data file, so the file is read.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dump_of_an_earlier_release_gets_its_digests() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! A dump against itself.
+//! Verification of a dump against itself.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic; helpers of tests are not seen as such")]
 
@@ -31,7 +31,8 @@ async fn put(store: &DumpStore, number: u8, algorithm: &str) {
     store.upload(&id(number), Bytes::from(vec![number; 70_000]).into()).await.unwrap();
 }
 
-/// Two plain images, one compressed, a record without data, and what stands beside them.
+/// Two uncompressed images, a compressed one, a record without data, and projects and metadata
+/// definitions.
 async fn dump(dir: &Path) {
     let store = DumpStore::create(dir).unwrap();
     put(&store, 1, "sha512").await;
@@ -45,7 +46,7 @@ async fn dump(dir: &Path) {
     store.finish().await.unwrap();
 }
 
-/// What was found, and a word for every image and file.
+/// The summary, and a short text for every image and file.
 async fn verify(dir: &Path, subset: Subset) -> (Verification, BTreeMap<String, String>) {
     let mut words = BTreeMap::new();
     let store = DumpStore::open(dir).unwrap();
@@ -68,7 +69,7 @@ async fn verify(dir: &Path, subset: Subset) -> (Verification, BTreeMap<String, S
     (found.await.unwrap(), words)
 }
 
-/// The words that say something of a fault or of a file.
+/// The texts of faults, and of files other than images.
 async fn complaints(dir: &Path) -> Vec<(String, String)> {
     let (_, words) = verify(dir, Subset::All).await;
     let good = |word: &str| word.ends_with(']') || word == "NoData";
@@ -186,7 +187,7 @@ async fn leftovers_and_foreign_files_are_named_and_lines_without_a_file_too() {
     let counts = (found.faults, found.leftovers, found.foreign);
     assert_eq!(counts, (0, 6, 3), "{words:?}");
 
-    // The first and the last image are gone, but for the list.
+    // The files of the first and the last image are missing, but still listed.
     for (number, suffix) in [(1, ".img"), (1, ".json"), (4, ".img.zst"), (4, ".json")] {
         fs::remove_file(file(dir.path(), number, suffix)).unwrap();
     }

@@ -1,4 +1,4 @@
-//! Reading data, and parts of it where a Glance gives none.
+//! Reads image data, and byte ranges of it even if the Glance does not support ranges.
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
@@ -12,8 +12,8 @@ use glance_core::store::{ByteRange, ImageStore, StoreError, StoreErrorKind};
 use super::{GlanceStore, image_path};
 use crate::request::Operation;
 
-/// Reads `range`. Ranges are newer than the API (Pike), not every store of a Glance has them, and a
-/// proxy may ignore them: what is in front of the range is then read, too.
+/// Reads `range`. If the server ignores the range, the data before it is read and discarded: ranges
+/// are newer than the API (Pike), not every backend supports them, and a proxy may drop the header.
 pub(super) async fn read(
     glance: &GlanceStore,
     id: &ImageId,
@@ -21,7 +21,7 @@ pub(super) async fn read(
 ) -> Result<Body, StoreError> {
     let operation = Operation::new("read the data", id);
     let answer = match ask(glance, id, range, &operation).await {
-        // A store without random access.
+        // The backend has no random access.
         Err(error) if error.kind == StoreErrorKind::Invalid && range != ByteRange::ALL => {
             refuse_middle(glance, range, &operation)?;
             ask(glance, id, ByteRange::ALL, &operation).await?
@@ -53,7 +53,8 @@ async fn ask(
     glance.client.get(&path, headers.as_slice(), operation).await
 }
 
-/// A part in the middle is one of many: each would cost all that is in front of it.
+/// Rejects a bounded range that does not start at 0. Such a range is one of many parts, and each
+/// part would cost the download of everything before it.
 fn refuse_middle(
     glance: &GlanceStore,
     range: ByteRange,
@@ -65,14 +66,14 @@ fn refuse_middle(
     }
 }
 
-/// Whether the answer is what was asked for; not every server says so.
+/// Whether the response starts at `offset`. A missing `Content-Range` counts as a match.
 fn begins_at(headers: &HeaderMap, offset: u64) -> bool {
     let Some(described) = headers.get(header::CONTENT_RANGE) else { return true };
     let first = described.to_str().ok().and_then(|text| text.strip_prefix("bytes "));
     first.and_then(|text| text.split('-').next()?.parse().ok()) == Some(offset)
 }
 
-/// The `range` of a whole image.
+/// Cuts `range` out of the data of a whole image.
 fn cut(
     glance: &GlanceStore,
     whole: Body,
@@ -102,7 +103,7 @@ fn cut(
     Ok(Body::from_stream(parts, size))
 }
 
-/// Takes the first of `count` bytes that are still to be taken, as far as `chunk` has them.
+/// Removes up to `count` bytes from the front of `chunk`, returns them and reduces `count`.
 fn take(chunk: &mut Bytes, count: &mut u64) -> Bytes {
     let part =
         chunk.split_to(usize::try_from(*count).map_or(chunk.len(), |it| it.min(chunk.len())));
@@ -110,8 +111,8 @@ fn take(chunk: &mut Bytes, count: &mut u64) -> Bytes {
     part
 }
 
-/// Glance answers 204 for the data of an image that has none, queued or of zero bytes. A record may
-/// not say the size.
+/// Handles 204, with which Glance answers for an image without data: a queued one, or one of zero
+/// bytes, whose record may lack the size.
 async fn nothing(
     glance: &GlanceStore,
     id: &ImageId,

@@ -1,8 +1,8 @@
-//! Data that a Glance gets by itself: its own workers take it from another Glance, from a web
-//! server, or from one of its stores.
+//! Imports: Glance's own workers fetch the data from another Glance, from a web server, or from
+//! another of its stores.
 //!
-//! <https://docs.openstack.org/api-ref/image/v2/#interoperable-image-import>; what is seen of an
-//! import from outside was measured with Glance 33, and read in `api_image_import.py` there.
+//! <https://docs.openstack.org/api-ref/image/v2/#interoperable-image-import>. The visible states of
+//! an import were measured with Glance 33 and checked against its `api_image_import.py`.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -61,7 +61,7 @@ impl ServerSideImport for GlanceStore {
 }
 
 impl GlanceStore {
-    /// The import methods that this Glance offers; none where it knows of no imports.
+    /// The import methods that this Glance offers; empty if it does not support imports.
     pub async fn import_methods(&self) -> Result<BTreeSet<String>, StoreError> {
         let answer = self.info("import", "read the import methods").await?;
         let methods = answer["import-methods"]["value"].as_array();
@@ -69,8 +69,7 @@ impl GlanceStore {
         Ok(names.map(str::to_owned).collect())
     }
 
-    /// The stores that data can be put in, by their names; none where there is but one, without a
-    /// name.
+    /// The names of the stores that accept data; empty if there is a single, unnamed store.
     pub async fn stores(&self) -> Result<BTreeSet<String>, StoreError> {
         let answer = self.info("stores", "read the list of stores").await?;
         let stores = answer["stores"].as_array().into_iter().flatten();
@@ -93,13 +92,13 @@ impl GlanceStore {
         request: Value,
         operation: &Operation,
     ) -> Result<(), StoreError> {
-        // The workers use the token of the request, when they get to it.
+        // The workers use the token of this request when they start, which may be later.
         self.client.renew_early(operation).await?;
         let path = format!("{}/import", image_path(id));
         self.client.call(Method::POST, &path, Some(request), operation).await
     }
 
-    /// Looks at the record until the import that was asked for has ended.
+    /// Polls the record until the requested import has ended.
     async fn wait(
         &self,
         id: &ImageId,
@@ -133,7 +132,8 @@ impl GlanceStore {
         }
     }
 
-    /// What an import's task says of itself, where the Glance shows tasks (since version 2.12).
+    /// The message of the import's task. `None` before API version 2.12, which introduced the list
+    /// of tasks.
     async fn said_of(&self, id: &ImageId, task: Option<&str>) -> Option<String> {
         let operation = Operation::new("list the tasks", id);
         let path = format!("{}/tasks", image_path(id));
@@ -144,7 +144,7 @@ impl GlanceStore {
     }
 }
 
-/// The tasks of an image, of which the answer has all.
+/// The tasks of an image, on a single page.
 #[derive(Deserialize)]
 struct Tasks {
     tasks: Vec<Task>,
@@ -156,20 +156,20 @@ struct Task {
     message: Option<String>,
 }
 
-/// Bytes of a list of tasks.
+/// Maximum bytes of a list of tasks.
 const TASKS: usize = 4 << 20;
 
-/// An import under way, seen from outside.
+/// The observed state of an import.
 #[derive(Debug)]
 struct Watch {
     began: Instant,
-    /// Whether it was seen under way. An old Glance does not show an import that is yet to begin.
+    /// Whether the import was seen in progress. An old Glance does not show a pending import.
     has_begun: bool,
     task: Option<String>,
-    /// The last progress that its task told, and when.
+    /// The last progress message of the task, and when it first appeared.
     progress: Option<(String, Instant)>,
     looks: u32,
-    /// Looks in a row that failed.
+    /// The number of consecutive polls that failed.
     failures: u32,
 }
 
@@ -178,15 +178,16 @@ impl Watch {
         Self { began, has_begun: false, task: None, progress: None, looks: 0, failures: 0 }
     }
 
-    /// Whether the import may go on, although nobody can look.
+    /// Whether to keep polling after `error`: the import may go on even if a poll fails.
     fn bears(&mut self, error: &StoreError) -> bool {
         let passes = matches!(error.kind, StoreErrorKind::Transport(_) | StoreErrorKind::Server);
         self.failures += 1;
         passes && self.failures < FAILURES
     }
 
-    /// Takes what the task says, and gives what is wrong when it has said nothing new for long. A
-    /// task that tells no progress is silent for no reason: it says nothing while it downloads.
+    /// Records the message of the task, and returns an error text if the message has not changed
+    /// for too long. A task without messages never times out, because tasks report nothing while
+    /// they download.
     fn hears(&mut self, said: Option<&str>, now: Instant) -> Option<String> {
         self.failures = 0;
         let said = said?;
@@ -205,26 +206,26 @@ impl Watch {
         }
     }
 
-    /// How long to wait before the next look: a second at first, at most a quarter of a minute.
+    /// The pause before the next poll: one second at first, 15 seconds at most.
     fn pause(&mut self) -> Duration {
         self.looks += 1;
         Duration::from_secs(u64::from(self.looks).min(15))
     }
 }
 
-/// Says which store new data is put in.
+/// The header that selects the store for new data.
 pub(super) const STORE: HeaderName = HeaderName::from_static("x-image-meta-store");
 
-/// Copying within a Glance, as Glance calls it.
+/// Glance's name for the import method that copies between its stores.
 pub const COPY_IMAGE: &str = "copy-image";
 
-/// How long an import may take to begin, where it does not lock the image.
+/// How long an import may take to start if it does not lock the image.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How long an import may stand still.
+/// How long an import may make no progress.
 const SILENCE: Duration = Duration::from_secs(30 * 60);
 
-/// Looks in a row that may fail.
+/// How many consecutive polls may fail.
 const FAILURES: u32 = 5;
 
 #[cfg(test)]

@@ -1,19 +1,20 @@
-//! What is written to a Glance record, and how a change is said.
+//! The fields that are written to a Glance record, and the JSON patch for changing them.
 
 use serde_json::{Map, Value, json};
 
 use glance_core::image::Attributes;
 
-/// The attributes as a POST may carry them: absent ones left to the server, reserved ones out. That
-/// nobody owns an image has to be said, or the caller does.
+/// The attributes for a POST. Absent fields are omitted, so that the server sets them, and reserved
+/// fields are dropped. A null owner is sent explicitly; otherwise the caller would become the
+/// owner.
 pub(super) fn writable(attributes: &Attributes) -> Map<String, Value> {
     let mut record = attributes.to_json();
     record.retain(|key, value| key == "owner" || (!is_reserved(key) && !value.is_null()));
     record
 }
 
-/// The JSON patch that turns `current` into `wanted`; empty when nothing differs. An owner that is
-/// not said and absent formats are left alone: Glance removes no base field.
+/// The JSON patch that turns `current` into `wanted`; empty if nothing differs. An unspecified
+/// owner and absent formats are left unchanged, because Glance cannot remove base fields.
 pub(super) fn changes(current: &Attributes, wanted: &Attributes) -> Vec<Value> {
     let (current_json, wanted_json) = (current.to_json(), wanted.to_json());
     let mut changes = Vec::new();
@@ -23,7 +24,8 @@ pub(super) fn changes(current: &Attributes, wanted: &Attributes) -> Vec<Value> {
         {
             continue;
         }
-        // `add` also replaces, and unlike `replace` needs no property to be there.
+        // `add` also replaces a value and, unlike `replace`, does not require the property to
+        // exist.
         let op = if wanted.properties.contains_key(key) { "add" } else { "replace" };
         changes.push(json!({ "op": op, "path": pointer(key), "value": value }));
     }
@@ -35,13 +37,13 @@ pub(super) fn changes(current: &Attributes, wanted: &Attributes) -> Vec<Value> {
     changes
 }
 
-/// Glance's own properties: they stay in the record of every imported image, and can be neither
-/// set nor removed (403).
+/// Glance's own properties. They stay in the record of every imported image and can be neither set
+/// nor removed (403).
 fn is_reserved(key: &str) -> bool {
     key.starts_with("os_glance")
 }
 
-/// A JSON pointer (RFC 6901) to a top-level key.
+/// The JSON pointer (RFC 6901) to a top-level key.
 fn pointer(key: &str) -> String {
     format!("/{}", key.replace('~', "~0").replace('/', "~1"))
 }

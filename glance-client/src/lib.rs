@@ -1,4 +1,4 @@
-//! The store that speaks the Glance v2 API, over any [`Transport`].
+//! An [`ImageStore`] that speaks the Glance v2 API over any [`Transport`].
 
 use std::fmt;
 use std::sync::Arc;
@@ -31,23 +31,25 @@ use request::{Client, Operation};
 
 pub use import::COPY_IMAGE;
 
-/// What a Glance is asked for when it lists what `selection` admits: the queries for the first pages
-/// of its listings. What comes is judged again.
+/// The query strings that a [`GlanceStore`] sends to list `selection`: the first page of each
+/// listing. The queries may match more images than `selection` admits, so the store filters the
+/// results again.
 pub fn queries(selection: &Selection) -> impl Iterator<Item = String> {
     query::Queries::of(selection).groups().flatten()
 }
 
-/// Images in a Glance service.
+/// The images of a Glance service.
 #[derive(Debug, Clone)]
 pub struct GlanceStore {
     client: Client,
-    /// Which of its stores new data is put in; else it chooses.
+    /// The Glance store (backend) that receives new data; `None` leaves the choice to Glance.
     placement: Option<String>,
 }
 
 impl GlanceStore {
-    /// A store at `endpoint` (`https://host[:port][/prefix]`, without `/v2`), signed in by
-    /// `session`. `name` is how messages call it, such as the cloud's name.
+    /// Creates a store for the Glance at `endpoint` (`https://host[:port][/prefix]`, without `/v2`)
+    /// that signs in through `session`. `name` identifies the store in messages, such as the
+    /// cloud's name.
     pub fn new(
         name: impl Into<String>,
         transport: Arc<dyn Transport>,
@@ -58,8 +60,8 @@ impl GlanceStore {
         Self { client, placement: None }
     }
 
-    /// The same store, expecting that the data of one image passes with so many bytes per second.
-    /// A token that an upload could outlive at this rate is renewed before.
+    /// Sets the expected throughput of one image's data, in bytes per second. A token that would
+    /// expire during an upload at this rate is renewed before the upload.
     #[must_use]
     pub fn expecting(mut self, rate: u64) -> Self {
         self.client.rate = rate;
@@ -104,12 +106,12 @@ impl ImageStore for GlanceStore {
         let stored = self.get(id).await?;
         match stored.status.has_data() {
             true => Ok(stored),
-            // Who answers success without storing the data is in front of the Glance.
+            // A server in front of Glance reported success without storing the data.
             false => Err(self.client.not_stored(&answer, stored.status, &operation)),
         }
     }
 
-    /// Glance keeps nothing of an upload that broke off.
+    /// Always empty: Glance discards the data of an interrupted upload.
     async fn begun(&self, _id: &ImageId) -> Result<Body, StoreError> {
         Ok(Body::empty())
     }
@@ -149,7 +151,7 @@ impl ImageStore for GlanceStore {
 }
 
 impl GlanceStore {
-    /// What this Glance takes as a record; `None` where it does not say.
+    /// The schema that this Glance accepts for image records; `None` if Glance does not provide it.
     pub async fn schema(&self) -> Option<Schema> {
         schema::read(&self.client).await
     }

@@ -1,4 +1,4 @@
-//! The projects that a shared image is shared with.
+//! The members of a shared image: the projects it is shared with.
 
 use http::Method;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -24,7 +24,7 @@ pub(super) async fn list(client: &Client, id: &ImageId) -> Result<Vec<Member>, S
     })
 }
 
-/// The answer, which has no pages: <https://docs.openstack.org/api-ref/image/v2/#list-image-members>.
+/// The response, a single page: <https://docs.openstack.org/api-ref/image/v2/#list-image-members>.
 #[derive(Deserialize)]
 struct Answer {
     members: Vec<Listed>,
@@ -36,8 +36,8 @@ struct Listed {
     status: String,
 }
 
-/// Adds, changes and removes what differs. A new member is pending whatever its request says, so
-/// that another state takes a second request, which an administrator may make.
+/// Adds, changes and removes members to match `wanted`. Glance creates every member as pending, so
+/// any other status takes a second request, which an administrator may make.
 pub(super) async fn replace(
     client: &Client,
     id: &ImageId,
@@ -73,5 +73,5 @@ fn member_path(id: &ImageId, member: &Member) -> String {
     format!("/v2/images/{id}/members/{project}")
 }
 
-/// Bytes of a list of members: some ten thousand of them.
+/// Maximum bytes of a list of members; enough for about ten thousand.
 const LIST: usize = 8 << 20;

@@ -1,8 +1,9 @@
-//! Definitions of metadata in a Glance.
+//! Metadata definitions of a Glance.
 //!
-//! Glance reads names in addresses as Latin-1: what has characters beyond ASCII can be made, by a
-//! request's body, but not be found again. An address with such a name would mean another thing, or,
-//! with `..` or nothing in its place, all of them. It is never sent.
+//! Glance decodes names in URLs as Latin-1. An item whose name has non-ASCII characters can be
+//! created, with the name in the request body, but not addressed afterwards. A URL with such a name
+//! would address something else; one with `..` or an empty name would address the whole collection.
+//! Such URLs are never sent.
 
 use std::collections::BTreeSet;
 
@@ -52,7 +53,7 @@ impl MetadefStore for GlanceStore {
 
     async fn make(&self, wanted: &Namespace) -> Result<(), StoreError> {
         let writer = Writer::of(&self.client, wanted, MAKE)?;
-        // Glance removes what it has made of one that it refuses, unless that is protected.
+        // If Glance rejects a part, it deletes the new namespace again, unless that is protected.
         let all = wanted.protected(false).to_json();
         writer.send(Method::POST, NAMESPACES, Some(all)).await?;
         match wanted.is_protected() {
@@ -83,7 +84,7 @@ impl MetadefStore for GlanceStore {
     }
 }
 
-/// One answer: <https://docs.openstack.org/api-ref/image/v2/metadefs-index.html#list-namespaces>.
+/// A page: <https://docs.openstack.org/api-ref/image/v2/metadefs-index.html#list-namespaces>.
 #[derive(Deserialize)]
 struct Page {
     namespaces: Vec<Listed>,
@@ -113,7 +114,7 @@ fn unreadable(client: &Client, operation: &Operation, reason: &str) -> StoreErro
     client.error(StoreErrorKind::Unreadable, operation, reason).hint(HINT)
 }
 
-/// A request that changes what is in a namespace.
+/// A request that changes the contents of a namespace.
 struct Request {
     method: Method,
     path: String,
@@ -121,7 +122,7 @@ struct Request {
 }
 
 impl Request {
-    /// Whether it needs a namespace that is not protected.
+    /// Whether the request requires an unprotected namespace.
     fn removes(&self) -> bool {
         self.method == Method::DELETE
     }
@@ -146,13 +147,13 @@ impl<'a> Writer<'a> {
         Ok(Self { client, operation, namespace, path })
     }
 
-    /// Sets the fields of the namespace itself. What it does not say is then not there.
+    /// Replaces the fields of the namespace itself. Fields that `wanted` lacks are removed.
     async fn head(&self, wanted: &Namespace) -> Result<(), StoreError> {
         self.send(Method::PUT, &self.path, Some(wanted.head().into())).await
     }
 
-    /// What changes that which is in the namespace. All tags are set by one request, as they are not
-    /// looked for by their names there; it is no use for setting none.
+    /// The requests that apply `differences` to the contents of the namespace. One request sets all
+    /// tags, without looking them up by name; that request cannot set an empty list.
     fn requests(
         &self,
         wanted: &Namespace,
@@ -188,7 +189,7 @@ impl<'a> Writer<'a> {
         let post = Request { method: Method::POST, path: all, document: document.clone() };
         Ok(match (document, target, part) {
             (Some(_), None, _) => vec![post],
-            // There is no request to change one.
+            // The API has no request to change a resource type association.
             (Some(_), Some(_), Part::ResourceType) => {
                 vec![Request { method: Method::DELETE, path: one()?, document: None }, post]
             }
@@ -214,7 +215,7 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// Where a namespace is, or something in it.
+/// The path of a namespace, or of an item in it.
 fn address(
     client: &Client,
     operation: &Operation,
@@ -235,13 +236,13 @@ fn address(
     }
 }
 
-/// Whether Glance, and all that stands before it, understands this name in an address as it is meant.
+/// Whether Glance, and every proxy in front of it, interprets this name in a URL as intended.
 fn is_addressable(name: &str) -> bool {
     let plain = |character: char| character.is_ascii() && !character.is_ascii_control();
     !["", ".", ".."].contains(&name) && name.chars().all(|one| plain(one) && one != '/')
 }
 
-/// How addresses call what is in a namespace.
+/// The path segment for a kind of item.
 fn segment(part: Part) -> &'static str {
     match part {
         Part::Field => "",
@@ -252,11 +253,12 @@ fn segment(part: Part) -> &'static str {
     }
 }
 
-/// Bytes of a namespace, and of a page of their list: the largest that Glance brings has some 100 KiB.
+/// Maximum bytes of a namespace, and of a page of namespaces. The largest namespace shipped with
+/// Glance has about 100 KiB.
 const LONGEST: usize = 4 << 20;
 
 const NAMESPACES: &str = "/v2/metadefs/namespaces";
-/// In an order that stays while namespaces come and go.
+/// A sort order that is stable while namespaces are created and deleted.
 const FIRST: &str = "sort_key=namespace&sort_dir=asc";
 
 const LIST: Operation =
@@ -286,7 +288,7 @@ mod tests {
     use keystone_auth::Session;
     use keystone_auth::auth::FixedToken;
 
-    /// A Glance that answers as a function of what it is asked says, and what it was asked.
+    /// A fake Glance that answers by a function, and records the requests.
     #[derive(Debug)]
     struct Double {
         answer: fn(usize, &str) -> Value,

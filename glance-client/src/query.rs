@@ -1,9 +1,10 @@
-//! What a Glance is asked for, so that it lists what a selection admits and little more.
+//! Translates a selection into Glance queries that return the selected images and few others.
 //!
-//! A filter may let more pass than the selection admits, never less: what comes is judged again.
-//! How Glance understands filters is read in its source (`glance/api/v2/images.py`, and
-//! `_make_conditions_from_filters` in `glance/db/sqlalchemy/api.py`), which knows no alternatives
-//! but the operator `in:` of five fields, and takes the last of filters of the same name.
+//! A filter may match more images than the selection admits, never fewer; the results are filtered
+//! again. Glance's filter semantics are taken from its source (`glance/api/v2/images.py`, and
+//! `_make_conditions_from_filters` in `glance/db/sqlalchemy/api.py`). Glance supports alternatives
+//! only through the operator `in:`, for five fields; of several filters with the same name, the
+//! last one counts.
 
 use jiff::Timestamp;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -11,15 +12,15 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use glance_core::image::ImageId;
 use glance_core::selection::{Condition, Selection};
 
-/// The queries whose pages hold all images that `selection` admits.
+/// The queries whose pages contain all images that `selection` admits.
 ///
-/// Queries of a group must be read together, because hidden images are listed apart from others;
-/// the ids of one group all come before those of the next.
+/// The queries of a group must be read together, because hidden images are listed separately. All
+/// ids of one group sort before those of the next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Queries {
     filters: String,
     hidden: &'static [bool],
-    /// Each is one `id=` filter; without ids there is one that is empty.
+    /// The `id=` filters, one per group; a single empty string if the selection names no ids.
     ids: Vec<String>,
 }
 
@@ -36,7 +37,7 @@ impl Queries {
         Self { filters: filters(selection.wanted()), hidden: hidden(selection.wanted()), ids }
     }
 
-    /// The groups of query strings.
+    /// The query strings, group by group.
     pub(super) fn groups(self) -> impl Iterator<Item = Vec<String>> + Send {
         let Self { filters, hidden, ids } = self;
         ids.into_iter().map(move |ids| {
@@ -46,7 +47,7 @@ impl Queries {
     }
 }
 
-/// The values of `os_hidden` to ask for: there is none that means both.
+/// The values of `os_hidden` to query; no value matches both kinds of images.
 fn hidden(wanted: &[Vec<Condition>]) -> &'static [bool] {
     let single = wanted.iter().find_map(|same| match same[..] {
         [Condition::Hidden(hidden)] => Some(hidden),
@@ -59,8 +60,8 @@ fn hidden(wanted: &[Vec<Condition>]) -> &'static [bool] {
     }
 }
 
-/// Every other filter. A default listing leaves out other projects' community images, and those
-/// that are shared with the caller but not accepted.
+/// All other filters. Without a visibility filter, Glance omits other projects' community images
+/// and shared images that the caller has not accepted.
 fn filters(wanted: &[Vec<Condition>]) -> String {
     let mut pushed: Vec<(&str, String)> = Vec::new();
     for (key, value) in wanted.iter().filter_map(|same| filter(same)) {
@@ -77,14 +78,14 @@ fn filters(wanted: &[Vec<Condition>]) -> String {
     pairs.collect::<Vec<_>>().join("&")
 }
 
-/// The filter for conditions of the same kind, one of which is to hold.
+/// The filter for alternative conditions of one kind.
 fn filter(same: &[Condition]) -> Option<(&str, String)> {
     Some(match same {
         [Condition::Name(_), ..] => ("name", any_of(same)?),
         [Condition::Status(_), ..] => ("status", any_of(same)?),
         [Condition::DiskFormat(_), ..] => ("disk_format", any_of(same)?),
         [Condition::ContainerFormat(_), ..] => ("container_format", any_of(same)?),
-        // Glance trims them.
+        // Glance trims tags.
         [Condition::Tag(tag)] if tag.trim() == tag => ("tag", plain(tag)?.to_owned()),
         [Condition::Property { key, value: Some(value) }] if is_filter(key) => {
             (plain(key)?, plain(value)?.to_owned())
@@ -102,8 +103,8 @@ fn filter(same: &[Condition]) -> Option<(&str, String)> {
     })
 }
 
-/// The value of a filter that takes operators, for any of these conditions. Without `eq:`, what
-/// stands before a colon would be taken for an operator.
+/// The value of a filter with operators that matches any of these conditions. Without `eq:`, text
+/// before a colon would be parsed as an operator.
 fn any_of(same: &[Condition]) -> Option<String> {
     let word = |condition: &Condition| match condition {
         Condition::Name(pattern) => pattern.exactly().map(str::to_owned),
@@ -116,7 +117,7 @@ fn any_of(same: &[Condition]) -> Option<String> {
         return Some(format!("eq:{}", plain(word)?));
     }
     let quoted = words.iter().map(|word| match plain(word)? {
-        // Glance does not undo what would have to escape these.
+        // Glance cannot unescape these characters.
         word if word.contains(['"', '\\']) => None,
         word if word.is_empty() || word.contains(',') => Some(format!("\"{word}\"")),
         word => Some(word.to_owned()),
@@ -124,24 +125,24 @@ fn any_of(same: &[Condition]) -> Option<String> {
     Some(format!("in:{}", quoted.collect::<Option<Vec<_>>>()?.join(",")))
 }
 
-/// A text that every database can compare: some fail at others.
+/// The text, if every database can compare it; some fail on the excluded characters.
 fn plain(text: &str) -> Option<&str> {
     let is_hard = |letter: char| letter.is_control() || letter > '\u{ffff}';
     (!text.contains(is_hard)).then_some(text)
 }
 
-/// Whether Glance takes a parameter of this name for a property or a digest.
+/// Whether Glance treats a parameter of this name as a property or digest filter.
 fn is_filter(key: &str) -> bool {
     let is_range = key.ends_with("_min") || key.ends_with("_max");
     !is_range && !key.starts_with('_') && !NO_FILTERS.contains(&key)
 }
 
-/// From the whole second on: the database knows fractions that the records do not show.
+/// Rounds down to the second: the database stores fractions that records do not show.
 fn since(time: Timestamp) -> Option<String> {
     Some(format!("gte:{}", Timestamp::from_second(time.as_second()).ok()?))
 }
 
-/// Up to the whole second.
+/// Rounds up to the second.
 fn before(time: Timestamp) -> Option<String> {
     let second = time.as_second() + i64::from(time.subsec_nanosecond() > 0);
     Some(format!("lt:{}", Timestamp::from_second(second).ok()?))
@@ -151,22 +152,23 @@ fn encoded(text: &str) -> String {
     utf8_percent_encode(text, ENCODED).to_string()
 }
 
-/// Sorted by id, so that the same images are near each other in two stores' listings.
+/// Sorted by id, so that a merge join of two stores' listings finds equal ids close together.
 const PAGES: &str = "sort=id:asc&limit=1000";
 
-/// The ids asked for at once. A server may take no more than 4096 bytes of address and headers,
-/// the token among them.
+/// The maximum number of ids per query. A server may limit URL and headers, including the token, to
+/// 4096 bytes.
 const IDS: usize = 60;
 
-/// The most bytes that one filter may take of that.
+/// The maximum bytes of one filter within that limit.
 const LONGEST: usize = 600;
 
-/// What a query may hold as it is (RFC 3986, section 3.4), as far as Glance gives it no meaning.
+/// Characters that need no escaping in a query (RFC 3986, section 3.4) and have no meaning to
+/// Glance.
 const ENCODED: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b':').remove(b',');
 
-/// Names of parameters that mean something other than a property: parameters of the request, and
-/// attributes of Glance's own class of images.
+/// Parameter names that are not properties: parameters of the request, and attributes of Glance's
+/// image class.
 const NO_FILTERS: &[&str] = &[
     "changes-since",
     "delete",
@@ -231,7 +233,7 @@ mod tests {
             ("protected=false", "&protected=false"),
             ("created-after=2026-01-31", "&created_at=gte:2026-01-31T00:00:00Z"),
             ("created-before=2026-01-31T01:00:00+01:00", "&created_at=lt:2026-01-31T00:00:00Z"),
-            // Records do not show the fraction that the database knows.
+            // The database stores a fraction that records do not show.
             ("updated-after=2026-01-31T00:00:00.5Z", "&updated_at=gte:2026-01-31T00:00:00Z"),
             ("updated-before=2026-01-31T00:00:00.5Z", "&updated_at=lt:2026-01-31T00:00:01Z"),
         ] {
@@ -269,7 +271,7 @@ mod tests {
         ] {
             assert_eq!(asked(conditions), "", "{conditions:?}");
         }
-        // The last would count.
+        // Glance would use only the last filter.
         let both = ["created-after=2026-01-01", "created-before=2026-01-31"];
         assert_eq!(asked(&both), "&created_at=gte:2026-01-01T00:00:00Z");
     }

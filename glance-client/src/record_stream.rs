@@ -1,8 +1,8 @@
-//! The elements of a list in a JSON document, one by one while the document comes.
+//! Splits a JSON document into the elements of its list while the document is being received.
 //!
-//! An answer with a list is an object: the list, such as `images`, and a few short values, such as
-//! `next`. Each element is handed on as a text of its own, and memory holds one at a time. Only the
-//! structure is looked at here, without recursion; whoever gets a text parses it.
+//! The document is an object with a list, such as `images`, and a few short values, such as `next`.
+//! Each element is passed on as JSON text, and only one is held in memory at a time. This module
+//! tracks the structure only, without recursion; the consumer parses the text of each element.
 
 use std::mem::take;
 
@@ -16,20 +16,20 @@ use glance_core::image::provenance;
 pub(super) enum Piece {
     /// An element of the list.
     Element(Element),
-    /// The text of another value that is wanted, and its key.
+    /// The key of another requested value, and the value's text.
     Value(String, Vec<u8>),
 }
 
 /// An element of a list.
 #[derive(Debug, PartialEq)]
 pub(super) enum Element {
-    /// Its text.
+    /// The text of the element.
     Whole(Vec<u8>),
-    /// One that is too long, with those of its values that say which it is.
+    /// An element that exceeds the size limit, with those of its values that identify it.
     TooLong(Map<String, Value>),
 }
 
-/// Why a document can't be split.
+/// Why a document cannot be split.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Unsplit {
     #[error("it is not JSON")]
@@ -47,21 +47,21 @@ pub(super) enum Unsplit {
 pub(super) struct Splitter {
     /// The key of the list, if one is wanted.
     list: Option<&'static str>,
-    /// The keys of other values that are wanted.
+    /// The keys of other requested values.
     wanted: &'static [&'static str],
-    /// Bytes that may come besides the elements.
+    /// How many more bytes may come outside the elements.
     others: usize,
     at: At,
     scan: Scan,
-    /// The key or value that the document is at, as far as it is held.
+    /// The current key, value or element, as far as it is held.
     text: Vec<u8>,
     key: String,
-    /// Looks on where an element is too long to be held.
+    /// Scans the rest of an element that is too long to hold.
     look: Option<Box<Look>>,
     has_list: bool,
 }
 
-/// Where the document is.
+/// The position in the document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum At {
     Start,
@@ -80,7 +80,7 @@ enum At {
 }
 
 impl Splitter {
-    /// Splits off the elements of the list with this key, and `wanted` other values.
+    /// Creates a splitter for the list with the key `list`, and the `wanted` other values.
     pub(super) fn of(list: &'static str, wanted: &'static [&'static str]) -> Self {
         Self { list: Some(list), ..Self::new(wanted, OTHERS) }
     }
@@ -99,7 +99,7 @@ impl Splitter {
         }
     }
 
-    /// Takes the next bytes, and hands on what they complete.
+    /// Processes the next bytes and passes on the pieces that they complete.
     pub(super) fn feed(
         &mut self,
         mut bytes: &[u8],
@@ -118,7 +118,7 @@ impl Splitter {
         Ok(())
     }
 
-    /// Whether the document is whole.
+    /// Checks that the document is complete.
     pub(super) fn end(&self) -> Result<(), Unsplit> {
         match (self.at, self.list) {
             (At::End, Some(list)) if !self.has_list => Err(Unsplit::NoList(list)),
@@ -127,7 +127,7 @@ impl Splitter {
         }
     }
 
-    /// Passes over the first byte.
+    /// Skips the first byte.
     fn pass_over<'a>(&mut self, bytes: &'a [u8]) -> Result<&'a [u8], Unsplit> {
         self.spend(1)?;
         Ok(&bytes[1..])
@@ -138,7 +138,7 @@ impl Splitter {
         Ok(())
     }
 
-    /// Goes on by a byte between keys and values.
+    /// Processes a structural byte between keys and values.
     fn step(&mut self, at: At, byte: u8) -> Result<Step, Unsplit> {
         let is_list = self.list == Some(self.key.as_str());
         let (at, step) = match (at, byte) {
@@ -166,7 +166,7 @@ impl Splitter {
         Ok(step)
     }
 
-    /// Reads a key, a value or an element, and gives back what follows it.
+    /// Reads on in a key, a value or an element, and returns the bytes after it.
     fn read<'a>(
         &mut self,
         bytes: &'a [u8],
@@ -189,7 +189,7 @@ impl Splitter {
         Ok(rest)
     }
 
-    /// Holds a part of an element; of one that is too long, only what says which it is.
+    /// Stores a part of an element; of an oversized one, only the identifying values.
     fn hold_element(&mut self, part: &[u8]) -> Result<(), Unsplit> {
         if let Some(look) = &mut self.look {
             return look.on(part);
@@ -202,12 +202,12 @@ impl Splitter {
         Ok(())
     }
 
-    /// Takes what was read as whole.
+    /// Completes the current key, value or element.
     fn complete(&mut self, pieces: &mut impl FnMut(Piece)) {
         let text = take(&mut self.text);
         self.at = match self.at {
             At::Key => {
-                // One that is not held as a whole is not one that is wanted.
+                // A key too long to be held completely is not a requested one.
                 self.key = serde_json::from_slice(&text).unwrap_or_default();
                 At::Colon
             }
@@ -228,7 +228,7 @@ impl Splitter {
     }
 }
 
-/// Whether a byte is passed over, or belongs to what begins with it.
+/// Whether a byte is skipped, or is the first of a key, value or element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
     Over,
@@ -248,12 +248,12 @@ enum Inside {
     Structure,
     Text,
     Escape,
-    /// A number or a word.
+    /// A number or a literal.
     Scalar,
 }
 
 impl Scan {
-    /// Of a value that begins with this byte.
+    /// Starts a value whose first byte is `byte`.
     fn of(byte: u8) -> Self {
         let inside = match byte {
             b'"' | b'{' | b'[' => Inside::Structure,
@@ -262,7 +262,7 @@ impl Scan {
         Self { depth: 0, inside }
     }
 
-    /// How many of the next bytes belong to the value, if it ends within them.
+    /// The number of bytes that belong to the value, if the value ends within `bytes`.
     fn end(&mut self, bytes: &[u8]) -> Option<usize> {
         let mut at = 0;
         while at < bytes.len() {
@@ -308,7 +308,7 @@ fn ends_scalar(byte: u8) -> bool {
     matches!(byte, b',' | b':' | b']' | b'}') || byte.is_ascii_whitespace()
 }
 
-/// Looks in an object for the values that say which image it is.
+/// Finds the values in an object that identify the image.
 #[derive(Debug)]
 struct Look {
     splitter: Splitter,
@@ -335,13 +335,13 @@ impl Look {
                 }
             }
         };
-        // What is not an object says nothing of itself.
+        // An element that is not an object has no identifying values.
         self.is_over = self.is_over || self.splitter.feed(part, &mut take).is_err();
         Ok(())
     }
 }
 
-/// What the text of an element that can't be parsed says of which image it is.
+/// Extracts the identifying values from an element whose text is not valid JSON.
 pub(super) fn identity(element: &[u8]) -> Map<String, Value> {
     let mut look = Look::default();
     match look.on(element) {
@@ -350,19 +350,19 @@ pub(super) fn identity(element: &[u8]) -> Map<String, Value> {
     }
 }
 
-/// The values that say which image a record is of, and whether it is one of our replicas.
+/// The keys that identify an image, and show whether it is a replica made by this tool.
 const IDENTITY: &[&str] = &["id", "name", provenance::NEW_ID, provenance::SOURCE_ID];
 
-/// Bytes of an element: some hundred times those of a usual record.
+/// Maximum bytes of an element; several hundred times a typical record.
 pub(super) const LONGEST: usize = 1 << 20;
 
-/// Bytes of an element that are passed over at most.
+/// Maximum bytes of an element that is skipped.
 const ENDLESS: usize = 16 << 20;
 
-/// Bytes of keys and values besides the list, and of what stands between all of them.
+/// Maximum bytes of keys, other values and structure outside the elements.
 const OTHERS: usize = 1 << 20;
 
-/// Bytes of a key or value that is wanted.
+/// Maximum bytes of a requested key or value.
 const HELD: usize = 64 << 10;
 
 #[cfg(test)]
@@ -371,7 +371,7 @@ mod tests {
 
     use super::*;
 
-    /// The pieces of a document that comes in chunks of this length, and how it ends.
+    /// The pieces of a document fed in chunks of this length, and how the document ends.
     fn split(document: &[u8], chunk: usize) -> (Vec<Piece>, Result<(), Unsplit>) {
         let mut splitter = Splitter::of("images", &["next"]);
         let mut pieces = Vec::new();
@@ -441,7 +441,7 @@ mod tests {
         }
     }
 
-    /// A document of these parts, the middle one again and again.
+    /// A document of these parts, with the middle one repeated.
     fn long(head: &str, middle: &str, times: usize, tail: &str) -> Vec<u8> {
         [head, &middle.repeat(times), tail].concat().into_bytes()
     }

@@ -1,4 +1,4 @@
-//! Reads the schema that a Glance publishes for its records.
+//! Reads the JSON schema that a Glance publishes for image records.
 
 use glance_core::record_schema::Schema;
 use glance_core::transport::briefly;
@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::request::{Client, Operation};
 
-/// Reads the schema of the Glance that `client` reaches; `None` when it does not say. It is asked
-/// once, and not for long: without the answer, Glance itself judges records.
+/// Reads the schema from the Glance of `client`; `None` if that fails. Makes one request with a
+/// short timeout: without a schema, Glance itself validates the records.
 pub(crate) async fn read(client: &Client) -> Option<Schema> {
     let operation = Operation { what: "read the schema of images", image: None };
     let client = client.optional();

@@ -1,11 +1,11 @@
-//! What Glance means by a status code.
+//! The meaning of Glance's status codes.
 
 use http::StatusCode;
 
 use glance_core::store::StoreErrorKind;
 use glance_core::transport::ClientCertificate;
 
-/// A status code, understood.
+/// The meaning of a status code.
 #[derive(Debug)]
 pub(super) struct Refusal {
     pub(super) kind: StoreErrorKind,
@@ -13,14 +13,15 @@ pub(super) struct Refusal {
     pub(super) hint: Option<String>,
 }
 
-/// Understands a refusal of `operation`; `body` is the HTML that Glance sends with it.
+/// Interprets a rejected `operation`; `body` is the HTML page that Glance sends with it.
 pub(super) fn explain(status: StatusCode, operation: &str, body: &[u8]) -> Refusal {
     let (kind, hint) = match status.as_u16() {
         400 => (StoreErrorKind::Invalid, None),
         401 => (StoreErrorKind::Unauthenticated, Some(NEW_TOKEN)),
         403 => (StoreErrorKind::Forbidden, Some(ADMIN)),
-        // Two uploads met in one record: to the second Glance says that the image could not be found
-        // (its `image_data.py` has one answer for `Conflict` and `ImageNotFound`), but it is there.
+        // Two concurrent uploads to one record: Glance tells the second one that the image could
+        // not be found (`image_data.py` has a single answer for `Conflict` and `ImageNotFound`),
+        // although it exists.
         410 if operation == UPLOAD => (StoreErrorKind::Conflict, None),
         404 | 410 => (StoreErrorKind::NotFound, None),
         409 if operation == CREATE => (StoreErrorKind::IdTaken, Some(BURNED)),
@@ -39,13 +40,13 @@ pub(super) fn explain(status: StatusCode, operation: &str, body: &[u8]) -> Refus
     Refusal { kind, reason, hint: hint.map(str::to_owned) }
 }
 
-/// The remedy where it is the server's TLS that wanted another client: some servers let everybody
-/// in, and say by a status (nginx: 400) that the client certificate is missing or wrong.
+/// The hint if the server rejects the client certificate: some servers complete every handshake,
+/// and report a missing or wrong client certificate by a status code (nginx: 400).
 pub(super) fn of_the_client(asked: Option<ClientCertificate>, reason: &str) -> Option<String> {
     asked.filter(|_| reason.contains("certificate")).map(|asked| asked.hint().to_owned())
 }
 
-/// The words of an HTML page, without its title, cut to a readable length.
+/// The text of an HTML page without its title, shortened to a readable length.
 fn plain_text(html: &[u8]) -> String {
     let html = String::from_utf8_lossy(html);
     let body = html.split_once("<body>").map_or(&*html, |(_, body)| body);
@@ -60,7 +61,7 @@ fn plain_text(html: &[u8]) -> String {
                 text.push(' ');
             }
             _ if in_tag => {}
-            // A server must not move the cursor of the operator's terminal.
+            // Drop control characters: a server must not control the operator's terminal.
             control if control.is_control() && !control.is_whitespace() => {}
             other => text.push(other),
         }
@@ -79,7 +80,7 @@ fn plain_text(html: &[u8]) -> String {
     said
 }
 
-/// Operations whose refusals mean something of their own.
+/// Operations for which a status code has a special meaning.
 pub(super) const CREATE: &str = "create the record";
 pub(super) const UPLOAD: &str = "store the data";
 

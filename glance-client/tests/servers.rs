@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 thread_local! {
-    /// Bytes of pages that were taken from servers by this test.
+    /// Bytes of response pages that this test has read.
     static TAKEN: Cell<usize> = const { Cell::new(0) };
 }
 
@@ -48,7 +48,7 @@ fn reply(status: u16, body: &Value) -> Response<Body> {
     Response::builder().status(status).body(Body::from(Bytes::from(body.to_string()))).unwrap()
 }
 
-/// A Keystone at `https://ks` whose catalogue has a Glance at `https://g`, and that Glance.
+/// A Keystone at `https://ks` with a Glance at `https://g` in its catalogue, and that Glance.
 struct Cloud {
     glance: fn() -> Response<Body>,
     sent: Mutex<Vec<Request<()>>>,
@@ -92,7 +92,7 @@ fn by_password() -> Keystone {
     }
 }
 
-/// The first error of a listing, by a store that signed in.
+/// The first error of a listing by a signed-in store.
 async fn refused_by_glance(glance: fn() -> Response<Body>) -> StoreError {
     let double = Cloud::new(glance);
     let session = Arc::new(Session::new(double.clone(), Arc::new(by_password())));
@@ -137,7 +137,7 @@ async fn a_long_error_page_of_glance_is_not_read() {
     assert!(TAKEN.get() <= 512 << 10, "{} bytes were read", TAKEN.get());
 }
 
-/// Whatever led there.
+/// However the http URL was reached.
 #[tokio::test]
 async fn a_token_that_came_over_https_goes_to_no_http_glance() {
     let double = Cloud::new(|| reply(200, &Value::Null));
@@ -151,7 +151,7 @@ async fn a_token_that_came_over_https_goes_to_no_http_glance() {
     assert!(sent.len() == 1 && sent[0].uri() == "https://ks/v3/auth/tokens");
 }
 
-/// The ways in which an answer does not come.
+/// The ways in which a response can fail.
 #[derive(Debug, Clone, Copy)]
 enum Way {
     Unavailable,

@@ -1,8 +1,8 @@
-//! The Glance v2 API over any [`ImageStore`](glance_core::ImageStore).
+//! Serves the Glance v2 API for any [`ImageStore`](glance_core::ImageStore).
 //!
 //! [`GlanceApi`] answers requests and is itself a [`Transport`](glance_core::Transport): a client
-//! can use it in-process, without a socket, and wrappers around transports fit around it.
-//! [`serve`] puts it behind a listener.
+//! can use it in-process, without a socket, and any wrapper around a transport can wrap it.
+//! [`serve`] answers the connections of a listener.
 
 mod api;
 mod lingering;

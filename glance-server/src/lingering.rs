@@ -1,4 +1,4 @@
-//! What becomes of a request's body that the API does not want.
+//! Keeps reading a request body that the API does not need.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -9,18 +9,18 @@ use http_body_util::BodyExt;
 use hyper::body::{Body as _, Frame, Incoming, SizeHint};
 use tokio::runtime::Handle;
 
-/// A request's body that goes on being read for a while when the API drops it early. Closing the
-/// connection on a client that is still sending would reset it, and the client might lose the
-/// answer.
+/// A request body that is still read for a while after the API drops it early. Closing the
+/// connection while the client is sending would reset it, and the client might lose the response.
 pub(crate) struct Lingering {
-    /// There until it is dropped.
+    /// `Some` until the body is dropped.
     body: Option<Incoming>,
-    /// Whether the client waits for a word before it sends: then nothing is under way.
+    /// Whether the client sent `Expect` and waits before sending the body, so no data is in
+    /// transit.
     expecting: bool,
 }
 
 impl Lingering {
-    /// The body of a client that waits for a word before it sends, or does not.
+    /// Wraps the body of a request; `expecting` says whether the request has an `Expect` header.
     pub(crate) fn new(body: Incoming, expecting: bool) -> Self {
         Self { body: Some(body), expecting }
     }
@@ -61,5 +61,5 @@ impl Drop for Lingering {
     }
 }
 
-/// How long a client may go on sending what nobody wants.
+/// How long an unneeded body is still read.
 const LINGER: Duration = Duration::from_secs(5);

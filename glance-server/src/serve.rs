@@ -1,4 +1,4 @@
-//! Puts an API behind a listener.
+//! Serves an API on a listener.
 
 use std::future::Future;
 use std::io;
@@ -25,17 +25,18 @@ use transport_hyper::{Io, TlsAcceptor};
 use crate::lingering::Lingering;
 use crate::watched::{Watched, watched};
 
-/// How much of a server its clients may take.
+/// Limits on the resources that clients may use.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Connections at once. Further ones are not accepted before one of these ends.
+    /// Maximum number of open connections. Further ones are accepted when others close.
     pub connections: usize,
-    /// Requests on one connection, which is closed after the last.
+    /// Maximum number of requests per connection. The connection is closed after the last.
     pub requests: u32,
-    /// How long a client may take for a handshake, or for the head of a request, or for the next
-    /// request on a connection.
+    /// Timeout for a handshake, for the head of a request, and for the next request on a
+    /// connection.
     pub head: Duration,
-    /// How long a client may send nothing within the body of a request, or take nothing of an answer.
+    /// Timeout for a client that sends nothing in the middle of a request body, or reads nothing of
+    /// a response.
     pub silence: Duration,
 }
 
@@ -46,12 +47,12 @@ impl Default for Limits {
     }
 }
 
-/// Answers the connections of `listener` by `api`, each on a task of its own, until `shutdown`;
-/// then lets the requests in progress end for some seconds. Without an `acceptor` it speaks plain
-/// HTTP. The limits are the default ones.
+/// Answers the connections of `listener` with `api`, each in its own task, until `shutdown`
+/// resolves. Requests in progress then get some seconds to finish. Without an `acceptor`, the
+/// server speaks plain HTTP. Uses the default [`Limits`].
 ///
 /// # Errors
-/// When the listener is not a listener. A failed connection ends alone.
+/// If the address of the listener cannot be read. Errors of a connection end that connection only.
 pub async fn serve(
     listener: TcpListener,
     acceptor: Option<Arc<dyn TlsAcceptor>>,
@@ -61,10 +62,10 @@ pub async fn serve(
     serve_within(Limits::default(), listener, acceptor, api, shutdown).await
 }
 
-/// The same, with these limits.
+/// Like [`serve`], with the given limits.
 ///
 /// # Errors
-/// When the listener is not a listener. A failed connection ends alone.
+/// If the address of the listener cannot be read. Errors of a connection end that connection only.
 pub async fn serve_within(
     limits: Limits,
     listener: TcpListener,
@@ -93,7 +94,7 @@ pub async fn serve_within(
                     });
                 }
                 Err(error) => {
-                    // Out of file descriptors, say: some will be free soon.
+                    // Out of file descriptors, for example: some will be freed soon.
                     tracing::debug!(%error, "cannot accept a connection");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
@@ -101,12 +102,12 @@ pub async fn serve_within(
         }
     }
     drop(listener);
-    // Who is not done by then is cut off when `tasks` is dropped.
+    // Connections still open after the grace period are aborted when `tasks` is dropped.
     let _ = tokio::time::timeout(GRACE, graceful.shutdown()).await;
     Ok(())
 }
 
-/// Waits until a connection may come, then for one.
+/// Waits for a free connection slot, then accepts a connection.
 async fn accept(
     listener: &TcpListener,
     free: &Arc<Semaphore>,
@@ -116,13 +117,13 @@ async fn accept(
     Ok((tcp, permit))
 }
 
-/// What all connections share.
+/// State shared by all connections.
 struct Site {
     limits: Limits,
     acceptor: Option<Arc<dyn TlsAcceptor>>,
     api: Arc<dyn Transport>,
     scheme: Scheme,
-    /// Stands in for the host where a client names none.
+    /// Replaces the host if a request names none.
     local: Authority,
 }
 
@@ -158,7 +159,7 @@ impl Site {
     }
 
     async fn handshake(&self, tcp: TcpStream) -> io::Result<Box<dyn Io>> {
-        // Small answers must not wait for more to come.
+        // Send small responses immediately (no Nagle's algorithm).
         tcp.set_nodelay(true)?;
         match &self.acceptor {
             None => Ok(Box::new(tcp)),
@@ -182,7 +183,7 @@ impl Site {
             return Ok(bad_request());
         };
         parts.uri = uri;
-        // An error here closes the connection: there is nothing true to say.
+        // An error here closes the connection, as no response would be truthful.
         let expecting = parts.headers.contains_key(EXPECT);
         let body = Body::from_http(Lingering::new(body, expecting));
         self.api.send(Request::from_parts(parts, watched(body, self.limits.silence))).await
@@ -195,12 +196,12 @@ fn bad_request() -> Response<Body> {
     response
 }
 
-/// Bytes of a request's head. A longer one is answered by 431; what hyper reads at once when it looks,
-/// up to as much again, passes.
+/// Maximum bytes of a request head; a longer one is answered with 431. A head up to about twice as
+/// long may pass, if hyper gets it in one read.
 const MAX_HEAD: usize = 256 << 10;
 
-/// How long requests in progress may go on after the end.
+/// How long requests in progress may continue after the shutdown.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// How long to wait when no connection can be accepted.
+/// The pause after a failed accept.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

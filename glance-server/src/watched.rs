@@ -1,4 +1,4 @@
-//! Limits on the silence of clients.
+//! Timeouts for silent clients.
 
 use std::io;
 use std::pin::Pin;
@@ -11,8 +11,8 @@ use glance_core::error::BodyError;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
-/// The same body, which fails when nothing comes for so long. Time that passes before anything is asked
-/// of it does not count.
+/// Wraps a body: reading fails when no bytes arrive within `silence`. Only the time spent in a read
+/// counts.
 pub(crate) fn watched(body: Body, silence: Duration) -> Body {
     let size = body.size();
     let chunks = stream::unfold(Some(body), move |body| async move {
@@ -30,11 +30,11 @@ fn silent(silence: Duration) -> BodyError {
     io::Error::new(io::ErrorKind::TimedOut, reason).into()
 }
 
-/// A connection that fails when the client takes nothing of what is written for so long.
+/// A connection whose writes fail when the client reads nothing for `silence`.
 pub(crate) struct Watched<T> {
     io: T,
     silence: Duration,
-    /// When the write that waits fails.
+    /// When the blocked write times out.
     end: Option<Pin<Box<Sleep>>>,
 }
 
@@ -43,7 +43,7 @@ impl<T> Watched<T> {
         Self { io, silence, end: None }
     }
 
-    /// Passes on how a write went, and limits how long it waits.
+    /// Returns the result of a write, or a timeout if the write has been blocked for too long.
     fn limit<R>(
         &mut self,
         went: Poll<io::Result<R>>,

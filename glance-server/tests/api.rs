@@ -102,7 +102,7 @@ async fn status(api: &dyn Transport) -> String {
     ask(api, "GET", IMAGE).await.json()["status"].as_str().unwrap().to_owned()
 }
 
-/// A body of unknown size, unless it promises one.
+/// A body of unknown size, unless `size` is given.
 fn chunked(chunks: Vec<Result<Bytes, BodyError>>, size: Option<u64>) -> Body {
     Body::from_stream(stream::iter(chunks), size)
 }
@@ -259,7 +259,7 @@ async fn listings_are_sorted_as_asked_from_page_to_page() {
         assert_eq!(try_ask(&api, "PUT", &path, &octets, body).await.unwrap().status, 204);
     }
     for (query, order) in [
-        // Numbers, not texts: 9 comes before 10.
+        // Sorted as numbers, not as texts: 9 comes before 10.
         ("sort=size:asc", [3, 1, 2]),
         ("sort=size", [2, 1, 3]),
         ("sort=name:asc,size:asc", [3, 2, 1]),
@@ -636,7 +636,7 @@ async fn data_goes_in_once_and_comes_out_in_parts() {
     assert_eq!(plain.status, 415);
     assert_eq!(ask(&api, "POST", &format!("{IMAGE}/actions/deactivate")).await.status, 403);
     assert_eq!(put(&api, b"abcdef").await.status, 204);
-    // Refused before the body is read: this one would fail.
+    // Rejected before the body is read; reading this one would fail.
     let broken = chunked(vec![Err("never asked for".into())], None);
     assert_eq!(put_with(&api, &[], broken).await.unwrap().status, 409);
 
@@ -713,7 +713,7 @@ async fn data_of_the_right_format_is_taken() {
     iso[32_769..32_774].copy_from_slice(b"CD001");
     let mut vhd = vec![0; 512];
     vhd[..8].copy_from_slice(b"conectix");
-    // The suite `content` has many more.
+    // The suite `content` has many more formats.
     for (format, data, status) in [
         ("iso", iso.clone(), 204),
         ("raw", iso.clone(), 204),
@@ -724,7 +724,7 @@ async fn data_of_the_right_format_is_taken() {
     ] {
         let api = api();
         create(&api, format).await;
-        // In small pieces, so that no chunk holds the whole mark.
+        // In small pieces, so that no chunk contains the whole signature.
         let pieces = data.chunks(3).map(|piece| Ok(Bytes::copy_from_slice(piece)));
         let body = chunked(pieces.collect(), None);
         let got = put_with(&api, &[], body).await.unwrap();
@@ -732,7 +732,7 @@ async fn data_of_the_right_format_is_taken() {
     }
 }
 
-/// Every Glance shows an owner; the one that is made up is none to a client of this project.
+/// Glance always shows an owner; a client of this project ignores the invented one.
 #[tokio::test]
 async fn an_image_without_an_owner_is_read_back_without_one() {
     let image = Image::queued(ImageId::random(), Attributes::default());

@@ -1,4 +1,4 @@
-//! The API behind a listener, over plain HTTP.
+//! The API on a listener, over plain HTTP.
 
 #![allow(clippy::unwrap_used)] // in what the tests share, as in the tests
 
@@ -98,7 +98,7 @@ async fn an_early_answer_reaches_a_client_that_is_still_sending() {
     }
 }
 
-/// Refuses every handshake.
+/// A TLS acceptor that rejects every handshake.
 #[derive(Debug)]
 struct Never;
 
@@ -121,17 +121,17 @@ async fn a_failed_handshake_ends_its_connection_only() {
     server.end.await.unwrap().unwrap();
 }
 
-/// Limits that a test does not wait for.
+/// Limits short enough for a test.
 fn strict() -> Limits {
     let soon = Duration::from_millis(200);
     Limits { connections: 2, requests: 2, head: soon, silence: soon }
 }
 
-/// What a server says to the end of the connection, for so long that a test has failed.
+/// Reads the responses until the connection ends.
 async fn to_the_end(tcp: &mut TcpStream) -> String {
     let mut said = Vec::new();
     let read = tcp.read_to_end(&mut said);
-    // A reset is an end, too.
+    // A reset ends the connection too.
     let _ = tokio::time::timeout(Duration::from_secs(20), read).await.unwrap();
     String::from_utf8(said).unwrap()
 }
@@ -152,7 +152,7 @@ async fn a_client_that_falls_silent_is_cut_off() {
         let said = to_the_end(&mut tcp).await;
         assert!(!said.contains(" 20"), "{begun}: {said}");
     }
-    // It is queued still, and takes the data.
+    // The image is still queued and accepts the data.
     let put =
         format!("PUT /v2/images/{ID}/file HTTP/1.1\r\nContent-Type: application/octet-stream");
     let answer = ask(server.address, &put, "abc").await;
@@ -192,12 +192,12 @@ async fn a_client_that_takes_nothing_is_cut_off() {
     ask(address, "POST /v2/images HTTP/1.1", &record).await;
     let put =
         format!("PUT /v2/images/{ID}/file HTTP/1.1\r\nContent-Type: application/octet-stream");
-    // More than the buffers of both sides hold.
+    // More than the buffers of both sides can hold.
     ask(address, &put, &"x".repeat(32 << 20)).await;
     let mut tcp = TcpStream::connect(address).await.unwrap();
     let get = format!("GET /v2/images/{ID}/file HTTP/1.1\r\nHost: x\r\n\r\n");
     tcp.write_all(get.as_bytes()).await.unwrap();
-    // There is room for one connection, which the next one gets.
+    // Only one connection is allowed, so this one must wait for the silent one to be closed.
     let other = tokio::time::timeout(Duration::from_secs(20), ask(address, "GET / HTTP/1.1", ""));
     assert!(other.await.unwrap().starts_with("HTTP/1.1 300"));
     drop(tcp);
@@ -234,7 +234,7 @@ async fn heads_and_records_have_a_size() {
         let name = "x".repeat(length);
         let head =
             format!("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Long: {name}\r\n\r\n");
-        // The rest of it is not taken any more, so that writing it, and reading, may fail.
+        // The server stops reading, so writing the rest, and reading, may fail.
         let _ = tcp.write_all(head.as_bytes()).await;
         let said = to_the_end(&mut tcp).await;
         assert_eq!(said.starts_with("HTTP/1.1 300"), fits, "{said}");

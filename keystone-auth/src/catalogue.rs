@@ -1,4 +1,4 @@
-//! Finds Glance in the catalogue that comes with a token.
+//! Finds Glance in the service catalogue that comes with a token.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -12,32 +12,32 @@ use super::{SignInError, SignInErrorKind};
 /// One service of Keystone's catalogue:
 /// <https://docs.openstack.org/api-ref/identity/v3/#get-service-catalog>.
 ///
-/// What a catalogue leaves out is empty: a service that is of no interest must not be in the way.
+/// Missing fields become empty, so that an incomplete entry of another service is not an error.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Service {
-    /// What it does, such as `image`.
+    /// The type of the service, such as `image`.
     #[serde(rename = "type", default, deserialize_with = "text_or_nothing")]
     pub kind: String,
-    /// Its name; old Keystones give none.
+    /// The name of the service; old Keystones omit it.
     #[serde(default)]
     pub name: Option<String>,
-    /// Where it is.
+    /// The endpoints of the service.
     #[serde(default, deserialize_with = "useful")]
     pub endpoints: Vec<Endpoint>,
 }
 
-/// One place of a service.
+/// One endpoint of a service.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Endpoint {
-    /// Whom it is for: `public`, `internal` or `admin`.
+    /// The audience: `public`, `internal` or `admin`.
     #[serde(default, deserialize_with = "text_or_nothing")]
     pub interface: String,
-    /// Its address, with or without a version.
+    /// The URL, with or without a version.
     #[serde(default, deserialize_with = "text_or_nothing")]
     pub url: String,
-    /// Its region.
+    /// The region.
     pub region_id: Option<String>,
-    /// The older name of the same.
+    /// The older field for the region.
     pub region: Option<String>,
 }
 
@@ -47,7 +47,7 @@ impl Endpoint {
     }
 }
 
-/// What can be of use in a catalogue.
+/// An entry of the catalogue. Useless entries are discarded.
 pub(super) trait Entry {
     fn is_useful(&self) -> bool;
 }
@@ -64,7 +64,8 @@ impl Entry for Endpoint {
     }
 }
 
-/// Reads a list, and holds only what is of use: an empty entry takes more memory than its text.
+/// Deserializes a list and keeps only useful entries: an empty entry uses more memory than its
+/// text.
 pub(super) fn useful<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -97,20 +98,20 @@ fn text_or_nothing<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String,
     Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
-/// Which image service of a cloud to use.
+/// Selects the image service of a cloud.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageService {
-    /// The region, where one was asked for or the cloud has one.
+    /// The region, if one was requested or configured.
     pub region: Option<String>,
-    /// The interfaces that will do, the best first: `public`, `internal` or `admin`.
+    /// The acceptable interfaces, in order of preference: `public`, `internal` or `admin`.
     pub interfaces: Vec<String>,
-    /// Its type in the catalogue.
+    /// The type of the service in the catalogue.
     pub service_type: String,
-    /// Its name in the catalogue, where several have the type.
+    /// The name of the service in the catalogue, if several have that type.
     pub service_name: Option<String>,
-    /// Where it is, in place of what the catalogue says.
+    /// An endpoint that replaces the one in the catalogue.
     pub endpoint_override: Option<String>,
-    /// Whether it need not be asked which versions it speaks.
+    /// Whether version discovery can be skipped.
     pub version_is_known: bool,
 }
 
@@ -127,7 +128,7 @@ impl Default for ImageService {
     }
 }
 
-/// The base URL of the service that is wanted, by the catalogue.
+/// Returns the base URL of the wanted service from the catalogue.
 pub(super) fn choose(catalogue: &[Service], wanted: &ImageService) -> Result<Url, SignInError> {
     let found = fitting(catalogue, wanted)?;
     let chosen = found[0];
@@ -142,13 +143,13 @@ pub(super) fn choose(catalogue: &[Service], wanted: &ImageService) -> Result<Url
     })
 }
 
-/// The region of the service that is wanted, by the catalogue.
+/// The region of the wanted service in the catalogue.
 pub(super) fn region<'a>(catalogue: &'a [Service], wanted: &ImageService) -> Option<&'a str> {
     let region = fitting(catalogue, wanted).ok()?.first()?.region();
     (!region.is_empty()).then_some(region)
 }
 
-/// The places of the service that is wanted, at least one.
+/// The matching endpoints; an error if there are none.
 fn fitting<'a>(
     catalogue: &'a [Service],
     wanted: &ImageService,
@@ -166,7 +167,7 @@ fn fitting<'a>(
     found.ok_or_else(|| nothing_fits(&all, wanted))
 }
 
-/// What to tell the operator when the first endpoint was taken out of several regions.
+/// A note for the operator if the first endpoint was chosen from several regions.
 fn several_regions(found: &[&Endpoint]) -> Option<String> {
     let mut regions: Vec<&str> = found.iter().map(|endpoint| endpoint.region()).collect();
     regions.dedup();
@@ -187,7 +188,7 @@ fn offers<'a>(
 ) -> Result<Vec<&'a Endpoint>, SignInError> {
     let kind = &wanted.service_type;
     let services = catalogue.iter().filter(|service| service.kind == *kind);
-    // A service that does not say its name may be the one.
+    // A service without a name may be the wanted one.
     let named = |service: &&Service| match (&wanted.service_name, &service.name) {
         (Some(wanted), Some(name)) => wanted == name,
         _ => true,
@@ -224,8 +225,8 @@ pub(super) fn catalogue_error(reason: String, hint: &str) -> SignInError {
     SignInError::new(SignInErrorKind::Catalogue, reason, Some(hint))
 }
 
-/// The endpoint without version, project and slashes at its end, so that `/v2/` can follow:
-/// `https://h/image/v2.1/` is `https://h/image`. `None` if it is no URL that may be shown.
+/// The endpoint without version, project and trailing slashes, ready for appending `/v2/`:
+/// `https://h/image/v2.1/` becomes `https://h/image`. `None` if it is not a URL that may be shown.
 pub(super) fn base(endpoint: &str) -> Option<Url> {
     let mut url = Url::parse(endpoint).ok()?;
     let secret = !url.username().is_empty() || url.password().is_some();
@@ -235,7 +236,7 @@ pub(super) fn base(endpoint: &str) -> Option<Url> {
     url.set_query(None);
     url.set_fragment(None);
     let mut parts: Vec<&str> = url.path().split('/').filter(|part| !part.is_empty()).collect();
-    // Some services have the project behind the version.
+    // Some services put the project after the version.
     let is_version = |at: Option<usize>| at.is_some_and(|at| is_version(parts[at]));
     if is_version(parts.len().checked_sub(1)) {
         parts.pop();

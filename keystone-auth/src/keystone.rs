@@ -1,4 +1,4 @@
-//! Questions to a Keystone about projects and domains.
+//! Queries Keystone about projects and domains.
 
 use std::sync::Arc;
 
@@ -12,11 +12,11 @@ use super::auth::{LIST, Proof, exchange_within, keystone_base, unexpected};
 use super::{Session, SignInError, SignInErrorKind};
 use glance_core::body::Body;
 
-/// One Keystone, and who asks it.
+/// One Keystone, and the session for querying it.
 #[derive(Debug)]
 pub(super) struct Keystone {
     session: Arc<Session>,
-    /// With `/v3`.
+    /// The URL with `/v3`.
     base: Url,
 }
 
@@ -25,7 +25,7 @@ pub(super) struct Keystone {
 pub(super) struct Found {
     pub(super) id: String,
     pub(super) name: String,
-    /// None of a domain, which is a project too.
+    /// `None` for a domain, which Keystone represents as a project.
     pub(super) domain_id: Option<String>,
 }
 
@@ -60,14 +60,14 @@ impl Keystone {
         Ok(Self { session, base: keystone_base(auth_url)? })
     }
 
-    /// Where it is, the same for every way to write it.
+    /// The normalized URL, the same for every spelling.
     pub(super) fn address(&self) -> &Url {
         &self.base
     }
 
-    /// The project with this id, if it is there and may be seen.
+    /// The project with this id, if it exists and is visible to the user.
     pub(super) async fn project(&self, id: &str) -> Result<Option<Found>, SignInError> {
-        // An image's owner can be any text, which must not become another path.
+        // The owner of an image can be any text; it must not change the path of the request.
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
         if id.is_empty() || !id.chars().all(plain) {
             return Ok(None);
@@ -76,7 +76,7 @@ impl Keystone {
         Ok(answer.map(|answer| answer.project))
     }
 
-    /// The projects with this name, of all domains; `None` when only an administrator may look.
+    /// The projects with this name in all domains; `None` if only an administrator may search.
     pub(super) async fn projects(&self, name: &str) -> Result<Option<Vec<Found>>, SignInError> {
         let answer: Option<ProjectList> = self.get(&["projects"], Some(name)).await?;
         Ok(answer.map(|answer| answer.projects))
@@ -88,7 +88,7 @@ impl Keystone {
         Ok(answer.map(|answer| answer.projects).unwrap_or_default())
     }
 
-    /// The name of a domain, if it is there and may be seen.
+    /// The name of a domain, if it exists and is visible to the user.
     pub(super) async fn domain(&self, id: &str) -> Result<Option<String>, SignInError> {
         let answer: Option<OneDomain> = self.get(&["domains", id], None).await?;
         if let Some(OneDomain { domain }) = answer {
@@ -99,8 +99,8 @@ impl Keystone {
         Ok(own.find(|domain| domain.id == id).map(|domain| domain.name))
     }
 
-    /// Asks, and once more with a new token after a 401. What is not there, or may not be seen, is
-    /// none.
+    /// Sends a GET, and repeats it once with a new token after a 401. `None` if the item does not
+    /// exist or is not visible.
     async fn get<T: DeserializeOwned>(
         &self,
         path: &[&str],

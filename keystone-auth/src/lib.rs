@@ -1,9 +1,11 @@
-//! Signing in to a cloud: [`Clouds`] is what `clouds.yaml` and the environment say, [`AuthPlugin`]
-//! proves who we are, [`Session`] keeps the proof and finds the image service.
+//! Signs in to `OpenStack` clouds: [`Clouds`] reads `clouds.yaml` and the environment, an
+//! [`AuthPlugin`] obtains a token, and a [`Session`] caches the token, renews it and locates the
+//! image service.
 //!
-//! In reading order: `config` makes a [`Cloud`] of files and variables; [`auth`] has the plugins;
-//! `catalogue` finds Glance in what came with a token, `discovery` asks it for its versions, and
-//! `session` ties them together. [`Projects`] asks `keystone` who is meant by a project's id.
+//! In reading order: `config` builds a [`Cloud`] from files and variables; [`auth`] holds the
+//! plugins; `catalogue` finds Glance in the service catalogue that comes with a token;
+//! `version_discovery` asks Glance which API versions it speaks; `session` combines them.
+//! [`Projects`] (`project_lookup`) resolves project ids and names through `keystone`.
 
 pub mod auth;
 mod catalogue;
@@ -25,7 +27,7 @@ pub use session::{ImageEndpoint, Session};
 use glance_core::error::BodyError;
 use glance_core::transport::{TransportErrorKind, request_id};
 
-/// A user of Keystone.
+/// A Keystone user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum User {
     /// By id.
@@ -39,7 +41,7 @@ pub enum User {
     },
 }
 
-/// A domain of Keystone.
+/// A Keystone domain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Domain {
     /// By id.
@@ -48,13 +50,13 @@ pub enum Domain {
     Name(String),
 }
 
-/// What a token is good for.
+/// The scope of a token: what the token authorizes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Scope {
-    /// What Keystone chooses: the user's default project, or nothing.
+    /// Keystone chooses: the user's default project, or no scope.
     #[default]
     Default,
-    /// Nothing but to ask for another token.
+    /// No scope. Such a token can only be exchanged for another one.
     Unscoped,
     /// A project by id.
     ProjectId(String),
@@ -69,7 +71,7 @@ pub enum Scope {
     Domain(Domain),
     /// The whole cloud.
     System,
-    /// What another user lends by a trust, by its id.
+    /// The rights that another user delegates through the trust with this id.
     Trust(String),
 }
 
@@ -78,27 +80,27 @@ pub enum Scope {
 pub enum ApplicationCredential {
     /// By id.
     Id(String),
-    /// By name, which is unique to its user.
+    /// By name, which is unique among the credentials of one user.
     Name {
         /// The name.
         name: String,
-        /// Whose it is.
+        /// The owner of the credential.
         user: User,
     },
 }
 
-/// Why there is no token, or no endpoint.
+/// A failed sign-in, or an image endpoint that cannot be determined.
 #[derive(Debug)]
 pub struct SignInError {
-    /// What kind of failure.
+    /// The kind of failure.
     pub kind: SignInErrorKind,
-    /// What happened, a sentence without its full stop; never a secret.
+    /// What happened, as a sentence without its full stop. Never contains a secret.
     pub reason: String,
     /// What the operator can do about it.
     pub hint: Option<String>,
-    /// The server's id of the request, for its operator's logs.
+    /// The server's request id, for a search in the server's logs.
     pub request_id: Option<String>,
-    /// The failure below.
+    /// The underlying error.
     pub source: Option<BodyError>,
 }
 
@@ -106,15 +108,15 @@ pub struct SignInError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SignInErrorKind {
-    /// Keystone's answer did not come, or not whole.
+    /// Keystone's response did not arrive, or arrived incomplete.
     Transport(TransportErrorKind),
-    /// Keystone refused the credentials, or the token can't be renewed.
+    /// Keystone rejected the credentials, or the token cannot be renewed.
     Unauthenticated,
-    /// The catalogue names no image service that fits.
+    /// The catalogue lists no matching image service.
     Catalogue,
-    /// What answered is no Keystone v3, or it is out of order.
+    /// The response is not that of a Keystone v3, or Keystone is out of order.
     Protocol,
-    /// A token that came over https would leave by plain http.
+    /// A token received over https would be sent over plain http.
     PlainHttp,
 }
 
@@ -124,7 +126,7 @@ impl SignInError {
         Self { kind, reason: reason.into(), hint, request_id: None, source: None }
     }
 
-    /// The same error, said by this answer.
+    /// Adds the request id from the headers of the response that reports this error.
     fn answered(self, answer: &http::HeaderMap) -> Self {
         Self { request_id: request_id(answer), ..self }
     }

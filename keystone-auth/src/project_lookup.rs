@@ -1,4 +1,4 @@
-//! The projects of one Keystone, by id and by name:
+//! Looks up the projects of one Keystone by id and by name:
 //! <https://docs.openstack.org/api-ref/identity/v3/#projects>.
 
 use std::collections::{BTreeMap, HashMap};
@@ -12,14 +12,14 @@ use super::keystone::{Found, Keystone};
 use super::{Session, SignInError};
 use glance_core::project::Project;
 
-/// The projects of one Keystone, as far as it lets the signed-in user look. What was asked once is
-/// not asked again, and however many wait for one project make one request.
+/// The projects of one Keystone, as far as they are visible to the signed-in user. Results are
+/// cached, and concurrent lookups of one project share a single request.
 ///
-/// A Keystone that can't be asked is an error. A project that is not there, or that the user may
-/// not see, is none.
+/// A Keystone that cannot be queried is an error. A project that does not exist, or is not visible
+/// to the user, is `None`.
 #[derive(Debug)]
 pub struct Projects {
-    /// None where the projects are those of a list.
+    /// `None` if the projects come from a list.
     keystone: Option<Keystone>,
     listed: Vec<Project>,
     by_id: Kept<String, Option<Project>>,
@@ -29,17 +29,17 @@ pub struct Projects {
 }
 
 impl Projects {
-    /// The projects of the Keystone at `auth_url`, with or without `/v3`, that `session` signs in
-    /// to.
+    /// Looks up projects in the Keystone at `auth_url`, with or without `/v3`, authenticated by
+    /// `session`.
     ///
     /// # Errors
-    /// When `auth_url` is no address of a Keystone.
+    /// If `auth_url` is not a valid Keystone URL.
     pub fn new(session: Arc<Session>, auth_url: &str) -> Result<Self, SignInError> {
         let keystone = Some(Keystone::new(session, auth_url)?);
         Ok(Self { keystone, ..Self::known(Vec::new()) })
     }
 
-    /// These projects and no others, such as those that a dump brings with it.
+    /// A fixed list of projects, such as the one in a dump.
     pub fn known(listed: Vec<Project>) -> Self {
         Self {
             keystone: None,
@@ -69,7 +69,8 @@ impl Projects {
         self.by_id.get(id.to_owned(), ask).await
     }
 
-    /// The projects with this name: in a domain of this name at most one, else one of each domain.
+    /// The projects with this name: at most one if `domain` names their domain, otherwise up to one
+    /// per domain.
     pub async fn by_name(
         &self,
         domain: Option<&str>,
@@ -95,17 +96,17 @@ impl Projects {
         self.by_name.get(key, ask).await
     }
 
-    /// Whether every project can be found here, not only the user's own.
+    /// Whether all projects are visible, not only the user's own.
     pub async fn are_all(&self) -> Result<bool, SignInError> {
         match &self.keystone {
-            // Whoever may look for one that is not there may look for any.
+            // A user who may search for a nonexistent project may search for any.
             Some(keystone) => Ok(keystone.projects("glance-replicator").await?.is_some()),
             None => Ok(true),
         }
     }
 
-    /// Whether the two are the same Keystone, or one database: it has the same address, or knows
-    /// projects from here by the same id and name.
+    /// Whether both refer to the same Keystone or share its database: they have the same URL, or
+    /// `other` knows projects of this one by the same id, name and domain.
     pub async fn are_those_of(&self, other: &Self) -> Result<bool, SignInError> {
         if let (Some(here), Some(there)) = (&self.keystone, &other.keystone) {
             if here.address() == there.address() {
@@ -124,7 +125,7 @@ impl Projects {
         Ok(false)
     }
 
-    /// Every project that was found so far, in the order of ids.
+    /// All projects found so far, in the order of ids.
     pub fn seen(&self) -> Vec<Project> {
         let by_id = self.by_id.values().into_iter().flatten();
         let all = by_id.chain(self.by_name.values().into_iter().flatten());
@@ -133,7 +134,7 @@ impl Projects {
         all.into_values().collect()
     }
 
-    /// The projects in which the user has a role, which everybody may list.
+    /// The projects in which the user has a role; every user may list these.
     async fn own(&self, keystone: &Keystone) -> Result<&[Project], SignInError> {
         let ask = async || {
             let mut own = Vec::new();
@@ -145,13 +146,13 @@ impl Projects {
         self.own.get_or_try_init(ask).await.map(Vec::as_slice)
     }
 
-    /// The project with its domain's name, where the user may see that.
+    /// Adds the domain's name to a project; `None` if the domain is not visible.
     async fn named(
         &self,
         keystone: &Keystone,
         Found { id, name, domain_id }: Found,
     ) -> Result<Option<Project>, SignInError> {
-        // Domains are projects too, but own no images.
+        // A domain is represented as a project, but owns no images.
         let Some(domain_id) = domain_id else { return Ok(None) };
         let domain =
             self.domains.get(domain_id.clone(), async || keystone.domain(&domain_id).await);
@@ -163,10 +164,10 @@ impl Projects {
     }
 }
 
-/// Projects that are compared before two Keystones are taken for different ones.
+/// The number of projects to compare before two Keystones are considered different.
 const ENOUGH: usize = 10;
 
-/// Answers that are kept by their questions.
+/// A cache of results by query.
 #[derive(Debug)]
 struct Kept<K, V>(Mutex<HashMap<K, Arc<OnceCell<V>>>>);
 
@@ -177,7 +178,7 @@ impl<K, V> Default for Kept<K, V> {
 }
 
 impl<K: Eq + Hash, V: Clone> Kept<K, V> {
-    /// The answer, by `ask` unless it is there. Who comes while somebody asks waits for that.
+    /// The cached result, or that of `ask`. Concurrent calls wait for the first one.
     async fn get<F>(&self, key: K, ask: impl FnOnce() -> F) -> Result<V, SignInError>
     where
         F: Future<Output = Result<V, SignInError>>,
@@ -208,13 +209,13 @@ mod tests {
     use glance_core::body::Body;
     use glance_core::transport::{Transport, TransportError};
 
-    /// A Keystone with two projects of one name; what it shows depends on who asks.
+    /// A Keystone with two projects of one name; its responses depend on the user.
     #[derive(Debug, Default)]
     struct Double {
         asked: Mutex<Vec<String>>,
-        /// Whether the token is not an administrator's.
+        /// Whether the token belongs to an ordinary user, not an administrator.
         plain: bool,
-        /// Requests that are answered with this status first.
+        /// Statuses with which the next requests are answered first.
         failing: Mutex<Vec<u16>>,
     }
 
@@ -258,7 +259,7 @@ mod tests {
         }
     }
 
-    /// Gives another token every time.
+    /// Returns a different token every time.
     #[derive(Debug, Default)]
     struct Tokens(Mutex<u32>);
 
@@ -328,7 +329,7 @@ mod tests {
         let projects = projects(&double);
         assert_eq!(projects.by_id("p1").await.unwrap(), Some(one()));
         assert_eq!(projects.by_name(Some("One"), "web").await.unwrap(), [one()]);
-        // It can't be named, for its domain is not shown.
+        // The project has no name here, because its domain is not visible.
         assert_eq!(projects.by_id("p2").await.unwrap(), None);
         assert!(!projects.are_all().await.unwrap());
         let own = |path: &&String| *path == "/v3/auth/projects";
@@ -343,7 +344,7 @@ mod tests {
         assert_eq!(error.kind, SignInErrorKind::Protocol);
         assert_eq!(error.reason, "Keystone at https://ks/v3/projects/p1 answered 503");
         assert_eq!(projects.by_id("p1").await.unwrap(), Some(one()));
-        // A token that was refused is replaced.
+        // A rejected token is replaced.
         double.failing.lock().unwrap().push(401);
         assert_eq!(projects.by_name(Some("One"), "web").await.unwrap(), [one()]);
     }

@@ -1,8 +1,8 @@
-//! Asks a Glance which versions it speaks:
+//! Asks a Glance which API versions it supports:
 //! <https://docs.openstack.org/api-ref/image/versions/>.
 //!
-//! Of the answer only the versions count. Its links often carry the wrong scheme or host, and are
-//! not needed: Glance serves `v2/` beside the document.
+//! Only the versions in the response are used. Its links often have the wrong scheme or host and
+//! are not needed: Glance serves `v2/` next to the version document.
 
 use http::{Request, StatusCode, header};
 use serde::Deserialize;
@@ -31,9 +31,9 @@ struct Link {
     href: String,
 }
 
-/// The highest minor of version 2 that the Glance at `base` speaks; `None` when it does not say,
-/// as behind a proxy that lets only `v2/` pass. It is asked once, and not for long: nothing needs the
-/// answer. No token is sent.
+/// The highest minor version of API version 2 of the Glance at `base`; `None` if unknown, as behind
+/// a proxy that admits only `v2/`. Sends one request with a short timeout and without a token,
+/// because the answer is optional.
 pub(super) async fn minor_version(
     transport: &dyn Transport,
     base: &Url,
@@ -51,7 +51,7 @@ pub(super) async fn minor_version(
         None => return Ok(unknown(&server, "no answer in time")),
     };
     let status = answer.status();
-    // Glance answers 300 here, which is no redirect.
+    // Glance answers with 300 here, which is not a redirect.
     let document = match status {
         StatusCode::OK | StatusCode::MULTIPLE_CHOICES => {
             serde_json::from_slice::<Document>(answer.body()).ok()
@@ -82,7 +82,7 @@ fn unknown(server: &str, why: &str) -> Option<u32> {
     None
 }
 
-/// The minor of a version 2: 9 of `v2.9`.
+/// The minor version of a version 2 id: 9 for `v2.9`.
 fn minor(id: &str) -> Option<u32> {
     match id.strip_prefix("v2")?.strip_prefix('.') {
         Some(minor) => minor.parse().ok(),

@@ -1,4 +1,4 @@
-//! The client: hyper's pool over our connections, with our limits on silence.
+//! The HTTP client: hyper's connection pool over this crate's connector, with timeouts on silence.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -22,17 +22,19 @@ use crate::failure::{explain, innermost};
 use crate::proxy::{Proxies, Proxy};
 use crate::tls::{Inspection, TlsBackend};
 
-/// Limits on waiting, and the proxies on the way. There is no limit on the whole of a request.
+/// Timeouts and proxies of a client. No timeout limits the total duration of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// For a connection, its handshake included.
+    /// Timeout for establishing a connection, handshakes included.
     pub connect_timeout: Duration,
-    /// For the next bytes of an answer.
+    /// Timeout without progress: for the server to accept the next bytes of a request or to send
+    /// the next bytes of a response.
+    /// the next bytes of a response.
     pub idle_timeout: Duration,
-    /// For the answer to data that has gone: stores may take long over the last byte of an image.
-    /// Never less than `idle_timeout`.
+    /// Timeout for the response after the last byte of uploaded data: a store may need long to
+    /// commit an image. Values below `idle_timeout` have no effect.
     pub commit_timeout: Duration,
-    /// None by default: who reads the environment says so, with [`Proxies::from_env`].
+    /// The proxies; none by default. Use [`Proxies::from_env`] to read them from the environment.
     pub proxies: Proxies,
 }
 
@@ -56,7 +58,7 @@ pub struct HyperTransport<B: TlsBackend> {
 }
 
 impl<B: TlsBackend> HyperTransport<B> {
-    /// A client that makes its TLS connections with `backend`.
+    /// Creates a client whose TLS connections are made by `backend`.
     pub fn new(backend: B, options: Options) -> Self {
         let connector = Connector {
             backend: Arc::new(backend),
@@ -67,14 +69,15 @@ impl<B: TlsBackend> HyperTransport<B> {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(POOL_IDLE)
             .http1_read_buf_exact_size(CHUNK)
-            // A body passes once. hyper would repeat only what was not begun, but its caller
-            // counts the attempts.
+            // Safe although a body can be read only once: hyper retries only requests that it has
+            // not begun to send.
             .retry_canceled_requests(true)
             .build(connector.clone());
         Self { client, connector, options }
     }
 
-    /// Connects to the server of `url` once, outside the pool, and tells what it finds.
+    /// Connects to the server of `url` once, outside the pool, and reports what the connection
+    /// shows.
     pub async fn inspect(&self, url: &Uri) -> Inspection {
         match self.connector.open(url).await {
             Ok(wire) => {
@@ -118,7 +121,7 @@ impl<B: TlsBackend> Transport for HyperTransport<B> {
 }
 
 impl<B: TlsBackend> HyperTransport<B> {
-    /// The proxy that sends the request on. Proxies of https servers only see a tunnel.
+    /// The proxy that forwards the request. For https servers there is none: a proxy only tunnels.
     fn forwarder(&self, uri: &Uri) -> Option<&Proxy> {
         match uri.scheme_str() {
             Some("https") => None,
@@ -126,7 +129,7 @@ impl<B: TlsBackend> HyperTransport<B> {
         }
     }
 
-    /// Waits for the head of the answer while there is no silence for too long.
+    /// Waits for the response head; fails with a timeout when the exchange is silent for too long.
     async fn patiently<T>(
         &self,
         mut answer: Pin<&mut impl Future<Output = Result<T, legacy::Error>>>,
@@ -153,7 +156,7 @@ impl<B: TlsBackend> HyperTransport<B> {
     }
 }
 
-/// The body, failing when nothing comes for too long.
+/// Wraps a response body: reading fails when no bytes arrive within `limit`.
 fn impatient(body: Body, limit: Duration, endpoint: String, over: Over) -> Body {
     let size = body.size();
     let chunks =
@@ -177,8 +180,8 @@ fn impatient(body: Body, limit: Duration, endpoint: String, over: Over) -> Body 
     Body::from_stream(chunks, size)
 }
 
-/// A chunk that leaves most of its buffer empty gets memory of its own: on slow links all do, and
-/// data that waits somewhere would hold many times its size.
+/// Copies a chunk that fills little of its buffer. On slow links all chunks are small, and queued
+/// data would otherwise hold many times its size in memory.
 fn compact(chunk: Bytes) -> Bytes {
     match chunk.len() <= CHUNK / 4 {
         true => Bytes::copy_from_slice(&chunk),
@@ -186,10 +189,10 @@ fn compact(chunk: Bytes) -> Bytes {
     }
 }
 
-/// What one read takes at most, and so a chunk of a body holds.
+/// The maximum number of bytes of one read, and therefore of one chunk of a body.
 const CHUNK: usize = 256 * 1024;
 
-/// Below nginx's `keepalive_timeout` (75 s), so that we end idle connections before the server does.
+/// Below nginx's `keepalive_timeout` (75 s), so that this side closes idle connections first.
 const POOL_IDLE: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
@@ -198,14 +201,14 @@ mod tests {
 
     use super::*;
 
-    /// What a read leaves: `length` bytes in a buffer of `CHUNK`.
+    /// The result of a read: `length` bytes in a buffer of `CHUNK` bytes.
     fn read(length: usize) -> Bytes {
         let mut buffer = BytesMut::zeroed(CHUNK);
         buffer.truncate(length);
         buffer.freeze()
     }
 
-    /// How much memory is held for a chunk.
+    /// The number of bytes of memory that a chunk holds.
     fn held(chunk: Bytes) -> usize {
         chunk.try_into_mut().expect("nobody else has it").capacity()
     }

@@ -1,4 +1,4 @@
-//! One connection: TCP, maybe to a proxy, and TLS over it where the URI says so.
+//! Opens one connection: TCP, optionally through a proxy, with TLS for https.
 
 use std::future::Future;
 use std::io;
@@ -24,7 +24,7 @@ use crate::proxy::{Proxies, Proxy};
 use crate::tls::{Io, Refusal, Secured, Session, TlsBackend};
 use crate::tunnel;
 
-/// Makes connections for hyper's pool, which keeps them by server, whatever the proxy.
+/// Opens connections for hyper's pool, which keys them by server, whatever the proxy.
 #[derive(Debug)]
 pub(crate) struct Connector<B> {
     pub(crate) backend: Arc<B>,
@@ -55,7 +55,7 @@ impl<B: TlsBackend> Service<Uri> for Connector<B> {
 }
 
 impl<B: TlsBackend> Connector<B> {
-    /// A connection to the server of `uri`, verified where it is https.
+    /// Connects to the server of `uri`; for https, the server is verified.
     pub(crate) async fn open(&self, uri: &Uri) -> Result<Wire, Refusal> {
         match self.proxies.before(uri) {
             None => self.direct(uri).await,
@@ -70,7 +70,8 @@ impl<B: TlsBackend> Connector<B> {
         Ok(Wire::new(io, false, session, &server))
     }
 
-    /// Through a tunnel to an https server. To an http server the proxy itself sends the requests.
+    /// Connects through a proxy. A tunnel leads to an https server; the requests to an http server
+    /// are forwarded by the proxy.
     async fn through(&self, proxy: &Proxy, uri: &Uri) -> Result<Wire, Refusal> {
         let (peer, server) = (Peer::proxy(proxy), Peer::server(uri));
         tracing::debug!("{} through {}", server.name, peer.name);
@@ -90,21 +91,21 @@ impl<B: TlsBackend> Connector<B> {
         }
         let secured = self.in_time(deadline, &server, self.secure(&server, io)).await;
         let Secured { io, session } = secured.map_err(|mut refusal| {
-            // It may be the proxy that answered in the server's place.
+            // The certificate or error may be that of the proxy, answering in place of the server.
             refusal.error.reason = format!("{} (through {})", refusal.error.reason, peer.name);
             refusal
         })?;
         Ok(Wire::new(io, forwarded, Some(session), &server))
     }
 
-    /// TCP, and TLS over it where the scheme says so.
+    /// Opens a TCP connection, with TLS if the scheme is https.
     async fn reach(&self, peer: &Peer<'_>) -> Result<(Box<dyn Io>, Option<Session>), Refusal> {
         let tcp = dial(peer.host(), port(peer.uri)).await;
         let tcp =
             tcp.map_err(|error| peer.failure(TransportErrorKind::Connect, error.to_string()))?;
-        // Small requests must not wait for the answer to earlier ones.
+        // Send small requests immediately (no Nagle's algorithm).
         let _ = tcp.set_nodelay(true);
-        // Large buffers below TLS save one system call for every record (16 KiB).
+        // Large buffers below TLS save one system call per TLS record (16 KiB).
         let io: Box<dyn Io> = Box::new(BufStream::with_capacity(BUFFER, BUFFER, tcp));
         match peer.uri.scheme_str() {
             Some("https") => {
@@ -115,7 +116,7 @@ impl<B: TlsBackend> Connector<B> {
         }
     }
 
-    /// TLS over `io`, verified for the peer's host.
+    /// Performs the TLS handshake over `io`; verifies the certificate for the peer's host.
     async fn secure(&self, peer: &Peer<'_>, io: Box<dyn Io>) -> Result<Secured, Refusal> {
         self.backend.handshake(peer.host(), &peer.name, io).await
     }
@@ -133,7 +134,7 @@ impl<B: TlsBackend> Connector<B> {
     }
 }
 
-/// Who is at the other end: a server or a proxy.
+/// The other end of a connection: a server or a proxy.
 struct Peer<'a> {
     uri: &'a Uri,
     name: String,
@@ -150,7 +151,7 @@ impl<'a> Peer<'a> {
         Self { uri: &proxy.uri, name: proxy.to_string(), hint: proxy.advice() }
     }
 
-    /// An IPv6 address comes without its brackets.
+    /// The host; an IPv6 address without its brackets.
     fn host(&self) -> &str {
         self.uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']')
     }
@@ -161,7 +162,7 @@ impl<'a> Peer<'a> {
     }
 }
 
-/// TCP to the first address that answers.
+/// Opens a TCP connection to the first address of the host that accepts one.
 async fn dial(host: &str, port: u16) -> io::Result<TcpStream> {
     let mut failure = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for address in lookup_host((host, port)).await? {
@@ -175,7 +176,7 @@ async fn dial(host: &str, port: u16) -> io::Result<TcpStream> {
 
 async fn dial_address(address: SocketAddr) -> io::Result<TcpStream> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    // Firewalls forget connections that are silent for long, as after the last byte of an upload.
+    // Firewalls drop idle connections, such as those waiting for the response to an upload.
     socket.set_keepalive(true)?;
     socket.connect(address).await
 }
@@ -183,11 +184,11 @@ async fn dial_address(address: SocketAddr) -> io::Result<TcpStream> {
 /// An open connection.
 pub(crate) struct Wire {
     io: TokioIo<Fill<Box<dyn Io>>>,
-    /// Whether a proxy takes the requests and sends them on, which it needs whole URIs for.
+    /// Whether a proxy forwards the requests. hyper then sends absolute URIs.
     forwarded: bool,
-    /// What was agreed with the server, over https.
+    /// The TLS session with the server; `None` for http.
     pub(crate) session: Option<Session>,
-    /// What the server says of the client's certificate, where it asked for one.
+    /// Records the server's rejection of the client certificate, if the server requested one.
     judgement: Option<Judgement>,
 }
 
@@ -254,13 +255,13 @@ impl Write for Wire {
     }
 }
 
-/// The server of a URI, as messages name it.
+/// Formats the server of a URI for messages.
 pub(crate) fn endpoint(uri: &Uri) -> String {
     let host = uri.host().unwrap_or("(no host)");
     format!("{}://{host}:{}", uri.scheme_str().unwrap_or("http"), port(uri))
 }
 
-/// The port of a URI, or the usual one of its scheme.
+/// The port of a URI, or the default port of its scheme.
 pub(crate) fn port(uri: &Uri) -> u16 {
     let usual = if uri.scheme_str() == Some("https") { 443 } else { 80 };
     uri.port_u16().unwrap_or(usual)

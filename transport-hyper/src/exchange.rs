@@ -1,4 +1,5 @@
-//! One request on its way: what became of its body, and how long it has been silent.
+//! Tracks one request and its response: the state of the request body, and the time of last
+//! activity.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,17 +14,17 @@ use tokio::time::Instant;
 
 use crate::client::Options;
 
-/// The state that the request's body, which hyper owns, shares with the one who waits for the
-/// answer.
+/// State shared between the request body, which hyper owns, and the code that waits for the
+/// response.
 #[derive(Debug, Clone)]
 pub(crate) struct Exchange(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 struct State {
     phase: Phase,
-    /// When something last happened.
+    /// The time of the last activity.
     last: Instant,
-    /// Whether the body is data, of which the last byte may take long to be stored.
+    /// Whether the body is image data, whose last byte may take the server long to store.
     is_data: bool,
     failure: Option<BodyError>,
     waker: Option<Waker>,
@@ -31,15 +32,15 @@ struct State {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// It is the server's turn to take bytes.
+    /// Waiting for the server to accept bytes.
     Sending,
-    /// It is the body's turn to yield bytes, which has limits of its own.
+    /// Waiting for the source of the body, which has timeouts of its own.
     Source,
-    /// The whole body was handed over.
+    /// The whole body was handed to hyper.
     Sent,
-    /// The answer came before the whole body went; the rest is held back.
+    /// The response arrived before the whole body was sent; the rest is held back.
     Answered,
-    /// The early answer was read, or dropped: the connection is of no more use.
+    /// The early response was read or dropped; the connection cannot be reused.
     Over,
 }
 
@@ -54,25 +55,26 @@ impl Exchange {
         })))
     }
 
-    /// The body, reporting here. What it yields is what its size promises, or an error.
+    /// Wraps the request body to report its progress here. The wrapped body yields exactly the
+    /// announced size, or an error.
     pub(crate) fn body(&self, body: Body) -> Body {
         let size = body.size();
-        // Whatever can be had again is no data but says something of it.
+        // Bodies that can be replayed are documents; image data can be read only once.
         self.state().is_data = body.again().is_none();
         Body::from_stream(Reporting { body, size, passed: 0, exchange: self.clone() }, size)
     }
 
-    /// There is no body, or it has gone.
+    /// Records that the whole body was sent, or that there is none.
     pub(crate) fn sent(&self) {
         self.enter(Phase::Sent);
     }
 
-    /// The failure of the request's own body.
+    /// Takes the error with which the request body failed, if it did.
     pub(crate) fn failure(&self) -> Option<BodyError> {
         self.state().failure.take()
     }
 
-    /// When the silence has been too long, if nothing happens until then; and for how long.
+    /// The instant at which the exchange times out unless there is activity, and the timeout.
     pub(crate) fn due(&self, options: &Options) -> (Instant, Duration) {
         let idle = options.idle_timeout;
         let state = self.state();
@@ -84,7 +86,7 @@ impl Exchange {
         (since + limit, limit)
     }
 
-    /// The head of the answer came.
+    /// Records the arrival of the response head.
     pub(crate) fn answered(&self) -> Over {
         let mut state = self.state();
         if state.phase != Phase::Sent {
@@ -106,7 +108,7 @@ impl Exchange {
     }
 }
 
-/// Ends the sending when the answer has been read.
+/// When dropped, after the response was read, ends the request body if it is still held back.
 pub(crate) struct Over(Exchange);
 
 impl Drop for Over {
@@ -139,11 +141,11 @@ impl Stream for Reporting {
                     state.waker = Some(context.waker().clone());
                     return Poll::Pending;
                 }
-                // An error is the only way to make hyper stop without a proper end.
+                // hyper aborts a request body only when the body yields an error.
                 Phase::Over => return Poll::Ready(Some(Err("the server answered early".into()))),
                 _ => {}
             }
-            // Only to be woken by an early answer while the source is slow.
+            // Lets an early response wake this task while the source is slow.
             state.waker = Some(context.waker().clone());
         }
         self.exchange.enter(Phase::Source);

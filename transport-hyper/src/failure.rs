@@ -1,4 +1,4 @@
-//! What hyper's errors mean.
+//! Translates hyper's errors.
 
 use std::error::Error;
 use std::io;
@@ -9,7 +9,8 @@ use glance_core::tls::verdict::{Alert, Fault, refusal};
 use glance_core::transport::{ClientCertificate, TransportError, TransportErrorKind};
 use hyper_util::client::legacy;
 
-/// Turns hyper's error into ours. `own` is the failure of the request's own body.
+/// Converts an error of hyper into a [`TransportError`]. `own` is the error of the request body, if
+/// it failed.
 pub(crate) fn explain(
     error: &legacy::Error,
     own: Option<BodyError>,
@@ -45,9 +46,9 @@ pub(crate) fn explain(
     }
 }
 
-/// What a server that asked for a client certificate says of it: with TLS 1.3 after the handshake,
-/// by an alert where an answer should be. A connection keeps it, for hyper forgets why a connection
-/// ended before its request.
+/// Records how a server that requested a client certificate rejects it. In TLS 1.3 the alert
+/// arrives after the handshake, in place of a response. The connection stores the alert, because
+/// hyper does not report why a connection closed before its request.
 #[derive(Debug, Clone)]
 pub(crate) struct Judgement {
     asked: ClientCertificate,
@@ -60,7 +61,7 @@ impl Judgement {
         Self { asked, endpoint: endpoint.to_owned(), alert: Arc::default() }
     }
 
-    /// The error of the connection, with the judgement inside where there is one.
+    /// Wraps an I/O error of the connection: an alert becomes an error that explains it.
     pub(crate) fn hear(&self, error: io::Error) -> io::Error {
         let Some(alert) = Alert::in_message(&error.to_string()) else { return error };
         let alert = self.alert.get_or_init(|| alert);
@@ -72,7 +73,7 @@ impl Judgement {
     }
 }
 
-/// The judgement that ended the connection.
+/// The error for the alert that closed the connection, if there was one.
 fn judged(error: &legacy::Error) -> Option<TransportError> {
     let mut found = http::Extensions::new();
     error.connect_info()?.get_extras(&mut found);
@@ -80,10 +81,10 @@ fn judged(error: &legacy::Error) -> Option<TransportError> {
     judgement.alert.get().map(|alert| judgement.refusal(*alert))
 }
 
-/// The connector's own error, or that of the connection, which hyper wraps.
+/// Finds the [`TransportError`] of the connector or connection that hyper has wrapped.
 fn inner_transport_error(error: &legacy::Error) -> Option<TransportError> {
     let inner = chain(error).find_map(|error| {
-        // What is inside of an I/O error is not its source.
+        // `source()` skips the error inside an `io::Error`.
         let io = error.downcast_ref::<io::Error>().and_then(|error| error.get_ref());
         let io = io.and_then(|inner| inner.downcast_ref::<TransportError>());
         io.or_else(|| error.downcast_ref::<TransportError>())
@@ -97,14 +98,14 @@ fn inner_transport_error(error: &legacy::Error) -> Option<TransportError> {
     })
 }
 
-/// What went wrong, without what failed for it.
+/// The message of the innermost error, without the errors that wrap it.
 pub(crate) fn innermost(error: &(dyn Error + 'static)) -> String {
     let Some(last) = chain(error).last() else { return String::new() };
     last.downcast_ref().map_or_else(|| last.to_string(), io_reason)
 }
 
-/// Why a connection failed, in words that are the same for all TLS libraries: at an unexpected end,
-/// one of them names the address of a manual.
+/// Describes why a connection failed, in the same words for every TLS library. For an unexpected
+/// end, for instance, rustls would quote the address of its manual.
 pub fn io_reason(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::UnexpectedEof => "the server hung up".to_owned(),

@@ -1,7 +1,7 @@
-//! Reads as much as there is.
+//! Reads as many bytes as are available at once.
 //!
-//! TLS gives out one record (16 KiB) for each read, and hyper makes a chunk of each read, which
-//! passes from one task to another. Larger chunks save most of that.
+//! A TLS stream returns one record (16 KiB) per read, and hyper turns each read into a chunk that
+//! passes between tasks. Larger chunks avoid most of that overhead.
 
 use std::io;
 use std::pin::Pin;
@@ -9,10 +9,10 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// A stream that fills the reader's buffer as far as it can without waiting.
+/// A stream whose reads fill the reader's buffer as far as possible without waiting.
 pub(crate) struct Fill<T> {
     inner: T,
-    /// What ended the last read, after some bytes.
+    /// An error that followed some bytes; the next read returns it.
     failure: Option<io::Error>,
 }
 
@@ -38,7 +38,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Fill<T> {
             match Pin::new(&mut self.inner).poll_read(context, buffer) {
                 Poll::Pending => break,
                 Poll::Ready(Ok(())) => {}
-                // What was read before it counts.
+                // Return the bytes read before the error first.
                 Poll::Ready(Err(error)) => self.failure = Some(error),
             }
         }
@@ -76,7 +76,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Fill<T> {
     }
 }
 
-/// The most that one record of TLS holds (RFC 8446, 5.1).
+/// The maximum payload of a TLS record (RFC 8446, 5.1).
 const RECORD: usize = 16 * 1024;
 
 #[cfg(test)]
@@ -85,7 +85,7 @@ mod tests {
 
     use super::*;
 
-    /// Gives ten bytes twice, and then an error, once.
+    /// Yields ten bytes twice, then one error.
     struct Breaking(u8);
 
     impl AsyncRead for Breaking {

@@ -1,6 +1,6 @@
-//! The HTTP/1.1 client that the TLS transports share: connections, proxies, pool and timeouts over
-//! hyper. It knows no TLS library and asks a [`TlsBackend`] for every handshake; [`TlsAcceptor`]
-//! is the same for servers.
+//! The HTTP/1.1 client that the TLS transports share: connections, proxies, connection pool and
+//! timeouts, built on hyper. The crate depends on no TLS library: it delegates each handshake to a
+//! [`TlsBackend`], and [`TlsAcceptor`] is the equivalent for servers.
 
 mod tls;
 

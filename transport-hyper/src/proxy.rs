@@ -1,4 +1,4 @@
-//! Which proxy stands before a server, by the variables that other tools read.
+//! Selects the proxy for a server, from the environment variables that other tools use.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use hyper_util::client::proxy::matcher::Matcher;
 
 use crate::connector::{endpoint, port};
 
-/// The proxies between here and the servers. The default is none. `Debug` shows no password.
+/// The proxies to use; none by default. `Debug` shows no password.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Proxies {
     https: Option<Proxy>,
@@ -16,26 +16,28 @@ pub struct Proxies {
     exceptions: Vec<Exception>,
 }
 
-/// A variable that names no usable proxy. It says nothing of the value, which may hold a password.
+/// A variable whose value is not a supported proxy. The error omits the value, which may contain a
+/// password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{variable} {reason}")]
 pub struct ProxyError {
-    /// The variable.
+    /// The name of the variable.
     pub variable: &'static str,
-    /// What is wrong with it, a fragment of a sentence.
+    /// What is wrong with the value, as a fragment of a sentence.
     pub reason: &'static str,
     /// What the operator can do about it.
     pub hint: &'static str,
 }
 
 impl Proxies {
-    /// The proxies that an environment names: `https_proxy` for https servers, `http_proxy` for
-    /// http servers, `all_proxy` for both, and `no_proxy` for exceptions (names with all below
-    /// them, addresses, CIDR, `*`, each with or without `:port`). As in curl and requests, a name
-    /// in small letters goes before the one in capitals, and an empty value counts as unset.
+    /// Reads the proxies from environment variables: `https_proxy` for https servers, `http_proxy`
+    /// for http servers, `all_proxy` for both, and `no_proxy` for exceptions (domain names
+    /// including their subdomains, addresses, CIDR blocks or `*`, each with an optional `:port`).
+    /// As in curl and requests, the lower-case name of a variable takes precedence over the
+    /// upper-case one, and an empty value counts as unset.
     ///
     /// # Errors
-    /// When a variable that would be used names no HTTP proxy.
+    /// If a variable that would be used does not name an HTTP proxy.
     pub fn from_env(env: &dyn Fn(&str) -> Option<String>) -> Result<Self, ProxyError> {
         let value = |name| env(name).filter(|value| !value.trim().is_empty());
         let first = |names: &[&'static str]| {
@@ -54,7 +56,7 @@ impl Proxies {
         })
     }
 
-    /// The proxy on the way to `server`.
+    /// The proxy for requests to `server`, if any.
     pub fn before(&self, server: &Uri) -> Option<&Proxy> {
         let https = server.scheme_str() == Some("https");
         let proxy = if https { &self.https } else { &self.http }.as_ref()?;
@@ -67,12 +69,12 @@ impl Proxies {
     }
 }
 
-/// A proxy. `Display` names it in messages, without credentials.
+/// A proxy. `Display` shows its address without credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proxy {
     /// `http://host:port` or `https://host:port`.
     pub(crate) uri: Uri,
-    /// For `Proxy-Authorization`; marked as sensitive, so that `Debug` hides it.
+    /// The value for `Proxy-Authorization`, marked as sensitive so that `Debug` hides it.
     pub(crate) credentials: Option<HeaderValue>,
     named_by: &'static str,
 }
@@ -85,7 +87,7 @@ impl Proxy {
         if scheme.starts_with("socks") {
             return Err(ProxyError { variable, reason: SOCKS, hint: ONLY_HTTP });
         }
-        // With one of these inside a password, a part of it would be taken for the host, and shown.
+        // If a password contained one of these, part of it would be parsed as the host and shown.
         let authority = rest.strip_suffix('/').unwrap_or(rest);
         if authority.contains(['/', '?', '#']) || authority.matches('@').count() > 1 {
             return Err(malformed);
@@ -97,16 +99,16 @@ impl Proxy {
         Ok(Self { uri: found.uri().clone(), credentials, named_by: variable })
     }
 
-    /// Whether it is reached over TLS.
+    /// Whether the connection to the proxy uses TLS.
     pub fn is_https(&self) -> bool {
         self.uri.scheme_str() == Some("https")
     }
 
-    /// The error of a proxy that does not let us through to `server`.
+    /// The error for a proxy that rejects a request or tunnel to `server` with `status`.
     pub(crate) fn refusal(&self, status: StatusCode, server: &str) -> TransportError {
         let (variable, code) = (self.named_by, status.as_u16());
         let (reason, hint) = match (code, &self.credentials) {
-            // tinyproxy says 401 to a wrong password.
+            // tinyproxy answers 401 to a wrong password.
             (401 | 407, Some(_)) => (
                 format!("it refuses our user and password ({code})"),
                 format!("check the user and the password in {variable}"),
@@ -131,7 +133,7 @@ impl Proxy {
         TransportError { kind, hint: Some(hint), ..self.failure(reason) }
     }
 
-    /// The error of a proxy that does not do its work.
+    /// The error for a proxy that cannot be reached or does not respond properly.
     pub(crate) fn failure(&self, reason: String) -> TransportError {
         TransportError {
             kind: TransportErrorKind::Connect,
@@ -142,7 +144,7 @@ impl Proxy {
         }
     }
 
-    /// What to do when it can't be reached.
+    /// The hint for a proxy that cannot be reached.
     pub(crate) fn advice(&self) -> String {
         format!("is it up, and is {} right? without it, {GO_ROUND}", self.named_by)
     }
@@ -157,9 +159,9 @@ impl fmt::Display for Proxy {
 /// One entry of `no_proxy`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Exception {
-    /// What [`Matcher`] understands, which knows no ports and no brackets.
+    /// The pattern for [`Matcher`], without port and brackets, which it does not support.
     hosts: String,
-    /// The only port it is about.
+    /// The port to which the entry is limited, if any.
     port: Option<u16>,
 }
 
@@ -167,13 +169,13 @@ impl Exception {
     fn parse(entry: &str) -> Self {
         let (host, port) = match entry.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
             Some((host, port)) => (host, port.strip_prefix(':')),
-            // More than one colon is an IPv6 address.
+            // An entry with more than one colon is an IPv6 address.
             None if entry.matches(':').count() == 1 => {
                 entry.split_once(':').map_or((entry, None), |(host, port)| (host, Some(port)))
             }
             None => (entry, None),
         };
-        // The library takes `*` for all names, but not for addresses.
+        // In [`Matcher`], `*` matches all names, but no addresses.
         let hosts = if host == "*" { "*,0.0.0.0/0,::/0" } else { host }.to_owned();
         match port.map(str::parse) {
             None => Self { hosts, port: None },
@@ -183,14 +185,14 @@ impl Exception {
     }
 }
 
-/// Whether there is a host, and a port that is a number if there is any.
+/// Whether the URI has a host, and a numeric port if it has a port at all.
 fn has_address(uri: &Uri) -> bool {
     let host = uri.host().unwrap_or_default();
     let whole = uri.authority().is_some_and(|authority| authority.as_str() == host);
     !host.is_empty() && (whole || uri.port_u16().is_some_and(|port| port > 0))
 }
 
-/// Stand-ins, where only the other one matters.
+/// Placeholders for the side of a match that does not matter.
 const ANY_PROXY: &str = "http://proxy";
 const ANY_SERVER: &str = "https://server";
 
@@ -213,7 +215,7 @@ mod tests {
         })
     }
 
-    /// The proxy before `server` by its name, or nothing.
+    /// The proxy for `server`, formatted, or an empty string.
     fn before(environment: &[(&str, &str)], server: &str) -> String {
         let proxies = proxies(environment).unwrap();
         let proxy = proxies.before(&server.parse().unwrap());

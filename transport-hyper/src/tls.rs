@@ -1,4 +1,4 @@
-//! What this crate asks of a TLS library.
+//! The interface to a TLS library.
 
 use std::fmt;
 use std::io;
@@ -17,16 +17,16 @@ pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 
-/// The client's side of a TLS library.
+/// Makes TLS connections to servers with one TLS library.
 #[async_trait]
 pub trait TlsBackend: fmt::Debug + Send + Sync + 'static {
-    /// Shakes hands over `io` and verifies the server for `host` (a DNS name or an IP address,
-    /// without brackets). `endpoint` names it in errors, as `https://host:port` or, when it is a
-    /// proxy, `the proxy https://host:port`. `io` may be TLS itself.
+    /// Performs the TLS handshake over `io` and verifies the server for `host` (a DNS name or an IP
+    /// address, without brackets). `endpoint` identifies the server in errors: `https://host:port`,
+    /// or `the proxy https://host:port` for a proxy. `io` may itself be a TLS connection.
     ///
     /// # Errors
-    /// Of kind `Tls` with the reason and a remedy when the server can't be trusted, before any
-    /// byte of a request was written.
+    /// An error of kind `Tls` with a reason and a hint if the server cannot be trusted. No byte of
+    /// a request has been written then.
     async fn handshake(
         &self,
         host: &str,
@@ -35,33 +35,33 @@ pub trait TlsBackend: fmt::Debug + Send + Sync + 'static {
     ) -> Result<Secured, Refusal>;
 }
 
-/// A connection to a server that has been verified.
+/// A TLS connection to a verified server.
 pub struct Secured {
-    /// What passes over it is encrypted.
+    /// The stream of plain bytes over the encrypted connection.
     pub io: Box<dyn Io>,
-    /// What was agreed.
+    /// The parameters of the session.
     pub session: Session,
 }
 
-/// What a client and a server agreed on.
+/// The parameters that client and server negotiated.
 #[derive(Debug, Clone)]
 pub struct Session {
-    /// The protocol's version.
+    /// The TLS version.
     pub version: TlsVersion,
-    /// The cipher suite's name in the registry of IANA, such as `TLS_AES_256_GCM_SHA384`.
+    /// The IANA name of the cipher suite, such as `TLS_AES_256_GCM_SHA384`.
     pub cipher: String,
-    /// The certificates that the server sent, DER, its own first.
+    /// The certificates sent by the server, as DER, its own first.
     pub chain: Vec<Vec<u8>>,
-    /// What became of the server's wish for a client certificate, where it had one.
+    /// Whether the client answered with a certificate; `None` if the server did not request one.
     pub client_certificate: Option<ClientCertificate>,
 }
 
-/// A handshake that failed.
+/// A failed handshake.
 #[derive(Debug)]
 pub struct Refusal {
-    /// Why.
+    /// The reason.
     pub error: TransportError,
-    /// The certificates that the server sent, DER, its own first, as far as they are known.
+    /// The certificates sent by the server, as DER, its own first, as far as known.
     pub chain: Vec<Vec<u8>>,
 }
 
@@ -72,21 +72,21 @@ impl From<TransportError> for Refusal {
 }
 
 impl Refusal {
-    /// The refusal of a server, in the words of [`verdict`].
+    /// Builds the error for a rejected server, worded by [`verdict`].
     pub fn new(finding: Finding, host: &str, endpoint: &str) -> Self {
         let Finding { fault, sent, above } = finding;
         Self { error: verdict::refusal(&fault, host, endpoint, &sent, &above), chain: sent }
     }
 }
 
-/// What is wrong with a handshake, and with which certificates.
+/// The fault of a handshake, and the certificates involved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// What is wrong.
+    /// The fault.
     pub fault: Fault,
-    /// The certificates that the server sent, DER, its own first, as far as they are known.
+    /// The certificates sent by the server, as DER, its own first, as far as known.
     pub sent: Vec<Vec<u8>>,
-    /// Trusted certificates, DER, that those may lead to.
+    /// Trusted certificates, as DER, that may have issued those sent by the server.
     pub above: Vec<Vec<u8>>,
 }
 
@@ -104,34 +104,35 @@ impl fmt::Display for Finding {
 
 impl std::error::Error for Finding {}
 
-/// What one connection to a server shows.
+/// The result of one connection to a server.
 #[derive(Debug)]
 pub struct Inspection {
-    /// The certificates that the server sent, DER, its own first, as far as they are known.
+    /// The certificates sent by the server, as DER, its own first, as far as known.
     pub chain: Vec<Vec<u8>>,
-    /// What was agreed, over https; or why the server is not trusted or not reached.
+    /// The TLS session (`None` for http), or the error if the server is not trusted or cannot be
+    /// reached.
     pub verdict: Result<Option<Session>, TransportError>,
 }
 
-/// The server's side of a TLS library.
+/// Accepts TLS connections with one TLS library.
 #[async_trait]
 pub trait TlsAcceptor: fmt::Debug + Send + Sync + 'static {
-    /// Shakes hands with a client.
+    /// Performs the TLS handshake with a client.
     async fn accept(&self, tcp: TcpStream) -> io::Result<Box<dyn Io>>;
 }
 
-/// TLS that can't be set up: a certificate, a key or the library itself.
+/// TLS cannot be set up: a problem of a certificate, a private key or the library itself.
 #[derive(Debug, thiserror::Error)]
 #[error("{what}")]
 pub struct TlsSetupError {
-    /// What can't be used, a fragment of a sentence.
+    /// What cannot be used, as a fragment of a sentence.
     pub what: String,
-    /// What the TLS library says.
+    /// The error of the TLS library.
     pub source: Option<BodyError>,
 }
 
 impl TlsSetupError {
-    /// An error of the TLS library, and what it is about.
+    /// Describes an error of the TLS library by the item it concerns.
     pub fn new(what: &str, source: impl Into<BodyError>) -> Self {
         Self { what: what.to_owned(), source: Some(source.into()) }
     }

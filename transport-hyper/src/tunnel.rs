@@ -1,4 +1,4 @@
-//! A tunnel through a proxy, by `CONNECT` (RFC 9110, 9.3.6).
+//! Tunnels through a proxy by `CONNECT` (RFC 9110, 9.3.6).
 
 use std::io;
 
@@ -9,7 +9,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::proxy::Proxy;
 use crate::tls::Io;
 
-/// Has `proxy`, at the other end of `io`, connect to `server` (`host:port`). That is all it learns.
+/// Asks `proxy`, at the other end of `io`, to connect to `server` (`host:port`). The proxy learns
+/// nothing else about the request.
 pub(crate) async fn open(
     io: &mut dyn Io,
     proxy: &Proxy,
@@ -35,8 +36,8 @@ pub(crate) async fn open(
     }
 }
 
-/// Sends `request` and returns the head of the answer, or as much as is read of one. Not one byte
-/// after it is read: the rest belongs to the server.
+/// Sends `request` and returns the response head, cut off at `HEAD_LIMIT`. Reads no byte beyond the
+/// head: the rest belongs to the server.
 async fn ask(io: &mut dyn Io, request: &[u8]) -> io::Result<Vec<u8>> {
     io.write_all(request).await?;
     io.flush().await?;
@@ -47,7 +48,7 @@ async fn ask(io: &mut dyn Io, request: &[u8]) -> io::Result<Vec<u8>> {
     Ok(head)
 }
 
-/// The status of a complete head.
+/// The status code of a complete response head.
 fn status(head: &[u8]) -> Option<StatusCode> {
     let head = head.strip_suffix(b"\r\n\r\n")?.strip_prefix(b"HTTP/1.")?;
     let code = head.split(|byte| *byte == b' ').nth(1)?;

@@ -1,4 +1,4 @@
-//! The client without TLS runs the suite of `glance_core::conformance` on itself.
+//! Runs the conformance suite of `glance_core::conformance` against the client without TLS.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "this is a test")]
 

@@ -1,4 +1,4 @@
-//! Connections are kept alive by the kernel.
+//! Tests that connections use TCP keep-alive.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "this is a test")]
 
@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use transport_hyper::{HyperTransport, Options};
 
-/// A server that handles one connection as `behave` says; its port.
+/// Starts a server that handles one connection with `behave`; returns its port.
 async fn serve<F>(behave: impl FnOnce(TcpStream) -> F + Send + 'static) -> u16
 where
     F: Future<Output = ()> + Send + 'static,
@@ -58,8 +58,9 @@ async fn connections_are_kept_alive_by_the_kernel() {
     armed.await.unwrap();
 }
 
-/// The kernel's timer of the connection from this port: 1 until all is acknowledged, then 2 when
-/// there is one of keep-alive. The table may change while it is read, and lack a row.
+/// The kernel's timer for the connection from this port: 1 (retransmission) until all data is
+/// acknowledged, then 2 if keep-alive is active. The table may change while it is read, so a row
+/// may be missing.
 fn timer_of(port: u16) -> Option<String> {
     let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
     let row = table.lines().find(|row| row.contains(&format!(": 0100007F:{port:04X} ")))?;

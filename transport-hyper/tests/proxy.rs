@@ -1,4 +1,4 @@
-//! The way through a proxy on the loopback interface, with TLS played by a double.
+//! Connections through a proxy on the loopback interface, with a fake TLS library.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "this is a test")]
 
@@ -16,7 +16,7 @@ use transport_hyper::{
     HyperTransport, Io, Options, Proxies, Refusal, Secured, Session, TlsBackend,
 };
 
-/// Lines that somebody saw, in order.
+/// The lines that a party saw, in order.
 #[derive(Debug, Clone, Default)]
 struct Seen(Arc<Mutex<Vec<String>>>);
 
@@ -30,7 +30,7 @@ impl Seen {
     }
 }
 
-/// TLS without TLS: notes whom it was to verify, and refuses hosts of one name.
+/// A fake TLS library without encryption: records the hosts to verify, and rejects one of them.
 #[derive(Debug)]
 struct Clear {
     seen: Seen,
@@ -80,7 +80,7 @@ where
     port
 }
 
-/// The head of a request; None at the end of the connection.
+/// The head of a request; `None` at the end of the connection.
 async fn head(io: &mut BufStream<TcpStream>) -> Option<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -89,7 +89,7 @@ async fn head(io: &mut BufStream<TcpStream>) -> Option<String> {
     Some(String::from_utf8(head).unwrap())
 }
 
-/// A server that answers `ok`, many times on one connection.
+/// A server that answers `ok` to any number of requests per connection.
 async fn server() -> (u16, Seen) {
     let seen = Seen::default();
     let noted = seen.clone();
@@ -107,7 +107,7 @@ async fn server() -> (u16, Seen) {
     (port, seen)
 }
 
-/// A proxy that notes what it is asked. It does it, unless there is another `answer` to give.
+/// A proxy that records its requests. It fulfils them, unless it is to return `answer`.
 async fn proxy(answer: Option<&'static str>) -> (u16, Seen) {
     let seen = Seen::default();
     let noted = seen.clone();
@@ -137,7 +137,7 @@ async fn proxy(answer: Option<&'static str>) -> (u16, Seen) {
     (port, seen)
 }
 
-/// A client in an environment of its own.
+/// A client with environment variables of its own.
 struct Client {
     transport: HyperTransport<Clear>,
     handshakes: Seen,
@@ -171,7 +171,7 @@ impl Client {
         Ok(String::from_utf8(body.to_vec()).unwrap())
     }
 
-    /// The error, after a look whether anything in it or in the client is secret.
+    /// The error of a request, after checking that neither the error nor the client shows a secret.
     async fn fails(&self, url: &str) -> TransportError {
         let error = self.get(url).await.unwrap_err();
         let shown = format!("{error} {error:?} {:?}", self.transport);
@@ -231,7 +231,7 @@ async fn a_proxy_forwards_requests_to_plain_http_servers() {
     let line = format!("GET http://127.0.0.1:{port}/v2?a=b HTTP/1.1\r\n");
     assert!(forwarded.starts_with(&line), "{forwarded}");
     assert!(received.all().is_empty() && client.handshakes.all().is_empty());
-    // The variable of http servers is none for https servers.
+    // The variable for http servers does not apply to https servers.
     assert_eq!(client.get(&format!("https://127.0.0.1:{port}/")).await.unwrap(), "ok");
     assert_eq!(asked.all().len(), 1);
 }

@@ -1,4 +1,4 @@
-//! How long a server may be silent depends on what it was sent.
+//! Tests that the timeout for a silent server depends on the request.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "this is a test")]
 
 mod common;
@@ -13,7 +13,7 @@ use http::Request;
 use tokio::net::TcpListener;
 use transport_hyper::{HyperTransport, Options};
 
-/// What a client says of a server that takes all of this and answers nothing.
+/// The client's error for a server that reads the whole body and never responds.
 async fn said_of_silence(body: Body) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -33,7 +33,7 @@ async fn said_of_silence(body: Body) -> String {
     error.reason
 }
 
-/// What can be sent again says something of an image, such as JSON, and costs a server nothing.
+/// A body that can be replayed is a document, such as JSON, which a server processes quickly.
 #[tokio::test]
 async fn only_the_answer_to_data_may_take_as_long_as_storing_does() {
     let bytes = || Body::from(Bytes::from_static(b"{}"));

@@ -1,4 +1,4 @@
-//! The client's side: OpenSSL's handshake, and what its errors mean.
+//! The TLS client: the handshake by OpenSSL, and the meaning of its errors.
 
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError};
@@ -18,7 +18,7 @@ use crate::identity::{self, Asked};
 use crate::roots;
 use crate::verify::Verifier;
 
-/// The client's side of OpenSSL.
+/// The [`TlsBackend`] over OpenSSL.
 pub(crate) struct Client {
     context: SslContext,
     verifier: Arc<Verifier>,
@@ -48,18 +48,18 @@ impl Client {
     }
 }
 
-/// Ciphers are left to the system's policy.
+/// Creates the context of a client. The cipher suites are those of the system's policy.
 fn context(min_version: TlsVersion) -> Result<ssl::SslContextBuilder, ErrorStack> {
     let mut context = SslContext::builder(SslMethod::tls_client())?;
     context.set_min_proto_version(Some(match min_version {
         TlsVersion::V1_2 => SslVersion::TLS1_2,
         TlsVersion::V1_3 => SslVersion::TLS1_3,
     }))?;
-    // Debian's default; upstream's is 1 up to OpenSSL 3.1. It rules out SHA-1 and RSA below 2048.
+    // Debian's default; upstream's is 1 up to OpenSSL 3.1. Rules out SHA-1 and RSA below 2048 bits.
     #[expect(clippy::disallowed_methods, reason = "raises upstream's level 1 to 2")]
     context.set_security_level(2);
     context.set_options(SslOptions::NO_COMPRESSION | SslOptions::NO_RENEGOTIATION);
-    // A write that has to wait is repeated with the same bytes, but from elsewhere in memory.
+    // A blocked write is retried with the same bytes, but possibly from another buffer.
     context.set_mode(
         SslMode::AUTO_RETRY | SslMode::ACCEPT_MOVING_WRITE_BUFFER | SslMode::ENABLE_PARTIAL_WRITE,
     );
@@ -86,7 +86,8 @@ impl TlsBackend for Client {
             let what = format!("the TLS handshake can't begin: {error}");
             Refusal::new(Fault::Other(what).into(), host, endpoint)
         })?;
-        // OpenSSL takes the pauses by which tokio makes tasks take turns for errors.
+        // tokio's cooperative scheduling makes a busy stream return `Pending`, which OpenSSL would
+        // take for an error.
         let outcome = tokio::task::unconstrained(Pin::new(&mut stream).connect()).await;
         let asked = self.asked.answer(stream.ssl());
         match outcome {
@@ -125,7 +126,7 @@ fn sent(ssl: &SslRef) -> Vec<Vec<u8>> {
     chain.map_while(|one| one.to_der().ok()).collect()
 }
 
-/// What an error of the handshake means that is not of a certificate.
+/// Translates a handshake error that does not concern a certificate.
 fn explain(error: &ssl::Error, asked: Option<ClientCertificate>, min_version: TlsVersion) -> Fault {
     let Some(inner) = error.ssl_error().and_then(|stack| stack.errors().first()) else {
         return Fault::Closed(error.to_string());
@@ -141,5 +142,5 @@ fn explain(error: &ssl::Error, asked: Option<ClientCertificate>, min_version: Tl
     }
 }
 
-/// `SSL_AD_REASON_OFFSET` of OpenSSL's `ssl.h`: reasons from here on are alerts.
+/// `SSL_AD_REASON_OFFSET` in OpenSSL's `ssl.h`: reason codes from here on are TLS alerts.
 const ALERTS: i32 = 1000;

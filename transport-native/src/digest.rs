@@ -1,4 +1,4 @@
-//! Digests by OpenSSL: by its FIPS provider, where that is active.
+//! Digests by OpenSSL, or by its FIPS provider if that is active.
 
 use glance_core::digest::{Algorithm, Hasher, Hashers};
 use glance_core::error::BodyError;
@@ -6,7 +6,7 @@ use openssl::error::ErrorStack;
 use openssl::md::Md;
 use openssl::md_ctx::MdCtx;
 
-/// OpenSSL's digests. In FIPS mode it offers no MD5.
+/// Returns OpenSSL's digests, which lack MD5 in FIPS mode.
 pub fn hashers() -> Hashers {
     Hashers::new(|algorithm| match Digest::begin(algorithm) {
         Ok(digest) => Some(Box::new(digest)),
@@ -18,7 +18,8 @@ struct Digest(MdCtx);
 
 impl Digest {
     fn begin(algorithm: Algorithm) -> Result<Self, ErrorStack> {
-        // Fetching heeds the default properties; the constants of `openssl::hash` exist always.
+        // `Md::fetch` obeys the default properties, such as FIPS mode; the constants of
+        // `openssl::hash` do not.
         let digest = Md::fetch(None, algorithm.as_str(), None)?;
         let mut context = MdCtx::new()?;
         context.digest_init(&digest)?;

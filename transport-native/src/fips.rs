@@ -1,19 +1,19 @@
-//! Whether OpenSSL is in FIPS mode: asked of the library itself, never of files.
+//! Checks whether OpenSSL is in FIPS mode, by asking the library itself instead of reading files.
 
 use openssl::md::Md;
 use openssl_sys as ffi;
 use transport_hyper::TlsSetupError;
 
-/// Makes sure that whatever this process asks of OpenSSL is answered by its FIPS provider.
+/// Checks that OpenSSL serves every request of this process from its FIPS provider.
 ///
 /// # Errors
-/// When it isn't so; says what is missing.
+/// If it does not; the error says what is missing.
 pub fn fips() -> Result<(), TlsSetupError> {
     let why = match (provider_is_active(), default_properties_ask_for_it()) {
         (false, false) => "no FIPS provider is active",
         (false, true) => "its configuration asks for FIPS mode, but no FIPS provider is active",
         (true, false) => "a FIPS provider is active, but the default properties don't ask for it",
-        // The two say so, but a configuration can still let other providers answer.
+        // Despite both settings, a configuration can let other providers serve requests.
         (true, true) if offers("MD5", None) => "it still offers MD5",
         (true, true) => return Ok(()),
     };
@@ -29,9 +29,9 @@ fn provider_is_active() -> bool {
 
 #[expect(unsafe_code, reason = "the crate `openssl` has no safe form of this function")]
 fn default_properties_ask_for_it() -> bool {
-    // Reads the configuration, if nothing has read it yet.
+    // Loads OpenSSL's configuration, unless it is loaded already.
     openssl::init();
-    // SAFETY: the function takes no more than a library context, and null is the default one.
+    // SAFETY: the function takes only a library context, and null means the default one.
     unsafe { ffi::EVP_default_properties_is_fips_enabled(std::ptr::null_mut()) == 1 }
 }
 

@@ -1,4 +1,4 @@
-//! The client's own certificate.
+//! The client certificate.
 
 use std::ffi::{c_int, c_void};
 use std::sync::OnceLock;
@@ -16,7 +16,7 @@ use openssl_sys as ffi;
 use secrecy::ExposeSecret;
 use transport_hyper::TlsSetupError;
 
-/// Sets the certificate and its key, which fit together.
+/// Sets the client certificate and its private key, and checks that they match.
 pub(crate) fn load(
     identity: &ClientIdentity,
     context: &mut SslContextBuilder,
@@ -47,7 +47,7 @@ fn decoded(key: &PrivateKey) -> Result<PKey<Private>, TlsSetupError> {
     match &key.form {
         KeyForm::EncryptedPkcs8(passphrase) => {
             let passphrase = passphrase.expose_secret().as_bytes();
-            // The library would panic.
+            // A zero byte would make the library panic.
             if passphrase.contains(&0) {
                 let what = format!("the passphrase of the key in {file} has a zero byte");
                 return Err(TlsSetupError { what, source: None });
@@ -65,14 +65,14 @@ fn decoded(key: &PrivateKey) -> Result<PKey<Private>, TlsSetupError> {
     }
 }
 
-/// Remembers, for each connection, whether the server asked for a certificate.
+/// Records, for each connection, whether the server requested a client certificate.
 pub(crate) struct Asked {
     index: Index<Ssl, AtomicBool>,
     has_identity: bool,
 }
 
 impl Asked {
-    /// Has the connections of `context` remember.
+    /// Installs the callback that records the request on each connection of `context`.
     #[expect(unsafe_code, reason = "the crate `openssl` has no safe form of this function")]
     pub(crate) fn watch(
         context: &mut SslContextBuilder,
@@ -80,18 +80,18 @@ impl Asked {
     ) -> Result<Self, ErrorStack> {
         let index = index()?;
         let number = std::ptr::without_provenance_mut(usize::try_from(index.as_raw()).unwrap_or(0));
-        // SAFETY: the context lives, the callback has the type that OpenSSL calls, and its argument
-        // is a number, which needs no lifetime.
+        // SAFETY: the context is valid, the callback has the type that OpenSSL calls, and its
+        // argument is a number, which has no lifetime.
         unsafe { SSL_CTX_set_cert_cb(context.as_ptr(), Some(asked), number) };
         Ok(Self { index, has_identity })
     }
 
-    /// Has this connection remember. Before the handshake.
+    /// Adds the flag to this connection. Must be called before the handshake.
     pub(crate) fn prepare(&self, ssl: &mut Ssl) {
         ssl.set_ex_data(self.index, AtomicBool::new(false));
     }
 
-    /// What became of the wish; none when there was none.
+    /// How the request for a certificate was answered; `None` if there was no request.
     pub(crate) fn answer(&self, ssl: &SslRef) -> Option<ClientCertificate> {
         let asked = ssl.ex_data(self.index)?.load(Ordering::Relaxed);
         asked.then_some(match self.has_identity {
@@ -101,7 +101,8 @@ impl Asked {
     }
 }
 
-/// Where a connection keeps the flag: one place for all, since OpenSSL never gives one back.
+/// The index of the flag in a connection's data. One for the whole process, because OpenSSL never
+/// frees an index.
 fn index() -> Result<Index<Ssl, AtomicBool>, ErrorStack> {
     static INDEX: OnceLock<Index<Ssl, AtomicBool>> = OnceLock::new();
     if let Some(index) = INDEX.get() {
@@ -111,12 +112,12 @@ fn index() -> Result<Index<Ssl, AtomicBool>, ErrorStack> {
     Ok(*INDEX.get_or_init(|| index))
 }
 
-/// OpenSSL calls it when the server asks for a certificate. 1: go on, with what there is.
+/// Called by OpenSSL when the server requests a certificate. Returns 1: continue with what is set.
 #[expect(unsafe_code, reason = "OpenSSL calls this function through a C pointer")]
 unsafe extern "C" fn asked(ssl: *mut ffi::SSL, index: *mut c_void) -> c_int {
     let Ok(index) = c_int::try_from(index.addr()) else { return 1 };
-    // SAFETY: OpenSSL passes a connection that lives, and under this index stands what `prepare`
-    // put there, or nothing.
+    // SAFETY: OpenSSL passes a live connection; at this index it holds what `prepare` stored, or
+    // null.
     let flag = unsafe { ffi::SSL_get_ex_data(ssl, index).cast::<AtomicBool>().as_ref() };
     if let Some(flag) = flag {
         flag.store(true, Ordering::Relaxed);
@@ -126,7 +127,7 @@ unsafe extern "C" fn asked(ssl: *mut ffi::SSL, index: *mut c_void) -> c_int {
 
 #[expect(unsafe_code, reason = "declares a function of a C library")]
 unsafe extern "C" {
-    /// `ssl.h`, since OpenSSL 1.0.2; `openssl-sys` does not declare it.
+    /// Declared in `ssl.h` since OpenSSL 1.0.2; `openssl-sys` does not declare it.
     fn SSL_CTX_set_cert_cb(
         context: *mut ffi::SSL_CTX,
         callback: Option<unsafe extern "C" fn(*mut ffi::SSL, *mut c_void) -> c_int>,

@@ -1,8 +1,9 @@
-//! The [`Transport`] over the platform's OpenSSL, and the server's side of it.
+//! The [`Transport`] over the platform's OpenSSL, and TLS for servers.
 //!
-//! [`transport`] gives a client that verifies as a [`TlsPolicy`] says; [`acceptor`] is for servers.
-//! [`hashers`] computes digests by the same library, and [`fips`] says whether it is a FIPS module.
-//! `transport-rustls` has the same functions in the same files.
+//! [`transport`] creates a client that verifies servers according to a [`TlsPolicy`]; [`acceptor`]
+//! accepts TLS connections of clients. [`hashers`] computes digests with the same library, and
+//! [`fips`] checks that its FIPS provider is in use. `transport-rustls` has the same functions in
+//! the same files.
 
 mod roots;
 
@@ -29,10 +30,10 @@ pub use digest::hashers;
 pub use fips::fips;
 pub use transport_hyper::TlsSetupError;
 
-/// A client that verifies servers as `policy` says.
+/// Creates a client that verifies servers according to `policy`.
 ///
 /// # Errors
-/// When the roots can't be used.
+/// If the trusted certificates of the policy, or its client certificate, cannot be used.
 pub fn transport(
     policy: &TlsPolicy,
     options: Options,
@@ -40,10 +41,11 @@ pub fn transport(
     Ok(Arc::new(HyperTransport::new(client::Client::new(policy)?, options)))
 }
 
-/// Connects to the server of `url` once, as [`transport`] would, and tells what it finds.
+/// Connects to the server of `url` once, verified as by [`transport`], and reports the certificates
+/// and the outcome.
 ///
 /// # Errors
-/// When the policy can't be used. What is wrong with the server stands in the [`Inspection`].
+/// If the policy cannot be used. A problem of the server is reported in the [`Inspection`].
 pub async fn inspect(
     policy: &TlsPolicy,
     options: Options,
@@ -52,10 +54,11 @@ pub async fn inspect(
     Ok(HyperTransport::new(client::Client::new(policy)?, options).inspect(url).await)
 }
 
-/// The server's side, with a chain of certificates (the server's first) and its key, PEM.
+/// Creates the TLS acceptor of a server from its certificate chain (the server's own certificate
+/// first) and its private key, both PEM.
 ///
 /// # Errors
-/// When the certificates or the key can't be used.
+/// If the certificates or the key cannot be used.
 pub fn acceptor(
     cert_chain_pem: &[u8],
     key_pem: &[u8],
@@ -63,7 +66,7 @@ pub fn acceptor(
     Ok(Arc::new(server::Server::new(cert_chain_pem, key_pem)?))
 }
 
-/// The TLS library, for `--version`.
+/// Names the TLS library and its version, for `--version`.
 pub fn describe() -> String {
     openssl::version::version().to_owned()
 }

@@ -1,4 +1,4 @@
-//! The certificates of a policy, as OpenSSL keeps them.
+//! The trusted certificates of a policy as an OpenSSL store.
 
 use glance_core::tls::TlsPolicy;
 use openssl::error::ErrorStack;
@@ -7,7 +7,7 @@ use openssl::x509::store::{X509Store, X509StoreBuilder};
 use openssl::x509::verify::X509VerifyFlags;
 use transport_hyper::TlsSetupError;
 
-/// The trust store of `policy`; nothing else is in it.
+/// Creates the trust store of `policy`. The store contains no other certificates.
 pub(crate) fn store(policy: &TlsPolicy) -> Result<X509Store, TlsSetupError> {
     let unusable = |error: ErrorStack| TlsSetupError::new("OpenSSL can't keep the roots", error);
     let mut store = X509StoreBuilder::new().map_err(unusable)?;
@@ -21,7 +21,8 @@ pub(crate) fn store(policy: &TlsPolicy) -> Result<X509Store, TlsSetupError> {
         })?;
         store.add_cert(certificate).map_err(unusable)?;
     }
-    // Without it only roots that signed themselves count, not a listed intermediate or server.
+    // Without this flag, OpenSSL trusts only self-signed roots, not a listed intermediate or server
+    // certificate.
     #[expect(clippy::disallowed_methods, reason = "a listed certificate is trusted for itself")]
     store.set_flags(X509VerifyFlags::PARTIAL_CHAIN).map_err(unusable)?;
     Ok(store.build())

@@ -1,4 +1,4 @@
-//! The server's side.
+//! The TLS server.
 
 use std::io;
 use std::pin::Pin;
@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio_openssl::SslStream;
 use transport_hyper::{Io, TlsAcceptor, TlsSetupError};
 
-/// The server's side of OpenSSL.
+/// The TLS acceptor over OpenSSL.
 pub(crate) struct Server(SslAcceptor);
 
 impl std::fmt::Debug for Server {

@@ -1,4 +1,4 @@
-//! What OpenSSL verifies, and what its verdicts mean.
+//! Verifies servers with OpenSSL, and translates its verdicts.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,18 +13,18 @@ use openssl::x509::{X509, X509Crl, X509StoreContextRef, X509VerifyResult};
 use openssl_sys as ffi;
 use transport_hyper::Finding;
 
-/// Why a server's certificate was refused.
+/// The reason for which the server's certificate was rejected, once there is one.
 pub(crate) type Refused = Arc<Mutex<Option<Reason>>>;
 
-/// A fault, and where it was found.
+/// A fault, and the certificate path with it.
 pub(crate) struct Reason {
     fault: Fault,
-    /// As far as OpenSSL built it.
+    /// The path as far as OpenSSL built it, the server's certificate first.
     path: Vec<Vec<u8>>,
     is_listed: bool,
 }
 
-/// What is checked beside what OpenSSL checks by itself.
+/// The checks that OpenSSL does not make on its own.
 pub(crate) struct Verifier {
     checks: Checks,
     listed: Vec<Vec<u8>>,
@@ -36,15 +36,15 @@ impl Verifier {
         Self { checks: Checks::of(policy), listed }
     }
 
-    /// Makes `ssl` verify the server for `host`, and say in the result why not.
+    /// Makes `ssl` verify the server for `host`. The result receives the reason for a rejection.
     pub(crate) fn watch(
         self: Arc<Self>,
         ssl: &mut SslRef,
         host: &str,
     ) -> Result<Refused, ErrorStack> {
         let param = ssl.param_mut();
-        // The host is looked for among the subject's alternative names and nowhere else; a star
-        // stands for one whole label.
+        // Match the host against the subject alternative names only; a wildcard must be a whole
+        // label.
         #[expect(clippy::disallowed_methods, reason = "fewer names match than by default")]
         param.set_hostflags(
             X509CheckFlags::NEVER_CHECK_SUBJECT | X509CheckFlags::NO_PARTIAL_WILDCARDS,
@@ -66,7 +66,7 @@ impl Verifier {
             let why = match (fine, context.error_depth()) {
                 (_, 1..) if is_listed => None,
                 (false, _) => Some(fault(context.error())),
-                // The server's own certificate comes last, when the whole path is verified.
+                // The server's own certificate comes last, after the whole path has been verified.
                 (true, 0) => self.objection(context),
                 (true, _) => None,
             };
@@ -84,16 +84,17 @@ impl Verifier {
         Ok(refused)
     }
 
-    /// Whether the server's certificate is trusted for itself. OpenSSL looks above it all the same,
-    /// where nothing matters.
+    /// Whether the server's certificate is itself a listed one. OpenSSL still checks the
+    /// certificates above it; their faults do not matter.
     fn is_listed(&self, context: &X509StoreContextRef) -> bool {
         path(context).first().is_some_and(|own| self.listed.contains(own))
     }
 
-    /// What was wrong with a server that sent these certificates.
+    /// Describes why a server that sent these certificates was rejected.
     pub(crate) fn finding(&self, reason: Reason, sent: Vec<Vec<u8>>) -> Finding {
         let Reason { fault, path, is_listed } = reason;
-        // A path of one ends where it begins: at a certificate that is trusted for itself.
+        // A path of length one ends at the server's own certificate, which is therefore trusted
+        // itself.
         let is_listed = is_listed || (path.len() == 1 && fault != Fault::UnknownIssuer);
         let mut above = path;
         above.extend(self.checks.listed_above(&sent));
@@ -101,7 +102,7 @@ impl Verifier {
         Finding { fault: self.checks.explained(fault, &sent, &above, is_listed), sent, above }
     }
 
-    /// What is wrong with the path though OpenSSL likes it.
+    /// Checks a path that OpenSSL accepts for faults that OpenSSL does not look for.
     fn objection(&self, context: &X509StoreContextRef) -> Option<Fault> {
         let mut path = path(context);
         if self.is_listed(context) {
@@ -111,7 +112,7 @@ impl Verifier {
     }
 }
 
-/// Whether the key of `issuer` signed the list.
+/// Whether the key of `issuer` signed the revocation list.
 fn signed(list: &RevocationList, issuer: &[u8]) -> Result<bool, ErrorStack> {
     let key = X509::from_der(issuer)?.public_key()?;
     X509Crl::from_der(&list.der)?.verify(&key)
@@ -145,13 +146,13 @@ fn fault(result: X509VerifyResult) -> Fault {
         | ffi::X509_V_ERR_INVALID_CA
         | ffi::X509_V_ERR_KEYUSAGE_NO_CERTSIGN => Fault::UnknownIssuer,
         ffi::X509_V_ERR_PATH_LENGTH_EXCEEDED => Fault::TooLong,
-        // OpenSSL says the first of more name constraints than it checks.
+        // OpenSSL reports the first of these for more name constraints than it is willing to check.
         ffi::X509_V_ERR_UNSPECIFIED | ffi::X509_V_ERR_CERT_CHAIN_TOO_LONG => Fault::TooMuch,
         _ => Fault::Other(format!("its certificate can't be verified: {}", result.error_string())),
     }
 }
 
-/// `x509_vfy.h` of OpenSSL 1.1 and later; `openssl-sys` does not name them.
+/// Values from `x509_vfy.h` of OpenSSL 1.1 and later; `openssl-sys` does not define them.
 const EE_KEY_TOO_SMALL: i32 = 66;
 const CA_KEY_TOO_SMALL: i32 = 67;
 const CA_MD_TOO_WEAK: i32 = 68;

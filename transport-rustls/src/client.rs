@@ -1,4 +1,4 @@
-//! The client's side: rustls' handshake, and what its errors mean.
+//! The TLS client: the handshake by rustls, and the meaning of its errors.
 
 use std::io;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use transport_hyper::{
 use crate::identity::{self, Asked};
 use crate::verify::Verifier;
 
-/// The client's side of rustls.
+/// The [`TlsBackend`] over rustls.
 pub(crate) struct Client {
     config: ClientConfig,
     min_version: TlsVersion,
@@ -52,7 +52,7 @@ impl Client {
         let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
         let mut config = builder.with_no_client_auth();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        // A resumed session would not be verified again.
+        // A resumed session would skip the verification.
         config.resumption = Resumption::disabled();
         Ok(Self { config, min_version: policy.min_version, identity })
     }
@@ -100,7 +100,7 @@ fn session(connection: &ClientConnection, asked: Option<ClientCertificate>) -> S
     }
 }
 
-/// rustls writes the suites of TLS 1.3 in a way of its own.
+/// The IANA name of a cipher suite; rustls spells those of TLS 1.3 differently.
 fn cipher(suite: SupportedCipherSuite) -> String {
     format!("{:?}", suite.suite()).replace("TLS13_", "TLS_")
 }

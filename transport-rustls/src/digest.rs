@@ -1,4 +1,4 @@
-//! Digests by AWS-LC: by its FIPS module, where that is compiled in.
+//! Digests by AWS-LC, or its FIPS module if that is compiled in.
 
 use aws_lc_rs::digest::{self, Context};
 use glance_core::digest::{Algorithm, Hasher, Hashers};
@@ -6,7 +6,7 @@ use glance_core::error::BodyError;
 
 use crate::fips;
 
-/// AWS-LC's digests, and MD5 by portable code unless in FIPS mode.
+/// Returns AWS-LC's digests. Outside FIPS mode, portable code adds MD5.
 pub fn hashers() -> Hashers {
     Hashers::new(|algorithm| {
         let algorithm = match algorithm {

@@ -1,12 +1,12 @@
-//! Whether rustls is in FIPS mode: asked of the library itself.
+//! Checks whether rustls is in FIPS mode, by asking the library itself.
 
 use rustls::crypto::aws_lc_rs;
 use transport_hyper::TlsSetupError;
 
-/// Makes sure that all cryptography of rustls is that of the FIPS module of AWS-LC.
+/// Checks that rustls takes all its cryptography from the FIPS module of AWS-LC.
 ///
 /// # Errors
-/// When it isn't so.
+/// If it does not.
 pub fn fips() -> Result<(), TlsSetupError> {
     if is_active() {
         return Ok(());
@@ -15,7 +15,7 @@ pub fn fips() -> Result<(), TlsSetupError> {
     Err(TlsSetupError { what, source: None })
 }
 
-/// Decided when rustls is compiled: by the feature `fips`.
+/// The feature `fips` decides this at compile time.
 pub(crate) fn is_active() -> bool {
     aws_lc_rs::default_provider().fips()
 }

@@ -1,4 +1,4 @@
-//! The client's own certificate.
+//! The client certificate.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +15,7 @@ use rustls::sign::CertifiedKey;
 use secrecy::ExposeSecret;
 use transport_hyper::TlsSetupError;
 
-/// The certificate and its key, which fit together.
+/// Loads the client certificate and its private key, and checks that they match.
 pub(crate) fn load(
     identity: &ClientIdentity,
     provider: &CryptoProvider,
@@ -49,8 +49,8 @@ fn decoded(key: &PrivateKey) -> Result<PrivateKeyDer<'static>, TlsSetupError> {
     })
 }
 
-/// The key in an encrypted one; or what is wrong, before the file's name. A wrong passphrase gives
-/// nonsense, which is no key.
+/// Decrypts an encrypted private key. The error is a phrase to put before the file name. Decryption
+/// with a wrong passphrase yields bytes that are not a key.
 fn opened(der: &[u8], passphrase: &str) -> Result<SecretDocument, &'static str> {
     use pkcs8::Error::EncryptedPrivateKey;
     use pkcs8::pkcs5::Error::{NoPbes1CryptSupport, UnsupportedAlgorithm};
@@ -64,8 +64,8 @@ fn opened(der: &[u8], passphrase: &str) -> Result<SecretDocument, &'static str> 
 const OLD: &str = "it is encrypted in an old way; have `openssl pkcs8 -topk8 -in KEY -out NEW` \
                    convert the key in";
 
-/// Answers a server that asks for a certificate, and remembers that it asked: one for each
-/// connection.
+/// Answers a server's request for a client certificate, and records that there was one. Each
+/// connection has its own.
 #[derive(Debug)]
 pub(crate) struct Asked {
     identity: Option<Arc<CertifiedKey>>,
@@ -77,7 +77,7 @@ impl Asked {
         Self { identity, asked: AtomicBool::new(false) }
     }
 
-    /// What became of the wish; none when there was none.
+    /// How the request for a certificate was answered; `None` if there was no request.
     pub(crate) fn answer(&self) -> Option<ClientCertificate> {
         self.asked.load(Ordering::Relaxed).then_some(match self.identity {
             Some(_) => ClientCertificate::Shown,
@@ -92,7 +92,7 @@ impl ResolvesClientCert for Asked {
         self.identity.clone()
     }
 
-    /// Without it rustls would not ask.
+    /// rustls calls `resolve` only if this returns true.
     fn has_certs(&self) -> bool {
         true
     }

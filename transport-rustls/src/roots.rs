@@ -1,4 +1,4 @@
-//! The certificates of a policy, in the two roles that each may play.
+//! The trusted certificates of a policy, each as a pin and, if it may sign others, as an anchor.
 
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ use x509_cert::der::asn1::AnyRef;
 use x509_cert::der::{Decode, Encode};
 use x509_cert::name::Name;
 
-/// What is trusted.
+/// The trusted certificates.
 #[derive(Debug)]
 pub(crate) struct Trusted {
-    /// Each certificate: a server that presents one of them is taken for what it says.
+    /// All trusted certificates. A server that presents one of them is trusted without a chain.
     pub(crate) pins: Vec<CertificateDer<'static>>,
     anchors: Vec<Anchor>,
 }
@@ -58,17 +58,17 @@ impl Trusted {
         Ok(Self { pins, anchors })
     }
 
-    /// All authorities, for webpki.
+    /// All trust anchors, for webpki.
     pub(crate) fn anchors(&self) -> Vec<TrustAnchor<'static>> {
         self.anchors.iter().map(|one| one.trusted.clone()).collect()
     }
 
-    /// The authority that webpki found.
+    /// The anchor that webpki reports at the end of a path.
     pub(crate) fn anchor(&self, found: &TrustAnchor<'_>) -> Option<&Anchor> {
         self.anchors.iter().find(|one| one.trusted == *found)
     }
 
-    /// Authorities with the names of those who issued these certificates.
+    /// The anchors named as issuers by these certificates.
     pub(crate) fn above(&self, sent: &[CertificateDer<'_>]) -> Vec<Vec<u8>> {
         let issuers: Vec<_> =
             sent.iter().filter_map(|one| Certificate::from_der(one).ok()).collect();
@@ -81,7 +81,7 @@ impl Trusted {
 }
 
 impl Anchor {
-    /// What its dates say. webpki never looks at the dates of a root.
+    /// Checks the validity period, which webpki ignores for trust anchors.
     pub(crate) fn out_of_date(&self, now: UnixTime) -> Option<Fault> {
         match now.as_secs() {
             now if now > self.not_after.as_secs() => Some(Fault::Expired),
@@ -91,7 +91,7 @@ impl Anchor {
     }
 }
 
-/// Whether rustls reads the authority's certificate, and knows its kind of key.
+/// Whether rustls can parse the CA certificate and supports its kind of key.
 fn is_usable(der: &[u8], algorithms: WebPkiSupportedAlgorithms) -> bool {
     let key =
         |one: Certificate| one.tbs_certificate.subject_public_key_info.algorithm.to_der().ok();
@@ -105,7 +105,7 @@ fn is_usable(der: &[u8], algorithms: WebPkiSupportedAlgorithms) -> bool {
     key.is_some_and(is_known) && anchor(&der.to_vec().into()).is_some()
 }
 
-/// The certificate as an authority, if it may be one.
+/// Converts a certificate to an anchor, if the certificate may sign others.
 fn anchor(der: &CertificateDer<'static>) -> Option<Anchor> {
     if !may_sign(der) {
         return None;

@@ -1,4 +1,4 @@
-//! The server's side.
+//! The TLS server.
 
 use std::io;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::TcpStream;
 use transport_hyper::{Io, TlsAcceptor, TlsSetupError};
 
-/// The server's side of rustls.
+/// The TLS acceptor over rustls.
 pub(crate) struct Server(tokio_rustls::TlsAcceptor);
 
 impl std::fmt::Debug for Server {

@@ -1,7 +1,8 @@
-//! The verifier: what webpki says, and certificates that are trusted for themselves.
+//! Verifies servers with webpki, and adds the checks that webpki lacks.
 //!
-//! webpki alone takes no self-signed server certificate that says CA:TRUE (what `openssl req
-//! -x509` makes), takes one with CA:FALSE as an authority, and never looks at the dates of a root.
+//! webpki alone rejects a trusted self-signed server certificate with CA:TRUE (as made by `openssl
+//! req -x509`), accepts one with CA:FALSE as a CA, and ignores the validity period of trust
+//! anchors.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use x509_cert::der::{Decode, Encode, Reader, SliceReader};
 
 use crate::roots::Trusted;
 
-/// Verifies servers.
+/// Verifies the certificates of servers.
 #[derive(Debug)]
 pub(crate) struct Verifier {
     trusted: Trusted,
@@ -49,20 +50,21 @@ impl Verifier {
         now: UnixTime,
     ) -> Result<(), Fault> {
         let parsed = EndEntityCert::try_from(leaf).map_err(|error| match error {
-            // A certificate of version 1 names no host.
+            // A version 1 certificate has no subject alternative names.
             webpki::Error::UnsupportedCertVersion => Fault::WrongName,
             error => fault(&error),
         })?;
         let content = Certificate::from_der(leaf)
             .map_err(|error| Fault::Other(format!("its certificate is damaged: {error}")))?
             .tbs_certificate;
-        // OpenSSL looks at the name before it looks at dates and constraints.
+        // Check the name before dates and constraints, as OpenSSL does.
         parsed.verify_is_valid_for_subject_name(host).map_err(|error| fault(&error))?;
         if self.trusted.pins.contains(leaf) {
             check_dates(&content.validity, now)?;
             self.objection(&[leaf.to_vec()]).map_or(Ok(()), Err)
         } else if content.issuer == content.subject {
-            // Signed by itself with the name of a root that is trusted: not that root.
+            // A self-signed certificate that uses the name of a trusted root without being that
+            // root.
             Err(Fault::UnknownIssuer)
         } else {
             self.check_chain(&parsed, chain, now)
@@ -80,7 +82,7 @@ impl Verifier {
             None => Ok(()),
             Some(fault) => {
                 found.replace(Some(fault));
-                // webpki looks for another path, and says this when there is none.
+                // webpki tries other paths, and returns this error if there are none.
                 Err(webpki::Error::UnknownIssuer)
             }
         };
@@ -92,7 +94,7 @@ impl Verifier {
         }
     }
 
-    /// What speaks against a path that webpki likes.
+    /// Checks a path that webpki accepts for faults that webpki does not look for.
     fn judge(&self, path: &VerifiedPath<'_>, now: UnixTime) -> Option<Fault> {
         let Some(anchor) = self.trusted.anchor(path.anchor()) else {
             return Some(Fault::UnknownIssuer);
@@ -107,11 +109,12 @@ impl Verifier {
         self.checks.objection(path, &|list, issuer| self.signed(list, issuer).unwrap_or(false))
     }
 
-    /// Whether the key of `issuer` signed the list.
+    /// Whether the key of `issuer` signed the revocation list.
     fn signed(&self, list: &RevocationList, issuer: &[u8]) -> Result<bool, x509_cert::der::Error> {
         let issuer = Certificate::from_der(issuer)?.tbs_certificate.subject_public_key_info;
         let key_algorithm = issuer.algorithm.to_der()?;
-        // CertificateList ::= SEQUENCE { what is signed, algorithm, signature } (RFC 5280, 5.1)
+        // CertificateList ::= SEQUENCE { tbsCertList, signatureAlgorithm, signatureValue } (RFC
+        // 5280, 5.1)
         let (content, algorithm, signature) = SliceReader::new(&list.der)?.sequence(|list| {
             Ok((
                 list.tlv_bytes()?,
@@ -133,11 +136,12 @@ impl Verifier {
         }))
     }
 
-    /// Why the server is refused, with what it sent.
+    /// Describes why the server is rejected, with the certificates it sent.
     fn finding(&self, fault: Fault, sent: &[CertificateDer<'_>]) -> Finding {
         let mut above = self.trusted.above(sent);
         let is_listed = sent.first().is_some_and(|own| self.trusted.pins.contains(own));
-        // webpki looks at a certificate before it looks for an issuer, OpenSSL after that.
+        // webpki checks a certificate before it looks for the issuer, OpenSSL after that. Report an
+        // unknown issuer first, as OpenSSL does.
         let fault = if above.is_empty() && !is_listed { Fault::UnknownIssuer } else { fault };
         let sent: Vec<_> = sent.iter().map(|one| one.to_vec()).collect();
         above.extend(self.checks.listed_above(&sent));
@@ -145,7 +149,7 @@ impl Verifier {
     }
 }
 
-/// The dates of a certificate that is trusted for itself.
+/// Checks the validity period of a pinned certificate.
 fn check_dates(validity: &x509_cert::time::Validity, now: UnixTime) -> Result<(), Fault> {
     if now.as_secs() > validity.not_after.to_unix_duration().as_secs() {
         return Err(Fault::Expired);

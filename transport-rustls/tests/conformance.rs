@@ -1,5 +1,5 @@
-//! The transport runs the suite of `glance_core::conformance` on itself. `transport-rustls` and
-//! `transport-native` have the same file but for the next line.
+//! Runs the conformance suite of `glance_core::conformance` against the transport. This file is
+//! identical in `transport-rustls` and `transport-native`, except for the next line.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "this is a test")]
 
@@ -22,7 +22,7 @@ use transport_hyper::{Options, TlsAcceptor};
 #[tokio::test(flavor = "multi_thread")]
 async fn conforms() {
     run(|transport| transport).await;
-    // One after the other: both measure time.
+    // One run after the other, because both measure time.
     run(|transport| {
         let persistence = Persistence { pauses: Pauses::NONE, ..Persistence::default() }.times(1);
         Arc::new(Persistent::new(transport, persistence))
@@ -30,7 +30,7 @@ async fn conforms() {
     .await;
 }
 
-/// Runs the suite on what `wrap` makes of transports.
+/// Runs the suite against the transport, wrapped by `wrap`.
 async fn run(wrap: fn(Arc<dyn Transport>) -> Arc<dyn Transport>) {
     let (trusted, root) = server_and_root();
     let (untrusted, _) = server_and_root();
@@ -44,7 +44,7 @@ async fn run(wrap: fn(Arc<dyn Transport>) -> Arc<dyn Transport>) {
     glance_core::conformance::transport(&under_test).await.unwrap();
 }
 
-/// TLS before an address, and bytes as they are behind it.
+/// A TLS front end for a plain-text server.
 fn front(acceptor: Arc<dyn TlsAcceptor>) -> Front {
     Box::new(move |address| Box::pin(open(Arc::clone(&acceptor), address)))
 }
@@ -58,7 +58,8 @@ async fn open(acceptor: Arc<dyn TlsAcceptor>, address: SocketAddr) -> String {
             tokio::spawn(async move {
                 let mut behind = TcpStream::connect(address).await.unwrap();
                 let Ok(mut stream) = acceptor.accept(tcp).await else { return };
-                // Either side may break the connection off: the suite looks at what the other sees.
+                // Either side may close the connection early; the suite checks what the other side
+                // sees.
                 let _ = copy_bidirectional(&mut stream, &mut behind).await;
             });
         }
@@ -66,7 +67,7 @@ async fn open(acceptor: Arc<dyn TlsAcceptor>, address: SocketAddr) -> String {
     format!("https://localhost:{port}")
 }
 
-/// A server for `localhost`, and the authority that signed its certificate.
+/// A server for `localhost`, and the CA that signed its certificate.
 fn server_and_root() -> (Arc<dyn TlsAcceptor>, String) {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.distinguished_name.push(DnType::CommonName, "conformance");

@@ -1,5 +1,5 @@
-//! TLS through a proxy on the loopback interface. `transport-rustls` and `transport-native` have
-//! the same file but for the next line.
+//! TLS through a proxy on the loopback interface. This file is identical in `transport-rustls` and
+//! `transport-native`, except for the next line.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "this is a test")]
 
@@ -42,7 +42,7 @@ impl Authority {
     }
 }
 
-/// Bytes that somebody could read.
+/// The bytes that a party could read.
 #[derive(Clone, Default)]
 struct Seen(Arc<Mutex<Vec<u8>>>);
 
@@ -75,7 +75,7 @@ where
     port
 }
 
-/// A server, and what it got of requests.
+/// A server, and the bytes of the requests it received.
 async fn server(acceptor: Arc<dyn TlsAcceptor>) -> (u16, Seen) {
     let seen = Seen::default();
     let noted = seen.clone();
@@ -102,7 +102,7 @@ async fn server(acceptor: Arc<dyn TlsAcceptor>) -> (u16, Seen) {
     (port, seen)
 }
 
-/// A proxy, by TLS where there is an acceptor, and all that passed it.
+/// A proxy, with TLS if there is an acceptor, and all bytes that passed through it.
 async fn proxy(acceptor: Option<Arc<dyn TlsAcceptor>>) -> (u16, Seen) {
     let seen = Seen::default();
     let noted = seen.clone();
@@ -154,7 +154,8 @@ async fn tunnel(mut client: Box<dyn Io>, seen: Seen) {
     }
 }
 
-/// Sends much, and receives as much, through the proxy at `via`, trusting these authorities.
+/// Sends a large request through the proxy at `via` and receives a response of the same size.
+/// Trusts the given authorities.
 async fn put(port: u16, via: &str, trusted: &[&Authority]) -> Result<String, TransportError> {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     for authority in trusted {
@@ -178,7 +179,7 @@ async fn put(port: u16, via: &str, trusted: &[&Authority]) -> Result<String, Tra
     Ok(String::from_utf8(body.to_vec()).unwrap())
 }
 
-/// What a proxy may know: whom it is to connect, and who asks it to.
+/// Checks that the proxy saw only the server to connect to and the proxy credentials.
 fn assert_discreet(seen: &Seen, port: u16) {
     let seen = seen.text();
     assert!(seen.starts_with(&format!("CONNECT localhost:{port} HTTP/1.1\r\n")), "{seen}");
@@ -204,7 +205,7 @@ async fn a_server_that_cannot_be_trusted_gets_nothing_through_a_tunnel() {
     let (root, stranger) = (Authority::new("root"), Authority::new("stranger"));
     for (acceptor, reason) in [
         (stranger.acceptor("localhost"), "CN=stranger, which is not trusted"),
-        // The name that counts is the server's, not the proxy's.
+        // The certificate must match the name of the server, not that of the proxy.
         (root.acceptor("127.0.0.1"), "not for localhost"),
     ] {
         let (port, received) = server(acceptor).await;
@@ -264,5 +265,5 @@ async fn a_proxy_without_tls_is_not_taken_for_an_https_proxy() {
 const TOKEN: &str = "gAAAAtoken";
 const BODY: &str = "a line of the data\n";
 const END: &str = "the last line\n";
-/// More than fits into the buffers on the way.
+/// Enough to exceed all buffers along the path.
 const TIMES: usize = 30_000;

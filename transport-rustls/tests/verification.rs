@@ -1,5 +1,5 @@
-//! Whom the transport trusts, against servers on the loopback interface. `transport-rustls` and
-//! `transport-native` have the same file but for the next line.
+//! Which servers the transport trusts, tested on the loopback interface. This file is identical in
+//! `transport-rustls` and `transport-native`, except for the next line.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "this is a test")]
 
@@ -49,7 +49,7 @@ fn params(names: &[&str]) -> CertificateParams {
     params
 }
 
-/// A server's certificate, named after its first name as well.
+/// A server certificate whose common name is 127.0.0.1.
 fn leaf(names: &[&str]) -> CertificateParams {
     let mut params = params(names);
     params.distinguished_name.push(DnType::CommonName, "127.0.0.1");
@@ -65,7 +65,8 @@ fn issue(params: &CertificateParams, by: Option<&Authority>) -> Identity {
     Identity { pem: certificate.unwrap().pem(), key: key.serialize_pem() }
 }
 
-/// A server with `identity` (None: without TLS), and how many bytes of requests it got.
+/// A server with `identity` (`None`: without TLS), and the number of request bytes that it
+/// received.
 async fn serve(identity: Option<&Identity>) -> (u16, Arc<AtomicUsize>) {
     let acceptor = identity
         .map(|identity| tls::acceptor(identity.pem.as_bytes(), identity.key.as_bytes()).unwrap());
@@ -114,7 +115,7 @@ async fn refused(host: &str, identity: Option<&Identity>, trusted: &str, because
     assert_eq!(error.endpoint, format!("https://{host}:{port}"));
     assert!(error.reason.contains(because), "{:?} is not {because:?}", error.reason);
     assert!(error.hint.is_some(), "{error}");
-    // With TLS 1.3 a server may believe in the handshake before the client has judged it.
+    // In TLS 1.3, a server may consider the handshake complete before the client has verified it.
     tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     assert_eq!(received.load(Ordering::SeqCst), 0);
 }

@@ -1,4 +1,4 @@
-//! The data of an image in a file: reading a range of it, and writing it.
+//! Reads and writes the data files of images.
 
 use std::fmt::Display;
 use std::io::{self, ErrorKind, SeekFrom};
@@ -25,7 +25,7 @@ mod zstd;
 
 pub(crate) use write::{PARTIAL, Partial, Upload, WRITE};
 
-/// The file of an image's data.
+/// The data file of an image.
 #[derive(Debug, Clone)]
 pub(crate) struct Blob {
     pub(crate) dir: Dir,
@@ -33,13 +33,14 @@ pub(crate) struct Blob {
 }
 
 impl Blob {
-    /// The file where the data is while it comes.
+    /// The file that holds the data until it is complete.
     fn partial(&self) -> Self {
         Self { dir: self.dir.clone(), name: format!("{}{PARTIAL}", self.name) }
     }
 }
 
-/// Streams `range` of the plain data in a file, which must be as long as its record says.
+/// Streams `range` of the uncompressed data of a file. The length of the file must match its
+/// record.
 pub(crate) async fn read(
     store: &(dyn Display + Sync),
     image: &Image,
@@ -69,8 +70,8 @@ pub(crate) async fn read(
     }
 }
 
-/// The plain data that an upload to a file left when it broke off. A file of several names is another
-/// image's.
+/// Streams the uncompressed data that an interrupted upload left. A file with several hard links
+/// belongs to another image and is ignored.
 pub(crate) async fn begun(blob: &Blob) -> io::Result<Body> {
     let Blob { dir, name } = blob.partial();
     let opened = name.clone();
@@ -84,7 +85,7 @@ pub(crate) async fn begun(blob: &Blob) -> io::Result<Body> {
     }
 }
 
-/// Opens a file, which must be there and as long as its record says.
+/// Opens a file, and checks that its length matches its record.
 pub(crate) async fn open(
     store: &(dyn Display + Sync),
     image: &Image,
@@ -120,7 +121,7 @@ pub(crate) async fn open(
     }
 }
 
-/// `length` bytes from `offset` on of the file called `name`.
+/// Streams `length` bytes of the file `name`, starting at `offset`.
 async fn plain(mut file: File, name: &str, offset: u64, length: u64) -> io::Result<Body> {
     file.seek(SeekFrom::Start(offset)).await?;
     file.set_max_buf_size(CHUNK);
@@ -133,7 +134,7 @@ async fn plain(mut file: File, name: &str, offset: u64, length: u64) -> io::Resu
         let mut chunk = BytesMut::with_capacity(CHUNK);
         let read = (&mut file).take(left.min(CHUNK as u64)).read_buf(&mut chunk).await?;
         match read {
-            // It does not come back when it is read again.
+            // The missing bytes would not come back in another attempt.
             0 => {
                 let (got, reason) = (offset + length - left, format!("{name} has become shorter"));
                 Err(DataFault::Damaged { got, reason }.into())
@@ -144,7 +145,7 @@ async fn plain(mut file: File, name: &str, offset: u64, length: u64) -> io::Resu
     Ok(Body::from_stream(chunks, Some(length)))
 }
 
-/// Bytes handed on at once.
+/// The size of a chunk in bytes.
 const CHUNK: usize = 256 * 1024;
 
 pub(crate) const READ: &str = "read the data";

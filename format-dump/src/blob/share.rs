@@ -1,4 +1,4 @@
-//! One file for equal data of several images.
+//! Shares one file among images with equal data, by hard links.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -9,8 +9,8 @@ use glance_core::image::{Image, ImageId};
 
 use crate::record::Record;
 
-/// An image for each digest in a dump, up to a limit: 100 bytes or so in memory for each. It only says
-/// where to look; the records decide.
+/// Maps digests to an image with that data, up to a limit; each entry uses about 100 bytes. The
+/// index only suggests candidates; their records are compared before sharing.
 #[derive(Debug, Default)]
 pub(crate) struct Index(HashMap<u128, ImageId>);
 
@@ -18,18 +18,18 @@ impl Index {
     pub(crate) fn insert(&mut self, record: &Record) {
         let Some(key) = key(&record.image) else { return };
         if self.0.len() < MOST || self.0.contains_key(&key) {
-            // The newest: a file can have only so many names.
+            // Keep the newest image: a filesystem limits the hard links of a file.
             self.0.insert(key, record.image.id.clone());
         }
     }
 
-    /// An image whose data may be that of `image`.
+    /// An image that may have the same data as `image`.
     pub(crate) fn find(&self, image: &Image) -> Option<&ImageId> {
         self.0.get(&key(image)?).filter(|id| **id != image.id)
     }
 }
 
-/// Whether both records tell of the same data, kept in the same way.
+/// Whether both records describe the same data in the same encoding.
 pub(crate) fn equal(one: &Record, other: &Record) -> bool {
     let facts = |record: &Record| {
         let image = &record.image;
@@ -38,17 +38,17 @@ pub(crate) fn equal(one: &Record, other: &Record) -> bool {
     one.image.os_hash_value.is_some() && facts(one) == facts(other)
 }
 
-/// The beginning of the digest. Empty data is not worth sharing.
+/// The first digits of the digest; `None` for empty data, which is not shared.
 fn key(image: &Image) -> Option<u128> {
     let digest = image.os_hash_value.as_ref().filter(|_| image.size != Some(0))?;
     u128::from_str_radix(digest.get(..32)?, 16).ok()
 }
 
-/// Makes `name` another name of the file `first` if both hold the same bytes, and says whether they
-/// do. The bytes are compared, so that damage of the one never becomes that of the other.
+/// Replaces the file `name` by a hard link to `first` if both have the same content, and returns
+/// whether they do. The content is compared, so that a damaged file never replaces a good one.
 ///
 /// # Errors
-/// When the filesystem refuses it. Then both files are as they were.
+/// If the filesystem refuses the link. Both files are then unchanged.
 pub(crate) fn link(dir: &Dir, first: &str, name: &str) -> io::Result<bool> {
     let link = dir.new_link(first, name)?;
     let same = same_bytes(link.file(), &dir.open_file(name)?)?;
@@ -75,7 +75,7 @@ fn same_bytes(mut one: &File, mut other: &File) -> io::Result<bool> {
     }
 }
 
-/// Digests. The data of more images is not shared.
+/// The maximum number of digests. Further images are not shared.
 const MOST: usize = 200_000;
 
 const CHUNK: usize = 256 * 1024;

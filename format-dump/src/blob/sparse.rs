@@ -1,25 +1,25 @@
-//! A file with holes where its data is zero.
+//! Writes files with holes in place of zeros.
 
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-/// Writes a file from its beginning. What is zero is left out, so that the filesystem need not keep
-/// it; what the file has already is not written again.
+/// Writes a file sequentially. Blocks of zeros become holes, and bytes that the file already
+/// contains are not written again.
 #[derive(Debug)]
 pub(super) struct Sparse {
     file: Arc<File>,
-    /// Bytes of data so far.
+    /// The number of bytes processed so far.
     length: u64,
-    /// The end of what an earlier upload left in the file.
+    /// The length of the data left by an earlier upload.
     begun: u64,
-    /// For looking at that.
+    /// A buffer for comparing that data.
     found: Vec<u8>,
 }
 
 impl Sparse {
-    /// A file that has `begun` bytes, which may be those that come.
+    /// Starts on a file with `begun` bytes, which may equal the bytes to be written.
     pub(super) fn new(file: Arc<File>, begun: u64) -> Self {
         Self { file, length: 0, begun, found: Vec::new() }
     }
@@ -29,7 +29,7 @@ impl Sparse {
         self.put(&data[there..])
     }
 
-    /// Makes the file as long as its data, and says how long that is.
+    /// Sets the length of the file to that of the data, and returns the length.
     pub(super) fn finish(self) -> io::Result<u64> {
         if self.begun > self.length {
             self.file.set_len(self.length)?;
@@ -37,8 +37,8 @@ impl Sparse {
         Ok(self.length)
     }
 
-    /// The bytes at the beginning of `data` that the file has where they belong. From the first
-    /// other one on, what it has is cut off.
+    /// Returns how many bytes at the beginning of `data` the file already contains. Truncates the
+    /// file at the first difference.
     fn pass(&mut self, data: &[u8]) -> io::Result<usize> {
         let rest = usize::try_from(self.begun.saturating_sub(self.length)).unwrap_or(usize::MAX);
         let data = &data[..data.len().min(rest)];
@@ -46,7 +46,7 @@ impl Sparse {
             return Ok(0);
         }
         self.found.resize(data.len(), 0);
-        // What can't be read is written anew.
+        // Unreadable bytes are written again.
         let read = self.file.read_exact_at(&mut self.found, self.length);
         let same = match read {
             Ok(()) if self.found == data => data.len(),
@@ -61,14 +61,14 @@ impl Sparse {
         Ok(same)
     }
 
-    /// Writes `data` behind all that the file has.
+    /// Writes `data` at the current position, after all existing data.
     fn put(&mut self, mut data: &[u8]) -> io::Result<()> {
         while !data.is_empty() {
             let zeros = self.run(data, true);
             self.length += zeros as u64;
             data = &data[zeros..];
             if data.is_empty() {
-                // So that zeros at its end are begun, too, should no more come.
+                // So that a resumed upload can count trailing zeros as received.
                 return self.file.set_len(self.length);
             }
             let (rest, at) = (self.run(data, false), self.length);
@@ -79,8 +79,8 @@ impl Sparse {
         Ok(())
     }
 
-    /// The bytes at the beginning of `data` that are whole blocks of the file and zero, or not
-    /// zero. The first and the last block may be parts of one.
+    /// The length of the leading run of blocks in `data` that are all zero, or not all zero. Blocks
+    /// are aligned to the file, so the first and the last may be partial.
     fn run(&self, data: &[u8], zero: bool) -> usize {
         let mut end = 0;
         while end < data.len() {
@@ -96,6 +96,6 @@ impl Sparse {
     }
 }
 
-/// What common filesystems keep or leave out at once.
+/// The block size of common filesystems, and so the smallest hole.
 const BLOCK: usize = 4096;
 static ZEROS: [u8; BLOCK] = [0; BLOCK];

@@ -1,4 +1,4 @@
-//! Data on its way into a file.
+//! Receives data into a file.
 
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -28,29 +28,29 @@ use crate::record::{Encoding, Stored};
 pub(crate) struct Upload<'a, G> {
     pub(crate) store: &'a (dyn Display + Sync),
     pub(crate) id: &'a ImageId,
-    /// Where the data is to be.
+    /// The final data file.
     pub(crate) blob: &'a Blob,
     pub(crate) encoding: Encoding,
-    /// The digests of the plain data that are wanted, as far as they can be had.
+    /// The digests to compute over the uncompressed data, as far as they are supported.
     pub(crate) algorithms: BTreeSet<Algorithm>,
     pub(crate) hashers: Hashers,
-    /// Held as long as anything writes to the file, also when nobody waits for that any more.
+    /// Held while anything writes to the file, even after the upload was cancelled.
     pub(crate) guard: G,
 }
 
-/// Data in a file beside the one where it is to be. Dropped before [`keep`](Self::keep), it leaves
-/// what the next upload can go on from.
+/// Data in a temporary file next to its final one. If dropped before [`keep`](Self::keep), the file
+/// stays for the next upload to resume, unless its content is useless.
 pub(crate) struct Partial {
     dir: Dir,
     name: String,
     left: Left,
     pub(crate) size: u64,
-    /// Of the plain data.
+    /// The digests of the uncompressed data.
     pub(crate) digests: Digests,
     pub(crate) stored: Stored,
 }
 
-/// What is left of a file that is dropped.
+/// What to leave of a file that is dropped.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Left {
     Begun,
@@ -58,7 +58,7 @@ enum Left {
 }
 
 impl<G: Send + 'static> Upload<'_, G> {
-    /// Writes `data` and syncs it.
+    /// Writes `data` and syncs the file.
     pub(crate) async fn write(self, data: Body) -> Result<Partial, StoreError> {
         let (store, id) = (self.store, self.id);
         let Blob { dir, name } = self.blob.partial();
@@ -67,7 +67,7 @@ impl<G: Send + 'static> Upload<'_, G> {
         let (opened, encoding) = (self.blob.partial(), self.encoding);
         let (file, begun) = files::blocking(move || match encoding {
             Encoding::Identity => files::open_begun(&opened.dir, &opened.name),
-            // A compressor can't be had go on.
+            // A compressor cannot resume.
             Encoding::Zstd => Ok((files::open_new(&opened.dir, &opened.name)?, 0)),
         })
         .await
@@ -90,7 +90,7 @@ impl<G: Send + 'static> Upload<'_, G> {
     }
 }
 
-/// What to do when there is no more room.
+/// The hint if the disk is full.
 fn begun_hint(encoding: Encoding) -> Option<&'static str> {
     (encoding == Encoding::Identity)
         .then_some("make room and run again: it goes on from what is there")
@@ -114,14 +114,14 @@ impl Partial {
         mut algorithms: BTreeSet<Algorithm>,
         hashers: Hashers,
     ) -> Result<(), Fault> {
-        // Of plain data, SHA-512 is that of the file, too.
+        // For uncompressed data, the SHA-512 is also that of the file.
         let plain = self.stored.encoding == Encoding::Identity;
         algorithms.extend(plain.then_some(Algorithm::Sha512));
         let carried = data.digests().cloned().unwrap_or_default();
         let mut hashing = hashers.start(&algorithms - carried.algorithms());
         let promised = data.size();
         let passed = self.pass(&mut data, &mut lane, &mut hashing, &mut write_back).await;
-        // Whatever happened: nothing writes to the file any more.
+        // In any case, nothing writes to the file after this.
         let written = lane.finish().await;
         passed?;
         let written = written.map_err(io::Error::other)??;
@@ -162,15 +162,15 @@ impl Partial {
         Ok(())
     }
 
-    /// The file's name until it is kept.
+    /// The name of the temporary file.
     pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
-    /// Gives the file this name.
+    /// Renames the file to its final name.
     pub(crate) fn keep(self, name: &str) -> io::Result<()> {
         self.dir.rename(&self.name, name)?;
-        // Both are still there when both were names of one file.
+        // A rename between two hard links of one file removes neither.
         self.dir.remove(&self.name)
     }
 }
@@ -178,23 +178,23 @@ impl Partial {
 impl Drop for Partial {
     fn drop(&mut self) {
         if self.left == Left::Nothing {
-            // What stays is overwritten by the next upload.
+            // If the removal fails, the next upload overwrites the file.
             let _ = self.dir.remove(&self.name);
         }
     }
 }
 
-/// What ends a write.
+/// The reason why a write failed.
 enum Fault {
     Data(&'static str, BodyError),
     File(io::Error),
-    /// What was written may not be on the disk, and the next one to ask whether it is would not be
-    /// told (fsync(2) tells an error once).
+    /// The sync failed. The written data may not be on the disk, and a later sync would not report
+    /// it: fsync(2) reports an error only once.
     Unsynced(io::Error),
 }
 
 impl Fault {
-    /// Whether nothing can go on from what is in the file.
+    /// Whether an upload must not resume from the content of the file.
     fn is_wrong(&self) -> bool {
         let error = match self {
             Self::Data(_, error) => &**error,
@@ -220,15 +220,15 @@ impl From<io::Error> for Fault {
     }
 }
 
-/// What a file holds that is whole.
+/// The result of a completely written file.
 pub(super) struct Written {
-    /// Bytes.
+    /// The size of the file in bytes.
     pub(super) stored: u64,
-    /// Of compressed data.
+    /// The SHA-512 of the file, if the data is compressed.
     pub(super) sha512: Option<String>,
 }
 
-/// A thread that writes a file beside the data's way.
+/// Starts a thread that writes the file.
 fn writing(
     file: &Arc<File>,
     begun: u64,
@@ -259,10 +259,10 @@ fn writing(
     })
 }
 
-/// Has the disk take what came while more comes, so that little is left for the end.
+/// Starts writeback while data is arriving, so that the final sync has little left to do.
 struct WriteBack {
     file: Arc<File>,
-    /// Bytes that came since it began the last time.
+    /// Bytes received since the last writeback started.
     since: u64,
     under_way: Option<JoinHandle<io::Result<()>>>,
 }
@@ -292,17 +292,17 @@ impl WriteBack {
         }
     }
 
-    /// Waits until all is on the disk.
+    /// Waits until all data is on the disk.
     async fn finish(mut self) -> io::Result<()> {
         self.end().await?;
         files::blocking(move || dir::sync_all(&self.file)).await
     }
 }
 
-/// Bytes that the disk is to take at once.
+/// Bytes per writeback.
 const WRITE_BACK: u64 = 64 << 20;
 
-/// What follows a data file's name while its data comes.
+/// The suffix of a data file until its data is complete.
 pub(crate) const PARTIAL: &str = ".partial";
 
 pub(crate) const WRITE: &str = "store the data";

@@ -1,8 +1,9 @@
-//! Data compressed by zstd, in frames of its own for every few MiB, so that a range is read without
-//! all that stands before it.
+//! Data compressed by zstd in independent frames of a few MiB, so that a range can be read without
+//! decompressing everything before it.
 //!
-//! The frames are followed by a seek table as in zstd's `contrib/seekable_format` (a skippable frame:
-//! every decoder passes over it). A file without one, made by `zstd`, is read too, from its beginning.
+//! A seek table as in zstd's `contrib/seekable_format` follows the frames, in a skippable frame
+//! that every decoder ignores. Files without a seek table, as written by `zstd`, are read from the
+//! beginning.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
@@ -22,12 +23,12 @@ use super::CHUNK;
 use super::write::Written;
 use crate::files;
 
-/// Writes a new compressed file from its beginning.
+/// Writes a new compressed file.
 pub(super) struct Frames {
     file: Arc<File>,
     compressor: Compressor<'static>,
     hasher: Option<Box<dyn Hasher>>,
-    /// What waits until it fills a frame.
+    /// Data waiting to fill a frame.
     plain: Vec<u8>,
     table: Vec<u8>,
     count: u32,
@@ -37,7 +38,7 @@ pub(super) struct Frames {
 impl Frames {
     pub(super) fn new(file: Arc<File>, hashers: Hashers) -> io::Result<Self> {
         let mut compressor = Compressor::new(LEVEL)?;
-        // So that a damaged frame is known where it ends.
+        // Lets a decoder detect a damaged frame at its end.
         compressor.set_parameter(CParameter::ChecksumFlag(true))?;
         Ok(Self {
             file,
@@ -97,18 +98,19 @@ impl Frames {
     }
 }
 
-/// The format has 32 bits for a length.
+/// Converts a length to the 32 bits of the format.
 fn length(bytes: &[u8]) -> io::Result<u32> {
     u32::try_from(bytes.len()).map_err(io::Error::other)
 }
 
-/// `length` plain bytes from `offset` on, of the `size` that the compressed file called `name` has.
+/// Streams `length` uncompressed bytes, starting at `offset`, of the compressed file `name`, whose
+/// uncompressed size is `size`.
 pub(super) fn plain(file: File, name: &str, size: u64, offset: u64, length: u64) -> Body {
     let name = name.to_owned();
     let reading = Reading { file: Some(file), decoder: None, size, offset, left: length, name };
     let chunks = stream::try_unfold(reading, |mut reading| async move {
         let read = files::blocking(move || {
-            // An empty image is looked at, too.
+            // Decode an empty image as well, to check it.
             let done = reading.left == 0 && reading.decoder.is_some();
             let chunk = if done { None } else { Some(reading.next()) };
             Ok(chunk.map(|chunk| chunk.map(|chunk| (chunk, reading))))
@@ -118,7 +120,7 @@ pub(super) fn plain(file: File, name: &str, size: u64, offset: u64, length: u64)
     Body::from_stream(chunks, Some(length))
 }
 
-/// Plain bytes on their way out of a compressed file.
+/// A stream of decompressed bytes.
 struct Reading {
     file: Option<File>,
     decoder: Option<Decoder<'static, BufReader<File>>>,
@@ -129,7 +131,8 @@ struct Reading {
 }
 
 impl Reading {
-    /// The next chunk. Damage is the same however often it is read.
+    /// The next chunk. An error of the decoder counts as damage, which another attempt would find
+    /// again.
     fn next(&mut self) -> Result<Bytes, BodyError> {
         self.read().map_err(|error| {
             let (got, reason) = (self.offset, format!("{} is damaged: {error}", self.name));
@@ -149,7 +152,7 @@ impl Reading {
         }
         self.left -= chunk.len() as u64;
         self.offset += chunk.len() as u64;
-        // The end of the last frame says whether it was good.
+        // Reading past the last byte verifies the checksum of the last frame.
         if self.offset == self.size && decoder.read(&mut [0])? > 0 {
             return Err(io::Error::other(format!("it holds more than {} bytes", self.size)));
         }
@@ -157,7 +160,7 @@ impl Reading {
     }
 }
 
-/// What yields the plain bytes of `file` from `offset` on.
+/// Creates a decoder of `file`, for the uncompressed bytes from `offset` on.
 fn decoder(
     mut file: File,
     size: u64,
@@ -174,8 +177,8 @@ fn decoder(
     Ok(decoder)
 }
 
-/// Where the frame with the plain byte `offset` begins, in the file and in the plain data; None
-/// without a seek table that fits the file.
+/// The start of the frame that contains the uncompressed byte `offset`: its position in the file
+/// and in the uncompressed data. `None` if the file has no matching seek table.
 fn frame_of(file: &mut File, size: u64, offset: u64) -> io::Result<Option<(u64, u64)>> {
     let end = file.seek(SeekFrom::End(0))?;
     let Some(at) = end.checked_sub(FOOTER as u64) else { return Ok(None) };
@@ -186,7 +189,7 @@ fn frame_of(file: &mut File, size: u64, offset: u64) -> io::Result<Option<(u64, 
     if frames > MOST_FRAMES {
         return Ok(None);
     }
-    // The descriptor is 0: no checksums in the table, they stand in the frames.
+    // A descriptor of 0 means that the table has no checksums; the frames have them.
     if footer[4] != 0 || number(&footer[5..]) != SEEKABLE {
         return Ok(None);
     }
@@ -208,21 +211,21 @@ fn frame_of(file: &mut File, size: u64, offset: u64) -> io::Result<Option<(u64, 
     Ok(found.filter(|_| fits))
 }
 
-/// Four bytes, the lowest first.
+/// Decodes a little-endian number of four bytes.
 fn number(bytes: &[u8]) -> u32 {
     bytes.iter().rev().fold(0, |number, byte| number << 8 | u32::from(*byte))
 }
 
-/// zstd's default: faster than a disk, and most of what can be gained.
+/// zstd's default: faster than a disk, at most of the possible compression.
 const LEVEL: i32 = 3;
-/// Plain bytes of a frame: what a small range costs, and what an upload holds in memory.
+/// Uncompressed bytes per frame: the cost of a small range, and the memory of an upload.
 const FRAME: usize = 2 << 20;
-/// Entries of a seek table that are read: those of 8 TiB.
+/// The maximum number of seek table entries, enough for 8 TiB.
 const MOST_FRAMES: u64 = 4 << 20;
-/// What a decoder may hold in memory, as a power of two: 8 MiB, which `zstd -19` needs.
+/// The limit on a decoder's window, as a power of two: 8 MiB, as needed for `zstd -19`.
 const WINDOW_LOG: u32 = 23;
 
-/// Magic numbers and lengths of the seekable format.
+/// Magic numbers and field lengths of the seekable format.
 const SKIPPABLE: u32 = 0x184D_2A5E;
 const SEEKABLE: u32 = 0x8F92_EAB1;
 const HEAD: u64 = 8;

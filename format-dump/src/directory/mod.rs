@@ -1,4 +1,4 @@
-//! A dump of the current format.
+//! A dump of the current format, as a store.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -24,32 +24,32 @@ use crate::{Name, files};
 
 mod upload;
 
-/// A directory that holds `manifest.json`.
+/// A directory with a `manifest.json`.
 #[derive(Debug)]
 pub(crate) struct Directory {
     dir: Dir,
     hashers: Hashers,
     encoding: Encoding,
     lost: Lost,
-    /// Whether an earlier run had not come to its end.
+    /// Whether an earlier run did not finish.
     lacking: bool,
-    /// The images whose data is coming.
+    /// The images whose data is being uploaded.
     saving: Arc<Mutex<BTreeSet<ImageId>>>,
-    /// Whose data may be shared, once the first data has come. Held while one finds its place, so
-    /// that of equal ones that come together the second sees the first.
+    /// Index of shareable data, built at the first upload. Locked while an upload is being matched,
+    /// so that of two concurrent uploads with equal data the second finds the first.
     index: tokio::sync::Mutex<Option<Index>>,
-    /// Held by whoever changes a record, from reading it to replacing it.
+    /// Held from reading a record until replacing it.
     changing: tokio::sync::Mutex<()>,
-    /// Shared by those who change files, and had alone by whoever finishes the dump.
+    /// Locked for reading by changes to files, and for writing while the dump is finished.
     writing: Arc<tokio::sync::RwLock<()>>,
 }
 
-/// What an image is whose data file is gone.
+/// How to treat an image whose data file is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Lost {
-    /// One without data, which takes an upload.
+    /// As an image without data, which accepts an upload.
     Queued,
-    /// What its record says.
+    /// As its record says.
     Recorded,
 }
 
@@ -114,8 +114,8 @@ impl Directory {
         StoreError::new(kind, self, operation, reason).on(id)
     }
 
-    /// Changes the file `name` of an image. The dump counts as unfinished from then on. What is begun
-    /// is done even if nobody waits for it any more, and whoever finishes the dump waits.
+    /// Changes the file `name` of an image, after marking the dump as incomplete. The change
+    /// completes even if the caller is cancelled, and `finish` waits for it.
     async fn change<T: Send + 'static>(
         &self,
         operation: &'static str,
@@ -132,7 +132,7 @@ impl Directory {
         changed.await.map_err(failed)??.map_err(failed)
     }
 
-    /// Has `work` done while no file changes.
+    /// Runs `work` while no file changes.
     pub(crate) async fn while_nothing_changes<T: Send + 'static>(
         &self,
         operation: &'static str,
@@ -146,7 +146,7 @@ impl Directory {
         done.await.map_err(|error| files::directory_failed(self, operation, error))?
     }
 
-    /// Replaces a record.
+    /// Writes a record, replacing an earlier one.
     async fn store(&self, operation: &'static str, record: &Record) -> Result<(), StoreError> {
         let id = &record.image.id;
         let (name, text) = (format!("{id}{RECORD}"), record.to_text());
@@ -154,15 +154,15 @@ impl Directory {
         self.change(operation, id, &name, move |dir| dir.replace(&to, text.as_bytes())).await
     }
 
-    /// Reads a record as its file says.
+    /// Reads a record file.
     async fn load(&self, operation: &'static str, id: &ImageId) -> Result<Record, StoreError> {
         let (dir, file) = (self.dir.clone(), id.clone());
-        // Errors are told apart by who made them: the file, or what it says.
+        // Errors of the runtime, and errors of the file or its content.
         let read = files::blocking(move || Ok(read_record(&dir, operation, &file))).await;
         read.map_err(|error| files::directory_failed(self, operation, error).on(id))?
     }
 
-    /// Reads a record as it is meant: without its data, an image is queued.
+    /// Reads a record and adjusts its status: an image without its data is queued.
     async fn record(&self, operation: &'static str, id: &ImageId) -> Result<Record, StoreError> {
         let mut record = self.load(operation, id).await?;
         let Blob { dir, name } = self.blob(id, record.encoding());
@@ -237,7 +237,7 @@ impl ImageStore for Directory {
         let ids = self.ids(LIST).await?;
         let admitted = selection.clone();
         let ids = ids.into_iter().filter(move |id| admitted.admits_id(id));
-        // A record that can't be read is about its image alone.
+        // An unreadable record affects only its own image.
         let images = stream::iter(ids).then(move |id| async move {
             let unread = |error: StoreError| match error.kind {
                 StoreErrorKind::NotFound => error,
@@ -245,7 +245,7 @@ impl ImageStore for Directory {
             };
             self.record(LIST, &id).await.map(|record| record.image).map_err(unread)
         });
-        // An image deleted since is missing.
+        // Omit an image deleted in the meantime.
         let selection = selection.clone();
         let listed = move |it: &Result<Image, StoreError>| match it {
             Ok(image) => selection.admits(image),
@@ -285,7 +285,7 @@ impl ImageStore for Directory {
             updated_at: image.updated_at.clone(),
             ..Image::queued(id.clone(), image.attributes.clone())
         };
-        // What an earlier image of this id left behind is none of the new one's.
+        // Remove the files left by an earlier image of this id.
         self.remove(CREATE, id, FILES).await?;
         let expected = image
             .os_hash_value
@@ -299,7 +299,7 @@ impl ImageStore for Directory {
     async fn upload(&self, id: &ImageId, data: Body) -> Result<Image, StoreError> {
         let outcome = self.receive(id, data).await;
         if outcome.as_ref().is_err_and(|error| error.kind == StoreErrorKind::NotFound) {
-            // It was deleted meanwhile, and what came for it is nothing.
+            // The image was deleted during the upload; remove the data.
             self.remove(WRITE, id, FILES).await?;
         }
         outcome
@@ -307,7 +307,7 @@ impl ImageStore for Directory {
 
     async fn begun(&self, id: &ImageId) -> Result<Body, StoreError> {
         let record = match self.record(BEGUN, id).await {
-            // It is to be made.
+            // The record has not been created yet.
             Err(error) if error.kind == StoreErrorKind::NotFound => return Ok(Body::empty()),
             record => record?,
         };
@@ -329,7 +329,7 @@ impl ImageStore for Directory {
         apply(&mut record.image, &current.attributes, wanted)
             .map_err(|reason| self.error(StoreErrorKind::Forbidden, UPDATE, id, reason))?;
         record.image.updated_at = current.updated_at.clone().or(record.image.updated_at);
-        // A write is two syncs.
+        // Skip needless writes: each costs two syncs.
         if record != before {
             self.store(UPDATE, &record).await?;
         }
@@ -367,7 +367,7 @@ impl ImageStore for Directory {
                 "the image is protected",
             ));
         }
-        // Without its record, what is left of an image is nothing.
+        // Without its record, the rest of an image does not count.
         self.remove(DELETE, id, FILES).await
     }
 
@@ -378,7 +378,7 @@ impl ImageStore for Directory {
     async fn set_members(&self, id: &ImageId, members: &[Member]) -> Result<(), StoreError> {
         let _changing = self.changing.lock().await;
         let mut record = self.shared(SET_MEMBERS, id).await?;
-        // One for each project, as in a Glance.
+        // At most one member per project, as in Glance.
         let unique: BTreeMap<&str, &Member> =
             members.iter().map(|member| (member.project.as_str(), member)).collect();
         let members: Vec<Member> = unique.into_values().cloned().collect();
@@ -396,11 +396,11 @@ impl fmt::Display for Directory {
     }
 }
 
-/// What follows the id in the names of an image's files.
+/// The suffixes of an image's files, after its id.
 pub(crate) const RECORD: &str = ".json";
-/// Says that the data beside it is not the image's: a stream's writer failed on it.
+/// Marks the data next to it as invalid: the writer of a stream failed on it.
 pub(crate) const FAILED: &str = ".failed";
-/// An image's files, the record first.
+/// The suffixes of all files of an image, the record first.
 const FILES: &[&str] = &[RECORD, ".img", ".img.partial", ".img.zst", ".img.zst.partial", FAILED];
 
 const LIST: &str = "list the images";

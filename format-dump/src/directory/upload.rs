@@ -1,4 +1,4 @@
-//! Data on its way into a dump.
+//! Uploads to a dump.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -37,7 +37,7 @@ impl Directory {
         digests.describe(&mut record, &partial);
         self.share(&mut index, &record, partial.name()).await;
         let _changing = self.changing.lock().await;
-        // The record may have changed meanwhile, or be gone.
+        // The record may have been changed or deleted during the upload.
         let mut record = self.record(WRITE, id).await?;
         digests.describe(&mut record, &partial);
         let name = blob.name.clone();
@@ -53,7 +53,7 @@ impl Directory {
         Ok(record.image)
     }
 
-    /// Begins an upload to a queued record.
+    /// Starts an upload to a queued image.
     async fn begin(&self, id: &ImageId) -> Result<(Saving, Record), StoreError> {
         let _changing = self.changing.lock().await;
         let record = self.record(WRITE, id).await?;
@@ -62,13 +62,14 @@ impl Directory {
             return Err(self.error(StoreErrorKind::Conflict, WRITE, id, reason));
         }
         self.take_up(WRITE, id).await?;
-        // From here on the dump counts as unfinished.
+        // Mark the dump as incomplete.
         self.change(WRITE, id, RECORD, |_| Ok(())).await?;
         lock(&self.saving).insert(id.clone());
         Ok((Saving { saving: Arc::clone(&self.saving), id: id.clone() }, record))
     }
 
-    /// Data of a queued image whose record was not written any more is begun data.
+    /// Turns complete data of a queued image, whose record was not updated after an interruption,
+    /// into resumable data.
     pub(super) async fn take_up(
         &self,
         operation: &'static str,
@@ -89,8 +90,8 @@ impl Directory {
         self.change(operation, id, &name, move |dir| dir.rename(&from, &to)).await
     }
 
-    /// Replaces the file `partial` by another name of a file with the same bytes, if the dump has
-    /// one. Where that can't be, the image keeps a file of its own.
+    /// Replaces the file `partial` by a hard link to a file with the same content, if the dump has
+    /// one. If that fails, the image keeps its own file.
     async fn share(&self, index: &mut Option<Index>, record: &Record, partial: &str) {
         if index.is_none() {
             match self.build_index().await {
@@ -109,7 +110,7 @@ impl Directory {
         let partial = partial.to_owned();
         match files::blocking(move || share::link(&dir, &name, &partial)).await {
             Ok(true) => tracing::debug!("{} shares the data of {first}", record.image.id),
-            // Other releases of zstd may make other bytes of the same data.
+            // Other releases of zstd may compress the same data differently.
             Ok(false) if record.encoding() == Encoding::Zstd => {}
             Ok(false) => tracing::warn!(
                 "the data of {first} in {self} is not what its record says: verify the dump"
@@ -121,7 +122,7 @@ impl Directory {
     async fn build_index(&self) -> Result<Index, StoreError> {
         let mut index = Index::default();
         for id in self.ids(WRITE).await?.iter() {
-            // What can't be read is not shared.
+            // Images with unreadable records are not shared.
             if let Ok(record) = self.load(WRITE, &id).await {
                 index.insert(&record);
             }
@@ -130,7 +131,7 @@ impl Directory {
     }
 }
 
-/// An upload under way, until it is dropped.
+/// Marks an upload in progress until dropped.
 struct Saving {
     saving: Arc<Mutex<BTreeSet<ImageId>>>,
     id: ImageId,
@@ -142,17 +143,17 @@ impl Drop for Saving {
     }
 }
 
-/// The digests that an image's record is to have.
+/// The digests for the record of an image.
 struct WantedDigests {
-    /// That of `os_hash_algo`.
+    /// The algorithm for `os_hash_algo`.
     algorithm: Algorithm,
-    /// What proves that the data is what whoever made the record said.
+    /// The digests announced for the data.
     expected: Option<Expected>,
 }
 
 impl WantedDigests {
     fn of(record: &Record, hashers: Hashers) -> Self {
-        // Digests of an algorithm that is not known here would prove nothing.
+        // A digest in an unsupported algorithm could not be checked.
         let algorithm = record.image.os_hash_algo.as_ref().and_then(|name| name.parse().ok());
         match algorithm.filter(|algorithm| hashers.offers(*algorithm)) {
             Some(algorithm) => Self { algorithm, expected: record.expected.clone() },
@@ -160,13 +161,14 @@ impl WantedDigests {
         }
     }
 
-    /// Those to be computed. MD5 costs as much as SHA-512, and says nothing of data that is proven.
+    /// The algorithms to compute. MD5 is omitted if a stronger digest verifies the data: it costs
+    /// as much as SHA-512.
     fn algorithms(&self) -> BTreeSet<Algorithm> {
         let md5 = self.expected.is_none().then_some(Algorithm::Md5);
         [self.algorithm].into_iter().chain(md5).collect()
     }
 
-    /// Notes in `record` what the file holds.
+    /// Updates `record` with the facts about the written file.
     fn describe(&self, record: &mut Record, partial: &Partial) {
         let digest = |algorithm| partial.digests.get(&algorithm).cloned();
         let image = &mut record.image;
@@ -187,6 +189,6 @@ impl WantedDigests {
 }
 
 pub(super) fn lock(saving: &Mutex<BTreeSet<ImageId>>) -> MutexGuard<'_, BTreeSet<ImageId>> {
-    // A set of ids is whole between any two operations.
+    // A panic cannot leave the set in an inconsistent state.
     saving.lock().unwrap_or_else(PoisonError::into_inner)
 }

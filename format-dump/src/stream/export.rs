@@ -1,4 +1,4 @@
-//! Writing a stream.
+//! Writes a stream.
 
 use std::io;
 use std::mem::take;
@@ -22,16 +22,16 @@ use crate::manifest::{self, Manifest};
 use crate::record::{Encoding, Record};
 use crate::{extras, sums};
 
-/// Writes every image that `policy` selects to `out`, one after the other, and hands each outcome to
-/// `observe` as it comes. Of `policy`, the selection, the mapping, the digests' library and the pace
-/// count. What stands `beside` the images comes first.
+/// Writes the images that `policy` selects to `out`, one after the other, and passes each outcome
+/// to `observe`. Only the selection, the mapping, the hashers and the pacing of `policy` are used.
+/// The content of `beside` comes first.
 ///
-/// A failed image does not end the run: the stream says that it is not there, and never that it is
-/// complete. Memory holds 350 bytes of digests for each image, beside the data on its way.
+/// A failed image does not end the run: the stream marks the image as missing, and itself as
+/// incomplete. Apart from the data in transit, memory use is 350 bytes of digests per image.
 ///
 /// # Errors
-/// When the source can't be listed, or nothing can be written to `out`. Then the stream is cut, and
-/// its reader sees that.
+/// If the source cannot be listed, or `out` cannot be written. The stream is then truncated, which
+/// its reader detects.
 pub async fn export(
     source: &dyn ImageStore,
     policy: &Policy,
@@ -79,23 +79,24 @@ pub async fn export(
     run.archive.finish(manifest, run.whole).await.map_err(broken)
 }
 
-/// The images on their way. The outer failures are the stream's, the inner ones those of an image.
+/// An export in progress. The outer `Result`s are failures of the stream, the inner ones those of
+/// an image.
 struct Run<'a, W> {
     source: &'a dyn ImageStore,
     policy: &'a Policy,
     archive: Archive<W>,
-    /// Images that refer to others, whose data comes at the end: whoever loads them needs the
-    /// others first.
+    /// Images that refer to others. Their data is written at the end, because loading them requires
+    /// the others.
     dependents: Vec<ImageId>,
-    /// What the image that was looked at last does not have as at the source.
+    /// How the image processed last will differ from the source.
     losses: Vec<Loss>,
-    /// Bytes of the image that was written last.
+    /// The number of bytes of the image written last.
     written: Option<u64>,
-    /// Whether nothing failed.
+    /// Whether no image has failed.
     whole: bool,
 }
 
-/// What became of one image.
+/// The outcome of one image.
 type Ended = Result<Done, CopyError>;
 
 impl<W: AsyncWrite + Unpin> Run<'_, W> {
@@ -110,7 +111,7 @@ impl<W: AsyncWrite + Unpin> Run<'_, W> {
         outcome
     }
 
-    /// Writes an image, or only announces one that refers to others.
+    /// Writes an image, or announces it if it refers to others.
     async fn image(&mut self, image: &Image) -> io::Result<Option<Ended>> {
         let result = match self.record(image).await {
             Ok(record) if !image.status.has_data() => {
@@ -148,7 +149,7 @@ impl<W: AsyncWrite + Unpin> Run<'_, W> {
         Ok((image, result))
     }
 
-    /// Says of an image that failed that it is not there.
+    /// Marks a failed image as missing.
     async fn note(&mut self, id: &ImageId, result: &Ended) -> io::Result<()> {
         match result {
             Ok(_) => Ok(()),
@@ -159,7 +160,7 @@ impl<W: AsyncWrite + Unpin> Run<'_, W> {
         }
     }
 
-    /// What the stream is to say of an image, or why it is not to hold it.
+    /// The record to write for an image, or the reason to leave the image out.
     async fn record(&mut self, image: &Image) -> Result<Record, Ended> {
         let policy = self.policy;
         self.losses.clear();
@@ -189,7 +190,7 @@ impl<W: AsyncWrite + Unpin> Run<'_, W> {
         Ok(Record { image, members, data: None, expected: None })
     }
 
-    /// The members of an image; none when the credentials are not those of its owner.
+    /// The members of an image; empty if the source does not show them to this user.
     async fn members(&mut self, image: &Image) -> Result<Vec<Member>, CopyError> {
         use StoreErrorKind::{Forbidden, NotFound};
         let members = match self.source.members(&image.id).await {
@@ -238,11 +239,11 @@ impl<W: AsyncWrite + Unpin> Run<'_, W> {
     }
 }
 
-/// A stream under way.
+/// A stream that is being written.
 struct Archive<W> {
     out: W,
     hashers: Hashers,
-    /// Of the files so far; `SHA512SUMS` comes last.
+    /// The digests of the files so far, for `SHA512SUMS` at the end.
     sums: String,
     time: u64,
 }
@@ -275,7 +276,7 @@ impl<W: AsyncWrite + Unpin> Archive<W> {
         Ok(())
     }
 
-    /// Writes a record; the `last` one of an image counts.
+    /// Writes a record. Only the `last` record of an image is listed in `SHA512SUMS`.
     async fn record(&mut self, record: &Record, last: bool) -> io::Result<()> {
         let (name, text) = (format!("{}{RECORD}", record.image.id), record.to_text());
         self.file(&name, text.as_bytes()).await?;
@@ -286,7 +287,7 @@ impl<W: AsyncWrite + Unpin> Archive<W> {
         Ok(())
     }
 
-    /// Writes an image with its `data`, which `verdict` is about.
+    /// Writes an image with its `data`; `verdict` is the result of verifying that data.
     async fn image(
         &mut self,
         mut record: Record,
@@ -296,7 +297,7 @@ impl<W: AsyncWrite + Unpin> Archive<W> {
     ) -> io::Result<Result<(), BodyError>> {
         let digest = Expected::of(&record.image).digest;
         self.record(&record, false).await?;
-        // The check computes it itself where no other digest proves the data.
+        // `checked` computes SHA-512 itself if no digest of another algorithm verifies the data.
         let on_the_way = digest.as_ref().is_none_or(|(it, _)| *it == Algorithm::Sha512);
         let hashing = self.hashers.start((!on_the_way).then_some(Algorithm::Sha512));
         let blob = format!("{}{}", record.image.id, Encoding::Identity.suffix());
@@ -319,7 +320,8 @@ impl<W: AsyncWrite + Unpin> Archive<W> {
         Ok(Ok(()))
     }
 
-    /// Writes `size` bytes, whatever comes of `data`, and ends the `hashing` if all of it came.
+    /// Writes exactly `size` bytes, padding with zeros if `data` fails; returns the digests if
+    /// `data` was complete.
     async fn data(
         &mut self,
         name: &str,
@@ -342,7 +344,7 @@ impl<W: AsyncWrite + Unpin> Archive<W> {
                 None => break None,
             }
         };
-        // An entry is as long as its header says.
+        // An entry must be as long as its header says.
         tokio::io::copy(&mut tokio::io::repeat(0).take(left), &mut self.out).await?;
         self.pad(size).await?;
         match failure {
@@ -351,7 +353,7 @@ impl<W: AsyncWrite + Unpin> Archive<W> {
         }
     }
 
-    /// Says that an image is not in the stream, whatever came of it.
+    /// Marks an image as missing from the stream, after any of its data.
     async fn failed(&mut self, id: &ImageId, error: &CopyError) -> io::Result<()> {
         let mut text = format!("{error}\n");
         let mut cause = std::error::Error::source(error);

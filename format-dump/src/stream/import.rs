@@ -1,4 +1,4 @@
-//! Reading a stream.
+//! Reads a stream.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -20,19 +20,22 @@ use super::incoming::{Current, Incoming, Input, READ, broken};
 use super::{Beside, NAME};
 use crate::record::Record;
 
-/// A stream that [`export`](super::export) wrote, as a store to read from, once and in its order.
+/// A stream written by [`export`](super::export), as a read-only store that can be read once, in
+/// order.
 ///
-/// A listing yields each image as the stream comes to it, in the order of ids; until it is asked for the
-/// next, [`read`](ImageStore::read) gives that image's data, once and whole, and
-/// [`members`](ImageStore::members) its members. What is not read is passed over. So whoever reads from
-/// it has one image under way at a time (`transfers` = 1). Memory does not grow with the stream.
+/// A listing yields each image when the stream reaches it, in the order of ids. Until the next
+/// image is requested, [`read`](ImageStore::read) returns that image's data, whole and once, and
+/// [`members`](ImageStore::members) returns its members; unread data is skipped. A consumer
+/// therefore processes one image at a time (`transfers` = 1). Memory use does not grow with the
+/// stream.
 ///
-/// Images that refer to others (`kernel_id`, `ramdisk_id`) are listed with the others, and their data comes
-/// behind that of all others: once everything is listed, asking for such an image goes on to it.
+/// Images that refer to others (`kernel_id`, `ramdisk_id`) are listed with the others, but their
+/// data follows that of all others: once the listing is complete, a request for such an image
+/// advances the stream to it.
 ///
-/// The last chunk of an image's data is kept back until the stream has said that the image is whole.
-/// A stream that was cut, or whose writer failed on an image, makes an error of the listing's last item,
-/// or of [`finish`](Self::finish).
+/// The last chunk of an image's data is held back until the stream confirms that the image is
+/// complete. If the stream is truncated, or its writer failed on an image, the last item of the
+/// listing is an error, or [`finish`](Self::finish) fails.
 pub struct StreamStore {
     incoming: Arc<Mutex<Incoming>>,
     beside: Beside,
@@ -41,22 +44,22 @@ pub struct StreamStore {
     listed: Arc<StdMutex<Listed>>,
 }
 
-/// What listings of a stream have come to.
+/// The counts of the listings of a stream.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Listed {
-    /// The images of the stream.
+    /// The number of images in the stream.
     pub images: u64,
-    /// Those of them that the selection admits.
+    /// The number of those that the selection admits.
     pub admitted: u64,
-    /// The ids of the selection that no image has.
+    /// The selected ids that have not been found in the stream.
     pub absent: BTreeSet<ImageId>,
 }
 
 impl StreamStore {
-    /// Begins to read `input`, up to the first image.
+    /// Reads the beginning of `input`, up to the first image.
     ///
     /// # Errors
-    /// When it is no stream of a dump, or of a version that is not known.
+    /// If the input is not a dump stream, or has an unknown version.
     pub async fn open(
         input: impl AsyncRead + Send + Unpin + 'static,
         hashers: Hashers,
@@ -68,8 +71,8 @@ impl StreamStore {
         Ok(Self { incoming, beside, hashers, selection, listed: Arc::default() })
     }
 
-    /// The same stream, of which listings hold what `selection` admits. Who replicates from a stream
-    /// selects here and nowhere else: a selection of its own would make it look ahead.
+    /// Limits listings to `selection`. A replication from a stream must select images here and not
+    /// by its own selection, which would make it read ahead.
     #[must_use]
     pub fn selecting(self, selection: Selection) -> Self {
         let ids = selection.ids().into_iter().flatten();
@@ -78,27 +81,28 @@ impl StreamStore {
         Self { listed: Arc::new(StdMutex::new(listed)), selection, ..self }
     }
 
-    /// What listings have come to so far.
+    /// The counts so far.
     pub fn listed(&self) -> Listed {
         self.listed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Reads to the end of the stream, when all is done.
+    /// Reads the rest of the stream, after all images have been processed.
     ///
     /// # Errors
-    /// When the stream was cut, or its writer failed on an image, and no listing has said so yet.
+    /// If the stream was truncated or its writer failed on an image, unless a listing has reported
+    /// this.
     pub async fn finish(&self) -> Result<(), StoreError> {
         let mut incoming = self.incoming.lock().await;
         while !incoming.judged && incoming.advance().await.map_err(broken)?.is_some() {}
         incoming.verdict().map_or(Ok(()), Err)
     }
 
-    /// What stands beside the images.
+    /// The content of the stream other than images.
     pub fn beside(&self) -> &Beside {
         &self.beside
     }
 
-    /// The image that the stream is at.
+    /// Applies `answer` to the current image of the stream, which must be `id`.
     async fn current<T>(
         &self,
         operation: &'static str,
@@ -114,7 +118,7 @@ impl StreamStore {
     }
 }
 
-/// Data on its way out of a stream.
+/// A read of the current image's data.
 struct Reading {
     incoming: OwnedMutexGuard<Incoming>,
     hashing: Option<Hashing>,
@@ -122,7 +126,7 @@ struct Reading {
 }
 
 impl Reading {
-    /// The next chunk; the last one after the verdict.
+    /// The next chunk; the last one only after the image has been confirmed.
     async fn next(mut self) -> Result<Option<(Bytes, Option<Self>)>, BodyError> {
         loop {
             let incoming = &mut *self.incoming;
@@ -136,7 +140,7 @@ impl Reading {
             let read = (&mut incoming.input).take((*left).min(CHUNK as u64));
             let read = { read }.read_buf(&mut chunk).await?;
             if read == 0 {
-                // Whoever lists next meets the end again.
+                // The next listing will report the truncation.
                 return Err("the stream was cut".into());
             }
             *left -= read as u64;
@@ -166,7 +170,7 @@ impl ImageStore for StreamStore {
                     drop(locked);
                     Some((Ok(image), Some(incoming)))
                 }
-                // Where it is not at its end, `finish` says the rest.
+                // If the stream is not at its end, `finish` reports the rest.
                 Ok(None) => locked.verdict().map(|error| (Err(error), None)),
                 Err(error) => {
                     locked.judged = true;
@@ -209,7 +213,7 @@ impl ImageStore for StreamStore {
             }
             _ => return Err(passed(READ, id)),
         };
-        // Data with a digest is proven by whoever copies it.
+        // Data with a digest in its record is verified by the consumer.
         let unproven = expected.digest.is_none().then_some(Algorithm::Sha512);
         let hashing = unproven.map(|algorithm| self.hashers.start([algorithm]));
         let reading = Reading { incoming, hashing, held: None };
@@ -218,7 +222,7 @@ impl ImageStore for StreamStore {
             let Some(reading) = reading else { return Ok(None) };
             match reading.next().await {
                 Ok(next) => Ok(next.map(|(chunk, reading)| (chunk, (reading, id)))),
-                // Nobody need ask for the rest.
+                // Release the stream after an error.
                 Err(error) => Err(once(&id).caused_by(error).into()),
             }
         });
@@ -293,5 +297,5 @@ fn once(id: &ImageId) -> StoreError {
         .on(id)
 }
 
-/// Bytes that are read at once.
+/// The size of a read in bytes.
 const CHUNK: usize = 256 * 1024;

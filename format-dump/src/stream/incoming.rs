@@ -1,4 +1,4 @@
-//! The stream itself, read entry by entry.
+//! Reads the entries of a stream.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -21,43 +21,44 @@ use crate::{extras, sums};
 
 pub(super) type Input = BufReader<Box<dyn AsyncRead + Send + Unpin>>;
 
-/// The stream, and how far it was read.
+/// The stream and the state of reading it.
 pub(super) struct Incoming {
     pub(super) input: Input,
-    /// The file that comes next, where its header was read.
+    /// The next file, if its header has been read.
     next: Option<Entry>,
     pub(super) current: Option<Current>,
-    /// The id of the image before, and in a stream the order of ids.
+    /// The id of the previous image; ids must ascend.
     last: Option<ImageId>,
-    /// Images on which the writer failed: how many, and the first.
+    /// The images on which the writer failed: their number and the first one.
     failed: (u64, Option<ImageId>),
-    /// What the last manifest said.
+    /// Whether the last manifest says that the dump is complete.
     complete: bool,
-    /// Whether it was said what is wrong with it.
+    /// Whether the verdict on the stream has been returned.
     pub(super) judged: bool,
-    /// The images whose data comes behind all others.
+    /// The announced images, whose data follows that of all others.
     announced: BTreeSet<ImageId>,
     at: At,
-    /// Why it ended before its end.
+    /// The error that ended the stream early.
     fault: Option<(io::ErrorKind, String)>,
 }
 
-/// What comes next in the stream.
+/// The part of the stream that comes next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum At {
     /// Images, in the order of their ids.
     Images,
-    /// Those that were announced: everything is listed.
+    /// The announced images; all images have been listed.
     Announced,
-    /// Nothing.
+    /// The end.
     End,
 }
 
-/// The image that the stream is at.
+/// The current image of the stream.
 pub(super) struct Current {
     pub(super) record: Record,
     pub(super) size: u64,
-    /// Bytes of data that were not read yet; None once all was read and passed over.
+    /// Bytes of data not read yet; `None` once the data has been read or skipped, or if there is
+    /// none.
     pub(super) left: Option<u64>,
 }
 
@@ -69,7 +70,7 @@ impl Incoming {
         Self { input, next, current, last, failed, complete, judged: false, announced, at, fault }
     }
 
-    /// Reads what stands before the first image.
+    /// Reads everything before the first image.
     pub(super) async fn begin(&mut self) -> Result<Beside, StoreError> {
         let head = self.peek().await.map_err(broken)?;
         if head.is_none_or(|entry| entry.name != manifest::FILE) {
@@ -93,7 +94,7 @@ impl Incoming {
             if !projects && !metadef {
                 break;
             }
-            // A header may say any size.
+            // A header may claim any size.
             bytes = entry.size.saturating_add(bytes);
             if bytes > LONGEST {
                 return Err(invalid("too much stands beside the images".to_owned()));
@@ -107,14 +108,14 @@ impl Incoming {
         Ok(found)
     }
 
-    /// The file that comes next. None at the end of the archive.
+    /// The next file; `None` at the end of the archive.
     async fn peek(&mut self) -> io::Result<Option<&Entry>> {
         if self.next.is_none() && self.at != At::End {
             let next = tar::next(&mut self.input).await;
             if let Err(error) = &next {
                 self.fault = Some((error.kind(), error.to_string()));
             }
-            // Behind what can't be understood, nothing can.
+            // Reading cannot continue after a malformed entry.
             if !matches!(next, Ok(Some(_))) {
                 self.at = At::End;
             }
@@ -123,7 +124,7 @@ impl Incoming {
         Ok(self.next.as_ref())
     }
 
-    /// The bytes of a file that is held in memory.
+    /// Reads a file into memory.
     async fn text(&mut self) -> io::Result<Vec<u8>> {
         let Some(entry) = self.next.take() else { return Ok(Vec::new()) };
         match entry.size {
@@ -132,8 +133,8 @@ impl Incoming {
         }
     }
 
-    /// Passes over what is left of the current image, and comes to the next one.
-    /// None at the end, and where the images begin that were announced.
+    /// Skips the rest of the current image and proceeds to the next one. `None` at the end, and
+    /// before the first announced image.
     pub(super) async fn advance(&mut self) -> io::Result<Option<Image>> {
         self.pass_over().await?;
         self.current = None;
@@ -158,13 +159,13 @@ impl Incoming {
             }
         }
         if self.at == At::End {
-            // The writer may still be writing what fills its last record.
+            // Read the padding of the last tar record, so that the writer gets no broken pipe.
             tokio::io::copy(&mut self.input, &mut tokio::io::sink()).await?;
         }
         Ok(None)
     }
 
-    /// Comes to an image that was announced, if everything else was listed.
+    /// Proceeds to an announced image, if all images have been listed.
     pub(super) async fn seek(&mut self, id: &ImageId) -> io::Result<()> {
         if self.at == At::Images || !self.announced.contains(id) {
             return Ok(());
@@ -226,22 +227,22 @@ impl Incoming {
         Ok(manifest.map_err(|error| invalid(error.to_string()))?.complete)
     }
 
-    /// Passes over the file that comes next.
+    /// Skips the next file.
     async fn skip(&mut self) -> io::Result<()> {
         let Some(entry) = self.next.take() else { return Ok(()) };
         tar::skip(&mut self.input, entry.size).await?;
         tar::skip(&mut self.input, tar::padding(entry.size) as u64).await
     }
 
-    /// Passes over what is left of the current image's data.
+    /// Skips the rest of the current image's data.
     async fn pass_over(&mut self) -> io::Result<()> {
         let Some(Current { left: Some(left), .. }) = &self.current else { return Ok(()) };
         tar::skip(&mut self.input, *left).await?;
         self.end_of_data(None).await.map(drop)
     }
 
-    /// Reads what follows the data of the current image, and says what is wrong with the image, if
-    /// something is. Without `hashing`, nobody asks what its digest is.
+    /// Reads the entries after the current image's data and returns the fault of the image, if any.
+    /// Without `hashing`, the digest is not checked.
     pub(super) async fn end_of_data(
         &mut self,
         hashing: Option<Hashing>,
@@ -258,7 +259,7 @@ impl Incoming {
                 let reason = reason.lines().next().unwrap_or_default().to_owned();
                 Ok(Some(format!("the writer of the stream failed on it: {reason}")))
             }
-            // With the digest that was not known before.
+            // The record is repeated with a digest.
             Some(Kind::Record(again)) if again == id => {
                 let record = self.record(&id).await?;
                 let fault = disproven(&record.image, hashing).await?;
@@ -277,7 +278,7 @@ impl Incoming {
         self.failed.1.get_or_insert(id);
     }
 
-    /// What there is to say at the end, if something is. It is said once.
+    /// The fault of the whole stream, if any. It is returned once.
     pub(super) fn verdict(&mut self) -> Option<StoreError> {
         if self.at != At::End || std::mem::replace(&mut self.judged, true) {
             return None;
@@ -302,7 +303,7 @@ impl Incoming {
     }
 }
 
-/// What a file in a stream is.
+/// The kind of a file in a stream.
 enum Kind {
     Record(ImageId),
     Failed(ImageId),
@@ -322,7 +323,7 @@ fn kind(name: &str) -> Kind {
     }
 }
 
-/// What is wrong with data, by the digest that its record has.
+/// Compares the digest of the data with that in the record.
 async fn disproven(image: &Image, hashing: Option<Hashing>) -> io::Result<Option<String>> {
     let Some(hashing) = hashing else { return Ok(None) };
     let Some((algorithm, wanted)) = Expected::of(image).digest else {

@@ -1,13 +1,14 @@
-//! A dump as a stream: a tar archive, in the order in which it can be written and read on the fly.
+//! A dump as a stream: a tar archive whose order allows writing and reading it on the fly.
 //!
-//! It begins with the manifest, which says that it is not complete yet, and what stands beside the
-//! images. For each image its record follows, then its data, plain. A record that had no digest is
-//! repeated after the data, with one. Images that refer to others (`kernel_id`, `ramdisk_id`) are announced
-//! by their records alone, and come behind all others, record and data. Where the source failed, `<id>.failed` follows, and says why; the
-//! data before it, filled up with zeros, is nothing. At the end stand `SHA512SUMS` and the manifest,
-//! which then says that the dump is complete.
+//! The stream begins with the manifest, marked as incomplete, followed by projects and metadata
+//! definitions. Each image follows as its record and its uncompressed data. If the record had no
+//! digest, it is repeated after the data, with one. Images that refer to others (`kernel_id`,
+//! `ramdisk_id`) are first announced by their records alone; record and data follow after all other
+//! images. If the source fails during an image, its data is padded with zeros and invalid, and
+//! `<id>.failed` follows with the reason. `SHA512SUMS` and a second manifest come last; the latter
+//! marks the dump as complete.
 //!
-//! `tar -x` makes a dump of it, which [`DumpStore`](crate::DumpStore) reads.
+//! `tar -x` turns the stream into a dump that [`DumpStore`](crate::DumpStore) can read.
 
 use std::io;
 
@@ -25,7 +26,7 @@ mod tar;
 pub use export::export;
 pub use import::{Listed, StreamStore};
 
-/// What stands beside the images of a stream.
+/// The content of a stream other than images.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Beside {
     /// The projects that own the images or share them.
@@ -34,13 +35,13 @@ pub struct Beside {
     pub metadefs: Vec<Value>,
 }
 
-/// Whether an image names others that it is started with (Glance's schema of images).
+/// Whether an image names others that it is booted with (Glance's image schema).
 fn refers_to_others(image: &Image) -> bool {
     let refers = |key| image.attributes.properties.get(key).is_some_and(|id| !id.is_empty());
     refers("kernel_id") || refers("ramdisk_id")
 }
 
-/// What it means that a stream failed.
+/// Turns an I/O error of a stream into a store error.
 fn failed(operation: &'static str, error: io::Error) -> StoreError {
     let (kind, reason) = match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
@@ -60,5 +61,5 @@ fn failed(operation: &'static str, error: io::Error) -> StoreError {
     }
 }
 
-/// How messages call it.
+/// The name of the stream in messages.
 const NAME: &str = "the stream";

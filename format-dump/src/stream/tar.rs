@@ -1,8 +1,8 @@
-//! The tar format of POSIX.1-2001 (`pax`), as far as a stream of files needs it: written so that every
-//! `tar` reads it, and read with bounds on everything.
+//! The tar format of POSIX.1-2001 (`pax`), limited to a stream of files: output that every `tar`
+//! can read, and input with all sizes bounded.
 //!
-//! The crates for tar want whole entries in hand or read synchronously; a stream of images must end an
-//! entry whose data failed, and hand data on while it comes.
+//! The existing tar crates need whole entries or read synchronously. A stream of images must be
+//! able to end an entry whose data failed, and to pass data on while it arrives.
 
 use std::io::{self, ErrorKind};
 
@@ -12,11 +12,11 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) name: String,
-    /// Bytes.
+    /// The size in bytes.
     pub(super) size: u64,
 }
 
-/// What stands before the bytes of a file. `time` is its modification, in seconds since 1970.
+/// The header of a file. `time` is its modification time in seconds since 1970.
 pub(super) fn header(entry: &Entry, time: u64) -> io::Result<Vec<u8>> {
     let Entry { name, size } = entry;
     let mut extended = Vec::new();
@@ -33,27 +33,28 @@ pub(super) fn header(entry: &Entry, time: u64) -> io::Result<Vec<u8>> {
         header.extend(extended);
         header.resize(header.len() + padding(length), 0);
     }
-    // What the extended header says counts.
+    // The name in the extended header takes precedence.
     let short = name.get(..NAME).or_else(|| (name.len() <= NAME).then_some(name.as_str()));
     let short = short.unwrap_or("entry");
     header.extend(block(short, if *size > MOST { 0 } else { *size }, time, b'0')?);
     Ok(header)
 }
 
-/// The zeros that fill the last block of a file of `size` bytes.
+/// The number of zeros that fill the last block of a file of `size` bytes.
 pub(super) fn padding(size: u64) -> usize {
     #[expect(clippy::cast_possible_truncation, reason = "less than a block")]
     let used = (size % BLOCK as u64) as usize;
     (BLOCK - used) % BLOCK
 }
 
-/// What ends an archive.
+/// The end of an archive.
 pub(super) const END: [u8; 2 * BLOCK] = [0; 2 * BLOCK];
 
-/// Reads to the next file, over everything that is none. None at the end of the archive.
+/// Reads up to the next file, skipping other entries. `None` at the end of the archive.
 ///
 /// # Errors
-/// `UnexpectedEof` where the input ends before the archive does; `InvalidData` for what is no tar.
+/// `UnexpectedEof` if the input ends before the archive does; `InvalidData` if it is not a tar
+/// archive.
 pub(super) async fn next(input: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Entry>> {
     let (mut path, mut length) = (None, None);
     loop {
@@ -78,14 +79,14 @@ pub(super) async fn next(input: &mut (impl AsyncRead + Unpin)) -> io::Result<Opt
                 path = named.or(path);
                 length = sized.or(length);
             }
-            // A directory, and what is said of all files.
+            // A directory, or a global extended header.
             b'5' | b'g' if size <= LONGEST => drop(read_short(input, size).await?),
             other => return Err(invalid(refusal(&name_of(&block)?, other))),
         }
     }
 }
 
-/// Why an entry of this type is not read.
+/// The error message for an unsupported type of entry.
 fn refusal(name: &str, kind: u8) -> String {
     let known = match kind {
         b'S' => return HOLES.to_owned(),
@@ -106,7 +107,7 @@ fn refusal(name: &str, kind: u8) -> String {
     format!("{name} is {known}, and a stream has regular files alone: {EXTRACT}")
 }
 
-/// Reads a file of `size` bytes, and what fills its last block.
+/// Reads a file of `size` bytes and its padding.
 pub(super) async fn read_short(
     input: &mut (impl AsyncRead + Unpin),
     size: u64,
@@ -120,7 +121,7 @@ pub(super) async fn read_short(
     Ok(bytes)
 }
 
-/// Reads over `length` bytes.
+/// Skips `length` bytes.
 pub(super) async fn skip(input: &mut (impl AsyncRead + Unpin), length: u64) -> io::Result<()> {
     match tokio::io::copy(&mut input.take(length), &mut tokio::io::sink()).await? {
         passed if passed == length => Ok(()),
@@ -132,7 +133,7 @@ pub(super) fn invalid(reason: String) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, reason)
 }
 
-/// A block that is a header. None for the two blocks of zeros at the end.
+/// Reads a header block; `None` for the two blocks of zeros at the end.
 async fn read_block(input: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<[u8; BLOCK]>> {
     let mut block = [0; BLOCK];
     input.read_exact(&mut block).await?;
@@ -155,7 +156,7 @@ async fn read_block(input: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<[
     }
 }
 
-/// The program that compressed what begins so.
+/// The program that compressed data starting with these bytes, if known.
 fn compression(block: &[u8; BLOCK]) -> Option<&'static str> {
     let known: [(&[u8], _); 4] = [
         (b"\x28\xb5\x2f\xfd", "zstd"),
@@ -166,7 +167,7 @@ fn compression(block: &[u8; BLOCK]) -> Option<&'static str> {
     known.into_iter().find(|(magic, _)| block.starts_with(magic)).map(|(_, program)| program)
 }
 
-/// A header's block.
+/// Builds a header block.
 fn block(name: &str, size: u64, time: u64, kind: u8) -> io::Result<[u8; BLOCK]> {
     let mut block = [0; BLOCK];
     let mut put = |at: usize, bytes: &[u8]| block[at..at + bytes.len()].copy_from_slice(bytes);
@@ -197,7 +198,7 @@ fn record(key: &str, value: &str) -> Vec<u8> {
     format!("{length}{rest}").into_bytes()
 }
 
-/// The name and the size that an extended header gives.
+/// The name and the size in an extended header.
 fn extended(mut records: &[u8]) -> io::Result<(Option<String>, Option<u64>)> {
     let wrong = || invalid("an extended header can't be understood".to_owned());
     let (mut path, mut size) = (None, None);
@@ -227,7 +228,7 @@ fn name_of(block: &[u8; BLOCK]) -> io::Result<String> {
     };
     let not_text = |_| invalid("the name of an entry is no text".to_owned());
     let name = text(&block[..NAME]).map_err(not_text)?;
-    // The old GNU format has other things where POSIX has the beginning of long names.
+    // In the old GNU format, the field for the prefix of a long name has other content.
     let prefix = if &block[257..263] == b"ustar\0" { &block[345..500] } else { &[] };
     match text(prefix).map_err(not_text)?.as_str() {
         "" => Ok(name),
@@ -235,7 +236,7 @@ fn name_of(block: &[u8; BLOCK]) -> io::Result<String> {
     }
 }
 
-/// A number: octal digits, or with the highest bit set, binary.
+/// Decodes a number: octal digits, or binary if the highest bit is set.
 fn number(field: &[u8]) -> io::Result<u64> {
     let wrong = || invalid(NO_TAR.to_owned());
     if let Some((0x80, rest)) = field.split_first() {
@@ -256,13 +257,13 @@ const HOLES: &str = "tar made this archive with holes (-S): make it without, or 
                      directory";
 
 const BLOCK: usize = 512;
-/// Where a header's checksum stands.
+/// The position of the checksum in a header.
 const SUM: std::ops::Range<usize> = 148..156;
-/// Bytes that a name may have in a plain header.
+/// Maximum bytes of a name in a plain header.
 const NAME: usize = 100;
-/// The largest number in a plain header: 8 GiB less one.
+/// The largest number in a plain header: 8 GiB minus one.
 const MOST: u64 = 0o777_7777_7777;
-/// Bytes that an extended header may have.
+/// Maximum bytes of an extended header.
 const LONGEST: u64 = 64 << 10;
 
 #[cfg(test)]
@@ -293,7 +294,7 @@ mod tests {
         assert_eq!(next(&mut &END[..]).await.unwrap(), None);
     }
 
-    /// No input makes it panic or ask for more memory than it is long.
+    /// No input causes a panic, or an allocation larger than the input.
     #[tokio::test]
     async fn damage_is_an_error() {
         let good = header(&entry(&"n".repeat(300), u64::MAX), 1).unwrap();

@@ -1,4 +1,4 @@
-//! A dump of the tool this one replaces: `<id>` holds a record of the v1 API, `<id>.img` the data.
+//! Dumps of this tool's predecessor: `<id>` holds a record of the v1 API, `<id>.img` the data.
 
 use std::fmt;
 use std::path::Path;
@@ -19,14 +19,14 @@ use crate::{Name, blob, files};
 
 mod record;
 
-/// Whether the old tool wrote `dir`.
+/// Whether `dir` was written by the old tool.
 pub(crate) fn is_old_dump(dir: &Dir, operation: &'static str) -> Result<bool, StoreError> {
     files::ids(dir, "")
         .map(|ids| !ids.is_empty())
         .map_err(|error| files::directory_failed(&Name::of(dir), operation, error))
 }
 
-/// Reads an old dump. Whatever would write to it is forbidden.
+/// A read-only store over an old dump.
 #[derive(Debug)]
 pub(crate) struct OldDump {
     dir: Dir,
@@ -65,7 +65,7 @@ impl OldDump {
             .map_err(|error| files::directory_failed(self, operation, error))
     }
 
-    /// The refusal of everything that writes.
+    /// The error for every operation that writes.
     pub(crate) fn read_only(&self, operation: &'static str) -> StoreError {
         let reason = "a dump of the old tool can be read, not written";
         StoreError::new(StoreErrorKind::Forbidden, self, operation, reason).hint(HINT)
@@ -75,7 +75,7 @@ impl OldDump {
         StoreError::new(StoreErrorKind::NotFound, self, operation, "there is no such image").on(id)
     }
 
-    /// The image of a record; None when it was deleted before it was dumped.
+    /// The image of a record; `None` if it was deleted before it was dumped.
     pub(crate) async fn record(
         &self,
         operation: &'static str,
@@ -161,7 +161,7 @@ impl fmt::Display for OldDump {
     }
 }
 
-/// What to do instead of writing to an old dump.
+/// The hint for a refused write.
 pub(crate) const HINT: &str = "name an empty or a new directory and dump the images into it";
 
 const LIST: &str = "list the images";

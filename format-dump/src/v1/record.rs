@@ -1,7 +1,7 @@
-//! Records of the v1 API, as images of the v2 API.
+//! Converts records of the v1 API to images of the v2 API.
 //!
-//! Records that were made from HTTP headers hold text where others hold numbers and booleans, and
-//! their properties as `property-<key>`; both are read.
+//! Records made from HTTP headers have strings in place of numbers and booleans, and their
+//! properties as `property-<key>`; both forms are supported.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -9,10 +9,10 @@ use std::error::Error;
 use glance_core::image::{Attributes, Image, ImageId, Owner, Status, Visibility};
 use serde_json::{Map, Value};
 
-/// What can't be read, as a fragment of a sentence.
+/// The reason why a record is unreadable, as a fragment of a sentence.
 type Unreadable = Box<dyn Error + Send + Sync>;
 
-/// The image of a record's text; None for one that says it is deleted.
+/// Parses a record; `None` if the record is marked as deleted.
 pub(super) fn read(id: &ImageId, text: &[u8]) -> Result<Option<Image>, Unreadable> {
     let mut record = Record(crate::limits::parse(text)?);
     let named = record.text("id")?;
@@ -45,7 +45,7 @@ impl Record {
         Ok(Attributes {
             name: self.text("name")?,
             owner: self.text("owner")?.map_or(Owner::Unsaid, Owner::Project),
-            // v1 knew no third state: what was not public was the owner's.
+            // In v1, an image that was not public was visible to its owner only.
             visibility: if public { Visibility::Public } else { Visibility::Private },
             protected: self.flag("protected")?,
             disk_format,
@@ -57,7 +57,7 @@ impl Record {
         })
     }
 
-    /// A text; an empty one is none, as headers can't say null.
+    /// A string; an empty one counts as absent, because headers cannot express null.
     fn text(&mut self, key: &str) -> Result<Option<String>, Unreadable> {
         match self.0.remove(key) {
             None | Some(Value::Null) => Ok(None),
@@ -109,14 +109,14 @@ impl Record {
     }
 }
 
-/// A property as v2 can hold it, unless it says nothing there.
+/// A property as v2 can represent it; `None` if it would mean nothing there.
 fn property(key: String, value: Value) -> Option<(String, String)> {
     let value = match value {
         Value::Null => return None,
         Value::String(text) => text,
         other => other.to_string(),
     };
-    // The schema of these two takes an id or nothing.
+    // In the v2 schema, these two are an id or absent.
     let no_id = matches!(key.as_str(), "kernel_id" | "ramdisk_id") && value.is_empty();
     if no_id || key.starts_with("os_glance") {
         return None;
@@ -125,7 +125,7 @@ fn property(key: String, value: Value) -> Option<(String, String)> {
     Some((key, value))
 }
 
-/// Amazon's formats come in pairs; v1 filled in the one that was not given.
+/// Amazon's formats come in pairs; v1 filled in the missing one.
 fn formats(disk: Option<String>, container: Option<String>) -> (Option<String>, Option<String>) {
     let amazon = |format: &Option<String>| {
         format.as_deref().is_some_and(|format| ["aki", "ari", "ami"].contains(&format))
@@ -137,7 +137,7 @@ fn formats(disk: Option<String>, container: Option<String>) -> (Option<String>, 
     }
 }
 
-/// A time of the v1 API, which is in UTC and does not say so, as RFC 3339 wants it.
+/// Adds the time zone that RFC 3339 requires; times of the v1 API are in UTC without saying so.
 fn with_zone(time: &str) -> String {
     let zoned = time.ends_with('Z') || time.get(19..).is_some_and(|rest| rest.contains(['+', '-']));
     match time.get(..19) {
@@ -150,7 +150,7 @@ fn unexpected(key: &str, wanted: &str, found: &Value) -> Unreadable {
     format!("{key:?} is {found}, not {wanted}").into()
 }
 
-/// Keys that mean something of their own in a v2 record, or that v2 refuses.
+/// Keys that have a meaning of their own in a v2 record, or that v2 rejects.
 const TAKEN: &[&str] = &[
     "checksum",
     "container_format",

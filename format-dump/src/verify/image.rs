@@ -1,4 +1,4 @@
-//! One image of a dump against its own record.
+//! Verifies one image of a dump against its own record.
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -17,26 +17,26 @@ use crate::blob::{self, Blob, DUMP_AGAIN};
 use crate::record::{Encoding, Stored};
 use crate::{files, sums};
 
-/// What the dump says of an image.
+/// An image as the dump describes it.
 pub(super) struct Subject {
     pub(super) image: Image,
     pub(super) stored: Stored,
-    /// The SHA-512 of the data's file, by the record.
+    /// The SHA-512 of the data file according to the record.
     pub(super) sha512: Option<String>,
-    /// The data's file.
+    /// The data file.
     pub(super) blob: Blob,
-    /// The file that says that the writer of the data failed.
+    /// The name of the file that marks the data as invalid.
     pub(super) failed: Option<String>,
 }
 
-/// What data is read with.
+/// The digest implementation and the rate limit for reading data.
 pub(super) struct Means<'a> {
     pub(super) hashers: Hashers,
     pub(super) pace: Option<&'a Pace>,
 }
 
 impl Subject {
-    /// Examines the data: its file's length, and its digests when it is to be `read`.
+    /// Checks the length of the data file and, if `read` is set, its digests.
     pub(super) async fn examine(
         &self,
         store: &(dyn Display + Sync),
@@ -63,7 +63,7 @@ impl Subject {
             Some(lines) => Some(listed(store, &image.id, lines, &self.blob.name)?),
             None => None,
         };
-        // By each account of the file's digest.
+        // The sources of the expected digest of the file.
         let accounts = [(listed, LIST), (self.sha512.as_deref(), RECORD)];
         if let (Some(listed), Some(recorded)) = (listed, &self.sha512) {
             agree(store, image, Algorithm::Sha512, recorded, (listed, LIST))?;
@@ -111,7 +111,7 @@ impl Subject {
         Ok(Proof::Data { bytes, by: by.into_iter().collect() })
     }
 
-    /// Reads the plain data, and computes what its record knows of it.
+    /// Reads the uncompressed data and computes the digests in its record.
     async fn digests(
         &self,
         store: &(dyn Display + Sync),
@@ -144,7 +144,7 @@ impl Subject {
     }
 }
 
-/// What the list of digests says of a file of an image.
+/// The digest that `SHA512SUMS` lists for a file of an image.
 pub(super) fn listed<'a>(
     store: &(dyn Display + Sync),
     id: &ImageId,
@@ -169,7 +169,7 @@ fn agree(
     Err(fault(store, &image.id, reason))
 }
 
-/// A fault of the dump.
+/// The error for a fault of the dump.
 pub(super) fn fault(store: &(dyn Display + Sync), id: &ImageId, reason: String) -> StoreError {
     StoreError::new(StoreErrorKind::Unreadable, store, VERIFY, reason).on(id).hint(DUMP_AGAIN)
 }

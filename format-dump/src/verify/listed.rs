@@ -1,4 +1,4 @@
-//! `SHA512SUMS`, read beside the images: both are in the order of names.
+//! Reads `SHA512SUMS` in step with the images (merge join): both are sorted by name.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -8,17 +8,17 @@ use glance_core::dir::Dir;
 
 use crate::sums;
 
-/// The lines of a well-formed file of digests, as they come.
+/// Streams the lines of a well-formed `SHA512SUMS`.
 pub(super) struct Listed {
     lines: BufReader<File>,
     next: Option<(String, String)>,
 }
 
 impl Listed {
-    /// Opens the file, once it is found to be well-formed and in order. Says its digest too.
+    /// Opens the file after checking that it is well-formed and sorted. Also returns its digest.
     ///
     /// # Errors
-    /// `InvalidData` for a file that is not as it should be.
+    /// `InvalidData` if the file is malformed.
     pub(super) fn open(dir: &Dir, hashers: Hashers) -> io::Result<(Self, String)> {
         let begin = || -> io::Result<_> {
             let mut listed = Self { lines: BufReader::new(dir.open_file(sums::FILE)?), next: None };
@@ -35,8 +35,8 @@ impl Listed {
         Ok((begin()?, sums::of_file(dir, sums::FILE, hashers)?))
     }
 
-    /// The lines of the files whose names begin with `id`, and before them those that belong to no
-    /// image of the dump.
+    /// The lines of files whose names begin with `id`, and the lines before them, which belong to
+    /// no image of the dump.
     pub(super) fn until(&mut self, id: &str) -> io::Result<(Strays, Lines)> {
         let (mut strays, mut lines) = (Vec::new(), Lines::default());
         while let Some((name, _)) = &self.next {
@@ -54,7 +54,7 @@ impl Listed {
         Ok((strays, lines))
     }
 
-    /// All other lines.
+    /// The remaining lines.
     pub(super) fn rest(&mut self) -> io::Result<Strays> {
         let mut rest = Vec::new();
         while let Some(line) = self.next.take() {
@@ -96,5 +96,5 @@ fn invalid(reason: String) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, reason)
 }
 
-/// Bytes of a line, more than any file name has.
+/// Maximum bytes of a line; more than any file name needs.
 const LONGEST: u64 = 4096;

@@ -1,4 +1,4 @@
-//! A dump against itself: what it holds, and whether that is what it says it is. No cloud is asked.
+//! Verifies a dump against its own records and digests, without asking a cloud.
 
 use std::sync::Arc;
 
@@ -26,86 +26,85 @@ mod scan;
 use image::{Means, Subject};
 use listed::{Lines, Listed, Strays};
 
-/// Something that [`DumpStore::verify`] found.
+/// A result of [`DumpStore::verify`].
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Finding {
-    /// An image.
+    /// The result for an image.
     Image {
-        /// Which one.
+        /// The id of the image.
         id: ImageId,
-        /// Its record, as far as it can be read.
+        /// The record, if it is readable.
         image: Option<Image>,
-        /// What is proven of it, or its first fault.
+        /// The proof, or the first fault.
         result: Result<Proof, StoreError>,
     },
-    /// A file that is not an image's, or not in order.
+    /// A file that does not belong to an image, or is faulty.
     File {
-        /// Its name in the dump.
+        /// The name of the file in the dump.
         name: String,
-        /// What is to be said of it.
+        /// The state of the file.
         state: FileState,
     },
 }
 
-/// What is proven of an image without fault.
+/// The proof for an image without faults.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Proof {
-    /// Its data was read.
+    /// The data was read and verified.
     Data {
-        /// Bytes of plain data.
+        /// The number of uncompressed bytes.
         bytes: u64,
-        /// The algorithms of the digests that agree. None, where the record has no digest that can
-        /// be computed: then only the size agrees.
+        /// The algorithms of the matching digests. Empty if the record has no digest that can be
+        /// computed; then only the size was verified.
         by: Vec<Algorithm>,
     },
-    /// It is a record without data.
+    /// The image is a record without data.
     NoData,
-    /// It is not in the subset: its record is readable, and its data's file there and as long as it
-    /// should be.
+    /// The image is not in the subset: its record is readable, and its data file exists and has the
+    /// right length.
     NotChosen,
 }
 
-/// What is to be said of a file.
+/// The state of a file.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum FileState {
-    /// It is not what it should be. A fault of the dump.
+    /// The content is wrong. A fault of the dump.
     Damaged(StoreError),
-    /// `SHA512SUMS` lists it, or the manifest names it, and it is not there. A fault of the dump.
+    /// `SHA512SUMS` or the manifest lists the file, but it does not exist. A fault of the dump.
     Missing,
-    /// A run that was interrupted left it. Whatever writes to the dump next goes on from it, or
-    /// overwrites it.
+    /// An interrupted run left the file. The next writer resumes from it or overwrites it.
     Leftover,
-    /// It has no place in a dump.
+    /// The file does not belong to a dump.
     Foreign,
 }
 
 impl FileState {
-    /// Whether the dump is not good.
+    /// Whether the state is a fault of the dump.
     pub fn is_fault(&self) -> bool {
         matches!(self, Self::Damaged(_) | Self::Missing)
     }
 }
 
-/// What was found, counted.
+/// The summary of a verification.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Verification {
-    /// Whether the run that wrote the dump came to its end.
+    /// Whether the run that wrote the dump finished.
     pub complete: bool,
-    /// Images.
+    /// The number of images.
     pub images: u64,
-    /// Images whose data was read, without fault.
+    /// The number of images whose data was read and is correct.
     pub read: u64,
-    /// Bytes of plain data of those.
+    /// The number of uncompressed bytes of those.
     pub bytes: u64,
-    /// Images and files with faults.
+    /// The number of images and files with faults.
     pub faults: u64,
-    /// Files that interrupted runs left.
+    /// The number of files left by interrupted runs.
     pub leftovers: u64,
-    /// Files that have no place in a dump.
+    /// The number of files that do not belong to a dump.
     pub foreign: u64,
 }
 
@@ -133,18 +132,20 @@ impl Verification {
 }
 
 impl DumpStore {
-    /// Verifies the dump against itself, of either format and of every release: each record can be
-    /// read, each image that should have data has it, of the right length; the data of `subset`
-    /// agrees with every digest that its record has and that the dump's
-    /// [`hashers`](Self::hashing_with) offer; `SHA512SUMS`, where the manifest names it, lists all
-    /// files and agrees; and no other files are there.
+    /// Verifies a dump of either format and of any release against itself. Checks that
+    /// - each record is readable;
+    /// - each image that should have data has it, with the right length;
+    /// - the data of `subset` matches every digest in its record that the dump's
+    ///   [`hashers`](Self::hashing_with) support;
+    /// - `SHA512SUMS`, if the manifest names it, lists all files with the right digests;
+    /// - there are no other files.
     ///
-    /// Up to `transfers` images are read at once, together at this `pace`, and each finding is handed to `observe` as it
-    /// comes: images in no fixed order, good ones too, then files. Nobody may write to the dump
-    /// meanwhile.
+    /// Up to `transfers` images are read at once; `pace` limits their total rate. Each finding is
+    /// passed to `observe` as it arrives: images in no particular order, good ones included, then
+    /// files. The dump must not be written to in the meantime.
     ///
     /// # Errors
-    /// When the directory or the manifest can't be read. Faults of the dump are findings.
+    /// If the directory or the manifest cannot be read. Faults of the dump are findings.
     pub async fn verify(
         &self,
         subset: Subset,
@@ -187,7 +188,7 @@ impl DumpStore {
         Ok(found)
     }
 
-    /// What is to be said of one image, and of files that stand before its own in the list.
+    /// Examines one image, and the unclaimed files that `SHA512SUMS` lists before its own.
     async fn examine(
         &self,
         id: ImageId,
@@ -207,7 +208,7 @@ impl DumpStore {
         };
         let means = Means { hashers, pace };
         let (image, result) = match subject {
-            // Deleted before it was dumped.
+            // The image was deleted before it was dumped.
             Ok(None) => return Ok(findings),
             Ok(Some(subject)) => {
                 let result = subject.examine(self, lines.as_ref(), read, &means).await;
@@ -219,7 +220,7 @@ impl DumpStore {
         Ok(findings)
     }
 
-    /// A file that is listed and belongs to no image, if it is not there.
+    /// Reports a listed file that belongs to no image, if it does not exist.
     fn missing(&self, name: String) -> Option<Finding> {
         let there = is_there(self.dir(), &name);
         (!there).then_some(Finding::File { name, state: FileState::Missing })
@@ -231,7 +232,7 @@ impl DumpStore {
 }
 
 impl Directory {
-    /// The list of digests that the manifest names, and what is wrong with it.
+    /// Opens the `SHA512SUMS` that the manifest names, and reports what is wrong with it.
     async fn listed(&self) -> Result<(Option<Listed>, Option<Finding>), StoreError> {
         let Some(wanted) = Manifest::read(self.dir(), VERIFY)?.and_then(|it| it.sha512sums) else {
             return Ok((None, None));
@@ -290,7 +291,7 @@ impl Directory {
     }
 }
 
-/// Whether a file that the list names is in the dump. The list names nothing elsewhere.
+/// Whether a listed file exists. A path outside the dump does not count.
 fn is_there(dir: &Dir, name: &str) -> bool {
     let is_there = |dir: &Dir, name: &str| matches!(dir.find(name), Ok(Some(_)));
     match name.split_once('/') {

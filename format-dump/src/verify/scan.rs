@@ -1,4 +1,4 @@
-//! What stands in the directory beside the images.
+//! Scans the directory for files other than images.
 
 use std::io;
 use std::sync::Arc;
@@ -20,15 +20,15 @@ use crate::record::{Encoding, read_record};
 use crate::{Dump, DumpStore, Name, extras, files, manifest, sums};
 
 impl DumpStore {
-    /// Tells of every file that is not one of the images `ids`, given the `lines` of the list that are
-    /// not theirs, if there is a list.
+    /// Reports every file that does not belong to one of the images `ids`. `lines` are the lines of
+    /// `SHA512SUMS` for other files, if it exists.
     pub(super) async fn scan(
         &self,
         ids: Arc<Ids>,
         lines: Option<Strays>,
         report: &mut impl FnMut(Finding),
     ) -> Result<(), StoreError> {
-        // As they come: a directory may hold any number of files.
+        // A channel, because a directory may hold any number of files.
         let (found, mut findings) = mpsc::channel(64);
         let scan = Scan {
             dir: self.dir().clone(),
@@ -50,11 +50,11 @@ impl DumpStore {
     }
 }
 
-/// A look at every file.
+/// A scan of all files.
 struct Scan {
     dir: Dir,
     ids: Arc<Ids>,
-    /// None for a dump of the old tool.
+    /// `None` for a dump of the old tool.
     hashers: Option<Hashers>,
     found: mpsc::Sender<Finding>,
 }
@@ -82,13 +82,13 @@ impl Scan {
     }
 
     fn tell(&self, finding: Finding) {
-        // Nobody listens any more when the verification was dropped.
+        // Sending fails if the verification was dropped.
         let _ = self.found.blocking_send(finding);
     }
 
-    /// Tells what stands among the namespaces and is none.
+    /// Reports files in the directory of namespaces that are not namespaces.
     fn no_metadefs(&self) -> io::Result<()> {
-        // One that can't be opened was told of.
+        // A directory that cannot be opened has been reported already.
         let Ok(dir) = self.dir.subdirectory(extras::METADEFS) else { return Ok(()) };
         for name in dir.names()? {
             let file = name?.to_string_lossy().into_owned();
@@ -105,7 +105,7 @@ impl Scan {
     }
 }
 
-/// What is to be said of a file in a dump of the current format.
+/// The state of a file in a dump of the current format, if it is to be reported.
 fn of_current(dir: &Dir, name: &str, ids: &Ids) -> Option<FileState> {
     let heads = [manifest::FILE, sums::FILE, extras::PROJECTS, extras::METADEFS];
     if heads.contains(&name) {
@@ -122,7 +122,7 @@ fn of_current(dir: &Dir, name: &str, ids: &Ids) -> Option<FileState> {
         return None;
     }
     if suffix == FAILED {
-        // Of an image that is there, it was said.
+        // For an existing image, the failure has been reported with the image.
         let reason = "the stream that the dump came by says that the image is not in it";
         let error = StoreError::new(StoreErrorKind::Unreadable, &Name::of(dir), VERIFY, reason);
         return (!known).then_some(FileState::Damaged(error.on(&id)));
@@ -146,7 +146,7 @@ fn is_data(suffix: &str) -> bool {
     Encoding::ALL.iter().any(|encoding| encoding.suffix() == suffix)
 }
 
-/// What is to be said of a file in a dump of the old tool.
+/// The state of a file in a dump of the old tool, if it is to be reported.
 fn of_old(name: &str, ids: &Ids) -> Option<FileState> {
     match id_of(name) {
         Some((_, "")) => None,
@@ -155,13 +155,13 @@ fn of_old(name: &str, ids: &Ids) -> Option<FileState> {
     }
 }
 
-/// The id that a name begins with, and what follows.
+/// Splits a name into the id that it begins with and the suffix.
 fn id_of(name: &str) -> Option<(ImageId, &str)> {
     let (id, suffix) = name.split_at_checked(36)?;
     Some((id.parse().ok()?, suffix))
 }
 
-/// Projects and metadata definitions, against what they should be and the list of digests.
+/// Checks projects and metadata definitions against their format and `SHA512SUMS`.
 fn beside_images(dir: &Dir, lines: Option<&[(String, String)]>, hashers: Hashers) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut found = |name: String, error: Option<StoreError>| {
@@ -200,7 +200,7 @@ fn beside_images(dir: &Dir, lines: Option<&[(String, String)]>, hashers: Hashers
     findings
 }
 
-/// How a file differs from what the list of digests says of it, if there is a list.
+/// Compares the digest of a file with `SHA512SUMS`, if that exists.
 fn disagreement(
     dir: &Dir,
     name: &str,

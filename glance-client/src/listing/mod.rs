@@ -1,7 +1,7 @@
-//! Every image of a Glance, page by page.
+//! Lists the images of a Glance, page by page.
 //!
-//! Hidden images are listed apart from others: two listings are merged by id. When ids are named,
-//! listings of some of them follow each other.
+//! Glance lists hidden images separately, so two listings are merged by id. If the selection names
+//! many ids, they are listed in groups, one after the other.
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
@@ -22,8 +22,8 @@ mod pages;
 
 use pages::Pages;
 
-/// Lists what is selected. The first pages are asked for before this returns, so that a server
-/// that can't be used is an error here.
+/// Lists the selected images. The first pages are requested before this function returns, so that
+/// an unusable server is reported as an error here.
 pub(super) async fn list<'a>(
     client: &'a Client,
     selection: &Selection,
@@ -49,7 +49,7 @@ fn ended_by<'a>(error: StoreError) -> ImageStream<'a> {
     stream::iter([Err(error)]).boxed()
 }
 
-/// The listings of all `queries`, as one.
+/// Merges the listings of all `queries`.
 async fn together(client: &Client, queries: Vec<String>) -> Result<ImageStream<'_>, StoreError> {
     let begun = try_join_all(queries.into_iter().map(|query| listing(client, query))).await;
     match begun {
@@ -58,7 +58,7 @@ async fn together(client: &Client, queries: Vec<String>) -> Result<ImageStream<'
     }
 }
 
-/// One listing, page after page.
+/// The images of one query, page after page.
 async fn listing(client: &Client, query: String) -> Result<ImageStream<'_>, StoreError> {
     let pages = Pages::begin(client, query).await?;
     let images = stream::unfold(Some(pages), |pages| async {
@@ -72,14 +72,14 @@ async fn listing(client: &Client, query: String) -> Result<ImageStream<'_>, Stor
     Ok(images.boxed())
 }
 
-/// Two listings as one, in the order of ids.
+/// Merges two listings in the order of ids.
 fn merged<'a>(one: ImageStream<'a>, other: ImageStream<'a>) -> ImageStream<'a> {
     let begun = (one.peekable(), other.peekable());
     let merged = stream::unfold(begun, |(mut one, mut other)| async move {
         let order = {
             let heads = tokio::join!(Pin::new(&mut one).peek(), Pin::new(&mut other).peek());
             match heads {
-                // What has no id ends the listing, and comes at once.
+                // An error without an id ends the listing, and sorts first.
                 (Some(first), Some(second)) => listed_id(first).cmp(&listed_id(second)),
                 (_, None) => Ordering::Less,
                 (None, _) => Ordering::Greater,
@@ -94,14 +94,14 @@ fn merged<'a>(one: ImageStream<'a>, other: ImageStream<'a>) -> ImageStream<'a> {
     merged.boxed()
 }
 
-/// A listing in which each image comes once: an image may move from one of merged listings to the
-/// other, and a page may come again. Memory holds 20 bytes or so of each image.
+/// Removes duplicates: an image may move between merged listings, and a page may be requested
+/// again. Uses about 20 bytes of memory per image.
 fn once<'a>(images: ImageStream<'a>, client: &'a Client) -> ImageStream<'a> {
     let (mut seen, mut again) = (BTreeSet::new(), 0);
     let images = images.filter_map(move |item| {
         let is_new = listed_id(&item).is_none_or(|id| seen.insert(key(id)));
         again = if is_new { 0 } else { again + 1 };
-        // Everything may come once more, where a page broke off.
+        // A resumed page repeats its images, so all images seen so far may come once more.
         let endless = again > seen.len() + AGAIN;
         let reason = "it lists the same images again and again";
         ready(match (is_new, endless) {
@@ -113,7 +113,7 @@ fn once<'a>(images: ImageStream<'a>, client: &'a Client) -> ImageStream<'a> {
     until_failure(images.boxed())
 }
 
-/// A listing up to the first error that ends it.
+/// Ends the listing at the first fatal error.
 fn until_failure(images: ImageStream<'_>) -> ImageStream<'_> {
     let images = images.scan(false, |has_ended, item| {
         let is_end = std::mem::replace(has_ended, listed_id(&item).is_none());
@@ -122,7 +122,7 @@ fn until_failure(images: ImageStream<'_>) -> ImageStream<'_> {
     images.boxed()
 }
 
-/// An id in few bytes: its number, and which of its digits are capital letters.
+/// A compact form of an id: its number, and a bit mask of its upper-case digits.
 fn key(id: &ImageId) -> ([u8; 16], u32) {
     let digits = id.as_str().bytes().filter(|byte| *byte != b'-');
     let capitals = digits.map(|byte| u32::from(byte.is_ascii_uppercase()));
@@ -130,18 +130,18 @@ fn key(id: &ImageId) -> ([u8; 16], u32) {
     (uuid::Uuid::try_parse(id.as_str()).unwrap_or_default().into_bytes(), capitals)
 }
 
-/// What can't be understood as a listing.
+/// The error for a response that is not a valid listing.
 fn unreadable(client: &Client, reason: impl Into<String>) -> StoreError {
     client.error(StoreErrorKind::Unreadable, &LIST, reason).hint(HINT)
 }
 
-/// Images that may come again besides all that came before.
+/// The number of duplicates to accept beyond one repetition of all images seen so far.
 const AGAIN: usize = 1000;
 
 const LIST: Operation = Operation { what: "list the images", image: None };
 
-/// The query of a link to the next page. Its path is not used: it lacks the prefix of a proxied
-/// endpoint. A link elsewhere is not understood to mean this server.
+/// The query string of a link to the next page. The path of the link is ignored, because it lacks
+/// the prefix of a proxied endpoint. A link to another server is an error.
 pub(super) fn next_query(endpoint: &str, link: &str) -> Result<String, String> {
     let unusable = || "its link to the next page is no address".to_owned();
     let here = Url::parse(endpoint).map_err(|_| unusable())?;
@@ -174,7 +174,7 @@ mod tests {
     use keystone_auth::Session;
     use keystone_auth::auth::FixedToken;
 
-    /// A Glance whose pages are as a function of their number says.
+    /// A fake Glance whose pages are computed from their number.
     #[derive(Debug)]
     struct Hostile {
         page: fn(usize) -> Body,
@@ -210,14 +210,14 @@ mod tests {
         page_of(&[image(first)], next)
     }
 
-    /// How many images come, or why they don't; and how often the server was asked.
+    /// The number of listed images, or the error; and the number of requests made.
     async fn list(page: fn(usize) -> Body) -> (Result<usize, StoreError>, usize) {
         let (listed, asked) = listed(page).await;
         let images: Result<Vec<Image>, StoreError> = listed.into_iter().collect();
         (images.map(|images| images.len()), asked)
     }
 
-    /// What is listed, up to the error that ends it.
+    /// The listed items up to the first fatal error.
     async fn listed(page: fn(usize) -> Body) -> (Vec<Result<Image, StoreError>>, usize) {
         let server = Arc::new(Hostile { page, asked: Mutex::default() });
         let token = FixedToken { token: "hush".into(), endpoint: None };
@@ -232,7 +232,7 @@ mod tests {
         (listed, asked.len())
     }
 
-    /// Each image by its name; one whose record can't be read with a mark.
+    /// The names of the images, with a mark on those whose records cannot be read.
     fn names(listed: &[Result<Image, StoreError>]) -> String {
         let name = |item: &Result<Image, StoreError>| match item {
             Ok(image) => image.label().to_owned(),
@@ -277,11 +277,11 @@ mod tests {
 
     #[tokio::test]
     async fn links_that_loop_are_noticed() {
-        // Two listings run at once, and each is asked for up to twice its loop.
+        // Two listings run at once, each with up to two requests per page of its loop.
         for (pages, most) in [
             ((|_| page(1, "?marker=1")) as fn(usize) -> Body, 4),
             (|number| page(number % 2, "?a"), 8),
-            // The loop does not begin at the beginning.
+            // The loop does not include the first page.
             (|number| page(if number < 30 { number } else { 30 + number % 7 }, "?a"), 120),
             (|_| page_of(&[], "?again"), 2),
         ] {
@@ -300,7 +300,7 @@ mod tests {
         })
         .await;
         assert_eq!(names(&found), "1 2 3 4");
-        // Capital letters make another id.
+        // Ids that differ only in case are different ids.
         let (found, _) = listed(|_| {
             let [mut small, mut large] = [1, 2].map(image);
             small["id"] = "a0000000-0000-4000-8000-000000000000".into();
@@ -344,7 +344,7 @@ mod tests {
         assert_eq!(names(&found), "!");
     }
 
-    /// A page that is cut after so many bytes.
+    /// A page cut off after this many bytes.
     fn cut(page: &[Value], length: usize) -> Body {
         let text = Bytes::from(json!({ "images": page }).to_string());
         let parts = [Ok(text.slice(..length.min(text.len()))), Err("cut".into())];
@@ -356,7 +356,8 @@ mod tests {
         let (found, asked) = listed(|number| {
             let images = [1, 2, 3, 4, 5, 6, 7, 8].map(image);
             match number {
-                // It brings one image more each time, and the last ones at once.
+                // Each answer contains one more image than the one before, and the last contains
+                // all.
                 1..14 => cut(&images, 20 + number / 2 * 170),
                 _ => page_of(&images, ""),
             }
@@ -365,7 +366,7 @@ mod tests {
         assert_eq!((names(&found).as_str(), asked), ("1 2 3 4 5 6 7 8", 15));
         let (found, asked) = listed(|_| cut(&[1, 2, 3].map(image), 400)).await;
         assert_eq!(names(&found), "!");
-        // Of two listings at once, the first that fails ends both.
+        // Of two concurrent listings, the first that fails ends both.
         assert!((4..=12).contains(&asked), "{asked}");
     }
 
@@ -394,7 +395,7 @@ mod tests {
         }
     }
 
-    /// A page whose list goes on like this.
+    /// A page whose list repeats these elements forever.
     fn endless(first: &str, more: &str) -> Body {
         let first = Bytes::from(format!("{{\"images\": [{first}"));
         let more = Bytes::from(more.repeat(1 << 16));

@@ -1,4 +1,4 @@
-//! One listing, page after page.
+//! The pages of one listing.
 
 use std::collections::VecDeque;
 
@@ -19,21 +19,21 @@ use super::{LIST, next_query, unreadable};
 /// The pages of a listing: <https://docs.openstack.org/api-ref/image/v2/#list-images>.
 pub(super) struct Pages<'a> {
     client: &'a Client,
-    /// The page that is read, as long as there is more of it.
+    /// The page being read; `None` once it is complete.
     page: Option<Page>,
-    /// The query string of the page after it.
+    /// The query string of the next page.
     next: Option<String>,
-    /// Elements that were read and not handed on, and the bytes of memory that they take.
+    /// Elements that were read ahead, and the memory that they use.
     waiting: VecDeque<Element>,
     weight: usize,
     progress: Progress,
-    /// The first image of the page that is handed on.
+    /// The first image of the page being returned.
     first: Option<ImageId>,
     nameless: Nameless,
 }
 
 impl<'a> Pages<'a> {
-    /// Asks for the first page, and reads it, or the beginning of a long one.
+    /// Requests the first page, and reads all of it, or the beginning of a long one.
     pub(super) async fn begin(client: &'a Client, query: String) -> Result<Self, StoreError> {
         let mut pages = Self {
             client,
@@ -49,10 +49,10 @@ impl<'a> Pages<'a> {
         Ok(pages)
     }
 
-    /// The next image, or what is wrong with its record.
+    /// The next image, or the error of its record.
     ///
     /// # Errors
-    /// When the listing can't go on.
+    /// If the listing cannot continue.
     pub(super) async fn next(&mut self) -> Result<Option<Result<Image, StoreError>>, StoreError> {
         loop {
             while let Some(element) = self.waiting.pop_front() {
@@ -71,7 +71,7 @@ impl<'a> Pages<'a> {
         }
     }
 
-    /// Asks for the next page, if there is one.
+    /// Requests the next page, if there is one.
     async fn open_next(&mut self) -> Result<bool, StoreError> {
         let Some(query) = self.next.take() else { return Ok(false) };
         if !self.progress.goes_on(self.first.take()) {
@@ -81,8 +81,8 @@ impl<'a> Pages<'a> {
         Ok(true)
     }
 
-    /// Reads the page, up to its end or until enough is held. A server does not wait for long for a
-    /// reader who copies images meanwhile.
+    /// Reads the page to its end, or until enough is buffered. The server would time out if the
+    /// page stayed unread while images are copied.
     async fn read_ahead(&mut self) -> Result<(), StoreError> {
         let Some(mut page) = self.page.take() else { return Ok(()) };
         let Self { client, waiting, weight: in_all, .. } = self;
@@ -104,18 +104,18 @@ impl<'a> Pages<'a> {
     }
 }
 
-/// One answer under way.
+/// A response that is being read.
 struct Page {
     query: String,
     body: Body,
     splitter: Splitter,
     request_id: Option<String>,
-    /// The link to the page after it.
+    /// The link to the next page.
     link: Option<String>,
-    /// Elements that came, and how many had come when it broke off last.
+    /// The number of elements received, and the number received before the last interruption.
     came: usize,
     came_before: usize,
-    /// How often it may break off without bringing more than before.
+    /// How many more interruptions are tolerated that bring no new elements.
     again: u32,
 }
 
@@ -134,7 +134,8 @@ impl Page {
         })
     }
 
-    /// Reads elements until `hold` says that it holds enough. Says whether that was all.
+    /// Reads elements until `keep` reports that enough is held. Returns whether the page is
+    /// complete.
     async fn read(
         &mut self,
         client: &Client,
@@ -160,7 +161,7 @@ impl Page {
         }
     }
 
-    /// Takes some bytes. Says how much is held now.
+    /// Processes a chunk, and returns how much is held now.
     fn take(
         &mut self,
         chunk: &[u8],
@@ -177,7 +178,7 @@ impl Page {
         })?;
         self.came += came;
         if let Some(text) = link {
-            // What is not a text leads nowhere.
+            // A link that is not a string becomes an empty link, which is an error.
             let is_null = text == b"null";
             let link = serde_json::from_slice(&text).unwrap_or_default();
             self.link = (!is_null).then_some(link);
@@ -185,7 +186,7 @@ impl Page {
         Ok(held)
     }
 
-    /// Asks again for an answer that broke off. Its elements come once more.
+    /// Repeats a request whose response was interrupted. The elements received are sent again.
     async fn resume(&mut self, client: &Client, error: BodyError) -> Result<(), StoreError> {
         let error = client.broke_off(error, &LIST);
         let error = StoreError { request_id: self.request_id.clone(), ..error };
@@ -215,7 +216,7 @@ async fn ask(client: &Client, query: &str) -> Result<Response<Body>, StoreError>
     client.page(&format!("/v2/images?{query}"), &LIST).await
 }
 
-/// Reads the record of an image.
+/// Parses the record of an image.
 fn record(client: &Client, element: Element) -> Result<Image, StoreError> {
     let read = match element {
         Element::TooLong(known) => {
@@ -235,7 +236,7 @@ fn record(client: &Client, element: Element) -> Result<Image, StoreError> {
     })
 }
 
-/// Records that do not say of which image they are. The others are listed before that is an error.
+/// Collects errors of records without an image id; reported after all other images are listed.
 #[derive(Default)]
 struct Nameless {
     count: usize,
@@ -243,7 +244,7 @@ struct Nameless {
 }
 
 impl Nameless {
-    /// Takes what is wrong with one, unless there are too many.
+    /// Records one error; fails if there are too many.
     fn take(&mut self, error: StoreError) -> Result<(), StoreError> {
         self.count += 1;
         match self.first.take() {
@@ -256,8 +257,8 @@ impl Nameless {
     }
 }
 
-/// Notices pages that come again, in constant memory: Brent's way to find a cycle, over the first
-/// image of each page. A link may be new every time, an image is listed once.
+/// Detects pages that repeat, in constant memory: Brent's cycle detection over the first image of
+/// each page. Links may differ every time, but an image is listed only once.
 #[derive(Debug, Default)]
 struct Progress {
     remembered: Option<ImageId>,
@@ -265,7 +266,7 @@ struct Progress {
 }
 
 impl Progress {
-    /// Takes the first image of a page that has a next one.
+    /// Takes the first image of a page that has a successor. Returns false on a cycle.
     fn goes_on(&mut self, first: Option<ImageId>) -> bool {
         if first.is_none() || first == self.remembered {
             return false;
@@ -278,7 +279,7 @@ impl Progress {
     }
 }
 
-/// Bytes of memory that an element takes until it is handed on.
+/// The memory that an element uses while it is buffered, in bytes.
 fn weight(element: &Element) -> usize {
     match element {
         Element::Whole(text) => text.len() + OVERHEAD,
@@ -286,11 +287,11 @@ fn weight(element: &Element) -> usize {
     }
 }
 
-/// What an element takes besides its text.
+/// The memory of an element in addition to its text.
 const OVERHEAD: usize = 128;
 
-/// Bytes of elements that are read before they are asked for: more than usual pages have.
+/// Bytes of elements to read ahead; more than a typical page.
 const AHEAD: usize = 8 << 20;
 
-/// Records without an id after which a listing ends at once.
+/// How many records without an id end the listing at once.
 const NAMELESS: usize = 100;

@@ -1,4 +1,4 @@
-//! What an answer means, or that there is none.
+//! Interprets responses, and requests that got none.
 
 use bytes::Bytes;
 use http::Response;
@@ -29,7 +29,7 @@ impl Client {
         failure
     }
 
-    /// Turns a refusal into an error, after reading what the server says of it.
+    /// Turns a rejection into an error, after reading the server's explanation.
     pub(super) async fn accept(
         &self,
         answer: Response<Body>,
@@ -39,7 +39,7 @@ impl Client {
             return Ok(answer);
         }
         let (head, body) = answer.into_parts();
-        // The beginning says what there is to say.
+        // The beginning of the page contains the explanation.
         let (text, _) = body.peek(REFUSAL_LIMIT).await;
         let refusal = status::explain(head.status, operation.what, &text);
         let asked = head.extensions.get::<ClientCertificate>();
@@ -52,7 +52,7 @@ impl Client {
         Err(error)
     }
 
-    /// Says of a refusal what it comes from, when the sign-in is for no project.
+    /// Explains a rejection by the scope of the token, if that is not a project.
     pub(crate) async fn explain(&self, error: StoreError) -> StoreError {
         let reach = match (error.kind, self.session.reach().await) {
             (StoreErrorKind::Forbidden, Some(Reach::Domain)) => "a domain",
@@ -103,7 +103,7 @@ impl Client {
         StoreError { request_id: request_id(answer.headers()), ..error }
     }
 
-    /// Data was answered with success, and the record has none.
+    /// The error for an upload that was answered with success, but left the record without data.
     pub(crate) fn not_stored(
         &self,
         answer: &Response<Body>,
@@ -129,7 +129,7 @@ impl Client {
         failure
     }
 
-    /// A record that can't be read.
+    /// The error for a record that cannot be parsed.
     pub(crate) fn misread(&self, misread: &Misread, operation: &Operation) -> StoreError {
         let Misread { image, fault } = misread;
         let error = self.error(StoreErrorKind::Unreadable, operation, fault.to_string());
@@ -140,7 +140,7 @@ impl Client {
         }
     }
 
-    /// An answer that broke off, or can't be held.
+    /// The error for a response that was interrupted, or exceeds its size limit.
     pub(crate) fn broke_off(&self, error: BodyError, operation: &Operation) -> StoreError {
         match error.downcast::<TooLong>() {
             Ok(too_long) => {
@@ -162,5 +162,5 @@ const IN_FRONT: &str = "a proxy or a load balancer answers in its place: have it
 const ODD_RECORD: &str = "have the server's administrator correct the record, or leave the image out \
     (--exclude-id ID)";
 
-/// Bytes of a refusal that are read: schema violations quote the whole schema.
+/// Bytes of a rejection to read: schema violations quote the whole schema.
 const REFUSAL_LIMIT: usize = 256 * 1024;

@@ -1,4 +1,4 @@
-//! One request at a time to one Glance: headers, token, and what the answer means.
+//! Sends requests to one Glance: headers, token, and interpretation of the response.
 
 use std::fmt;
 use std::sync::Arc;
@@ -33,13 +33,14 @@ pub(super) struct Client {
     transport: Arc<dyn Transport>,
     endpoint: String,
     session: Arc<Session>,
-    /// Bytes per second at which data is expected to pass.
+    /// The expected throughput of image data, in bytes per second.
     pub(super) rate: u64,
-    /// Whether nothing depends on the answers.
+    /// Whether the caller can do without the responses. Requests are then sent once, without
+    /// retries.
     optional: bool,
 }
 
-/// What a request is for, in the words of its error messages.
+/// The purpose of a request, as worded in its error messages.
 #[derive(Debug)]
 pub(super) struct Operation {
     pub(super) what: &'static str,
@@ -72,17 +73,17 @@ impl Client {
         Self { name, transport, endpoint, session, rate: SLOW, optional: false }
     }
 
-    /// The same connection, for questions whose answers are not needed.
+    /// The same connection, for requests whose responses are optional.
     pub(super) fn optional(&self) -> Self {
         Self { optional: true, ..self.clone() }
     }
 
-    /// Where Glance is.
+    /// The base URL of the Glance.
     pub(super) fn endpoint(&self) -> &str {
         &self.endpoint
     }
 
-    /// Sends a JSON document, or nothing, and understands the JSON answer (null when it is empty).
+    /// Sends a JSON document, or nothing, and parses the JSON response (null if empty).
     pub(super) async fn json<T: DeserializeOwned>(
         &self,
         method: Method,
@@ -93,7 +94,7 @@ impl Client {
         self.json_within(ANSWER, method, path, document, operation).await
     }
 
-    /// The same, of an answer that may have so many bytes.
+    /// Like [`json`](Self::json), with a limit on the size of the response, in bytes.
     pub(super) async fn json_within<T: DeserializeOwned>(
         &self,
         limit: usize,
@@ -118,7 +119,7 @@ impl Client {
         }
     }
 
-    /// Sends a JSON document, or nothing, whose answer says nothing more.
+    /// Sends a JSON document, or nothing; the response carries no information.
     pub(super) async fn call(
         &self,
         method: Method,
@@ -142,7 +143,7 @@ impl Client {
         Image::read(record).map_err(|misread| self.misread(&misread, operation))
     }
 
-    /// Sends a JSON document, or nothing, and understands the image of the answer.
+    /// Sends a JSON document, or nothing, and parses the image in the response.
     pub(super) async fn image(
         &self,
         method: Method,
@@ -154,7 +155,7 @@ impl Client {
         Image::read(record).map_err(|misread| self.misread(&misread, operation))
     }
 
-    /// Asks for a long answer, whose body is not read.
+    /// Requests a long response; its body is left to the caller.
     pub(super) async fn page(
         &self,
         path: &str,
@@ -163,7 +164,7 @@ impl Client {
         self.repeatable(Method::GET, path, &[], None, operation).await
     }
 
-    /// Asks for data, of a length that nobody knows; the answer's body is not read.
+    /// Requests image data, whose duration is unknown; the body is left to the caller.
     pub(super) async fn get(
         &self,
         path: &str,
@@ -174,15 +175,15 @@ impl Client {
         self.repeatable(Method::GET, path, headers, None, operation).await
     }
 
-    /// Gets a proof that lasts, for work of which nobody knows how long it takes. The request that
-    /// follows takes it, unless it expires in between.
+    /// Obtains a proof with a long remaining life, for work of unknown duration. The request that
+    /// follows uses it, unless it expires in between.
     pub(super) async fn renew_early(&self, operation: &Operation) -> Result<(), StoreError> {
         let proof = self.session.proof_lasting(None).await;
         proof.map(drop).map_err(|error| self.sign_in(error, operation))
     }
 
-    /// Sends data. Whatever the answer, it is not sent again: only the caller knows what became of
-    /// it.
+    /// Uploads data. The request is never repeated, whatever the response: only the caller knows
+    /// the state of the image.
     pub(super) async fn put_data(
         &self,
         path: &str,
@@ -211,7 +212,7 @@ impl Client {
         })
     }
 
-    /// Sends a request that can be made again, and does so once after a 401 with a new token.
+    /// Sends a repeatable request, and repeats it once with a new token after a 401.
     async fn repeatable(
         &self,
         method: Method,
@@ -235,7 +236,7 @@ impl Client {
             let proof = renewed.map_err(|error| self.sign_in(error, operation))?;
             answer = self.send(method, path, &headers, body(), &proof, operation).await?;
         }
-        // The first time, of which no answer came, did it.
+        // An earlier attempt, whose response was lost, has deleted the item.
         let is_gone = answer.status() == StatusCode::NOT_FOUND && is_delete;
         if is_gone && answer.extensions().get::<Repeated>().is_some() {
             return Ok(Response::new(Body::empty()));
@@ -277,7 +278,7 @@ impl Client {
         for (name, value) in headers {
             request = request.header(name, value);
         }
-        // What is no URL is refused below.
+        // An invalid URL is reported below.
         if let Ok(url) = Url::parse(&self.endpoint) {
             let proof = proof.headers(&url).map_err(|error| self.sign_in(error, operation))?;
             for (name, value) in proof {
@@ -298,12 +299,12 @@ const JSON: &str = "application/json";
 const JSON_PATCH: &str = "application/openstack-images-v2.1-json-patch";
 const OCTETS: &str = "application/octet-stream";
 
-/// Bytes per second at which data passes at least, unless told otherwise. Where it passes faster,
-/// tokens are only renewed earlier than they need be.
+/// The default expected throughput, in bytes per second. If data passes faster, tokens are merely
+/// renewed earlier than necessary.
 const SLOW: u64 = 10 << 20;
 
-/// How often an answer that broke off is asked for again.
+/// How often an interrupted response is requested again.
 pub(super) const BROKEN_OFF: u32 = 3;
 
-/// Bytes of an answer that is no list: as many as of a record in a listing.
+/// Maximum bytes of a response other than a list; the same as for a record in a listing.
 const ANSWER: usize = LONGEST;

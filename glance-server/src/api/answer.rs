@@ -1,4 +1,4 @@
-//! Answers as Glance writes them: JSON, nothing, or an error as an HTML page.
+//! Responses in Glance's format: JSON, empty, or an error as an HTML page.
 
 use bytes::Bytes;
 use glance_core::body::Body;
@@ -9,17 +9,17 @@ use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue}
 use http::{Response, StatusCode};
 use serde_json::Value;
 
-/// What a handler says.
+/// The result of a handler.
 pub(crate) type Answer = Result<Response<Body>, Refusal>;
 
 /// Why a request was not fulfilled.
 #[derive(Debug)]
 pub(crate) enum Refusal {
-    /// An answer with this status and explanation.
+    /// A response with this status and explanation.
     Status(StatusCode, String),
-    /// The same, with a header.
+    /// The same, with an additional header.
     With(StatusCode, String, (HeaderName, HeaderValue)),
-    /// The request's own body failed, so that nobody is left to answer to.
+    /// The request body failed, so no client is left to answer.
     Body(BodyError),
 }
 
@@ -40,7 +40,7 @@ impl Refusal {
         Self::new(StatusCode::CONFLICT, text)
     }
 
-    /// The address has these methods only.
+    /// The address supports only these methods.
     pub(crate) fn method(allowed: &'static str) -> Self {
         let text = "The method specified is not allowed for this resource.".to_owned();
         let header = (ALLOW, HeaderValue::from_static(allowed));
@@ -70,7 +70,7 @@ impl From<StoreError> for Refusal {
             StoreErrorKind::NotFound => StatusCode::NOT_FOUND,
             StoreErrorKind::Range => StatusCode::RANGE_NOT_SATISFIABLE,
             StoreErrorKind::Rejected => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            // Not the caller's credentials but this server's own: the caller can only wait.
+            // Not the caller's credentials but this server's failed: the caller can only wait.
             StoreErrorKind::Unauthenticated | StoreErrorKind::Transport(_) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -83,12 +83,12 @@ impl From<StoreError> for Refusal {
     }
 }
 
-/// A JSON answer.
+/// A JSON response.
 pub(crate) fn json(status: StatusCode, value: &Value) -> Response<Body> {
     with_bytes(status, "application/json", value.to_string())
 }
 
-/// An answer without content.
+/// An empty response.
 pub(crate) fn nothing() -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;

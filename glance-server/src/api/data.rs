@@ -1,4 +1,4 @@
-//! An image's data: download and upload.
+//! Image data: download and upload.
 
 use glance_core::ImageId;
 use glance_core::body::Body;
@@ -23,7 +23,7 @@ impl GlanceApi {
         };
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(OCTETS));
-        // The whole image's, for a part too.
+        // The MD5 of the whole image, for a partial response too.
         let checksum = image.checksum.and_then(|md5| HeaderValue::try_from(md5).ok());
         headers.extend(checksum.map(|md5| (http::HeaderName::from_static("content-md5"), md5)));
         Ok(response)
@@ -65,7 +65,7 @@ impl GlanceApi {
         }
     }
 
-    /// Refuses what can be refused before the data is read.
+    /// Rejects an upload as far as possible before reading its data.
     fn check_upload(&self, image: &Image, headers: &HeaderMap) -> Result<Announced, Refusal> {
         if headers.get(CONTENT_TYPE).is_none_or(|given| given != OCTETS) {
             let text = format!("The data's type must be {OCTETS}");
@@ -100,7 +100,7 @@ fn announced_size(headers: &HeaderMap) -> Result<Option<u64>, Refusal> {
     size.map(Some).ok_or_else(|| Refusal::invalid("x-openstack-image-size is not a size"))
 }
 
-/// The one range of a request, both ends included.
+/// The byte range of a request, both ends inclusive.
 #[derive(Debug, PartialEq)]
 struct Part {
     first: u64,

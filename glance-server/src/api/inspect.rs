@@ -1,5 +1,5 @@
-//! Looks at uploaded data while it passes, and fails it at its end if it is not what was
-//! announced, so that the store never completes the image.
+//! Checks uploaded data as it passes. If the data does not match the announcement, the stream fails
+//! before its end, so that the store never completes the image.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,21 +11,21 @@ use glance_core::body::Body;
 use glance_core::content_format::{self, HEAD};
 use glance_core::error::BodyError;
 
-/// What was wrong with the data.
+/// A fault of uploaded data.
 #[derive(Debug)]
 pub(crate) enum Fault {
-    /// It is of another format than the record says, or unsafe.
+    /// The format differs from that in the record, or the content is unsafe.
     Format(content_format::Unfit),
-    /// It is longer or shorter than announced.
+    /// The data is longer or shorter than announced.
     Size(String),
-    /// It did not come to its end.
+    /// The upload was interrupted.
     Broken(BodyError),
 }
 
-/// What is known of the data beforehand.
+/// What the request and the record announce about the data.
 #[derive(Debug)]
 pub(crate) struct Announced {
-    /// The size by `x-openstack-image-size`.
+    /// The size given by `x-openstack-image-size`.
     pub(crate) size: Option<u64>,
     /// The record's `disk_format`.
     pub(crate) disk: String,
@@ -33,8 +33,8 @@ pub(crate) struct Announced {
     pub(crate) container: String,
 }
 
-/// Where an [`inspect`]ed body leaves its verdict. The store's own error can't tell: it knows only
-/// that the data failed.
+/// Receives the verdict of an [`inspect`]ed body. The store's own error only says that the data
+/// failed.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Verdict(Arc<Mutex<Option<Fault>>>);
 
@@ -48,7 +48,7 @@ impl Verdict {
     }
 }
 
-/// The same data, which fails before its last chunk when it is not as `announced`.
+/// Wraps `data`; the stream fails before its last chunk if the data is not as `announced`.
 pub(crate) fn inspect(data: Body, announced: Announced) -> (Body, Verdict) {
     let verdict = Verdict::default();
     let promised = data.size();
@@ -67,7 +67,8 @@ pub(crate) fn inspect(data: Body, announced: Announced) -> (Body, Verdict) {
 struct Inspection {
     data: Body,
     announced: Announced,
-    /// Known to the store too, which may stop asking at this size: the judgement comes before.
+    /// The size of the body. The store knows it too and may stop reading there, so the verdict must
+    /// come before.
     promised: Option<u64>,
     head: Vec<u8>,
     passed: u64,

@@ -1,4 +1,4 @@
-//! The projects that a shared image is shared with.
+//! The members of a shared image: the projects it is shared with.
 
 use glance_core::ImageId;
 use glance_core::body::Body;
@@ -36,7 +36,7 @@ impl GlanceApi {
             let text = format!("More than {QUOTA} members");
             return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, text));
         }
-        // Whatever status the request names, Glance begins with this one.
+        // Glance creates every member with this status, whatever the request says.
         let member = Member { project: project.to_owned(), status: MemberStatus::Pending };
         members.push(member.clone());
         self.store.set_members(id, &members).await?;

@@ -1,5 +1,5 @@
-//! Metadata definitions, to be read only: namespaces, with the properties, objects, tags and resource
-//! types in them. <https://docs.openstack.org/api-ref/image/v2/metadefs-index.html>.
+//! Metadata definitions, read-only: namespaces with their properties, objects, tags and resource
+//! types. <https://docs.openstack.org/api-ref/image/v2/metadefs-index.html>.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,7 @@ use url::form_urlencoded;
 
 use crate::api::answer::{Answer, Refusal, json};
 
-/// Namespaces by their names, as the API shows them.
+/// Namespaces by name, in the form that the API shows.
 #[derive(Debug, Default)]
 pub(crate) struct Definitions(BTreeMap<String, Value>);
 
@@ -22,7 +22,7 @@ impl FromIterator<Namespace> for Definitions {
 }
 
 impl Definitions {
-    /// What stands at `/v2/metadefs/` and these segments.
+    /// The resource at `/v2/metadefs/` followed by these segments.
     pub(crate) fn show(&self, segments: &[&str], query: &str) -> Answer {
         let found = match segments {
             ["namespaces"] => self.list(query)?,
@@ -56,7 +56,7 @@ impl Definitions {
         })
     }
 
-    /// A page of namespaces, by name.
+    /// One page of namespaces, sorted by name.
     fn list(&self, query: &str) -> Result<Value, Refusal> {
         let given: Vec<(String, String)> =
             form_urlencoded::parse(query.as_bytes()).into_owned().collect();
@@ -73,7 +73,7 @@ impl Definitions {
             "schema": "/v2/schemas/metadefs/namespaces",
             "first": link(&given, None),
         });
-        // As with images, a full page has a successor.
+        // A full page has a link to the next, as with images.
         if let Some((last, _)) = page.last().filter(|_| page.len() == wanted.limit) {
             listed["next"] = link(&given, Some(last)).into();
         }
@@ -86,7 +86,7 @@ impl Definitions {
     }
 }
 
-/// Which namespaces are wanted. As at a Glance, other parameters are without effect.
+/// The criteria for listing namespaces. Other parameters are ignored, as in Glance.
 struct Wanted<'a> {
     limit: usize,
     marker: Option<&'a str>,
@@ -126,7 +126,7 @@ fn resource_types(namespace: &Value) -> impl Iterator<Item = &str> {
     associations.filter_map(|association| association["name"].as_str())
 }
 
-/// A namespace with its links and with every kind of what can be in it.
+/// A namespace with its links and all kinds of definitions.
 fn shown(namespace: &Namespace) -> Value {
     let mut shown = namespace.to_json();
     let own = format!("/v2/metadefs/namespaces/{}", namespace.name());
@@ -150,7 +150,7 @@ fn shown(namespace: &Namespace) -> Value {
     shown
 }
 
-/// What a list shows of a namespace.
+/// The fields of a namespace that a list shows.
 fn head(namespace: &Value) -> Value {
     let mut head = namespace.as_object().cloned().unwrap_or_default();
     for kind in ["properties", "objects", "tags"] {
@@ -159,7 +159,7 @@ fn head(namespace: &Value) -> Value {
     head.into()
 }
 
-/// The namespace as a resource of the type in the query sees it: with the prefix of that type.
+/// The namespace as a resource of the type in the query sees it: names have that type's prefix.
 fn prefixed(namespace: &Value, query: &str) -> Value {
     let mut shown = namespace.clone();
     let Some(prefix) = prefix(namespace, query) else { return shown };
@@ -192,7 +192,7 @@ fn named_property(namespace: &Value, asked: &str, query: &str) -> Result<Value, 
     Ok(property)
 }
 
-/// The prefix of the resource type in the query, if the namespace has one for it.
+/// The prefix that the namespace defines for the resource type in the query, if any.
 fn prefix(namespace: &Value, query: &str) -> Option<String> {
     let mut given = form_urlencoded::parse(query.as_bytes());
     let (_, wanted) = given.find(|(key, _)| key == "resource_type")?;
@@ -218,6 +218,6 @@ fn link(given: &[(String, String)], marker: Option<&str>) -> String {
 
 const ASSOCIATIONS: &str = "resource_type_associations";
 
-/// Namespaces of one page, unless the client says otherwise, and at most.
+/// Namespaces per page: the default and the maximum.
 const LIMIT: usize = 25;
 const MAX_LIMIT: usize = 1000;

@@ -1,4 +1,4 @@
-//! Which request goes where.
+//! Routes requests to handlers.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -29,32 +29,32 @@ mod records;
 mod rules;
 mod schemas;
 
-/// The Glance v2 API over an image store. Every caller is an administrator.
+/// The Glance v2 API over an image store. Every caller is treated as an administrator.
 ///
-/// It is a [`Transport`] that ends in itself, so a client can be pointed at it without a socket.
+/// The API is itself a [`Transport`], so a client can use it without a socket.
 #[derive(Debug)]
 pub struct GlanceApi {
     pub(crate) store: Arc<dyn ImageStore>,
     pub(crate) definitions: Definitions,
     access: Access,
-    /// Held from reading a record to writing it, so that no change of another request gets lost.
+    /// Held from reading a record until writing it, so that concurrent requests lose no changes.
     pub(crate) writing: tokio::sync::Mutex<()>,
-    /// Images whose rejected data left a blob behind: Glance never takes data for them again.
+    /// Images whose rejected upload left data behind: Glance never accepts data for them again.
     spoiled: Mutex<HashSet<ImageId>>,
     token: Option<Token>,
 }
 
-/// What callers may do.
+/// The rights of callers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// Read.
+    /// Read only.
     ReadOnly,
     /// Read and write.
     ReadWrite,
 }
 
 impl GlanceApi {
-    /// The API over `store`: everyone may read and write, and there are no metadata definitions.
+    /// Creates an API over `store`: callers may read and write, and no metadata definitions exist.
     pub fn new(store: Arc<dyn ImageStore>) -> Self {
         Self {
             store,
@@ -66,19 +66,19 @@ impl GlanceApi {
         }
     }
 
-    /// The same API, whose callers may do this.
+    /// Sets the rights of callers.
     #[must_use]
     pub fn with_access(self, access: Access) -> Self {
         Self { access, ..self }
     }
 
-    /// The same API, which shows these metadata definitions. No caller can change them.
+    /// Sets the metadata definitions. Callers cannot change them.
     #[must_use]
     pub fn with_metadefs(self, namespaces: impl IntoIterator<Item = Namespace>) -> Self {
         Self { definitions: namespaces.into_iter().collect(), ..self }
     }
 
-    /// The same API, for those only whose `X-Auth-Token` is `secret`.
+    /// Restricts the API to callers whose `X-Auth-Token` is `secret`.
     #[must_use]
     pub fn with_token(mut self, secret: impl Into<String>) -> Self {
         self.token = Some(Token(secret.into()));
@@ -108,7 +108,8 @@ impl GlanceApi {
         }
     }
 
-    /// Refuses to write where callers may only read. What an address does not offer is refused there.
+    /// Rejects writes if callers may only read. A method that an address does not support is
+    /// rejected by the handler of that address.
     fn permit(&self, method: &Method) -> Result<(), Refusal> {
         let writes = [Method::POST, Method::PUT, Method::PATCH, Method::DELETE].contains(method);
         match self.access {
@@ -121,7 +122,7 @@ impl GlanceApi {
 
     async fn route(&self, request: Request<Body>) -> Answer {
         let (parts, body) = request.into_parts();
-        // Decoded before it is split, as WSGI does: a slash in a tag can't be escaped.
+        // Decode before splitting, as WSGI does: a slash in a tag cannot be escaped.
         let path = percent_decode_str(parts.uri.path())
             .decode_utf8()
             .map_err(|_| Refusal::invalid("The path is not UTF-8"))?;
@@ -132,7 +133,7 @@ impl GlanceApi {
                 self.permit(&parts.method)?;
                 self.route_v2(&parts, rest, body).await
             }
-            // An unknown version is answered with the known ones, as `/` is.
+            // An unknown version is answered with the list of versions, as `/` is.
             _ => Ok(versions(&parts.uri)),
         }
     }
@@ -161,7 +162,7 @@ impl GlanceApi {
         }
     }
 
-    /// What is below the address of one image.
+    /// Routes the requests below the address of one image.
     async fn route_image(
         &self,
         parts: &Parts,
@@ -235,7 +236,7 @@ pub(crate) fn origin(uri: &Uri) -> String {
     format!("{scheme}://{}", uri.authority().map_or("localhost", |authority| authority.as_str()))
 }
 
-/// The versions of a Glance of 2026.1 with one store and no cache.
+/// The versions of a Glance 2026.1 with one store and no cache.
 fn versions(uri: &Uri) -> Response<Body> {
     let links = json!([{"rel": "self", "href": format!("{}/v2/", origin(uri))}]);
     let known = VERSIONS.iter().enumerate().map(|(place, id)| {
@@ -264,11 +265,12 @@ fn import_methods() -> Value {
     json!({ "import-methods": methods })
 }
 
-/// The token that opens the API.
+/// The token that callers must present.
 struct Token(String);
 
 impl Token {
-    /// Takes as long for every text of one length, so that time tells nothing of the secret.
+    /// Compares in constant time for texts of equal length, so that timing does not reveal the
+    /// secret.
     fn equals(&self, given: &[u8]) -> bool {
         let pairs = self.0.bytes().zip(given);
         let difference =

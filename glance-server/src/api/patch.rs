@@ -1,4 +1,4 @@
-//! Changes to a record, written as Glance's JSON patch, of which there are two kinds.
+//! Changes to a record in Glance's two dialects of JSON patch.
 
 use glance_core::image::{Attributes, Image, Status};
 use serde_json::{Map, Value};
@@ -6,17 +6,17 @@ use serde_json::{Map, Value};
 use crate::api::answer::Refusal;
 use crate::api::rules::{BASE, check_value, refuse_reserved};
 
-/// How changes are written.
+/// The dialect of a patch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Syntax {
-    /// `{"add": "/key", "value": ...}`, by the fourth draft of JSON patch.
+    /// `{"add": "/key", "value": ...}`, as in draft 4 of JSON patch.
     V2_0,
-    /// `{"op": "add", "path": "/key", "value": ...}`, by the tenth.
+    /// `{"op": "add", "path": "/key", "value": ...}`, as in draft 10.
     V2_1,
 }
 
 impl Syntax {
-    /// The one of this media type.
+    /// The dialect with this media type.
     pub(crate) fn of(media_type: &[u8]) -> Option<Self> {
         let name = media_type.split(|byte| *byte == b';').next()?.trim_ascii();
         match name {
@@ -36,7 +36,7 @@ pub(crate) struct Change {
 
 #[derive(Debug, PartialEq)]
 enum What {
-    /// Only what is not there yet.
+    /// Adds a key that does not exist yet.
     AddNew(Value),
     Add(Value),
     Replace(Value),
@@ -44,7 +44,7 @@ enum What {
 }
 
 impl Change {
-    /// Reads a list of changes.
+    /// Parses a list of changes.
     pub(crate) fn parse_all(body: Value, syntax: Syntax) -> Result<Vec<Self>, Refusal> {
         let Value::Array(changes) = body else {
             return Err(Refusal::invalid(
@@ -93,7 +93,7 @@ fn operation_by_name(change: &Value) -> Result<(&str, &str), Refusal> {
     })
 }
 
-/// The attributes of `current` after all changes, or the first refusal.
+/// Returns the attributes of `current` after all changes, or the first refusal.
 pub(crate) fn apply(current: &Image, changes: Vec<Change>) -> Result<Attributes, Refusal> {
     let mut record = current.attributes.to_json();
     for change in changes {
@@ -137,7 +137,7 @@ fn check(current: &Image, record: &Map<String, Value>, change: &Change) -> Resul
     }
 }
 
-/// The key that a pointer of one part means.
+/// The key in a JSON pointer that has a single part.
 fn unescape(pointer: &str) -> Result<String, Refusal> {
     let malformed = || {
         Refusal::invalid(format!(
@@ -146,7 +146,7 @@ fn unescape(pointer: &str) -> Result<String, Refusal> {
     };
     let part =
         pointer.strip_prefix('/').filter(|part| !part.contains('/')).ok_or_else(malformed)?;
-    // Glance strips the blanks around it, so a key that has some can't be changed.
+    // Glance trims the part, so a key with surrounding blanks cannot be changed.
     let part = part.trim();
     let escapes = part.matches('~').count();
     if escapes != part.matches("~0").count() + part.matches("~1").count() {

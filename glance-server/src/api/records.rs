@@ -1,4 +1,4 @@
-//! Records: create, show, change, delete; tags and actions.
+//! Image records: create, show, change, delete; tags and actions.
 
 use glance_core::ImageId;
 use glance_core::body::Body;
@@ -18,7 +18,7 @@ impl GlanceApi {
         let Value::Object(mut record) = read_json(body).await? else {
             return Err(Refusal::invalid("The body is not a JSON object"));
         };
-        // Glance takes these two without a word and forgets them.
+        // Glance silently ignores these two.
         record.remove("os_hash_algo");
         record.remove("os_hash_value");
         record.keys().try_for_each(|key| refuse_reserved(key))?;
@@ -56,7 +56,7 @@ impl GlanceApi {
         Ok(json(StatusCode::OK, &Value::Object(shown(&written))))
     }
 
-    /// Makes the attributes those of `wanted`, now.
+    /// Replaces the attributes by those of `wanted` and sets the time of the update.
     async fn update(&self, mut current: Image, wanted: Attributes) -> Result<Image, Refusal> {
         if wanted != current.attributes {
             current.updated_at = Some(now());
@@ -123,8 +123,8 @@ pub(crate) fn shown(image: &Image) -> Map<String, Value> {
     record
 }
 
-/// The record without links. Glance has no record without an owner's field, and knows the virtual
-/// size of raw data; stores may know neither.
+/// The record without its links. Adds what Glance always shows and a store may not know: the owner,
+/// and the virtual size of raw data.
 pub(crate) fn fields(image: &Image) -> Map<String, Value> {
     let mut record = image.to_json();
     if image.attributes.owner == Owner::Unsaid {
@@ -137,7 +137,7 @@ pub(crate) fn fields(image: &Image) -> Map<String, Value> {
     record
 }
 
-/// The current time as Glance writes it.
+/// The current time in Glance's format.
 fn now() -> String {
     let second = jiff::Timestamp::now().as_second();
     jiff::Timestamp::from_second(second).unwrap_or_default().to_string()
@@ -149,7 +149,7 @@ fn no_patch() -> Refusal {
     Refusal::With(StatusCode::UNSUPPORTED_MEDIA_TYPE, text, header)
 }
 
-/// Reads a request's JSON body.
+/// Reads the JSON body of a request.
 pub(crate) async fn read_json(body: Body) -> Result<Value, Refusal> {
     if body.size().is_some_and(|size| size > MAX_JSON as u64) {
         return Err(Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "The body is too large"));
@@ -165,5 +165,5 @@ pub(crate) async fn read_json(body: Body) -> Result<Value, Refusal> {
 const PATCH_TYPES: &str = "application/openstack-images-v2.0-json-patch, \
                            application/openstack-images-v2.1-json-patch";
 
-/// Bytes of a JSON body.
+/// Maximum bytes of a JSON body.
 const MAX_JSON: usize = 1 << 20;

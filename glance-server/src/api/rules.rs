@@ -1,4 +1,4 @@
-//! What a client may write into a record.
+//! Validates what clients write into a record.
 
 use glance_core::image::Attributes;
 use http::StatusCode;
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::api::answer::Refusal;
 
-/// Refuses a key that only Glance itself writes.
+/// Rejects a key that only Glance itself may write.
 pub(crate) fn refuse_reserved(key: &str) -> Result<(), Refusal> {
     if READ_ONLY.contains(&key) {
         return Err(Refusal::forbidden(format!("Attribute '{key}' is read-only.")));
@@ -17,8 +17,8 @@ pub(crate) fn refuse_reserved(key: &str) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Refuses a value that the schema does not allow. What is left to check, reading the record
-/// checks.
+/// Rejects a value that the schema does not allow. The remaining rules are checked when the record
+/// is parsed.
 pub(crate) fn check_value(key: &str, value: &Value) -> Result<(), Refusal> {
     if is_beyond_the_database(key) || texts(value).any(is_beyond_the_database) {
         return Err(Refusal::invalid("Can't contain 4 byte unicode characters."));
@@ -41,18 +41,18 @@ pub(crate) fn check_value(key: &str, value: &Value) -> Result<(), Refusal> {
     fits.then_some(()).ok_or_else(refusal)
 }
 
-/// A real Glance refuses what `MySQL`'s `utf8` can't hold, with any database.
+/// Glance rejects characters that `MySQL`'s `utf8` cannot hold, whatever its database.
 fn is_beyond_the_database(text: &str) -> bool {
     text.chars().any(|char| char.len_utf8() > 3)
 }
 
-/// A value that is a text, or the texts of a list.
+/// The value if it is a string, or the strings in a list.
 fn texts(value: &Value) -> impl Iterator<Item = &str> {
     let list = value.as_array().into_iter().flatten();
     value.as_str().into_iter().chain(list.filter_map(Value::as_str))
 }
 
-/// Refuses more properties or tags than Glance takes.
+/// Rejects more properties or tags than Glance accepts.
 pub(crate) fn check_quotas(attributes: &Attributes) -> Result<(), Refusal> {
     if attributes.properties.len().max(attributes.tags.len()) > QUOTA {
         let text = format!("More than {QUOTA} properties or tags");
@@ -61,7 +61,7 @@ pub(crate) fn check_quotas(attributes: &Attributes) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Keys that a client may write and that are no custom properties.
+/// Keys that a client may write and that are not custom properties.
 pub(crate) const BASE: &[&str] = &[
     "id",
     "name",
@@ -76,7 +76,7 @@ pub(crate) const BASE: &[&str] = &[
     "tags",
 ];
 
-/// Keys that Glance alone writes.
+/// Keys that only Glance writes.
 pub(crate) const READ_ONLY: &[&str] = &[
     "status",
     "size",
@@ -92,14 +92,13 @@ pub(crate) const READ_ONLY: &[&str] = &[
     "locations",
 ];
 
-/// Keys of the first API version, which nobody writes.
+/// Keys of the v1 API, which must not be written.
 const RESERVED: &[&str] = &["location", "deleted", "deleted_at"];
 
-/// Properties, or tags, of one image.
+/// Maximum number of properties, and of tags, per image.
 const QUOTA: usize = 128;
 
-/// The formats that Glance knows unless its operator says otherwise
-/// (`glance/common/config.py` of Glance 33).
+/// The formats that Glance accepts by default (`glance/common/config.py` of Glance 33).
 pub(crate) const DISK_FORMATS: &[&str] =
     &["ami", "ari", "aki", "vhd", "vhdx", "vmdk", "raw", "qcow2", "vdi", "iso", "ploop"];
 pub(crate) const CONTAINER_FORMATS: &[&str] =

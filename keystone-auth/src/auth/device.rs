@@ -1,4 +1,4 @@
-//! A person signs in on another device, and this one waits: RFC 8628.
+//! The device authorization grant (RFC 8628): a person consents on another device.
 
 use std::time::Duration;
 
@@ -19,13 +19,13 @@ use crate::{SignInError, SignInErrorKind};
 use glance_core::TERMINAL;
 use glance_core::transport::Transport;
 
-/// How often to ask where the provider does not say: RFC 8628, section 3.2.
+/// The polling interval if the provider specifies none (RFC 8628, section 3.2).
 const INTERVAL: Duration = Duration::from_secs(5);
 
-/// How much longer to wait after `slow_down`: RFC 8628, section 3.5.
+/// The increase of the interval after `slow_down` (RFC 8628, section 3.5).
 const SLOWER: Duration = Duration::from_secs(5);
 
-/// The codes that a provider gives, RFC 8628, section 3.2.
+/// The provider's codes (RFC 8628, section 3.2).
 #[derive(Deserialize)]
 struct Codes {
     #[serde(deserialize_with = "secret")]
@@ -37,8 +37,8 @@ struct Codes {
     interval: Option<u64>,
 }
 
-/// Asks for codes at `codes_endpoint`, shows them, and asks `token_endpoint` until somebody has
-/// used them.
+/// Requests codes from `codes_endpoint`, shows them, and polls `token_endpoint` until a person has
+/// used them or they expire.
 pub(super) async fn token(
     transport: &dyn Transport,
     client: &OidcClient,
@@ -56,7 +56,7 @@ pub(super) async fn token(
     if let Some(verifier) = &verifier {
         form = form.with("code_verifier", verifier.expose_secret());
     }
-    // Some providers want the id even of a client that proves itself.
+    // Some providers require the id even from a client that authenticates.
     if client.secret.is_some() {
         form = form.with("client_id", &client.id);
     }
@@ -96,7 +96,7 @@ async fn codes(
     }
 }
 
-/// Asks at intervals until there is a token or a refusal.
+/// Polls until the provider returns a token or a rejection.
 async fn poll(
     transport: &dyn Transport,
     client: &OidcClient,
@@ -109,7 +109,7 @@ async fn poll(
         let asked = Instant::now();
         let answer = match post(transport, client, endpoint, form.clone()).await {
             Ok(answer) => answer,
-            // A provider that does not keep up is asked less often.
+            // An overloaded provider is polled less often.
             Err(error) if is_passing(&error) => {
                 interval *= 2;
                 continue;
@@ -128,8 +128,8 @@ fn is_passing(error: &SignInError) -> bool {
     matches!(error.kind, SignInErrorKind::Transport(kind) if kind.is_retryable())
 }
 
-/// Tells the person where to go. What the provider sends is shown on a terminal, so it has to be
-/// an address and a plain code.
+/// Shows the person where to go. The texts come from the provider and are printed on a terminal, so
+/// only a valid address and a plain code are accepted.
 fn show(codes: &Codes, endpoint: &str) -> Result<(), SignInError> {
     let address = |text: &str| Url::parse(text).ok().filter(|url| url.scheme().starts_with("http"));
     let is_plain =
@@ -148,7 +148,7 @@ fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SecretString, D:
     String::deserialize(deserializer).map(SecretString::from)
 }
 
-/// A secret of this sign-in alone: 43 to 128 letters, RFC 7636, section 4.1.
+/// The PKCE code verifier of one sign-in: 43 to 128 characters (RFC 7636, section 4.1).
 fn verifier() -> SecretString {
     let random = [uuid::Uuid::new_v4(), uuid::Uuid::new_v4(), uuid::Uuid::new_v4()];
     SecretString::from(URL_SAFE_NO_PAD.encode(random.map(uuid::Uuid::into_bytes).concat()))

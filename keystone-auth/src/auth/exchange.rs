@@ -1,4 +1,4 @@
-//! One request to a server that grants tokens, and its whole answer.
+//! Sends one request to a token server and reads the whole response.
 
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
@@ -11,16 +11,16 @@ use glance_core::error::BodyError;
 use glance_core::transport::redirect::{self, Unanswered};
 use glance_core::transport::{Harmless, Transport, TransportErrorKind, request_id};
 
-/// The longest answer accepted: the catalogue of a large cloud has some 100 KiB.
+/// Maximum bytes of a response. The catalogue of a large cloud has about 100 KiB.
 pub(crate) const ANSWER: usize = 2 << 20;
 
-/// The longest list accepted, which has no pages: some ten thousand projects.
+/// Maximum bytes of an unpaged list; enough for about ten thousand projects.
 pub(crate) const LIST: usize = 8 << 20;
 
-/// As much of a refusal as is read: what it says in JSON is short, the rest is for browsers.
+/// Bytes of a rejection to read: JSON is short, and longer pages are meant for browsers.
 const REFUSAL_LIMIT: usize = 64 << 10;
 
-/// Sends one request and reads its answer. Of a long refusal, the beginning is read.
+/// Sends one request and reads the response; of a long rejection, only the beginning.
 pub(crate) async fn exchange(
     transport: &dyn Transport,
     request: Request<Body>,
@@ -29,14 +29,14 @@ pub(crate) async fn exchange(
     exchange_within(ANSWER, transport, request, server).await
 }
 
-/// The same, of an answer that may have so many bytes.
+/// Like [`exchange`], with a limit on the size of the response, in bytes.
 pub(crate) async fn exchange_within(
     limit: usize,
     transport: &dyn Transport,
     mut request: Request<Body>,
     server: &str,
 ) -> Result<Response<Bytes>, SignInError> {
-    // A token that is granted twice is no harm.
+    // Obtaining a token twice does no harm, so the request may be retried.
     request.extensions_mut().insert(Harmless);
     let response = redirect::send(transport, request).await;
     let response = response.map_err(|error| no_answer(error, server))?;
@@ -52,7 +52,7 @@ pub(crate) async fn exchange_within(
     Ok(Response::from_parts(head, body))
 }
 
-/// An answer that is too long, or broke off.
+/// The error for a response that is too long, or was interrupted.
 fn unread(error: BodyError, server: &str) -> SignInError {
     match error.downcast::<TooLong>() {
         Ok(too_long) => SignInError::new(
@@ -88,12 +88,12 @@ fn no_answer(error: Unanswered, server: &str) -> SignInError {
     }
 }
 
-/// Understands a JSON answer. The parser's own error may quote a value, so it is left out.
+/// Parses a JSON response. The parser's error is dropped, because it may quote a secret value.
 pub(super) fn parse<T: DeserializeOwned>(answer: &Response<Bytes>) -> Option<T> {
     serde_json::from_slice(answer.body()).ok()
 }
 
-/// What a status means that is no answer to the question.
+/// The error for an unexpected status.
 pub(crate) fn unexpected(answer: &Response<Bytes>, server: &str, setting: &str) -> SignInError {
     let status = answer.status().as_u16();
     let hint = match status {
@@ -105,7 +105,7 @@ pub(crate) fn unexpected(answer: &Response<Bytes>, server: &str, setting: &str) 
     SignInError::new(SignInErrorKind::Protocol, reason, Some(&hint))
 }
 
-/// `https://host:port`, fit to be shown.
+/// `https://host:port`, without secrets.
 pub(super) fn origin(url: &Url) -> String {
     url.origin().ascii_serialization()
 }

@@ -1,4 +1,4 @@
-//! Proofs that ask nobody, for a Glance without Keystone or a token from elsewhere.
+//! Proofs without a sign-in: no authentication, a token obtained elsewhere, HTTP Basic.
 
 use async_trait::async_trait;
 use base64::Engine;
@@ -11,30 +11,30 @@ use super::{AuthPlugin, Grant, Proof, Renewal};
 use crate::SignInError;
 use glance_core::transport::Transport;
 
-/// `none`: a service that asks for no proof.
+/// `none`: a service that requires no authentication.
 #[derive(Debug, Clone, Default)]
 pub struct NoAuth {
-    /// Where the service is, if that is known.
+    /// The endpoint of the service, if known.
     pub endpoint: Option<String>,
 }
 
-/// `admin_token`: a token that somebody else got. It can't be renewed.
+/// `admin_token`: a token obtained elsewhere. It cannot be renewed.
 #[derive(Debug, Clone)]
 pub struct FixedToken {
     /// The token.
     pub token: SecretString,
-    /// Where the service is, if that is known.
+    /// The endpoint of the service, if known.
     pub endpoint: Option<String>,
 }
 
-/// `http_basic`: a name and a password with every request, RFC 7617.
+/// `http_basic`: sends a name and a password with every request (RFC 7617).
 #[derive(Debug, Clone)]
 pub struct HttpBasic {
     /// The name, without a colon.
     pub username: String,
     /// The password.
     pub password: SecretString,
-    /// Where the service is, if that is known.
+    /// The endpoint of the service, if known.
     pub endpoint: Option<String>,
 }
 
@@ -62,7 +62,7 @@ impl AuthPlugin for HttpBasic {
     }
 }
 
-/// The value of an `Authorization` header, RFC 7617.
+/// The value of an `Authorization` header (RFC 7617).
 pub(super) fn basic(name: &str, password: &str) -> SecretString {
     let pair = Zeroizing::new(format!("{name}:{password}"));
     SecretString::from(format!("Basic {}", STANDARD.encode(pair.as_bytes())))

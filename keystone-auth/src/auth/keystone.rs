@@ -1,4 +1,4 @@
-//! Signs in at Keystone with one factor or several.
+//! Signs in to Keystone with one or more factors.
 
 use async_trait::async_trait;
 use secrecy::{ExposeSecret, SecretString};
@@ -9,48 +9,48 @@ use crate::auth::token_api::{Answer, Tokens, domain_json};
 use crate::{ApplicationCredential, Scope, SignInError, User};
 use glance_core::transport::Transport;
 
-/// `password`, `token`, `v3password`, `v3token`, `v3totp`, `v3applicationcredential`, and several
-/// of them together as `v3multifactor`.
+/// `password`, `token`, `v3password`, `v3token`, `v3totp` and `v3applicationcredential`, and
+/// combinations of them as `v3multifactor`.
 ///
-/// All factors go in one request. Where Keystone asks for them one after the other, it answers
-/// with a receipt for those that it took, and the others follow with it.
+/// All factors are sent in one request. If Keystone wants them one after the other, it returns a
+/// receipt for those it has accepted, and the others follow together with the receipt.
 #[derive(Debug, Clone)]
 pub struct Keystone {
-    /// Keystone, with or without `/v3`.
+    /// The URL of Keystone, with or without `/v3`.
     pub auth_url: String,
-    /// The factors, at least one.
+    /// The factors; at least one.
     pub methods: Vec<Method>,
-    /// What the token is to be good for.
+    /// The scope to request.
     pub scope: Scope,
 }
 
-/// A factor that Keystone knows.
+/// An authentication factor of Keystone.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Method {
-    /// What the user knows.
+    /// A user's password.
     Password {
-        /// Who signs in.
+        /// The user.
         user: User,
         /// The user's password.
         password: SecretString,
     },
-    /// A token that was given before.
+    /// A token obtained before.
     Token {
         /// The token.
         token: SecretString,
     },
-    /// A one-time passcode of the user's device, RFC 6238. It is good only once, so a token can't
-    /// be renewed by it.
+    /// A one-time passcode of the user's device (RFC 6238). As it is valid only once, a token
+    /// obtained with it cannot be renewed.
     Totp {
-        /// Who signs in.
+        /// The user.
         user: User,
         /// The passcode.
         passcode: SecretString,
     },
-    /// An application credential, which brings its own scope.
+    /// An application credential, which has its own scope.
     ApplicationCredential {
-        /// Which one.
+        /// The credential.
         credential: ApplicationCredential,
         /// Its secret.
         secret: SecretString,
@@ -83,7 +83,7 @@ impl AuthPlugin for Keystone {
 }
 
 impl Keystone {
-    /// A passcode is good once. A token brings others that end with it.
+    /// A passcode is valid once, and tokens obtained with a token expire together with it.
     fn renewal(&self) -> Renewal {
         let once = |method: &Method| matches!(method, Method::Totp { .. } | Method::Token { .. });
         if self.methods.iter().any(once) { Renewal::Impossible } else { Renewal::Possible }
@@ -99,7 +99,7 @@ impl Keystone {
 }
 
 impl Method {
-    /// Its name in Keystone's requests.
+    /// The name of the factor in Keystone's API.
     fn name(&self) -> &'static str {
         match self {
             Self::Password { .. } => "password",
@@ -147,7 +147,7 @@ impl Method {
     }
 }
 
-/// The `identity` of a request: the names of the factors, and each of them.
+/// The `identity` part of a request: the names of the factors, and the factors.
 fn identity(methods: &[&Method]) -> Value {
     let names: Vec<&str> = methods.iter().map(|method| method.name()).collect();
     let mut identity = json!({"methods": names});

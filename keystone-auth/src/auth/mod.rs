@@ -1,10 +1,11 @@
-//! Ways to prove who we are: the contract [`AuthPlugin`], and the plugins that `clouds.yaml` can
-//! name.
+//! Ways to authenticate: the contract [`AuthPlugin`], and the plugins that `clouds.yaml` can
+//! select.
 //!
-//! In reading order: `fixed` asks nobody; `given` asks how long a token lives; `keystone` signs in with one or more factors by the
-//! requests of `tokens`; `oidc` brings a token of an identity provider by the requests of
-//! `provider`, `device` lets a person sign in there; `oauth2` proves itself twice. All speak by
-//! `exchange`.
+//! In reading order: `fixed_token` sends no sign-in request; `token_lookup` asks Keystone how long
+//! a given token lives; `keystone` signs in with one or more factors, through the requests of
+//! `token_api`; `oidc` signs in with a token of an identity provider, obtained by `oidc_provider`,
+//! or by `device` if a person has to consent; `oauth2` adds Keystone's OAuth 2.0 access tokens. All
+//! send their requests through `exchange`.
 
 mod device;
 mod exchange;
@@ -41,20 +42,22 @@ pub(super) use token_api::base as keystone_base;
 
 use exchange::origin;
 
-/// Proves who we are to one cloud.
+/// Authenticates to one cloud.
 ///
 /// # Contract
-/// - **Asked rarely**: [`Session`](super::Session) calls [`sign_in`](Self::sign_in) when there is
-///   no usable grant, never twice at once, and after a refusal not again for a while: Keystone
-///   locks accounts.
-/// - **Again**: every call is a new sign-in. A plugin that has nothing new to offer, such as a
-///   fixed token, returns the same proof; the session then knows that it can't be renewed.
-/// - **Bounds**: answers are read up to a limit; no secret follows a redirect, or goes to an address
-///   that an answer names, unless over https.
-/// - **Silence**: secrets appear neither in `Debug` nor in an error.
+/// - **Call frequency**: [`Session`](super::Session) calls [`sign_in`](Self::sign_in) only if it
+///   has no usable grant or the grant is due for renewal, never concurrently, and not again for a
+///   while after a rejection, because Keystone locks accounts after repeated failures.
+/// - **Repeated calls**: every call is a new sign-in. A plugin with nothing new to offer, such as
+///   one with a fixed token, returns the same proof; the session concludes that the proof cannot be
+///   renewed.
+/// - **Bounds**: responses are read up to a size limit. A secret follows no redirect to another
+///   origin, and is sent to an address taken from a response only over https.
+/// - **Secrecy**: secrets appear neither in `Debug` output nor in errors.
+/// - **Secrecy**: secrets appear neither in `Debug` output nor in errors.
 ///
 /// # Example
-/// A token that another program leaves in a file:
+/// A plugin that reads a token which another program writes to a file:
 /// ```
 /// use glance_core::Transport;
 /// use keystone_auth::auth::{AuthPlugin, Grant, Proof};
@@ -84,62 +87,64 @@ pub trait AuthPlugin: fmt::Debug + Send + Sync {
     /// Signs in by requests through `transport`.
     ///
     /// # Errors
-    /// [`Unauthenticated`](super::SignInErrorKind::Unauthenticated) when the credentials were
-    /// refused; that one is remembered and not tried again at once. Other kinds as they say.
+    /// [`Unauthenticated`](super::SignInErrorKind::Unauthenticated) if the credentials were
+    /// rejected; the session remembers this error and does not retry at once. Other kinds as
+    /// documented there.
     async fn sign_in(&self, transport: &dyn Transport) -> Result<Grant, SignInError>;
 }
 
-/// What a sign-in brought.
+/// The result of a sign-in.
 #[derive(Debug, Clone)]
 pub struct Grant {
-    /// What proves it to the services.
+    /// The proof for requests to the services.
     pub proof: Proof,
-    /// The services that came with it; none without Keystone.
+    /// The service catalogue; empty without Keystone.
     pub catalogue: Vec<Service>,
-    /// Where the service is, for plugins that know it without a catalogue.
+    /// The endpoint of the service, for plugins that know it without a catalogue.
     pub endpoint: Option<String>,
-    /// When the proof begins to be good, and when it ends; `None` where nobody knows.
+    /// When the validity of the proof begins and ends; `None` if unknown.
     pub life: Option<Life>,
-    /// Whether signing in again brings another proof.
+    /// Whether another sign-in would yield a new proof.
     pub renewal: Renewal,
-    /// What it is good for, where it says so.
+    /// The scope of the token, if the server reports it.
     pub reach: Option<Reach>,
 }
 
 impl Grant {
-    /// A proof that lasts, for a service at `endpoint` where that is known; no catalogue.
+    /// Creates a grant of unlimited validity, without a catalogue. `endpoint` is that of the
+    /// service, if known.
     pub fn lasting(proof: Proof, endpoint: Option<String>) -> Self {
         let (life, renewal) = (None, Renewal::Possible);
         Self { proof, catalogue: Vec::new(), endpoint, life, renewal, reach: None }
     }
 }
 
-/// When a proof is good, on the monotonic clock of this machine. Its wall clock may be wrong, so
-/// plugins count from when they asked, for as long as the server says by its own clock.
+/// The validity of a proof, on the monotonic clock of this machine. The wall clock may be wrong, so
+/// plugins measure from the time of the request, with the lifetime that the server states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Life {
-    /// When it was asked for.
+    /// The time of the request.
     pub begin: Instant,
-    /// When it expires.
+    /// The time of expiry.
     pub end: Instant,
 }
 
 impl Life {
-    /// A life of `length` from `begin` on. `None` when that is for ever.
+    /// A life of `length` starting at `begin`; `None` if its end cannot be represented.
     pub fn new(begin: Instant, length: Duration) -> Option<Self> {
         Some(Self { begin, end: begin.checked_add(length)? })
     }
 
-    /// As long as both last.
+    /// The life that ends first.
     pub(super) fn both(one: Option<Self>, other: Option<Self>) -> Option<Self> {
         one.into_iter().chain(other).min_by_key(|life| life.end)
     }
 }
 
-/// What a token is good for.
+/// The scope of a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Reach {
-    /// The project of this id, as Glance wants it.
+    /// A project, by the id that Glance uses.
     Project(String),
     /// A domain.
     Domain,
@@ -147,66 +152,67 @@ pub enum Reach {
     System,
 }
 
-/// Whether signing in again brings another proof.
+/// Whether another sign-in yields a new proof.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Renewal {
-    /// It does.
+    /// Yes.
     Possible,
-    /// It does, but a person has to do it: not before it must be.
+    /// Yes, but it requires a person; the session therefore waits until the proof has expired.
     ByPerson,
-    /// It does not: a token that somebody gave, a passcode that was used.
+    /// No: the token was given, or a one-time passcode was used.
     Impossible,
 }
 
-/// The headers by which a request proves who sends it; none where nobody asks.
+/// The headers that authenticate a request; empty if the service requires none.
 ///
-/// `Debug` shows their names only.
+/// `Debug` shows the names of the headers only.
 #[derive(Clone, Default)]
 pub struct Proof {
     headers: Vec<(HeaderName, SecretString)>,
-    /// Whether it must not leave by plain http.
+    /// Whether the proof must not be sent over plain http.
     confined: bool,
 }
 
 impl Proof {
-    /// No proof: nobody asks for one.
+    /// A proof without headers, for services that require none.
     pub fn none() -> Self {
         Self::default()
     }
 
-    /// A token of Keystone, or what a service takes for one.
+    /// A Keystone token, or any token that the service accepts in its place.
     ///
     /// # Errors
-    /// When it can't stand in a header.
+    /// If the token cannot be a header value.
     pub fn token(token: SecretString) -> Result<Self, SignInError> {
         Self::none().with(HeaderName::from_static("x-auth-token"), token)
     }
 
-    /// This proof and another header.
+    /// Adds a header to the proof.
     ///
     /// # Errors
-    /// When the value can't stand in a header.
+    /// If the value cannot be a header value.
     pub fn with(mut self, name: HeaderName, value: SecretString) -> Result<Self, SignInError> {
         sensitive(value.expose_secret())?;
         self.headers.push((name, value));
         Ok(self)
     }
 
-    /// This proof, which may not leave by plain http if it `came_over_https`.
+    /// Forbids sending the proof over plain http if it `came_over_https`.
     #[must_use]
     pub fn confined(self, came_over_https: bool) -> Self {
         Self { confined: self.confined || came_over_https, ..self }
     }
 
-    /// Whether there is nothing to prove.
+    /// Whether the proof has no headers.
     pub fn is_none(&self) -> bool {
         self.headers.is_empty()
     }
 
-    /// The headers for a request to `url`, marked so that no logger of the HTTP layers shows them.
+    /// The headers for a request to `url`, marked as sensitive so that HTTP libraries do not log
+    /// them.
     ///
     /// # Errors
-    /// [`PlainHttp`](SignInErrorKind::PlainHttp) when the proof came over https, and others could read
+    /// [`PlainHttp`](SignInErrorKind::PlainHttp) if the proof came over https and others could read
     /// it on the way to `url`.
     pub fn headers(
         &self,
@@ -216,7 +222,7 @@ impl Proof {
         Ok(self.values())
     }
 
-    /// Fails when the proof must not go to `url`; `hint` says what to change.
+    /// Fails if the proof must not be sent to `url`; `hint` says what to change.
     pub(super) fn check(&self, url: &Url, hint: &str) -> Result<(), SignInError> {
         match self.confined && plain_http::is_exposed(url) {
             true => Err(exposed("the token", url, hint)),
@@ -230,7 +236,7 @@ impl Proof {
     }
 }
 
-/// The error of a secret that came over https, and would go to `url` for all to read.
+/// The error for a secret that came over https and would be sent to `url` in plain text.
 fn exposed(secret: &str, url: &Url, hint: &str) -> SignInError {
     let origin = origin(url);
     let reason = format!(
@@ -252,8 +258,8 @@ impl fmt::Debug for Proof {
     }
 }
 
-/// A secret as a header, which holds visible ASCII: RFC 9110, section 5.5. What looks like a second
-/// header after a line's end must not become one, and an empty token would only be refused.
+/// Converts a secret to a header value of visible ASCII (RFC 9110, section 5.5). Line breaks are
+/// rejected, as they would start another header, and so is an empty token, which no server accepts.
 fn sensitive(text: &str) -> Result<HeaderValue, SignInError> {
     let fits = !text.is_empty() && text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
     match HeaderValue::from_str(text) {

@@ -1,5 +1,5 @@
-//! OAuth 2.0 at Keystone itself, where services ask for its access token beside Keystone's own:
-//! <https://docs.openstack.org/keystone/latest/user/application_credentials.html>.
+//! OAuth 2.0 by Keystone itself, for services that require its access token in addition to
+//! Keystone's own: <https://docs.openstack.org/keystone/latest/user/application_credentials.html>.
 
 use async_trait::async_trait;
 use http::header;
@@ -10,16 +10,16 @@ use crate::auth::oidc_provider::{Form, access_token};
 use crate::{ApplicationCredential, Scope, SignInError};
 use glance_core::transport::Transport;
 
-/// `v3oauth2clientcredential`: an application credential used as a client of OAuth 2.0.
+/// `v3oauth2clientcredential`: an application credential as an OAuth 2.0 client.
 #[derive(Debug, Clone)]
 pub struct OAuth2ClientCredential {
-    /// Keystone, with or without `/v3`.
+    /// The URL of Keystone, with or without `/v3`.
     pub auth_url: String,
-    /// Where access tokens are given.
+    /// The endpoint that issues access tokens.
     pub endpoint: String,
     /// The id of the application credential.
     pub client_id: String,
-    /// Its secret.
+    /// The secret of the application credential.
     pub client_secret: SecretString,
 }
 
@@ -42,7 +42,7 @@ impl AuthPlugin for OAuth2ClientCredential {
         let bearer = SecretString::from(format!("Bearer {}", access.token.expose_secret()));
         let proof = grant.proof.with(header::AUTHORIZATION, bearer)?;
         grant.proof = proof.confined(access.came_over_https);
-        // Both proofs have to be good.
+        // Both tokens must be valid.
         grant.life = Life::both(grant.life, access.life);
         Ok(grant)
     }

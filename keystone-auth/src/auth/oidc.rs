@@ -1,7 +1,7 @@
-//! Signs in at Keystone with a token of an identity provider that Keystone trusts.
+//! Signs in to Keystone with a token of an identity provider that Keystone trusts.
 //!
-//! The provider is asked as OAuth 2.0 says (RFC 6749), with the endpoints that `OpenID` Connect
-//! Discovery 1.0 finds.
+//! The token is requested as in OAuth 2.0 (RFC 6749), at endpoints that are configured or found by
+//! `OpenID` Connect Discovery 1.0.
 
 use async_trait::async_trait;
 use http::{Request, header};
@@ -22,76 +22,76 @@ use glance_core::transport::Transport;
 /// `v3oidcpassword`, `v3oidcclientcredentials`, `v3oidcaccesstoken` and `v3oidcdeviceauthz`.
 #[derive(Debug, Clone)]
 pub struct Oidc {
-    /// Keystone, with or without `/v3`.
+    /// The URL of Keystone, with or without `/v3`.
     pub auth_url: String,
-    /// The provider's name in Keystone.
+    /// The name of the identity provider in Keystone.
     pub identity_provider: String,
-    /// The protocol's name in Keystone.
+    /// The name of the protocol in Keystone.
     pub protocol: String,
-    /// How the provider's token comes.
+    /// How the provider's token is obtained.
     pub flow: Flow,
-    /// What Keystone's token is to be good for.
+    /// The scope of the Keystone token to request.
     pub scope: Scope,
 }
 
-/// How the provider's token comes.
+/// How the provider's token is obtained.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Flow {
-    /// Somebody else got it.
+    /// The token was obtained elsewhere.
     AccessToken {
         /// The token.
         token: SecretString,
     },
-    /// The provider is asked for it.
+    /// The token is requested from the provider.
     Client {
-        /// Who asks.
+        /// The client that requests the token.
         client: OidcClient,
-        /// For what.
+        /// The grant that the client presents.
         grant: OidcGrant,
     },
 }
 
-/// A client that the provider knows.
+/// A client registered with the provider.
 #[derive(Debug, Clone)]
 pub struct OidcClient {
-    /// Its id.
+    /// The client's id.
     pub id: String,
-    /// Its secret, unless it is a public client.
+    /// The client's secret; `None` for a public client.
     pub secret: Option<SecretString>,
-    /// The scope that it asks for, such as `openid profile`.
+    /// The OAuth 2.0 scope to request, such as `openid profile`.
     pub scope: String,
-    /// Where tokens are given; counts more than what is discovered.
+    /// The token endpoint; takes precedence over a discovered one.
     pub token_endpoint: Option<String>,
-    /// The provider's `/.well-known/openid-configuration`.
+    /// The URL of the provider's `/.well-known/openid-configuration`.
     pub discovery_endpoint: Option<String>,
-    /// Which token of the answer Keystone takes: `access_token` or `id_token`.
+    /// Which token of the response Keystone accepts: `access_token` or `id_token`.
     pub token_type: &'static str,
 }
 
-/// What the client shows for a token.
+/// The grant that a client presents for a token.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum OidcGrant {
-    /// A user's password, RFC 6749, section 4.3.
+    /// A user's password (RFC 6749, section 4.3).
     Password {
         /// The user's name at the provider.
         username: String,
         /// The user's password.
         password: SecretString,
     },
-    /// Nothing but itself, RFC 6749, section 4.4.
+    /// Only the client's own credentials (RFC 6749, section 4.4).
     ClientCredentials,
-    /// A person's consent on another device, RFC 8628. Every sign-in asks again.
+    /// A person's consent on another device (RFC 8628), required for every sign-in.
     Device {
-        /// Where codes for it are given; counts more than what is discovered.
+        /// The device authorization endpoint; takes precedence over a discovered one.
         endpoint: Option<String>,
-        /// Whether to bind the code to this sign-in, RFC 7636 with S256.
+        /// Whether to bind the code to this sign-in by PKCE (RFC 7636, method S256).
         code_challenge: bool,
     },
 }
 
-/// What the provider says of itself.
+/// The provider's own metadata.
 #[derive(Default, Deserialize)]
 pub(super) struct Provider {
     token_endpoint: Option<String>,
@@ -188,7 +188,7 @@ impl OidcClient {
         access_token(transport, self, &endpoint, form).await
     }
 
-    /// An endpoint: what the configuration says, or else what was discovered.
+    /// The configured endpoint, or else the discovered one.
     fn endpoint(
         &self,
         setting: &str,
@@ -220,7 +220,7 @@ impl OidcClient {
 }
 
 impl OidcGrant {
-    /// Its name in requests.
+    /// The name of the grant in requests.
     fn name(&self) -> &'static str {
         match self {
             Self::Password { .. } => "password",

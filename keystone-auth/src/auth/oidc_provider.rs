@@ -1,4 +1,4 @@
-//! The requests of OAuth 2.0 that give tokens: RFC 6749.
+//! Token requests of OAuth 2.0 (RFC 6749).
 
 use std::time::Duration;
 
@@ -19,14 +19,14 @@ use glance_core::body::Body;
 use glance_core::plain_http;
 use glance_core::transport::Transport;
 
-/// A token of the provider.
+/// A token issued by the provider.
 pub(super) struct Access {
     pub(super) token: SecretString,
     pub(super) life: Option<Life>,
     pub(super) came_over_https: bool,
 }
 
-/// A form to be sent, RFC 6749, appendix B.
+/// A form-encoded request body (RFC 6749, appendix B).
 #[derive(Clone)]
 pub(super) struct Form(Zeroizing<String>);
 
@@ -50,8 +50,8 @@ impl Form {
     }
 }
 
-/// Sends a form as the client, which proves itself as RFC 6749, section 2.3.1, says: by HTTP Basic
-/// where it has a secret, or else by its id alone.
+/// Sends a form and authenticates the client (RFC 6749, section 2.3.1): by HTTP Basic if it has a
+/// secret, otherwise by its id alone.
 pub(super) async fn post(
     transport: &dyn Transport,
     client: &OidcClient,
@@ -82,7 +82,7 @@ pub(super) async fn post(
     exchange(transport, request, &server).await
 }
 
-/// Trades a form for a token.
+/// Exchanges a form for a token.
 pub(super) async fn access_token(
     transport: &dyn Transport,
     client: &OidcClient,
@@ -94,7 +94,7 @@ pub(super) async fn access_token(
     granted(&answer, client, endpoint, asked)
 }
 
-/// The token of an answer, RFC 6749, section 5.1.
+/// The token in a response (RFC 6749, section 5.1).
 pub(super) fn granted(
     answer: &Response<Bytes>,
     client: &OidcClient,
@@ -123,7 +123,8 @@ pub(super) fn granted(
     Ok(Access { token: SecretString::from(token), life, came_over_https: is_https(endpoint) })
 }
 
-/// The code of an error, RFC 6749, section 5.2. Its description is not shown: it may quote.
+/// The code of an error response (RFC 6749, section 5.2). The description is not shown, because it
+/// may quote a secret.
 pub(super) fn refused(answer: &Response<Bytes>) -> Option<String> {
     #[derive(Deserialize)]
     struct Refusal {
@@ -153,12 +154,12 @@ pub(super) fn refusal(code: &str, client: &OidcClient, server: &str) -> SignInEr
     SignInError::new(kind, reason, Some(hint))
 }
 
-/// Whether an address is https, however its scheme is spelled.
+/// Whether the scheme of a URL is https, in any case.
 pub(super) fn is_https(url: &str) -> bool {
     Url::parse(url).is_ok_and(|url| url.scheme() == "https")
 }
 
-/// What to call a provider: its address without query, user and password.
+/// Names a provider in messages: its URL without query, user and password.
 pub(super) fn provider_at(url: &str) -> String {
     match Url::parse(url) {
         Ok(url) => format!("the identity provider at {}{}", super::origin(&url), url.path()),

@@ -1,4 +1,4 @@
-//! The requests of Keystone v3 that give tokens:
+//! The requests of Keystone v3 that issue tokens:
 //! <https://docs.openstack.org/api-ref/identity/v3/#authentication-and-token-management>.
 
 use std::time::Duration;
@@ -20,32 +20,32 @@ use glance_core::body::Body;
 use glance_core::plain_http;
 use glance_core::transport::{Optional, Transport, request_id};
 
-/// One Keystone.
+/// The token API of one Keystone.
 pub(super) struct Tokens<'a> {
     transport: &'a dyn Transport,
-    /// With `/v3`; fit to be shown.
+    /// The URL with `/v3`; contains no secret.
     base: Url,
 }
 
-/// What Keystone says to credentials that it does not refuse.
+/// A response of Keystone other than a rejection.
 pub(super) enum Answer {
     Granted {
         grant: Grant,
         token: SecretString,
     },
-    /// More factors are needed.
+    /// Keystone requires further factors.
     Receipt(Receipt),
 }
 
-/// A proof of the factors given so far, for the next request:
+/// Proof of the factors accepted so far, for the next request:
 /// <https://docs.openstack.org/api-ref/identity/v3/#multi-factor-authentication>.
 pub(super) struct Receipt {
     pub(super) secret: SecretString,
-    /// The factors that it stands for.
+    /// The accepted factors.
     pub(super) given: Vec<String>,
-    /// Sets of factors, one of which is needed.
+    /// Alternative sets of factors; one set must be complete.
     pub(super) required: Vec<Vec<String>>,
-    /// Keystone's id of the request.
+    /// Keystone's request id.
     request_id: Option<String>,
 }
 
@@ -101,12 +101,12 @@ impl<'a> Tokens<'a> {
         Ok(Self { transport, base })
     }
 
-    /// Whether what it gives comes over https.
+    /// Whether tokens from this Keystone come over https.
     pub(super) fn is_https(&self) -> bool {
         self.base.scheme() == "https"
     }
 
-    /// Fails when a token that came over https from somebody else must not be shown to it.
+    /// Fails if a token that came over https from another server must not be sent to this Keystone.
     pub(super) fn check(&self, came_over_https: bool) -> Result<(), SignInError> {
         match came_over_https && plain_http::is_exposed(&self.base) {
             true => {
@@ -117,7 +117,7 @@ impl<'a> Tokens<'a> {
         }
     }
 
-    /// Asks for a token by `POST /v3/auth/tokens`.
+    /// Requests a token by `POST /v3/auth/tokens`.
     pub(super) async fn ask(
         &self,
         identity: Value,
@@ -138,7 +138,7 @@ impl<'a> Tokens<'a> {
         self.post(&["auth", "tokens"], headers, body, who).await
     }
 
-    /// Trades a token of an identity provider for an unscoped one of Keystone.
+    /// Exchanges a token of an identity provider for an unscoped Keystone token.
     pub(super) async fn federated(
         &self,
         provider: &str,
@@ -153,8 +153,8 @@ impl<'a> Tokens<'a> {
         self.post(&path, headers, Bytes::new(), &who).await
     }
 
-    /// What Keystone says of a token that it gave to somebody, by `GET /v3/auth/tokens` with the
-    /// token itself as the proof: anybody may ask that of his own.
+    /// Looks up a token by `GET /v3/auth/tokens`, authenticated by the token itself, which every
+    /// user may do.
     pub(super) async fn look_at(&self, token: &SecretString) -> Result<Grant, SignInError> {
         let (url, server) = self.address(&["auth", "tokens"]);
         let secret = sensitive(token.expose_secret())?;
@@ -184,7 +184,7 @@ impl<'a> Tokens<'a> {
         })
     }
 
-    /// The address of a request, and the server to name in errors.
+    /// The URL of a request, and the name of the server for errors.
     fn address(&self, path: &[&str]) -> (Url, String) {
         let mut url = self.base.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
@@ -207,7 +207,7 @@ impl<'a> Tokens<'a> {
             .body(Body::from(body))
             .map_err(|_| protocol(format!("{server} can't be asked")))?;
         request.headers_mut().extend(headers);
-        // The life of the token is counted from before the question, on our own clock.
+        // The token's life is measured from before the request, on the local clock.
         let asked = Instant::now();
         let answer = exchange(self.transport, request, &server).await?;
         let outcome = match answer.status() {
@@ -246,7 +246,7 @@ impl<'a> Tokens<'a> {
 }
 
 impl Answer {
-    /// The grant, where no other factor can be offered.
+    /// The grant; an error if Keystone requires factors that are not configured.
     pub(super) fn last(self) -> Result<(Grant, SecretString), SignInError> {
         match self {
             Self::Granted { grant, token } => Ok((grant, token)),
@@ -269,8 +269,8 @@ impl Receipt {
     }
 }
 
-/// What a status other than success means. The body of the answer is not shown: Keystone quotes
-/// what it was sent.
+/// The error for a status other than success. The response body is not shown, because Keystone
+/// quotes the request.
 fn refusal(answer: &Response<Bytes>, server: &str, who: &str) -> SignInError {
     match answer.status() {
         StatusCode::UNAUTHORIZED => SignInError::new(
@@ -295,7 +295,7 @@ fn refusal(answer: &Response<Bytes>, server: &str, who: &str) -> SignInError {
 fn receipt(answer: &Response<Bytes>) -> Option<Receipt> {
     let secret = header_secret(answer, "openstack-auth-receipt")?;
     let document: ReceiptDocument = parse(answer)?;
-    // These words are shown, so they have to be words.
+    // These words are printed, so only plain words are accepted.
     let plain = |word: &String| word.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     let all = document.required_auth_methods.iter().flatten().chain(&document.receipt.methods);
     all.into_iter().all(plain).then_some(Receipt {
@@ -336,7 +336,7 @@ fn protocol(reason: String) -> SignInError {
     SignInError::new(SignInErrorKind::Protocol, reason, Some("check that auth_url is Keystone v3"))
 }
 
-/// `…/v3`, fit to be shown: without user, password and query.
+/// The URL ending in `/v3`, without user, password and query, so that it can be shown.
 pub(crate) fn base(auth_url: &str) -> Result<Url, SignInError> {
     let url = Url::parse(auth_url).ok().filter(|url| matches!(url.scheme(), "https" | "http"));
     let Some(mut url) = url else { return Err(protocol("auth_url is no URL".into())) };
@@ -351,15 +351,15 @@ pub(crate) fn base(auth_url: &str) -> Result<Url, SignInError> {
     Ok(url)
 }
 
-/// How long a token lives, by Keystone's clock alone: ours may be wrong.
+/// The lifetime of a token by Keystone's clock alone; the local clock may be wrong.
 fn life(issued_at: Option<&str>, expires_at: Option<&str>) -> Option<Duration> {
     let issued: jiff::Timestamp = issued_at?.parse().ok()?;
     let expires: jiff::Timestamp = expires_at?.parse().ok()?;
     Duration::try_from(expires.duration_since(issued)).ok()
 }
 
-/// How long a token that was given before lives still, by the server's clock: the `Date` of its
-/// answer, RFC 9110, section 6.6.1.
+/// The remaining lifetime of an existing token by the server's clock, taken from the response's
+/// `Date` (RFC 9110, section 6.6.1).
 fn left(answer: &HeaderMap, expires_at: Option<&str>) -> Option<Duration> {
     let date = answer.get(header::DATE)?.to_str().ok()?;
     let now = jiff::fmt::rfc2822::parse(date).ok()?.timestamp();

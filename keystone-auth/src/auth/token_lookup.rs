@@ -1,4 +1,4 @@
-//! A token that somebody else got, of a Keystone that is known.
+//! A token obtained elsewhere, from a Keystone that is known.
 
 use async_trait::async_trait;
 use secrecy::SecretString;
@@ -8,12 +8,13 @@ use crate::auth::token_api::Tokens;
 use crate::{SignInError, SignInErrorKind};
 use glance_core::transport::{Transport, briefly};
 
-/// Presents a token as it is, after asking its Keystone, once, how long it lives. It can't be renewed.
+/// Presents a given token, after asking its Keystone once how long the token lives. It cannot be
+/// renewed.
 #[derive(Debug, Clone)]
 pub struct GivenToken {
     /// The token.
     pub token: SecretString,
-    /// The Keystone that gave it, with or without `/v3`.
+    /// The URL of the Keystone that issued the token, with or without `/v3`.
     pub auth_url: String,
 }
 
@@ -21,7 +22,7 @@ pub struct GivenToken {
 impl AuthPlugin for GivenToken {
     async fn sign_in(&self, transport: &dyn Transport) -> Result<Grant, SignInError> {
         let tokens = Tokens::new(transport, &self.auth_url)?;
-        // The token may be good all the same: only its life stays unknown.
+        // The token may still be valid: only its lifetime remains unknown.
         let why = match briefly(tokens.look_at(&self.token)).await {
             Some(Err(error)) if error.kind != SignInErrorKind::Unauthenticated => error.to_string(),
             Some(answer) => return answer,

@@ -1,4 +1,4 @@
-//! What a cloud's settings mean to a client of Glance.
+//! Interprets the settings of a cloud for a Glance client.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,48 +14,48 @@ use crate::auth::AuthPlugin;
 use glance_core::tls::files::inline;
 use glance_core::transport::Persistence;
 
-/// A cloud that the files or the environment name. Its `Debug` shows no secret.
+/// A cloud configured in files or in the environment. `Debug` shows no secret.
 #[derive(Debug, Clone)]
 pub struct Cloud {
-    /// Its name.
+    /// The name of the cloud.
     pub name: String,
-    /// What names it.
+    /// Where the cloud is configured.
     pub place: Place,
-    /// Which of its image services to use.
+    /// Selects the image service.
     pub image: ImageService,
-    /// The file of CA certificates to trust instead of the system's.
+    /// A file of CA certificates to trust instead of the system's.
     pub cacert: Option<PathBuf>,
-    /// The client's certificate, PEM, where servers ask for one.
+    /// The client certificate (PEM), for servers that request one.
     pub cert: Option<PathBuf>,
-    /// The private key of `cert`, where it stands in a file of its own.
+    /// The private key of `cert`, if it is in a separate file.
     pub key: Option<PathBuf>,
-    /// How often to try again.
+    /// The configured retries.
     pub retries: Retries,
-    /// Where Keystone is, where one is named.
+    /// The URL of Keystone, if configured.
     pub auth_url: Option<String>,
-    /// The name of the way to sign in, as `auth_type` has it.
+    /// The value of `auth_type`: the name of the auth plugin.
     pub auth_type: String,
-    /// How to sign in.
+    /// The auth plugin.
     pub auth: Arc<dyn AuthPlugin>,
 }
 
-/// How often the cloud's owner wants requests to be tried again. What is not said is `None`.
+/// The retries configured for a cloud. Settings that are not configured are `None`.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Retries {
-    /// Times after no connection came about.
+    /// The number of retries after a failure to connect.
     pub connect: Option<u32>,
-    /// The pause before them.
+    /// The pause before each of those.
     pub connect_delay: Option<Duration>,
-    /// Times after one of `status_codes`. Where it is not said, openstacksdk means 5.
+    /// The number of retries after one of `status_codes`. The default of openstacksdk is 5.
     pub status: Option<u32>,
-    /// The pause before them.
+    /// The pause before each of those.
     pub status_delay: Option<Duration>,
-    /// The status codes worth trying again.
+    /// The status codes to retry.
     pub status_codes: Option<Vec<u16>>,
 }
 
 impl Retries {
-    /// How requests are repeated: as the cloud's owner wants, where that is said.
+    /// The retry policy: the configured values over the defaults.
     pub fn persistence(&self) -> Persistence {
         let mut wanted = Persistence::default();
         wanted.unanswered.times = self.connect.unwrap_or(wanted.unanswered.times);
@@ -91,7 +91,8 @@ impl Cloud {
     }
 }
 
-/// The path of a file. Templates and CI systems put into such settings what belongs into the file.
+/// The path of a file. A value that looks like the file's content is rejected, a common mistake of
+/// templates and CI systems.
 fn path(settings: &Settings, key: &str) -> Result<Option<PathBuf>, ConfigError> {
     let Some(text) = settings.plain_text(key)? else { return Ok(None) };
     match inline::held_by(text) {
@@ -106,12 +107,12 @@ fn path(settings: &Settings, key: &str) -> Result<Option<PathBuf>, ConfigError> 
 fn auth_url(settings: &Settings) -> Result<Option<String>, ConfigError> {
     let Some(url) = settings.option("auth_url")? else { return Ok(None) };
     let url = settings.format("auth_url", url)?;
-    // It is shown.
+    // The URL is shown in messages.
     check_url(settings, "auth_url", &url)?;
     Ok(Some(url))
 }
 
-/// There is no way around verification; a file that asks for one must not seem to get it.
+/// Verification cannot be turned off; a file that asks for that is rejected.
 fn check_verification(settings: &Settings) -> Result<(), ConfigError> {
     for (key, safe) in [("verify", true), ("insecure", false)] {
         let Some(text) = settings.text(key)? else { continue };
@@ -159,7 +160,7 @@ fn image_service(settings: &Settings) -> Result<ImageService, ConfigError> {
     })
 }
 
-/// Interfaces in order of preference. Keystone v2 wrote `publicURL`.
+/// The interfaces in order of preference. Keystone v2 used names such as `publicURL`.
 fn interfaces(settings: &Settings) -> Result<Vec<String>, ConfigError> {
     let names = settings.image_list("interface")?.unwrap_or_else(|| vec!["public".into()]);
     names

@@ -1,4 +1,4 @@
-//! The environment that a configuration is looked up in.
+//! The environment in which a configuration is looked up.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,13 +8,15 @@ use std::sync::Arc;
 use secrecy::SecretString;
 use secrecy::zeroize::Zeroizing;
 
-/// Asks the operator for a secret that no file holds: given the cloud's name and the option's,
-/// such as `password`. `None` when there is nobody to ask.
+/// Asks the operator for a secret that is missing from the configuration. The arguments are the
+/// name of the cloud and that of the option, such as `password`. Returns `None` if no operator can
+/// be asked.
 pub type Prompt = Arc<dyn Fn(&str, &str) -> Option<SecretString> + Send + Sync>;
 
-/// Environment variables and the working directory, as far as clouds are looked up by them.
+/// The environment variables and the working directory from which clouds are looked up.
 ///
-/// An empty variable counts as unset. `Debug` shows names only: `OS_PASSWORD` is among them.
+/// An empty variable counts as unset. `Debug` shows names only, because the values include
+/// `OS_PASSWORD`.
 #[derive(Clone, Default)]
 pub struct Environment {
     variables: BTreeMap<String, Zeroizing<String>>,
@@ -23,7 +25,7 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// These variables, and this working directory.
+    /// An environment of these variables and this working directory.
     pub fn new(
         variables: impl IntoIterator<Item = (String, String)>,
         directory: impl Into<PathBuf>,
@@ -33,7 +35,7 @@ impl Environment {
         Self { variables, directory: directory.into(), prompt: None }
     }
 
-    /// The same, with somebody to ask for secrets that are missing.
+    /// Sets the prompt for missing secrets.
     #[must_use]
     pub fn asking(self, prompt: Prompt) -> Self {
         Self { prompt: Some(prompt), ..self }
@@ -43,7 +45,7 @@ impl Environment {
         self.prompt.as_ref().and_then(|prompt| prompt(cloud, option))
     }
 
-    /// What this process was started with. Variables that are not Unicode are left out.
+    /// The environment of this process. Variables that are not Unicode are omitted.
     pub fn of_process() -> Self {
         let variables = std::env::vars_os().filter_map(|(name, value)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
@@ -64,7 +66,7 @@ impl Environment {
         &self.directory
     }
 
-    /// Replaces a leading `~` by the home directory.
+    /// Replaces a leading `~` with the home directory.
     pub(super) fn expand(&self, path: &str) -> PathBuf {
         let home = self.get("HOME").map(Path::new);
         match (path.strip_prefix('~'), home) {

@@ -1,8 +1,9 @@
-//! Finds `clouds.yaml`, `secure.yaml` and `clouds-public.yaml`, and reads them.
+//! Finds and reads `clouds.yaml`, `secure.yaml` and `clouds-public.yaml`.
 //!
 //! The search path is that of openstacksdk (`config/loader.py`, 4.22.0), with two differences: a
-//! file that a variable names must exist, and a file that can't be read or understood is an error.
-//! openstacksdk goes on to the next file, which can mean another cloud by the same name.
+//! file named by a variable must exist, and an unreadable or malformed file is an error. In these
+//! cases openstacksdk continues with the next file, which may define another cloud of the same
+//! name.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,24 +16,24 @@ use super::environment::Environment;
 use super::yaml::{Map, Node};
 use super::{ConfigError, Place};
 
-/// A cloud as one or two files tell of it.
+/// A cloud as configured in one or two files.
 #[derive(Clone)]
 pub(super) struct Entry {
     /// The file to name in errors.
     pub(super) place: Place,
-    /// The `secure.yaml` that lies over it.
+    /// The `secure.yaml` that overrides settings of the cloud.
     pub(super) secure: Option<Place>,
     pub(super) settings: Map,
 }
 
-/// The clouds of files.
+/// The clouds read from files.
 pub(super) struct Read {
     pub(super) clouds: BTreeMap<String, Entry>,
-    /// The `clouds.yaml` that was read, if there is one.
+    /// The `clouds.yaml` that was read, if any.
     pub(super) file: Option<PathBuf>,
 }
 
-/// The clouds of `clouds.yaml`, with what `secure.yaml` lays over them. The two may stand in
+/// Reads the clouds of `clouds.yaml`, overridden by `secure.yaml`. The two files may be in
 /// different directories.
 pub(super) fn clouds(env: &Environment) -> Result<Read, ConfigError> {
     let (file, mut clouds) = match first(env, Some("OS_CLIENT_CONFIG_FILE"), "clouds")? {
@@ -54,7 +55,7 @@ pub(super) fn clouds(env: &Environment) -> Result<Read, ConfigError> {
     Ok(Read { clouds, file })
 }
 
-/// The file that has a cloud called `name` and is not read, because another stands before it.
+/// The file that defines the cloud `name` but is not read, because another file precedes it.
 pub(super) fn hidden(env: &Environment, name: &str) -> Option<PathBuf> {
     if env.get("OS_CLIENT_CONFIG_FILE").is_some() {
         return None;
@@ -65,7 +66,7 @@ pub(super) fn hidden(env: &Environment, name: &str) -> Option<PathBuf> {
     behind.find(|(_, clouds)| clouds.contains_key(name)).map(|(path, _)| path)
 }
 
-/// The profiles of `clouds-public.yaml`, which clouds refer to by `profile`.
+/// The profiles of `clouds-public.yaml`, to which clouds refer by `profile`.
 pub(super) fn profiles(env: &Environment) -> Result<BTreeMap<String, Entry>, ConfigError> {
     match first(env, None, "clouds-public")? {
         Some(file) => file.entries_or_warned("public-clouds"),
@@ -79,7 +80,7 @@ fn merge(below: &mut Map, over: Map) {
     }
 }
 
-/// A file that was read.
+/// A parsed file.
 struct File {
     path: PathBuf,
     root: Map,
@@ -90,7 +91,7 @@ impl File {
         fail(&self.path, reason.into(), hint)
     }
 
-    /// The same, with a warning where there is no such section.
+    /// Like [`entries`](Self::entries), with a warning if the section is missing.
     fn entries_or_warned(self, section: &str) -> Result<BTreeMap<String, Entry>, ConfigError> {
         let path = self.path.clone();
         let entries = self.entries(section)?;
@@ -100,7 +101,7 @@ impl File {
         Ok(entries.unwrap_or_default())
     }
 
-    /// What stands below `section`: a map of names to settings. `None` without that section.
+    /// The clouds below `section`: a map of names to settings. `None` if the section is missing.
     fn entries(mut self, section: &str) -> Result<Option<BTreeMap<String, Entry>>, ConfigError> {
         let named = match self.root.remove(section) {
             Some(Node::Map(named)) => named,
@@ -160,18 +161,18 @@ fn first(
     Ok(None)
 }
 
-/// Where a file may be, in the order in which it is looked for.
+/// The possible paths of a file, in search order.
 fn places(env: &Environment, stem: &str) -> impl Iterator<Item = PathBuf> {
     directories(env).into_iter().flat_map(move |directory| {
         ["yaml", "yml", "json"].map(|extension| directory.join(format!("{stem}.{extension}")))
     })
 }
 
-/// Where files are looked for, in this order: the working directory, the user's configuration
-/// (also by its usual name, where `XDG_CONFIG_HOME` says another), that of the site, `/etc`.
+/// The directories to search, in order: the working directory, the user's configuration (also under
+/// its default name if `XDG_CONFIG_HOME` is set), the site's configuration, `/etc`.
 fn directories(env: &Environment) -> Vec<PathBuf> {
     let mut found = vec![env.directory().to_owned()];
-    // A snap's `HOME` is its own directory; the user's files stand in the real one.
+    // A snap's `HOME` is its own directory; the user's files are in the real home.
     let home = env.get("SNAP_REAL_HOME").or(env.get("HOME"));
     found.extend(env.get("XDG_CONFIG_HOME").map(PathBuf::from));
     found.extend(home.map(|path| Path::new(path).join(".config")));
@@ -187,7 +188,7 @@ fn directories(env: &Environment) -> Vec<PathBuf> {
 fn read(path: &Path) -> Result<Option<File>, ConfigError> {
     let text = match fs::read_to_string(path) {
         Ok(text) => Zeroizing::new(text),
-        // A file in the place of a directory is no configuration either.
+        // A file in place of a directory means that there is no configuration.
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
             return Ok(None);
         }

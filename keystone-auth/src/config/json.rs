@@ -1,5 +1,5 @@
-//! JSON as the same tree as YAML. The reader of YAML does not know JSON's escapes for characters
-//! beyond 16 bits.
+//! Parses JSON into the same tree as YAML. The YAML reader does not support JSON's escapes for
+//! characters beyond 16 bits.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor}
 use super::yaml::{Map, Node};
 
 impl Node {
-    /// Reads a JSON document. The error says what is wrong and on which line, and quotes no value.
+    /// Parses a JSON document. The error gives the line, and quotes no value.
     pub(super) fn read_json(text: &str) -> Result<Self, String> {
         serde_json::from_str(text).map_err(|error| error.to_string())
     }
@@ -45,7 +45,7 @@ impl<'de> Visitor<'de> for Tree {
         Ok(Node::text(value.to_string()))
     }
 
-    /// A long number, which may be a password, is not what it was any more.
+    /// A long number, possibly a password, would lose digits.
     fn visit_f64<E: Error>(self, value: f64) -> Result<Node, E> {
         match value.abs() < EXACT {
             true => Ok(Node::text(value.to_string())),
@@ -77,7 +77,7 @@ impl<'de> Visitor<'de> for Tree {
     }
 }
 
-/// Below it, every whole number has a value of its own.
+/// Below this limit, every integer is represented exactly.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
 #[cfg(test)]

@@ -1,12 +1,13 @@
-//! What `clouds.yaml`, `secure.yaml`, `clouds-public.yaml` and the environment say about clouds.
+//! The configuration of clouds: `clouds.yaml`, `secure.yaml`, `clouds-public.yaml` and the
+//! environment.
 //!
 //! The rules are those of openstacksdk 4.22.0 (`openstack/config/loader.py`); a suite in `tests/`
-//! compares the outcome with openstacksdk's own and lists each deliberate difference.
+//! compares the results with openstacksdk's own and lists each deliberate difference.
 //!
-//! In reading order: `environment` holds the variables, `files` finds and reads the files by
-//! `yaml` and `json`, `settings` lays the layers of one cloud over each other, `cloud` and `plugin` make a
-//! [`Cloud`] of the result, with `options` to look up what an auth plugin needs; `overrides` are
-//! what an operator says for one run.
+//! In reading order: `environment` holds the variables; `files` finds the files and parses them
+//! with `yaml` and `json`; `settings` merges the layers of one cloud; `cloud` and `plugin` turn the
+//! result into a [`Cloud`], with `options` for the settings of an auth plugin; `overrides` holds
+//! the operator's settings for one run.
 
 mod cloud;
 mod environment;
@@ -31,10 +32,10 @@ use files::Entry;
 use settings::Settings;
 use yaml::Node;
 
-/// All clouds that the files and the environment name.
+/// All clouds configured in files and in the environment.
 ///
-/// The environment (`OS_AUTH_URL` and so on) is a cloud of its own: `envvars`, or what
-/// `OS_CLOUD_NAME` says. Nothing of it is ever mixed into a cloud of a file.
+/// The variables of the environment (`OS_AUTH_URL` and so on) form a cloud of their own, named
+/// `envvars` or by `OS_CLOUD_NAME`. They are never mixed into a cloud of a file.
 #[allow(clippy::struct_field_names, reason = "the key of the file")]
 pub struct Clouds {
     environment: Environment,
@@ -43,7 +44,7 @@ pub struct Clouds {
 }
 
 impl Clouds {
-    /// Reads the files that openstacksdk would read.
+    /// Reads the same files as openstacksdk.
     pub fn load(environment: Environment) -> Result<Self, ConfigError> {
         let files::Read { mut clouds, file } = files::clouds(&environment)?;
         let own = environment.get("OS_CLOUD_NAME").unwrap_or(ENVIRONMENT);
@@ -65,8 +66,8 @@ impl Clouds {
         self.clouds.keys().map(String::as_str)
     }
 
-    /// The cloud to use where none is named: that of `OS_CLOUD`, that of the environment, or the
-    /// only one there is.
+    /// The cloud to use if none is named: that of `OS_CLOUD`, that of the environment, or the only
+    /// one.
     pub fn default_name(&self) -> Option<&str> {
         let only = || self.names().next().filter(|_| self.clouds.len() == 1);
         let environment = || {
@@ -77,14 +78,14 @@ impl Clouds {
         self.environment.get("OS_CLOUD").or_else(environment).or_else(only)
     }
 
-    /// What tells of the cloud called `name`: a file, two files, or the environment.
+    /// Where the cloud `name` is configured: one file, two files, or the environment.
     pub fn places(&self, name: &str) -> impl Iterator<Item = &Place> {
         let entry = self.clouds.get(name);
         entry.into_iter().flat_map(|entry| [&entry.place].into_iter().chain(&entry.secure))
     }
 
-    /// Why there is no cloud called `name`: what was read, and what else has one. A fragment of a
-    /// sentence.
+    /// Explains why the cloud `name` does not exist: which file was read, and which other one
+    /// defines it. A fragment of a sentence.
     pub fn absence(&self, name: &str) -> String {
         let Some(file) = &self.file else { return self.others("no clouds.yaml was found") };
         let of_file = Place::File(file.clone());
@@ -108,8 +109,7 @@ impl Clouds {
         }
     }
 
-    /// The cloud called `name`, with what is said of it for this run. `None` when there is none of
-    /// that name.
+    /// The cloud `name` with the overrides of this run. `None` if there is no such cloud.
     pub fn cloud(&self, name: &str, said: &Overrides) -> Result<Option<Cloud>, ConfigError> {
         let Some(entry) = self.clouds.get(name) else { return Ok(None) };
         let settings = Settings::resolve(name, entry.clone(), said, &self.environment)?;
@@ -123,7 +123,7 @@ impl fmt::Debug for Clouds {
     }
 }
 
-/// The `OS_*` variables as a cloud, if there are any that do more than choose one.
+/// The `OS_*` variables as a cloud, if any of them does more than select one.
 fn environment_entry(environment: &Environment) -> Option<Entry> {
     let ours = |name: &str| !NOT_OURS.iter().any(|prefix| name.starts_with(prefix));
     let variables: Vec<(&str, &str)> = environment
@@ -136,20 +136,20 @@ fn environment_entry(environment: &Environment) -> Option<Entry> {
     }
     let settings = variables
         .into_iter()
-        // OS_CLOUD chooses a cloud of a file; as a setting, `cloud` once meant a profile.
+        // `OS_CLOUD` selects a cloud; as a setting, `cloud` is the old name of `profile`.
         .filter(|(name, _)| *name != "CLOUD")
         .map(|(name, value)| (name.to_lowercase(), Node::text(value)))
         .collect();
     Some(Entry { place: Place::Environment, secure: None, settings })
 }
 
-/// Where a configuration stands.
+/// The location of a configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Place {
-    /// In a file.
+    /// A file.
     File(PathBuf),
-    /// In the variables of the environment.
+    /// The environment variables.
     Environment,
 }
 
@@ -162,12 +162,12 @@ impl fmt::Display for Place {
     }
 }
 
-/// A configuration that can't be used.
+/// The error for an unusable configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
-    /// What is at fault.
+    /// The location of the fault.
     pub place: Place,
-    /// What is wrong with it, a fragment of a sentence; never a secret.
+    /// What is wrong, as a fragment of a sentence. Never contains a secret.
     pub reason: String,
     /// What the operator can do about it.
     pub hint: Option<String>,
@@ -181,14 +181,14 @@ impl fmt::Display for ConfigError {
 
 impl Error for ConfigError {}
 
-/// The environment's name as a cloud, unless `OS_CLOUD_NAME` says another.
+/// The name of the environment as a cloud, unless `OS_CLOUD_NAME` sets another.
 const ENVIRONMENT: &str = "envvars";
 
-/// Variables that choose among clouds and are none, without their `OS_`.
+/// Variables that select a cloud without configuring one; without their prefix `OS_`.
 const SELECTORS: &[&str] =
     &["CLIENT_CONFIG_FILE", "CLIENT_SECURE_FILE", "CLOUD", "CLOUD_NAME", "REGION_NAME"];
 
-/// What the names of other tools' variables begin with, without their `OS_`.
+/// Prefixes of other tools' variables, after `OS_`.
 const NOT_OURS: &[&str] = &["LOG", "STD", "TEST"];
 
 #[cfg(test)]

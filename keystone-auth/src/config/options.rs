@@ -1,4 +1,4 @@
-//! What an auth plugin is told: the options of keystoneauth's plugins of the same names.
+//! The options of auth plugins, named as in keystoneauth's plugins.
 
 use secrecy::SecretString;
 use url::Url;
@@ -10,12 +10,12 @@ use crate::{Domain, Scope, User};
 /// The options of one auth plugin.
 pub(super) struct Options<'a> {
     settings: &'a Settings<'a>,
-    /// The plugin's name, as `auth_type` has it.
+    /// The name of the plugin, as in `auth_type`.
     kind: &'a str,
 }
 
 impl<'a> Options<'a> {
-    /// Fails when `auth` holds a key that none of `known` lists: it would be without effect.
+    /// Fails if `auth` contains a key that none of `known` lists, because it would have no effect.
     pub(super) fn new(
         settings: &'a Settings<'a>,
         kind: &'a str,
@@ -66,7 +66,7 @@ impl<'a> Options<'a> {
         )
     }
 
-    /// A URL. It is named in messages, so it may hold no password.
+    /// A URL. It must not contain a password, because messages show it.
     pub(super) fn url(&self, key: &str) -> Result<Option<String>, ConfigError> {
         let Some(text) = self.text(key)? else { return Ok(None) };
         check_url(self.settings, key, &text)?;
@@ -80,7 +80,7 @@ impl<'a> Options<'a> {
         }
     }
 
-    /// Keystone's URL, which may name other settings in braces.
+    /// The URL of Keystone, which may refer to other settings in braces.
     pub(super) fn auth_url(&self) -> Result<String, ConfigError> {
         let url = self.settings.format("auth_url", &self.required("auth_url")?)?;
         check_url(self.settings, "auth_url", &url)?;
@@ -101,7 +101,7 @@ impl<'a> Options<'a> {
         Ok(User::Name { name, domain: self.owner_domain("user")? })
     }
 
-    /// What the token is to be good for. Only one thing may be said.
+    /// The scope of the token. At most one scope may be configured.
     pub(super) fn scope(&self) -> Result<Scope, ConfigError> {
         let mut scopes = Vec::new();
         if let Some(id) = self.text("project_id")? {
@@ -139,7 +139,7 @@ impl<'a> Options<'a> {
         }
     }
 
-    /// The domain of the user or of the project: its own key, or one that stands for both.
+    /// The domain of the user or project: its own key, or one that applies to both.
     fn owner_domain(&self, owner: &str) -> Result<Domain, ConfigError> {
         for prefix in [&format!("{owner}_domain"), "default_domain"] {
             if let Some(domain) = self.domain(prefix)? {
@@ -160,7 +160,7 @@ impl<'a> Options<'a> {
     }
 }
 
-/// Fails unless `url` is one that may be shown.
+/// Fails unless `url` is valid and contains no secret.
 pub(super) fn check_url(settings: &Settings, key: &str, url: &str) -> Result<(), ConfigError> {
     match Url::parse(url) {
         Ok(url) if !url.username().is_empty() || url.password().is_some() => settings.fail(
@@ -172,7 +172,7 @@ pub(super) fn check_url(settings: &Settings, key: &str, url: &str) -> Result<(),
     }
 }
 
-/// Options of all plugins that speak to Keystone v3.
+/// The options of all plugins for Keystone v3.
 pub(super) const KEYSTONE: &[&str] = &[
     "auth_url",
     "domain_id",
@@ -186,21 +186,21 @@ pub(super) const KEYSTONE: &[&str] = &[
     "unscoped",
 ];
 
-/// A domain for both user and project, an option of the plugins without a version in their names.
+/// The domain of both user and project; an option of plugins without a version in their names.
 pub(super) const DEFAULT_DOMAIN: &[&str] = &["default_domain_id", "default_domain_name"];
 
-/// Options that name a user.
+/// The options that identify a user.
 pub(super) const USER: &[&str] =
     &["user_domain_id", "user_domain_name", "user_id", "user_name", "username"];
 
-/// Options of the application credentials.
+/// The options of application credentials.
 pub(super) const APPLICATION_CREDENTIAL: &[&str] =
     &["application_credential_id", "application_credential_name", "application_credential_secret"];
 
-/// Options of a token from an identity provider that Keystone trusts.
+/// The options of federation with an identity provider.
 pub(super) const FEDERATION: &[&str] = &["identity_provider", "protocol"];
 
-/// Options of a client of such a provider.
+/// The options of an `OpenID` Connect client.
 pub(super) const OIDC: &[&str] = &[
     "access_token_endpoint",
     "access_token_type",
@@ -210,5 +210,5 @@ pub(super) const OIDC: &[&str] = &[
     "openid_scope",
 ];
 
-/// Options of OAuth 2.0 at Keystone itself.
+/// The options of OAuth 2.0 by Keystone itself.
 pub(super) const OAUTH2: &[&str] = &["oauth2_client_id", "oauth2_client_secret", "oauth2_endpoint"];

@@ -1,34 +1,34 @@
-//! What an operator says of a cloud for one run, over what its configuration says.
+//! The operator's settings for one run, which override the configuration of a cloud.
 
 use super::yaml::{Map, Node};
 
-/// Settings of one run: each replaces what the configuration says of the same.
+/// Settings for one run. Each overrides the corresponding setting of the configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Overrides {
     /// The region; one of those that the cloud lists, if it lists any.
     pub region: Option<String>,
     /// The interface: `public`, `internal` or `admin`.
     pub interface: Option<String>,
-    /// The project to sign in to: by its id where it is 32 hexadecimal digits, as Keystone makes
-    /// them, else by its name, in the domain that the cloud says for projects or for its user. It
-    /// replaces any other scope.
+    /// The project to sign in to: an id if it has 32 hexadecimal digits, as Keystone's ids do;
+    /// otherwise a name, in the domain configured for projects or for the user. Replaces any other
+    /// scope.
     pub project: Option<String>,
-    /// Where Glance is, in place of what the catalogue says.
+    /// The endpoint of Glance, instead of the one in the catalogue.
     pub endpoint: Option<String>,
 }
 
 impl Overrides {
-    /// Nothing but a region, where one is asked for.
+    /// Only a region, if one is given.
     pub fn region(region: Option<&str>) -> Self {
         Self { region: region.map(str::to_owned), ..Self::default() }
     }
 
-    /// Whether nothing is said.
+    /// Whether there are no overrides.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Replaces the settings beside `auth`.
+    /// Overrides the settings outside `auth`.
     pub(super) fn lay_over(&self, root: &mut Map) {
         if let Some(interface) = &self.interface {
             root.remove("image_interface");
@@ -39,7 +39,7 @@ impl Overrides {
         }
     }
 
-    /// Replaces the scope. A domain that was the scope becomes that of user and project.
+    /// Overrides the scope. A domain that was the scope becomes the domain of user and project.
     pub(super) fn lay_over_scope(&self, auth: &mut Map, root: &mut Map) {
         let Some(project) = &self.project else { return };
         for map in [&mut *auth, root] {

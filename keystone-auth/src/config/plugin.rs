@@ -1,4 +1,4 @@
-//! Makes an auth plugin of the settings of a cloud, by its `auth_type`.
+//! Creates the auth plugin for the `auth_type` of a cloud.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::{ApplicationCredential, Scope};
 
 type Plugin = Result<Arc<dyn AuthPlugin>, ConfigError>;
 
-/// The plugin that the settings describe.
+/// The configured plugin.
 pub(super) fn plugin(settings: &Settings, kind: &str) -> Plugin {
     match kind {
         "none" => no_auth(settings),
@@ -46,7 +46,7 @@ pub(super) fn plugin(settings: &Settings, kind: &str) -> Plugin {
     }
 }
 
-/// Fails where a project that is said for one run would be without effect.
+/// Fails if a project set for one run would have no effect.
 pub(super) fn check_project_counts(settings: &Settings, kind: &str) -> Result<(), ConfigError> {
     let own = match kind {
         "none"
@@ -70,7 +70,7 @@ pub(super) fn check_project_counts(settings: &Settings, kind: &str) -> Result<()
 /// The name of the plugin.
 pub(super) fn kind(settings: &Settings) -> Result<String, ConfigError> {
     match (settings.node("auth_type"), settings.text("auth_type")?) {
-        // Said to be nothing, which keystoneauth takes for `none`.
+        // An explicit null, which keystoneauth treats as `none`.
         (Some(_), None) => Ok("none".into()),
         (_, Some(none)) if none == "None" => Ok("none".into()),
         (_, Some(kind)) => Ok(kind),
@@ -78,7 +78,7 @@ pub(super) fn kind(settings: &Settings) -> Result<String, ConfigError> {
     }
 }
 
-/// What to say in place of a plugin that keystoneauth has and this tool has not.
+/// What to suggest in place of a plugin of keystoneauth that this tool does not support.
 fn instead(kind: &str) -> Option<&'static str> {
     match kind {
         "v2password" | "v2token" => {
@@ -137,7 +137,7 @@ fn keystone(settings: &Settings, kind: &str, methods: &[&str], more: &[&str]) ->
     let methods: Vec<Method> =
         methods.iter().map(|name| method(&options, name)).collect::<Result<_, _>>()?;
     let auth_url = options.auth_url()?;
-    // Keystone refuses a scope beside an application credential, which brings its own.
+    // Keystone rejects a scope in addition to an application credential, which has its own.
     let own = methods.iter().any(|method| matches!(method, Method::ApplicationCredential { .. }));
     let scope = if own { Scope::Default } else { options.scope()? };
     Ok(Arc::new(Keystone { auth_url, methods, scope }))
@@ -179,7 +179,7 @@ fn method(options: &Options, name: &str) -> Result<Method, ConfigError> {
     }
 }
 
-/// The factors: a list, or names with commas between.
+/// The factors: a list, or a comma-separated string.
 fn auth_methods(settings: &Settings) -> Result<Vec<String>, ConfigError> {
     let said = settings.option_list("auth_methods")?.unwrap_or_default();
     let names = said.iter().flat_map(|names| names.split(','));
@@ -242,7 +242,7 @@ fn grant(options: &Options, kind: &str) -> Result<OidcGrant, ConfigError> {
             },
         }),
         _ => {
-            // RFC 6749, section 4.4: only for clients with a secret.
+            // Allowed only for clients with a secret (RFC 6749, section 4.4).
             options.secret("client_secret")?;
             Ok(OidcGrant::ClientCredentials)
         }

@@ -1,4 +1,4 @@
-//! Lays the layers of one cloud over each other: its profile, itself, its region.
+//! Merges the layers of one cloud: its profile, its own settings, its region.
 
 use secrecy::zeroize::Zeroizing;
 
@@ -7,19 +7,19 @@ use super::files::{self, Entry};
 use super::yaml::{Map, Node};
 use super::{ConfigError, Overrides, Place};
 
-/// All settings of one cloud, in today's names.
+/// All settings of one cloud, under their current names.
 pub(super) struct Settings<'a> {
     pub(super) name: &'a str,
     pub(super) place: Place,
     pub(super) environment: &'a Environment,
-    /// What stands below `auth`.
+    /// The settings below `auth`.
     pub(super) auth: Map,
-    /// The rest.
+    /// All other settings.
     root: Map,
 }
 
 impl<'a> Settings<'a> {
-    /// The settings of the cloud that `entry` tells of, with what is said of it for this run.
+    /// Merges the settings of the cloud in `entry` with the overrides of this run.
     pub(super) fn resolve(
         name: &'a str,
         entry: Entry,
@@ -61,13 +61,13 @@ impl<'a> Settings<'a> {
         })
     }
 
-    /// A setting beside `auth`; null and absent are not the same for `auth_type`.
+    /// A setting outside `auth`. For `auth_type`, null and absent differ.
     pub(super) fn node(&self, key: &str) -> Option<&Node> {
         self.root.get(key)
     }
 
-    /// The text of a setting beside `auth`, with `{NAME}` replaced by the setting of that name. An
-    /// empty text is as good as none.
+    /// The text of a setting outside `auth`, with each `{NAME}` replaced by the setting of that
+    /// name. An empty text counts as unset.
     pub(super) fn text(&self, key: &str) -> Result<Option<String>, ConfigError> {
         match self.plain(&self.root, key)? {
             Some(text) => self.format(key, text).map(Some),
@@ -75,12 +75,12 @@ impl<'a> Settings<'a> {
         }
     }
 
-    /// The same as it stands, with its braces.
+    /// The same without replacements.
     pub(super) fn plain_text(&self, key: &str) -> Result<Option<&str>, ConfigError> {
         self.plain(&self.root, key)
     }
 
-    /// The text of a setting for the image service, or the one for all services.
+    /// The text of a setting for the image service, or else of the one for all services.
     pub(super) fn image_text(&self, key: &str) -> Result<Option<String>, ConfigError> {
         match self.text(&format!("image_{key}"))? {
             Some(text) => Ok(Some(text)),
@@ -88,8 +88,8 @@ impl<'a> Settings<'a> {
         }
     }
 
-    /// A setting for the image service, or the one for all services, that may be one text or a list
-    /// of them.
+    /// A setting for the image service, or else the one for all services, that is a text or a list
+    /// of texts.
     pub(super) fn image_list(&self, key: &str) -> Result<Option<Vec<String>>, ConfigError> {
         match self.list(&self.root, &format!("image_{key}"))? {
             Some(list) => Ok(Some(list)),
@@ -97,7 +97,7 @@ impl<'a> Settings<'a> {
         }
     }
 
-    /// An option of the auth plugin that may be one text or a list of them.
+    /// An option of the auth plugin that is a text or a list of texts.
     pub(super) fn option_list(&self, key: &str) -> Result<Option<Vec<String>>, ConfigError> {
         match self.list(&self.auth, key)? {
             Some(list) => Ok(Some(list)),
@@ -116,7 +116,7 @@ impl<'a> Settings<'a> {
         texts.collect::<Result<_, _>>().map(Some)
     }
 
-    /// The text of an option of the auth plugin: below `auth`, or else beside it.
+    /// The text of an option of the auth plugin: in `auth`, or else outside it.
     pub(super) fn option(&self, key: &str) -> Result<Option<&str>, ConfigError> {
         match self.plain(&self.auth, key)? {
             Some(text) => Ok(Some(text)),
@@ -132,8 +132,8 @@ impl<'a> Settings<'a> {
         }
     }
 
-    /// Replaces `{NAME}` by the setting of that name, and `{{` by `{`, as Python's `str.format`
-    /// does for the openstacksdk.
+    /// Replaces `{NAME}` by the setting of that name, and `{{` by `{`, as openstacksdk does with
+    /// Python's `str.format`.
     pub(super) fn format(&self, key: &str, text: &str) -> Result<String, ConfigError> {
         let broken = || {
             self.fail(
@@ -165,7 +165,7 @@ impl<'a> Settings<'a> {
         Ok(formatted)
     }
 
-    /// The settings of the profile that the cloud names. `cloud` is the older word for it.
+    /// The settings of the profile that the cloud names; the older key for it is `cloud`.
     fn profile(&self, own: &Map) -> Result<Map, ConfigError> {
         let name = match self.plain(own, "profile")? {
             Some(name) => Some(name),
@@ -182,7 +182,7 @@ impl<'a> Settings<'a> {
         }
     }
 
-    /// The regions that a layer lists, or the only one that it names.
+    /// The regions listed by a layer, or the single one that it names.
     fn regions(&self, layer: &Map) -> Result<Vec<Region>, ConfigError> {
         let listed = match (layer.get("regions"), layer.get("region_name")) {
             (Some(Node::List(regions)), _) | (None, Some(Node::List(regions))) => regions.clone(),
@@ -204,7 +204,7 @@ impl<'a> Settings<'a> {
         let values = match map.remove("values") {
             None | Some(Node::Null) => Map::new(),
             Some(Node::Map(mut values)) => {
-                // Unlike that of a file, a null of a region takes nothing away.
+                // A null in a region removes nothing, unlike a null in a file.
                 values.retain(|_, value| !matches!(value, Node::Null));
                 values
             }
@@ -219,7 +219,7 @@ impl<'a> Settings<'a> {
         }
     }
 
-    /// The region that was asked for, or the first.
+    /// The requested region, or the first one.
     fn choose(
         &self,
         mut regions: Vec<Region>,
@@ -242,11 +242,11 @@ impl<'a> Settings<'a> {
         )
     }
 
-    /// Gives settings today's names and places.
+    /// Moves settings to their current names and places.
     fn rename(&mut self) {
         for (name, older) in IN_AUTH {
             let mut said = None;
-            // What stands beside `auth` counts more, and today's name more than an older one.
+            // Outside `auth` takes precedence over inside, and current names over older ones.
             for key in older.iter().chain([name]) {
                 for map in [&mut self.auth, &mut self.root] {
                     said = map.remove(*key).filter(is_said).or(said);
@@ -265,8 +265,8 @@ impl<'a> Settings<'a> {
         }
     }
 
-    /// With a project, `domain_name` and `domain_id` mean the domain of both user and project;
-    /// without one they are the scope.
+    /// With a project, `domain_name` and `domain_id` are the domain of both user and project;
+    /// without one, they are the scope.
     fn share_domain(&mut self) {
         if !self.auth.contains_key("project_id") && !self.auth.contains_key("project_name") {
             return;
@@ -287,7 +287,7 @@ struct Region {
     values: Map,
 }
 
-/// Null and the empty text say nothing.
+/// Null and the empty text count as unset.
 fn is_said(node: &Node) -> bool {
     match node {
         Node::Null => false,
@@ -296,7 +296,7 @@ fn is_said(node: &Node) -> bool {
     }
 }
 
-/// Lays `over` over `below`: setting by setting, and one level deeper in `auth`.
+/// Overrides settings of `below` with those of `over`, one by one; in `auth`, one level deeper.
 fn lay(below: &mut Map, over: Map) {
     for (key, value) in over {
         match (below.get_mut(&key), value) {
@@ -306,7 +306,7 @@ fn lay(below: &mut Map, over: Map) {
     }
 }
 
-/// What belongs into `auth` wherever it is said, with its older names.
+/// Settings that belong in `auth` wherever they are written, with their older names.
 const IN_AUTH: &[(&str, &[&str])] = &[
     ("domain_id", &[]),
     ("domain_name", &[]),

@@ -7,7 +7,7 @@ use glance_core::transport::Repeats;
 const AUTH: &str = "auth: {auth_url: 'https://ks:5000', username: u, password: 0123, \
                     project_name: p, domain_name: D}";
 
-/// The cloud `a` of a file, beside an empty `b`.
+/// Reads the cloud `a` from a file that also has an empty cloud `b`.
 fn find(cloud: &str, region: Option<&str>) -> Result<Cloud, ConfigError> {
     find_with(cloud, &Overrides::region(region))
 }
@@ -181,7 +181,7 @@ fn a_missing_secret_is_asked_for() {
         (cloud.auth_type.as_str(), format!("{cloud:?}").contains("told")),
         ("v3totp", false)
     );
-    // Nobody answered for the password.
+    // No prompt answers for the password.
     let error = find("auth: {auth_url: 'https://ks', user_id: u}", None).unwrap_err();
     assert!(error.reason.contains("`auth.password` is missing"), "{error}");
 }

@@ -1,26 +1,27 @@
-//! YAML with every scalar kept as the text it is: `password: 0123` stays `0123`.
+//! YAML with every scalar kept as text: `password: 0123` remains `0123`.
 
 use std::collections::BTreeMap;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, StrInput, Tag};
 use secrecy::zeroize::Zeroizing;
 
-/// The bytes of memory that aliases may add: some files repeat a block, none needs more.
+/// Maximum bytes of memory that aliases may add. Some files repeat a block; none needs more.
 const ALIAS_LIMIT: usize = 1 << 20;
 
-/// What a value without contents takes.
+/// The memory of a value without its contents.
 const NODE: usize = size_of::<Node>();
 
-/// How deep a file may nest; the reader recurses.
+/// The maximum nesting depth of a file, because the reader recurses.
 const DEPTH_LIMIT: usize = 64;
 
-/// The tags that leave a scalar what it is, or make it null.
+/// The tags that keep a scalar as text, or make it null.
 const SCALARS: &[&str] = &["str", "int", "float", "bool", "null"];
 
-/// A map of a file.
+/// A map in a file.
 pub(super) type Map = BTreeMap<String, Node>;
 
-/// A value in a file. It may be a secret, so it has no `Debug`, and is wiped when dropped.
+/// A value in a file. As it may be a secret, it has no `Debug`, and its memory is wiped when it is
+/// dropped.
 #[derive(Clone)]
 pub(super) enum Node {
     Null,
@@ -30,8 +31,8 @@ pub(super) enum Node {
 }
 
 impl Node {
-    /// Reads a file of one document. The error says what is wrong and on which line, and quotes no
-    /// value.
+    /// Parses a file with a single document. The error says what is wrong on which line, and quotes
+    /// no value.
     pub(super) fn read(text: &str) -> Result<Self, String> {
         let mut reader = Reader {
             parser: Parser::new_from_str(text),
@@ -57,8 +58,7 @@ impl Node {
         Self::Text(Zeroizing::new(text.into()))
     }
 
-    /// The same with `_` for every `-` in keys, at every depth. Fails with a key that then stands
-    /// there twice.
+    /// Replaces `-` by `_` in keys, at every depth. Fails if a key then occurs twice.
     pub(super) fn normalised(self) -> Result<Self, String> {
         match self {
             Self::Map(map) => {
@@ -79,7 +79,7 @@ impl Node {
         }
     }
 
-    /// Lays `over` over this value: maps key by key, anything else as a whole.
+    /// Merges `over` into this value: maps key by key, anything else as a whole.
     pub(super) fn merge(&mut self, over: Self) {
         match (self, over) {
             (Self::Map(below), Self::Map(over)) => {
@@ -91,7 +91,7 @@ impl Node {
         }
     }
 
-    /// About so many bytes of memory.
+    /// The approximate memory of the value, in bytes.
     fn weight(&self) -> usize {
         let more = match self {
             Self::Null => 0,
@@ -105,7 +105,7 @@ impl Node {
     }
 }
 
-/// Yes or no in any spelling YAML ever had; anything else is neither.
+/// A boolean in any spelling that YAML ever had; `None` for anything else.
 pub(super) fn truth(text: &str) -> Option<bool> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "yes" | "on" | "y" | "1" => Some(true),
@@ -114,8 +114,8 @@ pub(super) fn truth(text: &str) -> Option<bool> {
     }
 }
 
-/// Builds nodes from events. The loader of the library is not used because it tells `'a'` from
-/// `a` as keys, and recurses without a limit.
+/// Builds nodes from parser events. The library's own loader distinguishes the keys `'a'` and `a`,
+/// and recurses without a limit.
 struct Reader<'input> {
     parser: Parser<'input, StrInput<'input>>,
     anchors: BTreeMap<usize, Node>,
@@ -172,8 +172,8 @@ impl<'input> Reader<'input> {
         Ok(node)
     }
 
-    /// The name of a tag of YAML's own, if there is a tag. With any other tag, the value means
-    /// something else than it says: `!vault`, `!ENV` and the like need a program that knows them.
+    /// The name of a standard YAML tag, if there is a tag. Other tags, such as `!vault` and `!ENV`,
+    /// change the meaning of the value and require a program that supports them.
     fn tag(
         &self,
         tag: Option<&Tag>,
@@ -182,7 +182,7 @@ impl<'input> Reader<'input> {
         let Some(tag) = tag else { return Ok(None) };
         let whole = format!("{}{}", tag.handle, tag.suffix);
         let own = whole.strip_prefix("tag:yaml.org,2002:");
-        // `!` alone says: as it stands.
+        // A lone `!` means: take the scalar as text.
         if let Some(name) = known.iter().find(|name| Some(**name) == own || whole == "!") {
             return Ok(Some(name));
         }
@@ -232,7 +232,7 @@ impl<'input> Reader<'input> {
         Ok(Node::Map(map))
     }
 
-    /// `<<: *base` or `<<: [*first, *second]`: fills in what is not there, the first one first.
+    /// `<<: *base` or `<<: [*first, *second]`: adds the missing keys, the first map first.
     fn merge_key(&self, map: &mut BTreeMap<String, Node>, merged: Node) -> Result<(), String> {
         match merged {
             Node::Map(base) => {

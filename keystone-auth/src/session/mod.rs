@@ -1,4 +1,4 @@
-//! Keeps a token, and gets the next one in time.
+//! Caches a token and renews it in time.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,27 +15,27 @@ use crate::version_discovery;
 use glance_core::plain_http;
 use glance_core::transport::Transport;
 
-/// How long a refusal stands. Everybody who waits for the same sign-in hears it without asking
-/// again: Keystone locks accounts after a few refusals.
+/// How long a rejection is remembered. Callers that wait for the same sign-in get the same error
+/// without another request, because Keystone locks accounts after a few rejections.
 const REFUSAL_STANDS: Duration = Duration::from_secs(30);
 
-/// How long before its expiry a proof is no longer used, if another can be had.
+/// How long before its expiry a proof is replaced, if it can be renewed.
 const MARGIN: Duration = Duration::from_secs(120);
 
-/// One sign-in to one cloud, shared by all who work there. Its `Debug` shows no secret.
+/// The sign-in to one cloud, shared by all tasks that use the cloud. `Debug` shows no secret.
 pub struct Session {
     transport: Arc<dyn Transport>,
     plugin: Arc<dyn AuthPlugin>,
-    // Held while signing in, so that many waiters make one request.
+    // Held during sign-in, so that concurrent callers cause a single request.
     state: Mutex<State>,
 }
 
-/// Where an image service is.
+/// The endpoint of an image service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageEndpoint {
-    /// Its base URL: without a version, with the prefix of its path, without a slash at the end.
+    /// The base URL: without a version, with its path prefix, without a trailing slash.
     pub url: String,
-    /// The highest minor of version 2 that it speaks, if it says so.
+    /// The highest minor version of API version 2, if the service reports it.
     pub minor_version: Option<u32>,
 }
 
@@ -43,7 +43,7 @@ pub struct ImageEndpoint {
 struct State {
     grant: Option<Arc<Grant>>,
     refusal: Option<Refusal>,
-    /// Until when an old grant is used without trying to renew it: that failed.
+    /// Until when an old grant is used without another attempt to renew it, after one failed.
     patient_until: Option<Instant>,
 }
 
@@ -63,43 +63,43 @@ impl Refusal {
 }
 
 impl Session {
-    /// A session that will sign in by `plugin` when a proof is first asked for.
+    /// Creates a session that signs in through `plugin` when a proof is first requested.
     pub fn new(transport: Arc<dyn Transport>, plugin: Arc<dyn AuthPlugin>) -> Self {
         Self { transport, plugin, state: Mutex::default() }
     }
 
-    /// A proof that is good for a while.
+    /// A valid proof.
     pub async fn proof(&self) -> Result<Proof, SignInError> {
         self.proof_lasting(Some(Duration::ZERO)).await
     }
 
-    /// A proof that is good for as long as `needed`, or one that is almost new when none lasts so
-    /// long. Where nobody knows what is needed, it has at least half of its life before it.
+    /// A proof that remains valid for `needed`, or a nearly new one if none lasts that long. With
+    /// `None`, for work of unknown duration, at least half of the proof's life remains.
     pub async fn proof_lasting(&self, needed: Option<Duration>) -> Result<Proof, SignInError> {
         Ok(self.grant(Need::Lasting(needed)).await?.proof.clone())
     }
 
-    /// How long this session can go on, where that is limited: it has a proof that ends and can't
-    /// be renewed. `None` when it can go on, or when nobody knows how long.
+    /// The remaining time of this session, if its proof expires and cannot be renewed; otherwise,
+    /// or if the expiry is unknown, `None`.
     pub async fn time_left(&self) -> Result<Option<Duration>, SignInError> {
         let grant = self.grant(Need::Lasting(Some(Duration::ZERO))).await?;
         let ends = grant.life.filter(|_| grant.renewal == Renewal::Impossible);
         Ok(ends.map(|life| life.end.saturating_duration_since(Instant::now())))
     }
 
-    /// Another proof than `stale`, which was answered with 401. Signs in again unless somebody
-    /// already did.
+    /// A proof other than `stale`, which was answered with 401. Signs in again, unless another
+    /// caller has already done so.
     pub async fn renew(&self, stale: &Proof) -> Result<Proof, SignInError> {
         Ok(self.grant(Need::Other(stale)).await?.proof.clone())
     }
 
-    /// What the proof in use is good for, if there is one and it says so.
+    /// The scope of the current token, if there is one and its scope is known.
     pub async fn reach(&self) -> Option<Reach> {
         self.state.lock().await.grant.as_ref().and_then(|grant| grant.reach.clone())
     }
 
-    /// Where the image service is that is wanted: by what the configuration says, what the plugin
-    /// knows, or the catalogue. The service is asked, without a proof, which versions it speaks.
+    /// The endpoint of the wanted image service: from the configuration, from the plugin, or from
+    /// the catalogue. Asks the service, without a proof, which API versions it supports.
     pub async fn image_endpoint(
         &self,
         wanted: &ImageService,
@@ -121,8 +121,7 @@ impl Session {
         Ok(ImageEndpoint { url, minor_version })
     }
 
-    /// The region of the image service that is wanted, where the configuration or the catalogue says
-    /// it.
+    /// The region of the wanted image service, if the configuration or the catalogue names one.
     pub async fn image_region(&self, wanted: &ImageService) -> Result<Option<String>, SignInError> {
         if wanted.region.is_some() {
             return Ok(wanted.region.clone());
@@ -131,7 +130,7 @@ impl Session {
         Ok(catalogue::region(&grant.catalogue, wanted).map(str::to_owned))
     }
 
-    /// Where the sign-in says that the service is.
+    /// The endpoint according to the sign-in.
     async fn granted_endpoint(&self, wanted: &ImageService) -> Result<Url, SignInError> {
         let grant = self.grant(Need::Lasting(Some(Duration::ZERO))).await?;
         if let Some(fixed) = &grant.endpoint {
@@ -146,7 +145,7 @@ impl Session {
         catalogue::choose(&grant.catalogue, wanted)
     }
 
-    /// What carries its requests.
+    /// The transport for this session's requests.
     pub(super) fn transport(&self) -> &dyn Transport {
         &*self.transport
     }
@@ -168,17 +167,17 @@ impl Session {
         if let Some(refusal) = kept.refusal.as_ref().filter(|refusal| now < refusal.until) {
             return Err(refusal.again());
         }
-        // What is spent stays out of use even when this fails or is dropped half-way.
+        // A spent grant stays unused even if this sign-in fails or is cancelled.
         *kept = State::default();
         let signed_in = self.plugin.sign_in(&*self.transport).await;
         let grant = signed_in.inspect_err(|error| kept.remember(error))?;
         let same = matches!(need, Need::Other(stale) if grant.proof == *stale);
         let grant = kept.grant.insert(Arc::new(grant)).clone();
-        // It stays in use: what refused it may be a single request.
+        // The proof stays in use: the service may have rejected a single request only.
         if same { Err(not_renewable()) } else { Ok(grant) }
     }
 
-    /// Signs in before there is need to. When that fails, the proof is used to its end.
+    /// Renews a grant ahead of its expiry. If that fails, the old proof is used until it expires.
     async fn replace(&self, kept: &mut State, grant: Arc<Grant>, now: Instant) -> Arc<Grant> {
         match self.plugin.sign_in(&*self.transport).await {
             Ok(new) => {
@@ -189,7 +188,7 @@ impl Session {
             Err(error) => {
                 tracing::warn!("the token is used to its end: it can't be renewed yet: {error}");
                 let end = grant.life.map(|life| life.end);
-                // Keystone locks accounts; a server that is out of order comes back.
+                // Avoid account lockout after a rejection; retry sooner after other errors.
                 kept.patient_until = match error.kind {
                     SignInErrorKind::Unauthenticated => end,
                     _ => Some(now + REFUSAL_STANDS),
@@ -201,7 +200,7 @@ impl Session {
 }
 
 impl State {
-    /// Whether an old grant is to be used without trying to renew it.
+    /// Whether to use an old grant without another attempt to renew it.
     fn is_patient(&self, now: Instant) -> bool {
         self.patient_until.is_some_and(|until| now < until)
     }
@@ -218,24 +217,24 @@ impl State {
     }
 }
 
-/// What a proof is needed for.
+/// The purpose for which a proof is requested.
 enum Need<'a> {
-    /// Something that takes so long, or, without a length, nobody knows how long.
+    /// Work of this duration, or of unknown duration.
     Lasting(Option<Duration>),
-    /// To replace this one, which was refused.
+    /// Replacement of this rejected proof.
     Other(&'a Proof),
 }
 
-/// What a grant is to a need.
+/// How well a grant meets a need.
 enum Fitness {
     Good,
-    /// It is good still, but a new one would be better.
+    /// Valid, but due for renewal.
     Old,
-    /// It is of no use.
+    /// Unusable.
     Spent,
 }
 
-/// Judges by the monotonic clock and the life that the server told, never by the wall clock.
+/// Compares the lifetime stated by the server with the monotonic clock, never with the wall clock.
 fn fitness(grant: &Grant, need: &Need<'_>, now: Instant) -> Fitness {
     let needed = match need {
         Need::Other(stale) if grant.proof == **stale => return Fitness::Spent,
@@ -248,7 +247,7 @@ fn fitness(grant: &Grant, need: &Need<'_>, now: Instant) -> Fitness {
     }
     let (left, whole) = (life.end - now, life.end - life.begin);
     let margin = MARGIN.min(whole / 2);
-    // No token lasts longer than a whole life, so what takes longer gets one that is almost new.
+    // No token outlasts its whole life, so longer work gets a nearly new one.
     let needed = needed.map_or(whole / 2, |needed| (needed + margin).min(whole / 10 * 9));
     match grant.renewal {
         Renewal::Possible if left < needed.max(margin) => Fitness::Old,

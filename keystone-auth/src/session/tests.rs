@@ -11,11 +11,11 @@ use crate::{Domain, Scope, User};
 use glance_core::body::Body;
 use glance_core::transport::{TransportError, TransportErrorKind};
 
-/// A Keystone that counts the tokens it gives.
+/// A Keystone that counts the tokens it issues.
 #[derive(Debug, Default)]
 struct Keystone {
     asked: AtomicUsize,
-    // 0 means no answer at all.
+    // 0 means no response at all.
     status: AtomicUsize,
     location: &'static str,
     last: StdMutex<String>,
@@ -133,7 +133,7 @@ async fn what_could_outlive_a_token_gets_another() {
     assert_eq!(lasting(Some(30)).await, "token-1");
     assert_eq!(lasting(None).await, "token-1");
     assert_eq!(lasting(Some(40)).await, "token-2");
-    // Longer than any token lives: one that is almost new has to do.
+    // Longer than any token lives, so a nearly new token must do.
     assert_eq!(lasting(Some(600)).await, "token-2");
     tokio::time::advance(Duration::from_secs(60 * 5)).await;
     assert_eq!(lasting(Some(600)).await, "token-2");
@@ -194,7 +194,7 @@ async fn a_passcode_or_a_token_is_not_offered_twice() {
     }
 }
 
-/// A sign-in that a person makes.
+/// A sign-in that requires a person.
 #[derive(Debug, Default)]
 struct Person(AtomicUsize);
 
@@ -237,7 +237,7 @@ async fn a_refusal_is_asked_for_once() {
         let error = answer.unwrap_err();
         assert_eq!(error.kind, SignInErrorKind::Unauthenticated);
         assert!(error.reason.contains("refused the credentials of user `bob`"), "{error}");
-        // The one request that was made, also for those who only heard of it.
+        // The id of the single request, also for callers that only shared its result.
         assert!(error.to_string().ends_with("(request req-1)"), "{error}");
         assert!(!format!("{error} {error:?}").contains("hush"));
     }

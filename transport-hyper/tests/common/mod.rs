@@ -1,4 +1,4 @@
-//! A TLS library that trusts nobody.
+//! A TLS library that rejects every server.
 
 use async_trait::async_trait;
 use glance_core::transport::{TransportError, TransportErrorKind};

@@ -1,5 +1,5 @@
-//! Which images a query asks for, as Glance understands it
-//! (`_make_conditions_from_filters` in `glance/db/sqlalchemy/api.py`).
+//! The filters of a listing, with Glance's semantics (`_make_conditions_from_filters` in
+//! `glance/db/sqlalchemy/api.py`).
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::field_text;
 use crate::api::answer::Refusal;
 
-/// What images must be like.
+/// The conditions that listed images meet.
 #[derive(Debug, Default)]
 pub(super) struct Filters {
     visibility: Option<String>,
@@ -21,19 +21,19 @@ pub(super) struct Filters {
 #[derive(Debug)]
 enum Filter {
     Tag(String),
-    /// A field or a property, as text.
+    /// A field or property that equals this text.
     Is(String, String),
     In(String, Vec<String>),
     AtLeast(String, i64),
     AtMost(String, i64),
-    /// A field that has times, how it is to stand to one, and that one.
+    /// A time field, a comparison, and the time to compare it with.
     Time(String, Comparison, Timestamp),
 }
 
 type Comparison = fn(&Timestamp, &Timestamp) -> bool;
 
 impl Filters {
-    /// Takes one parameter of the query.
+    /// Adds one parameter of the query.
     pub(super) fn take(&mut self, key: &str, value: String) -> Result<(), Refusal> {
         match key {
             "visibility" => {
@@ -48,7 +48,7 @@ impl Filters {
         Ok(())
     }
 
-    /// The images of the ids that are asked for, or all.
+    /// Selects the images with the requested ids, or all images.
     pub(super) fn selection(&self) -> Selection {
         let ids = self.others.iter().find_map(|filter| match filter {
             Filter::In(key, ids) if key == "id" => Some(ids),
@@ -123,7 +123,7 @@ fn flag(key: &str, value: &str) -> Result<bool, Refusal> {
     })
 }
 
-/// A field that has numbers. Glance takes no other for a property here: it fails.
+/// Checks that a field is numeric. Glance itself fails on a range of any other field.
 fn number_field(field: &str) -> Result<String, Refusal> {
     match ["size", "virtual_size", "min_disk", "min_ram"].contains(&field) {
         true => Ok(field.to_owned()),
@@ -136,13 +136,13 @@ fn number(value: &str) -> Result<i64, Refusal> {
     value.parse().map_err(wrong)
 }
 
-/// A time, in front of which an operator may stand.
+/// Parses a time filter with an optional operator, such as `gte:`.
 fn time(field: &str, value: &str) -> Result<Filter, Refusal> {
     let malformed = || {
         let reason = format!("Bad \"{field}\" query filter format.");
         Refusal::invalid(format!("{reason} Use ISO 8601 DateTime notation."))
     };
-    // The colons of the time itself come later.
+    // The time itself contains colons, so only a prefix of letters is an operator.
     let (operator, time) = match value.split_once(':') {
         Some((word, time)) if word.bytes().all(|byte| byte.is_ascii_alphabetic()) => (word, time),
         _ => ("eq", value),
@@ -161,7 +161,7 @@ fn time(field: &str, value: &str) -> Result<Filter, Refusal> {
     Ok(Filter::Time(field.to_owned(), compare, time))
 }
 
-/// The words between commas; one in quotes may have commas itself.
+/// Splits a comma-separated list. A quoted word may contain commas.
 fn listed(list: &str) -> Result<Vec<String>, Refusal> {
     let mut words = Vec::new();
     let mut rest = Some(list);

@@ -1,4 +1,4 @@
-//! Listing images, a page at a time.
+//! Lists images page by page.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ impl GlanceApi {
             Some(marker) => Some(wanted.key(&self.marker(marker).await?)),
             None => None,
         };
-        // Never more than one page in memory, however many images there are.
+        // Holds at most one page in memory, however many images there are.
         let mut page = BTreeMap::new();
         let mut images = self.store.list(&wanted.filters.selection()).await?;
         let in_order_of_store = wanted.order.is_by_id();
@@ -52,7 +52,7 @@ impl GlanceApi {
     }
 }
 
-/// What a client asked for.
+/// The parameters of a listing.
 #[derive(Debug)]
 struct Query {
     /// The parameters as given, for the links to other pages.
@@ -90,7 +90,7 @@ impl Query {
             }
             "marker" => self.marker = Some(value),
             "sort" | "sort_key" | "sort_dir" => {}
-            // Every caller is an administrator, who sees shared images whatever members said.
+            // Every caller is an administrator and sees shared images whatever the member status.
             "member_status" if value == "all" || value.parse::<MemberStatus>().is_ok() => {}
             "member_status" => return Err(Refusal::invalid(format!("Invalid status: {value}"))),
             "changes-since" => {
@@ -113,7 +113,7 @@ impl Query {
             "first": self.link(None),
             "schema": "/v2/schemas/images",
         });
-        // A full page has a successor, which may turn out to be empty: so does Glance.
+        // A full page has a link to the next, which may be empty, as in Glance.
         if let Some(last) = images.last().filter(|_| images.len() == self.limit) {
             page["next"] = self.link(Some(last.id.as_str())).into();
         }
@@ -132,10 +132,10 @@ impl Query {
     }
 }
 
-/// A field of the record as text, as filters and sorting see it.
+/// A field of the record as text, for filters and sorting.
 fn field_text(image: &Image, field: &str) -> Option<String> {
     match field {
-        // Spelled out for speed: sorting asks for these two of every image.
+        // Special cases for speed: sorting needs these two fields of every image.
         "id" => Some(image.id.as_str().to_owned()),
         "created_at" => image.created_at.clone(),
         _ => match fields(image).remove(field)? {

@@ -1,4 +1,4 @@
-//! By what a listing is sorted, as Glance understands it (`_get_sorting_params` in
+//! The order of a listing, with Glance's semantics (`_get_sorting_params` in
 //! `glance/api/v2/images.py`, `image_get_all` in `glance/db/sqlalchemy/api.py`).
 
 use std::cmp::Reverse;
@@ -8,7 +8,7 @@ use glance_core::image::Image;
 use super::field_text;
 use crate::api::answer::Refusal;
 
-/// The fields that images are sorted by, the weightiest first.
+/// The fields to sort by, the most significant first.
 #[derive(Debug, Default)]
 pub(super) struct Order(Vec<(Field, Direction)>);
 
@@ -20,14 +20,14 @@ enum Direction {
 
 type Field = &'static str;
 
-/// One part of what an image is sorted by.
+/// One component of an image's sort key.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Part {
     Up(Value),
     Down(Reverse<Value>),
 }
 
-/// What is not there comes before everything.
+/// A value to sort by. Missing values sort first.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Value {
     Number(Option<u64>),
@@ -35,8 +35,8 @@ pub(super) enum Value {
 }
 
 impl Order {
-    /// The order that the parameters of a query ask for: `sort=KEY[:DIRECTION],...`, or `sort_key`s and
-    /// as many `sort_dir`s, or one.
+    /// Parses the order from the parameters of a query: `sort=KEY[:DIRECTION],...`, or `sort_key`s
+    /// with either one `sort_dir` or as many as there are keys.
     pub(super) fn parse(given: &[(String, String)]) -> Result<Self, Refusal> {
         let all = |name: &'static str| {
             given.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
@@ -60,7 +60,7 @@ impl Order {
         if keys.is_empty() {
             keys.push("created_at");
         }
-        // One direction is that of every key, those that are added too.
+        // A single direction applies to all keys, including those added here.
         let usual = match directions {
             [one] => *one,
             _ => Direction::Down,

@@ -1,4 +1,4 @@
-//! Metadata definitions: namespaces and what is in them.
+//! Metadata definitions: namespaces and their contents.
 
 use serde_json::{Map, Value, json};
 
@@ -98,7 +98,7 @@ fn property(required: &[&str]) -> Value {
     })
 }
 
-/// A property is itself a JSON schema.
+/// The schema of a property, which is itself a JSON schema.
 fn property_fields() -> Value {
     let types = json!(["array", "boolean", "integer", "number", "object", "string", null]);
     let text = json!({"type": "string"});
@@ -158,7 +158,7 @@ fn resource_type() -> Value {
     })
 }
 
-/// The name of something that stands under `definitions`.
+/// The name of a schema under `definitions`.
 #[derive(Clone, Copy)]
 struct Definition(&'static str);
 
@@ -198,7 +198,7 @@ fn definitions_with_property() -> Value {
     all
 }
 
-/// The names of a property's own properties that it must have.
+/// The names of the required members of an object property.
 fn required_properties() -> Value {
     json!({"type": "array", "items": {"type": "string"}, "minItems": 1, "uniqueItems": true})
 }

@@ -18,7 +18,7 @@ pub(super) fn image() -> Value {
     })
 }
 
-/// What clients may write.
+/// The fields that clients may write.
 fn attributes() -> Value {
     json!({
         "id": {"type": "string", "pattern": UUID, "description": "The image's id, a UUID"},
@@ -43,7 +43,7 @@ fn attributes() -> Value {
     })
 }
 
-/// What the server says of the data and of the record.
+/// The fields that the server reports about the data and the record.
 fn facts() -> Value {
     let digest = |length: u32, description: &str| {
         json!({
@@ -67,7 +67,7 @@ fn facts() -> Value {
     })
 }
 
-/// Where the image and its data are.
+/// The links to the image and the locations of its data.
 fn links() -> Value {
     let location = json!({
         "type": "object",

@@ -1,14 +1,14 @@
-//! What records, members and metadata definitions look like, as JSON schemas: clients check what they
-//! send by them, and make command-line options of them.
+//! JSON schemas of records, members and metadata definitions. Clients validate requests against
+//! them and derive command-line options from them.
 //!
-//! They say what those of Glance 33 say, in other words.
+//! The schemas are equivalent to those of Glance 33, worded differently.
 
 use serde_json::{Value, json};
 
 mod definitions;
 mod image;
 
-/// The schema at `/v2/schemas/` and these segments.
+/// The schema at `/v2/schemas/` followed by these segments.
 pub(crate) fn find(segments: &[&str]) -> Option<Value> {
     Some(match segments {
         ["image"] => image::image(),
@@ -20,7 +20,7 @@ pub(crate) fn find(segments: &[&str]) -> Option<Value> {
     })
 }
 
-/// Several of the same, under the key that is their name, and the way to more of them.
+/// A page of items under the key `name`, with the links to further pages.
 fn page(name: &str, several: &Value) -> Value {
     let text = json!({"type": "string"});
     json!({
@@ -38,7 +38,7 @@ fn link(relation: &str, target: &str) -> Value {
     json!({"rel": relation, "href": target})
 }
 
-/// A text that the server writes.
+/// A string that the server writes.
 fn written(description: &str) -> Value {
     json!({"type": "string", "readOnly": true, "description": description})
 }

@@ -1,4 +1,4 @@
-//! Servers that answer what they should not.
+//! Servers with unexpected responses.
 
 use std::cell::Cell;
 
@@ -8,7 +8,7 @@ use super::*;
 use crate::{ImageService, Session};
 
 thread_local! {
-    /// Bytes of pages that were taken from servers by this test.
+    /// Bytes of response pages that this test has read.
     static TAKEN: Cell<usize> = const { Cell::new(0) };
 }
 
@@ -82,7 +82,7 @@ async fn a_redirect_is_named_and_not_followed() {
     }
 }
 
-/// Keystone with a catalogue, and what the Glances of it answer.
+/// A Keystone with a catalogue, and the response of the Glances in it.
 fn cloud(glance: fn() -> Response<Body>) -> Arc<Double> {
     Double::new(move |request| match request.uri().host() {
         Some("ks") => {
@@ -102,7 +102,7 @@ fn cloud(glance: fn() -> Response<Body>) -> Arc<Double> {
 async fn found(double: &Arc<Double>) -> Result<String, SignInError> {
     let session = Session::new(double.clone(), Arc::new(by_password()));
     let endpoint = session.image_endpoint(&ImageService::default()).await.map(|found| found.url);
-    // Nobody who asks for versions needs a token, and nobody else is asked.
+    // Version discovery must not send a token, and must not contact any other host.
     for request in double.sent.lock().unwrap().iter() {
         assert!(["ks", "g1"].contains(&request.uri().host().unwrap()));
         assert!(request.headers().get("x-auth-token").is_none());
@@ -125,14 +125,14 @@ async fn a_foreign_link_in_the_versions_changes_nothing() {
 
 #[tokio::test]
 async fn a_glance_elsewhere_is_not_followed() {
-    // The versions are not known then, and the catalogue counts.
+    // The versions are then unknown, and the endpoint of the catalogue is used.
     let endpoint = found(&cloud(|| redirect(302, "https://evil/v2/"))).await;
     assert_eq!(endpoint.unwrap(), "https://g1/image");
 }
 
 #[tokio::test]
 async fn no_versions_are_no_obstacle() {
-    // A proxy may let only `v2/` pass; what is wrong with that is for the first request to say.
+    // A proxy may admit only `v2/`; the first request will report other errors.
     for answer in [|| page(404, 5 << 20), || page(200, 32 << 10), || page(503, 0)] {
         assert_eq!(found(&cloud(answer)).await.unwrap(), "https://g1/image");
     }

@@ -1,4 +1,4 @@
-//! The plugins against doubles that know the standards.
+//! The plugins against fake servers that follow the standards.
 
 use std::sync::{Arc, Mutex};
 
@@ -17,10 +17,10 @@ mod oidc;
 mod plain_http;
 mod receipts;
 
-/// A server: what it answers to a request, whose body was read.
+/// A server: a function from a request, with its body, to the response.
 type Answers = dyn Fn(&Request<Bytes>) -> Response<Body> + Send + Sync;
 
-/// Carries requests to a function, and keeps what was sent.
+/// A transport that passes requests to a function and records them.
 struct Double {
     answers: Box<Answers>,
     sent: Mutex<Vec<Request<Bytes>>>,
@@ -33,7 +33,7 @@ impl Double {
         Arc::new(Self { answers: Box::new(answers), sent: Mutex::default() })
     }
 
-    /// The addresses that were asked.
+    /// The URLs of all requests.
     fn asked(&self) -> Vec<String> {
         self.sent.lock().unwrap().iter().map(|request| request.uri().to_string()).collect()
     }
@@ -65,7 +65,7 @@ fn reply(status: u16, body: &Value) -> Response<Body> {
     Response::builder().status(status).body(Body::from(Bytes::from(body.to_string()))).unwrap()
 }
 
-/// What Keystone says when it grants a token.
+/// Keystone's response with a token.
 fn token(token: &str) -> Response<Body> {
     let mut answer = reply(201, &json!({"token": {"catalog": []}}));
     answer.headers_mut().insert("x-subject-token", token.parse().unwrap());
@@ -112,7 +112,7 @@ async fn a_given_token_is_looked_at_by_its_keystone() {
     );
     assert_eq!(proof(&grant), [("x-auth-token".to_owned(), "hush".to_owned())]);
     assert_eq!(double.asked(), ["https://ks/v3/auth/tokens"]);
-    // It may be good all the same when Keystone can't be asked, but not when it says no.
+    // If Keystone cannot be asked, the token may still be valid; after a rejection it is not.
     let grant = plugin.sign_in(&*Double::new(|_| reply(503, &Value::Null))).await.unwrap();
     assert!(grant.life.is_none() && proof(&grant).len() == 1);
     let error = plugin.sign_in(&*Double::new(|_| reply(401, &Value::Null))).await.unwrap_err();

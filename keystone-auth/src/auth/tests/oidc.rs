@@ -18,10 +18,10 @@ const SECRET: &str = "s e&c=r:\u{e4}%t";
 
 type Fields = BTreeMap<String, String>;
 
-/// What the provider goes through while a device waits.
+/// The state of the provider while a device waits.
 #[derive(Default)]
 struct Waiting {
-    /// Errors that it will answer, the next one first.
+    /// The errors to return, in this order.
     errors: Vec<&'static str>,
     asked: Vec<Instant>,
     challenge: Option<String>,
@@ -73,7 +73,7 @@ fn fields(request: &Request<Bytes>) -> Fields {
             let encoded = value.to_str().unwrap().strip_prefix("Basic ").unwrap();
             let pair = String::from_utf8(STANDARD.decode(encoded).unwrap()).unwrap();
             let (id, secret) = pair.split_once(':').unwrap();
-            // Section 2.3.1: both are encoded as forms are, before they are joined.
+            // Section 2.3.1: both are form-encoded before they are joined.
             let decode = |text: &str| {
                 let whole = format!("x={text}");
                 let mut pairs = form_urlencoded::parse(whole.as_bytes()).into_owned();

@@ -1,4 +1,4 @@
-//! What came over https leaves by plain http to this machine alone.
+//! Secrets that came over https are sent by plain http to this machine only.
 
 use super::*;
 use crate::{ImageService, Session};
@@ -73,8 +73,7 @@ async fn a_token_that_came_over_https_goes_to_no_http_server_but_here() {
     }
 }
 
-/// Of a Keystone that can't be asked: nothing says how long the token lives, but it is known whose it
-/// is.
+/// Keystone cannot be asked here, so the life of the token is unknown; its origin is known.
 #[tokio::test]
 async fn a_given_token_belongs_to_its_keystone() {
     for (auth_url, refused) in [("https://ks", true), ("http://ks", false)] {
@@ -82,7 +81,7 @@ async fn a_given_token_belongs_to_its_keystone() {
         let found = found(Arc::new(given), "", Some("http://g")).await;
         assert_eq!(found.is_err(), refused, "{auth_url}");
     }
-    // That of somebody who typed the address, too.
+    // A raw token may be sent to the http endpoint that is configured with it.
     let raw = FixedToken { token: "hush".into(), endpoint: Some("http://g".into()) };
     assert_eq!(found(Arc::new(raw), "", None).await.unwrap(), "http://g");
 }

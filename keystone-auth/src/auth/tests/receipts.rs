@@ -53,7 +53,7 @@ async fn a_factor_that_is_not_there_is_named() {
     assert!(error.hint.as_ref().unwrap().contains("password and totp"), "{error:?}");
     assert!(!format!("{error:?}").contains("a-receipt"));
     assert_eq!(double.asked().len(), 1);
-    // With both factors it does not go on for ever.
+    // With both factors given, another receipt does not cause an endless loop.
     assert!(by_two_factors().sign_in(&*double).await.is_err());
     assert_eq!(double.asked().len(), 3);
 }
