@@ -1,5 +1,5 @@
-//! The command line of glance-replicator. `replicator-engine` does the replication; this crate parses
-//! the arguments, opens the stores and prints reports.
+//! The command line of glance-replicator. This crate parses the arguments, opens the stores and
+//! prints reports; `replicator-engine` does the replication.
 //!
 //! A command line is handled in four steps:
 //!
@@ -10,10 +10,10 @@
 //! 4. `report` formats the results as text or JSON.
 //!
 //! The other modules serve all steps: `output` is the only module that prints; `logging` sends log
-//! messages to standard error, a file or syslog; `error` and [`exit`] define failures and exit codes;
-//! `signals` handles SIGINT and SIGTERM; `tls` chooses a TLS stack of this build; `input_file` and
-//! `named_file` read and write files that options name; `saved_plan` stores plans; `recorded_args`
-//! removes secrets from the command line that a journal records.
+//! messages to standard error, a file or syslog; `error` and [`exit`] define failures and exit
+//! codes; `signals` handles SIGINT and SIGTERM; `tls` chooses a TLS stack of this build;
+//! `input_file` and `named_file` read and write files that options name; `saved_plan` stores plans;
+//! `recorded_args` removes secrets from the command line that a journal records.
 //!
 //! ```
 //! use replicator_cli::args::Command;

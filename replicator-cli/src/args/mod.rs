@@ -166,7 +166,7 @@ pub struct Doctor {
     /// Stores to examine
     #[arg(required = true, value_name = "STORE")]
     pub stores: Vec<String>,
-    /// Skip the permission checks, which create and delete a temporary record
+    /// Skip the permission checks that create and delete a temporary record
     #[arg(long)]
     pub read_only: bool,
 }
@@ -185,7 +185,7 @@ pub struct Options {
     /// Number of images to transfer at the same time
     #[arg(long, global = true, value_name = "N", default_value = "4")]
     pub transfers: std::num::NonZeroUsize,
-    /// When to reject, before the upload, data that the target would refuse after it
+    /// Check before an upload whether the target would refuse the image data
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub content_check: ContentCheck,
     /// Format of the report
@@ -362,7 +362,7 @@ pub struct Trust {
     /// Accept only these public keys of the target's server, as sha256//BASE64, separated by `;`
     #[arg(long, global = true, value_name = "PINS")]
     pub target_pin: Option<String>,
-    /// Minimum version of TLS [default: 1.2]
+    /// Minimum version of TLS (default: 1.2)
     #[arg(long, global = true, value_name = "VERSION")]
     pub tls_min_version: Option<MinVersion>,
 }
@@ -410,7 +410,7 @@ pub struct Logging {
     pub syslog: bool,
 }
 
-/// When the format of image data is checked before the upload.
+/// When image data is checked before the upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ContentCheck {
     /// If the target is a Glance service.
@@ -448,7 +448,7 @@ pub enum Stack {
 const NOT_COPIED: &str = "created_at date deleted_at location updated_at";
 
 const ABOUT: &str =
-    "Copies machine images between OpenStack Glance services over verified HTTPS, and verifies them";
+    "Copies and verifies machine images between OpenStack Glance services over verified HTTPS";
 
 const ENDPOINTS: &str = "\
 A store is one of:

@@ -69,10 +69,10 @@ pub struct Selection {
     /// Select images whose record changed within the last DURATION, such as 12h, 7d or 2w
     #[arg(long, value_name = "DURATION", value_parser = condition("updated-within"), conflicts_with = "updated_after")]
     pub updated_within: Option<Condition>,
-    /// Select only hidden images (true) or only visible ones (false) [default: both]
+    /// Select only images that default listings hide (true) or only others (false); default: both
     #[arg(long, value_name = "true|false", value_parser = condition("os-hidden"))]
     pub os_hidden: Option<Condition>,
-    /// Select only protected images (true) or only unprotected ones (false) [default: both]
+    /// Select only protected images (true) or only unprotected ones (false); default: both
     #[arg(long, value_name = "true|false", value_parser = condition("protected"))]
     pub protected: Option<Condition>,
 
@@ -107,9 +107,9 @@ pub struct Selection {
     #[arg(long, value_name = "FORMAT", value_parser = condition("container-format"))]
     pub exclude_container_format: Vec<Condition>,
 
-    /// Read include and exclude rules from FILE, one per line, such as `+ name=debian-*`, `-
-    /// tag=old` or `- *`; the first rule that matches an image decides, and an image without a
-    /// match is included
+    /// Read rules from FILE, one per line, such as `+ name=debian-*` (include), `- tag=old` or `-
+    /// *` (exclude); the first rule that matches an image decides, and an image without a match is
+    /// included
     #[arg(long, value_name = "FILE")]
     pub filter_from: Option<PathBuf>,
     /// Of the selected images, keep the newest N (default: 1) for each KEY: name, a property, or

@@ -21,7 +21,7 @@ pub struct Verify {
     #[arg(long)]
     pub deep: bool,
     /// Read only part of the data, such as 2/5 (part 2 of 5; each image is always in the same
-    /// part), 10% or 5G (bytes, powers of 1024) [default: all]
+    /// part), 10%, or 5G (bytes, powers of 1024); default: all
     #[arg(long, value_name = "N/M|P%|SIZE", default_value = "all", hide_default_value = true)]
     pub subset: Subset,
     /// Do not report images that exist only in REPLICAS

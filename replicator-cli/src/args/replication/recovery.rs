@@ -7,7 +7,7 @@ use crate::args::Sides;
 /// Options of `resume`.
 #[derive(Debug, Args)]
 pub struct Resume {
-    /// Source store of the runs to resume [default: all runs of this user]
+    /// Source store of the runs to resume (default: all runs of this user)
     #[arg(requires = "to")]
     pub from: Option<String>,
     /// Target store of the runs to resume

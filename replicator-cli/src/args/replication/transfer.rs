@@ -15,14 +15,14 @@ pub struct Transfer {
     /// which a single connection is slow; each part takes about 11 MiB of memory
     #[arg(long, global = true, value_name = "N", default_value = "1")]
     pub streams: NonZeroUsize,
-    /// Which image data to spool on disk until every target has received it: with several targets,
-    /// data that slow targets have not read yet (auto), all data (always) or none (never)
+    /// Image data to spool on disk until every target has received it: with several targets, data
+    /// that slow targets have not read yet (auto), all data (always) or none (never)
     #[arg(long, global = true, value_name = "WHICH", default_value = "auto")]
     pub spool: SpoolWhich,
-    /// Directory of the spool [default: $TMPDIR, else /var/tmp]
+    /// Directory of the spool (default: $TMPDIR, else /var/tmp)
     #[arg(long, global = true, value_name = "DIR")]
     pub spool_dir: Option<PathBuf>,
-    /// Maximum size of the spool in bytes, such as 50G (powers of 1024) [default: all free space]
+    /// Maximum size of the spool in bytes, such as 50G (powers of 1024; default: all free space)
     #[arg(long, global = true, value_name = "SIZE", value_parser = size)]
     pub spool_max: Option<u64>,
 }
