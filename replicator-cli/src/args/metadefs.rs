@@ -25,11 +25,11 @@ pub struct Metadefs {
 /// The namespaces of metadata definitions that are copied along with the images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum WithMetadefs {
-    /// None.
+    /// No namespaces.
     None,
-    /// All except those that come with Glance.
+    /// All namespaces except those that come with Glance.
     Custom,
-    /// All.
+    /// All namespaces.
     All,
 }
 

@@ -339,13 +339,13 @@ pub struct Trust {
     /// Client certificate (PEM) for the source
     #[arg(long, global = true, value_name = "FILE")]
     pub source_cert: Option<PathBuf>,
-    /// Its private key
+    /// Private key of the client certificate for the source, if it is in a separate file
     #[arg(long, global = true, value_name = "FILE")]
     pub source_key: Option<PathBuf>,
     /// Client certificate (PEM) for the target
     #[arg(long, global = true, value_name = "FILE")]
     pub target_cert: Option<PathBuf>,
-    /// Its private key
+    /// Private key of the client certificate for the target, if it is in a separate file
     #[arg(long, global = true, value_name = "FILE")]
     pub target_key: Option<PathBuf>,
     /// Read the passphrase of encrypted private keys from FILE (default: ask on the terminal)
@@ -431,7 +431,7 @@ pub enum Compression {
 pub enum Output {
     /// Text for people.
     Text,
-    /// One JSON document.
+    /// A JSON document.
     Json,
 }
 

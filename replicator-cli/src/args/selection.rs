@@ -107,9 +107,9 @@ pub struct Selection {
     #[arg(long, value_name = "FORMAT", value_parser = condition("container-format"))]
     pub exclude_container_format: Vec<Condition>,
 
-    /// Read rules from FILE, one per line, such as `+ name=debian-*` (include), `- tag=old` or `-
-    /// *` (exclude); the first rule that matches an image decides, and an image without a match is
-    /// included
+    /// Read rules from FILE, one per line, such as `+ name=debian-*` (include), `- tag=old` or
+    /// `- *` (exclude); the first rule that matches an image decides, and an image without a match
+    /// is included
     #[arg(long, value_name = "FILE")]
     pub filter_from: Option<PathBuf>,
     /// Of the selected images, keep the newest N (default: 1) for each KEY: name, a property, or

@@ -37,7 +37,7 @@ pub(super) struct Dump<'a> {
     pub(super) course: &'a Course,
 }
 
-/// `dump`
+/// Runs `dump`.
 pub(super) async fn dump(
     server: &str,
     path: &Path,
@@ -65,7 +65,7 @@ pub(super) async fn dump(
     work.with_metadefs(typed.metadefs).await?.naming_projects().run(options, stopping).await
 }
 
-/// `load`
+/// Runs `load`.
 pub(super) async fn load(
     path: PathBuf,
     servers: &[String],

@@ -13,7 +13,7 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::report;
 
-/// `report merge`
+/// Runs `report merge`.
 pub(super) fn merge(paths: &[PathBuf], output: Output) -> Result<Exit, CliError> {
     let mut parts = files(paths)?.into_iter().map(Part::read).collect::<Result<Vec<_>, _>>()?;
     parts.sort_by_key(|part| part.shard.number());

@@ -21,7 +21,7 @@ use crate::report;
 use crate::resolve::endpoint::{Access, Endpoint, Opened, Side};
 use crate::resolve::mapping::mapping;
 
-/// `metadefs`
+/// Runs `metadefs`.
 pub(super) async fn metadefs(typed: args::Metadefs, options: &Options) -> Result<Exit, CliError> {
     let (from, to) = both(&typed.from, &typed.to, options)?;
     let mode = if typed.dry_run { Mode::DryRun } else { Mode::Write };

@@ -24,7 +24,7 @@ use crate::resolve::selection::Selected;
 use crate::signals::Stopping;
 use crate::tls;
 
-/// `repair`
+/// Runs `repair`.
 pub(super) async fn repair(
     typed: Repair,
     options: &Options,

@@ -235,7 +235,7 @@ impl Work {
     }
 }
 
-/// `compare`
+/// Runs `compare`.
 pub(super) async fn compare(
     typed: Compare,
     selected: &Selected,
@@ -262,7 +262,7 @@ pub(super) async fn compare(
     report.finish().map_err(|error| cannot_write(&path, error))
 }
 
-/// `plan`
+/// Runs `plan`.
 pub(super) async fn plan(
     typed: Plan,
     selected: &Selected,
@@ -297,7 +297,7 @@ async fn warn_if_empty(
     Ok(())
 }
 
-/// `sync`
+/// Runs `sync`.
 pub(super) async fn sync(
     typed: Sync,
     selected: &Selected,

@@ -17,7 +17,7 @@ use crate::resolve::endpoint::{Endpoint, Side};
 use crate::resolve::journals::{self, Kept};
 use crate::signals::Stopping;
 
-/// `resume`
+/// Runs `resume`.
 pub(super) async fn resume(
     typed: Resume,
     options: &Options,

@@ -20,7 +20,7 @@ use crate::resolve::selection::{Selected, warn_of_no_image};
 use crate::resolve::state;
 use crate::tls;
 
-/// `verify`
+/// Runs `verify`.
 pub(super) async fn verify(
     typed: Verify,
     selected: &Selected,

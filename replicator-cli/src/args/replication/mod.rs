@@ -47,7 +47,7 @@ pub struct Plan {
     /// The source and the target
     #[command(flatten)]
     pub sides: Sides,
-    /// Write the plan to this file, for `sync --plan`
+    /// Write the plan to FILE, for `sync --plan`
     #[arg(short, long, value_name = "FILE")]
     pub out: Option<PathBuf>,
     /// Removal of images that exist only at the target.
