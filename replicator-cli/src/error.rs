@@ -1,4 +1,4 @@
-//! What ends a run before its report.
+//! Errors that end a command before its report is complete.
 
 use std::error::Error;
 use std::{fmt, io};
@@ -12,7 +12,7 @@ use replicator_engine::{JournalError, NothingRemoved, RunError, Why};
 
 use crate::exit::Exit;
 
-/// An error with an exit code and, where there is one, a remedy.
+/// An error with an exit code and an optional hint at the remedy.
 #[derive(Debug)]
 pub(crate) struct CliError {
     pub(crate) exit: Exit,
@@ -22,32 +22,32 @@ pub(crate) struct CliError {
 }
 
 impl CliError {
-    /// The command line or the configuration can't be used.
+    /// The command line or the configuration is invalid.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Self { exit: Exit::Usage, hint: None, message: message.into(), source: None }
     }
 
-    /// Things are not as they were said to be.
+    /// A store changed since the plan was made.
     pub(crate) fn differences(message: impl Into<String>) -> Self {
         Self { exit: Exit::Differences, ..Self::usage(message) }
     }
 
-    /// The credentials are not sufficient.
+    /// The credentials are insufficient.
     pub(crate) fn authentication(message: impl Into<String>) -> Self {
         Self { exit: Exit::Authentication, ..Self::usage(message) }
     }
 
-    /// Images arrived without something that the source has.
+    /// Images were copied without their owners or members.
     pub(crate) fn lost(message: impl Into<String>) -> Self {
         Self { exit: Exit::Lost, ..Self::usage(message) }
     }
 
-    /// There is no room.
+    /// A quota, a size limit or the disk is exhausted.
     pub(crate) fn limit(message: impl Into<String>) -> Self {
         Self { exit: Exit::LimitReached, ..Self::usage(message) }
     }
 
-    /// A file of the operator's can't be written.
+    /// A file that the operator named cannot be written. The exit code depends on `error`.
     pub(crate) fn unwritten(message: impl Into<String>, error: io::Error) -> Self {
         use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
         let failure = match error.kind() {
@@ -57,30 +57,30 @@ impl CliError {
         failure.caused_by(error)
     }
 
-    /// Another run works on the same.
+    /// Another run works on the same stores or directory.
     pub(crate) fn held(message: impl Into<String>) -> Self {
         Self { exit: Exit::Held, ..Self::usage(message) }
     }
 
-    /// A server can't be reached, or not trusted.
+    /// A server cannot be reached or is not trusted.
     pub(crate) fn connection(error: TransportError) -> Self {
         let message = error.to_string();
         Self { exit: Exit::Connection, hint: None, message, source: error.source }
     }
 
-    /// The same error, with a remedy.
+    /// Adds a hint at the remedy.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 
-    /// The same error, of one of several targets.
+    /// Prefixes the message with the name of a target.
     pub(crate) fn at(mut self, target: &str) -> Self {
         self.message = format!("{target}: {}", self.message);
         self
     }
 
-    /// The same error, with the failure that led to it.
+    /// Adds the underlying error.
     pub(crate) fn caused_by(mut self, source: impl Into<BodyError>) -> Self {
         self.source = Some(source.into());
         self

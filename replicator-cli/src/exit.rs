@@ -1,4 +1,4 @@
-//! Exit codes: documented API, never renumbered.
+//! Exit codes. They are documented API and are never renumbered.
 
 use std::io::{Error, ErrorKind};
 use std::process::ExitCode;
@@ -8,35 +8,36 @@ use glance_core::store::{StoreError, StoreErrorKind};
 use keystone_auth::{SignInError, SignInErrorKind};
 use replicator_engine::{CopyError, JournalError, Why};
 
-/// How a run ended.
+/// The exit code of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Exit {
-    /// All is in place.
+    /// Success.
     Success = 0,
-    /// `compare` found differences.
+    /// A command such as `compare`, `plan` or `verify` found differences.
     Differences = 1,
-    /// The command line or the configuration can't be used.
+    /// The command line or the configuration is invalid.
     Usage = 2,
     /// Some images failed.
     SomeFailed = 3,
-    /// No connection, or a server that can't be trusted.
+    /// No connection, or a server that is not trusted.
     Connection = 4,
-    /// The credentials are not good or not sufficient.
+    /// The credentials are invalid or insufficient.
     Authentication = 5,
-    /// Data was found to be other than it should be. Outranks [`Exit::SomeFailed`].
+    /// Integrity failure: data differs from the expected digest or size. Outranks
+    /// [`Exit::SomeFailed`].
     Integrity = 6,
-    /// Another run works on the same.
+    /// Another run works on the same stores or directory.
     Held = 7,
-    /// A quota, a size limit or the disk is exhausted.
+    /// A quota, a size limit or the disk is exhausted, or results could not be written.
     LimitReached = 8,
-    /// Everything copied is proven, but something that the source has could not be reproduced.
+    /// All copied data is proven, but owners or members of images could not be reproduced.
     Lost = 9,
-    /// The time of the run was up (`--max-duration`).
+    /// The time limit of the run was reached (`--max-duration`).
     OutOfTime = 10,
-    /// Stopped by SIGINT, cleanly.
+    /// Stopped cleanly by SIGINT.
     Interrupted = 130,
-    /// Stopped by SIGTERM, cleanly.
+    /// Stopped cleanly by SIGTERM.
     Terminated = 143,
 }
 
@@ -46,7 +47,7 @@ impl Exit {
         matches!(self, Self::Interrupted | Self::Terminated)
     }
 
-    /// What a code means; one that this release does not know means failure.
+    /// The exit of a numeric code. An unknown code, from a later release, is [`Exit::SomeFailed`].
     pub(crate) fn of_code(code: u64) -> Self {
         let known = [
             Self::Success,
@@ -144,9 +145,9 @@ impl From<Why> for Exit {
 }
 
 impl Exit {
-    /// The one of two that outranks the other. From the lowest: success, differences, lost
-    /// attributes, failed images, a limit, the end of the time, an integrity failure, and whatever
-    /// ended the run early.
+    /// The one of two exits that outranks the other. From lowest to highest: success, differences,
+    /// lost owners or members, failed images, an exhausted limit, the time limit, an integrity
+    /// failure, and everything that ended the run early.
     #[must_use]
     pub fn worse(self, other: Self) -> Self {
         let rank = |exit| match exit {

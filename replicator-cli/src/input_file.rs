@@ -1,5 +1,6 @@
-//! Files that options, variables and clouds.yaml name. What should be a path may be the secret that
-//! belongs into the file, such as a private key: such a value is never shown.
+//! Input files that options, environment variables and clouds.yaml name. An operator may give the
+//! contents, such as a private key, instead of the path, so a value that is not a path is never
+//! shown.
 
 use std::path::Path;
 
@@ -8,7 +9,7 @@ use secrecy::zeroize::Zeroizing;
 
 use crate::error::CliError;
 
-/// The bytes of a file that `named_by` names.
+/// Reads the file at `path`. `named_by` is the option or variable that names it.
 pub(crate) fn read(named_by: &str, path: &Path) -> Result<Zeroizing<Vec<u8>>, CliError> {
     check(named_by, path)?;
     std::fs::read(path).map(Zeroizing::new).map_err(|error| {
@@ -16,7 +17,7 @@ pub(crate) fn read(named_by: &str, path: &Path) -> Result<Zeroizing<Vec<u8>>, Cl
     })
 }
 
-/// Fails with a value that is not the path of a file, or of one in a directory that is there.
+/// Fails unless `path` exists or is in an existing directory.
 pub(crate) fn check(named_by: &str, path: &Path) -> Result<(), CliError> {
     if let Some(held) = path.to_str().and_then(inline::held_by) {
         return Err(CliError::usage(format!(

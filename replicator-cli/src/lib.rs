@@ -1,13 +1,27 @@
-//! The command line of glance-replicator: flags in, report out. The work is glance-core's.
+//! The command line of glance-replicator. This crate parses the arguments, opens the stores and
+//! prints reports; `replicator-engine` does the replication.
 //!
-//! In reading order: [`args`] is what the operator typed; `endpoint` is what a word on the command
-//! line names, and opens it, by `address` where that is a URL; `select` is which images are meant, and `shard` which part of them;
-//! `sign_in` finds the cloud, or the token, and `endurance` says whether it lasts; `trust` says whom
-//! to trust there (by an `input_file`), and `effect` whether an option for that can have any; `mapping` says how images are to be at the target; `tls` chooses among the TLS stacks of
-//! this build; `commands`, `clouds` and `doctor` run; `saved_plan` keeps a plan, `named_file` is any file that is
-//! written where the operator says, `state`
-//! what outlives runs, and `recovery` the journal of each, with what `typed` leaves of its command line;
-//! `print` alone prints; `exit` says how it went.
+//! A command line is handled in four steps:
+//!
+//! 1. [`args`] declares the commands and options, as typed values.
+//! 2. `resolve` works out what the arguments mean, using clouds.yaml and the environment: stores,
+//!    sign-in, certificate trust, selection, mapping, limits and journals.
+//! 3. `commands` runs the command.
+//! 4. `report` formats the results as text or JSON.
+//!
+//! The other modules serve all steps: `output` is the only module that prints; `logging` sends log
+//! messages to standard error, a file or syslog; `error` and [`exit`] define failures and exit
+//! codes; `signals` handles SIGINT and SIGTERM; `tls` chooses a TLS stack of this build;
+//! `input_file` and `named_file` read and write files that options name; `saved_plan` stores plans;
+//! `recorded_args` removes secrets from the command line that a journal records.
+//!
+//! ```
+//! use replicator_cli::args::Command;
+//!
+//! let args = replicator_cli::parse(["glance-replicator", "livecopy", "east", "west"])?;
+//! assert!(matches!(args.command, Command::Livecopy { .. }));
+//! # Ok::<(), clap::Error>(())
+//! ```
 
 #[cfg(not(any(feature = "rustls", feature = "native-tls")))]
 compile_error!("choose a TLS stack: build with the feature `rustls`, `native-tls` or both");
@@ -34,7 +48,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-/// Runs the command line of this process.
+/// Parses and runs the command line of this process.
 pub fn main() -> ExitCode {
     let long_version: &'static str = Box::leak(tls::version().into_boxed_str());
     let command = <args::Args as clap::CommandFactory>::command().version(long_version);
@@ -55,17 +69,18 @@ pub fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return output::failure(&error::CliError::runtime(error)).into(),
     };
-    // On a worker, where the connections are: from this thread each chunk of data would have to
-    // wake another.
+    // The run is spawned on a worker thread, next to the connections. On this thread, each chunk of
+    // data would have to wake another thread.
     let run = runtime.spawn(commands::run(args));
     let exit = runtime.block_on(run).unwrap_or_else(|error| output::failure(&error.into()));
-    // Open connections are dropped, not drained: an upload that was stopped must not end properly.
+    // Open connections are dropped, not drained: the server must see a stopped upload as
+    // incomplete.
     runtime.shutdown_background();
     exit.into()
 }
 
-/// Threads for connections: half of the cores. Digests, which are computed on threads of their own,
-/// cost as much as all else together.
+/// The number of threads for connections: half of the cores. Digests are computed on separate
+/// threads and take as much time as everything else together.
 fn workers() -> usize {
     let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     cores.div_ceil(2)
@@ -74,7 +89,7 @@ fn workers() -> usize {
 /// Parses a command line without running it, for documentation and tests.
 ///
 /// # Errors
-/// What clap says of a line that can't be understood.
+/// The error of clap if the command line is invalid.
 pub fn parse<I, T>(line: I) -> Result<args::Args, clap::Error>
 where
     I: IntoIterator<Item = T>,

@@ -1,8 +1,8 @@
-//! A file that the operator named, to be written: a report, a plan, a list.
+//! Output files that the operator names: reports, plans, lists.
 //!
-//! As with any Unix tool, links are followed, devices and pipes are written to, and a new file is its
-//! owner's alone. A regular file appears whole or not at all: it is written under another name and
-//! renamed.
+//! Symbolic links are followed, devices and pipes are written to directly, and only the owner can
+//! read a new file. A regular file is written under a temporary name and renamed, so it appears
+//! complete or not at all.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Seek, Write};
@@ -11,20 +11,22 @@ use std::path::{Path, PathBuf};
 
 use glance_core::dir::{Dir, NewFile};
 
-/// A file that is being written.
+/// An output file that is being written.
 #[derive(Debug)]
 pub(crate) struct NamedFile(Place);
 
 #[derive(Debug)]
 enum Place {
-    /// A regular file, or none yet: its directory has the new one under another name.
+    /// A regular file, or a path without a file yet. The directory holds the new file under a
+    /// temporary name.
     New { file: NewFile, name: PathBuf },
-    /// What is no regular file gets all of it at the end.
+    /// A device, pipe or other special file, `other`. It receives the contents of the temporary
+    /// `file` at the end.
     Other { file: File, other: File },
 }
 
 impl NamedFile {
-    /// Begins the file at `path`, whose directory is made where it is missing.
+    /// Creates the file for `path`, and the directory of `path` if it does not exist.
     pub(crate) fn create(path: &Path) -> io::Result<Self> {
         if let Some(path) = resolved(path)? {
             let (directory, name) = Dir::made_for(&path)?;
@@ -36,8 +38,8 @@ impl NamedFile {
         Ok(Self(Place::Other { file, other }))
     }
 
-    /// The same, with an earlier regular file of this name removed: it must not be taken for the new
-    /// one.
+    /// Like [`create`](Self::create), but removes an earlier regular file of this name, which could
+    /// be mistaken for the new one.
     pub(crate) fn create_anew(path: &Path) -> io::Result<Self> {
         let file = Self::create(path)?;
         if let (Place::New { .. }, Some(path)) = (&file.0, resolved(path)?) {
@@ -49,7 +51,7 @@ impl NamedFile {
         Ok(file)
     }
 
-    /// What is written so far, to be read and changed.
+    /// The file with the contents written so far.
     pub(crate) fn file(&mut self) -> &File {
         match &self.0 {
             Place::New { file, .. } => file.file(),
@@ -57,7 +59,7 @@ impl NamedFile {
         }
     }
 
-    /// Puts it in its place.
+    /// Moves the file to its path, or copies the contents to the special file.
     pub(crate) fn keep(self) -> io::Result<()> {
         match self.0 {
             Place::New { file, name } => file.keep(&name),
@@ -68,7 +70,7 @@ impl NamedFile {
         }
     }
 
-    /// Leaves it aside, and says where.
+    /// Keeps a regular file under its temporary name and returns the path.
     pub(crate) fn leave(self) -> Option<PathBuf> {
         match self.0 {
             Place::New { file, .. } => Some(file.leave()),
@@ -87,13 +89,14 @@ impl Write for NamedFile {
     }
 }
 
-/// Creates a file that is written to as it comes, as a shell does, but for its owner alone.
+/// Creates or truncates the file at `path` for direct writing, readable only by its owner.
 pub(crate) fn create_in_place(path: &Path) -> io::Result<File> {
     File::options().write(true).create(true).truncate(true).mode(0o600).open(path)
 }
 
-/// Where links lead, if a regular file is there or none yet. None for anything else: it can't be
-/// replaced. What `/proc` shows as a link (`/dev/stdout`) is open already, and is written to.
+/// The path behind symbolic links, if it is a regular file or does not exist. `None` for every
+/// other file, which cannot be replaced, and for links into `/proc` such as `/dev/stdout`, whose
+/// target is already open.
 fn resolved(path: &Path) -> io::Result<Option<PathBuf>> {
     match fs::metadata(path) {
         Ok(found) if !found.is_file() => return Ok(None),
@@ -114,7 +117,7 @@ fn resolved(path: &Path) -> io::Result<Option<PathBuf>> {
     Err(io::Error::other("its links lead in a circle"))
 }
 
-/// As many as Linux follows.
+/// The number of links that Linux follows.
 const MOST_LINKS: usize = 40;
 
 #[cfg(test)]

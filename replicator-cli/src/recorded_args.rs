@@ -1,4 +1,4 @@
-//! The command line as a journal keeps it: without secrets.
+//! The command line as a journal records it, without secrets.
 
 use std::any::TypeId;
 use std::ffi::OsString;
@@ -9,11 +9,11 @@ use secrecy::SecretString;
 
 use crate::args::{Args, Typed};
 
-/// What is kept of the arguments `line`, which begin with the program's name and were understood as
-/// `matches`.
+/// The command line to record, from the arguments `line`, which begin with the program name, and
+/// their parsed form `matches`.
 ///
-/// Every option whose value is a secret is left out with its value, and so is every argument that is
-/// an address with a user in it.
+/// Options with a secret value are omitted together with their value. Arguments that are URLs with
+/// a user name are omitted too.
 pub(crate) fn typed(line: impl IntoIterator<Item = OsString>, matches: &ArgMatches) -> Typed {
     let known = Known::of(&Args::command(), matches.subcommand_name());
     let mut typed = Typed::default();
@@ -44,22 +44,22 @@ pub(crate) fn typed(line: impl IntoIterator<Item = OsString>, matches: &ArgMatch
     typed
 }
 
-/// What an argument is.
+/// The kind of an argument.
 enum Part {
-    /// Nothing secret.
+    /// An argument without a secret.
     Kept,
-    /// An option with a secret, maybe behind others in one argument.
+    /// An option with a secret value, possibly after other short options in the same argument.
     Secret {
-        /// What stands before it.
+        /// The part of the argument before the option.
         before: Option<String>,
-        /// The option.
+        /// The name of the option.
         name: String,
         /// Whether the secret is the next argument.
         in_next: bool,
     },
 }
 
-/// The options that the command knows.
+/// The options of the command.
 struct Known {
     options: Vec<Arg>,
 }
@@ -91,7 +91,7 @@ impl Known {
         }
     }
 
-    /// Short options in one argument: flags, and behind them at most one with a value.
+    /// Short options combined in one argument: flags, followed by at most one option with a value.
     fn cluster(&self, cluster: &str) -> Part {
         for (index, letter) in cluster.char_indices() {
             let Some(option) = self.short(letter) else { return Part::Kept };
@@ -131,12 +131,12 @@ fn is_secret(option: &Arg) -> bool {
     option.get_value_parser().type_id() == TypeId::of::<SecretString>()
 }
 
-/// The option as it can be typed again.
+/// The option in the form that the command line accepts.
 fn said(option: &Arg) -> String {
     format!("--{}", option.get_long().unwrap_or(option.get_id().as_str()))
 }
 
-/// What clap says of a command line, without the arguments that may be secrets.
+/// Removes arguments of `line` that may be secrets from a message of clap.
 pub(crate) fn without_secrets(said: String, line: impl IntoIterator<Item = OsString>) -> String {
     let arguments = line.into_iter().filter_map(|argument| argument.into_string().ok());
     let secrets = arguments.filter(|argument| may_be_secret(argument));
@@ -149,12 +149,12 @@ pub(crate) fn without_secrets(said: String, line: impl IntoIterator<Item = OsStr
     })
 }
 
-/// Whether it has a password in it, a private key or a token of Keystone.
+/// Whether the text contains a password, a private key or a Keystone token.
 fn may_be_secret(text: &str) -> bool {
     names_a_user(text) || inline::held_by(text).is_some() || text.contains("gAAAAA")
 }
 
-/// Whether it is, or ends with, an address with a user's name in it, and maybe a password.
+/// Whether the text is or ends with a URL that contains a user name.
 fn names_a_user(text: &str) -> bool {
     text.split("://").skip(1).any(|rest| {
         rest.split(['/', '?', '#']).next().is_some_and(|authority| authority.contains('@'))
@@ -207,7 +207,7 @@ mod tests {
             assert!(kept[3].starts_with("-v"), "{kept:?}");
             assert_eq!(left_out, ["--token"]);
         }
-        // The value of another option, which only looks like that of this one.
+        // `t` belongs to the value of `-o`; it is not the option `-t`.
         let line = ["plan", "a", "b", "-ot", "--sourcetoken", "s3cret"];
         assert_eq!(of(&line).0, ["plan", "a", "b", "-ot"]);
         let line = ["livecopy", "-t", "s3cret", "--", "a", "b"];

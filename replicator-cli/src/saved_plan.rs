@@ -1,4 +1,4 @@
-//! A plan in a file: a line of JSON for the plan, then one for each image, in the order of ids.
+//! Plans saved in a file: one line of JSON for the plan, then one line per image, sorted by id.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, IntoInnerError, Write};
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::error::CliError;
 use crate::named_file::NamedFile;
 
-/// A plan that is being written. It is there under its name once it is whole.
+/// Writes a plan. The file appears under its name when it is complete.
 #[derive(Debug)]
 pub(crate) struct Writer {
     path: PathBuf,
@@ -41,7 +41,7 @@ impl Writer {
     }
 }
 
-/// A plan that is compared with the one that would be made now.
+/// Compares a saved plan with the plan for the present state.
 #[derive(Debug)]
 pub(crate) struct Checker {
     path: PathBuf,
@@ -62,7 +62,7 @@ impl Checker {
         Ok(Self { path: path.to_owned(), lines, failure: None })
     }
 
-    /// Takes the next image as it is now.
+    /// Compares the next image in its present state with the saved plan.
     pub(crate) fn entry(&mut self, entry: &Entry) {
         if self.failure.is_some() {
             return;
@@ -74,7 +74,7 @@ impl Checker {
         }
     }
 
-    /// Fails when anything is not as it was when the plan was made.
+    /// Fails if anything changed since the plan was saved.
     pub(crate) fn finish(mut self) -> Result<(), CliError> {
         match (self.failure.take(), self.next()) {
             (Some(failure), _) => Err(failure),

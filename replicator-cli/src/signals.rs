@@ -1,4 +1,4 @@
-//! Signals, which end a command before its end.
+//! SIGINT and SIGTERM.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -9,8 +9,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::exit::Exit;
 use crate::output;
 
-/// By what a command is ended. A run that heeds it ends itself at the first signal, and reports; else,
-/// and at a second signal, the process ends at once.
+/// Stops a command after a signal. A run that has called [`heed`](Self::heed) stops and reports
+/// after the first signal. Otherwise, or after a second signal, the process exits immediately.
 #[derive(Debug, Default)]
 pub(crate) struct Stopping {
     stop: Mutex<Stop>,
@@ -18,12 +18,12 @@ pub(crate) struct Stopping {
 }
 
 impl Stopping {
-    /// The handle by which runs are told to end. Whoever asks for it heeds it, until he
-    /// [lets it be](Self::let_be).
+    /// Returns the handle that tells a run to stop. From now on the first signal only stops this
+    /// handle, until [`let_be`](Self::let_be) is called.
     pub(crate) fn heed(&self) -> Stop {
         self.is_heeded.store(true, Ordering::Relaxed);
         let mut stop = self.stop();
-        // The next run of the same command has time of its own.
+        // The time limit applies to each run of a command separately.
         if stop.why() == Some(Why::OutOfTime) {
             *stop = Stop::default();
         }
@@ -34,12 +34,12 @@ impl Stopping {
         self.stop.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// From now on a signal ends the process at once, the first one too.
+    /// Makes the process exit immediately after the next signal.
     pub(crate) fn let_be(&self) {
         self.is_heeded.store(false, Ordering::Relaxed);
     }
 
-    /// Waits until the process is to end at once.
+    /// Waits for a signal after which the process must exit immediately, and returns the exit code.
     pub(crate) async fn at_once(&self) -> Exit {
         let mut interrupted = signal(SignalKind::interrupt()).ok();
         let mut terminated = signal(SignalKind::terminate()).ok();

@@ -1,4 +1,4 @@
-//! The TLS stacks of this build. `cfg(feature` stands in this file and no other.
+//! The TLS stacks of this build. Only this file depends on the cargo features of the stacks.
 
 use std::sync::{Arc, OnceLock};
 
@@ -12,7 +12,7 @@ use transport_hyper::{Inspection, Options, TlsAcceptor, TlsSetupError};
 use crate::args::Stack;
 use crate::error::CliError;
 
-/// The version of this program, and of the TLS libraries it is built with.
+/// The version of this program and of its TLS libraries, one per line.
 pub(crate) fn version() -> String {
     let stacks = LIBRARIES.iter().map(|library| {
         let mode = (library.fips)().map_or("", |()| ", in FIPS mode");
@@ -21,7 +21,7 @@ pub(crate) fn version() -> String {
     env!("CARGO_PKG_VERSION").to_owned() + &stacks.collect::<String>()
 }
 
-/// Refuses a stack whose cryptography is not in FIPS mode.
+/// Fails if the cryptography of the chosen stack is not in FIPS mode.
 pub(crate) fn require_fips(chosen: Option<Stack>) -> Result<(), CliError> {
     let library = library(chosen)?;
     (library.fips)().map_err(|error| {
@@ -29,12 +29,12 @@ pub(crate) fn require_fips(chosen: Option<Stack>) -> Result<(), CliError> {
     })
 }
 
-/// What computes the digests of images: the library that encrypts them.
+/// The digest implementation of the chosen TLS library.
 pub(crate) fn hashers(chosen: Option<Stack>) -> Result<Hashers, CliError> {
     Ok((library(chosen)?.hashers)())
 }
 
-/// A transport that verifies as `policy` says, and tells servers who sends requests.
+/// A transport that verifies servers according to `policy` and identifies this process to them.
 pub(crate) fn transport(
     chosen: Option<Stack>,
     policy: &TlsPolicy,
@@ -45,8 +45,8 @@ pub(crate) fn transport(
     Ok(caller(library).by(transport))
 }
 
-/// Who sends the requests of this process: the same for both sides, so that the logs of two clouds
-/// are brought together.
+/// The identification of this process in requests. It is the same for both sides, so that the logs
+/// of two clouds can be correlated.
 fn caller(library: &Library) -> &'static Caller {
     static CALLER: OnceLock<Caller> = OnceLock::new();
     CALLER.get_or_init(|| {
@@ -58,7 +58,7 @@ fn caller(library: &Library) -> &'static Caller {
     })
 }
 
-/// What one connection to the server of `url` shows.
+/// Connects once to the server of `url` and describes the connection.
 pub(crate) async fn inspect(
     chosen: Option<Stack>,
     policy: &TlsPolicy,
@@ -68,14 +68,14 @@ pub(crate) async fn inspect(
     (library(chosen)?.inspect)(policy, options, url).await.map_err(cannot)
 }
 
-/// The library that is chosen, its version, and whether it is in FIPS mode.
+/// The name and version of the chosen library, and whether it is in FIPS mode.
 pub(crate) fn describe(chosen: Option<Stack>) -> Result<String, CliError> {
     let library = library(chosen)?;
     let not = (library.fips)().map_or("not ", |()| "");
     Ok(format!("{}, {not}in FIPS mode", (library.describe)()))
 }
 
-/// The server's side, with a certificate chain and its key, PEM.
+/// The server side of TLS, with a certificate chain and its private key, both PEM.
 pub(crate) fn acceptor(
     chosen: Option<Stack>,
     chain: &[u8],
@@ -84,7 +84,7 @@ pub(crate) fn acceptor(
     (library(chosen)?.acceptor)(chain, key).map_err(cannot)
 }
 
-/// What the crate of a TLS stack offers.
+/// The functions of the crate of a TLS stack.
 struct Library {
     stack: Stack,
     describe: fn() -> String,
@@ -115,7 +115,7 @@ fn cannot(error: TlsSetupError) -> CliError {
     CliError::usage("cannot set up TLS").caused_by(error)
 }
 
-/// What this build has, the default first.
+/// The TLS stacks of this build; the first is the default.
 const LIBRARIES: &[Library] = &[
     #[cfg(feature = "rustls")]
     Library {

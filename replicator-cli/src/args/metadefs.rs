@@ -1,4 +1,4 @@
-//! What was typed of metadata definitions.
+//! Options about metadata definitions.
 
 use clap::{Args as ClapArgs, ValueEnum};
 use replicator_engine::metadefs::Which;
@@ -6,35 +6,35 @@ use replicator_engine::metadefs::Which;
 /// Options of `metadefs`.
 #[derive(Debug, ClapArgs)]
 pub struct Metadefs {
-    /// Where the namespaces are
+    /// Source store
     pub from: String,
-    /// Where they go
+    /// Target store
     pub to: String,
-    /// Which namespaces: custom (all but those that come with Glance), all, or the one of this name;
-    /// again for more
+    /// Namespaces to copy: custom (all except those that come with Glance), all, or a name;
+    /// repeatable
     #[arg(long, value_name = "WHICH", default_value = "custom", value_parser = which)]
     pub namespaces: Vec<Which>,
-    /// Remove what only the target's namespaces have in them; a namespace itself is never removed
+    /// Remove entries that exist only in the target's namespaces; never removes a namespace
     #[arg(long)]
     pub prune: bool,
-    /// Say what differs, and change nothing
+    /// Report the differences and change nothing
     #[arg(short = 'n', long)]
     pub dry_run: bool,
 }
 
-/// Which namespaces of metadata definitions go with the images.
+/// The namespaces of metadata definitions that are copied along with the images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum WithMetadefs {
-    /// None.
+    /// No namespaces.
     None,
-    /// All but those that come with Glance.
+    /// All namespaces except those that come with Glance.
     Custom,
-    /// All.
+    /// All namespaces.
     All,
 }
 
 impl WithMetadefs {
-    /// Those that are meant, if any.
+    /// The selection of namespaces; `None` if no namespace is copied.
     pub(crate) fn which(self) -> Option<Which> {
         match self {
             Self::None => None,

@@ -1,4 +1,4 @@
-//! What the operator typed.
+//! The command line: commands, options and their help texts, parsed by clap.
 
 use std::path::PathBuf;
 
@@ -27,115 +27,118 @@ pub use selection::{Selection, ShardOption};
 pub use serve::Serve;
 pub use verify::{State, Verify};
 
-/// What was typed.
+/// The parsed command line.
 #[derive(Debug, Parser)]
 #[command(name = "glance-replicator", about = ABOUT, after_help = ENDPOINTS, arg_required_else_help = true)]
 pub struct Args {
-    /// What to do.
+    /// The command to run.
     #[command(subcommand)]
     pub command: Command,
 
-    /// Options of every command that reaches a server.
+    /// Options of every command that connects to a server.
     #[command(flatten)]
     pub options: Options,
 
-    /// Where messages go.
+    /// Destination and level of log messages.
     #[command(flatten)]
     pub logging: Logging,
 }
 
-/// The commands.
+/// The commands and their own options.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Say how many images a store holds, and how many bytes
+    /// Print the number of images in a store and their total size
     Size {
-        /// The store
+        /// Store to examine
         server: String,
-        /// Which images
+        /// Images to process
         #[command(flatten)]
         selection: Box<Selection>,
     },
-    /// Write every image to a directory; run again, it completes what was interrupted
+    /// Write images to a directory; running it again completes an interrupted dump
     Dump {
-        /// Where the images are
+        /// Source store
         server: String,
-        /// The directory, or - for a tar archive on standard output
+        /// Directory to write to, or - for a tar archive on standard output
         path: String,
-        /// Which namespaces of metadata definitions are written, too
+        /// Also write these namespaces of metadata definitions
         #[arg(long, value_name = "WHICH", default_value = "none")]
         metadefs: WithMetadefs,
-        /// Compress the data that is written
+        /// Compress the image data in the dump
         #[arg(long, value_name = "HOW")]
         compress: Option<Compression>,
-        /// How the run goes
+        /// Order, retries and limits of the run
         #[command(flatten)]
         course: Course,
-        /// Which images
+        /// Images to process
         #[command(flatten)]
         selection: Box<Selection>,
     },
-    /// Read the images of a directory into a Glance
+    /// Upload the images of a directory to a Glance service
     Load {
-        /// The directory, or - for what `dump SERVER -` wrote, on standard input, one image at a time
-        /// (or, as the old tool had it, the server)
+        /// Directory to read, or - for the output of `dump SERVER -` on standard input, loaded one
+        /// image at a time (the server may also come first, as in the old tool)
         from: String,
-        /// The server (or the directory), or several
+        /// Target stores (or the directory, if the server comes first)
         #[arg(required = true)]
         to: Vec<String>,
-        /// Which namespaces of metadata definitions are read, too
+        /// Also load these namespaces of metadata definitions
         #[arg(long, value_name = "WHICH", default_value = "none")]
         metadefs: WithMetadefs,
-        /// How the run goes
+        /// Order, retries and limits of the run
         #[command(flatten)]
         course: Course,
-        /// Which images
+        /// Images to process
         #[command(flatten)]
         selection: Box<Selection>,
     },
-    /// Copy every image from one store to others; it is read once for all of them
+    /// Copy images from one store to one or more others, reading each image once
     Livecopy {
-        /// Where the images are
+        /// Source store
         from: String,
-        /// Where they go
+        /// Target stores
         #[arg(required = true)]
         to: Vec<String>,
-        /// Which namespaces of metadata definitions are copied, too
+        /// Also copy these namespaces of metadata definitions
         #[arg(long, value_name = "WHICH", default_value = "none")]
         metadefs: WithMetadefs,
-        /// How the run goes
+        /// Order, retries and limits of the run
         #[command(flatten)]
         course: Course,
-        /// Which images
+        /// Images to process
         #[command(flatten)]
         selection: Box<Selection>,
     },
-    /// Say how the images of two stores differ
+    /// Report how the images of two stores differ
     Compare(Compare),
-    /// Say what `sync` would do, image by image; changes nothing
+    /// Report what `sync` would do with each image; changes nothing
     Plan(Plan),
-    /// Copy what is missing, bring the rest in step, and remove, if asked, what the source lost
+    /// Copy missing images, update changed ones, and optionally remove those that the source
+    /// deleted
     Sync(Sync),
-    /// Run again what was killed or broke off, with the same options
+    /// Run interrupted commands again, with their original options
     Resume(Resume),
-    /// Find what killed runs left at a target, and complete it; deletes nothing
+    /// Find and complete images that interrupted runs left unfinished at a target; deletes nothing
     Repair(Repair),
-    /// Copy namespaces of metadata definitions, and bring in step what is in them
+    /// Copy namespaces of metadata definitions and synchronize their contents
     Metadefs(Metadefs),
-    /// Say whether data is what it should be, by records and by reading; changes nothing
+    /// Verify image data against recorded digests, or by reading it; changes nothing
     Verify(Verify),
-    /// Serve the images of a directory as a Glance, over HTTPS; read-only unless told otherwise
+    /// Serve the images of a directory over HTTPS with the Glance API; read-only by default
     Serve(Serve),
-    /// Say which clouds are configured, where, and how they are signed in to; asks no server
+    /// List the configured clouds, their configuration files and sign-in methods; contacts no
+    /// server
     Clouds,
-    /// Work with the reports of several runs
+    /// Work with JSON reports of several runs
     #[command(subcommand)]
     Report(Reports),
-    /// Say what a connection to each store shows: trust, certificates, sign-in, permissions
+    /// Diagnose the connection to each store: trust, certificates, sign-in, permissions
     Doctor(Doctor),
 }
 
 impl Command {
-    /// Which images, of a command that is about images, and that command's name.
+    /// The name and the selection options of a command that selects images; `None` for other
+    /// commands.
     pub(crate) fn selection(&self) -> Option<(&'static str, &Selection)> {
         match self {
             Self::Size { selection, .. } => Some(("size", selection)),
@@ -160,80 +163,83 @@ impl Command {
 /// Options of `doctor`.
 #[derive(Debug, ClapArgs)]
 pub struct Doctor {
-    /// The stores
+    /// Stores to examine
     #[arg(required = true, value_name = "STORE")]
     pub stores: Vec<String>,
-    /// Leave out what writes: the permissions are tried with a record that is deleted again
+    /// Skip the permission checks that create and delete a temporary record
     #[arg(long)]
     pub read_only: bool,
 }
 
-/// Options of every command that reaches a server. They may stand before or after the command.
+/// Options of every command that connects to a server, before or after the command.
 #[derive(Debug, ClapArgs)]
 pub struct Options {
-    /// Fields and properties to leave out, separated by spaces
+    /// Do not copy these fields and properties, separated by spaces (default: created_at date
+    /// deleted_at location updated_at)
     #[arg(short = 'D', long, global = true, value_name = "FIELDS", default_value = NOT_COPIED, hide_default_value = true, overrides_with = "dontreplicate")]
     pub dontreplicate: String,
-    /// Replicate records only: `dump` those of all images, others those of images that the target holds
+    /// Copy only records, without image data: `dump` writes the records of all images, other
+    /// commands update those of images that the target already holds
     #[arg(short, long, global = true, overrides_with = "metaonly")]
     pub metaonly: bool,
-    /// Images under way at once
+    /// Number of images to transfer at the same time
     #[arg(long, global = true, value_name = "N", default_value = "4")]
     pub transfers: std::num::NonZeroUsize,
-    /// Whether data that the target would refuse after the upload is refused before it
+    /// Check before an upload whether the target would refuse the image data
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub content_check: ContentCheck,
-    /// How the report is written
+    /// Format of the report
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
     pub output: Output,
-    /// Where it goes.
+    /// The file of the report.
     #[command(flatten)]
     pub report: ReportFile,
-    /// The TLS stack, where this build has both
+    /// TLS stack to use, if this build contains both
     #[arg(long, global = true, value_name = "STACK")]
     pub tls: Option<Stack>,
     /// Refuse to start unless the cryptography in use is in FIPS mode
-    // Any value but an explicit no counts as yes: a typing error must not weaken the demand.
+    // Every value except an explicit "no" counts as "yes": a typing error must not disable the
+    // check.
     #[arg(long, global = true, env = "GLANCE_REPLICATOR_REQUIRE_FIPS", value_parser = FalseyValueParser::new())]
     pub require_fips: bool,
 
-    /// Which image is the replica of which.
+    /// How replicas are matched with their source images.
     #[command(flatten)]
     pub identity: Identity,
 
-    /// How images are to be at the target.
+    /// How properties, owners and special images are mapped to the target.
     #[command(flatten)]
     pub mapping: Mapping,
 
-    /// Which way data goes, and where it is put.
+    /// Data path and target stores.
     #[command(flatten)]
     pub placement: Placement,
 
-    /// How the data of an image gets from one side to the other.
+    /// Parallel reads and disk spool of image data.
     #[command(flatten)]
     pub transfer: Transfer,
 
-    /// Where digests are remembered, and journals kept.
+    /// Directory of the remembered digests and the journals.
     #[command(flatten)]
     pub state: State,
 
-    /// How much is asked of servers and links.
+    /// Rate limits, retries and timeouts.
     #[command(flatten)]
     pub limits: Limits,
 
-    /// Whom to trust, and who the client is.
+    /// Certificate trust, client certificates and TLS version.
     #[command(flatten)]
     pub trust: Trust,
 
-    /// Who the operator is.
+    /// Credentials, and the part of the cloud to use.
     #[command(flatten)]
     pub sign_in: SignIn,
 
-    /// What is kept of the command line.
+    /// The command line as the journal records it, without secrets.
     #[arg(skip)]
     pub typed: Typed,
 
-    /// The old tool's buffer size; accepted and without effect
+    /// Buffer size of the old tool; accepted, has no effect
     #[arg(
         short,
         long,
@@ -243,16 +249,16 @@ pub struct Options {
         overrides_with = "chunksize"
     )]
     pub chunksize: Option<u64>,
-    /// The old tool's configuration files; refused
+    /// Configuration files of the old tool; rejected
     #[arg(long, global = true, value_name = "PATH", hide = true, alias = "config-dir", value_parser = no_configuration_file)]
     pub config_file: Option<String>,
 }
 
-/// How to sign in, and to which part of a cloud.
+/// Credentials, and the region, interface, project and endpoint of each side.
 #[derive(Debug, Clone, ClapArgs)]
 #[command(next_help_heading = "Sign-in")]
 pub struct SignIn {
-    /// Token for both sides; others can see it in the process list, so better a file
+    /// Token for both sides; other users can see it in the process list, so prefer --token-file
     #[arg(short, long, global = true, value_name = "TOKEN", value_parser = secret(), overrides_with = "token")]
     pub token: Option<SecretString>,
     /// Token for the source
@@ -261,38 +267,38 @@ pub struct SignIn {
     /// Token for the target
     #[arg(long, global = true, value_name = "TOKEN", short_alias = 'S', alias = "slavetoken", value_parser = secret(), overrides_with = "targettoken")]
     pub targettoken: Option<SecretString>,
-    /// A file with the token for servers that are named by URL; a file descriptor is /dev/fd/N
+    /// Read the token for servers named by URL from FILE; use /dev/fd/N for a file descriptor
     #[arg(long, global = true, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
-    /// A file with the token for the source
+    /// Read the token for the source from FILE
     #[arg(long, global = true, value_name = "FILE")]
     pub source_token_file: Option<PathBuf>,
-    /// A file with the token for the target
+    /// Read the token for the target from FILE
     #[arg(long, global = true, value_name = "FILE")]
     pub target_token_file: Option<PathBuf>,
 
-    /// The region of the source's cloud
+    /// Region of the source's cloud
     #[arg(long, global = true, value_name = "REGION")]
     pub source_region: Option<String>,
-    /// The region of the target's cloud
+    /// Region of the target's cloud
     #[arg(long, global = true, value_name = "REGION")]
     pub target_region: Option<String>,
-    /// The interface of the source: public, internal or admin
+    /// Interface of the source: public, internal or admin
     #[arg(long, global = true, value_name = "INTERFACE")]
     pub source_interface: Option<String>,
-    /// The interface of the target
+    /// Interface of the target: public, internal or admin
     #[arg(long, global = true, value_name = "INTERFACE")]
     pub target_interface: Option<String>,
-    /// The project to sign in to at the source, in place of what its cloud says
+    /// Project to sign in to at the source, instead of the one in its cloud configuration
     #[arg(long, global = true, value_name = "NAME|ID")]
     pub source_project: Option<String>,
-    /// The project to sign in to at the target
+    /// Project to sign in to at the target, instead of the one in its cloud configuration
     #[arg(long, global = true, value_name = "NAME|ID")]
     pub target_project: Option<String>,
-    /// Where the source's Glance is, in place of what the catalogue says
+    /// URL of the source's Glance, instead of the one in the service catalog
     #[arg(long, global = true, value_name = "URL")]
     pub source_endpoint_override: Option<String>,
-    /// Where the target's Glance is
+    /// URL of the target's Glance, instead of the one in the service catalog
     #[arg(long, global = true, value_name = "URL")]
     pub target_endpoint_override: Option<String>,
 }
@@ -307,60 +313,61 @@ fn secret() -> impl TypedValueParser<Value = SecretString> {
     StringValueParser::new().map(SecretString::from)
 }
 
-/// Whom to trust, and who the client is.
+/// Certificate trust, client certificates and TLS version.
 #[derive(Debug, Clone, ClapArgs)]
 #[command(next_help_heading = "TLS")]
 pub struct Trust {
-    /// CA bundle, a file or a directory, for both sides
+    /// Trust the CA certificates in PATH, a file or a directory, for both sides
     #[arg(long, global = true, value_name = "PATH")]
     pub cacert: Option<PathBuf>,
-    /// CA bundle for the source
+    /// Trust the CA certificates in PATH, a file or a directory, for the source
     #[arg(long, global = true, value_name = "PATH")]
     pub source_cacert: Option<PathBuf>,
-    /// CA bundle for the target
+    /// Trust the CA certificates in PATH, a file or a directory, for the target
     #[arg(long, global = true, value_name = "PATH")]
     pub target_cacert: Option<PathBuf>,
-    /// Trust the system's store too, beside the bundle that is named
+    /// Also trust the system's certificates, in addition to the given CA bundle
     #[arg(long, global = true)]
     pub system_roots: bool,
 
-    /// Client certificate, PEM, for servers that ask for one; for both sides
+    /// Client certificate (PEM) for both sides, sent to servers that request one
     #[arg(long, global = true, value_name = "FILE")]
     pub cert: Option<PathBuf>,
-    /// The certificate's private key, where it stands in a file of its own
+    /// Private key of the client certificate, if it is in a separate file
     #[arg(long, global = true, value_name = "FILE")]
     pub key: Option<PathBuf>,
-    /// Client certificate for the source
+    /// Client certificate (PEM) for the source
     #[arg(long, global = true, value_name = "FILE")]
     pub source_cert: Option<PathBuf>,
-    /// Its private key
+    /// Private key of the client certificate for the source, if it is in a separate file
     #[arg(long, global = true, value_name = "FILE")]
     pub source_key: Option<PathBuf>,
-    /// Client certificate for the target
+    /// Client certificate (PEM) for the target
     #[arg(long, global = true, value_name = "FILE")]
     pub target_cert: Option<PathBuf>,
-    /// Its private key
+    /// Private key of the client certificate for the target, if it is in a separate file
     #[arg(long, global = true, value_name = "FILE")]
     pub target_key: Option<PathBuf>,
-    /// A file with the passphrase of encrypted keys; without it a terminal is asked
+    /// Read the passphrase of encrypted private keys from FILE (default: ask on the terminal)
     #[arg(long, global = true, value_name = "FILE")]
     pub key_passphrase_file: Option<PathBuf>,
 
-    /// Revocation lists, PEM or DER, which must cover every certificate below the roots
+    /// Check certificates against the revocation lists in FILE (PEM or DER), which must cover every
+    /// certificate below the root
     #[arg(long, global = true, value_name = "FILE")]
     pub crl: Option<PathBuf>,
-    /// The public keys that the source's server may have, as sha256//BASE64, separated by `;`
+    /// Accept only these public keys of the source's server, as sha256//BASE64, separated by `;`
     #[arg(long, global = true, value_name = "PINS")]
     pub source_pin: Option<String>,
-    /// The public keys that the target's server may have
+    /// Accept only these public keys of the target's server, as sha256//BASE64, separated by `;`
     #[arg(long, global = true, value_name = "PINS")]
     pub target_pin: Option<String>,
-    /// The oldest version of TLS to speak [default: 1.2]
+    /// Minimum version of TLS (default: 1.2)
     #[arg(long, global = true, value_name = "VERSION")]
     pub tls_min_version: Option<MinVersion>,
 }
 
-/// A version of TLS.
+/// Minimum version of TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum MinVersion {
     /// TLS 1.2
@@ -371,17 +378,17 @@ pub enum MinVersion {
     V1_3,
 }
 
-/// Where messages go.
+/// Destination and level of log messages.
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Messages")]
 pub struct Logging {
-    /// Say what is done, step by step; never shows a token
+    /// Log every step; never logs a token
     #[arg(short, long, global = true, overrides_with = "debug")]
     pub debug: bool,
-    /// Say a little more
+    /// Log more details, but fewer than --debug
     #[arg(short, long, global = true, overrides_with = "verbose")]
     pub verbose: bool,
-    /// Write messages to this file
+    /// Write log messages to FILE
     #[arg(
         short,
         long,
@@ -391,7 +398,7 @@ pub struct Logging {
         overrides_with = "logfile"
     )]
     pub logfile: Option<PathBuf>,
-    /// Send messages to syslog
+    /// Send log messages to syslog
     #[arg(
         short,
         long,
@@ -403,28 +410,28 @@ pub struct Logging {
     pub syslog: bool,
 }
 
-/// Whether data is looked at before it is sent.
+/// When image data is checked before the upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ContentCheck {
-    /// When the target is a Glance.
+    /// If the target is a Glance service.
     Auto,
     /// Never.
     Off,
 }
 
-/// How data is compressed.
+/// Compression of image data in a dump.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Compression {
-    /// By zstd, in files that `zstd -d` reads too.
+    /// Zstandard, in files that `zstd -d` can read.
     Zstd,
 }
 
-/// How a report is written.
+/// Format of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Output {
-    /// For people.
+    /// Text for people.
     Text,
-    /// One JSON document.
+    /// A JSON document.
     Json,
 }
 
@@ -437,20 +444,20 @@ pub enum Stack {
     Native,
 }
 
-/// What the old tool left out by default, and what no server lets a client set.
+/// Fields that the old tool omitted by default and that no server lets a client set.
 const NOT_COPIED: &str = "created_at date deleted_at location updated_at";
 
 const ABOUT: &str =
-    "Copies machine images between OpenStack Glance services over verified HTTPS, and proves it";
+    "Copies and verifies machine images between OpenStack Glance services over verified HTTPS";
 
 const ENDPOINTS: &str = "\
 A store is one of:
   NAME[@REGION]                a cloud of clouds.yaml
   https://HOST[:PORT][/PREFIX] a Glance; HOST:PORT alone means https
   dir:PATH, ./PATH, /PATH      a directory written by `dump`
-  cloud:NAME, url:URL          the same, never mistaken for another
+  cloud:NAME, url:URL          a cloud or a URL, without ambiguity
 
-Exit codes: 0 all in place, 1 differences (compare, plan, verify, metadefs -n), 2 usage or
-configuration, 3 some images failed, 4 connection or TLS, 5 authentication or policy, 6 integrity
-failure, 7 another run works on the same, 8 limit reached or results not written, 9 something was lost
-(owners, members), 10 out of time, 130 and 143 stopped by a signal.";
+Exit codes: 0 success, 1 differences (compare, plan, verify, metadefs -n), 2 usage or configuration
+error, 3 some images failed, 4 connection or TLS failure, 5 authentication or policy failure,
+6 integrity failure, 7 another run uses the same stores, 8 limit reached or results not written,
+9 owners or members of images were lost, 10 time limit reached, 130 and 143 stopped by a signal.";

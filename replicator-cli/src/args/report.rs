@@ -1,25 +1,25 @@
-//! What was typed about reports.
+//! Options about reports, and the `report` commands.
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-/// Where the report goes.
+/// The file of the report.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Report")]
 pub struct ReportFile {
-    /// Write the report to this file in place of standard output; it is there once it is whole. With
-    /// --output json, it can be merged with others by `report merge`
+    /// Write the report to FILE instead of standard output; the file appears when it is complete.
+    /// `report merge` combines files written with --output json
     #[arg(long, global = true, value_name = "FILE")]
     pub report: Option<PathBuf>,
 }
 
-/// What is done with reports.
+/// The commands that work on report files.
 #[derive(Debug, Subcommand)]
 pub enum Reports {
-    /// Make one of the reports of all shards of a run, and exit as the worst of them did
+    /// Combine the reports of all shards of a run, and exit with the code of the worst shard
     Merge {
-        /// The files that --report wrote with --output json, or directories with such files, named
+        /// Files written by --report with --output json, or directories with such files named
         /// *.json
         #[arg(required = true, value_name = "FILE|DIR")]
         parts: Vec<PathBuf>,

@@ -1,4 +1,4 @@
-//! How a run goes about many images, and what ends it.
+//! Order, retries and limits of a run over many images.
 
 use std::time::Duration;
 
@@ -8,27 +8,28 @@ use replicator_engine::{Most, Order, Policy};
 
 use crate::args::replication::limits::duration;
 
-/// How a run that copies goes about its images, and what ends it before all are in place.
+/// Order and retries of a copying run, and the limits that end it before all images are copied.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Run")]
 pub struct Course {
-    /// In which order images are copied: by id, by size (the smallest first), or by size,desc
+    /// Order in which images are copied: id, size (smallest first) or size,desc
     #[arg(long, value_name = "ORDER", default_value = "id")]
     pub order_by: Order,
-    /// How often images that failed are tried again at the end, as long as that may help
+    /// Number of times to retry, at the end of the run, images that failed with a retryable error
     #[arg(long, value_name = "N", default_value = "3")]
     pub retries: usize,
-    /// Begin no more images at a target where so many have failed, or such a part of all
+    /// Start no more images at a target once N images, or N% of all images, have failed there
     #[arg(long, value_name = "N|N%", value_parser = most_errors)]
     pub max_errors: Option<Most>,
-    /// The same as --max-errors 1
+    /// Start no more images at a target after the first failure, like --max-errors 1
     #[arg(long, conflicts_with = "max_errors")]
     pub fail_fast: bool,
-    /// Begin no more images once the next would make it more than so many bytes that are copied, such
-    /// as 500G (powers of 1024); what goes to several targets counts once
+    /// Start no more images once the next would exceed this total of copied bytes, such as 500G
+    /// (powers of 1024); an image copied to several targets counts once
     #[arg(long, value_name = "SIZE", value_parser = byte_count)]
     pub max_transfer: Option<u64>,
-    /// Break off what is under way after this time, such as 90m or 8h; another run completes it
+    /// Stop the run, including transfers in progress, after this time, such as 90m or 8h; another
+    /// run completes it
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub max_duration: Option<Duration>,
 }
@@ -47,7 +48,7 @@ impl Default for Course {
 }
 
 impl Course {
-    /// Has a run go so.
+    /// Sets the order, retries and limits of `policy`.
     pub(crate) fn apply(&self, policy: &mut Policy) {
         policy.order = self.order_by;
         policy.retries.per_run = self.retries;
@@ -55,7 +56,7 @@ impl Course {
         policy.most_bytes = self.max_transfer;
     }
 
-    /// The options that all images must be known for before the first is copied.
+    /// Whether an option requires a listing of all images before the first one is copied.
     pub(crate) fn looks_ahead(&self) -> bool {
         self.order_by != Order::Id || matches!(self.max_errors, Some(Most::Percent(_)))
     }

@@ -1,4 +1,4 @@
-//! Which images a command is about.
+//! Options that select the images of a command.
 
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -8,123 +8,126 @@ use clap::Args;
 use clap::builder::TypedValueParser;
 use glance_core::selection::{Condition, InvalidCondition, InvalidShard, Latest, Shard};
 
-/// Which images a command is about. Conditions of one kind are alternatives, those of different
-/// kinds must all hold.
+/// The images of a command. An image must meet one of the conditions of each kind that is given.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Selection (of one option, any value; of different options, all)")]
 pub struct Selection {
-    /// The image of this id
+    /// Select the image with this id
     #[arg(long, value_name = "ID", value_parser = condition("id"))]
     pub id: Vec<Condition>,
-    /// The images of the ids in this file, each the first word of a line; - is standard input
+    /// Select the images whose ids are in FILE, each the first word of a line; - reads standard
+    /// input
     #[arg(long, value_name = "FILE")]
     pub ids_from: Option<PathBuf>,
-    /// Images of this name; it may have *, ? and [a-z]
+    /// Select images whose name matches GLOB, which may contain *, ? and [a-z]
     #[arg(long, value_name = "GLOB", value_parser = condition("name"))]
     pub name: Vec<Condition>,
-    /// Images whose name has a match of this regular expression, as an alternative to --name
+    /// Select images whose name contains a match of REGEX; an alternative to --name
     #[arg(long, value_name = "REGEX", value_parser = condition("name-regex"))]
     pub name_regex: Vec<Condition>,
-    /// Images with this tag
+    /// Select images with this tag
     #[arg(long, value_name = "TAG", value_parser = condition("tag"))]
     pub tag: Vec<Condition>,
-    /// Images with this property, of this value or of any; each property is a kind of its own
+    /// Select images with this property, with VALUE or any value; conditions on different
+    /// properties must all hold
     #[arg(long = "where", value_name = "KEY[=VALUE]", value_parser = condition("where"))]
     pub where_property: Vec<Condition>,
-    /// Images that this project owns
+    /// Select images owned by this project
     #[arg(long, value_name = "ID", value_parser = condition("project"))]
     pub project: Vec<Condition>,
-    /// Images of this visibility: public, community, shared or private
+    /// Select images of this visibility: public, community, shared or private
     #[arg(long, value_name = "VISIBILITY", value_parser = condition("visibility"))]
     pub visibility: Vec<Condition>,
-    /// Images of this status, such as active, deactivated or queued
+    /// Select images of this status, such as active, deactivated or queued
     #[arg(long, value_name = "STATUS", value_parser = condition("status"))]
     pub status: Vec<Condition>,
-    /// Images of this disk format
+    /// Select images of this disk format
     #[arg(long, value_name = "FORMAT", value_parser = condition("disk-format"))]
     pub disk_format: Vec<Condition>,
-    /// Images of this container format
+    /// Select images of this container format
     #[arg(long, value_name = "FORMAT", value_parser = condition("container-format"))]
     pub container_format: Vec<Condition>,
-    /// Images of so many bytes or more, such as 512k, 10M or 1G (powers of 1024)
+    /// Select images of at least this size in bytes, such as 512k, 10M or 1G (powers of 1024)
     #[arg(long, value_name = "SIZE", value_parser = condition("min-size"))]
     pub min_size: Option<Condition>,
-    /// Images of so many bytes or fewer
+    /// Select images of at most this size in bytes, such as 512k, 10M or 1G (powers of 1024)
     #[arg(long, value_name = "SIZE", value_parser = condition("max-size"))]
     pub max_size: Option<Condition>,
-    /// Images made at this time or later, such as 2026-01-31 or 2026-01-31T12:00:00Z (UTC unless it
-    /// says otherwise)
+    /// Select images created at or after this time, such as 2026-01-31 or 2026-01-31T12:00:00Z (UTC
+    /// unless an offset is given)
     #[arg(long, value_name = "TIME", value_parser = condition("created-after"))]
     pub created_after: Option<Condition>,
-    /// Images made before this time
+    /// Select images created before this time
     #[arg(long, value_name = "TIME", value_parser = condition("created-before"))]
     pub created_before: Option<Condition>,
-    /// Images whose record changed at this time or later
+    /// Select images whose record changed at or after this time
     #[arg(long, value_name = "TIME", value_parser = condition("updated-after"))]
     pub updated_after: Option<Condition>,
-    /// Images whose record did not change since this time
+    /// Select images whose record last changed before this time
     #[arg(long, value_name = "TIME", value_parser = condition("updated-before"))]
     pub updated_before: Option<Condition>,
-    /// Images whose record changed in this last time, such as 12h, 7d or 2w
+    /// Select images whose record changed within the last DURATION, such as 12h, 7d or 2w
     #[arg(long, value_name = "DURATION", value_parser = condition("updated-within"), conflicts_with = "updated_after")]
     pub updated_within: Option<Condition>,
-    /// Only images that default listings leave out, or only others; without it, both
+    /// Select only images that default listings hide (true) or only others (false); default: both
     #[arg(long, value_name = "true|false", value_parser = condition("os-hidden"))]
     pub os_hidden: Option<Condition>,
-    /// Only images that are protected, or only others
+    /// Select only protected images (true) or only unprotected ones (false); default: both
     #[arg(long, value_name = "true|false", value_parser = condition("protected"))]
     pub protected: Option<Condition>,
 
-    /// Not the image of this id
+    /// Exclude the image with this id
     #[arg(long, value_name = "ID", value_parser = condition("id"))]
     pub exclude_id: Vec<Condition>,
-    /// No images of this name
+    /// Exclude images whose name matches GLOB
     #[arg(long, value_name = "GLOB", value_parser = condition("name"))]
     pub exclude_name: Vec<Condition>,
-    /// No images whose name has a match of this regular expression
+    /// Exclude images whose name contains a match of REGEX
     #[arg(long, value_name = "REGEX", value_parser = condition("name-regex"))]
     pub exclude_name_regex: Vec<Condition>,
-    /// No images with this tag
+    /// Exclude images with this tag
     #[arg(long, value_name = "TAG", value_parser = condition("tag"))]
     pub exclude_tag: Vec<Condition>,
-    /// No images with this property
+    /// Exclude images with this property, with VALUE or any value
     #[arg(long, value_name = "KEY[=VALUE]", value_parser = condition("where"))]
     pub exclude_where: Vec<Condition>,
-    /// No images that this project owns
+    /// Exclude images owned by this project
     #[arg(long, value_name = "ID", value_parser = condition("project"))]
     pub exclude_project: Vec<Condition>,
-    /// No images of this visibility
+    /// Exclude images of this visibility
     #[arg(long, value_name = "VISIBILITY", value_parser = condition("visibility"))]
     pub exclude_visibility: Vec<Condition>,
-    /// No images of this status
+    /// Exclude images of this status
     #[arg(long, value_name = "STATUS", value_parser = condition("status"))]
     pub exclude_status: Vec<Condition>,
-    /// No images of this disk format
+    /// Exclude images of this disk format
     #[arg(long, value_name = "FORMAT", value_parser = condition("disk-format"))]
     pub exclude_disk_format: Vec<Condition>,
-    /// No images of this container format
+    /// Exclude images of this container format
     #[arg(long, value_name = "FORMAT", value_parser = condition("container-format"))]
     pub exclude_container_format: Vec<Condition>,
 
-    /// A file of rules, one a line, such as `+ name=debian-*`, `- tag=old` or `- *`; the first that
-    /// fits an image decides, and one that none fits stays in
+    /// Read rules from FILE, one per line, such as `+ name=debian-*` (include), `- tag=old` or
+    /// `- *` (exclude); the first rule that matches an image decides, and an image without a match
+    /// is included
     #[arg(long, value_name = "FILE")]
     pub filter_from: Option<PathBuf>,
-    /// Of the images that are left, the newest of each KEY: name, a property, or /REGEX/ on the
-    /// name, whose first group counts
+    /// Of the selected images, keep the newest N (default: 1) for each KEY: name, a property, or
+    /// /REGEX/, whose first group is taken from the name
     #[arg(long, value_name = "KEY[=N]")]
     pub latest_per: Option<Latest>,
-    /// Of all that is selected, only the I-th of N parts (an image is always in the same); with auto,
-    /// I is the index of this pod of a Kubernetes Indexed Job or of this task of a Slurm array
+    /// Process only shard I of N of the selected images (an image is always in the same shard);
+    /// with auto, I comes from the pod index of a Kubernetes Indexed Job or the task index of a
+    /// Slurm array
     #[arg(long, value_name = "I/N|auto/N")]
     pub shard: Option<ShardOption>,
-    /// Say what is selected and what a Glance is asked for, and do nothing
+    /// Print the selection and the queries sent to Glance, and do nothing else
     #[arg(long)]
     pub dump_filters: bool,
 }
 
 impl Selection {
-    /// What images must fulfil.
+    /// The conditions of the options that select images.
     pub(crate) fn wanted(&self) -> impl Iterator<Item = &Condition> {
         let repeated = [
             &self.id,
@@ -152,7 +155,7 @@ impl Selection {
         repeated.into_iter().flatten().chain(single.into_iter().flatten())
     }
 
-    /// What they must not.
+    /// The conditions of the `--exclude-*` options.
     pub(crate) fn unwanted(&self) -> impl Iterator<Item = &Condition> {
         let repeated = [
             &self.exclude_id,
@@ -170,12 +173,12 @@ impl Selection {
     }
 }
 
-/// A part of what is selected.
+/// The value of `--shard`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ShardOption {
-    /// This one.
+    /// A shard named by its number.
     Named(Shard),
-    /// The one that the environment says, of so many.
+    /// The shard that the environment names, out of this number of shards.
     FromEnvironment(NonZeroU32),
 }
 
@@ -193,7 +196,7 @@ impl FromStr for ShardOption {
     }
 }
 
-/// Reads the value of an option as a condition of this kind.
+/// A parser of option values as conditions of this kind.
 fn condition(kind: &'static str) -> impl TypedValueParser<Value = Condition> {
     move |value: &str| -> Result<Condition, InvalidCondition> { Condition::new(kind, value) }
 }

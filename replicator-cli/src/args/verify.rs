@@ -1,4 +1,4 @@
-//! What was typed for `verify`, and where state is kept.
+//! Options of `verify`, and the options for the state directory.
 
 use std::path::PathBuf;
 
@@ -10,38 +10,38 @@ use super::Selection;
 /// Options of `verify`.
 #[derive(Debug, Args)]
 pub struct Verify {
-    /// The store; alone, all its data is read and compared with its own records
+    /// Store to verify; without REPLICAS, read all its data and compare it with the store's own
+    /// records
     #[arg(value_name = "STORE")]
     pub from: String,
-    /// The store with the replicas
+    /// Store with the replicas
     #[arg(value_name = "REPLICAS")]
     pub to: Option<String>,
-    /// Trust no record: read the data of both stores
+    /// Read the data of both stores instead of trusting their records
     #[arg(long)]
     pub deep: bool,
-    /// Read only a part: the N-th of M (an image is always in the same), so many of a hundred, or
-    /// so many bytes, such as 2/5, 10% or 5G
+    /// Read only part of the data, such as 2/5 (part 2 of 5; each image is always in the same
+    /// part), 10%, or 5G (bytes, powers of 1024); default: all
     #[arg(long, value_name = "N/M|P%|SIZE", default_value = "all", hide_default_value = true)]
     pub subset: Subset,
-    /// Leave out images that only the other store holds
+    /// Do not report images that exist only in REPLICAS
     #[arg(long)]
     pub one_way: bool,
-    /// Which images
+    /// Images to verify
     #[command(flatten)]
     pub selection: Box<Selection>,
 }
 
-/// Where digests are remembered of images whose records have none, and journals kept.
+/// The directory of run journals and of the digests of images whose records have none.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "State")]
 pub struct State {
-    /// The directory of remembered digests and of the journals of runs; without it,
-    /// glance-replicator in the user's directory for state, which is ~/.local/state unless XDG says
-    /// otherwise
+    /// Directory for remembered digests and run journals (default:
+    /// $XDG_STATE_HOME/glance-replicator, or ~/.local/state/glance-replicator)
     #[arg(long, global = true, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
-    /// Keep no state: no digests are remembered, no journal is written, and nothing keeps another run
-    /// from working on the same
+    /// Keep no state: remember no digests, write no journal, and do not lock out other runs between
+    /// the same stores
     #[arg(long, global = true, conflicts_with = "state_dir")]
     pub no_state: bool,
 }

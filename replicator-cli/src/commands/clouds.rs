@@ -1,4 +1,4 @@
-//! `clouds`: the clouds that are configured, and what is made of them. No server is asked.
+//! `clouds`: lists the configured clouds and their effective settings. Contacts no server.
 
 use std::sync::{Arc, Mutex};
 
@@ -11,32 +11,32 @@ use crate::report;
 use crate::resolve::endpoint::Side;
 use crate::resolve::trust::{self, OfCloud};
 
-/// A cloud, and what is made of it.
+/// A configured cloud.
 #[derive(Debug)]
 pub(crate) struct Configured {
     pub(crate) name: String,
-    /// What tells of it.
+    /// The files and variables that configure the cloud.
     pub(crate) places: Vec<String>,
-    /// What it means, or why it can't be used.
+    /// The effective settings, or the reason why the cloud cannot be used.
     pub(crate) meaning: Result<Meaning, CliError>,
 }
 
-/// What a configuration means; no secret.
+/// The effective settings of a cloud, without secrets.
 #[derive(Debug)]
 pub(crate) struct Meaning {
     pub(crate) auth_type: String,
     pub(crate) auth_url: Option<String>,
     pub(crate) region: Option<String>,
     pub(crate) interfaces: Vec<String>,
-    /// Where Glance is, when it is not the catalogue that says so.
+    /// The configured URL of Glance; `None` if the service catalog provides the URL.
     pub(crate) endpoint: Option<String>,
-    /// Whom it trusts, and who says so.
+    /// The trusted certificates, and the setting that names them.
     pub(crate) trust: String,
-    /// The secrets that no file holds, so that the terminal is asked for them.
+    /// The secrets that no file contains, which are asked for on the terminal.
     pub(crate) asks_for: Vec<String>,
 }
 
-/// Lists the clouds. Those that can't be used are no failure: they are listed with the reason.
+/// Lists the clouds. A cloud that cannot be used is not a failure: it is listed with the reason.
 pub(crate) fn run(options: &Options) -> Result<Exit, CliError> {
     let asked = Asked::default();
     let clouds = Clouds::load(Environment::of_process().asking(asked.prompt()))?;
@@ -73,7 +73,7 @@ fn meaning(
     })
 }
 
-/// Notes what would be asked for, and asks nobody.
+/// Records the secrets that would be asked for on the terminal, without asking.
 #[derive(Debug, Clone, Default)]
 struct Asked(Arc<Mutex<Vec<String>>>);
 

@@ -1,4 +1,5 @@
-//! `doctor`: looks at everything between here and the images of a store, and says what it finds.
+//! `doctor`: checks everything that access to the images of a store depends on, and reports the
+//! findings.
 
 use std::sync::Arc;
 
@@ -23,20 +24,20 @@ use crate::resolve::trust::effect;
 use crate::resolve::trust::{self, OfCloud};
 use crate::{output, tls};
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Debug)]
 pub(crate) struct Finding {
-    /// What was looked at, in a word or two.
+    /// The subject of the check, in one or two words.
     pub(crate) topic: &'static str,
-    /// What was found, a line each.
+    /// The lines of the finding.
     pub(crate) lines: Vec<String>,
-    /// How bad it is. [`Exit::Success`] where nothing is wrong.
+    /// The exit code of the finding. [`Exit::Success`] if nothing is wrong.
     pub(crate) exit: Exit,
-    /// What the operator can do.
+    /// A hint at the remedy.
     pub(crate) hint: Option<String>,
 }
 
-/// What was found at one store.
+/// The findings for one store.
 #[derive(Debug, Default)]
 pub(crate) struct Findings(pub(crate) Vec<Finding>);
 
@@ -49,7 +50,7 @@ impl Findings {
         self.0.push(Finding { topic, lines, exit: Exit::Success, hint: None });
     }
 
-    /// Something that is missing, but is not needed for every job.
+    /// Adds a finding about a feature that is missing but that not every command needs.
     fn note(&mut self, topic: &'static str, line: String, hint: Option<String>) {
         self.0.push(Finding { topic, lines: vec![line], exit: Exit::Success, hint });
     }
@@ -67,7 +68,7 @@ impl Findings {
     }
 }
 
-/// Looks at each store, and reports. The exit code is that of the worst finding.
+/// Checks each store and prints the report. The exit code is that of the worst finding.
 pub(crate) async fn run(doctor: Doctor, options: &Options) -> Result<Exit, CliError> {
     let mut report = report::Examination::new(options.output);
     for word in &doctor.stores {
@@ -81,7 +82,7 @@ pub(crate) async fn run(doctor: Doctor, options: &Options) -> Result<Exit, CliEr
     Ok(report.finish())
 }
 
-/// The first thing that keeps the rest from being looked at.
+/// The subject and the error of the first check that failed, so that later checks are impossible.
 type Stopped = (&'static str, CliError);
 
 async fn examine(
@@ -141,7 +142,7 @@ fn show_trust(
     Ok(())
 }
 
-/// Connects, and says what the server shows.
+/// Connects to the server, and reports the TLS parameters and certificates that it presents.
 async fn look_at_server(
     url: &str,
     policy: &TlsPolicy,
@@ -157,7 +158,7 @@ async fn look_at_server(
     for (index, one) in chain.iter().filter_map(|der| Summary::from_der(der)).enumerate() {
         match index {
             0 => findings.lines("certificate", describe(&one)),
-            // A root that stands here is our own copy.
+            // A root certificate in this place is the local copy.
             _ if one.issuer == one.subject => break,
             _ => findings.lines("issuer", describe(&one)),
         }
@@ -206,7 +207,8 @@ fn describe(one: &Summary) -> Vec<String> {
     lines
 }
 
-/// Looks at Keystone, signs in, finds Glance and looks at that.
+/// Checks the server of Keystone, signs in, finds Glance in the service catalog and checks its
+/// server.
 async fn sign_in(
     cloud: Cloud,
     policy: &TlsPolicy,
@@ -232,7 +234,8 @@ async fn sign_in(
     Ok(Arc::new(GlanceStore::new(cloud.name, transport, glance.url, session)))
 }
 
-/// Tries what a copy needs. What only a target needs is no fault.
+/// Checks the permissions that a copy needs. A missing permission that only a target needs is not
+/// an error.
 async fn look_at_permissions(
     store: &dyn ImageStore,
     read_only: bool,
@@ -241,7 +244,7 @@ async fn look_at_permissions(
     let refused = |error: StoreError| ("list", CliError::from(error));
     let mut listing = store.list(&Selection::everything()).await.map_err(refused)?;
     let found = match listing.next().await {
-        // One record that can't be read is no lack of permissions.
+        // A single unreadable record does not indicate missing permissions.
         Some(Err(error)) if error.record.is_none() => return Err(refused(error)),
         Some(_) => "images can be listed",
         None => "images can be listed; there is none",

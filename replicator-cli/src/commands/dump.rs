@@ -1,4 +1,4 @@
-//! `dump` and `load`: to and from a directory, or a stream.
+//! `dump` and `load`: copy images to and from a directory or a tar stream.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal;
@@ -30,14 +30,14 @@ use crate::resolve::trust::effect;
 use crate::signals::Stopping;
 use crate::tls;
 
-/// What was typed for `dump` alone.
+/// The options of `dump` only.
 pub(super) struct Dump<'a> {
     pub(super) compress: Option<Compression>,
     pub(super) metadefs: Option<Which>,
     pub(super) course: &'a Course,
 }
 
-/// `dump`
+/// Runs `dump`.
 pub(super) async fn dump(
     server: &str,
     path: &Path,
@@ -65,7 +65,7 @@ pub(super) async fn dump(
     work.with_metadefs(typed.metadefs).await?.naming_projects().run(options, stopping).await
 }
 
-/// `load`
+/// Runs `load`.
 pub(super) async fn load(
     path: PathBuf,
     servers: &[String],
@@ -173,7 +173,8 @@ async fn load_stream(
     let stream = StreamStore::open(tokio::io::stdin(), tls::hashers(options.tls)?).await?;
     let stream = Arc::new(stream.selecting(selected.selection.clone()));
     let source = Endpoint::Stream(stream.clone(), stream.beside().projects.clone());
-    // The stream selects, but for which the report is the same.
+    // The stream applies the selection itself. The report still names the original selection
+    // options.
     let everything = Selected { selection: Selection::everything(), ..selected.clone() };
     let work = Work::open(source, target, Access::Write, &everything, options).await?;
     let mut work = work.going(course);
@@ -191,8 +192,9 @@ async fn load_stream(
     }
 }
 
-/// Refuses a dump for which there is no room, beside what an earlier run has left. What is compressed
-/// is not known beforehand.
+/// Fails if the images still to be dumped need more space than the filesystem has free. Partial
+/// data of an earlier run is taken into account. With compression the size is not known in advance,
+/// so only a warning is logged.
 async fn check_space(
     dump: &DumpStore,
     path: &Path,
@@ -231,8 +233,8 @@ async fn check_space(
     Ok(())
 }
 
-/// Writes down the names of the projects that the dump's images and namespaces belong to, as far as
-/// they can be had: a load elsewhere finds projects by them.
+/// Writes the names of the projects of the dump's images and namespaces to the dump, as far as they
+/// are known. A later load uses the names to find the projects of the target.
 pub(super) async fn write_projects(
     dump: &DumpStore,
     projects: &Projects,
@@ -251,7 +253,7 @@ pub(super) async fn write_projects(
     }
 }
 
-/// The projects of these ids, as far as their names can be had now or were had before.
+/// The projects with these ids whose names the source shows now or `before` contains.
 async fn named(
     projects: &Projects,
     ids: BTreeSet<String>,
@@ -271,8 +273,8 @@ async fn named(
     known
 }
 
-/// The ids of the projects that the images of a store belong to, or are shared with as far as it
-/// shows that.
+/// The ids of the projects that own images of a store, or that images are shared with, as far as
+/// the store shows the members.
 async fn belongs_to(
     store: &dyn ImageStore,
     selection: &Selection,
@@ -282,7 +284,7 @@ async fn belongs_to(
     while let Some(item) = images.next().await {
         let image = match item {
             Ok(image) => image,
-            // Whoever copies it says so.
+            // The copy of this image reports the error.
             Err(error) if error.record.is_some() => continue,
             Err(error) => return Err(error),
         };

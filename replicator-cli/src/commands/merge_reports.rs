@@ -1,7 +1,7 @@
-//! `report merge`: the reports of all shards of a run as one.
+//! `report merge`: combines the reports of all shards of a run.
 //!
-//! It knows little of what is in them, so that it works for every command: lists are joined, numbers
-//! added.
+//! The merge works for the reports of every command, because it depends little on their contents:
+//! lists are concatenated and numbers are added.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +13,7 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::report;
 
-/// `report merge`
+/// Runs `report merge`.
 pub(super) fn merge(paths: &[PathBuf], output: Output) -> Result<Exit, CliError> {
     let mut parts = files(paths)?.into_iter().map(Part::read).collect::<Result<Vec<_>, _>>()?;
     parts.sort_by_key(|part| part.shard.number());
@@ -49,9 +49,9 @@ struct Part {
     shard: Shard,
     exit: Exit,
     errors: Value,
-    /// What the report is of.
+    /// The field `run` of the report: command, stores and selection.
     run: Map<String, Value>,
-    /// What it says.
+    /// The other fields of the report.
     body: Value,
 }
 
@@ -71,20 +71,20 @@ impl Part {
         let shard = shard.ok_or_else(|| unusable("is the report of a run without --shard"))?;
         let code = run.remove("exit_code").and_then(|code| code.as_u64());
         let errors = run.remove("errors").unwrap_or_default();
-        // Two releases split in the same way.
+        // All releases assign images to shards in the same way, so the versions may differ.
         run.remove("tool");
         let exit = code.map_or(Exit::SomeFailed, Exit::of_code);
         Ok(Self { path, shard, exit, errors, run, body })
     }
 
-    /// What went wrong beside single images, if anything did.
+    /// The errors that are not about single images; `None` if there are none.
     fn errors(&self) -> Option<Value> {
         let found = self.errors.as_array().is_some_and(|errors| !errors.is_empty());
         found.then(|| json!({ "shard": self.shard.to_string(), "errors": self.errors }))
     }
 }
 
-/// The files that are named, and those in the directories that are.
+/// The given files, and the files named `*.json` in the given directories.
 fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, CliError> {
     let mut files = Vec::new();
     for path in paths {
@@ -102,7 +102,7 @@ fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, CliError> {
     Ok(files)
 }
 
-/// Refuses reports that are not those of different shards of the same run.
+/// Fails unless the reports are of different shards of the same run.
 fn belong_together(parts: &[Part]) -> Result<(), CliError> {
     for pair in parts.windows(2) {
         let [one, other] = pair else { continue };
@@ -128,12 +128,13 @@ fn belong_together(parts: &[Part]) -> Result<(), CliError> {
     Ok(())
 }
 
-/// Each shard of a dump has a directory of its own.
+/// Whether an address is a directory. Each shard of a dump has a separate directory, so directories
+/// may differ.
 fn is_directory(address: &Value) -> bool {
     address.as_str().is_some_and(|address| address.starts_with("dir:"))
 }
 
-/// What all parts have on this side, or all that they have.
+/// The store of this side, or the list of stores if the parts differ.
 fn only_or_all(parts: &[Part], side: &str) -> Value {
     let all = parts.iter().filter_map(|part| part.run.get(side).cloned());
     let mut all: Vec<Value> = all.collect();
@@ -145,7 +146,7 @@ fn worst(parts: &[Part]) -> Exit {
     parts.iter().fold(Exit::Success, |exit, part| exit.worse(part.exit))
 }
 
-/// Adds what a part says to what others said.
+/// Adds the report of a part to the sum of the others.
 fn add(sum: &mut Value, part: Value) {
     match (sum, part) {
         (sum @ Value::Null, part) => *sum = part,
@@ -165,7 +166,7 @@ fn add(sum: &mut Value, part: Value) {
             let (one, other) = (sum.as_u64().unwrap_or(0), part.as_u64().unwrap_or(0));
             *sum = json!(one.saturating_add(other));
         }
-        // What is neither, such as null, the first said.
+        // Of other values, such as null, the first is kept.
         _ => {}
     }
 }

@@ -1,4 +1,4 @@
-//! Metadata definitions, brought in step: `metadefs`, and `--metadefs` of other commands.
+//! Synchronization of metadata definitions: `metadefs`, and `--metadefs` of other commands.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -21,7 +21,7 @@ use crate::report;
 use crate::resolve::endpoint::{Access, Endpoint, Opened, Side};
 use crate::resolve::mapping::mapping;
 
-/// `metadefs`
+/// Runs `metadefs`.
 pub(super) async fn metadefs(typed: args::Metadefs, options: &Options) -> Result<Exit, CliError> {
     let (from, to) = both(&typed.from, &typed.to, options)?;
     let mode = if typed.dry_run { Mode::DryRun } else { Mode::Write };
@@ -52,7 +52,7 @@ pub(super) async fn metadefs(typed: args::Metadefs, options: &Options) -> Result
     Ok(exit)
 }
 
-/// What two stores are to do with each other's metadata definitions.
+/// A synchronization of the metadata definitions of two stores.
 pub(super) struct Metadefs {
     source: Arc<dyn MetadefStore>,
     target: Arc<dyn MetadefStore>,
@@ -73,7 +73,7 @@ impl Metadefs {
         Ok(Self { source, target, which, surplus, mode })
     }
 
-    /// Brings them in step; tells of each namespace by name.
+    /// Synchronizes the namespaces. Calls `seen` with the name of each namespace.
     pub(super) async fn run(
         &self,
         mapping: &Mapping,
@@ -103,7 +103,7 @@ pub(super) async fn namespaces(dump: &Arc<DumpStore>) -> Result<Vec<Namespace>, 
     Ok(Directory::read(dump).await?.namespaces.into_values().collect())
 }
 
-/// The namespaces of a dump, as they were when it was opened.
+/// The namespaces of a dump, as they were when they were read.
 #[derive(Debug)]
 struct Directory {
     dump: Arc<DumpStore>,

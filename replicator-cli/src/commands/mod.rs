@@ -1,4 +1,5 @@
-//! The commands: open the stores, let glance-core work, hand what happened to `print`.
+//! The commands: each one opens its stores, runs `replicator-engine` and passes the results to
+//! `report`.
 
 use std::path::{Path, PathBuf};
 
@@ -36,7 +37,7 @@ use serve::serve;
 use verify::verify;
 use work::How;
 
-/// Runs a command to its end, or to the first signal.
+/// Runs a command until it ends or a signal ends the process.
 pub(crate) async fn run(args: Args) -> Exit {
     let Args { command, options, logging: _ } = args;
     let stopping = &Stopping::default();
@@ -53,14 +54,14 @@ pub(crate) async fn run(args: Args) -> Exit {
     output::end(exit)
 }
 
-/// Runs a command to its end.
+/// Runs a command other than `resume`.
 async fn perform(
     command: Command,
     mut options: Options,
     stopping: &Stopping,
 ) -> Result<Exit, CliError> {
     if matches!(command, Command::Doctor(_)) {
-        // It says what it finds, not what it finds at the eleventh attempt.
+        // `doctor` reports the result of the first attempt, so requests are not retried by default.
         options.limits.low_level_retries.get_or_insert(0);
     }
     refuse_odd_variables()?;
@@ -109,7 +110,7 @@ async fn perform(
     }
 }
 
-/// The two sides that two words name.
+/// The source and the target that two arguments name.
 fn both(from: &str, to: &str, options: &Options) -> Result<(Endpoint, Endpoint), CliError> {
     let source = Endpoint::parse(from, Side::Source, options)?;
     let target = Endpoint::parse(to, Side::Target, options)?;
@@ -117,7 +118,7 @@ fn both(from: &str, to: &str, options: &Options) -> Result<(Endpoint, Endpoint),
     Ok((source, target))
 }
 
-/// The source that a word names, and the targets that others do.
+/// The source and the targets that the arguments name.
 fn one_to_many(
     from: &str,
     to: &[String],
@@ -129,14 +130,14 @@ fn one_to_many(
     Ok((source, targets))
 }
 
-/// The only store that a word names.
+/// The store of a command with a single store.
 fn one(word: &str, options: &Options) -> Result<Endpoint, CliError> {
     let store = Endpoint::parse(word, Side::Source, options)?;
     effect::refuse_without(&[(Side::Source, &store)], options)?;
     Ok(store)
 }
 
-/// Fails when an option for TLS can't have an effect between these.
+/// Fails if a TLS option has no effect on these stores.
 fn refuse_without_effect(
     source: &Endpoint,
     targets: &[Target],
@@ -147,7 +148,7 @@ fn refuse_without_effect(
     effect::refuse_without(&stores, options)
 }
 
-/// The targets that words name.
+/// The targets that the arguments name.
 fn targets(words: &[String], options: &Options) -> Result<Vec<Target>, CliError> {
     if words.len() > 1 {
         refuse_options_of_one(&options.sign_in)?;
@@ -179,7 +180,7 @@ async fn size(server: &str, selected: &Selected, options: &Options) -> Result<Ex
                 bytes = bytes.saturating_add(image.size.unwrap_or(0));
             }
             Ok(_) => {}
-            // It is not counted.
+            // An unreadable record is reported and not counted.
             Err(error) if error.record.is_some() => {
                 exit = exit.worse(Exit::SomeFailed);
                 output::failure(&error.into());
@@ -194,20 +195,21 @@ async fn size(server: &str, selected: &Selected, options: &Options) -> Result<Ex
     Ok(exit)
 }
 
-/// Where a path stands by its position, a bare word is a directory.
+/// The path of an argument whose position requires a directory, so that a bare word is a path too.
 fn directory(word: &str) -> PathBuf {
     match word.strip_prefix("dir:") {
-        // Alone, it is standard input or output.
+        // A bare `-` means standard input or output.
         Some("-") => "./-".into(),
         path => path.unwrap_or(word).into(),
     }
 }
 
-/// The old tool had the server first, a copy reads better with the directory first: both work.
+/// Orders the arguments of `load` as directory and servers. The old tool expected the server first,
+/// so both orders are accepted.
 fn load_order(first: String, mut others: Vec<String>) -> (PathBuf, Vec<String>) {
     let is_directory = |word: &str| word.starts_with("dir:") || Path::new(word).is_dir();
     let [second] = &mut others[..] else { return (directory(&first), others) };
-    // Nothing is loaded into standard input.
+    // Standard input cannot be a target.
     let swapped = second == "-" || !is_directory(&first) && is_directory(second);
     match swapped && first != "-" {
         true => (directory(second), vec![first]),

@@ -1,4 +1,4 @@
-//! `repair`: what runs left at the target, and what can be done about it.
+//! `repair`: finds and completes images that earlier runs left unfinished at the target.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -24,7 +24,7 @@ use crate::resolve::selection::Selected;
 use crate::signals::Stopping;
 use crate::tls;
 
-/// `repair`
+/// Runs `repair`.
 pub(super) async fn repair(
     typed: Repair,
     options: &Options,
@@ -71,8 +71,8 @@ pub(super) async fn repair(
     Ok(exit)
 }
 
-/// Finishes the dump that was mended, unless a run to it did not come to its end: that run may not
-/// have looked at all images.
+/// Marks the repaired dump as finished, unless a run to it is unfinished: that run may not have
+/// processed all images.
 async fn finish(path: &Path, recorded: &Recorded, options: &Options) -> Result<(), CliError> {
     let _lock = DumpStore::lock(path)?;
     let dump = DumpStore::create(path)?.hashing_with(tls::hashers(options.tls)?);
@@ -85,7 +85,7 @@ async fn finish(path: &Path, recorded: &Recorded, options: &Options) -> Result<(
     Ok(dump.finish().await?)
 }
 
-/// What several journals say.
+/// The combined contents of several journals.
 fn together(journals: &[JournalFile]) -> Recorded {
     let mut all = Recorded::default();
     for recorded in journals.iter().map(JournalFile::recorded) {
@@ -95,7 +95,7 @@ fn together(journals: &[JournalFile]) -> Recorded {
     all
 }
 
-/// The exit code for what stays as it is.
+/// The exit code for findings that cannot be repaired.
 fn stuck(findings: &[Finding]) -> Exit {
     findings.iter().fold(Exit::Success, |exit, finding| match &finding.standing {
         Standing::Content(_) => exit.worse(Exit::Integrity),
@@ -104,7 +104,7 @@ fn stuck(findings: &[Finding]) -> Exit {
     })
 }
 
-/// The images that a run can mend, by the run that left them.
+/// The images that can be repaired, grouped by the run that left them.
 fn mendable(findings: &[Finding]) -> BTreeMap<Option<&str>, BTreeSet<ImageId>> {
     let mut runs: BTreeMap<_, BTreeSet<ImageId>> = BTreeMap::new();
     for finding in findings.iter().filter(|finding| finding.standing == Standing::Mendable) {
@@ -114,8 +114,8 @@ fn mendable(findings: &[Finding]) -> BTreeMap<Option<&str>, BTreeSet<ImageId>> {
     runs
 }
 
-/// Brings images to their end as the run meant it that began them: with its options, but those that
-/// say how the stores are reached.
+/// Completes images with the options of the run that started them, except the options for
+/// connections and the report, which come from this run.
 async fn mend(
     typed: &Repair,
     run: Option<&Run>,
@@ -128,7 +128,7 @@ async fn mend(
     let selected =
         Selected { selection: Selection::of_ids(ids), command: "repair", ..Selected::default() };
     let Some(run) = run else {
-        // Replicas with a stamp were made by `sync`.
+        // Images without a run are known by their stamp, and only `sync` stamps replicas.
         let keeping = journals.first().cloned().map_or(Keeping::Nothing, Keeping::Run);
         let work = Work::keeping(from, to, keeping, &selected, options).await?;
         return Ok(work.stamping().run_unchecked(options, stopping).await);
@@ -153,7 +153,8 @@ async fn mend(
     Ok(work.run_unchecked(&kept, stopping).await)
 }
 
-/// The options of an earlier run, with those of this one for the connections and the report.
+/// The options of an earlier run, combined with the options of this run for connections, state and
+/// report.
 fn reaching_stores_as(options: &Options, kept: Options) -> Options {
     Options {
         output: options.output,
@@ -166,5 +167,5 @@ fn reaching_stores_as(options: &Options, kept: Options) -> Options {
     }
 }
 
-/// How long it is watched whether a Glance notices that nobody sends any more.
+/// How long to wait for Glance to notice that an upload has been abandoned.
 const PATIENCE: Duration = Duration::from_secs(10);

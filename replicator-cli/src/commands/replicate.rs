@@ -1,4 +1,4 @@
-//! The commands that bring two stores in step, or say how far they are from it.
+//! The commands that synchronize stores or compare them.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -30,13 +30,13 @@ use crate::resolve::selection::{Selected, warn_of_no_image};
 use crate::saved_plan;
 use crate::signals::Stopping;
 
-/// A store to write, as the operator named it.
+/// A target store, with its argument on the command line.
 pub(super) struct Target {
     pub(super) word: String,
     pub(super) endpoint: Endpoint,
 }
 
-/// `livecopy`, and others that end in it: replicates from one store to others.
+/// `livecopy`, and the common part of other commands: replicates from one store to others.
 pub(super) async fn replicate(
     from: Endpoint,
     to: Vec<Target>,
@@ -49,7 +49,8 @@ pub(super) async fn replicate(
     Ok(run_all(works, options, stopping).await)
 }
 
-/// Opens a source and all of its targets. One of several targets may fail, but for usage.
+/// Opens a source and all its targets. If there are several targets, a target that fails to open is
+/// reported at the end, unless the error is a usage error.
 async fn open_all(
     from: Endpoint,
     to: Vec<Target>,
@@ -81,7 +82,7 @@ async fn open_all(
     Ok(works)
 }
 
-/// Two uploads to the same record would get in each other's way.
+/// Fails if two targets are the same store: uploads to the same record would conflict.
 fn refuse_the_same(works: &[(String, Result<Work, CliError>)]) -> Result<(), CliError> {
     let mut known = BTreeMap::new();
     for (word, work) in works {
@@ -94,7 +95,7 @@ fn refuse_the_same(works: &[(String, Result<Work, CliError>)]) -> Result<(), Cli
     Ok(())
 }
 
-/// Runs to all targets at once, and reports.
+/// Replicates to all targets concurrently, and prints the reports.
 async fn run_all(
     works: Vec<(String, Result<Work, CliError>)>,
     options: &Options,
@@ -130,7 +131,7 @@ async fn run_all(
     };
     stopping.let_be();
     for ((end, replication), ended) in ends.iter().zip(&replications).zip(ended) {
-        // A signal may have come after the engine said that all is in place.
+        // A signal may have arrived after the engine finished.
         let ended = match (ended, stop.why()) {
             (Ok(()), Some(why)) if why.ends_run() || end.metadefs.is_some() => {
                 Err(RunError::Stopped { why, left: 0, unseen: false })
@@ -146,13 +147,13 @@ async fn run_all(
     reports.finish()
 }
 
-/// What is to be done at a target after its images.
+/// The work at a target after its images are copied.
 struct End {
-    /// The number of the target among all that are named.
+    /// The index of the target on the command line.
     target: usize,
     metadefs: Option<Metadefs>,
     keeping: Keeping,
-    /// Open, and locked where it is a directory, until then.
+    /// The target. It stays open until then, and locked if it is a directory.
     written: Opened,
     named: Option<Arc<Projects>>,
     conclusion: Conclusion,
@@ -164,8 +165,8 @@ impl End {
         (replication, Self { target, metadefs, keeping, written, named, conclusion })
     }
 
-    /// Copies metadata definitions, finishes a directory, and ends the journal, as far as the run came
-    /// that ended so.
+    /// Copies metadata definitions, finishes a directory and ends the journal, as far as the result
+    /// `ended` of the run allows.
     async fn finish(
         &self,
         ended: Result<(), RunError>,
@@ -193,7 +194,8 @@ impl End {
         }
     }
 
-    /// Says in a directory what its projects are called, and that it is whole, if the run ended so.
+    /// Writes the names of the projects to a directory, and marks the directory as finished if the
+    /// exit of the run allows it.
     async fn conclude(&self, exit: Exit) -> Result<(), CliError> {
         let Some(dump) = &self.written.dump else { return Ok(()) };
         if let Some(projects) = &self.named {
@@ -207,7 +209,7 @@ impl End {
     }
 }
 
-/// Tells a run to end when its time is up.
+/// Stops a run when its time limit is reached.
 async fn out_of_time(limit: Option<Duration>, stop: &Stop) -> Infallible {
     if let Some(limit) = limit {
         tokio::time::sleep(limit).await;
@@ -227,13 +229,13 @@ impl Work {
         Ok(self.run_unchecked(options, stopping).await)
     }
 
-    /// Runs, without a look ahead.
+    /// Runs without checking first whether the tokens last.
     pub(super) async fn run_unchecked(self, options: &Options, stopping: &Stopping) -> Exit {
         run_all(vec![(String::new(), Ok(self))], options, stopping).await
     }
 }
 
-/// `compare`
+/// Runs `compare`.
 pub(super) async fn compare(
     typed: Compare,
     selected: &Selected,
@@ -260,7 +262,7 @@ pub(super) async fn compare(
     report.finish().map_err(|error| cannot_write(&path, error))
 }
 
-/// `plan`
+/// Runs `plan`.
 pub(super) async fn plan(
     typed: Plan,
     selected: &Selected,
@@ -295,7 +297,7 @@ async fn warn_if_empty(
     Ok(())
 }
 
-/// `sync`
+/// Runs `sync`.
 pub(super) async fn sync(
     typed: Sync,
     selected: &Selected,

@@ -1,4 +1,4 @@
-//! `resume`: the runs that did not come to their end, run again.
+//! `resume`: runs unfinished runs again.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -17,7 +17,7 @@ use crate::resolve::endpoint::{Endpoint, Side};
 use crate::resolve::journals::{self, Kept};
 use crate::signals::Stopping;
 
-/// `resume`
+/// Runs `resume`.
 pub(super) async fn resume(
     typed: Resume,
     options: &Options,
@@ -45,20 +45,20 @@ pub(super) async fn resume(
     Ok(exit)
 }
 
-/// The runs that did not come to their end and of which none is under way, oldest first.
+/// The unfinished runs in journals that no process holds, oldest first.
 fn unfinished(journals: &[Kept]) -> Vec<Run> {
     let free = journals.iter().filter(|journal| journal.holder.is_none());
     let mut runs: Vec<Run> =
         free.flat_map(|journal| journal.recorded.unfinished().cloned()).collect();
-    // One to several targets stands in the journal of each.
+    // A run to several targets is recorded in the journal of each target.
     let mut seen = BTreeSet::new();
     runs.retain(|run| seen.insert(run.run.clone()));
     runs.sort_by(|one, other| one.at.cmp(&other.at));
     runs
 }
 
-/// Whether a journal is that of the runs between these words: by the addresses that they are, or as
-/// they were typed. No server is asked.
+/// Whether a journal contains runs between these two stores. The stores are compared by address or
+/// by their arguments on the command line; no server is contacted.
 fn is_meant(journal: &mut Kept, from: &str, to: &str, options: &Options) -> bool {
     let recorded = &mut journal.recorded;
     let same = |word, side, address: &str| names(word, side, options).as_deref() == Some(address);
@@ -70,7 +70,7 @@ fn is_meant(journal: &mut Kept, from: &str, to: &str, options: &Options) -> bool
     !recorded.runs.is_empty()
 }
 
-/// The address that a word names, where no cloud has to be asked for it.
+/// The address of the store that an argument names; `None` if only a cloud could provide it.
 fn names(word: &str, side: Side, options: &Options) -> Option<String> {
     match Endpoint::parse(word, side, options).ok()? {
         Endpoint::Url(url) => Some(address::text(&url)),
@@ -81,7 +81,7 @@ fn names(word: &str, side: Side, options: &Options) -> Option<String> {
     }
 }
 
-/// Runs a command again, with the secrets that were typed now.
+/// Runs a command again, with the secrets from the present command line.
 async fn again(run: &Run, options: &Options, stopping: &Stopping) -> Result<Exit, CliError> {
     let mut args = understood(run)?;
     give_secrets(&mut args.options.sign_in, &run.left_out, &options.sign_in)?;
@@ -91,7 +91,7 @@ async fn again(run: &Run, options: &Options, stopping: &Stopping) -> Result<Exit
     Ok(output::end_report(ended.unwrap_or_else(|error| output::failure(&error))))
 }
 
-/// What the command line of a run means.
+/// Parses the recorded command line of a run.
 pub(super) fn understood(run: &Run) -> Result<Args, CliError> {
     let line = ["glance-replicator"].into_iter().chain(run.command.iter().map(String::as_str));
     Args::try_parse_from(line).map_err(|error| {
@@ -101,7 +101,8 @@ pub(super) fn understood(run: &Run) -> Result<Args, CliError> {
     })
 }
 
-/// Where relative paths begin, which were typed there.
+/// Changes to the directory in which the run was started, so that relative paths keep their
+/// meaning.
 pub(super) fn go_to(directory: &Path) -> Result<(), CliError> {
     std::env::set_current_dir(directory).map_err(|error| {
         let what = format!("cannot go to {}, where the run was started", directory.display());
@@ -109,7 +110,7 @@ pub(super) fn go_to(directory: &Path) -> Result<(), CliError> {
     })
 }
 
-/// Puts in the secrets that the journal does not hold.
+/// Adds the secrets that the journal does not contain.
 fn give_secrets(wanted: &mut SignIn, left_out: &[String], given: &SignIn) -> Result<(), CliError> {
     let mut missing = Vec::new();
     for option in left_out {

@@ -1,4 +1,4 @@
-//! `serve`: a directory as a Glance.
+//! `serve`: serves a directory with the Glance API.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,7 +18,8 @@ use crate::resolve::sign_in::read_token;
 use crate::signals::Stopping;
 use crate::{input_file, tls};
 
-/// Serves a directory until a signal, and finishes it then if clients have written to it.
+/// Serves a directory until a signal arrives. Then finishes the directory, if clients have written
+/// to it.
 pub(super) async fn serve(
     typed: Serve,
     options: &Options,
@@ -45,7 +46,8 @@ pub(super) async fn serve(
     Ok(stop.why().map_or(Exit::Success, Exit::from))
 }
 
-/// Who is served. An address that other machines reach is not opened to everyone by accident.
+/// The accepted callers. Fails if other machines can reach the address and neither a token nor
+/// `--open-to-everyone` is given.
 fn callers(typed: &Serve) -> Result<Callers, CliError> {
     match (&typed.require_token_file, typed.open_to_everyone) {
         (Some(_), _) => Ok(Callers::WithToken),
@@ -65,7 +67,7 @@ fn is_local(address: SocketAddr) -> bool {
     address.ip().to_canonical().is_loopback()
 }
 
-/// Opens the directory: what is only read is neither made nor locked nor changed.
+/// Opens the directory. A directory that is only read is not created, locked or changed.
 async fn open(typed: &Serve, options: &Options) -> Result<Opened, CliError> {
     let directory = Endpoint::Directory(typed.path.clone());
     match typed.writable {

@@ -1,4 +1,4 @@
-//! `verify`: whether data is what it should be.
+//! `verify`: checks image data against records or replicas.
 
 use std::path::Path;
 
@@ -20,7 +20,7 @@ use crate::resolve::selection::{Selected, warn_of_no_image};
 use crate::resolve::state;
 use crate::tls;
 
-/// `verify`
+/// Runs `verify`.
 pub(super) async fn verify(
     typed: Verify,
     selected: &Selected,
@@ -36,7 +36,7 @@ pub(super) async fn verify(
     }
 }
 
-/// A dump as a whole, with all its files.
+/// Verifies a dump as a whole, with all its files.
 async fn dump(path: &Path, typed: &Verify, options: &Options) -> Result<Exit, CliError> {
     let dump = DumpStore::open(path)?.hashing_with(tls::hashers(options.tls)?);
     let mut report = Findings::new(options.output);
@@ -49,7 +49,7 @@ async fn dump(path: &Path, typed: &Verify, options: &Options) -> Result<Exit, Cl
     Ok(report.finish())
 }
 
-/// The images of one store against their own records.
+/// Verifies the images of one store against their own records.
 async fn alone(
     store: Endpoint,
     typed: &Verify,
@@ -70,7 +70,7 @@ async fn alone(
     finish(report, ended, store, &policy.selection).await
 }
 
-/// The images of one store against their replicas in another.
+/// Verifies the images of one store against their replicas in another.
 async fn against(
     from: Endpoint,
     to: Endpoint,
@@ -92,7 +92,7 @@ async fn against(
     finish(report, ended, &*replication.source, selection).await
 }
 
-/// Ends a report of images of this store.
+/// Completes the report of the images of this store.
 async fn finish(
     report: Findings,
     ended: Result<(), StoreError>,

@@ -1,4 +1,4 @@
-//! What is to be done with a source and a target: both opened, and the policy as typed.
+//! A replication that is ready to run: open stores, and the policy from the options.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,18 +21,18 @@ use crate::resolve::selection::Selected;
 use crate::resolve::{journals, state, token_lifetime};
 use crate::{output, tls};
 
-/// What a run does beside copying, and how it goes about it.
+/// The options of a run: order and limits, metadata definitions, and removal.
 pub(super) struct How<'a> {
     pub(super) course: &'a Course,
     pub(super) metadefs: Option<Which>,
     pub(super) removing: Option<&'a Removing>,
 }
 
-/// A source that is opened, and what is the same for all of its targets.
+/// An open source, and everything that all its targets share.
 pub(super) struct Source<'a> {
     pub(super) opened: Arc<Opened>,
     digests: Option<DigestFile>,
-    /// Its limits are those of all targets together.
+    /// The policy. Its limits apply to all targets together.
     policy: Policy,
     selected: &'a Selected,
     options: &'a Options,
@@ -56,10 +56,10 @@ impl<'a> Source<'a> {
         Ok(Self { opened, digests, policy, selected, options })
     }
 
-    /// What it is to do with this target.
+    /// Opens a target and creates the replication to it.
     async fn to(&self, to: Endpoint, access: Access) -> Result<Work, CliError> {
         let (source, options) = (&self.opened, self.options);
-        // A directory holds whatever the source holds.
+        // A directory accepts data of every format.
         let content = match (options.content_check, &to) {
             (args::ContentCheck::Auto, Endpoint::Cloud(_) | Endpoint::Url(_)) => {
                 ContentCheck::Glance
@@ -94,7 +94,7 @@ impl<'a> Source<'a> {
         })
     }
 
-    /// The same, ready to run.
+    /// Opens a target for writing and creates a replication that is ready to run.
     pub(super) async fn ready(&self, to: Endpoint, how: &How<'_>) -> Result<Work, CliError> {
         let work = self.to(to, Access::Write).await?.keeping_a_journal(self)?;
         let work = work.going(how.course);
@@ -108,40 +108,40 @@ impl<'a> Source<'a> {
     }
 }
 
-/// What two opened stores are to do with each other.
+/// A replication between two open stores, and the work that goes with it.
 pub(super) struct Work {
     pub(super) source: Arc<Opened>,
     pub(super) target: Opened,
     pub(super) metadefs: Option<Metadefs>,
-    /// The projects whose names are to be written down in the target.
+    /// The projects whose names are written to the target.
     pub(super) named: Option<Arc<Projects>>,
     pub(super) conclusion: Conclusion,
-    /// How long the run may take.
+    /// The time limit of the run.
     pub(super) limit: Option<Duration>,
     pub(super) keeping: Keeping,
     pub(super) replication: Replication,
 }
 
-/// What is said of a directory that was written, when the run ends well.
+/// The state of a target directory after a successful run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Conclusion {
-    /// That it is whole.
+    /// The directory is marked as finished.
     Finished,
-    /// Nothing: the caller knows more.
+    /// The directory is left as it is. The caller decides.
     Open,
 }
 
-/// What is written down of the work.
+/// The journal of the work.
 pub(super) enum Keeping {
     Nothing,
-    /// A run of its own.
+    /// The work is a new run.
     Run(JournalFile),
-    /// How an earlier run goes on.
+    /// The work continues an earlier run.
     EarlierRun(Journal),
 }
 
 impl Work {
-    /// Opens both stores. No other process works on the pair, if this one writes.
+    /// Opens both stores. With write access, locks the journal of the pair against other processes.
     pub(super) async fn open(
         from: Endpoint,
         to: Endpoint,
@@ -157,7 +157,7 @@ impl Work {
         }
     }
 
-    /// Opens both stores to write, with what is written down already held.
+    /// Opens both stores, the target for writing, with a journal that is already open.
     pub(super) async fn keeping(
         from: Endpoint,
         to: Endpoint,
@@ -176,7 +176,7 @@ impl Work {
         Ok(Self { keeping: file.map_or(Keeping::Nothing, Keeping::Run), ..self })
     }
 
-    /// Writes down that the run begins.
+    /// Records the start of the run in the journal.
     pub(super) async fn begin(mut self, run: &Run) -> Result<Self, CliError> {
         self.replication.policy.journal = match &self.keeping {
             Keeping::Nothing => Journal::default(),
@@ -186,19 +186,19 @@ impl Work {
         Ok(self)
     }
 
-    /// The same, with new replicas marked as the source's.
+    /// Marks new replicas as copies from this source.
     pub(super) fn stamping(mut self) -> Self {
         self.replication.policy.stamp = Some(provenance::Source::new(&self.source.address));
         self
     }
 
-    /// The same, with the names of the source's projects written down in the target.
+    /// Writes the names of the source's projects to the target after the run.
     pub(super) fn naming_projects(mut self) -> Self {
         self.named = self.projects();
         self
     }
 
-    /// The same, with `--metaonly` as the old tool had it for dumps: the records of all images.
+    /// With `--metaonly`, copies the records of all images, as the old tool does for dumps.
     pub(super) fn with_records_of_all(mut self, options: &Options) -> Self {
         if options.metaonly {
             self.replication.policy.scope = Scope::Records;
@@ -206,16 +206,16 @@ impl Work {
         self
     }
 
-    /// The same, which goes so.
+    /// Applies the order, retries and limits of `course`.
     pub(super) fn going(mut self, course: &Course) -> Self {
         course.apply(&mut self.replication.policy);
         self.limit = course.max_duration;
         self
     }
 
-    /// The same, with these metadata definitions after the images.
+    /// Copies these metadata definitions after the images.
     pub(super) async fn with_metadefs(mut self, which: Option<Which>) -> Result<Self, CliError> {
-        // Namespaces are in no shard: the first copies them all.
+        // Namespaces are not divided into shards: the first shard copies all of them.
         let shard = self.replication.policy.selection.shard();
         let is_ours = shard.is_none_or(|shard| shard.number().get() == 1);
         if let Some(which) = which.filter(|_| is_ours) {
@@ -227,12 +227,12 @@ impl Work {
         Ok(self)
     }
 
-    /// The projects that the source's images are of, where somebody can be asked.
+    /// The projects of the source, if Keystone or the dump can name them.
     pub(super) fn projects(&self) -> Option<Arc<Projects>> {
         self.source.projects.clone()
     }
 
-    /// What two stores that are only read are to do with each other.
+    /// Opens both stores for reading and creates the replication between them.
     pub(super) async fn open_to_read(
         from: Endpoint,
         to: Endpoint,
@@ -243,7 +243,7 @@ impl Work {
         Ok(work.replication)
     }
 
-    /// The same, with what `sync` and `plan` remove.
+    /// Applies the removal options of `sync` and `plan`.
     pub(super) fn removing(mut self, typed: &Removing, selected: Match) -> Result<Self, CliError> {
         let how = typed.delete.removal();
         if how.is_some() && selected != Match::Id {
@@ -257,7 +257,7 @@ impl Work {
         Ok(self)
     }
 
-    /// Refuses work that outlives a sign-in.
+    /// Fails if a token that cannot be renewed expires before the work can be completed.
     pub(super) async fn check_endurance(&self, options: &Options) -> Result<(), CliError> {
         for (side, opened) in [(Side::Source, &*self.source), (Side::Target, &self.target)] {
             let session = opened.session.as_deref();
@@ -287,7 +287,7 @@ pub(super) fn policy(options: &Options) -> Result<Policy, CliError> {
     })
 }
 
-/// How often the engine tries again, beside requests that are repeated by themselves.
+/// The retries of the engine, in addition to the retries of single requests in the transport.
 fn retries(options: &Options) -> Retries {
     let default = Retries::default();
     let low_level = options.limits.low_level_retries.and_then(|count| count.try_into().ok());

@@ -1,4 +1,4 @@
-//! Log lines of which nothing but their end is obeyed by whoever shows them.
+//! Log lines with control characters escaped.
 
 use std::io::{self, Write};
 
@@ -7,7 +7,8 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use crate::output::escaped;
 
-/// Writes events, each at once and as one line, to what it holds.
+/// Writes each event immediately to the wrapped writer, as one line with control characters
+/// escaped.
 #[derive(Debug)]
 pub(super) struct Escaped<W>(pub(super) W);
 
@@ -44,7 +45,7 @@ mod tests {
 
     use super::*;
 
-    /// What was written.
+    /// The bytes written to the log.
     #[derive(Clone, Default)]
     struct Log(Arc<Mutex<Vec<u8>>>);
 

@@ -1,5 +1,6 @@
-//! Where messages go: standard error, a file or syslog. Tokens never reach them; requests are logged by
-//! method and path only. What is for whoever is at the terminal goes to standard error as well.
+//! Log messages to standard error, a file or syslog. Tokens are never logged; requests are logged
+//! with method and path only. Warnings with the target [`TERMINAL`] are always printed to standard
+//! error too.
 
 use std::fs::{File, OpenOptions};
 use std::io;

@@ -1,4 +1,4 @@
-//! Messages for the host's syslog: one datagram each, in the form of RFC 3164.
+//! Log messages to the host's syslog: one datagram per message, in the format of RFC 3164.
 
 use std::io::{self, Write};
 use std::os::unix::net::UnixDatagram;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use tracing_subscriber::fmt::MakeWriter;
 
-/// The socket that syslog daemons and journald read.
+/// The socket of syslog daemons and journald.
 pub(crate) const SOCKET: &str = "/dev/log";
 
 /// A connection to the syslog daemon.
@@ -14,7 +14,7 @@ pub(crate) const SOCKET: &str = "/dev/log";
 pub(super) struct Syslog(Arc<UnixDatagram>);
 
 impl Syslog {
-    /// Connects to the daemon that reads `socket`.
+    /// Connects to the daemon that listens on `socket`.
     pub(super) fn connect(socket: &str) -> io::Result<Self> {
         let connection = UnixDatagram::unbound()?;
         connection.connect(socket)?;
@@ -44,7 +44,7 @@ impl<'a> MakeWriter<'a> for Syslog {
     }
 }
 
-/// One message, sent when it is whole.
+/// One message, sent when it is dropped.
 #[derive(Debug)]
 pub(super) struct Message {
     syslog: Syslog,
@@ -63,7 +63,7 @@ impl Write for Message {
 
 impl Drop for Message {
     fn drop(&mut self) {
-        // A log that can't be written must not stop a copy.
+        // A failure to log must not stop a copy.
         let _ = self.syslog.0.send(self.text.trim_ascii_end());
     }
 }

@@ -1,19 +1,20 @@
-//! Texts that someone else chose, such as names of images, made harmless for whoever reads them.
+//! Escapes untrusted text, such as image names, before it is printed.
 //!
-//! All that is printed, reported or logged passes here line by line: what moves a cursor, changes a
-//! title, turns the direction of a text or ends a line does so nowhere but where this program means it.
+//! Every line that is printed, reported or logged is escaped here. Characters that move the cursor,
+//! change the terminal's title, reverse the text direction or end a line act only where this
+//! program writes them itself.
 
 use std::borrow::Cow;
 use std::fmt::Write;
 
-/// A line of text, with `\n`, `\u{1b}` and the like for every character that a terminal obeys or
-/// nobody sees.
+/// Replaces every control character and invisible character of a line by an escape such as `\n` or
+/// `\u{1b}`.
 pub(crate) fn escaped(line: &str) -> Cow<'_, str> {
     with_escapes(line, is_harmless, |out, c| out.extend(c.escape_default()))
 }
 
-/// A JSON document with the same characters as `\u001b` and the like. Its own line ends stay: in its
-/// strings there are none.
+/// Replaces the same characters of a JSON document by escapes such as `\u001b`. Line feeds are
+/// kept: JSON strings contain none.
 pub(super) fn escaped_json(document: &str) -> Cow<'_, str> {
     let is_kept = |c| c == '\n' || is_harmless(c);
     with_escapes(document, is_kept, |out, c| {
@@ -23,7 +24,7 @@ pub(super) fn escaped_json(document: &str) -> Cow<'_, str> {
     })
 }
 
-/// A name in quotes.
+/// The name in double quotes, with inner quotes escaped.
 pub(crate) fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\\\""))
 }
@@ -46,7 +47,7 @@ fn with_escapes(
     out.into()
 }
 
-/// Whether a character shows itself and does nothing else.
+/// Whether a character is visible and has no effect on the terminal.
 fn is_harmless(c: char) -> bool {
     !c.is_control()
         && !matches!(c,

@@ -1,7 +1,7 @@
-//! The report in a file, where one is asked for.
+//! The report file of `--report`.
 //!
-//! What a process finds out only after its report (that the end of a listing never came, that a
-//! dump could not be finished) is added here, so that the file says how the run really ended.
+//! Failures that occur after the report of a command, such as an incomplete listing or a dump that
+//! could not be finished, are added here, so that the file records how the run ended.
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, IntoInnerError, Read, Seek, SeekFrom, Write};
@@ -19,20 +19,20 @@ use crate::exit::Exit;
 use crate::named_file::NamedFile;
 use crate::resolve::selection::Selected;
 
-/// A report that is being written. It is there under its name once it is whole.
+/// A report that is being written. The file appears under its name when it is complete.
 #[derive(Debug)]
 struct Report {
     output: Output,
     path: PathBuf,
     file: BufWriter<NamedFile>,
-    /// The first write that failed.
+    /// The error of the first failed write.
     failure: Option<io::Error>,
     run: Value,
     errors: Vec<Vec<String>>,
 }
 
-/// Has results go to this file from now on. An earlier report of this name is removed: it must not
-/// be taken for that of a run that was killed.
+/// Redirects results to this file. An earlier report of this name is removed, because it could be
+/// mistaken for the report of this run if this run is killed.
 pub(crate) fn report_to(path: &Path, output: Output) -> Result<(), CliError> {
     let file = NamedFile::create_anew(path).map_err(|error| cannot_write(path, error))?;
     let (file, path) = (BufWriter::new(file), path.to_owned());
@@ -41,7 +41,7 @@ pub(crate) fn report_to(path: &Path, output: Output) -> Result<(), CliError> {
     Ok(())
 }
 
-/// Says what the report is of.
+/// Records the command, the stores and the shard of the report.
 pub(crate) fn report_is_of(selected: &Selected, source: &str, target: Option<&str>) {
     if let Some(report) = &mut *report() {
         report.run = json!({
@@ -53,17 +53,17 @@ pub(crate) fn report_is_of(selected: &Selected, source: &str, target: Option<&st
     }
 }
 
-/// Takes down what was said to the operator apart from the report.
+/// Records an error message that was printed outside the report.
 pub(super) fn note(error: Vec<String>) {
     if let Some(report) = &mut *report() {
         report.errors.push(error);
     }
 }
 
-/// Ends the report of a run that ends so, and puts it in its place. Exits worse than that when it
-/// can't.
+/// Completes the report of a run with this exit and moves the file to its path. Returns a worse
+/// exit if that fails.
 pub(crate) fn end_report(exit: Exit) -> Exit {
-    // Released at once: the failure to end it is no part of it.
+    // The lock is released immediately: a failure to complete the report is not part of the report.
     let Some(report) = report().take() else { return exit };
     let path = report.path.clone();
     match report.end(exit) {
@@ -72,7 +72,7 @@ pub(crate) fn end_report(exit: Exit) -> Exit {
     }
 }
 
-/// Where results go, when they go to a file.
+/// The writer of the report file, if there is one.
 pub(super) fn results() -> Option<Box<dyn Write>> {
     report().is_some().then(|| Box::new(Results) as Box<dyn Write>)
 }
@@ -114,7 +114,7 @@ impl Report {
     }
 }
 
-/// How a run ended.
+/// The end of a run, as the report file records it.
 struct End {
     run: Value,
     errors: Vec<Vec<String>>,
@@ -122,7 +122,8 @@ struct End {
 }
 
 impl End {
-    /// Adds how the run ended to a document that is whole, without holding it in memory.
+    /// Adds the end of the run to a complete JSON document without reading the document into
+    /// memory.
     fn add_to_json(mut self, mut file: &File, length: u64) -> io::Result<bool> {
         file.rewind()?;
         let is_whole = serde_json::from_reader::<_, IgnoredAny>(BufReader::new(file)).is_ok();
@@ -151,12 +152,12 @@ fn cannot_write(path: &Path, error: io::Error) -> CliError {
     failure.caused_by(error)
 }
 
-/// The report, where there is one. A panic elsewhere does no harm to it.
+/// The report file, if there is one. A panic of another thread does not invalidate it.
 fn report() -> MutexGuard<'static, Option<Report>> {
     REPORT.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 static REPORT: Mutex<Option<Report>> = Mutex::new(None);
 
-/// How every JSON report ends.
+/// The last bytes of every JSON report.
 const END: &[u8] = b"}\n";

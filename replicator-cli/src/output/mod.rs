@@ -1,4 +1,4 @@
-//! All printing: results to standard output, failures to standard error.
+//! Printing: results to standard output, messages to standard error.
 
 use std::error::Error;
 use std::io::{self, IsTerminal, Write};
@@ -21,7 +21,7 @@ macro_rules! out {
     ($($line:tt)*) => { $crate::output::result_line(&format!($($line)*)) };
 }
 
-/// Writes a line of JSON, or several.
+/// Writes one or more lines of JSON.
 macro_rules! out_json {
     ($($line:tt)*) => { $crate::output::result_json(&format!("{}\n", format_args!($($line)*))) };
 }
@@ -42,7 +42,7 @@ mod file;
 pub(crate) use escape::{escaped, quoted};
 pub(crate) use file::{end_report, report_is_of, report_to};
 
-/// Where results go.
+/// The destination of results.
 pub(crate) fn results() -> Box<dyn Write> {
     file::results().unwrap_or_else(|| match STREAMING.load(Ordering::Relaxed) {
         true => Box::new(io::stderr().lock()),
@@ -50,23 +50,24 @@ pub(crate) fn results() -> Box<dyn Write> {
     })
 }
 
-/// Writes a line of results, of which nothing but its end is obeyed by a terminal. The work goes on when
-/// that fails: [`end`] tells.
+/// Writes a line of results with control characters escaped. A failed write does not stop the
+/// command: [`end`] reports it.
 pub(crate) fn result_line(line: &str) {
     note_failure(writeln!(results(), "{}", escaped(line)));
 }
 
-/// Writes JSON, of which nothing but its line ends is obeyed.
+/// Writes JSON with control characters escaped, except line feeds.
 pub(crate) fn result_json(document: &str) {
     note_failure(write!(results(), "{}", escaped_json(document)));
 }
 
-/// Writes a line of messages, as harmless as one of results.
+/// Writes a line of messages with control characters escaped.
 pub(crate) fn message_line(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", escaped(line));
 }
 
-/// Keeps the first write of results that failed. A reader that closed its pipe has read enough.
+/// Remembers the first failed write of results. A closed pipe is not a failure: the reader has read
+/// enough.
 pub(crate) fn note_failure(written: io::Result<()>) {
     if let Err(error) = written {
         if error.kind() != io::ErrorKind::BrokenPipe {
@@ -75,12 +76,12 @@ pub(crate) fn note_failure(written: io::Result<()>) {
     }
 }
 
-/// Ends the output of a command, its report in a file included. Exits worse when not all of it could
-/// be written.
+/// Completes the output of a command and its report file. Returns a worse exit if a part of the
+/// output could not be written.
 pub(crate) fn end(exit: Exit) -> Exit {
     let exit = end_report(exit);
     note_failure(io::stdout().flush());
-    // Released at once: what is said now may fail, too.
+    // The lock is released immediately: printing the failure may itself fail.
     let Some(error) = unwritten().take() else { return exit };
     let what = CliError::limit("cannot write the results to standard output").caused_by(error);
     exit.worse(failure(&what.hint("make room there and run again, or name a file by --report")))
@@ -92,12 +93,12 @@ pub(crate) fn unwritten() -> MutexGuard<'static, Option<io::Error>> {
 
 static UNWRITTEN: Mutex<Option<io::Error>> = Mutex::new(None);
 
-/// Whether people read the results.
+/// Whether standard output is a terminal.
 pub(crate) fn is_on_a_terminal() -> bool {
     io::stdout().is_terminal()
 }
 
-/// Makes standard output the place of a stream of data: results go to standard error from now on.
+/// Reserves standard output for a data stream. Results go to standard error from now on.
 pub(crate) fn stream() -> BufWriter<Stdout> {
     STREAMING.store(true, Ordering::Relaxed);
     BufWriter::with_capacity(256 * 1024, tokio::io::stdout())
@@ -105,10 +106,10 @@ pub(crate) fn stream() -> BufWriter<Stdout> {
 
 static STREAMING: AtomicBool = AtomicBool::new(false);
 
-/// What clap has to say: help and versions succeed, anything else is a usage error.
+/// Prints a message of clap. Help and version exit with success, everything else is a usage error.
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {
     if error.use_stderr() {
-        // It quotes what was typed.
+        // The message quotes arguments.
         let said = without_secrets(error.render().to_string(), std::env::args_os());
         said.lines().for_each(message_line);
         return Exit::Usage.into();
@@ -117,7 +118,7 @@ pub(crate) fn usage(error: &clap::Error) -> ExitCode {
     end(Exit::Success).into()
 }
 
-/// What ended a run.
+/// Prints an error that ended a run, with its causes and hint, and returns its exit.
 pub(crate) fn failure(error: &CliError) -> Exit {
     err!("error: {error}");
     causes(error, "");
@@ -128,12 +129,12 @@ pub(crate) fn failure(error: &CliError) -> Exit {
     error.exit
 }
 
-/// What the operator should know and that ends nothing, wherever log messages go.
+/// Prints a warning to standard error, whatever the destination of log messages.
 pub(crate) fn warning(text: &str) {
     err!("warning: {text}");
 }
 
-/// A run that ends itself.
+/// Reports that a run is stopping.
 pub(crate) fn stopping(why: Why) {
     err!(
         "{why}: uploads under way are broken off, and what is stored already is brought to its end; \
@@ -141,12 +142,12 @@ pub(crate) fn stopping(why: Why) {
     );
 }
 
-/// A run that a signal ended.
+/// Reports that a signal ended the run.
 pub(crate) fn stopped(exit: Exit) {
     err!("stopped by signal {}; run again to go on", exit as u8 - 128);
 }
 
-/// The answer of `size`, in the old tool's words.
+/// Prints the result of `size`, with the wording of the old tool.
 pub(crate) fn size(output: Output, images: u64, bytes: u64) {
     match output {
         Output::Text => {
@@ -165,7 +166,7 @@ pub(crate) fn causes(error: &dyn Error, indent: &str) {
     }
 }
 
-/// The messages of an error and of all below it.
+/// The messages of an error and of all its sources.
 pub(crate) fn chain(error: &dyn Error) -> Vec<String> {
     let mut messages = vec![error.to_string()];
     let mut cause = error.source();
@@ -176,7 +177,7 @@ pub(crate) fn chain(error: &dyn Error) -> Vec<String> {
     messages
 }
 
-/// Bytes in binary units, with one decimal, as the old tool wrote them.
+/// A number of bytes in binary units with one decimal, in the format of the old tool.
 #[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
 pub(crate) fn human_size(bytes: u64) -> String {
     let mut size = bytes as f64;

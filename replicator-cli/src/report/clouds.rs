@@ -6,8 +6,8 @@ use crate::args::Output;
 use crate::commands::clouds::Configured;
 use crate::output::chain;
 
-/// The answer of `clouds`. `default` is the one that is used where none is named; `absence` is why there
-/// is none, if so.
+/// Prints the result of `clouds`. `default` is the cloud that is used if a command line names none;
+/// `absence` explains an empty list.
 pub(crate) fn clouds(output: Output, clouds: &[Configured], default: Option<&str>, absence: &str) {
     match output {
         Output::Text if clouds.is_empty() => out!("no cloud is configured: {absence}"),

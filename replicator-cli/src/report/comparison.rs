@@ -1,4 +1,4 @@
-//! The report of `compare` and `plan`.
+//! The reports of `compare` and `plan`.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -11,27 +11,28 @@ use crate::args::Output;
 use crate::exit::Exit;
 use crate::output::{human_size, quoted};
 
-/// What is reported of each image.
+/// The content of the report for each image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Subject {
-    /// How it is.
+    /// The state of the image.
     States,
-    /// What is to be done, too.
+    /// The state of the image and the planned action.
     Actions,
 }
 
-/// Where a line for every image goes.
+/// The destination of the lines of `--combined`.
 #[derive(Debug)]
 pub(crate) enum Combined {
-    /// Nowhere.
+    /// No lines are written.
     Off,
-    /// To standard output, in place of the report.
+    /// Standard output, instead of the report.
     Output,
-    /// To a file.
+    /// A file.
     File(BufWriter<File>),
 }
 
-/// The report of a comparison. It is written as it comes: memory does not grow with it.
+/// The report of a comparison. Each image is written immediately, so memory use does not grow with
+/// the number of images.
 #[derive(Debug)]
 pub(crate) struct Comparison {
     output: Output,
@@ -60,12 +61,12 @@ impl Comparison {
         }
     }
 
-    /// Whether neither side has an image.
+    /// Whether the comparison found no image on either side.
     pub(crate) fn is_empty(&self) -> bool {
         self.states.is_empty()
     }
 
-    /// Takes one image, and says how it is.
+    /// Writes the state of one image.
     pub(crate) fn entry(&mut self, entry: &Entry) {
         *self.states.entry(entry.state).or_default() += 1;
         *self.actions.entry(entry.action()).or_default() += 1;
@@ -119,10 +120,10 @@ impl Comparison {
         }
     }
 
-    /// Ends the report.
+    /// Completes the report.
     ///
     /// # Errors
-    /// When the lines of `--combined` could not be written.
+    /// The first error in writing the lines of `--combined`.
     pub(crate) fn finish(self) -> Result<Exit, std::io::Error> {
         let Self { output, subject, mut combined, exit, states, actions, bytes, .. } = self;
         if let Combined::File(file) = &mut combined {
@@ -175,7 +176,7 @@ fn exit_of(entry: &Entry) -> Exit {
     }
 }
 
-/// The sign of a state in the lines of `--combined`, as rclone has them.
+/// The sign of a state in the lines of `--combined`; the signs are those of rclone.
 fn sign(state: State) -> char {
     match state {
         State::Same => '=',

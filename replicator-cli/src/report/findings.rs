@@ -19,7 +19,7 @@ impl Examination {
         Self { output, exit: Exit::Success, stores: Vec::new() }
     }
 
-    /// What was found at one store.
+    /// Writes the findings for one store.
     pub(crate) fn store(&mut self, word: &str, findings: &Findings) {
         self.exit = self.exit.worse(findings.exit());
         match self.output {
@@ -31,7 +31,7 @@ impl Examination {
         }
     }
 
-    /// Ends the report.
+    /// Completes the report.
     pub(crate) fn finish(self) -> Exit {
         if self.output == Output::Json {
             let exit = self.exit as u8;

@@ -1,11 +1,11 @@
-//! The report of a run of several shards.
+//! The merged report of the shards of a run.
 
 use serde_json::Value;
 
 use crate::args::Output;
 use crate::output::quoted;
 
-/// A merged report: as it is, or what it comes to.
+/// Prints a merged report: the complete document as JSON, or a summary as text.
 pub(crate) fn merged(output: Output, report: &Value) {
     match output {
         Output::Json => out_json!("{report:#}"),
@@ -15,7 +15,7 @@ pub(crate) fn merged(output: Output, report: &Value) {
 
 fn text(report: &Value) {
     let run = &report["run"];
-    // Of several targets, each has a report of its own.
+    // If there are several targets, each has its own report.
     let targets = report["targets"].as_object().into_iter().flatten();
     let mut each: Vec<(String, &Value)> =
         targets.map(|(target, report)| (format!("{target}: "), report)).collect();
@@ -58,7 +58,7 @@ fn failed_images(target: &str, report: &Value) {
     }
 }
 
-/// The numbers of a summary that say something, as `3 copied`.
+/// Collects the numbers of a summary that are not zero, in the form `3 copied`.
 fn collect(summary: &Value, numbers: &mut Vec<String>) {
     for (word, value) in summary.as_object().into_iter().flatten() {
         match value.as_u64() {

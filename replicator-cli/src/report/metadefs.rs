@@ -1,4 +1,4 @@
-//! The report of what became of metadata definitions.
+//! The report of a synchronization of metadata definitions.
 
 use glance_core::metadefs::{Difference, Part};
 use glance_core::store::StoreErrorKind;
@@ -9,7 +9,7 @@ use crate::args::Output;
 use crate::exit::Exit;
 use crate::output::{causes, chain};
 
-/// The report of what became of metadata definitions.
+/// The report of a synchronization of metadata definitions.
 #[derive(Debug)]
 pub(crate) struct Metadefs {
     output: Output,
@@ -24,7 +24,7 @@ impl Metadefs {
         Self { output, mode, exit: Exit::Success, namespaces: Vec::new(), counts: [0; 5] }
     }
 
-    /// Takes one namespace, and says what became of it.
+    /// Writes the outcome of one namespace.
     pub(crate) fn outcome(&mut self, outcome: &Outcome) {
         let (counter, word) = match (&outcome.error, outcome.state, self.mode) {
             (Some(_), ..) | (None, State::Unknown, _) => (FAILED, "failed"),
@@ -47,12 +47,12 @@ impl Metadefs {
         }
     }
 
-    /// How bad it is.
+    /// The exit code so far.
     pub(crate) fn exit(&self) -> Exit {
         self.exit
     }
 
-    /// Ends the report as a document of its own.
+    /// Completes the report as a separate document.
     pub(crate) fn finish(self) -> Exit {
         let exit = self.exit;
         match self.output {
@@ -62,7 +62,7 @@ impl Metadefs {
         exit
     }
 
-    /// The last line of a report for people.
+    /// Writes the last line of a text report.
     pub(crate) fn summary(&self) {
         let [made, changed, in_place, failed, extra] = self.counts;
         let (missing, different) = match self.mode {
@@ -79,7 +79,7 @@ impl Metadefs {
         );
     }
 
-    /// The report as a part of a JSON document.
+    /// The report as part of a JSON document.
     pub(crate) fn into_json(self) -> Value {
         let [made, changed, in_place, failed, extra] = self.counts;
         let (missing, different) = match self.mode {
@@ -146,7 +146,7 @@ fn text(outcome: &Outcome, word: &str) {
     }
 }
 
-/// Both sides of a difference. Those of a field are short.
+/// The values of both sides, if the difference is in a field; other values are too long to show.
 fn sides(difference: &Difference) -> String {
     match (&difference.source, &difference.target, difference.part) {
         (Some(source), Some(target), Part::Field) => {

@@ -1,4 +1,4 @@
-//! What each command reports, as text and as JSON.
+//! The reports of the commands, as text and as JSON.
 
 mod clouds;
 mod comparison;

@@ -1,8 +1,8 @@
-//! What is proven of data, and by what.
+//! How image data was proven, in words.
 
 use replicator_engine::Proven;
 
-/// As it follows an image in a line of a report.
+/// The text that follows an image in a line of a report.
 pub(crate) fn sentence(proven: &Proven) -> String {
     match proven {
         Proven::Digest(algorithm) => format!("verified ({algorithm})"),
@@ -14,7 +14,7 @@ pub(crate) fn sentence(proven: &Proven) -> String {
     }
 }
 
-/// As the field `proof` of a JSON report.
+/// The value of the field `proof` of a JSON report.
 pub(crate) fn word(proven: &Proven) -> String {
     match proven {
         Proven::Digest(algorithm) => algorithm.clone(),
@@ -26,7 +26,7 @@ pub(crate) fn word(proven: &Proven) -> String {
     }
 }
 
-/// How much is proven by what, of the images of a report.
+/// The number of images of a report by the kind of their proof.
 #[derive(Debug, Default)]
 pub(crate) struct Proofs {
     verified: u64,
@@ -46,7 +46,7 @@ impl Proofs {
         }
     }
 
-    /// What `copied` images come to, with their `bytes` in words.
+    /// A summary of `copied` images, with their total size `bytes` as text.
     pub(crate) fn summary(&self, copied: u64, bytes: &str) -> String {
         if self.verified == copied {
             return format!("{copied} copied and verified ({bytes})");

@@ -1,4 +1,4 @@
-//! What `resume` and `repair` found.
+//! The reports of `resume` and `repair`.
 
 use glance_core::image::Status;
 use replicator_engine::{Finding, KnownBy, Leftover, Run};
@@ -8,7 +8,7 @@ use crate::args::Output;
 use crate::output::quoted;
 use crate::resolve::journals::Kept;
 
-/// The runs that did not come to their end, and those that are under way.
+/// Prints the unfinished runs and the runs that are in progress.
 pub(crate) fn unfinished(output: Output, journals: &[Kept], runs: &[Run], dry_run: bool) {
     match output {
         Output::Text => {
@@ -22,7 +22,7 @@ pub(crate) fn unfinished(output: Output, journals: &[Kept], runs: &[Run], dry_ru
                 out!("no run is unfinished");
             }
         }
-        // What is run has its own report.
+        // A resumed run writes its own report.
         Output::Json if dry_run => {
             let runs: Vec<Value> = runs.iter().map(|run| unfinished_json(run, journals)).collect();
             out_json!(
@@ -34,14 +34,14 @@ pub(crate) fn unfinished(output: Output, journals: &[Kept], runs: &[Run], dry_ru
     }
 }
 
-/// That a command is run again.
+/// Reports that a command is run again.
 pub(crate) fn resumed(output: Output, command: &[String]) {
     if output == Output::Text {
         out!("resuming: {}", line(command));
     }
 }
 
-/// What was found at the target.
+/// Prints the unfinished images that were found at the target.
 pub(crate) fn findings(output: Output, findings: &[Finding], journal: bool) {
     match output {
         Output::Text => {
@@ -112,7 +112,7 @@ fn unfinished_json(run: &Run, journals: &[Kept]) -> Value {
     })
 }
 
-/// What the run left, with the journals that say so.
+/// The unfinished images of a run, from the journals that record the run.
 fn of_run<'a>(
     run: &'a Run,
     journals: &'a [Kept],
@@ -170,7 +170,7 @@ fn finding_json(finding: &Finding) -> Value {
     })
 }
 
-/// A command line as a shell takes it.
+/// A command line, quoted for a shell.
 fn line(command: &[String]) -> String {
     let plain = |word: &str| {
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);

@@ -1,4 +1,4 @@
-//! The report of a replication, and those of one to several targets.
+//! The report of a replication to one or more targets.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ use crate::exit::Exit;
 use crate::output::{causes, chain, human_size, quoted};
 use crate::report::Metadefs;
 
-/// The reports of a run, one of each target.
+/// The reports of a run, one per target.
 #[derive(Debug)]
 pub(crate) struct Reports {
     output: Output,
@@ -22,7 +22,7 @@ pub(crate) struct Reports {
 }
 
 impl Reports {
-    /// Reports of these targets, as the operator named them.
+    /// Creates the reports of these targets, which are named as on the command line.
     pub(crate) fn new(options: &Options, targets: &[String]) -> Self {
         let report = |target: &String| match targets.len() {
             1 => Report::new(options),
@@ -35,12 +35,12 @@ impl Reports {
         }
     }
 
-    /// Takes one outcome, and says so.
+    /// Writes the outcome of one image.
     pub(crate) fn outcome(&mut self, target: usize, outcome: &Outcome) {
         self.each[target].outcome(outcome);
     }
 
-    /// Takes how the run ended for a target.
+    /// Records how the run ended for a target.
     pub(crate) fn ended(
         &mut self,
         target: usize,
@@ -61,27 +61,27 @@ impl Reports {
         }
     }
 
-    /// Whether the run came to no image and to no failure.
+    /// Whether the run processed no image and had no failure.
     pub(crate) fn is_empty(&self) -> bool {
         self.failures.is_empty() && self.each.iter().all(Report::is_empty)
     }
 
-    /// A report of the metadata definitions of a target.
+    /// An empty report for the metadata definitions of a target.
     pub(crate) fn of_metadefs(&self) -> Metadefs {
         Metadefs::new(self.output, Mode::Write)
     }
 
-    /// How the run has ended for a target so far.
+    /// The exit of a target so far.
     pub(crate) fn exit(&self, target: usize) -> Exit {
         self.each[target].exit
     }
 
-    /// Says of a target that so many images were not begun.
+    /// Records the number of images that were not started at a target.
     pub(crate) fn left(&mut self, target: usize, images: u64) {
         self.each[target].left = images;
     }
 
-    /// Ends the reports; the worst of them says how the run ended.
+    /// Completes the reports and returns the worst exit of all targets.
     pub(crate) fn finish(self) -> Exit {
         let exit = self.each.iter().fold(Exit::Success, |exit, one| exit.worse(one.exit));
         let losses: Vec<CliError> = self.each.iter().filter_map(Report::refused_losses).collect();
@@ -104,20 +104,20 @@ impl Reports {
 #[derive(Debug)]
 pub(crate) struct Report {
     output: Output,
-    /// How the operator named the target, where there are several.
+    /// The name of the target on the command line, if there are several targets.
     target: Option<String>,
     exit: Exit,
     images: Vec<Value>,
     counts: [u64; 7],
-    /// Images that were not begun.
+    /// Number of images that were not started.
     left: u64,
-    /// Bytes of data that were copied.
+    /// Bytes of image data that were copied.
     bytes: u64,
-    /// Those of them that the target got by itself.
+    /// Bytes of image data that the target downloaded itself. Included in `bytes`.
     imported: u64,
-    /// How many images lost what.
+    /// Number of images by the part that they lost.
     losses: BTreeMap<LossKind, u64>,
-    /// What the operator accepts to lose.
+    /// The losses that `--allow-loss` accepts.
     accepted: BTreeSet<LossKind>,
     proofs: Proofs,
     metadefs: Option<Metadefs>,
@@ -141,7 +141,7 @@ impl Report {
         }
     }
 
-    /// Takes one outcome, and says so.
+    /// Writes the outcome of one image.
     pub(crate) fn outcome(&mut self, outcome: &Outcome) {
         let image = &outcome.image;
         let (word, detail) = match &outcome.result {
@@ -193,7 +193,7 @@ impl Report {
         (word, detail)
     }
 
-    /// Whether it is of no image.
+    /// Whether the report contains no image.
     pub(crate) fn is_empty(&self) -> bool {
         self.counts == [0; 7] && self.left == 0
     }
@@ -208,7 +208,7 @@ impl Report {
         }
     }
 
-    /// The losses that the operator did not accept.
+    /// An error for the losses that `--allow-loss` does not accept.
     fn refused_losses(&self) -> Option<CliError> {
         let refused = self.losses.iter().filter(|(kind, _)| !self.accepted.contains(kind));
         let told = |(kind, count): (&LossKind, &u64)| {
@@ -228,7 +228,7 @@ impl Report {
         Some(CliError::lost(what).hint(hint))
     }
 
-    /// Ends the report.
+    /// Completes the report.
     pub(crate) fn finish(self) -> Exit {
         let (exit, losses) = (self.exit, self.refused_losses());
         self.print();
@@ -293,7 +293,7 @@ impl Report {
         (self.target.take().unwrap_or_default(), self.into_json())
     }
 
-    /// What stands in front of every line, where there are several targets.
+    /// The prefix of every line: the target's name if there are several targets, else nothing.
     fn prefix(&self) -> String {
         self.target.as_ref().map(|target| format!("{target}: ")).unwrap_or_default()
     }
@@ -337,7 +337,7 @@ fn text_outcome(outcome: &Outcome, word: &str, prefix: &str) {
     }
 }
 
-/// What came of an image that was copied, and what is proven of it.
+/// Describes a copied image and how its data was proven.
 fn proof_of(outcome: &Outcome) -> String {
     match &outcome.journey.proven {
         Some(proven @ Proven::Record) => format!(", {}", proof::sentence(proven)),
@@ -348,7 +348,7 @@ fn proof_of(outcome: &Outcome) -> String {
     }
 }
 
-/// A source need not say how many bytes an image has.
+/// The number of bytes transferred, or else the size in the image's record; 0 if neither is known.
 fn copied_bytes(outcome: &Outcome) -> u64 {
     outcome.journey.bytes.or(outcome.image.size).unwrap_or(0)
 }

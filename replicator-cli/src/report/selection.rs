@@ -1,4 +1,4 @@
-//! The answer of `--dump-filters`.
+//! The output of `--dump-filters`.
 
 use glance_core::ImageId;
 use glance_core::selection::Condition;
@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::args::Output;
 use crate::resolve::selection::Selected;
 
-/// What is selected, and what a Glance is asked for.
+/// Prints the selection and the queries that are sent to a Glance.
 pub(crate) fn selection(output: Output, selected: &Selected) {
     match output {
         Output::Text => text(selected),
@@ -72,5 +72,5 @@ fn texts<T: ToString>(parts: &[T]) -> Vec<String> {
     parts.iter().map(ToString::to_string).collect()
 }
 
-/// Queries that are shown.
+/// The maximum number of queries to print.
 const SHOWN: usize = 4;

@@ -1,20 +1,20 @@
-//! What `serve` says at its start.
+//! The message that `serve` prints when it starts.
 
 use std::net::SocketAddr;
 use std::path::Path;
 
-/// Who is served.
+/// The callers that `serve` accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Callers {
-    /// Those that present the token.
+    /// Callers that present the token.
     WithToken,
-    /// All programs on this machine.
+    /// All callers on this machine.
     OfThisMachine,
-    /// All that can reach the address.
+    /// All callers that can reach the address.
     Everyone,
 }
 
-/// That `serve` is ready, and what it allows to whom.
+/// Reports that `serve` is ready, and who may read and write.
 pub(crate) fn serving(directory: &Path, address: SocketAddr, writable: bool, callers: Callers) {
     let access = if writable { "read and write" } else { "read, not write" };
     let callers = match callers {

@@ -13,7 +13,7 @@ use crate::args::Output;
 use crate::exit::Exit;
 use crate::output::{chain, human_size, quoted};
 
-/// The report of a verification. It is written as it comes.
+/// The report of a verification. Each image is written immediately.
 #[derive(Debug)]
 pub(crate) struct Findings {
     output: Output,
@@ -25,12 +25,12 @@ pub(crate) struct Findings {
     files: Vec<Value>,
 }
 
-/// What is said of one image.
+/// The entry of one image in the report.
 #[derive(Debug, Default)]
 struct Said {
     word: &'static str,
     by: Option<&'static str>,
-    /// What proves it, as the field of JSON.
+    /// The value of the field `proof` in JSON.
     proof: Option<String>,
     reason: Option<String>,
     details: Vec<String>,
@@ -50,12 +50,12 @@ impl Findings {
         }
     }
 
-    /// Whether no image was looked at.
+    /// Whether no image was verified.
     pub(crate) fn is_empty(&self) -> bool {
         self.words.is_empty()
     }
 
-    /// Takes what was found of one image, and says it.
+    /// Writes the result for one image of a store.
     pub(crate) fn image(&mut self, found: &Verification) {
         let state = found.state;
         let reason = found.reason.clone();
@@ -95,7 +95,7 @@ impl Findings {
         }
     }
 
-    /// Takes what was found in a dump, and says it.
+    /// Writes one finding of a dump.
     pub(crate) fn of_dump(&mut self, finding: &Finding) {
         match finding {
             Finding::Image { id, image, result } => {
@@ -104,7 +104,7 @@ impl Findings {
                         let size = image.as_ref().and_then(|image| image.size);
                         let by = match (by.last(), size) {
                             (Some(algorithm), _) => Some(algorithm.to_string()),
-                            // There is but one way to be empty.
+                            // Size 0 proves empty data.
                             (None, Some(0)) => Some(proof::word(&Proven::Size)),
                             (None, _) => None,
                         };
@@ -147,7 +147,7 @@ impl Findings {
         }
     }
 
-    /// The run that wrote the dump did not come to its end.
+    /// Records that the run that wrote the dump was not finished.
     pub(crate) fn incomplete(&mut self) {
         self.exit = self.exit.worse(Exit::Differences);
         if self.output == Output::Text {
@@ -179,7 +179,7 @@ impl Findings {
         }
     }
 
-    /// Ends the report.
+    /// Completes the report.
     pub(crate) fn finish(self) -> Exit {
         let images: u64 = self.words.values().sum();
         let exit = self.exit;
@@ -252,7 +252,7 @@ impl Said {
     }
 }
 
-/// The word for an image without data on one of the sides.
+/// The word for an image without data on at least one side.
 fn word(state: Option<State>) -> &'static str {
     match state {
         Some(

@@ -1,28 +1,28 @@
-//! The address of a Glance, as it is typed.
+//! URLs of Glance services on the command line.
 
 use keystone_auth::Cloud;
 use url::Url;
 
 use crate::error::CliError;
 
-/// Whether a word names a server by its URL, whatever the spelling of the scheme.
+/// Whether an argument is an http or https URL. The case of the scheme is ignored.
 pub(crate) fn is_url(word: &str) -> bool {
     let scheme = word.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
     matches!(scheme.as_deref(), Some("https" | "http"))
 }
 
-/// The address of a Glance without `/v2`.
+/// Parses the URL of a Glance service and removes a trailing `/v2`.
 ///
 /// # Errors
-/// When it is no http or https URL, or names a user or a password: no Glance asks for them, and
-/// addresses are printed, and written to replicas.
+/// When `text` is not an http or https URL, or contains a user name or a password: Glance does not
+/// use them, and the URL is printed and written to replicas.
 pub(crate) fn parse(text: &str) -> Result<Url, CliError> {
     let url = Url::parse(text).ok().filter(|url| ["https", "http"].contains(&url.scheme()));
     let Some(mut url) = url else {
         let what = format!("{:?} is not the URL of a server", shown(text));
         return Err(CliError::usage(what).hint("write it as https://HOST[:PORT][/PATH]"));
     };
-    // A name that is empty is no user for the parser.
+    // The URL parser does not report an empty user name.
     let authority = text.split("//").nth(1).and_then(|rest| rest.split(['/', '?', '#']).next());
     if authority.is_some_and(|authority| authority.contains('@')) || has_user(&url) {
         return Err(CliError::usage("the address of a Glance names a user or a password")
@@ -38,17 +38,18 @@ pub(crate) fn parse(text: &str) -> Result<Url, CliError> {
     Ok(url)
 }
 
-/// The address in messages and requests: without a slash at its end.
+/// The URL for messages and requests, without a trailing slash.
 pub(crate) fn text(url: &Url) -> String {
     url.as_str().trim_end_matches('/').to_owned()
 }
 
-/// The address of a cloud's Keystone, where it has one.
+/// The URL of a cloud's Keystone, if its configuration has one.
 pub(crate) fn keystone(cloud: &Cloud) -> Option<Url> {
     cloud.auth_url.as_deref().and_then(|url| Url::parse(url).ok())
 }
 
-/// A word as it may be shown: what stands before an `@` and has a colon in it can be a password.
+/// An argument that is safe to print: text before an `@` that contains a colon may be a password
+/// and is replaced.
 pub(crate) fn shown(word: &str) -> String {
     let (kind, rest) = match word.split_once(':') {
         Some((kind @ ("cloud" | "url"), rest)) => (format!("{kind}:"), rest),

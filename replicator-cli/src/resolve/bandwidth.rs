@@ -1,11 +1,11 @@
-//! How fast data passes, by `--bwlimit` and the clock of this place.
+//! The bandwidth limit of `--bwlimit`, following the local time.
 
 use glance_core::rate_limit::{Bandwidth, Pace, Pacing, Timetable};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
-/// The paces of both sides.
+/// The rate limiters of both sides.
 pub(crate) fn pacing(limit: Option<&Bandwidth>) -> Pacing {
     let Some(limit) = limit else { return Pacing::default() };
     if let Err(error) = TimeZone::try_system() {
@@ -16,12 +16,12 @@ pub(crate) fn pacing(limit: Option<&Bandwidth>) -> Pacing {
     Pacing { source: pace(&limit.source), target: pace(&limit.target) }
 }
 
-/// None where there never is a limit.
+/// The rate limiter of a timetable; `None` if the timetable never sets a limit.
 fn pace(timetable: &Timetable) -> Option<Pace> {
     timetable.lowest().map(|_| Pace::by(timetable.clone(), local_time))
 }
 
-/// The time here; UTC where the time zone is not known.
+/// The local time, or UTC if the time zone is unknown.
 fn local_time() -> DateTime {
     TimeZone::system().to_datetime(Timestamp::now())
 }

@@ -1,4 +1,4 @@
-//! What a word on the command line names, and how it is opened.
+//! The stores that arguments name, and how to open them.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -25,52 +25,53 @@ use crate::resolve::sign_in::{
 use crate::resolve::trust::effect;
 use crate::resolve::trust::{self, OfCloud};
 
-/// What a word names.
+/// The store that an argument names.
 #[derive(Debug)]
 pub(crate) enum Endpoint {
-    /// A cloud of clouds.yaml.
+    /// A cloud in clouds.yaml.
     Cloud(Box<Cloud>),
-    /// A Glance, by its address without `/v2`.
+    /// A Glance service, by its URL without `/v2`.
     Url(Url),
     /// A directory.
     Directory(PathBuf),
-    /// The same, and how data that is written there is kept.
+    /// A directory, and the encoding of image data that is written there.
     Dump(PathBuf, Encoding),
-    /// A stream, and the projects that it brings with it.
+    /// A tar stream, and the projects that it describes.
     Stream(Arc<dyn ImageStore>, Vec<Project>),
 }
 
-/// A store that was opened.
+/// An open store.
 #[derive(Debug)]
 pub(crate) struct Opened {
     pub(crate) store: Arc<dyn ImageStore>,
-    /// The same store, where it is a Glance.
+    /// The store, if it is a Glance service.
     pub(crate) glance: Option<Arc<GlanceStore>>,
-    /// Where it is, where it is a directory.
+    /// The path, if the store is a directory.
     pub(crate) directory: Option<PathBuf>,
-    /// The same store, where it is a directory.
+    /// The store, if it is a directory.
     pub(crate) dump: Option<Arc<DumpStore>>,
-    /// What keeps others from writing to it, where it is a directory that is written.
+    /// The lock against other writers, if the store is a directory opened for writing.
     pub(crate) lock: Option<Arc<Lock>>,
-    /// The sign-in to it, if it has one.
+    /// The sign-in session, if the store has one.
     pub(crate) session: Option<Arc<Session>>,
-    /// The projects that owners and members are of, where somebody can be asked.
+    /// The projects of owners and members, if Keystone or the dump can name them.
     pub(crate) projects: Option<Arc<Projects>>,
-    /// Where it is, without how it is signed in to.
+    /// The address of the store, without credentials.
     pub(crate) address: String,
-    /// The region of its cloud, where that is known.
+    /// The region of the store's cloud, if known.
     pub(crate) region: Option<String>,
 }
 
 impl Opened {
-    /// Whether it is a stream, which can be read only once.
+    /// Whether the store is a stream, which can be read only once.
     pub(crate) fn is_stream(&self) -> bool {
         self.glance.is_none() && self.directory.is_none()
     }
 }
 
 impl Opened {
-    /// Finishes a directory that was opened to be written, unless it lacked images before.
+    /// Marks a directory that was opened for writing as finished, unless it was unfinished when it
+    /// was opened.
     pub(crate) async fn finish_as_found(&self) -> Result<(), CliError> {
         match &self.dump {
             Some(dump) if self.lock.is_some() => Ok(dump.finish_as_found().await?),
@@ -79,21 +80,21 @@ impl Opened {
     }
 }
 
-/// What a store is opened for.
+/// The access that a store is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
-    /// To be read.
+    /// Read only.
     Read,
-    /// To be written, and made if it is a directory that is not there.
+    /// Read and write. A missing directory is created.
     Write,
 }
 
-/// The side of a copy that a store is on.
+/// The side of a copy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Side {
-    /// It is read.
+    /// The store that is read.
     Source,
-    /// It is written.
+    /// The store that is written.
     Target,
 }
 
@@ -107,7 +108,7 @@ impl fmt::Display for Side {
 }
 
 impl Endpoint {
-    /// What a word names on this side, with the options that are for this side.
+    /// Resolves an argument for this side, using the options of this side.
     pub(crate) fn parse(word: &str, side: Side, options: &Options) -> Result<Self, CliError> {
         let endpoint = Self::resolve(word, side, options)?;
         match endpoint {
@@ -117,7 +118,8 @@ impl Endpoint {
         Ok(endpoint)
     }
 
-    /// Resolves a word: an explicit scheme, a path, a cloud's name, `host:port`.
+    /// Resolves an argument, trying in order: an explicit scheme, a path, the name of a cloud,
+    /// `host:port`.
     fn resolve(word: &str, side: Side, options: &Options) -> Result<Self, CliError> {
         if let Some(path) = word.strip_prefix("dir:") {
             return Ok(Self::Directory(path.into()));
@@ -152,7 +154,7 @@ impl Endpoint {
         Self::Cloud(Box::new(cloud))
     }
 
-    /// Opens the store, to read a source, to write a target.
+    /// Opens the store: a source for reading, a target for writing.
     pub(crate) async fn open(self, side: Side, options: &Options) -> Result<Opened, CliError> {
         let access = match side {
             Side::Source => Access::Read,
@@ -161,7 +163,7 @@ impl Endpoint {
         self.open_to(access, side, options).await
     }
 
-    /// Opens the store.
+    /// Opens the store for this access.
     pub(crate) async fn open_to(
         self,
         access: Access,
@@ -211,7 +213,7 @@ async fn open_directory(
     Ok(Opened { projects, directory: Some(path), dump, lock, ..without_server(store, address) })
 }
 
-/// A store that no server holds.
+/// An open store without a server, such as a directory or a stream.
 pub(crate) fn without_server(store: Arc<dyn ImageStore>, address: String) -> Opened {
     Opened {
         store,
@@ -226,12 +228,12 @@ pub(crate) fn without_server(store: Arc<dyn ImageStore>, address: String) -> Ope
     }
 }
 
-/// The projects that a dump brings with it, if it does.
+/// The projects that a dump describes; `None` if it describes none.
 fn known(projects: Vec<Project>) -> Option<Arc<Projects>> {
     (!projects.is_empty()).then(|| Arc::new(Projects::known(projects)))
 }
 
-/// A dump to read, which may lack what its writer was kept from.
+/// Opens a dump for reading. An unfinished dump is opened with a warning.
 fn complete_or_warned(path: &Path) -> Result<DumpStore, CliError> {
     let dump = DumpStore::open(path)?;
     if !dump.is_complete()? {
@@ -269,7 +271,7 @@ async fn open_cloud(cloud: Cloud, side: Side, options: &Options) -> Result<Opene
     Ok(Opened { region, ..opened(store, session, keystone, endpoint, options)? })
 }
 
-/// A Glance, and the projects of the Keystone at this address that its sign-in is for.
+/// An open Glance store. `keystone` is the URL of the Keystone that knows its projects.
 fn opened(
     store: GlanceStore,
     session: Arc<Session>,
@@ -278,7 +280,7 @@ fn opened(
     options: &Options,
 ) -> Result<Opened, CliError> {
     let store = match options.limits.lowest_rate() {
-        // All transfers share it.
+        // All transfers share the rate.
         Some(rate) => store.expecting(rate / options.transfers.get() as u64),
         None => store,
     };
@@ -297,7 +299,7 @@ fn opened(
     })
 }
 
-/// A transport for this side, with its own limits and its own knowledge of servers that fail.
+/// A transport for this side, with a separate request rate limit and separate retries.
 fn transport(
     cloud: &OfCloud,
     retries: &Retries,
@@ -318,7 +320,7 @@ fn transport(
     })
 }
 
-/// How servers are reached.
+/// The timeouts and proxies of connections.
 pub(crate) fn transport_options(options: &Options) -> Result<transport_hyper::Options, CliError> {
     Ok(transport_hyper::Options {
         connect_timeout: options.limits.connect_timeout,
@@ -334,7 +336,7 @@ pub(crate) fn proxies() -> Result<Proxies, CliError> {
     })
 }
 
-/// Fails with a variable that is read, but is not text: it would count as unset.
+/// Fails if an environment variable that is read is not valid UTF-8: it would count as unset.
 pub(crate) fn refuse_odd_variables() -> Result<(), CliError> {
     let is_read = |name: &str| {
         let known = ["OS_", "GLANCE_REPLICATOR_", "SSL_CERT_"].iter().any(|p| name.starts_with(p));
@@ -348,7 +350,7 @@ pub(crate) fn refuse_odd_variables() -> Result<(), CliError> {
     }
 }
 
-/// A variable of the environment; an empty one counts as unset.
+/// The value of an environment variable. An empty value counts as unset.
 pub(crate) fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }

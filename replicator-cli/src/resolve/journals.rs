@@ -1,4 +1,4 @@
-//! The journals of this user: which runs write to them, and which did not come to their end.
+//! The journals of this user: runs in progress and unfinished runs.
 
 use std::io::ErrorKind;
 use std::path::PathBuf;
@@ -13,18 +13,18 @@ use crate::exit::Exit;
 use crate::resolve::endpoint::Opened;
 use crate::resolve::state;
 
-/// A journal, as it can be read while others write to it.
+/// The contents of a journal, which may be read while another process writes to it.
 #[derive(Debug)]
 pub(crate) struct Kept {
     path: PathBuf,
     pub(crate) recorded: Recorded,
-    /// Who writes to it.
+    /// The process that writes to the journal, if there is one.
     pub(crate) holder: Option<Holder>,
 }
 
-/// The journal of the runs from one store to another, which no other process has; none where no
-/// state is kept, and none of streams, which can't be opened again. The shards of a run have one
-/// each: they work at once.
+/// Opens and locks the journal of the runs from one store to another. Returns `None` if no state is
+/// kept, and for streams, which cannot be opened again. Each shard has its own journal, because
+/// shards run at the same time.
 pub(crate) fn journal(
     source: &Opened,
     target: &Opened,
@@ -40,7 +40,7 @@ pub(crate) fn journal(
     open(path, &source.address, &target.address).map(Some)
 }
 
-/// All journals of the runs from one store to another, that of runs in one piece first.
+/// All journals of the runs from one store to another; the journal of runs without shards is first.
 pub(crate) fn journals_of(
     source: &Opened,
     target: &Opened,
@@ -69,7 +69,7 @@ fn open(path: PathBuf, source: &str, target: &str) -> Result<JournalFile, CliErr
     })
 }
 
-/// Every journal of this user.
+/// All journals of this user.
 pub(crate) fn journals(options: &args::State) -> Result<Vec<Kept>, CliError> {
     let Some(directory) = state::journals(options) else {
         return Err(CliError::usage("no state is kept, so no run is known")
@@ -93,17 +93,17 @@ pub(crate) fn journals(options: &args::State) -> Result<Vec<Kept>, CliError> {
     Ok(journals)
 }
 
-/// The run of this command line.
+/// The journal entry for the run of this command line.
 pub(crate) fn this_run(options: &Options) -> Run {
     let Typed { command, left_out } = options.typed.clone();
     let directory = std::env::current_dir().unwrap_or_default().display().to_string();
     Run::begins(command, left_out, directory)
 }
 
-/// Writes down how a run ended, and whether it left nothing for another run to begin.
+/// Records in the journal the exit of a run, and whether it processed all its images.
 ///
 /// # Errors
-/// Why not all of it was written down.
+/// When an entry of the journal could not be written.
 pub(crate) async fn end(
     file: &JournalFile,
     run: &Run,
@@ -122,8 +122,8 @@ pub(crate) async fn end(
     }
 }
 
-/// Whether a run that exits so has looked at all that it was about. Another run of the same may
-/// come further, else.
+/// Whether a run with this exit processed all its images. Otherwise, running the same command again
+/// may process more.
 fn came_to_its_end(exit: Exit) -> bool {
     match exit {
         Exit::Success

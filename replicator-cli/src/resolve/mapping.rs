@@ -1,4 +1,4 @@
-//! How images are to be at the target: by the options, and by what the two sides are.
+//! The mapping of images to the target, from the options and the kinds of the two stores.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -14,8 +14,8 @@ use crate::args::{self, Options, Owner};
 use crate::error::CliError;
 use crate::resolve::endpoint::{Opened, Side};
 
-/// What the options mean between these two sides. Reads the target's schema, and finds out whether
-/// projects can be told apart there.
+/// Resolves the mapping options for these two stores. Reads the target's image schema and
+/// determines the rule for projects.
 pub(crate) async fn mapping(
     options: &Options,
     source: &Opened,
@@ -38,7 +38,7 @@ pub(crate) async fn mapping(
     Ok(Mapping {
         without,
         properties: said.property.iter().cloned().collect(),
-        // From a directory, an image may come home.
+        // An image in a directory may be loaded back into the cloud that it came from.
         site_local: match target.glance {
             Some(_) => SiteLocal::Drop,
             None => SiteLocal::Keep,
@@ -74,10 +74,10 @@ async fn fit(target: &Opened) -> Option<Fit> {
     Some(fit)
 }
 
-/// To which projects those of the source belong at the target.
+/// The rule that maps projects of the source to projects of the target.
 async fn projects(said: &Owner, source: &Opened, target: &Opened) -> Result<Owners, CliError> {
     match said {
-        // What is meant for owners says nothing of members.
+        // The option names the owner only; the automatic rule applies to members.
         Owner::Auto | Owner::Caller => automatic(source, target).await,
         Owner::Keep => Ok(Owners::Keep),
         Owner::ByName => Ok(Owners::ByName {
@@ -92,8 +92,8 @@ async fn projects(said: &Owner, source: &Opened, target: &Opened) -> Result<Owne
     }
 }
 
-/// The rule that fits the two sides: the same ids where they mean the same, the same names where
-/// both sides can be asked for all of them, and otherwise none.
+/// The automatic rule: the same ids if the target is a directory or both sides have the same
+/// Keystone, the same names if all projects of both sides can be looked up, otherwise none.
 async fn automatic(source: &Opened, target: &Opened) -> Result<Owners, CliError> {
     if target.glance.is_none() {
         return Ok(Owners::Keep);
@@ -159,7 +159,7 @@ mod tests {
         without_server(Arc::new(MemoryStore::new("memory")), "dir:/d".to_owned())
     }
 
-    /// A Glance whose projects are these, by id and name, or not known.
+    /// A Glance store with these projects, by id and name, or with unknown projects.
     fn glance(projects: Option<&[(&str, &str)]>) -> Opened {
         let api = Arc::new(GlanceApi::new(Arc::new(MemoryStore::new("memory"))));
         let session = Arc::new(Session::new(api.clone(), Arc::new(NoAuth::default())));
@@ -174,7 +174,7 @@ mod tests {
         Opened { glance: Some(Arc::new(glance)), session: Some(session), projects, ..directory() }
     }
 
-    /// By what rules images and their shares find their projects.
+    /// The rules for the projects of images and of their shares.
     async fn rules(
         line: &[&str],
         source: &Opened,

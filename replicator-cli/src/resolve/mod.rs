@@ -1,5 +1,5 @@
-//! What the arguments mean: stores, sign-in, certificate trust, selection, mapping and limits, resolved
-//! from the command line, the clouds and the environment.
+//! The meaning of the arguments: stores, sign-in, certificate trust, selection, mapping and limits,
+//! resolved from the command line, clouds.yaml and the environment.
 
 pub(crate) mod address;
 pub(crate) mod bandwidth;

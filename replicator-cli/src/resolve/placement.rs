@@ -1,4 +1,4 @@
-//! Which way data goes between two sides, and in which stores the target puts it.
+//! The data path between two stores, and the target stores for image data.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,8 +12,9 @@ use crate::args::{self, Options, Via};
 use crate::error::CliError;
 use crate::resolve::endpoint::Opened;
 
-/// What the options mean between these two sides: nothing, where all data goes through here and the
-/// target chooses the store. Asks the target for its stores and import methods when they matter.
+/// Resolves the placement options for these two stores. Reads the stores and the import methods of
+/// the target if the options need them. The default is to stream all data through this machine and
+/// let the target choose the store.
 pub(crate) async fn delivery(
     options: &Options,
     source: &Opened,
@@ -55,8 +56,8 @@ pub(crate) async fn delivery(
     }))
 }
 
-/// The import methods of the target. Where data can go through here as well, not to know them is no
-/// reason to fail.
+/// The import methods of the target. If they are unknown and the data can be streamed through this
+/// machine instead, logs a warning and returns none.
 async fn import_methods(
     glance: &GlanceStore,
     said: &args::Placement,
@@ -79,7 +80,7 @@ fn placement(said: &args::Placement) -> Placement {
     }
 }
 
-/// Refuses stores that the target does not have.
+/// Fails if the options name stores that the target does not have.
 async fn check_stores(glance: &GlanceStore, placement: &Placement) -> Result<(), CliError> {
     let Placement { store, by_source, also } = placement;
     let named: BTreeSet<&String> = store.iter().chain(by_source.values()).chain(also).collect();
@@ -98,8 +99,8 @@ async fn check_stores(glance: &GlanceStore, placement: &Placement) -> Result<(),
     Err(CliError::usage(format!("{glance} has no store {unknown:?} for data")).hint(hint))
 }
 
-/// From where the target gets the data by itself. Where it can't get any, and that need not be an
-/// error, says why.
+/// The origin from which the target downloads data; `None` if data is streamed. Logs the reason if
+/// the target cannot download and streaming is allowed.
 async fn origin(
     said: &args::Placement,
     source: &Opened,
@@ -136,7 +137,7 @@ async fn origin(
     }
 }
 
-/// The source, as the target's workers find it; or why they don't.
+/// The source as the target's workers can reach it, or the reason why they cannot.
 async fn of_glance(
     said: &args::Placement,
     source: &Opened,

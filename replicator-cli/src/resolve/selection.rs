@@ -1,4 +1,4 @@
-//! What the options of a command select.
+//! The images that the options of a command select.
 
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -18,21 +18,21 @@ use crate::output;
 use crate::resolve::endpoint::environment;
 use crate::resolve::shard::shard;
 
-/// What is selected, as far as can be told before the source is asked.
+/// The selection, before the source is listed.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Selected {
     pub(crate) selection: Selection,
     pub(crate) latest: Option<Latest>,
-    /// The command that is about it.
+    /// The name of the command.
     pub(crate) command: &'static str,
-    /// The part of all images that the others are left out of.
+    /// The shard of the images that this process handles.
     pub(crate) shard: Option<Shard>,
-    /// The options that say what is selected, but for the shard: the same in all shards of a run.
+    /// The selection options without the shard. They are equal in all shards of a run.
     pub(crate) described: Vec<String>,
 }
 
 impl Selected {
-    /// Reads the files that the options name.
+    /// Resolves the options and reads the files that they name.
     pub(crate) fn by(command: &'static str, options: &args::Selection) -> Result<Self, CliError> {
         let mut wanted: Vec<Condition> = options.wanted().cloned().collect();
         if let Some(path) = &options.ids_from {
@@ -48,15 +48,16 @@ impl Selected {
         Ok(Self { selection, latest: options.latest_per.clone(), command, shard, described })
     }
 
-    /// Whether nothing is left out.
+    /// Whether all images are selected.
     pub(crate) fn is_everything(&self) -> bool {
         self.latest.is_none() && self.selection.is_everything()
     }
 
-    /// Refuses ids that no image of these stores has. One listing of each store answers for all ids.
+    /// Fails unless each selected id is the id of an image in at least one of these stores. Lists
+    /// each store at most once.
     ///
     /// # Errors
-    /// Names every such id.
+    /// Names every missing id.
     pub(crate) async fn require_ids(&self, stores: &[&dyn ImageStore]) -> Result<(), CliError> {
         let ids = self.selection.ids().into_iter().flatten();
         let mut absent: BTreeSet<ImageId> =
@@ -77,12 +78,12 @@ impl Selected {
         refuse_absent(&absent, &names.join(" nor in "))
     }
 
-    /// Whether its command is about images of the target, too.
+    /// Whether the command also selects images of the target.
     pub(crate) fn is_of_both_sides(&self) -> bool {
         ["compare", "plan", "sync", "verify"].contains(&self.command)
     }
 
-    /// The same, of what the source holds now.
+    /// The selection for the present images of the source, with `--latest-per` applied.
     pub(crate) async fn at(&self, source: &dyn ImageStore) -> Result<Selection, StoreError> {
         match &self.latest {
             Some(latest) => newest(latest, &self.selection, source).await,
@@ -91,7 +92,7 @@ impl Selected {
     }
 }
 
-/// Refuses ids of images that are not in a store.
+/// Fails if a store lacks images with these ids.
 pub(crate) fn refuse_absent(absent: &BTreeSet<ImageId>, store: &str) -> Result<(), CliError> {
     let ids: Vec<&str> = absent.iter().map(ImageId::as_str).collect();
     let what = match ids.as_slice() {
@@ -103,16 +104,16 @@ pub(crate) fn refuse_absent(absent: &BTreeSet<ImageId>, store: &str) -> Result<(
         .hint("check --id and --ids-from, and whether the sign-in sees the image"))
 }
 
-/// Warns that a command has found no image to work on: a name may be misspelt, or the sign-in be for
+/// Warns that a command selects no image: a name may be misspelled, or the sign-in may be for
 /// another project.
 ///
 /// # Errors
-/// When the store can't be listed.
+/// When the store cannot be listed.
 pub(crate) async fn warn_of_no_image(
     store: &dyn ImageStore,
     selection: &Selection,
 ) -> Result<(), StoreError> {
-    // Another shard may have all of them.
+    // All selected images may be in other shards.
     let others = selection.shard().is_some() && count(store, &selection.in_shard(None)).await? > 0;
     if others {
         return Ok(());
@@ -122,7 +123,7 @@ pub(crate) async fn warn_of_no_image(
     Ok(())
 }
 
-/// Warns that none of so many images of a store is selected.
+/// Warns that none of the `all` images of a store is selected.
 pub(crate) fn warn_of_none_among(all: u64, store: &str) {
     output::warning(&match all {
         0 => format!("{store} shows no images: check the project and region of the sign-in"),
@@ -143,8 +144,8 @@ async fn count(store: &dyn ImageStore, selection: &Selection) -> Result<u64, Sto
     Ok(count)
 }
 
-/// What is selected, as far as it is the same for every process of a run: not the moment that
-/// `--updated-within` comes to.
+/// The selection options in the form that is equal in every process of a run: without the time that
+/// `--updated-within` resolves to.
 fn described(options: &args::Selection, wanted: &[Condition], rules: &[Rule]) -> Vec<String> {
     let is_moment = |condition: &&Condition| {
         options.updated_within.is_some() && matches!(condition, Condition::UpdatedAfter(_))
@@ -162,7 +163,8 @@ fn ids(path: &Path) -> Result<BTreeSet<ImageId>, CliError> {
     Ok(lines("--ids-from", path, first_word)?.into_iter().collect())
 }
 
-/// The lines of the file that an option names, without those that are empty or begin with `#`.
+/// Parses the lines of the file that an option names. Empty lines and lines that begin with `#` are
+/// ignored.
 fn lines<T, E: Into<Box<dyn std::error::Error + Send + Sync>>>(
     option: &str,
     path: &Path,

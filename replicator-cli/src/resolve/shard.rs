@@ -1,4 +1,4 @@
-//! Which part of the images this process is for.
+//! The shard of the images that this process handles.
 
 use std::num::NonZeroU32;
 
@@ -7,7 +7,7 @@ use glance_core::selection::Shard;
 use crate::args::ShardOption;
 use crate::error::CliError;
 
-/// The shard that is meant, by the environment where the option leaves that to it.
+/// The shard of `--shard`. With `auto`, the environment determines the number.
 pub(crate) fn shard(
     typed: ShardOption,
     environment: impl Fn(&str) -> Option<String>,
@@ -24,7 +24,8 @@ pub(crate) fn shard(
     }
 }
 
-/// Kubernetes counts the pods of an Indexed Job from 0, and does not say how many there are.
+/// The shard for a pod of a Kubernetes Indexed Job. Kubernetes numbers the pods from 0 and does not
+/// provide their count.
 fn of_a_job(index: &str, of: NonZeroU32) -> Result<Shard, CliError> {
     let number = index.parse().ok().and_then(|index: u32| Shard::new(u64::from(index) + 1, of));
     number.ok_or_else(|| {
@@ -34,8 +35,9 @@ fn of_a_job(index: &str, of: NonZeroU32) -> Result<Shard, CliError> {
     })
 }
 
-/// An array may begin at any number. One of other tasks than so many in a row is refused: tasks that
-/// are submitted again on their own don't tell where the whole array began.
+/// The shard for a task of a Slurm array, which may begin at any number. Fails unless the array
+/// consists of exactly `of` consecutive tasks: if only some tasks are submitted again, the first
+/// number of the whole array is unknown.
 fn of_an_array(
     id: &str,
     of: NonZeroU32,
@@ -114,7 +116,7 @@ mod tests {
         assert_eq!(of_array("auto/8", "8", "1", "8", "8").unwrap(), "8/8");
         assert_eq!(of_array("auto/3", "11", "10", "12", "3").unwrap(), "2/3");
         for (id, min, max, count) in [
-            // Submitted again alone, with others, with a step, or as another array.
+            // A task submitted again alone, with others, with a step, or as another array.
             ("3", "3", "3", "1"),
             ("3", "3", "5", "2"),
             ("3", "1", "8", "4"),

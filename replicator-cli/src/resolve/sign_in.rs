@@ -1,4 +1,4 @@
-//! Who the operator is: the cloud that a word names, or a token from elsewhere.
+//! Credentials: the cloud that an argument names, or a token.
 
 use std::io::IsTerminal;
 use std::path::Path;
@@ -16,8 +16,8 @@ use crate::output::{escaped, quoted};
 use crate::resolve::address;
 use crate::resolve::endpoint::{Side, environment};
 
-/// A cloud by its name, or by its name and a region: `NAME@REGION`. What it needs and no file holds
-/// is asked for on the terminal, if there is one.
+/// The cloud `NAME` or `NAME@REGION`. Secrets that no file contains are asked for on the terminal,
+/// if there is one.
 pub(crate) fn cloud(
     clouds: &Clouds,
     word: &str,
@@ -38,17 +38,17 @@ pub(crate) fn cloud(
     }
 }
 
-/// The clouds that are configured.
+/// The configured clouds.
 pub(crate) fn clouds() -> Result<Clouds, CliError> {
     Ok(Clouds::load(Environment::of_process().asking(Arc::new(ask)))?)
 }
 
-/// A cloud that is not configured.
+/// The error for a cloud that is not configured.
 pub(crate) fn no_cloud(clouds: &Clouds, word: &str) -> CliError {
     CliError::usage(format!("there is no cloud {}", quoted(word))).hint(absence(clouds, word))
 }
 
-/// What a word is that names nothing.
+/// The error for an argument that does not name a store.
 pub(crate) fn unknown(clouds: &Clouds, word: &str) -> CliError {
     let (why, word) = (absence(clouds, word), address::shown(word));
     CliError::usage(format!("{} is no cloud, no host:port, no URL and no path", quoted(&word)))
@@ -60,7 +60,8 @@ fn absence(clouds: &Clouds, word: &str) -> String {
     clouds.absence(&address::shown(name))
 }
 
-/// Fails when this side is told about a cloud, but is none: it would be without effect.
+/// Fails if options for a cloud are given for this side, but `word` is not a cloud: they would have
+/// no effect.
 pub(crate) fn refuse_cloud_options(
     word: &str,
     side: Side,
@@ -76,8 +77,8 @@ pub(crate) fn refuse_cloud_options(
     Err(CliError::usage(what).hint("leave them out, or name a cloud of clouds.yaml"))
 }
 
-/// Fails when there are several targets, and options are about one: a token must not get to servers
-/// that it is not for.
+/// Fails if there are several targets and an option is for one target: a token must not be sent to
+/// servers that it is not for.
 pub(crate) fn refuse_options_of_one(options: &SignIn) -> Result<(), CliError> {
     let of_one = [
         ("--targettoken", options.targettoken.is_some(), "--token is for all servers"),
@@ -98,7 +99,8 @@ pub(crate) fn refuse_options_of_one(options: &SignIn) -> Result<(), CliError> {
     }
 }
 
-/// The same of the variable, which servers read that are named by URL.
+/// Like [`refuse_options_of_one`], for the environment variable with the token of servers named by
+/// URL.
 pub(crate) fn refuse_token_of_one(options: &SignIn) -> Result<(), CliError> {
     let (_, _, variable) = tokens(Side::Target, options);
     if environment(variable).is_none() {
@@ -108,7 +110,7 @@ pub(crate) fn refuse_token_of_one(options: &SignIn) -> Result<(), CliError> {
     Err(CliError::usage(what).hint("unset it; --token-file is for all servers"))
 }
 
-/// Fails when this side is given a token, but is a cloud: it would be without effect.
+/// Fails if a token is given for this side, but `word` is a cloud: the token would have no effect.
 pub(crate) fn refuse_token_of_side(
     word: &str,
     side: Side,
@@ -123,8 +125,8 @@ pub(crate) fn refuse_token_of_side(
         .hint("leave it out, say `auth_type: token` in clouds.yaml, or name the server by its URL"))
 }
 
-/// How to sign in to a server that is named by URL: by a token, or not at all. With it, the address
-/// of the Keystone that gave the token, where that is known.
+/// The sign-in to a server named by URL: a token or none. The second value is the URL of the
+/// Keystone that issued the token, if known.
 pub(crate) fn auth(
     side: Side,
     options: &SignIn,
@@ -138,7 +140,8 @@ pub(crate) fn auth(
     };
     let token = SecretString::from(token);
     Ok(match environment("OS_AUTH_URL") {
-        // The two belong together. No other token goes to that Keystone: it may be another cloud's.
+        // The token and the URL belong together. Other tokens are not sent to that Keystone,
+        // because they may belong to another cloud.
         Some(auth_url) => {
             let keystone = Some(auth_url.clone());
             (Arc::new(GivenToken { token, auth_url }), keystone)
@@ -147,7 +150,7 @@ pub(crate) fn auth(
     })
 }
 
-/// The Keystone that is asked about the token of a server that is named by URL.
+/// The URL of the Keystone for the token of a server named by URL.
 pub(crate) fn keystone_of_token(side: Side, options: &SignIn) -> Option<Url> {
     let (flag, file, variable) = tokens(side, options);
     let own = flag.or(options.token.as_ref()).is_some()
@@ -159,7 +162,8 @@ pub(crate) fn keystone_of_token(side: Side, options: &SignIn) -> Option<Url> {
     Url::parse(&auth_url).ok()
 }
 
-/// This side's token, from where it is said alone: an option, a file, its variable.
+/// The token given for this side: by a token option, else by a token file, else by the environment
+/// variable of the side. `OS_TOKEN` is not read here.
 fn token(side: Side, options: &SignIn) -> Result<Option<SecretString>, CliError> {
     let (flag, file, variable) = tokens(side, options);
     if let Some(token) = flag.or(options.token.as_ref()) {
@@ -173,7 +177,7 @@ fn token(side: Side, options: &SignIn) -> Result<Option<SecretString>, CliError>
     Ok(environment(variable).map(SecretString::from))
 }
 
-/// The token in a file that this option names, without the line's end.
+/// The token in the file that this option names, without the line ending.
 pub(crate) fn read_token(option: &str, path: &Path) -> Result<SecretString, CliError> {
     let bytes = input_file::read(option, path)?;
     let text = std::str::from_utf8(&bytes)
@@ -184,7 +188,7 @@ pub(crate) fn read_token(option: &str, path: &Path) -> Result<SecretString, CliE
     }
 }
 
-/// What is said of this side's token: itself, its file, its variable.
+/// The token option of this side, its file option and its environment variable.
 fn tokens(
     side: Side,
     options: &SignIn,
@@ -206,7 +210,7 @@ fn tokens(
     (flag.as_ref(), file.as_deref().map(|path| (option, path)), variable)
 }
 
-/// What the command line says of this side's cloud.
+/// The options that override the configuration of this side's cloud.
 fn overrides(side: Side, options: &SignIn) -> Overrides {
     let (region, interface, project, endpoint) = match side {
         Side::Source => (
@@ -230,7 +234,7 @@ fn overrides(side: Side, options: &SignIn) -> Overrides {
     }
 }
 
-/// Asks whoever sits at the terminal.
+/// Asks for a secret on the terminal; `None` if there is no terminal.
 fn ask(cloud: &str, option: &str) -> Option<SecretString> {
     if !std::io::stdin().is_terminal() {
         return None;

@@ -1,4 +1,4 @@
-//! Where the state of this user is kept: digests, and the journals of runs.
+//! The state directory of this user, with digests and journals.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use replicator_engine::DigestFile;
 use crate::args;
 use crate::resolve::endpoint::environment;
 
-/// The file of remembered digests. One that can't be read is not used, with a warning.
+/// The file of remembered digests. A file that cannot be read is not used, with a warning.
 pub(crate) fn digests(options: &args::State) -> Option<DigestFile> {
     let path = directory(options)?.join("digests.ndjson");
     match DigestFile::open(&path) {
@@ -25,7 +25,8 @@ pub(crate) fn journals(options: &args::State) -> Option<PathBuf> {
     Some(directory(options)?.join("journal"))
 }
 
-/// As the XDG Base Directory Specification has it: a relative path counts for nothing.
+/// The state directory, according to the XDG Base Directory Specification, which ignores relative
+/// paths.
 fn directory(options: &args::State) -> Option<PathBuf> {
     if options.no_state {
         return None;

@@ -1,4 +1,4 @@
-//! Whether a token that can't be renewed lasts as long as the work.
+//! Checks that a token that cannot be renewed lasts as long as the run.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use crate::error::CliError;
 use crate::output::human_size;
 use crate::resolve::endpoint::Side;
 
-/// Bytes per second that are assumed without `--bwlimit`: what a link of 1 Gbit/s carries at best.
-/// A copy is refused only if not even this is enough; most copies are slower.
+/// The transfer rate that is assumed without `--bwlimit`, in bytes per second: the maximum of a
+/// link of 1 Gbit/s. Most copies are slower; a run is refused only if even this rate is too low.
 const GIGABIT: u64 = 125_000_000;
 
-/// Fails, before anything is copied, when the sign-in of a side ends before all data can have
-/// passed. Only then the data is counted, at the price of a listing.
+/// Fails before the copy starts if the sign-in of a side ends before all data can be transferred.
+/// The data is counted, which costs a listing, only if the sign-in ends at a known time.
 pub(crate) async fn check(
     side: Side,
     session: Option<&Session>,
@@ -45,7 +45,7 @@ pub(crate) async fn check(
     ))
 }
 
-/// A duration for people, to the second.
+/// A duration as text for people: minutes and seconds, or hours and minutes.
 fn span(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match (seconds / 3600, seconds / 60 % 60, seconds % 60) {

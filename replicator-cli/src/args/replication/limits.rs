@@ -1,4 +1,4 @@
-//! How much is asked of servers and links, and how long they are waited for.
+//! Rate limits, retries and timeouts.
 
 use std::time::Duration;
 
@@ -6,39 +6,43 @@ use clap::Args;
 use glance_core::rate_limit::{Bandwidth, Timetable};
 use jiff::SignedDuration;
 
-/// Limits of every command that reaches a server.
+/// Rate limits, retries and timeouts of every command that connects to a server.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Limits")]
 pub struct Limits {
-    /// Bytes per second that data may take, of all images together, such as 512k or 10M (powers of
-    /// 1024), or two rates for what is read and what is sent, such as 10M:2M; or a timetable, such
-    /// as "08:00,512k 19:00,10M Sat-00:00,off"; without it, all there is
+    /// Limit the image data of all transfers together to this many bytes per second, such as 512k
+    /// or 10M (powers of 1024); two rates, such as 10M:2M, limit reading and sending separately; a
+    /// timetable, such as "08:00,512k 19:00,10M Sat-00:00,off", changes the limit at these local
+    /// times (default: no limit)
     #[arg(long, global = true, value_name = "RATE|TIMETABLE")]
     pub bwlimit: Option<Bandwidth>,
-    /// Requests per second to the servers of each store, such as 10 or 0.5; without it, as many as
-    /// there are
+    /// Limit the requests per second to the servers of each store, such as 10 or 0.5 (default: no
+    /// limit)
     #[arg(long, global = true, value_name = "N", value_parser = per_second)]
     pub tpslimit: Option<f64>,
-    /// How often a request without image data is repeated that was not answered or that the server
-    /// could not serve, 0 for never; without it, as often as clouds.yaml says, or 10 times
+    /// Number of retries of a request without image data that got no response or a temporary server
+    /// error, and of a download that broke off; 0 disables retries (default: the value in
+    /// clouds.yaml, else 10)
     #[arg(long, global = true, value_name = "N")]
     pub low_level_retries: Option<u32>,
-    /// How long a connection may take, its handshake included, such as 10s or 1m
+    /// Timeout for connecting to a server, including the TLS handshake, such as 10s or 1m
     #[arg(long, global = true, value_name = "TIME", default_value = "10s", value_parser = duration)]
     pub connect_timeout: Duration,
-    /// How long a server may be silent
+    /// Timeout for a server that stays silent, such as 30s or 5m
     #[arg(long, global = true, value_name = "TIME", default_value = "5m", value_parser = duration)]
     pub idle_timeout: Duration,
 }
 
 impl Limits {
-    /// The bytes per second that data has at least, where there is a limit.
+    /// The lowest rate limit of either side at any time, in bytes per second; `None` without a
+    /// limit.
     pub(crate) fn lowest_rate(&self) -> Option<u64> {
         let both = self.bwlimit.as_ref()?;
         [&both.source, &both.target].into_iter().filter_map(Timetable::lowest).min()
     }
 
-    /// The bytes per second that data has at most, where there is a limit at all times.
+    /// The highest rate limit, in bytes per second, of the side that is limited more; `None` if
+    /// neither side is limited at all times.
     pub(crate) fn highest_rate(&self) -> Option<u64> {
         let both = self.bwlimit.as_ref()?;
         [&both.source, &both.target].into_iter().filter_map(Timetable::highest).min()
@@ -52,7 +56,7 @@ fn per_second(text: &str) -> Result<f64, String> {
     }
 }
 
-/// A time as `10s`, `1m30s`, or seconds without a letter.
+/// Parses a duration such as `10s` or `1m30s`; a number without a unit is in seconds.
 pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().ok().map(Duration::from_secs);
     let spelt = || text.parse::<SignedDuration>().ok()?.try_into().ok();
@@ -63,7 +67,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     })
 }
 
-/// More is a mistake, and timers overflow.
+/// The longest duration accepted: longer ones are mistakes and overflow timers.
 const LONGEST: Duration = Duration::from_secs(30 * 24 * 3600);
 
 #[cfg(test)]

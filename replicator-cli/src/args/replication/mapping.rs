@@ -1,4 +1,4 @@
-//! What the operator typed of how images are to be at the target.
+//! Options that map image properties, owners and special images to the target.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -7,34 +7,35 @@ use clap::{Args as ClapArgs, ValueEnum};
 use replicator_engine::LossKind;
 use replicator_engine::mapping::PropertyRule;
 
-/// How images are to be at the target.
+/// Mapping of properties, owners and special images to the target.
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Mapping")]
 pub struct Mapping {
-    /// What becomes of single properties: keep=NAME, drop=NAME, set=NAME=VALUE or rename=OLD=NEW;
-    /// again for more, in order; `*` in a name to keep or drop stands for anything
+    /// Keep or change a property: keep=NAME, drop=NAME, set=NAME=VALUE or rename=OLD=NEW;
+    /// repeatable, applied in order; `*` in a name to keep or drop matches any text
     #[arg(long, global = true, value_name = "RULE")]
     pub property: Vec<PropertyRule>,
-    /// Whose images and shares are: auto, by-name (the project of the same name and domain), keep
-    /// (the same id), caller (the project signed in to), or map:FILE (lines of SOURCE TARGET)
+    /// Target project of images and shares: auto, by-name (the project of the same name and
+    /// domain), keep (the same project id), caller (the project signed in to) or map:FILE (lines of
+    /// SOURCE TARGET)
     #[arg(long, global = true, value_name = "RULE", default_value = "auto", value_parser = owner)]
     pub owner: Owner,
-    /// What becomes of image signatures, which name a certificate of the source's key manager
+    /// Keep or remove image signatures, which name a certificate in the source's key manager
     #[arg(long, global = true, value_name = "WHAT", default_value = "keep")]
     pub signatures: Signatures,
-    /// What becomes of encrypted images, whose key stays in the source's key manager
+    /// Skip or copy encrypted images, whose keys stay in the source's key manager
     #[arg(long, global = true, value_name = "WHAT", default_value = "skip")]
     pub encrypted: Encrypted,
-    /// What becomes of images without data that boot from volumes of the source
+    /// Skip or copy images without data that boot from volumes of the source
     #[arg(long, global = true, value_name = "WHAT", default_value = "skip")]
     pub boot_from_volume: BootFromVolume,
-    /// Exit 0, not 9, when images arrive without these parts
+    /// Exit with 0 instead of 9 if images are copied without these parts, separated by commas
     #[arg(long, global = true, value_name = "WHAT", value_delimiter = ',')]
     pub allow_loss: Vec<AllowedLoss>,
 }
 
 impl Mapping {
-    /// What images may lose.
+    /// Parts that images may lose without changing the exit code.
     pub(crate) fn accepted_losses(&self) -> BTreeSet<LossKind> {
         let kinds = |allowed: &AllowedLoss| match allowed {
             AllowedLoss::Members => vec![LossKind::Members],
@@ -45,29 +46,29 @@ impl Mapping {
     }
 }
 
-/// What images may lose.
+/// Parts that images may lose without changing the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum AllowedLoss {
-    /// The projects that an image is shared with.
+    /// Projects that an image is shared with.
     Members,
-    /// The project that an image belongs to.
+    /// Project that owns an image.
     Owner,
-    /// Anything that can be lost.
+    /// All of these parts.
     All,
 }
 
-/// Whose images are to be at the target.
+/// How the target project of an image is chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Owner {
-    /// What fits the two sides.
+    /// The rule that fits the two sides.
     Auto,
-    /// The project's of the same name.
+    /// The project of the same name and domain.
     ByName,
-    /// The project's of the same id.
+    /// The project of the same id.
     Keep,
-    /// The project's that is signed in to.
+    /// The project that the replicator is signed in to.
     Caller,
-    /// By a table in a file.
+    /// A table in this file.
     Map(PathBuf),
 }
 
@@ -82,29 +83,29 @@ fn owner(text: &str) -> Result<Owner, String> {
     }
 }
 
-/// What becomes of image signatures.
+/// Handling of image signatures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Signatures {
-    /// They are copied.
+    /// Copy them.
     Keep,
-    /// They are left out.
+    /// Remove them.
     Strip,
 }
 
-/// What becomes of encrypted images.
+/// Handling of encrypted images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Encrypted {
-    /// They are skipped.
+    /// Skip them.
     Skip,
-    /// They are copied, without the policy that deletes their key.
+    /// Copy them without the policy that deletes their key.
     CopyWithoutPolicy,
 }
 
-/// What becomes of images without data that boot from volumes.
+/// Handling of images without data that boot from volumes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum BootFromVolume {
-    /// They are skipped.
+    /// Skip them.
     Skip,
-    /// They are copied.
+    /// Copy them.
     Copy,
 }

@@ -1,4 +1,4 @@
-//! What was typed for `plan`, `sync`, and `compare`.
+//! Options of `plan`, `sync` and `compare`, and of all commands that replicate.
 
 use std::path::PathBuf;
 
@@ -13,30 +13,30 @@ pub(crate) mod placement;
 pub(crate) mod recovery;
 pub(crate) mod transfer;
 
-/// The two sides.
+/// The source and the target.
 #[derive(Debug, ClapArgs)]
 pub struct Sides {
-    /// Where the images are
+    /// Source store
     pub from: String,
-    /// Where they go
+    /// Target store
     pub to: String,
 }
 
 /// Options of `compare`.
 #[derive(Debug, ClapArgs)]
 pub struct Compare {
-    /// The one store
+    /// First store, the source
     pub from: String,
-    /// The other
+    /// Second store, the target
     pub to: String,
-    /// Leave out images that only the other holds
+    /// Do not report images that exist only in the second store
     #[arg(long)]
     pub one_way: bool,
-    /// Write a line for every image, a sign and its id: = same, + missing at the target, - only
-    /// there, * different, ! can't be replicated, ? not proven or left out
+    /// Write a line with a sign and an id for each image: = same, + missing at the target, - only
+    /// at the target, * different, ! cannot be replicated, ? not proven or excluded
     #[arg(long, value_name = "FILE|-")]
     pub combined: Option<PathBuf>,
-    /// Which images
+    /// Images to process
     #[command(flatten)]
     pub selection: Box<Selection>,
 }
@@ -44,16 +44,16 @@ pub struct Compare {
 /// Options of `plan`.
 #[derive(Debug, ClapArgs)]
 pub struct Plan {
-    /// The two sides
+    /// The source and the target
     #[command(flatten)]
     pub sides: Sides,
-    /// Write the plan to this file, for `sync --plan`
+    /// Write the plan to FILE, for `sync --plan`
     #[arg(short, long, value_name = "FILE")]
     pub out: Option<PathBuf>,
-    /// What is done with images that only the target holds.
+    /// Removal of images that exist only at the target.
     #[command(flatten)]
     pub removal: Removing,
-    /// Which images
+    /// Images to process
     #[command(flatten)]
     pub selection: Box<Selection>,
 }
@@ -61,65 +61,65 @@ pub struct Plan {
 /// Options of `sync`.
 #[derive(Debug, ClapArgs)]
 pub struct Sync {
-    /// Where the images are
+    /// Source store
     pub from: String,
-    /// Where they go
+    /// Target store
     #[arg(required = true)]
     pub to: Vec<String>,
-    /// Do what this plan says, and nothing at all if either side has changed since
+    /// Carry out the plan in FILE; do nothing if either side has changed since it was made
     #[arg(long, value_name = "FILE")]
     pub plan: Option<PathBuf>,
-    /// Which namespaces of metadata definitions are brought in step, too
+    /// Also synchronize these namespaces of metadata definitions
     #[arg(long, value_name = "WHICH", default_value = "none")]
     pub metadefs: WithMetadefs,
-    /// How the run goes
+    /// Order, retries and limits of the run
     #[command(flatten)]
     pub course: Course,
-    /// What is done with images that only the target holds.
+    /// Removal of images that exist only at the target.
     #[command(flatten)]
     pub removal: Removing,
-    /// Which images
+    /// Images to process
     #[command(flatten)]
     pub selection: Box<Selection>,
 }
 
-/// What is done with images that only the target holds.
+/// Removal of images that exist only at the target.
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Removal")]
 pub struct Removing {
-    /// What becomes of images that an earlier sync copied from this source, and that the source
-    /// does not hold any more
+    /// Action for images that an earlier sync copied from this source and that the source no longer
+    /// holds
     #[arg(long, value_name = "HOW", default_value = "none")]
     pub delete: Delete,
-    /// How many images one run may remove, or which part of the target's; when there are more, none
-    /// is
+    /// Maximum number of images one run may remove, or percentage of the target's images; if more
+    /// would be removed, none is
     #[arg(long, value_name = "N|N%", default_value = "10%")]
     pub max_delete: Most,
-    /// Remove protected images too
+    /// Also remove protected images
     #[arg(long)]
     pub unprotect: bool,
-    /// Leave no mark on new replicas (they are known by a property); such replicas are
-    /// never removed
+    /// Do not mark new replicas with the property that identifies their source; unmarked replicas
+    /// are never removed
     #[arg(long)]
     pub no_stamp: bool,
 }
 
-/// What becomes of images that the source lost.
+/// Action for replicas whose source image no longer exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[expect(clippy::enum_variant_names, reason = "the variants are words of the command line")]
 pub enum Delete {
-    /// They stay.
+    /// Leave them unchanged.
     None,
-    /// They are left out of default listings.
+    /// Hide them from default listings.
     Hide,
-    /// Only administrators can use them.
+    /// Deactivate them: only administrators can use them.
     Deactivate,
-    /// They are deleted, and their ids can't be used again.
+    /// Delete them; their ids cannot be used again.
     Delete,
 }
 
 impl Delete {
-    /// The removal that is meant, if any.
+    /// The removal that is requested, if any.
     pub(crate) fn removal(self) -> Option<Removal> {
         match self {
             Self::None => None,
@@ -130,29 +130,30 @@ impl Delete {
     }
 }
 
-/// Which image is the replica of which.
+/// Matching of replicas with their source images.
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Replicas")]
 pub struct Identity {
-    /// Copy records without data too
+    /// Also copy records without data
     #[arg(long, global = true)]
     pub queued: bool,
-    /// What is done with an image whose id the target does not give, as it had another image of it
+    /// Action when the target refuses to reuse an image id (Glance never frees the ids of deleted
+    /// images)
     #[arg(long, global = true, value_name = "WHAT", default_value = "fail")]
     pub on_burned_id: BurnedId,
-    /// By what the replica of an image is found
+    /// Attribute that identifies the replica of an image
     #[arg(long = "match", global = true, value_name = "WHAT", default_value = "id")]
     pub match_by: Match,
 }
 
-/// What is done with an image whose id can't be had.
+/// Action when the target refuses an image id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum BurnedId {
-    /// It gets a new one, and is known by a property.
+    /// Use a new id, and record the original id in a property.
     New,
-    /// It is left out.
+    /// Skip the image.
     Skip,
-    /// It fails.
+    /// Count the image as failed.
     Fail,
 }
 
@@ -166,14 +167,14 @@ impl From<BurnedId> for OnBurnedId {
     }
 }
 
-/// By what the replica of an image is found.
+/// The attribute that identifies the replica of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Match {
-    /// Its id.
+    /// The image id.
     Id,
-    /// Its name, where one image of each side has it.
+    /// The image name, if it is unique on each side.
     Name,
-    /// Its digest.
+    /// The digest of the image data.
     Hash,
 }
 

@@ -1,56 +1,55 @@
-//! What the operator typed of the way that data goes, and where the target puts it.
+//! Options for the data path and for the target stores.
 
 use std::str::FromStr;
 
 use clap::{Args as ClapArgs, ValueEnum};
 use replicator_engine::Template;
 
-/// Which way data goes, and where it is put.
+/// Data path, and stores of the target.
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Placement")]
 pub struct Placement {
-    /// Which way data goes: through this machine, or got by the target's own workers from the source
-    /// (of the same Keystone), or from a web server
+    /// Data path: stream data through this machine, or let the target's workers download it from
+    /// the source (of the same Keystone) or from a web server
     #[arg(long, global = true, value_name = "WAY", default_value = "stream")]
     pub via: Via,
-    /// Let images fail that the target can't get by itself; else their data goes through this
-    /// machine
+    /// Fail images that the target cannot download, instead of streaming them through this machine
     #[arg(long, global = true)]
     pub no_fallback: bool,
-    /// Where a web server has the data of an image; {id} and {name} stand for the image's
+    /// URL of an image's data on a web server; {id} and {name} are replaced by those of the image
     #[arg(long, global = true, value_name = "URL")]
     pub web_url: Option<Template>,
-    /// The interface at which the target's workers reach the source: public, internal or admin
+    /// Interface through which the target's workers reach the source
     #[arg(long, global = true, value_name = "INTERFACE", default_value = "public")]
     pub import_interface: Interface,
-    /// The store of the target that new data is put in
+    /// Store of the target for new data
     #[arg(long, global = true, value_name = "NAME")]
     pub store: Option<String>,
-    /// The store of the target for data from this store of the source; again for more
+    /// Store of the target for data from the given store of the source; repeatable
     #[arg(long, global = true, value_name = "SOURCE=TARGET")]
     pub store_map: Vec<StoreRule>,
-    /// A store that the target then copies the data to; again for more
+    /// Additional store to which the target copies the data afterwards; repeatable
     #[arg(long, global = true, value_name = "NAME")]
     pub also_store: Vec<String>,
 }
 
-/// Which way data goes.
+/// Data path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Via {
     /// Through this machine.
     Stream,
-    /// The target gets it from the source.
+    /// Downloaded from the source by the target.
     GlanceDownload,
-    /// The target gets it from a web server.
+    /// Downloaded from a web server by the target.
     WebDownload,
-    /// From the source where that can be, else through this machine.
+    /// Downloaded from the source by the target if possible, else through this machine.
     Auto,
 }
 
 /// The interface of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Interface {
-    /// For everybody.
+    /// For all users.
     Public,
     /// For the cloud's own services.
     Internal,
@@ -59,7 +58,7 @@ pub enum Interface {
 }
 
 impl Interface {
-    /// Its name in the catalogue.
+    /// The name of the interface in the service catalog.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Public => "public",
@@ -69,7 +68,7 @@ impl Interface {
     }
 }
 
-/// Where data of one of the source's stores goes.
+/// The target store for data of one of the source's stores.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoreRule {
     /// The source's store.

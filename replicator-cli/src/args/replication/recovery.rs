@@ -1,4 +1,4 @@
-//! What was typed for `resume` and `repair`, and what is kept of every command line.
+//! Options of `resume` and `repair`, and the command line that journals record.
 
 use clap::Args;
 
@@ -7,12 +7,12 @@ use crate::args::Sides;
 /// Options of `resume`.
 #[derive(Debug, Args)]
 pub struct Resume {
-    /// Where the images are, of the runs that are meant; without it, all runs of this user are
+    /// Source store of the runs to resume (default: all runs of this user)
     #[arg(requires = "to")]
     pub from: Option<String>,
-    /// Where they go
+    /// Target store of the runs to resume
     pub to: Option<String>,
-    /// Say which runs did not come to their end, and run none
+    /// List the unfinished runs without resuming any
     #[arg(short = 'n', long)]
     pub dry_run: bool,
 }
@@ -20,19 +20,19 @@ pub struct Resume {
 /// Options of `repair`.
 #[derive(Debug, Args)]
 pub struct Repair {
-    /// The two sides
+    /// The source and the target
     #[command(flatten)]
     pub sides: Sides,
-    /// Say what runs left at the target, and change nothing
+    /// List the unfinished images at the target and change nothing
     #[arg(short = 'n', long)]
     pub dry_run: bool,
 }
 
-/// The command line as a journal keeps it.
+/// The command line as a journal records it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Typed {
-    /// What was typed, without the program's name and without secrets.
+    /// The arguments, without the program name and without secrets.
     pub(crate) command: Vec<String>,
-    /// What was typed and is not in there, an option each.
+    /// The options that were given but are not recorded, because their values are secrets.
     pub(crate) left_out: Vec<String>,
 }

@@ -1,4 +1,4 @@
-//! How the data of an image gets from one side to the other.
+//! Parallel reads and disk spool of image data.
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -7,39 +7,39 @@ use clap::{Args, ValueEnum};
 use glance_core::units::byte_count;
 use replicator_engine::{Spool, SpoolWhen};
 
-/// How the data of an image gets from one side to the other.
+/// Parallel reads and disk spool of image data.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Transfer")]
 pub struct Transfer {
-    /// Parts of one image that are read from the source at once, for long links on which one
-    /// connection is slow; each takes about 11 MiB of memory
+    /// Number of parts of one image to read from the source in parallel, for long-distance links on
+    /// which a single connection is slow; each part takes about 11 MiB of memory
     #[arg(long, global = true, value_name = "N", default_value = "1")]
     pub streams: NonZeroUsize,
-    /// Which data is kept on a disk until every target has it: of several targets, what the slow ones
-    /// did not take yet, or all of an image, or none
+    /// Image data to spool on disk until every target has received it: with several targets, data
+    /// that slow targets have not read yet (auto), all data (always) or none (never)
     #[arg(long, global = true, value_name = "WHICH", default_value = "auto")]
     pub spool: SpoolWhich,
-    /// Where it is kept; without it, in $TMPDIR, or in /var/tmp
+    /// Directory of the spool (default: $TMPDIR, else /var/tmp)
     #[arg(long, global = true, value_name = "DIR")]
     pub spool_dir: Option<PathBuf>,
-    /// Bytes that may be kept at once, such as 50G; without it, as much as there is room
+    /// Maximum size of the spool in bytes, such as 50G (powers of 1024; default: all free space)
     #[arg(long, global = true, value_name = "SIZE", value_parser = size)]
     pub spool_max: Option<u64>,
 }
 
-/// Which data is kept on a disk.
+/// The image data that is spooled on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum SpoolWhich {
-    /// What slow targets did not take yet.
+    /// Data that slow targets have not read yet.
     Auto,
-    /// All.
+    /// All data.
     Always,
-    /// None.
+    /// No data.
     Never,
 }
 
 impl Transfer {
-    /// The spool that is meant. `temporary` is what `TMPDIR` says.
+    /// The spool that the options describe. `temporary` is the value of `TMPDIR`.
     pub(crate) fn spool(&self, temporary: Option<PathBuf>) -> Spool {
         let when = match self.spool {
             SpoolWhich::Auto => SpoolWhen::Auto,
@@ -55,7 +55,7 @@ fn size(text: &str) -> Result<u64, String> {
     byte_count(text).map_err(|error| error.to_string())
 }
 
-/// Where there is room for much; `/tmp` may be memory.
+/// The default directory: `/tmp` may be in memory, `/var/tmp` has room for large files.
 const LASTING: &str = "/var/tmp";
 
 #[cfg(test)]

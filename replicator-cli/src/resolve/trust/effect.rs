@@ -1,4 +1,4 @@
-//! Options for TLS that can't have an effect: whoever gives one relies on it.
+//! Refuses TLS options that have no effect, because an operator who gives one relies on it.
 
 use glance_core::TERMINAL;
 use glance_core::plain_http::{is_exposed, is_plain};
@@ -13,18 +13,18 @@ use crate::resolve::address;
 use crate::resolve::endpoint::{Endpoint, Side, proxies};
 use crate::resolve::sign_in::keystone_of_token;
 
-/// Whether a store is reached over TLS, as far as the command line and the configuration say.
+/// Whether a store is reached over TLS, according to the command line and the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reached {
     OverTls,
-    /// The catalogue will say.
+    /// The service catalog decides.
     Unknown,
     ByPlainHttp,
-    /// There is no server.
+    /// A store without a server.
     OnDisk,
 }
 
-/// Fails when an option for TLS is given and no store that it is for is reached over TLS.
+/// Fails if a TLS option is given and no store that it applies to is reached over TLS.
 pub(crate) fn refuse_without(
     stores: &[(Side, &Endpoint)],
     options: &Options,
@@ -57,8 +57,8 @@ pub(crate) fn refuse_without(
     }
 }
 
-/// The same of a cloud, once its catalogue said where Glance is. An option for both sides may have an
-/// effect on the other.
+/// The same check for a cloud, after its service catalog named the URL of Glance. An option for
+/// both sides causes only a warning, because it may have an effect on the other side.
 pub(crate) fn check_found(
     cloud: &Cloud,
     glance: &str,
@@ -81,8 +81,8 @@ pub(crate) fn check_found(
     }
 }
 
-/// Fails when a server on this machine, by plain http, is asked through a proxy: it would read what is
-/// meant to stay here.
+/// Fails if a plain-http server on this machine is reached through a proxy: the proxy would read
+/// data that should not leave this machine.
 pub(crate) fn refuse_proxied(url: &Url) -> Result<(), CliError> {
     let stays_here = is_plain(url) && !is_exposed(url);
     let proxies = proxies()?;
@@ -97,10 +97,10 @@ pub(crate) fn refuse_proxied(url: &Url) -> Result<(), CliError> {
     }
 }
 
-/// Whether a cloud is certain to be reached without TLS, with its Glance there.
+/// Whether a cloud whose Glance is at `glance` is certain to be reached without TLS.
 fn is_all_plain(cloud: &Cloud, glance: Option<&Url>) -> bool {
     let keystone = address::keystone(cloud);
-    // Where an identity provider is, the plugin knows.
+    // Only the plugin knows the URL of its identity provider.
     let by_others = ["oidc", "oauth2"].iter().any(|kind| cloud.auth_type.contains(kind));
     !by_others && glance.is_some_and(is_plain) && keystone.is_none_or(|url| is_plain(&url))
 }

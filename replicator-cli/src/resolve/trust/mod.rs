@@ -1,4 +1,5 @@
-//! Whom to trust and who the client is: the options of a side, its cloud, the environment.
+//! Certificate trust and client certificates, from the options of a side, its cloud and the
+//! environment.
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -19,7 +20,7 @@ use crate::resolve::endpoint::{Side, environment};
 
 pub(crate) mod effect;
 
-/// What a cloud says of TLS.
+/// The TLS settings of a cloud.
 #[derive(Debug, Default)]
 pub(crate) struct OfCloud {
     pub(crate) name: String,
@@ -35,8 +36,8 @@ impl OfCloud {
     }
 }
 
-/// The policy of a side, and who named its roots: the command line, then the cloud, then the
-/// environment, then the system.
+/// The TLS policy of a side, and the setting that names its root certificates: the command line,
+/// then the cloud, then the environment, then the system.
 pub(crate) fn policy(
     options: &Trust,
     side: Side,
@@ -80,7 +81,7 @@ pub(crate) fn policy(
     Ok((policy, source))
 }
 
-/// Fails where what names the trust store is no path.
+/// Fails if a setting that names the trust store is not a path.
 fn check_bundle(named: &[(&str, Option<PathBuf>)]) -> Result<(), CliError> {
     let of_environment = |by: &&'static str| Some((*by, environment(by)?.into()));
     let by_others = VARIABLES.iter().filter_map(of_environment);
@@ -98,7 +99,7 @@ fn with_system(roots: Roots) -> Roots {
     }
 }
 
-/// A variable that other tools take for permission not to verify.
+/// Fails if an environment variable is set that disables verification in other tools.
 fn refuse_insecurity() -> Result<(), CliError> {
     let harmless = |value: &String| {
         matches!(value.trim().to_ascii_lowercase().as_str(), "0" | "false" | "no" | "off")
@@ -112,7 +113,8 @@ fn refuse_insecurity() -> Result<(), CliError> {
     }
 }
 
-/// The first of these that names a certificate also names its key.
+/// The client certificate and its key. Both come from the first of these places that names either:
+/// the options of the side, the options for both sides, the cloud, `OS_CERT` and `OS_KEY`.
 fn identity(
     options: &Trust,
     side: Side,
@@ -159,7 +161,7 @@ fn identity(
         .map_err(|error| CliError::usage("the client certificate can't be used").caused_by(error))
 }
 
-/// The passphrase of an encrypted key: from a file, or from whoever sits at the terminal.
+/// The passphrase of an encrypted key, from a file or from the terminal.
 fn passphrase(file: Option<&Path>, key: &Path) -> Result<SecretString, TlsFileError> {
     if let Some(file) = file {
         let unreadable = |error| TlsFileError::unreadable(file, error);
@@ -175,5 +177,5 @@ fn passphrase(file: Option<&Path>, key: &Path) -> Result<SecretString, TlsFileEr
     answer.map(SecretString::from).map_err(|error| TlsFileError::unreadable(key, error))
 }
 
-/// The variables that name a trust store, as [`tls::resolve`] looks at them.
+/// The environment variables that name a trust store, in the order of [`tls::resolve`].
 const VARIABLES: &[&str] = &["OS_CACERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"];
