@@ -59,9 +59,9 @@ fn run_if_installed(program: &str, arguments: &[&str], left_out: &str) -> Result
 const DENY: &[&str] =
     &["--locked", "check", "--hide-inclusion-graph", "bans", "licenses", "sources"];
 
-/// Suites that see whether a tool with one stack alone is whole: its options, each kind of endpoint,
-/// the real cloud, refusals and errors of TLS. An empty list means all suites of the
-/// binary. `cargo xtask test` runs every suite, and each with both stacks.
+/// Suites that show whether a tool with a single stack is complete: its options, each kind of
+/// endpoint, the real cloud, TLS refusals and errors. An empty list means all suites of the binary.
+/// `cargo xtask test` runs every suite with both stacks.
 const ALONE: [(&str, &[&str]); 5] = [
     ("offline", &["suites::cli::", "suites::conformance::", "suites::https::", "suites::run::"]),
     ("cloud", &["suites::cloud::cloud_smoke::"]),

@@ -1,4 +1,4 @@
-//! `endpoints.json`: where tests find everything.
+//! `endpoints.json`, from which the tests learn the cloud's addresses.
 
 use std::fs;
 

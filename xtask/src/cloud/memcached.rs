@@ -1,5 +1,5 @@
-//! memcached, where Keystone and Glance keep tokens they have seen. Each Keystone has its own, for
-//! they would call what they keep by the same names.
+//! memcached, in which Keystone and Glance cache validated tokens. Each Keystone has its own,
+//! because both would use the same keys.
 
 use super::command::detached;
 use super::keystone::Keystone;

@@ -1,4 +1,5 @@
-//! nginx, which speaks HTTPS for all, and for Glance A also behind broken certificates.
+//! nginx, which terminates HTTPS for all services, and serves Glance A with broken certificates
+//! too.
 
 use std::fs;
 
@@ -11,10 +12,10 @@ use crate::failure::{Context, Failure};
 
 /// One HTTPS server.
 pub(crate) struct Server {
-    /// The name of its certificate and access log.
+    /// The name of the certificate and access log.
     pub(crate) name: &'static str,
     pub(crate) port: Port,
-    /// What answers behind it.
+    /// The port of the service behind this server.
     pub(crate) backend: Port,
 }
 
