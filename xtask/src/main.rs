@@ -65,7 +65,7 @@ enum Command {
     Ci,
     /// Run real Keystone and Glance services over HTTPS on the loopback interface.
     Cloud(cloud::Arguments),
-    /// Show the main job on two embedded servers; needs nothing but Rust.
+    /// Demonstrate a copy between two embedded servers (needs only Rust).
     Demo,
     /// Run the endurance tests: killed runs, dropped connections, huge images (minutes to hours).
     Endure {
@@ -75,8 +75,7 @@ enum Command {
     },
     /// Build and test the tool in FIPS mode, in a Debian 13 chroot below `target/`.
     Fips,
-    /// Run Tempest, the openstacksdk tests and OpenStack's clients against `serve` or a real
-    /// Glance.
+    /// Run Tempest, openstacksdk's tests and the Glance clients against `serve`.
     Interop(interop::Arguments),
     /// Generate the manual pages from `docs/`.
     Man,

@@ -54,7 +54,7 @@ fn at_glances(programs: &Programs) -> Result<(), Failure> {
     Race { title, amount, rounds: 5, ways, between: None }.run()
 }
 
-/// A script in which curl fetches every page of a complete image listing.
+/// A curl configuration that fetches every page of a complete image listing.
 fn raw_pages(glance: &str) -> String {
     let mut pages = String::new();
     let list = "visibility=all&member_status=all&sort=id:asc&limit=1000";

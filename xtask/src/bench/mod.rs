@@ -37,7 +37,7 @@ pub(crate) enum Subject {
     Link,
     /// Download 2 GiB from nginx with each TLS stack alone, and as whole dumps; peer is curl.
     Dump,
-    /// Measure the startup time and memory.
+    /// Measure the cost of starting the tool.
     Start,
 }
 

@@ -56,7 +56,7 @@ enum Command {
     },
     /// Stop the services that `up` started.
     Down {
-        /// Delete the data too, but not the Python packages.
+        /// Also delete the data, but not the Python packages.
         #[arg(long)]
         wipe: bool,
     },

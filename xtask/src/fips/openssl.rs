@@ -12,7 +12,7 @@ pub(crate) type Configuration = &'static str;
 
 /// The default configuration of the root: FIPS mode.
 pub(crate) const FIPS: Configuration = "/etc/ssl/openssl.cnf";
-/// As Debian installs it: no FIPS provider.
+/// Debian's default: no FIPS provider.
 pub(crate) const DEBIAN: Configuration = "/etc/ssl/openssl-debian.cnf";
 /// The configuration asks for FIPS mode without loading the provider.
 pub(crate) const WITHOUT_PROVIDER: Configuration = "/etc/ssl/openssl-without-provider.cnf";
