@@ -241,7 +241,7 @@ impl Tool<'_> {
     }
 }
 
-/// A connection that is gone from its nth request that changes something on.
+/// A connection that breaks before the answer to its nth modifying request.
 #[derive(Debug)]
 struct Broken {
     whole: Arc<dyn Transport>,
