@@ -292,7 +292,7 @@ async fn what_is_filtered_out_is_not_gone() {
     let ids = [id(2), id(4), id(5)];
     let named = ids.iter().flat_map(|id| ["--id", id.as_str()]).collect::<Vec<_>>();
     assert_eq!(compare(&named).await, (vec![2, 4, 5], 1));
-    // Only replicas under other ids are listed beyond the requested ids.
+    // The target is asked only for these ids, and for replicas under other ids.
     let target = b.asked("GET /v2/images?");
     let is_narrow = |query: &String| query.contains("id=in:") || query.contains("new_id=true");
     assert!(target.iter().all(is_narrow), "{target:?}");

@@ -39,8 +39,8 @@ pub(crate) fn run() -> Result<(), Failure> {
     cargo(&["doc", "--workspace", "--no-deps", "--config", "build.rustdocflags=['-Dwarnings']"])
 }
 
-/// Runs a program that does not come with Rust. On a machine without the program, a line on standard
-/// error says what was left out, and the other checks go on.
+/// Runs a program that does not come with Rust. If the program is not installed, a line on
+/// standard error names the checks that are left out, and the other checks continue.
 fn run_if_installed(program: &str, arguments: &[&str], left_out: &str) -> Result<(), Failure> {
     say(format_args!("$ {}", [&[program], arguments].concat().join(" ")));
     match Command::new(program).args(arguments).current_dir(workspace::root()).status() {

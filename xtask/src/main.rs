@@ -57,7 +57,7 @@ struct Arguments {
 enum Command {
     /// Compare the speed with other tools (needs nginx and curl).
     Bench {
-        /// What to measure.
+        /// The benchmark to run.
         subject: bench::Subject,
     },
     /// Check format, spelling, dependencies, invariants, the lints of every feature set,

@@ -77,7 +77,7 @@ fn nesting_and_repetition_are_bounded() {
     }
 }
 
-/// A few KiB that decompress to many MiB of zeros. Only a window of them may be in memory.
+/// A few KiB that decompress to 128 MiB of zeros. Only a window of them may be in memory.
 #[test]
 fn data_that_unfolds_is_read_piece_by_piece() {
     memory::alone();

@@ -174,7 +174,7 @@ pub(crate) async fn a_record_that_cannot_be_read_is_named(stack: &'static str) {
     pair.b.holds(1).await;
 }
 
-/// The upload of a killed Glance is named too.
+/// An upload whose Glance was killed is named too.
 pub(crate) async fn an_upload_that_nobody_feeds_is_named_and_left_alone(stack: &'static str) {
     let pair = Pair::new(stack).await;
     pair.a.put(1).await;
@@ -194,7 +194,7 @@ pub(crate) async fn an_upload_that_nobody_feeds_is_named_and_left_alone(stack: &
         has(&run, &["hint: ", "DELETE", "from saving to queued"]);
     }
     assert_eq!(writes(&pair.b), before);
-    // Its administrator gets it back.
+    // The administrator of the Glance ends the upload.
     orphan.abort();
     pair.b.becomes(1, Status::Queued).await;
     pair.between(&["repair"]).await.exits(0);

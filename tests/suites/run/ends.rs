@@ -66,7 +66,7 @@ async fn no_image_is_begun_that_would_be_too_many_bytes() {
     (sites.policy.stop, sites.policy.most_bytes) = (Stop::default(), Some(600));
     let ran = sites.run().await;
     assert_eq!(stopped(&ran.ended[0]), (Why::OutOfBytes, 3, false));
-    // The remaining images just fit.
+    // The limit just suffices for the remaining images.
     (sites.policy.stop, sites.policy.most_bytes) = (Stop::default(), Some(1100));
     sites.run().await.is_good(6);
 }

@@ -53,8 +53,7 @@ async fn nothing_outside_of_the_state_directory_is_read_or_written() {
     for role in ["digests.ndjson", "ndjson", "lock"] {
         for kind in [Link, Dangling, Loop, Pipe, Device, Socket, Directory, Huge, HardLink] {
             let harmless = match (role, kind) {
-                // A lock file is truncated; the other files are read and replaced, never appended
-                // to.
+                // A lock file is truncated; the others are read and never appended to.
                 ("lock", Huge) | ("digests.ndjson" | "ndjson", HardLink) => true,
                 _ => false,
             };

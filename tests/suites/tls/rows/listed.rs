@@ -84,7 +84,7 @@ async fn servers_that_others_list() {
     .await;
 }
 
-/// With a stolen key of a listed server, nobody can forge certificates of other servers.
+/// The stolen key of a listed server cannot be used to forge certificates of others.
 #[tokio::test(flavor = "multi_thread")]
 async fn servers_as_authorities() {
     let issuer = |tweak: Tweak<'_>| {
