@@ -76,7 +76,7 @@ pub(crate) enum Fault {
     },
     /// The answer is a status in the middle of the request's body, which is discarded.
     RefuseUpload {
-        /// The status.
+        /// The HTTP status code.
         status: u16,
         /// The number of bytes that arrive before.
         after: u64,

@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask --help`.
+//! The project's own tasks, listed by `cargo xtask --help`.
 
 mod bench;
 mod ci;

@@ -10,7 +10,7 @@ use crate::say::say;
 use crate::shell::install;
 use crate::workspace;
 
-/// Writes every page to `target/man`.
+/// Writes every manual page to `target/man`.
 pub(crate) fn run() -> Result<(), Failure> {
     if Command::new("lowdown").arg("--version").output().is_err() {
         install(&["lowdown"])?;

@@ -28,7 +28,7 @@ use crate::support::fault::Fault;
 /// The TLS stack of tests that do not depend on it.
 const STACK: &str = if cfg!(feature = "rustls") { "rustls" } else { "native" };
 
-/// Bytes of a chunk, some of which are buffered between check and writer.
+/// Bytes that may be buffered in the check and the writer, beyond those in the file.
 const SLACK: u64 = 2 << 20;
 
 fn file(dump: &Path, id: &ImageId, suffix: &str) -> PathBuf {

@@ -63,8 +63,8 @@ fn glance(server: Arc<Server>) -> GlanceStore {
     GlanceStore::new("g", server, "https://g:9292/image", session)
 }
 
-/// Lists a Glance. Returns the number and names of listed images, and the error that ended the
-/// listing.
+/// Lists a Glance. Returns the number of readable images, the errors of unreadable records, and the
+/// error that ended the listing.
 async fn listed(server: Arc<Server>) -> (usize, Vec<String>, Option<String>) {
     let store = glance(server);
     let (mut good, mut odd) = (0, Vec::new());
@@ -170,7 +170,7 @@ fn other_answers_of_a_glance_have_limits_too() {
     }
 }
 
-/// The error in place of one that need not occur.
+/// Stands in for an error where the request may succeed; contains the expected words.
 fn missing() -> glance_core::StoreError {
     use glance_core::store::{StoreError, StoreErrorKind};
     StoreError::new(StoreErrorKind::NotFound, &"g", "ask", "it is longer than  MiB")

@@ -155,7 +155,7 @@ pub(crate) async fn a_spool_that_is_not_there_is_named(stack: &'static str) {
     pair.b.holds(1).await;
 }
 
-/// A slow target is left behind once the spool cannot hold the data that it lags. The other target
+/// A slow target is left behind once the spool for its pending data is full. The other target
 /// continues, and the slow one receives the image later in the same run.
 pub(crate) async fn a_slow_target_is_left_behind_when_the_spool_has_no_room(stack: &'static str) {
     const LENGTH: usize = 40 << 20;

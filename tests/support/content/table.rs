@@ -2,7 +2,7 @@
 
 use super::disks::*;
 
-/// One image.
+/// An image and the expected verdict.
 pub(crate) struct Case {
     pub(crate) name: &'static str,
     /// `disk_format` and `container_format`.

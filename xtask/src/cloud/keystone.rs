@@ -45,7 +45,7 @@ impl Keystone {
         }
     }
 
-    /// The URL of its API.
+    /// The URL of the API.
     pub(crate) fn url(self, layout: &Layout) -> String {
         format!("{}/v3", self.root(layout))
     }

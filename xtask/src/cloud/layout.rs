@@ -69,7 +69,7 @@ impl Layout {
         self.path("venv/bin").join(name)
     }
 
-    /// The number of a port.
+    /// The TCP port number of a port of the cloud.
     pub(crate) fn port(&self, port: Port) -> u16 {
         self.port_base + port as u16
     }

@@ -7,7 +7,7 @@ use super::layout::{HOST, Layout};
 use super::packages::Programs;
 use super::process::{Ready, Service};
 
-/// The service.
+/// The memcached service of a Keystone.
 pub(crate) fn service(layout: &Layout, programs: &Programs, keystone: Keystone) -> Service {
     let port = layout.port(keystone.memcached());
     let mut command = detached(&programs.memcached);

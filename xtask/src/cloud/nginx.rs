@@ -10,7 +10,7 @@ use super::packages::Programs;
 use super::process::{Ready, Service};
 use crate::failure::{Context, Failure};
 
-/// One HTTPS server.
+/// An HTTPS server of nginx, in front of one service.
 pub(crate) struct Server {
     /// The name of the certificate and access log.
     pub(crate) name: &'static str,
@@ -32,7 +32,7 @@ pub(crate) const SERVERS: [Server; 9] = [
     Server { name: "nochain", port: Port::NoChain, backend: Port::GlanceABackend },
 ];
 
-/// The service.
+/// The nginx service, with its configuration written.
 pub(crate) fn service(layout: &Layout, programs: &Programs) -> Result<Service, Failure> {
     let scratch = layout.path("nginx");
     fs::create_dir_all(&scratch).context(|| format!("cannot make {}", scratch.display()))?;

@@ -28,7 +28,7 @@ pub(crate) fn install(layout: &Layout) -> Result<Programs, Failure> {
     installed()
 }
 
-/// The programs, if they are installed.
+/// Finds the installed programs. Fails if some are missing.
 pub(crate) fn installed() -> Result<Programs, Failure> {
     Ok(Programs {
         nginx: must_find("nginx")?,

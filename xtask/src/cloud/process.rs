@@ -30,7 +30,7 @@ pub(crate) struct Service {
 
 /// How to tell that a service is ready.
 pub(crate) enum Ready {
-    /// All its ports accept connections.
+    /// All ports of the service accept connections.
     Connect,
     /// This command succeeds.
     Command { program: PathBuf, arguments: Vec<String> },

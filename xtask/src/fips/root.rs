@@ -10,7 +10,7 @@ use crate::say::say;
 use crate::shell::{cargo_output, install, succeed};
 use crate::workspace;
 
-/// The root directory.
+/// The root directory of the Debian system.
 pub(crate) struct Root(PathBuf);
 
 impl Root {
