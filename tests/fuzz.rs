@@ -1,4 +1,4 @@
-//! The suite `fuzz`, which counts the memory of its own process.
+//! The suite `fuzz`, which measures the memory of its own process.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on has failed")]
 
 mod suites {

@@ -1,4 +1,4 @@
-//! Suites that need no cloud, no root and no server of another project.
+//! Suites that need neither a cloud, nor root, nor another project's server.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on has failed")]
 
 mod suites {

@@ -1,4 +1,4 @@
-//! Suites that run as root, who may mount small filesystems.
+//! Suites that need root to mount small filesystems.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on has failed")]
 
 mod suites {

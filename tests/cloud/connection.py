@@ -3,12 +3,12 @@ import os
 import sys
 
 for _name in list(os.environ):
-    # REQUESTS_CA_BUNDLE would beat the cacert of clouds.yaml; OS_* would mix with it.
+    # REQUESTS_CA_BUNDLE would override the cacert of clouds.yaml, and OS_* would be merged into it.
     if _name.lower().endswith("_proxy") or _name in (
         "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_DIR", "SSL_CERT_FILE",
     ) or (_name.startswith("OS_") and _name != "OS_CLIENT_CONFIG_FILE"):
         del os.environ[_name]
-# This Python is that of `cargo xtask cloud`: its clouds.yaml lies beside its environment.
+# This Python belongs to `cargo xtask cloud`, whose clouds.yaml is next to the environment.
 os.environ.setdefault(
     "OS_CLIENT_CONFIG_FILE", os.path.join(os.path.dirname(sys.prefix), "clouds.yaml"))
 
@@ -48,5 +48,5 @@ def all_images(connection):
         while path:
             page = call("GET", connection, path).json()
             yield from page["images"]
-            # The link begins with the version, which the connection adds again.
+            # The link begins with the API version, which the connection adds again.
             path = page.get("next", "").removeprefix("/v2")

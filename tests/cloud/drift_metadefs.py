@@ -27,7 +27,7 @@ def drift(connection):
     write("POST", f"{SIZES}/resource_types", {"name": "OS::Cinder::Volume", "prefix": "other_"})
     write("DELETE", f"{SIZES}/resource_types/OS::Glance::Image")
     write("POST", f"{SIZES}/tags", {"tags": [{"name": "schön"}, {"name": "sürplus"}]})
-    # Protected, so that what is in it is removed under protection.
+    # Protected, so that its contents are removed under protection.
     write("PUT", SIZES, {"namespace": "CUSTOM::Sizes", "display_name": "Other", "protected": True})
     write("DELETE", f"{PRIVATE}/tags/internal")
     extra = {"namespace": "only::there", "tags": [{"name": "x"}]}

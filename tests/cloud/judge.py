@@ -24,8 +24,8 @@ FIELDS = (
     "id", "name", "status", "visibility", "protected", "os_hidden", "disk_format",
     "container_format", "min_disk", "min_ram", "size", "checksum",
 )
-# What the record has beside its fields and is no property of the image: it is compared in another
-# way, or belongs to the Glance.
+# Fields of a record that are not properties of the image. They are compared separately, or belong
+# to the Glance.
 APART = {
     "owner", "tags", "os_hash_algo", "os_hash_value", "virtual_size", "created_at", "updated_at",
     "self", "file", "schema", "stores", "direct_url", "locations",

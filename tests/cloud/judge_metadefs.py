@@ -35,7 +35,7 @@ class Side:
             for entry in record.pop(key, []):
                 found[f"{key} {entry['name']}"] = own(entry)
         for key, entry in record.pop("properties", {}).items():
-            # Glance says the name again in one that was not made with its namespace.
+            # Glance repeats the name in an entry that was not created together with its namespace.
             found[f"properties {key}"] = {name: value for name, value in entry.items()
                                           if name != "name"}
         record["owner"] = self.projects.get(record["owner"], record["owner"])

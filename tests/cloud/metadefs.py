@@ -5,7 +5,7 @@ from connection import call, connect, projects
 
 NAMESPACES = [
     {
-        # Not beyond ASCII: Glance takes such a name and never finds it again.
+        # ASCII only: Glance accepts a non-ASCII name, but never finds it again.
         "namespace": "CUSTOM::Sizes",
         "display_name": "Größen und Fähigkeiten 漢字",
         "description": "Was ein Gast braucht: „alles“ ½ € ≠ ∞",

@@ -59,7 +59,7 @@ SIGNATURE = {
     "img_signature_key_type": "RSA-PSS",
     "img_signature_certificate_uuid": fake_id("certificate"),
 }
-# What Nova writes into a snapshot, none of which means anything at another site.
+# Properties that Nova writes into a snapshot, which are meaningless at another site.
 OF_THE_SITE = {
     "instance_uuid": fake_id("instance"), "base_image_ref": fake_id("base"),
     "user_id": fake_id("user"), "owner_id": fake_id("owner"), "owner_project_name": "proj1",
@@ -69,7 +69,7 @@ OF_THE_SITE = {
 VOLUME_SNAPSHOT = (
     '[{"source_type": "snapshot", "destination_type": "volume", "boot_index": 0, "snapshot_id": "'
     + fake_id("snapshot") + '", "delete_on_termination": true}]')
-# Before its kernel and ramdisk in the order of ids.
+# The machine comes before its kernel and ramdisk in the order of ids.
 assert image_id("machine") < min(image_id("kernel"), image_id("ramdisk"))
 
 IMAGES = [
@@ -99,7 +99,7 @@ IMAGES = [
     image("ramdisk", raw(8192, 19), disk_format="ari", container_format="ari"),
     image("machine", raw(9000, 21), disk_format="ami", container_format="ami",
           kernel_id=image_id("kernel"), ramdisk_id=image_id("ramdisk")),
-    # Two that not every site takes.
+    # Two formats that not every site accepts.
     image("ploop", raw(5000, 22), disk_format="ploop"),
     image("vhdx", lambda: vhdx(23), disk_format="vhdx", owner="proj1"),
     image("container", raw(30000, 20), container_format="docker"),
@@ -149,13 +149,13 @@ IMAGES = [
     }),
     image("many-properties", raw(310, 60), **{f"property_{i:03d}": str(i) for i in range(120)}),
     image("looks-typed", raw(311, 61), number="1", truth="True", nothing="null", list="[1, 2]"),
-    # Owners that are not found at every site, or nowhere.
+    # Owners that do not exist at every site, or at none.
     image("of-partners", lambda: qcow2(1, 70), disk_format="qcow2", owner="partners/proj1",
           tags=["partner"]),
     image("of-only-a", raw(400, 71), owner="only-a"),
     image("of-no-project", raw(401, 72), owner="no-such-project"),
     image("of-nobody", raw(402, 73), owner=None),
-    # What belongs to the site, beside what goes with the image.
+    # Site-specific properties, next to properties that are copied.
     image("snapshot", raw(500, 80), owner="proj1", os_distro="debian", os_version="13",
           os_type="linux", os_admin_user="root", os_require_quiesce="yes", hw_disk_bus="scsi",
           hw_qemu_guest_agent="yes", **{"trait:CUSTOM_NVME": "required"}, image_type="snapshot",
@@ -164,7 +164,7 @@ IMAGES = [
     image("signed", raw(501, 82), visibility="public", later=SIGNATURE),
     image("signed-and-more", raw(502, 83), later={**SIGNATURE, "protected": True},
           deactivated=True),
-    # A key that is deleted with the image: its copies must not have that.
+    # A key that is deleted with the image; copies must not have it.
     image("encrypted", raw(503, 84), owner="proj1", cinder_encryption_key_id=fake_id("key"),
           cinder_encryption_key_deletion_policy="on_image_deletion"),
     image("encrypted-key-stays", raw(504, 85), cinder_encryption_key_id=fake_id("key"),

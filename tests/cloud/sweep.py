@@ -15,7 +15,7 @@ import types
 
 from judge import APART, Side, judge
 
-# The marks of `sync`.
+# The stamp properties of `sync`.
 STAMP = ["glance_replicator.source", "glance_replicator.source_id", "glance_replicator.new_id"]
 OPTIONS = types.SimpleNamespace(ignore=STAMP, deep=True)
 
@@ -69,7 +69,7 @@ def in_dump(source, directory, image):
         return f"{image}: {missing}"
     ours = {name: record.get(name) for name in record if name not in APART}
     theirs = {name: kept["image"].get(name) for name in ours}
-    # Glance lists tags in any order.
+    # Glance lists tags in arbitrary order.
     ours["tags"], theirs["tags"] = sorted(record["tags"]), sorted(kept["image"].get("tags", []))
     members = {f"member {m['member_id']}": m["status"] for m in kept["members"]}
     differ = [name for name in ours if ours[name] != theirs[name]]

@@ -56,7 +56,7 @@ FEDERATED = KS + "identity_provider: idp, protocol: openid, "
 CLIENT = (FEDERATED + "client_id: me, client_secret: hush, "
           "access_token_endpoint: 'https://idp/token', ")
 
-# Files and where they are.
+# Files and their locations.
 case("a-password", cloud())
 case("yml", files={"work/clouds.yml": cloud()})
 case("json", files={"work/clouds.json": '{"clouds": {"a": {"auth": {'
@@ -438,7 +438,7 @@ case("oidc-device-plain", cloud(kind="v3oidcdeviceauthz",
 case("oauth2", cloud(kind="v3oauth2clientcredential", auth=KS + "oauth2_client_id: i, "
      "oauth2_client_secret: s, oauth2_endpoint: 'https://ks:5000/v3/OS-OAUTH2/token'"))
 
-# What this tool does not have.
+# Features that this tool does not have.
 case("no-kerberos", cloud(kind="v3kerberos", auth=KS + PROJECT))
 case("no-such-type", cloud(kind="v3nothing", auth=KS + PROJECT))
 case("saml", cloud(kind="v3adfspassword", auth=FEDERATED + USER + PROJECT

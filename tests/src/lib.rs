@@ -1,3 +1,3 @@
-//! What the suites that cross crates share with the cloud and the demo of `xtask`.
+//! Code that the suites share with the cloud and the demo of `xtask`.
 
 pub mod pki;

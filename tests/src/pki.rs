@@ -1,6 +1,6 @@
-//! A private certificate authority, right and wrong on purpose.
+//! A private certificate authority that issues valid and deliberately invalid certificates.
 //!
-//! Every key is ECDSA P-256 and lives in memory; who wants files writes the PEM texts.
+//! All keys are ECDSA P-256 and stay in memory; callers that need files write the PEM texts.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -15,12 +15,12 @@ use time::{Duration, OffsetDateTime};
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     certificate_pem: String,
-    /// What a server sends after its own certificate: the intermediates, without the root.
+    /// The certificates that a server sends after its own: the intermediates, without the root.
     chain_pem: String,
 }
 
 impl Authority {
-    /// A new root, signed by itself.
+    /// Creates a new self-signed root.
     pub fn root(common_name: &str) -> Result<Self, Error> {
         let key = KeyPair::generate()?;
         let params = authority_params(common_name)?;
@@ -28,7 +28,7 @@ impl Authority {
         Ok(Self { issuer: Issuer::new(params, key), certificate_pem, chain_pem: String::new() })
     }
 
-    /// A new authority below this one.
+    /// Creates a new intermediate below this authority.
     pub fn intermediate(&self, common_name: &str) -> Result<Self, Error> {
         let key = KeyPair::generate()?;
         let mut params = authority_params(common_name)?;
@@ -43,7 +43,7 @@ impl Authority {
         &self.certificate_pem
     }
 
-    /// A server certificate with a new key, signed by this authority.
+    /// Issues a server certificate with a new key, signed by this authority.
     pub fn issue(&self, leaf: &Leaf) -> Result<Issued, Error> {
         let key = KeyPair::generate()?;
         let mut params = leaf.params()?;
@@ -57,26 +57,26 @@ impl Authority {
     }
 }
 
-/// A server certificate that nobody but its own key signed.
+/// Creates a self-signed server certificate.
 pub fn self_signed(leaf: &Leaf) -> Result<Issued, Error> {
     let key = KeyPair::generate()?;
     let leaf_pem = leaf.params()?.self_signed(&key)?.pem();
     Ok(Issued { chain_pem: leaf_pem.clone(), leaf_pem, key_pem: key.serialize_pem() })
 }
 
-/// What a server certificate says.
+/// The contents of a server certificate.
 #[derive(Clone, Debug)]
 pub struct Leaf {
-    /// The subject, which no verifier of today looks at.
+    /// The subject's common name, which today's verifiers ignore.
     pub common_name: String,
-    /// DNS names and IP addresses for which the certificate holds.
+    /// The DNS names and IP addresses that the certificate is valid for.
     pub names: Vec<String>,
-    /// When the certificate holds.
+    /// The validity period.
     pub validity: Validity,
 }
 
 impl Leaf {
-    /// A certificate valid now for these DNS names and IP addresses.
+    /// A currently valid certificate for these DNS names and IP addresses.
     pub fn new(common_name: &str, names: &[&str]) -> Self {
         Self {
             common_name: common_name.to_owned(),
@@ -85,7 +85,7 @@ impl Leaf {
         }
     }
 
-    /// The same certificate with another validity.
+    /// The same certificate with another validity period.
     #[must_use]
     pub fn with_validity(self, validity: Validity) -> Self {
         Self { validity, ..self }
@@ -103,14 +103,14 @@ impl Leaf {
     }
 }
 
-/// When a certificate holds, seen from the moment of its making.
+/// A validity period, relative to the time of issuing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Validity {
-    /// Ended a month ago.
+    /// The period ended a month ago.
     Expired,
-    /// Begins in a month.
+    /// The period begins in a month.
     NotYetValid,
-    /// From yesterday on for two years.
+    /// The period lasts from yesterday for two years.
     Valid,
 }
 
@@ -129,7 +129,7 @@ impl Validity {
 /// A certificate and its key, in PEM.
 #[derive(Clone)]
 pub struct Issued {
-    /// The certificate and the intermediates above it: what a server should send.
+    /// The certificate and the intermediates above it, as a server should send them.
     pub chain_pem: String,
     /// The certificate alone.
     pub leaf_pem: String,
@@ -155,7 +155,7 @@ fn authority_params(common_name: &str) -> Result<CertificateParams, Error> {
     Ok(params)
 }
 
-/// The time by the system's clock; `time` is built without its own.
+/// The current time; the crate `time` is built without its own clock.
 fn now() -> Result<OffsetDateTime, Error> {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|_| Error::Time)?.as_secs();
     i64::try_from(seconds)

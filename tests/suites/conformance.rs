@@ -1,4 +1,5 @@
-//! Every store runs the one suite: memory, a directory, and Glance over HTTPS with each TLS stack.
+//! Runs the conformance suite on every store: memory, a directory, and Glance over HTTPS with each
+//! TLS stack.
 
 use std::sync::Arc;
 

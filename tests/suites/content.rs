@@ -1,5 +1,5 @@
-//! The check of an image's first bytes: a table of images, which a real Glance judges too in the
-//! suite `content_cloud`.
+//! The check of an image's first bytes, on a table of images. The suite `content_cloud` has a real
+//! Glance judge the same images.
 
 use std::sync::Arc;
 
@@ -44,7 +44,7 @@ async fn so_does_the_glance_of_this_project() {
     let kept = Arc::new(MemoryStore::new("kept"));
     let (_, store) = glance(&kept);
     let refused = all_refused(&*store).await;
-    // It looks no further than we do, unless it is told of the whole image.
+    // The server inspects no more than the check does, unless told to read the whole image.
     let late = cases().into_iter().filter(|case| matches!(case.verdict, Verdict::Late));
     let refused: Vec<_> = refused.into_iter().chain(late.map(|case| case.name)).collect();
     agree(&refused, "our Glance");
@@ -94,7 +94,7 @@ async fn the_data_must_fit_the_format_that_the_target_keeps() {
     let error = replicate_by(policy, source.clone(), target.clone()).await.unwrap_err();
     assert!(matches!(error, CopyError::Unfit { .. }), "{error}");
     assert_eq!(target.get(&image.id).await.unwrap().status, Status::Queued);
-    // Otherwise the format is the source's, too.
+    // Without that mapping, the format becomes the source's too.
     assert_eq!(replicate_one(source, target.clone()).await.unwrap(), Done::Completed);
     let replica = target.get(&image.id).await.unwrap();
     assert_eq!(replica.attributes.disk_format.as_deref(), Some("raw"));
@@ -140,7 +140,7 @@ fn find(image: &Image) -> Case {
     cases().into_iter().find(|case| Some(case.name) == name).unwrap()
 }
 
-/// The Glance of this project, and what it is asked.
+/// The Glance server of this project, and a client of it.
 fn glance(kept: &Arc<MemoryStore>) -> (Arc<Faulty>, Arc<dyn ImageStore>) {
     let api = GlanceApi::new(Arc::clone(kept) as Arc<dyn ImageStore>).with_token("token");
     let wire = Arc::new(Faulty::new(Arc::new(api)));

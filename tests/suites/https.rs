@@ -1,4 +1,4 @@
-//! The tool between two HTTPS servers that misbehave: exit codes, words, and what is left behind.
+//! The tool between two faulty HTTPS servers: exit codes, messages, and leftovers.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ use crate::support::stack::acceptor;
 const DATA: &[u8] = b"the data of an image, long enough to be broken in the middle";
 const TOKEN: &str = "a-token-that-nobody-may-see";
 
-/// A Glance on HTTPS.
+/// A Glance over HTTPS.
 struct Site {
     url: String,
     kept: Arc<dyn ImageStore>,
@@ -63,7 +63,7 @@ impl Site {
     }
 }
 
-/// Two Glances, and what it takes to reach them with one of the TLS stacks.
+/// Two Glances, and the files that clients need to reach them with one of the TLS stacks.
 struct Pair {
     a: Site,
     b: Site,
@@ -97,7 +97,7 @@ impl Pair {
         line.extend(["--tls".to_owned(), self.stack.to_owned(), "--debug".to_owned()]);
         line.extend(["--cacert".to_owned(), self.file("ca.pem")]);
         line.extend(["--token-file".to_owned(), self.file("token")]);
-        // No Keystone is there to compare the projects of both sides.
+        // No Keystone is available to compare the projects of both sides.
         line.extend(["--owner", "caller"].map(str::to_owned));
         line
     }
@@ -113,7 +113,7 @@ impl Pair {
         run
     }
 
-    /// Tries nothing again.
+    /// Copies without any retry.
     async fn livecopy_once(&self) -> Run {
         let (once, none) = (["--retries", "0"], ["--low-level-retries", "0"]);
         let words = [&["livecopy", &self.a.url, &self.b.url], &once[..], &none].concat();
@@ -124,10 +124,10 @@ impl Pair {
         self.run(&["livecopy", &self.a.url, &self.b.url]).await
     }
 
-    /// The record at B is back at queued, and a good run completes it under the same id; after
-    /// that there is nothing to do.
+    /// Checks that the record at B is queued again, that another run completes it under the same
+    /// id, and that a further run has nothing to do.
     async fn completes(&self, id: &ImageId) {
-        // The server notices a moment later that the upload was broken off.
+        // The server notices the broken upload with a delay.
         for _ in 0..1000 {
             if self.b.kept.get(id).await.unwrap().status != Status::Saving {
                 break;
@@ -166,7 +166,7 @@ async fn a_flipped_byte_from_the_source_is_exit_6(stack: &'static str) {
 
 async fn a_source_cut_short_is_exit_3(stack: &'static str) {
     let pair = Pair::new(stack).await;
-    // Before the upload begins, nothing is made at the target.
+    // A fault before the upload begins leaves no record at the target.
     let id = pair.a.image(1, data()).await;
     pair.a.faulty.inject(Method::GET, is_file, 1, Fault::CutDownload { after: 7 });
     pair.livecopy_once().await.exits(3);
@@ -207,7 +207,7 @@ async fn mislabelled_data_is_exit_3_before_the_upload(stack: &'static str) {
     }
     assert!(pair.b.faulty.requests().iter().all(|(method, _)| method == Method::GET));
 
-    // A directory takes it, and there the record can be corrected.
+    // A directory accepts the image, and the record can be corrected there.
     let dump = pair.file("dump");
     pair.run(&["dump", &pair.a.url, &dump]).await.exits(0);
     let record = Path::new(&dump).join(format!("{id}.json"));
@@ -215,7 +215,7 @@ async fn mislabelled_data_is_exit_3_before_the_upload(stack: &'static str) {
     std::fs::write(&record, text).unwrap();
     pair.run(&["load", &dump, &pair.b.url]).await.exits(0);
 
-    // Without the check, Glance says so at the end of the upload.
+    // Without the check, Glance refuses the data at the end of the upload.
     pair.a.image_of("qcow2", 2, data()).await;
     let words = ["livecopy", &pair.a.url, &pair.b.url, "--content-check", "off"];
     let run = pair.run(&words).await.exits(3);
@@ -268,7 +268,7 @@ async fn a_dump_that_was_killed_is_completed(stack: &'static str) {
     pair.run(&["compare", &pair.a.url, &dump]).await.exits(0);
 }
 
-/// `dump A - | load - B`, of which `cut` bytes pass.
+/// Runs `dump A - | load - B`, with a pipe that passes the first `cut` bytes.
 async fn piped(pair: &Pair, cut: Option<u64>) -> [Run; 2] {
     let from = pair.line(&["dump", &pair.a.url, "-"]);
     let to = pair.line(&["load", "-", &pair.b.url]);
@@ -283,7 +283,7 @@ async fn a_stream_passes_from_one_glance_to_another(stack: &'static str) {
     for number in 1..=4 {
         images.push(pair.a.image(number, long(number).into()).await);
     }
-    // Cut in the data of the second image; the third fails at the source, once.
+    // The stream is cut in the data of the second image; the third image fails at the source once.
     let [writer, reader] = piped(&pair, Some(5 << 20)).await;
     assert_eq!(writer.code, Some(3), "{}", writer.stderr);
     assert!(writer.stderr.contains("the stream: cannot write it: its reader has gone"));
@@ -314,7 +314,7 @@ async fn a_stream_passes_from_one_glance_to_another(stack: &'static str) {
     pair.run(&["compare", &pair.a.url, &pair.b.url]).await.exits(0);
 }
 
-/// B has these images whole and public, and no other data.
+/// B has exactly these images complete and public.
 async fn whole(pair: &Pair, images: &[ImageId]) {
     let listed: Vec<Image> = futures_util::TryStreamExt::try_collect(
         pair.b.kept.list(&Selection::everything()).await.unwrap(),
@@ -334,7 +334,7 @@ async fn whole(pair: &Pair, images: &[ImageId]) {
     }
 }
 
-/// Nothing needs the schema, nor, where data can go through here as well, the import methods.
+/// A run does not need the schema, nor the import methods if the data can be streamed instead.
 async fn what_is_not_needed_ends_no_run(stack: &'static str) {
     let pair = Pair::new(stack).await;
     pair.a.image(1, data()).await;
@@ -349,14 +349,14 @@ async fn what_is_not_needed_ends_no_run(stack: &'static str) {
     }
     let asked = pair.b.faulty.requests();
     assert_eq!(asked.iter().filter(|(_, path)| is_schema(path)).count(), 1);
-    // Who wants nothing else is told.
+    // `--no-fallback` makes the missing import methods an error.
     let words = [&words[..], &["--no-fallback"]].concat();
     let run = pair.run(&words).await;
     assert_ne!(run.code, Some(0));
     assert!(run.stderr.contains("cannot read the import methods"), "{}", run.stderr);
 }
 
-/// 512 MiB, far above what may be in memory; both servers keep it on disk.
+/// Copies 512 MiB, far above the memory limit; both servers keep the data on disk.
 async fn memory_does_not_grow_with_the_image(stack: &'static str) {
     let stores = tempfile::tempdir().unwrap();
     let store = |name| -> Arc<dyn ImageStore> {
@@ -377,7 +377,7 @@ async fn memory_does_not_grow_with_the_image(stack: &'static str) {
     assert!((1024..64 * 1024).contains(&peak), "{peak} KiB");
 }
 
-/// The line `VmHWM:     1234 kB`; 0 when the process has gone.
+/// The number in the line `VmHWM:     1234 kB`; 0 if the process has ended.
 fn peak_of(status: &str) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
@@ -387,7 +387,7 @@ fn data() -> Body {
     Bytes::from_static(DATA).into()
 }
 
-/// Every case once for each TLS stack of this build.
+/// Runs every case once for each TLS stack of this build.
 macro_rules! for_each_stack {
     ($($case:ident)*) => {
         #[cfg(feature = "rustls")]

@@ -1,8 +1,8 @@
-//! Clouds as glance-core understands them, compared with what openstacksdk makes of the same files
-//! and variables: down to the requests that sign in.
+//! Compares how keystone-auth and openstacksdk interpret the same clouds files and variables,
+//! including the sign-in requests.
 //!
-//! `tests/identity/cases.py` has the cases and the reason of each deliberate difference;
-//! `expected.json` beside it is what openstacksdk said, by `generate.py`.
+//! `tests/identity/cases.py` has the cases, and the reason of each deliberate difference. The
+//! results of openstacksdk are in `expected.json` next to it, written by `generate.py`.
 
 use std::fs;
 use std::sync::{Arc, Mutex};
@@ -34,7 +34,7 @@ async fn clouds_are_understood_as_openstacksdk_does() {
     assert!(agree >= 60 && differ < agree / 2, "{agree} agree, {differ} differ");
 }
 
-/// Each auth type of keystoneauth is either there, or refused with what to use instead.
+/// Every auth type of keystoneauth is either supported, or refused with an alternative.
 #[test]
 fn every_auth_type_is_known() {
     let expected: Value = serde_json::from_str(EXPECTED).unwrap();
@@ -48,7 +48,7 @@ fn every_auth_type_is_known() {
                 assert!(error.hint.unwrap().contains("say `auth_type: "), "{kind}");
                 refused.push(kind);
             }
-            // Nothing else was said, so most types miss something.
+            // The case gives only the type, so most types report a missing option.
             Err(error) => assert!(error.reason.contains("is missing"), "{kind}: {error}"),
             Ok(cloud) => assert!(cloud.is_some() && kind == "none"),
         }
@@ -65,7 +65,7 @@ fn agrees(ours: &Result<Value, String>, theirs: &Value) -> Result<(), String> {
     }
 }
 
-/// The outcomes must differ, and ours must be the one that is written down.
+/// The results must differ, and ours must be the documented one.
 fn differs(ours: &Result<Value, String>, theirs: &Value, told: &Value) -> Result<(), String> {
     if agrees(ours, theirs).is_ok() {
         return Err("the difference is gone".into());
@@ -102,7 +102,7 @@ fn patched(theirs: Value, told: &Value) -> Value {
     }
 }
 
-/// What glance-core makes of a case.
+/// Our interpretation of a case.
 async fn understand(case: &Value, answers: &Value) -> Result<Value, String> {
     let root = tempfile::tempdir().unwrap();
     let root_name = root.path().display().to_string();
@@ -157,7 +157,7 @@ async fn outcome(cloud: Cloud, answers: &Value) -> Result<Value, String> {
     }))
 }
 
-/// Keystone, an identity provider and Glance in one, as in `generate.py`.
+/// Keystone, an identity provider and Glance in one server, like the one in `generate.py`.
 #[derive(Debug)]
 struct Double {
     answers: Value,
@@ -216,7 +216,7 @@ async fn written_down(request: Request<Body>) -> Value {
     })
 }
 
-/// Verifiers are random.
+/// Replaces the random verifiers.
 fn masked(
     (name, value): (std::borrow::Cow<'_, str>, std::borrow::Cow<'_, str>),
 ) -> (String, String) {
@@ -226,7 +226,7 @@ fn masked(
     }
 }
 
-// Kerberos and SAML need packages that openstacksdk does not bring.
+// Kerberos and SAML need packages that openstacksdk does not install.
 const REFUSED: &str = "v2password v2token v3oauth1 v3oauth2mtlsclientcredential v3oidcauthcode \
                        v3tokenlessauth v3websso";
 

@@ -1,4 +1,4 @@
-//! Faults are injected as a test says, which many suites rely on.
+//! The fault injection itself, which many suites rely on.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Faults on the way: what the operator is told, and what is left at the target.
+//! Faults during a copy: the message to the operator, and the state left at the target.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use serde_json::json;
 
 use crate::support::fault::{Fault, Faulty};
 
-/// Two Glances in process, each behind a layer that can misbehave.
+/// Two in-process Glances, each behind a transport that injects faults.
 struct Pair {
     a: Arc<Faulty>,
     b: Arc<Faulty>,
@@ -37,7 +37,7 @@ impl Pair {
         let (kept_a, kept_b) = (Arc::new(MemoryStore::new("a")), Arc::new(MemoryStore::new("b")));
         let (a, source) = glance("https://a", &kept_a);
         let (b, target) = glance("https://b", &kept_b);
-        // What is tried again: suites/transfer.
+        // The suites `run` and `requests` test retries.
         let policy = Policy { transfers: 2, retries: Retries::NONE, ..Policy::default() };
         Self { a, b, kept_a, kept_b, replication: Replication { source, target, policy } }
     }
@@ -73,7 +73,7 @@ impl Pair {
         outcomes.remove(0).result.unwrap_err()
     }
 
-    /// A good run after a bad one fills the record that was left, under the same id.
+    /// Checks that a second run fills the leftover record, under the same id.
     async fn completes(&self, id: &ImageId, data: &[u8]) {
         assert_eq!(self.kept_b.get(id).await.unwrap().status, Status::Queued);
         let outcome = self.run().await.remove(0);
@@ -146,8 +146,8 @@ async fn a_target_that_stored_something_else_is_quarantined_on_every_run() {
     assert_eq!(pair.kept_b.get(&id).await.unwrap(), replica);
 }
 
-/// Shared with nobody is as hidden as private. Once it is known that the target's digests prove the
-/// data, such an image needs no request more than record, data and proof.
+/// A shared image without members is as hidden as a private one. Once the target's digests are
+/// known to prove the data, such an image takes only three requests: record, data and proof.
 #[tokio::test]
 async fn a_shared_image_is_made_as_it_is_to_be() {
     let mut pair = Pair::new();
@@ -180,7 +180,7 @@ async fn a_shared_image_is_made_as_it_is_to_be() {
     assert_eq!(replica.attributes.visibility, Visibility::Private);
 }
 
-/// A sign-in whose every token is another, and good.
+/// A sign-in that returns a different valid token each time.
 #[derive(Debug, Default)]
 struct Renewable(std::sync::atomic::AtomicUsize);
 
@@ -198,7 +198,7 @@ impl AuthPlugin for Renewable {
 async fn an_upload_with_a_refused_token_is_made_again_with_another_once() {
     let mut pair = Pair::new();
     pair.image(1, b"the data of an image").await;
-    // A fixed token has no other.
+    // A fixed token cannot be renewed.
     pair.b.inject(Method::PUT, is_file, 1, Fault::Status(401));
     let CopyError::Target(error) = pair.failure().await else { panic!("the target is guilty") };
     assert_eq!(error.kind, StoreErrorKind::Unauthenticated);
@@ -327,10 +327,12 @@ async fn a_comparison_sees_members() {
     assert_eq!(fields, expected);
 }
 
-/// What records say: of which image (all), which field, and its value.
+/// Field values that records show: the image's id (empty for all images), the field, and its JSON
+/// value.
 type Fields = &'static [(&'static str, &'static str, &'static str)];
 
-/// A source whose records say this of its images, and what becomes of one with `data`.
+/// Copies an image with `data` from a source whose records show these fields, and returns the
+/// result.
 async fn copied_as(
     fields: Fields,
     data: &'static [u8],
@@ -343,7 +345,7 @@ async fn copied_as(
     (pair, id, result)
 }
 
-/// What a record says that has neither digest nor size.
+/// The fields of a record with neither digest nor size.
 const SILENT: Fields = &[
     ("", "size", "null"),
     ("", "checksum", "null"),
@@ -445,8 +447,8 @@ const ODD_2: Fault = Fault::Says(&[(ID_2, "min_disk", "\"20\"")]);
 const ODD_4: Fault = Fault::Says(&[(ID_4, "size", "-1")]);
 
 impl Pair {
-    /// Five images that a sync has copied, of which the source then lost the last two. The next sync
-    /// removes those.
+    /// Five images that a sync has copied, the last two of which the source then lost. The next
+    /// sync removes their replicas.
     async fn with_extras() -> Self {
         let mut pair = Self::new();
         let mut ids = Vec::new();
@@ -463,7 +465,7 @@ impl Pair {
         pair
     }
 
-    /// Runs, and says how it ended and what became of each image, by its number.
+    /// Runs, and returns the result of the run and of each image, by number.
     async fn ended(&self) -> (Result<(), RunError>, Vec<(u8, Result<Done, CopyError>)>) {
         let mut outcomes = Vec::new();
         let observe = |outcome: Outcome| {

@@ -1,5 +1,5 @@
-//! Several machines at one replication: shards together do everything, each image once, and one report
-//! is made of theirs.
+//! One replication split over several machines: the shards together copy every image exactly once,
+//! and their reports merge into one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -30,12 +30,12 @@ fn shard(number: u64, of: u32) -> Shard {
     Shard::new(number, NonZeroU32::new(of).unwrap()).unwrap()
 }
 
-/// The shard of so many that an image is in.
+/// The shard, out of `of`, that contains an image.
 fn shard_of(image: &ImageId, of: u32) -> u64 {
     (1..=of.into()).find(|number| shard(*number, of).contains(image)).unwrap()
 }
 
-/// A Glance on plain HTTP.
+/// A Glance over plain HTTP.
 struct Site {
     url: String,
     kept: Arc<MemoryStore>,
@@ -51,7 +51,7 @@ impl Site {
         Self { url, kept }
     }
 
-    /// One with images of these numbers, of as many bytes.
+    /// A site with images of these numbers; the size of each is its number in bytes.
     async fn with(numbers: impl IntoIterator<Item = u32>) -> Self {
         let site = Self::open().await;
         for number in numbers {
@@ -82,7 +82,7 @@ impl Site {
     }
 }
 
-/// Runs the tool with a token that the servers here do not look at.
+/// Runs the tool with a token that these servers ignore.
 async fn run(line: &[&str]) -> Run {
     let line: Vec<String> = line.iter().map(ToString::to_string).collect();
     let run = tokio::task::spawn_blocking(move || {
@@ -104,7 +104,7 @@ fn ids_of(report: &Value) -> Vec<ImageId> {
 #[tokio::test(flavor = "multi_thread")]
 async fn shards_copy_each_image_once_and_all_of_them_everything() {
     let (a, b) = (Site::with(1..=60).await, Site::open().await);
-    // An extra image, which one shard has to say.
+    // An extra image, which exactly one shard must report.
     b.put(99, &[]).await;
     let mut copied = Vec::new();
     for number in 1..=5 {
@@ -124,7 +124,7 @@ async fn shards_copy_each_image_once_and_all_of_them_everything() {
     let once: BTreeSet<ImageId> = copied.iter().cloned().collect();
     assert_eq!((copied.len(), &once), (60, &a.ids().await));
     run(&["compare", &a.url, &b.url, "--one-way"]).await.exits(0);
-    // So do other numbers of them.
+    // Another number of shards agrees.
     run(&["compare", &a.url, &b.url, "--one-way", "--shard", "2/7"]).await.exits(0);
     run(&["size", &a.url, "--shard", "8/7"]).await.exits(2);
 }
@@ -138,7 +138,8 @@ async fn the_rest_of_the_selection_is_that_of_all_shards() {
     };
     let all: Vec<String> = (1..=40).map(|number| id(number).to_string()).collect();
     let named: Vec<&str> = all.iter().take(20).flat_map(|id| ["--id", id.as_str()]).collect();
-    // Of ten names the newest, which are images 31 to 40; by id those from 11 to 20.
+    // The newest image of each of ten names, images 31 to 40; by size, images of at least 30 bytes;
+    // by id, images 1 to 20.
     for options in [&["--latest-per", "name"][..], &["--min-size", "30"], &named] {
         let mut sum = 0;
         for number in 1..=3 {
@@ -179,7 +180,7 @@ async fn a_kernel_of_another_shard_is_named_as_it_is_or_by_the_next_run() {
     let elsewhere = |number: &u32| shard_of(&id(*number), 2) != shard_of(&kernel, 2);
     let dependent = (3..99).find(elsewhere).unwrap();
     a.put(dependent, &[("kernel_id", kernel.as_str())]).await;
-    // The kernel's id is used up at the target.
+    // The kernel's id is already used up at the target.
     b.put(1, &[]).await;
     b.kept.delete(&kernel).await.unwrap();
     let sync = async |number: u64| {
@@ -204,7 +205,7 @@ async fn a_kernel_of_another_shard_is_named_as_it_is_or_by_the_next_run() {
     assert_eq!(named().await, new.id.as_str());
 }
 
-/// The body of the array's script for one of its tasks, or of so many from a number on.
+/// Runs the script of a job array for one of its tasks; `array` has the first and last task number.
 fn task(work: &Path, array: [u32; 2], task: u32, line: &[&str]) -> Run {
     let bin = work.join("bin");
     fs::create_dir_all(&bin).unwrap();
@@ -232,7 +233,7 @@ async fn an_array_of_slurm_does_everything_and_one_report_says_so() {
             let (work, a, b) = (work.path().to_owned(), a.url.clone(), b.url.clone());
             tokio::task::spawn_blocking(move || task(&work, tasks, number, &[&a, &b]))
         });
-        // All at once, as they are.
+        // All tasks run concurrently, as in a job array.
         let started: Vec<_> = started.collect();
         let mut runs = Vec::new();
         for run in started {
@@ -240,7 +241,7 @@ async fn an_array_of_slurm_does_everything_and_one_report_says_so() {
         }
         runs
     };
-    // One task is not there yet.
+    // One task is still missing.
     for run in array([1, 8], vec![1, 2, 3, 4, 6, 7, 8]).await {
         assert_eq!(run.exits(0).stdout, "");
     }
@@ -262,7 +263,8 @@ async fn an_array_of_slurm_does_everything_and_one_report_says_so() {
     assert_eq!(merged["summary"]["copied"], 50);
     assert_eq!(merged["run"]["missing"], serde_json::json!([]));
 
-    // Submitted again from another number on; and one task alone, which does not know its place.
+    // The array is submitted again with other task numbers; a single task alone does not know its
+    // shard.
     for run in array([0, 7], (0..8).collect()).await {
         run.exits(0);
     }
@@ -316,7 +318,7 @@ async fn a_report_in_a_file_is_whole_and_knows_how_the_run_ended() {
         async |more: &[&str]| run(&[&["sync", &a.url, &b.url], &options[..], more].concat()).await;
     assert_eq!(sync(&[]).await.exits(0).stdout, "");
     assert_eq!((&read()["run"]["exit_code"], &read()["summary"]["copied"]), (&0.into(), &4.into()));
-    // What is known only after the report.
+    // Errors that occur after the report's body are in the report too.
     for number in 1..=3 {
         a.kept.delete(&id(number)).await.unwrap();
     }
@@ -326,12 +328,12 @@ async fn a_report_in_a_file_is_whole_and_knows_how_the_run_ended() {
     assert_eq!(run_of["exit_code"], 8);
     let said = run_of["errors"][0][0].as_str().unwrap();
     assert!(said.contains("3 images would be removed"), "{run_of}");
-    // An earlier one is not taken for that of a run that never came to its report.
+    // The report of an earlier run is removed before it could be taken for this run's.
     sync(&["--id", "x"]).await.exits(2);
     assert!(path.exists());
     sync(&["--shard", "auto/2"]).await.exits(2);
     assert!(!path.exists() && !work.path().join("made/report.json.partial").exists());
-    // Streaming reports too, and one that broke off stays apart.
+    // Streaming commands write reports too, and an incomplete report stays under another name.
     let line = [&["compare", &a.url, &b.url], &options[..]].concat();
     run(&line).await.exits(1);
     assert_eq!(
@@ -351,7 +353,7 @@ async fn a_report_in_a_file_is_whole_and_knows_how_the_run_ended() {
 #[tokio::test(flavor = "multi_thread")]
 async fn only_what_belongs_together_is_merged() {
     let (a, b) = (Site::with(1..=12).await, Site::open().await);
-    // One fails at the target, which has other data under its id.
+    // One image fails at the target, which has used up the id.
     b.put(5, &[]).await;
     b.kept.delete(&id(5)).await.unwrap();
     let work = tempfile::tempdir().unwrap();

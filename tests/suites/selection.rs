@@ -1,5 +1,5 @@
-//! Selecting images on the command line: what each verb does, what a server is asked for, and that
-//! what is filtered out never counts as gone.
+//! Image selection on the command line: its effect on each command, the queries to a server, and
+//! that an image outside the selection never counts as deleted.
 
 use std::fs;
 use std::sync::{Arc, Mutex};
@@ -24,7 +24,7 @@ fn id(number: u8) -> ImageId {
     format!("00000000-0000-4000-8000-0000000000{number:02}").parse().unwrap()
 }
 
-/// An image of one byte per unit of its number, made on that day of January.
+/// Creates an image of `number` bytes, dated on the January day `number`.
 async fn put(store: &dyn ImageStore, number: u8, name: &str, tags: &[&str]) {
     let attributes = Attributes {
         name: Some(name.to_owned()),
@@ -41,7 +41,7 @@ async fn put(store: &dyn ImageStore, number: u8, name: &str, tags: &[&str]) {
     store.upload(&image.id, Body::from(data)).await.unwrap();
 }
 
-/// What is listed most often below.
+/// The images that most tests list.
 async fn seed(store: &dyn ImageStore) {
     put(store, 1, "debian-12", &["stable"]).await;
     put(store, 2, "debian-13", &["testing", "daily"]).await;
@@ -57,7 +57,7 @@ async fn dump() -> TempDir {
     directory
 }
 
-/// Writes down what the API is asked.
+/// Records the requests to the API.
 struct Watched {
     inner: Faulty,
     asked: Mutex<Vec<String>>,
@@ -78,7 +78,7 @@ impl Transport for Watched {
     }
 }
 
-/// A Glance on plain HTTP.
+/// A Glance over plain HTTP.
 struct Site {
     url: String,
     kept: Arc<MemoryStore>,
@@ -101,14 +101,14 @@ impl Site {
         Self { url, kept, api }
     }
 
-    /// The requests since the last time that begin so.
+    /// The requests since the last call that begin with `start`.
     fn asked(&self, start: &str) -> Vec<String> {
         let asked = std::mem::take(&mut *self.api.asked.lock().unwrap());
         asked.into_iter().filter(|request| request.starts_with(start)).collect()
     }
 }
 
-/// Runs the tool with a token that the servers here do not look at.
+/// Runs the tool with a token that these servers ignore.
 async fn run(line: &[&str]) -> Run {
     let line: Vec<String> =
         line.iter().chain(&["-t", "none", "--owner", "caller"]).map(ToString::to_string).collect();
@@ -119,7 +119,7 @@ async fn run(line: &[&str]) -> Run {
     run.await.unwrap()
 }
 
-/// How many images a directory holds that these options select, by the sum of their sizes.
+/// The total size of the images that these options select.
 async fn size(store: &str, options: &[&str]) -> u64 {
     let line = [&["size", store, "--output", "json"], options].concat();
     let answer: Value = serde_json::from_str(&run(&line).await.exits(0).stdout).unwrap();
@@ -172,7 +172,7 @@ async fn files_name_ids_and_rules() {
     assert_eq!(size(path, &["--ids-from", list]).await, 3);
     assert_eq!(size(path, &["--ids-from", list, "--id", id(4).as_str()]).await, 7);
     assert_eq!(size(path, &["--ids-from", list, "--tag", "daily"]).await, 2);
-    // No id is not every id.
+    // An empty list of ids selects nothing, not everything.
     fs::write(&file, "# none\n").unwrap();
     assert_eq!(size(path, &["--ids-from", list]).await, 0);
     fs::write(&file, "# the first that fits\n+ tag=daily\n- name=debian-*\n").unwrap();
@@ -234,7 +234,7 @@ async fn the_server_is_asked_for_what_is_selected() {
     let filters = "visibility=all&name=in:debian-12,old&member_status=all&os_hidden=false";
     assert_eq!(site.asked("GET"), [format!("GET /v2/images?{filters}{tail}")]);
 
-    // The newest are looked for first, then asked for by their ids.
+    // The newest images are determined first, and then requested by their ids.
     assert_eq!(size(&site.url, &["--latest-per", "number", "--name", "*-2?"]).await, 3);
     let asked = site.asked("GET");
     assert_eq!(asked.len(), 4, "{asked:?}");
@@ -268,7 +268,7 @@ async fn every_verb_selects() {
 async fn what_is_filtered_out_is_not_gone() {
     let (a, b) = (Site::open().await, Site::open().await);
     seed(&*a.kept).await;
-    // The replica of 4 has another name, that of 1 has lost its tag, 5 and 6 are extra.
+    // At the target, 4 has another name, 1 has lost its tag, and 5 and 6 are extra.
     put(&*b.kept, 4, "debian-4", &[]).await;
     put(&*b.kept, 1, "debian-12", &[]).await;
     put(&*b.kept, 5, "debian-5", &[]).await;
@@ -282,21 +282,21 @@ async fn what_is_filtered_out_is_not_gone() {
         let lookups = a.asked("GET /v2/images/").len();
         (numbers.collect::<Vec<u8>>(), lookups)
     };
-    // 4 is looked for, because it may be gone, and 5, which is.
+    // 4 and 5 are looked up at the source, because each may be deleted there; 5 is.
     assert_eq!(compare(&["--name", "debian-*"]).await, (vec![1, 2, 5], 2));
     let target = b.asked("GET /v2/images?");
     assert!(target.iter().all(|query| !query.contains("name")), "{target:?}");
-    // Without a condition there is nothing to look for.
+    // Without a condition no lookup is needed.
     assert_eq!(compare(&[]).await, (vec![1, 2, 3, 4, 5, 6], 0));
     b.asked("");
     let ids = [id(2), id(4), id(5)];
     let named = ids.iter().flat_map(|id| ["--id", id.as_str()]).collect::<Vec<_>>();
     assert_eq!(compare(&named).await, (vec![2, 4, 5], 1));
-    // Apart from replicas that could not get their images' ids.
+    // The target is asked only for these ids, and for replicas under other ids.
     let target = b.asked("GET /v2/images?");
     let is_narrow = |query: &String| query.contains("id=in:") || query.contains("new_id=true");
     assert!(target.iter().all(is_narrow), "{target:?}");
-    // What cannot be found out does not count as gone.
+    // If the lookup fails, an image does not count as deleted.
     let is_five = |path: &str| path.ends_with("05");
     a.api.inner.inject(Method::GET, is_five, 1, Fault::Status(403));
     let line = ["compare", &a.url, &b.url, "--name", "debian-*"];

@@ -1,10 +1,10 @@
-//! Running the tool as an operator does.
+//! Runs the tool as an operator does.
 
 use std::io::Read;
 use std::panic::Location;
 use std::process::{Child, Command, Output, Stdio};
 
-/// What a run said.
+/// The exit code and output of a run.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) code: Option<i32>,
@@ -12,8 +12,8 @@ pub(crate) struct Run {
     pub(crate) stderr: String,
 }
 
-/// Runs the tool with these variables; those of this machine for trust and proxies are cleared.
-/// Whatever the test: the tool must say no secret that it was given, and must not panic.
+/// Runs the tool with these variables, in an environment without this machine's trust and proxy
+/// variables. Fails the test if the tool prints a secret that it was given, or panics.
 #[track_caller]
 pub(crate) fn replicator_with(line: &[&str], variables: &[(&str, &str)]) -> Run {
     let output = command().args(line).envs(variables.iter().copied()).output().unwrap();
@@ -23,7 +23,7 @@ pub(crate) fn replicator_with(line: &[&str], variables: &[(&str, &str)]) -> Run 
     run
 }
 
-/// The secrets among arguments and variables. A short one may be a word by chance.
+/// The secrets among arguments and variables, except short ones, which may be ordinary words.
 fn secrets<'a>(line: &[&'a str], variables: &[(&str, &'a str)]) -> Vec<&'a str> {
     let of_option = |pair: &[&'a str]| TOKEN_OPTIONS.contains(&pair[0]).then_some(pair[1]);
     let of_variable = |(name, value): &(&str, &'a str)| {
@@ -36,7 +36,7 @@ fn secrets<'a>(line: &[&'a str], variables: &[(&str, &'a str)]) -> Vec<&'a str> 
     all.filter(|secret| secret.len() > 4).collect()
 }
 
-/// Runs the tool with its standard output going there.
+/// Runs the tool with its standard output going to `out`.
 #[track_caller]
 pub(crate) fn start_into(line: &[&str], output: impl Into<Stdio>) -> Run {
     let mut command = command();
@@ -44,13 +44,13 @@ pub(crate) fn start_into(line: &[&str], output: impl Into<Stdio>) -> Run {
     Run::of(command.spawn().unwrap().wait_with_output().unwrap())
 }
 
-/// Starts the tool and lets it run; what it says is lost.
+/// Starts the tool, and discards its output.
 #[track_caller]
 pub(crate) fn start(line: &[String]) -> Child {
     command().args(line).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
-/// Starts the tool with these variables and lets it run; what it says is lost.
+/// Starts the tool with these variables, and discards its output.
 #[track_caller]
 pub(crate) fn start_with(line: &[String], variables: &[(String, String)]) -> Child {
     let variables = variables.iter().map(|(name, value)| (name, value));
@@ -59,7 +59,7 @@ pub(crate) fn start_with(line: &[String], variables: &[(String, String)]) -> Chi
     command.spawn().unwrap()
 }
 
-/// Starts the tool with these variables, for somebody who listens to what it says.
+/// Starts the tool with these variables and piped output, which the caller has to read.
 #[track_caller]
 pub(crate) fn start_heard(line: &[String], variables: &[(String, String)]) -> Child {
     let variables = variables.iter().map(|(name, value)| (name, value));
@@ -68,13 +68,13 @@ pub(crate) fn start_heard(line: &[String], variables: &[(String, String)]) -> Ch
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-/// Starts the tool with its standard output at the caller's end of a pipe.
+/// Starts the tool with its standard output in a pipe that the caller reads.
 #[track_caller]
 pub(crate) fn start_piped(line: &[&str]) -> Child {
     command().args(line).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap()
 }
 
-/// Two runs of the tool with a pipe between them, through which `cut` bytes pass, or all.
+/// Runs the tool twice with a pipe between the runs, which passes the first `cut` bytes, or all.
 #[track_caller]
 pub(crate) fn piped(from: &[String], cut: Option<u64>, to: &[String]) -> [Run; 2] {
     let start = |mut command: Command, line: &[String], input: Stdio| {
@@ -84,7 +84,7 @@ pub(crate) fn piped(from: &[String], cut: Option<u64>, to: &[String]) -> [Run; 2
     let mut writer = start(command(), from, Stdio::null());
     let mut reader = start(command(), to, Stdio::piped());
     let (out, mut input) = (writer.stdout.take().unwrap(), reader.stdin.take().unwrap());
-    // The reader may be gone before the end.
+    // The reader may end before the writer.
     let _ = std::io::copy(&mut out.take(cut.unwrap_or(u64::MAX)), &mut input);
     drop(input);
     [writer, reader].map(|child| {
@@ -100,14 +100,15 @@ fn command() -> Command {
     cleared(Command::new(env!("CARGO_BIN_EXE_glance-replicator-under-test")))
 }
 
-/// The same command, in an environment without what this machine says.
+/// The same command, in an environment without this machine's variables.
 #[track_caller]
 pub(crate) fn cleared(mut command: Command) -> Command {
     for variable in CLEARED {
         command.env_remove(variable);
     }
-    // What a test remembers is its own, and so are its locks. Its thread has its name; threads of a
-    // runtime are all called the same, so that the suite counts, too.
+    // Every test has a state directory of its own, and so its own locks. A test's thread is named
+    // after the test, but all threads of a runtime share one name, so the path contains the suite
+    // too.
     let suite = Location::caller().file().split('/').skip_while(|part| *part != "suites").nth(1);
     let suite = suite.unwrap_or("support");
     let test = std::thread::current().name().unwrap_or("other").replace("::", "-");
@@ -131,7 +132,7 @@ impl Run {
         }
     }
 
-    /// Fails the test, showing what was said, unless the exit code is `code`.
+    /// Fails the test with the run's output unless the exit code is `code`.
     #[track_caller]
     pub(crate) fn exits(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);

@@ -1,15 +1,15 @@
-//! How long and how often.
+//! The length and the number of repetitions of tests.
 
 use std::str::FromStr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// What `cargo xtask endure` asks for by this variable, or what a test of every day takes.
+/// The value of `variable`, which `cargo xtask endure` sets, or else `of_every_day`.
 pub(crate) fn extent<T: FromStr>(variable: &str, of_every_day: T) -> T {
     let asked = std::env::var(variable).ok();
     asked.map_or(of_every_day, |text| text.parse().ok().expect("the variable is a number"))
 }
 
-/// Numbers by chance, the same ones for the same seed (splitmix64, <https://prng.di.unimi.it>).
+/// Pseudo-random numbers determined by a seed (splitmix64, <https://prng.di.unimi.it>).
 #[derive(Debug)]
 pub(crate) struct Chance {
     pub(crate) seed: u64,
@@ -17,7 +17,7 @@ pub(crate) struct Chance {
 }
 
 impl Chance {
-    /// By the seed that was asked for, or another one every time.
+    /// Uses the seed from the environment, or else a new one on each run.
     pub(crate) fn new() -> Self {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         Self::of(extent("ENDURE_SEED", u64::from(now.subsec_nanos())))
@@ -27,13 +27,13 @@ impl Chance {
         Self { seed, state: seed }
     }
 
-    /// From 0 to below 1.
+    /// A number from 0 to below 1.
     pub(crate) fn fraction(&mut self) -> f64 {
         let number = u32::try_from(self.next() >> 32).unwrap_or_default();
         f64::from(number) / 4_294_967_296.0
     }
 
-    /// From 0 to below `limit`.
+    /// A number from 0 to below `limit`.
     pub(crate) fn below(&mut self, limit: u64) -> u64 {
         let number = (u128::from(self.next()) * u128::from(limit)) >> 64;
         u64::try_from(number).unwrap_or_default()

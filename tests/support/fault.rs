@@ -1,4 +1,4 @@
-//! A transport that misbehaves on purpose and remembers what it was asked.
+//! A transport that injects faults and records the requests.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -16,83 +16,83 @@ use http::{HeaderName, Method, Request, Response, StatusCode};
 use serde_json::Value;
 use tokio::sync::oneshot;
 
-/// What goes wrong.
+/// An injected fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// The answer's body breaks off.
     CutDownload {
-        /// The bytes that still come.
+        /// The number of bytes that arrive before.
         after: u64,
     },
-    /// The answer's body stops coming, and the connection stays.
+    /// The answer's body stalls while the connection stays open.
     StallDownload {
-        /// The bytes that still come.
+        /// The number of bytes that arrive before.
         after: u64,
     },
-    /// One byte of the answer's body is another.
+    /// One byte of the answer's body is changed.
     CorruptDownload {
-        /// Which one.
+        /// The position of the byte.
         at: u64,
     },
-    /// No answer ever comes, and the request goes nowhere.
+    /// No answer ever comes, and the request is not carried out.
     Stall,
-    /// The answer is this status, and the request goes nowhere.
+    /// The answer has this status, and the request is not carried out.
     Status(u16),
-    /// The answer redirects to this location with 307, and the request goes nowhere.
+    /// The answer redirects to this location with 307, and the request is not carried out.
     Redirect(&'static str),
-    /// The answer is this status, with this `Retry-After`, and the request goes nowhere.
+    /// The answer has this status and this `Retry-After`, and the request is not carried out.
     Busy(u16, &'static str),
-    /// The answer is a page for people, with status 200, and the request goes nowhere.
+    /// The answer is an HTML page with status 200, and the request is not carried out.
     NotGlance,
-    /// The request arrives without its `Range`, so that all of the data comes.
+    /// The request arrives without its `Range`, so the answer has all of the data.
     IgnoreRange,
-    /// One byte of the request's body is another when the server gets it.
+    /// The server receives the request's body with one byte changed.
     StoreOther,
-    /// The same, of this byte.
+    /// The server receives the request's body with this byte changed.
     CorruptUpload {
-        /// Which one.
+        /// The position of the byte.
         at: u64,
     },
     /// Records in the answer show other digests than the server's.
     WrongDigest,
-    /// Records in the answer show a byte more than the server's data has.
+    /// Records in the answer show a size one byte above the server's.
     WrongSize,
-    /// Records in the answer show no digests, as Glance's of data that it never read.
+    /// Records in the answer show no digests, like Glance's for data that it never read.
     NoDigest,
-    /// Records in the answer say other things than the server's: those of the image with this id,
-    /// or of all where it is empty, have this field with this value in JSON.
+    /// Records in the answer differ from the server's. Each entry names the id of an image (empty
+    /// for all images), a field, and its JSON value.
     Says(&'static [(&'static str, &'static str, &'static str)]),
     /// The connection is lost before the request arrives.
     Lost,
     /// The connection is lost while the request's body is sent.
     CutUpload {
-        /// The bytes that still arrive.
+        /// The number of bytes that arrive before.
         after: u64,
     },
-    /// The request's body is taken no further, no answer comes, and the connection stays.
+    /// The server stops reading the request's body, sends no answer, and keeps the connection open.
     StallUpload {
-        /// The bytes that still arrive.
+        /// The number of bytes that arrive before.
         after: u64,
     },
-    /// The answer is a status in the middle of the request's body, which goes nowhere.
+    /// The answer is a status in the middle of the request's body, which is discarded.
     RefuseUpload {
-        /// The status.
+        /// The HTTP status code.
         status: u16,
-        /// The bytes that still arrive.
+        /// The number of bytes that arrive before.
         after: u64,
     },
-    /// The request is carried out, and the connection lost before the answer.
+    /// The request is carried out, and the connection is lost before the answer.
     AnswerLost,
     /// The request is carried out, and no answer ever comes.
     AnswerStalled,
-    /// The request is carried out, and the answer is this status all the same.
+    /// The request is carried out, but the answer has this status.
     Answer(u16),
-    /// The answer is this status once the request has arrived, which is carried out a moment later:
-    /// a proxy that gave up waiting.
+    /// The answer has this status once the request has arrived, and the request is carried out a
+    /// moment later, as behind a proxy that timed out.
     GaveUp(u16),
 }
 
-/// A [`Transport`] that hands requests on, except where a rule says otherwise.
+/// A [`Transport`] that passes requests on, except where a rule injects a fault.
 pub(crate) struct Faulty {
     inner: Arc<dyn Transport>,
     rules: Mutex<Vec<Rule>>,
@@ -108,13 +108,13 @@ struct Rule {
 }
 
 impl Faulty {
-    /// A wrapper around `inner` without any rule yet.
+    /// Wraps `inner`, without any rule yet.
     pub(crate) fn new(inner: Arc<dyn Transport>) -> Self {
         Self { inner, rules: Mutex::default(), requests: Mutex::default(), end: Mutex::default() }
     }
 
-    /// Adds a rule: the next `times` requests with this `method` and a fitting `path` suffer
-    /// `fault`. Of several rules that fit, the first counts. Rules may be added at any time.
+    /// Adds a rule: the next `times` requests with this `method` and a matching `path` suffer
+    /// `fault`. The first matching rule applies. Rules may be added at any time.
     pub(crate) fn inject(
         &self,
         method: Method,
@@ -126,26 +126,26 @@ impl Faulty {
         self.rules.lock().unwrap().push(rule);
     }
 
-    /// Lets the next `requests` pass, has the one after them suffer `fault`, and loses all further
-    /// ones: what a server sees of a client that is killed.
+    /// Passes the next `requests` requests, applies `fault` to the one after them, and loses all
+    /// later ones: the traffic that a server sees of a killed client.
     pub(crate) fn end_after(&self, requests: usize, fault: Fault) {
         let so_far = self.requests().len();
         let end = Some((so_far + requests, fault));
         *self.end.lock().unwrap() = end;
     }
 
-    /// Ends all faults.
+    /// Removes all rules.
     pub(crate) fn mend(&self) {
         self.rules.lock().unwrap().clear();
         *self.end.lock().unwrap() = None;
     }
 
-    /// The method and path of every request so far, in order of arrival.
+    /// The method and path of all requests so far, in order of arrival.
     pub(crate) fn requests(&self) -> Vec<(Method, String)> {
         self.requests.lock().unwrap().clone()
     }
 
-    /// How many requests are still to suffer a fault.
+    /// The number of requests that are still to suffer a fault.
     pub(crate) fn pending(&self) -> usize {
         let rules = self.rules.lock().unwrap();
         rules.iter().fold(0, |sum, rule| rule.times.saturating_add(sum))
@@ -168,7 +168,7 @@ impl Faulty {
         Some(rule.fault)
     }
 
-    /// Comes back when the request has arrived, and lets it be carried out later.
+    /// Returns when the request has arrived, and carries it out later.
     async fn give_up(&self, request: Request<Body>) -> Result<(), TransportError> {
         let (arrived, arrival) = oneshot::channel();
         let inner = Arc::clone(&self.inner);
@@ -193,7 +193,7 @@ impl Transport for Faulty {
     }
 }
 
-/// What is answered to a request that goes nowhere.
+/// The answer to a request that is not carried out.
 fn instead(fault: Fault) -> Option<Result<Response<Body>, TransportError>> {
     let with = |mut answer: Response<Body>, name: HeaderName, value| {
         answer.headers_mut().insert(name, HeaderValue::from_static(value));
@@ -209,7 +209,7 @@ fn instead(fault: Fault) -> Option<Result<Response<Body>, TransportError>> {
     })
 }
 
-/// A request as it arrives.
+/// The request as the server receives it.
 fn there(fault: Fault, mut request: Request<Body>) -> Request<Body> {
     match fault {
         Fault::IgnoreRange => {
@@ -226,7 +226,7 @@ fn there(fault: Fault, mut request: Request<Body>) -> Request<Body> {
     }
 }
 
-/// An answer as it comes back.
+/// The answer as the client receives it.
 async fn back(
     fault: Fault,
     answer: Result<Response<Body>, TransportError>,
@@ -256,7 +256,7 @@ impl fmt::Debug for Faulty {
     }
 }
 
-/// An error page, as Glance writes them.
+/// An error page in Glance's format.
 fn status(code: u16) -> Response<Body> {
     let status = StatusCode::from_u16(code).unwrap();
     let page = format!(
@@ -281,20 +281,20 @@ fn lost() -> TransportError {
     }
 }
 
-/// The first `after` bytes of a body, and then an error.
+/// The first `after` bytes of a body, followed by an error.
 fn cut(body: Body, after: u64) -> Body {
     let size = body.size();
     let end: Result<Bytes, BodyError> = Err("the connection was cut on purpose".into());
     Body::from_stream(first(body, after).chain(stream::iter([end])), size)
 }
 
-/// The first `after` bytes of a body, and then nothing, not even an end.
+/// The first `after` bytes of a body, after which the stream stalls without an end.
 fn stall(body: Body, after: u64) -> Body {
     let size = body.size();
     Body::from_stream(first(body, after).chain(stream::pending()), size)
 }
 
-/// A body whose end comes some time after it `arrived`.
+/// A body whose end is delayed after all its data has `arrived`.
 fn late(body: Body, arrived: oneshot::Sender<()>) -> Body {
     let size = body.size();
     let end = stream::once(async {
@@ -317,8 +317,8 @@ fn first(body: Body, count: u64) -> impl Stream<Item = Result<Bytes, BodyError>>
     })
 }
 
-/// A body with another byte at `at`; without one, at the end of its first chunk, so that the mark
-/// of the data's format at its beginning stays.
+/// A body with the byte at `at` changed. Without a position, the last byte of the first chunk
+/// changes, so that the format's signature at the beginning stays intact.
 fn corrupt(body: Body, at: Option<u64>) -> Body {
     let size = body.size();
     let mut before = 0_u64;
@@ -339,7 +339,7 @@ fn corrupt(body: Body, at: Option<u64>) -> Body {
     Body::from_stream(chunks, size)
 }
 
-/// A response whose records are changed so. One that is no JSON stays as it is.
+/// A response with `change` applied to its records. A response that is not JSON stays unchanged.
 async fn lie(response: Response<Body>, change: impl Fn(&mut Value)) -> Response<Body> {
     let is_json = response.headers().get(CONTENT_TYPE).is_some_and(|is| is == "application/json");
     if !is_json {
@@ -390,5 +390,5 @@ fn falsify(record: &mut Value) {
     }
 }
 
-/// How long a request that was given up goes on.
+/// Delay before a request whose proxy timed out is carried out.
 const LATE: Duration = Duration::from_millis(300);

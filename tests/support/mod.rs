@@ -1,6 +1,7 @@
-//! What several suites share: it finds the binaries of this package, as only tests can.
+//! Code that several suites share, which needs the paths of this package's binaries that Cargo
+//! gives to tests only.
 //!
-//! What `xtask` needs, too, is in the package's library.
+//! Code that `xtask` needs too is in the package's library.
 #![allow(dead_code, reason = "not every binary needs all of it")]
 
 pub(crate) mod common;

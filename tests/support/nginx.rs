@@ -1,4 +1,4 @@
-//! An nginx of a test's own. `cargo xtask test` installs it.
+//! An nginx for one test. `cargo xtask test` installs nginx.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -9,19 +9,19 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
 
-/// A process of its own, on a port of its own, in a directory of its own.
+/// An nginx process with a port and a directory of its own.
 pub(crate) struct Nginx {
     pub(crate) port: u16,
     _child: Child,
 }
 
 impl Nginx {
-    /// Starts it in `directory`. `http` says what it does, in a section of that name; `PORT` in it
-    /// is replaced by the port that it listens on.
+    /// Starts nginx in `directory`. `http` is the content of the configuration's `http` section, in
+    /// which `PORT` stands for the port that nginx listens on.
     pub(crate) async fn begin(directory: &Path, http: &str) -> Self {
         let deadline = Instant::now() + Duration::from_secs(20);
         loop {
-            // Somebody else may take the port before nginx does.
+            // Another process may take the port before nginx does.
             let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
             let mut child = start(directory, &http.replace("PORT", &free.port().to_string()));
             while child.try_wait().unwrap().is_none() {

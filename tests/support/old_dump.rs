@@ -1,4 +1,4 @@
-//! Dumps as the old tool made them.
+//! Dumps in the format of the old tool.
 
 use std::fs;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 pub(crate) const ID: &str = "6d55dd55-053a-4765-b7bc-b30df0ea3861";
 pub(crate) const OTHER_ID: &str = "7d55dd55-053a-4765-b7bc-b30df0ea3862";
 
-/// An image as the old tool dumped it: MD5 of `abc`, values as strings, a null property.
+/// Writes an image as the old tool dumped it: MD5 of `abc`, values as strings, a null property.
 pub(crate) fn write_old_image(directory: &Path, id: &str, size: u64, data: &[u8]) {
     let record = serde_json::json!({
         "id": id, "name": "oneiric", "status": "active", "size": size, "virtual_size": null,

@@ -23,22 +23,22 @@ pub(crate) struct Cloud {
     _turn: Turn,
 }
 
-/// Tests that empty servers, or count what is in their logs, have the cloud for themselves.
+/// Tests that empty servers or count log entries need exclusive access to the cloud.
 static TURNS: RwLock<()> = RwLock::new(());
 
-/// Held as long as a test lasts.
+/// Held for the duration of a test.
 enum Turn {
     Shared(#[expect(dead_code, reason = "its end counts")] RwLockReadGuard<'static, ()>),
     Alone(#[expect(dead_code, reason = "its end counts")] RwLockWriteGuard<'static, ()>),
 }
 
 impl Cloud {
-    /// The cloud, without other tests at it.
+    /// Exclusive access to the cloud.
     pub(crate) fn find() -> Self {
         Self::at(Turn::Alone(TURNS.write().unwrap_or_else(PoisonError::into_inner)))
     }
 
-    /// The cloud, together with other tests that share it.
+    /// Access shared with other tests.
     pub(crate) fn find_shared() -> Self {
         Self::at(Turn::Shared(TURNS.read().unwrap_or_else(PoisonError::into_inner)))
     }
@@ -60,7 +60,7 @@ impl Cloud {
         self.replicator_with(line, &[])
     }
 
-    /// Runs the tool on the clouds here; it must say none of their secrets.
+    /// Runs the tool on the clouds; fails the test if the output contains a secret of theirs.
     #[track_caller]
     pub(crate) fn replicator_with(&self, line: &[&str], more: &[(&str, &str)]) -> Run {
         let clouds = [("OS_CLIENT_CONFIG_FILE", self.text("clouds_yaml"))];
@@ -69,7 +69,7 @@ impl Cloud {
         run
     }
 
-    /// The password of all users, the secrets of application credentials, the keys of devices.
+    /// The password of all users, the secrets of application credentials, and the TOTP keys.
     fn secrets(&self) -> Vec<String> {
         let read = |path: &Path| fs::read_to_string(path).unwrap();
         let mut secrets = vec![read(&self.directory.join("secret"))];
@@ -100,13 +100,13 @@ impl Cloud {
         said
     }
 
-    /// Has `cloud/judge.py` compare two clouds, with more of its options.
+    /// Compares two clouds with `cloud/judge.py` and these further options.
     pub(crate) fn judge(&self, source: &str, target: &str, options: &[&str]) -> Judgement {
         let said = self.python("judge.py", &[&[source, target], options].concat());
         Judgement(serde_json::from_str(&said).unwrap())
     }
 
-    /// A cloud as our own code understands it.
+    /// A cloud of clouds.yaml, as `keystone-auth` reads it.
     pub(crate) fn configured(&self, name: &str) -> keystone_auth::Cloud {
         let variable = ("OS_CLIENT_CONFIG_FILE".to_owned(), self.text("clouds_yaml").to_owned());
         let clouds = Clouds::load(Environment::new([variable], "/nonexistent")).unwrap();
@@ -123,19 +123,19 @@ impl Cloud {
         token.to_str().unwrap().to_owned()
     }
 
-    /// The lines of an access log that have all of these words.
+    /// The lines of an access log that contain all these words.
     pub(crate) fn requests(&self, server: &str, words: &[&str]) -> Vec<String> {
         let log = self.access_log(server);
         let fits = |line: &&str| words.iter().all(|word| line.contains(word));
         log.lines().filter(fits).map(str::to_owned).collect()
     }
 
-    /// How far the access log of a server is by now, for `writes_since`.
+    /// The current end of a server's access log, for `writes_since`.
     pub(crate) fn mark(&self, server: &str) -> usize {
         self.access_log(server).len()
     }
 
-    /// The requests since a mark, as the access log has them.
+    /// The requests since a mark, from the access log.
     pub(crate) fn requests_since(&self, server: &str, mark: usize) -> Vec<String> {
         self.access_log(server)[mark..].lines().map(str::to_owned).collect()
     }
@@ -147,7 +147,7 @@ impl Cloud {
         ids["a"][name].as_str().unwrap().to_owned()
     }
 
-    /// The requests since a mark that were meant to change something, as the access log has them.
+    /// The modifying requests since a mark, from the access log.
     pub(crate) fn writes_since(&self, server: &str, mark: usize) -> Vec<String> {
         let log = self.access_log(server);
         let method = |line: &str| line.split(' ').nth(2).unwrap_or_default().to_owned();
@@ -155,7 +155,7 @@ impl Cloud {
         log[mark..].lines().filter(writes).map(str::to_owned).collect()
     }
 
-    /// The access log of a server, which nginx has finished: it writes a line after the answer.
+    /// A server's access log, once nginx has written it: it logs a request after the answer.
     fn access_log(&self, server: &str) -> String {
         sleep(Duration::from_millis(100));
         let path = self.endpoints["access_log"][server].as_str().unwrap();
@@ -163,12 +163,12 @@ impl Cloud {
     }
 }
 
-/// What `cloud/judge.py` found.
+/// The findings of `cloud/judge.py`.
 pub(crate) struct Judgement(Value);
 
 impl Judgement {
-    /// The images of the source that are in a state (same, missing or different), by name and as
-    /// the judge has them, with their differences.
+    /// The source's images in a state (same, missing or different), by name, with the judge's
+    /// entry, which lists the differences.
     pub(crate) fn in_state(&self, state: &str) -> Vec<(String, &Value)> {
         let images = self.0["images"].as_object().unwrap().values();
         let named = images.filter(|image| image["state"] == state).map(|image| {
@@ -180,24 +180,24 @@ impl Judgement {
         found
     }
 
-    /// The state of an image and its differences, by the image's id.
+    /// The state and differences of an image, by its id.
     pub(crate) fn of(&self, id: &str) -> &Value {
         &self.0["images"][id]
     }
 
-    /// The id of an image that `in_state` gave.
+    /// The id of an image that `in_state` returned.
     pub(crate) fn id(&self, image: &Value) -> String {
         let mut images = self.0["images"].as_object().unwrap().iter();
         images.find(|(_, one)| std::ptr::eq(*one, image)).unwrap().0.clone()
     }
 
-    /// The ids that only the target has.
+    /// The ids that exist only at the target.
     pub(crate) fn extra(&self) -> &[Value] {
         self.0["extra"].as_array().unwrap()
     }
 
-    /// Fails the test unless these images are missing at the target, all others are the same, and
-    /// the target has no more. Gives the number of those that are the same.
+    /// Fails the test unless exactly these images are missing at the target, all others are the
+    /// same, and the target has no further images. Returns the number of images that are the same.
     #[track_caller]
     pub(crate) fn all_same_but_missing(&self, missing: &[&str]) -> usize {
         let different = self.in_state("different");
@@ -208,7 +208,8 @@ impl Judgement {
         self.in_state("same").len()
     }
 
-    /// Fails the test unless C, which has a Keystone of its own, has all of `seed.py` that it can have.
+    /// Fails the test unless C, which has a Keystone of its own, has all of `seed.py` that it can
+    /// have.
     #[track_caller]
     pub(crate) fn is_all_that_c_can_hold(&self) {
         let missing: Vec<_> = self.in_state("missing").into_iter().map(|(name, _)| name).collect();
@@ -216,7 +217,7 @@ impl Judgement {
         let mut expected: Vec<_> = NOT_PORTABLE.iter().copied().chain(blocked).collect();
         expected.sort_unstable();
         assert_eq!(missing, expected);
-        // Members that are no projects there can't be reproduced; all else is.
+        // Members that are not projects at C cannot be reproduced; everything else can.
         for (name, image) in self.in_state("different") {
             let differences = image["differences"].as_object().unwrap();
             let lost = differences.keys().all(|field| LOST_MEMBERS.contains(&&**field));
@@ -250,10 +251,10 @@ pub(crate) fn xtask_cloud(line: &[&str]) {
     assert!(status.success(), "{line:?}");
 }
 
-/// Images of `seed.py` whose data means nothing elsewhere.
+/// Images of `seed.py` whose data is useless at another site.
 pub(crate) const NOT_PORTABLE: &[&str] = &["boot-from-volume", "encrypted", "encrypted-key-stays"];
 
-/// Images of `seed.py` that can't be at C, and a word of why.
+/// Images of `seed.py` that cannot be copied to C, and a part of the reason.
 pub(crate) const BLOCKED: &[(&str, &str)] = &[
     ("of-no-project", "not known at the source"),
     ("of-only-a", "not at the target"),
@@ -261,5 +262,5 @@ pub(crate) const BLOCKED: &[(&str, &str)] = &[
     ("vhdx", "disk_format"),
 ];
 
-/// Members of seeded images that are no projects at C.
+/// Members of seeded images that are not projects at C.
 pub(crate) const LOST_MEMBERS: &[&str] = &["member no-such-project", "member Default/only-a"];

@@ -1,4 +1,4 @@
-//! Glances on HTTPS that misbehave, and what is compared of two of them.
+//! Glances over HTTPS that inject faults, and the comparison of two of them.
 
 use std::io;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use crate::support::fault::Faulty;
 use crate::support::stack::Stack;
 use crate::support::watch::Watch;
 
-/// A Glance whose images are kept in memory; it ends with the value.
+/// A Glance that keeps its images in memory; dropping the value stops it.
 pub(crate) struct Site {
     pub(crate) url: String,
     pub(crate) kept: Arc<MemoryStore>,
@@ -32,12 +32,12 @@ pub(crate) struct Site {
 }
 
 impl Site {
-    /// An empty one, watched for `images`.
+    /// Starts an empty Glance whose records are watched for `images`.
     pub(crate) async fn open(stack: &Stack, images: &[Image]) -> Self {
         Self::open_behind(stack, images, |faulty| faulty).await
     }
 
-    /// The same, which gets its requests from what stands `before` it.
+    /// Like [`Self::open`], with a transport in front of the Glance.
     pub(crate) async fn open_behind(
         stack: &Stack,
         images: &[Image],
@@ -52,15 +52,15 @@ impl Site {
         Self { url, kept, faulty, watch, task }
     }
 
-    /// The site as a client of it sees it.
+    /// The site as a store for a client.
     pub(crate) fn store(&self, transport: &Arc<dyn Transport>) -> Arc<dyn ImageStore> {
         let session = Session::new(Arc::clone(transport), Arc::new(Renewable::default()));
         let (url, session) = (self.url.clone(), Arc::new(session));
         Arc::new(GlanceStore::new(url.clone(), Arc::clone(transport), url, session))
     }
 
-    /// How an image differs from what the source has, byte by byte and field by field; nothing of
-    /// it is the engine's own judgement.
+    /// The differences between an image here and at the source, in every byte and field, found
+    /// without the engine's own comparison.
     pub(crate) async fn differences(&self, source: &Self, id: &ImageId) -> Vec<String> {
         let (Ok(image), Ok(replica)) = (source.kept.get(id).await, self.kept.get(id).await) else {
             return vec!["it is not there".to_owned()];
@@ -84,7 +84,7 @@ impl Site {
     }
 }
 
-/// Serves `api` over HTTPS; gives its address, and the task that ends it when it is aborted.
+/// Serves `api` over HTTPS. Returns the URL, and the task; aborting the task stops the server.
 pub(crate) async fn serve(
     stack: &Stack,
     api: Arc<dyn Transport>,
@@ -96,7 +96,7 @@ pub(crate) async fn serve(
     (url, tokio::spawn(glance_server::serve(listener, acceptor, api, end)))
 }
 
-/// The name of the difference in members.
+/// The name of a difference in members.
 pub(crate) const MEMBERS: &str = "members";
 
 async fn data(site: &Site, id: &ImageId) -> Option<Vec<u8>> {
@@ -118,7 +118,7 @@ impl Drop for Site {
     }
 }
 
-/// A sign-in whose every proof is another, and good.
+/// A sign-in that returns a different valid proof each time.
 #[derive(Debug, Default)]
 struct Renewable(AtomicUsize);
 
@@ -131,5 +131,5 @@ impl AuthPlugin for Renewable {
     }
 }
 
-/// What opens every site.
+/// The token that every site accepts.
 pub(crate) const TOKEN: &str = "a-token-that-nobody-may-see";

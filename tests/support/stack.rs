@@ -1,4 +1,4 @@
-//! The TLS stacks of this build, each with servers' certificates and clients that trust them.
+//! The TLS stacks of this build, with server certificates and clients that trust them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,14 +12,14 @@ use http::{Method, Request, Response};
 use tests::pki::{Authority, Leaf};
 use transport_hyper::{Options, TlsAcceptor};
 
-/// A TLS library at both ends.
+/// A TLS library for clients and servers.
 pub(crate) struct Stack {
     pub(crate) name: &'static str,
     pub(crate) acceptor: Arc<dyn TlsAcceptor>,
     pub(crate) hashers: Hashers,
-    /// Waits as long as it takes on a busy machine.
+    /// A client whose timeouts suffice on a busy machine.
     pub(crate) patient: Arc<dyn Transport>,
-    /// Gives up soon.
+    /// A client with short timeouts.
     impatient: Arc<dyn Transport>,
 }
 
@@ -28,7 +28,7 @@ impl Stack {
         Self::all_and_ca().0
     }
 
-    /// All of them, and what signed their certificates, PEM.
+    /// Returns all stacks, and the PEM certificate of the CA that signed their server certificates.
     pub(crate) fn all_and_ca() -> (Vec<Arc<Self>>, String) {
         let root = Authority::root("the CA of the tests").unwrap();
         let server = root.issue(&Leaf::new("server", &["127.0.0.1"])).unwrap();
@@ -59,7 +59,7 @@ impl Stack {
 }
 
 impl Stack {
-    /// A client that gives up soon on these requests to this server.
+    /// A client with short timeouts for these requests to this server.
     pub(crate) fn impatient_at(
         &self,
         server: &str,
@@ -117,7 +117,7 @@ pub(crate) const STACKS: &[&str] = &[
     "native",
 ];
 
-/// A server's end of a TLS stack, with this certificate and key.
+/// The server side of a TLS stack, with this certificate and key.
 pub(crate) fn acceptor(stack: &str, chain: &[u8], key: &[u8]) -> Arc<dyn TlsAcceptor> {
     match stack {
         #[cfg(feature = "rustls")]

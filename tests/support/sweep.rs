@@ -1,4 +1,4 @@
-//! `kill -9` at random instants of a run, and then another run.
+//! Kills runs with `kill -9` at random instants, and then runs the command again.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::support::common::{Run, replicator_with, start_with};
 use crate::support::extent::Chance;
 
-/// What is killed.
+/// The command to kill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Work {
     Livecopy,
@@ -21,28 +21,28 @@ impl Work {
     pub(crate) const ALL: [Self; 4] = [Self::Livecopy, Self::Sync, Self::Dump, Self::Load];
 }
 
-/// Where it happens.
+/// The stores between which the commands run.
 pub(crate) trait Ground {
-    /// Has nothing at the target.
+    /// Empties the target.
     fn clear(&mut self, work: Work);
 
-    /// The command.
+    /// The command line.
     fn line(&self, work: Work, stack: &str) -> Vec<String>;
 
-    /// Variables of the command.
+    /// The environment variables of the command.
     fn variables(&self) -> Vec<(String, String)>;
 
-    /// How many images are whole at the target, and what should not be seen there.
+    /// The number of complete images at the target, and the violations seen there.
     fn look(&mut self, work: Work) -> (usize, Vec<String>);
 
-    /// How the target is not what the source is.
+    /// The differences between target and source.
     fn judge(&mut self, work: Work) -> Vec<String>;
 }
 
-/// Kills `count` runs, each at another instant, and has each done again. Gives the table.
+/// Kills `count` runs at random instants, and completes each with another run. Returns the table.
 ///
 /// # Panics
-/// With the table, when anything is not as it must be.
+/// Panics with the table if any outcome is wrong.
 pub(crate) fn sweep(ground: &mut impl Ground, stacks: &[&str], count: usize) -> String {
     let mut chance = Chance::new();
     let mut spans = Work::ALL.map(|work| span(ground, work, stacks[0]));
@@ -54,7 +54,7 @@ pub(crate) fn sweep(ground: &mut impl Ground, stacks: &[&str], count: usize) -> 
         let span = &mut spans[number % Work::ALL.len()];
         let mut instant = span.mul_f64(chance.fraction());
         let mut round = kill(ground, work, stack, instant);
-        // A run that is over can't be killed, and was quicker than was thought.
+        // A run that ended before the kill was faster than estimated.
         while round.is_none() {
             *span = span.mul_f64(0.95);
             instant = span.mul_f64(chance.fraction());
@@ -72,7 +72,7 @@ pub(crate) fn sweep(ground: &mut impl Ground, stacks: &[&str], count: usize) -> 
     table
 }
 
-/// How long the work takes when nobody disturbs it, which must go well.
+/// The duration of an undisturbed run, which must succeed.
 fn span(ground: &mut impl Ground, work: Work, stack: &str) -> Duration {
     ground.clear(work);
     let begin = Instant::now();
@@ -82,11 +82,11 @@ fn span(ground: &mut impl Ground, work: Work, stack: &str) -> Duration {
     span
 }
 
-/// What came of a kill.
+/// The outcome of a kill.
 struct Round {
-    /// Whole images at that instant.
+    /// Number of complete images at that instant.
     whole: usize,
-    /// Runs until all was well.
+    /// Number of runs until the copy was complete.
     again: usize,
     found: Vec<String>,
 }
@@ -103,7 +103,7 @@ fn kill(ground: &mut impl Ground, work: Work, stack: &str, instant: Duration) ->
     let (whole, mut found) = ground.look(work);
     let mut again = 1;
     let mut last = run(ground, work, stack);
-    // The server notices a moment later that an upload broke off.
+    // The server notices the broken upload with a delay.
     while last.code == Some(3) && last.stderr.contains(" saving") && again < 100 {
         sleep(Duration::from_millis(200));
         last = run(ground, work, stack);
@@ -125,7 +125,7 @@ fn run(ground: &impl Ground, work: Work, stack: &str) -> Run {
     replicator_with(&line, &variables)
 }
 
-/// Keeps a table for who asks for it later.
+/// Stores a table for later inspection.
 pub(crate) fn keep(name: &str, table: &str) {
     std::fs::write(Path::new(env!("CARGO_TARGET_TMPDIR")).join(name), table).unwrap();
 }

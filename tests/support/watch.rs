@@ -1,4 +1,4 @@
-//! Looks at a target's records after every request.
+//! Checks a target's records after every request.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
@@ -13,25 +13,25 @@ use glance_core::{Body, Transport, TransportError};
 use http::{Method, Request, Response};
 use serde_json::Value;
 
-/// A Glance that writes down when a user could see what is not proven, and when an id is burned.
+/// A Glance that records when a user could see an unproven image, and when an image id is burned.
 #[derive(Debug)]
 pub(crate) struct Watch {
     inner: Arc<dyn Transport>,
     kept: Arc<MemoryStore>,
     images: Vec<Image>,
-    /// The images that an answer showed whole, with the digest of the source.
+    /// The images that an answer showed complete, with the source's digest.
     proven: Arc<Mutex<BTreeSet<ImageId>>>,
     violations: Mutex<Vec<String>>,
 }
 
 impl Watch {
-    /// Of a Glance that keeps its images in `kept` and is to have `images`.
+    /// Wraps a Glance that keeps its images in `kept` and is to receive `images`.
     pub(crate) fn new(inner: Arc<dyn Transport>, kept: Arc<MemoryStore>, images: &[Image]) -> Self {
         let images = images.to_vec();
         Self { inner, kept, images, proven: Arc::default(), violations: Mutex::default() }
     }
 
-    /// Takes this image as proven before.
+    /// Treats this image as already proven.
     pub(crate) fn trust(&self, id: &ImageId) {
         self.proven.lock().unwrap().insert(id.clone());
     }
@@ -40,7 +40,7 @@ impl Watch {
         self.violations.lock().unwrap().clone()
     }
 
-    /// At the images that a request is about.
+    /// Checks the images that a request is about.
     async fn look(&self, method: &Method, path: &str) {
         let named = self.images.iter().find(|image| path.contains(image.id.as_str()));
         for image in named.map_or(self.images.as_slice(), std::slice::from_ref) {
@@ -49,7 +49,8 @@ impl Watch {
             let proven = !other && self.proven.lock().unwrap().contains(&image.id);
             let is_seen = match replica.attributes.visibility {
                 Visibility::Private => false,
-                // Without members, by nobody more: see `shared_with_nobody` in suite `cloud_smoke`.
+                // A shared image without members is visible to its owner only: see
+                // `shared_with_nobody` in the suite `cloud_smoke`.
                 Visibility::Shared => !self.kept.members(&image.id).await.unwrap().is_empty(),
                 _ => true,
             };
@@ -64,7 +65,7 @@ impl Watch {
         self.violations.lock().unwrap().push(what);
     }
 
-    /// The same answer, of which the records are read as they pass.
+    /// The same answer, with its records read in passing.
     fn reading(&self, answer: Response<Body>) -> Response<Body> {
         let (proven, images) = (Arc::clone(&self.proven), self.images.clone());
         answer.map(|body| {
@@ -82,7 +83,7 @@ impl Watch {
     }
 }
 
-/// Whether a record, or a list of them, shows that the image's data is there.
+/// Whether a record, or a list of records, shows the image with its data.
 fn shows(answer: &Value, image: &Image) -> bool {
     let shown = |record: &Value| {
         record["id"] == image.id.as_str()

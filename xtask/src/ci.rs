@@ -39,8 +39,8 @@ pub(crate) fn run() -> Result<(), Failure> {
     cargo(&["doc", "--workspace", "--no-deps", "--config", "build.rustdocflags=['-Dwarnings']"])
 }
 
-/// Runs a program that does not come with Rust. On a machine without the program, a line on standard
-/// error says what was left out, and the other checks go on.
+/// Runs a program that does not come with Rust. If the program is not installed, a line on
+/// standard error names the checks that are left out, and the other checks continue.
 fn run_if_installed(program: &str, arguments: &[&str], left_out: &str) -> Result<(), Failure> {
     say(format_args!("$ {}", [&[program], arguments].concat().join(" ")));
     match Command::new(program).args(arguments).current_dir(workspace::root()).status() {
@@ -59,9 +59,9 @@ fn run_if_installed(program: &str, arguments: &[&str], left_out: &str) -> Result
 const DENY: &[&str] =
     &["--locked", "check", "--hide-inclusion-graph", "bans", "licenses", "sources"];
 
-/// Suites that see whether a tool with one stack alone is whole: its options, each kind of endpoint,
-/// the real cloud, refusals and errors of TLS. An empty list means all suites of the
-/// binary. `cargo xtask test` runs every suite, and each with both stacks.
+/// Suites that show whether a tool with a single stack is complete: its options, each kind of
+/// endpoint, the real cloud, TLS refusals and errors. An empty list means all suites of the binary.
+/// `cargo xtask test` runs every suite with both stacks.
 const ALONE: [(&str, &[&str]); 5] = [
     ("offline", &["suites::cli::", "suites::conformance::", "suites::https::", "suites::run::"]),
     ("cloud", &["suites::cloud::cloud_smoke::"]),

@@ -1,4 +1,4 @@
-//! `cargo xtask demo`: the main job on two embedded servers, with nothing but Rust.
+//! `cargo xtask demo`: a copy between two embedded servers, with nothing installed but Rust.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -42,7 +42,7 @@ pub(crate) fn run() -> Result<(), Failure> {
     Ok(())
 }
 
-/// The directory of the demonstration: certificates, and what the servers serve.
+/// The working directory of the demonstration: certificates, and the data of the servers.
 struct Stage {
     directory: PathBuf,
     binary: PathBuf,
@@ -77,7 +77,7 @@ impl Stage {
         Server::start(&mut command, " on https://")
     }
 
-    /// Runs the tool, shows what it says, and fails when it exits with another code.
+    /// Runs the tool, shows its output, and fails unless the exit code is `exit`.
     fn replicator(&self, line: &[&str], exit: i32) -> Result<(), Failure> {
         print(format_args!("$ glance-replicator {}", line.join(" ")));
         let mut command = Command::new(&self.binary);
@@ -92,7 +92,7 @@ impl Stage {
     }
 }
 
-/// What would make the tool trust others, or go through a proxy.
+/// Variables that would change the tool's certificate trust or route it through a proxy.
 #[rustfmt::skip]
 const HARMFUL: &[&str] = &[
     "OS_CACERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR",

@@ -1,7 +1,7 @@
-//! `cargo xtask endure`: what a run endures, at full length: the suites `endure` and `endure_cloud`,
-//! of which `cargo xtask test` runs short versions.
+//! `cargo xtask endure`: the full-length versions of the suites `endure` and `endure_cloud`. `cargo
+//! xtask test` runs short versions.
 //!
-//! Variables that are set already count, so that one can begin with less.
+//! Variables that are already set take precedence, so a shorter run is possible.
 
 use clap::ValueEnum;
 
@@ -10,27 +10,27 @@ use crate::failure::Failure;
 use crate::shell::cargo_with;
 use crate::test::install_openssl;
 
-/// What is endured.
+/// The endurance test to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Subject {
-    /// All of it, one after the other.
+    /// Run all endurance tests, one after the other.
     All,
-    /// `kill -9` at 200 random instants, between embedded servers and directories.
+    /// Kill runs with `kill -9` at 200 random instants, between embedded servers and directories.
     Kills,
-    /// The same with real Glances.
+    /// Kill runs with `kill -9` at random instants, with real Glances.
     KillsInCloud,
-    /// Signals and the limit of time at 480 random instants: 20 of each kind, for each command and
-    /// one or eight images.
+    /// Stop runs by signals and by the time limit at 480 random instants: 20 of each kind, for each
+    /// command, with one image and with eight.
     Stops,
-    /// 20 dropped connections during one image of 1 GiB.
+    /// Drop the connection 20 times during one image of 1 GiB.
     Drops,
-    /// 500 GiB in one image, for ten and a half minutes on each TLS stack.
+    /// Stream an image of 500 GiB for ten and a half minutes with each TLS stack.
     Huge,
-    /// 2,000 small images while 2 % of all requests fail.
+    /// Copy 2,000 small images while 2 % of all requests fail.
     Soak,
 }
 
-/// Endures it.
+/// Runs the endurance tests of `subject`.
 pub(crate) fn run(subject: Subject) -> Result<(), Failure> {
     install_openssl()?;
     let wanted = |one| subject == one || subject == Subject::All;
@@ -46,17 +46,17 @@ pub(crate) fn run(subject: Subject) -> Result<(), Failure> {
 /// A test at full length.
 struct Trial {
     subject: Subject,
-    /// The binary of suites.
+    /// The test binary.
     binary: &'static str,
-    /// The module in it.
+    /// The module of the test in the binary.
     module: &'static str,
-    /// What makes it long.
+    /// The variable that sets the length.
     variable: &'static str,
     extent: &'static str,
 }
 
 impl Trial {
-    /// The tool is the one that is released.
+    /// Runs the test with the tool in the release profile.
     fn run(&self) -> Result<(), Failure> {
         let extent = std::env::var(self.variable).unwrap_or_else(|_| self.extent.to_owned());
         let suite = ["test", "--release", "-p", "tests", "--features", "tests/native-tls"];

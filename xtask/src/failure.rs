@@ -1,13 +1,13 @@
-//! Why a command gave up: one text for a person, built up from the inside out.
+//! The reason for a command's failure: one text for people, built from the inside out.
 
 use std::fmt::{self, Display};
 
-/// Why a command gave up.
+/// The reason for a command's failure.
 #[derive(Debug)]
 pub(crate) struct Failure(String);
 
 impl Failure {
-    /// A failure that begins here.
+    /// A failure without a cause.
     pub(crate) fn new(message: impl Into<String>) -> Self {
         Self(message.into())
     }
@@ -19,9 +19,9 @@ impl Display for Failure {
     }
 }
 
-/// Says what was being done when something failed.
+/// Adds to an error what the program was doing.
 pub(crate) trait Context<T> {
-    /// Puts `what` before the cause, as in `cannot write nginx.conf: no space left`.
+    /// Puts `what` in front of the cause, as in `cannot write nginx.conf: no space left`.
     fn context<W: Display>(self, what: impl FnOnce() -> W) -> Result<T, Failure>;
 }
 

@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask --help`.
+//! The project's own tasks, listed by `cargo xtask --help`.
 
 mod bench;
 mod ci;
@@ -45,7 +45,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The project's own commands.
+/// The project's own tasks.
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask")]
 struct Arguments {
@@ -55,30 +55,31 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Measure beside others; needs nginx and curl.
+    /// Compare the speed with other tools (needs nginx and curl).
     Bench {
-        /// What to measure.
+        /// The benchmark to run.
         subject: bench::Subject,
     },
-    /// Check format, spelling, dependencies, invariants, lints of every feature set, documentation.
+    /// Check format, spelling, dependencies, invariants, the lints of every feature set,
+    /// documentation.
     Ci,
-    /// Real Keystones and Glances over HTTPS on the loopback interface.
+    /// Run real Keystone and Glance services over HTTPS on the loopback interface.
     Cloud(cloud::Arguments),
-    /// Show the main job on two embedded servers; needs nothing but Rust.
+    /// Demonstrate a copy between two embedded servers (needs only Rust).
     Demo,
-    /// Kill runs, drop connections, copy what is larger than memory: minutes to hours of it.
+    /// Run the endurance tests: killed runs, dropped connections, huge images (minutes to hours).
     Endure {
-        /// What to endure.
+        /// The endurance test to run.
         #[arg(default_value = "all")]
         subject: endure::Subject,
     },
-    /// Build and try the tool in FIPS mode, in a Debian 13 of its own below `target/`.
+    /// Build and test the tool in FIPS mode, in a Debian 13 chroot below `target/`.
     Fips,
-    /// Run Tempest, openstacksdk's tests and the clients at `serve`, as at a real Glance.
+    /// Run Tempest, openstacksdk's tests and the Glance clients against `serve`.
     Interop(interop::Arguments),
-    /// Make the manual pages of `docs/`.
+    /// Generate the manual pages from `docs/`.
     Man,
-    /// Install what the tests need and run every one of them.
+    /// Install the tests' requirements and run every test.
     Test,
     /// Check the invariants of ARCHITECTURE.md.
     Tidy,

@@ -1,4 +1,4 @@
-//! `cargo xtask man`: the manual pages, made from `docs/` by lowdown.
+//! `cargo xtask man`: generates the manual pages from `docs/` with lowdown.
 
 use std::fs;
 use std::io::Write;
@@ -10,7 +10,7 @@ use crate::say::say;
 use crate::shell::install;
 use crate::workspace;
 
-/// Writes every page to `target/man`.
+/// Writes every manual page to `target/man`.
 pub(crate) fn run() -> Result<(), Failure> {
     if Command::new("lowdown").arg("--version").output().is_err() {
         install(&["lowdown"])?;
@@ -20,7 +20,7 @@ pub(crate) fn run() -> Result<(), Failure> {
     for (source, name, about) in PAGES {
         let source = workspace::root().join(source);
         let text = fs::read_to_string(&source).context(|| source.display().to_string())?;
-        // A manual page begins with its name instead of a title.
+        // A manual page begins with the NAME section instead of a title.
         let body = text.split_once('\n').map_or("", |(_title, body)| body);
         let page = directory.join(format!("{name}.7"));
         convert(&format!("# NAME\n\n{name} - {about}\n\n# DESCRIPTION\n{body}"), name, &page)?;
@@ -43,7 +43,7 @@ fn convert(markdown: &str, name: &str, page: &Path) -> Result<(), Failure> {
     }
 }
 
-/// The source, the page's name, and what it is about.
+/// The source file, name and topic of each page.
 const PAGES: &[(&str, &str, &str)] = &[
     ("docs/build.md", "glance-replicator-build", "build features and FIPS mode"),
     ("docs/copy.md", "glance-replicator-copy", "the steps of a copy"),

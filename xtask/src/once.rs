@@ -1,11 +1,11 @@
-//! Steps that are done once.
+//! Steps that run once.
 
 use std::fs;
 use std::path::Path;
 
 use crate::failure::{Context, Failure};
 
-/// Does `step` once: not again until `version` differs from what `stamp` holds.
+/// Runs `step` unless the file `stamp` holds `version`, and then writes `version` to it.
 pub(crate) fn once(
     stamp: &Path,
     version: &str,

@@ -6,12 +6,12 @@ use crate::failure::{Context, Failure};
 use crate::say::say;
 use crate::workspace;
 
-/// Runs cargo in the workspace, and fails when it does.
+/// Runs cargo in the workspace. Fails when cargo fails.
 pub(crate) fn cargo(arguments: &[&str]) -> Result<(), Failure> {
     cargo_with(arguments, &[])
 }
 
-/// The same with these variables.
+/// Like [`cargo`], with additional environment variables.
 pub(crate) fn cargo_with(arguments: &[&str], variables: &[(&str, &str)]) -> Result<(), Failure> {
     let mut words: Vec<String> =
         variables.iter().map(|(name, value)| format!("{name}={value}")).collect();
@@ -23,7 +23,7 @@ pub(crate) fn cargo_with(arguments: &[&str], variables: &[(&str, &str)]) -> Resu
     succeed(command.current_dir(workspace::root()))
 }
 
-/// Runs cargo and returns what it printed.
+/// Runs cargo and returns its standard output.
 pub(crate) fn cargo_output(arguments: &[&str]) -> Result<String, Failure> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
@@ -47,7 +47,7 @@ pub(crate) fn install(packages: &[&str]) -> Result<(), Failure> {
     quiet(&[&["install", "-y", "-qq", "--no-install-recommends"], packages].concat())
 }
 
-/// Runs a program, and fails when it does.
+/// Runs a program. Fails when the program fails.
 pub(crate) fn succeed(command: &mut Command) -> Result<(), Failure> {
     let program = command.get_program().to_string_lossy().into_owned();
     let status = command.status().context(|| format!("cannot run {program}"))?;

@@ -1,4 +1,4 @@
-//! What a demonstration of the tool takes: certificates, images, and servers that end.
+//! The setting of a demonstration: certificates, images and servers.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Lines};
@@ -10,7 +10,7 @@ use tests::pki::{Authority, Leaf};
 
 use crate::failure::{Context, Failure};
 
-/// Writes `ca.pem`, and the `cert.pem` and `key.pem` of a server on the loopback interface or at
+/// Writes `ca.pem`, and the `cert.pem` and `key.pem` of a server on the loopback interface and
 /// `address`.
 pub(crate) fn write_certificates(directory: &Path, address: &str) -> Result<(), Failure> {
     let pki = |error| Failure::new(format!("cannot make certificates: {error}"));
@@ -25,7 +25,7 @@ pub(crate) fn write_certificates(directory: &Path, address: &str) -> Result<(), 
     Ok(())
 }
 
-/// Writes images as the old tool dumped them: `ID` is the record, `ID.img` the data.
+/// Writes images in the old tool's dump format: `ID` is the record, `ID.img` the data.
 pub(crate) fn write_images(directory: &Path) -> Result<(), Failure> {
     fs::create_dir_all(directory).context(|| directory.display().to_string())?;
     for (number, (name, bytes)) in IMAGES.iter().enumerate() {
@@ -44,17 +44,17 @@ pub(crate) fn write_images(directory: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A server that ends with its value.
+/// A server process; dropping the value stops it.
 pub(crate) struct Server {
     process: Child,
-    /// Kept open, so that the server can go on writing.
+    /// Kept open, so that the server's writes do not fail.
     output: Lines<BufReader<ChildStdout>>,
-    /// Its address, `https://HOST:PORT`.
+    /// The URL, `https://HOST:PORT`.
     pub(crate) url: String,
 }
 
 impl Server {
-    /// Starts a server, and waits for the line in which it says, after `word`, where it listens.
+    /// Starts a server, and waits for the output line that contains `word` and then the address.
     pub(crate) fn start(command: &mut Command, word: &str) -> Result<Self, Failure> {
         let process = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
         let mut process = process.context(|| "cannot start the server")?;

@@ -1,5 +1,5 @@
-//! `cargo xtask test`: installs what the tests need and runs every one of them, with both TLS
-//! stacks and against the real cloud.
+//! `cargo xtask test`: installs the tests' requirements and runs every test, with both TLS stacks
+//! and against the real cloud.
 
 use std::process::{Command, Stdio};
 
@@ -14,7 +14,8 @@ pub(crate) fn run() -> Result<(), Failure> {
     cargo(&["test", "--workspace", "--features", "tests/native-tls,replicator-cli/native-tls"])
 }
 
-/// The native TLS stack links the host's OpenSSL, and the tests run its tool.
+/// Installs OpenSSL's headers: the native TLS stack links the host's OpenSSL, and the tests run the
+/// `openssl` tool.
 pub(crate) fn install_openssl() -> Result<(), Failure> {
     let works = |program: &str, arguments: &[&str]| {
         let mut found = Command::new(program);

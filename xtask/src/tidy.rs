@@ -8,7 +8,7 @@ use crate::say::say;
 use crate::shell::cargo_output;
 use crate::workspace;
 
-/// Checks them all, and fails with every breach.
+/// Checks all invariants. The error lists every breach.
 pub(crate) fn run() -> Result<(), Failure> {
     let mut breaches = Vec::new();
     for (number, package, features, forbidden) in TREES {
@@ -50,7 +50,8 @@ fn source_breaches(path: &Path, text: &str) -> Vec<String> {
     let name = relative.to_string_lossy();
     let mut breaches = Vec::new();
     if name.starts_with("replicator-cli/src") {
-        // `compile_error!` for a build without TLS stands in lib.rs, and has to.
+        // The `compile_error!` in lib.rs for a build without TLS is permitted: its `cfg(not(...))`
+        // does not match.
         let cfgs = text.matches("cfg(feature").count();
         if cfgs > 0 && name != "replicator-cli/src/tls.rs" {
             breaches.push(format!("invariant 3: {name} has cfg(feature"));
@@ -70,7 +71,7 @@ fn source_breaches(path: &Path, text: &str) -> Vec<String> {
     breaches
 }
 
-/// Every Rust file of the workspace.
+/// Lists every Rust file of the workspace.
 fn sources(directory: &Path) -> Result<Vec<PathBuf>, Failure> {
     let mut found = Vec::new();
     let entries = fs::read_dir(directory).context(|| directory.display().to_string())?;
@@ -86,7 +87,7 @@ fn sources(directory: &Path) -> Result<Vec<PathBuf>, Failure> {
     Ok(found)
 }
 
-/// Invariant, package, features, and what must not be in the tree.
+/// Invariant, package, features, and the packages forbidden in the tree.
 const TREES: &[(u8, &str, &str, &[&str])] = &[
     (
         1,
@@ -104,6 +105,6 @@ const TREES: &[(u8, &str, &str, &[&str])] = &[
     ),
 ];
 
-/// What turns verification off, in the libraries that we use.
+/// Names in our TLS libraries that turn verification off.
 const WEAKENERS: &[&str] =
     &["danger_accept_invalid", "SslVerifyMode::NONE", "set_verify_hostname(false)"];

@@ -7,7 +7,7 @@ use crate::failure::{Context, Failure};
 
 /// The root of the workspace.
 pub(crate) fn root() -> PathBuf {
-    // Cargo sets the variable for `cargo xtask`, and it holds in a checkout that was moved.
+    // Cargo sets this variable for `cargo xtask`; it stays right in a checkout that was moved.
     let package = env::var_os("CARGO_MANIFEST_DIR")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
     package.parent().map_or_else(|| package.clone(), Path::to_path_buf)

@@ -16,7 +16,7 @@ def passcode(key, at):
 
 
 def main(path, user):
-    # The example of RFC 6238, appendix B, in its last six digits.
+    # The last six digits of the example in RFC 6238, appendix B.
     assert passcode(base64.b32encode(b"12345678901234567890"), 59) == "287082"
     with open(path, encoding="utf-8") as file:
         print(passcode(json.load(file)[user], time.time()))

@@ -1,4 +1,4 @@
-//! The binary `glance-replicator` with the TLS stacks of this package, for the suites to run.
+//! The binary `glance-replicator` with the TLS stacks of this package, which the suites run.
 
 use std::process::ExitCode;
 

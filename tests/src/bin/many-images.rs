@@ -1,6 +1,6 @@
-//! Lists `COUNT` images on https://localhost:PORT, with the `cert.pem` and `key.pem` of a
-//! DIRECTORY, for `cargo xtask bench`. Each page is made when it is asked for, so that a page
-//! costs the same wherever it begins.
+//! Serves a listing of `COUNT` images on https://localhost:PORT for `cargo xtask bench`, with the
+//! `cert.pem` and `key.pem` in a DIRECTORY. Every page is generated on request, so that its cost
+//! does not depend on where it begins.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ async fn main() -> Result<(), BodyError> {
     Ok(())
 }
 
-/// A Glance that can list its images, by id.
+/// A Glance that can only list its images, ordered by id.
 #[derive(Debug)]
 struct Images {
     count: usize,
@@ -55,7 +55,7 @@ impl Transport for Images {
 }
 
 impl Images {
-    /// The page that a query asks for. None of the images is hidden.
+    /// The page for a query. No image is hidden.
     fn page(&self, query: &str) -> Value {
         let value = |wanted| query.split('&').find_map(|pair| pair.strip_prefix(wanted));
         if value("os_hidden=") == Some("true") {

@@ -1,8 +1,8 @@
-//! Takes uploads on https://localhost:PORT as a Glance does, and keeps nothing of their data, for
-//! `cargo xtask bench`: what an image store that costs no time would do.
+//! Accepts uploads on https://localhost:PORT as a Glance does and discards the data, for `cargo
+//! xtask bench`: an image store that costs no time.
 //!
-//! Whatever came, a record says that it has the SHA512 of the command line. With a RATE, in bytes
-//! per second, data is read no faster than that, all uploads together.
+//! Every record shows the SHA-512 of the command line, whatever data was uploaded. A RATE limits
+//! the bytes per second of all uploads together.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -44,15 +44,15 @@ async fn main() -> Result<(), BodyError> {
     Ok(())
 }
 
-/// A Glance of records without data.
+/// A Glance that keeps records and no data.
 #[derive(Debug)]
 struct Sink {
     records: GlanceApi,
     sha512: String,
     rate: Option<u64>,
-    /// When the next byte may be read.
+    /// The time from which on the next byte may be read.
     next: Mutex<Instant>,
-    /// The bytes that came, by the image's path.
+    /// Number of uploaded bytes, by image path.
     sizes: Mutex<BTreeMap<String, u64>>,
 }
 
@@ -85,7 +85,7 @@ impl Transport for Sink {
 }
 
 impl Sink {
-    /// The answer, with size and digest of what came where it is the record of an image.
+    /// The answer; in an image record, size and digest are those of the uploaded data.
     async fn describe(
         &self,
         path: &str,
@@ -107,7 +107,7 @@ impl Sink {
         Ok(Response::from_parts(head, bytes.into()))
     }
 
-    /// When `length` bytes have passed at this rate.
+    /// Reserves the time for `length` bytes at this rate. Returns the time at which it begins.
     fn turn(&self, length: usize, rate: u64) -> Instant {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         let turn = (*next).max(Instant::now());

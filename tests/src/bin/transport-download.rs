@@ -1,5 +1,5 @@
-//! Downloads `URL`, trusting `CA`, over a TLS `STACK`, and throws it away: what a transport alone
-//! costs, for `cargo xtask bench`.
+//! Downloads `URL` over a TLS `STACK` that trusts `CA`, and discards the data. `cargo xtask bench`
+//! measures with it the cost of a transport alone.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,7 +13,8 @@ use http::Request;
 
 #[tokio::main]
 async fn main() -> Result<(), BodyError> {
-    // On a worker, where the connection is: from the main thread each chunk would wake another.
+    // Runs on a worker thread, like the connection; on the main thread each chunk would wake a
+    // second thread.
     tokio::spawn(download()).await?
 }
 

@@ -1,4 +1,4 @@
-//! What operators, templates and CI systems put where something else belongs.
+//! Misplaced values in configurations, as operators, templates and CI systems produce them.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ const AUTH: &str = "auth: {auth_url: 'https://127.0.0.1:1/v3', username: u, pass
 
 const KEY: &str = "-----BEGIN PRIVATE KEY-----\nhush-hush-hush\n-----END PRIVATE KEY-----\n";
 
-/// Runs the tool in a directory of its own, with this home.
+/// Runs the tool in the directory `work`, with this home directory.
 fn run_in(work: &Path, home: &Path, line: &[&str]) -> Run {
     let tool = env!("CARGO_BIN_EXE_glance-replicator-under-test");
     let mut command = cleared(std::process::Command::new(tool));
@@ -107,13 +107,13 @@ fn a_file_without_clouds_is_said_once_with_what_it_hides() {
         format!("./clouds.yaml names no cloud, and hides {}, which has `a`", hidden.display());
     let run = run_in(&work, &home, &["size", "cloud:a"]).exits(2);
     assert_eq!(run.stderr, format!("error: there is no cloud \"a\"\n  hint: {hides}\n"));
-    // Of a word that may be a directory, too.
+    // The word may be a directory's name too.
     let run = run_in(&work, &home, &["size", "a"]).exits(2);
     let hint = format!("hint: {hides}; a directory is written as ./a or dir:a\n");
     assert!(run.stderr.contains(&hint), "{}", run.stderr);
     let run = run_in(&work, &home, &["clouds"]).exits(0);
     assert_eq!(run.stdout, "no cloud is configured: ./clouds.yaml names no cloud\n");
-    // The other file has no such cloud either.
+    // The other file does not define this cloud either.
     let run = run_in(&work, &home, &["size", "cloud:b@R"]).exits(2);
     assert!(run.stderr.ends_with("hint: ./clouds.yaml names no cloud\n"), "{}", run.stderr);
 }

@@ -1,4 +1,4 @@
-//! The tool as an operator meets it: exit codes, old habits, old dumps.
+//! The tool's command line: exit codes, the old tool's options, old dumps.
 
 mod configuration;
 mod names;
@@ -63,7 +63,7 @@ fn compare_exits_1_on_differences_and_0_on_none() {
     write_old_image(&old, ID, 3, b"abc");
     let (old, new) = (old.to_str().unwrap(), new.to_str().unwrap());
     replicator(&["load", old, new]).exits(0);
-    // A v1 record knows no os_hash: what both know agrees.
+    // A v1 record has no os_hash; the fields that both records have agree.
     replicator(&["compare", old, new]).exits(0);
     write_old_image(Path::new(old), OTHER_ID, 3, b"abc");
     let run = replicator(&["compare", old, new, "--output", "json"]).exits(1);
@@ -90,7 +90,7 @@ fn old_options_are_understood_before_and_after_the_command() {
     let path = directory.path().to_str().unwrap();
     replicator(&["-c", "65536", "-d", "-t", "x", "size", path]).exits(0);
     replicator(&["size", path, "--sourcetoken", "x", "-v", "-m"]).exits(0);
-    // The last one counts, as in the old tool.
+    // The last value applies, as in the old tool.
     let twice = ["-c", "1", "-c", "2", "-d", "-d", "-v", "-v", "-m", "-m", "-t", "x", "-t", "y"];
     let twice =
         [&["size", path][..], &twice, &["-D", "a", "-D", "b", "-M", "x", "-M", "y"]].concat();
@@ -149,7 +149,7 @@ fn an_id_that_no_image_has_is_an_error_and_an_empty_selection_a_warning() {
         let run = replicator(&[line, &["--name", "oneiric"]].concat());
         assert!(!run.stderr.contains("warning: none"), "{line:?}: {}", report(&run));
     }
-    // An image that only the target has is no typing error for who compares.
+    // For `compare`, the id of an image that only the target has is not a typing error.
     let only_there = ["--id", ID];
     replicator(&["dump", &old, &empty, "--name", "nothing"]).exits(0);
     replicator(&[&["compare", &empty, &new][..], &only_there].concat()).exits(1);
@@ -276,7 +276,7 @@ fn a_proxy_that_cannot_be_used_is_named_by_its_variable() {
     assert!(run.stderr.contains("hint: ") && !run.stderr.contains("hush"), "{}", run.stderr);
 }
 
-/// What `--debug` says of the trust store, for a run that gets as far as connecting.
+/// The trust store that `--debug` prints, in a run that gets as far as connecting.
 fn trusted(line: &[&str], variables: &[(&str, &str)]) -> String {
     let line = [&["size", "127.0.0.1:1", "--debug"], line].concat();
     let run = replicator_with(&line, variables).exits(4);
@@ -290,7 +290,7 @@ fn the_trust_store_that_is_named_first_wins() {
     let bundle = directory.path().join("ca.pem");
     fs::write(&bundle, tests::pki::Authority::root("a CA").unwrap().pem()).unwrap();
     let (path, dir) = (bundle.to_str().unwrap(), directory.path().to_str().unwrap());
-    // Each of these wins over all that come after it.
+    // Each variable takes precedence over all later ones.
     let variables = [
         ("OS_CACERT", path, "OS_CACERT"),
         ("REQUESTS_CA_BUNDLE", path, "REQUESTS_CA_BUNDLE"),
@@ -353,7 +353,7 @@ fn a_closed_output_does_not_stop_the_work() {
     assert!(child.wait().unwrap().success());
 }
 
-/// The tool, run by a shell that does something first.
+/// Runs the tool from a shell that first runs `shell`.
 fn after(shell: &str, line: &[&str]) -> std::process::Output {
     let mut command = std::process::Command::new("sh");
     command.args(["-ec", &format!("{shell}; exec \"$@\""), "sh"]);
@@ -392,7 +392,7 @@ fn a_dump_may_be_compressed_and_is_loaded_as_any_other() {
     fs::create_dir(&old).unwrap();
     let data = vec![b'a'; 5 << 20];
     write_old_image(Path::new(&old), ID, 5 << 20, &data);
-    // Nothing proves it, so that it may be anything.
+    // The record has no digest, so the data may be anything.
     let record = fs::read_to_string(Path::new(&old).join(ID)).unwrap();
     let record = record.replace("\"900150983cd24fb0d6963f7d28e17f72\"", "null");
     fs::write(Path::new(&old).join(ID), record).unwrap();
@@ -426,7 +426,7 @@ fn a_stream_makes_the_same_dump_and_reports_go_to_standard_error() {
             "{reader:?}"
         );
     }
-    // Also in the old tool's order.
+    // The old tool's argument order works too.
     for (name, to) in [("a", ["load", "-", &*path("a")]), ("b", ["load", &*path("b"), "-"])] {
         let to =
             to.map(
@@ -449,7 +449,7 @@ fn a_stream_makes_the_same_dump_and_reports_go_to_standard_error() {
     assert!(run.stdout.is_empty() && run.stderr.contains("| zstd"), "{run:?}");
 }
 
-/// Clouds that can be used, one that asks for its password, and one that can't be used.
+/// Usable clouds, one that asks for its password, and one that cannot be used.
 const CLOUDS: &str = "clouds:
   plain:
     cacert: $CA
@@ -545,7 +545,7 @@ fn options_of_a_side_count_there_or_are_refused() {
         assert!(run.stderr.contains(reason), "{line:?}: {}", run.stderr);
         assert!(!run.stderr.contains("hush") && !run.stderr.contains("for headers"));
     }
-    // A token on the command line works, as it always did, and is warned of.
+    // A token on the command line still works, with a warning.
     let run = replicator(&["size", "https://[::1]:9", "--sourcetoken", "hush"]).exits(4);
     assert!(run.stderr.contains("visible to others"), "{}", run.stderr);
     assert!(!run.stderr.contains("hush"));

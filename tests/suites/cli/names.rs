@@ -1,5 +1,5 @@
-//! Texts that someone else chose: every field of a server, a dump, a certificate and clouds.yaml holds
-//! what a terminal would obey, and no command lets it through, neither to its output nor to a log.
+//! Untrusted text: every field of a server, a dump, a certificate and clouds.yaml contains terminal
+//! control sequences. No command writes them to its output or to a log.
 
 use std::fs;
 use std::path::Path;
@@ -17,7 +17,7 @@ use tokio::runtime::Runtime;
 use crate::support::common::{Run, piped, replicator_with};
 use crate::support::stack::{STACKS, acceptor};
 
-/// Clears a screen, changes a title and colours, turns text round, and begins lines.
+/// Clears the screen, changes title and colours, reverses the text direction, and begins new lines.
 const ODD: &str = "\u{1b}]0;x\u{7}\u{1b}[2J\u{9b}31m\r\nFORGED\u{202e}\u{2066}\u{200f}\u{61c}\u{2028}\
     FORGED\u{85}FORGED\u{7f}\u{8}\t\u{feff}\u{200b}\u{e0041}x";
 
@@ -30,7 +30,7 @@ fn is_odd(c: char) -> bool {
         || ('\u{2060}'..='\u{206f}').contains(&c)
 }
 
-/// Fails unless a terminal can show `text`.
+/// Fails the test unless `text` is safe to print on a terminal.
 #[track_caller]
 fn shows(line: &dyn std::fmt::Debug, text: &str) {
     let odd = text.chars().find(|c| *c != '\n' && is_odd(*c));
@@ -39,8 +39,8 @@ fn shows(line: &dyn std::fmt::Debug, text: &str) {
     assert!(forged.is_none(), "{line:?} says {text:?}");
 }
 
-/// Runs the tool to report as text, as JSON, and with a log; says whether odd text was among what it
-/// said.
+/// Runs the tool with output as text, as JSON, and with a log. Returns whether the output contained
+/// escaped control characters.
 #[track_caller]
 fn said(line: &[&str], variables: &[(&str, &str)]) -> bool {
     let log = tempfile::NamedTempFile::new().unwrap();
@@ -53,7 +53,7 @@ fn said(line: &[&str], variables: &[(&str, &str)]) -> bool {
     escaped
 }
 
-/// The same, of the text alone.
+/// Like [`said`], for the text output only.
 #[track_caller]
 fn said_in_text(line: &[&str], variables: &[(&str, &str)]) -> bool {
     let line = [line, &["--verbose", "--low-level-retries", "0"]].concat();
@@ -65,7 +65,7 @@ fn said_in_text(line: &[&str], variables: &[(&str, &str)]) -> bool {
     })
 }
 
-/// A Keystone and a Glance that say odd things in one way or another.
+/// A Keystone and a Glance that return odd text in one of several places.
 #[derive(Debug)]
 struct Hostile {
     way: &'static str,
@@ -210,7 +210,7 @@ impl Transport for Hostile {
             _ => Bytes::from(document.to_string()),
         };
         let mut answer = Response::builder().status(status).body(Body::from(bytes)).unwrap();
-        // What a header can carry.
+        // The control characters that a header can contain.
         let odd = HeaderValue::from_bytes("req-\u{9b}2J\u{202e}\u{2028}".as_bytes()).unwrap();
         let headers = answer.headers_mut();
         for name in ["x-openstack-request-id", "openstack-auth-receipt", "server", "retry-after"] {
@@ -227,7 +227,7 @@ impl Transport for Hostile {
     }
 }
 
-/// Servers that live as long as this, and a directory for what they are reached with.
+/// The servers' runtime, and a directory with the files that clients need to reach them.
 struct Place {
     runtime: Runtime,
     directory: tempfile::TempDir,
@@ -255,7 +255,7 @@ impl Place {
         self.directory.path().join(name).to_str().unwrap().to_owned()
     }
 
-    /// Serves in this way; gives the address.
+    /// Starts a server that returns odd text in this place. Returns its URL.
     fn serve(&self, way: &'static str) -> String {
         let hostile = Hostile { way, url: OnceLock::new() };
         let Issued { chain_pem, key_pem, .. } = &self.server;
@@ -273,7 +273,7 @@ impl Place {
         url
     }
 
-    /// A file of clouds: `a` is served in this way, and `b` in that.
+    /// Writes a clouds file in which `a` and `b` are served with odd text in these places.
     fn clouds(&self, a: &'static str, b: &'static str) -> String {
         let ca = self.path("ca.pem");
         let cloud = |url: String| {
@@ -315,7 +315,7 @@ fn of_images_are_escaped_in_all_commands() {
         &["compare", "a", "b", "--match", "name"],
     ] {
         let escaped = said(line, &variables);
-        // What these say is mostly about odd texts.
+        // The output of these commands mainly consists of odd text.
         let is_about = ["compare", "plan", "dump", "metadefs"].contains(&line[0]);
         assert!(escaped || !is_about, "{line:?}");
     }
@@ -397,7 +397,7 @@ fn of_certificates_are_escaped_by_both_stacks() {
             let escaped = said(&[&["size", &url][..], &trust].concat(), &[]);
             assert!(escaped || *ca != other, "{stack}");
         }
-        // A server by a name that the certificate does not have.
+        // A server name that is not in the certificate.
         let named = url.replace("127.0.0.1", "localhost");
         assert!(said(&["size", &named, "--tls", stack, "--cacert", &ca], &[]), "{stack}");
     }
@@ -466,10 +466,10 @@ fn of_dumps_are_escaped() {
     let clouds = place.clouds("records", "other records");
     let dump = place.path("dump");
     let line = ["dump", "a", &dump, "--metadefs", "all", "--allow-loss", "all"];
-    // A namespace of this name can't be read.
+    // A namespace with this name cannot be read.
     replicator_with(&line, &[("OS_CLIENT_CONFIG_FILE", &clouds)]).exits(3);
     for (name, text) in [
-        // Names of files, where a record, data or a namespace would be.
+        // File names in place of a record, data and a namespace.
         (format!("{ODD}.json"), "{}".to_owned()),
         (format!("{ODD}.img"), "x".to_owned()),
         (format!("metadefs/{ODD}.json"), json!({"namespace": ODD, ODD: 1}).to_string()),
@@ -544,7 +544,7 @@ fn of_streams_and_reports_are_escaped() {
     assert!(said(&["report", "merge", &report], &[]));
 }
 
-/// A tar archive of one entry.
+/// A tar archive with one entry.
 fn entry(name: &str, kind: u8, data: &[u8]) -> Vec<u8> {
     let mut block = vec![0_u8; 512];
     let name = &name.as_bytes()[..name.len().min(100)];

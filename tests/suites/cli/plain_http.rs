@@ -1,4 +1,5 @@
-//! Plain http: used where it was typed, said on the terminal, and never for what came over https.
+//! Plain HTTP: used only where it was typed, announced on the terminal, and never used for secrets
+//! that came over HTTPS.
 
 use std::fs;
 use std::sync::{Arc, Mutex};
@@ -19,17 +20,17 @@ use crate::support::stack::{STACKS, acceptor};
 
 const TOKEN: &str = "a-token-that-nobody-may-see";
 
-/// A Glance by plain http and a Keystone by https, which notes what both were asked.
+/// A Glance over plain HTTP and a Keystone over HTTPS, with a record of the requests to Glance.
 struct Site {
     _runtime: Runtime,
     directory: tempfile::TempDir,
-    /// Of Glance, `127.0.0.1:PORT`.
+    /// The address of Glance, `127.0.0.1:PORT`.
     glance: String,
     keystone: String,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
-/// Notes requests that carry a token, and passes them on.
+/// Records requests and passes them on.
 #[derive(Debug)]
 struct Noting {
     asked: Arc<Mutex<Vec<String>>>,
@@ -45,7 +46,7 @@ impl Transport for Noting {
     }
 }
 
-/// Gives a token, and says that Glance is here.
+/// Issues a token with a catalogue that contains the Glance.
 #[derive(Debug)]
 struct Keystone {
     glance: String,
@@ -65,7 +66,7 @@ impl Transport for Keystone {
 }
 
 impl Site {
-    /// With a catalogue that has Glance at this address, or where it is.
+    /// The catalogue lists `catalogue` as Glance's URL, or else the real one.
     fn new(catalogue: Option<&str>) -> Self {
         let runtime = Runtime::new().unwrap();
         let directory = tempfile::tempdir().unwrap();
@@ -94,7 +95,7 @@ impl Site {
         self.directory.path().join(name).to_str().unwrap().to_owned()
     }
 
-    /// A file with the cloud `a`, with this beside its sign-in.
+    /// Writes a clouds file with the cloud `a` and these further settings.
     fn cloud(&self, more: &str) -> String {
         let (keystone, ca) = (&self.keystone, self.path("ca.pem"));
         let auth = format!(
@@ -106,7 +107,7 @@ impl Site {
         self.path("clouds.yaml")
     }
 
-    /// Runs the tool with messages to a file; gives what it said and that.
+    /// Runs the tool with a log file. Returns the run and the log.
     fn logged(&self, line: &[&str], variables: &[(&str, &str)]) -> (Run, String) {
         let log = self.path("log");
         let _ = fs::remove_file(&log);
@@ -138,7 +139,7 @@ fn a_warning_is_on_the_terminal_whatever_the_spelling_and_the_log() {
     let (run, _) = site.logged(&["size", "a"], &[("OS_CLIENT_CONFIG_FILE", &clouds)]);
     let run = run.exits(0);
     assert!(run.stderr.contains(&said), "{}", run.stderr);
-    // Other messages go to the file alone.
+    // Other messages go to the log file only.
     let (run, log) = site.logged(&["size", "https://127.0.0.1:1", "-t", TOKEN, "-v"], &[]);
     assert!(log.contains("visible to others"), "{log}");
     assert!(!run.stderr.contains("visible to others"), "{}", run.stderr);
@@ -193,7 +194,7 @@ fn an_option_for_tls_without_effect_is_refused() {
         assert!(all.contains(&said) && all.contains("hint"), "{line:?}: {all}");
     }
     assert!(site.asked.lock().unwrap().is_empty());
-    // It counts for the other side, or there is no server that it could be meant for.
+    // The option applies to the other side, or no server is known that it could apply to.
     let token = site.path("token");
     for (line, exit) in [
         (&["livecopy", https, &http, "--cacert", &ca][..], 4),
@@ -236,7 +237,7 @@ fn a_token_that_came_over_https_is_not_sent_to_http_elsewhere() {
     let keystone = [("OS_TOKEN", TOKEN), ("OS_AUTH_URL", &*site.keystone), ("OS_CACERT", &ca)];
     refused(replicator_with(&["size", there], &keystone));
     assert!(site.asked.lock().unwrap().is_empty());
-    // To this machine it goes.
+    // Tokens may be sent over plain HTTP to this machine.
     replicator_with(&["size", "a"], &variables).exits(0);
     assert!(!site.asked.lock().unwrap().is_empty());
 }

@@ -1,4 +1,4 @@
-//! `serve`: what it allows, and to whom.
+//! `serve`: which requests it allows, and from which clients.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Lines};
@@ -12,7 +12,7 @@ use crate::support::common::{replicator_with, start_piped};
 
 const ID: &str = "6d55dd55-053a-4765-b7bc-b30df0ea3861";
 
-/// `ca.pem`, `cert.pem`, `key.pem`, and a dump of one image without data in `dump`.
+/// Writes `ca.pem`, `cert.pem`, `key.pem`, and a dump of one image without data in `dump`.
 fn write_stage(directory: &Path) {
     let root = Authority::root("Root").unwrap();
     let server = root.issue(&Leaf::new("localhost", &["localhost", "127.0.0.1"])).unwrap();
@@ -34,12 +34,12 @@ fn write_stage(directory: &Path) {
     }
 }
 
-/// A server that ends with its value.
+/// A server process; dropping the value stops it.
 struct Server {
     process: Child,
     _output: Lines<BufReader<ChildStdout>>,
     url: String,
-    /// The second line that it said.
+    /// The second line of the server's output.
     allows: String,
 }
 
@@ -92,7 +92,7 @@ fn what_serve_allows_is_said_and_so_it_is() {
         if writes != 0 {
             assert_eq!(files(&directory.join("dump")), before, "{options:?}");
         }
-        // Its namespaces are there, too.
+        // The dump's namespaces are served too.
         if reads == 0 {
             let copy = path("copy");
             let copied = run(&["metadefs", &server.url, &copy]).exits(0);
@@ -108,7 +108,7 @@ fn what_serve_allows_is_said_and_so_it_is() {
     }
 }
 
-/// A dump of another image without data.
+/// Writes a dump of another image without data.
 fn write_image(directory: &Path) {
     let id = "7d55dd55-053a-4765-b7bc-b30df0ea3862";
     let record = json!({"image": {
@@ -123,7 +123,7 @@ fn write_image(directory: &Path) {
     fs::write(directory.join(format!("{id}.img")), "abc").unwrap();
 }
 
-/// The files of a directory, and what is in them.
+/// Returns the files of a directory with their contents.
 fn files(directory: &Path) -> Vec<(String, Vec<u8>)> {
     let mut files: Vec<(String, Vec<u8>)> = fs::read_dir(directory)
         .unwrap()
@@ -151,7 +151,7 @@ fn serve_is_not_opened_to_everyone_by_accident() {
         let run = replicator_with(&[&serve, options].concat(), &[]).exits(2);
         assert!(run.stderr.contains(reason), "{options:?}: {}", run.stderr);
     }
-    // What is only read is not made.
+    // A directory that is only read is not created.
     let missing = path("missing");
     let line = ["serve", &missing, "--cert", &cert, "--key", &key, "--listen", "127.0.0.1:0"];
     let run = replicator_with(&line, &[]);

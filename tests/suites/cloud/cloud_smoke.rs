@@ -1,7 +1,7 @@
-//! The main job on a real Keystone and two real Glances (`cargo xtask cloud up`).
+//! Copies between two real Glances of a real Keystone (`cargo xtask cloud up`).
 //!
-//! The copies are judged by `cloud/judge.py`, which uses openstacksdk and none of our code. One
-//! test does it all: the two Glances are one state.
+//! `cloud/judge.py`, which uses openstacksdk and none of our code, judges the copies. A single test
+//! covers everything, because the two Glances are shared state.
 
 use std::fs;
 use std::sync::Arc;
@@ -26,8 +26,8 @@ fn real_images_between_real_glances() {
     }
 }
 
-/// What a copy relies on before its data is proven: an image that is shared has no more readers than
-/// a private one, as long as it has no members.
+/// Checks an assumption that a copy relies on until its data is proven: a shared image without
+/// members has no more readers than a private one.
 fn shared_with_nobody(cloud: &Cloud) {
     cloud.python("unshared.py", &["bob-b", "carol-b"]);
 }
@@ -56,7 +56,8 @@ impl Cloud {
         self.replicator(&["compare", "a", "b", "--tls", stack]).exits(0);
     }
 
-    /// B has what `seed.py` makes and can be copied, and all of it is the same.
+    /// Fails the test unless B has every image of `seed.py` that can be copied, and all are the
+    /// same.
     fn all_equal(&self) {
         let same = self.judge("a", "b", &[]).all_same_but_missing(NOT_COPIED);
         assert!(same >= SEEDED, "only {same} are there");
@@ -84,7 +85,7 @@ impl Cloud {
         self.replicator(&other).exits(4);
     }
 
-    /// What `doctor` says, the same with each TLS stack.
+    /// `doctor` prints the same with each TLS stack.
     fn examines(&self, stack: &str) {
         let bad = |kind: &str| self.endpoints["bad"][kind].as_str().unwrap();
         let (ca, other_ca) = (self.text("ca"), self.text("other_ca"));
@@ -107,7 +108,8 @@ impl Cloud {
             settings.set_omit_expression(true);
             settings.add_filter(r"(rustls|OpenSSL) .*, not in FIPS mode", "[library]");
             settings.add_filter(r"\S*/target/cloud/", "[cloud]/");
-            // Whichever ports the cloud took, as long as it began with a hundred.
+            // The cloud's ports depend on its base port, which is assumed to be a multiple of a
+            // hundred.
             settings.add_filter(r"(127\.0\.0\.1:)\d{3}(\d\d)", "${1}157$2");
             settings.add_filter(r"\d{4}-\d\d-\d\dT[\d:.]+Z", "[date]");
             settings.add_filter(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "[id]");
@@ -115,7 +117,7 @@ impl Cloud {
         }
     }
 
-    /// The real Glance passes the suite that every store passes.
+    /// The real Glance passes the conformance suite of all stores.
     fn conforms(&self, stack: &str) {
         let cloud = self.configured("b");
         let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -132,10 +134,11 @@ impl Cloud {
     }
 }
 
-/// Images of `seed.py` that are copied.
+/// Number of images of `seed.py` that are copied.
 const SEEDED: usize = 60;
 
-/// Those that are not: records without data, and data whose key stays where it is.
+/// Images of `seed.py` that are not copied: records without data, and data whose encryption key
+/// stays at the source.
 const NOT_COPIED: &[&str] = &[
     "boot-from-volume",
     "encrypted",

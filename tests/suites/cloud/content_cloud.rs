@@ -1,5 +1,5 @@
-//! The check of an image's first bytes, compared with a real Glance (`cargo xtask cloud up`) and with
-//! Glance's own code.
+//! Compares the check of an image's first bytes with a real Glance (`cargo xtask cloud up`) and
+//! with Glance's own code.
 #![allow(clippy::cast_possible_truncation, reason = "small images")]
 
 use std::fs;
@@ -43,12 +43,12 @@ fn no_bytes_cause_a_panic_and_glances_own_code_agrees() {
     assert!(refused > 400 && accepted > 400, "{refused} refused, {accepted} accepted");
 }
 
-/// The images of the table, changed at random, called by another format, cut.
+/// The table's images with random changes, under another format's name, or truncated.
 fn mutants() -> Vec<(&'static str, Vec<u8>)> {
     let disks = ["raw", "qcow2", "vhd", "vhdx", "vmdk", "vdi", "iso", "ploop"];
     let mut random = Random(2);
     let mut mutants = Vec::new();
-    // What is larger than the head may be refused for what is behind it.
+    // Glance may refuse a larger image for data behind the head.
     let cases = cases().into_iter().filter(|case| case.data.len() <= HEAD);
     for Case { formats, data, .. } in cases {
         for _ in 0..24 {
@@ -71,8 +71,8 @@ fn mutants() -> Vec<(&'static str, Vec<u8>)> {
     mutants
 }
 
-/// The real Glance B, with the first TLS stack of this build: how the data is carried makes no
-/// difference here.
+/// The real Glance B, through the first TLS stack of this build. The stack makes no difference
+/// here.
 fn real_glance(cloud: &Cloud) -> Arc<dyn ImageStore> {
     let configured = cloud.configured("b");
     let transport = transport(STACKS[0], &configured);
@@ -80,7 +80,7 @@ fn real_glance(cloud: &Cloud) -> Arc<dyn ImageStore> {
     Arc::new(GlanceStore::new("b", transport, cloud.text("b"), session))
 }
 
-/// What `verdicts.py` says to images.
+/// The verdicts of `verdicts.py` on images.
 fn verdicts(cloud: &Cloud, images: &[(&str, Vec<u8>)]) -> Vec<String> {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("images");

@@ -1,5 +1,5 @@
-//! Dumps of a real Glance (`cargo xtask cloud up`), loaded at another Keystone's, judged by
-//! `cloud/judge.py`.
+//! Dumps of a real Glance (`cargo xtask cloud up`), loaded into the Glance of another Keystone and
+//! judged by `cloud/judge.py`.
 
 use std::fs;
 use std::path::Path;
@@ -34,7 +34,7 @@ fn a_dump_knows_the_projects_of_its_images() {
         run(&["plan", "a", word, "--queued"]).exits(0);
         assert_eq!(files(directory.path()), before);
 
-        // One who can't look at projects leaves those that are written down.
+        // A user who cannot list projects leaves the recorded ones in place.
         run(&["dump", "alice-a", word, "--name", "no image has this name"]).exits(0);
         assert_eq!(self::projects(directory.path()), projects);
 
@@ -51,7 +51,7 @@ fn a_dump_knows_the_projects_of_its_images() {
     }
 }
 
-/// What is served of a dump describes itself as a real Glance does, but for the words to people.
+/// A served dump has a real Glance's schemas, except for the descriptions.
 #[tokio::test]
 async fn schemas_are_those_of_a_real_glance() {
     let cloud = Cloud::find();
@@ -71,7 +71,7 @@ async fn schemas_are_those_of_a_real_glance() {
     }
 }
 
-/// A document without its descriptions.
+/// Fetches a JSON document and removes its descriptions.
 async fn get(transport: &dyn Transport, url: &str, token: &str) -> Value {
     let request = Request::get(url).header("x-auth-token", token).body(Body::empty()).unwrap();
     let answer = transport.send(request).await.unwrap();
@@ -85,7 +85,7 @@ async fn get(transport: &dyn Transport, url: &str, token: &str) -> Value {
 fn forget_descriptions(document: &mut Value) {
     match document {
         Value::Object(entries) => {
-            // A property may be called so, too.
+            // A property may have this name too.
             entries.retain(|name, value| name != "description" || !value.is_string());
             entries.values_mut().for_each(forget_descriptions);
         }
@@ -94,7 +94,7 @@ fn forget_descriptions(document: &mut Value) {
     }
 }
 
-/// The projects that a dump knows, by their domains and names.
+/// The projects recorded in a dump, as `DOMAIN/NAME`.
 fn projects(dump: &Path) -> Vec<String> {
     let text = fs::read_to_string(dump.join("projects.json")).unwrap();
     let projects: Vec<Value> = serde_json::from_str(&text).unwrap();
@@ -105,7 +105,7 @@ fn projects(dump: &Path) -> Vec<String> {
     projects.iter().map(label).collect()
 }
 
-/// The files of a dump and when they were written, with what its manifest says.
+/// The files of a dump with their modification times, and the manifest's text.
 fn files(dump: &Path) -> (Vec<(String, SystemTime)>, String) {
     let manifest = fs::read_to_string(dump.join("manifest.json")).unwrap();
     assert!(manifest.contains("\"complete\": true"), "{manifest}");

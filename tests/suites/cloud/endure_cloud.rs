@@ -24,7 +24,7 @@ struct RealCloud {
     judge: Judge,
     /// A dump of the source.
     whole: TempDir,
-    /// What is written to and remembered in this round.
+    /// The dump and the state of the current round.
     round: TempDir,
 }
 
@@ -99,7 +99,7 @@ fn words(command: &str, from: &str, to: &str) -> Vec<String> {
     [command, from, to].into_iter().chain(names).map(str::to_owned).collect()
 }
 
-/// One Python for all rounds: to start one takes longer than to judge.
+/// A Python process for all rounds, because its start takes longer than a judgement.
 struct Judge {
     process: Child,
     questions: ChildStdin,
@@ -135,7 +135,7 @@ impl Drop for Judge {
     }
 }
 
-/// Images of `seed.py` that have all that images have, from none to 4 MiB.
+/// Images of `seed.py` that together have every attribute of an image, with 0 to 4 MiB of data.
 const NAMES: [&str; 10] = [
     "raw-empty",
     "iso-4m",

@@ -1,10 +1,10 @@
-//! What the suite `identity` takes for openstacksdk's word, asked of the openstacksdk of
+//! Compares the recorded results of openstacksdk in the suite `identity` with the openstacksdk of
 //! `cargo xtask cloud up`.
 
 use std::path::Path;
 use std::process::Command;
 
-/// openstacksdk is asked again, so that a new release of it can't go by unnoticed.
+/// Runs openstacksdk again, so that a changed behaviour of a new release is noticed.
 #[test]
 fn openstacksdk_still_says_the_same() {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();

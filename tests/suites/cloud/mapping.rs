@@ -1,4 +1,4 @@
-//! What a real Keystone says of projects, and a real Glance of records (`cargo xtask cloud up`).
+//! Projects of a real Keystone, and the record limits of a real Glance (`cargo xtask cloud up`).
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use replicator_engine::mapping::{Fit, Mapping, Owners, SiteLocal};
 
 use crate::support::real_cloud::{Cloud, STACKS, transport};
 
-/// A sign-in to the real cloud, and what it reaches.
+/// A session with the real cloud, its Glance and its projects.
 struct Site {
     projects: Arc<Projects>,
     glance: GlanceStore,
@@ -29,7 +29,7 @@ impl Site {
     }
 }
 
-/// The id of one of the cloud's projects, as it was made.
+/// The id of one of the cloud's projects, from the list written at its creation.
 fn id(cloud: &Cloud, project: &str) -> String {
     let ids = std::fs::read_to_string(cloud.text("ids")).unwrap();
     let ids: serde_json::Value = serde_json::from_str(&ids).unwrap();
@@ -76,7 +76,7 @@ async fn an_administrator_finds_every_project_and_others_their_own() {
     assert!(!elsewhere.are_those_of(&admin).await.unwrap());
 }
 
-/// Whatever the fit refuses, the real Glance refuses too, and what it takes is taken.
+/// The fit refuses exactly the records that the real Glance refuses.
 #[tokio::test]
 async fn the_fit_and_the_glance_are_of_one_mind() {
     let cloud = Cloud::find();
@@ -94,7 +94,7 @@ async fn the_fit_and_the_glance_are_of_one_mind() {
             }
             Err(error) => {
                 assert!(judged.is_err(), "not foreseen: {error}");
-                // After a tag with an emoji, the record is there all the same.
+                // Glance refuses a tag with an emoji, but creates the record.
                 let _ = glance.delete(&image.id).await;
                 refused += 1;
             }
@@ -149,7 +149,7 @@ fn records() -> Vec<Attributes> {
     ]
 }
 
-/// An image of another cloud gets the owner and the members of the same names.
+/// An image of another cloud gets the owner and members with the same project names.
 #[tokio::test]
 async fn an_image_from_elsewhere_goes_to_the_projects_of_the_same_names() {
     let cloud = Cloud::find();

@@ -1,7 +1,7 @@
 //! Metadata definitions between real Glances (`cargo xtask cloud up`), judged by
 //! `cloud/judge_metadefs.py`, which uses openstacksdk and none of our code.
 //!
-//! One test does it all: the Glances are one state.
+//! A single test covers everything, because the Glances are shared state.
 
 use std::fs;
 use std::path::Path;
@@ -60,7 +60,7 @@ impl Tool<'_> {
         assert!(said.contains("2 missing, 0 different, 0 in place") && writes == 0, "{said}");
         let (run, writes) = self.writes(&["metadefs", "a", "b"]);
         let said = run.exits(0).stdout;
-        // Both are made, and one is then protected.
+        // Both namespaces are created, and one is then protected.
         assert!(said.contains("2 made, 0 changed, 0 in place") && writes == 3, "{writes}: {said}");
         assert_eq!(self.judge("a", "b"), all_the_same());
         self.changes_nothing(&["metadefs", "a", "b"]);
@@ -110,7 +110,7 @@ impl Tool<'_> {
         let before = files(&dump);
         let said = self.run(&["metadefs", "a", word]).exits(0).stdout;
         assert!(said.contains("2 in place") && files(&dump) == before, "{said}");
-        // By ids: there are no names in this dump.
+        // Projects are compared by id, because this dump has no names.
         self.run(&["metadefs", word, "c", "--owner", "keep"]).exits(0);
         let judged = self.judge("a", "c");
         for name in OURS {
@@ -119,7 +119,7 @@ impl Tool<'_> {
         }
         self.run(&["metadefs", "c", word, "-n", "--owner", "keep"]).exits(0);
         assert_eq!(files(&dump), before);
-        // What was incomplete stays so.
+        // An incomplete dump stays incomplete.
         let manifest = dump.join("manifest.json");
         let text = fs::read_to_string(&manifest).unwrap();
         fs::write(&manifest, text.replace("\"complete\": true", "\"complete\": false")).unwrap();
@@ -129,7 +129,7 @@ impl Tool<'_> {
         assert_eq!(fs::read_dir(dump.join("metadefs")).unwrap().count(), 3);
     }
 
-    /// Many namespaces, which no Glance lists on one page.
+    /// Tests with many namespaces, which no Glance lists on one page.
     fn leaves_out_what_comes_with_glance(&self) {
         reset("c");
         self.cloud.python("drift_metadefs.py", &["--load", "b"]);
@@ -169,14 +169,13 @@ impl Tool<'_> {
         assert!(run.stderr.contains("metadef_admin"), "{}", run.stderr);
     }
 
-    /// The connection breaks after the nth request that changes something has been heard, and nobody
-    /// hears the answer.
+    /// Breaks the connection after the nth modifying request has arrived and before its answer.
     fn converges_after_a_break_at_any_request(&self) {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         reset("b");
         self.run(&["metadefs", "a", "b"]).exits(0);
         for nth in 1.. {
-            // One of the two is missing, and one has drifted.
+            // One of the two namespaces is missing, and the other has drifted.
             self.cloud.python("drift_metadefs.py", &["b", "--without", OURS[1]]);
             let broken = runtime.block_on(self.broken(nth));
             self.run(&["metadefs", "a", "b", "--prune"]).exits(0);
@@ -189,7 +188,7 @@ impl Tool<'_> {
         }
     }
 
-    /// Brings b in step with a, until the nth request that changes something.
+    /// Synchronizes b with a until the connection breaks at the nth modifying request.
     async fn broken(&self, nth: usize) -> Result<(), String> {
         let glance = async |name: &str, breaks: bool| {
             let cloud = self.cloud.configured(name);
@@ -223,7 +222,7 @@ impl Tool<'_> {
         assert_eq!(writes, 0, "{line:?}");
     }
 
-    /// What a run said, and how often it wrote to its target.
+    /// The run, and the number of its modifying requests to the target.
     #[track_caller]
     fn writes(&self, line: &[&str]) -> (Run, usize) {
         let mark = self.cloud.mark(line[2]);
@@ -242,7 +241,7 @@ impl Tool<'_> {
     }
 }
 
-/// A connection that is gone from its nth request that changes something on.
+/// A connection that breaks before the answer to its nth modifying request.
 #[derive(Debug)]
 struct Broken {
     whole: Arc<dyn Transport>,
@@ -278,7 +277,7 @@ fn is_complete(dump: &Path) -> bool {
     fs::read_to_string(dump.join("manifest.json")).unwrap().contains("\"complete\": true")
 }
 
-/// The files of a dump, with what they say.
+/// The files of a dump with their contents.
 fn files(directory: &Path) -> Vec<(String, Vec<u8>)> {
     let mut files = Vec::new();
     for entry in fs::read_dir(directory).unwrap() {
@@ -294,5 +293,5 @@ fn files(directory: &Path) -> Vec<(String, Vec<u8>)> {
 
 /// The namespaces of `metadefs.py`.
 const OURS: [&str; 2] = ["CUSTOM::Sizes", "custom.private"];
-/// The one that `drift_metadefs.py` makes.
+/// The namespace that `drift_metadefs.py` creates.
 const EXTRA: &str = "only::there";

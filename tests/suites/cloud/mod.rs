@@ -1,4 +1,5 @@
-//! The suites of the real cloud. Each test takes its turn: see `support::real_cloud::Turn`.
+//! The suites of the real cloud. Tests that need exclusive access wait for it: see
+//! `support::real_cloud::Turn`.
 
 mod cloud_smoke;
 mod content_cloud;
@@ -9,7 +10,8 @@ mod mapping;
 mod metadefs;
 mod sign_in;
 mod sync_cloud;
-// Minutes: it waits for tokens to expire. Once, in a build with both stacks, is enough.
+// The suite takes minutes, because it waits for tokens to expire. It runs only in a build with both
+// stacks.
 #[cfg(all(feature = "rustls", feature = "native-tls"))]
 mod token_life;
 mod verify_cloud;

@@ -1,5 +1,5 @@
-//! Every way to sign in, at a real Keystone (`cargo xtask cloud up`); what is said on the way is
-//! searched for secrets.
+//! Every sign-in method, with a real Keystone (`cargo xtask cloud up`). All output is searched for
+//! secrets.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -39,7 +39,7 @@ fn each_way_to_sign_in_lists_images_or_says_why_not() {
     }
 }
 
-/// The cloud, with secrets beside its clouds.yaml that are right, and others that are wrong.
+/// The cloud, and a directory for files with right and wrong secrets.
 struct Signing {
     cloud: Cloud,
     directory: tempfile::TempDir,
@@ -55,14 +55,14 @@ impl Signing {
         Self { cloud, directory, token }
     }
 
-    /// Writes a file of secrets, private to this test.
+    /// Writes a file with secrets for this test only.
     fn file(&self, name: &str, text: &str) -> String {
         let path = self.directory.path().join(name);
         fs::write(&path, text).unwrap();
         path.to_str().unwrap().to_owned()
     }
 
-    /// Passcodes of this half minute, as `secure.yaml`.
+    /// A `secure.yaml` with the passcodes of the current half minute.
     fn passcodes(&self) -> String {
         let passcode =
             |user| self.cloud.python("standalone/totp.py", &[self.cloud.text("totp"), user]);
@@ -77,7 +77,7 @@ impl Signing {
         )
     }
 
-    /// Runs the tool with all its messages, none of which may say a secret.
+    /// Runs the tool with debug output; fails the test if the output contains a secret.
     #[track_caller]
     fn run(&self, line: &[&str], more: &[(&str, &str)], exit: i32) -> Run {
         let run = self.cloud.replicator_with(&[line, &["--debug"]].concat(), more);
@@ -105,7 +105,7 @@ impl Signing {
         assert!(listed.iter().all(|cloud| cloud["usable"] == true), "{}", run.stdout);
     }
 
-    /// Keystone lets them in, and Glance wants a project.
+    /// Keystone accepts the sign-in, but Glance requires a project scope.
     fn with_a_scope_that_glance_does_not_take(&self, stack: &str) {
         for (cloud, reason) in [
             ("system-a", "the sign-in is for the whole system"),
@@ -148,7 +148,7 @@ impl Signing {
         }
     }
 
-    /// A token alone, one that is looked at, and one that Keystone trades for another.
+    /// A token alone, a token that is validated, and a token that Keystone exchanges for another.
     fn by_a_token(&self, stack: &str) {
         let (a, keystone) = (self.cloud.text("a"), self.cloud.text("keystone"));
         let (token, ca) = (self.token.as_str(), self.cloud.text("ca"));
@@ -194,11 +194,11 @@ impl Signing {
     }
 }
 
-/// Images that are copied at once.
+/// Number of images that are copied concurrently.
 const IMAGES: usize = 100;
 
-/// All images of a copy wait for each other before they are made at the target, and then their
-/// token is good no more.
+/// Holds back the creation of all images of a copy until all are requested, and then expires their
+/// token.
 #[derive(Debug)]
 struct Expiring {
     inner: Arc<dyn Transport>,
@@ -210,7 +210,7 @@ struct Expiring {
 }
 
 impl Expiring {
-    /// Revokes a token, and makes Glance forget that it was good: it remembers for minutes.
+    /// Revokes a token, and flushes Glance's token cache, which would keep it valid for minutes.
     async fn expire(&self, token: &http::HeaderValue) {
         let request = Request::delete(format!("{}/auth/tokens", self.keystone))
             .header("x-auth-token", token)
@@ -236,8 +236,9 @@ impl Transport for Expiring {
             }
             self.expired.wait().await;
         }
-        // A task for each request. All of them in one use up the time that tokio gives to a task,
-        // and the OpenSSL transport takes a flush that has to wait for a broken handshake.
+        // Each request gets a task of its own. In a single task the requests would use up tokio's
+        // cooperative budget, and the OpenSSL transport treats a flush that has to wait as a failed
+        // handshake.
         let inner = Arc::clone(&self.inner);
         tokio::spawn(async move { inner.send(request).await }).await.unwrap()
     }
@@ -255,14 +256,14 @@ fn a_hundred_images_with_an_expired_token_make_one_sign_in() {
         let agent = format!("agent=\"{agent}\"");
         let refused = cloud.requests("b", &[" 401 POST /v2/images ", &agent]);
         assert_eq!(refused.len(), IMAGES, "the token was not refused {IMAGES} times");
-        // The first, and the one that replaces it.
+        // The first sign-in, and the one that replaces its token.
         let signed_in = cloud.requests("keystone", &[" 201 POST /v3/auth/tokens ", &agent]);
         assert_eq!(signed_in.len(), 2, "{signed_in:#?}");
     }
     reset("b");
 }
 
-/// How many were copied.
+/// Returns the number of copied images.
 async fn copy_a_hundred(cloud: &Cloud, stack: &str, agent: &str) -> usize {
     let source = MemoryStore::new("source");
     for _ in 0..IMAGES {

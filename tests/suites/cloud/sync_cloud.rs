@@ -1,7 +1,7 @@
 //! `compare`, `plan` and `sync` on the real clouds: exact replicas, judged by `cloud/judge.py`,
 //! between Glances of one Keystone (a, b) and of two (a, c).
 //!
-//! One test does it all: the Glances are one state.
+//! A single test covers everything, because the Glances are shared state.
 
 use std::collections::BTreeMap;
 
@@ -32,7 +32,7 @@ struct Tool<'a> {
     stack: &'static str,
 }
 
-/// The ids of `cloud/drift.py`, by the state that they are in.
+/// The image ids that `cloud/drift.py` printed, by state.
 struct Drift(BTreeMap<String, String>);
 
 impl Drift {
@@ -40,7 +40,7 @@ impl Drift {
         &self.0[state]
     }
 
-    /// Deletes what it made at the source.
+    /// Deletes the images that `drift.py` created at the source.
     fn undo(&self, cloud: &Cloud) {
         let made = ["missing", "content", "partial", "unverifiable"].map(|state| self.id(state));
         cloud.python("drift.py", &[&["--undo", "a"], &made[..]].concat());
@@ -73,12 +73,12 @@ impl Tool<'_> {
         self.writes_nothing("c", 3);
     }
 
-    /// `compare` says of every image what the judge says.
+    /// `compare` agrees with the judge on every image.
     fn agrees(&self, target: &str, judged: &Judgement) {
         let ours = self.compare(target);
         for (state, alike) in [
             ("same", &["same"][..]),
-            // What can't be reproduced is said as a loss, not as a difference.
+            // Attributes that cannot be reproduced are reported as losses, not as differences.
             ("different", &["same"]),
             ("missing", &["skipped", "blocked"]),
         ] {
@@ -100,7 +100,7 @@ impl Tool<'_> {
         assert_eq!(self.cloud.writes_since(target, mark), [""; 0]);
     }
 
-    /// Every state has a case here but `blocked`, whose cases are those between the Keystones.
+    /// Covers every state but `blocked`, which only occurs between the Keystones.
     fn sees_every_state(&self) -> Drift {
         let made = self.cloud.python("drift.py", &["a", "b"]);
         let drift = Drift(serde_json::from_str(&made).unwrap());
@@ -110,7 +110,7 @@ impl Tool<'_> {
             assert_eq!(ours[id]["state"], **state, "{}", ours[id]);
         }
         assert!(!ours.contains_key(drift.id("same")));
-        // Nothing else differs; `skipped` has more than one.
+        // No other image differs, except that several are `skipped`.
         let count = ours.values().filter(|entry| entry["state"] != "skipped").count();
         assert_eq!(count, expected.count() - 1);
         let members = &ours[drift.id("members")]["differences"][0]["field"];
@@ -118,7 +118,7 @@ impl Tool<'_> {
         drift
     }
 
-    /// The ids and states of images that are not the same, and the losses of those that are.
+    /// The entries of images that differ or have losses, by image id.
     fn compare(&self, target: &str) -> BTreeMap<String, Value> {
         let run = self.run(&["compare", "a", target, "--queued", "--output", "json"]);
         let report: Map<String, Value> = serde_json::from_str(&run.stdout).unwrap();
@@ -146,7 +146,7 @@ impl Tool<'_> {
             assert_eq!(self.cloud.writes_since("b", mark), [""; 0]);
             self.run(&["plan", "a", "b", "--queued", "--out", file]).exits(1);
         }
-        // Other options make another plan.
+        // Other options result in another plan.
         self.run(&["sync", "a", "b", "--plan", file]).exits(1);
         let run = self.run(&["sync", "a", "b", "--queued", "--plan", file]).exits(6);
         assert!(run.stdout.contains("2 copied and verified"), "{}", run.stdout);
@@ -177,7 +177,7 @@ impl Tool<'_> {
             let run = self.run(&line);
             (run, self.cloud.writes_since("b", mark).len())
         };
-        // One of three is more than a tenth.
+        // One image of three exceeds the default limit of 10 %.
         let (run, writes) = sync(&["--delete", "hide"]);
         assert_eq!((run.code, writes), (Some(8), 0), "{}", run.stderr);
         let (run, _) = sync(&["--delete", "hide", "--max-delete", "1"]);
@@ -188,7 +188,7 @@ impl Tool<'_> {
         assert!(run.exits(0).stdout.contains("deactivated: "));
         let (run, _) = sync(&["--delete", "delete", "--max-delete", "34%"]);
         assert!(run.exits(0).stdout.contains("deleted: "));
-        // What no sync made is still there.
+        // Images that no sync created are still there.
         assert_eq!(self.judge("b").extra(), [drift.id("content"), drift.id("extra")].sorted());
     }
 

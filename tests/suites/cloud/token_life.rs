@@ -1,4 +1,4 @@
-//! Copies that take longer than a token lives, at a real Keystone whose tokens live a minute.
+//! Copies that outlast their tokens, with a real Keystone whose tokens live for one minute.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use keystone_auth::Session;
 
 use crate::support::real_cloud::{Cloud, STACKS, reset, transport, xtask_cloud};
 
-/// Keystone's tokens live a minute while this lives.
+/// Limits the lifetime of Keystone's tokens to one minute while this value lives.
 struct Minute;
 
 impl Minute {
@@ -27,8 +27,8 @@ impl Drop for Minute {
     }
 }
 
-/// Bytes per second of each copy, as `--bwlimit` has it, and all the bytes that it copies: one
-/// image takes longer than a token lives, and others follow.
+/// Bytes per second of each copy, for `--bwlimit`. Copying the large image takes longer than a
+/// token lives, and the small images follow.
 const RATE: &str = "100k";
 const LARGE: usize = 9500 * 1024;
 const SMALL: usize = 475 * 1024;
@@ -44,7 +44,7 @@ fn copies_outlive_their_tokens_unless_these_are_raw() {
     }
     let minute = Minute::begin();
     refuses_raw_tokens(&cloud, &runtime.block_on(cloud.token("a")));
-    // The one copies what the other began with, so that they are not in each other's way.
+    // The copies run in opposite directions, so that neither copies images that the other creates.
     std::thread::scope(|scope| {
         for (stack, [from, to]) in STACKS.iter().zip([["a", "b"], ["b", "a"]]) {
             let cloud = &cloud;
@@ -76,7 +76,7 @@ async fn fill(cloud: &Cloud, name: &str) {
 }
 
 fn outlives_its_tokens(cloud: &Cloud, stack: &str, from: &str, to: &str) {
-    // The requests of this run are known by the name of its library.
+    // The user agent's TLS library identifies the requests of this run.
     let library = if stack == "rustls" { "(rustls" } else { "(OpenSSL" };
     let sign_ins = || cloud.requests("keystone", &[" 201 POST /v3/auth/tokens ", library]).len();
     let (before, begin) = (sign_ins(), Instant::now());
@@ -91,7 +91,7 @@ fn outlives_its_tokens(cloud: &Cloud, stack: &str, from: &str, to: &str) {
     assert!((6..=60).contains(&signed_in), "{stack}: signed in {signed_in} times");
 }
 
-/// The sentence has the life that is left, the bytes and the estimate.
+/// The error names the token's remaining lifetime, the bytes and the estimated time.
 fn refuses_raw_tokens(cloud: &Cloud, token: &str) {
     let ca = [("OS_TOKEN", token), ("OS_CACERT", cloud.text("ca"))];
     let known = [&ca[..], &[("OS_AUTH_URL", cloud.text("keystone"))]].concat();

@@ -1,4 +1,4 @@
-//! Real Glances: digests that their databases lost, and data that their storage lost.
+//! Real Glances whose databases lost digests, or whose storage lost data.
 
 use std::fs;
 
@@ -25,7 +25,7 @@ struct Tool<'a> {
 }
 
 impl Tool<'_> {
-    /// Makes an image in these clouds; of those with a minus, Glance forgets the digests.
+    /// Creates an image in these clouds. In clouds marked with a minus, Glance loses its digests.
     fn make(&self, data: &str, clouds: &[&str]) -> String {
         self.cloud.python("hashless.py", &[&[data], clouds].concat()).trim().to_owned()
     }
@@ -43,7 +43,7 @@ impl Tool<'_> {
         self.cloud.replicator(&[line, &more].concat()).exits(exit)
     }
 
-    /// The verdict on an image, and how it was come to.
+    /// The verdict on an image, and the kind of proof.
     #[track_caller]
     fn verify(&self, line: &[&str], exit: i32) -> (String, String) {
         let run = self.run(&[&["verify", "--output", "json"], line].concat(), exit);

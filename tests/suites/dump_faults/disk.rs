@@ -1,4 +1,4 @@
-//! A small disk.
+//! A small filesystem.
 
 use std::fs::File;
 use std::io::Write;
@@ -7,7 +7,7 @@ use std::process::Command;
 
 use glance_core::dir::Dir;
 
-/// A filesystem of its own, gone in the end. Only root may mount.
+/// A mounted tmpfs; dropping the value unmounts it. Requires root.
 pub(super) struct Disk {
     point: tempfile::TempDir,
 }
@@ -31,7 +31,7 @@ impl Disk {
         self.mount("remount,rw");
     }
 
-    /// The file that takes all room but `left` bytes, once it is filled.
+    /// A file that, once filled, takes all free space but `left` bytes.
     pub(super) fn ballast(&self, left: u64) -> Ballast {
         Ballast { path: self.path().join("ballast"), left }
     }
@@ -45,12 +45,12 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        // Lazily: a failed test may have left a process there.
+        // A lazy unmount, because a failed test may have left a process running there.
         let _ = Command::new("umount").arg("--lazy").arg(self.path()).status();
     }
 }
 
-/// What takes the room of others.
+/// A file that takes up free space.
 #[derive(Clone)]
 pub(super) struct Ballast {
     path: PathBuf,

@@ -1,4 +1,4 @@
-//! Filesystems that lack what is good to have, and directories that others may write to.
+//! Filesystems without optional features, and directories that other users can write to.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -8,7 +8,7 @@ use std::process::Command;
 use super::source::Site;
 use crate::support::common::{Run, cleared};
 
-/// Runs a command whose system calls of these names fail so.
+/// Runs a command whose system calls with these names fail with this error.
 async fn without(site: &Site, (error, calls): (&str, &str), line: &[&str]) -> Run {
     let filter = Path::new(env!("CARGO_MANIFEST_DIR")).join("suites/dump_faults/without.py");
     let mut command = cleared(Command::new("python3"));
@@ -43,7 +43,7 @@ pub(super) async fn a_dump_needs_no_more_of_a_filesystem_than_files(stack: &'sta
         let is_said = |line: &&&str| line.contains(warning) && line.contains(remedy);
         match warning {
             "" => assert!(warnings.is_empty(), "{error} {calls}: {warnings:?}"),
-            // The dump and the state have a lock each.
+            // Both the dump and the state have a lock.
             _ if calls == "flock" => {
                 assert!(warnings.iter().all(|it| is_said(&it)), "{warnings:?}");
             }

@@ -1,4 +1,4 @@
-//! When a dump counts as finished.
+//! When a dump is marked as finished.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -13,7 +13,7 @@ use super::source::{Site, Then};
 use crate::support::common::{Run, start_heard};
 use crate::support::fault::Fault;
 
-/// What changes when anything writes to a dump.
+/// File facts that change when anything is written to a dump.
 fn traces(dump: &Path) -> Vec<Option<(u64, i64, i64)>> {
     let facts = |name: &str| {
         let found = fs::metadata(dump.join(name)).ok()?;
@@ -31,7 +31,7 @@ fn is_finished(dump: &Path) -> bool {
     DumpStore::open(dump).unwrap().is_complete().unwrap() && listed()
 }
 
-/// Each command, from the site or to it, with the dump's directory as a word.
+/// Runs a command with a state directory of the site's own, and checks the exit code.
 async fn run(site: &Site, line: &[&str], code: i32) -> Run {
     let state = site.directory.path().join("state");
     site.run(&[line, &["--state-dir", state.to_str().unwrap()]].concat()).await.exits(code)
@@ -59,7 +59,7 @@ pub(super) async fn commands_that_end_well_finish_a_dump(stack: &'static str) {
         let written = if line[0] == "load" { path("other") } else { path("dump") };
         assert!(is_finished(&written), "{line:?}");
     }
-    // An image fails: then it lacks one, until a run ends well.
+    // After a failed image the dump is incomplete, until a run succeeds.
     let image = site.image(6, 1 << 20).await;
     let asked = format!("/v2/images/{image}/file");
     site.faulty.inject(
@@ -99,7 +99,7 @@ pub(super) async fn whatever_only_reads_leaves_a_dump_as_it_is(stack: &'static s
         run(&site, line, 0).await;
         assert_eq!(traces(&path), before, "{line:?}");
     }
-    // All is in place: but for the lock, which comes and goes, nothing is written.
+    // Everything is in place, so nothing is written except the lock, which is created and removed.
     for line in [["sync", url, &dump], ["dump", url, &dump], ["livecopy", url, &dump]] {
         run(&site, &line, 0).await;
         assert_eq!(traces(&path)[..2], before[..2], "{line:?}");
@@ -115,7 +115,7 @@ pub(super) async fn what_repair_mends_is_finished_unless_a_run_is_not_at_its_end
     let path = site.directory.path().join("dump");
     let dump = format!("dir:{}", path.display());
     let url = site.url.as_str();
-    // The run came to its end, and an image failed.
+    // The run ended normally, with one failed image.
     let asked = format!("/v2/images/{image}/file");
     site.faulty.inject(
         Method::GET,
@@ -147,7 +147,7 @@ pub(super) async fn what_repair_mends_is_finished_unless_a_run_is_not_at_its_end
     assert!(is_finished(&path));
 }
 
-/// A `serve` of the dump, and where it is.
+/// Starts `serve` on the dump. Returns the process and its address.
 fn serve(site: &Site, dump: &Path, more: &[&str]) -> (std::process::Child, String) {
     use std::io::BufRead;
     let file = |name: &str| site.directory.path().join(name).to_str().unwrap().to_owned();
@@ -190,7 +190,7 @@ pub(super) async fn serve_finishes_what_was_written_when_it_is_stopped(stack: &'
     stop(server).exits(143);
     assert!(is_finished(&path));
     run(&site, &["compare", &site.url, dump], 0).await;
-    // A dump that is new, and one that lacked images before.
+    // A new dump, and a dump that lacked images before.
     let new = site.directory.path().join("new");
     let (server, url) = serve(&site, &new, &["--writable"]);
     run(&site, &["livecopy", &site.url, &url, "--allow-loss", "all"], 0).await;
@@ -202,7 +202,7 @@ pub(super) async fn serve_finishes_what_was_written_when_it_is_stopped(stack: &'
     assert!(!is_finished(&new), "what it lacked, it still lacks");
 }
 
-/// As root, who may mount.
+/// Requires root, to mount a filesystem.
 pub(super) async fn a_dump_that_cannot_be_written_is_read_by_every_command(stack: &'static str) {
     let disk = Disk::of(16);
     let site = Site::open(stack).await;
@@ -231,7 +231,7 @@ pub(super) async fn a_dump_that_cannot_be_written_is_read_by_every_command(stack
     run(&site, &["compare", url, &address], 0).await;
     run(&site, &["verify", &address], 0).await;
     stop(server).exits(143);
-    // What can't be written is no matter of a sign-in.
+    // A directory that cannot be written is not reported as a failed sign-in.
     for line in [["dump", url, dump], ["sync", url, &word]] {
         let run = run(&site, &line, 2).await;
         assert!(run.stderr.contains("Read-only file system"), "{}", run.stderr);

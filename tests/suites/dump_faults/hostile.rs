@@ -1,8 +1,8 @@
-//! Dumps that someone else had a hand in, under every command: nothing outside of the dump is read or
-//! written, nothing takes for ever or fills the memory, and what is refused is named.
+//! Dumps that an attacker has modified, under every command. No command reads or writes outside the
+//! dump, runs forever or exhausts memory, and errors name the refused file.
 //!
-//! By default each kind and each file meets some of the commands, in a pattern without chance;
-//! `HOSTILE_ALL=1` runs all of them.
+//! By default each kind and each file is tested with some of the commands, in a deterministic
+//! pattern; `HOSTILE_ALL=1` runs all combinations.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -31,14 +31,14 @@ use plant::{Kind, files_below};
 
 use crate::support::common::{Run, start_heard};
 
-/// What is outside says this, and nothing else does.
+/// The content of files outside the dump, which occurs nowhere else.
 const SECRET: &str = "THE-SECRET-OF-ANOTHER-USER ";
-/// Bytes of each image.
+/// Size of each image in bytes.
 const SIZE: usize = 64 << 10;
-/// The old tool's record.
+/// The file name of the old tool's record.
 const OLD: &str = "00000000-0000-4000-8000-000000000001";
 
-/// Names and contents.
+/// File names and contents.
 type Files = Vec<(String, Vec<u8>)>;
 
 /// The dumps that are tampered with.
@@ -49,7 +49,7 @@ enum Dump {
     OldTool,
 }
 
-/// A file in the dump: of what stands there, of one that is to come, or of one that nobody expects.
+/// The file names that a dump contains, will contain, or is not expected to contain.
 fn roles(dump: Dump) -> Vec<String> {
     let of = |number, suffix: &str| format!("{}{suffix}", id(number));
     match dump {
@@ -75,7 +75,7 @@ fn roles(dump: Dump) -> Vec<String> {
     }
 }
 
-/// The commands, with D for the dump, O for another dump, N for a new one, and U for a Glance.
+/// The commands. D is the dump, O another dump, N a new dump, and U the URL of a Glance.
 const COMMANDS: &[&str] = &[
     "size D",
     "load D U",
@@ -101,7 +101,8 @@ const COMMANDS: &[&str] = &[
     "load O D",
 ];
 
-/// Files for a dump of this kind: image 1 with data, whose record proves nothing, image 2 without.
+/// The files of a dump of this kind: image 1 with data and a record without digest, image 2 without
+/// data.
 async fn template(dump: Dump) -> Files {
     let directory = tempfile::tempdir().unwrap();
     if dump == Dump::OldTool {
@@ -148,7 +149,7 @@ fn data(number: u8) -> Vec<u8> {
     (1..=251_u8).cycle().skip(number.into()).take(SIZE).collect()
 }
 
-/// One command and one dump.
+/// One command on one dump.
 struct Case {
     dump: Dump,
     role: String,
@@ -157,7 +158,7 @@ struct Case {
 }
 
 impl Case {
-    /// Runs it, and says what is wrong.
+    /// Runs the case. The error describes the violation.
     async fn run(&self, template: &Files, good: &Path) -> Result<(), String> {
         let site = Site::open(super::STACK).await;
         for number in [1, 2, 3] {
@@ -204,7 +205,7 @@ impl Case {
         Ok(())
     }
 
-    /// Serves the dump, and reads all of it, or writes to it.
+    /// Serves the dump, and copies all of it from the server, or copies images to it.
     async fn served(&self, site: &Site, dump: &Path, more: &[String]) -> Result<Ended, String> {
         let file = |name: &str| site.directory.path().join(name).to_str().unwrap().to_owned();
         let (cert, key) = (file("server.pem"), file("server.key"));
@@ -215,7 +216,7 @@ impl Case {
         let Some(url) = first_url(&mut server) else { return finish(server).await };
         let copy = format!("dir:{}", site.directory.path().join("new").display());
         let mut line = ["livecopy", "--no-state", "--low-level-retries", "0", "--queued"].to_vec();
-        // `serve` knows no projects: what is written to it belongs to its caller.
+        // `serve` has no projects, so a written image belongs to its caller.
         if more.is_empty() {
             line.extend([&*url, &copy]);
         } else {
@@ -225,7 +226,7 @@ impl Case {
         let pid = server.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
         let ended = finish(server).await?;
-        // What the server refuses, it says to its client.
+        // The server reports refusals to its client.
         let (stdout, stderr) = (client.run.stdout, client.run.stderr);
         let code = client.run.code;
         let run = Run { code, stdout, stderr: ended.run.stderr + &stderr };
@@ -246,11 +247,11 @@ impl Case {
         match run.code {
             Some(0 | 1) => Ok(()),
             Some(2..=9) if self.kind.is_none() => wrong("a good dump is refused"),
-            // `serve` does not tell its clients why.
+            // `serve` does not tell its clients the reason.
             Some(2) if self.dump == Dump::OldTool && said.contains("dump of the old tool") => {
                 Ok(())
             }
-            // A record that the list of digests does not know is not read.
+            // A record that the digest list does not contain is not read.
             Some(6)
                 if self.command.starts_with("verify")
                     && name.get(..36).is_some_and(|id| said.contains(id)) =>
@@ -264,21 +265,21 @@ impl Case {
     }
 }
 
-/// How a process ended.
+/// The result of a process.
 struct Ended {
     run: Run,
-    /// The most memory that it had, in KiB.
+    /// Peak memory in KiB.
     peak: u64,
 }
 
-/// Waits for a process, which must not take long.
+/// Waits for a process. Fails if the process takes too long.
 async fn finish(child: Child) -> Result<Ended, String> {
     tokio::task::spawn_blocking(|| ended(child, LONGEST)).await.unwrap()
 }
 
 fn ended(mut child: Child, longest: Duration) -> Result<Ended, String> {
     let (begin, mut peak) = (Instant::now(), 0);
-    // What it says must not fill a pipe.
+    // Reads the output concurrently, so that the process never blocks on a full pipe.
     let mut heard = [child.stdout.take().map(hear), child.stderr.take().map(hear_other)];
     let status = loop {
         peak = peak.max(memory_of(child.id()).unwrap_or_default());
@@ -307,14 +308,14 @@ fn hear_other(from: std::process::ChildStderr) -> Heard {
     std::thread::spawn(move || std::io::read_to_string(from).unwrap_or_default())
 }
 
-/// The most memory that a process had so far (`VmHWM` of proc(5)), in KiB.
+/// Peak memory of a process so far (`VmHWM` of proc(5)), in KiB.
 fn memory_of(process: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.trim().strip_suffix(" kB")?.parse().ok()
 }
 
-/// The address that a server says, unless it ends before.
+/// The address that a server prints, unless the server ends before.
 fn first_url(server: &mut Child) -> Option<String> {
     use std::io::{BufRead, BufReader};
     let mut lines = BufReader::new(server.stdout.take()?);
@@ -361,7 +362,7 @@ async fn nothing_outside_of_a_dump_is_read_or_written() {
         let mut cases: Vec<Case> = Vec::new();
         for role in roles(dump) {
             for kind in Kind::ALL.into_iter().filter(|kind| kind.suits(&role)) {
-                // Only what is there can be somebody else's.
+                // Only an existing file can belong to another user.
                 if kind == Kind::Foreign && template.iter().all(|(name, _)| *name != role) {
                     continue;
                 }
@@ -403,11 +404,11 @@ fn all() -> bool {
     std::env::var_os("HOSTILE_ALL").is_some()
 }
 
-/// Cases that run at once.
+/// Number of cases that run concurrently.
 const AT_ONCE: usize = 3;
 
-/// How long a command may take with a small dump, on a busy machine.
+/// Time limit for a command on a small dump, on a busy machine.
 const LONGEST: Duration = Duration::from_secs(30);
 
-/// KiB that a process may have in memory.
+/// Memory limit for a process in KiB.
 const MOST_MEMORY: u64 = 100 << 10;

@@ -1,5 +1,5 @@
-//! Dumps that are killed, run out of room, or lose their directory: what is whole stays so, and the
-//! next run asks the source for no more than is missing.
+//! Dumps whose process is killed, whose disk is full, or whose directory vanishes. Complete data
+//! survives, and the next run downloads only the missing bytes.
 
 mod disk;
 mod filesystems;
@@ -25,10 +25,10 @@ use source::{Site, Then, id, put};
 use crate::support::common::start;
 use crate::support::fault::Fault;
 
-/// What has nothing to do with TLS runs with one stack.
+/// The TLS stack of tests that do not depend on it.
 const STACK: &str = if cfg!(feature = "rustls") { "rustls" } else { "native" };
 
-/// Bytes of a chunk, of which the check and the writer hold some.
+/// Bytes that may be buffered in the check and the writer, beyond those in the file.
 const SLACK: u64 = 2 << 20;
 
 fn file(dump: &Path, id: &ImageId, suffix: &str) -> PathBuf {
@@ -39,7 +39,7 @@ fn length(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |found| found.len())
 }
 
-/// Starts a dump, and kills it where the source stalls after so many bytes of an answer.
+/// Starts a dump, and kills it when the source has stalled after `after` bytes of an answer.
 async fn killed(site: &Site, dump: &Path, image: &ImageId, after: u64) {
     let before = length(&file(dump, image, ".img.partial"));
     site.watch.at(image, after, || Then::Stall);
@@ -70,8 +70,8 @@ async fn a_killed_dump_asks_for_the_rest_alone(stack: &'static str) {
     site.is_dumped(&dump).await;
 }
 
-/// All of it is there, and the process is killed before it has its name; then it has its name, and no
-/// record.
+/// The process is killed after the last byte and before the rename, and then after the rename and
+/// before the record is written.
 async fn nothing_is_read_where_nothing_is_missing(stack: &'static str) {
     const SIZE: usize = 4 << 20;
     let site = Site::open(stack).await;
@@ -99,7 +99,7 @@ async fn what_is_not_the_images_is_read_anew_in_the_same_run(stack: &'static str
     let partial = file(&dump, &image, ".img.partial");
     killed(&site, &dump, &image, 4 << 20).await;
     let good = fs::read(&partial).unwrap();
-    // A byte is another; there is more than the image has; it is of another image.
+    // The partial file has a changed byte, is longer than the image, or belongs to another image.
     let mut damaged = good.clone();
     damaged[100] ^= 1;
     let missing = SIZE - good.len() as u64;
@@ -115,7 +115,7 @@ async fn what_is_not_the_images_is_read_anew_in_the_same_run(stack: &'static str
     }
 }
 
-/// Nothing would say in the end whether what is there is what it should be.
+/// Without a digest, resumed data could not be verified at the end.
 async fn what_nothing_proves_is_read_from_its_beginning(stack: &'static str) {
     const SIZE: usize = 8 << 20;
     let site = Site::open(stack).await;
@@ -157,13 +157,13 @@ async fn a_full_disk_is_exit_8_and_goes_on_when_there_is_room(stack: &'static st
     assert_eq!(stored.get(&small).await.unwrap().status, Status::Active);
     assert_eq!(stored.get(&image).await.unwrap().status, Status::Queued);
     assert!(!stored.is_complete().unwrap());
-    // Still no room: no more is lost, and nothing asked for.
+    // The disk is still full: no data is lost, and none is requested.
     let run = site.dump(&dump).await.exits(8);
     assert!(run.stderr.contains("hint: make room"), "{}", run.stderr);
     assert_eq!(length(&file(&dump, &image, ".img.partial")), partial);
 
     ballast.remove();
-    // There is room for the rest, and not for all of it.
+    // The free space suffices for the missing data, but not for the whole image.
     assert!(Dir::open(&dump).unwrap().free_space().unwrap() < SIZE as u64);
     site.watch.given();
     site.dump(&dump).await.exits(0);
@@ -171,7 +171,7 @@ async fn a_full_disk_is_exit_8_and_goes_on_when_there_is_room(stack: &'static st
     site.is_dumped(&dump).await;
 }
 
-/// The last byte has room, and the record that says so has none.
+/// The last byte still fits on the disk, but the record that completes the image does not.
 async fn no_room_for_a_record_loses_nothing(stack: &'static str) {
     const SIZE: usize = (4 << 20) - 1000;
     let disk = Disk::of(16);
@@ -218,7 +218,7 @@ async fn a_read_only_directory_is_named_and_still_read(stack: &'static str) {
     site.watch.given();
     site.dump(&dump).await.exits(0);
     assert_eq!(site.watch.given(), (4 << 20) - partial);
-    // What is whole is read from where nothing can be written.
+    // A complete dump can be read on a read-only filesystem.
     disk.read_only();
     site.is_dumped(&dump).await;
     let copy = site.directory.path().join("copy");
@@ -233,7 +233,7 @@ async fn a_directory_that_vanishes_is_named(stack: &'static str) {
     let (_, image) = (site.image(1, 1 << 20).await, site.image(2, 8 << 20).await);
     site.image(3, 1 << 20).await;
     let dump = site.directory.path().join("dump");
-    // At once, whatever is being written.
+    // The rename is immediate, whatever is being written.
     let (from, to) = (dump.clone(), site.directory.path().join("elsewhere"));
     site.watch.at(&image, 4 << 20, move || {
         fs::rename(from, to).unwrap();
@@ -248,7 +248,8 @@ async fn a_directory_that_vanishes_is_named(stack: &'static str) {
     site.is_dumped(&dump).await;
 }
 
-/// A data file that is gone, before a load and during it, is no image without data.
+/// An image whose data file vanished, before or during a load, is not treated as an image without
+/// data.
 async fn a_dump_that_loses_a_file_is_not_loaded_as_if_it_were_whole(stack: &'static str) {
     let site = Site::open(stack).await;
     let dump = site.directory.path().join("dump");
@@ -286,7 +287,7 @@ use finished::{
     whatever_only_reads_leaves_a_dump_as_it_is,
 };
 
-/// Every case once for each TLS stack of this build.
+/// Runs every case once for each TLS stack of this build.
 macro_rules! for_each_stack {
     ($($case:ident)*) => {
         #[cfg(feature = "rustls")]

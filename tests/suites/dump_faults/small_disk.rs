@@ -1,11 +1,11 @@
-//! A dump that does not fit its filesystem.
+//! A dump that does not fit on its filesystem.
 
 use std::fs;
 use std::path::Path;
 
 use crate::support::old_dump::{ID, OTHER_ID, write_old_image};
 
-/// In a mount namespace of its own, with a filesystem of 8 MiB at the directory `small`.
+/// Runs the tool in a mount namespace with a filesystem of 8 MiB at the directory `small`.
 fn on_a_small_filesystem(small: &str, line: &[&str]) -> (i32, String) {
     let mount = format!("mount -t tmpfs -o size=8m,mode=700 small {small}");
     let keep = format!("ls -l {small}/dump; cat {small}/dump/*.json");
@@ -18,7 +18,7 @@ fn on_a_small_filesystem(small: &str, line: &[&str]) -> (i32, String) {
     (output.status.code().unwrap(), text.concat())
 }
 
-/// As root, who may mount.
+/// Requires root, to mount a filesystem.
 #[test]
 fn a_dump_without_room_is_refused_or_keeps_what_is_whole() {
     let directory = tempfile::tempdir().unwrap();
@@ -43,7 +43,7 @@ fn a_dump_without_room_is_refused_or_keeps_what_is_whole() {
     }
     assert!(!said.contains(".img"), "{said}");
 
-    // What would do if it were smaller is tried, and one of the two fits.
+    // An image that would only fit if compressed is tried, and one of the two fits.
     let line = ["load", &old, &dump, "--transfers", "1"];
     let (code, said) = on_a_small_filesystem(&small, &line);
     assert_eq!(code, 8, "{said}");

@@ -1,4 +1,4 @@
-//! A Glance on HTTPS that counts the data it gives, and where something can happen at any byte.
+//! A Glance over HTTPS that counts the data it sends, and triggers events at any byte.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,7 +22,7 @@ use crate::support::common::{Run, replicator_with};
 use crate::support::fault::Faulty;
 use crate::support::stack::acceptor;
 
-/// A Glance, and what it takes to reach it with one of the TLS stacks.
+/// A Glance, and the files that clients need to reach it with one of the TLS stacks.
 pub(super) struct Site {
     pub(super) url: String,
     pub(super) kept: Arc<MemoryStore>,
@@ -58,12 +58,12 @@ impl Site {
         Self { url, kept, faulty, watch, directory, stack }
     }
 
-    /// An image of `length` bytes that are not zero.
+    /// Creates an image of `length` bytes other than zero.
     pub(super) async fn image(&self, number: u8, length: usize) -> ImageId {
         put(&*self.kept, number, length).await
     }
 
-    /// The words of a command and what they need to reach the Glance.
+    /// A command line with the options to reach the Glance.
     pub(super) fn line(&self, words: &[&str]) -> Vec<String> {
         let file = |name: &str| self.directory.path().join(name).to_str().unwrap().to_owned();
         let (ca, token) = (file("ca.pem"), file("token"));
@@ -81,11 +81,11 @@ impl Site {
     }
 
     pub(super) async fn dump(&self, dump: &Path) -> Run {
-        // One after the other, in the order of ids.
+        // One image at a time, in the order of ids.
         self.run(&["dump", &self.url, dump.to_str().unwrap(), "--transfers", "1"]).await
     }
 
-    /// The dump is finished, and each byte of it what the Glance has.
+    /// Fails the test unless the dump is finished and contains exactly the Glance's data.
     pub(super) async fn is_dumped(&self, dump: &Path) {
         let dump = dump.to_str().unwrap();
         self.run(&["verify", dump]).await.exits(0);
@@ -95,7 +95,7 @@ impl Site {
     }
 }
 
-/// An image of `length` bytes that are not zero.
+/// Creates an image of `length` bytes other than zero.
 pub(super) async fn put(store: &dyn ImageStore, number: u8, length: usize) -> ImageId {
     let attributes = Attributes {
         name: Some(format!("image {number}")),
@@ -114,17 +114,17 @@ pub(super) fn id(number: u8) -> ImageId {
     format!("00000000-0000-4000-8000-0000000000{number:02}").parse().unwrap()
 }
 
-/// What happens when so many bytes of an image's data have passed, in either direction.
+/// An action that runs when this many bytes of an image's data have passed, in either direction.
 type Event = (ImageId, u64, Box<dyn FnOnce() -> Then + Send>);
 
-/// How it goes on then.
+/// What the transport does after an event.
 pub(super) enum Then {
     GoOn,
-    /// Nothing more comes.
+    /// No further data passes.
     Stall,
 }
 
-/// A transport that watches data pass.
+/// A transport that counts data and triggers events.
 pub(super) struct Watch {
     inner: Arc<dyn Transport>,
     given: Arc<AtomicU64>,
@@ -136,8 +136,7 @@ impl Watch {
         Self { inner, given: Arc::default(), events: Mutex::default() }
     }
 
-    /// Has something happen when `bytes` of the data of an image have passed, in one answer or
-    /// request.
+    /// Runs an action when `bytes` bytes of an image's data have passed in one answer or request.
     pub(super) fn at(
         &self,
         image: &ImageId,
@@ -147,12 +146,12 @@ impl Watch {
         self.events.lock().unwrap().push((image.clone(), bytes, Box::new(event)));
     }
 
-    /// The bytes of data that were given since it was asked last.
+    /// The bytes of data that were sent since the last call.
     pub(super) fn given(&self) -> u64 {
         self.given.swap(0, Ordering::SeqCst)
     }
 
-    /// The event that is next for the data at `path`.
+    /// The next event for the data at `path`.
     fn event(&self, path: &str) -> Option<Event> {
         let mut events = self.events.lock().unwrap();
         let next = events.iter().position(|(id, ..)| path == format!("/v2/images/{id}/file"))?;
@@ -176,7 +175,7 @@ impl Watch {
                 let passed = passed + chunk.len() as u64;
                 Ok(Some((chunk, (data, event, count, passed))))
             });
-        // So that events are met to the byte, near enough.
+        // Small chunks, so that events happen close to their byte.
         Body::from_stream(chunks.boxed(), size)
     }
 }

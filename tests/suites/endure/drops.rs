@@ -1,4 +1,4 @@
-//! A source whose connection drops again and again during one large image.
+//! A source whose connection drops repeatedly during one large image.
 
 use std::fmt::Write as _;
 use std::time::Instant;
@@ -37,7 +37,7 @@ fn a_source_that_drops_again_and_again_is_read_once_for_one_upload() {
     keep("drops.md", &table);
 }
 
-/// What came of it.
+/// The result of a copy.
 struct Dropped {
     drops: usize,
     /// Bytes of data that the source sent.
@@ -79,7 +79,7 @@ impl Dropped {
         Self { drops, sent: source.meter.sent(), uploads, seconds, image, replica }
     }
 
-    /// Digest and size of the replica are those of what came.
+    /// Fails the test unless the replica has the size and digest of the source's image.
     fn judge(&self, size: u64) {
         assert_eq!(self.drops, usize::try_from(DROPS).unwrap(), "drops");
         assert_eq!(self.uploads, 1, "uploads");
@@ -93,7 +93,7 @@ impl Dropped {
     }
 }
 
-/// How often the connection drops.
+/// Number of dropped connections.
 const DROPS: u64 = 20;
 
 const HEAD: &str = "| stack | MiB | drops | bytes sent / size | uploads | s |\n\

@@ -32,9 +32,9 @@ pub(crate) struct Embedded {
     source: Site,
     target: Site,
     images: Vec<Image>,
-    /// The certificate, the token, and a dump of the source.
+    /// Holds the certificate, the token, and a dump of the source.
     directory: TempDir,
-    /// What is written to and remembered in this round.
+    /// Holds the dump and the state of the current round.
     round: TempDir,
 }
 
@@ -66,7 +66,7 @@ impl Embedded {
 
 impl Ground for Embedded {
     fn clear(&mut self, work: Work) {
-        // A server without images, at another address.
+        // A new server without images, at another address.
         let opened = Site::open(&self.stacks[0], &self.images);
         self.target = self.runtime.block_on(opened);
         self.round = tempfile::tempdir().unwrap();
@@ -94,9 +94,9 @@ impl Ground for Embedded {
         line.extend(["--cacert".into(), path(self.path("ca.pem"))]);
         line.extend(["--token-file".into(), path(self.path("token"))]);
         line.extend(["--tls".into(), stack.to_owned()]);
-        // There is no Keystone to ask for the projects' names.
+        // No Keystone is available to look up project names.
         line.extend(["--owner".into(), "keep".into()]);
-        // Slow enough that most instants are in the middle of data.
+        // Slow enough that most instants fall into a data transfer.
         line.extend(["--bwlimit".into(), "12M".into()]);
         line
     }
@@ -130,7 +130,7 @@ impl Embedded {
         self.stacks.iter().map(|stack| stack.name).collect()
     }
 
-    /// How the target is not what the source is, of the images with such a name.
+    /// The differences between target and source, for images whose name satisfies `is_meant`.
     pub(crate) fn judge_those(&self, work: Work, is_meant: impl Fn(&str) -> bool) -> Vec<String> {
         let mut found = Vec::new();
         for image in &self.images {
@@ -153,7 +153,7 @@ impl Embedded {
         found
     }
 
-    /// How an image's files differ from what the source has, read as any program would.
+    /// The differences between an image's dump files and the source, read without our code.
     fn differs_in_dump(&self, image: &Image) -> Vec<String> {
         let found = record_of(&self.dump(), &image.id);
         let data = std::fs::read(self.dump().join(format!("{}.img", image.id))).unwrap_or_default();
@@ -186,8 +186,8 @@ fn record_of(dump: &Path, id: &ImageId) -> Value {
     serde_json::from_str(&text).unwrap_or(Value::Null)
 }
 
-/// As `docs/dump-format.md` tells to, where nothing but coreutils is at hand; and nothing that is
-/// not part of a dump is left.
+/// Checks the digests with coreutils as `docs/dump-format.md` describes, and that the dump has no
+/// files left over.
 fn check_sums(dump: &Path) -> Vec<String> {
     let mut sums = Command::new("sha512sum");
     let output = sums.args(["-c", "--quiet", "SHA512SUMS"]).current_dir(dump).output().unwrap();
@@ -201,7 +201,7 @@ fn check_sums(dump: &Path) -> Vec<String> {
     found
 }
 
-/// Eight images with all that images have, from none to 4 MiB.
+/// Creates eight images that together have every attribute of an image, with 0 to 4 MiB of data.
 async fn fill(store: &MemoryStore) -> Vec<Image> {
     let member = |project: &str, status| Member { project: project.to_owned(), status };
     let mut images = Vec::new();

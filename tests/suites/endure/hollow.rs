@@ -1,5 +1,4 @@
-//! Sites with one image whose data nobody keeps: it is made where it is read, and gone where it has
-//! come.
+//! Sites with one image whose data is not stored: reads generate the data, and uploads discard it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -26,7 +25,7 @@ use crate::support::fault::Faulty;
 use crate::support::site::{TOKEN, serve};
 use crate::support::stack::Stack;
 
-/// A Glance over HTTPS that counts the bytes of data; it ends with the value.
+/// A Glance over HTTPS that counts the bytes of data; dropping the value stops it.
 pub(crate) struct HollowSite {
     pub(crate) url: String,
     pub(crate) store: Arc<Hollow>,
@@ -57,13 +56,13 @@ pub(crate) fn id() -> ImageId {
     "00000000-0000-4000-8000-000000000001".parse().unwrap()
 }
 
-/// Records in memory, without data.
+/// A store that keeps records in memory, and no data.
 #[derive(Debug)]
 pub(crate) struct Hollow {
     records: MemoryStore,
-    /// What digests are computed by; without, the digest is made up.
+    /// Computes the digests. Without it, the digest is a made-up constant.
     hashers: Option<Hashers>,
-    /// The size and the SHA-512 of the data that is there.
+    /// The size and the SHA-512 of the data.
     data: Arc<OnceLock<(u64, String)>>,
 }
 
@@ -72,7 +71,7 @@ impl Hollow {
         Self { records: MemoryStore::new("hollow"), hashers, data: Arc::default() }
     }
 
-    /// With an image of so many bytes.
+    /// A store with an image of `size` bytes.
     pub(crate) async fn with_image(size: u64, hashers: Option<Hashers>) -> Self {
         let store = Self::empty(hashers);
         let attributes = Attributes {
@@ -124,7 +123,7 @@ impl ImageStore for Hollow {
 
     async fn upload(&self, id: &ImageId, data: Body) -> Result<Image, StoreError> {
         let (hashers, found) = (self.hashers, Arc::clone(&self.data));
-        // The records learn that all came, or what failed.
+        // The end of the stream records the result, or reports the failure.
         let end = stream::once(async move {
             let _ = found.set(swallow(data, hashers).await?);
             Ok(Bytes::new())
@@ -164,7 +163,7 @@ impl fmt::Display for Hollow {
     }
 }
 
-/// The size and the digest of what came.
+/// Reads and discards the data. Returns its size and digest.
 async fn swallow(mut data: Body, hashers: Option<Hashers>) -> Result<(u64, String), BodyError> {
     let mut hashing = hashers.map(|hashers| hashers.start([Algorithm::Sha512]));
     let mut size = 0;
@@ -186,7 +185,7 @@ fn made_up() -> String {
     "0".repeat(128)
 }
 
-/// The data from `next` to `end`. Every block tells its number, so that none can pass for another.
+/// The data from `next` to `end`. Every block contains its number, so that no two are equal.
 fn bytes(next: u64, end: u64) -> impl Stream<Item = Result<Bytes, BodyError>> + Send + 'static {
     let inside = |offset: u64| usize::try_from(offset).unwrap();
     stream::unfold(next, move |next| async move {
@@ -203,7 +202,7 @@ fn bytes(next: u64, end: u64) -> impl Stream<Item = Result<Bytes, BodyError>> + 
     })
 }
 
-/// A block in which no byte tells the next.
+/// A block of pseudo-random bytes.
 static NOISE: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let mut state = LENGTH | 1;
     let next = || {
@@ -215,7 +214,7 @@ static NOISE: LazyLock<Vec<u8>> = LazyLock::new(|| {
 
 const LENGTH: u64 = 256 << 10;
 
-/// Counts the bytes of images' data that pass.
+/// Counts the bytes of image data.
 #[derive(Debug)]
 pub(crate) struct Meter {
     inner: Arc<dyn Transport>,
@@ -228,12 +227,12 @@ impl Meter {
         Self { inner, sent: Arc::default(), received: Arc::default() }
     }
 
-    /// What the server sent to clients.
+    /// The bytes that the server sent to clients.
     pub(crate) fn sent(&self) -> u64 {
         self.sent.load(Ordering::SeqCst)
     }
 
-    /// What clients sent to the server.
+    /// The bytes that clients sent to the server.
     pub(crate) fn received(&self) -> u64 {
         self.received.load(Ordering::SeqCst)
     }

@@ -1,8 +1,8 @@
-//! What a run endures: kills at any instant, thousands of images on bad links, images larger than
-//! any memory, and sources that break again and again.
+//! Endurance tests: kills at any instant, thousands of images over bad links, images larger than
+//! any memory, and sources that fail repeatedly.
 //!
-//! Each test here is a short version of one of `cargo xtask endure`, which sets the variables that
-//! `extent` reads.
+//! Each test is a short version of a `cargo xtask endure` test. That command sets the variables
+//! that `extent` reads.
 
 mod drops;
 mod embedded;

@@ -1,4 +1,4 @@
-//! What an operator has at hand: a certificate, a token and a command line.
+//! The operator's files: a certificate, a token and a state directory.
 
 use tempfile::TempDir;
 
@@ -8,7 +8,7 @@ use crate::support::site::TOKEN;
 pub(crate) struct Operator(TempDir);
 
 impl Operator {
-    /// Who trusts `ca`, PEM.
+    /// Creates an operator who trusts `ca`, in PEM.
     pub(crate) fn who_trusts(ca: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("ca.pem"), ca).unwrap();
@@ -20,12 +20,12 @@ impl Operator {
         self.0.path().join(name).display().to_string()
     }
 
-    /// The command that copies all of `source` to `target`.
+    /// The command line that copies all images of `source` to `target`.
     pub(crate) fn livecopy(&self, source: &str, target: &str, stack: &str) -> Vec<String> {
         let mut line = ["livecopy", source, target, "--tls", stack].map(str::to_owned).to_vec();
         line.extend(["--cacert".to_owned(), self.path("ca.pem")]);
         line.extend(["--token-file".to_owned(), self.path("token")]);
-        // There is no Keystone to ask for the projects' names.
+        // No Keystone is available to look up project names.
         line.extend(["--owner", "keep"].map(str::to_owned));
         line
     }

@@ -1,4 +1,4 @@
-//! What a process takes while it runs, as `/proc` tells.
+//! The resources that a process uses while it runs, from `/proc`.
 
 use std::fs;
 use std::process::Child;
@@ -8,20 +8,20 @@ use std::time::{Duration, Instant};
 
 use crate::support::common::Run;
 
-/// What it takes at one instant.
+/// The resources of a process at one instant.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sample {
     pub(crate) after: Duration,
     /// Resident memory, KiB.
     pub(crate) rss: u64,
-    /// The most of it so far, KiB.
+    /// Peak resident memory so far, KiB.
     pub(crate) peak: u64,
     /// Open file descriptors.
     pub(crate) files: u64,
 }
 
 impl Sample {
-    /// Of a process that began then; None when it has ended.
+    /// Samples a process that started at `begin`; `None` if the process has ended.
     pub(crate) fn take(pid: u32, begin: Instant) -> Option<Self> {
         let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
         let number = |key: &str| {
@@ -34,7 +34,7 @@ impl Sample {
     }
 }
 
-/// Waits for the end of a process, and samples it until then.
+/// Waits for a process to end, and takes samples until then.
 pub(crate) fn watched(child: Child, interval: Duration) -> (Run, Vec<Sample>) {
     let (pid, begin) = (child.id(), Instant::now());
     let (ended, end) = channel::<()>();
@@ -50,7 +50,8 @@ pub(crate) fn watched(child: Child, interval: Duration) -> (Run, Vec<Sample>) {
     (run, watcher.join().unwrap())
 }
 
-/// The most in the second tenth of the time, when all is under way, and the most in the last half.
+/// The maximum during the second tenth of the time, when the run is in full swing, and the maximum
+/// during the second half.
 pub(crate) fn early_and_late(samples: &[Sample], of: fn(&Sample) -> u64) -> (u64, u64) {
     let count = samples.len();
     let early = &samples[count / 10..(count / 5).max(count / 10 + 1)];

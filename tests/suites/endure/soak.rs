@@ -1,4 +1,4 @@
-//! Many small images between two sites on which requests fail by chance.
+//! Many small images between two sites on which requests fail at random.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
@@ -48,7 +48,7 @@ struct Soak {
     source: Site,
     target: Site,
     images: Vec<Image>,
-    /// What went wrong on either.
+    /// The number of faults on both sites, by kind.
     suffered: Arc<Mutex<BTreeMap<String, usize>>>,
 }
 
@@ -70,7 +70,7 @@ impl Soak {
         Self { runtime, source, target, images, suffered }
     }
 
-    /// Runs the tool until all is well. Adds to the table; gives what is not as it must be.
+    /// Runs the tool until it succeeds. Appends to the table, and returns the violations.
     fn run(&self, stack: &Stack, operator: &Operator, table: &mut String) -> Vec<String> {
         let _ = write!(table, "\n{HEAD}");
         let mut found = Vec::new();
@@ -115,7 +115,7 @@ impl Soak {
         )
     }
 
-    /// How the replica of an image is not what the image is.
+    /// The differences between an image's replica and the image.
     fn wrong(&self, image: &Image) -> Option<String> {
         let mut found = self.runtime.block_on(self.target.differences(&self.source, &image.id));
         found.retain(|field| !provenance::ALL.contains(&field.as_str()));
@@ -123,7 +123,7 @@ impl Soak {
     }
 }
 
-/// What a run took for good.
+/// Reports resources that grew during a run.
 fn grown(samples: &[Sample]) -> Vec<String> {
     let (early, late) = early_and_late(samples, |sample| sample.rss);
     let memory = (late > early + GROWTH)
@@ -133,7 +133,7 @@ fn grown(samples: &[Sample]) -> Vec<String> {
     memory.into_iter().chain(files).collect()
 }
 
-/// Has some requests fail.
+/// A transport on which some requests fail.
 struct Unlucky {
     faulty: Arc<Faulty>,
     chance: Mutex<Chance>,
@@ -192,7 +192,7 @@ impl fmt::Debug for Unlucky {
     }
 }
 
-/// So many images of all kinds.
+/// Creates `count` images of all kinds.
 async fn fill(store: &MemoryStore, count: usize, chance: &mut Chance) -> Vec<Image> {
     let mut images: Vec<Image> = Vec::new();
     for number in 0..count {
@@ -215,7 +215,8 @@ async fn fill(store: &MemoryStore, count: usize, chance: &mut Chance) -> Vec<Ima
         let is_shared = attributes.visibility == Visibility::Shared;
         store.create(&Image::queued(id.clone(), attributes)).await.unwrap();
         let size = chance.below(MOST_BYTES);
-        // Never a partition table by chance, which a Glance may refuse: those have a byte 0xaa.
+        // Bytes below 128 only, so that no image ends like a partition table (byte 0xaa), which a
+        // Glance may refuse.
         let data: Bytes = (0..size).map(|_| chance.below(128).to_le_bytes()[0]).collect();
         store.upload(&id, Body::from(data)).await.unwrap();
         if is_shared {
@@ -235,20 +236,20 @@ async fn fill(store: &MemoryStore, count: usize, chance: &mut Chance) -> Vec<Ima
 const VISIBILITIES: [Visibility; 4] =
     [Visibility::Public, Visibility::Shared, Visibility::Private, Visibility::Community];
 
-/// The part of requests that fail.
+/// Fraction of requests that fail.
 const SHARE: f64 = 0.02;
 
-/// Of an image.
+/// Maximum size of an image.
 const MOST_BYTES: u64 = 64 << 10;
 
 const MOST_RUNS: usize = 5;
 
 const INTERVAL: Duration = Duration::from_millis(50);
 
-/// How much more memory may be taken late than early on, KiB.
+/// Permitted growth of resident memory between the early and the late samples, in KiB.
 const GROWTH: u64 = 8 << 10;
 
-/// Connections to two servers, and what a run needs itself.
+/// Connections to two servers, and the files of the run itself.
 const MOST_FILES: u64 = 64;
 
 const HEAD: &str = "| stack | run | s | exit | exact | RSS early, MiB | late | peak | open files early \

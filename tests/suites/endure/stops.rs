@@ -1,5 +1,5 @@
-//! Signals and `--max-duration` at random instants of a run: it never exits 0 with anything missing,
-//! and `resume` or a second run completes it.
+//! Signals and `--max-duration` at random instants of a run. The run never exits with 0 while
+//! images are missing, and `resume` or a second run completes it.
 
 use std::fmt::Write as _;
 use std::process::{Child, Command};
@@ -11,7 +11,7 @@ use crate::support::common::{Run, replicator_with, start_heard};
 use crate::support::extent::{Chance, extent};
 use crate::support::sweep::{Ground, Work, keep, print};
 
-/// What stops a run.
+/// The reason for which a run stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum By {
     Interrupt,
@@ -48,7 +48,7 @@ fn a_run_that_is_stopped_at_any_instant_says_so_and_is_completed() {
             by,
             stack: stacks[(turn / 2 + number / 2) % stacks.len()],
             is_single: (turn + number + number / 4) % 2 == 0,
-            // `resume` repeats the limit of time, too, which may be too short for an image.
+            // `resume` keeps the time limit too, which may be too short for an image.
             resumes: by != By::Time && (turn / 4 + number) % 2 == 0,
             fraction: chance.fraction(),
         };
@@ -64,21 +64,21 @@ fn a_run_that_is_stopped_at_any_instant_says_so_and_is_completed() {
     assert!(stopped > 0, "no run was stopped before its end\n{table}");
 }
 
-/// One run that is stopped, and what completes it.
+/// A run that is stopped, and the run that completes it.
 #[derive(Debug)]
 struct Round {
     work: Work,
     by: By,
     stack: &'static str,
-    /// One image, else all of them at once.
+    /// Whether the run copies one image, or all images concurrently.
     is_single: bool,
-    /// Whether `resume` completes the run, else the same command.
+    /// Whether `resume` completes the run, or the same command.
     resumes: bool,
     fraction: f64,
 }
 
 impl Round {
-    /// The exit code of the run that is stopped, and what is not as it should be.
+    /// The exit code of the stopped run, and the violations.
     fn run(&self, ground: &mut Embedded) -> (Option<i32>, Vec<String>) {
         ground.clear(self.work);
         let mut found = Vec::new();
@@ -90,7 +90,7 @@ impl Round {
             found.extend(self.judge(ground));
             return (first.code, found);
         }
-        // A signal that comes before the run has begun ends the process at once: there is nothing to
+        // A signal before the run has begun ends the process immediately, and leaves no run to
         // resume.
         let has_begun = self.by == By::Time || first.stderr.contains("are broken off");
         let listed = run(ground, &["resume", "-n"]);
@@ -101,7 +101,7 @@ impl Round {
         let line = self.line(ground, false);
         let line: Vec<&str> = line.iter().map(String::as_str).collect();
         let mut last = run(ground, if resumes { &["resume"] } else { &line });
-        // A server notices a moment later that an upload was broken off.
+        // The server notices the broken upload with a delay.
         for _ in 0..20 {
             if last.code != Some(3) || !last.stderr.contains(" saving") {
                 break;
@@ -129,7 +129,7 @@ impl Round {
         Run::of(child.wait_with_output().unwrap())
     }
 
-    /// At 3 MiB/s at first, so that the largest image alone takes more than a second.
+    /// The first run is limited to 3 MiB/s, so that the largest image alone takes over a second.
     fn line(&self, ground: &Embedded, is_slow: bool) -> Vec<String> {
         let mut line = ground.line(self.work, self.stack);
         let rate = line.iter().position(|word| word == "--bwlimit").unwrap();
@@ -148,7 +148,7 @@ impl Round {
     }
 }
 
-/// Sends a signal after a while. A process that has ended by then needs none.
+/// Sends a signal after a delay, unless the process has ended before.
 fn signal(child: &Child, name: &str, after: Duration) {
     sleep(after);
     let _ = Command::new("kill").args([name, &child.id().to_string()]).status();

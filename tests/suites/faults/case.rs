@@ -1,4 +1,4 @@
-//! One case: run, look, mend, run again, look.
+//! Runs one case: copy with the fault, check, remove the fault, copy again, check.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::suites::faults::table::{Case, End, SIZE, Side, Start, Step, Times};
 use crate::support::site::{MEMBERS, Site};
 use crate::support::stack::Stack;
 
-/// How a case ended, in words for the table, and what was wrong with that.
+/// The outcome of a case for the table, and the violations.
 #[derive(Debug, Default)]
 pub(crate) struct Ended {
     pub(crate) first: String,
@@ -49,14 +49,14 @@ pub(crate) async fn run(case: Case, stack: Arc<Stack>) -> (Case, Ended) {
     (case, ended)
 }
 
-/// A source of two images, and targets.
+/// A source with two images, and the targets.
 struct Setting {
     case: Case,
     source: Site,
     targets: Vec<Site>,
 }
 
-/// What a run to one target gave.
+/// The outcome of a run to one target.
 type Ran = Result<Vec<Outcome>, RunError>;
 
 impl Setting {
@@ -76,7 +76,8 @@ impl Setting {
         Self { case, source, targets }
     }
 
-    /// A run to each target, over a client that does not wait long where servers fall silent.
+    /// The replications to all targets, with a client that has short timeouts where a server
+    /// stalls.
     fn replications(&self, stack: &Stack, silent: Option<Step>) -> Vec<Replication> {
         let transport = match silent {
             Some(step) => {
@@ -89,7 +90,8 @@ impl Setting {
             target: target.store(&transport),
             policy: Policy {
                 hashers: stack.hashers,
-                // A record that is made is not named by its path: the first one suffers.
+                // The request that creates a record does not name the image's path, so the first
+                // request suffers the fault. Only one image at a time makes that the right one.
                 transfers: if self.case.step == Step::Create { 1 } else { 2 },
                 retries: RETRIES,
                 ..Policy::default()
@@ -105,8 +107,8 @@ impl Setting {
         }
     }
 
-    /// Another run of the tool, which knows nothing of the first. A server notices a while later
-    /// that an upload was broken off: who runs the tool again too soon does so once more.
+    /// Another run of the tool, without the state of the first. The server notices a broken upload
+    /// with a delay, so the run is repeated while the image is busy.
     async fn rerun(&self, stack: &Stack, ended: &mut Ended) -> Vec<Ran> {
         let is_busy = |outcome: &Outcome| matches!(outcome.result, Err(CopyError::Busy { .. }));
         for _ in 0..100 {
@@ -139,7 +141,7 @@ impl Setting {
             let end = self.end(number, ran, ended).await;
             let suffers = number == 0 || self.case.step.side() == Side::Source;
             let may = if suffers { self.case.ends() } else { &[End::Exact] };
-            // A fault that comes once is over when the others come.
+            // A fault that occurs once is over when the other targets are served.
             let over = number > 0 && self.case.times == Times::Once && end == Some(End::Exact);
             if let Some(end) = end.filter(|end| !may.contains(end) && !over) {
                 let complaint =
@@ -167,7 +169,7 @@ impl Setting {
         }
     }
 
-    /// How the image that suffers ended at a target. Complains of an end that is none.
+    /// The outcome of the affected image at a target. Records a violation if there is none.
     async fn end(&self, number: usize, ran: &Ran, ended: &mut Ended) -> Option<End> {
         let outcomes = match ran {
             Ok(outcomes) => outcomes,
@@ -206,7 +208,7 @@ impl Setting {
         }
     }
 
-    /// Whether a failure is a quarantine, which must be one then.
+    /// The outcome of a failure; a quarantine is checked.
     async fn failure(&self, number: usize, error: &CopyError, ended: &mut Ended) -> End {
         let target = &self.targets[number];
         let Ok(replica) = target.kept.get(&victim()).await else { return End::Failed };
@@ -232,7 +234,7 @@ impl Setting {
         }
     }
 
-    /// A failure names the side where the fault was.
+    /// Checks that a failure names the side on which the fault occurred.
     fn check_guilty(
         &self,
         number: usize,
@@ -274,8 +276,8 @@ fn joined(text: &str, end: Option<End>) -> String {
     if text.is_empty() { end } else { format!("{text}, {end}") }
 }
 
-/// The image that suffers: shared, protected, with members, tags and properties; deactivated, or
-/// with a kernel, where the step needs that. And a small public one beside it.
+/// Creates the affected image (shared, protected, with members, tags and properties; deactivated,
+/// or with a kernel, if the step needs that) and a small public image next to it.
 async fn fill(store: &MemoryStore, step: Step) {
     let mut everything = attributes("everything", Visibility::Shared);
     everything.tags = ["one".to_owned(), "two".to_owned()].into();
@@ -296,7 +298,7 @@ async fn fill(store: &MemoryStore, step: Step) {
     put(store, bystander(), attributes("another", Visibility::Public), noise(1000)).await;
 }
 
-/// Puts at the target what is there before the copy begins.
+/// Puts the initial state of the copy at the target.
 async fn prepare(target: &Site, image: &Image, start: Start) {
     let mut older = image.attributes.clone();
     match start {
@@ -330,7 +332,7 @@ fn attributes(name: &str, visibility: Visibility) -> Attributes {
     }
 }
 
-/// Bytes none of which tells the next.
+/// Pseudo-random bytes.
 fn noise(size: u64) -> Bytes {
     let mut state = size | 1;
     let next = || {
@@ -348,7 +350,7 @@ fn bystander() -> ImageId {
     "00000000-0000-4000-8000-000000000002".parse().unwrap()
 }
 
-/// Those of one image only: what a fault comes to, another try of the run would cover up.
+/// Retries of a single request only. A retry by the run would hide the outcome of a fault.
 const RETRIES: Retries = Retries {
     low_level: 3,
     per_image: 2,
@@ -357,5 +359,5 @@ const RETRIES: Retries = Retries {
     settling: Duration::from_secs(20),
 };
 
-/// Longer than any run takes that comes to an end.
+/// Longer than any run that ends.
 const PATIENCE: Duration = Duration::from_secs(120);

@@ -1,6 +1,6 @@
-//! Every kind of fault at every step of a copy, over both TLS stacks, to one target and to several:
-//! each ends with an exact replica, a named failure or a named quarantine. Never is a wrong image
-//! called good, an unproven one visible, an id burned, or the end not reached.
+//! Every kind of fault at every step of a copy, over both TLS stacks, to one target and to several.
+//! Each case ends with an exact replica, a named failure or a named quarantine. No wrong image is
+//! ever reported as good, no unproven image is visible, no id is burned, and no run hangs.
 //!
 //! The table is printed (`-- --nocapture`) and written to `faults.md` in Cargo's directory for
 //! tests.
@@ -26,7 +26,7 @@ async fn every_fault_at_every_step_ends_well() {
     let runs = stacks.iter().flat_map(|stack| {
         cases().into_iter().map(|case| tokio::spawn(run(case, Arc::clone(stack))))
     });
-    // Those that wait for a silence to be too long leave the processors to the others.
+    // Cases that wait for a timeout need no CPU, so many cases run concurrently.
     let mut ended: Vec<(Case, Ended)> =
         stream::iter(runs).buffer_unordered(AT_ONCE).map(Result::unwrap).collect().await;
     ended.sort_by_key(|(case, _)| case.to_string());
@@ -43,7 +43,7 @@ async fn every_fault_at_every_step_ends_well() {
     assert!(ended.len() >= 200 * stacks.len(), "only {} cases", ended.len());
 }
 
-/// The table, and how often cases ended how.
+/// The table, and the number of cases by outcome.
 fn written(ended: &[(Case, Ended)]) -> String {
     let mut text = "| case | ends | after mending | said |\n| --- | --- | --- | --- |\n".to_owned();
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
@@ -59,5 +59,5 @@ fn written(ended: &[(Case, Ended)]) -> String {
     text
 }
 
-/// Cases under way at the same time.
+/// Number of cases under way concurrently.
 const AT_ONCE: usize = 64;

@@ -1,4 +1,4 @@
-//! The table: which faults a step can suffer, and how that may end.
+//! The table of cases: the faults that a step can suffer, and the permitted outcomes.
 
 use std::fmt;
 
@@ -13,7 +13,8 @@ pub(crate) struct Case {
     pub(crate) step: Step,
     pub(crate) fault: Fault,
     pub(crate) times: Times,
-    /// Several when the fault is at the first of them, or at the source of all.
+    /// Number of targets. With several, the fault is at the first target, or at their common
+    /// source.
     pub(crate) targets: usize,
     pub(crate) stack: &'static str,
 }
@@ -21,30 +22,30 @@ pub(crate) struct Case {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Times {
     Once,
-    /// Until somebody mends it.
+    /// Until the fault is removed.
     Always,
 }
 
-/// A request of a copy, and what is at the target when the copy begins.
+/// A request of a copy, together with the state of the target when the copy begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
     ListSource,
     ListTarget,
-    /// The target is listed when it has an older record of the image.
+    /// The target is listed while it has an older record of the image.
     ListReplica,
-    /// Of an image that names its kernel.
+    /// The record of an image that names its kernel is read.
     GetSource,
-    /// The same.
+    /// The target's record of an image that names its kernel is read.
     GetTarget,
     MembersSource,
     Create,
-    /// A record without data is made ready.
+    /// A record without data is prepared for the upload.
     Prepare,
     Read,
     Upload,
     Verify,
     Patch,
-    /// An older record is brought up to date.
+    /// An older record is updated.
     Update,
     MembersTarget,
     AddMember,
@@ -58,7 +59,7 @@ pub(crate) enum Side {
     Target,
 }
 
-/// What is at the target before.
+/// The initial state of the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Start {
     Nothing,
@@ -68,23 +69,23 @@ pub(crate) enum Start {
     Replica,
 }
 
-/// How a run ended for an image.
+/// The outcome of a run for an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
     /// An exact replica.
     Exact,
-    /// The same, but for members that one of the Glances does not show.
+    /// An exact replica, except for members that one of the Glances does not show.
     WithoutMembers,
-    /// A failure that names the guilty side.
+    /// A failure that names the side with the fault.
     Failed,
-    /// The target is said to hold other data, which nobody can use.
+    /// A quarantine: the target holds other data, which no user can access.
     Quarantined,
 }
 
-/// Bytes of the image that suffers.
+/// Size of the affected image in bytes.
 pub(crate) const SIZE: u64 = 600_001;
 
-/// All cases of one TLS stack.
+/// Returns all cases of one TLS stack.
 pub(crate) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for step in Step::ALL {
@@ -144,7 +145,7 @@ impl Step {
         }
     }
 
-    /// Whether only requests about one image suffer.
+    /// Whether only requests about one image are affected.
     pub(crate) fn is_of_one_image(self) -> bool {
         !self.is_listing() && self != Self::Create
     }
@@ -153,7 +154,7 @@ impl Step {
         matches!(self, Self::ListSource | Self::ListTarget | Self::ListReplica)
     }
 
-    /// Whether a path is that of the step's request about this image.
+    /// Returns whether a path belongs to the step's request about this image.
     pub(crate) fn path(self, image: &ImageId) -> impl Fn(&str) -> bool + Send + Sync + 'static {
         let record = format!("/v2/images/{image}");
         move |path| match self {
@@ -170,7 +171,7 @@ impl Step {
         }
     }
 
-    /// Whether it is tried with several targets too.
+    /// Whether the step is also tested with several targets.
     fn with_several(self) -> bool {
         use Step::{Create, Deactivate, ListTarget, Read, Upload, Verify};
         matches!(self, ListTarget | Create | Read | Upload | Verify | Deactivate)
@@ -198,7 +199,7 @@ impl Step {
     }
 }
 
-/// Faults of any request.
+/// Faults that any request can suffer.
 const EVERYWHERE: [Fault; 7] = [
     Fault::Stall,
     Fault::Lost,
@@ -209,15 +210,15 @@ const EVERYWHERE: [Fault; 7] = [
     Fault::Redirect("/nowhere"),
 ];
 
-/// Faults of answers to requests that are carried out.
+/// Faults in the answers to requests that are carried out.
 const CARRIED_OUT: [Fault; 2] = [Fault::AnswerStalled, Fault::Answer(504)];
 
-/// Faults of answers that have something to say.
+/// Faults in answers that have a body.
 const ANSWERS: [Fault; 2] = [Fault::CutDownload { after: 9 }, Fault::StallDownload { after: 9 }];
 
 const STATUSES: [u16; 14] = [400, 401, 403, 404, 408, 409, 410, 413, 415, 429, 500, 502, 503, 504];
 
-/// Faults of data on its way from the source.
+/// Faults in data that comes from the source.
 fn reads() -> Vec<Fault> {
     let mut faults = vec![Fault::IgnoreRange];
     for after in POSITIONS {
@@ -227,7 +228,7 @@ fn reads() -> Vec<Fault> {
     faults
 }
 
-/// Faults of data on its way to the target.
+/// Faults in data that goes to the target.
 fn uploads() -> Vec<Fault> {
     let mut faults = CARRIED_OUT.to_vec();
     faults.extend([Fault::StoreOther, Fault::GaveUp(504)]);
@@ -238,7 +239,7 @@ fn uploads() -> Vec<Fault> {
     for status in [413, 500, 503] {
         faults.push(Fault::RefuseUpload { status, after: SIZE / 2 });
     }
-    // All of it came, and it is not stored.
+    // All data arrives, but is not stored.
     faults.extend([Fault::CutUpload { after: SIZE }, Fault::StallUpload { after: SIZE }]);
     faults.extend([415, 500, 504].map(|status| Fault::RefuseUpload { status, after: SIZE }));
     faults
@@ -248,7 +249,8 @@ fn uploads() -> Vec<Fault> {
 const POSITIONS: [u64; 3] = [1, SIZE / 2, SIZE - 1];
 
 impl Case {
-    /// How many requests suffer. A listing is two: of hidden images, and of the others.
+    /// The number of affected requests. A listing takes two: one for hidden images, one for the
+    /// others.
     pub(crate) fn count(&self) -> usize {
         match self.times {
             Times::Once if self.step.is_listing() => 2,
@@ -257,7 +259,7 @@ impl Case {
         }
     }
 
-    /// Whether a server falls silent.
+    /// Whether a server stalls.
     pub(crate) fn is_silent(&self) -> bool {
         matches!(
             self.fault,
@@ -268,28 +270,28 @@ impl Case {
         )
     }
 
-    /// Whether the target keeps other data than it was sent.
+    /// Whether the target stores other data than it received.
     pub(crate) fn spoils(&self) -> bool {
         matches!(self.fault, Fault::StoreOther | Fault::CorruptUpload { .. })
     }
 
-    /// How the image may end that suffers.
+    /// The permitted outcomes for the affected image.
     pub(crate) fn ends(&self) -> &'static [End] {
         use End::{Exact, Failed, Quarantined, WithoutMembers};
         let once = self.times == Times::Once;
         match (self.step, self.fault) {
             _ if self.spoils() => &[Quarantined],
             _ if self.is_harmless() => &[Exact],
-            // Who may not see the members does not own the image.
+            // A user who cannot see the members does not own the image.
             (Step::MembersSource, Fault::Status(403 | 404 | 410)) => &[WithoutMembers],
-            // Replicas under other ids are looked for first.
+            // The first listing only looks for replicas under other ids.
             (Step::ListReplica, Fault::WrongDigest | Fault::WrongSize) if once => {
                 &[Exact, Quarantined]
             }
             (Step::Verify | Step::ListReplica, Fault::WrongDigest | Fault::WrongSize) => {
                 &[Quarantined]
             }
-            // As long as each time more than a byte comes.
+            // The download can resume if each attempt brings more than one byte.
             (Step::Read, Fault::CutDownload { after } | Fault::StallDownload { after }) => {
                 if after > 1 { &[Exact, Failed] } else { &[Failed] }
             }
@@ -299,27 +301,27 @@ impl Case {
         }
     }
 
-    /// Whether the copy needs nothing of what the fault takes.
+    /// Whether the fault affects nothing that the copy needs.
     fn is_harmless(&self) -> bool {
         let once = self.times == Times::Once;
         match (self.step, self.fault) {
-            // Of two listings at once, the second finds the new token refused too.
+            // Of two concurrent listings, the second sees the new token refused as well.
             (step, Fault::Status(401)) => once && !step.is_listing(),
-            // What a change is answered with is not what it is judged by.
+            // The answer to a change is not used to judge it.
             (Step::Patch, Fault::WrongDigest | Fault::WrongSize) | (_, Fault::IgnoreRange) => true,
-            // There is no replica before it is made; the rest of the data is asked for; and another
-            // upload may be under way, and a while later it is not.
+            // Before its creation there is no replica. The download resumes after the break. A
+            // conflict may be another upload, which is over on a retry.
             (Step::GetTarget | Step::Upload, Fault::Status(410))
             | (Step::GetTarget, Fault::Status(404))
             | (Step::Read, Fault::CutDownload { .. } | Fault::StallDownload { .. })
             | (Step::Upload | Step::Verify, Fault::Status(409)) => once,
-            // The digest that counts is that of the data as it was sent and stored.
+            // The digest that counts comes from the data as sent and stored.
             (step, Fault::NoDigest) => step != Step::Verify,
             _ => false,
         }
     }
 
-    /// Whether the same request may fare better later.
+    /// Whether the same request may succeed later.
     fn may_pass(&self) -> bool {
         match (self.step, self.fault) {
             (Step::Read, Fault::CorruptDownload { .. })
@@ -330,7 +332,7 @@ impl Case {
         }
     }
 
-    /// Whether the request has its effect: then a look at the image can show that.
+    /// Whether the request takes effect, so that a look at the image can reveal it.
     fn is_carried_out(&self) -> bool {
         match self.fault {
             Fault::AnswerLost | Fault::AnswerStalled | Fault::Answer(_) | Fault::GaveUp(_) => true,
@@ -340,7 +342,7 @@ impl Case {
     }
 }
 
-/// Whether trying again can help.
+/// Whether a retry can help.
 fn is_passing(fault: Fault) -> bool {
     match fault {
         Fault::Status(code) | Fault::Busy(code, _) | Fault::RefuseUpload { status: code, .. } => {

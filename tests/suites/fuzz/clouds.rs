@@ -19,14 +19,14 @@ proptest! {
         load(name, &clouds, &secure);
     }
 
-    /// Small trees of every kind, which random damage seldom makes.
+    /// Small YAML trees of every kind, which random damage seldom produces.
     #[test]
     fn trees(clouds in tree(), secure in tree()) {
         load("clouds.yaml", format!("clouds: {clouds}").as_bytes(), format!("clouds: {secure}").as_bytes());
     }
 }
 
-/// A value in the flow style of YAML, with anchors and aliases.
+/// A YAML value in flow style, with anchors and aliases.
 fn tree() -> BoxedStrategy<String> {
     let leaf = prop_oneof![
         "[a-z_~<*&!|>'\"-]{0,3}",
@@ -67,7 +67,7 @@ fn a_file_that_unfolds_is_refused_before_it_does() {
     let long = "x".repeat(100_000);
     let aliases = "*a, ".repeat(10_000);
     let mut bombs = vec![
-        // Few nodes, and long ones.
+        // Few nodes with long content.
         format!("clouds: {{a: &a {long}, b: [{aliases}]}}"),
         format!("clouds: {{a: &a {{{long}: 1}}, b: [{aliases}]}}"),
         format!("a: &a {{{}}}\nclouds: {{b: {{<<: [{aliases}]}}}}", "k: v, ".repeat(5)),
@@ -85,7 +85,7 @@ fn a_file_that_unfolds_is_refused_before_it_does() {
         "---\n".repeat(50_000),
         "a:\n".to_owned() + &" ".repeat(200_000),
     ];
-    // Ten of ten of ten.
+    // Nested aliases that expand tenfold per level.
     let mut laughs = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
     for level in 1..9 {
         let below = vec![format!("*a{}", level - 1); 10].join(", ");

@@ -1,4 +1,4 @@
-//! Dumps on a disk: manifests, records, digests, compressed data, and dumps of the old tool.
+//! Dumps in a directory: manifests, records, digests, compressed data, and the old tool's dumps.
 
 use std::fs;
 use std::path::Path;
@@ -37,7 +37,7 @@ proptest! {
         ]);
     }
 
-    /// With a record that does not say how long the file is, so that its bytes are looked at.
+    /// The record declares an encoding and a random size, so that the compressed data is parsed.
     #[test]
     fn compressed_data(bytes in input::bytes(vec![FRAMES.clone(), file(DATA)], &["^*M\u{18}", "\u{b1}\u{ea}"]), size in sizes()) {
         let mut record: serde_json::Value = serde_json::from_slice(&file(RECORD)).unwrap();
@@ -77,7 +77,7 @@ fn nesting_and_repetition_are_bounded() {
     }
 }
 
-/// A GiB of zeros in a few KiB, of which no more is held than a window.
+/// A few KiB that decompress to 128 MiB of zeros. Only a window of them may be in memory.
 #[test]
 fn data_that_unfolds_is_read_piece_by_piece() {
     memory::alone();
@@ -99,7 +99,7 @@ fn sizes() -> impl Strategy<Value = u64> {
     prop_oneof![0..10_u64, Just(3 << 20), any::<u64>(), Just(u64::MAX)]
 }
 
-/// Reads a good dump with these files in place of its own.
+/// Reads a good dump in which these files are replaced.
 fn read_with(files: &[(&str, &[u8])]) {
     let directory = tempfile::tempdir().unwrap();
     fs::create_dir(directory.path().join("metadefs")).unwrap();
@@ -112,7 +112,7 @@ fn read_with(files: &[(&str, &[u8])]) {
     read(directory.path(), files.iter().map(|(_, bytes)| bytes.len()).sum());
 }
 
-/// All that can be read of a dump.
+/// Reads everything that a dump contains.
 fn read(directory: &Path, length: usize) {
     bounded_async(length + (64 << 10), async {
         let Ok(dump) = DumpStore::open(directory) else { return };
@@ -140,10 +140,10 @@ fn file(name: &str) -> Vec<u8> {
     found.unwrap_or_else(|| panic!("{name}")).1.clone()
 }
 
-/// The files of a finished dump of one small image.
+/// The files of a finished dump with one small image.
 static DUMP: LazyLock<Vec<(String, Vec<u8>)>> = LazyLock::new(|| dump_of(b"data"));
 
-/// Compressed data of three frames.
+/// Compressed data in three frames.
 static FRAMES: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let data: Vec<u8> = (0..5_u32 << 20).map(|at| (at >> 12).to_le_bytes()[0]).collect();
     let files = dump_of(&data);

@@ -1,4 +1,5 @@
-//! Servers that say too much: answers of any length are held in small parts, or not at all.
+//! Servers whose answers are too long. Answers of any length are processed in small parts, or
+//! refused.
 
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use keystone_auth::{Domain, ImageService, Projects, Scope, Session, User};
 
 use super::memory;
 
-/// An answer: its beginning, what comes again and again, how often, and its end.
+/// An answer: its beginning, a repeated middle, the length of the repetition, and its end.
 #[derive(Debug, Clone, Copy)]
 struct Answer(&'static str, &'static str, usize, &'static str);
 
@@ -31,7 +32,7 @@ impl Answer {
     }
 }
 
-/// A server that says the same to everybody.
+/// A server that gives the same answer to every request.
 #[derive(Debug)]
 struct Server(Answer, u16);
 
@@ -43,7 +44,8 @@ impl Transport for Server {
     }
 }
 
-/// Runs `body` against a server that answers so. It may take so much memory, whatever the length.
+/// Runs `body` against a server with this answer. It may use at most `most` bytes, whatever the
+/// answer's length.
 fn within<T>(
     most: usize,
     (answer, status): (Answer, u16),
@@ -61,7 +63,8 @@ fn glance(server: Arc<Server>) -> GlanceStore {
     GlanceStore::new("g", server, "https://g:9292/image", session)
 }
 
-/// The names of what is listed, and the error that ends the listing.
+/// Lists a Glance. Returns the number of readable images, the errors of unreadable records, and the
+/// error that ended the listing.
 async fn listed(server: Arc<Server>) -> (usize, Vec<String>, Option<String>) {
     let store = glance(server);
     let (mut good, mut odd) = (0, Vec::new());
@@ -167,7 +170,7 @@ fn other_answers_of_a_glance_have_limits_too() {
     }
 }
 
-/// Where there need be no such thing.
+/// Stands in for an error where the request may succeed; contains the expected words.
 fn missing() -> glance_core::StoreError {
     use glance_core::store::{StoreError, StoreErrorKind};
     StoreError::new(StoreErrorKind::NotFound, &"g", "ask", "it is longer than  MiB")
@@ -205,7 +208,7 @@ fn answers_of_a_keystone_have_limits() {
             assert!(error.to_string().contains("it is longer than 8 MiB"), "{error}");
         });
     }
-    // As long as may be.
+    // The longest answers that are accepted.
     for (begin, end) in [
         ("{\"token\": {\"catalog\": [", "{}]}}"),
         ("{\"token\": {\"catalog\": [{\"type\": \"image\", \"endpoints\": [", "{}]}]}}"),
@@ -225,11 +228,11 @@ fn answers_of_a_keystone_have_limits() {
     }
 }
 
-/// Bytes that come at once.
+/// Bytes of a chunk.
 const BLOCK: usize = 64 << 10;
 
-/// Bytes of memory that listings may take: two of them, each with what is read ahead.
+/// Memory limit for listings in bytes: two listings, each with its read-ahead.
 const MOST: usize = 40 << 20;
 
-/// Bytes of memory that an answer may take that is held whole.
+/// Memory limit in bytes for an answer that is held as a whole.
 const WHOLE: usize = 40 << 20;

@@ -1,11 +1,11 @@
-//! Inputs: bytes at random, and documents with damage.
+//! Generated inputs: random bytes, and damaged documents.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
 use serde_json::{Value, json};
 
-/// Bytes of any kind, and the `seeds` with up to a dozen changes, some of which put in one of the
+/// Random bytes, and the `seeds` with up to a dozen changes, some of which insert one of the
 /// `words`.
 pub(crate) fn bytes(seeds: Vec<Vec<u8>>, words: &'static [&'static str]) -> BoxedStrategy<Vec<u8>> {
     let donors = seeds.clone();
@@ -20,7 +20,7 @@ pub(crate) fn bytes(seeds: Vec<Vec<u8>>, words: &'static [&'static str]) -> Boxe
     prop_oneof![1 => vec(any::<u8>(), 0..2000), 6 => damaged].boxed()
 }
 
-/// The same of JSON, and documents of which some values are others.
+/// Like [`bytes`] for JSON, with documents in which some values are replaced.
 pub(crate) fn json(seeds: Vec<Vec<u8>>, words: &'static [&'static str]) -> BoxedStrategy<Vec<u8>> {
     let documents: Vec<Value> =
         seeds.iter().map(|seed| serde_json::from_slice(seed).unwrap()).collect();
@@ -35,7 +35,7 @@ pub(crate) fn json(seeds: Vec<Vec<u8>>, words: &'static [&'static str]) -> Boxed
     prop_oneof![1 => bytes(seeds, words), 2 => changed].boxed()
 }
 
-/// The same as text.
+/// Like [`bytes`], as text.
 pub(crate) fn text(seeds: &[&str], words: &'static [&'static str]) -> BoxedStrategy<String> {
     let seeds = seeds.iter().map(|seed| seed.as_bytes().to_vec()).collect();
     let lossy = bytes(seeds, words).prop_map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
@@ -45,7 +45,7 @@ pub(crate) fn text(seeds: &[&str], words: &'static [&'static str]) -> BoxedStrat
 #[derive(Debug, Clone)]
 enum Change {
     Byte(Index, u8),
-    /// A number of several bytes, most often in a header.
+    /// Writes a number of several bytes, mostly into a header.
     Number(Index, Vec<u8>),
     Word(Index, &'static str),
     Cut(Index),
@@ -68,7 +68,7 @@ fn change(words: &'static [&'static str]) -> impl Strategy<Value = Change> {
     ]
 }
 
-/// The bytes of a number that headers should not have.
+/// The bytes of a number that is unusual in headers.
 pub(crate) fn number() -> impl Strategy<Value = Vec<u8>> {
     let numbers =
         [0, 1, 0x7f, 0xff, 0xffff, 0x7fff_ffff, u32::MAX.into(), i64::MAX as u64, u64::MAX];
@@ -118,7 +118,7 @@ fn put(document: &mut Vec<u8>, at: usize, part: &[u8]) {
     document.splice(at..at, part.iter().copied());
 }
 
-/// What becomes of one value of a document.
+/// A change to one value of a document.
 #[derive(Debug, Clone)]
 enum ValueChange {
     Replace(Value),
@@ -170,7 +170,7 @@ impl ValueChange {
     }
 }
 
-/// How many values there are in a document, itself included.
+/// The number of values in a document, including the document.
 fn count(value: &Value) -> usize {
     1 + match value {
         Value::Array(items) => items.iter().map(count).sum(),
@@ -179,7 +179,7 @@ fn count(value: &Value) -> usize {
     }
 }
 
-/// The value that comes after `at` others.
+/// The value that follows `at` others, in order of traversal.
 fn nth<'a>(value: &'a mut Value, at: &mut usize) -> Option<&'a mut Value> {
     if *at == 0 {
         return Some(value);
@@ -192,7 +192,7 @@ fn nth<'a>(value: &'a mut Value, at: &mut usize) -> Option<&'a mut Value> {
     }
 }
 
-/// What has tripped parsers before.
+/// Words that have confused parsers before.
 const WORDS: &[&str] = &[
     "",
     "\0",

@@ -1,11 +1,11 @@
-//! Counts the memory that is in use, and the panics of every thread.
+//! Measures the memory in use, and counts the panics of all threads.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
-/// Runs `body`, which may add no more than `most` bytes to what is in use at any time, and in which
-/// nothing panics.
+/// Runs `body`. Fails if the memory in use grows by more than `most` bytes at any time, or if any
+/// thread panics.
 pub(crate) fn watched<T>(most: usize, body: impl FnOnce() -> T) -> T {
     alone();
     count_panics();
@@ -19,8 +19,8 @@ pub(crate) fn watched<T>(most: usize, body: impl FnOnce() -> T) -> T {
     result
 }
 
-/// Waits until no other test runs, and has none begin before this one's thread ends: all threads are
-/// counted together.
+/// Waits until no other test runs, and keeps other tests waiting until this test's thread ends,
+/// because the memory of all threads is counted together.
 pub(crate) fn alone() {
     static ONE: Mutex<()> = Mutex::new(());
     thread_local! {
@@ -29,7 +29,7 @@ pub(crate) fn alone() {
     ALONE.with(|_| ());
 }
 
-/// A panic on a thread of its own ends as an error somewhere: it is to be noticed.
+/// Counts panics, because one on another thread may surface only as an error.
 fn count_panics() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -43,10 +43,10 @@ fn count_panics() {
 
 struct Counting;
 
-/// Hands everything on to the system, and refuses what would fill the machine: the process aborts
-/// then, which fails the test too.
+/// Passes every call on to the system's allocator, except for sizes that would exhaust the machine.
+/// A refused size aborts the process, which fails the test too.
 #[expect(unsafe_code, reason = "an allocator cannot be written in safe Rust")]
-// SAFETY: every call goes on to the system's allocator as it came.
+// SAFETY: every call is passed on to the system's allocator unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if !takes(layout.size()) {
@@ -63,7 +63,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // Both are there while the bytes are copied.
+        // During the copy, both the old and the new block exist.
         if !takes(size) {
             return std::ptr::null_mut();
         }

@@ -42,7 +42,7 @@ proptest! {
     }
 }
 
-/// Judges these certificates as a path, and as what a server sent that was refused.
+/// Verifies these certificates as a path, and explains them as a refused server's.
 fn judge(path: &[Vec<u8>]) {
     let checks = Checks::of(&TlsPolicy::new(Roots::System));
     let _ = checks.objection(path, &|_, _| true);
@@ -66,7 +66,7 @@ fn lengths_that_are_not_there_take_no_memory() {
     read(&b"-----BEGIN X-----\n-----END X-----\n".repeat(10_000));
 }
 
-/// Reads it as each kind of file.
+/// Reads the bytes as each kind of file.
 fn read(bytes: &[u8]) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("file.pem");
@@ -104,7 +104,7 @@ static FILES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     files
 });
 
-/// How PKCS #12, PKCS #7, a key and a request begin, a key store of Java, and PEM in base64.
+/// The beginnings of PKCS #12, PKCS #7, a key, a request, a Java key store, and PEM in base64.
 const OTHER_FORMS: [&[u8]; 6] = [
     b"\x30\x82\x01\x00\x02\x01\x03\x30\x82\x00\xf7",
     b"\x30\x82\x01\x00\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02\xa0",
@@ -114,7 +114,7 @@ const OTHER_FORMS: [&[u8]; 6] = [
     b"LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCk1J",
 ];
 
-/// An authority that may sign for some names only.
+/// An authority with name constraints.
 fn constrained() -> String {
     let subtrees = |names: &[&str]| {
         let names = names.iter().map(|name| GeneralSubtree::DnsName((*name).to_owned()));
@@ -131,7 +131,7 @@ fn constrained() -> String {
     params.self_signed(&KeyPair::generate().unwrap()).unwrap().pem()
 }
 
-/// A server's certificate, that above it, and authorities.
+/// A server's certificate, its intermediate, and authorities.
 static ENCODED: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("file.pem");

@@ -1,4 +1,5 @@
-//! What a Glance says: records, pages and their links, schemas, data. And what a client says to ours.
+//! Answers of a Glance: records, pages and their links, schemas, data. Requests of clients to our
+//! server.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -74,7 +75,7 @@ proptest! {
         });
     }
 
-    /// Of a clock that stands still unless somebody waits.
+    /// Runs on a paused clock, which advances only while a task waits.
     #[test]
     fn pauses_that_are_asked_for(
         after in input::text(&["120", "Sun, 06 Nov 1994 08:49:37 GMT"], &["9999", "+9999", " ", ","]),
@@ -107,7 +108,7 @@ proptest! {
         judge(&head, size, &disk);
     }
 
-    /// Headers of nothing but numbers.
+    /// Headers that consist of numbers.
     #[test]
     fn headers(head in 0..8_usize, numbers in vec(input::number(), 1..40), size in any::<u64>()) {
         let disk = ["qcow2", "vmdk", "vmdk", "vmdk", "gpt", "iso", "vhdx", "luks"][head];
@@ -180,13 +181,13 @@ fn nesting_and_repetition_are_bounded() {
     bounded(length + PATTERNS, || Schema::of(document));
 }
 
-/// A server with these answers, one after the other, and then none that says anything.
+/// A server that gives these answers in order, and then empty ones.
 #[derive(Debug)]
 struct Canned {
     status: u16,
     headers: Vec<(String, String)>,
     answers: Mutex<VecDeque<Vec<u8>>>,
-    /// Bytes that come at once.
+    /// Bytes of a chunk.
     chunk: usize,
 }
 
@@ -209,7 +210,7 @@ impl Canned {
 #[async_trait]
 impl Transport for Canned {
     async fn send(&self, request: Request<Body>) -> Result<Response<Body>, TransportError> {
-        // Whatever a server says: the token goes nowhere else.
+        // The token is never sent to another server, whatever the answers contain.
         let there = (request.uri().scheme_str(), request.uri().authority().map(Authority::as_str));
         assert_eq!(there, (Some("https"), Some("g:9292")), "{}", request.uri());
         let text = self.answers.lock().unwrap().pop_front();
@@ -246,8 +247,8 @@ fn ask(pages: Vec<Vec<u8>>) {
     listing(pages, usize::MAX);
 }
 
-/// What comes of listing a Glance whose answers come in chunks of this length. It is asked for visible
-/// images alone, so that its answers come in their order.
+/// Lists a Glance whose answers come in chunks of this length, and returns the result. Only visible
+/// images are requested, so that the answers come in order.
 fn listing(pages: Vec<Vec<u8>>, chunk: usize) -> Vec<String> {
     let length = pages.iter().map(Vec::len).sum();
     bounded_async(length, async {
@@ -316,7 +317,7 @@ fn heads() -> Vec<Vec<u8>> {
     vec![qcow2, vmdk, with_text, text.to_vec(), partitioned, iso, vhdx, luks]
 }
 
-/// Rules may take some MiB, however short they are.
+/// Memory for patterns: they may take some MiB, however short they are.
 const PATTERNS: usize = (16 << 20) / super::MOST_FOR_A_BYTE;
 
 const ID: &str = "6d55dd55-053a-4765-b7bc-b30df0ea3861";

@@ -1,4 +1,4 @@
-//! Dumps as tar archives on their way in.
+//! Dumps as tar archives that are read from a stream.
 
 use std::sync::LazyLock;
 
@@ -25,7 +25,7 @@ proptest! {
         read(bytes);
     }
 
-    /// Damage within headers that the checksum does not tell.
+    /// Damage in headers whose checksum is right.
     #[test]
     fn headers(changes in proptest::collection::vec((any::<Index>(), 0..157_usize, field()), 1..6)) {
         let mut archive = ARCHIVE.clone();
@@ -40,7 +40,7 @@ proptest! {
         read(archive);
     }
 
-    /// Extended headers say whatever they like.
+    /// Extended headers with arbitrary content.
     #[test]
     fn extended_headers(
         text in input::bytes(
@@ -53,7 +53,7 @@ proptest! {
     }
 }
 
-/// A number, a name, or a kind.
+/// A number, a name, or an entry type.
 fn field() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         Just(b"77777777777\0".to_vec()),
@@ -70,7 +70,7 @@ fn field() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-/// Where the blocks are that look like headers.
+/// Offsets of the blocks that look like headers.
 fn headers_of(archive: &[u8]) -> Vec<usize> {
     let starts = (0..archive.len() / 512).map(|number| number * 512);
     starts.filter(|start| &archive[start + 257..start + 262] == b"ustar").collect()
@@ -96,7 +96,7 @@ fn lengths_that_are_not_there_take_no_memory() {
             read([manifest, &headers, &small].concat());
         }
     }
-    // Headers about headers, without an end.
+    // An endless series of extended headers.
     read([manifest, &entry("x", b'x', "0", b"").repeat(2000)].concat());
     read([manifest, &entry("x", b'5', "0", b"").repeat(2000)].concat());
     read([manifest, &entry("x", b'x', "7777777777", b"")].concat());
@@ -114,7 +114,7 @@ fn entry(name: &str, kind: u8, size: &str, contents: &[u8]) -> Vec<u8> {
     entry
 }
 
-/// Reads all of it as `load` does.
+/// Reads the whole stream as `load` does.
 fn read(bytes: Vec<u8>) {
     bounded_async(bytes.len(), async move {
         let Ok(stream) = StreamStore::open(std::io::Cursor::new(bytes), Hashers::default()).await
@@ -128,7 +128,7 @@ fn read(bytes: Vec<u8>) {
             let Ok(image) = image else { break };
             number += 1;
             let _ = stream.members(&image.id).await;
-            // Some are passed over.
+            // The data of some images is skipped.
             if number % 3 > 0 {
                 if let Ok(data) = stream.read(&image.id, ByteRange::ALL).await {
                     let _ = data.try_for_each(|_| std::future::ready(Ok(()))).await;
@@ -137,7 +137,7 @@ fn read(bytes: Vec<u8>) {
             ids.push(image.id);
         }
         drop(listing);
-        // Those whose data comes behind all others.
+        // The data of these images comes after all others.
         for id in ids {
             if let Ok(data) = stream.read(&id, ByteRange::ALL).await {
                 let _ = data.try_for_each(|_| std::future::ready(Ok(()))).await;

@@ -1,4 +1,4 @@
-//! What operators type or keep in small files.
+//! Texts that operators type or keep in small files.
 
 use std::fs;
 
@@ -57,7 +57,7 @@ fn state() -> Vec<Vec<u8>> {
     vec![digest.repeat(3).into_bytes()]
 }
 
-/// An expression of an operator may be compiled to some MiB; the library has the limit.
+/// Memory for an operator's pattern, which compiles to some MiB up to the library's limit.
 const PATTERN: usize = (32 << 20) / super::MOST_FOR_A_BYTE;
 
 const OPTIONS: &[&str] = &[

@@ -1,4 +1,4 @@
-//! What SIGKILL leaves in the middle of an upload.
+//! The state after SIGKILL in the middle of an upload.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ fn lacks(run: &Run, words: &[&str]) {
     }
 }
 
-/// The requests that change something.
+/// The number of modifying requests.
 fn writes(site: &Site) -> usize {
     site.faulty.requests().iter().filter(|(method, _)| *method != Method::GET).count()
 }
@@ -41,7 +41,7 @@ pub(crate) async fn resume_tells_and_finishes_what_was_killed(stack: &'static st
     pair.killed(2, &["livecopy"]).await;
     let before = writes(&pair.b);
 
-    // Said, and nothing done; as often as one likes.
+    // A dry run reports the leftovers and changes nothing, however often it runs.
     for _ in 0..2 {
         let run = pair.run(&["resume", "-n"]).await.exits(1);
         let typed = format!("unfinished: livecopy {} {} --transfers 1", pair.a.url, pair.b.url);
@@ -57,7 +57,7 @@ pub(crate) async fn resume_tells_and_finishes_what_was_killed(stack: &'static st
     has(&run, &[&format!("mendable: {} \"image 2\": queued, ", id(2)), "by the journal"]);
     assert_eq!(writes(&pair.b), before);
 
-    // Only the pair that is meant.
+    // Only the run between this source and this target is resumed.
     let run = pair.run(&["resume", &pair.b.url, &pair.a.url]).await.exits(0);
     has(&run, &["no run is unfinished"]);
     let run = pair.between(&["resume"]).await.exits(0);
@@ -69,7 +69,7 @@ pub(crate) async fn resume_tells_and_finishes_what_was_killed(stack: &'static st
     let run = pair.between(&["repair", "-n"]).await.exits(0);
     has(&run, &["nothing is left over"]);
     has(&pair.run(&["resume"]).await.exits(0), &["no run is unfinished"]);
-    // Once all is in place, nothing stands in the journal but its head.
+    // Once everything is in place, the journal contains only its header.
     let journal = std::fs::read_dir(pair.path("state/journal")).unwrap();
     let lines = journal.map(|entry| entry.unwrap().path());
     let lines = lines.filter(|path| path.extension().is_some_and(|it| it == "ndjson"));
@@ -78,7 +78,7 @@ pub(crate) async fn resume_tells_and_finishes_what_was_killed(stack: &'static st
     assert_eq!(lines, [1]);
 }
 
-/// As the killed run meant it: with its options, not with those of `repair`.
+/// `repair` uses the options of the killed run, not its own.
 pub(crate) async fn repair_completes_what_a_killed_run_left_and_no_more(stack: &'static str) {
     let pair = Pair::new(stack).await;
     for number in 1..=3 {
@@ -92,7 +92,7 @@ pub(crate) async fn repair_completes_what_a_killed_run_left_and_no_more(stack: &
     assert_eq!(replica.attributes.properties.get("moved").map(String::as_str), Some("yes"));
     assert_eq!(pair.b.status(3).await, None);
     has(&pair.between(&["repair"]).await.exits(0), &["nothing is left over"]);
-    // The run is not at its end for that.
+    // The killed run still counts as unfinished.
     let run = pair.run(&["resume"]).await.exits(0);
     has(&run, &["2 images were brought to their end", "1 copied and verified"]);
     pair.b.holds(3).await;
@@ -103,8 +103,8 @@ pub(crate) async fn what_others_left_is_never_touched(stack: &'static str) {
     for number in 1..=4 {
         pair.a.put(number).await;
     }
-    // A record under the id of one of the source's images, one that the source does not know, and
-    // one that the sync of another source left.
+    // Three records at the target: one under the id of a source image, one that the source does not
+    // have, and one that a sync from another source left.
     let mut others = Vec::new();
     for (number, source) in [(4, None), (8, None), (9, Some("https://elsewhere"))] {
         let mut attributes = attributes(number);
@@ -137,7 +137,8 @@ pub(crate) async fn without_the_journal_the_stamp_tells(stack: &'static str) {
     let source = Source::new(&pair.a.url);
     assert_eq!(replica.attributes.properties[provenance::SOURCE], source.as_str());
     assert_eq!(pair.b.status(2).await, None);
-    // The same without any state, and of a release that wrote the address itself.
+    // The same without any state, and with the stamp of an earlier release, which contained the
+    // URL.
     pair.killed(2, &["sync", "--no-state"]).await;
     let record = pair.b.kept.get(&id(2)).await.unwrap();
     let mut old = record.attributes.clone();
@@ -162,7 +163,7 @@ pub(crate) async fn a_record_that_cannot_be_read_is_named(stack: &'static str) {
         }
         side.faulty.mend();
     }
-    // By the stamp, too.
+    // The record is found by its stamp too.
     std::fs::remove_dir_all(pair.path("state")).unwrap();
     let odd = Fault::Says(&[("", "min_ram", "\"x\"")]);
     pair.b.faulty.inject(Method::GET, |path| path.starts_with("/v2/images"), usize::MAX, odd);
@@ -173,7 +174,7 @@ pub(crate) async fn a_record_that_cannot_be_read_is_named(stack: &'static str) {
     pair.b.holds(1).await;
 }
 
-/// The upload of a Glance that was killed, too.
+/// An upload whose Glance was killed is named too.
 pub(crate) async fn an_upload_that_nobody_feeds_is_named_and_left_alone(stack: &'static str) {
     let pair = Pair::new(stack).await;
     pair.a.put(1).await;
@@ -193,7 +194,7 @@ pub(crate) async fn an_upload_that_nobody_feeds_is_named_and_left_alone(stack: &
         has(&run, &["hint: ", "DELETE", "from saving to queued"]);
     }
     assert_eq!(writes(&pair.b), before);
-    // Its administrator gets it back.
+    // The administrator of the Glance ends the upload.
     orphan.abort();
     pair.b.becomes(1, Status::Queued).await;
     pair.between(&["repair"]).await.exits(0);
@@ -205,7 +206,7 @@ pub(crate) async fn what_was_quarantined_stays_so(stack: &'static str) {
     pair.a.put(1).await;
     pair.b.faulty.inject(Method::PUT, |path| path.ends_with("/file"), 1, Fault::StoreOther);
     pair.between(&["sync"]).await.exits(6);
-    // It came to its end.
+    // The run ended normally.
     has(&pair.run(&["resume"]).await.exits(0), &["no run is unfinished"]);
     for round in 0..2 {
         let run = pair.between(&["repair"]).await.exits(6);
@@ -217,7 +218,7 @@ pub(crate) async fn what_was_quarantined_stays_so(stack: &'static str) {
         if round == 0 {
             std::fs::remove_dir_all(pair.path("state")).unwrap();
         }
-        // As earlier releases marked it.
+        // The stamp of an earlier release.
         let mut old = replica.attributes.clone();
         old.properties.insert(provenance::SOURCE.to_owned(), pair.a.url.clone());
         pair.b.kept.update(&replica, &old).await.unwrap();

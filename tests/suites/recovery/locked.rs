@@ -1,4 +1,4 @@
-//! Two runs at once.
+//! Two concurrent runs.
 
 use glance_core::image::Status;
 
@@ -19,7 +19,7 @@ pub(crate) async fn a_second_run_names_the_first(stack: &'static str) {
     }
     let run = pair.run(&["resume"]).await.exits(0);
     assert!(run.stdout.contains(&format!("under way: {holder}")), "{}", run.stdout);
-    // Whoever only reads, works on another pair, or keeps no state, is not in its way.
+    // A run that only reads, works on another pair, or keeps no state is not blocked.
     pair.between(&["compare"]).await.exits(1);
     pair.run(&["livecopy", &pair.b.url, &pair.a.url]).await.exits(0);
     pair.between(&["livecopy", "--no-state"]).await.exits(3);
@@ -32,7 +32,7 @@ pub(crate) async fn a_second_run_names_the_first(stack: &'static str) {
     pair.b.holds(1).await;
 }
 
-/// With or without state: the lock is in the directory.
+/// The lock is in the directory itself, so it works with and without state.
 pub(crate) async fn a_directory_is_written_by_one_process_at_a_time(stack: &'static str) {
     let pair = Pair::new(stack).await;
     pair.a.put(1).await;
@@ -62,7 +62,7 @@ pub(crate) async fn a_directory_is_written_by_one_process_at_a_time(stack: &'sta
     pair.run(&["load", &dump, &pair.b.url]).await.exits(0);
     pair.b.holds(1).await;
 
-    // A directory that is refused is left as it was.
+    // A refused directory is left unchanged.
     std::fs::create_dir(pair.path("home")).unwrap();
     std::fs::write(pair.path("home/letter"), "").unwrap();
     pair.run(&["dump", &pair.a.url, &pair.file("home")]).await.exits(2);

@@ -1,5 +1,5 @@
-//! Runs that are killed, and what is made of what they leave: the journal, the lock, `resume` and
-//! `repair`, with the binary and two HTTPS servers.
+//! Killed runs and their recovery: the journal, the lock, `resume` and `repair`, with the binary
+//! and two HTTPS servers.
 
 mod killed;
 mod locked;
@@ -7,7 +7,7 @@ mod pair;
 mod secrets;
 mod space;
 
-/// Every case once for each TLS stack of this build.
+/// Runs every case once for each TLS stack of this build.
 macro_rules! for_each_stack {
     ($($module:ident::$case:ident)*) => {
         #[cfg(feature = "rustls")]

@@ -1,4 +1,4 @@
-//! Two Glances on HTTPS, and runs between them.
+//! Two Glances over HTTPS, and runs between them.
 
 use std::path::PathBuf;
 use std::process::Child;
@@ -27,17 +27,17 @@ use crate::support::stack::acceptor;
 
 pub(crate) const TOKEN: &str = "a-token-that-nobody-may-see";
 
-/// Bytes of an image's data: more than fit into what lies between two processes.
+/// Bytes of an image's data: more than the buffers between two processes hold.
 const LENGTH: usize = 3 << 20;
 
-/// A Glance.
+/// A Glance over HTTPS.
 pub(crate) struct Site {
     pub(crate) url: String,
     pub(crate) kept: Arc<MemoryStore>,
     pub(crate) faulty: Arc<Faulty>,
 }
 
-/// Two of them, with a directory for everything else.
+/// Two Glances, and a directory for all other files.
 pub(crate) struct Pair {
     pub(crate) a: Site,
     pub(crate) b: Site,
@@ -67,7 +67,7 @@ impl Site {
         Self::of(kept, api, acceptor).await
     }
 
-    /// One that takes the first upload slowly.
+    /// A Glance that reads the first upload slowly.
     async fn slow(name: &str, acceptor: Arc<dyn TlsAcceptor>) -> Self {
         let kept = Arc::new(MemoryStore::new(name));
         let api = GlanceApi::new(kept.clone()).with_token(TOKEN);
@@ -136,7 +136,7 @@ impl Pair {
         Self { a, b, directory, acceptor, stack }
     }
 
-    /// One Glance more, which takes the first upload slowly.
+    /// A further Glance, which reads the first upload slowly.
     pub(crate) async fn slow(&self, name: &str) -> Site {
         Site::slow(name, Arc::clone(&self.acceptor)).await
     }
@@ -154,7 +154,7 @@ impl Pair {
         let mut line: Vec<String> = words.iter().map(ToString::to_string).collect();
         line.extend(["--tls".to_owned(), self.stack.to_owned()]);
         line.extend(["--cacert".to_owned(), self.file("ca.pem")]);
-        // No Keystone is there to compare the projects of both sides.
+        // No Keystone is available to compare the projects of both sides.
         line.extend(["--owner", "caller"].map(str::to_owned));
         let is_there = words.iter().any(|word| word.contains("state"));
         if !is_there {
@@ -173,12 +173,12 @@ impl Pair {
         run(self.line(words)).await
     }
 
-    /// A command about both.
+    /// Runs a command with A as source and B as target.
     pub(crate) async fn between(&self, words: &[&str]) -> Run {
         self.run(&[words, &[&self.a.url, &self.b.url]].concat()).await
     }
 
-    /// Starts a run whose source stops in the middle of this image, and lets it come there.
+    /// Starts a run whose source stalls in the middle of this image.
     pub(crate) fn stalled(&self, number: u8, line: &[String]) -> Child {
         let path = format!("/v2/images/{}/file", id(number));
         let is_it = move |asked: &str| asked == path;
@@ -187,8 +187,8 @@ impl Pair {
         start(line)
     }
 
-    /// Kills a run in the middle of this image, once the target has noticed. Images are under way
-    /// one at a time.
+    /// Kills a run in the middle of this image, and waits until the target has noticed. The run
+    /// copies one image at a time.
     pub(crate) async fn killed(&self, number: u8, words: &[&str]) {
         let words = [words, &[&self.a.url, &self.b.url, "--transfers", "1"]].concat();
         let mut child = self.stalled(number, &self.line(&words));
@@ -200,7 +200,7 @@ impl Pair {
     }
 }
 
-/// A Glance that takes the data of one upload slowly.
+/// A Glance that reads the data of one upload slowly.
 #[derive(Debug)]
 struct SlowOnce {
     api: GlanceApi,
@@ -226,7 +226,7 @@ impl Transport for SlowOnce {
     }
 }
 
-/// The time for a byte: 0.3 MB/s.
+/// Time per byte: 0.3 MB/s.
 const SLOW: Duration = Duration::from_nanos(3333);
 
 pub(crate) async fn run(line: Vec<String>) -> Run {

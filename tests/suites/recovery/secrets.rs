@@ -1,4 +1,4 @@
-//! What the journal does not say.
+//! The journal contains no secrets.
 
 use std::path::Path;
 
@@ -32,7 +32,7 @@ pub(crate) async fn the_journal_holds_no_secret_and_resume_asks_for_it(stack: &'
     assert_eq!(occurrences(&pair.path("state"), TOKEN), 0);
 }
 
-/// How many files below `directory` have this text in them.
+/// Number of files below `directory` that contain this text.
 fn occurrences(directory: &Path, text: &str) -> usize {
     let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
     entries

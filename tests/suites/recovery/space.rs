@@ -1,5 +1,4 @@
-//! A journal and a spool without room. They are on filesystems that the tests mount, which takes
-//! root.
+//! A journal and a spool on a full disk. The tests mount small filesystems, which requires root.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,7 +10,7 @@ use http::Method;
 
 use crate::suites::recovery::pair::{Pair, attributes, id};
 
-/// A small filesystem of its own.
+/// A mounted small filesystem.
 struct Mounted(PathBuf);
 
 impl Mounted {
@@ -40,7 +39,7 @@ impl Drop for Mounted {
     }
 }
 
-/// Room for the beginning of the journal, and not for all of it.
+/// The disk has space for the beginning of the journal only.
 pub(crate) async fn a_journal_without_room_ends_the_run_before_anything_is_half_done(
     stack: &'static str,
 ) {
@@ -50,7 +49,8 @@ pub(crate) async fn a_journal_without_room_ends_the_run_before_anything_is_half_
         pair.a.put(number).await;
     }
     let state = Mounted::new(pair.path("state"), "size=24k,nr_inodes=64");
-    // Lock and journal have a page each then, and the new file of a compaction.
+    // The remaining space is one page each for the lock, the journal, and the new file of a
+    // compaction.
     let filler = state.path().join("filler");
     std::fs::write(&filler, vec![0; 12 << 10]).unwrap();
     let run = pair.between(&["livecopy"]).await.exits(8);
@@ -70,7 +70,7 @@ pub(crate) async fn a_journal_without_room_ends_the_run_before_anything_is_half_
     }
     assert!((1..IMAGES).contains(&whole), "{whole} of {IMAGES}");
 
-    // Not even room for the beginning.
+    // No space for even the beginning of the journal.
     std::fs::write(&filler, vec![0; 12 << 10]).unwrap();
     let rest = std::fs::write(state.path().join("more"), vec![0; 64 << 10]);
     rest.unwrap_err();
@@ -155,8 +155,8 @@ pub(crate) async fn a_spool_that_is_not_there_is_named(stack: &'static str) {
     pair.b.holds(1).await;
 }
 
-/// A slow target is left behind, once the disk can't take what it did not; the other one goes on,
-/// and the slow one gets the image later in the same run.
+/// A slow target is left behind once the spool for its pending data is full. The other target
+/// continues, and the slow one receives the image later in the same run.
 pub(crate) async fn a_slow_target_is_left_behind_when_the_spool_has_no_room(stack: &'static str) {
     const LENGTH: usize = 40 << 20;
     let pair = Pair::new(stack).await;

@@ -1,4 +1,5 @@
-//! The tool, and an nginx that limits requests as operators have it do: 503 with `Retry-After`.
+//! The tool against an nginx that limits the request rate as operators configure it: 503 with
+//! `Retry-After`.
 
 use std::sync::Arc;
 
@@ -17,11 +18,11 @@ use crate::support::common::{Run, replicator_with};
 use crate::support::fault::Faulty;
 use crate::support::nginx::Nginx;
 
-/// A Glance behind an nginx that lets so many requests pass.
+/// A Glance behind an nginx with a rate limit.
 struct Site {
     url: String,
     kept: Arc<MemoryStore>,
-    /// What nginx let through.
+    /// The requests that nginx passed on.
     passed: Arc<Faulty>,
     _nginx: Nginx,
 }
@@ -88,7 +89,7 @@ async fn image(site: &Site) -> ImageId {
     id
 }
 
-/// Both sides let two requests pass each second; others come too early.
+/// Both sides accept two requests per second; earlier requests are refused.
 async fn a_copy_goes_on_at_the_pace_that_servers_set(stack: &'static str) {
     let pki = Pki::new();
     let (a, b) = (Site::open(&pki, "2r/s", 1).await, Site::open(&pki, "2r/s", 1).await);
@@ -102,14 +103,14 @@ async fn a_copy_goes_on_at_the_pace_that_servers_set(stack: &'static str) {
     assert_eq!(replica.attributes.visibility, Visibility::Public);
     let data = b.kept.read(&id, ByteRange::ALL).await.unwrap().collect(1 << 20).await.unwrap();
     assert_eq!(data, DATA);
-    // Whatever nginx refused, Glance never saw.
+    // Glance never received the requests that nginx refused.
     let uploads = |method: &Method, path: &str| method == Method::PUT && path.ends_with("/file");
     let passed = b.passed.requests();
     assert_eq!(passed.iter().filter(|(method, path)| uploads(method, path)).count(), 1);
     assert_eq!(passed.iter().filter(|(method, _)| method == Method::POST).count(), 1);
 }
 
-/// Without repeating, the first refusal counts.
+/// Without request retries, the first refusal ends the run.
 async fn without_repeating_the_first_refusal_is_the_end(stack: &'static str) {
     let pki = Pki::new();
     let a = Site::open(&pki, "1r/m", 0).await;
@@ -121,7 +122,7 @@ async fn without_repeating_the_first_refusal_is_the_end(stack: &'static str) {
     assert_eq!(a.passed.requests().len(), 1);
 }
 
-/// The limit of the client keeps below that of the server.
+/// The client's rate limit is below the server's.
 async fn a_client_that_limits_itself_is_not_refused(stack: &'static str) {
     let pki = Pki::new();
     let (a, b) = (Site::open(&pki, "10r/s", 4).await, Site::open(&pki, "10r/s", 4).await);

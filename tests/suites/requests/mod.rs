@@ -1,4 +1,4 @@
-//! Requests that are repeated: at every step of a copy, and behind an nginx that says "not now".
+//! Request retries: at every step of a copy, and behind an nginx with a rate limit.
 
 mod limited;
 mod silence;

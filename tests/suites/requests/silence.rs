@@ -1,10 +1,10 @@
-//! How long the tool waits for servers that say nothing.
+//! Timeouts for servers that send nothing.
 
 use tokio::net::TcpListener;
 
 use crate::support::common::replicator_with;
 
-/// A server that takes connections and says nothing.
+/// Starts a server that accepts connections and sends nothing. Returns its port.
 async fn silent() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();

@@ -1,4 +1,4 @@
-//! Each request of a copy fails once, in each of the ways that may pass.
+//! Each request of a copy fails once, with each fault that may be temporary.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use crate::support::fault::{Fault, Faulty};
 const DATA: &[u8] = b"the data of an image";
 const ID: &str = "00000000-0000-4000-8000-000000000001";
 
-/// A Glance in process that can misbehave, and its client, who does not give up at once.
+/// An in-process Glance with injected faults, and a client that retries requests.
 struct Site {
     faulty: Arc<Faulty>,
     kept: Arc<MemoryStore>,
@@ -48,7 +48,7 @@ impl Site {
     }
 }
 
-/// Two of them, and an image at the first. The engine itself tries nothing again.
+/// Two Glances, and an image at the first. The engine does not retry.
 struct Pair {
     sides: [Site; 2],
     id: ImageId,
@@ -71,7 +71,7 @@ impl Pair {
         Self { sides, id }
     }
 
-    /// Whether the copy succeeded.
+    /// Runs the copy. Returns whether it succeeded.
     async fn copies(&self) -> bool {
         let [source, target] =
             [0, 1].map(|side| Arc::<GlanceStore>::clone(&self.sides[side].store) as Arc<_>);
@@ -106,8 +106,8 @@ fn is_upload(method: &Method, path: &str) -> bool {
     method == Method::PUT && path.ends_with("/file")
 }
 
-/// Whether a second time can be hoped for, and does no harm. Of data that was stored, the engine asks
-/// the record.
+/// Whether a retry may succeed and does no harm. After a stored upload, the engine reads the record
+/// instead.
 fn is_survived(fault: Fault, method: &Method, path: &str) -> bool {
     if is_upload(method, path) {
         return matches!(fault, Fault::AnswerLost | Fault::Answer(_));
@@ -139,7 +139,7 @@ async fn every_request_of_a_copy_is_repeated_where_that_does_no_harm() {
     join_all(cases).await;
 }
 
-/// The first such request fails once.
+/// The first request with this method and path fails once.
 async fn one(clean: &Pair, (side, method, path, fault): (usize, Method, String, Fault)) {
     let what = format!("side {side}: {method} {path}: {fault:?}");
     let pair = Pair::new().await;
@@ -211,7 +211,7 @@ async fn what_is_gone_at_the_second_attempt_was_deleted_by_the_first() {
     assert_eq!(site.kept.members(&id).await.unwrap(), [member("one")]);
     site.faulty.inject(Method::DELETE, |_| true, 1, Fault::Answer(504));
     site.store.delete(&id).await.unwrap();
-    // What was never there was not.
+    // Deleting an image that never existed is an error.
     assert!(site.store.delete(&id).await.is_err());
 }
 

@@ -1,4 +1,4 @@
-//! What the command says of a run.
+//! The command's output about a run.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ async fn run(line: &[&str], state: &str) -> Run {
     run.await.unwrap()
 }
 
-/// A Glance that is served, and its address.
+/// Serves a Glance. Returns the site and its URL.
 async fn served(name: &str) -> (Site, String) {
     let site = Site::new(name);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -50,7 +50,7 @@ async fn every_run_tells_once_what_an_image_lost_and_exits_9_unless_that_is_acce
     let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
     let state = path("state");
 
-    // A copy that is tried again is said once too.
+    // A retried copy is reported once too.
     for (line, fault, exit) in [
         (vec!["livecopy", &from, &to, "--transfers", "1"], Some(Fault::Status(403)), 3),
         (vec!["livecopy", &from, &to, "--owner", "caller"], Some(Fault::Status(503)), 9),
@@ -65,7 +65,7 @@ async fn every_run_tells_once_what_an_image_lost_and_exits_9_unless_that_is_acce
             target.faulty.inject(Method::PUT, is_file, 1, fault);
         }
         let run = run(&line, &state).await.exits(exit);
-        // Of an image that failed, nothing is told but that.
+        // For a failed image, only the failure is reported.
         let times = usize::from(exit != 3);
         let found = run.stdout.matches(&format!("  lost: {LOST}\n")).count();
         assert_eq!(found, times, "{line:?}\n{}", run.stdout);
@@ -89,8 +89,8 @@ async fn every_run_tells_once_what_an_image_lost_and_exits_9_unless_that_is_acce
     assert_eq!(lost, expected.map(|(id, losses)| (id.as_str().into(), losses)));
 }
 
-/// Five images, of which the records say: all of it; no digest; neither digest nor size; that there
-/// is no data; a digest in capitals.
+/// Overrides of five images' records: none; no digest; neither digest nor size; no data; an
+/// upper-case digest.
 const SAID: &[(&str, &str, &str)] = &[
     (ID_2, "checksum", "null"),
     (ID_2, "os_hash_algo", "null"),
@@ -118,7 +118,7 @@ async fn of_five_kinds() -> (Site, String) {
     (source, from)
 }
 
-/// The lines about copied images, each behind the number of its image.
+/// The lines about copied images, each prefixed with the image's number.
 fn lines(said: &str) -> Vec<String> {
     let lines = said.lines().filter(|line| line.starts_with("copied: "));
     let mut lines: Vec<String> = lines.map(|line| line[43..].to_owned()).collect();
@@ -151,7 +151,7 @@ async fn what_is_proven_is_said_and_by_what() {
         assert_eq!(lines(&said), words);
         assert!(said.contains(summary), "{said}");
     }
-    // Once the data is in a dump, it has digests there.
+    // Once the data is in a dump, the dump has its digests.
     let (_other, other) = served("other").await;
     let json = ["--output", "json", "--report", &report];
     let line = [&["load", &dump, &other, "--queued", "--owner", "caller"][..], &json].concat();
@@ -163,7 +163,7 @@ async fn what_is_proven_is_said_and_by_what() {
     assert_eq!(proofs, ["sha512", "sha512", "sha512", "record", "sha512"]);
     let counts = json!({"verified": 4, "size_only": 0, "transfer_only": 0, "records": 1});
     assert_eq!(report["summary"]["proofs"], counts);
-    // A second run copies nothing, and claims nothing.
+    // A second run copies nothing, and reports nothing as copied.
     let said =
         run(&["sync", &from, &to, "--queued", "--owner", "caller"], &state).await.exits(0).stdout;
     assert!(said.starts_with("0 copied and verified (0.0 B), 0 updated, 5 in place"), "{said}");
@@ -182,7 +182,7 @@ async fn a_stream_says_what_is_proven_too() {
     let said = lines(&writer);
     assert!(said[0].ends_with("verified (sha512)") && said[3].ends_with("record copied"));
     assert!(said[1].contains("size only: ") && said[2].contains("transfer only: "), "{said:?}");
-    // The stream's digest of data that had none comes behind the data.
+    // A stream carries the digest of data without a recorded digest after the data.
     let said = lines(&reader.exits(0).stdout);
     assert!(said[1].contains("size only: ") && said[3].ends_with("record copied"), "{said:?}");
 }
@@ -213,13 +213,13 @@ async fn a_verification_says_by_what() {
     assert_eq!(proof(1), said("verified", "sha512"));
     assert_eq!((proof(2), proof(3)), (said("unproven", ""), said("unproven", "")));
     assert_eq!((proof(4), proof(5)), (said("no data", ""), said("verified", "md5")));
-    // What was read once is known by its digest the next time.
+    // After one read, the digest is known for the next run.
     let line = ["verify", &from, "--id", ID_2, "--output", "json"];
     let report = json(&run(&line, state).await.exits(0).stdout);
     assert_eq!(report["images"][0]["proof"], "remembered sha512");
 }
 
-/// An image with an odd record among others.
+/// Serves several images, one of which has a malformed record.
 async fn with_an_odd_one() -> (Site, String) {
     let (source, from) = served("source").await;
     for number in [1, 2, 3] {

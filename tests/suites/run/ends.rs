@@ -1,4 +1,4 @@
-//! In which order images are begun, and what ends a run before all are in place.
+//! The order in which images begin, and the conditions that end a run early.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use replicator_engine::{CopyError, Level, Most, Order, Prune, Removal, RunError,
 use super::{Site, Sites, id, is_data_of, is_file};
 use crate::support::fault::Fault;
 
-/// A source of six images of these sizes, and so many targets.
+/// A source of six images with these sizes, and this number of targets.
 async fn six(targets: usize) -> Sites {
     let sites = Sites::new(targets);
     for (number, size) in (1..).zip([300, 100, 600, 200, 500, 400]) {
@@ -56,7 +56,7 @@ fn stopped(ended: &Result<(), RunError>) -> (Why, u64, bool) {
 #[tokio::test]
 async fn no_image_is_begun_that_would_be_too_many_bytes() {
     let mut sites = six(2).await;
-    // The first two, for both targets.
+    // Only the first two images fit, at both targets.
     sites.policy.most_bytes = Some(999);
     let ran = sites.run().await;
     for (target, ended) in sites.targets.iter().zip(&ran.ended) {
@@ -66,7 +66,7 @@ async fn no_image_is_begun_that_would_be_too_many_bytes() {
     (sites.policy.stop, sites.policy.most_bytes) = (Stop::default(), Some(600));
     let ran = sites.run().await;
     assert_eq!(stopped(&ran.ended[0]), (Why::OutOfBytes, 3, false));
-    // All that is left is just enough.
+    // The limit just suffices for the remaining images.
     (sites.policy.stop, sites.policy.most_bytes) = (Stop::default(), Some(1100));
     sites.run().await.is_good(6);
 }
@@ -84,7 +84,7 @@ async fn a_target_where_too_many_images_failed_is_given_up_and_the_others_are_no
         let bad = &sites.targets[0];
         bad.faulty.inject(Method::PUT, is_file, usize::MAX, Fault::Status(503));
         let ran = sites.run().await;
-        // Not tried again either.
+        // The run does not retry either.
         assert_eq!(bad.uploads(), tried, "{most:?}");
         assert_eq!(ran.failed(0), tried, "{most:?}");
         let Err(RunError::TooManyFailures { failures, left }) = &ran.ended[0] else {
@@ -103,7 +103,7 @@ async fn fewer_failures_than_the_limit_end_nothing_and_good_retries_are_none() {
     sites.run().await.is_good(6);
 }
 
-/// Waits until the upload of this image was begun.
+/// Waits until the upload of this image has begun.
 async fn begun(target: &Site, number: u8) {
     while !target.uploads().contains(&number) {
         tokio::task::yield_now().await;
@@ -114,7 +114,7 @@ async fn begun(target: &Site, number: u8) {
 async fn uploads_are_broken_off_and_another_run_completes_them() {
     let mut sites = six(2).await;
     let stop = sites.policy.stop.clone();
-    // The first of them would never end.
+    // The first upload would never end.
     sites.targets[0].faulty.inject(Method::PUT, is_data_of(2), 1, Fault::Stall);
     let break_off = async {
         begun(&sites.targets[0], 2).await;
@@ -162,8 +162,8 @@ async fn a_run_whose_images_were_all_begun_is_unfinished_when_it_is_stopped() {
     }
 }
 
-/// What a run did that was stopped just before a request to the target: whether it was stopped, and
-/// the number of the request that removed the image that the source lost, if one did.
+/// Stops a run just before this request to the target. Returns whether the run was stopped, and the
+/// number of the request that removed the image lost at the source, if there was one.
 async fn stopped_at(request: usize) -> (bool, Option<usize>) {
     let mut sites = six(1).await;
     sites.policy.stamp = Some("source".into());
@@ -197,7 +197,7 @@ async fn nothing_is_removed_after_a_stop_at_any_request() {
             assert!(removal.is_some(), "nothing disturbed the run");
             break;
         }
-        // A request that is on its way when the stop comes is not taken back.
+        // A request that is under way when the run stops is not undone.
         assert!(removal.is_none_or(|removal| removal == request), "{request}: {removal:?}");
         request += 1;
     }
@@ -208,7 +208,7 @@ async fn nothing_is_removed_after_a_stop_at_any_request() {
 async fn what_is_stored_when_a_run_is_broken_off_is_proven_and_published() {
     let sites = six(1).await;
     let stop = sites.policy.stop.clone();
-    // All data has arrived, and the answer is lost: nobody knows what became of it.
+    // All data has arrived, but the answer is lost, so the result is unknown.
     let target = &sites.targets[0];
     let (told, path) = (stop.clone(), format!("/v2/images/{}", id(1)));
     let is_publishing = move |asked: &str| {
@@ -240,7 +240,7 @@ async fn a_pause_before_images_are_tried_again_is_cut_short() {
     let begin = tokio::time::Instant::now();
     let (ran, ()) = tokio::join!(sites.run(), end);
     assert!(begin.elapsed() < Duration::from_secs(1));
-    // All images were begun, and one has failed: the run is unfinished all the same.
+    // All images have begun and one has failed, so the run is unfinished.
     assert_eq!(stopped(&ran.ended[0]), (Why::OutOfTime, 0, false));
     assert_eq!(ran.failed(0), [6]);
 }

@@ -1,4 +1,4 @@
-//! Many images, many targets: what is tried again, in which order, and what ends a run.
+//! Many images and many targets: retries, order, and the end of a run.
 
 mod command;
 mod ends;
@@ -28,7 +28,7 @@ use replicator_engine::{
 
 use crate::support::fault::Faulty;
 
-/// A Glance in process, behind a layer that can misbehave and one that counts.
+/// An in-process Glance, behind one transport that injects faults and one that counts.
 struct Site {
     kept: Arc<MemoryStore>,
     faulty: Arc<Faulty>,
@@ -52,7 +52,7 @@ impl Site {
         Self { kept, faulty, counted, store }
     }
 
-    /// An image of so many bytes.
+    /// Creates an image of `size` bytes.
     async fn image(&self, number: u8, size: usize) -> ImageId {
         self.image_with(number, size, &[]).await
     }
@@ -73,7 +73,7 @@ impl Site {
         id
     }
 
-    /// The numbers of the images whose data was sent here, in the order of their uploads.
+    /// The numbers of the images uploaded to this site, in order.
     fn uploads(&self) -> Vec<u8> {
         let requests = self.faulty.requests();
         let uploads =
@@ -85,7 +85,7 @@ impl Site {
         self.kept.get(&id(number)).await.unwrap().status
     }
 
-    /// Fails unless the image is here, to be seen, with the source's data.
+    /// Fails the test unless the image is here and public, with the source's data.
     async fn holds(&self, number: u8, size: usize) {
         let image = self.kept.get(&id(number)).await.unwrap();
         assert_eq!(image.status, Status::Active, "{number}");
@@ -95,7 +95,7 @@ impl Site {
     }
 }
 
-/// Counts the bytes of data that are read, and tells a run to stop at a certain request.
+/// Counts the bytes of data that are read, and stops a run at a given request.
 #[derive(Debug)]
 struct Counted {
     inner: Arc<Faulty>,
@@ -104,7 +104,7 @@ struct Counted {
 }
 
 impl Counted {
-    /// Has the run be stopped just before this request, counted from now on.
+    /// Stops the run just before this request, counted from now.
     fn stop_at(&self, request: usize, stop: &Stop) {
         *self.stop.lock().unwrap() = Some((request, stop.clone()));
     }
@@ -145,7 +145,7 @@ struct Sites {
     policy: Policy,
 }
 
-/// What became of a run: of each target how it ended, and what each image came to.
+/// The result of a run: per target, the result of the run and of each image.
 struct Ran {
     ended: Vec<Result<(), RunError>>,
     outcomes: Vec<BTreeMap<u8, Result<Done, CopyError>>>,
@@ -167,7 +167,7 @@ impl Sites {
         self.targets.iter().map(replication).collect()
     }
 
-    /// Runs. No image may have two outcomes at a target.
+    /// Runs the replication. Fails the test if an image has two outcomes at a target.
     async fn run(&self) -> Ran {
         let mut outcomes: Vec<BTreeMap<_, _>> =
             self.targets.iter().map(|_| BTreeMap::new()).collect();
@@ -182,7 +182,7 @@ impl Sites {
 }
 
 impl Ran {
-    /// Fails unless all images of all targets were copied, or are as they should be.
+    /// Fails the test unless all images are copied or in place at all targets.
     fn is_good(&self, images: usize) -> &Self {
         for (ended, outcomes) in self.ended.iter().zip(&self.outcomes) {
             assert!(ended.is_ok(), "{ended:?}");
@@ -192,14 +192,14 @@ impl Ran {
         self
     }
 
-    /// The images of a target that failed.
+    /// The numbers of the images that failed at a target.
     fn failed(&self, target: usize) -> Vec<u8> {
         let failed = self.outcomes[target].iter().filter(|(_, result)| result.is_err());
         failed.map(|(number, _)| *number).collect()
     }
 }
 
-/// An image's own failures are not tried again, those of the run twice, and at once.
+/// Retries the run's failed images twice, without a pause, and no image on its own.
 const AT_ONCE: Retries = Retries { per_run: 2, pauses: Pauses::NONE, ..Retries::NONE };
 
 fn id(number: u8) -> ImageId {

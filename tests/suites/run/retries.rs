@@ -1,4 +1,4 @@
-//! Images that failed are tried again at the end of a run.
+//! Retries of failed images at the end of a run.
 
 use futures_util::TryStreamExt;
 use glance_core::Selection;
@@ -20,7 +20,7 @@ async fn an_image_that_fails_twice_and_then_is_good_has_one_outcome() {
     let ran = sites.run().await;
     ran.is_good(3);
     assert_eq!(ran.outcomes[0][&1].as_ref().unwrap(), &Done::Completed);
-    // Behind all the others.
+    // Retries come after all other images.
     assert_eq!(sites.targets[0].uploads(), [1, 2, 3, 1, 1]);
     for number in 1..=3 {
         sites.targets[0].holds(number, 100).await;
@@ -35,7 +35,7 @@ async fn an_image_that_goes_on_failing_fails_once_and_nothing_else_is_tried_agai
     }
     let target = &sites.targets[0];
     target.faulty.inject(Method::PUT, is_data_of(2), usize::MAX, Fault::Status(503));
-    // Nothing mends that.
+    // This failure is permanent.
     target.faulty.inject(Method::PUT, is_data_of(3), 1, Fault::Status(403));
     let ran = sites.run().await;
     assert_eq!(ran.failed(0), [2, 3]);
@@ -77,7 +77,7 @@ async fn a_replica_with_another_id_is_filled_and_not_made_twice() {
     let mut sites = Sites::new(1);
     sites.policy.on_burned_id = OnBurnedId::New;
     let image = sites.source.kept.get(&sites.source.image(1, 10).await).await.unwrap();
-    // Another one refers to it.
+    // Another image refers to the failed one.
     sites.source.image_with(2, 10, &[("kernel_id", id(1).as_str())]).await;
     let target = &sites.targets[0];
     target.kept.create(&image).await.unwrap();

@@ -25,7 +25,7 @@ async fn four_targets_get_the_data() {
         }
     }
     let read = sites.source.counted.read.load(Ordering::Relaxed);
-    // Each image once, for all of them.
+    // Each image is read once for all targets.
     assert_eq!(read, (1..=5).map(|number| (SIZE + number) as u64).sum::<u64>());
 }
 
@@ -35,7 +35,7 @@ async fn each_target_gets_what_it_lacks() {
     for number in 1..=4 {
         sites.source.image(number, 100).await;
     }
-    // The second lacks one, the third has a record without data.
+    // The second target lacks an image, and the third has a record without data.
     let mut some = Sites::new(0);
     (some.source, some.targets) = (sites.source, vec![]);
     let mut all = sites.targets.into_iter();
@@ -94,7 +94,7 @@ async fn a_target_that_cannot_be_listed_fails_alone() {
         assert!(ran.ended[target].is_ok());
         assert_eq!(ran.outcomes[target].len(), 3);
     }
-    // Without a source, nobody gets anything.
+    // Without a source, no target receives anything.
     sites.source.faulty.inject(Method::GET, is_listing, usize::MAX, Fault::Status(503));
     let ran = sites.run().await;
     assert!(ran.ended.iter().all(|ended| matches!(ended, Err(RunError::Listing(_)))));

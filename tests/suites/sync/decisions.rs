@@ -1,4 +1,4 @@
-//! The state of every image, and the replicas of ids that can't be had.
+//! The state of every image, and the replicas of burned ids.
 
 use std::sync::Arc;
 
@@ -77,7 +77,7 @@ async fn the_sync_brings_all_in_step_and_the_next_finds_nothing_to_do() {
     let sync = replication(&a, &b, policy());
     outcomes(&sync).await;
     assert!(entries(&sync).await.iter().all(|entry| entry.state == State::Same));
-    // Only what the sync made has its mark.
+    // Only images that the sync created carry its stamp.
     let stamped = async |number| {
         let replica = b.get(&id(number)).await.unwrap();
         replica.attributes.properties.get(provenance::SOURCE).cloned()
@@ -126,7 +126,7 @@ async fn a_burned_id_is_replaced_once_and_references_follow() {
     outcomes(&sync).await;
     let machine = b.get(&id(1)).await.unwrap();
     assert_eq!(machine.attributes.properties["kernel_id"], new.as_str());
-    // It is known again: no further copy, nothing missing, nothing extra, whatever the policy.
+    // The replica is recognized with every policy: no further copy, nothing missing, nothing extra.
     for on_burned_id in [OnBurnedId::New, OnBurnedId::Fail] {
         let found = entries(&replication(&a, &b, with(on_burned_id))).await;
         let states: Vec<_> = found.iter().map(|entry| entry.state).collect();
@@ -162,7 +162,7 @@ async fn replicas_are_found_by_name_or_digest() {
         let selection = Selection::new([condition], [], []);
         replication(&a, &b, Policy { match_by, selection, ..policy() })
     };
-    // The digest of "other" is that of an image that is not selected: it is not alone.
+    // The digest of "other" belongs to an image outside the selection, so "other" is not extra.
     assert!(entries(&among(MatchBy::Hash, "other")).await.is_empty());
     let only_twins = entries(&among(MatchBy::Name, "twin")).await;
     assert!(only_twins.iter().all(|entry| entry.state == State::Blocked) && only_twins.len() == 2);
@@ -177,7 +177,7 @@ async fn a_record_that_somebody_made_public_is_hidden_before_it_is_filled() {
     b.create(&Image::queued(id(1), attributes("one"))).await.unwrap();
     let other = Arc::new(MemoryStore::new("other"));
     put(&other, &id(1), attributes("one"), b"abX").await;
-    // The data breaks the digest of the record that it is read with.
+    // The data does not match the digest of the record.
     let lying = replication(&a, &b, policy());
     let source = Arc::new(Lying { records: a.clone(), data: other });
     let lying = replicator_engine::Replication { source, ..lying };
@@ -186,7 +186,7 @@ async fn a_record_that_somebody_made_public_is_hidden_before_it_is_filled() {
     assert_eq!((left.status, left.attributes.visibility), (Status::Queued, Visibility::Private));
 }
 
-/// Records of one store, data of another.
+/// A store with the records of one store and the data of another.
 #[derive(Debug)]
 struct Lying {
     records: Arc<MemoryStore>,

@@ -1,5 +1,5 @@
-//! Killed between any two requests, run again: an exact replica under the same id, and at no time
-//! a visible image that is not proven.
+//! A run killed after any request and then repeated results in an exact replica under the same id.
+//! No unproven image is visible at any time.
 
 use std::sync::{Arc, Mutex};
 
@@ -20,7 +20,7 @@ use crate::support::fault::{Fault, Faulty};
 
 const DATA: &[u8] = b"the data of an image";
 
-/// A Glance that looks at its images after every request.
+/// A Glance that checks its images after every request.
 #[derive(Debug)]
 struct Watched {
     api: GlanceApi,
@@ -60,7 +60,7 @@ impl Transport for Watched {
             let whole = |path: &String| path.strip_suffix("/file").is_none();
             read_back.extend(Some(path.clone()).filter(whole));
         }
-        // A listing shows every record.
+        // A listing reads every record.
         if method == Method::GET && path == "/v2/images" {
             let listed = self.good.iter().map(|image| image.id.to_string());
             self.read_back.lock().unwrap().extend(listed);
@@ -70,7 +70,7 @@ impl Transport for Watched {
     }
 }
 
-/// A source whose images have everything that an image can have, and an empty target.
+/// A source whose images have every attribute of an image, and an empty target.
 struct Setting {
     kept_b: Arc<MemoryStore>,
     a: Arc<Faulty>,
@@ -108,7 +108,7 @@ impl Setting {
         Self { kept_b, a, b, watched, good, members, replication }
     }
 
-    /// Runs until the end that the faults put to it.
+    /// Runs until the end, or until the injected fault ends the run.
     async fn run(&self) {
         let _ = self.replication.run(drop).await;
     }
@@ -140,7 +140,7 @@ impl Setting {
 }
 
 /// A shared, protected, hidden and deactivated image with members, tags, a signature and
-/// properties; a public one; and a record without data.
+/// properties; a public image; and a record without data.
 async fn everything(store: &MemoryStore) -> Vec<Member> {
     let mut all = attributes("everything");
     all.visibility = Visibility::Shared;
@@ -177,12 +177,13 @@ fn writes(faulty: &Faulty) -> usize {
     faulty.requests().iter().filter(|(method, _)| *method != Method::GET).count()
 }
 
-/// Whether the run came to its own end.
+/// Whether the run ended before the injected fault.
 fn is_over(faulty: &Faulty, requests: usize) -> bool {
     faulty.requests().len() <= requests
 }
 
-/// Ends the run after every number of requests at one side, until it comes to its own end.
+/// Ends a run after each possible number of requests at one side. Returns the number of requests of
+/// an undisturbed run.
 async fn sweep(at_target: bool, fault: Fault) -> usize {
     for requests in 0.. {
         let setting = Setting::new().await;
@@ -216,7 +217,7 @@ async fn killed_at_any_request_to_the_source() {
     }
 }
 
-/// A target that keeps other data is never seen, wherever the run ends.
+/// Data that the target stored wrongly is never visible, wherever the run ends.
 #[tokio::test]
 async fn what_is_stored_wrongly_is_never_visible() {
     for requests in 0.. {
@@ -235,7 +236,7 @@ async fn what_is_stored_wrongly_is_never_visible() {
             .run(|outcome| failed += u32::from(outcome.result.is_err()))
             .await
             .unwrap();
-        // The fault that ends the run takes the place of the other: that upload was right.
+        // The fault that ends the run replaces the other fault, so that upload is stored correctly.
         let mut wrong = 0;
         for image in &setting.good[..2] {
             let replica = setting.kept_b.get(&image.id).await.unwrap();

@@ -1,4 +1,4 @@
-//! `sync`: what it decides, what it removes, and what a kill at any moment leaves.
+//! `sync`: its decisions, its removals, and its state after a kill at any request.
 
 mod decisions;
 mod kill;
@@ -14,7 +14,7 @@ use glance_core::store::memory::MemoryStore;
 use glance_core::store::{Activation, ImageStore};
 use replicator_engine::{Entry, Outcome, Policy, Replication};
 
-/// The source, as replicas are marked with it here.
+/// The source's URL in the stamps of replicas.
 const ORIGIN: &str = "https://a";
 
 fn id(number: usize) -> ImageId {
@@ -40,7 +40,7 @@ async fn deactivate(store: &MemoryStore, id: &ImageId) {
     store.set_activation(id, Activation::Deactivated).await.unwrap();
 }
 
-/// A policy as `sync` has it.
+/// The default policy of `sync`.
 fn policy() -> Policy {
     Policy { stamp: Some(ORIGIN.into()), transfers: 2, ..Policy::default() }
 }
@@ -65,14 +65,14 @@ async fn entries(replication: &Replication) -> Vec<Entry> {
     entries
 }
 
-/// A record without what belongs to the replica: its stamp, and its times.
+/// A record without the replica's own fields: its stamp and its timestamps.
 fn essence(mut image: Image) -> Image {
     image.attributes.properties.retain(|key, _| !provenance::ALL.contains(&key.as_str()));
     Image { created_at: None, updated_at: None, ..image }
 }
 
-/// Whether others than its owner can use an image. What is shared with nobody is seen by nobody more
-/// than if it were private: see `shared_with_nobody` in suite `cloud`.
+/// Whether users other than the owner can use an image. A shared image without members is as hidden
+/// as a private one: see `shared_with_nobody` in the suite `cloud_smoke`.
 async fn is_visible(store: &MemoryStore, image: &Image) -> bool {
     let is_shown = match image.attributes.visibility {
         Visibility::Private => false,

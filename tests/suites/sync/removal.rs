@@ -1,4 +1,4 @@
-//! What `--delete` removes, over arbitrary stores: nothing that it must not.
+//! `--delete` on arbitrary stores never removes an image that it must not.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use replicator_engine::{Most, NothingRemoved, Policy, Prune, Removal, RunError};
 
 use super::{ORIGIN, attributes, deactivate, id, policy, put, replication};
 
-/// An image that the target holds, and maybe the source.
+/// An image that the target has, and possibly the source.
 #[derive(Debug, Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "they are independent")]
 struct Sample {
@@ -25,7 +25,7 @@ struct Sample {
     protected: bool,
     hidden: bool,
     deactivated: bool,
-    /// Whether its name is among those selected.
+    /// Whether the image's name is selected.
     selected: bool,
 }
 
@@ -49,7 +49,7 @@ impl Stamp {
 #[derive(Debug, Clone)]
 struct Case {
     samples: Vec<Sample>,
-    /// An image at the source that the target lacks.
+    /// The source has an image that the target lacks.
     new_at_source: bool,
     prune: Prune,
     select: bool,
@@ -91,7 +91,7 @@ fn case() -> impl Strategy<Value = Case> {
 }
 
 impl Case {
-    /// What must be removed: all of it, or nothing.
+    /// The images that must be removed: all candidates, or none.
     fn expected(&self) -> Vec<ImageId> {
         let selected = |one: &Sample| one.selected || !self.select;
         let at_source =

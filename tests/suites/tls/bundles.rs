@@ -1,5 +1,5 @@
-//! Every form of a CA bundle, with both stacks; and those that can't be used, which are errors
-//! before any connection.
+//! Every form of a CA bundle, with both stacks, and unusable bundles, which are errors before any
+//! connection.
 
 use std::fs;
 use std::path::Path;
@@ -53,7 +53,7 @@ fn flat(pem: &str) -> String {
     format!("{first}\n{}\n{last}\n", lines[1..lines.len() - 1].concat())
 }
 
-/// A server, and the CA above it in the file `ca.pem`.
+/// A server, and its CA in the file `ca.pem`.
 struct Case {
     tool: Tool,
     ca: Authority,
@@ -78,7 +78,7 @@ impl Case {
         accepted(name, &self.server, &[&self.ca.pem]).under(|policy| policy.roots = roots)
     }
 
-    /// A directory with the CA, by the name that `c_rehash` gives it or by its own.
+    /// A directory with the CA, in a file named by `c_rehash` or in `ca.pem`.
     fn directory(&self, name: &str, hashed: bool) -> std::path::PathBuf {
         let path = self.tool.path().join(name);
         fs::create_dir(&path).unwrap();
@@ -95,7 +95,7 @@ impl Case {
         path
     }
 
-    /// The error of this bundle.
+    /// The error that loading this bundle returns.
     fn error(&self, bundle: &str) -> String {
         self.tool.write("wrong", bundle);
         bundle::load(&self.tool.path().join("wrong")).unwrap_err().to_string()
@@ -139,8 +139,7 @@ fn bundles_that_can_not_be_used() {
     assert!(empty.contains("no file named *.pem, *.crt, *.cer or *.0 is in it"), "{empty}");
 }
 
-/// As the operator meets them: nothing is connected to, and the exit code is that of a wrong
-/// configuration.
+/// The tool makes no connection, and exits with the code of a configuration error.
 #[test]
 fn the_tool_refuses_them_at_its_start() {
     let case = Case::new();
@@ -234,7 +233,7 @@ fn revocation_lists_that_can_not_be_used() {
     says("numbered", &numbered, &["critical extension (2.5.29.20)"]);
 }
 
-/// A list with extensions that rcgen can't make.
+/// A revocation list with extensions that rcgen cannot create.
 fn by_tool(case: &Case, extensions: &str, more: &str) -> String {
     let tool = &case.tool;
     tool.write("ca.key", &case.ca.key().serialize_pem());

@@ -1,4 +1,5 @@
-//! Certificates, right and wrong on purpose: by rcgen, and what it can't make by OpenSSL's tool.
+//! Valid and deliberately invalid certificates, created by rcgen or, where rcgen cannot, by the
+//! `openssl` tool.
 
 use std::fs;
 use std::path::Path;
@@ -11,10 +12,10 @@ use rcgen::{
 };
 use tempfile::TempDir;
 
-/// The host that most servers of the suites are asked for.
+/// The host name that most tests connect to.
 pub(crate) const HOST: &str = "glance.cloud.test";
 
-/// What a server shows: its certificate, those above it, and its key, PEM.
+/// A server's certificate, the certificates above it, and its key, in PEM.
 #[derive(Clone)]
 pub(crate) struct Identity {
     pub(crate) pem: String,
@@ -23,23 +24,23 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// The same, with more certificates sent after the own one.
+    /// The same identity, which sends these certificates after its own.
     pub(crate) fn sending(mut self, above: &[&str]) -> Self {
         self.above += &above.concat();
         self
     }
 }
 
-/// Who signs certificates.
+/// A certificate authority.
 pub(crate) struct Authority {
     pub(crate) pem: String,
     pub(crate) issuer: Issuer<'static, KeyPair>,
 }
 
-/// Changes what a certificate says.
+/// Changes the contents of a certificate.
 pub(crate) type Tweak<'a> = &'a dyn Fn(&mut CertificateParams);
 
-/// As it comes.
+/// Leaves a certificate unchanged.
 pub(crate) const PLAIN: Tweak<'static> = &|_| {};
 
 impl Authority {
@@ -55,7 +56,7 @@ impl Authority {
         Self::with_key(name, tweak, KeyPair::generate().unwrap(), Some(self))
     }
 
-    /// An authority with a key that may be another's as well.
+    /// An authority with this key, which another authority may have too.
     pub(crate) fn with_key(name: &str, tweak: Tweak<'_>, key: KeyPair, by: Option<&Self>) -> Self {
         let mut params = named(name, &[]);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -69,19 +70,19 @@ impl Authority {
         Self { pem, issuer: Issuer::new(params, key) }
     }
 
-    /// A copy of its key.
+    /// A copy of the authority's key.
     pub(crate) fn key(&self) -> KeyPair {
         KeyPair::from_pem(&self.issuer.key().serialize_pem()).unwrap()
     }
 
-    /// A server's certificate with a new key.
+    /// Issues a server certificate with a new key.
     pub(crate) fn issue(&self, names: &[&str], tweak: Tweak<'_>) -> Identity {
         let key = KeyPair::generate().unwrap();
         let pem = self.issue_for(&key, names, tweak);
         Identity { pem, above: String::new(), key: key.serialize_pem() }
     }
 
-    /// A server's certificate for any key.
+    /// Issues a server certificate for an existing key.
     pub(crate) fn issue_for(
         &self,
         key: &impl PublicKeyData,
@@ -93,18 +94,18 @@ impl Authority {
         params.signed_by(key, &self.issuer).unwrap().pem()
     }
 
-    /// Its revocation list, with these certificates (by number) on it, PEM.
+    /// The authority's revocation list with these serial numbers, in PEM.
     pub(crate) fn list(&self, revoked: &[u8]) -> String {
         list(revoked).signed_by(&self.issuer).unwrap().pem().unwrap()
     }
 }
 
-/// A server's certificate that its own key signed.
+/// A self-signed server certificate with a new key.
 pub(crate) fn self_signed(names: &[&str], tweak: Tweak<'_>) -> Identity {
     self_signed_by(&KeyPair::generate().unwrap(), names, tweak)
 }
 
-/// The same with this key.
+/// A self-signed server certificate with this key.
 pub(crate) fn self_signed_by(key: &KeyPair, names: &[&str], tweak: Tweak<'_>) -> Identity {
     let mut params = server(names);
     tweak(&mut params);
@@ -147,13 +148,13 @@ pub(crate) fn list(revoked: &[u8]) -> CertificateRevocationListParams {
     }
 }
 
-/// OpenSSL's tool in a directory of its own.
+/// The `openssl` tool, with a working directory.
 pub(crate) struct Tool(TempDir);
 
 impl Tool {
     pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        // The system's configuration would add extensions of its own.
+        // The system's configuration would add further extensions.
         fs::write(directory.path().join("cnf"), "[req]\ndistinguished_name = dn\n[dn]\n").unwrap();
         Self(directory)
     }
@@ -170,7 +171,7 @@ impl Tool {
         fs::read_to_string(self.path().join(name)).unwrap()
     }
 
-    /// Runs `openssl` with these words, and returns what it prints.
+    /// Runs `openssl` with these arguments, and returns its output.
     pub(crate) fn run(&self, line: &str) -> String {
         let mut command = Command::new("openssl");
         command.args(line.split_whitespace()).current_dir(self.path());
@@ -180,12 +181,12 @@ impl Tool {
         String::from_utf8(stdout).unwrap()
     }
 
-    /// A certificate signed by itself, with the key in the file `key`.
+    /// A self-signed certificate with the key in the file `key`.
     pub(crate) fn root(&self, key: &str, name: &str, more: &str) -> String {
         self.run(&format!("req -x509 -new -config cnf -key {key} -subj /CN={name} -days 30 {more}"))
     }
 
-    /// A server's certificate for the key in the file `key`, signed by those in `ca` and `ca.key`.
+    /// A server certificate for the key in the file `key`, signed by the CA in `ca` and `ca.key`.
     pub(crate) fn issue(&self, key: &str, more: &str) -> String {
         self.root(key, "server", &format!("-addext {SAN} -CA ca -CAkey ca.key {more}"))
     }
@@ -198,5 +199,5 @@ impl Tool {
     }
 }
 
-/// What makes a certificate one for [`HOST`].
+/// The extension that makes a certificate valid for [`HOST`].
 pub(crate) const SAN: &str = "subjectAltName=DNS:glance.cloud.test";

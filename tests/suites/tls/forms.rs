@@ -1,5 +1,5 @@
-//! Files in other forms than PEM, and certificates that can't be used: each is named at the start,
-//! with what to do.
+//! Files in other formats than PEM, and unusable certificates. The tool names each at its start,
+//! with a remedy.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use crate::suites::tls::row::STACKS;
 use crate::suites::tls::rows::names::{critical, early, old};
 use crate::support::common::replicator_with;
 
-/// What the error says to do with a file makes it one that can be read.
+/// The remedy in the error message converts the file into one that can be read.
 #[test]
 fn cures_of_bundles() {
     let (tool, ca) = (Tool::new(), Authority::root("the CA").pem);
@@ -174,7 +174,8 @@ fn load_identity(tool: &Tool, certificate: &str, key: &str) -> Result<ClientIden
         .map_err(|error| error.to_string())
 }
 
-/// One that can be neither an authority nor a server's own is an error, alone in its bundle.
+/// A certificate that can be neither an authority nor a listed server is an error if the bundle has
+/// no other.
 #[test]
 fn certificates_of_no_use() {
     let tool = Tool::new();
@@ -218,7 +219,7 @@ fn certificates_of_no_use() {
         let path = bundle_of(&tool, &format!("{good}{bad}"));
         resolve(&[("--cacert", Some(path))], &|_| None).unwrap();
     }
-    // A server's own, of a name that it serves, may be listed.
+    // A server's own certificate may be listed for a name that it covers.
     let path = bundle_of(&tool, &self_signed(&[HOST], PLAIN).pem);
     resolve(&[("--cacert", Some(path))], &|_| None).unwrap();
 }
@@ -228,7 +229,8 @@ fn bundle_of(tool: &Tool, pem: &str) -> PathBuf {
     tool.path().join("bundle.pem")
 }
 
-/// The operator reads a line for each, once for both sides, and an error when there is no other.
+/// The tool warns about each unusable certificate once for both sides, and fails if no other is
+/// left.
 #[test]
 fn the_tool_says_so_at_its_start() {
     let tool = Tool::new();
@@ -255,7 +257,7 @@ fn the_tool_says_so_at_its_start() {
     }
 }
 
-/// Files of a directory whose names are not those of certificates.
+/// Files in a directory whose names are not those of certificates.
 #[test]
 fn what_is_passed_over() {
     let (tool, ca) = (Tool::new(), Authority::root("the CA").pem);
@@ -297,7 +299,7 @@ fn what_is_passed_over() {
 }
 
 impl Tool {
-    /// What a command of the shell prints.
+    /// The output of a shell command.
     fn bytes(&self, line: &str) -> Vec<u8> {
         let mut command = Command::new("sh");
         command.args(["-c", line]).current_dir(self.path()).env("OPENSSL_CONF", "cnf");
@@ -310,7 +312,7 @@ impl Tool {
         String::from_utf8(self.bytes(line)).unwrap()
     }
 
-    /// Does with a file what an error says, and leaves the outcome in `cured`.
+    /// Applies the remedy in an error message to a file, and writes the result to `cured`.
     fn cure(&self, said: &str, file: &str) {
         let (_, rest) = said.split_once('`').expect(said);
         let (line, _) = rest.rsplit_once('`').expect(said);

@@ -1,4 +1,4 @@
-//! Client certificates in every form, against servers that insist on one.
+//! Client certificates in every form, with servers that require one.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use transport_hyper::Options;
 use crate::suites::tls::forge::{Authority, HOST, Identity, PLAIN, Tool};
 use crate::suites::tls::row::{Row, STACKS, accepted, certificates, check, refused};
 
-/// A server that insists, and files of clients.
+/// A server that requires a client certificate, and the client's files.
 pub(crate) struct Case {
     pub(crate) tool: Tool,
     pub(crate) ca: Authority,
@@ -19,7 +19,7 @@ pub(crate) struct Case {
 }
 
 impl Case {
-    /// `client.pem` is signed by `ca.pem` for the key in `client.key`; `rsa.pem` for `rsa.key`.
+    /// `ca.pem` signed `client.pem` for the key in `client.key`, and `rsa.pem` for `rsa.key`.
     pub(crate) fn new() -> Self {
         let (tool, ca) = (Tool::new(), Authority::root("the CA"));
         let server = ca.issue(&[HOST, "127.0.0.1"], PLAIN);
@@ -125,7 +125,7 @@ async fn forms_of_keys() {
     .await;
 }
 
-/// What `openssl ecparam -genkey` writes before the key: the curve P-256.
+/// The text that `openssl ecparam -genkey` writes before the key: the curve P-256.
 const EC_PARAMETERS: &str =
     "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n";
 
@@ -158,7 +158,8 @@ async fn servers_that_insist() {
     .await;
 }
 
-/// Deliberately: rustls opens no key that is sealed with DES, and says what to do; OpenSSL does.
+/// Deliberate difference: rustls refuses a key encrypted with DES and names the remedy; OpenSSL
+/// reads the key.
 fn old_ciphers(case: &Case) {
     for key in ["des3.key", "des.key"] {
         let mut policy = TlsPolicy::new(Roots::Bundle(certificates(&case.ca.pem)));

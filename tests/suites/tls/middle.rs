@@ -1,5 +1,5 @@
-//! A real man in the middle: he takes what the client says with a certificate of his own CA for the
-//! right host, reads it, and passes it on to the real server.
+//! A man in the middle. It terminates TLS with a certificate for the right host from its own CA,
+//! reads the client's requests, and passes them on to the real server.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -40,7 +40,7 @@ async fn a_man_in_the_middle_reads_nothing_unless_his_ca_is_named() {
     }
 }
 
-/// An empty Glance; gives its port.
+/// Starts an empty Glance. Returns its port.
 async fn serve(stack: &Stack, identity: &Identity) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -85,7 +85,7 @@ async fn accepted(acceptor: &dyn TlsAcceptor, tcp: TcpStream) -> Option<Box<dyn 
     acceptor.accept(tcp).await.ok()
 }
 
-/// Reads the client's words, and has OpenSSL's client say them to the real server.
+/// Reads the client's data, and sends it to the real server with OpenSSL's client.
 async fn pass(
     client: Box<dyn Io>,
     server: u16,

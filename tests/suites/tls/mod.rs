@@ -1,4 +1,5 @@
-//! Whom the client trusts, and why not, with both TLS stacks against real servers.
+//! Certificate trust: which servers the client accepts, and the reasons of a refusal, with both TLS
+//! stacks against real servers.
 
 mod forge;
 mod row;

@@ -1,4 +1,4 @@
-//! Mutual TLS as operators set it up: nginx with `ssl_verify_client on` before a Glance.
+//! Mutual TLS as operators set it up: nginx with `ssl_verify_client on` in front of a Glance.
 
 use rcgen::ExtendedKeyUsagePurpose::ClientAuth;
 

@@ -1,4 +1,4 @@
-//! One row of the table: a server, whom the client trusts, and what must come of it.
+//! One row of the table: a server, the client's certificate trust, and the expected result.
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
@@ -24,7 +24,7 @@ pub(crate) struct Stack {
 
 type Made<T> = Result<Arc<T>, TlsSetupError>;
 
-/// The stacks of this build. Every row must fare alike with all of them.
+/// The TLS stacks of this build. Every row must have the same result with all of them.
 pub(crate) const STACKS: &[Stack] = &[
     #[cfg(feature = "rustls")]
     Stack {
@@ -40,7 +40,7 @@ pub(crate) const STACKS: &[Stack] = &[
     },
 ];
 
-/// A row.
+/// A row of the table.
 pub(crate) struct Row {
     name: &'static str,
     server: Server,
@@ -51,13 +51,13 @@ pub(crate) struct Row {
 
 enum Expected {
     Accepted,
-    /// With these words in the reason.
+    /// Refused, with these words in the reason.
     Refused(Vec<String>),
-    /// One stack accepts it: this one.
+    /// Accepted by this stack only; the others refuse with these words.
     AcceptedOnlyBy(&'static str, Vec<String>),
 }
 
-/// A server that must be accepted by a client who trusts these.
+/// A server that a client with these trusted certificates must accept.
 pub(crate) fn accepted(name: &'static str, identity: &Identity, trusted: &[&str]) -> Row {
     row(name, identity, trusted, Expected::Accepted)
 }
@@ -83,17 +83,17 @@ fn row(name: &'static str, identity: &Identity, trusted: &[&str], expected: Expe
 }
 
 impl Row {
-    /// Asked for this host.
+    /// Connects to this host name.
     pub(crate) fn at(self, host: &'static str) -> Self {
         Self { host, ..self }
     }
 
-    /// Another server.
+    /// Connects to another server.
     pub(crate) fn served_by(self, server: Server) -> Self {
         Self { server, ..self }
     }
 
-    /// With these options of `s_server`.
+    /// Passes these options to `s_server`.
     pub(crate) fn served_with(mut self, more: &str) -> Self {
         if let Server::Tls(_, options) = &mut self.server {
             more.clone_into(options);
@@ -101,25 +101,25 @@ impl Row {
         self
     }
 
-    /// With these revocation lists.
+    /// Adds these revocation lists to the policy.
     pub(crate) fn with_lists(mut self, lists: &[&str]) -> Self {
         self.policy.revocation = revocation_lists(&lists.concat());
         self
     }
 
-    /// With the key of this certificate pinned.
+    /// Pins the key of this certificate.
     pub(crate) fn pinning(mut self, pem: &str) -> Self {
         self.policy.pins = certificates(pem).iter().filter_map(|one| Pin::of(&one.der)).collect();
         self
     }
 
-    /// With another policy altogether.
+    /// Changes the policy.
     pub(crate) fn under(mut self, change: impl FnOnce(&mut TlsPolicy)) -> Self {
         change(&mut self.policy);
         self
     }
 
-    /// Deliberately: only this stack accepts the server.
+    /// A deliberate difference: only this stack accepts the server.
     pub(crate) fn but_accepted_by(mut self, stack: &'static str) -> Self {
         if let Expected::Refused(words) = self.expected {
             self.expected = Expected::AcceptedOnlyBy(stack, words);
@@ -127,7 +127,7 @@ impl Row {
         self
     }
 
-    /// What is wrong with the row, if anything.
+    /// Runs the row. Returns its failure, if there is one.
     pub(crate) async fn failure(&self) -> Option<String> {
         let mut refusals = Vec::new();
         for stack in STACKS {
@@ -142,7 +142,7 @@ impl Row {
         (!alike).then(|| format!("{}: the stacks differ: {refusals:#?}", self.name))
     }
 
-    /// The words of a refusal, where one is right.
+    /// Compares a result with the expected one. Returns the texts of a correct refusal.
     fn judged(
         &self,
         stack: &Stack,
@@ -177,7 +177,7 @@ impl Row {
     }
 }
 
-/// Asks a new server for its one document. Gives the answer, and what arrived.
+/// Requests a document from a new server. Returns the answer, and the bytes that arrived.
 pub(crate) async fn ask(
     stack: &Stack,
     server: Server,
@@ -187,7 +187,7 @@ pub(crate) async fn ask(
     let ip = host.trim_matches(['[', ']']).parse::<IpAddr>();
     let opened = serve(server, ip.unwrap_or(Ipv4Addr::LOCALHOST.into())).await;
     let outcome = get(stack, policy, host, opened.port).await.map_err(|mut error| {
-        // Only names need the proxy that the test plays.
+        // Only host names need the proxy that the test provides.
         if let Some((reason, _)) = error.reason.split_once(" (through the proxy") {
             error.reason = reason.to_owned();
         }
@@ -196,7 +196,7 @@ pub(crate) async fn ask(
     (outcome, opened.arrived().await)
 }
 
-/// Asks the server at this port, as if it were this host.
+/// Requests a document from the server at this port, under this host name.
 pub(crate) async fn get(
     stack: &Stack,
     policy: &TlsPolicy,
@@ -213,21 +213,21 @@ pub(crate) async fn get(
     Ok(String::from_utf8(body.to_vec()).unwrap())
 }
 
-/// The certificates of a PEM text.
+/// Parses the certificates of a PEM text.
 pub(crate) fn certificates(pem: &str) -> Vec<Certificate> {
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(file.path(), pem).unwrap();
     bundle::load(file.path()).unwrap()
 }
 
-/// The revocation lists of a PEM text.
+/// Parses the revocation lists of a PEM text.
 pub(crate) fn revocation_lists(pem: &str) -> Vec<RevocationList> {
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(file.path(), pem).unwrap();
     crl::load(file.path()).unwrap()
 }
 
-/// Fails with every row that fares otherwise than it must.
+/// Fails the test with every row whose result is not the expected one.
 pub(crate) async fn check(rows: Vec<Row>) {
     let mut failures = Vec::new();
     for row in &rows {

@@ -1,7 +1,7 @@
-//! Servers that a test sees into: `openssl s_server` behind a door that the test holds.
+//! Servers whose decrypted data a test can read: `openssl s_server` behind a relay of the test.
 //!
-//! The tool takes every certificate, and prints what it decrypts: no application byte arrived when
-//! it printed nothing until its end.
+//! `s_server` accepts every client certificate, and prints the decrypted data. If it printed
+//! nothing until its end, no application byte arrived.
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -16,14 +16,14 @@ use tokio::time::{sleep, timeout};
 
 use crate::suites::tls::forge::{Identity, Tool};
 
-/// What a server does with its one connection.
+/// The behaviour of a server on its only connection.
 #[derive(Clone)]
 pub(crate) enum Server {
-    /// TLS with this certificate, and these options of `s_server`.
+    /// Speaks TLS with this certificate, and these options of `s_server`.
     Tls(Box<Identity>, String),
-    /// It answers in plain HTTP.
+    /// Answers in plain HTTP.
     Plain,
-    /// It closes after the client's first words.
+    /// Closes the connection after the client's first bytes.
     HangsUp,
 }
 
@@ -34,14 +34,14 @@ pub(crate) struct Served {
 }
 
 impl Served {
-    /// The application bytes that arrived, once the connection is over.
+    /// Waits for the end of the connection. Returns the application bytes that arrived.
     pub(crate) async fn arrived(self) -> Vec<u8> {
         timeout(LIMIT, self.task).await.expect("the server's connection does not end").unwrap()
     }
 }
 
-/// Starts the server at a free port of this address. It takes clients that come for themselves as
-/// well as those that take it for a proxy, which is how they can ask for any name.
+/// Starts the server on a free port of this address. It serves clients that connect directly, and
+/// clients that use it as a proxy, which lets them ask for any host name.
 pub(crate) async fn serve(server: Server, ip: IpAddr) -> Served {
     let listener = TcpListener::bind((ip, 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -61,7 +61,7 @@ pub(crate) async fn serve(server: Server, ip: IpAddr) -> Served {
     Served { port, task }
 }
 
-/// Plays the proxy for a client that asks for one.
+/// Answers the CONNECT request of a client that uses a proxy.
 async fn opened(tcp: &mut TcpStream) {
     let mut first = [0];
     tcp.peek(&mut first).await.unwrap();
@@ -93,7 +93,7 @@ fn start(tool: &Tool, identity: &Identity, options: &str) -> Child {
     command.spawn().expect("openssl is not installed")
 }
 
-/// Passes the bytes on, answers the first request, and collects what was decrypted.
+/// Relays the bytes, answers the first request, and collects the decrypted data.
 async fn relay(mut tcp: TcpStream, mut child: Child, socket: &Path) -> Vec<u8> {
     let mut behind = connected(socket).await;
     let (mut stdin, mut stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
@@ -122,7 +122,7 @@ async fn connected(socket: &Path) -> UnixStream {
     }
 }
 
-/// What arrives and is no TLS.
+/// The data that arrives at a server without TLS.
 async fn without_tls(mut tcp: TcpStream, answers: bool) -> Vec<u8> {
     let mut arrived = Vec::new();
     tcp.read_buf(&mut arrived).await.unwrap();

@@ -1,4 +1,4 @@
-//! Sessions that a server offers to resume: no verification is skipped.
+//! Resumable TLS sessions: no verification is skipped.
 
 use std::process::Stdio;
 use std::sync::Arc;
@@ -45,14 +45,14 @@ fn refused(outcome: Result<(), TransportError>, words: &str) {
     assert!(error.reason.contains(words), "{error}");
 }
 
-/// The same client comes again: the server offered a ticket, and gets it not.
+/// The client connects again and does not use the ticket that the server offered.
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_resumes() {
     let ca = Authority::root("the CA");
     let identity = ca.issue(&["127.0.0.1"], PLAIN);
     for version in ["-tls1_2", "-tls1_3"] {
         let server = Tickets::begin(&identity, version).await;
-        // The tickets are good: OpenSSL's own client resumes with one.
+        // The tickets are valid: OpenSSL's own client resumes with one.
         assert!(server.visit_with_the_tool(version, "-sess_out").await.contains("\nNew, TLSv1."));
         let again = server.visit_with_the_tool(version, "-sess_in").await;
         assert!(again.contains("\nReused, TLSv1."), "{again}");
@@ -74,7 +74,7 @@ async fn visit(transport: &Arc<dyn Transport>, port: u16) -> String {
     String::from_utf8_lossy(&page).into_owned()
 }
 
-/// A server that gives tickets, and answers with a page on the session.
+/// A server that issues tickets, and answers with a page about the session.
 struct Tickets {
     port: u16,
     tool: Tool,
@@ -95,7 +95,7 @@ impl Tickets {
         let mut child = command.spawn().expect("openssl is not installed");
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let port = loop {
-            // ACCEPT 127.0.0.1:40000
+            // The line reads ACCEPT 127.0.0.1:40000
             let mut line = String::new();
             assert!(stdout.read_line(&mut line).await.unwrap() > 0, "s_server ended");
             if let Some((_, port)) = line.trim().split_once("ACCEPT 127.0.0.1:") {

@@ -1,4 +1,4 @@
-//! The command: dumps alone and against each other, reports and exit codes.
+//! The command `verify`: single dumps and pairs, reports and exit codes.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -20,7 +20,7 @@ use crate::support::fault::{Fault, Faulty};
 
 const DATA: &[u8] = b"the data of an image";
 
-/// Images 1 to 3, the last compressed.
+/// Creates a dump of images 1 to 3, the last one compressed.
 async fn dump() -> TempDir {
     let directory = tempfile::tempdir().unwrap();
     let store = DumpStore::create(directory.path()).unwrap();
@@ -116,7 +116,7 @@ async fn two_dumps_are_verified_by_their_records_and_deep_by_their_data() {
     let detail = found["images"].to_string();
     assert!(detail.contains(&format!("dir:{}", path(&other))), "{detail}");
     assert!(!detail.contains(&format!("dir:{}", path(&one))), "{detail}");
-    // Only what is selected is looked at.
+    // Only selected images are read.
     report(&[&deep[..], &["--name", "image 2"]].concat(), 0).await;
     report(&[path(&other), "--name", "image 2"], 0).await;
     report(&[path(&other), "--name", "image 3"], 6).await;
@@ -137,7 +137,7 @@ async fn states_are_those_of_compare() {
     assert_eq!(words, ["verified", "missing", "extra", "content"]);
     report(&[&both[..], &["--name", "image [45]"]].concat(), 1).await;
     report(&[&both[..], &["--name", "image 5", "--one-way"]].concat(), 0).await;
-    // Metadata is another matter.
+    // Differences in metadata do not matter.
     let image = target.get(&id(1)).await.unwrap();
     let mut wanted = image.attributes.clone();
     wanted.min_ram = 7;
@@ -146,7 +146,7 @@ async fn states_are_those_of_compare() {
     assert_eq!(found["images"][0]["state"], "metadata");
 }
 
-/// A Glance on plain HTTP that shows no digests.
+/// Serves a Glance over plain HTTP that shows no digests.
 async fn hashless() -> (String, Arc<MemoryStore>) {
     let kept = Arc::new(MemoryStore::new("kept"));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -165,7 +165,7 @@ async fn digests_are_remembered_from_run_to_run() {
     let state = tempfile::tempdir().unwrap();
     let file = state.path().join("below/digests.ndjson");
     let directory = state.path().join("below");
-    // Whose the images of the Glance are is another matter.
+    // The owners of the Glance's images do not matter.
     let with_state = ["-t", "none", "-D", "owner", "--state-dir", directory.to_str().unwrap()];
     let both = [&url, path(&dump), "--name", "image 1"];
     let compare = [&["compare"], &both[..], &with_state].concat();
@@ -181,11 +181,11 @@ async fn digests_are_remembered_from_run_to_run() {
     assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     run(&compare).await.exits(0);
     assert_eq!(report(&line, 0).await["summary"]["read"], 0);
-    // A damaged line costs a warning and what was in it.
+    // A damaged line causes a warning and loses only its own content.
     fs::write(&file, [b"{\"store\"\n", &fs::read(&file).unwrap()[..]].concat()).unwrap();
     let said = run(&compare).await.exits(0).stderr;
     assert!(said.contains("line 1 of ") && said.contains("is damaged"), "{said}");
-    // Another image under the same id, or one in another store, is another image.
+    // Another size, date or store means another image.
     let good = fs::read_to_string(&file).unwrap();
     for (from, to) in [("\"size\":20", "\"size\":21"), ("_at\":\"2", "_at\":\"1"), (&*url, "x")] {
         let other = good.replace(from, to);
@@ -205,7 +205,7 @@ async fn a_store_without_digests_is_proven_from_the_second_time_on() {
     let line = [&url, "-t", "none", "--state-dir", state.path().to_str().unwrap()];
     assert_eq!(verdict(&report(&line, 1).await, 1), "unproven");
     assert_eq!(verdict(&report(&line, 0).await, 1), "verified");
-    // A state that can't be written is a warning.
+    // If the state cannot be written, the tool warns.
     let nowhere = [&url, "-t", "none", "--state-dir", "/proc/none"];
     let run = run(&[&["verify"], &nowhere[..]].concat()).await.exits(1);
     assert!(run.stderr.contains("cannot write /proc/none/digests.ndjson"), "{}", run.stderr);
@@ -214,7 +214,7 @@ async fn a_store_without_digests_is_proven_from_the_second_time_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_limit_on_the_speed_holds_for_dumps_too() {
     let (one, other) = (dump().await, dump().await);
-    // All but the last piece wait for those before them.
+    // Every chunk but the last waits for the bandwidth limit.
     for (line, milliseconds) in [
         (&["verify", path(&one), "--bwlimit", "100"][..], 330),
         (&["verify", path(&one), "--bwlimit", "100", "--name", "image *"], 330),
@@ -232,7 +232,7 @@ async fn the_clock_of_a_timetable_is_that_of_the_place() {
     let dump = dump().await;
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     let hour = since.as_secs() / 3600;
-    // Three hours with a limit around now, as a clock there shows it.
+    // A limit for three hours around now, in the local time of each zone.
     for (zone, ahead) in [("UTC0", 0), ("XXX-5", 5), ("YYY+7", 17)] {
         let (from, until) = ((hour + ahead + 23) % 24, (hour + ahead + 2) % 24);
         let table = format!("{from:02}:00,100 {until:02}:00,off");

@@ -1,5 +1,5 @@
-//! `verify`: that bad data is found wherever it is, that good data is called so only when it was
-//! proven, and that digests which were computed once are remembered.
+//! `verify` finds bad data wherever it is, reports good data only when it was proven, and remembers
+//! computed digests.
 
 mod command;
 mod stores;

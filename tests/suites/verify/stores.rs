@@ -1,4 +1,4 @@
-//! Two Glances in process, each behind a layer that can misbehave.
+//! Two in-process Glances, each behind a transport that injects faults.
 
 use std::sync::Arc;
 
@@ -48,7 +48,7 @@ fn is_record(path: &str) -> bool {
 const DATA: &[u8] = b"the data of an image";
 
 impl Pair {
-    /// Both hold image 1, with the same data.
+    /// Both Glances hold image 1 with the same data.
     async fn new() -> Self {
         let (kept_a, kept_b) = (Arc::new(MemoryStore::new("a")), Arc::new(MemoryStore::new("b")));
         put(&*kept_a, 1, DATA).await;
@@ -74,7 +74,7 @@ impl Pair {
         found.remove(0).verdict
     }
 
-    /// How often data was downloaded: from a, from b.
+    /// The number of downloads from a and from b.
     fn downloads(&self) -> (usize, usize) {
         let count =
             |faulty: &Faulty| faulty.requests().iter().filter(|(_, path)| is_file(path)).count();
@@ -93,7 +93,7 @@ fn read(verdict: &Verdict) -> u64 {
     }
 }
 
-/// The stores that a bad image was found in, and what was wrong.
+/// The stores in which bad data was found, and the failed check.
 fn bad(verdict: &Verdict) -> Vec<(&str, &str)> {
     let Verdict::Bad(faults) = verdict else { panic!("{verdict:?}") };
     let other = |fault: &'static str| panic!("{fault}");
@@ -166,7 +166,7 @@ async fn what_lacks_a_digest_is_read_where_it_does() {
     forget(&pair.a);
     assert_eq!(read(&pair.verdict(Depth::Records).await), DATA.len() as u64);
     assert_eq!(pair.downloads(), (1, 0));
-    // Which of the two is bad takes a look at the other.
+    // The other image is read to find out which of the two is bad.
     pair.a.inject(Method::GET, is_file, 1, Fault::CorruptDownload { at: 1 });
     let verdict = pair.verdict(Depth::Records).await;
     assert!(matches!(verdict, Verdict::Different(_)), "{verdict:?}");
@@ -179,7 +179,7 @@ async fn what_lacks_a_digest_is_read_where_it_does() {
     forget(&pair.a);
     assert_eq!(read(&pair.verdict(Depth::Records).await), 2 * DATA.len() as u64);
     pair.b.inject(Method::GET, is_file, 1, Fault::CorruptDownload { at: 1 });
-    // The rule before it is of records only.
+    // The rule above compares records only.
     let verdict = pair.verdict(Depth::Records).await;
     assert!(matches!(verdict, Verdict::Different(_)), "{verdict:?}");
 }
@@ -191,7 +191,7 @@ async fn data_that_does_not_come_is_a_failure_and_no_verdict_on_it() {
     let verdict = pair.verdict(Depth::Deep).await;
     let Verdict::Failed(error) = &verdict else { panic!("{verdict:?}") };
     assert!(error.to_string().contains("https://b"), "{error}");
-    // Bad data outranks it.
+    // Bad data takes precedence over a failed download.
     pair.b.inject(Method::GET, is_file, 1, Fault::CutDownload { after: 7 });
     pair.a.inject(Method::GET, is_file, 1, Fault::CorruptDownload { at: 1 });
     assert_eq!(bad(&pair.verdict(Depth::Deep).await), [("https://a", "sha512")]);
@@ -206,7 +206,7 @@ async fn computed_digests_are_remembered_and_prove_later() {
     pair.replication.policy.known_target = file.of("https://b");
     forget(&pair.a);
     forget(&pair.b);
-    // An accident is not remembered.
+    // A transient fault is not remembered.
     pair.b.inject(Method::GET, is_file, 1, Fault::CorruptDownload { at: 1 });
     let verdict = pair.verdict(Depth::Records).await;
     assert!(matches!(verdict, Verdict::Different(_)), "{verdict:?}");
@@ -216,10 +216,10 @@ async fn computed_digests_are_remembered_and_prove_later() {
     assert_eq!(pair.downloads(), (2, 2));
     let lines = std::fs::read_to_string(directory.path().join("digests")).unwrap();
     assert_eq!(lines.lines().count(), 2);
-    // What is remembered is not believed when everything is read.
+    // `--deep` does not trust remembered digests.
     pair.a.inject(Method::GET, is_file, 1, Fault::CorruptDownload { at: 1 });
     assert_eq!(bad(&pair.verdict(Depth::Deep).await), [("https://a", "sha512")]);
-    // Bad data was not remembered.
+    // The digest of bad data was not remembered.
     read(&pair.verdict(Depth::Deep).await);
 }
 
@@ -296,7 +296,7 @@ async fn parts_see_every_image_once_and_the_rest_is_judged_by_its_records() {
     for (subset, expected) in [(Subset::Percent(25.0), 3), (Subset::Bytes(45), 2)] {
         let found = pair.verify(Depth::Deep, subset).await;
         let read = |one: &&Verification| matches!(one.verdict, Verdict::Verified(..));
-        // The one that is missing may be among them.
+        // The missing image may be in the subset.
         let number = found.iter().filter(read).count();
         assert!(number == expected || number + 1 == expected, "{subset:?}: {number}");
     }

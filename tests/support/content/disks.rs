@@ -1,15 +1,15 @@
-//! Images of every format that Glance knows, as small as it accepts them.
+//! Images of every format that Glance knows, of the smallest size that it accepts.
 
 pub(crate) const KIB: usize = 1 << 10;
 pub(crate) const MIB: usize = 1 << 20;
 
-/// `size` bytes that look like nothing, the same every time.
+/// `size` pseudo-random bytes, the same every time.
 pub(crate) fn noise(size: usize) -> Vec<u8> {
     let mut random = Random(1);
     (0..size).map(|_| random.byte()).collect()
 }
 
-/// Numbers that depend on the seed alone (xorshift).
+/// Pseudo-random numbers that depend only on the seed (xorshift).
 pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
@@ -29,13 +29,13 @@ impl Random {
     }
 }
 
-/// Writes `part` over `data`, which grows when it has to.
+/// Overwrites `data` with `part` from `at` on, and extends it if necessary.
 pub(crate) fn put(data: &mut Vec<u8>, at: usize, part: &[u8]) {
     data.resize(data.len().max(at + part.len()), 0);
     data[at..at + part.len()].copy_from_slice(part);
 }
 
-/// `data` with `part` written over it.
+/// Returns `data` with `part` written over it at `at`.
 pub(crate) fn with(mut data: Vec<u8>, at: usize, part: &[u8]) -> Vec<u8> {
     put(&mut data, at, part);
     data
@@ -75,7 +75,7 @@ pub(crate) fn vmdk(descriptor: &str) -> Vec<u8> {
     data
 }
 
-/// A disk of `size` bytes and its footer.
+/// A disk of `size` bytes followed by its footer.
 pub(crate) fn stream_optimized(size: usize) -> Vec<u8> {
     let mut data = vmdk(&SPARSE.replace("monolithicSparse", "streamOptimized"));
     data.resize(size, 0);
@@ -91,7 +91,7 @@ pub(crate) fn vhd() -> Vec<u8> {
     with(data, 40, &(MIB as u64).to_be_bytes())
 }
 
-/// A disk whose metadata begin at `metadata`, with the size of the disk at `item` from there.
+/// A disk whose metadata begin at `metadata`, with the disk size at offset `item` from there.
 pub(crate) fn vhdx(metadata: usize, item: u32) -> Vec<u8> {
     const REGION: [u8; 16] = *b"\x06\xa2\x7c\x8b\x90\x47\x9a\x4b\xb8\xfe\x57\x5f\x05\x0f\x88\x6e";
     const SIZE: [u8; 16] = *b"\x24\x42\xa5\x2f\x1b\xcd\x76\x48\xb2\x11\x5d\xbe\xd8\x3b\xf4\xb8";
@@ -123,21 +123,21 @@ pub(crate) fn luks(version: u16) -> Vec<u8> {
     with(data, 6, &version.to_be_bytes())
 }
 
-/// A partition: boot flag and type, from the second sector on.
+/// A partition entry: boot flag and type, beginning at the second sector.
 pub(crate) fn partition(boot: u8, kind: u8) -> [u8; 16] {
     [boot, 0, 2, 0, kind, 0xff, 0xff, 0xff, 1, 0, 0, 0, 0, 8, 0, 0]
 }
 
 pub(crate) const PROTECTIVE: u8 = 0xee;
 
-/// `data` with a partition table in front.
+/// Puts a partition table in front of `data`.
 pub(crate) fn partitioned(data: Vec<u8>, partitions: &[[u8; 16]]) -> Vec<u8> {
     let table = with(data, 446, &[0; 64]);
     let table = with(table, 446, &partitions.concat());
     with(table, 510, &[0x55, 0xaa])
 }
 
-/// A boot sector of a FAT file system, which ends as a partition table does.
+/// The boot sector of a FAT filesystem, which ends with the signature of a partition table.
 pub(crate) fn fat() -> Vec<u8> {
     let data = with(vec![0; 4 * KIB], 0x10, &[2]);
     with(with(data, 0x15, &[0xf8]), 510, &[0x55, 0xaa])

@@ -1,4 +1,4 @@
-//! The check of an image's first bytes: a table of images, and what a store says to them.
+//! The check of an image's first bytes: a table of images, and a store's verdicts on them.
 #![allow(clippy::cast_possible_truncation, reason = "small images")]
 
 pub(crate) mod disks;
@@ -18,8 +18,8 @@ pub(crate) fn judge((disk, container): (&str, &str), data: &[u8]) -> Result<(), 
     content_format::check(disk, container, &data[..data.len().min(HEAD)], data.len() as u64)
 }
 
-/// The images of the table that a store refuses for what they are. Their records can't be used any
-/// more, which is why all this matters.
+/// Uploads the images of the table that a store refuses for their content. A refused upload makes
+/// the record unusable, which is why the check exists.
 pub(crate) async fn all_refused(store: &dyn ImageStore) -> Vec<&'static str> {
     let mut refused = Vec::new();
     for (number, case) in cases().into_iter().enumerate() {
@@ -52,7 +52,7 @@ pub(crate) fn agree(refused: &[&str], who: &str) {
     assert!(wrong.is_empty(), "{} are wrong:\n{}", wrong.len(), wrong.join("\n"));
 }
 
-/// A record with an id of its own on each run: a Glance never takes one twice.
+/// A record with a new id on each run, because Glance never accepts an id twice.
 pub(crate) fn record(number: usize, case: &Case) -> Image {
     let now = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64;
     let id: ImageId =

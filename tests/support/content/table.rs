@@ -1,8 +1,8 @@
-//! The images, and what Glance makes of them.
+//! The images, and Glance's verdict on each.
 
 use super::disks::*;
 
-/// One image.
+/// An image and the expected verdict.
 pub(crate) struct Case {
     pub(crate) name: &'static str,
     /// `disk_format` and `container_format`.
@@ -11,20 +11,20 @@ pub(crate) struct Case {
     pub(crate) verdict: Verdict,
 }
 
-/// What becomes of it.
+/// The verdict on an image.
 #[derive(Clone, Copy)]
 pub(crate) enum Verdict {
-    /// Glance accepts it, and so do we.
+    /// Both Glance and the check accept the image.
     Accepted,
-    /// Glance refuses it at the end, we do before; a part of what we say.
+    /// Glance refuses the image at the end of the upload, the check before; a part of our message.
     Refused(&'static str),
-    /// Glance refuses it at the end, and we can't know before.
+    /// Glance refuses the image at the end of the upload, and the check cannot know before.
     Late,
 }
 
 use Verdict::{Accepted, Late, Refused};
 
-/// Every image.
+/// Returns every image of the table.
 pub(crate) fn cases() -> Vec<Case> {
     [mislabelled(), unsafe_qcow2(), unsafe_vmdk(), unsafe_others(), good(), uninspected(), late()]
         .into_iter()
@@ -268,12 +268,12 @@ fn good() -> Vec<Case> {
         good("iso that boots from a disk", "iso", partitioned(iso(*b"CD001"), &[linux])),
         good("iso with a bad partition table", "iso", partitioned(iso(*b"CD001"), &[[9; 16]])),
         good("ploop", "ploop", noise(KIB)),
-        // Glance's inspection fails on text beyond ASCII, and then anything goes.
+        // Glance's inspection fails on non-ASCII text and then accepts any content.
         good("UTF-8 as qcow2", "qcow2", format!("{SPARSE:600}ü").into()),
     ]
 }
 
-/// What Glance does not look into.
+/// Formats that Glance does not inspect.
 fn uninspected() -> Vec<Case> {
     let within = |name, disk, container| {
         let data = qcow2_with_backing_file();
@@ -290,7 +290,7 @@ fn uninspected() -> Vec<Case> {
     ]
 }
 
-/// What lies behind the head: at the end of the image, or wherever its tables say.
+/// Faults behind the head: at the end of the image, or wherever its tables point to.
 fn late() -> Vec<Case> {
     let footer = with(stream_optimized(2 * MIB), 2 * MIB + 12, &[9]);
     vec![

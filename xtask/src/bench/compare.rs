@@ -1,5 +1,5 @@
-//! `compare` of many images: 10,000 on each of two real Glances beside the raw pages with curl, and
-//! memory with 100,000 on each of two embedded servers.
+//! Benchmarks `compare` with many images: 10,000 on each of two real Glances, with curl fetching
+//! the same pages as the peer, and memory with 100,000 images on each of two embedded servers.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -18,7 +18,7 @@ const AT_GLANCE: u32 = 10_000;
 const EMBEDDED: [u32; 2] = [25_000, 100_000];
 const PAGE: u32 = 1000;
 
-/// Measures against curl.
+/// Runs the benchmark.
 pub(crate) fn run() -> Result<(), Failure> {
     let programs = Programs::build()?;
     let measured = at_glances(&programs);
@@ -54,7 +54,7 @@ fn at_glances(programs: &Programs) -> Result<(), Failure> {
     Race { title, amount, rounds: 5, ways, between: None }.run()
 }
 
-/// The pages that a listing of everything has, for curl.
+/// A curl configuration that fetches every page of a complete image listing.
 fn raw_pages(glance: &str) -> String {
     let mut pages = String::new();
     let list = "visibility=all&member_status=all&sort=id:asc&limit=1000";
@@ -94,7 +94,7 @@ fn embedded(programs: &Programs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A server of so many images, and its address.
+/// Starts a server that lists `count` images. Returns the server and its URL.
 fn many_images(
     programs: &Programs,
     directory: &Path,
@@ -108,7 +108,7 @@ fn many_images(
     Ok((server, format!("https://localhost:{port}")))
 }
 
-/// A server that ends with its value.
+/// A server process; dropping the value stops it.
 struct Running(Child);
 
 impl Drop for Running {

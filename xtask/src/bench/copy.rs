@@ -12,10 +12,10 @@ use crate::failure::{Context, Failure};
 const BIG: u64 = 2048;
 const SMALL: u64 = 4;
 const MANY: u32 = 200;
-/// Of the many, those that the slowest way copies in a run.
+/// Number of images that the slowest peer copies per run, out of [`MANY`].
 const FEW: u32 = 10;
 
-/// One image of 2 GiB.
+/// Copies one image of 2 GiB.
 pub(crate) fn big() -> Result<(), Failure> {
     let programs = Programs::build()?;
     let glances = Glances::start(&programs.directory, 0)?;
@@ -41,7 +41,7 @@ pub(crate) fn big() -> Result<(), Failure> {
     cloud::empty()
 }
 
-/// 200 images of 4 MiB.
+/// Copies 200 images of 4 MiB.
 pub(crate) fn small() -> Result<(), Failure> {
     let programs = Programs::build()?;
     let glances = Glances::start(&programs.directory, 0)?;
@@ -72,7 +72,7 @@ fn ours(programs: &Programs, glances: &Glances, stack: &str) -> String {
     glances.tool(programs, &format!("livecopy --tls {stack}"))
 }
 
-/// Makes images of so many MiB in A.
+/// Creates `count` images of `mib` MiB each in Glance A.
 fn fill(glances: &Glances, directory: &Path, count: u32, mib: u64) -> Result<Vec<String>, Failure> {
     let data = directory.join("data");
     write_image(&data, usize::try_from(mib).unwrap_or(usize::MAX))?;
@@ -90,7 +90,7 @@ fn fill(glances: &Glances, directory: &Path, count: u32, mib: u64) -> Result<Vec
     Ok((1..=count).map(id).collect())
 }
 
-/// How others copy.
+/// Command lines of the peers.
 struct Peers<'a> {
     glances: &'a Glances,
     curl: String,
@@ -148,7 +148,8 @@ impl<'a> Peers<'a> {
     }
 }
 
-/// Ours, by TLS stack, and the most CPU that each may take for a big image.
+/// Name, TLS stack, and CPU limit for the big image (as a multiple of the fastest peer's) of each
+/// contender of ours.
 const STACKS: [(&str, &str, f64); 2] =
     [("livecopy, rustls", "rustls", 1.3), ("livecopy, native", "native", 1.15)];
 

@@ -1,4 +1,4 @@
-//! 2 GiB from a fast HTTPS server: each TLS stack alone, and whole dumps.
+//! Downloads of 2 GiB from a fast HTTPS server: each TLS stack alone, and whole dumps.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use crate::failure::{Context, Failure};
 
 const MIB: usize = 2048;
 
-/// Measures against curl.
+/// Runs the benchmark, with curl as the peer.
 pub(crate) fn run() -> Result<(), Failure> {
     let programs = Programs::build()?;
     let directory = programs.directory.join("dump");

@@ -1,4 +1,4 @@
-//! What the tool itself can do: nginx as the source, and targets that keep nothing.
+//! The tool's own limits: nginx as the source, and targets that discard the data.
 
 use std::cell::RefCell;
 
@@ -12,11 +12,11 @@ use crate::say::{print, say};
 const MIB: usize = 4096;
 const FAN_MIB: usize = 1024;
 
-/// Bytes per second that each of several targets takes: four of them at full speed are beyond the
-/// two cores of the machine that all servers run on, too.
+/// Bytes per second that each of several targets accepts. Four targets at full speed would need
+/// more than the two cores that tool and servers share.
 const FAN_RATE: u64 = 100 << 20;
 
-/// 4 GiB between endpoints that cost as little as can be.
+/// Copies 4 GiB between endpoints that cost as little CPU as possible.
 pub(crate) fn copy() -> Result<(), Failure> {
     let programs = Programs::build()?;
     let directory = programs.directory.join("fast");
@@ -27,7 +27,7 @@ pub(crate) fn copy() -> Result<(), Failure> {
         *sink.borrow_mut() = Sink::start(&programs, &directory, &source.sha512, None)?;
         Ok(())
     };
-    // A sink remembers ids: each run gets a new one, and reads its address from a file.
+    // A sink remembers image ids, so each run gets a new sink and reads its address from a file.
     let address = directory.join("sink");
     let note =
         || std::fs::write(&address, &sink.borrow().url).context(|| "cannot write the address");
@@ -53,7 +53,7 @@ pub(crate) fn copy() -> Result<(), Failure> {
     Race { title, amount: (4.0, "GiB"), rounds: 5, ways, between: Some(&between) }.run()
 }
 
-/// 1 GiB to four targets of 100 MiB/s each.
+/// Copies 1 GiB to four targets of 100 MiB/s each.
 pub(crate) fn fan_out() -> Result<(), Failure> {
     let programs = Programs::build()?;
     let directory = programs.directory.join("fan");
@@ -94,7 +94,7 @@ pub(crate) fn fan_out() -> Result<(), Failure> {
     Ok(())
 }
 
-/// What starting costs.
+/// Measures the cost of starting the tool.
 pub(crate) fn start() -> Result<(), Failure> {
     let programs = Programs::build()?;
     let directory = programs.directory.join("start");

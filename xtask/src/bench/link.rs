@@ -1,4 +1,4 @@
-//! A long link: a network namespace behind 100 ms and some loss.
+//! A long link: a network namespace behind 100 ms of round-trip time and some packet loss.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -14,11 +14,12 @@ use crate::shell::{install, succeed};
 
 const MIB: usize = 512;
 
-/// One stream of it is slow: of the image, curl copies this part. That flatters it, as a stream is
-/// faster before the first losses: of 32 MiB, luck with these made 0.6 or 1.5 MiB/s.
+/// MiB of the image that curl copies, because its single stream is slow. The shorter copy favours
+/// curl, as a stream is faster before the first loss. Copies of 32 MiB varied with the losses
+/// between 0.6 and 1.5 MiB/s.
 const CURL_MIB: usize = 128;
 
-/// One image of 512 MiB whose source is 100 ms away and loses a packet in a thousand.
+/// Copies one image of 512 MiB from a source 100 ms away over a link that loses 0.1 % of packets.
 pub(crate) fn run() -> Result<(), Failure> {
     let programs = Programs::build()?;
     let directory = programs.directory.join("link");
@@ -58,7 +59,7 @@ pub(crate) fn run() -> Result<(), Failure> {
     Race { title, amount: (512.0, "MiB"), rounds: 3, ways, between: Some(&fresh) }.run()
 }
 
-/// Two ends of a link, the far one in a namespace; gone with the value.
+/// Both ends of a link, the far one in a network namespace; dropping the value removes them.
 struct Link(Child);
 
 impl Link {
@@ -88,7 +89,7 @@ impl Link {
             "ip -n NAME address add FAR/30 dev NAME-far",
             "ip -n NAME link set NAME-far up txqueuelen 10000",
             "ip -n NAME link set lo up",
-            // Linux's own choice, whatever this machine's is.
+            // Linux's default, whatever this machine is set to.
             "ip -n NAME route replace NET/30 dev NAME-far src FAR congctl cubic",
         ])?;
         Ok(made)
@@ -113,17 +114,17 @@ fn lines(lines: &[&str]) -> Result<(), Failure> {
 }
 
 fn remove_namespace() {
-    // What is not there needs no removal.
+    // The namespace may not exist.
     let _ = Command::new("ip").args(["netns", "delete", NAME]).stderr(Stdio::null()).status();
 }
 
-/// Seconds each way.
+/// One-way delay in seconds.
 const HALF_WAY: &str = "0.05";
-/// Of the packets that leave the far end.
+/// Fraction of lost packets among those that the far end sends.
 const LOSS: &str = "0.001";
 
 const NAME: &str = "replicate";
-/// Addresses for documentation (RFC 5737), which no host should have.
+/// Addresses reserved for documentation (RFC 5737), which no real host should have.
 const NET: &str = "198.51.100.0";
 const NEAR: &str = "198.51.100.1";
 const FAR: &str = "198.51.100.2";

@@ -1,4 +1,4 @@
-//! Ways to do the same work, taking turns.
+//! Measures several commands that do the same work, in turns.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,50 +9,50 @@ use std::time::{Duration, Instant};
 use crate::failure::{Context, Failure};
 use crate::say::{print, say};
 
-/// Work that can be done in several ways.
+/// A comparison of commands that do the same work.
 pub(crate) struct Race<'a> {
     pub(crate) title: &'a str,
-    /// How much of a unit one run does, such as 2 GiB.
+    /// The work of one run as a number and its unit, such as 2 GiB.
     pub(crate) amount: (f64, &'a str),
     pub(crate) rounds: usize,
-    /// Ours have targets; the others are peers.
+    /// The commands. Those with targets are ours; the others are peers.
     pub(crate) ways: Vec<Way>,
-    /// What puts everything back after each run, where that has to be; not measured.
+    /// Resets the state after each run, if necessary; not measured.
     pub(crate) between: Option<&'a dyn Fn() -> Result<(), Failure>>,
 }
 
-/// One way to do the work.
+/// One command of a comparison.
 pub(crate) struct Way {
     pub(crate) name: &'static str,
-    /// A shell's line.
+    /// A shell command line.
     pub(crate) line: String,
-    /// The part of the work that it does; what it takes is scaled to the whole.
+    /// The fraction of the work that the command does; its costs are scaled to the whole.
     pub(crate) part: f64,
-    /// What is aimed at; peers aim at nothing.
+    /// The limits that the command has to keep; empty for peers.
     pub(crate) targets: Vec<Target>,
 }
 
-/// The most that a figure may be.
+/// An upper limit for one figure.
 #[derive(Clone, Copy)]
 pub(crate) enum Target {
     /// Wall time, as a multiple of the fastest peer's.
     Wall(f64),
-    /// CPU time, as a multiple of that of the fastest peer.
+    /// CPU time, as a multiple of the fastest peer's.
     Cpu(f64),
     /// CPU time, in seconds.
     CpuSeconds(f64),
-    /// Memory, in MiB.
+    /// Peak memory, in MiB.
     Rss(f64),
 }
 
-/// What one run takes.
+/// The cost of one run.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Cost {
-    /// Seconds.
+    /// Wall time in seconds.
     pub(crate) wall: f64,
-    /// Seconds, of all processes.
+    /// CPU time of all processes in seconds.
     pub(crate) cpu: f64,
-    /// The most memory that one of its processes had, in MiB.
+    /// Peak memory of the largest process, in MiB.
     pub(crate) rss: f64,
 }
 
@@ -67,7 +67,7 @@ impl Way {
 }
 
 impl Race<'_> {
-    /// Has the ways take turns, and prints the medians.
+    /// Runs the commands in turns, and prints the medians.
     pub(crate) fn run(&self) -> Result<(), Failure> {
         let mut costs = vec![Vec::new(); self.ways.len()];
         for round in 1..=self.rounds {
@@ -129,7 +129,7 @@ impl Target {
     }
 }
 
-/// Runs a shell's line.
+/// Runs a shell command line.
 pub(crate) fn cost(line: &str) -> Result<Cost, Failure> {
     let (before, begin) = (cpu_of_children()?, Instant::now());
     let mut command = Command::new("bash");
@@ -139,8 +139,8 @@ pub(crate) fn cost(line: &str) -> Result<Cost, Failure> {
     Ok(Cost { wall, cpu: cpu_of_children()? - before, rss })
 }
 
-/// Waits for the end of a process. Gives the most memory of it or one of its descendants, in MiB,
-/// and when it ended.
+/// Waits for a process to end. Returns the peak memory in MiB of the largest process among it and
+/// its descendants, and the time until its end in seconds.
 fn watch(mut process: Child, begin: Instant) -> Result<(f64, f64), Failure> {
     let mut peaks = BTreeMap::new();
     loop {
@@ -156,7 +156,7 @@ fn watch(mut process: Child, begin: Instant) -> Result<(f64, f64), Failure> {
     }
 }
 
-/// Notes the most memory that a process had, and its children, and theirs.
+/// Records the peak memory of a process and its descendants.
 fn look_at(process: u32, peaks: &mut BTreeMap<u32, f64>) {
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     let high = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
@@ -180,8 +180,8 @@ fn median(costs: &[Cost]) -> Cost {
     Cost { wall: middle(|it| it.wall), cpu: middle(|it| it.cpu), rss: middle(|it| it.rss) }
 }
 
-/// Seconds that the children waited for have used: `cutime` and `cstime` of proc(5), in ticks of
-/// 1/100 s.
+/// CPU time in seconds of all children that were waited for: `cutime` and `cstime` of proc(5), in
+/// ticks of 1/100 s.
 fn cpu_of_children() -> Result<f64, Failure> {
     let stat = fs::read_to_string("/proc/self/stat").context(|| "cannot read /proc/self/stat")?;
     let fields = stat.rsplit_once(") ").map(|(_, fields)| fields).unwrap_or_default();

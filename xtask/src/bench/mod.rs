@@ -1,7 +1,7 @@
-//! `cargo xtask bench`: our speed beside that of others, in one run on one machine.
+//! `cargo xtask bench`: compares the tool's speed with other tools, in one run on one machine.
 //!
-//! Shared machines wander by a third. So the ways take turns, medians are compared, and what
-//! counts is the ratio to the fastest peer.
+//! Timings on a shared machine vary by a third. The contenders therefore take turns, medians are
+//! compared, and the result is the ratio to the fastest peer.
 
 mod compare;
 mod copy;
@@ -17,30 +17,31 @@ use clap::ValueEnum;
 
 use crate::failure::Failure;
 
-/// What is measured.
+/// The benchmark to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Subject {
-    /// All of it, one after the other.
+    /// Run all benchmarks, one after the other.
     All,
-    /// One image of 2 GiB between two real Glances, beside curl and the tools of `OpenStack`.
+    /// Copy one image of 2 GiB between two real Glances; peers are curl and `OpenStack`'s clients.
     Big,
-    /// 200 images of 4 MiB between two real Glances, beside the same.
+    /// Copy 200 images of 4 MiB between two real Glances; peers are curl and `OpenStack`'s clients.
     Small,
-    /// `compare` of 10,000 images on each of two real Glances beside curl, and its memory.
+    /// Run `compare` on two real Glances with 10,000 images each, and measure its memory; peer is
+    /// curl.
     Compare,
-    /// 4 GiB from nginx to a server that keeps nothing, beside curl.
+    /// Copy 4 GiB from nginx to a server that discards the data; peer is curl.
     Fast,
-    /// 1 GiB to one target and to four.
+    /// Copy 1 GiB to one target and to four targets.
     FanOut,
-    /// 512 MiB over an emulated long link, beside curl.
+    /// Copy 512 MiB over an emulated long link; peer is curl.
     Link,
-    /// 2 GiB from nginx: each TLS stack alone, and whole dumps, beside curl.
+    /// Download 2 GiB from nginx with each TLS stack alone, and as whole dumps; peer is curl.
     Dump,
-    /// What starting costs.
+    /// Measure the cost of starting the tool.
     Start,
 }
 
-/// Measures.
+/// Runs the benchmarks of `subject`.
 pub(crate) fn run(subject: Subject) -> Result<(), Failure> {
     let wanted = |one| subject == one || subject == Subject::All;
     for (one, measure) in SUBJECTS {

@@ -1,4 +1,4 @@
-//! What is measured, and the real clouds that it works on.
+//! The measured programs, and the real clouds that they work on.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,14 +11,14 @@ use crate::failure::{Context, Failure};
 use crate::shell::{cargo, succeed};
 use crate::workspace;
 
-/// Our programs, as they are released, and a directory for what they need.
+/// Our programs in the release profile, and a working directory.
 pub(crate) struct Programs {
     pub(crate) directory: PathBuf,
     programs: PathBuf,
 }
 
 impl Programs {
-    /// Builds them.
+    /// Builds the programs.
     pub(crate) fn build() -> Result<Self, Failure> {
         cargo(&["build", "--release", "-p", "tests", "--features", "tests/native-tls"])?;
         let target = workspace::target()?;
@@ -27,38 +27,38 @@ impl Programs {
         Ok(Self { directory, programs: target.join("release") })
     }
 
-    /// The shell's word for one of them.
+    /// The path of a program, quoted for the shell.
     pub(crate) fn program(&self, name: &str) -> String {
         self.programs.join(name).display().to_string()
     }
 
-    /// A line that has the tool do what `words` say with servers that `ca` signed for, as its user
-    /// would: with a journal.
+    /// A shell command line that runs the tool with the arguments `words` against servers whose
+    /// certificates `ca` signed. The tool keeps a journal, as it does by default.
     pub(crate) fn tool(&self, words: &str, ca: &Path) -> String {
         let (tool, state) = (self.program("glance-replicator-under-test"), self.state());
         format!("{tool} {words} --cacert {} --owner caller --state-dir {state}", ca.display())
     }
 
-    /// Where the tool keeps its journal.
+    /// The directory of the tool's journal.
     fn state(&self) -> String {
         self.directory.join("state").display().to_string()
     }
 }
 
-/// Two empty Glances of the real cloud, and a token for both.
+/// The two empty Glances of the real cloud, and a token for both.
 pub(crate) struct Glances {
     pub(crate) a: String,
     pub(crate) b: String,
     pub(crate) ca: String,
-    /// The file that holds the token.
+    /// The file with the token.
     pub(crate) token: String,
-    /// Where the Python programs of `OpenStack` are.
+    /// The directory of `OpenStack`'s Python programs.
     pub(crate) python: PathBuf,
     clouds: String,
 }
 
 impl Glances {
-    /// Starts them with so many records each.
+    /// Starts the Glances with `records` records each.
     pub(crate) fn start(directory: &Path, records: u32) -> Result<Self, Failure> {
         cloud::start_with_images(records)?;
         let endpoints = workspace::target()?.join("cloud/endpoints.json");
@@ -83,12 +83,13 @@ impl Glances {
         self.run(&line)
     }
 
-    /// The shell's word for one of `OpenStack`'s programs.
+    /// The path of one of `OpenStack`'s programs, quoted for the shell.
     pub(crate) fn of_openstack(&self, name: &str) -> String {
         self.python.join(name).display().to_string()
     }
 
-    /// A line in which the shell knows the clouds: `$CA`, `$TOKEN`, and `OpenStack`'s variables.
+    /// Puts the clouds' variables in front of a command line: `$CA`, `$TOKEN`, and `OpenStack`'s
+    /// own.
     pub(crate) fn line(&self, line: &str) -> String {
         let Self { ca, token, clouds, .. } = self;
         format!(
@@ -97,12 +98,12 @@ impl Glances {
         )
     }
 
-    /// Runs a line, unmeasured.
+    /// Runs a command line without measuring it.
     pub(crate) fn run(&self, line: &str) -> Result<(), Failure> {
         succeed(Command::new("bash").args(["-euo", "pipefail", "-c", &self.line(line)]))
     }
 
-    /// A line that has our tool do what `words` say from the one to the other.
+    /// A command line that runs our tool with the arguments `words` from Glance A to Glance B.
     pub(crate) fn tool(&self, programs: &Programs, words: &str) -> String {
         let Self { a, b, ca, token, .. } = self;
         let words = format!("{words} {a} {b} --token-file {token}");

@@ -1,4 +1,4 @@
-//! An nginx that hands out one image the way a Glance does, as fast as nginx can.
+//! An nginx that serves one image as a Glance does, as fast as nginx can.
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
@@ -11,31 +11,31 @@ use std::time::Duration;
 use crate::failure::{Context, Failure};
 use crate::stage::write_certificates;
 
-/// A running nginx; it ends with its value.
+/// A running nginx; dropping the value stops it.
 pub(crate) struct Server {
     process: Child,
     image: PathBuf,
     log: PathBuf,
-    /// Of the image.
+    /// The SHA-512 of the image.
     pub(crate) sha512: String,
     /// `https://ADDRESS:PORT`.
     pub(crate) url: String,
-    /// What signed its certificate.
+    /// The certificate of the CA that signed the server's certificate.
     pub(crate) ca: PathBuf,
 }
 
-/// The image that it has.
+/// The id of the served image.
 pub(crate) const ID: &str = "00000000-0000-4000-8000-000000000001";
 
 impl Server {
-    /// Makes the image of `mib` and its record in `directory`, and serves them on the loopback
+    /// Creates an image of `mib` MiB and its record in `directory`, and serves them on the loopback
     /// interface.
     pub(crate) fn start(directory: &Path, mib: usize) -> Result<Self, Failure> {
         Self::start_at(directory, mib, "127.0.0.1", &[])
     }
 
-    /// The same at an address of this machine, by a program that `before` names with its first
-    /// arguments, as `ip netns exec NAME`.
+    /// Like [`Self::start`], but on another address of this machine, and under a launcher such as
+    /// `ip netns exec NAME`, which `before` gives with its arguments.
     pub(crate) fn start_at(
         directory: &Path,
         mib: usize,
@@ -76,7 +76,7 @@ impl Server {
         Ok(server)
     }
 
-    /// The bytes of data that were sent since the last call.
+    /// Returns the bytes of image data sent since the last call.
     pub(crate) fn take_sent(&self) -> Result<u64, Failure> {
         let text = fs::read_to_string(&self.log).context(|| "cannot read nginx's log")?;
         fs::write(&self.log, "").context(|| "cannot empty nginx's log")?;
@@ -84,7 +84,7 @@ impl Server {
     }
 }
 
-/// Waits until somebody listens.
+/// Waits until the port accepts connections.
 pub(super) fn wait_for(address: &str, port: u16) -> Result<(), Failure> {
     for _ in 0..1200 {
         if TcpStream::connect((address, port)).is_ok() {
@@ -103,13 +103,13 @@ impl Drop for Server {
     }
 }
 
-/// A port that nobody listens on.
+/// Returns a port that no process listens on.
 pub(super) fn free_port() -> Result<u16, Failure> {
     let address = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
     Ok(address.context(|| "no free port")?.port())
 }
 
-/// Data that no layer can compress, the same every time; returns its SHA-512.
+/// Writes incompressible data, the same every time. Returns its SHA-512.
 pub(super) fn write_image(path: &Path, mib: usize) -> Result<String, Failure> {
     let failed = || format!("cannot write {}", path.display());
     let mut file = BufWriter::new(File::create(path).context(failed)?);

@@ -1,4 +1,4 @@
-//! Servers that take uploads and keep nothing of them.
+//! Servers that accept uploads and discard the data.
 
 use std::path::Path;
 use std::process::{Child, Command};
@@ -7,7 +7,7 @@ use super::programs::Programs;
 use super::server::{free_port, wait_for};
 use crate::failure::{Context, Failure};
 
-/// A server that ends with its value.
+/// A server process; dropping the value stops it.
 pub(crate) struct Sink {
     process: Child,
     /// `https://localhost:PORT`.
@@ -15,8 +15,8 @@ pub(crate) struct Sink {
 }
 
 impl Sink {
-    /// Starts one that says of all data that it has this SHA-512, and that takes so many bytes per
-    /// second; without a rate, as many as it can. The certificate is the one in `directory`.
+    /// Starts a server that reports this SHA-512 for all data. It accepts at most `rate` bytes per
+    /// second, or as many as it can without a rate. Its certificate is in `directory`.
     pub(crate) fn start(
         programs: &Programs,
         directory: &Path,

@@ -1,4 +1,4 @@
-//! Commands: what they see of the caller's environment, and where their output goes.
+//! Commands: their environment, and where their output goes.
 
 use std::env;
 use std::ffi::OsStr;
@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use super::layout::Layout;
 use crate::failure::{Context, Failure};
 
-/// A command that sees nothing of the caller's proxies, trust stores and clouds.
+/// A command that does not inherit the caller's proxies, trust stores and clouds.
 pub(crate) fn sheltered(program: impl AsRef<OsStr>) -> Command {
     #[rustfmt::skip]
     const HARMFUL: [&str; 13] = [
@@ -29,15 +29,15 @@ pub(crate) fn sheltered(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// A command whose program gets a session of its own: neither a closed terminal nor Ctrl-C ends it.
+/// A command in its own session, which neither a closed terminal nor Ctrl-C ends.
 pub(crate) fn detached(program: impl AsRef<OsStr>) -> Command {
-    // setsid executes the program in its own place: the process id stays.
+    // setsid replaces itself by the program, so the process id stays the same.
     let mut command = sheltered("setsid");
     command.arg(program).current_dir("/").stdin(Stdio::null());
     command
 }
 
-/// Runs a command to its end, its output in a log file.
+/// Runs a command to its end, with its output in a log file.
 pub(crate) fn finish(layout: &Layout, log: &str, command: &mut Command) -> Result<(), Failure> {
     let log = layout.log(log);
     let program = command.get_program().to_string_lossy().into_owned();
@@ -54,7 +54,7 @@ pub(crate) fn finish(layout: &Layout, log: &str, command: &mut Command) -> Resul
     Err(Failure::new(format!("{program} failed ({status}){}", tail(&log))))
 }
 
-/// Where a log is and how it ends, for an error message.
+/// The path and the last lines of a log, for an error message.
 pub(crate) fn tail(log: &Path) -> String {
     let text = fs::read(log).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
@@ -63,7 +63,7 @@ pub(crate) fn tail(log: &Path) -> String {
     format!("\nthe log {} ends so:\n{last}", log.display())
 }
 
-/// A log file to append to, twice: for output and for errors.
+/// A log file opened twice for appending: for output and for errors.
 pub(crate) fn log_files(log: &Path) -> Result<(File, File), Failure> {
     File::options()
         .create(true)

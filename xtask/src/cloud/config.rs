@@ -1,4 +1,4 @@
-//! Configuration files: templates with `{{name}}` in them, and the cloud's one secret.
+//! Configuration files: templates with `{{name}}` placeholders, and the cloud's only secret.
 
 use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::layout::{HOST, Layout, Port};
 use crate::failure::{Context, Failure};
 
-/// The password of every account in the cloud. It has no `Debug` or `Display`.
+/// The password of every account in the cloud. It implements neither `Debug` nor `Display`.
 pub(crate) struct Secret(String);
 
 impl Secret {
@@ -19,7 +19,7 @@ impl Secret {
     }
 }
 
-/// The secret of this cloud, made on first use.
+/// The secret of this cloud, generated on first use.
 pub(crate) fn secret(layout: &Layout) -> Result<Secret, Failure> {
     let path = layout.path("secret");
     if path.exists() {
@@ -39,11 +39,11 @@ pub(crate) fn secret(layout: &Layout) -> Result<Secret, Failure> {
     Ok(Secret(text))
 }
 
-/// The values that templates can name, beginning with those that many need.
+/// The values of the placeholders in templates, beginning with those that most templates need.
 pub(crate) struct Values(Vec<(&'static str, String)>);
 
 impl Values {
-    /// Where the cloud is and what all its services use.
+    /// The location of the cloud and the values that all its services use.
     pub(crate) fn new(layout: &Layout) -> Self {
         let mut values = Self(Vec::new());
         values
@@ -60,7 +60,7 @@ impl Values {
         self
     }
 
-    /// The template with every `{{name}}` replaced.
+    /// Returns the template with every `{{name}}` replaced.
     pub(crate) fn render(&self, template: &str) -> Result<String, Failure> {
         let mut text = template.to_owned();
         for (name, value) in &self.0 {
@@ -72,7 +72,8 @@ impl Values {
         }
     }
 
-    /// Renders a template to a file below `etc/` that only root can read; gives its text too.
+    /// Renders a template to a file below `etc/` that only root can read. Returns the path and
+    /// text.
     pub(crate) fn install(
         &self,
         layout: &Layout,
@@ -89,13 +90,13 @@ impl Values {
     }
 }
 
-/// A configuration file in its place.
+/// An installed configuration file.
 pub(crate) struct Installed {
     pub(crate) path: PathBuf,
     pub(crate) text: String,
 }
 
-/// Writes a file that only its owner can read.
+/// Writes a file that only the owner can read.
 pub(crate) fn write_private(path: &Path, text: &str) -> Result<(), Failure> {
     OpenOptions::new()
         .write(true)

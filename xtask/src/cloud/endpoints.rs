@@ -1,4 +1,4 @@
-//! `endpoints.json`: where tests find everything.
+//! `endpoints.json`, from which the tests learn the cloud's addresses.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use super::layout::{HOST, Layout, Port};
 use super::nginx::SERVERS;
 use crate::failure::{Context, Failure};
 
-/// Writes the file.
+/// Writes `endpoints.json` to the cloud's directory.
 pub(crate) fn write(layout: &Layout) -> Result<(), Failure> {
     let access_log: Map<String, Value> = SERVERS
         .iter()

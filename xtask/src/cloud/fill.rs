@@ -1,4 +1,4 @@
-//! Many records in a Glance, made below its API, where thousands take seconds.
+//! Many records in a Glance, written directly to its database, so that thousands take seconds.
 
 use super::config::secret;
 use super::glance::Glance;
@@ -7,8 +7,8 @@ use super::{packages, postgres};
 use crate::failure::Failure;
 use crate::say::say;
 
-/// Makes `count` active records with some properties each, whose data nobody will ask for. Their
-/// ids end with their number, from 1 on.
+/// Creates `count` active records with some properties each and no data behind them. The ids end
+/// with a number, counted from 1.
 pub(crate) fn fill(layout: &Layout, glance: Glance, count: u32) -> Result<(), Failure> {
     let programs = packages::installed()?;
     let secret = secret(layout)?;

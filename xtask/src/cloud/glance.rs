@@ -1,4 +1,4 @@
-//! Three Glances: A with one file store, B with two, and C at another site.
+//! Three Glances: A with one file store, B with two, and C at a different site.
 
 use std::fs;
 
@@ -14,7 +14,7 @@ use crate::failure::{Context, Failure};
 use crate::once::once;
 use crate::say::say;
 
-/// Which Glance.
+/// One of the three Glances.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Glance {
     A,
@@ -26,12 +26,12 @@ impl Glance {
     /// Every Glance.
     pub(crate) const ALL: [Self; 3] = [Self::A, Self::B, Self::C];
 
-    /// Its letter, as in the names of clouds.
+    /// The letter that the names of clouds contain.
     pub(crate) fn letter(self) -> &'static str {
         self.name().trim_start_matches("glance-")
     }
 
-    /// The name of its service, certificate and directory.
+    /// The name of the service, certificate and directory.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::A => "glance-a",
@@ -40,7 +40,7 @@ impl Glance {
         }
     }
 
-    /// The name of its database.
+    /// The name of the database.
     pub(crate) fn database(self) -> &'static str {
         match self {
             Self::A => "glance_a",
@@ -49,7 +49,7 @@ impl Glance {
         }
     }
 
-    /// Its stores; the first is the default.
+    /// The stores, the default store first.
     pub(crate) fn stores(self) -> &'static [&'static str] {
         match self {
             Self::A | Self::C => &["main"],
@@ -57,7 +57,7 @@ impl Glance {
         }
     }
 
-    /// The Keystone that it trusts.
+    /// The Keystone that this Glance trusts.
     pub(crate) fn keystone(self) -> Keystone {
         match self {
             Self::A | Self::B => Keystone::Ab,
@@ -65,7 +65,7 @@ impl Glance {
         }
     }
 
-    /// The URL of its API.
+    /// The URL of the API.
     pub(crate) fn url(self, layout: &Layout) -> String {
         layout.https(match self {
             Self::A => Port::GlanceA,
@@ -74,12 +74,12 @@ impl Glance {
         })
     }
 
-    /// The service. Writes the configuration and, once, fills the database.
+    /// The service. Writes the configuration, and fills the database the first time.
     pub(crate) fn service(self, layout: &Layout, secret: &Secret) -> Result<Service, Failure> {
         let configuration = self.prepare(layout, secret)?;
         let directory = layout.path("etc").join(self.name());
-        // The import method glance-download opens the other Glance by urllib, which is told of the
-        // private authority by the environment alone.
+        // The import method glance-download reaches the other Glance through urllib, which learns
+        // of the private CA only from the environment.
         let root = layout.path("pki/root.pem");
         uwsgi::service(
             layout,
@@ -149,8 +149,8 @@ impl Glance {
         values
     }
 
-    /// What sites do differently: C has another digest, lacks two formats, and imports as Glance
-    /// does by itself, which is not from the loopback interface.
+    /// Sets what differs between sites: C has another digest, lacks two disk formats, and keeps
+    /// Glance's default restrictions on imports, which exclude the loopback interface.
     fn set_habits(self, values: &mut Values) {
         let [digest, formats, methods, hosts, ports] = match self {
             Self::A | Self::B => [
@@ -176,7 +176,7 @@ impl Glance {
             .set("import_ports", ports);
     }
 
-    /// The pipeline that comes with Glance, unchanged.
+    /// The paste pipeline that Glance ships, unchanged.
     fn paste(self, layout: &Layout) -> Result<Installed, Failure> {
         let shipped = layout.path("venv/etc/glance/glance-api-paste.ini");
         let text = fs::read_to_string(&shipped)
@@ -188,7 +188,7 @@ impl Glance {
         format!("{}/{file}", self.name())
     }
 
-    /// C has fewer, so that the cloud starts sooner.
+    /// The number of workers. C has fewer, so that the cloud starts sooner.
     fn workers(self) -> u8 {
         match self {
             Self::A | Self::B => 4,

@@ -1,4 +1,4 @@
-//! Two Keystones: one with a region for Glance A and one for B, and that of Glance C.
+//! Two Keystones: one with regions for Glance A and Glance B, and one for Glance C.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -16,12 +16,12 @@ use crate::failure::{Context, Failure};
 use crate::once::once;
 use crate::say::say;
 
-/// Which Keystone.
+/// One of the two Keystones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Keystone {
-    /// That of Glance A and B.
+    /// The Keystone of Glance A and B.
     Ab,
-    /// That of Glance C: the same names, other ids.
+    /// The Keystone of Glance C, with the same names but other ids.
     C,
 }
 
@@ -29,7 +29,7 @@ impl Keystone {
     /// Every Keystone.
     pub(crate) const ALL: [Self; 2] = [Self::Ab, Self::C];
 
-    /// The name of its service, certificate and directory.
+    /// The name of the service, certificate and directory.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Ab => "keystone",
@@ -37,7 +37,7 @@ impl Keystone {
         }
     }
 
-    /// The name of its database.
+    /// The name of the database.
     pub(crate) fn database(self) -> &'static str {
         match self {
             Self::Ab => "keystone",
@@ -45,12 +45,12 @@ impl Keystone {
         }
     }
 
-    /// The URL of its API.
+    /// The URL of the API.
     pub(crate) fn url(self, layout: &Layout) -> String {
         format!("{}/v3", self.root(layout))
     }
 
-    /// The URL that Glance is told.
+    /// The URL that Glance is configured with.
     pub(crate) fn root(self, layout: &Layout) -> String {
         layout.https(match self {
             Self::Ab => Port::Keystone,
@@ -58,8 +58,8 @@ impl Keystone {
         })
     }
 
-    /// The service, with the life of its tokens in seconds. Writes the configuration and, once,
-    /// fills the database.
+    /// The service, with a token lifetime in seconds. Writes the configuration, and fills the
+    /// database the first time.
     pub(crate) fn service(
         self,
         layout: &Layout,
@@ -85,7 +85,7 @@ impl Keystone {
         )
     }
 
-    /// Where it and its Glances keep tokens.
+    /// The memcached in which this Keystone and its Glances cache tokens.
     pub(crate) fn memcached(self) -> Port {
         match self {
             Self::Ab => Port::Memcached,
@@ -145,10 +145,10 @@ impl Keystone {
     }
 }
 
-/// How long tokens live unless told otherwise, in seconds.
+/// Default token lifetime in seconds.
 pub(crate) const TOKEN_LIFE: u32 = 14400;
 
-/// Makes regions, endpoints, domains, projects, users and `clouds.yaml`.
+/// Creates regions, endpoints, domains, projects, users and `clouds.yaml`.
 pub(crate) fn fill_catalogues(layout: &Layout, secret: &Secret) -> Result<(), Failure> {
     let sites: Map<String, Value> = Keystone::ALL
         .map(|keystone| {

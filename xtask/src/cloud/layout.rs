@@ -1,4 +1,4 @@
-//! Where things lie and which ports they have.
+//! Paths and ports of the cloud.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use crate::failure::{Context, Failure};
 /// The loopback address, the only one the cloud listens on.
 pub(crate) const HOST: &str = "127.0.0.1";
 
-/// A loopback port of the cloud; the discriminant is its distance from the base.
+/// A loopback port of the cloud; the discriminant is its offset from the base port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Port {
     Keystone = 0,
@@ -20,7 +20,7 @@ pub(crate) enum Port {
     NoChain = 6,
     Postgres = 10,
     Memcached = 11,
-    /// What stands behind nginx, in plain HTTP.
+    /// The services behind nginx, in plain HTTP.
     KeystoneBackend = 12,
     GlanceABackend = 13,
     GlanceBBackend = 14,
@@ -31,15 +31,15 @@ pub(crate) enum Port {
     MemcachedC = 19,
 }
 
-/// Where things lie and which ports they have.
+/// Paths and ports of one cloud.
 pub(crate) struct Layout {
     dir: PathBuf,
     port_base: u16,
 }
 
 impl Layout {
-    /// A cloud in `dir`: its ports are those from `port_base` on, else those it had before, else
-    /// the usual ones.
+    /// A cloud in `dir`. Its ports begin at `port_base`; without one, at the port it used before,
+    /// else at the default.
     pub(crate) fn new(dir: PathBuf, port_base: Option<u16>) -> Result<Self, Failure> {
         let recorded = || fs::read_to_string(dir.join(PORT_BASE)).ok()?.trim().parse().ok();
         let port_base = port_base.or_else(recorded).unwrap_or(DEFAULT_PORT_BASE);
@@ -69,17 +69,17 @@ impl Layout {
         self.path("venv/bin").join(name)
     }
 
-    /// The number of a port.
+    /// The TCP port number of a port of the cloud.
     pub(crate) fn port(&self, port: Port) -> u16 {
         self.port_base + port as u16
     }
 
-    /// The base URL of a port that speaks HTTPS.
+    /// The base URL of an HTTPS port.
     pub(crate) fn https(&self, port: Port) -> String {
         format!("https://{HOST}:{}", self.port(port))
     }
 
-    /// Makes the directories that every part shares, and keeps the ports for later commands.
+    /// Creates the directories that all parts share, and stores the base port for later commands.
     pub(crate) fn make_directories(&self) -> Result<(), Failure> {
         for name in ["etc", "log", "pki", "run"] {
             let path = self.path(name);
@@ -91,8 +91,8 @@ impl Layout {
     }
 }
 
-/// The first port, unless told otherwise: below the ephemeral ports, and nobody's own.
+/// The default base port: below the ephemeral range, and not registered for a common service.
 const DEFAULT_PORT_BASE: u16 = 15700;
 
-/// Where the first port is kept.
+/// The file that stores the base port.
 const PORT_BASE: &str = "run/port-base";

@@ -1,5 +1,5 @@
-//! memcached, where Keystone and Glance keep tokens they have seen. Each Keystone has its own, for
-//! they would call what they keep by the same names.
+//! memcached, in which Keystone and Glance cache validated tokens. Each Keystone has its own,
+//! because both would use the same keys.
 
 use super::command::detached;
 use super::keystone::Keystone;
@@ -7,7 +7,7 @@ use super::layout::{HOST, Layout};
 use super::packages::Programs;
 use super::process::{Ready, Service};
 
-/// The service.
+/// The memcached service of a Keystone.
 pub(crate) fn service(layout: &Layout, programs: &Programs, keystone: Keystone) -> Service {
     let port = layout.port(keystone.memcached());
     let mut command = detached(&programs.memcached);

@@ -1,8 +1,8 @@
-//! `cargo xtask cloud`: real Keystones and Glances, as operators run them: A and B are regions of one
-//! cloud, C is a cloud of its own.
+//! `cargo xtask cloud`: real Keystones and Glances, set up as operators do. A and B are regions of
+//! one cloud, C is a separate cloud.
 //!
-//! Everything listens on 127.0.0.1 and lives in `cloud/` below Cargo's target directory. What tests
-//! need to know stands in `endpoints.json` and `clouds.yaml` there.
+//! All services listen on 127.0.0.1, and all files are in `cloud/` below Cargo's target directory.
+//! Its `endpoints.json` and `clouds.yaml` tell the tests how to reach the services.
 
 mod command;
 mod config;
@@ -38,7 +38,7 @@ use keystone::Keystone;
 use layout::Layout;
 use process::Service;
 
-/// What to do with the cloud.
+/// The arguments of `cargo xtask cloud`.
 #[derive(Args)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -47,40 +47,40 @@ pub(crate) struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Install what is missing and start what does not run.
+    /// Install missing packages and start the services that are not running.
     Up {
-        /// The first of the loopback ports that the cloud takes (20 in a row); those it had before,
-        /// or from 15700 on, unless told otherwise.
+        /// The first of the 20 consecutive loopback ports that the cloud uses. The default is the
+        /// port used before, else 15700.
         #[arg(long, env = "CLOUD_PORT_BASE")]
         port_base: Option<u16>,
     },
-    /// Stop what `up` started.
+    /// Stop the services that `up` started.
     Down {
-        /// Delete the data too, but not the Python packages.
+        /// Also delete the data, but not the Python packages.
         #[arg(long)]
         wipe: bool,
     },
-    /// Show what runs.
+    /// Show which services run.
     Status,
-    /// Have the Keystones give tokens that live this long, until the next `up`.
+    /// Set the lifetime of Keystone tokens until the next `up`.
     TokenLife {
-        /// Seconds.
+        /// The lifetime in seconds.
         seconds: u32,
     },
-    /// Empty a Glance, so that even deleted ids can be used again.
+    /// Delete everything in a Glance, so that even deleted image ids can be used again.
     Reset {
-        /// Which Glance.
+        /// The Glance to empty.
         glance: Glance,
     },
 }
 
-/// Installs and starts the cloud, on the ports it had before or else the usual ones.
+/// Installs and starts the cloud, on the ports it used before or else on the default ports.
 pub(crate) fn start() -> Result<(), Failure> {
     let layout = Layout::new(workspace::target()?.join("cloud"), None)?;
     locked(&layout, up)
 }
 
-/// Starts the cloud on its default ports, with nothing but so many records in A and in B.
+/// Starts the cloud on its default ports, with nothing but `count` records in each of A and B.
 pub(crate) fn start_with_images(count: u32) -> Result<(), Failure> {
     start()?;
     let layout = Layout::new(workspace::target()?.join("cloud"), None)?;
@@ -128,7 +128,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
 }
 
-/// One `up` or `down` at a time.
+/// Runs one `up` or `down` at a time, under a lock.
 fn locked(
     layout: &Layout,
     action: impl FnOnce(&Layout) -> Result<(), Failure>,
@@ -167,7 +167,7 @@ fn up(layout: &Layout) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The Keystones and Glances. Their databases are filled at the same time.
+/// Returns the Keystones and Glances as services. Their databases are filled concurrently.
 fn applications(layout: &Layout, secret: &Secret) -> Result<Vec<Service>, Failure> {
     thread::scope(|scope| {
         let keystones = Keystone::ALL.map(|keystone| {
@@ -181,7 +181,7 @@ fn applications(layout: &Layout, secret: &Secret) -> Result<Vec<Service>, Failur
     })
 }
 
-/// Starts Keystones anew when their tokens live longer or shorter than that.
+/// Restarts the Keystones whose token lifetime differs from `seconds`.
 fn set_token_life(layout: &Layout, seconds: u32) -> Result<(), Failure> {
     let secret = config::secret(layout)?;
     let keystones = Keystone::ALL.map(|keystone| keystone.service(layout, &secret, seconds));
@@ -190,7 +190,7 @@ fn set_token_life(layout: &Layout, seconds: u32) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Starts what takes long at the same time.
+/// Starts the services that take long concurrently.
 fn start_together(layout: &Layout, services: Vec<Service>) -> Result<(), Failure> {
     let mut waiting = Vec::new();
     for mut service in services {
@@ -211,7 +211,7 @@ fn down(layout: &Layout) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Removes what `up` made, but nothing that someone else put there.
+/// Removes the files that `up` created, and no others.
 fn wipe(layout: &Layout) -> Result<(), Failure> {
     const MADE: [&str; 13] = [
         "clouds.yaml",

@@ -1,4 +1,5 @@
-//! nginx, which speaks HTTPS for all, and for Glance A also behind broken certificates.
+//! nginx, which terminates HTTPS for all services, and serves Glance A with broken certificates
+//! too.
 
 use std::fs;
 
@@ -9,12 +10,12 @@ use super::packages::Programs;
 use super::process::{Ready, Service};
 use crate::failure::{Context, Failure};
 
-/// One HTTPS server.
+/// An HTTPS server of nginx, in front of one service.
 pub(crate) struct Server {
-    /// The name of its certificate and access log.
+    /// The name of the certificate and access log.
     pub(crate) name: &'static str,
     pub(crate) port: Port,
-    /// What answers behind it.
+    /// The port of the service behind this server.
     pub(crate) backend: Port,
 }
 
@@ -31,7 +32,7 @@ pub(crate) const SERVERS: [Server; 9] = [
     Server { name: "nochain", port: Port::NoChain, backend: Port::GlanceABackend },
 ];
 
-/// The service.
+/// The nginx service, with its configuration written.
 pub(crate) fn service(layout: &Layout, programs: &Programs) -> Result<Service, Failure> {
     let scratch = layout.path("nginx");
     fs::create_dir_all(&scratch).context(|| format!("cannot make {}", scratch.display()))?;

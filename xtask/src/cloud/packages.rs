@@ -1,4 +1,4 @@
-//! What the cloud runs: Debian packages and a Python environment, installed when missing.
+//! The software of the cloud: Debian packages and a Python environment, installed when missing.
 
 use std::env;
 use std::fs;
@@ -12,15 +12,15 @@ use crate::failure::{Context, Failure};
 use crate::once::once;
 use crate::say::say;
 
-/// Where the programs of the Debian packages are.
+/// Paths of the programs from Debian packages.
 pub(crate) struct Programs {
     pub(crate) nginx: PathBuf,
     pub(crate) memcached: PathBuf,
-    /// The directory of Postgres's programs, which differs by version.
+    /// The directory of Postgres's programs, which depends on the version.
     pub(crate) postgres: PathBuf,
 }
 
-/// Installs what is missing.
+/// Installs the missing packages.
 pub(crate) fn install(layout: &Layout) -> Result<Programs, Failure> {
     let venv_is_missing = !layout.venv_program("uwsgi").exists();
     install_debian(layout, &missing(venv_is_missing))?;
@@ -28,7 +28,7 @@ pub(crate) fn install(layout: &Layout) -> Result<Programs, Failure> {
     installed()
 }
 
-/// The programs, if they are installed.
+/// Finds the installed programs. Fails if some are missing.
 pub(crate) fn installed() -> Result<Programs, Failure> {
     Ok(Programs {
         nginx: must_find("nginx")?,
@@ -38,7 +38,7 @@ pub(crate) fn installed() -> Result<Programs, Failure> {
     })
 }
 
-/// The Debian packages that are missing.
+/// Returns the missing Debian packages.
 fn missing(for_venv: bool) -> Vec<&'static str> {
     let mut packages = Vec::new();
     if find("nginx").is_none() {
@@ -83,13 +83,13 @@ fn install_python(layout: &Layout) -> Result<(), Failure> {
         finish(layout, "pip", create.args(["-m", "venv", "--clear"]).arg(&venv))?;
         let list = layout.path("etc/requirements.txt");
         fs::write(&list, REQUIREMENTS).context(|| format!("cannot write {}", list.display()))?;
-        // pip keeps the caller's environment: it knows where packages come from.
+        // pip keeps the caller's environment, which configures the package index.
         let mut pip = Command::new(layout.venv_program("pip"));
         finish(layout, "pip", pip.args(["install", "--quiet", "--requirement"]).arg(&list))
     })
 }
 
-/// While it lives, packages do not start their services when they are installed.
+/// Keeps services from being started on installation of their packages while this value lives.
 struct NoServices {
     policy: Option<&'static Path>,
 }
@@ -117,7 +117,7 @@ impl Drop for NoServices {
     }
 }
 
-/// Whether `python3` is new enough, can make environments and can build extensions.
+/// Whether `python3` is recent enough, can create environments and can build extensions.
 fn python_is_whole() -> bool {
     Command::new("python3")
         .args(["-c", PYTHON_PROBE])
@@ -140,7 +140,7 @@ fn find(program: &str) -> Option<PathBuf> {
         .find(|candidate| candidate.is_file())
 }
 
-/// The programs of the newest Postgres that Debian has installed.
+/// The programs of the newest Postgres version installed from Debian.
 fn postgres_programs() -> Option<PathBuf> {
     let versions = fs::read_dir("/usr/lib/postgresql").ok()?;
     versions

@@ -1,4 +1,4 @@
-//! The private certificate authority of the cloud, and servers that nobody should trust.
+//! The private certificate authority of the cloud, and certificates that no client should trust.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,7 @@ use super::layout::Layout;
 use crate::failure::{Context, Failure};
 use crate::once::once;
 
-/// Makes the certificates, once.
+/// Creates the certificates the first time.
 pub(crate) fn make(layout: &Layout) -> Result<(), Failure> {
     let directory = layout.path("pki");
     once(&directory.join("made"), "2", || {

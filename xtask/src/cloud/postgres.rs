@@ -1,4 +1,5 @@
-//! Postgres as the user `postgres`, reached by TCP only: a socket's path could get too long.
+//! Postgres as the user `postgres`, reached over TCP only, because a socket's path could get too
+//! long.
 
 use std::env;
 use std::fs;
@@ -17,7 +18,7 @@ use super::process::{self, Ready, Service};
 use crate::failure::{Context, Failure};
 use crate::say::say;
 
-/// Starts Postgres and makes the databases.
+/// Starts Postgres and creates the databases.
 pub(crate) fn start(layout: &Layout, programs: &Programs, secret: &Secret) -> Result<(), Failure> {
     let user = User::find("postgres")?;
     let directory = directory(layout, &user)?;
@@ -39,7 +40,7 @@ pub(crate) fn start(layout: &Layout, programs: &Programs, secret: &Secret) -> Re
         command,
         configuration,
         ports: vec![port],
-        // It takes connections before it answers them.
+        // Postgres accepts connections before it answers queries.
         ready: Ready::Command {
             program: programs.postgres.join("pg_isready"),
             arguments: vec![format!("--host={HOST}"), format!("--port={port}")],
@@ -58,7 +59,7 @@ pub(crate) fn start(layout: &Layout, programs: &Programs, secret: &Secret) -> Re
     Ok(())
 }
 
-/// Runs a statement; gives the rows, one a line.
+/// Runs a statement. Returns one row per line.
 pub(crate) fn query(
     layout: &Layout,
     programs: &Programs,
@@ -81,7 +82,7 @@ pub(crate) fn query(
     Err(Failure::new(format!("psql failed on {statement:?}: {}{tail}", message.trim())))
 }
 
-/// Removes the cluster, also when it lies outside the cloud's directory.
+/// Removes the cluster, even if it is outside the cloud's directory.
 pub(crate) fn remove(layout: &Layout) -> Result<(), Failure> {
     let own = layout.path("postgres");
     if own.is_symlink() {
@@ -121,8 +122,8 @@ fn init(
     made
 }
 
-/// The directory of the cluster: in the cloud's own if the user can get there, else a short one in
-/// the temporary directory, with a symbolic link to it.
+/// The directory of the cluster. It is in the cloud's directory if the user can access that, else a
+/// short path in the temporary directory with a symbolic link to it.
 fn directory(layout: &Layout, user: &User) -> Result<PathBuf, Failure> {
     let own = layout.path("postgres");
     if own.exists() {
@@ -141,13 +142,13 @@ fn directory(layout: &Layout, user: &User) -> Result<PathBuf, Failure> {
         )));
     }
     user.make_directory(&elsewhere)?;
-    // A link from before may lead nowhere: temporary directories get emptied.
+    // An old link may be dangling, since temporary directories get emptied.
     remove(layout)?;
     symlink(&elsewhere, &own).context(|| format!("cannot link {}", own.display()))?;
     Ok(elsewhere)
 }
 
-/// A user of the system.
+/// A system user.
 struct User {
     uid: u32,
     gid: u32,
@@ -173,7 +174,7 @@ impl User {
             .context(|| format!("cannot change the owner of {}", path.display()))
     }
 
-    /// Makes a new directory that only this user can enter.
+    /// Creates a new directory that only this user can access.
     fn make_directory(&self, path: &Path) -> Result<(), Failure> {
         fs::create_dir(path)
             .and_then(|()| fs::set_permissions(path, fs::Permissions::from_mode(0o700)))

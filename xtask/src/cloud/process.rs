@@ -1,4 +1,4 @@
-//! Services: started when they do not run as configured, waited for, stopped.
+//! Services: started unless they run as configured, waited for, stopped.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{Read, Write};
@@ -19,22 +19,22 @@ use crate::say::say;
 /// A program that keeps running in the foreground.
 pub(crate) struct Service {
     pub(crate) name: &'static str,
-    /// Made by `command::detached`.
+    /// The command, built by `command::detached`.
     pub(crate) command: Command,
-    /// The text of its configuration files: when it changes, the service is started anew.
+    /// The text of the configuration files. A changed text restarts the service.
     pub(crate) configuration: String,
-    /// The ports it is about to take.
+    /// The ports that the service will listen on.
     pub(crate) ports: Vec<u16>,
     pub(crate) ready: Ready,
 }
 
-/// How to see that a service is ready.
+/// How to tell that a service is ready.
 pub(crate) enum Ready {
-    /// All its ports accept connections.
+    /// All ports of the service accept connections.
     Connect,
     /// This command succeeds.
     Command { program: PathBuf, arguments: Vec<String> },
-    /// This path is answered, on the first port, by one of the statuses.
+    /// A request for this path on the first port is answered with one of these statuses.
     Http { path: &'static str, statuses: &'static [u16] },
 }
 
@@ -55,21 +55,21 @@ impl Service {
     }
 }
 
-/// What [`spawn`] did.
+/// The result of [`spawn`].
 pub(crate) enum Started {
-    /// It ran already, as configured.
+    /// The service already ran, as configured.
     Before,
-    /// It was started, but need not be ready.
+    /// The service was started and may not be ready yet.
     Now(Child),
 }
 
-/// Starts a service if it does not run, and waits until it is ready.
+/// Starts a service unless it runs, and waits until it is ready.
 pub(crate) fn start(layout: &Layout, mut service: Service) -> Result<(), Failure> {
     let started = spawn(layout, &mut service)?;
     wait_until_ready(layout, &service, started)
 }
 
-/// Starts a service if it does not run as configured.
+/// Starts a service unless it runs as configured.
 pub(crate) fn spawn(layout: &Layout, service: &mut Service) -> Result<Started, Failure> {
     let fingerprint = service.fingerprint();
     if let Some(record) = Record::read(layout, service.name)? {
@@ -95,7 +95,7 @@ pub(crate) fn spawn(layout: &Layout, service: &mut Service) -> Result<Started, F
     Ok(Started::Now(child))
 }
 
-/// Waits until a service is ready; a service that ran before is taken to be.
+/// Waits until a service is ready. A service that already ran counts as ready.
 pub(crate) fn wait_until_ready(
     layout: &Layout,
     service: &Service,
@@ -121,7 +121,7 @@ pub(crate) fn wait_until_ready(
     Ok(())
 }
 
-/// Stops a service if it is still the process that was started.
+/// Stops a service if its process is still the one that was started.
 pub(crate) fn stop(layout: &Layout, name: &str) -> Result<(), Failure> {
     let Some(record) = Record::read(layout, name)? else {
         return Ok(());
@@ -133,7 +133,7 @@ pub(crate) fn stop(layout: &Layout, name: &str) -> Result<(), Failure> {
     Record::forget(layout, name)
 }
 
-/// The process of a service, if it runs.
+/// The process id of a service, if it runs.
 pub(crate) fn running(layout: &Layout, name: &str) -> Result<Option<u32>, Failure> {
     let record = Record::read(layout, name)?.filter(Record::is_alive);
     Ok(record.map(|record| record.pid))
@@ -142,7 +142,7 @@ pub(crate) fn running(layout: &Layout, name: &str) -> Result<Option<u32>, Failur
 fn stop_signal(name: &str) -> Signal {
     match name {
         "memcached" | "memcached-c" | "nginx" => Signal::TERM,
-        // uWSGI ends its workers at once, PostgreSQL its sessions; by TERM both would wait for them.
+        // On INT, uWSGI ends its workers and PostgreSQL its sessions; on TERM both would wait.
         _ => Signal::INT,
     }
 }

@@ -1,4 +1,4 @@
-//! Which process a service is, so that only that one is ever stopped.
+//! Records of the services' processes, so that no other process is ever stopped.
 
 use std::fs;
 use std::path::PathBuf;
@@ -11,13 +11,13 @@ use super::config::write_private;
 use super::layout::Layout;
 use crate::failure::{Context, Failure};
 
-/// Which process a service is. A process id alone would not do: the system uses ids again.
+/// Identifies the process of a service. A process id alone would not do, because ids are reused.
 pub(crate) struct Record {
     pub(crate) pid: u32,
-    /// When the process began, in clock ticks since the boot.
+    /// The start time of the process, in clock ticks since boot.
     began: u64,
     boot: String,
-    /// Of the configuration it was started with.
+    /// The fingerprint of the configuration that the service was started with.
     pub(crate) fingerprint: String,
 }
 
@@ -26,7 +26,7 @@ impl Record {
         layout.path("run").join(format!("{name}.pid"))
     }
 
-    /// The record of a process that was just started.
+    /// The record of a newly started process.
     pub(crate) fn of(pid: u32, fingerprint: String) -> Result<Self, Failure> {
         let process = ProcessState::of(pid)
             .ok_or_else(|| Failure::new(format!("process {pid} ended at once")))?;
@@ -62,14 +62,14 @@ impl Record {
         })
     }
 
-    /// Keeps the record for the next command.
+    /// Writes the record for later commands.
     pub(crate) fn write(&self, layout: &Layout, name: &str) -> Result<(), Failure> {
         let Self { pid, began, boot, fingerprint } = self;
         let text = format!("{pid} {began} {boot} {fingerprint}\n");
         write_private(&Self::path(layout, name), &text)
     }
 
-    /// Whether the process still runs and is the same one.
+    /// Whether the process still runs and is the recorded one.
     pub(crate) fn is_alive(&self) -> bool {
         let same_boot = boot_id().is_ok_and(|boot| boot == self.boot);
         same_boot
@@ -77,7 +77,7 @@ impl Record {
                 .is_some_and(|process| process.began == self.began && !process.is_zombie)
     }
 
-    /// Ends the process by `signal`, or by force when that does not help.
+    /// Ends the process with `signal`, and kills it if that does not suffice.
     pub(crate) fn end(&self, signal: Signal) -> Result<(), Failure> {
         let pid = i32::try_from(self.pid)
             .ok()
@@ -92,7 +92,7 @@ impl Record {
     }
 
     fn ends_by(&self, kill: impl FnOnce() -> rustix::io::Result<()>) -> bool {
-        // A process that just ended cannot be signalled; the poll sees that it is gone.
+        // Signalling a process that has just ended fails; the poll notices that it is gone.
         let _ = kill();
         let deadline = Instant::now() + STOP_DEADLINE;
         while self.is_alive() {
@@ -105,7 +105,7 @@ impl Record {
     }
 }
 
-/// What the kernel says about a process.
+/// The kernel's data about a process.
 struct ProcessState {
     began: u64,
     is_zombie: bool,
@@ -114,7 +114,7 @@ struct ProcessState {
 impl ProcessState {
     fn of(pid: u32) -> Option<Self> {
         let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The name in parentheses may hold spaces; what follows it does not.
+        // The name in parentheses may contain spaces; the fields after it do not.
         let (_, fields) = text.rsplit_once(") ")?;
         let fields: Vec<&str> = fields.split(' ').collect();
         Some(Self {

@@ -1,4 +1,4 @@
-//! Empties a Glance below its API, where a deleted image leaves its id behind.
+//! Empties a Glance through its database, because the API keeps the ids of deleted images.
 
 use std::fs;
 use std::path::Path;

@@ -12,9 +12,9 @@ pub(crate) struct Application<'a> {
     pub(crate) module: &'static str,
     pub(crate) workers: u8,
     pub(crate) port: Port,
-    /// Settings of the environment, as `NAME=value`.
+    /// Environment variables, as `NAME=value`.
     pub(crate) environment: &'a [String],
-    /// What the application itself reads.
+    /// The configuration files that the application itself reads.
     pub(crate) configuration: &'a [Installed],
     pub(crate) ready: Ready,
 }

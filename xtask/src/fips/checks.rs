@@ -1,4 +1,4 @@
-//! What must hold in FIPS mode.
+//! The checks in FIPS mode.
 
 use std::fs;
 
@@ -10,8 +10,8 @@ use super::tool::Tool;
 use crate::failure::{Context, Failure};
 use crate::stage::{Server, write_certificates, write_images};
 
-/// Writes certificates, and images whose records have both digests: for that, `outside` is the
-/// tool outside FIPS mode.
+/// Writes certificates, and images whose records have both digests. `outside`, the tool outside
+/// FIPS mode, computes the digests.
 pub(crate) fn set_stage(root: &Root, outside: &Tool<'_>) -> Result<(), Failure> {
     let stage = root.path("/stage");
     if stage.exists() {
@@ -24,7 +24,7 @@ pub(crate) fn set_stage(root: &Root, outside: &Tool<'_>) -> Result<(), Failure> 
     expect_digests(root, "/stage/a", &["checksum", "os_hash_value"])
 }
 
-/// `--require-fips` asks the library, and a configuration that is almost right is not enough.
+/// `--require-fips` asks the OpenSSL library, and refuses a configuration that is nearly right.
 pub(crate) fn what_is_not_in_fips_mode_does_not_start(native: &Tool<'_>) -> Result<(), Failure> {
     let refused = "FIPS mode is required";
     for (configuration, why) in [
@@ -38,7 +38,7 @@ pub(crate) fn what_is_not_in_fips_mode_does_not_start(native: &Tool<'_>) -> Resu
     Ok(())
 }
 
-/// Servers, copy and comparison work, and nobody computes MD5.
+/// Servers, copy and comparison work, and no part computes MD5.
 pub(crate) fn images_are_copied_without_md5(root: &Root, tool: &Tool<'_>) -> Result<(), Failure> {
     tool.run(&["--version"], 0, &[", in FIPS mode"])?;
     let target = format!("/stage/b-{}", tool.name());
@@ -50,7 +50,7 @@ pub(crate) fn images_are_copied_without_md5(root: &Root, tool: &Tool<'_>) -> Res
     expect_digests(root, &target, &["os_hash_value"])
 }
 
-/// What can't be verified is not copied, and named.
+/// An image that cannot be verified is named and not copied.
 pub(crate) fn an_image_with_md5_alone_is_refused(
     root: &Root,
     tool: &Tool<'_>,
@@ -65,7 +65,7 @@ pub(crate) fn an_image_with_md5_alone_is_refused(
     }
 }
 
-/// A server that offers nothing approved gets no request.
+/// A server that offers no approved algorithm receives no request.
 pub(crate) fn servers_without_approved_algorithms_are_refused(
     root: &Root,
     tool: &Tool<'_>,
@@ -78,7 +78,7 @@ pub(crate) fn servers_without_approved_algorithms_are_refused(
     Ok(())
 }
 
-/// The handshake succeeds; the answer, a page about it, is none of a Glance.
+/// The handshake succeeds. The answer is `s_server`'s status page, not one of a Glance.
 pub(crate) fn the_same_servers_are_reached_outside_fips_mode(
     root: &Root,
     outside: &Tool<'_>,
@@ -90,7 +90,7 @@ pub(crate) fn the_same_servers_are_reached_outside_fips_mode(
     Ok(())
 }
 
-/// OpenSSL's own server, outside FIPS mode.
+/// OpenSSL's `s_server`, outside FIPS mode.
 fn openssl_server(root: &Root, offers: &[&str]) -> Result<Server, Failure> {
     let mut command = root.command("openssl");
     command.env("OPENSSL_CONF", DEBIAN).args(["s_server", "-accept", "127.0.0.1:0", "-www"]);
@@ -98,7 +98,7 @@ fn openssl_server(root: &Root, offers: &[&str]) -> Result<Server, Failure> {
     Server::start(&mut command, "ACCEPT ")
 }
 
-/// An image of the old tool: its record knows no other digest.
+/// An image dumped by the old tool, whose record has MD5 as the only digest.
 fn write_image_with_md5_alone(root: &Root) -> std::io::Result<()> {
     let directory = root.path("/stage/md5");
     fs::create_dir_all(&directory)?;
@@ -111,7 +111,7 @@ fn write_image_with_md5_alone(root: &Root) -> std::io::Result<()> {
     fs::write(directory.join(ID).with_extension("img"), "abc")
 }
 
-/// Fails unless the images of a dump have these digests and no others.
+/// Fails unless the images of a dump have exactly these digests.
 fn expect_digests(root: &Root, dump: &str, wanted: &[&str]) -> Result<(), Failure> {
     for record in records(root, dump)? {
         let image = &record["image"];
@@ -124,7 +124,7 @@ fn expect_digests(root: &Root, dump: &str, wanted: &[&str]) -> Result<(), Failur
     Ok(())
 }
 
-/// The records of a dump.
+/// Reads the records of a dump.
 fn records(root: &Root, dump: &str) -> Result<Vec<Value>, Failure> {
     let mut records = Vec::new();
     for entry in fs::read_dir(root.path(dump)).context(|| dump.to_owned())? {
@@ -141,7 +141,7 @@ fn records(root: &Root, dump: &str) -> Result<Vec<Value>, Failure> {
 const CA: &str = "/stage/ca.pem";
 const ID: &str = "6d55dd55-053a-4765-b7bc-b30df0ea3861";
 
-/// What servers offer that have nothing approved.
+/// Options of servers that offer no approved algorithm.
 const NOT_APPROVED: [&[&str]; 3] = [
     &["-tls1_3", "-ciphersuites", "TLS_CHACHA20_POLY1305_SHA256"],
     &["-tls1_3", "-groups", "X25519"],

@@ -1,4 +1,4 @@
-//! `cargo xtask fips`: the tool in FIPS mode, in a Debian 13 with OpenSSL's FIPS provider.
+//! `cargo xtask fips`: tests the tool in FIPS mode, in a Debian 13 with OpenSSL's FIPS provider.
 
 mod checks;
 mod openssl;
@@ -14,7 +14,7 @@ use crate::workspace;
 use root::Root;
 use tool::Tool;
 
-/// Makes the root, builds the tool in it with each stack that has a FIPS mode, and tries both.
+/// Creates the root, builds the tool in it with each stack that has a FIPS mode, and tests both.
 pub(crate) fn run() -> Result<(), Failure> {
     if !rustix::process::geteuid().is_root() {
         return Err(Failure::new("FIPS mode is tried in a root directory: it needs root"));
@@ -33,9 +33,9 @@ pub(crate) fn run() -> Result<(), Failure> {
         checks::an_image_with_md5_alone_is_refused(&root, tool)?;
         checks::servers_without_approved_algorithms_are_refused(&root, tool)?;
     }
-    // What was refused above is refused for its algorithms, and for nothing else.
+    // The servers refused above are refused only for their algorithms.
     checks::the_same_servers_are_reached_outside_fips_mode(&root, &native.with(openssl::DEBIAN))?;
-    // In FIPS mode, too, the right servers are trusted, and no others.
+    // In FIPS mode, certificate trust is the same as outside.
     root.test("transport-native")?;
     say(format_args!("fips: all holds, after {:.0} s", begin.elapsed().as_secs_f64()));
     Ok(())

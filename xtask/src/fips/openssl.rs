@@ -1,4 +1,4 @@
-//! OpenSSL's configuration in the root: with the FIPS provider active, and almost so.
+//! OpenSSL configurations in the root: with the FIPS provider active, and nearly so.
 
 use std::fs;
 use std::process::Stdio;
@@ -7,16 +7,16 @@ use super::root::Root;
 use crate::failure::{Context, Failure};
 use crate::shell::succeed;
 
-/// A configuration, by its path inside the root.
+/// The path of a configuration inside the root.
 pub(crate) type Configuration = &'static str;
 
-/// The root's own: FIPS mode.
+/// The default configuration of the root: FIPS mode.
 pub(crate) const FIPS: Configuration = "/etc/ssl/openssl.cnf";
-/// As Debian installs it: no FIPS provider.
+/// Debian's default: no FIPS provider.
 pub(crate) const DEBIAN: Configuration = "/etc/ssl/openssl-debian.cnf";
-/// FIPS mode is asked for, but its provider is not loaded.
+/// The configuration asks for FIPS mode without loading the provider.
 pub(crate) const WITHOUT_PROVIDER: Configuration = "/etc/ssl/openssl-without-provider.cnf";
-/// The FIPS provider is preferred, but the default one answers where it does not.
+/// The FIPS provider is preferred, but the default provider serves the algorithms it lacks.
 pub(crate) const PREFERRED: Configuration = "/etc/ssl/openssl-preferred.cnf";
 
 /// Activates the FIPS provider, as the README says.
@@ -40,7 +40,7 @@ pub(crate) fn activate(root: &Root) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Where OpenSSL keeps its modules.
+/// The directory of OpenSSL's modules.
 fn modules(root: &Root) -> Result<String, Failure> {
     let mut version = root.command("openssl");
     let output = version.args(["version", "-m"]).stderr(Stdio::inherit()).output();

@@ -1,4 +1,4 @@
-//! A Debian 13 in a directory, where programs run by `chroot`. Nothing is mounted there.
+//! A Debian 13 in a directory, in which programs run through `chroot`. Nothing is mounted there.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -10,11 +10,11 @@ use crate::say::say;
 use crate::shell::{cargo_output, install, succeed};
 use crate::workspace;
 
-/// The root directory.
+/// The root directory of the Debian system.
 pub(crate) struct Root(PathBuf);
 
 impl Root {
-    /// Makes the root below `directory`, where it is not there yet.
+    /// Creates the root below `directory`, unless it exists.
     pub(crate) fn make(directory: &Path) -> Result<Self, Failure> {
         fs::create_dir_all(directory).context(|| directory.display().to_string())?;
         let root = directory.join("root");
@@ -34,28 +34,28 @@ impl Root {
         Ok(Self(root))
     }
 
-    /// The path of a file of the root, as seen from outside.
+    /// The path of a file of the root, from outside.
     pub(crate) fn path(&self, inside: &str) -> PathBuf {
         self.0.join(inside.trim_start_matches('/'))
     }
 
-    /// A program of the root, in an environment of its own.
+    /// A command that runs a program of the root in a clean environment.
     pub(crate) fn command(&self, program: &str) -> Command {
         let mut command = Command::new("chroot");
         command.env_clear().envs([("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"), ("HOME", "/root")]);
-        // Without /proc, Go can't find itself.
+        // Go can't find its own root without /proc.
         command.env("GOROOT", "/usr/lib/go");
         command.arg(&self.0).arg(program);
         command
     }
 
-    /// Brings the workspace and the sources of its dependencies into the root.
+    /// Copies the workspace and the sources of its dependencies into the root.
     pub(crate) fn bring_source(&self) -> Result<(), Failure> {
         self.copy_workspace()?;
         self.vendor()
     }
 
-    /// Builds the tool with Debian's Rust, and returns the binary's path inside.
+    /// Builds the tool with Debian's Rust. Returns the path of the binary inside the root.
     pub(crate) fn build(&self, features: &str) -> Result<String, Failure> {
         say(format_args!("fips: building with {features}"));
         let arguments = ["-p", "replicator-cli", "--no-default-features", "--features", features];
@@ -66,7 +66,7 @@ impl Root {
         Ok(binary)
     }
 
-    /// Runs the tests of a package in the root.
+    /// Runs the tests of a package inside the root.
     pub(crate) fn test(&self, package: &str) -> Result<(), Failure> {
         say(format_args!("fips: testing {package}"));
         self.cargo("test", &["-p", package])
@@ -82,7 +82,7 @@ impl Root {
         succeed(&mut cargo)
     }
 
-    /// Copies the workspace, with its times: cargo builds what is newer.
+    /// Copies the workspace with its modification times, because cargo rebuilds newer files.
     fn copy_workspace(&self) -> Result<(), Failure> {
         let (from, to) = (workspace::root(), self.path("/source"));
         succeed(Command::new("rm").arg("-rf").arg(&to))?;
@@ -98,7 +98,7 @@ impl Root {
         succeed(&mut copy)
     }
 
-    /// Copies the sources of all dependencies: the cargo inside needs no network.
+    /// Copies the sources of all dependencies, so that cargo inside the root needs no network.
     fn vendor(&self) -> Result<(), Failure> {
         let lock = workspace::root().join("Cargo.lock");
         let version = fs::read_to_string(&lock).context(|| lock.display().to_string())?;
@@ -109,7 +109,7 @@ impl Root {
     }
 }
 
-/// Runs a program that talks much.
+/// Runs a program with much output, which goes to a log file.
 fn logged(command: &mut Command, log: &Path) -> Result<(), Failure> {
     let file = File::create(log).context(|| log.display().to_string())?;
     let errors = file.try_clone().context(|| log.display().to_string())?;
@@ -117,7 +117,7 @@ fn logged(command: &mut Command, log: &Path) -> Result<(), Failure> {
     outcome.context(|| format!("see {}", log.display()))
 }
 
-/// Debian's Rust, what `native-tls` takes, and what the FIPS module of AWS-LC takes.
+/// Debian's Rust, and the build requirements of `native-tls` and of AWS-LC's FIPS module.
 const PACKAGES: &[&str] = &[
     "cargo",
     "gcc",
@@ -133,7 +133,8 @@ const PACKAGES: &[&str] = &[
     "make",
 ];
 
-/// Built once and run for seconds: optimizing dependencies would take longer.
+/// Profile settings. The binary is built once and runs for seconds, so optimizing the dependencies
+/// would cost more than it gains.
 const SETTINGS: &[&str] = &[
     "source.crates-io.replace-with='vendored'",
     "source.vendored.directory='/vendor'",

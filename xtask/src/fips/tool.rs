@@ -31,7 +31,7 @@ impl<'a> Tool<'a> {
         self.binary.rsplit('/').next().unwrap_or_default()
     }
 
-    /// Serves a directory, and demands FIPS mode by the variable.
+    /// Serves a directory, with FIPS mode required through the environment variable.
     pub(crate) fn serve(&self, directory: &str) -> Result<Server, Failure> {
         let line = ["serve", directory, "--writable", "--listen", "127.0.0.1:0"];
         let mut command = self.command(&line);
@@ -39,7 +39,8 @@ impl<'a> Tool<'a> {
         Server::start(command.env("GLANCE_REPLICATOR_REQUIRE_FIPS", "1"), " on https://")
     }
 
-    /// Runs the tool, shows what it says, and fails unless it exits with `exit` and says `words`.
+    /// Runs the tool and shows its output. Fails unless it exits with `exit` and prints all
+    /// `words`.
     pub(crate) fn run(&self, line: &[&str], exit: i32, words: &[&str]) -> Result<(), Failure> {
         say(format_args!("$ {} {}", self.name(), line.join(" ")));
         let output = self.command(line).output().context(|| "cannot run the tool")?;

@@ -1,8 +1,9 @@
-//! `cargo xtask interop`: tests and clients that others wrote, at `serve`.
+//! `cargo xtask interop`: runs other projects' tests and clients against `serve`.
 //!
-//! Tempest's image tests, openstacksdk's functional image tests, and every verb of glanceclient and of
-//! `openstack image`, which sign in to the Keystone of `cargo xtask cloud` and find `serve` in its
-//! catalogue. What a real Glance passes, `serve` passes, unless `docs/serve.md` lists it.
+//! These are Tempest's image tests, openstacksdk's functional image tests, and every verb of
+//! glanceclient and of `openstack image`. They sign in to the Keystone of `cargo xtask cloud` and
+//! find `serve` in its catalogue. Everything that passes on a real Glance has to pass on `serve`,
+//! unless `docs/serve.md` lists it.
 
 mod python;
 mod server;
@@ -27,21 +28,21 @@ use server::Site;
 use suites::{Outcome, Suite};
 use verdict::Verdict;
 
-/// What is run, and where.
+/// The arguments of `cargo xtask interop`.
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// Run everything at a real Glance first, and write down what it passes: minutes.
+    /// First run everything against a real Glance and record what passes (takes minutes).
     #[arg(long)]
     record: bool,
-    /// The tool to run; it is built unless it is named.
+    /// The tool to run; built when not given.
     #[arg(long, value_name = "FILE")]
     binary: Option<PathBuf>,
 }
 
-/// The outcome of each test and verb, by its name.
+/// The outcome of each test and verb, by name.
 type Outcomes = BTreeMap<String, Outcome>;
 
-/// Runs everything, and fails when `serve` does not do what is expected of it.
+/// Runs everything, and fails when `serve` does not behave as expected.
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     let binary = match &arguments.binary {
         Some(path) => path.clone(),
@@ -72,7 +73,7 @@ fn built() -> Result<PathBuf, Failure> {
     Ok(workspace::target()?.join("debug/glance-replicator"))
 }
 
-/// Runs the suites at the same time, each at a `serve` of its own.
+/// Runs the suites concurrently, each against a separate `serve`.
 fn at_serve(directory: &Path, python: &Python, binary: &Path) -> Result<Outcomes, Failure> {
     thread::scope(|scope| {
         let at_its_own = |suite| {
@@ -103,7 +104,7 @@ fn all_of<const N: usize>(found: [Result<Outcomes, Failure>; N]) -> Result<Outco
     })
 }
 
-/// Writes down what a real Glance passes.
+/// Records what passes on a real Glance.
 fn record(found: &Outcomes) -> Result<(), Failure> {
     let passed = found.iter().filter(|(_, outcome)| outcome.is_passed());
     let names: Vec<&str> = passed.map(|(name, _)| name.as_str()).collect();
@@ -111,7 +112,7 @@ fn record(found: &Outcomes) -> Result<(), Failure> {
     fs::write(&path, names.join("\n") + "\n").context(|| format!("cannot write {}", path.display()))
 }
 
-/// What a real Glance passes.
+/// Returns what passes on a real Glance.
 fn recorded() -> Result<Vec<String>, Failure> {
     Ok(text(&workspace::root().join(RECORD))?.lines().map(str::to_owned).collect())
 }
@@ -124,5 +125,5 @@ fn text(path: &Path) -> Result<String, Failure> {
     fs::read_to_string(path).context(|| format!("cannot read {}", path.display()))
 }
 
-/// Where it stands what a real Glance passes.
+/// The file that records what passes on a real Glance.
 const RECORD: &str = "xtask/interop/passed.txt";

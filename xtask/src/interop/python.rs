@@ -1,4 +1,4 @@
-//! The Python that runs the suites: the cloud's, and what only the suites need.
+//! The Python environment of the suites: the cloud's packages plus those that only the suites need.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,28 +18,28 @@ pub(crate) struct Python {
 }
 
 impl Python {
-    /// Makes it, once, in `directory`.
+    /// Creates the environment in `directory` the first time.
     pub(crate) fn install(directory: &Path, cloud: &Path) -> Result<Self, Failure> {
         let venv = directory.join("venv");
         let version = format!("{REQUIREMENTS}{}", cloud.display());
         once(&venv.join("installed"), &version, || {
             say("interop: installing Tempest");
             succeed(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv))?;
-            // Its packages are found here, too: the clients are the cloud's.
+            // Adds the cloud's packages to the search path, because the clients are the cloud's.
             let cloud = packages(&cloud.join("venv"))?.display().to_string();
             let path = packages(&venv)?.join("cloud.pth");
             fs::write(&path, cloud).context(|| format!("cannot write {}", path.display()))?;
             let list = directory.join("requirements.txt");
             fs::write(&list, REQUIREMENTS)
                 .context(|| format!("cannot write {}", list.display()))?;
-            // pip keeps the caller's environment: it knows where packages come from.
+            // pip keeps the caller's environment, which configures the package index.
             let mut pip = Command::new(venv.join("bin/pip"));
             succeed(pip.args(["install", "--quiet", "--requirement"]).arg(&list))
         })?;
         Ok(Self { program: venv.join("bin/python"), cloud: cloud.to_owned() })
     }
 
-    /// Runs a script, which stands in `text`.
+    /// A command that runs the Python script `text`.
     pub(crate) fn command(&self, text: &str) -> Command {
         let mut command = sheltered(&self.program);
         command.args(["-c", text]);
@@ -47,7 +47,7 @@ impl Python {
     }
 }
 
-/// The directory of the packages of an environment, whose name says Python's version.
+/// The package directory of an environment, whose name contains Python's version.
 fn packages(venv: &Path) -> Result<PathBuf, Failure> {
     let missing = || Failure::new(format!("{} is not a Python environment", venv.display()));
     let mut versions = fs::read_dir(venv.join("lib")).context(|| venv.display().to_string())?;

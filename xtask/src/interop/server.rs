@@ -1,4 +1,4 @@
-//! The Glance that the suites are run at: a real one, or `serve`.
+//! The Glance that the suites run against: a real one, or `serve`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,13 +11,13 @@ use crate::failure::{Context, Failure};
 use crate::shell::succeed;
 use crate::stage::Server;
 
-/// A Glance that is prepared for the suites, until it is dropped.
+/// A Glance prepared for the suites; dropping the value reverts the preparation.
 pub(crate) struct Site<'a> {
-    /// What belongs to it: configurations, and what the suites write.
+    /// The directory for configurations and the suites' files.
     pub(crate) directory: PathBuf,
     region: String,
     python: &'a Python,
-    /// Ends with it.
+    /// The `serve` process, which stops when the site is dropped.
     server: Option<Server>,
 }
 
@@ -30,7 +30,7 @@ impl<'a> Site<'a> {
         Self { directory, region, python, server: None }.prepared()
     }
 
-    /// A new dump that `serve` serves, for one suite.
+    /// `serve` with a new dump, for one suite.
     pub(crate) fn serving(
         directory: &Path,
         python: &'a Python,
@@ -44,7 +44,7 @@ impl<'a> Site<'a> {
         let pki = python.cloud.join("pki");
         let mut command = sheltered(binary);
         command.arg("serve").arg(&dump).args(["--writable", "--listen", "127.0.0.1:0"]);
-        // The certificate of a real Glance of the cloud, which all trust.
+        // The certificate of a real Glance of the cloud, which all clients trust.
         command.arg("--cert").arg(pki.join("glance-a.pem"));
         command.arg("--key").arg(pki.join("glance-a.key"));
         let server = Some(Server::start(&mut command, " on https://")?);
@@ -52,7 +52,7 @@ impl<'a> Site<'a> {
         Self { directory, region, python, server }.prepared()
     }
 
-    /// What it is called.
+    /// The name of the kind of Glance.
     pub(crate) fn name(&self) -> &'static str {
         if self.server.is_some() { "serve" } else { "a real Glance" }
     }
@@ -74,12 +74,12 @@ impl<'a> Site<'a> {
 
 impl Drop for Site<'_> {
     fn drop(&mut self) {
-        // The next `up` removes what is left behind here.
+        // The next `up` removes the remains of a failed `down`.
         let _ = succeed(&mut self.prepare("down"));
     }
 }
 
-/// Writes a dump without images, and with the namespace that the clients look at.
+/// Writes a dump without images, but with the namespace that the clients read.
 fn write_dump(directory: &Path) -> Result<(), Failure> {
     let metadefs = directory.join("metadefs");
     fs::create_dir_all(&metadefs).context(|| metadefs.display().to_string())?;

@@ -1,4 +1,4 @@
-//! The suites, and what became of each of their tests.
+//! The suites, and the outcome of each of their tests.
 
 use std::fmt;
 use std::fs::{self, File};
@@ -11,7 +11,7 @@ use super::python::Python;
 use super::server::Site;
 use crate::failure::{Context, Failure};
 
-/// What others wrote.
+/// A suite of another project.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Suite {
     /// The integration tests of `OpenStack`.
@@ -34,11 +34,11 @@ impl fmt::Display for Suite {
     }
 }
 
-/// What became of a test.
+/// The outcome of a test.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Passed,
-    /// It failed or was left out, and why.
+    /// The test failed or was skipped, with the reason.
     Other(String),
 }
 
@@ -48,10 +48,10 @@ impl Outcome {
     }
 }
 
-/// Runs a suite at a Glance.
+/// Runs a suite against a Glance.
 pub(crate) fn run(suite: Suite, at: &Site<'_>, python: &Python) -> Result<Outcomes, Failure> {
     let directory = &at.directory;
-    // One of openstacksdk's tests uploads it.
+    // One of openstacksdk's tests uploads this file.
     let any = directory.join("CONTRIBUTING.rst");
     fs::write(&any, "some text\n").context(|| any.display().to_string())?;
     let errors = directory.join(format!("{suite}.log"));
@@ -94,13 +94,13 @@ fn command(suite: Suite, at: &Site<'_>, python: &Python) -> Command {
     }
 }
 
-/// Reads what a suite said: a line of JSON for each test, and whatever else it printed.
+/// Parses the output of a suite: a line of JSON for each test, among any other output.
 fn read(said: &str) -> Outcomes {
     let lines = said.lines().filter_map(|line| {
-        // A test may have printed something in front.
+        // A test may have printed text in front of the JSON.
         let line = &line[line.find(r#"{"test": "#)?..];
         let line: Value = serde_json::from_str(line).ok()?;
-        // Tempest puts the test's permanent id behind its name.
+        // Tempest appends the test's permanent id to its name.
         let name = line["test"].as_str()?.split('[').next()?.to_owned();
         let outcome = match (line["outcome"].as_str()?, line["why"].as_str()?) {
             ("passed", _) => Outcome::Passed,
@@ -111,7 +111,8 @@ fn read(said: &str) -> Outcomes {
     lines.collect()
 }
 
-/// By which names openstacksdk's tests find the clouds of `prepare.py`, and how long they wait.
+/// Variables that tell openstacksdk's tests the names of the clouds of `prepare.py` and the
+/// timeouts.
 const SDK_CLOUDS: [(&str, &str); 7] = [
     ("OS_CLOUD", "admin"),
     ("OPENSTACKSDK_OPERATOR_CLOUD", "admin"),

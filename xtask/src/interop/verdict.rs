@@ -1,24 +1,24 @@
-//! Whether `serve` does what is expected of it.
+//! Decides whether `serve` behaves as expected.
 
 use std::collections::BTreeSet;
 
 use super::Outcomes;
 use super::suites::Outcome;
 
-/// What is to be said of a run.
+/// The verdict on a run.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Verdict {
-    /// How many passed that a real Glance passes.
+    /// Number of tests that passed on `serve` and on a real Glance.
     pub(crate) passed: usize,
-    /// How many are listed, and did not.
+    /// Number of listed tests that did not pass on `serve`, as expected.
     pub(crate) listed: usize,
-    /// What is not as it should be, a line each.
+    /// Deviations, one line each.
     pub(crate) reds: Vec<String>,
 }
 
 impl Verdict {
-    /// Compares what was found with what a real Glance passes, less what is listed. An entry of the
-    /// list that passes, or that no real Glance passes, has no business there.
+    /// Compares the outcomes with what passes on a real Glance, except the listed tests. It is an
+    /// error to list a test that passes on `serve`, or that does not pass on a real Glance.
     pub(crate) fn of(found: &Outcomes, real: &[String], listed: &BTreeSet<String>) -> Self {
         let mut verdict = Self { passed: 0, listed: 0, reds: Vec::new() };
         for name in real {
@@ -43,14 +43,14 @@ impl Verdict {
     }
 }
 
-/// The end of a traceback, which says what happened.
+/// The end of a traceback, which names the error.
 fn last_lines(why: &str) -> String {
     let lines: Vec<&str> = why.lines().filter(|line| !line.trim().is_empty()).collect();
     lines[lines.len().saturating_sub(5)..].join(" | ")
 }
 
-/// The tests and verbs that a document lists: what stands between backticks in the items of the lists
-/// below [`HEADING`].
+/// The tests and verbs that a document lists: the text between backticks in the list items below
+/// [`HEADING`].
 pub(crate) fn listed(document: &str) -> BTreeSet<String> {
     let section = document.split("\n## ").find(|section| section.starts_with(HEADING));
     let items = section.into_iter().flat_map(str::lines).filter(|line| line.starts_with("- "));

@@ -1,4 +1,4 @@
-//! `--via glance-download` and `auto`: the target gets data from the source.
+//! `--via glance-download` and `auto`: the target downloads the data from the source.
 
 use std::process::Command;
 
@@ -8,7 +8,8 @@ use glance_core::store::Activation;
 
 use crate::suites::cloud::via::{Scene, attributes, mebibytes};
 
-/// The bytes of all requests and answers of the tool since these marks, as the servers count them.
+/// The bytes of all requests and answers of the tool since these marks, according to the access
+/// logs.
 fn bytes_since(scene: &Scene, marks: &[(&str, usize)]) -> u64 {
     let count = |line: &str, field: &str| -> u64 {
         let value = line.split(' ').find_map(|word| word.strip_prefix(field));
@@ -45,7 +46,7 @@ async fn a_gibibyte_does_not_pass_through_here() {
     scene.a.update(&image, &protected).await.unwrap();
 
     let marks = ["a", "b", "keystone"].map(|server| (server, scene.cloud.mark(server)));
-    // Glance takes hw_disk_bus along although it is dropped.
+    // Glance's import copies hw_disk_bus although the mapping drops it.
     let line = ["livecopy", "a", "b", "--via", "glance-download", "--id", image.id.as_str()];
     let line = [&line[..], &["-D", "hw_disk_bus"]].concat();
     let run = scene.cloud.replicator(&line).exits(0);
@@ -86,7 +87,7 @@ async fn what_the_target_cannot_get_is_sent_from_here() {
     scene.assert_same(&image.id);
 }
 
-/// The import begins, and fails: with the token of somebody who does not see the source's image.
+/// The import fails after its start, because the token's user cannot see the source's image.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_import_that_fails_leaves_a_record_that_takes_the_data() {
     let scene = Scene::new().await;

@@ -1,5 +1,5 @@
-//! Data that the target gets by itself, and where it puts it, on the real Glances (`cargo xtask
-//! cloud up`).
+//! Imports by the target itself, and the stores that receive the data, on the real Glances (`cargo
+//! xtask cloud up`).
 
 mod download;
 mod stores;
@@ -18,7 +18,7 @@ use transport_hyper::TlsAcceptor;
 
 use crate::support::real_cloud::{Cloud, STACKS, transport};
 
-/// The two Glances of one Keystone, without what a test has made there once it is over.
+/// The two Glances of one Keystone. Images created by the test are deleted at its end.
 struct Scene {
     cloud: Cloud,
     a: GlanceStore,
@@ -31,7 +31,7 @@ impl Scene {
         Self::at(Cloud::find_shared()).await
     }
 
-    /// Without other tests beside it.
+    /// Like `new`, with exclusive access to the cloud.
     async fn alone() -> Self {
         Self::at(Cloud::find()).await
     }
@@ -41,27 +41,27 @@ impl Scene {
         Self { cloud, a, b, made: Mutex::default() }
     }
 
-    /// A new id, whose images are deleted in the end.
+    /// A new image id; its images are deleted at the end.
     fn id(&self) -> ImageId {
         let id = ImageId::random();
         self.made.lock().unwrap().push(id.clone());
         id
     }
 
-    /// Makes an image at A.
+    /// Creates an image at A.
     async fn image(&self, attributes: Attributes, data: Body) -> Image {
         let image = Image::queued(self.id(), attributes);
         self.a.create(&image).await.unwrap();
         self.a.upload(&image.id, data).await.unwrap()
     }
 
-    /// The requests to B about an image that were meant to change something, since a mark.
+    /// The modifying requests to B about an image since a mark.
     fn writes_since(&self, mark: usize, id: &ImageId) -> Vec<String> {
         let writes = self.cloud.writes_since("b", mark).into_iter();
         writes.filter(|line| line.contains(id.as_str())).collect()
     }
 
-    /// Fails the test unless an independent judge finds A's image at B, in every field.
+    /// Fails the test unless `cloud/judge.py` finds A's image at B with every field equal.
     #[track_caller]
     fn assert_same(&self, id: &ImageId) {
         let judgement = self.cloud.judge("a", "b", &["--ignore", provenance::SOURCE]);
@@ -96,7 +96,7 @@ async fn glance(cloud: &Cloud, name: &str) -> GlanceStore {
     GlanceStore::new(name, transport, endpoint, session)
 }
 
-/// What speaks TLS for a server of a test.
+/// The TLS acceptor of a test server.
 fn acceptor(chain: &[u8], key: &[u8]) -> Arc<dyn TlsAcceptor> {
     #[cfg(feature = "rustls")]
     return transport_rustls::acceptor(chain, key).unwrap();
@@ -113,7 +113,7 @@ fn attributes(name: &str) -> Attributes {
     }
 }
 
-/// Data of so many MiB, no two of which are alike, and none like those of another seed.
+/// Data of `count` MiB in which all MiB differ from each other and from those of other seeds.
 fn mebibytes(count: u64, seed: u64) -> Body {
     let mut word = seed;
     let words = std::iter::from_fn(|| {

@@ -1,4 +1,4 @@
-//! `--store`, `--store-map` and `--also-store`: where the target puts data.
+//! `--store`, `--store-map` and `--also-store`: the stores in which the target puts data.
 
 use glance_core::ImageStore;
 use glance_core::image::Visibility;
@@ -6,7 +6,7 @@ use glance_core::store::Activation;
 
 use crate::suites::cloud::via::{Scene, attributes, mebibytes};
 
-/// Copies an image of A with these options, and gives the stores of B that have it.
+/// Copies an image of A with these options. Returns the stores of B that have it.
 async fn placed(scene: &Scene, seed: u64, options: &[&str]) -> Vec<String> {
     let image = scene.image(attributes("placed"), mebibytes(1, seed)).await;
     let line = ["livecopy", "a", "b", "--id", image.id.as_str()];
@@ -40,7 +40,7 @@ async fn a_store_that_was_not_reached_is_reached_by_the_next_run() {
     let scene = Scene::new().await;
     let image = scene.image(attributes("of alice"), mebibytes(1, 11)).await;
     let more = ["--also-store", "archive", "--owner", "caller", "--id", image.id.as_str()];
-    // Copying within a Glance is for administrators.
+    // Only administrators may copy between the stores of a Glance.
     let line = [&["sync", "a", "alice-b"], &more[..]].concat();
     for words in ["403 Forbidden", "it is in place and proven, but not in store archive"] {
         let run = scene.cloud.replicator(&line).exits(3);
@@ -60,7 +60,7 @@ async fn a_store_that_was_not_reached_is_reached_by_the_next_run() {
     assert_eq!(scene.writes_since(mark, &image.id), Vec::<String>::new());
 }
 
-/// Glance copies active images only: it is done before the replica is deactivated.
+/// Glance copies only active images between stores, so the copy precedes the deactivation.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deactivated_image_is_in_all_its_stores_too() {
     let scene = Scene::new().await;

@@ -1,4 +1,4 @@
-//! `--via web-download`: the target gets data from a web server.
+//! `--via web-download`: the target downloads the data from a web server.
 
 use std::fs;
 use std::sync::Arc;
@@ -23,8 +23,8 @@ use tokio::sync::Semaphore;
 
 use crate::suites::cloud::via::{Scene, attributes};
 
-/// A web server that has this at every path, but for `/none/…`; at `/slow/…` half of it until the
-/// gate opens.
+/// A web server that serves the data at every path except `/none/…`. At `/slow/…` it sends the
+/// second half only after the gate opens.
 #[derive(Debug)]
 struct Web {
     data: Bytes,
@@ -58,7 +58,7 @@ impl Transport for Web {
 }
 
 impl Web {
-    /// Serves `data`, with a certificate that the cloud trusts; gives the address, and the gate.
+    /// Serves `data` with a certificate that the cloud trusts. Returns the URL and the gate.
     async fn serve(scene: &Scene, data: &Bytes) -> (String, Arc<Semaphore>) {
         let read = |name: &str| fs::read(scene.cloud.directory.join("pki").join(name)).unwrap();
         let acceptor =
@@ -76,7 +76,7 @@ fn data(seed: u8) -> Bytes {
     (0..3_000_000_u32).map(|number| (number % 251) as u8 ^ seed).collect()
 }
 
-/// Copies what a web server has to B.
+/// A command line that imports an image from a web server into B.
 fn line<'a>(from: &'a str, template: &'a str, id: &'a ImageId) -> Vec<&'a str> {
     let line = ["sync", from, "b", "--via", "web-download", "--web-url", template, "--id"];
     [&line[..], &[id.as_str()]].concat()
@@ -121,7 +121,7 @@ async fn other_data_is_found_and_quarantined() {
     scene.cloud.replicator(&line("a", &template, &image.id)).exits(6);
 }
 
-/// The records have no digest in common, so the source is read.
+/// The records have no digest algorithm in common, so the source's data is read.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_records_do_not_prove_is_proven_by_reading() {
     let scene = Scene::new().await;
@@ -152,7 +152,7 @@ async fn what_records_do_not_prove_is_proven_by_reading() {
     assert_eq!(scene.b.get(&bad).await.unwrap().attributes.visibility, Visibility::Private);
 }
 
-/// After an import of it, Glance keeps a record that can't be used.
+/// A failed import would leave an unusable record at Glance.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_target_would_refuse_is_refused_before() {
     let scene = Scene::new().await;
@@ -207,7 +207,7 @@ async fn an_import_whose_run_was_killed_is_finished_by_the_next() {
     run.kill().unwrap();
     run.wait().unwrap();
 
-    // Whichever way: as long as the import is under way, nobody disturbs it.
+    // No run touches the record while the import is under way, with or without `--via`.
     let stream = ["sync", "a", "b", "--id", image.id.as_str()];
     for line in [&line[..], &stream] {
         let run = scene.cloud.replicator(line).exits(3);
@@ -228,7 +228,7 @@ async fn an_import_whose_run_was_killed_is_finished_by_the_next() {
     scene.assert_same(&image.id);
 }
 
-/// B's record, once it is so.
+/// Waits until B's record satisfies the condition, and returns it.
 async fn until(scene: &Scene, id: &ImageId, is_so: impl AsyncFn(&Image) -> bool) -> Image {
     for _ in 0..300 {
         match scene.b.get(id).await {
@@ -239,7 +239,7 @@ async fn until(scene: &Scene, id: &ImageId, is_so: impl AsyncFn(&Image) -> bool)
     panic!("the image {id} never came to that state");
 }
 
-/// An import that was asked for a moment ago shows only by its lock.
+/// A newly requested import is visible only by its lock property.
 #[tokio::test]
 async fn a_record_that_waits_for_its_import_is_left_alone() {
     let (a, b) = (Arc::new(MemoryStore::new("a")), Arc::new(MemoryStore::new("b")));

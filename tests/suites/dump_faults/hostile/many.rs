@@ -1,4 +1,4 @@
-//! Dumps of very many files.
+//! Dumps with very many files.
 
 use std::fs;
 use std::path::Path;
@@ -10,8 +10,8 @@ use glance_core::image::{Attributes, Image, ImageId};
 use super::{Dump, MOST_MEMORY, SIZE, attributes, data, ended, id, start_heard, template, write};
 use crate::suites::dump_faults::source::Site;
 
-/// `entries` files next to those of a small dump: records without data, what runs left, and what has
-/// nothing to do with it.
+/// Adds `entries` files to a small dump: records without data, leftovers of runs, and unrelated
+/// files.
 fn fill(dump: &Path, entries: usize) {
     let record = Image::queued(id(9), Attributes::default());
     let record = serde_json::json!({ "image": record.to_json(), "members": [] }).to_string();
@@ -32,7 +32,7 @@ fn fill(dump: &Path, entries: usize) {
     }
 }
 
-/// `HOSTILE_ENTRIES` says how many; CI has time for a few.
+/// `HOSTILE_ENTRIES` sets the number of files; the default suits CI.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_directory_of_very_many_files_takes_little_memory() {
     let entries = std::env::var("HOSTILE_ENTRIES").map_or(20_000, |text| text.parse().unwrap());

@@ -1,4 +1,4 @@
-//! What is outside of a dump, and nobody's business.
+//! Files outside a dump, which no command may touch.
 
 use std::fs;
 use std::mem::MaybeUninit;
@@ -10,8 +10,8 @@ use rustix::fs::inotify::{CreateFlags, Reader, WatchFlags, add_watch, init};
 
 use super::plant::files_below;
 
-/// A directory with secrets that have the form of a dump's files. Whoever opens one of them, or changes
-/// anything, is noticed.
+/// A directory with secret files in the format of a dump's files. It detects every access and every
+/// change.
 pub(super) struct Outside {
     directory: tempfile::TempDir,
     before: Vec<(PathBuf, Vec<u8>, u32)>,
@@ -19,7 +19,7 @@ pub(super) struct Outside {
 }
 
 impl Outside {
-    /// Secrets for a dump with these files.
+    /// Creates a secret file for every file of this dump.
     pub(super) fn of(dump: &[(String, Vec<u8>)]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         fs::create_dir_all(directory.path().join("metadefs")).unwrap();
@@ -36,13 +36,13 @@ impl Outside {
         fs::write(directory.path().join("any"), secret_of(super::SIZE)).unwrap();
         let watch = init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).unwrap();
         let outside = Self { before: facts(directory.path()), directory, watch };
-        // A child that has not become another program yet may close what the test had open.
+        // Between fork and exec, a child process may close files that the test had open.
         let everything = WatchFlags::ALL_EVENTS
             .difference(WatchFlags::CLOSE_WRITE.union(WatchFlags::CLOSE_NOWRITE));
         for place in [outside.path().to_owned(), outside.path().join("metadefs")] {
             add_watch(&outside.watch, place, everything).unwrap();
         }
-        // By their other names, too.
+        // Watches the files themselves too, to detect accesses through hard links.
         for (file, ..) in &outside.before {
             add_watch(&outside.watch, file, everything.difference(WatchFlags::ATTRIB)).unwrap();
         }
@@ -53,18 +53,18 @@ impl Outside {
         self.directory.path()
     }
 
-    /// The secret that would do in the place of a file of the dump.
+    /// The secret file with the format of the dump's file `role`.
     pub(super) fn in_place_of(&self, role: &str) -> PathBuf {
         let place = self.path().join(role);
         if place.exists() { place } else { self.path().join("any") }
     }
 
-    /// Forgets what the test itself did.
+    /// Discards the events that the test itself caused.
     pub(super) fn begin(&self) {
         self.events();
     }
 
-    /// Nothing was opened, and nothing changed.
+    /// Fails unless no file was accessed or changed.
     pub(super) fn is_untouched(&self) -> Result<(), String> {
         match self.events() {
             events if events.is_empty() => {}
@@ -98,7 +98,7 @@ fn facts(directory: &Path) -> Vec<(PathBuf, Vec<u8>, u32)> {
     facts
 }
 
-/// Makes every text in a value that has no other meaning a secret.
+/// Replaces the free texts in a JSON value by the secret.
 fn mark(value: &mut serde_json::Value) {
     for name in ["name", "tool", "display_name"] {
         for part in [name, "image"] {

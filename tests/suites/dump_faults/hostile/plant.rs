@@ -1,4 +1,4 @@
-//! Makes dump directories that someone else had a hand in.
+//! Creates dump directories that an attacker has modified.
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
@@ -8,27 +8,27 @@ use std::process::Command;
 
 use super::outside::Outside;
 
-/// What stands in the place of a file of the dump.
+/// The replacement for a file of the dump.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// A link to a file elsewhere that would do in its place.
+    /// A symbolic link to a file elsewhere with the same format.
     Link,
-    /// A link to where nothing is yet.
+    /// A symbolic link to a file that does not exist.
     Dangling,
     Loop,
     Pipe,
-    /// One that gives zeros without end, and takes everything.
+    /// A link to a device that reads as endless zeros and accepts every write.
     Device,
     Socket,
     /// A directory in place of a file, or a file in place of a directory.
     Directory,
-    /// A TiB of holes.
+    /// A sparse file of 1 TiB.
     Huge,
-    /// As much JSON as may be read, of values that take the most memory.
+    /// JSON of the maximum permitted length, with values that take the most memory.
     Bomb,
-    /// Another name of a file elsewhere.
+    /// A hard link to a file elsewhere.
     HardLink,
-    /// The file itself, which another user owns, and everybody may read.
+    /// The original file, owned by another user and readable by everyone.
     Foreign,
 }
 
@@ -47,22 +47,23 @@ impl Kind {
         Self::Foreign,
     ];
 
-    /// Whether the place of `role` is one for it.
+    /// Whether this kind can replace the file `role`.
     #[allow(clippy::case_sensitive_file_extension_comparisons, reason = "the tool's own names")]
     pub(super) fn suits(self, role: &str) -> bool {
         let is_directory = role == "metadefs";
         match self {
             Self::Bomb => role.ends_with(".json") || role == super::OLD,
-            // What is only read may have other names: equal data of several images is one file.
+            // Files that are only read may be hard links: equal data of several images shares a
+            // file.
             Self::HardLink => role.ends_with(".partial") || role.ends_with(".lock"),
-            // It is there or not: what it says is never read.
+            // Only the existence of a `.failed` file matters; its content is never read.
             Self::Huge => !is_directory && !role.ends_with(".failed"),
             Self::Foreign => !is_directory,
             _ => true,
         }
     }
 
-    /// Puts it in the place of `role` in the dump.
+    /// Puts the replacement in the place of `role` in the dump.
     pub(super) fn plant(self, dump: &Path, role: &str, outside: &Outside) {
         let place = dump.join(role);
         let original = fs::read(&place).unwrap_or_default();
@@ -99,7 +100,7 @@ impl Kind {
     }
 }
 
-/// Every regular file below `directory`, with what it says. No link is followed.
+/// Every regular file below `directory` with its contents. Symbolic links are not followed.
 pub(super) fn files_below(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut files = Vec::new();
     for entry in fs::read_dir(directory).into_iter().flatten() {

@@ -1,4 +1,4 @@
-//! A state directory that someone else had a hand in.
+//! A state directory that an attacker has modified.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use replicator_engine::JournalFile;
 use super::{Kind, Outside, SECRET, attributes, contains, data, finish, id, start_heard};
 use crate::suites::dump_faults::source::Site;
 
-/// Runs a copy with this in the place of a file of the state directory. Says what it said.
+/// Runs a copy with `kind` in the place of a file of the state directory.
 async fn copied(kind: Kind, role: &str) -> super::Ended {
     let site = Site::open(super::super::STACK).await;
     site.kept.create(&Image::queued(id(1), attributes(1))).await.unwrap();
@@ -36,7 +36,7 @@ async fn copied(kind: Kind, role: &str) -> super::Ended {
     let said = format!("{}{}", ended.run.stdout, ended.run.stderr);
     assert!(!contains(said.as_bytes(), SECRET.trim()), "{said}");
     assert!(ended.peak <= super::MOST_MEMORY, "{kind:?} {role}: {} KiB", ended.peak);
-    // A journal is needed, digests are not.
+    // The journal is required; the digests are optional.
     let code = if role == "digests.ndjson" { 0..=0 } else { 2..=8 };
     assert!(
         ended.run.code.is_some_and(|it| code.contains(&it)),
@@ -53,7 +53,7 @@ async fn nothing_outside_of_the_state_directory_is_read_or_written() {
     for role in ["digests.ndjson", "ndjson", "lock"] {
         for kind in [Link, Dangling, Loop, Pipe, Device, Socket, Directory, Huge, HardLink] {
             let harmless = match (role, kind) {
-                // A lock is emptied, the others are read and never added to.
+                // A lock file is truncated; the others are read and never appended to.
                 ("lock", Huge) | ("digests.ndjson" | "ndjson", HardLink) => true,
                 _ => false,
             };

@@ -1,4 +1,4 @@
-//! Rows about authorities: roots, intermediates, and how far their word goes.
+//! Rows about authorities: roots, intermediates, and the limits of their authority.
 
 use rcgen::{
     BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, KeyPair,
@@ -134,7 +134,7 @@ async fn roots() {
     .await;
 }
 
-/// A root of version 1, which could not say that it is one.
+/// A root of X.509 version 1, which cannot state that it is an authority.
 fn old_form() -> crate::suites::tls::row::Row {
     let tool = Tool::new();
     tool.rsa(2048, "ca.key");
@@ -146,7 +146,7 @@ fn old_form() -> crate::suites::tls::row::Row {
     accepted("root_v1", &identity, &[&ca])
 }
 
-/// A server that is listed beside its CA.
+/// A server listed next to its CA.
 #[tokio::test(flavor = "multi_thread")]
 async fn listed_beside_the_authority() {
     let (root, another) = (Authority::root("the root"), Authority::root("another"));
@@ -166,7 +166,7 @@ async fn listed_beside_the_authority() {
     .await;
 }
 
-/// One intermediate, signed by two roots.
+/// One intermediate certified by two roots.
 #[tokio::test(flavor = "multi_thread")]
 async fn cross_signed() {
     let (one, two) = (Authority::root("one"), Authority::root("two"));
@@ -185,7 +185,7 @@ async fn cross_signed() {
             &sent(&[&by_one_old.pem, &by_two.pem]),
             &[&one.pem, &two.pem],
         ),
-        // OpenSSL follows the first that fits and never turns back.
+        // OpenSSL follows the first matching issuer and does not backtrack.
         refused(
             "cross_signed_second",
             &sent(&[&by_one.pem, &by_two.pem]),

@@ -1,4 +1,4 @@
-//! Rows about name constraints, on names that are malformed or stand for many.
+//! Rows about name constraints, with malformed names and wildcards.
 
 use rcgen::{CertificateParams, CidrSubnet, GeneralSubtree, NameConstraints, SanType};
 
@@ -76,7 +76,7 @@ fn no(name: &'static str, permitted: &[&str], excluded: &[&str], names: &[&str])
     row(name, &constraints(dns(permitted), dns(excluded)), names, false)
 }
 
-/// A server below an intermediate that may sign for some names only.
+/// A server below an intermediate with name constraints.
 fn row(name: &'static str, bounds: &NameConstraints, names: &[&str], is_within: bool) -> Row {
     let root = Authority::root("the root");
     let tweak = |params: &mut CertificateParams| params.name_constraints = Some(bounds.clone());
@@ -88,7 +88,7 @@ fn row(name: &'static str, bounds: &NameConstraints, names: &[&str], is_within: 
     }
 }
 
-/// A server with names of any form.
+/// A server certificate with names of any form.
 fn named(by: &Authority, names: &[&str]) -> Identity {
     by.issue(&[], &|params| {
         let name = |name: &&str| match name.parse() {

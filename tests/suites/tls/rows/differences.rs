@@ -1,4 +1,4 @@
-//! Rows that one TLS stack accepts and the other does not: docs/tls.md lists them.
+//! Rows that only one TLS stack accepts. docs/tls.md lists them.
 
 use rcgen::{BasicConstraints, CertificateParams, CustomExtension, IsCa, KeyPair, SanType};
 
@@ -6,7 +6,7 @@ use crate::suites::tls::forge::{Authority, HOST, Identity, PLAIN, Tool};
 use crate::suites::tls::row::{Row, STACKS, accepted, check, refused};
 use crate::support::common::replicator_with;
 
-/// Keys of authorities that OpenSSL verifies, and aws-lc's part of webpki does not.
+/// Keys of authorities that OpenSSL can verify and webpki with aws-lc cannot.
 #[tokio::test(flavor = "multi_thread")]
 async fn keys() {
     let tool = Tool::new();
@@ -28,7 +28,7 @@ async fn keys() {
     .await;
 }
 
-/// rustls says so at its start.
+/// rustls warns about such a CA at the start.
 #[test]
 fn keys_in_a_bundle() {
     let tool = Tool::new();
@@ -48,7 +48,7 @@ fn keys_in_a_bundle() {
     }
 }
 
-/// Constraints on names of other kinds, which exclude none of these servers.
+/// Name constraints of other types, which exclude none of these servers.
 #[tokio::test(flavor = "multi_thread")]
 async fn constraints_of_other_kinds() {
     let excluding = |subtree: &[u8]| {
@@ -79,7 +79,7 @@ async fn constraints_of_other_kinds() {
     .await;
 }
 
-/// An authority that signed a new key for its own name (RFC 5280, 6.1.4).
+/// An authority that certified a new key under its own name (RFC 5280, 6.1.4).
 #[tokio::test(flavor = "multi_thread")]
 async fn renewed_by_themselves() {
     let no_path = |params: &mut CertificateParams| {

@@ -1,5 +1,4 @@
-//! Rows about what certificates say that is not understood, or in a form that not every TLS library
-//! reads.
+//! Rows about certificate contents that are not understood, or that not every TLS library can read.
 
 use rcgen::{CertificateParams, CustomExtension, DnType, IsCa, SerialNumber};
 
@@ -10,7 +9,7 @@ use crate::suites::tls::row::{Row, accepted, check, refused};
 async fn critical() {
     let with = |oid: &'static [u64], content: &'static [u8]| {
         move |params: &mut CertificateParams| {
-            // What rcgen would add is the same extension.
+            // rcgen would add the same extension a second time.
             params.use_authority_key_identifier_extension = false;
             params.custom_extensions = vec![extension(oid, content, true)];
         }
@@ -24,7 +23,7 @@ async fn critical() {
     rows.extend(everywhere(["leaf_aki", "inter_aki", "root_aki"], &issuer_key, |who| {
         vec![who, "critical extension (2.5.29.35)"]
     }));
-    // Without what rcgen says of authorities, which is the same extension.
+    // rcgen would add the same extension to an authority a second time.
     let own_key = |params: &mut CertificateParams| {
         let is_server = params.is_ca == IsCa::ExplicitNoCa;
         params.is_ca = IsCa::NoCa;
@@ -57,7 +56,7 @@ async fn policies() {
     .await;
 }
 
-/// What breaks the rules of DER, or of RFC 5280.
+/// Violations of DER or RFC 5280.
 #[tokio::test(flavor = "multi_thread")]
 async fn malformed() {
     let twice = |params: &mut CertificateParams| {
@@ -73,7 +72,7 @@ async fn malformed() {
         &twice,
         words("has the extension 1.2.3.4 twice"),
     );
-    // A root with such a number is refused when it is read.
+    // A root with this serial number is refused when it is loaded.
     let [leaf, middle, _] = servers(&long_number);
     let octets = "can't be read: its serial number has 22 octets, and 20 are allowed";
     rows.push(refused("leaf_number", &leaf.0, &[&leaf.1], &["its certificate", octets]));
@@ -87,7 +86,7 @@ async fn malformed() {
     check(rows).await;
 }
 
-/// CA:TRUE with TRUE as 01, as BER allows: OpenSSL reads it, webpki does not.
+/// CA:TRUE with TRUE encoded as 01, as BER allows: OpenSSL accepts it, webpki does not.
 #[tokio::test(flavor = "multi_thread")]
 async fn ber() {
     let ber = |params: &mut CertificateParams| {
@@ -104,7 +103,7 @@ async fn ber() {
     .await;
 }
 
-/// Servers that show what only an authority has.
+/// Servers whose certificate has properties of an authority.
 #[tokio::test(flavor = "multi_thread")]
 async fn authorities_as_servers() {
     let root = Authority::root("the root");
@@ -127,7 +126,7 @@ async fn authorities_as_servers() {
     .await;
 }
 
-/// The same in a certificate of the server, of an intermediate, and of the root.
+/// The same change in the certificate of the server, of the intermediate, and of the root.
 fn everywhere(
     names: [&'static str; 3],
     tweak: Tweak<'_>,
@@ -139,8 +138,8 @@ fn everywhere(
     all.map(|((name, who), (server, root))| refused(name, &server, &[&root], &words(who))).collect()
 }
 
-/// Servers of which one certificate is changed: the own, that of the intermediate, of the root. Each
-/// with its root.
+/// Three servers with their roots. In each, another certificate is changed: the server's, the
+/// intermediate's, the root's.
 fn servers(tweak: Tweak<'_>) -> [(Identity, String); 3] {
     [0, 1, 2].map(|changed| {
         let tweak = |place: usize| if place == changed { tweak } else { PLAIN };

@@ -54,7 +54,7 @@ async fn lengths_and_signatures() {
     .await;
 }
 
-/// Keys that an authority must not have.
+/// Keys that are too weak for an authority.
 #[tokio::test(flavor = "multi_thread")]
 async fn of_authorities() {
     let tool = Tool::new();

@@ -1,4 +1,4 @@
-//! Rows about servers that are listed in the bundle themselves.
+//! Rows about servers whose own certificate is listed in the bundle.
 
 use rcgen::{CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose, SerialNumber};
 
@@ -39,7 +39,7 @@ async fn servers_for_themselves() {
     .await;
 }
 
-/// A server that is listed itself.
+/// A self-signed server whose certificate is listed.
 fn own(name: &'static str, names: &[&str], tweak: Tweak<'_>, words: Option<&[&str]>) -> Row {
     let identity = self_signed(names, tweak);
     match words {
@@ -84,7 +84,7 @@ async fn servers_that_others_list() {
     .await;
 }
 
-/// A stolen key of a listed server must not make certificates for others.
+/// The stolen key of a listed server cannot be used to forge certificates of others.
 #[tokio::test(flavor = "multi_thread")]
 async fn servers_as_authorities() {
     let issuer = |tweak: Tweak<'_>| {

@@ -1,4 +1,4 @@
-//! The rows of the table, by what is wrong with a server.
+//! The rows of the table, grouped by the fault of the server.
 
 mod chains;
 mod constraints;

@@ -1,4 +1,4 @@
-//! Rows about whom a certificate is for, when, and what for.
+//! Rows about the names, the validity period and the purpose of a certificate.
 
 use rcgen::{
     CertificateParams, CustomExtension, DnType, ExtendedKeyUsagePurpose, KeyUsagePurpose, SanType,
@@ -80,7 +80,7 @@ fn purposes(params: &mut CertificateParams, purposes: &[ExtendedKeyUsagePurpose]
     params.extended_key_usages = purposes.to_vec();
 }
 
-/// Microsoft's, of the days of export ciphers.
+/// Microsoft's Server Gated Crypto, from the time of export ciphers.
 fn server_gated() -> ExtendedKeyUsagePurpose {
     ExtendedKeyUsagePurpose::Other(vec![1, 3, 6, 1, 4, 1, 311, 10, 3, 3])
 }

@@ -1,4 +1,4 @@
-//! Rows about revocation lists and pinned keys. Servers' certificates have the number 7.
+//! Rows about revocation lists and pinned keys. Server certificates have the serial number 7.
 
 use rcgen::{CertificateParams, KeyUsagePurpose, SerialNumber};
 

@@ -1,4 +1,4 @@
-//! Rows about the protocol, and about servers that do not speak it.
+//! Rows about TLS versions and ciphers, and about servers that do not speak TLS.
 
 use glance_core::tls::{Roots, TlsVersion};
 
@@ -25,7 +25,7 @@ async fn versions_and_ciphers() {
         yes("tls13_and_min_13").under(|policy| policy.min_version = TlsVersion::V1_3),
         no("cipher_null", nothing).served_with("-tls1_2 -cipher ECDHE-ECDSA-NULL-SHA:@SECLEVEL=0"),
         no("cipher_anonymous", nothing).served_with("-tls1_2 -cipher AECDH-AES128-SHA:@SECLEVEL=0"),
-        // OpenSSL's ciphers follow the system's policy, and Debian's takes CBC; rustls never does.
+        // OpenSSL's ciphers follow the system's policy, and Debian's allows CBC; rustls never does.
         no("cipher_cbc", nothing)
             .served_with("-tls1_2 -cipher ECDHE-ECDSA-AES128-SHA")
             .but_accepted_by("native"),
