@@ -59,7 +59,7 @@ use manifest::Manifest;
 pub use record::Encoding;
 pub use stream::{Beside, Listed, StreamStore, export};
 use v1::OldDump;
-pub use verify::{FileState, Finding, Proof, Verification};
+pub use verify::{DumpFinding, DumpProof, DumpVerification, FileState};
 
 /// A dump of either format.
 ///
@@ -102,7 +102,7 @@ impl DumpStore {
             LockError::File { error, .. } => {
                 files::failed(&Name(dir), LOCK, &it, files::LOCK, error)
             }
-            held => StoreError::new(StoreErrorKind::InUse, &Name(dir), LOCK, held.to_string())
+            held => StoreError::new(StoreErrorKind::Locked, &Name(dir), LOCK, held.to_string())
                 .hint("wait until that process has ended, or write to another directory"),
         })
     }
@@ -306,8 +306,8 @@ impl ImageStore for DumpStore {
         self.inner().upload(id, data).await
     }
 
-    async fn begun(&self, id: &ImageId) -> Result<Body, StoreError> {
-        self.inner().begun(id).await
+    async fn partial_data(&self, id: &ImageId) -> Result<Body, StoreError> {
+        self.inner().partial_data(id).await
     }
 
     async fn update(&self, current: &Image, wanted: &Attributes) -> Result<Image, StoreError> {

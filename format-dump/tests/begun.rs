@@ -54,8 +54,8 @@ impl Dump {
         self.store.upload(&self.id, data).await
     }
 
-    async fn begun(&self) -> Bytes {
-        self.store.begun(&self.id).await.unwrap().collect(64 << 20).await.unwrap()
+    async fn partial_data(&self) -> Bytes {
+        self.store.partial_data(&self.id).await.unwrap().collect(64 << 20).await.unwrap()
     }
 
     async fn holds(&self, data: &[u8]) {
@@ -94,7 +94,7 @@ async fn what_came_is_neither_written_again_nor_lost() {
     let (dump, data) = (Dump::new().await, data());
     for came in [1, 299_999, 500_000, data.len()] {
         dump.breaks_off(&data[..came]).await;
-        assert!(dump.begun().await == data[..came], "{came}");
+        assert!(dump.partial_data().await == data[..came], "{came}");
         assert_eq!(dump.store.get(&dump.id).await.unwrap().status, Status::Queued);
     }
     let partial = File::options().write(true).open(dump.file(".img.partial")).unwrap();
@@ -119,7 +119,7 @@ async fn other_bytes_on_the_disk_are_replaced() {
     for other in others {
         let dump = Dump::new().await;
         fs::write(dump.file(".img.partial"), &other).unwrap();
-        assert!(dump.begun().await == other);
+        assert!(dump.partial_data().await == other);
         let chunks: Vec<_> = data.chunks(10_007).map(|it| Ok(Bytes::copy_from_slice(it))).collect();
         dump.upload(Body::from_stream(stream::iter(chunks), None)).await.unwrap();
         dump.holds(&data).await;
@@ -142,15 +142,15 @@ async fn only_what_may_be_right_is_kept() {
     };
     let end = || Ok(Bytes::from_static(b"def"));
     upload(chunks(end()), 9, "abcdefghi").await.unwrap_err();
-    assert_eq!(dump.begun().await, "abc", "the last chunk is held back");
+    assert_eq!(dump.partial_data().await, "abc", "the last chunk is held back");
     upload(chunks(end()), 6, "ABCDEF").await.unwrap_err();
     assert!(!dump.file(".img.partial").exists(), "another digest");
     upload(chunks(Err("broken".into())), 6, "abcdef").await.unwrap_err();
-    assert_eq!(dump.begun().await, "");
+    assert_eq!(dump.partial_data().await, "");
     let three = [Ok(Bytes::from_static(b"abc")), end(), Err("broken".into())];
     let three = Body::from_stream(stream::iter(three), None);
     upload(three, 9, "abcdefghi").await.unwrap_err();
-    assert_eq!(dump.begun().await, "abc");
+    assert_eq!(dump.partial_data().await, "abc");
     upload(chunks(end()), 4, "abcd").await.unwrap_err();
     assert!(!dump.file(".img.partial").exists(), "too long");
     upload(chunks(end()), 6, "abcdef").await.unwrap();
@@ -167,9 +167,9 @@ async fn nothing_is_written_into_the_data_of_another_image() {
     let blob = dump.dir.path().join(format!("{}.img", other.id));
     for name in [".img.partial", ".img"] {
         fs::hard_link(&blob, dump.file(name)).unwrap();
-        assert_eq!(dump.begun().await, "");
+        assert_eq!(dump.partial_data().await, "");
         dump.breaks_off(b"other data").await;
-        assert_eq!(dump.begun().await, "other data");
+        assert_eq!(dump.partial_data().await, "other data");
         assert!(fs::read(&blob).unwrap() == data);
         fs::remove_file(dump.file(".img.partial")).unwrap();
     }
@@ -183,14 +183,14 @@ async fn data_without_its_record_is_taken_up() {
     let (dump, data) = (Dump::new().await, data());
     fs::write(dump.file(".img"), &data).unwrap();
     let inode = fs::metadata(dump.file(".img")).unwrap().ino();
-    assert!(dump.begun().await == data);
+    assert!(dump.partial_data().await == data);
     dump.upload(body(&data)).await.unwrap();
     dump.holds(&data).await;
     assert_eq!(fs::metadata(dump.file(".img")).unwrap().ino(), inode);
     // Data that a stream's writer padded with zeros must not be resumed.
     let record = fs::read_to_string(dump.file(".json")).unwrap();
     fs::write(dump.file(".failed"), "the source failed").unwrap();
-    assert_eq!(dump.begun().await, "");
+    assert_eq!(dump.partial_data().await, "");
     assert_eq!(record, fs::read_to_string(dump.file(".json")).unwrap());
 }
 
@@ -200,9 +200,9 @@ async fn compressed_data_starts_over() {
     dump.breaks_off(b"plain").await;
     let dir = dump.dir.path().to_owned();
     let Dump { store, id, .. } = &dump;
-    assert_eq!(store.begun(id).await.unwrap().size(), Some(5));
+    assert_eq!(store.partial_data(id).await.unwrap().size(), Some(5));
     let store = DumpStore::create(&dir).unwrap().encoding_as(Encoding::Zstd);
-    assert_eq!(store.begun(id).await.unwrap().size(), Some(0));
+    assert_eq!(store.partial_data(id).await.unwrap().size(), Some(0));
     let parts = [Ok(Bytes::from_static(b"some")), Err("the source failed".into())];
     store.upload(id, Body::from_stream(stream::iter(parts), None)).await.unwrap_err();
     assert!(!dump.file(".img.zst.partial").exists());
@@ -235,7 +235,7 @@ async fn a_dropped_upload_is_over_before_the_next_one_begins() {
         while dump.store.get(&dump.id).await.unwrap().status == Status::Saving {
             tokio::task::yield_now().await;
         }
-        assert!(dump.begun().await == data);
+        assert!(dump.partial_data().await == data);
         fs::remove_file(dump.file(".img.partial")).unwrap();
     }
     dump.store.delete(&dump.id).await.unwrap();
@@ -247,9 +247,9 @@ async fn what_is_left_of_a_deleted_image_is_nothing() {
     let dump = Dump::new().await;
     dump.breaks_off(b"abc").await;
     fs::remove_file(dump.file(".json")).unwrap();
-    assert_eq!(dump.begun().await, "");
+    assert_eq!(dump.partial_data().await, "");
     dump.store.create(&Image::queued(dump.id.clone(), Attributes::default())).await.unwrap();
-    assert_eq!(dump.begun().await, "");
+    assert_eq!(dump.partial_data().await, "");
     assert!(!dump.file(".img.partial").exists());
     // The image is deleted during the upload.
     let record = dump.file(".json");

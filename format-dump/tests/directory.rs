@@ -110,7 +110,7 @@ async fn what_a_killed_run_left_is_taken_up() {
     while store.get(&image.id).await.unwrap().status != Status::Queued {
         tokio::task::yield_now().await;
     }
-    let begun = store.begun(&image.id).await.unwrap();
+    let begun = store.partial_data(&image.id).await.unwrap();
     assert_eq!(begun.collect(10).await.unwrap(), "abc");
     let partial = dir.path().join(format!("{ID}.img.partial"));
     assert_eq!(fs::read(partial).unwrap(), b"abc");

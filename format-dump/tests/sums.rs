@@ -144,7 +144,7 @@ async fn a_dump_is_unfinished_from_the_first_write_on() {
     let store = DumpStore::create(dir.path()).unwrap();
     let image = store.get(&id(1)).await.unwrap();
     store.read(&id(1), ByteRange::ALL).await.unwrap();
-    store.begun(&id(2)).await.unwrap();
+    store.partial_data(&id(2)).await.unwrap();
     store.update(&image, &shared).await.unwrap();
     store.set_members(&id(1), &[member]).await.unwrap();
     store.set_activation(&id(1), Activation::Active).await.unwrap();

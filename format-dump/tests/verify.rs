@@ -7,7 +7,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use format_dump::{DumpStore, Encoding, FileState, Finding, Proof, Subset, Verification};
+use format_dump::{
+    DumpFinding, DumpProof, DumpStore, DumpVerification, Encoding, FileState, Subset,
+};
 use glance_core::digest::{Algorithm, Hashers};
 use glance_core::image::Attributes;
 use glance_core::project::Project;
@@ -47,21 +49,23 @@ async fn dump(dir: &Path) {
 }
 
 /// The summary, and a short text for every image and file.
-async fn verify(dir: &Path, subset: Subset) -> (Verification, BTreeMap<String, String>) {
+async fn verify(dir: &Path, subset: Subset) -> (DumpVerification, BTreeMap<String, String>) {
     let mut words = BTreeMap::new();
     let store = DumpStore::open(dir).unwrap();
     let found = store.verify(subset, 3, None, |finding| {
         let (name, word) = match finding {
-            Finding::Image { id, result, .. } => {
+            DumpFinding::Image { id, result, .. } => {
                 let word = match result {
-                    Ok(Proof::Data { bytes, by }) => format!("{bytes} {by:?}"),
+                    Ok(DumpProof::Data { bytes, by }) => format!("{bytes} {by:?}"),
                     Ok(proof) => format!("{proof:?}"),
                     Err(error) => error.to_string(),
                 };
                 (id.to_string(), word)
             }
-            Finding::File { name, state: FileState::Damaged(error) } => (name, error.to_string()),
-            Finding::File { name, state } => (name, format!("{state:?}")),
+            DumpFinding::File { name, state: FileState::Damaged(error) } => {
+                (name, error.to_string())
+            }
+            DumpFinding::File { name, state } => (name, format!("{state:?}")),
             _ => panic!(),
         };
         assert_eq!(words.insert(name, word), None);
@@ -257,9 +261,9 @@ async fn without_md5_its_agreement_is_not_claimed() {
     let store = DumpStore::open(dir.path()).unwrap().hashing_with(without_md5);
     let mut proofs = Vec::new();
     let found = store.verify(Subset::All, 1, None, |finding| match finding {
-        Finding::Image { result, .. } => proofs.push(result.unwrap()),
+        DumpFinding::Image { result, .. } => proofs.push(result.unwrap()),
         other => panic!("{other:?}"),
     });
     assert_eq!(found.await.unwrap().read, 1);
-    assert_eq!(proofs, [Proof::Data { bytes: 3, by: vec![] }]);
+    assert_eq!(proofs, [DumpProof::Data { bytes: 3, by: vec![] }]);
 }

@@ -61,7 +61,11 @@ fn refuse_middle(
     operation: &Operation,
 ) -> Result<(), StoreError> {
     match range.offset > 0 && range.length.is_some() {
-        true => Err(glance.client.error(StoreErrorKind::NoParts, operation, "it gives no parts")),
+        true => Err(glance.client.error(
+            StoreErrorKind::RangesUnsupported,
+            operation,
+            "it gives no parts",
+        )),
         false => Ok(()),
     }
 }

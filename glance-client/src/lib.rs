@@ -112,7 +112,7 @@ impl ImageStore for GlanceStore {
     }
 
     /// Always empty: Glance discards the data of an interrupted upload.
-    async fn begun(&self, _id: &ImageId) -> Result<Body, StoreError> {
+    async fn partial_data(&self, _id: &ImageId) -> Result<Body, StoreError> {
         Ok(Body::empty())
     }
 

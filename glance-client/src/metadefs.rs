@@ -13,7 +13,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use glance_core::metadefs::{Difference, MetadefStore, Namespace, Part};
+use glance_core::metadefs::{MetadefStore, Namespace, NamespaceDifference, Part};
 use glance_core::store::{StoreError, StoreErrorKind};
 
 use super::GlanceStore;
@@ -66,7 +66,7 @@ impl MetadefStore for GlanceStore {
         &self,
         found: &Namespace,
         wanted: &Namespace,
-        differences: &[Difference],
+        differences: &[NamespaceDifference],
     ) -> Result<(), StoreError> {
         let writer = Writer::of(&self.client, wanted, CHANGE)?;
         let requests = writer.requests(wanted, differences)?;
@@ -157,7 +157,7 @@ impl<'a> Writer<'a> {
     fn requests(
         &self,
         wanted: &Namespace,
-        differences: &[Difference],
+        differences: &[NamespaceDifference],
     ) -> Result<Vec<Request>, StoreError> {
         let mut requests = Vec::new();
         for difference in differences {
@@ -178,8 +178,12 @@ impl<'a> Writer<'a> {
         Ok(requests)
     }
 
-    fn of_entry(&self, part: Part, difference: &Difference) -> Result<Vec<Request>, StoreError> {
-        let Difference { name, source, target, .. } = difference;
+    fn of_entry(
+        &self,
+        part: Part,
+        difference: &NamespaceDifference,
+    ) -> Result<Vec<Request>, StoreError> {
+        let NamespaceDifference { name, source, target, .. } = difference;
         let all = format!("{}/{}", self.path, segment(part));
         let one = || address(self.client, &self.operation, self.namespace, Some((part, name)));
         let document = source.clone().map(|mut document| {

@@ -14,7 +14,7 @@ use glance_client::GlanceStore;
 use glance_core::Body;
 use glance_core::store::{ImageStore, StoreError, StoreErrorKind};
 use glance_core::transport::{
-    Persistence, Persistent, Transport, TransportError, TransportErrorKind,
+    RetryPolicy, Retrying, Transport, TransportError, TransportErrorKind,
 };
 use http::{Request, Response};
 use keystone_auth::auth::{AuthPlugin, GivenToken, Keystone, Method, NoAuth};
@@ -200,7 +200,7 @@ async fn an_answer_that_is_not_needed_is_asked_for_once_and_not_for_long() {
     ] {
         let server = Arc::new(Server { way, asked: AtomicUsize::new(0) });
         let wire: Arc<dyn Transport> =
-            Arc::new(Persistent::new(Arc::<Server>::clone(&server), Persistence::default()));
+            Arc::new(Retrying::new(Arc::<Server>::clone(&server), RetryPolicy::default()));
         let session = Arc::new(Session::new(Arc::clone(&wire), Arc::new(NoAuth::default())));
         let begin = Instant::now();
 

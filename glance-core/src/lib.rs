@@ -34,7 +34,7 @@ pub mod conformance;
 
 /// The log target of messages for the operator at the terminal. The terminal shows these messages
 /// even when the log goes to a file.
-pub const TERMINAL: &str = "crate::terminal";
+pub const TERMINAL: &str = "glance_core::terminal";
 
 pub use body::Body;
 pub use image::{Image, ImageId};

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 #[derive(Debug, Clone, Default)]
 pub struct Schema {
     /// The rules for fields and properties, by name.
-    pub properties: BTreeMap<String, Rule>,
+    pub properties: BTreeMap<String, SchemaRule>,
     /// Fields and properties that every record must have.
     pub required: BTreeSet<String>,
     /// Whether properties without a rule are allowed.
@@ -32,7 +32,7 @@ pub enum Additional {
 
 /// The rule for one field or property.
 #[derive(Debug, Clone, Default)]
-pub struct Rule {
+pub struct SchemaRule {
     /// The allowed JSON types; any type if empty.
     pub types: Vec<String>,
     /// The allowed values.
@@ -42,7 +42,7 @@ pub struct Rule {
     /// The maximum number of characters of a text.
     pub max_length: Option<u64>,
     /// The rule for each item of a list.
-    pub items: Option<Box<Rule>>,
+    pub items: Option<Box<SchemaRule>>,
 }
 
 impl Schema {
@@ -53,7 +53,8 @@ impl Schema {
         let required = document.get("required").and_then(Value::as_array);
         let required = required.into_iter().flatten().filter_map(Value::as_str);
         let mut patterns = PATTERNS;
-        let rules = rules.map(|(name, rule)| (name.clone(), Rule::of(name, rule, &mut patterns)));
+        let rules =
+            rules.map(|(name, rule)| (name.clone(), SchemaRule::of(name, rule, &mut patterns)));
         Self {
             properties: rules.collect(),
             required: required.map(str::to_owned).collect(),
@@ -65,7 +66,7 @@ impl Schema {
     }
 }
 
-impl Rule {
+impl SchemaRule {
     /// Parses one rule. `patterns` is the number of further patterns that are compiled.
     fn of(name: &str, rule: &Value, patterns: &mut usize) -> Self {
         let types = match &rule["type"] {
@@ -157,8 +158,8 @@ mod tests {
 
     use super::*;
 
-    fn rule(rule: &Value) -> Rule {
-        Rule::of("p", rule, &mut 1)
+    fn rule(rule: &Value) -> SchemaRule {
+        SchemaRule::of("p", rule, &mut 1)
     }
 
     #[test]

@@ -10,4 +10,4 @@ mod serve;
 mod watched;
 
 pub use api::{Access, GlanceApi};
-pub use serve::{Limits, serve, serve_within};
+pub use serve::{ServerLimits, serve, serve_within};

@@ -27,7 +27,7 @@ use crate::watched::{Watched, watched};
 
 /// Limits on the resources that clients may use.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub struct ServerLimits {
     /// Maximum number of open connections. Further ones are accepted when others close.
     pub connections: usize,
     /// Maximum number of requests per connection. The connection is closed after the last.
@@ -40,7 +40,7 @@ pub struct Limits {
     pub silence: Duration,
 }
 
-impl Default for Limits {
+impl Default for ServerLimits {
     fn default() -> Self {
         let (head, silence) = (Duration::from_secs(30), Duration::from_secs(60));
         Self { connections: 256, requests: 1000, head, silence }
@@ -49,7 +49,7 @@ impl Default for Limits {
 
 /// Answers the connections of `listener` with `api`, each in its own task, until `shutdown`
 /// resolves. Requests in progress then get some seconds to finish. Without an `acceptor`, the
-/// server speaks plain HTTP. Uses the default [`Limits`].
+/// server speaks plain HTTP. Uses the default [`ServerLimits`].
 ///
 /// # Errors
 /// If the address of the listener cannot be read. Errors of a connection end that connection only.
@@ -59,7 +59,7 @@ pub async fn serve(
     api: Arc<dyn Transport>,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    serve_within(Limits::default(), listener, acceptor, api, shutdown).await
+    serve_within(ServerLimits::default(), listener, acceptor, api, shutdown).await
 }
 
 /// Like [`serve`], with the given limits.
@@ -67,7 +67,7 @@ pub async fn serve(
 /// # Errors
 /// If the address of the listener cannot be read. Errors of a connection end that connection only.
 pub async fn serve_within(
-    limits: Limits,
+    limits: ServerLimits,
     listener: TcpListener,
     acceptor: Option<Arc<dyn TlsAcceptor>>,
     api: Arc<dyn Transport>,
@@ -119,7 +119,7 @@ async fn accept(
 
 /// State shared by all connections.
 struct Site {
-    limits: Limits,
+    limits: ServerLimits,
     acceptor: Option<Arc<dyn TlsAcceptor>>,
     api: Arc<dyn Transport>,
     scheme: Scheme,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use glance_core::store::memory::MemoryStore;
-use glance_server::{GlanceApi, Limits};
+use glance_server::{GlanceApi, ServerLimits};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -25,10 +25,10 @@ struct Running {
 }
 
 async fn start(acceptor: Option<Arc<dyn TlsAcceptor>>) -> Running {
-    start_within(Limits::default(), acceptor).await
+    start_within(ServerLimits::default(), acceptor).await
 }
 
-async fn start_within(limits: Limits, acceptor: Option<Arc<dyn TlsAcceptor>>) -> Running {
+async fn start_within(limits: ServerLimits, acceptor: Option<Arc<dyn TlsAcceptor>>) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let api = Arc::new(GlanceApi::new(Arc::new(MemoryStore::new("memory"))));
@@ -122,9 +122,9 @@ async fn a_failed_handshake_ends_its_connection_only() {
 }
 
 /// Limits short enough for a test.
-fn strict() -> Limits {
+fn strict() -> ServerLimits {
     let soon = Duration::from_millis(200);
-    Limits { connections: 2, requests: 2, head: soon, silence: soon }
+    ServerLimits { connections: 2, requests: 2, head: soon, silence: soon }
 }
 
 /// Reads the responses until the connection ends.
@@ -162,7 +162,7 @@ async fn a_client_that_falls_silent_is_cut_off() {
 #[tokio::test]
 async fn a_slow_client_that_sends_is_not_cut_off() {
     // Long enough for a busy machine.
-    let limits = Limits { silence: Duration::from_secs(2), ..strict() };
+    let limits = ServerLimits { silence: Duration::from_secs(2), ..strict() };
     let server = start_within(limits, None).await;
     let record = format!(r#"{{"id":"{ID}","disk_format":"raw","container_format":"bare"}}"#);
     ask(server.address, "POST /v2/images HTTP/1.1", &record).await;
@@ -185,7 +185,7 @@ async fn a_client_that_takes_nothing_is_cut_off() {
     let api = GlanceApi::new(Arc::new(store));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let limits = Limits { connections: 1, ..strict() };
+    let limits = ServerLimits { connections: 1, ..strict() };
     let never = std::future::pending();
     tokio::spawn(glance_server::serve_within(limits, listener, None, Arc::new(api), never));
     let record = format!(r#"{{"id":"{ID}","disk_format":"raw","container_format":"bare"}}"#);
@@ -215,7 +215,7 @@ async fn a_connection_ends_after_so_many_requests() {
 
 #[tokio::test]
 async fn more_connections_than_there_may_be_wait() {
-    let limits = Limits { head: Duration::from_secs(60), ..strict() };
+    let limits = ServerLimits { head: Duration::from_secs(60), ..strict() };
     let server = start_within(limits, None).await;
     let idle = [(); 2].map(|()| TcpStream::connect(server.address));
     let idle = futures_util::future::join_all(idle).await;

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use super::auth::{LIST, Proof, exchange_within, keystone_base, unexpected};
+use super::auth::{AuthHeaders, LIST, exchange_within, keystone_base, unexpected};
 use super::{Session, SignInError, SignInErrorKind};
 use glance_core::body::Body;
 
@@ -135,7 +135,7 @@ impl Keystone {
         &self,
         url: &Url,
         server: &str,
-        proof: &Proof,
+        proof: &AuthHeaders,
     ) -> Result<Response<Bytes>, SignInError> {
         let mut request = Request::get(url.as_str()).header(header::ACCEPT, "application/json");
         for (name, value) in proof.headers(url)? {

@@ -20,7 +20,7 @@ use std::fmt;
 
 pub use auth::AuthPlugin;
 pub use catalogue::{Endpoint, ImageService, Service};
-pub use config::{Cloud, Clouds, ConfigError, Environment, Overrides, Place, Prompt, Retries};
+pub use config::{Cloud, CloudRetries, Clouds, ConfigError, Environment, Overrides, Place, Prompt};
 pub use project_lookup::Projects;
 pub use session::{ImageEndpoint, Session};
 

@@ -205,7 +205,7 @@ mod tests {
 
     use super::*;
     use crate::SignInErrorKind;
-    use crate::auth::{AuthPlugin, Grant, Proof};
+    use crate::auth::{AuthHeaders, AuthPlugin, Grant};
     use glance_core::body::Body;
     use glance_core::transport::{Transport, TransportError};
 
@@ -268,7 +268,7 @@ mod tests {
         async fn sign_in(&self, _: &dyn Transport) -> Result<Grant, SignInError> {
             let mut number = self.0.lock().unwrap();
             *number += 1;
-            Ok(Grant::lasting(Proof::token(format!("token-{number}").into())?, None))
+            Ok(Grant::lasting(AuthHeaders::token(format!("token-{number}").into())?, None))
         }
     }
 

@@ -8,7 +8,7 @@ use glance_core::file_lock::LockError;
 use glance_core::store::StoreError;
 use glance_core::transport::TransportError;
 use keystone_auth::{ConfigError, SignInError};
-use replicator_engine::{JournalError, NothingRemoved, RunError, Why};
+use replicator_engine::{CancelReason, JournalError, NothingRemoved, RunError};
 
 use crate::exit::Exit;
 
@@ -118,10 +118,10 @@ impl From<RunError> for CliError {
                 };
                 (exit, nothing.hint())
             }
-            RunError::Stopped { why: Why::OutOfBytes, .. } => {
+            RunError::Stopped { why: CancelReason::OutOfBytes, .. } => {
                 (Exit::LimitReached, "run again, or allow more by --max-transfer")
             }
-            RunError::Stopped { why: Why::Unwritten, .. } => {
+            RunError::Stopped { why: CancelReason::Unwritten, .. } => {
                 (Exit::LimitReached, "make room for the journal, and `resume`")
             }
             RunError::Stopped { why, .. } => (why.into(), "run again to go on"),

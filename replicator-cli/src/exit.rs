@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use glance_core::file_lock::LockError;
 use glance_core::store::{StoreError, StoreErrorKind};
 use keystone_auth::{SignInError, SignInErrorKind};
-use replicator_engine::{CopyError, JournalError, Why};
+use replicator_engine::{CancelReason, CopyError, JournalError};
 
 /// The exit code of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -80,10 +80,10 @@ impl From<&StoreError> for Exit {
         match error.kind {
             StoreErrorKind::Transport(_) => Self::Connection,
             StoreErrorKind::Unauthenticated
-            | StoreErrorKind::Renewed
+            | StoreErrorKind::CredentialsRenewed
             | StoreErrorKind::Forbidden => Self::Authentication,
             StoreErrorKind::LimitReached => Self::LimitReached,
-            StoreErrorKind::InUse => Self::Held,
+            StoreErrorKind::Locked => Self::Held,
             StoreErrorKind::Invalid | StoreErrorKind::NotFound => Self::Usage,
             _ => Self::SomeFailed,
         }
@@ -132,13 +132,13 @@ impl From<&CopyError> for Exit {
     }
 }
 
-impl From<Why> for Exit {
-    fn from(why: Why) -> Self {
+impl From<CancelReason> for Exit {
+    fn from(why: CancelReason) -> Self {
         match why {
-            Why::Interrupted => Self::Interrupted,
-            Why::Terminated => Self::Terminated,
-            Why::OutOfTime => Self::OutOfTime,
-            Why::OutOfBytes | Why::Unwritten => Self::LimitReached,
+            CancelReason::Interrupted => Self::Interrupted,
+            CancelReason::Terminated => Self::Terminated,
+            CancelReason::OutOfTime => Self::OutOfTime,
+            CancelReason::OutOfBytes | CancelReason::Unwritten => Self::LimitReached,
             _ => Self::SomeFailed,
         }
     }

@@ -7,16 +7,19 @@ use clap::{Arg, ArgMatches, Command, CommandFactory};
 use glance_core::tls::files::inline;
 use secrecy::SecretString;
 
-use crate::args::{Args, Typed};
+use crate::args::{Args, RecordedArgs};
 
 /// The command line to record, from the arguments `line`, which begin with the program name, and
 /// their parsed form `matches`.
 ///
 /// Options with a secret value are omitted together with their value. Arguments that are URLs with
 /// a user name are omitted too.
-pub(crate) fn typed(line: impl IntoIterator<Item = OsString>, matches: &ArgMatches) -> Typed {
+pub(crate) fn typed(
+    line: impl IntoIterator<Item = OsString>,
+    matches: &ArgMatches,
+) -> RecordedArgs {
     let known = Known::of(&Args::command(), matches.subcommand_name());
-    let mut typed = Typed::default();
+    let mut typed = RecordedArgs::default();
     let mut line = line.into_iter().skip(1);
     let mut only_values = false;
     while let Some(argument) = line.next() {
@@ -172,7 +175,7 @@ mod tests {
     fn of(line: &[&str]) -> (Vec<String>, Vec<String>) {
         let line = || std::iter::once("glance-replicator").chain(line.iter().copied());
         let matches = Args::command().try_get_matches_from(line()).unwrap();
-        let Typed { command, left_out } = typed(line().map(OsString::from), &matches);
+        let RecordedArgs { command, left_out } = typed(line().map(OsString::from), &matches);
         (command, left_out)
     }
 

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use replicator_engine::{Level, Stop, Why};
+use replicator_engine::{CancelMode, CancelReason, CancelToken};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::exit::Exit;
@@ -12,30 +12,30 @@ use crate::output;
 /// Stops a command after a signal. A run that has called [`heed`](Self::heed) stops and reports
 /// after the first signal. Otherwise, or after a second signal, the process exits immediately.
 #[derive(Debug, Default)]
-pub(crate) struct Stopping {
-    stop: Mutex<Stop>,
+pub(crate) struct SignalHandler {
+    stop: Mutex<CancelToken>,
     is_heeded: AtomicBool,
 }
 
-impl Stopping {
+impl SignalHandler {
     /// Returns the handle that tells a run to stop. From now on the first signal only stops this
-    /// handle, until [`let_be`](Self::let_be) is called.
-    pub(crate) fn heed(&self) -> Stop {
+    /// handle, until [`let_be`](Self::release) is called.
+    pub(crate) fn take_over(&self) -> CancelToken {
         self.is_heeded.store(true, Ordering::Relaxed);
         let mut stop = self.stop();
         // The time limit applies to each run of a command separately.
-        if stop.why() == Some(Why::OutOfTime) {
-            *stop = Stop::default();
+        if stop.why() == Some(CancelReason::OutOfTime) {
+            *stop = CancelToken::default();
         }
         stop.clone()
     }
 
-    fn stop(&self) -> MutexGuard<'_, Stop> {
+    fn stop(&self) -> MutexGuard<'_, CancelToken> {
         self.stop.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes the process exit immediately after the next signal.
-    pub(crate) fn let_be(&self) {
+    pub(crate) fn release(&self) {
         self.is_heeded.store(false, Ordering::Relaxed);
     }
 
@@ -46,8 +46,8 @@ impl Stopping {
         let mut is_told = false;
         loop {
             let why = tokio::select! {
-                () = received(&mut interrupted) => Why::Interrupted,
-                () = received(&mut terminated) => Why::Terminated,
+                () = received(&mut interrupted) => CancelReason::Interrupted,
+                () = received(&mut terminated) => CancelReason::Terminated,
             };
             if is_told || !self.is_heeded.load(Ordering::Relaxed) {
                 let exit = Exit::from(why);
@@ -56,7 +56,7 @@ impl Stopping {
             }
             is_told = true;
             output::stopping(why);
-            self.stop().stop(Level::BreakOff, why);
+            self.stop().stop(CancelMode::Abort, why);
         }
     }
 }

@@ -5,9 +5,9 @@ use std::sync::{Arc, OnceLock};
 use futures_util::future::BoxFuture;
 use glance_core::digest::Hashers;
 use glance_core::tls::TlsPolicy;
-use glance_core::transport::{Caller, Transport};
+use glance_core::transport::{RequestIdentity, Transport};
 use http::Uri;
-use transport_hyper::{Inspection, Options, TlsAcceptor, TlsSetupError};
+use transport_hyper::{ClientOptions, Inspection, TlsAcceptor, TlsSetupError};
 
 use crate::args::Stack;
 use crate::error::CliError;
@@ -38,7 +38,7 @@ pub(crate) fn hashers(chosen: Option<Stack>) -> Result<Hashers, CliError> {
 pub(crate) fn transport(
     chosen: Option<Stack>,
     policy: &TlsPolicy,
-    options: Options,
+    options: ClientOptions,
 ) -> Result<Arc<dyn Transport>, CliError> {
     let library = library(chosen)?;
     let transport = (library.transport)(policy, options).map_err(cannot)?;
@@ -47,12 +47,14 @@ pub(crate) fn transport(
 
 /// The identification of this process in requests. It is the same for both sides, so that the logs
 /// of two clouds can be correlated.
-fn caller(library: &Library) -> &'static Caller {
-    static CALLER: OnceLock<Caller> = OnceLock::new();
+fn caller(library: &Library) -> &'static RequestIdentity {
+    static CALLER: OnceLock<RequestIdentity> = OnceLock::new();
     CALLER.get_or_init(|| {
         let version = env!("CARGO_PKG_VERSION");
-        let caller =
-            Caller::new(&format!("glance-replicator/{version} ({})", (library.describe)()));
+        let caller = RequestIdentity::new(&format!(
+            "glance-replicator/{version} ({})",
+            (library.describe)()
+        ));
         tracing::info!("the requests of this run have the global id {}", caller.run());
         caller
     })
@@ -62,7 +64,7 @@ fn caller(library: &Library) -> &'static Caller {
 pub(crate) async fn inspect(
     chosen: Option<Stack>,
     policy: &TlsPolicy,
-    options: Options,
+    options: ClientOptions,
     url: &Uri,
 ) -> Result<Inspection, CliError> {
     (library(chosen)?.inspect)(policy, options, url).await.map_err(cannot)
@@ -91,8 +93,8 @@ struct Library {
     fips: fn() -> Result<(), TlsSetupError>,
     to_get_fips: &'static str,
     hashers: fn() -> Hashers,
-    transport: fn(&TlsPolicy, Options) -> Made<dyn Transport>,
-    inspect: for<'a> fn(&'a TlsPolicy, Options, &'a Uri) -> Inspecting<'a>,
+    transport: fn(&TlsPolicy, ClientOptions) -> Made<dyn Transport>,
+    inspect: for<'a> fn(&'a TlsPolicy, ClientOptions, &'a Uri) -> Inspecting<'a>,
     acceptor: fn(&[u8], &[u8]) -> Made<dyn TlsAcceptor>,
 }
 

@@ -8,7 +8,7 @@ use keystone_auth::{SignInError, SignInErrorKind};
 
 use super::JournalError;
 use crate::planning::Difference;
-use crate::running::cancel::Why;
+use crate::running::cancel::CancelReason;
 use crate::running::prune::NothingRemoved;
 use glance_core::verified_body::DataFault;
 
@@ -26,7 +26,7 @@ pub enum RunError {
     #[error("{why}{}", undone(*.left, *.unseen))]
     Stopped {
         /// Why the run was stopped.
-        why: Why,
+        why: CancelReason,
         /// Number of images that were not started.
         left: u64,
         /// Whether there may be more, because not all images had been examined.
@@ -75,7 +75,7 @@ pub enum CopyError {
     },
     /// The target refused this image id.
     #[error("the target does not give it its id")]
-    Burned(#[source] StoreError),
+    IdUnavailable(#[source] StoreError),
     /// Another client's upload to the same record is in progress, or an upload was left unfinished.
     #[error(
         "the target's record is {status}: another upload is under way, or one was left hanging"
@@ -136,7 +136,7 @@ pub enum CopyError {
          {quarantine}",
         .difference.field, .difference.target, .difference.source
     )]
-    Stored {
+    TargetCorrupted {
         /// The store that the data was sent to.
         target_store: String,
         /// How the target's record differs from the source's.
@@ -150,7 +150,7 @@ pub enum CopyError {
     /// The target would reject this data, but only after taking all of it, and would keep an
     /// unusable record. No record was made and nothing was sent.
     #[error("its data is nothing that {target_store} accepts, and was not sent")]
-    Unfit {
+    FormatRejected {
         /// The store that the data was meant for.
         target_store: String,
         /// What Glance rejects.
@@ -184,7 +184,7 @@ impl CopyError {
     /// Whether the data was found to be wrong.
     pub fn is_integrity_failure(&self) -> bool {
         match self {
-            Self::ContentDiffers(_) | Self::Stored { .. } | Self::Unproven => true,
+            Self::ContentDiffers(_) | Self::TargetCorrupted { .. } | Self::Unproven => true,
             Self::Data { fault, .. } => is_wrong(fault),
             // A record that can't be read says nothing about the data.
             Self::Source(error) | Self::Target(error) => {
@@ -192,14 +192,14 @@ impl CopyError {
             }
             Self::Blocked { .. }
             | Self::BrokenOff
-            | Self::Burned(_)
+            | Self::IdUnavailable(_)
             | Self::Busy { .. }
             | Self::Journal(_)
             | Self::LeftBehind { .. }
             | Self::NotInStores { .. }
             | Self::Spool(_)
             | Self::Unresolved(_)
-            | Self::Unfit { .. }
+            | Self::FormatRejected { .. }
             | Self::Unverifiable { .. } => false,
         }
     }
@@ -218,12 +218,12 @@ impl CopyError {
             }
             Self::Blocked { .. }
             | Self::BrokenOff
-            | Self::Burned(_)
+            | Self::IdUnavailable(_)
             | Self::ContentDiffers(_)
             | Self::Journal(_)
             | Self::Spool(_)
-            | Self::Stored { .. }
-            | Self::Unfit { .. }
+            | Self::TargetCorrupted { .. }
+            | Self::FormatRejected { .. }
             | Self::Unproven
             | Self::Unverifiable { .. } => false,
         }
@@ -233,14 +233,14 @@ impl CopyError {
     pub fn hint(&self) -> Option<&str> {
         match self {
             Self::Blocked { hint, .. } => hint.as_deref(),
-            Self::Burned(_) => Some(
+            Self::IdUnavailable(_) => Some(
                 "Glance never frees an id, not even of a deleted image, unless its administrator \
                  does (glance-manage db purge_images_table); or an image that your credentials \
                  can't see has it; --on-burned-id new gives the replica another id, skip leaves it \
                  out",
             ),
             Self::Busy { .. } => Some("wait for it; a record left so can only be deleted"),
-            Self::ContentDiffers(_) | Self::Stored { .. } => Some(
+            Self::ContentDiffers(_) | Self::TargetCorrupted { .. } => Some(
                 "an active image takes no second upload: examine the target's storage, delete the \
                  replica there, have its id purged (glance-manage db purge_images_table), and run \
                  again",
@@ -266,7 +266,7 @@ impl CopyError {
                 _ => Some("run again: it is copied to the stores where it is not yet"),
             },
             Self::Source(error) | Self::Target(error) => error.hint.as_deref(),
-            Self::Unfit { fault, .. } => Some(unfit_hint(fault)),
+            Self::FormatRejected { fault, .. } => Some(unfit_hint(fault)),
             Self::Spool(_) => {
                 Some("make room there, name another directory by --spool-dir, or run without it")
             }

@@ -29,21 +29,24 @@ mod streaming;
 mod testing;
 
 pub use copying::delivery::{
-    Delivery, Fallback, InvalidTemplate, Journey, Origin, Placement, Template, Way,
+    DataPath, DeliveryOptions, Fallback, ImportSource, InvalidTemplate, Placement, Template,
+    TransferMethod,
 };
 pub use error::{CopyError, RunError};
 pub use mapping::Mapping;
 pub use pairing::{MatchBy, provenance};
 pub use planning::loss::{Loss, LossKind};
 pub use planning::{Difference, Entry, State};
-pub use policy::{ContentCheck, Most, OnBurnedId, Order, Policy, Retries, Scope};
+pub use policy::{ContentCheck, CopyScope, ErrorLimit, OnBurnedId, Order, Policy, Retries};
 pub use proving::by_reading::Proven;
-pub use proving::digest_cache::{DigestFile, Remembered};
-pub use proving::target_digests::Habits;
-pub use proving::verify::{Depth, Fault, Proof, Verdict, Verification, verify_store};
-pub use recovery::journal::{Journal, JournalError, JournalFile, Leftover, Phase, Recorded, Run};
-pub use recovery::repair::{Finding, KnownBy, Search, Standing};
-pub use running::cancel::{Level, Stop, Why};
+pub use proving::digest_cache::{CachedDigests, DigestCache};
+pub use proving::target_digests::TargetDigests;
+pub use proving::verify::{Depth, Proof, Verdict, Verification, VerifyFault, verify_store};
+pub use recovery::journal::{
+    Journal, JournalContents, JournalEntry, JournalError, JournalFile, Phase, Run,
+};
+pub use recovery::repair::{KnownBy, Leftover, LeftoverScan, LeftoverState};
+pub use running::cancel::{CancelMode, CancelReason, CancelToken};
 pub use running::prune::{NothingRemoved, Prune, Removal};
 pub use running::run_all;
 pub use streaming::spool::{Spool, SpoolWhen};
@@ -51,7 +54,7 @@ pub use streaming::spool::{Spool, SpoolWhen};
 use pairing::Moved;
 use pairing::merge_join::Pair;
 use planning::Step;
-use streaming::fan_out::Share;
+use streaming::fan_out::Subscription;
 
 /// A replication from one source to one target.
 #[derive(Debug)]
@@ -72,7 +75,7 @@ pub struct Outcome {
     /// What was done, or why the image failed.
     pub result: Result<Done, CopyError>,
     /// How the data reached the target, and what proves it.
-    pub journey: Journey,
+    pub journey: DataPath,
     /// Parts of the image that could not be translated and therefore differ at the target.
     pub losses: Vec<Loss>,
 }
@@ -114,8 +117,8 @@ impl Replication {
     /// # Errors
     /// When one of the stores can't be listed.
     pub async fn plan(&self, mut observe: impl FnMut(Entry)) -> Result<(), StoreError> {
-        let moved = self.moved().await?;
-        let this = self.knowing(ids(&moved));
+        let moved = self.reassigned().await?;
+        let this = self.with_id_map(ids(&moved));
         let pairs = this.pairs(&moved).await?;
         let work = pairs.map(|pair| async { Ok::<_, StoreError>(this.examine(pair?).await) });
         let mut entries = work.buffered(self.policy.transfers.max(1));
@@ -137,9 +140,9 @@ impl Replication {
     }
 
     /// Executes the entry's step.
-    async fn execute(&self, entry: Entry, mut share: Share) -> Outcome {
+    async fn execute(&self, entry: Entry, mut share: Subscription) -> Outcome {
         let Entry { image, replica, differences, reason, losses, step, .. } = entry;
-        let mut journey = Journey::default();
+        let mut journey = DataPath::default();
         let result = match (step, &replica) {
             (Step::Copy(goal), _) => self.copy(&image, &goal, &mut share, &mut journey).await,
             (Step::Record(goal), _) => self.record(&image, &goal, &mut journey).await,
@@ -155,19 +158,19 @@ impl Replication {
             _ => Ok(Done::Skipped(reason.unwrap_or_default())),
         };
         self.policy.journal.close(&image, &result).await;
-        Outcome { journey, ..Outcome::of(image, result) }.losing(losses)
+        Outcome { journey, ..Outcome::of(image, result) }.with_losses(losses)
     }
 }
 
 impl Outcome {
     /// The result for an image, without details of a data transfer and without losses.
     pub fn of(image: Image, result: Result<Done, CopyError>) -> Self {
-        Self { image, result, journey: Journey::default(), losses: Vec::new() }
+        Self { image, result, journey: DataPath::default(), losses: Vec::new() }
     }
 
     /// Adds the losses of an image that is at the target. Skipped and failed images keep none.
     #[must_use]
-    pub fn losing(self, losses: Vec<Loss>) -> Self {
+    pub fn with_losses(self, losses: Vec<Loss>) -> Self {
         match self.result {
             Ok(Done::Skipped(_)) | Err(_) => self,
             Ok(_) => Self { losses, ..self },

@@ -19,7 +19,7 @@ use glance_core::store::{
 
 /// An in-memory store that interrupts or refuses reads.
 #[derive(Debug)]
-pub(super) struct Flaky {
+pub(super) struct FaultySource {
     pub(super) kept: MemoryStore,
     /// Number of bytes after which a response breaks off.
     pub(super) breaks_after: AtomicU64,
@@ -42,7 +42,7 @@ pub(super) enum Ranges {
     NotInTheMiddle,
 }
 
-impl Flaky {
+impl FaultySource {
     /// A store with one image of `length` bytes, and that image.
     pub(super) async fn with_image(length: usize) -> (Self, Image) {
         let kept = MemoryStore::new("flaky");
@@ -92,7 +92,7 @@ fn once(count: &AtomicUsize) -> bool {
 }
 
 #[async_trait]
-impl ImageStore for Flaky {
+impl ImageStore for FaultySource {
     async fn list(&self, selection: &Selection) -> Result<ImageStream<'_>, StoreError> {
         self.kept.list(selection).await
     }
@@ -108,7 +108,7 @@ impl ImageStore for Flaky {
             return refuse(StoreErrorKind::Server);
         }
         if self.ranges == Ranges::NotInTheMiddle && range.offset > 0 && range.length.is_some() {
-            return refuse(StoreErrorKind::NoParts);
+            return refuse(StoreErrorKind::RangesUnsupported);
         }
         let data = self.kept.read(id, range).await?;
         let size = data.size();
@@ -141,8 +141,8 @@ impl ImageStore for Flaky {
         self.kept.upload(id, data).await
     }
 
-    async fn begun(&self, id: &ImageId) -> Result<Body, StoreError> {
-        self.kept.begun(id).await
+    async fn partial_data(&self, id: &ImageId) -> Result<Body, StoreError> {
+        self.kept.partial_data(id).await
     }
 
     async fn update(&self, current: &Image, wanted: &Attributes) -> Result<Image, StoreError> {
@@ -166,7 +166,7 @@ impl ImageStore for Flaky {
     }
 }
 
-impl fmt::Display for Flaky {
+impl fmt::Display for FaultySource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("flaky")
     }

@@ -14,7 +14,7 @@ use glance_server::GlanceApi;
 use keystone_auth::Session;
 use keystone_auth::auth::NoAuth;
 use tests::pki::{Authority, Leaf};
-use transport_hyper::{Options, TlsAcceptor};
+use transport_hyper::{ClientOptions, TlsAcceptor};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn memory() {
@@ -45,7 +45,7 @@ async fn glance_in_process() {
 #[tokio::test(flavor = "multi_thread")]
 async fn glance_over_rustls() {
     over_https(
-        |policy| transport_rustls::transport(policy, Options::default()).unwrap(),
+        |policy| transport_rustls::transport(policy, ClientOptions::default()).unwrap(),
         |chain, key| transport_rustls::acceptor(chain, key).unwrap(),
     )
     .await;
@@ -55,7 +55,7 @@ async fn glance_over_rustls() {
 #[tokio::test(flavor = "multi_thread")]
 async fn glance_over_native_tls() {
     over_https(
-        |policy| transport_native::transport(policy, Options::default()).unwrap(),
+        |policy| transport_native::transport(policy, ClientOptions::default()).unwrap(),
         |chain, key| transport_native::acceptor(chain, key).unwrap(),
     )
     .await;

@@ -67,7 +67,9 @@ async fn what_is_refused_is_never_sent() {
     assert_eq!(outcomes.len(), cases().len());
     for (outcome, case) in outcomes.iter().map(|outcome| (outcome, find(&outcome.image))) {
         match &outcome.result {
-            Err(CopyError::Unfit { .. }) => assert!(matches!(case.verdict, Verdict::Refused(_))),
+            Err(CopyError::FormatRejected { .. }) => {
+                assert!(matches!(case.verdict, Verdict::Refused(_)))
+            }
             Ok(Done::Copied) => assert!(matches!(case.verdict, Verdict::Accepted | Verdict::Late)),
             result => panic!("{}: {result:?}", case.name),
         }
@@ -92,7 +94,7 @@ async fn the_data_must_fit_the_format_that_the_target_keeps() {
     let mut policy = Policy { content: ContentCheck::Glance, ..Policy::default() };
     policy.mapping.without = ["disk_format".to_owned()].into();
     let error = replicate_by(policy, source.clone(), target.clone()).await.unwrap_err();
-    assert!(matches!(error, CopyError::Unfit { .. }), "{error}");
+    assert!(matches!(error, CopyError::FormatRejected { .. }), "{error}");
     assert_eq!(target.get(&image.id).await.unwrap().status, Status::Queued);
     // Without that mapping, the format becomes the source's too.
     assert_eq!(replicate_one(source, target.clone()).await.unwrap(), Done::Completed);

@@ -13,10 +13,10 @@ use glance_core::verified_body::DataFault;
 use glance_core::{Body, Transport};
 use glance_server::GlanceApi;
 use http::Method;
-use keystone_auth::auth::{FixedToken, Grant, Proof};
+use keystone_auth::auth::{AuthHeaders, FixedToken, Grant};
 use keystone_auth::{AuthPlugin, Session, SignInError};
 use replicator_engine::{
-    self, CopyError, Done, Entry, Most, NothingRemoved, OnBurnedId, Outcome, Policy, Prune,
+    self, CopyError, Done, Entry, ErrorLimit, NothingRemoved, OnBurnedId, Outcome, Policy, Prune,
     Removal, Replication, Retries, RunError, State,
 };
 use serde_json::json;
@@ -133,7 +133,7 @@ async fn a_target_that_stored_something_else_is_quarantined_on_every_run() {
     pair.b.inject(Method::PUT, is_file, 1, Fault::StoreOther);
     let error = pair.failure().await;
     assert!(error.is_integrity_failure());
-    assert!(matches!(error, CopyError::Stored { .. }), "{error}");
+    assert!(matches!(error, CopyError::TargetCorrupted { .. }), "{error}");
     assert!(error.to_string().contains("https://b"), "{error}");
     assert!(error.hint().unwrap().contains("purge_images_table"));
     let replica = pair.kept_b.get(&id).await.unwrap();
@@ -188,7 +188,7 @@ struct Renewable(std::sync::atomic::AtomicUsize);
 impl AuthPlugin for Renewable {
     async fn sign_in(&self, _: &dyn Transport) -> Result<Grant, SignInError> {
         let number = self.0.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-        let proof = Proof::token("secret-token".into())?;
+        let proof = AuthHeaders::token("secret-token".into())?;
         let other = http::HeaderName::from_static("x-number");
         Ok(Grant::lasting(proof.with(other, number.to_string().into())?, None))
     }
@@ -208,7 +208,7 @@ async fn an_upload_with_a_refused_token_is_made_again_with_another_once() {
     pair.replication.target = Arc::new(store);
     pair.b.inject(Method::PUT, is_file, 2, Fault::Status(401));
     let CopyError::Target(error) = pair.failure().await else { panic!("the target is guilty") };
-    assert_eq!(error.kind, StoreErrorKind::Renewed);
+    assert_eq!(error.kind, StoreErrorKind::CredentialsRenewed);
 
     pair.b.inject(Method::PUT, is_file, 1, Fault::Status(401));
     let outcome = pair.run().await.remove(0);
@@ -460,7 +460,7 @@ impl Pair {
         for id in &ids[3..] {
             pair.kept_a.delete(id).await.unwrap();
         }
-        let (how, most) = (Removal::Delete, Most::Percent(100));
+        let (how, most) = (Removal::Delete, ErrorLimit::Percent(100));
         pair.replication.policy.prune = Some(Prune { how, most, unprotect: true });
         pair
     }

@@ -230,7 +230,7 @@ impl Judgement {
 pub(crate) fn transport(stack: &str, cloud: &keystone_auth::Cloud) -> Arc<dyn Transport> {
     let named = [("clouds.yaml", cloud.cacert.clone())];
     let (policy, _) = tls::resolve(&named, &|_| None).unwrap();
-    let options = transport_hyper::Options::default();
+    let options = transport_hyper::ClientOptions::default();
     match stack {
         #[cfg(feature = "rustls")]
         "rustls" => transport_rustls::transport(&policy, options).unwrap(),

@@ -12,7 +12,7 @@ use glance_core::store::memory::MemoryStore;
 use glance_core::store::{ByteRange, ImageStore};
 use glance_server::GlanceApi;
 use http::HeaderName;
-use keystone_auth::auth::{Grant, Proof};
+use keystone_auth::auth::{AuthHeaders, Grant};
 use keystone_auth::{AuthPlugin, Session, SignInError};
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -126,7 +126,7 @@ struct Renewable(AtomicUsize);
 impl AuthPlugin for Renewable {
     async fn sign_in(&self, _: &dyn Transport) -> Result<Grant, SignInError> {
         let number = self.0.fetch_add(1, Ordering::SeqCst).to_string();
-        let proof = Proof::token(TOKEN.to_owned().into())?;
+        let proof = AuthHeaders::token(TOKEN.to_owned().into())?;
         Ok(Grant::lasting(proof.with(HeaderName::from_static("x-number"), number.into())?, None))
     }
 }

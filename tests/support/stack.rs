@@ -10,7 +10,7 @@ use glance_core::tls::{Roots, TlsPolicy, bundle};
 use glance_core::{Body, Transport, TransportError};
 use http::{Method, Request, Response};
 use tests::pki::{Authority, Leaf};
-use transport_hyper::{Options, TlsAcceptor};
+use transport_hyper::{ClientOptions, TlsAcceptor};
 
 /// A TLS library for clients and servers.
 pub(crate) struct Stack {
@@ -97,12 +97,12 @@ impl fmt::Debug for ImpatientAt {
     }
 }
 
-fn waiting(limit: Duration) -> Options {
-    Options {
+fn waiting(limit: Duration) -> ClientOptions {
+    ClientOptions {
         connect_timeout: PATIENCE,
         idle_timeout: limit,
         commit_timeout: limit,
-        ..Options::default()
+        ..ClientOptions::default()
     }
 }
 

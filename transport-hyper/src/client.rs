@@ -24,7 +24,7 @@ use crate::tls::{Inspection, TlsBackend};
 
 /// Timeouts and proxies of a client. No timeout limits the total duration of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Options {
+pub struct ClientOptions {
     /// Timeout for establishing a connection, handshakes included.
     pub connect_timeout: Duration,
     /// Timeout without progress: for the server to accept the next bytes of a request or to send
@@ -38,7 +38,7 @@ pub struct Options {
     pub proxies: Proxies,
 }
 
-impl Default for Options {
+impl Default for ClientOptions {
     fn default() -> Self {
         Self {
             connect_timeout: Duration::from_secs(10),
@@ -54,12 +54,12 @@ impl Default for Options {
 pub struct HyperTransport<B: TlsBackend> {
     client: Client<Connector<B>, Body>,
     connector: Connector<B>,
-    options: Options,
+    options: ClientOptions,
 }
 
 impl<B: TlsBackend> HyperTransport<B> {
     /// Creates a client whose TLS connections are made by `backend`.
-    pub fn new(backend: B, options: Options) -> Self {
+    pub fn new(backend: B, options: ClientOptions) -> Self {
         let connector = Connector {
             backend: Arc::new(backend),
             proxies: Arc::new(options.proxies.clone()),

@@ -21,7 +21,7 @@ use tower_service::Service;
 use crate::failure::Judgement;
 use crate::fill::Fill;
 use crate::proxy::{Proxies, Proxy};
-use crate::tls::{Io, Refusal, Secured, Session, TlsBackend};
+use crate::tls::{HandshakeError, Io, TlsBackend, TlsSession, TlsStream};
 use crate::tunnel;
 
 /// Opens connections for hyper's pool, which keys them by server, whatever the proxy.
@@ -56,14 +56,14 @@ impl<B: TlsBackend> Service<Uri> for Connector<B> {
 
 impl<B: TlsBackend> Connector<B> {
     /// Connects to the server of `uri`; for https, the server is verified.
-    pub(crate) async fn open(&self, uri: &Uri) -> Result<Wire, Refusal> {
+    pub(crate) async fn open(&self, uri: &Uri) -> Result<Wire, HandshakeError> {
         match self.proxies.before(uri) {
             None => self.direct(uri).await,
             Some(proxy) => self.through(proxy, uri).await,
         }
     }
 
-    async fn direct(&self, uri: &Uri) -> Result<Wire, Refusal> {
+    async fn direct(&self, uri: &Uri) -> Result<Wire, HandshakeError> {
         let server = Peer::server(uri);
         let deadline = Instant::now() + self.patience;
         let (io, session) = self.in_time(deadline, &server, self.reach(&server)).await?;
@@ -72,7 +72,7 @@ impl<B: TlsBackend> Connector<B> {
 
     /// Connects through a proxy. A tunnel leads to an https server; the requests to an http server
     /// are forwarded by the proxy.
-    async fn through(&self, proxy: &Proxy, uri: &Uri) -> Result<Wire, Refusal> {
+    async fn through(&self, proxy: &Proxy, uri: &Uri) -> Result<Wire, HandshakeError> {
         let (peer, server) = (Peer::proxy(proxy), Peer::server(uri));
         tracing::debug!("{} through {}", server.name, peer.name);
         let deadline = Instant::now() + self.patience;
@@ -90,7 +90,7 @@ impl<B: TlsBackend> Connector<B> {
             return Ok(Wire::new(io, forwarded, None, &server));
         }
         let secured = self.in_time(deadline, &server, self.secure(&server, io)).await;
-        let Secured { io, session } = secured.map_err(|mut refusal| {
+        let TlsStream { io, session } = secured.map_err(|mut refusal| {
             // The certificate or error may be that of the proxy, answering in place of the server.
             refusal.error.reason = format!("{} (through {})", refusal.error.reason, peer.name);
             refusal
@@ -99,7 +99,10 @@ impl<B: TlsBackend> Connector<B> {
     }
 
     /// Opens a TCP connection, with TLS if the scheme is https.
-    async fn reach(&self, peer: &Peer<'_>) -> Result<(Box<dyn Io>, Option<Session>), Refusal> {
+    async fn reach(
+        &self,
+        peer: &Peer<'_>,
+    ) -> Result<(Box<dyn Io>, Option<TlsSession>), HandshakeError> {
         let tcp = dial(peer.host(), port(peer.uri)).await;
         let tcp =
             tcp.map_err(|error| peer.failure(TransportErrorKind::Connect, error.to_string()))?;
@@ -109,7 +112,7 @@ impl<B: TlsBackend> Connector<B> {
         let io: Box<dyn Io> = Box::new(BufStream::with_capacity(BUFFER, BUFFER, tcp));
         match peer.uri.scheme_str() {
             Some("https") => {
-                let Secured { io, session } = self.secure(peer, io).await?;
+                let TlsStream { io, session } = self.secure(peer, io).await?;
                 Ok((io, Some(session)))
             }
             _ => Ok((io, None)),
@@ -117,7 +120,7 @@ impl<B: TlsBackend> Connector<B> {
     }
 
     /// Performs the TLS handshake over `io`; verifies the certificate for the peer's host.
-    async fn secure(&self, peer: &Peer<'_>, io: Box<dyn Io>) -> Result<Secured, Refusal> {
+    async fn secure(&self, peer: &Peer<'_>, io: Box<dyn Io>) -> Result<TlsStream, HandshakeError> {
         self.backend.handshake(peer.host(), &peer.name, io).await
     }
 
@@ -125,8 +128,8 @@ impl<B: TlsBackend> Connector<B> {
         &self,
         deadline: Instant,
         peer: &Peer<'_>,
-        work: impl Future<Output = Result<T, Refusal>>,
-    ) -> Result<T, Refusal> {
+        work: impl Future<Output = Result<T, HandshakeError>>,
+    ) -> Result<T, HandshakeError> {
         timeout_at(deadline, work).await.unwrap_or_else(|_elapsed| {
             let reason = format!("no connection within {} s", self.patience.as_secs());
             Err(peer.failure(TransportErrorKind::Timeout, reason).into())
@@ -187,13 +190,18 @@ pub(crate) struct Wire {
     /// Whether a proxy forwards the requests. hyper then sends absolute URIs.
     forwarded: bool,
     /// The TLS session with the server; `None` for http.
-    pub(crate) session: Option<Session>,
+    pub(crate) session: Option<TlsSession>,
     /// Records the server's rejection of the client certificate, if the server requested one.
     judgement: Option<Judgement>,
 }
 
 impl Wire {
-    fn new(io: Box<dyn Io>, forwarded: bool, session: Option<Session>, server: &Peer<'_>) -> Self {
+    fn new(
+        io: Box<dyn Io>,
+        forwarded: bool,
+        session: Option<TlsSession>,
+        server: &Peer<'_>,
+    ) -> Self {
         let asked = session.as_ref().and_then(|session| session.client_certificate);
         let judgement = asked.map(|asked| Judgement::new(asked, &server.name));
         Self { io: TokioIo::new(Fill::new(io)), forwarded, session, judgement }

@@ -12,7 +12,7 @@ use glance_core::body::Body;
 use glance_core::error::BodyError;
 use tokio::time::Instant;
 
-use crate::client::Options;
+use crate::client::ClientOptions;
 
 /// State shared between the request body, which hyper owns, and the code that waits for the
 /// response.
@@ -75,7 +75,7 @@ impl Exchange {
     }
 
     /// The instant at which the exchange times out unless there is activity, and the timeout.
-    pub(crate) fn due(&self, options: &Options) -> (Instant, Duration) {
+    pub(crate) fn due(&self, options: &ClientOptions) -> (Instant, Duration) {
         let idle = options.idle_timeout;
         let state = self.state();
         let limit = match state.phase {

@@ -18,9 +18,10 @@ mod exchange;
 
 mod failure;
 
-pub use client::{HyperTransport, Options};
+pub use client::{ClientOptions, HyperTransport};
 pub use failure::io_reason;
 pub use proxy::{Proxies, Proxy, ProxyError};
 pub use tls::{
-    Finding, Inspection, Io, Refusal, Secured, Session, TlsAcceptor, TlsBackend, TlsSetupError,
+    HandshakeError, HandshakeFault, Inspection, Io, TlsAcceptor, TlsBackend, TlsSession,
+    TlsSetupError, TlsStream,
 };

@@ -32,20 +32,20 @@ pub trait TlsBackend: fmt::Debug + Send + Sync + 'static {
         host: &str,
         endpoint: &str,
         io: Box<dyn Io>,
-    ) -> Result<Secured, Refusal>;
+    ) -> Result<TlsStream, HandshakeError>;
 }
 
 /// A TLS connection to a verified server.
-pub struct Secured {
+pub struct TlsStream {
     /// The stream of plain bytes over the encrypted connection.
     pub io: Box<dyn Io>,
     /// The parameters of the session.
-    pub session: Session,
+    pub session: TlsSession,
 }
 
 /// The parameters that client and server negotiated.
 #[derive(Debug, Clone)]
-pub struct Session {
+pub struct TlsSession {
     /// The TLS version.
     pub version: TlsVersion,
     /// The IANA name of the cipher suite, such as `TLS_AES_256_GCM_SHA384`.
@@ -58,30 +58,30 @@ pub struct Session {
 
 /// A failed handshake.
 #[derive(Debug)]
-pub struct Refusal {
+pub struct HandshakeError {
     /// The reason.
     pub error: TransportError,
     /// The certificates sent by the server, as DER, its own first, as far as known.
     pub chain: Vec<Vec<u8>>,
 }
 
-impl From<TransportError> for Refusal {
+impl From<TransportError> for HandshakeError {
     fn from(error: TransportError) -> Self {
         Self { error, chain: Vec::new() }
     }
 }
 
-impl Refusal {
+impl HandshakeError {
     /// Builds the error for a rejected server, worded by [`verdict`].
-    pub fn new(finding: Finding, host: &str, endpoint: &str) -> Self {
-        let Finding { fault, sent, above } = finding;
+    pub fn new(finding: HandshakeFault, host: &str, endpoint: &str) -> Self {
+        let HandshakeFault { fault, sent, above } = finding;
         Self { error: verdict::refusal(&fault, host, endpoint, &sent, &above), chain: sent }
     }
 }
 
 /// The fault of a handshake, and the certificates involved.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
+pub struct HandshakeFault {
     /// The fault.
     pub fault: Fault,
     /// The certificates sent by the server, as DER, its own first, as far as known.
@@ -90,19 +90,19 @@ pub struct Finding {
     pub above: Vec<Vec<u8>>,
 }
 
-impl From<Fault> for Finding {
+impl From<Fault> for HandshakeFault {
     fn from(fault: Fault) -> Self {
         Self { fault, sent: Vec::new(), above: Vec::new() }
     }
 }
 
-impl fmt::Display for Finding {
+impl fmt::Display for HandshakeFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the server was refused")
     }
 }
 
-impl std::error::Error for Finding {}
+impl std::error::Error for HandshakeFault {}
 
 /// The result of one connection to a server.
 #[derive(Debug)]
@@ -111,7 +111,7 @@ pub struct Inspection {
     pub chain: Vec<Vec<u8>>,
     /// The TLS session (`None` for http), or the error if the server is not trusted or cannot be
     /// reached.
-    pub verdict: Result<Option<Session>, TransportError>,
+    pub verdict: Result<Option<TlsSession>, TransportError>,
 }
 
 /// Accepts TLS connections with one TLS library.

@@ -9,11 +9,12 @@ use std::time::Duration;
 
 use common::Refuses;
 use glance_core::conformance::TransportUnderTest;
-use transport_hyper::{HyperTransport, Options};
+use transport_hyper::{ClientOptions, HyperTransport};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn conforms() {
-    let options = Options { idle_timeout: Duration::from_secs(1), ..Options::default() };
+    let options =
+        ClientOptions { idle_timeout: Duration::from_secs(1), ..ClientOptions::default() };
     let under_test = TransportUnderTest {
         make: Box::new(move || Arc::new(HyperTransport::new(Refuses, options.clone()))),
         trusted: Box::new(|address| Box::pin(async move { format!("http://{address}") })),

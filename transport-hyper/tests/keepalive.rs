@@ -12,7 +12,7 @@ use glance_core::transport::{Transport, TransportError};
 use http::{Request, Response};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use transport_hyper::{HyperTransport, Options};
+use transport_hyper::{ClientOptions, HyperTransport};
 
 /// Starts a server that handles one connection with `behave`; returns its port.
 async fn serve<F>(behave: impl FnOnce(TcpStream) -> F + Send + 'static) -> u16
@@ -27,7 +27,8 @@ where
 
 async fn send(scheme: &str, port: u16, body: Body) -> Result<Response<Body>, TransportError> {
     let idle_timeout = Duration::from_millis(300);
-    let transport = HyperTransport::new(Refuses, Options { idle_timeout, ..Options::default() });
+    let transport =
+        HyperTransport::new(Refuses, ClientOptions { idle_timeout, ..ClientOptions::default() });
     let url = format!("{scheme}://127.0.0.1:{port}/v2/images?a=b");
     transport.send(Request::put(url).body(body).unwrap()).await
 }

@@ -13,7 +13,7 @@ use http::Request;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufStream, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use transport_hyper::{
-    HyperTransport, Io, Options, Proxies, Refusal, Secured, Session, TlsBackend,
+    ClientOptions, HandshakeError, HyperTransport, Io, Proxies, TlsBackend, TlsSession, TlsStream,
 };
 
 /// The lines that a party saw, in order.
@@ -44,18 +44,18 @@ impl TlsBackend for Clear {
         host: &str,
         endpoint: &str,
         io: Box<dyn Io>,
-    ) -> Result<Secured, Refusal> {
+    ) -> Result<TlsStream, HandshakeError> {
         self.seen.add(format!("{host} as {endpoint}"));
         if host != self.refused {
-            let session = Session {
+            let session = TlsSession {
                 version: TlsVersion::V1_3,
                 cipher: String::new(),
                 chain: Vec::new(),
                 client_certificate: None,
             };
-            return Ok(Secured { io, session });
+            return Ok(TlsStream { io, session });
         }
-        Err(Refusal::from(TransportError {
+        Err(HandshakeError::from(TransportError {
             kind: TransportErrorKind::Tls,
             endpoint: endpoint.to_owned(),
             reason: "it is a stranger".to_owned(),
@@ -154,10 +154,10 @@ impl Client {
             let found = environment.iter().find(|(known, _)| *known == name);
             found.map(|(_, value)| value.clone())
         });
-        let options = Options {
+        let options = ClientOptions {
             connect_timeout: Duration::from_millis(500),
             proxies: proxies.unwrap(),
-            ..Options::default()
+            ..ClientOptions::default()
         };
         let handshakes = Seen::default();
         let backend = Clear { seen: handshakes.clone(), refused };
@@ -246,7 +246,7 @@ async fn no_proxy_goes_round_and_so_does_who_reads_no_environment() {
         assert_eq!(client.get(&format!("https://127.0.0.1:{port}/")).await.unwrap(), "ok");
         assert_eq!(client.get(&format!("http://127.0.0.1:{port}/")).await.unwrap(), "ok");
     }
-    assert_eq!(Options::default().proxies, Proxies::default());
+    assert_eq!(ClientOptions::default().proxies, Proxies::default());
     Client::new(&[]).get(&format!("https://127.0.0.1:{port}/")).await.unwrap();
     assert_eq!((asked.all().len(), received.all().len()), (0, 9));
 }

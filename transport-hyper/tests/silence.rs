@@ -11,7 +11,7 @@ use glance_core::body::Body;
 use glance_core::transport::{Transport, TransportErrorKind};
 use http::Request;
 use tokio::net::TcpListener;
-use transport_hyper::{HyperTransport, Options};
+use transport_hyper::{ClientOptions, HyperTransport};
 
 /// The client's error for a server that reads the whole body and never responds.
 async fn said_of_silence(body: Body) -> String {
@@ -21,10 +21,10 @@ async fn said_of_silence(body: Body) -> String {
         let (mut connection, _) = listener.accept().await.unwrap();
         tokio::io::copy(&mut connection, &mut tokio::io::sink()).await
     });
-    let options = Options {
+    let options = ClientOptions {
         idle_timeout: Duration::from_secs(1),
         commit_timeout: Duration::from_secs(3),
-        ..Options::default()
+        ..ClientOptions::default()
     };
     let request = Request::put(format!("http://127.0.0.1:{port}/")).body(body).unwrap();
     let error = HyperTransport::new(Refuses, options).send(request).await.unwrap_err();

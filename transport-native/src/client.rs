@@ -12,7 +12,7 @@ use openssl::ssl::{
     self, Ssl, SslContext, SslMethod, SslMode, SslOptions, SslRef, SslVerifyMode, SslVersion,
 };
 use tokio_openssl::SslStream;
-use transport_hyper::{Io, Refusal, Secured, Session, TlsBackend, TlsSetupError};
+use transport_hyper::{HandshakeError, Io, TlsBackend, TlsSession, TlsSetupError, TlsStream};
 
 use crate::identity::{self, Asked};
 use crate::roots;
@@ -76,7 +76,7 @@ impl TlsBackend for Client {
         host: &str,
         endpoint: &str,
         io: Box<dyn Io>,
-    ) -> Result<Secured, Refusal> {
+    ) -> Result<TlsStream, HandshakeError> {
         let prepared = Ssl::new(&self.context).and_then(|mut ssl| {
             self.asked.prepare(&mut ssl);
             let refused = Arc::clone(&self.verifier).watch(&mut ssl, host)?;
@@ -84,7 +84,7 @@ impl TlsBackend for Client {
         });
         let (mut stream, refused) = prepared.map_err(|error| {
             let what = format!("the TLS handshake can't begin: {error}");
-            Refusal::new(Fault::Other(what).into(), host, endpoint)
+            HandshakeError::new(Fault::Other(what).into(), host, endpoint)
         })?;
         // tokio's cooperative scheduling makes a busy stream return `Pending`, which OpenSSL would
         // take for an error.
@@ -93,7 +93,7 @@ impl TlsBackend for Client {
         match outcome {
             Ok(()) => {
                 let session = session(stream.ssl(), asked);
-                Ok(Secured { io: Box::new(stream), session })
+                Ok(TlsStream { io: Box::new(stream), session })
             }
             Err(error) => {
                 let refused = refused.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -101,19 +101,19 @@ impl TlsBackend for Client {
                     Some(reason) => self.verifier.finding(reason, sent(stream.ssl())),
                     None => explain(&error, asked, self.min_version).into(),
                 };
-                Err(Refusal::new(finding, host, endpoint))
+                Err(HandshakeError::new(finding, host, endpoint))
             }
         }
     }
 }
 
-fn session(ssl: &SslRef, asked: Option<ClientCertificate>) -> Session {
+fn session(ssl: &SslRef, asked: Option<ClientCertificate>) -> TlsSession {
     let version = match ssl.version2() {
         Some(SslVersion::TLS1_3) => TlsVersion::V1_3,
         _ => TlsVersion::V1_2,
     };
     let cipher = ssl.current_cipher().and_then(ssl::SslCipherRef::standard_name);
-    Session {
+    TlsSession {
         version,
         cipher: cipher.unwrap_or_default().to_owned(),
         chain: sent(ssl),

@@ -11,7 +11,7 @@ use openssl::ssl::{SslRef, SslVerifyMode};
 use openssl::x509::verify::X509CheckFlags;
 use openssl::x509::{X509, X509Crl, X509StoreContextRef, X509VerifyResult};
 use openssl_sys as ffi;
-use transport_hyper::Finding;
+use transport_hyper::HandshakeFault;
 
 /// The reason for which the server's certificate was rejected, once there is one.
 pub(crate) type Refused = Arc<Mutex<Option<Reason>>>;
@@ -91,7 +91,7 @@ impl Verifier {
     }
 
     /// Describes why a server that sent these certificates was rejected.
-    pub(crate) fn finding(&self, reason: Reason, sent: Vec<Vec<u8>>) -> Finding {
+    pub(crate) fn finding(&self, reason: Reason, sent: Vec<Vec<u8>>) -> HandshakeFault {
         let Reason { fault, path, is_listed } = reason;
         // A path of length one ends at the server's own certificate, which is therefore trusted
         // itself.
@@ -99,7 +99,11 @@ impl Verifier {
         let mut above = path;
         above.extend(self.checks.listed_above(&sent));
         above.retain(|one| !sent.contains(one));
-        Finding { fault: self.checks.explained(fault, &sent, &above, is_listed), sent, above }
+        HandshakeFault {
+            fault: self.checks.explained(fault, &sent, &above, is_listed),
+            sent,
+            above,
+        }
     }
 
     /// Checks a path that OpenSSL accepts for faults that OpenSSL does not look for.

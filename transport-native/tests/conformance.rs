@@ -12,20 +12,20 @@ use std::time::Duration;
 
 use glance_core::conformance::{Front, TransportUnderTest};
 use glance_core::tls::{Roots, TlsPolicy, bundle};
-use glance_core::transport::backoff::Pauses;
-use glance_core::transport::{Persistence, Persistent, Transport};
+use glance_core::transport::backoff::Backoff;
+use glance_core::transport::{RetryPolicy, Retrying, Transport};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
-use transport_hyper::{Options, TlsAcceptor};
+use transport_hyper::{ClientOptions, TlsAcceptor};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn conforms() {
     run(|transport| transport).await;
     // One run after the other, because both measure time.
     run(|transport| {
-        let persistence = Persistence { pauses: Pauses::NONE, ..Persistence::default() }.times(1);
-        Arc::new(Persistent::new(transport, persistence))
+        let persistence = RetryPolicy { pauses: Backoff::NONE, ..RetryPolicy::default() }.times(1);
+        Arc::new(Retrying::new(transport, persistence))
     })
     .await;
 }
@@ -35,7 +35,8 @@ async fn run(wrap: fn(Arc<dyn Transport>) -> Arc<dyn Transport>) {
     let (trusted, root) = server_and_root();
     let (untrusted, _) = server_and_root();
     let policy = policy(&root);
-    let options = Options { idle_timeout: Duration::from_secs(1), ..Options::default() };
+    let options =
+        ClientOptions { idle_timeout: Duration::from_secs(1), ..ClientOptions::default() };
     let under_test = TransportUnderTest {
         make: Box::new(move || wrap(tls::transport(&policy, options.clone()).unwrap())),
         trusted: front(trusted),

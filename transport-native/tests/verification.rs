@@ -96,7 +96,7 @@ async fn get(host: &str, port: u16, trusted: &str) -> Result<String, TransportEr
     file.write_all(trusted.as_bytes()).unwrap();
     let roots = Roots::Bundle(bundle::load(file.path()).unwrap());
     let policy = TlsPolicy::new(roots);
-    let transport = tls::transport(&policy, transport_hyper::Options::default()).unwrap();
+    let transport = tls::transport(&policy, transport_hyper::ClientOptions::default()).unwrap();
     let request = Request::get(format!("https://{host}:{port}/")).body(Body::empty()).unwrap();
     let body = transport.send(request).await?.into_body().collect(100).await.unwrap();
     Ok(String::from_utf8(body.to_vec()).unwrap())

@@ -16,7 +16,7 @@ use rustls::{
 };
 use tokio_rustls::TlsConnector;
 use transport_hyper::{
-    Finding, Io, Refusal, Secured, Session, TlsBackend, TlsSetupError, io_reason,
+    HandshakeError, HandshakeFault, Io, TlsBackend, TlsSession, TlsSetupError, TlsStream, io_reason,
 };
 
 use crate::identity::{self, Asked};
@@ -65,10 +65,10 @@ impl TlsBackend for Client {
         host: &str,
         endpoint: &str,
         io: Box<dyn Io>,
-    ) -> Result<Secured, Refusal> {
+    ) -> Result<TlsStream, HandshakeError> {
         let name = ServerName::try_from(host.to_owned()).map_err(|_| {
             let what = format!("{host} is neither a DNS name nor an IP address");
-            Refusal::new(Fault::Other(what).into(), host, endpoint)
+            HandshakeError::new(Fault::Other(what).into(), host, endpoint)
         })?;
         let asked = Arc::new(Asked::new(self.identity.clone()));
         let mut config = self.config.clone();
@@ -76,23 +76,23 @@ impl TlsBackend for Client {
         match TlsConnector::from(Arc::new(config)).connect(name, io).await {
             Ok(stream) => {
                 let session = session(stream.get_ref().1, asked.answer());
-                Ok(Secured { io: Box::new(stream), session })
+                Ok(TlsStream { io: Box::new(stream), session })
             }
             Err(error) => {
                 let finding = explain(&error, asked.answer(), self.min_version);
-                Err(Refusal::new(finding, host, endpoint))
+                Err(HandshakeError::new(finding, host, endpoint))
             }
         }
     }
 }
 
-fn session(connection: &ClientConnection, asked: Option<ClientCertificate>) -> Session {
+fn session(connection: &ClientConnection, asked: Option<ClientCertificate>) -> TlsSession {
     let version = match connection.protocol_version() {
         Some(ProtocolVersion::TLSv1_3) => TlsVersion::V1_3,
         _ => TlsVersion::V1_2,
     };
     let chain = connection.peer_certificates().unwrap_or_default();
-    Session {
+    TlsSession {
         version,
         cipher: connection.negotiated_cipher_suite().map(cipher).unwrap_or_default(),
         chain: chain.iter().map(|one| one.to_vec()).collect(),
@@ -109,11 +109,11 @@ fn explain(
     error: &io::Error,
     asked: Option<ClientCertificate>,
     min_version: TlsVersion,
-) -> Finding {
+) -> HandshakeFault {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
     let Some(inner) = inner else { return Fault::Closed(io_reason(error)).into() };
     if let Error::InvalidCertificate(CertificateError::Other(other)) = inner {
-        if let Some(finding) = other.0.downcast_ref::<Finding>() {
+        if let Some(finding) = other.0.downcast_ref::<HandshakeFault>() {
             return finding.clone();
         }
     }

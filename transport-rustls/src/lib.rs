@@ -24,7 +24,7 @@ use std::sync::Arc;
 use glance_core::tls::TlsPolicy;
 use glance_core::transport::Transport;
 use http::Uri;
-use transport_hyper::{HyperTransport, Inspection, Options, TlsAcceptor};
+use transport_hyper::{ClientOptions, HyperTransport, Inspection, TlsAcceptor};
 
 pub use digest::hashers;
 pub use fips::fips;
@@ -36,7 +36,7 @@ pub use transport_hyper::TlsSetupError;
 /// If the trusted certificates of the policy, or its client certificate, cannot be used.
 pub fn transport(
     policy: &TlsPolicy,
-    options: Options,
+    options: ClientOptions,
 ) -> Result<Arc<dyn Transport>, TlsSetupError> {
     Ok(Arc::new(HyperTransport::new(client::Client::new(policy)?, options)))
 }
@@ -48,7 +48,7 @@ pub fn transport(
 /// If the policy cannot be used. A problem of the server is reported in the [`Inspection`].
 pub async fn inspect(
     policy: &TlsPolicy,
-    options: Options,
+    options: ClientOptions,
     url: &Uri,
 ) -> Result<Inspection, TlsSetupError> {
     Ok(HyperTransport::new(client::Client::new(policy)?, options).inspect(url).await)

@@ -14,7 +14,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, SignatureScheme};
-use transport_hyper::{Finding, TlsSetupError};
+use transport_hyper::{HandshakeFault, TlsSetupError};
 use webpki::{EndEntityCert, KeyUsage, VerifiedPath};
 use x509_cert::Certificate;
 use x509_cert::der::asn1::{AnyRef, BitStringRef};
@@ -137,7 +137,7 @@ impl Verifier {
     }
 
     /// Describes why the server is rejected, with the certificates it sent.
-    fn finding(&self, fault: Fault, sent: &[CertificateDer<'_>]) -> Finding {
+    fn finding(&self, fault: Fault, sent: &[CertificateDer<'_>]) -> HandshakeFault {
         let mut above = self.trusted.above(sent);
         let is_listed = sent.first().is_some_and(|own| self.trusted.pins.contains(own));
         // webpki checks a certificate before it looks for the issuer, OpenSSL after that. Report an
@@ -145,7 +145,11 @@ impl Verifier {
         let fault = if above.is_empty() && !is_listed { Fault::UnknownIssuer } else { fault };
         let sent: Vec<_> = sent.iter().map(|one| one.to_vec()).collect();
         above.extend(self.checks.listed_above(&sent));
-        Finding { fault: self.checks.explained(fault, &sent, &above, is_listed), sent, above }
+        HandshakeFault {
+            fault: self.checks.explained(fault, &sent, &above, is_listed),
+            sent,
+            above,
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use http::Request;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use transport_hyper::{Io, Options, Proxies, TlsAcceptor};
+use transport_hyper::{ClientOptions, Io, Proxies, TlsAcceptor};
 
 struct Authority {
     issuer: Issuer<'static, KeyPair>,
@@ -164,7 +164,7 @@ async fn put(port: u16, via: &str, trusted: &[&Authority]) -> Result<String, Tra
     let roots = Roots::Bundle(bundle::load(file.path()).unwrap());
     let policy = TlsPolicy::new(roots);
     let proxies = Proxies::from_env(&|name| (name == "HTTPS_PROXY").then(|| via.to_owned()));
-    let options = Options { proxies: proxies.unwrap(), ..Options::default() };
+    let options = ClientOptions { proxies: proxies.unwrap(), ..ClientOptions::default() };
     let transport = tls::transport(&policy, options).unwrap();
     let request = Request::put(format!("https://localhost:{port}/v2/secret-path"));
     let body = Body::from(Bytes::from(BODY.repeat(TIMES) + END));

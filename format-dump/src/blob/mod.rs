@@ -72,7 +72,7 @@ pub(crate) async fn read(
 
 /// Streams the uncompressed data that an interrupted upload left. A file with several hard links
 /// belongs to another image and is ignored.
-pub(crate) async fn begun(blob: &Blob) -> io::Result<Body> {
+pub(crate) async fn partial_data(blob: &Blob) -> io::Result<Body> {
     let Blob { dir, name } = blob.partial();
     let opened = name.clone();
     let opened = files::blocking(move || match dir.find(&opened)? {

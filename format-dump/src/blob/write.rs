@@ -8,7 +8,7 @@ use std::io;
 use std::sync::Arc;
 
 use futures_util::StreamExt;
-use glance_core::digest::worker::Lane;
+use glance_core::digest::worker::ChunkWorker;
 use glance_core::digest::{Algorithm, Digests, Hashers, Hashing};
 use glance_core::dir::{self, Dir};
 use glance_core::error::BodyError;
@@ -109,7 +109,7 @@ impl Partial {
     async fn receive(
         &mut self,
         mut data: Body,
-        mut lane: Lane<io::Result<Written>>,
+        mut lane: ChunkWorker<io::Result<Written>>,
         mut write_back: WriteBack,
         mut algorithms: BTreeSet<Algorithm>,
         hashers: Hashers,
@@ -146,7 +146,7 @@ impl Partial {
     async fn pass(
         &mut self,
         data: &mut Body,
-        lane: &mut Lane<io::Result<Written>>,
+        lane: &mut ChunkWorker<io::Result<Written>>,
         hashing: &mut Hashing,
         write_back: &mut WriteBack,
     ) -> Result<(), Fault> {
@@ -235,10 +235,10 @@ fn writing(
     encoding: Encoding,
     hashers: Hashers,
     guard: impl Send + 'static,
-) -> io::Result<Lane<io::Result<Written>>> {
+) -> io::Result<ChunkWorker<io::Result<Written>>> {
     let file = Arc::clone(file);
     Ok(match encoding {
-        Encoding::Identity => Lane::start(move |chunks| {
+        Encoding::Identity => ChunkWorker::start(move |chunks| {
             let _guard = guard;
             let mut sparse = Sparse::new(file, begun);
             for chunk in chunks {
@@ -248,7 +248,7 @@ fn writing(
         }),
         Encoding::Zstd => {
             let mut frames = Frames::new(file, hashers)?;
-            Lane::start(move |chunks| {
+            ChunkWorker::start(move |chunks| {
                 let _guard = guard;
                 for chunk in chunks {
                     frames.write(&chunk)?;

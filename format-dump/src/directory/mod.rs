@@ -305,7 +305,7 @@ impl ImageStore for Directory {
         outcome
     }
 
-    async fn begun(&self, id: &ImageId) -> Result<Body, StoreError> {
+    async fn partial_data(&self, id: &ImageId) -> Result<Body, StoreError> {
         let record = match self.record(BEGUN, id).await {
             // The record has not been created yet.
             Err(error) if error.kind == StoreErrorKind::NotFound => return Ok(Body::empty()),
@@ -316,7 +316,7 @@ impl ImageStore for Directory {
         }
         self.take_up(BEGUN, id).await?;
         let blob = self.blob(id, Encoding::Identity);
-        let begun = blob::begun(&blob).await;
+        let begun = blob::partial_data(&blob).await;
         let partial = format!("{}{PARTIAL}", blob.name);
         begun.map_err(|error| files::failed(self, BEGUN, &self.dir, &partial, error).on(id))
     }

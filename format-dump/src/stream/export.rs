@@ -101,7 +101,7 @@ type Ended = Result<Done, CopyError>;
 
 impl<W: AsyncWrite + Unpin> Run<'_, W> {
     fn outcome(&mut self, image: Image, result: Ended) -> Outcome {
-        let mut outcome = Outcome::of(image, result).losing(take(&mut self.losses));
+        let mut outcome = Outcome::of(image, result).with_losses(take(&mut self.losses));
         outcome.journey.bytes = self.written.take();
         outcome.journey.proven = match (&outcome.result, outcome.image.status.has_data()) {
             (Ok(Done::Copied), true) => Some(Proven::on_the_way(&outcome.image)),

@@ -237,7 +237,7 @@ impl ImageStore for StreamStore {
         Err(read_only("store the data", id))
     }
 
-    async fn begun(&self, _id: &ImageId) -> Result<Body, StoreError> {
+    async fn partial_data(&self, _id: &ImageId) -> Result<Body, StoreError> {
         Ok(Body::empty())
     }
 

@@ -128,7 +128,7 @@ impl ImageStore for OldDump {
         Err(self.read_only("store the data").on(id))
     }
 
-    async fn begun(&self, _id: &ImageId) -> Result<Body, StoreError> {
+    async fn partial_data(&self, _id: &ImageId) -> Result<Body, StoreError> {
         Ok(Body::empty())
     }
 

@@ -8,11 +8,11 @@ use futures_util::TryStreamExt;
 use glance_core::StoreError;
 use glance_core::digest::{Algorithm, Digests, Hashers};
 use glance_core::image::{Image, ImageId};
-use glance_core::rate_limit::Pace;
+use glance_core::rate_limit::ByteRateLimiter;
 use glance_core::store::{ByteRange, StoreErrorKind};
 
 use super::listed::Lines;
-use super::{Proof, VERIFY};
+use super::{DumpProof, VERIFY};
 use crate::blob::{self, Blob, DUMP_AGAIN};
 use crate::record::{Encoding, Stored};
 use crate::{files, sums};
@@ -32,7 +32,7 @@ pub(super) struct Subject {
 /// The digest implementation and the rate limit for reading data.
 pub(super) struct Means<'a> {
     pub(super) hashers: Hashers,
-    pub(super) pace: Option<&'a Pace>,
+    pub(super) pace: Option<&'a ByteRateLimiter>,
 }
 
 impl Subject {
@@ -43,10 +43,10 @@ impl Subject {
         lines: Option<&Lines>,
         read: bool,
         means: &Means<'_>,
-    ) -> Result<Proof, StoreError> {
+    ) -> Result<DumpProof, StoreError> {
         let image = &self.image;
         if !image.status.has_data() {
-            return Ok(Proof::NoData);
+            return Ok(DumpProof::NoData);
         }
         let failed = |name| self.blob.dir.find(name).map(|found| found.is_some());
         let failed = self.failed.as_deref().map(failed).transpose();
@@ -69,7 +69,7 @@ impl Subject {
             agree(store, image, Algorithm::Sha512, recorded, (listed, LIST))?;
         }
         if !read {
-            return Ok(Proof::NotChosen);
+            return Ok(DumpProof::NotChosen);
         }
         self.read(store, accounts, means).await
     }
@@ -79,7 +79,7 @@ impl Subject {
         store: &(dyn Display + Sync),
         accounts: [(Option<&str>, &'static str); 2],
         means: &Means<'_>,
-    ) -> Result<Proof, StoreError> {
+    ) -> Result<DumpProof, StoreError> {
         let image = &self.image;
         let (bytes, digests) = self.digests(store, means).await?;
         if let Some(size) = image.size.filter(|size| *size != bytes) {
@@ -108,7 +108,7 @@ impl Subject {
                 by.insert(Algorithm::Sha512);
             }
         }
-        Ok(Proof::Data { bytes, by: by.into_iter().collect() })
+        Ok(DumpProof::Data { bytes, by: by.into_iter().collect() })
     }
 
     /// Reads the uncompressed data and computes the digests in its record.

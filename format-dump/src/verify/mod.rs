@@ -7,7 +7,7 @@ use glance_core::StoreError;
 use glance_core::digest::Algorithm;
 use glance_core::dir::Dir;
 use glance_core::image::{Image, ImageId};
-use glance_core::rate_limit::Pace;
+use glance_core::rate_limit::ByteRateLimiter;
 use glance_core::sampling::Sample;
 use glance_core::selection::Subset;
 use glance_core::store::StoreErrorKind;
@@ -29,7 +29,7 @@ use listed::{Lines, Listed, Strays};
 /// A result of [`DumpStore::verify`].
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum Finding {
+pub enum DumpFinding {
     /// The result for an image.
     Image {
         /// The id of the image.
@@ -37,7 +37,7 @@ pub enum Finding {
         /// The record, if it is readable.
         image: Option<Image>,
         /// The proof, or the first fault.
-        result: Result<Proof, StoreError>,
+        result: Result<DumpProof, StoreError>,
     },
     /// A file that does not belong to an image, or is faulty.
     File {
@@ -51,7 +51,7 @@ pub enum Finding {
 /// The proof for an image without faults.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Proof {
+pub enum DumpProof {
     /// The data was read and verified.
     Data {
         /// The number of uncompressed bytes.
@@ -91,7 +91,7 @@ impl FileState {
 /// The summary of a verification.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Verification {
+pub struct DumpVerification {
     /// Whether the run that wrote the dump finished.
     pub complete: bool,
     /// The number of images.
@@ -108,21 +108,21 @@ pub struct Verification {
     pub foreign: u64,
 }
 
-impl Verification {
-    fn count(&mut self, finding: &Finding) {
+impl DumpVerification {
+    fn count(&mut self, finding: &DumpFinding) {
         match finding {
-            Finding::Image { result, .. } => {
+            DumpFinding::Image { result, .. } => {
                 self.images += 1;
                 match result {
-                    Ok(Proof::Data { bytes, .. }) => {
+                    Ok(DumpProof::Data { bytes, .. }) => {
                         self.read += 1;
                         self.bytes += bytes;
                     }
-                    Ok(Proof::NoData | Proof::NotChosen) => {}
+                    Ok(DumpProof::NoData | DumpProof::NotChosen) => {}
                     Err(_) => self.faults += 1,
                 }
             }
-            Finding::File { state, .. } => match state {
+            DumpFinding::File { state, .. } => match state {
                 FileState::Leftover => self.leftovers += 1,
                 FileState::Foreign => self.foreign += 1,
                 FileState::Damaged(_) | FileState::Missing => self.faults += 1,
@@ -150,11 +150,12 @@ impl DumpStore {
         &self,
         subset: Subset,
         transfers: usize,
-        pace: Option<&Pace>,
-        mut observe: impl FnMut(Finding),
-    ) -> Result<Verification, StoreError> {
-        let mut found = Verification { complete: self.is_complete()?, ..Verification::default() };
-        let mut report = |finding: Finding| {
+        pace: Option<&ByteRateLimiter>,
+        mut observe: impl FnMut(DumpFinding),
+    ) -> Result<DumpVerification, StoreError> {
+        let mut found =
+            DumpVerification { complete: self.is_complete()?, ..DumpVerification::default() };
+        let mut report = |finding: DumpFinding| {
             found.count(&finding);
             observe(finding);
         };
@@ -194,11 +195,11 @@ impl DumpStore {
         id: ImageId,
         lines: std::io::Result<(Option<Strays>, Option<Lines>)>,
         read: bool,
-        pace: Option<&Pace>,
-    ) -> Result<Vec<Finding>, StoreError> {
+        pace: Option<&ByteRateLimiter>,
+    ) -> Result<Vec<DumpFinding>, StoreError> {
         let (strays, lines) = lines.map_err(|error| self.list_failed(error))?;
         let strays = strays.unwrap_or_default().into_iter();
-        let mut findings: Vec<Finding> =
+        let mut findings: Vec<DumpFinding> =
             strays.filter_map(|(name, _)| self.missing(name)).collect();
         let (subject, hashers) = match &self.0 {
             Dump::Current(directory) => {
@@ -216,14 +217,14 @@ impl DumpStore {
             }
             Err(error) => (None, Err(error)),
         };
-        findings.push(Finding::Image { id, image, result });
+        findings.push(DumpFinding::Image { id, image, result });
         Ok(findings)
     }
 
     /// Reports a listed file that belongs to no image, if it does not exist.
-    fn missing(&self, name: String) -> Option<Finding> {
+    fn missing(&self, name: String) -> Option<DumpFinding> {
         let there = is_there(self.dir(), &name);
-        (!there).then_some(Finding::File { name, state: FileState::Missing })
+        (!there).then_some(DumpFinding::File { name, state: FileState::Missing })
     }
 
     fn list_failed(&self, error: std::io::Error) -> StoreError {
@@ -233,7 +234,7 @@ impl DumpStore {
 
 impl Directory {
     /// Opens the `SHA512SUMS` that the manifest names, and reports what is wrong with it.
-    async fn listed(&self) -> Result<(Option<Listed>, Option<Finding>), StoreError> {
+    async fn listed(&self) -> Result<(Option<Listed>, Option<DumpFinding>), StoreError> {
         let Some(wanted) = Manifest::read(self.dir(), VERIFY)?.and_then(|it| it.sha512sums) else {
             return Ok((None, None));
         };
@@ -250,7 +251,7 @@ impl Directory {
             }
             Err(error) => (None, FileState::Damaged(self.failed(sums::FILE, error))),
         };
-        Ok((listed, Some(Finding::File { name: sums::FILE.to_owned(), state })))
+        Ok((listed, Some(DumpFinding::File { name: sums::FILE.to_owned(), state })))
     }
 
     async fn subject(

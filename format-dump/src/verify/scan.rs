@@ -11,7 +11,7 @@ use glance_core::store::StoreErrorKind;
 use tokio::sync::mpsc;
 
 use super::listed::Strays;
-use super::{FileState, Finding, VERIFY, is_there};
+use super::{DumpFinding, FileState, VERIFY, is_there};
 use crate::blob::PARTIAL;
 use crate::directory::{FAILED, RECORD};
 use crate::files::Ids;
@@ -26,7 +26,7 @@ impl DumpStore {
         &self,
         ids: Arc<Ids>,
         lines: Option<Strays>,
-        report: &mut impl FnMut(Finding),
+        report: &mut impl FnMut(DumpFinding),
     ) -> Result<(), StoreError> {
         // A channel, because a directory may hold any number of files.
         let (found, mut findings) = mpsc::channel(64);
@@ -56,7 +56,7 @@ struct Scan {
     ids: Arc<Ids>,
     /// `None` for a dump of the old tool.
     hashers: Option<Hashers>,
-    found: mpsc::Sender<Finding>,
+    found: mpsc::Sender<DumpFinding>,
 }
 
 impl Scan {
@@ -75,13 +75,13 @@ impl Scan {
                 None => of_old(&name, &self.ids),
             };
             if let Some(state) = state {
-                self.tell(Finding::File { name, state });
+                self.tell(DumpFinding::File { name, state });
             }
         }
         Ok(())
     }
 
-    fn tell(&self, finding: Finding) {
+    fn tell(&self, finding: DumpFinding) {
         // Sending fails if the verification was dropped.
         let _ = self.found.blocking_send(finding);
     }
@@ -98,7 +98,7 @@ impl Scan {
             };
             if !file.ends_with(RECORD) {
                 let name = format!("{}/{file}", extras::METADEFS);
-                self.tell(Finding::File { name, state });
+                self.tell(DumpFinding::File { name, state });
             }
         }
         Ok(())
@@ -162,11 +162,15 @@ fn id_of(name: &str) -> Option<(ImageId, &str)> {
 }
 
 /// Checks projects and metadata definitions against their format and `SHA512SUMS`.
-fn beside_images(dir: &Dir, lines: Option<&[(String, String)]>, hashers: Hashers) -> Vec<Finding> {
+fn beside_images(
+    dir: &Dir,
+    lines: Option<&[(String, String)]>,
+    hashers: Hashers,
+) -> Vec<DumpFinding> {
     let mut findings = Vec::new();
     let mut found = |name: String, error: Option<StoreError>| {
         let state = error.map(FileState::Damaged);
-        findings.extend(state.map(|state| Finding::File { name, state }));
+        findings.extend(state.map(|state| DumpFinding::File { name, state }));
     };
     match extras::metadef_files(dir) {
         Ok(None) => {}
@@ -195,7 +199,7 @@ fn beside_images(dir: &Dir, lines: Option<&[(String, String)]>, hashers: Hashers
     }
     let gone = lines.unwrap_or_default().iter().filter(|(name, _)| !is_there(dir, name));
     findings.extend(
-        gone.map(|(name, _)| Finding::File { name: name.clone(), state: FileState::Missing }),
+        gone.map(|(name, _)| DumpFinding::File { name: name.clone(), state: FileState::Missing }),
     );
     findings
 }

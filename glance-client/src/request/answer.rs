@@ -11,9 +11,9 @@ use glance_core::error::BodyError;
 use glance_core::image::{Image, Misread, Status};
 use glance_core::store::{StoreError, StoreErrorKind};
 use glance_core::transport::{
-    ClientCertificate, Repeated, TransportError, TransportErrorKind, request_id,
+    ClientCertificate, RetryCount, TransportError, TransportErrorKind, request_id,
 };
-use keystone_auth::auth::Reach;
+use keystone_auth::auth::TokenScope;
 use keystone_auth::{SignInError, SignInErrorKind};
 
 use super::{Client, Operation};
@@ -45,7 +45,7 @@ impl Client {
         let asked = head.extensions.get::<ClientCertificate>();
         let mut error = self.error(refusal.kind, operation, refusal.reason);
         error.request_id = request_id(&head.headers);
-        if let Some(Repeated(times)) = head.extensions.get() {
+        if let Some(RetryCount(times)) = head.extensions.get() {
             error.reason = format!("{} (tried {} times)", error.reason, times + 1);
         }
         error.hint = refusal.hint.or_else(|| status::of_the_client(asked.copied(), &error.reason));
@@ -55,8 +55,8 @@ impl Client {
     /// Explains a rejection by the scope of the token, if that is not a project.
     pub(crate) async fn explain(&self, error: StoreError) -> StoreError {
         let reach = match (error.kind, self.session.reach().await) {
-            (StoreErrorKind::Forbidden, Some(Reach::Domain)) => "a domain",
-            (StoreErrorKind::Forbidden, Some(Reach::System)) => "the whole system",
+            (StoreErrorKind::Forbidden, Some(TokenScope::Domain)) => "a domain",
+            (StoreErrorKind::Forbidden, Some(TokenScope::System)) => "the whole system",
             _ => return error,
         };
         error.hint(format!(

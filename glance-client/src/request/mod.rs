@@ -14,9 +14,9 @@ use glance_core::body::Body;
 use glance_core::image::{Image, ImageId};
 use glance_core::store::{StoreError, StoreErrorKind};
 use glance_core::transport::redirect::{self, Unanswered};
-use glance_core::transport::{Optional, Repeated, Transport};
+use glance_core::transport::{Optional, RetryCount, Transport};
 use keystone_auth::Session;
-use keystone_auth::auth::Proof;
+use keystone_auth::auth::AuthHeaders;
 
 use crate::record_stream::LONGEST;
 
@@ -207,7 +207,7 @@ impl Client {
         let is_stale = answer.status() == StatusCode::UNAUTHORIZED && !proof.is_none();
         let renewed = is_stale && self.session.renew(&proof).await.is_ok();
         self.accept(answer, operation).await.map_err(|error| match renewed {
-            true => StoreError { kind: StoreErrorKind::Renewed, ..error },
+            true => StoreError { kind: StoreErrorKind::CredentialsRenewed, ..error },
             false => error,
         })
     }
@@ -238,7 +238,7 @@ impl Client {
         }
         // An earlier attempt, whose response was lost, has deleted the item.
         let is_gone = answer.status() == StatusCode::NOT_FOUND && is_delete;
-        if is_gone && answer.extensions().get::<Repeated>().is_some() {
+        if is_gone && answer.extensions().get::<RetryCount>().is_some() {
             return Ok(Response::new(Body::empty()));
         }
         self.accept(answer, operation).await
@@ -250,7 +250,7 @@ impl Client {
         path: &str,
         headers: &[(HeaderName, String)],
         body: Body,
-        proof: &Proof,
+        proof: &AuthHeaders,
         operation: &Operation,
     ) -> Result<Response<Body>, StoreError> {
         let request = self.request(method, path, headers, body, proof, operation)?;
@@ -268,7 +268,7 @@ impl Client {
         path: &str,
         headers: &[(HeaderName, String)],
         body: Body,
-        proof: &Proof,
+        proof: &AuthHeaders,
         operation: &Operation,
     ) -> Result<Request<Body>, StoreError> {
         let mut request = Request::builder()

@@ -15,7 +15,7 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
-use crate::digest::worker::Lane;
+use crate::digest::worker::ChunkWorker;
 use crate::error::BodyError;
 
 mod portable;
@@ -177,7 +177,7 @@ impl Awaited {
 /// Must be created inside a tokio runtime. Dropping the value closes the queues of the threads,
 /// which then end.
 #[derive(Debug)]
-pub struct Hashing(Vec<(Algorithm, Lane<Digest>)>);
+pub struct Hashing(Vec<(Algorithm, ChunkWorker<Digest>)>);
 
 /// The result of a thread.
 type Digest = Result<Vec<u8>, BodyError>;
@@ -209,8 +209,8 @@ impl Hashing {
     }
 }
 
-fn digesting(mut hasher: Box<dyn Hasher>) -> Lane<Digest> {
-    Lane::start(|chunks| {
+fn digesting(mut hasher: Box<dyn Hasher>) -> ChunkWorker<Digest> {
+    ChunkWorker::start(|chunks| {
         for chunk in chunks {
             hasher.update(&chunk)?;
         }

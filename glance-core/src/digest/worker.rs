@@ -12,12 +12,12 @@ use tokio::task::{JoinError, JoinHandle};
 /// Must be created inside a tokio runtime. Dropping the value closes the queue; the thread still
 /// processes the chunks that were sent.
 #[derive(Debug)]
-pub struct Lane<T> {
+pub struct ChunkWorker<T> {
     chunks: Sender,
     thread: JoinHandle<T>,
 }
 
-impl<T: Send + 'static> Lane<T> {
+impl<T: Send + 'static> ChunkWorker<T> {
     /// Starts a thread that runs `work` on all chunks to be sent.
     pub fn start(work: impl FnOnce(Chunks) -> T + Send + 'static) -> Self {
         let (batches, queue) = mpsc::channel(BATCHES_AHEAD);
@@ -103,7 +103,7 @@ mod tests {
 
     #[tokio::test]
     async fn all_chunks_come_in_their_order() {
-        let mut lane = Lane::start(|chunks| chunks.collect::<Vec<_>>().concat());
+        let mut lane = ChunkWorker::start(|chunks| chunks.collect::<Vec<_>>().concat());
         let chunks: Vec<Bytes> = (0..100_u8).map(|n| vec![n; BATCH / 7].into()).collect();
         for chunk in &chunks {
             assert!(lane.send(chunk.clone()).await);
@@ -114,7 +114,7 @@ mod tests {
     #[tokio::test]
     async fn what_was_sent_before_a_drop_comes() {
         let (whole, dropped) = tokio::sync::oneshot::channel();
-        let mut lane = Lane::start(|chunks| whole.send(chunks.collect::<Vec<_>>()));
+        let mut lane = ChunkWorker::start(|chunks| whole.send(chunks.collect::<Vec<_>>()));
         lane.send(Bytes::from_static(b"abc")).await;
         drop(lane);
         assert_eq!(dropped.await.unwrap(), ["abc"]);
@@ -122,7 +122,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_thread_that_ended_takes_no_more() {
-        let mut lane = Lane::start(|mut chunks| chunks.next());
+        let mut lane = ChunkWorker::start(|mut chunks| chunks.next());
         let chunk = Bytes::from(vec![7; BATCH]);
         while lane.send(chunk.clone()).await {}
         assert_eq!(lane.finish().await.unwrap(), Some(chunk));

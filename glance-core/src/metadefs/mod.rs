@@ -10,7 +10,7 @@ use crate::store::StoreError;
 
 mod namespace;
 
-pub use namespace::{Difference, Namespace, Part};
+pub use namespace::{Namespace, NamespaceDifference, Part};
 
 /// A store of metadata definitions: a Glance service or a directory.
 ///
@@ -34,6 +34,6 @@ pub trait MetadefStore: fmt::Debug + fmt::Display + Send + Sync {
         &self,
         found: &Namespace,
         wanted: &Namespace,
-        differences: &[Difference],
+        differences: &[NamespaceDifference],
     ) -> Result<(), StoreError>;
 }

@@ -33,7 +33,7 @@ pub enum Part {
 
 /// A difference between two namespaces.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Difference {
+pub struct NamespaceDifference {
     /// The kind of the part.
     pub part: Part,
     /// The name of the part.
@@ -122,7 +122,7 @@ impl Namespace {
     }
 
     /// The differences between this namespace (the source) and `found` (the target).
-    pub fn differences(&self, found: &Self) -> Vec<Difference> {
+    pub fn differences(&self, found: &Self) -> Vec<NamespaceDifference> {
         let fields =
             |of: &Self| -> BTreeMap<String, Value> { of.fields.clone().into_iter().collect() };
         let mut differences = compared(Part::Field, &fields(self), &fields(found));
@@ -133,10 +133,10 @@ impl Namespace {
     }
 
     /// Adds the contents that only `found` has, and returns them.
-    pub fn take_surplus(&mut self, found: &Self) -> Vec<Difference> {
+    pub fn take_surplus(&mut self, found: &Self) -> Vec<NamespaceDifference> {
         let mut surplus = self.differences(found);
         surplus.retain(|difference| difference.part != Part::Field && difference.source.is_none());
-        for Difference { part, name, target, .. } in &surplus {
+        for NamespaceDifference { part, name, target, .. } in &surplus {
             let entries = self.parts.entry(*part).or_default();
             entries.extend(target.clone().map(|value| (name.clone(), value)));
         }
@@ -153,10 +153,10 @@ fn compared(
     part: Part,
     source: &BTreeMap<String, Value>,
     target: &BTreeMap<String, Value>,
-) -> Vec<Difference> {
+) -> Vec<NamespaceDifference> {
     let names: BTreeSet<&String> = source.keys().chain(target.keys()).collect();
     let differ = names.into_iter().filter(|name| source.get(*name) != target.get(*name));
-    let difference = |name: &String| Difference {
+    let difference = |name: &String| NamespaceDifference {
         part,
         name: name.clone(),
         source: source.get(name).cloned(),
@@ -225,7 +225,7 @@ impl fmt::Display for Part {
     }
 }
 
-impl fmt::Display for Difference {
+impl fmt::Display for NamespaceDifference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.part {
             Part::Field => f.write_str(&self.name),

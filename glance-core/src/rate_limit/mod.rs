@@ -18,14 +18,14 @@ pub use schedule::{Bandwidth, InvalidBandwidth, Timetable};
 /// The bandwidth limits of a run: one for all data read from the source, and one for all data sent
 /// to the targets together.
 #[derive(Debug, Clone, Default)]
-pub struct Pacing {
+pub struct BandwidthLimits {
     /// The limit for reading; `None` for no limit.
-    pub source: Option<Pace>,
+    pub source: Option<ByteRateLimiter>,
     /// The limit for sending; `None` for no limit.
-    pub target: Option<Pace>,
+    pub target: Option<ByteRateLimiter>,
 }
 
-impl Pacing {
+impl BandwidthLimits {
     /// Applies the source's limit to data read from the source.
     pub fn read(&self, data: Body) -> Body {
         match &self.source {
@@ -46,7 +46,7 @@ impl Pacing {
 
 /// A rate limiter in bytes per second, shared by all bodies that pass through it.
 #[derive(Debug, Clone)]
-pub struct Pace {
+pub struct ByteRateLimiter {
     timetable: Arc<Timetable>,
     clock: fn() -> DateTime,
     state: Arc<Mutex<State>>,
@@ -61,7 +61,7 @@ struct State {
     looked: Option<Instant>,
 }
 
-impl Pace {
+impl ByteRateLimiter {
     /// A limiter with the fixed rate of `rate` bytes per second, at least 1.
     pub fn new(rate: u64) -> Self {
         Self::by(Timetable::always(Some(rate)), || DateTime::MIN)
@@ -145,7 +145,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn all_bodies_together_keep_the_pace() {
         let begin = Instant::now();
-        let pace = Pace::new(10_000);
+        let pace = ByteRateLimiter::new(10_000);
         let bodies = (0..4).map(|_| pace.keep(body(5, 5_000)));
         let digests = Awaited::of([Algorithm::Sha512]);
         let other = pace.keep(body(1, 1).carrying(Some(digests)));
@@ -160,7 +160,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn pieces_come_steadily_and_errors_pass() {
-        let pace = Pace::new(20_480);
+        let pace = ByteRateLimiter::new(20_480);
         let chunks = [Ok(Bytes::from(vec![7; 1 << 20])), Err("broken".into())];
         let mut paced = pace.keep(Body::from_stream(stream::iter(chunks), None));
         tokio::time::advance(Duration::from_secs(60)).await;
@@ -190,7 +190,7 @@ mod tests {
     async fn the_timetable_is_followed_while_data_passes() {
         BEGIN.with(|_| ());
         let table: Bandwidth = "08:00,1000 09:00,10k 09:01,off".parse().unwrap();
-        let pace = Pace::by(table.target, clock);
+        let pace = ByteRateLimiter::by(table.target, clock);
         let mut paced = pace.keep(body(1, 1 << 20));
         let (begin, mut passed) = (Instant::now(), 0);
         let mut after = [0; 3];
@@ -210,7 +210,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn each_side_has_its_own_pace() {
-        let pacing = Pacing { source: Some(Pace::new(1000)), target: None };
+        let pacing = BandwidthLimits { source: Some(ByteRateLimiter::new(1000)), target: None };
         let begin = Instant::now();
         pacing.sent(30_000, body(4, 10_000)).collect(1 << 20).await.unwrap();
         assert!(begin.elapsed() < Duration::from_millis(1));

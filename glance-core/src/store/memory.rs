@@ -165,7 +165,7 @@ impl ImageStore for MemoryStore {
         })
     }
 
-    async fn begun(&self, _id: &ImageId) -> Result<Body, StoreError> {
+    async fn partial_data(&self, _id: &ImageId) -> Result<Body, StoreError> {
         Ok(Body::empty())
     }
 

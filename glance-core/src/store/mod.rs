@@ -50,7 +50,7 @@ pub async fn holds(store: &dyn ImageStore, id: &ImageId) -> Result<bool, StoreEr
 /// - **Atomic**: an image is either without data (`queued`), in transit, or complete. A failed or
 ///   dropped [`upload`](Self::upload) leaves the record at `queued`, and a later upload to the same
 ///   record may succeed. The store may keep the data received so far, but only
-///   [`begun`](Self::begun) returns it. The data of a complete image never changes.
+///   [`partial_data`](Self::partial_data) returns it. The data of a complete image never changes.
 /// - **Identity**: the id given to [`create`](Self::create) is the image's id. The id of a deleted
 ///   image may stay taken forever; `create` then fails with [`StoreErrorKind::IdTaken`].
 /// - **Checksum**: after an upload the record holds the size and a digest *of the bytes that the
@@ -65,7 +65,7 @@ pub async fn holds(store: &dyn ImageStore, id: &ImageId) -> Result<bool, StoreEr
 ///   An image whose record cannot be read appears in its place as an error that contains the
 ///   readable part of the record.
 /// - **Retry**: a store may repeat a request that carries no data. A store never resends data:
-///   after [`StoreErrorKind::Renewed`] the caller may upload again with a new body.
+///   after [`StoreErrorKind::CredentialsRenewed`] the caller may upload again with a new body.
 /// - **Cancel**: dropping a future abandons its work with the same effect as a failure.
 /// - **Errors**: a missing image is [`StoreErrorKind::NotFound`]. If the given data itself fails,
 ///   `upload` returns [`StoreErrorKind::Data`] with the data's error in the source chain.
@@ -83,7 +83,7 @@ pub trait ImageStore: fmt::Debug + fmt::Display + Send + Sync {
     /// the end is [`StoreErrorKind::Range`] (reading an empty image from 0 is not an error). A
     /// store that cannot read parts also reads the bytes before the range and discards them; for a
     /// range that neither begins nor ends with the data such a store returns
-    /// [`StoreErrorKind::NoParts`].
+    /// [`StoreErrorKind::RangesUnsupported`].
     async fn read(&self, id: &ImageId, range: ByteRange) -> Result<Body, StoreError>;
 
     /// Creates a record with `image`'s id and attributes, at `queued`. The other fields are hints:
@@ -101,7 +101,7 @@ pub trait ImageStore: fmt::Debug + fmt::Display + Send + Sync {
     /// image. The bytes are not verified. A caller can resume: it uploads these bytes followed by
     /// the rest and need not read them again from the source. An upload that begins with other
     /// bytes is equally valid.
-    async fn begun(&self, id: &ImageId) -> Result<Body, StoreError>;
+    async fn partial_data(&self, id: &ImageId) -> Result<Body, StoreError>;
 
     /// Changes the attributes to `wanted` and returns the record that the store then holds.
     /// `current` is the record that the caller read last: only the attributes that differ between
@@ -183,20 +183,20 @@ pub enum StoreErrorKind {
     /// The id is in use, maybe by an invisible image, or belonged to a deleted image.
     IdTaken,
     /// Another process is using the image or the store, and only one process at a time may.
-    InUse,
+    Locked,
     /// The store does not accept the request or the record.
     Invalid,
     /// A quota, a size limit or the disk is exhausted.
     LimitReached,
     /// The store cannot read parts of data.
-    NoParts,
+    RangesUnsupported,
     /// No such image exists.
     NotFound,
     /// The range begins past the end of the data.
     Range,
     /// The credentials were refused during an upload and have been renewed since. The data was
     /// consumed; the same upload with a new body can succeed.
-    Renewed,
+    CredentialsRenewed,
     /// The store examined the data and rejected it. No later upload to this record works.
     Rejected,
     /// The server failed. A retry can help.
@@ -213,7 +213,7 @@ impl StoreErrorKind {
     /// Whether the same operation may succeed later without any change by the operator.
     pub fn is_retryable(self) -> bool {
         match self {
-            Self::Server | Self::Renewed => true,
+            Self::Server | Self::CredentialsRenewed => true,
             Self::Transport(kind) => kind.is_retryable(),
             _ => false,
         }

@@ -7,14 +7,14 @@ use uuid::Uuid;
 /// Backoff delays that grow with each attempt. Each delay is a random part of its maximum ("full
 /// jitter"), so that many clients that failed at the same time do not retry at the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pauses {
+pub struct Backoff {
     /// The maximum of the first delay. The maximum doubles with each further delay.
     pub first: Duration,
     /// The upper limit of every delay.
     pub most: Duration,
 }
 
-impl Pauses {
+impl Backoff {
     /// No delays.
     pub const NONE: Self = Self { first: Duration::ZERO, most: Duration::ZERO };
 
@@ -37,7 +37,7 @@ impl Pauses {
     }
 }
 
-impl Default for Pauses {
+impl Default for Backoff {
     fn default() -> Self {
         Self { first: Duration::from_millis(500), most: Duration::from_secs(30) }
     }
@@ -49,7 +49,7 @@ mod tests {
 
     #[test]
     fn pauses_grow_up_to_a_limit_and_are_random() {
-        let pauses = Pauses { first: Duration::from_secs(1), most: Duration::from_secs(10) };
+        let pauses = Backoff { first: Duration::from_secs(1), most: Duration::from_secs(10) };
         let longest = |failures| (0..300).map(|_| pauses.pause(failures)).max().unwrap();
         for (failures, seconds) in [(0, 1.0), (1, 2.0), (2, 4.0), (3, 8.0), (4, 10.0), (900, 10.0)]
         {
@@ -57,6 +57,6 @@ mod tests {
             assert!((0.9 * seconds..=seconds).contains(&longest), "{failures}: {longest}");
         }
         assert!((0..300).any(|_| pauses.pause(0) < Duration::from_millis(100)));
-        assert_eq!(Pauses::NONE.pause(7), Duration::ZERO);
+        assert_eq!(Backoff::NONE.pause(7), Duration::ZERO);
     }
 }

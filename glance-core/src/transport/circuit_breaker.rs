@@ -59,7 +59,7 @@ struct Open {
 
 /// The outcome of a request.
 #[derive(Debug)]
-pub(super) enum News {
+pub(super) enum Observation {
     /// The server answered.
     Answered,
     /// The server, or a proxy in front of it, cannot serve requests now; `what` describes the
@@ -125,16 +125,16 @@ impl State {
         }
     }
 
-    fn hear(&mut self, server: &str, news: News, now: Instant) {
+    fn hear(&mut self, server: &str, news: Observation, now: Instant) {
         match news {
-            News::Answered => {
+            Observation::Answered => {
                 self.answered = true;
                 self.failures = 0;
                 if self.open.take().is_some() {
                     tracing::warn!("{server} answers again");
                 }
             }
-            News::Failed { what, answered, pause } => {
+            Observation::Failed { what, answered, pause } => {
                 self.answered |= answered;
                 self.failures = self.failures.saturating_add(1);
                 if self.failures < FAILURES {
@@ -179,7 +179,7 @@ pub(super) struct Permit<'a> {
 impl Permit<'_> {
     /// Reports the outcome of the request. If the permit is dropped without a report, the state
     /// stays unchanged, and another request may probe.
-    pub(super) fn tell(self, news: News) {
+    pub(super) fn record(self, news: Observation) {
         self.breaker.state().hear(&self.breaker.server, news, Instant::now());
     }
 }
@@ -208,8 +208,8 @@ const PATIENCE: Duration = Duration::from_secs(300);
 mod tests {
     use super::*;
 
-    fn failed() -> News {
-        News::Failed { what: "503".into(), answered: true, pause: Duration::from_secs(1) }
+    fn failed() -> Observation {
+        Observation::Failed { what: "503".into(), answered: true, pause: Duration::from_secs(1) }
     }
 
     fn breaker() -> Arc<Breaker> {
@@ -219,7 +219,7 @@ mod tests {
     async fn opened() -> Arc<Breaker> {
         let breaker = breaker();
         for _ in 0..FAILURES {
-            breaker.admit().await.unwrap().tell(failed());
+            breaker.admit().await.unwrap().record(failed());
         }
         breaker
     }
@@ -234,9 +234,9 @@ mod tests {
         let breaker = breaker();
         for _ in 0..3 {
             for _ in 1..FAILURES {
-                breaker.admit().await.unwrap().tell(failed());
+                breaker.admit().await.unwrap().record(failed());
             }
-            breaker.admit().await.unwrap().tell(News::Answered);
+            breaker.admit().await.unwrap().record(Observation::Answered);
         }
         let breaker = opened().await;
         assert!(waits(&breaker).await);
@@ -245,7 +245,7 @@ mod tests {
         assert!(begin.elapsed() >= TRY_EACH && begin.elapsed() < TRY_EACH * 2);
         // One request probes; the others wait for its outcome.
         assert!(waits(&breaker).await);
-        permit.tell(News::Answered);
+        permit.record(Observation::Answered);
         let permits = [breaker.admit().await, breaker.admit().await];
         assert!(permits.iter().all(Result::is_ok));
         assert_eq!(begin.elapsed(), TRY_EACH);
@@ -261,7 +261,7 @@ mod tests {
         });
         tokio::time::sleep(Duration::from_secs(100)).await;
         assert!(!waiting.is_finished());
-        permit.tell(News::Answered);
+        permit.record(Observation::Answered);
         let told = Instant::now();
         assert!(!waiting.await.unwrap().unwrap());
         assert_eq!(told.elapsed(), Duration::ZERO);
@@ -278,10 +278,10 @@ mod tests {
     async fn a_server_that_asks_for_time_gets_it() {
         let breaker = opened().await;
         let pause = Duration::from_secs(60);
-        let failed = News::Failed { what: "503".into(), answered: true, pause };
-        breaker.admit().await.unwrap().tell(failed);
+        let failed = Observation::Failed { what: "503".into(), answered: true, pause };
+        breaker.admit().await.unwrap().record(failed);
         let begin = Instant::now();
-        breaker.admit().await.unwrap().tell(News::Answered);
+        breaker.admit().await.unwrap().record(Observation::Answered);
         assert!(begin.elapsed() >= pause);
     }
 
@@ -291,7 +291,7 @@ mod tests {
         let mut tries = 0;
         let error = loop {
             match breaker.admit().await {
-                Ok(permit) => permit.tell(failed()),
+                Ok(permit) => permit.record(failed()),
                 Err(error) => break error,
             }
             tries += 1;
@@ -305,7 +305,7 @@ mod tests {
         tokio::time::advance(TRY_EACH).await;
         let permit = breaker.admit().await.unwrap();
         assert!(breaker.admit().await.is_err());
-        permit.tell(News::Answered);
+        permit.record(Observation::Answered);
         breaker.admit().await.unwrap();
     }
 

@@ -1,5 +1,5 @@
-//! HTTP transports: the [`Transport`] trait, and wrappers that identify the caller ([`Caller`]),
-//! retry requests ([`Persistent`]) and limit their rate ([`Spaced`]).
+//! HTTP transports: the [`Transport`] trait, and wrappers that identify the caller ([`RequestIdentity`]),
+//! retry requests ([`Retrying`]) and limit their rate ([`RateLimited`]).
 
 use std::error::Error;
 use std::fmt;
@@ -20,9 +20,9 @@ mod retry;
 mod retry_after;
 
 pub use optional::{Optional, briefly};
-pub use rate_limit::Spaced;
-pub use request_id::{Caller, request_id};
-pub use retry::{Harmless, Persistence, Persistent, Repeated, Repeats};
+pub use rate_limit::RateLimited;
+pub use request_id::{RequestIdentity, request_id};
+pub use retry::{Idempotent, RetryCount, RetryLimit, RetryPolicy, Retrying};
 
 /// Sends HTTP requests to servers whose certificates it verifies.
 ///
@@ -37,7 +37,7 @@ pub use retry::{Harmless, Persistence, Persistent, Repeated, Repeats};
 /// - **Verification**: over `https`, the transport writes nothing of a request before it has
 ///   verified the server's certificate for the URI's host. No setting disables this check.
 /// - **Retry**: a transport may send a request again if it has not polled the request's body and no
-///   byte of the request reached the server. [`Persistent`] also sends a request again if its body
+///   byte of the request reached the server. [`Retrying`] also sends a request again if its body
 ///   is [repeatable](Body::again) and a second request is harmless. All other retries are up to the
 ///   caller.
 /// - **Time**: connecting and silence have time limits; the exchange as a whole has none.

@@ -27,9 +27,7 @@ mod tests {
 
     use super::*;
     use crate::body::Body;
-    use crate::transport::{
-        Persistence, Persistent, Transport, TransportError, TransportErrorKind,
-    };
+    use crate::transport::{RetryPolicy, Retrying, Transport, TransportError, TransportErrorKind};
 
     /// A server that closes every connection.
     #[derive(Debug)]
@@ -46,7 +44,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_becomes_of_it_says_nothing_of_the_server() {
-        let wire = Persistent::new(Arc::new(HangsUp), Persistence::default().times(0));
+        let wire = Retrying::new(Arc::new(HangsUp), RetryPolicy::default().times(0));
         let begin = Instant::now();
         for _ in 0..100 {
             let mut request = Request::get("https://g/").body(Body::empty()).unwrap();

@@ -12,14 +12,14 @@ use crate::body::Body;
 
 /// A transport that leaves a minimum interval between the beginnings of requests.
 #[derive(Debug)]
-pub struct Spaced {
+pub struct RateLimited {
     transport: Arc<dyn Transport>,
     interval: Duration,
     /// The earliest time for the next request.
     next: Mutex<Instant>,
 }
 
-impl Spaced {
+impl RateLimited {
     /// Wraps a transport so that requests begin at least `interval` apart.
     pub fn new(transport: Arc<dyn Transport>, interval: Duration) -> Self {
         Self { transport, interval, next: Mutex::new(Instant::now()) }
@@ -34,7 +34,7 @@ impl Spaced {
 }
 
 #[async_trait]
-impl Transport for Spaced {
+impl Transport for RateLimited {
     async fn send(&self, request: Request<Body>) -> Result<Response<Body>, TransportError> {
         sleep_until(self.turn()).await;
         self.transport.send(request).await
@@ -62,7 +62,7 @@ mod tests {
     async fn requests_keep_their_distance_and_catch_nothing_up() {
         let server = Arc::new(Server::default());
         let interval = Duration::from_millis(100);
-        let spaced = Spaced::new(server.clone(), interval);
+        let spaced = RateLimited::new(server.clone(), interval);
         let send = || spaced.send(Request::new(Body::empty()));
         join_all((0..5).map(|_| send())).await;
         tokio::time::sleep(Duration::from_secs(10)).await;

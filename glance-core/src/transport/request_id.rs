@@ -15,12 +15,12 @@ use crate::body::Body;
 /// [global request id](https://specs.openstack.org/openstack/oslo-specs/specs/pike/global-req-id.html),
 /// so that the log entries of both clouds can be correlated.
 #[derive(Debug, Clone)]
-pub struct Caller {
+pub struct RequestIdentity {
     agent: HeaderValue,
     run: HeaderValue,
 }
 
-impl Caller {
+impl RequestIdentity {
     /// A new run of the program `agent`, in the format of `User-Agent` (RFC 9110, section 10.1.5):
     /// products with versions, comments in parentheses. Characters that are not allowed in a header
     /// become `?`.
@@ -42,7 +42,7 @@ impl Caller {
 
     /// Wraps a transport so that every request carries this caller's headers.
     pub fn by(&self, transport: Arc<dyn Transport>) -> Arc<dyn Transport> {
-        Arc::new(Introduced { caller: self.clone(), transport })
+        Arc::new(WithRequestId { caller: self.clone(), transport })
     }
 }
 
@@ -59,13 +59,13 @@ pub fn request_id(answer: &HeaderMap) -> Option<String> {
 }
 
 /// A transport whose requests identify the caller.
-struct Introduced {
-    caller: Caller,
+struct WithRequestId {
+    caller: RequestIdentity,
     transport: Arc<dyn Transport>,
 }
 
 #[async_trait]
-impl Transport for Introduced {
+impl Transport for WithRequestId {
     async fn send(&self, mut request: Request<Body>) -> Result<Response<Body>, TransportError> {
         let headers = request.headers_mut();
         headers.insert(header::USER_AGENT, self.caller.agent.clone());
@@ -74,7 +74,7 @@ impl Transport for Introduced {
     }
 }
 
-impl fmt::Debug for Introduced {
+impl fmt::Debug for WithRequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.transport.fmt(f)
     }
@@ -100,7 +100,7 @@ mod tests {
     #[tokio::test]
     async fn every_request_says_who_sends_it() {
         let server = Arc::new(Server::default());
-        let caller = Caller::new("tool/1 (Tls\u{e9} 2)");
+        let caller = RequestIdentity::new("tool/1 (Tls\u{e9} 2)");
         for _ in 0..2 {
             let transport = caller.by(server.clone());
             transport.send(Request::new(Body::empty())).await.unwrap();
@@ -112,7 +112,7 @@ mod tests {
         let (start, id) = caller.run().split_at(4);
         assert_eq!(start, "req-");
         assert!(uuid::Uuid::try_parse(id).is_ok());
-        assert_ne!(Caller::new("x").run(), caller.run());
+        assert_ne!(RequestIdentity::new("x").run(), caller.run());
     }
 
     #[test]

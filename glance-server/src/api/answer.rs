@@ -61,7 +61,7 @@ impl From<InvalidRecord> for Refusal {
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
         let status = match error.kind {
-            StoreErrorKind::Conflict | StoreErrorKind::IdTaken | StoreErrorKind::InUse => {
+            StoreErrorKind::Conflict | StoreErrorKind::IdTaken | StoreErrorKind::Locked => {
                 StatusCode::CONFLICT
             }
             StoreErrorKind::Data | StoreErrorKind::Invalid => StatusCode::BAD_REQUEST,

@@ -9,7 +9,7 @@ use crate::{SignInError, SignInErrorKind};
 use glance_core::body::{Body, TooLong};
 use glance_core::error::BodyError;
 use glance_core::transport::redirect::{self, Unanswered};
-use glance_core::transport::{Harmless, Transport, TransportErrorKind, request_id};
+use glance_core::transport::{Idempotent, Transport, TransportErrorKind, request_id};
 
 /// Maximum bytes of a response. The catalogue of a large cloud has about 100 KiB.
 pub(crate) const ANSWER: usize = 2 << 20;
@@ -37,7 +37,7 @@ pub(crate) async fn exchange_within(
     server: &str,
 ) -> Result<Response<Bytes>, SignInError> {
     // Obtaining a token twice does no harm, so the request may be retried.
-    request.extensions_mut().insert(Harmless);
+    request.extensions_mut().insert(Idempotent);
     let response = redirect::send(transport, request).await;
     let response = response.map_err(|error| no_answer(error, server))?;
     let (head, body) = response.into_parts();
@@ -123,7 +123,7 @@ mod tests {
     #[async_trait]
     impl Transport for Server {
         async fn send(&self, request: Request<Body>) -> Result<Response<Body>, TransportError> {
-            assert!(request.extensions().get::<Harmless>().is_some());
+            assert!(request.extensions().get::<Idempotent>().is_some());
             assert!(request.body().again().is_some());
             Ok(Response::new(Body::empty()))
         }

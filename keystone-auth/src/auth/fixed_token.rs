@@ -7,7 +7,7 @@ use http::header;
 use secrecy::zeroize::Zeroizing;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{AuthPlugin, Grant, Proof, Renewal};
+use super::{AuthHeaders, AuthPlugin, Grant, Renewal};
 use crate::SignInError;
 use glance_core::transport::Transport;
 
@@ -41,14 +41,14 @@ pub struct HttpBasic {
 #[async_trait]
 impl AuthPlugin for NoAuth {
     async fn sign_in(&self, _: &dyn Transport) -> Result<Grant, SignInError> {
-        Ok(Grant::lasting(Proof::none(), self.endpoint.clone()))
+        Ok(Grant::lasting(AuthHeaders::none(), self.endpoint.clone()))
     }
 }
 
 #[async_trait]
 impl AuthPlugin for FixedToken {
     async fn sign_in(&self, _: &dyn Transport) -> Result<Grant, SignInError> {
-        let grant = Grant::lasting(Proof::token(self.token.clone())?, self.endpoint.clone());
+        let grant = Grant::lasting(AuthHeaders::token(self.token.clone())?, self.endpoint.clone());
         Ok(Grant { renewal: Renewal::Impossible, ..grant })
     }
 }
@@ -57,7 +57,7 @@ impl AuthPlugin for FixedToken {
 impl AuthPlugin for HttpBasic {
     async fn sign_in(&self, _: &dyn Transport) -> Result<Grant, SignInError> {
         let value = basic(&self.username, self.password.expose_secret());
-        let proof = Proof::none().with(header::AUTHORIZATION, value)?;
+        let proof = AuthHeaders::none().with(header::AUTHORIZATION, value)?;
         Ok(Grant::lasting(proof, self.endpoint.clone()))
     }
 }

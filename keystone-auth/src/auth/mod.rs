@@ -97,23 +97,23 @@ pub trait AuthPlugin: fmt::Debug + Send + Sync {
 #[derive(Debug, Clone)]
 pub struct Grant {
     /// The proof for requests to the services.
-    pub proof: Proof,
+    pub proof: AuthHeaders,
     /// The service catalogue; empty without Keystone.
     pub catalogue: Vec<Service>,
     /// The endpoint of the service, for plugins that know it without a catalogue.
     pub endpoint: Option<String>,
     /// When the validity of the proof begins and ends; `None` if unknown.
-    pub life: Option<Life>,
+    pub life: Option<Validity>,
     /// Whether another sign-in would yield a new proof.
     pub renewal: Renewal,
     /// The scope of the token, if the server reports it.
-    pub reach: Option<Reach>,
+    pub reach: Option<TokenScope>,
 }
 
 impl Grant {
     /// Creates a grant of unlimited validity, without a catalogue. `endpoint` is that of the
     /// service, if known.
-    pub fn lasting(proof: Proof, endpoint: Option<String>) -> Self {
+    pub fn lasting(proof: AuthHeaders, endpoint: Option<String>) -> Self {
         let (life, renewal) = (None, Renewal::Possible);
         Self { proof, catalogue: Vec::new(), endpoint, life, renewal, reach: None }
     }
@@ -122,14 +122,14 @@ impl Grant {
 /// The validity of a proof, on the monotonic clock of this machine. The wall clock may be wrong, so
 /// plugins measure from the time of the request, with the lifetime that the server states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Life {
+pub struct Validity {
     /// The time of the request.
     pub begin: Instant,
     /// The time of expiry.
     pub end: Instant,
 }
 
-impl Life {
+impl Validity {
     /// A life of `length` starting at `begin`; `None` if its end cannot be represented.
     pub fn new(begin: Instant, length: Duration) -> Option<Self> {
         Some(Self { begin, end: begin.checked_add(length)? })
@@ -143,7 +143,7 @@ impl Life {
 
 /// The scope of a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reach {
+pub enum TokenScope {
     /// A project, by the id that Glance uses.
     Project(String),
     /// A domain.
@@ -167,13 +167,13 @@ pub enum Renewal {
 ///
 /// `Debug` shows the names of the headers only.
 #[derive(Clone, Default)]
-pub struct Proof {
+pub struct AuthHeaders {
     headers: Vec<(HeaderName, SecretString)>,
     /// Whether the proof must not be sent over plain http.
     confined: bool,
 }
 
-impl Proof {
+impl AuthHeaders {
     /// A proof without headers, for services that require none.
     pub fn none() -> Self {
         Self::default()
@@ -246,13 +246,13 @@ fn exposed(secret: &str, url: &Url, hint: &str) -> SignInError {
     SignInError::new(SignInErrorKind::PlainHttp, reason, Some(hint))
 }
 
-impl PartialEq for Proof {
+impl PartialEq for AuthHeaders {
     fn eq(&self, other: &Self) -> bool {
         self.values().eq(other.values())
     }
 }
 
-impl fmt::Debug for Proof {
+impl fmt::Debug for AuthHeaders {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.headers.iter().map(|(name, _)| name)).finish()
     }

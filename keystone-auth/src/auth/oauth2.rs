@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use http::header;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::{AuthPlugin, Grant, Keystone, Life, Method, OidcClient};
+use super::{AuthPlugin, Grant, Keystone, Method, OidcClient, Validity};
 use crate::auth::oidc_provider::{Form, access_token};
 use crate::{ApplicationCredential, Scope, SignInError};
 use glance_core::transport::Transport;
@@ -43,7 +43,7 @@ impl AuthPlugin for OAuth2ClientCredential {
         let proof = grant.proof.with(header::AUTHORIZATION, bearer)?;
         grant.proof = proof.confined(access.came_over_https);
         // Both tokens must be valid.
-        grant.life = Life::both(grant.life, access.life);
+        grant.life = Validity::both(grant.life, access.life);
         Ok(grant)
     }
 }

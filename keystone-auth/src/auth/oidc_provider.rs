@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 use url::{Url, form_urlencoded};
 
-use super::{Life, OidcClient, sensitive};
+use super::{OidcClient, Validity, sensitive};
 use crate::auth::exchange::{exchange, parse, unexpected};
 use crate::auth::fixed_token::basic;
 use crate::{SignInError, SignInErrorKind};
@@ -22,7 +22,7 @@ use glance_core::transport::Transport;
 /// A token issued by the provider.
 pub(super) struct Access {
     pub(super) token: SecretString,
-    pub(super) life: Option<Life>,
+    pub(super) life: Option<Validity>,
     pub(super) came_over_https: bool,
 }
 
@@ -119,7 +119,7 @@ pub(super) fn granted(
         return Err(protocol(format!("{server} answered without {}", client.token_type)));
     };
     let life = document.get("expires_in").and_then(Value::as_u64).map(Duration::from_secs);
-    let life = life.and_then(|life| Life::new(asked, life));
+    let life = life.and_then(|life| Validity::new(asked, life));
     Ok(Access { token: SecretString::from(token), life, came_over_https: is_https(endpoint) })
 }
 

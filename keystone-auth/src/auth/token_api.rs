@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 use url::Url;
 
-use super::{Grant, Life, Proof, Reach, Renewal, exposed, sensitive};
+use super::{AuthHeaders, Grant, Renewal, TokenScope, Validity, exposed, sensitive};
 use crate::auth::exchange::{exchange, parse, unexpected};
 use crate::catalogue::{Service, useful};
 use crate::{Domain, Scope, SignInError, SignInErrorKind};
@@ -66,11 +66,11 @@ struct Token {
 }
 
 impl Token {
-    fn reach(&self) -> Option<Reach> {
+    fn reach(&self) -> Option<TokenScope> {
         match (&self.project, &self.domain, &self.system) {
-            (Some(project), ..) => Some(Reach::Project(project.id.clone())),
-            (_, Some(_), _) => Some(Reach::Domain),
-            (.., Some(_)) => Some(Reach::System),
+            (Some(project), ..) => Some(TokenScope::Project(project.id.clone())),
+            (_, Some(_), _) => Some(TokenScope::Domain),
+            (.., Some(_)) => Some(TokenScope::System),
             _ => None,
         }
     }
@@ -175,11 +175,11 @@ impl<'a> Tokens<'a> {
             parse(&answer).ok_or_else(|| protocol(format!("what answers is not {server}")))?;
         let left = left(answer.headers(), document.expires_at.as_deref());
         Ok(Grant {
-            proof: Proof::token(token.clone())?.confined(self.is_https()),
+            proof: AuthHeaders::token(token.clone())?.confined(self.is_https()),
             reach: document.reach(),
             catalogue: document.catalog,
             endpoint: None,
-            life: left.and_then(|left| Life::new(asked, left)),
+            life: left.and_then(|left| Validity::new(asked, left)),
             renewal: Renewal::Impossible,
         })
     }
@@ -232,9 +232,9 @@ impl<'a> Tokens<'a> {
         let TokenDocument { token: document } =
             parse(answer).ok_or_else(|| protocol(format!("what answers is not {server}")))?;
         let life = life(document.issued_at.as_deref(), document.expires_at.as_deref());
-        let life = life.and_then(|life| Life::new(asked, life));
+        let life = life.and_then(|life| Validity::new(asked, life));
         let grant = Grant {
-            proof: Proof::token(token.clone())?.confined(self.is_https()),
+            proof: AuthHeaders::token(token.clone())?.confined(self.is_https()),
             reach: document.reach(),
             catalogue: document.catalog,
             endpoint: None,

@@ -12,7 +12,7 @@ use super::{ConfigError, Overrides, Place};
 use crate::ImageService;
 use crate::auth::AuthPlugin;
 use glance_core::tls::files::inline;
-use glance_core::transport::Persistence;
+use glance_core::transport::RetryPolicy;
 
 /// A cloud configured in files or in the environment. `Debug` shows no secret.
 #[derive(Debug, Clone)]
@@ -30,7 +30,7 @@ pub struct Cloud {
     /// The private key of `cert`, if it is in a separate file.
     pub key: Option<PathBuf>,
     /// The configured retries.
-    pub retries: Retries,
+    pub retries: CloudRetries,
     /// The URL of Keystone, if configured.
     pub auth_url: Option<String>,
     /// The value of `auth_type`: the name of the auth plugin.
@@ -41,7 +41,7 @@ pub struct Cloud {
 
 /// The retries configured for a cloud. Settings that are not configured are `None`.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Retries {
+pub struct CloudRetries {
     /// The number of retries after a failure to connect.
     pub connect: Option<u32>,
     /// The pause before each of those.
@@ -54,10 +54,10 @@ pub struct Retries {
     pub status_codes: Option<Vec<u16>>,
 }
 
-impl Retries {
+impl CloudRetries {
     /// The retry policy: the configured values over the defaults.
-    pub fn persistence(&self) -> Persistence {
-        let mut wanted = Persistence::default();
+    pub fn persistence(&self) -> RetryPolicy {
+        let mut wanted = RetryPolicy::default();
         wanted.unanswered.times = self.connect.unwrap_or(wanted.unanswered.times);
         wanted.unanswered.pause = self.connect_delay;
         wanted.refused.times = self.status.unwrap_or(wanted.refused.times);
@@ -175,7 +175,7 @@ fn interfaces(settings: &Settings) -> Result<Vec<String>, ConfigError> {
         .collect()
 }
 
-fn retries(settings: &Settings) -> Result<Retries, ConfigError> {
+fn retries(settings: &Settings) -> Result<CloudRetries, ConfigError> {
     let codes = settings.image_list("retriable_status_codes")?;
     let codes: Option<Vec<u16>> = codes
         .map(|codes| {
@@ -183,7 +183,7 @@ fn retries(settings: &Settings) -> Result<Retries, ConfigError> {
             each.map(|code| number(settings, "retriable_status_codes", code.trim())).collect()
         })
         .transpose()?;
-    Ok(Retries {
+    Ok(CloudRetries {
         connect: count(settings, "connect_retries")?,
         connect_delay: seconds(settings, "connect_retry_delay")?,
         status: count(settings, "status_code_retries")?,

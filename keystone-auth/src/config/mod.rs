@@ -24,7 +24,7 @@ use std::error::Error;
 use std::fmt;
 use std::path::PathBuf;
 
-pub use cloud::{Cloud, Retries};
+pub use cloud::{Cloud, CloudRetries};
 pub use environment::{Environment, Prompt};
 pub use overrides::Overrides;
 

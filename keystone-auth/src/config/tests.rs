@@ -2,7 +2,7 @@ use std::fs;
 use std::time::Duration;
 
 use super::*;
-use glance_core::transport::Repeats;
+use glance_core::transport::RetryLimit;
 
 const AUTH: &str = "auth: {auth_url: 'https://ks:5000', username: u, password: 0123, \
                     project_name: p, domain_name: D}";
@@ -189,8 +189,8 @@ fn a_missing_secret_is_asked_for() {
 #[test]
 fn what_the_owner_says_of_retries_counts_and_the_rest_is_ours() {
     let seconds = Duration::from_secs;
-    let repeats = |times, pause| Repeats { times, pause };
-    let said = Retries {
+    let repeats = |times, pause| RetryLimit { times, pause };
+    let said = CloudRetries {
         connect: Some(0),
         connect_delay: None,
         status: Some(3),
@@ -198,7 +198,7 @@ fn what_the_owner_says_of_retries_counts_and_the_rest_is_ours() {
         status_codes: Some(vec![503]),
     };
     for (said, unanswered, refused, statuses) in [
-        (Retries::default(), repeats(10, None), repeats(10, None), 7),
+        (CloudRetries::default(), repeats(10, None), repeats(10, None), 7),
         (said, repeats(0, None), repeats(3, Some(seconds(2))), 1),
     ] {
         let wanted = said.persistence();

@@ -8,7 +8,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use url::Url;
 
-use super::auth::{AuthPlugin, Grant, Proof, Reach, Renewal};
+use super::auth::{AuthHeaders, AuthPlugin, Grant, Renewal, TokenScope};
 use super::catalogue::{self, ImageService, catalogue_error};
 use super::{SignInError, SignInErrorKind};
 use crate::version_discovery;
@@ -69,13 +69,16 @@ impl Session {
     }
 
     /// A valid proof.
-    pub async fn proof(&self) -> Result<Proof, SignInError> {
+    pub async fn proof(&self) -> Result<AuthHeaders, SignInError> {
         self.proof_lasting(Some(Duration::ZERO)).await
     }
 
     /// A proof that remains valid for `needed`, or a nearly new one if none lasts that long. With
     /// `None`, for work of unknown duration, at least half of the proof's life remains.
-    pub async fn proof_lasting(&self, needed: Option<Duration>) -> Result<Proof, SignInError> {
+    pub async fn proof_lasting(
+        &self,
+        needed: Option<Duration>,
+    ) -> Result<AuthHeaders, SignInError> {
         Ok(self.grant(Need::Lasting(needed)).await?.proof.clone())
     }
 
@@ -89,12 +92,12 @@ impl Session {
 
     /// A proof other than `stale`, which was answered with 401. Signs in again, unless another
     /// caller has already done so.
-    pub async fn renew(&self, stale: &Proof) -> Result<Proof, SignInError> {
+    pub async fn renew(&self, stale: &AuthHeaders) -> Result<AuthHeaders, SignInError> {
         Ok(self.grant(Need::Other(stale)).await?.proof.clone())
     }
 
     /// The scope of the current token, if there is one and its scope is known.
-    pub async fn reach(&self) -> Option<Reach> {
+    pub async fn reach(&self) -> Option<TokenScope> {
         self.state.lock().await.grant.as_ref().and_then(|grant| grant.reach.clone())
     }
 
@@ -222,7 +225,7 @@ enum Need<'a> {
     /// Work of this duration, or of unknown duration.
     Lasting(Option<Duration>),
     /// Replacement of this rejected proof.
-    Other(&'a Proof),
+    Other(&'a AuthHeaders),
 }
 
 /// How well a grant meets a need.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 
 use super::*;
-use crate::auth::{FixedToken, Keystone as ByKeystone, Life, Method, NoAuth};
+use crate::auth::{FixedToken, Keystone as ByKeystone, Method, NoAuth, Validity};
 use crate::{Domain, Scope, User};
 use glance_core::body::Body;
 use glance_core::transport::{TransportError, TransportErrorKind};
@@ -79,7 +79,7 @@ fn password() -> Arc<dyn AuthPlugin> {
     })
 }
 
-fn shown(proof: &Proof) -> String {
+fn shown(proof: &AuthHeaders) -> String {
     let url = Url::parse("https://g").unwrap();
     proof.headers(&url).unwrap().map(|(_, value)| value.to_str().unwrap().to_owned()).collect()
 }
@@ -202,8 +202,8 @@ struct Person(AtomicUsize);
 impl AuthPlugin for Person {
     async fn sign_in(&self, _: &dyn Transport) -> Result<Grant, SignInError> {
         let number = self.0.fetch_add(1, Ordering::SeqCst) + 1;
-        let proof = Proof::token(format!("token-{number}").into())?;
-        let life = Life::new(Instant::now(), Duration::from_secs(3600));
+        let proof = AuthHeaders::token(format!("token-{number}").into())?;
+        let life = Validity::new(Instant::now(), Duration::from_secs(3600));
         Ok(Grant { life, renewal: Renewal::ByPerson, ..Grant::lasting(proof, None) })
     }
 }

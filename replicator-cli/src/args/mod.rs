@@ -15,17 +15,19 @@ mod serve;
 mod verify;
 
 pub use metadefs::{Metadefs, WithMetadefs};
-pub use replication::limits::Limits;
-pub use replication::mapping::{BootFromVolume, Encrypted, Mapping, Owner, Signatures};
-pub use replication::placement::{Placement, Via};
-pub use replication::recovery::{Repair, Resume, Typed};
+pub use replication::limits::LimitArgs;
+pub use replication::mapping::{
+    BootFromVolumeArg, EncryptedArg, MappingArgs, OwnerArg, SignaturesArg,
+};
+pub use replication::placement::{PlacementArgs, Via};
+pub use replication::recovery::{RecordedArgs, Repair, Resume};
 pub use replication::transfer::{SpoolWhich, Transfer};
-pub use replication::{Compare, Identity, Match, Plan, Removing, Sides, Sync};
+pub use replication::{Compare, Match, Plan, Removing, ReplicaMatchingArgs, Sides, Sync};
 pub use report::{ReportFile, Reports};
-pub use run::Course;
-pub use selection::{Selection, ShardOption};
+pub use run::RunOptions;
+pub use selection::{SelectionArgs, ShardOption};
 pub use serve::Serve;
-pub use verify::{State, Verify};
+pub use verify::{StateArg, Verify};
 
 /// The parsed command line.
 #[derive(Debug, Parser)]
@@ -53,7 +55,7 @@ pub enum Command {
         server: String,
         /// Images to process
         #[command(flatten)]
-        selection: Box<Selection>,
+        selection: Box<SelectionArgs>,
     },
     /// Write images to a directory; running it again completes an interrupted dump
     Dump {
@@ -69,10 +71,10 @@ pub enum Command {
         compress: Option<Compression>,
         /// Order, retries and limits of the run
         #[command(flatten)]
-        course: Course,
+        course: RunOptions,
         /// Images to process
         #[command(flatten)]
-        selection: Box<Selection>,
+        selection: Box<SelectionArgs>,
     },
     /// Upload the images of a directory to a Glance service
     Load {
@@ -87,10 +89,10 @@ pub enum Command {
         metadefs: WithMetadefs,
         /// Order, retries and limits of the run
         #[command(flatten)]
-        course: Course,
+        course: RunOptions,
         /// Images to process
         #[command(flatten)]
-        selection: Box<Selection>,
+        selection: Box<SelectionArgs>,
     },
     /// Copy images from one store to one or more others, reading each image once
     Livecopy {
@@ -104,10 +106,10 @@ pub enum Command {
         metadefs: WithMetadefs,
         /// Order, retries and limits of the run
         #[command(flatten)]
-        course: Course,
+        course: RunOptions,
         /// Images to process
         #[command(flatten)]
-        selection: Box<Selection>,
+        selection: Box<SelectionArgs>,
     },
     /// Report how the images of two stores differ
     Compare(Compare),
@@ -139,7 +141,7 @@ pub enum Command {
 impl Command {
     /// The name and the selection options of a command that selects images; `None` for other
     /// commands.
-    pub(crate) fn selection(&self) -> Option<(&'static str, &Selection)> {
+    pub(crate) fn selection(&self) -> Option<(&'static str, &SelectionArgs)> {
         match self {
             Self::Size { selection, .. } => Some(("size", selection)),
             Self::Dump { selection, .. } => Some(("dump", selection)),
@@ -187,7 +189,7 @@ pub struct Options {
     pub transfers: std::num::NonZeroUsize,
     /// Check before an upload whether the target would refuse the image data
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
-    pub content_check: ContentCheck,
+    pub content_check: ContentCheckArg,
     /// Format of the report
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
     pub output: Output,
@@ -205,15 +207,15 @@ pub struct Options {
 
     /// How replicas are matched with their source images.
     #[command(flatten)]
-    pub identity: Identity,
+    pub identity: ReplicaMatchingArgs,
 
     /// How properties, owners and special images are mapped to the target.
     #[command(flatten)]
-    pub mapping: Mapping,
+    pub mapping: MappingArgs,
 
     /// Data path and target stores.
     #[command(flatten)]
-    pub placement: Placement,
+    pub placement: PlacementArgs,
 
     /// Parallel reads and disk spool of image data.
     #[command(flatten)]
@@ -221,11 +223,11 @@ pub struct Options {
 
     /// Directory of the remembered digests and the journals.
     #[command(flatten)]
-    pub state: State,
+    pub state: StateArg,
 
     /// Rate limits, retries and timeouts.
     #[command(flatten)]
-    pub limits: Limits,
+    pub limits: LimitArgs,
 
     /// Certificate trust, client certificates and TLS version.
     #[command(flatten)]
@@ -237,7 +239,7 @@ pub struct Options {
 
     /// The command line as the journal records it, without secrets.
     #[arg(skip)]
-    pub typed: Typed,
+    pub typed: RecordedArgs,
 
     /// Buffer size of the old tool; accepted, has no effect
     #[arg(
@@ -412,7 +414,7 @@ pub struct Logging {
 
 /// When image data is checked before the upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ContentCheck {
+pub enum ContentCheckArg {
     /// If the target is a Glance service.
     Auto,
     /// Never.

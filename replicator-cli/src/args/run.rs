@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use clap::Args;
 use glance_core::units::byte_count;
-use replicator_engine::{Most, Order, Policy};
+use replicator_engine::{ErrorLimit, Order, Policy};
 
 use crate::args::replication::limits::duration;
 
 /// Order and retries of a copying run, and the limits that end it before all images are copied.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Run")]
-pub struct Course {
+pub struct RunOptions {
     /// Order in which images are copied: id, size (smallest first) or size,desc
     #[arg(long, value_name = "ORDER", default_value = "id")]
     pub order_by: Order,
@@ -20,7 +20,7 @@ pub struct Course {
     pub retries: usize,
     /// Start no more images at a target once N images, or N% of all images, have failed there
     #[arg(long, value_name = "N|N%", value_parser = most_errors)]
-    pub max_errors: Option<Most>,
+    pub max_errors: Option<ErrorLimit>,
     /// Start no more images at a target after the first failure, like --max-errors 1
     #[arg(long, conflicts_with = "max_errors")]
     pub fail_fast: bool,
@@ -34,7 +34,7 @@ pub struct Course {
     pub max_duration: Option<Duration>,
 }
 
-impl Default for Course {
+impl Default for RunOptions {
     fn default() -> Self {
         Self {
             order_by: Order::Id,
@@ -47,24 +47,26 @@ impl Default for Course {
     }
 }
 
-impl Course {
+impl RunOptions {
     /// Sets the order, retries and limits of `policy`.
     pub(crate) fn apply(&self, policy: &mut Policy) {
         policy.order = self.order_by;
         policy.retries.per_run = self.retries;
-        policy.most_errors = self.max_errors.or(self.fail_fast.then_some(Most::Images(1)));
-        policy.most_bytes = self.max_transfer;
+        policy.max_errors = self.max_errors.or(self.fail_fast.then_some(ErrorLimit::Images(1)));
+        policy.max_bytes = self.max_transfer;
     }
 
     /// Whether an option requires a listing of all images before the first one is copied.
     pub(crate) fn looks_ahead(&self) -> bool {
-        self.order_by != Order::Id || matches!(self.max_errors, Some(Most::Percent(_)))
+        self.order_by != Order::Id || matches!(self.max_errors, Some(ErrorLimit::Percent(_)))
     }
 }
 
-fn most_errors(text: &str) -> Result<Most, String> {
+fn most_errors(text: &str) -> Result<ErrorLimit, String> {
     match text.parse()? {
-        Most::Images(0) | Most::Percent(0) => Err("one failure is the least".to_owned()),
+        ErrorLimit::Images(0) | ErrorLimit::Percent(0) => {
+            Err("one failure is the least".to_owned())
+        }
         most => Ok(most),
     }
 }
@@ -75,8 +77,8 @@ mod tests {
 
     #[test]
     fn a_limit_of_failures_is_a_number_or_a_part() {
-        assert_eq!(most_errors("3"), Ok(Most::Images(3)));
-        assert_eq!(most_errors("100%"), Ok(Most::Percent(100)));
+        assert_eq!(most_errors("3"), Ok(ErrorLimit::Images(3)));
+        assert_eq!(most_errors("100%"), Ok(ErrorLimit::Percent(100)));
         for wrong in ["0", "0%", "101%", "-1", "", "x"] {
             assert!(most_errors(wrong).is_err(), "{wrong}");
         }

@@ -11,7 +11,7 @@ use glance_core::selection::{Condition, InvalidCondition, InvalidShard, Latest, 
 /// The images of a command. An image must meet one of the conditions of each kind that is given.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Selection (of one option, any value; of different options, all)")]
-pub struct Selection {
+pub struct SelectionArgs {
     /// Select the image with this id
     #[arg(long, value_name = "ID", value_parser = condition("id"))]
     pub id: Vec<Condition>,
@@ -126,7 +126,7 @@ pub struct Selection {
     pub dump_filters: bool,
 }
 
-impl Selection {
+impl SelectionArgs {
     /// The conditions of the options that select images.
     pub(crate) fn wanted(&self) -> impl Iterator<Item = &Condition> {
         let repeated = [

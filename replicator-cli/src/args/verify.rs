@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use glance_core::selection::Subset;
 
-use super::Selection;
+use super::SelectionArgs;
 
 /// Options of `verify`.
 #[derive(Debug, Args)]
@@ -29,13 +29,13 @@ pub struct Verify {
     pub one_way: bool,
     /// Images to verify
     #[command(flatten)]
-    pub selection: Box<Selection>,
+    pub selection: Box<SelectionArgs>,
 }
 
 /// The directory of run journals and of the digests of images whose records have none.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "State")]
-pub struct State {
+pub struct StateArg {
     /// Directory for remembered digests and run journals (default:
     /// $XDG_STATE_HOME/glance-replicator, or ~/.local/state/glance-replicator)
     #[arg(long, global = true, value_name = "DIR")]

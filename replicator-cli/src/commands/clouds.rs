@@ -9,7 +9,7 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::report;
 use crate::resolve::endpoint::Side;
-use crate::resolve::trust::{self, OfCloud};
+use crate::resolve::trust::{self, CloudTls};
 
 /// A configured cloud.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ fn meaning(
     let found: Result<Option<Cloud>, ConfigError> = clouds.cloud(name, &Overrides::default());
     let asks_for = asked.take();
     let Some(cloud) = found? else { return Err(CliError::usage("it is gone")) };
-    let (_, trust) = trust::policy(options, Side::Source, &OfCloud::of(&cloud))?;
+    let (_, trust) = trust::policy(options, Side::Source, &CloudTls::of(&cloud))?;
     Ok(Meaning {
         auth_type: cloud.auth_type,
         auth_url: cloud.auth_url,

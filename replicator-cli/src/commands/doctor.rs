@@ -21,7 +21,7 @@ use crate::report;
 use crate::resolve::address;
 use crate::resolve::endpoint::{Endpoint, Side, transport_options};
 use crate::resolve::trust::effect;
-use crate::resolve::trust::{self, OfCloud};
+use crate::resolve::trust::{self, CloudTls};
 use crate::{output, tls};
 
 /// The result of one check.
@@ -99,14 +99,14 @@ async fn examine(
             endpoint.open(Side::Source, options).await.map_err(at("directory"))?.store
         }
         Endpoint::Url(ref url) => {
-            let (policy, source) = trust(&OfCloud::default(), options)?;
+            let (policy, source) = trust(&CloudTls::default(), options)?;
             show_trust(&policy, &source, options, findings)?;
             look_at_server(&address::text(url), &policy, options, findings).await?;
             endpoint.open(Side::Source, options).await.map_err(at("sign-in"))?.store
         }
         Endpoint::Cloud(cloud) => {
             findings.fine("configuration", format!("cloud {} of {}", cloud.name, cloud.place));
-            let (policy, source) = trust(&OfCloud::of(&cloud), options)?;
+            let (policy, source) = trust(&CloudTls::of(&cloud), options)?;
             show_trust(&policy, &source, options, findings)?;
             sign_in(*cloud, &policy, options, findings).await?
         }
@@ -114,7 +114,7 @@ async fn examine(
     look_at_permissions(&*store, doctor.read_only, findings).await
 }
 
-fn trust(cloud: &OfCloud, options: &Options) -> Result<(TlsPolicy, TrustSource), Stopped> {
+fn trust(cloud: &CloudTls, options: &Options) -> Result<(TlsPolicy, TrustSource), Stopped> {
     trust::policy(&options.trust, Side::Source, cloud).map_err(|error| ("trust", error))
 }
 

@@ -17,9 +17,9 @@ use replicator_engine::metadefs::Which;
 use replicator_engine::{Entry, Replication};
 
 use super::replicate::replicate;
-use super::work::{How, Work};
+use super::work::{RunContext, Work};
 use super::{refuse_without_effect, targets};
-use crate::args::{Compression, Course, Match, Options};
+use crate::args::{Compression, Match, Options, RunOptions};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::{self, human_size};
@@ -27,14 +27,14 @@ use crate::report;
 use crate::resolve::endpoint::{Access, Endpoint, Side};
 use crate::resolve::selection::{Selected, refuse_absent, warn_of_no_image, warn_of_none_among};
 use crate::resolve::trust::effect;
-use crate::signals::Stopping;
+use crate::signals::SignalHandler;
 use crate::tls;
 
 /// The options of `dump` only.
 pub(super) struct Dump<'a> {
     pub(super) compress: Option<Compression>,
     pub(super) metadefs: Option<Which>,
-    pub(super) course: &'a Course,
+    pub(super) course: &'a RunOptions,
 }
 
 /// Runs `dump`.
@@ -44,7 +44,7 @@ pub(super) async fn dump(
     typed: Dump<'_>,
     selected: &Selected,
     options: &Options,
-    stopping: &Stopping,
+    stopping: &SignalHandler,
 ) -> Result<Exit, CliError> {
     let from = Endpoint::parse(server, Side::Source, options)?;
     let to = Endpoint::Directory(path.to_owned());
@@ -69,10 +69,10 @@ pub(super) async fn dump(
 pub(super) async fn load(
     path: PathBuf,
     servers: &[String],
-    how: How<'_>,
+    how: RunContext<'_>,
     selected: &Selected,
     options: &Options,
-    stopping: &Stopping,
+    stopping: &SignalHandler,
 ) -> Result<Exit, CliError> {
     let mut targets = targets(servers, options)?;
     let source = Endpoint::Directory(path.clone());
@@ -110,7 +110,7 @@ async fn dump_stream(
     if typed.metadefs.is_some() {
         return Err(no_metadefs());
     }
-    if *typed.course != Course::default() {
+    if *typed.course != RunOptions::default() {
         let what = "a stream is written at one go: none of the options for runs apply";
         return Err(CliError::usage(what).hint("leave them out, or dump to a directory"));
     }
@@ -154,10 +154,10 @@ async fn dump_stream(
 
 async fn load_stream(
     target: Endpoint,
-    course: &Course,
+    course: &RunOptions,
     selected: &Selected,
     options: &Options,
-    stopping: &Stopping,
+    stopping: &SignalHandler,
 ) -> Result<Exit, CliError> {
     let ahead =
         options.identity.match_by != Match::Id || selected.latest.is_some() || course.looks_ahead();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use format_dump::DumpStore;
 use glance_core::StoreError;
-use glance_core::metadefs::{Difference, MetadefStore, Namespace};
+use glance_core::metadefs::{MetadefStore, Namespace, NamespaceDifference};
 use glance_core::store::StoreErrorKind;
 use replicator_engine::mapping::Mapping;
 use replicator_engine::metadefs::{Mode, Rules, Surplus, Which, bring_in_step};
@@ -153,7 +153,7 @@ impl MetadefStore for Directory {
         &self,
         _found: &Namespace,
         wanted: &Namespace,
-        _differences: &[Difference],
+        _differences: &[NamespaceDifference],
     ) -> Result<(), StoreError> {
         self.write(wanted).await
     }

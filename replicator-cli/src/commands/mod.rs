@@ -27,7 +27,7 @@ mod serve;
 mod verify;
 mod work;
 
-use crate::signals::Stopping;
+use crate::signals::SignalHandler;
 use dump::{Dump, dump, load};
 use metadefs::metadefs;
 use repair::repair;
@@ -35,12 +35,12 @@ use replicate::{Target, compare, plan, replicate, sync};
 use resume::resume;
 use serve::serve;
 use verify::verify;
-use work::How;
+use work::RunContext;
 
 /// Runs a command until it ends or a signal ends the process.
 pub(crate) async fn run(args: Args) -> Exit {
     let Args { command, options, logging: _ } = args;
-    let stopping = &Stopping::default();
+    let stopping = &SignalHandler::default();
     let work = async {
         match command {
             Command::Resume(typed) => resume(typed, &options, stopping).await,
@@ -58,7 +58,7 @@ pub(crate) async fn run(args: Args) -> Exit {
 async fn perform(
     command: Command,
     mut options: Options,
-    stopping: &Stopping,
+    stopping: &SignalHandler,
 ) -> Result<Exit, CliError> {
     if matches!(command, Command::Doctor(_)) {
         // `doctor` reports the result of the first attempt, so requests are not retried by default.
@@ -88,12 +88,12 @@ async fn perform(
         }
         Command::Load { from, to, metadefs, course, .. } => {
             let (path, servers) = load_order(from, to);
-            let how = How { course: &course, metadefs: metadefs.which(), removing: None };
+            let how = RunContext { course: &course, metadefs: metadefs.which(), removing: None };
             load(path, &servers, how, selected, &options, stopping).await
         }
         Command::Livecopy { from, to, metadefs, course, .. } => {
             let (from, to) = one_to_many(&from, &to, &options)?;
-            let how = How { course: &course, metadefs: metadefs.which(), removing: None };
+            let how = RunContext { course: &course, metadefs: metadefs.which(), removing: None };
             replicate(from, to, how, selected, &options, stopping).await
         }
         Command::Compare(typed) => compare(typed, selected, &options).await,

@@ -8,11 +8,11 @@ use format_dump::{DumpStore, Encoding};
 use glance_core::image::ImageId;
 use glance_core::selection::Selection;
 use replicator_engine::provenance;
-use replicator_engine::{Finding, JournalFile, Recorded, Run, Search, Standing};
+use replicator_engine::{JournalContents, JournalFile, Leftover, LeftoverScan, LeftoverState, Run};
 
 use super::both;
 use super::resume::{go_to, understood};
-use super::work::{Keeping, Work};
+use super::work::{JournalMode, Work};
 use crate::args::{Args, Command, Compression, Options, Repair};
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -21,21 +21,21 @@ use crate::report;
 use crate::resolve::endpoint::{Access, Endpoint, Side};
 use crate::resolve::journals;
 use crate::resolve::selection::Selected;
-use crate::signals::Stopping;
+use crate::signals::SignalHandler;
 use crate::tls;
 
 /// Runs `repair`.
 pub(super) async fn repair(
     typed: Repair,
     options: &Options,
-    stopping: &Stopping,
+    stopping: &SignalHandler,
 ) -> Result<Exit, CliError> {
     let (from, to) = both(&typed.sides.from, &typed.sides.to, options)?;
     let source = from.open(Side::Source, options).await?;
     let target = to.open_to(Access::Read, Side::Target, options).await?;
     let journals = journals::journals_of(&source, &target, options)?;
     let recorded = together(&journals);
-    let search = Search {
+    let search = LeftoverScan {
         source: &*source.store,
         target: &*target.store,
         recorded: &recorded,
@@ -45,7 +45,7 @@ pub(super) async fn repair(
     let findings = search.run().await?;
     report::findings(options.output, &findings, !journals.is_empty());
     if typed.dry_run {
-        let is_clean = !findings.iter().any(Finding::is_ours);
+        let is_clean = !findings.iter().any(Leftover::is_ours);
         return Ok(if is_clean { Exit::Success } else { Exit::Differences });
     }
     let mut exit = stuck(&findings);
@@ -73,7 +73,11 @@ pub(super) async fn repair(
 
 /// Marks the repaired dump as finished, unless a run to it is unfinished: that run may not have
 /// processed all images.
-async fn finish(path: &Path, recorded: &Recorded, options: &Options) -> Result<(), CliError> {
+async fn finish(
+    path: &Path,
+    recorded: &JournalContents,
+    options: &Options,
+) -> Result<(), CliError> {
     let _lock = DumpStore::lock(path)?;
     let dump = DumpStore::create(path)?.hashing_with(tls::hashers(options.tls)?);
     if recorded.unfinished().next().is_some() {
@@ -86,8 +90,8 @@ async fn finish(path: &Path, recorded: &Recorded, options: &Options) -> Result<(
 }
 
 /// The combined contents of several journals.
-fn together(journals: &[JournalFile]) -> Recorded {
-    let mut all = Recorded::default();
+fn together(journals: &[JournalFile]) -> JournalContents {
+    let mut all = JournalContents::default();
     for recorded in journals.iter().map(JournalFile::recorded) {
         all.runs.extend(recorded.runs);
         all.leftovers.extend(recorded.leftovers);
@@ -96,18 +100,18 @@ fn together(journals: &[JournalFile]) -> Recorded {
 }
 
 /// The exit code for findings that cannot be repaired.
-fn stuck(findings: &[Finding]) -> Exit {
+fn stuck(findings: &[Leftover]) -> Exit {
     findings.iter().fold(Exit::Success, |exit, finding| match &finding.standing {
-        Standing::Content(_) => exit.worse(Exit::Integrity),
+        LeftoverState::Content(_) => exit.worse(Exit::Integrity),
         standing if standing.is_stuck() => exit.worse(Exit::SomeFailed),
         _ => exit,
     })
 }
 
 /// The images that can be repaired, grouped by the run that left them.
-fn mendable(findings: &[Finding]) -> BTreeMap<Option<&str>, BTreeSet<ImageId>> {
+fn mendable(findings: &[Leftover]) -> BTreeMap<Option<&str>, BTreeSet<ImageId>> {
     let mut runs: BTreeMap<_, BTreeSet<ImageId>> = BTreeMap::new();
-    for finding in findings.iter().filter(|finding| finding.standing == Standing::Mendable) {
+    for finding in findings.iter().filter(|finding| finding.standing == LeftoverState::Mendable) {
         let run = finding.left.as_ref().map(|left| left.run.as_str());
         runs.entry(run).or_default().insert(finding.image.clone());
     }
@@ -122,14 +126,14 @@ async fn mend(
     ids: BTreeSet<ImageId>,
     journals: &[JournalFile],
     options: &Options,
-    stopping: &Stopping,
+    stopping: &SignalHandler,
 ) -> Result<Exit, CliError> {
     let (from, to) = both(&typed.sides.from, &typed.sides.to, options)?;
     let selected =
         Selected { selection: Selection::of_ids(ids), command: "repair", ..Selected::default() };
     let Some(run) = run else {
         // Images without a run are known by their stamp, and only `sync` stamps replicas.
-        let keeping = journals.first().cloned().map_or(Keeping::Nothing, Keeping::Run);
+        let keeping = journals.first().cloned().map_or(JournalMode::Nothing, JournalMode::Run);
         let work = Work::keeping(from, to, keeping, &selected, options).await?;
         return Ok(work.stamping().run_unchecked(options, stopping).await);
     };
@@ -143,8 +147,8 @@ async fn mend(
         (_, to) => to,
     };
     let its_own = journals.iter().find(|journal| journal.recorded().run(&run.run).is_some());
-    let keeping =
-        its_own.map_or(Keeping::Nothing, |journal| Keeping::EarlierRun(journal.of(&run.run)));
+    let keeping = its_own
+        .map_or(JournalMode::Nothing, |journal| JournalMode::EarlierRun(journal.of(&run.run)));
     let work = Work::keeping(from, to, keeping, &selected, &kept).await?;
     let work = match command {
         Command::Sync(sync) if !sync.removal.no_stamp => work.stamping(),

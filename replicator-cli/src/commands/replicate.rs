@@ -10,12 +10,12 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use keystone_auth::Projects;
 use replicator_engine::{
-    self, Entry, Level, Mapping, Replication, Run, RunError, State, Stop, Why,
+    self, CancelMode, CancelReason, CancelToken, Entry, Mapping, Replication, Run, RunError, State,
 };
 
 use super::dump::write_projects;
 use super::metadefs::Metadefs;
-use super::work::{Conclusion, How, Keeping, Source, Work};
+use super::work::{Conclusion, JournalMode, RunContext, Source, Work};
 use super::{both, one_to_many};
 use crate::args::{Compare, Options, Plan, Sync};
 use crate::error::CliError;
@@ -28,7 +28,7 @@ use crate::resolve::endpoint::{Access, Endpoint, Opened};
 use crate::resolve::journals;
 use crate::resolve::selection::{Selected, warn_of_no_image};
 use crate::saved_plan;
-use crate::signals::Stopping;
+use crate::signals::SignalHandler;
 
 /// A target store, with its argument on the command line.
 pub(super) struct Target {
@@ -40,10 +40,10 @@ pub(super) struct Target {
 pub(super) async fn replicate(
     from: Endpoint,
     to: Vec<Target>,
-    how: How<'_>,
+    how: RunContext<'_>,
     selected: &Selected,
     options: &Options,
-    stopping: &Stopping,
+    stopping: &SignalHandler,
 ) -> Result<Exit, CliError> {
     let works = open_all(from, to, &how, selected, options).await?;
     Ok(run_all(works, options, stopping).await)
@@ -54,7 +54,7 @@ pub(super) async fn replicate(
 async fn open_all(
     from: Endpoint,
     to: Vec<Target>,
-    how: &How<'_>,
+    how: &RunContext<'_>,
     selected: &Selected,
     options: &Options,
 ) -> Result<Vec<(String, Result<Work, CliError>)>, CliError> {
@@ -99,11 +99,11 @@ fn refuse_the_same(works: &[(String, Result<Work, CliError>)]) -> Result<(), Cli
 async fn run_all(
     works: Vec<(String, Result<Work, CliError>)>,
     options: &Options,
-    stopping: &Stopping,
+    stopping: &SignalHandler,
 ) -> Exit {
     let named: Vec<String> = works.iter().map(|(word, _)| word.clone()).collect();
     let mut reports = report::Reports::new(options, &named);
-    let stop = stopping.heed();
+    let stop = stopping.take_over();
     let (mut replications, mut ends, mut limit) = (Vec::new(), Vec::<End>::new(), None);
     let mut is_stream = false;
     let this_run = journals::this_run(options);
@@ -129,7 +129,7 @@ async fn run_all(
         ended = run => ended,
         never = out_of_time(limit, &stop) => match never {},
     };
-    stopping.let_be();
+    stopping.release();
     for ((end, replication), ended) in ends.iter().zip(&replications).zip(ended) {
         // A signal may have arrived after the engine finished.
         let ended = match (ended, stop.why()) {
@@ -152,7 +152,7 @@ struct End {
     /// The index of the target on the command line.
     target: usize,
     metadefs: Option<Metadefs>,
-    keeping: Keeping,
+    keeping: JournalMode,
     /// The target. It stays open until then, and locked if it is a directory.
     written: Opened,
     named: Option<Arc<Projects>>,
@@ -188,7 +188,7 @@ impl End {
         reports.ended(target, ended, of_metadefs);
         let concluded = self.conclude(reports.exit(target)).await;
         reports.ended(target, concluded, None);
-        if let Keeping::Run(file) = &self.keeping {
+        if let JournalMode::Run(file) = &self.keeping {
             let kept = journals::end(file, run, reports.exit(target), !is_early).await;
             reports.ended(target, kept, None);
         }
@@ -210,11 +210,11 @@ impl End {
 }
 
 /// Stops a run when its time limit is reached.
-async fn out_of_time(limit: Option<Duration>, stop: &Stop) -> Infallible {
+async fn out_of_time(limit: Option<Duration>, stop: &CancelToken) -> Infallible {
     if let Some(limit) = limit {
         tokio::time::sleep(limit).await;
-        output::stopping(Why::OutOfTime);
-        stop.stop(Level::BreakOff, Why::OutOfTime);
+        output::stopping(CancelReason::OutOfTime);
+        stop.stop(CancelMode::Abort, CancelReason::OutOfTime);
     }
     std::future::pending().await
 }
@@ -223,14 +223,14 @@ impl Work {
     pub(super) async fn run(
         self,
         options: &Options,
-        stopping: &Stopping,
+        stopping: &SignalHandler,
     ) -> Result<Exit, CliError> {
         self.check_endurance(options).await?;
         Ok(self.run_unchecked(options, stopping).await)
     }
 
     /// Runs without checking first whether the tokens last.
-    pub(super) async fn run_unchecked(self, options: &Options, stopping: &Stopping) -> Exit {
+    pub(super) async fn run_unchecked(self, options: &Options, stopping: &SignalHandler) -> Exit {
         run_all(vec![(String::new(), Ok(self))], options, stopping).await
     }
 }
@@ -302,7 +302,7 @@ pub(super) async fn sync(
     typed: Sync,
     selected: &Selected,
     options: &Options,
-    stopping: &Stopping,
+    stopping: &SignalHandler,
 ) -> Result<Exit, CliError> {
     if typed.plan.is_some() && typed.to.len() > 1 {
         let what = "--plan is for one target: a plan is made for two sides";
@@ -310,7 +310,7 @@ pub(super) async fn sync(
     }
     let (from, to) = one_to_many(&typed.from, &typed.to, options)?;
     let metadefs = typed.metadefs.which();
-    let how = How { course: &typed.course, metadefs, removing: Some(&typed.removal) };
+    let how = RunContext { course: &typed.course, metadefs, removing: Some(&typed.removal) };
     let works = open_all(from, to, &how, selected, options).await?;
     if let (Some(path), [(_, Ok(work))]) = (&typed.plan, &works[..]) {
         let mut planned = saved_plan::Checker::open(path)?;

@@ -7,7 +7,7 @@ use clap::Parser;
 use replicator_engine::Run;
 
 use super::perform;
-use crate::args::{Args, Options, Resume, SignIn, Typed};
+use crate::args::{Args, Options, RecordedArgs, Resume, SignIn};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output;
@@ -15,13 +15,13 @@ use crate::report;
 use crate::resolve::address;
 use crate::resolve::endpoint::{Endpoint, Side};
 use crate::resolve::journals::{self, Kept};
-use crate::signals::Stopping;
+use crate::signals::SignalHandler;
 
 /// Runs `resume`.
 pub(super) async fn resume(
     typed: Resume,
     options: &Options,
-    stopping: &Stopping,
+    stopping: &SignalHandler,
 ) -> Result<Exit, CliError> {
     let mut journals = journals::journals(&options.state)?;
     if let (Some(from), Some(to)) = (&typed.from, &typed.to) {
@@ -82,10 +82,11 @@ fn names(word: &str, side: Side, options: &Options) -> Option<String> {
 }
 
 /// Runs a command again, with the secrets from the present command line.
-async fn again(run: &Run, options: &Options, stopping: &Stopping) -> Result<Exit, CliError> {
+async fn again(run: &Run, options: &Options, stopping: &SignalHandler) -> Result<Exit, CliError> {
     let mut args = understood(run)?;
     give_secrets(&mut args.options.sign_in, &run.left_out, &options.sign_in)?;
-    args.options.typed = Typed { command: run.command.clone(), left_out: run.left_out.clone() };
+    args.options.typed =
+        RecordedArgs { command: run.command.clone(), left_out: run.left_out.clone() };
     go_to(Path::new(&run.directory))?;
     let ended = Box::pin(perform(args.command, args.options, stopping)).await;
     Ok(output::end_report(ended.unwrap_or_else(|error| output::failure(&error))))

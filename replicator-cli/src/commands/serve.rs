@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use glance_server::GlanceApi;
-use replicator_engine::Level;
+use replicator_engine::CancelMode;
 use secrecy::ExposeSecret;
 
 use super::metadefs::namespaces;
@@ -15,7 +15,7 @@ use crate::report;
 use crate::report::Callers;
 use crate::resolve::endpoint::{Access, Endpoint, Opened, Side};
 use crate::resolve::sign_in::read_token;
-use crate::signals::Stopping;
+use crate::signals::SignalHandler;
 use crate::{input_file, tls};
 
 /// Serves a directory until a signal arrives. Then finishes the directory, if clients have written
@@ -23,7 +23,7 @@ use crate::{input_file, tls};
 pub(super) async fn serve(
     typed: Serve,
     options: &Options,
-    stopping: &Stopping,
+    stopping: &SignalHandler,
 ) -> Result<Exit, CliError> {
     let callers = callers(&typed)?;
     let cert = input_file::read("--cert", &typed.cert)?;
@@ -37,8 +37,8 @@ pub(super) async fn serve(
     let listener = tokio::net::TcpListener::bind(typed.listen).await.map_err(cannot_listen)?;
     let address = listener.local_addr().map_err(cannot_listen)?;
     report::serving(&typed.path, address, typed.writable, callers);
-    let stop = stopping.heed();
-    let stopped = stop.reached(Level::BreakOff);
+    let stop = stopping.take_over();
+    let stopped = stop.reached(CancelMode::Abort);
     glance_server::serve(listener, Some(acceptor), Arc::new(api), stopped)
         .await
         .map_err(cannot_listen)?;

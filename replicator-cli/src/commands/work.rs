@@ -7,11 +7,12 @@ use keystone_auth::Projects;
 use replicator_engine::metadefs::{Mode, Surplus, Which};
 use replicator_engine::provenance;
 use replicator_engine::{
-    ContentCheck, DigestFile, Journal, JournalFile, Policy, Prune, Replication, Retries, Run, Scope,
+    ContentCheck, CopyScope, DigestCache, Journal, JournalFile, Policy, Prune, Replication,
+    Retries, Run,
 };
 
 use super::metadefs::Metadefs;
-use crate::args::{self, Course, Match, Options, Removing};
+use crate::args::{self, Match, Options, Removing, RunOptions};
 use crate::error::CliError;
 use crate::resolve::bandwidth::pacing;
 use crate::resolve::endpoint::{Access, Endpoint, Opened, Side};
@@ -22,8 +23,8 @@ use crate::resolve::{journals, state, token_lifetime};
 use crate::{output, tls};
 
 /// The options of a run: order and limits, metadata definitions, and removal.
-pub(super) struct How<'a> {
-    pub(super) course: &'a Course,
+pub(super) struct RunContext<'a> {
+    pub(super) course: &'a RunOptions,
     pub(super) metadefs: Option<Which>,
     pub(super) removing: Option<&'a Removing>,
 }
@@ -31,7 +32,7 @@ pub(super) struct How<'a> {
 /// An open source, and everything that all its targets share.
 pub(super) struct Source<'a> {
     pub(super) opened: Arc<Opened>,
-    digests: Option<DigestFile>,
+    digests: Option<DigestCache>,
     /// The policy. Its limits apply to all targets together.
     policy: Policy,
     selected: &'a Selected,
@@ -61,7 +62,7 @@ impl<'a> Source<'a> {
         let (source, options) = (&self.opened, self.options);
         // A directory accepts data of every format.
         let content = match (options.content_check, &to) {
-            (args::ContentCheck::Auto, Endpoint::Cloud(_) | Endpoint::Url(_)) => {
+            (args::ContentCheckArg::Auto, Endpoint::Cloud(_) | Endpoint::Url(_)) => {
                 ContentCheck::Glance
             }
             _ => ContentCheck::Off,
@@ -89,13 +90,13 @@ impl<'a> Source<'a> {
             named: None,
             conclusion: Conclusion::Finished,
             limit: None,
-            keeping: Keeping::Nothing,
+            keeping: JournalMode::Nothing,
             replication,
         })
     }
 
     /// Opens a target for writing and creates a replication that is ready to run.
-    pub(super) async fn ready(&self, to: Endpoint, how: &How<'_>) -> Result<Work, CliError> {
+    pub(super) async fn ready(&self, to: Endpoint, how: &RunContext<'_>) -> Result<Work, CliError> {
         let work = self.to(to, Access::Write).await?.keeping_a_journal(self)?;
         let work = work.going(how.course);
         let work = match how.removing {
@@ -118,7 +119,7 @@ pub(super) struct Work {
     pub(super) conclusion: Conclusion,
     /// The time limit of the run.
     pub(super) limit: Option<Duration>,
-    pub(super) keeping: Keeping,
+    pub(super) keeping: JournalMode,
     pub(super) replication: Replication,
 }
 
@@ -132,7 +133,7 @@ pub(super) enum Conclusion {
 }
 
 /// The journal of the work.
-pub(super) enum Keeping {
+pub(super) enum JournalMode {
     Nothing,
     /// The work is a new run.
     Run(JournalFile),
@@ -161,7 +162,7 @@ impl Work {
     pub(super) async fn keeping(
         from: Endpoint,
         to: Endpoint,
-        keeping: Keeping,
+        keeping: JournalMode,
         selected: &Selected,
         options: &Options,
     ) -> Result<Self, CliError> {
@@ -173,15 +174,15 @@ impl Work {
     fn keeping_a_journal(self, source: &Source) -> Result<Self, CliError> {
         let shard = source.selected.shard;
         let file = journals::journal(&self.source, &self.target, shard, source.options)?;
-        Ok(Self { keeping: file.map_or(Keeping::Nothing, Keeping::Run), ..self })
+        Ok(Self { keeping: file.map_or(JournalMode::Nothing, JournalMode::Run), ..self })
     }
 
     /// Records the start of the run in the journal.
     pub(super) async fn begin(mut self, run: &Run) -> Result<Self, CliError> {
         self.replication.policy.journal = match &self.keeping {
-            Keeping::Nothing => Journal::default(),
-            Keeping::Run(file) => file.begin(run.clone()).await?,
-            Keeping::EarlierRun(journal) => journal.clone(),
+            JournalMode::Nothing => Journal::default(),
+            JournalMode::Run(file) => file.begin(run.clone()).await?,
+            JournalMode::EarlierRun(journal) => journal.clone(),
         };
         Ok(self)
     }
@@ -201,13 +202,13 @@ impl Work {
     /// With `--metaonly`, copies the records of all images, as the old tool does for dumps.
     pub(super) fn with_records_of_all(mut self, options: &Options) -> Self {
         if options.metaonly {
-            self.replication.policy.scope = Scope::Records;
+            self.replication.policy.scope = CopyScope::Records;
         }
         self
     }
 
     /// Applies the order, retries and limits of `course`.
-    pub(super) fn going(mut self, course: &Course) -> Self {
+    pub(super) fn going(mut self, course: &RunOptions) -> Self {
         course.apply(&mut self.replication.policy);
         self.limit = course.max_duration;
         self
@@ -274,8 +275,8 @@ pub(super) fn policy(options: &Options) -> Result<Policy, CliError> {
         match_by: options.identity.match_by.into(),
         on_burned_id: options.identity.on_burned_id.into(),
         scope: match options.metaonly {
-            true => Scope::HeldRecords,
-            false => Scope::Everything,
+            true => CopyScope::HeldRecords,
+            false => CopyScope::Everything,
         },
         transfers: options.transfers.get(),
         hashers: tls::hashers(options.tls)?,

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use replicator_engine::Why;
+use replicator_engine::CancelReason;
 use serde_json::json;
 use tokio::io::{BufWriter, Stdout};
 
@@ -135,7 +135,7 @@ pub(crate) fn warning(text: &str) {
 }
 
 /// Reports that a run is stopping.
-pub(crate) fn stopping(why: Why) {
+pub(crate) fn stopping(why: CancelReason) {
     err!(
         "{why}: uploads under way are broken off, and what is stored already is brought to its end; \
          one more signal stops that, too"

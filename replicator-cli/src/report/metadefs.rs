@@ -1,8 +1,8 @@
 //! The report of a synchronization of metadata definitions.
 
-use glance_core::metadefs::{Difference, Part};
+use glance_core::metadefs::{NamespaceDifference, Part};
 use glance_core::store::StoreErrorKind;
-use replicator_engine::metadefs::{MetadefError, Mode, Outcome, State};
+use replicator_engine::metadefs::{MetadefError, Mode, NamespaceOutcome, NamespaceState};
 use serde_json::{Value, json};
 
 use crate::args::Output;
@@ -25,15 +25,15 @@ impl Metadefs {
     }
 
     /// Writes the outcome of one namespace.
-    pub(crate) fn outcome(&mut self, outcome: &Outcome) {
+    pub(crate) fn outcome(&mut self, outcome: &NamespaceOutcome) {
         let (counter, word) = match (&outcome.error, outcome.state, self.mode) {
-            (Some(_), ..) | (None, State::Unknown, _) => (FAILED, "failed"),
-            (_, State::Missing, Mode::Write) => (MADE, "made"),
-            (_, State::Missing, Mode::DryRun) => (MADE, "missing"),
-            (_, State::Different, Mode::Write) => (CHANGED, "changed"),
-            (_, State::Different, Mode::DryRun) => (CHANGED, "different"),
-            (_, State::Same, _) => (IN_PLACE, "in place"),
-            (_, State::Extra, _) => (EXTRA, "extra"),
+            (Some(_), ..) | (None, NamespaceState::Unknown, _) => (FAILED, "failed"),
+            (_, NamespaceState::Missing, Mode::Write) => (MADE, "made"),
+            (_, NamespaceState::Missing, Mode::DryRun) => (MADE, "missing"),
+            (_, NamespaceState::Different, Mode::Write) => (CHANGED, "changed"),
+            (_, NamespaceState::Different, Mode::DryRun) => (CHANGED, "different"),
+            (_, NamespaceState::Same, _) => (IN_PLACE, "in place"),
+            (_, NamespaceState::Extra, _) => (EXTRA, "extra"),
         };
         self.counts[counter] += 1;
         self.exit = self.exit.worse(match (&outcome.error, counter, self.mode) {
@@ -105,9 +105,9 @@ fn exit_of(error: &MetadefError) -> Exit {
     }
 }
 
-fn json(outcome: &Outcome, word: &str) -> Value {
-    let differences = |list: &[Difference]| -> Vec<Value> {
-        let one = |difference: &Difference| {
+fn json(outcome: &NamespaceOutcome, word: &str) -> Value {
+    let differences = |list: &[NamespaceDifference]| -> Vec<Value> {
+        let one = |difference: &NamespaceDifference| {
             json!({
                 "part": difference.part.to_string(), "name": difference.name,
                 "source": difference.source, "target": difference.target,
@@ -123,7 +123,7 @@ fn json(outcome: &Outcome, word: &str) -> Value {
     })
 }
 
-fn text(outcome: &Outcome, word: &str) {
+fn text(outcome: &NamespaceOutcome, word: &str) {
     let name = &outcome.name;
     if let Some(error) = &outcome.error {
         err!("error: namespace {name}: {error}");
@@ -134,8 +134,10 @@ fn text(outcome: &Outcome, word: &str) {
         return;
     }
     match outcome.state {
-        State::Same => tracing::info!("in place: namespace {name}"),
-        State::Extra => out!("{word}: namespace {name}: only the target has it, where it stays"),
+        NamespaceState::Same => tracing::info!("in place: namespace {name}"),
+        NamespaceState::Extra => {
+            out!("{word}: namespace {name}: only the target has it, where it stays")
+        }
         _ => out!("{word}: namespace {name}"),
     }
     for difference in &outcome.differences {
@@ -147,7 +149,7 @@ fn text(outcome: &Outcome, word: &str) {
 }
 
 /// The values of both sides, if the difference is in a field; other values are too long to show.
-fn sides(difference: &Difference) -> String {
+fn sides(difference: &NamespaceDifference) -> String {
     match (&difference.source, &difference.target, difference.part) {
         (Some(source), Some(target), Part::Field) => {
             format!("{source} at the source, {target} at the target")

@@ -1,7 +1,7 @@
 //! The reports of `resume` and `repair`.
 
 use glance_core::image::Status;
-use replicator_engine::{Finding, KnownBy, Leftover, Run};
+use replicator_engine::{JournalEntry, KnownBy, Leftover, Run};
 use serde_json::{Value, json};
 
 use crate::args::Output;
@@ -42,14 +42,14 @@ pub(crate) fn resumed(output: Output, command: &[String]) {
 }
 
 /// Prints the unfinished images that were found at the target.
-pub(crate) fn findings(output: Output, findings: &[Finding], journal: bool) {
+pub(crate) fn findings(output: Output, findings: &[Leftover], journal: bool) {
     match output {
         Output::Text => {
             if !journal {
                 out!("there is no journal: only stamped replicas, which `sync` makes, are known");
             }
             findings.iter().for_each(finding_text);
-            if !findings.iter().any(Finding::is_ours) {
+            if !findings.iter().any(Leftover::is_ours) {
                 out!("nothing is left over");
             }
         }
@@ -116,7 +116,7 @@ fn unfinished_json(run: &Run, journals: &[Kept]) -> Value {
 fn of_run<'a>(
     run: &'a Run,
     journals: &'a [Kept],
-) -> impl Iterator<Item = (&'a Kept, &'a Leftover)> {
+) -> impl Iterator<Item = (&'a Kept, &'a JournalEntry)> {
     journals.iter().flat_map(move |journal| {
         let left = journal.recorded.leftovers.values();
         left.filter(|left| left.run == run.run).map(move |left| (journal, left))
@@ -133,7 +133,7 @@ fn how_it_ended(run: &Run) -> String {
     }
 }
 
-fn finding_text(finding: &Finding) {
+fn finding_text(finding: &Leftover) {
     let name = quoted(finding.name.as_deref().unwrap_or_default());
     let status = finding.status.map(|status| format!("{status}, ")).unwrap_or_default();
     let whose = match finding.known_by {
@@ -158,7 +158,7 @@ fn finding_text(finding: &Finding) {
     }
 }
 
-fn finding_json(finding: &Finding) -> Value {
+fn finding_json(finding: &Leftover) -> Value {
     let left = finding.left.as_ref();
     json!({
         "id": finding.image.as_str(), "target_id": finding.target.as_str(), "name": finding.name,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use replicator_engine::metadefs::Mode;
-use replicator_engine::{CopyError, Done, Loss, LossKind, Outcome, Proven, Way};
+use replicator_engine::{CopyError, Done, Loss, LossKind, Outcome, Proven, TransferMethod};
 use serde_json::{Map, Value, json};
 
 use super::proof::{self, Proofs};
@@ -183,7 +183,7 @@ impl Report {
         if counter == COPIED {
             let size = copied_bytes(outcome);
             self.bytes = self.bytes.saturating_add(size);
-            if outcome.journey.way == Some(Way::Imported) {
+            if outcome.journey.way == Some(TransferMethod::Imported) {
                 self.imported = self.imported.saturating_add(size);
             }
             if let Some(proven) = &outcome.journey.proven {
@@ -303,7 +303,7 @@ fn text_outcome(outcome: &Outcome, word: &str, prefix: &str) {
     let image = &outcome.image;
     let subject = format!("{} {}", image.id, quoted(image.label()));
     let imported = match outcome.journey.way {
-        Some(Way::Imported) => ", imported by the target",
+        Some(TransferMethod::Imported) => ", imported by the target",
         _ => "",
     };
     match &outcome.result {
@@ -353,10 +353,10 @@ fn copied_bytes(outcome: &Outcome) -> u64 {
     outcome.journey.bytes.or(outcome.image.size).unwrap_or(0)
 }
 
-fn way(way: Way) -> &'static str {
+fn way(way: TransferMethod) -> &'static str {
     match way {
-        Way::Imported => "imported",
-        Way::Streamed => "streamed",
+        TransferMethod::Imported => "imported",
+        TransferMethod::Streamed => "streamed",
     }
 }
 

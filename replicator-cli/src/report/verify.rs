@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use format_dump::{FileState, Finding, Proof as DumpProof};
+use format_dump::{DumpFinding, DumpProof, FileState};
 use glance_core::Image;
 use glance_core::store::{StoreError, StoreErrorKind};
 use replicator_engine::{Proof, Proven, State, Verdict, Verification};
@@ -27,7 +27,7 @@ pub(crate) struct Findings {
 
 /// The entry of one image in the report.
 #[derive(Debug, Default)]
-struct Said {
+struct ReportLine {
     word: &'static str,
     by: Option<&'static str>,
     /// The value of the field `proof` in JSON.
@@ -61,24 +61,26 @@ impl Findings {
         let reason = found.reason.clone();
         let (exit, said) = match &found.verdict {
             Verdict::Verified(how, by) => {
-                (Exit::Success, Said::verified(self.by(*how), proof::word(by)))
+                (Exit::Success, ReportLine::verified(self.by(*how), proof::word(by)))
             }
             Verdict::Bad(faults) => {
                 let details = faults.iter().map(|fault| chain(fault).join(": ")).collect();
-                (Exit::Integrity, Said { details, ..Said::of("bad") })
+                (Exit::Integrity, ReportLine { details, ..ReportLine::of("bad") })
             }
             Verdict::Different(one) => {
                 let detail = format!(
                     "{}: {} at the source, {} at the target",
                     one.field, one.source, one.target
                 );
-                (Exit::Integrity, Said { details: vec![detail], ..Said::of("content") })
+                (Exit::Integrity, ReportLine { details: vec![detail], ..ReportLine::of("content") })
             }
-            Verdict::Unproven => (Exit::Differences, Said::unproven(found.image.size)),
-            Verdict::Failed(error) => (Exit::SomeFailed, Said::error("failed", error)),
-            Verdict::NotChosen => (Exit::Success, Said::of("not chosen")),
-            Verdict::NoData => (exit_of(state), Said { reason, ..Said::of(word(state)) }),
-            _ => (Exit::SomeFailed, Said::of("unknown")),
+            Verdict::Unproven => (Exit::Differences, ReportLine::unproven(found.image.size)),
+            Verdict::Failed(error) => (Exit::SomeFailed, ReportLine::error("failed", error)),
+            Verdict::NotChosen => (Exit::Success, ReportLine::of("not chosen")),
+            Verdict::NoData => {
+                (exit_of(state), ReportLine { reason, ..ReportLine::of(word(state)) })
+            }
+            _ => (Exit::SomeFailed, ReportLine::of("unknown")),
         };
         self.exit = self.exit.worse(exit);
         self.say(found.image.id.as_str(), Some(&found.image), state, &said);
@@ -96,9 +98,9 @@ impl Findings {
     }
 
     /// Writes one finding of a dump.
-    pub(crate) fn of_dump(&mut self, finding: &Finding) {
+    pub(crate) fn of_dump(&mut self, finding: &DumpFinding) {
         match finding {
-            Finding::Image { id, image, result } => {
+            DumpFinding::Image { id, image, result } => {
                 let (exit, said) = match result {
                     Ok(DumpProof::Data { bytes, by }) => {
                         let size = image.as_ref().and_then(|image| image.size);
@@ -110,21 +112,21 @@ impl Findings {
                         };
                         let how = Proof::Reading { bytes: *bytes };
                         match by {
-                            Some(by) => (Exit::Success, Said::verified(self.by(how), by)),
-                            None => (Exit::Differences, Said::unproven(size)),
+                            Some(by) => (Exit::Success, ReportLine::verified(self.by(how), by)),
+                            None => (Exit::Differences, ReportLine::unproven(size)),
                         }
                     }
-                    Ok(DumpProof::NotChosen) => (Exit::Success, Said::of("not chosen")),
-                    Ok(_) => (Exit::Success, Said::of("no data")),
+                    Ok(DumpProof::NotChosen) => (Exit::Success, ReportLine::of("not chosen")),
+                    Ok(_) => (Exit::Success, ReportLine::of("no data")),
                     Err(error) if error.kind == StoreErrorKind::Unreadable => {
-                        (Exit::Integrity, Said::error("bad", error))
+                        (Exit::Integrity, ReportLine::error("bad", error))
                     }
-                    Err(error) => (Exit::SomeFailed, Said::error("failed", error)),
+                    Err(error) => (Exit::SomeFailed, ReportLine::error("failed", error)),
                 };
                 self.exit = self.exit.worse(exit);
                 self.say(id.as_str(), image.as_ref(), None, &said);
             }
-            Finding::File { name, state } => self.file(name, state),
+            DumpFinding::File { name, state } => self.file(name, state),
             _ => {}
         }
     }
@@ -156,7 +158,7 @@ impl Findings {
         }
     }
 
-    fn say(&mut self, id: &str, image: Option<&Image>, state: Option<State>, said: &Said) {
+    fn say(&mut self, id: &str, image: Option<&Image>, state: Option<State>, said: &ReportLine) {
         *self.words.entry(said.word).or_default() += 1;
         match self.output {
             Output::Text => said.text(id, image),
@@ -211,7 +213,7 @@ impl Findings {
     }
 }
 
-impl Said {
+impl ReportLine {
     fn of(word: &'static str) -> Self {
         Self { word, ..Self::default() }
     }

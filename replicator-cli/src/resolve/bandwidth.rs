@@ -1,24 +1,24 @@
 //! The bandwidth limit of `--bwlimit`, following the local time.
 
-use glance_core::rate_limit::{Bandwidth, Pace, Pacing, Timetable};
+use glance_core::rate_limit::{Bandwidth, BandwidthLimits, ByteRateLimiter, Timetable};
 use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
 /// The rate limiters of both sides.
-pub(crate) fn pacing(limit: Option<&Bandwidth>) -> Pacing {
-    let Some(limit) = limit else { return Pacing::default() };
+pub(crate) fn pacing(limit: Option<&Bandwidth>) -> BandwidthLimits {
+    let Some(limit) = limit else { return BandwidthLimits::default() };
     if let Err(error) = TimeZone::try_system() {
         tracing::debug!(
             "the times of --bwlimit are UTC: the local time zone is not known: {error}"
         );
     }
-    Pacing { source: pace(&limit.source), target: pace(&limit.target) }
+    BandwidthLimits { source: pace(&limit.source), target: pace(&limit.target) }
 }
 
 /// The rate limiter of a timetable; `None` if the timetable never sets a limit.
-fn pace(timetable: &Timetable) -> Option<Pace> {
-    timetable.lowest().map(|_| Pace::by(timetable.clone(), local_time))
+fn pace(timetable: &Timetable) -> Option<ByteRateLimiter> {
+    timetable.lowest().map(|_| ByteRateLimiter::by(timetable.clone(), local_time))
 }
 
 /// The local time, or UTC if the time zone is unknown.

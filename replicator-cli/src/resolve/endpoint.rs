@@ -11,8 +11,8 @@ use glance_core::file_lock::Lock;
 use glance_core::plain_http;
 use glance_core::project::Project;
 use glance_core::store::ImageStore;
-use glance_core::transport::{Persistent, Spaced, Transport};
-use keystone_auth::{Cloud, Projects, Retries, Session};
+use glance_core::transport::{RateLimited, Retrying, Transport};
+use keystone_auth::{Cloud, CloudRetries, Projects, Session};
 use transport_hyper::Proxies;
 use url::Url;
 
@@ -23,7 +23,7 @@ use crate::resolve::sign_in::{
     auth, cloud, clouds, no_cloud, refuse_cloud_options, refuse_token_of_side, unknown,
 };
 use crate::resolve::trust::effect;
-use crate::resolve::trust::{self, OfCloud};
+use crate::resolve::trust::{self, CloudTls};
 
 /// The store that an argument names.
 #[derive(Debug)]
@@ -246,7 +246,7 @@ fn open_url(url: &Url, side: Side, options: &Options) -> Result<Opened, CliError
     effect::refuse_proxied(url)?;
     plain_http::warn(url, "the token and the data");
     let url = address::text(url);
-    let transport = transport(&OfCloud::default(), &Retries::default(), side, options)?;
+    let transport = transport(&CloudTls::default(), &CloudRetries::default(), side, options)?;
     let (plugin, keystone) = auth(side, &options.sign_in)?;
     let session = Arc::new(Session::new(Arc::clone(&transport), plugin));
     let store = GlanceStore::new(url.clone(), transport, url.clone(), Arc::clone(&session));
@@ -254,7 +254,7 @@ fn open_url(url: &Url, side: Side, options: &Options) -> Result<Opened, CliError
 }
 
 async fn open_cloud(cloud: Cloud, side: Side, options: &Options) -> Result<Opened, CliError> {
-    let transport = transport(&OfCloud::of(&cloud), &cloud.retries, side, options)?;
+    let transport = transport(&CloudTls::of(&cloud), &cloud.retries, side, options)?;
     if let Some(keystone) = address::keystone(&cloud) {
         effect::refuse_proxied(&keystone)?;
     }
@@ -301,28 +301,32 @@ fn opened(
 
 /// A transport for this side, with a separate request rate limit and separate retries.
 fn transport(
-    cloud: &OfCloud,
-    retries: &Retries,
+    cloud: &CloudTls,
+    retries: &CloudRetries,
     side: Side,
     options: &Options,
 ) -> Result<Arc<dyn Transport>, CliError> {
     let (policy, _) = trust::policy(&options.trust, side, cloud)?;
     let wire = crate::tls::transport(options.tls, &policy, transport_options(options)?)?;
     let wire: Arc<dyn Transport> = match options.limits.tpslimit {
-        Some(per_second) => Arc::new(Spaced::new(wire, Duration::from_secs_f64(1.0 / per_second))),
+        Some(per_second) => {
+            Arc::new(RateLimited::new(wire, Duration::from_secs_f64(1.0 / per_second)))
+        }
         None => wire,
     };
     let wanted = retries.persistence();
     Ok(match options.limits.low_level_retries {
         Some(0) => wire,
-        Some(times) => Arc::new(Persistent::new(wire, wanted.times(times))),
-        None => Arc::new(Persistent::new(wire, wanted)),
+        Some(times) => Arc::new(Retrying::new(wire, wanted.times(times))),
+        None => Arc::new(Retrying::new(wire, wanted)),
     })
 }
 
 /// The timeouts and proxies of connections.
-pub(crate) fn transport_options(options: &Options) -> Result<transport_hyper::Options, CliError> {
-    Ok(transport_hyper::Options {
+pub(crate) fn transport_options(
+    options: &Options,
+) -> Result<transport_hyper::ClientOptions, CliError> {
+    Ok(transport_hyper::ClientOptions {
         connect_timeout: options.limits.connect_timeout,
         idle_timeout: options.limits.idle_timeout,
         proxies: proxies()?,

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use glance_core::file_lock::{Holder, Lock, LockError};
 use glance_core::selection::Shard;
-use replicator_engine::{JournalError, JournalFile, Recorded, Run};
+use replicator_engine::{JournalContents, JournalError, JournalFile, Run};
 
-use crate::args::{self, Options, Typed};
+use crate::args::{self, Options, RecordedArgs};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::resolve::endpoint::Opened;
@@ -17,7 +17,7 @@ use crate::resolve::state;
 #[derive(Debug)]
 pub(crate) struct Kept {
     path: PathBuf,
-    pub(crate) recorded: Recorded,
+    pub(crate) recorded: JournalContents,
     /// The process that writes to the journal, if there is one.
     pub(crate) holder: Option<Holder>,
 }
@@ -51,7 +51,7 @@ pub(crate) fn journals_of(
         return Ok(files);
     };
     for kept in journals(&options.state)? {
-        let Recorded { source: from, target: to, .. } = &kept.recorded;
+        let JournalContents { source: from, target: to, .. } = &kept.recorded;
         if (from, to) == (&source.address, &target.address) && kept.path != whole {
             files.push(open(kept.path, &source.address, &target.address)?);
         }
@@ -70,7 +70,7 @@ fn open(path: PathBuf, source: &str, target: &str) -> Result<JournalFile, CliErr
 }
 
 /// All journals of this user.
-pub(crate) fn journals(options: &args::State) -> Result<Vec<Kept>, CliError> {
+pub(crate) fn journals(options: &args::StateArg) -> Result<Vec<Kept>, CliError> {
     let Some(directory) = state::journals(options) else {
         return Err(CliError::usage("no state is kept, so no run is known")
             .hint("leave out --no-state, or name the directory by --state-dir"));
@@ -86,7 +86,7 @@ pub(crate) fn journals(options: &args::State) -> Result<Vec<Kept>, CliError> {
         let path = entry.map_err(cannot_read)?.path();
         if path.extension().is_some_and(|extension| extension == "ndjson") {
             let holder = Lock::holder(&JournalFile::lock_path(&path));
-            let recorded = Recorded::read(&path)?;
+            let recorded = JournalContents::read(&path)?;
             journals.extend(recorded.map(|recorded| Kept { path, recorded, holder }));
         }
     }
@@ -95,7 +95,7 @@ pub(crate) fn journals(options: &args::State) -> Result<Vec<Kept>, CliError> {
 
 /// The journal entry for the run of this command line.
 pub(crate) fn this_run(options: &Options) -> Run {
-    let Typed { command, left_out } = options.typed.clone();
+    let RecordedArgs { command, left_out } = options.typed.clone();
     let directory = std::env::current_dir().unwrap_or_default().display().to_string();
     Run::begins(command, left_out, directory)
 }

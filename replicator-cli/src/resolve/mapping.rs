@@ -5,12 +5,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use keystone_auth::Projects;
-use keystone_auth::auth::Reach;
+use keystone_auth::auth::TokenScope;
 use replicator_engine::mapping::{
     BootFromVolume, Encrypted, Fit, InvalidTable, Mapping, Owners, Signatures, SiteLocal, Table,
 };
 
-use crate::args::{self, Options, Owner};
+use crate::args::{self, Options, OwnerArg};
 use crate::error::CliError;
 use crate::resolve::endpoint::{Opened, Side};
 
@@ -25,7 +25,7 @@ pub(crate) async fn mapping(
     let without: BTreeSet<String> =
         options.dontreplicate.split_whitespace().map(str::to_owned).collect();
     let shared_with = projects(&said.owner, source, target).await?;
-    let owners = match said.owner == Owner::Caller || without.contains("owner") {
+    let owners = match said.owner == OwnerArg::Caller || without.contains("owner") {
         true => Owners::Caller,
         false => shared_with.clone(),
     };
@@ -44,16 +44,16 @@ pub(crate) async fn mapping(
             None => SiteLocal::Keep,
         },
         signatures: match said.signatures {
-            args::Signatures::Keep => Signatures::Keep,
-            args::Signatures::Strip => Signatures::Strip,
+            args::SignaturesArg::Keep => Signatures::Keep,
+            args::SignaturesArg::Strip => Signatures::Strip,
         },
         encrypted: match said.encrypted {
-            args::Encrypted::Skip => Encrypted::Skip,
-            args::Encrypted::CopyWithoutPolicy => Encrypted::CopyWithoutPolicy,
+            args::EncryptedArg::Skip => Encrypted::Skip,
+            args::EncryptedArg::CopyWithoutPolicy => Encrypted::CopyWithoutPolicy,
         },
         boot_from_volume: match said.boot_from_volume {
-            args::BootFromVolume::Skip => BootFromVolume::Skip,
-            args::BootFromVolume::Copy => BootFromVolume::Copy,
+            args::BootFromVolumeArg::Skip => BootFromVolume::Skip,
+            args::BootFromVolumeArg::Copy => BootFromVolume::Copy,
         },
         owners,
         shared_with,
@@ -75,16 +75,16 @@ async fn fit(target: &Opened) -> Option<Fit> {
 }
 
 /// The rule that maps projects of the source to projects of the target.
-async fn projects(said: &Owner, source: &Opened, target: &Opened) -> Result<Owners, CliError> {
+async fn projects(said: &OwnerArg, source: &Opened, target: &Opened) -> Result<Owners, CliError> {
     match said {
         // The option names the owner only; the automatic rule applies to members.
-        Owner::Auto | Owner::Caller => automatic(source, target).await,
-        Owner::Keep => Ok(Owners::Keep),
-        Owner::ByName => Ok(Owners::ByName {
+        OwnerArg::Auto | OwnerArg::Caller => automatic(source, target).await,
+        OwnerArg::Keep => Ok(Owners::Keep),
+        OwnerArg::ByName => Ok(Owners::ByName {
             source: keystone(Side::Source, source)?,
             target: keystone(Side::Target, target)?,
         }),
-        Owner::Map(path) => Ok(Owners::Table {
+        OwnerArg::Map(path) => Ok(Owners::Table {
             table: Arc::new(read_table(path)?),
             source: source.projects.clone(),
             target: target.projects.clone(),
@@ -111,7 +111,7 @@ async fn automatic(source: &Opened, target: &Opened) -> Result<Owners, CliError>
         None => None,
     };
     let own = match reach {
-        Some(Reach::Project(id)) => Some(id),
+        Some(TokenScope::Project(id)) => Some(id),
         _ => None,
     };
     Ok(Owners::Unknown { own })

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use glance_client::{COPY_IMAGE, GlanceStore};
 use glance_core::TERMINAL;
 use glance_core::store::ServerSideImport;
-use replicator_engine::{Delivery, Fallback, Origin, Placement};
+use replicator_engine::{DeliveryOptions, Fallback, ImportSource, Placement};
 
 use crate::args::{self, Options, Via};
 use crate::error::CliError;
@@ -19,7 +19,7 @@ pub(crate) async fn delivery(
     options: &Options,
     source: &Opened,
     target: &Opened,
-) -> Result<Option<Delivery>, CliError> {
+) -> Result<Option<DeliveryOptions>, CliError> {
     let said = &options.placement;
     let placement = placement(said);
     if said.web_url.is_some() && said.via != Via::WebDownload {
@@ -45,7 +45,7 @@ pub(crate) async fn delivery(
         let what = format!("--also-store: {glance} does not offer the import method {COPY_IMAGE}");
         return Err(CliError::usage(what).hint("its administrator sets enabled_import_methods"));
     }
-    Ok(Some(Delivery {
+    Ok(Some(DeliveryOptions {
         target: Arc::clone(glance) as Arc<dyn ServerSideImport>,
         origin: origin(said, source, target, &methods).await?,
         fallback: match said.no_fallback {
@@ -60,7 +60,7 @@ pub(crate) async fn delivery(
 /// machine instead, logs a warning and returns none.
 async fn import_methods(
     glance: &GlanceStore,
-    said: &args::Placement,
+    said: &args::PlacementArgs,
 ) -> Result<BTreeSet<String>, CliError> {
     match glance.import_methods().await {
         Err(error) if said.also_store.is_empty() && !said.no_fallback => {
@@ -71,7 +71,7 @@ async fn import_methods(
     }
 }
 
-fn placement(said: &args::Placement) -> Placement {
+fn placement(said: &args::PlacementArgs) -> Placement {
     let rules = said.store_map.iter();
     Placement {
         store: said.store.clone(),
@@ -102,11 +102,11 @@ async fn check_stores(glance: &GlanceStore, placement: &Placement) -> Result<(),
 /// The origin from which the target downloads data; `None` if data is streamed. Logs the reason if
 /// the target cannot download and streaming is allowed.
 async fn origin(
-    said: &args::Placement,
+    said: &args::PlacementArgs,
     source: &Opened,
     target: &Opened,
     methods: &BTreeSet<String>,
-) -> Result<Option<Origin>, CliError> {
+) -> Result<Option<ImportSource>, CliError> {
     let found = match (said.via, &said.web_url) {
         (Via::Stream, _) => return Ok(None),
         (Via::GlanceDownload | Via::Auto, _) => of_glance(said, source, target, methods).await,
@@ -121,7 +121,7 @@ async fn origin(
                     "--web-url is plain http: anyone on the network path can read the data; use https"
                 );
             }
-            offered("web-download", methods).map(|()| Origin::Web(template.clone()))
+            offered("web-download", methods).map(|()| ImportSource::Web(template.clone()))
         }
     };
     match found {
@@ -139,11 +139,11 @@ async fn origin(
 
 /// The source as the target's workers can reach it, or the reason why they cannot.
 async fn of_glance(
-    said: &args::Placement,
+    said: &args::PlacementArgs,
     source: &Opened,
     target: &Opened,
     methods: &BTreeSet<String>,
-) -> Result<Origin, String> {
+) -> Result<ImportSource, String> {
     if source.glance.is_none() {
         return Err("the source is no Glance".to_owned());
     }
@@ -159,7 +159,7 @@ async fn of_glance(
     let region = source.region.clone();
     let region = region.ok_or_else(|| "the region of the source is not known".to_owned())?;
     let interface = said.import_interface.as_str().to_owned();
-    Ok(Origin::Glance { region, interface })
+    Ok(ImportSource::Glance { region, interface })
 }
 
 fn offered(method: &str, methods: &BTreeSet<String>) -> Result<(), String> {

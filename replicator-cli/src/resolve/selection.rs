@@ -33,7 +33,10 @@ pub(crate) struct Selected {
 
 impl Selected {
     /// Resolves the options and reads the files that they name.
-    pub(crate) fn by(command: &'static str, options: &args::Selection) -> Result<Self, CliError> {
+    pub(crate) fn by(
+        command: &'static str,
+        options: &args::SelectionArgs,
+    ) -> Result<Self, CliError> {
         let mut wanted: Vec<Condition> = options.wanted().cloned().collect();
         if let Some(path) = &options.ids_from {
             wanted.push(Condition::Ids(ids(path)?));
@@ -146,7 +149,7 @@ async fn count(store: &dyn ImageStore, selection: &Selection) -> Result<u64, Sto
 
 /// The selection options in the form that is equal in every process of a run: without the time that
 /// `--updated-within` resolves to.
-fn described(options: &args::Selection, wanted: &[Condition], rules: &[Rule]) -> Vec<String> {
+fn described(options: &args::SelectionArgs, wanted: &[Condition], rules: &[Rule]) -> Vec<String> {
     let is_moment = |condition: &&Condition| {
         options.updated_within.is_some() && matches!(condition, Condition::UpdatedAfter(_))
     };

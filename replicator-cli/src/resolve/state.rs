@@ -2,15 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use replicator_engine::DigestFile;
+use replicator_engine::DigestCache;
 
 use crate::args;
 use crate::resolve::endpoint::environment;
 
 /// The file of remembered digests. A file that cannot be read is not used, with a warning.
-pub(crate) fn digests(options: &args::State) -> Option<DigestFile> {
+pub(crate) fn digests(options: &args::StateArg) -> Option<DigestCache> {
     let path = directory(options)?.join("digests.ndjson");
-    match DigestFile::open(&path) {
+    match DigestCache::open(&path) {
         Ok(file) => Some(file),
         Err(error) => {
             let path = path.display();
@@ -21,13 +21,13 @@ pub(crate) fn digests(options: &args::State) -> Option<DigestFile> {
 }
 
 /// The directory of journals.
-pub(crate) fn journals(options: &args::State) -> Option<PathBuf> {
+pub(crate) fn journals(options: &args::StateArg) -> Option<PathBuf> {
     Some(directory(options)?.join("journal"))
 }
 
 /// The state directory, according to the XDG Base Directory Specification, which ignores relative
 /// paths.
-fn directory(options: &args::State) -> Option<PathBuf> {
+fn directory(options: &args::StateArg) -> Option<PathBuf> {
     if options.no_state {
         return None;
     }

@@ -19,11 +19,11 @@ use crate::{ContentCheck, CopyError, Difference, Phase, Policy, Proven, Replicat
 
 /// How a Glance target gets data, and in which stores it puts it.
 #[derive(Debug, Clone)]
-pub struct Delivery {
+pub struct DeliveryOptions {
     /// The target's server-side import interface.
     pub target: Arc<dyn ServerSideImport>,
     /// Where the target's workers fetch the data. `None`: data is streamed through this process.
-    pub origin: Option<Origin>,
+    pub origin: Option<ImportSource>,
     /// What to do with images that the workers can't fetch.
     pub fallback: Fallback,
     /// In which of the target's stores the data is put.
@@ -32,7 +32,7 @@ pub struct Delivery {
 
 /// Where the target's workers fetch data.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Origin {
+pub enum ImportSource {
     /// The source, a Glance that uses the same Keystone as the target.
     Glance {
         /// The source's region.
@@ -77,9 +77,9 @@ pub struct InvalidTemplate(&'static str);
 
 /// How the data of an image reached the target.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Journey {
+pub struct DataPath {
     /// How the data was transferred; `None` if it was not.
-    pub way: Option<Way>,
+    pub way: Option<TransferMethod>,
     /// What proves the data; `None` if it was not copied.
     pub proven: Option<Proven>,
     /// Number of bytes that the target stored, if its record says.
@@ -90,14 +90,14 @@ pub struct Journey {
 
 /// A path of data to the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
+pub enum TransferMethod {
     /// Streamed through this process.
     Streamed,
     /// Imported by the target itself.
     Imported,
 }
 
-impl Journey {
+impl DataPath {
     /// Records what proves the data, and the stored size.
     pub(crate) fn prove(&mut self, proven: Proven, stored: &Image) {
         (self.proven, self.bytes) = (Some(proven), stored.size);
@@ -191,15 +191,17 @@ impl Replication {
         match origin {
             None => Ok(None),
             Some(_) if image.size == Some(0) => Ok(None),
-            Some(Origin::Web(template)) => Ok(Some(Import::Web { uri: template.address(image) })),
-            Some(Origin::Glance { .. }) if image.status != Status::Active => Err(format!(
+            Some(ImportSource::Web(template)) => {
+                Ok(Some(Import::Web { uri: template.address(image) }))
+            }
+            Some(ImportSource::Glance { .. }) if image.status != Status::Active => Err(format!(
                 "it is {} at the source, and Glance imports active images",
                 image.status
             )),
-            Some(Origin::Glance { .. }) if formats(image) != formats(record) => {
+            Some(ImportSource::Glance { .. }) if formats(image) != formats(record) => {
                 Err("Glance would write the source's formats into the record".to_owned())
             }
-            Some(Origin::Glance { region, interface }) => Ok(Some(Import::Glance {
+            Some(ImportSource::Glance { region, interface }) => Ok(Some(Import::Glance {
                 region: region.clone(),
                 interface: interface.clone(),
                 image: image.id.clone(),
@@ -211,7 +213,7 @@ impl Replication {
     ///
     /// # Errors
     /// When the policy does not allow streaming as a fallback.
-    pub(crate) fn fall_back(&self, reason: &str, journey: &mut Journey) -> Result<(), CopyError> {
+    pub(crate) fn fall_back(&self, reason: &str, journey: &mut DataPath) -> Result<(), CopyError> {
         let delivery = self.policy.delivery.as_ref();
         if delivery.is_some_and(|delivery| delivery.fallback == Fallback::Fail) {
             return Err(CopyError::Blocked {
@@ -230,13 +232,13 @@ impl Replication {
         image: &Image,
         record: &Image,
         import: &Import,
-        journey: &mut Journey,
+        journey: &mut DataPath,
     ) -> Result<Option<Image>, CopyError> {
         let Some(delivery) = &self.policy.delivery else { return Ok(None) };
         let place = delivery.placement.of(image);
         let error = match delivery.target.import(&record.id, import, place).await {
             Ok(stored) => {
-                journey.way = Some(Way::Imported);
+                journey.way = Some(TransferMethod::Imported);
                 return Ok(Some(stored));
             }
             Err(error) => error,
@@ -254,7 +256,7 @@ impl Replication {
             }
             // The import completed after the request for its result had failed.
             (status, _) if status.has_data() => {
-                journey.way = Some(Way::Imported);
+                journey.way = Some(TransferMethod::Imported);
                 Ok(Some(now))
             }
             (status, _) => Err(CopyError::busy(status)),
@@ -289,7 +291,7 @@ impl Replication {
         record: &Image,
         stored: Image,
         goal: &Goal,
-        journey: &mut Journey,
+        journey: &mut DataPath,
     ) -> Result<(), CopyError> {
         self.policy.journal.note(Phase::Stored, image, &stored).await;
         match content_difference(image, &stored) {
@@ -304,7 +306,7 @@ impl Replication {
     }
 
     /// Lets the target copy the data of `replica` to all stores where it is missing.
-    pub(crate) async fn spread(&self, replica: &Image) -> Result<(), CopyError> {
+    pub(crate) async fn copy_to_more_stores(&self, replica: &Image) -> Result<(), CopyError> {
         let Some(delivery) = &self.policy.delivery else { return Ok(()) };
         let missing = delivery.placement.missing(replica);
         if missing.is_empty() {

@@ -5,10 +5,12 @@ use glance_core::image::{Attributes, Image, ImageId, Status, Visibility};
 use glance_core::store::Import;
 use glance_core::store::{Activation, StoreError, StoreErrorKind};
 
-use super::{ContentCheck, CopyError, Done, Journey, OnBurnedId, Phase, Proven, Replication, Way};
+use super::{
+    ContentCheck, CopyError, DataPath, Done, OnBurnedId, Phase, Proven, Replication, TransferMethod,
+};
 use crate::pairing::provenance;
 use crate::planning::{Difference, Goal, content_difference, is_provable};
-use crate::streaming::fan_out::{Opened, Share};
+use crate::streaming::fan_out::{Opened, Subscription};
 use glance_core::verified_body::DataVerdict;
 
 pub(crate) mod delivery;
@@ -21,8 +23,8 @@ impl Replication {
         &self,
         image: &Image,
         goal: &Goal,
-        share: &mut Share,
-        journey: &mut Journey,
+        share: &mut Subscription,
+        journey: &mut DataPath,
     ) -> Result<Done, CopyError> {
         let staged = Image { attributes: self.staged(image, goal), ..image.clone() };
         let supply = self.supply(image, &staged, share, journey).await?;
@@ -40,7 +42,7 @@ impl Replication {
         &self,
         image: &Image,
         goal: &Goal,
-        journey: &mut Journey,
+        journey: &mut DataPath,
     ) -> Result<Done, CopyError> {
         let staged = Image { attributes: self.staged(image, goal), ..image.clone() };
         match self.make_record(image, staged, goal).await? {
@@ -60,8 +62,8 @@ impl Replication {
         image: &Image,
         record: &Image,
         goal: &Goal,
-        share: &mut Share,
-        journey: &mut Journey,
+        share: &mut Subscription,
+        journey: &mut DataPath,
     ) -> Result<Done, CopyError> {
         let staged = self.stage(record, goal).await?;
         let supply = self.supply(image, &staged, share, journey).await?;
@@ -98,7 +100,7 @@ impl Replication {
             Err(error) => return Err(CopyError::Target(error)),
         }
         match self.policy.on_burned_id {
-            OnBurnedId::Fail => Err(CopyError::Burned(taken)),
+            OnBurnedId::Fail => Err(CopyError::IdUnavailable(taken)),
             OnBurnedId::Skip => Ok(Made::Burned),
             OnBurnedId::New => {
                 provenance::mark_new_id(&mut staged.attributes, &staged.id);
@@ -140,8 +142,8 @@ impl Replication {
         &self,
         image: &Image,
         record: &Image,
-        share: &mut Share,
-        journey: &mut Journey,
+        share: &mut Subscription,
+        journey: &mut DataPath,
     ) -> Result<Supply, CopyError> {
         match self.import_of(image, record) {
             Ok(Some(import)) => {
@@ -161,9 +163,9 @@ impl Replication {
         &self,
         image: &Image,
         record: &Image,
-        share: &mut Share,
+        share: &mut Subscription,
     ) -> Result<Opened, CopyError> {
-        let opened = share.open(self.begun(record).await?).await?;
+        let opened = share.open(self.partial_data(record).await?).await?;
         let size = image.size.or(opened.data.size());
         let (ContentCheck::Glance, Some(size)) = (self.policy.content, size) else {
             return Ok(opened);
@@ -189,8 +191,9 @@ impl Replication {
         if broke_off && !content_format::is_enough(head) {
             return Ok(());
         }
-        content_format::check(disk, container, head, size)
-            .map_err(|fault| CopyError::Unfit { target_store: self.target.to_string(), fault })
+        content_format::check(disk, container, head, size).map_err(|fault| {
+            CopyError::FormatRejected { target_store: self.target.to_string(), fault }
+        })
     }
 
     /// Uploads data into a queued record, verifies it, and publishes the image.
@@ -200,8 +203,8 @@ impl Replication {
         record: &Image,
         goal: &Goal,
         supply: Supply,
-        share: &mut Share,
-        journey: &mut Journey,
+        share: &mut Subscription,
+        journey: &mut DataPath,
     ) -> Result<(), CopyError> {
         self.announce(Phase::Uploading, image, record).await?;
         let opened = match supply {
@@ -214,7 +217,7 @@ impl Replication {
                 }
             }
         };
-        journey.way = Some(Way::Streamed);
+        journey.way = Some(TransferMethod::Streamed);
         let (stored, verdict) = self.transfer(image, record, share, opened).await?;
         self.policy.journal.note(Phase::Stored, image, &stored).await;
         if let Some(difference) = disagreement(image, &stored, &verdict) {
@@ -254,12 +257,12 @@ impl Replication {
     ) -> Result<(), CopyError> {
         // Glance copies only active images between stores.
         if image.status == Status::Deactivated {
-            let spread = self.spread(replica).await;
+            let spread = self.copy_to_more_stores(replica).await;
             self.publish(image, replica, goal).await?;
             return spread;
         }
         self.publish(image, replica, goal).await?;
-        self.spread(replica).await
+        self.copy_to_more_stores(replica).await
     }
 
     /// Sets activation, attributes and members to the wanted values, in an order that never shows
@@ -295,7 +298,8 @@ impl Replication {
         // A shared image without members is as hidden as a private one, and needs no later change.
         // If the target's records will not prove the data, the image is private, so that a later
         // run sees that the proof is missing.
-        if wanted.visibility == Visibility::Shared && self.policy.habits.prove(&self.target, image)
+        if wanted.visibility == Visibility::Shared
+            && self.policy.target_digests.prove(&self.target, image)
         {
             staged.visibility = Visibility::Shared;
         }
@@ -326,7 +330,7 @@ impl Replication {
             }
             Err(error) => format!("the replica is {hidden}, but was not deactivated ({error})"),
         };
-        CopyError::Stored { target_store: self.target.to_string(), difference, quarantine }
+        CopyError::TargetCorrupted { target_store: self.target.to_string(), difference, quarantine }
     }
 }
 

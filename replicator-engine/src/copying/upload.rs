@@ -10,10 +10,10 @@ use tokio::time::Instant;
 use glance_core::body::Body;
 use glance_core::image::{Image, Status};
 use glance_core::store::{StoreError, StoreErrorKind};
-use glance_core::transport::backoff::Pauses;
+use glance_core::transport::backoff::Backoff;
 
 use crate::planning::content_difference;
-use crate::streaming::fan_out::{Opened, Share};
+use crate::streaming::fan_out::{Opened, Subscription};
 use crate::{CopyError, Replication};
 use glance_core::verified_body::{DataFault, DataVerdict};
 
@@ -23,7 +23,7 @@ impl Replication {
         &self,
         image: &Image,
         record: &Image,
-        share: &mut Share,
+        share: &mut Subscription,
         mut opened: Opened,
     ) -> Result<(Image, DataVerdict), CopyError> {
         let (retries, stop) = (&self.policy.retries, &self.policy.stop);
@@ -36,7 +36,7 @@ impl Replication {
             let failure = match stop.unless_broken_off_within(data, send).await {
                 None => return Err(CopyError::BrokenOff),
                 Some(Ok(stored)) => {
-                    self.policy.habits.note(&self.target, &stored);
+                    self.policy.target_digests.note(&self.target, &stored);
                     return Ok((stored, verdict));
                 }
                 Some(Err(error)) => self.blame(&verdict, error),
@@ -54,7 +54,7 @@ impl Replication {
             };
             // A renewed token helps with the next attempt or not at all.
             let (may_go_on, pause) = match is_renewed(&failure) {
-                true => (!std::mem::replace(&mut renewed, true), Pauses::NONE),
+                true => (!std::mem::replace(&mut renewed, true), Backoff::NONE),
                 false => (failures < retries.per_image, retries.pauses),
             };
             if !may_go_on {
@@ -63,7 +63,7 @@ impl Replication {
             tracing::info!(image = %image.id, "{}; sending it again", chain(&failure));
             let again = async {
                 pause.after(failures).await;
-                share.open(self.begun(record).await?).await
+                share.open(self.partial_data(record).await?).await
             };
             opened = self.unless_broken_off(again).await?;
             failures += 1;
@@ -71,8 +71,8 @@ impl Replication {
     }
 
     /// The data at the target of an earlier, incomplete upload to this record.
-    pub(crate) async fn begun(&self, record: &Image) -> Result<Body, CopyError> {
-        self.target.begun(&record.id).await.map_err(CopyError::Target)
+    pub(crate) async fn partial_data(&self, record: &Image) -> Result<Body, CopyError> {
+        self.target.partial_data(&record.id).await.map_err(CopyError::Target)
     }
 
     /// Finds out what a failed upload left at the target. Data that the target rejected is not sent
@@ -118,7 +118,7 @@ impl Replication {
                 }
                 Ok(_) => failures = 0,
                 Err(error) if error.kind == StoreErrorKind::NotFound => {
-                    return Err(CopyError::Burned(error));
+                    return Err(CopyError::IdUnavailable(error));
                 }
                 Err(error) if error.kind.is_retryable() && failures < retries.low_level => {
                     failures += 1;
@@ -175,7 +175,7 @@ fn is_of_no_use(begun: u64, failure: &CopyError) -> bool {
 }
 
 fn is_renewed(failure: &CopyError) -> bool {
-    matches!(failure, CopyError::Target(error) if error.kind == StoreErrorKind::Renewed)
+    matches!(failure, CopyError::Target(error) if error.kind == StoreErrorKind::CredentialsRenewed)
 }
 
 fn is_in_transit(status: Status) -> bool {

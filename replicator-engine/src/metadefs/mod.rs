@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::error::Error;
 use std::fmt;
 
-use glance_core::metadefs::{Difference, MetadefStore, Namespace};
+use glance_core::metadefs::{MetadefStore, Namespace, NamespaceDifference};
 
 use crate::mapping::{Mapping, NotWanted};
 use glance_core::image::Owner;
@@ -74,22 +74,22 @@ pub struct Rules<'a> {
 
 /// The result for one namespace.
 #[derive(Debug)]
-pub struct Outcome {
+pub struct NamespaceOutcome {
     /// The namespace's name.
     pub name: String,
     /// State of the target's namespace before any change.
-    pub state: State,
+    pub state: NamespaceState,
     /// The differences that were resolved, or would be in a dry run.
-    pub differences: Vec<Difference>,
+    pub differences: Vec<NamespaceDifference>,
     /// Definitions that only the target's namespace contains, and that are kept.
-    pub surplus: Vec<Difference>,
+    pub surplus: Vec<NamespaceDifference>,
     /// Why the namespace could not be synchronized.
     pub error: Option<MetadefError>,
 }
 
 /// State of the target's namespace compared with the source's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
+pub enum NamespaceState {
     /// The target's namespace is as wanted.
     Same,
     /// The target does not have the namespace.
@@ -160,14 +160,14 @@ pub async fn bring_in_step(
     source: &dyn MetadefStore,
     target: &dyn MetadefStore,
     rules: &Rules<'_>,
-    mut observe: impl FnMut(Outcome),
+    mut observe: impl FnMut(NamespaceOutcome),
 ) -> Result<(), StoreError> {
     let meant = |name: &String| rules.which.iter().any(|which| which.admits(name));
     let of_source: BTreeSet<String> = source.names().await?.into_iter().filter(meant).collect();
     let of_target: BTreeSet<String> = target.names().await?.into_iter().filter(meant).collect();
     for name in &of_source {
         let pair = Pair { source, target, rules, is_there: of_target.contains(name) };
-        let mut outcome = Outcome::new(name, State::Unknown);
+        let mut outcome = NamespaceOutcome::new(name, NamespaceState::Unknown);
         let done = pair.bring(&mut outcome).await;
         if let Err(MetadefError::Target(error)) = done {
             if error.kind == StoreErrorKind::Forbidden {
@@ -180,13 +180,13 @@ pub async fn bring_in_step(
         observe(outcome);
     }
     for name in of_target.difference(&of_source) {
-        observe(Outcome::new(name, State::Extra));
+        observe(NamespaceOutcome::new(name, NamespaceState::Extra));
     }
     Ok(())
 }
 
-impl Outcome {
-    fn new(name: &str, state: State) -> Self {
+impl NamespaceOutcome {
+    fn new(name: &str, state: NamespaceState) -> Self {
         let name = name.to_owned();
         Self { name, state, differences: Vec::new(), surplus: Vec::new(), error: None }
     }
@@ -202,11 +202,11 @@ struct Pair<'a> {
 }
 
 impl Pair<'_> {
-    async fn bring(&self, outcome: &mut Outcome) -> Result<(), MetadefError> {
+    async fn bring(&self, outcome: &mut NamespaceOutcome) -> Result<(), MetadefError> {
         let read = self.source.namespace(&outcome.name).await.map_err(MetadefError::Source)?;
         let Some(mut wanted) = read else {
             // The namespace was deleted in the meantime.
-            outcome.state = State::Same;
+            outcome.state = NamespaceState::Same;
             return Ok(());
         };
         self.give(&mut wanted).await?;
@@ -216,7 +216,7 @@ impl Pair<'_> {
         };
         let writes = self.rules.mode == Mode::Write;
         let Some(found) = found else {
-            outcome.state = State::Missing;
+            outcome.state = NamespaceState::Missing;
             let made = if writes { self.target.make(&wanted).await } else { Ok(()) };
             return made.map_err(MetadefError::Target);
         };
@@ -228,10 +228,10 @@ impl Pair<'_> {
         }
         outcome.differences = wanted.differences(&found);
         if outcome.differences.is_empty() {
-            outcome.state = State::Same;
+            outcome.state = NamespaceState::Same;
             return Ok(());
         }
-        outcome.state = State::Different;
+        outcome.state = NamespaceState::Different;
         if !writes {
             return Ok(());
         }

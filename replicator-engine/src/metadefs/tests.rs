@@ -64,7 +64,7 @@ impl MetadefStore for Memory {
         &self,
         _: &Namespace,
         wanted: &Namespace,
-        _: &[Difference],
+        _: &[NamespaceDifference],
     ) -> Result<(), StoreError> {
         self.write(wanted)
     }
@@ -74,7 +74,7 @@ fn rules(mapping: &Mapping) -> Rules<'_> {
     Rules { which: &[Which::Custom], mapping, surplus: Surplus::Keep, mode: Mode::Write }
 }
 
-async fn bring(source: &Memory, target: &Memory, rules: &Rules<'_>) -> Vec<Outcome> {
+async fn bring(source: &Memory, target: &Memory, rules: &Rules<'_>) -> Vec<NamespaceOutcome> {
     let mut outcomes = Vec::new();
     bring_in_step(source, target, rules, |outcome| outcomes.push(outcome)).await.unwrap();
     outcomes
@@ -177,7 +177,11 @@ async fn what_is_missing_is_made_and_what_differs_changed_once() {
     for rules in [dry, rules(&mapping)] {
         let outcomes = bring(&source, &target, &rules).await;
         let states: Vec<_> = outcomes.iter().map(|one| (&*one.name, one.state)).collect();
-        let expected = [("a", State::Missing), ("b", State::Different), ("c", State::Extra)];
+        let expected = [
+            ("a", NamespaceState::Missing),
+            ("b", NamespaceState::Different),
+            ("c", NamespaceState::Extra),
+        ];
         assert_eq!(states, expected);
         let changed: Vec<_> = outcomes[1].differences.iter().map(ToString::to_string).collect();
         assert_eq!(changed, ["description", "protected", "tag \"a\"", "tag \"b\""]);
@@ -189,7 +193,7 @@ async fn what_is_missing_is_made_and_what_differs_changed_once() {
     let tags = json!([{"name": "a"}, {"name": "b"}, {"name": "theirs"}]);
     assert_eq!(target.json("b")["tags"], tags);
     let outcomes = bring(&source, &target, &rules(&mapping)).await;
-    assert!(outcomes[..2].iter().all(|one| one.state == State::Same));
+    assert!(outcomes[..2].iter().all(|one| one.state == NamespaceState::Same));
     let prune = Rules { surplus: Surplus::Prune, ..rules(&mapping) };
     let outcomes = bring(&source, &target, &prune).await;
     assert_eq!(outcomes[1].differences[0].to_string(), "tag \"theirs\"");
@@ -233,7 +237,10 @@ async fn owners_are_translated_as_those_of_images() {
     let target = Memory::holding(&[namespace("x", &json!({"owner": "7"}))]);
     let mapping = Mapping { owners: Owners::Caller, ..Mapping::default() };
     let only_x = Rules { which: &[Which::Named("x".to_owned())], ..rules(&mapping) };
-    assert_eq!(bring(&Memory::holding(&source), &target, &only_x).await[0].state, State::Same);
+    assert_eq!(
+        bring(&Memory::holding(&source), &target, &only_x).await[0].state,
+        NamespaceState::Same
+    );
     assert_eq!(target.json("x")["owner"], "7");
 }
 
@@ -245,7 +252,7 @@ async fn one_that_fails_keeps_no_other_from_its_turn_but_a_lack_of_rights_does()
         let refused = [("a".to_owned(), kind)].into();
         let target = Memory { refused, ..Memory::default() };
         let mut errors = Vec::new();
-        let observe = |outcome: Outcome| errors.push(outcome.error.is_some());
+        let observe = |outcome: NamespaceOutcome| errors.push(outcome.error.is_some());
         let ended = bring_in_step(&source, &target, &rules(&mapping), observe).await;
         assert_eq!(ended.is_err(), ends);
         assert_eq!(errors, if ends { vec![] } else { vec![true, false] });

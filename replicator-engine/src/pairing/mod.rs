@@ -33,7 +33,7 @@ pub(super) type Moved = BTreeMap<ImageId, Image>;
 
 impl Replication {
     /// Lists the replicas that have another id than their source images.
-    pub(super) async fn moved(&self) -> Result<Moved, StoreError> {
+    pub(super) async fn reassigned(&self) -> Result<Moved, StoreError> {
         let (key, value) = (NEW_ID.to_owned(), Some(provenance::YES.to_owned()));
         let marked = Selection::new([Condition::Property { key, value }], [], []);
         let replicas = self.target.list(&marked).await?;
@@ -48,7 +48,7 @@ impl Replication {
 
     /// The same replication with these ids added to its mapping, which translates references to
     /// them.
-    pub(super) fn knowing(&self, ids: impl Iterator<Item = (ImageId, ImageId)>) -> Self {
+    pub(super) fn with_id_map(&self, ids: impl Iterator<Item = (ImageId, ImageId)>) -> Self {
         let mut policy = self.policy.clone();
         policy.mapping.ids.extend(ids);
         Self { source: self.source.clone(), target: self.target.clone(), policy }

@@ -14,9 +14,9 @@ impl Replication {
     /// Plans the step for a pair. Changes nothing.
     pub(crate) async fn examine(&self, pair: Pair) -> Entry {
         if let Pair::Both(_, replica) | Pair::TargetOnly(replica) = &pair {
-            self.policy.habits.note(&self.target, replica);
+            self.policy.target_digests.note(&self.target, replica);
         }
-        match self.recall(pair) {
+        match self.fill_cached_digests(pair) {
             Pair::TargetOnly(replica) => self.extra(replica),
             Pair::SourceOnly(image) => self.judge(image, None).await,
             Pair::Both(image, replica) => self.judge(image, Some(replica)).await,

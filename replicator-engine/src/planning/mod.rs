@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use glance_core::image::{Attributes, Image, Member, Status};
 
 use super::mapping::Wanted;
-use super::{CopyError, Policy, Scope};
+use super::{CopyError, CopyScope, Policy};
 use crate::copying::upload::chain;
 use crate::planning::loss::Loss;
 use glance_core::verified_body::Expected;
@@ -253,7 +253,7 @@ pub(super) fn with_data(
     goal: Goal,
     policy: &Policy,
 ) -> Entry {
-    if policy.scope == Scope::Records
+    if policy.scope == CopyScope::Records
         && replica.as_ref().is_none_or(|there| there.status == Status::Queued)
     {
         // From here on the image is treated as one without data.
@@ -261,7 +261,7 @@ pub(super) fn with_data(
         return without_data(record, replica, goal, policy);
     }
     let Some(there) = &replica else {
-        return match (policy.scope == Scope::HeldRecords, unverifiable(&image, policy)) {
+        return match (policy.scope == CopyScope::HeldRecords, unverifiable(&image, policy)) {
             (true, _) => Entry::new(image, None, State::Missing, Step::Nothing)
                 .because("the target does not hold it, and only metadata is replicated"),
             (false, Some(error)) => Entry::failed(image, None, error),
@@ -269,7 +269,7 @@ pub(super) fn with_data(
         };
     };
     match (there.status, unverifiable(&image, policy)) {
-        (Status::Queued, _) if policy.scope == Scope::HeldRecords => {
+        (Status::Queued, _) if policy.scope == CopyScope::HeldRecords => {
             Entry::new(image, replica, State::Partial, Step::Nothing)
                 .because("the target has no data of it, and only metadata is replicated")
         }

@@ -4,14 +4,14 @@ use std::str::FromStr;
 
 /// A limit on a number of images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Most {
+pub enum ErrorLimit {
     /// An absolute number of images.
     Images(u64),
     /// A percentage of all images, 0 to 100.
     Percent(u8),
 }
 
-impl Most {
+impl ErrorLimit {
     /// The limit as a number, for `images` images in all.
     pub(crate) fn of(self, images: u64) -> u64 {
         match self {
@@ -21,7 +21,7 @@ impl Most {
     }
 }
 
-impl FromStr for Most {
+impl FromStr for ErrorLimit {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {

@@ -1,17 +1,20 @@
 //! Settings of a replication: [`Policy`].
 
 use glance_core::digest::Hashers;
-use glance_core::rate_limit::Pacing;
+use glance_core::rate_limit::BandwidthLimits;
 use glance_core::selection::Selection;
 
 use crate::pairing::provenance;
-use crate::{Delivery, Habits, Journal, Mapping, MatchBy, Prune, Remembered, Spool, Stop};
+use crate::{
+    CachedDigests, CancelToken, DeliveryOptions, Journal, Mapping, MatchBy, Prune, Spool,
+    TargetDigests,
+};
 
 mod limit;
 mod order;
 mod retries;
 
-pub use limit::Most;
+pub use limit::ErrorLimit;
 pub use order::Order;
 pub use retries::Retries;
 
@@ -25,7 +28,7 @@ pub struct Policy {
     /// Whether to replicate records without data (status `queued`), too.
     pub queued: bool,
     /// Which part of an image is copied.
-    pub scope: Scope,
+    pub scope: CopyScope,
     /// How the replica of an image is found.
     pub match_by: MatchBy,
     /// What to do when the target refuses an image id.
@@ -42,31 +45,31 @@ pub struct Policy {
     /// The order in which images are started.
     pub order: Order,
     /// The number of failed images after which no more are started at a target. `None`: no limit.
-    pub most_errors: Option<Most>,
+    pub max_errors: Option<ErrorLimit>,
     /// The number of image bytes that a run may start to copy. Data for several targets counts
     /// once. `None`: no limit.
-    pub most_bytes: Option<u64>,
+    pub max_bytes: Option<u64>,
     /// The handle that stops a run before its end.
-    pub stop: Stop,
+    pub stop: CancelToken,
     /// Number of ranges of one image that are read from the source at once.
     pub streams: usize,
     /// Where data is spooled that a target has not taken yet.
     pub spool: Spool,
     /// Which digests each target is known to store.
-    pub habits: Habits,
+    pub target_digests: TargetDigests,
     /// The implementation of the digests that prove the data in transit.
     pub hashers: Hashers,
     /// Rate limits, shared by all images.
-    pub pacing: Pacing,
+    pub pacing: BandwidthLimits,
     /// What the target accepts as data.
     pub content: ContentCheck,
     /// How a Glance target gets the data and in which stores it puts it. `None`: data is streamed
     /// through this process, and the target chooses the store.
-    pub delivery: Option<Delivery>,
+    pub delivery: Option<DeliveryOptions>,
     /// Known digests of source images whose records have none.
-    pub known_source: Remembered,
+    pub known_source: CachedDigests,
     /// Known digests of target images whose records have none.
-    pub known_target: Remembered,
+    pub known_target: CachedDigests,
     /// The journal of pending changes at the target.
     pub journal: Journal,
 }
@@ -100,7 +103,7 @@ impl Default for Policy {
             selection: Selection::everything(),
             mapping: Mapping::default(),
             queued: false,
-            scope: Scope::default(),
+            scope: CopyScope::default(),
             match_by: MatchBy::default(),
             on_burned_id: OnBurnedId::default(),
             stamp: None,
@@ -108,18 +111,18 @@ impl Default for Policy {
             transfers: 4,
             retries: Retries::default(),
             order: Order::default(),
-            most_errors: None,
-            most_bytes: None,
-            stop: Stop::default(),
+            max_errors: None,
+            max_bytes: None,
+            stop: CancelToken::default(),
             streams: 1,
             spool: Spool::default(),
-            habits: Habits::default(),
+            target_digests: TargetDigests::default(),
             hashers: Hashers::default(),
-            pacing: Pacing::default(),
+            pacing: BandwidthLimits::default(),
             content: ContentCheck::default(),
             delivery: None,
-            known_source: Remembered::default(),
-            known_target: Remembered::default(),
+            known_source: CachedDigests::default(),
+            known_target: CachedDigests::default(),
             journal: Journal::default(),
         }
     }
@@ -127,7 +130,7 @@ impl Default for Policy {
 
 /// Which part of an image is copied.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Scope {
+pub enum CopyScope {
     /// The record and the data.
     #[default]
     Everything,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use glance_core::transport::backoff::Pauses;
+use glance_core::transport::backoff::Backoff;
 
 /// How often, and after which pauses, a run retries what can succeed without any change by an
 /// operator.
@@ -16,7 +16,7 @@ pub struct Retries {
     /// How often failed images are retried at the end of a run.
     pub per_run: usize,
     /// The pauses between attempts.
-    pub pauses: Pauses,
+    pub pauses: Backoff,
     /// The longest time to wait until a target finishes or gives up an upload that got no answer.
     pub settling: Duration,
 }
@@ -27,7 +27,7 @@ impl Retries {
         low_level: 0,
         per_image: 0,
         per_run: 0,
-        pauses: Pauses::NONE,
+        pauses: Backoff::NONE,
         settling: Duration::ZERO,
     };
 }
@@ -38,7 +38,7 @@ impl Default for Retries {
             low_level: 10,
             per_image: 3,
             per_run: 3,
-            pauses: Pauses::default(),
+            pauses: Backoff::default(),
             // The target's storage may be busy with the received data for that long.
             settling: Duration::from_secs(60 * 60),
         }

@@ -6,8 +6,8 @@ use futures_util::stream::StreamExt;
 use glance_core::image::Image;
 
 use crate::planning::{Difference, common_digest};
-use crate::streaming::resume::Splice;
-use crate::{CopyError, Remembered, Replication};
+use crate::streaming::resume::ResumableRead;
+use crate::{CachedDigests, CopyError, Replication};
 use glance_core::verified_body::{Expected, checked};
 
 /// What proves that the target holds the source's data.
@@ -30,7 +30,7 @@ pub enum Proven {
 
 impl Proven {
     /// Proof by a digest of `image`. The digest may be a remembered one if the record has none.
-    pub(crate) fn by_digest(algorithm: &str, image: &Image, known: &Remembered) -> Self {
+    pub(crate) fn by_digest(algorithm: &str, image: &Image, known: &CachedDigests) -> Self {
         match known.knows(image, algorithm) {
             true => Self::Remembered(algorithm.to_owned()),
             false => Self::Digest(algorithm.to_owned()),
@@ -72,7 +72,7 @@ impl Replication {
         let own = Expected::of(image);
         let digest = own.digest.filter(computable);
         let expected = Expected { digest, also: [algorithm].into(), ..own };
-        let splice = Splice::new(&self.source, image, &self.policy);
+        let splice = ResumableRead::new(&self.source, image, &self.policy);
         let data = splice.read(0).await.map_err(CopyError::Source)?;
         let (mut data, verdict) = checked(data, expected, self.policy.hashers);
         while data.next().await.is_some_and(|chunk| chunk.is_ok()) {}

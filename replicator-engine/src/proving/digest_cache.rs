@@ -22,7 +22,7 @@ use crate::pairing::merge_join::Pair;
 /// A file of digests, one JSON object per line. Lines are only appended; for each image and
 /// algorithm the last line counts. Clones share the file.
 #[derive(Debug, Clone)]
-pub struct DigestFile(Arc<Mutex<Kept>>);
+pub struct DigestCache(Arc<Mutex<Kept>>);
 
 #[derive(Debug)]
 struct Kept {
@@ -55,7 +55,7 @@ struct Line {
     when: String,
 }
 
-impl DigestFile {
+impl DigestCache {
     /// Reads the file at `path`, if it exists. Damaged lines are ignored with a warning.
     ///
     /// # Errors
@@ -76,8 +76,8 @@ impl DigestFile {
     }
 
     /// The digests for the store at this address.
-    pub fn of(&self, address: impl Into<String>) -> Remembered {
-        Remembered(Some((self.clone(), address.into())))
+    pub fn of(&self, address: impl Into<String>) -> CachedDigests {
+        CachedDigests(Some((self.clone(), address.into())))
     }
 
     fn lock(&self) -> MutexGuard<'_, Kept> {
@@ -152,9 +152,9 @@ impl Kept {
 
 /// The known digests of one store's images. Empty by default.
 #[derive(Debug, Clone, Default)]
-pub struct Remembered(Option<(DigestFile, String)>);
+pub struct CachedDigests(Option<(DigestCache, String)>);
 
-impl Remembered {
+impl CachedDigests {
     /// Adds a known digest to a record that has none, preferably one of the algorithm `like`.
     pub(crate) fn fill(&self, image: &mut Image, like: Option<&str>) {
         if image.os_hash_value.is_some() {
@@ -217,7 +217,7 @@ impl Remembered {
 
 impl Replication {
     /// The pair, with known digests added to records that have none.
-    pub(crate) fn recall(&self, mut pair: Pair) -> Pair {
+    pub(crate) fn fill_cached_digests(&self, mut pair: Pair) -> Pair {
         let (source, target) = (&self.policy.known_source, &self.policy.known_target);
         match &mut pair {
             Pair::Both(image, replica) => {
@@ -266,7 +266,7 @@ mod tests {
 
     /// The digest of `image` that a new run knows.
     fn known(path: &Path, store: &str, mut image: Image, like: Option<&str>) -> Option<String> {
-        DigestFile::open(path).unwrap().of(store).fill(&mut image, like);
+        DigestCache::open(path).unwrap().of(store).fill(&mut image, like);
         image.os_hash_value
     }
 
@@ -274,7 +274,7 @@ mod tests {
     async fn the_last_digest_of_the_same_image_in_the_same_store_counts() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("new/state/digests");
-        let of_a = DigestFile::open(&path).unwrap().of("a");
+        let of_a = DigestCache::open(&path).unwrap().of("a");
         of_a.keep(&image(), &digests(Algorithm::Sha512, "1", 128)).await;
         of_a.keep(&image(), &digests(Algorithm::Sha512, "2", 128)).await;
         of_a.keep(&image(), &digests(Algorithm::Sha512, "2", 128)).await;
@@ -299,10 +299,10 @@ mod tests {
     async fn of_an_image_with_a_digest_nothing_is_kept() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("digests");
-        let of_a = DigestFile::open(&path).unwrap().of("a");
+        let of_a = DigestCache::open(&path).unwrap().of("a");
         let own = Image { os_hash_value: Some("own".to_owned()), ..image() };
         of_a.keep(&own, &digests(Algorithm::Sha512, "1", 128)).await;
-        Remembered::default().keep(&image(), &digests(Algorithm::Sha512, "1", 128)).await;
+        CachedDigests::default().keep(&image(), &digests(Algorithm::Sha512, "1", 128)).await;
         assert!(!path.exists());
     }
 
@@ -310,7 +310,7 @@ mod tests {
     async fn damaged_lines_are_left_out_and_the_next_is_not_joined_to_a_torn_one() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("digests");
-        let of_a = DigestFile::open(&path).unwrap().of("a");
+        let of_a = DigestCache::open(&path).unwrap().of("a");
         of_a.keep(&image(), &digests(Algorithm::Sha256, "1", 64)).await;
         let good = std::fs::read_to_string(&path).unwrap();
         let short = good.replace(&"1".repeat(64), &"2".repeat(63));
@@ -321,7 +321,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!(known(&path, "a", image(), None), Some("1".repeat(64)));
-        let of_a = DigestFile::open(&path).unwrap().of("a");
+        let of_a = DigestCache::open(&path).unwrap().of("a");
         of_a.keep(&image(), &digests(Algorithm::Sha512, "3", 128)).await;
         assert_eq!(known(&path, "a", image(), None), Some("3".repeat(128)));
     }
@@ -330,11 +330,11 @@ mod tests {
     async fn a_file_that_cannot_be_written_is_no_failure() {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("state"), "").unwrap();
-        let file = DigestFile::open(directory.path().join("state/digests.ndjson"));
+        let file = DigestCache::open(directory.path().join("state/digests.ndjson"));
         // The path leads through a file, so opening it fails.
         assert!(file.is_err());
         let path = directory.path().join("later/digests.ndjson");
-        let of_a = DigestFile::open(&path).unwrap().of("a");
+        let of_a = DigestCache::open(&path).unwrap().of("a");
         std::fs::write(directory.path().join("later"), "").unwrap();
         of_a.keep(&image(), &digests(Algorithm::Sha512, "1", 128)).await;
         let mut filled = image();

@@ -11,7 +11,7 @@ use glance_core::verified_body::Expected;
 
 /// The observed digests of all targets. Clones share them.
 #[derive(Debug, Clone, Default)]
-pub struct Habits(Arc<Mutex<BTreeMap<String, Habit>>>);
+pub struct TargetDigests(Arc<Mutex<BTreeMap<String, Habit>>>);
 
 /// The digests that one target stores.
 #[derive(Debug, Clone, Copy)]
@@ -20,7 +20,7 @@ struct Habit {
     has_checksum: bool,
 }
 
-impl Habits {
+impl TargetDigests {
     /// Learns from `replica` which digests `target` stores.
     pub(crate) fn note(&self, target: &dyn Display, replica: &Image) {
         let algorithm = replica.os_hash_algo.as_ref().and_then(|name| name.parse().ok());

@@ -18,8 +18,8 @@ use glance_core::sampling::Sample;
 use glance_core::store::{ByteRange, ImageStore, StoreError, StoreErrorKind};
 
 use crate::planning::{common_digest, content_difference};
-use crate::{Difference, Entry, Policy, Proven, Remembered, Replication, State, ids};
-use glance_core::rate_limit::Pace;
+use crate::{CachedDigests, Difference, Entry, Policy, Proven, Replication, State, ids};
+use glance_core::rate_limit::ByteRateLimiter;
 use glance_core::verified_body::DataFault;
 
 /// How much the records of an image and its replica are trusted.
@@ -53,7 +53,7 @@ pub enum Verdict {
     /// was verified, and what proves it.
     Verified(Proof, Proven),
     /// The data does not match its record; one fault for each side where this is so.
-    Bad(Vec<Fault>),
+    Bad(Vec<VerifyFault>),
     /// Image and replica hold different data. If both were read, each matches its own record.
     Different(Difference),
     /// No record has a digest to compare with.
@@ -81,7 +81,7 @@ pub enum Proof {
 /// Why data does not match its record.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum Fault {
+pub enum VerifyFault {
     /// The size or a digest differs.
     #[error("{store}: the {what} of the data is {got}, {wanted} is on record")]
     Other {
@@ -150,8 +150,8 @@ impl Replication {
         chosen: &Sample,
         mut observe: impl FnMut(Verification),
     ) -> Result<(), StoreError> {
-        let moved = self.moved().await?;
-        let this = self.knowing(ids(&moved));
+        let moved = self.reassigned().await?;
+        let this = self.with_id_map(ids(&moved));
         let pairs = this.pairs(&moved).await?;
         let work = pairs.map(|pair| async {
             let entry = this.examine(pair?).await;
@@ -278,8 +278,8 @@ fn best(image: &Image, hashers: Hashers) -> Option<Algorithm> {
 struct Side<'a> {
     store: &'a dyn ImageStore,
     image: &'a Image,
-    known: &'a Remembered,
-    pace: Option<&'a Pace>,
+    known: &'a CachedDigests,
+    pace: Option<&'a ByteRateLimiter>,
     policy: &'a Policy,
 }
 
@@ -294,7 +294,7 @@ type Attempt = Option<Result<Reading, Trouble>>;
 
 /// Why a read gave no usable result.
 enum Trouble {
-    Bad(Fault),
+    Bad(VerifyFault),
     Failed(StoreError),
 }
 
@@ -377,7 +377,12 @@ impl Side<'_> {
 
     fn other(&self, what: &dyn Display, wanted: &dyn Display, got: &dyn Display) -> Trouble {
         let (store, what) = (self.store.to_string(), what.to_string());
-        Trouble::Bad(Fault::Other { store, what, wanted: wanted.to_string(), got: got.to_string() })
+        Trouble::Bad(VerifyFault::Other {
+            store,
+            what,
+            wanted: wanted.to_string(),
+            got: got.to_string(),
+        })
     }
 
     /// The result for data that ended with an error. An I/O error for invalid or missing file
@@ -398,7 +403,7 @@ impl Side<'_> {
 /// Data that its store reports as damaged is bad. Any other error is a failure of the store.
 fn trouble(error: StoreError) -> Trouble {
     match error.kind {
-        StoreErrorKind::Unreadable => Trouble::Bad(Fault::Unreadable(error)),
+        StoreErrorKind::Unreadable => Trouble::Bad(VerifyFault::Unreadable(error)),
         _ => Trouble::Failed(error),
     }
 }

@@ -14,24 +14,24 @@ use glance_core::body::Body;
 
 /// A handle to stop runs before their end. All clones are the same handle.
 #[derive(Debug, Clone)]
-pub struct Stop {
-    told: Arc<watch::Sender<Option<(Level, Why)>>>,
+pub struct CancelToken {
+    told: Arc<watch::Sender<Option<(CancelMode, CancelReason)>>>,
 }
 
 /// How much a stopped run leaves undone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
+pub enum CancelMode {
     /// No more images are started; images in progress are completed.
-    NoNew,
+    Drain,
     /// Uploads in progress are aborted, too; Glance sets their records back to `queued`. Data that
     /// is already stored is proven and published.
-    BreakOff,
+    Abort,
 }
 
 /// Why a run is stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Why {
+pub enum CancelReason {
     /// SIGINT.
     Interrupted,
     /// SIGTERM.
@@ -44,7 +44,7 @@ pub enum Why {
     Unwritten,
 }
 
-impl Why {
+impl CancelReason {
     /// Whether a run stopped for this reason counts as unfinished in any case. For the other
     /// reasons, it is unfinished only if images were left out.
     pub fn ends_run(self) -> bool {
@@ -52,7 +52,7 @@ impl Why {
     }
 }
 
-impl fmt::Display for Why {
+impl fmt::Display for CancelReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Interrupted => "stopped by SIGINT",
@@ -64,15 +64,15 @@ impl fmt::Display for Why {
     }
 }
 
-impl Default for Stop {
+impl Default for CancelToken {
     fn default() -> Self {
         Self { told: Arc::new(watch::Sender::new(None)) }
     }
 }
 
-impl Stop {
+impl CancelToken {
     /// Stops the run. A later call has an effect only if its level is higher.
-    pub fn stop(&self, level: Level, why: Why) {
+    pub fn stop(&self, level: CancelMode, why: CancelReason) {
         self.told.send_if_modified(|told| {
             let is_more = told.is_none_or(|(before, _)| before < level);
             if is_more {
@@ -83,18 +83,19 @@ impl Stop {
     }
 
     /// The level at which the run is stopped; `None` if it is not.
-    pub fn level(&self) -> Option<Level> {
+    pub fn level(&self) -> Option<CancelMode> {
         self.told.borrow().map(|(level, _)| level)
     }
 
     /// Why the run is stopped; `None` if it is not.
-    pub fn why(&self) -> Option<Why> {
+    pub fn why(&self) -> Option<CancelReason> {
         self.told.borrow().map(|(_, why)| why)
     }
 
     /// Waits until the run is stopped at this level or a higher one.
-    pub async fn reached(&self, level: Level) {
-        let is_reached = |told: &Option<(Level, Why)>| told.is_some_and(|(now, _)| now >= level);
+    pub async fn reached(&self, level: CancelMode) {
+        let is_reached =
+            |told: &Option<(CancelMode, CancelReason)>| told.is_some_and(|(now, _)| now >= level);
         let mut told = self.told.subscribe();
         // The sender lives at least as long as this handle, so waiting can't fail.
         let _ = told.wait_for(is_reached).await;
@@ -102,7 +103,7 @@ impl Stop {
 
     /// The output of `work`; `None` if the run is told to break off first.
     pub(crate) async fn unless_broken_off<T>(&self, work: impl Future<Output = T>) -> Option<T> {
-        match future::select(pin!(self.reached(Level::BreakOff)), pin!(work)).await {
+        match future::select(pin!(self.reached(CancelMode::Abort)), pin!(work)).await {
             Either::Left(_) => None,
             Either::Right((done, _)) => Some(done),
         }
@@ -120,7 +121,7 @@ impl Stop {
     {
         let (data, passed) = watched(data);
         let broken_off = async {
-            self.reached(Level::BreakOff).await;
+            self.reached(CancelMode::Abort).await;
             if passed.load(Ordering::Acquire) {
                 future::pending::<()>().await;
             }
@@ -163,17 +164,23 @@ mod tests {
 
     #[tokio::test]
     async fn what_leaves_more_undone_counts_and_of_equals_the_first() {
-        let stop = Stop::default();
+        let stop = CancelToken::default();
         assert_eq!((stop.level(), stop.why()), (None, None));
-        stop.clone().stop(Level::NoNew, Why::OutOfBytes);
-        stop.reached(Level::NoNew).await;
-        stop.stop(Level::NoNew, Why::OutOfTime);
-        assert_eq!((stop.level(), stop.why()), (Some(Level::NoNew), Some(Why::OutOfBytes)));
+        stop.clone().stop(CancelMode::Drain, CancelReason::OutOfBytes);
+        stop.reached(CancelMode::Drain).await;
+        stop.stop(CancelMode::Drain, CancelReason::OutOfTime);
+        assert_eq!(
+            (stop.level(), stop.why()),
+            (Some(CancelMode::Drain), Some(CancelReason::OutOfBytes))
+        );
         assert_eq!(stop.unless_broken_off(async { 7 }).await, Some(7));
-        stop.stop(Level::BreakOff, Why::Interrupted);
-        stop.stop(Level::NoNew, Why::Terminated);
-        assert_eq!((stop.level(), stop.why()), (Some(Level::BreakOff), Some(Why::Interrupted)));
-        stop.reached(Level::NoNew).await;
+        stop.stop(CancelMode::Abort, CancelReason::Interrupted);
+        stop.stop(CancelMode::Drain, CancelReason::Terminated);
+        assert_eq!(
+            (stop.level(), stop.why()),
+            (Some(CancelMode::Abort), Some(CancelReason::Interrupted))
+        );
+        stop.reached(CancelMode::Drain).await;
         assert_eq!(stop.unless_broken_off(future::pending::<()>()).await, None);
     }
 
@@ -185,13 +192,13 @@ mod tests {
 
     /// Takes `taken` chunks, tells the run to break off, and answers later.
     async fn sent(data: Body, taken: usize) -> Option<&'static str> {
-        let stop = Stop::default();
+        let stop = CancelToken::default();
         let told = stop.clone();
         let send = async |mut data: Body| {
             for _ in 0..taken {
                 data.next().await;
             }
-            told.stop(Level::BreakOff, Why::Interrupted);
+            told.stop(CancelMode::Abort, CancelReason::Interrupted);
             for _ in 0..3 {
                 tokio::task::yield_now().await;
             }

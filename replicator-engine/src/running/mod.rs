@@ -12,12 +12,12 @@ use futures_util::stream::{self, StreamExt};
 
 use glance_core::image::{Image, ImageId};
 
-use super::{Entry, Most, OnBurnedId, Order, Outcome, Replication, RunError, State, ids};
+use super::{Entry, ErrorLimit, OnBurnedId, Order, Outcome, Replication, RunError, State, ids};
 use crate::pairing::Moved;
 use crate::pairing::merge_join::{Pairs, merged};
-use crate::running::cancel::{Level, Stop};
-use crate::running::progress::{Later, Limits, Tally};
-use crate::streaming::fan_out::Share;
+use crate::running::cancel::{CancelMode, CancelToken};
+use crate::running::progress::{Later, Limits, RunProgress};
+use crate::streaming::fan_out::Subscription;
 
 pub(crate) mod cancel;
 pub(crate) mod progress;
@@ -38,7 +38,7 @@ pub async fn run_all(
     observe: impl FnMut(usize, Outcome) + Send,
 ) -> Vec<Result<(), RunError>> {
     let Some(mut run) = Run::new(replications, observe) else { return Vec::new() };
-    let moved = run.look_up_moved().await;
+    let moved = run.list_reassigned_ids().await;
     run.listed(&moved).await;
     run.in_order().await;
     run.again().await;
@@ -52,34 +52,34 @@ struct Run<F> {
     order: Order,
     /// Whether all images are examined before the first is copied.
     looks_ahead: bool,
-    stop: Stop,
-    tally: Mutex<Tally<F>>,
+    stop: CancelToken,
+    tally: Mutex<RunProgress<F>>,
 }
 
 impl<F: FnMut(usize, Outcome) + Send> Run<F> {
     fn new(replications: &[Replication], observe: F) -> Option<Self> {
         let policy = &replications.first()?.policy;
         let limits = Limits {
-            errors: policy.most_errors,
-            bytes: policy.most_bytes,
+            errors: policy.max_errors,
+            bytes: policy.max_bytes,
             retries: policy.retries.per_run,
         };
-        let of_all = matches!(policy.most_errors, Some(Most::Percent(_)));
+        let of_all = matches!(policy.max_errors, Some(ErrorLimit::Percent(_)));
         let stop = policy.stop.clone();
         Some(Self {
-            replications: replications.iter().map(|one| one.knowing([].into_iter())).collect(),
+            replications: replications.iter().map(|one| one.with_id_map([].into_iter())).collect(),
             transfers: policy.transfers.max(1),
             order: policy.order,
             looks_ahead: of_all || policy.order != Order::Id,
-            tally: Mutex::new(Tally::new(replications.len(), stop.clone(), limits, observe)),
+            tally: Mutex::new(RunProgress::new(replications.len(), stop.clone(), limits, observe)),
             stop,
         })
     }
 
     /// Lists, for each target, the replicas that have another id than their images. A target whose
     /// listing fails takes no part in the run.
-    async fn look_up_moved(&mut self) -> Vec<Option<Moved>> {
-        let listings = join_all(self.replications.iter().map(Replication::moved)).await;
+    async fn list_reassigned_ids(&mut self) -> Vec<Option<Moved>> {
+        let listings = join_all(self.replications.iter().map(Replication::reassigned)).await;
         let mut all = Vec::new();
         for (target, listing) in listings.into_iter().enumerate() {
             if let Ok(moved) = &listing {
@@ -107,7 +107,7 @@ impl<F: FnMut(usize, Outcome) + Send> Run<F> {
             all_listed.store(true, Ordering::Relaxed);
             Poll::Ready(None)
         });
-        let found = merged(listings).chain(end).take_until(self.stop.reached(Level::BreakOff));
+        let found = merged(listings).chain(end).take_until(self.stop.reached(CancelMode::Abort));
         let work = found.map(|pairs| self.pass(pairs)).buffer_unordered(self.transfers);
         work.for_each(ready).await;
         match all_listed.into_inner() {
@@ -170,7 +170,7 @@ impl<F: FnMut(usize, Outcome) + Send> Run<F> {
             let pause = retries.pauses.after(pass);
             tokio::select! {
                 () = pause => {}
-                () = self.stop.reached(Level::NoNew) => break,
+                () = self.stop.reached(CancelMode::Drain) => break,
             }
             let failed = self.failed().await;
             let (dependents, others) =
@@ -191,7 +191,7 @@ impl<F: FnMut(usize, Outcome) + Send> Run<F> {
             if policy.on_burned_id != OnBurnedId::New || !failed.iter().any(is_of) {
                 continue;
             }
-            let moved = match self.replications[target].moved().await {
+            let moved = match self.replications[target].reassigned().await {
                 Ok(moved) => moved,
                 Err(error) => {
                     tracing::warn!("no image is tried again there: {error}");
@@ -252,16 +252,16 @@ impl<F: FnMut(usize, Outcome) + Send> Run<F> {
     }
 
     /// The share of each entry in one read of the image's data.
-    fn shares(&self, entries: &[(usize, Entry)]) -> Vec<Share> {
+    fn shares(&self, entries: &[(usize, Entry)]) -> Vec<Subscription> {
         let moving = || entries.iter().filter(|(_, entry)| entry.moves_data());
         let Some((_, Entry { image, .. })) = moving().next().or(entries.first()) else {
             return Vec::new();
         };
         let readers: Vec<_> = moving().map(|(target, _)| &self.replications[*target]).collect();
-        let mut shares = Share::each(&readers, image).into_iter();
+        let mut shares = Subscription::each(&readers, image).into_iter();
         let share = |(target, entry): &(usize, Entry)| {
             let share = entry.moves_data().then(|| shares.next()).flatten();
-            share.unwrap_or_else(|| Share::alone(&self.replications[*target], image))
+            share.unwrap_or_else(|| Subscription::alone(&self.replications[*target], image))
         };
         entries.iter().map(share).collect()
     }
@@ -285,7 +285,7 @@ impl<F: FnMut(usize, Outcome) + Send> Run<F> {
         self.replications[target].policy.mapping.ids.extend(ids);
     }
 
-    fn tally(&self) -> MutexGuard<'_, Tally<F>> {
+    fn tally(&self) -> MutexGuard<'_, RunProgress<F>> {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -8,15 +8,15 @@ use glance_core::image::{Image, ImageId};
 use super::prune::Seen;
 use crate::copying::upload::chain;
 use crate::pairing::merge_join::{Pair, Pairs};
-use crate::running::cancel::{Level, Stop, Why};
-use crate::{Done, Entry, Most, Outcome, RunError};
+use crate::running::cancel::{CancelMode, CancelReason, CancelToken};
+use crate::{Done, Entry, ErrorLimit, Outcome, RunError};
 
 /// The progress of a run at all targets, which are identified by index.
-pub(crate) struct Tally<F> {
+pub(crate) struct RunProgress<F> {
     observe: F,
-    stop: Stop,
+    stop: CancelToken,
     limits: Limits,
-    targets: Vec<Standing>,
+    targets: Vec<ImageProgress>,
     /// Number of bytes of the images whose copy was started.
     begun: u64,
     /// Images that wait because the policy sets an order.
@@ -27,7 +27,7 @@ pub(crate) struct Tally<F> {
 
 /// Limits that end a run, or its part for one target.
 pub(crate) struct Limits {
-    pub(crate) errors: Option<Most>,
+    pub(crate) errors: Option<ErrorLimit>,
     pub(crate) bytes: Option<u64>,
     /// How often failed images are retried.
     pub(crate) retries: usize,
@@ -35,7 +35,7 @@ pub(crate) struct Limits {
 
 /// The progress of a run at one target.
 #[derive(Default)]
-struct Standing {
+struct ImageProgress {
     seen: Seen,
     /// Images that got another id, with that id.
     moved: Vec<(ImageId, ImageId)>,
@@ -57,13 +57,13 @@ pub(crate) struct Later {
     pub(crate) replicas: Vec<(usize, Option<ImageId>)>,
 }
 
-impl<F: FnMut(usize, Outcome)> Tally<F> {
-    pub(crate) fn new(targets: usize, stop: Stop, limits: Limits, observe: F) -> Self {
+impl<F: FnMut(usize, Outcome)> RunProgress<F> {
+    pub(crate) fn new(targets: usize, stop: CancelToken, limits: Limits, observe: F) -> Self {
         Self {
             observe,
             stop,
             limits,
-            targets: (0..targets).map(|_| Standing::default()).collect(),
+            targets: (0..targets).map(|_| ImageProgress::default()).collect(),
             begun: 0,
             ordered: Vec::new(),
             dependents: Vec::new(),
@@ -131,7 +131,7 @@ impl<F: FnMut(usize, Outcome)> Tally<F> {
         let bytes = entries.iter().map(|(_, entry)| entry.outstanding()).max().unwrap_or(0);
         let all = self.begun.saturating_add(bytes);
         if bytes > 0 && self.limits.bytes.is_some_and(|most| all > most) {
-            self.stop.stop(Level::NoNew, Why::OutOfBytes);
+            self.stop.stop(CancelMode::Drain, CancelReason::OutOfBytes);
         }
         let (now, left) = entries.into_iter().partition(|(target, _)| self.admits(*target));
         let left: Vec<(usize, Entry)> = left;
@@ -192,7 +192,7 @@ impl<F: FnMut(usize, Outcome)> Tally<F> {
         match self.limits.errors {
             None => false,
             // The total is known only after the listing.
-            Some(Most::Percent(_)) if !standing.is_listed => false,
+            Some(ErrorLimit::Percent(_)) if !standing.is_listed => false,
             Some(most) => standing.failures() >= most.of(standing.seen.at_source).max(1),
         }
     }
@@ -236,7 +236,7 @@ impl<F: FnMut(usize, Outcome)> Tally<F> {
     pub(crate) fn ended(&mut self, target: usize) -> Result<(), RunError> {
         let gave_up = self.gave_up(target);
         let (why, is_stopped) = (self.stop.why(), self.is_stopped());
-        let Standing { seen, left, unseen, listing, .. } = take(&mut self.targets[target]);
+        let ImageProgress { seen, left, unseen, listing, .. } = take(&mut self.targets[target]);
         match (listing, why) {
             (_, Some(why)) if is_stopped => Err(RunError::Stopped { why, left, unseen }),
             (Some(error), _) => Err(error),
@@ -249,11 +249,11 @@ impl<F: FnMut(usize, Outcome)> Tally<F> {
     /// Whether the run is unfinished even if every image was started, since uploads may have been
     /// aborted.
     fn is_stopped(&self) -> bool {
-        self.stop.why().is_some_and(Why::ends_run)
+        self.stop.why().is_some_and(CancelReason::ends_run)
     }
 }
 
-impl Standing {
+impl ImageProgress {
     fn failures(&self) -> u64 {
         self.seen.failures + self.failed.len() as u64
     }

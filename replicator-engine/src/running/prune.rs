@@ -9,7 +9,7 @@ use glance_core::store::{Activation, StoreErrorKind};
 use crate::pairing::merge_join::Pair;
 use crate::pairing::provenance;
 use crate::planning::Step;
-use crate::{CopyError, Done, Entry, Most, Outcome, Replication, State};
+use crate::{CopyError, Done, Entry, ErrorLimit, Outcome, Replication, State};
 
 /// How to treat images that this tool copied from the source and that the source no longer holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub struct Prune {
     /// How each image is removed.
     pub how: Removal,
     /// The most images to remove. If there are more, none is removed.
-    pub most: Most,
+    pub most: ErrorLimit,
     /// Whether to remove protected images, too.
     pub unprotect: bool,
 }

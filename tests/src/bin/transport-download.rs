@@ -36,7 +36,7 @@ async fn download() -> Result<(), BodyError> {
 }
 
 fn transport(stack: &str, policy: &TlsPolicy) -> Result<Arc<dyn Transport>, BodyError> {
-    let options = transport_hyper::Options::default();
+    let options = transport_hyper::ClientOptions::default();
     match stack {
         #[cfg(feature = "rustls")]
         "rustls" => Ok(transport_rustls::transport(policy, options)?),

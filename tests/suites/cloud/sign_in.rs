@@ -13,7 +13,7 @@ use bytes::Bytes;
 use glance_client::GlanceStore;
 use glance_core::image::{Attributes, Image, ImageId};
 use glance_core::store::memory::MemoryStore;
-use glance_core::transport::Caller;
+use glance_core::transport::RequestIdentity;
 use glance_core::{Body, ImageStore, Transport, TransportError};
 use http::{Method, Request, Response, StatusCode};
 use keystone_auth::Session;
@@ -278,7 +278,7 @@ async fn copy_a_hundred(cloud: &Cloud, stack: &str, agent: &str) -> usize {
     }
     let configured = cloud.configured("b");
     let expiring = Arc::new(Expiring {
-        inner: Caller::new(agent).by(transport(stack, &configured)),
+        inner: RequestIdentity::new(agent).by(transport(stack, &configured)),
         keystone: cloud.text("keystone").to_owned(),
         memcached: cloud.text("memcached").to_owned(),
         made: AtomicUsize::new(0),

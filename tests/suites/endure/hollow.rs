@@ -132,8 +132,8 @@ impl ImageStore for Hollow {
         Ok(self.describe(image))
     }
 
-    async fn begun(&self, id: &ImageId) -> Result<Body, StoreError> {
-        self.records.begun(id).await
+    async fn partial_data(&self, id: &ImageId) -> Result<Body, StoreError> {
+        self.records.partial_data(id).await
     }
 
     async fn update(&self, current: &Image, wanted: &Attributes) -> Result<Image, StoreError> {

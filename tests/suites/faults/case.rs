@@ -9,7 +9,7 @@ use glance_core::Body;
 use glance_core::image::{Attributes, Image, ImageId, Member, MemberStatus, Status, Visibility};
 use glance_core::store::memory::MemoryStore;
 use glance_core::store::{Activation, ImageStore};
-use glance_core::transport::backoff::Pauses;
+use glance_core::transport::backoff::Backoff;
 use replicator_engine::{CopyError, Done, Outcome, Policy, Replication, Retries, RunError};
 use tokio::time::timeout;
 
@@ -213,7 +213,7 @@ impl Setting {
         let target = &self.targets[number];
         let Ok(replica) = target.kept.get(&victim()).await else { return End::Failed };
         if !replica.status.has_data() {
-            if let CopyError::Stored { .. } = error {
+            if let CopyError::TargetCorrupted { .. } = error {
                 ended.complaints.push("it is said to have stored what it does not have".to_owned());
             }
             return End::Failed;
@@ -221,11 +221,11 @@ impl Setting {
         let visibility = replica.attributes.visibility;
         let hidden = visibility == Visibility::Private && replica.status == Status::Deactivated;
         match error {
-            CopyError::Stored { .. } if hidden => End::Quarantined,
+            CopyError::TargetCorrupted { .. } if hidden => End::Quarantined,
             CopyError::ContentDiffers(_) if hidden || self.case.step.start() == Start::Replica => {
                 End::Quarantined
             }
-            CopyError::Stored { .. } | CopyError::ContentDiffers(_) => {
+            CopyError::TargetCorrupted { .. } | CopyError::ContentDiffers(_) => {
                 let status = replica.status;
                 ended.complaints.push(format!("its quarantine is {status} and {visibility}"));
                 End::Quarantined
@@ -355,7 +355,7 @@ const RETRIES: Retries = Retries {
     low_level: 3,
     per_image: 2,
     per_run: 0,
-    pauses: Pauses { first: Duration::from_millis(5), most: Duration::from_millis(50) },
+    pauses: Backoff { first: Duration::from_millis(5), most: Duration::from_millis(50) },
     settling: Duration::from_secs(20),
 };
 

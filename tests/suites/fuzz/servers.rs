@@ -13,7 +13,7 @@ use glance_core::image::{Attributes, Image, ImageId};
 use glance_core::record_schema::Schema;
 use glance_core::store::ByteRange;
 use glance_core::store::memory::MemoryStore;
-use glance_core::transport::{Persistence, Persistent};
+use glance_core::transport::{RetryPolicy, Retrying};
 use glance_core::{Body, ImageStore, Selection, Transport, TransportError};
 use glance_server::GlanceApi;
 use http::uri::Authority;
@@ -85,7 +85,7 @@ proptest! {
         let server = Canned::answering(503, &headers, []);
         let runtime = Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
         bounded(after.len() + date.len(), || runtime.block_on(async {
-            let server = Persistent::new(server, Persistence::default().times(2));
+            let server = Retrying::new(server, RetryPolicy::default().times(2));
             let request = Request::get("https://g:9292/").body(Body::empty()).unwrap();
             assert!(server.send(request).await.is_ok());
         }));

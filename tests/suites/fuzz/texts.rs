@@ -10,7 +10,7 @@ use glance_core::tls::pin;
 use glance_core::units::byte_count;
 use proptest::prelude::*;
 use replicator_engine::mapping::{PropertyRule, Table};
-use replicator_engine::{DigestFile, Most, Recorded, Template};
+use replicator_engine::{DigestCache, ErrorLimit, JournalContents, Template};
 
 use super::{bounded, config, input};
 
@@ -28,7 +28,7 @@ proptest! {
             let _ = text.parse::<Latest>().map(|it| it.to_string());
             let _ = text.parse::<Subset>();
             let _ = text.parse::<Shard>();
-            let _ = text.parse::<Most>();
+            let _ = text.parse::<ErrorLimit>();
             let _ = text.parse::<Template>();
             let _ = text.parse::<PropertyRule>();
             let _ = text.parse::<Table>();
@@ -44,8 +44,8 @@ proptest! {
         let path = directory.path().join("digests.ndjson");
         fs::write(&path, &text).unwrap();
         bounded(text.len(), || {
-            let _ = DigestFile::open(&path).map(|file| file.of("https://a"));
-            let _ = Recorded::read(&path);
+            let _ = DigestCache::open(&path).map(|file| file.of("https://a"));
+            let _ = JournalContents::read(&path);
         });
     }
 }

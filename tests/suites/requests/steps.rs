@@ -11,8 +11,8 @@ use glance_core::Body;
 use glance_core::image::{Attributes, Image, ImageId, Member, MemberStatus, Status, Visibility};
 use glance_core::store::memory::MemoryStore;
 use glance_core::store::{ByteRange, ImageStore};
-use glance_core::transport::backoff::Pauses;
-use glance_core::transport::{Persistence, Persistent};
+use glance_core::transport::backoff::Backoff;
+use glance_core::transport::{RetryPolicy, Retrying};
 use glance_server::GlanceApi;
 use http::Method;
 use keystone_auth::Session;
@@ -36,8 +36,8 @@ impl Site {
         let kept = Arc::new(MemoryStore::new(url));
         let api = GlanceApi::new(Arc::clone(&kept) as Arc<dyn ImageStore>);
         let faulty = Arc::new(Faulty::new(Arc::new(api)));
-        let persistence = Persistence { pauses: Pauses::NONE, ..Persistence::default() };
-        let persistent = Arc::new(Persistent::new(faulty.clone(), persistence));
+        let persistence = RetryPolicy { pauses: Backoff::NONE, ..RetryPolicy::default() };
+        let persistent = Arc::new(Retrying::new(faulty.clone(), persistence));
         let session = Arc::new(Session::new(persistent.clone(), Arc::new(NoAuth::default())));
         let store = Arc::new(GlanceStore::new(url, persistent, url, session));
         Self { faulty, kept, store }

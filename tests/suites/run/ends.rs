@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use glance_core::image::Status;
 use http::Method;
-use replicator_engine::{CopyError, Level, Most, Order, Prune, Removal, RunError, Stop, Why};
+use replicator_engine::{
+    CancelMode, CancelReason, CancelToken, CopyError, ErrorLimit, Order, Prune, Removal, RunError,
+};
 
 use super::{Site, Sites, id, is_data_of, is_file};
 use crate::support::fault::Fault;
@@ -46,7 +48,7 @@ async fn what_others_refer_to_comes_before_them_in_any_order() {
     assert_eq!(sites.targets[0].uploads(), [4, 3, 2, 1]);
 }
 
-fn stopped(ended: &Result<(), RunError>) -> (Why, u64, bool) {
+fn stopped(ended: &Result<(), RunError>) -> (CancelReason, u64, bool) {
     match ended {
         Err(RunError::Stopped { why, left, unseen }) => (*why, *left, *unseen),
         other => panic!("{other:?}"),
@@ -57,30 +59,30 @@ fn stopped(ended: &Result<(), RunError>) -> (Why, u64, bool) {
 async fn no_image_is_begun_that_would_be_too_many_bytes() {
     let mut sites = six(2).await;
     // Only the first two images fit, at both targets.
-    sites.policy.most_bytes = Some(999);
+    sites.policy.max_bytes = Some(999);
     let ran = sites.run().await;
     for (target, ended) in sites.targets.iter().zip(&ran.ended) {
         assert_eq!(target.uploads(), [1, 2]);
-        assert_eq!(stopped(ended), (Why::OutOfBytes, 4, false));
+        assert_eq!(stopped(ended), (CancelReason::OutOfBytes, 4, false));
     }
-    (sites.policy.stop, sites.policy.most_bytes) = (Stop::default(), Some(600));
+    (sites.policy.stop, sites.policy.max_bytes) = (CancelToken::default(), Some(600));
     let ran = sites.run().await;
-    assert_eq!(stopped(&ran.ended[0]), (Why::OutOfBytes, 3, false));
+    assert_eq!(stopped(&ran.ended[0]), (CancelReason::OutOfBytes, 3, false));
     // The limit just suffices for the remaining images.
-    (sites.policy.stop, sites.policy.most_bytes) = (Stop::default(), Some(1100));
+    (sites.policy.stop, sites.policy.max_bytes) = (CancelToken::default(), Some(1100));
     sites.run().await.is_good(6);
 }
 
 #[tokio::test]
 async fn a_target_where_too_many_images_failed_is_given_up_and_the_others_are_not() {
     for (most, tried) in [
-        (Most::Images(2), vec![1, 2]),
-        (Most::Images(1), vec![1]),
-        (Most::Percent(50), vec![1, 2, 3]),
-        (Most::Percent(1), vec![1]),
+        (ErrorLimit::Images(2), vec![1, 2]),
+        (ErrorLimit::Images(1), vec![1]),
+        (ErrorLimit::Percent(50), vec![1, 2, 3]),
+        (ErrorLimit::Percent(1), vec![1]),
     ] {
         let mut sites = six(2).await;
-        sites.policy.most_errors = Some(most);
+        sites.policy.max_errors = Some(most);
         let bad = &sites.targets[0];
         bad.faulty.inject(Method::PUT, is_file, usize::MAX, Fault::Status(503));
         let ran = sites.run().await;
@@ -98,7 +100,7 @@ async fn a_target_where_too_many_images_failed_is_given_up_and_the_others_are_no
 #[tokio::test]
 async fn fewer_failures_than_the_limit_end_nothing_and_good_retries_are_none() {
     let mut sites = six(1).await;
-    sites.policy.most_errors = Some(Most::Images(2));
+    sites.policy.max_errors = Some(ErrorLimit::Images(2));
     sites.targets[0].faulty.inject(Method::PUT, is_data_of(1), 1, Fault::Status(503));
     sites.run().await.is_good(6);
 }
@@ -119,7 +121,7 @@ async fn uploads_are_broken_off_and_another_run_completes_them() {
     let break_off = async {
         begun(&sites.targets[0], 2).await;
         begun(&sites.targets[1], 2).await;
-        stop.stop(Level::BreakOff, Why::Interrupted);
+        stop.stop(CancelMode::Abort, CancelReason::Interrupted);
     };
     let (ran, ()) = tokio::join!(sites.run(), break_off);
     let error = ran.outcomes[0][&2].as_ref().unwrap_err();
@@ -128,9 +130,9 @@ async fn uploads_are_broken_off_and_another_run_completes_them() {
     assert_eq!(sites.targets[0].status(2).await, Status::Queued);
     for ended in &ran.ended {
         let (why, _, unseen) = stopped(ended);
-        assert_eq!((why, unseen), (Why::Interrupted, true));
+        assert_eq!((why, unseen), (CancelReason::Interrupted, true));
     }
-    sites.policy.stop = Stop::default();
+    sites.policy.stop = CancelToken::default();
     sites.run().await.is_good(6);
     for target in &sites.targets {
         target.holds(2, 100).await;
@@ -152,12 +154,12 @@ async fn a_run_whose_images_were_all_begun_is_unfinished_when_it_is_stopped() {
             for number in 1..=images {
                 begun(&sites.targets[0], number).await;
             }
-            stop.stop(Level::BreakOff, Why::Interrupted);
+            stop.stop(CancelMode::Abort, CancelReason::Interrupted);
         };
         let (ran, ()) = tokio::join!(sites.run(), break_off);
-        assert_eq!(stopped(&ran.ended[0]).0, Why::Interrupted);
+        assert_eq!(stopped(&ran.ended[0]).0, CancelReason::Interrupted);
         assert_eq!(ran.failed(0).len(), usize::from(images));
-        sites.policy.stop = Stop::default();
+        sites.policy.stop = CancelToken::default();
         sites.run().await.is_good(images.into());
     }
 }
@@ -171,7 +173,7 @@ async fn stopped_at(request: usize) -> (bool, Option<usize>) {
     sites.source.image(7, 50).await;
     glance_core::ImageStore::delete(&*sites.source.kept, &id(1)).await.unwrap();
     let how = Removal::Delete;
-    sites.policy.prune = Some(Prune { how, most: Most::Percent(100), unprotect: false });
+    sites.policy.prune = Some(Prune { how, most: ErrorLimit::Percent(100), unprotect: false });
     let target = &sites.targets[0];
     let before = target.faulty.requests().len();
     target.counted.stop_at(request, &sites.policy.stop);
@@ -213,13 +215,13 @@ async fn what_is_stored_when_a_run_is_broken_off_is_proven_and_published() {
     let (told, path) = (stop.clone(), format!("/v2/images/{}", id(1)));
     let is_publishing = move |asked: &str| {
         if asked == path {
-            told.stop(Level::BreakOff, Why::Terminated);
+            told.stop(CancelMode::Abort, CancelReason::Terminated);
         }
         false
     };
     target.faulty.inject(Method::PATCH, is_publishing, 1, Fault::Lost);
     let ran = sites.run().await;
-    assert_eq!(stopped(&ran.ended[0]).0, Why::Terminated);
+    assert_eq!(stopped(&ran.ended[0]).0, CancelReason::Terminated);
     assert_eq!(target.uploads(), [1]);
     target.holds(1, 300).await;
 }
@@ -235,13 +237,13 @@ async fn a_pause_before_images_are_tried_again_is_cut_short() {
     let end = async {
         begun(target, 6).await;
         tokio::time::sleep(Duration::from_millis(1)).await;
-        stop.stop(Level::NoNew, Why::OutOfTime);
+        stop.stop(CancelMode::Drain, CancelReason::OutOfTime);
     };
     let begin = tokio::time::Instant::now();
     let (ran, ()) = tokio::join!(sites.run(), end);
     assert!(begin.elapsed() < Duration::from_secs(1));
     // All images have begun and one has failed, so the run is unfinished.
-    assert_eq!(stopped(&ran.ended[0]), (Why::OutOfTime, 0, false));
+    assert_eq!(stopped(&ran.ended[0]), (CancelReason::OutOfTime, 0, false));
     assert_eq!(ran.failed(0), [6]);
 }
 
@@ -253,12 +255,12 @@ async fn a_run_that_ends_early_removes_nothing() {
     sites.source.image(7, 50).await;
     glance_core::ImageStore::delete(&*sites.source.kept, &id(1)).await.unwrap();
     let how = Removal::Delete;
-    sites.policy.prune = Some(Prune { how, most: Most::Percent(100), unprotect: false });
-    sites.policy.most_bytes = Some(10);
+    sites.policy.prune = Some(Prune { how, most: ErrorLimit::Percent(100), unprotect: false });
+    sites.policy.max_bytes = Some(10);
     let ran = sites.run().await;
-    assert_eq!(stopped(&ran.ended[0]), (Why::OutOfBytes, 1, false));
+    assert_eq!(stopped(&ran.ended[0]), (CancelReason::OutOfBytes, 1, false));
     sites.targets[0].holds(1, 300).await;
-    (sites.policy.stop, sites.policy.most_bytes) = (Stop::default(), None);
+    (sites.policy.stop, sites.policy.max_bytes) = (CancelToken::default(), None);
     assert!(sites.run().await.ended[0].is_ok());
     assert!(glance_core::ImageStore::get(&*sites.targets[0].kept, &id(1)).await.is_err());
 }

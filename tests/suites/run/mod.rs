@@ -16,14 +16,15 @@ use glance_client::GlanceStore;
 use glance_core::image::{Attributes, Image, ImageId, Status, Visibility};
 use glance_core::store::memory::MemoryStore;
 use glance_core::store::{ByteRange, ImageStore};
-use glance_core::transport::backoff::Pauses;
+use glance_core::transport::backoff::Backoff;
 use glance_core::{Body, Transport, TransportError};
 use glance_server::GlanceApi;
 use http::{Method, Request, Response};
 use keystone_auth::Session;
 use keystone_auth::auth::NoAuth;
 use replicator_engine::{
-    CopyError, Done, Level, Outcome, Policy, Replication, Retries, RunError, Stop, Why, run_all,
+    CancelMode, CancelReason, CancelToken, CopyError, Done, Outcome, Policy, Replication, Retries,
+    RunError, run_all,
 };
 
 use crate::support::fault::Faulty;
@@ -100,12 +101,12 @@ impl Site {
 struct Counted {
     inner: Arc<Faulty>,
     read: Arc<AtomicU64>,
-    stop: Mutex<Option<(usize, Stop)>>,
+    stop: Mutex<Option<(usize, CancelToken)>>,
 }
 
 impl Counted {
     /// Stops the run just before this request, counted from now.
-    fn stop_at(&self, request: usize, stop: &Stop) {
+    fn stop_at(&self, request: usize, stop: &CancelToken) {
         *self.stop.lock().unwrap() = Some((request, stop.clone()));
     }
 
@@ -113,7 +114,7 @@ impl Counted {
         if let Some((left, stop)) = &mut *self.stop.lock().unwrap() {
             match left.checked_sub(1) {
                 Some(fewer) => *left = fewer,
-                None => stop.stop(Level::BreakOff, Why::Interrupted),
+                None => stop.stop(CancelMode::Abort, CancelReason::Interrupted),
             }
         }
     }
@@ -200,7 +201,7 @@ impl Ran {
 }
 
 /// Retries the run's failed images twice, without a pause, and no image on its own.
-const AT_ONCE: Retries = Retries { per_run: 2, pauses: Pauses::NONE, ..Retries::NONE };
+const AT_ONCE: Retries = Retries { per_run: 2, pauses: Backoff::NONE, ..Retries::NONE };
 
 fn id(number: u8) -> ImageId {
     format!("00000000-0000-4000-8000-0000000000{number:02}").parse().unwrap()

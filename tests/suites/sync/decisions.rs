@@ -222,8 +222,8 @@ mod lying {
         async fn upload(&self, id: &ImageId, data: Body) -> Result<Image, StoreError> {
             self.records.upload(id, data).await
         }
-        async fn begun(&self, id: &ImageId) -> Result<Body, StoreError> {
-            self.records.begun(id).await
+        async fn partial_data(&self, id: &ImageId) -> Result<Body, StoreError> {
+            self.records.partial_data(id).await
         }
         async fn update(&self, one: &Image, wanted: &Attributes) -> Result<Image, StoreError> {
             self.records.update(one, wanted).await

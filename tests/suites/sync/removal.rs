@@ -12,7 +12,7 @@ use glance_core::store::ImageStore;
 use glance_core::store::memory::MemoryStore;
 use proptest::prelude::*;
 use replicator_engine::provenance::Source;
-use replicator_engine::{Most, NothingRemoved, Policy, Prune, Removal, RunError};
+use replicator_engine::{ErrorLimit, NothingRemoved, Policy, Prune, Removal, RunError};
 
 use super::{ORIGIN, attributes, deactivate, id, policy, put, replication};
 
@@ -77,8 +77,10 @@ fn sample() -> impl Strategy<Value = Sample> {
 
 fn case() -> impl Strategy<Value = Case> {
     let how = prop_oneof![Just(Removal::Hide), Just(Removal::Deactivate), Just(Removal::Delete)];
-    let most =
-        prop_oneof![(0..10_u64).prop_map(Most::Images), (0..=100_u8).prop_map(Most::Percent)];
+    let most = prop_oneof![
+        (0..10_u64).prop_map(ErrorLimit::Images),
+        (0..=100_u8).prop_map(ErrorLimit::Percent)
+    ];
     let samples = prop::collection::vec(sample(), 0..10);
     (samples, any::<bool>(), how, most, any::<bool>(), any::<bool>()).prop_map(
         |(samples, new_at_source, how, most, unprotect, select)| Case {
@@ -117,8 +119,8 @@ impl Case {
             .map(|(number, _)| id(number))
             .collect();
         let most = match self.prune.most {
-            Most::Images(most) => most,
-            Most::Percent(percent) => target * u64::from(percent) / 100,
+            ErrorLimit::Images(most) => most,
+            ErrorLimit::Percent(percent) => target * u64::from(percent) / 100,
         };
         if !at_source || found.len() as u64 > most { Vec::new() } else { found }
     }
@@ -200,7 +202,7 @@ async fn an_empty_source_and_a_failure_remove_nothing() {
     let mut made = attributes("made");
     made.properties.insert(provenance::SOURCE.to_owned(), ORIGIN.to_owned());
     put(&b, &id(1), made, b"abc").await;
-    let prune = Prune { how: Removal::Delete, most: Most::Percent(100), unprotect: true };
+    let prune = Prune { how: Removal::Delete, most: ErrorLimit::Percent(100), unprotect: true };
     let sync = replication(&a, &b, Policy { prune: Some(prune), ..policy() });
     let Err(RunError::NothingRemoved(why)) = sync.run(drop).await else { panic!() };
     assert_eq!(why, NothingRemoved::EmptySource { found: 1 });

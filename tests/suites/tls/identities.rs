@@ -6,7 +6,7 @@ use glance_core::tls::client_cert::ClientIdentity;
 use glance_core::tls::{Roots, TlsFileError, TlsPolicy};
 use rcgen::ExtendedKeyUsagePurpose::ClientAuth;
 use secrecy::SecretString;
-use transport_hyper::Options;
+use transport_hyper::ClientOptions;
 
 use crate::suites::tls::forge::{Authority, HOST, Identity, PLAIN, Tool};
 use crate::suites::tls::row::{Row, STACKS, accepted, certificates, check, refused};
@@ -165,7 +165,7 @@ fn old_ciphers(case: &Case) {
         let mut policy = TlsPolicy::new(Roots::Bundle(certificates(&case.ca.pem)));
         policy.identity = Some(case.load_with("client.pem", key, "secret").unwrap());
         for stack in STACKS {
-            let outcome = (stack.transport)(&policy, Options::default()).map(drop);
+            let outcome = (stack.transport)(&policy, ClientOptions::default()).map(drop);
             let said = outcome.map_or_else(|error| error.to_string(), |()| String::new());
             let asks = said.contains("old way") && said.contains("openssl pkcs8 -topk8");
             assert_eq!(asks, stack.name == "rustls", "{key} ({}): {said}", stack.name);
@@ -195,9 +195,9 @@ fn keys_that_can_not_be_used() {
     let setup = |identity: ClientIdentity| {
         let mut policy = TlsPolicy::new(Roots::Bundle(certificates(&case.ca.pem)));
         policy.identity = Some(identity);
-        let all = STACKS
-            .iter()
-            .map(|stack| (stack.transport)(&policy, Options::default()).unwrap_err().to_string());
+        let all = STACKS.iter().map(|stack| {
+            (stack.transport)(&policy, ClientOptions::default()).unwrap_err().to_string()
+        });
         let all: Vec<String> = all.collect();
         assert!(all.windows(2).all(|pair| pair[0] == pair[1]), "the stacks differ: {all:#?}");
         all[0].clone()

@@ -10,7 +10,7 @@ use glance_core::tls::files::crl;
 use glance_core::tls::{Certificate, Pin, RevocationList, Roots, TlsPolicy, bundle};
 use glance_core::transport::{TransportError, TransportErrorKind};
 use http::Request;
-use transport_hyper::{Options, Proxies, TlsAcceptor, TlsSetupError};
+use transport_hyper::{ClientOptions, Proxies, TlsAcceptor, TlsSetupError};
 
 use crate::suites::tls::forge::{HOST, Identity};
 use crate::suites::tls::server::{Server, serve};
@@ -18,7 +18,7 @@ use crate::suites::tls::server::{Server, serve};
 /// A TLS stack of this build.
 pub(crate) struct Stack {
     pub(crate) name: &'static str,
-    pub(crate) transport: fn(&TlsPolicy, Options) -> Made<dyn Transport>,
+    pub(crate) transport: fn(&TlsPolicy, ClientOptions) -> Made<dyn Transport>,
     pub(crate) acceptor: fn(&[u8], &[u8]) -> Made<dyn TlsAcceptor>,
 }
 
@@ -206,7 +206,8 @@ pub(crate) async fn get(
     let is_name = host.trim_matches(['[', ']']).parse::<IpAddr>().is_err();
     let proxy =
         |name: &str| (is_name && name == "https_proxy").then(|| format!("127.0.0.1:{port}"));
-    let options = Options { proxies: Proxies::from_env(&proxy).unwrap(), ..Options::default() };
+    let options =
+        ClientOptions { proxies: Proxies::from_env(&proxy).unwrap(), ..ClientOptions::default() };
     let transport = (stack.transport)(policy, options).unwrap();
     let request = Request::get(format!("https://{host}:{port}/")).body(Body::empty()).unwrap();
     let body = transport.send(request).await?.into_body().collect(1 << 20).await.unwrap();

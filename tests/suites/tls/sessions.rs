@@ -9,7 +9,7 @@ use glance_core::{Transport, TransportError};
 use http::Request;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdout, Command};
-use transport_hyper::Options;
+use transport_hyper::ClientOptions;
 
 use crate::suites::tls::forge::{Authority, Identity, PLAIN, Tool};
 use crate::suites::tls::row::{STACKS, certificates, get, revocation_lists};
@@ -58,7 +58,7 @@ async fn nobody_resumes() {
         assert!(again.contains("\nReused, TLSv1."), "{again}");
         for stack in STACKS {
             let policy = TlsPolicy::new(Roots::Bundle(certificates(&ca.pem)));
-            let transport = (stack.transport)(&policy, Options::default()).unwrap();
+            let transport = (stack.transport)(&policy, ClientOptions::default()).unwrap();
             for _ in 0..3 {
                 let page = visit(&transport, server.port).await;
                 assert!(page.contains("\nNew, TLSv1."), "{page}");

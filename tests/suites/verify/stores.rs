@@ -13,7 +13,7 @@ use http::Method;
 use keystone_auth::Session;
 use keystone_auth::auth::FixedToken;
 use replicator_engine::{
-    Depth, DigestFile, Fault as Bad, Policy, Proof, Replication, Verdict, Verification,
+    Depth, DigestCache, Policy, Proof, Replication, Verdict, Verification, VerifyFault as Bad,
     verify_store,
 };
 
@@ -200,7 +200,7 @@ async fn data_that_does_not_come_is_a_failure_and_no_verdict_on_it() {
 #[tokio::test]
 async fn computed_digests_are_remembered_and_prove_later() {
     let directory = tempfile::tempdir().unwrap();
-    let file = DigestFile::open(directory.path().join("digests")).unwrap();
+    let file = DigestCache::open(directory.path().join("digests")).unwrap();
     let mut pair = Pair::new().await;
     pair.replication.policy.known_source = file.of("https://a");
     pair.replication.policy.known_target = file.of("https://b");
@@ -226,7 +226,7 @@ async fn computed_digests_are_remembered_and_prove_later() {
 #[tokio::test]
 async fn a_copy_is_checked_against_what_is_remembered() {
     let directory = tempfile::tempdir().unwrap();
-    let file = DigestFile::open(directory.path().join("digests")).unwrap();
+    let file = DigestCache::open(directory.path().join("digests")).unwrap();
     let mut pair = Pair::new().await;
     pair.replication.policy.known_source = file.of("https://a");
     put(&*pair.kept_a, 2, b"another image").await;
@@ -260,7 +260,7 @@ async fn a_copy_is_checked_against_what_is_remembered() {
 #[tokio::test]
 async fn a_copy_is_remembered() {
     let directory = tempfile::tempdir().unwrap();
-    let file = DigestFile::open(directory.path().join("digests")).unwrap();
+    let file = DigestCache::open(directory.path().join("digests")).unwrap();
     let mut pair = Pair::new().await;
     pair.replication.policy.known_source = file.of("https://a");
     put(&*pair.kept_a, 2, b"another image").await;

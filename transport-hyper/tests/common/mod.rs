@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use glance_core::transport::{TransportError, TransportErrorKind};
-use transport_hyper::{Io, Refusal, Secured, TlsBackend};
+use transport_hyper::{HandshakeError, Io, TlsBackend, TlsStream};
 
 #[derive(Debug)]
 pub(crate) struct Refuses;
@@ -14,8 +14,8 @@ impl TlsBackend for Refuses {
         host: &str,
         endpoint: &str,
         _: Box<dyn Io>,
-    ) -> Result<Secured, Refusal> {
-        Err(Refusal::from(TransportError {
+    ) -> Result<TlsStream, HandshakeError> {
+        Err(HandshakeError::from(TransportError {
             kind: TransportErrorKind::Tls,
             endpoint: endpoint.to_owned(),
             reason: format!("{host} is refused"),

@@ -105,7 +105,7 @@ pub(super) async fn a_dropped_upload_is_not_stored(scratch: &Scratch) -> Outcome
 pub(super) async fn nothing_is_begun_but_by_an_upload(scratch: &Scratch) -> Outcome {
     let queued = scratch.queued().await?.id;
     for id in [queued, scratch.active(b"complete").await?.id, ImageId::random()] {
-        let begun = scratch.store.begun(&id).await?;
+        let begun = scratch.store.partial_data(&id).await?;
         same!("the size of what is begun", begun.size(), Some(0));
         same!("what is begun", begun.collect(0).await?.len(), 0);
     }
@@ -123,7 +123,7 @@ pub(super) async fn an_upload_goes_on_from_what_was_begun(scratch: &Scratch) -> 
     for came in [699_999, 900_001, whole.len()] {
         let id = scratch.queued().await?.id;
         scratch.breaks_off(&id, &whole[..came]).await?;
-        let begun = scratch.store.begun(&id).await?;
+        let begun = scratch.store.partial_data(&id).await?;
         let promised = begun.size();
         let begun = begun.collect(whole.len()).await?;
         same!("the size of what is begun", promised, Some(begun.len() as u64));
@@ -131,7 +131,7 @@ pub(super) async fn an_upload_goes_on_from_what_was_begun(scratch: &Scratch) -> 
         let image = scratch.upload_after_another(&id, &whole).await?;
         same!("status and size", (image.status, image.size), (Status::Active, size(&whole)));
         same!("all bytes are the same", scratch.bytes(&id, ByteRange::ALL).await? == whole, true);
-        same!("what is left", scratch.store.begun(&id).await?.size(), Some(0));
+        same!("what is left", scratch.store.partial_data(&id).await?.size(), Some(0));
     }
     Ok(())
 }

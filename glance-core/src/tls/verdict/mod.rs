@@ -99,10 +99,10 @@ pub fn refusal(
     TransportError { kind, endpoint: endpoint.to_owned(), reason, hint, source: None }
 }
 
-type Words = (String, Option<&'static str>);
+type Message = (String, Option<&'static str>);
 
 /// The message for a fault that does not concern a server certificate.
-fn handshake(fault: &Fault) -> Words {
+fn handshake(fault: &Fault) -> Message {
     match fault {
         Fault::ClientCertificate(shown, alert) => {
             let what = match shown {
@@ -137,7 +137,7 @@ const OTHER: &str = "have the server checked by `openssl s_client -connect HOST:
 
 /// The message for a fault of one certificate of the path: the certificate, the fault, and the
 /// remedy.
-fn guilty(fault: &Fault, path: &[Known]) -> Words {
+fn guilty(fault: &Fault, path: &[Known]) -> Message {
     let find = |is_guilty: &dyn Fn(&Known) -> bool| {
         let found = path.iter().find(|one| is_guilty(one));
         (found, found.map_or_else(|| "a certificate of its chain".to_owned(), Known::to_string))
@@ -194,7 +194,7 @@ fn guilty(fault: &Fault, path: &[Known]) -> Words {
     }
 }
 
-fn dates(fault: &Fault, path: &[Known]) -> Words {
+fn dates(fault: &Fault, path: &[Known]) -> Message {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let late = *fault == Fault::Expired;
     let is_guilty = |one: &&Known| match late {
@@ -222,7 +222,7 @@ const FOR_SERVERS: &str = "the server needs a certificate for server authenticat
 const ANOTHER_CA: &str = "the server needs a certificate of an authority that may sign it";
 
 /// The message for a weak key or for a signature with a broken digest.
-fn weakness(path: &[Known]) -> Words {
+fn weakness(path: &[Known]) -> Message {
     let found = path.iter().find_map(|one| match (one.weak_key(), one.weak_signature()) {
         (Some(what), _) => Some(format!("{one} {what}")),
         (_, Some(name)) => Some(format!("{one} is signed by way of {name}, which can be forged")),
@@ -237,7 +237,7 @@ fn weakness(path: &[Known]) -> Words {
 }
 
 /// The message for an invalid certificate, with its name if the name can be read.
-fn unfit(der: &[u8], why: &str, sent: &[Vec<u8>], path: &[Known]) -> Words {
+fn unfit(der: &[u8], why: &str, sent: &[Vec<u8>], path: &[Known]) -> Message {
     let who = match path.iter().find(|one| one.is(der)) {
         Some(one) => one.to_string(),
         None if sent.first().is_some_and(|own| own == der) => "its certificate".to_owned(),
@@ -246,7 +246,7 @@ fn unfit(der: &[u8], why: &str, sent: &[Vec<u8>], path: &[Known]) -> Words {
     (format!("{who} {why}"), Some("have the certificate issued anew without this"))
 }
 
-fn pin(sent: &[Vec<u8>]) -> Words {
+fn pin(sent: &[Vec<u8>]) -> Message {
     let has = sent.first().and_then(|own| Pin::of(own));
     let has = has.map_or_else(String::new, |pin| format!(": it is {pin}"));
     (format!("its key is none of those pinned{has}"), Some(NEW_PIN))
@@ -254,7 +254,7 @@ fn pin(sent: &[Vec<u8>]) -> Words {
 
 const NEW_PIN: &str = "if the server has a new key, and it is the right one, pin that one as well";
 
-fn names(host: &str, path: &[Known]) -> Words {
+fn names(host: &str, path: &[Known]) -> Message {
     let names = path.first().map(Known::names).unwrap_or_default();
     if names.is_empty() {
         let reason = format!("its certificate names no host (no subjectAltName), not {host}");
@@ -273,7 +273,7 @@ fn names(host: &str, path: &[Known]) -> Words {
 /// The number of names of a certificate that a message shows; some certificates have hundreds.
 const NAMES: usize = 8;
 
-fn issuer(sent: &[Known]) -> Words {
+fn issuer(sent: &[Known]) -> Message {
     let (Some(own), Some(top)) = (sent.first(), sent.last()) else {
         return ("nobody that is trusted signed its certificate".to_owned(), Some(NAME_THE_CA));
     };
@@ -300,7 +300,7 @@ fn not_trusted(own: &Known, top: &Known) -> String {
     format!("its certificate ({}) {leads} {}, which is not trusted", own.subject(), top.issuer())
 }
 
-fn not_that_issuer(sent: &[Known], why: &str) -> Words {
+fn not_that_issuer(sent: &[Known], why: &str) -> Message {
     let (Some(own), Some(top)) = (sent.first(), sent.last()) else { return issuer(sent) };
     (format!("{}: {why}", not_trusted(own, top)), Some(CURRENT_CA))
 }

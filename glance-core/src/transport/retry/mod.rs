@@ -12,8 +12,8 @@ use super::optional::Optional;
 use super::retry_after::retry_after;
 use super::{Transport, TransportError, TransportErrorKind};
 use crate::body::Body;
-use crate::transport::backoff::Pauses;
-use crate::transport::circuit_breaker::{Breakers, News};
+use crate::transport::backoff::Backoff;
+use crate::transport::circuit_breaker::{Breakers, Observation};
 
 /// A transport that retries requests with a [repeatable](Body::again) body when no response arrives
 /// or the server cannot serve the request now. It waits between attempts, by the server's
@@ -24,35 +24,35 @@ use crate::transport::circuit_breaker::{Breakers, News};
 /// did nothing: no connection was made, or the status was 429 or 503. A request whose body is not
 /// repeatable is sent only once, and so is an [`Optional`] one.
 #[derive(Debug)]
-pub struct Persistent {
+pub struct Retrying {
     transport: Arc<dyn Transport>,
-    persistence: Persistence,
+    persistence: RetryPolicy,
     breakers: Breakers,
 }
 
 /// The retry policy: the number of retries and the delays.
 #[derive(Debug, Clone)]
-pub struct Persistence {
+pub struct RetryPolicy {
     /// Retries when no response arrived.
-    pub unanswered: Repeats,
+    pub unanswered: RetryLimit,
     /// Retries after a response with one of `statuses`.
-    pub refused: Repeats,
+    pub refused: RetryLimit,
     /// The statuses that are retried.
     pub statuses: Vec<u16>,
     /// The backoff, unless a fixed delay or the server says otherwise.
-    pub pauses: Pauses,
+    pub pauses: Backoff,
 }
 
 /// The number of retries and their delay.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Repeats {
+pub struct RetryLimit {
     /// The maximum number of retries.
     pub times: u32,
-    /// A fixed delay; `None` for the backoff of [`Pauses`].
+    /// A fixed delay; `None` for the backoff of [`Backoff`].
     pub pause: Option<Duration>,
 }
 
-impl Persistence {
+impl RetryPolicy {
     /// Sets the number of retries for all kinds of failures.
     #[must_use]
     pub fn times(mut self, times: u32) -> Self {
@@ -62,35 +62,35 @@ impl Persistence {
     }
 }
 
-impl Default for Persistence {
+impl Default for RetryPolicy {
     fn default() -> Self {
-        let repeats = Repeats { times: TIMES, pause: None };
+        let repeats = RetryLimit { times: TIMES, pause: None };
         Self {
             unanswered: repeats,
             refused: repeats,
             statuses: STATUSES.to_vec(),
-            pauses: Pauses::default(),
+            pauses: Backoff::default(),
         }
     }
 }
 
 /// A request extension: sending the request twice is harmless, regardless of its method.
 #[derive(Debug, Clone, Copy)]
-pub struct Harmless;
+pub struct Idempotent;
 
 /// A response extension: the number of earlier attempts of the request.
 #[derive(Debug, Clone, Copy)]
-pub struct Repeated(pub u32);
+pub struct RetryCount(pub u32);
 
-impl Persistent {
+impl Retrying {
     /// Wraps `transport` with the retry policy `persistence`.
-    pub fn new(transport: Arc<dyn Transport>, persistence: Persistence) -> Self {
+    pub fn new(transport: Arc<dyn Transport>, persistence: RetryPolicy) -> Self {
         Self { transport, persistence, breakers: Breakers::default() }
     }
 }
 
 #[async_trait]
-impl Transport for Persistent {
+impl Transport for Retrying {
     async fn send(&self, request: Request<Body>) -> Result<Response<Body>, TransportError> {
         let (head, mut body) = request.into_parts();
         let is_optional = head.extensions.get::<Optional>().is_some();
@@ -99,7 +99,7 @@ impl Transport for Persistent {
         };
         let breaker = self.breakers.of(&head.uri);
         let is_idempotent =
-            is_idempotent(&head.method) || head.extensions.get::<Harmless>().is_some();
+            is_idempotent(&head.method) || head.extensions.get::<Idempotent>().is_some();
         let begin = Instant::now();
         let mut repeated = 0;
         loop {
@@ -108,7 +108,7 @@ impl Transport for Persistent {
             let attempt = Attempt { is_idempotent, repeated, met: breaker.has_answered() };
             let pause = self.persistence.pause(&attempt, &result);
             if let Some(news) = news(&result, pause.unwrap_or_default()) {
-                permit.tell(news);
+                permit.record(news);
             }
             let pause = pause.filter(|pause| begin.elapsed() + *pause <= GIVE_UP);
             let (Some(pause), Some(next)) = (pause, spare.again()) else {
@@ -136,7 +136,7 @@ struct Attempt {
     met: bool,
 }
 
-impl Persistence {
+impl RetryPolicy {
     /// The delay before the next attempt; `None` if the request is not retried.
     fn pause(
         &self,
@@ -175,14 +175,14 @@ impl Persistence {
 }
 
 /// The outcome for the circuit breaker; `None` if the result concerns only the request.
-fn news(result: &Result<Response<Body>, TransportError>, pause: Duration) -> Option<News> {
+fn news(result: &Result<Response<Body>, TransportError>, pause: Duration) -> Option<Observation> {
     match result {
         Ok(answer) if matches!(answer.status().as_u16(), 502..=504) => {
-            Some(News::Failed { what: answer.status().to_string(), answered: true, pause })
+            Some(Observation::Failed { what: answer.status().to_string(), answered: true, pause })
         }
-        Ok(_) => Some(News::Answered),
+        Ok(_) => Some(Observation::Answered),
         Err(error) if error.kind.is_retryable() => {
-            Some(News::Failed { what: error.reason.clone(), answered: false, pause })
+            Some(Observation::Failed { what: error.reason.clone(), answered: false, pause })
         }
         Err(_) => None,
     }
@@ -208,7 +208,7 @@ fn told(
     }
     match result {
         Ok(mut answer) => {
-            answer.extensions_mut().insert(Repeated(repeated));
+            answer.extensions_mut().insert(RetryCount(repeated));
             Ok(answer)
         }
         Err(mut error) => {

@@ -66,8 +66,8 @@ impl Server {
     }
 }
 
-fn over(server: &Arc<Server>) -> Persistent {
-    Persistent::new(Arc::<Server>::clone(server), Persistence::default())
+fn over(server: &Arc<Server>) -> Retrying {
+    Retrying::new(Arc::<Server>::clone(server), RetryPolicy::default())
 }
 
 fn request(method: &str, body: impl Into<Body>) -> Request<Body> {
@@ -98,7 +98,10 @@ async fn a_request_is_repeated_until_it_is_served_with_the_same_body() {
         let server = Server::with([fate.clone(), fate.clone()]);
         let answer = over(&server).send(request("PUT", bytes("abc"))).await.unwrap();
         assert_eq!(answer.status(), 200, "{fate:?}");
-        assert_eq!(answer.extensions().get::<Repeated>().map(|Repeated(times)| *times), Some(2));
+        assert_eq!(
+            answer.extensions().get::<RetryCount>().map(|RetryCount(times)| *times),
+            Some(2)
+        );
         assert_eq!(server.seen(), ["PUT abc"; 3], "{fate:?}");
     }
 }
@@ -139,7 +142,7 @@ async fn what_may_have_done_something_is_repeated_only_if_it_does_no_harm() {
         }
         let server = Server::with([fate]);
         let mut harmless = request("POST", bytes("x"));
-        harmless.extensions_mut().insert(Harmless);
+        harmless.extensions_mut().insert(Idempotent);
         over(&server).send(harmless).await.unwrap();
         assert_eq!(server.seen().len(), 2);
     }
@@ -177,7 +180,7 @@ async fn the_number_of_repeats_is_bounded_and_told() {
     assert!(begin.elapsed() < Duration::from_secs(4));
 
     let server = Server::with(vec![Answer(500); 100]);
-    let none = Persistent::new(Arc::<Server>::clone(&server), Persistence::default().times(0));
+    let none = Retrying::new(Arc::<Server>::clone(&server), RetryPolicy::default().times(0));
     none.send(request("GET", Body::empty())).await.unwrap();
     assert_eq!(server.seen().len(), 1);
 }
@@ -229,22 +232,22 @@ async fn a_server_says_when_it_wants_to_be_asked_again() {
 #[tokio::test(start_paused = true)]
 async fn the_owner_of_a_cloud_says_how_often_when_and_after_what() {
     let half = Some(Duration::from_millis(1500));
-    let wanted = Persistence {
-        unanswered: Repeats { times: 1, pause: None },
-        refused: Repeats { times: 3, pause: half },
+    let wanted = RetryPolicy {
+        unanswered: RetryLimit { times: 1, pause: None },
+        refused: RetryLimit { times: 3, pause: half },
         statuses: vec![409, 503],
-        ..Persistence::default()
+        ..RetryPolicy::default()
     };
     for (fate, times) in [(Answer(409), 3), (Answer(503), 3), (Answer(500), 0)] {
         let server = Server::with(vec![fate; 100]);
-        let persistent = Persistent::new(Arc::<Server>::clone(&server), wanted.clone());
+        let persistent = Retrying::new(Arc::<Server>::clone(&server), wanted.clone());
         persistent.send(request("GET", Body::empty())).await.unwrap();
         let pauses = server.pauses();
         assert_eq!(pauses.len(), times);
         assert!(pauses.iter().all(|pause| (1.5..1.51).contains(pause)), "{pauses:?}");
     }
     let server = Server::with(vec![Fails(TransportErrorKind::Interrupted); 100]);
-    let persistent = Persistent::new(Arc::<Server>::clone(&server), wanted);
+    let persistent = Retrying::new(Arc::<Server>::clone(&server), wanted);
     persistent.send(request("GET", Body::empty())).await.unwrap_err();
     assert_eq!(server.seen().len(), 2);
 }

@@ -9,7 +9,7 @@ use jiff::SignedDuration;
 /// Rate limits, retries and timeouts of every command that connects to a server.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Limits")]
-pub struct Limits {
+pub struct LimitArgs {
     /// Limit the image data of all transfers together to this many bytes per second, such as 512k
     /// or 10M (powers of 1024); two rates, such as 10M:2M, limit reading and sending separately; a
     /// timetable, such as "08:00,512k 19:00,10M Sat-00:00,off", changes the limit at these local
@@ -33,7 +33,7 @@ pub struct Limits {
     pub idle_timeout: Duration,
 }
 
-impl Limits {
+impl LimitArgs {
     /// The lowest rate limit of either side at any time, in bytes per second; `None` without a
     /// limit.
     pub(crate) fn lowest_rate(&self) -> Option<u64> {
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn the_rates_of_both_sides_count() {
-        let limits = |text: &str| Limits {
+        let limits = |text: &str| LimitArgs {
             bwlimit: Some(text.parse().unwrap()),
             tpslimit: None,
             low_level_retries: None,

@@ -10,7 +10,7 @@ use replicator_engine::mapping::PropertyRule;
 /// Mapping of properties, owners and special images to the target.
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Mapping")]
-pub struct Mapping {
+pub struct MappingArgs {
     /// Keep or change a property: keep=NAME, drop=NAME, set=NAME=VALUE or rename=OLD=NEW;
     /// repeatable, applied in order; `*` in a name to keep or drop matches any text
     #[arg(long, global = true, value_name = "RULE")]
@@ -19,22 +19,22 @@ pub struct Mapping {
     /// domain), keep (the same project id), caller (the project signed in to) or map:FILE (lines of
     /// SOURCE TARGET)
     #[arg(long, global = true, value_name = "RULE", default_value = "auto", value_parser = owner)]
-    pub owner: Owner,
+    pub owner: OwnerArg,
     /// Keep or remove image signatures, which name a certificate in the source's key manager
     #[arg(long, global = true, value_name = "WHAT", default_value = "keep")]
-    pub signatures: Signatures,
+    pub signatures: SignaturesArg,
     /// Skip or copy encrypted images, whose keys stay in the source's key manager
     #[arg(long, global = true, value_name = "WHAT", default_value = "skip")]
-    pub encrypted: Encrypted,
+    pub encrypted: EncryptedArg,
     /// Skip or copy images without data that boot from volumes of the source
     #[arg(long, global = true, value_name = "WHAT", default_value = "skip")]
-    pub boot_from_volume: BootFromVolume,
+    pub boot_from_volume: BootFromVolumeArg,
     /// Exit with 0 instead of 9 if images are copied without these parts, separated by commas
     #[arg(long, global = true, value_name = "WHAT", value_delimiter = ',')]
     pub allow_loss: Vec<AllowedLoss>,
 }
 
-impl Mapping {
+impl MappingArgs {
     /// Parts that images may lose without changing the exit code.
     pub(crate) fn accepted_losses(&self) -> BTreeSet<LossKind> {
         let kinds = |allowed: &AllowedLoss| match allowed {
@@ -59,7 +59,7 @@ pub enum AllowedLoss {
 
 /// How the target project of an image is chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Owner {
+pub enum OwnerArg {
     /// The rule that fits the two sides.
     Auto,
     /// The project of the same name and domain.
@@ -72,20 +72,20 @@ pub enum Owner {
     Map(PathBuf),
 }
 
-fn owner(text: &str) -> Result<Owner, String> {
+fn owner(text: &str) -> Result<OwnerArg, String> {
     match (text, text.strip_prefix("map:")) {
-        ("auto", _) => Ok(Owner::Auto),
-        ("by-name", _) => Ok(Owner::ByName),
-        ("keep", _) => Ok(Owner::Keep),
-        ("caller", _) => Ok(Owner::Caller),
-        (_, Some(path)) if !path.is_empty() => Ok(Owner::Map(path.into())),
+        ("auto", _) => Ok(OwnerArg::Auto),
+        ("by-name", _) => Ok(OwnerArg::ByName),
+        ("keep", _) => Ok(OwnerArg::Keep),
+        ("caller", _) => Ok(OwnerArg::Caller),
+        (_, Some(path)) if !path.is_empty() => Ok(OwnerArg::Map(path.into())),
         _ => Err("say auto, by-name, keep, caller or map:FILE".into()),
     }
 }
 
 /// Handling of image signatures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Signatures {
+pub enum SignaturesArg {
     /// Copy them.
     Keep,
     /// Remove them.
@@ -94,7 +94,7 @@ pub enum Signatures {
 
 /// Handling of encrypted images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Encrypted {
+pub enum EncryptedArg {
     /// Skip them.
     Skip,
     /// Copy them without the policy that deletes their key.
@@ -103,7 +103,7 @@ pub enum Encrypted {
 
 /// Handling of images without data that boot from volumes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum BootFromVolume {
+pub enum BootFromVolumeArg {
     /// Skip them.
     Skip,
     /// Copy them.

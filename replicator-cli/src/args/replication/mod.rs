@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, ValueEnum};
-use replicator_engine::{MatchBy, Most, OnBurnedId, Removal};
+use replicator_engine::{ErrorLimit, MatchBy, OnBurnedId, Removal};
 
-use super::{Course, Selection, WithMetadefs};
+use super::{RunOptions, SelectionArgs, WithMetadefs};
 
 pub(crate) mod limits;
 pub(crate) mod mapping;
@@ -38,7 +38,7 @@ pub struct Compare {
     pub combined: Option<PathBuf>,
     /// Images to process
     #[command(flatten)]
-    pub selection: Box<Selection>,
+    pub selection: Box<SelectionArgs>,
 }
 
 /// Options of `plan`.
@@ -55,7 +55,7 @@ pub struct Plan {
     pub removal: Removing,
     /// Images to process
     #[command(flatten)]
-    pub selection: Box<Selection>,
+    pub selection: Box<SelectionArgs>,
 }
 
 /// Options of `sync`.
@@ -74,13 +74,13 @@ pub struct Sync {
     pub metadefs: WithMetadefs,
     /// Order, retries and limits of the run
     #[command(flatten)]
-    pub course: Course,
+    pub course: RunOptions,
     /// Removal of images that exist only at the target.
     #[command(flatten)]
     pub removal: Removing,
     /// Images to process
     #[command(flatten)]
-    pub selection: Box<Selection>,
+    pub selection: Box<SelectionArgs>,
 }
 
 /// Removal of images that exist only at the target.
@@ -94,7 +94,7 @@ pub struct Removing {
     /// Maximum number of images one run may remove, or percentage of the target's images; if more
     /// would be removed, none is
     #[arg(long, value_name = "N|N%", default_value = "10%")]
-    pub max_delete: Most,
+    pub max_delete: ErrorLimit,
     /// Also remove protected images
     #[arg(long)]
     pub unprotect: bool,
@@ -133,7 +133,7 @@ impl Delete {
 /// Matching of replicas with their source images.
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Replicas")]
-pub struct Identity {
+pub struct ReplicaMatchingArgs {
     /// Also copy records without data
     #[arg(long, global = true)]
     pub queued: bool,

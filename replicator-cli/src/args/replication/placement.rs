@@ -8,7 +8,7 @@ use replicator_engine::Template;
 /// Data path, and stores of the target.
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Placement")]
-pub struct Placement {
+pub struct PlacementArgs {
     /// Data path: stream data through this machine, or let the target's workers download it from
     /// the source (of the same Keystone) or from a web server
     #[arg(long, global = true, value_name = "WAY", default_value = "stream")]

@@ -30,7 +30,7 @@ pub struct Repair {
 
 /// The command line as a journal records it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Typed {
+pub struct RecordedArgs {
     /// The arguments, without the program name and without secrets.
     pub(crate) command: Vec<String>,
     /// The options that were given but are not recorded, because their values are secrets.

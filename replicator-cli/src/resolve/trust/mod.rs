@@ -22,14 +22,14 @@ pub(crate) mod effect;
 
 /// The TLS settings of a cloud.
 #[derive(Debug, Default)]
-pub(crate) struct OfCloud {
+pub(crate) struct CloudTls {
     pub(crate) name: String,
     pub(crate) cacert: Option<PathBuf>,
     pub(crate) cert: Option<PathBuf>,
     pub(crate) key: Option<PathBuf>,
 }
 
-impl OfCloud {
+impl CloudTls {
     pub(crate) fn of(cloud: &Cloud) -> Self {
         let (cacert, cert, key) = (cloud.cacert.clone(), cloud.cert.clone(), cloud.key.clone());
         Self { name: cloud.name.clone(), cacert, cert, key }
@@ -41,7 +41,7 @@ impl OfCloud {
 pub(crate) fn policy(
     options: &Trust,
     side: Side,
-    cloud: &OfCloud,
+    cloud: &CloudTls,
 ) -> Result<(TlsPolicy, TrustSource), CliError> {
     refuse_insecurity()?;
     let (flag, own, pins) = match side {
@@ -118,7 +118,7 @@ fn refuse_insecurity() -> Result<(), CliError> {
 fn identity(
     options: &Trust,
     side: Side,
-    cloud: &OfCloud,
+    cloud: &CloudTls,
 ) -> Result<Option<ClientIdentity>, CliError> {
     let (names, own) = match side {
         Side::Source => {

@@ -10,12 +10,12 @@ use serde::{Deserialize, Serialize};
 use glance_core::dir::{Dir, Lines};
 use glance_core::image::ImageId;
 
-use super::{JournalError, Leftover, Phase};
+use super::{JournalEntry, JournalError, Phase};
 
 /// The state recorded in the journal of one pair of stores.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
-pub struct Recorded {
+pub struct JournalContents {
     /// The source's address.
     pub source: String,
     /// The target's address.
@@ -23,7 +23,7 @@ pub struct Recorded {
     /// The runs that are unfinished or have leftovers, oldest first.
     pub runs: Vec<Run>,
     /// Leftovers at the target, by the images' ids at the source.
-    pub leftovers: BTreeMap<ImageId, Leftover>,
+    pub leftovers: BTreeMap<ImageId, JournalEntry>,
     /// Whether the last line is incomplete. Then the next one must start with a line break.
     pub(super) torn: bool,
 }
@@ -74,7 +74,7 @@ pub(super) enum Line {
         target: String,
     },
     Run(Run),
-    Image(Leftover),
+    Image(JournalEntry),
     Ended {
         run: String,
         #[serde(flatten)]
@@ -112,7 +112,7 @@ impl Run {
     }
 }
 
-impl Recorded {
+impl JournalContents {
     /// Reads the journal at `path` without changing it. `None` if there is no file. Damaged lines
     /// are ignored with a warning, and an incomplete last line without.
     ///
@@ -182,7 +182,7 @@ impl Recorded {
         self.runs.push(run);
     }
 
-    fn step(&mut self, left: Leftover) {
+    fn step(&mut self, left: JournalEntry) {
         match left.phase {
             Phase::Done => {
                 self.leftovers.remove(&left.image);

@@ -12,8 +12,8 @@ use glance_core::dir::{self, Dir};
 use glance_core::file_lock::Lock;
 use glance_core::image::ImageId;
 
-use super::{Journal, JournalError, Leftover};
-use crate::recovery::journal::entries::{Ended, Line, Recorded, Run, now};
+use super::{Journal, JournalEntry, JournalError};
+use crate::recovery::journal::entries::{Ended, JournalContents, Line, Run, now};
 
 /// The journal of the runs from one store to another. While the value lives, no other process can
 /// write to it. Clones share it.
@@ -37,7 +37,7 @@ struct Writer {
 
 #[derive(Debug)]
 struct State {
-    recorded: Recorded,
+    recorded: JournalContents,
     /// Opened by the first append.
     file: Option<Arc<File>>,
     /// Number of lines appended.
@@ -81,7 +81,7 @@ impl JournalFile {
             let path = path.clone();
             JournalError::File { operation: "open", path, error }
         })?;
-        let mut recorded = Recorded::read(&path)?.unwrap_or_default();
+        let mut recorded = JournalContents::read(&path)?.unwrap_or_default();
         (recorded.source, recorded.target) = (source.to_owned(), target.to_owned());
         let state = State { recorded, file: None, written: 0, failure: None };
         let (state, synced) = (Mutex::new(state), Mutex::default());
@@ -94,7 +94,7 @@ impl JournalFile {
     }
 
     /// The current state of the journal.
-    pub fn recorded(&self) -> Recorded {
+    pub fn recorded(&self) -> JournalContents {
         self.0.state().recorded.clone()
     }
 
@@ -148,12 +148,12 @@ impl JournalFile {
     }
 
     /// The leftover of this image, if any.
-    pub(crate) fn leftover(&self, image: &ImageId) -> Option<Leftover> {
+    pub(crate) fn leftover(&self, image: &ImageId) -> Option<JournalEntry> {
         self.0.state().recorded.leftovers.get(image).cloned()
     }
 
     /// Records the next step, and returns once the line is synced to disk.
-    pub(super) async fn announce(&self, left: Leftover) -> Result<(), JournalError> {
+    pub(super) async fn announce(&self, left: JournalEntry) -> Result<(), JournalError> {
         self.blocking(move |writer| {
             let line = Line::Image(left);
             let mut state = writer.state();
@@ -166,7 +166,7 @@ impl JournalFile {
     }
 
     /// Records a completed step.
-    pub(crate) async fn note(&self, left: Leftover) {
+    pub(crate) async fn note(&self, left: JournalEntry) {
         let noted = self.blocking(move |writer| {
             let line = Line::Image(left);
             let mut state = writer.state();

@@ -14,12 +14,12 @@ use serde::{Deserialize, Serialize};
 use glance_core::file_lock::LockError;
 use glance_core::image::{Image, ImageId};
 
-use crate::{CopyError, Done, Level, Replication, Why};
+use crate::{CancelMode, CancelReason, CopyError, Done, Replication};
 
 mod entries;
 mod file;
 
-pub use entries::{Recorded, Run};
+pub use entries::{JournalContents, Run};
 pub use file::JournalFile;
 
 /// The journal of one run, or none by default. Clones share it.
@@ -72,7 +72,7 @@ impl Phase {
 /// An image that a run started and did not complete.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
-pub struct Leftover {
+pub struct JournalEntry {
     /// The name of the run.
     pub run: String,
     /// Time of the last journal line about the image.
@@ -169,7 +169,7 @@ impl Journal {
         let Some((file, run)) = &self.0 else { return };
         let Some(left) = file.leftover(&image.id) else { return };
         let phase = match result {
-            Ok(Done::Skipped(_)) | Err(CopyError::Burned(_)) => Phase::Dropped,
+            Ok(Done::Skipped(_)) | Err(CopyError::IdUnavailable(_)) => Phase::Dropped,
             Ok(_) => Phase::Done,
             // The last recorded step describes the state at the target.
             Err(CopyError::BrokenOff) => return,
@@ -180,7 +180,7 @@ impl Journal {
         let why = error.map(because);
         let request_id = error.and_then(request_id).map(str::to_owned);
         let run = run.clone();
-        file.note(Leftover { run, at: entries::now(), phase, why, request_id, ..left }).await;
+        file.note(JournalEntry { run, at: entries::now(), phase, why, request_id, ..left }).await;
     }
 }
 
@@ -194,16 +194,16 @@ impl Replication {
         record: &Image,
     ) -> Result<(), CopyError> {
         self.policy.journal.announce(phase, image, record).await.map_err(|error| {
-            self.policy.stop.stop(Level::NoNew, Why::Unwritten);
+            self.policy.stop.stop(CancelMode::Drain, CancelReason::Unwritten);
             CopyError::Journal(error)
         })
     }
 }
 
-fn leftover(run: &str, phase: Phase, image: &Image, record: &Image) -> Leftover {
+fn leftover(run: &str, phase: Phase, image: &Image, record: &Image) -> JournalEntry {
     let is_there = phase != Phase::Creating;
     let is_stored = record.status.has_data() && is_there;
-    Leftover {
+    JournalEntry {
         run: run.to_owned(),
         at: entries::now(),
         image: image.id.clone(),

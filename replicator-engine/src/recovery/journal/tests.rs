@@ -50,13 +50,14 @@ fn open(path: &Path) -> JournalFile {
     JournalFile::open(path.to_owned(), "https://a", "https://b").unwrap()
 }
 
-fn read(path: &Path) -> Recorded {
-    Recorded::read(path).unwrap().unwrap()
+fn read(path: &Path) -> JournalContents {
+    JournalContents::read(path).unwrap().unwrap()
 }
 
 /// The leftovers, each as the last digits of its id and the phase.
-fn left(recorded: &Recorded) -> Vec<String> {
-    let short = |left: &Leftover| format!("{} {}", &left.image.as_str()[34..], left.phase.as_str());
+fn left(recorded: &JournalContents) -> Vec<String> {
+    let short =
+        |left: &JournalEntry| format!("{} {}", &left.image.as_str()[34..], left.phase.as_str());
     recorded.leftovers.values().map(short).collect()
 }
 
@@ -184,7 +185,7 @@ async fn the_file_does_not_grow_from_run_to_run() {
     let journal = file.begin(last.clone()).await.unwrap();
     journal.close(&image(1), &Ok(Done::InPlace)).await;
     let burned = StoreError::new(glance_core::store::StoreErrorKind::IdTaken, &"b", "", "");
-    journal.close(&image(2), &Err(CopyError::Burned(burned))).await;
+    journal.close(&image(2), &Err(CopyError::IdUnavailable(burned))).await;
     file.end(&last.run, 0, true).await.unwrap();
     let recorded = read(&path);
     assert!(recorded.leftovers.is_empty());

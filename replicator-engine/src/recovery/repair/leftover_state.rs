@@ -18,7 +18,7 @@ pub enum KnownBy {
 /// State of a leftover record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Standing {
+pub enum LeftoverState {
     /// Another run can complete it.
     Mendable,
     /// There is no record: it was not made, or was deleted.
@@ -52,7 +52,7 @@ impl KnownBy {
     }
 }
 
-impl Standing {
+impl LeftoverState {
     /// The word used in reports.
     pub fn as_str(&self) -> &'static str {
         match self {
@@ -112,7 +112,7 @@ impl Standing {
     }
 }
 
-impl fmt::Display for Standing {
+impl fmt::Display for LeftoverState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Mendable => f.write_str("a run completes it from the source"),

@@ -16,16 +16,16 @@ use glance_core::store::{ImageStore, StoreError, StoreErrorKind};
 
 use crate::pairing::provenance;
 use crate::planning::content_difference;
-use crate::{JournalFile, Leftover, Phase, Recorded};
+use crate::{JournalContents, JournalEntry, JournalFile, Phase};
 
 mod leftover_state;
 
-pub use leftover_state::{KnownBy, Standing};
+pub use leftover_state::{KnownBy, LeftoverState};
 
 /// An unfinished record at the target.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct Finding {
+pub struct Leftover {
     /// The image's id at the source.
     pub image: ImageId,
     /// The id of the record at the target.
@@ -35,58 +35,60 @@ pub struct Finding {
     /// How this tool recognized the record as its own.
     pub known_by: KnownBy,
     /// The journal's last line about the image.
-    pub left: Option<Leftover>,
+    pub left: Option<JournalEntry>,
     /// The status of the record, if it exists.
     pub status: Option<Status>,
     /// Time of the target's last change, by the target's clock.
     pub updated_at: Option<String>,
     /// The state of the leftover.
-    pub standing: Standing,
+    pub standing: LeftoverState,
 }
 
 /// Settings of a search for leftovers.
 #[derive(Debug, Clone, Copy)]
-pub struct Search<'a> {
+pub struct LeftoverScan<'a> {
     /// The store that images were copied from.
     pub source: &'a dyn ImageStore,
     /// The store that images were copied to.
     pub target: &'a dyn ImageStore,
     /// The state of the journal.
-    pub recorded: &'a Recorded,
+    pub recorded: &'a JournalContents,
     /// The source as replicas are marked with it.
     pub stamp: &'a provenance::Source,
     /// How long to wait for the target to end an upload that gets no more data.
     pub patience: Duration,
 }
 
-impl Search<'_> {
+impl LeftoverScan<'_> {
     /// Finds all leftovers, ordered by the images' ids at the source. Changes nothing.
     ///
     /// # Errors
     /// When a store does not answer.
-    pub async fn run(&self) -> Result<Vec<Finding>, StoreError> {
-        let left: Vec<Leftover> = self.recorded.leftovers.values().cloned().collect();
+    pub async fn run(&self) -> Result<Vec<Leftover>, StoreError> {
+        let left: Vec<JournalEntry> = self.recorded.leftovers.values().cloned().collect();
         let known = stream::iter(left).map(|left| self.look(left)).buffered(LOOKUPS);
-        let mut findings: Vec<Finding> = known.try_collect().await?;
+        let mut findings: Vec<Leftover> = known.try_collect().await?;
         findings.extend(self.unknown_to_the_journal().await?);
         findings.sort_by(|one, other| one.image.cmp(&other.image));
         Ok(findings)
     }
 
     /// Finds out the state of a leftover in the journal.
-    async fn look(&self, left: Leftover) -> Result<Finding, StoreError> {
+    async fn look(&self, left: JournalEntry) -> Result<Leftover, StoreError> {
         let (record, standing) = match self.settled(&left.target).await {
             Err(error) => unreadable(error)?,
-            Ok(None) => (None, Standing::Gone),
-            Ok(Some(record)) if is_another(&left, &record) => (Some(record), Standing::Foreign),
+            Ok(None) => (None, LeftoverState::Gone),
+            Ok(Some(record)) if is_another(&left, &record) => {
+                (Some(record), LeftoverState::Foreign)
+            }
             Ok(Some(record)) => {
                 let standing = self.judge(&left.image, &record).await?;
                 (Some(record), standing)
             }
         };
         let (image, target) = (left.image.clone(), left.target.clone());
-        let finding = Finding::of(image, target, record, KnownBy::Journal, standing);
-        Ok(Finding { name: left.name.clone(), left: Some(left), ..finding })
+        let finding = Leftover::of(image, target, record, KnownBy::Journal, standing);
+        Ok(Leftover { name: left.name.clone(), left: Some(left), ..finding })
     }
 
     /// The record, once the target has ended an upload that gets no more data, or the patience is
@@ -106,32 +108,32 @@ impl Search<'_> {
         }
     }
 
-    async fn judge(&self, image: &ImageId, record: &Image) -> Result<Standing, StoreError> {
+    async fn judge(&self, image: &ImageId, record: &Image) -> Result<LeftoverState, StoreError> {
         match record.status {
-            Status::Saving => return Ok(Standing::Saving),
-            Status::Killed => return Ok(Standing::Killed),
-            Status::Deleted | Status::PendingDelete => return Ok(Standing::Gone),
+            Status::Saving => return Ok(LeftoverState::Saving),
+            Status::Killed => return Ok(LeftoverState::Killed),
+            Status::Deleted | Status::PendingDelete => return Ok(LeftoverState::Gone),
             _ if record.is_importing() && !record.status.has_data() => {
-                return Ok(Standing::Importing);
+                return Ok(LeftoverState::Importing);
             }
             _ => {}
         }
         Ok(match found(self.source, image).await {
             Err(error) => unreadable(error)?.1,
-            Ok(None) => Standing::SourceGone,
+            Ok(None) => LeftoverState::SourceGone,
             Ok(Some(image)) if record.status.has_data() => {
                 match content_difference(&image, record) {
-                    Some(difference) => Standing::Content(difference),
-                    None => Standing::Mendable,
+                    Some(difference) => LeftoverState::Content(difference),
+                    None => LeftoverState::Mendable,
                 }
             }
-            Ok(Some(_)) => Standing::Mendable,
+            Ok(Some(_)) => LeftoverState::Mendable,
         })
     }
 
     /// Unfinished records that the journal does not contain. Records without this source's stamp
     /// are included only if the source holds an image with the same id.
-    async fn unknown_to_the_journal(&self) -> Result<Vec<Finding>, StoreError> {
+    async fn unknown_to_the_journal(&self) -> Result<Vec<Leftover>, StoreError> {
         let known: BTreeSet<&ImageId> =
             self.recorded.leftovers.values().map(|left| &left.target).collect();
         let unfinished = UNFINISHED.map(Condition::Status);
@@ -168,13 +170,13 @@ impl Search<'_> {
     /// contain.
     fn stamped_unreadable(
         &self,
-        (record, standing): (Option<Image>, Standing),
+        (record, standing): (Option<Image>, LeftoverState),
         known: &BTreeSet<&ImageId>,
-    ) -> Option<Finding> {
+    ) -> Option<Leftover> {
         let record = record.filter(|record| !known.contains(&record.id))?;
         let source = provenance::source(&record.attributes)?;
         let (image, id) = (provenance::source_id(&record), record.id.clone());
-        let found = || Finding::of(image, id, Some(record.clone()), KnownBy::Stamp, standing);
+        let found = || Leftover::of(image, id, Some(record.clone()), KnownBy::Stamp, standing);
         self.stamp.is(source).then(found)
     }
 
@@ -191,21 +193,21 @@ impl Search<'_> {
         self.target.list(&Selection::new(conditions, [], [])).await
     }
 
-    async fn stamped(&self, record: Image) -> Result<Option<Finding>, StoreError> {
+    async fn stamped(&self, record: Image) -> Result<Option<Leftover>, StoreError> {
         let image = provenance::source_id(&record);
         let Some(now) = self.settled(&record.id).await? else { return Ok(None) };
         let standing = self.judge(&image, &now).await?;
         // A deactivated, private image with the right data is probably the same at the source.
-        if record.status.has_data() && !matches!(standing, Standing::Content(_)) {
+        if record.status.has_data() && !matches!(standing, LeftoverState::Content(_)) {
             return Ok(None);
         }
-        Ok(Some(Finding::of(image, record.id, Some(now), KnownBy::Stamp, standing)))
+        Ok(Some(Leftover::of(image, record.id, Some(now), KnownBy::Stamp, standing)))
     }
 
     async fn not_ours(
         &self,
         mut records: BTreeMap<ImageId, Image>,
-    ) -> Result<Vec<Finding>, StoreError> {
+    ) -> Result<Vec<Leftover>, StoreError> {
         if records.is_empty() {
             return Ok(Vec::new());
         }
@@ -221,21 +223,21 @@ impl Search<'_> {
             };
             let record = records.remove(&image.id);
             if image.status.has_data() {
-                let (id, standing) = (image.id, Standing::NotOurs);
-                findings.push(Finding::of(id.clone(), id, record, KnownBy::Nothing, standing));
+                let (id, standing) = (image.id, LeftoverState::NotOurs);
+                findings.push(Leftover::of(id.clone(), id, record, KnownBy::Nothing, standing));
             }
         }
         Ok(findings)
     }
 }
 
-impl Finding {
+impl Leftover {
     fn of(
         image: ImageId,
         target: ImageId,
         record: Option<Image>,
         known_by: KnownBy,
-        standing: Standing,
+        standing: LeftoverState,
     ) -> Self {
         let status = record.as_ref().map(|record| record.status);
         let (name, updated_at) = match record {
@@ -252,16 +254,16 @@ impl Finding {
 
     /// Removes the leftover from the journal if the target holds nothing of it.
     pub async fn close(&self, journal: &JournalFile) {
-        let is_nothing = matches!(self.standing, Standing::Gone | Standing::Foreign);
-        let of_this = |left: &Leftover| journal.leftover(&left.image).as_ref() == Some(left);
+        let is_nothing = matches!(self.standing, LeftoverState::Gone | LeftoverState::Foreign);
+        let of_this = |left: &JournalEntry| journal.leftover(&left.image).as_ref() == Some(left);
         if let Some(left) = self.left.clone().filter(|left| is_nothing && of_this(left)) {
-            journal.note(Leftover { phase: Phase::Dropped, ..left }).await;
+            journal.note(JournalEntry { phase: Phase::Dropped, ..left }).await;
         }
     }
 }
 
 /// Whether the id now belongs to a different record than the one that the run made.
-fn is_another(left: &Leftover, record: &Image) -> bool {
+fn is_another(left: &JournalEntry, record: &Image) -> bool {
     left.created_at.is_some() && record.created_at.is_some() && left.created_at != record.created_at
 }
 
@@ -269,9 +271,9 @@ fn is_another(left: &Leftover, record: &Image) -> bool {
 ///
 /// # Errors
 /// When the error is not about the record.
-fn unreadable(mut error: StoreError) -> Result<(Option<Image>, Standing), StoreError> {
+fn unreadable(mut error: StoreError) -> Result<(Option<Image>, LeftoverState), StoreError> {
     match error.record.take() {
-        Some(read) => Ok((Some(*read), Standing::Unreadable(error.to_string()))),
+        Some(read) => Ok((Some(*read), LeftoverState::Unreadable(error.to_string()))),
         None => Err(error),
     }
 }

@@ -19,11 +19,11 @@ use glance_core::verified_body::DataFault;
 use glance_core::verified_body::DataVerdict;
 
 use super::window::{Next, Window};
-use super::{Opened, Reading};
+use super::{Opened, SourceRead};
 
 /// A read that several targets follow. It is aborted when the group is dropped.
 #[derive(Debug)]
-pub(super) struct Group {
+pub(super) struct SharedRead {
     spool: Spool,
     window: Arc<watch::Sender<Window>>,
     began: watch::Receiver<Option<Result<Begun, StoreError>>>,
@@ -40,9 +40,9 @@ struct Begun {
     verdict: DataVerdict,
 }
 
-impl Group {
+impl SharedRead {
     /// A group of `shares` targets.
-    pub(super) fn new(reading: Reading, spool: Spool, shares: usize) -> Self {
+    pub(super) fn new(reading: SourceRead, spool: Spool, shares: usize) -> Self {
         let window = Window::new(shares, spool.when != SpoolWhen::Never);
         let window = Arc::new(watch::Sender::new(window));
         let (sender, began) = watch::channel(None);
@@ -104,7 +104,7 @@ struct Follower {
     number: usize,
     /// Number of bytes taken.
     at: u64,
-    group: Arc<Group>,
+    group: Arc<SharedRead>,
     verdict: DataVerdict,
 }
 
@@ -139,7 +139,7 @@ impl Drop for Follower {
 /// The task that reads the source for all targets.
 #[derive(Debug)]
 struct Reader {
-    reading: Reading,
+    reading: SourceRead,
     window: Arc<watch::Sender<Window>>,
     began: watch::Sender<Option<Result<Begun, StoreError>>>,
     kept: Kept,

@@ -13,26 +13,26 @@ use glance_core::digest::Hashers;
 use glance_core::image::Image;
 use glance_core::store::StoreError;
 
-use crate::streaming::resume::Splice;
+use crate::streaming::resume::ResumableRead;
 use crate::{CopyError, Replication, SpoolWhen};
 use glance_core::verified_body::{DataVerdict, Expected, checked};
 
 mod group;
 mod window;
 
-use group::Group;
+use group::SharedRead;
 
 /// One target's share of a read of the source.
 #[derive(Debug)]
-pub(crate) struct Share {
-    reading: Reading,
-    group: Option<Place>,
+pub(crate) struct Subscription {
+    reading: SourceRead,
+    group: Option<Seat>,
 }
 
 /// The place of a share in its group. The group does not wait for a dropped place.
 #[derive(Debug)]
-struct Place {
-    group: Arc<Group>,
+struct Seat {
+    group: Arc<SharedRead>,
     /// Whether the group still waits for this share to be opened.
     awaited: bool,
 }
@@ -46,30 +46,31 @@ pub(crate) struct Opened {
     pub(crate) begun: u64,
 }
 
-impl Share {
+impl Subscription {
     /// One share of the data of `image` for each of `replications`, which must have the same
     /// source. The data is read once for all shares that are opened shortly after one another. They
     /// must be polled concurrently: opening a share waits until the others are opened or dropped.
     pub(crate) fn each(replications: &[&Replication], image: &Image) -> Vec<Self> {
         let Some(first) = replications.first() else { return Vec::new() };
         let always = first.policy.spool.when == SpoolWhen::Always;
-        let readings = replications.iter().map(|replication| Reading::of(replication, image));
+        let readings = replications.iter().map(|replication| SourceRead::of(replication, image));
         if replications.len() == 1 && !always {
             return readings.map(|reading| Self { reading, group: None }).collect();
         }
-        let mut common = Reading::of(first, image);
+        let mut common = SourceRead::of(first, image);
         common.expected.also = readings.clone().flat_map(|it| it.expected.also).collect();
-        let group = Arc::new(Group::new(common, first.policy.spool.clone(), replications.len()));
-        let place = || Place { group: Arc::clone(&group), awaited: true };
+        let group =
+            Arc::new(SharedRead::new(common, first.policy.spool.clone(), replications.len()));
+        let place = || Seat { group: Arc::clone(&group), awaited: true };
         readings.map(|reading| Self { reading, group: Some(place()) }).collect()
     }
 
     /// A share that is read for one target only.
     pub(crate) fn alone(replication: &Replication, image: &Image) -> Self {
-        let reading = Reading::of(replication, image);
+        let reading = SourceRead::of(replication, image);
         let spool = &replication.policy.spool;
-        let group = (spool.when == SpoolWhen::Always).then(|| Place {
-            group: Arc::new(Group::new(reading.clone(), spool.clone(), 1)),
+        let group = (spool.when == SpoolWhen::Always).then(|| Seat {
+            group: Arc::new(SharedRead::new(reading.clone(), spool.clone(), 1)),
             awaited: true,
         });
         Self { reading, group }
@@ -100,7 +101,7 @@ impl Share {
     }
 }
 
-impl Place {
+impl Seat {
     fn leave(&mut self) {
         if std::mem::take(&mut self.awaited) {
             self.group.one_less();
@@ -108,7 +109,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Seat {
     fn drop(&mut self) {
         self.leave();
     }
@@ -116,18 +117,18 @@ impl Drop for Place {
 
 /// How to read and verify the data of one image.
 #[derive(Debug, Clone)]
-struct Reading {
-    splice: Splice,
+struct SourceRead {
+    splice: ResumableRead,
     expected: Expected,
     hashers: Hashers,
 }
 
-impl Reading {
+impl SourceRead {
     fn of(replication: &Replication, image: &Image) -> Self {
         let policy = &replication.policy;
-        let missing = policy.habits.missing(&replication.target, image);
+        let missing = policy.target_digests.missing(&replication.target, image);
         Self {
-            splice: Splice::new(&replication.source, image, policy),
+            splice: ResumableRead::new(&replication.source, image, policy),
             expected: Expected { also: missing.into_iter().collect(), ..Expected::of(image) },
             hashers: policy.hashers,
         }
@@ -164,7 +165,7 @@ mod tests {
     use tokio::time::{Instant, sleep};
 
     use super::*;
-    use crate::testing::{Flaky, data};
+    use crate::testing::{FaultySource, data};
     use crate::{Policy, Retries, Spool};
     use glance_core::store::ImageStore;
     use glance_core::store::memory::MemoryStore;
@@ -174,18 +175,18 @@ mod tests {
     const LENGTH: usize = 40 << 20;
 
     struct Setting {
-        flaky: Arc<Flaky>,
+        flaky: Arc<FaultySource>,
         image: Image,
         replications: Vec<Replication>,
     }
 
     impl Setting {
         async fn new(targets: usize, spool: Spool) -> Self {
-            let (flaky, image) = Flaky::with_image(LENGTH).await;
+            let (flaky, image) = FaultySource::with_image(LENGTH).await;
             Self::of(flaky, image, targets, spool)
         }
 
-        fn of(flaky: Flaky, image: Image, targets: usize, spool: Spool) -> Self {
+        fn of(flaky: FaultySource, image: Image, targets: usize, spool: Spool) -> Self {
             let flaky = Arc::new(flaky);
             let policy = Policy { spool, retries: Retries::NONE, ..Policy::default() };
             let replication = |number| Replication {
@@ -200,7 +201,7 @@ mod tests {
         /// The same without digests: tokio's paused clock does not advance while a digest is
         /// computed on another thread.
         async fn without_digests(targets: usize, spool: Spool) -> Self {
-            let (flaky, image) = Flaky::with_image(LENGTH).await;
+            let (flaky, image) = FaultySource::with_image(LENGTH).await;
             let image = Image { checksum: None, os_hash_value: None, ..image };
             let mut setting = Self::of(flaky, image, targets, spool);
             for replication in &mut setting.replications {
@@ -209,8 +210,8 @@ mod tests {
             setting
         }
 
-        fn shares(&self) -> Vec<Share> {
-            Share::each(&self.replications.iter().collect::<Vec<_>>(), &self.image)
+        fn shares(&self) -> Vec<Subscription> {
+            Subscription::each(&self.replications.iter().collect::<Vec<_>>(), &self.image)
         }
     }
 
@@ -218,7 +219,7 @@ mod tests {
         Spool::new(when, directory.path(), u64::MAX)
     }
 
-    async fn open(share: &mut Share) -> Opened {
+    async fn open(share: &mut Subscription) -> Opened {
         share.open(Body::empty()).await.unwrap()
     }
 
@@ -239,7 +240,10 @@ mod tests {
         Ok(taken)
     }
 
-    async fn take_all(share: &mut Share, pause: Duration) -> Result<Vec<u8>, (usize, DataFault)> {
+    async fn take_all(
+        share: &mut Subscription,
+        pause: Duration,
+    ) -> Result<Vec<u8>, (usize, DataFault)> {
         take(open(share).await, pause).await
     }
 
@@ -272,7 +276,7 @@ mod tests {
 
     #[tokio::test]
     async fn bad_data_is_completed_by_nobody() {
-        let (flaky, image) = Flaky::with_image(LENGTH).await;
+        let (flaky, image) = FaultySource::with_image(LENGTH).await;
         let image = Image { os_hash_value: Some("0".repeat(128)), ..image };
         let setting = Setting::of(flaky, image, 2, Spool::default());
         let mut shares = setting.shares();

@@ -15,26 +15,26 @@ use glance_core::transport::TransportError;
 
 use crate::planning::content_difference;
 use crate::{Policy, Retries};
-use glance_core::rate_limit::Pacing;
+use glance_core::rate_limit::BandwidthLimits;
 use glance_core::verified_body::DataFault;
 
 mod ranges;
 
-use ranges::{Broken, Parts};
+use ranges::{Broken, ParallelRanges};
 
 /// Reads the data of one image. When a read breaks off, the reader checks that the image is
 /// unchanged and requests the rest.
 #[derive(Debug, Clone)]
-pub(crate) struct Splice {
+pub(crate) struct ResumableRead {
     source: Arc<dyn ImageStore>,
     image: Arc<Image>,
     retries: Retries,
     /// Number of parts that are read at once.
     streams: usize,
-    pacing: Pacing,
+    pacing: BandwidthLimits,
 }
 
-impl Splice {
+impl ResumableRead {
     pub(crate) fn new(source: &Arc<dyn ImageStore>, image: &Image, policy: &Policy) -> Self {
         Self {
             source: Arc::clone(source),
@@ -68,7 +68,7 @@ impl Splice {
     }
 
     async fn in_one(&self, offset: u64) -> Result<Body, StoreError> {
-        let mut part = Part::new(self, offset, self.image.size);
+        let mut part = RangeReader::new(self, offset, self.image.size);
         let data = part.begin().await?;
         part.end = part.end.or(data.size().map(|size| offset.saturating_add(size)));
         let size = part.end.map(|end| end.saturating_sub(offset));
@@ -81,8 +81,8 @@ impl Splice {
 
     /// Reads several parts at once. Falls back to one read if the source does not support ranges.
     async fn in_parts(&self, offset: u64, end: u64) -> Result<Body, StoreError> {
-        let parts = match Parts::begin(self, offset, end).await {
-            Err(error) if error.kind == StoreErrorKind::NoParts => {
+        let parts = match ParallelRanges::begin(self, offset, end).await {
+            Err(error) if error.kind == StoreErrorKind::RangesUnsupported => {
                 return self.in_one(offset).await;
             }
             parts => parts?,
@@ -121,8 +121,8 @@ impl Splice {
 }
 
 /// The rest of an image's data, or of one range of it.
-struct Part {
-    splice: Splice,
+struct RangeReader {
+    splice: ResumableRead,
     /// Offset of the next byte.
     next: u64,
     /// Offset after the last byte, if known.
@@ -136,12 +136,12 @@ struct Part {
     enough: u64,
 }
 
-impl Part {
-    fn new(splice: &Splice, next: u64, end: Option<u64>) -> Self {
+impl RangeReader {
+    fn new(splice: &ResumableRead, next: u64, end: Option<u64>) -> Self {
         Self { splice: splice.clone(), next, end, bounded: false, failures: 0, enough: next }
     }
 
-    fn bounded(splice: &Splice, next: u64, end: u64) -> Self {
+    fn bounded(splice: &ResumableRead, next: u64, end: u64) -> Self {
         Self { bounded: true, ..Self::new(splice, next, Some(end)) }
     }
 
@@ -210,7 +210,7 @@ impl Part {
     }
 
     async fn ask_again(&self) -> Result<Body, BodyError> {
-        let Splice { source, image, .. } = &self.splice;
+        let ResumableRead { source, image, .. } = &self.splice;
         let now = source.get(&image.id).await?;
         match self.splice.change(&now) {
             Some(change) => Err(DataFault::Changed { got: self.next, change }.into()),
@@ -266,17 +266,21 @@ mod tests {
     use std::sync::atomic::Ordering;
 
     use super::*;
-    use crate::testing::{Flaky, Ranges, data};
-    use glance_core::transport::backoff::Pauses;
+    use crate::testing::{FaultySource, Ranges, data};
+    use glance_core::transport::backoff::Backoff;
 
     fn policy(streams: usize) -> Policy {
-        let retries = Retries { low_level: 2, pauses: Pauses::NONE, ..Retries::default() };
+        let retries = Retries { low_level: 2, pauses: Backoff::NONE, ..Retries::default() };
         Policy { retries, streams, ..Policy::default() }
     }
 
-    async fn read(flaky: &Arc<Flaky>, image: &Image, streams: usize) -> Result<Bytes, String> {
+    async fn read(
+        flaky: &Arc<FaultySource>,
+        image: &Image,
+        streams: usize,
+    ) -> Result<Bytes, String> {
         let source = Arc::clone(flaky) as Arc<dyn ImageStore>;
-        let splice = Splice::new(&source, image, &policy(streams));
+        let splice = ResumableRead::new(&source, image, &policy(streams));
         let body = splice.read(0).await.map_err(|error| error.to_string())?;
         assert_eq!(body.size(), image.size);
         body.collect(usize::MAX).await.map_err(|error| error.to_string())
@@ -285,7 +289,7 @@ mod tests {
     #[tokio::test]
     async fn what_broke_off_goes_on_where_it_broke_off() {
         let length = 3 << 20;
-        let (flaky, image) = Flaky::with_image(length).await;
+        let (flaky, image) = FaultySource::with_image(length).await;
         let flaky = Arc::new(flaky.breaks(20, 100_000));
         assert!(read(&flaky, &image, 1).await.unwrap() == data(length));
         assert_eq!((flaky.given(), flaky.asked()), (length as u64, 21));
@@ -295,7 +299,7 @@ mod tests {
 
     #[tokio::test]
     async fn without_a_new_byte_there_is_an_end_to_it() {
-        let (flaky, image) = Flaky::with_image(1000).await;
+        let (flaky, image) = FaultySource::with_image(1000).await;
         let flaky = Arc::new(flaky.breaks(3, 0));
         let error = read(&flaky, &image, 1).await.unwrap_err();
         assert_eq!((error.as_str(), flaky.asked()), ("it broke off on purpose", 3));
@@ -308,7 +312,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_byte_now_and_then_is_no_reason_to_ask_for_ever() {
-        let (flaky, image) = Flaky::with_image(1000).await;
+        let (flaky, image) = FaultySource::with_image(1000).await;
         let flaky = Arc::new(flaky.breaks(1000, 1));
         let error = read(&flaky, &image, 1).await.unwrap_err();
         assert_eq!((error.as_str(), flaky.asked()), ("the data ended early", 3));
@@ -316,14 +320,14 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_of_another_image_is_read() {
-        let (flaky, image) = Flaky::with_image(1000).await;
+        let (flaky, image) = FaultySource::with_image(1000).await;
         let flaky = Arc::new(flaky.breaks(1, 400));
         let other = Image { checksum: Some("0".repeat(32)), os_hash_value: None, ..image };
         let error = read(&flaky, &other, 1).await.unwrap_err();
         assert!(error.starts_with("the source changed the image after 400 bytes: its checksum"));
         assert_eq!(flaky.asked(), 1);
-        let gone = Flaky::with_image(1000).await.0.breaks(1, 400);
-        let image = Flaky::with_image(1000).await.1;
+        let gone = FaultySource::with_image(1000).await.0.breaks(1, 400);
+        let image = FaultySource::with_image(1000).await.1;
         let error = read(&Arc::new(gone), &image, 1).await.unwrap_err();
         assert!(error.contains("there is no such image"), "{error}");
     }
@@ -331,7 +335,7 @@ mod tests {
     #[tokio::test]
     async fn parts_that_are_read_at_once_come_in_order_and_outlive_breaks() {
         let length = 5 * usize::try_from(ranges::LENGTH).unwrap() + 12_345;
-        let (flaky, image) = Flaky::with_image(length).await;
+        let (flaky, image) = FaultySource::with_image(length).await;
         let flaky = Arc::new(flaky.breaks(7, 1_000_000));
         assert!(read(&flaky, &image, 3).await.unwrap() == data(length));
         assert_eq!((flaky.given(), flaky.asked()), (length as u64, 6 + 7));
@@ -342,8 +346,8 @@ mod tests {
     #[tokio::test]
     async fn a_source_without_parts_is_read_in_one() {
         let length = 3 * usize::try_from(ranges::LENGTH).unwrap();
-        let (flaky, image) = Flaky::with_image(length).await;
-        let flaky = Arc::new(Flaky { ranges: Ranges::NotInTheMiddle, ..flaky });
+        let (flaky, image) = FaultySource::with_image(length).await;
+        let flaky = Arc::new(FaultySource { ranges: Ranges::NotInTheMiddle, ..flaky });
         assert!(read(&flaky, &image, 2).await.unwrap() == data(length));
         assert_eq!(flaky.given(), length as u64);
     }
@@ -351,7 +355,7 @@ mod tests {
     #[tokio::test]
     async fn a_record_that_promises_too_much_is_no_reason_to_ask_for_ever() {
         for streams in [1, 2] {
-            let (flaky, image) = Flaky::with_image(9 << 20).await;
+            let (flaky, image) = FaultySource::with_image(9 << 20).await;
             let flaky = Arc::new(flaky);
             let image = Image { size: Some(20 << 20), ..image };
             let read = read(&flaky, &image, streams).await;
@@ -367,7 +371,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_failure_before_the_first_byte_is_no_end_of_an_empty_image() {
-        let (flaky, image) = Flaky::with_image(1000).await;
+        let (flaky, image) = FaultySource::with_image(1000).await;
         let flaky = Arc::new(flaky.breaks(1, 0));
         let error = read(&flaky, &undigested(image, 0), 1).await.unwrap_err();
         assert!(error.contains("its size was 0 and is 1000"), "{error}");
@@ -375,7 +379,7 @@ mod tests {
 
     #[tokio::test]
     async fn without_a_digest_nothing_behind_the_parts_is_left_unread() {
-        let (flaky, image) = Flaky::with_image(20 << 20).await;
+        let (flaky, image) = FaultySource::with_image(20 << 20).await;
         let flaky = Arc::new(flaky);
         let read = read(&flaky, &undigested(image, 19 << 20), 2).await.unwrap();
         assert_eq!((read.len(), flaky.asked()), (20 << 20, 1));

@@ -9,12 +9,12 @@ use glance_core::body::Body;
 use glance_core::error::BodyError;
 use glance_core::store::{StoreError, StoreErrorKind};
 
-use super::{Part, Splice, kind_of};
+use super::{RangeReader, ResumableRead, kind_of};
 
 /// A byte range of an image's data, read as several concurrent parts. Memory holds one part per
 /// stream, plus the part that is being delivered.
-pub(crate) struct Parts {
-    splice: Splice,
+pub(crate) struct ParallelRanges {
+    splice: ResumableRead,
     /// The offset of the first part that has not been requested yet.
     next: u64,
     end: u64,
@@ -31,9 +31,13 @@ pub(crate) enum Broken {
     Failed(BodyError),
 }
 
-impl Parts {
-    pub(crate) async fn begin(splice: &Splice, offset: u64, end: u64) -> Result<Self, StoreError> {
-        let mut first = Part::bounded(splice, offset, end.min(offset + LENGTH));
+impl ParallelRanges {
+    pub(crate) async fn begin(
+        splice: &ResumableRead,
+        offset: u64,
+        end: u64,
+    ) -> Result<Self, StoreError> {
+        let mut first = RangeReader::bounded(splice, offset, end.min(offset + LENGTH));
         let data = first.begin().await?;
         Ok(Self {
             splice: splice.clone(),
@@ -55,7 +59,7 @@ impl Parts {
             let Some(part) = self.under_way.pop_front() else { return Ok(None) };
             match part.await.unwrap_or_else(|ended| Err(ended.into())) {
                 Ok(read) => self.read = read,
-                Err(error) if kind_of(&*error) == Some(StoreErrorKind::NoParts) => {
+                Err(error) if kind_of(&*error) == Some(StoreErrorKind::RangesUnsupported) => {
                     self.under_way.clear();
                     return Err(Broken::Whole(self.passed));
                 }
@@ -67,7 +71,7 @@ impl Parts {
     fn start(&mut self) {
         while self.under_way.len() < self.splice.streams && self.next < self.end {
             let end = self.end.min(self.next + LENGTH);
-            let mut part = Part::bounded(&self.splice, self.next, end);
+            let mut part = RangeReader::bounded(&self.splice, self.next, end);
             self.under_way.push_back(Task::start(async move {
                 let data = part.begin().await?;
                 whole(part, data).await
@@ -77,7 +81,7 @@ impl Parts {
     }
 }
 
-async fn whole(mut part: Part, mut data: Body) -> Result<VecDeque<Bytes>, BodyError> {
+async fn whole(mut part: RangeReader, mut data: Body) -> Result<VecDeque<Bytes>, BodyError> {
     let mut chunks = VecDeque::new();
     while let Some(chunk) = part.next(&mut data).await? {
         chunks.push_back(chunk);

@@ -15,8 +15,8 @@ use glance_core::store::memory::MemoryStore;
 use glance_core::transport::{Transport, TransportError};
 use http::{Request, Response, StatusCode};
 use replicator_engine::{
-    ContentCheck, CopyError, Delivery, Fallback, Origin, Outcome, Placement, Policy, Replication,
-    State,
+    ContentCheck, CopyError, DeliveryOptions, Fallback, ImportSource, Outcome, Placement, Policy,
+    Replication, State,
 };
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
@@ -166,7 +166,7 @@ async fn what_the_target_would_refuse_is_refused_before() {
     let replication = replication(&scene, source, &format!("{url}/{{id}}"));
     let mut failed = 0;
     let observe = |outcome: Outcome| {
-        assert!(matches!(outcome.result, Err(CopyError::Unfit { .. })), "{outcome:?}");
+        assert!(matches!(outcome.result, Err(CopyError::FormatRejected { .. })), "{outcome:?}");
         failed += 1;
     };
     replication.run(observe).await.unwrap();
@@ -176,9 +176,9 @@ async fn what_the_target_would_refuse_is_refused_before() {
 
 fn replication(scene: &Scene, source: Arc<MemoryStore>, template: &str) -> Replication {
     let glance = Arc::new(scene.b.clone());
-    let delivery = Delivery {
+    let delivery = DeliveryOptions {
         target: glance.clone(),
-        origin: Some(Origin::Web(template.parse().unwrap())),
+        origin: Some(ImportSource::Web(template.parse().unwrap())),
         fallback: Fallback::Stream,
         placement: Placement::default(),
     };
