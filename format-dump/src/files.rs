@@ -145,6 +145,11 @@ pub(crate) fn is_full(error: &io::Error) -> bool {
 /// mistakes it for an image.
 pub(crate) const LOCK: &str = ".glance-replicator.lock";
 
+/// The suffixes of an image's files, after its id.
+pub(crate) const RECORD: &str = ".json";
+/// Marks the data next to it as invalid: the writer of a stream failed on it.
+pub(crate) const FAILED: &str = ".failed";
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -11,7 +11,7 @@ use glance_core::{Image, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::directory::RECORD;
+use crate::files::RECORD;
 use crate::limits::{self, LONGEST};
 use crate::{Name, files};
 

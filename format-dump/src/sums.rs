@@ -6,7 +6,7 @@ use glance_core::StoreError;
 use glance_core::digest::{Algorithm, Hasher, Hashers, hex};
 use glance_core::dir::{Dir, NewFile};
 
-use crate::directory::{FAILED, RECORD};
+use crate::files::{FAILED, RECORD};
 use crate::limits::LONGEST;
 use crate::record::{Record, read_record};
 use crate::{Name, extras, files};

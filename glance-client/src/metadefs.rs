@@ -17,7 +17,8 @@ use glance_core::metadefs::{MetadefStore, Namespace, NamespaceDifference, Part};
 use glance_core::store::{StoreError, StoreErrorKind};
 
 use super::GlanceStore;
-use super::listing::{HINT, next_query};
+use super::listing::next_query;
+use super::request::HINT;
 use crate::request::{Client, Operation};
 
 #[async_trait]

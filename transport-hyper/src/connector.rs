@@ -18,6 +18,7 @@ use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio::time::{Instant, timeout_at};
 use tower_service::Service;
 
+use crate::address::{endpoint, port};
 use crate::failure::Judgement;
 use crate::fill::Fill;
 use crate::proxy::{Proxies, Proxy};
@@ -261,18 +262,6 @@ impl Write for Wire {
     fn is_write_vectored(&self) -> bool {
         self.io.is_write_vectored()
     }
-}
-
-/// Formats the server of a URI for messages.
-pub(crate) fn endpoint(uri: &Uri) -> String {
-    let host = uri.host().unwrap_or("(no host)");
-    format!("{}://{host}:{}", uri.scheme_str().unwrap_or("http"), port(uri))
-}
-
-/// The port of a URI, or the default port of its scheme.
-pub(crate) fn port(uri: &Uri) -> u16 {
-    let usual = if uri.scheme_str() == Some("https") { 443 } else { 80 };
-    uri.port_u16().unwrap_or(usual)
 }
 
 const BUFFER: usize = 128 * 1024;

@@ -12,7 +12,7 @@ use glance_core::body::Body;
 use glance_core::error::BodyError;
 use tokio::time::Instant;
 
-use crate::client::ClientOptions;
+use crate::options::ClientOptions;
 
 /// State shared between the request body, which hyper owns, and the code that waits for the
 /// response.

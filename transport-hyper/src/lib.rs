@@ -2,6 +2,10 @@
 //! timeouts, built on hyper. The crate depends on no TLS library: it delegates each handshake to a
 //! [`TlsBackend`], and [`TlsAcceptor`] is the equivalent for servers.
 
+mod address;
+
+mod options;
+
 mod tls;
 
 mod proxy;
@@ -18,8 +22,9 @@ mod exchange;
 
 mod failure;
 
-pub use client::{ClientOptions, HyperTransport};
+pub use client::HyperTransport;
 pub use failure::io_reason;
+pub use options::ClientOptions;
 pub use proxy::{Proxies, Proxy, ProxyError};
 pub use tls::{
     HandshakeError, HandshakeFault, Inspection, Io, TlsAcceptor, TlsBackend, TlsSession,

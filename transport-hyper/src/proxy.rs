@@ -6,7 +6,7 @@ use glance_core::transport::{TransportError, TransportErrorKind};
 use http::{HeaderValue, StatusCode, Uri};
 use hyper_util::client::proxy::matcher::Matcher;
 
-use crate::connector::{endpoint, port};
+use crate::address::{endpoint, port};
 
 /// The proxies to use; none by default. `Debug` shows no password.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

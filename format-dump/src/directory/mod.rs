@@ -18,6 +18,7 @@ use glance_core::{Body, ImageStore, Selection, StoreError};
 use crate::blob::share::Index;
 use crate::blob::{self, Blob, PARTIAL, READ, WRITE};
 use crate::files::Ids;
+use crate::files::{FAILED, RECORD};
 use crate::manifest::unfinish;
 use crate::record::{Encoding, Expected, Record, read_record};
 use crate::{Name, files};
@@ -396,10 +397,6 @@ impl fmt::Display for Directory {
     }
 }
 
-/// The suffixes of an image's files, after its id.
-pub(crate) const RECORD: &str = ".json";
-/// Marks the data next to it as invalid: the writer of a stream failed on it.
-pub(crate) const FAILED: &str = ".failed";
 /// The suffixes of all files of an image, the record first.
 const FILES: &[&str] = &[RECORD, ".img", ".img.partial", ".img.zst", ".img.zst.partial", FAILED];
 

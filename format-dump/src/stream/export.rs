@@ -17,7 +17,7 @@ use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::tar::{self, Entry};
 use super::{Beside, failed, refers_to_others};
-use crate::directory::{FAILED, RECORD};
+use crate::files::{FAILED, RECORD};
 use crate::manifest::{self, Manifest};
 use crate::record::{Encoding, Record};
 use crate::{extras, sums};

@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, BufReader};
 
 use super::tar::{self, Entry, invalid};
 use super::{Beside, NAME, failed, refers_to_others};
-use crate::directory::{FAILED, RECORD};
+use crate::files::{FAILED, RECORD};
 use crate::limits::{LONGEST, Values};
 use crate::manifest::{self, Manifest};
 use crate::record::{Encoding, Record};

@@ -12,7 +12,8 @@ use glance_core::sampling::Sample;
 use glance_core::selection::Subset;
 use glance_core::store::StoreErrorKind;
 
-use crate::directory::{Directory, FAILED, RECORD};
+use crate::directory::Directory;
+use crate::files::{FAILED, RECORD};
 use crate::limits::LONGEST;
 use crate::manifest::Manifest;
 use crate::record::{Stored, read_record};

@@ -16,7 +16,7 @@ use glance_core::selection::Selection;
 use glance_core::store::{ImageStream, StoreError, StoreErrorKind, listed_id};
 
 use super::query::Queries;
-use crate::request::{Client, Operation};
+use crate::request::{Client, HINT, Operation};
 
 mod pages;
 
@@ -152,9 +152,6 @@ pub(super) fn next_query(endpoint: &str, link: &str) -> Result<String, String> {
     }
     next.query().map(str::to_owned).ok_or_else(unusable)
 }
-
-pub(super) const HINT: &str =
-    "look at what stands before Glance, and whether the address is that of a Glance";
 
 #[cfg(test)]
 mod tests {

@@ -4,7 +4,6 @@ use bytes::Bytes;
 use http::Response;
 use serde::de::DeserializeOwned;
 
-use crate::listing::HINT;
 use crate::status;
 use glance_core::body::{Body, TooLong};
 use glance_core::error::BodyError;
@@ -164,3 +163,6 @@ const ODD_RECORD: &str = "have the server's administrator correct the record, or
 
 /// Bytes of a rejection to read: schema violations quote the whole schema.
 const REFUSAL_LIMIT: usize = 256 * 1024;
+
+pub(crate) const HINT: &str =
+    "look at what stands before Glance, and whether the address is that of a Glance";

@@ -22,6 +22,8 @@ use crate::record_stream::LONGEST;
 
 mod answer;
 
+pub(crate) use answer::HINT;
+
 pub(super) use answer::BROKE_OFF;
 
 use answer::DID_NOT_COME;

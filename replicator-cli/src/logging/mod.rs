@@ -66,6 +66,9 @@ fn append_to(path: &Path) -> Result<Mutex<File>, CliError> {
 
 const OUR_CRATES: &[&str] = &[
     "glance_core",
+    "keystone_auth",
+    "glance_client",
+    "replicator_engine",
     "transport_hyper",
     "transport_rustls",
     "transport_native",

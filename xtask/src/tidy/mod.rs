@@ -1,12 +1,16 @@
 //! `cargo xtask tidy`: the invariants of ARCHITECTURE.md that a program can check.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
 
-use crate::failure::{Context, Failure};
+use crate::failure::Failure;
 use crate::say::say;
 use crate::shell::cargo_output;
-use crate::workspace;
+
+mod direction;
+mod names;
+mod source;
+
+use source::Source;
 
 /// Checks all invariants. The error lists every breach.
 pub(crate) fn run() -> Result<(), Failure> {
@@ -14,10 +18,15 @@ pub(crate) fn run() -> Result<(), Failure> {
     for (number, package, features, forbidden) in TREES {
         breaches.extend(tree_breaches(*number, package, features, forbidden)?);
     }
-    for source in sources(&workspace::root())? {
-        let text = fs::read_to_string(&source).context(|| source.display().to_string())?;
-        breaches.extend(source_breaches(&source, &text));
+    let sources = Source::all()?;
+    for Source { name, text } in &sources {
+        breaches.extend(source_breaches(name, text));
     }
+    breaches.extend(direction::breaches(&sources));
+    breaches.extend(names::doubled_types(&sources));
+    breaches.extend(names::crowded_folders(sources.iter().map(|source| &*source.name)));
+    breaches.extend(names::unlogged_crates(&sources));
+    say_sizes(&sources);
     match breaches.is_empty() {
         true => {
             say("tidy: the invariants hold");
@@ -45,9 +54,18 @@ fn tree_breaches(
     Ok(found.into_iter().map(breach).collect())
 }
 
-fn source_breaches(path: &Path, text: &str) -> Vec<String> {
-    let relative = path.strip_prefix(workspace::root()).unwrap_or(path);
-    let name = relative.to_string_lossy();
+/// Says how many lines each crate has, tests and conformance suites left out.
+fn say_sizes(sources: &[Source]) {
+    let mut lines: BTreeMap<&str, usize> = BTreeMap::new();
+    for (package, count) in sources.iter().filter_map(Source::program_lines) {
+        *lines.entry(package).or_default() += count;
+    }
+    for (package, count) in lines {
+        say(format_args!("{package:18} {count:6} lines"));
+    }
+}
+
+fn source_breaches(name: &str, text: &str) -> Vec<String> {
     let mut breaches = Vec::new();
     if name.starts_with("replicator-cli/src") {
         // The `compile_error!` in lib.rs for a build without TLS is permitted: its `cfg(not(...))`
@@ -71,23 +89,7 @@ fn source_breaches(path: &Path, text: &str) -> Vec<String> {
     breaches
 }
 
-/// Lists every Rust file of the workspace.
-fn sources(directory: &Path) -> Result<Vec<PathBuf>, Failure> {
-    let mut found = Vec::new();
-    let entries = fs::read_dir(directory).context(|| directory.display().to_string())?;
-    for entry in entries {
-        let path = entry.context(|| directory.display().to_string())?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if path.is_dir() && name != "target" && !name.starts_with('.') {
-            found.extend(sources(&path)?);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            found.push(path);
-        }
-    }
-    Ok(found)
-}
-
-/// Invariant, package, features, and the packages forbidden in the tree.
+/// Invariant, package, features, and what must not be in the tree.
 const TREES: &[(u8, &str, &str, &[&str])] = &[
     (
         1,
