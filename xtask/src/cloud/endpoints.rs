@@ -4,10 +4,10 @@ use std::fs;
 
 use serde_json::{Map, Value, json};
 
-use super::glance::Glance;
-use super::keystone::Keystone;
 use super::layout::{HOST, Layout, Port};
-use super::nginx::SERVERS;
+use crate::cloud::services::glance::Glance;
+use crate::cloud::services::keystone::Keystone;
+use crate::cloud::services::nginx::SERVERS;
 use crate::failure::{Context, Failure};
 
 /// Writes `endpoints.json` to the cloud's directory.

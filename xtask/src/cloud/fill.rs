@@ -1,9 +1,10 @@
 //! Many records in a Glance, written directly to its database, so that thousands take seconds.
 
 use super::config::secret;
-use super::glance::Glance;
 use super::layout::Layout;
-use super::{packages, postgres};
+use super::packages;
+use crate::cloud::services::glance::Glance;
+use crate::cloud::services::postgres;
 use crate::failure::Failure;
 use crate::say::say;
 

@@ -8,18 +8,13 @@ mod command;
 mod config;
 mod endpoints;
 mod fill;
-mod glance;
-mod keystone;
 mod layout;
-mod memcached;
-mod nginx;
 mod packages;
 mod pki;
-mod postgres;
 mod process;
 mod record;
 mod reset;
-mod uwsgi;
+mod services;
 
 use std::fs::{self, File};
 use std::thread::{self, ScopedJoinHandle};
@@ -33,10 +28,11 @@ use crate::say::{print, say};
 use crate::workspace;
 pub(crate) use command::sheltered;
 use config::Secret;
-use glance::Glance;
-use keystone::Keystone;
 use layout::Layout;
 use process::Service;
+use services::glance::Glance;
+use services::keystone::Keystone;
+use services::{keystone, memcached, nginx, postgres};
 
 /// The arguments of `cargo xtask cloud`.
 #[derive(Args)]

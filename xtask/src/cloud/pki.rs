@@ -6,9 +6,9 @@ use std::path::Path;
 use tests::pki::{Authority, Issued, Leaf, Validity, self_signed};
 
 use super::config::write_private;
-use super::glance::Glance;
-use super::keystone::Keystone;
 use super::layout::Layout;
+use crate::cloud::services::glance::Glance;
+use crate::cloud::services::keystone::Keystone;
 use crate::failure::{Context, Failure};
 use crate::once::once;
 

@@ -4,9 +4,10 @@ use std::fs;
 use std::path::Path;
 
 use super::config::secret;
-use super::glance::Glance;
 use super::layout::Layout;
-use super::{packages, postgres};
+use super::packages;
+use crate::cloud::services::glance::Glance;
+use crate::cloud::services::postgres;
 use crate::failure::{Context, Failure};
 use crate::say::say;
 

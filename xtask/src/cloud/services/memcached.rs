@@ -1,11 +1,11 @@
 //! memcached, in which Keystone and Glance cache validated tokens. Each Keystone has its own,
 //! because both would use the same keys.
 
-use super::command::detached;
 use super::keystone::Keystone;
-use super::layout::{HOST, Layout};
-use super::packages::Programs;
-use super::process::{Ready, Service};
+use crate::cloud::command::detached;
+use crate::cloud::layout::{HOST, Layout};
+use crate::cloud::packages::Programs;
+use crate::cloud::process::{Ready, Service};
 
 /// The memcached service of a Keystone.
 pub(crate) fn service(layout: &Layout, programs: &Programs, keystone: Keystone) -> Service {

@@ -6,12 +6,12 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value, json};
 
-use super::command::{finish, sheltered};
-use super::config::{Installed, Secret, Values};
 use super::glance::Glance;
-use super::layout::{Layout, Port};
-use super::process::{Ready, Service};
 use super::uwsgi::{self, Application};
+use crate::cloud::command::{finish, sheltered};
+use crate::cloud::config::{Installed, Secret, Values};
+use crate::cloud::layout::{Layout, Port};
+use crate::cloud::process::{Ready, Service};
 use crate::failure::{Context, Failure};
 use crate::once::once;
 use crate::say::say;
@@ -168,5 +168,5 @@ pub(crate) fn fill_catalogues(layout: &Layout, secret: &Secret) -> Result<(), Fa
     })
 }
 
-const TEMPLATE: &str = include_str!("../../cloud/keystone.conf");
-const CATALOGUE: &str = include_str!("../../cloud/catalogue.py");
+const TEMPLATE: &str = include_str!("../../../cloud/keystone.conf");
+const CATALOGUE: &str = include_str!("../../../cloud/catalogue.py");

@@ -4,12 +4,12 @@ use std::fs;
 
 use clap::ValueEnum;
 
-use super::command::{finish, sheltered};
-use super::config::{Installed, Secret, Values};
 use super::keystone::Keystone;
-use super::layout::{HOST, Layout, Port};
-use super::process::{Ready, Service};
 use super::uwsgi::{self, Application};
+use crate::cloud::command::{finish, sheltered};
+use crate::cloud::config::{Installed, Secret, Values};
+use crate::cloud::layout::{HOST, Layout, Port};
+use crate::cloud::process::{Ready, Service};
 use crate::failure::{Context, Failure};
 use crate::once::once;
 use crate::say::say;
@@ -205,5 +205,5 @@ impl Glance {
     }
 }
 
-const API: &str = include_str!("../../cloud/glance-api.conf");
-const IMPORT: &str = include_str!("../../cloud/glance-image-import.conf");
+const API: &str = include_str!("../../../cloud/glance-api.conf");
+const IMPORT: &str = include_str!("../../../cloud/glance-image-import.conf");

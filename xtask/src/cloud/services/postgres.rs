@@ -8,13 +8,13 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio, id};
 
-use super::command::{detached, finish, sheltered, tail};
-use super::config::{Secret, Values, write_private};
 use super::glance::Glance;
 use super::keystone::Keystone;
-use super::layout::{HOST, Layout, Port};
-use super::packages::Programs;
-use super::process::{self, Ready, Service};
+use crate::cloud::command::{detached, finish, sheltered, tail};
+use crate::cloud::config::{Secret, Values, write_private};
+use crate::cloud::layout::{HOST, Layout, Port};
+use crate::cloud::packages::Programs;
+use crate::cloud::process::{self, Ready, Service};
 use crate::failure::{Context, Failure};
 use crate::say::say;
 
@@ -193,4 +193,4 @@ impl User {
     }
 }
 
-const CONFIGURATION: &str = include_str!("../../cloud/postgresql.conf");
+const CONFIGURATION: &str = include_str!("../../../cloud/postgresql.conf");

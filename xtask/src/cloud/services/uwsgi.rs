@@ -1,9 +1,9 @@
 //! uWSGI, which runs Keystone and Glance.
 
-use super::command::detached;
-use super::config::{Installed, Values};
-use super::layout::{Layout, Port};
-use super::process::{Ready, Service};
+use crate::cloud::command::detached;
+use crate::cloud::config::{Installed, Values};
+use crate::cloud::layout::{Layout, Port};
+use crate::cloud::process::{Ready, Service};
 use crate::failure::Failure;
 
 /// A Python web application.
@@ -42,4 +42,4 @@ pub(crate) fn service(layout: &Layout, application: Application) -> Result<Servi
     })
 }
 
-const TEMPLATE: &str = include_str!("../../cloud/uwsgi.ini");
+const TEMPLATE: &str = include_str!("../../../cloud/uwsgi.ini");

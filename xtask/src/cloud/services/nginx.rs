@@ -3,11 +3,11 @@
 
 use std::fs;
 
-use super::command::detached;
-use super::config::Values;
-use super::layout::{Layout, Port};
-use super::packages::Programs;
-use super::process::{Ready, Service};
+use crate::cloud::command::detached;
+use crate::cloud::config::Values;
+use crate::cloud::layout::{Layout, Port};
+use crate::cloud::packages::Programs;
+use crate::cloud::process::{Ready, Service};
 use crate::failure::{Context, Failure};
 
 /// An HTTPS server of nginx, in front of one service.
@@ -57,5 +57,5 @@ pub(crate) fn service(layout: &Layout, programs: &Programs) -> Result<Service, F
     })
 }
 
-const CONFIGURATION: &str = include_str!("../../cloud/nginx.conf");
-const SERVER: &str = include_str!("../../cloud/nginx-server.conf");
+const CONFIGURATION: &str = include_str!("../../../cloud/nginx.conf");
+const SERVER: &str = include_str!("../../../cloud/nginx-server.conf");
