@@ -143,6 +143,7 @@ impl DataVerdict {
 
     /// The result for one of several consumers of the same data: it shares the digests and can have
     /// a fault of its own.
+    #[must_use]
     pub fn shared(&self) -> Self {
         Self { digests: self.digests.clone(), fault: Arc::default() }
     }

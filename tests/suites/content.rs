@@ -68,7 +68,7 @@ async fn what_is_refused_is_never_sent() {
     for (outcome, case) in outcomes.iter().map(|outcome| (outcome, find(&outcome.image))) {
         match &outcome.result {
             Err(CopyError::FormatRejected { .. }) => {
-                assert!(matches!(case.verdict, Verdict::Refused(_)))
+                assert!(matches!(case.verdict, Verdict::Refused(_)));
             }
             Ok(Done::Copied) => assert!(matches!(case.verdict, Verdict::Accepted | Verdict::Late)),
             result => panic!("{}: {result:?}", case.name),

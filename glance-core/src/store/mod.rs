@@ -243,6 +243,7 @@ impl StoreError {
 
     /// A copy of the error, for another caller that waited for the same operation. The copy's
     /// source is the text of all causes.
+    #[must_use]
     pub fn repeated(&self) -> Self {
         let causes = std::iter::successors(self.source(), |&error| error.source());
         let causes: Vec<String> = causes.map(ToString::to_string).collect();

@@ -176,9 +176,8 @@ pub struct Doctor {
 /// Options of every command that connects to a server, before or after the command.
 #[derive(Debug, ClapArgs)]
 pub struct Options {
-    /// Do not copy these fields and properties, separated by spaces (default: created_at date
-    /// deleted_at location updated_at)
-    #[arg(short = 'D', long, global = true, value_name = "FIELDS", default_value = NOT_COPIED, hide_default_value = true, overrides_with = "dontreplicate")]
+    /// Do not copy these fields and properties, separated by spaces
+    #[arg(short = 'D', long, global = true, value_name = "FIELDS", default_value = NOT_COPIED, overrides_with = "dontreplicate")]
     pub dontreplicate: String,
     /// Copy only records, without image data: `dump` writes the records of all images, other
     /// commands update those of images that the target already holds

@@ -136,7 +136,7 @@ fn text(outcome: &NamespaceOutcome, word: &str) {
     match outcome.state {
         NamespaceState::Same => tracing::info!("in place: namespace {name}"),
         NamespaceState::Extra => {
-            out!("{word}: namespace {name}: only the target has it, where it stays")
+            out!("{word}: namespace {name}: only the target has it, where it stays");
         }
         _ => out!("{word}: namespace {name}"),
     }
