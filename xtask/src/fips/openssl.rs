@@ -19,7 +19,7 @@ pub(crate) const WITHOUT_PROVIDER: Configuration = "/etc/ssl/openssl-without-pro
 /// The FIPS provider is preferred, but the default provider serves the algorithms it lacks.
 pub(crate) const PREFERRED: Configuration = "/etc/ssl/openssl-preferred.cnf";
 
-/// Activates the FIPS provider, as the README says.
+/// Activates the FIPS provider, as docs/build.md says.
 pub(crate) fn activate(root: &Root) -> Result<(), Failure> {
     let debian = root.path(DEBIAN);
     if !debian.exists() {
