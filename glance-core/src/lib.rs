@@ -17,7 +17,6 @@ pub mod error;
 pub mod file_lock;
 pub mod image;
 pub mod metadefs;
-pub mod plain_http;
 pub mod project;
 pub mod rate_limit;
 pub mod record_schema;

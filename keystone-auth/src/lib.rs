@@ -11,7 +11,9 @@ pub mod auth;
 mod catalogue;
 mod config;
 mod keystone;
+pub mod plain_http;
 mod project_lookup;
+pub mod redirect;
 mod session;
 mod version_discovery;
 

@@ -13,10 +13,10 @@ use url::Url;
 use glance_core::body::Body;
 use glance_core::image::{Image, ImageId};
 use glance_core::store::{StoreError, StoreErrorKind};
-use glance_core::transport::redirect::{self, Unanswered};
 use glance_core::transport::{Optional, RetryCount, Transport};
 use keystone_auth::Session;
 use keystone_auth::auth::AuthHeaders;
+use keystone_auth::redirect::{self, Unanswered};
 
 use crate::record_stream::LONGEST;
 

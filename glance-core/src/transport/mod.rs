@@ -14,7 +14,6 @@ pub mod backoff;
 mod circuit_breaker;
 mod optional;
 mod rate_limit;
-pub mod redirect;
 mod request_id;
 mod retry;
 mod retry_after;

@@ -5,10 +5,10 @@ use http::{Request, Response, StatusCode};
 use serde::de::DeserializeOwned;
 use url::Url;
 
+use crate::redirect::{self, Unanswered};
 use crate::{SignInError, SignInErrorKind};
 use glance_core::body::{Body, TooLong};
 use glance_core::error::BodyError;
-use glance_core::transport::redirect::{self, Unanswered};
 use glance_core::transport::{Idempotent, Transport, TransportErrorKind, request_id};
 
 /// Maximum bytes of a response. The catalogue of a large cloud has about 100 KiB.

@@ -34,7 +34,7 @@ pub use token_lookup::GivenToken;
 
 use super::catalogue::Service;
 use super::{SignInError, SignInErrorKind};
-use glance_core::plain_http;
+use crate::plain_http;
 use glance_core::transport::Transport;
 
 pub(super) use exchange::{LIST, exchange, exchange_within, unexpected};

@@ -14,9 +14,9 @@ use super::{AuthPlugin, Grant, Renewal, device};
 use crate::auth::exchange::{exchange, parse, unexpected};
 use crate::auth::oidc_provider::{Access, Form, access_token, is_https, protocol, provider_at};
 use crate::auth::token_api::Tokens;
+use crate::plain_http;
 use crate::{Scope, SignInError, SignInErrorKind};
 use glance_core::body::Body;
-use glance_core::plain_http;
 use glance_core::transport::Transport;
 
 /// `v3oidcpassword`, `v3oidcclientcredentials`, `v3oidcaccesstoken` and `v3oidcdeviceauthz`.

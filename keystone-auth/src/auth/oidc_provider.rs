@@ -14,9 +14,9 @@ use url::{Url, form_urlencoded};
 use super::{OidcClient, Validity, sensitive};
 use crate::auth::exchange::{exchange, parse, unexpected};
 use crate::auth::fixed_token::basic;
+use crate::plain_http;
 use crate::{SignInError, SignInErrorKind};
 use glance_core::body::Body;
-use glance_core::plain_http;
 use glance_core::transport::Transport;
 
 /// A token issued by the provider.

@@ -15,9 +15,9 @@ use url::Url;
 use super::{AuthHeaders, Grant, Renewal, TokenScope, Validity, exposed, sensitive};
 use crate::auth::exchange::{exchange, parse, unexpected};
 use crate::catalogue::{Service, useful};
+use crate::plain_http;
 use crate::{Domain, Scope, SignInError, SignInErrorKind};
 use glance_core::body::Body;
-use glance_core::plain_http;
 use glance_core::transport::{Optional, Transport, request_id};
 
 /// The token API of one Keystone.

@@ -11,8 +11,8 @@ use url::Url;
 use super::auth::{AuthHeaders, AuthPlugin, Grant, Renewal, TokenScope};
 use super::catalogue::{self, ImageService, catalogue_error};
 use super::{SignInError, SignInErrorKind};
+use crate::plain_http;
 use crate::version_discovery;
-use glance_core::plain_http;
 use glance_core::transport::Transport;
 
 /// How long a rejection is remembered. Callers that wait for the same sign-in get the same error

@@ -43,7 +43,6 @@ const MODULES: &[(&str, &[&str])] = &[
             "record_schema",
             "content_format",
             "dir",
-            "plain_http",
             "digest",
             "file_lock",
             "body",
@@ -62,6 +61,8 @@ const MODULES: &[(&str, &[&str])] = &[
     (
         "keystone-auth",
         &[
+            "plain_http",
+            "redirect",
             "catalogue",
             "auth",
             "config",

@@ -1,9 +1,9 @@
 //! Refuses TLS options that have no effect, because an operator who gives one relies on it.
 
 use glance_core::TERMINAL;
-use glance_core::plain_http::{is_exposed, is_plain};
 use http::Uri;
 use keystone_auth::Cloud;
+use keystone_auth::plain_http::{is_exposed, is_plain};
 use transport_hyper::Proxies;
 use url::Url;
 

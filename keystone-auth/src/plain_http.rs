@@ -2,7 +2,7 @@
 
 use url::{Host, Url};
 
-use crate::TERMINAL;
+use glance_core::TERMINAL;
 
 /// Whether others can read what is sent to `url`: it uses http and is not on this machine.
 pub fn is_exposed(url: &Url) -> bool {

@@ -3,8 +3,8 @@
 use http::{Method, Request, Response, Uri, header};
 use url::Url;
 
-use crate::body::Body;
-use crate::transport::{Transport, TransportError};
+use glance_core::body::Body;
+use glance_core::transport::{Transport, TransportError};
 
 /// The reason why a request got no usable response.
 #[derive(Debug)]
