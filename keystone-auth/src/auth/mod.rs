@@ -54,13 +54,12 @@ use exchange::origin;
 /// - **Bounds**: responses are read up to a size limit. A secret follows no redirect to another
 ///   origin, and is sent to an address taken from a response only over https.
 /// - **Secrecy**: secrets appear neither in `Debug` output nor in errors.
-/// - **Secrecy**: secrets appear neither in `Debug` output nor in errors.
 ///
 /// # Example
 /// A plugin that reads a token which another program writes to a file:
 /// ```
 /// use glance_core::Transport;
-/// use keystone_auth::auth::{AuthPlugin, Grant, Proof};
+/// use keystone_auth::auth::{AuthPlugin, Grant, AuthHeaders};
 /// use keystone_auth::{SignInError, SignInErrorKind};
 ///
 /// #[derive(Debug)]
@@ -70,7 +69,7 @@ use exchange::origin;
 /// impl AuthPlugin for TokenFile {
 ///     async fn sign_in(&self, _: &dyn Transport) -> Result<Grant, SignInError> {
 ///         match std::fs::read_to_string(&self.0) {
-///             Ok(token) => Ok(Grant::lasting(Proof::token(token.trim().into())?, None)),
+///             Ok(token) => Ok(Grant::lasting(AuthHeaders::token(token.trim().into())?, None)),
 ///             Err(error) => Err(SignInError {
 ///                 kind: SignInErrorKind::Unauthenticated,
 ///                 reason: format!("{} can't be read", self.0.display()),
