@@ -144,12 +144,7 @@ impl End {
 }
 
 fn cannot_write(path: &Path, error: io::Error) -> CliError {
-    let what = format!("cannot write the report {}", path.display());
-    let failure = match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => CliError::limit(what),
-        _ => CliError::usage(what),
-    };
-    failure.caused_by(error)
+    CliError::unwritten(format!("cannot write the report {}", path.display()), error)
 }
 
 /// The report file, if there is one. A panic of another thread does not invalidate it.
