@@ -20,7 +20,7 @@ pub(crate) fn set_stage(root: &Root, outside: &Tool<'_>) -> Result<(), Failure> 
     write_images(&stage.join("old"))?;
     write_certificates(&stage, "localhost")?;
     write_image_with_md5_alone(root).context(|| "cannot write the image with MD5")?;
-    outside.run(&["load", "/stage/old", "/stage/a"], 0, &["4 copied and verified"])?;
+    outside.run(&["load", "/stage/old", "/stage/a"], 0, &["4 copied (4 by size only"])?;
     expect_digests(root, "/stage/a", &["checksum", "os_hash_value"])
 }
 
