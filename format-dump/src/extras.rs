@@ -91,7 +91,7 @@ pub(crate) fn metadef_files(dir: &Dir) -> io::Result<Option<MetadefFiles>> {
     for name in dir.names()? {
         let name = name?;
         let Some(name) = name.to_str().filter(|name| name.ends_with(JSON)) else { continue };
-        // A file that is unreadable, or too long by itself, is reported when it is read.
+        // An unreadable file, or one above the size limit, is reported when it is read.
         let found = dir.find(name).ok().flatten().filter(|found| found.length <= LONGEST);
         length = length.saturating_add(found.map_or(0, |found| found.length));
         if length > LONGEST {

@@ -131,7 +131,11 @@ pub(super) async fn an_upload_goes_on_from_what_was_begun(scratch: &Scratch) -> 
         let image = scratch.upload_after_another(&id, &whole).await?;
         same!("status and size", (image.status, image.size), (Status::Active, size(&whole)));
         same!("all bytes are the same", scratch.bytes(&id, ByteRange::ALL).await? == whole, true);
-        same!("what is left", scratch.store.partial_data(&id).await?.size(), Some(0));
+        same!(
+            "the partial data after a complete upload",
+            scratch.store.partial_data(&id).await?.size(),
+            Some(0)
+        );
     }
     Ok(())
 }
