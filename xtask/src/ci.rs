@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::process::Command;
 
 use crate::failure::{Context, Failure};
-use crate::say::say;
+use crate::output::say;
 use crate::shell::cargo;
 use crate::{tidy, workspace};
 
@@ -71,9 +71,9 @@ const ALONE: [(&str, &[&str]); 5] = [
 ];
 
 const FEATURE_SETS: [&str; 3] = [
-    "replicator-cli/rustls,tests/rustls",
-    "replicator-cli/native-tls,tests/native-tls",
-    "replicator-cli/rustls,tests/rustls,replicator-cli/native-tls,tests/native-tls",
+    "replicator-cli/rustls,tests/rustls,tests/full",
+    "replicator-cli/native-tls,tests/native-tls,tests/full",
+    "replicator-cli/rustls,tests/rustls,replicator-cli/native-tls,tests/native-tls,tests/full",
 ];
 
 #[cfg(test)]

@@ -4,20 +4,22 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::demo_site::{Server, write_certificates, write_images};
 use crate::failure::{Context, Failure};
-use crate::say::print;
+use crate::output::print;
 use crate::shell::cargo;
-use crate::stage::{Server, write_certificates, write_images};
 use crate::workspace;
 
 /// Runs the demonstration.
 pub(crate) fn run() -> Result<(), Failure> {
     cargo(&["build", "--package", "replicator-cli"])?;
     let stage = Stage::set(&workspace::target()?)?;
-    print("\nA private CA was made, and two Glance services run on HTTPS: A with images, B empty.");
+    print(
+        "\nA private CA signed the certificate of two Glance services on HTTPS: A holds the images, B is empty.",
+    );
     let (a, b) = (stage.serve("a")?, stage.serve("b")?);
 
-    print("\n1. Nobody told the tool to trust that CA, so it refuses (exit code 4):");
+    print("\n1. The tool does not trust that CA, so it refuses to connect (exit code 4):");
     stage.replicator(&["livecopy", &a.url, &b.url], 4)?;
     let cacert = stage.file("ca.pem");
     let trusted = |line: &[&str], exit| {
@@ -25,20 +27,20 @@ pub(crate) fn run() -> Result<(), Failure> {
         line.extend(["--cacert", &cacert]);
         stage.replicator(&line, exit)
     };
-    print("\n2. With the CA named, every image is copied and proven at both ends:");
+    print("\n2. With --cacert, the tool copies every image and verifies it at both ends:");
     trusted(&["livecopy", &a.url, &b.url], 0)?;
-    print("\n3. The two are compared, record by record and digest by digest:");
+    print("\n3. A comparison of A and B, record by record and digest by digest:");
     trusted(&["compare", &a.url, &b.url], 0)?;
-    print("\n4. A second copy finds all in place:");
+    print("\n4. A second copy finds every image in place and transfers nothing:");
     trusted(&["livecopy", &a.url, &b.url], 0)?;
-    print("\n5. A is dumped to a directory, as for a room without a network:");
+    print("\n5. A dump of A to a directory, for a site without a network:");
     let dump = stage.file("dump");
     trusted(&["dump", &a.url, &dump], 0)?;
-    print("\n6. The dump is loaded into a third Glance, C, and compared with A:");
+    print("\n6. The dump is loaded into a third Glance, C, and C is compared with A:");
     let c = stage.serve("c")?;
     trusted(&["load", &dump, &c.url], 0)?;
     trusted(&["compare", &a.url, &c.url], 0)?;
-    print(format_args!("\nDone. What was used is in {}.", stage.directory.display()));
+    print(format_args!("\nDone. The files of this demo are in {}.", stage.directory.display()));
     Ok(())
 }
 
@@ -61,7 +63,7 @@ impl Stage {
         let stage = Self { directory, binary };
         write_certificates(&stage.directory, "localhost")?;
         write_images(&stage.directory.join("old"))?;
-        print("A few images, in a directory as the old tool wrote them, become the images of A:");
+        print("Four images that the old glance-replicator dumped become the images of A:");
         stage.replicator(&["load", &stage.file("old"), &stage.file("a")], 0)?;
         Ok(stage)
     }

@@ -59,7 +59,8 @@ impl Trial {
     /// Runs the test with the tool in the release profile.
     fn run(&self) -> Result<(), Failure> {
         let extent = std::env::var(self.variable).unwrap_or_else(|_| self.extent.to_owned());
-        let suite = ["test", "--release", "-p", "tests", "--features", "tests/native-tls"];
+        let suite =
+            ["test", "--release", "-p", "tests", "--features", "tests/native-tls,tests/full"];
         let filter = ["--test", self.binary, "--", "--nocapture", self.module];
         cargo_with(&[&suite[..], &filter].concat(), &[(self.variable, &extent)])
     }

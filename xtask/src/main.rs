@@ -4,15 +4,15 @@ mod bench;
 mod ci;
 mod cloud;
 mod demo;
+mod demo_site;
 mod endure;
 mod failure;
 mod fips;
 mod interop;
 mod man;
-mod once;
-mod say;
+mod output;
 mod shell;
-mod stage;
+mod stamp;
 mod test;
 mod tidy;
 mod workspace;
@@ -21,7 +21,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::say::say;
+use crate::output::say;
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
@@ -33,7 +33,7 @@ fn main() -> ExitCode {
         Command::Fips => fips::run(),
         Command::Interop(arguments) => interop::run(&arguments),
         Command::Man => man::run(),
-        Command::Test => test::run(),
+        Command::Test(arguments) => test::run(&arguments),
         Command::Tidy => tidy::run(),
     };
     match outcome {
@@ -80,7 +80,7 @@ enum Command {
     /// Generate the manual pages from `docs/`.
     Man,
     /// Install the tests' requirements and run every test.
-    Test,
+    Test(test::Arguments),
     /// Check the invariants of ARCHITECTURE.md.
     Tidy,
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::failure::{Context, Failure};
-use crate::say::say;
+use crate::output::say;
 use crate::shell::install;
 use crate::workspace;
 

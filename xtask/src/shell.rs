@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use crate::failure::{Context, Failure};
-use crate::say::say;
+use crate::output::say;
 use crate::workspace;
 
 /// Runs cargo in the workspace. Fails when cargo fails.

@@ -1,18 +1,42 @@
 //! `cargo xtask test`: installs the tests' requirements and runs every test, with both TLS stacks
-//! and against the real cloud.
+//! and against the real cloud; or, with `--quick`, the tests that need only Rust.
 
 use std::process::{Command, Stdio};
 
+use clap::Args;
+
 use crate::cloud;
 use crate::failure::Failure;
+use crate::output::say;
 use crate::shell::{cargo, install};
 
-/// Runs every test.
-pub(crate) fn run() -> Result<(), Failure> {
+/// The arguments of `cargo xtask test`.
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// Run only the tests that need neither root, network, cloud nor other programs, with rustls
+    /// (minutes).
+    #[arg(long)]
+    quick: bool,
+}
+
+/// Runs every test, or the quick ones.
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    if arguments.quick {
+        cargo(&["test"])?;
+        say(LEFT_OUT);
+        return Ok(());
+    }
     install_openssl()?;
     cloud::start()?;
-    cargo(&["test", "--workspace", "--features", "tests/native-tls,replicator-cli/native-tls"])
+    cargo(&["test", "--workspace", "--features", FEATURES])
 }
+
+/// Both TLS stacks, and the suites that the quick tests leave out.
+const FEATURES: &str = "tests/full,tests/native-tls,replicator-cli/native-tls";
+
+const LEFT_OUT: &str = "\
+left out: the native TLS stack and the suites cloud, privileged, tls, requests, faults and endure; \
+to run everything: cargo xtask test";
 
 /// Installs OpenSSL's headers: the native TLS stack links the host's OpenSSL, and the tests run the
 /// `openssl` tool.

@@ -10,9 +10,9 @@ use super::measure::{Race, Target, Way, cost};
 use super::programs::{Glances, Programs};
 use super::server::{free_port, wait_for};
 use crate::cloud;
+use crate::demo_site::write_certificates;
 use crate::failure::{Context, Failure};
-use crate::say::{print, say};
-use crate::stage::write_certificates;
+use crate::output::{print, say};
 
 const AT_GLANCE: u32 = 10_000;
 const EMBEDDED: [u32; 2] = [25_000, 100_000];

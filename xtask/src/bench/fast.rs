@@ -7,7 +7,7 @@ use super::programs::Programs;
 use super::server::{ID, Server};
 use super::sink::Sink;
 use crate::failure::{Context, Failure};
-use crate::say::{print, say};
+use crate::output::{print, say};
 
 const MIB: usize = 4096;
 const FAN_MIB: usize = 1024;
@@ -99,7 +99,7 @@ pub(crate) fn start() -> Result<(), Failure> {
     let programs = Programs::build()?;
     let directory = programs.directory.join("start");
     std::fs::create_dir_all(&directory).context(|| "cannot make a directory")?;
-    crate::stage::write_certificates(&directory, "localhost")?;
+    crate::demo_site::write_certificates(&directory, "localhost")?;
     let sinks = [
         Sink::start(&programs, &directory, "", None)?,
         Sink::start(&programs, &directory, "", None)?,

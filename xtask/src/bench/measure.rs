@@ -7,7 +7,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::failure::{Context, Failure};
-use crate::say::{print, say};
+use crate::output::{print, say};
 
 /// A comparison of commands that do the same work.
 pub(crate) struct Race<'a> {

@@ -8,8 +8,8 @@ use std::process::{Child, Command};
 use std::thread::sleep;
 use std::time::Duration;
 
+use crate::demo_site::write_certificates;
 use crate::failure::{Context, Failure};
-use crate::stage::write_certificates;
 
 /// A running nginx; dropping the value stops it.
 pub(crate) struct Server {

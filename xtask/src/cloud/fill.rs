@@ -6,7 +6,7 @@ use super::packages;
 use crate::cloud::services::glance::Glance;
 use crate::cloud::services::postgres;
 use crate::failure::Failure;
-use crate::say::say;
+use crate::output::say;
 
 /// Creates `count` active records with some properties each and no data behind them. The ids end
 /// with a number, counted from 1.

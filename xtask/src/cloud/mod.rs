@@ -24,7 +24,7 @@ use clap::{Args, Subcommand};
 use rustix::fs::{FlockOperation, flock};
 
 use crate::failure::{Context, Failure};
-use crate::say::{print, say};
+use crate::output::{print, say};
 use crate::workspace;
 pub(crate) use command::sheltered;
 use config::Secret;

@@ -9,8 +9,8 @@ use std::process::{Command, Stdio};
 use super::command::finish;
 use super::layout::Layout;
 use crate::failure::{Context, Failure};
-use crate::once::once;
-use crate::say::say;
+use crate::output::say;
+use crate::stamp::once;
 
 /// Paths of the programs from Debian packages.
 pub(crate) struct Programs {

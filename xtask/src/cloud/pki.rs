@@ -10,7 +10,7 @@ use super::layout::Layout;
 use crate::cloud::services::glance::Glance;
 use crate::cloud::services::keystone::Keystone;
 use crate::failure::{Context, Failure};
-use crate::once::once;
+use crate::stamp::once;
 
 /// Creates the certificates the first time.
 pub(crate) fn make(layout: &Layout) -> Result<(), Failure> {

@@ -14,7 +14,7 @@ use super::command::{log_files, sheltered, tail};
 use super::layout::Layout;
 use super::record::Record;
 use crate::failure::{Context, Failure};
-use crate::say::say;
+use crate::output::say;
 
 /// A program that keeps running in the foreground.
 pub(crate) struct Service {

@@ -9,7 +9,7 @@ use super::packages;
 use crate::cloud::services::glance::Glance;
 use crate::cloud::services::postgres;
 use crate::failure::{Context, Failure};
-use crate::say::say;
+use crate::output::say;
 
 /// Removes all images, tasks and metadata definitions of a Glance: records, ids and data.
 pub(crate) fn reset(layout: &Layout, glance: Glance) -> Result<(), Failure> {

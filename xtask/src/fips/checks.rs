@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::openssl::{DEBIAN, PREFERRED, WITHOUT_PROVIDER};
 use super::root::Root;
 use super::tool::Tool;
+use crate::demo_site::{Server, write_certificates, write_images};
 use crate::failure::{Context, Failure};
-use crate::stage::{Server, write_certificates, write_images};
 
 /// Writes certificates, and images whose records have both digests. `outside`, the tool outside
 /// FIPS mode, computes the digests.

@@ -8,7 +8,7 @@ mod tool;
 use std::time::Instant;
 
 use crate::failure::Failure;
-use crate::say::say;
+use crate::output::say;
 use crate::workspace;
 
 use root::Root;

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::failure::{Context, Failure};
-use crate::once::once;
-use crate::say::say;
+use crate::output::say;
 use crate::shell::{cargo_output, install, succeed};
+use crate::stamp::once;
 use crate::workspace;
 
 /// The root directory of the Debian system.

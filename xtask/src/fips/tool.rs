@@ -4,9 +4,9 @@ use std::process::Command;
 
 use super::openssl::{Configuration, FIPS};
 use super::root::Root;
+use crate::demo_site::Server;
 use crate::failure::{Context, Failure};
-use crate::say::say;
-use crate::stage::Server;
+use crate::output::say;
 
 /// The tool, built with one TLS stack, under one configuration of OpenSSL.
 pub(crate) struct Tool<'a> {

@@ -20,7 +20,7 @@ use clap::Args;
 
 use crate::cloud;
 use crate::failure::{Context, Failure};
-use crate::say::{print, say};
+use crate::output::{print, say};
 use crate::shell::cargo;
 use crate::workspace;
 use python::Python;

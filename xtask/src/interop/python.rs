@@ -6,9 +6,9 @@ use std::process::Command;
 
 use crate::cloud::sheltered;
 use crate::failure::{Context, Failure};
-use crate::once::once;
-use crate::say::say;
+use crate::output::say;
 use crate::shell::succeed;
+use crate::stamp::once;
 
 /// A Python environment next to the cloud's.
 pub(crate) struct Python {

@@ -7,9 +7,9 @@ use std::process::Command;
 use super::python::Python;
 use super::suites::Suite;
 use crate::cloud::sheltered;
+use crate::demo_site::Server;
 use crate::failure::{Context, Failure};
 use crate::shell::succeed;
-use crate::stage::Server;
 
 /// A Glance prepared for the suites; dropping the value reverts the preparation.
 pub(crate) struct Site<'a> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::failure::Failure;
-use crate::say::say;
+use crate::output::say;
 use crate::shell::cargo_output;
 
 mod direction;

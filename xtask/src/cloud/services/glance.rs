@@ -11,8 +11,8 @@ use crate::cloud::config::{Installed, Secret, Values};
 use crate::cloud::layout::{HOST, Layout, Port};
 use crate::cloud::process::{Ready, Service};
 use crate::failure::{Context, Failure};
-use crate::once::once;
-use crate::say::say;
+use crate::output::say;
+use crate::stamp::once;
 
 /// One of the three Glances.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

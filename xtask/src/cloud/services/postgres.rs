@@ -16,7 +16,7 @@ use crate::cloud::layout::{HOST, Layout, Port};
 use crate::cloud::packages::Programs;
 use crate::cloud::process::{self, Ready, Service};
 use crate::failure::{Context, Failure};
-use crate::say::say;
+use crate::output::say;
 
 /// Starts Postgres and creates the databases.
 pub(crate) fn start(layout: &Layout, programs: &Programs, secret: &Secret) -> Result<(), Failure> {
