@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 use glance_core::digest::{Algorithm, Digests, Hashers, Hashing};
 use glance_core::error::BodyError;
 use glance_core::image::{Attributes, Image, ImageId, Member, Status, Visibility};
-use glance_core::store::{ByteRange, StoreErrorKind};
+use glance_core::store::{ByteRange, ImageStoreExt, StoreErrorKind};
 use glance_core::verified_body::checked;
 use glance_core::verified_body::{DataVerdict, Expected};
 use glance_core::{Body, ImageStore, StoreError};
@@ -192,14 +192,10 @@ impl<W: AsyncWrite + Unpin> Run<'_, W> {
 
     /// The members of an image; empty if the source does not show them to this user.
     async fn members(&mut self, image: &Image) -> Result<Vec<Member>, CopyError> {
-        use StoreErrorKind::{Forbidden, NotFound};
-        let members = match self.source.members(&image.id).await {
-            Err(error) if matches!(error.kind, NotFound | Forbidden) => {
-                tracing::info!("the members of image {} are not shown: {error}", image.id);
-                self.losses.push(Loss::members("the source does not show its members"));
-                return Ok(Vec::new());
-            }
-            members => members.map_err(CopyError::Source)?,
+        let shown = self.source.members_if_shown(&image.id).await.map_err(CopyError::Source)?;
+        let Some(members) = shown else {
+            self.losses.push(Loss::members("the source does not show its members"));
+            return Ok(Vec::new());
         };
         let mapped = self.policy.mapping.members(&members).await.map_err(CopyError::Unresolved)?;
         let lost = |member: &String| Loss::members(format!("not a member: {member}"));

@@ -12,9 +12,11 @@ use crate::image::{Attributes, Image, ImageId, Member};
 use crate::selection::Selection;
 use crate::transport::TransportErrorKind;
 
+mod ext;
 pub mod import;
 pub mod memory;
 
+pub use ext::ImageStoreExt;
 pub use import::{Import, ServerSideImport};
 
 /// The images of a listing, one at a time. An error with a [`record`](StoreError::record) concerns

@@ -11,7 +11,7 @@ use glance_core::image::Visibility;
 use glance_core::project::Project;
 use glance_core::selection::Selection;
 use glance_core::store::memory::MemoryStore;
-use glance_core::store::{ImageStore, StoreError, StoreErrorKind};
+use glance_core::store::{ImageStore, ImageStoreExt, StoreError};
 use keystone_auth::Projects;
 use replicator_engine::metadefs::Which;
 use replicator_engine::{Entry, Replication};
@@ -292,12 +292,8 @@ async fn belongs_to(
         if image.attributes.visibility != Visibility::Shared {
             continue;
         }
-        match store.members(&image.id).await {
-            Ok(members) => ids.extend(members.into_iter().map(|member| member.project)),
-            Err(error)
-                if matches!(error.kind, StoreErrorKind::Forbidden | StoreErrorKind::NotFound) => {}
-            Err(error) => return Err(error),
-        }
+        let members = store.members_if_shown(&image.id).await?.unwrap_or_default();
+        ids.extend(members.into_iter().map(|member| member.project));
     }
     Ok(ids)
 }

@@ -2,8 +2,7 @@
 
 use glance_core::content_format;
 use glance_core::image::{Attributes, Image, ImageId, Status, Visibility};
-use glance_core::store::Import;
-use glance_core::store::{Activation, StoreError, StoreErrorKind};
+use glance_core::store::{Activation, ImageStoreExt, Import, StoreError, StoreErrorKind};
 
 use super::{
     ContentCheck, CopyError, DataPath, Done, OnBurnedId, Phase, Proven, Replication, TransferMethod,
@@ -91,13 +90,12 @@ impl Replication {
         };
         // A visible record was made in the meantime, possibly by this run if an answer was lost. An
         // invisible record is deleted, or hidden from these credentials.
-        match self.target.get(&staged.id).await {
-            Ok(other) if other.status == Status::Queued && !other.is_importing() => {
+        match self.target.find(&staged.id).await.map_err(CopyError::Target)? {
+            Some(other) if other.status == Status::Queued && !other.is_importing() => {
                 return self.stage(&other, goal).await.map(Made::Found);
             }
-            Ok(other) => return Err(CopyError::busy(other.status)),
-            Err(error) if error.kind == StoreErrorKind::NotFound => {}
-            Err(error) => return Err(CopyError::Target(error)),
+            Some(other) => return Err(CopyError::busy(other.status)),
+            None => {}
         }
         match self.policy.on_burned_id {
             OnBurnedId::Fail => Err(CopyError::IdUnavailable(taken)),

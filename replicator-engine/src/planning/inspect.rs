@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use glance_core::image::{Image, Member, Status, Visibility};
-use glance_core::store::{ImageStore, StoreError, StoreErrorKind};
+use glance_core::store::ImageStoreExt;
 
 use super::loss::Loss;
 use crate::mapping::{NotWanted, Wanted};
@@ -80,7 +80,8 @@ impl Replication {
         if !shared(wanted.attributes.visibility) || !shared(image.attributes.visibility) {
             return Ok(Goal { wanted, members: None });
         }
-        let Some(members) = members(&*self.source, image).await.map_err(CopyError::Source)? else {
+        let shown = self.source.members_if_shown(&image.id).await.map_err(CopyError::Source)?;
+        let Some(members) = shown else {
             losses.push(Loss::members("the source does not show its members"));
             return Ok(Goal { wanted, members: None });
         };
@@ -98,7 +99,7 @@ impl Replication {
         // Glance lists members of shared images only. If the replica is not shared yet, the members
         // that it may have are compared once it is.
         let present = match replica.attributes.visibility {
-            Visibility::Shared => members(&*self.target, replica).await,
+            Visibility::Shared => self.target.members_if_shown(&replica.id).await,
             _ => Ok(Some(Vec::new())),
         };
         match present {
@@ -117,21 +118,6 @@ impl Replication {
                 entry
             }
         }
-    }
-}
-
-/// The members of an image; `None` if the credentials are not those of its owner, since only the
-/// owner sees all members.
-async fn members(store: &dyn ImageStore, image: &Image) -> Result<Option<Vec<Member>>, StoreError> {
-    match store.members(&image.id).await {
-        Ok(members) => Ok(Some(members)),
-        Err(error)
-            if matches!(error.kind, StoreErrorKind::NotFound | StoreErrorKind::Forbidden) =>
-        {
-            tracing::info!("the members of image {} are not shown: {error}", image.id);
-            Ok(None)
-        }
-        Err(error) => Err(error),
     }
 }
 
