@@ -10,9 +10,9 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::files::{self, Name};
 use crate::limits::{LONGEST, Values};
 use crate::manifest::unfinish;
-use crate::{Name, files};
 
 /// Writes the file of projects, unless its content is the same.
 pub(crate) fn write_projects(dir: &Dir, projects: &[Project]) -> Result<(), StoreError> {

@@ -1,8 +1,9 @@
 //! The files of a dump: their names, and the meaning of file errors.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::fs::File;
 use std::io::{self, ErrorKind};
+use std::path::Path;
 
 use glance_core::StoreError;
 use glance_core::dir::{Dir, Refused, is_temporary};
@@ -145,10 +146,28 @@ pub(crate) fn is_full(error: &io::Error) -> bool {
 /// mistakes it for an image.
 pub(crate) const LOCK: &str = ".glance-replicator.lock";
 
+/// The file of digests.
+pub(crate) const SUMS: &str = "SHA512SUMS";
+
 /// The suffixes of an image's files, after its id.
 pub(crate) const RECORD: &str = ".json";
 /// Marks the data next to it as invalid: the writer of a stream failed on it.
 pub(crate) const FAILED: &str = ".failed";
+
+/// Names a dump's directory in messages.
+pub(crate) struct Name<'a>(pub(crate) &'a Path);
+
+impl<'a> Name<'a> {
+    pub(crate) fn of(dir: &'a Dir) -> Self {
+        Self(dir.path())
+    }
+}
+
+impl Display for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "dir:{}", self.0.display())
+    }
+}
 
 #[cfg(test)]
 mod tests {

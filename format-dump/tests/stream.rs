@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use format_dump::{Beside, DumpStore, Encoding, StreamStore, Subset, export};
+use format_dump::{DumpStore, Encoding, Extras, StreamStore, Subset, TarWriter};
 use futures_util::TryStreamExt;
 use glance_core::digest::Hashers;
 use glance_core::image::{Attributes, Member, MemberStatus, Owner, Status, Visibility};
@@ -17,7 +17,7 @@ use glance_core::project::Project;
 use glance_core::store::memory::MemoryStore;
 use glance_core::store::{Activation, ByteRange, StoreErrorKind};
 use glance_core::{Image, ImageId, ImageStore, Selection, StoreError};
-use replicator_engine::{Done, Policy, Replication, Retries, RunError, State};
+use replicator_engine::{Done, Policy, Replication, Retries, RunError, State, export};
 use serde_json::json;
 
 fn id(number: u8) -> ImageId {
@@ -60,10 +60,10 @@ impl IntoBody for Vec<u8> {
     }
 }
 
-fn beside() -> Beside {
+fn extras() -> Extras {
     let project = Project { id: "1".into(), name: "p".into(), domain: "d".into() };
     let metadefs = vec![json!({ "namespace": "n".repeat(80) + "/n" }), json!({ "namespace": "b" })];
-    Beside { projects: vec![project], metadefs }
+    Extras { projects: vec![project], metadefs }
 }
 
 /// The stream of `source`, and the images that failed.
@@ -74,7 +74,8 @@ async fn stream_of(source: &dyn ImageStore) -> (Vec<u8>, Vec<ImageId>) {
             failed.push(outcome.image.id);
         }
     };
-    export(source, &Policy::default(), &beside(), &mut out, observe).await.unwrap();
+    let mut writer = TarWriter::begin(&mut out, Hashers::default(), &extras()).await.unwrap();
+    export(source, &Policy::default(), &mut writer, observe).await.unwrap();
     (out, failed)
 }
 
@@ -201,7 +202,7 @@ async fn tar_makes_a_dump_of_it() {
         dump.verify(Subset::All, 2, None, |finding| drop(format!("{finding:?}"))).await.unwrap();
     assert_eq!((found.images, found.read, found.faults), (6, 6, 0));
     assert_eq!((found.leftovers, found.foreign), (0, 0));
-    assert_eq!(dump.projects().await.unwrap(), beside().projects);
+    assert_eq!(dump.projects().await.unwrap(), extras().projects);
     assert_eq!(dump.metadefs().await.unwrap().len(), 2);
     let mut check = Command::new("sha512sum");
     check.args(["-c", "--strict", "SHA512SUMS"]).current_dir(dir.path()).stdout(Stdio::null());
@@ -219,8 +220,8 @@ async fn images_in_place_are_passed_over() {
     fill(&source).await;
     let (bytes, _) = stream_of(&source).await;
     let stream = StreamStore::open(std::io::Cursor::new(bytes), Hashers::default()).await.unwrap();
-    assert_eq!(stream.beside(), &Beside { metadefs: stream.beside().metadefs.clone(), ..beside() });
-    assert_eq!(stream.beside().metadefs.len(), 2);
+    assert_eq!(stream.extras(), &Extras { metadefs: stream.extras().metadefs.clone(), ..extras() });
+    assert_eq!(stream.extras().metadefs.len(), 2);
     let mut listing = stream.list(&Selection::everything()).await.unwrap();
     let mut seen = 0;
     while let Some(image) = listing.try_next().await.unwrap() {
@@ -396,8 +397,8 @@ async fn tar_reads_large_sizes() {
     blob.set_len(size).unwrap();
     let source = DumpStore::open(dir.path()).unwrap();
     let mut head = Head(Vec::new());
-    let policy = Policy::default();
-    let error = export(&source, &policy, &beside(), &mut head, drop).await.unwrap_err();
+    let mut writer = TarWriter::begin(&mut head, Hashers::default(), &extras()).await.unwrap();
+    let error = export(&source, &Policy::default(), &mut writer, drop).await.unwrap_err();
     assert_eq!(error.reason, "its reader has gone");
     let mut tar = Command::new("tar")
         .args(["-tvf", "-"])

@@ -4,13 +4,12 @@ use glance_core::content_format::{Format, Unfit};
 use glance_core::digest::Algorithm;
 use glance_core::image::Status;
 use glance_core::store::{StoreError, StoreErrorKind};
+use glance_core::verified_body::DataFault;
 use keystone_auth::{SignInError, SignInErrorKind};
 
-use super::JournalError;
-use crate::planning::Difference;
-use crate::running::cancel::CancelReason;
-use crate::running::prune::NothingRemoved;
-use glance_core::verified_body::DataFault;
+use crate::cancel::CancelReason;
+use crate::comparison::Difference;
+use crate::journal::JournalError;
 
 /// Why a run ended early or left something undone.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +56,48 @@ impl RunError {
             Self::NothingRemoved(_) => false,
             Self::TooManyFailures { left, .. } => *left > 0,
             Self::Listing(_) | Self::Stopped { .. } => true,
+        }
+    }
+}
+
+/// Why nothing was removed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NothingRemoved {
+    /// The source holds no images.
+    #[error("the source shows no image at all, so none of the {found} at the target was removed")]
+    EmptySource {
+        /// Number of images that would have been removed.
+        found: u64,
+    },
+    /// An image or a listing failed.
+    #[error("not all images are in place, so none of the {found} extra ones was removed")]
+    Failures {
+        /// Number of images that would have been removed.
+        found: u64,
+    },
+    /// There were more images to remove than allowed.
+    #[error("{found} images would be removed, more than the {most} allowed: none was")]
+    TooMany {
+        /// Number of images that would have been removed.
+        found: u64,
+        /// The limit.
+        most: u64,
+    },
+}
+
+impl NothingRemoved {
+    /// What the operator can do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::EmptySource { .. } => {
+                "see whether the source is the right one and its sign-in sees the images; nothing \
+                 is ever removed because of an empty source"
+            }
+            Self::Failures { .. } => "mend what failed, and run again",
+            Self::TooMany { .. } => {
+                "look at them with `plan`; if all of them may go, allow it by --max-delete"
+            }
         }
     }
 }
@@ -173,12 +214,19 @@ pub enum CopyError {
 }
 
 impl CopyError {
-    pub(super) fn content_differs(difference: Difference) -> Self {
+    pub(crate) fn content_differs(difference: Difference) -> Self {
         Self::ContentDiffers(difference)
     }
 
-    pub(super) fn busy(status: Status) -> Self {
+    pub(crate) fn busy(status: Status) -> Self {
         Self::Busy { status }
+    }
+
+    /// The error and its causes as one line.
+    pub(crate) fn chain(&self) -> String {
+        let error: &dyn std::error::Error = self;
+        let all = std::iter::successors(Some(error), |error| error.source());
+        all.map(ToString::to_string).collect::<Vec<_>>().join(": ")
     }
 
     /// Whether the data was found to be wrong.

@@ -135,7 +135,12 @@ impl Partial {
         match carried.get() {
             Some(digests) => self.digests.extend(digests.clone()),
             None if carried.algorithms().is_disjoint(&algorithms) => {}
-            None => return Err(Fault::Data("its digests did not come", "it ended without".into())),
+            None => {
+                return Err(Fault::Data(
+                    "the digests are missing",
+                    "the data ended without them".into(),
+                ));
+            }
         }
         let of_file = self.digests.get(&Algorithm::Sha512).filter(|_| plain);
         self.stored.bytes = Some(written.stored);

@@ -17,11 +17,11 @@ use tokio::io::{AsyncRead, AsyncReadExt, BufReader};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::incoming::{Current, Incoming, Input, READ, broken};
-use super::{Beside, NAME};
+use super::{Extras, NAME};
 use crate::record::Record;
 
-/// A stream written by [`export`](super::export), as a read-only store that can be read once, in
-/// order.
+/// A stream written by [`TarWriter`](super::TarWriter), as a read-only store that can be read
+/// once, in order.
 ///
 /// A listing yields each image when the stream reaches it, in the order of ids. Until the next
 /// image is requested, [`read`](ImageStore::read) returns that image's data, whole and once, and
@@ -38,7 +38,7 @@ use crate::record::Record;
 /// listing is an error, or [`finish`](Self::finish) fails.
 pub struct StreamStore {
     incoming: Arc<Mutex<Incoming>>,
-    beside: Beside,
+    extras: Extras,
     hashers: Hashers,
     selection: Selection,
     listed: Arc<StdMutex<Listed>>,
@@ -66,9 +66,9 @@ impl StreamStore {
     ) -> Result<Self, StoreError> {
         let input: Input = BufReader::with_capacity(CHUNK, Box::new(input));
         let mut incoming = Incoming::new(input);
-        let beside = incoming.begin().await?;
+        let extras = incoming.begin().await?;
         let (incoming, selection) = (Arc::new(Mutex::new(incoming)), Selection::everything());
-        Ok(Self { incoming, beside, hashers, selection, listed: Arc::default() })
+        Ok(Self { incoming, extras, hashers, selection, listed: Arc::default() })
     }
 
     /// Limits listings to `selection`. A replication from a stream must select images here and not
@@ -89,7 +89,7 @@ impl StreamStore {
     /// Reads the rest of the stream, after all images have been processed.
     ///
     /// # Errors
-    /// If the stream was truncated or its writer failed on an image, unless a listing has reported
+    /// If the stream was cut or its writer failed on an image, unless a listing has reported
     /// this.
     pub async fn finish(&self) -> Result<(), StoreError> {
         let mut incoming = self.incoming.lock().await;
@@ -98,8 +98,8 @@ impl StreamStore {
     }
 
     /// The content of the stream other than images.
-    pub fn beside(&self) -> &Beside {
-        &self.beside
+    pub fn extras(&self) -> &Extras {
+        &self.extras
     }
 
     /// Applies `answer` to the current image of the stream, which must be `id`.
@@ -278,7 +278,7 @@ impl fmt::Display for StreamStore {
 
 impl fmt::Debug for StreamStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StreamStore").field("beside", &self.beside).finish_non_exhaustive()
+        f.debug_struct("StreamStore").field("extras", &self.extras).finish_non_exhaustive()
     }
 }
 

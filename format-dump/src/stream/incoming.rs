@@ -12,7 +12,7 @@ use glance_core::verified_body::Expected;
 use tokio::io::{AsyncRead, BufReader};
 
 use super::tar::{self, Entry, invalid};
-use super::{Beside, NAME, failed, refers_to_others};
+use super::{Extras, NAME, failed};
 use crate::files::{FAILED, RECORD};
 use crate::limits::{LONGEST, Values};
 use crate::manifest::{self, Manifest};
@@ -71,23 +71,23 @@ impl Incoming {
     }
 
     /// Reads everything before the first image.
-    pub(super) async fn begin(&mut self) -> Result<Beside, StoreError> {
+    pub(super) async fn begin(&mut self) -> Result<Extras, StoreError> {
         let head = self.peek().await.map_err(broken)?;
         if head.is_none_or(|entry| entry.name != manifest::FILE) {
             let reason = "it does not begin with the manifest of a dump";
             let error = StoreError::new(StoreErrorKind::Unreadable, &NAME, OPEN, reason);
             return Err(error.hint(
-                "only what `dump SERVER -` writes can be read as it comes; \
-                extract another archive, and load the directory",
+                "use a stream that `dump SERVER -` wrote; \
+                extract another archive, then load the directory",
             ));
         }
         let text = self.text().await.map_err(broken)?;
         Manifest::parse(&text, &NAME, OPEN)?;
-        self.beside().await.map_err(broken)
+        self.extras().await.map_err(broken)
     }
 
-    async fn beside(&mut self) -> io::Result<Beside> {
-        let (mut found, mut bytes, mut values) = (Beside::default(), 0, Values::new());
+    async fn extras(&mut self) -> io::Result<Extras> {
+        let (mut found, mut bytes, mut values) = (Extras::default(), 0, Values::new());
         while let Some(entry) = self.peek().await? {
             let (projects, metadef) =
                 (entry.name == extras::PROJECTS, entry.name.starts_with(extras::METADEFS));
@@ -189,7 +189,7 @@ impl Incoming {
         }
         self.last = Some(id.clone());
         let blob = format!("{id}{}", Encoding::Identity.suffix());
-        let announced = self.at == At::Images && refers_to_others(&record.image);
+        let announced = self.at == At::Images && record.image.refers_to_others();
         let size = match self.peek().await? {
             Some(entry) if entry.name == blob => entry.size,
             _ if announced || !record.image.status.has_data() => {
@@ -199,7 +199,9 @@ impl Incoming {
                 self.current = Some(Current { record, size: 0, left: None });
                 return Ok(());
             }
-            _ => return Err(invalid(format!("the record of image {id} is followed by no data"))),
+            _ => {
+                return Err(invalid(format!("the record of image {id} is followed by no data")));
+            }
         };
         if record.image.size != Some(size) || !record.image.status.has_data() {
             return Err(invalid(format!("the data of image {id} is not what its record says")));

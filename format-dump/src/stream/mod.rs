@@ -13,32 +13,25 @@
 use std::io;
 
 use glance_core::StoreError;
-use glance_core::image::Image;
 use glance_core::project::Project;
 use glance_core::store::StoreErrorKind;
 use serde_json::Value;
 
-mod export;
 mod import;
 mod incoming;
 mod tar;
+mod tar_writer;
 
-pub use export::export;
 pub use import::{Listed, StreamStore};
+pub use tar_writer::TarWriter;
 
 /// The content of a stream other than images.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Beside {
+pub struct Extras {
     /// The projects that own the images or share them.
     pub projects: Vec<Project>,
     /// Namespaces of metadata definitions, as `GET /v2/metadefs/namespaces/{namespace}` shows them.
     pub metadefs: Vec<Value>,
-}
-
-/// Whether an image names others that it is booted with (Glance's image schema).
-fn refers_to_others(image: &Image) -> bool {
-    let refers = |key| image.attributes.properties.get(key).is_some_and(|id| !id.is_empty());
-    refers("kernel_id") || refers("ramdisk_id")
 }
 
 /// Turns an I/O error of a stream into a store error.

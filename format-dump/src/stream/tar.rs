@@ -150,7 +150,9 @@ async fn read_block(input: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<[
     match number(&block[SUM]) {
         Ok(wanted) if wanted == sum => Ok(Some(block)),
         _ => Err(invalid(match compression(&block) {
-            Some(program) => format!("it is compressed: decompress it first, by `{program} -dc`"),
+            Some(program) => {
+                format!("it is compressed: decompress it first, by `{program} -dc`")
+            }
             None => NO_TAR.to_owned(),
         })),
     }
@@ -253,8 +255,9 @@ fn number(field: &[u8]) -> io::Result<u64> {
 
 const NO_TAR: &str = "it is not a tar archive";
 const EXTRACT: &str = "extract the archive, and load the directory";
-const HOLES: &str = "tar made this archive with holes (-S): make it without, or extract it and load the \
-                     directory";
+const HOLES: &str = "tar made this archive with holes (-S): make the archive without holes, or \
+                     extract \
+                     it, then load the directory";
 
 const BLOCK: usize = 512;
 /// The position of the checksum in a header.

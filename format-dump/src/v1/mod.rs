@@ -12,10 +12,10 @@ use glance_core::store::{Activation, ByteRange, ImageStream, StoreErrorKind};
 use glance_core::{Body, ImageStore, Selection, StoreError};
 
 use crate::blob::Blob;
-use crate::files::Ids;
+use crate::files::{Ids, Name};
 use crate::limits::LONGEST;
 use crate::record::Stored;
-use crate::{Name, blob, files};
+use crate::{blob, files};
 
 mod record;
 

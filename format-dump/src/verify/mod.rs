@@ -13,12 +13,13 @@ use glance_core::selection::Subset;
 use glance_core::store::StoreErrorKind;
 
 use crate::directory::Directory;
+use crate::dump::{Dump, DumpStore};
 use crate::files::{FAILED, RECORD};
 use crate::limits::LONGEST;
 use crate::manifest::Manifest;
 use crate::record::{Stored, read_record};
 use crate::v1::OldDump;
-use crate::{Dump, DumpStore, extras, files, sums};
+use crate::{extras, files, sums};
 
 mod image;
 mod listed;

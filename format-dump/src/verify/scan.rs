@@ -13,11 +13,11 @@ use tokio::sync::mpsc;
 use super::listed::Strays;
 use super::{DumpFinding, FileState, VERIFY, is_there};
 use crate::blob::PARTIAL;
-use crate::files::Ids;
-use crate::files::{FAILED, RECORD};
+use crate::dump::{Dump, DumpStore};
+use crate::files::{FAILED, Ids, Name, RECORD};
 use crate::limits::Values;
 use crate::record::{Encoding, read_record};
-use crate::{Dump, DumpStore, Name, extras, files, manifest, sums};
+use crate::{extras, files, manifest, sums};
 
 impl DumpStore {
     /// Reports every file that does not belong to one of the images `ids`. `lines` are the lines of

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use glance_core::image::{Attributes, Image, ImageId, Member, Owner};
 use keystone_auth::SignInError;
 
-use crate::planning::loss::Loss;
+use crate::loss::Loss;
 
 mod owners;
 mod project_table;

@@ -10,7 +10,7 @@ use glance_core::image::{Attributes, Image, ImageId};
 use glance_core::selection::Selection;
 use glance_core::store::{ImageStore, ImageStream, StoreError, StoreErrorKind, holds};
 
-use crate::CopyError;
+use crate::error::CopyError;
 
 /// The images of one id in two stores.
 #[derive(Debug)]

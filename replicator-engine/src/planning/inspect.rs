@@ -5,10 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use glance_core::image::{Image, Member, Status, Visibility};
 use glance_core::store::ImageStoreExt;
 
-use super::loss::Loss;
+use super::{Entry, Goal, State, Step, with_data, without_data};
+use crate::comparison::Difference;
+use crate::error::CopyError;
+use crate::loss::Loss;
 use crate::mapping::{NotWanted, Wanted};
-use crate::planning::{Goal, Step, with_data, without_data};
-use crate::{CopyError, Difference, Entry, Pair, Replication, State};
+use crate::pairing::merge_join::Pair;
+use crate::replication::Replication;
 
 impl Replication {
     /// Plans the step for a pair. Changes nothing.
@@ -31,6 +34,21 @@ impl Replication {
                 Entry::new(image, None, State::Extra, Step::Nothing).because(reason)
             }
         }
+    }
+
+    /// The pair, with known digests added to records that have none.
+    fn fill_cached_digests(&self, mut pair: Pair) -> Pair {
+        let (source, target) = (&self.policy.known_source, &self.policy.known_target);
+        match &mut pair {
+            Pair::Both(image, replica) => {
+                source.fill(image, replica.os_hash_algo.as_deref());
+                target.fill(replica, image.os_hash_algo.as_deref());
+            }
+            Pair::SourceOnly(image) | Pair::Ambiguous(image, _) => source.fill(image, None),
+            Pair::TargetOnly(replica) => target.fill(replica, None),
+            Pair::Unreadable(..) | Pair::UnreadableExtra(..) => {}
+        }
+        pair
     }
 
     async fn judge(&self, image: Image, replica: Option<Image>) -> Entry {

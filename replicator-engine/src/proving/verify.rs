@@ -17,8 +17,13 @@ use glance_core::image::Image;
 use glance_core::sampling::Sample;
 use glance_core::store::{ByteRange, ImageStore, StoreError, StoreErrorKind};
 
-use crate::planning::{common_digest, content_difference};
-use crate::{CachedDigests, Difference, Entry, Policy, Proven, Replication, State, ids};
+use crate::comparison::{Difference, common_digest, content_difference};
+use crate::known_digests::CachedDigests;
+use crate::outcome::Proven;
+use crate::pairing::ids;
+use crate::planning::{Entry, State};
+use crate::policy::Policy;
+use crate::replication::Replication;
 use glance_core::rate_limit::ByteRateLimiter;
 use glance_core::verified_body::DataFault;
 
@@ -177,7 +182,7 @@ impl Replication {
             if let Some(difference) = content_difference(image, replica) {
                 return Verdict::Different(difference);
             }
-            if let Some(common) = common_digest(image, replica) {
+            if let Some((common, _)) = common_digest(image, replica) {
                 let by = Proven::by_digest(common.algorithm, image, &self.policy.known_source);
                 return Verdict::Verified(Proof::Records, by);
             }

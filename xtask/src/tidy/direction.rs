@@ -11,7 +11,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("keystone-auth", &["glance_core"]),
     ("glance-client", &["glance_core", "keystone_auth"]),
     ("replicator-engine", &["glance_core", "keystone_auth"]),
-    ("format-dump", &["glance_core", "replicator_engine"]),
+    ("format-dump", &["glance_core"]),
     ("transport-hyper", &["glance_core"]),
     ("transport-rustls", &["glance_core", "transport_hyper"]),
     ("transport-native", &["glance_core", "transport_hyper"]),
@@ -37,6 +37,7 @@ const MODULES: &[(&str, &[&str])] = &[
     (
         "glance-core",
         &[
+            "clock",
             "error",
             "units",
             "project",
@@ -90,6 +91,49 @@ const MODULES: &[(&str, &[&str])] = &[
     ),
     ("glance-server", &["api", "lingering", "watched", "serve"]),
     (
+        "format-dump",
+        &[
+            "limits",
+            "files",
+            "record",
+            "manifest",
+            "extras",
+            "sums",
+            "blob",
+            "directory",
+            "v1",
+            "dump",
+            "verify",
+            "stream",
+        ],
+    ),
+    (
+        "replicator-engine",
+        &[
+            "cancel",
+            "comparison",
+            "loss",
+            "provenance",
+            "spool",
+            "known_digests",
+            "mapping",
+            "metadefs",
+            "journal",
+            "error",
+            "policy",
+            "outcome",
+            "replication",
+            "pairing",
+            "planning",
+            "streaming",
+            "proving",
+            "copying",
+            "running",
+            "repair",
+            "export",
+        ],
+    ),
+    (
         "transport-hyper",
         &[
             "address",
@@ -114,14 +158,17 @@ pub(super) fn breaches(sources: &[Source]) -> Vec<String> {
         let Some((package, module)) = source.place() else { continue };
         let allowed = CRATES.iter().find(|(name, _)| *name == package).map(|(_, allowed)| *allowed);
         let order = modules.get(package);
+        let root = source.path_to_root();
+        let mut list = false;
         for (number, line) in code_lines(&source.text) {
             let place = format!("{}:{number}: `{}`", source.name, line.trim());
             if let Some(found) = allowed.and_then(|allowed| foreign_crate(line, package, allowed)) {
                 breaches.push(format!("{place}: {package} must not depend on {found}"));
             }
-            if let Some(found) = order.and_then(|order| higher_module(line, module, order)) {
+            let Some(order) = order else { continue };
+            for found in names_in_root(line, &root, &mut list) {
                 breaches
-                    .push(format!("{place}: `{module}` must not use `{found}`, which is above it"));
+                    .extend(wrong_name(found, module, order).map(|why| format!("{place}: {why}")));
             }
         }
     }
@@ -136,16 +183,70 @@ fn foreign_crate<'a>(line: &str, package: &str, allowed: &[&str]) -> Option<&'a 
     crates.iter().copied().find(|name| *name != own && !allowed.contains(name) && names(name))
 }
 
-/// A module that the line names by `crate::`, and that is above `module`.
-fn higher_module<'a>(line: &str, module: &str, order: &[&'a str]) -> Option<&'a str> {
-    let own = order.iter().position(|name| *name == module)?;
-    order[own + 1..].iter().copied().find(|name| {
-        let path = format!("crate::{name}");
-        line.match_indices(&path).any(|(at, _)| {
+/// The names in the crate's root that the line uses, by `crate::` or by `root`, which is the same
+/// path by `super::`. A list in braces may have several lines; `list` tells whether it goes on.
+fn names_in_root<'a>(line: &'a str, root: &str, list: &mut bool) -> Vec<&'a str> {
+    let mut names = Vec::new();
+    if *list {
+        names.extend(listed(line, list));
+    }
+    for path in ["crate::", root] {
+        for (at, _) in line.match_indices(path) {
+            let is_whole = !line[..at].ends_with(|last: char| last == ':' || is_of_name(last));
             let rest = &line[at + path.len()..];
-            !rest.starts_with(|next: char| next.is_alphanumeric() || next == '_')
-        })
-    })
+            match rest.strip_prefix('{') {
+                _ if !is_whole => {}
+                Some(rest) => names.extend(listed(rest, list)),
+                None => names.push(first_name(rest)),
+            }
+        }
+    }
+    names.retain(|name| !matches!(*name, "" | "self" | "super"));
+    names
+}
+
+/// The first names of the paths in a list up to its closing brace. Lists inside the list belong to
+/// the paths in front of them.
+fn listed<'a>(rest: &'a str, list: &mut bool) -> Vec<&'a str> {
+    let mut depth = 1_usize;
+    let (mut names, mut start) = (Vec::new(), 0);
+    for (at, next) in rest.char_indices() {
+        match next {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            ',' if depth == 1 => {
+                names.push(first_name(&rest[start..at]));
+                start = at + 1;
+            }
+            _ => {}
+        }
+        if depth == 0 {
+            names.push(first_name(&rest[start..at]));
+            *list = false;
+            return names;
+        }
+    }
+    names.push(first_name(&rest[start..]));
+    *list = true;
+    names
+}
+
+fn first_name(path: &str) -> &str {
+    path.trim_start().split(|next| !is_of_name(next)).next().unwrap_or_default()
+}
+
+fn is_of_name(next: char) -> bool {
+    next.is_alphanumeric() || next == '_'
+}
+
+/// Why `module` must not use this name of the crate's root.
+fn wrong_name(name: &str, module: &str, order: &[&str]) -> Option<String> {
+    let own = order.iter().position(|one| *one == module)?;
+    match order.iter().position(|one| *one == name) {
+        Some(other) if other <= own => None,
+        Some(_) => Some(format!("`{module}` must not use `{name}`, which is above it")),
+        None => Some(format!("`{module}` must name the module of `{name}`, not the crate's root")),
+    }
 }
 
 #[cfg(test)]
@@ -166,6 +267,16 @@ mod tests {
         assert_eq!(found("glance-core/src/body.rs", "use crate::store::StoreError;\n").len(), 1);
         assert!(found("glance-core/src/store/mod.rs", "use crate::body::Body;\n").is_empty());
         assert!(found("glance-core/src/body.rs", "// crate::store::StoreError\n").is_empty());
+        let listed = "use crate::{\n    body,\n    store::{StoreError, memory},\n};\n";
+        assert_eq!(found("glance-core/src/image/mod.rs", listed).len(), 1);
+        assert_eq!(
+            found("glance-core/src/image/mod.rs", "use super::store::StoreError;\n").len(),
+            1
+        );
+        assert!(found("glance-core/src/image/json.rs", "use super::store;\n").is_empty());
+        let deep = "use super::super::store::StoreError;\n";
+        assert_eq!(found("glance-core/src/image/json.rs", deep).len(), 1);
+        assert_eq!(found("glance-core/src/image/json.rs", "use crate::StoreError;\n").len(), 1);
         let test = "#[cfg(test)]\nmod tests {\n    use crate::store::memory::MemoryStore;\n}\n";
         assert!(found("glance-core/src/body.rs", test).is_empty());
     }

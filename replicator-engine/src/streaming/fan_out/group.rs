@@ -8,9 +8,9 @@ use futures_util::stream::{self, StreamExt};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use crate::error::CopyError;
+use crate::spool::{Kept, Spool, SpoolWhen};
 use crate::streaming::abort_on_drop::Task;
-use crate::streaming::spool::Kept;
-use crate::{CopyError, Spool, SpoolWhen};
 use glance_core::body::Body;
 use glance_core::digest::Awaited;
 use glance_core::error::BodyError;

@@ -13,8 +13,8 @@ use glance_core::image::Image;
 use glance_core::store::{ByteRange, ImageStore, StoreError, StoreErrorKind};
 use glance_core::transport::TransportError;
 
-use crate::planning::content_difference;
-use crate::{Policy, Retries};
+use crate::comparison::content_difference;
+use crate::policy::{Policy, Retries};
 use glance_core::rate_limit::BandwidthLimits;
 use glance_core::verified_body::DataFault;
 

@@ -10,10 +10,10 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{Outcome, Policy, Replication};
+use glance_core::Body;
 use glance_core::image::{Attributes, Status};
 use glance_core::store::ImageStore;
 use glance_core::store::memory::MemoryStore;
-use glance_core::{Body, StoreError};
 
 fn id(number: u8) -> ImageId {
     format!("00000000-0000-4000-8000-0000000000{number:02}").parse().unwrap()
@@ -70,7 +70,7 @@ async fn killed(path: &Path) -> Run {
     }
     journal.note(Phase::Created, &image(2), &record(2)).await;
     journal.announce(Phase::Uploading, &image(2), &record(2)).await.unwrap();
-    journal.close(&image(3), &Ok(Done::Copied)).await;
+    journal.close(&image(3), Phase::Done, None, None).await;
     run
 }
 
@@ -183,9 +183,8 @@ async fn the_file_does_not_grow_from_run_to_run() {
     let last = run(&["livecopy", "a", "b"]);
     let file = open(&path);
     let journal = file.begin(last.clone()).await.unwrap();
-    journal.close(&image(1), &Ok(Done::InPlace)).await;
-    let burned = StoreError::new(glance_core::store::StoreErrorKind::IdTaken, &"b", "", "");
-    journal.close(&image(2), &Err(CopyError::IdUnavailable(burned))).await;
+    journal.close(&image(1), Phase::Done, None, None).await;
+    journal.close(&image(2), Phase::Dropped, None, None).await;
     file.end(&last.run, 0, true).await.unwrap();
     let recorded = read(&path);
     assert!(recorded.leftovers.is_empty());

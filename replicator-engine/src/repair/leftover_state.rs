@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::Difference;
+use crate::comparison::Difference;
 
 /// How a leftover was recognized as made by this tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -14,9 +14,9 @@ use glance_core::image::{Image, ImageId, Status, Visibility};
 use glance_core::selection::{Condition, Selection};
 use glance_core::store::{ImageStore, ImageStoreExt, StoreError};
 
-use crate::pairing::provenance;
-use crate::planning::content_difference;
-use crate::{JournalContents, JournalEntry, JournalFile, Phase};
+use crate::comparison::content_difference;
+use crate::journal::{JournalContents, JournalEntry, JournalFile, Phase};
+use crate::provenance;
 
 mod leftover_state;
 

@@ -9,15 +9,12 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use glance_core::clock::now;
 use glance_core::digest::{Algorithm, Digests};
 use glance_core::dir::{self, Dir, Lines};
 use glance_core::image::{Image, ImageId};
-
-use crate::Replication;
-use crate::pairing::merge_join::Pair;
 
 /// A file of digests, one JSON object per line. Lines are only appended; for each image and
 /// algorithm the last line counts. Clones share the file.
@@ -215,31 +212,8 @@ impl CachedDigests {
     }
 }
 
-impl Replication {
-    /// The pair, with known digests added to records that have none.
-    pub(crate) fn fill_cached_digests(&self, mut pair: Pair) -> Pair {
-        let (source, target) = (&self.policy.known_source, &self.policy.known_target);
-        match &mut pair {
-            Pair::Both(image, replica) => {
-                source.fill(image, replica.os_hash_algo.as_deref());
-                target.fill(replica, image.os_hash_algo.as_deref());
-            }
-            Pair::SourceOnly(image) | Pair::Ambiguous(image, _) => source.fill(image, None),
-            Pair::TargetOnly(replica) => target.fill(replica, None),
-            Pair::Unreadable(..) | Pair::UnreadableExtra(..) => {}
-        }
-        pair
-    }
-}
-
 fn is_digest(algorithm: Algorithm, value: &str) -> bool {
     value.len() == algorithm.bits() / 4 && value.bytes().all(|byte| byte.is_ascii_hexdigit())
-}
-
-/// The current time, in whole seconds.
-fn now() -> String {
-    let now = Timestamp::now();
-    Timestamp::from_second(now.as_second()).unwrap_or(now).to_string()
 }
 
 #[cfg(test)]
