@@ -234,7 +234,7 @@ fn writable(path: &Path) -> Result<Dir, StoreError> {
     let dir = Dir::make(path).map_err(failed)?;
     match Manifest::read(&dir, CREATE)? {
         None if v1::is_old_dump(&dir, CREATE)? => {
-            Err(refuse("it holds a dump of the old tool").hint(v1::HINT))
+            Err(refuse("the directory holds a dump of the old tool").hint(v1::HINT))
         }
         None if !files::is_empty(&dir).map_err(failed)? => {
             Err(refuse("the directory is not empty and holds no dump")
@@ -315,6 +315,6 @@ fn finish(dir: &Dir, hashers: Hashers) -> Result<(), StoreError> {
     manifest.ended(true, digest).write(dir, FINISH)
 }
 
-const CREATE: &str = "make the dump";
+const CREATE: &str = "create the dump";
 const OPEN: &str = "open the dump";
 const FINISH: &str = "finish the dump";

@@ -98,7 +98,7 @@ pub(crate) fn metadef_files(dir: &Dir) -> io::Result<Option<MetadefFiles>> {
             return Err(Refused::TooLong { length, most: LONGEST }.into());
         }
         if names.len() == MOST_METADEFS {
-            let reason = format!("it holds more than {MOST_METADEFS} namespaces");
+            let reason = format!("the dump holds more than {MOST_METADEFS} namespaces");
             return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
         }
         names.push(name.to_owned());
@@ -133,7 +133,7 @@ fn read<T: DeserializeOwned>(
         .map_err(|error| files::failed(&Name::of(dump), READ, dir, name, error))?;
     let parsed = text.map(|text| values.parse(&text)).transpose();
     parsed.map_err(|error| {
-        let reason = format!("{name} does not say what it should");
+        let reason = format!("{name} has unexpected content");
         StoreError::new(StoreErrorKind::Unreadable, &Name::of(dump), READ, reason).caused_by(error)
     })
 }
@@ -150,5 +150,5 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b
 /// The maximum number of namespace files. Glance ships a few dozen.
 const MOST_METADEFS: usize = 10_000;
 
-const READ: &str = "read what stands beside the images";
-pub(crate) const WRITE: &str = "write what stands beside the images";
+const READ: &str = "read the projects and metadata definitions";
+pub(crate) const WRITE: &str = "write the projects and metadata definitions";

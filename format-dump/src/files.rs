@@ -106,7 +106,7 @@ pub(crate) fn failed(
     let kind = kind_of(&error);
     let failure = failure(kind, format!("the file {name} failed")).caused_by(error);
     match kind {
-        StoreErrorKind::LimitReached => failure.hint("make room and run again"),
+        StoreErrorKind::LimitReached => failure.hint("free space, then run the command again"),
         _ => failure,
     }
 }

@@ -78,7 +78,7 @@ impl Manifest {
         })?;
         if (manifest.format.as_str(), manifest.version) != (FORMAT, VERSION) {
             let Self { format, version, .. } = manifest;
-            return Err(unreadable(format!("its format is {format} {version}"))
+            return Err(unreadable(format!("the dump's format is {format} {version}"))
                 .hint(format!("this release reads {FORMAT} {VERSION}")));
         }
         Ok(manifest)

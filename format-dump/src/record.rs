@@ -156,6 +156,6 @@ pub(crate) fn read_record(
     let record = Record::from_text(&text).map_err(|error| unreadable().caused_by(error))?;
     match &record.image.id {
         named if named == id => Ok(record),
-        named => Err(unreadable().caused_by(format!("it is that of {named}"))),
+        named => Err(unreadable().caused_by(format!("the file is the record of {named}"))),
     }
 }

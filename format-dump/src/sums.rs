@@ -82,7 +82,7 @@ fn begin(hashers: Hashers) -> io::Result<Box<dyn Hasher>> {
 }
 
 pub(crate) fn not_offered() -> io::Error {
-    io::Error::other("the cryptography in use offers no sha512")
+    io::Error::other("the cryptography in use does not offer sha512")
 }
 
 /// A `SHA512SUMS` file that is being written.
@@ -106,7 +106,8 @@ impl Sums {
         let digest = match (record.sha512_of_file(), record.length_of_file()) {
             (Some(digest), _) => digest,
             (None, Some(recorded)) if recorded != found.length => {
-                let reason = format!("it has {} bytes, the record says {recorded}", found.length);
+                let reason =
+                    format!("the file has {} bytes, the record says {recorded}", found.length);
                 return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
             }
             (None, _) => of_file(&self.dir, name, self.hashers)?,

@@ -152,7 +152,7 @@ async fn an_old_dump_is_not_written() {
     ];
     for error in errors {
         assert_eq!(error.kind, StoreErrorKind::Forbidden);
-        assert_eq!(error.reason, "a dump of the old tool can be read, not written");
+        assert_eq!(error.reason, "a dump of the old tool is read-only");
     }
     assert_eq!(DumpStore::create(dir.path()).unwrap_err().kind, StoreErrorKind::Invalid);
 }

@@ -57,9 +57,9 @@ impl fmt::Display for CancelReason {
         f.write_str(match self {
             Self::Interrupted => "stopped by SIGINT",
             Self::Terminated => "stopped by SIGTERM",
-            Self::OutOfTime => "the time of the run was up",
+            Self::OutOfTime => "the time limit of the run was reached",
             Self::Unwritten => "the journal can't be written",
-            Self::OutOfBytes => "the next image would have exceeded what the run may copy",
+            Self::OutOfBytes => "the next image would exceed the byte limit of the run",
         })
     }
 }

@@ -43,10 +43,10 @@ pub async fn export(
             },
         };
         if last.is_some_and(|last| last > image.id) {
-            let reason = "it does not list its images in the order of their ids";
+            let reason = "the store does not list its images in the order of their ids";
             let error =
                 StoreError::new(StoreErrorKind::Invalid, &source, "list the images", reason);
-            return Err(error.hint("dump them into a directory"));
+            return Err(error.hint("dump the images into a directory"));
         }
         last = Some(image.id.clone());
         let result = match unreadable {
@@ -155,7 +155,7 @@ impl Export<'_> {
         self.losses.clear();
         let queued = policy.queued && image.status == Status::Queued;
         if !image.status.has_data() && !queued {
-            let reason = format!("it has no data at the source, its status is {}", image.status);
+            let reason = format!("the image has no data at the source (status {})", image.status);
             return Err(Ok(Done::Skipped(reason)));
         }
         let wanted = policy.mapping.wanted(image).await.map_err(|refused| match refused {
@@ -181,11 +181,11 @@ impl Export<'_> {
     async fn members(&mut self, image: &Image) -> Result<Vec<Member>, CopyError> {
         let shown = self.source.members_if_shown(&image.id).await.map_err(CopyError::Source)?;
         let Some(members) = shown else {
-            self.losses.push(Loss::members("the source does not show its members"));
+            self.losses.push(Loss::members("the source does not show the members"));
             return Ok(Vec::new());
         };
         let mapped = self.policy.mapping.members(&members).await.map_err(CopyError::Unresolved)?;
-        let lost = |member: &String| Loss::members(format!("not a member: {member}"));
+        let lost = |member: &String| Loss::members(format!("member left out: {member}"));
         self.losses.extend(mapped.unresolved.iter().map(lost));
         Ok(mapped.members)
     }
@@ -200,9 +200,10 @@ impl Export<'_> {
         let failed =
             |kind, reason| StoreError::new(kind, &self.source, "read the data", reason).on(&id);
         let Some(size) = record.size.or(data.size()) else {
-            let reason = "nobody says how long it is, and a stream must say so first";
+            let reason =
+                "the size of the data is unknown, and a stream states the size before the data";
             let error = failed(StoreErrorKind::Unreadable, reason);
-            return Ok(Err(CopyError::Source(error.hint("dump it into a directory"))));
+            return Ok(Err(CopyError::Source(error.hint("dump the image into a directory"))));
         };
         record.size = Some(size);
         let data = self.policy.pacing.read(data);
@@ -216,7 +217,7 @@ impl Export<'_> {
             Err(error) => {
                 let source_store = self.source.to_string();
                 let of_data = verdict.fault().map(|fault| CopyError::Data { source_store, fault });
-                let other = || failed(StoreErrorKind::Server, "it failed").caused_by(error);
+                let other = || failed(StoreErrorKind::Server, "the read failed").caused_by(error);
                 Ok(Err(of_data.unwrap_or_else(|| CopyError::Source(other()))))
             }
         }

@@ -110,7 +110,7 @@ impl Kept {
         let before = self.spool.used.fetch_add(length, Ordering::Relaxed);
         if before.saturating_add(length) > self.spool.most {
             self.release(length);
-            let reason = format!("more than {} bytes would be there at once", self.spool.most);
+            let reason = format!("the spool would exceed its limit of {} bytes", self.spool.most);
             return Err(io::Error::new(io::ErrorKind::QuotaExceeded, reason));
         }
         Ok(())
@@ -144,7 +144,7 @@ impl KeptPart {
     pub(crate) async fn read(&self, at: u64) -> io::Result<Bytes> {
         let length = (self.range.end - at).min(CHUNK);
         let (file, offset) = (self.file.clone(), at - self.range.start);
-        let file = file.ok_or_else(|| io::Error::other("nothing is kept"))?;
+        let file = file.ok_or_else(|| io::Error::other("the spool holds no data"))?;
         let read = tokio::task::spawn_blocking(move || {
             let mut bytes = vec![0; usize::try_from(length).unwrap_or_default()];
             file.read_exact_at(&mut bytes, offset)?;

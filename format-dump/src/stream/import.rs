@@ -89,7 +89,7 @@ impl StreamStore {
     /// Reads the rest of the stream, after all images have been processed.
     ///
     /// # Errors
-    /// If the stream was cut or its writer failed on an image, unless a listing has reported
+    /// If the stream was truncated or its writer failed on an image, unless a listing has reported
     /// this.
     pub async fn finish(&self) -> Result<(), StoreError> {
         let mut incoming = self.incoming.lock().await;
@@ -131,7 +131,7 @@ impl Reading {
         loop {
             let incoming = &mut *self.incoming;
             let Some(Current { left: Some(left), .. }) = &mut incoming.current else {
-                return Err("the stream has passed it".into());
+                return Err("the stream has passed this image".into());
             };
             if *left == 0 {
                 break;
@@ -141,7 +141,7 @@ impl Reading {
             let read = { read }.read_buf(&mut chunk).await?;
             if read == 0 {
                 // The next listing will report the truncation.
-                return Err("the stream was cut".into());
+                return Err("the stream was truncated".into());
             }
             *left -= read as u64;
             let chunk = chunk.freeze();
@@ -200,7 +200,7 @@ impl ImageStore for StreamStore {
 
     async fn read(&self, id: &ImageId, range: ByteRange) -> Result<Body, StoreError> {
         if range != ByteRange::ALL {
-            let reason = "a stream gives all of an image, and once";
+            let reason = "a stream delivers the whole data of an image, once";
             return Err(StoreError::new(StoreErrorKind::Range, &NAME, READ, reason).on(id));
         }
         let mut incoming = Arc::clone(&self.incoming).lock_owned().await;
@@ -283,17 +283,17 @@ impl fmt::Debug for StreamStore {
 }
 
 fn read_only(operation: &'static str, id: &ImageId) -> StoreError {
-    let reason = "a stream can be read, not written";
+    let reason = "a stream is read-only";
     StoreError::new(StoreErrorKind::Forbidden, &NAME, operation, reason).on(id)
 }
 
 fn passed(operation: &'static str, id: &ImageId) -> StoreError {
-    let reason = "the stream is not at it: a stream gives one image after the other, each once";
+    let reason = "the stream is not at this image: a stream delivers each image once, in order";
     StoreError::new(StoreErrorKind::Conflict, &NAME, operation, reason).on(id)
 }
 
 fn once(id: &ImageId) -> StoreError {
-    StoreError::new(StoreErrorKind::Unreadable, &NAME, READ, "a stream gives each image once")
+    StoreError::new(StoreErrorKind::Unreadable, &NAME, READ, "a stream delivers each image once")
         .on(id)
 }
 

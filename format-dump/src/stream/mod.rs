@@ -38,14 +38,16 @@ pub struct Extras {
 fn failed(operation: &'static str, error: io::Error) -> StoreError {
     let (kind, reason) = match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
-            (StoreErrorKind::LimitReached, "there is no more room")
+            (StoreErrorKind::LimitReached, "no space is left")
         }
-        io::ErrorKind::BrokenPipe => (StoreErrorKind::Server, "its reader has gone"),
+        io::ErrorKind::BrokenPipe => (StoreErrorKind::Server, "the reader of the stream has gone"),
         io::ErrorKind::UnexpectedEof => {
-            (StoreErrorKind::Unreadable, "it was cut: it ends before its last entry")
+            (StoreErrorKind::Unreadable, "the stream was truncated: it ends before its last entry")
         }
-        io::ErrorKind::InvalidData => (StoreErrorKind::Unreadable, "it is not a stream of a dump"),
-        _ => (StoreErrorKind::Server, "it failed"),
+        io::ErrorKind::InvalidData => {
+            (StoreErrorKind::Unreadable, "the input is not the stream of a dump")
+        }
+        _ => (StoreErrorKind::Server, "the stream failed"),
     };
     let failure = StoreError::new(kind, &NAME, operation, reason);
     match error.kind() {

@@ -129,9 +129,9 @@ impl<W: AsyncWrite + Send + Unpin> TarWriter<W> {
                     self.out.write_all(&chunk).await?;
                     left -= chunk.len() as u64;
                 }
-                Some(Ok(_)) => break Some("more came than the source had said".into()),
+                Some(Ok(_)) => break Some("the source sent more data than announced".into()),
                 Some(Err(error)) => break Some(error),
-                None if left > 0 => break Some("less came than the source had said".into()),
+                None if left > 0 => break Some("the source sent less data than announced".into()),
                 None => break None,
             }
         };
@@ -218,5 +218,5 @@ fn record(image: &Image, members: &[Member]) -> Record {
 }
 
 fn broken(error: io::Error) -> StoreError {
-    failed("write it", error)
+    failed("write the dump", error)
 }

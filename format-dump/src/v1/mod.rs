@@ -67,7 +67,7 @@ impl OldDump {
 
     /// The error for every operation that writes.
     pub(crate) fn read_only(&self, operation: &'static str) -> StoreError {
-        let reason = "a dump of the old tool can be read, not written";
+        let reason = "a dump of the old tool is read-only";
         StoreError::new(StoreErrorKind::Forbidden, self, operation, reason).hint(HINT)
     }
 

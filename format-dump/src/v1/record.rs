@@ -19,7 +19,7 @@ pub(super) fn read(id: &ImageId, text: &[u8]) -> Result<Option<Image>, Unreadabl
     let mut record = Record(crate::limits::parse(text)?);
     let named = record.text("id")?;
     if named.as_deref().is_some_and(|named| named != id.as_str()) {
-        return Err(format!("it is the record of {}", named.unwrap_or_default()).into());
+        return Err(format!("the file is the record of {}", named.unwrap_or_default()).into());
     }
     let deleted = record.flag("deleted")? || record.text("deleted_at")?.is_some();
     let status = record.text("status")?.map_or(Ok(Status::Active), |status| status.parse())?;

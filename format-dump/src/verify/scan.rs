@@ -123,7 +123,7 @@ fn of_current(dir: &Dir, name: &str, ids: &Ids) -> Option<FileState> {
     }
     if suffix == FAILED {
         // For an existing image, the failure has been reported with the image.
-        let reason = "the stream that the dump came by says that the image is not in it";
+        let reason = "the stream of this dump marked the image as missing";
         let error = StoreError::new(StoreErrorKind::Unreadable, &Name::of(dir), VERIFY, reason);
         return (!known).then_some(FileState::Damaged(error.on(&id)));
     }
@@ -215,11 +215,11 @@ fn disagreement(
     let error = |reason| StoreError::new(StoreErrorKind::Unreadable, &store, VERIFY, reason);
     let list = sums::FILE;
     let Some((_, wanted)) = lines?.iter().find(|(listed, _)| listed == name) else {
-        return Some(error(format!("{list} does not list it")));
+        return Some(error(format!("{list} does not list this file")));
     };
     match digest() {
         Ok(got) if got == *wanted => None,
-        Ok(got) => Some(error(format!("its sha512 is {got}, {list} says {wanted}"))),
+        Ok(got) => Some(error(format!("the sha512 is {got}, {list} says {wanted}"))),
         Err(failure) => Some(files::failed(&store, VERIFY, dir, name, failure)),
     }
 }

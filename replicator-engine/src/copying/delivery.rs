@@ -43,7 +43,7 @@ impl ImageCopy<'_> {
                 Ok(Some(Import::Web { uri: template.address(image) }))
             }
             Some(ImportSource::Glance { .. }) if image.status != Status::Active => Err(format!(
-                "it is {} at the source, and Glance imports active images",
+                "the image is {} at the source, and Glance imports only active images",
                 image.status
             )),
             Some(ImportSource::Glance { .. }) if formats(image) != formats(record) => {
@@ -65,11 +65,15 @@ impl ImageCopy<'_> {
         let delivery = self.replication.policy.delivery.as_ref();
         if delivery.is_some_and(|delivery| delivery.fallback == Fallback::Fail) {
             return Err(CopyError::Blocked {
-                reason: format!("the target can't import its data: {reason}"),
-                hint: Some("leave out --no-fallback: its data then passes through here".to_owned()),
+                reason: format!("the target cannot import the data: {reason}"),
+                hint: Some(
+                    "omit --no-fallback: the data is then streamed through this process".to_owned(),
+                ),
             });
         }
-        self.journey.notes.push(format!("sent from here, not imported by the target: {reason}"));
+        self.journey
+            .notes
+            .push(format!("streamed through this process, not imported by the target: {reason}"));
         Ok(())
     }
 

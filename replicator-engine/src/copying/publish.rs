@@ -63,15 +63,15 @@ impl ImageCopy<'_> {
         let hidden = match target.update(stored, &private).await {
             Ok(_) => "private".to_owned(),
             Err(error) => {
-                format!("shared with nobody, as it can't be made private ({error})")
+                format!("shared with no project, since making it private failed ({error})")
             }
         };
         let quarantine = match target.set_activation(&stored.id, Activation::Deactivated).await {
             Ok(()) => format!("the replica is quarantined, {hidden} and deactivated"),
             Err(error) if error.kind == StoreErrorKind::Forbidden => {
-                format!("the replica is {hidden}, but these credentials may not deactivate it")
+                format!("the replica is {hidden}, but these credentials cannot deactivate it")
             }
-            Err(error) => format!("the replica is {hidden}, but was not deactivated ({error})"),
+            Err(error) => format!("the replica is {hidden}, but deactivating it failed ({error})"),
         };
         CopyError::TargetCorrupted { target_store: target.to_string(), difference, quarantine }
     }

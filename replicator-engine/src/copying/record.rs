@@ -89,7 +89,7 @@ impl ImageCopy<'_> {
         loop {
             match self.replication.target.create(staged).await {
                 Err(error) if error.kind.is_retryable() && failures < retries.per_image => {
-                    tracing::info!(image = %staged.id, "{error}; trying again");
+                    tracing::info!(image = %staged.id, "{error}; retrying");
                     let pause = retries.pauses.after(failures);
                     if policy.stop.unless_broken_off(pause).await.is_none() {
                         return Err(error);
@@ -114,4 +114,4 @@ fn hidden_from_users(wanted: &Attributes) -> Attributes {
 }
 
 pub(super) const BURNED: &str =
-    "its id is used up at the target: Glance never frees the id of a deleted image";
+    "the target refused this image id: Glance never frees the id of a deleted image";

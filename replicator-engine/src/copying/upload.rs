@@ -42,7 +42,7 @@ impl ImageCopy<'_> {
             let failure = match self.try_once(record, opened).await? {
                 Attempt::Stored(stored, verdict) => return Ok((stored, verdict)),
                 Attempt::Restart(failure) => {
-                    tracing::info!(image = %id, "{}; getting all of it again", failure.chain());
+                    tracing::info!(image = %id, "{}; sending all data again", failure.chain());
                     opened = replication.unless_broken_off(self.share.open(Body::empty())).await?;
                     continue;
                 }
@@ -54,7 +54,7 @@ impl ImageCopy<'_> {
                 false if failures < retries.per_image => retries.pauses,
                 _ => return Err(failure),
             };
-            tracing::info!(image = %id, "{}; sending it again", failure.chain());
+            tracing::info!(image = %id, "{}; sending the data again", failure.chain());
             let again = async {
                 pause.after(failures).await;
                 let begun = self.partial_data(record).await?;
@@ -111,7 +111,7 @@ impl ImageCopy<'_> {
         let image = self.image;
         let now = match self.settled(record).await {
             Err(CopyError::Target(error)) => {
-                tracing::info!(image = %image.id, "what became of the upload is not known: {error}");
+                tracing::info!(image = %image.id, "the result of the upload is unknown: {error}");
                 return Err(failure);
             }
             now => now?,

@@ -137,7 +137,7 @@ impl JournalContents {
                 Ok(line) => recorded.take(line),
                 Err(_) if recorded.torn || text.trim_ascii().is_empty() => {}
                 Err(error) => tracing::warn!(
-                    "line {number} of the journal {} is damaged and left out: {error}",
+                    "line {number} of the journal {} is damaged and ignored: {error}",
                     path.display()
                 ),
             }

@@ -125,7 +125,7 @@ pub enum JournalError {
         error: io::Error,
     },
     /// A later release wrote the journal.
-    #[error("the journal {} is one of a later release", path.display())]
+    #[error("the journal {} was written by a later release", path.display())]
     Later {
         /// The journal's path.
         path: PathBuf,

@@ -93,7 +93,7 @@ impl Kept {
                 Ok(line) if self.take(&line) => {}
                 _ if line.trim_ascii().is_empty() => {}
                 _ => tracing::warn!(
-                    "line {number} of {} is damaged; the digest in it is not used",
+                    "line {number} of {} is damaged and ignored",
                     self.path.display()
                 ),
             }
@@ -129,7 +129,7 @@ impl Kept {
         let Err(error) = self.write(line) else { return };
         if !std::mem::replace(&mut self.warned, true) {
             tracing::warn!(
-                "cannot write {}: {error}; digests that were computed are forgotten after this run",
+                "cannot write {}: {error}; the digests of this run are not kept",
                 self.path.display()
             );
         }

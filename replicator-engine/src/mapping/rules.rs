@@ -143,7 +143,7 @@ fn property(name: &str) -> Result<String, InvalidRule> {
     }
     match is_field(name) {
         true => Err(InvalidRule(format!(
-            "{name} is no property, but a field of every image; -D leaves fields out"
+            "{name} is not a property but a field of every image; use -D to leave out fields"
         ))),
         false => Ok(name.to_owned()),
     }
@@ -153,7 +153,9 @@ fn property(name: &str) -> Result<String, InvalidRule> {
 fn settable(name: &str) -> Result<String, InvalidRule> {
     let name = property(name)?;
     match Class::of(&name) {
-        Class::Reserved | Class::Link => Err(InvalidRule(format!("Glance lets nobody set {name}"))),
+        Class::Reserved | Class::Link => {
+            Err(InvalidRule(format!("Glance lets no client set {name}")))
+        }
         _ if name == KEY_DELETION => Err(InvalidRule(format!(
             "{name} is never copied: deleting the copy would delete the original's key"
         ))),
@@ -267,6 +269,9 @@ mod tests {
             assert!(text.parse::<PropertyRule>().is_err(), "{text}");
         }
         let error = "set=owner=x".parse::<PropertyRule>().unwrap_err().to_string();
-        assert_eq!(error, "owner is no property, but a field of every image; -D leaves fields out");
+        assert_eq!(
+            error,
+            "owner is not a property but a field of every image; use -D to leave out fields"
+        );
     }
 }

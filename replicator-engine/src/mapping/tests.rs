@@ -133,7 +133,7 @@ async fn encrypted_images_are_skipped_or_lose_the_policy() {
     let encrypted = image(&key);
     let skipped = Mapping::default().wanted(&encrypted).await.unwrap_err();
     let NotWanted::Skipped(reason) = skipped else { panic!("{skipped:?}") };
-    assert_eq!(reason, "its data is encrypted with a key of the source's key manager");
+    assert_eq!(reason, "the data is encrypted with a key of the source's key manager");
     let mapping = Mapping { encrypted: Encrypted::CopyWithoutPolicy, ..Mapping::default() };
     let wanted = wanted(&mapping, &encrypted).await;
     assert_eq!(wanted.attributes.properties, pairs(&key[..1]));
@@ -178,10 +178,10 @@ async fn an_owner_is_found_by_name_or_the_image_blocked() {
     let mapping = Mapping { owners: Owners::ByName { source, target }, ..Mapping::default() };
     let found = wanted(&mapping, &image(&[])).await;
     assert_eq!(found.attributes.owner.project(), Some("q1"));
-    assert_eq!(found.notes, ["its owner Default/web is q1 at the target"]);
+    assert_eq!(found.notes, ["owner Default/web is q1 at the target"]);
     for (owner, said) in [
-        ("p2", "its owner, project Other/web, is not at the target, or not shown"),
-        ("p9", "its owner, project p9, is not known at the source, or not shown"),
+        ("p2", "the owner, project Other/web, does not exist at the target, or is not visible"),
+        ("p9", "the owner, project p9, is unknown at the source, or not visible"),
     ] {
         let mut image = image(&[]);
         image.attributes.owner = Owner::Project(owner.to_owned());
@@ -241,20 +241,21 @@ async fn a_table_says_whose_an_image_is() {
             &format!("p1 {id}"),
             &target,
             &format!(
-                "its owner, project Default/web (to go to {id}), is not at the target, or not shown"
+                "the owner, project Default/web (mapped to {id}), does not exist at the \
+                 target, or is not visible"
             )[..],
         ),
-        ("db www", &target, "its owner, project Default/web, is not in the table of owners"),
+        ("db www", &target, "the owner, project Default/web, is not in the table of owners"),
         (
             "web x",
             &target,
-            "its owner, project Default/web (to go to x), is in several domains of the target",
+            "the owner, project Default/web (mapped to x), is in several domains of the target",
         ),
         (
             "web www",
             &None,
-            "its owner, project Default/web, goes to www, and there is no Keystone \
-            to ask for its id",
+            "the owner, project Default/web, is mapped to www, but no Keystone \
+            can look up that project's id",
         ),
     ] {
         assert_eq!(goes_to(text, at).await, said, "{text}");
@@ -280,8 +281,8 @@ async fn members_without_a_place_are_named_and_not_added() {
     assert_eq!(
         mapped.unresolved,
         [
-            "project D/gone is not at the target, or not shown",
-            "project p4 is not known at the source, or not shown",
+            "project D/gone does not exist at the target, or is not visible",
+            "project p4 is unknown at the source, or not visible",
         ]
     );
     let kept = Mapping::default().members(&members).await.unwrap();

@@ -168,7 +168,7 @@ fn matched(
             (last, _) => {
                 let (source, target) = counts;
                 let reason = format!(
-                    "{key:?} is that of {source} images of the source and {target} of the target"
+                    "{source} images at the source and {target} at the target have {key:?}"
                 );
                 let images = images.into_iter().chain(last);
                 pairs.extend(images.map(|image| Pair::Ambiguous(image, reason.clone())));
@@ -182,11 +182,11 @@ fn matched(
 }
 
 fn name(image: &Image) -> Result<String, &'static str> {
-    image.attributes.name.clone().ok_or("it has no name to be found by")
+    image.attributes.name.clone().ok_or("the image has no name to match by")
 }
 
 fn hash(image: &Image) -> Result<String, &'static str> {
     let digest = image.recorded_digests().next();
     let digest = digest.map(|digest| format!("{} {}", digest.algorithm, digest.value));
-    digest.ok_or("it has no digest to be found by")
+    digest.ok_or("the image has no digest to match by")
 }

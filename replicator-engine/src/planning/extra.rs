@@ -24,10 +24,10 @@ impl Replication {
                 keep(image, reason)
             }
             Some(_) if image.attributes.protected && !prune.unprotect => {
-                keep(image, "kept: it is protected".to_owned())
+                keep(image, "kept: the image is protected".to_owned())
             }
             Some(_) if is_removed(&image, prune.how) => {
-                keep(image, format!("{} already", prune.how))
+                keep(image, format!("already {}", prune.how))
             }
             Some(_) => Entry::new(image, None, State::Extra, Step::Remove)
                 .because(format!("to be {}", prune.how)),

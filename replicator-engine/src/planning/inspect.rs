@@ -29,8 +29,8 @@ impl Replication {
             Pair::Unreadable(image, error) => Entry::failed(image, None, error),
             // Without its record, it is not known whether this tool made the image.
             Pair::UnreadableExtra(image, reason) => {
-                tracing::warn!("{reason}: it is left alone");
-                let reason = format!("kept: its record can't be read: {reason}");
+                tracing::warn!("{reason}; the record stays unchanged");
+                let reason = format!("kept: the record cannot be read: {reason}");
                 Entry::new(image, None, State::Extra, Step::Nothing).because(reason)
             }
         }
@@ -54,7 +54,7 @@ impl Replication {
     async fn judge(&self, image: Image, replica: Option<Image>) -> Entry {
         let is_record = image.status == Status::Queued && self.policy.queued;
         if !is_record && !image.status.has_data() {
-            let reason = format!("it has no data at the source, its status is {}", image.status);
+            let reason = format!("the image has no data at the source (status {})", image.status);
             return Entry::new(image, replica, State::Skipped, Step::Nothing).because(reason);
         }
         let wanted = match self.policy.mapping.wanted(&image).await {
@@ -100,11 +100,11 @@ impl Replication {
         }
         let shown = self.source.members_if_shown(&image.id).await.map_err(CopyError::Source)?;
         let Some(members) = shown else {
-            losses.push(Loss::members("the source does not show its members"));
+            losses.push(Loss::members("the source does not show the members"));
             return Ok(Goal { wanted, members: None });
         };
         let mapped = self.policy.mapping.members(&members).await.map_err(CopyError::Unresolved)?;
-        let lost = |member| Loss::members(format!("not a member: {member}"));
+        let lost = |member| Loss::members(format!("member left out: {member}"));
         losses.extend(mapped.unresolved.into_iter().map(lost));
         let mut members = mapped.members;
         members.sort();
@@ -123,7 +123,7 @@ impl Replication {
         match present {
             Err(error) => Entry::failed(entry.image, entry.replica, CopyError::Target(error)),
             Ok(None) => {
-                entry.losses.push(Loss::members("the target does not show its members"));
+                entry.losses.push(Loss::members("the target does not show the members"));
                 entry
             }
             Ok(Some(present)) => {

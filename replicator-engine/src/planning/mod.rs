@@ -63,7 +63,10 @@ pub(super) fn without_data(
         None => Entry::new(image, None, State::Missing, Step::Record(goal)),
         Some(there) if there.status == Status::Queued => in_place(image, there, goal, policy),
         Some(there) => {
-            let reason = format!("it has no data at the source, and is {} here", there.status);
+            let reason = format!(
+                "the image has no data at the source, but is {} at the target",
+                there.status
+            );
             Entry::new(image, replica, State::Skipped, Step::Nothing).because(reason)
         }
     }
@@ -86,7 +89,7 @@ pub(super) fn with_data(
     let Some(there) = &replica else {
         return match (policy.scope == CopyScope::HeldRecords, unverifiable(&image, policy)) {
             (true, _) => Entry::new(image, None, State::Missing, Step::Nothing)
-                .because("the target does not hold it, and only metadata is replicated"),
+                .because("the target does not hold the image, and only metadata is replicated"),
             (false, Some(error)) => Entry::failed(image, None, error),
             (false, None) => Entry::new(image, None, State::Missing, Step::Copy(goal)),
         };
@@ -94,7 +97,7 @@ pub(super) fn with_data(
     match (there.status, unverifiable(&image, policy)) {
         (Status::Queued, _) if policy.scope == CopyScope::HeldRecords => {
             Entry::new(image, replica, State::Partial, Step::Nothing)
-                .because("the target has no data of it, and only metadata is replicated")
+                .because("the target's record has no data, and only metadata is replicated")
         }
         // With imports enabled, the new import request shows whether this one is still running.
         (Status::Queued, _) if there.is_importing() && !policy.imports() => Entry {
@@ -197,7 +200,7 @@ mod tests {
         let old = Image { checksum: Some("0".repeat(32)), ..image(Status::Active) };
         for replica in [None, Some(image(Status::Queued))] {
             let entry = decide(&old, replica.clone(), &policy);
-            let said = "it cannot be verified in FIPS mode: its only digest is md5";
+            let said = "the image cannot be verified in FIPS mode: its only digest is md5";
             let error = entry.error().unwrap();
             assert_eq!((error.to_string().as_str(), error.is_integrity_failure()), (said, false));
             let offered = decide(&old, replica, &Policy::default());

@@ -118,13 +118,17 @@ impl FromStr for Template {
     fn from_str(text: &str) -> Result<Self, InvalidTemplate> {
         let url = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
         let Some(rest) = url else {
-            return Err(InvalidTemplate("it is no address that begins with https://"));
+            return Err(InvalidTemplate("the address does not begin with https://"));
         };
         if !text.contains("{id}") && !text.contains("{name}") {
-            return Err(InvalidTemplate("all images would have the same data: it has no {id}"));
+            return Err(InvalidTemplate(
+                "the address has no {id}: all images would have the same data",
+            ));
         }
         match rest.split('/').next().is_some_and(|host| host.contains('@')) {
-            true => Err(InvalidTemplate("Glance keeps it, so it must have no password")),
+            true => Err(InvalidTemplate(
+                "the address must contain no password, because Glance stores it",
+            )),
             false => Ok(Self(text.to_owned())),
         }
     }

@@ -88,7 +88,7 @@ pub enum Proof {
 #[non_exhaustive]
 pub enum VerifyFault {
     /// The size or a digest differs.
-    #[error("{store}: the {what} of the data is {got}, {wanted} is on record")]
+    #[error("{store}: the {what} of the data is {got}, the record says {wanted}")]
     Other {
         /// The store that holds the data.
         store: String,
@@ -308,7 +308,7 @@ impl Side<'_> {
     async fn verify(&self, chosen: &Sample) -> (Verdict, Option<String>) {
         let image = self.image;
         if !image.status.has_data() {
-            let reason = format!("it has no data, its status is {}", image.status);
+            let reason = format!("the image has no data (status {})", image.status);
             return (Verdict::NoData, Some(reason));
         }
         if !chosen.contains(&image.id) {
@@ -399,7 +399,7 @@ impl Side<'_> {
         let of_store = matches!(error.downcast_ref(), Some(DataFault::Damaged { .. }));
         let damaged = of_file || of_store;
         let kind = if damaged { StoreErrorKind::Unreadable } else { StoreErrorKind::Server };
-        let reason = format!("it broke off after {bytes} bytes");
+        let reason = format!("the data ended after {bytes} bytes");
         let failed = StoreError::new(kind, &self.store, "read the data", reason);
         trouble(failed.on(&self.image.id).caused_by(error))
     }

@@ -209,7 +209,7 @@ impl<F: FnMut(usize, Outcome) + Send> Run<F> {
             let moved = match self.replications[target].reassigned().await {
                 Ok(moved) => moved,
                 Err(error) => {
-                    tracing::warn!("no image is tried again there: {error}");
+                    tracing::warn!("failed images are not retried at this target: {error}");
                     for one in &mut failed {
                         one.replicas.retain(|(of, _)| *of != target);
                     }

@@ -162,7 +162,7 @@ impl<F: FnMut(usize, Outcome)> RunProgress<F> {
         match &outcome.result {
             Err(error) if self.limits.retries > 0 && error.is_retryable() => {
                 let whole = error.chain();
-                tracing::warn!("image {}: {whole}; it will be tried again", outcome.image.id);
+                tracing::warn!("image {}: {whole}; the image will be retried", outcome.image.id);
                 standing.failed.insert(outcome.image.id.clone(), (outcome, replica));
             }
             _ => self.settle(target, outcome),

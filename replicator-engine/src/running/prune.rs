@@ -73,7 +73,7 @@ impl Replication {
             Ok(found) => found?,
         };
         let result = match self.source.find(&provenance::source_id(&image)).await {
-            Ok(Some(_)) => Ok(Done::Skipped("the source holds it again".to_owned())),
+            Ok(Some(_)) => Ok(Done::Skipped("the source holds the image again".to_owned())),
             Ok(None) => match self.extra(image.clone()) {
                 // The run may have been stopped while the two records were read.
                 Entry { step: Step::Remove, .. } if self.policy.stop.level().is_some() => {

@@ -203,7 +203,7 @@ impl Reader {
                 }
                 Err(error) => {
                     tracing::warn!(
-                        "{}; targets that are slow are left behind",
+                        "{}; slow targets are left behind",
                         unkept(self.kept.spool(), &error)
                     );
                     self.window.send_modify(Window::keep_no_more);
@@ -247,7 +247,7 @@ impl Reader {
 impl Drop for Reader {
     fn drop(&mut self) {
         self.window.send_modify(|window| {
-            let reason = "the reading was ended".to_owned();
+            let reason = "the read of the source was ended".to_owned();
             window.finish(Err(DataFault::Interrupted { got: window.end(), reason }));
         });
     }
