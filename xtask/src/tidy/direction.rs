@@ -153,6 +153,7 @@ const MODULES: &[(&str, &[&str])] = &[
 /// Every line that names a crate or a module that its own must not name.
 pub(super) fn breaches(sources: &[Source]) -> Vec<String> {
     let modules: BTreeMap<_, _> = MODULES.iter().copied().collect();
+    let exported = exports(sources);
     let mut breaches = Vec::new();
     for source in sources {
         let Some((package, module)) = source.place() else { continue };
@@ -167,6 +168,7 @@ pub(super) fn breaches(sources: &[Source]) -> Vec<String> {
             }
             let Some(order) = order else { continue };
             for found in names_in_root(line, &root, &mut list) {
+                let found = exported.get(&(package, found)).copied().unwrap_or(found);
                 breaches
                     .extend(wrong_name(found, module, order).map(|why| format!("{place}: {why}")));
             }
@@ -239,14 +241,26 @@ fn is_of_name(next: char) -> bool {
     next.is_alphanumeric() || next == '_'
 }
 
-/// Why `module` must not use this name of the crate's root.
+/// Why `module` must not use this module. Other names are of items in the crate's root itself.
 fn wrong_name(name: &str, module: &str, order: &[&str]) -> Option<String> {
-    let own = order.iter().position(|one| *one == module)?;
-    match order.iter().position(|one| *one == name) {
-        Some(other) if other <= own => None,
-        Some(_) => Some(format!("`{module}` must not use `{name}`, which is above it")),
-        None => Some(format!("`{module}` must name the module of `{name}`, not the crate's root")),
+    let place = |name: &str| order.iter().position(|one| *one == name);
+    let is_above = place(name)? > place(module)?;
+    is_above.then(|| format!("`{module}` must not use `{name}`, which is above it"))
+}
+
+/// The names that the root of each crate takes from its modules, each with the module.
+fn exports(sources: &[Source]) -> BTreeMap<(&str, &str), &str> {
+    let mut exported = BTreeMap::new();
+    for source in sources {
+        let Some((package, "lib")) = source.place() else { continue };
+        for statement in source.text.split(';') {
+            let Some((_, path)) = statement.rsplit_once("use ") else { continue };
+            let module = first_name(path);
+            let names = path.split(|next| !is_of_name(next)).skip(1);
+            exported.extend(names.map(|name| ((package, name), module)));
+        }
     }
+    exported
 }
 
 #[cfg(test)]
@@ -276,7 +290,15 @@ mod tests {
         assert!(found("glance-core/src/image/json.rs", "use super::store;\n").is_empty());
         let deep = "use super::super::store::StoreError;\n";
         assert_eq!(found("glance-core/src/image/json.rs", deep).len(), 1);
-        assert_eq!(found("glance-core/src/image/json.rs", "use crate::StoreError;\n").len(), 1);
+        let root = "mod store;\npub use store::{ImageStore, StoreError};\n".to_owned();
+        let sources = [
+            Source { name: "glance-core/src/lib.rs".to_owned(), text: root },
+            Source {
+                name: "glance-core/src/image/json.rs".to_owned(),
+                text: "use crate::StoreError;\n".to_owned(),
+            },
+        ];
+        assert_eq!(breaches(&sources).len(), 1);
         let test = "#[cfg(test)]\nmod tests {\n    use crate::store::memory::MemoryStore;\n}\n";
         assert!(found("glance-core/src/body.rs", test).is_empty());
     }
