@@ -174,7 +174,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn errors_of_files_are_told_apart() {
+    fn file_errors_are_distinguished() {
         let place = tempfile::tempdir().unwrap();
         let dir = Dir::open(place.path()).unwrap();
         let rows = [
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_in_order_and_found() {
+    fn ids_are_sorted_and_found() {
         let place = tempfile::tempdir().unwrap();
         let id =
             |digit: char| "00000000-0000-4000-8000-00000000000_".replace('_', &digit.to_string());

@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_kept_can_be_read_from_any_byte_and_leaves_nothing() {
+    async fn spooled_data_can_be_read_from_any_byte_and_leaves_no_file() {
         let directory = tempfile::tempdir().unwrap();
         let spool = Spool::new(SpoolWhen::Auto, directory.path(), 10);
         let mut kept = Kept::new(&spool);
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_directory_that_is_not_there_is_named() {
+    async fn a_missing_directory_is_named() {
         let spool = Spool::new(SpoolWhen::Always, "/nonexistent", u64::MAX);
         let mut kept = Kept::new(&spool);
         let error = kept.append(0, Bytes::from_static(b"abc")).await.unwrap_err();

@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_written_is_read() {
+    async fn written_data_can_be_read() {
         let long = format!("metadefs/{}.json", "x".repeat(200));
         for wanted in [
             entry("a", 0),

@@ -62,7 +62,7 @@ struct Scan {
 impl Scan {
     fn run(&self, lines: Option<&[(String, String)]>) -> io::Result<()> {
         if let Some(hashers) = self.hashers {
-            for finding in beside_images(&self.dir, lines, hashers) {
+            for finding in other_files(&self.dir, lines, hashers) {
                 self.tell(finding);
             }
             self.no_metadefs()?;
@@ -162,7 +162,7 @@ fn id_of(name: &str) -> Option<(ImageId, &str)> {
 }
 
 /// Checks projects and metadata definitions against their format and `SHA512SUMS`.
-fn beside_images(
+fn other_files(
     dir: &Dir,
     lines: Option<&[(String, String)]>,
     hashers: Hashers,

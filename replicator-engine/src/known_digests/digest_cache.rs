@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_an_image_with_a_digest_nothing_is_kept() {
+    async fn no_digest_is_cached_for_an_image_that_has_one() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("digests");
         let of_a = DigestCache::open(&path).unwrap().of("a");
@@ -281,7 +281,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn damaged_lines_are_left_out_and_the_next_is_not_joined_to_a_torn_one() {
+    async fn damaged_lines_are_ignored_and_a_torn_line_is_ended_first() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("digests");
         let of_a = DigestCache::open(&path).unwrap().of("a");
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_that_cannot_be_written_is_no_failure() {
+    async fn an_unwritable_cache_file_is_not_a_failure() {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("state"), "").unwrap();
         let file = DigestCache::open(directory.path().join("state/digests.ndjson"));

@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_line_says_where_a_project_goes() {
+    fn the_most_specific_line_maps_a_project() {
         let text = format!(
             "# whose is what\r\n\n{ID} one\nDefault/web  Ops/www\nweb any\n\
              My Domain/a b\tother c\nlegacy two\n"
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_says_nothing_clear_is_an_error() {
+    fn an_ambiguous_line_is_an_error() {
         for (text, said) in [
             ("a b\nc", "line 2 is not two names; separate names that have spaces with a tab"),
             ("a b c", "line 1 is not two names; separate names that have spaces with a tab"),

@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_out_is_left_alone_at_the_target() {
+    fn dropped_properties_stay_at_the_target() {
         for (texts, name, by_class, alone) in [
             (&[][..], "a", false, false),
             (&[], "instance_uuid", true, true),
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_but_what_was_set_or_moved_is_told() {
+    fn only_set_and_renamed_properties_are_noted() {
         let mut notes = Vec::new();
         let source = properties(&[("a", "1"), ("same", "x")]);
         let rules = rules(&["set=same=x", "set=b=2", "rename=a=c", "rename=none=d", "drop=q"]);
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_star_stands_for_anything() {
+    fn a_star_matches_anything() {
         for (pattern, name, fits) in [
             ("a", "a", true),
             ("a", "ab", false),

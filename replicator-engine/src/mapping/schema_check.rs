@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_glance_takes_is_refused() {
+    fn values_beyond_glances_limits_are_refused() {
         let any = Fit::default();
         let name = |name: String| Attributes { name: Some(name), ..Attributes::default() };
         assert!(any.check(&name("é".repeat(255))).is_ok());
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_site_does_not_take_is_refused() {
+    fn values_that_the_sites_schema_forbids_are_refused() {
         let site = fit(&json!({"properties": {
             "disk_format": {"type": ["null", "string"], "enum": [null, "raw", "qcow2"]},
             "team": {"type": "string", "pattern": "^[a-z]+$"},

@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn an_upload_under_way_is_left_alone() {
+    fn an_upload_in_progress_is_not_disturbed() {
         for status in [Status::Saving, Status::Uploading, Status::Importing] {
             let entry = decide(&image(Status::Active), Some(image(status)), &Policy::default());
             assert_eq!((entry.state, entry.action()), (State::Partial, "nothing"));
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_record_does_not_say_differs_from_nothing() {
+    fn a_missing_field_is_not_a_difference() {
         let sized = Image { size: Some(3), ..image(Status::Active) };
         let md5 = Image { checksum: Some("0".repeat(32)), ..sized.clone() };
         let silent = Image { size: None, ..md5.clone() };

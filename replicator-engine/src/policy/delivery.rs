@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_for_all_images_or_with_a_password_is_none() {
+    fn an_address_without_id_or_with_a_password_is_refused() {
         for (text, wrong) in [
             ("https://w/image", "all images"),
             ("ftp://w/{id}", "begins with https://"),
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn the_store_of_an_image_is_that_of_its_source_or_else_the_one_for_all() {
+    fn the_store_depends_on_the_source_store_first() {
         let placement = Placement {
             store: Some("all".to_owned()),
             by_source: [("ceph".to_owned(), "fast".to_owned())].into(),
