@@ -256,8 +256,7 @@ fn number(field: &[u8]) -> io::Result<u64> {
 const NO_TAR: &str = "the input is not a tar archive";
 const EXTRACT: &str = "extract the archive, then load the directory";
 const HOLES: &str = "tar made this archive with holes (-S): make the archive without holes, or \
-                     extract \
-                     it, then load the directory";
+                     extract it, then load the directory";
 
 const BLOCK: usize = 512;
 /// The position of the checksum in a header.
