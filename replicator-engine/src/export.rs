@@ -228,5 +228,5 @@ impl Export<'_> {
 fn causes(error: &CopyError) -> String {
     let error: &dyn std::error::Error = error;
     let all = std::iter::successors(Some(error), |error| error.source());
-    all.map(|error| format!("{error}\n")).collect()
+    all.map(ToString::to_string).collect::<Vec<_>>().join("\n") + "\n"
 }
