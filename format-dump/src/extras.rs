@@ -10,9 +10,9 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::files::{self, Name};
 use crate::limits::{LONGEST, Values};
 use crate::manifest::unfinish;
-use crate::{Name, files};
 
 /// Writes the file of projects, unless its content is the same.
 pub(crate) fn write_projects(dir: &Dir, projects: &[Project]) -> Result<(), StoreError> {
@@ -98,7 +98,7 @@ pub(crate) fn metadef_files(dir: &Dir) -> io::Result<Option<MetadefFiles>> {
             return Err(Refused::TooLong { length, most: LONGEST }.into());
         }
         if names.len() == MOST_METADEFS {
-            let reason = format!("it holds more than {MOST_METADEFS} namespaces");
+            let reason = format!("the dump holds more than {MOST_METADEFS} namespaces");
             return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
         }
         names.push(name.to_owned());
@@ -133,7 +133,7 @@ fn read<T: DeserializeOwned>(
         .map_err(|error| files::failed(&Name::of(dump), READ, dir, name, error))?;
     let parsed = text.map(|text| values.parse(&text)).transpose();
     parsed.map_err(|error| {
-        let reason = format!("{name} does not say what it should");
+        let reason = format!("{name} has unexpected content");
         StoreError::new(StoreErrorKind::Unreadable, &Name::of(dump), READ, reason).caused_by(error)
     })
 }
@@ -150,5 +150,5 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b
 /// The maximum number of namespace files. Glance ships a few dozen.
 const MOST_METADEFS: usize = 10_000;
 
-const READ: &str = "read what stands beside the images";
-pub(crate) const WRITE: &str = "write what stands beside the images";
+const READ: &str = "read the projects and metadata definitions";
+pub(crate) const WRITE: &str = "write the projects and metadata definitions";

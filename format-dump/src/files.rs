@@ -1,8 +1,9 @@
 //! The files of a dump: their names, and the meaning of file errors.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::fs::File;
 use std::io::{self, ErrorKind};
+use std::path::Path;
 
 use glance_core::StoreError;
 use glance_core::dir::{Dir, Refused, is_temporary};
@@ -105,7 +106,7 @@ pub(crate) fn failed(
     let kind = kind_of(&error);
     let failure = failure(kind, format!("the file {name} failed")).caused_by(error);
     match kind {
-        StoreErrorKind::LimitReached => failure.hint("make room and run again"),
+        StoreErrorKind::LimitReached => failure.hint("free space, then run the command again"),
         _ => failure,
     }
 }
@@ -145,17 +146,35 @@ pub(crate) fn is_full(error: &io::Error) -> bool {
 /// mistakes it for an image.
 pub(crate) const LOCK: &str = ".glance-replicator.lock";
 
+/// The file of digests.
+pub(crate) const SUMS: &str = "SHA512SUMS";
+
 /// The suffixes of an image's files, after its id.
 pub(crate) const RECORD: &str = ".json";
 /// Marks the data next to it as invalid: the writer of a stream failed on it.
 pub(crate) const FAILED: &str = ".failed";
+
+/// Names a dump's directory in messages.
+pub(crate) struct Name<'a>(pub(crate) &'a Path);
+
+impl<'a> Name<'a> {
+    pub(crate) fn of(dir: &'a Dir) -> Self {
+        Self(dir.path())
+    }
+}
+
+impl Display for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "dir:{}", self.0.display())
+    }
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn errors_of_files_are_told_apart() {
+    fn file_errors_are_distinguished() {
         let place = tempfile::tempdir().unwrap();
         let dir = Dir::open(place.path()).unwrap();
         let rows = [
@@ -172,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_in_order_and_found() {
+    fn ids_are_sorted_and_found() {
         let place = tempfile::tempdir().unwrap();
         let id =
             |digit: char| "00000000-0000-4000-8000-00000000000_".replace('_', &digit.to_string());

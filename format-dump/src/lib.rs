@@ -21,28 +21,36 @@
 //! The predecessor of this tool wrote `<id>` (a record of the v1 API) and `<id>.img`. Such dumps
 //! can be read, but not written.
 //!
+//! ```
+//! use bytes::Bytes;
+//! use format_dump::DumpStore;
+//! use glance_core::image::Attributes;
+//! use glance_core::{Body, Image, ImageId, ImageStore};
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let directory = tempfile::tempdir()?;
+//! let dump = DumpStore::create(directory.path())?;
+//! let image = dump.create(&Image::queued(ImageId::random(), Attributes::default())).await?;
+//! dump.upload(&image.id, Body::from(Bytes::from_static(b"data"))).await?;
+//! dump.finish().await?;
+//!
+//! let dump = DumpStore::open(directory.path())?;
+//! assert!(dump.is_complete()?);
+//! assert_eq!(dump.get(&image.id).await?.size, Some(4));
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! In reading order: `files` accesses the dump's files, and `limits` bounds how much of them is
-//! held in memory; `directory` implements a dump as a store; `record` and `manifest` are the dump's
-//! JSON files, `blob` is image data, `extras` holds projects and metadata definitions, and `sums`
-//! writes `SHA512SUMS`; `verify` checks a dump against its own digests; `stream` reads and writes a
+//! held in memory; `dump` and `directory` implement a dump as a store; `record` and `manifest` are
+//! the dump's JSON files, `blob` is image data, `extras` holds projects and metadata definitions,
+//! and `sums` writes `SHA512SUMS`; `verify` checks a dump against its own digests; `stream` reads and writes a
 //! dump as a stream through a pipe; `v1` reads dumps of the predecessor.
-
-use std::fmt;
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
-
-use async_trait::async_trait;
-use glance_core::digest::Hashers;
-use glance_core::dir::Dir;
-use glance_core::file_lock::{Lock, LockError};
-use glance_core::image::{Attributes, Image, ImageId, Member};
-use glance_core::project::Project;
-use glance_core::store::{Activation, ByteRange, ImageStream, StoreErrorKind};
-use glance_core::{Body, ImageStore, Selection, StoreError};
-use serde_json::Value;
 
 mod blob;
 mod directory;
+mod dump;
 mod extras;
 mod files;
 mod limits;
@@ -53,323 +61,8 @@ mod sums;
 mod v1;
 mod verify;
 
-use directory::Directory;
+pub use dump::DumpStore;
 pub use glance_core::selection::{InvalidSubset, Subset};
-use manifest::Manifest;
 pub use record::Encoding;
-pub use stream::{Beside, Listed, StreamStore, export};
-use v1::OldDump;
+pub use stream::{Extras, Listed, StreamStore, TarWriter};
 pub use verify::{DumpFinding, DumpProof, DumpVerification, FileState};
-
-/// A dump of either format.
-///
-/// The store keeps the timestamps of images and the digest algorithm of their records. The digest
-/// is that of the bytes written; the checksum of the incoming record is kept if that digest matches
-/// the record's. The bytes received before an interruption are kept, unless the data is compressed.
-/// The id of a deleted image can be reused.
-#[derive(Debug)]
-pub struct DumpStore(Dump);
-
-#[derive(Debug)]
-enum Dump {
-    Current(Directory),
-    Old(OldDump),
-}
-
-impl DumpStore {
-    /// Opens the dump in `dir` for writing, or creates one if the directory is empty or missing. A
-    /// new dump is incomplete from the start, and an existing one becomes incomplete with the first
-    /// write; [`finish`](Self::finish) marks the dump complete.
-    ///
-    /// Only one process may write to a dump at a time: take the [`lock`](Self::lock) first.
-    pub fn create(dir: impl Into<PathBuf>) -> Result<Self, StoreError> {
-        let dir = writable(&dir.into())?;
-        dir.warn_if_shared();
-        let found = Manifest::read(&dir, CREATE)?;
-        if found.is_none() {
-            Manifest::new().write(&dir, CREATE)?;
-        }
-        let lacking = found.is_some_and(|found| !found.complete);
-        Ok(Self(Dump::Current(Directory::new(dir).lacking(lacking))))
-    }
-
-    /// Locks the dump in `dir`, or the directory of a dump yet to be created, against other
-    /// processes until the returned lock is dropped.
-    pub fn lock(dir: &Path) -> Result<Lock, StoreError> {
-        const LOCK: &str = "lock the directory";
-        let it = writable(dir)?;
-        Lock::take(&dir.join(files::LOCK)).map_err(|error| match error {
-            LockError::File { error, .. } => {
-                files::failed(&Name(dir), LOCK, &it, files::LOCK, error)
-            }
-            held => StoreError::new(StoreErrorKind::Locked, &Name(dir), LOCK, held.to_string())
-                .hint("wait until that process has ended, or write to another directory"),
-        })
-    }
-
-    /// Opens the dump in `dir`, of either format, for reading.
-    pub fn open(dir: impl Into<PathBuf>) -> Result<Self, StoreError> {
-        let path = dir.into();
-        let refuse =
-            |reason: &str| StoreError::new(StoreErrorKind::NotFound, &Name(&path), OPEN, reason);
-        let dir = match Dir::open(&path) {
-            Err(error)
-                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
-            {
-                return Err(refuse("there is no such directory"));
-            }
-            opened => opened.map_err(|error| files::directory_failed(&Name(&path), OPEN, error))?,
-        };
-        dir.warn_if_shared();
-        match Manifest::read(&dir, OPEN)? {
-            Some(_) => Ok(Self(Dump::Current(Directory::new(dir)))),
-            None if v1::is_old_dump(&dir, OPEN)? => Ok(Self(Dump::Old(OldDump::new(dir)))),
-            None => Err(refuse("the directory holds no dump")),
-        }
-    }
-
-    /// Sets the implementation of the digests. If `hashers` lacks MD5, the store computes no
-    /// `checksum` for new records.
-    #[must_use]
-    pub fn hashing_with(self, hashers: Hashers) -> Self {
-        match self.0 {
-            Dump::Current(directory) => Self(Dump::Current(directory.hashing_with(hashers))),
-            Dump::Old(old) => Self(Dump::Old(old.hashing_with(hashers))),
-        }
-    }
-
-    /// Sets the encoding of data written from now on. Existing data stays unchanged.
-    #[must_use]
-    pub fn encoding_as(self, encoding: Encoding) -> Self {
-        match self.0 {
-            Dump::Current(directory) => Self(Dump::Current(directory.encoding(encoding))),
-            old @ Dump::Old(_) => Self(old),
-        }
-    }
-
-    /// Configures the dump for reading: an image whose data file is missing is still listed with
-    /// data, as its record says, and reading the data fails. By default, such an image counts as
-    /// one without data, so that it accepts an upload.
-    #[must_use]
-    pub fn expecting_data(self) -> Self {
-        match self.0 {
-            Dump::Current(directory) => Self(Dump::Current(directory.expecting_data())),
-            old @ Dump::Old(_) => Self(old),
-        }
-    }
-
-    /// Whether the run that wrote the dump finished. Always true for a dump of the old tool, which
-    /// keeps no such information.
-    pub fn is_complete(&self) -> Result<bool, StoreError> {
-        match &self.0 {
-            Dump::Current(directory) => {
-                Ok(Manifest::read(directory.dir(), OPEN)?.is_some_and(|it| it.complete))
-            }
-            Dump::Old(_) => Ok(true),
-        }
-    }
-
-    /// Waits for pending writes, writes `SHA512SUMS` and marks the dump complete. Does nothing if
-    /// the dump has not changed since it was last finished.
-    pub async fn finish(&self) -> Result<(), StoreError> {
-        let directory = match &self.0 {
-            Dump::Current(directory) => directory,
-            Dump::Old(old) => return Err(old.read_only(FINISH)),
-        };
-        let hashers = directory.hashers();
-        directory.while_nothing_changes(FINISH, move |dir| finish(dir, hashers)).await
-    }
-
-    /// [Finishes](Self::finish) the dump, unless the dump was incomplete when it was opened for
-    /// writing: whatever it lacked then is still missing.
-    pub async fn finish_as_found(&self) -> Result<(), StoreError> {
-        match &self.0 {
-            Dump::Current(directory) if directory.is_lacking() => Ok(()),
-            _ => self.finish().await,
-        }
-    }
-
-    /// Stores the projects that own the images or share them. Replaces the list stored before.
-    pub async fn write_projects(&self, projects: &[Project]) -> Result<(), StoreError> {
-        let projects = projects.to_owned();
-        self.write_beside(move |dir| extras::write_projects(dir, &projects)).await
-    }
-
-    /// The projects that own the images or share them, as far as the writer of the dump could
-    /// determine them.
-    pub async fn projects(&self) -> Result<Vec<Project>, StoreError> {
-        self.read_beside(extras::projects).await
-    }
-
-    /// Stores a namespace of metadata definitions, in the form of `GET
-    /// /v2/metadefs/namespaces/{namespace}`. Replaces the namespace stored before.
-    pub async fn write_metadef(&self, namespace: &Value) -> Result<(), StoreError> {
-        let namespace = namespace.clone();
-        self.write_beside(move |dir| extras::write_metadef(dir, &namespace)).await
-    }
-
-    /// The namespaces of metadata definitions, in the order of their file names.
-    pub async fn metadefs(&self) -> Result<Vec<Value>, StoreError> {
-        self.read_beside(extras::metadefs).await
-    }
-
-    async fn write_beside(
-        &self,
-        write: impl FnOnce(&Dir) -> Result<(), StoreError> + Send + 'static,
-    ) -> Result<(), StoreError> {
-        match &self.0 {
-            Dump::Current(directory) => directory.while_nothing_changes(extras::WRITE, write).await,
-            Dump::Old(old) => Err(old.read_only(extras::WRITE)),
-        }
-    }
-
-    async fn read_beside<T: Send + 'static>(
-        &self,
-        read: impl FnOnce(&Dir) -> Result<Vec<T>, StoreError> + Send + 'static,
-    ) -> Result<Vec<T>, StoreError> {
-        match &self.0 {
-            Dump::Current(directory) => {
-                let dir = directory.dir().clone();
-                let done = files::blocking(move || Ok(read(&dir))).await;
-                done.map_err(|error| files::directory_failed(directory, OPEN, error))?
-            }
-            Dump::Old(_) => Ok(Vec::new()),
-        }
-    }
-
-    fn dir(&self) -> &Dir {
-        match &self.0 {
-            Dump::Current(directory) => directory.dir(),
-            Dump::Old(old) => old.dir(),
-        }
-    }
-
-    /// The bytes available to unprivileged users on the dump's filesystem; `None` if unknown.
-    pub fn free_space(&self) -> Option<u64> {
-        self.dir().free_space()
-    }
-
-    /// The number of bytes from which an upload of this image's data would resume, as far as they
-    /// can be determined; 0 if there are none.
-    pub fn begun_bytes(&self, id: &ImageId) -> u64 {
-        let blob = format!("{id}{}", Encoding::Identity.suffix());
-        let found = |name: &str| self.dir().find(name).ok().flatten();
-        let found = found(&format!("{blob}{}", blob::PARTIAL)).or_else(|| found(&blob));
-        found.filter(|found| found.links == 1).map_or(0, |found| found.length)
-    }
-
-    fn inner(&self) -> &dyn ImageStore {
-        match &self.0 {
-            Dump::Current(directory) => directory,
-            Dump::Old(old) => old,
-        }
-    }
-}
-
-/// Opens the directory of a dump, or one that can become a new dump, and creates it if missing.
-fn writable(path: &Path) -> Result<Dir, StoreError> {
-    let failed = |error| files::directory_failed(&Name(path), CREATE, error);
-    let refuse =
-        |reason: &str| StoreError::new(StoreErrorKind::Invalid, &Name(path), CREATE, reason);
-    let dir = Dir::make(path).map_err(failed)?;
-    match Manifest::read(&dir, CREATE)? {
-        None if v1::is_old_dump(&dir, CREATE)? => {
-            Err(refuse("it holds a dump of the old tool").hint(v1::HINT))
-        }
-        None if !files::is_empty(&dir).map_err(failed)? => {
-            Err(refuse("the directory is not empty and holds no dump")
-                .hint("name an empty or a new directory"))
-        }
-        _ => Ok(dir),
-    }
-}
-
-#[async_trait]
-impl ImageStore for DumpStore {
-    async fn list(&self, selection: &Selection) -> Result<ImageStream<'_>, StoreError> {
-        self.inner().list(selection).await
-    }
-
-    async fn get(&self, id: &ImageId) -> Result<Image, StoreError> {
-        self.inner().get(id).await
-    }
-
-    async fn read(&self, id: &ImageId, range: ByteRange) -> Result<Body, StoreError> {
-        self.inner().read(id, range).await
-    }
-
-    async fn create(&self, image: &Image) -> Result<Image, StoreError> {
-        self.inner().create(image).await
-    }
-
-    async fn upload(&self, id: &ImageId, data: Body) -> Result<Image, StoreError> {
-        self.inner().upload(id, data).await
-    }
-
-    async fn partial_data(&self, id: &ImageId) -> Result<Body, StoreError> {
-        self.inner().partial_data(id).await
-    }
-
-    async fn update(&self, current: &Image, wanted: &Attributes) -> Result<Image, StoreError> {
-        self.inner().update(current, wanted).await
-    }
-
-    async fn set_activation(&self, id: &ImageId, activation: Activation) -> Result<(), StoreError> {
-        self.inner().set_activation(id, activation).await
-    }
-
-    async fn delete(&self, id: &ImageId) -> Result<(), StoreError> {
-        self.inner().delete(id).await
-    }
-
-    async fn members(&self, id: &ImageId) -> Result<Vec<Member>, StoreError> {
-        self.inner().members(id).await
-    }
-
-    async fn set_members(&self, id: &ImageId, members: &[Member]) -> Result<(), StoreError> {
-        self.inner().set_members(id, members).await
-    }
-}
-
-impl fmt::Display for DumpStore {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self.inner(), f)
-    }
-}
-
-fn finish(dir: &Dir, hashers: Hashers) -> Result<(), StoreError> {
-    let failed = |error| files::directory_failed(&Name::of(dir), FINISH, error);
-    let manifest = Manifest::read(dir, FINISH)?.unwrap_or_else(Manifest::new);
-    let listed = dir.find(sums::FILE);
-    let listed =
-        listed.map_err(|error| files::failed(&Name::of(dir), FINISH, dir, sums::FILE, error))?;
-    if manifest.is_finished() && listed.is_some() {
-        return Ok(());
-    }
-    // Leftover temporary files can be deleted: only one process writes to a dump.
-    dir.sweep("").map_err(failed)?;
-    if let Ok(metadefs) = dir.subdirectory(extras::METADEFS) {
-        metadefs.sweep("").map_err(failed)?;
-    }
-    let digest = sums::write(dir, hashers, FINISH)?;
-    manifest.ended(true, digest).write(dir, FINISH)
-}
-
-/// Names a dump's directory in messages.
-struct Name<'a>(&'a Path);
-
-impl<'a> Name<'a> {
-    fn of(dir: &'a Dir) -> Self {
-        Self(dir.path())
-    }
-}
-
-impl fmt::Display for Name<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "dir:{}", self.0.display())
-    }
-}
-
-const CREATE: &str = "make the dump";
-const OPEN: &str = "open the dump";
-const FINISH: &str = "finish the dump";

@@ -24,7 +24,9 @@ impl Values {
         text: &[u8],
     ) -> Result<T, serde_json::Error> {
         self.left = self.left.checked_sub(count(text)).ok_or_else(|| {
-            serde_json::Error::custom(format!("it has more than {MOST} values, which is the limit"))
+            serde_json::Error::custom(format!(
+                "the file has more than {MOST} values, which is the limit"
+            ))
         })?;
         serde_json::from_slice(text)
     }

@@ -4,12 +4,13 @@ use std::fmt;
 use std::io;
 
 use glance_core::StoreError;
+use glance_core::clock;
 use glance_core::dir::Dir;
 use glance_core::store::StoreErrorKind;
 use serde::{Deserialize, Serialize};
 
+use crate::files::{self, Name};
 use crate::limits::LONGEST;
-use crate::{Name, files, sums};
 
 /// The manifest of a dump. Information about single images is in their records.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -31,12 +32,11 @@ pub(crate) struct Manifest {
 impl Manifest {
     /// Creates the manifest of a new, incomplete dump.
     pub(crate) fn new() -> Self {
-        let second = jiff::Timestamp::now().as_second();
         Self {
             format: FORMAT.to_owned(),
             version: VERSION,
             tool: concat!("glance-replicator ", env!("CARGO_PKG_VERSION")).to_owned(),
-            created_at: jiff::Timestamp::from_second(second).ok().map(|now| now.to_string()),
+            created_at: Some(clock::now()),
             complete: false,
             sha512sums: None,
         }
@@ -78,7 +78,7 @@ impl Manifest {
         })?;
         if (manifest.format.as_str(), manifest.version) != (FORMAT, VERSION) {
             let Self { format, version, .. } = manifest;
-            return Err(unreadable(format!("its format is {format} {version}"))
+            return Err(unreadable(format!("the dump's format is {format} {version}"))
                 .hint(format!("this release reads {FORMAT} {VERSION}")));
         }
         Ok(manifest)
@@ -103,8 +103,8 @@ pub(crate) fn unfinish(dir: &Dir, operation: &'static str) -> Result<(), StoreEr
         Some(found) if !found.complete && found.sha512sums.is_none() => Ok(()),
         found => {
             found.unwrap_or_else(Manifest::new).incomplete().write(dir, operation)?;
-            let failed = |error| files::failed(&Name::of(dir), operation, dir, sums::FILE, error);
-            sums::remove(dir).map_err(failed)
+            let failed = |error| files::failed(&Name::of(dir), operation, dir, files::SUMS, error);
+            dir.remove(files::SUMS).map_err(failed)
         }
     }
 }

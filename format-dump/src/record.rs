@@ -11,9 +11,8 @@ use glance_core::{Image, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::files::RECORD;
+use crate::files::{self, Name, RECORD};
 use crate::limits::{self, LONGEST};
-use crate::{Name, files};
 
 /// The encoding in which a dump stores image data.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -157,6 +156,6 @@ pub(crate) fn read_record(
     let record = Record::from_text(&text).map_err(|error| unreadable().caused_by(error))?;
     match &record.image.id {
         named if named == id => Ok(record),
-        named => Err(unreadable().caused_by(format!("it is the record of {named}"))),
+        named => Err(unreadable().caused_by(format!("the file is the record of {named}"))),
     }
 }

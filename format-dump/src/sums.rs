@@ -6,10 +6,10 @@ use glance_core::StoreError;
 use glance_core::digest::{Algorithm, Hasher, Hashers, hex};
 use glance_core::dir::{Dir, NewFile};
 
-use crate::files::{FAILED, RECORD};
+use crate::files::{FAILED, Name, RECORD};
 use crate::limits::LONGEST;
 use crate::record::{Record, read_record};
-use crate::{Name, extras, files};
+use crate::{extras, files};
 
 /// Writes the digests of all files of the dump in `dir`, sorted by name, and returns the digest of
 /// `SHA512SUMS` itself. A data file is read only if its record lacks the digest.
@@ -43,11 +43,6 @@ pub(crate) fn write(
         sums.add_text(projects, projects, dir).map_err(|error| failed(projects, error))?;
     }
     sums.finish().map_err(|error| failed(FILE, error))
-}
-
-/// Deletes `SHA512SUMS` before the dump changes.
-pub(crate) fn remove(dir: &Dir) -> io::Result<()> {
-    dir.remove(FILE)
 }
 
 /// A line in the format of coreutils. The names in a dump contain no characters that need escaping.
@@ -87,7 +82,7 @@ fn begin(hashers: Hashers) -> io::Result<Box<dyn Hasher>> {
 }
 
 pub(crate) fn not_offered() -> io::Error {
-    io::Error::other("the cryptography in use offers no sha512")
+    io::Error::other("the cryptography in use does not offer sha512")
 }
 
 /// A `SHA512SUMS` file that is being written.
@@ -111,7 +106,8 @@ impl Sums {
         let digest = match (record.sha512_of_file(), record.length_of_file()) {
             (Some(digest), _) => digest,
             (None, Some(recorded)) if recorded != found.length => {
-                let reason = format!("it has {} bytes, the record says {recorded}", found.length);
+                let reason =
+                    format!("the file has {} bytes, the record says {recorded}", found.length);
                 return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
             }
             (None, _) => of_file(&self.dir, name, self.hashers)?,
@@ -138,6 +134,6 @@ impl Sums {
 }
 
 /// The name of the file.
-pub(crate) const FILE: &str = "SHA512SUMS";
+pub(crate) const FILE: &str = files::SUMS;
 
 const CHUNK: usize = 256 * 1024;

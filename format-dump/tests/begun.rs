@@ -90,7 +90,7 @@ fn sha512(data: &[u8]) -> String {
 }
 
 #[tokio::test]
-async fn what_came_is_neither_written_again_nor_lost() {
+async fn received_bytes_are_neither_rewritten_nor_lost() {
     let (dump, data) = (Dump::new().await, data());
     for came in [1, 299_999, 500_000, data.len()] {
         dump.breaks_off(&data[..came]).await;
@@ -128,7 +128,7 @@ async fn other_bytes_on_the_disk_are_replaced() {
 
 /// A short upload, a wrong digest, interruptions, and an oversized upload.
 #[tokio::test]
-async fn only_what_may_be_right_is_kept() {
+async fn only_plausible_data_is_kept() {
     let dump = Dump::new().await;
     let upload = |data: Body, size: u64, of: &'static str| {
         let digest = Some((Algorithm::Sha512, sha512(of.as_bytes())));
@@ -243,7 +243,7 @@ async fn a_dropped_upload_is_over_before_the_next_one_begins() {
 }
 
 #[tokio::test]
-async fn what_is_left_of_a_deleted_image_is_nothing() {
+async fn nothing_remains_of_a_deleted_image() {
     let dump = Dump::new().await;
     dump.breaks_off(b"abc").await;
     fs::remove_file(dump.file(".json")).unwrap();
@@ -337,7 +337,7 @@ async fn nothing_is_hashed_twice_and_md5_only_where_it_must() {
 }
 
 #[tokio::test]
-async fn digests_that_do_not_come_are_no_digests() {
+async fn missing_digests_fail_the_upload() {
     let dump = Dump::new().await;
     let data = body(b"abc").carrying(Some(Awaited::of([Algorithm::Sha512])));
     let error = dump.upload(data).await.unwrap_err();

@@ -80,7 +80,7 @@ async fn a_dump_keeps_what_it_was_given_and_only_its_owner_reads_it() {
 }
 
 #[tokio::test]
-async fn what_a_killed_run_left_is_taken_up() {
+async fn data_of_a_killed_run_is_resumed() {
     let dir = tempfile::tempdir().unwrap();
     let store = DumpStore::create(dir.path()).unwrap();
     let image = store.create(&image()).await.unwrap();
@@ -148,7 +148,7 @@ async fn a_truncated_file_is_not_read() {
 }
 
 #[tokio::test]
-async fn a_directory_of_something_else_is_left_alone() {
+async fn a_directory_without_a_dump_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("letter.txt"), "dear").unwrap();
     let error = DumpStore::create(dir.path()).unwrap_err();
@@ -160,7 +160,7 @@ async fn a_directory_of_something_else_is_left_alone() {
 }
 
 #[tokio::test]
-async fn another_version_is_not_guessed_at() {
+async fn an_unknown_version_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let manifest = r#"{"format":"glance-dump","version":3,"tool":"","complete":true}"#;
     fs::write(dir.path().join("manifest.json"), manifest).unwrap();

@@ -119,7 +119,7 @@ async fn a_truncated_or_missing_file_is_not_read() {
 }
 
 #[tokio::test]
-async fn a_deleted_image_is_not_there_and_a_damaged_record_says_so() {
+async fn a_deleted_image_is_missing_and_a_damaged_record_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let mut record = good();
     record["deleted"] = true.into();
@@ -152,7 +152,7 @@ async fn an_old_dump_is_not_written() {
     ];
     for error in errors {
         assert_eq!(error.kind, StoreErrorKind::Forbidden);
-        assert_eq!(error.reason, "a dump of the old tool can be read, not written");
+        assert_eq!(error.reason, "a dump of the old tool is read-only");
     }
     assert_eq!(DumpStore::create(dir.path()).unwrap_err().kind, StoreErrorKind::Invalid);
 }

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use format_dump::{Beside, DumpStore, Encoding, StreamStore, Subset, export};
+use format_dump::{DumpStore, Encoding, Extras, StreamStore, Subset, TarWriter};
 use futures_util::TryStreamExt;
 use glance_core::digest::Hashers;
 use glance_core::image::{Attributes, Member, MemberStatus, Owner, Status, Visibility};
@@ -17,7 +17,7 @@ use glance_core::project::Project;
 use glance_core::store::memory::MemoryStore;
 use glance_core::store::{Activation, ByteRange, StoreErrorKind};
 use glance_core::{Image, ImageId, ImageStore, Selection, StoreError};
-use replicator_engine::{Done, Policy, Replication, Retries, RunError, State};
+use replicator_engine::{Done, Policy, Replication, Retries, RunError, State, export};
 use serde_json::json;
 
 fn id(number: u8) -> ImageId {
@@ -60,10 +60,10 @@ impl IntoBody for Vec<u8> {
     }
 }
 
-fn beside() -> Beside {
+fn extras() -> Extras {
     let project = Project { id: "1".into(), name: "p".into(), domain: "d".into() };
     let metadefs = vec![json!({ "namespace": "n".repeat(80) + "/n" }), json!({ "namespace": "b" })];
-    Beside { projects: vec![project], metadefs }
+    Extras { projects: vec![project], metadefs }
 }
 
 /// The stream of `source`, and the images that failed.
@@ -74,7 +74,8 @@ async fn stream_of(source: &dyn ImageStore) -> (Vec<u8>, Vec<ImageId>) {
             failed.push(outcome.image.id);
         }
     };
-    export(source, &Policy::default(), &beside(), &mut out, observe).await.unwrap();
+    let mut writer = TarWriter::begin(&mut out, Hashers::default(), &extras()).await.unwrap();
+    export(source, &Policy::default(), &mut writer, observe).await.unwrap();
     (out, failed)
 }
 
@@ -183,7 +184,11 @@ async fn images_that_refer_to_others_come_last() {
     assert_eq!((found.read, found.faults, found.foreign), (6, 0, 0));
     for cut in (0..stream.len() - 1024).step_by(4099) {
         let (target, _, ended) = load(stream[..cut].to_vec()).await;
-        assert_eq!(ended.unwrap_err().reason, "it was cut: it ends before its last entry", "{cut}");
+        assert_eq!(
+            ended.unwrap_err().reason,
+            "the stream was truncated: it ends before its last entry",
+            "{cut}"
+        );
         only_right_images(&target).await;
     }
 }
@@ -201,7 +206,7 @@ async fn tar_makes_a_dump_of_it() {
         dump.verify(Subset::All, 2, None, |finding| drop(format!("{finding:?}"))).await.unwrap();
     assert_eq!((found.images, found.read, found.faults), (6, 6, 0));
     assert_eq!((found.leftovers, found.foreign), (0, 0));
-    assert_eq!(dump.projects().await.unwrap(), beside().projects);
+    assert_eq!(dump.projects().await.unwrap(), extras().projects);
     assert_eq!(dump.metadefs().await.unwrap().len(), 2);
     let mut check = Command::new("sha512sum");
     check.args(["-c", "--strict", "SHA512SUMS"]).current_dir(dir.path()).stdout(Stdio::null());
@@ -219,8 +224,8 @@ async fn images_in_place_are_passed_over() {
     fill(&source).await;
     let (bytes, _) = stream_of(&source).await;
     let stream = StreamStore::open(std::io::Cursor::new(bytes), Hashers::default()).await.unwrap();
-    assert_eq!(stream.beside(), &Beside { metadefs: stream.beside().metadefs.clone(), ..beside() });
-    assert_eq!(stream.beside().metadefs.len(), 2);
+    assert_eq!(stream.extras(), &Extras { metadefs: stream.extras().metadefs.clone(), ..extras() });
+    assert_eq!(stream.extras().metadefs.len(), 2);
     let mut listing = stream.list(&Selection::everything()).await.unwrap();
     let mut seen = 0;
     while let Some(image) = listing.try_next().await.unwrap() {
@@ -262,14 +267,17 @@ async fn a_cut_stream_is_an_error_and_makes_no_wrong_image() {
         let (target, _, ended) = load(stream[..cut].to_vec()).await;
         let error = ended.unwrap_err();
         assert_eq!(error.kind, StoreErrorKind::Unreadable);
-        assert_eq!(error.reason, "it was cut: it ends before its last entry", "{cut}");
+        assert_eq!(
+            error.reason, "the stream was truncated: it ends before its last entry",
+            "{cut}"
+        );
         only_right_images(&target).await;
     }
     // A proper end of the archive, but without the last manifest.
     let mut short = stream[..end - 1024].to_vec();
     short.extend([0; 1024]);
     let (target, copied, ended) = load(short).await;
-    let said = "it was cut: its end does not say that it is complete";
+    let said = "the stream was truncated: its end does not mark it as complete";
     assert_eq!(ended.unwrap_err().reason, said);
     assert_eq!((copied, only_right_images(&target).await), (6, 6));
 }
@@ -293,13 +301,13 @@ async fn garbage_is_named() {
     let (_, _, ended) = load(letter.clone()).await;
     let error = ended.unwrap_err();
     assert_eq!(error.kind, StoreErrorKind::Unreadable);
-    assert_eq!(error.reason, "it is not a stream of a dump");
+    assert_eq!(error.reason, "the input is not the stream of a dump");
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("letter"), letter).unwrap();
     let tar = Command::new("tar").arg("-cC").arg(dir.path()).args(["-f", "-", "."]).output();
     let (_, _, ended) = load(tar.unwrap().stdout).await;
     let error = ended.unwrap_err();
-    assert_eq!(error.reason, "it does not begin with the manifest of a dump");
+    assert_eq!(error.reason, "the stream does not begin with the manifest of a dump");
     assert!(error.hint.is_some());
 }
 
@@ -319,7 +327,7 @@ async fn an_image_whose_source_fails_is_not_taken_for_good() {
 
     let (target, copied, ended) = load(stream.clone()).await;
     assert_eq!((copied, only_right_images(&target).await), (4, 4));
-    let said = format!("its writer failed on 2 images, the first was {}", id(3));
+    let said = format!("the writer of the stream failed on 2 images, first on {}", id(3));
     assert_eq!(ended.unwrap_err().reason, said);
 
     let out = tempfile::tempdir().unwrap();
@@ -396,9 +404,9 @@ async fn tar_reads_large_sizes() {
     blob.set_len(size).unwrap();
     let source = DumpStore::open(dir.path()).unwrap();
     let mut head = Head(Vec::new());
-    let policy = Policy::default();
-    let error = export(&source, &policy, &beside(), &mut head, drop).await.unwrap_err();
-    assert_eq!(error.reason, "its reader has gone");
+    let mut writer = TarWriter::begin(&mut head, Hashers::default(), &extras()).await.unwrap();
+    let error = export(&source, &Policy::default(), &mut writer, drop).await.unwrap_err();
+    assert_eq!(error.reason, "the reader of the stream has gone");
     let mut tar = Command::new("tar")
         .args(["-tvf", "-"])
         .stdin(Stdio::piped())
@@ -431,8 +439,8 @@ async fn entries_of_other_types_are_named() {
         tar.output().unwrap().stdout
     };
     let second = file(2, ".img");
-    let holes = "tar made this archive with holes (-S): make it without, or extract it and load";
-    let extract = "and a stream has regular files alone: extract the archive, and load";
+    let holes = "tar made this archive with holes (-S): make the archive without holes, or extract it";
+    let extract = "but a stream contains only regular files: extract the archive, then load";
     let hard = format!("{second} is a hard link, {extract}");
     let symbolic = format!("{second} is a symbolic link, {extract}");
     let pipe = format!("{second} is a named pipe, {extract}");
@@ -462,7 +470,7 @@ async fn entries_of_other_types_are_named() {
     assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
     assert!(said(archive(&[], std::slice::from_ref(&second))).await.starts_with(&pipe));
     let packed = zstd::encode_all(&*archive(&[], &[]), 1).unwrap();
-    assert_eq!(said(packed).await, "it is compressed: decompress it first, by `zstd -dc`");
+    assert_eq!(said(packed).await, "the stream is compressed: decompress it first with `zstd -dc`");
 }
 
 async fn only_queued_or_whole(store: &MemoryStore, data: &[u8]) -> bool {

@@ -160,8 +160,8 @@ async fn faults_are_told_in_words() {
     fs::remove_file(file(dir.path(), 4, ".img.zst")).unwrap();
     fs::write(file(dir.path(), 3, ".json"), "{}").unwrap();
     let mut wanted = vec![
-        says(2, "the stream that it came by says that its data is not whole"),
-        says(3, "SHA512SUMS says that its record is another"),
+        says(2, "the stream of this dump marked the data as incomplete"),
+        says(3, "SHA512SUMS has another digest for the record"),
         says(4, &format!("there is no data file {}.img.zst", id(4))),
     ];
     wanted[2].1 = wanted[2].1.replace("verify the dump", "read the data");
@@ -235,7 +235,7 @@ async fn dumps_of_earlier_releases_and_of_the_old_tool_are_verified() {
     fs::write(dir.path().join("letter"), "dear").unwrap();
     let (found, words) = verify(dir.path(), Subset::All).await;
     assert_eq!(words[id(1).as_str()], "3 [Md5]");
-    assert!(words[id(2).as_str()].contains("the md5 of its data is "), "{words:?}");
+    assert!(words[id(2).as_str()].contains("the md5 of the data is "), "{words:?}");
     assert!(words[id(3).as_str()].contains("has 2 of 3 bytes"), "{words:?}");
     let counts = (found.images, found.read, found.faults, found.foreign);
     assert_eq!(counts, (3, 1, 2, 1));

@@ -5,11 +5,11 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use jiff::Timestamp;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
+use crate::clock::now;
 use crate::dir::Dir;
 
 /// A lock that this process holds until the value is dropped. The kernel releases the lock however
@@ -129,10 +129,8 @@ impl Drop for Lock {
 }
 
 fn sign(file: &mut File) -> io::Result<()> {
-    let since = Timestamp::now();
-    let since = Timestamp::from_second(since.as_second()).unwrap_or(since).to_string();
     let holder =
-        Holder { pid: Some(std::process::id()), host: Some(this_host()), since: Some(since) };
+        Holder { pid: Some(std::process::id()), host: Some(this_host()), since: Some(now()) };
     file.set_len(0)?;
     writeln!(file, "{}", serde_json::to_string(&holder)?)
 }

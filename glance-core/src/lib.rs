@@ -10,6 +10,7 @@
 //! This crate opens no socket and links no TLS library: the transport crates do.
 
 pub mod body;
+pub mod clock;
 pub mod content_format;
 pub mod digest;
 pub mod dir;

@@ -33,10 +33,8 @@ pub struct Expected {
 impl Expected {
     /// The values in `image`'s record.
     pub fn of(image: &Image) -> Self {
-        let os_hash = image.os_hash_algo.as_ref().zip(image.os_hash_value.as_ref());
-        let os_hash = os_hash.and_then(|(algorithm, value)| Some((algorithm.parse().ok()?, value)));
-        let md5 = image.checksum.as_ref().map(|value| (Algorithm::Md5, value));
-        let digest = os_hash.or(md5).map(|(algorithm, value)| (algorithm, value.clone()));
+        let digest = image.digests().next();
+        let digest = digest.map(|(algorithm, value)| (algorithm, value.to_owned()));
         Self { size: image.size, digest, also: BTreeSet::new() }
     }
 

@@ -4,13 +4,12 @@ use glance_core::content_format::{Format, Unfit};
 use glance_core::digest::Algorithm;
 use glance_core::image::Status;
 use glance_core::store::{StoreError, StoreErrorKind};
+use glance_core::verified_body::DataFault;
 use keystone_auth::{SignInError, SignInErrorKind};
 
-use super::JournalError;
-use crate::planning::Difference;
-use crate::running::cancel::CancelReason;
-use crate::running::prune::NothingRemoved;
-use glance_core::verified_body::DataFault;
+use crate::cancel::CancelReason;
+use crate::comparison::Difference;
+use crate::journal::JournalError;
 
 /// Why a run ended early or left something undone.
 #[derive(Debug, thiserror::Error)]
@@ -33,7 +32,7 @@ pub enum RunError {
         unseen: bool,
     },
     /// No more images were started because too many had failed.
-    #[error("{failures} images have failed, the most allowed{}", undone(*.left, false))]
+    #[error("{failures} images failed, which is the limit{}", undone(*.left, false))]
     TooManyFailures {
         /// Number of images that failed.
         failures: u64,
@@ -61,6 +60,50 @@ impl RunError {
     }
 }
 
+/// Why nothing was removed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NothingRemoved {
+    /// The source holds no images.
+    #[error(
+        "the source lists no images; none of the {found} extra images at the target was removed"
+    )]
+    EmptySource {
+        /// Number of images that would have been removed.
+        found: u64,
+    },
+    /// An image or a listing failed.
+    #[error("not all images are in place; none of the {found} extra images was removed")]
+    Failures {
+        /// Number of images that would have been removed.
+        found: u64,
+    },
+    /// There were more images to remove than allowed.
+    #[error("{found} images would be removed, but the limit is {most}: none was removed")]
+    TooMany {
+        /// Number of images that would have been removed.
+        found: u64,
+        /// The limit.
+        most: u64,
+    },
+}
+
+impl NothingRemoved {
+    /// What the operator can do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::EmptySource { .. } => {
+                "check that the source is the right one and that its credentials see the images: \
+                 an empty source never causes a removal"
+            }
+            Self::Failures { .. } => "fix the failures, then run the command again",
+            Self::TooMany { .. } => {
+                "review the images with `plan`; if all of them may be removed, raise --max-delete"
+            }
+        }
+    }
+}
+
 /// Why one image could not be replicated. The variants name the side at fault.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -74,24 +117,23 @@ pub enum CopyError {
         hint: Option<String>,
     },
     /// The target refused this image id.
-    #[error("the target does not give it its id")]
+    #[error("the target refused this image id")]
     IdUnavailable(#[source] StoreError),
     /// Another client's upload to the same record is in progress, or an upload was left unfinished.
-    #[error(
-        "the target's record is {status}: another upload is under way, or one was left hanging"
-    )]
+    #[error("the target's record is {status}: another upload is in progress, or was abandoned")]
     Busy {
         /// The record's status.
         status: Status,
     },
     /// The target holds different data under the same id.
     #[error(
-        "the target holds other data under this id: {} is {} there and {} at the source",
+        "the target holds different data under this id: {} is {} at the target and {} at the \
+         source",
         .0.field, .0.target, .0.source
     )]
     ContentDiffers(Difference),
     /// The source's data was incomplete or wrong. The target's record has no data.
-    #[error("the data of {source_store} is not good, and the upload was broken off")]
+    #[error("the data from {source_store} is incomplete or wrong; the upload was aborted")]
     Data {
         /// The store that the data came from.
         source_store: String,
@@ -100,13 +142,15 @@ pub enum CopyError {
         fault: DataFault,
     },
     /// The run was told to stop, and the upload was aborted.
-    #[error("it was broken off, since the run was to end")]
+    #[error("the upload was aborted because the run was stopped")]
     BrokenOff,
     /// The next step at the target could not be written to the journal, so it was not carried out.
-    #[error("it was not begun, since that can't be written down")]
+    #[error("not started: the journal cannot be written")]
     Journal(#[source] JournalError),
     /// The target took the data so slowly that the other targets went on without it.
-    #[error("{target_store} took the data too slowly: the others did not wait after {got} bytes")]
+    #[error(
+        "{target_store} received the data too slowly: the other targets went on after {got} bytes"
+    )]
     LeftBehind {
         /// The slow store.
         target_store: String,
@@ -115,7 +159,7 @@ pub enum CopyError {
     },
     /// The target did not copy the data to all of the stores where it should be. Otherwise the
     /// image is complete.
-    #[error("it is in place and proven, but not in store {stores}")]
+    #[error("the image is complete and verified, but not in store {stores}")]
     NotInStores {
         /// The stores without the data.
         stores: String,
@@ -127,12 +171,13 @@ pub enum CopyError {
     #[error("the source failed")]
     Source(#[source] StoreError),
     /// The data could not be written to or read from the spool.
-    #[error("the spool can't take its data")]
+    #[error("the data could not be spooled")]
     Spool(#[source] DataFault),
     /// The target stored different data than it was sent. The replica was made private and
     /// deactivated where possible.
     #[error(
-        "{target_store} stored other data than it was sent: {} is {} there and {} at the source; \
+        "{target_store} stored different data than was sent: {} is {} at the target and {} at the \
+         source; \
          {quarantine}",
         .difference.field, .difference.target, .difference.source
     )]
@@ -149,7 +194,7 @@ pub enum CopyError {
     Target(#[source] StoreError),
     /// The target would reject this data, but only after taking all of it, and would keep an
     /// unusable record. No record was made and nothing was sent.
-    #[error("its data is nothing that {target_store} accepts, and was not sent")]
+    #[error("{target_store} would reject this data; nothing was sent")]
     FormatRejected {
         /// The store that the data was meant for.
         target_store: String,
@@ -158,27 +203,34 @@ pub enum CopyError {
         fault: Unfit,
     },
     /// The owner or members at the target are unknown because a Keystone request failed.
-    #[error("its projects can't be looked up")]
+    #[error("the image's projects cannot be looked up")]
     Unresolved(#[source] SignInError),
     /// The source's only digest uses an algorithm that the cryptography in use does not compute.
     /// Nothing was copied.
-    #[error("it cannot be verified in FIPS mode: its only digest is {algorithm}")]
+    #[error("the image cannot be verified in FIPS mode: its only digest is {algorithm}")]
     Unverifiable {
         /// The digest's algorithm.
         algorithm: Algorithm,
     },
     /// The target's record has no digest to prove the copy with.
-    #[error("the target's record has no digest that the copy could be proven by")]
+    #[error("the target's record has no digest that verifies the copy")]
     Unproven,
 }
 
 impl CopyError {
-    pub(super) fn content_differs(difference: Difference) -> Self {
+    pub(crate) fn content_differs(difference: Difference) -> Self {
         Self::ContentDiffers(difference)
     }
 
-    pub(super) fn busy(status: Status) -> Self {
+    pub(crate) fn busy(status: Status) -> Self {
         Self::Busy { status }
+    }
+
+    /// The error and its causes as one line.
+    pub(crate) fn chain(&self) -> String {
+        let error: &dyn std::error::Error = self;
+        let all = std::iter::successors(Some(error), |error| error.source());
+        all.map(ToString::to_string).collect::<Vec<_>>().join(": ")
     }
 
     /// Whether the data was found to be wrong.
@@ -233,50 +285,64 @@ impl CopyError {
     pub fn hint(&self) -> Option<&str> {
         match self {
             Self::Blocked { hint, .. } => hint.as_deref(),
-            Self::IdUnavailable(_) => Some(
-                "Glance never frees an id, not even of a deleted image, unless its administrator \
-                 does (glance-manage db purge_images_table); or an image that your credentials \
-                 can't see has it; --on-burned-id new gives the replica another id, skip leaves it \
-                 out",
-            ),
-            Self::Busy { .. } => Some("wait for it; a record left so can only be deleted"),
-            Self::ContentDiffers(_) | Self::TargetCorrupted { .. } => Some(
-                "an active image takes no second upload: examine the target's storage, delete the \
-                 replica there, have its id purged (glance-manage db purge_images_table), and run \
-                 again",
-            ),
-            Self::Data { fault: DataFault::Digest { .. }, .. } => {
-                Some("run again; if the same digest comes again, the source's storage is damaged")
-            }
-            Self::Data { fault: DataFault::TooLong { .. }, .. } => Some(
-                "the source's record and its data do not fit together: have its administrator \
-                 correct the size on record, or the data",
-            ),
-            Self::Data { fault: DataFault::Damaged { .. }, .. } => {
-                Some("verify the source, and get the image anew from where it came")
-            }
-            Self::BrokenOff => Some("run again: it is completed under the same id"),
-            Self::Data { .. } => Some("run again: the image is completed under the same id"),
-            Self::Journal(_) => Some("make room for the journal, and run again"),
-            Self::LeftBehind { .. } => {
-                Some("let the others go ahead of it by --spool auto, or copy to it alone")
-            }
-            Self::NotInStores { error, .. } => match error.kind {
-                StoreErrorKind::Forbidden => Some("sign in to the target as an administrator"),
-                _ => Some("run again: it is copied to the stores where it is not yet"),
-            },
             Self::Source(error) | Self::Target(error) => error.hint.as_deref(),
-            Self::FormatRejected { fault, .. } => Some(unfit_hint(fault)),
-            Self::Spool(_) => {
-                Some("make room there, name another directory by --spool-dir, or run without it")
-            }
-            Self::Unproven => None,
             Self::Unresolved(error) => error.hint.as_deref(),
+            Self::Unproven => None,
+            Self::BrokenOff => Some(COMPLETE),
+            Self::Busy { .. } => {
+                Some("wait for that upload; if it was abandoned, delete the record")
+            }
+            Self::ContentDiffers(_) | Self::TargetCorrupted { .. } => Some(WRONG_REPLICA),
+            Self::Data { fault, .. } => Some(data_hint(fault)),
+            Self::FormatRejected { fault, .. } => Some(unfit_hint(fault)),
+            Self::IdUnavailable(_) => Some(UNAVAILABLE),
+            Self::Journal(_) => Some("free space for the journal, then run the command again"),
+            Self::LeftBehind { .. } => Some(
+                "let the other targets go ahead with --spool auto, or copy to this target alone",
+            ),
+            Self::NotInStores { error, .. } if error.kind == StoreErrorKind::Forbidden => {
+                Some("sign in to the target as an administrator")
+            }
+            Self::NotInStores { .. } => {
+                Some("run the command again: it copies the image to the missing stores")
+            }
+            Self::Spool(_) => Some(
+                "free space in the spool directory, name another one with --spool-dir, or run without \
+                 a spool",
+            ),
             Self::Unverifiable { .. } => Some(
-                "copy it outside FIPS mode, or upload it anew to a Glance that computes \
+                "copy the image outside FIPS mode, or upload it again to a Glance that computes \
                  os_hash_value",
             ),
         }
+    }
+}
+
+/// The hint for an incomplete copy.
+const COMPLETE: &str = "run the command again: it completes the image under the same id";
+
+/// The hint for a replica with wrong data.
+pub(crate) const WRONG_REPLICA: &str = "examine the target's storage, delete the replica there, \
+    have its id purged (glance-manage db purge_images_table), then run the command again: an \
+    active image takes no second upload";
+
+/// The hint for an id that the target refused.
+const UNAVAILABLE: &str = "use --on-burned-id new to give the replica another id, or \
+    --on-burned-id skip to leave the image out: the id belongs to an image that your credentials \
+    cannot see, or to a deleted one; Glance frees no id, except when its administrator purges it \
+    (glance-manage db purge_images_table)";
+
+fn data_hint(fault: &DataFault) -> &'static str {
+    match fault {
+        DataFault::Digest { .. } => {
+            "run the command again; if the digest is the same, the source's storage is damaged"
+        }
+        DataFault::TooLong { .. } => {
+            "have the source's administrator correct the size in the record, or the data: they do \
+             not match"
+        }
+        DataFault::Damaged { .. } => "verify the source, and get the image again from its origin",
+        _ => COMPLETE,
     }
 }
 
@@ -290,10 +356,10 @@ fn is_wrong(fault: &DataFault) -> bool {
 fn undone(images: u64, unseen: bool) -> String {
     match (images, unseen) {
         (0, false) => String::new(),
-        (0, true) => ", and not all images had been looked at".to_owned(),
-        (images, false) => format!(": {images} images were not begun"),
+        (0, true) => ", and part of the listing was not read".to_owned(),
+        (images, false) => format!(": {images} images were not started"),
         (images, true) => {
-            format!(": {images} images were not begun, and not all had been looked at")
+            format!(": {images} images were not started, and part of the listing was not read")
         }
     }
 }
@@ -301,18 +367,19 @@ fn undone(images: u64, unseen: bool) -> String {
 fn unfit_hint(fault: &Unfit) -> &'static str {
     match fault {
         Unfit::Mislabelled { declared, found: Format::Raw } if declared == "vhd" => {
-            "of VHD disks, Glance knows dynamic ones only: `qemu-img convert -O vpc` makes one of a \
-             fixed one; a Glance before 2025.1 takes both, with --content-check off"
+            "convert the fixed VHD disk to a dynamic one with `qemu-img convert -O vpc`: Glance \
+             accepts only dynamic ones; a Glance before 2025.1 accepts both, with --content-check \
+             off"
         }
         Unfit::Mislabelled { .. } => {
             "if the record is wrong, `dump` the image, correct disk_format in its .json file, and \
              `load` it; a Glance that does not compare (before 2025.1, or with \
-             require_image_format_match off) takes it as it is, with --content-check off"
+             require_image_format_match off) accepts the image as it is, with --content-check off"
         }
         _ => {
-            "examine it before anyone uses it: files that it names are those of whoever opens it; \
-             of a good one, `qemu-img convert` makes an image that needs no others; a Glance \
-             before 2025.1 takes it as it is, with --content-check off"
+            "examine the image before anyone uses it: it can name files of the host that opens it; \
+             convert a good image with `qemu-img convert` into one that needs no other files; a \
+             Glance before 2025.1 accepts the image as it is, with --content-check off"
         }
     }
 }

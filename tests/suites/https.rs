@@ -286,11 +286,13 @@ async fn a_stream_passes_from_one_glance_to_another(stack: &'static str) {
     // The stream is cut in the data of the second image; the third image fails at the source once.
     let [writer, reader] = piped(&pair, Some(5 << 20)).await;
     assert_eq!(writer.code, Some(3), "{}", writer.stderr);
-    assert!(writer.stderr.contains("the stream: cannot write it: its reader has gone"));
+    assert!(writer.stderr.contains("cannot write the dump: the reader of the stream has gone"));
     let reader = reader.exits(3);
-    for words in
-        ["the stream was cut", "the stream: cannot read it: it was cut", images[1].as_str()]
-    {
+    for words in [
+        "the stream was truncated",
+        "the stream: cannot read the dump: the stream was truncated",
+        images[1].as_str(),
+    ] {
         assert!(reader.stderr.contains(words), "no {words:?} in {}", reader.stderr);
     }
     whole(&pair, &images[..1]).await;
@@ -301,7 +303,7 @@ async fn a_stream_passes_from_one_glance_to_another(stack: &'static str) {
     let [writer, reader] = piped(&pair, None).await;
     let [writer, reader] = [writer.exits(6), reader.exits(3)];
     assert!(writer.stdout.is_empty() && writer.stderr.contains(images[2].as_str()));
-    let said = format!("its writer failed on 1 images, the first was {}", images[2]);
+    let said = format!("the writer of the stream failed on 1 images, first on {}", images[2]);
     assert!(reader.stderr.contains(&said), "{}", reader.stderr);
     whole(&pair, &[&images[..2], &images[3..]].concat()).await;
 

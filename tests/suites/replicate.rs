@@ -525,7 +525,7 @@ async fn an_odd_record_that_only_the_target_has_is_kept() {
     let observe =
         |entry: Entry| reasons.extend(entry.reason.filter(|_| entry.state == State::Extra));
     pair.replication.plan(observe).await.unwrap();
-    assert!(reasons[0].starts_with("kept: its record can't be read: "), "{reasons:?}");
+    assert!(reasons[0].starts_with("kept: the record cannot be read: "), "{reasons:?}");
     let (ended, outcomes) = pair.ended().await;
     ended.unwrap();
     assert!(outcomes.iter().all(|(_, result)| result.is_ok()), "{outcomes:?}");

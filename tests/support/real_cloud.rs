@@ -256,8 +256,8 @@ pub(crate) const NOT_PORTABLE: &[&str] = &["boot-from-volume", "encrypted", "enc
 
 /// Images of `seed.py` that cannot be copied to C, and a part of the reason.
 pub(crate) const BLOCKED: &[(&str, &str)] = &[
-    ("of-no-project", "not known at the source"),
-    ("of-only-a", "not at the target"),
+    ("of-no-project", "unknown at the source"),
+    ("of-only-a", "does not exist at the target"),
     ("ploop", "disk_format"),
     ("vhdx", "disk_format"),
 ];

@@ -52,7 +52,7 @@ pub(crate) async fn read(
     let failed = |error| files::failed(store, READ, &blob.dir, &blob.name, error).on(&image.id);
     let size = match (stored.encoding, image.size) {
         (Encoding::Identity, None) => file.metadata().await.map_err(failed)?.len(),
-        (Encoding::Zstd, None) => return Err(failed(io::Error::other("its size is not recorded"))),
+        (Encoding::Zstd, None) => return Err(failed(io::Error::other("the record has no size"))),
         (_, Some(size)) => size,
     };
     if range.offset >= size && range.offset > 0 {

@@ -93,7 +93,7 @@ impl<G: Send + 'static> Upload<'_, G> {
 /// The hint if the disk is full.
 fn begun_hint(encoding: Encoding) -> Option<&'static str> {
     (encoding == Encoding::Identity)
-        .then_some("make room and run again: it goes on from what is there")
+        .then_some("free space, then run the command again: it resumes after the stored bytes")
 }
 
 impl Partial {
@@ -126,8 +126,8 @@ impl Partial {
         passed?;
         let written = written.map_err(io::Error::other)??;
         if let Some(promised) = promised.filter(|promised| *promised != self.size) {
-            let came = format!("{} of {promised} bytes came", self.size);
-            let reason = "the data has another length than it promised";
+            let came = format!("{} of {promised} bytes arrived", self.size);
+            let reason = "the data does not have the announced length";
             return Err(Fault::Data(reason, came.into()));
         }
         write_back.finish().await.map_err(Fault::Unsynced)?;
@@ -135,7 +135,12 @@ impl Partial {
         match carried.get() {
             Some(digests) => self.digests.extend(digests.clone()),
             None if carried.algorithms().is_disjoint(&algorithms) => {}
-            None => return Err(Fault::Data("its digests did not come", "it ended without".into())),
+            None => {
+                return Err(Fault::Data(
+                    "the digests are missing",
+                    "the data ended without them".into(),
+                ));
+            }
         }
         let of_file = self.digests.get(&Algorithm::Sha512).filter(|_| plain);
         self.stored.bytes = Some(written.stored);

@@ -154,7 +154,7 @@ impl Reading {
         self.offset += chunk.len() as u64;
         // Reading past the last byte verifies the checksum of the last frame.
         if self.offset == self.size && decoder.read(&mut [0])? > 0 {
-            return Err(io::Error::other(format!("it holds more than {} bytes", self.size)));
+            return Err(io::Error::other(format!("the file holds more than {} bytes", self.size)));
         }
         Ok(chunk.into())
     }

@@ -17,11 +17,9 @@ use glance_core::{Body, ImageStore, Selection, StoreError};
 
 use crate::blob::share::Index;
 use crate::blob::{self, Blob, PARTIAL, READ, WRITE};
-use crate::files::Ids;
-use crate::files::{FAILED, RECORD};
+use crate::files::{self, FAILED, Ids, Name, RECORD};
 use crate::manifest::unfinish;
 use crate::record::{Encoding, Expected, Record, read_record};
-use crate::{Name, files};
 
 mod upload;
 

@@ -113,7 +113,7 @@ impl Directory {
             // Other releases of zstd may compress the same data differently.
             Ok(false) if record.encoding() == Encoding::Zstd => {}
             Ok(false) => tracing::warn!(
-                "the data of {first} in {self} is not what its record says: verify the dump"
+                "the data of {first} in {self} does not match its record: verify the dump"
             ),
             Err(error) => tracing::debug!("the data of {first} can't be shared: {error}"),
         }

@@ -17,11 +17,11 @@ use tokio::io::{AsyncRead, AsyncReadExt, BufReader};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::incoming::{Current, Incoming, Input, READ, broken};
-use super::{Beside, NAME};
+use super::{Extras, NAME};
 use crate::record::Record;
 
-/// A stream written by [`export`](super::export), as a read-only store that can be read once, in
-/// order.
+/// A stream written by [`TarWriter`](super::TarWriter), as a read-only store that can be read
+/// once, in order.
 ///
 /// A listing yields each image when the stream reaches it, in the order of ids. Until the next
 /// image is requested, [`read`](ImageStore::read) returns that image's data, whole and once, and
@@ -38,7 +38,7 @@ use crate::record::Record;
 /// listing is an error, or [`finish`](Self::finish) fails.
 pub struct StreamStore {
     incoming: Arc<Mutex<Incoming>>,
-    beside: Beside,
+    extras: Extras,
     hashers: Hashers,
     selection: Selection,
     listed: Arc<StdMutex<Listed>>,
@@ -66,9 +66,9 @@ impl StreamStore {
     ) -> Result<Self, StoreError> {
         let input: Input = BufReader::with_capacity(CHUNK, Box::new(input));
         let mut incoming = Incoming::new(input);
-        let beside = incoming.begin().await?;
+        let extras = incoming.begin().await?;
         let (incoming, selection) = (Arc::new(Mutex::new(incoming)), Selection::everything());
-        Ok(Self { incoming, beside, hashers, selection, listed: Arc::default() })
+        Ok(Self { incoming, extras, hashers, selection, listed: Arc::default() })
     }
 
     /// Limits listings to `selection`. A replication from a stream must select images here and not
@@ -98,8 +98,8 @@ impl StreamStore {
     }
 
     /// The content of the stream other than images.
-    pub fn beside(&self) -> &Beside {
-        &self.beside
+    pub fn extras(&self) -> &Extras {
+        &self.extras
     }
 
     /// Applies `answer` to the current image of the stream, which must be `id`.
@@ -131,7 +131,7 @@ impl Reading {
         loop {
             let incoming = &mut *self.incoming;
             let Some(Current { left: Some(left), .. }) = &mut incoming.current else {
-                return Err("the stream has passed it".into());
+                return Err("the stream has passed this image".into());
             };
             if *left == 0 {
                 break;
@@ -141,7 +141,7 @@ impl Reading {
             let read = { read }.read_buf(&mut chunk).await?;
             if read == 0 {
                 // The next listing will report the truncation.
-                return Err("the stream was cut".into());
+                return Err("the stream was truncated".into());
             }
             *left -= read as u64;
             let chunk = chunk.freeze();
@@ -200,7 +200,7 @@ impl ImageStore for StreamStore {
 
     async fn read(&self, id: &ImageId, range: ByteRange) -> Result<Body, StoreError> {
         if range != ByteRange::ALL {
-            let reason = "a stream gives all of an image, and once";
+            let reason = "a stream delivers the whole data of an image, once";
             return Err(StoreError::new(StoreErrorKind::Range, &NAME, READ, reason).on(id));
         }
         let mut incoming = Arc::clone(&self.incoming).lock_owned().await;
@@ -278,22 +278,22 @@ impl fmt::Display for StreamStore {
 
 impl fmt::Debug for StreamStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StreamStore").field("beside", &self.beside).finish_non_exhaustive()
+        f.debug_struct("StreamStore").field("extras", &self.extras).finish_non_exhaustive()
     }
 }
 
 fn read_only(operation: &'static str, id: &ImageId) -> StoreError {
-    let reason = "a stream can be read, not written";
+    let reason = "a stream is read-only";
     StoreError::new(StoreErrorKind::Forbidden, &NAME, operation, reason).on(id)
 }
 
 fn passed(operation: &'static str, id: &ImageId) -> StoreError {
-    let reason = "the stream is not at it: a stream gives one image after the other, each once";
+    let reason = "the stream is not at this image: a stream delivers each image once, in order";
     StoreError::new(StoreErrorKind::Conflict, &NAME, operation, reason).on(id)
 }
 
 fn once(id: &ImageId) -> StoreError {
-    StoreError::new(StoreErrorKind::Unreadable, &NAME, READ, "a stream gives each image once")
+    StoreError::new(StoreErrorKind::Unreadable, &NAME, READ, "a stream delivers each image once")
         .on(id)
 }
 

@@ -12,7 +12,7 @@ use glance_core::verified_body::Expected;
 use tokio::io::{AsyncRead, BufReader};
 
 use super::tar::{self, Entry, invalid};
-use super::{Beside, NAME, failed, refers_to_others};
+use super::{Extras, NAME, failed};
 use crate::files::{FAILED, RECORD};
 use crate::limits::{LONGEST, Values};
 use crate::manifest::{self, Manifest};
@@ -71,23 +71,23 @@ impl Incoming {
     }
 
     /// Reads everything before the first image.
-    pub(super) async fn begin(&mut self) -> Result<Beside, StoreError> {
+    pub(super) async fn begin(&mut self) -> Result<Extras, StoreError> {
         let head = self.peek().await.map_err(broken)?;
         if head.is_none_or(|entry| entry.name != manifest::FILE) {
-            let reason = "it does not begin with the manifest of a dump";
+            let reason = "the stream does not begin with the manifest of a dump";
             let error = StoreError::new(StoreErrorKind::Unreadable, &NAME, OPEN, reason);
             return Err(error.hint(
-                "only what `dump SERVER -` writes can be read as it comes; \
-                extract another archive, and load the directory",
+                "use a stream that `dump SERVER -` wrote; \
+                extract another archive, then load the directory",
             ));
         }
         let text = self.text().await.map_err(broken)?;
         Manifest::parse(&text, &NAME, OPEN)?;
-        self.beside().await.map_err(broken)
+        self.extras().await.map_err(broken)
     }
 
-    async fn beside(&mut self) -> io::Result<Beside> {
-        let (mut found, mut bytes, mut values) = (Beside::default(), 0, Values::new());
+    async fn extras(&mut self) -> io::Result<Extras> {
+        let (mut found, mut bytes, mut values) = (Extras::default(), 0, Values::new());
         while let Some(entry) = self.peek().await? {
             let (projects, metadef) =
                 (entry.name == extras::PROJECTS, entry.name.starts_with(extras::METADEFS));
@@ -97,7 +97,9 @@ impl Incoming {
             // A header may claim any size.
             bytes = entry.size.saturating_add(bytes);
             if bytes > LONGEST {
-                return Err(invalid("too much stands beside the images".to_owned()));
+                return Err(invalid(
+                    "the projects and metadata definitions are too large".to_owned(),
+                ));
             }
             let text = self.text().await?;
             match projects {
@@ -128,7 +130,7 @@ impl Incoming {
     async fn text(&mut self) -> io::Result<Vec<u8>> {
         let Some(entry) = self.next.take() else { return Ok(Vec::new()) };
         match entry.size {
-            size if size > LONGEST => Err(invalid(format!("{} is too long", entry.name))),
+            size if size > LONGEST => Err(invalid(format!("{} is too large", entry.name))),
             size => tar::read_short(&mut self.input, size).await,
         }
     }
@@ -155,7 +157,7 @@ impl Incoming {
                 }
                 Kind::Manifest => self.complete = self.manifest().await?,
                 Kind::Sums => self.skip().await?,
-                Kind::Other => return Err(invalid(format!("{name} stands where it should not"))),
+                Kind::Other => return Err(invalid(format!("{name} is in the wrong place"))),
             }
         }
         if self.at == At::End {
@@ -185,11 +187,11 @@ impl Incoming {
             _ => self.announced.remove(&id),
         };
         if !in_place {
-            return Err(invalid(format!("image {id} does not stand in its place")));
+            return Err(invalid(format!("image {id} is in the wrong place")));
         }
         self.last = Some(id.clone());
         let blob = format!("{id}{}", Encoding::Identity.suffix());
-        let announced = self.at == At::Images && refers_to_others(&record.image);
+        let announced = self.at == At::Images && record.image.refers_to_others();
         let size = match self.peek().await? {
             Some(entry) if entry.name == blob => entry.size,
             _ if announced || !record.image.status.has_data() => {
@@ -199,10 +201,14 @@ impl Incoming {
                 self.current = Some(Current { record, size: 0, left: None });
                 return Ok(());
             }
-            _ => return Err(invalid(format!("the record of image {id} is followed by no data"))),
+            _ => {
+                return Err(invalid(format!(
+                    "the record of image {id} is not followed by its data"
+                )));
+            }
         };
         if record.image.size != Some(size) || !record.image.status.has_data() {
-            return Err(invalid(format!("the data of image {id} is not what its record says")));
+            return Err(invalid(format!("the data of image {id} does not match its record")));
         }
         self.next = None;
         self.current = Some(Current { record, size, left: Some(size) });
@@ -217,7 +223,7 @@ impl Incoming {
         let record = record.map_err(|error| wrong(&error))?;
         match &record.image.id {
             named if named == id => Ok(record),
-            named => Err(wrong(&format!("it is that of {named}"))),
+            named => Err(wrong(&format!("the file is the record of {named}"))),
         }
     }
 
@@ -257,7 +263,7 @@ impl Incoming {
                 self.note_failed(id);
                 let reason = String::from_utf8_lossy(&text);
                 let reason = reason.lines().next().unwrap_or_default().to_owned();
-                Ok(Some(format!("the writer of the stream failed on it: {reason}")))
+                Ok(Some(format!("the writer of the stream failed on this image: {reason}")))
             }
             // The record is repeated with a digest.
             Some(Kind::Record(again)) if again == id => {
@@ -268,7 +274,7 @@ impl Incoming {
                 }
                 Ok(fault)
             }
-            _ if hashing.is_some() => Ok(Some("the stream has no digest of it".to_owned())),
+            _ if hashing.is_some() => Ok(Some("the stream has no digest of the data".to_owned())),
             _ => Ok(None),
         }
     }
@@ -285,17 +291,19 @@ impl Incoming {
         }
         let error =
             |reason: String| StoreError::new(StoreErrorKind::Unreadable, &NAME, READ, reason);
-        let again = "run `dump` again: `load` completes what is missing";
+        let again = "run `dump` again, then `load`: it completes the missing images";
         if let Some((kind, fault)) = &self.fault {
             return Some(broken(io::Error::new(*kind, fault.clone())));
         }
         match &self.failed {
             (number, Some(first)) => Some(
-                error(format!("its writer failed on {number} images, the first was {first}"))
-                    .hint(again),
+                error(format!(
+                    "the writer of the stream failed on {number} images, first on {first}"
+                ))
+                .hint(again),
             ),
             _ if !self.complete => Some(
-                error("it was cut: its end does not say that it is complete".to_owned())
+                error("the stream was truncated: its end does not mark it as complete".to_owned())
                     .hint(again),
             ),
             _ => None,
@@ -327,12 +335,12 @@ fn kind(name: &str) -> Kind {
 async fn disproven(image: &Image, hashing: Option<Hashing>) -> io::Result<Option<String>> {
     let Some(hashing) = hashing else { return Ok(None) };
     let Some((algorithm, wanted)) = Expected::of(image).digest else {
-        return Ok(Some("the stream has no digest of it".to_owned()));
+        return Ok(Some("the stream has no digest of the data".to_owned()));
     };
     let digests = hashing.finish().await.map_err(io::Error::other)?;
     let got = digests.get(&algorithm).map(String::as_str).unwrap_or_default();
     let agrees = got.eq_ignore_ascii_case(&wanted);
-    Ok((!agrees).then(|| format!("its {algorithm} is {got}, the stream says {wanted}")))
+    Ok((!agrees).then(|| format!("the {algorithm} is {got}, the stream says {wanted}")))
 }
 
 pub(super) fn broken(error: io::Error) -> StoreError {
@@ -340,4 +348,4 @@ pub(super) fn broken(error: io::Error) -> StoreError {
 }
 
 const OPEN: &str = "open it";
-pub(super) const READ: &str = "read it";
+pub(super) const READ: &str = "read the dump";

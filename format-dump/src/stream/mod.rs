@@ -13,46 +13,41 @@
 use std::io;
 
 use glance_core::StoreError;
-use glance_core::image::Image;
 use glance_core::project::Project;
 use glance_core::store::StoreErrorKind;
 use serde_json::Value;
 
-mod export;
 mod import;
 mod incoming;
 mod tar;
+mod tar_writer;
 
-pub use export::export;
 pub use import::{Listed, StreamStore};
+pub use tar_writer::TarWriter;
 
 /// The content of a stream other than images.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Beside {
+pub struct Extras {
     /// The projects that own the images or share them.
     pub projects: Vec<Project>,
     /// Namespaces of metadata definitions, as `GET /v2/metadefs/namespaces/{namespace}` shows them.
     pub metadefs: Vec<Value>,
 }
 
-/// Whether an image names others that it is booted with (Glance's image schema).
-fn refers_to_others(image: &Image) -> bool {
-    let refers = |key| image.attributes.properties.get(key).is_some_and(|id| !id.is_empty());
-    refers("kernel_id") || refers("ramdisk_id")
-}
-
 /// Turns an I/O error of a stream into a store error.
 fn failed(operation: &'static str, error: io::Error) -> StoreError {
     let (kind, reason) = match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
-            (StoreErrorKind::LimitReached, "there is no more room")
+            (StoreErrorKind::LimitReached, "no space is left")
         }
-        io::ErrorKind::BrokenPipe => (StoreErrorKind::Server, "its reader has gone"),
+        io::ErrorKind::BrokenPipe => (StoreErrorKind::Server, "the reader of the stream has gone"),
         io::ErrorKind::UnexpectedEof => {
-            (StoreErrorKind::Unreadable, "it was cut: it ends before its last entry")
+            (StoreErrorKind::Unreadable, "the stream was truncated: it ends before its last entry")
         }
-        io::ErrorKind::InvalidData => (StoreErrorKind::Unreadable, "it is not a stream of a dump"),
-        _ => (StoreErrorKind::Server, "it failed"),
+        io::ErrorKind::InvalidData => {
+            (StoreErrorKind::Unreadable, "the input is not the stream of a dump")
+        }
+        _ => (StoreErrorKind::Server, "the stream failed"),
     };
     let failure = StoreError::new(kind, &NAME, operation, reason);
     match error.kind() {

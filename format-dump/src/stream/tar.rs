@@ -104,7 +104,7 @@ fn refusal(name: &str, kind: u8) -> String {
         }
         code => return format!("{name} is an entry of the type {code:#04x}: {EXTRACT}"),
     };
-    format!("{name} is {known}, and a stream has regular files alone: {EXTRACT}")
+    format!("{name} is {known}, but a stream contains only regular files: {EXTRACT}")
 }
 
 /// Reads a file of `size` bytes and its padding.
@@ -150,7 +150,9 @@ async fn read_block(input: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<[
     match number(&block[SUM]) {
         Ok(wanted) if wanted == sum => Ok(Some(block)),
         _ => Err(invalid(match compression(&block) {
-            Some(program) => format!("it is compressed: decompress it first, by `{program} -dc`"),
+            Some(program) => {
+                format!("the stream is compressed: decompress it first with `{program} -dc`")
+            }
             None => NO_TAR.to_owned(),
         })),
     }
@@ -226,7 +228,7 @@ fn name_of(block: &[u8; BLOCK]) -> io::Result<String> {
         let end = field.iter().position(|byte| *byte == 0).unwrap_or(field.len());
         std::str::from_utf8(&field[..end]).map(str::to_owned)
     };
-    let not_text = |_| invalid("the name of an entry is no text".to_owned());
+    let not_text = |_| invalid("the name of an entry is not text".to_owned());
     let name = text(&block[..NAME]).map_err(not_text)?;
     // In the old GNU format, the field for the prefix of a long name has other content.
     let prefix = if &block[257..263] == b"ustar\0" { &block[345..500] } else { &[] };
@@ -251,10 +253,10 @@ fn number(field: &[u8]) -> io::Result<u64> {
     }
 }
 
-const NO_TAR: &str = "it is not a tar archive";
-const EXTRACT: &str = "extract the archive, and load the directory";
-const HOLES: &str = "tar made this archive with holes (-S): make it without, or extract it and load the \
-                     directory";
+const NO_TAR: &str = "the input is not a tar archive";
+const EXTRACT: &str = "extract the archive, then load the directory";
+const HOLES: &str = "tar made this archive with holes (-S): make the archive without holes, or \
+                     extract it, then load the directory";
 
 const BLOCK: usize = 512;
 /// The position of the checksum in a header.
@@ -275,7 +277,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_written_is_read() {
+    async fn written_data_can_be_read() {
         let long = format!("metadefs/{}.json", "x".repeat(200));
         for wanted in [
             entry("a", 0),

@@ -12,10 +12,10 @@ use glance_core::store::{Activation, ByteRange, ImageStream, StoreErrorKind};
 use glance_core::{Body, ImageStore, Selection, StoreError};
 
 use crate::blob::Blob;
-use crate::files::Ids;
+use crate::files::{Ids, Name};
 use crate::limits::LONGEST;
 use crate::record::Stored;
-use crate::{Name, blob, files};
+use crate::{blob, files};
 
 mod record;
 
@@ -67,7 +67,7 @@ impl OldDump {
 
     /// The error for every operation that writes.
     pub(crate) fn read_only(&self, operation: &'static str) -> StoreError {
-        let reason = "a dump of the old tool can be read, not written";
+        let reason = "a dump of the old tool is read-only";
         StoreError::new(StoreErrorKind::Forbidden, self, operation, reason).hint(HINT)
     }
 

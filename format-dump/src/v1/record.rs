@@ -6,7 +6,9 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 
-use glance_core::image::{Attributes, Image, ImageId, Owner, Status, Visibility};
+use glance_core::image::{
+    Attributes, Image, ImageId, LINK_FIELDS, Owner, RECORD_FIELDS, Status, Visibility,
+};
 use serde_json::{Map, Value};
 
 /// The reason why a record is unreadable, as a fragment of a sentence.
@@ -17,7 +19,7 @@ pub(super) fn read(id: &ImageId, text: &[u8]) -> Result<Option<Image>, Unreadabl
     let mut record = Record(crate::limits::parse(text)?);
     let named = record.text("id")?;
     if named.as_deref().is_some_and(|named| named != id.as_str()) {
-        return Err(format!("it is the record of {}", named.unwrap_or_default()).into());
+        return Err(format!("the file is the record of {}", named.unwrap_or_default()).into());
     }
     let deleted = record.flag("deleted")? || record.text("deleted_at")?.is_some();
     let status = record.text("status")?.map_or(Ok(Status::Active), |status| status.parse())?;
@@ -121,7 +123,9 @@ fn property(key: String, value: Value) -> Option<(String, String)> {
     if no_id || key.starts_with("os_glance") {
         return None;
     }
-    let key = if TAKEN.contains(&key.as_str()) { format!("v1.{key}") } else { key };
+    // These keys have a meaning of their own in a v2 record, or v2 rejects them.
+    let is_taken = RECORD_FIELDS.contains(&&*key) || LINK_FIELDS.contains(&&*key);
+    let key = if is_taken { format!("v1.{key}") } else { key };
     Some((key, value))
 }
 
@@ -149,35 +153,3 @@ fn with_zone(time: &str) -> String {
 fn unexpected(key: &str, wanted: &str, found: &Value) -> Unreadable {
     format!("{key:?} is {found}, not {wanted}").into()
 }
-
-/// Keys that have a meaning of their own in a v2 record, or that v2 rejects.
-const TAKEN: &[&str] = &[
-    "checksum",
-    "container_format",
-    "created_at",
-    "deleted",
-    "deleted_at",
-    "direct_url",
-    "disk_format",
-    "file",
-    "id",
-    "location",
-    "locations",
-    "min_disk",
-    "min_ram",
-    "name",
-    "os_hash_algo",
-    "os_hash_value",
-    "os_hidden",
-    "owner",
-    "protected",
-    "schema",
-    "self",
-    "size",
-    "status",
-    "stores",
-    "tags",
-    "updated_at",
-    "virtual_size",
-    "visibility",
-];

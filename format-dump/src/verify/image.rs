@@ -55,7 +55,7 @@ impl Subject {
             files::failed(store, VERIFY, &self.blob.dir, name, error).on(&image.id)
         })?;
         if failed == Some(true) {
-            let reason = "the stream that it came by says that its data is not whole";
+            let reason = "the stream of this dump marked the data as incomplete";
             return Err(fault(store, &image.id, reason.to_owned()));
         }
         blob::open(store, image, &self.stored, &self.blob).await?;
@@ -83,7 +83,7 @@ impl Subject {
         let image = &self.image;
         let (bytes, digests) = self.digests(store, means).await?;
         if let Some(size) = image.size.filter(|size| *size != bytes) {
-            let reason = format!("its data has {bytes} bytes, the record says {size}");
+            let reason = format!("the data has {bytes} bytes, the record says {size}");
             return Err(fault(store, &image.id, reason));
         }
         let mut by = BTreeSet::new();
@@ -128,7 +128,7 @@ impl Subject {
         };
         let mut bytes = 0;
         let unreadable = |error| {
-            fault(store, id, "its data can't be read to the end".to_owned()).caused_by(error)
+            fault(store, id, "the data cannot be read to the end".to_owned()).caused_by(error)
         };
         while let Some(chunk) = data.try_next().await.map_err(unreadable)? {
             bytes += chunk.len() as u64;
@@ -165,7 +165,7 @@ fn agree(
     if got.eq_ignore_ascii_case(wanted) {
         return Ok(());
     }
-    let reason = format!("the {algorithm} of its data is {got}, {by} says {wanted}");
+    let reason = format!("the {algorithm} of the data is {got}, {by} says {wanted}");
     Err(fault(store, &image.id, reason))
 }
 

@@ -29,7 +29,7 @@ impl Listed {
         while let Some((earlier, _)) = check.next.take() {
             check.advance()?;
             if check.next.as_ref().is_some_and(|(name, _)| *name <= earlier) {
-                return Err(invalid(format!("{earlier} does not stand in its place")));
+                return Err(invalid(format!("{earlier} is not in its sorted place")));
             }
         }
         Ok((begin()?, sums::of_file(dir, sums::FILE, hashers)?))
@@ -70,8 +70,8 @@ impl Listed {
         self.next = match line.as_str() {
             "" => None,
             line => {
-                let (name, digest) =
-                    sums::parse(line).ok_or_else(|| invalid("a line is no digest".to_owned()))?;
+                let (name, digest) = sums::parse(line)
+                    .ok_or_else(|| invalid("a line is not a digest".to_owned()))?;
                 Some((name.to_owned(), digest.to_ascii_lowercase()))
             }
         };

@@ -13,12 +13,13 @@ use glance_core::selection::Subset;
 use glance_core::store::StoreErrorKind;
 
 use crate::directory::Directory;
+use crate::dump::{Dump, DumpStore};
 use crate::files::{FAILED, RECORD};
 use crate::limits::LONGEST;
 use crate::manifest::Manifest;
 use crate::record::{Stored, read_record};
 use crate::v1::OldDump;
-use crate::{Dump, DumpStore, extras, files, sums};
+use crate::{extras, files, sums};
 
 mod image;
 mod listed;
@@ -243,7 +244,7 @@ impl Directory {
         let (listed, state) = match files::blocking(move || Listed::open(&dir, hashers)).await {
             Ok((listed, digest)) if digest == wanted => return Ok((Some(listed), None)),
             Ok((listed, digest)) => {
-                let reason = format!("its sha512 is {digest}, the manifest says {wanted}");
+                let reason = format!("the sha512 is {digest}, the manifest says {wanted}");
                 let error = StoreError::new(StoreErrorKind::Unreadable, self, VERIFY, reason);
                 (Some(listed), FileState::Damaged(error))
             }
@@ -270,7 +271,7 @@ impl Directory {
             });
             let got = got.await.map_err(|error| self.failed(&name, error).on(id))?;
             if got != wanted {
-                let reason = format!("{} says that its record is another", sums::FILE);
+                let reason = format!("{} has another digest for the record", sums::FILE);
                 return Err(image::fault(self, id, reason));
             }
         }

@@ -13,11 +13,11 @@ use tokio::sync::mpsc;
 use super::listed::Strays;
 use super::{DumpFinding, FileState, VERIFY, is_there};
 use crate::blob::PARTIAL;
-use crate::files::Ids;
-use crate::files::{FAILED, RECORD};
+use crate::dump::{Dump, DumpStore};
+use crate::files::{FAILED, Ids, Name, RECORD};
 use crate::limits::Values;
 use crate::record::{Encoding, read_record};
-use crate::{Dump, DumpStore, Name, extras, files, manifest, sums};
+use crate::{extras, files, manifest, sums};
 
 impl DumpStore {
     /// Reports every file that does not belong to one of the images `ids`. `lines` are the lines of
@@ -62,7 +62,7 @@ struct Scan {
 impl Scan {
     fn run(&self, lines: Option<&[(String, String)]>) -> io::Result<()> {
         if let Some(hashers) = self.hashers {
-            for finding in beside_images(&self.dir, lines, hashers) {
+            for finding in other_files(&self.dir, lines, hashers) {
                 self.tell(finding);
             }
             self.no_metadefs()?;
@@ -123,7 +123,7 @@ fn of_current(dir: &Dir, name: &str, ids: &Ids) -> Option<FileState> {
     }
     if suffix == FAILED {
         // For an existing image, the failure has been reported with the image.
-        let reason = "the stream that the dump came by says that the image is not in it";
+        let reason = "the stream of this dump marked the image as missing";
         let error = StoreError::new(StoreErrorKind::Unreadable, &Name::of(dir), VERIFY, reason);
         return (!known).then_some(FileState::Damaged(error.on(&id)));
     }
@@ -162,7 +162,7 @@ fn id_of(name: &str) -> Option<(ImageId, &str)> {
 }
 
 /// Checks projects and metadata definitions against their format and `SHA512SUMS`.
-fn beside_images(
+fn other_files(
     dir: &Dir,
     lines: Option<&[(String, String)]>,
     hashers: Hashers,
@@ -215,11 +215,11 @@ fn disagreement(
     let error = |reason| StoreError::new(StoreErrorKind::Unreadable, &store, VERIFY, reason);
     let list = sums::FILE;
     let Some((_, wanted)) = lines?.iter().find(|(listed, _)| listed == name) else {
-        return Some(error(format!("{list} does not list it")));
+        return Some(error(format!("{list} does not list this file")));
     };
     match digest() {
         Ok(got) if got == *wanted => None,
-        Ok(got) => Some(error(format!("its sha512 is {got}, {list} says {wanted}"))),
+        Ok(got) => Some(error(format!("the sha512 is {got}, {list} says {wanted}"))),
         Err(failure) => Some(files::failed(&store, VERIFY, dir, name, failure)),
     }
 }

@@ -10,10 +10,12 @@ use std::str::FromStr;
 
 use crate::digest::Algorithm;
 
+mod fields;
 mod json;
 pub mod provenance;
 pub mod update;
 
+pub use fields::{LINK_FIELDS, RECORD_FIELDS};
 pub use json::Misread;
 
 /// An image's identifier: a UUID in its text form. The letter case is preserved.
@@ -312,13 +314,50 @@ impl Image {
         self.attributes.name.as_deref().unwrap_or("(no name)")
     }
 
+    /// Whether the image names a kernel or a ramdisk to boot with: other images, which have to be
+    /// copied first.
+    pub fn refers_to_others(&self) -> bool {
+        let refers = |key| self.attributes.properties.get(key).is_some_and(|id| !id.is_empty());
+        refers("kernel_id") || refers("ramdisk_id")
+    }
+
     /// The data's digests in the record whose algorithms are known: `os_hash_value`, then
     /// `checksum`.
     pub fn digests(&self) -> impl Iterator<Item = (Algorithm, &str)> {
+        self.recorded_digests().filter_map(RecordedDigest::known)
+    }
+
+    /// The data's digests in the record, also of unknown algorithms: `os_hash_value`, then
+    /// `checksum`.
+    pub fn recorded_digests(&self) -> impl Iterator<Item = RecordedDigest<'_>> {
         let os_hash = self.os_hash_algo.as_deref().zip(self.os_hash_value.as_deref());
-        let os_hash = os_hash.and_then(|(name, value)| Some((name.parse().ok()?, value)));
-        let checksum = self.checksum.as_deref().map(|value| (Algorithm::Md5, value));
+        let os_hash = os_hash.map(|(algorithm, value)| RecordedDigest {
+            field: "os_hash_value",
+            algorithm,
+            value,
+        });
+        let checksum = self.checksum.as_deref();
+        let checksum =
+            checksum.map(|value| RecordedDigest { field: "checksum", algorithm: "md5", value });
         os_hash.into_iter().chain(checksum)
+    }
+}
+
+/// A digest of the data in a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordedDigest<'a> {
+    /// The field of the record.
+    pub field: &'static str,
+    /// The name of the algorithm.
+    pub algorithm: &'a str,
+    /// The digest in hexadecimal.
+    pub value: &'a str,
+}
+
+impl<'a> RecordedDigest<'a> {
+    /// The digest by its algorithm, if the algorithm is known.
+    fn known(self) -> Option<(Algorithm, &'a str)> {
+        Some((self.algorithm.parse().ok()?, self.value))
     }
 }
 

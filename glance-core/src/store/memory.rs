@@ -10,6 +10,7 @@ use futures_util::stream::{self, StreamExt};
 
 use super::{Activation, ByteRange, ImageStore, ImageStream, StoreError, StoreErrorKind};
 use crate::body::Body;
+use crate::clock::now;
 use crate::digest::{Algorithm, Digests, Hashers};
 use crate::error::BodyError;
 use crate::image::update::apply;
@@ -268,12 +269,6 @@ fn chunked(mut rest: Bytes) -> Body {
         (!chunk.is_empty()).then_some(Ok::<_, BodyError>(chunk))
     });
     Body::from_stream(stream::iter(chunks), Some(size))
-}
-
-/// The current time in Glance's format.
-fn now() -> String {
-    let second = jiff::Timestamp::now().as_second();
-    jiff::Timestamp::from_second(second).unwrap_or_default().to_string()
 }
 
 impl fmt::Display for MemoryStore {

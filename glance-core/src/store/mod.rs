@@ -12,10 +12,14 @@ use crate::image::{Attributes, Image, ImageId, Member};
 use crate::selection::Selection;
 use crate::transport::TransportErrorKind;
 
+mod ext;
 pub mod import;
 pub mod memory;
+mod sink;
 
+pub use ext::ImageStoreExt;
 pub use import::{Import, ServerSideImport};
+pub use sink::ImageSink;
 
 /// The images of a listing, one at a time. An error with a [`record`](StoreError::record) concerns
 /// that one image, and the listing continues; any other error ends the listing.

@@ -5,16 +5,16 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use format_dump::{Beside, DumpStore, Encoding, StreamStore, export};
+use format_dump::{DumpStore, Encoding, Extras, StreamStore, TarWriter};
 use futures_util::StreamExt;
 use glance_core::image::Visibility;
 use glance_core::project::Project;
 use glance_core::selection::Selection;
 use glance_core::store::memory::MemoryStore;
-use glance_core::store::{ImageStore, StoreError, StoreErrorKind};
+use glance_core::store::{ImageStore, ImageStoreExt, StoreError};
 use keystone_auth::Projects;
 use replicator_engine::metadefs::Which;
-use replicator_engine::{Entry, Replication};
+use replicator_engine::{Entry, Replication, export};
 
 use super::replicate::replicate;
 use super::work::{RunContext, Work};
@@ -138,10 +138,13 @@ async fn dump_stream(
             named(&projects, ids, &BTreeMap::new()).await
         }
     };
-    let beside = Beside { projects, ..Beside::default() };
-    let out = output::stream();
+    let extras = Extras { projects, ..Extras::default() };
     let mut report = report::Report::new(options);
-    let ended = export(&*source, &policy, &beside, out, |outcome| report.outcome(&outcome)).await;
+    let ended = async {
+        let mut stream = TarWriter::begin(output::stream(), policy.hashers, &extras).await?;
+        export(&*source, &policy, &mut stream, |outcome| report.outcome(&outcome)).await
+    };
+    let ended = ended.await;
     let is_empty = report.is_empty();
     let exit = report.finish();
     match ended {
@@ -172,7 +175,7 @@ async fn load_stream(
     }
     let stream = StreamStore::open(tokio::io::stdin(), tls::hashers(options.tls)?).await?;
     let stream = Arc::new(stream.selecting(selected.selection.clone()));
-    let source = Endpoint::Stream(stream.clone(), stream.beside().projects.clone());
+    let source = Endpoint::Stream(stream.clone(), stream.extras().projects.clone());
     // The stream applies the selection itself. The report still names the original selection
     // options.
     let everything = Selected { selection: Selection::everything(), ..selected.clone() };
@@ -292,12 +295,8 @@ async fn belongs_to(
         if image.attributes.visibility != Visibility::Shared {
             continue;
         }
-        match store.members(&image.id).await {
-            Ok(members) => ids.extend(members.into_iter().map(|member| member.project)),
-            Err(error)
-                if matches!(error.kind, StoreErrorKind::Forbidden | StoreErrorKind::NotFound) => {}
-            Err(error) => return Err(error),
-        }
+        let members = store.members_if_shown(&image.id).await?.unwrap_or_default();
+        ids.extend(members.into_iter().map(|member| member.project));
     }
     Ok(ids)
 }

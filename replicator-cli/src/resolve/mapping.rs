@@ -226,7 +226,7 @@ mod tests {
         let (source, target) = (glance(Some(&[("1", "x")])), glance(None));
         let error = mapping(&options(&line), &source, &target).await.unwrap_err();
         let why = std::error::Error::source(&error).unwrap().to_string();
-        assert!(why.starts_with("line 2 is not two words"), "{why}");
+        assert!(why.starts_with("line 2 is not two names"), "{why}");
         std::fs::write(&table, "D/x 0123456789abcdef0123456789abcdef").unwrap();
         let mapping = mapping(&options(&line), &source, &target).await.unwrap();
         let attributes = Attributes {

@@ -1,344 +1,39 @@
 //! Copies one image to the target.
+//!
+//! `record` makes the record at the target, `upload` sends the data through this process, and
+//! `delivery` lets the target import the data itself. `content` checks whether the target accepts
+//! the data, and `publish` shows a proven image to its users.
 
-use glance_core::content_format;
-use glance_core::image::{Attributes, Image, ImageId, Status, Visibility};
+use glance_core::image::{Image, ImageId};
 use glance_core::store::Import;
-use glance_core::store::{Activation, StoreError, StoreErrorKind};
-
-use super::{
-    ContentCheck, CopyError, DataPath, Done, OnBurnedId, Phase, Proven, Replication, TransferMethod,
-};
-use crate::pairing::provenance;
-use crate::planning::{Difference, Goal, content_difference, is_provable};
-use crate::streaming::fan_out::{Opened, Subscription};
 use glance_core::verified_body::DataVerdict;
 
-pub(crate) mod delivery;
-pub(crate) mod upload;
+use crate::comparison::{Difference, content_difference, is_provable};
+use crate::error::CopyError;
+use crate::journal::Phase;
+use crate::outcome::{DataPath, Done, Outcome, Proven, TransferMethod};
+use crate::planning::{Entry, Goal, Step};
+use crate::replication::Replication;
+use crate::streaming::fan_out::{Opened, Subscription};
 
-impl Replication {
-    /// Makes a record and uploads the data. The record stays hidden and unprotected until its data
-    /// is proven, so users never see an incomplete image.
-    pub(super) async fn copy(
-        &self,
-        image: &Image,
-        goal: &Goal,
-        share: &mut Subscription,
-        journey: &mut DataPath,
-    ) -> Result<Done, CopyError> {
-        let staged = Image { attributes: self.staged(image, goal), ..image.clone() };
-        let supply = self.supply(image, &staged, share, journey).await?;
-        let (record, goal) = match self.make_record(image, staged, goal).await? {
-            Made::New(record) => (record, goal.of_new()),
-            Made::Found(record) => (record, goal.clone()),
-            Made::Burned => return Ok(Done::Skipped(BURNED.to_owned())),
-        };
-        self.fill(image, &record, &goal, supply, share, journey).await?;
-        Ok(copied(image, &record.id))
-    }
+mod content;
+mod delivery;
+mod journaling;
+mod publish;
+mod record;
+mod upload;
 
-    /// Makes a record without data for an image that has none at the source.
-    pub(super) async fn record(
-        &self,
-        image: &Image,
-        goal: &Goal,
-        journey: &mut DataPath,
-    ) -> Result<Done, CopyError> {
-        let staged = Image { attributes: self.staged(image, goal), ..image.clone() };
-        match self.make_record(image, staged, goal).await? {
-            Made::Burned => Ok(Done::Skipped(BURNED.to_owned())),
-            Made::New(record) | Made::Found(record) => {
-                journey.proven = Some(Proven::Record);
-                self.publish(image, &record, goal).await?;
-                Ok(copied(image, &record.id))
-            }
-        }
-    }
+use record::Made;
 
-    /// Uploads data into an existing record without data, which an earlier run or another client
-    /// made. The record is hidden until its data is proven.
-    pub(super) async fn complete(
-        &self,
-        image: &Image,
-        record: &Image,
-        goal: &Goal,
-        share: &mut Subscription,
-        journey: &mut DataPath,
-    ) -> Result<Done, CopyError> {
-        let staged = self.stage(record, goal).await?;
-        let supply = self.supply(image, &staged, share, journey).await?;
-        self.fill(image, &staged, goal, supply, share, journey).await.map(|()| Done::Completed)
-    }
-
-    /// Updates an existing record without data to the attributes it has until the data is proven.
-    async fn stage(&self, record: &Image, goal: &Goal) -> Result<Image, CopyError> {
-        let staged = self.policy.mapping.onto(&goal.wanted, &record.attributes);
-        let staged = self.target.update(record, &hidden_from_users(&staged)).await;
-        staged.map_err(CopyError::Target)
-    }
-
-    /// Makes a record, with the source's id if the target accepts it.
-    async fn make_record(
-        &self,
-        image: &Image,
-        mut staged: Image,
-        goal: &Goal,
-    ) -> Result<Made, CopyError> {
-        let taken = match self.create(image, &staged).await {
-            Ok(record) => return Ok(Made::New(record)),
-            Err(CopyError::Target(error)) if error.kind == StoreErrorKind::IdTaken => error,
-            Err(error) => return Err(error),
-        };
-        // A visible record was made in the meantime, possibly by this run if an answer was lost. An
-        // invisible record is deleted, or hidden from these credentials.
-        match self.target.get(&staged.id).await {
-            Ok(other) if other.status == Status::Queued && !other.is_importing() => {
-                return self.stage(&other, goal).await.map(Made::Found);
-            }
-            Ok(other) => return Err(CopyError::busy(other.status)),
-            Err(error) if error.kind == StoreErrorKind::NotFound => {}
-            Err(error) => return Err(CopyError::Target(error)),
-        }
-        match self.policy.on_burned_id {
-            OnBurnedId::Fail => Err(CopyError::IdUnavailable(taken)),
-            OnBurnedId::Skip => Ok(Made::Burned),
-            OnBurnedId::New => {
-                provenance::mark_new_id(&mut staged.attributes, &staged.id);
-                staged.id = ImageId::random();
-                self.create(image, &staged).await.map(Made::New)
-            }
-        }
-    }
-
-    async fn create(&self, image: &Image, staged: &Image) -> Result<Image, CopyError> {
-        self.announce(Phase::Creating, image, staged).await?;
-        let record = self.try_create(staged).await.map_err(CopyError::Target)?;
-        self.policy.journal.note(Phase::Created, image, &record).await;
-        Ok(record)
-    }
-
-    /// Creates a record. Retries errors after which the answer may have been lost.
-    async fn try_create(&self, staged: &Image) -> Result<Image, StoreError> {
-        let retries = &self.policy.retries;
-        let mut failures = 0;
-        loop {
-            match self.target.create(staged).await {
-                Err(error) if error.kind.is_retryable() && failures < retries.per_image => {
-                    tracing::info!(image = %staged.id, "{error}; trying again");
-                    let pause = retries.pauses.after(failures);
-                    if self.policy.stop.unless_broken_off(pause).await.is_none() {
-                        return Err(error);
-                    }
-                    failures += 1;
-                }
-                answer => return answer,
-            }
-        }
-    }
-
-    /// Decides how the data of `image` gets to the target. Fails if the target would reject the
-    /// data for the formats in `record`.
-    async fn supply(
-        &self,
-        image: &Image,
-        record: &Image,
-        share: &mut Subscription,
-        journey: &mut DataPath,
-    ) -> Result<Supply, CopyError> {
-        match self.import_of(image, record) {
-            Ok(Some(import)) => {
-                share.leave();
-                self.check_head(image, record).await?;
-                return Ok(Supply::Import(import));
-            }
-            Ok(None) => {}
-            Err(reason) => self.fall_back(&reason, journey)?,
-        }
-        self.unless_broken_off(self.open(image, record, share)).await.map(Supply::Stream)
-    }
-
-    /// Opens the data of `image`. The target may already hold the first bytes of it. Fails if the
-    /// target would reject the data for the formats in `record`.
-    async fn open(
-        &self,
-        image: &Image,
-        record: &Image,
-        share: &mut Subscription,
-    ) -> Result<Opened, CopyError> {
-        let opened = share.open(self.partial_data(record).await?).await?;
-        let size = image.size.or(opened.data.size());
-        let (ContentCheck::Glance, Some(size)) = (self.policy.content, size) else {
-            return Ok(opened);
-        };
-        let (head, data) = opened.data.peek(content_format::HEAD).await;
-        self.judge_head(record, &head, size).map(|()| Opened { data, ..opened })
-    }
-
-    pub(super) fn judge_head(
-        &self,
-        record: &Image,
-        head: &[u8],
-        size: u64,
-    ) -> Result<(), CopyError> {
-        let attributes = &record.attributes;
-        let (Some(disk), Some(container)) = (&attributes.disk_format, &attributes.container_format)
-        else {
-            return Ok(());
-        };
-        // A read that broke off does not show a wrong format. The verifying body reports that
-        // error.
-        let broke_off = (head.len() as u64) < size.min(content_format::HEAD as u64);
-        if broke_off && !content_format::is_enough(head) {
-            return Ok(());
-        }
-        content_format::check(disk, container, head, size).map_err(|fault| {
-            CopyError::FormatRejected { target_store: self.target.to_string(), fault }
-        })
-    }
-
-    /// Uploads data into a queued record, verifies it, and publishes the image.
-    async fn fill(
-        &self,
-        image: &Image,
-        record: &Image,
-        goal: &Goal,
-        supply: Supply,
-        share: &mut Subscription,
-        journey: &mut DataPath,
-    ) -> Result<(), CopyError> {
-        self.announce(Phase::Uploading, image, record).await?;
-        let opened = match supply {
-            Supply::Stream(opened) => opened,
-            Supply::Import(import) => {
-                let imported = self.import(image, record, &import, journey);
-                match self.unless_broken_off(imported).await? {
-                    Some(stored) => return self.take(image, record, stored, goal, journey).await,
-                    None => self.unless_broken_off(self.open(image, record, share)).await?,
-                }
-            }
-        };
-        journey.way = Some(TransferMethod::Streamed);
-        let (stored, verdict) = self.transfer(image, record, share, opened).await?;
-        self.policy.journal.note(Phase::Stored, image, &stored).await;
-        if let Some(difference) = disagreement(image, &stored, &verdict) {
-            return Err(self.quarantine(image, &stored, difference).await);
-        }
-        if !is_proven(image, &stored, &verdict) {
-            self.prove_stored(image, &stored).await?;
-        }
-        journey.prove(self.proven(image, &stored, verdict.digests().is_some()), &stored);
-        if let Some(digests) = verdict.digests() {
-            self.policy.known_source.keep(image, digests).await;
-        }
-        self.finish(image, &stored, goal).await
-    }
-
-    /// Updates the record of an image whose data is in place. If the records do not prove the data
-    /// and the update would make it visible to more users, the data is read and verified first.
-    pub(super) async fn reconcile(
-        &self,
-        image: &Image,
-        replica: &Image,
-        goal: &Goal,
-    ) -> Result<(), CopyError> {
-        let wanted = self.policy.mapping.onto(&goal.wanted, &replica.attributes);
-        if !is_provable(image, replica) && shows_more(image, &wanted, replica) {
-            self.prove(image, replica).await?;
-        }
-        self.finish(image, replica, goal).await
-    }
-
-    /// Publishes a proven image, and copies it to all stores where it should be.
-    pub(super) async fn finish(
-        &self,
-        image: &Image,
-        replica: &Image,
-        goal: &Goal,
-    ) -> Result<(), CopyError> {
-        // Glance copies only active images between stores.
-        if image.status == Status::Deactivated {
-            let spread = self.copy_to_more_stores(replica).await;
-            self.publish(image, replica, goal).await?;
-            return spread;
-        }
-        self.publish(image, replica, goal).await?;
-        self.copy_to_more_stores(replica).await
-    }
-
-    /// Sets activation, attributes and members to the wanted values, in an order that never shows
-    /// the image to users who may not see it. Protection is set last, so a protected image is
-    /// complete.
-    pub(super) async fn publish(
-        &self,
-        image: &Image,
-        replica: &Image,
-        goal: &Goal,
-    ) -> Result<(), CopyError> {
-        let target = &self.target;
-        if image.status != replica.status && image.status.has_data() {
-            let activation = match image.status {
-                Status::Deactivated => Activation::Deactivated,
-                _ => Activation::Active,
-            };
-            target.set_activation(&replica.id, activation).await.map_err(CopyError::Target)?;
-        }
-        let wanted = self.policy.mapping.onto(&goal.wanted, &replica.attributes);
-        let before = Attributes { protected: replica.attributes.protected, ..wanted.clone() };
-        let published = target.update(replica, &before).await.map_err(CopyError::Target)?;
-        if let Some(members) = &goal.members {
-            target.set_members(&replica.id, members).await.map_err(CopyError::Target)?;
-        }
-        target.update(&published, &wanted).await.map(drop).map_err(CopyError::Target)
-    }
-
-    /// The attributes of a new record until its data is proven.
-    fn staged(&self, image: &Image, goal: &Goal) -> Attributes {
-        let wanted = &goal.wanted.attributes;
-        let mut staged = hidden_from_users(wanted);
-        // A shared image without members is as hidden as a private one, and needs no later change.
-        // If the target's records will not prove the data, the image is private, so that a later
-        // run sees that the proof is missing.
-        if wanted.visibility == Visibility::Shared
-            && self.policy.target_digests.prove(&self.target, image)
-        {
-            staged.visibility = Visibility::Shared;
-        }
-        if let Some(source) = &self.policy.stamp {
-            provenance::mark(&mut staged, source);
-        }
-        staged
-    }
-
-    /// Hides and deactivates a replica that holds wrong data. It was not visible to users before.
-    pub(super) async fn quarantine(
-        &self,
-        image: &Image,
-        stored: &Image,
-        difference: Difference,
-    ) -> CopyError {
-        self.policy.journal.note(Phase::Quarantined, image, stored).await;
-        let private = Attributes { visibility: Visibility::Private, ..stored.attributes.clone() };
-        let hidden = match self.target.update(stored, &private).await {
-            Ok(_) => "private".to_owned(),
-            Err(error) => format!("shared with nobody, as it can't be made private ({error})"),
-        };
-        let quarantine = match self.target.set_activation(&stored.id, Activation::Deactivated).await
-        {
-            Ok(()) => format!("the replica is quarantined, {hidden} and deactivated"),
-            Err(error) if error.kind == StoreErrorKind::Forbidden => {
-                format!("the replica is {hidden}, but these credentials may not deactivate it")
-            }
-            Err(error) => format!("the replica is {hidden}, but was not deactivated ({error})"),
-        };
-        CopyError::TargetCorrupted { target_store: self.target.to_string(), difference, quarantine }
-    }
-}
-
-/// Whether the update to `wanted` would make the replica usable by more users.
-fn shows_more(image: &Image, wanted: &Attributes, replica: &Image) -> bool {
-    let private = Visibility::Private;
-    let reactivated = image.status == Status::Active && replica.status != Status::Active;
-    reactivated || (replica.attributes.visibility == private && wanted.visibility != private)
+/// The copy of one image to one target.
+struct ImageCopy<'a> {
+    replication: &'a Replication,
+    image: &'a Image,
+    goal: Goal,
+    /// This target's share in one read of the source.
+    share: Subscription,
+    /// How the data reached the target so far.
+    journey: &'a mut DataPath,
 }
 
 /// Where the data of an image comes from.
@@ -349,30 +44,157 @@ enum Supply {
     Import(Import),
 }
 
-/// Result of making a record.
-enum Made {
-    New(Image),
-    /// The record existed already, without data.
-    Found(Image),
-    /// The target refused the id, and the policy is to skip the image.
-    Burned,
+impl Replication {
+    /// Executes the entry's step.
+    pub(crate) async fn execute(&self, entry: Entry, share: Subscription) -> Outcome {
+        let Entry { image, replica, differences, reason, losses, step, .. } = entry;
+        let mut journey = DataPath::default();
+        let copy = |goal| ImageCopy {
+            replication: self,
+            image: &image,
+            goal,
+            share,
+            journey: &mut journey,
+        };
+        let result = match (step, &replica) {
+            (Step::Copy(goal), _) => copy(goal).copy().await,
+            (Step::Record(goal), _) => copy(goal).record().await,
+            (Step::Complete(goal), Some(record)) => copy(goal).complete(record).await,
+            (Step::Reconcile(goal), Some(replica)) if !differences.is_empty() => {
+                let fields = differences.into_iter().map(|found| found.field).collect();
+                copy(goal).reconcile(replica).await.map(|()| Done::Updated(fields))
+            }
+            (Step::Reconcile(_), _) => Ok(Done::InPlace),
+            (Step::Fail(error), _) => Err(error),
+            _ => Ok(Done::Skipped(reason.unwrap_or_default())),
+        };
+        self.close(&image, &result).await;
+        Outcome { journey, ..Outcome::of(image, result) }.with_losses(losses)
+    }
+
+    /// Runs `work`, which may take long and can be cancelled safely, unless the run is told to
+    /// break off first.
+    async fn unless_broken_off<T>(
+        &self,
+        work: impl Future<Output = Result<T, CopyError>>,
+    ) -> Result<T, CopyError> {
+        let done = self.policy.stop.unless_broken_off(work).await;
+        done.unwrap_or(Err(CopyError::BrokenOff))
+    }
 }
 
-/// `wanted`, changed for a record whose data is not proven yet. Signature properties would make
-/// Glance verify the upload against its own key manager, so they are set afterwards.
-fn hidden_from_users(wanted: &Attributes) -> Attributes {
-    let mut staged = wanted.clone();
-    staged.visibility = Visibility::Private;
-    staged.protected = false;
-    staged.os_hidden = false;
-    staged.properties.retain(|key, _| !key.starts_with("img_signature"));
-    staged
-}
+impl ImageCopy<'_> {
+    /// Makes a record and copies the data. The record stays hidden and unprotected until its data
+    /// is proven, so users never see an incomplete image.
+    async fn copy(&mut self) -> Result<Done, CopyError> {
+        let staged = Image { attributes: self.staged(), ..self.image.clone() };
+        let supply = self.supply(&staged).await?;
+        let record = match self.make_record(staged).await? {
+            Made::New(record) => {
+                self.goal = self.goal.of_new();
+                record
+            }
+            Made::Found(record) => record,
+            Made::Burned => return Ok(Done::Skipped(record::BURNED.to_owned())),
+        };
+        self.fill(&record, supply).await?;
+        Ok(self.copied(&record.id))
+    }
 
-fn copied(image: &Image, id: &ImageId) -> Done {
-    match image.id == *id {
-        true => Done::Copied,
-        false => Done::CopiedAs(id.clone()),
+    /// Makes a record without data for an image that has none at the source.
+    async fn record(&mut self) -> Result<Done, CopyError> {
+        let staged = Image { attributes: self.staged(), ..self.image.clone() };
+        match self.make_record(staged).await? {
+            Made::Burned => Ok(Done::Skipped(record::BURNED.to_owned())),
+            Made::New(record) | Made::Found(record) => {
+                self.journey.proven = Some(Proven::Record);
+                self.publish(&record).await?;
+                Ok(self.copied(&record.id))
+            }
+        }
+    }
+
+    /// Copies data into an existing record without data, which an earlier run or another client
+    /// made. The record is hidden until its data is proven.
+    async fn complete(&mut self, record: &Image) -> Result<Done, CopyError> {
+        let staged = self.stage(record).await?;
+        let supply = self.supply(&staged).await?;
+        self.fill(&staged, supply).await.map(|()| Done::Completed)
+    }
+
+    /// Decides how the data gets to the target. Fails if the target would reject the data for the
+    /// formats in `record`.
+    async fn supply(&mut self, record: &Image) -> Result<Supply, CopyError> {
+        match self.import_request(record) {
+            Ok(Some(import)) => {
+                self.share.leave();
+                self.check_head(record).await?;
+                return Ok(Supply::Import(import));
+            }
+            Ok(None) => {}
+            Err(reason) => self.fall_back(&reason)?,
+        }
+        self.replication.unless_broken_off(self.open(record)).await.map(Supply::Stream)
+    }
+
+    /// Gets the data into a queued record, verifies it, and publishes the image.
+    async fn fill(&mut self, record: &Image, supply: Supply) -> Result<(), CopyError> {
+        let replication = self.replication;
+        replication.announce(Phase::Uploading, self.image, record).await?;
+        let opened = match supply {
+            Supply::Stream(opened) => opened,
+            Supply::Import(import) => {
+                let imported = self.import(record, &import);
+                match replication.unless_broken_off(imported).await? {
+                    Some(stored) => return self.accept_import(record, stored).await,
+                    None => replication.unless_broken_off(self.open(record)).await?,
+                }
+            }
+        };
+        self.journey.way = Some(TransferMethod::Streamed);
+        let (stored, verdict) = self.transfer(record, opened).await?;
+        self.accept_upload(&stored, &verdict).await
+    }
+
+    /// Verifies data that was sent through this process, and publishes the image.
+    async fn accept_upload(
+        &mut self,
+        stored: &Image,
+        verdict: &DataVerdict,
+    ) -> Result<(), CopyError> {
+        let (replication, image) = (self.replication, self.image);
+        let policy = &replication.policy;
+        policy.journal.note(Phase::Stored, image, stored).await;
+        if let Some(difference) = disagreement(image, stored, verdict) {
+            return Err(self.quarantine(stored, difference).await);
+        }
+        if !is_proven(image, stored, verdict) {
+            self.prove_stored(stored).await?;
+        }
+        let is_checked = verdict.digests().is_some();
+        self.journey.prove(replication.proven(image, stored, is_checked), stored);
+        if let Some(digests) = verdict.digests() {
+            policy.known_source.keep(image, digests).await;
+        }
+        self.finish(stored).await
+    }
+
+    /// Proves a replica that was just uploaded or imported by reading the source. A replica that
+    /// differs is quarantined.
+    async fn prove_stored(&self, stored: &Image) -> Result<(), CopyError> {
+        match self.replication.prove(self.image, stored).await {
+            Err(CopyError::ContentDiffers(difference)) => {
+                Err(self.quarantine(stored, difference).await)
+            }
+            proven => proven,
+        }
+    }
+
+    fn copied(&self, id: &ImageId) -> Done {
+        match self.image.id == *id {
+            true => Done::Copied,
+            false => Done::CopiedAs(id.clone()),
+        }
     }
 }
 
@@ -403,6 +225,3 @@ fn computed(stored: &Image, verdict: &DataVerdict) -> Option<(String, String)> {
     let digest = digests.get(&algorithm.parse().ok()?)?;
     Some((algorithm, digest.clone()))
 }
-
-const BURNED: &str =
-    "its id is used up at the target: Glance never frees the id of a deleted image";

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use glance_core::image::{Attributes, Image, ImageId, Member, Owner};
 use keystone_auth::SignInError;
 
-use crate::planning::loss::Loss;
+use crate::loss::Loss;
 
 mod owners;
 mod project_table;
@@ -225,7 +225,7 @@ impl Mapping {
     fn portable(&self, image: &Image) -> Result<(), NotWanted> {
         let properties = &image.attributes.properties;
         if properties.contains_key(property_class::KEY) && self.encrypted == Encrypted::Skip {
-            let reason = "its data is encrypted with a key of the source's key manager";
+            let reason = "the data is encrypted with a key of the source's key manager";
             return Err(NotWanted::Skipped(reason.to_owned()));
         }
         let of_volumes = ["block_device_mapping", "bdm_v2"];
@@ -235,7 +235,7 @@ impl Mapping {
             && of_volumes.iter().any(|name| properties.contains_key(*name))
             && self.boot_from_volume == BootFromVolume::Skip
         {
-            let reason = "it has no data, and boots from volumes of the source";
+            let reason = "the image has no data and boots from volumes of the source";
             return Err(NotWanted::Skipped(reason.to_owned()));
         }
         Ok(())
@@ -258,12 +258,12 @@ impl Mapping {
         let (place, label) = self.place(&owner).await?;
         if let (Owner::Project(id), Some(label)) = (&place, label) {
             if *id != owner {
-                notes.push(format!("its owner {label} is {id} at the target"));
+                notes.push(format!("owner {label} is {id} at the target"));
             }
         }
         attributes.owner = place;
         let lost =
-            self.owners.loses(&owner).then(|| Loss::owner(format!("its owner, project {owner}")));
+            self.owners.loses(&owner).then(|| Loss::owner(format!("owner: project {owner}")));
         Ok(lost.into_iter().collect())
     }
 
@@ -281,7 +281,7 @@ impl Mapping {
             Place::Project { id, label } => Ok((Owner::Project(id), label)),
             Place::Callers => Ok((Owner::Unsaid, None)),
             Place::Nowhere(lost) => Err(NotWanted::Blocked {
-                reason: format!("its owner, project {}, {}", lost.label, lost.reason),
+                reason: format!("the owner, project {}, {}", lost.label, lost.reason),
                 hint: lost.hint.to_owned(),
             }),
         }

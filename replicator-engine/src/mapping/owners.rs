@@ -84,7 +84,7 @@ impl Owners {
 
 async fn by_name(id: &str, source: &Projects, target: &Projects) -> Result<Place, SignInError> {
     let Some(project) = source.by_id(id).await? else {
-        return Ok(nowhere(id, "is not known at the source, or not shown", UNKNOWN));
+        return Ok(nowhere(id, "is unknown at the source, or not visible", UNKNOWN));
     };
     let found = target.by_name(Some(&project.domain), &project.name).await?;
     Ok(only(&label(&project), found))
@@ -113,13 +113,14 @@ async fn by_table(
             target.by_name(domain.as_deref(), name).await?
         }
         (Named::Name { .. }, None) => {
-            let reason = format!("goes to {goes_to}, and there is no Keystone to ask for its id");
+            let reason =
+                format!("is mapped to {goes_to}, but no Keystone can look up that project's id");
             return Ok(nowhere(&called, reason, BY_ID));
         }
     };
     Ok(match only(&called, found) {
         Place::Nowhere(lost) => {
-            Place::Nowhere(Lost { label: format!("{called} (to go to {goes_to})"), ..lost })
+            Place::Nowhere(Lost { label: format!("{called} (mapped to {goes_to})"), ..lost })
         }
         place => place,
     })
@@ -130,7 +131,7 @@ fn only(called: &str, mut found: Vec<Project>) -> Place {
     match (found.pop(), found.is_empty()) {
         (Some(project), true) => Place::Project { id: project.id, label: Some(called.to_owned()) },
         (Some(_), false) => nowhere(called, "is in several domains of the target", AMBIGUOUS),
-        (None, _) => nowhere(called, "is not at the target, or not shown", NOT_THERE),
+        (None, _) => nowhere(called, "does not exist at the target, or is not visible", NOT_THERE),
     }
 }
 
@@ -142,10 +143,11 @@ fn label(project: &Project) -> String {
     format!("{}/{}", project.domain, project.name)
 }
 
-const UNKNOWN: &str = "it may have been deleted, or only an administrator of the source may look; \
-    say whose it is to be by --owner map:FILE, or give all to your own project by --owner caller";
-const NOT_THERE: &str = "make the project at the target, or say another by --owner map:FILE; to \
-    look for those of others takes an administrator";
-const NOT_LISTED: &str = "add a line for it to the file of --owner map:FILE";
-const AMBIGUOUS: &str = "write it as DOMAIN/NAME in the file of --owner map:FILE";
-const BY_ID: &str = "write the target's project by its id in the file of --owner map:FILE";
+const UNKNOWN: &str = "name its owner with --owner map:FILE, or give all images to your own \
+    project with --owner caller; the project may be deleted, or visible only to an administrator \
+    of the source";
+const NOT_THERE: &str = "create the project at the target, or name another one with --owner \
+    map:FILE; only an administrator can look up projects of others";
+const NOT_LISTED: &str = "add a line for the project to the file of --owner map:FILE";
+const AMBIGUOUS: &str = "write the project as DOMAIN/NAME in the file of --owner map:FILE";
+const BY_ID: &str = "write the id of the target's project in the file of --owner map:FILE";

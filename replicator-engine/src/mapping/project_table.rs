@@ -78,11 +78,11 @@ impl FromStr for Table {
                 false => line.split_whitespace().collect(),
             };
             let &[source, target] = words.as_slice() else {
-                return Err(wrong("is not two words; where names have spaces, part them by a tab"));
+                return Err(wrong("is not two names; separate names that have spaces with a tab"));
             };
             let (source, target) = (Named::from(source), Named::from(target));
             if lines.iter().any(|(known, goes_to)| *known == source && *goes_to != target) {
-                return Err(wrong("says something else of a project that was named before"));
+                return Err(wrong("contradicts an earlier line about the same project"));
             }
             lines.push((source, target));
         }
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_line_says_where_a_project_goes() {
+    fn the_most_specific_line_maps_a_project() {
         let text = format!(
             "# whose is what\r\n\n{ID} one\nDefault/web  Ops/www\nweb any\n\
              My Domain/a b\tother c\nlegacy two\n"
@@ -145,11 +145,11 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_says_nothing_clear_is_an_error() {
+    fn an_ambiguous_line_is_an_error() {
         for (text, said) in [
-            ("a b\nc", "line 2 is not two words; where names have spaces, part them by a tab"),
-            ("a b c", "line 1 is not two words; where names have spaces, part them by a tab"),
-            ("a b\na c", "line 2 says something else of a project that was named before"),
+            ("a b\nc", "line 2 is not two names; separate names that have spaces with a tab"),
+            ("a b c", "line 1 is not two names; separate names that have spaces with a tab"),
+            ("a b\na c", "line 2 contradicts an earlier line about the same project"),
         ] {
             assert_eq!(text.parse::<Table>().unwrap_err().to_string(), said);
         }

@@ -1,6 +1,7 @@
 //! Classifies properties: those of the image, and those of a site.
 
 use glance_core::image::provenance;
+use glance_core::image::{LINK_FIELDS, RECORD_FIELDS};
 
 /// The class of a property, determined by its exact name. Many properties that begin with `os_`,
 /// `img_` or `owner_` are meaningful everywhere, so only Glance's own prefix is a class.
@@ -42,50 +43,15 @@ impl Class {
 
 /// Whether `name` is a field of every record, and therefore not a valid property name.
 pub(super) fn is_field(name: &str) -> bool {
-    FIELDS.contains(&name)
+    RECORD_FIELDS.contains(&name)
 }
-
-const FIELDS: &[&str] = &[
-    "checksum",
-    "container_format",
-    "created_at",
-    "disk_format",
-    "id",
-    "min_disk",
-    "min_ram",
-    "name",
-    "os_hash_algo",
-    "os_hash_value",
-    "os_hidden",
-    "owner",
-    "protected",
-    "size",
-    "status",
-    "tags",
-    "updated_at",
-    "virtual_size",
-    "visibility",
-];
 
 /// The prefix reserved for Glance (`glance/api/v2/images.py`).
 const RESERVED: &str = "os_glance";
 
 /// Property names as written by Nova, Cinder, Glance and Horizon.
 const CLASSES: &[(Class, &[&str])] = &[
-    (
-        Class::Link,
-        &[
-            "self",
-            "file",
-            "schema",
-            "direct_url",
-            "location",
-            "locations",
-            "stores",
-            "deleted",
-            "deleted_at",
-        ],
-    ),
+    (Class::Link, LINK_FIELDS),
     (
         Class::SiteLocal,
         &[

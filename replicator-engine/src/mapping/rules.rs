@@ -143,7 +143,7 @@ fn property(name: &str) -> Result<String, InvalidRule> {
     }
     match is_field(name) {
         true => Err(InvalidRule(format!(
-            "{name} is no property, but a field of every image; -D leaves fields out"
+            "{name} is not a property but a field of every image; use -D to leave out fields"
         ))),
         false => Ok(name.to_owned()),
     }
@@ -153,7 +153,9 @@ fn property(name: &str) -> Result<String, InvalidRule> {
 fn settable(name: &str) -> Result<String, InvalidRule> {
     let name = property(name)?;
     match Class::of(&name) {
-        Class::Reserved | Class::Link => Err(InvalidRule(format!("Glance lets nobody set {name}"))),
+        Class::Reserved | Class::Link => {
+            Err(InvalidRule(format!("Glance lets no client set {name}")))
+        }
         _ if name == KEY_DELETION => Err(InvalidRule(format!(
             "{name} is never copied: deleting the copy would delete the original's key"
         ))),
@@ -199,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_out_is_left_alone_at_the_target() {
+    fn dropped_properties_stay_at_the_target() {
         for (texts, name, by_class, alone) in [
             (&[][..], "a", false, false),
             (&[], "instance_uuid", true, true),
@@ -216,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_but_what_was_set_or_moved_is_told() {
+    fn only_set_and_renamed_properties_are_noted() {
         let mut notes = Vec::new();
         let source = properties(&[("a", "1"), ("same", "x")]);
         let rules = rules(&["set=same=x", "set=b=2", "rename=a=c", "rename=none=d", "drop=q"]);
@@ -225,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_star_stands_for_anything() {
+    fn a_star_matches_anything() {
         for (pattern, name, fits) in [
             ("a", "a", true),
             ("a", "ab", false),
@@ -267,6 +269,9 @@ mod tests {
             assert!(text.parse::<PropertyRule>().is_err(), "{text}");
         }
         let error = "set=owner=x".parse::<PropertyRule>().unwrap_err().to_string();
-        assert_eq!(error, "owner is no property, but a field of every image; -D leaves fields out");
+        assert_eq!(
+            error,
+            "owner is not a property but a field of every image; use -D to leave out fields"
+        );
     }
 }

@@ -72,7 +72,7 @@ impl Fit {
             };
             let as_absent = rule.takes_type("null") && rule.refuses(&"".into()).is_some();
             if as_absent {
-                note(format!("property {name} is left out: it is empty, which the target refuses"));
+                note(format!("property {name} is left out: the target refuses an empty value"));
             }
             !as_absent
         });
@@ -85,7 +85,9 @@ impl Fit {
         }
         match (self.schema.properties.get(name), self.schema.additional) {
             (Some(rule), _) => rule.refuses(value),
-            (None, Additional::Nothing) if is_property => Some("is none that it knows".to_owned()),
+            (None, Additional::Nothing) if is_property => {
+                Some("is not a property that the target knows".to_owned())
+            }
             (None, _) => None,
         }
     }
@@ -134,10 +136,10 @@ fn forbidden(text: &str) -> Option<&'static str> {
 
 fn missing_misfit(name: &str) -> Misfit {
     Misfit {
-        reason: format!("it has no {name}, which the target requires of every image"),
+        reason: format!("the image has no {name}, which the target requires"),
         hint: match is_field(name) {
             true => format!("give the image a {name} at the source"),
-            false => format!("give it one by --property set={name}=VALUE"),
+            false => format!("add one with --property set={name}=VALUE"),
         },
     }
 }
@@ -148,9 +150,9 @@ fn describe(name: &str, value: &Value, is_property: bool, why: &str) -> String {
         false => name.to_owned(),
     };
     match value {
-        Value::String(text) => format!("the target refuses its {what}: {:?} {why}", shown(text)),
-        Value::Number(_) => format!("the target refuses its {what}: {value} {why}"),
-        _ => format!("the target refuses its {what}: they {why}"),
+        Value::String(text) => format!("the target refuses the {what}: {:?} {why}", shown(text)),
+        Value::Number(_) => format!("the target refuses the {what}: {value} {why}"),
+        _ => format!("the target refuses the {what}: they {why}"),
     }
 }
 
@@ -169,7 +171,7 @@ fn remedy(name: &str, is_property: bool) -> String {
              the image at the source"
         ),
         _ if !is_property => {
-            format!("change it at the source, or leave it out: -D {name}")
+            format!("change the field {name} at the source, or leave it out with -D {name}")
         }
         _ if Class::of(name) == Class::EncryptedVolume => {
             "have the target's administrator correct its schema-image.json".to_owned()
@@ -177,7 +179,8 @@ fn remedy(name: &str, is_property: bool) -> String {
         _ => {
             let name = shown(name);
             format!(
-                "say another value, --property 'set={name}=VALUE', or leave it out, \
+                "set another value with --property 'set={name}=VALUE', or leave the property out \
+                 with \
                      --property 'drop={name}'"
             )
         }
@@ -215,29 +218,35 @@ mod tests {
     }
 
     #[test]
-    fn what_no_glance_takes_is_refused() {
+    fn values_beyond_glances_limits_are_refused() {
         let any = Fit::default();
         let name = |name: String| Attributes { name: Some(name), ..Attributes::default() };
         assert!(any.check(&name("é".repeat(255))).is_ok());
         assert!(any.check(&properties(&[("", ""), ("a/b ~", &"x".repeat(70_000))])).is_ok());
-        let leave = "change it at the source, or leave it out: -D name";
+        let leave = "change the field name at the source, or leave it out with -D name";
         let long = format!(
-            "the target refuses its name: \"{}…\" has more than 255 characters",
+            "the target refuses the name: \"{}…\" has more than 255 characters",
             "x".repeat(40)
         );
         refused(&any, &name("x".repeat(256)), &long, leave);
         let emoji =
-            "the target refuses its name: \"a😀\" has a character of 4 bytes, such as an emoji";
+            "the target refuses the name: \"a😀\" has a character of 4 bytes, such as an emoji";
         refused(&any, &name("a😀".to_owned()), emoji, leave);
         let nul = properties(&[("a", "x\0")]);
-        let another = "say another value, --property 'set=a=VALUE', or leave it out, --property \
+        let another = "set another value with --property 'set=a=VALUE', or leave the property out \
+            with --property \
             'drop=a'";
-        let said = "the target refuses its property a: \"x\\0\" has a NUL character";
+        let said = "the target refuses the property a: \"x\\0\" has a NUL character";
         refused(&any, &nul, said, another);
         let tags = Attributes { tags: [String::from("😀")].into(), ..Attributes::default() };
-        let said = "the target refuses its tags: they have one with a character of 4 bytes, such \
+        let said = "the target refuses the tags: they have one with a character of 4 bytes, such \
             as an emoji";
-        refused(&any, &tags, said, "change it at the source, or leave it out: -D tags");
+        refused(
+            &any,
+            &tags,
+            said,
+            "change the field tags at the source, or leave it out with -D tags",
+        );
         assert!(any.check(&properties(&[("😀", "")])).is_err());
         assert!(any.check(&properties(&[(&"x".repeat(256), "")])).is_err());
         let tags = Attributes { tags: ["x".repeat(256)].into(), ..Attributes::default() };
@@ -247,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_site_does_not_take_is_refused() {
+    fn values_that_the_sites_schema_forbids_are_refused() {
         let site = fit(&json!({"properties": {
             "disk_format": {"type": ["null", "string"], "enum": [null, "raw", "qcow2"]},
             "team": {"type": "string", "pattern": "^[a-z]+$"},
@@ -259,16 +268,16 @@ mod tests {
         refused(
             &site,
             &vdi,
-            "the target refuses its disk_format: \"vdi\" is none of raw, qcow2",
+            "the target refuses the disk_format: \"vdi\" is none of raw, qcow2",
             "have the target's administrator allow it (`disk_formats` in glance-api.conf), or \
              convert the image at the source",
         );
         refused(
             &site,
             &properties(&[("cores", "4")]),
-            "it has no team, which the target requires of every image; the target refuses its \
+            "the image has no team, which the target requires; the target refuses the \
              property cores: \"4\" is no integer",
-            "give it one by --property set=team=VALUE",
+            "add one with --property set=team=VALUE",
         );
         let strict = fit(&json!({"additionalProperties": false}));
         assert!(strict.check(&Attributes::default()).is_ok());
@@ -289,10 +298,7 @@ mod tests {
         site.adapt(&mut attributes, |note| notes.push(note));
         let left: Vec<&String> = attributes.properties.keys().collect();
         assert_eq!(left, ["free", "instance_uuid", "other"]);
-        assert_eq!(
-            notes,
-            ["property kernel_id is left out: it is empty, which the target refuses"]
-        );
+        assert_eq!(notes, ["property kernel_id is left out: the target refuses an empty value"]);
         assert!(site.check(&attributes).is_err());
     }
 }

@@ -52,7 +52,7 @@ fn projects(list: &[(&str, &str, &str)]) -> Arc<Projects> {
 }
 
 #[tokio::test]
-async fn by_default_everything_is_kept_but_glances_own() {
+async fn by_default_all_properties_but_reserved_ones_are_kept() {
     let image = image(&[
         ("os_distro", "d"),
         ("owner_specified.x", "o"),
@@ -69,7 +69,7 @@ async fn by_default_everything_is_kept_but_glances_own() {
 
 /// What `-D` did before mappings existed.
 #[tokio::test]
-async fn what_is_left_out_is_neither_copied_nor_compared_nor_changed() {
+async fn omitted_fields_are_neither_copied_nor_compared_nor_changed() {
     let names = "name owner visibility protected os_hidden min_disk min_ram tags disk_format x";
     let mapping = without(names);
     let source = image(&[("x", "1"), ("y", "2")]);
@@ -100,7 +100,7 @@ async fn what_is_left_out_is_neither_copied_nor_compared_nor_changed() {
 }
 
 #[tokio::test]
-async fn what_belongs_to_the_site_is_left_alone_there() {
+async fn site_local_properties_of_the_target_stay() {
     let source = image(&[
         ("instance_uuid", "i"),
         ("block_device_mapping", "[]"),
@@ -133,7 +133,7 @@ async fn encrypted_images_are_skipped_or_lose_the_policy() {
     let encrypted = image(&key);
     let skipped = Mapping::default().wanted(&encrypted).await.unwrap_err();
     let NotWanted::Skipped(reason) = skipped else { panic!("{skipped:?}") };
-    assert_eq!(reason, "its data is encrypted with a key of the source's key manager");
+    assert_eq!(reason, "the data is encrypted with a key of the source's key manager");
     let mapping = Mapping { encrypted: Encrypted::CopyWithoutPolicy, ..Mapping::default() };
     let wanted = wanted(&mapping, &encrypted).await;
     assert_eq!(wanted.attributes.properties, pairs(&key[..1]));
@@ -178,10 +178,10 @@ async fn an_owner_is_found_by_name_or_the_image_blocked() {
     let mapping = Mapping { owners: Owners::ByName { source, target }, ..Mapping::default() };
     let found = wanted(&mapping, &image(&[])).await;
     assert_eq!(found.attributes.owner.project(), Some("q1"));
-    assert_eq!(found.notes, ["its owner Default/web is q1 at the target"]);
+    assert_eq!(found.notes, ["owner Default/web is q1 at the target"]);
     for (owner, said) in [
-        ("p2", "its owner, project Other/web, is not at the target, or not shown"),
-        ("p9", "its owner, project p9, is not known at the source, or not shown"),
+        ("p2", "the owner, project Other/web, does not exist at the target, or is not visible"),
+        ("p9", "the owner, project p9, is unknown at the source, or not visible"),
     ] {
         let mut image = image(&[]);
         image.attributes.owner = Owner::Project(owner.to_owned());
@@ -193,7 +193,7 @@ async fn an_owner_is_found_by_name_or_the_image_blocked() {
 }
 
 #[tokio::test]
-async fn what_nobody_owns_stays_nobodys_and_what_the_caller_is_to_own_is_left_to_the_target() {
+async fn images_without_an_owner_stay_so_and_the_callers_are_left_to_the_target() {
     let mut nobodys = image(&[]);
     nobodys.attributes.owner = Owner::Nobody;
     let source = projects(&[]);
@@ -214,7 +214,7 @@ async fn what_nobody_owns_stays_nobodys_and_what_the_caller_is_to_own_is_left_to
 }
 
 #[tokio::test]
-async fn a_table_says_whose_an_image_is() {
+async fn a_table_determines_the_owner() {
     let source = Some(projects(&[("p1", "Default", "web"), ("p2", "Default", "db")]));
     let target = projects(&[("q1", "Ops", "www"), ("q2", "D1", "x"), ("q3", "D2", "x")]);
     let table = |text: &str, target: &Option<Arc<Projects>>| {
@@ -241,20 +241,21 @@ async fn a_table_says_whose_an_image_is() {
             &format!("p1 {id}"),
             &target,
             &format!(
-                "its owner, project Default/web (to go to {id}), is not at the target, or not shown"
+                "the owner, project Default/web (mapped to {id}), does not exist at the \
+                 target, or is not visible"
             )[..],
         ),
-        ("db www", &target, "its owner, project Default/web, is not in the table of owners"),
+        ("db www", &target, "the owner, project Default/web, is not in the table of owners"),
         (
             "web x",
             &target,
-            "its owner, project Default/web (to go to x), is in several domains of the target",
+            "the owner, project Default/web (mapped to x), is in several domains of the target",
         ),
         (
             "web www",
             &None,
-            "its owner, project Default/web, goes to www, and there is no Keystone \
-            to ask for its id",
+            "the owner, project Default/web, is mapped to www, but no Keystone \
+            can look up that project's id",
         ),
     ] {
         assert_eq!(goes_to(text, at).await, said, "{text}");
@@ -262,7 +263,7 @@ async fn a_table_says_whose_an_image_is() {
 }
 
 #[tokio::test]
-async fn members_without_a_place_are_named_and_not_added() {
+async fn members_without_a_project_are_named_and_not_added() {
     let member = |project: &str, status| Member { project: project.into(), status };
     let source = projects(&[("p1", "D", "web"), ("p2", "D", "db"), ("p3", "D", "gone")]);
     let target = projects(&[("q1", "D", "web"), ("q2", "D", "db")]);
@@ -280,8 +281,8 @@ async fn members_without_a_place_are_named_and_not_added() {
     assert_eq!(
         mapped.unresolved,
         [
-            "project D/gone is not at the target, or not shown",
-            "project p4 is not known at the source, or not shown",
+            "project D/gone does not exist at the target, or is not visible",
+            "project p4 is unknown at the source, or not visible",
         ]
     );
     let kept = Mapping::default().members(&members).await.unwrap();

@@ -100,7 +100,7 @@ fn differences(source: &Value, target: &Value) -> Vec<String> {
 }
 
 #[test]
-fn what_differs_is_said_part_by_part() {
+fn differences_are_reported_part_by_part() {
     let source = namespace("n", &json!({}));
     for (change, expected) in [
         (json!({}), &[][..]),
@@ -132,7 +132,7 @@ fn what_differs_is_said_part_by_part() {
 }
 
 #[test]
-fn a_namespace_comes_out_as_it_went_in() {
+fn a_namespace_survives_a_round_trip() {
     let shown = namespace("n", &json!({"new_field": {"deep": [1, null]}}));
     let expected = json!({
         "namespace": "n", "visibility": "public", "protected": true, "owner": "1",
@@ -158,7 +158,7 @@ fn a_namespace_comes_out_as_it_went_in() {
 }
 
 #[test]
-fn what_comes_with_glance_is_left_out_unless_it_is_named() {
+fn namespaces_shipped_with_glance_are_omitted_unless_named() {
     let (ours, site) = ("OS::Compute::Libvirt", "OS::Compute::LibvirtOfOurs");
     assert!(!Which::Custom.admits(ours) && Which::Custom.admits(site));
     assert!(Which::All.admits(ours) && Which::Named(ours.into()).admits(ours));
@@ -166,7 +166,7 @@ fn what_comes_with_glance_is_left_out_unless_it_is_named() {
 }
 
 #[tokio::test]
-async fn what_is_missing_is_made_and_what_differs_changed_once() {
+async fn missing_definitions_are_created_and_different_ones_updated_once() {
     let shipped = namespace("OS::Compute::Libvirt", &json!({}));
     let source = [namespace("a", &json!({})), namespace("b", &json!({})), shipped];
     let theirs = json!({"tags": [{"name": "theirs"}], "protected": false, "description": "d"});
@@ -203,7 +203,7 @@ async fn what_is_missing_is_made_and_what_differs_changed_once() {
 }
 
 #[tokio::test]
-async fn owners_are_translated_as_those_of_images() {
+async fn owners_are_translated_like_those_of_images() {
     let project = |id: &str, name: &str| Project {
         id: id.to_owned(),
         name: name.to_owned(),
@@ -245,7 +245,7 @@ async fn owners_are_translated_as_those_of_images() {
 }
 
 #[tokio::test]
-async fn one_that_fails_keeps_no_other_from_its_turn_but_a_lack_of_rights_does() {
+async fn a_failure_does_not_stop_the_others_but_missing_rights_do() {
     let source = Memory::holding(&["a", "b"].map(|name| namespace(name, &json!({}))));
     let mapping = Mapping::default();
     for (kind, ends) in [(StoreErrorKind::Invalid, false), (StoreErrorKind::Forbidden, true)] {

@@ -10,7 +10,7 @@ use glance_core::image::{Attributes, Image, ImageId};
 use glance_core::selection::Selection;
 use glance_core::store::{ImageStore, ImageStream, StoreError, StoreErrorKind, holds};
 
-use crate::CopyError;
+use crate::error::CopyError;
 
 /// The images of one id in two stores.
 #[derive(Debug)]
@@ -291,9 +291,10 @@ pub(crate) async fn held(
     let (mut all, mut room) = (Vec::new(), ROOM);
     while let Some(listed) = images.next().await.transpose()? {
         room = room.checked_sub(listed.weight()).ok_or_else(|| {
-            let reason = format!("its {} images are too many to be held in memory", all.len());
+            let reason =
+                format!("the store has too many images to hold in memory, more than {}", all.len());
             StoreError::new(StoreErrorKind::LimitReached, store, "list the images", reason)
-                .hint("select fewer of them in one run")
+                .hint("select fewer images in one run")
         })?;
         all.push(listed);
     }

@@ -8,25 +8,15 @@ use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use glance_core::image::provenance::NEW_ID;
 use glance_core::image::{Image, ImageId};
 use glance_core::selection::{Condition, Selection};
-use glance_core::store::{StoreError, StoreErrorKind, holds};
+use glance_core::store::{ImageStoreExt, StoreError, holds};
 
-use super::{CopyError, Replication};
+use crate::error::CopyError;
 use crate::pairing::merge_join::{Listed, Pair, held, pairs};
+use crate::policy::MatchBy;
+use crate::provenance;
+use crate::replication::Replication;
 
 pub(crate) mod merge_join;
-pub mod provenance;
-
-/// How the replica of an image is found.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum MatchBy {
-    /// By id, or by the provenance properties if the replica got another id.
-    #[default]
-    Id,
-    /// By name, which must be unique in each store. Both listings are held in memory.
-    Name,
-    /// By digest, with the same conditions as `Name`.
-    Hash,
-}
 
 /// The replicas that have another id than their source images, keyed by the source id.
 pub(super) type Moved = BTreeMap<ImageId, Image>;
@@ -126,12 +116,17 @@ impl Replication {
         replica: Option<&ImageId>,
     ) -> Result<Pair, CopyError> {
         let image = self.source.get(image).await.map_err(CopyError::Source)?;
-        match self.target.get(replica.unwrap_or(&image.id)).await {
-            Ok(replica) => Ok(Pair::Both(image, replica)),
-            Err(error) if error.kind == StoreErrorKind::NotFound => Ok(Pair::SourceOnly(image)),
-            Err(error) => Err(CopyError::Target(error)),
-        }
+        let found = self.target.find(replica.unwrap_or(&image.id)).await;
+        Ok(match found.map_err(CopyError::Target)? {
+            Some(replica) => Pair::Both(image, replica),
+            None => Pair::SourceOnly(image),
+        })
     }
+}
+
+/// The ids of the source images whose replicas have another id, each with the replica's id.
+pub(crate) fn ids(moved: &Moved) -> impl Iterator<Item = (ImageId, ImageId)> {
+    moved.iter().map(|(id, replica)| (id.clone(), replica.id.clone()))
 }
 
 /// Pairs images by a key that should be unique in each store.
@@ -173,7 +168,7 @@ fn matched(
             (last, _) => {
                 let (source, target) = counts;
                 let reason = format!(
-                    "{key:?} is that of {source} images of the source and {target} of the target"
+                    "{source} images at the source and {target} at the target have {key:?}"
                 );
                 let images = images.into_iter().chain(last);
                 pairs.extend(images.map(|image| Pair::Ambiguous(image, reason.clone())));
@@ -187,12 +182,11 @@ fn matched(
 }
 
 fn name(image: &Image) -> Result<String, &'static str> {
-    image.attributes.name.clone().ok_or("it has no name to be found by")
+    image.attributes.name.clone().ok_or("the image has no name to match by")
 }
 
 fn hash(image: &Image) -> Result<String, &'static str> {
-    let os_hash = image.os_hash_algo.as_ref().zip(image.os_hash_value.as_ref());
-    let md5 = image.checksum.as_ref().map(|value| format!("md5 {value}"));
-    let digest = os_hash.map(|(algorithm, value)| format!("{algorithm} {value}")).or(md5);
-    digest.ok_or("it has no digest to be found by")
+    let digest = image.recorded_digests().next();
+    let digest = digest.map(|digest| format!("{} {}", digest.algorithm, digest.value));
+    digest.ok_or("the image has no digest to match by")
 }

@@ -3,12 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use glance_core::image::{Image, Member, Status, Visibility};
-use glance_core::store::{ImageStore, StoreError, StoreErrorKind};
+use glance_core::store::ImageStoreExt;
 
-use super::loss::Loss;
+use super::{Entry, Goal, State, Step, with_data, without_data};
+use crate::comparison::Difference;
+use crate::error::CopyError;
+use crate::loss::Loss;
 use crate::mapping::{NotWanted, Wanted};
-use crate::planning::{Goal, Step, with_data, without_data};
-use crate::{CopyError, Difference, Entry, Pair, Replication, State};
+use crate::pairing::merge_join::Pair;
+use crate::replication::Replication;
 
 impl Replication {
     /// Plans the step for a pair. Changes nothing.
@@ -26,17 +29,32 @@ impl Replication {
             Pair::Unreadable(image, error) => Entry::failed(image, None, error),
             // Without its record, it is not known whether this tool made the image.
             Pair::UnreadableExtra(image, reason) => {
-                tracing::warn!("{reason}: it is left alone");
-                let reason = format!("kept: its record can't be read: {reason}");
+                tracing::warn!("{reason}; the record stays unchanged");
+                let reason = format!("kept: the record cannot be read: {reason}");
                 Entry::new(image, None, State::Extra, Step::Nothing).because(reason)
             }
         }
     }
 
+    /// The pair, with known digests added to records that have none.
+    fn fill_cached_digests(&self, mut pair: Pair) -> Pair {
+        let (source, target) = (&self.policy.known_source, &self.policy.known_target);
+        match &mut pair {
+            Pair::Both(image, replica) => {
+                source.fill(image, replica.os_hash_algo.as_deref());
+                target.fill(replica, image.os_hash_algo.as_deref());
+            }
+            Pair::SourceOnly(image) | Pair::Ambiguous(image, _) => source.fill(image, None),
+            Pair::TargetOnly(replica) => target.fill(replica, None),
+            Pair::Unreadable(..) | Pair::UnreadableExtra(..) => {}
+        }
+        pair
+    }
+
     async fn judge(&self, image: Image, replica: Option<Image>) -> Entry {
         let is_record = image.status == Status::Queued && self.policy.queued;
         if !is_record && !image.status.has_data() {
-            let reason = format!("it has no data at the source, its status is {}", image.status);
+            let reason = format!("the image has no data at the source (status {})", image.status);
             return Entry::new(image, replica, State::Skipped, Step::Nothing).because(reason);
         }
         let wanted = match self.policy.mapping.wanted(&image).await {
@@ -80,12 +98,13 @@ impl Replication {
         if !shared(wanted.attributes.visibility) || !shared(image.attributes.visibility) {
             return Ok(Goal { wanted, members: None });
         }
-        let Some(members) = members(&*self.source, image).await.map_err(CopyError::Source)? else {
-            losses.push(Loss::members("the source does not show its members"));
+        let shown = self.source.members_if_shown(&image.id).await.map_err(CopyError::Source)?;
+        let Some(members) = shown else {
+            losses.push(Loss::members("the source does not show the members"));
             return Ok(Goal { wanted, members: None });
         };
         let mapped = self.policy.mapping.members(&members).await.map_err(CopyError::Unresolved)?;
-        let lost = |member| Loss::members(format!("not a member: {member}"));
+        let lost = |member| Loss::members(format!("member left out: {member}"));
         losses.extend(mapped.unresolved.into_iter().map(lost));
         let mut members = mapped.members;
         members.sort();
@@ -98,13 +117,13 @@ impl Replication {
         // Glance lists members of shared images only. If the replica is not shared yet, the members
         // that it may have are compared once it is.
         let present = match replica.attributes.visibility {
-            Visibility::Shared => members(&*self.target, replica).await,
+            Visibility::Shared => self.target.members_if_shown(&replica.id).await,
             _ => Ok(Some(Vec::new())),
         };
         match present {
             Err(error) => Entry::failed(entry.image, entry.replica, CopyError::Target(error)),
             Ok(None) => {
-                entry.losses.push(Loss::members("the target does not show its members"));
+                entry.losses.push(Loss::members("the target does not show the members"));
                 entry
             }
             Ok(Some(present)) => {
@@ -117,21 +136,6 @@ impl Replication {
                 entry
             }
         }
-    }
-}
-
-/// The members of an image; `None` if the credentials are not those of its owner, since only the
-/// owner sees all members.
-async fn members(store: &dyn ImageStore, image: &Image) -> Result<Option<Vec<Member>>, StoreError> {
-    match store.members(&image.id).await {
-        Ok(members) => Ok(Some(members)),
-        Err(error)
-            if matches!(error.kind, StoreErrorKind::NotFound | StoreErrorKind::Forbidden) =>
-        {
-            tracing::info!("the members of image {} are not shown: {error}", image.id);
-            Ok(None)
-        }
-        Err(error) => Err(error),
     }
 }
 

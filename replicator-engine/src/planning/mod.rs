@@ -1,232 +1,55 @@
 //! Decides what one image needs, from its records in both stores.
 
 use std::collections::BTreeSet;
-use std::fmt;
 
-use serde_json::{Map, Value, json};
+use futures_util::stream::StreamExt;
+use serde_json::{Map, Value};
 
-use glance_core::image::{Attributes, Image, Member, Status};
-
-use super::mapping::Wanted;
-use super::{CopyError, CopyScope, Policy};
-use crate::copying::upload::chain;
-use crate::planning::loss::Loss;
+use glance_core::image::{Attributes, Image, Status};
+use glance_core::store::StoreError;
 use glance_core::verified_body::Expected;
 
-pub(crate) mod inspect;
-pub(crate) mod loss;
+use crate::comparison::{Difference, content_difference, is_provable};
+use crate::error::CopyError;
+use crate::pairing::ids;
+use crate::policy::{CopyScope, Policy};
+use crate::replication::Replication;
 
-/// State of a replica compared with its image. `Display` writes the word used in reports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum State {
-    /// Replica and image are equal.
-    Same,
-    /// The target has no replica.
-    Missing,
-    /// Attributes or properties differ.
-    Metadata,
-    /// Only the members differ.
-    Members,
-    /// The image is deactivated, hidden or protected on one side only.
-    Status,
-    /// The data differs. An update can't repair this: the data of an image id never changes.
-    Content,
-    /// Only the target holds the image.
-    Extra,
-    /// The target's record has no data yet.
-    Partial,
-    /// Nothing differs, but the records have no common digest that proves the data.
-    Unverifiable,
-    /// The image is deliberately not replicated.
-    Skipped,
-    /// The image can't be replicated.
-    Blocked,
-}
+mod entry;
+mod extra;
+mod inspect;
 
-impl State {
-    /// All states, in the order used by reports.
-    pub const ALL: [Self; 11] = [
-        Self::Same,
-        Self::Missing,
-        Self::Metadata,
-        Self::Members,
-        Self::Status,
-        Self::Content,
-        Self::Extra,
-        Self::Partial,
-        Self::Unverifiable,
-        Self::Skipped,
-        Self::Blocked,
-    ];
+pub use entry::{Entry, State};
+pub(crate) use entry::{Goal, Step};
 
-    /// The word used in reports.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Same => "same",
-            Self::Missing => "missing",
-            Self::Metadata => "metadata",
-            Self::Members => "members",
-            Self::Status => "status",
-            Self::Content => "content",
-            Self::Extra => "extra",
-            Self::Partial => "partial",
-            Self::Unverifiable => "unverifiable",
-            Self::Skipped => "skipped",
-            Self::Blocked => "blocked",
+impl Replication {
+    /// Compares both stores and passes one entry per image of either store to `observe`, ordered by
+    /// id. Changes nothing.
+    ///
+    /// # Errors
+    /// When one of the stores can't be listed.
+    pub async fn plan(&self, mut observe: impl FnMut(Entry)) -> Result<(), StoreError> {
+        let moved = self.reassigned().await?;
+        let this = self.with_id_map(ids(&moved));
+        let pairs = this.pairs(&moved).await?;
+        let work = pairs.map(|pair| async { Ok::<_, StoreError>(this.examine(pair?).await) });
+        let mut entries = work.buffered(self.policy.transfers.max(1));
+        while let Some(entry) = entries.next().await {
+            observe(entry?);
         }
-    }
-}
-
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-/// One image in both stores, and the step planned for it.
-#[derive(Debug)]
-pub struct Entry {
-    /// The image at the source, or the target's image if the source has none.
-    pub image: Image,
-    /// The replica at the target.
-    pub replica: Option<Image>,
-    /// State of the replica.
-    pub state: State,
-    /// All differences that replication would resolve.
-    pub differences: Vec<Difference>,
-    /// The reason for the state, where the state alone does not explain it.
-    pub reason: Option<String>,
-    /// Notes on what was translated for the target.
-    pub notes: Vec<String>,
-    /// Parts that could not be translated and therefore differ at the target.
-    pub losses: Vec<Loss>,
-    pub(super) step: Step,
-}
-
-/// The planned step for one image.
-#[derive(Debug)]
-pub(super) enum Step {
-    /// Make a record and copy the data.
-    Copy(Goal),
-    /// Make a record without data.
-    Record(Goal),
-    /// Copy the data into the existing record.
-    Complete(Goal),
-    /// Update record, members and activation where they differ.
-    Reconcile(Goal),
-    /// Remove (hide, deactivate or delete) an image that only the target holds.
-    Remove,
-    /// Do nothing.
-    Nothing,
-    /// Report this error.
-    Fail(CopyError),
-}
-
-/// The wanted state of a replica.
-#[derive(Debug, Clone)]
-pub(super) struct Goal {
-    pub(super) wanted: Wanted,
-    /// The wanted members. `None` if the image is not shared, or the source does not show its
-    /// members.
-    pub(super) members: Option<Vec<Member>>,
-}
-
-impl Goal {
-    /// The goal for a newly made record. An empty member list becomes `None`, since the record has
-    /// no members to remove.
-    pub(super) fn of_new(&self) -> Self {
-        let members = self.members.clone().filter(|members| !members.is_empty());
-        Self { members, ..self.clone() }
-    }
-}
-
-impl Entry {
-    pub(super) fn new(image: Image, replica: Option<Image>, state: State, step: Step) -> Self {
-        Self {
-            image,
-            replica,
-            state,
-            differences: Vec::new(),
-            reason: None,
-            notes: Vec::new(),
-            losses: Vec::new(),
-            step,
-        }
+        Ok(())
     }
 
-    pub(super) fn because(mut self, reason: impl Into<String>) -> Self {
-        self.reason = Some(reason.into());
-        self
+    /// The number of data bytes that [`run`](Self::run) would copy, according to the sizes in the
+    /// source's records. Changes nothing.
+    ///
+    /// # Errors
+    /// When one of the stores can't be listed.
+    pub async fn outstanding(&self) -> Result<u64, StoreError> {
+        let mut bytes = 0_u64;
+        self.plan(|entry| bytes = bytes.saturating_add(entry.outstanding())).await?;
+        Ok(bytes)
     }
-
-    pub(super) fn failed(image: Image, replica: Option<Image>, error: CopyError) -> Self {
-        let reason = chain(&error);
-        Self::new(image, replica, State::Blocked, Step::Fail(error)).because(reason)
-    }
-
-    /// The action of a run, in one word: `copy`, `record`, `complete`, `update`, `remove`, or
-    /// `nothing`.
-    pub fn action(&self) -> &'static str {
-        match self.step {
-            Step::Copy(_) => "copy",
-            Step::Record(_) => "record",
-            Step::Complete(_) => "complete",
-            Step::Reconcile(_) if !self.differences.is_empty() => "update",
-            Step::Reconcile(_) | Step::Nothing | Step::Fail(_) => "nothing",
-            Step::Remove => "remove",
-        }
-    }
-
-    /// The entry as stored in a saved plan: the decision, and the fields it was based on.
-    pub fn to_json(&self) -> Value {
-        let differences: Vec<Value> = self.differences.iter().map(Difference::to_json).collect();
-        json!({
-            "id": self.image.id.as_str(),
-            "name": self.image.attributes.name,
-            "state": self.state.as_str(),
-            "action": self.action(),
-            "reason": self.reason,
-            "notes": self.notes,
-            "losses": self.losses.iter().map(Loss::to_json).collect::<Vec<_>>(),
-            "differences": differences,
-            "image": basis(&self.image),
-            "replica": self.replica.as_ref().map(basis),
-        })
-    }
-
-    /// The error, if the image can't be replicated.
-    pub fn error(&self) -> Option<&CopyError> {
-        match &self.step {
-            Step::Fail(error) => Some(error),
-            _ => None,
-        }
-    }
-
-    /// Whether the step fills a replica: a copy, a new record, or a completion.
-    pub(super) fn begins(&self) -> bool {
-        matches!(self.step, Step::Copy(_) | Step::Record(_) | Step::Complete(_))
-    }
-
-    /// Whether the step copies data.
-    pub(super) fn moves_data(&self) -> bool {
-        matches!(self.step, Step::Copy(_) | Step::Complete(_))
-    }
-
-    /// Number of data bytes that a run would copy, according to the size in the source's record.
-    pub fn outstanding(&self) -> u64 {
-        match self.moves_data() {
-            true => self.image.size.unwrap_or(0),
-            false => 0,
-        }
-    }
-}
-
-/// The fields that change whenever an image changes, apart from its members.
-fn basis(image: &Image) -> Value {
-    json!({
-        "id": image.id.as_str(), "status": image.status.as_str(), "updated_at": image.updated_at,
-        "size": image.size, "os_hash_value": image.os_hash_value, "checksum": image.checksum,
-    })
 }
 
 /// Plans the step for an image that has no data at the source.
@@ -240,7 +63,10 @@ pub(super) fn without_data(
         None => Entry::new(image, None, State::Missing, Step::Record(goal)),
         Some(there) if there.status == Status::Queued => in_place(image, there, goal, policy),
         Some(there) => {
-            let reason = format!("it has no data at the source, and is {} here", there.status);
+            let reason = format!(
+                "the image has no data at the source, but is {} at the target",
+                there.status
+            );
             Entry::new(image, replica, State::Skipped, Step::Nothing).because(reason)
         }
     }
@@ -263,7 +89,7 @@ pub(super) fn with_data(
     let Some(there) = &replica else {
         return match (policy.scope == CopyScope::HeldRecords, unverifiable(&image, policy)) {
             (true, _) => Entry::new(image, None, State::Missing, Step::Nothing)
-                .because("the target does not hold it, and only metadata is replicated"),
+                .because("the target does not hold the image, and only metadata is replicated"),
             (false, Some(error)) => Entry::failed(image, None, error),
             (false, None) => Entry::new(image, None, State::Missing, Step::Copy(goal)),
         };
@@ -271,7 +97,7 @@ pub(super) fn with_data(
     match (there.status, unverifiable(&image, policy)) {
         (Status::Queued, _) if policy.scope == CopyScope::HeldRecords => {
             Entry::new(image, replica, State::Partial, Step::Nothing)
-                .because("the target has no data of it, and only metadata is replicated")
+                .because("the target's record has no data, and only metadata is replicated")
         }
         // With imports enabled, the new import request shows whether this one is still running.
         (Status::Queued, _) if there.is_importing() && !policy.imports() => Entry {
@@ -323,24 +149,6 @@ fn unverifiable(image: &Image, policy: &Policy) -> Option<CopyError> {
     (!offered).then_some(CopyError::Unverifiable { algorithm })
 }
 
-/// One field in which a replica differs from its image.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Difference {
-    /// The field or property.
-    pub field: String,
-    /// The value that the target should have, from the source's record; null for none.
-    pub source: Value,
-    /// The target's value; null for none.
-    pub target: Value,
-}
-
-impl Difference {
-    /// A JSON object with `field` and the values of both sides.
-    pub fn to_json(&self) -> Value {
-        json!({ "field": self.field, "source": self.source, "target": self.target })
-    }
-}
-
 /// The attributes, properties and status in which a replica differs from the wanted ones.
 fn attribute_differences(image: &Image, replica: &Image, wanted: &Attributes) -> Vec<Difference> {
     let source = wanted.to_json();
@@ -365,58 +173,10 @@ fn attribute_differences(image: &Image, replica: &Image, wanted: &Attributes) ->
     found
 }
 
-/// The first difference between the contents, according to the records: first the size, then a
-/// digest that both records have (`os_hash_value` if the algorithms are the same, else `checksum`).
-/// A field missing in one record is not a difference.
-pub(super) fn content_difference(image: &Image, replica: &Image) -> Option<Difference> {
-    let differ = |field: &str, source: Value, target: Value| {
-        (source != target).then(|| Difference { field: field.to_owned(), source, target })
-    };
-    let sizes = image.size.zip(replica.size);
-    if let Some(difference) =
-        sizes.and_then(|(one, other)| differ("size", one.into(), other.into()))
-    {
-        return Some(difference);
-    }
-    let Common { field, source, target, .. } = common_digest(image, replica)?;
-    differ(field, source.into(), target.into())
-}
-
-/// Whether the records prove that both images hold the same bytes, given that no content difference
-/// was found.
-pub(super) fn is_provable(image: &Image, replica: &Image) -> bool {
-    !image.status.has_data() || common_digest(image, replica).is_some()
-}
-
-/// A digest that two records have in common.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Common<'a> {
-    field: &'static str,
-    pub(super) algorithm: &'a str,
-    source: &'a str,
-    target: &'a str,
-}
-
-/// The digest that both records have.
-pub(super) fn common_digest<'a>(image: &'a Image, replica: &'a Image) -> Option<Common<'a>> {
-    let both = |field, algorithm, one: &'a Option<String>, other: &'a Option<String>| {
-        let (source, target) = one.as_deref().zip(other.as_deref())?;
-        Some(Common { field, algorithm, source, target })
-    };
-    let algorithm = image.os_hash_algo.as_deref();
-    let algorithm = algorithm.filter(|name| replica.os_hash_algo.as_deref() == Some(name));
-    let os_hash = algorithm.and_then(|algorithm| {
-        both("os_hash_value", algorithm, &image.os_hash_value, &replica.os_hash_value)
-    });
-    os_hash.or_else(|| both("checksum", MD5, &image.checksum, &replica.checksum))
-}
-
-/// The algorithm of `checksum`.
-const MD5: &str = "md5";
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::mapping::Wanted;
     use glance_core::digest::{Algorithm, Hashers};
 
     fn image(status: Status) -> Image {
@@ -440,7 +200,7 @@ mod tests {
         let old = Image { checksum: Some("0".repeat(32)), ..image(Status::Active) };
         for replica in [None, Some(image(Status::Queued))] {
             let entry = decide(&old, replica.clone(), &policy);
-            let said = "it cannot be verified in FIPS mode: its only digest is md5";
+            let said = "the image cannot be verified in FIPS mode: its only digest is md5";
             let error = entry.error().unwrap();
             assert_eq!((error.to_string().as_str(), error.is_integrity_failure()), (said, false));
             let offered = decide(&old, replica, &Policy::default());
@@ -454,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn an_upload_under_way_is_left_alone() {
+    fn an_upload_in_progress_is_not_disturbed() {
         for status in [Status::Saving, Status::Uploading, Status::Importing] {
             let entry = decide(&image(Status::Active), Some(image(status)), &Policy::default());
             assert_eq!((entry.state, entry.action()), (State::Partial, "nothing"));
@@ -483,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_record_does_not_say_differs_from_nothing() {
+    fn a_missing_field_is_not_a_difference() {
         let sized = Image { size: Some(3), ..image(Status::Active) };
         let md5 = Image { checksum: Some("0".repeat(32)), ..sized.clone() };
         let silent = Image { size: None, ..md5.clone() };

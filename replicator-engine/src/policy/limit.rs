@@ -25,12 +25,13 @@ impl FromStr for ErrorLimit {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = |_| "write it as a number of images, or as a percentage such as 10%".to_owned();
+        let wrong =
+            |_| "write the limit as a number of images, or as a percentage such as 10%".to_owned();
         match text.strip_suffix('%') {
             None => text.parse().map(Self::Images).map_err(wrong),
             Some(percent) => match percent.parse().map_err(wrong)? {
                 percent if percent <= 100 => Ok(Self::Percent(percent)),
-                _ => Err("there is no more than 100%".to_owned()),
+                _ => Err("a percentage is at most 100%".to_owned()),
             },
         }
     }

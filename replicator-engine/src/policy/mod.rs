@@ -4,21 +4,41 @@ use glance_core::digest::Hashers;
 use glance_core::rate_limit::BandwidthLimits;
 use glance_core::selection::Selection;
 
-use crate::pairing::provenance;
-use crate::{
-    CachedDigests, CancelToken, DeliveryOptions, Journal, Mapping, MatchBy, Prune, Spool,
-    TargetDigests,
-};
+use crate::cancel::CancelToken;
+use crate::journal::Journal;
+use crate::known_digests::{CachedDigests, TargetDigests};
+use crate::mapping::Mapping;
+use crate::provenance;
+use crate::spool::Spool;
 
+mod delivery;
 mod limit;
 mod order;
+mod prune;
 mod retries;
 
+pub use delivery::{DeliveryOptions, Fallback, ImportSource, InvalidTemplate, Placement, Template};
 pub use limit::ErrorLimit;
 pub use order::Order;
+pub use prune::{Prune, Removal};
 pub use retries::Retries;
 
 /// Settings of a replication: what to copy, and how.
+///
+/// ```
+/// use glance_core::image::Status;
+/// use glance_core::selection::{Condition, Selection};
+/// use replicator_engine::{ErrorLimit, OnBurnedId, Policy};
+///
+/// let policy = Policy {
+///     selection: Selection::new([Condition::Status(Status::Active)], [], []),
+///     on_burned_id: OnBurnedId::New,
+///     max_errors: Some(ErrorLimit::Percent(10)),
+///     transfers: 8,
+///     ..Policy::default()
+/// };
+/// assert!(policy.prune.is_none(), "a run removes nothing unless told to");
+/// ```
 #[derive(Debug, Clone)]
 pub struct Policy {
     /// Which images are replicated.
@@ -85,6 +105,18 @@ pub enum ContentCheck {
     Glance,
 }
 
+/// How the replica of an image is found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum MatchBy {
+    /// By id, or by the provenance properties if the replica got another id.
+    #[default]
+    Id,
+    /// By name, which must be unique in each store. Both listings are held in memory.
+    Name,
+    /// By digest, with the same conditions as `Name`.
+    Hash,
+}
+
 /// What to do when the target refuses an image id: Glance never frees the id of a deleted image.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum OnBurnedId {
@@ -95,6 +127,13 @@ pub enum OnBurnedId {
     Skip,
     /// The replica gets a new id, and is marked with the source's id.
     New,
+}
+
+impl Policy {
+    /// Whether the target imports data on its own.
+    pub(crate) fn imports(&self) -> bool {
+        self.delivery.as_ref().is_some_and(|delivery| delivery.origin.is_some())
+    }
 }
 
 impl Default for Policy {

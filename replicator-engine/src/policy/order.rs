@@ -38,7 +38,7 @@ impl FromStr for Order {
             "id" => Ok(Self::Id),
             "size" | "size,asc" => Ok(Self::SmallestFirst),
             "size,desc" => Ok(Self::LargestFirst),
-            _ => Err("write it as id, size (the smallest first), or size,desc".to_owned()),
+            _ => Err("write the order as id, size (the smallest first), or size,desc".to_owned()),
         }
     }
 }

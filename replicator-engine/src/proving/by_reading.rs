@@ -1,52 +1,16 @@
-//! What proves the data of a copy, and proof by reading the source where the records of image and
+//! Proof of a copy's data, if necessary by reading the source where the records of image and
 //! replica have no common digest.
 
 use futures_util::stream::StreamExt;
 
 use glance_core::image::Image;
 
-use crate::planning::{Difference, common_digest};
+use crate::comparison::{Difference, common_digest};
+use crate::error::CopyError;
+use crate::outcome::Proven;
+use crate::replication::Replication;
 use crate::streaming::resume::ResumableRead;
-use crate::{CachedDigests, CopyError, Replication};
 use glance_core::verified_body::{Expected, checked};
-
-/// What proves that the target holds the source's data.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Proven {
-    /// A digest of this algorithm in the source's record.
-    Digest(String),
-    /// A digest of this algorithm, computed by an earlier read of the source. The source's record
-    /// has none.
-    Remembered(String),
-    /// Only the size in the source's record, which has no digest. The target holds the data that
-    /// was read.
-    Size,
-    /// Nothing in the source's record. The target holds the data that was read.
-    Transfer,
-    /// There is no data; only the record was copied.
-    Record,
-}
-
-impl Proven {
-    /// Proof by a digest of `image`. The digest may be a remembered one if the record has none.
-    pub(crate) fn by_digest(algorithm: &str, image: &Image, known: &CachedDigests) -> Self {
-        match known.knows(image, algorithm) {
-            true => Self::Remembered(algorithm.to_owned()),
-            false => Self::Digest(algorithm.to_owned()),
-        }
-    }
-
-    /// Proof for data that was streamed completely and verified in transit against the record of
-    /// `image`.
-    pub fn on_the_way(image: &Image) -> Self {
-        match (Expected::of(image).digest, image.size) {
-            (Some((algorithm, _)), _) => Self::Digest(algorithm.to_string()),
-            (None, Some(_)) => Self::Size,
-            (None, None) => Self::Transfer,
-        }
-    }
-}
 
 impl Replication {
     /// What proves the data of `image` after it was stored and no fault was found. Data that was
@@ -54,7 +18,7 @@ impl Replication {
     pub(crate) fn proven(&self, image: &Image, stored: &Image, is_checked: bool) -> Proven {
         let common = common_digest(image, stored).filter(|_| !is_checked);
         let proven = match common {
-            Some(common) => Proven::Digest(common.algorithm.to_owned()),
+            Some((common, _)) => Proven::Digest(common.algorithm.to_owned()),
             None => Proven::on_the_way(image),
         };
         match proven {
@@ -90,20 +54,5 @@ impl Replication {
         }
         self.policy.known_source.keep(image, digests).await;
         Ok(())
-    }
-
-    /// Like [`prove`](Self::prove), for a replica that was just uploaded or imported: a replica
-    /// that differs is quarantined.
-    pub(crate) async fn prove_stored(
-        &self,
-        image: &Image,
-        stored: &Image,
-    ) -> Result<(), CopyError> {
-        match self.prove(image, stored).await {
-            Err(CopyError::ContentDiffers(difference)) => {
-                Err(self.quarantine(image, stored, difference).await)
-            }
-            proven => proven,
-        }
     }
 }

@@ -17,8 +17,13 @@ use glance_core::image::Image;
 use glance_core::sampling::Sample;
 use glance_core::store::{ByteRange, ImageStore, StoreError, StoreErrorKind};
 
-use crate::planning::{common_digest, content_difference};
-use crate::{CachedDigests, Difference, Entry, Policy, Proven, Replication, State, ids};
+use crate::comparison::{Difference, common_digest, content_difference};
+use crate::known_digests::CachedDigests;
+use crate::outcome::Proven;
+use crate::pairing::ids;
+use crate::planning::{Entry, State};
+use crate::policy::Policy;
+use crate::replication::Replication;
 use glance_core::rate_limit::ByteRateLimiter;
 use glance_core::verified_body::DataFault;
 
@@ -83,7 +88,7 @@ pub enum Proof {
 #[non_exhaustive]
 pub enum VerifyFault {
     /// The size or a digest differs.
-    #[error("{store}: the {what} of the data is {got}, {wanted} is on record")]
+    #[error("{store}: the {what} of the data is {got}, the record says {wanted}")]
     Other {
         /// The store that holds the data.
         store: String,
@@ -177,7 +182,7 @@ impl Replication {
             if let Some(difference) = content_difference(image, replica) {
                 return Verdict::Different(difference);
             }
-            if let Some(common) = common_digest(image, replica) {
+            if let Some((common, _)) = common_digest(image, replica) {
                 let by = Proven::by_digest(common.algorithm, image, &self.policy.known_source);
                 return Verdict::Verified(Proof::Records, by);
             }
@@ -303,7 +308,7 @@ impl Side<'_> {
     async fn verify(&self, chosen: &Sample) -> (Verdict, Option<String>) {
         let image = self.image;
         if !image.status.has_data() {
-            let reason = format!("it has no data, its status is {}", image.status);
+            let reason = format!("the image has no data (status {})", image.status);
             return (Verdict::NoData, Some(reason));
         }
         if !chosen.contains(&image.id) {
@@ -394,7 +399,7 @@ impl Side<'_> {
         let of_store = matches!(error.downcast_ref(), Some(DataFault::Damaged { .. }));
         let damaged = of_file || of_store;
         let kind = if damaged { StoreErrorKind::Unreadable } else { StoreErrorKind::Server };
-        let reason = format!("it broke off after {bytes} bytes");
+        let reason = format!("the data ended after {bytes} bytes");
         let failed = StoreError::new(kind, &self.store, "read the data", reason);
         trouble(failed.on(&self.image.id).caused_by(error))
     }

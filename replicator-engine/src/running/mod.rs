@@ -10,16 +10,19 @@ use std::task::Poll;
 use futures_util::future::{join_all, ready};
 use futures_util::stream::{self, StreamExt};
 
-use glance_core::image::{Image, ImageId};
+use glance_core::image::ImageId;
 
-use super::{Entry, ErrorLimit, OnBurnedId, Order, Outcome, Replication, RunError, State, ids};
-use crate::pairing::Moved;
+use crate::cancel::{CancelMode, CancelToken};
+use crate::error::RunError;
+use crate::outcome::Outcome;
 use crate::pairing::merge_join::{Pairs, merged};
-use crate::running::cancel::{CancelMode, CancelToken};
+use crate::pairing::{Moved, ids};
+use crate::planning::{Entry, State};
+use crate::policy::{ErrorLimit, OnBurnedId, Order};
+use crate::replication::Replication;
 use crate::running::progress::{Later, Limits, RunProgress};
 use crate::streaming::fan_out::Subscription;
 
-pub(crate) mod cancel;
 pub(crate) mod progress;
 pub(crate) mod prune;
 
@@ -43,6 +46,18 @@ pub async fn run_all(
     run.in_order().await;
     run.again().await;
     run.remove().await
+}
+
+impl Replication {
+    /// Runs [`run_all`] for this target alone, and passes each image's result to `observe`.
+    ///
+    /// # Errors
+    /// When a store can't be listed, when a requested removal was not carried out, when too many
+    /// images failed, or when the run was stopped before its end.
+    pub async fn run(&self, mut observe: impl FnMut(Outcome) + Send) -> Result<(), RunError> {
+        let all = run_all(std::slice::from_ref(self), |_, outcome| observe(outcome)).await;
+        all.into_iter().collect()
+    }
 }
 
 struct Run<F> {
@@ -139,7 +154,7 @@ impl<F: FnMut(usize, Outcome) + Send> Run<F> {
             tracing::debug!(image = %entry.image.id, state = %entry.state, action = entry.action());
             match entry.state {
                 State::Extra => tally.extra(target, &entry),
-                _ if entry.begins() && refers_to_others(&entry.image) => {
+                _ if entry.begins() && entry.image.refers_to_others() => {
                     dependents.push((target, entry));
                 }
                 _ if entry.begins() && self.looks_ahead => ordered.push((target, entry)),
@@ -174,7 +189,7 @@ impl<F: FnMut(usize, Outcome) + Send> Run<F> {
             }
             let failed = self.failed().await;
             let (dependents, others) =
-                failed.into_iter().partition(|later| refers_to_others(&later.image));
+                failed.into_iter().partition(|later| later.image.refers_to_others());
             self.each(others).await;
             self.each(dependents).await;
         }
@@ -194,7 +209,7 @@ impl<F: FnMut(usize, Outcome) + Send> Run<F> {
             let moved = match self.replications[target].reassigned().await {
                 Ok(moved) => moved,
                 Err(error) => {
-                    tracing::warn!("no image is tried again there: {error}");
+                    tracing::warn!("failed images are not retried at this target: {error}");
                     for one in &mut failed {
                         one.replicas.retain(|(of, _)| *of != target);
                     }
@@ -295,10 +310,4 @@ fn later(entries: Vec<(usize, Entry)>) -> Option<Later> {
     let image = entries.first()?.1.image.clone();
     let replica = |(target, entry): (usize, Entry)| (target, entry.replica.map(|it| it.id));
     Some(Later { image, replicas: entries.into_iter().map(replica).collect() })
-}
-
-/// Whether an image refers to other images that it boots with (see Glance's image schema).
-fn refers_to_others(image: &Image) -> bool {
-    let refers = |key| image.attributes.properties.get(key).is_some_and(|id| !id.is_empty());
-    refers("kernel_id") || refers("ramdisk_id")
 }

@@ -6,10 +6,12 @@ use std::mem::take;
 use glance_core::image::{Image, ImageId};
 
 use super::prune::Seen;
-use crate::copying::upload::chain;
+use crate::cancel::{CancelMode, CancelReason, CancelToken};
+use crate::error::RunError;
+use crate::outcome::{Done, Outcome};
 use crate::pairing::merge_join::{Pair, Pairs};
-use crate::running::cancel::{CancelMode, CancelReason, CancelToken};
-use crate::{Done, Entry, ErrorLimit, Outcome, RunError};
+use crate::planning::Entry;
+use crate::policy::ErrorLimit;
 
 /// The progress of a run at all targets, which are identified by index.
 pub(crate) struct RunProgress<F> {
@@ -159,8 +161,8 @@ impl<F: FnMut(usize, Outcome)> RunProgress<F> {
         standing.failed.remove(&outcome.image.id);
         match &outcome.result {
             Err(error) if self.limits.retries > 0 && error.is_retryable() => {
-                let whole = chain(error);
-                tracing::warn!("image {}: {whole}; it will be tried again", outcome.image.id);
+                let whole = error.chain();
+                tracing::warn!("image {}: {whole}; the image will be retried", outcome.image.id);
                 standing.failed.insert(outcome.image.id.clone(), (outcome, replica));
             }
             _ => self.settle(target, outcome),

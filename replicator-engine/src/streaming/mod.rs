@@ -4,4 +4,3 @@
 pub(crate) mod abort_on_drop;
 pub(crate) mod fan_out;
 pub(crate) mod resume;
-pub(crate) mod spool;

@@ -422,7 +422,7 @@ fn a_stream_makes_the_same_dump_and_reports_go_to_standard_error() {
         let [_, reader] = piped(&from, cut, &words(&["load", "-", &format!("{new}-{cut:?}")]));
         assert_eq!(reader.code, Some(3), "{reader:?}");
         assert!(
-            reader.stderr.contains("error: the stream: cannot read it: it was cut"),
+            reader.stderr.contains("the stream: cannot read the dump: the stream was truncated"),
             "{reader:?}"
         );
     }
@@ -441,7 +441,7 @@ fn a_stream_makes_the_same_dump_and_reports_go_to_standard_error() {
     let [_, reader] =
         piped(&words(&["size", &format!("dir:{old}")]), None, &words(&["load", "-", &new]));
     let reader = reader.exits(3);
-    assert!(reader.stderr.contains("it was cut"), "{reader:?}");
+    assert!(reader.stderr.contains("the stream was truncated"), "{reader:?}");
     let [writer, reader] = piped(&from, None, &words(&["load", "-", &new, "--match", "name"]));
     assert!(reader.exits(2).stderr.contains("a stream is read once"));
     drop(writer);

@@ -188,7 +188,7 @@ async fn an_image_from_elsewhere_goes_to_the_projects_of_the_same_names() {
     let member = |project: &str, status| Member { project: project.to_owned(), status };
     let members = ["p2", "p3"].map(|project| member(project, MemberStatus::Accepted));
     let mapped = mapping.members(&members).await.unwrap();
-    let unresolved = "project Default/gone is not at the target, or not shown";
+    let unresolved = "project Default/gone does not exist at the target, or is not visible";
     assert_eq!(mapped.unresolved, [unresolved]);
     there.glance.set_members(&made.id, &mapped.members).await.unwrap();
     let expected = [member(&id(&cloud, "proj2"), MemberStatus::Accepted)];

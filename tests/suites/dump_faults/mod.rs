@@ -148,7 +148,9 @@ async fn a_full_disk_is_exit_8_and_goes_on_when_there_is_room(stack: &'static st
     });
     let run = site.dump(&dump).await.exits(8);
     let said = format!("the file {image}.img.partial failed");
-    for words in [&*said, "No space left on device", "make room and run again: it goes on"] {
+    for words in
+        [&*said, "No space left on device", "free space, then run the command again: it resumes"]
+    {
         assert!(run.stderr.contains(words), "no {words:?} in {}", run.stderr);
     }
     let partial = length(&file(&dump, &image, ".img.partial"));
@@ -159,7 +161,7 @@ async fn a_full_disk_is_exit_8_and_goes_on_when_there_is_room(stack: &'static st
     assert!(!stored.is_complete().unwrap());
     // The disk is still full: no data is lost, and none is requested.
     let run = site.dump(&dump).await.exits(8);
-    assert!(run.stderr.contains("hint: make room"), "{}", run.stderr);
+    assert!(run.stderr.contains("hint: free space"), "{}", run.stderr);
     assert_eq!(length(&file(&dump, &image, ".img.partial")), partial);
 
     ballast.remove();
@@ -189,7 +191,8 @@ async fn no_room_for_a_record_loses_nothing(stack: &'static str) {
     });
     let run = site.dump(&dump).await.exits(8);
     let said = format!("the file {image}.json failed");
-    for words in [&*said, "No space left on device", "hint: make room and run again"] {
+    for words in [&*said, "No space left on device", "hint: free space, then run the command again"]
+    {
         assert!(run.stderr.contains(words), "no {words:?} in {}", run.stderr);
     }
     let names =

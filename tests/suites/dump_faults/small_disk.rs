@@ -48,7 +48,9 @@ fn a_dump_without_room_is_refused_or_keeps_what_is_whole() {
     let (code, said) = on_a_small_filesystem(&small, &line);
     assert_eq!(code, 8, "{said}");
     let partial = format!("the file {OTHER_ID}.img.partial failed");
-    for words in [&partial, "No space left on device", "hint: make room and run again"] {
+    for words in
+        [&partial, "No space left on device", "hint: free space, then run the command again"]
+    {
         assert!(said.contains(words), "no {words:?} in {said}");
     }
     assert!(said.contains(&format!("{ID}.img\n")), "{said}");

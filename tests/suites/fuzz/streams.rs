@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use bytes::Bytes;
-use format_dump::{Beside, StreamStore, export};
+use format_dump::{Extras, StreamStore, TarWriter};
 use futures_util::{StreamExt, TryStreamExt};
 use glance_core::digest::Hashers;
 use glance_core::image::{Attributes, Image, ImageId, Member, MemberStatus, Visibility};
@@ -13,7 +13,7 @@ use glance_core::store::memory::MemoryStore;
 use glance_core::{Body, ImageStore, Selection};
 use proptest::prelude::*;
 use proptest::sample::Index;
-use replicator_engine::Policy;
+use replicator_engine::{Policy, export};
 
 use super::{bounded_async, config, input, memory};
 
@@ -176,9 +176,10 @@ static ARCHIVE: LazyLock<Vec<u8>> = LazyLock::new(|| {
         }
         let project = Project { id: "1".into(), name: "p".into(), domain: "d".into() };
         let metadefs = vec![serde_json::json!({ "namespace": "n".repeat(120) })];
-        let beside = Beside { projects: vec![project], metadefs };
+        let extras = Extras { projects: vec![project], metadefs };
         let mut archive = Vec::new();
-        export(&store, &Policy::default(), &beside, &mut archive, drop).await.unwrap();
+        let writer = TarWriter::begin(&mut archive, Hashers::default(), &extras).await;
+        export(&store, &Policy::default(), &mut writer.unwrap(), drop).await.unwrap();
         archive
     })
 });

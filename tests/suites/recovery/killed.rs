@@ -190,7 +190,7 @@ pub(crate) async fn an_upload_that_nobody_feeds_is_named_and_left_alone(stack: &
         let run = pair.between(words).await;
         let expected = if words.len() == 1 { 3 } else { 1 };
         let run = run.exits(expected);
-        has(&run, &[&format!("saving: {}", id(1)), "nobody sends any more", "by the journal"]);
+        has(&run, &[&format!("saving: {}", id(1)), "the upload has ended", "by the journal"]);
         has(&run, &["hint: ", "DELETE", "from saving to queued"]);
     }
     assert_eq!(writes(&pair.b), before);

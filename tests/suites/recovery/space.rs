@@ -121,7 +121,7 @@ pub(crate) async fn a_spool_without_room_fails_what_does_not_fit_and_nothing_els
     let livecopy =
         ["livecopy", "--spool", "always", "--spool-dir", spool_dir.as_str(), "--transfers", "1"];
     let run = pair.between(&livecopy).await.exits(8);
-    for words in ["the spool", spool_dir.as_str(), "No space left", "hint: make room"] {
+    for words in ["the spool", spool_dir.as_str(), "No space left", "hint: free space"] {
         assert!(run.stderr.contains(words), "no {words:?} in {}", run.stderr);
     }
     for number in [1, 3] {
@@ -147,7 +147,7 @@ pub(crate) async fn a_spool_that_is_not_there_is_named(stack: &'static str) {
     let gone = pair.file("gone");
     let words = ["livecopy", "--spool", "always", "--spool-dir", gone.as_str()];
     let run = pair.between(&words).await.exits(8);
-    for words in ["the spool", gone.as_str(), "No such file", "hint: make room"] {
+    for words in ["the spool", gone.as_str(), "No such file", "hint: free space"] {
         assert!(run.stderr.contains(words), "no {words:?} in {}", run.stderr);
     }
     std::fs::create_dir(&gone).unwrap();
@@ -168,7 +168,7 @@ pub(crate) async fn a_slow_target_is_left_behind_when_the_spool_has_no_room(stac
     let targets = ["livecopy", &pair.a.url, &pair.b.url, &slow.url];
     let options = ["--spool-dir", spool.path().to_str().unwrap()];
     let run = pair.run(&[&targets[..], &options].concat()).await.exits(0);
-    for words in ["No space left", "targets that are slow are left behind"] {
+    for words in ["No space left", "slow targets are left behind"] {
         assert!(run.stderr.contains(words), "no {words:?} in {}", run.stderr);
     }
     for target in [&pair.b, &slow] {

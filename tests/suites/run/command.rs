@@ -33,7 +33,7 @@ async fn served(name: &str) -> (Site, String) {
     (site, url)
 }
 
-const LOST: &str = "the source does not show its members";
+const LOST: &str = "the source does not show the members";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_run_tells_once_what_an_image_lost_and_exits_9_unless_that_is_accepted() {

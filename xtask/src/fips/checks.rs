@@ -57,7 +57,7 @@ pub(crate) fn an_image_with_md5_alone_is_refused(
 ) -> Result<(), Failure> {
     let target = format!("/stage/c-{}", tool.name());
     let line = ["load", "/stage/md5", &target, "--require-fips"];
-    let words = ["it cannot be verified in FIPS mode: its only digest is md5", "1 failed"];
+    let words = ["the image cannot be verified in FIPS mode: its only digest is md5", "1 failed"];
     tool.run(&line, 3, &words)?;
     match records(root, &target)?.as_slice() {
         [] => Ok(()),

@@ -11,7 +11,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("keystone-auth", &["glance_core"]),
     ("glance-client", &["glance_core", "keystone_auth"]),
     ("replicator-engine", &["glance_core", "keystone_auth"]),
-    ("format-dump", &["glance_core", "replicator_engine"]),
+    ("format-dump", &["glance_core"]),
     ("transport-hyper", &["glance_core"]),
     ("transport-rustls", &["glance_core", "transport_hyper"]),
     ("transport-native", &["glance_core", "transport_hyper"]),
@@ -37,6 +37,7 @@ const MODULES: &[(&str, &[&str])] = &[
     (
         "glance-core",
         &[
+            "clock",
             "error",
             "units",
             "project",
@@ -90,6 +91,49 @@ const MODULES: &[(&str, &[&str])] = &[
     ),
     ("glance-server", &["api", "lingering", "watched", "serve"]),
     (
+        "format-dump",
+        &[
+            "limits",
+            "files",
+            "record",
+            "manifest",
+            "extras",
+            "sums",
+            "blob",
+            "directory",
+            "v1",
+            "dump",
+            "verify",
+            "stream",
+        ],
+    ),
+    (
+        "replicator-engine",
+        &[
+            "cancel",
+            "comparison",
+            "loss",
+            "provenance",
+            "spool",
+            "known_digests",
+            "mapping",
+            "metadefs",
+            "journal",
+            "error",
+            "policy",
+            "outcome",
+            "replication",
+            "pairing",
+            "planning",
+            "streaming",
+            "proving",
+            "copying",
+            "running",
+            "repair",
+            "export",
+        ],
+    ),
+    (
         "transport-hyper",
         &[
             "address",
@@ -109,19 +153,24 @@ const MODULES: &[(&str, &[&str])] = &[
 /// Every line that names a crate or a module that its own must not name.
 pub(super) fn breaches(sources: &[Source]) -> Vec<String> {
     let modules: BTreeMap<_, _> = MODULES.iter().copied().collect();
+    let exported = exports(sources);
     let mut breaches = Vec::new();
     for source in sources {
         let Some((package, module)) = source.place() else { continue };
         let allowed = CRATES.iter().find(|(name, _)| *name == package).map(|(_, allowed)| *allowed);
         let order = modules.get(package);
+        let root = source.path_to_root();
+        let mut list = false;
         for (number, line) in code_lines(&source.text) {
             let place = format!("{}:{number}: `{}`", source.name, line.trim());
             if let Some(found) = allowed.and_then(|allowed| foreign_crate(line, package, allowed)) {
                 breaches.push(format!("{place}: {package} must not depend on {found}"));
             }
-            if let Some(found) = order.and_then(|order| higher_module(line, module, order)) {
+            let Some(order) = order else { continue };
+            for found in names_in_root(line, &root, &mut list) {
+                let found = exported.get(&(package, found)).copied().unwrap_or(found);
                 breaches
-                    .push(format!("{place}: `{module}` must not use `{found}`, which is above it"));
+                    .extend(wrong_name(found, module, order).map(|why| format!("{place}: {why}")));
             }
         }
     }
@@ -136,16 +185,82 @@ fn foreign_crate<'a>(line: &str, package: &str, allowed: &[&str]) -> Option<&'a 
     crates.iter().copied().find(|name| *name != own && !allowed.contains(name) && names(name))
 }
 
-/// A module that the line names by `crate::`, and that is above `module`.
-fn higher_module<'a>(line: &str, module: &str, order: &[&'a str]) -> Option<&'a str> {
-    let own = order.iter().position(|name| *name == module)?;
-    order[own + 1..].iter().copied().find(|name| {
-        let path = format!("crate::{name}");
-        line.match_indices(&path).any(|(at, _)| {
+/// The names in the crate's root that the line uses, by `crate::` or by `root`, which is the same
+/// path by `super::`. A list in braces may have several lines; `list` tells whether it goes on.
+fn names_in_root<'a>(line: &'a str, root: &str, list: &mut bool) -> Vec<&'a str> {
+    let mut names = Vec::new();
+    if *list {
+        names.extend(listed(line, list));
+    }
+    for path in ["crate::", root] {
+        for (at, _) in line.match_indices(path) {
+            let is_whole = !line[..at].ends_with(|last: char| last == ':' || is_of_name(last));
             let rest = &line[at + path.len()..];
-            !rest.starts_with(|next: char| next.is_alphanumeric() || next == '_')
-        })
-    })
+            match rest.strip_prefix('{') {
+                _ if !is_whole => {}
+                Some(rest) => names.extend(listed(rest, list)),
+                None => names.push(first_name(rest)),
+            }
+        }
+    }
+    names.retain(|name| !matches!(*name, "" | "self" | "super"));
+    names
+}
+
+/// The first names of the paths in a list up to its closing brace. Lists inside the list belong to
+/// the paths in front of them.
+fn listed<'a>(rest: &'a str, list: &mut bool) -> Vec<&'a str> {
+    let mut depth = 1_usize;
+    let (mut names, mut start) = (Vec::new(), 0);
+    for (at, next) in rest.char_indices() {
+        match next {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            ',' if depth == 1 => {
+                names.push(first_name(&rest[start..at]));
+                start = at + 1;
+            }
+            _ => {}
+        }
+        if depth == 0 {
+            names.push(first_name(&rest[start..at]));
+            *list = false;
+            return names;
+        }
+    }
+    names.push(first_name(&rest[start..]));
+    *list = true;
+    names
+}
+
+fn first_name(path: &str) -> &str {
+    path.trim_start().split(|next| !is_of_name(next)).next().unwrap_or_default()
+}
+
+fn is_of_name(next: char) -> bool {
+    next.is_alphanumeric() || next == '_'
+}
+
+/// Why `module` must not use this module. Other names are of items in the crate's root itself.
+fn wrong_name(name: &str, module: &str, order: &[&str]) -> Option<String> {
+    let place = |name: &str| order.iter().position(|one| *one == name);
+    let is_above = place(name)? > place(module)?;
+    is_above.then(|| format!("`{module}` must not use `{name}`, which is above it"))
+}
+
+/// The names that the root of each crate takes from its modules, each with the module.
+fn exports(sources: &[Source]) -> BTreeMap<(&str, &str), &str> {
+    let mut exported = BTreeMap::new();
+    for source in sources {
+        let Some((package, "lib")) = source.place() else { continue };
+        for statement in source.text.split(';') {
+            let Some((_, path)) = statement.rsplit_once("use ") else { continue };
+            let module = first_name(path);
+            let names = path.split(|next| !is_of_name(next)).skip(1);
+            exported.extend(names.map(|name| ((package, name), module)));
+        }
+    }
+    exported
 }
 
 #[cfg(test)]
@@ -166,6 +281,24 @@ mod tests {
         assert_eq!(found("glance-core/src/body.rs", "use crate::store::StoreError;\n").len(), 1);
         assert!(found("glance-core/src/store/mod.rs", "use crate::body::Body;\n").is_empty());
         assert!(found("glance-core/src/body.rs", "// crate::store::StoreError\n").is_empty());
+        let listed = "use crate::{\n    body,\n    store::{StoreError, memory},\n};\n";
+        assert_eq!(found("glance-core/src/image/mod.rs", listed).len(), 1);
+        assert_eq!(
+            found("glance-core/src/image/mod.rs", "use super::store::StoreError;\n").len(),
+            1
+        );
+        assert!(found("glance-core/src/image/json.rs", "use super::store;\n").is_empty());
+        let deep = "use super::super::store::StoreError;\n";
+        assert_eq!(found("glance-core/src/image/json.rs", deep).len(), 1);
+        let root = "mod store;\npub use store::{ImageStore, StoreError};\n".to_owned();
+        let sources = [
+            Source { name: "glance-core/src/lib.rs".to_owned(), text: root },
+            Source {
+                name: "glance-core/src/image/json.rs".to_owned(),
+                text: "use crate::StoreError;\n".to_owned(),
+            },
+        ];
+        assert_eq!(breaches(&sources).len(), 1);
         let test = "#[cfg(test)]\nmod tests {\n    use crate::store::memory::MemoryStore;\n}\n";
         assert!(found("glance-core/src/body.rs", test).is_empty());
     }

@@ -35,6 +35,13 @@ impl Source {
         (!is_test).then_some((package, module))
     }
 
+    /// The path from the file's module to the crate's root, by `super::`.
+    pub(super) fn path_to_root(&self) -> String {
+        let path = self.name.split_once("/src/").map_or("", |(_, path)| path);
+        let depth = path.split('/').filter(|part| *part != "mod.rs").count();
+        "super::".repeat(depth)
+    }
+
     /// Lines of the program itself: neither tests nor conformance suites.
     pub(super) fn program_lines(&self) -> Option<(&str, usize)> {
         let (package, module) = self.place()?;

@@ -8,9 +8,9 @@ use futures_util::stream::{self, StreamExt};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
+use crate::error::CopyError;
+use crate::spool::{Kept, Spool, SpoolWhen};
 use crate::streaming::abort_on_drop::Task;
-use crate::streaming::spool::Kept;
-use crate::{CopyError, Spool, SpoolWhen};
 use glance_core::body::Body;
 use glance_core::digest::Awaited;
 use glance_core::error::BodyError;
@@ -203,7 +203,7 @@ impl Reader {
                 }
                 Err(error) => {
                     tracing::warn!(
-                        "{}; targets that are slow are left behind",
+                        "{}; slow targets are left behind",
                         unkept(self.kept.spool(), &error)
                     );
                     self.window.send_modify(Window::keep_no_more);
@@ -247,7 +247,7 @@ impl Reader {
 impl Drop for Reader {
     fn drop(&mut self) {
         self.window.send_modify(|window| {
-            let reason = "the reading was ended".to_owned();
+            let reason = "the read of the source was ended".to_owned();
             window.finish(Err(DataFault::Interrupted { got: window.end(), reason }));
         });
     }

@@ -13,8 +13,10 @@ use glance_core::digest::Hashers;
 use glance_core::image::Image;
 use glance_core::store::StoreError;
 
+use crate::error::CopyError;
+use crate::replication::Replication;
+use crate::spool::SpoolWhen;
 use crate::streaming::resume::ResumableRead;
-use crate::{CopyError, Replication, SpoolWhen};
 use glance_core::verified_body::{DataVerdict, Expected, checked};
 
 mod group;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 
-use crate::streaming::spool::KeptPart;
+use crate::spool::KeptPart;
 use glance_core::verified_body::DataFault;
 
 /// The data in memory between the slowest follower, or the spooled data, and the reader.

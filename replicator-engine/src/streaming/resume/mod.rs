@@ -13,8 +13,8 @@ use glance_core::image::Image;
 use glance_core::store::{ByteRange, ImageStore, StoreError, StoreErrorKind};
 use glance_core::transport::TransportError;
 
-use crate::planning::content_difference;
-use crate::{Policy, Retries};
+use crate::comparison::content_difference;
+use crate::policy::{Policy, Retries};
 use glance_core::rate_limit::BandwidthLimits;
 use glance_core::verified_body::DataFault;
 
@@ -107,7 +107,7 @@ impl ResumableRead {
     /// The first difference between the image as it was at the start and as it is now.
     fn change(&self, now: &Image) -> Option<String> {
         let differs =
-            |field: &str, was: String, is: String| format!("its {field} was {was} and is {is}");
+            |field: &str, was: String, is: String| format!("the {field} was {was} and is now {is}");
         if !now.status.has_data() {
             let was = self.image.status.to_string();
             return Some(differs("status", was, now.status.to_string()));
@@ -230,7 +230,7 @@ impl RangeReader {
 
     async fn pause(&mut self, failure: &(dyn Error + Send + Sync)) {
         let id = &self.splice.image.id;
-        tracing::info!(image = %id, "reading broke off at byte {}: {failure}; going on", self.next);
+        tracing::info!(image = %id, "the read stopped at byte {}: {failure}; resuming", self.next);
         self.splice.retries.pauses.after(self.failures).await;
         self.failures += 1;
         self.enough = self.next + ENOUGH;
@@ -374,7 +374,7 @@ mod tests {
         let (flaky, image) = FaultySource::with_image(1000).await;
         let flaky = Arc::new(flaky.breaks(1, 0));
         let error = read(&flaky, &undigested(image, 0), 1).await.unwrap_err();
-        assert!(error.contains("its size was 0 and is 1000"), "{error}");
+        assert!(error.contains("the size was 0 and is now 1000"), "{error}");
     }
 
     #[tokio::test]

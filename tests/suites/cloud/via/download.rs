@@ -101,7 +101,7 @@ async fn an_import_that_fails_leaves_a_record_that_takes_the_data() {
     let run = scene.cloud.replicator(&line).exits(0);
     assert!(run.stdout.contains("completed: "), "{}", run.stdout);
     assert!(
-        run.stdout.contains("note: sent from here, not imported by the target: glance-download")
+        run.stdout.contains("streamed through this process, not imported by the target: glance-download")
     );
     let there = scene.b.get(&image.id).await.unwrap();
     assert_eq!((there.status, &there.os_hash_value), (Status::Active, &image.os_hash_value));

@@ -42,7 +42,7 @@ async fn a_store_that_was_not_reached_is_reached_by_the_next_run() {
     let more = ["--also-store", "archive", "--owner", "caller", "--id", image.id.as_str()];
     // Only administrators may copy between the stores of a Glance.
     let line = [&["sync", "a", "alice-b"], &more[..]].concat();
-    for words in ["403 Forbidden", "it is in place and proven, but not in store archive"] {
+    for words in ["403 Forbidden", "the image is complete and verified, but not in store archive"] {
         let run = scene.cloud.replicator(&line).exits(3);
         assert!(run.stderr.contains(words), "{}", run.stderr);
         assert!(run.stderr.contains("hint: sign in to the target as an administrator"));

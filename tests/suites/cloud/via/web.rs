@@ -100,7 +100,8 @@ async fn what_no_web_server_has_is_sent_from_here() {
     let image = scene.image(attributes("not there"), data(2).into()).await;
     let template = format!("{url}/none/{{id}}");
     let run = scene.cloud.replicator(&line("a", &template, &image.id)).exits(0);
-    let note = "note: sent from here, not imported by the target: web-download: the import failed";
+    let note = "streamed through this process, not imported by the target: web-download: the import \
+                failed";
     assert!(run.stdout.contains(note), "{}", run.stdout);
     scene.assert_same(&image.id);
 }

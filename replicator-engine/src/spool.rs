@@ -110,7 +110,7 @@ impl Kept {
         let before = self.spool.used.fetch_add(length, Ordering::Relaxed);
         if before.saturating_add(length) > self.spool.most {
             self.release(length);
-            let reason = format!("more than {} bytes would be there at once", self.spool.most);
+            let reason = format!("the spool would exceed its limit of {} bytes", self.spool.most);
             return Err(io::Error::new(io::ErrorKind::QuotaExceeded, reason));
         }
         Ok(())
@@ -144,7 +144,7 @@ impl KeptPart {
     pub(crate) async fn read(&self, at: u64) -> io::Result<Bytes> {
         let length = (self.range.end - at).min(CHUNK);
         let (file, offset) = (self.file.clone(), at - self.range.start);
-        let file = file.ok_or_else(|| io::Error::other("nothing is kept"))?;
+        let file = file.ok_or_else(|| io::Error::other("the spool holds no data"))?;
         let read = tokio::task::spawn_blocking(move || {
             let mut bytes = vec![0; usize::try_from(length).unwrap_or_default()];
             file.read_exact_at(&mut bytes, offset)?;
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_kept_can_be_read_from_any_byte_and_leaves_nothing() {
+    async fn spooled_data_can_be_read_from_any_byte_and_leaves_no_file() {
         let directory = tempfile::tempdir().unwrap();
         let spool = Spool::new(SpoolWhen::Auto, directory.path(), 10);
         let mut kept = Kept::new(&spool);
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_directory_that_is_not_there_is_named() {
+    async fn a_missing_directory_is_named() {
         let spool = Spool::new(SpoolWhen::Always, "/nonexistent", u64::MAX);
         let mut kept = Kept::new(&spool);
         let error = kept.append(0, Bytes::from_static(b"abc")).await.unwrap_err();

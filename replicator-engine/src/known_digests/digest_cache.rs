@@ -9,15 +9,12 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use glance_core::clock::now;
 use glance_core::digest::{Algorithm, Digests};
 use glance_core::dir::{self, Dir, Lines};
 use glance_core::image::{Image, ImageId};
-
-use crate::Replication;
-use crate::pairing::merge_join::Pair;
 
 /// A file of digests, one JSON object per line. Lines are only appended; for each image and
 /// algorithm the last line counts. Clones share the file.
@@ -96,7 +93,7 @@ impl Kept {
                 Ok(line) if self.take(&line) => {}
                 _ if line.trim_ascii().is_empty() => {}
                 _ => tracing::warn!(
-                    "line {number} of {} is damaged; the digest in it is not used",
+                    "line {number} of {} is damaged and ignored",
                     self.path.display()
                 ),
             }
@@ -132,7 +129,7 @@ impl Kept {
         let Err(error) = self.write(line) else { return };
         if !std::mem::replace(&mut self.warned, true) {
             tracing::warn!(
-                "cannot write {}: {error}; digests that were computed are forgotten after this run",
+                "cannot write {}: {error}; the digests of this run are not kept",
                 self.path.display()
             );
         }
@@ -215,31 +212,8 @@ impl CachedDigests {
     }
 }
 
-impl Replication {
-    /// The pair, with known digests added to records that have none.
-    pub(crate) fn fill_cached_digests(&self, mut pair: Pair) -> Pair {
-        let (source, target) = (&self.policy.known_source, &self.policy.known_target);
-        match &mut pair {
-            Pair::Both(image, replica) => {
-                source.fill(image, replica.os_hash_algo.as_deref());
-                target.fill(replica, image.os_hash_algo.as_deref());
-            }
-            Pair::SourceOnly(image) | Pair::Ambiguous(image, _) => source.fill(image, None),
-            Pair::TargetOnly(replica) => target.fill(replica, None),
-            Pair::Unreadable(..) | Pair::UnreadableExtra(..) => {}
-        }
-        pair
-    }
-}
-
 fn is_digest(algorithm: Algorithm, value: &str) -> bool {
     value.len() == algorithm.bits() / 4 && value.bytes().all(|byte| byte.is_ascii_hexdigit())
-}
-
-/// The current time, in whole seconds.
-fn now() -> String {
-    let now = Timestamp::now();
-    Timestamp::from_second(now.as_second()).unwrap_or(now).to_string()
 }
 
 #[cfg(test)]
@@ -296,7 +270,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn of_an_image_with_a_digest_nothing_is_kept() {
+    async fn no_digest_is_cached_for_an_image_that_has_one() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("digests");
         let of_a = DigestCache::open(&path).unwrap().of("a");
@@ -307,7 +281,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn damaged_lines_are_left_out_and_the_next_is_not_joined_to_a_torn_one() {
+    async fn damaged_lines_are_ignored_and_a_torn_line_is_ended_first() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("digests");
         let of_a = DigestCache::open(&path).unwrap().of("a");
@@ -327,7 +301,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_file_that_cannot_be_written_is_no_failure() {
+    async fn an_unwritable_cache_file_is_not_a_failure() {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("state"), "").unwrap();
         let file = DigestCache::open(directory.path().join("state/digests.ndjson"));

@@ -12,11 +12,11 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 use glance_core::image::provenance::SOURCE;
 use glance_core::image::{Image, ImageId, Status, Visibility};
 use glance_core::selection::{Condition, Selection};
-use glance_core::store::{ImageStore, StoreError, StoreErrorKind};
+use glance_core::store::{ImageStore, ImageStoreExt, StoreError};
 
-use crate::pairing::provenance;
-use crate::planning::content_difference;
-use crate::{JournalContents, JournalEntry, JournalFile, Phase};
+use crate::comparison::content_difference;
+use crate::journal::{JournalContents, JournalEntry, JournalFile, Phase};
+use crate::provenance;
 
 mod leftover_state;
 
@@ -97,7 +97,7 @@ impl LeftoverScan<'_> {
         let mut waited = Duration::ZERO;
         let mut pause = FIRST_PAUSE;
         loop {
-            let record = found(self.target, id).await?;
+            let record = self.target.find(id).await?;
             let moves = record.as_ref().is_some_and(|record| record.status == Status::Saving);
             if !moves || waited >= self.patience {
                 return Ok(record);
@@ -118,7 +118,7 @@ impl LeftoverScan<'_> {
             }
             _ => {}
         }
-        Ok(match found(self.source, image).await {
+        Ok(match self.source.find(image).await {
             Err(error) => unreadable(error)?.1,
             Ok(None) => LeftoverState::SourceGone,
             Ok(Some(image)) if record.status.has_data() => {
@@ -275,14 +275,6 @@ fn unreadable(mut error: StoreError) -> Result<(Option<Image>, LeftoverState), S
     match error.record.take() {
         Some(read) => Ok((Some(*read), LeftoverState::Unreadable(error.to_string()))),
         None => Err(error),
-    }
-}
-
-async fn found(store: &dyn ImageStore, id: &ImageId) -> Result<Option<Image>, StoreError> {
-    match store.get(id).await {
-        Ok(image) => Ok(Some(image)),
-        Err(error) if error.kind == StoreErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
     }
 }
 

@@ -5,16 +5,14 @@
 //! written afterwards. The journal only tells where to look; the state itself is always read from
 //! the stores.
 
-use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use glance_core::clock::now;
 use glance_core::file_lock::LockError;
 use glance_core::image::{Image, ImageId};
-
-use crate::{CancelMode, CancelReason, CopyError, Done, Replication};
 
 mod entries;
 mod file;
@@ -127,7 +125,7 @@ pub enum JournalError {
         error: io::Error,
     },
     /// A later release wrote the journal.
-    #[error("the journal {} is one of a later release", path.display())]
+    #[error("the journal {} was written by a later release", path.display())]
     Later {
         /// The journal's path.
         path: PathBuf,
@@ -147,7 +145,7 @@ impl JournalError {
 impl Journal {
     /// Records the next step for the record `record` of `image`, and syncs the line to disk. If
     /// this fails, the step must not be carried out.
-    async fn announce(
+    pub(crate) async fn announce(
         &self,
         phase: Phase,
         image: &Image,
@@ -164,39 +162,23 @@ impl Journal {
         file.note(leftover(run, phase, image, record)).await;
     }
 
-    /// Records the result for an image, if a step for it was announced.
-    pub(crate) async fn close(&self, image: &Image, result: &Result<Done, CopyError>) {
+    /// Records that the work on an image ended, if a step for it was announced: with `phase`, and
+    /// for a failure with its text and the server's id of the failed request.
+    pub(crate) async fn close(
+        &self,
+        image: &Image,
+        phase: Phase,
+        why: Option<String>,
+        request_id: Option<String>,
+    ) {
         let Some((file, run)) = &self.0 else { return };
         let Some(left) = file.leftover(&image.id) else { return };
-        let phase = match result {
-            Ok(Done::Skipped(_)) | Err(CopyError::IdUnavailable(_)) => Phase::Dropped,
-            Ok(_) => Phase::Done,
-            // The last recorded step describes the state at the target.
-            Err(CopyError::BrokenOff) => return,
-            Err(_) if left.phase == Phase::Quarantined => return,
-            Err(_) => Phase::Failed,
-        };
-        let error = result.as_ref().err();
-        let why = error.map(because);
-        let request_id = error.and_then(request_id).map(str::to_owned);
+        // The quarantine describes the state at the target.
+        if phase == Phase::Failed && left.phase == Phase::Quarantined {
+            return;
+        }
         let run = run.clone();
-        file.note(JournalEntry { run, at: entries::now(), phase, why, request_id, ..left }).await;
-    }
-}
-
-impl Replication {
-    /// Records the next step for a record of the target in the journal. If this fails, no more
-    /// images are started.
-    pub(crate) async fn announce(
-        &self,
-        phase: Phase,
-        image: &Image,
-        record: &Image,
-    ) -> Result<(), CopyError> {
-        self.policy.journal.announce(phase, image, record).await.map_err(|error| {
-            self.policy.stop.stop(CancelMode::Drain, CancelReason::Unwritten);
-            CopyError::Journal(error)
-        })
+        file.note(JournalEntry { run, at: now(), phase, why, request_id, ..left }).await;
     }
 }
 
@@ -205,7 +187,7 @@ fn leftover(run: &str, phase: Phase, image: &Image, record: &Image) -> JournalEn
     let is_stored = record.status.has_data() && is_there;
     JournalEntry {
         run: run.to_owned(),
-        at: entries::now(),
+        at: now(),
         image: image.id.clone(),
         target: record.id.clone(),
         name: image.attributes.name.clone(),
@@ -217,24 +199,6 @@ fn leftover(run: &str, phase: Phase, image: &Image, record: &Image) -> JournalEn
         why: None,
         request_id: None,
     }
-}
-
-fn because(error: &CopyError) -> String {
-    match error.source() {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
-    }
-}
-
-fn request_id(error: &CopyError) -> Option<&str> {
-    match error {
-        CopyError::Source(error)
-        | CopyError::Target(error)
-        | CopyError::NotInStores { error, .. } => error,
-        _ => return None,
-    }
-    .request_id
-    .as_deref()
 }
 
 /// Serializes an id as text.

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufReader};
 use std::path::Path;
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use glance_core::clock::now;
 use glance_core::dir::{Dir, Lines};
 use glance_core::image::ImageId;
 
@@ -137,7 +137,7 @@ impl JournalContents {
                 Ok(line) => recorded.take(line),
                 Err(_) if recorded.torn || text.trim_ascii().is_empty() => {}
                 Err(error) => tracing::warn!(
-                    "line {number} of the journal {} is damaged and left out: {error}",
+                    "line {number} of the journal {} is damaged and ignored: {error}",
                     path.display()
                 ),
             }
@@ -226,12 +226,6 @@ impl Line {
     pub(super) fn to_text(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string(self).map(|text| text + "\n")
     }
-}
-
-/// The current time, in whole seconds.
-pub(super) fn now() -> String {
-    let now = Timestamp::now();
-    Timestamp::from_second(now.as_second()).unwrap_or(now).to_string()
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands it over so")]

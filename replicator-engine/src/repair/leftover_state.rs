@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use crate::Difference;
+use crate::comparison::Difference;
+use crate::error::WRONG_REPLICA;
 
 /// How a leftover was recognized as made by this tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,34 +80,30 @@ impl LeftoverState {
         match self {
             Self::Mendable | Self::Gone | Self::Foreign => None,
             Self::Saving => Some(
-                "a Glance that lives notices that nobody sends any more, within its \
-                 client_socket_timeout (900 s), and sets the record back: repair again then; if it \
-                 stays, that Glance was killed too, and no request but DELETE moves the record, \
-                 which uses up the id: have its administrator set the status of this one image from \
-                 saving to queued in Glance's database, and repair again",
+                "repair again after the target's client_socket_timeout (900 s): a running Glance \
+                 then notices that no data comes, and resets the record; a record that stays was \
+                 left by a Glance that was killed: have its administrator set the status of this \
+                 one image from saving to queued in Glance's database, then repair again (no \
+                 request but DELETE moves the record, and DELETE uses up the id)",
             ),
             Self::Importing => Some(
-                "the import goes on without us: repair again when it has ended; a Glance that was \
-                 killed meanwhile gives up its claim after 60 minutes",
+                "repair again when the import has ended; a Glance that was killed meanwhile gives \
+                 up its claim after 60 minutes",
             ),
             Self::Killed => {
-                Some("no request moves it: its administrator can, in Glance's database")
+                Some("have the target's administrator correct the status in Glance's database")
             }
             Self::SourceGone => Some(
-                "nothing can complete it; if nobody else needs the id, delete the record, which \
-                 uses the id up",
+                "delete the record if no other image needs the id: nothing can complete the \
+                 record, and deleting it uses up the id",
             ),
-            Self::Content(_) => Some(
-                "an active image takes no second upload: examine the target's storage, delete the \
-                 replica there, have its id purged (glance-manage db purge_images_table), and run \
-                 again",
-            ),
+            Self::Content(_) => Some(WRONG_REPLICA),
             Self::Unreadable(_) => {
-                Some("have the server's administrator correct the record, and repair again")
+                Some("have the server's administrator correct the record, then repair again")
             }
             Self::NotOurs => Some(
-                "it is left alone; if it is to be the replica, livecopy or sync completes one that \
-                 is queued",
+                "run livecopy or sync to complete the record, if it is queued and is to be the \
+                 replica; repair leaves it alone",
             ),
         }
     }
@@ -115,20 +112,23 @@ impl LeftoverState {
 impl fmt::Display for LeftoverState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Mendable => f.write_str("a run completes it from the source"),
-            Self::Gone => f.write_str("there is no record: it was not made, or it was deleted"),
-            Self::Foreign => f.write_str("another record has the id now, which is not ours"),
-            Self::Saving => f.write_str("the target waits for data that nobody sends any more"),
-            Self::Importing => f.write_str("the target is getting its data by itself"),
-            Self::Killed => f.write_str("the target gave it up for good"),
-            Self::SourceGone => f.write_str("the source does not hold the image any more"),
+            Self::Mendable => f.write_str("a run completes the record from the source"),
+            Self::Gone => f.write_str("the record does not exist: it was not made, or was deleted"),
+            Self::Foreign => f.write_str("the id belongs to a record that this tool did not make"),
+            Self::Saving => f.write_str("the target waits for data, but the upload has ended"),
+            Self::Importing => f.write_str("the target is importing the data"),
+            Self::Killed => f.write_str("the target has given up the record"),
+            Self::SourceGone => f.write_str("the source no longer holds the image"),
             Self::Content(difference) => write!(
                 f,
-                "it holds other data, and is out of sight: {} is {} there and {} at the source",
+                "the replica holds different data and is hidden: {} is {} at the target and {} at \
+                 the source",
                 difference.field, difference.target, difference.source
             ),
-            Self::NotOurs => f.write_str("neither the journal nor a stamp says that it is ours"),
-            Self::Unreadable(reason) => write!(f, "its record can't be read: {reason}"),
+            Self::NotOurs => f.write_str(
+                "neither the journal nor a provenance property names this tool as the maker",
+            ),
+            Self::Unreadable(reason) => write!(f, "the record cannot be read: {reason}"),
         }
     }
 }

@@ -10,10 +10,10 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{Outcome, Policy, Replication};
+use glance_core::Body;
 use glance_core::image::{Attributes, Status};
 use glance_core::store::ImageStore;
 use glance_core::store::memory::MemoryStore;
-use glance_core::{Body, StoreError};
 
 fn id(number: u8) -> ImageId {
     format!("00000000-0000-4000-8000-0000000000{number:02}").parse().unwrap()
@@ -70,12 +70,12 @@ async fn killed(path: &Path) -> Run {
     }
     journal.note(Phase::Created, &image(2), &record(2)).await;
     journal.announce(Phase::Uploading, &image(2), &record(2)).await.unwrap();
-    journal.close(&image(3), &Ok(Done::Copied)).await;
+    journal.close(&image(3), Phase::Done, None, None).await;
     run
 }
 
 #[tokio::test]
-async fn a_killed_run_is_told_with_what_it_had_under_way() {
+async fn a_killed_run_is_listed_with_its_images_in_progress() {
     let (_directory, path) = place();
     let run = killed(&path).await;
     let recorded = read(&path);
@@ -90,7 +90,7 @@ async fn a_killed_run_is_told_with_what_it_had_under_way() {
 }
 
 #[tokio::test]
-async fn file_and_directory_are_their_user_s_alone() {
+async fn file_and_directory_are_private_to_their_user() {
     let (_directory, path) = place();
     killed(&path).await;
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
@@ -106,7 +106,7 @@ async fn file_and_directory_are_their_user_s_alone() {
 /// A kill or a crash may cut off the last lines anywhere: the lines before can be read, and the
 /// next line is not joined to the incomplete one.
 #[tokio::test]
-async fn a_file_cut_anywhere_can_be_read_and_gone_on_with() {
+async fn a_file_truncated_anywhere_can_be_read_and_continued() {
     let (_directory, path) = place();
     killed(&path).await;
     let whole = fs::read(&path).unwrap();
@@ -132,7 +132,7 @@ async fn a_file_cut_anywhere_can_be_read_and_gone_on_with() {
 }
 
 #[tokio::test]
-async fn what_later_releases_add_is_passed_over_and_damage_too() {
+async fn additions_of_later_releases_and_damage_are_ignored() {
     let (_directory, path) = place();
     killed(&path).await;
     let text = fs::read_to_string(&path).unwrap();
@@ -183,9 +183,8 @@ async fn the_file_does_not_grow_from_run_to_run() {
     let last = run(&["livecopy", "a", "b"]);
     let file = open(&path);
     let journal = file.begin(last.clone()).await.unwrap();
-    journal.close(&image(1), &Ok(Done::InPlace)).await;
-    let burned = StoreError::new(glance_core::store::StoreErrorKind::IdTaken, &"b", "", "");
-    journal.close(&image(2), &Err(CopyError::IdUnavailable(burned))).await;
+    journal.close(&image(1), Phase::Done, None, None).await;
+    journal.close(&image(2), Phase::Dropped, None, None).await;
     file.end(&last.run, 0, true).await.unwrap();
     let recorded = read(&path);
     assert!(recorded.leftovers.is_empty());
@@ -193,7 +192,7 @@ async fn the_file_does_not_grow_from_run_to_run() {
 }
 
 #[tokio::test]
-async fn a_run_that_broke_off_is_unfinished() {
+async fn an_aborted_run_is_unfinished() {
     let (_directory, path) = place();
     let run = run(&["livecopy", "a", "b"]);
     let file = open(&path);
@@ -205,7 +204,7 @@ async fn a_run_that_broke_off_is_unfinished() {
 }
 
 #[tokio::test]
-async fn a_journal_that_cannot_be_written_keeps_things_from_being_begun_and_what_was_is_known() {
+async fn with_an_unwritable_journal_no_image_is_started_and_earlier_entries_stay() {
     let (directory, path) = place();
     let file = open(&path);
     let elsewhere = directory.path().join("elsewhere");
@@ -226,7 +225,7 @@ async fn a_journal_that_cannot_be_written_keeps_things_from_being_begun_and_what
 }
 
 #[tokio::test]
-async fn two_processes_do_not_have_the_same_journal() {
+async fn two_processes_cannot_use_the_same_journal() {
     let (_directory, path) = place();
     let file = open(&path);
     let error = JournalFile::open(path.clone(), "https://a", "https://b").unwrap_err();
@@ -241,7 +240,7 @@ async fn two_processes_do_not_have_the_same_journal() {
 
 /// The lines that one run writes; all of them are on disk before it ends.
 #[tokio::test]
-async fn what_is_in_place_is_not_written_about() {
+async fn an_image_in_place_is_not_recorded() {
     let (_directory, path) = place();
     let (a, b) = (Arc::new(MemoryStore::new("a")), Arc::new(MemoryStore::new("b")));
     for number in 1..=20 {

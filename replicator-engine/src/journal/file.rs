@@ -7,13 +7,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sha2::{Digest, Sha256};
 
+use glance_core::clock::now;
 use glance_core::digest::hex;
 use glance_core::dir::{self, Dir};
 use glance_core::file_lock::Lock;
 use glance_core::image::ImageId;
 
 use super::{Journal, JournalEntry, JournalError};
-use crate::recovery::journal::entries::{Ended, JournalContents, Line, Run, now};
+use crate::journal::entries::{Ended, JournalContents, Line, Run};
 
 /// The journal of the runs from one store to another. While the value lives, no other process can
 /// write to it. Clones share it.

@@ -57,9 +57,9 @@ impl fmt::Display for CancelReason {
         f.write_str(match self {
             Self::Interrupted => "stopped by SIGINT",
             Self::Terminated => "stopped by SIGTERM",
-            Self::OutOfTime => "the time of the run was up",
+            Self::OutOfTime => "the time limit of the run was reached",
             Self::Unwritten => "the journal can't be written",
-            Self::OutOfBytes => "the next image would have exceeded what the run may copy",
+            Self::OutOfBytes => "the next image would exceed the byte limit of the run",
         })
     }
 }
@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_leaves_more_undone_counts_and_of_equals_the_first() {
+    async fn the_stronger_mode_counts_and_of_equal_ones_the_first() {
         let stop = CancelToken::default();
         assert_eq!((stop.level(), stop.why()), (None, None));
         stop.clone().stop(CancelMode::Drain, CancelReason::OutOfBytes);
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_upload_is_broken_off_as_long_as_data_is_to_come() {
+    async fn an_upload_is_aborted_only_while_data_remains() {
         assert_eq!(sent(body(&["ab", "c"], Some(3)), 1).await, None);
         assert_eq!(sent(body(&["ab", "c"], Some(3)), 2).await, Some("stored"));
         // Without a size, only the end of the body counts.

@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stamp_does_not_show_the_address_and_is_the_same_for_every_way_to_write_it() {
+    fn a_source_mark_hides_the_address_and_ignores_its_spelling() {
         let one = Source::new("https://glance.example:9292");
         assert_eq!(one.as_str().len(), "sha256:".len() + 64);
         assert!(!one.as_str().contains("glance.example"));

@@ -1,0 +1,85 @@
+//! Publishes a proven image, or quarantines a replica with wrong data.
+
+use glance_core::image::{Attributes, Image, Status, Visibility};
+use glance_core::store::{Activation, StoreErrorKind};
+
+use super::ImageCopy;
+use crate::comparison::{Difference, is_provable};
+use crate::error::CopyError;
+use crate::journal::Phase;
+
+impl ImageCopy<'_> {
+    /// Updates the record of an image whose data is in place. If the records do not prove the data
+    /// and the update would make it visible to more users, the data is read and verified first.
+    pub(super) async fn reconcile(&self, replica: &Image) -> Result<(), CopyError> {
+        let replication = self.replication;
+        let wanted = replication.policy.mapping.onto(&self.goal.wanted, &replica.attributes);
+        if !is_provable(self.image, replica) && shows_more(self.image, &wanted, replica) {
+            replication.prove(self.image, replica).await?;
+        }
+        self.finish(replica).await
+    }
+
+    /// Publishes a proven image, and copies it to all stores where it should be.
+    pub(super) async fn finish(&self, replica: &Image) -> Result<(), CopyError> {
+        // Glance copies only active images between stores.
+        if self.image.status == Status::Deactivated {
+            let spread = self.copy_to_more_stores(replica).await;
+            self.publish(replica).await?;
+            return spread;
+        }
+        self.publish(replica).await?;
+        self.copy_to_more_stores(replica).await
+    }
+
+    /// Sets activation, attributes and members to the wanted values, in an order that never shows
+    /// the image to users who may not see it. Protection is set last, so a protected image is
+    /// complete.
+    pub(super) async fn publish(&self, replica: &Image) -> Result<(), CopyError> {
+        let (image, target) = (self.image, &self.replication.target);
+        if image.status != replica.status && image.status.has_data() {
+            let activation = match image.status {
+                Status::Deactivated => Activation::Deactivated,
+                _ => Activation::Active,
+            };
+            target.set_activation(&replica.id, activation).await.map_err(CopyError::Target)?;
+        }
+        let mapping = &self.replication.policy.mapping;
+        let wanted = mapping.onto(&self.goal.wanted, &replica.attributes);
+        let before = Attributes { protected: replica.attributes.protected, ..wanted.clone() };
+        let published = target.update(replica, &before).await.map_err(CopyError::Target)?;
+        if let Some(members) = &self.goal.members {
+            target.set_members(&replica.id, members).await.map_err(CopyError::Target)?;
+        }
+        target.update(&published, &wanted).await.map(drop).map_err(CopyError::Target)
+    }
+
+    /// Hides and deactivates a replica that holds wrong data. It was not visible to users before.
+    pub(super) async fn quarantine(&self, stored: &Image, difference: Difference) -> CopyError {
+        let target = &self.replication.target;
+        let journal = &self.replication.policy.journal;
+        journal.note(Phase::Quarantined, self.image, stored).await;
+        let private = Attributes { visibility: Visibility::Private, ..stored.attributes.clone() };
+        let hidden = match target.update(stored, &private).await {
+            Ok(_) => "private".to_owned(),
+            Err(error) => {
+                format!("shared with no project, since making it private failed ({error})")
+            }
+        };
+        let quarantine = match target.set_activation(&stored.id, Activation::Deactivated).await {
+            Ok(()) => format!("the replica is quarantined, {hidden} and deactivated"),
+            Err(error) if error.kind == StoreErrorKind::Forbidden => {
+                format!("the replica is {hidden}, but these credentials cannot deactivate it")
+            }
+            Err(error) => format!("the replica is {hidden}, but deactivating it failed ({error})"),
+        };
+        CopyError::TargetCorrupted { target_store: target.to_string(), difference, quarantine }
+    }
+}
+
+/// Whether the update to `wanted` would make the replica usable by more users.
+fn shows_more(image: &Image, wanted: &Attributes, replica: &Image) -> bool {
+    let private = Visibility::Private;
+    let reactivated = image.status == Status::Active && replica.status != Status::Active;
+    reactivated || (replica.attributes.visibility == private && wanted.visibility != private)
+}

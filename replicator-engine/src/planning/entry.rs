@@ -1,0 +1,225 @@
+//! The plan for one image: state, differences and step.
+
+use std::fmt;
+
+use serde_json::{Value, json};
+
+use glance_core::image::{Image, Member};
+
+use crate::comparison::Difference;
+use crate::error::CopyError;
+use crate::loss::Loss;
+use crate::mapping::Wanted;
+
+/// State of a replica compared with its image. `Display` writes the word used in reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum State {
+    /// Replica and image are equal.
+    Same,
+    /// The target has no replica.
+    Missing,
+    /// Attributes or properties differ.
+    Metadata,
+    /// Only the members differ.
+    Members,
+    /// The image is deactivated, hidden or protected on one side only.
+    Status,
+    /// The data differs. An update can't repair this: the data of an image id never changes.
+    Content,
+    /// Only the target holds the image.
+    Extra,
+    /// The target's record has no data yet.
+    Partial,
+    /// Nothing differs, but the records have no common digest that proves the data.
+    Unverifiable,
+    /// The image is deliberately not replicated.
+    Skipped,
+    /// The image can't be replicated.
+    Blocked,
+}
+
+impl State {
+    /// All states, in the order used by reports.
+    pub const ALL: [Self; 11] = [
+        Self::Same,
+        Self::Missing,
+        Self::Metadata,
+        Self::Members,
+        Self::Status,
+        Self::Content,
+        Self::Extra,
+        Self::Partial,
+        Self::Unverifiable,
+        Self::Skipped,
+        Self::Blocked,
+    ];
+
+    /// The word used in reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Same => "same",
+            Self::Missing => "missing",
+            Self::Metadata => "metadata",
+            Self::Members => "members",
+            Self::Status => "status",
+            Self::Content => "content",
+            Self::Extra => "extra",
+            Self::Partial => "partial",
+            Self::Unverifiable => "unverifiable",
+            Self::Skipped => "skipped",
+            Self::Blocked => "blocked",
+        }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// One image in both stores, and the step planned for it.
+#[derive(Debug)]
+pub struct Entry {
+    /// The image at the source, or the target's image if the source has none.
+    pub image: Image,
+    /// The replica at the target.
+    pub replica: Option<Image>,
+    /// State of the replica.
+    pub state: State,
+    /// All differences that replication would resolve.
+    pub differences: Vec<Difference>,
+    /// The reason for the state, where the state alone does not explain it.
+    pub reason: Option<String>,
+    /// Notes on what was translated for the target.
+    pub notes: Vec<String>,
+    /// Parts that could not be translated and therefore differ at the target.
+    pub losses: Vec<Loss>,
+    pub(crate) step: Step,
+}
+
+/// The planned step for one image.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// Make a record and copy the data.
+    Copy(Goal),
+    /// Make a record without data.
+    Record(Goal),
+    /// Copy the data into the existing record.
+    Complete(Goal),
+    /// Update record, members and activation where they differ.
+    Reconcile(Goal),
+    /// Remove (hide, deactivate or delete) an image that only the target holds.
+    Remove,
+    /// Do nothing.
+    Nothing,
+    /// Report this error.
+    Fail(CopyError),
+}
+
+/// The wanted state of a replica.
+#[derive(Debug, Clone)]
+pub(crate) struct Goal {
+    pub(crate) wanted: Wanted,
+    /// The wanted members. `None` if the image is not shared, or the source does not show its
+    /// members.
+    pub(crate) members: Option<Vec<Member>>,
+}
+
+impl Goal {
+    /// The goal for a newly made record. An empty member list becomes `None`, since the record has
+    /// no members to remove.
+    pub(crate) fn of_new(&self) -> Self {
+        let members = self.members.clone().filter(|members| !members.is_empty());
+        Self { members, ..self.clone() }
+    }
+}
+
+impl Entry {
+    pub(crate) fn new(image: Image, replica: Option<Image>, state: State, step: Step) -> Self {
+        Self {
+            image,
+            replica,
+            state,
+            differences: Vec::new(),
+            reason: None,
+            notes: Vec::new(),
+            losses: Vec::new(),
+            step,
+        }
+    }
+
+    pub(crate) fn because(mut self, reason: impl Into<String>) -> Self {
+        self.reason = Some(reason.into());
+        self
+    }
+
+    pub(crate) fn failed(image: Image, replica: Option<Image>, error: CopyError) -> Self {
+        let reason = error.chain();
+        Self::new(image, replica, State::Blocked, Step::Fail(error)).because(reason)
+    }
+
+    /// The action of a run, in one word: `copy`, `record`, `complete`, `update`, `remove`, or
+    /// `nothing`.
+    pub fn action(&self) -> &'static str {
+        match self.step {
+            Step::Copy(_) => "copy",
+            Step::Record(_) => "record",
+            Step::Complete(_) => "complete",
+            Step::Reconcile(_) if !self.differences.is_empty() => "update",
+            Step::Reconcile(_) | Step::Nothing | Step::Fail(_) => "nothing",
+            Step::Remove => "remove",
+        }
+    }
+
+    /// The entry as stored in a saved plan: the decision, and the fields it was based on.
+    pub fn to_json(&self) -> Value {
+        let differences: Vec<Value> = self.differences.iter().map(Difference::to_json).collect();
+        json!({
+            "id": self.image.id.as_str(),
+            "name": self.image.attributes.name,
+            "state": self.state.as_str(),
+            "action": self.action(),
+            "reason": self.reason,
+            "notes": self.notes,
+            "losses": self.losses.iter().map(Loss::to_json).collect::<Vec<_>>(),
+            "differences": differences,
+            "image": basis(&self.image),
+            "replica": self.replica.as_ref().map(basis),
+        })
+    }
+
+    /// The error, if the image can't be replicated.
+    pub fn error(&self) -> Option<&CopyError> {
+        match &self.step {
+            Step::Fail(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// Whether the step fills a replica: a copy, a new record, or a completion.
+    pub(crate) fn begins(&self) -> bool {
+        matches!(self.step, Step::Copy(_) | Step::Record(_) | Step::Complete(_))
+    }
+
+    /// Whether the step copies data.
+    pub(crate) fn moves_data(&self) -> bool {
+        matches!(self.step, Step::Copy(_) | Step::Complete(_))
+    }
+
+    /// Number of data bytes that a run would copy, according to the size in the source's record.
+    pub fn outstanding(&self) -> u64 {
+        match self.moves_data() {
+            true => self.image.size.unwrap_or(0),
+            false => 0,
+        }
+    }
+}
+
+/// The fields that change whenever an image changes, apart from its members.
+fn basis(image: &Image) -> Value {
+    json!({
+        "id": image.id.as_str(), "status": image.status.as_str(), "updated_at": image.updated_at,
+        "size": image.size, "os_hash_value": image.os_hash_value, "checksum": image.checksum,
+    })
+}
