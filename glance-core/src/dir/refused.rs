@@ -47,17 +47,17 @@ impl Refused {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::NotAFile(_) | Self::NotADirectory(_) => {
-                "find out who put it there, and remove it"
+                "find out which user created it, and remove it"
             }
-            Self::TooLong { .. } => "it is damaged, or was not written by this tool",
-            Self::SeveralNames => "replace it by a copy of its own",
+            Self::TooLong { .. } => "remove the file: it is damaged, or another program wrote it",
+            Self::SeveralNames => "replace the file with a copy that has one name",
         }
     }
 }
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "it {}", self.predicate())
+        write!(f, "the file {}", self.predicate())
     }
 }
 

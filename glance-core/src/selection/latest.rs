@@ -65,7 +65,8 @@ impl FromStr for Latest {
         let (key, count) = match text.rsplit_once('=').filter(|_| !is_regex_only) {
             None => (text, NonZeroUsize::MIN),
             Some((key, count)) => {
-                let wrong = |_| InvalidCondition::new(format!("{count:?} is no number from 1 on"));
+                let wrong =
+                    |_| InvalidCondition::new(format!("{count:?} is not a number of at least 1"));
                 (key, count.parse().map_err(wrong)?)
             }
         };

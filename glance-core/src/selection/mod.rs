@@ -190,7 +190,7 @@ impl FromStr for Rule {
             Some(("+", rest)) => (true, rest),
             Some(("-", rest)) => (false, rest),
             _ => {
-                return Err(InvalidCondition::new(format!("{text:?} begins with neither + nor -")));
+                return Err(InvalidCondition::new(format!("{text:?} does not begin with + or -")));
             }
         };
         let condition = match rest.trim() {

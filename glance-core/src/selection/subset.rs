@@ -53,7 +53,7 @@ impl FromStr for Subset {
 
 impl fmt::Display for InvalidSubset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} is no subset: write it as all, 2/5, 10% or 5G", self.0)
+        write!(f, "{:?} is not a subset; write all, 2/5, 10% or 5G", self.0)
     }
 }
 

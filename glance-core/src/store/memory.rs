@@ -86,11 +86,11 @@ impl MemoryStore {
         }
         let received = whole.len() as u64;
         if let Some(promised) = promised.filter(|promised| *promised != received) {
-            return Err(failed("the data has another length than it promised")
-                .caused_by(format!("{received} of {promised} bytes came")));
+            return Err(failed("the data does not have the announced length")
+                .caused_by(format!("received {received} of {promised} bytes")));
         }
         let digests = hashing.finish().await.map_err(|error| {
-            self.error(StoreErrorKind::Server, UPLOAD, id, "hashing was ended").caused_by(error)
+            self.error(StoreErrorKind::Server, UPLOAD, id, "hashing was stopped").caused_by(error)
         })?;
         Ok((whole.into(), digests))
     }
@@ -117,7 +117,7 @@ impl ImageStore for MemoryStore {
             }
             let part = slice(&stored.data, range).ok_or_else(|| {
                 let (offset, size) = (range.offset, stored.data.len());
-                let reason = format!("byte {offset} is past the end: there are {size} bytes");
+                let reason = format!("byte {offset} is past the end of the data ({size} bytes)");
                 (StoreErrorKind::Range, reason)
             })?;
             Ok(chunked(part))

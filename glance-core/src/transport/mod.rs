@@ -70,9 +70,9 @@ impl ClientCertificate {
     pub fn hint(self) -> &'static str {
         match self {
             Self::Missing => {
-                "the server asked for a client certificate: name one with --cert FILE and --key FILE"
+                "pass a client certificate with --cert FILE and --key FILE: the server asked for one"
             }
-            Self::Shown => "is the client certificate one that this server takes?",
+            Self::Shown => "use a client certificate that this server accepts",
         }
     }
 }
@@ -124,11 +124,11 @@ impl TransportErrorKind {
 impl fmt::Display for TransportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = match self.kind {
-            TransportErrorKind::Body => "the data for",
+            TransportErrorKind::Body => "cannot send data to",
             TransportErrorKind::Connect | TransportErrorKind::Refused => "cannot connect to",
-            TransportErrorKind::Interrupted => "the connection broke with",
-            TransportErrorKind::Protocol => "no HTTP with",
-            TransportErrorKind::Timeout => "no answer from",
+            TransportErrorKind::Interrupted => "lost the connection to",
+            TransportErrorKind::Protocol => "invalid HTTP response from",
+            TransportErrorKind::Timeout => "no response from",
             TransportErrorKind::Tls => "cannot trust",
         };
         write!(f, "{what} {}: {}", self.endpoint, self.reason)

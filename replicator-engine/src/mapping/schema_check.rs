@@ -259,7 +259,7 @@ mod tests {
         refused(
             &site,
             &vdi,
-            "the target refuses its disk_format: \"vdi\" is none of raw, qcow2",
+            "the target refuses its disk_format: \"vdi\" is not one of raw, qcow2",
             "have the target's administrator allow it (`disk_formats` in glance-api.conf), or \
              convert the image at the source",
         );
@@ -267,7 +267,7 @@ mod tests {
             &site,
             &properties(&[("cores", "4")]),
             "it has no team, which the target requires of every image; the target refuses its \
-             property cores: \"4\" is no integer",
+             property cores: \"4\" is not a valid integer",
             "give it one by --property set=team=VALUE",
         );
         let strict = fit(&json!({"additionalProperties": false}));

@@ -68,7 +68,7 @@ impl Cloud {
         for (kind, reason) in [
             ("expired", "expired"),
             ("wronghost", "name"),
-            ("selfsigned", "signed by itself"),
+            ("selfsigned", "self-signed"),
             ("nochain", "intermediate"),
         ] {
             let url = self.endpoints["bad"][kind].as_str().unwrap();

@@ -115,8 +115,8 @@ impl Checks {
         if namesake.no_authority() == Some(authority::BAD_BASICS) {
             return Fault::Unfit(namesake.der().to_vec(), authority::BAD_BASICS.to_owned());
         }
-        let why = namesake.no_authority().unwrap_or("does not verify it; has the CA a new key?");
-        Fault::NotThatIssuer(format!("{place} has a certificate of that name, which {why}"))
+        let why = namesake.no_authority().unwrap_or("did not sign it; the CA may have a new key");
+        Fault::NotThatIssuer(format!("the certificate with this name in {place} {why}"))
     }
 
     /// Checks a certificate that is itself trusted. The list's signer does not matter here, because

@@ -18,7 +18,7 @@ async fn lists() {
     let (clean, listing) = (root.list(&[]), root.list(&[7]));
     let no = |name, words: &[&str]| refused(name, &direct, &[&root.pem], words);
     let not_covered = &["no revocation list", "CN=the server", "CN=the root"][..];
-    let revoked = &["its certificate (CN=the server", "CN=the root", "revoked"][..];
+    let revoked = &["the server's certificate (CN=the server", "CN=the root", "revoked"][..];
     check(vec![
         accepted("crl_clean", &direct, &[&root.pem]).with_lists(&[&clean]),
         accepted("crl_others_revoked", &direct, &[&root.pem]).with_lists(&[&root.list(&[1, 2])]),
@@ -70,7 +70,7 @@ async fn pins() {
     let root = Authority::root("the root");
     let (server, other) = (root.issue(&[HOST], PLAIN), root.issue(&[HOST], PLAIN));
     let own = self_signed(&[HOST], PLAIN);
-    let not_pinned = &["its key is none of those pinned", "sha256//"][..];
+    let not_pinned = &["the server's key does not match any given pin", "sha256//"][..];
     check(vec![
         accepted("pin_right", &server, &[&root.pem]).pinning(&server.pem),
         accepted("pin_one_of_two", &server, &[&root.pem])
@@ -78,7 +78,7 @@ async fn pins() {
         refused("pin_wrong", &server, &[&root.pem], not_pinned).pinning(&other.pem),
         refused("pin_of_the_root", &server, &[&root.pem], not_pinned).pinning(&root.pem),
         refused("pin_wrong_listed", &own, &[&own.pem], not_pinned).pinning(&other.pem),
-        refused("pin_is_no_trust", &own, &[&root.pem], &["signed by itself"]).pinning(&own.pem),
+        refused("pin_is_no_trust", &own, &[&root.pem], &["self-signed"]).pinning(&own.pem),
     ])
     .await;
 }
