@@ -200,7 +200,7 @@ async fn what_cannot_be_meant_is_a_usage_error() {
         ("--id", "x", "is not an image id"),
         ("--name", "[a", "at character 1"),
         ("--name-regex", "(", "unclosed group"),
-        ("--where", "owner=x", "there is project for it"),
+        ("--where", "owner=x", "use project"),
         ("--visibility", "open", "public, community, shared and private"),
         ("--status", "ok", "use one of active"),
         ("--min-size", "1X", "use the letters k, M, G and T"),

@@ -39,7 +39,7 @@ fn a_secret_in_place_of_its_file_is_not_shown() {
         ("cacert", "one\nhush-hush-hush", "several lines"),
     ] {
         block(key, text);
-        let said = format!("`{key}` holds {held}; it takes the path of a file");
+        let said = format!("`{key}` contains {held} instead of the path of a file");
         for (line, exit) in [(&["size", "a"][..], 2), (&["doctor", "a"], 2), (&["clouds"], 0)] {
             let run = replicator_with(line, &file).exits(exit);
             run.says_none_of(["hush-hush", "-----BEGIN"]);

@@ -117,7 +117,7 @@ fn bundles_that_can_not_be_used() {
     };
     says("", &["no certificate"]);
     says("<html>404</html>", &["no certificate"]);
-    says(&key, &["no certificate in it, only PRIVATE KEY"]);
+    says(&key, &["no certificate found, only PRIVATE KEY"]);
     says(
         &format!("{ca}{}", ca.replacen("MII", "M!I", 1)),
         &[&format!("line {}", lines + 2), "not base64"],
@@ -159,7 +159,7 @@ fn the_tool_refuses_them_at_its_start() {
     case.tool.write("broken", &broken);
     for stack in STACKS {
         for (file, words) in [
-            ("empty", "no certificate in it"),
+            ("empty", "no certificate found"),
             ("key", "only PRIVATE KEY"),
             ("broken", "line 2: this is not base64"),
             ("absent", "cannot read"),
@@ -214,7 +214,7 @@ fn revocation_lists_that_can_not_be_used() {
     let pem = |list: rcgen::CertificateRevocationListParams| {
         list.signed_by(&case.ca.issuer).unwrap().pem().unwrap()
     };
-    says("expired", &pem(expired), &["line 1", "expired on 2002-02-03", "new one"]);
+    says("expired", &pem(expired), &["line 1", "expired on 2002-02-03", "new list"]);
     says("early", &pem(early), &["is not valid before 2190-01-02", "clock"]);
     says("partial", &pem(partial), &["covers only some certificates", "full list"]);
     says("bundle", &case.ca.pem, &["no revocation list (X509 CRL)"]);

@@ -38,7 +38,7 @@ fn bare(name: &'static str, disk: &'static str, data: Vec<u8>, verdict: Verdict)
 
 fn mislabelled() -> Vec<Case> {
     let none = Refused("in no format");
-    let two = Refused("at once");
+    let two = Refused("several formats");
     let gpt = || partitioned(noise(KIB), &[partition(0, PROTECTIVE)]);
     vec![
         bare("noise as qcow2", "qcow2", noise(70 * KIB), none),
@@ -98,7 +98,7 @@ fn unsafe_qcow2() -> Vec<Case> {
             "a backing file out of sight",
             "qcow2",
             with(qcow2(2), 8, &[0xff; 12]),
-            Refused("the backing file out of sight"),
+            Refused("the backing file (unreadable name)"),
         ),
         bare("a data file", "qcow2", qcow2_with_features(4), Refused("with a data file")),
         bare(
@@ -128,7 +128,7 @@ fn unsafe_vmdk() -> Vec<Case> {
     let footerless = |at: usize| with(stream_optimized(64 * KIB), footer + at, &[9]);
     let vmdk_of = |name, text: &str, verdict| bare(name, "vmdk", vmdk(text), verdict);
     vec![
-        vmdk_of("extents in other files", &flat, Refused("of the kind \"monolithicflat\"")),
+        vmdk_of("extents in other files", &flat, Refused("of type \"monolithicflat\"")),
         vmdk_of(
             "an extent by its path",
             &elsewhere,
@@ -140,14 +140,14 @@ fn unsafe_vmdk() -> Vec<Case> {
             vmdk(&elsewhere),
             Refused("in another file"),
         ),
-        vmdk_of("no extents", &SPARSE.replace("RW", "#"), Refused("names no data")),
+        vmdk_of("no extents", &SPARSE.replace("RW", "#"), Refused("lists no data")),
         vmdk_of("a line that nobody knows", &SPARSE.replace("RW", "WR"), Refused("has the line")),
         vmdk_of("no descriptor", "", unreadable),
         vmdk_of("no createType", &SPARSE.replace("createType", "kind"), unreadable),
         vmdk_of(
             "a createType without end",
             &SPARSE.replace("Sparse\"", "Sparse"),
-            Refused("of the kind"),
+            Refused("of type"),
         ),
         vmdk_of("an endless createType", &SPARSE.replace("Sparse", &"x".repeat(64)), unreadable),
         vmdk_of("a descriptor in UTF-8", &SPARSE.replace("Disk", "Größe"), unreadable),

@@ -102,8 +102,8 @@ async fn ber() {
             &[&leaf.1],
             &["the server's certificate (CN=the server", not_der],
         ),
-        refused("inter_ber", &middle.0, &[&middle.1], &["authority CN=the middle", not_der]),
-        refused("root_ber", &root.0, &[&root.1], &["authority CN=the root", not_der]),
+        refused("inter_ber", &middle.0, &[&middle.1], &["CA certificate CN=the middle", not_der]),
+        refused("root_ber", &root.0, &[&root.1], &["CA certificate CN=the root", not_der]),
     ])
     .await;
 }
@@ -147,8 +147,8 @@ fn everywhere(
 ) -> Vec<Row> {
     let who = [
         "the server's certificate (CN=the server",
-        "authority CN=the middle",
-        "authority CN=the root",
+        "CA certificate CN=the middle",
+        "CA certificate CN=the root",
     ];
     let all = names.into_iter().zip(who).zip(servers(tweak));
     all.map(|((name, who), (server, root))| refused(name, &server, &[&root], &words(who))).collect()

@@ -29,7 +29,7 @@ async fn lists() {
         accepted("crl_forged_beside", &direct, &[&root.pem])
             .with_lists(&[&forger.list(&[7]), &clean]),
         accepted("crl_chain_clean", &whole, &[&root.pem]).with_lists(&[&clean, &middle.list(&[])]),
-        refused("crl_inter_revoked", &whole, &[&root.pem], &["authority CN=the middle", "revoked"])
+        refused("crl_inter_revoked", &whole, &[&root.pem], &["CA certificate CN=the middle", "revoked"])
             .with_lists(&[&root.list(&[9]), &middle.list(&[])]),
         refused("crl_inter_not_covered", &whole, &[&root.pem], &["CN=the middle", "CN=the root"])
             .with_lists(&[&middle.list(&[])]),
