@@ -84,15 +84,11 @@ impl Sample {
         store: &dyn ImageStore,
     ) -> Self {
         let by = RandomState::new();
+        let mut sizes = Vec::new();
         match subset {
-            Subset::All => Self(Choice::All),
-            Subset::Part { number, of } => Self(Choice::Part { number, of }),
-            Subset::Percent(percent) => {
-                let ranks = ids.map(|id| by.hash_one(id)).collect();
-                Self::share(by, ranks, percent)
-            }
-            Subset::Bytes(bytes) => {
-                let mut sizes = Vec::new();
+            Subset::All | Subset::Part { .. } => {}
+            Subset::Percent(_) => sizes.extend(ids.map(|id| (by.hash_one(id), 0))),
+            Subset::Bytes(_) => {
                 for id in ids {
                     // An image whose record cannot be read is reported elsewhere.
                     let Ok(image) = store.get(&id).await else { continue };
@@ -100,9 +96,9 @@ impl Sample {
                         sizes.push((by.hash_one(&id), image.size.unwrap_or(0)));
                     }
                 }
-                Self::filling(by, sizes, bytes)
             }
         }
+        Self::chosen(subset, by, sizes)
     }
 
     /// Chooses among the images that `selection` admits and that have data. Lists the store only if
@@ -115,11 +111,11 @@ impl Sample {
         store: &dyn ImageStore,
         selection: &Selection,
     ) -> Result<Self, StoreError> {
-        if let Subset::All | Subset::Part { .. } = subset {
-            return Ok(Self::of(subset, std::iter::empty(), store).await);
-        }
         let by = RandomState::new();
         let mut sizes = Vec::new();
+        if let Subset::All | Subset::Part { .. } = subset {
+            return Ok(Self::chosen(subset, by, sizes));
+        }
         let mut images = store.list(selection).await?;
         while let Some(item) = images.next().await {
             let image = match item {
@@ -133,13 +129,7 @@ impl Sample {
                 sizes.push((by.hash_one(&image.id), image.size.unwrap_or(0)));
             }
         }
-        Ok(match subset {
-            Subset::Bytes(bytes) => Self::filling(by, sizes, bytes),
-            Subset::Percent(percent) => {
-                Self::share(by, sizes.into_iter().map(|(rank, _)| rank).collect(), percent)
-            }
-            Subset::All | Subset::Part { .. } => Self(Choice::All),
-        })
+        Ok(Self::chosen(subset, by, sizes))
     }
 
     /// Whether the sample contains the image.
@@ -155,15 +145,18 @@ impl Sample {
         }
     }
 
-    fn share(by: RandomState, mut ranks: Vec<u64>, percent: f64) -> Self {
-        ranks.sort_unstable();
-        ranks.truncate(share(percent, ranks.len()));
-        Self(Choice::Random(by, ranks.into_iter().collect()))
-    }
-
-    fn filling(by: RandomState, mut sizes: Vec<(u64, u64)>, bytes: u64) -> Self {
+    /// `sizes` are the hashes by `by` and the sizes of the images to choose from.
+    fn chosen(subset: Subset, by: RandomState, mut sizes: Vec<(u64, u64)>) -> Self {
         sizes.sort_unstable();
-        Self(Choice::Random(by, within(&sizes, bytes)))
+        Self(match subset {
+            Subset::All => Choice::All,
+            Subset::Part { number, of } => Choice::Part { number, of },
+            Subset::Bytes(bytes) => Choice::Random(by, within(&sizes, bytes)),
+            Subset::Percent(percent) => {
+                let first = sizes.iter().take(share(percent, sizes.len()));
+                Choice::Random(by, first.map(|(rank, _)| *rank).collect())
+            }
+        })
     }
 }
 

@@ -1,18 +1,9 @@
 //! Amounts of bytes in human-readable form.
 
-use std::fmt;
-
 /// A text that is not an amount of bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
 pub struct InvalidByteCount(&'static str);
-
-impl fmt::Display for InvalidByteCount {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
-    }
-}
-
-impl std::error::Error for InvalidByteCount {}
 
 /// Parses an amount of bytes: digits, then optionally k, M, G or T (powers of 1024).
 ///

@@ -1,13 +1,13 @@
 //! Reasons for refusing a file.
 
-use std::fmt;
 use std::io::{self, ErrorKind};
 
 use rustix::fs::FileType;
 
 /// The reason why the tool does not touch a file or directory that has the name of one of its own.
 /// It is the inner error of an [`io::Error`] of the kind `InvalidData`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the file {}", self.predicate())]
 #[non_exhaustive]
 pub enum Refused {
     /// Not a regular file.
@@ -54,14 +54,6 @@ impl Refused {
         }
     }
 }
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the file {}", self.predicate())
-    }
-}
-
-impl std::error::Error for Refused {}
 
 impl From<Refused> for io::Error {
     fn from(refused: Refused) -> Self {

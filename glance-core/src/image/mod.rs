@@ -144,7 +144,8 @@ impl Status {
 }
 
 text_enum! {
-    /// The projects that can see an image.
+    /// The projects that can see an image. The default is this crate's own, not Glance's.
+    #[derive(Default)]
     Visibility {
         /// All projects, in their default listings.
         Public = "public",
@@ -153,6 +154,7 @@ text_enum! {
         /// The owner and the image's members. This is Glance's default.
         Shared = "shared",
         /// Only the owner.
+        #[default]
         Private = "private",
     }
 }
@@ -205,7 +207,7 @@ pub struct Member {
 }
 
 /// The attributes of an image that a client may write.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Attributes {
     /// Up to 255 characters; not unique; optional.
     pub name: Option<String>,
@@ -229,24 +231,6 @@ pub struct Attributes {
     pub tags: BTreeSet<String>,
     /// All other keys of the record.
     pub properties: BTreeMap<String, String>,
-}
-
-impl Default for Attributes {
-    fn default() -> Self {
-        Self {
-            name: None,
-            owner: Owner::Unsaid,
-            visibility: Visibility::Private,
-            protected: false,
-            os_hidden: false,
-            disk_format: None,
-            container_format: None,
-            min_disk: 0,
-            min_ram: 0,
-            tags: BTreeSet::new(),
-            properties: BTreeMap::new(),
-        }
-    }
 }
 
 /// An image's record as a store returns it.

@@ -128,7 +128,12 @@ impl ImageStore for MemoryStore {
         let mut state = self.state();
         let id = &image.id;
         if state.images.contains_key(id) || state.burned.contains(id) {
-            return Err(self.error(StoreErrorKind::IdTaken, CREATE, id, "the id is taken"));
+            return Err(self.error(
+                StoreErrorKind::IdTaken,
+                "create the record",
+                id,
+                "the id is taken",
+            ));
         }
         let mut image = Image::queued(id.clone(), image.attributes.clone());
         if image.attributes.owner == Owner::Unsaid {
@@ -291,6 +296,5 @@ impl fmt::Debug for MemoryStore {
 /// The size of a chunk in bytes.
 const CHUNK: usize = 256 * 1024;
 
-/// Names of operations that occur more than once.
-const CREATE: &str = "create the record";
+/// The name of the operation in several errors.
 const UPLOAD: &str = "store the data";

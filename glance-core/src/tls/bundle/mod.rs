@@ -15,6 +15,7 @@ use super::trust::warn_once;
 use crate::tls::files::forms::{self, Wanted};
 use crate::tls::files::pem::{self, Block, TlsFileError};
 use crate::tls::judge::flaws;
+use crate::tls::verdict::first_of;
 
 /// One certificate from a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,17 +129,11 @@ fn listed(passed_over: &[PathBuf]) -> String {
     let names = passed_over.iter().filter_map(|path| path.file_name());
     let names: Vec<_> =
         names.map(|name| name.to_string_lossy().escape_debug().to_string()).collect();
-    match names.get(..SHOWN) {
-        _ if names.is_empty() => String::new(),
-        Some(first) if names.len() > SHOWN => {
-            format!("; skipped: {} and {} more", first.join(", "), names.len() - SHOWN)
-        }
-        _ => format!("; skipped: {}", names.join(", ")),
+    match names.is_empty() {
+        true => String::new(),
+        false => format!("; skipped: {}", first_of(&names)),
     }
 }
-
-/// The number of file names that a message shows.
-const SHOWN: usize = 8;
 
 /// Reads the certificates of a file; the labels of other blocks are added to `others`.
 fn parse(

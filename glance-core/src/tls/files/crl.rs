@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use x509_cert::TbsCertificate;
 use x509_cert::crl::{CertificateList, TbsCertList};
@@ -104,7 +104,7 @@ const VERSION_1: &str = "this is a version 1 revocation list; get a version 2 li
 
 /// The time until which the list is valid, if it is valid now.
 fn in_force(list: &TbsCertList) -> Result<Duration, String> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = verdict::now();
     let from = list.this_update.to_unix_duration();
     let Some(until) = list.next_update.map(Time::to_unix_duration) else {
         return Err(

@@ -3,13 +3,13 @@
 //! message.
 
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use super::flaws;
 use crate::tls::bundle::Certificate;
 use crate::tls::files::pem::TlsFileError;
 use crate::tls::verdict::certificate::Known;
-use crate::tls::verdict::{self, Fault};
+use crate::tls::verdict::{self, Fault, now};
 
 /// Returns a line for each certificate that can be used neither as an authority nor as a server's
 /// own certificate.
@@ -37,10 +37,6 @@ pub(crate) fn check(path: &Path, all: &[Certificate]) -> Result<Vec<String>, Tls
 /// valid now.
 pub(crate) fn expired(one: &Certificate) -> Option<String> {
     out_of_date(&Known::read(&one.der)?, now())
-}
-
-fn now() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 fn line(one: &Certificate, why: &str) -> String {

@@ -140,7 +140,7 @@ fn name_of(found: Option<&Known>) -> String {
 }
 
 fn expired(path: &[Known]) -> Message {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = now();
     // OpenSSL treats the last second of the validity period as expired.
     match path.iter().find(|one| one.not_after() <= now) {
         Some(one) => (format!("{one} expired on {}", date(one.not_after())), Some(RENEW)),
@@ -149,7 +149,7 @@ fn expired(path: &[Known]) -> Message {
 }
 
 fn not_yet_valid(path: &[Known]) -> Message {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = now();
     match path.iter().find(|one| one.not_before() > now) {
         Some(one) => (
             format!("{one} is not valid before {}", date(one.not_before())),
@@ -169,18 +169,22 @@ fn names(host: &str, path: &[Known]) -> Message {
         );
         return (reason, Some("reissue the certificate with a subjectAltName"));
     }
-    let shown = match names.get(..NAMES) {
-        Some(first) if names.len() > NAMES => {
-            format!("{} and {} more", first.join(", "), names.len() - NAMES)
-        }
-        _ => names.join(", "),
-    };
+    let shown = first_of(&names);
     let reason = format!("the server's certificate is valid for {shown}, not for {host}");
     (reason, Some("use a name from the certificate, or reissue the certificate with this name"))
 }
 
-/// The number of names of a certificate that a message shows; some certificates have hundreds.
-const NAMES: usize = 8;
+/// The first of these names, for a message; some certificates have hundreds of names.
+pub(super) fn first_of(names: &[String]) -> String {
+    match names.get(..SHOWN) {
+        Some(first) if names.len() > SHOWN => {
+            format!("{} and {} more", first.join(", "), names.len() - SHOWN)
+        }
+        _ => names.join(", "),
+    }
+}
+
+const SHOWN: usize = 8;
 
 fn issuer(sent: &[Known]) -> Message {
     let (Some(own), Some(top)) = (sent.first(), sent.last()) else {
@@ -324,6 +328,11 @@ fn nothing_in_common(min_version: TlsVersion) -> Message {
         ),
     };
     (reason.to_owned(), Some(hint))
+}
+
+/// The time since the Unix epoch.
+pub(super) fn now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 pub(super) fn date(since_epoch: Duration) -> String {
