@@ -33,12 +33,12 @@ enum Key {
 
 impl Latest {
     /// The group of the image; `None` for an image that belongs to no group or has no data.
-    pub(crate) fn group_of(&self, image: &Image) -> Option<String> {
+    pub fn group_of(&self, image: &Image) -> Option<String> {
         self.key.group(image).filter(|_| image.status.has_data())
     }
 
     /// The number of images of each group that are selected.
-    pub(crate) fn count(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.count.get()
     }
 }

@@ -75,7 +75,7 @@ impl FromStr for Condition {
 }
 
 /// Parses the time in a field of a record. Times without a time zone, as in old records, are UTC.
-pub(crate) fn instant(text: &str) -> Option<Timestamp> {
+pub fn instant(text: &str) -> Option<Timestamp> {
     let in_utc = || TimeZone::UTC.to_timestamp(text.parse::<DateTime>().ok()?).ok();
     text.parse().ok().or_else(in_utc)
 }
