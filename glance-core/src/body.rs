@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn bytes_can_be_had_again_and_streams_can_not() {
+    async fn bytes_are_repeatable_and_streams_are_not() {
         let mut body = Body::from(Bytes::from_static(b"abc"));
         body.next().await.unwrap().unwrap();
         let again = body.again().and_then(|again| again.again()).unwrap();

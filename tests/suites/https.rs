@@ -24,7 +24,7 @@ use crate::support::fault::{Fault, Faulty};
 use crate::support::stack::acceptor;
 
 const DATA: &[u8] = b"the data of an image, long enough to be broken in the middle";
-const TOKEN: &str = "a-token-that-nobody-may-see";
+const TOKEN: &str = "a-token-that-stays-secret";
 
 /// A Glance over HTTPS.
 struct Site {

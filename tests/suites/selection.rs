@@ -242,7 +242,7 @@ async fn the_server_is_asked_for_what_is_selected() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_verb_selects() {
+async fn every_command_applies_the_selection() {
     let (a, b) = (Site::open().await, Site::open().await);
     seed(&*a.kept).await;
     let directory = tempfile::tempdir().unwrap();

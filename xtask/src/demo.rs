@@ -17,7 +17,7 @@ pub(crate) fn run() -> Result<(), Failure> {
     print("\nA private CA was made, and two Glance services run on HTTPS: A with images, B empty.");
     let (a, b) = (stage.serve("a")?, stage.serve("b")?);
 
-    print("\n1. Nobody told the tool to trust that CA, so it refuses (exit code 4):");
+    print("\n1. The tool does not trust that CA yet, so it refuses (exit code 4):");
     stage.replicator(&["livecopy", &a.url, &b.url], 4)?;
     let cacert = stage.file("ca.pem");
     let trusted = |line: &[&str], exit| {

@@ -177,7 +177,7 @@ pub enum Owner {
     /// The project with this id. Glance does not check with Keystone that the project exists.
     Project(String),
     /// No owner; null in Glance's API.
-    Nobody,
+    NoProject,
     /// Not specified. In a request this means the caller's own project, or no change to the owner.
     #[default]
     Unsaid,
@@ -192,7 +192,7 @@ impl Owner {
     pub fn project(&self) -> Option<&str> {
         match self {
             Self::Project(id) => Some(id),
-            Self::Nobody | Self::Unsaid => None,
+            Self::NoProject | Self::Unsaid => None,
         }
     }
 }

@@ -390,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_is_by_the_servers_clock() {
+    fn the_remaining_lifetime_is_measured_by_the_servers_clock() {
         let left = |date: &'static str| {
             let date = (header::DATE, header::HeaderValue::from_static(date));
             left(&HeaderMap::from_iter([date]), Some("2024-01-01T01:00:00.000000Z"))

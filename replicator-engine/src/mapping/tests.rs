@@ -195,11 +195,11 @@ async fn an_owner_is_found_by_name_or_the_image_blocked() {
 #[tokio::test]
 async fn what_nobody_owns_stays_nobodys_and_what_the_caller_is_to_own_is_left_to_the_target() {
     let mut nobodys = image(&[]);
-    nobodys.attributes.owner = Owner::Nobody;
+    nobodys.attributes.owner = Owner::NoProject;
     let source = projects(&[]);
     let by_name = Owners::ByName { target: source.clone(), source };
     let cases = [
-        (by_name, nobodys.clone(), Owner::Nobody),
+        (by_name, nobodys.clone(), Owner::NoProject),
         (Owners::Caller, nobodys, Owner::Unsaid),
         (Owners::Caller, image(&[]), Owner::Unsaid),
     ];

@@ -73,7 +73,7 @@ fn compare_exits_1_on_differences_and_0_on_none() {
 }
 
 #[test]
-fn size_answers_in_the_old_words_and_in_json() {
+fn size_prints_the_text_of_the_old_tool_or_json() {
     let directory = tempfile::tempdir().unwrap();
     write_old_image(directory.path(), ID, 3, b"abc");
     let path = directory.path().to_str().unwrap();
@@ -521,7 +521,7 @@ fn clouds_are_listed_without_secrets_and_with_what_is_wrong() {
 }
 
 #[test]
-fn options_of_a_side_count_there_or_are_refused() {
+fn an_option_for_one_side_applies_there_or_is_refused() {
     let (directory, yaml, secure) = clouds();
     let variables = [("OS_CLIENT_CONFIG_FILE", &*yaml), ("OS_CLIENT_SECURE_FILE", &*secure)];
     let token = directory.path().join("token");

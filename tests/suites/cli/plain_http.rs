@@ -18,7 +18,7 @@ use tokio::runtime::Runtime;
 use crate::support::common::{Run, replicator_with};
 use crate::support::stack::{STACKS, acceptor};
 
-const TOKEN: &str = "a-token-that-nobody-may-see";
+const TOKEN: &str = "a-token-that-stays-secret";
 
 /// A Glance over plain HTTP and a Keystone over HTTPS, with a record of the requests to Glance.
 struct Site {

@@ -176,9 +176,9 @@ static ARCHIVE: LazyLock<Vec<u8>> = LazyLock::new(|| {
         }
         let project = Project { id: "1".into(), name: "p".into(), domain: "d".into() };
         let metadefs = vec![serde_json::json!({ "namespace": "n".repeat(120) })];
-        let beside = Beside { projects: vec![project], metadefs };
+        let extras = Beside { projects: vec![project], metadefs };
         let mut archive = Vec::new();
-        export(&store, &Policy::default(), &beside, &mut archive, drop).await.unwrap();
+        export(&store, &Policy::default(), &extras, &mut archive, drop).await.unwrap();
         archive
     })
 });

@@ -32,7 +32,7 @@ async fn forms_of_bundles() {
         case.accepts("duplicates", &format!("{ca}{ca}{other}{ca}")),
         case.accepts("x509_label", &ca.replace(" CERTIFICATE-", " X509 CERTIFICATE-")),
         case.accepts("one_line", &flat),
-        case.accepts("key_beside", &format!("{key}{ca}")),
+        case.accepts("key_in_the_file", &format!("{key}{ca}")),
         case.accepts("trusted_for_servers", &tool.run(&trusted("-addtrust serverAuth"))),
         case.accepts("trusted_for_any", &tool.run(&trusted("-addtrust anyExtendedKeyUsage"))),
         case.accepts("trusted_no_purpose", &tool.run(&trusted("-setalias mine"))),
@@ -147,7 +147,7 @@ fn bundles_that_can_not_be_used() {
 
 /// The tool makes no connection, and exits with the code of a configuration error.
 #[test]
-fn the_tool_refuses_them_at_its_start() {
+fn the_tool_refuses_unusable_bundles_at_its_start() {
     let case = Case::new();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();

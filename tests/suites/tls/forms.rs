@@ -16,7 +16,7 @@ use crate::support::common::replicator_with;
 
 /// The remedy in the error message converts the file into one that can be read.
 #[test]
-fn cures_of_bundles() {
+fn suggested_commands_repair_damaged_bundles() {
     let (tool, ca) = (Tool::new(), Authority::root("the CA").pem);
     tool.write("ca.pem", &ca);
     let right = bundle::load(&tool.path().join("ca.pem")).unwrap().remove(0).der;
@@ -230,7 +230,7 @@ fn bundle_of(tool: &Tool, pem: &str) -> PathBuf {
 /// The tool warns about each unusable certificate once for both sides, and fails if no other is
 /// left.
 #[test]
-fn the_tool_says_so_at_its_start() {
+fn the_tool_warns_about_unusable_certificates_at_its_start() {
     let tool = Tool::new();
     let good = Authority::root("good").pem;
     let (bad, lines) = (Authority::root_with("bad", &old).pem, good.lines().count());
@@ -257,7 +257,7 @@ fn the_tool_says_so_at_its_start() {
 
 /// Files in a directory whose names are not those of certificates.
 #[test]
-fn what_is_passed_over() {
+fn skipped_files_of_a_directory_are_reported() {
     let (tool, ca) = (Tool::new(), Authority::root("the CA").pem);
     let directory = |name: &str, files: &[(&str, &str)]| {
         let path = tool.path().join(name);

@@ -141,7 +141,7 @@ fn unsafe_vmdk() -> Vec<Case> {
             Refused("in another file"),
         ),
         vmdk_of("no extents", &SPARSE.replace("RW", "#"), Refused("lists no data")),
-        vmdk_of("a line that nobody knows", &SPARSE.replace("RW", "WR"), Refused("has the line")),
+        vmdk_of("an unknown line", &SPARSE.replace("RW", "WR"), Refused("has the line")),
         vmdk_of("no descriptor", "", unreadable),
         vmdk_of("no createType", &SPARSE.replace("createType", "kind"), unreadable),
         vmdk_of(
@@ -252,11 +252,7 @@ fn good() -> Vec<Case> {
         good("qcow2 of one sector", "qcow2", qcow2(3)[..512].to_vec()),
         good("vmdk", "vmdk", vmdk(SPARSE)),
         good("vmdk in capitals", "vmdk", vmdk(&SPARSE.to_uppercase())),
-        good(
-            "vmdk and a file beside it",
-            "vmdk",
-            vmdk(&SPARSE.replace("SPARSE \"", "FLAT \"other-")),
-        ),
+        good("vmdk and another file", "vmdk", vmdk(&SPARSE.replace("SPARSE \"", "FLAT \"other-"))),
         good("vmdk with a footer", "vmdk", stream_optimized(64 * KIB)),
         good("vmdk with a footer far away", "vmdk", stream_optimized(2 * MIB)),
         good("vhd", "vhd", vhd()),

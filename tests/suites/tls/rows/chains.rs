@@ -137,7 +137,11 @@ async fn roots() {
         no("root_expired", &expired, &["CA certificate CN=old root", "expired on 2002-02-03"]),
         no("root_not_yet", &early, &["CA certificate CN=new root", "not valid before 2190-01-02"]),
         no("root_no_bc", &no_bc, &["CN=no basics", "not trusted: ", "no basicConstraints"]),
-        accepted("root_expired_beside", &fine.issue(&[HOST], PLAIN), &[&expired.pem, &fine.pem]),
+        accepted(
+            "root_expired_and_another",
+            &fine.issue(&[HOST], PLAIN),
+            &[&expired.pem, &fine.pem],
+        ),
         old_form(),
     ])
     .await;
@@ -157,7 +161,7 @@ fn old_form() -> crate::suites::tls::row::Row {
 
 /// A server listed next to its CA.
 #[tokio::test(flavor = "multi_thread")]
-async fn listed_beside_the_authority() {
+async fn a_server_and_its_authority_are_both_listed() {
     let (root, another) = (Authority::root("the root"), Authority::root("another"));
     let (server, expired) = (root.issue(&[HOST], PLAIN), Authority::root_with("old root", &old));
     let middle = root.below("the middle", &old);
@@ -169,7 +173,7 @@ async fn listed_beside_the_authority() {
             .with_lists(&[&another.list(&[])]),
         refused("leaf_and_root_revoked", &server, &[&server.pem, &root.pem], &["revoked"])
             .with_lists(&[&root.list(&[7])]),
-        accepted("leaf_beside_a_bad_chain", &bad_chain, &[&bad_chain.pem]),
+        accepted("leaf_with_a_bad_chain", &bad_chain, &[&bad_chain.pem]),
         accepted("leaf_and_expired_root", &of_expired, &[&of_expired.pem, &expired.pem]),
     ])
     .await;

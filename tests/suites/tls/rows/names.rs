@@ -28,7 +28,8 @@ async fn hosts() {
         yes("ca_ip6", &["::1"]).at("[::1]"),
         refused("ip_as_dns_san", &ip_as_dns, &[&ca.pem], &["for 127.0.0.1", "not for 127.0.0.1"])
             .at("127.0.0.1"),
-        no("ip_mismatch", &["127.0.0.2"], &["is valid for 127.0.0.2, not for 127.0.0.1"]).at("127.0.0.1"),
+        no("ip_mismatch", &["127.0.0.2"], &["is valid for 127.0.0.2, not for 127.0.0.1"])
+            .at("127.0.0.1"),
         no("ip6_mismatch", &["::2"], &["is valid for ::2, not for ::1"]).at("[::1]"),
         no("dns_for_ip", &[HOST], &[HOST, "not for 127.0.0.1"]).at("127.0.0.1"),
         refused("cn_only", &cn_only, &[&ca.pem], &["has no subjectAltName", HOST]),
@@ -53,7 +54,8 @@ async fn dates_and_purposes() {
     let purpose = "is not valid for servers";
     check(vec![
         no("expired", &old, &["CN=the server", "CN=the CA", "expired on 2002-02-03"]),
-        no("expired_elsewhere", &old, &["is valid for", "not for else.cloud.test"]).at("else.cloud.test"),
+        no("expired_elsewhere", &old, &["is valid for", "not for else.cloud.test"])
+            .at("else.cloud.test"),
         refused(
             "expired_untrusted",
             &with(&old),

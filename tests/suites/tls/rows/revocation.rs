@@ -26,11 +26,16 @@ async fn lists() {
         no("crl_leaf_revoked_tls12", revoked).with_lists(&[&listing]).served_with("-tls1_2"),
         no("crl_of_another", not_covered).with_lists(&[&other.list(&[])]),
         no("crl_forged", not_covered).with_lists(&[&forger.list(&[])]),
-        accepted("crl_forged_beside", &direct, &[&root.pem])
+        accepted("crl_forged_and_genuine", &direct, &[&root.pem])
             .with_lists(&[&forger.list(&[7]), &clean]),
         accepted("crl_chain_clean", &whole, &[&root.pem]).with_lists(&[&clean, &middle.list(&[])]),
-        refused("crl_inter_revoked", &whole, &[&root.pem], &["CA certificate CN=the middle", "revoked"])
-            .with_lists(&[&root.list(&[9]), &middle.list(&[])]),
+        refused(
+            "crl_inter_revoked",
+            &whole,
+            &[&root.pem],
+            &["CA certificate CN=the middle", "revoked"],
+        )
+        .with_lists(&[&root.list(&[9]), &middle.list(&[])]),
         refused("crl_inter_not_covered", &whole, &[&root.pem], &["CN=the middle", "CN=the root"])
             .with_lists(&[&middle.list(&[])]),
         refused("crl_leaf_not_covered", &whole, &[&root.pem], &["CN=the server", "CN=the middle"])
