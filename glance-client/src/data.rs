@@ -64,7 +64,7 @@ fn refuse_middle(
         true => Err(glance.client.error(
             StoreErrorKind::RangesUnsupported,
             operation,
-            "it gives no parts",
+            "the server does not support range requests",
         )),
         false => Ok(()),
     }
@@ -87,7 +87,11 @@ fn cut(
     let ByteRange { offset, length } = range;
     let left = whole.size().map(|size| size.saturating_sub(offset));
     if left == Some(0) && offset > 0 {
-        return Err(glance.client.error(StoreErrorKind::Range, operation, "there is no such byte"));
+        return Err(glance.client.error(
+            StoreErrorKind::Range,
+            operation,
+            "the range is past the end of the data",
+        ));
     }
     let size = left.map(|left| length.map_or(left, |length| length.min(left)));
     let parts = stream::try_unfold(
@@ -130,7 +134,7 @@ async fn nothing(
             Err(glance.client.error(StoreErrorKind::Range, operation, "the image is empty"))
         }
         (false, _) => {
-            let reason = format!("it has none, its status is {}", image.status);
+            let reason = format!("the image has no data (status {})", image.status);
             Err(glance.client.error(StoreErrorKind::Conflict, operation, reason))
         }
     }

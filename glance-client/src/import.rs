@@ -195,11 +195,10 @@ impl Watch {
             Some((last, since)) if last == said => {
                 let silence = now - *since;
                 let minutes = silence.as_secs() / 60;
-                (silence > SILENCE)
-                    .then(|| format!("nothing has happened for {minutes} minutes: {said}"))
+                (silence > SILENCE).then(|| format!("no progress for {minutes} minutes: {said}"))
             }
             _ => {
-                tracing::info!("the import goes on: {said}");
+                tracing::info!("import in progress: {said}");
                 self.progress = Some((said.to_owned(), now));
                 None
             }
@@ -241,7 +240,7 @@ mod tests {
         assert_eq!(watch.hears(Some("Copied 1 MiB"), after(601)), None);
         assert_eq!(watch.hears(Some("Copied 1 MiB"), after(631)), None);
         let silent = watch.hears(Some("Copied 1 MiB"), after(632)).unwrap();
-        assert_eq!(silent, "nothing has happened for 31 minutes: Copied 1 MiB");
+        assert_eq!(silent, "no progress for 31 minutes: Copied 1 MiB");
         assert_eq!(watch.hears(Some("Copied 2 MiB"), after(633)), None);
     }
 

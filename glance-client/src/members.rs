@@ -19,7 +19,7 @@ pub(super) async fn list(client: &Client, id: &ImageId) -> Result<Vec<Member>, S
         Ok(Member { project: member_id, status })
     };
     answer.members.into_iter().map(member).collect::<Result<_, InvalidRecord>>().map_err(|fault| {
-        let reason = format!("the record of a member can't be read: {fault}");
+        let reason = format!("unreadable member record: {fault}");
         client.error(StoreErrorKind::Unreadable, &operation, reason)
     })
 }

@@ -32,7 +32,7 @@ impl MetadefStore for GlanceStore {
             names.extend(page.namespaces.into_iter().map(|listed| listed.namespace));
             next = page.next;
             if next.is_some() && names.len() == before {
-                let reason = "its pages lead to each other without an end";
+                let reason = "the pages of the listing form a loop";
                 return Err(unreadable(&self.client, &LIST, reason));
             }
         }
@@ -43,7 +43,7 @@ impl MetadefStore for GlanceStore {
         let path = address(&self.client, &READ, name, None)?;
         match self.client.json_within::<Value>(LONGEST, Method::GET, &path, None, &READ).await {
             Ok(shown) => {
-                let reason = "the answer is not what a Glance says";
+                let reason = "the response is not a Glance response";
                 let namespace = Namespace::of(&shown).filter(|read| read.name() == name);
                 namespace.ok_or_else(|| unreadable(&self.client, &READ, reason)).map(Some)
             }
@@ -231,7 +231,7 @@ fn address(
         if is_addressable(name) {
             return Ok(utf8_percent_encode(name, NON_ALPHANUMERIC).to_string());
         }
-        let reason = format!("Glance finds no {label} by the name {name:?}");
+        let reason = format!("the Glance API cannot address a {label} named {name:?}");
         Err(client.error(StoreErrorKind::Invalid, operation, reason).hint(NO_ADDRESS))
     };
     let path = format!("{NAMESPACES}/{}", encoded(&"namespace", namespace)?);
@@ -269,16 +269,16 @@ const FIRST: &str = "sort_key=namespace&sort_dir=asc";
 const LIST: Operation =
     Operation { what: "list the namespaces of metadata definitions", image: None };
 const READ: Operation = Operation { what: "read the namespace", image: None };
-const MAKE: Operation = Operation { what: "make the namespace", image: None };
+const MAKE: Operation = Operation { what: "create the namespace", image: None };
 const CHANGE: Operation = Operation { what: "change the namespace", image: None };
 
-const ADMIN: &str = "Glance lets administrators alone change metadata definitions (the rule \
-    metadef_admin of its policy): sign in as one, or leave them out";
-const NONE_HERE: &str = "this Glance may have no metadata definitions: leave them out";
-const UNSEEN: &str = "somebody makes it too, or it is there and these credentials can't see it: run \
-    again, as an administrator";
-const NO_ADDRESS: &str = "its API can't name what has characters beyond ASCII, or a slash: rename it, \
-    or, where the target has it otherwise, delete that namespace there by another way";
+const ADMIN: &str = "sign in as an administrator, or leave metadata definitions out: only administrators \
+    may change them (policy rule metadef_admin)";
+const NONE_HERE: &str = "leave metadata definitions out: this Glance may not support them";
+const UNSEEN: &str = "run again as an administrator: another client is creating the namespace, or it exists and \
+    these credentials cannot see it";
+const NO_ADDRESS: &str = "rename it: the API cannot address names with a slash or non-ASCII characters; if the \
+    target has a different version, delete that namespace there without the API";
 
 #[cfg(test)]
 mod tests {
@@ -309,7 +309,7 @@ mod tests {
             let mut asked = self.asked.lock().unwrap();
             let answer = (self.answer)(asked.len(), &line).to_string();
             asked.push(format!("{line} {}", String::from_utf8_lossy(&sent)).trim().to_owned());
-            assert!(asked.len() < 100, "it asks without an end");
+            assert!(asked.len() < 100, "endless requests");
             Ok(Response::new(Body::from(Bytes::from(answer))))
         }
     }
@@ -342,12 +342,12 @@ mod tests {
         for (answer, why, most) in [
             (
                 (|n, _| page(n, "https://evil/?a")) as fn(usize, &str) -> Value,
-                "token must not go",
+                "must not receive the token",
                 1,
             ),
-            (|n, _| page(n, "//g:1/?a"), "token must not go", 1),
-            (|n, _| page(n % 3, "?a"), "without an end", 4),
-            (|_, _| json!({"namespaces": [], "next": "?a"}), "without an end", 1),
+            (|n, _| page(n, "//g:1/?a"), "must not receive the token", 1),
+            (|n, _| page(n % 3, "?a"), "form a loop", 4),
+            (|_, _| json!({"namespaces": [], "next": "?a"}), "form a loop", 1),
         ] {
             let (store, double) = glance(answer);
             let error = store.names().await.unwrap_err();

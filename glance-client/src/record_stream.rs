@@ -32,13 +32,13 @@ pub(super) enum Element {
 /// Why a document cannot be split.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Unsplit {
-    #[error("it is not JSON")]
+    #[error("not JSON")]
     NotJson,
-    #[error("it has no list of the name {0}")]
+    #[error("no list named {0}")]
     NoList(&'static str),
-    #[error("it has more than {} besides its list", readable(*.0))]
+    #[error("more than {} outside the list", readable(*.0))]
     TooMuch(usize),
-    #[error("an element of its list is longer than {}", readable(*.0))]
+    #[error("an element of the list is longer than {}", readable(*.0))]
     Endless(usize),
 }
 

@@ -15,10 +15,10 @@ pub(crate) async fn read(client: &Client) -> Option<Schema> {
     let answer = briefly(client.json(Method::GET, "/v2/schemas/image", None, &operation)).await;
     let why = match answer {
         Some(Ok(Value::Object(document))) => return Some(Schema::of(&document)),
-        Some(Ok(_)) => "the answer is not what a Glance says".to_owned(),
+        Some(Ok(_)) => "the response is not a Glance response".to_owned(),
         Some(Err(error)) => error.to_string(),
-        None => "no answer in time".to_owned(),
+        None => "no response in time".to_owned(),
     };
-    tracing::info!("what {client} takes as a record is not known: {why}");
+    tracing::info!("cannot read the image schema of {client}: {why}");
     None
 }

@@ -85,16 +85,16 @@ pub(super) const CREATE: &str = "create the record";
 pub(super) const UPLOAD: &str = "store the data";
 
 const SAID_LIMIT: usize = 300;
-const NEW_TOKEN: &str = "the token is wrong or has expired: get a new one";
+const NEW_TOKEN: &str = "get a new token: this one is wrong or has expired";
 const ADMIN: &str = "sign in as an administrator, or leave fields out with --dontreplicate \
-    (owner and visibility need one)";
-const BURNED: &str = "Glance never frees an id, not even of a deleted image: its administrator can \
-    with `glance-manage db purge_images_table`; an image that your credentials can't see may hold \
-    it too";
+    (owner and visibility require an administrator)";
+const BURNED: &str = "ask the administrator to free the id with `glance-manage db purge_images_table`: \
+    Glance keeps the ids of deleted images; an image that these credentials cannot see may also \
+    have this id";
 const QUOTA: &str = "ask the target's administrator for a larger quota, or free some space";
-const FORMAT: &str = "the data is not of the record's disk_format, or unsafe (a backing file); \
-    Glance keeps the failed upload, so delete the record at the target before another try";
-const NOT_GLANCE: &str = "is this the address of a Glance v2 API?";
+const FORMAT: &str = "delete the record at the target before a retry, because Glance keeps the failed \
+    upload: the data does not match the record's disk_format, or is unsafe (a backing file)";
+const NOT_GLANCE: &str = "check that this is the address of a Glance v2 API";
 
 #[cfg(test)]
 mod tests {

@@ -147,7 +147,12 @@ async fn a_token_that_came_over_https_goes_to_no_http_glance() {
     let error = glance.get(&glance_core::ImageId::random()).await.unwrap_err();
     assert_eq!(error.kind, StoreErrorKind::Invalid);
     let why = error.source.unwrap().to_string();
-    assert!(why.starts_with("the token came over https and is not sent to http://g: "), "{why}");
+    assert!(
+        why.starts_with(
+            "the token was received over https and is not sent over plain http to http://g, "
+        ),
+        "{why}"
+    );
     let sent = double.sent.lock().unwrap();
     assert!(sent.len() == 1 && sent[0].uri() == "https://ks/v3/auth/tokens");
 }

@@ -126,7 +126,7 @@ impl Body {
         }
         while let Some(chunk) = self.next().await {
             if !chunk?.is_empty() {
-                return Err("there are more bytes than the 0 that were promised".into());
+                return Err("the body has more than the announced 0 bytes".into());
             }
         }
         Ok(self)
@@ -151,7 +151,7 @@ impl Body {
 
 /// A body that was to be read into memory is longer than the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("it is longer than {}", readable(*limit))]
+#[error("longer than {}", readable(*limit))]
 pub struct TooLong {
     /// The limit in bytes.
     pub limit: usize,
@@ -242,20 +242,17 @@ mod tests {
         assert_eq!(body(vec![Ok(Bytes::new())], 0).await.unwrap().size(), Some(0));
         assert_eq!(body(vec![Err("bad".into())], 0).await.unwrap_err().to_string(), "bad");
         let error = body(vec![Ok(Bytes::from_static(b"x"))], 0).await.unwrap_err();
-        assert!(error.to_string().contains("more bytes"), "{error}");
+        assert!(error.to_string().contains("more than"), "{error}");
         let failing = body(vec![Ok(Bytes::from_static(b"x")), Err("bad".into())], 2).await.unwrap();
         assert_eq!(failing.count().await, 2);
         let error = Body::from(Bytes::from_static(b"abc")).collect(2).await.unwrap_err();
         assert_eq!(*error.downcast::<TooLong>().unwrap(), TooLong { limit: 2 });
         let named = [3 << 20, 5 << 10, 1000].map(|limit| TooLong { limit }.to_string());
-        assert_eq!(
-            named,
-            ["3 MiB", "5 KiB", "1000 bytes"].map(|it| format!("it is longer than {it}"))
-        );
+        assert_eq!(named, ["3 MiB", "5 KiB", "1000 bytes"].map(|it| format!("longer than {it}")));
     }
 
     #[tokio::test]
-    async fn bytes_can_be_had_again_and_streams_can_not() {
+    async fn bytes_are_repeatable_and_streams_are_not() {
         let mut body = Body::from(Bytes::from_static(b"abc"));
         body.next().await.unwrap().unwrap();
         let again = body.again().and_then(|again| again.again()).unwrap();

@@ -29,7 +29,7 @@ pub struct Lock {
 #[non_exhaustive]
 pub enum LockError {
     /// Another process holds the lock.
-    #[error("{0} works on it")]
+    #[error("locked by {0}")]
     Held(Holder),
     /// The lock file cannot be used.
     #[error("cannot lock {}", path.display())]
@@ -60,9 +60,9 @@ impl fmt::Display for Holder {
         let Some(pid) = self.pid else { return f.write_str("another process") };
         write!(f, "process {pid}")?;
         if let Some(host) = self.host.as_ref().filter(|host| **host != this_host()) {
-            write!(f, " of host {host}")?;
+            write!(f, " on host {host}")?;
         }
-        self.since.iter().try_for_each(|since| write!(f, ", since {since},"))
+        self.since.iter().try_for_each(|since| write!(f, " since {since}"))
     }
 }
 
@@ -83,8 +83,8 @@ impl Lock {
                 Err(Errno::WOULDBLOCK) => return Err(LockError::Held(holder(file))),
                 Err(error) if UNSUPPORTED.contains(&error) => {
                     tracing::warn!(
-                        "{} can't be locked, its filesystem knows no locks: see to it yourself \
-                         that no second run works on the same",
+                        "cannot lock {}: the filesystem does not support locking; make sure that no \
+                         other run uses the same files",
                         path.display()
                     );
                     return Ok(Self { held: None });
@@ -98,7 +98,7 @@ impl Lock {
             // The lock is effective even if the file does not name the holder: a full disk is no
             // reason to fail.
             if let Err(error) = sign(&mut file) {
-                tracing::debug!("{} does not say who holds it: {error}", path.display());
+                tracing::debug!("cannot write the owner of the lock {}: {error}", path.display());
             }
             return Ok(Self { held: Some((file, directory, name)) });
         }
@@ -174,7 +174,7 @@ mod tests {
         let mode = fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         let error = Lock::take(&path).unwrap_err();
-        let me = format!("process {}, since 2", std::process::id());
+        let me = format!("locked by process {} since 2", std::process::id());
         assert!(error.to_string().starts_with(&me), "{error}");
         assert_eq!(Lock::holder(&path).unwrap().pid, Some(std::process::id()));
         drop(lock);
@@ -215,7 +215,7 @@ mod tests {
             ("", "another process"),
             ("{\"pid\": 12", "another process"),
             ("{\"pid\": 12, \"later\": {}}", "process 12"),
-            ("{\"pid\": 12, \"host\": \"else.where\"}", "process 12 of host else.where"),
+            ("{\"pid\": 12, \"host\": \"else.where\"}", "process 12 on host else.where"),
         ] {
             fs::write(&path, text).unwrap();
             assert_eq!(Lock::holder(&path).unwrap().to_string(), said);

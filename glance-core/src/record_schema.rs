@@ -79,7 +79,7 @@ impl SchemaRule {
         let pattern = rule["pattern"].as_str().and_then(|pattern| {
             // Glance uses Python's regular expressions, which support more than Rust's.
             let unknown =
-                |error| tracing::debug!("the pattern of {name} is left to Glance: {error}");
+                |error| tracing::debug!("Glance alone checks the pattern of {name}: {error}");
             *patterns = patterns.checked_sub(1)?;
             let mut pattern = RegexBuilder::new(pattern);
             pattern.size_limit(PATTERN).dfa_size_limit(PATTERN).build().map_err(unknown).ok()
@@ -104,18 +104,19 @@ impl SchemaRule {
     /// `None` if it is allowed.
     pub fn refuses(&self, value: &Value) -> Option<String> {
         if !type_names(value).iter().any(|kind| self.takes_type(kind)) {
-            return Some(format!("is no {}", self.types.join(" or ")));
+            return Some(format!("is not a valid {}", self.types.join(" or ")));
         }
         if let Some(values) = self.values.as_ref().filter(|values| !values.contains(value)) {
             let texts = values.iter().filter(|value| !value.is_null());
             let texts = texts.map(|value| value.as_str().map_or(value.to_string(), str::to_owned));
-            return Some(format!("is none of {}", texts.collect::<Vec<_>>().join(", ")));
+            return Some(format!("is not one of {}", texts.collect::<Vec<_>>().join(", ")));
         }
         match value {
             Value::String(text) => self.refuses_text(text),
             Value::Array(list) => {
                 let rule = self.items.as_ref()?;
-                let wrong = |item| rule.refuses(item).map(|why| format!("has {item}, which {why}"));
+                let wrong =
+                    |item| rule.refuses(item).map(|why| format!("contains {item}, which {why}"));
                 list.iter().find_map(wrong)
             }
             _ => None,
@@ -126,7 +127,7 @@ impl SchemaRule {
         if let Some(limit) = self.max_length {
             let length = text.chars().count() as u64;
             if length > limit {
-                return Some(format!("has {length} characters of {limit}"));
+                return Some(format!("has {length} characters (limit {limit})"));
             }
         }
         let pattern = self.pattern.as_ref()?;
@@ -168,12 +169,12 @@ mod tests {
             (json!({}), json!("x"), None),
             (json!({"type": "string"}), json!("x"), None),
             (json!({"type": ["null", "string"]}), json!(null), None),
-            (json!({"type": "integer"}), json!("1"), Some("is no integer")),
+            (json!({"type": "integer"}), json!("1"), Some("is not a valid integer")),
             (json!({"type": "number"}), json!(1), None),
-            (json!({"enum": [null, "a", 1]}), json!("b"), Some("is none of a, 1")),
+            (json!({"enum": [null, "a", 1]}), json!("b"), Some("is not one of a, 1")),
             (json!({"enum": [null, "a"]}), json!(null), None),
             (json!({"maxLength": 2}), json!("éé"), None),
-            (json!({"maxLength": 2}), json!("ééé"), Some("has 3 characters of 2")),
+            (json!({"maxLength": 2}), json!("ééé"), Some("has 3 characters (limit 2)")),
             (json!({"pattern": "^a+$"}), json!("ab"), Some("does not match ^a+$")),
             (json!({"pattern": "b"}), json!("abc"), None),
             // Patterns that Rust does not support are left to Glance.
@@ -181,7 +182,7 @@ mod tests {
             (
                 json!({"type": "array", "items": {"maxLength": 1}}),
                 json!(["a", "bb"]),
-                Some(r#"has "bb", which has 2 characters of 1"#),
+                Some(r#"contains "bb", which has 2 characters (limit 1)"#),
             ),
         ] {
             assert_eq!(rule(&says).refuses(&value).as_deref(), wrong, "{says} {value}");

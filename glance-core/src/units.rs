@@ -1,18 +1,9 @@
 //! Amounts of bytes in human-readable form.
 
-use std::fmt;
-
 /// A text that is not an amount of bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
 pub struct InvalidByteCount(&'static str);
-
-impl fmt::Display for InvalidByteCount {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
-    }
-}
-
-impl std::error::Error for InvalidByteCount {}
 
 /// Parses an amount of bytes: digits, then optionally k, M, G or T (powers of 1024).
 ///
@@ -33,10 +24,9 @@ pub fn byte_count(text: &str) -> Result<u64, InvalidByteCount> {
         "m" => 2,
         "g" => 3,
         "t" => 4,
-        _ => return Err(InvalidByteCount("the letters are k, M, G and T")),
+        _ => return Err(InvalidByteCount("use the letters k, M, G and T")),
     };
-    let number: u64 =
-        number.parse().map_err(|_| InvalidByteCount("write it as 512k, 10M or 1G"))?;
+    let number: u64 = number.parse().map_err(|_| InvalidByteCount("write 512k, 10M or 1G"))?;
     let bytes = number.checked_mul(1024_u64.pow(power));
-    bytes.ok_or(InvalidByteCount("that is more than can be counted"))
+    bytes.ok_or(InvalidByteCount("the number is too large"))
 }

@@ -63,7 +63,7 @@ pub enum DataFault {
         change: String,
     },
     /// The source's data ended before the announced size.
-    #[error("the source cut the data short, after {got} of {size} bytes")]
+    #[error("the source ended the data after {got} of {size} bytes")]
     CutShort {
         /// Bytes announced.
         size: u64,
@@ -72,7 +72,7 @@ pub enum DataFault {
     },
     /// The data stored at the source is incomplete or does not match its record. Reading it again
     /// does not help.
-    #[error("the source's data is damaged, seen after {got} bytes: {reason}")]
+    #[error("the source's data is damaged (after {got} bytes): {reason}")]
     Damaged {
         /// Bytes read before the damage.
         got: u64,
@@ -80,7 +80,7 @@ pub enum DataFault {
         reason: String,
     },
     /// The data's digest differs from the digest in the source's record.
-    #[error("the data from the source has the {algorithm} {got}, its record says {wanted}")]
+    #[error("the source's data has the {algorithm} {got}, but its record has {wanted}")]
     Digest {
         /// The algorithm of both digests.
         algorithm: Algorithm,
@@ -90,13 +90,13 @@ pub enum DataFault {
         got: String,
     },
     /// The target was so slow that the other targets of the same read would have had to wait.
-    #[error("the others did not wait for it after {got} bytes")]
+    #[error("dropped after {got} bytes: the other targets were faster")]
     LeftBehind {
         /// Bytes that the target had taken.
         got: u64,
     },
     /// Temporary storage of the data on disk failed.
-    #[error("cannot keep it in {}: {reason}", directory.display())]
+    #[error("cannot spool the data in {}: {reason}", directory.display())]
     Spool {
         /// The directory for temporary storage.
         directory: PathBuf,

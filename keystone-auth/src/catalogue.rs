@@ -137,8 +137,8 @@ pub(super) fn choose(catalogue: &[Service], wanted: &ImageService) -> Result<Url
     }
     base(&chosen.url).ok_or_else(|| {
         catalogue_error(
-            format!("the catalogue's {} image endpoint is no URL", chosen.interface),
-            "have the catalogue corrected, or say image_endpoint_override",
+            format!("the {} image endpoint in the catalogue is not a URL", chosen.interface),
+            "correct the catalogue, or set image_endpoint_override",
         )
     })
 }
@@ -174,8 +174,8 @@ fn several_regions(found: &[&Endpoint]) -> Option<String> {
     let (chosen, others) = regions.split_first()?;
     (!others.is_empty()).then(|| {
         format!(
-            "the catalogue has image services in the regions {}; using that in {chosen}: {}; say \
-             region_name to choose",
+            "the catalogue has image services in the regions {}; using {chosen}: {}; set region_name \
+             to choose",
             regions.join(", "),
             found[0].url
         )
@@ -199,11 +199,11 @@ fn offers<'a>(
         (false, _) => Ok(all),
         (true, None) => Err(catalogue_error(
             format!("the catalogue has no {kind} service"),
-            "name a project to sign in to, or say image_endpoint_override",
+            "sign in to a project, or set image_endpoint_override",
         )),
         (true, Some(name)) => Err(catalogue_error(
-            format!("the catalogue has no {kind} service called `{name}`"),
-            "correct image_service_name, or say image_endpoint_override",
+            format!("the catalogue has no {kind} service named `{name}`"),
+            "correct image_service_name, or set image_endpoint_override",
         )),
     }
 }
@@ -217,7 +217,7 @@ fn nothing_fits(all: &[&Endpoint], wanted: &ImageService) -> SignInError {
             wanted.interfaces.join(" or "),
             place.unwrap_or_default()
         ),
-        &format!("it offers: {}", offers.collect::<Vec<_>>().join(", ")),
+        &format!("use one of these endpoints: {}", offers.collect::<Vec<_>>().join(", ")),
     )
 }
 
@@ -303,7 +303,7 @@ mod tests {
         let all = catalogue();
         let public: Vec<&Endpoint> = all[1].endpoints[1..].iter().collect();
         let warning = several_regions(&public).unwrap();
-        assert!(warning.contains("the regions A, B; using that in A: https://a/image/v2/"));
+        assert!(warning.contains("the regions A, B; using A: https://a/image/v2/"));
         assert!(several_regions(&public[1..]).is_none());
         assert!(several_regions(&[public[0], public[0]]).is_none());
     }

@@ -122,8 +122,8 @@ impl Keystone {
         }
         match answer.status() {
             StatusCode::OK => serde_json::from_slice(answer.body()).map(Some).map_err(|_| {
-                let hint = "check that auth_url is Keystone v3";
-                let reason = format!("what answers is not {server}");
+                let hint = "check that auth_url is a Keystone v3";
+                let reason = format!("the response is not from {server}");
                 SignInError::new(SignInErrorKind::Protocol, reason, Some(hint))
             }),
             StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => Ok(None),
@@ -142,7 +142,7 @@ impl Keystone {
             request = request.header(name, value);
         }
         let request = request.body(Body::empty()).map_err(|_| {
-            let reason = format!("{server} can't be asked");
+            let reason = format!("cannot create a request to {server}");
             SignInError::new(SignInErrorKind::Protocol, reason, Some("check auth_url"))
         })?;
         exchange_within(LIST, self.session.transport(), request, server).await

@@ -158,7 +158,7 @@ impl Projects {
             self.domains.get(domain_id.clone(), async || keystone.domain(&domain_id).await);
         let domain = domain.await?;
         if domain.is_none() {
-            tracing::debug!("the name of domain {domain_id}, of project {name}, can't be seen");
+            tracing::debug!("cannot read the name of domain {domain_id} (project {name})");
         }
         Ok(domain.map(|domain| Project { id, name, domain }))
     }
@@ -342,7 +342,7 @@ mod tests {
         let projects = projects(&double);
         let error = projects.by_id("p1").await.unwrap_err();
         assert_eq!(error.kind, SignInErrorKind::Protocol);
-        assert_eq!(error.reason, "Keystone at https://ks/v3/projects/p1 answered 503");
+        assert_eq!(error.reason, "Keystone at https://ks/v3/projects/p1 returned status 503");
         assert_eq!(projects.by_id("p1").await.unwrap(), Some(one()));
         // A rejected token is replaced.
         double.failing.lock().unwrap().push(401);

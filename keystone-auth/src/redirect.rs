@@ -60,20 +60,27 @@ fn follow(method: &Method, from: &Url, to: &Url, hops: usize) -> Result<Uri, Red
     let (here, there) = (name(from), name(to));
     let refuse = |reason, hint: &str| Err(Redirect { reason, hint: hint.to_owned() });
     if from.origin() != to.origin() {
-        let reason = format!("{here} redirects to {there}, where the request must not go");
+        let reason = format!("{here} redirects to {there}, which must not receive the request");
         return match (from.scheme(), to.scheme()) {
             ("https", "http") => refuse(reason, DOWNGRADE),
-            _ => refuse(reason, &format!("if {there} is the right server, give its address")),
+            _ => {
+                refuse(reason, &format!("use the address of {there}, if that is the right server"))
+            }
         };
     }
     if method != Method::GET {
         let reason = format!("{here} redirects {method} to another path of {there}");
-        return refuse(reason, "only GET is followed: check the path of the address");
+        return refuse(
+            reason,
+            "check the path of the address: redirects are followed only for GET",
+        );
     }
     if hops == HOPS {
-        return refuse(format!("{here} redirects to {there} again and again"), ENDLESS);
+        return refuse(format!("{here} redirects to {there} endlessly"), ENDLESS);
     }
-    to.as_str().parse().or_else(|_| refuse(format!("{here} redirects to no address"), ENDLESS))
+    to.as_str()
+        .parse()
+        .or_else(|_| refuse(format!("{here} redirects to an invalid address"), ENDLESS))
 }
 
 fn name(url: &Url) -> String {
@@ -82,9 +89,9 @@ fn name(url: &Url) -> String {
 
 /// The maximum number of redirects. A missing version and a trailing slash need fewer.
 const HOPS: usize = 3;
-const ENDLESS: &str = "look at the server's configuration, or at that of what stands before it";
-const DOWNGRADE: &str = "the server does not know that it is reached by https: what ends TLS before \
-    it has to send X-Forwarded-Proto, and enable_proxy_headers_parsing has to be on";
+const ENDLESS: &str = "check the configuration of the server and of proxies in front of it";
+const DOWNGRADE: &str = "make the TLS proxy in front of the server send X-Forwarded-Proto, and set \
+    enable_proxy_headers_parsing in the server: the server does not know that https is in use";
 
 #[cfg(test)]
 mod tests {
@@ -181,7 +188,7 @@ mod tests {
             assert_eq!((answer, asked.as_str()), (Err(reason), ""));
         }
         let (answer, asked) = ask("GET", &[(302, "/x"); 9]).await;
-        assert!(answer.unwrap_err().ends_with("again and again"));
+        assert!(answer.unwrap_err().ends_with("endlessly"));
         assert_eq!(asked.split(", ").count(), HOPS);
     }
 

@@ -43,12 +43,14 @@ pub(super) async fn minor_version(
     let mut request = Request::get(url)
         .header(header::ACCEPT, "application/json")
         .body(Body::empty())
-        .map_err(|_| catalogue_error(format!("{server} can't be asked"), "check its address"))?;
+        .map_err(|_| {
+            catalogue_error(format!("cannot create a request to {server}"), "check its address")
+        })?;
     request.extensions_mut().insert(Optional);
     let answer = match briefly(exchange(transport, request, &server)).await {
         Some(Ok(answer)) => answer,
         Some(Err(error)) => return Ok(unknown(&server, &error.to_string())),
-        None => return Ok(unknown(&server, "no answer in time")),
+        None => return Ok(unknown(&server, "no response in time")),
     };
     let status = answer.status();
     // Glance answers with 300 here, which is not a redirect.
@@ -59,11 +61,13 @@ pub(super) async fn minor_version(
         _ => None,
     };
     let Some(Document { versions }) = document else {
-        return Ok(unknown(&server, &format!("it answers {}", status.as_u16())));
+        return Ok(unknown(&server, &format!("the response status is {}", status.as_u16())));
     };
     for href in versions.iter().flat_map(|version| &version.links).map(|link| &link.href) {
         if Url::parse(href).is_ok_and(|claimed| claimed.origin() != base.origin()) {
-            tracing::debug!("{server} claims to be elsewhere; staying with the catalogue");
+            tracing::debug!(
+                "{server} links to another origin; using the address from the catalogue"
+            );
             break;
         }
     }
@@ -71,14 +75,14 @@ pub(super) async fn minor_version(
     minors.max().map(Some).ok_or_else(|| {
         SignInError::new(
             SignInErrorKind::Protocol,
-            format!("{server} offers no version 2"),
-            Some("check the endpoint: every Glance in support speaks version 2"),
+            format!("{server} does not offer API version 2"),
+            Some("check the endpoint: every supported Glance offers version 2"),
         )
     })
 }
 
 fn unknown(server: &str, why: &str) -> Option<u32> {
-    tracing::info!("{server} does not say which versions it speaks: {why}");
+    tracing::info!("cannot read the API versions of {server}: {why}");
     None
 }
 

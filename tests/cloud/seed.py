@@ -104,7 +104,7 @@ IMAGES = [
     image("vhdx", lambda: vhdx(23), disk_format="vhdx", owner="proj1"),
     image("container", raw(30000, 20), container_format="docker"),
     # Visibilities and members.
-    image("shared-with-nobody", raw(100, 30), visibility="shared", owner="proj1"),
+    image("shared-without-members", raw(100, 30), visibility="shared", owner="proj1"),
     image("shared-pending", raw(101, 31), visibility="shared", owner="proj1",
           members={"proj2": "pending"}),
     image("shared-accepted", raw(102, 32), visibility="shared", owner="proj1",
@@ -154,7 +154,7 @@ IMAGES = [
           tags=["partner"]),
     image("of-only-a", raw(400, 71), owner="only-a"),
     image("of-no-project", raw(401, 72), owner="no-such-project"),
-    image("of-nobody", raw(402, 73), owner=None),
+    image("without-owner", raw(402, 73), owner=None),
     # Site-specific properties, next to properties that are copied.
     image("snapshot", raw(500, 80), owner="proj1", os_distro="debian", os_version="13",
           os_type="linux", os_admin_user="root", os_require_quiesce="yes", hw_disk_bus="scsi",

@@ -37,7 +37,7 @@ class Target(Side):
 
 
 def is_seen(target, record):
-    """Whether others than the owner see it. With nobody to share it, none do (unshared.py)."""
+    """Whether others than the owner see it. Without members, no other project sees it (unshared.py)."""
     if record["visibility"] == "shared":
         return bool(target.members(record))
     return record["visibility"] != "private"

@@ -1,4 +1,4 @@
-"""Has a user make images that are shared with nobody, and private: unshared.py OWNER OTHER, two
+"""Has a user make shared images without members, and private: unshared.py OWNER OTHER, two
 clouds of users of different projects. Fails unless the other user sees neither, in any way."""
 import sys
 

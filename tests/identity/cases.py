@@ -156,7 +156,7 @@ case("region-list-by-comma", cloud("region_name: 'R2,R1'"), region="R1")
 case("region-values-null", cloud("regions: [{name: R1, values: {cacert: null}}]", "cacert: /ca"))
 case("region-with-more", cloud("regions: [{name: R1, other: 1}]"))
 case("regions-empty", cloud("regions: []"), region="R3")
-case("regions-empty-beside-a-name", cloud("regions: []", "region_name: R2"),
+case("regions-empty-and-a-name", cloud("regions: []", "region_name: R2"),
      difference="a list of nothing does not take away the region that the cloud names",
      ours={"region": "R2", "endpoint": "https://public.r2.g/image"})
 case("region-name-empty", cloud("region_name: ''"))
@@ -184,17 +184,17 @@ case("both-spellings", cloud("region_name: R1", "region-name: R2"),
      difference="one key said twice is an error in any spelling", ours={"error": "twice"})
 case("tenant", cloud(auth="tenant_name: t, project_domain_name: P"))
 case("tenant-and-project", cloud(auth="tenant_id: t, project_id: x"))
-case("project-beside-auth", cloud("project_name: outer"))
-case("username-beside-auth", cloud("username: outer"))
+case("project-outside-auth", cloud("project_name: outer"))
+case("username-outside-auth", cloud("username: outer"))
 case("user-name", "clouds: {a: {auth: {user_name: u, password: p, user_domain_id: d, "
      "auth_url: 'https://ks:5000/v3'}}}")
-case("password-beside-auth", "clouds: {a: {password: outer, auth: {username: u, "
+case("password-outside-auth", "clouds: {a: {password: outer, auth: {username: u, "
      "user_domain_name: U, auth_url: 'https://ks:5000/v3'}}}")
 case("domain-for-both", cloud(auth="project_name: pr, domain_name: D")
      .replace(", user_domain_name: U", ""))
 case("domain-id-for-both", cloud(auth="project_name: pr, domain_id: d")
      .replace(", user_domain_name: U", ""))
-case("domain-beside-own", cloud(auth="project_name: pr, domain_name: D, project_domain_id: p"))
+case("domain-and-own", cloud(auth="project_name: pr, domain_name: D, project_domain_id: p"))
 case("default-domain", cloud(auth="project_name: pr, default_domain_name: D")
      .replace(", user_domain_name: U", ""))
 case("user-without-domain", cloud().replace(", user_domain_name: U", ""),
@@ -271,7 +271,7 @@ case("merge-list", "x: &x {region_name: R2}\ny: &y {region_name: R1, interface: 
      "clouds: {a: {<<: [*x, *y], auth: {" + KS + USER + PROJECT + "}}}")
 case("alias", "x: &x {" + KS + USER + PROJECT + "}\nclouds: {a: {auth: *x}}")
 case("duplicate-key", cloud("region_name: R1", "region_name: R2"),
-     difference="of two values one is a mistake, and nobody knows which",
+     difference="of two values one is a mistake, and the right one is unknown",
      ours={"error": "twice"})
 case("number-as-project", cloud(auth="project_id: 12"))
 case("number-as-cloud", cloud().replace("  a:", "  123:"), cloud="123",
@@ -320,7 +320,7 @@ case("environment", env=ENV, cloud="envvars")
 case("environment-by-default", env=ENV, cloud=None)
 case("environment-renamed", env={**ENV, "OS_CLOUD_NAME": "mine"}, cloud="mine")
 case("environment-clash", cloud(), env={**ENV, "OS_CLOUD_NAME": "a"})
-case("environment-beside-a-cloud", cloud(), env={**ENV, "OS_CACERT": "/ca", "OS_REGION_NAME": "R2"})
+case("environment-and-a-cloud", cloud(), env={**ENV, "OS_CACERT": "/ca", "OS_REGION_NAME": "R2"})
 case("environment-before-the-only-cloud", cloud(), env=ENV, cloud=None)
 case("environment-of-selectors-only", cloud(), env={"OS_REGION_NAME": "R2"}, cloud=None)
 case("os-cloud", cloud(), env={"OS_CLOUD": "a"}, cloud=None)
@@ -336,8 +336,8 @@ case("environment-trust-files", env={**ENV, "OS_CACERT": "~/ca", "OS_CERT": "/c"
 case("environment-insecure", env={**ENV, "OS_INSECURE": "1"}, cloud="envvars",
      difference="openstacksdk ignores any word but `true`; who sets it wants what there is not",
      ours={"error": "no insecure mode"})
-case("environment-insecure-beside-a-cloud", cloud(), env={"OS_INSECURE": "1"})
-case("environment-insecure-beside-a-cloud-and-more", cloud(), env={**ENV, "OS_INSECURE": "true"})
+case("environment-insecure-and-a-cloud", cloud(), env={"OS_INSECURE": "1"})
+case("environment-insecure-and-a-cloud-and-more", cloud(), env={**ENV, "OS_INSECURE": "true"})
 case("environment-empty-variable", env={**ENV, "OS_AUTH_TYPE": "", "OS_REGION_NAME": ""},
      cloud="envvars",
      difference="an empty variable counts as unset, as for most programs",

@@ -40,7 +40,7 @@ fn the_table_is_judged_as_it_says() {
 }
 
 #[tokio::test]
-async fn so_does_the_glance_of_this_project() {
+async fn the_glance_of_this_project_judges_the_table_the_same() {
     let kept = Arc::new(MemoryStore::new("kept"));
     let (_, store) = glance(&kept);
     let refused = all_refused(&*store).await;

@@ -24,7 +24,7 @@ use crate::support::fault::{Fault, Faulty};
 use crate::support::stack::acceptor;
 
 const DATA: &[u8] = b"the data of an image, long enough to be broken in the middle";
-const TOKEN: &str = "a-token-that-nobody-may-see";
+const TOKEN: &str = "a-token-that-stays-secret";
 
 /// A Glance over HTTPS.
 struct Site {
@@ -201,7 +201,7 @@ async fn mislabelled_data_is_exit_3_before_the_upload(stack: &'static str) {
     let pair = Pair::new(stack).await;
     let id = pair.a.image_of("qcow2", 1, data()).await;
     let run = pair.livecopy().await.exits(3);
-    let said = "the record says qcow2, but the data is of no format that Glance knows";
+    let said = "the record says qcow2, but the data is in no format that Glance knows";
     for words in [id.as_str(), &pair.b.url, said, "hint: ", "--content-check off"] {
         assert!(run.stderr.contains(words), "no {words:?} in {}", run.stderr);
     }
@@ -346,7 +346,7 @@ async fn what_is_not_needed_ends_no_run(stack: &'static str) {
     let auto = ["--via", "auto"];
     let words = [&["livecopy", &pair.a.url, &pair.b.url], &auto[..]].concat();
     let run = pair.run(&words).await.exits(0);
-    for said in ["takes as a record is not known: ", "the import methods of"] {
+    for said in ["cannot read the image schema of ", "the import methods of"] {
         assert!(run.stderr.contains(said), "{}", run.stderr);
     }
     let asked = pair.b.faulty.requests();

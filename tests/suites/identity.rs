@@ -45,7 +45,7 @@ fn every_auth_type_is_known() {
         let clouds = Clouds::load(Environment::new(variables, "/nowhere")).unwrap();
         match clouds.cloud("envvars", &Overrides::default()) {
             Err(error) if error.reason.contains("is not supported") => {
-                assert!(error.hint.unwrap().contains("say `auth_type: "), "{kind}");
+                assert!(error.hint.unwrap().contains("set `auth_type: "), "{kind}");
                 refused.push(kind);
             }
             // The case gives only the type, so most types report a missing option.

@@ -540,7 +540,7 @@ async fn a_record_without_an_id_at_the_source_removes_nothing() {
     pair.a.inject(Method::GET, |path| path == "/v2/images", usize::MAX, nameless);
     let (ended, outcomes) = pair.ended().await;
     let Err(RunError::Listing(error)) = ended else { panic!("{ended:?}") };
-    assert!(error.to_string().contains("does not say of which image it is"), "{error}");
+    assert!(error.to_string().contains("a record without a readable id"), "{error}");
     let others: Vec<u8> = outcomes.iter().map(|(number, _)| *number).collect();
     assert!(others.contains(&6), "{outcomes:?}");
     assert_eq!(pair.holds_at_target().await, [1, 2, 3, 4, 5, 6]);

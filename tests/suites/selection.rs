@@ -189,7 +189,7 @@ async fn files_name_ids_and_rules() {
     fs::write(&file, "+ tag=a\n+ size=3\n").unwrap();
     let said = run_with("--filter-from").await;
     assert!(said.contains(&format!("--filter-from: line 2 of {list}")), "{said}");
-    assert!(said.contains("\"size\" is no kind of condition"), "{said}");
+    assert!(said.contains("\"size\" is not a kind of condition"), "{said}");
     let said = run(&["size", path, "--ids-from", "/missing"]).await.exits(2).stderr;
     assert!(said.contains("cannot read /missing, which --ids-from names"), "{said}");
 }
@@ -200,15 +200,15 @@ async fn what_cannot_be_meant_is_a_usage_error() {
         ("--id", "x", "is not an image id"),
         ("--name", "[a", "at character 1"),
         ("--name-regex", "(", "unclosed group"),
-        ("--where", "owner=x", "there is project for it"),
+        ("--where", "owner=x", "use project"),
         ("--visibility", "open", "public, community, shared and private"),
-        ("--status", "ok", "it is one of active"),
-        ("--min-size", "1X", "the letters are k, M, G and T"),
-        ("--created-after", "yesterday", "is no date or time"),
+        ("--status", "ok", "use one of active"),
+        ("--min-size", "1X", "use the letters k, M, G and T"),
+        ("--created-after", "yesterday", "is not a date or time"),
         ("--updated-within", "7", "12h, 7d or 2w"),
         ("--os-hidden", "maybe", "neither true nor false"),
         ("--exclude-id", "x", "is not an image id"),
-        ("--latest-per", "name=0", "is no number from 1 on"),
+        ("--latest-per", "name=0", "is not a number of at least 1"),
     ] {
         let said = run(&["size", ".", option, value]).await.exits(2).stderr;
         assert!(said.contains(&format!("'{option} ")) && said.contains(reason), "{said}");
@@ -242,7 +242,7 @@ async fn the_server_is_asked_for_what_is_selected() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_verb_selects() {
+async fn every_command_applies_the_selection() {
     let (a, b) = (Site::open().await, Site::open().await);
     seed(&*a.kept).await;
     let directory = tempfile::tempdir().unwrap();

@@ -132,4 +132,4 @@ impl AuthPlugin for Renewable {
 }
 
 /// The token that every site accepts.
-pub(crate) const TOKEN: &str = "a-token-that-nobody-may-see";
+pub(crate) const TOKEN: &str = "a-token-that-stays-secret";

@@ -50,7 +50,7 @@ impl Watch {
             let is_seen = match replica.attributes.visibility {
                 Visibility::Private => false,
                 // A shared image without members is visible to its owner only: see
-                // `shared_with_nobody` in the suite `cloud_smoke`.
+                // `shared_without_members` in the suite `cloud_smoke`.
                 Visibility::Shared => !self.kept.members(&image.id).await.unwrap().is_empty(),
                 _ => true,
             };

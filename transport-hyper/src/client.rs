@@ -121,7 +121,7 @@ impl<B: TlsBackend> HyperTransport<B> {
                     return Err(TransportError {
                         kind: TransportErrorKind::Timeout,
                         endpoint: endpoint.to_owned(),
-                        reason: format!("nothing came for {} s", limit.as_secs()),
+                        reason: format!("no data for {} s", limit.as_secs()),
                         hint: None,
                         source: None,
                     });
@@ -142,7 +142,7 @@ fn impatient(body: Body, limit: Duration, endpoint: String, over: Over) -> Body 
             };
             match timeout(limit, body.next()).await {
                 Err(_elapsed) => {
-                    let reason = format!("nothing came for {} s", limit.as_secs());
+                    let reason = format!("no data for {} s", limit.as_secs());
                     Err(failure(TransportErrorKind::Timeout, reason))
                 }
                 Ok(Some(Err(error))) => {
@@ -185,7 +185,7 @@ mod tests {
 
     /// The number of bytes of memory that a chunk holds.
     fn held(chunk: Bytes) -> usize {
-        chunk.try_into_mut().expect("nobody else has it").capacity()
+        chunk.try_into_mut().expect("the only reference").capacity()
     }
 
     #[test]

@@ -147,7 +147,7 @@ struct Peer<'a> {
 
 impl<'a> Peer<'a> {
     fn server(uri: &'a Uri) -> Self {
-        let hint = "is the address right, and is the server up?".to_owned();
+        let hint = "check the address, and that the server is up".to_owned();
         Self { uri, name: endpoint(uri), hint }
     }
 
@@ -168,7 +168,7 @@ impl<'a> Peer<'a> {
 
 /// Opens a TCP connection to the first address of the host that accepts one.
 async fn dial(host: &str, port: u16) -> io::Result<TcpStream> {
-    let mut failure = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    let mut failure = io::Error::new(io::ErrorKind::NotFound, "the host name has no address");
     for address in lookup_host((host, port)).await? {
         match dial_address(address).await {
             Ok(tcp) => return Ok(tcp),

@@ -142,7 +142,7 @@ impl Stream for Reporting {
                     return Poll::Pending;
                 }
                 // hyper aborts a request body only when the body yields an error.
-                Phase::Over => return Poll::Ready(Some(Err("the server answered early".into()))),
+                Phase::Over => return Poll::Ready(Some(Err("the server responded early".into()))),
                 _ => {}
             }
             // Lets an early response wake this task while the source is slow.
@@ -167,7 +167,7 @@ impl Reporting {
                     self.exchange.enter(if whole { Phase::Sent } else { Phase::Sending });
                     return Some(Ok(chunk));
                 }
-                "there is more data than was announced".into()
+                "the data is longer than announced".into()
             }
             Some(Err(error)) => error,
             None if self.size.is_none_or(|size| self.passed == size) => {
@@ -177,6 +177,6 @@ impl Reporting {
             None => format!("the data ended after {} bytes", self.passed).into(),
         };
         self.exchange.state().failure = Some(failure);
-        Some(Err("the request's own body failed".into()))
+        Some(Err("the request body failed".into()))
     }
 }

@@ -20,7 +20,7 @@ pub(crate) fn explain(
         return TransportError {
             kind: TransportErrorKind::Body,
             endpoint: endpoint.to_owned(),
-            reason: "it can't be read".to_owned(),
+            reason: "the data cannot be read".to_owned(),
             hint: None,
             source: Some(own),
         };
@@ -108,7 +108,7 @@ pub(crate) fn innermost(error: &(dyn Error + 'static)) -> String {
 /// end, for instance, rustls would quote the address of its manual.
 pub fn io_reason(error: &io::Error) -> String {
     match error.kind() {
-        io::ErrorKind::UnexpectedEof => "the server hung up".to_owned(),
+        io::ErrorKind::UnexpectedEof => "the server closed the connection".to_owned(),
         _ => error.to_string(),
     }
 }
@@ -130,7 +130,7 @@ mod tests {
     fn an_unexpected_end_is_said_in_our_words() {
         let library = "peer closed connection without sending TLS close_notify: https://manual";
         let error = io::Error::new(io::ErrorKind::UnexpectedEof, library);
-        assert_eq!(innermost(&error), "the server hung up");
+        assert_eq!(innermost(&error), "the server closed the connection");
         let error = io::Error::new(io::ErrorKind::ConnectionReset, "connection reset");
         assert_eq!(innermost(&error), "connection reset");
     }

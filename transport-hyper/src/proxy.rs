@@ -110,20 +110,20 @@ impl Proxy {
         let (reason, hint) = match (code, &self.credentials) {
             // tinyproxy answers 401 to a wrong password.
             (401 | 407, Some(_)) => (
-                format!("it refuses our user and password ({code})"),
-                format!("check the user and the password in {variable}"),
+                format!("the proxy rejected the user and password ({code})"),
+                format!("correct the user and password in {variable}"),
             ),
             (401 | 407, None) => (
-                format!("it wants a user and a password ({code})"),
+                format!("the proxy requires a user and password ({code})"),
                 format!("write {variable} as http://user:password@host:port"),
             ),
             (403 | 405, _) => (
-                format!("it answered {status} when asked for {server}"),
-                format!("have its administrator allow {server}, or {GO_ROUND}"),
+                format!("the proxy responded {status} to the request for {server}"),
+                format!("ask the proxy's administrator to allow {server}, or {BYPASS}"),
             ),
             _ => (
-                format!("it answered {status} when asked for {server}"),
-                format!("can it reach {server}? if not, {GO_ROUND}"),
+                format!("the proxy responded {status} to the request for {server}"),
+                format!("check that the proxy can reach {server}, or {BYPASS}"),
             ),
         };
         let kind = match code {
@@ -146,7 +146,7 @@ impl Proxy {
 
     /// The hint for a proxy that cannot be reached.
     pub(crate) fn advice(&self) -> String {
-        format!("is it up, and is {} right? without it, {GO_ROUND}", self.named_by)
+        format!("check that the proxy is up and {} is correct, or {BYPASS}", self.named_by)
     }
 }
 
@@ -198,10 +198,10 @@ const ANY_SERVER: &str = "https://server";
 
 const MALFORMED: &str = "is not the URL of an HTTP proxy";
 const SPELLING: &str = "write http://host:port, https://host:port or http://user:password@host:port, with \
-    special characters of user and password as %XX (%40 for @)";
-const SOCKS: &str = "names a SOCKS proxy, and those are not supported";
-const ONLY_HTTP: &str = "name an http:// or https:// proxy, or unset the variable";
-const GO_ROUND: &str = "list the server in NO_PROXY to reach it directly";
+    special characters in user and password as %XX (%40 for @)";
+const SOCKS: &str = "is a SOCKS proxy, which is not supported";
+const ONLY_HTTP: &str = "set an http:// or https:// proxy, or unset the variable";
+const BYPASS: &str = "list the server in NO_PROXY to reach it directly";
 
 #[cfg(test)]
 mod tests {

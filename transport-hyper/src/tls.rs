@@ -98,7 +98,7 @@ impl From<Fault> for HandshakeFault {
 
 impl fmt::Display for HandshakeFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the server was refused")
+        f.write_str("the server was rejected")
     }
 }
 

@@ -25,14 +25,16 @@ pub(crate) async fn open(
     request.extend_from_slice(b"\r\n");
     let answer = ask(io, &request).await.map_err(|error| {
         proxy.failure(match error.kind() {
-            io::ErrorKind::UnexpectedEof => "it hung up before it answered".to_owned(),
+            io::ErrorKind::UnexpectedEof => {
+                "the proxy closed the connection without a response".to_owned()
+            }
             _ => error.to_string(),
         })
     })?;
     match status(&answer) {
         Some(status) if status.is_success() => Ok(()),
         Some(status) => Err(proxy.refusal(status, server)),
-        None => Err(proxy.failure("its answer is not HTTP".to_owned())),
+        None => Err(proxy.failure("the response of the proxy is not HTTP".to_owned())),
     }
 }
 

@@ -254,14 +254,30 @@ async fn no_proxy_goes_round_and_so_does_who_reads_no_environment() {
 #[tokio::test]
 async fn what_a_proxy_refuses_is_said_in_its_name() {
     for (answer, reason, hint) in [
-        ("HTTP/1.1 407 Who?\r\n\r\n", "it refuses our user and password (407)", "in HTTPS_PROXY"),
-        ("HTTP/1.0 401 Who?\r\n\r\n", "it refuses our user and password (401)", "in HTTPS_PROXY"),
-        ("HTTP/1.0 403 No\r\n\r\n", "403 Forbidden when asked for 127.0.0.1:1", "NO_PROXY"),
-        ("HTTP/1.1 503 hush\r\nx: y\r\n\r\n", "503 Service Unavailable", "can it reach"),
+        (
+            "HTTP/1.1 407 Who?\r\n\r\n",
+            "the proxy rejected the user and password (407)",
+            "in HTTPS_PROXY",
+        ),
+        (
+            "HTTP/1.0 401 Who?\r\n\r\n",
+            "the proxy rejected the user and password (401)",
+            "in HTTPS_PROXY",
+        ),
+        ("HTTP/1.0 403 No\r\n\r\n", "403 Forbidden to the request for 127.0.0.1:1", "NO_PROXY"),
+        ("HTTP/1.1 503 hush\r\nx: y\r\n\r\n", "503 Service Unavailable", "can reach"),
         ("HTTP/1.1 302 Go\r\nlocation: http://x\r\n\r\n", "302 Found", "NO_PROXY"),
-        ("220 mail ready\r\n\r\n", "its answer is not HTTP", "is HTTPS_PROXY right?"),
-        ("HTTP/1.1 200 OK\r\n", "it hung up before it answered", "is HTTPS_PROXY right?"),
-        ("", "it hung up before it answered", "is HTTPS_PROXY right?"),
+        (
+            "220 mail ready\r\n\r\n",
+            "the response of the proxy is not HTTP",
+            "HTTPS_PROXY is correct",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\n",
+            "the proxy closed the connection without a response",
+            "HTTPS_PROXY is correct",
+        ),
+        ("", "the proxy closed the connection without a response", "HTTPS_PROXY is correct"),
     ] {
         let (via, _) = proxy(Some(answer)).await;
         let environment = [("HTTPS_PROXY", format!("http://bob:hush@127.0.0.1:{via}"))];
@@ -285,7 +301,7 @@ async fn a_proxy_that_wants_a_password_says_so_for_both_kinds_of_servers() {
         let error = client.fails(server).await;
         assert_eq!(error.kind, TransportErrorKind::Refused, "{error}");
         let proxy = format!("the proxy http://127.0.0.1:{via} (all_proxy)");
-        let reason = "it wants a user and a password (407)";
+        let reason = "the proxy requires a user and password (407)";
         assert_eq!(error.to_string(), format!("cannot connect to {proxy}: {reason}"));
         let hint = "write all_proxy as http://user:password@host:port";
         assert_eq!(error.hint.as_deref(), Some(hint));
@@ -307,7 +323,7 @@ async fn a_proxy_that_is_not_there_or_silent_is_the_guilty_one() {
         let error = Client::new(&environment).fails("https://127.0.0.1:1/").await;
         assert_eq!(error.kind, kind, "{error}");
         assert_eq!(error.endpoint, format!("the proxy http://127.0.0.1:{via} (HTTPS_PROXY)"));
-        assert!(error.hint.unwrap().contains("is HTTPS_PROXY right?"));
+        assert!(error.hint.unwrap().contains("HTTPS_PROXY is correct"));
     }
 }
 

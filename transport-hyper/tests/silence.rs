@@ -37,7 +37,7 @@ async fn said_of_silence(body: Body) -> String {
 #[tokio::test]
 async fn only_the_answer_to_data_may_take_as_long_as_storing_does() {
     let bytes = || Body::from(Bytes::from_static(b"{}"));
-    assert_eq!(said_of_silence(bytes()).await, "nothing came for 1 s");
-    assert_eq!(said_of_silence(bytes().once()).await, "nothing came for 3 s");
-    assert_eq!(said_of_silence(Body::empty()).await, "nothing came for 1 s");
+    assert_eq!(said_of_silence(bytes()).await, "no data for 1 s");
+    assert_eq!(said_of_silence(bytes().once()).await, "no data for 3 s");
+    assert_eq!(said_of_silence(Body::empty()).await, "no data for 1 s");
 }

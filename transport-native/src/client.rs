@@ -34,7 +34,7 @@ impl std::fmt::Debug for Client {
 
 impl Client {
     pub(crate) fn new(policy: &TlsPolicy) -> Result<Self, TlsSetupError> {
-        let unusable = |error| TlsSetupError::new("OpenSSL can't be set up", error);
+        let unusable = |error| TlsSetupError::new("cannot set up OpenSSL", error);
         let store = roots::store(policy)?;
         let mut context = context(policy.min_version).map_err(unusable)?;
         context.set_cert_store(store);
@@ -83,7 +83,7 @@ impl TlsBackend for Client {
             Ok((SslStream::new(ssl, io)?, refused))
         });
         let (mut stream, refused) = prepared.map_err(|error| {
-            let what = format!("the TLS handshake can't begin: {error}");
+            let what = format!("cannot start the TLS handshake: {error}");
             HandshakeError::new(Fault::Other(what).into(), host, endpoint)
         })?;
         // tokio's cooperative scheduling makes a busy stream return `Pending`, which OpenSSL would
@@ -135,7 +135,9 @@ fn explain(error: &ssl::Error, asked: Option<ClientCertificate>, min_version: Tl
         return Alert(alert).fault(asked, min_version);
     }
     match inner.reason().unwrap_or_default() {
-        "unexpected eof while reading" => Fault::Closed("the server hung up".to_owned()),
+        "unexpected eof while reading" => {
+            Fault::Closed("the server closed the connection".to_owned())
+        }
         "wrong version number" | "http request" | "packet length too long" => Fault::NotTls,
         "unsupported protocol" | "no protocols available" => Fault::NothingInCommon(min_version),
         reason => Fault::Other(format!("the TLS handshake failed: {reason}")),

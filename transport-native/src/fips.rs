@@ -11,10 +11,10 @@ use transport_hyper::TlsSetupError;
 pub fn fips() -> Result<(), TlsSetupError> {
     let why = match (provider_is_active(), default_properties_ask_for_it()) {
         (false, false) => "no FIPS provider is active",
-        (false, true) => "its configuration asks for FIPS mode, but no FIPS provider is active",
-        (true, false) => "a FIPS provider is active, but the default properties don't ask for it",
+        (false, true) => "the configuration requests FIPS mode, but no FIPS provider is active",
+        (true, false) => "a FIPS provider is active, but the default properties do not request it",
         // Despite both settings, a configuration can let other providers serve requests.
-        (true, true) if offers("MD5", None) => "it still offers MD5",
+        (true, true) if offers("MD5", None) => "MD5 is still available",
         (true, true) => return Ok(()),
     };
     Err(TlsSetupError {

@@ -22,21 +22,21 @@ pub(crate) fn load(
     context: &mut SslContextBuilder,
 ) -> Result<(), TlsSetupError> {
     let file = identity.key.file.display();
-    let unusable = |what: &str| {
-        let what = format!("the client certificate {what}");
+    let cannot = |verb: &str| {
+        let what = format!("cannot {verb} the client certificate");
         move |error: ErrorStack| TlsSetupError::new(&what, error)
     };
     let mut chain = identity.chain.iter().map(|one| X509::from_der(&one.der));
-    let own = chain.next().transpose().map_err(unusable("can't be read"))?;
+    let own = chain.next().transpose().map_err(cannot("read"))?;
     if let Some(own) = own {
-        context.set_certificate(&own).map_err(unusable("can't be used"))?;
+        context.set_certificate(&own).map_err(cannot("use"))?;
     }
     for one in chain {
-        let one = one.map_err(unusable("can't be read"))?;
-        context.add_extra_chain_cert(one).map_err(unusable("can't be used"))?;
+        let one = one.map_err(cannot("read"))?;
+        context.add_extra_chain_cert(one).map_err(cannot("use"))?;
     }
     let key = decoded(&identity.key)?;
-    let mismatch = format!("the key in {file} is not that of the client certificate");
+    let mismatch = format!("the key in {file} does not belong to the client certificate");
     context.set_private_key(&key).map_err(|error| TlsSetupError::new(&mismatch, error))?;
     context.check_private_key().map_err(|error| TlsSetupError::new(&mismatch, error))
 }
@@ -49,19 +49,16 @@ fn decoded(key: &PrivateKey) -> Result<PKey<Private>, TlsSetupError> {
             let passphrase = passphrase.expose_secret().as_bytes();
             // A zero byte would make the library panic.
             if passphrase.contains(&0) {
-                let what = format!("the passphrase of the key in {file} has a zero byte");
+                let what = format!("the passphrase for the key in {file} contains a zero byte");
                 return Err(TlsSetupError { what, source: None });
             }
             PKey::private_key_from_pkcs8_passphrase(der, passphrase).map_err(|error| {
-                let what = format!("the passphrase does not open the key in {file}");
+                let what = format!("the passphrase does not decrypt the key in {file}");
                 TlsSetupError::new(&what, error)
             })
         }
-        KeyForm::Pkcs8 | KeyForm::Pkcs1 | KeyForm::Sec1 => {
-            PKey::private_key_from_der(der).map_err(|error| {
-                TlsSetupError::new(&format!("the key in {file} can't be used"), error)
-            })
-        }
+        KeyForm::Pkcs8 | KeyForm::Pkcs1 | KeyForm::Sec1 => PKey::private_key_from_der(der)
+            .map_err(|error| TlsSetupError::new(&format!("cannot use the key in {file}"), error)),
     }
 }
 

@@ -9,14 +9,16 @@ use transport_hyper::TlsSetupError;
 
 /// Creates the trust store of `policy`. The store contains no other certificates.
 pub(crate) fn store(policy: &TlsPolicy) -> Result<X509Store, TlsSetupError> {
-    let unusable = |error: ErrorStack| TlsSetupError::new("OpenSSL can't keep the roots", error);
+    let unusable =
+        |error: ErrorStack| TlsSetupError::new("cannot load the trust store into OpenSSL", error);
     let mut store = X509StoreBuilder::new().map_err(unusable)?;
     if policy.roots.with_system() {
         store.set_default_paths().map_err(unusable)?;
     }
     for one in policy.roots.bundle() {
         let certificate = X509::from_der(&one.der).map_err(|error| {
-            let what = format!("the certificate in {}:{}", one.file.display(), one.line);
+            let what =
+                format!("cannot load the certificate in {}:{}", one.file.display(), one.line);
             TlsSetupError::new(&what, error)
         })?;
         store.add_cert(certificate).map_err(unusable)?;

@@ -24,9 +24,9 @@ impl std::fmt::Debug for Server {
 impl Server {
     pub(crate) fn new(chain: &[u8], key: &[u8]) -> Result<Self, TlsSetupError> {
         let chain = X509::stack_from_pem(chain)
-            .map_err(|error| TlsSetupError::new("the server's certificate can't be read", error))?;
+            .map_err(|error| TlsSetupError::new("cannot read the server's certificate", error))?;
         let key = PKey::private_key_from_pem(key)
-            .map_err(|error| TlsSetupError::new("the server's key can't be read", error))?;
+            .map_err(|error| TlsSetupError::new("cannot read the server's key", error))?;
         let acceptor = || -> Result<SslAcceptor, ErrorStack> {
             let mut acceptor = SslAcceptor::mozilla_intermediate_v5(SslMethod::tls_server())?;
             acceptor.set_private_key(&key)?;
@@ -40,7 +40,7 @@ impl Server {
             Ok(acceptor.build())
         };
         let acceptor = acceptor().map_err(|error| {
-            TlsSetupError::new("the server's certificate and key can't be used", error)
+            TlsSetupError::new("cannot use the server's certificate and key", error)
         })?;
         Ok(Self(acceptor))
     }

@@ -152,7 +152,10 @@ fn fault(result: X509VerifyResult) -> Fault {
         ffi::X509_V_ERR_PATH_LENGTH_EXCEEDED => Fault::TooLong,
         // OpenSSL reports the first of these for more name constraints than it is willing to check.
         ffi::X509_V_ERR_UNSPECIFIED | ffi::X509_V_ERR_CERT_CHAIN_TOO_LONG => Fault::TooMuch,
-        _ => Fault::Other(format!("its certificate can't be verified: {}", result.error_string())),
+        _ => Fault::Other(format!(
+            "cannot verify the server's certificate: {}",
+            result.error_string()
+        )),
     }
 }
 

@@ -47,7 +47,7 @@ impl Client {
         };
         let builder = ClientConfig::builder_with_provider(Arc::new(provider))
             .with_protocol_versions(versions)
-            .map_err(|error| TlsSetupError::new("rustls can't be set up", error))?;
+            .map_err(|error| TlsSetupError::new("cannot set up rustls", error))?;
         #[expect(clippy::disallowed_methods, reason = "this verifier is stricter than the default")]
         let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(verifier));
         let mut config = builder.with_no_client_auth();

@@ -25,11 +25,11 @@ pub(crate) fn load(
     let key = provider
         .key_provider
         .load_private_key(key)
-        .map_err(|error| TlsSetupError::new(&format!("the key in {file} can't be used"), error))?;
+        .map_err(|error| TlsSetupError::new(&format!("cannot use the key in {file}"), error))?;
     let chain = identity.chain.iter().map(|one| one.der.clone().into()).collect();
     let certified = CertifiedKey::new(chain, key);
     certified.keys_match().map_err(|error| {
-        let what = format!("the key in {file} is not that of the client certificate");
+        let what = format!("the key in {file} does not belong to the client certificate");
         TlsSetupError::new(&what, error)
     })?;
     Ok(Arc::new(certified))
@@ -57,12 +57,12 @@ fn opened(der: &[u8], passphrase: &str) -> Result<SecretDocument, &'static str> 
     let sealed = EncryptedPrivateKeyInfo::try_from(der).map_err(|_| OLD)?;
     sealed.decrypt(passphrase).map_err(|error| match error {
         EncryptedPrivateKey(NoPbes1CryptSupport | UnsupportedAlgorithm { .. }) => OLD,
-        _ => "the passphrase does not open the key in",
+        _ => "the passphrase does not decrypt the key in",
     })
 }
 
-const OLD: &str = "it is encrypted in an old way; have `openssl pkcs8 -topk8 -in KEY -out NEW` \
-                   convert the key in";
+const OLD: &str = "rustls does not support the encryption; use `openssl pkcs8 -topk8 -in KEY -out NEW` \
+                   to convert the key in";
 
 /// Answers a server's request for a client certificate, and records that there was one. Each
 /// connection has its own.

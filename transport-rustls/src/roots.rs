@@ -44,13 +44,13 @@ impl Trusted {
         };
         pins.extend(policy.roots.bundle().iter().map(|one| one.der.clone().into()));
         if pins.is_empty() {
-            let what = "the system's trust store has no certificate; name one with --cacert FILE";
+            let what = "the system's trust store has no certificate; trust a CA with --cacert FILE";
             return Err(TlsSetupError { what: what.to_owned(), source: None });
         }
         for one in policy.roots.bundle().iter().filter(|one| may_sign(&one.der)) {
             if !is_usable(&one.der, algorithms) {
                 warn_once(format!(
-                    "{one}: rustls can't verify what this CA signs; use --tls native"
+                    "{one}: rustls cannot verify signatures by this CA; use --tls native"
                 ));
             }
         }

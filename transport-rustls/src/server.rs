@@ -24,17 +24,17 @@ impl Server {
     pub(crate) fn new(chain: &[u8], key: &[u8]) -> Result<Self, TlsSetupError> {
         let chain = CertificateDer::pem_slice_iter(chain)
             .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| TlsSetupError::new("the server's certificate can't be read", error))?;
+            .map_err(|error| TlsSetupError::new("cannot read the server's certificate", error))?;
         let key = PrivateKeyDer::from_pem_slice(key)
-            .map_err(|error| TlsSetupError::new("the server's key can't be read", error))?;
+            .map_err(|error| TlsSetupError::new("cannot read the server's key", error))?;
         let mut config =
             ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
                 .with_safe_default_protocol_versions()
-                .map_err(|error| TlsSetupError::new("rustls can't be set up", error))?
+                .map_err(|error| TlsSetupError::new("cannot set up rustls", error))?
                 .with_no_client_auth()
                 .with_single_cert(chain, key)
                 .map_err(|error| {
-                    TlsSetupError::new("the server's certificate and key can't be used", error)
+                    TlsSetupError::new("cannot use the server's certificate and key", error)
                 })?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self(tokio_rustls::TlsAcceptor::from(Arc::new(config))))

@@ -55,7 +55,7 @@ impl Verifier {
             error => fault(&error),
         })?;
         let content = Certificate::from_der(leaf)
-            .map_err(|error| Fault::Other(format!("its certificate is damaged: {error}")))?
+            .map_err(|error| Fault::Other(format!("the server's certificate is damaged: {error}")))?
             .tbs_certificate;
         // Check the name before dates and constraints, as OpenSSL does.
         parsed.verify_is_valid_for_subject_name(host).map_err(|error| fault(&error))?;
@@ -188,7 +188,7 @@ fn fault(error: &webpki::Error) -> Fault {
         E::UnsupportedCriticalExtension => Fault::UnknownExtension,
         E::UnsupportedSignatureAlgorithmContext(_)
         | E::UnsupportedSignatureAlgorithmForPublicKeyContext(_) => Fault::Weak,
-        other => Fault::Other(format!("its certificate can't be verified: {other}")),
+        other => Fault::Other(format!("cannot verify the server's certificate: {other}")),
     }
 }
 

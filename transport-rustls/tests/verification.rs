@@ -148,7 +148,7 @@ async fn accepts_a_listed_certificate_for_itself_alone() {
     let own = issue(&leaf(&["127.0.0.1"]), None);
     accepted("127.0.0.1", &own, &own.pem).await;
     let twin = issue(&leaf(&["127.0.0.1"]), None);
-    refused("127.0.0.1", Some(&twin), &own.pem, "signed by itself").await;
+    refused("127.0.0.1", Some(&twin), &own.pem, "self-signed").await;
     let mut as_ca = leaf(&["127.0.0.1"]);
     as_ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let as_ca = issue(&as_ca, None);
@@ -168,7 +168,7 @@ async fn takes_no_listed_server_for_an_authority() {
     let mut forged = issue(&forged, Some(&issuer));
     refused("127.0.0.1", Some(&forged), &issuer.pem, "not trusted").await;
     forged.pem += &issuer.pem;
-    refused("127.0.0.1", Some(&forged), &issuer.pem, "may not sign others").await;
+    refused("127.0.0.1", Some(&forged), &issuer.pem, "must not sign certificates").await;
 }
 
 #[tokio::test]
@@ -217,10 +217,11 @@ async fn refuses_a_root_that_expired() {
 async fn refuses_a_certificate_for_another_host() {
     let root = authority("root", None);
     let other = issue(&leaf(&["glance.test"]), Some(&root));
-    let words = "its certificate is for glance.test, not for 127.0.0.1";
+    let words = "the server's certificate is valid for glance.test, not for 127.0.0.1";
     refused("127.0.0.1", Some(&other), &root.pem, words).await;
     refused("localhost", Some(&other), &root.pem, "not for localhost").await;
-    refused("127.0.0.1", Some(&issue(&leaf(&[]), Some(&root))), &root.pem, "names no host").await;
+    refused("127.0.0.1", Some(&issue(&leaf(&[]), Some(&root))), &root.pem, "has no subjectAltName")
+        .await;
     let listed = issue(&leaf(&["glance.test"]), None);
     refused("127.0.0.1", Some(&listed), &listed.pem, "not for 127.0.0.1").await;
 }
@@ -231,9 +232,9 @@ async fn refuses_a_certificate_for_clients() {
     let mut client = leaf(&["127.0.0.1"]);
     client.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
     let identity = issue(&client, Some(&root));
-    refused("127.0.0.1", Some(&identity), &root.pem, "may not be used by a server").await;
+    refused("127.0.0.1", Some(&identity), &root.pem, "is not valid for servers").await;
     let listed = issue(&client, None);
-    refused("127.0.0.1", Some(&listed), &listed.pem, "may not be used by a server").await;
+    refused("127.0.0.1", Some(&listed), &listed.pem, "is not valid for servers").await;
 }
 
 #[tokio::test]

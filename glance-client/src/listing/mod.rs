@@ -103,7 +103,7 @@ fn once<'a>(images: ImageStream<'a>, client: &'a Client) -> ImageStream<'a> {
         again = if is_new { 0 } else { again + 1 };
         // A resumed page repeats its images, so all images seen so far may come once more.
         let endless = again > seen.len() + AGAIN;
-        let reason = "it lists the same images again and again";
+        let reason = "the listing repeats the same images endlessly";
         ready(match (is_new, endless) {
             (true, _) => Some(item),
             (false, true) => Some(Err(unreadable(client, reason))),
@@ -143,12 +143,12 @@ const LIST: Operation = Operation { what: "list the images", image: None };
 /// The query string of a link to the next page. The path of the link is ignored, because it lacks
 /// the prefix of a proxied endpoint. A link to another server is an error.
 pub(super) fn next_query(endpoint: &str, link: &str) -> Result<String, String> {
-    let unusable = || "its link to the next page is no address".to_owned();
+    let unusable = || "the link to the next page is not a URL".to_owned();
     let here = Url::parse(endpoint).map_err(|_| unusable())?;
     let next = here.join(link).map_err(|_| unusable())?;
     if next.origin() != here.origin() {
         let there = next.origin().ascii_serialization();
-        return Err(format!("its next page is at {there}, where the token must not go"));
+        return Err(format!("the next page is at {there}, which must not receive the token"));
     }
     next.query().map(str::to_owned).ok_or_else(unusable)
 }
@@ -184,7 +184,7 @@ mod tests {
             assert_eq!(request.headers()["x-auth-token"], "hush");
             let mut asked = self.asked.lock().unwrap();
             asked.push(request.uri().to_string());
-            assert!(asked.len() < 5000, "it asks without an end");
+            assert!(asked.len() < 5000, "endless requests");
             Ok(Response::new((self.page)(asked.len())))
         }
     }
@@ -268,7 +268,7 @@ mod tests {
             assert!(error.hint.is_some() && asked == 1);
         }
         for pages in [(|_| page(1, "https://[")) as fn(usize) -> Body, |_| page(1, "/v2/images")] {
-            assert!(list(pages).await.0.unwrap_err().reason.contains("is no address"));
+            assert!(list(pages).await.0.unwrap_err().reason.contains("is not a URL"));
         }
     }
 
@@ -284,7 +284,7 @@ mod tests {
         ] {
             let (outcome, asked) = list(pages).await;
             let error = outcome.unwrap_err();
-            assert!(error.reason.contains("without an end") && asked <= most, "{asked}: {error}");
+            assert!(error.reason.contains("form a loop") && asked <= most, "{asked}: {error}");
         }
     }
 
@@ -324,7 +324,7 @@ mod tests {
         let reason = "\"min_disk\" is \"20\", not a whole number";
         assert!(said.contains(&format!("record of image {id}: {reason}")), "{said}");
         let said = found[3].as_ref().unwrap_err().to_string();
-        assert!(said.contains("it is longer than 1 MiB"), "{said}");
+        assert!(said.contains("the record is longer than 1 MiB"), "{said}");
     }
 
     #[tokio::test]
@@ -336,7 +336,7 @@ mod tests {
         .await;
         assert_eq!(names(&found), "1 2 !");
         let said = found[2].as_ref().unwrap_err().to_string();
-        assert!(said.contains("does not say of which image it is"), "{said}");
+        assert!(said.contains("a record without a readable id"), "{said}");
         let (found, _) = listed(|_| page_of(&vec![json!({}); 1000], "")).await;
         assert_eq!(names(&found), "!");
     }
@@ -378,7 +378,7 @@ mod tests {
         .await;
         assert_eq!(names(&found), "1 !");
         let said = found[1].as_ref().unwrap_err().to_string();
-        assert!(said.contains("the same images again and again"), "{said}");
+        assert!(said.contains("the same images endlessly"), "{said}");
         for page in [
             (|_| endless("", "[")) as fn(usize) -> Body,
             |_| endless("\"", "a"),

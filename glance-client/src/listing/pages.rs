@@ -75,7 +75,7 @@ impl<'a> Pages<'a> {
     async fn open_next(&mut self) -> Result<bool, StoreError> {
         let Some(query) = self.next.take() else { return Ok(false) };
         if !self.progress.goes_on(self.first.take()) {
-            return Err(unreadable(self.client, "its pages lead to each other without an end"));
+            return Err(unreadable(self.client, "the pages of the listing form a loop"));
         }
         self.page = Some(Page::open(self.client, query).await?);
         Ok(true)
@@ -196,7 +196,7 @@ impl Page {
         if error.kind != BROKE_OFF || self.again == 0 {
             return Err(error);
         }
-        tracing::info!("{error}; it is asked for again");
+        tracing::info!("{error}; retrying");
         let fresh = Self::open(client, self.query.clone()).await?;
         *self = Self { came_before: self.came_before, again: self.again - 1, ..fresh };
         Ok(())
@@ -204,9 +204,11 @@ impl Page {
 
     fn unsplit(&self, client: &Client, error: Unsplit) -> StoreError {
         let reason = match error {
-            Unsplit::NotJson => "the answer is not JSON".to_owned(),
-            Unsplit::NoList(_) => format!("the answer is not what a Glance says: {error}"),
-            Unsplit::TooMuch(_) | Unsplit::Endless(_) => format!("the answer is too long: {error}"),
+            Unsplit::NotJson => "the response is not JSON".to_owned(),
+            Unsplit::NoList(_) => format!("the response is not a Glance response: {error}"),
+            Unsplit::TooMuch(_) | Unsplit::Endless(_) => {
+                format!("the response is too long: {error}")
+            }
         };
         StoreError { request_id: self.request_id.clone(), ..unreadable(client, reason) }
     }
@@ -220,11 +222,11 @@ async fn ask(client: &Client, query: &str) -> Result<Response<Body>, StoreError>
 fn record(client: &Client, element: Element) -> Result<Image, StoreError> {
     let read = match element {
         Element::TooLong(known) => {
-            Err(Misread::of(known, format!("it is longer than {}", readable(LONGEST))))
+            Err(Misread::of(known, format!("the record is longer than {}", readable(LONGEST))))
         }
         Element::Whole(text) => match serde_json::from_slice::<Map<String, Value>>(&text) {
             Ok(record) => Image::read(record),
-            Err(error) => Err(Misread::of(identity(&text), format!("it is not a record: {error}"))),
+            Err(error) => Err(Misread::of(identity(&text), format!("invalid record: {error}"))),
         },
     };
     read.map_err(|misread| {
@@ -232,7 +234,7 @@ fn record(client: &Client, element: Element) -> Result<Image, StoreError> {
             return client.misread(&misread, &Operation::new("read the record", &image.id));
         }
         let fault = &misread.fault;
-        unreadable(client, format!("a record does not say of which image it is: {fault}"))
+        unreadable(client, format!("a record without a readable id: {fault}"))
     })
 }
 

@@ -21,7 +21,7 @@ impl Client {
     pub(super) fn no_answer(&self, error: TransportError, operation: &Operation) -> StoreError {
         let (kind, reason, hint) = match error.kind {
             TransportErrorKind::Body => (StoreErrorKind::Data, DID_NOT_COME, None),
-            kind => (StoreErrorKind::Transport(kind), "no answer came", error.hint.clone()),
+            kind => (StoreErrorKind::Transport(kind), "no response", error.hint.clone()),
         };
         let mut failure = self.error(kind, operation, reason).caused_by(error);
         failure.hint = hint;
@@ -59,8 +59,8 @@ impl Client {
             _ => return error,
         };
         error.hint(format!(
-            "the sign-in is for {reach}, and this Glance shows images to projects: name a project \
-             in clouds.yaml, or by --source-project or --target-project"
+            "set a project in clouds.yaml, or with --source-project or --target-project: the sign-in is \
+             for {reach}, and this Glance shows images only to projects"
         ))
     }
 
@@ -77,8 +77,8 @@ impl Client {
         let text = if text.is_empty() { Bytes::from_static(b"null") } else { text };
         serde_json::from_slice(&text).map_err(|error| {
             let reason = match error.is_data() {
-                true => "the answer is not what a Glance says",
-                false => "the answer is not JSON",
+                true => "the response is not a Glance response",
+                false => "the response is not JSON",
             };
             let failed = self.error(StoreErrorKind::Unreadable, operation, reason);
             answered(failed.caused_by(error))
@@ -97,7 +97,7 @@ impl Client {
     }
 
     pub(crate) fn unexpected(&self, answer: &Response<Body>, operation: &Operation) -> StoreError {
-        let reason = format!("the answer {} is not the one asked for", answer.status());
+        let reason = format!("unexpected response status {}", answer.status());
         let error = self.error(StoreErrorKind::Server, operation, reason);
         StoreError { request_id: request_id(answer.headers()), ..error }
     }
@@ -111,7 +111,7 @@ impl Client {
     ) -> StoreError {
         let answered = answer.status();
         let reason =
-            format!("what answered {answered} is not a Glance: the record is still {status}");
+            format!("the response {answered} is not from a Glance: the record is still {status}");
         let error = self.error(StoreErrorKind::Server, operation, reason).hint(IN_FRONT);
         StoreError { request_id: request_id(answer.headers()), ..error }
     }
@@ -123,7 +123,7 @@ impl Client {
             _ => StoreErrorKind::Unauthenticated,
         };
         let hint = error.hint.clone();
-        let mut failure = self.error(kind, operation, "signing in failed").caused_by(error);
+        let mut failure = self.error(kind, operation, "sign-in failed").caused_by(error);
         failure.hint = hint;
         failure
     }
@@ -143,10 +143,12 @@ impl Client {
     pub(crate) fn broke_off(&self, error: BodyError, operation: &Operation) -> StoreError {
         match error.downcast::<TooLong>() {
             Ok(too_long) => {
-                let reason = format!("the answer can't be read: {too_long}");
+                let reason = format!("cannot read the response: {too_long}");
                 self.error(StoreErrorKind::Unreadable, operation, reason).hint(HINT)
             }
-            Err(error) => self.error(BROKE_OFF, operation, "the answer broke off").caused_by(error),
+            Err(error) => {
+                self.error(BROKE_OFF, operation, "the response was interrupted").caused_by(error)
+            }
         }
     }
 }
@@ -154,15 +156,16 @@ impl Client {
 pub(crate) const BROKE_OFF: StoreErrorKind =
     StoreErrorKind::Transport(TransportErrorKind::Interrupted);
 
-pub(super) const DID_NOT_COME: &str = "the data did not come";
+pub(super) const DID_NOT_COME: &str = "the data could not be read";
 
-const IN_FRONT: &str = "a proxy or a load balancer answers in its place: have it pass uploads on";
+const IN_FRONT: &str =
+    "configure the proxy or load balancer that responds in place of Glance to forward uploads";
 
-const ODD_RECORD: &str = "have the server's administrator correct the record, or leave the image out \
+const ODD_RECORD: &str = "ask the server's administrator to correct the record, or leave the image out \
     (--exclude-id ID)";
 
 /// Bytes of a rejection to read: schema violations quote the whole schema.
 const REFUSAL_LIMIT: usize = 256 * 1024;
 
 pub(crate) const HINT: &str =
-    "look at what stands before Glance, and whether the address is that of a Glance";
+    "check that the address is a Glance, and check proxies in front of it";

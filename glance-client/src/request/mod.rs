@@ -113,7 +113,7 @@ impl Client {
             let answer = self.repeatable(method, path, &[], payload, operation).await?;
             match self.read_json(answer, limit, operation).await {
                 Err(error) if again > 0 && error.kind == BROKE_OFF => {
-                    tracing::info!("{error}; it is asked for again");
+                    tracing::info!("{error}; retrying");
                     again -= 1;
                 }
                 read => return read,
@@ -291,7 +291,7 @@ impl Client {
             request = request.extension(Optional);
         }
         request.body(body).map_err(|error| {
-            self.error(StoreErrorKind::Invalid, operation, "the request can't be written")
+            self.error(StoreErrorKind::Invalid, operation, "cannot create the request")
                 .caused_by(error)
         })
     }

@@ -77,7 +77,7 @@ impl fmt::Display for Format {
             Self::Luks => "a disk encrypted by LUKS",
             Self::Qcow2 => "a qcow2 disk",
             Self::Qed => "a QED disk",
-            Self::Raw => "of no format that Glance knows",
+            Self::Raw => "in no format that Glance knows",
             Self::Vdi => "a VDI disk",
             Self::Vhd => "a VHD disk",
             Self::Vhdx => "a VHDX disk",
@@ -91,10 +91,10 @@ impl fmt::Display for Format {
 #[non_exhaustive]
 pub enum Unfit {
     /// The data matches several formats.
-    #[error("the data is {} at once", both(.0))]
+    #[error("the data matches several formats: {}", both(.0))]
     Ambiguous(Vec<Format>),
     /// The data ends before the parts that make it a disk of its format.
-    #[error("the data begins as {0} and ends too early for one")]
+    #[error("the data begins like {0}, but is too short")]
     CutOff(Format),
     /// The data's format differs from the record's.
     #[error("the record says {declared}, but the data is {found}")]
@@ -211,7 +211,8 @@ impl Content<'_> {
             Format::Luks => {
                 self.reaches(592, format)?;
                 let version = array(self.head, 6).map_or(0, u16::from_be_bytes);
-                (version != 1).then(|| format!("of version {version}, Glance accepts 1 only"))
+                (version != 1)
+                    .then(|| format!("of version {version} (Glance accepts only version 1)"))
             }
             Format::Qcow2 => qcow2::fault(self.head),
             Format::Qed => Some("which Glance never accepts".to_owned()),

@@ -24,11 +24,11 @@ pub(super) fn fault(head: &[u8]) -> Option<String> {
         }
     }
     if kinds == [0; 4] {
-        return Some("that has no partitions".to_owned());
+        return Some("without partitions".to_owned());
     }
     let is_alone = kinds[0] != 0 && kinds[1..] == [0; 3];
     (kinds.contains(&PROTECTIVE) && !is_alone)
-        .then(|| "whose protective MBR has other partitions, too".to_owned())
+        .then(|| "whose protective MBR has other partitions".to_owned())
 }
 
 const TABLE: usize = 446;

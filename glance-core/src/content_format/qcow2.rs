@@ -11,12 +11,12 @@ pub(super) fn fault(head: &[u8]) -> Option<String> {
     if array(head, 8) != Some([0; 8]) {
         Some(format!(
             "with the backing file {}, which a compute node would read",
-            backing_file(head).unwrap_or_else(|| "out of sight".to_owned())
+            backing_file(head).unwrap_or_else(|| "(unreadable name)".to_owned())
         ))
     } else if features & DATA_FILE != 0 {
         Some("with a data file, which a compute node would read".to_owned())
     } else if !(2..=3).contains(&version) {
-        Some(format!("of version {version}, Glance accepts 2 and 3 only"))
+        Some(format!("of version {version} (Glance accepts only 2 and 3)"))
     } else if version == 3 && features & !KNOWN != 0 {
         Some(format!("with features that Glance does not accept ({:#x})", features & !KNOWN))
     } else {

@@ -21,7 +21,7 @@ pub(super) fn fault(content: Content<'_>) -> Result<Option<String>, Unfit> {
     content.reaches(EXTENT_HEADER as u64, Format::Vmdk)?;
     let version = array(head, 4).map_or(0, u32::from_le_bytes);
     if !(1..=3).contains(&version) {
-        return Ok(Some(format!("of version {version}, Glance accepts 1 to 3 only")));
+        return Ok(Some(format!("of version {version} (Glance accepts only 1 to 3)")));
     }
     if array(head, 28) != Some(1_u64.to_le_bytes()) {
         return Ok(Some("whose descriptor does not follow its header".to_owned()));
@@ -40,7 +40,7 @@ pub(super) fn fault(content: Content<'_>) -> Result<Option<String>, Unfit> {
 /// Rejects a descriptor without data as the data of a VMDK image: Glance fails even on a harmless
 /// one.
 pub(super) fn has_data(head: &[u8]) -> Result<(), Unfit> {
-    let reason = "descriptor alone, without the data".to_owned();
+    let reason = "descriptor without the data".to_owned();
     if is_extent(head) { Ok(()) } else { Err(Unfit::Unsafe { format: Format::Vmdk, reason }) }
 }
 
@@ -85,7 +85,7 @@ fn descriptor_fault(text: &str) -> Option<String> {
         Some("monolithicsparse" | "streamoptimized") => {}
         Some(kind) => {
             return Some(format!(
-                "of the kind {kind:?}; Glance accepts monolithicSparse and streamOptimized only"
+                "of type {kind:?} (Glance accepts only monolithicSparse and streamOptimized)"
             ));
         }
         None => return Some("without a readable descriptor".to_owned()),
@@ -105,11 +105,11 @@ fn descriptor_fault(text: &str) -> Option<String> {
         }
         if line.contains('/') {
             let line = shortened(line);
-            return Some(format!("whose data is outside of it, in a file by its path: {line:?}"));
+            return Some(format!("whose data is in another file: {line:?}"));
         }
         extents += 1;
     }
-    (extents == 0).then(|| "whose descriptor names no data".to_owned())
+    (extents == 0).then(|| "whose descriptor lists no data".to_owned())
 }
 
 fn shortened(line: &str) -> &str {
@@ -132,7 +132,7 @@ fn footer_fault(content: Content<'_>) -> Result<Option<String>, Unfit> {
         && array(extent, 56) != Some(AT_END)
         && footer[8..16] == [0, 0, 0, 0, 3, 0, 0, 0]
         && footer[16..SECTOR].iter().chain(&footer[2 * SECTOR..]).all(|byte| *byte == 0);
-    Ok((!is_good).then(|| "whose footer does not fit its header".to_owned()))
+    Ok((!is_good).then(|| "whose footer does not match its header".to_owned()))
 }
 
 const EXTENT_HEADER: usize = 64;

@@ -84,7 +84,7 @@ impl FromStr for Algorithm {
 
 /// A digest algorithm that this crate does not compute.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the digest algorithm {0:?} is not known")]
+#[error("unknown digest algorithm {0:?}")]
 pub struct UnknownAlgorithm(String);
 
 /// Digests in lower-case hexadecimal.

@@ -1,13 +1,13 @@
 //! Reasons for refusing a file.
 
-use std::fmt;
 use std::io::{self, ErrorKind};
 
 use rustix::fs::FileType;
 
 /// The reason why the tool does not touch a file or directory that has the name of one of its own.
 /// It is the inner error of an [`io::Error`] of the kind `InvalidData`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the file {}", self.predicate())]
 #[non_exhaustive]
 pub enum Refused {
     /// Not a regular file.
@@ -47,21 +47,13 @@ impl Refused {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::NotAFile(_) | Self::NotADirectory(_) => {
-                "find out who put it there, and remove it"
+                "find out which user created it, and remove it"
             }
-            Self::TooLong { .. } => "it is damaged, or was not written by this tool",
-            Self::SeveralNames => "replace it by a copy of its own",
+            Self::TooLong { .. } => "remove the file: it is damaged, or another program wrote it",
+            Self::SeveralNames => "replace the file with a copy that has one name",
         }
     }
 }
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "it {}", self.predicate())
-    }
-}
-
-impl std::error::Error for Refused {}
 
 impl From<Refused> for io::Error {
     fn from(refused: Refused) -> Self {

@@ -83,12 +83,12 @@ fn a_refusal_says_what_is_there() {
     let planted = Planted::new();
     planted.plant("x");
     let said = |name: &str| planted.dir.find(name).unwrap_err().to_string();
-    assert_eq!(said("x.dangling"), "it is a symbolic link, not a regular file");
-    assert_eq!(said("x.pipe"), "it is a named pipe, not a regular file");
+    assert_eq!(said("x.dangling"), "the file is a symbolic link, not a regular file");
+    assert_eq!(said("x.pipe"), "the file is a named pipe, not a regular file");
     let link = planted.base.path().join("outside");
     symlink(link, planted.path("metadefs")).unwrap();
     let said = planted.dir.subdirectory("metadefs").unwrap_err().to_string();
-    assert_eq!(said, "it is a symbolic link, not a directory");
+    assert_eq!(said, "the file is a symbolic link, not a directory");
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn a_file_over_the_limit_is_refused_before_it_is_read() {
     let huge = planted.dir.create_new("huge").unwrap();
     huge.set_len(1 << 40).unwrap();
     let error = planted.dir.read("huge", 16 << 20).unwrap_err();
-    let said = "it has 1099511627776 bytes, more than the limit of 16 MiB";
+    let said = "the file has 1099511627776 bytes, more than the limit of 16 MiB";
     assert_eq!(error.to_string(), said);
     assert_eq!(planted.dir.read("none", 1).unwrap(), None);
 }

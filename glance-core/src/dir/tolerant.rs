@@ -26,7 +26,7 @@ pub(super) fn unless_unsupported(changed: io::Result<()>, directory: &Path) -> i
     }
     if is_first(Subject::Modes) {
         tracing::warn!(
-            "cannot set file modes in {}: {error}; others may read what is written there: restrict \
+            "cannot set file modes in {}: {error}; other users may read new files: restrict \
              access by the options of the mount",
             directory.display()
         );
@@ -66,8 +66,8 @@ fn warned(synced: io::Result<()>) -> io::Result<()> {
         Err(error) if is_unknown(&error) => {
             if is_first(Subject::Sync) {
                 tracing::warn!(
-                    "the filesystem does not say when files are on the disk ({error}): verify what \
-                     is written there if the machine crashes"
+                    "the filesystem cannot confirm that files are on disk ({error}): verify new files \
+                     after a crash of the machine"
                 );
             }
             Ok(())
@@ -84,16 +84,16 @@ fn is_unknown(error: &io::Error) -> bool {
 /// Warns, once per directory, if other users can write to it.
 pub(super) fn warn_if_shared(found: &Stat, path: &Path) {
     let mode = found.st_mode & 0o7777;
-    let by_whom = match (mode & 0o002, mode & 0o020) {
+    let writers = match (mode & 0o002, mode & 0o020) {
         (0, 0) => return,
-        (0, _) => "its group",
+        (0, _) => "the group",
         _ => "every user",
     };
     if is_first(Subject::Directory(found.st_dev, found.st_ino)) {
         let path = path.display();
         tracing::warn!(
-            "{path} can be written by {by_whom} (mode {mode:04o}), who may replace what is in it: \
-             chmod go-w {path}"
+            "{path} is writable by {writers} (mode {mode:04o}), who can replace files in it: \
+             run chmod go-w {path}"
         );
     }
 }

@@ -181,7 +181,7 @@ impl Fields {
         match self.text("owner") {
             Some(project) if project == NO_PROJECT => Owner::Unsaid,
             Some(project) => Owner::Project(project),
-            None if is_said => Owner::Nobody,
+            None if is_said => Owner::NoProject,
             None => Owner::Unsaid,
         }
     }

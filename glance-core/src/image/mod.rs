@@ -146,7 +146,8 @@ impl Status {
 }
 
 text_enum! {
-    /// The projects that can see an image.
+    /// The projects that can see an image. The default is this crate's own, not Glance's.
+    #[derive(Default)]
     Visibility {
         /// All projects, in their default listings.
         Public = "public",
@@ -155,6 +156,7 @@ text_enum! {
         /// The owner and the image's members. This is Glance's default.
         Shared = "shared",
         /// Only the owner.
+        #[default]
         Private = "private",
     }
 }
@@ -177,7 +179,7 @@ pub enum Owner {
     /// The project with this id. Glance does not check with Keystone that the project exists.
     Project(String),
     /// No owner; null in Glance's API.
-    Nobody,
+    NoProject,
     /// Not specified. In a request this means the caller's own project, or no change to the owner.
     #[default]
     Unsaid,
@@ -192,7 +194,7 @@ impl Owner {
     pub fn project(&self) -> Option<&str> {
         match self {
             Self::Project(id) => Some(id),
-            Self::Nobody | Self::Unsaid => None,
+            Self::NoProject | Self::Unsaid => None,
         }
     }
 }
@@ -207,7 +209,7 @@ pub struct Member {
 }
 
 /// The attributes of an image that a client may write.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Attributes {
     /// Up to 255 characters; not unique; optional.
     pub name: Option<String>,
@@ -231,24 +233,6 @@ pub struct Attributes {
     pub tags: BTreeSet<String>,
     /// All other keys of the record.
     pub properties: BTreeMap<String, String>,
-}
-
-impl Default for Attributes {
-    fn default() -> Self {
-        Self {
-            name: None,
-            owner: Owner::Unsaid,
-            visibility: Visibility::Private,
-            protected: false,
-            os_hidden: false,
-            disk_format: None,
-            container_format: None,
-            min_disk: 0,
-            min_ram: 0,
-            tags: BTreeSet::new(),
-            properties: BTreeMap::new(),
-        }
-    }
 }
 
 /// An image's record as a store returns it.

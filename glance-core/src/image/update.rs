@@ -17,7 +17,7 @@ pub fn apply(
     let format = changed(&current.disk_format, &wanted.disk_format)
         || changed(&current.container_format, &wanted.container_format);
     if format && stored.status != Status::Queued {
-        return Err("the formats are fixed once there is data");
+        return Err("the formats cannot change once the image has data");
     }
     let kept = &mut stored.attributes;
     macro_rules! overwrite {

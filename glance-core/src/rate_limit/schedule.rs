@@ -113,9 +113,11 @@ fn rate(text: &str) -> Result<Option<u64>, InvalidBandwidth> {
         return Ok(None);
     }
     match byte_count(text) {
-        Ok(0) => Err(InvalidBandwidth("no data passes at the rate 0; no limit is `off`".into())),
+        Ok(0) => Err(InvalidBandwidth(
+            "the rate 0 would transfer no data; write `off` for no limit".into(),
+        )),
         Ok(rate) => Ok(Some(rate)),
-        Err(error) => Err(InvalidBandwidth(format!("{text:?} is no rate: {error}, or `off`"))),
+        Err(error) => Err(InvalidBandwidth(format!("{text:?} is not a rate: {error}, or `off`"))),
     }
 }
 
@@ -139,7 +141,9 @@ fn minute_of_week(day: Weekday, hour: u16, minute: u16) -> u16 {
 }
 
 fn no_entry(text: &str) -> InvalidBandwidth {
-    InvalidBandwidth(format!("{text:?} is not written as 08:00,512k or Sat-08:00,512k"))
+    InvalidBandwidth(format!(
+        "{text:?} is not a time and a rate; write 08:00,512k or Sat-08:00,512k"
+    ))
 }
 
 const DAYS: [(&str, Weekday); 7] = [
@@ -221,19 +225,19 @@ mod tests {
     #[test]
     fn what_is_no_limit_is_refused_with_the_reason() {
         for (text, reason) in [
-            ("", "no rate"),
-            ("0", "no data passes"),
-            ("10M:", "\"\" is no rate"),
-            ("10M:5M:1M", "\"5M:1M\" is no rate"),
-            ("10X", "the letters are k, M, G and T"),
-            ("8:00,1k", "is not written as"),
-            ("08:60,1k", "is not written as"),
-            ("24:00,1k", "is not written as"),
-            ("+8:00,1k", "is not written as"),
-            ("Day-08:00,1k", "is not written as"),
-            ("08:00,1k 19:00", "is not written as"),
+            ("", "not a rate"),
+            ("0", "would transfer no data"),
+            ("10M:", "\"\" is not a rate"),
+            ("10M:5M:1M", "\"5M:1M\" is not a rate"),
+            ("10X", "use the letters k, M, G and T"),
+            ("8:00,1k", "is not a time and a rate"),
+            ("08:60,1k", "is not a time and a rate"),
+            ("24:00,1k", "is not a time and a rate"),
+            ("+8:00,1k", "is not a time and a rate"),
+            ("Day-08:00,1k", "is not a time and a rate"),
+            ("08:00,1k 19:00", "is not a time and a rate"),
             ("08:00,1k 08:00,2k", "08:00 has two rates"),
-            ("08:00,0", "no data passes"),
+            ("08:00,0", "would transfer no data"),
         ] {
             let error = text.parse::<Bandwidth>().unwrap_err().to_string();
             assert!(error.contains(reason), "{text:?}: {error}");

@@ -33,12 +33,12 @@ enum Key {
 
 impl Latest {
     /// The group of the image; `None` for an image that belongs to no group or has no data.
-    pub(crate) fn group_of(&self, image: &Image) -> Option<String> {
+    pub fn group_of(&self, image: &Image) -> Option<String> {
         self.key.group(image).filter(|_| image.status.has_data())
     }
 
     /// The number of images of each group that are selected.
-    pub(crate) fn count(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.count.get()
     }
 }
@@ -65,7 +65,8 @@ impl FromStr for Latest {
         let (key, count) = match text.rsplit_once('=').filter(|_| !is_regex_only) {
             None => (text, NonZeroUsize::MIN),
             Some((key, count)) => {
-                let wrong = |_| InvalidCondition::new(format!("{count:?} is no number from 1 on"));
+                let wrong =
+                    |_| InvalidCondition::new(format!("{count:?} is not a number of at least 1"));
                 (key, count.parse().map_err(wrong)?)
             }
         };

@@ -21,8 +21,7 @@ pub use condition::{Condition, NamePattern};
 pub use latest::Latest;
 pub use shard::{InvalidShard, Shard};
 pub use subset::{InvalidSubset, Subset};
-pub use text::InvalidCondition;
-pub(crate) use text::instant;
+pub use text::{InvalidCondition, instant};
 
 /// A set of images, described by conditions; by default, all images. Cloning is cheap.
 ///
@@ -190,7 +189,7 @@ impl FromStr for Rule {
             Some(("+", rest)) => (true, rest),
             Some(("-", rest)) => (false, rest),
             _ => {
-                return Err(InvalidCondition::new(format!("{text:?} begins with neither + nor -")));
+                return Err(InvalidCondition::new(format!("{text:?} does not begin with + or -")));
             }
         };
         let condition = match rest.trim() {

@@ -22,7 +22,7 @@ pub struct Shard {
 
 /// A text that is not a [`Shard`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no shard: write the second of eight as 2/8")]
+#[error("{0:?} is not a shard; write the second of eight as 2/8")]
 pub struct InvalidShard(pub String);
 
 impl Shard {

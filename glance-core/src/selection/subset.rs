@@ -1,6 +1,5 @@
 //! Selection of the images whose data a verification reads.
 
-use std::fmt;
 use std::str::FromStr;
 
 use crate::units::byte_count;
@@ -28,7 +27,8 @@ pub enum Subset {
 }
 
 /// A text that is not a [`Subset`].
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a subset; write all, 2/5, 10% or 5G")]
 pub struct InvalidSubset(String);
 
 impl FromStr for Subset {
@@ -50,14 +50,6 @@ impl FromStr for Subset {
         parsed.ok_or_else(|| InvalidSubset(text.to_owned()))
     }
 }
-
-impl fmt::Display for InvalidSubset {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} is no subset: write it as all, 2/5, 10% or 5G", self.0)
-    }
-}
-
-impl std::error::Error for InvalidSubset {}
 
 #[cfg(test)]
 mod tests {

@@ -54,29 +54,31 @@ fn conditions_are_written_as_they_are_read() {
 fn what_is_no_condition_is_refused_with_a_reason() {
     for (text, reason) in [
         ("name", "KIND=VALUE"),
-        ("nmae=a", "\"nmae\" is no kind"),
+        ("nmae=a", "\"nmae\" is not a kind"),
         ("id=x", "not an image id"),
         ("name=[a", "character 1"),
         ("name-regex=(", "unclosed group"),
         ("visibility=x", "public, community, shared and private"),
         ("status=x", "deactivated"),
-        ("min-size=1X", "the letters are"),
-        ("min-size=", "write it as"),
-        ("min-size=99999999T", "more than can be counted"),
+        ("min-size=1X", "use the letters"),
+        ("min-size=", "write 512k"),
+        ("min-size=99999999T", "too large"),
         ("created-after=yesterday", "2026-01-31"),
         ("created-after=2026-02-30", "2026-01-31"),
         ("updated-within=7", "12h, 7d or 2w"),
         ("updated-within=-7d", "12h, 7d or 2w"),
         ("updated-within=1y", "12h, 7d or 2w"),
         ("os-hidden=yes", "neither true nor false"),
-        ("where==x", "names no property"),
-        ("where=owner=x", "there is project for it"),
-        ("project=", "never empty"),
+        ("where==x", "name of the property is missing"),
+        ("where=owner=x", "use project"),
+        ("project=", "must not be empty"),
     ] {
         let error = text.parse::<Condition>().unwrap_err().to_string();
         assert!(error.contains(reason), "{text}: {error}");
     }
-    assert!("name=a".parse::<Rule>().unwrap_err().to_string().contains("neither + nor -"));
+    assert!(
+        "name=a".parse::<Rule>().unwrap_err().to_string().contains("does not begin with + or -")
+    );
     for text in ["", "a=0", "a=x", "owner", "/(/"] {
         assert!(text.parse::<Latest>().is_err(), "{text}");
     }

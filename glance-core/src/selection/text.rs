@@ -55,7 +55,7 @@ impl Condition {
             "updated-within" => Self::UpdatedAfter(ago(value)?),
             "os-hidden" => Self::Hidden(flag(value)?),
             "protected" => Self::Protected(flag(value)?),
-            _ => return Err(InvalidCondition(format!("{kind:?} is no kind of condition"))),
+            _ => return Err(InvalidCondition(format!("{kind:?} is not a kind of condition"))),
         })
     }
 }
@@ -65,7 +65,7 @@ impl FromStr for Condition {
 
     fn from_str(text: &str) -> Result<Self, InvalidCondition> {
         let (kind, value) = text.split_once('=').ok_or_else(|| {
-            InvalidCondition(format!("{text:?} is no condition, which is written KIND=VALUE"))
+            InvalidCondition(format!("{text:?} is not a condition; write KIND=VALUE"))
         })?;
         let kind = kind.trim();
         Self::new(kind, value).map_err(|InvalidCondition(reason)| {
@@ -75,7 +75,7 @@ impl FromStr for Condition {
 }
 
 /// Parses the time in a field of a record. Times without a time zone, as in old records, are UTC.
-pub(crate) fn instant(text: &str) -> Option<Timestamp> {
+pub fn instant(text: &str) -> Option<Timestamp> {
     let in_utc = || TimeZone::UTC.to_timestamp(text.parse::<DateTime>().ok()?).ok();
     text.parse().ok().or_else(in_utc)
 }
@@ -85,12 +85,12 @@ fn parsed<T: FromStr<Err: Display>>(value: &str) -> Result<T, InvalidCondition> 
 }
 
 fn one_of(values: &str) -> InvalidCondition {
-    InvalidCondition(format!("it is one of {values}"))
+    InvalidCondition(format!("use one of {values}"))
 }
 
 fn some(value: &str, what: &str) -> Result<String, InvalidCondition> {
     match value {
-        "" => Err(InvalidCondition(format!("it names {what}, which is never empty"))),
+        "" => Err(InvalidCondition(format!("{what} must not be empty"))),
         _ => Ok(value.to_owned()),
     }
 }
@@ -106,26 +106,24 @@ fn property(text: &str) -> Result<Condition, InvalidCondition> {
 /// Checks that `key` is the key of a property and not of another field of the record.
 pub(super) fn property_key(key: &str) -> Result<String, InvalidCondition> {
     if key.is_empty() {
-        return Err(InvalidCondition::new("it names no property"));
+        return Err(InvalidCondition::new("the name of the property is missing"));
     }
     match OTHER_KINDS.iter().find(|(field, _)| *field == key) {
         None => Ok(key.to_owned()),
-        Some((_, kind)) => {
-            Err(InvalidCondition(format!("{key:?} is no property, there is {kind} for it")))
-        }
+        Some((_, kind)) => Err(InvalidCondition(format!("{key:?} is not a property; use {kind}"))),
     }
 }
 
 fn time(text: &str) -> Result<Timestamp, InvalidCondition> {
     instant(text).ok_or_else(|| {
         let forms = "2026-01-31, 2026-01-31T12:00:00Z or 2026-01-31T12:00:00+01:00";
-        InvalidCondition(format!("{text:?} is no date or time: write it as {forms}"))
+        InvalidCondition(format!("{text:?} is not a date or time; write {forms}"))
     })
 }
 
 /// The time that lies the duration `text` before now.
 fn ago(text: &str) -> Result<Timestamp, InvalidCondition> {
-    let wrong = || InvalidCondition(format!("{text:?} is no duration: write it as 12h, 7d or 2w"));
+    let wrong = || InvalidCondition(format!("{text:?} is not a duration; write 12h, 7d or 2w"));
     let span: Span = text.parse().map_err(|_| wrong())?;
     let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| wrong())?;
     match duration.is_positive() {

@@ -87,11 +87,11 @@ impl MemoryStore {
         }
         let received = whole.len() as u64;
         if let Some(promised) = promised.filter(|promised| *promised != received) {
-            return Err(failed("the data has another length than it promised")
-                .caused_by(format!("{received} of {promised} bytes came")));
+            return Err(failed("the data does not have the announced length")
+                .caused_by(format!("received {received} of {promised} bytes")));
         }
         let digests = hashing.finish().await.map_err(|error| {
-            self.error(StoreErrorKind::Server, UPLOAD, id, "hashing was ended").caused_by(error)
+            self.error(StoreErrorKind::Server, UPLOAD, id, "hashing was stopped").caused_by(error)
         })?;
         Ok((whole.into(), digests))
     }
@@ -118,7 +118,7 @@ impl ImageStore for MemoryStore {
             }
             let part = slice(&stored.data, range).ok_or_else(|| {
                 let (offset, size) = (range.offset, stored.data.len());
-                let reason = format!("byte {offset} is past the end: there are {size} bytes");
+                let reason = format!("byte {offset} is past the end of the data ({size} bytes)");
                 (StoreErrorKind::Range, reason)
             })?;
             Ok(chunked(part))
@@ -129,7 +129,12 @@ impl ImageStore for MemoryStore {
         let mut state = self.state();
         let id = &image.id;
         if state.images.contains_key(id) || state.burned.contains(id) {
-            return Err(self.error(StoreErrorKind::IdTaken, CREATE, id, "the id is taken"));
+            return Err(self.error(
+                StoreErrorKind::IdTaken,
+                "create the record",
+                id,
+                "the id is taken",
+            ));
         }
         let mut image = Image::queued(id.clone(), image.attributes.clone());
         if image.attributes.owner == Owner::Unsaid {
@@ -286,6 +291,5 @@ impl fmt::Debug for MemoryStore {
 /// The size of a chunk in bytes.
 const CHUNK: usize = 256 * 1024;
 
-/// Names of operations that occur more than once.
-const CREATE: &str = "create the record";
+/// The name of the operation in several errors.
 const UPLOAD: &str = "store the data";

@@ -152,7 +152,8 @@ pub enum Activation {
 }
 
 /// The reason why a store operation failed.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{}", self.text())]
 pub struct StoreError {
     /// The kind of failure.
     pub kind: StoreErrorKind,
@@ -252,15 +253,12 @@ impl StoreError {
         let causes = std::iter::successors(self.source(), |&error| error.source());
         let causes: Vec<String> = causes.map(ToString::to_string).collect();
         Self {
-            kind: self.kind,
-            store: self.store.clone(),
-            operation: self.operation,
             image: self.image.clone(),
             record: self.record.clone(),
-            reason: self.reason.clone(),
             request_id: self.request_id.clone(),
             hint: self.hint.clone(),
             source: (!causes.is_empty()).then(|| causes.join(": ").into()),
+            ..Self::new(self.kind, &self.store, self.operation, self.reason.as_str())
         }
     }
 
@@ -292,24 +290,11 @@ impl StoreError {
         self.source = Some(source.into());
         self
     }
-}
 
-impl fmt::Display for StoreError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: cannot {}", self.store, self.operation)?;
-        if let Some(image) = &self.image {
-            write!(f, " of image {image}")?;
-        }
-        write!(f, ": {}", self.reason)?;
-        if let Some(request) = &self.request_id {
-            write!(f, " (request {request})")?;
-        }
-        Ok(())
-    }
-}
-
-impl Error for StoreError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.source.as_deref().map(|source| source as _)
+    fn text(&self) -> String {
+        let image = self.image.iter().map(|image| format!(" of image {image}"));
+        let request = self.request_id.iter().map(|request| format!(" (request {request})"));
+        let (image, request): (String, String) = (image.collect(), request.collect());
+        format!("{}: cannot {}{image}: {}{request}", self.store, self.operation, self.reason)
     }
 }

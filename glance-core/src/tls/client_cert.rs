@@ -74,7 +74,7 @@ impl ClientIdentity {
         if let Some((place, why)) = chain.iter().find_map(|one| Some((one, usable::expired(one)?)))
         {
             warn_once(format!(
-                "{place}: the client certificate {why}, and servers refuse it; renew it"
+                "{place}: the client certificate {why}; servers will reject it; renew it"
             ));
         }
         Ok(Self { chain, key })
@@ -99,12 +99,16 @@ fn load_key(
             "ENCRYPTED PRIVATE KEY" => {
                 let passphrase = passphrase(file)?;
                 if passphrase.expose_secret().is_empty() {
-                    return Err(wrong("the key is encrypted; give its passphrase in a file"));
+                    return Err(wrong(
+                        "the key is encrypted; put its passphrase in a file (--key-passphrase-file)",
+                    ));
                 }
                 KeyForm::EncryptedPkcs8(passphrase)
             }
             "OPENSSH PRIVATE KEY" => return Err(wrong(OPENSSH)),
-            "DSA PRIVATE KEY" => return Err(wrong("this is a DSA key, which TLS no longer uses")),
+            "DSA PRIVATE KEY" => {
+                return Err(wrong("this is a DSA key, which TLS no longer supports"));
+            }
             label => {
                 others.push(label.to_owned());
                 continue;
@@ -116,7 +120,7 @@ fn load_key(
     Err(pem::nothing(file, &bytes, Wanted::PrivateKey, &others))
 }
 
-const OLD_ENCRYPTION: &str = "the key is encrypted in OpenSSL's old form; \
-                              convert it by `openssl pkcs8 -topk8 -in FILE -out NEW`";
-const OPENSSH: &str = "this is a key in OpenSSH's own form; \
-                       `ssh-keygen -p -m PKCS8 -f FILE` turns it into PEM";
+const OLD_ENCRYPTION: &str = "the key is encrypted in OpenSSL's legacy format; \
+                              convert it with `openssl pkcs8 -topk8 -in FILE -out NEW`";
+const OPENSSH: &str = "this is a key in OpenSSH format; \
+                       convert it to PEM with `ssh-keygen -p -m PKCS8 -f FILE`";

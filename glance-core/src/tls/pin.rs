@@ -13,7 +13,7 @@ pub struct Pin([u8; 32]);
 
 /// A text that is not a pin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no pin; it looks like sha256//AAAA…=, as curl writes it")]
+#[error("{0:?} is not a pin; write it as sha256//AAAA…=, as for curl")]
 pub struct PinError(String);
 
 impl Pin {

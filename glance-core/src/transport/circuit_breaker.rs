@@ -131,7 +131,7 @@ impl State {
                 self.answered = true;
                 self.failures = 0;
                 if self.open.take().is_some() {
-                    tracing::warn!("{server} answers again");
+                    tracing::warn!("{server} responds again");
                 }
             }
             Observation::Failed { what, answered, pause } => {
@@ -146,7 +146,9 @@ impl State {
                     return;
                 }
                 let count = self.failures;
-                tracing::warn!("{server} failed {count} times in a row, requests wait: {what}");
+                tracing::warn!(
+                    "{server} failed {count} times in a row; requests wait until it responds: {what}"
+                );
                 self.open = Some(Open { since: now, next, tried: false, last: what });
             }
         }
@@ -159,10 +161,10 @@ impl Open {
             kind: TransportErrorKind::Connect,
             endpoint: server.to_owned(),
             reason: format!(
-                "it was not asked, as {failures} requests in a row failed, the last with: {}",
+                "not tried, because {failures} requests in a row failed; the last error: {}",
                 self.last
             ),
-            hint: Some("is the server up? run again when it is".to_owned()),
+            hint: Some("run again when the server is up".to_owned()),
             source: None,
         }
     }
@@ -298,8 +300,8 @@ mod tests {
         };
         assert!((50..=60).contains(&tries), "{tries}");
         let said = error.to_string();
-        let begin = "cannot connect to https://glance.test:9292: it was not asked, as ";
-        assert!(said.starts_with(begin) && said.ends_with("the last with: 503"), "{said}");
+        let begin = "cannot connect to https://glance.test:9292: not tried, because ";
+        assert!(said.starts_with(begin) && said.ends_with("the last error: 503"), "{said}");
         // Requests fail instead of waiting.
         assert!(breaker.admit().await.is_err());
         tokio::time::advance(TRY_EACH).await;

@@ -1,7 +1,6 @@
 //! HTTP transports: the [`Transport`] trait, and wrappers that identify the caller ([`RequestIdentity`]),
 //! retry requests ([`Retrying`]) and limit their rate ([`RateLimited`]).
 
-use std::error::Error;
 use std::fmt;
 
 use async_trait::async_trait;
@@ -70,15 +69,16 @@ impl ClientCertificate {
     pub fn hint(self) -> &'static str {
         match self {
             Self::Missing => {
-                "the server asked for a client certificate: name one with --cert FILE and --key FILE"
+                "pass a client certificate with --cert FILE and --key FILE: the server asked for one"
             }
-            Self::Shown => "is the client certificate one that this server takes?",
+            Self::Shown => "use a client certificate that this server accepts",
         }
     }
 }
 
 /// The reason why a request got no response.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("{} {endpoint}: {reason}", kind.failure())]
 pub struct TransportError {
     /// The kind of failure.
     pub kind: TransportErrorKind,
@@ -119,24 +119,16 @@ impl TransportErrorKind {
     pub fn is_retryable(self) -> bool {
         matches!(self, Self::Connect | Self::Interrupted | Self::Timeout)
     }
-}
 
-impl fmt::Display for TransportError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = match self.kind {
-            TransportErrorKind::Body => "the data for",
-            TransportErrorKind::Connect | TransportErrorKind::Refused => "cannot connect to",
-            TransportErrorKind::Interrupted => "the connection broke with",
-            TransportErrorKind::Protocol => "no HTTP with",
-            TransportErrorKind::Timeout => "no answer from",
-            TransportErrorKind::Tls => "cannot trust",
-        };
-        write!(f, "{what} {}: {}", self.endpoint, self.reason)
-    }
-}
-
-impl Error for TransportError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.source.as_deref().map(|source| source as _)
+    /// What failed, before the name of the server.
+    fn failure(self) -> &'static str {
+        match self {
+            Self::Body => "cannot send data to",
+            Self::Connect | Self::Refused => "cannot connect to",
+            Self::Interrupted => "lost the connection to",
+            Self::Protocol => "invalid HTTP response from",
+            Self::Timeout => "no response from",
+            Self::Tls => "cannot trust",
+        }
     }
 }

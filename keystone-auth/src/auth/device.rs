@@ -49,7 +49,9 @@ pub(super) async fn token(
     let verifier = code_challenge.then(verifier);
     let codes = codes(transport, client, codes_endpoint, verifier.as_ref()).await?;
     let until = Instant::now().checked_add(Duration::from_secs(codes.expires_in));
-    let until = until.ok_or_else(|| protocol("the provider's codes never expire".into()))?;
+    let until = until.ok_or_else(|| {
+        protocol("the expiry time of the provider's codes is out of range".into())
+    })?;
     show(&codes, codes_endpoint)?;
     let mut form = Form::grant("urn:ietf:params:oauth:grant-type:device_code")
         .with("device_code", codes.device_code.expose_secret());
@@ -92,7 +94,7 @@ async fn codes(
             Err(unexpected(&answer, &server, "device_authorization_endpoint"))
         }
         None => parse(&answer)
-            .ok_or_else(|| protocol(format!("{server} answered with no codes for a device"))),
+            .ok_or_else(|| protocol(format!("the response from {server} has no device codes"))),
     }
 }
 
@@ -136,7 +138,9 @@ fn show(codes: &Codes, endpoint: &str) -> Result<(), SignInError> {
         codes.user_code.len() <= 64 && codes.user_code.chars().all(|c| c.is_ascii_graphic());
     let Some(uri) = address(&codes.verification_uri).filter(|_| is_plain) else {
         let server = provider_at(endpoint);
-        return Err(protocol(format!("{server} gave no address and code that can be shown")));
+        return Err(protocol(format!(
+            "the response from {server} has no printable address and code"
+        )));
     };
     let complete = codes.verification_uri_complete.as_deref().and_then(address);
     let page = complete.unwrap_or(uri);

@@ -57,12 +57,12 @@ fn unread(error: BodyError, server: &str) -> SignInError {
     match error.downcast::<TooLong>() {
         Ok(too_long) => SignInError::new(
             SignInErrorKind::Protocol,
-            format!("the answer of {server} can't be read: {too_long}"),
-            Some("check that auth_url is Keystone v3, and what stands before it"),
+            format!("cannot read the response from {server}: {too_long}"),
+            Some("check that auth_url is a Keystone v3, and check proxies in front of it"),
         ),
         Err(error) => SignInError {
             kind: SignInErrorKind::Transport(TransportErrorKind::Interrupted),
-            reason: format!("the answer of {server} is not whole"),
+            reason: format!("the response from {server} is incomplete"),
             hint: None,
             request_id: None,
             source: Some(error),
@@ -71,7 +71,7 @@ fn unread(error: BodyError, server: &str) -> SignInError {
 }
 
 fn no_answer(error: Unanswered, server: &str) -> SignInError {
-    let reason = format!("no answer from {server}");
+    let reason = format!("no response from {server}");
     match error {
         Unanswered::Transport(error) => SignInError {
             kind: SignInErrorKind::Transport(error.kind),
@@ -98,10 +98,10 @@ pub(crate) fn unexpected(answer: &Response<Bytes>, server: &str, setting: &str) 
     let status = answer.status().as_u16();
     let hint = match status {
         300..=399 | 404 | 405 => format!("check {setting}"),
-        429 | 500..=599 => format!("try again later, or ask who runs {server}"),
-        _ => format!("check {setting}, and what {server} logged"),
+        429 | 500..=599 => format!("retry later, or ask the operator of {server}"),
+        _ => format!("check {setting}, and read the log of {server}"),
     };
-    let reason = format!("{server} answered {status}");
+    let reason = format!("{server} returned status {status}");
     SignInError::new(SignInErrorKind::Protocol, reason, Some(&hint))
 }
 

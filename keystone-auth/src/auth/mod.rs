@@ -217,7 +217,7 @@ impl AuthHeaders {
         &self,
         url: &Url,
     ) -> Result<impl Iterator<Item = (&HeaderName, HeaderValue)>, SignInError> {
-        self.check(url, "name the server by its https URL")?;
+        self.check(url, "write the server's URL with https://")?;
         Ok(self.values())
     }
 
@@ -239,8 +239,8 @@ impl AuthHeaders {
 fn exposed(secret: &str, url: &Url, hint: &str) -> SignInError {
     let origin = origin(url);
     let reason = format!(
-        "{secret} came over https and is not sent to {origin}: anyone on the network path could read \
-         it"
+        "{secret} was received over https and is not sent over plain http to {origin}, \
+         where others could read it"
     );
     SignInError::new(SignInErrorKind::PlainHttp, reason, Some(hint))
 }
@@ -268,8 +268,8 @@ fn sensitive(text: &str) -> Result<HeaderValue, SignInError> {
         }
         _ => Err(SignInError::new(
             SignInErrorKind::Unauthenticated,
-            "the token is empty, or holds characters that can't be sent in a header",
-            Some("copy it again: a token is one line of ASCII without spaces"),
+            "the token is empty or contains characters that are invalid in a header",
+            Some("copy the token again: a token is one line of ASCII without spaces"),
         )),
     }
 }

@@ -165,7 +165,8 @@ impl OidcClient {
         if provider.grant_types_supported.as_ref().is_some_and(|all| !all.iter().any(|g| g == name))
         {
             let reason = format!("the identity provider does not offer the grant type {name}");
-            let hint = "say another auth_type, or have the grant allowed";
+            let hint =
+                "set another auth_type, or ask the provider's operator to allow this grant type";
             return Err(SignInError::new(SignInErrorKind::Protocol, reason, Some(hint)));
         }
         let endpoint = self.endpoint(
@@ -196,14 +197,14 @@ impl OidcClient {
         found: Option<&String>,
     ) -> Result<String, SignInError> {
         let fail = |reason: &str| {
-            let hint = format!("say {setting} in the cloud's `auth`");
+            let hint = format!("set {setting} in the cloud's `auth`");
             Err(SignInError::new(SignInErrorKind::Protocol, reason, Some(&hint)))
         };
         if let Some(said) = said {
             return Ok(said.clone());
         }
         let Some(found) = found else {
-            return fail(&format!("the identity provider names no {setting}"));
+            return fail(&format!("the identity provider's discovery document has no {setting}"));
         };
         let secure = self.discovery_endpoint.as_deref().is_some_and(is_https);
         let fits = |url: &Url| {
@@ -212,9 +213,7 @@ impl OidcClient {
         };
         match Url::parse(found).ok().filter(fits) {
             Some(url) => Ok(url.into()),
-            None => {
-                fail(&format!("the {setting} that the identity provider names is no https URL"))
-            }
+            None => fail(&format!("the {setting} from the identity provider is not an https URL")),
         }
     }
 }
@@ -233,15 +232,16 @@ impl OidcGrant {
 async fn discover(transport: &dyn Transport, url: &str) -> Result<Provider, SignInError> {
     let server = provider_at(url);
     if let Ok(url) = Url::parse(url) {
-        plain_http::warn(&url, "and change which addresses secrets go to");
+        plain_http::warn(&url, "and change the addresses that receive secrets");
     }
     let request = Request::get(url)
         .header(header::ACCEPT, "application/json")
         .body(Body::empty())
-        .map_err(|_| protocol(format!("{server} can't be asked")))?;
+        .map_err(|_| protocol(format!("cannot create a request to {server}")))?;
     let answer = exchange(transport, request, &server).await?;
     if !answer.status().is_success() {
         return Err(unexpected(&answer, &server, "discovery_endpoint"));
     }
-    parse(&answer).ok_or_else(|| protocol(format!("{server} answered with no discovery document")))
+    parse(&answer)
+        .ok_or_else(|| protocol(format!("the response from {server} is not a discovery document")))
 }

@@ -60,7 +60,7 @@ pub(super) async fn post(
 ) -> Result<Response<Bytes>, SignInError> {
     let server = provider_at(endpoint);
     if let Ok(url) = Url::parse(endpoint) {
-        plain_http::warn(&url, "what signs in");
+        plain_http::warn(&url, "the credentials");
     }
     let mut request = Request::post(endpoint)
         .header(header::ACCEPT, "application/json")
@@ -78,7 +78,7 @@ pub(super) async fn post(
     };
     let request = request
         .body(Body::from(Bytes::copy_from_slice(form.0.as_bytes())))
-        .map_err(|_| protocol(format!("{server} can't be asked")))?;
+        .map_err(|_| protocol(format!("cannot create a request to {server}")))?;
     exchange(transport, request, &server).await
 }
 
@@ -109,14 +109,14 @@ pub(super) fn granted(
         });
     }
     let document: Value = parse(answer)
-        .ok_or_else(|| protocol(format!("{server} answered with something else than a token")))?;
+        .ok_or_else(|| protocol(format!("the response from {server} is not a token response")))?;
     let text = |key: &str| document.get(key).and_then(Value::as_str);
     let other = |kind: &str| !kind.eq_ignore_ascii_case("bearer");
     if client.token_type == "access_token" && text("token_type").is_some_and(other) {
-        return Err(protocol(format!("{server} gave a token that is no bearer token")));
+        return Err(protocol(format!("the token from {server} is not a bearer token")));
     }
     let Some(token) = text(client.token_type) else {
-        return Err(protocol(format!("{server} answered without {}", client.token_type)));
+        return Err(protocol(format!("the response from {server} has no {}", client.token_type)));
     };
     let life = document.get("expires_in").and_then(Value::as_u64).map(Duration::from_secs);
     let life = life.and_then(|life| Validity::new(asked, life));
@@ -140,17 +140,23 @@ pub(super) fn refused(answer: &Response<Bytes>) -> Option<String> {
 
 pub(super) fn refusal(code: &str, client: &OidcClient, server: &str) -> SignInError {
     let (kind, hint) = match code {
-        "invalid_client" | "unauthorized_client" => {
-            (SignInErrorKind::Unauthenticated, "check client_id, client_secret, and what it may do")
-        }
+        "invalid_client" | "unauthorized_client" => (
+            SignInErrorKind::Unauthenticated,
+            "check client_id and client_secret, and the permissions of the client",
+        ),
         "invalid_grant" => (SignInErrorKind::Unauthenticated, "check username and password"),
         "invalid_scope" => (SignInErrorKind::Protocol, "check openid_scope"),
-        "unsupported_grant_type" => (SignInErrorKind::Protocol, "say another auth_type"),
-        "access_denied" => (SignInErrorKind::Unauthenticated, "somebody declined; try again"),
-        "expired_token" => (SignInErrorKind::Unauthenticated, "nobody came in time; try again"),
-        _ => (SignInErrorKind::Protocol, "check the cloud's `auth` with who runs the provider"),
+        "unsupported_grant_type" => (SignInErrorKind::Protocol, "set another auth_type"),
+        "access_denied" => {
+            (SignInErrorKind::Unauthenticated, "run the command again, and approve the sign-in")
+        }
+        "expired_token" => (
+            SignInErrorKind::Unauthenticated,
+            "run the command again, and approve the sign-in before the code expires",
+        ),
+        _ => (SignInErrorKind::Protocol, "check the cloud's `auth` with the provider's operator"),
     };
-    let reason = format!("{server} refused client `{}`: {code}", client.id);
+    let reason = format!("{server} rejected client `{}`: {code}", client.id);
     SignInError::new(kind, reason, Some(hint))
 }
 

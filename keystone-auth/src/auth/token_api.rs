@@ -97,7 +97,7 @@ struct Methods {
 impl<'a> Tokens<'a> {
     pub(super) fn new(transport: &'a dyn Transport, auth_url: &str) -> Result<Self, SignInError> {
         let base = base(auth_url)?;
-        plain_http::warn(&base, "what signs in");
+        plain_http::warn(&base, "the credentials");
         Ok(Self { transport, base })
     }
 
@@ -163,16 +163,16 @@ impl<'a> Tokens<'a> {
             .header("x-auth-token", secret.clone())
             .header("x-subject-token", secret)
             .body(Body::empty())
-            .map_err(|_| protocol(format!("{server} can't be asked")))?;
+            .map_err(|_| protocol(format!("cannot create a request to {server}")))?;
         request.extensions_mut().insert(Optional);
         let asked = Instant::now();
         let answer = exchange(self.transport, request, &server).await?;
         if !answer.status().is_success() {
-            let who = "the token that was given";
+            let who = "the given token";
             return Err(refusal(&answer, &server, who).answered(answer.headers()));
         }
         let TokenDocument { token: document } =
-            parse(&answer).ok_or_else(|| protocol(format!("what answers is not {server}")))?;
+            parse(&answer).ok_or_else(|| protocol(format!("the response is not from {server}")))?;
         let left = left(answer.headers(), document.expires_at.as_deref());
         Ok(Grant {
             proof: AuthHeaders::token(token.clone())?.confined(self.is_https()),
@@ -205,7 +205,7 @@ impl<'a> Tokens<'a> {
         let mut request = Request::post(url.as_str())
             .header(header::ACCEPT, "application/json")
             .body(Body::from(body))
-            .map_err(|_| protocol(format!("{server} can't be asked")))?;
+            .map_err(|_| protocol(format!("cannot create a request to {server}")))?;
         request.headers_mut().extend(headers);
         // The token's life is measured from before the request, on the local clock.
         let asked = Instant::now();
@@ -228,9 +228,9 @@ impl<'a> Tokens<'a> {
         server: &str,
     ) -> Result<Answer, SignInError> {
         let token = header_secret(answer, "x-subject-token")
-            .ok_or_else(|| protocol(format!("{server} answered without a token")))?;
+            .ok_or_else(|| protocol(format!("the response from {server} has no token")))?;
         let TokenDocument { token: document } =
-            parse(answer).ok_or_else(|| protocol(format!("what answers is not {server}")))?;
+            parse(answer).ok_or_else(|| protocol(format!("the response is not from {server}")))?;
         let life = life(document.issued_at.as_deref(), document.expires_at.as_deref());
         let life = life.and_then(|life| Validity::new(asked, life));
         let grant = Grant {
@@ -259,11 +259,11 @@ impl Receipt {
     fn refusal(&self) -> SignInError {
         let wanted: Vec<String> = self.required.iter().map(|set| set.join(" and ")).collect();
         let hint = format!(
-            "say `auth_type: v3multifactor` with auth_methods for {}",
+            "set `auth_type: v3multifactor` with auth_methods for {}",
             if wanted.is_empty() { "another factor".into() } else { wanted.join(", or for ") }
         );
         let given = self.given.join(" and ");
-        let reason = format!("Keystone accepts the {given} and asks for more than that");
+        let reason = format!("Keystone accepted the {given} and requires another factor");
         let error = SignInError::new(SignInErrorKind::Unauthenticated, reason, Some(&hint));
         SignInError { request_id: self.request_id.clone(), ..error }
     }
@@ -275,17 +275,17 @@ fn refusal(answer: &Response<Bytes>, server: &str, who: &str) -> SignInError {
     match answer.status() {
         StatusCode::UNAUTHORIZED => SignInError::new(
             SignInErrorKind::Unauthenticated,
-            format!("{server} refused the credentials of {who}"),
-            Some("check the name, the domain and the secret, and the project or the trust"),
+            format!("{server} rejected the credentials of {who}"),
+            Some("check the name, the domain and the secret, and the project or trust"),
         ),
         StatusCode::FORBIDDEN => SignInError::new(
             SignInErrorKind::Unauthenticated,
-            format!("{server} forbids {who} to sign in"),
-            Some("the account may be locked, or have no role in the project"),
+            format!("{server} does not allow {who} to sign in"),
+            Some("check that the account is not locked and has a role in the project"),
         ),
         StatusCode::BAD_REQUEST => SignInError::new(
             SignInErrorKind::Protocol,
-            format!("{server} answered 400 to {who}"),
+            format!("{server} returned status 400 for {who}"),
             Some("check the domains of the user and of the project"),
         ),
         _ => unexpected(answer, server, "auth_url"),
@@ -333,15 +333,19 @@ pub(super) fn domain_json(domain: &Domain) -> Value {
 }
 
 fn protocol(reason: String) -> SignInError {
-    SignInError::new(SignInErrorKind::Protocol, reason, Some("check that auth_url is Keystone v3"))
+    SignInError::new(
+        SignInErrorKind::Protocol,
+        reason,
+        Some("check that auth_url is a Keystone v3"),
+    )
 }
 
 /// The URL ending in `/v3`, without user, password and query, so that it can be shown.
 pub(crate) fn base(auth_url: &str) -> Result<Url, SignInError> {
     let url = Url::parse(auth_url).ok().filter(|url| matches!(url.scheme(), "https" | "http"));
-    let Some(mut url) = url else { return Err(protocol("auth_url is no URL".into())) };
+    let Some(mut url) = url else { return Err(protocol("auth_url is not a URL".into())) };
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(protocol("auth_url holds a user or a password".into()));
+        return Err(protocol("auth_url contains a user or a password".into()));
     }
     url.set_query(None);
     url.set_fragment(None);
@@ -386,7 +390,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_is_by_the_servers_clock() {
+    fn the_remaining_lifetime_is_measured_by_the_servers_clock() {
         let left = |date: &'static str| {
             let date = (header::DATE, header::HeaderValue::from_static(date));
             left(&HeaderMap::from_iter([date]), Some("2024-01-01T01:00:00.000000Z"))

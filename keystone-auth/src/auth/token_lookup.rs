@@ -26,9 +26,9 @@ impl AuthPlugin for GivenToken {
         let why = match briefly(tokens.look_at(&self.token)).await {
             Some(Err(error)) if error.kind != SignInErrorKind::Unauthenticated => error.to_string(),
             Some(answer) => return answer,
-            None => "no answer in time".to_owned(),
+            None => "no response in time".to_owned(),
         };
-        tracing::warn!("how long the token lives is not known: {why}");
+        tracing::warn!("cannot determine when the token expires: {why}");
         let fixed = FixedToken { token: self.token.clone(), endpoint: None };
         let grant = fixed.sign_in(transport).await?;
         Ok(Grant { proof: grant.proof.confined(tokens.is_https()), ..grant })

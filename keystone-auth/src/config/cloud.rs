@@ -97,8 +97,8 @@ fn path(settings: &Settings, key: &str) -> Result<Option<PathBuf>, ConfigError> 
     let Some(text) = settings.plain_text(key)? else { return Ok(None) };
     match inline::held_by(text) {
         Some(held) => settings.fail(
-            &format!("`{key}` holds {held}; it takes the path of a file"),
-            "write it to a file, which only you can read if it is a key, and give its path",
+            &format!("`{key}` contains {held} instead of the path of a file"),
+            "write the contents to a file (a key: readable only by you), and set the path",
         ),
         None => Ok(settings.text(key)?.map(|path| settings.environment.expand(&path))),
     }
@@ -120,14 +120,14 @@ fn check_verification(settings: &Settings) -> Result<(), ConfigError> {
             Some(value) if value == safe => {}
             Some(value) => {
                 return settings.fail(
-                    &format!("it says `{key}: {value}`, but there is no insecure mode"),
-                    &format!("remove `{key}` and name the CA of the server with `cacert: FILE`"),
+                    &format!("`{key}: {value}` is set, but there is no insecure mode"),
+                    &format!("remove `{key}`, and trust the server's CA with `cacert: FILE`"),
                 );
             }
             None => {
                 return settings.fail(
                     &format!("`{key}` is neither true nor false"),
-                    &format!("remove `{key}`; a CA is named with `cacert: FILE`"),
+                    &format!("remove `{key}`; trust a CA with `cacert: FILE`"),
                 );
             }
         }
@@ -146,8 +146,8 @@ fn image_service(settings: &Settings) -> Result<ImageService, ConfigError> {
     let version = settings.text("image_api_version")?;
     if version.as_ref().is_some_and(|version| version.split('.').next() != Some("2")) {
         return settings.fail(
-            "it asks for an `image_api_version` other than 2",
-            "remove it: this tool speaks version 2, which every Glance in support does",
+            "the `image_api_version` is not 2",
+            "remove it: this tool uses version 2, which every supported Glance offers",
         );
     }
     Ok(ImageService {
@@ -168,8 +168,8 @@ fn interfaces(settings: &Settings) -> Result<Vec<String>, ConfigError> {
         .map(|name| match name.strip_suffix("URL").unwrap_or(name) {
             known @ ("public" | "internal" | "admin") => Ok(known.to_owned()),
             other => settings.fail(
-                &format!("there is no interface `{other}`"),
-                "say `public`, `internal` or `admin`, or a list of them",
+                &format!("`{other}` is not an interface"),
+                "set `public`, `internal` or `admin`, or a list of these",
             ),
         })
         .collect()
@@ -201,7 +201,9 @@ fn seconds(settings: &Settings, key: &str) -> Result<Option<Duration>, ConfigErr
     let seconds = number::<f64>(settings, key, &text)?;
     match Duration::try_from_secs_f64(seconds) {
         Ok(duration) => Ok(Some(duration)),
-        Err(_) => settings.fail(&format!("`{key}` is no duration"), "write seconds, such as `0.5`"),
+        Err(_) => {
+            settings.fail(&format!("`{key}` is not a duration"), "write seconds, such as `0.5`")
+        }
     }
 }
 
@@ -212,6 +214,8 @@ fn number<T: std::str::FromStr>(
 ) -> Result<T, ConfigError> {
     match text.parse() {
         Ok(number) => Ok(number),
-        Err(_) => settings.fail(&format!("`{key}` is no number"), "write digits after the colon"),
+        Err(_) => {
+            settings.fail(&format!("`{key}` is not a number"), "write digits after the colon")
+        }
     }
 }

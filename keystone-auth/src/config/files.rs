@@ -96,7 +96,10 @@ impl File {
         let path = self.path.clone();
         let entries = self.entries(section)?;
         if entries.is_none() {
-            tracing::warn!("{} has no `{section}:`, so it names no cloud", path.display());
+            tracing::warn!(
+                "{} defines no cloud: add `{section}:` above the clouds",
+                path.display()
+            );
         }
         Ok(entries.unwrap_or_default())
     }
@@ -108,7 +111,7 @@ impl File {
             Some(Node::Null) => Map::new(),
             Some(_) => {
                 return self.fail(
-                    format!("`{section}:` is no map of clouds"),
+                    format!("`{section}:` is not a map of clouds"),
                     "write each cloud as `NAME:` with its settings indented below",
                 );
             }
@@ -121,11 +124,11 @@ impl File {
                 Ok(Node::Null) => Map::new(),
                 Ok(_) => {
                     let hint = "write its settings indented below its name";
-                    return self.fail(format!("cloud `{name}` is no map of settings"), hint);
+                    return self.fail(format!("cloud `{name}` is not a map of settings"), hint);
                 }
                 Err(key) => {
                     return self.fail(
-                        format!("cloud `{name}` says `{key}` twice, with `-` and with `_`"),
+                        format!("cloud `{name}` has `{key}` twice, with `-` and with `_`"),
                         "remove one of the two",
                     );
                 }
@@ -148,7 +151,7 @@ fn first(
             Some(file) => Ok(Some(file)),
             None => fail(
                 &path,
-                format!("no such file, but {variable} names it"),
+                format!("no such file, but {variable} refers to it"),
                 &format!("correct {variable} or unset it"),
             ),
         };
@@ -193,8 +196,8 @@ fn read(path: &Path) -> Result<Option<File>, ConfigError> {
             return Ok(None);
         }
         Err(error) => {
-            let hint = "make it readable, or name another by OS_CLIENT_CONFIG_FILE";
-            return fail(path, format!("can't be read: {error}"), hint);
+            let hint = "make the file readable, or set OS_CLIENT_CONFIG_FILE to another file";
+            return fail(path, format!("cannot read the file: {error}"), hint);
         }
     };
     let read = match path.extension().is_some_and(|extension| extension == "json") {
@@ -203,9 +206,11 @@ fn read(path: &Path) -> Result<Option<File>, ConfigError> {
     };
     match read {
         Ok(Node::Map(root)) => Ok(Some(File { path: path.into(), root })),
-        Ok(_) => fail(path, "holds no settings".into(), "it should begin with `clouds:`"),
+        Ok(_) => {
+            fail(path, "the file contains no settings".into(), "begin the file with `clouds:`")
+        }
         Err(reason) => {
-            fail(path, reason, "correct the file: it is YAML, or JSON, as openstacksdk reads it")
+            fail(path, reason, "correct the file: the format is YAML or JSON, as for openstacksdk")
         }
     }
 }
@@ -274,7 +279,7 @@ mod tests {
         fs::create_dir_all(directory.join("clouds.yaml")).unwrap();
         fs::write(directory.join("clouds.yml"), "clouds: {a: {}}").unwrap();
         let error = clouds(&environment(&[("XDG_CONFIG_HOME", root.path())])).err().unwrap();
-        assert!(error.reason.contains("can't be read"), "{error}");
+        assert!(error.reason.contains("cannot read the file"), "{error}");
     }
 
     #[test]
@@ -292,18 +297,20 @@ mod tests {
         let (first, second) = (work.join("clouds.yaml"), home.join("clouds.yaml"));
         fs::write(&second, "clouds: {a: {}}").unwrap();
         let (first_name, second_name) = (first.display(), second.display());
-        assert_eq!(absence("b"), format!("{second_name} does not name `b`; the clouds are a"));
+        assert_eq!(absence("b"), format!("{second_name} does not define `b`; the clouds are a"));
         for (text, found) in [
-            ("cache: {}", "names no cloud"),
-            ("clouds:", "names no cloud"),
-            ("clouds: {c: {}}", "does not name `a`"),
+            ("cache: {}", "defines no cloud"),
+            ("clouds:", "defines no cloud"),
+            ("clouds: {c: {}}", "does not define `a`"),
         ] {
             fs::write(&first, text).unwrap();
-            let hides = format!("{first_name} {found}, and hides {second_name}, which has `a`");
+            let hides = format!(
+                "{first_name} {found}; the file takes precedence over {second_name}, which defines `a`"
+            );
             assert_eq!(absence("a"), hides, "{text}");
         }
-        assert_eq!(absence("b"), format!("{first_name} does not name `b`; the clouds are c"));
+        assert_eq!(absence("b"), format!("{first_name} does not define `b`; the clouds are c"));
         fs::write(&second, "clouds: [").unwrap();
-        assert_eq!(absence("a"), format!("{first_name} does not name `a`; the clouds are c"));
+        assert_eq!(absence("a"), format!("{first_name} does not define `a`; the clouds are c"));
     }
 }

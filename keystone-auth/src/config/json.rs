@@ -49,7 +49,9 @@ impl<'de> Visitor<'de> for Tree {
     fn visit_f64<E: Error>(self, value: f64) -> Result<Node, E> {
         match value.abs() < EXACT {
             true => Ok(Node::text(value.to_string())),
-            false => Err(E::custom("a number is too long to be kept as it is: write it in quotes")),
+            false => {
+                Err(E::custom("a number is too long to keep exactly: write the number in quotes"))
+            }
         }
     }
 
@@ -69,7 +71,7 @@ impl<'de> Visitor<'de> for Tree {
         let mut map = Map::new();
         while let Some((key, value)) = entries.next_entry::<String, Node>()? {
             if map.contains_key(&key) {
-                return Err(Error::custom(format!("the key `{key}` stands here twice")));
+                return Err(Error::custom(format!("the key `{key}` occurs twice")));
             }
             map.insert(key, value);
         }

@@ -51,8 +51,12 @@ impl Clouds {
         if let Some(entry) = clouds.get(own) {
             return Err(ConfigError {
                 place: entry.place.clone(),
-                reason: format!("a cloud is called `{own}`, which means the environment"),
-                hint: Some("rename the cloud, or the environment by OS_CLOUD_NAME".into()),
+                reason: format!(
+                    "a cloud is named `{own}`, which is the name of the environment's cloud"
+                ),
+                hint: Some(
+                    "rename the cloud, or name the environment's cloud with OS_CLOUD_NAME".into(),
+                ),
             });
         }
         if let Some(entry) = environment_entry(&environment) {
@@ -92,11 +96,14 @@ impl Clouds {
         let is_empty = !self.clouds.values().any(|cloud| cloud.place == of_file);
         let file = file.display();
         let found = match is_empty {
-            true => format!("{file} names no cloud"),
-            false => format!("{file} does not name `{name}`"),
+            true => format!("{file} defines no cloud"),
+            false => format!("{file} does not define `{name}`"),
         };
         match files::hidden(&self.environment, name) {
-            Some(other) => format!("{found}, and hides {}, which has `{name}`", other.display()),
+            Some(other) => format!(
+                "{found}; the file takes precedence over {}, which defines `{name}`",
+                other.display()
+            ),
             None => self.others(&found),
         }
     }

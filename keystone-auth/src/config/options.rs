@@ -25,8 +25,8 @@ impl<'a> Options<'a> {
         match settings.auth.keys().find(|key| !known.contains(&key.as_str())) {
             None => Ok(Self { settings, kind }),
             Some(key) => settings.fail(
-                &format!("`auth.{key}` is nothing that auth_type `{kind}` knows"),
-                "correct its spelling, the auth_type, or remove it",
+                &format!("`auth.{key}` is not an option of auth_type `{kind}`"),
+                "correct the spelling or the auth_type, or remove the option",
             ),
         }
     }
@@ -58,9 +58,9 @@ impl<'a> Options<'a> {
 
     fn missing<T>(&self, key: &str) -> Result<T, ConfigError> {
         self.fail(
-            &format!("`auth.{key}` is missing, which auth_type `{}` needs", self.kind),
+            &format!("auth_type `{}` requires `auth.{key}`, which is missing", self.kind),
             &format!(
-                "say it in clouds.yaml or secure.yaml; in the environment it is OS_{}",
+                "set it in clouds.yaml or secure.yaml, or as OS_{} in the environment",
                 key.to_uppercase()
             ),
         )
@@ -117,8 +117,8 @@ impl<'a> Options<'a> {
             (None, _) => Ok(Scope::Default),
             (Some(scope), true) => Ok(scope),
             (Some(_), false) => self.fail(
-                "it asks for more than one scope",
-                "say only one of a project, a domain, system_scope, trust_id and unscoped",
+                "more than one scope is set",
+                "set only one of a project, a domain, system_scope, trust_id and unscoped",
             ),
         }
     }
@@ -127,7 +127,7 @@ impl<'a> Options<'a> {
         match self.text("system_scope")?.as_deref() {
             None => Ok(None),
             Some("all") => Ok(Some(Scope::System)),
-            Some(_) => self.fail("there is no such system_scope", "say `system_scope: all`"),
+            Some(_) => self.fail("the only system_scope is `all`", "set `system_scope: all`"),
         }
     }
 
@@ -135,7 +135,7 @@ impl<'a> Options<'a> {
         match self.text("unscoped")?.map(|text| super::yaml::truth(&text)) {
             None | Some(Some(false)) => Ok(None),
             Some(Some(true)) => Ok(Some(Scope::Unscoped)),
-            Some(None) => self.fail("`unscoped` is neither true nor false", "say `unscoped: true`"),
+            Some(None) => self.fail("`unscoped` is neither true nor false", "set `unscoped: true`"),
         }
     }
 
@@ -148,7 +148,7 @@ impl<'a> Options<'a> {
         }
         self.fail(
             &format!("`auth.{owner}_domain_name` is missing"),
-            &format!("say `{owner}_domain_name: Default`, if the cloud's domain has no other name"),
+            &format!("set `{owner}_domain_name: Default`, if the cloud's domain has no other name"),
         )
     }
 
@@ -164,11 +164,12 @@ impl<'a> Options<'a> {
 pub(super) fn check_url(settings: &Settings, key: &str, url: &str) -> Result<(), ConfigError> {
     match Url::parse(url) {
         Ok(url) if !url.username().is_empty() || url.password().is_some() => settings.fail(
-            &format!("`{key}` holds a user or a password"),
-            "remove what stands before the `@`; passwords belong in secure.yaml",
+            &format!("`{key}` contains a user or a password"),
+            "remove the part before the `@`; put passwords in secure.yaml",
         ),
         Ok(url) if matches!(url.scheme(), "https" | "http") && url.has_host() => Ok(()),
-        _ => settings.fail(&format!("`{key}` is no URL"), "write it as https://HOST[:PORT][/PATH]"),
+        _ => settings
+            .fail(&format!("`{key}` is not a URL"), "write it as https://HOST[:PORT][/PATH]"),
     }
 }
 

@@ -40,7 +40,7 @@ pub(super) fn plugin(settings: &Settings, kind: &str) -> Plugin {
                 settings.fail(&format!("the auth_type `{other}` is not supported"), instead)
             }
             None => {
-                settings.fail(&format!("there is no auth_type `{other}`"), &format!("say {KINDS}"))
+                settings.fail(&format!("`{other}` is not an auth_type"), &format!("set {KINDS}"))
             }
         },
     }
@@ -61,8 +61,10 @@ pub(super) fn check_project_counts(settings: &Settings, kind: &str) -> Result<()
     match own {
         false => Ok(()),
         true => settings.fail(
-            &format!("another project is asked for, but auth_type `{kind}` brings its own"),
-            "leave the option out, or name a cloud that signs in to that project",
+            &format!(
+                "another project is requested, but auth_type `{kind}` is bound to one project"
+            ),
+            "remove the option, or use a cloud that signs in to that project",
         ),
     }
 }
@@ -81,20 +83,20 @@ pub(super) fn kind(settings: &Settings) -> Result<String, ConfigError> {
 /// What to suggest in place of a plugin of keystoneauth that this tool does not support.
 fn instead(kind: &str) -> Option<&'static str> {
     match kind {
-        "v2password" | "v2token" => {
-            Some("say `auth_type: password` and the domains of user and project: v2 is gone")
-        }
+        "v2password" | "v2token" => Some(
+            "set `auth_type: password` and the domains of user and project: v2 no longer exists",
+        ),
         "v3oidcauthcode" | "v3websso" => Some(
-            "say `auth_type: v3oidcdeviceauthz`, which needs no browser here, or make an \
+            "set `auth_type: v3oidcdeviceauthz`, which needs no browser here, or create an \
              application credential",
         ),
         "v3oauth2mtlsclientcredential" => Some(
-            "say `auth_type: v3oauth2clientcredential`, or make an application credential and say \
+            "set `auth_type: v3oauth2clientcredential`, or create an application credential and set \
              `auth_type: v3applicationcredential`",
         ),
         "v3adfspassword" | "v3fedkerb" | "v3kerberos" | "v3oauth1" | "v3samlpassword"
         | "v3tokenlessauth" => {
-            Some("make an application credential and say `auth_type: v3applicationcredential`")
+            Some("create an application credential and set `auth_type: v3applicationcredential`")
         }
         _ => None,
     }
@@ -113,7 +115,10 @@ fn http_basic(settings: &Settings) -> Plugin {
         None => options.required("user_name")?,
     };
     if username.contains(':') {
-        return options.fail("`username` holds a colon", "HTTP Basic allows none: RFC 7617");
+        return options.fail(
+            "`username` contains a colon",
+            "remove the colon: HTTP Basic does not allow it (RFC 7617)",
+        );
     }
     let password = options.secret("password")?;
     Ok(Arc::new(HttpBasic { username, password, endpoint: options.url("endpoint")? }))
@@ -173,8 +178,8 @@ fn method(options: &Options, name: &str) -> Result<Method, ConfigError> {
             secret: options.secret("application_credential_secret")?,
         }),
         other => options.fail(
-            &format!("`auth_methods` names `{other}`, which is no factor"),
-            "say some of v3password, v3token, v3totp and v3applicationcredential",
+            &format!("`{other}` in `auth_methods` is not a factor"),
+            "set some of v3password, v3token, v3totp and v3applicationcredential",
         ),
     }
 }
@@ -187,7 +192,7 @@ fn auth_methods(settings: &Settings) -> Result<Vec<String>, ConfigError> {
     match names.is_empty() {
         false => Ok(names),
         true => settings.fail(
-            "`auth_methods` is missing, which auth_type `v3multifactor` needs",
+            "auth_type `v3multifactor` requires `auth_methods`, which is missing",
             "list the factors, such as `auth_methods: [v3password, v3totp]`",
         ),
     }
@@ -221,8 +226,8 @@ fn grant(options: &Options, kind: &str) -> Result<OidcGrant, ConfigError> {
         "v3oidcpassword" => {
             if options.text("idp_otp_key")?.is_some() {
                 return options.fail(
-                    "`idp_otp_key` would ask for a code at the terminal, which is not supported",
-                    "remove it, or say `auth_type: v3oidcdeviceauthz`",
+                    "`idp_otp_key` requires a code from the terminal, which is not supported",
+                    "remove it, or set `auth_type: v3oidcdeviceauthz`",
                 );
             }
             let username = options.required("username")?;
@@ -236,7 +241,7 @@ fn grant(options: &Options, kind: &str) -> Result<OidcGrant, ConfigError> {
                 Some(_) => {
                     return options.fail(
                         "`code_challenge_method` is not S256",
-                        "say `S256` or remove it: `plain` protects nothing",
+                        "set `S256` or remove it: `plain` protects nothing",
                     );
                 }
             },
@@ -262,15 +267,15 @@ fn oidc_client(options: &Options) -> Result<OidcClient, ConfigError> {
             Some(_) => {
                 return options.fail(
                     "`access_token_type` is neither access_token nor id_token",
-                    "say one of the two, or remove it",
+                    "set one of the two, or remove it",
                 );
             }
         },
     };
     match client.token_endpoint.is_none() && client.discovery_endpoint.is_none() {
         true => options.fail(
-            "it names neither an access_token_endpoint nor a discovery_endpoint",
-            "say the URL of the provider's `/.well-known/openid-configuration` as the latter",
+            "neither access_token_endpoint nor discovery_endpoint is set",
+            "set discovery_endpoint to the provider's `/.well-known/openid-configuration` URL",
         ),
         false => Ok(client),
     }

@@ -43,7 +43,9 @@ impl<'a> Settings<'a> {
         let auth = match root.remove("auth") {
             None | Some(Node::Null) => Map::new(),
             Some(Node::Map(auth)) => auth,
-            Some(_) => return empty.fail("`auth` is no map", "indent its settings below `auth:`"),
+            Some(_) => {
+                return empty.fail("`auth` is not a map", "indent its settings below `auth:`");
+            }
         };
         let mut settings = Self { auth, root, ..empty };
         settings.rename();
@@ -111,7 +113,10 @@ impl<'a> Settings<'a> {
         };
         let texts = items.iter().map(|item| match item {
             Node::Text(text) => Ok(text.to_string()),
-            _ => self.fail(&format!("`{key}` lists something that is no text"), "list words"),
+            _ => self.fail(
+                &format!("`{key}` contains an element that is not text"),
+                "write a list of words",
+            ),
         });
         texts.collect::<Result<_, _>>().map(Some)
     }
@@ -128,7 +133,9 @@ impl<'a> Settings<'a> {
         match map.get(key) {
             None | Some(Node::Null) => Ok(None),
             Some(Node::Text(text)) => Ok(Some(text.as_str()).filter(|text| !text.is_empty())),
-            Some(_) => self.fail(&format!("`{key}` is no text"), "write one value after the colon"),
+            Some(_) => {
+                self.fail(&format!("`{key}` is not text"), "write one value after the colon")
+            }
         }
     }
 
@@ -137,8 +144,8 @@ impl<'a> Settings<'a> {
     pub(super) fn format(&self, key: &str, text: &str) -> Result<String, ConfigError> {
         let broken = || {
             self.fail(
-                &format!("`{key}` holds a brace that names no setting"),
-                "write `{region_name}` and the like, or `{{` for a brace itself",
+                &format!("`{key}` contains a brace without the name of a setting"),
+                "write a setting such as `{region_name}`, or `{{` for a literal brace",
             )
         };
         let (mut formatted, mut rest) = (String::new(), text);
@@ -175,9 +182,9 @@ impl<'a> Settings<'a> {
         match files::profiles(self.environment)?.remove(name) {
             Some(profile) => Ok(profile.settings),
             None => self.fail(
-                &format!("no clouds-public.yaml has its profile `{name}`"),
-                "say the profile's settings in the cloud itself, or in a clouds-public.yaml below \
-                 `public-clouds:`; the vendors that openstacksdk knows are not built in",
+                &format!("no clouds-public.yaml defines the profile `{name}`"),
+                "write the profile's settings in the cloud, or in a clouds-public.yaml below \
+                 `public-clouds:`; openstacksdk's vendor profiles are not built in",
             ),
         }
     }
@@ -190,7 +197,7 @@ impl<'a> Settings<'a> {
                 names.split(',').map(Node::text).collect()
             }
             (Some(Node::Null) | None, _) => Vec::new(),
-            _ => return self.fail("`regions` is no list", "write each region as `- NAME`"),
+            _ => return self.fail("`regions` is not a list", "write each region as `- NAME`"),
         };
         listed.into_iter().map(|region| self.region(region)).collect()
     }
@@ -208,12 +215,14 @@ impl<'a> Settings<'a> {
                 values.retain(|_, value| !matches!(value, Node::Null));
                 values
             }
-            Some(_) => return self.fail("`values` of a region is no map", "indent them below it"),
+            Some(_) => {
+                return self.fail("`values` of a region is not a map", "indent them below it");
+            }
         };
         match (map.remove("name"), map.is_empty()) {
             (Some(Node::Text(name)), true) => Ok(Region { name, values }),
             _ => self.fail(
-                "a region in `regions` has something else than a name and values",
+                "a region in `regions` has other keys than `name` and `values`",
                 "write `- NAME`, or `- name: NAME` with `values:` below",
             ),
         }
@@ -237,8 +246,8 @@ impl<'a> Settings<'a> {
         }
         let names: Vec<&str> = regions.iter().map(|one| one.name.as_str()).collect();
         self.fail(
-            &format!("it has no region `{asked}`"),
-            &format!("its regions are: {}", names.join(", ")),
+            &format!("the cloud has no region `{asked}`"),
+            &format!("use one of the regions {}", names.join(", ")),
         )
     }
 

@@ -183,7 +183,7 @@ fn a_missing_secret_is_asked_for() {
     );
     // No prompt answers for the password.
     let error = find("auth: {auth_url: 'https://ks', user_id: u}", None).unwrap_err();
-    assert!(error.reason.contains("`auth.password` is missing"), "{error}");
+    assert!(error.reason.contains("`auth.password`, which is missing"), "{error}");
 }
 
 #[test]

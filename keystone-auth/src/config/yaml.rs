@@ -164,7 +164,7 @@ impl<'input> Reader<'input> {
                 self.tag(tag.as_deref(), &["map"])?;
                 (anchor, self.map(depth)?)
             }
-            _ => return self.fail("something else stands where a value should"),
+            _ => return self.fail("expected a value"),
         };
         if anchor > 0 {
             self.anchors.insert(anchor, node.clone());
@@ -187,7 +187,7 @@ impl<'input> Reader<'input> {
             return Ok(Some(name));
         }
         let shown = own.map_or(whole.clone(), |name| format!("!!{name}"));
-        self.fail(&format!("the tag {shown} is not understood; write the value itself, decrypted"))
+        self.fail(&format!("the tag {shown} is not supported; write the decrypted value"))
     }
 
     fn list(&mut self, depth: usize) -> Result<Node, String> {
@@ -210,7 +210,7 @@ impl<'input> Reader<'input> {
                     self.tag(tag.as_deref(), &["str"])?;
                     (key.into_owned(), style)
                 }
-                _ => return self.fail("a key is no plain word"),
+                _ => return self.fail("a key is not a plain word"),
             };
             let event = self.event()?;
             let line = self.line;
@@ -218,12 +218,12 @@ impl<'input> Reader<'input> {
             let twice = match key {
                 (key, ScalarStyle::Plain) if key == "<<" => merged.replace(value).is_some(),
                 (key, _) if map.contains_key(&key) => {
-                    return Err(format!("line {line}: the key `{key}` stands here twice"));
+                    return Err(format!("line {line}: the key `{key}` occurs twice"));
                 }
                 (key, _) => map.insert(key, value).is_some(),
             };
             if twice {
-                return Err(format!("line {line}: the key `<<` stands here twice"));
+                return Err(format!("line {line}: the key `<<` occurs twice"));
             }
         }
         if let Some(merged) = merged {
@@ -244,13 +244,13 @@ impl<'input> Reader<'input> {
             Node::List(bases) if bases.iter().all(|base| matches!(base, Node::Map(_))) => {
                 bases.into_iter().try_for_each(|base| self.merge_key(map, base))
             }
-            _ => self.fail("`<<` merges only maps"),
+            _ => self.fail("`<<` can merge only maps"),
         }
     }
 
     fn alias(&mut self, anchor: usize) -> Result<Node, String> {
         let Some(node) = self.anchors.get(&anchor) else {
-            return self.fail("an alias to something that is not complete");
+            return self.fail("an alias refers to an incomplete value");
         };
         match self.budget.checked_sub(node.weight()) {
             Some(budget) => {
@@ -275,7 +275,7 @@ mod tests {
     fn text(node: &Node, key: &str) -> String {
         match get(node, key) {
             Some(Node::Text(text)) => text.to_string(),
-            _ => panic!("{key} is no text"),
+            _ => panic!("{key} is not text"),
         }
     }
 
@@ -360,7 +360,7 @@ mod tests {
             ("{!secret hush: 1}", "!secret"),
         ] {
             let error = Node::read(&format!("a: 1\nb: {tagged}")).err().unwrap();
-            let said = format!("line 2: the tag {tag} is not understood; write the value itself");
+            let said = format!("line 2: the tag {tag} is not supported; write the decrypted value");
             assert!(error.starts_with(&said), "{tagged}: {error}");
             assert!(!error.contains("hush"), "{error}");
         }

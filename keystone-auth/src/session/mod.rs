@@ -141,8 +141,8 @@ impl Session {
         }
         if grant.catalogue.is_empty() {
             return Err(catalogue_error(
-                "no catalogue came with signing in, so nothing says where Glance is".into(),
-                "name a project to sign in to, or say image_endpoint_override",
+                "the sign-in returned no catalogue, so the address of Glance is unknown".into(),
+                "sign in to a project, or set image_endpoint_override",
             ));
         }
         catalogue::choose(&grant.catalogue, wanted)
@@ -189,7 +189,7 @@ impl Session {
                 new
             }
             Err(error) => {
-                tracing::warn!("the token is used to its end: it can't be renewed yet: {error}");
+                tracing::warn!("cannot renew the token yet; it is used until it expires: {error}");
                 let end = grant.life.map(|life| life.end);
                 // Avoid account lockout after a rejection; retry sooner after other errors.
                 kept.patient_until = match error.kind {
@@ -261,20 +261,20 @@ fn fitness(grant: &Grant, need: &Need<'_>, now: Instant) -> Fitness {
 fn base(endpoint: &str, setting: &str) -> Result<Url, SignInError> {
     catalogue::base(endpoint).ok_or_else(|| {
         catalogue_error(
-            format!("{setting} is no URL"),
+            format!("{setting} is not a URL"),
             "write it as https://HOST[:PORT][/PATH], without user and password",
         )
     })
 }
 
-const SAY_HTTPS: &str = "give the https URL of Glance: correct image_endpoint_override (or \
+const SAY_HTTPS: &str = "use the https URL of Glance: correct image_endpoint_override (or \
     --source-endpoint-override, --target-endpoint-override) or the catalogue";
 
 fn not_renewable() -> SignInError {
     SignInError::new(
         SignInErrorKind::Unauthenticated,
-        "the token or the password was refused or has expired, and there is no other to offer",
-        Some("get a new one, or an application credential, which can get new tokens by itself"),
+        "the token or password was rejected or has expired, and there is no other to try",
+        Some("get a new one, or use an application credential, which can get new tokens"),
     )
 }
 

@@ -165,7 +165,7 @@ async fn a_token_is_used_to_its_end_when_keystone_gives_no_other() {
     }
     tokio::time::advance(Duration::from_secs(30)).await;
     let error = session.proof().await.unwrap_err();
-    assert!(error.reason.contains("refused the credentials"), "{error}");
+    assert!(error.reason.contains("rejected the credentials"), "{error}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -236,7 +236,7 @@ async fn a_refusal_is_asked_for_once() {
     for answer in futures_util::future::join_all((0..5).map(|_| session.proof())).await {
         let error = answer.unwrap_err();
         assert_eq!(error.kind, SignInErrorKind::Unauthenticated);
-        assert!(error.reason.contains("refused the credentials of user `bob`"), "{error}");
+        assert!(error.reason.contains("rejected the credentials of user `bob`"), "{error}");
         // The id of the single request, also for callers that only shared its result.
         assert!(error.to_string().ends_with("(request req-1)"), "{error}");
         assert!(!format!("{error} {error:?}").contains("hush"));
@@ -283,7 +283,7 @@ async fn a_token_that_fits_no_header_is_an_error() {
         let fixed = FixedToken { token: token.into(), endpoint: None };
         let error = Session::new(Keystone::new(201), Arc::new(fixed)).proof().await.unwrap_err();
         assert_eq!(error.kind, SignInErrorKind::Unauthenticated);
-        assert!(error.reason.contains("can't be sent in a header") && error.hint.is_some());
+        assert!(error.reason.contains("invalid in a header") && error.hint.is_some());
         assert!(!format!("{error} {error:?}").contains("hush"));
     }
 }

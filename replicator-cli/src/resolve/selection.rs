@@ -1,16 +1,16 @@
 //! The images that the options of a command select.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::Path;
 use std::str::FromStr;
 
 use futures_util::StreamExt;
-use glance_core::image::ImageId;
-use glance_core::sampling::newest;
-use glance_core::selection::{Condition, Latest, Rule, Selection, Shard};
+use glance_core::image::{Image, ImageId};
+use glance_core::selection::{Condition, Latest, Rule, Selection, Shard, instant};
 use glance_core::store::listed_id;
 use glance_core::{ImageStore, StoreError};
+use jiff::Timestamp;
 
 use crate::args;
 use crate::error::CliError;
@@ -194,4 +194,98 @@ fn read(path: &Path) -> std::io::Result<String> {
     let mut text = String::new();
     std::io::stdin().read_to_string(&mut text)?;
     Ok(text)
+}
+
+/// Lists the images that `selection` admits in `store`, in any shard, and selects the newest of
+/// each group of `latest`. Keeps the ids of the newest images in memory.
+async fn newest(
+    latest: &Latest,
+    selection: &Selection,
+    store: &dyn ImageStore,
+) -> Result<Selection, StoreError> {
+    let mut groups = Groups::default();
+    let mut images = store.list(&selection.in_shard(None)).await?;
+    let mut unreadable = BTreeSet::new();
+    while let Some(item) = images.next().await {
+        match item {
+            Ok(image) => groups.take(image, latest),
+            // The image may be one of the newest. The later listing by the selection reports the
+            // error.
+            Err(error) => match &error.record {
+                Some(read) => drop(unreadable.insert(read.id.clone())),
+                None => return Err(error),
+            },
+        }
+    }
+    let mut ids = groups.ids();
+    ids.extend(unreadable);
+    Ok(selection.among(ids))
+}
+
+/// The newest images of each group seen so far.
+#[derive(Default)]
+struct Groups(BTreeMap<String, BTreeSet<(Timestamp, ImageId)>>);
+
+impl Groups {
+    fn take(&mut self, image: Image, latest: &Latest) {
+        let Some(group) = latest.group_of(&image) else { return };
+        let created = image.created_at.as_deref().and_then(instant);
+        let newest = self.0.entry(group).or_default();
+        newest.insert((created.unwrap_or(Timestamp::MIN), image.id));
+        if newest.len() > latest.count() {
+            newest.pop_first();
+        }
+    }
+
+    fn ids(self) -> BTreeSet<ImageId> {
+        self.0.into_values().flatten().map(|(_, id)| id).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use glance_core::image::{Attributes, Status};
+
+    use super::*;
+
+    /// The newest of these images, which are given by name, property `os` and day of creation.
+    fn newest(key: &str, images: &[(&str, &str, u8)]) -> Vec<u8> {
+        let latest: Latest = key.parse().unwrap();
+        let mut groups = Groups::default();
+        let mut days = BTreeMap::new();
+        for (name, os, day) in images {
+            let mut attributes =
+                Attributes { name: Some((*name).to_owned()), ..Default::default() };
+            if !os.is_empty() {
+                attributes.properties.insert("os".to_owned(), (*os).to_owned());
+            }
+            let mut image = Image::queued(ImageId::random(), attributes);
+            image.status = if *day > 20 { Status::Queued } else { Status::Active };
+            image.created_at = Some(format!("2026-01-{day:02}T00:00:00Z"));
+            days.insert(image.id.clone(), *day);
+            groups.take(image, &latest);
+        }
+        let mut found: Vec<u8> = groups.ids().iter().map(|id| days[id]).collect();
+        found.sort_unstable();
+        found
+    }
+
+    #[test]
+    fn the_newest_of_each_group_stay() {
+        let images = [
+            ("debian-12-20260101", "debian", 1),
+            ("debian-12-20260107", "debian", 7),
+            ("debian-13-20260103", "debian", 3),
+            ("debian-13-20260103", "", 4),
+            ("ubuntu-24-20260102", "ubuntu", 2),
+            // An image without data.
+            ("ubuntu-24-20260128", "ubuntu", 28),
+        ];
+        assert_eq!(newest("os", &images), [2, 7]);
+        assert_eq!(newest("os=2", &images), [2, 3, 7]);
+        assert_eq!(newest("name", &images), [1, 2, 4, 7]);
+        assert_eq!(newest(r"/^([a-z]+-\d+)-\d{8}$/", &images), [2, 4, 7]);
+        assert_eq!(newest("/^debian/=2", &images), [4, 7]);
+        assert!(newest("unknown", &images).is_empty());
+    }
 }

@@ -249,11 +249,11 @@ impl Mapping {
     ) -> Result<Vec<Loss>, NotWanted> {
         let owner = match std::mem::take(&mut attributes.owner) {
             Owner::Project(owner) => owner,
-            Owner::Nobody if !matches!(self.owners, Owners::Caller | Owners::Unknown { .. }) => {
-                attributes.owner = Owner::Nobody;
+            Owner::NoProject if !matches!(self.owners, Owners::Caller | Owners::Unknown { .. }) => {
+                attributes.owner = Owner::NoProject;
                 return Ok(Vec::new());
             }
-            Owner::Nobody | Owner::Unsaid => return Ok(Vec::new()),
+            Owner::NoProject | Owner::Unsaid => return Ok(Vec::new()),
         };
         let (place, label) = self.place(&owner).await?;
         if let (Owner::Project(id), Some(label)) = (&place, label) {

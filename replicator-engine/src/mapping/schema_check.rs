@@ -268,7 +268,7 @@ mod tests {
         refused(
             &site,
             &vdi,
-            "the target refuses the disk_format: \"vdi\" is none of raw, qcow2",
+            "the target refuses the disk_format: \"vdi\" is not one of raw, qcow2",
             "have the target's administrator allow it (`disk_formats` in glance-api.conf), or \
              convert the image at the source",
         );
@@ -276,7 +276,7 @@ mod tests {
             &site,
             &properties(&[("cores", "4")]),
             "the image has no team, which the target requires; the target refuses the \
-             property cores: \"4\" is no integer",
+             property cores: \"4\" is not a valid integer",
             "add one with --property set=team=VALUE",
         );
         let strict = fit(&json!({"additionalProperties": false}));

@@ -195,11 +195,11 @@ async fn an_owner_is_found_by_name_or_the_image_blocked() {
 #[tokio::test]
 async fn images_without_an_owner_stay_so_and_the_callers_are_left_to_the_target() {
     let mut nobodys = image(&[]);
-    nobodys.attributes.owner = Owner::Nobody;
+    nobodys.attributes.owner = Owner::NoProject;
     let source = projects(&[]);
     let by_name = Owners::ByName { target: source.clone(), source };
     let cases = [
-        (by_name, nobodys.clone(), Owner::Nobody),
+        (by_name, nobodys.clone(), Owner::NoProject),
         (Owners::Caller, nobodys, Owner::Unsaid),
         (Owners::Caller, image(&[]), Owner::Unsaid),
     ];

@@ -32,7 +32,7 @@ impl Memory {
     fn write(&self, wanted: &Namespace) -> Result<(), StoreError> {
         let name = wanted.name().to_owned();
         if let Some(kind) = self.refused.get(&name) {
-            return Err(StoreError::new(*kind, self, "make the namespace", "no"));
+            return Err(StoreError::new(*kind, self, "create the namespace", "no"));
         }
         self.writes.lock().unwrap().push(name.clone());
         self.namespaces.lock().unwrap().insert(name, wanted.clone());

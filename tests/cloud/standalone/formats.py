@@ -90,7 +90,7 @@ def vhdx(seed):
 
 
 def iso(blocks, seed):
-    """A primary volume descriptor, a terminator, and data nobody can mount."""
+    """A primary volume descriptor, a terminator, and data that cannot be mounted."""
     block = 2048
     total = 18 + blocks
     primary = bytearray(block)

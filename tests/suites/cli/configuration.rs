@@ -39,7 +39,7 @@ fn a_secret_in_place_of_its_file_is_not_shown() {
         ("cacert", "one\nhush-hush-hush", "several lines"),
     ] {
         block(key, text);
-        let said = format!("`{key}` holds {held}; it takes the path of a file");
+        let said = format!("`{key}` contains {held} instead of the path of a file");
         for (line, exit) in [(&["size", "a"][..], 2), (&["doctor", "a"], 2), (&["clouds"], 0)] {
             let run = replicator_with(line, &file).exits(exit);
             run.says_none_of(["hush-hush", "-----BEGIN"]);
@@ -90,7 +90,7 @@ fn a_tag_of_another_program_is_refused_with_its_line() {
         let run = replicator_with(line, &file).exits(2);
         run.says_none_of(["hush-hush"]);
         let all = format!("{}{}", run.stdout, run.stderr);
-        assert!(all.contains("clouds.yaml: line 4: the tag !vault is not understood"), "{all}");
+        assert!(all.contains("clouds.yaml: line 4: the tag !vault is not supported"), "{all}");
     }
 }
 
@@ -103,8 +103,10 @@ fn a_file_without_clouds_is_said_once_with_what_it_hides() {
     fs::create_dir_all(&work).unwrap();
     fs::write(work.join("clouds.yaml"), "cache:\n  expiration_time: 3600\n").unwrap();
     fs::write(&hidden, format!("clouds: {{a: {{{AUTH}}}}}")).unwrap();
-    let hides =
-        format!("./clouds.yaml names no cloud, and hides {}, which has `a`", hidden.display());
+    let hides = format!(
+        "./clouds.yaml defines no cloud; the file takes precedence over {}, which defines `a`",
+        hidden.display()
+    );
     let run = run_in(&work, &home, &["size", "cloud:a"]).exits(2);
     assert_eq!(run.stderr, format!("error: there is no cloud \"a\"\n  hint: {hides}\n"));
     // The word may be a directory's name too.
@@ -112,10 +114,10 @@ fn a_file_without_clouds_is_said_once_with_what_it_hides() {
     let hint = format!("hint: {hides}; a directory is written as ./a or dir:a\n");
     assert!(run.stderr.contains(&hint), "{}", run.stderr);
     let run = run_in(&work, &home, &["clouds"]).exits(0);
-    assert_eq!(run.stdout, "no cloud is configured: ./clouds.yaml names no cloud\n");
+    assert_eq!(run.stdout, "no cloud is configured: ./clouds.yaml defines no cloud\n");
     // The other file does not define this cloud either.
     let run = run_in(&work, &home, &["size", "cloud:b@R"]).exits(2);
-    assert!(run.stderr.ends_with("hint: ./clouds.yaml names no cloud\n"), "{}", run.stderr);
+    assert!(run.stderr.ends_with("hint: ./clouds.yaml defines no cloud\n"), "{}", run.stderr);
 }
 
 #[test]

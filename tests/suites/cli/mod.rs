@@ -73,7 +73,7 @@ fn compare_exits_1_on_differences_and_0_on_none() {
 }
 
 #[test]
-fn size_answers_in_the_old_words_and_in_json() {
+fn size_prints_the_text_of_the_old_tool_or_json() {
     let directory = tempfile::tempdir().unwrap();
     write_old_image(directory.path(), ID, 3, b"abc");
     let path = directory.path().to_str().unwrap();
@@ -268,7 +268,7 @@ fn a_server_that_is_not_there_is_a_connection_error() {
 fn a_proxy_that_cannot_be_used_is_named_by_its_variable() {
     let line = ["size", "https://127.0.0.1:1"];
     let run = replicator_with(&line, &[("ALL_PROXY", "socks5://bob:hush@127.0.0.1:1080")]).exits(2);
-    assert!(run.stderr.contains("ALL_PROXY names a SOCKS proxy"), "{}", run.stderr);
+    assert!(run.stderr.contains("ALL_PROXY is a SOCKS proxy"), "{}", run.stderr);
     assert!(run.stderr.contains("hint: ") && !run.stderr.contains("hush"), "{}", run.stderr);
     let run = replicator_with(&line, &[("https_proxy", "http://bob:hush@127.0.0.1:2")]).exits(4);
     let named = "cannot connect to the proxy http://127.0.0.1:2 (https_proxy): ";
@@ -501,7 +501,7 @@ fn clouds_are_listed_without_secrets_and_with_what_is_wrong() {
         "/ca.pem (cacert of cloud plain)\n",
         "  asks for  passcode\n  Glance    internal or public in region R1, by the catalogue\n",
         "  Glance    https://g.invalid/image\n",
-        "cloud `broken`: it says `verify: false`, but there is no insecure mode\n  hint ",
+        "cloud `broken`: `verify: false` is set, but there is no insecure mode\n  hint ",
     ] {
         assert!(text.stdout.contains(line), "{line} is not in\n{}", text.stdout);
     }
@@ -521,24 +521,24 @@ fn clouds_are_listed_without_secrets_and_with_what_is_wrong() {
 }
 
 #[test]
-fn options_of_a_side_count_there_or_are_refused() {
+fn an_option_for_one_side_applies_there_or_is_refused() {
     let (directory, yaml, secure) = clouds();
     let variables = [("OS_CLIENT_CONFIG_FILE", &*yaml), ("OS_CLIENT_SECURE_FILE", &*secure)];
     let token = directory.path().join("token");
     fs::write(&token, "not\nfor headers").unwrap();
     let token = token.to_str().unwrap();
     for (line, exit, reason) in [
-        (&["size", "asking@R3"][..], 2, "it has no region `R3`"),
-        (&["size", "asking", "--source-region", "R3"], 2, "it has no region `R3`"),
+        (&["size", "asking@R3"][..], 2, "the cloud has no region `R3`"),
+        (&["size", "asking", "--source-region", "R3"], 2, "the cloud has no region `R3`"),
         (&["size", "asking@R1", "--source-region", "R2"], 2, "another region than --source-region"),
-        (&["size", "plain", "--source-interface", "inner"], 2, "there is no interface `inner`"),
-        (&["size", "fixed", "--source-endpoint-override", "x"], 2, "is no URL"),
-        (&["size", "lent", "--source-project", "q"], 2, "brings its own"),
-        (&["size", "asking"], 2, "`auth.passcode` is missing"),
+        (&["size", "plain", "--source-interface", "inner"], 2, "`inner` is not an interface"),
+        (&["size", "fixed", "--source-endpoint-override", "x"], 2, "is not a URL"),
+        (&["size", "lent", "--source-project", "q"], 2, "is bound to one project"),
+        (&["size", "asking"], 2, "`auth.passcode`, which is missing"),
         (&["size", "./here", "--source-region", "R"], 2, "are for clouds, and"),
         (&["size", "plain", "--source-token-file", token], 2, "cloud plain signs in by itself"),
-        (&["size", "https://g.invalid", "--token-file", token], 5, "can't be sent in a header"),
-        (&["load", "./here", "lent", "--target-project", "q"], 2, "brings its own"),
+        (&["size", "https://g.invalid", "--token-file", token], 5, "invalid in a header"),
+        (&["load", "./here", "lent", "--target-project", "q"], 2, "is bound to one project"),
         (&["load", "./here", "lent", "--source-project", "q"], 2, "no such"),
     ] {
         let run = replicator_with(line, &variables).exits(exit);

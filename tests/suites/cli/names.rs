@@ -290,7 +290,7 @@ impl Place {
 }
 
 #[test]
-fn of_images_are_escaped_in_all_commands() {
+fn names_of_images_are_escaped_in_all_commands() {
     let place = Place::new();
     let clouds = place.clouds("records", "other records");
     let variables = [("OS_CLIENT_CONFIG_FILE", clouds.as_str())];
@@ -334,7 +334,7 @@ fn of_images_are_escaped_in_all_commands() {
 }
 
 #[test]
-fn of_servers_are_escaped_in_all_errors() {
+fn names_of_servers_are_escaped_in_all_errors() {
     let place = Place::new();
     for (way, lines) in WAYS {
         let clouds = place.clouds(way, way);
@@ -386,7 +386,7 @@ const WAYS: &[(&str, Lines)] = &[
 ];
 
 #[test]
-fn of_certificates_are_escaped_by_both_stacks() {
+fn names_of_certificates_are_escaped_by_both_stacks() {
     let place = Place::new();
     let url = place.serve("records");
     let (ca, other) = (place.path("ca.pem"), place.path("other.pem"));
@@ -404,7 +404,7 @@ fn of_certificates_are_escaped_by_both_stacks() {
 }
 
 #[test]
-fn of_configurations_are_escaped() {
+fn names_of_configurations_are_escaped() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("clouds.json");
     let auth = json!({"auth_url": "https://127.0.0.1:1", "user_id": ODD, "password": "p"});
@@ -461,7 +461,7 @@ fn of_configurations_are_escaped() {
 }
 
 #[test]
-fn of_dumps_are_escaped() {
+fn names_of_dumps_are_escaped() {
     let place = Place::new();
     let clouds = place.clouds("records", "other records");
     let dump = place.path("dump");
@@ -512,7 +512,7 @@ fn of_dumps_are_escaped() {
 }
 
 #[test]
-fn of_streams_and_reports_are_escaped() {
+fn names_of_streams_and_reports_are_escaped() {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
     for (name, kind) in [

@@ -18,7 +18,7 @@ use tokio::runtime::Runtime;
 use crate::support::common::{Run, replicator_with};
 use crate::support::stack::{STACKS, acceptor};
 
-const TOKEN: &str = "a-token-that-nobody-may-see";
+const TOKEN: &str = "a-token-that-stays-secret";
 
 /// A Glance over plain HTTP and a Keystone over HTTPS, with a record of the requests to Glance.
 struct Site {
@@ -214,7 +214,9 @@ fn a_token_that_came_over_https_is_not_sent_to_http_elsewhere() {
     let there = "http://192.0.2.1:9292";
     let refused = |run: Run| {
         let run = run.exits(2);
-        let said = format!("the token came over https and is not sent to {there}: ");
+        let said = format!(
+            "the token was received over https and is not sent over plain http to {there}, "
+        );
         let all = format!("{}{}", run.stdout, run.stderr);
         assert!(all.contains(&said), "{all}");
         all

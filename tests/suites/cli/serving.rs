@@ -65,7 +65,7 @@ impl Drop for Server {
 }
 
 #[test]
-fn what_serve_allows_is_said_and_so_it_is() {
+fn serve_announces_its_permissions_and_enforces_them() {
     let directory = tempfile::tempdir().unwrap();
     let directory = directory.path();
     write_stage(directory);

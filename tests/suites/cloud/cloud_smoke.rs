@@ -15,7 +15,7 @@ use crate::support::real_cloud::{Cloud, STACKS, reset, transport};
 #[test]
 fn real_images_between_real_glances() {
     let cloud = Cloud::find();
-    shared_with_nobody(&cloud);
+    shared_without_members(&cloud);
     cloud.python("seed.py", &["a"]);
     for stack in STACKS {
         cloud.copies(stack);
@@ -28,7 +28,7 @@ fn real_images_between_real_glances() {
 
 /// Checks an assumption that a copy relies on until its data is proven: a shared image without
 /// members has no more readers than a private one.
-fn shared_with_nobody(cloud: &Cloud) {
+fn shared_without_members(cloud: &Cloud) {
     cloud.python("unshared.py", &["bob-b", "carol-b"]);
 }
 
@@ -68,7 +68,7 @@ impl Cloud {
         for (kind, reason) in [
             ("expired", "expired"),
             ("wronghost", "name"),
-            ("selfsigned", "signed by itself"),
+            ("selfsigned", "self-signed"),
             ("nochain", "intermediate"),
         ] {
             let url = self.endpoints["bad"][kind].as_str().unwrap();

@@ -18,7 +18,7 @@ use crate::support::content::{agree, all_refused, judge};
 use crate::support::real_cloud::{Cloud, STACKS, transport};
 
 #[tokio::test]
-async fn a_real_glance_says_the_same() {
+async fn a_real_glance_judges_the_table_the_same() {
     let refused = all_refused(&*real_glance(&Cloud::find())).await;
     agree(&refused, "the real Glance");
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 
 /// Runs openstacksdk again, so that a changed behaviour of a new release is noticed.
 #[test]
-fn openstacksdk_still_says_the_same() {
+fn openstacksdk_still_resolves_the_cases_as_recorded() {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
     let python = target.join("cloud/venv/bin/python");
     assert!(python.exists(), "openstacksdk is not there: run `cargo xtask cloud up`");

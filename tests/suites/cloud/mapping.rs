@@ -78,7 +78,7 @@ async fn an_administrator_finds_every_project_and_others_their_own() {
 
 /// The fit refuses exactly the records that the real Glance refuses.
 #[tokio::test]
-async fn the_fit_and_the_glance_are_of_one_mind() {
+async fn the_schema_check_and_the_glance_agree() {
     let cloud = Cloud::find();
     let glance = Site::of(&cloud, "b").await.glance;
     let fit = Fit::of(glance.schema().await.unwrap());

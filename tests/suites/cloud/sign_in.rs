@@ -131,14 +131,14 @@ impl Signing {
 ";
         let secure = self.file("wrong.yaml", wrong);
         for (cloud, reason) in [
-            ("alice-a", "refused the credentials of user `alice`"),
-            ("appcred-a", "refused the credentials of application credential `"),
+            ("alice-a", "rejected the credentials of user `alice`"),
+            ("appcred-a", "rejected the credentials of application credential `"),
             ("appcred-name-a", "application credential `no-such`"),
-            ("totp-a", "refused the credentials of user `totp`"),
-            ("mfa-a", "refused the credentials of user `mfa`"),
-            ("mfa-password-a", "accepts the password and asks for more than that"),
-            ("trust-a", "refused the credentials of user `bob`"),
-            ("bob-a", "refused the credentials of user `bob`"),
+            ("totp-a", "rejected the credentials of user `totp`"),
+            ("mfa-a", "rejected the credentials of user `mfa`"),
+            ("mfa-password-a", "accepted the password and requires another factor"),
+            ("trust-a", "rejected the credentials of user `bob`"),
+            ("bob-a", "rejected the credentials of user `bob`"),
         ] {
             let secure = [("OS_CLIENT_SECURE_FILE", secure.as_str())];
             let run = self.run(&["size", cloud, "--tls", stack], &secure, 5);
@@ -170,10 +170,14 @@ impl Signing {
 
         let wrong = [("OS_TOKEN", "wrong-hush"), ("OS_AUTH_URL", keystone)];
         let run = self.run(&server, &wrong, 5);
-        let reason = "refused the credentials of the token that was given (request req-";
+        let reason = "rejected the credentials of the given token (request req-";
         assert!(run.stderr.contains(reason), "{}", run.stderr);
         let run = self.run(&[&server[..], &["-t", "wrong-hush"]].concat(), &[], 5);
-        assert!(run.stderr.contains("hint: get a new one, or an application"), "{}", run.stderr);
+        assert!(
+            run.stderr.contains("hint: get a new one, or use an application"),
+            "{}",
+            run.stderr
+        );
     }
 
     fn to_a_part_of_the_cloud(&self, stack: &str) {

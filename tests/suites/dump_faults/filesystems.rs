@@ -28,9 +28,9 @@ pub(super) async fn a_dump_needs_no_more_of_a_filesystem_than_files(stack: &'sta
         ("EPERM", "chmod,fchmod,fchmodat", "cannot set file modes in", "options of the mount"),
         ("EPERM", "link,linkat", "", ""),
         ("EOPNOTSUPP", "link,linkat", "", ""),
-        ("ENOLCK", "flock", "can't be locked", "no second run"),
-        ("EPERM", "flock", "can't be locked", "no second run"),
-        ("EINVAL", "fsync,fdatasync", "when files are on the disk", "verify"),
+        ("ENOLCK", "flock", "does not support locking", "no other run"),
+        ("EPERM", "flock", "does not support locking", "no other run"),
+        ("EINVAL", "fsync,fdatasync", "confirm that files are on disk", "verify"),
         ("ENOSYS", "statfs,fstatfs", "", ""),
     ];
     for (number, (error, calls, warning, remedy)) in rows.into_iter().enumerate() {
@@ -63,13 +63,13 @@ pub(super) async fn a_directory_that_others_may_write_to_is_named_once(stack: &'
     let state_word = state.to_str().unwrap();
     let line = ["sync", &site.url, &word, "--state-dir", state_word];
     let run = site.run(&line).await.exits(0);
-    assert!(!run.stderr.contains("can be written by"), "{}", run.stderr);
-    for (mode, whom) in [(0o777, "every user (mode 0777)"), (0o770, "its group (mode 0770)")] {
+    assert!(!run.stderr.contains("is writable by"), "{}", run.stderr);
+    for (mode, writers) in [(0o777, "every user (mode 0777)"), (0o770, "the group (mode 0770)")] {
         for shared in [&dump, &state.join("journal"), &state] {
             fs::set_permissions(shared, fs::Permissions::from_mode(mode)).unwrap();
             let run = site.run(&line).await.exits(0);
             let shared = shared.display();
-            let said = format!("{shared} can be written by {whom}, ");
+            let said = format!("{shared} is writable by {writers}, ");
             assert_eq!(run.stderr.matches(&said).count(), 1, "{}", run.stderr);
             assert!(run.stderr.contains(&format!("chmod go-w {shared}\n")), "{}", run.stderr);
             fs::set_permissions(shared.to_string(), fs::Permissions::from_mode(0o700)).unwrap();

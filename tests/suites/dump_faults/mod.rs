@@ -45,7 +45,7 @@ async fn killed(site: &Site, dump: &Path, image: &ImageId, after: u64) {
     site.watch.at(image, after, || Then::Stall);
     let mut child = start(&site.line(&["dump", &site.url, dump.to_str().unwrap()]));
     while length(&file(dump, image, ".img.partial")) + SLACK < before + after {
-        assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+        assert!(child.try_wait().unwrap().is_none(), "the command ended early");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     child.kill().unwrap();

@@ -29,7 +29,7 @@ proptest! {
     }
 
     #[test]
-    fn what_stands_beside(projects in input::json(vec![file("projects.json")], WORDS), digests in input::bytes(vec![file("SHA512SUMS")], WORDS)) {
+    fn extra_files(projects in input::json(vec![file("projects.json")], WORDS), digests in input::bytes(vec![file("SHA512SUMS")], WORDS)) {
         read_with(&[
             ("projects.json", &projects),
             ("metadefs/a.json", &projects),

@@ -175,7 +175,7 @@ pub(crate) async fn a_record_that_cannot_be_read_is_named(stack: &'static str) {
 }
 
 /// An upload whose Glance was killed is named too.
-pub(crate) async fn an_upload_that_nobody_feeds_is_named_and_left_alone(stack: &'static str) {
+pub(crate) async fn an_upload_without_a_client_is_reported_and_left_unchanged(stack: &'static str) {
     let pair = Pair::new(stack).await;
     pair.a.put(1).await;
     pair.killed(1, &["livecopy"]).await;

@@ -10,7 +10,7 @@ pub(crate) async fn a_second_run_names_the_first(stack: &'static str) {
     let line = pair.line(&["livecopy", &pair.a.url, &pair.b.url]);
     let mut first = pair.stalled(1, &line);
     pair.b.becomes(1, Status::Saving).await;
-    let holder = format!("process {}, since 2", first.id());
+    let holder = format!("process {} since 2", first.id());
     for command in ["livecopy", "sync", "repair"] {
         let run = pair.between(&[command]).await.exits(7);
         for words in [&holder, &pair.a.url, &pair.b.url, "hint: "] {
@@ -43,7 +43,7 @@ pub(crate) async fn a_directory_is_written_by_one_process_at_a_time(stack: &'sta
     while !partial.exists() {
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
-    let holder = format!("process {}, since 2", first.id());
+    let holder = format!("process {} since 2", first.id());
     for words in [
         &["dump", &pair.a.url, &dump, "--no-state"][..],
         &["dump", &pair.b.url, &dump],

@@ -29,7 +29,7 @@ for_each_stack! {
     killed::what_others_left_is_never_touched
     killed::without_the_journal_the_stamp_tells
     killed::a_record_that_cannot_be_read_is_named
-    killed::an_upload_that_nobody_feeds_is_named_and_left_alone
+    killed::an_upload_without_a_client_is_reported_and_left_unchanged
     killed::what_was_quarantined_stays_so
     killed::nothing_is_left_of_a_record_that_somebody_deleted
     locked::a_second_run_names_the_first

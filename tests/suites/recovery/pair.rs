@@ -25,7 +25,7 @@ use crate::support::common::{Run, replicator_with, start};
 use crate::support::fault::{Fault, Faulty};
 use crate::support::stack::acceptor;
 
-pub(crate) const TOKEN: &str = "a-token-that-nobody-may-see";
+pub(crate) const TOKEN: &str = "a-token-that-stays-secret";
 
 /// Bytes of an image's data: more than the buffers between two processes hold.
 const LENGTH: usize = 3 << 20;

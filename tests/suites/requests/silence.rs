@@ -22,8 +22,8 @@ async fn the_limits_on_waiting_are_those_that_are_said() {
     let port = silent().await;
     for (scheme, option, said, attempts) in [
         ("https", "--connect-timeout", "no connection within 1 s", "0"),
-        ("http", "--idle-timeout", "nothing came for 1 s", "0"),
-        ("http", "--idle-timeout", "nothing came for 1 s (tried 2 times)", "1"),
+        ("http", "--idle-timeout", "no data for 1 s", "0"),
+        ("http", "--idle-timeout", "no data for 1 s (tried 2 times)", "1"),
     ] {
         let url = format!("{scheme}://127.0.0.1:{port}");
         let run = tokio::task::spawn_blocking(move || {

@@ -225,7 +225,7 @@ async fn a_refusal_says_how_often_it_was_asked() {
 }
 
 #[tokio::test]
-async fn data_is_sent_once_even_where_it_could_be_had_again() {
+async fn data_is_sent_once_even_if_the_source_could_repeat_it() {
     for fault in [Fault::Busy(503, "0"), Fault::Lost, Fault::AnswerLost] {
         let site = Site::new("https://b");
         let id: ImageId = ID.parse().unwrap();

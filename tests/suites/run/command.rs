@@ -127,7 +127,7 @@ fn lines(said: &str) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_proven_is_said_and_by_what() {
+async fn the_report_names_each_proof_and_its_kind() {
     let (_source, from) = of_five_kinds().await;
     let (_target, to) = served("target").await;
     let directory = tempfile::tempdir().unwrap();
@@ -170,7 +170,7 @@ async fn what_is_proven_is_said_and_by_what() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_says_what_is_proven_too() {
+async fn the_report_of_a_stream_names_each_proof() {
     let (_source, from) = of_five_kinds().await;
     let line = ["dump", &from, "-", "--queued", "--no-state"].map(str::to_owned);
     let to = tempfile::tempdir().unwrap();
@@ -188,7 +188,7 @@ async fn a_stream_says_what_is_proven_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_verification_says_by_what() {
+async fn a_verification_reports_the_kind_of_each_proof() {
     let (_source, from) = of_five_kinds().await;
     let directory = tempfile::tempdir().unwrap();
     let state = directory.path().to_str().unwrap();

@@ -124,6 +124,6 @@ async fn a_proxy_that_answers_uploads_itself_is_no_glance() {
     let error = ran.outcomes[0][&1].as_ref().unwrap_err();
     let CopyError::Target(cause) = error else { panic!("{error}") };
     assert!(error.is_retryable());
-    assert!(cause.reason.contains("what answered 200 OK is not a Glance"), "{cause}");
+    assert!(cause.reason.contains("the response 200 OK is not from a Glance"), "{cause}");
     assert_eq!(sites.targets[0].status(1).await, Status::Queued);
 }

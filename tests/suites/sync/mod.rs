@@ -72,7 +72,7 @@ fn essence(mut image: Image) -> Image {
 }
 
 /// Whether users other than the owner can use an image. A shared image without members is as hidden
-/// as a private one: see `shared_with_nobody` in the suite `cloud_smoke`.
+/// as a private one: see `shared_without_members` in the suite `cloud_smoke`.
 async fn is_visible(store: &MemoryStore, image: &Image) -> bool {
     let is_shown = match image.attributes.visibility {
         Visibility::Private => false,

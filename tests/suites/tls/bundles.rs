@@ -32,7 +32,7 @@ async fn forms_of_bundles() {
         case.accepts("duplicates", &format!("{ca}{ca}{other}{ca}")),
         case.accepts("x509_label", &ca.replace(" CERTIFICATE-", " X509 CERTIFICATE-")),
         case.accepts("one_line", &flat),
-        case.accepts("key_beside", &format!("{key}{ca}")),
+        case.accepts("key_in_the_file", &format!("{key}{ca}")),
         case.accepts("trusted_for_servers", &tool.run(&trusted("-addtrust serverAuth"))),
         case.accepts("trusted_for_any", &tool.run(&trusted("-addtrust anyExtendedKeyUsage"))),
         case.accepts("trusted_no_purpose", &tool.run(&trusted("-setalias mine"))),
@@ -117,13 +117,16 @@ fn bundles_that_can_not_be_used() {
     };
     says("", &["no certificate"]);
     says("<html>404</html>", &["no certificate"]);
-    says(&key, &["no certificate in it, only PRIVATE KEY"]);
+    says(&key, &["no certificate found, only PRIVATE KEY"]);
     says(
         &format!("{ca}{}", ca.replacen("MII", "M!I", 1)),
         &[&format!("line {}", lines + 2), "not base64"],
     );
     says(&format!("{ca}{}", ca.replacen("MII", "MI", 1)), &[&second, "damaged"]);
-    says(&format!("{ca}{}", ca.replacen("MII", "MIJ", 1)), &[&second, "it is cut short"]);
+    says(
+        &format!("{ca}{}", ca.replacen("MII", "MIJ", 1)),
+        &[&second, "bytes are missing at the end"],
+    );
     says(&format!("{ca}{}", ca.replace("-----END CERTIFICATE-----", "")), &[&second, "no END"]);
     says(&format!("{ca}  {ca}"), &[&second, "blanks before BEGIN"]);
     for how in ["-addtrust clientAuth", "-addreject serverAuth"] {
@@ -136,12 +139,15 @@ fn bundles_that_can_not_be_used() {
     assert!(missing.to_string().contains("cannot read") && missing.source.is_some(), "{missing}");
     fs::create_dir(case.tool.path().join("empty")).unwrap();
     let empty = bundle::load(&case.tool.path().join("empty")).unwrap_err().to_string();
-    assert!(empty.contains("no file named *.pem, *.crt, *.cer or *.0 is in it"), "{empty}");
+    assert!(
+        empty.contains("the directory has no file named *.pem, *.crt, *.cer or *.0"),
+        "{empty}"
+    );
 }
 
 /// The tool makes no connection, and exits with the code of a configuration error.
 #[test]
-fn the_tool_refuses_them_at_its_start() {
+fn the_tool_refuses_unusable_bundles_at_its_start() {
     let case = Case::new();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
@@ -153,7 +159,7 @@ fn the_tool_refuses_them_at_its_start() {
     case.tool.write("broken", &broken);
     for stack in STACKS {
         for (file, words) in [
-            ("empty", "no certificate in it"),
+            ("empty", "no certificate found"),
             ("key", "only PRIVATE KEY"),
             ("broken", "line 2: this is not base64"),
             ("absent", "cannot read"),
@@ -208,21 +214,21 @@ fn revocation_lists_that_can_not_be_used() {
     let pem = |list: rcgen::CertificateRevocationListParams| {
         list.signed_by(&case.ca.issuer).unwrap().pem().unwrap()
     };
-    says("expired", &pem(expired), &["line 1", "out of date since 2002-02-03", "new one"]);
-    says("early", &pem(early), &["holds from 2190-01-02", "clock"]);
-    says("partial", &pem(partial), &["for a part of the certificates", "full one"]);
+    says("expired", &pem(expired), &["line 1", "expired on 2002-02-03", "new list"]);
+    says("early", &pem(early), &["is not valid before 2190-01-02", "clock"]);
+    says("partial", &pem(partial), &["covers only some certificates", "full list"]);
     says("bundle", &case.ca.pem, &["no revocation list (X509 CRL)"]);
     says("none", "", &["no revocation list (X509 CRL)"]);
     let good = case.ca.list(&[]);
     says(
         "broken",
         &good.replacen("MI", "MJ", 1),
-        &["line 1", "not a revocation list, or it is damaged"],
+        &["line 1", "not a revocation list, or the list is damaged"],
     );
     says(
         "delta",
         &by_tool(&case, "2.5.29.27 = critical, DER:02:01:01", ""),
-        &["for a part of the certificates"],
+        &["covers only some certificates"],
     );
     let sha1 = by_tool(&case, "2.5.29.20 = DER:02:01:02", "-md sha1");
     says("sha1", &sha1, &["SHA-1, which can be forged"]);
@@ -255,6 +261,6 @@ fn pins_are_parsed_whole() {
     assert_eq!(pin::parse(good).unwrap().len(), 1);
     for wrong in ["", "sha256//AAAA", "47DEQpj8HBSa", &format!("{good};nonsense")] {
         let said = pin::parse(wrong).unwrap_err().to_string();
-        assert!(said.contains("is no pin"), "{said}");
+        assert!(said.contains("is not a pin"), "{said}");
     }
 }

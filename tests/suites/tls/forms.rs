@@ -16,7 +16,7 @@ use crate::support::common::replicator_with;
 
 /// The remedy in the error message converts the file into one that can be read.
 #[test]
-fn cures_of_bundles() {
+fn suggested_commands_repair_damaged_bundles() {
     let (tool, ca) = (Tool::new(), Authority::root("the CA").pem);
     tool.write("ca.pem", &ca);
     let right = bundle::load(&tool.path().join("ca.pem")).unwrap().remove(0).der;
@@ -26,18 +26,18 @@ fn cures_of_bundles() {
     };
     let escaped = ca.replace('\n', "\\n");
     for (form, words, bytes) in [
-        ("one_line", "its line breaks are gone", ca.replace('\n', " ").into_bytes()),
-        ("no_breaks", "its line breaks are gone", ca.replace('\n', "").into_bytes()),
-        ("glued", "its line breaks are gone", ca.repeat(2).replace("-\n-", "--").into_bytes()),
-        ("escaped", "its line breaks are written as \\n", escaped.clone().into_bytes()),
-        ("quoted", "its line breaks are written as \\n", format!("\"{escaped}\"").into_bytes()),
+        ("one_line", "line breaks are missing", ca.replace('\n', " ").into_bytes()),
+        ("no_breaks", "line breaks are missing", ca.replace('\n', "").into_bytes()),
+        ("glued", "line breaks are missing", ca.repeat(2).replace("-\n-", "--").into_bytes()),
+        ("escaped", "the line breaks are written as \\n", escaped.clone().into_bytes()),
+        ("quoted", "the line breaks are written as \\n", format!("\"{escaped}\"").into_bytes()),
         (
             "indented",
             "blanks before BEGIN",
             ca.replace("--\n", "--\n  ").replace("-----B", "\t-----B").into_bytes(),
         ),
         ("mac", "carriage returns", ca.replace('\n', "\r").into_bytes()),
-        ("base64", "this is PEM in base64", base64.into_bytes()),
+        ("base64", "this is base64-encoded PEM", base64.into_bytes()),
         ("little_endian", "this is UTF-16", utf16(u16::to_le_bytes)),
         ("big_endian", "this is UTF-16", utf16(u16::to_be_bytes)),
         (
@@ -69,11 +69,7 @@ fn other_files_for_certificates() {
         params.serial_number = Some(SerialNumber::from_slice(&[0x55; 22]));
     });
     for (form, words, bytes) in [
-        (
-            "number",
-            "its serial number has 22 octets, and 20 are allowed",
-            numbered.pem.into_bytes(),
-        ),
+        ("number", "the serial number has 22 octets (limit 20)", numbered.pem.into_bytes()),
         ("empty", "the file is empty", Vec::new()),
         ("blank", "the file is empty", b"\n \n".to_vec()),
         ("page", "this is a web page", b"<!DOCTYPE html><html>404</html>".to_vec()),
@@ -83,7 +79,7 @@ fn other_files_for_certificates() {
         ("ends", "END CERTIFICATE has no BEGIN", b"-----END CERTIFICATE-----".to_vec()),
         (
             "mixed",
-            "END X509 CRL fits no BEGIN",
+            "END X509 CRL does not match BEGIN",
             ca.pem.replace("END CERTIFICATE", "END X509 CRL").into_bytes(),
         ),
         (
@@ -102,9 +98,9 @@ fn other_files_for_certificates() {
             "a certificate request",
             tool.bytes("openssl req -new -config cnf -key ca.key -subj /CN=a -outform DER"),
         ),
-        ("ssh", "a public key of SSH", b"ssh-ed25519 AAAA".to_vec()),
-        ("cut", "it is cut short: 9 bytes are missing", der[..der.len() - 9].to_vec()),
-        ("long", "2 bytes follow its end", [&der[..], b"\r\n"].concat()),
+        ("ssh", "an SSH public key", b"ssh-ed25519 AAAA".to_vec()),
+        ("cut", "9 bytes are missing at the end", der[..der.len() - 9].to_vec()),
+        ("long", "2 extra bytes follow", [&der[..], b"\r\n"].concat()),
     ] {
         let path = tool.path().join(form);
         fs::write(&path, bytes).unwrap();
@@ -122,15 +118,18 @@ fn other_files_for_identities_and_revocation_lists() {
     let pkcs12 = tool.bytes("openssl pkcs12 -export -in own.pem -passout pass:");
     fs::write(tool.path().join("own.p12"), pkcs12).unwrap();
     let said = load_identity(&tool, "own.p12", "own.p12").unwrap_err();
-    assert!(said.contains("`openssl pkcs12 -in FILE -out NEW` makes PEM of it"), "{said}");
+    assert!(said.contains("convert it to PEM with `openssl pkcs12 -in FILE -out NEW`"), "{said}");
     let said = load_identity(&tool, "own.pem", "own.p12").unwrap_err();
-    assert!(said.contains("`openssl pkcs12 -in FILE -nocerts -out NEW` makes PEM of it"), "{said}");
+    assert!(
+        said.contains("convert it to PEM with `openssl pkcs12 -in FILE -nocerts -out NEW`"),
+        "{said}"
+    );
     let said = crl::load(&tool.path().join("ca.pem")).unwrap_err().to_string();
-    assert!(said.contains("no revocation list (X509 CRL) in it, only CERTIFICATE"), "{said}");
+    assert!(said.contains("no revocation list (X509 CRL) found, only CERTIFICATE"), "{said}");
     tool.run("x509 -in ca.pem -outform DER -out ca.der");
     let said = crl::load(&tool.path().join("ca.der")).unwrap_err().to_string();
     assert!(
-        said.contains("not a revocation list, or it is damaged; this is a certificate"),
+        said.contains("not a revocation list, or the list is damaged; this is a certificate"),
         "{said}"
     );
 }
@@ -146,12 +145,12 @@ fn other_files_for_keys() {
         ("openssh", "ssh-keygen -p -m PKCS8 -f FILE", block("OPENSSH PRIVATE KEY").into_bytes()),
         ("putty", "PuTTYgen", b"PuTTY-User-Key-File-3: ssh-rsa".to_vec()),
         ("dsa", "a DSA key", block("DSA PRIVATE KEY").into_bytes()),
-        ("public", "no private key in it, only PUBLIC KEY", block("PUBLIC KEY").into_bytes()),
+        ("public", "no private key found, only PUBLIC KEY", block("PUBLIC KEY").into_bytes()),
         ("parameters", "only EC PARAMETERS", block("EC PARAMETERS").into_bytes()),
-        ("swapped", "no private key in it, only CERTIFICATE", own.pem.clone().into_bytes()),
+        ("swapped", "no private key found, only CERTIFICATE", own.pem.clone().into_bytes()),
         (
             "certificate",
-            "no private key in it; this is a certificate",
+            "no private key found; this is a certificate",
             tool.bytes("openssl x509 -in own.pem -outform DER"),
         ),
         ("jks", "-deststoretype PKCS12", b"\xfe\xed\xfe\xed\0\0\0\x02".to_vec()),
@@ -192,28 +191,27 @@ fn certificates_of_no_use() {
     };
     let rows: [(&str, Tweak<'_>); 8] = [
         ("has basicConstraints that are not DER (in DER, TRUE is FF, not 01)", &not_der),
-        ("does not say that it is an authority (no basicConstraints)", &|p| p.is_ca = IsCa::NoCa),
-        ("says that it is not an authority (CA:FALSE)", &|p| p.is_ca = IsCa::ExplicitNoCa),
-        ("may not sign certificates (key usage)", &only_lists),
-        ("is not for servers (extended key usage)", &for_clients),
+        ("is not marked as a CA (no basicConstraints)", &|p| p.is_ca = IsCa::NoCa),
+        ("is not a CA (CA:FALSE)", &|p| p.is_ca = IsCa::ExplicitNoCa),
+        ("must not sign certificates (key usage)", &only_lists),
+        ("is not valid for servers (extended key usage)", &for_clients),
         ("expired on 2002-02-03T00:00:00Z", &old),
         ("is not valid before 2190-01-02T00:00:00Z", &early),
-        ("has a critical extension (1.2.3.4) that is not known", &critical),
+        ("has an unsupported critical extension (1.2.3.4)", &critical),
     ];
     let good = Authority::root("good").pem;
     for (words, tweak) in rows {
         let bad = Authority::root_with("bad", tweak).pem;
         let path = bundle_of(&tool, &bad);
         let said = resolve(&[("--cacert", Some(path.clone()))], &|_| None).unwrap_err().to_string();
-        let start =
-            format!("{}, line 1: the certificate can't be used: CN=bad {words}", path.display());
+        let start = format!("{}, line 1: unusable certificate: CN=bad {words}", path.display());
         assert!(said.starts_with(&start), "no {start:?} in {said}");
         let path = bundle_of(&tool, &bad.repeat(2));
         assert!(resolve(&[("--cacert", Some(path))], &|_| None).is_err(), "{words}");
         let both = bundle_of(&tool, &format!("{bad}{}", Authority::root_with("bad", tweak).pem));
         let said = resolve(&[("--cacert", Some(both))], &|_| None).unwrap_err().to_string();
         assert!(
-            said.contains(&format!("none of its 2 certificates can be used: CN=bad {words}")),
+            said.contains(&format!("all 2 certificates are unusable, such as: CN=bad {words}")),
             "{said}"
         );
         let path = bundle_of(&tool, &format!("{good}{bad}"));
@@ -232,15 +230,15 @@ fn bundle_of(tool: &Tool, pem: &str) -> PathBuf {
 /// The tool warns about each unusable certificate once for both sides, and fails if no other is
 /// left.
 #[test]
-fn the_tool_says_so_at_its_start() {
+fn the_tool_warns_about_unusable_certificates_at_its_start() {
     let tool = Tool::new();
     let good = Authority::root("good").pem;
     let (bad, lines) = (Authority::root_with("bad", &old).pem, good.lines().count());
     tool.write("both.pem", &format!("{good}{bad}"));
     tool.write("bad.pem", &bad);
     let line = format!(
-        "both.pem, line {}: the certificate can't be used: CN=bad expired on 2002-02-03T00:00:00Z; \
-         get a new one, or take it out",
+        "both.pem, line {}: unusable certificate: CN=bad expired on 2002-02-03T00:00:00Z; \
+         replace or remove it",
         lines + 1
     );
     for stack in STACKS {
@@ -259,7 +257,7 @@ fn the_tool_says_so_at_its_start() {
 
 /// Files in a directory whose names are not those of certificates.
 #[test]
-fn what_is_passed_over() {
+fn skipped_files_of_a_directory_are_reported() {
     let (tool, ca) = (Tool::new(), Authority::root("the CA").pem);
     let directory = |name: &str, files: &[(&str, &str)]| {
         let path = tool.path().join(name);
@@ -273,28 +271,26 @@ fn what_is_passed_over() {
         let said = bundle::load(path).unwrap_err().to_string();
         said.strip_prefix(&format!("{}: ", path.display())).unwrap().to_owned()
     };
-    let names = "no file named *.pem, *.crt, *.cer or *.0 is in it";
+    let names = "the directory has no file named *.pem, *.crt, *.cer or *.0";
     let secret = directory("secret", &[("ca-bundle", &ca)]);
-    assert_eq!(only(&secret), format!("{names}; passed over: ca-bundle"));
+    assert_eq!(only(&secret), format!("{names}; skipped: ca-bundle"));
     let upper = directory("upper", &[("CA.PEM", &ca), ("B\u{1b}[2J", &ca)]);
-    assert_eq!(only(&upper), format!("{names}; passed over: B\\u{{1b}}[2J, CA.PEM"));
+    assert_eq!(only(&upper), format!("{names}; skipped: B\\u{{1b}}[2J, CA.PEM"));
     assert_eq!(only(&directory("empty", &[])), names);
     let many: Vec<String> = (0..10).map(|number| format!("file-{number}")).collect();
     let many: Vec<(&str, &str)> = many.iter().map(|name| (name.as_str(), "")).collect();
     assert!(only(&directory("many", &many)).ends_with("file-7 and 2 more"));
-    let beside =
-        directory("beside", &[("a.pem", &ca), ("other-ca", &ca), ("README", ""), ("b.crt", "")]);
+    let mixed =
+        directory("mixed", &[("a.pem", &ca), ("other-ca", &ca), ("README", ""), ("b.crt", "")]);
     for stack in STACKS {
-        let path = beside.to_str().unwrap();
+        let path = mixed.to_str().unwrap();
         let url = "https://127.0.0.1:1";
         let run =
             replicator_with(&["size", url, "--cacert", path, "--tls", stack.name], &[]).exits(4);
         let says =
             |words: &str| assert!(run.stderr.contains(words), "no {words:?} in {}", run.stderr);
-        says(
-            "certificates must be in files named *.pem, *.crt, *.cer or *.0; passed over: other-ca\n",
-        );
-        says("b.crt: there is no certificate in it; the file is empty; passed over");
+        says("rename files with certificates to *.pem, *.crt, *.cer or *.0; skipped: other-ca\n");
+        says("b.crt: no certificate found; the file is empty; the file was skipped");
     }
 }
 

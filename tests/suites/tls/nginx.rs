@@ -25,11 +25,11 @@ async fn nginx_that_insists_on_a_client_certificate() {
 
             let run = size(&nginx, stack, &case, None).await.exits(2);
             says(&run, "No required SSL certificate was sent");
-            says(&run, "hint: the server asked for a client certificate: name one with --cert");
+            says(&run, "hint: pass a client certificate with --cert");
 
             let run = size(&nginx, stack, &case, Some("wrong")).await.exits(2);
             says(&run, "The SSL certificate error");
-            says(&run, "hint: is the client certificate one that this server takes?");
+            says(&run, "hint: use a client certificate that this server accepts");
         }
     }
 }

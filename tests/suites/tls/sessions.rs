@@ -15,7 +15,7 @@ use crate::suites::tls::forge::{Authority, Identity, PLAIN, Tool};
 use crate::suites::tls::row::{STACKS, certificates, get, revocation_lists};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_policy_is_another_verdict() {
+async fn a_session_is_never_shared_between_policies() {
     let (ca, other) = (Authority::root("the CA"), Authority::root("another"));
     let identity = ca.issue(&["127.0.0.1"], PLAIN);
     for stack in STACKS {
@@ -30,7 +30,7 @@ async fn another_policy_is_another_verdict() {
             refused(ask(trusting(&other)).await, "CN=the CA, which is not trusted");
             let mut pinned = trusting(&ca);
             pinned.pins = certificates(&other.pem).iter().filter_map(|o| Pin::of(&o.der)).collect();
-            refused(ask(pinned).await, "none of those pinned");
+            refused(ask(pinned).await, "does not match any given pin");
             let mut revoking = trusting(&ca);
             revoking.revocation = revocation_lists(&ca.list(&[7]));
             refused(ask(revoking).await, "revoked");
@@ -47,7 +47,7 @@ fn refused(outcome: Result<(), TransportError>, words: &str) {
 
 /// The client connects again and does not use the ticket that the server offered.
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_resumes() {
+async fn sessions_are_never_resumed() {
     let ca = Authority::root("the CA");
     let identity = ca.issue(&["127.0.0.1"], PLAIN);
     for version in ["-tls1_2", "-tls1_3"] {

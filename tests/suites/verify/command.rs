@@ -123,7 +123,7 @@ async fn two_dumps_are_verified_by_their_records_and_deep_by_their_data() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn states_are_those_of_compare() {
+async fn verify_reports_the_same_states_as_compare() {
     let (one, other) = (dump().await, dump().await);
     let (source, target) =
         (DumpStore::create(one.path()).unwrap(), DumpStore::create(other.path()).unwrap());

@@ -149,7 +149,7 @@ async fn data_of_another_size_is_bad() {
 }
 
 #[tokio::test]
-async fn good_data_that_differs_is_nobodys_fault() {
+async fn good_data_that_differs_is_the_fault_of_no_store() {
     let pair = Pair::new().await;
     put(&*pair.kept_a, 2, b"one").await;
     put(&*pair.kept_b, 2, b"two").await;
@@ -258,7 +258,7 @@ async fn a_copy_is_checked_against_what_is_remembered() {
 }
 
 #[tokio::test]
-async fn a_copy_is_remembered() {
+async fn a_copy_puts_its_digests_into_the_cache() {
     let directory = tempfile::tempdir().unwrap();
     let file = DigestCache::open(directory.path().join("digests")).unwrap();
     let mut pair = Pair::new().await;

@@ -37,8 +37,8 @@ fn bare(name: &'static str, disk: &'static str, data: Vec<u8>, verdict: Verdict)
 }
 
 fn mislabelled() -> Vec<Case> {
-    let none = Refused("of no format");
-    let two = Refused("at once");
+    let none = Refused("in no format");
+    let two = Refused("several formats");
     let gpt = || partitioned(noise(KIB), &[partition(0, PROTECTIVE)]);
     vec![
         bare("noise as qcow2", "qcow2", noise(70 * KIB), none),
@@ -98,7 +98,7 @@ fn unsafe_qcow2() -> Vec<Case> {
             "a backing file out of sight",
             "qcow2",
             with(qcow2(2), 8, &[0xff; 12]),
-            Refused("the backing file out of sight"),
+            Refused("the backing file (unreadable name)"),
         ),
         bare("a data file", "qcow2", qcow2_with_features(4), Refused("with a data file")),
         bare(
@@ -123,26 +123,31 @@ fn unsafe_vmdk() -> Vec<Case> {
     let flat = SPARSE.replace("monolithicSparse", "monolithicFlat");
     let elsewhere = SPARSE.replace("disk.vmdk", "/etc/passwd");
     let unreadable = Refused("without a readable descriptor");
-    let early = Refused("ends too early");
+    let early = Refused("too short");
     let footer = stream_optimized(64 * KIB).len() - 1536;
     let footerless = |at: usize| with(stream_optimized(64 * KIB), footer + at, &[9]);
     let vmdk_of = |name, text: &str, verdict| bare(name, "vmdk", vmdk(text), verdict);
     vec![
-        vmdk_of("extents in other files", &flat, Refused("of the kind \"monolithicflat\"")),
+        vmdk_of("extents in other files", &flat, Refused("of type \"monolithicflat\"")),
         vmdk_of(
             "an extent by its path",
             &elsewhere,
             Refused("\"rw 2048 sparse \\\"/etc/passwd\\\"\""),
         ),
-        bare("an extent by its path, called raw", "raw", vmdk(&elsewhere), Refused("by its path")),
-        vmdk_of("no extents", &SPARSE.replace("RW", "#"), Refused("names no data")),
-        vmdk_of("a line that nobody knows", &SPARSE.replace("RW", "WR"), Refused("has the line")),
+        bare(
+            "an extent by its path, called raw",
+            "raw",
+            vmdk(&elsewhere),
+            Refused("in another file"),
+        ),
+        vmdk_of("no extents", &SPARSE.replace("RW", "#"), Refused("lists no data")),
+        vmdk_of("an unknown line", &SPARSE.replace("RW", "WR"), Refused("has the line")),
         vmdk_of("no descriptor", "", unreadable),
         vmdk_of("no createType", &SPARSE.replace("createType", "kind"), unreadable),
         vmdk_of(
             "a createType without end",
             &SPARSE.replace("Sparse\"", "Sparse"),
-            Refused("of the kind"),
+            Refused("of type"),
         ),
         vmdk_of("an endless createType", &SPARSE.replace("Sparse", &"x".repeat(64)), unreadable),
         vmdk_of("a descriptor in UTF-8", &SPARSE.replace("Disk", "Größe"), unreadable),
@@ -155,7 +160,7 @@ fn unsafe_vmdk() -> Vec<Case> {
         bare("a vmdk of version 4", "vmdk", with(vmdk(SPARSE), 4, &[4]), Refused("of version 4")),
         bare("a vmdk of 7 bytes", "raw", vmdk(SPARSE)[..7].to_vec(), early),
         bare("a descriptor cut short", "vmdk", vmdk(SPARSE)[..21 * 512 - 1].to_vec(), early),
-        bare("a bare descriptor", "vmdk", SPARSE.into(), Refused("descriptor alone")),
+        bare("a bare descriptor", "vmdk", SPARSE.into(), Refused("descriptor without the data")),
         bare(
             "a bare descriptor of flat extents",
             "vmdk",
@@ -163,7 +168,7 @@ fn unsafe_vmdk() -> Vec<Case> {
             Refused("monolithicflat"),
         ),
         bare("a raw descriptor of flat extents", "raw", flat.into(), Refused("monolithicflat")),
-        bare("a raw descriptor with a path", "raw", elsewhere.into(), Refused("by its path")),
+        bare("a raw descriptor with a path", "raw", elsewhere.into(), Refused("in another file")),
         bare("a footer of another version", "vmdk", footerless(516), Refused("whose footer")),
         bare("a footer with another descriptor", "vmdk", footerless(540), Refused("whose footer")),
         bare(
@@ -181,7 +186,7 @@ fn unsafe_others() -> Vec<Case> {
     let linux = partition(0x80, 0x83);
     let mbr = |partitions: &[[u8; 16]]| partitioned(noise(KIB), partitions);
     let protective = partition(0, PROTECTIVE);
-    let early = Refused("ends too early");
+    let early = Refused("too short");
     let raw = |name, data, verdict| bare(name, "raw", data, verdict);
     vec![
         raw("QED", with(vec![0; KIB], 0, b"QED\0"), Refused("never accepts")),
@@ -201,7 +206,7 @@ fn unsafe_others() -> Vec<Case> {
             Refused("partition 1 has the boot flag 0x12"),
         ),
         raw("the boot flag of nothing", mbr(&[linux, partition(1, 0)]), Refused("partition 2 has")),
-        raw("no partitions", mbr(&[]), Refused("no partitions")),
+        raw("without partitions", mbr(&[]), Refused("without partitions")),
         raw("a GPT and another partition", mbr(&[protective, linux]), Refused("other partitions")),
         raw(
             "a GPT as second partition",
@@ -247,11 +252,7 @@ fn good() -> Vec<Case> {
         good("qcow2 of one sector", "qcow2", qcow2(3)[..512].to_vec()),
         good("vmdk", "vmdk", vmdk(SPARSE)),
         good("vmdk in capitals", "vmdk", vmdk(&SPARSE.to_uppercase())),
-        good(
-            "vmdk and a file beside it",
-            "vmdk",
-            vmdk(&SPARSE.replace("SPARSE \"", "FLAT \"other-")),
-        ),
+        good("vmdk and another file", "vmdk", vmdk(&SPARSE.replace("SPARSE \"", "FLAT \"other-"))),
         good("vmdk with a footer", "vmdk", stream_optimized(64 * KIB)),
         good("vmdk with a footer far away", "vmdk", stream_optimized(2 * MIB)),
         good("vhd", "vhd", vhd()),

@@ -86,7 +86,7 @@ pub(super) async fn other_failures_have_their_kinds(under_test: &TransportUnderT
     let unused = TcpListener::bind("127.0.0.1:0").await?.local_addr()?;
     let scheme = origin.split("://").next().unwrap_or_default();
     let result = (under_test.make)().send(get(&format!("{scheme}://{unused}"))?).await;
-    refused("a port that nobody listens on", TransportErrorKind::Connect, result)?;
+    refused("a port without a listener", TransportErrorKind::Connect, result)?;
     Ok(())
 }
 

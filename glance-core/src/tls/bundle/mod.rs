@@ -15,6 +15,7 @@ use super::trust::warn_once;
 use crate::tls::files::forms::{self, Wanted};
 use crate::tls::files::pem::{self, Block, TlsFileError};
 use crate::tls::judge::flaws;
+use crate::tls::verdict::first_of;
 
 /// One certificate from a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,16 +58,16 @@ pub(super) fn load_as(path: &Path, wanted: Wanted) -> Result<Vec<Certificate>, T
     let mut others = Vec::new();
     for file in &files {
         let bytes = pem::read(file)?;
-        let mut beside = Vec::new();
-        let found = parse(&bytes, file, wanted, &mut beside)?;
-        if found.is_empty() && beside.is_empty() {
+        let mut skipped = Vec::new();
+        let found = parse(&bytes, file, wanted, &mut skipped)?;
+        if found.is_empty() && skipped.is_empty() {
             let nothing = pem::nothing(file, &bytes, wanted, &[]);
             if file == path {
                 return Err(nothing);
             }
-            warn_once(format!("{nothing}; passed over"));
+            warn_once(format!("{nothing}; the file was skipped"));
         }
-        others.extend(beside);
+        others.extend(skipped);
         for certificate in found {
             if !all.iter().any(|known| known.der == certificate.der) {
                 all.push(certificate);
@@ -77,7 +78,7 @@ pub(super) fn load_as(path: &Path, wanted: Wanted) -> Result<Vec<Certificate>, T
         return Err(pem::nothing(path, b"-", wanted, &others));
     }
     if others.iter().any(|other| other == NOT_FOR_SERVERS) {
-        warn_once(format!("{}: passed over {NOT_FOR_SERVERS}", path.display()));
+        warn_once(format!("{}: skipped {NOT_FOR_SERVERS}", path.display()));
     }
     Ok(all)
 }
@@ -99,13 +100,13 @@ fn files_of(directory: &Path) -> Result<Vec<PathBuf>, TlsFileError> {
     files.sort();
     passed_over.sort();
     if files.is_empty() {
-        let what = format!("no file named {NAMES} is in it{}", listed(&passed_over));
+        let what = format!("the directory has no file named {NAMES}{}", listed(&passed_over));
         return Err(TlsFileError::new(directory, None, &what));
     }
     passed_over.retain(|path| has_certificates(path));
     if !passed_over.is_empty() {
         let (directory, listed) = (directory.display(), listed(&passed_over));
-        warn_once(format!("{directory}: certificates must be in files named {NAMES}{listed}"));
+        warn_once(format!("{directory}: rename files with certificates to {NAMES}{listed}"));
     }
     Ok(files)
 }
@@ -128,17 +129,11 @@ fn listed(passed_over: &[PathBuf]) -> String {
     let names = passed_over.iter().filter_map(|path| path.file_name());
     let names: Vec<_> =
         names.map(|name| name.to_string_lossy().escape_debug().to_string()).collect();
-    match names.get(..SHOWN) {
-        _ if names.is_empty() => String::new(),
-        Some(first) if names.len() > SHOWN => {
-            format!("; passed over: {} and {} more", first.join(", "), names.len() - SHOWN)
-        }
-        _ => format!("; passed over: {}", names.join(", ")),
+    match names.is_empty() {
+        true => String::new(),
+        false => format!("; skipped: {}", first_of(&names)),
     }
 }
-
-/// The number of file names that a message shows.
-const SHOWN: usize = 8;
 
 /// Reads the certificates of a file; the labels of other blocks are added to `others`.
 fn parse(
@@ -161,8 +156,8 @@ fn parse(
                 None => others.push(NOT_FOR_SERVERS.to_owned()),
             },
             "PKCS7" | "PKCS #7 SIGNED DATA" | "CMS" => {
-                let what = "this is PKCS #7: `openssl pkcs7 -print_certs -in FILE -out NEW` makes \
-                            PEM of it";
+                let what = "this is PKCS #7; convert it to PEM with \
+                            `openssl pkcs7 -print_certs -in FILE -out NEW`";
                 return Err(TlsFileError::new(file, Some(block.line), what));
             }
             label => others.push(label.to_owned()),
@@ -180,7 +175,7 @@ fn trusted(
 ) -> Result<Option<Certificate>, TlsFileError> {
     let bytes = block.decode(file)?;
     let damaged =
-        |_| TlsFileError::new(file, Some(block.line), "the TRUSTED CERTIFICATE is damaged");
+        |_| TlsFileError::new(file, Some(block.line), "the block TRUSTED CERTIFICATE is damaged");
     let (der, for_servers) = split_trusted(&bytes).map_err(damaged)?;
     let certificate = checked(der.to_vec(), file, block.line, wanted)?;
     Ok(for_servers.then_some(certificate))
@@ -239,7 +234,7 @@ fn checked(
     }
     let what = match (forms::named(&der, wanted), flaws::unreadable(&der)) {
         (Some(form), _) => form,
-        (None, Some(why)) => format!("the certificate can't be read: {why}"),
+        (None, Some(why)) => format!("unreadable certificate: {why}"),
         (None, None) => "this is not a certificate".to_owned(),
     };
     Err(TlsFileError::new(file, (line > 0).then_some(line), &what))

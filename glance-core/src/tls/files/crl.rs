@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use x509_cert::TbsCertificate;
 use x509_cert::crl::{CertificateList, TbsCertList};
@@ -79,7 +79,7 @@ fn checked(der: Vec<u8>, file: &Path, line: Option<usize>) -> Result<RevocationL
     let damaged = |_| {
         let form = forms::named(&der, Wanted::RevocationList);
         let form = form.map(|form| format!("; {form}")).unwrap_or_default();
-        wrong(&format!("this is not a revocation list, or it is damaged{form}"))
+        wrong(&format!("this is not a revocation list, or the list is damaged{form}"))
     };
     let list = CertificateList::from_der(&der).map_err(damaged)?.tbs_cert_list;
     let until = in_force(&list).map_err(|what| wrong(&what))?;
@@ -99,23 +99,27 @@ fn is_version_1(der: &[u8]) -> Result<bool, Error> {
     Ok(SliceReader::new(content.value())?.peek_tag()? == Tag::Sequence)
 }
 
-const VERSION_1: &str = "the revocation list is of version 1; get one of version 2 \
-    (`openssl ca` writes it when its configuration has crl_extensions)";
+const VERSION_1: &str = "this is a version 1 revocation list; get a version 2 list \
+    (`openssl ca` writes version 2 if its configuration has crl_extensions)";
 
 /// The time until which the list is valid, if it is valid now.
 fn in_force(list: &TbsCertList) -> Result<Duration, String> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = verdict::now();
     let from = list.this_update.to_unix_duration();
     let Some(until) = list.next_update.map(Time::to_unix_duration) else {
-        return Err("the revocation list does not say until when it holds (nextUpdate)".to_owned());
+        return Err(
+            "the revocation list has no expiry date (nextUpdate); get a list with one".to_owned()
+        );
     };
     if until < now {
         let until = verdict::date(until);
-        return Err(format!("the revocation list is out of date since {until}; get a new one"));
+        return Err(format!("the revocation list expired on {until}; get a new list"));
     }
     if from > now {
         let from = verdict::date(from);
-        return Err(format!("the revocation list holds from {from} on; is the clock right?"));
+        return Err(format!(
+            "the revocation list is not valid before {from}; check this machine's clock"
+        ));
     }
     Ok(until)
 }
@@ -124,12 +128,12 @@ fn in_force(list: &TbsCertList) -> Result<Duration, String> {
 fn unusable(list: &TbsCertList) -> Option<String> {
     if let Some(name) = certificate::weak_signature(list.signature.oid) {
         return Some(format!(
-            "the revocation list is signed by way of {name}, which can be forged; get a new one"
+            "the revocation list is signed with {name}, which can be forged; get a new list"
         ));
     }
     let own = list.crl_extensions.iter().flatten();
     if own.clone().any(|one| PARTIAL.contains(&one.extn_id)) {
-        let what = "the revocation list is for a part of the certificates; get the full one";
+        let what = "the revocation list covers only some certificates; get the full list";
         return Some(what.to_owned());
     }
     let entries = list.revoked_certificates.iter().flatten();
@@ -138,7 +142,7 @@ fn unusable(list: &TbsCertList) -> Option<String> {
     let critical = own.chain(of_entries).find(|one| one.critical)?;
     let oid = critical.extn_id;
     Some(format!(
-        "the revocation list has a critical extension ({oid}), as complete lists must not"
+        "the revocation list has an unsupported critical extension ({oid}); get a complete list"
     ))
 }
 

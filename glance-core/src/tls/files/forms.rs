@@ -27,12 +27,12 @@ fn encoded(bytes: &[u8]) -> Option<String> {
     let has = |needle: &[u8]| bytes.windows(needle.len()).any(|window| window == needle);
     let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=\r\n ".contains(byte);
     let what = if has(b"-\0-\0-\0-\0-\0B\0") || has(b"\0-\0-\0-\0-\0-\0B") {
-        "this is UTF-16: `iconv -f UTF-16 -t UTF-8 FILE > NEW` makes PEM of it"
+        "this is UTF-16; convert it to PEM with `iconv -f UTF-16 -t UTF-8 FILE > NEW`"
     } else if has(BEGIN_IN_BASE64) {
-        "this is PEM in base64: `base64 -d FILE > NEW` makes PEM of it"
+        "this is base64-encoded PEM; convert it to PEM with `base64 -d FILE > NEW`"
     } else if bytes.starts_with(b"MII") && bytes.iter().all(is_base64) {
-        "this is base64 without BEGIN and END: put a line such as \
-         -----BEGIN CERTIFICATE----- before it, and one with END after it"
+        "this is base64 without BEGIN and END; add a line such as \
+         -----BEGIN CERTIFICATE----- before it, and the matching END line after it"
     } else {
         return None;
     };
@@ -48,10 +48,10 @@ fn text(bytes: &[u8]) -> Option<String> {
     let what = if start.starts_with("<!doctype") || start.starts_with("<html") {
         "this is a web page"
     } else if start.starts_with("putty-user-key-file") {
-        "this is a key of PuTTY: have PuTTYgen export it as an OpenSSH key, and then \
-         `ssh-keygen -p -m PKCS8 -f FILE` turns it into PEM"
+        "this is a PuTTY key; export it as an OpenSSH key with PuTTYgen, then convert it to PEM \
+         with `ssh-keygen -p -m PKCS8 -f FILE`"
     } else if ["ssh-", "ecdsa-sha2-"].iter().any(|kind| start.starts_with(kind)) {
-        "this is a public key of SSH, which has no use in TLS"
+        "this is an SSH public key, which TLS cannot use"
     } else {
         return None;
     };
@@ -70,24 +70,24 @@ fn binary(bytes: &[u8], wanted: Wanted) -> Option<String> {
     let has_key = matches!(wanted, Wanted::PrivateKey | Wanted::ClientCertificate);
     Some(match kind(bytes)? {
         Kind::Pkcs12 => {
-            format!("this is PKCS #12: `openssl pkcs12 -in FILE {pkcs12}` makes PEM of it")
+            format!("this is PKCS #12; convert it to PEM with `openssl pkcs12 -in FILE {pkcs12}`")
         }
         Kind::Pkcs7 => {
             let cure = "openssl pkcs7 -inform DER -print_certs -in FILE -out NEW";
-            format!("this is PKCS #7: `{cure}` makes PEM of it")
+            format!("this is PKCS #7; convert it to PEM with `{cure}`")
         }
         Kind::JavaKeyStore => {
-            let (cure, makes) = match has_key {
+            let (cure, format) = match has_key {
                 true => (
                     "-importkeystore -srckeystore FILE -deststoretype PKCS12 -destkeystore NEW",
                     "PKCS #12",
                 ),
                 false => ("-list -rfc -keystore FILE > NEW", "PEM"),
             };
-            format!("this is a Java key store: `keytool {cure}` makes {makes} of it")
+            format!("this is a Java key store; convert it to {format} with `keytool {cure}`")
         }
-        Kind::PrivateKey => "this is a private key in DER: \
-             `openssl pkey -inform DER -in FILE -out NEW` makes PEM of it"
+        Kind::PrivateKey => "this is a private key in DER; \
+             convert it to PEM with `openssl pkey -inform DER -in FILE -out NEW`"
             .to_owned(),
         Kind::Request => "this is a certificate request, not yet signed by a CA".to_owned(),
         Kind::Certificate if wanted == Wanted::PrivateKey || wanted == Wanted::RevocationList => {

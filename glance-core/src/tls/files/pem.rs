@@ -29,7 +29,7 @@ impl TlsFileError {
 
     /// The error for a file that cannot be read.
     pub fn unreadable(file: &Path, error: io::Error) -> Self {
-        Self { source: Some(error), ..Self::new(file, None, "it can't be read") }
+        Self { source: Some(error), ..Self::new(file, None, "cannot be read") }
     }
 
     fn text(&self) -> String {
@@ -78,7 +78,7 @@ pub(crate) fn nothing(
         [] => forms::named(bytes, wanted).map(|form| format!("; {form}")),
         _ => Some(format!(", only {}", others.join(", "))),
     };
-    let what = format!("there is no {what} in it{}", why.unwrap_or_default());
+    let what = format!("no {what} found{}", why.unwrap_or_default());
     TlsFileError::new(file, None, &what)
 }
 
@@ -102,7 +102,7 @@ pub(crate) fn blocks(bytes: &[u8], file: &Path) -> Result<Vec<Block>, TlsFileErr
             }
             (Some(block), Some(("BEGIN", _))) => return Err(block.without_end(file)),
             (Some(block), Some((_, label))) => {
-                return wrong(format!("END {label} fits no BEGIN {}", block.label));
+                return wrong(format!("END {label} does not match BEGIN {}", block.label));
             }
             (None, Some((_, label))) => {
                 return wrong(format!("END {label} has no BEGIN before it"));
@@ -143,16 +143,15 @@ fn damaged_boundary(line: &str) -> Option<&'static str> {
     (is_boundary && inner.ends_with(dashes)).then_some(WRONG_DASHES)
 }
 
-const WRITTEN_BREAKS: &str = "its line breaks are written as \\n: \
-    `printf '%b' \"$(tr -d '\"' < FILE)\" > NEW` makes PEM of it";
-const MAC_BREAKS: &str = "its line breaks are carriage returns: \
-    `tr '\\r' '\\n' < FILE > NEW` makes PEM of it";
-const INDENTED: &str = "there are blanks before BEGIN or END: \
-    `sed 's/^[[:blank:]]*//' FILE > NEW` makes PEM of it";
-const NO_BREAKS: &str = "its line breaks are gone, or some of them: \
-    `sed -E 's/[[:blank:]]*(-----(BEGIN|END) [A-Z0-9 ]+-----)[[:blank:]]*/\\n\\1\\n/g' FILE > NEW` \
-    makes PEM of it";
-const WRONG_DASHES: &str = "there must be five hyphens before and after BEGIN or END";
+const WRITTEN_BREAKS: &str = "the line breaks are written as \\n; \
+    convert the file to PEM with `printf '%b' \"$(tr -d '\"' < FILE)\" > NEW`";
+const MAC_BREAKS: &str = "the line breaks are carriage returns; \
+    convert the file to PEM with `tr '\\r' '\\n' < FILE > NEW`";
+const INDENTED: &str = "there are blanks before BEGIN or END; \
+    convert the file to PEM with `sed 's/^[[:blank:]]*//' FILE > NEW`";
+const NO_BREAKS: &str = "line breaks are missing; convert the file to PEM with \
+    `sed -E 's/[[:blank:]]*(-----(BEGIN|END) [A-Z0-9 ]+-----)[[:blank:]]*/\\n\\1\\n/g' FILE > NEW`";
+const WRONG_DASHES: &str = "write five hyphens before and after BEGIN and END";
 
 impl Block {
     fn without_end(&self, file: &Path) -> TlsFileError {
@@ -171,12 +170,12 @@ impl Block {
         for (index, line) in self.lines.iter().enumerate() {
             if !line.bytes().all(base64) {
                 let number = self.line + 1 + index;
-                return Err(TlsFileError::new(file, Some(number), "this is not base64"));
+                return Err(TlsFileError::new(file, Some(number), "this line is not base64"));
             }
         }
         let all: String = self.lines.iter().flat_map(|line| line.split_whitespace()).collect();
         BASE64_STANDARD.decode(all).map_err(|_| {
-            let what = format!("the base64 of the block BEGIN {} is damaged", self.label);
+            let what = format!("the base64 in the block BEGIN {} is damaged", self.label);
             TlsFileError::new(file, Some(self.line), &what)
         })
     }

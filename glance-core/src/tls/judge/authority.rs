@@ -31,14 +31,14 @@ pub fn may_sign_for_servers(der: &[u8]) -> bool {
 /// The reason why the certificate may not sign others, as the end of a sentence; `None` if it may.
 pub(crate) fn no_authority(one: &TbsCertificate) -> Option<&'static str> {
     if one.version == Version::V1 {
-        return (one.issuer != one.subject).then_some("is of version 1, and not a root");
+        return (one.issuer != one.subject).then_some("is a version 1 certificate and not a root");
     }
     match one.get::<BasicConstraints>() {
         Err(_) => Some(BAD_BASICS),
-        Ok(None) => Some("does not say that it is an authority (no basicConstraints)"),
-        Ok(Some((_, basic))) if !basic.ca => Some("says that it is not an authority (CA:FALSE)"),
+        Ok(None) => Some("is not marked as a CA (no basicConstraints)"),
+        Ok(Some((_, basic))) if !basic.ca => Some("is not a CA (CA:FALSE)"),
         Ok(Some(_)) if !allows(one, |usage| usage.key_cert_sign()) => {
-            Some("may not sign certificates (key usage)")
+            Some("must not sign certificates (key usage)")
         }
         Ok(Some(_)) => None,
     }

@@ -1,15 +1,13 @@
 //! Checks of a server's certificates in addition to those of the TLS libraries, so that all
 //! libraries reach the same verdict.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use x509_cert::ext::pkix::BasicConstraints;
 
 use super::authority::{self, may_sign_lists};
 use super::{constraints, flaws};
 use crate::tls::bundle::Certificate;
-use crate::tls::verdict::Fault;
 use crate::tls::verdict::certificate::{self, Known};
+use crate::tls::verdict::{Fault, now};
 use crate::tls::{Pin, RevocationList, TlsPolicy};
 
 /// The checks that a policy requires.
@@ -115,8 +113,8 @@ impl Checks {
         if namesake.no_authority() == Some(authority::BAD_BASICS) {
             return Fault::Unfit(namesake.der().to_vec(), authority::BAD_BASICS.to_owned());
         }
-        let why = namesake.no_authority().unwrap_or("does not verify it; has the CA a new key?");
-        Fault::NotThatIssuer(format!("{place} has a certificate of that name, which {why}"))
+        let why = namesake.no_authority().unwrap_or("did not sign it; the CA may have a new key");
+        Fault::NotThatIssuer(format!("the certificate with this name in {place} {why}"))
     }
 
     /// Checks a certificate that is itself trusted. The list's signer does not matter here, because
@@ -131,7 +129,7 @@ impl Checks {
         if self.lists.is_empty() {
             return None;
         }
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = now();
         let holds = |list: &&RevocationList| list.covers(one) && now <= list.until;
         let mut lists = self.lists.iter().filter(holds).filter(|list| signed(list, issuer));
         match lists.next().filter(|_| may_sign_lists(issuer)) {

@@ -25,7 +25,7 @@ pub(crate) fn flaw(one: &Known) -> Option<Fault> {
 /// The malformed part of the certificate, as the end of a sentence.
 fn malformed(one: &Known) -> Option<String> {
     if !one.says_once_how_it_is_signed() {
-        return Some("says twice how it is signed, and not the same".to_owned());
+        return Some("names two different signature algorithms".to_owned());
     }
     let content = one.content();
     let extensions = content.extensions.as_deref().unwrap_or_default();
@@ -34,11 +34,11 @@ fn malformed(one: &Known) -> Option<String> {
             return Some(format!("has the extension {} twice", one.extn_id));
         }
         if one.extn_id == SUBJECT_ALT_NAME && !are_names(one.extn_value.as_bytes()) {
-            return Some("has a subjectAltName that can't be read".to_owned());
+            return Some("has an unreadable subjectAltName".to_owned());
         }
     }
     let unreadable = content.get::<NameConstraints>().is_err();
-    unreadable.then(|| "has name constraints that can't be read".to_owned())
+    unreadable.then(|| "has unreadable name constraints".to_owned())
 }
 
 /// Whether the value of a subjectAltName is a sequence of names of any kinds (RFC 5280, 4.2.1.6).
@@ -75,10 +75,10 @@ pub(crate) fn unreadable(der: &[u8]) -> Option<String> {
     let (has, wants) =
         (usize::try_from(reader.remaining_len()).ok()?, usize::try_from(header.length).ok()?);
     if has < wants {
-        return Some(format!("it is cut short: {} bytes are missing", wants - has));
+        return Some(format!("{} bytes are missing at the end", wants - has));
     }
     if has > wants {
-        return Some(format!("{} bytes follow its end", has - wants));
+        return Some(format!("{} extra bytes follow the certificate", has - wants));
     }
     let content = reader.decode::<AnyRef<'_>>().ok()?;
     field(SliceReader::new(content.value()).ok()?)
@@ -94,14 +94,14 @@ fn field(mut fields: SliceReader<'_>) -> Option<String> {
         return None;
     }
     if let length @ 22.. = number.value().len() {
-        return Some(format!("its serial number has {length} octets, and 20 are allowed"));
+        return Some(format!("the serial number has {length} octets (limit 20)"));
     }
     for (name, is_readable) in FIELDS {
         if !is_readable(fields.tlv_bytes().ok()?) {
-            return Some(format!("its {name} can't be read"));
+            return Some(format!("the {name} is unreadable"));
         }
     }
-    Some("its extensions can't be read".to_owned())
+    Some("the extensions are unreadable".to_owned())
 }
 
 type Readable = fn(&[u8]) -> bool;

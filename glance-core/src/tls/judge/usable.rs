@@ -3,13 +3,13 @@
 //! message.
 
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use super::flaws;
 use crate::tls::bundle::Certificate;
 use crate::tls::files::pem::TlsFileError;
 use crate::tls::verdict::certificate::Known;
-use crate::tls::verdict::{self, Fault};
+use crate::tls::verdict::{self, Fault, now};
 
 /// Returns a line for each certificate that can be used neither as an authority nor as a server's
 /// own certificate.
@@ -21,11 +21,12 @@ pub(crate) fn check(path: &Path, all: &[Certificate]) -> Result<Vec<String>, Tls
     let useless: Vec<_> = all.iter().filter_map(|one| Some((one, useless(one, now)?))).collect();
     match useless.as_slice() {
         [(one, why)] if all.len() == 1 => {
-            let what = format!("the certificate can't be used: {why}");
+            let what = format!("unusable certificate: {why}");
             Err(TlsFileError::new(&one.file, (one.line > 0).then_some(one.line), &what))
         }
         [(one, why), ..] if all.len() == useless.len() => {
-            let what = format!("none of its {} certificates can be used: {why} ({one})", all.len());
+            let what =
+                format!("all {} certificates are unusable, such as: {why} ({one})", all.len());
             Err(TlsFileError::new(path, None, &what))
         }
         _ => Ok(useless.into_iter().map(|(one, why)| line(one, &why)).collect()),
@@ -38,12 +39,8 @@ pub(crate) fn expired(one: &Certificate) -> Option<String> {
     out_of_date(&Known::read(&one.der)?, now())
 }
 
-fn now() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
-}
-
 fn line(one: &Certificate, why: &str) -> String {
-    format!("{one}: the certificate can't be used: {why}; get a new one, or take it out")
+    format!("{one}: unusable certificate: {why}; replace or remove it")
 }
 
 /// The reason why the certificate can be used neither as an authority nor as a server's own
@@ -59,7 +56,7 @@ fn flawed(one: &Known) -> Option<String> {
         Fault::Unfit(_, why) => why,
         Fault::UnknownExtension => {
             let which = one.unknown_extension().map(|oid| oid.to_string()).unwrap_or_default();
-            format!("has a critical extension ({which}) that is not known")
+            format!("has an unsupported critical extension ({which})")
         }
         _ => one.weak_key()?,
     })
@@ -76,10 +73,10 @@ fn out_of_date(one: &Known, now: Duration) -> Option<String> {
 /// Why the certificate is neither an authority for servers nor a server's own certificate, as the
 /// end of a sentence; `None` if it is one of them.
 fn roleless(one: &Known) -> Option<String> {
-    let purpose = (!one.has_purpose()).then_some("is not for servers (extended key usage)");
+    let purpose = (!one.has_purpose()).then_some("is not valid for servers (extended key usage)");
     let why = one.no_authority().or(purpose)?;
     match one.names().is_empty() {
-        true => Some(format!("{why}, and it names no server")),
+        true => Some(format!("{why} and names no server")),
         false if !one.may_serve() => Some(why.to_owned()),
         false => None,
     }

@@ -51,7 +51,7 @@ pub(in crate::tls) fn read_all(path: &[Vec<u8>]) -> Result<Vec<Known>, Fault> {
 /// The fault for a certificate that cannot be parsed.
 pub(in crate::tls) fn unreadable(der: &[u8]) -> Fault {
     let why = flaws::unreadable(der).map(|why| format!(": {why}")).unwrap_or_default();
-    Fault::Unfit(der.to_vec(), format!("can't be read{why}"))
+    Fault::Unfit(der.to_vec(), format!("cannot be read{why}"))
 }
 
 impl Known {
@@ -172,15 +172,15 @@ impl Known {
     /// The reason why the key is too weak, as the end of a sentence.
     pub(in crate::tls) fn weak_key(&self) -> Option<String> {
         if let Some(bits @ ..2048) = self.rsa_bits() {
-            return Some(format!("has an RSA key of {bits} bits, too short"));
+            return Some(format!("has an RSA key of {bits} bits, which is too short"));
         }
         let algorithm = self.key_algorithm();
         let curve = || algorithm.parameters.as_ref()?.decode_as::<ObjectIdentifier>().ok();
         let what = match algorithm.oid {
-            DSA => "has a DSA key, which is not safe any more",
+            DSA => "has a DSA key, which is no longer secure",
             ECDSA => match curve() {
-                None => "has an ECDSA key on a curve that it defines itself",
-                Some(P192) => "has an ECDSA key on P-192, too short",
+                None => "has an ECDSA key on a custom curve",
+                Some(P192) => "has an ECDSA key on P-192, which is too short",
                 Some(_) => return None,
             },
             _ => return None,
@@ -200,9 +200,9 @@ impl fmt::Display for Known {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (subject, issuer) = (self.subject(), self.issuer());
         match (self.is_own, self.is_self_issued()) {
-            (true, true) => write!(f, "its certificate ({subject}, signed by itself)"),
-            (true, false) => write!(f, "its certificate ({subject}, by {issuer})"),
-            (false, _) => write!(f, "the certificate of its authority {subject}"),
+            (true, true) => write!(f, "the server's certificate ({subject}, self-signed)"),
+            (true, false) => write!(f, "the server's certificate ({subject}, issued by {issuer})"),
+            (false, _) => write!(f, "the CA certificate {subject}"),
         }
     }
 }

@@ -78,226 +78,143 @@ pub fn refusal(
         Fault::Closed(_) => TransportErrorKind::Interrupted,
         _ => TransportErrorKind::Tls,
     };
-    let path = certificate::path(sent, above);
-    let (reason, hint) = match fault {
-        Fault::UnknownIssuer => issuer(&certificate::path(sent, &[])),
-        Fault::NotThatIssuer(why) => not_that_issuer(&certificate::path(sent, &[]), why),
-        Fault::Unfit(der, why) => unfit(der, why, sent, &path),
-        Fault::WrongName => names(host, &path),
-        Fault::Expired | Fault::NotYetValid => dates(fault, &path),
-        Fault::Weak => weakness(&path),
-        Fault::NotPinned => pin(sent),
-        Fault::ClientCertificate(..)
-        | Fault::Alert(_)
-        | Fault::NotTls
-        | Fault::NothingInCommon(_)
-        | Fault::Closed(_)
-        | Fault::Other(_) => handshake(fault),
-        _ => guilty(fault, &path),
-    };
+    let (reason, hint) = message(fault, host, sent, above);
     let hint = hint.map(str::to_owned);
     TransportError { kind, endpoint: endpoint.to_owned(), reason, hint, source: None }
 }
 
+/// The reason and the hint.
 type Message = (String, Option<&'static str>);
 
-/// The message for a fault that does not concern a server certificate.
-fn handshake(fault: &Fault) -> Message {
+fn message(fault: &Fault, host: &str, sent: &[Vec<u8>], above: &[Vec<u8>]) -> Message {
+    let path = &certificate::path(sent, above);
     match fault {
-        Fault::ClientCertificate(shown, alert) => {
-            let what = match shown {
-                ClientCertificate::Missing => {
-                    "the server asked for a client certificate, and got none"
-                }
-                ClientCertificate::Shown => "the server does not take the client certificate",
-            };
-            (format!("{what} (alert: {alert})"), Some(shown.hint()))
-        }
+        Fault::Expired => expired(path),
+        Fault::NotYetValid => not_yet_valid(path),
+        Fault::WrongName => names(host, path),
+        Fault::UnknownIssuer => issuer(&certificate::path(sent, &[])),
+        Fault::NotThatIssuer(why) => not_that_issuer(&certificate::path(sent, &[]), why),
+        Fault::IsAuthority => is_authority(path),
+        Fault::Unfit(der, why) => unfit(der, why, sent, path),
+        Fault::WrongPurpose => purpose(path),
+        Fault::Weak => weakness(path),
+        Fault::OutOfBounds => name_constraints(path),
+        Fault::TooLong => path_length(path),
+        Fault::TooMuch => (TOO_MUCH.to_owned(), Some(SMALLER_CHAIN)),
+        Fault::UnknownExtension => extension(path),
+        Fault::Revoked(der) => revoked(der, path),
+        Fault::NotCovered(der) => not_covered(der, path),
+        Fault::NotPinned => pin(sent),
+        Fault::ClientCertificate(shown, alert) => client_certificate(*shown, *alert),
         Fault::Alert(alert) => {
-            (format!("the server ended the handshake (alert: {alert})"), Some(OTHER))
+            (format!("the server ended the TLS handshake (alert: {alert})"), Some(S_CLIENT))
         }
-        Fault::NothingInCommon(TlsVersion::V1_2) => (
-            "the server offers no TLS version or cipher that is safe".to_owned(),
-            Some("the server must speak TLS 1.2 or 1.3"),
-        ),
-        Fault::NothingInCommon(TlsVersion::V1_3) => (
-            "the server offers no TLS 1.3, the oldest version asked for".to_owned(),
-            Some("the server must speak TLS 1.3; or leave --tls-min-version out"),
-        ),
-        Fault::Closed(what) => (format!("closed during the TLS handshake: {what}"), None),
-        Fault::Other(what) => (what.clone(), Some(OTHER)),
-        _ => (
-            "the server does not speak TLS; it may be plain http".to_owned(),
-            Some("check the port, or have the server serve https"),
-        ),
+        Fault::NotTls => {
+            (NOT_TLS.to_owned(), Some("check the port, or enable https on the server"))
+        }
+        Fault::NothingInCommon(min_version) => nothing_in_common(*min_version),
+        Fault::Closed(what) => (format!("TLS handshake not completed: {what}"), None),
+        Fault::Other(what) => (what.clone(), Some(S_CLIENT)),
     }
 }
 
-const OTHER: &str = "have the server checked by `openssl s_client -connect HOST:PORT`";
+const TOO_MUCH: &str =
+    "the server's chain has too many certificates, names or name constraints to verify";
+const NOT_TLS: &str = "the server does not speak TLS; the port may be plain http";
 
-/// The message for a fault of one certificate of the path: the certificate, the fault, and the
-/// remedy.
-fn guilty(fault: &Fault, path: &[Known]) -> Message {
-    let find = |is_guilty: &dyn Fn(&Known) -> bool| {
-        let found = path.iter().find(|one| is_guilty(one));
-        (found, found.map_or_else(|| "a certificate of its chain".to_owned(), Known::to_string))
-    };
-    match fault {
-        Fault::WrongPurpose => {
-            let (found, who) = find(&|one| !one.has_purpose());
-            let own =
-                found.is_none_or(|one| path.first().is_some_and(|own| std::ptr::eq(own, one)));
-            let what = if own { "may not be used by a server" } else { "is not for servers" };
-            (format!("{who} {what} (key usage)"), Some(FOR_SERVERS))
-        }
-        Fault::OutOfBounds => {
-            let who = find(&Known::has_name_constraints).1;
-            (format!("{who} may not sign for this name (name constraints)"), Some(ANOTHER_CA))
-        }
-        Fault::IsAuthority => {
-            let who = find(&|_| true).1;
-            (format!("{who} is an authority's (CA:TRUE), and is not listed"), Some(NO_CA))
-        }
-        Fault::TooMuch => (
-            "its chain has too many certificates, names or name constraints to verify".to_owned(),
-            Some("the server needs a certificate of a smaller chain"),
-        ),
-        Fault::TooLong => {
-            let fewer = |(below, one): (usize, &Known)| {
-                let limit = one.path_length().map(usize::from)?;
-                (limit + 1 < below).then(|| one.to_string())
-            };
-            let who = path.iter().enumerate().find_map(fewer);
-            let who = who.unwrap_or_else(|| "an authority of its chain".to_owned());
-            (format!("there are more authorities below than {who} allows"), Some(ANOTHER_CA))
-        }
-        Fault::UnknownExtension => {
-            let unknown = |one: &Known| one.unknown_extension().or_else(|| one.policies());
-            let (found, who) = find(&|one| unknown(one).is_some());
-            let which = found.and_then(unknown);
-            let which = which.map(|oid| format!(" ({oid})")).unwrap_or_default();
-            let reason = format!("{who} has a critical extension{which} that is not known");
-            (reason, Some("the server needs a certificate without it"))
-        }
-        Fault::Revoked(der) => {
-            let who = find(&|one| one.is(der)).1;
-            let hint = "take it out of service: the server needs a new certificate";
-            (format!("{who} has been revoked"), Some(hint))
-        }
-        Fault::NotCovered(der) => {
-            let (found, who) = find(&|one| one.is(der));
-            let by = found.map(|one| format!(" of {}", one.issuer())).unwrap_or_default();
-            let reason = format!("no revocation list{by} in the given files covers {who}");
-            (reason, Some("add the lists of all authorities between the server and the root"))
-        }
-        _ => weakness(path),
+const ANOTHER_CA: &str = "get a certificate from a CA that may issue it";
+const CURRENT_CA: &str = "ask the CA's operator for its current certificate";
+const NEW_PIN: &str =
+    "find out why the key changed; pin the new key as well only if the change is legitimate";
+const NO_CA: &str = "install a certificate with CA:FALSE on the server; \
+                     or trust this certificate with --cacert FILE, if it is the right one";
+const RENEW: &str = "renew the certificate, or correct this machine's clock";
+const S_CLIENT: &str = "check the server with `openssl s_client -connect HOST:PORT`";
+const SMALLER_CHAIN: &str = "install a certificate with a smaller chain on the server";
+const TRUST_THE_CA: &str =
+    "trust the CA with --cacert FILE, or configure the server to send its whole chain";
+
+/// The name of a certificate of the path in a message, if it was found.
+fn name_of(found: Option<&Known>) -> String {
+    found.map_or_else(|| "a certificate in the server's chain".to_owned(), Known::to_string)
+}
+
+fn expired(path: &[Known]) -> Message {
+    let now = now();
+    // OpenSSL treats the last second of the validity period as expired.
+    match path.iter().find(|one| one.not_after() <= now) {
+        Some(one) => (format!("{one} expired on {}", date(one.not_after())), Some(RENEW)),
+        None => (NOT_NOW.to_owned(), Some(RENEW)),
     }
 }
 
-fn dates(fault: &Fault, path: &[Known]) -> Message {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let late = *fault == Fault::Expired;
-    let is_guilty = |one: &&Known| match late {
-        // OpenSSL treats the last second of the validity period as expired.
-        true => one.not_after() <= now,
-        false => one.not_before() > now,
-    };
-    let Some(guilty) = path.iter().find(is_guilty) else {
-        let what = "a certificate of its chain has expired, or is not valid yet";
-        return (what.to_owned(), Some(RENEW));
-    };
-    match late {
-        true => (format!("{guilty} expired on {}", date(guilty.not_after())), Some(RENEW)),
-        false => (
-            format!("{guilty} is not valid before {}", date(guilty.not_before())),
-            Some("is this machine's clock right?"),
+fn not_yet_valid(path: &[Known]) -> Message {
+    let now = now();
+    match path.iter().find(|one| one.not_before() > now) {
+        Some(one) => (
+            format!("{one} is not valid before {}", date(one.not_before())),
+            Some("check this machine's clock"),
         ),
+        None => (NOT_NOW.to_owned(), Some(RENEW)),
     }
 }
 
-const RENEW: &str = "renew the certificate; or is this machine's clock right?";
-const NO_CA: &str = "the server needs a certificate with CA:FALSE; \
-                     or name this one with --cacert FILE, if it is the right one";
-const FOR_SERVERS: &str = "the server needs a certificate for server authentication";
-const ANOTHER_CA: &str = "the server needs a certificate of an authority that may sign it";
-
-/// The message for a weak key or for a signature with a broken digest.
-fn weakness(path: &[Known]) -> Message {
-    let found = path.iter().find_map(|one| match (one.weak_key(), one.weak_signature()) {
-        (Some(what), _) => Some(format!("{one} {what}")),
-        (_, Some(name)) => Some(format!("{one} is signed by way of {name}, which can be forged")),
-        _ => None,
-    });
-    let reason = found.unwrap_or_else(|| {
-        "its certificate, or one above it, has a key or signature that is weak, or not known to this \
-         TLS library"
-            .to_owned()
-    });
-    (reason, Some("the server needs a certificate with RSA 2048 or ECDSA P-256 and SHA-256"))
-}
-
-/// The message for an invalid certificate, with its name if the name can be read.
-fn unfit(der: &[u8], why: &str, sent: &[Vec<u8>], path: &[Known]) -> Message {
-    let who = match path.iter().find(|one| one.is(der)) {
-        Some(one) => one.to_string(),
-        None if sent.first().is_some_and(|own| own == der) => "its certificate".to_owned(),
-        None => "a certificate that it sent".to_owned(),
-    };
-    (format!("{who} {why}"), Some("have the certificate issued anew without this"))
-}
-
-fn pin(sent: &[Vec<u8>]) -> Message {
-    let has = sent.first().and_then(|own| Pin::of(own));
-    let has = has.map_or_else(String::new, |pin| format!(": it is {pin}"));
-    (format!("its key is none of those pinned{has}"), Some(NEW_PIN))
-}
-
-const NEW_PIN: &str = "if the server has a new key, and it is the right one, pin that one as well";
+const NOT_NOW: &str = "a certificate in the server's chain has expired or is not valid yet";
 
 fn names(host: &str, path: &[Known]) -> Message {
     let names = path.first().map(Known::names).unwrap_or_default();
     if names.is_empty() {
-        let reason = format!("its certificate names no host (no subjectAltName), not {host}");
-        return (reason, Some("the server needs a certificate with a subjectAltName"));
+        let reason = format!(
+            "the server's certificate has no subjectAltName, so it is not valid for {host}"
+        );
+        return (reason, Some("reissue the certificate with a subjectAltName"));
     }
-    let shown = match names.get(..NAMES) {
-        Some(first) if names.len() > NAMES => {
-            format!("{} and {} more", first.join(", "), names.len() - NAMES)
-        }
-        _ => names.join(", "),
-    };
-    let reason = format!("its certificate is for {shown}, not for {host}");
-    (reason, Some("use a name of the certificate, or add this one to it"))
+    let shown = first_of(&names);
+    let reason = format!("the server's certificate is valid for {shown}, not for {host}");
+    (reason, Some("use a name from the certificate, or reissue the certificate with this name"))
 }
 
-/// The number of names of a certificate that a message shows; some certificates have hundreds.
-const NAMES: usize = 8;
+/// The first of these names, for a message; some certificates have hundreds of names.
+pub(super) fn first_of(names: &[String]) -> String {
+    match names.get(..SHOWN) {
+        Some(first) if names.len() > SHOWN => {
+            format!("{} and {} more", first.join(", "), names.len() - SHOWN)
+        }
+        _ => names.join(", "),
+    }
+}
+
+const SHOWN: usize = 8;
 
 fn issuer(sent: &[Known]) -> Message {
     let (Some(own), Some(top)) = (sent.first(), sent.last()) else {
-        return ("nobody that is trusted signed its certificate".to_owned(), Some(NAME_THE_CA));
+        return ("no trusted CA issued the server's certificate".to_owned(), Some(TRUST_THE_CA));
     };
+    let subject = own.subject();
     if own.is_self_issued() {
-        let reason =
-            format!("its certificate ({}) is signed by itself, and is not listed", own.subject());
-        return (reason, Some("name the certificate with --cacert FILE, if it is the right one"));
+        let reason = format!(
+            "the server's certificate ({subject}) is self-signed and not in the trust store"
+        );
+        return (reason, Some("trust it with --cacert FILE, if it is the right certificate"));
     }
     if let Some(wrong) = sent.iter().skip(1).find(|one| one.no_authority().is_some()) {
-        let (own, wrong) = (own.subject(), wrong.subject());
-        let reason =
-            format!("its certificate ({own}) stands below {wrong}, which may not sign others");
+        let wrong = wrong.subject();
+        let reason = format!(
+            "the server's certificate ({subject}) is below {wrong}, which must not sign certificates"
+        );
         return (reason, Some(ANOTHER_CA));
     }
     let mut reason = not_trusted(own, top);
     if sent.len() == 1 {
         reason += "; the server sent no intermediate certificate";
     }
-    (reason, Some(NAME_THE_CA))
+    (reason, Some(TRUST_THE_CA))
 }
 
 fn not_trusted(own: &Known, top: &Known) -> String {
-    let leads = if std::ptr::eq(own, top) { "is signed by" } else { "leads to" };
-    format!("its certificate ({}) {leads} {}, which is not trusted", own.subject(), top.issuer())
+    let issued = if std::ptr::eq(own, top) { "was issued by" } else { "chains up to" };
+    let (subject, issuer) = (own.subject(), top.issuer());
+    format!("the server's certificate ({subject}) {issued} {issuer}, which is not trusted")
 }
 
 fn not_that_issuer(sent: &[Known], why: &str) -> Message {
@@ -305,9 +222,118 @@ fn not_that_issuer(sent: &[Known], why: &str) -> Message {
     (format!("{}: {why}", not_trusted(own, top)), Some(CURRENT_CA))
 }
 
-const CURRENT_CA: &str = "ask the CA's operator for its current certificate";
+fn is_authority(path: &[Known]) -> Message {
+    let who = name_of(path.first());
+    (format!("{who} is a CA certificate (CA:TRUE) and not in the trust store"), Some(NO_CA))
+}
 
-const NAME_THE_CA: &str = "name the CA with --cacert FILE, or have the server send its whole chain";
+/// The message for an invalid certificate, with its name if the name can be read.
+fn unfit(der: &[u8], why: &str, sent: &[Vec<u8>], path: &[Known]) -> Message {
+    let who = match path.iter().find(|one| one.is(der)) {
+        None if sent.first().is_some_and(|own| own == der) => "the server's certificate".to_owned(),
+        found => name_of(found),
+    };
+    (format!("{who} {why}"), Some("reissue the certificate without this defect"))
+}
+
+fn purpose(path: &[Known]) -> Message {
+    let found = path.iter().position(|one| !one.has_purpose());
+    let what = match found {
+        None | Some(0) => "is not valid for servers",
+        Some(_) => "must not issue certificates for servers",
+    };
+    let reason = format!("{} {what} (key usage)", name_of(found.map(|index| &path[index])));
+    (reason, Some("install a certificate for server authentication on the server"))
+}
+
+/// The message for a weak key or for a signature with a broken digest.
+fn weakness(path: &[Known]) -> Message {
+    let found = path.iter().find_map(|one| match (one.weak_key(), one.weak_signature()) {
+        (Some(what), _) => Some(format!("{one} {what}")),
+        (_, Some(name)) => Some(format!("{one} is signed with {name}, which can be forged")),
+        _ => None,
+    });
+    let reason = found.unwrap_or_else(|| {
+        "a certificate in the server's chain has a key or signature that is weak, or unsupported by \
+         this TLS library"
+            .to_owned()
+    });
+    (reason, Some("reissue the certificate with RSA 2048 or ECDSA P-256, and SHA-256"))
+}
+
+fn name_constraints(path: &[Known]) -> Message {
+    let who = name_of(path.iter().find(|one| one.has_name_constraints()));
+    (
+        format!("{who} must not issue certificates for this name (name constraints)"),
+        Some(ANOTHER_CA),
+    )
+}
+
+fn path_length(path: &[Known]) -> Message {
+    let is_exceeded = |(below, one): (usize, &Known)| {
+        let limit = one.path_length().map(usize::from)?;
+        (limit + 1 < below).then(|| one.to_string())
+    };
+    let who = path.iter().enumerate().find_map(is_exceeded);
+    let who = who.unwrap_or_else(|| "one of its CA certificates".to_owned());
+    let reason = format!("the server's chain has more intermediate CAs than {who} allows");
+    (reason, Some(ANOTHER_CA))
+}
+
+fn extension(path: &[Known]) -> Message {
+    let unknown = |one: &Known| one.unknown_extension().or_else(|| one.policies());
+    let found = path.iter().find(|one| unknown(one).is_some());
+    let which = found.and_then(unknown).map(|oid| format!(" ({oid})")).unwrap_or_default();
+    let reason = format!("{} has an unsupported critical extension{which}", name_of(found));
+    (reason, Some("reissue the certificate without this extension"))
+}
+
+fn revoked(der: &[u8], path: &[Known]) -> Message {
+    let who = name_of(path.iter().find(|one| one.is(der)));
+    let hint = "take the certificate out of service, and install a new one";
+    (format!("{who} has been revoked"), Some(hint))
+}
+
+fn not_covered(der: &[u8], path: &[Known]) -> Message {
+    let found = path.iter().find(|one| one.is(der));
+    let from = found.map(|one| format!(" from {}", one.issuer())).unwrap_or_default();
+    let who = name_of(found);
+    let reason = format!("no revocation list{from} in the given files covers {who}");
+    (reason, Some("add the revocation lists of all CAs between the server and the root"))
+}
+
+fn pin(sent: &[Vec<u8>]) -> Message {
+    let has = sent.first().and_then(|own| Pin::of(own));
+    let has = has.map_or_else(String::new, |pin| format!(": the server's pin is {pin}"));
+    (format!("the server's key does not match any given pin{has}"), Some(NEW_PIN))
+}
+
+fn client_certificate(shown: ClientCertificate, alert: Alert) -> Message {
+    let what = match shown {
+        ClientCertificate::Missing => "the server asked for a client certificate, but got none",
+        ClientCertificate::Shown => "the server rejected the client certificate",
+    };
+    (format!("{what} (alert: {alert})"), Some(shown.hint()))
+}
+
+fn nothing_in_common(min_version: TlsVersion) -> Message {
+    let (reason, hint) = match min_version {
+        TlsVersion::V1_2 => (
+            "the server offers no secure TLS version or cipher",
+            "enable TLS 1.2 or 1.3 on the server",
+        ),
+        TlsVersion::V1_3 => (
+            "the server does not offer TLS 1.3, the required minimum version",
+            "enable TLS 1.3 on the server, or remove --tls-min-version",
+        ),
+    };
+    (reason.to_owned(), Some(hint))
+}
+
+/// The time since the Unix epoch.
+pub(super) fn now() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
 
 pub(super) fn date(since_epoch: Duration) -> String {
     let seconds = i64::try_from(since_epoch.as_secs()).unwrap_or(i64::MAX);

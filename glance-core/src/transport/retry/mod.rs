@@ -1,6 +1,5 @@
 //! Retries of failed requests.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -117,10 +116,11 @@ impl Transport for Retrying {
             repeated += 1;
             let (method, path, attempt) = (&head.method, head.uri.path(), repeated + 1);
             let seconds = pause.as_secs_f64();
-            tracing::info!(
-                "{method} {path}: {}; attempt {attempt} in {seconds:.1} s",
-                Said(&result)
-            );
+            let said = match &result {
+                Ok(answer) => answer.status().to_string(),
+                Err(error) => error.to_string(),
+            };
+            tracing::info!("{method} {path}: {said}; attempt {attempt} in {seconds:.1} s");
             rest(result, pause).await;
             (body, spare) = (spare, next);
         }
@@ -214,18 +214,6 @@ fn told(
         Err(mut error) => {
             error.reason = format!("{} (tried {} times)", error.reason, repeated + 1);
             Err(error)
-        }
-    }
-}
-
-/// Formats a result for the log.
-struct Said<'a>(&'a Result<Response<Body>, TransportError>);
-
-impl fmt::Display for Said<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Ok(answer) => answer.status().fmt(f),
-            Err(error) => error.fmt(f),
         }
     }
 }

@@ -279,7 +279,7 @@ async fn many_requests_to_a_dead_server_end_soon() {
         for result in join_all(four).await {
             match result {
                 Ok(answer) => unserved += usize::from(answer.status() == 503),
-                Err(error) => refused += usize::from(error.reason.starts_with("it was not asked")),
+                Err(error) => refused += usize::from(error.reason.starts_with("not tried")),
             }
         }
     }

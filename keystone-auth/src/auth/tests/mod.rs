@@ -116,5 +116,5 @@ async fn a_given_token_is_looked_at_by_its_keystone() {
     let grant = plugin.sign_in(&*Double::new(|_| reply(503, &Value::Null))).await.unwrap();
     assert!(grant.life.is_none() && proof(&grant).len() == 1);
     let error = plugin.sign_in(&*Double::new(|_| reply(401, &Value::Null))).await.unwrap_err();
-    assert!(error.reason.contains("refused the credentials of the token that was given"));
+    assert!(error.reason.contains("rejected the credentials of the given token"));
 }

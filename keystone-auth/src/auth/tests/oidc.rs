@@ -38,7 +38,7 @@ fn provider(errors: &[&'static str]) -> Arc<Double> {
             "https://idp/token?tenant=1" => grants(request, &mut waiting.lock().unwrap()),
             FEDERATED => federated(request),
             "https://ks/v3/auth/tokens" => token("scoped"),
-            other => panic!("nobody is at {other}"),
+            other => panic!("there is no server at {other}"),
         }
     })
 }
@@ -224,9 +224,9 @@ async fn a_device_waits_as_long_as_it_is_told() {
 #[tokio::test(start_paused = true)]
 async fn a_device_stops_waiting() {
     for (errors, reason, hint) in [
-        (vec!["access_denied"], "access_denied", "declined"),
-        (vec!["expired_token"], "expired_token", "nobody came"),
-        (vec!["authorization_pending"; 99], "expired_token", "nobody came"),
+        (vec!["access_denied"], "access_denied", "approve the sign-in"),
+        (vec!["expired_token"], "expired_token", "before the code expires"),
+        (vec!["authorization_pending"; 99], "expired_token", "before the code expires"),
     ] {
         let begin = Instant::now();
         let error = plugin(client(), DEVICE).sign_in(&*provider(&errors)).await.unwrap_err();
@@ -261,7 +261,7 @@ async fn a_hostile_provider_is_not_believed() {
     for endpoint in ["http://idp/token", "https://u:p@idp/token", "file:///etc/passwd", "token"] {
         let double = find(json!({"token_endpoint": endpoint}));
         let error = plugin(client(), by_password()).sign_in(&*double).await.unwrap_err();
-        assert!(error.reason.contains("no https URL"), "{error}");
+        assert!(error.reason.contains("not an https URL"), "{error}");
         assert_eq!(double.asked().len(), 1);
     }
     let double = find(json!({"token_endpoint": "https://idp/t", "grant_types_supported": ["x"]}));
@@ -295,7 +295,7 @@ async fn a_device_shows_only_what_can_be_shown() {
             _ => reply(200, &discovery()),
         });
         let error = plugin(client(), DEVICE).sign_in(&*double).await.unwrap_err();
-        assert!(error.reason.contains("no address and code"), "{error}");
+        assert!(error.reason.contains("no printable address and code"), "{error}");
     }
 }
 
@@ -331,7 +331,8 @@ async fn http_basic_is_as_rfc_7617_says() {
         password: "open sesame".into(),
         endpoint: Some("https://g".into()),
     };
-    let granted = plugin.sign_in(&*Double::new(|_| panic!("nobody is asked"))).await.unwrap();
+    let granted =
+        plugin.sign_in(&*Double::new(|_| panic!("no request is expected"))).await.unwrap();
     let basic = ("authorization".to_owned(), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==".to_owned());
     assert_eq!(proof(&granted), [basic]);
     assert_eq!(granted.endpoint.as_deref(), Some("https://g"));

@@ -67,7 +67,9 @@ async fn a_token_that_came_over_https_goes_to_no_http_server_but_here() {
         };
         let error = found.unwrap_err();
         assert_eq!(error.kind, SignInErrorKind::PlainHttp);
-        let said = format!("the token came over https and is not sent to {server}: ");
+        let said = format!(
+            "the token was received over https and is not sent over plain http to {server}, "
+        );
         assert!(error.reason.starts_with(&said), "{error}");
         assert!(error.hint.unwrap().contains("image_endpoint_override"));
     }
@@ -105,8 +107,16 @@ async fn what_an_identity_provider_gives_goes_to_no_keystone_in_clear() {
         ("https://ks", "https://idp/token", None),
         ("http://127.0.0.1:5000", "https://idp/token", None),
         ("http://ks", "http://idp/token", None),
-        ("http://ks", "https://idp/token", Some("token came over https and is not sent to")),
-        ("http://ks", "HTTPS://idp/token", Some("token came over https and is not sent to")),
+        (
+            "http://ks",
+            "https://idp/token",
+            Some("token was received over https and is not sent over plain http to"),
+        ),
+        (
+            "http://ks",
+            "HTTPS://idp/token",
+            Some("token was received over https and is not sent over plain http to"),
+        ),
     ] {
         let double = cloud("https://g");
         let granted = oidc(auth_url, endpoint, None).sign_in(&*double).await;
@@ -122,7 +132,7 @@ async fn what_an_identity_provider_gives_goes_to_no_keystone_in_clear() {
     }
     let discovered = Some("HTTPS://idp/.well-known/openid-configuration");
     let error = oidc("https://ks", "", discovered).sign_in(&*cloud("https://g")).await.unwrap_err();
-    assert!(error.reason.contains("is no https URL"), "{error}");
+    assert!(error.reason.contains("is not an https URL"), "{error}");
 }
 
 #[tokio::test]

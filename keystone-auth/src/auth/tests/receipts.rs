@@ -49,7 +49,7 @@ async fn a_factor_that_is_not_there_is_named() {
     let double = Double::new(|_| receipt(&json!(["password"]), &json!([["password", "totp"]])));
     let error = by_password().sign_in(&*double).await.unwrap_err();
     assert_eq!(error.kind, SignInErrorKind::Unauthenticated);
-    assert!(error.reason.contains("accepts the password"), "{error}");
+    assert!(error.reason.contains("accepted the password"), "{error}");
     assert!(error.hint.as_ref().unwrap().contains("password and totp"), "{error:?}");
     assert!(!format!("{error:?}").contains("a-receipt"));
     assert_eq!(double.asked().len(), 1);
@@ -62,6 +62,6 @@ async fn a_factor_that_is_not_there_is_named() {
 async fn a_receipt_cannot_put_words_on_the_screen() {
     let double = Double::new(|_| receipt(&json!(["\u{1b}[2J"]), &json!([["x\ny"]])));
     let error = by_password().sign_in(&*double).await.unwrap_err();
-    assert!(error.reason.contains("refused the credentials of user `bob`"), "{error}");
+    assert!(error.reason.contains("rejected the credentials of user `bob`"), "{error}");
     assert!(!format!("{error:?}").contains("1b"));
 }

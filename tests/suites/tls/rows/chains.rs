@@ -42,7 +42,11 @@ async fn chains() {
             "same_name_other_key",
             &whole,
             &[&same_name.pem],
-            &["CN=the root, which is not trusted: ", "has a certificate of that name", "new key"],
+            &[
+                "CN=the root, which is not trusted: ",
+                "the certificate with this name in ",
+                "new key",
+            ],
         ),
     ])
     .await;
@@ -76,15 +80,20 @@ async fn authorities_that_may_not() {
         params.key_usages = vec![KeyUsagePurpose::CrlSign];
     };
     let no_cert_sign_root = Authority::root_with("listing root", &no_cert_sign);
-    let purpose = "not for servers";
-    let may_not_sign = &["CN=the middle", "may not sign"][..];
+    let purpose = "must not issue certificates for servers";
+    let may_not_sign = &["CN=the middle", "must not sign"][..];
     check(vec![
         no("inter_nc_violation", &elsewhere, &["CN=the middle", "name constraints"]),
-        no("inter_expired", &old, &["its authority CN=the middle", "expired on 2002-02-03"]),
+        no("inter_expired", &old, &["CA certificate CN=the middle", "expired on 2002-02-03"]),
         no("inter_no_ca", &not_ca, may_not_sign),
         no("inter_ku_no_certsign", &no_cert_sign, may_not_sign),
         no("inter_eku_client", &only_clients, &["CN=the middle", purpose]),
-        refused("inter_pathlen", &too_long, &[&root.pem], &["more authorities", "CN=the short"]),
+        refused(
+            "inter_pathlen",
+            &too_long,
+            &[&root.pem],
+            &["more intermediate CAs", "CN=the short"],
+        ),
         accepted(
             "inter_pathlen_kept",
             &short.issue(&[HOST], PLAIN).sending(&[&short.pem]),
@@ -100,7 +109,7 @@ async fn authorities_that_may_not() {
             "root_ku_no_certsign",
             &no_cert_sign_root.issue(&[HOST], PLAIN),
             &[&no_cert_sign_root.pem],
-            &["CN=listing root", "not trusted: ", "may not sign certificates (key usage)"],
+            &["CN=listing root", "not trusted: ", "must not sign certificates (key usage)"],
         ),
     ])
     .await;
@@ -125,10 +134,14 @@ async fn roots() {
     };
     check(vec![
         no("root_nc_violation", &bounded, &["CN=bounded", "name constraints"]),
-        no("root_expired", &expired, &["authority CN=old root", "expired on 2002-02-03"]),
-        no("root_not_yet", &early, &["authority CN=new root", "not valid before 2190-01-02"]),
+        no("root_expired", &expired, &["CA certificate CN=old root", "expired on 2002-02-03"]),
+        no("root_not_yet", &early, &["CA certificate CN=new root", "not valid before 2190-01-02"]),
         no("root_no_bc", &no_bc, &["CN=no basics", "not trusted: ", "no basicConstraints"]),
-        accepted("root_expired_beside", &fine.issue(&[HOST], PLAIN), &[&expired.pem, &fine.pem]),
+        accepted(
+            "root_expired_and_another",
+            &fine.issue(&[HOST], PLAIN),
+            &[&expired.pem, &fine.pem],
+        ),
         old_form(),
     ])
     .await;
@@ -148,7 +161,7 @@ fn old_form() -> crate::suites::tls::row::Row {
 
 /// A server listed next to its CA.
 #[tokio::test(flavor = "multi_thread")]
-async fn listed_beside_the_authority() {
+async fn a_server_and_its_authority_are_both_listed() {
     let (root, another) = (Authority::root("the root"), Authority::root("another"));
     let (server, expired) = (root.issue(&[HOST], PLAIN), Authority::root_with("old root", &old));
     let middle = root.below("the middle", &old);
@@ -160,7 +173,7 @@ async fn listed_beside_the_authority() {
             .with_lists(&[&another.list(&[])]),
         refused("leaf_and_root_revoked", &server, &[&server.pem, &root.pem], &["revoked"])
             .with_lists(&[&root.list(&[7])]),
-        accepted("leaf_beside_a_bad_chain", &bad_chain, &[&bad_chain.pem]),
+        accepted("leaf_with_a_bad_chain", &bad_chain, &[&bad_chain.pem]),
         accepted("leaf_and_expired_root", &of_expired, &[&of_expired.pem, &expired.pem]),
     ])
     .await;

@@ -17,7 +17,8 @@ async fn keys() {
         tool.write("ca", &ca);
         let pem = tool.issue("key", "");
         let server = Identity { pem, above: String::new(), key: tool.read("key") };
-        refused(name, &server, &[&ca], &["not known to this TLS library"]).but_accepted_by("native")
+        refused(name, &server, &[&ca], &["unsupported by this TLS library"])
+            .but_accepted_by("native")
     };
     check(vec![
         only_native("ca_ed448", "ED448"),
@@ -38,7 +39,7 @@ fn keys_in_a_bundle() {
     tool.write("bundle.pem", &format!("{good}{odd}"));
     let bundle = tool.path().join("bundle.pem").to_str().unwrap().to_owned();
     let place = format!("{bundle}, line {}: ", good.lines().count() + 1);
-    let words = format!("{place}rustls can't verify what this CA signs; use --tls native\n");
+    let words = format!("{place}rustls cannot verify signatures by this CA; use --tls native\n");
     for stack in STACKS {
         let [from, to] = ["https://127.0.0.1:1", "https://127.0.0.1:2"];
         let line = ["compare", from, to, "--cacert", &bundle, "--tls", stack.name];

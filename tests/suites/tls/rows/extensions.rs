@@ -74,14 +74,14 @@ async fn malformed() {
     );
     // A root with this serial number is refused when it is loaded.
     let [leaf, middle, _] = servers(&long_number);
-    let octets = "can't be read: its serial number has 22 octets, and 20 are allowed";
-    rows.push(refused("leaf_number", &leaf.0, &[&leaf.1], &["its certificate", octets]));
-    rows.push(refused("inter_number", &middle.0, &[&middle.1], &["that it sent", octets]));
+    let octets = "cannot be read: the serial number has 22 octets (limit 20)";
+    rows.push(refused("leaf_number", &leaf.0, &[&leaf.1], &["the server's certificate", octets]));
+    rows.push(refused("inter_number", &middle.0, &[&middle.1], &["in the server's chain", octets]));
     let [leaf, ..] = servers(&|params| {
         params.subject_alt_names.clear();
         params.custom_extensions = vec![extension(&[2, 5, 29, 17], HOST.as_bytes(), false)];
     });
-    let words = &["its certificate (CN=the server", "subjectAltName that can't be read"];
+    let words = &["the server's certificate (CN=the server", "unreadable subjectAltName"];
     rows.push(refused("leaf_names", &leaf.0, &[&leaf.1], words));
     check(rows).await;
 }
@@ -96,9 +96,14 @@ async fn ber() {
     let [leaf, middle, root] = servers(&ber);
     let not_der = "has basicConstraints that are not DER";
     check(vec![
-        refused("leaf_ber", &leaf.0, &[&leaf.1], &["its certificate (CN=the server", not_der]),
-        refused("inter_ber", &middle.0, &[&middle.1], &["authority CN=the middle", not_der]),
-        refused("root_ber", &root.0, &[&root.1], &["authority CN=the root", not_der]),
+        refused(
+            "leaf_ber",
+            &leaf.0,
+            &[&leaf.1],
+            &["the server's certificate (CN=the server", not_der],
+        ),
+        refused("inter_ber", &middle.0, &[&middle.1], &["CA certificate CN=the middle", not_der]),
+        refused("root_ber", &root.0, &[&root.1], &["CA certificate CN=the root", not_der]),
     ])
     .await;
 }
@@ -113,7 +118,10 @@ async fn authorities_as_servers() {
     let namesake = root.issue(&[HOST], &|params| {
         params.distinguished_name.push(DnType::CommonName, "the root");
     });
-    let words = &["its certificate (CN=the server", "an authority's (CA:TRUE), and is not listed"];
+    let words = &[
+        "the server's certificate (CN=the server",
+        "a CA certificate (CA:TRUE) and not in the trust store",
+    ];
     let stranger = Authority::root("a stranger");
     check(vec![
         refused("leaf_ca_true", &as_ca, &[&root.pem], words),
@@ -121,7 +129,12 @@ async fn authorities_as_servers() {
         refused("leaf_ca_true_untrusted", &as_ca, &[&stranger.pem], &["which is not trusted"]),
         accepted("leaf_ca_true_listed", &as_ca, &[&as_ca.pem]),
         accepted("leaf_ca_true_and_root_listed", &as_ca, &[&as_ca.pem, &root.pem]),
-        refused("leaf_named_as_its_ca", &namesake, &[&root.pem], &["CN=the root", "not listed"]),
+        refused(
+            "leaf_named_as_its_ca",
+            &namesake,
+            &[&root.pem],
+            &["CN=the root", "not in the trust store"],
+        ),
     ])
     .await;
 }
@@ -132,8 +145,11 @@ fn everywhere(
     tweak: Tweak<'_>,
     words: impl Fn(&'static str) -> Vec<&'static str>,
 ) -> Vec<Row> {
-    let who =
-        ["its certificate (CN=the server", "authority CN=the middle", "authority CN=the root"];
+    let who = [
+        "the server's certificate (CN=the server",
+        "CA certificate CN=the middle",
+        "CA certificate CN=the root",
+    ];
     let all = names.into_iter().zip(who).zip(servers(tweak));
     all.map(|((name, who), (server, root))| refused(name, &server, &[&root], &words(who))).collect()
 }

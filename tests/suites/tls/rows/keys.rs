@@ -41,9 +41,10 @@ async fn lengths_and_signatures() {
         refused(name, &server, &[&ca], words)
     };
     let (fine, old_ca) = under("good", "-sha1", "good", "");
-    let leaf = "its certificate (CN=server, by CN=CA)";
-    let authority = "the certificate of its authority CN=CA";
-    let (short, forged) = ("has an RSA key of 1024 bits, too short", ", which can be forged");
+    let leaf = "the server's certificate (CN=server, issued by CN=CA)";
+    let authority = "the CA certificate CN=CA";
+    let (short, forged) =
+        ("has an RSA key of 1024 bits, which is too short", ", which can be forged");
     check(vec![
         no("leaf_rsa1024", under("good", "", "short", ""), &[leaf, short]),
         no("root_rsa1024", under("short", "", "good", ""), &[authority, short]),
@@ -76,9 +77,9 @@ async fn of_authorities() {
     };
     let (dsa, explicit, p192) = (under("dsa"), under("explicit"), under("p192"));
     let no = |name, server: &Identity, trusted: &str, what: &str| {
-        refused(name, server, &[trusted], &["its authority CN=middle", what])
+        refused(name, server, &[trusted], &["the CA certificate CN=middle", what])
     };
-    let (own, short) = ("a curve that it defines itself", "P-192, too short");
+    let (own, short) = ("a custom curve", "P-192, which is too short");
     check(vec![
         no("inter_dsa", &dsa, &root, "has a DSA key"),
         no("root_dsa", &dsa, &dsa.above, "has a DSA key"),

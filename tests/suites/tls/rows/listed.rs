@@ -16,7 +16,7 @@ use rcgen::KeyUsagePurpose::{DigitalSignature, KeyCertSign, KeyEncipherment};
 async fn servers_for_themselves() {
     let yes = |name, tweak: Tweak<'_>| own(name, &[HOST], tweak, None);
     let no = |name, tweak: Tweak<'_>, words: &[&str]| own(name, &[HOST], tweak, Some(words));
-    let purpose = &["may not be used by a server"][..];
+    let purpose = &["is not valid for servers"][..];
     let for_ip = |params: &mut CertificateParams| params.is_ca = IsCa::Ca(Unconstrained);
     check(vec![
         yes("ss_ca_true", &|p| p.is_ca = IsCa::Ca(Unconstrained)),
@@ -33,7 +33,7 @@ async fn servers_for_themselves() {
         own("ss_wrong_host", &["other.test"], PLAIN, Some(&["for other.test, not for", HOST])),
         no("ss_expired", &old, &["CN=the server", "expired on 2002-02-03"]),
         no("ss_not_yet", &early, &["not valid before 2190-01-02"]),
-        own("ss_cn_only", &[], PLAIN, Some(&["names no host (no subjectAltName)"])),
+        own("ss_cn_only", &[], PLAIN, Some(&["has no subjectAltName"])),
         no("ss_crit", &critical, &["critical extension"]),
     ])
     .await;
@@ -55,7 +55,7 @@ fn usages(params: &mut CertificateParams, usages: &[KeyUsagePurpose]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn servers_that_others_list() {
-    let not_listed = &["CN=the server", "signed by itself", "not listed"][..];
+    let not_listed = &["CN=the server", "self-signed", "not in the trust store"][..];
     let as_ca: Tweak<'_> = &|params| usages(params, &[DigitalSignature, KeyCertSign]);
     let (known, stranger) = (self_signed(&[HOST], PLAIN), self_signed(&[HOST], PLAIN));
     let renewed = |tweak: Tweak<'_>| {
@@ -107,7 +107,7 @@ async fn servers_as_authorities() {
     let as_ca_usage = |params: &mut CertificateParams| usages(params, &[KeyCertSign]);
     let (with_usage, by_usage) = issuer(&as_ca_usage);
     let not_trusted = &["CN=forged", "CN=the server", "not trusted"][..];
-    let may_not = &["CN=forged", "below CN=the server, which may not sign others"][..];
+    let may_not = &["CN=forged", "below CN=the server, which must not sign certificates"][..];
     let both = forged(&by_plain).sending(&[&plain.pem]);
     check(vec![
         refused("ss_caf_used_as_issuer", &forged(&by_plain), &[&plain.pem], not_trusted),

@@ -28,13 +28,14 @@ async fn hosts() {
         yes("ca_ip6", &["::1"]).at("[::1]"),
         refused("ip_as_dns_san", &ip_as_dns, &[&ca.pem], &["for 127.0.0.1", "not for 127.0.0.1"])
             .at("127.0.0.1"),
-        no("ip_mismatch", &["127.0.0.2"], &["is for 127.0.0.2, not for 127.0.0.1"]).at("127.0.0.1"),
-        no("ip6_mismatch", &["::2"], &["is for ::2, not for ::1"]).at("[::1]"),
+        no("ip_mismatch", &["127.0.0.2"], &["is valid for 127.0.0.2, not for 127.0.0.1"])
+            .at("127.0.0.1"),
+        no("ip6_mismatch", &["::2"], &["is valid for ::2, not for ::1"]).at("[::1]"),
         no("dns_for_ip", &[HOST], &[HOST, "not for 127.0.0.1"]).at("127.0.0.1"),
-        refused("cn_only", &cn_only, &[&ca.pem], &["names no host (no subjectAltName)", HOST]),
-        no("wrong_host", &["other.test"], &["is for other.test, not for glance.cloud.test"]),
+        refused("cn_only", &cn_only, &[&ca.pem], &["has no subjectAltName", HOST]),
+        no("wrong_host", &["other.test"], &["is valid for other.test, not for glance.cloud.test"]),
         yes("wildcard_ok", &["*.cloud.test"]),
-        no("wildcard_deep", &["*.test"], &["is for *.test, not for"]),
+        no("wildcard_deep", &["*.test"], &["is valid for *.test, not for"]),
         no("wildcard_base", &["*.glance.cloud.test"], &["not for glance.cloud.test"]),
         no("wildcard_partial", &["gl*.cloud.test"], &["not for glance.cloud.test"]),
         yes("san_uppercase", &["GLANCE.cloud.TEST"]),
@@ -50,10 +51,11 @@ async fn dates_and_purposes() {
     let no =
         |name, tweak: Tweak<'_>, words: &[&str]| refused(name, &with(tweak), &[&ca.pem], words);
     let yes = |name, tweak: Tweak<'_>| accepted(name, &with(tweak), &[&ca.pem]);
-    let purpose = "may not be used by a server";
+    let purpose = "is not valid for servers";
     check(vec![
         no("expired", &old, &["CN=the server", "CN=the CA", "expired on 2002-02-03"]),
-        no("expired_elsewhere", &old, &["is for", "not for else.cloud.test"]).at("else.cloud.test"),
+        no("expired_elsewhere", &old, &["is valid for", "not for else.cloud.test"])
+            .at("else.cloud.test"),
         refused(
             "expired_untrusted",
             &with(&old),

@@ -18,7 +18,7 @@ async fn lists() {
     let (clean, listing) = (root.list(&[]), root.list(&[7]));
     let no = |name, words: &[&str]| refused(name, &direct, &[&root.pem], words);
     let not_covered = &["no revocation list", "CN=the server", "CN=the root"][..];
-    let revoked = &["its certificate (CN=the server", "CN=the root", "revoked"][..];
+    let revoked = &["the server's certificate (CN=the server", "CN=the root", "revoked"][..];
     check(vec![
         accepted("crl_clean", &direct, &[&root.pem]).with_lists(&[&clean]),
         accepted("crl_others_revoked", &direct, &[&root.pem]).with_lists(&[&root.list(&[1, 2])]),
@@ -26,11 +26,16 @@ async fn lists() {
         no("crl_leaf_revoked_tls12", revoked).with_lists(&[&listing]).served_with("-tls1_2"),
         no("crl_of_another", not_covered).with_lists(&[&other.list(&[])]),
         no("crl_forged", not_covered).with_lists(&[&forger.list(&[])]),
-        accepted("crl_forged_beside", &direct, &[&root.pem])
+        accepted("crl_forged_and_genuine", &direct, &[&root.pem])
             .with_lists(&[&forger.list(&[7]), &clean]),
         accepted("crl_chain_clean", &whole, &[&root.pem]).with_lists(&[&clean, &middle.list(&[])]),
-        refused("crl_inter_revoked", &whole, &[&root.pem], &["authority CN=the middle", "revoked"])
-            .with_lists(&[&root.list(&[9]), &middle.list(&[])]),
+        refused(
+            "crl_inter_revoked",
+            &whole,
+            &[&root.pem],
+            &["CA certificate CN=the middle", "revoked"],
+        )
+        .with_lists(&[&root.list(&[9]), &middle.list(&[])]),
         refused("crl_inter_not_covered", &whole, &[&root.pem], &["CN=the middle", "CN=the root"])
             .with_lists(&[&middle.list(&[])]),
         refused("crl_leaf_not_covered", &whole, &[&root.pem], &["CN=the server", "CN=the middle"])
@@ -70,7 +75,7 @@ async fn pins() {
     let root = Authority::root("the root");
     let (server, other) = (root.issue(&[HOST], PLAIN), root.issue(&[HOST], PLAIN));
     let own = self_signed(&[HOST], PLAIN);
-    let not_pinned = &["its key is none of those pinned", "sha256//"][..];
+    let not_pinned = &["the server's key does not match any given pin", "sha256//"][..];
     check(vec![
         accepted("pin_right", &server, &[&root.pem]).pinning(&server.pem),
         accepted("pin_one_of_two", &server, &[&root.pem])
@@ -78,7 +83,7 @@ async fn pins() {
         refused("pin_wrong", &server, &[&root.pem], not_pinned).pinning(&other.pem),
         refused("pin_of_the_root", &server, &[&root.pem], not_pinned).pinning(&root.pem),
         refused("pin_wrong_listed", &own, &[&own.pem], not_pinned).pinning(&other.pem),
-        refused("pin_is_no_trust", &own, &[&root.pem], &["signed by itself"]).pinning(&own.pem),
+        refused("pin_is_no_trust", &own, &[&root.pem], &["self-signed"]).pinning(&own.pem),
     ])
     .await;
 }

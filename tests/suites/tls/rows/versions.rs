@@ -14,12 +14,12 @@ async fn versions_and_ciphers() {
         |name| accepted(name, &server, &[&root.pem]),
         |name, words: &[&str]| refused(name, &server, &[&root.pem], words),
     );
-    let nothing = &["offers no TLS version or cipher that is safe"][..];
+    let nothing = &["offers no secure TLS version or cipher"][..];
     check(vec![
         yes("tls13").served_with("-tls1_3"),
         yes("tls12").served_with("-tls1_2"),
         no("tls11", nothing).served_with("-tls1_1"),
-        no("tls12_but_min_13", &["offers no TLS 1.3"])
+        no("tls12_but_min_13", &["does not offer TLS 1.3"])
             .served_with("-tls1_2")
             .under(|policy| policy.min_version = TlsVersion::V1_3),
         yes("tls13_and_min_13").under(|policy| policy.min_version = TlsVersion::V1_3),
@@ -40,7 +40,7 @@ async fn no_tls_at_all() {
     let no = |name, words: &[&str]| refused(name, &server, &[&root.pem], words);
     check(vec![
         no("plain_http", &["does not speak TLS", "plain http"]).served_by(Server::Plain),
-        no("hangs_up", &["closed during the TLS handshake"]).served_by(Server::HangsUp),
+        no("hangs_up", &["TLS handshake not completed"]).served_by(Server::HangsUp),
     ])
     .await;
 }
@@ -49,9 +49,9 @@ async fn no_tls_at_all() {
 async fn the_system_s_roots() {
     let root = Authority::root("the root");
     let server = root.issue(&[HOST], PLAIN);
-    let beside = Roots::SystemAnd(certificates(&root.pem));
+    let both = Roots::SystemAnd(certificates(&root.pem));
     check(vec![
-        accepted("system_and_bundle", &server, &[&root.pem]).under(|policy| policy.roots = beside),
+        accepted("system_and_bundle", &server, &[&root.pem]).under(|policy| policy.roots = both),
         refused("system_alone", &server, &[&root.pem], &["CN=the root, which is not trusted"])
             .under(|policy| policy.roots = Roots::System),
     ])
