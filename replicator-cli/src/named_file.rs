@@ -34,8 +34,7 @@ impl NamedFile {
             return Ok(Self(Place::New { file, name }));
         }
         let other = File::options().write(true).truncate(true).open(path)?;
-        let file = Dir::open(&std::env::temp_dir())?.unnamed_file()?;
-        Ok(Self(Place::Other { file, other }))
+        Ok(Self(Place::Other { file: temporary_file()?, other }))
     }
 
     /// Like [`create`](Self::create), but removes an earlier regular file of this name, which could
@@ -87,6 +86,11 @@ impl Write for NamedFile {
     fn flush(&mut self) -> io::Result<()> {
         self.file().flush()
     }
+}
+
+/// Creates a file without a name in the directory for temporary files.
+pub(crate) fn temporary_file() -> io::Result<File> {
+    Dir::open(&std::env::temp_dir())?.unnamed_file()
 }
 
 /// Creates or truncates the file at `path` for direct writing, readable only by its owner.

@@ -12,65 +12,21 @@ use glance_core::transport::{ClientCertificate, Transport};
 use glance_core::{Image, Selection};
 use http::Uri;
 use keystone_auth::{Cloud, Session};
-use transport_hyper::Inspection;
+use transport_hyper::{Inspection, TlsSession};
 
 use crate::args::{Doctor, Options};
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::report;
+use crate::report::{DoctorReport, Findings};
 use crate::resolve::address;
 use crate::resolve::endpoint::{Endpoint, Side, transport_options};
 use crate::resolve::trust::effect;
 use crate::resolve::trust::{self, CloudTls};
-use crate::{output, tls};
-
-/// The result of one check.
-#[derive(Debug)]
-pub(crate) struct Finding {
-    /// The subject of the check, in one or two words.
-    pub(crate) topic: &'static str,
-    /// The lines of the finding.
-    pub(crate) lines: Vec<String>,
-    /// The exit code of the finding. [`Exit::Success`] if nothing is wrong.
-    pub(crate) exit: Exit,
-    /// A hint at the remedy.
-    pub(crate) hint: Option<String>,
-}
-
-/// The findings for one store.
-#[derive(Debug, Default)]
-pub(crate) struct Findings(pub(crate) Vec<Finding>);
-
-impl Findings {
-    fn fine(&mut self, topic: &'static str, line: impl Into<String>) {
-        self.lines(topic, vec![line.into()]);
-    }
-
-    fn lines(&mut self, topic: &'static str, lines: Vec<String>) {
-        self.0.push(Finding { topic, lines, exit: Exit::Success, hint: None });
-    }
-
-    /// Adds a finding about a feature that is missing but that not every command needs.
-    fn note(&mut self, topic: &'static str, line: String, hint: Option<String>) {
-        self.0.push(Finding { topic, lines: vec![line], exit: Exit::Success, hint });
-    }
-
-    fn wrong(&mut self, topic: &'static str, error: &CliError) {
-        let lines = output::chain(error);
-        self.0.push(Finding { topic, lines, exit: error.exit, hint: error.hint.clone() });
-    }
-
-    pub(crate) fn exit(&self) -> Exit {
-        self.0.iter().fold(Exit::Success, |exit, finding| match finding.exit {
-            Exit::Success => exit,
-            worst => exit.worse(worst),
-        })
-    }
-}
+use crate::tls;
 
 /// Checks each store and prints the report. The exit code is that of the worst finding.
 pub(crate) async fn run(doctor: Doctor, options: &Options) -> Result<Exit, CliError> {
-    let mut report = report::Examination::new(options.output);
+    let mut report = DoctorReport::new(options.output);
     for word in &doctor.stores {
         let mut findings = Findings::default();
         let topic_and_error = examine(word, &doctor, options, &mut findings).await;
@@ -149,12 +105,30 @@ async fn look_at_server(
     options: &Options,
     findings: &mut Findings,
 ) -> Result<(), Stopped> {
+    let Inspection { chain, verdict } = probe(url, policy, options).await?;
+    add_certificates(&chain, findings);
+    match verdict {
+        Ok(session) => add_connection(url, session.as_ref(), findings),
+        Err(error) => {
+            let hint = error.hint.clone();
+            let error = CliError::connection(error);
+            return Err(("connection", hint.into_iter().fold(error, CliError::hint)));
+        }
+    }
+    Ok(())
+}
+
+/// Connects to the server.
+async fn probe(url: &str, policy: &TlsPolicy, options: &Options) -> Result<Inspection, Stopped> {
     let uri: Uri = url
         .parse()
         .map_err(|_| ("address", CliError::usage(format!("{url:?} is no address of a server"))))?;
     let connect = transport_options(options).map_err(|error| ("proxy", error))?;
-    let inspected = tls::inspect(options.tls, policy, connect, &uri).await;
-    let Inspection { chain, verdict } = inspected.map_err(|error| ("TLS", error))?;
+    tls::inspect(options.tls, policy, connect, &uri).await.map_err(|error| ("TLS", error))
+}
+
+/// Adds the certificates that a server presented, its own first.
+fn add_certificates(chain: &[Vec<u8>], findings: &mut Findings) {
     for (index, one) in chain.iter().filter_map(|der| Summary::from_der(der)).enumerate() {
         match index {
             0 => findings.lines("certificate", describe(&one)),
@@ -163,32 +137,25 @@ async fn look_at_server(
             _ => findings.lines("issuer", describe(&one)),
         }
     }
-    let session = verdict.map_err(|error| {
-        let hint = error.hint.clone();
-        let error = CliError::connection(error);
-        ("connection", hint.into_iter().fold(error, CliError::hint))
-    })?;
-    match session {
-        Some(session) => {
-            let agreed = format!("{url}: {}, {}", session.version, session.cipher);
-            findings.fine("connection", agreed);
-            if let Some(asked) = session.client_certificate {
-                let said = match asked {
-                    ClientCertificate::Missing => "the server asked for one, and got none",
-                    ClientCertificate::Shown => "the server asked for one, and got it",
-                };
-                findings.note("client certificate", said.to_owned(), hint_of(asked));
-            }
-        }
-        None => findings.note(
-            "connection",
-            format!(
-                "{url}: plain http: anyone on the network path can read the token and the data"
-            ),
-            Some("have the server serve https".to_owned()),
-        ),
+}
+
+/// Adds the parameters of a connection. `session` is `None` for plain HTTP.
+fn add_connection(url: &str, session: Option<&TlsSession>, findings: &mut Findings) {
+    let Some(session) = session else {
+        let what = format!(
+            "{url}: plain http: anyone on the network path can read the token and the data"
+        );
+        findings.note("connection", what, Some("have the server serve https".to_owned()));
+        return;
+    };
+    findings.fine("connection", format!("{url}: {}, {}", session.version, session.cipher));
+    if let Some(asked) = session.client_certificate {
+        let what = match asked {
+            ClientCertificate::Missing => "the server asked for one, and got none",
+            ClientCertificate::Shown => "the server asked for one, and got it",
+        };
+        findings.note("client certificate", what.to_owned(), hint_of(asked));
     }
-    Ok(())
 }
 
 fn hint_of(asked: ClientCertificate) -> Option<String> {

@@ -18,7 +18,7 @@ use replicator_engine::{Entry, Replication};
 
 use super::replicate::replicate;
 use super::work::{RunContext, Work};
-use super::{refuse_without_effect, targets};
+use super::{Context, refuse_without_effect, targets};
 use crate::args::{Compression, Match, Options, RunOptions};
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -27,7 +27,6 @@ use crate::report;
 use crate::resolve::endpoint::{Access, Endpoint, Side};
 use crate::resolve::selection::{Selected, refuse_absent, warn_of_no_image, warn_of_none_among};
 use crate::resolve::trust::effect;
-use crate::signals::SignalHandler;
 use crate::tls;
 
 /// The options of `dump` only.
@@ -42,15 +41,14 @@ pub(super) async fn dump(
     server: &str,
     path: &Path,
     typed: Dump<'_>,
-    selected: &Selected,
-    options: &Options,
-    stopping: &SignalHandler,
+    context: Context<'_>,
 ) -> Result<Exit, CliError> {
+    let Context { selected, options, stopping } = context;
     let from = Endpoint::parse(server, Side::Source, options)?;
     let to = Endpoint::Directory(path.to_owned());
     effect::refuse_without(&[(Side::Source, &from), (Side::Target, &to)], options)?;
     if is_stream(path) {
-        return dump_stream(from, typed, selected, options).await;
+        return dump_stream(from, typed, context).await;
     }
     let encoding = match typed.compress {
         None => Encoding::Identity,
@@ -70,22 +68,21 @@ pub(super) async fn load(
     path: PathBuf,
     servers: &[String],
     how: RunContext<'_>,
-    selected: &Selected,
-    options: &Options,
-    stopping: &SignalHandler,
+    context: Context<'_>,
 ) -> Result<Exit, CliError> {
+    let options = context.options;
     let mut targets = targets(servers, options)?;
     let source = Endpoint::Directory(path.clone());
     refuse_without_effect(&source, &targets, options)?;
     if !is_stream(&path) {
-        return replicate(source, targets, how, selected, options, stopping).await;
+        return replicate(source, targets, how, context).await;
     }
     if how.metadefs.is_some() {
         return Err(no_metadefs());
     }
     match targets.pop() {
         Some(target) if targets.is_empty() => {
-            load_stream(target.endpoint, how.course, selected, options, stopping).await
+            load_stream(target.endpoint, how.course, context).await
         }
         _ => Err(CliError::usage("a stream is read once, for one target")
             .hint("extract it, and load the directory")),
@@ -104,28 +101,10 @@ fn no_metadefs() -> CliError {
 async fn dump_stream(
     from: Endpoint,
     typed: Dump<'_>,
-    selected: &Selected,
-    options: &Options,
+    context: Context<'_>,
 ) -> Result<Exit, CliError> {
-    if typed.metadefs.is_some() {
-        return Err(no_metadefs());
-    }
-    if *typed.course != RunOptions::default() {
-        let what = "a stream is written at one go: none of the options for runs apply";
-        return Err(CliError::usage(what).hint("leave them out, or dump to a directory"));
-    }
-    if options.metaonly {
-        let what = "a stream carries the data of its images, and --metaonly leaves it out";
-        return Err(CliError::usage(what).hint("dump to a directory"));
-    }
-    if typed.compress.is_some() {
-        let what = "a stream says how long each image is before its data, and is not compressed";
-        return Err(CliError::usage(what).hint("compress all of it: `... | zstd`"));
-    }
-    if output::is_on_a_terminal() {
-        let what = "standard output is a terminal, and the stream is no text";
-        return Err(CliError::usage(what).hint("write it to a file or into a pipe"));
-    }
+    let Context { selected, options, .. } = context;
+    refuse_for_streams(&typed, options)?;
     let nowhere = Endpoint::Stream(Arc::new(MemoryStore::new("the stream")), Vec::new());
     let work = Work::open(from, nowhere, Access::Write, selected, options).await?;
     work.check_endurance(options).await?;
@@ -152,13 +131,36 @@ async fn dump_stream(
     Ok(exit)
 }
 
+/// Fails if an option cannot have an effect on a dump to a stream.
+fn refuse_for_streams(typed: &Dump<'_>, options: &Options) -> Result<(), CliError> {
+    if typed.metadefs.is_some() {
+        return Err(no_metadefs());
+    }
+    if *typed.course != RunOptions::default() {
+        let what = "a stream is written at one go: none of the options for runs apply";
+        return Err(CliError::usage(what).hint("leave them out, or dump to a directory"));
+    }
+    if options.metaonly {
+        let what = "a stream carries the data of its images, and --metaonly leaves it out";
+        return Err(CliError::usage(what).hint("dump to a directory"));
+    }
+    if typed.compress.is_some() {
+        let what = "a stream says how long each image is before its data, and is not compressed";
+        return Err(CliError::usage(what).hint("compress all of it: `... | zstd`"));
+    }
+    if output::is_on_a_terminal() {
+        let what = "standard output is a terminal, and the stream is no text";
+        return Err(CliError::usage(what).hint("write it to a file or into a pipe"));
+    }
+    Ok(())
+}
+
 async fn load_stream(
     target: Endpoint,
     course: &RunOptions,
-    selected: &Selected,
-    options: &Options,
-    stopping: &SignalHandler,
+    context: Context<'_>,
 ) -> Result<Exit, CliError> {
+    let Context { selected, options, stopping } = context;
     let ahead =
         options.identity.match_by != Match::Id || selected.latest.is_some() || course.looks_ahead();
     if ahead {

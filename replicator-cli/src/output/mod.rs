@@ -26,11 +26,6 @@ macro_rules! out_json {
     ($($line:tt)*) => { $crate::output::result_json(&format!("{}\n", format_args!($($line)*))) };
 }
 
-/// Writes a part of a JSON document.
-macro_rules! out_json_part {
-    ($($line:tt)*) => { $crate::output::result_json(&format!($($line)*)) };
-}
-
 /// Writes a line of messages.
 macro_rules! err {
     ($($line:tt)*) => { $crate::output::message_line(&format!($($line)*)) };
@@ -38,9 +33,11 @@ macro_rules! err {
 
 mod escape;
 mod file;
+mod json;
 
 pub(crate) use escape::{escaped, quoted};
-pub(crate) use file::{end_report, report_is_of, report_to};
+pub(crate) use file::{ReportSubject, end_report, report_is_of, report_to};
+pub(crate) use json::JsonWriter;
 
 /// The destination of results.
 pub(crate) fn results() -> Box<dyn Write> {

@@ -5,7 +5,7 @@ use replicator_engine::{JournalEntry, KnownBy, Leftover, Run};
 use serde_json::{Value, json};
 
 use crate::args::Output;
-use crate::output::quoted;
+use crate::output::{JsonWriter, quoted};
 use crate::resolve::journals::Kept;
 
 /// Prints the unfinished runs and the runs that are in progress.
@@ -24,11 +24,16 @@ pub(crate) fn unfinished(output: Output, journals: &[Kept], runs: &[Run], dry_ru
         }
         // A resumed run writes its own report.
         Output::Json if dry_run => {
-            let runs: Vec<Value> = runs.iter().map(|run| unfinished_json(run, journals)).collect();
-            out_json!(
-                "{:#}",
-                json!({ "unfinished": runs, "under_way": journals.iter().filter_map(held).collect::<Vec<_>>() })
-            );
+            let mut json = JsonWriter::to_results();
+            for journal in journals.iter().filter_map(held) {
+                json.entry("under_way", &journal);
+            }
+            json.end_list("under_way");
+            for run in runs {
+                json.entry("unfinished", &unfinished_json(run, journals));
+            }
+            json.end_list("unfinished");
+            json.finish();
         }
         Output::Json => {}
     }
@@ -54,8 +59,13 @@ pub(crate) fn findings(output: Output, findings: &[Leftover], journal: bool) {
             }
         }
         Output::Json => {
-            let found: Vec<Value> = findings.iter().map(finding_json).collect();
-            out_json!("{:#}", json!({ "leftovers": found, "journal": journal }));
+            let mut json = JsonWriter::to_results();
+            json.field("journal", &json!(journal));
+            for finding in findings {
+                json.entry("leftovers", &finding_json(finding));
+            }
+            json.end_list("leftovers");
+            json.finish();
         }
     }
 }

@@ -5,13 +5,15 @@
 
 use std::path::{Path, PathBuf};
 
-use glance_core::selection::Shard;
 use serde_json::{Map, Value, json};
 
 use crate::args::Output;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::report;
+use crate::report::{self, Outline};
+use part::Part;
+
+mod part;
 
 /// Runs `report merge`.
 pub(super) fn merge(paths: &[PathBuf], output: Output) -> Result<Exit, CliError> {
@@ -21,67 +23,42 @@ pub(super) fn merge(paths: &[PathBuf], output: Output) -> Result<Exit, CliError>
     let Some(first) = parts.first() else {
         return Err(CliError::usage("there is no report to merge").hint(HOW));
     };
-    let mut run = first.run.clone();
-    for side in SIDES {
-        run.insert((*side).to_owned(), only_or_all(&parts, side));
+    let missing = missing(&parts, first.shard.of().get());
+    let exit = match missing.as_slice() {
+        [] => worst(&parts),
+        _ => worst(&parts).worse(Exit::SomeFailed),
+    };
+    let mut merged = Outline::Value(Value::Null);
+    for part in &parts {
+        add(&mut merged, part.body.clone());
     }
-    let (all, exit) = (first.shard.of(), worst(&parts));
+    merged.insert("run", run(&parts, &first.run, &missing, exit));
+    let entries = |place: &[&str], each: &mut dyn FnMut(Value)| {
+        parts.iter().try_for_each(|part| part.entries(place, each))
+    };
+    report::merged(output, &merged, &entries)?;
+    Ok(exit)
+}
+
+/// The numbers of the shards without a report.
+fn missing(parts: &[Part], all: u32) -> Vec<u32> {
     let is_there = |number: &u32| parts.iter().any(|part| part.shard.number().get() == *number);
-    let missing: Vec<u32> = (1..=all.get()).filter(|number| !is_there(number)).collect();
-    let exit = if missing.is_empty() { exit } else { exit.worse(Exit::SomeFailed) };
-    let errors: Vec<Value> = parts.iter().filter_map(Part::errors).collect();
-    let mut merged = Value::Null;
-    for part in parts {
-        add(&mut merged, part.body);
+    (1..=all).filter(|number| !is_there(number)).collect()
+}
+
+/// The field `run` of the merged report; `first` is this field of the first part.
+fn run(parts: &[Part], first: &Map<String, Value>, missing: &[u32], exit: Exit) -> Value {
+    let mut run = first.clone();
+    for side in SIDES {
+        run.insert((*side).to_owned(), only_or_all(parts, side));
     }
+    let all = parts.first().map(|part| part.shard.of());
+    let errors: Vec<Value> = parts.iter().filter_map(Part::errors).collect();
     run.insert("shards".to_owned(), json!(all));
     run.insert("missing".to_owned(), json!(missing));
     run.insert("errors".to_owned(), json!(errors));
     run.insert("exit_code".to_owned(), json!(exit as u8));
-    merged["run"] = run.into();
-    report::merged(output, &merged);
-    Ok(exit)
-}
-
-/// The report of one shard.
-struct Part {
-    path: PathBuf,
-    shard: Shard,
-    exit: Exit,
-    errors: Value,
-    /// The field `run` of the report: command, stores and selection.
-    run: Map<String, Value>,
-    /// The other fields of the report.
-    body: Value,
-}
-
-impl Part {
-    fn read(path: PathBuf) -> Result<Self, CliError> {
-        let unusable =
-            |reason: &str| CliError::usage(format!("{} {reason}", path.display())).hint(HOW);
-        let text = std::fs::read(&path).map_err(|error| unreadable(&path, error))?;
-        let mut body: Value = serde_json::from_slice(&text)
-            .map_err(|error| unusable("is no report").caused_by(error))?;
-        let run = body.as_object_mut().and_then(|body| body.remove("run"));
-        let Some(Value::Object(mut run)) = run.filter(|run| run["command"].is_string()) else {
-            return Err(unusable("does not say what it is a report of"));
-        };
-        let shard = run.remove("shard").unwrap_or_default();
-        let shard = shard.as_str().and_then(|text| text.parse().ok());
-        let shard = shard.ok_or_else(|| unusable("is the report of a run without --shard"))?;
-        let code = run.remove("exit_code").and_then(|code| code.as_u64());
-        let errors = run.remove("errors").unwrap_or_default();
-        // All releases assign images to shards in the same way, so the versions may differ.
-        run.remove("tool");
-        let exit = code.map_or(Exit::SomeFailed, Exit::of_code);
-        Ok(Self { path, shard, exit, errors, run, body })
-    }
-
-    /// The errors that are not about single images; `None` if there are none.
-    fn errors(&self) -> Option<Value> {
-        let found = self.errors.as_array().is_some_and(|errors| !errors.is_empty());
-        found.then(|| json!({ "shard": self.shard.to_string(), "errors": self.errors }))
-    }
+    run.into()
 }
 
 /// The given files, and the files named `*.json` in the given directories.
@@ -147,10 +124,10 @@ fn worst(parts: &[Part]) -> Exit {
 }
 
 /// Adds the report of a part to the sum of the others.
-fn add(sum: &mut Value, part: Value) {
+fn add(sum: &mut Outline, part: Outline) {
     match (sum, part) {
-        (sum @ Value::Null, part) => *sum = part,
-        (Value::Object(sum), Value::Object(part)) => {
+        (sum @ Outline::Value(Value::Null), part) => *sum = part,
+        (Outline::Object(sum), Outline::Object(part)) => {
             for (key, value) in part {
                 match sum.get_mut(&key) {
                     Some(known) if key == "exit_code" => *known = worse(known, &value),
@@ -161,19 +138,18 @@ fn add(sum: &mut Value, part: Value) {
                 }
             }
         }
-        (Value::Array(sum), Value::Array(part)) => sum.extend(part),
-        (sum @ Value::Number(_), Value::Number(part)) => {
+        (Outline::Value(sum @ Value::Number(_)), Outline::Value(Value::Number(part))) => {
             let (one, other) = (sum.as_u64().unwrap_or(0), part.as_u64().unwrap_or(0));
             *sum = json!(one.saturating_add(other));
         }
-        // Of other values, such as null, the first is kept.
+        // The entries of lists are read later. Of other values, such as null, the first is kept.
         _ => {}
     }
 }
 
-fn worse(one: &Value, other: &Value) -> Value {
-    let exit = |code: &Value| code.as_u64().map_or(Exit::SomeFailed, Exit::of_code);
-    json!(exit(one).worse(exit(other)) as u8)
+fn worse(one: &Outline, other: &Outline) -> Outline {
+    let exit = |code: &Outline| code.value().as_u64().map_or(Exit::SomeFailed, Exit::of_code);
+    Outline::Value(json!(exit(one).worse(exit(other)) as u8))
 }
 
 fn unreadable(path: &Path, error: std::io::Error) -> CliError {
@@ -189,19 +165,65 @@ const HOW: &str =
 mod tests {
     use super::*;
 
+    /// The merged report of these parts.
+    fn merged(parts: &[Value]) -> Value {
+        let directory = tempfile::tempdir().unwrap();
+        let read = |(number, part): (usize, &Value)| {
+            let shard = format!("{}/{}", number + 1, parts.len());
+            let mut part = part.clone();
+            part["run"] = json!({ "command": "sync", "shard": shard });
+            let path = directory.path().join(number.to_string());
+            std::fs::write(&path, part.to_string()).unwrap();
+            Part::read(path).unwrap()
+        };
+        let parts: Vec<Part> = parts.iter().enumerate().map(read).collect();
+        let mut sum = Outline::Value(Value::Null);
+        parts.iter().for_each(|part| add(&mut sum, part.body.clone()));
+        whole(&sum, &mut Vec::new(), &parts)
+    }
+
+    /// The outline with the entries of the lists of all parts.
+    fn whole<'a>(outline: &'a Outline, place: &mut Vec<&'a str>, parts: &[Part]) -> Value {
+        match outline {
+            Outline::Value(value) => value.clone(),
+            Outline::List => {
+                let mut all = Vec::new();
+                for part in parts {
+                    part.entries(place, &mut |entry| all.push(entry)).unwrap();
+                }
+                all.into()
+            }
+            Outline::Object(fields) => {
+                let mut object = Map::new();
+                for (key, field) in fields {
+                    place.push(key);
+                    object.insert(key.clone(), whole(field, place, parts));
+                    place.pop();
+                }
+                object.into()
+            }
+        }
+    }
+
     #[test]
-    fn numbers_are_added_and_lists_joined_whatever_they_are_of() {
+    fn numbers_are_added_and_lists_are_joined() {
         let parts = [
             json!({"images": [1], "summary": {"bytes": u64::MAX, "states": {"same": 1}, "exit_code": 1}}),
             json!({"images": [], "summary": {"bytes": 1, "states": {"extra": 2}, "exit_code": 6}}),
-            json!({"images": [2, 3], "summary": {"bytes": 0, "states": {"same": 2}, "exit_code": 3}}),
+            json!({"images": [2, [3]], "summary": {"bytes": 0, "states": {"same": 2}, "exit_code": 3}}),
         ];
-        let mut sum = Value::Null;
-        for part in parts {
-            add(&mut sum, part);
-        }
         let states = json!({"same": 3, "extra": 2});
         let summary = json!({"bytes": u64::MAX, "states": states, "exit_code": 6});
-        assert_eq!(sum, json!({"images": [1, 2, 3], "summary": summary}));
+        assert_eq!(merged(&parts), json!({"images": [1, 2, [3]], "summary": summary}));
+    }
+
+    #[test]
+    fn lists_are_joined_at_every_depth() {
+        let part = |id: u32| json!({"targets": {"b": {"images": [id]}}, "images": null, "x": "y"});
+        let other = json!({"targets": {"c": {"images": [3]}}, "images": [4], "x": "z"});
+        let expected = json!({
+            "targets": {"b": {"images": [1, 2]}, "c": {"images": [3]}}, "images": [4], "x": "y",
+        });
+        assert_eq!(merged(&[part(1), part(2), other]), expected);
     }
 }
