@@ -35,7 +35,10 @@ fn settings(
 ) -> Result<CloudSettings, CliError> {
     let found: Result<Option<Cloud>, ConfigError> = clouds.cloud(name, &Overrides::default());
     let asks_for = asked.take();
-    let Some(cloud) = found? else { return Err(CliError::usage("it is gone")) };
+    let Some(cloud) = found? else {
+        let what = format!("cloud {name} was removed while it was being read");
+        return Err(CliError::usage(what));
+    };
     let (_, trust) = trust::policy(options, Side::Source, &CloudTls::of(&cloud))?;
     Ok(CloudSettings {
         auth_type: cloud.auth_type,

@@ -61,7 +61,7 @@ async fn examine(
             endpoint.open(Side::Source, options).await.map_err(at("sign-in"))?.store
         }
         Endpoint::Cloud(cloud) => {
-            findings.fine("configuration", format!("cloud {} of {}", cloud.name, cloud.place));
+            findings.fine("configuration", format!("cloud {} from {}", cloud.name, cloud.place));
             let (policy, source) = trust(&CloudTls::of(&cloud), options)?;
             show_trust(&policy, &source, options, findings)?;
             sign_in(*cloud, &policy, options, findings).await?
@@ -122,7 +122,7 @@ async fn look_at_server(
 async fn probe(url: &str, policy: &TlsPolicy, options: &Options) -> Result<Inspection, Stopped> {
     let uri: Uri = url
         .parse()
-        .map_err(|_| ("address", CliError::usage(format!("{url:?} is no address of a server"))))?;
+        .map_err(|_| ("address", CliError::usage(format!("{url:?} is not the URL of a server"))))?;
     let connect = transport_options(options).map_err(|error| ("proxy", error))?;
     tls::inspect(options.tls, policy, connect, &uri).await.map_err(|error| ("TLS", error))
 }
@@ -145,14 +145,14 @@ fn add_connection(url: &str, session: Option<&TlsSession>, findings: &mut Findin
         let what = format!(
             "{url}: plain http: anyone on the network path can read the token and the data"
         );
-        findings.note("connection", what, Some("have the server serve https".to_owned()));
+        findings.note("connection", what, Some("configure https on the server".to_owned()));
         return;
     };
     findings.fine("connection", format!("{url}: {}, {}", session.version, session.cipher));
     if let Some(asked) = session.client_certificate {
         let what = match asked {
-            ClientCertificate::Missing => "the server asked for one, and got none",
-            ClientCertificate::Shown => "the server asked for one, and got it",
+            ClientCertificate::Missing => "the server requested one, and none was sent",
+            ClientCertificate::Shown => "the server requested one, and it was sent",
         };
         findings.note("client certificate", what.to_owned(), hint_of(asked));
     }
@@ -190,12 +190,12 @@ async fn sign_in(
         tls::transport(options.tls, policy, connect).map_err(|error| ("TLS", error))?;
     let session = Arc::new(Session::new(Arc::clone(&transport), Arc::clone(&cloud.auth)));
     session.proof().await.map_err(|error| ("sign-in", error.into()))?;
-    findings.fine("sign-in", "the credentials are good");
+    findings.fine("sign-in", "the credentials are valid");
     let glance = session.image_endpoint(&cloud.image).await;
     let glance = glance.map_err(|error| ("catalogue", error.into()))?;
     effect::check_found(&cloud, &glance.url, Side::Source, options)
         .map_err(|error| ("trust", error))?;
-    let version = glance.minor_version.map(|minor| format!(", which speaks version 2.{minor}"));
+    let version = glance.minor_version.map(|minor| format!(", API version 2.{minor}"));
     findings.fine("catalogue", format!("Glance is {}{}", glance.url, version.unwrap_or_default()));
     look_at_server(&glance.url, policy, options, findings).await?;
     Ok(Arc::new(GlanceStore::new(cloud.name, transport, glance.url, session)))
@@ -214,7 +214,7 @@ async fn look_at_permissions(
         // A single unreadable record does not indicate missing permissions.
         Some(Err(error)) if error.record.is_none() => return Err(refused(error)),
         Some(_) => "images can be listed",
-        None => "images can be listed; there is none",
+        None => "images can be listed; there are none",
     };
     drop(listing);
     findings.fine("list", found);
@@ -222,7 +222,7 @@ async fn look_at_permissions(
         return Ok(());
     }
     let owner = try_owner(store).await;
-    judge("set owner", "images can be given to other projects", owner, findings);
+    judge("set owner", "images can be assigned to other projects", owner, findings);
     let record = match try_create(store, Attributes::default()).await {
         Ok(record) => record,
         Err(error) => {
@@ -230,7 +230,7 @@ async fn look_at_permissions(
             return Ok(());
         }
     };
-    findings.fine("create", "records can be made");
+    findings.fine("create", "records can be created");
     let public = Attributes { visibility: Visibility::Public, ..record.attributes.clone() };
     let publicized = store.update(&record, &public).await.map(drop);
     judge("publicize", "images can be made public", publicized, findings);
@@ -258,12 +258,12 @@ fn judge(
     match outcome {
         Ok(()) => findings.fine(topic, fine),
         Err(error) => {
-            let hint = error.hint.clone().unwrap_or_default();
-            findings.note(
-                topic,
-                error.to_string(),
-                Some(format!("needed at a target only; {hint}")),
-            );
+            let only = "only a target needs this permission";
+            let hint = match &error.hint {
+                Some(hint) => format!("{only}; {hint}"),
+                None => only.to_owned(),
+            };
+            findings.note(topic, error.to_string(), Some(hint));
         }
     }
 }

@@ -119,7 +119,7 @@ async fn dispatch(command: Command, context: Context<'_>) -> Result<Exit, CliErr
         Command::Compare(typed) => compare(typed, context).await,
         Command::Plan(typed) => plan(typed, context).await,
         Command::Sync(typed) => sync(typed, context).await,
-        Command::Resume(_) => Err(CliError::usage("`resume` is not resumed")),
+        Command::Resume(_) => Err(CliError::usage("a `resume` command cannot be resumed")),
         Command::Repair(typed) => repair(typed, context).await,
         Command::Metadefs(typed) => metadefs(typed, options).await,
         Command::Verify(typed) => verify(typed, context).await,

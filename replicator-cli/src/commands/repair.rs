@@ -70,7 +70,7 @@ async fn finish(
     let dump = DumpStore::create(path)?.hashing_with(tls::hashers(options.tls)?);
     if recorded.unfinished().next().is_some() {
         tracing::warn!(
-            "{dump} stays unfinished, as a run to it did not come to its end: `resume` completes it"
+            "{dump} stays unfinished because a run to it was interrupted; complete it with `resume`"
         );
         return Ok(());
     }

@@ -324,8 +324,9 @@ async fn warn_if_empty(
 pub(super) async fn sync(typed: Sync, context: Context<'_>) -> Result<Exit, CliError> {
     let Context { options, stopping, .. } = context;
     if typed.plan.is_some() && typed.to.len() > 1 {
-        let what = "--plan is for one target: a plan is made for two sides";
-        return Err(CliError::usage(what).hint("sync by each plan on its own, or by none"));
+        let what = "--plan can be used with one target only";
+        return Err(CliError::usage(what)
+            .hint("run `sync` once for each target and its plan, or leave out --plan"));
     }
     let (from, to) = one_to_many(&typed.from, &typed.to, options)?;
     let metadefs = typed.metadefs.which();

@@ -58,7 +58,7 @@ fn callers(typed: &Serve) -> Result<Callers, CliError> {
             let what =
                 format!("other machines can reach {}, and no token is required", typed.listen);
             Err(CliError::usage(what).hint(
-                "name a file by --require-token-file, or accept every caller by --open-to-everyone",
+                "require a token with --require-token-file, or accept every caller with --open-to-everyone",
             ))
         }
     }

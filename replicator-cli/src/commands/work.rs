@@ -249,7 +249,7 @@ impl Work {
     pub(super) fn removing(mut self, typed: &Removing, selected: Match) -> Result<Self, CliError> {
         let how = typed.delete.removal();
         if how.is_some() && selected != Match::Id {
-            let what = "--delete needs replicas that are found by their ids";
+            let what = "--delete requires replicas that are matched by id";
             return Err(CliError::usage(what).hint("leave out --match"));
         }
         let policy = &mut self.replication.policy;

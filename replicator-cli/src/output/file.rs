@@ -115,7 +115,7 @@ impl Report {
         let end = End { run: self.run, errors: self.errors, exit };
         if self.output == Output::Json && !end.add_to_json(named.file(), length)? {
             if let Some(path) = named.leave() {
-                err!("the report is not whole, and stays in {}", path.display());
+                err!("the report is incomplete and stays in {}", path.display());
             }
             return Ok(());
         }

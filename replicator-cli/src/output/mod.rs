@@ -81,7 +81,9 @@ pub(crate) fn end(exit: Exit) -> Exit {
     // The lock is released immediately: printing the failure may itself fail.
     let Some(error) = unwritten().take() else { return exit };
     let what = CliError::limit("cannot write the results to standard output").caused_by(error);
-    exit.worse(failure(&what.hint("make room there and run again, or name a file by --report")))
+    exit.worse(failure(
+        &what.hint("free space there and run the command again, or write to a file with --report"),
+    ))
 }
 
 pub(crate) fn unwritten() -> MutexGuard<'static, Option<io::Error>> {
@@ -134,14 +136,14 @@ pub(crate) fn warning(text: &str) {
 /// Reports that a run is stopping.
 pub(crate) fn stopping(why: CancelReason) {
     err!(
-        "{why}: uploads under way are broken off, and what is stored already is brought to its end; \
-         one more signal stops that, too"
+        "{why}: stopping uploads in progress and completing stored images; another signal ends the \
+         process immediately"
     );
 }
 
 /// Reports that a signal ended the run.
 pub(crate) fn stopped(exit: Exit) {
-    err!("stopped by signal {}; run again to go on", exit as u8 - 128);
+    err!("stopped by signal {}; run the command again to continue", exit as u8 - 128);
 }
 
 /// Prints the result of `size`, with the wording of the old tool.

@@ -75,7 +75,7 @@ fn text_cloud(cloud: &ConfiguredCloud) {
         &match &settings.endpoint {
             Some(url) => url.clone(),
             None => format!(
-                "{}{}, by the catalogue",
+                "{}{}, from the service catalog",
                 settings.interfaces.join(" or "),
                 region.unwrap_or_default()
             ),

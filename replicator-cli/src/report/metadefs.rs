@@ -173,7 +173,7 @@ fn text(outcome: &NamespaceOutcome, word: &str) {
     match outcome.state {
         NamespaceState::Same => tracing::info!("in place: namespace {name}"),
         NamespaceState::Extra => {
-            out!("{word}: namespace {name}: only the target has it, where it stays");
+            out!("{word}: namespace {name}: exists only at the target and is kept");
         }
         _ => out!("{word}: namespace {name}"),
     }
@@ -181,7 +181,7 @@ fn text(outcome: &NamespaceOutcome, word: &str) {
         out!("  {difference}: {}", sides(difference));
     }
     for difference in &outcome.surplus {
-        out!("  {difference}: only the target has it, where it stays without --prune");
+        out!("  {difference}: exists only at the target; kept without --prune");
     }
 }
 

@@ -135,9 +135,9 @@ impl VerifyReport {
     fn file(&mut self, name: &str, state: &FileState) {
         let (word, reason) = match state {
             FileState::Damaged(error) => ("damaged", chain(error).join(": ")),
-            FileState::Missing => ("missing", "it is listed, and not there".to_owned()),
-            FileState::Leftover => ("leftover", "an interrupted run left it".to_owned()),
-            _ => ("foreign", "it has no place in a dump".to_owned()),
+            FileState::Missing => ("missing", "the file is listed but does not exist".to_owned()),
+            FileState::Leftover => ("leftover", "an interrupted run left this file".to_owned()),
+            _ => ("foreign", "the file is not part of the dump".to_owned()),
         };
         if state.is_fault() {
             self.exit = self.exit.worse(Exit::Integrity);
@@ -155,7 +155,7 @@ impl VerifyReport {
         self.exit = self.exit.worse(Exit::Differences);
         if self.output == Output::Text {
             out!("incomplete: the dump was not finished, and images may be missing");
-            out!("  hint: run the dump again; it completes what was interrupted");
+            out!("  hint: run the dump again to complete it");
         }
     }
 
@@ -224,8 +224,8 @@ impl ReportLine {
 
     fn unproven(size: Option<u64>) -> Self {
         let reason = match size {
-            Some(_) => "its record has no digest to compare with, only its size agrees",
-            None => "its record has neither digest nor size to compare with",
+            Some(_) => "the record has no digest; only the size was compared",
+            None => "the record has neither a digest nor a size",
         };
         Self { reason: Some(reason.to_owned()), ..Self::of("unproven") }
     }

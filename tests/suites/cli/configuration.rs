@@ -109,7 +109,7 @@ fn a_file_without_clouds_is_said_once_with_what_it_hides() {
     assert_eq!(run.stderr, format!("error: there is no cloud \"a\"\n  hint: {hides}\n"));
     // The word may be a directory's name too.
     let run = run_in(&work, &home, &["size", "a"]).exits(2);
-    let hint = format!("hint: {hides}; a directory is written as ./a or dir:a\n");
+    let hint = format!("hint: {hides}; write a directory as ./a or dir:a\n");
     assert!(run.stderr.contains(&hint), "{}", run.stderr);
     let run = run_in(&work, &home, &["clouds"]).exits(0);
     assert_eq!(run.stdout, "no cloud is configured: ./clouds.yaml names no cloud\n");

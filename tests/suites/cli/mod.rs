@@ -200,7 +200,7 @@ fn a_dump_of_records_only_is_completed_by_a_dump_of_everything() {
         run.stdout
     );
     let run = replicator(&["dump", "-m", &old, "-"]).exits(2);
-    assert!(run.stderr.contains("--metaonly leaves it out"), "{}", run.stderr);
+    assert!(run.stderr.contains("--metaonly cannot be used with a stream"), "{}", run.stderr);
 }
 
 #[test]
@@ -497,9 +497,9 @@ fn clouds_are_listed_without_secrets_and_with_what_is_wrong() {
         "plain\n",
         &format!("  from      {yaml}, {secure}\n"),
         "  sign-in   password at https://ks.invalid\n",
-        "  Glance    public in region R1, by the catalogue\n",
+        "  Glance    public in region R1, from the service catalog\n",
         "/ca.pem (cacert of cloud plain)\n",
-        "  asks for  passcode\n  Glance    internal or public in region R1, by the catalogue\n",
+        "  asks for  passcode\n  Glance    internal or public in region R1, from the service catalog\n",
         "  Glance    https://g.invalid/image\n",
         "cloud `broken`: it says `verify: false`, but there is no insecure mode\n  hint ",
     ] {
@@ -530,13 +530,21 @@ fn options_of_a_side_count_there_or_are_refused() {
     for (line, exit, reason) in [
         (&["size", "asking@R3"][..], 2, "it has no region `R3`"),
         (&["size", "asking", "--source-region", "R3"], 2, "it has no region `R3`"),
-        (&["size", "asking@R1", "--source-region", "R2"], 2, "another region than --source-region"),
+        (
+            &["size", "asking@R1", "--source-region", "R2"],
+            2,
+            "--source-region R2 name different regions",
+        ),
         (&["size", "plain", "--source-interface", "inner"], 2, "there is no interface `inner`"),
         (&["size", "fixed", "--source-endpoint-override", "x"], 2, "is no URL"),
         (&["size", "lent", "--source-project", "q"], 2, "brings its own"),
         (&["size", "asking"], 2, "`auth.passcode` is missing"),
-        (&["size", "./here", "--source-region", "R"], 2, "are for clouds, and"),
-        (&["size", "plain", "--source-token-file", token], 2, "cloud plain signs in by itself"),
+        (&["size", "./here", "--source-region", "R"], 2, "apply only to clouds, and"),
+        (
+            &["size", "plain", "--source-token-file", token],
+            2,
+            "cloud plain has its own credentials",
+        ),
         (&["size", "https://g.invalid", "--token-file", token], 5, "can't be sent in a header"),
         (&["load", "./here", "lent", "--target-project", "q"], 2, "brings its own"),
         (&["load", "./here", "lent", "--source-project", "q"], 2, "no such"),

@@ -85,11 +85,14 @@ fn belong_together(parts: &[Part]) -> Result<(), CliError> {
         let [one, other] = pair else { continue };
         let differ = |what: &str| {
             let (one, other) = (one.path.display(), other.path.display());
-            let what = format!("{one} and {other} do not belong together: {what}");
+            let what = format!("{one} and {other} are not reports of the same run: {what}");
             Err(CliError::usage(what).hint("merge the reports of one run, one for each shard"))
         };
         if one.shard.of() != other.shard.of() {
-            return differ(&format!("one is of shard {}, the other of {}", one.shard, other.shard));
+            return differ(&format!(
+                "the first is of shard {}, the second of {}",
+                one.shard, other.shard
+            ));
         }
         if one.shard == other.shard {
             return differ(&format!("both are of shard {}", one.shard));
@@ -98,7 +101,7 @@ fn belong_together(parts: &[Part]) -> Result<(), CliError> {
             let there = other.run.get(key).unwrap_or(&Value::Null);
             let own = SIDES.contains(&key.as_str()) && is_directory(value) && is_directory(there);
             if value != there && !own {
-                return differ(&format!("{key} is {value} in one, {there} in the other"));
+                return differ(&format!("{key} is {value} in the first, {there} in the second"));
             }
         }
     }
@@ -158,8 +161,7 @@ fn unreadable(path: &Path, error: std::io::Error) -> CliError {
 
 const SIDES: &[&str] = &["source", "target"];
 
-const HOW: &str =
-    "reports that can be merged are written by --shard, --output json and --report FILE together";
+const HOW: &str = "write the report of each shard with --shard I/N --output json --report FILE";
 
 #[cfg(test)]
 mod tests {

@@ -41,11 +41,11 @@ impl Part {
         let outline = outline.and_then(|outline| reader.end().map(|()| outline));
         let mut body = outline.map_err(|error| match error.is_io() {
             true => unreadable(&path, error.into()),
-            false => unusable("is no report").caused_by(error),
+            false => unusable("is not a JSON report").caused_by(error),
         })?;
         let run = body.remove("run").filter(|run| run["command"].is_string());
         let Some(Value::Object(mut run)) = run else {
-            return Err(unusable("does not say what it is a report of"));
+            return Err(unusable("is not the report of a run: the field `run` is missing"));
         };
         let shard = run.remove("shard").unwrap_or_default();
         let shard = shard.as_str().and_then(|text| text.parse().ok());

@@ -178,10 +178,10 @@ impl Report {
         if kinds.is_empty() {
             return None;
         }
-        let what = format!("{}the target did not get {}", self.prefix(), told.join(" and "));
+        let what = format!("{}the target did not receive {}", self.prefix(), told.join(" and "));
         let hint = format!(
-            "sign in as an administrator of both sides, choose owners by --owner, or accept the loss: \
-             --allow-loss {}",
+            "sign in as an administrator on both sides, choose owners with --owner, or accept the loss \
+             with --allow-loss {}",
             kinds.join(",")
         );
         Some(CliError::lost(what).hint(hint))
@@ -274,7 +274,7 @@ fn text_outcome(outcome: &Outcome, prefix: &str) {
             out!("{prefix}{word}, {id}: {subject}{}{imported}", proof_of(outcome));
         }
         Ok(Done::Removed(how)) => {
-            out!("{prefix}{how}: {subject}: the source does not hold it any more");
+            out!("{prefix}{how}: {subject}: the source no longer has this image");
         }
         Ok(Done::Updated(fields)) => out!("{prefix}{word}: {subject}: {}", fields.join(", ")),
         Ok(Done::Skipped(reason)) => out!("{prefix}{word}: {subject}: {reason}"),

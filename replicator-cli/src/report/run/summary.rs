@@ -74,7 +74,7 @@ impl Summary {
         let Self { updated, in_place, skipped, failed, .. } = self;
         let imported = match self.imported {
             0 => String::new(),
-            bytes => format!(", {} of it imported by the target", human_size(bytes)),
+            bytes => format!(", of which the target imported {}", human_size(bytes)),
         };
         let some = |count, what| match count {
             0 => String::new(),
@@ -87,7 +87,7 @@ impl Summary {
             self.proofs.summary(self.copied, &format!("{}{imported}", human_size(self.bytes))),
             some(self.removed, "removed"),
             some(self.broken_off, "broken off"),
-            some(self.not_begun, "not begun")
+            some(self.not_begun, "not started")
         )
     }
 
