@@ -334,5 +334,5 @@ async fn filters_are_dumped_instead_of_work() {
     assert_eq!(json["wanted"][0][1], "name=old");
     assert_eq!(json["queries"].as_array().unwrap().len(), 2);
     let all = run(&["size", ".", "--dump-filters"]).await.exits(0).stdout;
-    assert!(all.starts_with("every image\n"), "{all}");
+    assert!(all.starts_with("all images\n"), "{all}");
 }

@@ -111,7 +111,7 @@ fn what_cannot_be_used_is_a_usage_error_with_a_remedy() {
     replicator(&[]).exits(2);
     replicator(&["copy"]).exits(2);
     let run = replicator(&["size", "nowhere"]).exits(2);
-    assert!(run.stderr.contains("\"nowhere\" is no cloud"), "{}", run.stderr);
+    assert!(run.stderr.contains("\"nowhere\" is not a cloud"), "{}", run.stderr);
     assert!(run.stderr.contains("hint: "), "{}", run.stderr);
     let line = ["size", "127.0.0.1:1", "--cacert", "/missing"];
     let run = replicator(&line).exits(2);
@@ -555,7 +555,7 @@ fn options_of_a_side_count_there_or_are_refused() {
     }
     // A token on the command line still works, with a warning.
     let run = replicator(&["size", "https://[::1]:9", "--sourcetoken", "hush"]).exits(4);
-    assert!(run.stderr.contains("visible to others"), "{}", run.stderr);
+    assert!(run.stderr.contains("other users can see a token"), "{}", run.stderr);
     assert!(!run.stderr.contains("hush"));
 }
 

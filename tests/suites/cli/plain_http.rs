@@ -141,8 +141,8 @@ fn a_warning_is_on_the_terminal_whatever_the_spelling_and_the_log() {
     assert!(run.stderr.contains(&said), "{}", run.stderr);
     // Other messages go to the log file only.
     let (run, log) = site.logged(&["size", "https://127.0.0.1:1", "-t", TOKEN, "-v"], &[]);
-    assert!(log.contains("visible to others"), "{log}");
-    assert!(!run.stderr.contains("visible to others"), "{}", run.stderr);
+    assert!(log.contains("other users can see a token"), "{log}");
+    assert!(!run.stderr.contains("other users can see a token"), "{}", run.stderr);
 }
 
 #[test]

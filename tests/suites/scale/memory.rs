@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use crate::support::common::{peak_memory, start};
 
 /// The images of the large reports. An entry takes about 1 KiB of memory as a JSON value.
-const MANY: usize = 60_000;
+const MANY: usize = 30_000;
 
 /// Permitted growth of the peak memory, in KiB.
 const GROWTH: u64 = 16 << 10;
