@@ -32,15 +32,15 @@ struct Summary {
 impl Metadefs {
     /// A separate report.
     pub(crate) fn new(output: Output, mode: Mode) -> Self {
-        Self::into(JsonWriter::to_results(), output, mode)
+        Self::with_writer(JsonWriter::to_results(), output, mode)
     }
 
     /// A part of the report of a run.
     pub(super) fn of_run(output: Output) -> Self {
-        Self::into(JsonWriter::spooled_object(), output, Mode::Write)
+        Self::with_writer(JsonWriter::spooled_object(), output, Mode::Write)
     }
 
-    fn into(json: JsonWriter, output: Output, mode: Mode) -> Self {
+    fn with_writer(json: JsonWriter, output: Output, mode: Mode) -> Self {
         let summary =
             Summary { exit: Exit::Success, made: 0, changed: 0, in_place: 0, failed: 0, extra: 0 };
         Self { output, mode, json, summary }

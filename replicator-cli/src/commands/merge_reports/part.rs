@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, Seek};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use glance_core::selection::Shard;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -82,7 +82,7 @@ impl Part {
 }
 
 /// A copy of a pipe or another special file; `None` for a regular file, which can be read again.
-fn copy_of_stream(path: &PathBuf) -> io::Result<Option<File>> {
+fn copy_of_stream(path: &Path) -> io::Result<Option<File>> {
     let mut file = File::open(path)?;
     if file.metadata()?.is_file() {
         return Ok(None);
@@ -92,7 +92,7 @@ fn copy_of_stream(path: &PathBuf) -> io::Result<Option<File>> {
     Ok(Some(copy))
 }
 
-fn open(path: &PathBuf, copy: Option<&File>) -> io::Result<BufReader<File>> {
+fn open(path: &Path, copy: Option<&File>) -> io::Result<BufReader<File>> {
     let file = match copy {
         None => File::open(path)?,
         Some(copy) => {
