@@ -98,8 +98,8 @@ fn refuse_the_same(works: &[Opening]) -> Result<(), CliError> {
 
 /// Replicates to all targets concurrently, and prints the reports.
 async fn run_all(works: Vec<Opening>, options: &Options, stopping: &SignalHandler) -> Exit {
-    let words: Vec<String> = works.iter().map(|(word, _)| word.clone()).collect();
-    let mut reports = report::Reports::new(options, &words);
+    let named: Vec<String> = works.iter().map(|(word, _)| word.clone()).collect();
+    let mut reports = report::Reports::new(options, &named);
     let stop = stopping.take_over();
     let run = journals::this_run(options);
     let (replications, targets) = begin_all(works, &run, &stop, &mut reports).await;

@@ -183,18 +183,19 @@ impl JsonWriter {
 fn write_to_spool(spool: &mut Option<BufWriter<File>>, text: &str) -> io::Result<()> {
     let file = match spool {
         Some(file) => file,
-        None => spool.insert(BufWriter::new(temporary_file().map_err(of_spool)?)),
+        None => spool.insert(BufWriter::new(temporary_file().map_err(|error| of_spool(&error))?)),
     };
-    file.write_all(escaped_json(text).as_bytes()).map_err(of_spool)
+    file.write_all(escaped_json(text).as_bytes()).map_err(|error| of_spool(&error))
 }
 
 fn copy(spool: BufWriter<File>, target: &mut dyn Write) -> io::Result<()> {
-    let mut file = spool.into_inner().map_err(IntoInnerError::into_error).map_err(of_spool)?;
-    file.rewind().map_err(of_spool)?;
+    let flushed = spool.into_inner().map_err(IntoInnerError::into_error);
+    let rewound = flushed.and_then(|mut file| file.rewind().map(|()| file));
+    let mut file = rewound.map_err(|error| of_spool(&error))?;
     io::copy(&mut file, target).map(drop)
 }
 
-fn of_spool(error: io::Error) -> io::Error {
+fn of_spool(error: &io::Error) -> io::Error {
     let directory = std::env::temp_dir();
     io::Error::new(error.kind(), format!("temporary file in {}: {error}", directory.display()))
 }

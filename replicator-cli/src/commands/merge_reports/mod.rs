@@ -180,7 +180,9 @@ mod tests {
         };
         let parts: Vec<Part> = parts.iter().enumerate().map(read).collect();
         let mut sum = Outline::Value(Value::Null);
-        parts.iter().for_each(|part| add(&mut sum, part.body.clone()));
+        for part in &parts {
+            add(&mut sum, part.body.clone());
+        }
         whole(&sum, &mut Vec::new(), &parts)
     }
 
