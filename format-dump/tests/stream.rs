@@ -439,7 +439,8 @@ async fn entries_of_other_types_are_named() {
         tar.output().unwrap().stdout
     };
     let second = file(2, ".img");
-    let holes = "tar made this archive with holes (-S): make the archive without holes, or extract it";
+    let holes =
+        "tar made this archive with holes (-S): make the archive without holes, or extract it";
     let extract = "but a stream contains only regular files: extract the archive, then load";
     let hard = format!("{second} is a hard link, {extract}");
     let symbolic = format!("{second} is a symbolic link, {extract}");

@@ -87,14 +87,14 @@ impl CliError {
     }
 
     pub(crate) fn runtime(error: io::Error) -> Self {
-        let message = "cannot start".to_owned();
+        let message = "cannot start the worker threads".to_owned();
         Self { exit: Exit::SomeFailed, hint: None, message, source: Some(error.into()) }
     }
 }
 
 impl From<tokio::task::JoinError> for CliError {
     fn from(error: tokio::task::JoinError) -> Self {
-        let message = "an error of the program itself; please report it".to_owned();
+        let message = "internal error; please report it".to_owned();
         Self { exit: Exit::SomeFailed, hint: None, message, source: Some(error.into()) }
     }
 }
@@ -119,15 +119,16 @@ impl From<RunError> for CliError {
                 (exit, nothing.hint())
             }
             RunError::Stopped { why: CancelReason::OutOfBytes, .. } => {
-                (Exit::LimitReached, "run again, or allow more by --max-transfer")
+                (Exit::LimitReached, "run the command again, or raise --max-transfer")
             }
             RunError::Stopped { why: CancelReason::Unwritten, .. } => {
-                (Exit::LimitReached, "make room for the journal, and `resume`")
+                (Exit::LimitReached, "free space for the journal, then run `resume`")
             }
-            RunError::Stopped { why, .. } => (why.into(), "run again to go on"),
-            RunError::TooManyFailures { .. } => {
-                (Exit::SomeFailed, "mend what failed, and run again; --max-errors allows more")
-            }
+            RunError::Stopped { why, .. } => (why.into(), "run the command again to continue"),
+            RunError::TooManyFailures { .. } => (
+                Exit::SomeFailed,
+                "fix the failures and run the command again, or raise --max-errors",
+            ),
             _ => return Self { exit: Exit::SomeFailed, ..Self::usage(what) },
         };
         Self { exit, ..Self::usage(what).hint(hint) }
@@ -139,11 +140,11 @@ impl From<JournalError> for CliError {
         let exit = Exit::from(&error);
         let hint = match (exit, &error) {
             (Exit::LimitReached, _) => {
-                Some("make room there, or name another directory by --state-dir")
+                Some("free space there, or choose another directory with --state-dir")
             }
-            (_, JournalError::Later { .. }) => Some("run that release, or remove the file"),
+            (_, JournalError::Later { .. }) => Some("use that release, or remove the file"),
             (Exit::Usage, _) => {
-                Some("name a directory by --state-dir, or leave the journal out: --no-state")
+                Some("choose a directory with --state-dir, or disable the journal with --no-state")
             }
             _ => None,
         };
@@ -160,7 +161,7 @@ impl From<JournalError> for CliError {
 impl From<ConfigError> for CliError {
     fn from(error: ConfigError) -> Self {
         let hint = error.hint.clone();
-        let failure = Self::usage("the configuration can't be used").caused_by(error);
+        let failure = Self::usage("cannot use the configuration").caused_by(error);
         Self { hint, ..failure }
     }
 }

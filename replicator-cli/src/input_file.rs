@@ -21,13 +21,14 @@ pub(crate) fn read(named_by: &str, path: &Path) -> Result<Zeroizing<Vec<u8>>, Cl
 pub(crate) fn check(named_by: &str, path: &Path) -> Result<(), CliError> {
     if let Some(held) = path.to_str().and_then(inline::held_by) {
         return Err(CliError::usage(format!(
-            "{named_by} holds {held}; it takes the path of a file"
+            "{named_by} contains {held}; give the path of a file instead"
         )));
     }
     if path.exists() || path.parent().is_some_and(Path::is_dir) {
         return Ok(());
     }
-    let what = format!("{named_by} names no file; its value is not shown, it may be a secret");
+    let what =
+        format!("{named_by} is not the path of a file; its value may be a secret and is not shown");
     Err(CliError::usage(what).hint("give the path of a file, such as ./NAME or /PATH/NAME"))
 }
 
@@ -36,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_that_is_no_path_is_not_shown() {
+    fn a_value_that_is_not_a_path_is_not_shown() {
         let long = "gAAAAA".repeat(1000);
         for value in ["gAAAAAhush", "hush", "dir-that-is-not-there/hush", &long, "hush\nhush"] {
             let error = read("--token-file", Path::new(value)).unwrap_err();

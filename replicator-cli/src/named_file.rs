@@ -34,8 +34,7 @@ impl NamedFile {
             return Ok(Self(Place::New { file, name }));
         }
         let other = File::options().write(true).truncate(true).open(path)?;
-        let file = Dir::open(&std::env::temp_dir())?.unnamed_file()?;
-        Ok(Self(Place::Other { file, other }))
+        Ok(Self(Place::Other { file: temporary_file()?, other }))
     }
 
     /// Like [`create`](Self::create), but removes an earlier regular file of this name, which could
@@ -89,6 +88,11 @@ impl Write for NamedFile {
     }
 }
 
+/// Creates a file without a name in the directory for temporary files.
+pub(crate) fn temporary_file() -> io::Result<File> {
+    Dir::open(&std::env::temp_dir())?.unnamed_file()
+}
+
 /// Creates or truncates the file at `path` for direct writing, readable only by its owner.
 pub(crate) fn create_in_place(path: &Path) -> io::Result<File> {
     File::options().write(true).create(true).truncate(true).mode(0o600).open(path)
@@ -114,7 +118,7 @@ fn resolved(path: &Path) -> io::Result<Option<PathBuf>> {
             Err(_) => return Ok(Some(path)),
         }
     }
-    Err(io::Error::other("its links lead in a circle"))
+    Err(io::Error::other("the symbolic links form a loop"))
 }
 
 /// The number of links that Linux follows.
@@ -129,12 +133,15 @@ mod tests {
     fn write(path: &Path, text: &str) -> io::Result<()> {
         let mut file = NamedFile::create_anew(path)?;
         file.write_all(text.as_bytes())?;
-        assert!(!fs::metadata(path).is_ok_and(|found| found.is_file()), "nothing half is there");
+        assert!(
+            !fs::metadata(path).is_ok_and(|found| found.is_file()),
+            "the incomplete file is visible"
+        );
         file.keep()
     }
 
     #[test]
-    fn regular_files_appear_whole_and_links_stay() {
+    fn regular_files_appear_complete_and_links_are_kept() {
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name);
         fs::write(path("old"), "old").unwrap();
@@ -151,13 +158,13 @@ mod tests {
             assert_eq!(fs::metadata(path(file)).unwrap().mode() & 0o777, 0o600);
         }
         assert!(path("link").is_symlink() && path("dangling").is_symlink());
-        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 5, "nothing else is left");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 5, "temporary files are left");
         symlink("loop", path("loop")).unwrap();
         assert!(write(&path("loop"), "").is_err());
     }
 
     #[test]
-    fn what_is_no_file_is_written_to_and_stays() {
+    fn special_files_are_written_to_and_kept() {
         let directory = tempfile::tempdir().unwrap();
         let pipe = directory.path().join("pipe");
         let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();

@@ -56,8 +56,8 @@ impl Checker {
         let first = lines.next().transpose().map_err(|error| cannot("read", path, error))?;
         let head_there = first.and_then(|line| serde_json::from_str::<Value>(&line).ok());
         if head_there != Some(head()) {
-            let what = format!("{} is no plan that this release made", path.display());
-            return Err(CliError::usage(what).hint("make one: plan FROM TO --out FILE"));
+            let what = format!("{} is not a plan made by this release", path.display());
+            return Err(CliError::usage(what).hint("make one with `plan FROM TO --out FILE`"));
         }
         Ok(Self { path: path.to_owned(), lines, failure: None })
     }
@@ -96,13 +96,13 @@ impl Checker {
             _ => "no further image".to_owned(),
         };
         let what = format!(
-            "something has changed since {} was made: it has {}, and now there is {}",
+            "the stores have changed since {} was made: the plan has {}, now there is {}",
             self.path.display(),
             said(planned),
             said(now)
         );
         CliError::differences(what)
-            .hint("nothing was done; make a new plan, with the same options as for sync")
+            .hint("make a new plan with the same options as for `sync`; nothing was changed")
     }
 }
 

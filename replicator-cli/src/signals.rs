@@ -9,19 +9,19 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::exit::Exit;
 use crate::output;
 
-/// Stops a command after a signal. A run that has called [`heed`](Self::heed) stops and reports
+/// Stops a command after a signal. A run that has called [`take_over`](Self::take_over) stops and reports
 /// after the first signal. Otherwise, or after a second signal, the process exits immediately.
 #[derive(Debug, Default)]
 pub(crate) struct SignalHandler {
     stop: Mutex<CancelToken>,
-    is_heeded: AtomicBool,
+    is_taken_over: AtomicBool,
 }
 
 impl SignalHandler {
     /// Returns the handle that tells a run to stop. From now on the first signal only stops this
-    /// handle, until [`let_be`](Self::release) is called.
+    /// handle, until [`release`](Self::release) is called.
     pub(crate) fn take_over(&self) -> CancelToken {
-        self.is_heeded.store(true, Ordering::Relaxed);
+        self.is_taken_over.store(true, Ordering::Relaxed);
         let mut stop = self.stop();
         // The time limit applies to each run of a command separately.
         if stop.why() == Some(CancelReason::OutOfTime) {
@@ -36,25 +36,25 @@ impl SignalHandler {
 
     /// Makes the process exit immediately after the next signal.
     pub(crate) fn release(&self) {
-        self.is_heeded.store(false, Ordering::Relaxed);
+        self.is_taken_over.store(false, Ordering::Relaxed);
     }
 
     /// Waits for a signal after which the process must exit immediately, and returns the exit code.
     pub(crate) async fn at_once(&self) -> Exit {
         let mut interrupted = signal(SignalKind::interrupt()).ok();
         let mut terminated = signal(SignalKind::terminate()).ok();
-        let mut is_told = false;
+        let mut has_stopped = false;
         loop {
             let why = tokio::select! {
                 () = received(&mut interrupted) => CancelReason::Interrupted,
                 () = received(&mut terminated) => CancelReason::Terminated,
             };
-            if is_told || !self.is_heeded.load(Ordering::Relaxed) {
+            if has_stopped || !self.is_taken_over.load(Ordering::Relaxed) {
                 let exit = Exit::from(why);
                 output::stopped(exit);
                 return exit;
             }
-            is_told = true;
+            has_stopped = true;
             output::stopping(why);
             self.stop().stop(CancelMode::Abort, why);
         }

@@ -109,7 +109,10 @@ fn library(chosen: Option<Stack>) -> Result<&'static Library, CliError> {
     };
     found.ok_or_else(|| {
         let have: Vec<String> = LIBRARIES.iter().map(|library| (library.describe)()).collect();
-        CliError::usage(format!("this build has no such TLS stack, only {}", have.join(", ")))
+        CliError::usage(format!(
+            "this build does not contain that TLS stack, only {}",
+            have.join(", ")
+        ))
     })
 }
 

@@ -19,7 +19,7 @@ use tests::pki::{Authority, Leaf};
 use tokio::net::TcpListener;
 use transport_hyper::TlsAcceptor;
 
-use crate::support::common::{self, Run, replicator_with, start};
+use crate::support::common::{self, Run, peak_memory, replicator_with, start};
 use crate::support::fault::{Fault, Faulty};
 use crate::support::stack::acceptor;
 
@@ -261,7 +261,7 @@ async fn a_dump_that_was_killed_is_completed(stack: &'static str) {
     assert!(!DumpStore::open(&dump).unwrap().is_complete().unwrap());
 
     let run = pair.run(&["size", &dump]).await.exits(0);
-    assert!(run.stderr.contains("was not finished: run it again"), "{}", run.stderr);
+    assert!(run.stderr.contains("is unfinished; run the dump again"), "{}", run.stderr);
 
     pair.run(&["dump", &pair.a.url, &dump]).await.exits(0);
     assert!(DumpStore::open(&dump).unwrap().is_complete().unwrap());
@@ -368,21 +368,9 @@ async fn memory_does_not_grow_with_the_image(stack: &'static str) {
     let chunks = stream::repeat_with(|| Ok(Bytes::from_static(&[7; 16384])));
     let chunks = futures_util::StreamExt::take(chunks, 32768);
     pair.a.image(1, Body::from_stream(chunks, Some(512 << 20))).await;
-    let mut child = start(&pair.line(&["livecopy", &pair.a.url, &pair.b.url]));
-    let status = format!("/proc/{}/status", child.id());
-    let mut peak = 0;
-    while child.try_wait().unwrap().is_none() {
-        peak = peak.max(peak_of(&std::fs::read_to_string(&status).unwrap_or_default()));
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    assert!(child.wait().unwrap().success());
+    let line = pair.line(&["livecopy", &pair.a.url, &pair.b.url]);
+    let peak = tokio::task::spawn_blocking(move || peak_memory(start(&line))).await.unwrap();
     assert!((1024..64 * 1024).contains(&peak), "{peak} KiB");
-}
-
-/// The number in the line `VmHWM:     1234 kB`; 0 if the process has ended.
-fn peak_of(status: &str) -> u64 {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
 fn data() -> Body {

@@ -315,17 +315,17 @@ async fn filters_are_dumped_instead_of_work() {
     let line = [&["livecopy", "nowhere", "no-one"], &options[..], &more[..]].concat();
     let text = run(&line).await.exits(0).stdout;
     insta::assert_snapshot!(text, @"
-    images with all of
+    images that match all of
       name=debian-* or name=old
       tag=a
-    but with none of
+    and none of
       tag=b
-    in or out by the first of these rules that fits; in, if none does
+    selected or excluded by the first of these rules that matches; selected if none matches
       + tag=new
       - *
-    of those, the newest of each
+    of these, the newest of each
       os_distro=2
-    asked of a Glance, page by page; what comes is judged again
+    queries to a Glance, page by page; the tool checks each result again
       GET /v2/images?visibility=all&tag=a&member_status=all&os_hidden=false&sort=id:asc&limit=1000
       GET /v2/images?visibility=all&tag=a&member_status=all&os_hidden=true&sort=id:asc&limit=1000
     ");
@@ -334,5 +334,5 @@ async fn filters_are_dumped_instead_of_work() {
     assert_eq!(json["wanted"][0][1], "name=old");
     assert_eq!(json["queries"].as_array().unwrap().len(), 2);
     let all = run(&["size", ".", "--dump-filters"]).await.exits(0).stdout;
-    assert!(all.starts_with("every image\n"), "{all}");
+    assert!(all.starts_with("all images\n"), "{all}");
 }

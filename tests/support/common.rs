@@ -3,6 +3,7 @@
 use std::io::Read;
 use std::panic::Location;
 use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 /// The exit code and output of a run.
 #[derive(Debug)]
@@ -48,6 +49,23 @@ pub(crate) fn start_into(line: &[&str], output: impl Into<Stdio>) -> Run {
 #[track_caller]
 pub(crate) fn start(line: &[String]) -> Child {
     command().args(line).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+/// Waits until a run succeeds. Returns its peak memory in KiB (`VmHWM` of proc(5)).
+pub(crate) fn peak_memory(mut run: Child) -> u64 {
+    let status = format!("/proc/{}/status", run.id());
+    let mut peak = 0;
+    loop {
+        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        let found = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let found = found.and_then(|rest| rest.split_whitespace().next()?.parse().ok());
+        peak = found.unwrap_or(0).max(peak);
+        if let Some(ended) = run.try_wait().unwrap() {
+            assert!(ended.success(), "{ended}");
+            return peak;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
 }
 
 /// Starts the tool with these variables, and discards its output.

@@ -12,65 +12,21 @@ use glance_core::transport::{ClientCertificate, Transport};
 use glance_core::{Image, Selection};
 use http::Uri;
 use keystone_auth::{Cloud, Session};
-use transport_hyper::Inspection;
+use transport_hyper::{Inspection, TlsSession};
 
 use crate::args::{Doctor, Options};
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::report;
+use crate::report::{DoctorReport, Findings};
 use crate::resolve::address;
 use crate::resolve::endpoint::{Endpoint, Side, transport_options};
 use crate::resolve::trust::effect;
 use crate::resolve::trust::{self, CloudTls};
-use crate::{output, tls};
-
-/// The result of one check.
-#[derive(Debug)]
-pub(crate) struct Finding {
-    /// The subject of the check, in one or two words.
-    pub(crate) topic: &'static str,
-    /// The lines of the finding.
-    pub(crate) lines: Vec<String>,
-    /// The exit code of the finding. [`Exit::Success`] if nothing is wrong.
-    pub(crate) exit: Exit,
-    /// A hint at the remedy.
-    pub(crate) hint: Option<String>,
-}
-
-/// The findings for one store.
-#[derive(Debug, Default)]
-pub(crate) struct Findings(pub(crate) Vec<Finding>);
-
-impl Findings {
-    fn fine(&mut self, topic: &'static str, line: impl Into<String>) {
-        self.lines(topic, vec![line.into()]);
-    }
-
-    fn lines(&mut self, topic: &'static str, lines: Vec<String>) {
-        self.0.push(Finding { topic, lines, exit: Exit::Success, hint: None });
-    }
-
-    /// Adds a finding about a feature that is missing but that not every command needs.
-    fn note(&mut self, topic: &'static str, line: String, hint: Option<String>) {
-        self.0.push(Finding { topic, lines: vec![line], exit: Exit::Success, hint });
-    }
-
-    fn wrong(&mut self, topic: &'static str, error: &CliError) {
-        let lines = output::chain(error);
-        self.0.push(Finding { topic, lines, exit: error.exit, hint: error.hint.clone() });
-    }
-
-    pub(crate) fn exit(&self) -> Exit {
-        self.0.iter().fold(Exit::Success, |exit, finding| match finding.exit {
-            Exit::Success => exit,
-            worst => exit.worse(worst),
-        })
-    }
-}
+use crate::tls;
 
 /// Checks each store and prints the report. The exit code is that of the worst finding.
 pub(crate) async fn run(doctor: Doctor, options: &Options) -> Result<Exit, CliError> {
-    let mut report = report::Examination::new(options.output);
+    let mut report = DoctorReport::new(options.output);
     for word in &doctor.stores {
         let mut findings = Findings::default();
         let topic_and_error = examine(word, &doctor, options, &mut findings).await;
@@ -105,7 +61,7 @@ async fn examine(
             endpoint.open(Side::Source, options).await.map_err(at("sign-in"))?.store
         }
         Endpoint::Cloud(cloud) => {
-            findings.fine("configuration", format!("cloud {} of {}", cloud.name, cloud.place));
+            findings.fine("configuration", format!("cloud {} from {}", cloud.name, cloud.place));
             let (policy, source) = trust(&CloudTls::of(&cloud), options)?;
             show_trust(&policy, &source, options, findings)?;
             sign_in(*cloud, &policy, options, findings).await?
@@ -149,12 +105,30 @@ async fn look_at_server(
     options: &Options,
     findings: &mut Findings,
 ) -> Result<(), Stopped> {
+    let Inspection { chain, verdict } = probe(url, policy, options).await?;
+    add_certificates(&chain, findings);
+    match verdict {
+        Ok(session) => add_connection(url, session.as_ref(), findings),
+        Err(error) => {
+            let hint = error.hint.clone();
+            let error = CliError::connection(error);
+            return Err(("connection", hint.into_iter().fold(error, CliError::hint)));
+        }
+    }
+    Ok(())
+}
+
+/// Connects to the server.
+async fn probe(url: &str, policy: &TlsPolicy, options: &Options) -> Result<Inspection, Stopped> {
     let uri: Uri = url
         .parse()
-        .map_err(|_| ("address", CliError::usage(format!("{url:?} is no address of a server"))))?;
+        .map_err(|_| ("address", CliError::usage(format!("{url:?} is not the URL of a server"))))?;
     let connect = transport_options(options).map_err(|error| ("proxy", error))?;
-    let inspected = tls::inspect(options.tls, policy, connect, &uri).await;
-    let Inspection { chain, verdict } = inspected.map_err(|error| ("TLS", error))?;
+    tls::inspect(options.tls, policy, connect, &uri).await.map_err(|error| ("TLS", error))
+}
+
+/// Adds the certificates that a server presented, its own first.
+fn add_certificates(chain: &[Vec<u8>], findings: &mut Findings) {
     for (index, one) in chain.iter().filter_map(|der| Summary::from_der(der)).enumerate() {
         match index {
             0 => findings.lines("certificate", describe(&one)),
@@ -163,32 +137,25 @@ async fn look_at_server(
             _ => findings.lines("issuer", describe(&one)),
         }
     }
-    let session = verdict.map_err(|error| {
-        let hint = error.hint.clone();
-        let error = CliError::connection(error);
-        ("connection", hint.into_iter().fold(error, CliError::hint))
-    })?;
-    match session {
-        Some(session) => {
-            let agreed = format!("{url}: {}, {}", session.version, session.cipher);
-            findings.fine("connection", agreed);
-            if let Some(asked) = session.client_certificate {
-                let said = match asked {
-                    ClientCertificate::Missing => "the server asked for one, and got none",
-                    ClientCertificate::Shown => "the server asked for one, and got it",
-                };
-                findings.note("client certificate", said.to_owned(), hint_of(asked));
-            }
-        }
-        None => findings.note(
-            "connection",
-            format!(
-                "{url}: plain http: anyone on the network path can read the token and the data"
-            ),
-            Some("have the server serve https".to_owned()),
-        ),
+}
+
+/// Adds the parameters of a connection. `session` is `None` for plain HTTP.
+fn add_connection(url: &str, session: Option<&TlsSession>, findings: &mut Findings) {
+    let Some(session) = session else {
+        let what = format!(
+            "{url}: plain http: anyone on the network path can read the token and the data"
+        );
+        findings.note("connection", what, Some("configure https on the server".to_owned()));
+        return;
+    };
+    findings.fine("connection", format!("{url}: {}, {}", session.version, session.cipher));
+    if let Some(asked) = session.client_certificate {
+        let what = match asked {
+            ClientCertificate::Missing => "the server requested one, and none was sent",
+            ClientCertificate::Shown => "the server requested one, and it was sent",
+        };
+        findings.note("client certificate", what.to_owned(), hint_of(asked));
     }
-    Ok(())
 }
 
 fn hint_of(asked: ClientCertificate) -> Option<String> {
@@ -223,12 +190,12 @@ async fn sign_in(
         tls::transport(options.tls, policy, connect).map_err(|error| ("TLS", error))?;
     let session = Arc::new(Session::new(Arc::clone(&transport), Arc::clone(&cloud.auth)));
     session.proof().await.map_err(|error| ("sign-in", error.into()))?;
-    findings.fine("sign-in", "the credentials are good");
+    findings.fine("sign-in", "the credentials are valid");
     let glance = session.image_endpoint(&cloud.image).await;
     let glance = glance.map_err(|error| ("catalogue", error.into()))?;
     effect::check_found(&cloud, &glance.url, Side::Source, options)
         .map_err(|error| ("trust", error))?;
-    let version = glance.minor_version.map(|minor| format!(", which speaks version 2.{minor}"));
+    let version = glance.minor_version.map(|minor| format!(", API version 2.{minor}"));
     findings.fine("catalogue", format!("Glance is {}{}", glance.url, version.unwrap_or_default()));
     look_at_server(&glance.url, policy, options, findings).await?;
     Ok(Arc::new(GlanceStore::new(cloud.name, transport, glance.url, session)))
@@ -247,7 +214,7 @@ async fn look_at_permissions(
         // A single unreadable record does not indicate missing permissions.
         Some(Err(error)) if error.record.is_none() => return Err(refused(error)),
         Some(_) => "images can be listed",
-        None => "images can be listed; there is none",
+        None => "images can be listed; there are none",
     };
     drop(listing);
     findings.fine("list", found);
@@ -255,7 +222,7 @@ async fn look_at_permissions(
         return Ok(());
     }
     let owner = try_owner(store).await;
-    judge("set owner", "images can be given to other projects", owner, findings);
+    judge("set owner", "images can be assigned to other projects", owner, findings);
     let record = match try_create(store, Attributes::default()).await {
         Ok(record) => record,
         Err(error) => {
@@ -263,7 +230,7 @@ async fn look_at_permissions(
             return Ok(());
         }
     };
-    findings.fine("create", "records can be made");
+    findings.fine("create", "records can be created");
     let public = Attributes { visibility: Visibility::Public, ..record.attributes.clone() };
     let publicized = store.update(&record, &public).await.map(drop);
     judge("publicize", "images can be made public", publicized, findings);
@@ -291,12 +258,12 @@ fn judge(
     match outcome {
         Ok(()) => findings.fine(topic, fine),
         Err(error) => {
-            let hint = error.hint.clone().unwrap_or_default();
-            findings.note(
-                topic,
-                error.to_string(),
-                Some(format!("needed at a target only; {hint}")),
-            );
+            let only = "only a target needs this permission";
+            let hint = match &error.hint {
+                Some(hint) => format!("{only}; {hint}"),
+                None => only.to_owned(),
+            };
+            findings.note(topic, error.to_string(), Some(hint));
         }
     }
 }

@@ -18,7 +18,7 @@ use replicator_engine::{Entry, Replication, export};
 
 use super::replicate::replicate;
 use super::work::{RunContext, Work};
-use super::{refuse_without_effect, targets};
+use super::{Context, refuse_without_effect, targets};
 use crate::args::{Compression, Match, Options, RunOptions};
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -27,7 +27,6 @@ use crate::report;
 use crate::resolve::endpoint::{Access, Endpoint, Side};
 use crate::resolve::selection::{Selected, refuse_absent, warn_of_no_image, warn_of_none_among};
 use crate::resolve::trust::effect;
-use crate::signals::SignalHandler;
 use crate::tls;
 
 /// The options of `dump` only.
@@ -42,15 +41,14 @@ pub(super) async fn dump(
     server: &str,
     path: &Path,
     typed: Dump<'_>,
-    selected: &Selected,
-    options: &Options,
-    stopping: &SignalHandler,
+    context: Context<'_>,
 ) -> Result<Exit, CliError> {
+    let Context { selected, options, stopping } = context;
     let from = Endpoint::parse(server, Side::Source, options)?;
     let to = Endpoint::Directory(path.to_owned());
     effect::refuse_without(&[(Side::Source, &from), (Side::Target, &to)], options)?;
     if is_stream(path) {
-        return dump_stream(from, typed, selected, options).await;
+        return dump_stream(from, typed, context).await;
     }
     let encoding = match typed.compress {
         None => Encoding::Identity,
@@ -70,25 +68,24 @@ pub(super) async fn load(
     path: PathBuf,
     servers: &[String],
     how: RunContext<'_>,
-    selected: &Selected,
-    options: &Options,
-    stopping: &SignalHandler,
+    context: Context<'_>,
 ) -> Result<Exit, CliError> {
+    let options = context.options;
     let mut targets = targets(servers, options)?;
     let source = Endpoint::Directory(path.clone());
     refuse_without_effect(&source, &targets, options)?;
     if !is_stream(&path) {
-        return replicate(source, targets, how, selected, options, stopping).await;
+        return replicate(source, targets, how, context).await;
     }
     if how.metadefs.is_some() {
         return Err(no_metadefs());
     }
     match targets.pop() {
         Some(target) if targets.is_empty() => {
-            load_stream(target.endpoint, how.course, selected, options, stopping).await
+            load_stream(target.endpoint, how.course, context).await
         }
-        _ => Err(CliError::usage("a stream is read once, for one target")
-            .hint("extract it, and load the directory")),
+        _ => Err(CliError::usage("a stream can be loaded to one target only")
+            .hint("extract the stream and load the directory")),
     }
 }
 
@@ -97,35 +94,17 @@ fn is_stream(path: &Path) -> bool {
 }
 
 fn no_metadefs() -> CliError {
-    CliError::usage("a stream carries no metadata definitions")
-        .hint("copy them by `metadefs`, or dump to a directory")
+    CliError::usage("a stream cannot contain metadata definitions")
+        .hint("copy them with `metadefs`, or dump to a directory")
 }
 
 async fn dump_stream(
     from: Endpoint,
     typed: Dump<'_>,
-    selected: &Selected,
-    options: &Options,
+    context: Context<'_>,
 ) -> Result<Exit, CliError> {
-    if typed.metadefs.is_some() {
-        return Err(no_metadefs());
-    }
-    if *typed.course != RunOptions::default() {
-        let what = "a stream is written at one go: none of the options for runs apply";
-        return Err(CliError::usage(what).hint("leave them out, or dump to a directory"));
-    }
-    if options.metaonly {
-        let what = "a stream carries the data of its images, and --metaonly leaves it out";
-        return Err(CliError::usage(what).hint("dump to a directory"));
-    }
-    if typed.compress.is_some() {
-        let what = "a stream says how long each image is before its data, and is not compressed";
-        return Err(CliError::usage(what).hint("compress all of it: `... | zstd`"));
-    }
-    if output::is_on_a_terminal() {
-        let what = "standard output is a terminal, and the stream is no text";
-        return Err(CliError::usage(what).hint("write it to a file or into a pipe"));
-    }
+    let Context { selected, options, .. } = context;
+    refuse_for_streams(&typed, options)?;
     let nowhere = Endpoint::Stream(Arc::new(MemoryStore::new("the stream")), Vec::new());
     let work = Work::open(from, nowhere, Access::Write, selected, options).await?;
     work.check_endurance(options).await?;
@@ -155,23 +134,48 @@ async fn dump_stream(
     Ok(exit)
 }
 
+/// Fails if an option cannot have an effect on a dump to a stream.
+fn refuse_for_streams(typed: &Dump<'_>, options: &Options) -> Result<(), CliError> {
+    if typed.metadefs.is_some() {
+        return Err(no_metadefs());
+    }
+    if *typed.course != RunOptions::default() {
+        let what = "options for the order, retries and limits of a run have no effect on a stream";
+        return Err(CliError::usage(what).hint("leave these options out, or dump to a directory"));
+    }
+    if options.metaonly {
+        let what = "--metaonly cannot be used with a stream, which always contains image data";
+        return Err(CliError::usage(what).hint("dump to a directory"));
+    }
+    if typed.compress.is_some() {
+        let what = "--compress cannot be used with a stream, which has the size of each image before its data";
+        return Err(CliError::usage(what).hint("compress the whole stream: `... | zstd`"));
+    }
+    if output::is_on_a_terminal() {
+        let what = "standard output is a terminal, and a stream is not text";
+        return Err(CliError::usage(what).hint("redirect standard output to a file or a pipe"));
+    }
+    Ok(())
+}
+
 async fn load_stream(
     target: Endpoint,
     course: &RunOptions,
-    selected: &Selected,
-    options: &Options,
-    stopping: &SignalHandler,
+    context: Context<'_>,
 ) -> Result<Exit, CliError> {
+    let Context { selected, options, stopping } = context;
     let ahead =
         options.identity.match_by != Match::Id || selected.latest.is_some() || course.looks_ahead();
     if ahead {
-        let what = "a stream is read once: replicas can't be found in it by --match, nor the latest \
-            images, nor another order or the number of all";
-        return Err(CliError::usage(what).hint("extract it, and load the directory"));
+        let what = "a stream is read once: --match, --latest-per and options that need the whole \
+            listing first cannot be used";
+        return Err(CliError::usage(what).hint("extract the stream and load the directory"));
     }
     if std::io::stdin().is_terminal() {
         let what = "standard input is a terminal";
-        return Err(CliError::usage(what).hint("pipe `dump SERVER -` into it"));
+        return Err(
+            CliError::usage(what).hint("pipe the output of `dump SERVER -` into this command")
+        );
     }
     let stream = StreamStore::open(tokio::io::stdin(), tls::hashers(options.tls)?).await?;
     let stream = Arc::new(stream.selecting(selected.selection.clone()));
@@ -205,7 +209,7 @@ async fn check_space(
     replication: &Replication,
 ) -> Result<(), CliError> {
     let Some(free) = dump.free_space() else {
-        tracing::info!("the filesystem of {} does not say how much is free", path.display());
+        tracing::info!("the free space of the filesystem of {} is unknown", path.display());
         return Ok(());
     };
     let mut needed = 0_u64;
@@ -217,22 +221,22 @@ async fn check_space(
     };
     let observe = |entry| needed = needed.saturating_add(outstanding(&entry));
     replication.plan(observe).await?;
-    tracing::debug!("{} has {free} bytes free, {needed} are to come", path.display());
+    tracing::debug!("{} has {free} bytes free, {needed} are needed", path.display());
     if needed <= free {
         return Ok(());
     }
     let what = format!(
-        "the images to come have {needed} bytes ({}), the filesystem of {} has {free} ({}) free",
+        "the images to dump have {needed} bytes ({}), but the filesystem of {} has {free} ({}) free",
         human_size(needed),
         path.display(),
         human_size(free)
     );
     if encoding == Encoding::Identity {
         return Err(CliError::limit(what).hint(
-            "make room, name a directory elsewhere, select fewer images, or try --compress zstd",
+            "free space, choose a directory elsewhere, select fewer images, or use --compress zstd",
         ));
     }
-    tracing::warn!("{what}: only if they become so much smaller, they fit");
+    tracing::warn!("{what}: they fit only if compression saves enough");
     Ok(())
 }
 
@@ -265,11 +269,11 @@ async fn named(
     let mut known = Vec::new();
     for id in ids {
         let found = projects.by_id(&id).await.unwrap_or_else(|error| {
-            tracing::info!("the name of project {id} is not known: {error}");
+            tracing::info!("cannot look up the name of project {id}: {error}");
             None
         });
         if found.is_none() {
-            tracing::info!("project {id} is not known at the source, or not shown");
+            tracing::info!("project {id} does not exist at the source, or is not visible");
         }
         known.extend(found.or_else(|| before.get(&id).cloned()));
     }

@@ -94,7 +94,7 @@ async fn store(opened: &Opened) -> Result<Arc<dyn MetadefStore>, CliError> {
     match (&opened.glance, &opened.dump) {
         (Some(glance), _) => Ok(Arc::<glance_client::GlanceStore>::clone(glance)),
         (None, Some(dump)) => Ok(Arc::new(Directory::read(dump).await?)),
-        (None, None) => Err(CliError::usage("there are no metadata definitions here")),
+        (None, None) => Err(CliError::usage("a stream cannot contain metadata definitions")),
     }
 }
 
@@ -113,7 +113,7 @@ struct Directory {
 impl Directory {
     async fn read(dump: &Arc<DumpStore>) -> Result<Self, StoreError> {
         let unreadable = || {
-            let reason = "what stands in metadefs is no namespace";
+            let reason = "a file in metadefs is not a namespace";
             StoreError::new(StoreErrorKind::Unreadable, dump, "read the namespaces", reason)
         };
         let mut namespaces = BTreeMap::new();

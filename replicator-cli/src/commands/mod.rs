@@ -8,15 +8,17 @@ use futures_util::StreamExt;
 use crate::args::{Args, Command, Options, Reports};
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::output;
 use crate::report;
 use crate::resolve::endpoint::{Endpoint, Side, refuse_odd_variables};
 use crate::resolve::selection::{Selected, warn_of_no_image};
 use crate::resolve::sign_in::{refuse_options_of_one, refuse_token_of_one};
 use crate::resolve::trust::effect;
-use crate::{output, tls};
+use crate::signals::SignalHandler;
+use crate::tls;
 
-pub(crate) mod clouds;
-pub(crate) mod doctor;
+mod clouds;
+mod doctor;
 mod dump;
 mod merge_reports;
 mod metadefs;
@@ -27,7 +29,6 @@ mod serve;
 mod verify;
 mod work;
 
-use crate::signals::SignalHandler;
 use dump::{Dump, dump, load};
 use metadefs::metadefs;
 use repair::repair;
@@ -54,23 +55,21 @@ pub(crate) async fn run(args: Args) -> Exit {
     output::end(exit)
 }
 
+/// The options of every command, and the means to stop it.
+#[derive(Clone, Copy)]
+struct Context<'a> {
+    selected: &'a Selected,
+    options: &'a Options,
+    stopping: &'a SignalHandler,
+}
+
 /// Runs a command other than `resume`.
 async fn perform(
     command: Command,
     mut options: Options,
     stopping: &SignalHandler,
 ) -> Result<Exit, CliError> {
-    if matches!(command, Command::Doctor(_)) {
-        // `doctor` reports the result of the first attempt, so requests are not retried by default.
-        options.limits.low_level_retries.get_or_insert(0);
-    }
-    refuse_odd_variables()?;
-    if options.require_fips {
-        tls::require_fips(options.tls)?;
-    }
-    if let Some(path) = &options.report.report {
-        output::report_to(path, options.output)?;
-    }
+    prepare(&command, &mut options)?;
     let selection = command.selection();
     let selected = match selection {
         Some((command, typed)) => &Selected::by(command, typed)?,
@@ -80,33 +79,54 @@ async fn perform(
         report::selection(options.output, selected);
         return Ok(Exit::Success);
     }
+    dispatch(command, Context { selected, options: &options, stopping }).await
+}
+
+/// Adjusts the options to the command, checks the environment and creates the report file.
+fn prepare(command: &Command, options: &mut Options) -> Result<(), CliError> {
+    if matches!(command, Command::Doctor(_)) {
+        // `doctor` reports the result of the first attempt, so requests are not retried by default.
+        options.limits.low_level_retries.get_or_insert(0);
+    }
+    refuse_odd_variables()?;
+    if options.require_fips {
+        tls::require_fips(options.tls)?;
+    }
+    match &options.report.report {
+        Some(path) => output::report_to(path, options.output),
+        None => Ok(()),
+    }
+}
+
+async fn dispatch(command: Command, context: Context<'_>) -> Result<Exit, CliError> {
+    let options = context.options;
     match command {
-        Command::Size { server, .. } => size(&server, selected, &options).await,
+        Command::Size { server, .. } => size(&server, context).await,
         Command::Dump { server, path, compress, metadefs, course, .. } => {
             let typed = Dump { compress, metadefs: metadefs.which(), course: &course };
-            dump(&server, &directory(&path), typed, selected, &options, stopping).await
+            dump(&server, &directory(&path), typed, context).await
         }
         Command::Load { from, to, metadefs, course, .. } => {
             let (path, servers) = load_order(from, to);
             let how = RunContext { course: &course, metadefs: metadefs.which(), removing: None };
-            load(path, &servers, how, selected, &options, stopping).await
+            load(path, &servers, how, context).await
         }
         Command::Livecopy { from, to, metadefs, course, .. } => {
-            let (from, to) = one_to_many(&from, &to, &options)?;
+            let (from, to) = one_to_many(&from, &to, options)?;
             let how = RunContext { course: &course, metadefs: metadefs.which(), removing: None };
-            replicate(from, to, how, selected, &options, stopping).await
+            replicate(from, to, how, context).await
         }
-        Command::Compare(typed) => compare(typed, selected, &options).await,
-        Command::Plan(typed) => plan(typed, selected, &options).await,
-        Command::Sync(typed) => sync(typed, selected, &options, stopping).await,
-        Command::Resume(_) => Err(CliError::usage("`resume` is not resumed")),
-        Command::Repair(typed) => repair(typed, &options, stopping).await,
-        Command::Metadefs(typed) => metadefs(typed, &options).await,
-        Command::Verify(typed) => verify(typed, selected, &options).await,
+        Command::Compare(typed) => compare(typed, context).await,
+        Command::Plan(typed) => plan(typed, context).await,
+        Command::Sync(typed) => sync(typed, context).await,
+        Command::Resume(_) => Err(CliError::usage("a `resume` command cannot be resumed")),
+        Command::Repair(typed) => repair(typed, context).await,
+        Command::Metadefs(typed) => metadefs(typed, options).await,
+        Command::Verify(typed) => verify(typed, context).await,
         Command::Report(Reports::Merge { parts }) => merge_reports::merge(&parts, options.output),
-        Command::Clouds => clouds::run(&options),
-        Command::Doctor(doctor) => doctor::run(doctor, &options).await,
-        Command::Serve(typed) => serve(typed, &options, stopping).await,
+        Command::Clouds => clouds::run(options),
+        Command::Doctor(doctor) => doctor::run(doctor, options).await,
+        Command::Serve(typed) => serve(typed, options, context.stopping).await,
     }
 }
 
@@ -165,7 +185,8 @@ fn targets(words: &[String], options: &Options) -> Result<Vec<Target>, CliError>
     Ok(targets)
 }
 
-async fn size(server: &str, selected: &Selected, options: &Options) -> Result<Exit, CliError> {
+async fn size(server: &str, context: Context<'_>) -> Result<Exit, CliError> {
+    let Context { selected, options, .. } = context;
     let store = one(server, options)?.open(Side::Source, options).await?.store;
     selected.require_ids(&[&*store]).await?;
     let (mut found, mut images, mut bytes) = (0_u64, 0_u64, 0_u64);

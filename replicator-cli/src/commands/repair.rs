@@ -10,9 +10,9 @@ use glance_core::selection::Selection;
 use replicator_engine::provenance;
 use replicator_engine::{JournalContents, JournalFile, Leftover, LeftoverScan, LeftoverState, Run};
 
-use super::both;
 use super::resume::{go_to, understood};
 use super::work::{JournalMode, Work};
+use super::{Context, both};
 use crate::args::{Args, Command, Compression, Options, Repair};
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -21,15 +21,11 @@ use crate::report;
 use crate::resolve::endpoint::{Access, Endpoint, Side};
 use crate::resolve::journals;
 use crate::resolve::selection::Selected;
-use crate::signals::SignalHandler;
 use crate::tls;
 
 /// Runs `repair`.
-pub(super) async fn repair(
-    typed: Repair,
-    options: &Options,
-    stopping: &SignalHandler,
-) -> Result<Exit, CliError> {
+pub(super) async fn repair(typed: Repair, context: Context<'_>) -> Result<Exit, CliError> {
+    let options = context.options;
     let (from, to) = both(&typed.sides.from, &typed.sides.to, options)?;
     let source = from.open(Side::Source, options).await?;
     let target = to.open_to(Access::Read, Side::Target, options).await?;
@@ -48,18 +44,10 @@ pub(super) async fn repair(
         let is_clean = !findings.iter().any(Leftover::is_ours);
         return Ok(if is_clean { Exit::Success } else { Exit::Differences });
     }
-    let mut exit = stuck(&findings);
     let mendable = mendable(&findings);
     let is_written = !mendable.is_empty();
-    for (run, ids) in mendable {
-        let run = run.and_then(|name| recorded.run(name));
-        let mended = mend(&typed, run, ids, &journals, options, stopping).await;
-        let ended = mended.unwrap_or_else(|error| output::failure(&error));
-        exit = exit.worse(ended);
-        if ended.is_by_signal() {
-            break;
-        }
-    }
+    let repairs = Repairs { typed: &typed, journals: &journals, context };
+    let exit = stuck(&findings).worse(repairs.complete_all(mendable, &recorded).await);
     for journal in &journals {
         for finding in &findings {
             finding.close(journal).await;
@@ -82,7 +70,7 @@ async fn finish(
     let dump = DumpStore::create(path)?.hashing_with(tls::hashers(options.tls)?);
     if recorded.unfinished().next().is_some() {
         tracing::warn!(
-            "{dump} stays unfinished, as a run to it did not come to its end: `resume` completes it"
+            "{dump} stays unfinished because a run to it was interrupted; complete it with `resume`"
         );
         return Ok(());
     }
@@ -118,43 +106,75 @@ fn mendable(findings: &[Leftover]) -> BTreeMap<Option<&str>, BTreeSet<ImageId>> 
     runs
 }
 
-/// Completes images with the options of the run that started them, except the options for
-/// connections and the report, which come from this run.
-async fn mend(
-    typed: &Repair,
-    run: Option<&Run>,
-    ids: BTreeSet<ImageId>,
-    journals: &[JournalFile],
-    options: &Options,
-    stopping: &SignalHandler,
-) -> Result<Exit, CliError> {
-    let (from, to) = both(&typed.sides.from, &typed.sides.to, options)?;
-    let selected =
-        Selected { selection: Selection::of_ids(ids), command: "repair", ..Selected::default() };
-    let Some(run) = run else {
-        // Images without a run are known by their stamp, and only `sync` stamps replicas.
-        let keeping = journals.first().cloned().map_or(JournalMode::Nothing, JournalMode::Run);
-        let work = Work::keeping(from, to, keeping, &selected, options).await?;
-        return Ok(work.stamping().run_unchecked(options, stopping).await);
-    };
-    let Args { command, options: kept, .. } = understood(run)?;
-    let kept = reaching_stores_as(options, kept);
-    go_to(Path::new(&run.directory))?;
-    let to = match (&command, to) {
-        (Command::Dump { compress: Some(Compression::Zstd), .. }, Endpoint::Directory(path)) => {
-            Endpoint::Dump(path, Encoding::Zstd)
+/// The repairs between two stores.
+struct Repairs<'a> {
+    typed: &'a Repair,
+    journals: &'a [JournalFile],
+    context: Context<'a>,
+}
+
+impl Repairs<'_> {
+    /// Completes the images of all runs, until a signal arrives.
+    async fn complete_all(
+        &self,
+        images: BTreeMap<Option<&str>, BTreeSet<ImageId>>,
+        recorded: &JournalContents,
+    ) -> Exit {
+        let mut exit = Exit::Success;
+        for (run, ids) in images {
+            let completed = match run.and_then(|name| recorded.run(name)) {
+                Some(run) => self.complete(run, ids).await,
+                None => self.complete_stamped(ids).await,
+            };
+            let ended = completed.unwrap_or_else(|error| output::failure(&error));
+            exit = exit.worse(ended);
+            if ended.is_by_signal() {
+                break;
+            }
         }
-        (_, to) => to,
-    };
-    let its_own = journals.iter().find(|journal| journal.recorded().run(&run.run).is_some());
-    let keeping = its_own
-        .map_or(JournalMode::Nothing, |journal| JournalMode::EarlierRun(journal.of(&run.run)));
-    let work = Work::keeping(from, to, keeping, &selected, &kept).await?;
-    let work = match command {
-        Command::Sync(sync) if !sync.removal.no_stamp => work.stamping(),
-        _ => work,
-    };
-    Ok(work.run_unchecked(&kept, stopping).await)
+        exit
+    }
+
+    /// Completes images that no journal records. They are known by their stamp, and only `sync`
+    /// stamps replicas.
+    async fn complete_stamped(&self, ids: BTreeSet<ImageId>) -> Result<Exit, CliError> {
+        let Context { options, stopping, .. } = self.context;
+        let (from, to) = both(&self.typed.sides.from, &self.typed.sides.to, options)?;
+        let keeping = self.journals.first().cloned();
+        let keeping = keeping.map_or(JournalMode::Nothing, JournalMode::Run);
+        let work = Work::keeping(from, to, keeping, &selecting(ids), options).await?;
+        Ok(work.stamping().run_unchecked(options, stopping).await)
+    }
+
+    /// Completes images with the options of the run that started them, except the options for
+    /// connections and the report, which come from this run.
+    async fn complete(&self, run: &Run, ids: BTreeSet<ImageId>) -> Result<Exit, CliError> {
+        let Context { options, stopping, .. } = self.context;
+        let (from, to) = both(&self.typed.sides.from, &self.typed.sides.to, options)?;
+        let Args { command, options: kept, .. } = understood(run)?;
+        let kept = reaching_stores_as(options, kept);
+        go_to(Path::new(&run.directory))?;
+        let to = match (&command, to) {
+            (
+                Command::Dump { compress: Some(Compression::Zstd), .. },
+                Endpoint::Directory(path),
+            ) => Endpoint::Dump(path, Encoding::Zstd),
+            (_, to) => to,
+        };
+        let its_own = self.journals.iter().find(|file| file.recorded().run(&run.run).is_some());
+        let keeping = its_own
+            .map_or(JournalMode::Nothing, |journal| JournalMode::EarlierRun(journal.of(&run.run)));
+        let work = Work::keeping(from, to, keeping, &selecting(ids), &kept).await?;
+        let work = match command {
+            Command::Sync(sync) if !sync.removal.no_stamp => work.stamping(),
+            _ => work,
+        };
+        Ok(work.run_unchecked(&kept, stopping).await)
+    }
+}
+
+fn selecting(ids: BTreeSet<ImageId>) -> Selected {
+    Selected { selection: Selection::of_ids(ids), command: "repair", ..Selected::default() }
 }
 
 /// The options of an earlier run, combined with the options of this run for connections, state and

@@ -15,8 +15,8 @@ use replicator_engine::{
 
 use super::dump::write_projects;
 use super::metadefs::Metadefs;
-use super::work::{Conclusion, JournalMode, RunContext, Source, Work};
-use super::{both, one_to_many};
+use super::work::{Conclusion, JournalMode, RunContext, Source, Work, report_is_of};
+use super::{Context, both, one_to_many};
 use crate::args::{Compare, Options, Plan, Sync};
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -26,7 +26,7 @@ use crate::report;
 use crate::report::{Combined, Subject};
 use crate::resolve::endpoint::{Access, Endpoint, Opened};
 use crate::resolve::journals;
-use crate::resolve::selection::{Selected, warn_of_no_image};
+use crate::resolve::selection::warn_of_no_image;
 use crate::saved_plan;
 use crate::signals::SignalHandler;
 
@@ -36,17 +36,18 @@ pub(super) struct Target {
     pub(super) endpoint: Endpoint,
 }
 
+/// The argument that names a target, and the replication to it.
+type Opening = (String, Result<Work, CliError>);
+
 /// `livecopy`, and the common part of other commands: replicates from one store to others.
 pub(super) async fn replicate(
     from: Endpoint,
     to: Vec<Target>,
     how: RunContext<'_>,
-    selected: &Selected,
-    options: &Options,
-    stopping: &SignalHandler,
+    context: Context<'_>,
 ) -> Result<Exit, CliError> {
-    let works = open_all(from, to, &how, selected, options).await?;
-    Ok(run_all(works, options, stopping).await)
+    let works = open_all(from, to, &how, context).await?;
+    Ok(run_all(works, context.options, context.stopping).await)
 }
 
 /// Opens a source and all its targets. If there are several targets, a target that fails to open is
@@ -55,9 +56,9 @@ async fn open_all(
     from: Endpoint,
     to: Vec<Target>,
     how: &RunContext<'_>,
-    selected: &Selected,
-    options: &Options,
-) -> Result<Vec<(String, Result<Work, CliError>)>, CliError> {
+    context: Context<'_>,
+) -> Result<Vec<Opening>, CliError> {
+    let Context { selected, options, .. } = context;
     let source = Source::open(from, selected, options).await?;
     let is_one = to.len() == 1;
     let opened = to.into_iter().map(async |Target { word, endpoint }| {
@@ -65,7 +66,7 @@ async fn open_all(
         (word, work)
     });
     let opened = join_all(opened).await;
-    let mut works: Vec<(String, Result<Work, CliError>)> = Vec::new();
+    let mut works: Vec<Opening> = Vec::new();
     for (word, work) in opened {
         let work = match work {
             Err(error) if is_one => return Err(error),
@@ -77,13 +78,13 @@ async fn open_all(
     if !is_one {
         refuse_the_same(&works)?;
         let named: Vec<&str> = works.iter().map(|(word, _)| word.as_str()).collect();
-        output::report_is_of(selected, &source.opened.address, Some(&named.join(" ")));
+        report_is_of(selected, &source.opened.address, Some(&named.join(" ")));
     }
     Ok(works)
 }
 
 /// Fails if two targets are the same store: uploads to the same record would conflict.
-fn refuse_the_same(works: &[(String, Result<Work, CliError>)]) -> Result<(), CliError> {
+fn refuse_the_same(works: &[Opening]) -> Result<(), CliError> {
     let mut known = BTreeMap::new();
     for (word, work) in works {
         let Ok(work) = work else { continue };
@@ -96,73 +97,101 @@ fn refuse_the_same(works: &[(String, Result<Work, CliError>)]) -> Result<(), Cli
 }
 
 /// Replicates to all targets concurrently, and prints the reports.
-async fn run_all(
-    works: Vec<(String, Result<Work, CliError>)>,
-    options: &Options,
-    stopping: &SignalHandler,
-) -> Exit {
+async fn run_all(works: Vec<Opening>, options: &Options, stopping: &SignalHandler) -> Exit {
     let named: Vec<String> = works.iter().map(|(word, _)| word.clone()).collect();
     let mut reports = report::Reports::new(options, &named);
     let stop = stopping.take_over();
-    let (mut replications, mut ends, mut limit) = (Vec::new(), Vec::<End>::new(), None);
-    let mut is_stream = false;
-    let this_run = journals::this_run(options);
-    for (target, (_, work)) in works.into_iter().enumerate() {
-        let work = match work {
-            Ok(work) => work.begin(&this_run).await,
-            Err(error) => Err(error),
-        };
-        match work {
-            Err(error) => reports.ended(target, Err(error), None),
-            Ok(work) => {
-                (limit, is_stream) = (work.limit, work.source.is_stream());
-                let (mut replication, end) = End::of(work, target);
-                replication.policy.stop = stop.clone();
-                replications.push(replication);
-                ends.push(end);
-            }
-        }
-    }
-    let observe = |number: usize, outcome| reports.outcome(ends[number].target, &outcome);
-    let run = replicator_engine::run_all(&replications, observe);
+    let run = journals::this_run(options);
+    let (replications, targets) = begin_all(works, &run, &stop, &mut reports).await;
+    let limit = targets.first().and_then(|target| target.limit);
+    let observe = |number: usize, outcome| reports.outcome(targets[number].index, &outcome);
+    let running = replicator_engine::run_all(&replications, observe);
     let ended = tokio::select! {
-        ended = run => ended,
+        ended = running => ended,
         never = out_of_time(limit, &stop) => match never {},
     };
     stopping.release();
-    for ((end, replication), ended) in ends.iter().zip(&replications).zip(ended) {
-        // A signal may have arrived after the engine finished.
-        let ended = match (ended, stop.why()) {
-            (Ok(()), Some(why)) if why.ends_run() || end.metadefs.is_some() => {
-                Err(RunError::Stopped { why, left: 0, unseen: false })
-            }
-            (ended, _) => ended,
-        };
-        end.finish(ended, &replication.policy.mapping, &this_run, &mut reports).await;
+    for ((target, replication), ended) in targets.iter().zip(&replications).zip(ended) {
+        let ended = target.ended(ended, &stop);
+        target.finish(ended, &replication.policy.mapping, &run, &mut reports).await;
     }
-    if let Some(one) = replications.first().filter(|_| reports.is_empty() && !is_stream) {
-        let warned = warn_of_no_image(&*one.source, &one.policy.selection).await;
-        reports.ended(ends[0].target, warned.map_err(Into::into), None);
+    if let (Some(target), Some(replication)) = (targets.first(), replications.first()) {
+        if reports.is_empty() && !target.is_from_stream {
+            let (source, selection) = (&*replication.source, &replication.policy.selection);
+            let warned = warn_of_no_image(source, selection).await;
+            reports.ended(target.index, warned.map_err(Into::into), None);
+        }
     }
     reports.finish()
 }
 
-/// The work at a target after its images are copied.
-struct End {
-    /// The index of the target on the command line.
-    target: usize,
-    metadefs: Option<Metadefs>,
-    keeping: JournalMode,
-    /// The target. It stays open until then, and locked if it is a directory.
-    written: Opened,
-    named: Option<Arc<Projects>>,
-    conclusion: Conclusion,
+/// Begins the journal of each target. Reports the targets that cannot be replicated to, and returns
+/// the replications to all others.
+async fn begin_all(
+    works: Vec<Opening>,
+    run: &Run,
+    stop: &CancelToken,
+    reports: &mut report::Reports,
+) -> (Vec<Replication>, Vec<TargetRun>) {
+    let (mut replications, mut targets) = (Vec::new(), Vec::new());
+    for (index, (_, work)) in works.into_iter().enumerate() {
+        let begun = match work {
+            Ok(work) => work.begin(run).await,
+            Err(error) => Err(error),
+        };
+        match begun {
+            Err(error) => reports.ended(index, Err(error), None),
+            Ok(work) => {
+                let (mut replication, target) = TargetRun::of(work, index);
+                replication.policy.stop = stop.clone();
+                replications.push(replication);
+                targets.push(target);
+            }
+        }
+    }
+    (replications, targets)
 }
 
-impl End {
-    fn of(work: Work, target: usize) -> (Replication, Self) {
-        let Work { replication, metadefs, keeping, target: written, named, conclusion, .. } = work;
-        (replication, Self { target, metadefs, keeping, written, named, conclusion })
+/// The run at one target: the work beyond the copies of images.
+struct TargetRun {
+    /// The index of the target on the command line.
+    index: usize,
+    metadefs: Option<Metadefs>,
+    journal: JournalMode,
+    /// The target. It stays open until the end, and locked if it is a directory.
+    opened: Opened,
+    named: Option<Arc<Projects>>,
+    conclusion: Conclusion,
+    /// The time limit of the run.
+    limit: Option<Duration>,
+    is_from_stream: bool,
+}
+
+impl TargetRun {
+    fn of(work: Work, index: usize) -> (Replication, Self) {
+        let is_from_stream = work.source.is_stream();
+        let Work { replication, metadefs, keeping, target, named, conclusion, limit, .. } = work;
+        let target = Self {
+            index,
+            metadefs,
+            journal: keeping,
+            opened: target,
+            named,
+            conclusion,
+            limit,
+            is_from_stream,
+        };
+        (replication, target)
+    }
+
+    /// How the run ended. A signal may have arrived after the engine finished.
+    fn ended(&self, ended: Result<(), RunError>, stop: &CancelToken) -> Result<(), RunError> {
+        match (ended, stop.why()) {
+            (Ok(()), Some(why)) if why.ends_run() || self.metadefs.is_some() => {
+                Err(RunError::Stopped { why, left: 0, unseen: false })
+            }
+            (ended, _) => ended,
+        }
     }
 
     /// Copies metadata definitions, finishes a directory and ends the journal, as far as the result
@@ -174,8 +203,8 @@ impl End {
         run: &Run,
         reports: &mut report::Reports,
     ) {
-        let target = self.target;
-        reports.left(target, ended.as_ref().err().map_or(0, RunError::left));
+        let index = self.index;
+        reports.left(index, ended.as_ref().err().map_or(0, RunError::left));
         let is_early = ended.as_ref().is_err_and(RunError::is_early);
         let mut of_metadefs = None;
         let ended = match (ended, &self.metadefs) {
@@ -185,19 +214,19 @@ impl End {
             }
             (ended, _) => ended.map_err(Into::into),
         };
-        reports.ended(target, ended, of_metadefs);
-        let concluded = self.conclude(reports.exit(target)).await;
-        reports.ended(target, concluded, None);
-        if let JournalMode::Run(file) = &self.keeping {
-            let kept = journals::end(file, run, reports.exit(target), !is_early).await;
-            reports.ended(target, kept, None);
+        reports.ended(index, ended, of_metadefs);
+        let concluded = self.conclude(reports.exit(index)).await;
+        reports.ended(index, concluded, None);
+        if let JournalMode::Run(file) = &self.journal {
+            let kept = journals::end(file, run, reports.exit(index), !is_early).await;
+            reports.ended(index, kept, None);
         }
     }
 
     /// Writes the names of the projects to a directory, and marks the directory as finished if the
     /// exit of the run allows it.
     async fn conclude(&self, exit: Exit) -> Result<(), CliError> {
-        let Some(dump) = &self.written.dump else { return Ok(()) };
+        let Some(dump) = &self.opened.dump else { return Ok(()) };
         if let Some(projects) = &self.named {
             write_projects(dump, projects).await?;
         }
@@ -236,11 +265,8 @@ impl Work {
 }
 
 /// Runs `compare`.
-pub(super) async fn compare(
-    typed: Compare,
-    selected: &Selected,
-    options: &Options,
-) -> Result<Exit, CliError> {
+pub(super) async fn compare(typed: Compare, context: Context<'_>) -> Result<Exit, CliError> {
+    let Context { selected, options, .. } = context;
     let (from, to) = both(&typed.from, &typed.to, options)?;
     let work = Work::open(from, to, Access::Read, selected, options).await?;
     let combined = match typed.combined.as_deref() {
@@ -263,11 +289,8 @@ pub(super) async fn compare(
 }
 
 /// Runs `plan`.
-pub(super) async fn plan(
-    typed: Plan,
-    selected: &Selected,
-    options: &Options,
-) -> Result<Exit, CliError> {
+pub(super) async fn plan(typed: Plan, context: Context<'_>) -> Result<Exit, CliError> {
+    let Context { selected, options, .. } = context;
     let (from, to) = both(&typed.sides.from, &typed.sides.to, options)?;
     let work = Work::open(from, to, Access::Read, selected, options).await?;
     let work = work.removing(&typed.removal, options.identity.match_by)?;
@@ -298,20 +321,17 @@ async fn warn_if_empty(
 }
 
 /// Runs `sync`.
-pub(super) async fn sync(
-    typed: Sync,
-    selected: &Selected,
-    options: &Options,
-    stopping: &SignalHandler,
-) -> Result<Exit, CliError> {
+pub(super) async fn sync(typed: Sync, context: Context<'_>) -> Result<Exit, CliError> {
+    let Context { options, stopping, .. } = context;
     if typed.plan.is_some() && typed.to.len() > 1 {
-        let what = "--plan is for one target: a plan is made for two sides";
-        return Err(CliError::usage(what).hint("sync by each plan on its own, or by none"));
+        let what = "--plan can be used with one target only";
+        return Err(CliError::usage(what)
+            .hint("run `sync` once for each target and its plan, or leave out --plan"));
     }
     let (from, to) = one_to_many(&typed.from, &typed.to, options)?;
     let metadefs = typed.metadefs.which();
     let how = RunContext { course: &typed.course, metadefs, removing: Some(&typed.removal) };
-    let works = open_all(from, to, &how, selected, options).await?;
+    let works = open_all(from, to, &how, context).await?;
     if let (Some(path), [(_, Ok(work))]) = (&typed.plan, &works[..]) {
         let mut planned = saved_plan::Checker::open(path)?;
         work.replication.plan(|entry| planned.entry(&entry)).await?;

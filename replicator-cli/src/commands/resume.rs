@@ -96,9 +96,9 @@ async fn again(run: &Run, options: &Options, stopping: &SignalHandler) -> Result
 pub(super) fn understood(run: &Run) -> Result<Args, CliError> {
     let line = ["glance-replicator"].into_iter().chain(run.command.iter().map(String::as_str));
     Args::try_parse_from(line).map_err(|error| {
-        CliError::usage("this release does not understand the command line of that run")
+        CliError::usage("this release cannot parse the command line of that run")
             .caused_by(error.to_string())
-            .hint("run it again by hand")
+            .hint("run the command again by hand")
     })
 }
 
@@ -106,7 +106,10 @@ pub(super) fn understood(run: &Run) -> Result<Args, CliError> {
 /// meaning.
 pub(super) fn go_to(directory: &Path) -> Result<(), CliError> {
     std::env::set_current_dir(directory).map_err(|error| {
-        let what = format!("cannot go to {}, where the run was started", directory.display());
+        let what = format!(
+            "cannot change to {}, the directory in which the run was started",
+            directory.display()
+        );
         CliError::usage(what).caused_by(error)
     })
 }
@@ -120,7 +123,7 @@ fn give_secrets(wanted: &mut SignIn, left_out: &[String], given: &SignIn) -> Res
             "--sourcetoken" => (&mut wanted.sourcetoken, &given.sourcetoken),
             "--targettoken" => (&mut wanted.targettoken, &given.targettoken),
             _ => {
-                let what = format!("the journal does not keep {option}");
+                let what = format!("the journal does not contain {option}");
                 return Err(CliError::usage(what).hint("run the command again by hand"));
             }
         };
@@ -132,9 +135,11 @@ fn give_secrets(wanted: &mut SignIn, left_out: &[String], given: &SignIn) -> Res
     match missing.as_slice() {
         [] => Ok(()),
         missing => {
-            let what =
-                format!("the journal keeps no secrets, and the run had {}", missing.join(", "));
-            Err(CliError::usage(what).hint("give it again, to `resume`"))
+            let what = format!(
+                "the journal contains no secrets, and the run needs {}",
+                missing.join(", ")
+            );
+            Err(CliError::usage(what).hint("pass the same secrets to `resume`"))
         }
     }
 }

@@ -11,12 +11,13 @@ use super::metadefs::namespaces;
 use crate::args::{Options, Serve};
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::input_file;
 use crate::report;
 use crate::report::Callers;
 use crate::resolve::endpoint::{Access, Endpoint, Opened, Side};
 use crate::resolve::sign_in::read_token;
 use crate::signals::SignalHandler;
-use crate::{input_file, tls};
+use crate::tls;
 
 /// Serves a directory until a signal arrives. Then finishes the directory, if clients have written
 /// to it.
@@ -57,7 +58,7 @@ fn callers(typed: &Serve) -> Result<Callers, CliError> {
             let what =
                 format!("other machines can reach {}, and no token is required", typed.listen);
             Err(CliError::usage(what).hint(
-                "name a file by --require-token-file, or accept every caller by --open-to-everyone",
+                "require a token with --require-token-file, or accept every caller with --open-to-everyone",
             ))
         }
     }

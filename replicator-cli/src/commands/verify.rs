@@ -8,24 +8,21 @@ use glance_core::selection::Selection;
 use glance_core::{ImageStore, StoreError};
 use replicator_engine::{Depth, Policy, State, Verification, verify_store};
 
-use super::work::{Work, policy};
-use super::{both, one};
+use super::work::{Work, policy, report_is_of};
+use super::{Context, both, one};
 use crate::args::{Options, Verify};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output;
-use crate::report::Findings;
+use crate::report::VerifyReport;
 use crate::resolve::endpoint::{Endpoint, Side};
 use crate::resolve::selection::{Selected, warn_of_no_image};
 use crate::resolve::state;
 use crate::tls;
 
 /// Runs `verify`.
-pub(super) async fn verify(
-    typed: Verify,
-    selected: &Selected,
-    options: &Options,
-) -> Result<Exit, CliError> {
+pub(super) async fn verify(typed: Verify, context: Context<'_>) -> Result<Exit, CliError> {
+    let Context { selected, options, .. } = context;
     if let Some(to) = &typed.to {
         let (from, to) = both(&typed.from, to, options)?;
         return against(from, to, &typed, selected, options).await;
@@ -39,7 +36,7 @@ pub(super) async fn verify(
 /// Verifies a dump as a whole, with all its files.
 async fn dump(path: &Path, typed: &Verify, options: &Options) -> Result<Exit, CliError> {
     let dump = DumpStore::open(path)?.hashing_with(tls::hashers(options.tls)?);
-    let mut report = Findings::new(options.output);
+    let mut report = VerifyReport::new(options.output);
     let pace = policy(options)?.pacing.source;
     let observe = |finding| report.of_dump(&finding);
     let found = dump.verify(typed.subset, options.transfers.get(), pace.as_ref(), observe).await?;
@@ -57,7 +54,7 @@ async fn alone(
     options: &Options,
 ) -> Result<Exit, CliError> {
     let opened = store.open(Side::Source, options).await?;
-    output::report_is_of(selected, &opened.address, None);
+    report_is_of(selected, &opened.address, None);
     let store = &*opened.store;
     selected.require_ids(&[store]).await?;
     let selection = selected.at(store).await?;
@@ -65,7 +62,7 @@ async fn alone(
     let known_source =
         state::digests(&options.state).map(|file| file.of(opened.address)).unwrap_or_default();
     let policy = Policy { selection, known_source, ..policy(options)? };
-    let mut report = Findings::new(options.output);
+    let mut report = VerifyReport::new(options.output);
     let ended = verify_store(store, &policy, &chosen, |found| report.image(&found)).await;
     finish(report, ended, store, &policy.selection).await
 }
@@ -82,7 +79,7 @@ async fn against(
     let selection = &replication.policy.selection;
     let chosen = Sample::among(typed.subset, &*replication.source, selection).await?;
     let depth = if typed.deep { Depth::Deep } else { Depth::Records };
-    let mut report = Findings::new(options.output);
+    let mut report = VerifyReport::new(options.output);
     let observe = |found: Verification| {
         if !(typed.one_way && found.state == Some(State::Extra)) {
             report.image(&found);
@@ -94,7 +91,7 @@ async fn against(
 
 /// Completes the report of the images of this store.
 async fn finish(
-    report: Findings,
+    report: VerifyReport,
     ended: Result<(), StoreError>,
     store: &dyn ImageStore,
     selection: &Selection,

@@ -14,13 +14,14 @@ use replicator_engine::{
 use super::metadefs::Metadefs;
 use crate::args::{self, Match, Options, Removing, RunOptions};
 use crate::error::CliError;
+use crate::output::{self, ReportSubject};
 use crate::resolve::bandwidth::pacing;
 use crate::resolve::endpoint::{Access, Endpoint, Opened, Side};
 use crate::resolve::mapping::mapping;
 use crate::resolve::placement::delivery;
 use crate::resolve::selection::Selected;
 use crate::resolve::{journals, state, token_lifetime};
-use crate::{output, tls};
+use crate::tls;
 
 /// The options of a run: order and limits, metadata definitions, and removal.
 pub(super) struct RunContext<'a> {
@@ -68,7 +69,7 @@ impl<'a> Source<'a> {
             _ => ContentCheck::Off,
         };
         let target = to.open_to(access, Side::Target, options).await?;
-        output::report_is_of(self.selected, &source.address, Some(&target.address));
+        report_is_of(self.selected, &source.address, Some(&target.address));
         if self.selected.is_of_both_sides() {
             self.selected.require_ids(&[&*source.store, &*target.store]).await?;
         }
@@ -248,7 +249,7 @@ impl Work {
     pub(super) fn removing(mut self, typed: &Removing, selected: Match) -> Result<Self, CliError> {
         let how = typed.delete.removal();
         if how.is_some() && selected != Match::Id {
-            let what = "--delete needs replicas that are found by their ids";
+            let what = "--delete requires replicas that are matched by id";
             return Err(CliError::usage(what).hint("leave out --match"));
         }
         let policy = &mut self.replication.policy;
@@ -269,6 +270,18 @@ impl Work {
     }
 }
 
+/// Records in the report file what the report is about.
+pub(super) fn report_is_of(selected: &Selected, source: &str, target: Option<&str>) {
+    output::report_is_of(&ReportSubject {
+        command: selected.command,
+        selection: &selected.described,
+        shard: selected.shard,
+        source,
+        target,
+    });
+}
+
+/// The policy of a run, from the options of every command.
 pub(super) fn policy(options: &Options) -> Result<Policy, CliError> {
     Ok(Policy {
         queued: options.identity.queued,

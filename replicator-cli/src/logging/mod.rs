@@ -50,9 +50,9 @@ pub(crate) fn start(options: &Logging) -> Result<(), CliError> {
 
 fn connect() -> Result<Syslog, CliError> {
     Syslog::connect(syslog::SOCKET).map_err(|error| {
-        CliError::usage(format!("no syslog daemon reads {}", syslog::SOCKET))
+        CliError::usage(format!("no syslog daemon listens on {}", syslog::SOCKET))
             .caused_by(error)
-            .hint("leave --syslog out: messages then go to standard error")
+            .hint("leave out --syslog to log to standard error")
     })
 }
 

@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_terminal_obeys_is_escaped() {
+    fn control_characters_are_escaped() {
         for (text, expected) in [
             ("a name, ä 名前 🖥️ \\n", "a name, ä 名前 🖥️ \\n"),
             ("\u{1b}[2J", "\\u{1b}[2J"),
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn json_stays_what_it_is() {
+    fn escaped_json_has_the_same_value() {
         let value = serde_json::json!({ "a\u{9b}": ["\u{202e}\u{7f}\n\u{1b}", "\u{e0041}", "ä"] });
         let text = format!("{value:#}");
         let shown = escaped_json(&text);

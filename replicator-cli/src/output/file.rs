@@ -8,6 +8,7 @@ use std::io::{self, BufReader, BufWriter, IntoInnerError, Read, Seek, SeekFrom, 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use glance_core::selection::Shard;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
@@ -17,7 +18,6 @@ use crate::args::Output;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::named_file::NamedFile;
-use crate::resolve::selection::Selected;
 
 /// A report that is being written. The file appears under its name when it is complete.
 #[derive(Debug)]
@@ -41,13 +41,22 @@ pub(crate) fn report_to(path: &Path, output: Output) -> Result<(), CliError> {
     Ok(())
 }
 
-/// Records the command, the stores and the shard of the report.
-pub(crate) fn report_is_of(selected: &Selected, source: &str, target: Option<&str>) {
+/// The subject of a report: a command, its selection and its stores.
+pub(crate) struct ReportSubject<'a> {
+    pub(crate) command: &'a str,
+    pub(crate) selection: &'a [String],
+    pub(crate) shard: Option<Shard>,
+    pub(crate) source: &'a str,
+    pub(crate) target: Option<&'a str>,
+}
+
+/// Records the subject of the report.
+pub(crate) fn report_is_of(subject: &ReportSubject<'_>) {
     if let Some(report) = &mut *report() {
         report.run = json!({
-            "command": selected.command, "source": source, "target": target,
-            "selection": selected.described,
-            "shard": selected.shard.map(|shard| shard.to_string()),
+            "command": subject.command, "source": subject.source, "target": subject.target,
+            "selection": subject.selection,
+            "shard": subject.shard.map(|shard| shard.to_string()),
             "tool": env!("CARGO_PKG_VERSION"),
         });
     }
@@ -106,7 +115,7 @@ impl Report {
         let end = End { run: self.run, errors: self.errors, exit };
         if self.output == Output::Json && !end.add_to_json(named.file(), length)? {
             if let Some(path) = named.leave() {
-                err!("the report is not whole, and stays in {}", path.display());
+                err!("the report is incomplete and stays in {}", path.display());
             }
             return Ok(());
         }

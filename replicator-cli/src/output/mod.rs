@@ -26,11 +26,6 @@ macro_rules! out_json {
     ($($line:tt)*) => { $crate::output::result_json(&format!("{}\n", format_args!($($line)*))) };
 }
 
-/// Writes a part of a JSON document.
-macro_rules! out_json_part {
-    ($($line:tt)*) => { $crate::output::result_json(&format!($($line)*)) };
-}
-
 /// Writes a line of messages.
 macro_rules! err {
     ($($line:tt)*) => { $crate::output::message_line(&format!($($line)*)) };
@@ -38,9 +33,11 @@ macro_rules! err {
 
 mod escape;
 mod file;
+mod json;
 
 pub(crate) use escape::{escaped, quoted};
-pub(crate) use file::{end_report, report_is_of, report_to};
+pub(crate) use file::{ReportSubject, end_report, report_is_of, report_to};
+pub(crate) use json::JsonWriter;
 
 /// The destination of results.
 pub(crate) fn results() -> Box<dyn Write> {
@@ -84,7 +81,9 @@ pub(crate) fn end(exit: Exit) -> Exit {
     // The lock is released immediately: printing the failure may itself fail.
     let Some(error) = unwritten().take() else { return exit };
     let what = CliError::limit("cannot write the results to standard output").caused_by(error);
-    exit.worse(failure(&what.hint("make room there and run again, or name a file by --report")))
+    exit.worse(failure(
+        &what.hint("free space there and run the command again, or write to a file with --report"),
+    ))
 }
 
 pub(crate) fn unwritten() -> MutexGuard<'static, Option<io::Error>> {
@@ -137,14 +136,14 @@ pub(crate) fn warning(text: &str) {
 /// Reports that a run is stopping.
 pub(crate) fn stopping(why: CancelReason) {
     err!(
-        "{why}: uploads under way are broken off, and what is stored already is brought to its end; \
-         one more signal stops that, too"
+        "{why}: stopping uploads in progress and completing stored images; another signal ends the \
+         process immediately"
     );
 }
 
 /// Reports that a signal ended the run.
 pub(crate) fn stopped(exit: Exit) {
-    err!("stopped by signal {}; run again to go on", exit as u8 - 128);
+    err!("stopped by signal {}; run the command again to continue", exit as u8 - 128);
 }
 
 /// Prints the result of `size`, with the wording of the old tool.

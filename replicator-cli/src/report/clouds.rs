@@ -3,12 +3,42 @@
 use serde_json::{Value, json};
 
 use crate::args::Output;
-use crate::commands::clouds::Configured;
+use crate::error::CliError;
 use crate::output::chain;
+
+/// A configured cloud.
+#[derive(Debug)]
+pub(crate) struct ConfiguredCloud {
+    pub(crate) name: String,
+    /// The files and variables that configure the cloud.
+    pub(crate) places: Vec<String>,
+    /// The effective settings, or the reason why the cloud cannot be used.
+    pub(crate) settings: Result<CloudSettings, CliError>,
+}
+
+/// The effective settings of a cloud, without secrets.
+#[derive(Debug)]
+pub(crate) struct CloudSettings {
+    pub(crate) auth_type: String,
+    pub(crate) auth_url: Option<String>,
+    pub(crate) region: Option<String>,
+    pub(crate) interfaces: Vec<String>,
+    /// The configured URL of Glance; `None` if the service catalog provides the URL.
+    pub(crate) endpoint: Option<String>,
+    /// The trusted certificates, and the setting that names them.
+    pub(crate) trust: String,
+    /// The secrets that no file contains, which are asked for on the terminal.
+    pub(crate) asks_for: Vec<String>,
+}
 
 /// Prints the result of `clouds`. `default` is the cloud that is used if a command line names none;
 /// `absence` explains an empty list.
-pub(crate) fn clouds(output: Output, clouds: &[Configured], default: Option<&str>, absence: &str) {
+pub(crate) fn clouds(
+    output: Output,
+    clouds: &[ConfiguredCloud],
+    default: Option<&str>,
+    absence: &str,
+) {
     match output {
         Output::Text if clouds.is_empty() => out!("no cloud is configured: {absence}"),
         Output::Text => clouds.iter().for_each(text_cloud),
@@ -19,12 +49,12 @@ pub(crate) fn clouds(output: Output, clouds: &[Configured], default: Option<&str
     }
 }
 
-fn text_cloud(cloud: &Configured) {
+fn text_cloud(cloud: &ConfiguredCloud) {
     out!("{}", cloud.name);
     let line = |topic: &str, text: &str| out!("  {topic:9} {text}");
     line("from", &cloud.places.join(", "));
-    let meaning = match &cloud.meaning {
-        Ok(meaning) => meaning,
+    let settings = match &cloud.settings {
+        Ok(settings) => settings,
         Err(error) => {
             line("unusable", &chain(error).join(": "));
             error.hint.iter().for_each(|hint| line("hint", hint));
@@ -32,33 +62,36 @@ fn text_cloud(cloud: &Configured) {
         }
     };
     let at = |url: &Option<String>| url.as_ref().map(|url| format!(" at {url}"));
-    line("sign-in", &format!("{}{}", meaning.auth_type, at(&meaning.auth_url).unwrap_or_default()));
-    if !meaning.asks_for.is_empty() {
-        line("asks for", &meaning.asks_for.join(", "));
+    line(
+        "sign-in",
+        &format!("{}{}", settings.auth_type, at(&settings.auth_url).unwrap_or_default()),
+    );
+    if !settings.asks_for.is_empty() {
+        line("asks for", &settings.asks_for.join(", "));
     }
-    let region = meaning.region.as_ref().map(|region| format!(" in region {region}"));
+    let region = settings.region.as_ref().map(|region| format!(" in region {region}"));
     line(
         "Glance",
-        &match &meaning.endpoint {
+        &match &settings.endpoint {
             Some(url) => url.clone(),
             None => format!(
-                "{}{}, by the catalogue",
-                meaning.interfaces.join(" or "),
+                "{}{}, from the service catalog",
+                settings.interfaces.join(" or "),
                 region.unwrap_or_default()
             ),
         },
     );
-    line("trust", &meaning.trust);
+    line("trust", &settings.trust);
 }
 
-fn json_cloud(cloud: &Configured) -> Value {
-    let Configured { name, places, meaning } = cloud;
-    match meaning {
-        Ok(meaning) => json!({
-            "name": name, "from": places, "usable": true, "auth_type": meaning.auth_type,
-            "auth_url": meaning.auth_url, "region": meaning.region,
-            "interfaces": meaning.interfaces, "endpoint_override": meaning.endpoint,
-            "trust": meaning.trust, "asks_for": meaning.asks_for,
+fn json_cloud(cloud: &ConfiguredCloud) -> Value {
+    let ConfiguredCloud { name, places, settings } = cloud;
+    match settings {
+        Ok(settings) => json!({
+            "name": name, "from": places, "usable": true, "auth_type": settings.auth_type,
+            "auth_url": settings.auth_url, "region": settings.region,
+            "interfaces": settings.interfaces, "endpoint_override": settings.endpoint,
+            "trust": settings.trust, "asks_for": settings.asks_for,
         }),
         Err(error) => json!({
             "name": name, "from": places, "usable": false, "error": chain(error),

@@ -5,11 +5,11 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 
 use replicator_engine::{Difference, Entry, State};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::args::Output;
 use crate::exit::Exit;
-use crate::output::{human_size, quoted};
+use crate::output::{JsonWriter, human_size, quoted};
 
 /// The content of the report for each image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,12 +38,19 @@ pub(crate) struct Comparison {
     output: Output,
     subject: Subject,
     combined: Combined,
+    json: JsonWriter,
+    summary: Summary,
+    failure: Option<std::io::Error>,
+}
+
+/// The totals of a comparison.
+#[derive(Debug)]
+struct Summary {
     exit: Exit,
-    written: u64,
     states: BTreeMap<State, u64>,
     actions: BTreeMap<&'static str, u64>,
+    /// Bytes of image data that a run would copy.
     bytes: u64,
-    failure: Option<std::io::Error>,
 }
 
 impl Comparison {
@@ -52,26 +59,25 @@ impl Comparison {
             output,
             subject,
             combined,
-            exit: Exit::Success,
-            written: 0,
-            states: BTreeMap::new(),
-            actions: BTreeMap::new(),
-            bytes: 0,
+            json: JsonWriter::to_results(),
+            summary: Summary {
+                exit: Exit::Success,
+                states: BTreeMap::new(),
+                actions: BTreeMap::new(),
+                bytes: 0,
+            },
             failure: None,
         }
     }
 
     /// Whether the comparison found no image on either side.
     pub(crate) fn is_empty(&self) -> bool {
-        self.states.is_empty()
+        self.summary.states.is_empty()
     }
 
     /// Writes the state of one image.
     pub(crate) fn entry(&mut self, entry: &Entry) {
-        *self.states.entry(entry.state).or_default() += 1;
-        *self.actions.entry(entry.action()).or_default() += 1;
-        self.bytes = self.bytes.saturating_add(entry.outstanding());
-        self.exit = self.exit.worse(exit_of(entry));
+        self.summary.count(entry);
         let line = format!("{} {}", sign(entry.state), entry.image.id);
         match &mut self.combined {
             Combined::Output => {
@@ -89,12 +95,8 @@ impl Comparison {
         }
         match self.output {
             Output::Text => self.text(entry),
-            Output::Json => {
-                let before = if self.written == 0 { "{ \"images\": [\n  " } else { ",\n  " };
-                out_json_part!("{before}{}", entry.to_json());
-            }
+            Output::Json => self.json.entry("images", &entry.to_json()),
         }
-        self.written += 1;
     }
 
     fn text(&self, entry: &Entry) {
@@ -125,46 +127,67 @@ impl Comparison {
     /// # Errors
     /// The first error in writing the lines of `--combined`.
     pub(crate) fn finish(self) -> Result<Exit, std::io::Error> {
-        let Self { output, subject, mut combined, exit, states, actions, bytes, .. } = self;
+        let Self { output, subject, mut combined, mut json, summary, failure } = self;
         if let Combined::File(file) = &mut combined {
             file.flush()?;
         }
-        if let Some(failure) = self.failure {
+        if let Some(failure) = failure {
             return Err(failure);
         }
-        let count = |number: &u64, word: &dyn std::fmt::Display| format!("{number} {word}");
-        let compared: u64 = states.values().sum();
         match (output, combined) {
             (_, Combined::Output) => {}
-            (Output::Text, _) => {
-                let states = states.iter().map(|(state, number)| count(number, state));
-                let states: Vec<String> = states.collect();
-                let colon = if states.is_empty() { "" } else { ": " };
-                out!("{compared} images compared{colon}{}", states.join(", "));
-                let to_do = actions.iter().filter(|(action, _)| **action != "nothing");
-                let to_do: Vec<String> = to_do.map(|(word, number)| count(number, word)).collect();
-                match (subject, to_do.as_slice()) {
-                    (Subject::States, _) => {}
-                    (Subject::Actions, []) => out!("nothing to do"),
-                    (Subject::Actions, some) => {
-                        out!("to do: {} ({} of data)", some.join(", "), human_size(bytes));
-                    }
-                }
-            }
+            (Output::Text, _) => summary.text(subject),
             (Output::Json, _) => {
-                let before = if self.written == 0 { "{ \"images\": [" } else { "" };
-                let states: BTreeMap<&str, u64> =
-                    states.iter().map(|(state, number)| (state.as_str(), *number)).collect();
-                let alike = ["same", "skipped"].map(|state| states.get(state).unwrap_or(&0));
-                let different = compared - alike.into_iter().sum::<u64>();
-                let summary = json!({
-                    "compared": compared, "different": different, "states": states, "actions": actions, "bytes": bytes,
-                    "exit_code": exit as u8,
-                });
-                out_json!("{before}],\n  \"summary\": {summary} }}");
+                json.end_list("images");
+                json.field("summary", &summary.to_json());
+                json.finish();
             }
         }
-        Ok(exit)
+        Ok(summary.exit)
+    }
+}
+
+impl Summary {
+    fn count(&mut self, entry: &Entry) {
+        *self.states.entry(entry.state).or_default() += 1;
+        *self.actions.entry(entry.action()).or_default() += 1;
+        self.bytes = self.bytes.saturating_add(entry.outstanding());
+        self.exit = self.exit.worse(exit_of(entry));
+    }
+
+    fn compared(&self) -> u64 {
+        self.states.values().sum()
+    }
+
+    fn text(&self, subject: Subject) {
+        let states = self.states.iter().map(|(state, number)| format!("{number} {state}"));
+        let states: Vec<String> = states.collect();
+        let colon = if states.is_empty() { "" } else { ": " };
+        out!("{} images compared{colon}{}", self.compared(), states.join(", "));
+        if subject == Subject::Actions {
+            out!("{}", self.actions_text());
+        }
+    }
+
+    fn actions_text(&self) -> String {
+        let actions = self.actions.iter().filter(|(action, _)| **action != "nothing");
+        let actions: Vec<String> =
+            actions.map(|(action, number)| format!("{number} {action}")).collect();
+        match actions.as_slice() {
+            [] => "nothing to do".to_owned(),
+            some => format!("to do: {} ({} of data)", some.join(", "), human_size(self.bytes)),
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        let states: BTreeMap<&str, u64> =
+            self.states.iter().map(|(state, number)| (state.as_str(), *number)).collect();
+        let alike = ["same", "skipped"].map(|state| states.get(state).unwrap_or(&0));
+        let different = self.compared() - alike.into_iter().sum::<u64>();
+        json!({
+            "compared": self.compared(), "different": different, "states": states,
+            "actions": self.actions, "bytes": self.bytes, "exit_code": self.exit as u8,
+        })
     }
 }
 

@@ -7,68 +7,73 @@ use serde_json::{Value, json};
 
 use crate::args::Output;
 use crate::exit::Exit;
-use crate::output::{causes, chain};
+use crate::output::{JsonWriter, causes, chain};
 
-/// The report of a synchronization of metadata definitions.
+/// The report of a synchronization of metadata definitions. Each namespace is written immediately.
 #[derive(Debug)]
 pub(crate) struct Metadefs {
     output: Output,
     mode: Mode,
+    json: JsonWriter,
+    summary: Summary,
+}
+
+/// The numbers of namespaces by result.
+#[derive(Debug)]
+struct Summary {
     exit: Exit,
-    namespaces: Vec<Value>,
-    counts: [u64; 5],
+    made: u64,
+    changed: u64,
+    in_place: u64,
+    failed: u64,
+    extra: u64,
 }
 
 impl Metadefs {
+    /// A separate report.
     pub(crate) fn new(output: Output, mode: Mode) -> Self {
-        Self { output, mode, exit: Exit::Success, namespaces: Vec::new(), counts: [0; 5] }
+        Self::with_writer(JsonWriter::to_results(), output, mode)
+    }
+
+    /// A part of the report of a run.
+    pub(super) fn of_run(output: Output) -> Self {
+        Self::with_writer(JsonWriter::spooled_object(), output, Mode::Write)
+    }
+
+    fn with_writer(json: JsonWriter, output: Output, mode: Mode) -> Self {
+        let summary =
+            Summary { exit: Exit::Success, made: 0, changed: 0, in_place: 0, failed: 0, extra: 0 };
+        Self { output, mode, json, summary }
     }
 
     /// Writes the outcome of one namespace.
     pub(crate) fn outcome(&mut self, outcome: &NamespaceOutcome) {
-        let (counter, word) = match (&outcome.error, outcome.state, self.mode) {
-            (Some(_), ..) | (None, NamespaceState::Unknown, _) => (FAILED, "failed"),
-            (_, NamespaceState::Missing, Mode::Write) => (MADE, "made"),
-            (_, NamespaceState::Missing, Mode::DryRun) => (MADE, "missing"),
-            (_, NamespaceState::Different, Mode::Write) => (CHANGED, "changed"),
-            (_, NamespaceState::Different, Mode::DryRun) => (CHANGED, "different"),
-            (_, NamespaceState::Same, _) => (IN_PLACE, "in place"),
-            (_, NamespaceState::Extra, _) => (EXTRA, "extra"),
-        };
-        self.counts[counter] += 1;
-        self.exit = self.exit.worse(match (&outcome.error, counter, self.mode) {
-            (Some(error), ..) => exit_of(error),
-            (None, MADE | CHANGED, Mode::DryRun) => Exit::Differences,
-            _ => Exit::Success,
-        });
+        let word = self.summary.count(outcome, self.mode);
         match self.output {
-            Output::Json => self.namespaces.push(json(outcome, word)),
+            Output::Json => self.json.entry("namespaces", &json(outcome, word)),
             Output::Text => text(outcome, word),
         }
     }
 
     /// The exit code so far.
     pub(crate) fn exit(&self) -> Exit {
-        self.exit
+        self.summary.exit
     }
 
     /// Completes the report as a separate document.
     pub(crate) fn finish(self) -> Exit {
-        let exit = self.exit;
+        let exit = self.exit();
         match self.output {
-            Output::Json => out_json!("{:#}", self.into_json()),
-            Output::Text => self.summary(),
+            Output::Json => self.into_json().finish(),
+            Output::Text => self.print_summary(),
         }
         exit
     }
 
     /// Writes the last line of a text report.
-    pub(crate) fn summary(&self) {
-        let [made, changed, in_place, failed, extra] = self.counts;
-        let (missing, different) = match self.mode {
-            Mode::Write => ("made", "changed"),
-            Mode::DryRun => ("missing", "different"),
-        };
+    pub(crate) fn print_summary(&self) {
+        let Summary { made, changed, in_place, failed, extra, .. } = &self.summary;
+        let [missing, different] = words(self.mode);
         let extra = match extra {
             0 => String::new(),
             some => format!(", {some} only at the target"),
@@ -79,20 +84,52 @@ impl Metadefs {
         );
     }
 
-    /// The report as part of a JSON document.
-    pub(crate) fn into_json(self) -> Value {
-        let [made, changed, in_place, failed, extra] = self.counts;
-        let (missing, different) = match self.mode {
-            Mode::Write => ("made", "changed"),
-            Mode::DryRun => ("missing", "different"),
+    /// The complete report as a JSON document.
+    pub(super) fn into_json(mut self) -> JsonWriter {
+        let Summary { exit, made, changed, in_place, failed, extra } = self.summary;
+        let [missing, different] = words(self.mode);
+        self.json.end_list("namespaces");
+        let summary = json!({
+            missing: made, different: changed, "in_place": in_place, "failed": failed,
+            "extra": extra, "exit_code": exit as u8,
+        });
+        self.json.field("summary", &summary);
+        self.json
+    }
+}
+
+impl Summary {
+    /// Counts one namespace and returns the word for its result.
+    fn count(&mut self, outcome: &NamespaceOutcome, mode: Mode) -> &'static str {
+        let [missing, different] = words(mode);
+        let (number, word, exit) = match (&outcome.error, outcome.state) {
+            (Some(error), _) => (&mut self.failed, "failed", exit_of(error)),
+            (None, NamespaceState::Unknown) => (&mut self.failed, "failed", Exit::Success),
+            (None, NamespaceState::Missing) => (&mut self.made, missing, exit_of_difference(mode)),
+            (None, NamespaceState::Different) => {
+                (&mut self.changed, different, exit_of_difference(mode))
+            }
+            (None, NamespaceState::Same) => (&mut self.in_place, "in place", Exit::Success),
+            (None, NamespaceState::Extra) => (&mut self.extra, "extra", Exit::Success),
         };
-        json!({
-            "namespaces": self.namespaces,
-            "summary": {
-                missing: made, different: changed, "in_place": in_place, "failed": failed,
-                "extra": extra, "exit_code": self.exit as u8,
-            },
-        })
+        *number += 1;
+        self.exit = self.exit.worse(exit);
+        word
+    }
+}
+
+/// The words for namespaces that the target lacks, and for namespaces that differ.
+fn words(mode: Mode) -> [&'static str; 2] {
+    match mode {
+        Mode::Write => ["made", "changed"],
+        Mode::DryRun => ["missing", "different"],
+    }
+}
+
+fn exit_of_difference(mode: Mode) -> Exit {
+    match mode {
+        Mode::Write => Exit::Success,
+        Mode::DryRun => Exit::Differences,
     }
 }
 
@@ -136,7 +173,7 @@ fn text(outcome: &NamespaceOutcome, word: &str) {
     match outcome.state {
         NamespaceState::Same => tracing::info!("in place: namespace {name}"),
         NamespaceState::Extra => {
-            out!("{word}: namespace {name}: only the target has it, where it stays");
+            out!("{word}: namespace {name}: exists only at the target and is kept");
         }
         _ => out!("{word}: namespace {name}"),
     }
@@ -144,7 +181,7 @@ fn text(outcome: &NamespaceOutcome, word: &str) {
         out!("  {difference}: {}", sides(difference));
     }
     for difference in &outcome.surplus {
-        out!("  {difference}: only the target has it, where it stays without --prune");
+        out!("  {difference}: exists only at the target; kept without --prune");
     }
 }
 
@@ -161,9 +198,3 @@ fn sides(difference: &NamespaceDifference) -> String {
         _ => "only at the target".to_owned(),
     }
 }
-
-const MADE: usize = 0;
-const CHANGED: usize = 1;
-const IN_PLACE: usize = 2;
-const FAILED: usize = 3;
-const EXTRA: usize = 4;

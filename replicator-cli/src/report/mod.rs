@@ -2,7 +2,7 @@
 
 mod clouds;
 mod comparison;
-mod findings;
+mod doctor;
 mod merged;
 mod metadefs;
 mod proof;
@@ -12,13 +12,13 @@ mod selection;
 mod serving;
 mod verify;
 
-pub(crate) use clouds::clouds;
+pub(crate) use clouds::{CloudSettings, ConfiguredCloud, clouds};
 pub(crate) use comparison::{Combined, Comparison, Subject};
-pub(crate) use findings::Examination;
-pub(crate) use merged::merged;
+pub(crate) use doctor::{DoctorReport, Findings};
+pub(crate) use merged::{Outline, merged};
 pub(crate) use metadefs::Metadefs;
 pub(crate) use recovery::{findings, resumed, unfinished};
 pub(crate) use run::{Report, Reports};
 pub(crate) use selection::selection;
 pub(crate) use serving::{Callers, serving};
-pub(crate) use verify::Findings;
+pub(crate) use verify::VerifyReport;

@@ -6,9 +6,11 @@ use replicator_engine::Proven;
 pub(crate) fn sentence(proven: &Proven) -> String {
     match proven {
         Proven::Digest(algorithm) => format!("verified ({algorithm})"),
-        Proven::Remembered(algorithm) => format!("verified ({algorithm} of an earlier reading)"),
+        Proven::Remembered(algorithm) => {
+            format!("verified ({algorithm} remembered from an earlier read)")
+        }
         Proven::Size => "size only: the source has no digest".to_owned(),
-        Proven::Transfer => "transfer only: the source has neither digest nor size".to_owned(),
+        Proven::Transfer => "transfer only: the source has neither a digest nor a size".to_owned(),
         Proven::Record => "record copied".to_owned(),
         _ => "copied".to_owned(),
     }

@@ -5,7 +5,7 @@ use replicator_engine::{JournalEntry, KnownBy, Leftover, Run};
 use serde_json::{Value, json};
 
 use crate::args::Output;
-use crate::output::quoted;
+use crate::output::{JsonWriter, quoted};
 use crate::resolve::journals::Kept;
 
 /// Prints the unfinished runs and the runs that are in progress.
@@ -19,16 +19,21 @@ pub(crate) fn unfinished(output: Output, journals: &[Kept], runs: &[Run], dry_ru
                 unfinished_text(run, journals);
             }
             if runs.is_empty() {
-                out!("no run is unfinished");
+                out!("there are no unfinished runs");
             }
         }
         // A resumed run writes its own report.
         Output::Json if dry_run => {
-            let runs: Vec<Value> = runs.iter().map(|run| unfinished_json(run, journals)).collect();
-            out_json!(
-                "{:#}",
-                json!({ "unfinished": runs, "under_way": journals.iter().filter_map(held).collect::<Vec<_>>() })
-            );
+            let mut json = JsonWriter::to_results();
+            for journal in journals.iter().filter_map(held) {
+                json.entry("under_way", &journal);
+            }
+            json.end_list("under_way");
+            for run in runs {
+                json.entry("unfinished", &unfinished_json(run, journals));
+            }
+            json.end_list("unfinished");
+            json.finish();
         }
         Output::Json => {}
     }
@@ -46,16 +51,21 @@ pub(crate) fn findings(output: Output, findings: &[Leftover], journal: bool) {
     match output {
         Output::Text => {
             if !journal {
-                out!("there is no journal: only stamped replicas, which `sync` makes, are known");
+                out!("no journal exists: only replicas that `sync` has marked can be recognized");
             }
             findings.iter().for_each(finding_text);
             if !findings.iter().any(Leftover::is_ours) {
-                out!("nothing is left over");
+                out!("there are no unfinished images");
             }
         }
         Output::Json => {
-            let found: Vec<Value> = findings.iter().map(finding_json).collect();
-            out_json!("{:#}", json!({ "leftovers": found, "journal": journal }));
+            let mut json = JsonWriter::to_results();
+            json.field("journal", &json!(journal));
+            for finding in findings {
+                json.entry("leftovers", &finding_json(finding));
+            }
+            json.end_list("leftovers");
+            json.finish();
         }
     }
 }
@@ -63,7 +73,7 @@ pub(crate) fn findings(output: Output, findings: &[Leftover], journal: bool) {
 fn under_way(journal: &Kept) {
     let Some(holder) = &journal.holder else { return };
     let recorded = &journal.recorded;
-    out!("under way: {holder} works from {} to {}", recorded.source, recorded.target);
+    out!("in progress: {holder} copies from {} to {}", recorded.source, recorded.target);
 }
 
 fn held(journal: &Kept) -> Option<Value> {
@@ -78,10 +88,10 @@ fn held(journal: &Kept) -> Option<Value> {
 fn unfinished_text(run: &Run, journals: &[Kept]) {
     out!("unfinished: {}", line(&run.command));
     let done = match run.done {
-        1 => "1 image was brought to its end".to_owned(),
-        done => format!("{done} images were brought to their end"),
+        1 => "1 image was completed".to_owned(),
+        done => format!("{done} images were completed"),
     };
-    out!("  begun {} in {}; {}; {done}", run.at, run.directory, how_it_ended(run));
+    out!("  started {} in {}; {}; {done}", run.at, run.directory, how_it_ended(run));
     for (journal, left) in of_run(run, journals) {
         let name = quoted(left.name.as_deref().unwrap_or_default());
         let target = &journal.recorded.target;
@@ -91,7 +101,7 @@ fn unfinished_text(run: &Run, journals: &[Kept]) {
         }
     }
     if !run.left_out.is_empty() {
-        out!("  to be given again: {}", run.left_out.join(", "));
+        out!("  to pass to `resume` again: {}", run.left_out.join(", "));
     }
 }
 
@@ -125,10 +135,10 @@ fn of_run<'a>(
 
 fn how_it_ended(run: &Run) -> String {
     match &run.ended {
-        None => "it was killed, or its machine went down".to_owned(),
+        None => "the process was killed, or its machine failed".to_owned(),
         Some(ended) => match ended.exit {
-            signal @ (130 | 143) => format!("signal {} stopped it {}", signal - 128, ended.at),
-            exit => format!("it broke off {} with exit code {exit}", ended.at),
+            signal @ (130 | 143) => format!("signal {} stopped the run {}", signal - 128, ended.at),
+            exit => format!("the run ended {} with exit code {exit}", ended.at),
         },
     }
 }
@@ -137,21 +147,21 @@ fn finding_text(finding: &Leftover) {
     let name = quoted(finding.name.as_deref().unwrap_or_default());
     let status = finding.status.map(|status| format!("{status}, ")).unwrap_or_default();
     let whose = match finding.known_by {
-        KnownBy::Journal => ", by the journal",
-        KnownBy::Stamp => ", by its stamp",
+        KnownBy::Journal => ", known from the journal",
+        KnownBy::Stamp => ", known from its provenance property",
         KnownBy::Nothing => "",
     };
     let standing = &finding.standing;
     out!("{}: {} {name}: {status}{standing}{whose}", standing.as_str(), finding.image);
     if finding.target != finding.image {
-        out!("  its id at the target is {}", finding.target);
+        out!("  id at the target: {}", finding.target);
     }
     let since = finding.updated_at.as_ref().filter(|_| standing.is_stuck());
     if let Some(since) = since {
-        out!("  since {since}, by the target's clock");
+        out!("  since {since} (clock of the target)");
     }
     if let Some(why) = finding.left.as_ref().and_then(|left| left.why.as_ref()) {
-        out!("  the run gave up: {why}");
+        out!("  cause of the failure: {why}");
     }
     if let Some(remedy) = standing.remedy() {
         out!("  hint: {remedy}");

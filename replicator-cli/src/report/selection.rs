@@ -37,23 +37,26 @@ fn text(selected: &Selected) {
     let kinds = selection.wanted().iter().map(|same| texts(same).join(" or "));
     let wanted: Vec<String> = ids.into_iter().chain(kinds).collect();
     if wanted.is_empty() {
-        out!("every image");
+        out!("all images");
     }
-    part("images with all of", &wanted);
-    part("but with none of", &texts(selection.unwanted()));
+    part("images that match all of", &wanted);
+    part("and none of", &texts(selection.unwanted()));
     part(
-        "in or out by the first of these rules that fits; in, if none does",
+        "selected or excluded by the first of these rules that matches; selected if none matches",
         &texts(selection.ordered()),
     );
     if let Some(latest) = latest {
-        part("of those, the newest of each", &[latest.to_string()]);
+        part("of these, the newest of each", &[latest.to_string()]);
     }
     if let Some(shard) = selection.shard() {
-        part("of those, a part by their ids", &[format!("shard {shard}")]);
+        part("of these, one shard", &[format!("shard {shard}")]);
     }
     let queries: Vec<String> = glance_client::queries(selection).collect();
     let shown = queries.iter().take(SHOWN).map(|query| format!("GET /v2/images?{query}"));
-    part("asked of a Glance, page by page; what comes is judged again", &shown.collect::<Vec<_>>());
+    part(
+        "queries to a Glance, page by page; the tool checks each result again",
+        &shown.collect::<Vec<_>>(),
+    );
     if queries.len() > SHOWN {
         out!("  and {} more", queries.len() - SHOWN);
     }

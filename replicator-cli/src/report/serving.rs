@@ -16,7 +16,7 @@ pub(crate) enum Callers {
 
 /// Reports that `serve` is ready, and who may read and write.
 pub(crate) fn serving(directory: &Path, address: SocketAddr, writable: bool, callers: Callers) {
-    let access = if writable { "read and write" } else { "read, not write" };
+    let access = if writable { "read and write" } else { "read but not write" };
     let callers = match callers {
         Callers::WithToken => "callers with the required token",
         Callers::OfThisMachine => "all users of this machine, without a token,",

@@ -6,23 +6,24 @@ use format_dump::{DumpFinding, DumpProof, FileState};
 use glance_core::Image;
 use glance_core::store::{StoreError, StoreErrorKind};
 use replicator_engine::{Proof, Proven, State, Verdict, Verification};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::proof;
 use crate::args::Output;
 use crate::exit::Exit;
-use crate::output::{chain, human_size, quoted};
+use crate::output::{JsonWriter, chain, human_size, quoted};
 
 /// The report of a verification. Each image is written immediately.
 #[derive(Debug)]
-pub(crate) struct Findings {
+pub(crate) struct VerifyReport {
     output: Output,
     exit: Exit,
-    written: u64,
+    json: JsonWriter,
+    /// The findings about files, which follow the images in a JSON report.
+    files: JsonWriter,
     words: BTreeMap<&'static str, u64>,
     read: u64,
     bytes: u64,
-    files: Vec<Value>,
 }
 
 /// The entry of one image in the report.
@@ -37,16 +38,16 @@ struct ReportLine {
     hint: Option<String>,
 }
 
-impl Findings {
+impl VerifyReport {
     pub(crate) fn new(output: Output) -> Self {
         Self {
             output,
             exit: Exit::Success,
-            written: 0,
+            json: JsonWriter::to_results(),
+            files: JsonWriter::spooled_list(),
             words: BTreeMap::new(),
             read: 0,
             bytes: 0,
-            files: Vec::new(),
         }
     }
 
@@ -134,9 +135,9 @@ impl Findings {
     fn file(&mut self, name: &str, state: &FileState) {
         let (word, reason) = match state {
             FileState::Damaged(error) => ("damaged", chain(error).join(": ")),
-            FileState::Missing => ("missing", "it is listed, and not there".to_owned()),
-            FileState::Leftover => ("leftover", "an interrupted run left it".to_owned()),
-            _ => ("foreign", "it has no place in a dump".to_owned()),
+            FileState::Missing => ("missing", "the file is listed but does not exist".to_owned()),
+            FileState::Leftover => ("leftover", "an interrupted run left this file".to_owned()),
+            _ => ("foreign", "the file is not part of the dump".to_owned()),
         };
         if state.is_fault() {
             self.exit = self.exit.worse(Exit::Integrity);
@@ -144,7 +145,7 @@ impl Findings {
         match self.output {
             Output::Text => out!("{word}: file {}: {reason}", quoted(name)),
             Output::Json => {
-                self.files.push(json!({ "file": name, "state": word, "reason": reason }));
+                self.files.item(&json!({ "file": name, "state": word, "reason": reason }));
             }
         }
     }
@@ -154,7 +155,7 @@ impl Findings {
         self.exit = self.exit.worse(Exit::Differences);
         if self.output == Output::Text {
             out!("incomplete: the dump was not finished, and images may be missing");
-            out!("  hint: run the dump again; it completes what was interrupted");
+            out!("  hint: run the dump again to complete it");
         }
     }
 
@@ -163,8 +164,7 @@ impl Findings {
         match self.output {
             Output::Text => said.text(id, image),
             Output::Json => {
-                let before = if self.written == 0 { "{ \"images\": [\n  " } else { ",\n  " };
-                let object = json!({
+                let entry = json!({
                     "id": id,
                     "name": image.and_then(|image| image.attributes.name.as_deref()),
                     "size": image.and_then(|image| image.size),
@@ -175,14 +175,13 @@ impl Findings {
                     "reason": said.reason,
                     "details": said.details,
                 });
-                out_json_part!("{before}{object}");
-                self.written += 1;
+                self.json.entry("images", &entry);
             }
         }
     }
 
     /// Completes the report.
-    pub(crate) fn finish(self) -> Exit {
+    pub(crate) fn finish(mut self) -> Exit {
         let images: u64 = self.words.values().sum();
         let exit = self.exit;
         match self.output {
@@ -200,13 +199,14 @@ impl Findings {
                 out!("{images} images{colon}{}", words.join(", "));
             }
             Output::Json => {
-                let before = if self.written == 0 { "{ \"images\": [" } else { "" };
                 let summary = json!({
                     "images": images, "verdicts": self.words, "read": self.read,
                     "bytes": self.bytes, "exit_code": exit as u8,
                 });
-                let files = json!(self.files);
-                out_json!("{before}],\n  \"files\": {files},\n  \"summary\": {summary} }}");
+                self.json.end_list("images");
+                self.json.part("files", self.files);
+                self.json.field("summary", &summary);
+                self.json.finish();
             }
         }
         exit
@@ -224,8 +224,8 @@ impl ReportLine {
 
     fn unproven(size: Option<u64>) -> Self {
         let reason = match size {
-            Some(_) => "its record has no digest to compare with, only its size agrees",
-            None => "its record has neither digest nor size to compare with",
+            Some(_) => "the record has no digest; only the size was compared",
+            None => "the record has neither a digest nor a size",
         };
         Self { reason: Some(reason.to_owned()), ..Self::of("unproven") }
     }

@@ -20,17 +20,17 @@ pub(crate) fn parse(text: &str) -> Result<Url, CliError> {
     let url = Url::parse(text).ok().filter(|url| ["https", "http"].contains(&url.scheme()));
     let Some(mut url) = url else {
         let what = format!("{:?} is not the URL of a server", shown(text));
-        return Err(CliError::usage(what).hint("write it as https://HOST[:PORT][/PATH]"));
+        return Err(CliError::usage(what).hint("write the URL as https://HOST[:PORT][/PATH]"));
     };
     // The URL parser does not report an empty user name.
     let authority = text.split("//").nth(1).and_then(|rest| rest.split(['/', '?', '#']).next());
     if authority.is_some_and(|authority| authority.contains('@')) || has_user(&url) {
-        return Err(CliError::usage("the address of a Glance names a user or a password")
-            .hint("leave it out, and sign in by a cloud of clouds.yaml or --token-file"));
+        return Err(CliError::usage("the URL of a Glance contains a user name or a password")
+            .hint("leave it out, and sign in with a cloud in clouds.yaml or with --token-file"));
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(CliError::usage("the address of a Glance has a `?` or a `#` in it")
-            .hint("write it as https://HOST[:PORT][/PATH]"));
+        return Err(CliError::usage("the URL of a Glance contains `?` or `#`")
+            .hint("write the URL as https://HOST[:PORT][/PATH]"));
     }
     let path = url.path().trim_end_matches('/');
     let path = path.strip_suffix("/v2").unwrap_or(path).trim_end_matches('/').to_owned();
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_is_one_whatever_its_spelling() {
+    fn urls_are_parsed_in_every_spelling() {
         for (typed, expected) in [
             ("https://g:9292", "https://g:9292"),
             ("HTTPS://G:9292/v2/", "https://g:9292"),

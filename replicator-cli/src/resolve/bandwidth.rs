@@ -10,7 +10,7 @@ pub(crate) fn pacing(limit: Option<&Bandwidth>) -> BandwidthLimits {
     let Some(limit) = limit else { return BandwidthLimits::default() };
     if let Err(error) = TimeZone::try_system() {
         tracing::debug!(
-            "the times of --bwlimit are UTC: the local time zone is not known: {error}"
+            "the times of --bwlimit are UTC because the local time zone is unknown: {error}"
         );
     }
     BandwidthLimits { source: pace(&limit.source), target: pace(&limit.target) }

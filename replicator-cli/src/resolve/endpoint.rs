@@ -237,7 +237,7 @@ fn known(projects: Vec<Project>) -> Option<Arc<Projects>> {
 fn complete_or_warned(path: &Path) -> Result<DumpStore, CliError> {
     let dump = DumpStore::open(path)?;
     if !dump.is_complete()? {
-        tracing::warn!("the dump in {} was not finished: run it again", path.display());
+        tracing::warn!("the dump in {} is unfinished; run the dump again", path.display());
     }
     Ok(dump)
 }
@@ -262,7 +262,7 @@ async fn open_cloud(cloud: Cloud, side: Side, options: &Options) -> Result<Opene
     let endpoint = session.image_endpoint(&cloud.image).await?.url;
     let region = session.image_region(&cloud.image).await?;
     effect::check_found(&cloud, &endpoint, side, options)?;
-    tracing::info!("cloud {} has its Glance at {endpoint}", cloud.name);
+    tracing::info!("the Glance of cloud {} is at {endpoint}", cloud.name);
     let store = GlanceStore::new(cloud.name, transport, endpoint.clone(), Arc::clone(&session));
     let keystone = match cloud.auth_type.as_str() {
         "none" | "http_basic" => None,
@@ -335,9 +335,8 @@ pub(crate) fn transport_options(
 }
 
 pub(crate) fn proxies() -> Result<Proxies, CliError> {
-    Proxies::from_env(&environment).map_err(|error| {
-        CliError::usage("the proxy can't be used").hint(error.hint).caused_by(error)
-    })
+    Proxies::from_env(&environment)
+        .map_err(|error| CliError::usage("cannot use the proxy").hint(error.hint).caused_by(error))
 }
 
 /// Fails if an environment variable that is read is not valid UTF-8: it would count as unset.
@@ -350,7 +349,7 @@ pub(crate) fn refuse_odd_variables() -> Result<(), CliError> {
     match odd.find_map(|(name, _)| name.into_string().ok().filter(|name| is_read(name))) {
         None => Ok(()),
         Some(name) => Err(CliError::usage(format!("the variable {name} is not UTF-8"))
-            .hint("correct it, or unset it")),
+            .hint("correct or unset the variable")),
     }
 }
 

@@ -61,10 +61,10 @@ pub(crate) fn journals_of(
 
 fn open(path: PathBuf, source: &str, target: &str) -> Result<JournalFile, CliError> {
     JournalFile::open(path, source, target).map_err(|error| match &error {
-        JournalError::Lock(LockError::Held(_)) => CliError::held(format!(
-            "another run from {source} to {target} is under way: {error}"
-        ))
-        .hint("wait until it has ended, or end it; of a process that was killed, nothing is left"),
+        JournalError::Lock(LockError::Held(_)) => {
+            CliError::held(format!("another run from {source} to {target} is in progress: {error}"))
+                .hint("wait for that run, or stop it; a killed process leaves no lock")
+        }
         _ => error.into(),
     })
 }
@@ -72,8 +72,8 @@ fn open(path: PathBuf, source: &str, target: &str) -> Result<JournalFile, CliErr
 /// All journals of this user.
 pub(crate) fn journals(options: &args::StateArg) -> Result<Vec<Kept>, CliError> {
     let Some(directory) = state::journals(options) else {
-        return Err(CliError::usage("no state is kept, so no run is known")
-            .hint("leave out --no-state, or name the directory by --state-dir"));
+        return Err(CliError::usage("no state is kept, so no runs are recorded")
+            .hint("leave out --no-state, or choose the directory with --state-dir"));
     };
     let cannot_read =
         |error| CliError::usage(format!("cannot read {}", directory.display())).caused_by(error);

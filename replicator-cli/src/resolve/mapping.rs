@@ -29,12 +29,7 @@ pub(crate) async fn mapping(
         true => Owners::Caller,
         false => shared_with.clone(),
     };
-    if matches!(owners, Owners::Unknown { .. }) {
-        tracing::warn!(
-            "the projects of the two sides can't be compared: copies will belong to your project at \
-             the target; choose by --owner"
-        );
-    }
+    warn_of_unknown(&owners);
     Ok(Mapping {
         without,
         properties: said.property.iter().cloned().collect(),
@@ -62,13 +57,22 @@ pub(crate) async fn mapping(
     })
 }
 
+/// Warns that images lose their owners.
+fn warn_of_unknown(owners: &Owners) {
+    if matches!(owners, Owners::Unknown { .. }) {
+        tracing::warn!(
+            "projects cannot be matched: copies will belong to your project; choose owners with --owner"
+        );
+    }
+}
+
 async fn fit(target: &Opened) -> Option<Fit> {
     let glance = target.glance.as_ref()?;
     let fit = glance.schema().await.map(Fit::of).unwrap_or_default();
     if !fit.takes_changes() {
         tracing::warn!(
-            "{glance} requires properties of every image, and refuses changes of records for that: \
-             images that are not private, or protected, can't be finished there"
+            "{glance} requires image properties, so record changes fail: public, shared and \
+             protected images cannot be completed; remove `required` from its image schema"
         );
     }
     Some(fit)
@@ -119,9 +123,9 @@ async fn automatic(source: &Opened, target: &Opened) -> Result<Owners, CliError>
 
 fn keystone(side: Side, opened: &Opened) -> Result<Arc<Projects>, CliError> {
     opened.projects.clone().ok_or_else(|| {
-        let what = format!("--owner by-name: nobody knows the names of the {side}'s projects");
+        let what = format!("--owner by-name: the names of the {side}'s projects are unknown");
         CliError::usage(what).hint(format!(
-            "name a cloud of clouds.yaml as the {side}, or use ids: --owner map:FILE or --owner keep"
+            "use a cloud in clouds.yaml as the {side}, or use ids: --owner map:FILE or --owner keep"
         ))
     })
 }
@@ -131,9 +135,9 @@ fn read_table(path: &Path) -> Result<Table, CliError> {
         CliError::usage(format!("cannot read {}", path.display())).caused_by(error)
     })?;
     text.parse().map_err(|error: InvalidTable| {
-        CliError::usage(format!("the table of owners in {} can't be used", path.display()))
+        CliError::usage(format!("cannot use the table of owners in {}", path.display()))
             .caused_by(error)
-            .hint("each line is SOURCE TARGET: a project's id, its name, or DOMAIN/NAME")
+            .hint("write each line as SOURCE TARGET; each is a project id, a name, or DOMAIN/NAME")
     })
 }
 
@@ -193,7 +197,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_rule_for_owners_fits_the_two_sides() {
+    async fn the_automatic_owner_rule_depends_on_both_sides() {
         let (here, same) = (glance(Some(&[("1", "x")])), glance(Some(&[("1", "x"), ("2", "y")])));
         let (other, unknown) = (glance(Some(&[("9", "x")])), glance(None));
         let dump = directory();
@@ -213,7 +217,7 @@ mod tests {
             assert_eq!(rules(line, source, target).await, expected, "{line:?}");
         }
         let error = mapping(&options(&["--owner", "by-name"]), &here, &unknown).await.unwrap_err();
-        let said = "--owner by-name: nobody knows the names of the target's projects";
+        let said = "--owner by-name: the names of the target's projects are unknown";
         assert_eq!(error.to_string(), said);
     }
 
@@ -239,7 +243,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_a_glance_is_spared_what_belongs_to_the_site() {
+    async fn site_local_properties_are_dropped_only_for_a_glance() {
         let (options, dump) = (options(&[]), directory());
         let there = mapping(&options, &dump, &glance(None)).await.unwrap();
         assert!(there.site_local == SiteLocal::Drop && there.fit.is_some());
@@ -248,7 +252,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn options_are_understood() {
+    async fn mapping_options_are_resolved() {
         let line = "--property drop=a* --property keep=ab --signatures strip --encrypted \
             copy-without-policy --boot-from-volume copy -D name";
         let line: Vec<&str> = line.split_whitespace().collect();

@@ -31,9 +31,9 @@ pub(crate) async fn delivery(
     let Some(glance) = &target.glance else {
         return match said.via {
             Via::Auto if placement == Placement::default() => Ok(None),
-            _ => {
-                Err(CliError::usage("--via and the options for stores need a Glance as the target"))
-            }
+            _ => Err(CliError::usage(
+                "--via and the options for stores require a Glance as the target",
+            )),
         };
     };
     check_stores(glance, &placement).await?;
@@ -41,9 +41,8 @@ pub(crate) async fn delivery(
         true => BTreeSet::new(),
         false => import_methods(glance, said).await?,
     };
-    if !placement.also.is_empty() && !methods.contains(COPY_IMAGE) {
-        let what = format!("--also-store: {glance} does not offer the import method {COPY_IMAGE}");
-        return Err(CliError::usage(what).hint("its administrator sets enabled_import_methods"));
+    if !placement.also.is_empty() {
+        require_copy_image(glance, &methods)?;
     }
     Ok(Some(DeliveryOptions {
         target: Arc::clone(glance) as Arc<dyn ServerSideImport>,
@@ -56,6 +55,15 @@ pub(crate) async fn delivery(
     }))
 }
 
+/// Fails if the target cannot copy data to more of its stores.
+fn require_copy_image(glance: &GlanceStore, methods: &BTreeSet<String>) -> Result<(), CliError> {
+    if methods.contains(COPY_IMAGE) {
+        return Ok(());
+    }
+    let what = format!("--also-store: {glance} does not offer the import method {COPY_IMAGE}");
+    Err(CliError::usage(what).hint("ask its administrator to extend enabled_import_methods"))
+}
+
 /// The import methods of the target. If they are unknown and the data can be streamed through this
 /// machine instead, logs a warning and returns none.
 async fn import_methods(
@@ -64,7 +72,7 @@ async fn import_methods(
 ) -> Result<BTreeSet<String>, CliError> {
     match glance.import_methods().await {
         Err(error) if said.also_store.is_empty() && !said.no_fallback => {
-            tracing::warn!("the import methods of {glance} are not known: {error}");
+            tracing::warn!("cannot read the import methods of {glance}: {error}");
             Ok(BTreeSet::new())
         }
         methods => Ok(methods?),
@@ -93,10 +101,10 @@ async fn check_stores(glance: &GlanceStore, placement: &Placement) -> Result<(),
     };
     let offered: Vec<&str> = stores.iter().map(String::as_str).collect();
     let hint = match offered[..] {
-        [] => "it has one store only, without a name: leave the option out".to_owned(),
-        _ => format!("its stores are {}", offered.join(", ")),
+        [] => "leave the option out; this Glance has one store, without a name".to_owned(),
+        _ => format!("choose one of its stores: {}", offered.join(", ")),
     };
-    Err(CliError::usage(format!("{glance} has no store {unknown:?} for data")).hint(hint))
+    Err(CliError::usage(format!("{glance} has no store {unknown:?}")).hint(hint))
 }
 
 /// The origin from which the target downloads data; `None` if data is streamed. Logs the reason if
@@ -111,8 +119,9 @@ async fn origin(
         (Via::Stream, _) => return Ok(None),
         (Via::GlanceDownload | Via::Auto, _) => of_glance(said, source, target, methods).await,
         (Via::WebDownload, None) => {
-            let what = "--via web-download needs --web-url: where does a web server have the data?";
-            return Err(CliError::usage(what).hint("such as https://images.example/{id}.img"));
+            let what = "--via web-download requires --web-url, the URL of the data on a web server";
+            return Err(CliError::usage(what)
+                .hint("add a URL such as --web-url https://images.example/{id}.img"));
         }
         (Via::WebDownload, Some(template)) => {
             if template.is_plain() {
@@ -127,11 +136,11 @@ async fn origin(
     match found {
         Ok(origin) => Ok(Some(origin)),
         Err(reason) if said.no_fallback => {
-            Err(CliError::usage(format!("the target can't import data: {reason}"))
-                .hint("leave out --no-fallback: the data then goes through here"))
+            Err(CliError::usage(format!("the target cannot import data: {reason}"))
+                .hint("leave out --no-fallback to stream the data through this machine"))
         }
         Err(reason) => {
-            tracing::warn!("the target can't import data, it goes through here: {reason}");
+            tracing::warn!("the target cannot import data, so this machine streams it: {reason}");
             Ok(None)
         }
     }
@@ -145,19 +154,19 @@ async fn of_glance(
     methods: &BTreeSet<String>,
 ) -> Result<ImportSource, String> {
     if source.glance.is_none() {
-        return Err("the source is no Glance".to_owned());
+        return Err("the source is not a Glance".to_owned());
     }
     offered("glance-download", methods)?;
     let (Some(here), Some(there)) = (&source.projects, &target.projects) else {
-        return Err("nobody knows whether the two sides have the same Keystone".to_owned());
+        return Err("the Keystone of at least one side is unknown".to_owned());
     };
     match here.are_those_of(there).await {
         Ok(true) => {}
-        Ok(false) => return Err("the two sides do not have the same Keystone".to_owned()),
-        Err(error) => return Err(format!("a Keystone can't be asked: {error}")),
+        Ok(false) => return Err("the two sides use different Keystones".to_owned()),
+        Err(error) => return Err(format!("cannot query a Keystone: {error}")),
     }
     let region = source.region.clone();
-    let region = region.ok_or_else(|| "the region of the source is not known".to_owned())?;
+    let region = region.ok_or_else(|| "the region of the source is unknown".to_owned())?;
     let interface = said.import_interface.as_str().to_owned();
     Ok(ImportSource::Glance { region, interface })
 }
@@ -165,6 +174,6 @@ async fn of_glance(
 fn offered(method: &str, methods: &BTreeSet<String>) -> Result<(), String> {
     match methods.contains(method) {
         true => Ok(()),
-        false => Err(format!("it does not offer the import method {method}")),
+        false => Err(format!("the target does not offer the import method {method}")),
     }
 }

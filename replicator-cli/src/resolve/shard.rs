@@ -30,7 +30,7 @@ fn of_a_job(index: &str, of: NonZeroU32) -> Result<Shard, CliError> {
     let number = index.parse().ok().and_then(|index: u32| Shard::new(u64::from(index) + 1, of));
     number.ok_or_else(|| {
         let last = of.get() - 1;
-        let reason = format!("{KUBERNETES} is {index}, and a Job of {of} counts from 0 to {last}");
+        let reason = format!("{KUBERNETES} is {index}, but a Job of {of} counts from 0 to {last}");
         unclear(of, &reason)
     })
 }
@@ -52,15 +52,15 @@ fn of_an_array(
         Shard::new(id.checked_sub(first)?.checked_add(1)?, of).filter(|_| in_a_row && complete)
     });
     shard.ok_or_else(|| {
-        let again = format!("submit all of it, such as --array=1-{of}");
-        unclear(of, &format!("this Slurm array is not one of {of} tasks in a row: {again}"))
+        let again = format!("submit the whole array, such as --array=1-{of}");
+        unclear(of, &format!("this Slurm array does not have {of} consecutive tasks: {again}"))
     })
 }
 
 fn unclear(of: NonZeroU32, reason: &str) -> CliError {
     let what =
-        format!("--shard auto/{of} does not say which of the {of} shards is meant: {reason}");
-    CliError::usage(what).hint(format!("name it: --shard I/{of}, from 1 to {of}"))
+        format!("--shard auto/{of} cannot determine which of the {of} shards to use: {reason}");
+    CliError::usage(what).hint(format!("give its number: --shard I/{of}, with I from 1 to {of}"))
 }
 
 const KUBERNETES: &str = "JOB_COMPLETION_INDEX";
@@ -104,14 +104,14 @@ mod tests {
         for index in ["8", "-1", "x", "4294967295"] {
             let error = resolved("auto/8", &[(KUBERNETES, index)]).unwrap_err();
             assert!(
-                error.contains(&format!("is {index}, and a Job of 8 counts from 0 to 7")),
+                error.contains(&format!("is {index}, but a Job of 8 counts from 0 to 7")),
                 "{error}"
             );
         }
     }
 
     #[test]
-    fn a_task_is_its_place_in_an_array_that_is_whole() {
+    fn a_task_is_the_shard_at_its_place_in_a_complete_array() {
         assert_eq!(of_array("auto/8", "0", "0", "7", "8").unwrap(), "1/8");
         assert_eq!(of_array("auto/8", "8", "1", "8", "8").unwrap(), "8/8");
         assert_eq!(of_array("auto/3", "11", "10", "12", "3").unwrap(), "2/3");
@@ -128,7 +128,7 @@ mod tests {
             ("3", "", "", ""),
         ] {
             let error = of_array("auto/8", id, min, max, count).unwrap_err();
-            assert!(error.contains("is not one of 8 tasks in a row"), "{error}");
+            assert!(error.contains("does not have 8 consecutive tasks"), "{error}");
         }
     }
 

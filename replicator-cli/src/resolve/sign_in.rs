@@ -29,7 +29,7 @@ pub(crate) fn cloud(
     match word.rsplit_once('@') {
         Some((name, region)) if !named => match said.region.as_deref() {
             Some(other) if other != region => {
-                let what = format!("{word:?} names another region than --{side}-region {other}");
+                let what = format!("{word:?} and --{side}-region {other} name different regions");
                 Err(CliError::usage(what).hint("leave one of them out"))
             }
             _ => Ok(clouds.cloud(name, &Overrides { region: Some(region.to_owned()), ..said })?),
@@ -51,8 +51,8 @@ pub(crate) fn no_cloud(clouds: &Clouds, word: &str) -> CliError {
 /// The error for an argument that does not name a store.
 pub(crate) fn unknown(clouds: &Clouds, word: &str) -> CliError {
     let (why, word) = (absence(clouds, word), address::shown(word));
-    CliError::usage(format!("{} is no cloud, no host:port, no URL and no path", quoted(&word)))
-        .hint(format!("{why}; a directory is written as ./{word} or dir:{word}"))
+    CliError::usage(format!("{} is not a cloud, a host:port, a URL or a path", quoted(&word)))
+        .hint(format!("{why}; write a directory as ./{word} or dir:{word}"))
 }
 
 fn absence(clouds: &Clouds, word: &str) -> String {
@@ -72,17 +72,25 @@ pub(crate) fn refuse_cloud_options(
     }
     let what = format!(
         "--{side}-region, --{side}-interface, --{side}-project and --{side}-endpoint-override \
-         are for clouds, and {word:?} is none"
+         apply only to clouds, and {word:?} is not a cloud"
     );
-    Err(CliError::usage(what).hint("leave them out, or name a cloud of clouds.yaml"))
+    Err(CliError::usage(what).hint("leave these options out, or use a cloud in clouds.yaml"))
 }
 
 /// Fails if there are several targets and an option is for one target: a token must not be sent to
 /// servers that it is not for.
 pub(crate) fn refuse_options_of_one(options: &SignIn) -> Result<(), CliError> {
     let of_one = [
-        ("--targettoken", options.targettoken.is_some(), "--token is for all servers"),
-        ("--target-token-file", options.target_token_file.is_some(), "--token-file is for all"),
+        (
+            "--targettoken",
+            options.targettoken.is_some(),
+            "use --token, which applies to all servers",
+        ),
+        (
+            "--target-token-file",
+            options.target_token_file.is_some(),
+            "use --token-file, which applies to all servers",
+        ),
         ("--target-region", options.target_region.is_some(), "write each target as NAME@REGION"),
         (
             "--target-endpoint-override",
@@ -93,7 +101,7 @@ pub(crate) fn refuse_options_of_one(options: &SignIn) -> Result<(), CliError> {
     match of_one.into_iter().find(|(_, is_there, _)| *is_there) {
         None => Ok(()),
         Some((option, _, hint)) => {
-            let what = format!("{option} is about one target, and there are several");
+            let what = format!("{option} applies to one target, but there are several");
             Err(CliError::usage(what).hint(hint))
         }
     }
@@ -106,8 +114,8 @@ pub(crate) fn refuse_token_of_one(options: &SignIn) -> Result<(), CliError> {
     if environment(variable).is_none() {
         return Ok(());
     }
-    let what = format!("{variable} is a token for one target, and there are several");
-    Err(CliError::usage(what).hint("unset it; --token-file is for all servers"))
+    let what = format!("{variable} is a token for one target, but there are several");
+    Err(CliError::usage(what).hint("unset it, and use --token-file, which applies to all servers"))
 }
 
 /// Fails if a token is given for this side, but `word` is a cloud: the token would have no effect.
@@ -120,9 +128,10 @@ pub(crate) fn refuse_token_of_side(
     if flag.is_none() && file.is_none() {
         return Ok(());
     }
-    let what = format!("the token for the {side} has no effect: cloud {word} signs in by itself");
+    let what =
+        format!("the token for the {side} has no effect: cloud {word} has its own credentials");
     Err(CliError::usage(what)
-        .hint("leave it out, say `auth_type: token` in clouds.yaml, or name the server by its URL"))
+        .hint("leave it out, set `auth_type: token` in clouds.yaml, or give the URL of the server"))
 }
 
 /// The sign-in to a server named by URL: a token or none. The second value is the URL of the
@@ -132,7 +141,7 @@ pub(crate) fn auth(
     options: &SignIn,
 ) -> Result<(Arc<dyn AuthPlugin>, Option<String>), CliError> {
     if let Some(token) = token(side, options)? {
-        tracing::debug!("{side}: how long its token lives is not known, nor whom to ask");
+        tracing::debug!("{side}: the validity of the token is unknown, and so is its Keystone");
         return Ok((Arc::new(FixedToken { token, endpoint: None }), None));
     }
     let Some(token) = ["OS_TOKEN", "OS_AUTH_TOKEN"].into_iter().find_map(environment) else {
@@ -167,7 +176,7 @@ pub(crate) fn keystone_of_token(side: Side, options: &SignIn) -> Option<Url> {
 fn token(side: Side, options: &SignIn) -> Result<Option<SecretString>, CliError> {
     let (flag, file, variable) = tokens(side, options);
     if let Some(token) = flag.or(options.token.as_ref()) {
-        tracing::warn!("a token on the command line is visible to others; better name a file");
+        tracing::warn!("other users can see a token on the command line; use --token-file");
         return Ok(Some(token.clone()));
     }
     let shared = options.token_file.as_deref().map(|path| ("--token-file", path));

@@ -14,7 +14,7 @@ pub(crate) fn digests(options: &args::StateArg) -> Option<DigestCache> {
         Ok(file) => Some(file),
         Err(error) => {
             let path = path.display();
-            tracing::warn!("cannot read {path}: {error}; no digests are remembered");
+            tracing::warn!("cannot read {path}: {error}; digests are not remembered");
             None
         }
     }

@@ -25,23 +25,28 @@ pub(crate) async fn check(
     let Some(left) = session.time_left().await? else { return Ok(()) };
     let bytes = replication.outstanding().await?;
     let needed = Duration::from_secs(bytes / limit.unwrap_or(GIGABIT));
-    tracing::debug!("{side}: its token lives {} more, {} needed", span(left), span(needed));
+    tracing::debug!(
+        "{side}: the token is valid for {}, the transfer needs {}",
+        span(left),
+        span(needed)
+    );
     if needed < left {
         return Ok(());
     }
     let rate = match limit {
-        Some(limit) => format!("{}/s by --bwlimit", human_size(limit)),
-        None => "1 Gbit/s, the most that is assumed".to_owned(),
+        Some(limit) => format!("{}/s (--bwlimit)", human_size(limit)),
+        None => "1 Gbit/s (the assumed maximum)".to_owned(),
     };
     let what = format!(
-        "the token for the {side} lives {} more and can't be renewed, but {} take {} at {rate}",
+        "the token for the {side} expires in {} and cannot be renewed, but {} take {} at {rate}",
         span(left),
         human_size(bytes),
         span(needed)
     );
     Err(CliError::authentication(what).hint(
-        "sign in by an application credential (`openstack application credential create`, then \
-         `auth_type: v3applicationcredential` in clouds.yaml): it gets new tokens by itself",
+        "sign in with an application credential, which gets new tokens automatically: \
+         `openstack application credential create`, then `auth_type: v3applicationcredential` in \
+         clouds.yaml",
     ))
 }
 
@@ -60,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spans_are_for_people() {
+    fn durations_are_shown_in_two_units() {
         let text = |seconds| span(Duration::from_secs(seconds));
         assert_eq!([text(59), text(61), text(7_300)], ["59 s", "1 min 1 s", "2 h 1 min"]);
     }

@@ -50,24 +50,28 @@ fn a_secret_in_place_of_its_file_is_not_shown() {
     let server = "https://127.0.0.1:1";
     let inline = format!("--key={KEY}");
     for (line, variables, named) in [
-        (&["--cert", &cert, &*inline][..], &[][..], "--key holds the key itself"),
+        (&["--cert", &cert, &*inline][..], &[][..], "--key contains the key itself"),
         (&["--cert", &cert, "--key", KEY], &[], "unexpected argument"),
-        (&["--cacert", "hush-hush-hush"], &[], "--cacert names no file"),
+        (&["--cacert", "hush-hush-hush"], &[], "--cacert is not the path of a file"),
         (
             &["--key-passphrase-file", "hush-hush-hush", "--cert", &cert],
             &[],
-            "passphrase-file names no",
+            "passphrase-file is not the path",
         ),
-        (&["--crl", "gAAAAAhush-hush"], &[], "--crl names no file"),
-        (&["--token-file", "gAAAAAhush-hush"], &[], "--token-file names no file"),
-        (&["--source-token-file", "gAAAAAhush-hush"], &[], "--source-token-file names no file"),
+        (&["--crl", "gAAAAAhush-hush"], &[], "--crl is not the path of a file"),
+        (&["--token-file", "gAAAAAhush-hush"], &[], "--token-file is not the path of a file"),
+        (
+            &["--source-token-file", "gAAAAAhush-hush"],
+            &[],
+            "--source-token-file is not the path of a file",
+        ),
         (&["gAAAAAhush-hush"], &[], "unexpected argument"),
         (&["https://me:hush-hush@x"], &[], "unexpected argument"),
         (&["--output", "https://me:hush-hush@x"], &[], "invalid value"),
-        (&[], &[("OS_CERT", &*cert), ("OS_KEY", KEY)], "OS_KEY holds the key itself"),
-        (&[], &[("OS_CERT", &certificate)], "OS_CERT holds the certificate itself"),
-        (&[], &[("OS_CACERT", &certificate)], "OS_CACERT holds the certificate itself"),
-        (&[], &[("SSL_CERT_FILE", "hush-hush-hush")], "SSL_CERT_FILE names no file"),
+        (&[], &[("OS_CERT", &*cert), ("OS_KEY", KEY)], "OS_KEY contains the key itself"),
+        (&[], &[("OS_CERT", &certificate)], "OS_CERT contains the certificate itself"),
+        (&[], &[("OS_CACERT", &certificate)], "OS_CACERT contains the certificate itself"),
+        (&[], &[("SSL_CERT_FILE", "hush-hush-hush")], "SSL_CERT_FILE is not the path of a file"),
     ] {
         let run = replicator_with(&[&["size", server], line].concat(), variables).exits(2);
         run.says_none_of(["hush-hush", "-----BEGIN"]);
@@ -111,7 +115,7 @@ fn a_file_without_clouds_is_said_once_with_what_it_hides() {
     assert_eq!(run.stderr, format!("error: there is no cloud \"a\"\n  hint: {hides}\n"));
     // The word may be a directory's name too.
     let run = run_in(&work, &home, &["size", "a"]).exits(2);
-    let hint = format!("hint: {hides}; a directory is written as ./a or dir:a\n");
+    let hint = format!("hint: {hides}; write a directory as ./a or dir:a\n");
     assert!(run.stderr.contains(&hint), "{}", run.stderr);
     let run = run_in(&work, &home, &["clouds"]).exits(0);
     assert_eq!(run.stdout, "no cloud is configured: ./clouds.yaml defines no cloud\n");

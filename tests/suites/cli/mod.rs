@@ -111,7 +111,7 @@ fn what_cannot_be_used_is_a_usage_error_with_a_remedy() {
     replicator(&[]).exits(2);
     replicator(&["copy"]).exits(2);
     let run = replicator(&["size", "nowhere"]).exits(2);
-    assert!(run.stderr.contains("\"nowhere\" is no cloud"), "{}", run.stderr);
+    assert!(run.stderr.contains("\"nowhere\" is not a cloud"), "{}", run.stderr);
     assert!(run.stderr.contains("hint: "), "{}", run.stderr);
     let line = ["size", "127.0.0.1:1", "--cacert", "/missing"];
     let run = replicator(&line).exits(2);
@@ -200,7 +200,7 @@ fn a_dump_of_records_only_is_completed_by_a_dump_of_everything() {
         run.stdout
     );
     let run = replicator(&["dump", "-m", &old, "-"]).exits(2);
-    assert!(run.stderr.contains("--metaonly leaves it out"), "{}", run.stderr);
+    assert!(run.stderr.contains("--metaonly cannot be used with a stream"), "{}", run.stderr);
 }
 
 #[test]
@@ -497,9 +497,9 @@ fn clouds_are_listed_without_secrets_and_with_what_is_wrong() {
         "plain\n",
         &format!("  from      {yaml}, {secure}\n"),
         "  sign-in   password at https://ks.invalid\n",
-        "  Glance    public in region R1, by the catalogue\n",
+        "  Glance    public in region R1, from the service catalog\n",
         "/ca.pem (cacert of cloud plain)\n",
-        "  asks for  passcode\n  Glance    internal or public in region R1, by the catalogue\n",
+        "  asks for  passcode\n  Glance    internal or public in region R1, from the service catalog\n",
         "  Glance    https://g.invalid/image\n",
         "cloud `broken`: `verify: false` is set, but there is no insecure mode\n  hint ",
     ] {
@@ -530,13 +530,21 @@ fn an_option_for_one_side_applies_there_or_is_refused() {
     for (line, exit, reason) in [
         (&["size", "asking@R3"][..], 2, "the cloud has no region `R3`"),
         (&["size", "asking", "--source-region", "R3"], 2, "the cloud has no region `R3`"),
-        (&["size", "asking@R1", "--source-region", "R2"], 2, "another region than --source-region"),
+        (
+            &["size", "asking@R1", "--source-region", "R2"],
+            2,
+            "--source-region R2 name different regions",
+        ),
         (&["size", "plain", "--source-interface", "inner"], 2, "`inner` is not an interface"),
         (&["size", "fixed", "--source-endpoint-override", "x"], 2, "is not a URL"),
         (&["size", "lent", "--source-project", "q"], 2, "is bound to one project"),
         (&["size", "asking"], 2, "`auth.passcode`, which is missing"),
-        (&["size", "./here", "--source-region", "R"], 2, "are for clouds, and"),
-        (&["size", "plain", "--source-token-file", token], 2, "cloud plain signs in by itself"),
+        (&["size", "./here", "--source-region", "R"], 2, "apply only to clouds, and"),
+        (
+            &["size", "plain", "--source-token-file", token],
+            2,
+            "cloud plain has its own credentials",
+        ),
         (&["size", "https://g.invalid", "--token-file", token], 5, "invalid in a header"),
         (&["load", "./here", "lent", "--target-project", "q"], 2, "is bound to one project"),
         (&["load", "./here", "lent", "--source-project", "q"], 2, "no such"),
@@ -547,7 +555,7 @@ fn an_option_for_one_side_applies_there_or_is_refused() {
     }
     // A token on the command line still works, with a warning.
     let run = replicator(&["size", "https://[::1]:9", "--sourcetoken", "hush"]).exits(4);
-    assert!(run.stderr.contains("visible to others"), "{}", run.stderr);
+    assert!(run.stderr.contains("other users can see a token"), "{}", run.stderr);
     assert!(!run.stderr.contains("hush"));
 }
 

@@ -141,8 +141,8 @@ fn a_warning_is_on_the_terminal_whatever_the_spelling_and_the_log() {
     assert!(run.stderr.contains(&said), "{}", run.stderr);
     // Other messages go to the log file only.
     let (run, log) = site.logged(&["size", "https://127.0.0.1:1", "-t", TOKEN, "-v"], &[]);
-    assert!(log.contains("visible to others"), "{log}");
-    assert!(!run.stderr.contains("visible to others"), "{}", run.stderr);
+    assert!(log.contains("other users can see a token"), "{log}");
+    assert!(!run.stderr.contains("other users can see a token"), "{}", run.stderr);
 }
 
 #[test]
@@ -155,15 +155,19 @@ fn an_option_for_tls_without_effect_is_refused() {
         (
             &["size", &http, "--source-pin", pin][..],
             "--source-pin",
-            "the source is reached by plain",
+            "the source is reached over plain",
         ),
         (
             &["size", &http, "--source-cacert", &ca],
             "--source-cacert",
-            "the source is reached by plain",
+            "the source is reached over plain",
         ),
-        (&["size", &http, "--source-cert", &ca], "--source-cert", "the source is reached by plain"),
-        (&["size", &http, "--source-key", &ca], "--source-key", "the source is reached by plain"),
+        (
+            &["size", &http, "--source-cert", &ca],
+            "--source-cert",
+            "the source is reached over plain",
+        ),
+        (&["size", &http, "--source-key", &ca], "--source-key", "the source is reached over plain"),
         (&["size", &http, "--cacert", &ca], "--cacert", "no server of this command"),
         (&["size", &http, "--cert", &ca], "--cert", "no server of this command"),
         (&["size", &http, "--key", &ca], "--key", "no server of this command"),
@@ -171,7 +175,11 @@ fn an_option_for_tls_without_effect_is_refused() {
         (&["size", &http, "--system-roots"], "--system-roots", "no server of this command"),
         (&["size", &http, "--tls-min-version", "1.3"], "--tls-min-version", "no server of this"),
         (&["size", &http, "--tls-min-version", "1.2"], "--tls-min-version", "no server of this"),
-        (&["doctor", &http, "--source-pin", pin], "--source-pin", "the source is reached by plain"),
+        (
+            &["doctor", &http, "--source-pin", pin],
+            "--source-pin",
+            "the source is reached over plain",
+        ),
         (&["size", https, "--target-pin", pin], "--target-pin", "there is no target"),
         (&["dump", https, &dump, "--target-cacert", &ca], "--target-cacert", "the target is not a"),
         (
@@ -182,7 +190,7 @@ fn an_option_for_tls_without_effect_is_refused() {
         (
             &["livecopy", https, &http, "--target-pin", pin],
             "--target-pin",
-            "the target is reached by",
+            "the target is reached over",
         ),
         (&["livecopy", &http, &http, "--cacert", &ca], "--cacert", "no server of this command"),
         (&["verify", &http, &http, "--cacert", &ca], "--cacert", "no server of this command"),
@@ -254,7 +262,7 @@ fn what_is_meant_to_stay_on_this_machine_passes_no_proxy() {
     for (line, variables) in [(["size", &*url], &[proxy][..]), (["size", "a"], &[proxy, file])] {
         let run = replicator_with(&line, variables).exits(2);
         let said =
-            "is on this machine, and asked through the proxy http://127.0.0.1:1 (http_proxy)";
+            "is on this machine, but the proxy http://127.0.0.1:1 (http_proxy) would be used";
         assert!(run.stderr.contains(said), "{}", run.stderr);
         assert!(run.stderr.contains("hint: add 127.0.0.1 to NO_PROXY"), "{}", run.stderr);
         let through = [variables, &[("NO_PROXY", "127.0.0.1")]].concat();

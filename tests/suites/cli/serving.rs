@@ -71,7 +71,7 @@ fn serve_announces_its_permissions_and_enforces_them() {
     write_stage(directory);
     let path = |name: &str| directory.join(name).to_str().unwrap().to_owned();
     let (ca, token) = (path("ca.pem"), path("token"));
-    let read = "may read, not write";
+    let read = "may read but not write";
     let anyone = "all users of this machine, without a token,";
     for (options, said, writes, reads) in [
         (&[][..], format!("{anyone} {read}"), 3, 0),

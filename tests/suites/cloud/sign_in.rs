@@ -155,7 +155,7 @@ impl Signing {
         let file = self.file("token", &format!("{token}\n"));
         let server = ["size", a, "--cacert", ca, "--tls", stack];
         let run = self.run(&[&server[..], &["--source-token-file", &file]].concat(), &[], 0);
-        assert!(run.stderr.contains("how long its token lives is not known"), "{}", run.stderr);
+        assert!(run.stderr.contains("the validity of the token is unknown"), "{}", run.stderr);
         self.run(&[&server[..], &["-t", token]].concat(), &[], 0);
         let known = [("OS_TOKEN", token), ("OS_AUTH_URL", keystone)];
         self.run(&server, &known, 0);
@@ -191,7 +191,7 @@ impl Signing {
             &["size", "alice-a", "--source-endpoint-override", b],
         ] {
             let run = self.run(&[line, &["--tls", stack]].concat(), &regions, 0);
-            assert!(run.stderr.contains(&format!("has its Glance at {b}")), "{}", run.stderr);
+            assert!(run.stderr.contains(&format!("is at {b}")), "{}", run.stderr);
         }
         let run = self.run(&["size", "alice-a@RegionC", "--tls", stack], &regions, 5);
         assert!(run.stderr.contains("in region `RegionC`"), "{}", run.stderr);

@@ -45,7 +45,7 @@ pub(crate) async fn resume_tells_and_finishes_what_was_killed(stack: &'static st
     for _ in 0..2 {
         let run = pair.run(&["resume", "-n"]).await.exits(1);
         let typed = format!("unfinished: livecopy {} {} --transfers 1", pair.a.url, pair.b.url);
-        has(&run, &[&typed, "it was killed", "1 image was brought to its end"]);
+        has(&run, &[&typed, "the process was killed", "1 image was completed"]);
         has(&run, &[&format!("uploading: {} \"image 2\"", id(2))]);
         lacks(&run, &[id(1).as_str(), id(3).as_str()]);
     }
@@ -54,12 +54,12 @@ pub(crate) async fn resume_tells_and_finishes_what_was_killed(stack: &'static st
     assert_eq!(said["unfinished"][0]["images"][0]["id"], id(2).as_str());
     assert_eq!(said["unfinished"][0]["images"][0]["phase"], "uploading");
     let run = pair.between(&["repair", "-n"]).await.exits(1);
-    has(&run, &[&format!("mendable: {} \"image 2\": queued, ", id(2)), "by the journal"]);
+    has(&run, &[&format!("mendable: {} \"image 2\": queued, ", id(2)), "known from the journal"]);
     assert_eq!(writes(&pair.b), before);
 
     // Only the run between this source and this target is resumed.
     let run = pair.run(&["resume", &pair.b.url, &pair.a.url]).await.exits(0);
-    has(&run, &["no run is unfinished"]);
+    has(&run, &["there are no unfinished runs"]);
     let run = pair.between(&["resume"]).await.exits(0);
     has(&run, &["resuming: livecopy", &format!("completed: {}", id(2))]);
     has(&run, &["2 copied and verified"]);
@@ -67,8 +67,8 @@ pub(crate) async fn resume_tells_and_finishes_what_was_killed(stack: &'static st
         pair.b.holds(number).await;
     }
     let run = pair.between(&["repair", "-n"]).await.exits(0);
-    has(&run, &["nothing is left over"]);
-    has(&pair.run(&["resume"]).await.exits(0), &["no run is unfinished"]);
+    has(&run, &["there are no unfinished images"]);
+    has(&pair.run(&["resume"]).await.exits(0), &["there are no unfinished runs"]);
     // Once everything is in place, the journal contains only its header.
     let journal = std::fs::read_dir(pair.path("state/journal")).unwrap();
     let lines = journal.map(|entry| entry.unwrap().path());
@@ -86,15 +86,18 @@ pub(crate) async fn repair_completes_what_a_killed_run_left_and_no_more(stack: &
     }
     pair.killed(2, &["livecopy", "--property", "set=moved=yes"]).await;
     let run = pair.between(&["repair"]).await.exits(0);
-    has(&run, &["by the journal", &format!("completed: {}", id(2)), "1 copied and verified"]);
+    has(
+        &run,
+        &["known from the journal", &format!("completed: {}", id(2)), "1 copied and verified"],
+    );
     pair.b.holds(2).await;
     let replica = pair.b.kept.get(&id(2)).await.unwrap();
     assert_eq!(replica.attributes.properties.get("moved").map(String::as_str), Some("yes"));
     assert_eq!(pair.b.status(3).await, None);
-    has(&pair.between(&["repair"]).await.exits(0), &["nothing is left over"]);
+    has(&pair.between(&["repair"]).await.exits(0), &["there are no unfinished images"]);
     // The killed run still counts as unfinished.
     let run = pair.run(&["resume"]).await.exits(0);
-    has(&run, &["2 images were brought to their end", "1 copied and verified"]);
+    has(&run, &["2 images were completed", "1 copied and verified"]);
     pair.b.holds(3).await;
 }
 
@@ -129,7 +132,7 @@ pub(crate) async fn without_the_journal_the_stamp_tells(stack: &'static str) {
     pair.killed(1, &["sync"]).await;
     std::fs::remove_dir_all(pair.path("state")).unwrap();
     let run = pair.between(&["repair", "-n"]).await.exits(1);
-    has(&run, &[&format!("mendable: {}", id(1)), "by its stamp"]);
+    has(&run, &[&format!("mendable: {}", id(1)), "known from its provenance property"]);
     let run = pair.between(&["repair"]).await.exits(0);
     has(&run, &[&format!("completed: {}", id(1)), "1 copied and verified"]);
     pair.b.holds(1).await;
@@ -145,7 +148,14 @@ pub(crate) async fn without_the_journal_the_stamp_tells(stack: &'static str) {
     old.properties.insert(provenance::SOURCE.to_owned(), pair.a.url.clone());
     pair.b.kept.update(&record, &old).await.unwrap();
     let run = pair.between(&["repair", "--no-state"]).await.exits(0);
-    has(&run, &["there is no journal", "by its stamp", &format!("completed: {}", id(2))]);
+    has(
+        &run,
+        &[
+            "no journal exists",
+            "known from its provenance property",
+            &format!("completed: {}", id(2)),
+        ],
+    );
     pair.b.holds(2).await;
 }
 
@@ -163,12 +173,12 @@ pub(crate) async fn a_record_that_cannot_be_read_is_named(stack: &'static str) {
         }
         side.faulty.mend();
     }
-    // The record is found by its stamp too.
+    // The record is found known from its provenance property too.
     std::fs::remove_dir_all(pair.path("state")).unwrap();
     let odd = Fault::Says(&[("", "min_ram", "\"x\"")]);
     pair.b.faulty.inject(Method::GET, |path| path.starts_with("/v2/images"), usize::MAX, odd);
     let run = pair.between(&["repair"]).await.exits(3);
-    has(&run, &[&format!("unreadable: {}", id(1)), "by its stamp"]);
+    has(&run, &[&format!("unreadable: {}", id(1)), "known from its provenance property"]);
     pair.b.faulty.mend();
     pair.between(&["repair"]).await.exits(0);
     pair.b.holds(1).await;
@@ -190,7 +200,10 @@ pub(crate) async fn an_upload_without_a_client_is_reported_and_left_unchanged(st
         let run = pair.between(words).await;
         let expected = if words.len() == 1 { 3 } else { 1 };
         let run = run.exits(expected);
-        has(&run, &[&format!("saving: {}", id(1)), "the upload has ended", "by the journal"]);
+        has(
+            &run,
+            &[&format!("saving: {}", id(1)), "the upload has ended", "known from the journal"],
+        );
         has(&run, &["hint: ", "DELETE", "from saving to queued"]);
     }
     assert_eq!(writes(&pair.b), before);
@@ -207,10 +220,10 @@ pub(crate) async fn what_was_quarantined_stays_so(stack: &'static str) {
     pair.b.faulty.inject(Method::PUT, |path| path.ends_with("/file"), 1, Fault::StoreOther);
     pair.between(&["sync"]).await.exits(6);
     // The run ended normally.
-    has(&pair.run(&["resume"]).await.exits(0), &["no run is unfinished"]);
+    has(&pair.run(&["resume"]).await.exits(0), &["there are no unfinished runs"]);
     for round in 0..2 {
         let run = pair.between(&["repair"]).await.exits(6);
-        let known = ["by the journal", "by its stamp"][round];
+        let known = ["known from the journal", "known from its provenance property"][round];
         has(&run, &[&format!("content: {}", id(1)), known, "purge_images_table"]);
         let replica = pair.b.kept.get(&id(1)).await.unwrap();
         assert_eq!(replica.status, Status::Deactivated);
@@ -233,6 +246,6 @@ pub(crate) async fn nothing_is_left_of_a_record_that_somebody_deleted(stack: &'s
     let run = pair.between(&["repair"]).await.exits(0);
     has(&run, &[&format!("gone: {}", id(1))]);
     let run = pair.between(&["repair"]).await.exits(0);
-    has(&run, &["nothing is left over"]);
+    has(&run, &["there are no unfinished images"]);
     assert_eq!(pair.b.status(1).await, None);
 }

@@ -18,7 +18,7 @@ pub(crate) async fn a_second_run_names_the_first(stack: &'static str) {
         }
     }
     let run = pair.run(&["resume"]).await.exits(0);
-    assert!(run.stdout.contains(&format!("under way: {holder}")), "{}", run.stdout);
+    assert!(run.stdout.contains(&format!("in progress: {holder}")), "{}", run.stdout);
     // A run that only reads, works on another pair, or keeps no state is not blocked.
     pair.between(&["compare"]).await.exits(1);
     pair.run(&["livecopy", &pair.b.url, &pair.a.url]).await.exits(0);

@@ -74,7 +74,7 @@ async fn every_run_tells_once_what_an_image_lost_and_exits_9_unless_that_is_acce
             Some(&"members") => "the owner of 2 images",
             _ => "the members of 1 image",
         };
-        let said = format!("error: the target did not get {lost}\n");
+        let said = format!("error: the target did not receive {lost}\n");
         assert_eq!(run.stderr.contains(&said), exit == 9, "{}", run.stderr);
     }
     let report = path("report.json");
@@ -89,7 +89,7 @@ async fn every_run_tells_once_what_an_image_lost_and_exits_9_unless_that_is_acce
     assert_eq!(lost, expected.map(|(id, losses)| (id.as_str().into(), losses)));
 }
 
-/// Overrides of five images' records: none; no digest; neither digest nor size; no data; an
+/// Overrides of five images' records: none; no digest; neither a digest nor a size; no data; an
 /// upper-case digest.
 const SAID: &[(&str, &str, &str)] = &[
     (ID_2, "checksum", "null"),
@@ -136,7 +136,7 @@ async fn the_report_names_each_proof_and_its_kind() {
     let words = [
         "1 \"image 1\" (100.0 B), verified (sha512)",
         "2 \"image 2\" (100.0 B), size only: the source has no digest",
-        "3 \"image 3\" (100.0 B), transfer only: the source has neither digest nor size",
+        "3 \"image 3\" (100.0 B), transfer only: the source has neither a digest nor a size",
         "4 \"queued\", record copied",
         "5 \"image 5\" (100.0 B), verified (md5)",
     ];
@@ -196,7 +196,7 @@ async fn a_verification_reports_the_kind_of_each_proof() {
     let line = ["verify", &from];
     let said = run(&line, state).await.exits(1).stdout;
     std::fs::remove_file(directory.path().join("digests.ndjson")).unwrap();
-    for reason in ["only its size agrees", "neither digest nor size"] {
+    for reason in ["only the size was compared", "neither a digest nor a size"] {
         assert_eq!(said.matches(reason).count(), 1, "{said}");
     }
     let line = ["verify", &from, "--output", "json"];

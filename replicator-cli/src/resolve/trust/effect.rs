@@ -43,7 +43,7 @@ pub(crate) fn refuse_without(
             let why = match of_side.first() {
                 None => format!("there is no {side}"),
                 Some(Reached::OnDisk) => format!("the {side} is not a server"),
-                Some(_) => format!("the {side} is reached by plain http"),
+                Some(_) => format!("the {side} is reached over plain http"),
             };
             return Err(without_effect(option, &why));
         }
@@ -51,7 +51,7 @@ pub(crate) fn refuse_without(
     let is_plain = reached.iter().any(|(_, one)| *one == Reached::ByPlainHttp);
     match of_both(&options.trust).filter(|_| is_plain) {
         Some(option) if !reached.iter().any(|(_, one)| may_count(*one)) => {
-            Err(without_effect(option, "no server of this command is reached by https"))
+            Err(without_effect(option, "no server of this command is reached over https"))
         }
         _ => Ok(()),
     }
@@ -70,7 +70,7 @@ pub(crate) fn check_found(
     if !is_all_plain(cloud, Some(&glance)) || is_secured_by_proxy(&glance)? {
         return Ok(());
     }
-    let why = format!("the {side} is reached by plain http, {}", address::text(&glance));
+    let why = format!("the {side} is reached over plain http, {}", address::text(&glance));
     match (of_one(side, &options.trust), of_both(&options.trust)) {
         (Some(option), _) => Err(without_effect(option, &why)),
         (None, Some(option)) => {
@@ -90,7 +90,7 @@ pub(crate) fn refuse_proxied(url: &Url) -> Result<(), CliError> {
         None => Ok(()),
         Some(proxy) => {
             let what =
-                format!("{} is on this machine, and asked through {proxy}", address::text(url));
+                format!("{} is on this machine, but {proxy} would be used", address::text(url));
             let host = url.host_str().unwrap_or_default();
             Err(CliError::usage(what).hint(format!("add {host} to NO_PROXY")))
         }

@@ -56,22 +56,18 @@ pub(crate) fn policy(
     ];
     check_bundle(&named)?;
     let (mut policy, mut source) = tls::resolve(&named, &environment)
-        .map_err(|error| CliError::usage("the CA bundle can't be used").caused_by(error))?;
+        .map_err(|error| CliError::usage("cannot use the CA bundle").caused_by(error))?;
     if options.system_roots {
         policy.roots = with_system(policy.roots);
         source.and_system = true;
     }
     policy.identity = identity(options, side, cloud)?;
     if let Some(path) = &options.crl {
-        input_file::check("--crl", path)?;
-        let unusable = "the revocation lists can't be used";
-        policy.revocation =
-            crl::load(path).map_err(|error| CliError::usage(unusable).caused_by(error))?;
+        policy.revocation = revocation_lists(path)?;
     }
     if let Some(pins) = pins {
-        let unusable = "the pin can't be used";
-        policy.pins =
-            pin::parse(pins).map_err(|error| CliError::usage(unusable).caused_by(error))?;
+        policy.pins = pin::parse(pins)
+            .map_err(|error| CliError::usage("cannot use the pin").caused_by(error))?;
     }
     policy.min_version = match options.tls_min_version {
         None | Some(MinVersion::V1_2) => TlsVersion::V1_2,
@@ -79,6 +75,12 @@ pub(crate) fn policy(
     };
     tracing::debug!("{side:?}: trusting {source}");
     Ok((policy, source))
+}
+
+fn revocation_lists(path: &Path) -> Result<Vec<crl::RevocationList>, CliError> {
+    input_file::check("--crl", path)?;
+    crl::load(path)
+        .map_err(|error| CliError::usage("cannot use the revocation lists").caused_by(error))
 }
 
 /// Fails if a setting that names the trust store is not a path.
@@ -146,19 +148,23 @@ fn identity(
         input_file::check(by_key, key)?;
     }
     let Some(cert) = cert else {
-        return Err(CliError::usage(format!(
-            "{by_key} is given, and no client certificate for it"
-        ))
-        .hint("name the certificate with --cert FILE"));
+        return Err(CliError::usage(format!("{by_key} is given without a client certificate"))
+            .hint("name the certificate with --cert FILE"));
     };
     input_file::check(by_cert, cert)?;
-    if let Some(file) = &options.key_passphrase_file {
+    load_identity(cert, key.as_deref(), options.key_passphrase_file.as_deref()).map(Some)
+}
+
+fn load_identity(
+    cert: &Path,
+    key: Option<&Path>,
+    passphrase_file: Option<&Path>,
+) -> Result<ClientIdentity, CliError> {
+    if let Some(file) = passphrase_file {
         input_file::check("--key-passphrase-file", file)?;
     }
-    let passphrase = |key: &Path| passphrase(options.key_passphrase_file.as_deref(), key);
-    ClientIdentity::load(cert, key.as_deref(), &passphrase)
-        .map(Some)
-        .map_err(|error| CliError::usage("the client certificate can't be used").caused_by(error))
+    ClientIdentity::load(cert, key, &|key: &Path| passphrase(passphrase_file, key))
+        .map_err(|error| CliError::usage("cannot use the client certificate").caused_by(error))
 }
 
 /// The passphrase of an encrypted key, from a file or from the terminal.
@@ -169,7 +175,7 @@ fn passphrase(file: Option<&Path>, key: &Path) -> Result<SecretString, TlsFileEr
         return Ok(text.trim_end_matches(['\r', '\n']).into());
     }
     if !std::io::stdin().is_terminal() {
-        let what = "the key is encrypted; name a file with its passphrase: --key-passphrase-file";
+        let what = "the key is encrypted; give a file with its passphrase: --key-passphrase-file";
         return Err(TlsFileError::new(key, None, what));
     }
     let question = format!("Passphrase of {}: ", key.display());

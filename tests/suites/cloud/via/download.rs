@@ -101,7 +101,8 @@ async fn an_import_that_fails_leaves_a_record_that_takes_the_data() {
     let run = scene.cloud.replicator(&line).exits(0);
     assert!(run.stdout.contains("completed: "), "{}", run.stdout);
     assert!(
-        run.stdout.contains("streamed through this process, not imported by the target: glance-download")
+        run.stdout
+            .contains("streamed through this process, not imported by the target: glance-download")
     );
     let there = scene.b.get(&image.id).await.unwrap();
     assert_eq!((there.status, &there.os_hash_value), (Status::Active, &image.os_hash_value));
@@ -115,13 +116,13 @@ async fn where_no_image_can_be_imported_it_is_said_once() {
     let path = dump.path().to_str().unwrap();
     scene.cloud.replicator(&["dump", "a", path, "--id", image.id.as_str()]).exits(0);
     for (from, to, reason) in [
-        ("a", "c", "it does not offer the import method glance-download"),
-        ("c", "b", "the two sides do not have the same Keystone"),
-        (path, "b", "the source is no Glance"),
+        ("a", "c", "the target does not offer the import method glance-download"),
+        ("c", "b", "the two sides use different Keystones"),
+        (path, "b", "the source is not a Glance"),
     ] {
         let line = ["livecopy", from, to, "--id", image.id.as_str(), "--via"];
         let run = scene.cloud.replicator(&[&line[..], &["auto"]].concat()).exits(0);
-        let said = format!("the target can't import data, it goes through here: {reason}");
+        let said = format!("the target cannot import data, so this machine streams it: {reason}");
         assert_eq!(run.stderr.matches(&said).count(), 1, "{}", run.stderr);
         let line = [&line[..], &["glance-download", "--no-fallback"]].concat();
         let run = scene.cloud.replicator(&line).exits(2);

@@ -1,17 +1,18 @@
 //! The report of a replication to one or more targets.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use replicator_engine::metadefs::Mode;
 use replicator_engine::{CopyError, Done, Loss, LossKind, Outcome, Proven, TransferMethod};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use super::proof::{self, Proofs};
 use crate::args::{Options, Output};
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::output::{causes, chain, human_size, quoted};
-use crate::report::Metadefs;
+use crate::output::{JsonWriter, causes, chain, human_size, quoted};
+use crate::report::{Metadefs, proof};
+use summary::Summary;
+
+mod summary;
 
 /// The reports of a run, one per target.
 #[derive(Debug)]
@@ -26,7 +27,7 @@ impl Reports {
     pub(crate) fn new(options: &Options, targets: &[String]) -> Self {
         let report = |target: &String| match targets.len() {
             1 => Report::new(options),
-            _ => Report { target: Some(target.clone()), ..Report::new(options) },
+            _ => Report::of_target(target, options),
         };
         Self {
             output: options.output,
@@ -68,7 +69,7 @@ impl Reports {
 
     /// An empty report for the metadata definitions of a target.
     pub(crate) fn of_metadefs(&self) -> Metadefs {
-        Metadefs::new(self.output, Mode::Write)
+        Metadefs::of_run(self.output)
     }
 
     /// The exit of a target so far.
@@ -78,20 +79,18 @@ impl Reports {
 
     /// Records the number of images that were not started at a target.
     pub(crate) fn left(&mut self, target: usize, images: u64) {
-        self.each[target].left = images;
+        self.each[target].summary.not_begun = images;
     }
 
     /// Completes the reports and returns the worst exit of all targets.
-    pub(crate) fn finish(self) -> Exit {
+    pub(crate) fn finish(mut self) -> Exit {
         let exit = self.each.iter().fold(Exit::Success, |exit, one| exit.worse(one.exit));
         let losses: Vec<CliError> = self.each.iter().filter_map(Report::refused_losses).collect();
-        match (self.output, self.each.len()) {
-            (Output::Json, 2..) => {
-                let named = self.each.into_iter().map(Report::into_named_json);
-                let targets: Map<String, Value> = named.collect();
-                out_json!("{:#}", json!({ "targets": targets, "exit_code": exit as u8 }));
-            }
-            _ => self.each.into_iter().for_each(Report::print),
+        if self.output == Output::Json && self.each.len() > 1 {
+            self.each.sort_by(|one, other| one.target.cmp(&other.target));
+            print_targets(self.each, exit);
+        } else {
+            self.each.into_iter().for_each(Report::print);
         }
         for failure in self.failures.iter().chain(&losses) {
             crate::output::failure(failure);
@@ -100,26 +99,30 @@ impl Reports {
     }
 }
 
-/// The report of a replication to one target.
+/// Prints the reports of several targets as one JSON document.
+fn print_targets(reports: Vec<Report>, exit: Exit) {
+    let mut json = JsonWriter::to_results();
+    json.field("exit_code", &json!(exit as u8));
+    json.open_object("targets");
+    for mut report in reports {
+        let target = report.target.take().unwrap_or_default();
+        json.part(&target, report.into_json());
+    }
+    json.finish();
+}
+
+/// The report of a replication to one target. Each image is written immediately, so memory use does
+/// not grow with the number of images.
 #[derive(Debug)]
 pub(crate) struct Report {
     output: Output,
     /// The name of the target on the command line, if there are several targets.
     target: Option<String>,
     exit: Exit,
-    images: Vec<Value>,
-    counts: [u64; 7],
-    /// Number of images that were not started.
-    left: u64,
-    /// Bytes of image data that were copied.
-    bytes: u64,
-    /// Bytes of image data that the target downloaded itself. Included in `bytes`.
-    imported: u64,
-    /// Number of images by the part that they lost.
-    losses: BTreeMap<LossKind, u64>,
+    json: JsonWriter,
+    summary: Summary,
     /// The losses that `--allow-loss` accepts.
     accepted: BTreeSet<LossKind>,
-    proofs: Proofs,
     metadefs: Option<Metadefs>,
 }
 
@@ -129,88 +132,44 @@ impl Report {
             output: options.output,
             target: None,
             exit: Exit::Success,
-            images: Vec::new(),
-            counts: [0; 7],
-            left: 0,
-            bytes: 0,
-            imported: 0,
-            losses: BTreeMap::new(),
+            json: JsonWriter::to_results(),
+            summary: Summary::default(),
             accepted: options.mapping.accepted_losses(),
-            proofs: Proofs::default(),
             metadefs: None,
         }
     }
 
-    /// Writes the outcome of one image.
-    pub(crate) fn outcome(&mut self, outcome: &Outcome) {
-        let image = &outcome.image;
-        let (word, detail) = match &outcome.result {
-            Ok(done) => self.done(outcome, done),
-            Err(error @ CopyError::BrokenOff) => {
-                self.counts[BROKEN_OFF] += 1;
-                ("broken off", json!(chain(error)))
-            }
-            Err(error) => {
-                self.counts[FAILED] += 1;
-                self.exit = self.exit.worse(error.into());
-                ("failed", json!(chain(error)))
-            }
-        };
-        self.count(&outcome.losses);
-        match self.output {
-            Output::Json => self.images.push(json!({
-                "id": image.id.as_str(), "name": image.attributes.name, "size": image.size,
-                "result": word, "detail": detail,
-                "proof": outcome.journey.proven.as_ref().map(proof::word),
-                "way": outcome.journey.way.map(way), "notes": outcome.journey.notes,
-                "losses": outcome.losses.iter().map(Loss::to_json).collect::<Vec<_>>(),
-            })),
-            Output::Text => text_outcome(outcome, word, &self.prefix()),
-        }
+    /// The report of one of several targets.
+    fn of_target(target: &str, options: &Options) -> Self {
+        let (target, json) = (Some(target.to_owned()), JsonWriter::spooled_object());
+        Self { target, json, ..Self::new(options) }
     }
 
-    fn done(&mut self, outcome: &Outcome, done: &Done) -> (&'static str, Value) {
-        let (counter, word, detail) = match done {
-            Done::Copied => (COPIED, "copied", Value::Null),
-            Done::CopiedAs(id) => (COPIED, "copied under another id", json!(id.as_str())),
-            Done::Completed => (COPIED, "completed", Value::Null),
-            Done::Updated(fields) => (UPDATED, "updated", json!(fields)),
-            Done::Removed(how) => (REMOVED, "removed", json!(how.to_string())),
-            Done::InPlace => (IN_PLACE, "in place", Value::Null),
-            Done::Skipped(reason) => (SKIPPED, "skipped", json!(reason)),
-        };
-        self.counts[counter] += 1;
-        if counter == COPIED {
-            let size = copied_bytes(outcome);
-            self.bytes = self.bytes.saturating_add(size);
-            if outcome.journey.way == Some(TransferMethod::Imported) {
-                self.imported = self.imported.saturating_add(size);
-            }
-            if let Some(proven) = &outcome.journey.proven {
-                self.proofs.take(proven);
-            }
+    /// Writes the outcome of one image.
+    pub(crate) fn outcome(&mut self, outcome: &Outcome) {
+        self.summary.count(outcome);
+        match &outcome.result {
+            Ok(_) | Err(CopyError::BrokenOff) => {}
+            Err(error) => self.exit = self.exit.worse(error.into()),
         }
-        (word, detail)
+        if outcome.losses.iter().any(|loss| !self.accepted.contains(&loss.kind)) {
+            self.exit = self.exit.worse(Exit::Lost);
+        }
+        match self.output {
+            Output::Json => self.json.entry("images", &json_outcome(outcome)),
+            Output::Text => text_outcome(outcome, &self.prefix()),
+        }
     }
 
     /// Whether the report contains no image.
     pub(crate) fn is_empty(&self) -> bool {
-        self.counts == [0; 7] && self.left == 0
-    }
-
-    fn count(&mut self, losses: &[Loss]) {
-        let kinds: BTreeSet<LossKind> = losses.iter().map(|loss| loss.kind).collect();
-        for kind in kinds {
-            *self.losses.entry(kind).or_default() += 1;
-            if !self.accepted.contains(&kind) {
-                self.exit = self.exit.worse(Exit::Lost);
-            }
-        }
+        self.summary.images() == 0
     }
 
     /// An error for the losses that `--allow-loss` does not accept.
     fn refused_losses(&self) -> Option<CliError> {
-        let refused = self.losses.iter().filter(|(kind, _)| !self.accepted.contains(kind));
+        let losses = self.summary.losses.iter();
+        let refused = losses.filter(|(kind, _)| !self.accepted.contains(kind));
         let told = |(kind, count): (&LossKind, &u64)| {
             let images = if *count == 1 { "image" } else { "images" };
             (kind.as_str(), format!("the {} of {count} {images}", kind.as_str()))
@@ -219,10 +178,10 @@ impl Report {
         if kinds.is_empty() {
             return None;
         }
-        let what = format!("{}the target did not get {}", self.prefix(), told.join(" and "));
+        let what = format!("{}the target did not receive {}", self.prefix(), told.join(" and "));
         let hint = format!(
-            "sign in as an administrator of both sides, choose owners by --owner, or accept the loss: \
-             --allow-loss {}",
+            "sign in as an administrator on both sides, choose owners with --owner, or accept the loss \
+             with --allow-loss {}",
             kinds.join(",")
         );
         Some(CliError::lost(what).hint(hint))
@@ -238,59 +197,25 @@ impl Report {
     fn print(self) {
         match self.output {
             Output::Text => self.print_summary(),
-            Output::Json => out_json!("{:#}", self.into_json()),
+            Output::Json => self.into_json().finish(),
         }
     }
 
     fn print_summary(self) {
-        let [copied, updated, in_place, skipped, failed, removed, broken_off] = self.counts;
-        let size = human_size(self.bytes);
-        let imported = match self.imported {
-            0 => String::new(),
-            bytes => format!(", {} of it imported by the target", human_size(bytes)),
-        };
-        let some = |count, what| match count {
-            0 => String::new(),
-            count => format!(", {count} {what}"),
-        };
-        let lost = self.losses.iter().map(|(kind, n)| format!(", {n} without {}", kind.as_str()));
-        let lost: String = lost.collect();
-        out!(
-            "{}{}, {updated} updated, {in_place} in place, {skipped} skipped, {failed} failed{lost}{}{}{}",
-            self.prefix(),
-            self.proofs.summary(copied, &format!("{size}{imported}")),
-            some(removed, "removed"),
-            some(broken_off, "broken off"),
-            some(self.left, "not begun")
-        );
+        out!("{}{}", self.prefix(), self.summary.text());
         if let Some(metadefs) = self.metadefs {
-            metadefs.summary();
+            metadefs.print_summary();
         }
     }
 
-    fn into_json(self) -> Value {
-        let [copied, updated, in_place, skipped, failed, removed, broken_off] = self.counts;
-        let lost: BTreeMap<&str, u64> =
-            self.losses.iter().map(|(kind, count)| (kind.as_str(), *count)).collect();
-        let mut report = json!({
-            "images": self.images,
-            "summary": {
-                "copied": copied, "proofs": self.proofs.to_json(), "bytes": self.bytes,
-                "bytes_imported": self.imported, "updated": updated,
-                "in_place": in_place, "skipped": skipped, "failed": failed,
-                "removed": removed, "broken_off": broken_off, "not_begun": self.left,
-                "lost": lost,
-                "exit_code": self.exit as u8,
-            },
-        });
+    /// The complete report as a JSON document.
+    fn into_json(mut self) -> JsonWriter {
+        self.json.end_list("images");
         if let Some(metadefs) = self.metadefs {
-            report["metadefs"] = metadefs.into_json();
+            self.json.part("metadefs", metadefs.into_json());
         }
-        report
-    }
-
-    fn into_named_json(mut self) -> (String, Value) {
-        (self.target.take().unwrap_or_default(), self.into_json())
+        self.json.field("summary", &self.summary.to_json(self.exit));
+        self.json
     }
 
     /// The prefix of every line: the target's name if there are several targets, else nothing.
@@ -299,7 +224,42 @@ impl Report {
     }
 }
 
-fn text_outcome(outcome: &Outcome, word: &str, prefix: &str) {
+/// The result of an image as a word.
+fn result_word(result: &Result<Done, CopyError>) -> &'static str {
+    match result {
+        Ok(Done::Copied) => "copied",
+        Ok(Done::CopiedAs(_)) => "copied under another id",
+        Ok(Done::Completed) => "completed",
+        Ok(Done::Updated(_)) => "updated",
+        Ok(Done::Removed(_)) => "removed",
+        Ok(Done::InPlace) => "in place",
+        Ok(Done::Skipped(_)) => "skipped",
+        Err(CopyError::BrokenOff) => "broken off",
+        Err(_) => "failed",
+    }
+}
+
+fn json_outcome(outcome: &Outcome) -> Value {
+    let Outcome { image, journey, result, losses, .. } = outcome;
+    let detail = match result {
+        Ok(Done::Copied | Done::Completed | Done::InPlace) => Value::Null,
+        Ok(Done::CopiedAs(id)) => json!(id.as_str()),
+        Ok(Done::Updated(fields)) => json!(fields),
+        Ok(Done::Removed(how)) => json!(how.to_string()),
+        Ok(Done::Skipped(reason)) => json!(reason),
+        Err(error) => json!(chain(error)),
+    };
+    json!({
+        "id": image.id.as_str(), "name": image.attributes.name, "size": image.size,
+        "result": result_word(result), "detail": detail,
+        "proof": journey.proven.as_ref().map(proof::word),
+        "way": journey.way.map(way), "notes": journey.notes,
+        "losses": losses.iter().map(Loss::to_json).collect::<Vec<_>>(),
+    })
+}
+
+fn text_outcome(outcome: &Outcome, prefix: &str) {
+    let word = result_word(&outcome.result);
     let image = &outcome.image;
     let subject = format!("{} {}", image.id, quoted(image.label()));
     let imported = match outcome.journey.way {
@@ -314,7 +274,7 @@ fn text_outcome(outcome: &Outcome, word: &str, prefix: &str) {
             out!("{prefix}{word}, {id}: {subject}{}{imported}", proof_of(outcome));
         }
         Ok(Done::Removed(how)) => {
-            out!("{prefix}{how}: {subject}: the source does not hold it any more");
+            out!("{prefix}{how}: {subject}: the source no longer has this image");
         }
         Ok(Done::Updated(fields)) => out!("{prefix}{word}: {subject}: {}", fields.join(", ")),
         Ok(Done::Skipped(reason)) => out!("{prefix}{word}: {subject}: {reason}"),
@@ -359,11 +319,3 @@ fn way(way: TransferMethod) -> &'static str {
         TransferMethod::Streamed => "streamed",
     }
 }
-
-const COPIED: usize = 0;
-const UPDATED: usize = 1;
-const IN_PLACE: usize = 2;
-const SKIPPED: usize = 3;
-const FAILED: usize = 4;
-const REMOVED: usize = 5;
-const BROKEN_OFF: usize = 6;

@@ -22,6 +22,8 @@ use tokio::net::TcpListener;
 
 use crate::support::common::{Run, cleared, replicator_with};
 
+mod memory;
+
 fn id(number: u32) -> ImageId {
     format!("00000000-0000-4000-8000-{number:012}").parse().unwrap()
 }
@@ -149,7 +151,7 @@ async fn the_rest_of_the_selection_is_that_of_all_shards() {
     }
     let line = ["size", &a.url, "--dump-filters", "--tag", "x", "--shard", "2/3"];
     let said = run(&line).await.exits(0).stdout;
-    assert!(said.contains("of those, a part by their ids\n  shard 2/3\n"), "{said}");
+    assert!(said.contains("of these, one shard\n  shard 2/3\n"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -269,7 +271,7 @@ async fn an_array_of_slurm_does_everything_and_one_report_says_so() {
         run.exits(0);
     }
     let tasks = array([3, 3], vec![3]).await;
-    assert!(tasks[0].stderr.contains("is not one of 8 tasks in a row"), "{}", tasks[0].stderr);
+    assert!(tasks[0].stderr.contains("does not have 8 consecutive tasks"), "{}", tasks[0].stderr);
     assert_eq!(tasks[0].code, Some(2));
 }
 
@@ -381,13 +383,13 @@ async fn only_what_belongs_together_is_merged() {
     fs::write(path("not"), "[]").unwrap();
     for (name, reason) in [
         ("1.json", "both are of shard 1/2"),
-        ("three", "one is of shard 1/2, the other of 2/3"),
+        ("three", "the first is of shard 1/2, the second of 2/3"),
         ("whole", "is the report of a run without --shard"),
         ("other", "source is "),
-        ("tagged", "selection is [] in one, [\\\"tag=x\\\"] in the other"),
-        ("verb", "command is \\\"livecopy\\\" in one, \\\"compare\\\" in the other"),
-        ("cut", "is no report"),
-        ("not", "does not say what it is a report of"),
+        ("tagged", "selection is [] in the first, [\\\"tag=x\\\"] in the second"),
+        ("verb", "command is \\\"livecopy\\\" in the first, \\\"compare\\\" in the second"),
+        ("cut", "is not a JSON report"),
+        ("not", "is not the report of a run"),
         ("absent", "cannot read"),
     ] {
         let said = run(&["report", "merge", &path("1.json"), &path(name)]).await.exits(2);
