@@ -159,7 +159,7 @@ pub(super) const DID_NOT_COME: &str = "the data did not come";
 const IN_FRONT: &str = "a proxy or a load balancer answers in its place: have it pass uploads on";
 
 const ODD_RECORD: &str = "have the server's administrator correct the record, or leave the image out \
-    (--exclude-id ID)";
+    (--exclude id=ID)";
 
 /// Bytes of a rejection to read: schema violations quote the whole schema.
 const REFUSAL_LIMIT: usize = 256 * 1024;

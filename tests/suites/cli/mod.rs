@@ -1,6 +1,7 @@
 //! The tool's command line: exit codes, the old tool's options, old dumps.
 
 mod configuration;
+mod help;
 mod names;
 mod plain_http;
 mod serving;
@@ -529,17 +530,15 @@ fn options_of_a_side_count_there_or_are_refused() {
     let token = token.to_str().unwrap();
     for (line, exit, reason) in [
         (&["size", "asking@R3"][..], 2, "it has no region `R3`"),
-        (&["size", "asking", "--source-region", "R3"], 2, "it has no region `R3`"),
-        (&["size", "asking@R1", "--source-region", "R2"], 2, "another region than --source-region"),
         (&["size", "plain", "--source-interface", "inner"], 2, "there is no interface `inner`"),
         (&["size", "fixed", "--source-endpoint-override", "x"], 2, "is no URL"),
         (&["size", "lent", "--source-project", "q"], 2, "brings its own"),
         (&["size", "asking"], 2, "`auth.passcode` is missing"),
-        (&["size", "./here", "--source-region", "R"], 2, "are for clouds, and"),
+        (&["size", "./here", "--source-project", "q"], 2, "are for clouds, and"),
         (&["size", "plain", "--source-token-file", token], 2, "cloud plain signs in by itself"),
         (&["size", "https://g.invalid", "--token-file", token], 5, "can't be sent in a header"),
         (&["load", "./here", "lent", "--target-project", "q"], 2, "brings its own"),
-        (&["load", "./here", "lent", "--source-project", "q"], 2, "no such"),
+        (&["load", "./here", "lent", "--source-project", "q"], 2, "has no effect on load"),
     ] {
         let run = replicator_with(line, &variables).exits(exit);
         assert!(run.stderr.contains(reason), "{line:?}: {}", run.stderr);

@@ -172,10 +172,14 @@ fn an_option_for_tls_without_effect_is_refused() {
         (&["size", &http, "--tls-min-version", "1.3"], "--tls-min-version", "no server of this"),
         (&["size", &http, "--tls-min-version", "1.2"], "--tls-min-version", "no server of this"),
         (&["doctor", &http, "--source-pin", pin], "--source-pin", "the source is reached by plain"),
-        (&["size", https, "--target-pin", pin], "--target-pin", "there is no target"),
-        (&["dump", https, &dump, "--target-cacert", &ca], "--target-cacert", "the target is not a"),
+        (&["verify", https, "--target-pin", pin], "--target-pin", "there is no target"),
         (
-            &["load", &dump, https, "--source-pin", pin],
+            &["livecopy", https, &dump, "--target-cacert", &ca],
+            "--target-cacert",
+            "the target is not a",
+        ),
+        (
+            &["livecopy", &dump, https, "--source-pin", pin],
             "--source-pin",
             "the source is not a server",
         ),
