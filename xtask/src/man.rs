@@ -45,7 +45,7 @@ fn commands_page() -> Result<String, Failure> {
 
 /// Adds the help of a command and of the commands below it.
 fn add_help(tool: &Path, command: &[&str], page: &mut String) -> Result<(), Failure> {
-    let output = Command::new(tool).args(command).arg("--help").env("COLUMNS", "80").output();
+    let output = Command::new(tool).args(command).arg("--help").env("COLUMNS", "72").output();
     let output = output.context(|| tool.display().to_string())?;
     let help = String::from_utf8_lossy(&output.stdout);
     let title = if command.is_empty() { "DESCRIPTION".to_owned() } else { command.join(" ") };
