@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use glance_core::Body;
-use glance_core::image::{Attributes, Image, ImageId};
+use glance_core::image::{Attributes, Image, ImageId, Owner};
 use glance_core::store::ImageStore;
 use glance_core::store::memory::MemoryStore;
 use glance_server::GlanceApi;
@@ -41,7 +41,8 @@ const COMMANDS: &[&str] = &[
 fn help(command: &str, flag: &str, columns: &str) -> String {
     let line: Vec<&str> =
         command.split(' ').filter(|word| !word.is_empty()).chain([flag]).collect();
-    replicator_with(&line, &[("COLUMNS", columns)]).exits(0).stdout
+    let help = replicator_with(&line, &[("COLUMNS", columns)]).exits(0).stdout;
+    help.replace("glance-replicator-under-test", "glance-replicator")
 }
 
 /// The examples in the help of a command.
@@ -215,6 +216,8 @@ async fn seed(store: &MemoryStore, images: &[(&str, &str)]) {
     for (number, (name, tag)) in images.iter().enumerate() {
         let attributes = Attributes {
             name: Some((*name).to_owned()),
+            // No Keystone is available to compare the projects of the clouds.
+            owner: Owner::Nobody,
             tags: [(*tag).to_owned()].into(),
             disk_format: Some("raw".into()),
             container_format: Some("bare".into()),

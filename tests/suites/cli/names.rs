@@ -58,7 +58,7 @@ fn said(line: &[&str], variables: &[(&str, &str)]) -> bool {
 fn said_in_text(line: &[&str], variables: &[(&str, &str)]) -> bool {
     let retries = match line[0] {
         // These commands send no requests.
-        "clouds" | "resume" => &[][..],
+        "clouds" | "report" | "resume" => &[][..],
         _ => &["--low-level-retries", "0"],
     };
     let line = [line, &["--verbose"], retries].concat();
