@@ -312,6 +312,7 @@ fn no_configuration_file(_: &str) -> Result<String, String> {
 
 /// Destination and level of log messages.
 #[derive(Debug, ClapArgs)]
+#[command(next_help_heading = None::<&str>)]
 pub struct Logging {
     /// Log every step; never logs a token
     #[arg(short, long, global = true, overrides_with = "debug")]
