@@ -1,5 +1,5 @@
-//! `cargo xtask man`: generates the manual pages with lowdown: `glance-replicator(1)` from the tool's
-//! own help, the others from `docs/`.
+//! `cargo xtask man`: generates the manual pages with lowdown: `glance-replicator(1)` from the
+//! tool's own help, the others from `docs/`.
 
 use std::fs;
 use std::io::Write;

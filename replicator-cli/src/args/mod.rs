@@ -228,8 +228,8 @@ pub struct Options {
     pub dontreplicate: String,
     /// Copy only records, without image data
     ///
-    /// `dump` writes the records of all images. Other commands update the records of images that the
-    /// target already holds.
+    /// `dump` writes the records of all images. Other commands update the records of images that
+    /// the target already holds.
     #[arg(short, long, global = true, overrides_with = "metaonly")]
     pub metaonly: bool,
     /// Process N images at the same time

@@ -83,8 +83,8 @@ pub struct SelectionArgs {
     /// Exclude images by condition; repeatable
     ///
     /// Examples are name=debian-*, tag=old and status=deactivated. KIND is the name of a selection
-    /// option above, such as `disk-format` or `where` (but not `ids-from`). An image is excluded if it
-    /// meets any of the conditions.
+    /// option above, such as `disk-format` or `where` (but not `ids-from`). An image is excluded if
+    /// it meets any of the conditions.
     #[arg(long, value_name = "KIND=VALUE")]
     pub exclude: Vec<Condition>,
     /// Read rules from FILE, one per line, such as `+ name=debian-*` (include), `- tag=old` or
@@ -92,8 +92,8 @@ pub struct SelectionArgs {
     /// is included
     #[arg(long, value_name = "FILE")]
     pub filter_from: Option<PathBuf>,
-    /// Keep only the newest N of the selected images (default: 1) for each KEY: name, a property, or
-    /// /REGEX/, whose first group is taken from the name
+    /// Keep only the newest N of the selected images (default: 1) for each KEY: name, a property,
+    /// or /REGEX/, whose first group is taken from the name
     #[arg(long, value_name = "KEY[=N]")]
     pub latest_per: Option<Latest>,
     /// Process only shard I of N of the selected images (an image is always in the same shard);

@@ -21,8 +21,8 @@ pub struct Verify {
     pub deep: bool,
     /// Read only a part of the data, such as 2/5, 10% or 5G
     ///
-    /// 2/5 is part 2 of 5; each image is always in the same part. 5G is a number of bytes in powers of
-    /// 1024. Default: all.
+    /// 2/5 is part 2 of 5; each image is always in the same part. 5G is a number of bytes in powers
+    /// of 1024. Default: all.
     #[arg(long, value_name = "N/M|P%|SIZE", default_value = "all", hide_default_value = true)]
     pub subset: Subset,
     /// Do not report images that exist only in REPLICAS
@@ -37,8 +37,8 @@ pub struct Verify {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "State")]
 pub struct StateArg {
-    /// Keep remembered digests and run journals in DIR (default: $XDG_STATE_HOME/glance-replicator, or
-    /// ~/.local/state/glance-replicator)
+    /// Keep remembered digests and run journals in DIR (default: $XDG_STATE_HOME/glance-replicator,
+    /// or ~/.local/state/glance-replicator)
     #[arg(long, global = true, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
     /// Keep no state: remember no digests, write no journal, and do not lock out other runs between

@@ -14,7 +14,8 @@ pub struct LimitArgs {
     ///
     /// The limit applies to the image data of all transfers together; units are powers of 1024. Two
     /// rates, such as 10M:2M, limit reading and sending separately. A timetable, such as
-    /// "08:00,512k 19:00,10M Sat-00:00,off", changes the limit at these local times. Default: no limit.
+    /// "08:00,512k 19:00,10M Sat-00:00,off", changes the limit at these local times. Default: no
+    /// limit.
     #[arg(long, global = true, value_name = "RATE|TIMETABLE")]
     pub bwlimit: Option<Bandwidth>,
     /// Limit the requests per second to the servers of each store, such as 10 or 0.5 (default: no
@@ -22,8 +23,8 @@ pub struct LimitArgs {
     #[arg(long, global = true, value_name = "N", value_parser = per_second)]
     pub tpslimit: Option<f64>,
     /// Retry N times a request without image data that got no response or a temporary server error,
-    /// and a download that broke off; 0 disables retries (default: the value in clouds.yaml, else 10;
-    /// for `doctor` 0)
+    /// and a download that broke off; 0 disables retries (default: the value in clouds.yaml, else
+    /// 10; for `doctor` 0)
     #[arg(long, global = true, value_name = "N")]
     pub low_level_retries: Option<u32>,
     /// Stop connecting to a server, including the TLS handshake, after this time, such as 10s or 1m

@@ -15,9 +15,9 @@ pub struct MappingArgs {
     /// repeatable, applied in order; `*` in a name to keep or drop matches any text
     #[arg(long, global = true, value_name = "RULE")]
     pub property: Vec<PropertyRule>,
-    /// Choose the target project of images and shares: auto, by-name (the project of the same name and
-    /// domain), keep (the same project id), caller (the project signed in to) or map:FILE (lines of
-    /// SOURCE TARGET)
+    /// Choose the target project of images and shares: auto, by-name (the project of the same name
+    /// and domain), keep (the same project id), caller (the project signed in to) or map:FILE
+    /// (lines of SOURCE TARGET)
     #[arg(long, global = true, value_name = "RULE", default_value = "auto", value_parser = owner)]
     pub owner: OwnerArg,
     /// Skip or copy encrypted images, whose keys stay in the source's key manager

@@ -34,8 +34,8 @@ pub struct Compare {
     pub one_way: bool,
     /// Write a line with a sign and an id for each image
     ///
-    /// The signs are = same, + missing at the target, - only at the target, * different, ! cannot be
-    /// replicated, ? not proven or excluded.
+    /// The signs are = same, + missing at the target, - only at the target, * different, ! cannot
+    /// be replicated, ? not proven or excluded.
     #[arg(long, value_name = "FILE|-")]
     pub combined: Option<PathBuf>,
     /// Images to process
@@ -142,8 +142,8 @@ pub struct ReplicaMatchingArgs {
     /// Copy records without data, too
     #[arg(long, global = true)]
     pub queued: bool,
-    /// Choose what to do when the target refuses to reuse an image id (Glance never frees the ids of
-    /// deleted images)
+    /// Choose what to do when the target refuses to reuse an image id (Glance never frees the ids
+    /// of deleted images)
     #[arg(long, global = true, value_name = "WHAT", default_value = "fail")]
     pub on_burned_id: BurnedId,
     /// Find the replica of an image by this attribute

@@ -22,8 +22,8 @@ pub struct Transfer {
     /// Spool in this directory (default: $TMPDIR, else /var/tmp)
     #[arg(long, global = true, value_name = "DIR")]
     pub spool_dir: Option<PathBuf>,
-    /// Limit the size of the spool to this many bytes, such as 50G (powers of 1024; default: all free
-    /// space)
+    /// Limit the size of the spool to this many bytes, such as 50G (powers of 1024; default: all
+    /// free space)
     #[arg(long, global = true, value_name = "SIZE", value_parser = size)]
     pub spool_max: Option<u64>,
 }
