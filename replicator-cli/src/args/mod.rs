@@ -241,9 +241,6 @@ pub struct Options {
     /// Write the report in this format
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
     pub output: Output,
-    /// The file of the report.
-    #[command(flatten)]
-    pub report: ReportFile,
     /// Use this TLS stack, if this build contains both
     #[arg(long, global = true, value_name = "STACK")]
     pub tls: Option<Stack>,
@@ -252,6 +249,11 @@ pub struct Options {
     // check.
     #[arg(long, global = true, env = "GLANCE_REPLICATOR_REQUIRE_FIPS", value_parser = FalseyValueParser::new())]
     pub require_fips: bool,
+
+    // The heading of a group of options applies to all that follow.
+    /// The file of the report.
+    #[command(flatten)]
+    pub report: ReportFile,
 
     /// How replicas are matched with their source images.
     #[command(flatten)]
