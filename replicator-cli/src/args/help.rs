@@ -34,8 +34,11 @@ fn command_tailored(command: Command, tool: &str, parent: &str, common: &[Arg]) 
 /// Adds a title to the examples of a command, and in `-h` a pointer to the complete help.
 fn with_examples(command: Command, tool: &str, name: &str) -> Command {
     let examples = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-    let lines: String = examples.lines().map(|line| format!("  {line}\n")).collect();
-    let examples = if lines.is_empty() { lines } else { format!("Examples:\n{lines}\n") };
+    let lines: Vec<String> = examples.lines().map(|line| format!("  {line}")).collect();
+    let examples = match lines.is_empty() {
+        true => String::new(),
+        false => format!("Examples:\n{}\n\n", lines.join("\n")),
+    };
     let pointer = format!("Run `{tool} {name} --help` for all options");
     let complete = examples.trim_end().to_owned();
     command.after_help(format!("{examples}{pointer}")).after_long_help(complete)
