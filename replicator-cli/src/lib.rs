@@ -46,16 +46,13 @@ mod tls;
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
-use clap::Parser;
-
 /// Parses and runs the command line of this process.
 pub fn main() -> ExitCode {
     let long_version: &'static str = Box::leak(tls::version().into_boxed_str());
-    let command = <args::Args as clap::CommandFactory>::command().version(long_version);
-    let parsed = command.try_get_matches().and_then(|matches| {
-        let mut args = <args::Args as clap::FromArgMatches>::from_arg_matches(&matches)?;
+    let tree = args::Args::tree().version(long_version);
+    let parsed = args::Args::parsed(tree, std::env::args_os()).map(|(mut args, matches)| {
         args.options.typed = recorded_args::typed(std::env::args_os(), &matches);
-        Ok(args)
+        args
     });
     let args = match parsed {
         Ok(args) => args,
@@ -89,11 +86,11 @@ fn workers() -> usize {
 /// Parses a command line without running it, for documentation and tests.
 ///
 /// # Errors
-/// The error of clap if the command line is invalid.
+/// The error of clap if the command line is invalid, or has an option without effect.
 pub fn parse<I, T>(line: I) -> Result<args::Args, clap::Error>
 where
     I: IntoIterator<Item = T>,
     T: Into<std::ffi::OsString> + Clone,
 {
-    args::Args::try_parse_from(line)
+    args::Args::parsed(args::Args::tree(), line).map(|(args, _)| args)
 }

@@ -19,7 +19,7 @@ use tests::pki::{Authority, Leaf};
 use tokio::net::TcpListener;
 use transport_hyper::TlsAcceptor;
 
-use crate::support::common::{self, Run, peak_memory, replicator_with, start};
+use crate::support::common::{self, Run, peak_memory, replicator_with, start, with_options};
 use crate::support::fault::{Fault, Faulty};
 use crate::support::stack::acceptor;
 
@@ -93,13 +93,12 @@ impl Pair {
     }
 
     fn line<'a>(&'a self, words: &[&'a str]) -> Vec<String> {
-        let mut line: Vec<String> = words.iter().map(ToString::to_string).collect();
-        line.extend(["--tls".to_owned(), self.stack.to_owned(), "--debug".to_owned()]);
-        line.extend(["--cacert".to_owned(), self.file("ca.pem")]);
-        line.extend(["--token-file".to_owned(), self.file("token")]);
+        let (ca, token) = (self.file("ca.pem"), self.file("token"));
         // No Keystone is available to compare the projects of both sides.
-        line.extend(["--owner", "caller"].map(str::to_owned));
-        line
+        let owner = ["--owner", "caller"];
+        let more = [["--tls", self.stack], ["--cacert", &ca], ["--token-file", &token], owner];
+        let line = [&with_options(words, &more)[..], &["--debug"]].concat();
+        line.iter().map(ToString::to_string).collect()
     }
 
     async fn run(&self, words: &[&str]) -> Run {

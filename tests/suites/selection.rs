@@ -17,7 +17,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
-use crate::support::common::{Run, replicator_with};
+use crate::support::common::{Run, replicator_with, with_options};
 use crate::support::fault::{Fault, Faulty};
 
 fn id(number: u8) -> ImageId {
@@ -110,8 +110,8 @@ impl Site {
 
 /// Runs the tool with a token that these servers ignore.
 async fn run(line: &[&str]) -> Run {
-    let line: Vec<String> =
-        line.iter().chain(&["-t", "none", "--owner", "caller"]).map(ToString::to_string).collect();
+    let line = with_options(line, &[["-t", "none"], ["--owner", "caller"]]);
+    let line: Vec<String> = line.iter().map(ToString::to_string).collect();
     let run = tokio::task::spawn_blocking(move || {
         let line: Vec<&str> = line.iter().map(String::as_str).collect();
         replicator_with(&line, &[])
@@ -148,15 +148,16 @@ async fn every_option_selects() {
         (&["--updated-after", "2026-01-01", "--updated-before", "2026-01-02"], 0),
         (&["--os-hidden", "false", "--protected", "false"], 10),
         (&["--os-hidden", "true"], 0),
-        (&["--exclude-name", "debian-*", "--exclude-id", &third], 4),
-        (&["--exclude-tag", "stable", "--exclude-name-regex", "^o"], 2),
-        (&["--exclude-where", "number=1", "--tag", "stable"], 3),
-        (&["--exclude-visibility", "private"], 0),
-        (&["--exclude-status", "active"], 0),
-        (&["--exclude-project", "p", "--exclude-disk-format", "iso"], 10),
-        (&["--exclude-container-format", "bare"], 0),
+        (&["--exclude", "name=debian-*", "--exclude", &format!("id={third}")], 4),
+        (&["--exclude", "tag=stable", "--exclude", "name-regex=^o"], 2),
+        (&["--exclude", "where=number=1", "--tag", "stable"], 3),
+        (&["--exclude", "visibility=private"], 0),
+        (&["--exclude", "status=active"], 0),
+        (&["--exclude", "project=p", "--exclude", "disk-format=iso"], 10),
+        (&["--exclude", "container-format=bare"], 0),
+        (&["--exclude", "min-size=3"], 3),
         (&["--latest-per", "/^[a-z]+/"], 9),
-        (&["--latest-per", "/^[a-z]+/=2", "--exclude-name", "old"], 6),
+        (&["--latest-per", "/^[a-z]+/=2", "--exclude", "name=old"], 6),
         (&["--latest-per", "number", "--tag", "stable"], 4),
     ] {
         assert_eq!(size(path, options).await, bytes, "{options:?}");
@@ -179,7 +180,7 @@ async fn files_name_ids_and_rules() {
     assert_eq!(size(path, &["--filter-from", list]).await, 9);
     fs::write(&file, "+ tag=stable\n+ name=old\n- *\n").unwrap();
     assert_eq!(size(path, &["--filter-from", list]).await, 8);
-    assert_eq!(size(path, &["--filter-from", list, "--exclude-tag", "stable"]).await, 4);
+    assert_eq!(size(path, &["--filter-from", list, "--exclude", "tag=stable"]).await, 4);
 
     fs::write(&file, format!("{}\nx\n", id(1))).unwrap();
     let run_with = async |option| run(&["size", path, option, list]).await.exits(2).stderr;
@@ -207,7 +208,8 @@ async fn what_cannot_be_meant_is_a_usage_error() {
         ("--created-after", "yesterday", "is not a date or time"),
         ("--updated-within", "7", "12h, 7d or 2w"),
         ("--os-hidden", "maybe", "neither true nor false"),
-        ("--exclude-id", "x", "is not an image id"),
+        ("--exclude", "id=x", "is not an image id"),
+        ("--exclude", "x", "written KIND=VALUE"),
         ("--latest-per", "name=0", "is not a number of at least 1"),
     ] {
         let said = run(&["size", ".", option, value]).await.exits(2).stderr;
@@ -310,7 +312,7 @@ async fn filters_are_dumped_instead_of_work() {
     let rules = directory.path().join("rules");
     fs::write(&rules, "+ tag=new\n- *\n").unwrap();
     let rules = rules.to_str().unwrap();
-    let options = ["--name", "debian-*", "--name", "old", "--tag", "a", "--exclude-tag", "b"];
+    let options = ["--name", "debian-*", "--name", "old", "--tag", "a", "--exclude", "tag=b"];
     let more = ["--filter-from", rules, "--latest-per", "os_distro=2", "--dump-filters"];
     let line = [&["livecopy", "nowhere", "no-one"], &options[..], &more[..]].concat();
     let text = run(&line).await.exits(0).stdout;

@@ -37,6 +37,17 @@ fn secrets<'a>(line: &[&'a str], variables: &[(&str, &'a str)]) -> Vec<&'a str> 
     all.filter(|secret| secret.len() > 4).collect()
 }
 
+/// The line, with those of the options that act on its command. Each option has a value.
+pub(crate) fn with_options<'a>(line: &[&'a str], options: &[[&'a str; 2]]) -> Vec<&'a str> {
+    let acts = |option: &[&str; 2]| {
+        let line = ["glance-replicator"].iter().chain(line).chain(option);
+        let parsed = replicator_cli::parse(line);
+        !parsed.is_err_and(|error| error.to_string().contains(" has no effect on "))
+    };
+    let options = options.iter().filter(|option| acts(option)).flatten();
+    line.iter().chain(options).copied().collect()
+}
+
 /// Runs the tool with its standard output going to `out`.
 #[track_caller]
 pub(crate) fn start_into(line: &[&str], output: impl Into<Stdio>) -> Run {

@@ -77,7 +77,7 @@ enum Command {
     Fips,
     /// Run Tempest, openstacksdk's tests and the Glance clients against `serve`.
     Interop(interop::Arguments),
-    /// Generate the manual pages from `docs/`.
+    /// Generate the manual pages from the tool's help and from `docs/`.
     Man,
     /// Install the tests' requirements and run every test.
     Test(test::Arguments),

@@ -1,4 +1,5 @@
-//! `cargo xtask man`: generates the manual pages from `docs/` with lowdown.
+//! `cargo xtask man`: generates the manual pages with lowdown: `glance-replicator(1)` from the
+//! tool's own help, the others from `docs/`.
 
 use std::fs;
 use std::io::Write;
@@ -7,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use crate::failure::{Context, Failure};
 use crate::output::say;
-use crate::shell::install;
+use crate::shell::{cargo, install};
 use crate::workspace;
 
 /// Writes every manual page to `target/man`.
@@ -17,22 +18,55 @@ pub(crate) fn run() -> Result<(), Failure> {
     }
     let directory = workspace::target()?.join("man");
     fs::create_dir_all(&directory).context(|| directory.display().to_string())?;
+    let page = directory.join("glance-replicator.1");
+    convert(&commands_page()?, "glance-replicator", "1", &page)?;
+    say(format_args!("man: {}", page.display()));
     for (source, name, about) in PAGES {
         let source = workspace::root().join(source);
         let text = fs::read_to_string(&source).context(|| source.display().to_string())?;
         // A manual page begins with the NAME section instead of a title.
         let body = text.split_once('\n').map_or("", |(_title, body)| body);
         let page = directory.join(format!("{name}.7"));
-        convert(&format!("# NAME\n\n{name} - {about}\n\n# DESCRIPTION\n{body}"), name, &page)?;
+        convert(&format!("# NAME\n\n{name} - {about}\n\n# DESCRIPTION\n{body}"), name, "7", &page)?;
         say(format_args!("man: {}", page.display()));
     }
     Ok(())
 }
 
-fn convert(markdown: &str, name: &str, page: &Path) -> Result<(), Failure> {
+/// The page about all commands and their options, in Markdown.
+fn commands_page() -> Result<String, Failure> {
+    cargo(&["build", "--package", "replicator-cli"])?;
+    let tool = workspace::target()?.join("debug/glance-replicator");
+    let about = "copy and verify images between OpenStack Glance services";
+    let mut page = format!("# NAME\n\nglance-replicator - {about}\n");
+    add_help(&tool, &[], &mut page)?;
+    Ok(page)
+}
+
+/// Adds the help of a command and of the commands below it.
+fn add_help(tool: &Path, command: &[&str], page: &mut String) -> Result<(), Failure> {
+    let output = Command::new(tool).args(command).arg("--help").env("COLUMNS", "72").output();
+    let output = output.context(|| tool.display().to_string())?;
+    let help = String::from_utf8_lossy(&output.stdout);
+    let title = if command.is_empty() { "DESCRIPTION".to_owned() } else { command.join(" ") };
+    page.push_str(&format!("\n# {title}\n\n```\n{help}```\n"));
+    let listed = help.split_once("\nCommands:\n").map_or("", |(_, rest)| rest);
+    for line in listed.lines().take_while(|line| !line.is_empty()) {
+        // The description of a command continues on lines that are indented further.
+        let name = line.strip_prefix("  ").filter(|line| !line.starts_with(' '));
+        let name = name.and_then(|line| line.split(' ').next()).filter(|name| *name != "help");
+        if let Some(name) = name {
+            add_help(tool, &[command, &[name]].concat(), page)?;
+        }
+    }
+    Ok(())
+}
+
+fn convert(markdown: &str, name: &str, section: &str, page: &Path) -> Result<(), Failure> {
     let mut lowdown = Command::new("lowdown");
-    lowdown.args(["-s", "-Tman", "-m", "section=7", "-m", "source=glance-replicator", "-m"]);
-    lowdown.arg(format!("title={name}")).arg("-o").arg(page).arg("-").stdin(Stdio::piped());
+    lowdown.args(["-s", "-Tman", "-m", "source=glance-replicator", "-m"]);
+    lowdown.arg(format!("section={section}")).arg("-m").arg(format!("title={name}"));
+    lowdown.arg("-o").arg(page).arg("-").stdin(Stdio::piped());
     let mut process = lowdown.spawn().context(|| "cannot run lowdown")?;
     if let Some(mut input) = process.stdin.take() {
         input.write_all(markdown.as_bytes()).context(|| "cannot write to lowdown")?;

@@ -162,7 +162,7 @@ const IN_FRONT: &str =
     "configure the proxy or load balancer that responds in place of Glance to forward uploads";
 
 const ODD_RECORD: &str = "ask the server's administrator to correct the record, or leave the image out \
-    (--exclude-id ID)";
+    (--exclude id=ID)";
 
 /// Bytes of a rejection to read: schema violations quote the whole schema.
 const REFUSAL_LIMIT: usize = 256 * 1024;

@@ -10,7 +10,7 @@ pub struct Metadefs {
     pub from: String,
     /// Target store
     pub to: String,
-    /// Namespaces to copy: custom (all except those that come with Glance), all, or a name;
+    /// Copy these namespaces: custom (all except those that come with Glance), all, or a name;
     /// repeatable
     #[arg(long, value_name = "WHICH", default_value = "custom", value_parser = which)]
     pub namespaces: Vec<Which>,

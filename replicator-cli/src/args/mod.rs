@@ -1,24 +1,27 @@
 //! The command line: commands, options and their help texts, parsed by clap.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::builder::{FalseyValueParser, StringValueParser, TypedValueParser};
-use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
-use secrecy::SecretString;
+use clap::builder::FalseyValueParser;
+use clap::{ArgMatches, Args as ClapArgs, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+mod effect;
+mod examples;
+mod help;
 mod metadefs;
 mod replication;
 mod report;
 mod run;
 mod selection;
 mod serve;
+mod sign_in;
+mod trust;
 mod verify;
 
 pub use metadefs::{Metadefs, WithMetadefs};
 pub use replication::limits::LimitArgs;
-pub use replication::mapping::{
-    BootFromVolumeArg, EncryptedArg, MappingArgs, OwnerArg, SignaturesArg,
-};
+pub use replication::mapping::{BootFromVolumeArg, EncryptedArg, MappingArgs, OwnerArg};
 pub use replication::placement::{PlacementArgs, Via};
 pub use replication::recovery::{RecordedArgs, Repair, Resume};
 pub use replication::transfer::{SpoolWhich, Transfer};
@@ -27,17 +30,21 @@ pub use report::{ReportFile, Reports};
 pub use run::RunOptions;
 pub use selection::{SelectionArgs, ShardOption};
 pub use serve::Serve;
+pub use sign_in::SignIn;
+pub use trust::{MinVersion, Trust};
 pub use verify::{StateArg, Verify};
 
 /// The parsed command line.
 #[derive(Debug, Parser)]
-#[command(name = "glance-replicator", about = ABOUT, after_help = ENDPOINTS, arg_required_else_help = true)]
+#[command(name = "glance-replicator", about = help::ABOUT, arg_required_else_help = true)]
+#[command(override_usage = "glance-replicator COMMAND [OPTIONS] STORE...")]
+#[command(after_help = help::STORES, after_long_help = help::stores_and_exit_codes())]
 pub struct Args {
     /// The command to run.
     #[command(subcommand)]
     pub command: Command,
 
-    /// Options of every command that connects to a server.
+    /// Options of several commands. `effect.rs` lists the commands that each one acts on.
     #[command(flatten)]
     pub options: Options,
 
@@ -50,6 +57,7 @@ pub struct Args {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Print the number of images in a store and their total size
+    #[command(after_help = examples::SIZE)]
     Size {
         /// Store to examine
         server: String,
@@ -58,12 +66,13 @@ pub enum Command {
         selection: Box<SelectionArgs>,
     },
     /// Write images to a directory; running it again completes an interrupted dump
+    #[command(after_help = examples::DUMP)]
     Dump {
         /// Source store
         server: String,
         /// Directory to write to, or - for a tar archive on standard output
         path: String,
-        /// Also write these namespaces of metadata definitions
+        /// Write these namespaces of metadata definitions, too
         #[arg(long, value_name = "WHICH", default_value = "none")]
         metadefs: WithMetadefs,
         /// Compress the image data in the dump
@@ -77,6 +86,7 @@ pub enum Command {
         selection: Box<SelectionArgs>,
     },
     /// Upload the images of a directory to a Glance service
+    #[command(after_help = examples::LOAD)]
     Load {
         /// Directory to read, or - for the output of `dump SERVER -` on standard input, loaded one
         /// image at a time (the server may also come first, as in the old tool)
@@ -84,7 +94,7 @@ pub enum Command {
         /// Target stores (or the directory, if the server comes first)
         #[arg(required = true)]
         to: Vec<String>,
-        /// Also load these namespaces of metadata definitions
+        /// Load these namespaces of metadata definitions, too
         #[arg(long, value_name = "WHICH", default_value = "none")]
         metadefs: WithMetadefs,
         /// Order, retries and limits of the run
@@ -95,13 +105,14 @@ pub enum Command {
         selection: Box<SelectionArgs>,
     },
     /// Copy images from one store to one or more others, reading each image once
+    #[command(after_help = examples::LIVECOPY)]
     Livecopy {
         /// Source store
         from: String,
         /// Target stores
         #[arg(required = true)]
         to: Vec<String>,
-        /// Also copy these namespaces of metadata definitions
+        /// Copy these namespaces of metadata definitions, too
         #[arg(long, value_name = "WHICH", default_value = "none")]
         metadefs: WithMetadefs,
         /// Order, retries and limits of the run
@@ -112,30 +123,66 @@ pub enum Command {
         selection: Box<SelectionArgs>,
     },
     /// Report how the images of two stores differ
+    #[command(after_help = examples::COMPARE)]
     Compare(Compare),
     /// Report what `sync` would do with each image; changes nothing
+    #[command(after_help = examples::PLAN)]
     Plan(Plan),
     /// Copy missing images, update changed ones, and optionally remove those that the source
     /// deleted
+    #[command(after_help = examples::SYNC)]
     Sync(Sync),
     /// Run interrupted commands again, with their original options
+    #[command(after_help = examples::RESUME)]
     Resume(Resume),
     /// Find and complete images that interrupted runs left unfinished at a target; deletes nothing
+    #[command(after_help = examples::REPAIR)]
     Repair(Repair),
     /// Copy namespaces of metadata definitions and synchronize their contents
+    #[command(after_help = examples::METADEFS)]
     Metadefs(Metadefs),
     /// Verify image data against recorded digests, or by reading it; changes nothing
+    #[command(after_help = examples::VERIFY)]
     Verify(Verify),
     /// Serve the images of a directory over HTTPS with the Glance API; read-only by default
+    #[command(after_help = examples::SERVE)]
     Serve(Serve),
     /// List the configured clouds, their configuration files and sign-in methods; contacts no
     /// server
+    #[command(after_help = examples::CLOUDS)]
     Clouds,
     /// Work with JSON reports of several runs
     #[command(subcommand)]
     Report(Reports),
     /// Diagnose the connection to each store: trust, certificates, sign-in, permissions
+    #[command(after_help = examples::DOCTOR)]
     Doctor(Doctor),
+}
+
+impl Args {
+    /// All commands with their options, as clap parses them. The help of each command shows the
+    /// options that act on the command.
+    pub(crate) fn tree() -> clap::Command {
+        help::tailored(<Self as clap::CommandFactory>::command())
+    }
+
+    /// Parses a command line. Also returns clap's matches.
+    ///
+    /// # Errors
+    /// When the command line is invalid, or has an option without effect on its command.
+    pub(crate) fn parsed<I, T>(
+        mut tree: clap::Command,
+        line: I,
+    ) -> Result<(Self, ArgMatches), clap::Error>
+    where
+        I: IntoIterator<Item = T>,
+        T: Into<OsString> + Clone,
+    {
+        let matches = tree.try_get_matches_from_mut(line);
+        let matches = matches.map_err(|error| effect::with_place(error, &tree))?;
+        effect::refuse_without_effect(&tree, &matches)?;
+        Ok((Self::from_arg_matches(&matches)?, matches))
+    }
 }
 
 impl Command {
@@ -173,29 +220,28 @@ pub struct Doctor {
     pub read_only: bool,
 }
 
-/// Options of every command that connects to a server, before or after the command.
+/// Options of several commands, accepted before and after the command.
 #[derive(Debug, ClapArgs)]
 pub struct Options {
-    /// Do not copy these fields and properties, separated by spaces
+    /// Leave out these fields and properties, separated by spaces
     #[arg(short = 'D', long, global = true, value_name = "FIELDS", default_value = NOT_COPIED, overrides_with = "dontreplicate")]
     pub dontreplicate: String,
-    /// Copy only records, without image data: `dump` writes the records of all images, other
-    /// commands update those of images that the target already holds
+    /// Copy only records, without image data
+    ///
+    /// `dump` writes the records of all images. Other commands update the records of images that
+    /// the target already holds.
     #[arg(short, long, global = true, overrides_with = "metaonly")]
     pub metaonly: bool,
-    /// Number of images to transfer at the same time
+    /// Process N images at the same time
     #[arg(long, global = true, value_name = "N", default_value = "4")]
     pub transfers: std::num::NonZeroUsize,
     /// Check before an upload whether the target would refuse the image data
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub content_check: ContentCheckArg,
-    /// Format of the report
+    /// Write the report in this format
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
     pub output: Output,
-    /// The file of the report.
-    #[command(flatten)]
-    pub report: ReportFile,
-    /// TLS stack to use, if this build contains both
+    /// Use this TLS stack, if this build contains both
     #[arg(long, global = true, value_name = "STACK")]
     pub tls: Option<Stack>,
     /// Refuse to start unless the cryptography in use is in FIPS mode
@@ -203,6 +249,11 @@ pub struct Options {
     // check.
     #[arg(long, global = true, env = "GLANCE_REPLICATOR_REQUIRE_FIPS", value_parser = FalseyValueParser::new())]
     pub require_fips: bool,
+
+    // The heading of a group of options applies to all that follow.
+    /// The file of the report.
+    #[command(flatten)]
+    pub report: ReportFile,
 
     /// How replicas are matched with their source images.
     #[command(flatten)]
@@ -240,7 +291,7 @@ pub struct Options {
     #[arg(skip)]
     pub typed: RecordedArgs,
 
-    /// Buffer size of the old tool; accepted, has no effect
+    /// Accept the buffer size of the old tool, without effect
     #[arg(
         short,
         long,
@@ -250,58 +301,9 @@ pub struct Options {
         overrides_with = "chunksize"
     )]
     pub chunksize: Option<u64>,
-    /// Configuration files of the old tool; rejected
+    /// Refuse configuration files of the old tool
     #[arg(long, global = true, value_name = "PATH", hide = true, alias = "config-dir", value_parser = no_configuration_file)]
     pub config_file: Option<String>,
-}
-
-/// Credentials, and the region, interface, project and endpoint of each side.
-#[derive(Debug, Clone, ClapArgs)]
-#[command(next_help_heading = "Sign-in")]
-pub struct SignIn {
-    /// Token for both sides; other users can see it in the process list, so prefer --token-file
-    #[arg(short, long, global = true, value_name = "TOKEN", value_parser = secret(), overrides_with = "token")]
-    pub token: Option<SecretString>,
-    /// Token for the source
-    #[arg(long, global = true, value_name = "TOKEN", short_alias = 'M', alias = "mastertoken", value_parser = secret(), overrides_with = "sourcetoken")]
-    pub sourcetoken: Option<SecretString>,
-    /// Token for the target
-    #[arg(long, global = true, value_name = "TOKEN", short_alias = 'S', alias = "slavetoken", value_parser = secret(), overrides_with = "targettoken")]
-    pub targettoken: Option<SecretString>,
-    /// Read the token for servers named by URL from FILE; use /dev/fd/N for a file descriptor
-    #[arg(long, global = true, value_name = "FILE")]
-    pub token_file: Option<PathBuf>,
-    /// Read the token for the source from FILE
-    #[arg(long, global = true, value_name = "FILE")]
-    pub source_token_file: Option<PathBuf>,
-    /// Read the token for the target from FILE
-    #[arg(long, global = true, value_name = "FILE")]
-    pub target_token_file: Option<PathBuf>,
-
-    /// Region of the source's cloud
-    #[arg(long, global = true, value_name = "REGION")]
-    pub source_region: Option<String>,
-    /// Region of the target's cloud
-    #[arg(long, global = true, value_name = "REGION")]
-    pub target_region: Option<String>,
-    /// Interface of the source: public, internal or admin
-    #[arg(long, global = true, value_name = "INTERFACE")]
-    pub source_interface: Option<String>,
-    /// Interface of the target: public, internal or admin
-    #[arg(long, global = true, value_name = "INTERFACE")]
-    pub target_interface: Option<String>,
-    /// Project to sign in to at the source, instead of the one in its cloud configuration
-    #[arg(long, global = true, value_name = "NAME|ID")]
-    pub source_project: Option<String>,
-    /// Project to sign in to at the target, instead of the one in its cloud configuration
-    #[arg(long, global = true, value_name = "NAME|ID")]
-    pub target_project: Option<String>,
-    /// URL of the source's Glance, instead of the one in the service catalog
-    #[arg(long, global = true, value_name = "URL")]
-    pub source_endpoint_override: Option<String>,
-    /// URL of the target's Glance, instead of the one in the service catalog
-    #[arg(long, global = true, value_name = "URL")]
-    pub target_endpoint_override: Option<String>,
 }
 
 fn no_configuration_file(_: &str) -> Result<String, String> {
@@ -310,78 +312,9 @@ fn no_configuration_file(_: &str) -> Result<String, String> {
         .to_owned())
 }
 
-fn secret() -> impl TypedValueParser<Value = SecretString> {
-    StringValueParser::new().map(SecretString::from)
-}
-
-/// Certificate trust, client certificates and TLS version.
-#[derive(Debug, Clone, ClapArgs)]
-#[command(next_help_heading = "TLS")]
-pub struct Trust {
-    /// Trust the CA certificates in PATH, a file or a directory, for both sides
-    #[arg(long, global = true, value_name = "PATH")]
-    pub cacert: Option<PathBuf>,
-    /// Trust the CA certificates in PATH, a file or a directory, for the source
-    #[arg(long, global = true, value_name = "PATH")]
-    pub source_cacert: Option<PathBuf>,
-    /// Trust the CA certificates in PATH, a file or a directory, for the target
-    #[arg(long, global = true, value_name = "PATH")]
-    pub target_cacert: Option<PathBuf>,
-    /// Also trust the system's certificates, in addition to the given CA bundle
-    #[arg(long, global = true)]
-    pub system_roots: bool,
-
-    /// Client certificate (PEM) for both sides, sent to servers that request one
-    #[arg(long, global = true, value_name = "FILE")]
-    pub cert: Option<PathBuf>,
-    /// Private key of the client certificate, if it is in a separate file
-    #[arg(long, global = true, value_name = "FILE")]
-    pub key: Option<PathBuf>,
-    /// Client certificate (PEM) for the source
-    #[arg(long, global = true, value_name = "FILE")]
-    pub source_cert: Option<PathBuf>,
-    /// Private key of the client certificate for the source, if it is in a separate file
-    #[arg(long, global = true, value_name = "FILE")]
-    pub source_key: Option<PathBuf>,
-    /// Client certificate (PEM) for the target
-    #[arg(long, global = true, value_name = "FILE")]
-    pub target_cert: Option<PathBuf>,
-    /// Private key of the client certificate for the target, if it is in a separate file
-    #[arg(long, global = true, value_name = "FILE")]
-    pub target_key: Option<PathBuf>,
-    /// Read the passphrase of encrypted private keys from FILE (default: ask on the terminal)
-    #[arg(long, global = true, value_name = "FILE")]
-    pub key_passphrase_file: Option<PathBuf>,
-
-    /// Check certificates against the revocation lists in FILE (PEM or DER), which must cover every
-    /// certificate below the root
-    #[arg(long, global = true, value_name = "FILE")]
-    pub crl: Option<PathBuf>,
-    /// Accept only these public keys of the source's server, as sha256//BASE64, separated by `;`
-    #[arg(long, global = true, value_name = "PINS")]
-    pub source_pin: Option<String>,
-    /// Accept only these public keys of the target's server, as sha256//BASE64, separated by `;`
-    #[arg(long, global = true, value_name = "PINS")]
-    pub target_pin: Option<String>,
-    /// Minimum version of TLS (default: 1.2)
-    #[arg(long, global = true, value_name = "VERSION")]
-    pub tls_min_version: Option<MinVersion>,
-}
-
-/// Minimum version of TLS.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum MinVersion {
-    /// TLS 1.2
-    #[value(name = "1.2")]
-    V1_2,
-    /// TLS 1.3
-    #[value(name = "1.3")]
-    V1_3,
-}
-
 /// Destination and level of log messages.
 #[derive(Debug, ClapArgs)]
-#[command(next_help_heading = "Messages")]
+#[command(next_help_heading = None::<&str>)]
 pub struct Logging {
     /// Log every step; never logs a token
     #[arg(short, long, global = true, overrides_with = "debug")]
@@ -447,18 +380,3 @@ pub enum Stack {
 
 /// Fields that the old tool omitted by default and that no server lets a client set.
 const NOT_COPIED: &str = "created_at date deleted_at location updated_at";
-
-const ABOUT: &str =
-    "Copies and verifies machine images between OpenStack Glance services over verified HTTPS";
-
-const ENDPOINTS: &str = "\
-A store is one of:
-  NAME[@REGION]                a cloud of clouds.yaml
-  https://HOST[:PORT][/PREFIX] a Glance; HOST:PORT alone means https
-  dir:PATH, ./PATH, /PATH      a directory written by `dump`
-  cloud:NAME, url:URL          a cloud or a URL, without ambiguity
-
-Exit codes: 0 success, 1 differences (compare, plan, verify, metadefs -n), 2 usage or configuration
-error, 3 some images failed, 4 connection or TLS failure, 5 authentication or policy failure,
-6 integrity failure, 7 another run uses the same stores, 8 limit reached or results not written,
-9 owners or members of images were lost, 10 time limit reached, 130 and 143 stopped by a signal.";

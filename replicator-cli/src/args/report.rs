@@ -18,6 +18,7 @@ pub struct ReportFile {
 #[derive(Debug, Subcommand)]
 pub enum Reports {
     /// Combine the reports of all shards of a run, and exit with the code of the worst shard
+    #[command(after_help = super::examples::MERGE)]
     Merge {
         /// Files written by --report with --output json, or directories with such files named
         /// *.json

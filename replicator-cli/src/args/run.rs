@@ -12,18 +12,15 @@ use crate::args::replication::limits::duration;
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 #[command(next_help_heading = "Run")]
 pub struct RunOptions {
-    /// Order in which images are copied: id, size (smallest first) or size,desc
+    /// Copy images in this order: id, size (smallest first) or size,desc
     #[arg(long, value_name = "ORDER", default_value = "id")]
     pub order_by: Order,
-    /// Number of times to retry, at the end of the run, images that failed with a retryable error
+    /// Retry images that failed with a retryable error N times, at the end of the run
     #[arg(long, value_name = "N", default_value = "3")]
     pub retries: usize,
     /// Start no more images at a target once N images, or N% of all images, have failed there
     #[arg(long, value_name = "N|N%", value_parser = most_errors)]
     pub max_errors: Option<ErrorLimit>,
-    /// Start no more images at a target after the first failure, like --max-errors 1
-    #[arg(long, conflicts_with = "max_errors")]
-    pub fail_fast: bool,
     /// Start no more images once the next would exceed this total of copied bytes, such as 500G
     /// (powers of 1024); an image copied to several targets counts once
     #[arg(long, value_name = "SIZE", value_parser = byte_count)]
@@ -40,7 +37,6 @@ impl Default for RunOptions {
             order_by: Order::Id,
             retries: 3,
             max_errors: None,
-            fail_fast: false,
             max_transfer: None,
             max_duration: None,
         }
@@ -52,7 +48,7 @@ impl RunOptions {
     pub(crate) fn apply(&self, policy: &mut Policy) {
         policy.order = self.order_by;
         policy.retries.per_run = self.retries;
-        policy.max_errors = self.max_errors.or(self.fail_fast.then_some(ErrorLimit::Images(1)));
+        policy.max_errors = self.max_errors;
         policy.max_bytes = self.max_transfer;
     }
 

@@ -19,7 +19,9 @@ pub struct SelectionArgs {
     /// input
     #[arg(long, value_name = "FILE")]
     pub ids_from: Option<PathBuf>,
-    /// Select images whose name matches GLOB, which may contain *, ? and [a-z]
+    /// Select images whose name matches GLOB
+    ///
+    /// GLOB may contain *, ? and [a-z], and must match the complete name.
     #[arg(long, value_name = "GLOB", value_parser = condition("name"))]
     pub name: Vec<Condition>,
     /// Select images whose name contains a match of REGEX; an alternative to --name
@@ -66,7 +68,9 @@ pub struct SelectionArgs {
     /// Select images whose record last changed before this time
     #[arg(long, value_name = "TIME", value_parser = condition("updated-before"))]
     pub updated_before: Option<Condition>,
-    /// Select images whose record changed within the last DURATION, such as 12h, 7d or 2w
+    /// Select images that changed in this time
+    ///
+    /// DURATION is a time before now, such as 12h, 7d or 2w, in which the record changed.
     #[arg(long, value_name = "DURATION", value_parser = condition("updated-within"), conflicts_with = "updated_after")]
     pub updated_within: Option<Condition>,
     /// Select only images that default listings hide (true) or only others (false); default: both
@@ -76,44 +80,20 @@ pub struct SelectionArgs {
     #[arg(long, value_name = "true|false", value_parser = condition("protected"))]
     pub protected: Option<Condition>,
 
-    /// Exclude the image with this id
-    #[arg(long, value_name = "ID", value_parser = condition("id"))]
-    pub exclude_id: Vec<Condition>,
-    /// Exclude images whose name matches GLOB
-    #[arg(long, value_name = "GLOB", value_parser = condition("name"))]
-    pub exclude_name: Vec<Condition>,
-    /// Exclude images whose name contains a match of REGEX
-    #[arg(long, value_name = "REGEX", value_parser = condition("name-regex"))]
-    pub exclude_name_regex: Vec<Condition>,
-    /// Exclude images with this tag
-    #[arg(long, value_name = "TAG", value_parser = condition("tag"))]
-    pub exclude_tag: Vec<Condition>,
-    /// Exclude images with this property, with VALUE or any value
-    #[arg(long, value_name = "KEY[=VALUE]", value_parser = condition("where"))]
-    pub exclude_where: Vec<Condition>,
-    /// Exclude images owned by this project
-    #[arg(long, value_name = "ID", value_parser = condition("project"))]
-    pub exclude_project: Vec<Condition>,
-    /// Exclude images of this visibility
-    #[arg(long, value_name = "VISIBILITY", value_parser = condition("visibility"))]
-    pub exclude_visibility: Vec<Condition>,
-    /// Exclude images of this status
-    #[arg(long, value_name = "STATUS", value_parser = condition("status"))]
-    pub exclude_status: Vec<Condition>,
-    /// Exclude images of this disk format
-    #[arg(long, value_name = "FORMAT", value_parser = condition("disk-format"))]
-    pub exclude_disk_format: Vec<Condition>,
-    /// Exclude images of this container format
-    #[arg(long, value_name = "FORMAT", value_parser = condition("container-format"))]
-    pub exclude_container_format: Vec<Condition>,
-
+    /// Exclude images by condition; repeatable
+    ///
+    /// Examples are name=debian-*, tag=old and status=deactivated. KIND is the name of a selection
+    /// option above, such as `disk-format` or `where` (but not `ids-from`). An image is excluded if
+    /// it meets any of the conditions.
+    #[arg(long, value_name = "KIND=VALUE")]
+    pub exclude: Vec<Condition>,
     /// Read rules from FILE, one per line, such as `+ name=debian-*` (include), `- tag=old` or
     /// `- *` (exclude); the first rule that matches an image decides, and an image without a match
     /// is included
     #[arg(long, value_name = "FILE")]
     pub filter_from: Option<PathBuf>,
-    /// Of the selected images, keep the newest N (default: 1) for each KEY: name, a property, or
-    /// /REGEX/, whose first group is taken from the name
+    /// Keep only the newest N of the selected images (default: 1) for each KEY: name, a property,
+    /// or /REGEX/, whose first group is taken from the name
     #[arg(long, value_name = "KEY[=N]")]
     pub latest_per: Option<Latest>,
     /// Process only shard I of N of the selected images (an image is always in the same shard);
@@ -153,23 +133,6 @@ impl SelectionArgs {
             &self.protected,
         ];
         repeated.into_iter().flatten().chain(single.into_iter().flatten())
-    }
-
-    /// The conditions of the `--exclude-*` options.
-    pub(crate) fn unwanted(&self) -> impl Iterator<Item = &Condition> {
-        let repeated = [
-            &self.exclude_id,
-            &self.exclude_name,
-            &self.exclude_name_regex,
-            &self.exclude_tag,
-            &self.exclude_where,
-            &self.exclude_project,
-            &self.exclude_visibility,
-            &self.exclude_status,
-            &self.exclude_disk_format,
-            &self.exclude_container_format,
-        ];
-        repeated.into_iter().flatten()
     }
 }
 

@@ -10,8 +10,7 @@ use super::SelectionArgs;
 /// Options of `verify`.
 #[derive(Debug, Args)]
 pub struct Verify {
-    /// Store to verify; without REPLICAS, read all its data and compare it with the store's own
-    /// records
+    /// Store to verify; without REPLICAS, against its own records, by reading all data
     #[arg(value_name = "STORE")]
     pub from: String,
     /// Store with the replicas
@@ -20,8 +19,10 @@ pub struct Verify {
     /// Read the data of both stores instead of trusting their records
     #[arg(long)]
     pub deep: bool,
-    /// Read only part of the data, such as 2/5 (part 2 of 5; each image is always in the same
-    /// part), 10%, or 5G (bytes, powers of 1024); default: all
+    /// Read only a part of the data, such as 2/5, 10% or 5G
+    ///
+    /// 2/5 is part 2 of 5; each image is always in the same part. 5G is a number of bytes in powers
+    /// of 1024. Default: all.
     #[arg(long, value_name = "N/M|P%|SIZE", default_value = "all", hide_default_value = true)]
     pub subset: Subset,
     /// Do not report images that exist only in REPLICAS
@@ -36,8 +37,8 @@ pub struct Verify {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "State")]
 pub struct StateArg {
-    /// Directory for remembered digests and run journals (default:
-    /// $XDG_STATE_HOME/glance-replicator, or ~/.local/state/glance-replicator)
+    /// Keep remembered digests and run journals in DIR (default: $XDG_STATE_HOME/glance-replicator,
+    /// or ~/.local/state/glance-replicator)
     #[arg(long, global = true, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
     /// Keep no state: remember no digests, write no journal, and do not lock out other runs between

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use clap::Parser;
 use replicator_engine::Run;
 
 use super::perform;
@@ -85,6 +84,7 @@ fn names(word: &str, side: Side, options: &Options) -> Option<String> {
 async fn again(run: &Run, options: &Options, stopping: &SignalHandler) -> Result<Exit, CliError> {
     let mut args = understood(run)?;
     give_secrets(&mut args.options.sign_in, &run.left_out, &options.sign_in)?;
+    args.options.require_fips |= options.require_fips;
     args.options.typed =
         RecordedArgs { command: run.command.clone(), left_out: run.left_out.clone() };
     go_to(Path::new(&run.directory))?;
@@ -95,7 +95,7 @@ async fn again(run: &Run, options: &Options, stopping: &SignalHandler) -> Result
 /// Parses the recorded command line of a run.
 pub(super) fn understood(run: &Run) -> Result<Args, CliError> {
     let line = ["glance-replicator"].into_iter().chain(run.command.iter().map(String::as_str));
-    Args::try_parse_from(line).map_err(|error| {
+    crate::parse(line).map_err(|error| {
         CliError::usage("this release cannot parse the command line of that run")
             .caused_by(error.to_string())
             .hint("run the command again by hand")

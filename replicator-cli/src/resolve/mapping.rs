@@ -7,7 +7,7 @@ use std::sync::Arc;
 use keystone_auth::Projects;
 use keystone_auth::auth::TokenScope;
 use replicator_engine::mapping::{
-    BootFromVolume, Encrypted, Fit, InvalidTable, Mapping, Owners, Signatures, SiteLocal, Table,
+    BootFromVolume, Encrypted, Fit, InvalidTable, Mapping, Owners, SiteLocal, Table,
 };
 
 use crate::args::{self, Options, OwnerArg};
@@ -37,10 +37,6 @@ pub(crate) async fn mapping(
         site_local: match target.glance {
             Some(_) => SiteLocal::Drop,
             None => SiteLocal::Keep,
-        },
-        signatures: match said.signatures {
-            args::SignaturesArg::Keep => Signatures::Keep,
-            args::SignaturesArg::Strip => Signatures::Strip,
         },
         encrypted: match said.encrypted {
             args::EncryptedArg::Skip => Encrypted::Skip,
@@ -253,16 +249,16 @@ mod tests {
 
     #[tokio::test]
     async fn mapping_options_are_resolved() {
-        let line = "--property drop=a* --property keep=ab --signatures strip --encrypted \
+        let line = "--property drop=a* --property keep=ab --encrypted \
             copy-without-policy --boot-from-volume copy -D name";
         let line: Vec<&str> = line.split_whitespace().collect();
         let mapping = mapping(&options(&line), &directory(), &directory()).await.unwrap();
         assert!(mapping.leaves_alone("ac") && !mapping.leaves_alone("ab"));
-        assert!(mapping.leaves_alone("name") && mapping.leaves_alone("img_signature"));
+        assert!(mapping.leaves_alone("name"));
         assert_eq!(mapping.encrypted, Encrypted::CopyWithoutPolicy);
         assert_eq!(mapping.boot_from_volume, BootFromVolume::Copy);
         for wrong in [["--owner", "map:"], ["--owner", "me"], ["--property", "set=owner=x"]] {
-            let line = ["glance-replicator", "clouds"].iter().chain(&wrong);
+            let line = ["glance-replicator", "livecopy", "a", "b"].iter().chain(&wrong);
             assert!(crate::parse(line).is_err(), "{wrong:?}");
         }
     }

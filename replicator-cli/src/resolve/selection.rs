@@ -47,7 +47,8 @@ impl Selected {
             None => Vec::new(),
         };
         let described = described(options, &wanted, &rules);
-        let selection = Selection::new(wanted, options.unwanted().cloned(), rules).in_shard(shard);
+        let selection =
+            Selection::new(wanted, options.exclude.iter().cloned(), rules).in_shard(shard);
         Ok(Self { selection, latest: options.latest_per.clone(), command, shard, described })
     }
 
@@ -155,7 +156,11 @@ fn described(options: &args::SelectionArgs, wanted: &[Condition], rules: &[Rule]
     };
     let fixed = wanted.iter().filter(|it| !is_moment(it)).map(ToString::to_string);
     let within = options.updated_within.iter().map(|_| "updated-within".to_owned());
-    let unwanted = options.unwanted().map(|condition| format!("not {condition}"));
+    // An exclusion by age is such a time too.
+    let unwanted = options.exclude.iter().map(|condition| match condition {
+        Condition::UpdatedAfter(_) => "not updated-after".to_owned(),
+        condition => format!("not {condition}"),
+    });
     let rules = (!rules.is_empty()).then(|| format!("{} rules", rules.len()));
     let latest = options.latest_per.iter().map(|latest| format!("latest-per {latest}"));
     fixed.chain(within).chain(unwanted).chain(rules).chain(latest).collect()

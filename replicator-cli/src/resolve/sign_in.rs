@@ -27,13 +27,9 @@ pub(crate) fn cloud(
     let said = overrides(side, options);
     let named = clouds.names().any(|name| name == word);
     match word.rsplit_once('@') {
-        Some((name, region)) if !named => match said.region.as_deref() {
-            Some(other) if other != region => {
-                let what = format!("{word:?} and --{side}-region {other} name different regions");
-                Err(CliError::usage(what).hint("leave one of them out"))
-            }
-            _ => Ok(clouds.cloud(name, &Overrides { region: Some(region.to_owned()), ..said })?),
-        },
+        Some((name, region)) if !named => {
+            Ok(clouds.cloud(name, &Overrides { region: Some(region.to_owned()), ..said })?)
+        }
         _ => Ok(clouds.cloud(word, &said)?),
     }
 }
@@ -71,7 +67,7 @@ pub(crate) fn refuse_cloud_options(
         return Ok(());
     }
     let what = format!(
-        "--{side}-region, --{side}-interface, --{side}-project and --{side}-endpoint-override \
+        "--{side}-interface, --{side}-project and --{side}-endpoint-override \
          apply only to clouds, and {word:?} is not a cloud"
     );
     Err(CliError::usage(what).hint("leave these options out, or use a cloud in clouds.yaml"))
@@ -91,7 +87,6 @@ pub(crate) fn refuse_options_of_one(options: &SignIn) -> Result<(), CliError> {
             options.target_token_file.is_some(),
             "use --token-file, which applies to all servers",
         ),
-        ("--target-region", options.target_region.is_some(), "write each target as NAME@REGION"),
         (
             "--target-endpoint-override",
             options.target_endpoint_override.is_some(),
@@ -221,22 +216,16 @@ fn tokens(
 
 /// The options that override the configuration of this side's cloud.
 fn overrides(side: Side, options: &SignIn) -> Overrides {
-    let (region, interface, project, endpoint) = match side {
-        Side::Source => (
-            &options.source_region,
-            &options.source_interface,
-            &options.source_project,
-            &options.source_endpoint_override,
-        ),
-        Side::Target => (
-            &options.target_region,
-            &options.target_interface,
-            &options.target_project,
-            &options.target_endpoint_override,
-        ),
+    let (interface, project, endpoint) = match side {
+        Side::Source => {
+            (&options.source_interface, &options.source_project, &options.source_endpoint_override)
+        }
+        Side::Target => {
+            (&options.target_interface, &options.target_project, &options.target_endpoint_override)
+        }
     };
     Overrides {
-        region: region.clone(),
+        region: None,
         interface: interface.clone(),
         project: project.clone(),
         endpoint: endpoint.clone(),

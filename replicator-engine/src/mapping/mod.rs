@@ -35,8 +35,6 @@ pub struct Mapping {
     pub properties: PropertyRules,
     /// What to do with properties that are meaningful only at the source's site.
     pub site_local: SiteLocal,
-    /// What to do with signature properties.
-    pub signatures: Signatures,
     /// What to do with encrypted images.
     pub encrypted: Encrypted,
     /// What to do with images that describe volumes of the source.
@@ -60,16 +58,6 @@ pub enum SiteLocal {
     Keep,
     /// Leave them out, and leave the target's own alone.
     Drop,
-}
-
-/// What to do with `img_signature` and the properties that belong to it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Signatures {
-    /// Keep them.
-    #[default]
-    Keep,
-    /// Leave them out, and leave the target's own alone.
-    Strip,
 }
 
 /// What to do with images that are encrypted with a key of the source's key manager.
@@ -216,7 +204,6 @@ impl Mapping {
             Class::BootFromVolume => {
                 self.site_local == SiteLocal::Drop && self.boot_from_volume == BootFromVolume::Skip
             }
-            Class::Signature => self.signatures == Signatures::Strip,
             Class::EncryptedVolume | Class::Image | Class::Custom => false,
         }
     }

@@ -17,8 +17,6 @@ pub enum Class {
     BootFromVolume,
     /// The key of encrypted data in the source's key manager.
     EncryptedVolume,
-    /// The image's signature, which Glance verifies with its own key manager.
-    Signature,
     /// The id of another image.
     Image,
     /// Written by this tool to recognize its replicas.
@@ -68,15 +66,6 @@ const CLASSES: &[(Class, &[&str])] = &[
     ),
     (Class::BootFromVolume, &["bdm_v2", "block_device_mapping", "root_device_name"]),
     (Class::EncryptedVolume, &[KEY, KEY_DELETION]),
-    (
-        Class::Signature,
-        &[
-            "img_signature",
-            "img_signature_certificate_uuid",
-            "img_signature_hash_method",
-            "img_signature_key_type",
-        ],
-    ),
     (Class::Image, &["kernel_id", "ramdisk_id"]),
 ];
 
@@ -96,13 +85,12 @@ mod tests {
             ("os_glance_importing_to_stores", Class::Reserved),
             ("os_distro", Class::Custom),
             ("img_config_drive", Class::Custom),
-            ("img_signature_other", Class::Custom),
             ("owner_specified.openstack.sha256", Class::Custom),
             ("owner_id", Class::SiteLocal),
             ("bdm_v2", Class::BootFromVolume),
             (KEY, Class::EncryptedVolume),
             ("ramdisk_id", Class::Image),
-            ("img_signature", Class::Signature),
+            ("img_signature", Class::Custom),
             ("stores", Class::Link),
             ("", Class::Custom),
         ] {

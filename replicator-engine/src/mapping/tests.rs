@@ -107,7 +107,9 @@ async fn site_local_properties_of_the_target_stay() {
         ("img_signature", "s"),
         ("os_type", "linux"),
     ]);
-    let mapping = Mapping { signatures: Signatures::Strip, ..at_a_glance() };
+    let rules =
+        |rules: &[&str]| rules.iter().map(|rule| rule.parse::<PropertyRule>().unwrap()).collect();
+    let mapping = Mapping { properties: rules(&["drop=img_signature*"]), ..at_a_glance() };
     let wanted = wanted(&mapping, &source).await;
     assert_eq!(wanted.attributes.properties, pairs(&[("os_type", "linux")]));
     let replica = Attributes {
@@ -119,10 +121,8 @@ async fn site_local_properties_of_the_target_stay() {
         ..source.attributes.clone()
     };
     assert_eq!(mapping.onto(&wanted, &replica), replica);
-    let kept = Mapping {
-        properties: ["keep=instance_uuid".parse::<PropertyRule>().unwrap()].into_iter().collect(),
-        ..mapping
-    };
+    let kept =
+        Mapping { properties: rules(&["drop=img_signature*", "keep=instance_uuid"]), ..mapping };
     let wanted = kept.wanted(&source).await.unwrap();
     assert_eq!(kept.onto(&wanted, &replica).properties["instance_uuid"], "i");
 }

@@ -1,6 +1,7 @@
 //! The tool's command line: exit codes, the old tool's options, old dumps.
 
 mod configuration;
+mod help;
 mod names;
 mod plain_http;
 mod serving;
@@ -529,17 +530,11 @@ fn an_option_for_one_side_applies_there_or_is_refused() {
     let token = token.to_str().unwrap();
     for (line, exit, reason) in [
         (&["size", "asking@R3"][..], 2, "the cloud has no region `R3`"),
-        (&["size", "asking", "--source-region", "R3"], 2, "the cloud has no region `R3`"),
-        (
-            &["size", "asking@R1", "--source-region", "R2"],
-            2,
-            "--source-region R2 name different regions",
-        ),
         (&["size", "plain", "--source-interface", "inner"], 2, "`inner` is not an interface"),
         (&["size", "fixed", "--source-endpoint-override", "x"], 2, "is not a URL"),
         (&["size", "lent", "--source-project", "q"], 2, "is bound to one project"),
         (&["size", "asking"], 2, "`auth.passcode`, which is missing"),
-        (&["size", "./here", "--source-region", "R"], 2, "apply only to clouds, and"),
+        (&["size", "./here", "--source-project", "q"], 2, "apply only to clouds, and"),
         (
             &["size", "plain", "--source-token-file", token],
             2,
@@ -547,7 +542,7 @@ fn an_option_for_one_side_applies_there_or_is_refused() {
         ),
         (&["size", "https://g.invalid", "--token-file", token], 5, "invalid in a header"),
         (&["load", "./here", "lent", "--target-project", "q"], 2, "is bound to one project"),
-        (&["load", "./here", "lent", "--source-project", "q"], 2, "no such"),
+        (&["load", "./here", "lent", "--source-project", "q"], 2, "has no effect on load"),
     ] {
         let run = replicator_with(line, &variables).exits(exit);
         assert!(run.stderr.contains(reason), "{line:?}: {}", run.stderr);

@@ -180,10 +180,14 @@ fn an_option_for_tls_without_effect_is_refused() {
             "--source-pin",
             "the source is reached over plain",
         ),
-        (&["size", https, "--target-pin", pin], "--target-pin", "there is no target"),
-        (&["dump", https, &dump, "--target-cacert", &ca], "--target-cacert", "the target is not a"),
+        (&["verify", https, "--target-pin", pin], "--target-pin", "there is no target"),
         (
-            &["load", &dump, https, "--source-pin", pin],
+            &["livecopy", https, &dump, "--target-cacert", &ca],
+            "--target-cacert",
+            "the target is not a",
+        ),
+        (
+            &["livecopy", &dump, https, "--source-pin", pin],
             "--source-pin",
             "the source is not a server",
         ),

@@ -96,7 +96,7 @@ impl Signing {
             let doctor = ["doctor", cloud, "--tls", stack, "--read-only", "--output", "json"];
             self.run(&doctor, &[("OS_CLIENT_SECURE_FILE", &self.passcodes())], 0);
         }
-        let run = self.run(&["clouds", "--output", "json", "--tls", stack], &[], 0);
+        let run = self.run(&["clouds", "--output", "json"], &[], 0);
         let listed: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
         let listed = listed["clouds"].as_array().unwrap();
         let totp = listed.iter().find(|cloud| cloud["name"] == "totp-a").unwrap();
@@ -187,7 +187,7 @@ impl Signing {
         let regions = [("OS_CLIENT_SECURE_FILE", regions.as_str())];
         for line in [
             &["size", "alice-a@RegionB"][..],
-            &["size", "alice-a", "--source-region", "RegionB", "--source-interface", "internal"],
+            &["size", "alice-a@RegionB", "--source-interface", "internal"],
             &["size", "alice-a", "--source-endpoint-override", b],
         ] {
             let run = self.run(&[line, &["--tls", stack]].concat(), &regions, 0);

@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::Value;
 
-use crate::support::common::Run;
+use crate::support::common::{Run, with_options};
 use crate::support::real_cloud::{Cloud, STACKS};
 
 #[test]
@@ -39,8 +39,8 @@ impl Tool<'_> {
     #[track_caller]
     fn run(&self, line: &[&str], exit: i32) -> Run {
         let state = self.state.path().to_str().unwrap();
-        let more = ["--tls", self.stack, "--state-dir", state];
-        self.cloud.replicator(&[line, &more].concat()).exits(exit)
+        let more = [["--tls", self.stack], ["--state-dir", state]];
+        self.cloud.replicator(&with_options(line, &more)).exits(exit)
     }
 
     /// The verdict on an image, and the kind of proof.

@@ -10,7 +10,7 @@ use http::Method;
 
 use super::disk::Disk;
 use super::source::{Site, Then};
-use crate::support::common::{Run, start_heard};
+use crate::support::common::{Run, start_heard, with_options};
 use crate::support::fault::Fault;
 
 /// File facts that change when anything is written to a dump.
@@ -34,7 +34,7 @@ fn is_finished(dump: &Path) -> bool {
 /// Runs a command with a state directory of the site's own, and checks the exit code.
 async fn run(site: &Site, line: &[&str], code: i32) -> Run {
     let state = site.directory.path().join("state");
-    site.run(&[line, &["--state-dir", state.to_str().unwrap()]].concat()).await.exits(code)
+    site.run(&with_options(line, &[["--state-dir", state.to_str().unwrap()]])).await.exits(code)
 }
 
 pub(super) async fn commands_that_end_well_finish_a_dump(stack: &'static str) {

@@ -29,7 +29,7 @@ mod state;
 use outside::Outside;
 use plant::{Kind, files_below};
 
-use crate::support::common::{Run, start_heard};
+use crate::support::common::{Run, start_heard, with_options};
 
 /// The content of files outside the dump, which occurs nowhere else.
 const SECRET: &str = "THE-SECRET-OF-ANOTHER-USER ";
@@ -188,9 +188,9 @@ impl Case {
             self.served(&site, &dump, &words[2..]).await
         } else {
             let state = site.directory.path().join("state");
-            let more = ["--state-dir", state.to_str().unwrap(), "--low-level-retries", "0"];
-            let words = words.iter().map(String::as_str).chain(more);
-            finish(start_heard(&site.line(&words.collect::<Vec<_>>()), &[])).await
+            let more = [["--state-dir", state.to_str().unwrap()], ["--low-level-retries", "0"]];
+            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+            finish(start_heard(&site.line(&with_options(&words, &more)), &[])).await
         };
         outside.is_untouched()?;
         self.judge(&run?)?;

@@ -18,7 +18,7 @@ use http::{Method, Request, Response};
 use tests::pki::{Authority, Leaf};
 use tokio::net::TcpListener;
 
-use crate::support::common::{Run, replicator_with};
+use crate::support::common::{Run, replicator_with, with_options};
 use crate::support::fault::Faulty;
 use crate::support::stack::acceptor;
 
@@ -67,8 +67,8 @@ impl Site {
     pub(super) fn line(&self, words: &[&str]) -> Vec<String> {
         let file = |name: &str| self.directory.path().join(name).to_str().unwrap().to_owned();
         let (ca, token) = (file("ca.pem"), file("token"));
-        let more = ["--tls", self.stack, "--cacert", &ca, "--token-file", &token];
-        words.iter().chain(&more).map(ToString::to_string).collect()
+        let more = [["--tls", self.stack], ["--cacert", &ca], ["--token-file", &token]];
+        with_options(words, &more).iter().map(ToString::to_string).collect()
     }
 
     pub(super) async fn run(&self, words: &[&str]) -> Run {

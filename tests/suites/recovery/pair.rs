@@ -21,7 +21,7 @@ use tokio::net::TcpListener;
 use tokio::time::sleep;
 use transport_hyper::TlsAcceptor;
 
-use crate::support::common::{Run, replicator_with, start};
+use crate::support::common::{Run, replicator_with, start, with_options};
 use crate::support::fault::{Fault, Faulty};
 use crate::support::stack::acceptor;
 
@@ -151,22 +151,19 @@ impl Pair {
 
     /// A command line without a token.
     pub(crate) fn bare_line(&self, words: &[&str]) -> Vec<String> {
-        let mut line: Vec<String> = words.iter().map(ToString::to_string).collect();
-        line.extend(["--tls".to_owned(), self.stack.to_owned()]);
-        line.extend(["--cacert".to_owned(), self.file("ca.pem")]);
+        let (ca, state) = (self.file("ca.pem"), self.file("state"));
         // No Keystone is available to compare the projects of both sides.
-        line.extend(["--owner", "caller"].map(str::to_owned));
+        let mut more = vec![["--tls", self.stack], ["--cacert", &ca], ["--owner", "caller"]];
         let is_there = words.iter().any(|word| word.contains("state"));
         if !is_there {
-            line.extend(["--state-dir".to_owned(), self.file("state")]);
+            more.push(["--state-dir", &state]);
         }
-        line
+        with_options(words, &more).iter().map(ToString::to_string).collect()
     }
 
     pub(crate) fn line(&self, words: &[&str]) -> Vec<String> {
-        let mut line = self.bare_line(words);
-        line.extend(["--token-file".to_owned(), self.file("token")]);
-        line
+        let token = self.file("token");
+        self.bare_line(&with_options(words, &[["--token-file", &token]]))
     }
 
     pub(crate) async fn run(&self, words: &[&str]) -> Run {

@@ -10,12 +10,12 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use super::{Site, id, is_file};
-use crate::support::common::{Run, piped, replicator_with};
+use crate::support::common::{Run, piped, replicator_with, with_options};
 use crate::support::fault::Fault;
 
 async fn run(line: &[&str], state: &str) -> Run {
-    let mut line: Vec<String> = line.iter().map(ToString::to_string).collect();
-    line.extend(["--state-dir", state].map(str::to_owned));
+    let line = with_options(line, &[["--state-dir", state]]);
+    let line: Vec<String> = line.iter().map(ToString::to_string).collect();
     let run = tokio::task::spawn_blocking(move || {
         let line: Vec<&str> = line.iter().map(String::as_str).collect();
         replicator_with(&line, &[])
@@ -260,7 +260,7 @@ async fn an_odd_record_fails_its_image_alone_and_is_named() {
     assert!(target.kept.get(&id(2)).await.is_err());
     let said = run(&["verify", &dump], &state).await;
     assert!(said.stdout.contains("2 images: 2 verified"), "{}", said.stdout);
-    let line = ["livecopy", &from, &to, "--exclude-id", ID_2, "--owner", "caller"];
+    let line = ["livecopy", &from, &to, "--exclude", &format!("id={ID_2}"), "--owner", "caller"];
     run(&line, &state).await.exits(0);
 
     let line = ["dump", &from, "-", "--no-state"].map(str::to_owned);

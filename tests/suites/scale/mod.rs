@@ -20,7 +20,7 @@ use glance_server::GlanceApi;
 use serde_json::Value;
 use tokio::net::TcpListener;
 
-use crate::support::common::{Run, cleared, replicator_with};
+use crate::support::common::{Run, cleared, replicator_with, with_options};
 
 mod memory;
 
@@ -89,7 +89,7 @@ async fn run(line: &[&str]) -> Run {
     let line: Vec<String> = line.iter().map(ToString::to_string).collect();
     let run = tokio::task::spawn_blocking(move || {
         let line: Vec<&str> = line.iter().map(String::as_str).collect();
-        replicator_with(&[&line[..], &["-t", "none", "--owner", "caller"]].concat(), &[])
+        replicator_with(&with_options(&line, &[["-t", "none"], ["--owner", "caller"]]), &[])
     });
     run.await.unwrap()
 }

@@ -10,25 +10,27 @@ use jiff::SignedDuration;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Limits")]
 pub struct LimitArgs {
-    /// Limit the image data of all transfers together to this many bytes per second, such as 512k
-    /// or 10M (powers of 1024); two rates, such as 10M:2M, limit reading and sending separately; a
-    /// timetable, such as "08:00,512k 19:00,10M Sat-00:00,off", changes the limit at these local
-    /// times (default: no limit)
+    /// Limit the bytes per second, such as 512k or 10M
+    ///
+    /// The limit applies to the image data of all transfers together; units are powers of 1024. Two
+    /// rates, such as 10M:2M, limit reading and sending separately. A timetable, such as
+    /// "08:00,512k 19:00,10M Sat-00:00,off", changes the limit at these local times. Default: no
+    /// limit.
     #[arg(long, global = true, value_name = "RATE|TIMETABLE")]
     pub bwlimit: Option<Bandwidth>,
     /// Limit the requests per second to the servers of each store, such as 10 or 0.5 (default: no
     /// limit)
     #[arg(long, global = true, value_name = "N", value_parser = per_second)]
     pub tpslimit: Option<f64>,
-    /// Number of retries of a request without image data that got no response or a temporary server
-    /// error, and of a download that broke off; 0 disables retries (default: the value in
-    /// clouds.yaml, else 10)
+    /// Retry N times a request without image data that got no response or a temporary server error,
+    /// and a download that broke off; 0 disables retries (default: the value in clouds.yaml, else
+    /// 10; for `doctor` 0)
     #[arg(long, global = true, value_name = "N")]
     pub low_level_retries: Option<u32>,
-    /// Timeout for connecting to a server, including the TLS handshake, such as 10s or 1m
+    /// Stop connecting to a server, including the TLS handshake, after this time, such as 10s or 1m
     #[arg(long, global = true, value_name = "TIME", default_value = "10s", value_parser = duration)]
     pub connect_timeout: Duration,
-    /// Timeout for a server that stays silent, such as 30s or 5m
+    /// Give up a server that stays silent for this time, such as 30s or 5m
     #[arg(long, global = true, value_name = "TIME", default_value = "5m", value_parser = duration)]
     pub idle_timeout: Duration,
 }

@@ -15,14 +15,11 @@ pub struct MappingArgs {
     /// repeatable, applied in order; `*` in a name to keep or drop matches any text
     #[arg(long, global = true, value_name = "RULE")]
     pub property: Vec<PropertyRule>,
-    /// Target project of images and shares: auto, by-name (the project of the same name and
-    /// domain), keep (the same project id), caller (the project signed in to) or map:FILE (lines of
-    /// SOURCE TARGET)
+    /// Choose the target project of images and shares: auto, by-name (the project of the same name
+    /// and domain), keep (the same project id), caller (the project signed in to) or map:FILE
+    /// (lines of SOURCE TARGET)
     #[arg(long, global = true, value_name = "RULE", default_value = "auto", value_parser = owner)]
     pub owner: OwnerArg,
-    /// Keep or remove image signatures, which name a certificate in the source's key manager
-    #[arg(long, global = true, value_name = "WHAT", default_value = "keep")]
-    pub signatures: SignaturesArg,
     /// Skip or copy encrypted images, whose keys stay in the source's key manager
     #[arg(long, global = true, value_name = "WHAT", default_value = "skip")]
     pub encrypted: EncryptedArg,
@@ -81,15 +78,6 @@ fn owner(text: &str) -> Result<OwnerArg, String> {
         (_, Some(path)) if !path.is_empty() => Ok(OwnerArg::Map(path.into())),
         _ => Err("say auto, by-name, keep, caller or map:FILE".into()),
     }
-}
-
-/// Handling of image signatures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum SignaturesArg {
-    /// Copy them.
-    Keep,
-    /// Remove them.
-    Strip,
 }
 
 /// Handling of encrypted images.

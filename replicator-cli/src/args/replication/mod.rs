@@ -32,8 +32,10 @@ pub struct Compare {
     /// Do not report images that exist only in the second store
     #[arg(long)]
     pub one_way: bool,
-    /// Write a line with a sign and an id for each image: = same, + missing at the target, - only
-    /// at the target, * different, ! cannot be replicated, ? not proven or excluded
+    /// Write a line with a sign and an id for each image
+    ///
+    /// The signs are = same, + missing at the target, - only at the target, * different, ! cannot
+    /// be replicated, ? not proven or excluded.
     #[arg(long, value_name = "FILE|-")]
     pub combined: Option<PathBuf>,
     /// Images to process
@@ -66,10 +68,12 @@ pub struct Sync {
     /// Target store
     #[arg(required = true)]
     pub to: Vec<String>,
-    /// Carry out the plan in FILE; do nothing if either side has changed since it was made
+    /// Carry out the plan in FILE, if it still applies
+    ///
+    /// Does nothing if either side has changed since the plan was made.
     #[arg(long, value_name = "FILE")]
     pub plan: Option<PathBuf>,
-    /// Also synchronize these namespaces of metadata definitions
+    /// Synchronize these namespaces of metadata definitions, too
     #[arg(long, value_name = "WHICH", default_value = "none")]
     pub metadefs: WithMetadefs,
     /// Order, retries and limits of the run
@@ -87,15 +91,16 @@ pub struct Sync {
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Removal")]
 pub struct Removing {
-    /// Action for images that an earlier sync copied from this source and that the source no longer
-    /// holds
+    /// Choose what to do with replicas whose image the source no longer has
+    ///
+    /// Applies to images that an earlier sync copied from this source.
     #[arg(long, value_name = "HOW", default_value = "none")]
     pub delete: Delete,
-    /// Maximum number of images one run may remove, or percentage of the target's images; if more
-    /// would be removed, none is
+    /// Remove at most this number of images in one run, or this percentage of the target's images;
+    /// if more would be removed, remove none
     #[arg(long, value_name = "N|N%", default_value = "10%")]
     pub max_delete: ErrorLimit,
-    /// Also remove protected images
+    /// Remove protected images, too
     #[arg(long)]
     pub unprotect: bool,
     /// Do not mark new replicas with the property that identifies their source; unmarked replicas
@@ -134,14 +139,14 @@ impl Delete {
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Replicas")]
 pub struct ReplicaMatchingArgs {
-    /// Also copy records without data
+    /// Copy records without data, too
     #[arg(long, global = true)]
     pub queued: bool,
-    /// Action when the target refuses to reuse an image id (Glance never frees the ids of deleted
-    /// images)
+    /// Choose what to do when the target refuses to reuse an image id (Glance never frees the ids
+    /// of deleted images)
     #[arg(long, global = true, value_name = "WHAT", default_value = "fail")]
     pub on_burned_id: BurnedId,
-    /// Attribute that identifies the replica of an image
+    /// Find the replica of an image by this attribute
     #[arg(long = "match", global = true, value_name = "WHAT", default_value = "id")]
     pub match_by: Match,
 }

@@ -9,26 +9,27 @@ use replicator_engine::Template;
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Placement")]
 pub struct PlacementArgs {
-    /// Data path: stream data through this machine, or let the target's workers download it from
-    /// the source (of the same Keystone) or from a web server
+    /// Choose the data path: stream data through this machine, or let the target's workers download
+    /// it from the source (of the same Keystone) or from a web server
     #[arg(long, global = true, value_name = "WAY", default_value = "stream")]
     pub via: Via,
     /// Fail images that the target cannot download, instead of streaming them through this machine
     #[arg(long, global = true)]
     pub no_fallback: bool,
-    /// URL of an image's data on a web server; {id} and {name} are replaced by those of the image
+    /// Have the target download the data of an image from this URL; {id} and {name} are replaced by
+    /// those of the image
     #[arg(long, global = true, value_name = "URL")]
     pub web_url: Option<Template>,
-    /// Interface through which the target's workers reach the source
+    /// Have the target's workers reach the source through this interface
     #[arg(long, global = true, value_name = "INTERFACE", default_value = "public")]
     pub import_interface: Interface,
-    /// Store of the target for new data
+    /// Put new data into this store of the target
     #[arg(long, global = true, value_name = "NAME")]
     pub store: Option<String>,
-    /// Store of the target for data from the given store of the source; repeatable
+    /// Put data from this store of the source into this store of the target; repeatable
     #[arg(long, global = true, value_name = "SOURCE=TARGET")]
     pub store_map: Vec<StoreRule>,
-    /// Additional store to which the target copies the data afterwards; repeatable
+    /// Have the target copy the data to this store afterwards, too; repeatable
     #[arg(long, global = true, value_name = "NAME")]
     pub also_store: Vec<String>,
 }

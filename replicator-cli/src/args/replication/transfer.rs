@@ -11,18 +11,19 @@ use replicator_engine::{Spool, SpoolWhen};
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Transfer")]
 pub struct Transfer {
-    /// Number of parts of one image to read from the source in parallel, for long-distance links on
-    /// which a single connection is slow; each part takes about 11 MiB of memory
+    /// Read N parts of one image from the source in parallel, for long-distance links on which a
+    /// single connection is slow; each part takes about 11 MiB of memory
     #[arg(long, global = true, value_name = "N", default_value = "1")]
     pub streams: NonZeroUsize,
-    /// Image data to spool on disk until every target has received it: with several targets, data
-    /// that slow targets have not read yet (auto), all data (always) or none (never)
+    /// Spool image data on disk until every target has received it: with several targets, data that
+    /// slow targets have not read yet (auto), all data (always) or none (never)
     #[arg(long, global = true, value_name = "WHICH", default_value = "auto")]
     pub spool: SpoolWhich,
-    /// Directory of the spool (default: $TMPDIR, else /var/tmp)
+    /// Spool in this directory (default: $TMPDIR, else /var/tmp)
     #[arg(long, global = true, value_name = "DIR")]
     pub spool_dir: Option<PathBuf>,
-    /// Maximum size of the spool in bytes, such as 50G (powers of 1024; default: all free space)
+    /// Limit the size of the spool to this many bytes, such as 50G (powers of 1024; default: all
+    /// free space)
     #[arg(long, global = true, value_name = "SIZE", value_parser = size)]
     pub spool_max: Option<u64>,
 }

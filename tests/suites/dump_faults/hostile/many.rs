@@ -7,7 +7,10 @@ use std::time::{Duration, Instant};
 use glance_core::ImageStore;
 use glance_core::image::{Attributes, Image, ImageId};
 
-use super::{Dump, MOST_MEMORY, SIZE, attributes, data, ended, id, start_heard, template, write};
+use super::{
+    Dump, MOST_MEMORY, SIZE, attributes, data, ended, id, start_heard, template, with_options,
+    write,
+};
 use crate::suites::dump_faults::source::Site;
 
 /// Adds `entries` files to a small dump: records without data, leftovers of runs, and unrelated
@@ -59,8 +62,8 @@ async fn a_directory_of_very_many_files_takes_little_memory() {
     ];
     for line in lines {
         let begin = Instant::now();
-        let more = ["--state-dir", &path("state")];
-        let words: Vec<&str> = line.iter().chain(&more).copied().collect();
+        let state = path("state");
+        let words = with_options(line, &[["--state-dir", &state]]);
         let child = start_heard(&site.line(&words), &[]);
         let run = tokio::task::spawn_blocking(move || ended(child, longest));
         let ended = run.await.unwrap().unwrap_or_else(|what| panic!("{line:?}: {what}"));
