@@ -15,7 +15,7 @@ use futures_util::stream::{self, StreamExt};
 
 use crate::body::Body;
 use crate::digest::{Algorithm, Awaited, Digests, Hashers, Hashing};
-use crate::error::BodyError;
+use crate::error::{BodyError, causes};
 use crate::image::Image;
 
 /// The size and digests that the source's record states for its data.
@@ -248,11 +248,7 @@ impl Check {
 
 /// The message of the innermost error of a chain.
 fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut deepest = error;
-    while let Some(source) = deepest.source() {
-        deepest = source;
-    }
-    deepest.to_string()
+    causes(error).last().unwrap_or(error).to_string()
 }
 
 impl fmt::Debug for Check {

@@ -55,12 +55,6 @@ impl fmt::Debug for Failures {
 
 impl Error for Failures {}
 
-/// Formats an error with its chain of causes.
-fn explain(wrong: &(dyn Error + 'static)) -> String {
-    let chain = std::iter::successors(Some(wrong), |&error| error.source());
-    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
-}
-
 /// Fails the case with a message unless the two values are equal.
 macro_rules! same {
     ($what:expr, $found:expr, $wanted:expr) => {{

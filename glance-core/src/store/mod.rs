@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 
 use crate::body::Body;
-use crate::error::BodyError;
+use crate::error::{BodyError, one_line};
 use crate::image::{Attributes, Image, ImageId, Member};
 use crate::selection::Selection;
 use crate::transport::TransportErrorKind;
@@ -245,8 +245,6 @@ impl StoreError {
     /// source is the text of all causes.
     #[must_use]
     pub fn repeated(&self) -> Self {
-        let causes = std::iter::successors(self.source(), |&error| error.source());
-        let causes: Vec<String> = causes.map(ToString::to_string).collect();
         Self {
             kind: self.kind,
             store: self.store.clone(),
@@ -256,7 +254,7 @@ impl StoreError {
             reason: self.reason.clone(),
             request_id: self.request_id.clone(),
             hint: self.hint.clone(),
-            source: (!causes.is_empty()).then(|| causes.join(": ").into()),
+            source: self.source().map(|source| one_line(source).into()),
         }
     }
 

@@ -8,6 +8,7 @@
 use tokio::time::Instant;
 
 use glance_core::body::Body;
+use glance_core::error::one_line;
 use glance_core::image::{Image, Status};
 use glance_core::store::{StoreError, StoreErrorKind};
 use glance_core::transport::backoff::Backoff;
@@ -184,7 +185,5 @@ fn is_in_transit(status: Status) -> bool {
 
 /// An error and its causes as one line for messages.
 pub(crate) fn chain(error: &CopyError) -> String {
-    let error: &dyn std::error::Error = error;
-    let all = std::iter::successors(Some(error), |error| error.source());
-    all.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    one_line(error)
 }

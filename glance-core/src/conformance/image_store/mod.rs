@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::{Failures, Outcome, explain};
+use super::{Failures, Outcome};
 use crate::ImageStore;
+use crate::error::one_line;
 
 mod data;
 mod records;
@@ -32,7 +33,7 @@ impl Case {
         let scratch = Scratch::new(store);
         let outcome = (self.run)(&scratch).await;
         let cleared = scratch.clear().await;
-        outcome.and(cleared).map_err(|wrong| Failures(vec![(self.name, explain(&*wrong))]))
+        outcome.and(cleared).map_err(|wrong| Failures(vec![(self.name, one_line(&*wrong))]))
     }
 }
 

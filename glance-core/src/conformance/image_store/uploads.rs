@@ -9,7 +9,7 @@ use super::scratch::{Scratch, body, refused};
 use crate::body::Body;
 use crate::conformance::{Outcome, Wrong, same};
 use crate::digest::{Algorithm, Hashers};
-use crate::error::BodyError;
+use crate::error::{BodyError, causes};
 use crate::image::{ImageId, Status};
 use crate::store::{ByteRange, StoreErrorKind};
 
@@ -161,9 +161,7 @@ fn size(data: &[u8]) -> Option<u64> {
 }
 
 fn caused_by(error: &(dyn std::error::Error + 'static), failure: &str) -> bool {
-    std::iter::successors(Some(error), |error| error.source())
-        .skip(1)
-        .any(|cause| cause.to_string().contains(failure))
+    causes(error).skip(1).any(|cause| cause.to_string().contains(failure))
 }
 
 async fn digest(algorithm: Algorithm, data: &'static [u8]) -> Result<String, Wrong> {

@@ -8,9 +8,10 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::{Request, Response};
 
-use super::{Failures, Outcome, Wrong, explain};
+use super::{Failures, Outcome, Wrong};
 use crate::Transport;
 use crate::body::Body;
+use crate::error::one_line;
 use crate::transport::{TransportError, TransportErrorKind};
 
 mod answers;
@@ -47,7 +48,7 @@ pub async fn transport(under_test: &TransportUnderTest) -> Result<(), Failures> 
     let mut failures = Vec::new();
     for (name, run) in cases() {
         if let Err(wrong) = run(under_test).await {
-            failures.push((name, explain(&*wrong)));
+            failures.push((name, one_line(&*wrong)));
         }
     }
     match failures.as_slice() {
