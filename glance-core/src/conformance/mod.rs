@@ -21,8 +21,8 @@ use std::fmt;
 mod image_store;
 mod transport;
 
-pub use image_store::{Case, cases, image_store};
-pub use transport::{Front, TransportUnderTest, transport};
+pub use image_store::{Case, cases, damaged_data, image_store};
+pub use transport::{ClientCertificates, Front, TransportUnderTest, transport};
 
 /// The error of a case.
 type Wrong = Box<dyn Error + Send + Sync>;

@@ -14,6 +14,8 @@ mod scratch;
 mod selections;
 mod uploads;
 
+pub use data::damaged_data;
+
 use scratch::Scratch;
 
 /// A test of one guarantee in the contract of [`ImageStore`].
@@ -98,6 +100,7 @@ pub fn cases() -> Vec<Case> {
             the_first_rule_that_fits_decides;
         uploads:
             digests_are_of_the_stored_bytes
+            digests_that_come_with_the_data_are_kept_or_computed
             data_is_given_once
             a_body_of_unknown_size_is_stored
             a_short_body_is_not_stored
