@@ -31,10 +31,10 @@ pub enum Proven {
 impl Proven {
     /// Proof by a digest of `image`. The digest may be a remembered one if the record has none.
     pub(crate) fn by_digest(algorithm: &str, image: &Image, known: &CachedDigests) -> Self {
-        match known.knows(image, algorithm) {
-            true => Self::Remembered(algorithm.to_owned()),
-            false => Self::Digest(algorithm.to_owned()),
+        if known.knows(image, algorithm) {
+            return Self::Remembered(algorithm.to_owned());
         }
+        Self::Digest(algorithm.to_owned())
     }
 
     /// Proof for data that was streamed completely and verified in transit against the record of
@@ -72,8 +72,8 @@ impl Replication {
         let own = Expected::of(image);
         let digest = own.digest.filter(computable);
         let expected = Expected { digest, also: [algorithm].into(), ..own };
-        let splice = ResumableRead::new(&self.source, image, &self.policy);
-        let data = splice.read(0).await.map_err(CopyError::Source)?;
+        let read = ResumableRead::new(&self.source, image, &self.policy);
+        let data = read.read(0).await.map_err(CopyError::Source)?;
         let (mut data, verdict) = checked(data, expected, self.policy.hashers);
         while data.next().await.is_some_and(|chunk| chunk.is_ok()) {}
         if let Some(fault) = verdict.fault() {
