@@ -66,6 +66,8 @@ async fn a_directory_reports_damaged_data() {
             (0..100_000_u32).flat_map(|it| it.wrapping_mul(it).to_le_bytes()).collect();
         store.upload(&id, Body::from(Bytes::from(data))).await.unwrap();
         damage(&directory.path().join(format!("{id}.{suffix}")));
+        // As a run reads a dump: a record whose file is missing is not taken for a queued one.
+        let store = DumpStore::open(directory.path()).unwrap().expecting_data();
         conformance::damaged_data(&store, &id).await.unwrap();
     }
 }

@@ -187,12 +187,16 @@ impl<F: FnMut(usize, Outcome) + Send> Run<F> {
             for (target, listing) in self.list_new_replicas(&failed).await {
                 match listing {
                     Ok(moved) => {
-                        failed.iter_mut().for_each(|image| image.set_replica(target, &moved));
+                        for image in &mut failed {
+                            image.set_replica(target, &moved);
+                        }
                         self.learn(target, ids(&moved));
                     }
                     Err(error) => {
                         tracing::warn!("no image is tried again there: {error}");
-                        failed.iter_mut().for_each(|image| image.leave_out(target));
+                        for image in &mut failed {
+                            image.leave_out(target);
+                        }
                     }
                 }
             }
