@@ -50,14 +50,13 @@ async fn a_directory_reports_damaged_data() {
         bytes[10..].fill(0);
         std::fs::write(file, bytes).unwrap();
     };
-    let damages: [(Encoding, &str, &dyn Fn(&Path)); 5] = [
-        (Encoding::Identity, "img", &truncate),
+    for (encoding, suffix, damage) in [
+        (Encoding::Identity, "img", &truncate as &dyn Fn(&Path)),
         (Encoding::Identity, "img", &remove),
         (Encoding::Zstd, "img.zst", &truncate),
         (Encoding::Zstd, "img.zst", &remove),
         (Encoding::Zstd, "img.zst", &garble),
-    ];
-    for (encoding, suffix, damage) in damages {
+    ] {
         let directory = tempfile::tempdir().unwrap();
         let store = DumpStore::create(directory.path()).unwrap().encoding_as(encoding);
         let image = Image::queued(ImageId::random(), Attributes::default());
