@@ -43,7 +43,19 @@ impl Body {
     }
 
     /// The same body, with the digests that its creator computes from all of its bytes while they
-    /// stream. Code that wraps this body in another one with the same bytes passes the digests on.
+    /// stream. Code that wraps this body in another one with the same bytes passes the digests on;
+    /// otherwise, a store computes them a second time:
+    /// ```
+    /// use futures_util::StreamExt;
+    /// use glance_core::Body;
+    ///
+    /// fn wrapped(data: Body) -> Body {
+    ///     let size = data.size();
+    ///     let digests = data.digests().cloned();
+    ///     let counted = data.inspect(|chunk| { /* count the bytes */ });
+    ///     Body::from_stream(counted, size).carrying(digests)
+    /// }
+    /// ```
     #[must_use]
     pub fn carrying(self, digests: Option<Awaited>) -> Self {
         Self { digests, ..self }

@@ -1,6 +1,30 @@
-//! The error type of bodies.
+//! The error type of bodies, and the walk along an error's chain of causes.
 
 use std::error::Error;
+use std::iter::successors;
 
 /// An error that occurs while a body is being read.
 pub type BodyError = Box<dyn Error + Send + Sync>;
+
+/// The error and its causes, outermost first.
+///
+/// ```
+/// use glance_core::error::causes;
+/// use glance_core::store::{StoreError, StoreErrorKind};
+/// use std::io;
+///
+/// let full = io::Error::from(io::ErrorKind::StorageFull);
+/// let kind = StoreErrorKind::LimitReached;
+/// let error = StoreError::new(kind, &"a store", "write the data", "it is full").caused_by(full);
+/// assert!(causes(&error).any(|cause| cause.is::<io::Error>()));
+/// ```
+pub fn causes<'a>(
+    error: &'a (dyn Error + 'static),
+) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    successors(Some(error), |&error| error.source())
+}
+
+/// The messages of the error and its causes in one line, outermost first, separated by colons.
+pub fn one_line(error: &(dyn Error + 'static)) -> String {
+    causes(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

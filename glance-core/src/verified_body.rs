@@ -6,7 +6,9 @@
 //! data never completes an upload.
 
 use std::collections::BTreeSet;
+use std::error::Error;
 use std::fmt;
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
@@ -15,7 +17,7 @@ use futures_util::stream::{self, StreamExt};
 
 use crate::body::Body;
 use crate::digest::{Algorithm, Awaited, Digests, Hashers, Hashing};
-use crate::error::BodyError;
+use crate::error::{BodyError, causes};
 use crate::image::Image;
 
 /// The size and digests that the source's record states for its data.
@@ -119,6 +121,16 @@ pub enum DataFault {
     },
 }
 
+/// Whether an error of a body means that the stored data is damaged, so that reading it again does
+/// not help: [`DataFault::Damaged`], or an I/O error for invalid or missing content of a file.
+/// Errors of a connection have other types (see [`Transport`](crate::Transport)).
+pub fn is_damage(error: &(dyn Error + Send + Sync + 'static)) -> bool {
+    let is_damaged_file = error.downcast_ref::<io::Error>().is_some_and(|error| {
+        matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
+    });
+    is_damaged_file || matches!(error.downcast_ref(), Some(DataFault::Damaged { .. }))
+}
+
 /// The result of checking the data, available once the data has streamed. It is separate from the
 /// stream, because a fault of the source otherwise appears only as a failure of the target's
 /// upload.
@@ -195,21 +207,24 @@ impl Check {
                         return Ok(Some((earlier, self)));
                     }
                 }
-                Some(Err(error)) => {
-                    let fault = error.downcast().map_or_else(
-                        |error| DataFault::Interrupted {
-                            got: self.passed,
-                            reason: innermost(&*error),
-                        },
-                        |fault| *fault,
-                    );
-                    return Err(self.verdict.fail(fault));
-                }
+                Some(Err(error)) => return Err(self.verdict.fail(self.fault_of(error))),
                 None => {
                     self.judge().await?;
                     return Ok(self.held.take().map(|last| (last, self)));
                 }
             }
+        }
+    }
+
+    /// The fault of data that ended with an error.
+    fn fault_of(&self, error: BodyError) -> DataFault {
+        let got = self.passed;
+        match error.downcast::<DataFault>() {
+            Ok(fault) => *fault,
+            Err(error) if is_damage(&*error) => {
+                DataFault::Damaged { got, reason: innermost(&*error) }
+            }
+            Err(error) => DataFault::Interrupted { got, reason: innermost(&*error) },
         }
     }
 
@@ -245,12 +260,8 @@ impl Check {
 }
 
 /// The message of the innermost error of a chain.
-fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut deepest = error;
-    while let Some(source) = deepest.source() {
-        deepest = source;
-    }
-    deepest.to_string()
+fn innermost(error: &(dyn Error + 'static)) -> String {
+    causes(error).last().unwrap_or(error).to_string()
 }
 
 impl fmt::Debug for Check {
@@ -321,6 +332,25 @@ mod tests {
         let (body, verdict) = checked(chunks(&["ab", "cd"]), expected(3), Hashers::default());
         assert!(passed(body).await.is_empty());
         assert_eq!(verdict.fault(), Some(DataFault::TooLong { size: 3 }));
+    }
+
+    #[tokio::test]
+    async fn damage_is_told_from_an_interruption() {
+        let fault = async |error: BodyError| {
+            let data = stream::iter([Ok(Bytes::from_static(b"a")), Err(error)]);
+            let (body, verdict) =
+                checked(Body::from_stream(data, None), expected(3), Hashers::default());
+            passed(body).await;
+            verdict.fault().unwrap()
+        };
+        for kind in [io::ErrorKind::InvalidData, io::ErrorKind::UnexpectedEof] {
+            let wanted = DataFault::Damaged { got: 1, reason: io::Error::from(kind).to_string() };
+            assert_eq!(fault(io::Error::from(kind).into()).await, wanted);
+        }
+        let reset = io::Error::from(io::ErrorKind::ConnectionReset);
+        assert!(matches!(fault(reset.into()).await, DataFault::Interrupted { got: 1, .. }));
+        let nested = io::Error::other(io::Error::from(io::ErrorKind::InvalidData));
+        assert!(matches!(fault(nested.into()).await, DataFault::Interrupted { got: 1, .. }));
     }
 
     #[tokio::test]

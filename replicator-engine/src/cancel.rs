@@ -15,8 +15,11 @@ use glance_core::body::Body;
 /// A handle to stop runs before their end. All clones are the same handle.
 #[derive(Debug, Clone)]
 pub struct CancelToken {
-    told: Arc<watch::Sender<Option<(CancelMode, CancelReason)>>>,
+    request: Arc<watch::Sender<Request>>,
 }
+
+/// How and why the run is stopped; `None` if it is not.
+type Request = Option<(CancelMode, CancelReason)>;
 
 /// How much a stopped run leaves undone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -66,17 +69,17 @@ impl fmt::Display for CancelReason {
 
 impl Default for CancelToken {
     fn default() -> Self {
-        Self { told: Arc::new(watch::Sender::new(None)) }
+        Self { request: Arc::new(watch::Sender::new(None)) }
     }
 }
 
 impl CancelToken {
     /// Stops the run. A later call has an effect only if its level is higher.
     pub fn stop(&self, level: CancelMode, why: CancelReason) {
-        self.told.send_if_modified(|told| {
-            let is_more = told.is_none_or(|(before, _)| before < level);
+        self.request.send_if_modified(|request| {
+            let is_more = request.is_none_or(|(before, _)| before < level);
             if is_more {
-                *told = Some((level, why));
+                *request = Some((level, why));
             }
             is_more
         });
@@ -84,21 +87,20 @@ impl CancelToken {
 
     /// The level at which the run is stopped; `None` if it is not.
     pub fn level(&self) -> Option<CancelMode> {
-        self.told.borrow().map(|(level, _)| level)
+        self.request.borrow().map(|(level, _)| level)
     }
 
     /// Why the run is stopped; `None` if it is not.
     pub fn why(&self) -> Option<CancelReason> {
-        self.told.borrow().map(|(_, why)| why)
+        self.request.borrow().map(|(_, why)| why)
     }
 
     /// Waits until the run is stopped at this level or a higher one.
     pub async fn reached(&self, level: CancelMode) {
-        let is_reached =
-            |told: &Option<(CancelMode, CancelReason)>| told.is_some_and(|(now, _)| now >= level);
-        let mut told = self.told.subscribe();
+        let is_reached = |request: &Request| request.is_some_and(|(now, _)| now >= level);
+        let mut requests = self.request.subscribe();
         // The sender lives at least as long as this handle, so waiting can't fail.
-        let _ = told.wait_for(is_reached).await;
+        let _ = requests.wait_for(is_reached).await;
     }
 
     /// The output of `work`; `None` if the run is told to break off first.
@@ -119,10 +121,10 @@ impl CancelToken {
     where
         S: Future,
     {
-        let (data, passed) = watched(data);
+        let (data, all_sent) = watched(data);
         let broken_off = async {
             self.reached(CancelMode::Abort).await;
-            if passed.load(Ordering::Acquire) {
+            if all_sent.load(Ordering::Acquire) {
                 future::pending::<()>().await;
             }
         };
@@ -135,30 +137,33 @@ impl CancelToken {
 
 /// The same body, and a flag that is set when all data was handed out.
 fn watched(data: Body) -> (Body, Arc<AtomicBool>) {
-    let passed = Arc::new(AtomicBool::new(false));
-    let (size, digests) = (data.size(), data.digests().cloned());
-    let (all, mut so_far) = (Arc::clone(&passed), 0);
+    let all_sent = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&all_sent);
+    let size = data.size();
+    let digests = data.digests().cloned();
+    let mut sent = 0;
     let mut chunks = data;
     let chunks = futures_util::stream::poll_fn(move |context| {
         let next = chunks.poll_next_unpin(context);
         if let std::task::Poll::Ready(chunk) = &next {
             if let Some(Ok(chunk)) = chunk {
-                so_far += chunk.len() as u64;
+                sent += chunk.len() as u64;
             }
             // A consumer that knows the size may stop polling before the end.
-            if chunk.is_none() || size.is_some_and(|size| so_far >= size) {
-                all.store(true, Ordering::Release);
+            if chunk.is_none() || size.is_some_and(|size| sent >= size) {
+                flag.store(true, Ordering::Release);
             }
         }
         next
     });
-    (Body::from_stream(chunks, size).carrying(digests), passed)
+    (Body::from_stream(chunks, size).carrying(digests), all_sent)
 }
 
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
     use futures_util::stream;
+    use glance_core::digest::Awaited;
 
     use super::*;
 
@@ -193,12 +198,14 @@ mod tests {
     /// Takes `taken` chunks, tells the run to break off, and answers later.
     async fn sent(data: Body, taken: usize) -> Option<&'static str> {
         let stop = CancelToken::default();
-        let told = stop.clone();
+        let handle = stop.clone();
+        let data = data.carrying(Some(Awaited::of([])));
         let send = async |mut data: Body| {
+            assert!(data.digests().is_some());
             for _ in 0..taken {
                 data.next().await;
             }
-            told.stop(CancelMode::Abort, CancelReason::Interrupted);
+            handle.stop(CancelMode::Abort, CancelReason::Interrupted);
             for _ in 0..3 {
                 tokio::task::yield_now().await;
             }

@@ -2,6 +2,7 @@
 
 use glance_core::content_format::{Format, Unfit};
 use glance_core::digest::Algorithm;
+use glance_core::error::one_line;
 use glance_core::image::Status;
 use glance_core::store::{StoreError, StoreErrorKind};
 use glance_core::verified_body::DataFault;
@@ -228,9 +229,7 @@ impl CopyError {
 
     /// The error and its causes as one line.
     pub(crate) fn chain(&self) -> String {
-        let error: &dyn std::error::Error = self;
-        let all = std::iter::successors(Some(error), |error| error.source());
-        all.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+        one_line(self)
     }
 
     /// Whether the data was found to be wrong.

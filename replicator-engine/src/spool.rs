@@ -52,14 +52,14 @@ impl Default for Spool {
 
 /// A contiguous range of one image's data in the spool.
 #[derive(Debug)]
-pub(crate) struct Kept {
+pub(crate) struct SpoolFile {
     spool: Spool,
     file: Option<Arc<File>>,
     /// The byte range of the image that the file holds.
     range: Range<u64>,
 }
 
-impl Kept {
+impl SpoolFile {
     pub(crate) fn new(spool: &Spool) -> Self {
         Self { spool: spool.clone(), file: None, range: 0..0 }
     }
@@ -69,8 +69,8 @@ impl Kept {
     }
 
     /// A handle for reading the spooled range.
-    pub(crate) fn part(&self) -> KeptPart {
-        KeptPart { file: self.file.clone(), range: self.range.clone() }
+    pub(crate) fn part(&self) -> SpooledPart {
+        SpooledPart { file: self.file.clone(), range: self.range.clone() }
     }
 
     /// Appends `chunk`, the bytes of the image from offset `at` on. If they do not follow the
@@ -84,7 +84,8 @@ impl Kept {
         }
         let length = chunk.len() as u64;
         self.reserve(length)?;
-        let (file, offset) = (self.file.clone(), at - self.range.start);
+        let file = self.file.clone();
+        let offset = at - self.range.start;
         let directory = self.spool.directory.clone();
         let written = tokio::task::spawn_blocking(move || {
             let file = match file {
@@ -122,7 +123,7 @@ impl Kept {
     }
 }
 
-impl Drop for Kept {
+impl Drop for SpoolFile {
     fn drop(&mut self) {
         self.release(self.range.end - self.range.start);
     }
@@ -130,12 +131,12 @@ impl Drop for Kept {
 
 /// A handle for reading spooled bytes of an image.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct KeptPart {
+pub(crate) struct SpooledPart {
     file: Option<Arc<File>>,
     range: Range<u64>,
 }
 
-impl KeptPart {
+impl SpooledPart {
     pub(crate) fn contains(&self, at: u64) -> bool {
         self.range.contains(&at)
     }
@@ -143,8 +144,8 @@ impl KeptPart {
     /// Reads the next bytes from offset `at` on.
     pub(crate) async fn read(&self, at: u64) -> io::Result<Bytes> {
         let length = (self.range.end - at).min(CHUNK);
-        let (file, offset) = (self.file.clone(), at - self.range.start);
-        let file = file.ok_or_else(|| io::Error::other("the spool holds no data"))?;
+        let offset = at - self.range.start;
+        let file = self.file.clone().ok_or_else(|| io::Error::other("the spool holds no data"))?;
         let read = tokio::task::spawn_blocking(move || {
             let mut bytes = vec![0; usize::try_from(length).unwrap_or_default()];
             file.read_exact_at(&mut bytes, offset)?;
@@ -169,35 +170,35 @@ mod tests {
     async fn spooled_data_can_be_read_from_any_byte_and_leaves_no_file() {
         let directory = tempfile::tempdir().unwrap();
         let spool = Spool::new(SpoolWhen::Auto, directory.path(), 10);
-        let mut kept = Kept::new(&spool);
-        kept.append(5, Bytes::from_static(b"abc")).await.unwrap();
-        kept.append(8, Bytes::from_static(b"def")).await.unwrap();
-        let part = kept.part();
+        let mut file = SpoolFile::new(&spool);
+        file.append(5, Bytes::from_static(b"abc")).await.unwrap();
+        file.append(8, Bytes::from_static(b"def")).await.unwrap();
+        let part = file.part();
         assert!(!part.contains(4) && part.contains(5) && part.contains(10) && !part.contains(11));
         assert_eq!(part.read(5).await.unwrap(), "abcdef");
         assert_eq!(part.read(9).await.unwrap(), "ef");
         assert_eq!(used(&spool), 6);
 
         // The next chunk begins later, and the old range is no longer needed.
-        kept.append(20, Bytes::from_static(b"0123456789")).await.unwrap();
-        assert_eq!(kept.part().read(22).await.unwrap(), "23456789");
+        file.append(20, Bytes::from_static(b"0123456789")).await.unwrap();
+        assert_eq!(file.part().read(22).await.unwrap(), "23456789");
         assert_eq!(used(&spool), 10);
-        let error = kept.append(30, Bytes::from_static(b"x")).await.unwrap_err();
+        let error = file.append(30, Bytes::from_static(b"x")).await.unwrap_err();
         assert!(error.to_string().contains("more than 10 bytes"), "{error}");
         // The spooled range is still readable.
-        assert_eq!(kept.part().read(29).await.unwrap(), "9");
+        assert_eq!(file.part().read(29).await.unwrap(), "9");
 
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
-        drop(kept);
+        drop(file);
         assert_eq!(used(&spool), 0);
     }
 
     #[tokio::test]
     async fn a_missing_directory_is_named() {
         let spool = Spool::new(SpoolWhen::Always, "/nonexistent", u64::MAX);
-        let mut kept = Kept::new(&spool);
-        let error = kept.append(0, Bytes::from_static(b"abc")).await.unwrap_err();
+        let mut file = SpoolFile::new(&spool);
+        let error = file.append(0, Bytes::from_static(b"abc")).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
-        assert!(!kept.part().contains(0) || kept.part().read(0).await.is_err());
+        assert!(!file.part().contains(0) || file.part().read(0).await.is_err());
     }
 }

@@ -1,15 +1,18 @@
 //! Runs the conformance suite on every store: memory, a directory, and Glance over HTTPS with each
 //! TLS stack.
 
+use std::path::Path;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use format_dump::{DumpStore, Encoding};
 use glance_client::GlanceStore;
-use glance_core::ImageStore;
 use glance_core::conformance;
+use glance_core::image::{Attributes, Image, ImageId};
 use glance_core::store::memory::MemoryStore;
 use glance_core::tls::{self, TlsPolicy};
 use glance_core::transport::Transport;
+use glance_core::{Body, ImageStore};
 use glance_server::GlanceApi;
 use keystone_auth::Session;
 use keystone_auth::auth::NoAuth;
@@ -33,6 +36,39 @@ async fn compressed_directory() {
     let directory = tempfile::tempdir().unwrap();
     let store = DumpStore::create(directory.path().join("dump")).unwrap();
     passes(Arc::new(store.encoding_as(Encoding::Zstd))).await;
+}
+
+/// A truncated file, a missing file, and a compressed file with other content.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_reports_damaged_data() {
+    let truncate = |file: &Path| {
+        std::fs::OpenOptions::new().write(true).open(file).unwrap().set_len(1000).unwrap();
+    };
+    let remove = |file: &Path| std::fs::remove_file(file).unwrap();
+    let garble = |file: &Path| {
+        let mut bytes = std::fs::read(file).unwrap();
+        bytes[10..].fill(0);
+        std::fs::write(file, bytes).unwrap();
+    };
+    for (encoding, suffix, damage) in [
+        (Encoding::Identity, "img", &truncate as &dyn Fn(&Path)),
+        (Encoding::Identity, "img", &remove),
+        (Encoding::Zstd, "img.zst", &truncate),
+        (Encoding::Zstd, "img.zst", &remove),
+        (Encoding::Zstd, "img.zst", &garble),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let store = DumpStore::create(directory.path()).unwrap().encoding_as(encoding);
+        let image = Image::queued(ImageId::random(), Attributes::default());
+        let id = store.create(&image).await.unwrap().id;
+        let data: Vec<u8> =
+            (0..100_000_u32).flat_map(|it| it.wrapping_mul(it).to_le_bytes()).collect();
+        store.upload(&id, Body::from(Bytes::from(data))).await.unwrap();
+        damage(&directory.path().join(format!("{id}.{suffix}")));
+        // As a run reads a dump: a record whose file is missing is not taken for a queued one.
+        let store = DumpStore::open(directory.path()).unwrap().expecting_data();
+        conformance::damaged_data(&store, &id).await.unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -19,6 +19,7 @@ async fn conforms() {
         make: Box::new(move || Arc::new(HyperTransport::new(Refuses, options.clone()))),
         trusted: Box::new(|address| Box::pin(async move { format!("http://{address}") })),
         untrusted: Box::new(|address| Box::pin(async move { format!("https://{address}") })),
+        client_certificates: None,
     };
     glance_core::conformance::transport(&under_test).await.unwrap();
 }

@@ -5,13 +5,15 @@
 
 use transport_native as tls;
 
+mod asking;
+
 use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use glance_core::conformance::{Front, TransportUnderTest};
-use glance_core::tls::{Roots, TlsPolicy, bundle};
+use glance_core::conformance::{ClientCertificates, Front, TransportUnderTest};
+use glance_core::tls::{ClientIdentity, Roots, TlsPolicy, bundle};
 use glance_core::transport::backoff::Backoff;
 use glance_core::transport::{RetryPolicy, Retrying, Transport};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
@@ -32,15 +34,24 @@ async fn conforms() {
 
 /// Runs the suite against the transport, wrapped by `wrap`.
 async fn run(wrap: fn(Arc<dyn Transport>) -> Arc<dyn Transport>) {
-    let (trusted, root) = server_and_root();
-    let (untrusted, _) = server_and_root();
-    let policy = policy(&root);
+    let trusted = Site::new();
+    let untrusted = Site::new();
+    let policy = trusted.policy();
+    let with_certificate = TlsPolicy { identity: Some(trusted.client()), ..policy.clone() };
     let options =
         ClientOptions { idle_timeout: Duration::from_secs(1), ..ClientOptions::default() };
+    let make = |policy: TlsPolicy, options: ClientOptions| {
+        let make = move || wrap(tls::transport(&policy, options.clone()).unwrap());
+        Box::new(make) as Box<dyn Fn() -> Arc<dyn Transport> + Send + Sync>
+    };
     let under_test = TransportUnderTest {
-        make: Box::new(move || wrap(tls::transport(&policy, options.clone()).unwrap())),
-        trusted: front(trusted),
-        untrusted: front(untrusted),
+        make: make(policy, options.clone()),
+        trusted: front(trusted.acceptor()),
+        untrusted: front(untrusted.acceptor()),
+        client_certificates: Some(ClientCertificates {
+            make: make(with_certificate, options),
+            asking: front(asking::acceptor(&trusted.leaf, &trusted.key, &trusted.root)),
+        }),
     };
     glance_core::conformance::transport(&under_test).await.unwrap();
 }
@@ -68,23 +79,47 @@ async fn open(acceptor: Arc<dyn TlsAcceptor>, address: SocketAddr) -> String {
     format!("https://localhost:{port}")
 }
 
-/// A server for `localhost`, and the CA that signed its certificate.
-fn server_and_root() -> (Arc<dyn TlsAcceptor>, String) {
-    let mut params = CertificateParams::new(Vec::new()).unwrap();
-    params.distinguished_name.push(DnType::CommonName, "conformance");
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let key = KeyPair::generate().unwrap();
-    let root = params.self_signed(&key).unwrap().pem();
-    let issuer = Issuer::new(params, key);
-    let key = KeyPair::generate().unwrap();
-    let names = vec!["localhost".to_owned()];
-    let leaf = CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap().pem();
-    (tls::acceptor(leaf.as_bytes(), key.serialize_pem().as_bytes()).unwrap(), root)
+/// The certificate of a server for `localhost`, and the CA that signed it, all in PEM.
+struct Site {
+    root: String,
+    leaf: String,
+    key: String,
 }
 
-fn policy(root: &str) -> TlsPolicy {
+impl Site {
+    fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, "conformance");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let root = params.self_signed(&key).unwrap().pem();
+        let issuer = Issuer::new(params, key);
+        let key = KeyPair::generate().unwrap();
+        let names = vec!["localhost".to_owned()];
+        let leaf = CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap().pem();
+        Self { root, leaf, key: key.serialize_pem() }
+    }
+
+    fn acceptor(&self) -> Arc<dyn TlsAcceptor> {
+        tls::acceptor(self.leaf.as_bytes(), self.key.as_bytes()).unwrap()
+    }
+
+    /// Trusts the CA.
+    fn policy(&self) -> TlsPolicy {
+        let file = file(&[&self.root]);
+        TlsPolicy::new(Roots::Bundle(bundle::load(file.path()).unwrap()))
+    }
+
+    /// The same certificate as that of a client.
+    fn client(&self) -> ClientIdentity {
+        let file = file(&[&self.leaf, &self.key]);
+        ClientIdentity::load(file.path(), None, &|_| unreachable!("the key is not encrypted"))
+            .unwrap()
+    }
+}
+
+fn file(parts: &[&str]) -> tempfile::NamedTempFile {
     let mut file = tempfile::NamedTempFile::new().unwrap();
-    file.write_all(root.as_bytes()).unwrap();
-    let roots = Roots::Bundle(bundle::load(file.path()).unwrap());
-    TlsPolicy::new(roots)
+    file.write_all(parts.concat().as_bytes()).unwrap();
+    file
 }

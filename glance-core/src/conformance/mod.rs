@@ -21,8 +21,8 @@ use std::fmt;
 mod image_store;
 mod transport;
 
-pub use image_store::{Case, cases, image_store};
-pub use transport::{Front, TransportUnderTest, transport};
+pub use image_store::{Case, cases, damaged_data, image_store};
+pub use transport::{ClientCertificates, Front, TransportUnderTest, transport};
 
 /// The error of a case.
 type Wrong = Box<dyn Error + Send + Sync>;
@@ -54,12 +54,6 @@ impl fmt::Debug for Failures {
 }
 
 impl Error for Failures {}
-
-/// Formats an error with its chain of causes.
-fn explain(wrong: &(dyn Error + 'static)) -> String {
-    let chain = std::iter::successors(Some(wrong), |&error| error.source());
-    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
-}
 
 /// Fails the case with a message unless the two values are equal.
 macro_rules! same {

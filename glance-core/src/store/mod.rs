@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 
 use crate::body::Body;
-use crate::error::BodyError;
+use crate::error::{BodyError, one_line};
 use crate::image::{Attributes, Image, ImageId, Member};
 use crate::selection::Selection;
 use crate::transport::TransportErrorKind;
@@ -48,7 +48,8 @@ pub async fn holds(store: &dyn ImageStore, id: &ImageId) -> Result<bool, StoreEr
 
 /// A place that holds images: a Glance service, a directory, or memory.
 ///
-/// `Display` names the store in messages for the operator, without credentials.
+/// `Display` names the store in messages for the operator, without credentials. Two stores may have
+/// the same name; code that tells stores apart compares the pointers of their [`Arc`s](std::sync::Arc).
 ///
 /// # Contract
 /// - **Atomic**: an image is either without data (`queued`), in transit, or complete. A failed or
@@ -71,15 +72,78 @@ pub async fn holds(store: &dyn ImageStore, id: &ImageId) -> Result<bool, StoreEr
 /// - **Retry**: a store may repeat a request that carries no data. A store never resends data:
 ///   after [`StoreErrorKind::CredentialsRenewed`] the caller may upload again with a new body.
 /// - **Cancel**: dropping a future abandons its work with the same effect as a failure.
+/// - **Damaged data**: if a store notices that its stored data is damaged, [`read`](Self::read) fails
+///   with [`StoreErrorKind::Unreadable`], or the body that it returns fails with an error that
+///   [`is_damage`](crate::verified_body::is_damage) recognizes:
+///   [`DataFault::Damaged`](crate::verified_body::DataFault::Damaged), or an
+///   [`io::Error`](std::io::Error) of the kind `InvalidData` or `UnexpectedEof`. Any other error of
+///   the body is a failed read, which a caller may repeat. A store need not compare the data with
+///   its digest; callers do.
 /// - **Errors**: a missing image is [`StoreErrorKind::NotFound`]. If the given data itself fails,
 ///   `upload` returns [`StoreErrorKind::Data`] with the data's error in the source chain.
-/// - **Wrappers** must forward every method; no method has a default implementation.
+/// - **Wrappers** must forward every method; no method has a default implementation. A wrapper that
+///   puts another body around the same bytes passes on their [digests](Body::carrying).
+///
+/// `glance_core::conformance::image_store` (Cargo feature `conformance`) tests these guarantees for
+/// any store, and `glance_core::conformance::damaged_data` the reads of damaged data.
+///
+/// # Example
+/// ```
+/// use bytes::Bytes;
+/// use futures_util::TryStreamExt;
+/// use glance_core::image::{Attributes, Image, ImageId, Member, MemberStatus, Status, Visibility};
+/// use glance_core::store::memory::MemoryStore;
+/// use glance_core::store::{Activation, ByteRange, ImageStore, StoreErrorKind};
+/// use glance_core::{Body, Selection};
+///
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// let store = MemoryStore::new("memory");
+/// let attributes = Attributes {
+///     name: Some("cirros".to_owned()),
+///     disk_format: Some("raw".to_owned()),
+///     container_format: Some("bare".to_owned()),
+///     visibility: Visibility::Shared,
+///     ..Attributes::default()
+/// };
+///
+/// // A record without data, then its data.
+/// let record = store.create(&Image::queued(ImageId::random(), attributes)).await?;
+/// assert_eq!(record.status, Status::Queued);
+/// let id = &record.id;
+/// assert_eq!(store.partial_data(id).await?.size(), Some(0));
+/// let image = store.upload(id, Body::from(Bytes::from_static(b"0123456789"))).await?;
+/// assert_eq!((image.status, image.size), (Status::Active, Some(10)));
+///
+/// // All records, one record, and a part of the data.
+/// let images: Vec<Image> = store.list(&Selection::everything()).await?.try_collect().await?;
+/// assert_eq!(images, [image.clone()]);
+/// assert_eq!(store.get(id).await?, image);
+/// let range = ByteRange { offset: 3, length: Some(4) };
+/// assert_eq!(store.read(id, range).await?.collect(1024).await?, "3456");
+///
+/// // Changes.
+/// let renamed = Attributes { name: Some("cirros-6".to_owned()), ..image.attributes.clone() };
+/// assert_eq!(store.update(&image, &renamed).await?.attributes.name, renamed.name);
+/// let member = Member { project: "p1".to_owned(), status: MemberStatus::Accepted };
+/// store.set_members(id, &[member.clone()]).await?;
+/// assert_eq!(store.members(id).await?, [member]);
+/// store.set_activation(id, Activation::Deactivated).await?;
+/// store.delete(id).await?;
+/// assert_eq!(store.get(id).await.unwrap_err().kind, StoreErrorKind::NotFound);
+/// # Ok::<_, Box<dyn std::error::Error + Send + Sync>>(()) })?;
+/// # Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
+/// ```
+/// `glance-core/examples/own_store.rs` implements a store.
 #[async_trait]
 pub trait ImageStore: fmt::Debug + fmt::Display + Send + Sync {
     /// Lists every image that `selection` admits.
+    ///
+    /// See the [example](ImageStore#example).
     async fn list(&self, selection: &Selection) -> Result<ImageStream<'_>, StoreError>;
 
     /// Returns one image.
+    ///
+    /// See the [example](ImageStore#example).
     async fn get(&self, id: &ImageId) -> Result<Image, StoreError>;
 
     /// Returns the bytes of `range` of a complete image's data. The body's size is the length of
@@ -88,16 +152,26 @@ pub trait ImageStore: fmt::Debug + fmt::Display + Send + Sync {
     /// store that cannot read parts also reads the bytes before the range and discards them; for a
     /// range that neither begins nor ends with the data such a store returns
     /// [`StoreErrorKind::RangesUnsupported`].
+    ///
+    /// See the [example](ImageStore#example).
     async fn read(&self, id: &ImageId, range: ByteRange) -> Result<Body, StoreError>;
 
     /// Creates a record with `image`'s id and attributes, at `queued`. The other fields are hints:
     /// a store that has no clock or no digest algorithm of its own keeps `image`'s times and uses
     /// the algorithm of `image`'s digest.
+    ///
+    /// See the [example](ImageStore#example).
     async fn create(&self, image: &Image) -> Result<Image, StoreError>;
 
     /// Stores the data of a queued record and returns the record that the store then holds. A
     /// record that is not `queued` is a [`StoreErrorKind::Conflict`]. A body that ends before its
     /// promised size, or fails, is never stored.
+    ///
+    /// If `data` [carries](Body::digests) the digests that the store needs, the store may use them
+    /// once it has read the last byte. It computes the other digests itself, and all digests of a
+    /// body that carries none.
+    ///
+    /// See the [example](ImageStore#example).
     async fn upload(&self, id: &ImageId, data: Body) -> Result<Image, StoreError>;
 
     /// Returns the first bytes of an interrupted [`upload`](Self::upload) to a queued record, as
@@ -105,6 +179,8 @@ pub trait ImageStore: fmt::Debug + fmt::Display + Send + Sync {
     /// image. The bytes are not verified. A caller can resume: it uploads these bytes followed by
     /// the rest and need not read them again from the source. An upload that begins with other
     /// bytes is equally valid.
+    ///
+    /// See the [example](ImageStore#example).
     async fn partial_data(&self, id: &ImageId) -> Result<Body, StoreError>;
 
     /// Changes the attributes to `wanted` and returns the record that the store then holds.
@@ -112,18 +188,28 @@ pub trait ImageStore: fmt::Debug + fmt::Display + Send + Sync {
     /// the two are written, all or none of them. An `owner` that `wanted` does not specify stays as
     /// it is. A store without a clock of its own sets the time of the change to
     /// `current.updated_at`.
+    ///
+    /// See the [example](ImageStore#example).
     async fn update(&self, current: &Image, wanted: &Attributes) -> Result<Image, StoreError>;
 
     /// Switches a complete image to `active` or `deactivated`. Repeating the call is not an error.
+    ///
+    /// See the [example](ImageStore#example).
     async fn set_activation(&self, id: &ImageId, activation: Activation) -> Result<(), StoreError>;
 
     /// Deletes the image. A protected image is [`StoreErrorKind::Forbidden`].
+    ///
+    /// See the [example](ImageStore#example).
     async fn delete(&self, id: &ImageId) -> Result<(), StoreError>;
 
     /// Returns the members of an image whose visibility is `shared`.
+    ///
+    /// See the [example](ImageStore#example).
     async fn members(&self, id: &ImageId) -> Result<Vec<Member>, StoreError>;
 
     /// Replaces the members of a shared image with exactly `members`, including their states.
+    ///
+    /// See the [example](ImageStore#example).
     async fn set_members(&self, id: &ImageId, members: &[Member]) -> Result<(), StoreError>;
 }
 
@@ -250,14 +336,12 @@ impl StoreError {
     /// source is the text of all causes.
     #[must_use]
     pub fn repeated(&self) -> Self {
-        let causes = std::iter::successors(self.source(), |&error| error.source());
-        let causes: Vec<String> = causes.map(ToString::to_string).collect();
         Self {
             image: self.image.clone(),
             record: self.record.clone(),
             request_id: self.request_id.clone(),
             hint: self.hint.clone(),
-            source: (!causes.is_empty()).then(|| causes.join(": ").into()),
+            source: self.source().map(|source| one_line(source).into()),
             ..Self::new(self.kind, &self.store, self.operation, self.reason.as_str())
         }
     }

@@ -32,6 +32,12 @@ pub use retry::{Idempotent, RetryCount, RetryLimit, RetryPolicy, Retrying};
 /// - **Response**: a response with any status is `Ok`, including 404 and 503. An error means that
 ///   no complete response head arrived. The response's body streams: apart from a fixed buffer, the
 ///   transport reads no byte of it before the caller asks for it.
+/// - **Errors of a response's body**: each is a [`TransportError`] itself, not an error with a
+///   [`TransportError`] among its causes. Its kind decides whether a caller requests the rest of the
+///   data. A body that ends before its announced size yields an error, too.
+/// - **Client certificate**: if the server asked for a client certificate on a connection, the
+///   extensions of every response over that connection contain a [`ClientCertificate`]; otherwise,
+///   they contain none. A caller needs the value to explain a refusal by a status code.
 /// - **Verification**: over `https`, the transport writes nothing of a request before it has
 ///   verified the server's certificate for the URI's host. No setting disables this check.
 /// - **Retry**: a transport may send a request again if it has not polled the request's body and no
@@ -43,9 +49,42 @@ pub use retry::{Idempotent, RetryCount, RetryLimit, RetryPolicy, Retrying};
 ///   is cut short is never terminated as if it were complete.
 /// - **Early responses**: a response that arrives before the request's body has been sent ends the
 ///   sending.
+///
+/// `glance_core::conformance::transport` (Cargo feature `conformance`) tests these guarantees for
+/// any transport.
+///
+/// # Example
+/// A transport that answers every request itself, as a test needs it, and a request over it:
+/// ```
+/// use async_trait::async_trait;
+/// use glance_core::{Body, Transport, TransportError};
+/// use http::{Request, Response, StatusCode};
+///
+/// #[derive(Debug)]
+/// struct AlwaysNotFound;
+///
+/// #[async_trait]
+/// impl Transport for AlwaysNotFound {
+///     async fn send(&self, _: Request<Body>) -> Result<Response<Body>, TransportError> {
+///         let mut response = Response::new(Body::from(bytes::Bytes::from_static(b"no image")));
+///         *response.status_mut() = StatusCode::NOT_FOUND;
+///         Ok(response)
+///     }
+/// }
+///
+/// # tokio::runtime::Runtime::new()?.block_on(async {
+/// let request = Request::get("https://glance.example/v2/images/1").body(Body::empty())?;
+/// // A status such as 404 is a response, not an error.
+/// let response = AlwaysNotFound.send(request).await?;
+/// assert_eq!(response.status(), StatusCode::NOT_FOUND);
+/// assert_eq!(response.into_body().collect(1024).await?, "no image");
+/// # Ok::<_, Box<dyn std::error::Error + Send + Sync>>(()) })?;
+/// # Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
+/// ```
 #[async_trait]
 pub trait Transport: fmt::Debug + Send + Sync {
-    /// Sends one request and waits for the head of the response.
+    /// Sends one request and waits for the head of the response. See the
+    /// [example](Transport#example).
     ///
     /// # Errors
     /// [`TransportErrorKind::Body`] when the request's own body failed; the body's error is the
@@ -53,8 +92,8 @@ pub trait Transport: fmt::Debug + Send + Sync {
     async fn send(&self, request: Request<Body>) -> Result<Response<Body>, TransportError>;
 }
 
-/// Whether the client sent a certificate that the server asked for. A transport adds this value to
-/// the extensions of a response if the server asked: some servers accept every connection and
+/// Whether the client sent a certificate that the server asked for. A [`Transport`] adds this value
+/// to the extensions of a response if the server asked: some servers accept every connection and
 /// report a missing certificate by a status code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClientCertificate {

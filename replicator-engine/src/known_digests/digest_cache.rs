@@ -19,10 +19,10 @@ use glance_core::image::{Image, ImageId};
 /// A file of digests, one JSON object per line. Lines are only appended; for each image and
 /// algorithm the last line counts. Clones share the file.
 #[derive(Debug, Clone)]
-pub struct DigestCache(Arc<Mutex<Kept>>);
+pub struct DigestCache(Arc<Mutex<CacheFile>>);
 
 #[derive(Debug)]
-struct Kept {
+struct CacheFile {
     path: PathBuf,
     known: BTreeMap<(String, ImageId), Known>,
     /// Whether the last line is incomplete. Then the next one must start with a line break.
@@ -59,17 +59,17 @@ impl DigestCache {
     /// When the file can't be read.
     pub fn open(path: impl Into<PathBuf>) -> io::Result<Self> {
         let path = path.into();
-        let mut kept = Kept { path, known: BTreeMap::new(), torn: false, warned: false };
-        let opened = Dir::of_file(&kept.path).and_then(|(directory, name)| {
+        let mut cache = CacheFile { path, known: BTreeMap::new(), torn: false, warned: false };
+        let opened = Dir::of_file(&cache.path).and_then(|(directory, name)| {
             directory.warn_if_shared();
             directory.open_file(&name)
         });
         match opened {
-            Ok(file) => kept.read(BufReader::new(file))?,
+            Ok(file) => cache.read(BufReader::new(file))?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
-        Ok(Self(Arc::new(Mutex::new(kept))))
+        Ok(Self(Arc::new(Mutex::new(cache))))
     }
 
     /// The digests for the store at this address.
@@ -77,13 +77,13 @@ impl DigestCache {
         CachedDigests(Some((self.clone(), address.into())))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Kept> {
+    fn lock(&self) -> MutexGuard<'_, CacheFile> {
         // A panic never leaves the state half changed, so a poisoned lock is safe to use.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Kept {
+impl CacheFile {
     fn read(&mut self, file: impl BufRead) -> io::Result<()> {
         let mut lines = Lines::of(file);
         for number in 1_u64.. {
@@ -204,8 +204,8 @@ impl CachedDigests {
 
     fn digests(&self, image: &Image) -> Option<Digests> {
         let (file, store) = self.0.as_ref()?;
-        let kept = file.lock();
-        let known = kept.known.get(&(store.clone(), image.id.clone()))?;
+        let cache = file.lock();
+        let known = cache.known.get(&(store.clone(), image.id.clone()))?;
         let same =
             Some(known.size) == image.size && Some(&known.created_at) == image.created_at.as_ref();
         same.then(|| known.digests.clone())

@@ -244,7 +244,7 @@ impl Pair<'_> {
         let Some(owner) = wanted.owner().map(str::to_owned) else { return Ok(()) };
         match self.rules.mapping.owner(&owner).await {
             Ok(Owner::Project(id)) => wanted.set_owner(Some(id)),
-            Ok(Owner::Nobody | Owner::Unsaid) => wanted.set_owner(None),
+            Ok(Owner::NoProject | Owner::Unsaid) => wanted.set_owner(None),
             Err(NotWanted::Unknown(error)) => return Err(MetadefError::Keystone(error)),
             // This owner is not a project, so it is kept as it is.
             Err(_) if owner == LOADED => {}

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::fmt::Display;
 
-use futures_util::future::{join_all, ready};
+use futures_util::future::ready;
 use futures_util::stream::{self, BoxStream, Fuse, Stream, StreamExt, TryStreamExt};
 
 use glance_core::image::{Attributes, Image, ImageId};
@@ -53,51 +53,6 @@ impl Pair {
     }
 }
 
-/// The pairs of one id, each with the index of its target, or the error that ended that target's
-/// listing.
-pub(crate) type Pairs = Vec<(usize, Result<Pair, StoreError>)>;
-
-/// Merges the pairs of several targets by id. Each input must be in ascending order. A listing that
-/// fails ends; the other listings continue.
-pub(crate) fn merged(
-    listings: Vec<(usize, BoxStream<'_, Result<Pair, StoreError>>)>,
-) -> BoxStream<'_, Pairs> {
-    let heads = listings.into_iter().map(|(target, pairs)| Head {
-        target,
-        pairs: pairs.fuse(),
-        next: None,
-    });
-    let merged = stream::unfold(heads.collect::<Vec<_>>(), |mut heads| async move {
-        join_all(heads.iter_mut().map(Head::fill)).await;
-        // Errors have no id: they sort first and are passed on at once.
-        let key = |head: &Head<'_>| {
-            head.next.as_ref().map(|next| next.as_ref().ok().map(|pair| pair.id().clone()))
-        };
-        let first = heads.iter().filter_map(key).min()?;
-        let at_first = |head: &&mut Head<'_>| key(head).as_ref() == Some(&first);
-        let taken = heads.iter_mut().filter(at_first);
-        let pairs = taken.filter_map(|head| Some((head.target, head.next.take()?))).collect();
-        Some((pairs, heads))
-    });
-    merged.boxed()
-}
-
-/// The pairs of one target, with a look-ahead of one.
-struct Head<'a> {
-    target: usize,
-    pairs: Fuse<BoxStream<'a, Result<Pair, StoreError>>>,
-    next: Option<Result<Pair, StoreError>>,
-}
-
-impl Head<'_> {
-    /// Fills the look-ahead if it is empty.
-    async fn fill(&mut self) {
-        if self.next.is_none() {
-            self.next = self.pairs.next().await;
-        }
-    }
-}
-
 /// Lists both stores concurrently and pairs their images by id, in ascending order. Memory holds
 /// only the parts of the listings that are in progress.
 ///
@@ -117,10 +72,10 @@ pub(crate) async fn pairs<'a>(
     let listings =
         tokio::try_join!(Listing::begin(source, selection), Listing::begin(target, &ids))?;
     let pairs = join(listings.0, listings.1);
-    match selection.is_everything() {
-        true => Ok(pairs),
-        false => Ok(without_filtered_out(pairs, source, selection.clone())),
+    if selection.is_everything() {
+        return Ok(pairs);
     }
+    Ok(without_filtered_out(pairs, source, selection.clone()))
 }
 
 /// Drops pairs of images that the source holds but the selection excludes.
@@ -227,10 +182,10 @@ impl Listed {
     /// Approximate size in memory, in bytes.
     fn weight(&self) -> usize {
         let Attributes { name, tags, properties, .. } = &self.image().attributes;
-        let (tag_count, tags) = (tags.len(), tags.iter().map(String::len).sum::<usize>());
-        let pairs = properties.iter().map(|(key, value)| key.len() + value.len());
-        let entries = (tag_count + properties.len()) * size_of::<[String; 2]>();
-        1024 + name.as_ref().map_or(0, String::len) + tags + pairs.sum::<usize>() + entries
+        let entries = (tags.len() + properties.len()) * size_of::<[String; 2]>();
+        let tags: usize = tags.iter().map(String::len).sum();
+        let properties: usize = properties.iter().map(|(key, value)| key.len() + value.len()).sum();
+        1024 + name.as_ref().map_or(0, String::len) + tags + properties + entries
     }
 }
 
@@ -288,7 +243,8 @@ pub(crate) async fn held(
     mut images: impl Stream<Item = Result<Listed, StoreError>> + Unpin,
     store: &(dyn Display + Sync),
 ) -> Result<Vec<Listed>, StoreError> {
-    let (mut all, mut room) = (Vec::new(), ROOM);
+    let mut all = Vec::new();
+    let mut room = ROOM;
     while let Some(listed) = images.next().await.transpose()? {
         room = room.checked_sub(listed.weight()).ok_or_else(|| {
             let reason =

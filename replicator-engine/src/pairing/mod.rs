@@ -24,8 +24,9 @@ pub(super) type Moved = BTreeMap<ImageId, Image>;
 impl Replication {
     /// Lists the replicas that have another id than their source images.
     pub(super) async fn reassigned(&self) -> Result<Moved, StoreError> {
-        let (key, value) = (NEW_ID.to_owned(), Some(provenance::YES.to_owned()));
-        let marked = Selection::new([Condition::Property { key, value }], [], []);
+        let condition =
+            Condition::Property { key: NEW_ID.to_owned(), value: Some(provenance::YES.to_owned()) };
+        let marked = Selection::new([condition], [], []);
         let replicas = self.target.list(&marked).await?;
         // A server may ignore the property filter, so the records are checked here, too.
         let is_marked = |item: &Result<Image, StoreError>| match item {
@@ -49,7 +50,7 @@ impl Replication {
         &'a self,
         moved: &'a Moved,
     ) -> Result<BoxStream<'a, Result<Pair, StoreError>>, StoreError> {
-        let key = match self.policy.match_by {
+        let key: Key = match self.policy.match_by {
             MatchBy::Id => return self.pairs_by_id(moved).await,
             MatchBy::Name => name,
             MatchBy::Hash => hash,
@@ -87,7 +88,7 @@ impl Replication {
         if moved.is_empty() {
             return Ok(pairs);
         }
-        let found = pairs.and_then(move |pair| async move {
+        let pairs = pairs.and_then(move |pair| async move {
             Ok(match pair {
                 Pair::SourceOnly(image) => Some(match moved.get(&image.id) {
                     Some(replica) => Pair::Both(image, replica.clone()),
@@ -97,7 +98,7 @@ impl Replication {
                 other => Some(other),
             })
         });
-        Ok(found.try_filter_map(|pair| ready(Ok(pair))).boxed())
+        Ok(pairs.try_filter_map(|pair| ready(Ok(pair))).boxed())
     }
 
     /// Whether `replica` belongs to a source image with another id that still exists.
@@ -129,55 +130,71 @@ pub(crate) fn ids(moved: &Moved) -> impl Iterator<Item = (ImageId, ImageId)> {
     moved.iter().map(|(id, replica)| (id.clone(), replica.id.clone()))
 }
 
+/// The key of an image, or why it has none.
+type Key = fn(&Image) -> Result<String, &'static str>;
+
+/// The images of one store that have the same key.
+type Groups = BTreeMap<String, Vec<Image>>;
+
 /// Pairs images by a key that should be unique in each store.
-fn matched(
-    images: Vec<Listed>,
-    replicas: Vec<Image>,
-    key: fn(&Image) -> Result<String, &'static str>,
-) -> Vec<Pair> {
-    let mut here: BTreeMap<String, Vec<Image>> = BTreeMap::new();
+fn matched(images: Vec<Listed>, replicas: Vec<Image>, key: Key) -> Vec<Pair> {
     let mut pairs = Vec::new();
-    for replica in replicas {
-        match key(&replica) {
-            Ok(key) => here.entry(key).or_default().push(replica),
-            Err(_) => pairs.push(Pair::TargetOnly(replica)),
-        }
-    }
-    let mut there: BTreeMap<String, Vec<Image>> = BTreeMap::new();
+    let (replicas, without_key) = group_by_key(replicas, key);
+    pairs.extend(without_key.into_iter().map(|(replica, _)| Pair::TargetOnly(replica)));
+    let mut readable = Vec::new();
     for image in images {
-        let image = match image {
-            Listed::Known(image) => image,
+        match image {
+            Listed::Known(image) => readable.push(image),
             Listed::Unreadable(image, error) => {
                 pairs.push(Pair::Unreadable(image, CopyError::Source(error)));
-                continue;
             }
-        };
-        match key(&image) {
-            Ok(key) => there.entry(key).or_default().push(image),
-            Err(reason) => pairs.push(Pair::Ambiguous(image, reason.to_owned())),
         }
     }
-    for (key, mut images) in there {
-        let mut replicas = here.remove(&key).unwrap_or_default();
-        let counts = (images.len(), replicas.len());
-        match (images.pop(), replicas.pop()) {
-            (Some(image), Some(replica)) if counts == (1, 1) => {
-                pairs.push(Pair::Both(image, replica));
+    let (images, without_key) = group_by_key(readable, key);
+    let ambiguous = |(image, reason): (_, &str)| Pair::Ambiguous(image, reason.to_owned());
+    pairs.extend(without_key.into_iter().map(ambiguous));
+    pairs.extend(join_groups(images, replicas));
+    // Listings are ordered by id.
+    pairs.sort_by(|one, other| one.id().cmp(other.id()));
+    pairs
+}
+
+/// Groups images by key. Also returns the images without a key, each with the reason.
+fn group_by_key(images: Vec<Image>, key: Key) -> (Groups, Vec<(Image, &'static str)>) {
+    let mut groups = Groups::new();
+    let mut without_key = Vec::new();
+    for image in images {
+        match key(&image) {
+            Ok(key) => groups.entry(key).or_default().push(image),
+            Err(reason) => without_key.push((image, reason)),
+        }
+    }
+    (groups, without_key)
+}
+
+/// Pairs the groups with the same key. Images whose key is not unique are ambiguous.
+fn join_groups(images: Groups, mut replicas: Groups) -> Vec<Pair> {
+    let mut pairs = Vec::new();
+    for (key, images) in images {
+        let replicas = replicas.remove(&key).unwrap_or_default();
+        match (images.len(), replicas.len()) {
+            (1, 0 | 1) => {
+                let mut replicas = replicas.into_iter();
+                pairs.extend(images.into_iter().map(|image| match replicas.next() {
+                    Some(replica) => Pair::Both(image, replica),
+                    None => Pair::SourceOnly(image),
+                }));
             }
-            (Some(image), None) if counts == (1, 0) => pairs.push(Pair::SourceOnly(image)),
-            (last, _) => {
-                let (source, target) = counts;
+            (source, target) => {
                 let reason = format!(
                     "{source} images at the source and {target} at the target have {key:?}"
                 );
-                let images = images.into_iter().chain(last);
+                let images = images.into_iter();
                 pairs.extend(images.map(|image| Pair::Ambiguous(image, reason.clone())));
             }
         }
     }
-    pairs.extend(here.into_values().flatten().map(Pair::TargetOnly));
-    // Listings are ordered by id.
-    pairs.sort_by(|one, other| one.id().cmp(other.id()));
+    pairs.extend(replicas.into_values().flatten().map(Pair::TargetOnly));
     pairs
 }
 

@@ -36,8 +36,8 @@ impl Replication {
         let own = Expected::of(image);
         let digest = own.digest.filter(computable);
         let expected = Expected { digest, also: [algorithm].into(), ..own };
-        let splice = ResumableRead::new(&self.source, image, &self.policy);
-        let data = splice.read(0).await.map_err(CopyError::Source)?;
+        let read = ResumableRead::new(&self.source, image, &self.policy);
+        let data = read.read(0).await.map_err(CopyError::Source)?;
         let (mut data, verdict) = checked(data, expected, self.policy.hashers);
         while data.next().await.is_some_and(|chunk| chunk.is_ok()) {}
         if let Some(fault) = verdict.fault() {

@@ -11,20 +11,24 @@ use futures_util::future::{join_all, ready};
 use futures_util::stream::{self, StreamExt};
 
 use glance_core::image::ImageId;
+use glance_core::store::StoreError;
 
 use crate::cancel::{CancelMode, CancelToken};
 use crate::error::RunError;
 use crate::outcome::Outcome;
-use crate::pairing::merge_join::{Pairs, merged};
 use crate::pairing::{Moved, ids};
 use crate::planning::{Entry, State};
 use crate::policy::{ErrorLimit, OnBurnedId, Order};
 use crate::replication::Replication;
-use crate::running::progress::{Later, Limits, RunProgress};
+use crate::running::listings::{PairsOfId, merged};
+use crate::running::progress::{Limits, QueuedImage, RunProgress};
+use crate::running::target_id::TargetId;
 use crate::streaming::fan_out::Subscription;
 
-pub(crate) mod progress;
+mod listings;
+mod progress;
 pub(crate) mod prune;
+mod target_id;
 
 /// Replicates the images of the source to each target. Each outcome is passed to `observe` as soon
 /// as it is final, with the index of its target. Neither a failed image nor a failed target ends
@@ -41,11 +45,14 @@ pub async fn run_all(
     observe: impl FnMut(usize, Outcome) + Send,
 ) -> Vec<Result<(), RunError>> {
     let Some(mut run) = Run::new(replications, observe) else { return Vec::new() };
-    let moved = run.list_reassigned_ids().await;
-    run.listed(&moved).await;
-    run.in_order().await;
-    run.again().await;
-    run.remove().await
+    let reassigned = run.list_reassigned_ids().await;
+    for (target, moved) in &reassigned {
+        run.learn(*target, ids(moved));
+    }
+    run.process_listed(&reassigned).await;
+    run.process_queued().await;
+    run.retry_failed().await;
+    run.remove_extras().await
 }
 
 impl Replication {
@@ -68,7 +75,7 @@ struct Run<F> {
     /// Whether all images are examined before the first is copied.
     looks_ahead: bool,
     stop: CancelToken,
-    tally: Mutex<RunProgress<F>>,
+    progress: Mutex<RunProgress<F>>,
 }
 
 impl<F: FnMut(usize, Outcome) + Send> Run<F> {
@@ -81,40 +88,41 @@ impl<F: FnMut(usize, Outcome) + Send> Run<F> {
         };
         let of_all = matches!(policy.max_errors, Some(ErrorLimit::Percent(_)));
         let stop = policy.stop.clone();
+        let progress = RunProgress::new(replications.len(), stop.clone(), limits, observe);
         Some(Self {
             replications: replications.iter().map(|one| one.with_id_map([].into_iter())).collect(),
             transfers: policy.transfers.max(1),
             order: policy.order,
             looks_ahead: of_all || policy.order != Order::Id,
-            tally: Mutex::new(RunProgress::new(replications.len(), stop.clone(), limits, observe)),
             stop,
+            progress: Mutex::new(progress),
         })
     }
 
     /// Lists, for each target, the replicas that have another id than their images. A target whose
     /// listing fails takes no part in the run.
-    async fn list_reassigned_ids(&mut self) -> Vec<Option<Moved>> {
+    async fn list_reassigned_ids(&self) -> Vec<(TargetId, Moved)> {
         let listings = join_all(self.replications.iter().map(Replication::reassigned)).await;
-        let mut all = Vec::new();
-        for (target, listing) in listings.into_iter().enumerate() {
-            if let Ok(moved) = &listing {
-                self.learn(target, ids(moved));
+        let mut reassigned = Vec::new();
+        for (target, listing) in self.targets().zip(listings) {
+            match listing {
+                Ok(moved) => reassigned.push((target, moved)),
+                Err(error) => self.progress().unlisted(target, error.into()),
             }
-            all.push(listing.map_err(|error| self.tally().unlisted(target, error.into())).ok());
         }
-        all
+        reassigned
     }
 
-    /// Lists the source and all targets, executes what can be done at once, and queues the rest.
-    async fn listed(&self, moved: &[Option<Moved>]) {
-        let begun = self.replications.iter().zip(moved).enumerate();
-        let begun = begun.filter_map(|(target, (one, moved))| Some((target, one, moved.as_ref()?)));
-        let begun = begun.map(async |(target, one, moved)| (target, one.pairs(moved).await));
+    /// Lists the source and these targets, executes what can be done at once, and queues the rest.
+    async fn process_listed(&self, reassigned: &[(TargetId, Moved)]) {
+        let pairs = reassigned
+            .iter()
+            .map(async |(target, moved)| (*target, self.replication(*target).pairs(moved).await));
         let mut listings = Vec::new();
-        for (target, listing) in join_all(begun).await {
+        for (target, listing) in join_all(pairs).await {
             match listing {
                 Ok(pairs) => listings.push((target, pairs)),
-                Err(error) => self.tally().unlisted(target, error.into()),
+                Err(error) => self.progress().unlisted(target, error.into()),
             }
         }
         let all_listed = AtomicBool::new(false);
@@ -122,38 +130,41 @@ impl<F: FnMut(usize, Outcome) + Send> Run<F> {
             all_listed.store(true, Ordering::Relaxed);
             Poll::Ready(None)
         });
-        let found = merged(listings).chain(end).take_until(self.stop.reached(CancelMode::Abort));
-        let work = found.map(|pairs| self.pass(pairs)).buffer_unordered(self.transfers);
+        let images = merged(listings).chain(end).take_until(self.stop.reached(CancelMode::Abort));
+        let work = images.map(|pairs| self.process(pairs)).buffer_unordered(self.transfers);
         work.for_each(ready).await;
-        match all_listed.into_inner() {
-            true => self.tally().all_listed(),
-            false => self.tally().unseen(),
+        if all_listed.into_inner() {
+            self.progress().all_listed();
+        } else {
+            self.progress().unseen();
         }
     }
 
     /// Examines one image and executes its steps, at all targets.
-    async fn pass(&self, found: Pairs) {
-        let pairs = self.tally().listed(found);
+    async fn process(&self, pairs: PairsOfId) {
+        let pairs = self.progress().listed(pairs);
         let Some(id) = pairs.first().map(|(_, pair)| pair.id().clone()) else { return };
-        let targets: Vec<usize> = pairs.iter().map(|(target, _)| *target).collect();
+        let targets: Vec<TargetId> = pairs.iter().map(|(target, _)| *target).collect();
         let work = pairs
             .into_iter()
-            .map(async |(target, pair)| (target, self.replications[target].examine(pair).await));
+            .map(async |(target, pair)| (target, self.replication(target).examine(pair).await));
         let Some(entries) = self.stop.unless_broken_off(join_all(work)).await else {
-            return self.tally().leave(&id, targets.into_iter());
+            return self.progress().leave(&id, targets.into_iter());
         };
-        let now = self.sort(entries);
+        let now = self.queue(entries);
         self.execute(now).await;
     }
 
     /// Queues the entries that have to wait, and returns the rest.
-    fn sort(&self, entries: Vec<(usize, Entry)>) -> Vec<(usize, Entry)> {
-        let mut tally = self.tally();
-        let (mut now, mut ordered, mut dependents) = (Vec::new(), Vec::new(), Vec::new());
+    fn queue(&self, entries: Vec<(TargetId, Entry)>) -> Vec<(TargetId, Entry)> {
+        let mut progress = self.progress();
+        let mut now = Vec::new();
+        let mut ordered = Vec::new();
+        let mut dependents = Vec::new();
         for (target, entry) in entries {
             tracing::debug!(image = %entry.image.id, state = %entry.state, action = entry.action());
             match entry.state {
-                State::Extra => tally.extra(target, &entry),
+                State::Extra => progress.extra(target, &entry),
                 _ if entry.begins() && entry.image.refers_to_others() => {
                     dependents.push((target, entry));
                 }
@@ -161,25 +172,26 @@ impl<F: FnMut(usize, Outcome) + Send> Run<F> {
                 _ => now.push((target, entry)),
             }
         }
-        tally.ordered.extend(later(ordered));
-        tally.dependents.extend(later(dependents));
+        progress.ordered.extend(QueuedImage::of(ordered));
+        progress.dependents.extend(QueuedImage::of(dependents));
         now
     }
 
     /// Executes the queued entries: first those that wait for an order, then images that refer to
     /// other images such as kernels and ramdisks.
-    async fn in_order(&mut self) {
-        let ordered = std::mem::take(&mut self.tally().ordered);
-        self.each(ordered).await;
-        let dependents = std::mem::take(&mut self.tally().dependents);
-        self.each(dependents).await;
+    async fn process_queued(&mut self) {
+        let ordered = std::mem::take(&mut self.progress().ordered);
+        self.process_all_again(ordered).await;
+        let dependents = std::mem::take(&mut self.progress().dependents);
+        self.process_all_again(dependents).await;
     }
 
     /// Retries failed images, as often as the policy allows.
-    async fn again(&mut self) {
+    async fn retry_failed(&mut self) {
         let retries = self.replications[0].policy.retries;
         for pass in 0..retries.per_run {
-            if self.tally().failed().is_empty() || self.stop.level().is_some() {
+            let mut failed = self.progress().failed();
+            if failed.is_empty() || self.stop.level().is_some() {
                 break;
             }
             let pause = retries.pauses.after(pass);
@@ -187,127 +199,131 @@ impl<F: FnMut(usize, Outcome) + Send> Run<F> {
                 () = pause => {}
                 () = self.stop.reached(CancelMode::Drain) => break,
             }
-            let failed = self.failed().await;
-            let (dependents, others) =
-                failed.into_iter().partition(|later| later.image.refers_to_others());
-            self.each(others).await;
-            self.each(dependents).await;
-        }
-        self.tally().settle_all();
-    }
-
-    /// The images to retry. A replica with a new id may have been started; it is looked up, so that
-    /// no second one is made.
-    async fn failed(&mut self) -> Vec<Later> {
-        let mut failed = self.tally().failed();
-        for target in 0..self.replications.len() {
-            let is_of = |later: &Later| later.replicas.iter().any(|(one, _)| *one == target);
-            let policy = &self.replications[target].policy;
-            if policy.on_burned_id != OnBurnedId::New || !failed.iter().any(is_of) {
-                continue;
-            }
-            let moved = match self.replications[target].reassigned().await {
-                Ok(moved) => moved,
-                Err(error) => {
-                    tracing::warn!("failed images are not retried at this target: {error}");
-                    for one in &mut failed {
-                        one.replicas.retain(|(of, _)| *of != target);
+            for (target, listing) in self.list_new_replicas(&failed).await {
+                match listing {
+                    Ok(moved) => {
+                        for image in &mut failed {
+                            image.set_replica(target, &moved);
+                        }
+                        self.learn(target, ids(&moved));
                     }
-                    continue;
+                    Err(error) => {
+                        tracing::warn!("failed images are not retried at this target: {error}");
+                        for image in &mut failed {
+                            image.leave_out(target);
+                        }
+                    }
                 }
-            };
-            for later in &mut failed {
-                let Some(replica) = moved.get(&later.image.id) else { continue };
-                let of_target = later.replicas.iter_mut().filter(|(one, _)| *one == target);
-                of_target.for_each(|(_, id)| *id = Some(replica.id.clone()));
             }
-            self.learn(target, ids(&moved));
+            let (dependents, others) =
+                failed.into_iter().partition(|queued| queued.image.refers_to_others());
+            self.process_all_again(others).await;
+            self.process_all_again(dependents).await;
         }
-        failed
+        self.progress().settle_all();
     }
 
-    /// Examines these images again and executes their steps, in order.
-    async fn each(&mut self, mut all: Vec<Later>) {
-        self.order.sort(&mut all, |later| &later.image);
-        let work = stream::iter(all).map(|later| self.anew(later));
+    /// The replicas with a new id at each target that gives new ids and that lacks one of these
+    /// images. A failed copy may have begun such a replica; a retry must not make a second one.
+    async fn list_new_replicas(
+        &self,
+        failed: &[QueuedImage],
+    ) -> Vec<(TargetId, Result<Moved, StoreError>)> {
+        let mut listings = Vec::new();
+        for target in self.targets() {
+            let replication = self.replication(target);
+            let gives_new_ids = replication.policy.on_burned_id == OnBurnedId::New;
+            if gives_new_ids && failed.iter().any(|image| image.is_for(target)) {
+                listings.push((target, replication.reassigned().await));
+            }
+        }
+        listings
+    }
+
+    /// Examines these images again and executes their steps, in order. Learns the ids that replicas
+    /// got.
+    async fn process_all_again(&mut self, mut images: Vec<QueuedImage>) {
+        self.order.sort(&mut images, |queued| &queued.image);
+        let work = stream::iter(images).map(|queued| self.process_again(queued));
         work.buffer_unordered(self.transfers).for_each(ready).await;
-        for target in 0..self.replications.len() {
-            let moved = self.tally().moved(target);
+        for target in self.targets() {
+            let moved = self.progress().moved(target);
             self.learn(target, moved.into_iter());
         }
     }
 
-    async fn anew(&self, later: Later) {
-        let Later { image, replicas } = self.tally().now(later);
-        let targets: Vec<usize> = replicas.iter().map(|(target, _)| *target).collect();
+    async fn process_again(&self, queued: QueuedImage) {
+        let QueuedImage { image, replicas } = self.progress().now(queued);
+        let targets: Vec<TargetId> = replicas.iter().map(|(target, _)| *target).collect();
         let work = replicas.into_iter().map(async |(target, replica)| {
-            let one = &self.replications[target];
-            let entry = match one.pair(&image.id, replica.as_ref()).await {
-                Ok(pair) => one.examine(pair).await,
+            let replication = self.replication(target);
+            let entry = match replication.pair(&image.id, replica.as_ref()).await {
+                Ok(pair) => replication.examine(pair).await,
                 Err(error) => Entry::failed(image.clone(), None, error),
             };
             (target, entry)
         });
         match self.stop.unless_broken_off(join_all(work)).await {
             Some(entries) => self.execute(entries).await,
-            None => self.tally().leave(&image.id, targets.into_iter()),
+            None => self.progress().leave(&image.id, targets.into_iter()),
         }
     }
 
     /// Executes the steps of one image, at all of these targets concurrently.
-    async fn execute(&self, entries: Vec<(usize, Entry)>) {
-        let entries = self.tally().begin(entries);
+    async fn execute(&self, entries: Vec<(TargetId, Entry)>) {
+        let entries = self.progress().begin(entries);
         let shares = self.shares(&entries);
         let work = entries.into_iter().zip(shares).map(async |((target, entry), share)| {
             let replica = entry.replica.as_ref().map(|replica| replica.id.clone());
-            let outcome = self.replications[target].execute(entry, share).await;
-            self.tally().report(target, outcome, replica);
+            let outcome = self.replication(target).execute(entry, share).await;
+            self.progress().report(target, outcome, replica);
         });
         join_all(work).await;
     }
 
     /// The share of each entry in one read of the image's data.
-    fn shares(&self, entries: &[(usize, Entry)]) -> Vec<Subscription> {
+    fn shares(&self, entries: &[(TargetId, Entry)]) -> Vec<Subscription> {
         let moving = || entries.iter().filter(|(_, entry)| entry.moves_data());
         let Some((_, Entry { image, .. })) = moving().next().or(entries.first()) else {
             return Vec::new();
         };
-        let readers: Vec<_> = moving().map(|(target, _)| &self.replications[*target]).collect();
+        let readers: Vec<_> = moving().map(|(target, _)| self.replication(*target)).collect();
         let mut shares = Subscription::each(&readers, image).into_iter();
-        let share = |(target, entry): &(usize, Entry)| {
+        let share = |(target, entry): &(TargetId, Entry)| {
             let share = entry.moves_data().then(|| shares.next()).flatten();
-            share.unwrap_or_else(|| Subscription::alone(&self.replications[*target], image))
+            share.unwrap_or_else(|| Subscription::alone(self.replication(*target), image))
         };
         entries.iter().map(share).collect()
     }
 
     /// Removes the extra images at every target where removal is possible, and returns how the run
     /// ended for each target.
-    async fn remove(self) -> Vec<Result<(), RunError>> {
-        let work = self.replications.iter().enumerate().map(async |(target, one)| {
-            let seen = self.tally().removable(target);
+    async fn remove_extras(self) -> Vec<Result<(), RunError>> {
+        let work = self.targets().map(async |target| {
+            let seen = self.progress().removable(target);
             if let Some(seen) = seen {
-                let observe = |outcome| self.tally().removed(target, outcome);
-                one.remove_all(&seen, observe).await?;
+                let observe = |outcome| self.progress().removed(target, outcome);
+                self.replication(target).remove_all(&seen, observe).await?;
             }
-            self.tally().ended(target)
+            self.progress().ended(target)
         });
         join_all(work).await
     }
 
     /// Adds ids to a target's mapping, so that references to these images are translated.
-    fn learn(&mut self, target: usize, ids: impl Iterator<Item = (ImageId, ImageId)>) {
-        self.replications[target].policy.mapping.ids.extend(ids);
+    fn learn(&mut self, target: TargetId, ids: impl Iterator<Item = (ImageId, ImageId)>) {
+        self.replications[target.index()].policy.mapping.ids.extend(ids);
     }
 
-    fn tally(&self) -> MutexGuard<'_, RunProgress<F>> {
-        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
+    fn targets(&self) -> impl Iterator<Item = TargetId> + use<F> {
+        TargetId::all(self.replications.len())
     }
-}
 
-/// Queues one image with its replicas.
-fn later(entries: Vec<(usize, Entry)>) -> Option<Later> {
-    let image = entries.first()?.1.image.clone();
-    let replica = |(target, entry): (usize, Entry)| (target, entry.replica.map(|it| it.id));
-    Some(Later { image, replicas: entries.into_iter().map(replica).collect() })
+    fn replication(&self, target: TargetId) -> &Replication {
+        &self.replications[target.index()]
+    }
+
+    fn progress(&self) -> MutexGuard<'_, RunProgress<F>> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }

@@ -9,22 +9,25 @@ use super::prune::Seen;
 use crate::cancel::{CancelMode, CancelReason, CancelToken};
 use crate::error::RunError;
 use crate::outcome::{Done, Outcome};
-use crate::pairing::merge_join::{Pair, Pairs};
+use crate::pairing::Moved;
+use crate::pairing::merge_join::Pair;
 use crate::planning::Entry;
 use crate::policy::ErrorLimit;
+use crate::running::listings::PairsOfId;
+use crate::running::target_id::TargetId;
 
-/// The progress of a run at all targets, which are identified by index.
+/// The progress of a run at all targets.
 pub(crate) struct RunProgress<F> {
     observe: F,
     stop: CancelToken,
     limits: Limits,
-    targets: Vec<ImageProgress>,
+    targets: Vec<TargetProgress>,
     /// Number of bytes of the images whose copy was started.
     begun: u64,
     /// Images that wait because the policy sets an order.
-    pub(crate) ordered: Vec<Later>,
+    pub(crate) ordered: Vec<QueuedImage>,
     /// Images that refer to others, which have to be copied first.
-    pub(crate) dependents: Vec<Later>,
+    pub(crate) dependents: Vec<QueuedImage>,
 }
 
 /// Limits that end a run, or its part for one target.
@@ -37,14 +40,14 @@ pub(crate) struct Limits {
 
 /// The progress of a run at one target.
 #[derive(Default)]
-struct ImageProgress {
+struct TargetProgress {
     seen: Seen,
     /// Images that got another id, with that id.
     moved: Vec<(ImageId, ImageId)>,
     /// Failed images to retry, and their replicas.
     failed: BTreeMap<ImageId, (Outcome, Option<ImageId>)>,
     /// Number of images that the run will not start any more.
-    left: u64,
+    not_started: u64,
     /// Whether there may be images that were not listed.
     unseen: bool,
     /// Whether all images of the source are known.
@@ -54,9 +57,37 @@ struct ImageProgress {
 
 /// An image that has to wait, and its replicas at the targets that are to get it.
 #[derive(Debug)]
-pub(crate) struct Later {
+pub(crate) struct QueuedImage {
     pub(crate) image: Image,
-    pub(crate) replicas: Vec<(usize, Option<ImageId>)>,
+    pub(crate) replicas: Vec<(TargetId, Option<ImageId>)>,
+}
+
+impl QueuedImage {
+    /// The image of these entries with its replicas; `None` without entries.
+    pub(crate) fn of(entries: Vec<(TargetId, Entry)>) -> Option<Self> {
+        let image = entries.first()?.1.image.clone();
+        let replica =
+            |(target, entry): (TargetId, Entry)| (target, entry.replica.map(|replica| replica.id));
+        Some(Self { image, replicas: entries.into_iter().map(replica).collect() })
+    }
+
+    /// Whether `target` is to get the image.
+    pub(crate) fn is_for(&self, target: TargetId) -> bool {
+        self.replicas.iter().any(|(one, _)| *one == target)
+    }
+
+    /// Sets the replica at `target`, if `moved` has one.
+    pub(crate) fn set_replica(&mut self, target: TargetId, moved: &Moved) {
+        let Some(replica) = moved.get(&self.image.id) else { return };
+        for (_, id) in self.replicas.iter_mut().filter(|(one, _)| *one == target) {
+            *id = Some(replica.id.clone());
+        }
+    }
+
+    /// Removes `target` from those that are to get the image.
+    pub(crate) fn leave_out(&mut self, target: TargetId) {
+        self.replicas.retain(|(one, _)| *one != target);
+    }
 }
 
 impl<F: FnMut(usize, Outcome)> RunProgress<F> {
@@ -65,7 +96,7 @@ impl<F: FnMut(usize, Outcome)> RunProgress<F> {
             observe,
             stop,
             limits,
-            targets: (0..targets).map(|_| ImageProgress::default()).collect(),
+            targets: (0..targets).map(|_| TargetProgress::default()).collect(),
             begun: 0,
             ordered: Vec::new(),
             dependents: Vec::new(),
@@ -73,16 +104,17 @@ impl<F: FnMut(usize, Outcome)> RunProgress<F> {
     }
 
     /// Records the listed pairs of one image, and returns those to examine.
-    pub(crate) fn listed(&mut self, found: Pairs) -> Vec<(usize, Pair)> {
+    pub(crate) fn listed(&mut self, pairs: PairsOfId) -> Vec<(TargetId, Pair)> {
         let mut admitted = Vec::new();
-        for (target, pair) in found {
+        for (target, pair) in pairs {
             match pair {
-                Err(error) => self.targets[target].listing = Some(error.into()),
+                Err(error) => self.at(target).listing = Some(error.into()),
                 Ok(pair) => {
-                    self.targets[target].seen.pair(&pair);
-                    match self.admits(target) {
-                        true => admitted.push((target, pair)),
-                        false => self.targets[target].left += u64::from(pair.is_at_source()),
+                    self.at(target).seen.pair(&pair);
+                    if self.admits(target) {
+                        admitted.push((target, pair));
+                    } else {
+                        self.at(target).not_started += u64::from(pair.is_at_source());
                     }
                 }
             }
@@ -91,41 +123,39 @@ impl<F: FnMut(usize, Outcome)> RunProgress<F> {
     }
 
     /// Records that a store could not be listed.
-    pub(crate) fn unlisted(&mut self, target: usize, error: RunError) {
+    pub(crate) fn unlisted(&mut self, target: TargetId, error: RunError) {
         tracing::info!("the listing failed: {error}");
-        self.targets[target].listing = Some(error);
+        self.at(target).listing = Some(error);
     }
 
     /// Records that the listings have ended and all images are known.
     pub(crate) fn all_listed(&mut self) {
-        for standing in &mut self.targets {
-            standing.is_listed = true;
+        for target in &mut self.targets {
+            target.is_listed = true;
         }
     }
 
     /// Records that the run ends before all images were listed.
     pub(crate) fn unseen(&mut self) {
-        for standing in &mut self.targets {
-            standing.unseen = true;
+        for target in &mut self.targets {
+            target.unseen = true;
         }
     }
 
-    pub(crate) fn extra(&mut self, target: usize, entry: &Entry) {
-        self.targets[target].seen.extra(entry);
+    pub(crate) fn extra(&mut self, target: TargetId, entry: &Entry) {
+        self.at(target).seen.extra(entry);
     }
 
-    /// The part of `later` at the targets where images are still started. The rest is counted as
-    /// left.
-    pub(crate) fn now(&mut self, later: Later) -> Later {
-        let Later { image, replicas } = later;
-        let (now, left) = replicas.into_iter().partition(|(target, _)| self.admits(*target));
-        let left: Vec<(usize, Option<ImageId>)> = left;
-        self.leave(&image.id, left.into_iter().map(|(target, _)| target));
-        Later { image, replicas: now }
+    /// The part of `queued` at the targets where images are still started. The rest is counted as
+    /// not started.
+    pub(crate) fn now(&mut self, queued: QueuedImage) -> QueuedImage {
+        let QueuedImage { image, replicas } = queued;
+        let replicas = self.admitted(&image.id, replicas);
+        QueuedImage { image, replicas }
     }
 
-    /// The entries of one image that are started now. The rest is counted as left.
-    pub(crate) fn begin(&mut self, entries: Vec<(usize, Entry)>) -> Vec<(usize, Entry)> {
+    /// The entries of one image that are started now. The rest is counted as not started.
+    pub(crate) fn begin(&mut self, entries: Vec<(TargetId, Entry)>) -> Vec<(TargetId, Entry)> {
         let Some(id) = entries.first().map(|(_, entry)| entry.image.id.clone()) else {
             return entries;
         };
@@ -135,78 +165,83 @@ impl<F: FnMut(usize, Outcome)> RunProgress<F> {
         if bytes > 0 && self.limits.bytes.is_some_and(|most| all > most) {
             self.stop.stop(CancelMode::Drain, CancelReason::OutOfBytes);
         }
-        let (now, left) = entries.into_iter().partition(|(target, _)| self.admits(*target));
-        let left: Vec<(usize, Entry)> = left;
-        self.leave(&id, left.into_iter().map(|(target, _)| target));
-        let now: Vec<(usize, Entry)> = now;
+        let now = self.admitted(&id, entries);
         if now.iter().any(|(_, entry)| entry.outstanding() > 0) {
             self.begun = all;
         }
         now
     }
 
-    /// Counts an image as left at these targets. An image that failed before is reported as failed
-    /// instead.
-    pub(crate) fn leave(&mut self, id: &ImageId, targets: impl Iterator<Item = usize>) {
+    /// The items at the targets where images are still started. The image `id` is counted as not
+    /// started at the other targets.
+    fn admitted<T>(&mut self, id: &ImageId, items: Vec<(TargetId, T)>) -> Vec<(TargetId, T)> {
+        let (now, never): (Vec<_>, Vec<_>) =
+            items.into_iter().partition(|(target, _)| self.admits(*target));
+        self.leave(id, never.into_iter().map(|(target, _)| target));
+        now
+    }
+
+    /// Counts an image as not started at these targets. An image that failed before is reported as
+    /// failed instead.
+    pub(crate) fn leave(&mut self, id: &ImageId, targets: impl Iterator<Item = TargetId>) {
         for target in targets {
-            let standing = &mut self.targets[target];
-            standing.left += u64::from(!standing.failed.contains_key(id));
+            let target = self.at(target);
+            target.not_started += u64::from(!target.failed.contains_key(id));
         }
     }
 
     /// Records the outcome of an image, with its replica's id, if any. A retryable failure is
     /// reported only when a retry succeeds or no more retries are made.
-    pub(crate) fn report(&mut self, target: usize, outcome: Outcome, replica: Option<ImageId>) {
-        let standing = &mut self.targets[target];
-        standing.failed.remove(&outcome.image.id);
+    pub(crate) fn report(&mut self, target: TargetId, outcome: Outcome, replica: Option<ImageId>) {
+        self.at(target).failed.remove(&outcome.image.id);
         match &outcome.result {
             Err(error) if self.limits.retries > 0 && error.is_retryable() => {
                 let whole = error.chain();
                 tracing::warn!("image {}: {whole}; the image will be retried", outcome.image.id);
-                standing.failed.insert(outcome.image.id.clone(), (outcome, replica));
+                self.at(target).failed.insert(outcome.image.id.clone(), (outcome, replica));
             }
             _ => self.settle(target, outcome),
         }
     }
 
-    fn settle(&mut self, target: usize, outcome: Outcome) {
-        let standing = &mut self.targets[target];
-        standing.seen.failures += u64::from(outcome.result.is_err());
+    fn settle(&mut self, target: TargetId, outcome: Outcome) {
+        let progress = self.at(target);
+        progress.seen.failures += u64::from(outcome.result.is_err());
         if let Ok(Done::CopiedAs(id)) = &outcome.result {
-            standing.moved.push((outcome.image.id.clone(), id.clone()));
+            progress.moved.push((outcome.image.id.clone(), id.clone()));
         }
-        (self.observe)(target, outcome);
+        (self.observe)(target.index(), outcome);
     }
 
     /// Reports the removal of an image. It no longer counts for the limits.
-    pub(crate) fn removed(&mut self, target: usize, outcome: Outcome) {
-        (self.observe)(target, outcome);
+    pub(crate) fn removed(&mut self, target: TargetId, outcome: Outcome) {
+        (self.observe)(target.index(), outcome);
     }
 
     /// Whether images are still started at this target.
-    fn admits(&self, target: usize) -> bool {
+    fn admits(&self, target: TargetId) -> bool {
         self.stop.level().is_none() && !self.gave_up(target)
     }
 
     /// Whether too many images have failed at this target.
-    fn gave_up(&self, target: usize) -> bool {
-        let standing = &self.targets[target];
+    fn gave_up(&self, target: TargetId) -> bool {
+        let progress = &self.targets[target.index()];
         match self.limits.errors {
             None => false,
             // The total is known only after the listing.
-            Some(ErrorLimit::Percent(_)) if !standing.is_listed => false,
-            Some(most) => standing.failures() >= most.of(standing.seen.at_source).max(1),
+            Some(ErrorLimit::Percent(_)) if !progress.is_listed => false,
+            Some(most) => progress.failures() >= most.of(progress.seen.at_source).max(1),
         }
     }
 
     /// The images to retry, with their targets.
-    pub(crate) fn failed(&self) -> Vec<Later> {
-        let mut all: BTreeMap<&ImageId, Later> = BTreeMap::new();
-        for (target, standing) in self.targets.iter().enumerate() {
-            for (id, (outcome, replica)) in &standing.failed {
-                let image = || Later { image: outcome.image.clone(), replicas: Vec::new() };
-                let later = all.entry(id).or_insert_with(image);
-                later.replicas.push((target, replica.clone()));
+    pub(crate) fn failed(&self) -> Vec<QueuedImage> {
+        let mut all: BTreeMap<&ImageId, QueuedImage> = BTreeMap::new();
+        for (target, progress) in self.ids().zip(&self.targets) {
+            for (id, (outcome, replica)) in &progress.failed {
+                let image = || QueuedImage { image: outcome.image.clone(), replicas: Vec::new() };
+                let queued = all.entry(id).or_insert_with(image);
+                queued.replicas.push((target, replica.clone()));
             }
         }
         all.into_values().collect()
@@ -214,31 +249,33 @@ impl<F: FnMut(usize, Outcome)> RunProgress<F> {
 
     /// Reports the failed images that are not retried any more.
     pub(crate) fn settle_all(&mut self) {
-        for target in 0..self.targets.len() {
-            for (outcome, _) in take(&mut self.targets[target].failed).into_values() {
+        for target in self.ids() {
+            for (outcome, _) in take(&mut self.at(target).failed).into_values() {
                 self.settle(target, outcome);
             }
         }
     }
 
     /// The images that got another id at this target since the last call.
-    pub(crate) fn moved(&mut self, target: usize) -> Vec<(ImageId, ImageId)> {
-        take(&mut self.targets[target].moved)
+    pub(crate) fn moved(&mut self, target: TargetId) -> Vec<(ImageId, ImageId)> {
+        take(&mut self.at(target).moved)
     }
 
     /// The data that removals at this target depend on; `None` if the run did not complete there.
-    pub(crate) fn removable(&mut self, target: usize) -> Option<Seen> {
+    pub(crate) fn removable(&mut self, target: TargetId) -> Option<Seen> {
         let is_stopped = self.is_stopped();
-        let standing = &mut self.targets[target];
-        let is_through = standing.listing.is_none() && standing.left == 0 && !standing.unseen;
-        (is_through && !is_stopped).then(|| take(&mut standing.seen))
+        let progress = self.at(target);
+        let is_complete =
+            progress.listing.is_none() && progress.not_started == 0 && !progress.unseen;
+        (is_complete && !is_stopped).then(|| take(&mut progress.seen))
     }
 
     /// How the run ended for a target, apart from removals.
-    pub(crate) fn ended(&mut self, target: usize) -> Result<(), RunError> {
+    pub(crate) fn ended(&mut self, target: TargetId) -> Result<(), RunError> {
         let gave_up = self.gave_up(target);
-        let (why, is_stopped) = (self.stop.why(), self.is_stopped());
-        let ImageProgress { seen, left, unseen, listing, .. } = take(&mut self.targets[target]);
+        let why = self.stop.why();
+        let is_stopped = self.is_stopped();
+        let TargetProgress { seen, not_started: left, unseen, listing, .. } = take(self.at(target));
         match (listing, why) {
             (_, Some(why)) if is_stopped => Err(RunError::Stopped { why, left, unseen }),
             (Some(error), _) => Err(error),
@@ -248,6 +285,14 @@ impl<F: FnMut(usize, Outcome)> RunProgress<F> {
         }
     }
 
+    fn at(&mut self, target: TargetId) -> &mut TargetProgress {
+        &mut self.targets[target.index()]
+    }
+
+    fn ids(&self) -> impl Iterator<Item = TargetId> + use<F> {
+        TargetId::all(self.targets.len())
+    }
+
     /// Whether the run is unfinished even if every image was started, since uploads may have been
     /// aborted.
     fn is_stopped(&self) -> bool {
@@ -255,7 +300,7 @@ impl<F: FnMut(usize, Outcome)> RunProgress<F> {
     }
 }
 
-impl ImageProgress {
+impl TargetProgress {
     fn failures(&self) -> u64 {
         self.seen.failures + self.failed.len() as u64
     }

@@ -217,7 +217,7 @@ async fn seed(store: &MemoryStore, images: &[(&str, &str)]) {
         let attributes = Attributes {
             name: Some((*name).to_owned()),
             // No Keystone is available to compare the projects of the clouds.
-            owner: Owner::Nobody,
+            owner: Owner::NoProject,
             tags: [(*tag).to_owned()].into(),
             disk_format: Some("raw".into()),
             container_format: Some("bare".into()),

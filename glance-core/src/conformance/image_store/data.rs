@@ -1,9 +1,11 @@
 //! Cases about complete data.
 
-use super::scratch::{Scratch, body, refused};
-use crate::conformance::{Outcome, same};
-use crate::image::Status;
-use crate::store::{Activation, ByteRange, StoreErrorKind};
+use super::scratch::{LIMIT, Scratch, body, refused};
+use crate::conformance::{Failures, Outcome, Wrong, same};
+use crate::error::{BodyError, one_line};
+use crate::image::{ImageId, Status};
+use crate::store::{Activation, ByteRange, ImageStore, StoreErrorKind};
+use crate::verified_body::is_damage;
 
 pub(super) async fn data_comes_back(scratch: &Scratch) -> Outcome {
     // More than one chunk of any store, and not a multiple of a chunk.
@@ -86,4 +88,29 @@ pub(super) async fn queued_images_have_no_activation(scratch: &Scratch) -> Outco
     refused("deactivate a queued image", StoreErrorKind::Forbidden, moved)?;
     same!("status", scratch.store.get(&id).await?.status, Status::Queued);
     Ok(())
+}
+
+/// Checks that `store` reports damaged data as the contract of [`ImageStore`] says. The caller has
+/// stored an image and damaged its data in a way that the store notices, such as a truncated file.
+/// [`image_store`](super::image_store) cannot do that in a store that it does not know.
+pub async fn damaged_data(store: &dyn ImageStore, id: &ImageId) -> Result<(), Failures> {
+    let outcome = fails_as_damaged(store, id).await;
+    outcome.map_err(|wrong| Failures(vec![("damaged_data", one_line(&*wrong))]))
+}
+
+async fn fails_as_damaged(store: &dyn ImageStore, id: &ImageId) -> Outcome {
+    let error: BodyError = match store.read(id, ByteRange::ALL).await {
+        Err(error) if error.kind == StoreErrorKind::Unreadable => return Ok(()),
+        Err(error) => {
+            return Err(format!("read: {:?} ({error}), not Unreadable", error.kind).into());
+        }
+        Ok(data) => match data.collect(LIMIT).await {
+            Ok(bytes) => return Err(format!("a whole body of {} bytes", bytes.len()).into()),
+            Err(error) => error,
+        },
+    };
+    if is_damage(&*error) {
+        return Ok(());
+    }
+    Err(Wrong::from(format!("the body's error does not tell of damage: {error}")))
 }

@@ -4,14 +4,17 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::{Failures, Outcome, explain};
+use super::{Failures, Outcome};
 use crate::ImageStore;
+use crate::error::one_line;
 
 mod data;
 mod records;
 mod scratch;
 mod selections;
 mod uploads;
+
+pub use data::damaged_data;
 
 use scratch::Scratch;
 
@@ -32,7 +35,7 @@ impl Case {
         let scratch = Scratch::new(store);
         let outcome = (self.run)(&scratch).await;
         let cleared = scratch.clear().await;
-        outcome.and(cleared).map_err(|wrong| Failures(vec![(self.name, explain(&*wrong))]))
+        outcome.and(cleared).map_err(|wrong| Failures(vec![(self.name, one_line(&*wrong))]))
     }
 }
 
@@ -97,6 +100,7 @@ pub fn cases() -> Vec<Case> {
             the_first_rule_that_fits_decides;
         uploads:
             digests_are_of_the_stored_bytes
+            digests_that_come_with_the_data_are_kept_or_computed
             data_is_given_once
             a_body_of_unknown_size_is_stored
             a_short_body_is_not_stored

@@ -149,8 +149,8 @@ pub(super) fn refused<T: Debug>(
     }
 }
 
-/// More bytes than any case stores.
-const LIMIT: usize = 4 << 20;
+/// More bytes than any case reads.
+pub(super) const LIMIT: usize = 4 << 20;
 
 /// The time that a service may need to notice an interrupted upload, in tenths of a second.
 const PATIENCE: usize = 100;

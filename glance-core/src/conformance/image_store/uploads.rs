@@ -8,22 +8,54 @@ use futures_util::stream::{self, StreamExt};
 use super::scratch::{Scratch, body, refused};
 use crate::body::Body;
 use crate::conformance::{Outcome, Wrong, same};
-use crate::digest::{Algorithm, Hashers};
-use crate::error::BodyError;
-use crate::image::{ImageId, Status};
+use crate::digest::{Algorithm, Awaited, Digests, Hashers};
+use crate::error::{BodyError, causes};
+use crate::image::{Image, ImageId, Status};
 use crate::store::{ByteRange, StoreErrorKind};
 
 pub(super) async fn digests_are_of_the_stored_bytes(scratch: &Scratch) -> Outcome {
     let image = scratch.active(b"digest me").await?;
     same!("an image without data has none", scratch.queued().await?.checksum, None);
+    digests_are_of(&image, b"digest me").await
+}
+
+/// A store in the same process may use the digests that the body carries, and computes the others.
+pub(super) async fn digests_that_come_with_the_data_are_kept_or_computed(
+    scratch: &Scratch,
+) -> Outcome {
+    let data = b"digest me";
+    for algorithms in [vec![Algorithm::Sha256], vec![Algorithm::Md5, Algorithm::Sha512]] {
+        let mut digests = Digests::new();
+        for algorithm in &algorithms {
+            digests.insert(*algorithm, digest(*algorithm, data).await?);
+        }
+        let carried = Awaited::of(algorithms);
+        let awaited = carried.clone();
+        let parts = stream::iter([&data[..3], &data[3..]]).map(move |part| {
+            // The digests are set before the last bytes.
+            if part.len() > 3 {
+                awaited.set(digests.clone());
+            }
+            Ok(Bytes::from_static(part))
+        });
+        let body = Body::from_stream(parts, size(data)).carrying(Some(carried));
+        let id = scratch.queued().await?.id;
+        let image = scratch.store.upload(&id, body).await?;
+        same!("status and size", (image.status, image.size), (Status::Active, size(data)));
+        digests_are_of(&image, data).await?;
+    }
+    Ok(())
+}
+
+async fn digests_are_of(image: &Image, data: &'static [u8]) -> Outcome {
     if image.checksum.is_none() && image.os_hash_value.is_none() {
         return Err("the record has neither checksum nor os_hash_value".into());
     }
     if let Some(checksum) = &image.checksum {
-        same!("checksum", *checksum, digest(Algorithm::Md5, b"digest me").await?);
+        same!("checksum", *checksum, digest(Algorithm::Md5, data).await?);
     }
     if let (Some(algorithm), Some(value)) = (&image.os_hash_algo, &image.os_hash_value) {
-        same!("os_hash_value", *value, digest(algorithm.parse()?, b"digest me").await?);
+        same!("os_hash_value", *value, digest(algorithm.parse()?, data).await?);
     }
     Ok(())
 }
@@ -161,9 +193,7 @@ fn size(data: &[u8]) -> Option<u64> {
 }
 
 fn caused_by(error: &(dyn std::error::Error + 'static), failure: &str) -> bool {
-    std::iter::successors(Some(error), |error| error.source())
-        .skip(1)
-        .any(|cause| cause.to_string().contains(failure))
+    causes(error).skip(1).any(|cause| cause.to_string().contains(failure))
 }
 
 async fn digest(algorithm: Algorithm, data: &'static [u8]) -> Result<String, Wrong> {

@@ -11,6 +11,7 @@ use super::server::{Connection, MOMENT, PATIENCE, Server};
 use super::{TransportUnderTest, get, put, text};
 use crate::body::Body;
 use crate::conformance::{Outcome, same};
+use crate::transport::ClientCertificate;
 
 pub(super) async fn every_status_is_an_answer(under_test: &TransportUnderTest) -> Outcome {
     for status in [200, 201, 206, 300, 400, 401, 403, 404, 409, 413, 416, 429, 500, 503] {
@@ -187,6 +188,37 @@ pub(super) async fn one_connection_serves_many_requests(
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     same!("connections", connections.load(Ordering::SeqCst), 1);
+    Ok(())
+}
+
+/// Every response tells whether the server asked for a client certificate, also on a connection
+/// that has served a request before.
+pub(super) async fn a_request_for_a_client_certificate_is_noted(
+    under_test: &TransportUnderTest,
+) -> Outcome {
+    let server = Server::start(async |mut connection: Connection| {
+        while connection.head().await?.is_some() {
+            connection.write("HTTP/1.1 403 No\r\ncontent-length: 2\r\n\r\nno").await?;
+        }
+        Ok(())
+    })
+    .await?;
+    let (transport, trusted) = under_test.way(&server).await;
+    let mut rows = vec![("an ordinary server", Arc::clone(&transport), trusted, None)];
+    if let Some(certificates) = &under_test.client_certificates {
+        let asking = (certificates.asking)(server.address).await;
+        let missing = Some(ClientCertificate::Missing);
+        rows.push(("a client without a certificate", transport, asking.clone(), missing));
+        let shown = Some(ClientCertificate::Shown);
+        rows.push(("a client with a certificate", (certificates.make)(), asking, shown));
+    }
+    for (what, transport, origin, wanted) in rows {
+        for _ in 0..2 {
+            let answer = transport.send(get(&origin)?).await?;
+            same!(what, answer.extensions().get::<ClientCertificate>().copied(), wanted);
+            same!("the body", text(answer).await?, "no");
+        }
+    }
     Ok(())
 }
 

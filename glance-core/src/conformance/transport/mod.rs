@@ -8,9 +8,10 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::{Request, Response};
 
-use super::{Failures, Outcome, Wrong, explain};
+use super::{Failures, Outcome, Wrong};
 use crate::Transport;
 use crate::body::Body;
+use crate::error::one_line;
 use crate::transport::{TransportError, TransportErrorKind};
 
 mod answers;
@@ -30,10 +31,28 @@ pub struct TransportUnderTest {
     pub trusted: Front,
     /// Like `trusted`, with a server that the transport must not trust.
     pub untrusted: Front,
+    /// How to test client certificates; `None` for a transport without TLS.
+    pub client_certificates: Option<ClientCertificates>,
+}
+
+/// A transport with a client certificate, and a server that asks for one.
+pub struct ClientCertificates {
+    /// Like `make` of [`TransportUnderTest`], with a client certificate that the server accepts.
+    /// The transport of `make` has no client certificate.
+    pub make: Box<dyn Fn() -> Arc<dyn Transport> + Send + Sync>,
+    /// Like `trusted` of [`TransportUnderTest`], with a server that asks for a client certificate
+    /// and accepts clients without one.
+    pub asking: Front,
 }
 
 /// Starts a server in front of an address and returns its origin.
 pub type Front = Box<dyn Fn(SocketAddr) -> BoxFuture<'static, String> + Send + Sync>;
+
+impl fmt::Debug for ClientCertificates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientCertificates").finish_non_exhaustive()
+    }
+}
 
 impl fmt::Debug for TransportUnderTest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -47,7 +66,7 @@ pub async fn transport(under_test: &TransportUnderTest) -> Result<(), Failures> 
     let mut failures = Vec::new();
     for (name, run) in cases() {
         if let Err(wrong) = run(under_test).await {
-            failures.push((name, explain(&*wrong)));
+            failures.push((name, one_line(&*wrong)));
         }
     }
     match failures.as_slice() {
@@ -83,7 +102,8 @@ fn cases() -> Vec<Case> {
             an_early_answer_ends_the_sending
             a_dropped_answer_ends_the_exchange
             answers_belong_to_their_requests
-            one_connection_serves_many_requests;
+            one_connection_serves_many_requests
+            a_request_for_a_client_certificate_is_noted;
         failures:
             an_answer_cut_short_is_an_error
             silence_is_an_error

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::error::CopyError;
-use crate::spool::{Kept, Spool, SpoolWhen};
+use crate::spool::{Spool, SpoolFile, SpoolWhen};
 use crate::streaming::abort_on_drop::Task;
 use glance_core::body::Body;
 use glance_core::digest::Awaited;
@@ -26,7 +26,7 @@ use super::{Opened, SourceRead};
 pub(super) struct SharedRead {
     spool: Spool,
     window: Arc<watch::Sender<Window>>,
-    began: watch::Receiver<Option<Result<Begun, StoreError>>>,
+    beginning: watch::Receiver<Option<Result<Beginning, StoreError>>>,
     /// The reader, until its task is started.
     reader: Mutex<Option<Reader>>,
     task: OnceLock<Task<()>>,
@@ -34,7 +34,7 @@ pub(super) struct SharedRead {
 
 /// What is known once the data starts to arrive.
 #[derive(Debug, Clone)]
-struct Begun {
+struct Beginning {
     size: Option<u64>,
     digests: Option<Awaited>,
     verdict: DataVerdict,
@@ -45,16 +45,16 @@ impl SharedRead {
     pub(super) fn new(reading: SourceRead, spool: Spool, shares: usize) -> Self {
         let window = Window::new(shares, spool.when != SpoolWhen::Never);
         let window = Arc::new(watch::Sender::new(window));
-        let (sender, began) = watch::channel(None);
+        let (sender, beginning) = watch::channel(None);
         let reader = Reader {
             reading,
             window: Arc::clone(&window),
-            began: sender,
-            kept: Kept::new(&spool),
+            beginning: sender,
+            spool_file: SpoolFile::new(&spool),
             held_up: None,
         };
         let reader = Mutex::new(Some(reader));
-        Self { spool, window, began, reader, task: OnceLock::new() }
+        Self { spool, window, beginning, reader, task: OnceLock::new() }
     }
 
     /// Stops waiting for one share that will not be opened.
@@ -74,20 +74,20 @@ impl SharedRead {
             window.awaited -= usize::from(awaited);
         });
         let Some(number) = number else { return Ok(None) };
-        let (group, verdict) = (Arc::clone(self), DataVerdict::default());
-        let mut follower = Follower { number, at: 0, group, verdict };
+        let group = Arc::clone(self);
+        let mut follower = Follower { number, at: 0, group, verdict: DataVerdict::default() };
         self.start();
-        let mut beginning = self.began.clone();
+        let mut beginning = self.beginning.clone();
         let beginning = beginning.wait_for(Option::is_some).await;
-        let begun = match beginning.as_deref() {
-            Ok(Some(Ok(begun))) => begun.clone(),
+        let beginning = match beginning.as_deref() {
+            Ok(Some(Ok(beginning))) => beginning.clone(),
             Ok(Some(Err(error))) => return Err(CopyError::Source(error.repeated())),
             Ok(None) | Err(_) => return Ok(None),
         };
-        follower.verdict = begun.verdict.shared();
+        follower.verdict = beginning.verdict.shared();
         let verdict = follower.verdict.clone();
         let chunks = stream::try_unfold(follower, Follower::step);
-        let data = Body::from_stream(chunks, begun.size).carrying(begun.digests);
+        let data = Body::from_stream(chunks, beginning.size).carrying(beginning.digests);
         Ok(Some(Opened { data, verdict, begun: 0 }))
     }
 
@@ -115,9 +115,11 @@ impl Follower {
             let next = changes.borrow_and_update().next(self.number, self.at);
             match next {
                 Next::Chunk(chunk) => break chunk,
-                Next::Kept(part) => match part.read(self.at).await {
+                Next::Spooled(part) => match part.read(self.at).await {
                     Ok(chunk) => break chunk,
-                    Err(error) => return Err(self.verdict.fail(unkept(&self.group.spool, &error))),
+                    Err(error) => {
+                        return Err(self.verdict.fail(spool_fault(&self.group.spool, &error)));
+                    }
                 },
                 Next::Nothing => changes.changed().await?,
                 Next::End => return Ok(None),
@@ -141,8 +143,8 @@ impl Drop for Follower {
 struct Reader {
     reading: SourceRead,
     window: Arc<watch::Sender<Window>>,
-    began: watch::Sender<Option<Result<Begun, StoreError>>>,
-    kept: Kept,
+    beginning: watch::Sender<Option<Result<Beginning, StoreError>>>,
+    spool_file: SpoolFile,
     /// Since when some targets have been waiting for slower ones.
     held_up: Option<Instant>,
 }
@@ -154,15 +156,18 @@ impl Reader {
         let Opened { data, verdict, .. } = match self.reading.open(Body::empty()).await {
             Ok(opened) => opened,
             Err(error) => {
-                self.began.send_replace(Some(Err(error)));
+                self.beginning.send_replace(Some(Err(error)));
                 return;
             }
         };
-        let (size, digests) = (data.size(), data.digests().cloned());
-        let begun = Begun { size, digests, verdict: verdict.clone() };
-        self.began.send_replace(Some(Ok(begun)));
-        let how = self.read(data, &verdict).await;
-        self.window.send_modify(|window| window.finish(how));
+        let beginning = Beginning {
+            size: data.size(),
+            digests: data.digests().cloned(),
+            verdict: verdict.clone(),
+        };
+        self.beginning.send_replace(Some(Ok(beginning)));
+        let result = self.read(data, &verdict).await;
+        self.window.send_modify(|window| window.finish(result));
         // The spooled data remains available until the group is dropped.
         std::future::pending::<()>().await;
     }
@@ -183,30 +188,30 @@ impl Reader {
     }
 
     async fn hand_on(&mut self, chunk: Bytes) -> Result<(), DataFault> {
-        if self.kept.spool().when == SpoolWhen::Always {
+        if self.spool_file.spool().when == SpoolWhen::Always {
             let at = self.window.borrow().end();
-            let kept = self.kept.append(at, chunk.clone()).await;
-            kept.map_err(|error| unkept(self.kept.spool(), &error))?;
+            let appended = self.spool_file.append(at, chunk.clone()).await;
+            appended.map_err(|error| spool_fault(self.spool_file.spool(), &error))?;
         }
-        let part = self.kept.part();
+        let part = self.spool_file.part();
         self.window.send_modify(|window| {
             window.push(chunk);
-            window.keep(part);
+            window.set_spooled(part);
         });
         loop {
             let overflow = self.window.borrow().overflow();
             let Some((at, first)) = overflow else { return Ok(()) };
-            match self.kept.append(at, first).await {
+            match self.spool_file.append(at, first).await {
                 Ok(()) => {
-                    let part = self.kept.part();
-                    self.window.send_modify(|window| window.keep(part));
+                    let part = self.spool_file.part();
+                    self.window.send_modify(|window| window.set_spooled(part));
                 }
                 Err(error) => {
                     tracing::warn!(
                         "{}; slow targets are left behind",
-                        unkept(self.kept.spool(), &error)
+                        spool_fault(self.spool_file.spool(), &error)
                     );
-                    self.window.send_modify(Window::keep_no_more);
+                    self.window.send_modify(Window::stop_spooling);
                 }
             }
         }
@@ -226,13 +231,14 @@ impl Reader {
             if has_room {
                 return;
             }
-            let deadline = match is_held_up {
-                true => *self.held_up.get_or_insert_with(Instant::now) + PATIENCE,
-                false => Instant::now() + PATIENCE,
+            let waiting_since = if is_held_up {
+                *self.held_up.get_or_insert_with(Instant::now)
+            } else {
+                Instant::now()
             };
             tokio::select! {
                 _ = changes.changed() => {}
-                () = sleep_until(deadline), if is_held_up => {
+                () = sleep_until(waiting_since + PATIENCE), if is_held_up => {
                     // The slow target may have caught up slightly in the meantime. Then it may be
                     // dropped next time.
                     if self.window.send_if_modified(Window::leave_behind) {
@@ -253,7 +259,7 @@ impl Drop for Reader {
     }
 }
 
-fn unkept(spool: &Spool, error: &std::io::Error) -> DataFault {
+fn spool_fault(spool: &Spool, error: &std::io::Error) -> DataFault {
     DataFault::Spool { directory: spool.directory.clone(), reason: error.to_string() }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 
-use crate::spool::KeptPart;
+use crate::spool::SpooledPart;
 use glance_core::verified_body::DataFault;
 
 /// The data in memory between the slowest follower, or the spooled data, and the reader.
@@ -15,16 +15,16 @@ pub(super) struct Window {
     start: u64,
     end: u64,
     /// The spooled part of the data.
-    kept: KeptPart,
+    spooled: SpooledPart,
     /// Whether data that does not fit into memory is spooled.
-    keeps: bool,
+    spools: bool,
     /// Number of bytes that each follower has taken, by follower number.
     followers: BTreeMap<usize, u64>,
     numbers: usize,
     /// Number of shares that the read still waits for.
     pub(super) awaited: usize,
     /// How the read ended.
-    over: Option<Result<(), DataFault>>,
+    result: Option<Result<(), DataFault>>,
 }
 
 /// The next item for a follower.
@@ -32,7 +32,7 @@ pub(super) struct Window {
 pub(super) enum Next {
     Chunk(Bytes),
     /// The data is in the spool.
-    Kept(KeptPart),
+    Spooled(SpooledPart),
     /// The data has not been read yet.
     Nothing,
     End,
@@ -40,16 +40,16 @@ pub(super) enum Next {
 }
 
 impl Window {
-    /// A window before the first read. `keeps`: spool the data that does not fit into memory.
-    pub(super) fn new(awaited: usize, keeps: bool) -> Self {
-        Self { keeps, awaited, ..Self::default() }
+    /// A window before the first read. `spools`: spool the data that does not fit into memory.
+    pub(super) fn new(awaited: usize, spools: bool) -> Self {
+        Self { spools, awaited, ..Self::default() }
     }
 
     /// Adds a follower at the first byte. `None` if the first byte is no longer available or the
     /// read has failed.
     pub(super) fn follow(&mut self) -> Option<usize> {
-        let has_all = self.start == 0 || self.kept.contains(0);
-        if !has_all || matches!(self.over, Some(Err(_))) {
+        let has_all = self.start == 0 || self.spooled.contains(0);
+        if !has_all || matches!(self.result, Some(Err(_))) {
             return None;
         }
         self.numbers += 1;
@@ -59,12 +59,14 @@ impl Window {
 
     /// The next item for a follower that has taken `at` bytes.
     pub(super) fn next(&self, follower: usize, at: u64) -> Next {
-        match &self.over {
+        match &self.result {
             Some(Err(fault)) => Next::Fault(fault.clone()),
             _ if !self.followers.contains_key(&follower) => {
                 Next::Fault(DataFault::LeftBehind { got: at })
             }
-            _ if at < self.start && self.kept.contains(at) => Next::Kept(self.kept.clone()),
+            _ if at < self.start && self.spooled.contains(at) => {
+                Next::Spooled(self.spooled.clone())
+            }
             _ if at < self.start => Next::Fault(DataFault::LeftBehind { got: at }),
             _ if at < self.end => Next::Chunk(self.chunk(at)),
             Some(Ok(())) => Next::End,
@@ -77,7 +79,7 @@ impl Window {
         let mut before = at - self.start;
         for chunk in &self.chunks {
             match before.checked_sub(chunk.len() as u64) {
-                Some(left) => before = left,
+                Some(rest) => before = rest,
                 None => return chunk.slice(usize::try_from(before).unwrap_or_default()..),
             }
         }
@@ -133,22 +135,23 @@ impl Window {
     /// Whether the reader should read more.
     pub(super) fn has_room(&self) -> bool {
         let followers = self.followers.values();
-        let slowest = if self.keeps { followers.max() } else { followers.min() };
+        let slowest = if self.spools { followers.max() } else { followers.min() };
         slowest.is_some_and(|at| self.end - at < LENGTH)
     }
 
     /// The first chunk and its offset, if the window is too large and the chunk should be spooled.
     pub(super) fn overflow(&self) -> Option<(u64, Bytes)> {
-        let first = self.chunks.front().filter(|_| self.keeps && self.end - self.start > LENGTH)?;
+        let first =
+            self.chunks.front().filter(|_| self.spools && self.end - self.start > LENGTH)?;
         Some((self.start, first.clone()))
     }
 
     /// Sets the spooled part, and drops chunks that it contains and that do not fit into memory.
-    pub(super) fn keep(&mut self, kept: KeptPart) {
-        self.kept = kept;
+    pub(super) fn set_spooled(&mut self, spooled: SpooledPart) {
+        self.spooled = spooled;
         while let Some(first) = self.chunks.front() {
-            let is_kept = self.kept.contains(self.start + first.len() as u64 - 1);
-            if !is_kept || self.end - self.start <= LENGTH {
+            let is_spooled = self.spooled.contains(self.start + first.len() as u64 - 1);
+            if !is_spooled || self.end - self.start <= LENGTH {
                 break;
             }
             self.start += first.len() as u64;
@@ -157,8 +160,8 @@ impl Window {
     }
 
     /// Stops spooling. Data that is already spooled stays readable.
-    pub(super) fn keep_no_more(&mut self) {
-        self.keeps = false;
+    pub(super) fn stop_spooling(&mut self) {
+        self.spools = false;
     }
 
     /// Whether some followers have nothing to take because others are far behind.
@@ -173,15 +176,16 @@ impl Window {
 
     /// Removes the followers that hold up the others. Returns whether there were any.
     pub(super) fn leave_behind(&mut self) -> bool {
-        let (before, end) = (self.followers.len(), self.end);
+        let before = self.followers.len();
+        let end = self.end;
         self.followers.retain(|_, at| end - *at < LENGTH);
         self.trim();
         self.followers.len() < before
     }
 
     /// Records how the read ended. The first result counts.
-    pub(super) fn finish(&mut self, how: Result<(), DataFault>) {
-        self.over.get_or_insert(how);
+    pub(super) fn finish(&mut self, result: Result<(), DataFault>) {
+        self.result.get_or_insert(result);
     }
 }
 
@@ -202,7 +206,8 @@ mod tests {
     fn without_a_disk_there_is_room_as_long_as_the_slowest_is_near() {
         let mut window = Window::new(0, false);
         assert!(!window.has_room(), "nobody follows");
-        let (fast, slow) = (window.follow().unwrap(), window.follow().unwrap());
+        let fast = window.follow().unwrap();
+        let slow = window.follow().unwrap();
         for megabytes in 1..=16 {
             assert!(window.has_room());
             window.push(mib());
@@ -221,7 +226,8 @@ mod tests {
     #[test]
     fn with_a_disk_there_is_room_as_long_as_the_fastest_is_near() {
         let mut window = Window::new(0, true);
-        let (fast, _slow) = (window.follow().unwrap(), window.follow().unwrap());
+        let fast = window.follow().unwrap();
+        let _slow = window.follow().unwrap();
         for megabytes in 1..=40 {
             assert!(window.has_room());
             window.push(mib());
@@ -229,7 +235,7 @@ mod tests {
         }
         let (at, first) = window.overflow().unwrap();
         assert_eq!((at, first.len()), (0, MIB));
-        window.keep_no_more();
+        window.stop_spooling();
         assert!(!window.has_room() && window.overflow().is_none());
     }
 

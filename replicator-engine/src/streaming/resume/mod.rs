@@ -1,25 +1,22 @@
 //! Resumable reads: the data of one image as one body, across several connections.
 
-use std::error::Error;
-use std::iter::successors;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
 
 use glance_core::body::Body;
 use glance_core::error::BodyError;
 use glance_core::image::Image;
-use glance_core::store::{ByteRange, ImageStore, StoreError, StoreErrorKind};
-use glance_core::transport::TransportError;
+use glance_core::store::{ImageStore, StoreError, StoreErrorKind};
 
-use crate::comparison::content_difference;
+use crate::comparison::{Difference, content_difference};
 use crate::policy::{Policy, Retries};
 use glance_core::rate_limit::BandwidthLimits;
-use glance_core::verified_body::DataFault;
 
+mod range_reader;
 mod ranges;
 
+use range_reader::{End, RangeReader};
 use ranges::{Broken, ParallelRanges};
 
 /// Reads the data of one image. When a read breaks off, the reader checks that the image is
@@ -68,13 +65,15 @@ impl ResumableRead {
     }
 
     async fn in_one(&self, offset: u64) -> Result<Body, StoreError> {
-        let mut part = RangeReader::new(self, offset, self.image.size);
-        let data = part.begin().await?;
-        part.end = part.end.or(data.size().map(|size| offset.saturating_add(size)));
-        let size = part.end.map(|end| end.saturating_sub(offset));
-        let chunks = stream::try_unfold((part, data), |(mut part, mut data)| async move {
-            let chunk = part.next(&mut data).await?;
-            Ok::<_, BodyError>(chunk.map(|chunk| (chunk, (part, data))))
+        let mut reader = RangeReader::to_end(self, offset, self.image.size);
+        let data = reader.begin().await?;
+        if let (End::Unknown, Some(size)) = (reader.end, data.size()) {
+            reader.end = End::OfData(offset.saturating_add(size));
+        }
+        let size = reader.end.offset().map(|end| end.saturating_sub(offset));
+        let chunks = stream::try_unfold((reader, data), |(mut reader, mut data)| async move {
+            let chunk = reader.next(&mut data).await?;
+            Ok::<_, BodyError>(chunk.map(|chunk| (chunk, (reader, data))))
         });
         Ok(Body::from_stream(chunks, size))
     }
@@ -88,15 +87,15 @@ impl ResumableRead {
             parts => parts?,
         };
         let state = (self.clone(), Ok(parts));
-        let chunks = stream::try_unfold(state, |(splice, mut data)| async move {
+        let chunks = stream::try_unfold(state, |(read, mut data)| async move {
             loop {
                 let chunk = match &mut data {
                     Ok(parts) => parts.next().await,
                     Err(rest) => Body::next(rest).await.transpose().map_err(Broken::Failed),
                 };
                 match chunk {
-                    Ok(chunk) => return Ok::<_, BodyError>(chunk.map(|it| (it, (splice, data)))),
-                    Err(Broken::Whole(offset)) => data = Err(splice.in_one(offset).await?),
+                    Ok(chunk) => return Ok::<_, BodyError>(chunk.map(|it| (it, (read, data)))),
+                    Err(Broken::Whole(offset)) => data = Err(read.in_one(offset).await?),
                     Err(Broken::Failed(error)) => return Err(error),
                 }
             }
@@ -112,158 +111,20 @@ impl ResumableRead {
             let was = self.image.status.to_string();
             return Some(differs("status", was, now.status.to_string()));
         }
-        if let Some(found) = content_difference(&self.image, now) {
-            return Some(differs(&found.field, found.source.to_string(), found.target.to_string()));
+        if let Some(Difference { field, source, target }) = content_difference(&self.image, now) {
+            return Some(differs(&field, source.to_string(), target.to_string()));
         }
-        let (was, is) = (self.image.created_at.clone()?, now.created_at.clone()?);
+        let was = self.image.created_at.clone()?;
+        let is = now.created_at.clone()?;
         (was != is).then(|| differs("time of creation", was, is))
     }
-}
-
-/// The rest of an image's data, or of one range of it.
-struct RangeReader {
-    splice: ResumableRead,
-    /// Offset of the next byte.
-    next: u64,
-    /// Offset after the last byte, if known.
-    end: Option<u64>,
-    /// Whether requests end at `end`.
-    bounded: bool,
-    /// Number of consecutive attempts that yielded almost no data.
-    failures: usize,
-    /// The offset at which `failures` is reset. Without this threshold, a source that sends one
-    /// byte before each long silence could delay a run forever.
-    enough: u64,
-}
-
-impl RangeReader {
-    fn new(splice: &ResumableRead, next: u64, end: Option<u64>) -> Self {
-        Self { splice: splice.clone(), next, end, bounded: false, failures: 0, enough: next }
-    }
-
-    fn bounded(splice: &ResumableRead, next: u64, end: u64) -> Self {
-        Self { bounded: true, ..Self::new(splice, next, Some(end)) }
-    }
-
-    async fn begin(&mut self) -> Result<Body, StoreError> {
-        loop {
-            match self.ask().await {
-                Err(error) if error.kind.is_retryable() && self.may_try_again() => {
-                    self.pause(&error).await;
-                }
-                answer => return answer,
-            }
-        }
-    }
-
-    /// The next chunk. Replaces `data` with a new response when it breaks off.
-    async fn next(&mut self, data: &mut Body) -> Result<Option<Bytes>, BodyError> {
-        loop {
-            if self.bounded && self.end == Some(self.next) {
-                return Ok(None);
-            }
-            let failure = match data.next().await {
-                Some(Ok(chunk)) if chunk.is_empty() => continue,
-                Some(Ok(mut chunk)) => {
-                    self.cut(&mut chunk);
-                    self.next += chunk.len() as u64;
-                    if self.next >= self.enough {
-                        self.failures = 0;
-                    }
-                    return Ok(Some(chunk));
-                }
-                None if self.end.is_none_or(|end| self.next >= end) => return Ok(None),
-                // An error after the last byte is harmless, except for an empty body: there, no
-                // byte has arrived.
-                Some(Err(_)) if self.next > 0 && self.end.is_some_and(|end| self.next >= end) => {
-                    return Ok(None);
-                }
-                None => "the data ended early".into(),
-                Some(Err(error)) => error,
-            };
-            match self.resume(failure).await {
-                Ok(rest) => *data = rest,
-                // The source has no more data. The verifying body reports the wrong size.
-                Err(error) if kind_of(&*error) == Some(StoreErrorKind::Range) => return Ok(None),
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
-    /// Cuts off bytes beyond the requested range.
-    fn cut(&self, chunk: &mut Bytes) {
-        if let Some(end) = self.end.filter(|_| self.bounded) {
-            chunk.truncate(usize::try_from(end - self.next).unwrap_or(usize::MAX));
-        }
-    }
-
-    /// Requests the rest of the data after `failure`, until the retries are used up.
-    async fn resume(&mut self, mut failure: BodyError) -> Result<Body, BodyError> {
-        while is_retryable(&*failure) && self.may_try_again() {
-            self.pause(&*failure).await;
-            failure = match self.ask_again().await {
-                Ok(data) => return Ok(data),
-                Err(error) => error,
-            };
-        }
-        Err(failure)
-    }
-
-    async fn ask_again(&self) -> Result<Body, BodyError> {
-        let ResumableRead { source, image, .. } = &self.splice;
-        let now = source.get(&image.id).await?;
-        match self.splice.change(&now) {
-            Some(change) => Err(DataFault::Changed { got: self.next, change }.into()),
-            None => Ok(self.ask().await?),
-        }
-    }
-
-    async fn ask(&self) -> Result<Body, StoreError> {
-        let length = self.end.filter(|_| self.bounded).map(|end| end - self.next);
-        let range = ByteRange { offset: self.next, length };
-        self.splice.source.read(&self.splice.image.id, range).await
-    }
-
-    fn may_try_again(&self) -> bool {
-        self.failures < self.splice.retries.low_level
-    }
-
-    async fn pause(&mut self, failure: &(dyn Error + Send + Sync)) {
-        let id = &self.splice.image.id;
-        tracing::info!(image = %id, "the read stopped at byte {}: {failure}; resuming", self.next);
-        self.splice.retries.pauses.after(self.failures).await;
-        self.failures += 1;
-        self.enough = self.next + ENOUGH;
-    }
-}
-
-/// Number of bytes that count as progress: the most that a single read returns.
-const ENOUGH: u64 = 64 << 10;
-
-/// Whether a retry may help after this error of a body.
-fn is_retryable(failure: &(dyn Error + Send + Sync + 'static)) -> bool {
-    let transport = causes(failure).find_map(|error| error.downcast_ref::<TransportError>());
-    match (kind_of(failure), transport) {
-        (Some(kind), _) => kind.is_retryable(),
-        (None, Some(error)) => error.kind.is_retryable(),
-        (None, None) => !failure.is::<DataFault>(),
-    }
-}
-
-fn kind_of(failure: &(dyn Error + Send + Sync + 'static)) -> Option<StoreErrorKind> {
-    causes(failure).find_map(|error| error.downcast_ref::<StoreError>()).map(|error| error.kind)
-}
-
-fn causes<'a>(
-    failure: &'a (dyn Error + Send + Sync + 'static),
-) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    let first: &(dyn Error + 'static) = failure;
-    successors(Some(first), |&error| error.source())
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::Ordering;
+
+    use bytes::Bytes;
 
     use super::*;
     use crate::testing::{FaultySource, Ranges, data};
@@ -280,8 +141,8 @@ mod tests {
         streams: usize,
     ) -> Result<Bytes, String> {
         let source = Arc::clone(flaky) as Arc<dyn ImageStore>;
-        let splice = ResumableRead::new(&source, image, &policy(streams));
-        let body = splice.read(0).await.map_err(|error| error.to_string())?;
+        let data = ResumableRead::new(&source, image, &policy(streams));
+        let body = data.read(0).await.map_err(|error| error.to_string())?;
         assert_eq!(body.size(), image.size);
         body.collect(usize::MAX).await.map_err(|error| error.to_string())
     }

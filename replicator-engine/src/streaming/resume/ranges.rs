@@ -9,19 +9,20 @@ use glance_core::body::Body;
 use glance_core::error::BodyError;
 use glance_core::store::{StoreError, StoreErrorKind};
 
-use super::{RangeReader, ResumableRead, kind_of};
+use super::ResumableRead;
+use super::range_reader::{RangeReader, kind_of};
 
 /// A byte range of an image's data, read as several concurrent parts. Memory holds one part per
 /// stream, plus the part that is being delivered.
 pub(crate) struct ParallelRanges {
-    splice: ResumableRead,
+    read: ResumableRead,
     /// The offset of the first part that has not been requested yet.
     next: u64,
     end: u64,
-    under_way: VecDeque<Task<Result<VecDeque<Bytes>, BodyError>>>,
+    in_progress: VecDeque<Task<Result<VecDeque<Bytes>, BodyError>>>,
     /// The chunks to deliver next, and the offset of the first.
-    read: VecDeque<Bytes>,
-    passed: u64,
+    ready: VecDeque<Bytes>,
+    delivered: u64,
 }
 
 /// Why the data can't be read in parts.
@@ -33,35 +34,35 @@ pub(crate) enum Broken {
 
 impl ParallelRanges {
     pub(crate) async fn begin(
-        splice: &ResumableRead,
+        read: &ResumableRead,
         offset: u64,
         end: u64,
     ) -> Result<Self, StoreError> {
-        let mut first = RangeReader::bounded(splice, offset, end.min(offset + LENGTH));
+        let mut first = RangeReader::of_range(read, offset, end.min(offset + LENGTH));
         let data = first.begin().await?;
         Ok(Self {
-            splice: splice.clone(),
+            read: read.clone(),
             next: end.min(offset + LENGTH),
             end,
-            under_way: VecDeque::from([Task::start(whole(first, data))]),
-            read: VecDeque::new(),
-            passed: offset,
+            in_progress: VecDeque::from([Task::start(whole(first, data))]),
+            ready: VecDeque::new(),
+            delivered: offset,
         })
     }
 
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Broken> {
         loop {
-            if let Some(chunk) = self.read.pop_front() {
-                self.passed += chunk.len() as u64;
+            if let Some(chunk) = self.ready.pop_front() {
+                self.delivered += chunk.len() as u64;
                 return Ok(Some(chunk));
             }
             self.start();
-            let Some(part) = self.under_way.pop_front() else { return Ok(None) };
+            let Some(part) = self.in_progress.pop_front() else { return Ok(None) };
             match part.await.unwrap_or_else(|ended| Err(ended.into())) {
-                Ok(read) => self.read = read,
+                Ok(chunks) => self.ready = chunks,
                 Err(error) if kind_of(&*error) == Some(StoreErrorKind::RangesUnsupported) => {
-                    self.under_way.clear();
-                    return Err(Broken::Whole(self.passed));
+                    self.in_progress.clear();
+                    return Err(Broken::Whole(self.delivered));
                 }
                 Err(error) => return Err(Broken::Failed(error)),
             }
@@ -69,10 +70,10 @@ impl ParallelRanges {
     }
 
     fn start(&mut self) {
-        while self.under_way.len() < self.splice.streams && self.next < self.end {
+        while self.in_progress.len() < self.read.streams && self.next < self.end {
             let end = self.end.min(self.next + LENGTH);
-            let mut part = RangeReader::bounded(&self.splice, self.next, end);
-            self.under_way.push_back(Task::start(async move {
+            let mut part = RangeReader::of_range(&self.read, self.next, end);
+            self.in_progress.push_back(Task::start(async move {
                 let data = part.begin().await?;
                 whole(part, data).await
             }));
@@ -86,10 +87,10 @@ async fn whole(mut part: RangeReader, mut data: Body) -> Result<VecDeque<Bytes>,
     while let Some(chunk) = part.next(&mut data).await? {
         chunks.push_back(chunk);
     }
-    match part.end == Some(part.next) {
-        true => Ok(chunks),
-        false => Err(format!("the data ended at byte {}", part.next).into()),
+    if part.end.offset() != Some(part.next) {
+        return Err(format!("the data ended at byte {}", part.next).into());
     }
+    Ok(chunks)
 }
 
 /// Size of a part in bytes: large compared with the cost of a request, small compared with memory.
