@@ -173,11 +173,7 @@ fn an_option_for_tls_without_effect_is_refused() {
         (&["size", &http, "--tls-min-version", "1.2"], "--tls-min-version", "no server of this"),
         (&["doctor", &http, "--source-pin", pin], "--source-pin", "the source is reached by plain"),
         (&["verify", https, "--target-pin", pin], "--target-pin", "there is no target"),
-        (
-            &["livecopy", https, &dump, "--target-cacert", &ca],
-            "--target-cacert",
-            "the target is not a",
-        ),
+        (&["sync", https, &dump, "--target-cacert", &ca], "--target-cacert", "the target is not a"),
         (
             &["livecopy", &dump, https, "--source-pin", pin],
             "--source-pin",
