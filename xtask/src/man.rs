@@ -49,7 +49,7 @@ fn add_help(tool: &Path, command: &[&str], page: &mut String) -> Result<(), Fail
     let output = output.context(|| tool.display().to_string())?;
     let help = String::from_utf8_lossy(&output.stdout);
     let title = if command.is_empty() { "DESCRIPTION".to_owned() } else { command.join(" ") };
-    page.push_str(&format!("\n# {title}\n\n```\n{help}```\n"));
+    *page += &["\n# ", &title, "\n\n```\n", &help, "```\n"].concat();
     let listed = help.split_once("\nCommands:\n").map_or("", |(_, rest)| rest);
     for line in listed.lines().take_while(|line| !line.is_empty()) {
         // The description of a command continues on lines that are indented further.

@@ -181,11 +181,7 @@ fn an_option_for_tls_without_effect_is_refused() {
             "the source is reached over plain",
         ),
         (&["verify", https, "--target-pin", pin], "--target-pin", "there is no target"),
-        (
-            &["livecopy", https, &dump, "--target-cacert", &ca],
-            "--target-cacert",
-            "the target is not a",
-        ),
+        (&["sync", https, &dump, "--target-cacert", &ca], "--target-cacert", "the target is not a"),
         (
             &["livecopy", &dump, https, "--source-pin", pin],
             "--source-pin",
