@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use glance_core::digest::Hashers;
-use glance_core::dir::Dir;
-use glance_core::file_lock::{Lock, LockError};
 use glance_core::image::{Attributes, Image, ImageId, Member};
 use glance_core::project::Project;
 use glance_core::store::{Activation, ByteRange, ImageStream, StoreErrorKind};
 use glance_core::{Body, ImageStore, Selection, StoreError};
+use safe_files::dir::Dir;
+use safe_files::file_lock::{Lock, LockError};
 use serde_json::Value;
 
 use crate::directory::Directory;

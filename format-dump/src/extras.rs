@@ -3,10 +3,10 @@
 use std::io;
 
 use glance_core::StoreError;
-use glance_core::dir::{Dir, Refused};
 use glance_core::project::Project;
 use glance_core::store::StoreErrorKind;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use safe_files::dir::{Dir, Refused};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 

@@ -6,9 +6,9 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use glance_core::StoreError;
-use glance_core::dir::{Dir, Refused, is_temporary};
 use glance_core::image::ImageId;
 use glance_core::store::StoreErrorKind;
+use safe_files::dir::{Dir, Refused, is_temporary};
 
 /// Whether `dir` is empty, apart from what a run leaves that is killed at its first file.
 pub(crate) fn is_empty(dir: &Dir) -> io::Result<bool> {

@@ -5,8 +5,8 @@ use std::io;
 
 use glance_core::StoreError;
 use glance_core::clock;
-use glance_core::dir::Dir;
 use glance_core::store::StoreErrorKind;
+use safe_files::dir::Dir;
 use serde::{Deserialize, Serialize};
 
 use crate::files::{self, Name};

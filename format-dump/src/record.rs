@@ -3,11 +3,11 @@
 
 use std::io;
 
-use glance_core::dir::Dir;
 use glance_core::error::BodyError;
 use glance_core::image::{ImageId, Member};
 use glance_core::store::StoreErrorKind;
 use glance_core::{Image, StoreError};
+use safe_files::dir::Dir;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 

@@ -4,7 +4,7 @@ use std::io::{self, BufWriter, Read, Write};
 
 use glance_core::StoreError;
 use glance_core::digest::{Algorithm, Hasher, Hashers, hex};
-use glance_core::dir::{Dir, NewFile};
+use safe_files::dir::{Dir, NewFile};
 
 use crate::files::{FAILED, Name, RECORD};
 use crate::limits::LONGEST;

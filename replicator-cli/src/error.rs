@@ -4,11 +4,11 @@ use std::error::Error;
 use std::{fmt, io};
 
 use glance_core::error::BodyError;
-use glance_core::file_lock::LockError;
 use glance_core::store::StoreError;
 use glance_core::transport::TransportError;
 use keystone_auth::{ConfigError, SignInError};
 use replicator_engine::{CancelReason, JournalError, NothingRemoved, RunError};
+use safe_files::file_lock::LockError;
 
 use crate::exit::Exit;
 

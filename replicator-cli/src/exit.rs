@@ -3,10 +3,10 @@
 use std::io::{Error, ErrorKind};
 use std::process::ExitCode;
 
-use glance_core::file_lock::LockError;
 use glance_core::store::{StoreError, StoreErrorKind};
 use keystone_auth::{SignInError, SignInErrorKind};
 use replicator_engine::{CancelReason, CopyError, JournalError};
+use safe_files::file_lock::LockError;
 
 /// The exit code of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -9,7 +9,7 @@ use std::io::{self, ErrorKind, Seek, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use glance_core::dir::{Dir, NewFile};
+use safe_files::dir::{Dir, NewFile};
 
 /// An output file that is being written.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 
-use glance_core::dir::Dir;
+use safe_files::dir::Dir;
 
 /// Settings of the spool. Clones share the count of used bytes.
 #[derive(Debug, Clone)]
@@ -184,7 +184,7 @@ mod tests {
         assert_eq!(file.part().read(22).await.unwrap(), "23456789");
         assert_eq!(used(&spool), 10);
         let error = file.append(30, Bytes::from_static(b"x")).await.unwrap_err();
-        assert!(error.to_string().contains("more than 10 bytes"), "{error}");
+        assert!(error.to_string().contains("limit of 10 bytes"), "{error}");
         // The spooled range is still readable.
         assert_eq!(file.part().read(29).await.unwrap(), "9");
 

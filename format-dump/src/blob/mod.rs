@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use futures_util::stream;
-use glance_core::dir::Dir;
 use glance_core::error::BodyError;
 use glance_core::image::Image;
 use glance_core::store::{ByteRange, StoreErrorKind};
 use glance_core::verified_body::DataFault;
 use glance_core::{Body, StoreError};
+use safe_files::dir::Dir;
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read};
 
-use glance_core::dir::Dir;
 use glance_core::image::{Image, ImageId};
+use safe_files::dir::Dir;
 
 use crate::record::Record;
 

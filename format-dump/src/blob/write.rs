@@ -10,12 +10,12 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use glance_core::digest::worker::ChunkWorker;
 use glance_core::digest::{Algorithm, Digests, Hashers, Hashing};
-use glance_core::dir::{self, Dir};
 use glance_core::error::BodyError;
 use glance_core::image::ImageId;
 use glance_core::store::StoreErrorKind;
 use glance_core::verified_body::DataFault;
 use glance_core::{Body, StoreError};
+use safe_files::dir::{self, Dir};
 use tokio::task::JoinHandle;
 
 use super::Blob;

@@ -9,11 +9,11 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use futures_util::stream::{self, StreamExt};
 use glance_core::digest::Hashers;
-use glance_core::dir::Dir;
 use glance_core::image::update::apply;
 use glance_core::image::{Attributes, Image, ImageId, Member, Status, Visibility};
 use glance_core::store::{Activation, ByteRange, ImageStream, StoreErrorKind};
 use glance_core::{Body, ImageStore, Selection, StoreError};
+use safe_files::dir::Dir;
 
 use crate::blob::share::Index;
 use crate::blob::{self, Blob, PARTIAL, READ, WRITE};

@@ -6,10 +6,10 @@ use std::path::Path;
 use async_trait::async_trait;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use glance_core::digest::Hashers;
-use glance_core::dir::Dir;
 use glance_core::image::{Attributes, Image, ImageId, Member};
 use glance_core::store::{Activation, ByteRange, ImageStream, StoreErrorKind};
 use glance_core::{Body, ImageStore, Selection, StoreError};
+use safe_files::dir::Dir;
 
 use crate::blob::Blob;
 use crate::files::{Ids, Name};

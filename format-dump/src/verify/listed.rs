@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 
 use glance_core::digest::Hashers;
-use glance_core::dir::Dir;
+use safe_files::dir::Dir;
 
 use crate::sums;
 

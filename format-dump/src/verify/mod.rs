@@ -5,12 +5,12 @@ use std::sync::Arc;
 use futures_util::stream::{self, StreamExt};
 use glance_core::StoreError;
 use glance_core::digest::Algorithm;
-use glance_core::dir::Dir;
 use glance_core::image::{Image, ImageId};
 use glance_core::rate_limit::ByteRateLimiter;
 use glance_core::sampling::Sample;
 use glance_core::selection::Subset;
 use glance_core::store::StoreErrorKind;
+use safe_files::dir::Dir;
 
 use crate::directory::Directory;
 use crate::dump::{Dump, DumpStore};

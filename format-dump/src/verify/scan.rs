@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use glance_core::StoreError;
 use glance_core::digest::Hashers;
-use glance_core::dir::{Dir, is_temporary};
 use glance_core::image::ImageId;
 use glance_core::store::StoreErrorKind;
+use safe_files::dir::{Dir, is_temporary};
 use tokio::sync::mpsc;
 
 use super::listed::Strays;

@@ -66,6 +66,7 @@ fn append_to(path: &Path) -> Result<Mutex<File>, CliError> {
 
 const OUR_CRATES: &[&str] = &[
     "glance_core",
+    "safe_files",
     "keystone_auth",
     "glance_client",
     "replicator_engine",

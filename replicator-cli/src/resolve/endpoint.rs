@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use format_dump::{DumpStore, Encoding};
 use glance_client::GlanceStore;
-use glance_core::file_lock::Lock;
 use glance_core::project::Project;
 use glance_core::store::ImageStore;
 use glance_core::transport::{RateLimited, Retrying, Transport};
 use keystone_auth::plain_http;
 use keystone_auth::{Cloud, CloudRetries, Projects, Session};
+use safe_files::file_lock::Lock;
 use transport_hyper::Proxies;
 use url::Url;
 

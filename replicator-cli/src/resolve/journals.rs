@@ -3,9 +3,9 @@
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
-use glance_core::file_lock::{Holder, Lock, LockError};
 use glance_core::selection::Shard;
 use replicator_engine::{JournalContents, JournalError, JournalFile, Run};
+use safe_files::file_lock::{Holder, Lock, LockError};
 
 use crate::args::{self, Options, RecordedArgs};
 use crate::error::CliError;

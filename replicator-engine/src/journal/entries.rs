@@ -7,8 +7,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use glance_core::clock::now;
-use glance_core::dir::{Dir, Lines};
 use glance_core::image::ImageId;
+use safe_files::dir::{Dir, Lines};
 
 use super::{JournalEntry, JournalError, Phase};
 

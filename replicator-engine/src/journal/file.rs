@@ -9,9 +9,9 @@ use sha2::{Digest, Sha256};
 
 use glance_core::clock::now;
 use glance_core::digest::hex;
-use glance_core::dir::{self, Dir};
-use glance_core::file_lock::Lock;
 use glance_core::image::ImageId;
+use safe_files::dir::{self, Dir};
+use safe_files::file_lock::Lock;
 
 use super::{Journal, JournalEntry, JournalError};
 use crate::journal::entries::{Ended, JournalContents, Line, Run};

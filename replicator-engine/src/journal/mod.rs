@@ -11,8 +11,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use glance_core::clock::now;
-use glance_core::file_lock::LockError;
 use glance_core::image::{Image, ImageId};
+use safe_files::file_lock::LockError;
 
 mod entries;
 mod file;

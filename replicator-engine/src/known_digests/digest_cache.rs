@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use glance_core::clock::now;
 use glance_core::digest::{Algorithm, Digests};
-use glance_core::dir::{self, Dir, Lines};
 use glance_core::image::{Image, ImageId};
+use safe_files::dir::{self, Dir, Lines};
 
 /// A file of digests, one JSON object per line. Lines are only appended; for each image and
 /// algorithm the last line counts. Clones share the file.

@@ -162,7 +162,7 @@ mod tests {
     fn an_address_without_id_or_with_a_password_is_refused() {
         for (text, wrong) in [
             ("https://w/image", "all images"),
-            ("ftp://w/{id}", "begins with https://"),
+            ("ftp://w/{id}", "begin with https://"),
             ("https://me:secret@w/{id}", "no password"),
         ] {
             let error = text.parse::<Template>().unwrap_err();

@@ -19,7 +19,7 @@ fn run_in(work: &Path, home: &Path, line: &[&str]) -> Run {
 }
 
 #[test]
-fn a_secret_in_place_of_its_file_is_not_shown() {
+fn a_secret_in_place_of_its_file_in_clouds_yaml_is_not_shown() {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
     let (cert, clouds) = (path("cert.pem"), path("clouds.yaml"));
@@ -47,6 +47,15 @@ fn a_secret_in_place_of_its_file_is_not_shown() {
             assert!(all.contains(&said), "{all}");
         }
     }
+}
+
+#[test]
+fn a_secret_in_place_of_its_file_on_the_command_line_is_not_shown() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let cert = path("cert.pem");
+    fs::write(&cert, tests::pki::Authority::root("ca").unwrap().pem()).unwrap();
+    let certificate = KEY.replace("PRIVATE KEY", "CERTIFICATE");
     let server = "https://127.0.0.1:1";
     let inline = format!("--key={KEY}");
     for (line, variables, named) in [

@@ -151,23 +151,12 @@ fn an_option_for_tls_without_effect_is_refused() {
     let (http, https) = (format!("HTTP://{}", site.glance), "https://127.0.0.1:1");
     let (ca, dump) = (site.path("ca.pem"), site.path("dump"));
     let pin = "sha256//47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
+    let over_http = "the source is reached over plain";
     for (line, option, why) in [
-        (
-            &["size", &http, "--source-pin", pin][..],
-            "--source-pin",
-            "the source is reached over plain",
-        ),
-        (
-            &["size", &http, "--source-cacert", &ca],
-            "--source-cacert",
-            "the source is reached over plain",
-        ),
-        (
-            &["size", &http, "--source-cert", &ca],
-            "--source-cert",
-            "the source is reached over plain",
-        ),
-        (&["size", &http, "--source-key", &ca], "--source-key", "the source is reached over plain"),
+        (&["size", &http, "--source-pin", pin][..], "--source-pin", over_http),
+        (&["size", &http, "--source-cacert", &ca], "--source-cacert", over_http),
+        (&["size", &http, "--source-cert", &ca], "--source-cert", over_http),
+        (&["size", &http, "--source-key", &ca], "--source-key", over_http),
         (&["size", &http, "--cacert", &ca], "--cacert", "no server of this command"),
         (&["size", &http, "--cert", &ca], "--cert", "no server of this command"),
         (&["size", &http, "--key", &ca], "--key", "no server of this command"),
@@ -175,11 +164,7 @@ fn an_option_for_tls_without_effect_is_refused() {
         (&["size", &http, "--system-roots"], "--system-roots", "no server of this command"),
         (&["size", &http, "--tls-min-version", "1.3"], "--tls-min-version", "no server of this"),
         (&["size", &http, "--tls-min-version", "1.2"], "--tls-min-version", "no server of this"),
-        (
-            &["doctor", &http, "--source-pin", pin],
-            "--source-pin",
-            "the source is reached over plain",
-        ),
+        (&["doctor", &http, "--source-pin", pin], "--source-pin", over_http),
         (&["verify", https, "--target-pin", pin], "--target-pin", "there is no target"),
         (&["sync", https, &dump, "--target-cacert", &ca], "--target-cacert", "the target is not a"),
         (
@@ -202,7 +187,14 @@ fn an_option_for_tls_without_effect_is_refused() {
         assert!(all.contains(&said) && all.contains("hint"), "{line:?}: {all}");
     }
     assert!(site.asked.lock().unwrap().is_empty());
-    // The option applies to the other side, or no server is known that it could apply to.
+}
+
+/// Where the option applies to the other side, or where no server is known that it could apply to.
+#[test]
+fn an_option_for_tls_that_may_have_an_effect_is_accepted() {
+    let site = Site::new(None);
+    let (http, https) = (format!("HTTP://{}", site.glance), "https://127.0.0.1:1");
+    let ca = site.path("ca.pem");
     let token = site.path("token");
     for (line, exit) in [
         (&["livecopy", https, &http, "--cacert", &ca][..], 4),

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use glance_core::dir::Dir;
+use safe_files::dir::Dir;
 
 /// A mounted tmpfs; dropping the value unmounts it. Requires root.
 pub(super) struct Disk {

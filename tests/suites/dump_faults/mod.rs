@@ -16,10 +16,10 @@ use std::time::Duration;
 use disk::Disk;
 use format_dump::DumpStore;
 use glance_core::ImageStore;
-use glance_core::dir::Dir;
 use glance_core::image::{ImageId, Status};
 use glance_core::store::ByteRange;
 use http::Method;
+use safe_files::dir::Dir;
 use source::{Site, Then, id, put};
 
 use crate::support::common::start;

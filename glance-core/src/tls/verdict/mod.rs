@@ -212,9 +212,9 @@ fn issuer(sent: &[Known]) -> Message {
 }
 
 fn not_trusted(own: &Known, top: &Known) -> String {
-    let issued = if std::ptr::eq(own, top) { "was issued by" } else { "chains up to" };
+    let relation = if std::ptr::eq(own, top) { "was issued by" } else { "chains up to" };
     let (subject, issuer) = (own.subject(), top.issuer());
-    format!("the server's certificate ({subject}) {issued} {issuer}, which is not trusted")
+    format!("the server's certificate ({subject}) {relation} {issuer}, which is not trusted")
 }
 
 fn not_that_issuer(sent: &[Known], why: &str) -> Message {

@@ -190,7 +190,7 @@ async fn a_spool_without_room_ends_no_reading_unless_all_is_to_be_kept() {
     let (_, fault) = take_all(&mut setting.shares()[0], AT_ONCE).await.unwrap_err();
     let message = fault.to_string();
     assert!(message.contains(&directory.path().display().to_string()), "{message}");
-    assert!(message.contains("more than 5242880 bytes"), "{message}");
+    assert!(message.contains("limit of 5242880 bytes"), "{message}");
 }
 
 #[tokio::test]

@@ -185,7 +185,7 @@ mod tests {
         let flaky = Arc::new(flaky.breaks(1, 400));
         let other = Image { checksum: Some("0".repeat(32)), os_hash_value: None, ..image };
         let error = read(&flaky, &other, 1).await.unwrap_err();
-        assert!(error.starts_with("the source changed the image after 400 bytes: its checksum"));
+        assert!(error.starts_with("the source changed the image after 400 bytes: the checksum"));
         assert_eq!(flaky.asked(), 1);
         let gone = FaultySource::with_image(1000).await.0.breaks(1, 400);
         let image = FaultySource::with_image(1000).await.1;

@@ -9,8 +9,8 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use crate::clock::now;
 use crate::dir::Dir;
+use glance_core::clock::now;
 
 /// A lock that this process holds until the value is dropped. The kernel releases the lock however
 /// the process ends.
