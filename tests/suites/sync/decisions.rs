@@ -117,7 +117,9 @@ async fn a_burned_id_is_replaced_once_and_references_follow() {
     assert!(failed.result.as_ref().unwrap_err().hint().unwrap().contains("purge_images_table"));
     let skipping = outcomes(&replication(&a, &b, with(OnBurnedId::Skip))).await;
     let skipped = skipping.iter().find(|outcome| outcome.image.id == id(2)).unwrap();
-    assert!(matches!(&skipped.result, Ok(Done::Skipped(reason)) if reason.contains("refused this image id")));
+    assert!(
+        matches!(&skipped.result, Ok(Done::Skipped(reason)) if reason.contains("refused this image id"))
+    );
 
     let sync = replication(&a, &b, with(OnBurnedId::New));
     let done = outcomes(&sync).await;
