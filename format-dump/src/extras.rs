@@ -95,7 +95,8 @@ pub(crate) fn metadef_files(dir: &Dir) -> io::Result<Option<MetadefFiles>> {
         let found = dir.find(name).ok().flatten().filter(|found| found.length <= LONGEST);
         length = length.saturating_add(found.map_or(0, |found| found.length));
         if length > LONGEST {
-            return Err(Refused::TooLong { length, most: LONGEST }.into());
+            let reason = format!("its files have more than {} MiB in all", LONGEST >> 20);
+            return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
         }
         if names.len() == MOST_METADEFS {
             let reason = format!("the dump holds more than {MOST_METADEFS} namespaces");

@@ -61,7 +61,10 @@ pub(super) async fn minor_version(
         _ => None,
     };
     let Some(Document { versions }) = document else {
-        return Ok(unknown(&server, &format!("the response status is {}", status.as_u16())));
+        return Ok(unknown(
+            &server,
+            &format!("the response (status {}) is not a list of versions", status.as_u16()),
+        ));
     };
     for href in versions.iter().flat_map(|version| &version.links).map(|link| &link.href) {
         if Url::parse(href).is_ok_and(|claimed| claimed.origin() != base.origin()) {

@@ -95,12 +95,14 @@ impl Checker {
             }
             _ => "no further image".to_owned(),
         };
-        let what = format!(
-            "the stores have changed since {} was made: the plan has {}, now there is {}",
-            self.path.display(),
-            said(planned),
-            said(now)
-        );
+        let (planned, now) = (said(planned), said(now));
+        let change = match planned == now {
+            // What changed is in the record, but not in these words.
+            true => format!("the record of image {now} has changed"),
+            false => format!("the plan has {planned}, now there is {now}"),
+        };
+        let what =
+            format!("the stores have changed since {} was made: {change}", self.path.display());
         CliError::differences(what)
             .hint("make a new plan with the same options as for `sync`; nothing was changed")
     }

@@ -61,7 +61,7 @@ impl fmt::Display for CancelReason {
             Self::Interrupted => "stopped by SIGINT",
             Self::Terminated => "stopped by SIGTERM",
             Self::OutOfTime => "the time limit of the run was reached",
-            Self::Unwritten => "the journal can't be written",
+            Self::Unwritten => "the journal cannot be written",
             Self::OutOfBytes => "the next image would exceed the byte limit of the run",
         })
     }

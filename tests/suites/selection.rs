@@ -209,7 +209,7 @@ async fn what_cannot_be_meant_is_a_usage_error() {
         ("--updated-within", "7", "12h, 7d or 2w"),
         ("--os-hidden", "maybe", "neither true nor false"),
         ("--exclude", "id=x", "is not an image id"),
-        ("--exclude", "x", "written KIND=VALUE"),
+        ("--exclude", "x", "write KIND=VALUE"),
         ("--latest-per", "name=0", "is not a number of at least 1"),
     ] {
         let said = run(&["size", ".", option, value]).await.exits(2).stderr;

@@ -11,6 +11,7 @@ mod fips;
 mod interop;
 mod man;
 mod output;
+mod release_check;
 mod shell;
 mod stamp;
 mod test;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         Command::Fips => fips::run(),
         Command::Interop(arguments) => interop::run(&arguments),
         Command::Man => man::run(),
+        Command::ReleaseCheck => release_check::run(),
         Command::Test(arguments) => test::run(&arguments),
         Command::Tidy => tidy::run(),
     };
@@ -79,6 +81,9 @@ enum Command {
     Interop(interop::Arguments),
     /// Generate the manual pages from the tool's help and from `docs/`.
     Man,
+    /// Run the checks that take too long for `.ci/run`: every suite with each TLS stack alone, the
+    /// manual pages, the demo.
+    ReleaseCheck,
     /// Install the tests' requirements and run every test.
     Test(test::Arguments),
     /// Check the invariants of ARCHITECTURE.md.

@@ -115,7 +115,7 @@ impl Directory {
             Ok(false) => tracing::warn!(
                 "the data of {first} in {self} does not match its record: verify the dump"
             ),
-            Err(error) => tracing::debug!("the data of {first} can't be shared: {error}"),
+            Err(error) => tracing::debug!("the data of {first} cannot be shared: {error}"),
         }
     }
 

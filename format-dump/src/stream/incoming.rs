@@ -347,5 +347,5 @@ pub(super) fn broken(error: io::Error) -> StoreError {
     failed(READ, error)
 }
 
-const OPEN: &str = "open it";
+const OPEN: &str = "open the dump";
 pub(super) const READ: &str = "read the dump";

@@ -202,7 +202,7 @@ fn record(key: &str, value: &str) -> Vec<u8> {
 
 /// The name and the size in an extended header.
 fn extended(mut records: &[u8]) -> io::Result<(Option<String>, Option<u64>)> {
-    let wrong = || invalid("an extended header can't be understood".to_owned());
+    let wrong = || invalid("an extended header is not readable".to_owned());
     let (mut path, mut size) = (None, None);
     while !records.is_empty() {
         let space = records.iter().position(|byte| *byte == b' ').ok_or_else(wrong)?;

@@ -147,7 +147,7 @@ impl State {
                 }
                 let count = self.failures;
                 tracing::warn!(
-                    "{server} failed {count} times in a row; requests wait until it responds: {what}"
+                    "{server} failed {count} times in a row; requests wait up to 5 minutes for it: {what}"
                 );
                 self.open = Some(Open { since: now, next, tried: false, last: what });
             }

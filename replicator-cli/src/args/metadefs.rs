@@ -46,7 +46,7 @@ impl WithMetadefs {
 
 fn which(text: &str) -> Result<Which, String> {
     match text {
-        "" => Err("say custom, all, or a name".into()),
+        "" => Err("write custom, all, or a name".into()),
         "custom" => Ok(Which::Custom),
         "all" => Ok(Which::All),
         name => Ok(Which::Named(name.to_owned())),

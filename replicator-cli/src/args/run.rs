@@ -61,7 +61,7 @@ impl RunOptions {
 fn most_errors(text: &str) -> Result<ErrorLimit, String> {
     match text.parse()? {
         ErrorLimit::Images(0) | ErrorLimit::Percent(0) => {
-            Err("one failure is the least".to_owned())
+            Err("the limit must be at least 1 image or 1%".to_owned())
         }
         most => Ok(most),
     }

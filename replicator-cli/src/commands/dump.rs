@@ -94,7 +94,7 @@ fn is_stream(path: &Path) -> bool {
 }
 
 fn no_metadefs() -> CliError {
-    CliError::usage("a stream cannot contain metadata definitions")
+    CliError::usage("metadata definitions cannot be copied through a stream")
         .hint("copy them with `metadefs`, or dump to a directory")
 }
 

@@ -94,7 +94,9 @@ async fn store(opened: &Opened) -> Result<Arc<dyn MetadefStore>, CliError> {
     match (&opened.glance, &opened.dump) {
         (Some(glance), _) => Ok(Arc::<glance_client::GlanceStore>::clone(glance)),
         (None, Some(dump)) => Ok(Arc::new(Directory::read(dump).await?)),
-        (None, None) => Err(CliError::usage("a stream cannot contain metadata definitions")),
+        (None, None) => {
+            Err(CliError::usage("metadata definitions cannot be copied through a stream"))
+        }
     }
 }
 

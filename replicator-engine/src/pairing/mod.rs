@@ -187,7 +187,8 @@ fn join_groups(images: Groups, mut replicas: Groups) -> Vec<Pair> {
             }
             (source, target) => {
                 let reason = format!(
-                    "{source} images at the source and {target} at the target have {key:?}"
+                    "not unique: {source} images at the source and {target} at the target have the same \
+                     name or digest, {key:?}"
                 );
                 let images = images.into_iter();
                 pairs.extend(images.map(|image| Pair::Ambiguous(image, reason.clone())));

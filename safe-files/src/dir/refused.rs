@@ -49,7 +49,10 @@ impl Refused {
             Self::NotAFile(_) | Self::NotADirectory(_) => {
                 "find out which user created it, and remove it"
             }
-            Self::TooLong { .. } => "remove the file: it is damaged, or another program wrote it",
+            Self::TooLong { .. } => {
+                "restore the file from a backup or dump again; it is damaged, or another program \
+                 wrote it"
+            }
             Self::SeveralNames => "replace the file with a copy that has one name",
         }
     }

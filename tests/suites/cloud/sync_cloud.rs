@@ -139,7 +139,7 @@ impl Tool<'_> {
             let mark = self.cloud.mark("b");
             let run = self.run(&["sync", "a", "b", "--queued", "--plan", file]).exits(1);
             assert!(
-                run.stderr.contains(id) && run.stderr.contains("has changed"),
+                run.stderr.contains(id) && run.stderr.contains("have changed since"),
                 "{}",
                 run.stderr
             );

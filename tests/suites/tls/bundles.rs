@@ -161,7 +161,7 @@ fn the_tool_refuses_unusable_bundles_at_its_start() {
         for (file, words) in [
             ("empty", "no certificate found"),
             ("key", "only PRIVATE KEY"),
-            ("broken", "line 2: this is not base64"),
+            ("broken", "line 2: this line is not base64"),
             ("absent", "cannot read"),
         ] {
             let path = case.tool.path().join(file);

@@ -211,7 +211,7 @@ fn certificates_of_no_use() {
         let both = bundle_of(&tool, &format!("{bad}{}", Authority::root_with("bad", tweak).pem));
         let said = resolve(&[("--cacert", Some(both))], &|_| None).unwrap_err().to_string();
         assert!(
-            said.contains(&format!("all 2 certificates are unusable, such as: CN=bad {words}")),
+            said.contains(&format!("all 2 certificates are unusable; the first: CN=bad {words}")),
             "{said}"
         );
         let path = bundle_of(&tool, &format!("{good}{bad}"));

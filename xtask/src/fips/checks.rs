@@ -29,8 +29,8 @@ pub(crate) fn what_is_not_in_fips_mode_does_not_start(native: &Tool<'_>) -> Resu
     let refused = "FIPS mode is required";
     for (configuration, why) in [
         (DEBIAN, "no FIPS provider is active"),
-        (WITHOUT_PROVIDER, "asks for FIPS mode, but no FIPS provider is active"),
-        (PREFERRED, "the default properties don't ask for it"),
+        (WITHOUT_PROVIDER, "requests FIPS mode, but no FIPS provider is active"),
+        (PREFERRED, "the default properties do not request it"),
     ] {
         let line = ["--require-fips", "size", "/stage/a"];
         native.with(configuration).run(&line, 2, &[refused, why, "openssl fipsinstall"])?;
@@ -73,7 +73,7 @@ pub(crate) fn servers_without_approved_algorithms_are_refused(
     for offers in NOT_APPROVED {
         let server = openssl_server(root, offers)?;
         let line = ["size", &server.url, "--cacert", CA, "--require-fips"];
-        tool.run(&line, 4, &["the server offers no TLS version or cipher that is safe"])?;
+        tool.run(&line, 4, &["the server offers no secure TLS version or cipher"])?;
     }
     Ok(())
 }
@@ -85,7 +85,7 @@ pub(crate) fn the_same_servers_are_reached_outside_fips_mode(
 ) -> Result<(), Failure> {
     for offers in NOT_APPROVED {
         let server = openssl_server(root, offers)?;
-        outside.run(&["size", &server.url, "--cacert", CA], 3, &["the answer is not JSON"])?;
+        outside.run(&["size", &server.url, "--cacert", CA], 3, &["the response is not JSON"])?;
     }
     Ok(())
 }

@@ -26,7 +26,7 @@ pub(crate) fn check(path: &Path, all: &[Certificate]) -> Result<Vec<String>, Tls
         }
         [(one, why), ..] if all.len() == useless.len() => {
             let what =
-                format!("all {} certificates are unusable, such as: {why} ({one})", all.len());
+                format!("all {} certificates are unusable; the first: {why} ({one})", all.len());
             Err(TlsFileError::new(path, None, &what))
         }
         _ => Ok(useless.into_iter().map(|(one, why)| line(one, &why)).collect()),

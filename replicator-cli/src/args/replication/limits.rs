@@ -65,7 +65,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let duration = seconds.or_else(spelt);
     let sensible = duration.filter(|time| (Duration::from_secs(1)..=LONGEST).contains(time));
     sensible.ok_or_else(|| {
-        format!("{text:?} is no time: write it as 30s, 5m or 1h, from 1s to 30 days")
+        format!("{text:?} is not a duration from 1s to 30 days; write 30s, 5m or 1h")
     })
 }
 
@@ -83,7 +83,7 @@ mod tests {
         assert_eq!(seconds("1m30s"), Ok(90.0));
         assert_eq!(seconds("1500ms"), Ok(1.5));
         for wrong in ["", "0", "999ms", "-5s", "5x", "999999999999", "31 days"] {
-            assert!(duration(wrong).unwrap_err().contains("is no time"), "{wrong}");
+            assert!(duration(wrong).unwrap_err().contains("is not a duration"), "{wrong}");
         }
         assert_eq!(per_second("0.5"), Ok(0.5));
         for wrong in ["", "0", "-1", "NaN", "inf", "x"] {

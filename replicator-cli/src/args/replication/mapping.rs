@@ -76,7 +76,7 @@ fn owner(text: &str) -> Result<OwnerArg, String> {
         ("keep", _) => Ok(OwnerArg::Keep),
         ("caller", _) => Ok(OwnerArg::Caller),
         (_, Some(path)) if !path.is_empty() => Ok(OwnerArg::Map(path.into())),
-        _ => Err("say auto, by-name, keep, caller or map:FILE".into()),
+        _ => Err("write auto, by-name, keep, caller or map:FILE".into()),
     }
 }
 

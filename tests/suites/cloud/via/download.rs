@@ -76,14 +76,14 @@ async fn what_the_target_cannot_get_is_sent_from_here() {
     scene.a.set_activation(&image.id, Activation::Deactivated).await.unwrap();
     let line = ["livecopy", "a", "b", "--via", "glance-download", "--id", image.id.as_str()];
     let run = scene.cloud.replicator(&[&line[..], &["--no-fallback"]].concat()).exits(3);
-    assert!(run.stderr.contains("it is deactivated at the source"), "{}", run.stderr);
+    assert!(run.stderr.contains("the image is deactivated at the source"), "{}", run.stderr);
     assert!(scene.b.get(&image.id).await.is_err());
     let run = scene.cloud.replicator(&[&line[..], &["--output", "json"]].concat()).exits(0);
     let report: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
     let outcome = &report["images"][0];
     assert_eq!((&outcome["result"], &outcome["way"]), (&"copied".into(), &"streamed".into()));
     let reason = outcome["notes"][0].as_str().unwrap();
-    assert!(reason.contains("it is deactivated at the source"), "{reason}");
+    assert!(reason.contains("the image is deactivated at the source"), "{reason}");
     scene.assert_same(&image.id);
 }
 
