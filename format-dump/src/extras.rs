@@ -6,7 +6,7 @@ use glance_core::StoreError;
 use glance_core::project::Project;
 use glance_core::store::StoreErrorKind;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use safe_files::dir::{Dir, Refused};
+use safe_files::dir::Dir;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 

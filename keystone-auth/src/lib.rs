@@ -16,7 +16,8 @@
 //! # std::fs::write(&path, "
 //! # clouds:
 //! #   east:
-//! #     auth: {auth_url: https://keystone.example/v3, username: alice, password: p, project_name: p}
+//! #     auth: {auth_url: https://keystone.example/v3, token: t}
+//! #     auth_type: v3token
 //! #     cacert: /etc/ssl/east.pem
 //! # ")?;
 //! # let path = path.display().to_string();

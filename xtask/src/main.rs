@@ -81,8 +81,8 @@ enum Command {
     Interop(interop::Arguments),
     /// Generate the manual pages from the tool's help and from `docs/`.
     Man,
-    /// Run the checks that take too long for `.ci/run`: every suite with each TLS stack alone, the
-    /// manual pages, the demo.
+    /// Run the checks that take too long for `.ci/run`: every suite with each TLS stack alone,
+    /// FIPS mode, the manual pages, the demo.
     ReleaseCheck,
     /// Install the tests' requirements and run every test.
     Test(test::Arguments),
