@@ -28,7 +28,7 @@ pub use replication::transfer::{SpoolWhich, Transfer};
 pub use replication::{Compare, Match, Plan, Removing, ReplicaMatchingArgs, Sides, Sync};
 pub use report::{ReportFile, Reports};
 pub use run::RunOptions;
-pub use selection::{SelectionArgs, ShardOption};
+pub use selection::{Exclusion, SelectionArgs, ShardOption};
 pub use serve::Serve;
 pub use sign_in::SignIn;
 pub use trust::{MinVersion, Trust};

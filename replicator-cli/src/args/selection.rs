@@ -86,7 +86,7 @@ pub struct SelectionArgs {
     /// option above, such as `disk-format` or `where` (but not `ids-from`). An image is excluded if
     /// it meets any of the conditions.
     #[arg(long, value_name = "KIND=VALUE")]
-    pub exclude: Vec<Condition>,
+    pub exclude: Vec<Exclusion>,
     /// Read rules from FILE, one per line, such as `+ name=debian-*` (include), `- tag=old` or
     /// `- *` (exclude); the first rule that matches an image decides, and an image without a match
     /// is included
@@ -133,6 +133,23 @@ impl SelectionArgs {
             &self.protected,
         ];
         repeated.into_iter().flatten().chain(single.into_iter().flatten())
+    }
+}
+
+/// The value of `--exclude`.
+#[derive(Debug, Clone)]
+pub struct Exclusion {
+    /// The condition as typed, such as `updated-within=7d`.
+    pub typed: String,
+    /// What the condition means at the present time.
+    pub condition: Condition,
+}
+
+impl FromStr for Exclusion {
+    type Err = InvalidCondition;
+
+    fn from_str(text: &str) -> Result<Self, InvalidCondition> {
+        Ok(Self { typed: text.to_owned(), condition: text.parse()? })
     }
 }
 

@@ -1,6 +1,6 @@
 //! The commands that synchronize stores or compare them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::io::BufWriter;
 use std::path::Path;
@@ -59,6 +59,7 @@ async fn open_all(
     context: Context<'_>,
 ) -> Result<Vec<Opening>, CliError> {
     let Context { selected, options, .. } = context;
+    refuse_equal_words(&to)?;
     let source = Source::open(from, selected, options).await?;
     let is_one = to.len() == 1;
     let opened = to.into_iter().map(async |Target { word, endpoint }| {
@@ -81,6 +82,19 @@ async fn open_all(
         report_is_of(selected, &source.opened.address, Some(&named.join(" ")));
     }
     Ok(works)
+}
+
+/// Fails if two targets have the same argument, which names the target in reports. A target that
+/// cannot be opened is refused too.
+fn refuse_equal_words(targets: &[Target]) -> Result<(), CliError> {
+    let mut known = BTreeSet::new();
+    match targets.iter().find(|target| !known.insert(&target.word)) {
+        None => Ok(()),
+        Some(Target { word, .. }) => {
+            let what = format!("the target {word} is named twice");
+            Err(CliError::usage(what).hint("name each target once"))
+        }
+    }
 }
 
 /// Fails if two targets are the same store: uploads to the same record would conflict.

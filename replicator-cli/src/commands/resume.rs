@@ -89,7 +89,7 @@ async fn again(run: &Run, options: &Options, stopping: &SignalHandler) -> Result
         RecordedArgs { command: run.command.clone(), left_out: run.left_out.clone() };
     go_to(Path::new(&run.directory))?;
     let ended = Box::pin(perform(args.command, args.options, stopping)).await;
-    Ok(output::end_report(ended.unwrap_or_else(|error| output::failure(&error))))
+    Ok(output::end(ended.unwrap_or_else(|error| output::failure(&error))))
 }
 
 /// Parses the recorded command line of a run.

@@ -71,7 +71,7 @@ pub(super) fn note(error: Vec<String>) {
 
 /// Completes the report of a run with this exit and moves the file to its path. Returns a worse
 /// exit if that fails.
-pub(crate) fn end_report(exit: Exit) -> Exit {
+pub(super) fn end_report(exit: Exit) -> Exit {
     // The lock is released immediately: a failure to complete the report is not part of the report.
     let Some(report) = report().take() else { return exit };
     let path = report.path.clone();

@@ -1,14 +1,15 @@
 //! JSON documents that are written piece by piece, so that memory use does not grow with the number
 //! of entries in their lists.
 
+use std::env;
 use std::fs::File;
-use std::io::{self, BufWriter, IntoInnerError, Seek, Write};
+use std::io;
 
 use serde_json::{Value, json};
 
 use super::escape::escaped_json;
+use super::spool::{Spool, Spooled};
 use super::{note_failure, result_json, results};
-use crate::named_file::temporary_file;
 
 /// A JSON document that is being written. Nothing is written before the first entry or field.
 #[derive(Debug)]
@@ -23,9 +24,8 @@ pub(crate) struct JsonWriter {
 enum Destination {
     /// The results of the command.
     Results,
-    /// A temporary file, whose contents become a part of another document. `None` before the first
-    /// write.
-    Spool(Option<BufWriter<File>>),
+    /// A temporary file, whose contents become a part of another document.
+    Spool(Spool),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,14 +47,18 @@ impl JsonWriter {
     }
 
     /// An object that becomes a [`part`](Self::part) of another document. Until then a temporary
-    /// file holds it.
+    /// file holds it. An object without fields needs no file.
     pub(crate) fn spooled_object() -> Self {
-        Self::new(Destination::Spool(None), Kind::Object)
+        Self::spooled(Spool::in_directory(env::temp_dir()), Kind::Object)
     }
 
     /// Like [`spooled_object`](Self::spooled_object), for a list.
     pub(crate) fn spooled_list() -> Self {
-        Self::new(Destination::Spool(None), Kind::List)
+        Self::spooled(Spool::in_directory(env::temp_dir()), Kind::List)
+    }
+
+    fn spooled(spool: Spool, outermost: Kind) -> Self {
+        Self::new(Destination::Spool(spool), outermost)
     }
 
     fn new(destination: Destination, outermost: Kind) -> Self {
@@ -96,18 +100,20 @@ impl JsonWriter {
         self.write(&format!("{separator}{entry}"));
     }
 
-    /// Writes a spooled document as a field of the open object.
+    /// Writes a spooled document as a field of the open object. The value is `null` if the temporary
+    /// file could not be written.
     pub(crate) fn part(&mut self, key: &str, mut part: JsonWriter) {
-        self.key(key);
-        part.begin();
         part.close_all();
-        let Destination::Spool(Some(spool)) = part.destination else { return };
-        let copied = match &mut self.destination {
-            Destination::Results => copy(spool, &mut *results()),
-            Destination::Spool(Some(target)) => copy(spool, target),
-            Destination::Spool(None) => Ok(()),
-        };
-        note_failure(copied);
+        let Destination::Spool(spool) = part.destination else { return };
+        self.key(key);
+        match spool.finish() {
+            Spooled::Text(text) => self.copy(text),
+            Spooled::Lost => self.write("null"),
+            Spooled::Nothing => self.write(match part.outermost {
+                Kind::Object => "{}",
+                Kind::List => "[]",
+            }),
+        }
     }
 
     /// Closes the innermost open object or list.
@@ -175,34 +181,25 @@ impl JsonWriter {
     fn write(&mut self, text: &str) {
         match &mut self.destination {
             Destination::Results => result_json(text),
-            Destination::Spool(spool) => note_failure(write_to_spool(spool, text)),
+            Destination::Spool(spool) => spool.append(escaped_json(text).as_bytes()),
         }
     }
-}
 
-fn write_to_spool(spool: &mut Option<BufWriter<File>>, text: &str) -> io::Result<()> {
-    let file = match spool {
-        Some(file) => file,
-        None => spool.insert(BufWriter::new(temporary_file().map_err(|error| of_spool(&error))?)),
-    };
-    file.write_all(escaped_json(text).as_bytes()).map_err(|error| of_spool(&error))
-}
-
-fn copy(spool: BufWriter<File>, target: &mut dyn Write) -> io::Result<()> {
-    let flushed = spool.into_inner().map_err(IntoInnerError::into_error);
-    let rewound = flushed.and_then(|mut file| file.rewind().map(|()| file));
-    let mut file = rewound.map_err(|error| of_spool(&error))?;
-    io::copy(&mut file, target).map(drop)
-}
-
-fn of_spool(error: &io::Error) -> io::Error {
-    let directory = std::env::temp_dir();
-    io::Error::new(error.kind(), format!("temporary file in {}: {error}", directory.display()))
+    /// Writes the contents of a file.
+    fn copy(&mut self, mut text: File) {
+        match &mut self.destination {
+            Destination::Results => {
+                note_failure(io::copy(&mut text, &mut *results()).map(drop));
+            }
+            Destination::Spool(spool) => spool.append(text),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use std::io::Read;
+    use std::path::Path;
 
     use super::*;
 
@@ -210,12 +207,15 @@ mod tests {
     fn text(mut document: JsonWriter) -> String {
         document.begin();
         document.close_all();
-        let Destination::Spool(Some(spool)) = document.destination else { return String::new() };
-        let mut file = spool.into_inner().unwrap();
+        let Destination::Spool(spool) = document.destination else { return String::new() };
+        let Spooled::Text(mut file) = spool.finish() else { return String::new() };
         let mut text = String::new();
-        file.rewind().unwrap();
         file.read_to_string(&mut text).unwrap();
         text
+    }
+
+    fn spooled_in(directory: &Path, outermost: Kind) -> JsonWriter {
+        JsonWriter::spooled(Spool::in_directory(directory.to_owned()), outermost)
     }
 
     #[test]
@@ -245,5 +245,30 @@ mod tests {
     #[test]
     fn a_document_without_content_is_an_empty_object() {
         assert_eq!(text(JsonWriter::spooled_object()), "{  }");
+    }
+
+    #[test]
+    fn a_part_without_content_needs_no_file() {
+        let mut document = JsonWriter::spooled_object();
+        let absent = Path::new("/nonexistent");
+        document.part("list", spooled_in(absent, Kind::List));
+        document.part("object", spooled_in(absent, Kind::Object));
+        assert_eq!(text(document), "{ \"list\": [],\n  \"object\": {} }");
+    }
+
+    #[test]
+    fn a_part_with_a_lost_entry_is_null_even_if_later_writes_would_succeed() {
+        let directory = tempfile::tempdir().unwrap();
+        let made_later = directory.path().join("made later");
+        let mut files = spooled_in(&made_later, Kind::List);
+        files.item(&json!("lost"));
+        std::fs::create_dir(made_later).unwrap();
+        files.item(&json!("not written"));
+        let mut document = JsonWriter::spooled_object();
+        document.part("files", files);
+        document.field("exit_code", &json!(8));
+        let expected = json!({ "files": null, "exit_code": 8 });
+        let text = text(document);
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), expected, "{text}");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -34,9 +35,10 @@ macro_rules! err {
 mod escape;
 mod file;
 mod json;
+mod spool;
 
 pub(crate) use escape::{escaped, quoted};
-pub(crate) use file::{ReportSubject, end_report, report_is_of, report_to};
+pub(crate) use file::{ReportSubject, report_is_of, report_to};
 pub(crate) use json::JsonWriter;
 
 /// The destination of results.
@@ -63,34 +65,46 @@ pub(crate) fn message_line(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", escaped(line));
 }
 
-/// Remembers the first failed write of results. A closed pipe is not a failure: the reader has read
-/// enough.
+/// Remembers a failed write of results. A closed pipe is not a failure: the reader has read enough.
 pub(crate) fn note_failure(written: io::Result<()>) {
-    if let Err(error) = written {
-        if error.kind() != io::ErrorKind::BrokenPipe {
-            unwritten().get_or_insert(error);
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            let what = CliError::limit("cannot write the results to standard output");
+            note_unwritten(what.caused_by(error).hint(
+                "free space there and run the command again, or write to a file with --report",
+            ));
         }
+        _ => {}
     }
+}
+
+/// Remembers a failed write to a temporary file in this directory.
+fn note_spool_failure(directory: &Path, error: io::Error) {
+    let what = format!("cannot write a temporary file in {}", directory.display());
+    let hint = "free space there, or set TMPDIR to another directory";
+    note_unwritten(CliError::limit(what).caused_by(error).hint(hint));
+}
+
+/// Remembers the first failure until [`end`] reports it.
+fn note_unwritten(failure: CliError) {
+    unwritten().get_or_insert(failure);
 }
 
 /// Completes the output of a command and its report file. Returns a worse exit if a part of the
 /// output could not be written.
 pub(crate) fn end(exit: Exit) -> Exit {
-    let exit = end_report(exit);
     note_failure(io::stdout().flush());
     // The lock is released immediately: printing the failure may itself fail.
-    let Some(error) = unwritten().take() else { return exit };
-    let what = CliError::limit("cannot write the results to standard output").caused_by(error);
-    exit.worse(failure(
-        &what.hint("free space there and run the command again, or write to a file with --report"),
-    ))
+    let unwritten = unwritten().take();
+    // The report file records the failure, so it is completed afterwards.
+    file::end_report(unwritten.iter().fold(exit, |exit, error| exit.worse(failure(error))))
 }
 
-pub(crate) fn unwritten() -> MutexGuard<'static, Option<io::Error>> {
+fn unwritten() -> MutexGuard<'static, Option<CliError>> {
     UNWRITTEN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-static UNWRITTEN: Mutex<Option<io::Error>> = Mutex::new(None);
+static UNWRITTEN: Mutex<Option<CliError>> = Mutex::new(None);
 
 /// Whether standard output is a terminal.
 pub(crate) fn is_on_a_terminal() -> bool {

@@ -47,8 +47,8 @@ impl Selected {
             None => Vec::new(),
         };
         let described = described(options, &wanted, &rules);
-        let selection =
-            Selection::new(wanted, options.exclude.iter().cloned(), rules).in_shard(shard);
+        let unwanted = options.exclude.iter().map(|excluded| excluded.condition.clone());
+        let selection = Selection::new(wanted, unwanted, rules).in_shard(shard);
         Ok(Self { selection, latest: options.latest_per.clone(), command, shard, described })
     }
 
@@ -156,11 +156,8 @@ fn described(options: &args::SelectionArgs, wanted: &[Condition], rules: &[Rule]
     };
     let fixed = wanted.iter().filter(|it| !is_moment(it)).map(ToString::to_string);
     let within = options.updated_within.iter().map(|_| "updated-within".to_owned());
-    // An exclusion by age is such a time too.
-    let unwanted = options.exclude.iter().map(|condition| match condition {
-        Condition::UpdatedAfter(_) => "not updated-after".to_owned(),
-        condition => format!("not {condition}"),
-    });
+    // The condition of `updated-within` contains such a time too; the typed text does not.
+    let unwanted = options.exclude.iter().map(|excluded| format!("not {}", excluded.typed));
     let rules = (!rules.is_empty()).then(|| format!("{} rules", rules.len()));
     let latest = options.latest_per.iter().map(|latest| format!("latest-per {latest}"));
     fixed.chain(within).chain(unwanted).chain(rules).chain(latest).collect()
@@ -273,6 +270,31 @@ mod tests {
         let mut found: Vec<u8> = groups.ids().iter().map(|id| days[id]).collect();
         found.sort_unstable();
         found
+    }
+
+    /// The selection that reports record for these options.
+    fn described(options: &[&str]) -> Vec<String> {
+        let line = [&["glance-replicator", "size", "a"], options].concat();
+        let args = crate::parse(line).unwrap();
+        let (command, options) = args.command.selection().unwrap();
+        Selected::by(command, options).unwrap().described
+    }
+
+    #[test]
+    fn a_recorded_selection_has_all_values_except_present_times() {
+        assert_eq!(
+            described(&["--exclude", "updated-within=7d", "--exclude", "updated-after=2026-01-31"]),
+            ["not updated-within=7d", "not updated-after=2026-01-31"]
+        );
+        assert_eq!(described(&["--exclude", "min-size=1k"]), ["not min-size=1k"]);
+        assert_eq!(
+            described(&["--updated-within", "7d", "--tag", "x"]),
+            ["tag=x", "updated-within"]
+        );
+        assert_eq!(
+            described(&["--updated-after", "2026-01-31"]),
+            ["updated-after=2026-01-31T00:00:00Z"]
+        );
     }
 
     #[test]

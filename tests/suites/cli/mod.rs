@@ -260,6 +260,18 @@ fn fips_mode_is_required_by_option_or_variable_and_asked_of_the_library() {
 }
 
 #[test]
+fn a_target_that_is_named_twice_is_refused_even_if_it_is_not_there() {
+    let directory = tempfile::tempdir().unwrap();
+    write_old_image(directory.path(), ID, 3, b"abc");
+    let path = directory.path().to_str().unwrap();
+    let line = ["livecopy", path, "127.0.0.1:1", "127.0.0.1:1", "--output", "json"];
+    let run = replicator(&line).exits(2);
+    let said = "error: the target 127.0.0.1:1 is named twice\n  hint: name each target once\n";
+    assert!(run.stderr.contains(said), "{}", run.stderr);
+    assert_eq!(run.stdout, "");
+}
+
+#[test]
 fn a_server_that_is_not_there_is_a_connection_error() {
     let run = replicator(&["size", "127.0.0.1:1"]).exits(4);
     assert!(run.stderr.contains("https://127.0.0.1:1"), "{}", run.stderr);

@@ -464,3 +464,22 @@ async fn namespaces_are_those_of_the_first_shard() {
     let copied = async |path: &str| DumpStore::open(path).unwrap().metadefs().await.unwrap().len();
     assert_eq!((copied(&first).await, copied(&second).await), (1, 0));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_without_its_temporary_files_is_still_json() {
+    let work = tempfile::tempdir().unwrap();
+    let [from, one, two] =
+        ["from", "one", "two"].map(|name| work.path().join(name).to_str().unwrap().to_owned());
+    let source = DumpStore::create(&from).unwrap();
+    source.write_metadef(&serde_json::json!({ "namespace": "OS::Test" })).await.unwrap();
+    source.finish().await.unwrap();
+    let report = |line: &[&str], exit| {
+        let line = [&["livecopy", "--output", "json", &from], line].concat();
+        json(&replicator_with(&line, &[("TMPDIR", "/nonexistent")]).exits(exit).stdout)
+    };
+    let of_one = report(&[&one, "--metadefs", "all"], 8);
+    assert_eq!(of_one.get("metadefs"), Some(&Value::Null), "{of_one}");
+    assert_eq!(of_one["images"], serde_json::json!([]));
+    let of_both = report(&[&one, &two], 8);
+    assert_eq!(of_both["targets"], serde_json::json!({ &one: null, &two: null }));
+}

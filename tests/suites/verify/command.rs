@@ -91,6 +91,37 @@ async fn what_is_bad_in_a_dump_is_said_and_exits_6() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn only_findings_about_files_need_a_temporary_file() {
+    let dump = dump().await;
+    let verify = |more: &[&str]| {
+        let line = [&["verify", "--output", "json", path(&dump)], more].concat();
+        replicator_with(&line, &[("TMPDIR", "/nonexistent")])
+    };
+    let run = verify(&[]).exits(0);
+    let report: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!((&report["files"], run.stderr.as_str()), (&serde_json::json!([]), ""));
+
+    fs::write(dump.path().join("foreign"), "").unwrap();
+    let run = verify(&[]).exits(8);
+    let report: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(report.get("files"), Some(&Value::Null), "{report}");
+    assert_eq!(report["images"].as_array().unwrap().len(), 3);
+    let said = "error: cannot write a temporary file in /nonexistent\n";
+    assert!(run.stderr.contains(said), "{}", run.stderr);
+    let hint = "hint: free space there, or set TMPDIR to another directory\n";
+    assert!(run.stderr.contains(hint), "{}", run.stderr);
+    assert!(!run.stderr.contains("standard output"), "{}", run.stderr);
+
+    let file = tempfile::tempdir().unwrap();
+    let file = file.path().join("report.json");
+    verify(&["--report", file.to_str().unwrap()]).exits(8);
+    let report: Value = serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap();
+    assert_eq!(report["run"]["exit_code"], 8);
+    let said = report["run"]["errors"][0][0].as_str();
+    assert_eq!(said, Some("cannot write a temporary file in /nonexistent"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_dump_that_was_not_finished_exits_1() {
     let directory = tempfile::tempdir().unwrap();
     put(&DumpStore::create(directory.path()).unwrap(), 1, DATA).await;
