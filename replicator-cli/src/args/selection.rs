@@ -11,7 +11,7 @@ use glance_core::selection::{Condition, InvalidCondition, InvalidShard, Latest, 
 /// The images of a command. An image must meet one of the conditions of each kind that is given.
 #[derive(Debug, Args)]
 #[command(
-    next_help_heading = "Selection (an image must match each option that is given; of a repeated option, one value)"
+    next_help_heading = "Selection (an image must match each option; of a repeated option, one value)"
 )]
 pub struct SelectionArgs {
     /// Select the image with this id
