@@ -162,11 +162,11 @@ mod tests {
     async fn pieces_come_steadily_and_errors_pass() {
         let limiter = ByteRateLimiter::new(20_480);
         let chunks = [Ok(Bytes::from(vec![7; 1 << 20])), Err("broken".into())];
-        let mut limited = limiter.keep(Body::from_stream(stream::iter(chunks), None));
+        let mut data = limiter.keep(Body::from_stream(stream::iter(chunks), None));
         tokio::time::advance(Duration::from_secs(60)).await;
         let (mut last, mut passed) = (Instant::now(), 0);
         loop {
-            match limited.next().await.unwrap() {
+            match data.next().await.unwrap() {
                 Ok(piece) => passed += piece.len(),
                 Err(error) => break assert_eq!(error.to_string(), "broken"),
             }
@@ -191,10 +191,10 @@ mod tests {
         BEGIN.with(|_| ());
         let table: Bandwidth = "08:00,1000 09:00,10k 09:01,off".parse().unwrap();
         let limiter = ByteRateLimiter::by(table.target, clock);
-        let mut limited = limiter.keep(body(1, 1 << 20));
+        let mut data = limiter.keep(body(1, 1 << 20));
         let (begin, mut passed) = (Instant::now(), 0);
         let mut after = [0; 3];
-        while let Some(piece) = limited.next().await {
+        while let Some(piece) = data.next().await {
             passed += piece.unwrap().len();
             match begin.elapsed().as_secs() {
                 0..=2 => after[0] = passed,
