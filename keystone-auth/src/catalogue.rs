@@ -174,8 +174,8 @@ fn several_regions(found: &[&Endpoint]) -> Option<String> {
     let (chosen, others) = regions.split_first()?;
     (!others.is_empty()).then(|| {
         format!(
-            "the catalogue has image services in the regions {}; using {chosen}: {}; set region_name \
-             to choose",
+            "the catalogue has image services in several regions ({}). The tool uses {chosen} at {}. \
+             Set region_name to choose",
             regions.join(", "),
             found[0].url
         )
@@ -303,7 +303,9 @@ mod tests {
         let all = catalogue();
         let public: Vec<&Endpoint> = all[1].endpoints[1..].iter().collect();
         let warning = several_regions(&public).unwrap();
-        assert!(warning.contains("the regions A, B; using A: https://a/image/v2/"));
+        assert!(
+            warning.contains("several regions (A, B). The tool uses A at https://a/image/v2/. Set")
+        );
         assert!(several_regions(&public[1..]).is_none());
         assert!(several_regions(&[public[0], public[0]]).is_none());
     }

@@ -60,7 +60,10 @@ fn follow(method: &Method, from: &Url, to: &Url, hops: usize) -> Result<Uri, Red
     let (here, there) = (name(from), name(to));
     let refuse = |reason, hint: &str| Err(Redirect { reason, hint: hint.to_owned() });
     if from.origin() != to.origin() {
-        let reason = format!("{here} redirects to {there}, which must not receive the request");
+        let reason = format!(
+            "{here} redirects to {there}, but the tool does not follow: {there} must not receive \
+             the credentials"
+        );
         return match (from.scheme(), to.scheme()) {
             ("https", "http") => refuse(reason, DOWNGRADE),
             _ => {
@@ -69,11 +72,11 @@ fn follow(method: &Method, from: &Url, to: &Url, hops: usize) -> Result<Uri, Red
         };
     }
     if method != Method::GET {
-        let reason = format!("{here} redirects {method} to another path of {there}");
-        return refuse(
-            reason,
-            "check the path of the address: redirects are followed only for GET",
+        let reason = format!(
+            "{here} redirects {method} requests to another path; the tool follows redirects only \
+             for GET"
         );
+        return refuse(reason, "correct the path in the endpoint");
     }
     if hops == HOPS {
         return refuse(format!("{here} redirects to {there} endlessly"), ENDLESS);
@@ -182,8 +185,8 @@ mod tests {
         for method in ["POST", "PUT", "PATCH", "DELETE"] {
             let (answer, asked) = ask(method, &[(308, "/x?secret")]).await;
             let reason = format!(
-                "https://glance.test:9292 redirects {method} to another path of \
-                https://glance.test:9292"
+                "https://glance.test:9292 redirects {method} requests to another path; the tool \
+                follows redirects only for GET"
             );
             assert_eq!((answer, asked.as_str()), (Err(reason), ""));
         }

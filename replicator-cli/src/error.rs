@@ -121,9 +121,10 @@ impl From<RunError> for CliError {
             RunError::Stopped { why: CancelReason::OutOfBytes, .. } => {
                 (Exit::LimitReached, "run the command again, or raise --max-transfer")
             }
-            RunError::Stopped { why: CancelReason::Unwritten, .. } => {
-                (Exit::LimitReached, "free space for the journal, then run `resume`")
-            }
+            RunError::Stopped { why: CancelReason::Unwritten, .. } => (
+                Exit::LimitReached,
+                "make the journal writable (free space, permissions), then run `resume`",
+            ),
             RunError::Stopped { why, .. } => (why.into(), "run the command again to continue"),
             RunError::TooManyFailures { .. } => (
                 Exit::SomeFailed,

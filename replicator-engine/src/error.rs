@@ -33,7 +33,7 @@ pub enum RunError {
         unseen: bool,
     },
     /// No more images were started because too many had failed.
-    #[error("{failures} images failed, which is the limit{}", undone(*.left, false))]
+    #[error("{failures} images failed and --max-errors is reached{}", undone(*.left, false))]
     TooManyFailures {
         /// Number of images that failed.
         failures: u64,
@@ -74,13 +74,19 @@ pub enum NothingRemoved {
         found: u64,
     },
     /// An image or a listing failed.
-    #[error("not all images are in place; none of the {found} extra images was removed")]
+    #[error(
+        "some images failed, so the tool removed none of the {found} images that only the target \
+         has"
+    )]
     Failures {
         /// Number of images that would have been removed.
         found: u64,
     },
     /// There were more images to remove than allowed.
-    #[error("{found} images would be removed, but the limit is {most}: none was removed")]
+    #[error(
+        "--max-delete allows {most} removals, but {found} images are to be removed; the tool \
+         removed none"
+    )]
     TooMany {
         /// Number of images that would have been removed.
         found: u64,
@@ -121,7 +127,10 @@ pub enum CopyError {
     #[error("the target refused this image id")]
     IdUnavailable(#[source] StoreError),
     /// Another client's upload to the same record is in progress, or an upload was left unfinished.
-    #[error("the target's record is {status}: another upload is in progress, or was abandoned")]
+    #[error(
+        "the target's record has status {status}: another client is uploading, or an earlier \
+         upload never finished"
+    )]
     Busy {
         /// The record's status.
         status: Status,
@@ -149,9 +158,7 @@ pub enum CopyError {
     #[error("not started: the journal cannot be written")]
     Journal(#[source] JournalError),
     /// The target took the data so slowly that the other targets went on without it.
-    #[error(
-        "{target_store} received the data too slowly: the other targets went on after {got} bytes"
-    )]
+    #[error("{target_store} had taken only {got} bytes when the tool stopped waiting for it")]
     LeftBehind {
         /// The slow store.
         target_store: String,
@@ -169,7 +176,7 @@ pub enum CopyError {
         error: StoreError,
     },
     /// A request to the source failed.
-    #[error("the source failed")]
+    #[error("a request to the source failed")]
     Source(#[source] StoreError),
     /// The data could not be written to or read from the spool.
     #[error("the data could not be spooled")]
@@ -191,7 +198,7 @@ pub enum CopyError {
         quarantine: String,
     },
     /// A request to the target failed.
-    #[error("the target failed")]
+    #[error("a request to the target failed")]
     Target(#[source] StoreError),
     /// The target would reject this data, but only after taking all of it, and would keep an
     /// unusable record. No record was made and nothing was sent.
@@ -204,7 +211,7 @@ pub enum CopyError {
         fault: Unfit,
     },
     /// The owner or members at the target are unknown because a Keystone request failed.
-    #[error("the image's projects cannot be looked up")]
+    #[error("Keystone could not name the projects that own or share the image")]
     Unresolved(#[source] SignInError),
     /// The source's only digest uses an algorithm that the cryptography in use does not compute.
     /// Nothing was copied.
@@ -214,7 +221,9 @@ pub enum CopyError {
         algorithm: Algorithm,
     },
     /// The target's record has no digest to prove the copy with.
-    #[error("the target's record has no digest that verifies the copy")]
+    #[error(
+        "the target's record has no digest that the tool can compute, so the copy is not verified"
+    )]
     Unproven,
 }
 
@@ -286,7 +295,7 @@ impl CopyError {
             Self::Blocked { hint, .. } => hint.as_deref(),
             Self::Source(error) | Self::Target(error) => error.hint.as_deref(),
             Self::Unresolved(error) => error.hint.as_deref(),
-            Self::Unproven => None,
+            Self::Unproven => Some(VERIFY),
             Self::BrokenOff => Some(COMPLETE),
             Self::Busy { .. } => {
                 Some("wait for that upload; if it was abandoned, delete the record")
@@ -295,9 +304,10 @@ impl CopyError {
             Self::Data { fault, .. } => Some(data_hint(fault)),
             Self::FormatRejected { fault, .. } => Some(unfit_hint(fault)),
             Self::IdUnavailable(_) => Some(UNAVAILABLE),
-            Self::Journal(_) => Some("free space for the journal, then run the command again"),
+            Self::Journal(error) => Some(error.remedy()),
             Self::LeftBehind { .. } => Some(
-                "let the other targets go ahead with --spool auto, or copy to this target alone",
+                "use --spool auto, which keeps data on disk for slow targets, or copy to this target \
+                 in its own run",
             ),
             Self::NotInStores { error, .. } if error.kind == StoreErrorKind::Forbidden => {
                 Some("sign in to the target as an administrator")
@@ -306,8 +316,8 @@ impl CopyError {
                 Some("run the command again: it copies the image to the missing stores")
             }
             Self::Spool(_) => Some(
-                "free space in the spool directory, name another one with --spool-dir, or run without \
-                 a spool",
+                "free space in the spool directory, name another one with --spool-dir, or use --spool \
+                 never",
             ),
             Self::Unverifiable { .. } => Some(
                 "copy the image outside FIPS mode, or upload it again to a Glance that computes \
@@ -320,16 +330,19 @@ impl CopyError {
 /// The hint for an incomplete copy.
 const COMPLETE: &str = "run the command again: it completes the image under the same id";
 
+/// The hint for a copy that neither record proves.
+const VERIFY: &str = "compare the data of source and target with `verify FROM TO --deep`";
+
 /// The hint for a replica with wrong data.
-pub(crate) const WRONG_REPLICA: &str = "examine the target's storage, delete the replica there, \
-    have its id purged (glance-manage db purge_images_table), then run the command again: an \
-    active image takes no second upload";
+pub(crate) const WRONG_REPLICA: &str = "examine the target's storage. Delete the replica, ask the \
+    administrator to purge its id (glance-manage db purge_images_table), and run the command \
+    again. Glance accepts no second upload into an active image";
 
 /// The hint for an id that the target refused.
 const UNAVAILABLE: &str = "use --on-burned-id new to give the replica another id, or \
-    --on-burned-id skip to leave the image out: the id belongs to an image that your credentials \
-    cannot see, or to a deleted one; Glance frees no id, except when its administrator purges it \
-    (glance-manage db purge_images_table)";
+    --on-burned-id skip to leave the image out. The id belongs to a deleted image, or to one that \
+    your credentials cannot see. An administrator can free a deleted id (glance-manage db \
+    purge_images_table)";
 
 fn data_hint(fault: &DataFault) -> &'static str {
     match fault {
@@ -356,9 +369,9 @@ fn undone(images: u64, unseen: bool) -> String {
     match (images, unseen) {
         (0, false) => String::new(),
         (0, true) => ", and part of the listing was not read".to_owned(),
-        (images, false) => format!(": {images} images were not started"),
+        (images, false) => format!("; {images} images were not started"),
         (images, true) => {
-            format!(": {images} images were not started, and part of the listing was not read")
+            format!("; {images} images were not started, and part of the listing was not read")
         }
     }
 }
@@ -371,14 +384,14 @@ fn unfit_hint(fault: &Unfit) -> &'static str {
              off"
         }
         Unfit::Mislabelled { .. } => {
-            "if the record is wrong, `dump` the image, correct disk_format in its .json file, and \
-             `load` it; a Glance that does not compare (before 2025.1, or with \
-             require_image_format_match off) accepts the image as it is, with --content-check off"
+            "if disk_format is wrong: `dump` the image, correct disk_format in its .json file, and \
+             `load` it. If the target is older than 2025.1 or has require_image_format_match off: \
+             use --content-check off"
         }
         _ => {
-            "examine the image before anyone uses it: it can name files of the host that opens it; \
-             convert a good image with `qemu-img convert` into one that needs no other files; a \
-             Glance before 2025.1 accepts the image as it is, with --content-check off"
+            "examine this image before anyone uses it: the image can refer to files on the host \
+             that opens it. If it is harmless, `qemu-img convert` makes a copy without references. \
+             If the target is older than 2025.1: use --content-check off"
         }
     }
 }

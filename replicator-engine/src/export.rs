@@ -17,7 +17,8 @@ use crate::outcome::{Done, Outcome, Proven};
 use crate::policy::Policy;
 
 /// Writes the images that `policy` selects to `sink`, one after the other, and passes each outcome
-/// to `observe`. Only the selection, the mapping, the hashers and the pacing of `policy` are used.
+/// to `observe`. Only the selection, the mapping, the hashers and the bandwidth limits of `policy`
+/// are used.
 ///
 /// A failed image does not end the run: the sink marks the image as missing, and itself as
 /// incomplete.
@@ -206,9 +207,9 @@ impl Export<'_> {
             return Ok(Err(CopyError::Source(error.hint("dump the image into a directory"))));
         };
         record.size = Some(size);
-        let data = self.policy.pacing.read(data);
+        let data = self.policy.bandwidth.read(data);
         let (data, verdict) = checked(data, Expected::of(&record), self.policy.hashers);
-        let data = self.policy.pacing.sent(0, data);
+        let data = self.policy.bandwidth.sent(0, data);
         match self.sink.put_image(&record, members, data, &verdict).await? {
             Ok(()) => {
                 self.written = Some(size);

@@ -277,7 +277,7 @@ async fn a_redirect_is_followed_within_the_server_and_nowhere_else() {
     assert!(!error.to_string().contains("signature"), "{error}");
     pair.b.inject(Method::PUT, is_file, 1, Fault::Redirect("/elsewhere"));
     let CopyError::Target(error) = pair.failure().await else { panic!() };
-    assert!(error.reason.contains("https://b redirects PUT to another path"), "{error}");
+    assert!(error.reason.contains("https://b redirects PUT requests to another path"), "{error}");
     let uploads = pair.b.requests().into_iter().filter(|(method, _)| method == Method::PUT);
     assert_eq!(uploads.count(), 1);
     pair.completes(&id, b"the data of an image").await;

@@ -185,14 +185,14 @@ async fn files_name_ids_and_rules() {
     fs::write(&file, format!("{}\nx\n", id(1))).unwrap();
     let run_with = async |option| run(&["size", path, option, list]).await.exits(2).stderr;
     let said = run_with("--ids-from").await;
-    assert!(said.contains(&format!("--ids-from: line 2 of {list}")), "{said}");
+    assert!(said.contains(&format!("cannot read line 2 of {list} (--ids-from)")), "{said}");
     assert!(said.contains("\"x\" is not an image id"), "{said}");
     fs::write(&file, "+ tag=a\n+ size=3\n").unwrap();
     let said = run_with("--filter-from").await;
-    assert!(said.contains(&format!("--filter-from: line 2 of {list}")), "{said}");
+    assert!(said.contains(&format!("cannot read line 2 of {list} (--filter-from)")), "{said}");
     assert!(said.contains("\"size\" is not a kind of condition"), "{said}");
     let said = run(&["size", path, "--ids-from", "/missing"]).await.exits(2).stderr;
-    assert!(said.contains("cannot read /missing, which --ids-from names"), "{said}");
+    assert!(said.contains("cannot read /missing (--ids-from)"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -322,7 +322,7 @@ async fn filters_are_dumped_instead_of_work() {
       tag=a
     and none of
       tag=b
-    selected or excluded by the first of these rules that matches; selected if none matches
+    rules in order; the first match decides; images that match no rule are selected
       + tag=new
       - *
     of these, the newest of each

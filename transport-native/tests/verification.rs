@@ -168,7 +168,7 @@ async fn takes_no_listed_server_for_an_authority() {
     let mut forged = issue(&forged, Some(&issuer));
     refused("127.0.0.1", Some(&forged), &issuer.pem, "not trusted").await;
     forged.pem += &issuer.pem;
-    refused("127.0.0.1", Some(&forged), &issuer.pem, "must not sign certificates").await;
+    refused("127.0.0.1", Some(&forged), &issuer.pem, "not allowed to sign certificates").await;
 }
 
 #[tokio::test]

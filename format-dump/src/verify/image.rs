@@ -32,7 +32,7 @@ pub(super) struct Subject {
 /// The digest implementation and the rate limit for reading data.
 pub(super) struct Means<'a> {
     pub(super) hashers: Hashers,
-    pub(super) pace: Option<&'a ByteRateLimiter>,
+    pub(super) limiter: Option<&'a ByteRateLimiter>,
 }
 
 impl Subject {
@@ -122,8 +122,8 @@ impl Subject {
         let algorithms = self.image.digests().map(|(algorithm, _)| algorithm).chain(of_file);
         let mut hashing = means.hashers.start(algorithms.collect::<BTreeSet<_>>());
         let data = blob::read(store, &self.image, &self.stored, &self.blob, ByteRange::ALL).await?;
-        let mut data = match means.pace {
-            Some(pace) => pace.keep(data),
+        let mut data = match means.limiter {
+            Some(limiter) => limiter.keep(data),
             None => data,
         };
         let mut bytes = 0;

@@ -142,7 +142,7 @@ impl DumpStore {
     /// - `SHA512SUMS`, if the manifest names it, lists all files with the right digests;
     /// - there are no other files.
     ///
-    /// Up to `transfers` images are read at once; `pace` limits their total rate. Each finding is
+    /// Up to `transfers` images are read at once; `limiter` limits their total rate. Each finding is
     /// passed to `observe` as it arrives: images in no particular order, good ones included, then
     /// files. The dump must not be written to in the meantime.
     ///
@@ -152,7 +152,7 @@ impl DumpStore {
         &self,
         subset: Subset,
         transfers: usize,
-        pace: Option<&ByteRateLimiter>,
+        limiter: Option<&ByteRateLimiter>,
         mut observe: impl FnMut(DumpFinding),
     ) -> Result<DumpVerification, StoreError> {
         let mut found =
@@ -178,7 +178,7 @@ impl DumpStore {
             })
             .map(|(id, lines)| {
                 let read = chosen.contains(&id);
-                self.examine(id, lines, read, pace)
+                self.examine(id, lines, read, limiter)
             });
         let mut findings = work.buffer_unordered(transfers.max(1));
         while let Some(of_image) = findings.next().await {
@@ -197,7 +197,7 @@ impl DumpStore {
         id: ImageId,
         lines: std::io::Result<(Option<Strays>, Option<Lines>)>,
         read: bool,
-        pace: Option<&ByteRateLimiter>,
+        limiter: Option<&ByteRateLimiter>,
     ) -> Result<Vec<DumpFinding>, StoreError> {
         let (strays, lines) = lines.map_err(|error| self.list_failed(error))?;
         let strays = strays.unwrap_or_default().into_iter();
@@ -209,7 +209,7 @@ impl DumpStore {
             }
             Dump::Old(old) => (old.subject(&id).await, old.hashers()),
         };
-        let means = Means { hashers, pace };
+        let means = Means { hashers, limiter };
         let (image, result) = match subject {
             // The image was deleted before it was dumped.
             Ok(None) => return Ok(findings),

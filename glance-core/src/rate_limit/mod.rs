@@ -29,7 +29,7 @@ impl BandwidthLimits {
     /// Applies the source's limit to data read from the source.
     pub fn read(&self, data: Body) -> Body {
         match &self.source {
-            Some(pace) => pace.keep(data),
+            Some(limiter) => limiter.keep(data),
             None => data,
         }
     }
@@ -38,7 +38,7 @@ impl BandwidthLimits {
     /// because the target already has them.
     pub fn sent(&self, there: u64, data: Body) -> Body {
         match &self.target {
-            Some(pace) => pace.keep_after(there, data),
+            Some(limiter) => limiter.keep_after(there, data),
             None => data,
         }
     }
@@ -83,7 +83,7 @@ impl ByteRateLimiter {
         let (size, digests) = (data.size(), data.digests().cloned());
         let state = (self.clone(), data, Bytes::new(), free);
         let pieces =
-            stream::try_unfold(state, move |(pace, mut data, mut rest, free)| async move {
+            stream::try_unfold(state, move |(limiter, mut data, mut rest, free)| async move {
                 while rest.is_empty() {
                     match data.next().await {
                         None => return Ok::<_, BodyError>(None),
@@ -94,13 +94,13 @@ impl ByteRateLimiter {
                     let piece = usize::try_from(free).unwrap_or(usize::MAX).min(rest.len());
                     let piece = rest.split_to(piece);
                     let free = free - piece.len() as u64;
-                    return Ok(Some((piece, (pace, data, rest, free))));
+                    return Ok(Some((piece, (limiter, data, rest, free))));
                 }
-                let (piece, turn) = pace.piece(&mut rest);
+                let (piece, turn) = limiter.piece(&mut rest);
                 if let Some(turn) = turn {
                     sleep_until(turn).await;
                 }
-                Ok(Some((piece, (pace, data, rest, 0))))
+                Ok(Some((piece, (limiter, data, rest, 0))))
             });
         Body::from_stream(pieces, size).carrying(digests)
     }
@@ -145,10 +145,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn all_bodies_together_keep_the_pace() {
         let begin = Instant::now();
-        let pace = ByteRateLimiter::new(10_000);
-        let bodies = (0..4).map(|_| pace.keep(body(5, 5_000)));
+        let limiter = ByteRateLimiter::new(10_000);
+        let bodies = (0..4).map(|_| limiter.keep(body(5, 5_000)));
         let digests = Awaited::of([Algorithm::Sha512]);
-        let other = pace.keep(body(1, 1).carrying(Some(digests)));
+        let other = limiter.keep(body(1, 1).carrying(Some(digests)));
         assert_eq!((other.size(), other.digests().is_some()), (Some(9), true));
         let read = bodies.map(|body| body.collect(1 << 20));
         for whole in futures_util::future::join_all(read).await {
@@ -160,13 +160,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn pieces_come_steadily_and_errors_pass() {
-        let pace = ByteRateLimiter::new(20_480);
+        let limiter = ByteRateLimiter::new(20_480);
         let chunks = [Ok(Bytes::from(vec![7; 1 << 20])), Err("broken".into())];
-        let mut paced = pace.keep(Body::from_stream(stream::iter(chunks), None));
+        let mut data = limiter.keep(Body::from_stream(stream::iter(chunks), None));
         tokio::time::advance(Duration::from_secs(60)).await;
         let (mut last, mut passed) = (Instant::now(), 0);
         loop {
-            match paced.next().await.unwrap() {
+            match data.next().await.unwrap() {
                 Ok(piece) => passed += piece.len(),
                 Err(error) => break assert_eq!(error.to_string(), "broken"),
             }
@@ -190,11 +190,11 @@ mod tests {
     async fn the_timetable_is_followed_while_data_passes() {
         BEGIN.with(|_| ());
         let table: Bandwidth = "08:00,1000 09:00,10k 09:01,off".parse().unwrap();
-        let pace = ByteRateLimiter::by(table.target, clock);
-        let mut paced = pace.keep(body(1, 1 << 20));
+        let limiter = ByteRateLimiter::by(table.target, clock);
+        let mut data = limiter.keep(body(1, 1 << 20));
         let (begin, mut passed) = (Instant::now(), 0);
         let mut after = [0; 3];
-        while let Some(piece) = paced.next().await {
+        while let Some(piece) = data.next().await {
             passed += piece.unwrap().len();
             match begin.elapsed().as_secs() {
                 0..=2 => after[0] = passed,
@@ -210,11 +210,11 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn each_side_has_its_own_pace() {
-        let pacing = BandwidthLimits { source: Some(ByteRateLimiter::new(1000)), target: None };
+        let limits = BandwidthLimits { source: Some(ByteRateLimiter::new(1000)), target: None };
         let begin = Instant::now();
-        pacing.sent(30_000, body(4, 10_000)).collect(1 << 20).await.unwrap();
+        limits.sent(30_000, body(4, 10_000)).collect(1 << 20).await.unwrap();
         assert!(begin.elapsed() < Duration::from_millis(1));
-        pacing.read(body(1, 10_000)).collect(1 << 20).await.unwrap();
+        limits.read(body(1, 10_000)).collect(1 << 20).await.unwrap();
         assert!(begin.elapsed() > Duration::from_secs(8));
     }
 }

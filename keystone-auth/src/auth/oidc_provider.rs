@@ -154,7 +154,11 @@ pub(super) fn refusal(code: &str, client: &OidcClient, server: &str) -> SignInEr
             SignInErrorKind::Unauthenticated,
             "run the command again, and approve the sign-in before the code expires",
         ),
-        _ => (SignInErrorKind::Protocol, "check the cloud's `auth` with the provider's operator"),
+        _ => (
+            SignInErrorKind::Protocol,
+            "compare `auth` of the cloud with the settings that the identity provider's operator \
+             gave you",
+        ),
     };
     let reason = format!("{server} rejected client `{}`: {code}", client.id);
     SignInError::new(kind, reason, Some(hint))

@@ -285,7 +285,7 @@ fn refusal(answer: &Response<Bytes>, server: &str, who: &str) -> SignInError {
         ),
         StatusCode::BAD_REQUEST => SignInError::new(
             SignInErrorKind::Protocol,
-            format!("{server} returned status 400 for {who}"),
+            format!("{server} rejected the sign-in request of {who} as invalid (status 400)"),
             Some("check the domains of the user and of the project"),
         ),
         _ => unexpected(answer, server, "auth_url"),

@@ -173,7 +173,7 @@ fn places(env: &Environment, stem: &str) -> impl Iterator<Item = PathBuf> {
 
 /// The directories to search, in order: the working directory, the user's configuration (also under
 /// its default name if `XDG_CONFIG_HOME` is set), the site's configuration, `/etc`.
-fn directories(env: &Environment) -> Vec<PathBuf> {
+pub(super) fn directories(env: &Environment) -> Vec<PathBuf> {
     let mut found = vec![env.directory().to_owned()];
     // A snap's `HOME` is its own directory; the user's files are in the real home.
     let home = env.get("SNAP_REAL_HOME").or(env.get("HOME"));
@@ -293,7 +293,10 @@ mod tests {
             let env = Environment::new(variables.clone(), &work);
             super::super::Clouds::load(env).unwrap().absence(name)
         };
-        assert_eq!(absence("a"), "no clouds.yaml was found");
+        let no_file = absence("a");
+        let place = format!("{}, {}, ", work.display(), home.display());
+        assert!(no_file.starts_with(&format!("no clouds.yaml in {place}")), "{no_file}");
+        assert!(no_file.ends_with(", or set OS_CLIENT_CONFIG_FILE"), "{no_file}");
         let (first, second) = (work.join("clouds.yaml"), home.join("clouds.yaml"));
         fs::write(&second, "clouds: {a: {}}").unwrap();
         let (first_name, second_name) = (first.display(), second.display());

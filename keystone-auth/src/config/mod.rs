@@ -51,11 +51,11 @@ impl Clouds {
         if let Some(entry) = clouds.get(own) {
             return Err(ConfigError {
                 place: entry.place.clone(),
-                reason: format!(
-                    "a cloud is named `{own}`, which is the name of the environment's cloud"
-                ),
+                reason: format!("the name `{own}` is reserved for the cloud of the OS_* variables"),
                 hint: Some(
-                    "rename the cloud, or name the environment's cloud with OS_CLOUD_NAME".into(),
+                    "rename the cloud, or give the cloud of the variables another name with \
+                     OS_CLOUD_NAME"
+                        .into(),
                 ),
             });
         }
@@ -91,7 +91,14 @@ impl Clouds {
     /// Explains why the cloud `name` does not exist: which file was read, and which other one
     /// defines it. A fragment of a sentence.
     pub fn absence(&self, name: &str) -> String {
-        let Some(file) = &self.file else { return self.others("no clouds.yaml was found") };
+        let Some(file) = &self.file else {
+            let searched = files::directories(&self.environment);
+            let searched: Vec<_> = searched.iter().map(|path| path.display().to_string()).collect();
+            return self.others(&format!(
+                "no clouds.yaml in {}: create one, or set OS_CLIENT_CONFIG_FILE",
+                searched.join(", ")
+            ));
+        };
         let of_file = Place::File(file.clone());
         let is_empty = !self.clouds.values().any(|cloud| cloud.place == of_file);
         let file = file.display();

@@ -62,7 +62,8 @@ pub(super) fn check_project_counts(settings: &Settings, kind: &str) -> Result<()
         false => Ok(()),
         true => settings.fail(
             &format!(
-                "another project is requested, but auth_type `{kind}` is bound to one project"
+                "--source-project or --target-project has no effect: auth_type `{kind}` is bound \
+                 to one project"
             ),
             "remove the option, or use a cloud that signs in to that project",
         ),

@@ -189,7 +189,9 @@ impl Session {
                 new
             }
             Err(error) => {
-                tracing::warn!("cannot renew the token yet; it is used until it expires: {error}");
+                tracing::warn!(
+                    "the tool cannot renew the token, and keeps the present one until it expires: {error}"
+                );
                 let end = grant.life.map(|life| life.end);
                 // Avoid account lockout after a rejection; retry sooner after other errors.
                 kept.patient_until = match error.kind {
@@ -273,7 +275,8 @@ const SAY_HTTPS: &str = "use the https URL of Glance: correct image_endpoint_ove
 fn not_renewable() -> SignInError {
     SignInError::new(
         SignInErrorKind::Unauthenticated,
-        "the token or password was rejected or has expired, and there is no other to try",
+        "the server rejected the token or password, or it expired; no other credentials are \
+         configured",
         Some("get a new one, or use an application credential, which can get new tokens"),
     )
 }

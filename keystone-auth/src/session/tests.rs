@@ -264,7 +264,10 @@ async fn failures_have_their_kinds() {
 #[tokio::test]
 async fn the_password_follows_no_redirect() {
     for (location, reason) in [
-        ("https://ks/identity/v3/auth/tokens", "https://ks redirects POST to another path"),
+        (
+            "https://ks/identity/v3/auth/tokens",
+            "https://ks redirects POST requests to another path",
+        ),
         ("https://evil/v3/auth/tokens", "https://ks redirects to https://evil,"),
         ("http://ks/v3/auth/tokens", "https://ks redirects to http://ks,"),
     ] {

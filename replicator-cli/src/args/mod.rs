@@ -104,7 +104,7 @@ pub enum Command {
         #[command(flatten)]
         selection: Box<SelectionArgs>,
     },
-    /// Copy images from one store to one or more others, reading each image once
+    /// Copy missing images and update changed ones, at one or more targets
     #[command(after_help = examples::LIVECOPY)]
     Livecopy {
         /// Source store
@@ -226,10 +226,10 @@ pub struct Options {
     /// Leave out these fields and properties, separated by spaces
     #[arg(short = 'D', long, global = true, value_name = "FIELDS", default_value = NOT_COPIED, overrides_with = "dontreplicate")]
     pub dontreplicate: String,
-    /// Copy only records, without image data
+    /// Process only records, not image data
     ///
-    /// `dump` writes the records of all images. Other commands update the records of images that
-    /// the target already holds.
+    /// `dump` writes the records of all images. Other commands use only images that the target
+    /// already has.
     #[arg(short, long, global = true, overrides_with = "metaonly")]
     pub metaonly: bool,
     /// Process N images at the same time
@@ -319,7 +319,7 @@ pub struct Logging {
     /// Log every step; never logs a token
     #[arg(short, long, global = true, overrides_with = "debug")]
     pub debug: bool,
-    /// Log more details, but fewer than --debug
+    /// Log more details
     #[arg(short, long, global = true, overrides_with = "verbose")]
     pub verbose: bool,
     /// Write log messages to FILE

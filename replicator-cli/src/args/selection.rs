@@ -10,7 +10,9 @@ use glance_core::selection::{Condition, InvalidCondition, InvalidShard, Latest, 
 
 /// The images of a command. An image must meet one of the conditions of each kind that is given.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Selection (of one option, any value; of different options, all)")]
+#[command(
+    next_help_heading = "Selection (an image must match each option; of a repeated option, one value)"
+)]
 pub struct SelectionArgs {
     /// Select the image with this id
     #[arg(long, value_name = "ID", value_parser = condition("id"))]
@@ -68,9 +70,7 @@ pub struct SelectionArgs {
     /// Select images whose record last changed before this time
     #[arg(long, value_name = "TIME", value_parser = condition("updated-before"))]
     pub updated_before: Option<Condition>,
-    /// Select images that changed in this time
-    ///
-    /// DURATION is a time before now, such as 12h, 7d or 2w, in which the record changed.
+    /// Select images whose record changed within this time before now, such as 12h, 7d or 2w
     #[arg(long, value_name = "DURATION", value_parser = condition("updated-within"), conflicts_with = "updated_after")]
     pub updated_within: Option<Condition>,
     /// Select only images that default listings hide (true) or only others (false); default: both

@@ -258,7 +258,7 @@ fn judge(
     match outcome {
         Ok(()) => findings.fine(topic, fine),
         Err(error) => {
-            let only = "only a target needs this permission";
+            let only = "ignore this if the store is only a source";
             let hint = match &error.hint {
                 Some(hint) => format!("{only}; {hint}"),
                 None => only.to_owned(),

@@ -148,7 +148,8 @@ fn refuse_for_streams(typed: &Dump<'_>, options: &Options) -> Result<(), CliErro
         return Err(CliError::usage(what).hint("dump to a directory"));
     }
     if typed.compress.is_some() {
-        let what = "--compress cannot be used with a stream, which has the size of each image before its data";
+        let what =
+            "a stream states the size of each image before its data, so --compress cannot be used";
         return Err(CliError::usage(what).hint("compress the whole stream: `... | zstd`"));
     }
     if output::is_on_a_terminal() {
@@ -167,8 +168,8 @@ async fn load_stream(
     let ahead =
         options.identity.match_by != Match::Id || selected.latest.is_some() || course.looks_ahead();
     if ahead {
-        let what = "a stream is read once: --match, --latest-per and options that need the whole \
-            listing first cannot be used";
+        let what = "--match, --latest-per, --order-by and --max-errors N% need the list of all \
+            images, which a stream does not have";
         return Err(CliError::usage(what).hint("extract the stream and load the directory"));
     }
     if std::io::stdin().is_terminal() {
@@ -225,18 +226,24 @@ async fn check_space(
     if needed <= free {
         return Ok(());
     }
-    let what = format!(
-        "the images to dump have {needed} bytes ({}), but the filesystem of {} has {free} ({}) free",
-        human_size(needed),
-        path.display(),
-        human_size(free)
-    );
+    let place = path.display();
     if encoding == Encoding::Identity {
+        let what = format!(
+            "the dump needs {needed} bytes ({}), but the filesystem of {place} has only {free} bytes \
+             ({}) free",
+            human_size(needed),
+            human_size(free)
+        );
         return Err(CliError::limit(what).hint(
             "free space, choose a directory elsewhere, select fewer images, or use --compress zstd",
         ));
     }
-    tracing::warn!("{what}: they fit only if compression saves enough");
+    tracing::warn!(
+        "the dump fits into {place} only if compression saves {} of {}; free space, or select fewer \
+         images",
+        human_size(needed - free),
+        human_size(needed)
+    );
     Ok(())
 }
 

@@ -135,10 +135,8 @@ fn give_secrets(wanted: &mut SignIn, left_out: &[String], given: &SignIn) -> Res
     match missing.as_slice() {
         [] => Ok(()),
         missing => {
-            let what = format!(
-                "the journal contains no secrets, and the run needs {}",
-                missing.join(", ")
-            );
+            let what =
+                format!("the run needs {}, which the journal does not store", missing.join(", "));
             Err(CliError::usage(what).hint("pass the same secrets to `resume`"))
         }
     }

@@ -37,9 +37,10 @@ pub(super) async fn verify(typed: Verify, context: Context<'_>) -> Result<Exit, 
 async fn dump(path: &Path, typed: &Verify, options: &Options) -> Result<Exit, CliError> {
     let dump = DumpStore::open(path)?.hashing_with(tls::hashers(options.tls)?);
     let mut report = VerifyReport::new(options.output);
-    let pace = policy(options)?.pacing.source;
+    let limiter = policy(options)?.bandwidth.source;
     let observe = |finding| report.of_dump(&finding);
-    let found = dump.verify(typed.subset, options.transfers.get(), pace.as_ref(), observe).await?;
+    let found =
+        dump.verify(typed.subset, options.transfers.get(), limiter.as_ref(), observe).await?;
     if !found.complete {
         report.incomplete();
     }

@@ -15,7 +15,7 @@ use super::metadefs::Metadefs;
 use crate::args::{self, Match, Options, Removing, RunOptions};
 use crate::error::CliError;
 use crate::output::{self, ReportSubject};
-use crate::resolve::bandwidth::pacing;
+use crate::resolve::bandwidth::bandwidth_limits;
 use crate::resolve::endpoint::{Access, Endpoint, Opened, Side};
 use crate::resolve::mapping::mapping;
 use crate::resolve::placement::delivery;
@@ -293,7 +293,7 @@ pub(super) fn policy(options: &Options) -> Result<Policy, CliError> {
         },
         transfers: options.transfers.get(),
         hashers: tls::hashers(options.tls)?,
-        pacing: pacing(options.limits.bwlimit.as_ref()),
+        bandwidth: bandwidth_limits(options.limits.bwlimit.as_ref()),
         retries: retries(options),
         streams: options.transfer.streams.get(),
         spool: options.transfer.spool(std::env::var_os("TMPDIR").map(Into::into)),

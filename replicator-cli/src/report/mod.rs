@@ -1,4 +1,16 @@
-//! The reports of the commands, as text and as JSON.
+//! The reports of the commands, as text and as JSON:
+//!
+//! - `clouds`: the configured clouds.
+//! - `comparison`: the differences that `compare` and `plan` find.
+//! - `doctor`: the checks of `doctor`.
+//! - `merged`: the merged reports of several shards.
+//! - `metadefs`: the metadata definitions that were copied or compared.
+//! - `proof`: how the data of an image was proven, in words.
+//! - `recovery`: unfinished runs and images, for `resume` and `repair`.
+//! - `run`: the images of a run.
+//! - `selection`: the selection, for `--dump-filters`.
+//! - `serving`: the message that `serve` prints when it starts.
+//! - `verify`: the results of `verify`.
 
 mod clouds;
 mod comparison;

@@ -10,7 +10,9 @@ pub(crate) fn sentence(proven: &Proven) -> String {
             format!("verified ({algorithm} remembered from an earlier read)")
         }
         Proven::Size => "size only: the source has no digest".to_owned(),
-        Proven::Transfer => "transfer only: the source has neither a digest nor a size".to_owned(),
+        Proven::Transfer => {
+            "only the transfer is verified: the source has neither a digest nor a size".to_owned()
+        }
         Proven::Record => "record copied".to_owned(),
         _ => "copied".to_owned(),
     }
@@ -56,7 +58,7 @@ impl Proofs {
         let kinds = [
             (self.verified, "verified"),
             (self.size, "by size only"),
-            (self.transfer, "by transfer only"),
+            (self.transfer, "with only the transfer verified"),
             (self.records, "without data"),
         ];
         let kinds = kinds.iter().filter(|(count, _)| *count > 0);

@@ -51,7 +51,9 @@ pub(crate) fn findings(output: Output, findings: &[Leftover], journal: bool) {
     match output {
         Output::Text => {
             if !journal {
-                out!("no journal exists: only replicas that `sync` has marked can be recognized");
+                out!(
+                    "there is no journal: `repair` finds only replicas that carry the property set by `sync`"
+                );
             }
             findings.iter().for_each(finding_text);
             if !findings.iter().any(Leftover::is_ours) {
@@ -101,7 +103,7 @@ fn unfinished_text(run: &Run, journals: &[Kept]) {
         }
     }
     if !run.left_out.is_empty() {
-        out!("  to pass to `resume` again: {}", run.left_out.join(", "));
+        out!("  `resume` needs these options again: {}", run.left_out.join(", "));
     }
 }
 
@@ -137,8 +139,10 @@ fn how_it_ended(run: &Run) -> String {
     match &run.ended {
         None => "the process was killed, or its machine failed".to_owned(),
         Some(ended) => match ended.exit {
-            signal @ (130 | 143) => format!("signal {} stopped the run {}", signal - 128, ended.at),
-            exit => format!("the run ended {} with exit code {exit}", ended.at),
+            signal @ (130 | 143) => {
+                format!("signal {} stopped the run at {}", signal - 128, ended.at)
+            }
+            exit => format!("the run ended at {} with exit code {exit}", ended.at),
         },
     }
 }

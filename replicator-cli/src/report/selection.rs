@@ -42,7 +42,7 @@ fn text(selected: &Selected) {
     part("images that match all of", &wanted);
     part("and none of", &texts(selection.unwanted()));
     part(
-        "selected or excluded by the first of these rules that matches; selected if none matches",
+        "rules in order; the first match decides; images that match no rule are selected",
         &texts(selection.ordered()),
     );
     if let Some(latest) = latest {

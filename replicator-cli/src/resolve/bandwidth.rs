@@ -6,18 +6,18 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
 /// The rate limiters of both sides.
-pub(crate) fn pacing(limit: Option<&Bandwidth>) -> BandwidthLimits {
+pub(crate) fn bandwidth_limits(limit: Option<&Bandwidth>) -> BandwidthLimits {
     let Some(limit) = limit else { return BandwidthLimits::default() };
     if let Err(error) = TimeZone::try_system() {
         tracing::debug!(
             "the times of --bwlimit are UTC because the local time zone is unknown: {error}"
         );
     }
-    BandwidthLimits { source: pace(&limit.source), target: pace(&limit.target) }
+    BandwidthLimits { source: limiter(&limit.source), target: limiter(&limit.target) }
 }
 
 /// The rate limiter of a timetable; `None` if the timetable never sets a limit.
-fn pace(timetable: &Timetable) -> Option<ByteRateLimiter> {
+fn limiter(timetable: &Timetable) -> Option<ByteRateLimiter> {
     timetable.lowest().map(|_| ByteRateLimiter::by(timetable.clone(), local_time))
 }
 

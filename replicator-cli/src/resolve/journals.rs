@@ -63,7 +63,7 @@ fn open(path: PathBuf, source: &str, target: &str) -> Result<JournalFile, CliErr
     JournalFile::open(path, source, target).map_err(|error| match &error {
         JournalError::Lock(LockError::Held(_)) => {
             CliError::held(format!("another run from {source} to {target} is in progress: {error}"))
-                .hint("wait for that run, or stop it; a killed process leaves no lock")
+                .hint("wait for that run, or stop it. The lock disappears when the process ends, even if it is killed")
         }
         _ => error.into(),
     })
@@ -72,8 +72,8 @@ fn open(path: PathBuf, source: &str, target: &str) -> Result<JournalFile, CliErr
 /// All journals of this user.
 pub(crate) fn journals(options: &args::StateArg) -> Result<Vec<Kept>, CliError> {
     let Some(directory) = state::journals(options) else {
-        return Err(CliError::usage("no state is kept, so no runs are recorded")
-            .hint("leave out --no-state, or choose the directory with --state-dir"));
+        return Err(CliError::usage("the tool has no state directory, so it has no journals")
+            .hint("leave out --no-state, set HOME, or use --state-dir DIR"));
     };
     let cannot_read =
         |error| CliError::usage(format!("cannot read {}", directory.display())).caused_by(error);

@@ -57,7 +57,8 @@ pub(crate) async fn mapping(
 fn warn_of_unknown(owners: &Owners) {
     if matches!(owners, Owners::Unknown { .. }) {
         tracing::warn!(
-            "projects cannot be matched: copies will belong to your project; choose owners with --owner"
+            "the tool cannot match projects of source and target: copies will belong to your \
+             project; choose owners with --owner"
         );
     }
 }
@@ -67,8 +68,8 @@ async fn fit(target: &Opened) -> Option<Fit> {
     let fit = glance.schema().await.map(Fit::of).unwrap_or_default();
     if !fit.takes_changes() {
         tracing::warn!(
-            "{glance} requires image properties, so record changes fail: public, shared and \
-             protected images cannot be completed; remove `required` from its image schema"
+            "{glance} requires image properties, so it can complete no public, shared or protected \
+             image; its administrator must remove `required` from schema-image.json"
         );
     }
     Some(fit)

@@ -1,5 +1,18 @@
 //! The meaning of the arguments: stores, sign-in, certificate trust, selection, mapping and limits,
-//! resolved from the command line, clouds.yaml and the environment.
+//! resolved from the command line, clouds.yaml and the environment:
+//!
+//! - `address`: addresses as text.
+//! - `bandwidth`: the bandwidth limits.
+//! - `endpoint`: the stores that the arguments name, and how they open.
+//! - `journals`: the journals of this user.
+//! - `mapping`: the mapping of images to the target.
+//! - `placement`: server-side import, and the target's stores.
+//! - `selection`: the images of the command.
+//! - `shard`: the shard of this process.
+//! - `sign_in`: clouds and tokens.
+//! - `state`: the state directory.
+//! - `token_lifetime`: whether a token lasts for the whole transfer.
+//! - `trust`: certificate trust.
 
 pub(crate) mod address;
 pub(crate) mod bandwidth;

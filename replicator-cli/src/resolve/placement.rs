@@ -140,7 +140,9 @@ async fn origin(
                 .hint("leave out --no-fallback to stream the data through this machine"))
         }
         Err(reason) => {
-            tracing::warn!("the target cannot import data, so this machine streams it: {reason}");
+            tracing::warn!(
+                "the data passes through this machine, because the target cannot import it: {reason}"
+            );
             Ok(None)
         }
     }
@@ -158,7 +160,7 @@ async fn of_glance(
     }
     offered("glance-download", methods)?;
     let (Some(here), Some(there)) = (&source.projects, &target.projects) else {
-        return Err("the Keystone of at least one side is unknown".to_owned());
+        return Err("the tool does not know the Keystone of the source or the target".to_owned());
     };
     match here.are_those_of(there).await {
         Ok(true) => {}

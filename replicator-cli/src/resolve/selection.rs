@@ -102,7 +102,9 @@ pub(crate) fn refuse_absent(absent: &BTreeSet<ImageId>, store: &str) -> Result<(
     let what = match ids.as_slice() {
         [] => return Ok(()),
         [id] => format!("no image has the id {id} in {store}"),
-        [first, ..] => format!("{} ids have no image in {store}, the first is {first}", ids.len()),
+        [first, ..] => {
+            format!("{} of the given ids, such as {first}, have no image in {store}", ids.len())
+        }
     };
     Err(CliError::usage(what)
         .hint("check --id and --ids-from, and whether the sign-in sees the image"))
@@ -177,13 +179,14 @@ fn lines<T, E: Into<Box<dyn std::error::Error + Send + Sync>>>(
 ) -> Result<Vec<T>, CliError> {
     let name = path.display();
     let text = read(path).map_err(|error| {
-        CliError::usage(format!("cannot read {name}, which {option} names")).caused_by(error)
+        CliError::usage(format!("cannot read {name} ({option})")).caused_by(error)
     })?;
     let numbered = text.lines().map(str::trim).enumerate();
     let meant = numbered.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'));
     let parsed = meant.map(|(index, line)| {
         parse(line).map_err(|error| {
-            CliError::usage(format!("{option}: line {} of {name}", index + 1)).caused_by(error)
+            CliError::usage(format!("cannot read line {} of {name} ({option})", index + 1))
+                .caused_by(error)
         })
     });
     parsed.collect()

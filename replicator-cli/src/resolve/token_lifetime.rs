@@ -38,7 +38,8 @@ pub(crate) async fn check(
         None => "1 Gbit/s (the assumed maximum)".to_owned(),
     };
     let what = format!(
-        "the token for the {side} expires in {} and cannot be renewed, but {} take {} at {rate}",
+        "the {side}'s token expires in {} and cannot be renewed. Copying {} takes at least {} at \
+         {rate}",
         span(left),
         human_size(bytes),
         span(needed)

@@ -72,7 +72,7 @@ impl ImageCopy<'_> {
     async fn try_once(&self, record: &Image, opened: Opened) -> Result<Attempt, CopyError> {
         let (replication, policy) = (self.replication, &self.replication.policy);
         let Opened { data, verdict, begun } = opened;
-        let data = policy.pacing.sent(begun, data);
+        let data = policy.bandwidth.sent(begun, data);
         let target = self.placed_target();
         let send = |data| target.upload(&record.id, data);
         let failure = match policy.stop.unless_broken_off_within(data, send).await {

@@ -140,6 +140,17 @@ impl JournalError {
             Self::Lock(_) | Self::Later { .. } => None,
         }
     }
+
+    /// What the operator can do if an image was not started because of this error.
+    pub(crate) fn remedy(&self) -> &'static str {
+        use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        match self.file_error().map(io::Error::kind) {
+            Some(StorageFull | QuotaExceeded | FileTooLarge) => {
+                "free space for the journal, then run the command again"
+            }
+            _ => "make the state directory writable, or choose another one with --state-dir",
+        }
+    }
 }
 
 impl Journal {

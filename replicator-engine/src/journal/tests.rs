@@ -215,6 +215,7 @@ async fn with_an_unwritable_journal_no_image_is_started_and_earlier_entries_stay
         let announced = journal.announce(Phase::Creating, &image(1), &record(1)).await;
         let error = announced.unwrap_err();
         assert_eq!(error.file_error().unwrap().kind(), io::ErrorKind::InvalidData);
+        assert!(error.remedy().contains("--state-dir"), "{}", error.remedy());
         assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
     }
     assert_eq!(fs::read(&elsewhere).unwrap(), b"as it was", "a link is never followed");

@@ -1,5 +1,6 @@
 //! Translates an image's record for the target. Attributes of the image itself are kept; attributes
-//! that depend on the site are the target's own.
+//! that depend on the site are the target's own. Visibility and protection are kept, unless
+//! `--dontreplicate` names them.
 //!
 //! In reading order: `property_class` tells which properties depend on the site, `rules` holds the
 //! operator's rules for properties, `owners` finds the project that an image goes to, possibly in a

@@ -80,7 +80,7 @@ pub struct Policy {
     /// The implementation of the digests that prove the data in transit.
     pub hashers: Hashers,
     /// Rate limits, shared by all images.
-    pub pacing: BandwidthLimits,
+    pub bandwidth: BandwidthLimits,
     /// What the target accepts as data.
     pub content: ContentCheck,
     /// How a Glance target gets the data and in which stores it puts it. `None`: data is streamed
@@ -157,7 +157,7 @@ impl Default for Policy {
             spool: Spool::default(),
             target_digests: TargetDigests::default(),
             hashers: Hashers::default(),
-            pacing: BandwidthLimits::default(),
+            bandwidth: BandwidthLimits::default(),
             content: ContentCheck::default(),
             delivery: None,
             known_source: CachedDigests::default(),

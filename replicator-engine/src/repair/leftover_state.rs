@@ -80,11 +80,11 @@ impl LeftoverState {
         match self {
             Self::Mendable | Self::Gone | Self::Foreign => None,
             Self::Saving => Some(
-                "repair again after the target's client_socket_timeout (900 s): a running Glance \
-                 then notices that no data comes, and resets the record; a record that stays was \
-                 left by a Glance that was killed: have its administrator set the status of this \
-                 one image from saving to queued in Glance's database, then repair again (no \
-                 request but DELETE moves the record, and DELETE uses up the id)",
+                "run `repair` again after the target's client_socket_timeout (default: 15 minutes): \
+                 a running Glance then resets the record. If the record is still saving, that \
+                 Glance was killed: ask the administrator to set this image from saving to queued \
+                 in the database, and run `repair` again. Do not delete the record: that uses up \
+                 the id",
             ),
             Self::Importing => Some(
                 "repair again when the import has ended; a Glance that was killed meanwhile gives \

@@ -253,8 +253,7 @@ fn what_is_meant_to_stay_on_this_machine_passes_no_proxy() {
     let url = format!("http://{}", site.glance);
     for (line, variables) in [(["size", &*url], &[proxy][..]), (["size", "a"], &[proxy, file])] {
         let run = replicator_with(&line, variables).exits(2);
-        let said =
-            "is on this machine, but the proxy http://127.0.0.1:1 (http_proxy) would be used";
+        let said = "a server on this machine, through the proxy http://127.0.0.1:1 (http_proxy)";
         assert!(run.stderr.contains(said), "{}", run.stderr);
         assert!(run.stderr.contains("hint: add 127.0.0.1 to NO_PROXY"), "{}", run.stderr);
         let through = [variables, &[("NO_PROXY", "127.0.0.1")]].concat();

@@ -109,9 +109,10 @@ fn refuses_raw_tokens(cloud: &Cloud, token: &str) {
     ] {
         let line = ["livecopy", from, to, "--bwlimit", RATE];
         let run = cloud.replicator_with(&line, variables).exits(5);
-        let start = format!("error: the token for the {side} expires in ");
+        let start = format!("error: the {side}'s token expires in ");
         assert!(run.stderr.contains(&start), "{}", run.stderr);
-        let estimate = " s and cannot be renewed, but 18.6 MiB take 3 min 10 s at 100.0 KiB/s";
+        let estimate =
+            " s and cannot be renewed. Copying 18.6 MiB takes at least 3 min 10 s at 100.0 KiB/s";
         assert!(run.stderr.contains(estimate), "{}", run.stderr);
         assert!(run.stderr.contains("auth_type: v3applicationcredential"), "{}", run.stderr);
         assert!(run.stdout.is_empty(), "{}", run.stdout);

@@ -38,7 +38,7 @@ fn a_dump_without_room_is_refused_or_keeps_what_is_whole() {
     let (old, dump) = (format!("dir:{old}"), format!("{small}/dump"));
     let (code, said) = on_a_small_filesystem(&small, &["dump", &old, &dump]);
     assert_eq!(code, 8, "{said}");
-    for words in ["have 9437184 bytes (9.0 MiB)", "(8.0 MiB) free", "hint: free space"] {
+    for words in ["needs 9437184 bytes (9.0 MiB)", "(8.0 MiB) free", "hint: free space"] {
         assert!(said.contains(words), "no {words:?} in {said}");
     }
     assert!(!said.contains(".img"), "{said}");

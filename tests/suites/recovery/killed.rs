@@ -151,7 +151,7 @@ pub(crate) async fn without_the_journal_the_stamp_tells(stack: &'static str) {
     has(
         &run,
         &[
-            "no journal exists",
+            "there is no journal",
             "known from its provenance property",
             &format!("completed: {}", id(2)),
         ],

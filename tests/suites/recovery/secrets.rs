@@ -21,7 +21,7 @@ pub(crate) async fn the_journal_holds_no_secret_and_resume_asks_for_it(stack: &'
     assert_eq!(occurrences(&pair.path("state"), TOKEN), 0);
 
     let told = run(pair.bare_line(&["resume", "-n"])).await.exits(1);
-    let again = "to pass to `resume` again: --sourcetoken, --targettoken";
+    let again = "`resume` needs these options again: --sourcetoken, --targettoken";
     assert!(told.stdout.contains(again), "{}", told.stdout);
     let resumed = run(pair.bare_line(&["resume", "--sourcetoken", TOKEN])).await.exits(2);
     assert!(resumed.stderr.contains("the run needs --targettoken"), "{}", resumed.stderr);

@@ -136,12 +136,12 @@ async fn the_report_names_each_proof_and_its_kind() {
     let words = [
         "1 \"image 1\" (100.0 B), verified (sha512)",
         "2 \"image 2\" (100.0 B), size only: the source has no digest",
-        "3 \"image 3\" (100.0 B), transfer only: the source has neither a digest nor a size",
+        "3 \"image 3\" (100.0 B), only the transfer is verified: the source has neither a digest nor a size",
         "4 \"queued\", record copied",
         "5 \"image 5\" (100.0 B), verified (md5)",
     ];
-    let summary =
-        "5 copied (2 verified, 1 by size only, 1 by transfer only, 1 without data; 400.0 B), ";
+    let summary = "5 copied (2 verified, 1 by size only, 1 with only the transfer verified, 1 without data; \
+         400.0 B), ";
     for target in [&to, &dump] {
         let said = run(&["livecopy", &from, target, "--queued", "--owner", "caller"], &path("new"))
             .await
@@ -181,7 +181,10 @@ async fn the_report_of_a_stream_names_each_proof() {
     let writer = writer.exits(0).stderr;
     let said = lines(&writer);
     assert!(said[0].ends_with("verified (sha512)") && said[3].ends_with("record copied"));
-    assert!(said[1].contains("size only: ") && said[2].contains("transfer only: "), "{said:?}");
+    assert!(
+        said[1].contains("size only: ") && said[2].contains("only the transfer is verified: "),
+        "{said:?}"
+    );
     // A stream carries the digest of data without a recorded digest after the data.
     let said = lines(&reader.exits(0).stdout);
     assert!(said[1].contains("size only: ") && said[3].ends_with("record copied"), "{said:?}");

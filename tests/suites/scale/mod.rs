@@ -325,11 +325,11 @@ async fn a_report_in_a_file_is_whole_and_knows_how_the_run_ended() {
         a.kept.delete(&id(number)).await.unwrap();
     }
     let refused = sync(&["--delete", "delete", "--max-delete", "2"]).await.exits(8);
-    assert!(refused.stderr.contains("3 images would be removed"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("3 images are to be removed"), "{}", refused.stderr);
     let run_of = read()["run"].clone();
     assert_eq!(run_of["exit_code"], 8);
     let said = run_of["errors"][0][0].as_str().unwrap();
-    assert!(said.contains("3 images would be removed"), "{run_of}");
+    assert!(said.contains("3 images are to be removed"), "{run_of}");
     // The report of an earlier run is removed before it could be taken for this run's.
     sync(&["--id", "x"]).await.exits(2);
     assert!(path.exists());
@@ -383,7 +383,7 @@ async fn only_what_belongs_together_is_merged() {
     fs::write(path("not"), "[]").unwrap();
     for (name, reason) in [
         ("1.json", "both are of shard 1/2"),
-        ("three", "the first is of shard 1/2, the second of 2/3"),
+        ("three", "the first report is one of 2 shards, the second one of 3"),
         ("whole", "is the report of a run without --shard"),
         ("other", "source is "),
         ("tagged", "selection is [] in the first, [\\\"tag=x\\\"] in the second"),

@@ -113,8 +113,16 @@ impl Checks {
         if namesake.no_authority() == Some(authority::BAD_BASICS) {
             return Fault::Unfit(namesake.der().to_vec(), authority::BAD_BASICS.to_owned());
         }
-        let why = namesake.no_authority().unwrap_or("did not sign it; the CA may have a new key");
-        Fault::NotThatIssuer(format!("the certificate with this name in {place} {why}"))
+        let name = namesake.subject();
+        let why = match namesake.no_authority() {
+            Some(why) => format!("the certificate named {name} in {place} {why}"),
+            None => format!(
+                "{place} has a certificate named {name}, but its key did not sign {}; the CA may have \
+                 a new key",
+                top.subject()
+            ),
+        };
+        Fault::NotThatIssuer(why)
     }
 
     /// Checks a certificate that is itself trusted. The list's signer does not matter here, because

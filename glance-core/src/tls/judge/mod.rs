@@ -1,4 +1,6 @@
 //! Certificate checks that this crate makes itself, because the TLS libraries differ in them.
+//!
+//! Start in `checks.rs`: `verify.rs` of each TLS crate calls `Checks::objection`.
 
 pub mod authority;
 pub mod checks;

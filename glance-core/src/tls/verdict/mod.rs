@@ -122,10 +122,11 @@ const TOO_MUCH: &str =
     "the server's chain has too many certificates, names or name constraints to verify";
 const NOT_TLS: &str = "the server does not speak TLS; the port may be plain http";
 
-const ANOTHER_CA: &str = "get a certificate from a CA that may issue it";
+const ANOTHER_CA: &str =
+    "get a certificate from a CA that is allowed to issue certificates for this server";
 const CURRENT_CA: &str = "ask the CA's operator for its current certificate";
 const NEW_PIN: &str =
-    "find out why the key changed; pin the new key as well only if the change is legitimate";
+    "find out why the server's key changed; if the change is legitimate, add the new pin";
 const NO_CA: &str = "install a certificate with CA:FALSE on the server; \
                      or trust this certificate with --cacert FILE, if it is the right one";
 const RENEW: &str = "renew the certificate, or correct this machine's clock";
@@ -200,7 +201,8 @@ fn issuer(sent: &[Known]) -> Message {
     if let Some(wrong) = sent.iter().skip(1).find(|one| one.no_authority().is_some()) {
         let wrong = wrong.subject();
         let reason = format!(
-            "the server's certificate ({subject}) is below {wrong}, which must not sign certificates"
+            "the server's certificate ({subject}) was issued through {wrong}, which is not allowed to \
+             sign certificates"
         );
         return (reason, Some(ANOTHER_CA));
     }
@@ -238,12 +240,18 @@ fn unfit(der: &[u8], why: &str, sent: &[Vec<u8>], path: &[Known]) -> Message {
 
 fn purpose(path: &[Known]) -> Message {
     let found = path.iter().position(|one| !one.has_purpose());
-    let what = match found {
-        None | Some(0) => "is not valid for servers",
-        Some(_) => "must not issue certificates for servers",
+    let (what, hint) = match found {
+        None | Some(0) => (
+            "is not valid for servers",
+            "install a certificate for server authentication on the server",
+        ),
+        Some(_) => (
+            "must not issue certificates for servers",
+            "get a server certificate from another CA: this CA may not sign server certificates",
+        ),
     };
     let reason = format!("{} {what} (key usage)", name_of(found.map(|index| &path[index])));
-    (reason, Some("install a certificate for server authentication on the server"))
+    (reason, Some(hint))
 }
 
 /// The message for a weak key or for a signature with a broken digest.
@@ -296,9 +304,10 @@ fn revoked(der: &[u8], path: &[Known]) -> Message {
 
 fn not_covered(der: &[u8], path: &[Known]) -> Message {
     let found = path.iter().find(|one| one.is(der));
-    let from = found.map(|one| format!(" from {}", one.issuer())).unwrap_or_default();
+    let from = found.map(|one| format!(" of {}", one.issuer())).unwrap_or_default();
     let who = name_of(found);
-    let reason = format!("no revocation list{from} in the given files covers {who}");
+    let reason =
+        format!("the revocation list files contain no current, valid list{from} for {who}");
     (reason, Some("add the revocation lists of all CAs between the server and the root"))
 }
 

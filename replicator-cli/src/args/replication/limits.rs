@@ -12,8 +12,8 @@ use jiff::SignedDuration;
 pub struct LimitArgs {
     /// Limit the bytes per second, such as 512k or 10M
     ///
-    /// The limit applies to the image data of all transfers together; units are powers of 1024. Two
-    /// rates, such as 10M:2M, limit reading and sending separately. A timetable, such as
+    /// The limit applies to all reads together, and separately to all sends together; units are
+    /// powers of 1024. Two rates, such as 10M:2M, limit reading and sending. A timetable, such as
     /// "08:00,512k 19:00,10M Sat-00:00,off", changes the limit at these local times. Default: no
     /// limit.
     #[arg(long, global = true, value_name = "RATE|TIMETABLE")]

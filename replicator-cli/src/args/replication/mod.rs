@@ -32,10 +32,10 @@ pub struct Compare {
     /// Do not report images that exist only in the second store
     #[arg(long)]
     pub one_way: bool,
-    /// Write a line with a sign and an id for each image
+    /// Write one line per image to FILE (- for standard output): state sign and id
     ///
     /// The signs are = same, + missing at the target, - only at the target, * different, ! cannot
-    /// be replicated, ? not proven or excluded.
+    /// be replicated, ? not verifiable, or skipped because the image is unusable elsewhere.
     #[arg(long, value_name = "FILE|-")]
     pub combined: Option<PathBuf>,
     /// Images to process
@@ -65,7 +65,7 @@ pub struct Plan {
 pub struct Sync {
     /// Source store
     pub from: String,
-    /// Target store
+    /// Target stores
     #[arg(required = true)]
     pub to: Vec<String>,
     /// Carry out the plan in FILE, if it still applies

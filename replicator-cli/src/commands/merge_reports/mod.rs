@@ -90,8 +90,9 @@ fn belong_together(parts: &[Part]) -> Result<(), CliError> {
         };
         if one.shard.of() != other.shard.of() {
             return differ(&format!(
-                "the first is of shard {}, the second of {}",
-                one.shard, other.shard
+                "the first report is one of {} shards, the second one of {}",
+                one.shard.of(),
+                other.shard.of()
             ));
         }
         if one.shard == other.shard {

@@ -89,8 +89,10 @@ pub(crate) fn refuse_proxied(url: &Url) -> Result<(), CliError> {
     match before(&proxies, url).filter(|_| stays_here) {
         None => Ok(()),
         Some(proxy) => {
-            let what =
-                format!("{} is on this machine, but {proxy} would be used", address::text(url));
+            let what = format!(
+                "the tool would send plain http for {}, a server on this machine, through {proxy}",
+                address::text(url)
+            );
             let host = url.host_str().unwrap_or_default();
             Err(CliError::usage(what).hint(format!("add {host} to NO_PROXY")))
         }

@@ -127,8 +127,8 @@ pub async fn verify_store(
             }
         };
         known.fill(&mut image, None);
-        let pace = policy.pacing.source.as_ref();
-        let side = Side { store, image: &image, known, pace, policy };
+        let limiter = policy.bandwidth.source.as_ref();
+        let side = Side { store, image: &image, known, limiter, policy };
         let (verdict, reason) = side.verify(chosen).await;
         Ok(Verification { image, state: None, reason, verdict })
     });
@@ -190,14 +190,14 @@ impl Replication {
             store: &*self.source,
             image,
             known: &policy.known_source,
-            pace: policy.pacing.source.as_ref(),
+            limiter: policy.bandwidth.source.as_ref(),
             policy,
         };
         let target = Side {
             store: &*self.target,
             image: replica,
             known: &policy.known_target,
-            pace: policy.pacing.target.as_ref(),
+            limiter: policy.bandwidth.target.as_ref(),
             policy,
         };
         verify_both(&source, &target, depth).await

@@ -28,7 +28,7 @@ pub(super) struct Side<'a> {
     pub(super) store: &'a dyn ImageStore,
     pub(super) image: &'a Image,
     pub(super) known: &'a CachedDigests,
-    pub(super) pace: Option<&'a ByteRateLimiter>,
+    pub(super) limiter: Option<&'a ByteRateLimiter>,
     pub(super) policy: &'a Policy,
 }
 
@@ -96,8 +96,8 @@ impl Side<'_> {
         let algorithms: BTreeSet<Algorithm> = recorded.chain([algorithm]).collect();
         let mut hashing = self.policy.hashers.start(algorithms);
         let data = self.store.read(&self.image.id, ByteRange::ALL).await.map_err(trouble)?;
-        let mut data = match self.pace {
-            Some(pace) => pace.keep(data),
+        let mut data = match self.limiter {
+            Some(limiter) => limiter.keep(data),
             None => data,
         };
         let size = self.image.size;

@@ -1,6 +1,6 @@
 //! Fan-out: one read of an image's data for several targets.
 //!
-//! A share that has no group is read and verified at its target's own pace. Shares of one group
+//! A share that has no group is read and verified at its target's own speed. Shares of one group
 //! follow a single read: verified data stays in a window in memory, and beyond that in the spool,
 //! until all followers have taken it.
 

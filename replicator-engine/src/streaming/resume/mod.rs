@@ -28,7 +28,7 @@ pub(crate) struct ResumableRead {
     retries: Retries,
     /// Number of parts that are read at once.
     streams: usize,
-    pacing: BandwidthLimits,
+    bandwidth: BandwidthLimits,
 }
 
 impl ResumableRead {
@@ -38,7 +38,7 @@ impl ResumableRead {
             image: Arc::new(image.clone()),
             retries: policy.retries,
             streams: policy.streams,
-            pacing: policy.pacing.clone(),
+            bandwidth: policy.bandwidth.clone(),
         }
     }
 
@@ -61,7 +61,7 @@ impl ResumableRead {
             }
             _ => self.in_one(offset).await?,
         };
-        Ok(self.pacing.read(data))
+        Ok(self.bandwidth.read(data))
     }
 
     async fn in_one(&self, offset: u64) -> Result<Body, StoreError> {

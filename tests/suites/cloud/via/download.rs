@@ -122,7 +122,9 @@ async fn where_no_image_can_be_imported_it_is_said_once() {
     ] {
         let line = ["livecopy", from, to, "--id", image.id.as_str(), "--via"];
         let run = scene.cloud.replicator(&[&line[..], &["auto"]].concat()).exits(0);
-        let said = format!("the target cannot import data, so this machine streams it: {reason}");
+        let said = format!(
+            "the data passes through this machine, because the target cannot import it: {reason}"
+        );
         assert_eq!(run.stderr.matches(&said).count(), 1, "{}", run.stderr);
         let line = [&line[..], &["glance-download", "--no-fallback"]].concat();
         let run = scene.cloud.replicator(&line).exits(2);

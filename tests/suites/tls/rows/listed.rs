@@ -107,7 +107,8 @@ async fn servers_as_authorities() {
     let as_ca_usage = |params: &mut CertificateParams| usages(params, &[KeyCertSign]);
     let (with_usage, by_usage) = issuer(&as_ca_usage);
     let not_trusted = &["CN=forged", "CN=the server", "not trusted"][..];
-    let may_not = &["CN=forged", "below CN=the server, which must not sign certificates"][..];
+    let may_not =
+        &["CN=forged", "through CN=the server, which is not allowed to sign certificates"][..];
     let both = forged(&by_plain).sending(&[&plain.pem]);
     check(vec![
         refused("ss_caf_used_as_issuer", &forged(&by_plain), &[&plain.pem], not_trusted),

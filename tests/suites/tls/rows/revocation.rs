@@ -17,7 +17,7 @@ async fn lists() {
     let (forger, other) = (Authority::root("the root"), Authority::root("another"));
     let (clean, listing) = (root.list(&[]), root.list(&[7]));
     let no = |name, words: &[&str]| refused(name, &direct, &[&root.pem], words);
-    let not_covered = &["no revocation list", "CN=the server", "CN=the root"][..];
+    let not_covered = &["no current, valid list of ", "CN=the server", "CN=the root"][..];
     let revoked = &["the server's certificate (CN=the server", "CN=the root", "revoked"][..];
     check(vec![
         accepted("crl_clean", &direct, &[&root.pem]).with_lists(&[&clean]),
@@ -63,7 +63,7 @@ async fn lists_and_listed_servers() {
             "crl_by_root_without_crlsign",
             &quiet.issue(&[HOST], PLAIN),
             &[&quiet.pem],
-            &["no revocation list", "CN=quiet"],
+            &["no current, valid list of ", "CN=quiet"],
         )
         .with_lists(&[&loud.list(&[])]),
     ])
