@@ -49,7 +49,7 @@ fn reply(status: u16, body: &Value) -> Response<Body> {
     Response::builder().status(status).body(Body::from(Bytes::from(body.to_string()))).unwrap()
 }
 
-/// A Keystone at `https://ks` with a Glance at `https://g` in its catalogue, and that Glance.
+/// A Keystone at `https://ks` with a Glance at `https://g` in its catalog, and that Glance.
 struct Cloud {
     glance: fn() -> Response<Body>,
     sent: Mutex<Vec<Request<()>>>,
@@ -77,8 +77,8 @@ impl Transport for Cloud {
             return Ok((self.glance)());
         }
         let endpoints = json!([{"interface": "public", "url": "https://g"}]);
-        let catalogue = json!([{"type": "image", "endpoints": endpoints}]);
-        let mut answer = reply(201, &json!({"token": {"catalog": catalogue}}));
+        let catalog = json!([{"type": "image", "endpoints": endpoints}]);
+        let mut answer = reply(201, &json!({"token": {"catalog": catalog}}));
         answer.headers_mut().insert("x-subject-token", "t".parse().unwrap());
         Ok(answer)
     }

@@ -3,7 +3,7 @@
 //! image service.
 //!
 //! In reading order: `config` builds a [`Cloud`] from files and variables; [`auth`] holds the
-//! plugins; `catalogue` finds Glance in the service catalogue that comes with a token;
+//! plugins; `catalog` finds Glance in the service catalog that comes with a token;
 //! `version_discovery` asks Glance which API versions it speaks; `session` combines them.
 //! [`Projects`] (`project_lookup`) resolves project ids and names through `keystone`.
 //!
@@ -33,7 +33,7 @@
 //! A [`Session`] over a transport and `cloud.auth` signs in with the first request.
 
 pub mod auth;
-mod catalogue;
+mod catalog;
 mod config;
 mod keystone;
 pub mod plain_http;
@@ -46,7 +46,7 @@ use std::error::Error;
 use std::fmt;
 
 pub use auth::AuthPlugin;
-pub use catalogue::{Endpoint, ImageService, Service};
+pub use catalog::{Endpoint, ImageService, Service};
 pub use config::{Cloud, CloudRetries, Clouds, ConfigError, Environment, Overrides, Place, Prompt};
 pub use project_lookup::Projects;
 pub use session::{ImageEndpoint, Session};
@@ -139,8 +139,8 @@ pub enum SignInErrorKind {
     Transport(TransportErrorKind),
     /// Keystone rejected the credentials, or the token cannot be renewed.
     Unauthenticated,
-    /// The catalogue lists no matching image service.
-    Catalogue,
+    /// The catalog lists no matching image service.
+    Catalog,
     /// The response is not that of a Keystone v3, or Keystone is out of order.
     Protocol,
     /// A token received over https would be sent over plain http.

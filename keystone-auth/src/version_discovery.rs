@@ -8,7 +8,7 @@ use http::{Request, StatusCode, header};
 use serde::Deserialize;
 use url::Url;
 
-use super::catalogue::catalogue_error;
+use super::catalog::catalog_error;
 use super::{SignInError, SignInErrorKind};
 use crate::auth::exchange;
 use glance_core::body::Body;
@@ -40,12 +40,10 @@ pub(super) async fn minor_version(
 ) -> Result<Option<u32>, SignInError> {
     let server = format!("Glance at {base}");
     let url = format!("{}/", base.as_str().trim_end_matches('/'));
-    let mut request = Request::get(url)
-        .header(header::ACCEPT, "application/json")
-        .body(Body::empty())
-        .map_err(|_| {
-            catalogue_error(format!("cannot create a request to {server}"), "check its address")
-        })?;
+    let mut request =
+        Request::get(url).header(header::ACCEPT, "application/json").body(Body::empty()).map_err(
+            |_| catalog_error(format!("cannot create a request to {server}"), "check its address"),
+        )?;
     request.extensions_mut().insert(Optional);
     let answer = match briefly(exchange(transport, request, &server)).await {
         Some(Ok(answer)) => answer,
@@ -68,9 +66,7 @@ pub(super) async fn minor_version(
     };
     for href in versions.iter().flat_map(|version| &version.links).map(|link| &link.href) {
         if Url::parse(href).is_ok_and(|claimed| claimed.origin() != base.origin()) {
-            tracing::debug!(
-                "{server} links to another origin; using the address from the catalogue"
-            );
+            tracing::debug!("{server} links to another origin; using the address from the catalog");
             break;
         }
     }

@@ -19,7 +19,7 @@ from openstack.config import loader
 
 from cases import CASES
 
-CATALOGUE = [
+CATALOG = [
     {"type": "compute", "name": "nova", "endpoints": [
         {"interface": "public", "region_id": "R1", "region": "R1", "url": "https://n.r1/v2.1"}]},
     {"type": "image", "name": "glance", "endpoints": [
@@ -31,7 +31,7 @@ CATALOGUE = [
 ]
 TOKEN = {"token": {"methods": ["password"], "user": {"id": "u", "name": "u", "domain": {
     "id": "d", "name": "D"}}, "issued_at": "2024-01-01T00:00:00.000000Z",
-    "expires_at": "2999-01-01T00:00:00.000000Z", "catalog": CATALOGUE}}
+    "expires_at": "2999-01-01T00:00:00.000000Z", "catalog": CATALOG}}
 PROVIDER = {"token_endpoint": "https://idp/token",
             "device_authorization_endpoint": "https://idp/device"}
 ACCESS = {"access_token": "access", "id_token": "identity", "token_type": "Bearer",

@@ -2,7 +2,7 @@
 
 Called as: prepare.py up|down CLOUD DIRECTORY REGION URL. CLOUD is the directory of `cargo xtask cloud`,
 whose Keystone has the region or gets it. Writes tempest.conf and clouds.yaml into DIRECTORY. URL is that
-of the Glance, or - for one that is in the catalogue already. May be run again.
+of the Glance, or - for one that is in the catalog already. May be run again.
 """
 import json
 import os
@@ -63,8 +63,8 @@ def tempest():
             file.write(f"[{name}]\n{lines}")
 
 
-def in_catalogue():
-    """Puts the region into the catalogue: the Glance, and the Keystone as in every region."""
+def in_catalog():
+    """Puts the region into the catalog: the Glance, and the Keystone as in every region."""
     connection.identity.create_region(id=region)
     urls = {"image": url, "identity": clouds["admin"]["auth"]["auth_url"]}
     for service in connection.identity.services():
@@ -74,7 +74,7 @@ def in_catalogue():
                 url=urls[service.type])
 
 
-def out_of_catalogue():
+def out_of_catalog():
     for endpoint in connection.identity.endpoints(region_id=region):
         connection.identity.delete_endpoint(endpoint)
     connection.identity.delete_region(region, ignore_missing=True)
@@ -93,8 +93,8 @@ def remove_image():
 def up():
     tempest()
     if url != "-":
-        out_of_catalogue()
-        in_catalogue()
+        out_of_catalog()
+        in_catalog()
     else:
         remove_image()
         remove_seed()
@@ -114,7 +114,7 @@ def down():
         remove_image()
         remove_seed()
     else:
-        out_of_catalogue()
+        out_of_catalog()
 
 
 up() if action == "up" else down()

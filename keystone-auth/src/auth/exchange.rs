@@ -11,7 +11,7 @@ use glance_core::body::{Body, TooLong};
 use glance_core::error::BodyError;
 use glance_core::transport::{Idempotent, Transport, TransportErrorKind, request_id};
 
-/// Maximum bytes of a response. The catalogue of a large cloud has about 100 KiB.
+/// Maximum bytes of a response. The catalog of a large cloud has about 100 KiB.
 pub(crate) const ANSWER: usize = 2 << 20;
 
 /// Maximum bytes of an unpaged list; enough for about ten thousand projects.

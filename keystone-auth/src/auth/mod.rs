@@ -32,7 +32,7 @@ pub use oauth2::OAuth2ClientCredential;
 pub use oidc::{Flow, Oidc, OidcClient, OidcGrant};
 pub use token_lookup::GivenToken;
 
-use super::catalogue::Service;
+use super::catalog::Service;
 use super::{SignInError, SignInErrorKind};
 use crate::plain_http;
 use glance_core::transport::Transport;
@@ -97,9 +97,9 @@ pub trait AuthPlugin: fmt::Debug + Send + Sync {
 pub struct Grant {
     /// The proof for requests to the services.
     pub proof: AuthHeaders,
-    /// The service catalogue; empty without Keystone.
-    pub catalogue: Vec<Service>,
-    /// The endpoint of the service, for plugins that know it without a catalogue.
+    /// The service catalog; empty without Keystone.
+    pub catalog: Vec<Service>,
+    /// The endpoint of the service, for plugins that know it without a catalog.
     pub endpoint: Option<String>,
     /// When the validity of the proof begins and ends; `None` if unknown.
     pub life: Option<Validity>,
@@ -110,11 +110,11 @@ pub struct Grant {
 }
 
 impl Grant {
-    /// Creates a grant of unlimited validity, without a catalogue. `endpoint` is that of the
+    /// Creates a grant of unlimited validity, without a catalog. `endpoint` is that of the
     /// service, if known.
     pub fn lasting(proof: AuthHeaders, endpoint: Option<String>) -> Self {
         let (life, renewal) = (None, Renewal::Possible);
-        Self { proof, catalogue: Vec::new(), endpoint, life, renewal, reach: None }
+        Self { proof, catalog: Vec::new(), endpoint, life, renewal, reach: None }
     }
 }
 

@@ -14,7 +14,7 @@ use url::Url;
 
 use super::{AuthHeaders, Grant, Renewal, TokenScope, Validity, exposed, sensitive};
 use crate::auth::exchange::{exchange, parse, unexpected};
-use crate::catalogue::{Service, useful};
+use crate::catalog::{Service, useful};
 use crate::plain_http;
 use crate::{Domain, Scope, SignInError, SignInErrorKind};
 use glance_core::body::Body;
@@ -177,7 +177,7 @@ impl<'a> Tokens<'a> {
         Ok(Grant {
             proof: AuthHeaders::token(token.clone())?.confined(self.is_https()),
             reach: document.reach(),
-            catalogue: document.catalog,
+            catalog: document.catalog,
             endpoint: None,
             life: left.and_then(|left| Validity::new(asked, left)),
             renewal: Renewal::Impossible,
@@ -236,7 +236,7 @@ impl<'a> Tokens<'a> {
         let grant = Grant {
             proof: AuthHeaders::token(token.clone())?.confined(self.is_https()),
             reach: document.reach(),
-            catalogue: document.catalog,
+            catalog: document.catalog,
             endpoint: None,
             life,
             renewal: Renewal::Possible,

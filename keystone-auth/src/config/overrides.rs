@@ -13,7 +13,7 @@ pub struct Overrides {
     /// otherwise a name, in the domain configured for projects or for the user. Replaces any other
     /// scope.
     pub project: Option<String>,
-    /// The endpoint of Glance, instead of the one in the catalogue.
+    /// The endpoint of Glance, instead of the one in the catalog.
     pub endpoint: Option<String>,
 }
 

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::auth::{AuthHeaders, AuthPlugin, Grant, Renewal, TokenScope};
-use super::catalogue::{self, ImageService, catalogue_error};
+use super::catalog::{self, ImageService, catalog_error};
 use super::{SignInError, SignInErrorKind};
 use crate::plain_http;
 use crate::version_discovery;
@@ -102,7 +102,7 @@ impl Session {
     }
 
     /// The endpoint of the wanted image service: from the configuration, from the plugin, or from
-    /// the catalogue. Asks the service, without a proof, which API versions it supports.
+    /// the catalog. Asks the service, without a proof, which API versions it supports.
     pub async fn image_endpoint(
         &self,
         wanted: &ImageService,
@@ -124,13 +124,13 @@ impl Session {
         Ok(ImageEndpoint { url, minor_version })
     }
 
-    /// The region of the wanted image service, if the configuration or the catalogue names one.
+    /// The region of the wanted image service, if the configuration or the catalog names one.
     pub async fn image_region(&self, wanted: &ImageService) -> Result<Option<String>, SignInError> {
         if wanted.region.is_some() {
             return Ok(wanted.region.clone());
         }
         let grant = self.grant(Need::Lasting(Some(Duration::ZERO))).await?;
-        Ok(catalogue::region(&grant.catalogue, wanted).map(str::to_owned))
+        Ok(catalog::region(&grant.catalog, wanted).map(str::to_owned))
     }
 
     /// The endpoint according to the sign-in.
@@ -139,13 +139,13 @@ impl Session {
         if let Some(fixed) = &grant.endpoint {
             return base(fixed, "endpoint");
         }
-        if grant.catalogue.is_empty() {
-            return Err(catalogue_error(
-                "the sign-in returned no catalogue, so the address of Glance is unknown".into(),
+        if grant.catalog.is_empty() {
+            return Err(catalog_error(
+                "the sign-in returned no catalog, so the address of Glance is unknown".into(),
                 "sign in to a project, or set image_endpoint_override",
             ));
         }
-        catalogue::choose(&grant.catalogue, wanted)
+        catalog::choose(&grant.catalog, wanted)
     }
 
     /// The transport for this session's requests.
@@ -261,8 +261,8 @@ fn fitness(grant: &Grant, need: &Need<'_>, now: Instant) -> Fitness {
 }
 
 fn base(endpoint: &str, setting: &str) -> Result<Url, SignInError> {
-    catalogue::base(endpoint).ok_or_else(|| {
-        catalogue_error(
+    catalog::base(endpoint).ok_or_else(|| {
+        catalog_error(
             format!("{setting} is not a URL"),
             "write it as https://HOST[:PORT][/PATH], without user and password",
         )
@@ -270,7 +270,7 @@ fn base(endpoint: &str, setting: &str) -> Result<Url, SignInError> {
 }
 
 const SAY_HTTPS: &str = "use the https URL of Glance: correct image_endpoint_override (or \
-    --source-endpoint-override, --target-endpoint-override) or the catalogue";
+    --source-endpoint-override, --target-endpoint-override) or the catalog";
 
 fn not_renewable() -> SignInError {
     SignInError::new(

@@ -192,11 +192,11 @@ async fn sign_in(
     session.proof().await.map_err(|error| ("sign-in", error.into()))?;
     findings.fine("sign-in", "the credentials are valid");
     let glance = session.image_endpoint(&cloud.image).await;
-    let glance = glance.map_err(|error| ("catalogue", error.into()))?;
+    let glance = glance.map_err(|error| ("catalog", error.into()))?;
     effect::check_found(&cloud, &glance.url, Side::Source, options)
         .map_err(|error| ("trust", error))?;
     let version = glance.minor_version.map(|minor| format!(", API version 2.{minor}"));
-    findings.fine("catalogue", format!("Glance is {}{}", glance.url, version.unwrap_or_default()));
+    findings.fine("catalog", format!("Glance is {}{}", glance.url, version.unwrap_or_default()));
     look_at_server(&glance.url, policy, options, findings).await?;
     Ok(Arc::new(GlanceStore::new(cloud.name, transport, glance.url, session)))
 }

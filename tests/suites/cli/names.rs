@@ -158,8 +158,8 @@ impl Hostile {
     fn token(&self) -> (u16, Value) {
         let url = format!("{}/image", self.url.get().unwrap());
         let (url, odd_region) = match self.way {
-            "catalogue url" => (ODD.to_owned(), json!("R")),
-            "catalogue regions" => (url, Value::Null),
+            "catalog url" => (ODD.to_owned(), json!("R")),
+            "catalog regions" => (url, Value::Null),
             _ => (url, json!(ODD)),
         };
         let endpoint = |interface: &str, region: &Value| json!({"interface": interface, "region": region, "region_id": region, "url": url});
@@ -383,8 +383,8 @@ const WAYS: &[(&str, Lines)] = &[
     ("refuses 400w", WRITTEN),
     ("schema", &[&["livecopy", "a", "b", "--retries", "0"], &["plan", "a", "b"]]),
     ("versions", SIGNED_IN),
-    ("catalogue url", SIGNED_IN),
-    ("catalogue regions", SIGNED_IN),
+    ("catalog url", SIGNED_IN),
+    ("catalog regions", SIGNED_IN),
     ("keystone refuses", SIGNED_IN),
     ("keystone breaks", SIGNED_IN),
     ("receipt", SIGNED_IN),

@@ -46,7 +46,7 @@ impl Transport for Noting {
     }
 }
 
-/// Issues a token with a catalogue that contains the Glance.
+/// Issues a token with a catalog that contains the Glance.
 #[derive(Debug)]
 struct Keystone {
     glance: String,
@@ -57,8 +57,8 @@ impl Transport for Keystone {
     async fn send(&self, request: Request<Body>) -> Result<Response<Body>, TransportError> {
         let _ = request.into_body().collect(1 << 20).await;
         let endpoints = json!([{"interface": "public", "region": "R", "url": self.glance}]);
-        let catalogue = json!([{"type": "image", "endpoints": endpoints}]);
-        let text = json!({"token": {"catalog": catalogue, "project": {"id": "p"}}}).to_string();
+        let catalog = json!([{"type": "image", "endpoints": endpoints}]);
+        let text = json!({"token": {"catalog": catalog, "project": {"id": "p"}}}).to_string();
         let mut answer = Response::new(Body::from(Bytes::from(text)));
         answer.headers_mut().insert("x-subject-token", HeaderValue::from_static(TOKEN));
         Ok(answer)
@@ -66,8 +66,8 @@ impl Transport for Keystone {
 }
 
 impl Site {
-    /// The catalogue lists `catalogue` as Glance's URL, or else the real one.
-    fn new(catalogue: Option<&str>) -> Self {
+    /// The catalog lists `catalog` as Glance's URL, or else the real one.
+    fn new(catalog: Option<&str>) -> Self {
         let runtime = Runtime::new().unwrap();
         let directory = tempfile::tempdir().unwrap();
         let root = Authority::root("the CA of the tests").unwrap();
@@ -83,7 +83,7 @@ impl Site {
         let noting = Noting { asked: Arc::clone(&asked), glance: api };
         runtime.spawn(glance_server::serve(glance, None, Arc::new(noting), std::future::pending()));
         let acceptor = acceptor(STACKS[0], server.chain_pem.as_bytes(), server.key_pem.as_bytes());
-        let url = catalogue.map_or_else(|| format!("http://{glance_at}"), str::to_owned);
+        let url = catalog.map_or_else(|| format!("http://{glance_at}"), str::to_owned);
         let api = Arc::new(Keystone { glance: url });
         let forever = std::future::pending();
         runtime.spawn(glance_server::serve(keystone, Some(acceptor), api, forever));

@@ -223,7 +223,7 @@ fn answers_of_a_keystone_have_limits() {
             };
             let session = Session::new(server, Arc::new(keystone));
             let error = session.image_endpoint(&ImageService::default()).await.unwrap_err();
-            assert!(error.to_string().contains("catalogue"), "{error}");
+            assert!(error.to_string().contains("catalog"), "{error}");
         });
     }
 }

@@ -153,7 +153,7 @@ fn up(layout: &Layout) -> Result<(), Failure> {
     }
     start_together(layout, applications(layout, &secret)?)?;
     process::start(layout, nginx::service(layout, &programs)?)?;
-    keystone::fill_catalogues(layout, &secret)?;
+    keystone::fill_catalogs(layout, &secret)?;
     endpoints::write(layout)?;
     say(format_args!(
         "cloud: up after {:.1} s, see {}",

@@ -2,7 +2,7 @@
 //!
 //! These are Tempest's image tests, openstacksdk's functional image tests, and every verb of
 //! glanceclient and of `openstack image`. They sign in to the Keystone of `cargo xtask cloud` and
-//! find `serve` in its catalogue. Everything that passes on a real Glance has to pass on `serve`,
+//! find `serve` in its catalog. Everything that passes on a real Glance has to pass on `serve`,
 //! unless `docs/serve.md` lists it.
 
 mod python;

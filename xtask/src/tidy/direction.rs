@@ -64,7 +64,7 @@ const MODULES: &[(&str, &[&str])] = &[
         &[
             "plain_http",
             "redirect",
-            "catalogue",
+            "catalog",
             "auth",
             "config",
             "version_discovery",

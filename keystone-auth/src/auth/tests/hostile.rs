@@ -82,7 +82,7 @@ async fn a_redirect_is_named_and_not_followed() {
     }
 }
 
-/// A Keystone with a catalogue, and the response of the Glances in it.
+/// A Keystone with a catalog, and the response of the Glances in it.
 fn cloud(glance: fn() -> Response<Body>) -> Arc<Double> {
     Double::new(move |request| match request.uri().host() {
         Some("ks") => {
@@ -90,8 +90,8 @@ fn cloud(glance: fn() -> Response<Body>) -> Arc<Double> {
                 {"interface": "public", "region_id": "R1", "url": "https://g1/image/v2"},
                 {"interface": "public", "region_id": "R2", "url": "https://g2/"},
             ]);
-            let catalogue = json!([{"type": "image", "endpoints": endpoints}]);
-            let mut answer = reply(201, &json!({"token": {"catalog": catalogue}}));
+            let catalog = json!([{"type": "image", "endpoints": endpoints}]);
+            let mut answer = reply(201, &json!({"token": {"catalog": catalog}}));
             answer.headers_mut().insert("x-subject-token", "token".parse().unwrap());
             answer
         }
@@ -125,7 +125,7 @@ async fn a_foreign_link_in_the_versions_changes_nothing() {
 
 #[tokio::test]
 async fn a_glance_elsewhere_is_not_followed() {
-    // The versions are then unknown, and the endpoint of the catalogue is used.
+    // The versions are then unknown, and the endpoint of the catalog is used.
     let endpoint = found(&cloud(|| redirect(302, "https://evil/v2/"))).await;
     assert_eq!(endpoint.unwrap(), "https://g1/image");
 }

@@ -17,9 +17,9 @@ fn cloud(glance: &'static str) -> Arc<Double> {
             return reply(404, &Value::Null);
         }
         let endpoints = json!([{"interface": "public", "url": glance}]);
-        let catalogue = json!([{"type": "image", "endpoints": endpoints}]);
+        let catalog = json!([{"type": "image", "endpoints": endpoints}]);
         let status = if request.method() == "GET" { 503 } else { 201 };
-        let mut answer = reply(status, &json!({"token": {"catalog": catalogue}}));
+        let mut answer = reply(status, &json!({"token": {"catalog": catalog}}));
         answer.headers_mut().insert("x-subject-token", "t".parse().unwrap());
         answer
     })

@@ -149,7 +149,7 @@ impl Keystone {
 pub(crate) const TOKEN_LIFE: u32 = 14400;
 
 /// Creates regions, endpoints, domains, projects, users and `clouds.yaml`.
-pub(crate) fn fill_catalogues(layout: &Layout, secret: &Secret) -> Result<(), Failure> {
+pub(crate) fn fill_catalogs(layout: &Layout, secret: &Secret) -> Result<(), Failure> {
     let sites: Map<String, Value> = Keystone::ALL
         .map(|keystone| {
             let glances = Glance::ALL.into_iter().filter(|glance| glance.keystone() == keystone);
@@ -160,13 +160,13 @@ pub(crate) fn fill_catalogues(layout: &Layout, secret: &Secret) -> Result<(), Fa
         .into_iter()
         .collect();
     let sites = Value::from(sites).to_string();
-    once(&layout.path("run/catalogue.done"), &format!("{CATALOGUE}{sites}"), || {
-        say("cloud: filling the catalogues");
+    once(&layout.path("run/catalog.done"), &format!("{CATALOG}{sites}"), || {
+        say("cloud: filling the catalogs");
         let mut python = sheltered(layout.venv_program("python"));
-        python.args(["-c", CATALOGUE]).arg(layout.dir()).arg(&sites);
-        finish(layout, "catalogue", python.env("CLOUD_SECRET", secret.reveal()))
+        python.args(["-c", CATALOG]).arg(layout.dir()).arg(&sites);
+        finish(layout, "catalog", python.env("CLOUD_SECRET", secret.reveal()))
     })
 }
 
 const TEMPLATE: &str = include_str!("../../../cloud/keystone.conf");
-const CATALOGUE: &str = include_str!("../../../cloud/catalogue.py");
+const CATALOG: &str = include_str!("../../../cloud/catalog.py");

@@ -1,6 +1,6 @@
 """Fills Keystones: regions, endpoints, projects, users and all they sign in by; writes clouds.yaml.
 
-Called as: catalogue.py DIRECTORY SITES, the password of all in CLOUD_SECRET. SITES is JSON: the URL
+Called as: catalog.py DIRECTORY SITES, the password of all in CLOUD_SECRET. SITES is JSON: the URL
 of each Keystone, and for it those of its Glances by letter. Each gets the same names.
 May be run again: what is there already stays, URLs are brought up to date.
 """
@@ -44,7 +44,7 @@ class Site:
     def connect(self, user, project):
         return openstack.connect(
             auth=self.password_auth(user, project), cacert=ca,
-            # The catalogue may be empty or name old ports.
+            # The catalog may be empty or name old ports.
             identity_endpoint_override=self.auth_url, load_yaml_config=False, load_envvars=False)
 
     def endpoints(self, service_type, name, urls):
@@ -111,7 +111,7 @@ class Site:
             trustor_user_id=me, trustee_user_id=trustee.id, project_id=lender.current_project_id,
             impersonation=True, roles=[{"name": role_name}]).id
 
-    def fill_catalogue(self):
+    def fill_catalog(self):
         have = {found.id for found in self.identity.regions()}
         for letter in self.glances:
             if region(letter) not in have:
@@ -121,7 +121,7 @@ class Site:
 
     def fill(self):
         """Makes everything; gives the entries of clouds.yaml."""
-        self.fill_catalogue()
+        self.fill_catalog()
         self.user("glance", self.project("service"), "admin", "service")
         proj1 = self.project("proj1")
         self.user("alice", proj1, "member")

@@ -1,4 +1,4 @@
-//! Finds Glance in the service catalogue that comes with a token.
+//! Finds Glance in the service catalog that comes with a token.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -9,7 +9,7 @@ use url::Url;
 
 use super::{SignInError, SignInErrorKind};
 
-/// One service of Keystone's catalogue:
+/// One service of Keystone's catalog:
 /// <https://docs.openstack.org/api-ref/identity/v3/#get-service-catalog>.
 ///
 /// Missing fields become empty, so that an incomplete entry of another service is not an error.
@@ -47,7 +47,7 @@ impl Endpoint {
     }
 }
 
-/// An entry of the catalogue. Useless entries are discarded.
+/// An entry of the catalog. Useless entries are discarded.
 pub(super) trait Entry {
     fn is_useful(&self) -> bool;
 }
@@ -105,11 +105,11 @@ pub struct ImageService {
     pub region: Option<String>,
     /// The acceptable interfaces, in order of preference: `public`, `internal` or `admin`.
     pub interfaces: Vec<String>,
-    /// The type of the service in the catalogue.
+    /// The type of the service in the catalog.
     pub service_type: String,
-    /// The name of the service in the catalogue, if several have that type.
+    /// The name of the service in the catalog, if several have that type.
     pub service_name: Option<String>,
-    /// An endpoint that replaces the one in the catalogue.
+    /// An endpoint that replaces the one in the catalog.
     pub endpoint_override: Option<String>,
     /// Whether version discovery can be skipped.
     pub version_is_known: bool,
@@ -128,33 +128,33 @@ impl Default for ImageService {
     }
 }
 
-/// Returns the base URL of the wanted service from the catalogue.
-pub(super) fn choose(catalogue: &[Service], wanted: &ImageService) -> Result<Url, SignInError> {
-    let found = fitting(catalogue, wanted)?;
+/// Returns the base URL of the wanted service from the catalog.
+pub(super) fn choose(catalog: &[Service], wanted: &ImageService) -> Result<Url, SignInError> {
+    let found = fitting(catalog, wanted)?;
     let chosen = found[0];
     if let Some(warning) = several_regions(&found) {
         tracing::warn!("{warning}");
     }
     base(&chosen.url).ok_or_else(|| {
-        catalogue_error(
-            format!("the {} image endpoint in the catalogue is not a URL", chosen.interface),
-            "correct the catalogue, or set image_endpoint_override",
+        catalog_error(
+            format!("the {} image endpoint in the catalog is not a URL", chosen.interface),
+            "correct the catalog, or set image_endpoint_override",
         )
     })
 }
 
-/// The region of the wanted service in the catalogue.
-pub(super) fn region<'a>(catalogue: &'a [Service], wanted: &ImageService) -> Option<&'a str> {
-    let region = fitting(catalogue, wanted).ok()?.first()?.region();
+/// The region of the wanted service in the catalog.
+pub(super) fn region<'a>(catalog: &'a [Service], wanted: &ImageService) -> Option<&'a str> {
+    let region = fitting(catalog, wanted).ok()?.first()?.region();
     (!region.is_empty()).then_some(region)
 }
 
 /// The matching endpoints; an error if there are none.
 fn fitting<'a>(
-    catalogue: &'a [Service],
+    catalog: &'a [Service],
     wanted: &ImageService,
 ) -> Result<Vec<&'a Endpoint>, SignInError> {
-    let all = offers(catalogue, wanted)?;
+    let all = offers(catalog, wanted)?;
     let fits = |endpoint: &&&Endpoint, interface: &str| {
         endpoint.interface.strip_suffix("URL").unwrap_or(&endpoint.interface) == interface
             && wanted.region.as_deref().is_none_or(|region| endpoint.region() == region)
@@ -174,7 +174,7 @@ fn several_regions(found: &[&Endpoint]) -> Option<String> {
     let (chosen, others) = regions.split_first()?;
     (!others.is_empty()).then(|| {
         format!(
-            "the catalogue has image services in several regions ({}). The tool uses {chosen} at {}. \
+            "the catalog has image services in several regions ({}). The tool uses {chosen} at {}. \
              Set region_name to choose",
             regions.join(", "),
             found[0].url
@@ -183,11 +183,11 @@ fn several_regions(found: &[&Endpoint]) -> Option<String> {
 }
 
 fn offers<'a>(
-    catalogue: &'a [Service],
+    catalog: &'a [Service],
     wanted: &ImageService,
 ) -> Result<Vec<&'a Endpoint>, SignInError> {
     let kind = &wanted.service_type;
-    let services = catalogue.iter().filter(|service| service.kind == *kind);
+    let services = catalog.iter().filter(|service| service.kind == *kind);
     // A service without a name may be the wanted one.
     let named = |service: &&Service| match (&wanted.service_name, &service.name) {
         (Some(wanted), Some(name)) => wanted == name,
@@ -197,12 +197,12 @@ fn offers<'a>(
     let all: Vec<&Endpoint> = endpoints.filter(|endpoint| !endpoint.url.is_empty()).collect();
     match (all.is_empty(), &wanted.service_name) {
         (false, _) => Ok(all),
-        (true, None) => Err(catalogue_error(
-            format!("the catalogue has no {kind} service"),
+        (true, None) => Err(catalog_error(
+            format!("the catalog has no {kind} service"),
             "sign in to a project, or set image_endpoint_override",
         )),
-        (true, Some(name)) => Err(catalogue_error(
-            format!("the catalogue has no {kind} service named `{name}`"),
+        (true, Some(name)) => Err(catalog_error(
+            format!("the catalog has no {kind} service named `{name}`"),
             "correct image_service_name, or set image_endpoint_override",
         )),
     }
@@ -211,9 +211,9 @@ fn offers<'a>(
 fn nothing_fits(all: &[&Endpoint], wanted: &ImageService) -> SignInError {
     let place = wanted.region.as_ref().map(|region| format!(" in region `{region}`"));
     let offers = all.iter().map(|one| format!("{} in `{}`", one.interface, one.region()));
-    catalogue_error(
+    catalog_error(
         format!(
-            "the catalogue has no {} image endpoint{}",
+            "the catalog has no {} image endpoint{}",
             wanted.interfaces.join(" or "),
             place.unwrap_or_default()
         ),
@@ -221,8 +221,8 @@ fn nothing_fits(all: &[&Endpoint], wanted: &ImageService) -> SignInError {
     )
 }
 
-pub(super) fn catalogue_error(reason: String, hint: &str) -> SignInError {
-    SignInError::new(SignInErrorKind::Catalogue, reason, Some(hint))
+pub(super) fn catalog_error(reason: String, hint: &str) -> SignInError {
+    SignInError::new(SignInErrorKind::Catalog, reason, Some(hint))
 }
 
 /// The endpoint without version, project and trailing slashes, ready for appending `/v2/`:
@@ -257,7 +257,7 @@ fn is_version(part: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn catalogue() -> Vec<Service> {
+    fn catalog() -> Vec<Service> {
         serde_json::from_str(
             r#"[{"type": "compute", "endpoints": [{"interface": "public", "url": "https://n"}]},
                 {"type": "image", "name": "glance", "endpoints": [
@@ -279,7 +279,7 @@ mod tests {
     #[test]
     fn chooses_by_interface_and_region() {
         let choose = |region, interfaces: &[&str]| {
-            choose(&catalogue(), &wanted(region, interfaces)).unwrap().to_string()
+            choose(&catalog(), &wanted(region, interfaces)).unwrap().to_string()
         };
         assert_eq!(choose(None, &["public"]), "https://a/image");
         assert_eq!(choose(Some("B"), &["public"]), "https://b/");
@@ -291,16 +291,16 @@ mod tests {
     fn chooses_by_type_and_name() {
         let mut by_name =
             ImageService { service_name: Some("glance".into()), ..wanted(None, &["public"]) };
-        assert!(choose(&catalogue(), &by_name).is_ok());
+        assert!(choose(&catalog(), &by_name).is_ok());
         by_name.service_name = Some("other".into());
-        assert!(choose(&catalogue(), &by_name).unwrap_err().reason.contains("`other`"));
+        assert!(choose(&catalog(), &by_name).unwrap_err().reason.contains("`other`"));
         let by_type = ImageService { service_type: "compute".into(), ..wanted(None, &["public"]) };
-        assert_eq!(choose(&catalogue(), &by_type).unwrap().as_str(), "https://n/");
+        assert_eq!(choose(&catalog(), &by_type).unwrap().as_str(), "https://n/");
     }
 
     #[test]
     fn a_choice_among_regions_is_told() {
-        let all = catalogue();
+        let all = catalog();
         let public: Vec<&Endpoint> = all[1].endpoints[1..].iter().collect();
         let warning = several_regions(&public).unwrap();
         assert!(
@@ -323,8 +323,8 @@ mod tests {
 
     #[test]
     fn says_what_there_is() {
-        let error = choose(&catalogue(), &wanted(Some("C"), &["public"])).unwrap_err();
-        assert_eq!(error.kind, SignInErrorKind::Catalogue);
+        let error = choose(&catalog(), &wanted(Some("C"), &["public"])).unwrap_err();
+        assert_eq!(error.kind, SignInErrorKind::Catalog);
         assert!(error.reason.contains("`C`"));
         assert!(error.hint.unwrap().contains("public in `B`"));
         assert!(choose(&[], &wanted(None, &["public"])).is_err());
