@@ -297,9 +297,7 @@ impl CopyError {
             Self::Unresolved(error) => error.hint.as_deref(),
             Self::Unproven => Some(VERIFY),
             Self::BrokenOff => Some(COMPLETE),
-            Self::Busy { .. } => {
-                Some("wait for that upload; if it was abandoned, delete the record")
-            }
+            Self::Busy { .. } => Some("wait for that upload; if it was abandoned, run `repair`"),
             Self::ContentDiffers(_) | Self::TargetCorrupted { .. } => Some(WRONG_REPLICA),
             Self::Data { fault, .. } => Some(data_hint(fault)),
             Self::FormatRejected { fault, .. } => Some(unfit_hint(fault)),

@@ -11,7 +11,6 @@ mod fips;
 mod interop;
 mod man;
 mod output;
-mod release_check;
 mod shell;
 mod stamp;
 mod test;
@@ -34,7 +33,7 @@ fn main() -> ExitCode {
         Command::Fips => fips::run(),
         Command::Interop(arguments) => interop::run(&arguments),
         Command::Man => man::run(),
-        Command::ReleaseCheck => release_check::run(),
+        Command::ReleaseCheck => ci::release_check::run(),
         Command::Test(arguments) => test::run(&arguments),
         Command::Tidy => tidy::run(),
     };

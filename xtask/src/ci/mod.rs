@@ -1,6 +1,8 @@
 //! `cargo xtask ci`: the checks that `cargo xtask test` does not run: format, spelling,
 //! dependencies, the invariants, lints and tests of each feature set alone, and documentation.
 
+pub(crate) mod release_check;
+
 use std::io::ErrorKind;
 use std::process::Command;
 
@@ -56,7 +58,7 @@ const DENY: &[&str] =
     &["--locked", "check", "--hide-inclusion-graph", "bans", "licenses", "sources"];
 
 /// Runs every suite with each TLS stack alone. `cargo xtask test` runs them with both stacks.
-pub(crate) fn test_single_stacks() -> Result<(), Failure> {
+fn test_single_stacks() -> Result<(), Failure> {
     SINGLE_STACKS.iter().try_for_each(|features| cargo(&single_stack(features)))
 }
 

@@ -1,13 +1,13 @@
 //! `cargo xtask release-check`: the checks that take too long for `.ci/run`.
 
 use crate::failure::Failure;
-use crate::{ci, cloud, demo, fips, man, test};
+use crate::{cloud, demo, fips, man, test};
 
 /// Runs every check, and stops at the first that fails.
 pub(crate) fn run() -> Result<(), Failure> {
     test::install_openssl()?;
     cloud::start()?;
-    ci::test_single_stacks()?;
+    super::test_single_stacks()?;
     fips::run()?;
     man::run()?;
     demo::run()
