@@ -70,7 +70,9 @@ pub struct SelectionArgs {
     /// Select images whose record last changed before this time
     #[arg(long, value_name = "TIME", value_parser = condition("updated-before"))]
     pub updated_before: Option<Condition>,
-    /// Select images whose record changed within this time before now, such as 12h, 7d or 2w
+    /// Select images changed in the last 12h, 7d, ...
+    ///
+    /// DURATION is a time before now, such as 12h, 7d or 2w, in which the record changed.
     #[arg(long, value_name = "DURATION", value_parser = condition("updated-within"), conflicts_with = "updated_after")]
     pub updated_within: Option<Condition>,
     /// Select only images that default listings hide (true) or only others (false); default: both
