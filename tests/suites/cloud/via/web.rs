@@ -212,7 +212,7 @@ async fn an_import_whose_run_was_killed_is_finished_by_the_next() {
     let stream = ["sync", "a", "b", "--id", image.id.as_str()];
     for line in [&line[..], &stream] {
         let run = scene.cloud.replicator(line).exits(3);
-        assert!(run.stderr.contains("the target's record is importing"), "{}", run.stderr);
+        assert!(run.stderr.contains("the target's record has status importing"), "{}", run.stderr);
     }
     let run = scene.cloud.replicator(&["plan", "a", "b", "--id", image.id.as_str()]).exits(1);
     assert!(run.stdout.contains("partial: "), "{}", run.stdout);
