@@ -128,8 +128,7 @@ pub enum Command {
     /// Report what `sync` would do with each image; changes nothing
     #[command(after_help = examples::PLAN)]
     Plan(Plan),
-    /// Copy missing images, update changed ones, and optionally remove those that the source
-    /// deleted
+    /// Copy missing images, update changed ones, and remove deleted ones on request
     #[command(after_help = examples::SYNC)]
     Sync(Sync),
     /// Run interrupted commands again, with their original options

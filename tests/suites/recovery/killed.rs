@@ -204,7 +204,7 @@ pub(crate) async fn an_upload_without_a_client_is_reported_and_left_unchanged(st
             &run,
             &[&format!("saving: {}", id(1)), "the upload has ended", "known from the journal"],
         );
-        has(&run, &["hint: ", "DELETE", "from saving to queued"]);
+        has(&run, &["hint: ", "Do not delete the record", "from saving to queued"]);
     }
     assert_eq!(writes(&pair.b), before);
     // The administrator of the Glance ends the upload.
