@@ -227,7 +227,5 @@ impl Export<'_> {
 
 /// The error and its causes, one per line.
 fn causes(error: &CopyError) -> String {
-    let error: &dyn std::error::Error = error;
-    let all = std::iter::successors(Some(error), |error| error.source());
-    all.map(ToString::to_string).collect::<Vec<_>>().join("\n") + "\n"
+    glance_core::error::causes(error).map(ToString::to_string).collect::<Vec<_>>().join("\n") + "\n"
 }

@@ -2,6 +2,7 @@
 
 use glance_core::ImageId;
 use glance_core::body::Body;
+use glance_core::clock::now;
 use glance_core::image::{Attributes, Image, NO_PROJECT, Owner, Status};
 use glance_core::store::Activation;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
@@ -135,12 +136,6 @@ pub(crate) fn fields(image: &Image) -> Map<String, Value> {
         record.insert("virtual_size".into(), image.size.into());
     }
     record
-}
-
-/// The current time in Glance's format.
-fn now() -> String {
-    let second = jiff::Timestamp::now().as_second();
-    jiff::Timestamp::from_second(second).unwrap_or_default().to_string()
 }
 
 fn no_patch() -> Refusal {
