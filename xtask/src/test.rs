@@ -35,8 +35,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 const FEATURES: &str = "tests/full,tests/native-tls,replicator-cli/native-tls";
 
 const LEFT_OUT: &str = "\
-left out: the native TLS stack and the suites cloud, privileged, tls, requests, faults and endure; \
-to run everything: cargo xtask test";
+left out: the native TLS stack, the suites cloud, privileged, tls, requests, faults and endure, and most \
+inputs of the suite fuzz; to run everything: cargo xtask test";
 
 /// Installs OpenSSL's headers: the native TLS stack links the host's OpenSSL, and the tests run the
 /// `openssl` tool.
