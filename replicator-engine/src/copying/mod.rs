@@ -61,8 +61,9 @@ impl Replication {
             (Step::Record(goal), _) => copy(goal).record().await,
             (Step::Complete(goal), Some(record)) => copy(goal).complete(record).await,
             (Step::Reconcile(goal), Some(replica)) if !differences.is_empty() => {
+                let reconciled = copy(goal).reconcile(replica, &differences).await;
                 let fields = differences.into_iter().map(|found| found.field).collect();
-                copy(goal).reconcile(replica).await.map(|()| Done::Updated(fields))
+                reconciled.map(|()| Done::Updated(fields))
             }
             (Step::Reconcile(_), _) => Ok(Done::InPlace),
             (Step::Fail(error), _) => Err(error),

@@ -7,14 +7,21 @@ use super::ImageCopy;
 use crate::comparison::{Difference, is_provable};
 use crate::error::CopyError;
 use crate::journal::Phase;
+use crate::planning::adds_member;
 
 impl ImageCopy<'_> {
     /// Updates the record of an image whose data is in place. If the records do not prove the data
     /// and the update would make it visible to more users, the data is read and verified first.
-    pub(super) async fn reconcile(&self, replica: &Image) -> Result<(), CopyError> {
+    pub(super) async fn reconcile(
+        &self,
+        replica: &Image,
+        differences: &[Difference],
+    ) -> Result<(), CopyError> {
         let replication = self.replication;
         let wanted = replication.policy.mapping.onto(&self.goal.wanted, &replica.attributes);
-        if !is_provable(self.image, replica) && shows_more(self.image, &wanted, replica) {
+        let shows_more =
+            shows_more(self.image, &wanted, replica) || differences.iter().any(adds_member);
+        if shows_more && !is_provable(self.image, replica) {
             replication.prove(self.image, replica).await?;
         }
         self.finish(replica).await
@@ -79,7 +86,46 @@ impl ImageCopy<'_> {
 
 /// Whether the update to `wanted` would make the replica usable by more users.
 fn shows_more(image: &Image, wanted: &Attributes, replica: &Image) -> bool {
-    let private = Visibility::Private;
     let reactivated = image.status == Status::Active && replica.status != Status::Active;
-    reactivated || (replica.attributes.visibility == private && wanted.visibility != private)
+    reactivated || audience(wanted.visibility) > audience(replica.attributes.visibility)
+}
+
+/// Ranks a visibility by the number of projects that can use the image. An unknown visibility counts
+/// as public.
+fn audience(visibility: Visibility) -> u8 {
+    match visibility {
+        Visibility::Private => 0,
+        Visibility::Shared => 1,
+        Visibility::Community => 2,
+        _ => 3,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use glance_core::image::ImageId;
+
+    use super::*;
+
+    #[test]
+    fn a_wider_visibility_or_a_reactivation_shows_more() {
+        use Visibility::{Community, Private, Public, Shared};
+        let attributes = |visibility| Attributes { visibility, ..Attributes::default() };
+        let image = |status, visibility| Image {
+            status,
+            ..Image::queued(ImageId::random(), attributes(visibility))
+        };
+        let by_audience = [Private, Shared, Community, Public];
+        for (rank, from) in by_audience.into_iter().enumerate() {
+            for (wanted_rank, to) in by_audience.into_iter().enumerate() {
+                let replica = image(Status::Active, from);
+                let source = image(Status::Active, to);
+                let shown = shows_more(&source, &attributes(to), &replica);
+                assert_eq!(shown, wanted_rank > rank, "{from} -> {to}");
+            }
+            let replica = image(Status::Deactivated, from);
+            assert!(shows_more(&image(Status::Active, from), &attributes(from), &replica));
+            assert!(!shows_more(&image(Status::Deactivated, from), &attributes(from), &replica));
+        }
+    }
 }

@@ -139,6 +139,14 @@ impl Replication {
     }
 }
 
+/// Whether the target lacks a member that the source has.
+pub(crate) fn adds_member(difference: &Difference) -> bool {
+    difference.field.starts_with(MEMBER) && difference.target.is_null()
+}
+
+/// What the field of a difference in a member begins with. The member's project follows.
+const MEMBER: &str = "member ";
+
 fn member_differences(wanted: &[Member], present: &[Member]) -> Vec<Difference> {
     let states = |members: &[Member]| -> BTreeMap<String, &'static str> {
         members.iter().map(|one| (one.project.clone(), one.status.as_str())).collect()
@@ -147,7 +155,7 @@ fn member_differences(wanted: &[Member], present: &[Member]) -> Vec<Difference> 
     let projects: BTreeSet<&String> = source.keys().chain(target.keys()).collect();
     let differ = |project: &&String| source.get(*project) != target.get(*project);
     let difference = |project: &String| Difference {
-        field: format!("member {project}"),
+        field: format!("{MEMBER}{project}"),
         source: source.get(project).copied().into(),
         target: target.get(project).copied().into(),
     };

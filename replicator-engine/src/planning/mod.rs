@@ -21,6 +21,7 @@ mod inspect;
 
 pub use entry::{Entry, State};
 pub(crate) use entry::{Goal, Step};
+pub(crate) use inspect::adds_member;
 
 impl Replication {
     /// Compares both stores and passes one entry per image of either store to `observe`, ordered by
