@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use glance_core::transport::{TransportError, TransportErrorKind};
+use glance_core::transport::{ServerCertificate, TransportError, TransportErrorKind};
 use http::Uri;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection};
@@ -211,7 +211,12 @@ impl Wire {
 
 impl Connection for Wire {
     fn connected(&self) -> Connected {
+        let own = self.session.as_ref().and_then(|session| session.chain.first());
         let connected = Connected::new().proxy(self.forwarded);
+        let connected = match own {
+            Some(der) => connected.extra(ServerCertificate(der.as_slice().into())),
+            None => connected,
+        };
         let asked = self.session.as_ref().and_then(|session| session.client_certificate);
         match (asked, self.judgement.clone()) {
             (Some(asked), Some(judgement)) => connected.extra(asked).extra(judgement),

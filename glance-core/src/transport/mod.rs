@@ -2,6 +2,7 @@
 //! retry requests ([`Retrying`]) and limit their rate ([`RateLimited`]).
 
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use http::{Request, Response};
@@ -38,6 +39,8 @@ pub use retry::{Idempotent, RetryCount, RetryLimit, RetryPolicy, Retrying};
 /// - **Client certificate**: if the server asked for a client certificate on a connection, the
 ///   extensions of every response over that connection contain a [`ClientCertificate`]; otherwise,
 ///   they contain none. A caller needs the value to explain a refusal by a status code.
+/// - **Server certificate**: over `https`, the extensions of every response contain the
+///   [`ServerCertificate`]. Reports and metrics show when the certificate expires.
 /// - **Verification**: over `https`, the transport writes nothing of a request before it has
 ///   verified the server's certificate for the URI's host. No setting disables this check.
 /// - **Retry**: a transport may send a request again if it has not polled the request's body and no
@@ -114,6 +117,11 @@ impl ClientCertificate {
         }
     }
 }
+
+/// The certificate of the server, as DER. A [`Transport`] adds this value to the extensions of every
+/// response over `https`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerCertificate(pub Arc<[u8]>);
 
 /// The reason why a request got no response.
 #[derive(Debug, thiserror::Error)]

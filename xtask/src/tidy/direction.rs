@@ -99,6 +99,7 @@ const MODULES: &[(&str, &[&str])] = &[
             "named_file",
             "input_file",
             "tls",
+            "certificates",
             "output",
             "logging",
             "signals",

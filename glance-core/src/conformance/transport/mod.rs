@@ -103,6 +103,7 @@ fn cases() -> Vec<Case> {
             a_dropped_answer_ends_the_exchange
             answers_belong_to_their_requests
             one_connection_serves_many_requests
+            the_certificate_of_the_server_is_noted
             a_request_for_a_client_certificate_is_noted;
         failures:
             an_answer_cut_short_is_an_error
