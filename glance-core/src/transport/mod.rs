@@ -1,6 +1,7 @@
 //! HTTP transports: the [`Transport`] trait, and wrappers that identify the caller ([`RequestIdentity`]),
 //! retry requests ([`Retrying`]) and limit their rate ([`RateLimited`]).
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -17,11 +18,13 @@ mod rate_limit;
 mod request_id;
 mod retry;
 mod retry_after;
+mod tls_failure;
 
 pub use optional::{Optional, briefly};
 pub use rate_limit::RateLimited;
 pub use request_id::{RequestIdentity, request_id};
 pub use retry::{Idempotent, RetryCount, RetryLimit, RetryPolicy, Retrying};
+pub use tls_failure::TlsFailure;
 
 /// Sends HTTP requests to servers whose certificates it verifies.
 ///
@@ -140,6 +143,22 @@ pub struct TransportError {
     pub source: Option<BodyError>,
 }
 
+impl TransportError {
+    /// What happened, in a few words, such as `certificate expired`; for the first line of a
+    /// message that shows the whole error below it.
+    pub fn headline(&self) -> Cow<'_, str> {
+        match self.kind {
+            TransportErrorKind::Tls(failure) => failure.to_string().into(),
+            TransportErrorKind::Interrupted => "connection lost".into(),
+            TransportErrorKind::Protocol => "the response is not HTTP".into(),
+            TransportErrorKind::Body
+            | TransportErrorKind::Connect
+            | TransportErrorKind::Refused
+            | TransportErrorKind::Timeout => self.reason.as_str().into(),
+        }
+    }
+}
+
 /// Kinds of [`TransportError`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -158,7 +177,7 @@ pub enum TransportErrorKind {
     Timeout,
     /// The TLS handshake or the certificate verification failed. Nothing was sent; a retry cannot
     /// help.
-    Tls,
+    Tls(TlsFailure),
 }
 
 impl TransportErrorKind {
@@ -175,7 +194,8 @@ impl TransportErrorKind {
             Self::Interrupted => "lost the connection to",
             Self::Protocol => "invalid HTTP response from",
             Self::Timeout => "no response from",
-            Self::Tls => "cannot trust",
+            Self::Tls(failure) if failure.is_before_trust() => "no TLS connection to",
+            Self::Tls(_) => "cannot trust",
         }
     }
 }
