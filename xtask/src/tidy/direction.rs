@@ -80,6 +80,7 @@ const MODULES: &[(&str, &[&str])] = &[
             "query",
             "record_stream",
             "status",
+            "permission",
             "request",
             "data",
             "import",
