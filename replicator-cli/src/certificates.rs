@@ -33,7 +33,7 @@ impl StoreCertificate {
 
     /// The number of whole days until the certificate expires; negative if it has expired.
     pub(crate) fn days_left(&self) -> i64 {
-        days_between(clock::seconds(), self.expires())
+        days_left(&self.summary)
     }
 
     /// An entry of the list `certificates` of a JSON report.
@@ -45,6 +45,11 @@ impl StoreCertificate {
             "expires": expires, "days_left": self.days_left(),
         })
     }
+}
+
+/// The number of whole days until a certificate expires; negative if it has expired.
+pub(crate) fn days_left(one: &Summary) -> i64 {
+    days_between(clock::seconds(), one.not_after.as_secs())
 }
 
 /// The number of whole days from one time to another, both in seconds.
