@@ -49,8 +49,10 @@ pub(super) fn forbidden(operation: &str, said: &str, holder: Option<&TokenHolder
         "" => format!("ask for a role {place} that permits this"),
         role => format!("ask for the role {role} {place}"),
     };
-    let holder = holder.map(|holder| format!(" ({holder})")).unwrap_or_default();
-    format!("{ask}{alternative}: {missing}{holder}")
+    // The project is named above.
+    let user = holder.map(|holder| TokenHolder { project: None, ..holder.clone() });
+    let user = user.map(|user| format!(" ({user})")).unwrap_or_default();
+    format!("{ask}{alternative}: {missing}{user}")
 }
 
 /// The policy rule that Glance names: `You are not authorized to complete RULE action.`
@@ -138,7 +140,7 @@ mod tests {
             forbidden("change the record", said, Some(&alice())),
             "ask for the role admin in project demo (77), or leave the visibility out with \
              --dontreplicate visibility: the policy rule publicize_image denies this (user alice, \
-             project demo (77), roles member, reader)"
+             roles member, reader)"
         );
         let said = "403 Forbidden: You are not authorized to complete get_images action.";
         assert_eq!(

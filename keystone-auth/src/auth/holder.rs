@@ -60,9 +60,7 @@ impl Named {
 /// The holder of a token with this user, project and roles.
 pub(super) fn holder(user: &Named, project: Option<&Named>, roles: &[Named]) -> TokenHolder {
     let user = if user.name.is_empty() { &user.id } else { &user.name };
-    TokenHolder {
-        user: user.clone(),
-        project: project.map(Named::shown),
-        roles: roles.iter().map(|role| role.name.clone()).collect(),
-    }
+    let mut roles: Vec<String> = roles.iter().map(|role| role.name.clone()).collect();
+    roles.sort();
+    TokenHolder { user: user.clone(), project: project.map(Named::shown), roles }
 }

@@ -282,7 +282,10 @@ fn not_renewable() -> SignInError {
         SignInErrorKind::Unauthenticated,
         "the server rejected the token or password, or it expired; no other credentials are \
          configured",
-        Some("get a new one, or use an application credential, which can get new tokens"),
+        Some(
+            "get a new token, or correct the password; an application credential gets new tokens \
+             without a person",
+        ),
     )
 }
 

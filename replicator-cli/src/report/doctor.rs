@@ -136,8 +136,7 @@ impl Findings {
         let found = self.0.iter().find(|finding| finding.judgement == judgement);
         let Some(Finding { topic, lines, .. }) = found else { return word.to_owned() };
         match lines.first().map_or("", String::as_str) {
-            // The error of a store begins with the name of the store.
-            line if line.starts_with(word) => line.to_owned(),
+            line if begins_with_store(line, word) => line.to_owned(),
             line => format!("{word}: {topic}: {line}"),
         }
     }
@@ -222,6 +221,13 @@ impl DoctorReport {
     }
 }
 
+/// Whether a line is the error of a store, which begins with the name of the store.
+fn begins_with_store(line: &str, word: &str) -> bool {
+    let named = |scheme: &str| line.strip_prefix(scheme).and_then(|line| line.strip_prefix(word));
+    let rest = ["", "https://", "dir:"].into_iter().find_map(named);
+    rest.is_some_and(|rest| rest.starts_with(": ") || rest.starts_with(" ("))
+}
+
 fn json_finding(finding: &Finding) -> Value {
     let mut document = json!({
         "topic": finding.topic, "verdict": finding.judgement.key(),
@@ -260,9 +266,13 @@ mod tests {
     }
 
     fn found(judgement: Judgement, exit: Exit) -> Findings {
+        found_as("what", judgement, exit)
+    }
+
+    fn found_as(line: &str, judgement: Judgement, exit: Exit) -> Findings {
         let mut findings = Findings::default();
         findings.fine("trust", "fine");
-        let lines = vec!["what".to_owned(), "more".to_owned()];
+        let lines = vec![line.to_owned(), "more".to_owned()];
         findings.add(Finding { judgement, lines, exit, ..Finding::fine("certificate") });
         findings
     }
@@ -285,6 +295,19 @@ mod tests {
             ),
         ] {
             assert_eq!(verdict(&stores), expected);
+        }
+    }
+
+    #[test]
+    fn the_verdict_names_a_store_once() {
+        for (word, line, expected) in [
+            ("a", "a (https://h:1): cannot list", "FAIL: a (https://h:1): cannot list 5"),
+            ("h:1", "https://h:1: cannot list", "FAIL: https://h:1: cannot list 5"),
+            ("./d", "dir:./d: cannot open", "FAIL: dir:./d: cannot open 5"),
+            ("a", "all is lost", "FAIL: a: certificate: all is lost 5"),
+        ] {
+            let found = found_as(line, Judgement::Fail, Exit::Authentication);
+            assert_eq!(verdict(&[(word, found)]), expected);
         }
     }
 }

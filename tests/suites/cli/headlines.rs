@@ -127,7 +127,7 @@ fn the_hint_of_a_refusal_fits_the_credentials() {
     let url = place.serve(STACKS[0], &place.issued("good"), Arc::new(api));
     for (more, advice) in [
         (&[][..], "pass a token with --token-file FILE or OS_TOKEN"),
-        (&["-t", "another-token"], "get a new one"),
+        (&["-t", "another-token"], "get a new token"),
     ] {
         let run = replicator_with(&[&["size", &url, "--cacert", &ca], more].concat(), &[]).exits(5);
         assert!(error_of(&run).1.contains(advice), "{}", run.stderr);

@@ -29,7 +29,7 @@ pub(super) fn unknown(path: &[Known], found: Option<&Known>) -> Message {
     match path.len() {
         1 => (
             format!("{reason}; the server sent no intermediate certificate"),
-            Some(format!("configure the server to send its whole chain, or {trust}").into()),
+            Some(format!("{trust}; if it is an intermediate CA, {SEND_CHAIN}").into()),
         ),
         _ => (reason, Some(trust.into())),
     }
@@ -48,6 +48,7 @@ fn not_trusted(own: &Known, top: &Known) -> String {
 }
 
 const CURRENT_CA: &str = "ask the CA's operator for its current certificate";
+const SEND_CHAIN: &str = "configure the server to send its whole chain";
 const IF_RIGHT: &str = "or as cacert in clouds.yaml, if this is the right CA";
 const TRUST_IT: &str = "pass this certificate with --cacert FILE, or as cacert in clouds.yaml, if it \
                         is the right one";

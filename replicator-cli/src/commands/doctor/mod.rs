@@ -49,7 +49,10 @@ async fn examine(
     let store = match endpoint {
         Endpoint::Directory(_) | Endpoint::Dump(..) | Endpoint::Stream(..) => {
             let opened = endpoint.open(Side::Source, options).await;
-            opened.map_err(|error| findings.fail("directory", &error))?.store
+            let store = opened.map_err(|error| findings.fail("directory", &error))?.store;
+            // A directory has no permissions but those of its files, and a record in a finished
+            // dump would leave the dump unfinished.
+            return look_at_permissions(&*store, true, findings).await;
         }
         Endpoint::Url(ref url) => {
             let policy = look_at_trust(&CloudTls::default(), options, findings)?;

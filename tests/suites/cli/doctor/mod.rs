@@ -145,7 +145,7 @@ fn a_missing_or_wrong_token_is_named() {
     assert!(judged(&run).is_empty(), "{}", run.stdout);
     for (more, said) in [
         (&[][..], "hint: pass a token with --token-file FILE or OS_TOKEN"),
-        (&["-t", "another-token"], "hint: get a new one"),
+        (&["-t", "another-token"], "hint: get a new token"),
     ] {
         let line = [&line[..], more].concat();
         let run = replicator_with(&line, &[]).exits(5);
@@ -196,7 +196,8 @@ fn a_missing_permission_names_its_rule_its_role_and_the_project() {
         let signed_in =
             "the credentials are valid: user alice, project demo (77), roles member, reader\n";
         let hint = format!("ask for the role {role} in project demo (77)");
-        let denied = format!("the policy rule {rule} denies this (user alice, project demo (77)");
+        let denied =
+            format!("the policy rule {rule} denies this (user alice, roles member, reader)");
         for said in [signed_in, what, &hint, &denied] {
             assert!(run.stdout.contains(said), "{said:?} is not in {}", run.stdout);
         }
@@ -208,4 +209,26 @@ fn a_missing_permission_names_its_rule_its_role_and_the_project() {
         let run = replicator_with(&["doctor", "a", "--read-only"], &variables).exits(exit);
         assert!(exit != 0 || run.stdout.contains("there are none"), "{}", run.stdout);
     }
+}
+
+#[test]
+fn a_directory_is_judged_and_stays_as_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().to_str().unwrap();
+    let manifest = directory.path().join("manifest.json");
+    let run = replicator_with(&["doctor", path], &[]).exits(2);
+    assert_eq!(judged(&run), ["FAIL directory"], "{}", run.stdout);
+    assert!(run.stdout.contains("hint: name a directory that `dump` has written\n"));
+    let last = run.stdout.lines().last().unwrap();
+    let expected = format!("verdict: FAIL: dir:{path}: cannot open the dump: ");
+    assert!(last.starts_with(&expected), "{last}");
+
+    fs::write(&manifest, r#"{"format": "glance-dump", "version": 2, "complete": true}"#).unwrap();
+    let before = fs::read(&manifest).unwrap();
+    let run = replicator_with(&["doctor", path], &[]).exits(0);
+    assert_eq!(
+        run.stdout.lines().last(),
+        Some("verdict: ok: the store can be used; exit code 0 (success)")
+    );
+    assert_eq!(fs::read(&manifest).unwrap(), before);
 }
