@@ -70,8 +70,10 @@ impl DumpStore {
     /// Opens the dump in `dir`, of either format, for reading.
     pub fn open(dir: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let path = dir.into();
-        let refuse =
-            |reason: &str| StoreError::new(StoreErrorKind::NotFound, &Name(&path), OPEN, reason);
+        let refuse = |reason: &str| {
+            StoreError::new(StoreErrorKind::NotFound, &Name(&path), OPEN, reason)
+                .hint("name a directory that `dump` has written")
+        };
         let dir = match Dir::open(&path) {
             Err(error)
                 if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>

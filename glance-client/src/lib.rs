@@ -48,6 +48,7 @@ mod json_patch;
 mod listing;
 mod members;
 mod metadefs;
+mod permission;
 mod query;
 mod record_stream;
 mod request;

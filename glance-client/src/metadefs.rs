@@ -19,6 +19,7 @@ use glance_core::store::{StoreError, StoreErrorKind};
 use super::GlanceStore;
 use super::listing::next_query;
 use super::request::HINT;
+use crate::permission;
 use crate::request::{Client, Operation};
 
 #[async_trait]
@@ -213,7 +214,6 @@ impl<'a> Writer<'a> {
     ) -> Result<(), StoreError> {
         let sent = self.client.call(method, path, document, &self.operation).await;
         sent.map_err(|error| match error.kind {
-            StoreErrorKind::Forbidden => error.hint(ADMIN),
             StoreErrorKind::Conflict => error.hint(UNSEEN),
             _ => error,
         })
@@ -269,11 +269,9 @@ const FIRST: &str = "sort_key=namespace&sort_dir=asc";
 const LIST: Operation =
     Operation { what: "list the namespaces of metadata definitions", image: None };
 const READ: Operation = Operation { what: "read the namespace", image: None };
-const MAKE: Operation = Operation { what: "create the namespace", image: None };
-const CHANGE: Operation = Operation { what: "change the namespace", image: None };
+const MAKE: Operation = Operation { what: permission::CREATE_NAMESPACE, image: None };
+const CHANGE: Operation = Operation { what: permission::CHANGE_NAMESPACE, image: None };
 
-const ADMIN: &str = "sign in as an administrator, or leave metadata definitions out: only administrators \
-    may change them (policy rule metadef_admin)";
 const NONE_HERE: &str = "leave metadata definitions out: this Glance may not support them";
 const UNSEEN: &str = "run again as an administrator: another client is creating the namespace, or it exists and \
     these credentials cannot see it";

@@ -17,19 +17,23 @@ pub(super) struct Refusal {
 pub(super) fn explain(status: StatusCode, operation: &str, body: &[u8]) -> Refusal {
     let (kind, hint) = match status.as_u16() {
         400 => (StoreErrorKind::Invalid, None),
-        401 => (StoreErrorKind::Unauthenticated, Some(NEW_TOKEN)),
-        403 => (StoreErrorKind::Forbidden, Some(ADMIN)),
+        // The hints for these depend on the credentials.
+        401 => (StoreErrorKind::Unauthenticated, None),
+        403 => (StoreErrorKind::Forbidden, None),
         // Two concurrent uploads to one record: Glance tells the second one that the image could
         // not be found (`image_data.py` has a single answer for `Conflict` and `ImageNotFound`),
         // although it exists.
         410 if operation == UPLOAD => (StoreErrorKind::Conflict, None),
+        404 if operation == LIST => (StoreErrorKind::NotFound, Some(NOT_GLANCE)),
         404 | 410 => (StoreErrorKind::NotFound, None),
         409 if operation == CREATE => (StoreErrorKind::IdTaken, Some(BURNED)),
         409 => (StoreErrorKind::Conflict, None),
         413 => (StoreErrorKind::LimitReached, Some(QUOTA)),
         415 => (StoreErrorKind::Rejected, Some(FORMAT)),
         416 => (StoreErrorKind::Range, None),
-        300..=399 => (StoreErrorKind::Server, Some(NOT_GLANCE)),
+        429 => (StoreErrorKind::Server, Some(SLOWER)),
+        500..=599 => (StoreErrorKind::Server, Some(LATER)),
+        300..=499 => (StoreErrorKind::Server, Some(NOT_GLANCE)),
         _ => (StoreErrorKind::Server, None),
     };
     let said = plain_text(body);
@@ -82,19 +86,20 @@ fn plain_text(html: &[u8]) -> String {
 
 /// Operations for which a status code has a special meaning.
 pub(super) const CREATE: &str = "create the record";
+pub(super) const LIST: &str = "list the images";
 pub(super) const UPLOAD: &str = "store the data";
 
 const SAID_LIMIT: usize = 300;
-const NEW_TOKEN: &str = "get a new token: this one is wrong or has expired";
-const ADMIN: &str = "sign in as an administrator, or leave fields out with --dontreplicate \
-    (owner and visibility require an administrator)";
 const BURNED: &str = "ask the administrator to free the id with `glance-manage db purge_images_table`: \
     Glance keeps the ids of deleted images; an image that these credentials cannot see may also \
     have this id";
 const QUOTA: &str = "ask the target's administrator for a larger quota, or free some space";
 const FORMAT: &str = "delete the record at the target before a retry, because Glance keeps the failed \
     upload: the data does not match the record's disk_format, or is unsafe (a backing file)";
+const LATER: &str = "run the command again later; if the server fails again, read its log and the log of the \
+    proxies in front of it";
 const NOT_GLANCE: &str = "check that this is the address of a Glance v2 API";
+const SLOWER: &str = "run the command again with fewer requests per second (--tpslimit)";
 
 #[cfg(test)]
 mod tests {

@@ -5,7 +5,6 @@ use std::{fmt, io};
 
 use glance_core::error::BodyError;
 use glance_core::store::StoreError;
-use glance_core::transport::TransportError;
 use keystone_auth::{ConfigError, SignInError};
 use replicator_engine::{CancelReason, JournalError, NothingRemoved, RunError};
 use safe_files::file_lock::LockError;
@@ -60,12 +59,6 @@ impl CliError {
     /// Another run works on the same stores or directory.
     pub(crate) fn held(message: impl Into<String>) -> Self {
         Self { exit: Exit::Held, ..Self::usage(message) }
-    }
-
-    /// A server cannot be reached or is not trusted.
-    pub(crate) fn connection(error: TransportError) -> Self {
-        let message = error.to_string();
-        Self { exit: Exit::Connection, hint: None, message, source: error.source }
     }
 
     /// Adds a hint at the remedy.

@@ -29,7 +29,8 @@ pub(crate) fn check(named_by: &str, path: &Path) -> Result<(), CliError> {
     }
     let what =
         format!("{named_by} is not the path of a file; its value may be a secret and is not shown");
-    Err(CliError::usage(what).hint("give the path of a file, such as ./NAME or /PATH/NAME"))
+    Err(CliError::usage(what)
+        .hint("give the path of an existing file, such as ./NAME or /PATH/NAME"))
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@
 //! The other modules serve all steps: `output` is the only module that prints; `logging` sends log
 //! messages to standard error, a file or syslog; `error` and [`exit`] define failures and exit
 //! codes; `signals` handles SIGINT and SIGTERM; `tls` chooses a TLS stack of this build;
+//! `certificates` knows the certificates of the servers in use;
 //! `input_file` and `named_file` read and write files that options name; `saved_plan` stores plans;
 //! `recorded_args` removes secrets from the command line that a journal records.
 //!
@@ -30,6 +31,7 @@ compile_error!("choose a TLS stack: build with the feature `rustls`, `native-tls
 mod output;
 
 pub mod args;
+mod certificates;
 mod commands;
 mod error;
 pub mod exit;

@@ -176,7 +176,7 @@ pub enum CopyError {
         error: StoreError,
     },
     /// A request to the source failed.
-    #[error("a request to the source failed")]
+    #[error("cannot {} at the source", .0.operation)]
     Source(#[source] StoreError),
     /// The data could not be written to or read from the spool.
     #[error("the data could not be spooled")]
@@ -198,7 +198,7 @@ pub enum CopyError {
         quarantine: String,
     },
     /// A request to the target failed.
-    #[error("a request to the target failed")]
+    #[error("cannot {} at the target", .0.operation)]
     Target(#[source] StoreError),
     /// The target would reject this data, but only after taking all of it, and would keep an
     /// unusable record. No record was made and nothing was sent.
@@ -308,7 +308,7 @@ impl CopyError {
                  in its own run",
             ),
             Self::NotInStores { error, .. } if error.kind == StoreErrorKind::Forbidden => {
-                Some("sign in to the target as an administrator")
+                error.hint.as_deref().or(Some("sign in to the target as an administrator"))
             }
             Self::NotInStores { .. } => {
                 Some("run the command again: it copies the image to the missing stores")

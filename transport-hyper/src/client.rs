@@ -19,10 +19,10 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::address::endpoint;
 use crate::connector::Connector;
 use crate::exchange::{Exchange, Over};
-use crate::failure::{explain, innermost};
+use crate::failure::{explain, failure, innermost};
 use crate::options::ClientOptions;
 use crate::proxy::Proxy;
-use crate::tls::{Inspection, TlsBackend};
+use crate::tls::{HandshakeError, Inspection, TlsBackend};
 
 /// A [`Transport`] over hyper, with the TLS library of `B`.
 #[derive(Debug)]
@@ -57,9 +57,13 @@ impl<B: TlsBackend> HyperTransport<B> {
         match self.connector.open(url).await {
             Ok(wire) => {
                 let chain = wire.session.as_ref().map(|session| session.chain.clone());
-                Inspection { chain: chain.unwrap_or_default(), verdict: Ok(wire.session) }
+                let chain = chain.unwrap_or_default();
+                Inspection { chain, at_fault: None, verdict: Ok(wire.session) }
             }
-            Err(refusal) => Inspection { chain: refusal.chain, verdict: Err(refusal.error) },
+            Err(refusal) => {
+                let HandshakeError { error, chain, at_fault } = refusal;
+                Inspection { chain, at_fault, verdict: Err(error) }
+            }
         }
     }
 }
@@ -118,13 +122,8 @@ impl<B: TlsBackend> HyperTransport<B> {
                 Ok(Err(error)) => return Err(explain(&error, exchange.failure(), endpoint)),
                 Err(_elapsed) if exchange.due(&self.options).0 > Instant::now() => {}
                 Err(_elapsed) => {
-                    return Err(TransportError {
-                        kind: TransportErrorKind::Timeout,
-                        endpoint: endpoint.to_owned(),
-                        reason: format!("no data for {} s", limit.as_secs()),
-                        hint: None,
-                        source: None,
-                    });
+                    let reason = format!("no data for {} s", limit.as_secs());
+                    return Err(failure(TransportErrorKind::Timeout, reason, endpoint));
                 }
             }
         }
@@ -136,10 +135,7 @@ fn impatient(body: Body, limit: Duration, endpoint: String, over: Over) -> Body 
     let size = body.size();
     let chunks =
         stream::try_unfold((body, endpoint, over), move |(mut body, endpoint, over)| async move {
-            let failure = |kind, reason| {
-                let endpoint = endpoint.clone();
-                BodyError::from(TransportError { kind, endpoint, reason, hint: None, source: None })
-            };
+            let failure = |kind, reason| BodyError::from(failure(kind, reason, &endpoint));
             match timeout(limit, body.next()).await {
                 Err(_elapsed) => {
                     let reason = format!("no data for {} s", limit.as_secs());

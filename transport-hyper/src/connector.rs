@@ -2,23 +2,22 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use glance_core::transport::{TransportError, TransportErrorKind};
+use glance_core::transport::{ServerCertificate, TransportError, TransportErrorKind};
 use http::Uri;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
 use tokio::io::BufStream;
-use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio::time::{Instant, timeout_at};
 use tower_service::Service;
 
 use crate::address::{endpoint, port};
+use crate::dial::{CHECK_SILENT, DialError, dial};
 use crate::failure::Judgement;
 use crate::fill::Fill;
 use crate::proxy::{Proxies, Proxy};
@@ -105,8 +104,9 @@ impl<B: TlsBackend> Connector<B> {
         peer: &Peer<'_>,
     ) -> Result<(Box<dyn Io>, Option<TlsSession>), HandshakeError> {
         let tcp = dial(peer.host(), port(peer.uri)).await;
-        let tcp =
-            tcp.map_err(|error| peer.failure(TransportErrorKind::Connect, error.to_string()))?;
+        let tcp = tcp.map_err(|DialError { reason, hint }| {
+            peer.failure(TransportErrorKind::Connect, reason, hint)
+        })?;
         // Send small requests immediately (no Nagle's algorithm).
         let _ = tcp.set_nodelay(true);
         // Large buffers below TLS save one system call per TLS record (16 KiB).
@@ -133,7 +133,7 @@ impl<B: TlsBackend> Connector<B> {
     ) -> Result<T, HandshakeError> {
         timeout_at(deadline, work).await.unwrap_or_else(|_elapsed| {
             let reason = format!("no connection within {} s", self.patience.as_secs());
-            Err(peer.failure(TransportErrorKind::Timeout, reason).into())
+            Err(peer.failure(TransportErrorKind::Timeout, reason, CHECK_SILENT).into())
         })
     }
 }
@@ -142,17 +142,17 @@ impl<B: TlsBackend> Connector<B> {
 struct Peer<'a> {
     uri: &'a Uri,
     name: String,
-    hint: String,
+    /// The hint for a proxy, which names the variable that selected the proxy.
+    hint: Option<String>,
 }
 
 impl<'a> Peer<'a> {
     fn server(uri: &'a Uri) -> Self {
-        let hint = "check the address, and that the server is up".to_owned();
-        Self { uri, name: endpoint(uri), hint }
+        Self { uri, name: endpoint(uri), hint: None }
     }
 
     fn proxy(proxy: &'a Proxy) -> Self {
-        Self { uri: &proxy.uri, name: proxy.to_string(), hint: proxy.advice() }
+        Self { uri: &proxy.uri, name: proxy.to_string(), hint: Some(proxy.advice()) }
     }
 
     /// The host; an IPv6 address without its brackets.
@@ -160,29 +160,11 @@ impl<'a> Peer<'a> {
         self.uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']')
     }
 
-    fn failure(&self, kind: TransportErrorKind, reason: String) -> TransportError {
-        let (endpoint, hint) = (self.name.clone(), Some(self.hint.clone()));
+    fn failure(&self, kind: TransportErrorKind, reason: String, hint: &str) -> TransportError {
+        let hint = self.hint.clone().unwrap_or_else(|| hint.to_owned());
+        let (endpoint, hint) = (self.name.clone(), Some(hint));
         TransportError { kind, endpoint, reason, hint, source: None }
     }
-}
-
-/// Opens a TCP connection to the first address of the host that accepts one.
-async fn dial(host: &str, port: u16) -> io::Result<TcpStream> {
-    let mut failure = io::Error::new(io::ErrorKind::NotFound, "the host name has no address");
-    for address in lookup_host((host, port)).await? {
-        match dial_address(address).await {
-            Ok(tcp) => return Ok(tcp),
-            Err(error) => failure = error,
-        }
-    }
-    Err(failure)
-}
-
-async fn dial_address(address: SocketAddr) -> io::Result<TcpStream> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    // Firewalls drop idle connections, such as those waiting for the response to an upload.
-    socket.set_keepalive(true)?;
-    socket.connect(address).await
 }
 
 /// An open connection.
@@ -211,7 +193,12 @@ impl Wire {
 
 impl Connection for Wire {
     fn connected(&self) -> Connected {
+        let own = self.session.as_ref().and_then(|session| session.chain.first());
         let connected = Connected::new().proxy(self.forwarded);
+        let connected = match own {
+            Some(der) => connected.extra(ServerCertificate(der.as_slice().into())),
+            None => connected,
+        };
         let asked = self.session.as_ref().and_then(|session| session.client_certificate);
         match (asked, self.judgement.clone()) {
             (Some(asked), Some(judgement)) => connected.extra(asked).extra(judgement),

@@ -28,14 +28,8 @@ pub(crate) fn explain(
     if let Some(failure) = inner_transport_error(error).or_else(|| judged(error)) {
         return failure;
     }
-    let failure = |kind, reason: String| TransportError {
-        kind,
-        endpoint: endpoint.to_owned(),
-        reason,
-        hint: None,
-        source: None,
-    };
     let deepest = innermost(error);
+    let failure = |kind, reason| failure(kind, reason, endpoint);
     let hyper = chain(error).find_map(|error| error.downcast_ref::<hyper::Error>());
     match hyper {
         Some(error) if error.is_timeout() => failure(TransportErrorKind::Timeout, deepest),
@@ -45,6 +39,24 @@ pub(crate) fn explain(
         _ => failure(TransportErrorKind::Interrupted, deepest),
     }
 }
+
+/// The error of an exchange that failed after the connection was opened.
+pub(crate) fn failure(kind: TransportErrorKind, reason: String, endpoint: &str) -> TransportError {
+    let hint = match kind {
+        TransportErrorKind::Interrupted => Some(LOST),
+        TransportErrorKind::Protocol => Some(NOT_HTTP),
+        TransportErrorKind::Timeout => Some(SILENT),
+        _ => None,
+    };
+    let (endpoint, hint) = (endpoint.to_owned(), hint.map(str::to_owned));
+    TransportError { kind, endpoint, reason, hint, source: None }
+}
+
+const LOST: &str = "run the command again; if the connection breaks again, read the log of the server and \
+                    of the proxies in front of it";
+const NOT_HTTP: &str =
+    "check the scheme, the address and the port: another service may listen there";
+const SILENT: &str = "check that the server is not overloaded, or raise --idle-timeout";
 
 /// Records how a server that requested a client certificate rejects it. In TLS 1.3 the alert
 /// arrives after the handshake, in place of a response. The connection stores the alert, because

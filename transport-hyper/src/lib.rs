@@ -29,6 +29,7 @@ mod tunnel;
 mod fill;
 
 mod connector;
+mod dial;
 
 mod client;
 

@@ -63,11 +63,13 @@ pub struct HandshakeError {
     pub error: TransportError,
     /// The certificates sent by the server, as DER, its own first, as far as known.
     pub chain: Vec<Vec<u8>>,
+    /// The index in `chain` of the certificate that is at fault, if it is one of them.
+    pub at_fault: Option<usize>,
 }
 
 impl From<TransportError> for HandshakeError {
     fn from(error: TransportError) -> Self {
-        Self { error, chain: Vec::new() }
+        Self { error, chain: Vec::new(), at_fault: None }
     }
 }
 
@@ -75,7 +77,8 @@ impl HandshakeError {
     /// Builds the error for a rejected server, worded by [`verdict`].
     pub fn new(finding: HandshakeFault, host: &str, endpoint: &str) -> Self {
         let HandshakeFault { fault, sent, above } = finding;
-        Self { error: verdict::refusal(&fault, host, endpoint, &sent, &above), chain: sent }
+        let error = verdict::refusal(&fault, host, endpoint, &sent, &above);
+        Self { error, at_fault: verdict::at_fault(&fault, &sent, &above), chain: sent }
     }
 }
 
@@ -109,6 +112,9 @@ impl std::error::Error for HandshakeFault {}
 pub struct Inspection {
     /// The certificates sent by the server, as DER, its own first, as far as known.
     pub chain: Vec<Vec<u8>>,
+    /// The index in `chain` of the certificate because of which the server is not trusted, if it is
+    /// one of them.
+    pub at_fault: Option<usize>,
     /// The TLS session (`None` for http), or the error if the server is not trusted or cannot be
     /// reached.
     pub verdict: Result<Option<TlsSession>, TransportError>,

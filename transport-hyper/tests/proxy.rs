@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use glance_core::body::Body;
 use glance_core::tls::TlsVersion;
-use glance_core::transport::{Transport, TransportError, TransportErrorKind};
+use glance_core::transport::{TlsFailure, Transport, TransportError, TransportErrorKind};
 use http::Request;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufStream, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
@@ -56,7 +56,7 @@ impl TlsBackend for Clear {
             return Ok(TlsStream { io, session });
         }
         Err(HandshakeError::from(TransportError {
-            kind: TransportErrorKind::Tls,
+            kind: TransportErrorKind::Tls(TlsFailure::NotTrusted),
             endpoint: endpoint.to_owned(),
             reason: "it is a stranger".to_owned(),
             hint: None,
@@ -178,7 +178,10 @@ impl Client {
         for secret in ["bob", "hush", "Ym9iOmh1c2g=", TOKEN] {
             assert!(!shown.contains(secret), "{shown}");
         }
-        assert!(error.hint.is_some() || error.kind == TransportErrorKind::Tls, "{error}");
+        assert!(
+            error.hint.is_some() || matches!(error.kind, TransportErrorKind::Tls(_)),
+            "{error}"
+        );
         error
     }
 }
@@ -351,7 +354,7 @@ async fn a_server_refused_in_a_tunnel_gets_nothing_and_the_proxy_is_mentioned() 
     let environment = [("HTTPS_PROXY", format!("http://bob:hush@localhost:{via}"))];
     let client = Client::refusing("127.0.0.1", &environment);
     let error = client.fails(&format!("https://127.0.0.1:{port}/")).await;
-    assert_eq!(error.kind, TransportErrorKind::Tls);
+    assert_eq!(error.kind, TransportErrorKind::Tls(TlsFailure::NotTrusted));
     assert_eq!(error.endpoint, format!("https://127.0.0.1:{port}"));
     let through = format!("through the proxy http://localhost:{via} (HTTPS_PROXY)");
     assert_eq!(error.reason, format!("it is a stranger ({through})"));

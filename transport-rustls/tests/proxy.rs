@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use glance_core::body::Body;
 use glance_core::tls::{Roots, TlsPolicy, bundle};
-use glance_core::transport::{TransportError, TransportErrorKind};
+use glance_core::transport::{TlsFailure, TransportError, TransportErrorKind};
 use http::Request;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -203,17 +203,21 @@ async fn the_server_is_verified_inside_the_tunnel() {
 #[tokio::test]
 async fn a_server_that_cannot_be_trusted_gets_nothing_through_a_tunnel() {
     let (root, stranger) = (Authority::new("root"), Authority::new("stranger"));
-    for (acceptor, reason) in [
-        (stranger.acceptor("localhost"), "CN=stranger, which is not trusted"),
+    for (acceptor, failure, reason) in [
+        (
+            stranger.acceptor("localhost"),
+            TlsFailure::NotTrusted,
+            "CN=stranger, which is not trusted",
+        ),
         // The certificate must match the name of the server, not that of the proxy.
-        (root.acceptor("127.0.0.1"), "not for localhost"),
+        (root.acceptor("127.0.0.1"), TlsFailure::WrongName, "not for localhost"),
     ] {
         let (port, received) = server(acceptor).await;
         let (via, seen) = proxy(None).await;
         let named = format!("the proxy http://127.0.0.1:{via} (HTTPS_PROXY)");
         let via = format!("http://bob:hush@127.0.0.1:{via}");
         let error = put(port, &via, &[&root]).await.unwrap_err();
-        assert_eq!(error.kind, TransportErrorKind::Tls, "{error}");
+        assert_eq!(error.kind, TransportErrorKind::Tls(failure), "{error}");
         assert_eq!(error.endpoint, format!("https://localhost:{port}"));
         assert!(error.reason.contains(reason) && error.reason.contains(&named), "{error}");
         assert!(error.hint.is_some());
@@ -234,12 +238,13 @@ async fn an_https_proxy_is_verified_like_a_server() {
     assert_discreet(&seen, port);
 
     let passed = (received.text(), seen.text());
-    for (url, trusted, reason) in [
-        (&url, &[&root][..], "CN=proxy, which is not trusted"),
-        (&url.replace("127.0.0.1", "localhost"), &[&root, &own][..], "not for localhost"),
+    let named = url.replace("127.0.0.1", "localhost");
+    for (url, trusted, failure, reason) in [
+        (&url, &[&root][..], TlsFailure::NotTrusted, "CN=proxy, which is not trusted"),
+        (&named, &[&root, &own][..], TlsFailure::WrongName, "not for localhost"),
     ] {
         let error = put(port, url, trusted).await.unwrap_err();
-        assert_eq!(error.kind, TransportErrorKind::Tls, "{error}");
+        assert_eq!(error.kind, TransportErrorKind::Tls(failure), "{error}");
         let named = format!("the proxy {} (HTTPS_PROXY)", url.replace("bob:hush@", ""));
         assert_eq!(error.endpoint, named);
         assert!(error.reason.contains(reason) && error.hint.is_some(), "{error}");

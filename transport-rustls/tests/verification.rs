@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use glance_core::body::Body;
 use glance_core::tls::{Roots, TlsPolicy, bundle};
-use glance_core::transport::{TransportError, TransportErrorKind};
+use glance_core::transport::{TlsFailure, TransportError, TransportErrorKind};
 use http::Request;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
@@ -111,7 +111,7 @@ async fn accepted(host: &str, identity: &Identity, trusted: &str) {
 async fn refused(host: &str, identity: Option<&Identity>, trusted: &str, because: &str) {
     let (port, received) = serve(identity).await;
     let error = get(host, port, trusted).await.unwrap_err();
-    assert_eq!(error.kind, TransportErrorKind::Tls, "{error}");
+    assert!(matches!(error.kind, TransportErrorKind::Tls(_)), "{error}");
     assert_eq!(error.endpoint, format!("https://{host}:{port}"));
     assert!(error.reason.contains(because), "{:?} is not {because:?}", error.reason);
     assert!(error.hint.is_some(), "{error}");
@@ -179,7 +179,7 @@ async fn refuses_an_unknown_authority() {
     let same_name = authority("stranger", None);
     let (port, received) = serve(Some(&identity)).await;
     let error = get("127.0.0.1", port, &same_name.pem).await.unwrap_err();
-    assert_eq!(error.kind, TransportErrorKind::Tls);
+    assert_eq!(error.kind, TransportErrorKind::Tls(TlsFailure::NotTrusted));
     assert_eq!(received.load(Ordering::SeqCst), 0);
 }
 

@@ -81,6 +81,7 @@ fn convert(markdown: &str, name: &str, section: &str, page: &Path) -> Result<(),
 const PAGES: &[(&str, &str, &str)] = &[
     ("docs/build.md", "glance-replicator-build", "build features and FIPS mode"),
     ("docs/copy.md", "glance-replicator-copy", "the steps of a copy"),
+    ("docs/doctor.md", "glance-replicator-doctor", "check the access to a store"),
     ("docs/dump-format.md", "glance-replicator-dump-format", "the files of a dump"),
     ("docs/mapping.md", "glance-replicator-mapping", "properties and owners at the target"),
     ("docs/metadefs.md", "glance-replicator-metadefs", "copy metadata definitions"),

@@ -17,6 +17,7 @@ use glance_core::store::{ImageStream, StoreError, StoreErrorKind, listed_id};
 
 use super::query::Queries;
 use crate::request::{Client, HINT, Operation};
+use crate::status;
 
 mod pages;
 
@@ -138,7 +139,7 @@ fn unreadable(client: &Client, reason: impl Into<String>) -> StoreError {
 /// The number of duplicates to accept beyond one repetition of all images seen so far.
 const AGAIN: usize = 1000;
 
-const LIST: Operation = Operation { what: "list the images", image: None };
+const LIST: Operation = Operation { what: status::LIST, image: None };
 
 /// The query string of a link to the next page. The path of the link is ignored, because it lacks
 /// the prefix of a proxied endpoint. A link to another server is an error.

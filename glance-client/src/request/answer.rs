@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::Response;
 use serde::de::DeserializeOwned;
 
+use crate::permission::{self, Credentials};
 use crate::status;
 use glance_core::body::{Body, TooLong};
 use glance_core::error::BodyError;
@@ -20,8 +21,11 @@ use super::{Client, Operation};
 impl Client {
     pub(super) fn no_answer(&self, error: TransportError, operation: &Operation) -> StoreError {
         let (kind, reason, hint) = match error.kind {
-            TransportErrorKind::Body => (StoreErrorKind::Data, DID_NOT_COME, None),
-            kind => (StoreErrorKind::Transport(kind), "no response", error.hint.clone()),
+            TransportErrorKind::Body => (StoreErrorKind::Data, DID_NOT_COME.to_owned(), None),
+            kind => {
+                let headline = error.headline().into_owned();
+                (StoreErrorKind::Transport(kind), headline, error.hint.clone())
+            }
         };
         let mut failure = self.error(kind, operation, reason).caused_by(error);
         failure.hint = hint;
@@ -32,6 +36,7 @@ impl Client {
     pub(super) async fn accept(
         &self,
         answer: Response<Body>,
+        credentials: Credentials,
         operation: &Operation,
     ) -> Result<Response<Body>, StoreError> {
         if answer.status().is_success() {
@@ -47,7 +52,19 @@ impl Client {
         if let Some(RetryCount(times)) = head.extensions.get() {
             error.reason = format!("{} (tried {} times)", error.reason, times + 1);
         }
-        error.hint = refusal.hint.or_else(|| status::of_the_client(asked.copied(), &error.reason));
+        error.hint = match error.kind {
+            StoreErrorKind::Unauthenticated => {
+                Some(permission::unauthenticated(credentials).into())
+            }
+            StoreErrorKind::Forbidden => {
+                let holder = self.session.holder().await;
+                Some(permission::forbidden(operation.what, &error.reason, holder.as_ref()))
+            }
+            _ => refusal.hint,
+        };
+        if let Some(hint) = status::of_the_client(asked.copied(), &error.reason) {
+            error.hint = Some(hint);
+        }
         Err(error)
     }
 
@@ -122,8 +139,12 @@ impl Client {
             SignInErrorKind::PlainHttp => StoreErrorKind::Invalid,
             _ => StoreErrorKind::Unauthenticated,
         };
+        let reason = match error.kind {
+            SignInErrorKind::Unauthenticated => "authentication failed",
+            _ => "sign-in failed",
+        };
         let hint = error.hint.clone();
-        let mut failure = self.error(kind, operation, "sign-in failed").caused_by(error);
+        let mut failure = self.error(kind, operation, reason).caused_by(error);
         failure.hint = hint;
         failure
     }

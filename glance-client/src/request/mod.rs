@@ -18,6 +18,7 @@ use keystone_auth::Session;
 use keystone_auth::auth::AuthHeaders;
 use keystone_auth::redirect::{self, Unanswered};
 
+use crate::permission::Credentials;
 use crate::record_stream::LONGEST;
 
 mod answer;
@@ -208,7 +209,8 @@ impl Client {
         let answer = self.send(Method::PUT, path, &headers, data, &proof, operation).await?;
         let is_stale = answer.status() == StatusCode::UNAUTHORIZED && !proof.is_none();
         let renewed = is_stale && self.session.renew(&proof).await.is_ok();
-        self.accept(answer, operation).await.map_err(|error| match renewed {
+        let sent = if proof.is_none() { Credentials::Missing } else { Credentials::Sent };
+        self.accept(answer, sent, operation).await.map_err(|error| match renewed {
             true => StoreError { kind: StoreErrorKind::CredentialsRenewed, ..error },
             false => error,
         })
@@ -231,19 +233,21 @@ impl Client {
         let is_delete = method == Method::DELETE;
         let body = || payload.clone().map_or_else(Body::empty, Body::from);
         let proof = self.session.proof().await.map_err(|error| self.sign_in(error, operation))?;
+        let mut sent = if proof.is_none() { Credentials::Missing } else { Credentials::Sent };
         let mut answer =
             self.send(method.clone(), path, &headers, body(), &proof, operation).await?;
         if answer.status() == StatusCode::UNAUTHORIZED && !proof.is_none() {
             let renewed = self.session.renew(&proof).await;
             let proof = renewed.map_err(|error| self.sign_in(error, operation))?;
             answer = self.send(method, path, &headers, body(), &proof, operation).await?;
+            sent = Credentials::Renewed;
         }
         // An earlier attempt, whose response was lost, has deleted the item.
         let is_gone = answer.status() == StatusCode::NOT_FOUND && is_delete;
         if is_gone && answer.extensions().get::<RetryCount>().is_some() {
             return Ok(Response::new(Body::empty()));
         }
-        self.accept(answer, operation).await
+        self.accept(answer, sent, operation).await
     }
 
     async fn send(

@@ -1,7 +1,9 @@
 //! HTTP transports: the [`Transport`] trait, and wrappers that identify the caller ([`RequestIdentity`]),
 //! retry requests ([`Retrying`]) and limit their rate ([`RateLimited`]).
 
+use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use http::{Request, Response};
@@ -16,11 +18,13 @@ mod rate_limit;
 mod request_id;
 mod retry;
 mod retry_after;
+mod tls_failure;
 
 pub use optional::{Optional, briefly};
 pub use rate_limit::RateLimited;
 pub use request_id::{RequestIdentity, request_id};
 pub use retry::{Idempotent, RetryCount, RetryLimit, RetryPolicy, Retrying};
+pub use tls_failure::TlsFailure;
 
 /// Sends HTTP requests to servers whose certificates it verifies.
 ///
@@ -38,6 +42,8 @@ pub use retry::{Idempotent, RetryCount, RetryLimit, RetryPolicy, Retrying};
 /// - **Client certificate**: if the server asked for a client certificate on a connection, the
 ///   extensions of every response over that connection contain a [`ClientCertificate`]; otherwise,
 ///   they contain none. A caller needs the value to explain a refusal by a status code.
+/// - **Server certificate**: over `https`, the extensions of every response contain the
+///   [`ServerCertificate`]. Reports and metrics show when the certificate expires.
 /// - **Verification**: over `https`, the transport writes nothing of a request before it has
 ///   verified the server's certificate for the URI's host. No setting disables this check.
 /// - **Retry**: a transport may send a request again if it has not polled the request's body and no
@@ -115,6 +121,11 @@ impl ClientCertificate {
     }
 }
 
+/// The certificate of the server, as DER. A [`Transport`] adds this value to the extensions of every
+/// response over `https`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerCertificate(pub Arc<[u8]>);
+
 /// The reason why a request got no response.
 #[derive(Debug, thiserror::Error)]
 #[error("{} {endpoint}: {reason}", kind.failure())]
@@ -130,6 +141,22 @@ pub struct TransportError {
     pub hint: Option<String>,
     /// The underlying error, where it says more than `reason`.
     pub source: Option<BodyError>,
+}
+
+impl TransportError {
+    /// What happened, in a few words, such as `certificate expired`; for the first line of a
+    /// message that shows the whole error below it.
+    pub fn headline(&self) -> Cow<'_, str> {
+        match self.kind {
+            TransportErrorKind::Tls(failure) => failure.to_string().into(),
+            TransportErrorKind::Interrupted => "connection lost".into(),
+            TransportErrorKind::Protocol => "the response is not HTTP".into(),
+            TransportErrorKind::Body
+            | TransportErrorKind::Connect
+            | TransportErrorKind::Refused
+            | TransportErrorKind::Timeout => self.reason.as_str().into(),
+        }
+    }
 }
 
 /// Kinds of [`TransportError`].
@@ -150,7 +177,7 @@ pub enum TransportErrorKind {
     Timeout,
     /// The TLS handshake or the certificate verification failed. Nothing was sent; a retry cannot
     /// help.
-    Tls,
+    Tls(TlsFailure),
 }
 
 impl TransportErrorKind {
@@ -167,7 +194,8 @@ impl TransportErrorKind {
             Self::Interrupted => "lost the connection to",
             Self::Protocol => "invalid HTTP response from",
             Self::Timeout => "no response from",
-            Self::Tls => "cannot trust",
+            Self::Tls(failure) if failure.is_before_trust() => "no TLS connection to",
+            Self::Tls(_) => "cannot trust",
         }
     }
 }

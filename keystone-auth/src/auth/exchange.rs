@@ -52,6 +52,9 @@ pub(crate) async fn exchange_within(
     Ok(Response::from_parts(head, body))
 }
 
+const AGAIN: &str = "run the command again; if the response breaks off again, check the server and the \
+    proxies in front of it";
+
 /// The error for a response that is too long, or was interrupted.
 fn unread(error: BodyError, server: &str) -> SignInError {
     match error.downcast::<TooLong>() {
@@ -63,7 +66,7 @@ fn unread(error: BodyError, server: &str) -> SignInError {
         Err(error) => SignInError {
             kind: SignInErrorKind::Transport(TransportErrorKind::Interrupted),
             reason: format!("the response from {server} is incomplete"),
-            hint: None,
+            hint: Some(AGAIN.to_owned()),
             request_id: None,
             source: Some(error),
         },
@@ -71,18 +74,17 @@ fn unread(error: BodyError, server: &str) -> SignInError {
 }
 
 fn no_answer(error: Unanswered, server: &str) -> SignInError {
-    let reason = format!("no response from {server}");
     match error {
         Unanswered::Transport(error) => SignInError {
             kind: SignInErrorKind::Transport(error.kind),
-            reason,
+            reason: format!("{server}: {}", error.headline()),
             hint: error.hint.clone(),
             request_id: None,
             source: Some(Box::new(error)),
         },
         Unanswered::Redirect(redirect) => SignInError::new(
             SignInErrorKind::Protocol,
-            format!("{reason}: {}", redirect.reason),
+            format!("{server}: {}", redirect.reason),
             Some(&redirect.hint),
         ),
     }

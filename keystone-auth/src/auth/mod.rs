@@ -10,6 +10,7 @@
 mod device;
 mod exchange;
 mod fixed_token;
+mod holder;
 mod keystone;
 mod oauth2;
 mod oidc;
@@ -27,6 +28,7 @@ use tokio::time::Instant;
 use url::Url;
 
 pub use fixed_token::{FixedToken, HttpBasic, NoAuth};
+pub use holder::TokenHolder;
 pub use keystone::{Keystone, Method};
 pub use oauth2::OAuth2ClientCredential;
 pub use oidc::{Flow, Oidc, OidcClient, OidcGrant};
@@ -107,6 +109,8 @@ pub struct Grant {
     pub renewal: Renewal,
     /// The scope of the token, if the server reports it.
     pub reach: Option<TokenScope>,
+    /// The user of the token and the user's roles, if the server reports them.
+    pub holder: Option<TokenHolder>,
 }
 
 impl Grant {
@@ -114,7 +118,7 @@ impl Grant {
     /// service, if known.
     pub fn lasting(proof: AuthHeaders, endpoint: Option<String>) -> Self {
         let (life, renewal) = (None, Renewal::Possible);
-        Self { proof, catalog: Vec::new(), endpoint, life, renewal, reach: None }
+        Self { proof, catalog: Vec::new(), endpoint, life, renewal, reach: None, holder: None }
     }
 }
 

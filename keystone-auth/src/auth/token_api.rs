@@ -12,8 +12,9 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 use url::Url;
 
-use super::{AuthHeaders, Grant, Renewal, TokenScope, Validity, exposed, sensitive};
+use super::{AuthHeaders, Grant, Renewal, TokenHolder, TokenScope, Validity, exposed, sensitive};
 use crate::auth::exchange::{exchange, parse, unexpected};
+use crate::auth::holder::{Named, holder};
 use crate::catalog::{Service, useful};
 use crate::plain_http;
 use crate::{Domain, Scope, SignInError, SignInErrorKind};
@@ -60,7 +61,10 @@ struct Token {
     catalog: Vec<Service>,
     issued_at: Option<String>,
     expires_at: Option<String>,
-    project: Option<ProjectId>,
+    user: Option<Named>,
+    #[serde(default, deserialize_with = "useful")]
+    roles: Vec<Named>,
+    project: Option<Named>,
     domain: Option<IgnoredAny>,
     system: Option<IgnoredAny>,
 }
@@ -74,12 +78,10 @@ impl Token {
             _ => None,
         }
     }
-}
 
-#[derive(Deserialize)]
-struct ProjectId {
-    #[serde(default)]
-    id: String,
+    fn holder(&self) -> Option<TokenHolder> {
+        Some(holder(self.user.as_ref()?, self.project.as_ref(), &self.roles))
+    }
 }
 
 #[derive(Deserialize)]
@@ -168,8 +170,13 @@ impl<'a> Tokens<'a> {
         let asked = Instant::now();
         let answer = exchange(self.transport, request, &server).await?;
         if !answer.status().is_success() {
-            let who = "the given token";
-            return Err(refusal(&answer, &server, who).answered(answer.headers()));
+            let error = refusal(&answer, &server, "the given token").answered(answer.headers());
+            return Err(match error.kind {
+                SignInErrorKind::Unauthenticated => {
+                    SignInError { hint: Some(NEW_TOKEN.to_owned()), ..error }
+                }
+                _ => error,
+            });
         }
         let TokenDocument { token: document } =
             parse(&answer).ok_or_else(|| protocol(format!("the response is not from {server}")))?;
@@ -177,6 +184,7 @@ impl<'a> Tokens<'a> {
         Ok(Grant {
             proof: AuthHeaders::token(token.clone())?.confined(self.is_https()),
             reach: document.reach(),
+            holder: document.holder(),
             catalog: document.catalog,
             endpoint: None,
             life: left.and_then(|left| Validity::new(asked, left)),
@@ -236,6 +244,7 @@ impl<'a> Tokens<'a> {
         let grant = Grant {
             proof: AuthHeaders::token(token.clone())?.confined(self.is_https()),
             reach: document.reach(),
+            holder: document.holder(),
             catalog: document.catalog,
             endpoint: None,
             life,
@@ -268,6 +277,8 @@ impl Receipt {
         SignInError { request_id: self.request_id.clone(), ..error }
     }
 }
+
+const NEW_TOKEN: &str = "get a new token: this one is wrong, has expired or was revoked";
 
 /// The error for a status other than success. The response body is not shown, because Keystone
 /// quotes the request.

@@ -8,7 +8,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use url::Url;
 
-use super::auth::{AuthHeaders, AuthPlugin, Grant, Renewal, TokenScope};
+use super::auth::{AuthHeaders, AuthPlugin, Grant, Renewal, TokenHolder, TokenScope};
 use super::catalog::{self, ImageService, catalog_error};
 use super::{SignInError, SignInErrorKind};
 use crate::plain_http;
@@ -99,6 +99,11 @@ impl Session {
     /// The scope of the current token, if there is one and its scope is known.
     pub async fn reach(&self) -> Option<TokenScope> {
         self.state.lock().await.grant.as_ref().and_then(|grant| grant.reach.clone())
+    }
+
+    /// The user of the current token, if there is one and its user is known.
+    pub async fn holder(&self) -> Option<TokenHolder> {
+        self.state.lock().await.grant.as_ref().and_then(|grant| grant.holder.clone())
     }
 
     /// The endpoint of the wanted image service: from the configuration, from the plugin, or from
@@ -277,7 +282,10 @@ fn not_renewable() -> SignInError {
         SignInErrorKind::Unauthenticated,
         "the server rejected the token or password, or it expired; no other credentials are \
          configured",
-        Some("get a new one, or use an application credential, which can get new tokens"),
+        Some(
+            "get a new token, or correct the password; an application credential gets new tokens \
+             without a person",
+        ),
     )
 }
 

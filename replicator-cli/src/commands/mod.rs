@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use futures_util::StreamExt;
 
 use crate::args::{Args, Command, Options, Reports};
+use crate::certificates;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output;
@@ -69,6 +70,7 @@ async fn perform(
     mut options: Options,
     stopping: &SignalHandler,
 ) -> Result<Exit, CliError> {
+    certificates::forget();
     prepare(&command, &mut options)?;
     let selection = command.selection();
     let selected = match selection {

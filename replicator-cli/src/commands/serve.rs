@@ -1,5 +1,6 @@
 //! `serve`: serves a directory with the Glance API.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -29,11 +30,14 @@ pub(super) async fn serve(
     let callers = callers(&typed)?;
     let cert = input_file::read("--cert", &typed.cert)?;
     let key = input_file::read("--key", &typed.key)?;
-    let acceptor = tls::acceptor(options.tls, &cert, &key)?;
+    let acceptor = tls::acceptor(options.tls, &cert, &key).map_err(|error| {
+        error.hint("give a PEM certificate with --cert, and its key with --key")
+    })?;
     let opened = open(&typed, options).await?;
     let api = api(&typed, &opened).await?;
-    let cannot_listen = |error: std::io::Error| {
-        CliError::usage(format!("cannot listen on {}", typed.listen)).caused_by(error)
+    let cannot_listen = |error: io::Error| {
+        let hint = listen_hint(error.kind());
+        CliError::usage(format!("cannot listen on {}", typed.listen)).caused_by(error).hint(hint)
     };
     let listener = tokio::net::TcpListener::bind(typed.listen).await.map_err(cannot_listen)?;
     let address = listener.local_addr().map_err(cannot_listen)?;
@@ -45,6 +49,18 @@ pub(super) async fn serve(
         .map_err(cannot_listen)?;
     opened.finish_as_found().await?;
     Ok(stop.why().map_or(Exit::Success, Exit::from))
+}
+
+/// What the operator can do if the server cannot listen.
+fn listen_hint(kind: io::ErrorKind) -> &'static str {
+    match kind {
+        io::ErrorKind::AddrInUse => {
+            "choose another port with --listen, or stop the program that listens on this one"
+        }
+        io::ErrorKind::AddrNotAvailable => "choose an address of this machine with --listen",
+        io::ErrorKind::PermissionDenied => "choose a port above 1023 with --listen",
+        _ => "choose another address with --listen",
+    }
 }
 
 /// The accepted callers. Fails if other machines can reach the address and neither a token nor

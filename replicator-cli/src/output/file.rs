@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use super::escape::escaped_json;
 use super::failure;
 use crate::args::Output;
+use crate::certificates;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::named_file::NamedFile;
@@ -145,6 +146,7 @@ impl End {
         }
         self.run["exit_code"] = json!(self.exit as u8);
         self.run["errors"] = json!(self.errors);
+        self.run["certificates"] = certificates::seen_as_json();
         file.set_len(end)?;
         file.seek(SeekFrom::Start(end))?;
         writeln!(file, ",\n  \"run\": {} }}", escaped_json(&self.run.to_string()))?;

@@ -7,24 +7,87 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::{JsonWriter, chain};
 
+/// How a check ended, from good to bad.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Judgement {
+    /// Nothing is wrong.
+    Ok,
+    /// A feature is missing that not every command needs.
+    Note,
+    /// The store can be used, but something should be changed soon.
+    Warn,
+    /// The store cannot be used.
+    Fail,
+}
+
+impl Judgement {
+    /// The word of the text report. Capitals catch the eye.
+    fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Note => "note",
+            Self::Warn => "WARN",
+            Self::Fail => "FAIL",
+        }
+    }
+
+    /// The word of the JSON report.
+    fn key(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Note => "note",
+            Self::Warn => "warn",
+            Self::Fail => "fail",
+        }
+    }
+}
+
 /// The result of one check.
 #[derive(Debug)]
 pub(crate) struct Finding {
     /// The subject of the check, in one or two words.
     pub(crate) topic: &'static str,
-    /// The lines of the finding.
+    /// How the check ended.
+    pub(crate) judgement: Judgement,
+    /// The lines of the finding. The first one says what is wrong, if something is.
     pub(crate) lines: Vec<String>,
-    /// The exit code of the finding. [`Exit::Success`] if nothing is wrong.
+    /// The exit code of the finding. [`Exit::Success`] unless the check failed.
     pub(crate) exit: Exit,
     /// A hint at the remedy.
     pub(crate) hint: Option<String>,
+    /// The contents of the certificate that was checked.
+    pub(crate) certificate: Option<Value>,
 }
+
+impl Finding {
+    /// A check that succeeded, without lines.
+    pub(crate) fn fine(topic: &'static str) -> Self {
+        Self {
+            topic,
+            judgement: Judgement::Ok,
+            lines: Vec::new(),
+            exit: Exit::Success,
+            hint: None,
+            certificate: None,
+        }
+    }
+}
+
+/// A check failed, so that later checks of the store are impossible. The findings contain the
+/// reason.
+#[derive(Debug)]
+pub(crate) struct Stop;
 
 /// The findings for one store.
 #[derive(Debug, Default)]
-pub(crate) struct Findings(pub(crate) Vec<Finding>);
+pub(crate) struct Findings(Vec<Finding>);
 
 impl Findings {
+    /// Adds a finding.
+    pub(crate) fn add(&mut self, finding: Finding) {
+        self.0.push(finding);
+    }
+
     /// Adds a check that succeeded.
     pub(crate) fn fine(&mut self, topic: &'static str, line: impl Into<String>) {
         self.lines(topic, vec![line.into()]);
@@ -32,26 +95,50 @@ impl Findings {
 
     /// Adds a check that succeeded, with several lines.
     pub(crate) fn lines(&mut self, topic: &'static str, lines: Vec<String>) {
-        self.0.push(Finding { topic, lines, exit: Exit::Success, hint: None });
+        self.add(Finding { lines, ..Finding::fine(topic) });
     }
 
     /// Adds a finding about a feature that is missing but that not every command needs.
-    pub(crate) fn note(&mut self, topic: &'static str, line: String, hint: Option<String>) {
-        self.0.push(Finding { topic, lines: vec![line], exit: Exit::Success, hint });
+    pub(crate) fn note(&mut self, topic: &'static str, line: &str, hint: &str) {
+        self.add_line(Judgement::Note, topic, line, hint);
+    }
+
+    /// Adds a warning.
+    pub(crate) fn warn(&mut self, topic: &'static str, line: String, hint: &str) {
+        self.add_line(Judgement::Warn, topic, &line, hint);
+    }
+
+    fn add_line(&mut self, judgement: Judgement, topic: &'static str, line: &str, hint: &str) {
+        let (lines, hint) = (vec![line.to_owned()], Some(hint.to_owned()));
+        self.add(Finding { judgement, lines, hint, ..Finding::fine(topic) });
     }
 
     /// Adds a check that failed.
-    pub(crate) fn wrong(&mut self, topic: &'static str, error: &CliError) {
-        let lines = chain(error);
-        self.0.push(Finding { topic, lines, exit: error.exit, hint: error.hint.clone() });
+    pub(crate) fn fail(&mut self, topic: &'static str, error: &CliError) -> Stop {
+        let (lines, hint) = (chain(error), error.hint.clone());
+        let (judgement, exit) = (Judgement::Fail, error.exit);
+        self.add(Finding { judgement, lines, exit, hint, ..Finding::fine(topic) });
+        Stop
     }
 
     /// The exit of the worst finding.
     fn exit(&self) -> Exit {
-        self.0.iter().fold(Exit::Success, |exit, finding| match finding.exit {
-            Exit::Success => exit,
-            worst => exit.worse(worst),
-        })
+        self.0.iter().fold(Exit::Success, |exit, finding| exit.worse(finding.exit))
+    }
+
+    /// The worst judgement.
+    fn judgement(&self) -> Judgement {
+        self.0.iter().map(|finding| finding.judgement).max().unwrap_or(Judgement::Ok)
+    }
+
+    /// The first finding with this judgement, in one line that names the store.
+    fn reason(&self, word: &str, judgement: Judgement) -> String {
+        let found = self.0.iter().find(|finding| finding.judgement == judgement);
+        let Some(Finding { topic, lines, .. }) = found else { return word.to_owned() };
+        match lines.first().map_or("", String::as_str) {
+            line if begins_with_store(line, word) => line.to_owned(),
+            line => format!("{word}: {topic}: {line}"),
+        }
     }
 }
 
@@ -60,63 +147,167 @@ impl Findings {
 pub(crate) struct DoctorReport {
     output: Output,
     exit: Exit,
-    json: JsonWriter,
+    judgement: Judgement,
+    /// The number of stores.
+    stores: usize,
+    /// The stores with the worst judgement so far, each with the reason.
+    worst: Vec<String>,
+    /// The findings for each store, for the JSON report.
+    documents: Vec<Value>,
 }
 
 impl DoctorReport {
     pub(crate) fn new(output: Output) -> Self {
-        Self { output, exit: Exit::Success, json: JsonWriter::to_results() }
+        let (exit, judgement) = (Exit::Success, Judgement::Ok);
+        let (worst, documents) = (Vec::new(), Vec::new());
+        Self { output, exit, judgement, stores: 0, worst, documents }
     }
 
     /// Writes the findings for one store.
     pub(crate) fn store(&mut self, word: &str, findings: &Findings) {
         self.exit = self.exit.worse(findings.exit());
+        self.stores += 1;
+        let judgement = findings.judgement();
+        if judgement > self.judgement {
+            self.judgement = judgement;
+            self.worst.clear();
+        }
+        if judgement == self.judgement {
+            self.worst.push(findings.reason(word, judgement));
+        }
         match self.output {
             Output::Text => text_findings(word, findings),
             Output::Json => {
                 let findings: Vec<Value> = findings.0.iter().map(json_finding).collect();
-                let store = json!({ "store": word, "findings": findings });
-                self.json.entry("stores", &store);
+                let verdict = judgement.key();
+                let store = json!({ "store": word, "verdict": verdict, "findings": findings });
+                self.documents.push(store);
             }
         }
     }
 
-    /// Completes the report.
-    pub(crate) fn finish(mut self) -> Exit {
-        if self.output == Output::Json {
-            self.json.end_list("stores");
-            self.json.field("exit_code", &json!(self.exit as u8));
-            self.json.finish();
+    /// Completes the report with the verdict.
+    pub(crate) fn finish(self) -> Exit {
+        match self.output {
+            Output::Text => {
+                let (code, meaning) = (self.exit as u8, self.exit.meaning());
+                out!("verdict: {}; exit code {code} ({meaning})", self.verdict());
+            }
+            Output::Json => {
+                let mut json = JsonWriter::to_results();
+                let verdict = self.judgement.key();
+                json.field("doctor", &json!({ "verdict": verdict, "stores": self.documents }));
+                json.field("exit_code", &json!(self.exit as u8));
+                json.field("exit_meaning", &json!(self.exit.meaning()));
+                json.finish();
+            }
         }
         self.exit
     }
-}
 
-fn verdict(finding: &Finding) -> &'static str {
-    match (finding.exit, &finding.hint) {
-        (Exit::Success, None) => "ok",
-        (Exit::Success, Some(_)) => "note",
-        _ => "wrong",
+    /// The verdict on all stores.
+    fn verdict(&self) -> String {
+        let word = self.judgement.word();
+        let all = match self.stores {
+            1 => "the store can be used".to_owned(),
+            stores => format!("all {stores} stores can be used"),
+        };
+        let worst = self.worst.join("; ");
+        match self.judgement {
+            Judgement::Ok => format!("{word}: {all}"),
+            Judgement::Note | Judgement::Warn => format!("{word}: {all}, but {worst}"),
+            Judgement::Fail => format!("{word}: {worst}"),
+        }
     }
 }
 
+/// Whether a line is the error of a store, which begins with the name of the store.
+fn begins_with_store(line: &str, word: &str) -> bool {
+    let named = |scheme: &str| line.strip_prefix(scheme).and_then(|line| line.strip_prefix(word));
+    let rest = ["", "https://", "dir:"].into_iter().find_map(named);
+    rest.is_some_and(|rest| rest.starts_with(": ") || rest.starts_with(" ("))
+}
+
 fn json_finding(finding: &Finding) -> Value {
-    json!({
-        "topic": finding.topic, "verdict": verdict(finding),
+    let mut document = json!({
+        "topic": finding.topic, "verdict": finding.judgement.key(),
         "found": finding.lines, "hint": finding.hint,
-    })
+    });
+    if let Some(certificate) = &finding.certificate {
+        document["certificate"] = certificate.clone();
+    }
+    document
 }
 
 fn text_findings(word: &str, findings: &Findings) {
     out!("{word}");
     for finding in &findings.0 {
-        let mut head = format!("  {:5} {:18}", verdict(finding), finding.topic);
+        let mut head = format!("  {:5} {:18}", finding.judgement.word(), finding.topic);
         for line in &finding.lines {
             out!("{head} {line}");
             head = " ".repeat(26);
         }
         if let Some(hint) = &finding.hint {
             out!("{head} hint: {hint}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(stores: &[(&str, Findings)]) -> String {
+        let mut report = DoctorReport::new(Output::Text);
+        for (word, findings) in stores {
+            report.store(word, findings);
+        }
+        format!("{} {}", report.verdict(), report.exit as u8)
+    }
+
+    fn found(judgement: Judgement, exit: Exit) -> Findings {
+        found_as("what", judgement, exit)
+    }
+
+    fn found_as(line: &str, judgement: Judgement, exit: Exit) -> Findings {
+        let mut findings = Findings::default();
+        findings.fine("trust", "fine");
+        let lines = vec![line.to_owned(), "more".to_owned()];
+        findings.add(Finding { judgement, lines, exit, ..Finding::fine("certificate") });
+        findings
+    }
+
+    #[test]
+    fn the_verdict_is_the_worst_and_names_its_stores() {
+        let fine = || ("a", found(Judgement::Ok, Exit::Success));
+        let note = || ("n", found(Judgement::Note, Exit::Success));
+        let warn = || ("w", found(Judgement::Warn, Exit::Success));
+        let fail = |word| (word, found(Judgement::Fail, Exit::Connection));
+        for (stores, expected) in [
+            (vec![fine()], "ok: the store can be used 0"),
+            (vec![fine(), fine()], "ok: all 2 stores can be used 0"),
+            (vec![note(), fine()], "note: all 2 stores can be used, but n: certificate: what 0"),
+            (vec![warn(), note()], "WARN: all 2 stores can be used, but w: certificate: what 0"),
+            (vec![fail("x"), warn()], "FAIL: x: certificate: what 4"),
+            (
+                vec![fine(), fail("x"), fail("y")],
+                "FAIL: x: certificate: what; y: certificate: what 4",
+            ),
+        ] {
+            assert_eq!(verdict(&stores), expected);
+        }
+    }
+
+    #[test]
+    fn the_verdict_names_a_store_once() {
+        for (word, line, expected) in [
+            ("a", "a (https://h:1): cannot list", "FAIL: a (https://h:1): cannot list 5"),
+            ("h:1", "https://h:1: cannot list", "FAIL: https://h:1: cannot list 5"),
+            ("./d", "dir:./d: cannot open", "FAIL: dir:./d: cannot open 5"),
+            ("a", "all is lost", "FAIL: a: certificate: all is lost 5"),
+        ] {
+            let found = found_as(line, Judgement::Fail, Exit::Authentication);
+            assert_eq!(verdict(&[(word, found)]), expected);
         }
     }
 }

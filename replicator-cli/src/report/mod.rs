@@ -26,7 +26,7 @@ mod verify;
 
 pub(crate) use clouds::{CloudSettings, ConfiguredCloud, clouds};
 pub(crate) use comparison::{Combined, Comparison, Subject};
-pub(crate) use doctor::{DoctorReport, Findings};
+pub(crate) use doctor::{DoctorReport, Finding, Findings, Judgement, Stop};
 pub(crate) use merged::{Outline, merged};
 pub(crate) use metadefs::Metadefs;
 pub(crate) use recovery::{findings, resumed, unfinished};

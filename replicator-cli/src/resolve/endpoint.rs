@@ -17,6 +17,7 @@ use transport_hyper::Proxies;
 use url::Url;
 
 use crate::args::Options;
+use crate::certificates;
 use crate::error::CliError;
 use crate::resolve::address;
 use crate::resolve::sign_in::{
@@ -308,6 +309,7 @@ fn transport(
 ) -> Result<Arc<dyn Transport>, CliError> {
     let (policy, _) = trust::policy(&options.trust, side, cloud)?;
     let wire = crate::tls::transport(options.tls, &policy, transport_options(options)?)?;
+    let wire = certificates::noting(side, wire);
     let wire: Arc<dyn Transport> = match options.limits.tpslimit {
         Some(per_second) => {
             Arc::new(RateLimited::new(wire, Duration::from_secs_f64(1.0 / per_second)))

@@ -1,6 +1,8 @@
 //! The tool's command line: exit codes, the old tool's options, old dumps.
 
 mod configuration;
+mod doctor;
+mod headlines;
 mod help;
 mod names;
 mod plain_http;

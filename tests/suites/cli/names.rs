@@ -181,6 +181,7 @@ impl Hostile {
                 201,
                 json!({"token": {
                     "methods": [ODD], "issued_at": ODD, "expires_at": ODD, "user": {"name": ODD},
+                    "roles": [{"id": ODD, "name": ODD}],
                     "project": {"id": ODD, "name": ODD},
                     "catalog": [{"type": "image", "name": ODD, "endpoints": endpoints}],
                 }}),

@@ -1,7 +1,7 @@
 //! A TLS library that rejects every server.
 
 use async_trait::async_trait;
-use glance_core::transport::{TransportError, TransportErrorKind};
+use glance_core::transport::{TlsFailure, TransportError, TransportErrorKind};
 use transport_hyper::{HandshakeError, Io, TlsBackend, TlsStream};
 
 #[derive(Debug)]
@@ -16,7 +16,7 @@ impl TlsBackend for Refuses {
         _: Box<dyn Io>,
     ) -> Result<TlsStream, HandshakeError> {
         Err(HandshakeError::from(TransportError {
-            kind: TransportErrorKind::Tls,
+            kind: TransportErrorKind::Tls(TlsFailure::NotTrusted),
             endpoint: endpoint.to_owned(),
             reason: format!("{host} is refused"),
             hint: Some("a hint".to_owned()),

@@ -11,7 +11,8 @@ use super::server::{Connection, MOMENT, PATIENCE, Server};
 use super::{TransportUnderTest, get, put, text};
 use crate::body::Body;
 use crate::conformance::{Outcome, same};
-use crate::transport::ClientCertificate;
+use crate::tls::Summary;
+use crate::transport::{ClientCertificate, ServerCertificate};
 
 pub(super) async fn every_status_is_an_answer(under_test: &TransportUnderTest) -> Outcome {
     for status in [200, 201, 206, 300, 400, 401, 403, 404, 409, 413, 416, 429, 500, 503] {
@@ -190,6 +191,29 @@ pub(super) async fn one_connection_serves_many_requests(
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     same!("connections", connections.load(Ordering::SeqCst), 1);
+    Ok(())
+}
+
+/// Every response over https has the certificate of the server, also on a connection that has served
+/// a request before. A response over plain http has none.
+pub(super) async fn the_certificate_of_the_server_is_noted(
+    under_test: &TransportUnderTest,
+) -> Outcome {
+    let server = Server::start(async |mut connection: Connection| {
+        while connection.head().await?.is_some() {
+            connection.write("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await?;
+        }
+        Ok(())
+    })
+    .await?;
+    let (transport, origin) = under_test.way(&server).await;
+    for _ in 0..2 {
+        let answer = transport.send(get(&origin)?).await?;
+        let noted = answer.extensions().get::<ServerCertificate>();
+        let is_read = noted.is_some_and(|noted| Summary::from_der(&noted.0).is_some());
+        same!("the certificate", is_read, origin.starts_with("https:"));
+        same!("the body", text(answer).await?, "ok");
+    }
     Ok(())
 }
 

@@ -10,7 +10,7 @@ use super::{TransportUnderTest, get, put, refused, text};
 use crate::body::Body;
 use crate::conformance::{Outcome, Wrong, same};
 use crate::error::BodyError;
-use crate::transport::{TransportError, TransportErrorKind};
+use crate::transport::{TlsFailure, TransportError, TransportErrorKind};
 
 /// A truncated response must not look like a complete one.
 pub(super) async fn an_answer_cut_short_is_an_error(under_test: &TransportUnderTest) -> Outcome {
@@ -104,7 +104,8 @@ pub(super) async fn nothing_reaches_an_untrusted_server(
     .await?;
     let origin = (under_test.untrusted)(server.address).await;
     let result = (under_test.make)().send(put(&origin, Bytes::from_static(b"abc").into())?).await;
-    let error = refused("an untrusted server", TransportErrorKind::Tls, result)?;
+    let not_trusted = TransportErrorKind::Tls(TlsFailure::NotTrusted);
+    let error = refused("an untrusted server", not_trusted, result)?;
     same!("the endpoint", error.endpoint, origin);
     same!("a retry can help", error.kind.is_retryable(), false);
     same!("bytes of the request", server.sees_more().await, false);

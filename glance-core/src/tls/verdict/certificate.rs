@@ -125,6 +125,11 @@ impl Known {
         self.content.get::<BasicConstraints>().ok()??.1.path_len_constraint
     }
 
+    /// A critical extension that this TLS library or the other one does not know.
+    pub(in crate::tls) fn unsupported_extension(&self) -> Option<ObjectIdentifier> {
+        self.unknown_extension().or_else(|| self.policies())
+    }
+
     /// A critical extension that at least one of the TLS libraries does not know.
     pub(in crate::tls) fn unknown_extension(&self) -> Option<ObjectIdentifier> {
         self.critical().find(|one| !KNOWN.contains(one) && !POLICIES.contains(one))

@@ -1,16 +1,20 @@
 //! Reasons for rejecting a server, with the same wording for every TLS library.
 
+use std::borrow::Cow;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{Pin, TlsVersion};
-use crate::transport::{ClientCertificate, TransportError, TransportErrorKind};
+use crate::transport::{ClientCertificate, TlsFailure, TransportError, TransportErrorKind};
 
 mod alert;
+mod culprit;
+mod issuer;
 
 pub(super) mod certificate;
 
 pub use alert::Alert;
 use certificate::Known;
+use culprit::culprit;
 
 /// The reason why a handshake failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,47 +78,104 @@ pub fn refusal(
     sent: &[Vec<u8>],
     above: &[Vec<u8>],
 ) -> TransportError {
+    let path = path(fault, sent, above);
     let kind = match fault {
         Fault::Closed(_) => TransportErrorKind::Interrupted,
-        _ => TransportErrorKind::Tls,
+        _ => TransportErrorKind::Tls(failure(fault, &path)),
     };
-    let (reason, hint) = message(fault, host, sent, above);
-    let hint = hint.map(str::to_owned);
+    let (reason, hint) = message(fault, host, sent, &path);
+    let hint = hint.map(Cow::into_owned);
     TransportError { kind, endpoint: endpoint.to_owned(), reason, hint, source: None }
 }
 
-/// The reason and the hint.
-type Message = (String, Option<&'static str>);
+/// The index in `sent` of the certificate that is at fault, if it is one of them.
+pub fn at_fault(fault: &Fault, sent: &[Vec<u8>], above: &[Vec<u8>]) -> Option<usize> {
+    let path = path(fault, sent, above);
+    let found = culprit(fault, &path);
+    match (found, fault) {
+        (Some(found), _) => sent.iter().position(|der| found.is(der)),
+        // A certificate that cannot be read is not part of the path.
+        (None, Fault::Unfit(der, _)) => sent.iter().position(|one| one == der),
+        (None, _) => None,
+    }
+}
 
-fn message(fault: &Fault, host: &str, sent: &[Vec<u8>], above: &[Vec<u8>]) -> Message {
-    let path = &certificate::path(sent, above);
+/// The path that explains the fault. If no trusted certificate fits, only what the server sent
+/// explains it.
+fn path(fault: &Fault, sent: &[Vec<u8>], above: &[Vec<u8>]) -> Vec<Known> {
     match fault {
-        Fault::Expired => expired(path),
-        Fault::NotYetValid => not_yet_valid(path),
+        Fault::UnknownIssuer | Fault::NotThatIssuer(_) => certificate::path(sent, &[]),
+        _ => certificate::path(sent, above),
+    }
+}
+
+fn failure(fault: &Fault, path: &[Known]) -> TlsFailure {
+    match fault {
+        Fault::Expired => TlsFailure::Expired,
+        Fault::NotYetValid => TlsFailure::NotYetValid,
+        Fault::WrongName => TlsFailure::WrongName,
+        Fault::UnknownIssuer if path.first().is_some_and(Known::is_self_issued) => {
+            TlsFailure::SelfSigned
+        }
+        Fault::UnknownIssuer | Fault::NotThatIssuer(_) | Fault::IsAuthority => {
+            TlsFailure::NotTrusted
+        }
+        Fault::Weak => TlsFailure::Weak,
+        Fault::Revoked(_) => TlsFailure::Revoked,
+        Fault::NotCovered(_) => TlsFailure::RevocationUnknown,
+        Fault::NotPinned => TlsFailure::NotPinned,
+        Fault::ClientCertificate(ClientCertificate::Missing, _) => {
+            TlsFailure::ClientCertificateMissing
+        }
+        Fault::ClientCertificate(ClientCertificate::Shown, _) => {
+            TlsFailure::ClientCertificateRejected
+        }
+        Fault::NotTls => TlsFailure::NotTls,
+        Fault::NothingInCommon(_) => TlsFailure::NothingInCommon,
+        Fault::Alert(_) | Fault::Closed(_) | Fault::Other(_) => TlsFailure::Handshake,
+        Fault::Unfit(..)
+        | Fault::WrongPurpose
+        | Fault::OutOfBounds
+        | Fault::TooLong
+        | Fault::TooMuch
+        | Fault::UnknownExtension => TlsFailure::Unacceptable,
+    }
+}
+
+/// The reason and the hint.
+type Message = (String, Option<Cow<'static, str>>);
+
+fn message(fault: &Fault, host: &str, sent: &[Vec<u8>], path: &[Known]) -> Message {
+    let found = culprit(fault, path);
+    match fault {
+        Fault::Expired => expired(found),
+        Fault::NotYetValid => not_yet_valid(found),
         Fault::WrongName => names(host, path),
-        Fault::UnknownIssuer => issuer(&certificate::path(sent, &[])),
-        Fault::NotThatIssuer(why) => not_that_issuer(&certificate::path(sent, &[]), why),
-        Fault::IsAuthority => is_authority(path),
-        Fault::Unfit(der, why) => unfit(der, why, sent, path),
-        Fault::WrongPurpose => purpose(path),
-        Fault::Weak => weakness(path),
-        Fault::OutOfBounds => name_constraints(path),
-        Fault::TooLong => path_length(path),
-        Fault::TooMuch => (TOO_MUCH.to_owned(), Some(SMALLER_CHAIN)),
-        Fault::UnknownExtension => extension(path),
-        Fault::Revoked(der) => revoked(der, path),
-        Fault::NotCovered(der) => not_covered(der, path),
+        Fault::UnknownIssuer => issuer::unknown(path, found),
+        Fault::NotThatIssuer(why) => issuer::other_key(path, found, why),
+        Fault::IsAuthority => is_authority(found),
+        Fault::Unfit(der, why) => unfit(der, why, sent, found),
+        Fault::WrongPurpose => purpose(path, found),
+        Fault::Weak => weakness(found),
+        Fault::OutOfBounds => name_constraints(found),
+        Fault::TooLong => path_length(found),
+        Fault::TooMuch => (TOO_MUCH.to_owned(), Some(SMALLER_CHAIN.into())),
+        Fault::UnknownExtension => extension(found),
+        Fault::Revoked(_) => revoked(found),
+        Fault::NotCovered(_) => not_covered(found),
         Fault::NotPinned => pin(sent),
         Fault::ClientCertificate(shown, alert) => client_certificate(*shown, *alert),
         Fault::Alert(alert) => {
-            (format!("the server ended the TLS handshake (alert: {alert})"), Some(S_CLIENT))
+            (format!("the server ended the TLS handshake (alert: {alert})"), Some(S_CLIENT.into()))
         }
         Fault::NotTls => {
-            (NOT_TLS.to_owned(), Some("check the port, or enable https on the server"))
+            (NOT_TLS.to_owned(), Some("check the port, or enable https on the server".into()))
         }
         Fault::NothingInCommon(min_version) => nothing_in_common(*min_version),
-        Fault::Closed(what) => (format!("TLS handshake not completed: {what}"), None),
-        Fault::Other(what) => (what.clone(), Some(S_CLIENT)),
+        Fault::Closed(what) => {
+            (format!("TLS handshake not completed: {what}"), Some(CLOSED.into()))
+        }
+        Fault::Other(what) => (what.clone(), Some(S_CLIENT.into())),
     }
 }
 
@@ -124,7 +185,8 @@ const NOT_TLS: &str = "the server does not speak TLS; the port may be plain http
 
 const ANOTHER_CA: &str =
     "get a certificate from a CA that is allowed to issue certificates for this server";
-const CURRENT_CA: &str = "ask the CA's operator for its current certificate";
+const CLOSED: &str = "check the port, and that the server and the load balancers in front of it accept TLS \
+                      connections";
 const NEW_PIN: &str =
     "find out why the server's key changed; if the change is legitimate, add the new pin";
 const NO_CA: &str = "install a certificate with CA:FALSE on the server; \
@@ -132,31 +194,30 @@ const NO_CA: &str = "install a certificate with CA:FALSE on the server; \
 const RENEW: &str = "renew the certificate, or correct this machine's clock";
 const S_CLIENT: &str = "check the server with `openssl s_client -connect HOST:PORT`";
 const SMALLER_CHAIN: &str = "install a certificate with a smaller chain on the server";
-const TRUST_THE_CA: &str =
-    "trust the CA with --cacert FILE, or configure the server to send its whole chain";
 
 /// The name of a certificate of the path in a message, if it was found.
 fn name_of(found: Option<&Known>) -> String {
     found.map_or_else(|| "a certificate in the server's chain".to_owned(), Known::to_string)
 }
 
-fn expired(path: &[Known]) -> Message {
-    let now = now();
-    // OpenSSL treats the last second of the validity period as expired.
-    match path.iter().find(|one| one.not_after() <= now) {
-        Some(one) => (format!("{one} expired on {}", date(one.not_after())), Some(RENEW)),
-        None => (NOT_NOW.to_owned(), Some(RENEW)),
+fn expired(found: Option<&Known>) -> Message {
+    match found {
+        Some(one) => (format!("{one} expired on {}", date(one.not_after())), Some(RENEW.into())),
+        None => (NOT_NOW.to_owned(), Some(RENEW.into())),
     }
 }
 
-fn not_yet_valid(path: &[Known]) -> Message {
-    let now = now();
-    match path.iter().find(|one| one.not_before() > now) {
+fn not_yet_valid(found: Option<&Known>) -> Message {
+    match found {
         Some(one) => (
             format!("{one} is not valid before {}", date(one.not_before())),
-            Some("check this machine's clock"),
+            Some(
+                "check this machine's clock; if it is right, install a certificate that is already \
+                 valid"
+                    .into(),
+            ),
         ),
-        None => (NOT_NOW.to_owned(), Some(RENEW)),
+        None => (NOT_NOW.to_owned(), Some(RENEW.into())),
     }
 }
 
@@ -168,11 +229,14 @@ fn names(host: &str, path: &[Known]) -> Message {
         let reason = format!(
             "the server's certificate has no subjectAltName, so it is not valid for {host}"
         );
-        return (reason, Some("reissue the certificate with a subjectAltName"));
+        return (reason, Some("reissue the certificate with a subjectAltName".into()));
     }
     let shown = first_of(&names);
     let reason = format!("the server's certificate is valid for {shown}, not for {host}");
-    (reason, Some("use a name from the certificate, or reissue the certificate with this name"))
+    (
+        reason,
+        Some("use a name from the certificate, or reissue the certificate with this name".into()),
+    )
 }
 
 /// The first of these names, for a message; some certificates have hundreds of names.
@@ -187,134 +251,91 @@ pub(super) fn first_of(names: &[String]) -> String {
 
 const SHOWN: usize = 8;
 
-fn issuer(sent: &[Known]) -> Message {
-    let (Some(own), Some(top)) = (sent.first(), sent.last()) else {
-        return ("no trusted CA issued the server's certificate".to_owned(), Some(TRUST_THE_CA));
-    };
-    let subject = own.subject();
-    if own.is_self_issued() {
-        let reason = format!(
-            "the server's certificate ({subject}) is self-signed and not in the trust store"
-        );
-        return (reason, Some("trust it with --cacert FILE, if it is the right certificate"));
-    }
-    if let Some(wrong) = sent.iter().skip(1).find(|one| one.no_authority().is_some()) {
-        let wrong = wrong.subject();
-        let reason = format!(
-            "the server's certificate ({subject}) was issued through {wrong}, which is not allowed to \
-             sign certificates"
-        );
-        return (reason, Some(ANOTHER_CA));
-    }
-    let mut reason = not_trusted(own, top);
-    if sent.len() == 1 {
-        reason += "; the server sent no intermediate certificate";
-    }
-    (reason, Some(TRUST_THE_CA))
-}
-
-fn not_trusted(own: &Known, top: &Known) -> String {
-    let relation = if std::ptr::eq(own, top) { "was issued by" } else { "chains up to" };
-    let (subject, issuer) = (own.subject(), top.issuer());
-    format!("the server's certificate ({subject}) {relation} {issuer}, which is not trusted")
-}
-
-fn not_that_issuer(sent: &[Known], why: &str) -> Message {
-    let (Some(own), Some(top)) = (sent.first(), sent.last()) else { return issuer(sent) };
-    (format!("{}: {why}", not_trusted(own, top)), Some(CURRENT_CA))
-}
-
-fn is_authority(path: &[Known]) -> Message {
-    let who = name_of(path.first());
-    (format!("{who} is a CA certificate (CA:TRUE) and not in the trust store"), Some(NO_CA))
+fn is_authority(found: Option<&Known>) -> Message {
+    let who = name_of(found);
+    (format!("{who} is a CA certificate (CA:TRUE) and not in the trust store"), Some(NO_CA.into()))
 }
 
 /// The message for an invalid certificate, with its name if the name can be read.
-fn unfit(der: &[u8], why: &str, sent: &[Vec<u8>], path: &[Known]) -> Message {
-    let who = match path.iter().find(|one| one.is(der)) {
+fn unfit(der: &[u8], why: &str, sent: &[Vec<u8>], found: Option<&Known>) -> Message {
+    let who = match found {
         None if sent.first().is_some_and(|own| own == der) => "the server's certificate".to_owned(),
         found => name_of(found),
     };
-    (format!("{who} {why}"), Some("reissue the certificate without this defect"))
+    (format!("{who} {why}"), Some("reissue the certificate without this defect".into()))
 }
 
-fn purpose(path: &[Known]) -> Message {
-    let found = path.iter().position(|one| !one.has_purpose());
-    let (what, hint) = match found {
-        None | Some(0) => (
+fn purpose(path: &[Known], found: Option<&Known>) -> Message {
+    let is_authority =
+        found.is_some_and(|found| path.iter().skip(1).any(|one| found.is(one.der())));
+    let (what, hint) = match is_authority {
+        false => (
             "is not valid for servers",
             "install a certificate for server authentication on the server",
         ),
-        Some(_) => (
+        true => (
             "must not issue certificates for servers",
             "get a server certificate from another CA: this CA may not sign server certificates",
         ),
     };
-    let reason = format!("{} {what} (key usage)", name_of(found.map(|index| &path[index])));
-    (reason, Some(hint))
+    let reason = format!("{} {what} (key usage)", name_of(found));
+    (reason, Some(hint.into()))
 }
 
 /// The message for a weak key or for a signature with a broken digest.
-fn weakness(path: &[Known]) -> Message {
-    let found = path.iter().find_map(|one| match (one.weak_key(), one.weak_signature()) {
+fn weakness(found: Option<&Known>) -> Message {
+    let weakness = found.and_then(|one| match (one.weak_key(), one.weak_signature()) {
         (Some(what), _) => Some(format!("{one} {what}")),
         (_, Some(name)) => Some(format!("{one} is signed with {name}, which can be forged")),
         _ => None,
     });
-    let reason = found.unwrap_or_else(|| {
+    let reason = weakness.unwrap_or_else(|| {
         "a certificate in the server's chain has a key or signature that is weak, or unsupported by \
          this TLS library"
             .to_owned()
     });
-    (reason, Some("reissue the certificate with RSA 2048 or ECDSA P-256, and SHA-256"))
+    (reason, Some("reissue the certificate with RSA 2048 or ECDSA P-256, and SHA-256".into()))
 }
 
-fn name_constraints(path: &[Known]) -> Message {
-    let who = name_of(path.iter().find(|one| one.has_name_constraints()));
+fn name_constraints(found: Option<&Known>) -> Message {
+    let who = name_of(found);
     (
         format!("{who} must not issue certificates for this name (name constraints)"),
-        Some(ANOTHER_CA),
+        Some(ANOTHER_CA.into()),
     )
 }
 
-fn path_length(path: &[Known]) -> Message {
-    let is_exceeded = |(below, one): (usize, &Known)| {
-        let limit = one.path_length().map(usize::from)?;
-        (limit + 1 < below).then(|| one.to_string())
-    };
-    let who = path.iter().enumerate().find_map(is_exceeded);
-    let who = who.unwrap_or_else(|| "one of its CA certificates".to_owned());
+fn path_length(found: Option<&Known>) -> Message {
+    let who = found.map_or_else(|| "one of its CA certificates".to_owned(), Known::to_string);
     let reason = format!("the server's chain has more intermediate CAs than {who} allows");
-    (reason, Some(ANOTHER_CA))
+    (reason, Some(ANOTHER_CA.into()))
 }
 
-fn extension(path: &[Known]) -> Message {
-    let unknown = |one: &Known| one.unknown_extension().or_else(|| one.policies());
-    let found = path.iter().find(|one| unknown(one).is_some());
-    let which = found.and_then(unknown).map(|oid| format!(" ({oid})")).unwrap_or_default();
+fn extension(found: Option<&Known>) -> Message {
+    let which = found.and_then(Known::unsupported_extension);
+    let which = which.map(|oid| format!(" ({oid})")).unwrap_or_default();
     let reason = format!("{} has an unsupported critical extension{which}", name_of(found));
-    (reason, Some("reissue the certificate without this extension"))
+    (reason, Some("reissue the certificate without this extension".into()))
 }
 
-fn revoked(der: &[u8], path: &[Known]) -> Message {
-    let who = name_of(path.iter().find(|one| one.is(der)));
+fn revoked(found: Option<&Known>) -> Message {
+    let who = name_of(found);
     let hint = "take the certificate out of service, and install a new one";
-    (format!("{who} has been revoked"), Some(hint))
+    (format!("{who} has been revoked"), Some(hint.into()))
 }
 
-fn not_covered(der: &[u8], path: &[Known]) -> Message {
-    let found = path.iter().find(|one| one.is(der));
+fn not_covered(found: Option<&Known>) -> Message {
     let from = found.map(|one| format!(" of {}", one.issuer())).unwrap_or_default();
     let who = name_of(found);
     let reason =
         format!("the revocation list files contain no current, valid list{from} for {who}");
-    (reason, Some("add the revocation lists of all CAs between the server and the root"))
+    (reason, Some("add the revocation lists of all CAs between the server and the root".into()))
 }
 
 fn pin(sent: &[Vec<u8>]) -> Message {
     let has = sent.first().and_then(|own| Pin::of(own));
     let has = has.map_or_else(String::new, |pin| format!(": the server's pin is {pin}"));
-    (format!("the server's key does not match any given pin{has}"), Some(NEW_PIN))
+    (format!("the server's key does not match any given pin{has}"), Some(NEW_PIN.into()))
 }
 
 fn client_certificate(shown: ClientCertificate, alert: Alert) -> Message {
@@ -322,7 +343,7 @@ fn client_certificate(shown: ClientCertificate, alert: Alert) -> Message {
         ClientCertificate::Missing => "the server asked for a client certificate, but got none",
         ClientCertificate::Shown => "the server rejected the client certificate",
     };
-    (format!("{what} (alert: {alert})"), Some(shown.hint()))
+    (format!("{what} (alert: {alert})"), Some(shown.hint().into()))
 }
 
 fn nothing_in_common(min_version: TlsVersion) -> Message {
@@ -336,7 +357,7 @@ fn nothing_in_common(min_version: TlsVersion) -> Message {
             "enable TLS 1.3 on the server, or remove --tls-min-version",
         ),
     };
-    (reason.to_owned(), Some(hint))
+    (reason.to_owned(), Some(hint.into()))
 }
 
 /// The time since the Unix epoch.

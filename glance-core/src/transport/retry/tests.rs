@@ -7,6 +7,7 @@ use futures_util::stream;
 use http::HeaderMap;
 
 use super::*;
+use crate::transport::TlsFailure;
 
 /// What a server does with a request.
 #[derive(Debug, Clone)]
@@ -115,7 +116,7 @@ async fn what_no_second_time_changes_is_not_repeated() {
         TransportErrorKind::Body,
         TransportErrorKind::Protocol,
         TransportErrorKind::Refused,
-        TransportErrorKind::Tls,
+        TransportErrorKind::Tls(TlsFailure::NotTrusted),
     ] {
         assert_eq!(asked("GET", Fails(kind)).await, 1, "{kind:?}");
     }
