@@ -100,6 +100,7 @@ const MODULES: &[(&str, &[&str])] = &[
             "input_file",
             "tls",
             "certificates",
+            "metrics",
             "output",
             "logging",
             "signals",
