@@ -2,6 +2,8 @@
 
 mod configuration;
 mod help;
+mod jobs;
+mod metrics;
 mod names;
 mod plain_http;
 mod serving;

@@ -57,6 +57,7 @@ struct Draft {
     at: usize,
     name: String,
     verb: String,
+    has_from: bool,
     operands: Vec<String>,
     settings: Vec<Setting>,
 }
@@ -92,8 +93,9 @@ impl Draft {
         }
         let from = section.from.or_else(|| defaults.from.clone());
         let to = section.to.or_else(|| defaults.to.clone()).unwrap_or_default();
+        let has_from = from.is_some();
         let operands = from.into_iter().chain(to).collect();
-        Some(Self { at, name, verb, operands, settings })
+        Some(Self { at, name, verb, has_from, operands, settings })
     }
 
     fn job(self, tree: &clap::Command) -> Job {
@@ -113,9 +115,9 @@ impl Draft {
         };
         let of_job =
             |what: String| Problem { at: self.at, message: format!("job {}: {what}", self.name) };
-        let operands = self.refused_operands().or_else(|| fault(&[], &self.operands));
-        problems.extend(operands.map(of_job));
         let operands = placeholders(tree, &self.verb);
+        let stores = self.refused_stores(operands.len());
+        problems.extend(stores.or_else(|| fault(&[], &self.operands)).map(of_job));
         let mut is_sound = true;
         for setting in &self.settings {
             let fault = fault(std::slice::from_ref(setting), &operands);
@@ -128,9 +130,17 @@ impl Draft {
         problems.extend(self.prints_a_document().then(|| of_job(PRINTS.to_owned())));
     }
 
-    fn refused_operands(&self) -> Option<String> {
-        let is_stream = self.operands.iter().any(|operand| operand == "-");
-        is_stream.then(|| "a job cannot use - (standard input or output)".to_owned())
+    /// Why the stores are not those of a command that requires this number of operands.
+    fn refused_stores(&self, required: usize) -> Option<String> {
+        if self.operands.iter().any(|operand| operand == "-") {
+            return Some("a job cannot use - (standard input or output)".to_owned());
+        }
+        let missing = match self.has_from {
+            false => "from",
+            true if self.operands.len() < required => "to",
+            true => return None,
+        };
+        Some(format!("`{missing}` is missing, which {} requires", self.verb))
     }
 
     /// Whether the report of the job is a document on standard output, which all jobs share.
@@ -342,7 +352,7 @@ unprotect = 1
         let text = "[[jobs]]\nname = \"a\"\nverb = \"sync\"\nfrom = \"paris\"\n";
         let found = problems(text);
         assert_eq!(found.len(), 1, "{found:?}");
-        assert!(found[0].1.contains("required arguments were not provided"), "{found:?}");
+        assert!(found[0].1.contains("`to` is missing, which sync requires"), "{found:?}");
         let stream = "[[jobs]]\nname = \"a\"\nverb = \"dump\"\nfrom = \"paris\"\nto = \"-\"\n";
         assert!(problems(stream)[0].1.contains("cannot use -"));
     }

@@ -144,12 +144,15 @@ pub(super) fn names_secret(name: &str) -> bool {
     parts.iter().any(|part| name.contains(part))
 }
 
-/// The name that is most like a word, if one is like it.
+/// The name that is most like a word, if one is like it: one letter of three may be wrong, or the
+/// name contains the word.
 pub(super) fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_ascii_lowercase().replace('_', "-");
-    let likeness = |name: &&str| strsim::jaro_winkler(&word, name);
-    let best = names.into_iter().max_by(|one, other| likeness(one).total_cmp(&likeness(other)))?;
-    (likeness(&best) > 0.8).then_some(best)
+    let mistakes = |name: &str| strsim::damerau_levenshtein(&word, name);
+    let is_like = |name: &&str| {
+        mistakes(name) <= word.len().div_ceil(3) || word.len() > 3 && name.contains(&word)
+    };
+    names.into_iter().filter(is_like).min_by_key(|name| mistakes(name))
 }
 
 /// “; did you mean …?”, if a name is like the word.
@@ -200,6 +203,8 @@ mod tests {
         assert_eq!(nearest("bwlimt", names), Some("bwlimit"));
         assert_eq!(nearest("max_duration", names), Some("max-duration"));
         assert_eq!(nearest("slect", names), Some("select"));
+        assert_eq!(nearest("copy", ["sync", "livecopy"]), Some("livecopy"));
+        assert_eq!(nearest("tga", ["tag", "name"]), Some("tag"));
         assert_eq!(nearest("colour", names), None);
     }
 }
