@@ -12,7 +12,8 @@
 //! The other modules serve all steps: `output` is the only module that prints; `logging` sends log
 //! messages to standard error, a file or syslog; `error` and [`exit`] define failures and exit
 //! codes; `signals` handles SIGINT and SIGTERM; `tls` chooses a TLS stack of this build;
-//! `certificates` knows the certificates of the servers in use;
+//! `certificates` knows the certificates of the servers in use; `metrics` writes the file of
+//! `--metrics`;
 //! `input_file` and `named_file` read and write files that options name; `saved_plan` stores plans;
 //! `recorded_args` removes secrets from the command line that a journal records.
 //!
@@ -37,6 +38,7 @@ mod error;
 pub mod exit;
 mod input_file;
 mod logging;
+mod metrics;
 mod named_file;
 mod recorded_args;
 mod report;
@@ -71,7 +73,8 @@ pub fn main() -> ExitCode {
     // The run is spawned on a worker thread, next to the connections. On this thread, each chunk of
     // data would have to wake another thread.
     let run = runtime.spawn(commands::run(args));
-    let exit = runtime.block_on(run).unwrap_or_else(|error| output::failure(&error.into()));
+    let exit = runtime.block_on(run);
+    let exit = exit.unwrap_or_else(|error| output::end(output::failure(&error.into())));
     // Open connections are dropped, not drained: the server must see a stopped upload as
     // incomplete.
     runtime.shutdown_background();

@@ -153,7 +153,7 @@ pub(crate) fn without_secrets(said: String, line: impl IntoIterator<Item = OsStr
 }
 
 /// Whether the text contains a password, a private key or a Keystone token.
-fn may_be_secret(text: &str) -> bool {
+pub(crate) fn may_be_secret(text: &str) -> bool {
     names_a_user(text) || inline::held_by(text).is_some() || text.contains("gAAAAA")
 }
 

@@ -33,6 +33,7 @@ fn main() -> ExitCode {
         Command::Fips => fips::run(),
         Command::Interop(arguments) => interop::run(&arguments),
         Command::Man => man::run(),
+        Command::Monitoring => ci::monitoring::run(),
         Command::ReleaseCheck => ci::release_check::run(),
         Command::Test(arguments) => test::run(&arguments),
         Command::Tidy => tidy::run(),
@@ -80,8 +81,10 @@ enum Command {
     Interop(interop::Arguments),
     /// Generate the manual pages from the tool's help and from `docs/`.
     Man,
+    /// Check metrics files and alert rules with promtool, and the systemd units.
+    Monitoring,
     /// Run the checks that take too long for `.ci/run`: every suite with each TLS stack alone,
-    /// FIPS mode, the manual pages, the demo.
+    /// FIPS mode, the manual pages, metrics and systemd units, the demo.
     ReleaseCheck,
     /// Install the tests' requirements and run every test.
     Test(test::Arguments),

@@ -114,6 +114,7 @@ const TABLE: &[Row] = &[
     // Reports and state.
     (&["output"], &[OPENING, &["resume", "clouds", "report merge"]]),
     (&["report"], &[OPENING, &["clouds", "report merge"]]),
+    (&["metrics"], &[COPYING, &["compare", "verify"]]),
     (&["state_dir"], &[COPYING, COMPARING, &["repair", "verify", "resume"]]),
     (&["no_state"], &[COPYING, COMPARING, &["repair", "verify"]]),
     // Records and data at the target.

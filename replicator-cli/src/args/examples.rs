@@ -41,6 +41,21 @@ glance-replicator resume --dry-run        # exits 1 if a run is unfinished
 glance-replicator resume
 glance-replicator resume paris lyon";
 
+pub(super) const RUN: &str = "\
+glance-replicator run jobs.toml
+glance-replicator run jobs.toml --job nightly -n
+glance-replicator run jobs.toml --job nightly --job weekly";
+
+pub(super) const CONFIG_CHECK: &str = "\
+glance-replicator config check jobs.toml  # exits 2 if the file has an error
+glance-replicator config check /etc/glance-replicator/nightly.toml
+glance-replicator config check jobs.toml && glance-replicator run jobs.toml";
+
+pub(super) const CONFIG_SCHEMA: &str = "\
+glance-replicator config schema
+glance-replicator config schema > config.json
+glance-replicator config schema | jq '.\"$defs\".job'";
+
 pub(super) const REPAIR: &str = "\
 glance-replicator repair paris lyon -n    # exits 1 if an image is unfinished
 glance-replicator repair paris lyon

@@ -47,6 +47,7 @@ fn with_examples(command: Command, tool: &str, name: &str) -> Command {
 /// The ids of the arguments that `-h` shows, where the command has them.
 const IN_SHORT_HELP: &[&str] = &[
     // Operands.
+    "config",
     "from",
     "parts",
     "path",
@@ -64,6 +65,7 @@ const IN_SHORT_HELP: &[&str] = &[
     "deep",
     "delete",
     "dry_run",
+    "job",
     "listen",
     "namespaces",
     "one_way",

@@ -9,6 +9,7 @@ use clap::{ArgMatches, Args as ClapArgs, FromArgMatches, Parser, Subcommand, Val
 mod effect;
 mod examples;
 mod help;
+mod jobs;
 mod metadefs;
 mod replication;
 mod report;
@@ -19,6 +20,7 @@ mod sign_in;
 mod trust;
 mod verify;
 
+pub use jobs::{JobFileCommand, RunJobs};
 pub use metadefs::{Metadefs, WithMetadefs};
 pub use replication::limits::LimitArgs;
 pub use replication::mapping::{BootFromVolumeArg, EncryptedArg, MappingArgs, OwnerArg};
@@ -143,6 +145,12 @@ pub enum Command {
     /// Verify image data against recorded digests, or by reading it; changes nothing
     #[command(after_help = examples::VERIFY)]
     Verify(Verify),
+    /// Run the jobs of a job file, one after the other
+    #[command(after_help = examples::RUN)]
+    Run(RunJobs),
+    /// Work with job files
+    #[command(subcommand)]
+    Config(JobFileCommand),
     /// Serve the images of a directory over HTTPS with the Glance API; read-only by default
     #[command(after_help = examples::SERVE)]
     Serve(Serve),
@@ -200,6 +208,8 @@ impl Command {
             Self::Resume(_)
             | Self::Repair(_)
             | Self::Metadefs(_)
+            | Self::Run(_)
+            | Self::Config(_)
             | Self::Serve(_)
             | Self::Clouds
             | Self::Report(_)
@@ -250,7 +260,7 @@ pub struct Options {
     pub require_fips: bool,
 
     // The heading of a group of options applies to all that follow.
-    /// The file of the report.
+    /// The files of the report and of the metrics.
     #[command(flatten)]
     pub report: ReportFile,
 
@@ -289,6 +299,10 @@ pub struct Options {
     /// The command line as the journal records it, without secrets.
     #[arg(skip)]
     pub typed: RecordedArgs,
+
+    /// The name of the job in a job file, if the command is a job.
+    #[arg(skip)]
+    pub job: Option<String>,
 
     /// Accept the buffer size of the old tool, without effect
     #[arg(

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-/// The file of the report.
+/// The files of the report and of the metrics.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Report")]
 pub struct ReportFile {
@@ -12,6 +12,10 @@ pub struct ReportFile {
     /// `report merge` combines files written with --output json
     #[arg(long, global = true, value_name = "FILE")]
     pub report: Option<PathBuf>,
+    /// Write metrics of the run to FILE for Prometheus (the textfile collector of node_exporter),
+    /// also if the run fails
+    #[arg(long, global = true, value_name = "FILE")]
+    pub metrics: Option<PathBuf>,
 }
 
 /// The commands that work on report files.

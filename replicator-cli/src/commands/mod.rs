@@ -21,8 +21,10 @@ use crate::tls;
 mod clouds;
 mod doctor;
 mod dump;
+mod jobs;
 mod merge_reports;
 mod metadefs;
+mod metered;
 mod repair;
 mod replicate;
 mod resume;
@@ -46,6 +48,7 @@ pub(crate) async fn run(args: Args) -> Exit {
     let work = async {
         match command {
             Command::Resume(typed) => resume(typed, &options, stopping).await,
+            Command::Run(typed) => jobs::run(typed, &options, stopping).await,
             command => perform(command, options, stopping).await,
         }
     };
@@ -64,7 +67,7 @@ struct Context<'a> {
     stopping: &'a SignalHandler,
 }
 
-/// Runs a command other than `resume`.
+/// Runs a command other than `resume` and `run`.
 async fn perform(
     command: Command,
     mut options: Options,
@@ -84,11 +87,15 @@ async fn perform(
     dispatch(command, Context { selected, options: &options, stopping }).await
 }
 
-/// Adjusts the options to the command, checks the environment and creates the report file.
+/// Adjusts the options to the command, checks the environment and creates the files of the metrics
+/// and of the report.
 fn prepare(command: &Command, options: &mut Options) -> Result<(), CliError> {
     if matches!(command, Command::Doctor(_)) {
         // `doctor` reports the result of the first attempt, so requests are not retried by default.
         options.limits.low_level_retries.get_or_insert(0);
+    }
+    if let Some(path) = &options.report.metrics {
+        metered::begin(path, command, options)?;
     }
     refuse_odd_variables()?;
     if options.require_fips {
@@ -122,6 +129,8 @@ async fn dispatch(command: Command, context: Context<'_>) -> Result<Exit, CliErr
         Command::Plan(typed) => plan(typed, context).await,
         Command::Sync(typed) => sync(typed, context).await,
         Command::Resume(_) => Err(CliError::usage("a `resume` command cannot be resumed")),
+        Command::Run(_) => Err(CliError::usage("a job cannot run a job file")),
+        Command::Config(typed) => jobs::config(&typed),
         Command::Repair(typed) => repair(typed, context).await,
         Command::Metadefs(typed) => metadefs(typed, options).await,
         Command::Verify(typed) => verify(typed, context).await,

@@ -1,6 +1,6 @@
-//! Log messages to standard error, a file or syslog. Tokens are never logged; requests are logged
-//! with method and path only. Warnings with the target [`TERMINAL`] are always printed to standard
-//! error too.
+//! Log messages to standard error, a file or syslog. If standard error goes to journald, each line
+//! has its severity. Tokens are never logged; requests are logged with method and path only.
+//! Warnings with the target [`TERMINAL`] are always printed to standard error too.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -16,9 +16,11 @@ use tracing_subscriber::prelude::*;
 use crate::args::Logging;
 use crate::error::CliError;
 use escaped::Escaped;
+use levels::Levelled;
 use syslog::Syslog;
 
 mod escaped;
+mod levels;
 mod syslog;
 
 /// Starts logging for this process.
@@ -42,7 +44,7 @@ pub(crate) fn start(options: &Logging) -> Result<(), CliError> {
         None => all.clone(),
     };
     let terminal = fmt::layer().with_target(false).without_time().with_ansi(false);
-    let terminal = terminal.with_writer(Escaped(io::stderr)).with_filter(to_terminal);
+    let terminal = terminal.with_writer(Escaped(Levelled(io::stderr))).with_filter(to_terminal);
     let elsewhere = elsewhere.map(|layer| layer.with_filter(all));
     tracing_subscriber::registry().with(terminal).with(elsewhere).init();
     Ok(())

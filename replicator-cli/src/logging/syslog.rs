@@ -6,6 +6,9 @@ use std::sync::Arc;
 
 use tracing_subscriber::fmt::MakeWriter;
 
+use super::levels::severity;
+use crate::output::journal;
+
 /// The socket of syslog daemons and journald.
 pub(crate) const SOCKET: &str = "/dev/log";
 
@@ -31,16 +34,11 @@ impl<'a> MakeWriter<'a> for Syslog {
     type Writer = Message;
 
     fn make_writer(&'a self) -> Message {
-        self.message(INFORMATIONAL)
+        self.message(journal::INFORMATIONAL)
     }
 
     fn make_writer_for(&'a self, event: &tracing::Metadata<'_>) -> Message {
-        self.message(match *event.level() {
-            tracing::Level::ERROR => 3,
-            tracing::Level::WARN => 4,
-            tracing::Level::INFO => INFORMATIONAL,
-            _ => 7,
-        })
+        self.message(severity(event.level()))
     }
 }
 
@@ -70,7 +68,6 @@ impl Drop for Message {
 
 /// The facility "user" (1), times eight.
 const USER: u8 = 8;
-const INFORMATIONAL: u8 = 6;
 
 #[cfg(test)]
 mod tests {

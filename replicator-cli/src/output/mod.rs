@@ -14,6 +14,7 @@ use tokio::io::{BufWriter, Stdout};
 use crate::args::Output;
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::metrics;
 use crate::recorded_args::without_secrets;
 use escape::escaped_json;
 
@@ -34,6 +35,7 @@ macro_rules! err {
 
 mod escape;
 mod file;
+pub(crate) mod journal;
 mod json;
 mod spool;
 
@@ -62,7 +64,8 @@ pub(crate) fn result_json(document: &str) {
 
 /// Writes a line of messages with control characters escaped.
 pub(crate) fn message_line(line: &str) {
-    let _ = writeln!(io::stderr().lock(), "{}", escaped(line));
+    let prefix = journal::prefix(journal::severity(line));
+    let _ = writeln!(io::stderr().lock(), "{prefix}{}", escaped(line));
 }
 
 /// Remembers a failed write of results. A closed pipe is not a failure: the reader has read enough.
@@ -96,8 +99,14 @@ pub(crate) fn end(exit: Exit) -> Exit {
     note_failure(io::stdout().flush());
     // The lock is released immediately: printing the failure may itself fail.
     let unwritten = unwritten().take();
-    // The report file records the failure, so it is completed afterwards.
-    file::end_report(unwritten.iter().fold(exit, |exit, error| exit.worse(failure(error))))
+    // The report file records the failure, so it is completed afterwards. The metrics have the
+    // final exit code.
+    let exit = unwritten.iter().fold(exit, |exit, error| exit.worse(failure(error)));
+    let exit = file::end_report(exit);
+    match metrics::end(exit) {
+        Ok(()) => exit,
+        Err(error) => exit.worse(failure(&error)),
+    }
 }
 
 fn unwritten() -> MutexGuard<'static, Option<CliError>> {

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::args::Output;
 use crate::exit::Exit;
+use crate::metrics;
 use crate::output::{JsonWriter, human_size, quoted};
 
 /// The content of the report for each image.
@@ -78,6 +79,7 @@ impl Comparison {
     /// Writes the state of one image.
     pub(crate) fn entry(&mut self, entry: &Entry) {
         self.summary.count(entry);
+        metrics::image(entry.state.as_str(), exit_of(entry));
         let line = format!("{} {}", sign(entry.state), entry.image.id);
         match &mut self.combined {
             Combined::Output => {

@@ -185,7 +185,7 @@ fn finding_json(finding: &Leftover) -> Value {
 }
 
 /// A command line, quoted for a shell.
-fn line(command: &[String]) -> String {
+pub(super) fn line(command: &[String]) -> String {
     let plain = |word: &str| {
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
         !word.is_empty() && word.chars().all(is_plain)

@@ -11,6 +11,7 @@ use serde_json::json;
 use super::proof;
 use crate::args::Output;
 use crate::exit::Exit;
+use crate::metrics;
 use crate::output::{JsonWriter, chain, human_size, quoted};
 
 /// The report of a verification. Each image is written immediately.
@@ -84,6 +85,7 @@ impl VerifyReport {
             _ => (Exit::SomeFailed, ReportLine::of("unknown")),
         };
         self.exit = self.exit.worse(exit);
+        metrics::image(said.word, exit);
         self.say(found.image.id.as_str(), Some(&found.image), state, &said);
     }
 
@@ -125,6 +127,7 @@ impl VerifyReport {
                     Err(error) => (Exit::SomeFailed, ReportLine::error("failed", error)),
                 };
                 self.exit = self.exit.worse(exit);
+                metrics::image(said.word, exit);
                 self.say(id.as_str(), image.as_ref(), None, &said);
             }
             DumpFinding::File { name, state } => self.file(name, state),
@@ -141,6 +144,7 @@ impl VerifyReport {
         };
         if state.is_fault() {
             self.exit = self.exit.worse(Exit::Integrity);
+            metrics::failure(Exit::Integrity);
         }
         match self.output {
             Output::Text => out!("{word}: file {}: {reason}", quoted(name)),

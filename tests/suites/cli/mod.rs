@@ -4,6 +4,8 @@ mod configuration;
 mod doctor;
 mod headlines;
 mod help;
+mod jobs;
+mod metrics;
 mod names;
 mod plain_http;
 mod serving;

@@ -1,6 +1,7 @@
 //! `cargo xtask ci`: the checks that `cargo xtask test` does not run: format, spelling,
 //! dependencies, the invariants, lints and tests of each feature set alone, and documentation.
 
+pub(crate) mod monitoring;
 pub(crate) mod release_check;
 
 use std::io::ErrorKind;

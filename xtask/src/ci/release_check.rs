@@ -3,6 +3,8 @@
 use crate::failure::Failure;
 use crate::{cloud, demo, fips, man, test};
 
+use super::monitoring;
+
 /// Runs every check, and stops at the first that fails.
 pub(crate) fn run() -> Result<(), Failure> {
     test::install_openssl()?;
@@ -10,5 +12,6 @@ pub(crate) fn run() -> Result<(), Failure> {
     super::test_single_stacks()?;
     fips::run()?;
     man::run()?;
+    monitoring::run()?;
     demo::run()
 }

@@ -101,6 +101,7 @@ const MODULES: &[(&str, &[&str])] = &[
             "input_file",
             "tls",
             "certificates",
+            "metrics",
             "output",
             "logging",
             "signals",

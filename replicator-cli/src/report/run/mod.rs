@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::args::{Options, Output};
 use crate::error::CliError;
 use crate::exit::Exit;
+use crate::metrics;
 use crate::output::{JsonWriter, causes, chain, human_size, quoted};
 use crate::report::{Metadefs, proof};
 use summary::Summary;
@@ -79,12 +80,17 @@ impl Reports {
 
     /// Records the number of images that were not started at a target.
     pub(crate) fn left(&mut self, target: usize, images: u64) {
-        self.each[target].summary.not_begun = images;
+        let report = &mut self.each[target];
+        report.summary.not_begun = images;
+        metrics::not_started(report.target.as_deref(), images);
     }
 
     /// Completes the reports and returns the worst exit of all targets.
     pub(crate) fn finish(mut self) -> Exit {
         let exit = self.each.iter().fold(Exit::Success, |exit, one| exit.worse(one.exit));
+        for report in &self.each {
+            metrics::ended(report.target.as_deref(), report.exit);
+        }
         let losses: Vec<CliError> = self.each.iter().filter_map(Report::refused_losses).collect();
         if self.output == Output::Json && self.each.len() > 1 {
             self.each.sort_by(|one, other| one.target.cmp(&other.target));
@@ -148,6 +154,7 @@ impl Report {
     /// Writes the outcome of one image.
     pub(crate) fn outcome(&mut self, outcome: &Outcome) {
         self.summary.count(outcome);
+        metrics::outcome(self.target.as_deref(), outcome, copied_bytes(outcome));
         match &outcome.result {
             Ok(_) | Err(CopyError::BrokenOff) => {}
             Err(error) => self.exit = self.exit.worse(error.into()),
