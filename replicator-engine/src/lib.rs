@@ -37,6 +37,7 @@ mod cancel;
 mod comparison;
 mod copying;
 mod error;
+pub mod events;
 mod export;
 mod journal;
 mod known_digests;
@@ -53,6 +54,7 @@ mod repair;
 mod replication;
 mod running;
 mod spool;
+mod state;
 mod streaming;
 #[cfg(test)]
 mod testing;
@@ -60,13 +62,14 @@ mod testing;
 pub use cancel::{CancelMode, CancelReason, CancelToken};
 pub use comparison::Difference;
 pub use error::{CopyError, NothingRemoved, RunError};
+pub use events::{Event, Events};
 pub use export::export;
 pub use journal::{Journal, JournalContents, JournalEntry, JournalError, JournalFile, Phase, Run};
 pub use known_digests::{CachedDigests, DigestCache, TargetDigests};
 pub use loss::{Loss, LossKind};
 pub use mapping::Mapping;
 pub use outcome::{DataPath, Done, Outcome, Proven, TransferMethod};
-pub use planning::{Entry, State};
+pub use planning::Entry;
 pub use policy::{
     ContentCheck, CopyScope, DeliveryOptions, ErrorLimit, Fallback, ImportSource, InvalidTemplate,
     MatchBy, OnBurnedId, Order, Placement, Policy, Prune, Removal, Retries, Template,
@@ -76,3 +79,4 @@ pub use repair::{KnownBy, Leftover, LeftoverScan, LeftoverState};
 pub use replication::Replication;
 pub use running::run_all;
 pub use spool::{Spool, SpoolWhen};
+pub use state::State;

@@ -17,12 +17,13 @@ use crate::cancel::{CancelMode, CancelToken};
 use crate::error::RunError;
 use crate::outcome::Outcome;
 use crate::pairing::{Moved, ids};
-use crate::planning::{Entry, State};
+use crate::planning::Entry;
 use crate::policy::{ErrorLimit, OnBurnedId, Order};
 use crate::replication::Replication;
 use crate::running::listings::{PairsOfId, merged};
 use crate::running::progress::{Limits, QueuedImage, RunProgress};
 use crate::running::target_id::TargetId;
+use crate::state::State;
 use crate::streaming::fan_out::Subscription;
 
 mod listings;
