@@ -14,7 +14,8 @@
 //! - [`Verified`](Event::Verified) comes when the data at the target is proven, before the image is
 //!   published.
 //! - Each image has one [`Finished`](Event::Finished) per target, the last event of the image there.
-//!   An image without a step, such as one that is in place, has `Finished` without `Started`.
+//!   An image without a step, such as one that is in place, has `Finished` without `Started`. An
+//!   image that is removed from the target has only `Finished`.
 //! - [`Retrying`](Event::Retrying) and [`Stalled`](Event::Stalled) can come at any time.
 //!
 //! A `target` is the position of the target among the replications of the run
@@ -55,28 +56,42 @@
 //! # }
 //! ```
 
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use tokio::time::Instant;
 
 use glance_core::digest::Digests;
 use glance_core::image::{Image, ImageId};
+use glance_core::store::{StoreError, StoreErrorKind};
+use glance_core::transport::RetryObserver;
 
+use crate::error::CopyError;
 use crate::outcome::{Outcome, Proven};
 use crate::state::State;
 
+mod meter;
 mod progress;
+mod watch;
 
+pub(crate) use meter::{Meter, Phase};
 pub use progress::{Activity, Moved, Progress, Spent, TargetProgress, Waited};
+pub(crate) use watch::watched;
 
 /// The receiver of a run's events. Clones send to the same receiver.
 #[derive(Clone, Default)]
 pub struct Events {
-    receiver: Option<Receiver>,
+    receiver: Option<Arc<Receiver>>,
     limits: SilenceLimits,
 }
 
-type Receiver = Arc<dyn Fn(&Event<'_>) + Send + Sync>;
+struct Receiver {
+    receive: Box<dyn Fn(&Event<'_>) + Send + Sync>,
+    /// When the pause before the last retry for an image ends.
+    pauses: Mutex<HashMap<ImageId, Instant>>,
+}
 
 /// How long the stores may be silent before a request to them fails. The run only reports these
 /// times ([`Event::Stalled`]); the transport of each store keeps them.
@@ -99,6 +114,16 @@ pub enum Side {
     Target,
 }
 
+impl Side {
+    /// The side at fault.
+    pub(crate) fn of(error: &CopyError) -> Self {
+        match error {
+            CopyError::Source(_) | CopyError::Data { .. } => Self::Source,
+            _ => Self::Target,
+        }
+    }
+}
+
 /// An event of a run. See the [module](self) for the order of events.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -109,9 +134,11 @@ pub enum Event<'a> {
         images: u64,
         /// Number of bytes of these images, as far as their records say.
         bytes: u64,
-        /// Number of these images that at least one target has no replica of, and their bytes. The
-        /// plan of an image can still be to copy nothing.
-        missing: (u64, u64),
+        /// Number of these images whose data at least one target lacks. The plan of such an image can
+        /// still be to copy nothing.
+        missing: u64,
+        /// Number of bytes of the missing images.
+        missing_bytes: u64,
         /// Whether the listing is complete.
         done: bool,
     },
@@ -208,10 +235,47 @@ pub struct Retry {
     pub reason: String,
 }
 
+impl Retry {
+    /// The attempt that follows this number of earlier failures and the present one, of `retries`
+    /// retries.
+    pub(crate) fn after(
+        failures: usize,
+        retries: usize,
+        pause: impl Into<Option<Duration>>,
+        reason: impl Into<String>,
+    ) -> Self {
+        let count = |attempts: usize| u32::try_from(attempts).unwrap_or(u32::MAX);
+        Self {
+            attempt: count(failures.saturating_add(2)),
+            of: count(retries.saturating_add(1)),
+            pause: pause.into(),
+            reason: reason.into(),
+        }
+    }
+}
+
+/// The part of an error that a display has room for.
+pub(crate) fn reason(error: &CopyError) -> String {
+    match error {
+        CopyError::Source(error) | CopyError::Target(error) => reason_of_store(error),
+        CopyError::Data { fault, .. } => fault.to_string(),
+        other => other.to_string(),
+    }
+}
+
+/// Like [`reason`], for the error of a store.
+pub(crate) fn reason_of_store(error: &StoreError) -> String {
+    match (error.kind, &error.source) {
+        (StoreErrorKind::Transport(_), Some(cause)) => cause.to_string(),
+        _ => error.reason.clone(),
+    }
+}
+
 impl Events {
     /// Sends events to `receive`.
     pub fn to(receive: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {
-        Self { receiver: Some(Arc::new(receive)), limits: SilenceLimits::default() }
+        let receiver = Receiver { receive: Box::new(receive), pauses: Mutex::default() };
+        Self { receiver: Some(Arc::new(receiver)), limits: SilenceLimits::default() }
     }
 
     /// The same receiver, with these limits for events about a stall.
@@ -228,13 +292,61 @@ impl Events {
     /// Sends an event to the receiver.
     pub fn send(&self, event: &Event<'_>) {
         if let Some(receiver) = &self.receiver {
-            receiver(event);
+            (receiver.receive)(event);
         }
+    }
+
+    /// An observer for the transport of one side
+    /// ([`Retrying::observed_by`](glance_core::transport::Retrying::observed_by)), which sends
+    /// [`Event::Retrying`] for each request that is sent again.
+    pub fn of_requests(&self, side: Side) -> RetryObserver {
+        if !self.is_received() {
+            return RetryObserver::default();
+        }
+        let events = self.clone();
+        RetryObserver::new(move |notice| {
+            let (attempt, of, pause) = (notice.attempt, notice.of, Some(notice.pause));
+            let retry = Retry { attempt, of, pause, reason: notice.reason.clone() };
+            events.retrying(notice.image.as_ref(), None, side, &retry);
+        })
+    }
+
+    /// Reports the next attempt of something that failed.
+    pub(crate) fn retrying(
+        &self,
+        image: Option<&ImageId>,
+        target: Option<usize>,
+        side: Side,
+        retry: &Retry,
+    ) {
+        if let (Some(receiver), Some(image), Some(pause)) = (&self.receiver, image, retry.pause) {
+            receiver.pauses().insert(image.clone(), Instant::now() + pause);
+        }
+        self.send(&Event::Retrying { image, target, side, retry });
+    }
+
+    /// When the pause before the last retry for this image ends.
+    fn pause_of(&self, image: &ImageId) -> Option<Instant> {
+        self.receiver.as_ref()?.pauses().get(image).copied()
+    }
+
+    /// Sends the last event of an image at a target.
+    pub(crate) fn finished(&self, target: usize, outcome: &Outcome, spent: &Spent) {
+        if let Some(receiver) = &self.receiver {
+            receiver.pauses().remove(&outcome.image.id);
+        }
+        self.send(&Event::Finished { target, outcome, spent });
     }
 
     /// The limits for events about a stall.
     pub(crate) fn limits(&self) -> SilenceLimits {
         self.limits
+    }
+}
+
+impl Receiver {
+    fn pauses(&self) -> MutexGuard<'_, HashMap<ImageId, Instant>> {
+        self.pauses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,5 +1,6 @@
 //! How far the copy of an image is.
 
+use std::fmt;
 use std::time::Duration;
 
 /// How far the copy of one image is, at all targets that are in work together.
@@ -29,13 +30,40 @@ pub struct Moved {
 pub struct Waited {
     /// For bytes of the source.
     pub source: Duration,
-    /// For the threads that compute digests: this machine's processor is busy.
-    pub digests: Duration,
+    /// For this machine's processor: for the threads that compute digests, or because all threads of
+    /// the runtime are busy.
+    pub processor: Duration,
     /// For the bandwidth limit of the policy.
     pub bandwidth: Duration,
+    /// For the disk of the spool.
+    pub spool: Duration,
     /// For the targets to take bytes, the slowest one where several share one read. The time until
     /// the target has stored the last byte counts, too.
     pub targets: Duration,
+}
+
+impl Waited {
+    pub(super) fn plus(self, more: Self) -> Self {
+        Self {
+            source: self.source + more.source,
+            processor: self.processor + more.processor,
+            bandwidth: self.bandwidth + more.bandwidth,
+            spool: self.spool + more.spool,
+            targets: self.targets + more.targets,
+        }
+    }
+
+    /// How much longer these times are than those of an earlier moment.
+    #[must_use]
+    pub fn minus(self, earlier: Self) -> Self {
+        Self {
+            source: self.source.saturating_sub(earlier.source),
+            processor: self.processor.saturating_sub(earlier.processor),
+            bandwidth: self.bandwidth.saturating_sub(earlier.bandwidth),
+            spool: self.spool.saturating_sub(earlier.spool),
+            targets: self.targets.saturating_sub(earlier.targets),
+        }
+    }
 }
 
 /// The copy of an image at one target.
@@ -81,6 +109,12 @@ pub enum Activity {
 }
 
 impl Activity {
+    /// Whether data moves.
+    pub fn moves_data(self) -> bool {
+        use Activity::{Hashing, Reading, Sending, Spooling, Throttled};
+        matches!(self, Reading | Hashing | Sending | Throttled | Spooling)
+    }
+
     /// The words of displays.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -100,8 +134,8 @@ impl Activity {
     }
 }
 
-impl std::fmt::Display for Activity {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Activity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
     }
 }
@@ -117,4 +151,16 @@ pub struct Spent {
     pub sent: u64,
     /// Number of times that data was sent to the target.
     pub attempts: u32,
+}
+
+impl Spent {
+    /// What two parts of the work took together.
+    pub(crate) fn plus(self, more: Self) -> Self {
+        Self {
+            time: self.time + more.time,
+            read: self.read + more.read,
+            sent: self.sent + more.sent,
+            attempts: self.attempts + more.attempts,
+        }
+    }
 }

@@ -134,6 +134,11 @@ impl Entry {
         matches!(self.step, Step::Copy(_) | Step::Record(_) | Step::Complete(_))
     }
 
+    /// Whether the step changes the target.
+    pub(crate) fn changes_target(&self) -> bool {
+        self.action() != "nothing"
+    }
+
     /// Whether the step copies data.
     pub(crate) fn moves_data(&self) -> bool {
         matches!(self.step, Step::Copy(_) | Step::Complete(_))

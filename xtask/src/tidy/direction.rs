@@ -40,6 +40,7 @@ const MODULES: &[(&str, &[&str])] = &[
         "glance-core",
         &[
             "clock",
+            "wait_time",
             "error",
             "units",
             "project",
