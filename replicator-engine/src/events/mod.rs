@@ -80,18 +80,16 @@ pub(crate) use meter::{Meter, Phase};
 pub use progress::{Activity, Moved, Progress, Spent, TargetProgress, Waited};
 pub(crate) use watch::watched;
 
-/// The receiver of a run's events. Clones send to the same receiver.
+/// The receivers of a run's events; none by default. Clones send to the same receivers.
 #[derive(Clone, Default)]
 pub struct Events {
-    receiver: Option<Arc<Receiver>>,
+    receivers: Vec<Receiver>,
     limits: SilenceLimits,
+    /// When the pause before the last retry for an image ends.
+    pauses: Arc<Mutex<HashMap<ImageId, Instant>>>,
 }
 
-struct Receiver {
-    receive: Box<dyn Fn(&Event<'_>) + Send + Sync>,
-    /// When the pause before the last retry for an image ends.
-    pauses: Mutex<HashMap<ImageId, Instant>>,
-}
+type Receiver = Arc<dyn Fn(&Event<'_>) + Send + Sync>;
 
 /// How long the stores may be silent before a request to them fails. The run only reports these
 /// times ([`Event::Stalled`]); the transport of each store keeps them.
@@ -274,11 +272,17 @@ pub(crate) fn reason_of_store(error: &StoreError) -> String {
 impl Events {
     /// Sends events to `receive`.
     pub fn to(receive: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {
-        let receiver = Receiver { receive: Box::new(receive), pauses: Mutex::default() };
-        Self { receiver: Some(Arc::new(receiver)), limits: SilenceLimits::default() }
+        Self::default().and(receive)
     }
 
-    /// The same receiver, with these limits for events about a stall.
+    /// Sends events to `receive`, too.
+    #[must_use]
+    pub fn and(mut self, receive: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {
+        self.receivers.push(Arc::new(receive));
+        self
+    }
+
+    /// The same receivers, with these limits for events about a stall.
     #[must_use]
     pub fn with_limits(self, limits: SilenceLimits) -> Self {
         Self { limits, ..self }
@@ -286,13 +290,13 @@ impl Events {
 
     /// Whether there is a receiver.
     pub fn is_received(&self) -> bool {
-        self.receiver.is_some()
+        !self.receivers.is_empty()
     }
 
-    /// Sends an event to the receiver.
+    /// Sends an event to the receivers.
     pub fn send(&self, event: &Event<'_>) {
-        if let Some(receiver) = &self.receiver {
-            (receiver.receive)(event);
+        for receive in &self.receivers {
+            receive(event);
         }
     }
 
@@ -319,34 +323,33 @@ impl Events {
         side: Side,
         retry: &Retry,
     ) {
-        if let (Some(receiver), Some(image), Some(pause)) = (&self.receiver, image, retry.pause) {
-            receiver.pauses().insert(image.clone(), Instant::now() + pause);
+        if let (true, Some(image), Some(pause)) = (self.is_received(), image, retry.pause) {
+            self.pauses().insert(image.clone(), Instant::now() + pause);
         }
         self.send(&Event::Retrying { image, target, side, retry });
     }
 
     /// When the pause before the last retry for this image ends.
     fn pause_of(&self, image: &ImageId) -> Option<Instant> {
-        self.receiver.as_ref()?.pauses().get(image).copied()
+        self.pauses().get(image).copied()
     }
 
     /// Sends the last event of an image at a target.
     pub(crate) fn finished(&self, target: usize, outcome: &Outcome, spent: &Spent) {
-        if let Some(receiver) = &self.receiver {
-            receiver.pauses().remove(&outcome.image.id);
+        if !self.is_received() {
+            return;
         }
+        self.pauses().remove(&outcome.image.id);
         self.send(&Event::Finished { target, outcome, spent });
+    }
+
+    fn pauses(&self) -> MutexGuard<'_, HashMap<ImageId, Instant>> {
+        self.pauses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The limits for events about a stall.
     pub(crate) fn limits(&self) -> SilenceLimits {
         self.limits
-    }
-}
-
-impl Receiver {
-    fn pauses(&self) -> MutexGuard<'_, HashMap<ImageId, Instant>> {
-        self.pauses.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -356,3 +359,6 @@ impl fmt::Debug for Events {
         f.debug_struct("Events").field("received", &received).field("limits", &self.limits).finish()
     }
 }
+
+#[cfg(test)]
+mod tests;
