@@ -1,6 +1,7 @@
 //! The report of a replication to one or more targets.
 
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 use replicator_engine::{CopyError, Done, Loss, LossKind, Outcome, Proven, TransferMethod};
 use serde_json::{Value, json};
@@ -9,6 +10,7 @@ use crate::args::{Options, Output};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::{JsonWriter, causes, chain, human_size, quoted};
+use crate::progress;
 use crate::report::{Metadefs, proof};
 use summary::Summary;
 
@@ -124,6 +126,7 @@ pub(crate) struct Report {
     /// The losses that `--allow-loss` accepts.
     accepted: BTreeSet<LossKind>,
     metadefs: Option<Metadefs>,
+    begin: Instant,
 }
 
 impl Report {
@@ -136,6 +139,7 @@ impl Report {
             summary: Summary::default(),
             accepted: options.mapping.accepted_losses(),
             metadefs: None,
+            begin: Instant::now(),
         }
     }
 
@@ -202,10 +206,12 @@ impl Report {
     }
 
     fn print_summary(self) {
-        out!("{}{}", self.prefix(), self.summary.text());
+        let prefix = self.prefix();
+        out!("{prefix}{}", self.summary.text());
         if let Some(metadefs) = self.metadefs {
             metadefs.print_summary();
         }
+        out!("{prefix}{}", progress::course(self.summary.bytes(), self.begin.elapsed()));
     }
 
     /// The complete report as a JSON document.
