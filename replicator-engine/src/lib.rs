@@ -5,7 +5,8 @@
 //! record, and publishes the image. At the end of the run it can prune: remove images that only a
 //! target holds. [`Replication::run`] does the same for a single target. [`Replication::plan`]
 //! reports the planned steps without changing anything. [`Replication::verify`] reads the data
-//! where records alone do not prove it. [`export`] writes images into a stream.
+//! where records alone do not prove it. [`export`] writes images into a stream. [`events`] tell what a
+//! run is doing.
 //!
 //! ```
 //! use std::sync::Arc;
