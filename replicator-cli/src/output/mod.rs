@@ -187,9 +187,10 @@ pub(crate) fn stopping(why: CancelReason) {
     );
 }
 
-/// Reports that a signal ended the run.
-pub(crate) fn stopped(exit: Exit) {
-    err!("stopped by signal {}; run the command again to continue", exit as u8 - 128);
+/// Reports that a signal ended the run, and how much of it was `done`, if known.
+pub(crate) fn stopped(exit: Exit, done: Option<&str>) {
+    let done = done.map(|done| format!(" ({done} done)")).unwrap_or_default();
+    err!("stopped by signal {}{done}; run the command again to continue", exit as u8 - 128);
 }
 
 /// Prints the result of `size`, with the wording of the old tool.

@@ -71,6 +71,12 @@ pub(crate) fn end() {
     }
 }
 
+/// How much of the run is done, such as `3/8 images, 1.2/4.0 GiB`; `None` if no run is in progress.
+pub(crate) fn done() -> Option<String> {
+    let model = VIEW.get()?.model();
+    model.is_active().then(|| render::done(&model))
+}
+
 /// What a run moved, how long this took, and between which stores.
 pub(crate) fn course(bytes: u64, time: Duration) -> String {
     let mut course = format!("{} in {}", text::bytes(bytes), text::duration(time));

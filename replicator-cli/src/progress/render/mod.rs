@@ -42,12 +42,8 @@ fn totals(model: &Model, now: Instant) -> String {
     if model.listed.images == 0 && !model.listed.done {
         parts.push(format!("listing the images of {}", escaped(&model.source)));
     } else {
-        let more = if model.listed.done { "" } else { "+" };
-        parts.push(format!("{}/{}{more} images", model.images_done(), model.listed.images));
+        parts.extend(amounts(model));
         let (done, all) = model.bytes_done();
-        if all > 0 {
-            parts.push(bytes_of(done, Some(all)));
-        }
         parts.extend(pace(model, all.saturating_sub(done)));
     }
     if let Some(notice) = model.notice.as_ref().filter(|notice| notice.is_current(now)) {
@@ -56,6 +52,22 @@ fn totals(model: &Model, now: Instant) -> String {
         parts.push(format!("limited by {}", limit.as_str()));
     }
     parts.join("  ")
+}
+
+/// How much of the run is done.
+pub(super) fn done(model: &Model) -> String {
+    amounts(model).join(", ")
+}
+
+/// The images and the bytes that are done, of all.
+fn amounts(model: &Model) -> Vec<String> {
+    let more = if model.listed.done { "" } else { "+" };
+    let mut parts = vec![format!("{}/{}{more} images", model.images_done(), model.listed.images)];
+    let (done, all) = model.bytes_done();
+    if all > 0 {
+        parts.push(bytes_of(done, Some(all)));
+    }
+    parts
 }
 
 /// The rate of the run, and the time that the remaining bytes take at this rate.
