@@ -43,7 +43,9 @@ pub struct Waited {
 }
 
 impl Waited {
-    pub(super) fn plus(self, more: Self) -> Self {
+    /// The sums of these times and of others.
+    #[must_use]
+    pub fn plus(self, more: Self) -> Self {
         Self {
             source: self.source + more.source,
             processor: self.processor + more.processor,

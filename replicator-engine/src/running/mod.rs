@@ -3,12 +3,11 @@
 //! Every image is examined for all targets together, and its data is read once for all targets that
 //! need it. A failed target does not stop the others.
 
-use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
-use futures_util::future::{Either, join_all, ready, select};
+use futures_util::future::{join_all, ready};
 use futures_util::stream::{self, StreamExt};
 
 use glance_core::image::ImageId;
@@ -24,7 +23,7 @@ use crate::policy::{ErrorLimit, OnBurnedId, Order};
 use crate::replication::Replication;
 use crate::running::listings::{PairsOfId, merged};
 use crate::running::progress::{Limits, QueuedImage, RunProgress};
-use crate::running::read_ahead::read_ahead;
+use crate::running::read_ahead::{read_ahead, while_working};
 use crate::running::target_id::TargetId;
 use crate::state::State;
 use crate::streaming::fan_out::Subscription;
@@ -146,11 +145,7 @@ impl<F: FnMut(usize, Outcome) + Send> Run<F> {
         let (images, reading) = read_ahead(merged(listings), &self.events);
         let images = images.chain(end).take_until(self.stop.reached(CancelMode::Abort));
         let work = images.map(|pairs| self.process(pairs)).buffer_unordered(self.transfers);
-        // A run that is told to stop does not read the rest of the listings.
-        let work = pin!(work.for_each(ready));
-        if let Either::Right(((), work)) = select(work, pin!(reading)).await {
-            work.await;
-        }
+        while_working(reading, work.for_each(ready)).await;
         if all_listed.into_inner() {
             self.progress().all_listed();
         } else {

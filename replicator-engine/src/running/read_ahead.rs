@@ -1,7 +1,9 @@
 //! Reads the listings ahead of the work, and counts the listed images.
 
+use std::pin::pin;
 use std::time::Duration;
 
+use futures_util::future::{Either, select};
 use futures_util::stream::{Stream, StreamExt};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -29,6 +31,13 @@ pub(crate) fn read_ahead(
         count.report(true);
     };
     (futures_util::stream::poll_fn(move |context| listed.poll_recv(context)), reading)
+}
+
+/// Does the work, and reads ahead meanwhile. What is unread when the work is done stays unread.
+pub(crate) async fn while_working(reading: impl Future<Output = ()>, work: impl Future<Output = ()>) {
+    if let Either::Right(((), work)) = select(pin!(work), pin!(reading)).await {
+        work.await;
+    }
 }
 
 /// The images listed so far.
