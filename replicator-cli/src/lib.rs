@@ -9,7 +9,8 @@
 //! 3. `commands` runs the command.
 //! 4. `report` formats the results as text or JSON.
 //!
-//! The other modules serve all steps: `output` is the only module that prints; `logging` sends log
+//! The other modules serve all steps: `output` is the only module that prints; `terminal` writes to
+//! the standard streams, and `progress` shows there what a run is doing; `logging` sends log
 //! messages to standard error, a file or syslog; `error` and [`exit`] define failures and exit
 //! codes; `signals` handles SIGINT and SIGTERM; `tls` chooses a TLS stack of this build;
 //! `certificates` knows the certificates of the servers in use; `metrics` writes the file of
@@ -40,11 +41,13 @@ mod input_file;
 mod logging;
 mod metrics;
 mod named_file;
+mod progress;
 mod recorded_args;
 mod report;
 mod resolve;
 mod saved_plan;
 mod signals;
+mod terminal;
 mod tls;
 
 use std::num::NonZeroUsize;
@@ -62,8 +65,17 @@ pub fn main() -> ExitCode {
         Ok(args) => args,
         Err(error) => return output::usage(&error),
     };
-    if let Err(error) = logging::start(&args.logging) {
+    terminal::choose_colors(args.display.color);
+    if args.display.quiet {
+        output::be_quiet();
+    }
+    if let Err(error) = logging::start(&args.display) {
         return output::failure(&error).into();
+    }
+    if args.display.shows_progress() {
+        if let Err(error) = progress::start() {
+            tracing::warn!("no progress is shown, because no thread can be started: {error}");
+        }
     }
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = match runtime.worker_threads(workers()).enable_all().build() {

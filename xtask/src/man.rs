@@ -88,6 +88,7 @@ const PAGES: &[(&str, &str, &str)] = &[
     ("docs/metadefs.md", "glance-replicator-metadefs", "copy metadata definitions"),
     ("docs/monitoring.md", "glance-replicator-monitoring", "metrics, alerts and logs"),
     ("docs/placement.md", "glance-replicator-placement", "server-side import and target stores"),
+    ("docs/progress.md", "glance-replicator-progress", "the live view, messages and logs"),
     ("docs/proxy.md", "glance-replicator-proxy", "reach servers through an HTTP proxy"),
     ("docs/recovery.md", "glance-replicator-recovery", "complete interrupted runs"),
     ("docs/scale.md", "glance-replicator-scale", "split a replication across machines"),

@@ -23,7 +23,10 @@ mod tls_failure;
 pub use optional::{Optional, briefly};
 pub use rate_limit::RateLimited;
 pub use request_id::{RequestIdentity, request_id};
-pub use retry::{Idempotent, RetryCount, RetryLimit, RetryPolicy, Retrying};
+pub use retry::{
+    Idempotent, RequestedFor, RetryCount, RetryLimit, RetryNotice, RetryObserver, RetryPolicy,
+    Retrying,
+};
 pub use tls_failure::TlsFailure;
 
 /// Sends HTTP requests to servers whose certificates it verifies.

@@ -1,7 +1,7 @@
 //! Printing: results to standard output, messages to standard error.
 
 use std::error::Error;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,6 +16,7 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::metrics;
 use crate::recorded_args::without_secrets;
+use crate::terminal::{self, Stream, Tone, painted};
 use escape::escaped_json;
 
 /// Writes a line of results.
@@ -45,27 +46,55 @@ pub(crate) use json::JsonWriter;
 
 /// The destination of results.
 pub(crate) fn results() -> Box<dyn Write> {
-    file::results().unwrap_or_else(|| match STREAMING.load(Ordering::Relaxed) {
-        true => Box::new(io::stderr().lock()),
-        false => Box::new(io::stdout().lock()),
-    })
+    file::results().unwrap_or_else(|| Box::new(terminal::Writer(stream_of_results())))
 }
 
+fn stream_of_results() -> Stream {
+    match STREAMING.load(Ordering::Relaxed) {
+        true => Stream::Err,
+        false => Stream::Out,
+    }
+}
+
+/// Prints errors only, for the rest of the process: no text report and no warnings.
+pub(crate) fn be_quiet() {
+    QUIET.store(true, Ordering::Relaxed);
+}
+
+static QUIET: AtomicBool = AtomicBool::new(false);
+
 /// Writes a line of results with control characters escaped. A failed write does not stop the
-/// command: [`end`] reports it.
+/// command: [`end`] reports it. With `--quiet`, the line goes to a report file only.
 pub(crate) fn result_line(line: &str) {
-    note_failure(writeln!(results(), "{}", escaped(line)));
+    let results = match QUIET.load(Ordering::Relaxed) {
+        true => file::results(),
+        false => Some(results()),
+    };
+    if let Some(mut results) = results {
+        note_failure(results.write_all(format!("{}\n", escaped(line)).as_bytes()));
+    }
 }
 
 /// Writes JSON with control characters escaped, except line feeds.
 pub(crate) fn result_json(document: &str) {
-    note_failure(write!(results(), "{}", escaped_json(document)));
+    note_failure(results().write_all(escaped_json(document).as_bytes()));
 }
 
 /// Writes a line of messages with control characters escaped.
 pub(crate) fn message_line(line: &str) {
     let prefix = journal::prefix(journal::severity(line));
-    let _ = writeln!(io::stderr().lock(), "{prefix}{}", escaped(line));
+    let line = format!("{prefix}{}\n", emphasized(&escaped(line)));
+    let _ = terminal::write(Stream::Err, line.as_bytes());
+}
+
+/// The line with its first word in colour, if the word tells the kind of the message.
+fn emphasized(line: &str) -> String {
+    let kinds = [("error:", Tone::Bad), ("warning:", Tone::Notice), ("  hint:", Tone::Hint)];
+    let kind = kinds.iter().find_map(|(word, tone)| Some((word, tone, line.strip_prefix(word)?)));
+    match kind {
+        Some((word, tone, rest)) => format!("{}{rest}", painted(Stream::Err, *tone, word)),
+        None => line.to_owned(),
+    }
 }
 
 /// Remembers a failed write of results. A closed pipe is not a failure: the reader has read enough.
@@ -96,6 +125,7 @@ fn note_unwritten(failure: CliError) {
 /// Completes the output of a command and its report file. Returns a worse exit if a part of the
 /// output could not be written.
 pub(crate) fn end(exit: Exit) -> Exit {
+    terminal::close();
     note_failure(io::stdout().flush());
     // The lock is released immediately: printing the failure may itself fail.
     let unwritten = unwritten().take();
@@ -117,7 +147,7 @@ static UNWRITTEN: Mutex<Option<CliError>> = Mutex::new(None);
 
 /// Whether standard output is a terminal.
 pub(crate) fn is_on_a_terminal() -> bool {
-    io::stdout().is_terminal()
+    Stream::Out.is_terminal()
 }
 
 /// Reserves standard output for a data stream. Results go to standard error from now on.
@@ -153,7 +183,9 @@ pub(crate) fn failure(error: &CliError) -> Exit {
 
 /// Prints a warning to standard error, whatever the destination of log messages.
 pub(crate) fn warning(text: &str) {
-    err!("warning: {text}");
+    if !QUIET.load(Ordering::Relaxed) {
+        err!("warning: {text}");
+    }
 }
 
 /// Reports that a run is stopping.
@@ -164,9 +196,10 @@ pub(crate) fn stopping(why: CancelReason) {
     );
 }
 
-/// Reports that a signal ended the run.
-pub(crate) fn stopped(exit: Exit) {
-    err!("stopped by signal {}; run the command again to continue", exit as u8 - 128);
+/// Reports that a signal ended the run, and how much of it was `done`, if known.
+pub(crate) fn stopped(exit: Exit, done: Option<&str>) {
+    let done = done.map(|done| format!(" ({done} done)")).unwrap_or_default();
+    err!("stopped by signal {}{done}; run the command again to continue", exit as u8 - 128);
 }
 
 /// Prints the result of `size`, with the wording of the old tool.

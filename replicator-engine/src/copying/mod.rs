@@ -4,12 +4,14 @@
 //! `delivery` lets the target import the data itself. `content` checks whether the target accepts
 //! the data, and `publish` shows a proven image to its users.
 
+use glance_core::digest::Digests;
 use glance_core::image::{Image, ImageId};
 use glance_core::store::Import;
 use glance_core::verified_body::DataVerdict;
 
 use crate::comparison::{Difference, content_difference, is_provable};
 use crate::error::CopyError;
+use crate::events::{Meter, Phase as Work};
 use crate::journal::Phase;
 use crate::outcome::{DataPath, Done, Outcome, Proven, TransferMethod};
 use crate::planning::{Entry, Goal, Step};
@@ -32,6 +34,7 @@ struct ImageCopy<'a> {
     goal: Goal,
     /// This target's share in one read of the source.
     share: Subscription,
+    meter: Meter,
     /// How the data reached the target so far.
     journey: &'a mut DataPath,
 }
@@ -46,7 +49,7 @@ enum Supply {
 
 impl Replication {
     /// Executes the entry's step.
-    pub(crate) async fn execute(&self, entry: Entry, share: Subscription) -> Outcome {
+    pub(crate) async fn execute(&self, entry: Entry, share: Subscription, meter: Meter) -> Outcome {
         let Entry { image, replica, differences, reason, losses, step, .. } = entry;
         let mut journey = DataPath::default();
         let copy = |goal| ImageCopy {
@@ -54,6 +57,7 @@ impl Replication {
             image: &image,
             goal,
             share,
+            meter,
             journey: &mut journey,
         };
         let result = match (step, &replica) {
@@ -145,11 +149,13 @@ impl ImageCopy<'_> {
         let opened = match supply {
             Supply::Stream(opened) => opened,
             Supply::Import(import) => {
+                self.meter.enter(Work::Importing);
                 let imported = self.import(record, &import);
-                match replication.unless_broken_off(imported).await? {
-                    Some(stored) => return self.accept_import(record, stored).await,
-                    None => replication.unless_broken_off(self.open(record)).await?,
+                if let Some(stored) = replication.unless_broken_off(imported).await? {
+                    return self.accept_import(record, stored).await;
                 }
+                self.meter.enter(Work::Preparing);
+                replication.unless_broken_off(self.open(record)).await?
             }
         };
         self.journey.way = Some(TransferMethod::Streamed);
@@ -174,6 +180,7 @@ impl ImageCopy<'_> {
         }
         let is_checked = verdict.digests().is_some();
         self.journey.prove(replication.proven(image, stored, is_checked), stored);
+        self.report_proof(stored, verdict.digests());
         if let Some(digests) = verdict.digests() {
             policy.known_source.keep(image, digests).await;
         }
@@ -183,11 +190,17 @@ impl ImageCopy<'_> {
     /// Proves a replica that was just uploaded or imported by reading the source. A replica that
     /// differs is quarantined.
     async fn prove_stored(&self, stored: &Image) -> Result<(), CopyError> {
-        match self.replication.prove(self.image, stored).await {
+        match self.replication.prove(self.image, stored, &self.meter).await {
             Err(CopyError::ContentDiffers(difference)) => {
                 Err(self.quarantine(stored, difference).await)
             }
             proven => proven,
+        }
+    }
+
+    fn report_proof(&self, stored: &Image, in_transit: Option<&Digests>) {
+        if let Some(by) = &self.journey.proven {
+            self.meter.verified(by, stored, in_transit);
         }
     }
 

@@ -6,6 +6,7 @@ use glance_core::store::{Activation, StoreErrorKind};
 use super::ImageCopy;
 use crate::comparison::{Difference, is_provable};
 use crate::error::CopyError;
+use crate::events::Phase as Work;
 use crate::journal::Phase;
 use crate::planning::adds_member;
 
@@ -22,13 +23,14 @@ impl ImageCopy<'_> {
         let shows_more =
             shows_more(self.image, &wanted, replica) || differences.iter().any(adds_member);
         if shows_more && !is_provable(self.image, replica) {
-            replication.prove(self.image, replica).await?;
+            replication.prove(self.image, replica, &self.meter).await?;
         }
         self.finish(replica).await
     }
 
     /// Publishes a proven image, and copies it to all stores where it should be.
     pub(super) async fn finish(&self, replica: &Image) -> Result<(), CopyError> {
+        self.meter.enter(Work::Publishing);
         // Glance copies only active images between stores.
         if self.image.status == Status::Deactivated {
             let spread = self.copy_to_more_stores(replica).await;

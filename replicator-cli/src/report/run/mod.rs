@@ -1,6 +1,7 @@
 //! The report of a replication to one or more targets.
 
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 use replicator_engine::{CopyError, Done, Loss, LossKind, Outcome, Proven, TransferMethod};
 use serde_json::{Value, json};
@@ -10,6 +11,7 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::metrics;
 use crate::output::{JsonWriter, causes, chain, human_size, quoted};
+use crate::progress;
 use crate::report::{Metadefs, proof};
 use summary::Summary;
 
@@ -130,6 +132,7 @@ pub(crate) struct Report {
     /// The losses that `--allow-loss` accepts.
     accepted: BTreeSet<LossKind>,
     metadefs: Option<Metadefs>,
+    begin: Instant,
 }
 
 impl Report {
@@ -142,6 +145,7 @@ impl Report {
             summary: Summary::default(),
             accepted: options.mapping.accepted_losses(),
             metadefs: None,
+            begin: Instant::now(),
         }
     }
 
@@ -209,10 +213,12 @@ impl Report {
     }
 
     fn print_summary(self) {
-        out!("{}{}", self.prefix(), self.summary.text());
+        let prefix = self.prefix();
+        out!("{prefix}{}", self.summary.text());
         if let Some(metadefs) = self.metadefs {
             metadefs.print_summary();
         }
+        out!("{prefix}{}", progress::course(self.summary.bytes(), self.begin.elapsed()));
     }
 
     /// The complete report as a JSON document.
