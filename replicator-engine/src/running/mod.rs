@@ -18,7 +18,7 @@ use crate::error::RunError;
 use crate::outcome::Outcome;
 use crate::pairing::{Moved, ids};
 use crate::planning::{Entry, State};
-use crate::policy::{ErrorLimit, OnBurnedId, Order};
+use crate::policy::{ErrorLimit, Order};
 use crate::replication::Replication;
 use crate::running::listings::{PairsOfId, merged};
 use crate::running::progress::{Limits, QueuedImage, RunProgress};
@@ -232,8 +232,9 @@ impl<F: FnMut(usize, Outcome) + Send> Run<F> {
         let mut listings = Vec::new();
         for target in self.targets() {
             let replication = self.replication(target);
-            let gives_new_ids = replication.policy.on_burned_id == OnBurnedId::New;
-            if gives_new_ids && failed.iter().any(|image| image.is_for(target)) {
+            if replication.policy.may_give_new_ids()
+                && failed.iter().any(|image| image.is_for(target))
+            {
                 listings.push((target, replication.reassigned().await));
             }
         }
