@@ -3,6 +3,7 @@
 //! - `clouds`: the configured clouds.
 //! - `comparison`: the differences that `compare` and `plan` find.
 //! - `doctor`: the checks of `doctor`.
+//! - `images`: the images that `ls` and `show` show.
 //! - `merged`: the merged reports of several shards.
 //! - `metadefs`: the metadata definitions that were copied or compared.
 //! - `proof`: how the data of an image was proven, in words.
@@ -15,6 +16,7 @@
 mod clouds;
 mod comparison;
 mod doctor;
+mod images;
 mod merged;
 mod metadefs;
 mod proof;
@@ -27,6 +29,7 @@ mod verify;
 pub(crate) use clouds::{CloudSettings, ConfiguredCloud, clouds};
 pub(crate) use comparison::{Combined, Comparison, Subject};
 pub(crate) use doctor::{DoctorReport, Findings};
+pub(crate) use images::{ImageList, image};
 pub(crate) use merged::{Outline, merged};
 pub(crate) use metadefs::Metadefs;
 pub(crate) use recovery::{findings, resumed, unfinished};
