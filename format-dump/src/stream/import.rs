@@ -1,6 +1,5 @@
 //! Reads a stream.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 
@@ -10,6 +9,7 @@ use futures_util::stream::{self, StreamExt};
 use glance_core::digest::{Algorithm, Hashers, Hashing};
 use glance_core::error::BodyError;
 use glance_core::image::{Attributes, Image, ImageId, Member, Visibility};
+use glance_core::selection::NamedImages;
 use glance_core::store::{Activation, ByteRange, ImageStream, StoreErrorKind};
 use glance_core::verified_body::Expected;
 use glance_core::{Body, ImageStore, Selection, StoreError};
@@ -51,8 +51,8 @@ pub struct Listed {
     pub images: u64,
     /// The number of those that the selection admits.
     pub admitted: u64,
-    /// The selected ids that have not been found in the stream.
-    pub absent: BTreeSet<ImageId>,
+    /// The images that the selection names and that have not been found in the stream.
+    pub absent: NamedImages,
 }
 
 impl StreamStore {
@@ -75,9 +75,7 @@ impl StreamStore {
     /// by its own selection, which would make it read ahead.
     #[must_use]
     pub fn selecting(self, selection: Selection) -> Self {
-        let ids = selection.ids().into_iter().flatten();
-        let absent = ids.filter(|id| selection.admits_id(id)).cloned().collect();
-        let listed = Listed { absent, ..Listed::default() };
+        let listed = Listed { absent: selection.named(), ..Listed::default() };
         Self { listed: Arc::new(StdMutex::new(listed)), selection, ..self }
     }
 
@@ -184,7 +182,7 @@ impl ImageStore for StreamStore {
             Ok(image) => {
                 let admits = selections.iter().all(|selection| selection.admits(image));
                 let mut listed = listed.lock().unwrap_or_else(PoisonError::into_inner);
-                listed.absent.remove(&image.id);
+                listed.absent.found(image);
                 listed.images += 1;
                 listed.admitted += u64::from(admits);
                 admits

@@ -9,7 +9,8 @@ use jiff::Timestamp;
 use super::text::{InvalidCondition, instant};
 use crate::image::{Image, ImageId, Status, Visibility};
 
-/// A condition on an image. Its text form is `KIND=VALUE`, such as `name=debian-*`.
+/// A condition on an image. Its text form is `KIND=VALUE`, such as `name=debian-*`. The kind `image`
+/// is `id` if its value is an id, and `name` otherwise.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Condition {
@@ -123,15 +124,21 @@ enum Pattern {
 }
 
 impl NamePattern {
-    /// A glob pattern for the complete name, with `*`, `?`, `[a-z]` and `[!a-z]`.
+    /// A glob pattern for the complete name, with `*`, `?`, `[a-z]` and `[!a-z]`. The pattern also
+    /// matches a name that is the same text.
     pub fn glob(text: &str) -> Result<Self, InvalidCondition> {
         if !text.contains(['*', '?', '[']) {
-            return Ok(Self(Pattern::Exactly(text.to_owned())));
+            return Ok(Self::exact(text));
         }
         let pattern = glob::Pattern::new(text);
         pattern.map(|pattern| Self(Pattern::Glob(pattern))).map_err(|error| {
             InvalidCondition::new(format!("{error}, at character {} of {text:?}", error.pos + 1))
         })
+    }
+
+    /// The pattern that matches only this name.
+    pub fn exact(name: &str) -> Self {
+        Self(Pattern::Exactly(name.to_owned()))
     }
 
     /// A regular expression that must match a part of the name.
@@ -153,7 +160,7 @@ impl NamePattern {
     fn matches(&self, name: &str) -> bool {
         match &self.0 {
             Pattern::Exactly(only) => name == only,
-            Pattern::Glob(pattern) => pattern.matches(name),
+            Pattern::Glob(pattern) => pattern.as_str() == name || pattern.matches(name),
             Pattern::Regex(regex) => regex.is_match(name),
         }
     }

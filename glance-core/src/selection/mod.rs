@@ -13,12 +13,14 @@ use crate::image::{Image, ImageId};
 
 mod condition;
 mod latest;
+mod named;
 mod shard;
 mod subset;
 mod text;
 
 pub use condition::{Condition, NamePattern};
 pub use latest::Latest;
+pub use named::NamedImages;
 pub use shard::{InvalidShard, Shard};
 pub use subset::{InvalidSubset, Subset};
 pub use text::{InvalidCondition, instant};
@@ -26,13 +28,15 @@ pub use text::{InvalidCondition, instant};
 /// A set of images, described by conditions; by default, all images. Cloning is cheap.
 ///
 /// A selection admits an image if the image fulfils at least one condition of every wanted kind and
-/// no unwanted condition, no ordered rule excludes it, and it belongs to the shard.
+/// no unwanted condition, no ordered rule excludes it, and it belongs to the shard. Ids and names
+/// are one kind, because an operator names an image by either.
 #[derive(Debug, Clone, Default)]
 pub struct Selection(Arc<Parts>);
 
 #[derive(Debug, Clone, Default)]
 struct Parts {
-    /// Separate from the other conditions, because there can be many ids.
+    /// Separate from the other conditions, because there can be many ids. If names are wanted, too,
+    /// the wanted ids are a condition of the same group as the names.
     ids: Option<Arc<BTreeSet<ImageId>>>,
     /// Conditions of the same kind, grouped: an image must fulfil one of each group.
     wanted: Vec<Vec<Condition>>,
@@ -76,7 +80,11 @@ impl Selection {
                 None => parts.wanted.push(vec![condition]),
             }
         }
-        parts.ids = ids.map(Arc::new);
+        let names = parts.wanted.iter_mut().find(|same| matches!(same[0], Condition::Name(_)));
+        match (names, ids) {
+            (Some(names), Some(ids)) => names.push(Condition::Ids(ids)),
+            (_, ids) => parts.ids = ids.map(Arc::new),
+        }
         Self(Arc::new(parts))
     }
 
@@ -154,8 +162,8 @@ impl Selection {
         self.0.ids.as_deref()
     }
 
-    /// The wanted conditions other than ids, in groups. An image must fulfil one condition of each
-    /// group.
+    /// The wanted conditions other than [`ids`](Self::ids), in groups. An image must fulfil one
+    /// condition of each group.
     pub fn wanted(&self) -> &[Vec<Condition>] {
         &self.0.wanted
     }

@@ -95,13 +95,60 @@ fn conditions_of_a_kind_are_alternatives_and_kinds_add_up() {
     assert!(!admits(&["name=debian-*", "where=unknown"]));
     let id = format!("id={}", image.id);
     assert!(admits(&[&id, "id=6d55dd55-053a-4765-b7bc-b30df0ea3861"]));
-    assert!(!admits(&[&id, "name=other"]));
+    assert!(!admits(&[&id, "tag=old"]));
     assert!(!selection(&[&id], &["tag=new"], &[]).admits(&image));
     assert!(!Selection::of_ids([].into()).admits(&image));
     // Old records have times without a time zone.
     image.created_at = Some("2012-06-25T02:10:32.000000".to_owned());
     assert!(selection(&["created-before=2012-06-25T02:10:33Z"], &[], &[]).admits(&image));
     assert!(!selection(&["updated-before=2100-01-01"], &[], &[]).admits(&image));
+}
+
+#[test]
+fn an_image_is_named_by_its_id_or_its_name() {
+    let (one, other) = (named("one"), named("other"));
+    let id = format!("image={}", one.id);
+    for (wanted, admits) in [
+        (&[&*id][..], [true, false]),
+        (&[&id, "image=other"], [true, true]),
+        (&[&id, "name-regex=^oth"], [true, true]),
+        (&[&id, "name=nothing"], [true, false]),
+        (&["image=ot*", "image=none"], [false, true]),
+        (&["image=*", "min-size=1"], [false, false]),
+    ] {
+        let selection = selection(wanted, &[], &[]);
+        assert_eq!([&one, &other].map(|image| selection.admits(image)), admits, "{wanted:?}");
+        // A field that could not be read decides nothing.
+        let may = [&one, &other].map(|image| selection.may_admit(image));
+        let unknown = wanted.contains(&"min-size=1");
+        assert_eq!(may, admits.map(|admits| admits || unknown), "{wanted:?}");
+    }
+    assert!(selection(&["name=a [1]"], &[], &[]).admits(&named("a [1]")));
+    assert!("image=".parse::<Condition>().is_err() && "image=a[".parse::<Condition>().is_err());
+}
+
+#[test]
+fn a_selection_knows_which_images_it_names() {
+    let (one, other) = (named("one"), named("other"));
+    let id = format!("image={}", one.id);
+    let wanted = selection(&[&id, "image=other", "image=o*"], &["image=x"], &[]);
+    assert!(!wanted.names_all());
+    let mut found = wanted.named();
+    assert_eq!(found.ids, [one.id.clone()].into());
+    assert_eq!(found.names, ["other".to_owned()].into());
+    found.found(&other);
+    assert!(!found.is_empty() && found.names.is_empty());
+    found.found(&one);
+    assert!(found.is_empty());
+    assert!(selection(&[&id, "image=other", "tag=x"], &[], &[]).names_all());
+    assert!(selection(&[&id], &[], &[]).names_all());
+    for unnamed in [&["tag=x"][..], &["image=o*"], &["name=one", "name-regex=x"], &[]] {
+        assert!(!selection(unnamed, &[], &[]).names_all(), "{unnamed:?}");
+    }
+    // The images of other shards are those of other processes.
+    let shards =
+        ["1/2", "2/2"].map(|shard| selection(&[&id], &[], &[]).in_shard(shard.parse().ok()));
+    assert_eq!(shards.map(|shard| shard.named().ids.len()).iter().sum::<usize>(), 1);
 }
 
 #[test]

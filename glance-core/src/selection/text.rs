@@ -36,6 +36,12 @@ impl Condition {
     /// When the kind does not exist, or `value` is not valid for it.
     pub fn new(kind: &str, value: &str) -> Result<Self, InvalidCondition> {
         Ok(match kind {
+            "image" => match value.parse() {
+                Ok(id) => Self::Ids(BTreeSet::from([id])),
+                Err(_) => {
+                    Self::Name(NamePattern::glob(some(value, "the name of an image")?.as_str())?)
+                }
+            },
             "id" => Self::Ids(BTreeSet::from([parsed(value)?])),
             "name" => Self::Name(NamePattern::glob(value)?),
             "name-regex" => Self::Name(NamePattern::regex(value)?),

@@ -84,13 +84,14 @@ const COMPARING: &[&str] = &["compare", "plan"];
 
 /// Commands that open stores.
 const OPENING: &[&str] = &[
-    "size", "dump", "load", "livecopy", "compare", "plan", "sync", "repair", "metadefs", "verify",
-    "doctor",
+    "ls", "show", "size", "dump", "load", "livecopy", "compare", "plan", "sync", "repair",
+    "metadefs", "verify", "doctor",
 ];
 
 /// Commands whose source, or only store, may be a server.
 const WITH_SOURCE: &[&str] = &[
-    "size", "dump", "livecopy", "compare", "plan", "sync", "repair", "metadefs", "verify", "doctor",
+    "ls", "show", "size", "dump", "livecopy", "compare", "plan", "sync", "repair", "metadefs",
+    "verify", "doctor",
 ];
 
 /// Commands whose target may be a server.
@@ -101,8 +102,30 @@ const WITH_TARGET: &[&str] =
 const OLD_COMMANDS: &[&str] = &["size", "dump", "load", "livecopy", "compare"];
 
 /// The options of the old tool, which accepted all of them on every command.
-const OLD_OPTIONS: &[&str] =
-    &["chunksize", "dontreplicate", "metaonly", "sourcetoken", "targettoken", "token"];
+const OLD_OPTIONS: &[&str] = &[
+    "chunksize",
+    "dontreplicate",
+    "metaonly",
+    "nodebug",
+    "nometaonly",
+    "nouse_journal",
+    "nouse_json",
+    "nouse_syslog",
+    "sourcetoken",
+    "targettoken",
+    "token",
+];
+
+/// The options of the old tool that act on no command of this tool.
+const OLD_OPTIONS_WITHOUT_EFFECT: &[&str] = &[
+    "chunksize",
+    "config_file",
+    "nodebug",
+    "nometaonly",
+    "nouse_journal",
+    "nouse_json",
+    "nouse_syslog",
+];
 
 /// Ids of options, and sets of commands.
 type Row = (&'static [&'static str], &'static [&'static [&'static str]]);
@@ -110,7 +133,7 @@ type Row = (&'static [&'static str], &'static [&'static [&'static str]]);
 /// The common options, and the commands that they act on. An option without a row acts on every
 /// command that has it.
 const TABLE: &[Row] = &[
-    (&["chunksize", "config_file"], &[]),
+    (OLD_OPTIONS_WITHOUT_EFFECT, &[]),
     // Reports and state.
     (&["no_progress", "progress"], &[COPYING, &["repair", "resume"]]),
     (&["output"], &[OPENING, &["resume", "clouds", "report merge"]]),
@@ -127,7 +150,9 @@ const TABLE: &[Row] = &[
     ),
     (&["owner"], &[COPYING, COMPARING, &["repair", "verify", "metadefs"]]),
     (&["allow_loss", "spool", "spool_dir", "spool_max", "streams"], &[COPYING, &["repair"]]),
+    (&["rename"], &[COPYING, COMPARING]),
     (&["on_burned_id"], &[COPYING_TO_GLANCE]),
+    (&["new_id"], &[COPYING_TO_GLANCE, COMPARING, &["verify"]]),
     (&["content_check"], &[COPYING_TO_GLANCE, &["repair"]]),
     (
         &["import_interface", "no_fallback", "via", "web_url"],
@@ -226,7 +251,7 @@ mod tests {
             let is_shown = |command: &&Command| {
                 command.get_arguments().any(|own| own.get_id() == id && !own.is_hide_set())
             };
-            let is_of_old_tool = ["chunksize", "config_file", "debug"].contains(&id.as_str());
+            let is_of_old_tool = id == "debug" || OLD_OPTIONS_WITHOUT_EFFECT.contains(&id.as_str());
             assert_eq!(all.iter().any(is_shown), !is_of_old_tool, "{id}");
         }
     }

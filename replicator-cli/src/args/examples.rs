@@ -1,6 +1,16 @@
 //! The examples in the help of each command. `tests/suites/cli/help.rs` runs those
 //! of the most used commands.
 
+pub(super) const LS: &str = "\
+glance-replicator ls paris
+glance-replicator ls paris --image 'debian-*' --sort size,desc
+glance-replicator ls paris --columns id,name,owner,os_distro --output json";
+
+pub(super) const SHOW: &str = "\
+glance-replicator show paris debian-12
+glance-replicator show paris 6d55dd55-053a-4765-b7bc-b30df0ea3861
+glance-replicator show ./images debian-12 --output json";
+
 pub(super) const SIZE: &str = "\
 glance-replicator size paris
 glance-replicator size paris --tag stable --updated-within 7d
@@ -8,22 +18,22 @@ glance-replicator size ./images --output json";
 
 pub(super) const DUMP: &str = "\
 glance-replicator dump paris ./images
-glance-replicator dump paris ./images --name 'debian-*' --compress zstd
+glance-replicator dump paris ./images --image 'debian-*' --compress zstd
 glance-replicator dump paris - --tag stable > images.tar";
 
 pub(super) const LOAD: &str = "\
 glance-replicator load ./images lyon
-glance-replicator load ./images lyon oslo --name 'debian-*'
+glance-replicator load ./images lyon oslo --image 'debian-*'
 glance-replicator load - lyon < images.tar";
 
 pub(super) const LIVECOPY: &str = "\
-glance-replicator livecopy paris lyon --name 'debian-*'
+glance-replicator livecopy paris lyon --image 'debian-*'
 glance-replicator livecopy paris lyon oslo --exclude tag=test
 glance-replicator livecopy paris ./images --updated-within 7d --bwlimit 10M";
 
 pub(super) const COMPARE: &str = "\
 glance-replicator compare paris lyon      # exits 1 if an image differs
-glance-replicator compare paris lyon --name 'debian-*' --output json
+glance-replicator compare paris lyon --image 'debian-*' --output json
 glance-replicator compare paris ./images --one-way --combined -";
 
 pub(super) const PLAN: &str = "\
@@ -34,7 +44,7 @@ glance-replicator plan paris ./images --tag stable --output json";
 pub(super) const SYNC: &str = "\
 glance-replicator sync paris lyon
 glance-replicator sync paris lyon --tag stable --delete hide
-glance-replicator sync paris lyon oslo --exclude 'name=*-daily'";
+glance-replicator sync paris lyon oslo --exclude 'image=*-daily'";
 
 pub(super) const RESUME: &str = "\
 glance-replicator resume --dry-run        # exits 1 if a run is unfinished
@@ -81,6 +91,11 @@ pub(super) const CLOUDS: &str = "\
 glance-replicator clouds
 glance-replicator clouds --output json
 OS_CLIENT_CONFIG_FILE=./clouds.yaml glance-replicator clouds";
+
+pub(super) const COMPLETION: &str = "\
+source <(glance-replicator completion bash)    # in ~/.bashrc
+source <(glance-replicator completion zsh)     # in ~/.zshrc, after compinit
+glance-replicator completion fish | source     # in config.fish";
 
 pub(super) const MERGE: &str = "\
 glance-replicator report merge reports

@@ -52,14 +52,16 @@ const IN_SHORT_HELP: &[&str] = &[
     "parts",
     "path",
     "server",
+    "shell",
     "stores",
     "to",
     // Selection.
     "exclude",
-    "name",
+    "image",
     "tag",
     "updated_within",
     // Options of one command or a few.
+    "columns",
     "combined",
     "compress",
     "deep",
@@ -75,6 +77,7 @@ const IN_SHORT_HELP: &[&str] = &[
     "prune",
     "read_only",
     "require_token_file",
+    "sort",
     "subset",
     "writable",
     // Common options.

@@ -8,6 +8,7 @@ use clap::{ArgMatches, Args as ClapArgs, FromArgMatches, Parser, Subcommand, Val
 mod display;
 mod effect;
 mod examples;
+mod guesses;
 mod help;
 mod jobs;
 mod metadefs;
@@ -21,6 +22,8 @@ mod trust;
 mod verify;
 
 pub use display::{ColorArg, Display};
+pub use guesses::OldOptions;
+pub(crate) use guesses::shell_word;
 pub use jobs::{JobFileCommand, RunJobs};
 pub use metadefs::{Metadefs, WithMetadefs};
 pub use replication::limits::LimitArgs;
@@ -31,7 +34,8 @@ pub use replication::transfer::{SpoolWhich, Transfer};
 pub use replication::{Compare, Match, Plan, Removing, ReplicaMatchingArgs, Sides, Sync};
 pub use report::{ReportFile, Reports};
 pub use run::RunOptions;
-pub use selection::{Exclusion, SelectionArgs, ShardOption};
+pub(crate) use selection::FIELDS;
+pub use selection::{Column, Exclusion, Ls, SelectionArgs, ShardOption, Show, SortOrder};
 pub use serve::Serve;
 pub use sign_in::SignIn;
 pub use trust::{MinVersion, Trust};
@@ -59,6 +63,12 @@ pub struct Args {
 /// The commands and their own options.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// List the images of a store
+    #[command(after_help = examples::LS)]
+    Ls(Ls),
+    /// Show the record of one image
+    #[command(after_help = examples::SHOW)]
+    Show(Show),
     /// Print the number of images in a store and their total size
     #[command(after_help = examples::SIZE)]
     Size {
@@ -159,6 +169,12 @@ pub enum Command {
     /// server
     #[command(after_help = examples::CLOUDS)]
     Clouds,
+    /// Print a script that completes commands and options in a shell
+    #[command(after_help = examples::COMPLETION)]
+    Completion {
+        /// Shell to complete in
+        shell: clap_complete::Shell,
+    },
     /// Work with JSON reports of several runs
     #[command(subcommand)]
     Report(Reports),
@@ -186,8 +202,12 @@ impl Args {
         I: IntoIterator<Item = T>,
         T: Into<OsString> + Clone,
     {
-        let matches = tree.try_get_matches_from_mut(line);
-        let matches = matches.map_err(|error| effect::with_place(error, &tree))?;
+        let line = guesses::understood(line);
+        let matches = tree.try_get_matches_from_mut(&line);
+        let matches = matches.map_err(|error| match guesses::answer(&error, &line, &tree) {
+            Some(answer) => answer,
+            None => effect::with_place(error, &tree),
+        })?;
         effect::refuse_without_effect(&tree, &matches)?;
         Ok((Self::from_arg_matches(&matches)?, matches))
     }
@@ -198,6 +218,7 @@ impl Command {
     /// commands.
     pub(crate) fn selection(&self) -> Option<(&'static str, &SelectionArgs)> {
         match self {
+            Self::Ls(Ls { selection, .. }) => Some(("ls", selection)),
             Self::Size { selection, .. } => Some(("size", selection)),
             Self::Dump { selection, .. } => Some(("dump", selection)),
             Self::Load { selection, .. } => Some(("load", selection)),
@@ -206,13 +227,15 @@ impl Command {
             Self::Plan(Plan { selection, .. }) => Some(("plan", selection)),
             Self::Sync(Sync { selection, .. }) => Some(("sync", selection)),
             Self::Verify(Verify { selection, .. }) => Some(("verify", selection)),
-            Self::Resume(_)
+            Self::Show(_)
+            | Self::Resume(_)
             | Self::Repair(_)
             | Self::Metadefs(_)
             | Self::Run(_)
             | Self::Config(_)
             | Self::Serve(_)
             | Self::Clouds
+            | Self::Completion { .. }
             | Self::Report(_)
             | Self::Doctor(_) => None,
         }
@@ -305,25 +328,9 @@ pub struct Options {
     #[arg(skip)]
     pub job: Option<String>,
 
-    /// Accept the buffer size of the old tool, without effect
-    #[arg(
-        short,
-        long,
-        global = true,
-        value_name = "BYTES",
-        hide = true,
-        overrides_with = "chunksize"
-    )]
-    pub chunksize: Option<u64>,
-    /// Refuse configuration files of the old tool
-    #[arg(long, global = true, value_name = "PATH", hide = true, alias = "config-dir", value_parser = no_configuration_file)]
-    pub config_file: Option<String>,
-}
-
-fn no_configuration_file(_: &str) -> Result<String, String> {
-    Err("glance-replicator reads no configuration file: clouds are in clouds.yaml, options on the \
-         command line, or in the environment variables that `help` names"
-        .to_owned())
+    /// Options of the old tool that have no effect here.
+    #[command(flatten)]
+    pub old: OldOptions,
 }
 
 /// When image data is checked before the upload.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use format_dump::{DumpStore, Encoding, Extras, StreamStore, TarWriter};
@@ -18,7 +18,7 @@ use replicator_engine::{Entry, Replication, export};
 
 use super::replicate::replicate;
 use super::work::{RunContext, Work};
-use super::{Context, refuse_without_effect, targets};
+use super::{Context, refuse_same, refuse_useless, targets};
 use crate::args::{Compression, Match, Options, RunOptions};
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -27,6 +27,7 @@ use crate::progress;
 use crate::report;
 use crate::resolve::endpoint::{Access, Endpoint, Side};
 use crate::resolve::selection::{Selected, refuse_absent, warn_of_no_image, warn_of_none_among};
+use crate::resolve::store_names::directory;
 use crate::resolve::trust::effect;
 use crate::tls;
 
@@ -47,6 +48,7 @@ pub(super) async fn dump(
     let Context { selected, options, stopping } = context;
     let from = Endpoint::parse(server, Side::Source, options)?;
     let to = Endpoint::Directory(path.to_owned());
+    refuse_same(&from, &to, &path.display().to_string())?;
     effect::refuse_without(&[(Side::Source, &from), (Side::Target, &to)], options)?;
     if is_stream(path) {
         return dump_stream(from, typed, context).await;
@@ -66,15 +68,15 @@ pub(super) async fn dump(
 
 /// Runs `load`.
 pub(super) async fn load(
-    path: PathBuf,
+    word: &str,
     servers: &[String],
     how: RunContext<'_>,
     context: Context<'_>,
 ) -> Result<Exit, CliError> {
-    let options = context.options;
-    let mut targets = targets(servers, options)?;
+    let mut targets = targets(word, servers, context)?;
+    let path = directory(word)?;
     let source = Endpoint::Directory(path.clone());
-    refuse_without_effect(&source, &targets, options)?;
+    refuse_useless(&source, &targets, context.options)?;
     if !is_stream(&path) {
         return replicate(source, targets, how, context).await;
     }
@@ -167,11 +169,13 @@ async fn load_stream(
     context: Context<'_>,
 ) -> Result<Exit, CliError> {
     let Context { selected, options, stopping } = context;
-    let ahead =
-        options.identity.match_by != Match::Id || selected.latest.is_some() || course.looks_ahead();
+    let ahead = options.identity.match_by != Match::Id
+        || options.mapping.rename.is_some()
+        || selected.latest.is_some()
+        || course.looks_ahead();
     if ahead {
-        let what = "--match, --latest-per, --order-by and --max-errors N% need the list of all \
-            images, which a stream does not have";
+        let what = "--match, --rename, --latest-per, --order-by and --max-errors N% need the list of \
+            all images, which a stream does not have";
         return Err(CliError::usage(what).hint("extract the stream and load the directory"));
     }
     if std::io::stdin().is_terminal() {

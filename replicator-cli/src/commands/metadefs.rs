@@ -32,6 +32,7 @@ pub(super) async fn metadefs(typed: args::Metadefs, options: &Options) -> Result
     };
     let source = from.open(Side::Source, options).await?;
     let target = to.open_to(access, Side::Target, options).await?;
+    source.refuse_same(&target)?;
     let mapping = mapping(options, &source, &target).await?;
     let which = typed.namespaces;
     let metadefs = Metadefs::new(&source, &target, which.clone(), surplus, mode).await?;

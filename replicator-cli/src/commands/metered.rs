@@ -36,10 +36,7 @@ pub(super) fn begin(path: &Path, command: &Command, options: &Options) -> Result
 fn stores(command: &Command) -> Option<(String, Vec<String>)> {
     Some(match command {
         Command::Dump { server, path, .. } => (server.clone(), vec![path.clone()]),
-        Command::Load { from, to, .. } => {
-            let (path, servers) = load_order(from.clone(), to.clone());
-            (path.display().to_string(), servers)
-        }
+        Command::Load { from, to, .. } => load_order(from.clone(), to.clone()),
         Command::Livecopy { from, to, .. } | Command::Sync(Sync { from, to, .. }) => {
             (from.clone(), to.clone())
         }

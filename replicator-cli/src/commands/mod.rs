@@ -1,20 +1,23 @@
 //! The commands: each one opens its stores, runs `replicator-engine` and passes the results to
 //! `report`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+use clap_complete::Shell;
 use futures_util::StreamExt;
 
-use crate::args::{Args, Command, Options, Reports};
+use crate::args::{Args, Command, Options, Reports, shell_word};
 use crate::certificates;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output;
 use crate::progress;
 use crate::report;
+use crate::resolve::address;
 use crate::resolve::endpoint::{Endpoint, Side, refuse_odd_variables};
 use crate::resolve::selection::{Selected, warn_of_no_image};
 use crate::resolve::sign_in::{refuse_options_of_one, refuse_token_of_one};
+use crate::resolve::store_names::{directory, no_store, same_store};
 use crate::resolve::trust::effect;
 use crate::signals::SignalHandler;
 use crate::tls;
@@ -22,6 +25,7 @@ use crate::tls;
 mod clouds;
 mod doctor;
 mod dump;
+mod images;
 mod jobs;
 mod merge_reports;
 mod metadefs;
@@ -34,6 +38,7 @@ mod verify;
 mod work;
 
 use dump::{Dump, dump, load};
+use images::{ls, show};
 use metadefs::metadefs;
 use repair::repair;
 use replicate::{Target, compare, plan, replicate, sync};
@@ -112,18 +117,20 @@ fn prepare(command: &Command, options: &mut Options) -> Result<(), CliError> {
 async fn dispatch(command: Command, context: Context<'_>) -> Result<Exit, CliError> {
     let options = context.options;
     match command {
+        Command::Ls(typed) => ls(typed, context).await,
+        Command::Show(typed) => show(typed, options).await,
         Command::Size { server, .. } => size(&server, context).await,
         Command::Dump { server, path, compress, metadefs, course, .. } => {
             let typed = Dump { compress, metadefs: metadefs.which(), course: &course };
-            dump(&server, &directory(&path), typed, context).await
+            dump(&server, &directory(&path)?, typed, context).await
         }
         Command::Load { from, to, metadefs, course, .. } => {
             let (path, servers) = load_order(from, to);
             let how = RunContext { course: &course, metadefs: metadefs.which(), removing: None };
-            load(path, &servers, how, context).await
+            load(&path, &servers, how, context).await
         }
         Command::Livecopy { from, to, metadefs, course, .. } => {
-            let (from, to) = one_to_many(&from, &to, options)?;
+            let (from, to) = one_to_many(&from, &to, context)?;
             let how = RunContext { course: &course, metadefs: metadefs.which(), removing: None };
             replicate(from, to, how, context).await
         }
@@ -138,6 +145,7 @@ async fn dispatch(command: Command, context: Context<'_>) -> Result<Exit, CliErr
         Command::Verify(typed) => verify(typed, context).await,
         Command::Report(Reports::Merge { parts }) => merge_reports::merge(&parts, options.output),
         Command::Clouds => clouds::run(options),
+        Command::Completion { shell } => Ok(completion(shell)),
         Command::Doctor(doctor) => doctor::run(doctor, options).await,
         Command::Serve(typed) => serve(typed, options, context.stopping).await,
     }
@@ -147,19 +155,25 @@ async fn dispatch(command: Command, context: Context<'_>) -> Result<Exit, CliErr
 fn both(from: &str, to: &str, options: &Options) -> Result<(Endpoint, Endpoint), CliError> {
     let source = Endpoint::parse(from, Side::Source, options)?;
     let target = Endpoint::parse(to, Side::Target, options)?;
+    refuse_same(&source, &target, to)?;
     effect::refuse_without(&[(Side::Source, &source), (Side::Target, &target)], options)?;
     Ok((source, target))
+}
+
+/// Fails if the target, which the argument `word` names, is the source.
+fn refuse_same(source: &Endpoint, target: &Endpoint, word: &str) -> Result<(), CliError> {
+    if source.is_same(target) { Err(same_store(&address::shown(word))) } else { Ok(()) }
 }
 
 /// The source and the targets that the arguments name.
 fn one_to_many(
     from: &str,
     to: &[String],
-    options: &Options,
+    context: Context<'_>,
 ) -> Result<(Endpoint, Vec<Target>), CliError> {
-    let source = Endpoint::parse(from, Side::Source, options)?;
-    let targets = targets(to, options)?;
-    refuse_without_effect(&source, &targets, options)?;
+    let source = Endpoint::parse(from, Side::Source, context.options)?;
+    let targets = targets(from, to, context)?;
+    refuse_useless(&source, &targets, context.options)?;
     Ok((source, targets))
 }
 
@@ -170,27 +184,37 @@ fn one(word: &str, options: &Options) -> Result<Endpoint, CliError> {
     Ok(store)
 }
 
-/// Fails if a TLS option has no effect on these stores.
-fn refuse_without_effect(
+/// Fails if a target is the source, or if a TLS option has no effect on these stores.
+fn refuse_useless(
     source: &Endpoint,
     targets: &[Target],
     options: &Options,
 ) -> Result<(), CliError> {
+    for target in targets {
+        refuse_same(source, &target.endpoint, &target.word)?;
+    }
     let targets = targets.iter().map(|target| (Side::Target, &target.endpoint));
     let stores: Vec<_> = [(Side::Source, source)].into_iter().chain(targets).collect();
     effect::refuse_without(&stores, options)
 }
 
-/// The targets that the arguments name.
-fn targets(words: &[String], options: &Options) -> Result<Vec<Target>, CliError> {
+/// The targets that the arguments name. `from` is the argument that names the source.
+fn targets(from: &str, words: &[String], context: Context<'_>) -> Result<Vec<Target>, CliError> {
+    let options = context.options;
     if words.len() > 1 {
         refuse_options_of_one(&options.sign_in)?;
     }
-    let target = |word: &String| {
-        let endpoint = Endpoint::parse(word, Side::Target, options)?;
-        Ok(Target { word: word.clone(), endpoint })
-    };
-    let targets: Vec<Target> = words.iter().map(target).collect::<Result<_, CliError>>()?;
+    let mut targets = Vec::new();
+    for word in words {
+        let Some(endpoint) = Endpoint::find(word, Side::Target, options)? else {
+            let stores = std::iter::once(from).chain(targets.iter().map(|it: &Target| &*it.word));
+            return Err(match targets.is_empty() {
+                true => no_store(word),
+                false => or_an_image(word, context.selected.command, stores),
+            });
+        };
+        targets.push(Target { word: word.clone(), endpoint });
+    }
     let is_url = |target: &Target| matches!(target.endpoint, Endpoint::Url(_));
     if targets.len() > 1 && targets.iter().any(is_url) {
         refuse_token_of_one(&options.sign_in)?;
@@ -198,13 +222,24 @@ fn targets(words: &[String], options: &Options) -> Result<Vec<Target>, CliError>
     Ok(targets)
 }
 
+/// The error for a further target that is not a store, but may be meant as an image of the first of
+/// these `stores`.
+fn or_an_image<'a>(word: &str, command: &str, stores: impl Iterator<Item = &'a str>) -> CliError {
+    let stores: Vec<String> = stores.map(|store| shell_word(&address::shown(store))).collect();
+    let (stores, image) = (stores.join(" "), shell_word(&address::shown(word)));
+    let image = format!("to copy one image: glance-replicator {command} {stores} --image {image}");
+    let error = no_store(word);
+    let hint = error.hint.iter().fold(image, |image, hint| format!("{image}; {hint}"));
+    error.hint(hint)
+}
+
 async fn size(server: &str, context: Context<'_>) -> Result<Exit, CliError> {
     let Context { selected, options, .. } = context;
     let store = one(server, options)?.open(Side::Source, options).await?.store;
-    selected.require_ids(&[&*store]).await?;
     let (mut found, mut images, mut bytes) = (0_u64, 0_u64, 0_u64);
     let mut exit = Exit::Success;
     let selection = selected.at(&*store).await?;
+    let selection = selected.require_named(selection, &[&*store]).await?;
     let mut listing = store.list(&selection).await?;
     while let Some(item) = listing.next().await {
         found += 1;
@@ -229,24 +264,25 @@ async fn size(server: &str, context: Context<'_>) -> Result<Exit, CliError> {
     Ok(exit)
 }
 
-/// The path of an argument whose position requires a directory, so that a bare word is a path too.
-fn directory(word: &str) -> PathBuf {
-    match word.strip_prefix("dir:") {
-        // A bare `-` means standard input or output.
-        Some("-") => "./-".into(),
-        path => path.unwrap_or(word).into(),
-    }
+/// Prints the completion script of a shell.
+fn completion(shell: Shell) -> Exit {
+    let mut script = Vec::new();
+    let mut tree = Args::tree();
+    let name = tree.get_name().to_owned();
+    clap_complete::generate(shell, &mut tree, name, &mut script);
+    output::script(&script);
+    Exit::Success
 }
 
 /// Orders the arguments of `load` as directory and servers. The old tool expected the server first,
 /// so both orders are accepted.
-fn load_order(first: String, mut others: Vec<String>) -> (PathBuf, Vec<String>) {
+fn load_order(first: String, mut others: Vec<String>) -> (String, Vec<String>) {
     let is_directory = |word: &str| word.starts_with("dir:") || Path::new(word).is_dir();
-    let [second] = &mut others[..] else { return (directory(&first), others) };
+    let [second] = &mut others[..] else { return (first, others) };
     // Standard input cannot be a target.
     let swapped = second == "-" || !is_directory(&first) && is_directory(second);
     match swapped && first != "-" {
-        true => (directory(second), vec![first]),
-        false => (directory(&first), others),
+        true => (std::mem::take(second), vec![first]),
+        false => (first, others),
     }
 }

@@ -29,6 +29,7 @@ pub(super) async fn repair(typed: Repair, context: Context<'_>) -> Result<Exit, 
     let (from, to) = both(&typed.sides.from, &typed.sides.to, options)?;
     let source = from.open(Side::Source, options).await?;
     let target = to.open_to(Access::Read, Side::Target, options).await?;
+    source.refuse_same(&target)?;
     let journals = journals::journals_of(&source, &target, options)?;
     let recorded = together(&journals);
     let search = LeftoverScan {

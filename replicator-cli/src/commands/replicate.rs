@@ -344,7 +344,7 @@ pub(super) async fn sync(typed: Sync, context: Context<'_>) -> Result<Exit, CliE
         return Err(CliError::usage(what)
             .hint("run `sync` once for each target and its plan, or leave out --plan"));
     }
-    let (from, to) = one_to_many(&typed.from, &typed.to, options)?;
+    let (from, to) = one_to_many(&typed.from, &typed.to, context)?;
     let metadefs = typed.metadefs.which();
     let how = RunContext { course: &typed.course, metadefs, removing: Some(&typed.removal) };
     let works = open_all(from, to, &how, context).await?;

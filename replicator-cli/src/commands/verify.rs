@@ -57,8 +57,8 @@ async fn alone(
     let opened = store.open(Side::Source, options).await?;
     report_is_of(selected, &opened.address, None);
     let store = &*opened.store;
-    selected.require_ids(&[store]).await?;
     let selection = selected.at(store).await?;
+    let selection = selected.require_named(selection, &[store]).await?;
     let chosen = Sample::among(typed.subset, store, &selection).await?;
     let known_source =
         state::digests(&options.state).map(|file| file.of(opened.address)).unwrap_or_default();

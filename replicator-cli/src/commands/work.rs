@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use glance_core::ImageStore;
 use keystone_auth::Projects;
 use replicator_engine::events::SilenceLimits;
 use replicator_engine::metadefs::{Mode, Surplus, Which};
@@ -21,7 +22,7 @@ use crate::resolve::bandwidth::bandwidth_limits;
 use crate::resolve::endpoint::{Access, Endpoint, Opened, Side};
 use crate::resolve::mapping::mapping;
 use crate::resolve::placement::delivery;
-use crate::resolve::selection::Selected;
+use crate::resolve::selection::{Selected, only_one};
 use crate::resolve::{journals, state, token_lifetime};
 use crate::tls;
 
@@ -49,10 +50,16 @@ impl<'a> Source<'a> {
         options: &'a Options,
     ) -> Result<Self, CliError> {
         let opened = Arc::new(from.open(Side::Source, options).await?);
-        if !selected.is_of_both_sides() {
-            selected.require_ids(&[&*opened.store]).await?;
+        let store = &*opened.store;
+        let mut selection = selected.at(store).await?;
+        let renames = options.mapping.rename.is_some();
+        if renames || !selected.is_of_both_sides() {
+            selection = selected.require_named(selection, &[store]).await?;
         }
-        let selection = selected.at(&*opened.store).await?;
+        if renames {
+            refuse_rename_without_effect(options)?;
+            selection = only_one(&selection, store).await?;
+        }
         let digests = state::digests(&options.state);
         let known_source = digests.as_ref().map(|file| file.of(&opened.address));
         let known_source = known_source.unwrap_or_default();
@@ -71,12 +78,16 @@ impl<'a> Source<'a> {
             _ => ContentCheck::Off,
         };
         let target = to.open_to(access, Side::Target, options).await?;
+        source.refuse_same(&target)?;
         report_is_of(self.selected, &source.address, Some(&target.address));
+        let mut selection = self.policy.selection.clone();
         if self.selected.is_of_both_sides() {
-            self.selected.require_ids(&[&*source.store, &*target.store]).await?;
+            let stores: [&dyn ImageStore; 2] = [&*source.store, &*target.store];
+            selection = self.selected.require_named(selection, &stores).await?;
         }
         let known_target = self.digests.as_ref().map(|file| file.of(&target.address));
         let policy = Policy {
+            selection,
             content,
             mapping: mapping(options, source, &target).await?,
             delivery: delivery(options, source, &target).await?,
@@ -273,6 +284,19 @@ impl Work {
     }
 }
 
+/// Fails if the name of the copy would not be used.
+fn refuse_rename_without_effect(options: &Options) -> Result<(), CliError> {
+    if options.identity.match_by == Match::Name {
+        let what = "--rename gives a copy another name, so --match name cannot find the copy";
+        return Err(CliError::usage(what).hint("leave out --match, or use --match hash"));
+    }
+    if options.dontreplicate.split_whitespace().any(|field| field == "name") {
+        let what = "--rename has no effect if --dontreplicate contains `name`";
+        return Err(CliError::usage(what).hint("leave out one of the two"));
+    }
+    Ok(())
+}
+
 /// Records in the report file what the report is about.
 pub(super) fn report_is_of(selected: &Selected, source: &str, target: Option<&str>) {
     output::report_is_of(&ReportSubject {
@@ -290,6 +314,7 @@ pub(super) fn policy(options: &Options) -> Result<Policy, CliError> {
         queued: options.identity.queued,
         match_by: options.identity.match_by.into(),
         on_burned_id: options.identity.on_burned_id.into(),
+        new_ids: options.identity.new_id,
         scope: match options.metaonly {
             true => CopyScope::HeldRecords,
             false => CopyScope::Everything,

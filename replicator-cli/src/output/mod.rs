@@ -80,6 +80,11 @@ pub(crate) fn result_json(document: &str) {
     note_failure(results().write_all(escaped_json(document).as_bytes()));
 }
 
+/// Writes a script of this tool, which contains no text from outside, as it is.
+pub(crate) fn script(text: &[u8]) {
+    note_failure(results().write_all(text));
+}
+
 /// Writes a line of messages with control characters escaped.
 pub(crate) fn message_line(line: &str) {
     let prefix = journal::prefix(journal::severity(line));
@@ -148,6 +153,13 @@ static UNWRITTEN: Mutex<Option<CliError>> = Mutex::new(None);
 /// Whether standard output is a terminal.
 pub(crate) fn is_on_a_terminal() -> bool {
     Stream::Out.is_terminal()
+}
+
+/// The width of a table in the results; `None` if the results do not go to a terminal.
+pub(crate) fn table_width() -> Option<u16> {
+    let is_shown = file::results().is_none() && is_on_a_terminal();
+    let (columns, _) = is_shown.then(terminal_size::terminal_size)??;
+    Some(columns.0)
 }
 
 /// Reserves standard output for a data stream. Results go to standard error from now on.

@@ -3,6 +3,7 @@
 //! - `clouds`: the configured clouds.
 //! - `comparison`: the differences that `compare` and `plan` find.
 //! - `doctor`: the checks of `doctor`.
+//! - `images`: the images that `ls` and `show` show.
 //! - `jobs`: the jobs of a job file.
 //! - `merged`: the merged reports of several shards.
 //! - `metadefs`: the metadata definitions that were copied or compared.
@@ -16,6 +17,7 @@
 mod clouds;
 mod comparison;
 mod doctor;
+mod images;
 mod jobs;
 mod merged;
 mod metadefs;
@@ -29,6 +31,7 @@ mod verify;
 pub(crate) use clouds::{CloudSettings, ConfiguredCloud, clouds};
 pub(crate) use comparison::{Combined, Comparison, Subject};
 pub(crate) use doctor::{DoctorReport, Finding, Findings, Judgement, Stop};
+pub(crate) use images::{ImageList, image};
 pub(crate) use jobs::{EndedJob, begun_job, job_schema, jobs, sound_jobs};
 pub(crate) use merged::{Outline, merged};
 pub(crate) use metadefs::Metadefs;

@@ -4,7 +4,7 @@ use glance_core::image::Status;
 use replicator_engine::{JournalEntry, KnownBy, Leftover, Run};
 use serde_json::{Value, json};
 
-use crate::args::Output;
+use crate::args::{Output, shell_word};
 use crate::output::{JsonWriter, quoted};
 use crate::resolve::journals::Kept;
 
@@ -186,15 +186,7 @@ fn finding_json(finding: &Leftover) -> Value {
 
 /// A command line, quoted for a shell.
 pub(super) fn line(command: &[String]) -> String {
-    let plain = |word: &str| {
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
-        !word.is_empty() && word.chars().all(is_plain)
-    };
-    let quoted = |word: &String| match plain(word) {
-        true => word.clone(),
-        false => format!("'{}'", word.replace('\'', "'\\''")),
-    };
-    command.iter().map(quoted).collect::<Vec<_>>().join(" ")
+    command.iter().map(|word| shell_word(word)).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -203,7 +195,7 @@ mod tests {
 
     #[test]
     fn a_command_line_can_be_typed_again() {
-        let command = ["livecopy", "a", "--name", "it's *", ""].map(str::to_owned);
-        assert_eq!(line(&command), "livecopy a --name 'it'\\''s *' ''");
+        let command = ["livecopy", "a", "--image", "it's *", ""].map(str::to_owned);
+        assert_eq!(line(&command), "livecopy a --image 'it'\\''s *' ''");
     }
 }

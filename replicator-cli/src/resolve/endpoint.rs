@@ -23,8 +23,9 @@ use crate::error::CliError;
 use crate::progress;
 use crate::resolve::address;
 use crate::resolve::sign_in::{
-    auth, cloud, clouds, no_cloud, refuse_cloud_options, refuse_token_of_side, unknown,
+    auth, cloud, clouds, no_cloud, refuse_cloud_options, refuse_token_of_side,
 };
+use crate::resolve::store_names::{is_path, no_store};
 use crate::resolve::trust::effect;
 use crate::resolve::trust::{self, CloudTls};
 
@@ -112,44 +113,61 @@ impl fmt::Display for Side {
 
 impl Endpoint {
     /// Resolves an argument for this side, using the options of this side.
+    ///
+    /// # Errors
+    /// When the argument names no store, or an option of this side has no effect on the store.
     pub(crate) fn parse(word: &str, side: Side, options: &Options) -> Result<Self, CliError> {
-        let endpoint = Self::resolve(word, side, options)?;
+        match Self::find(word, side, options)? {
+            Some(endpoint) => Ok(endpoint),
+            None => Err(no_store(word)),
+        }
+    }
+
+    /// Like [`parse`](Self::parse), but `None` if the argument names no store.
+    pub(crate) fn find(
+        word: &str,
+        side: Side,
+        options: &Options,
+    ) -> Result<Option<Self>, CliError> {
+        let Some(endpoint) = Self::resolve(word, side, options)? else { return Ok(None) };
         match endpoint {
             Self::Cloud(_) => refuse_token_of_side(word, side, &options.sign_in)?,
             _ => refuse_cloud_options(word, side, &options.sign_in)?,
         }
-        Ok(endpoint)
+        Ok(Some(endpoint))
     }
 
-    /// Resolves an argument, trying in order: an explicit scheme, a path, the name of a cloud,
-    /// `host:port`.
-    fn resolve(word: &str, side: Side, options: &Options) -> Result<Self, CliError> {
+    /// Resolves an argument, trying in order: an explicit scheme, a path, the name of a cloud, an
+    /// existing directory, `host:port`.
+    fn resolve(word: &str, side: Side, options: &Options) -> Result<Option<Self>, CliError> {
         if let Some(path) = word.strip_prefix("dir:") {
-            return Ok(Self::Directory(path.into()));
+            return Ok(Some(Self::Directory(path.into())));
         }
         if let Some(url) = word.strip_prefix("url:") {
-            return address::parse(url).map(Self::Url);
+            return address::parse(url).map(|url| Some(Self::Url(url)));
         }
         if let Some(name) = word.strip_prefix("cloud:") {
             let clouds = clouds()?;
             let found = cloud(&clouds, name, side, &options.sign_in)?;
-            return found.map(Self::of).ok_or_else(|| no_cloud(&clouds, name));
+            return found.map(Self::of).map(Some).ok_or_else(|| no_cloud(&clouds, name));
         }
         if address::is_url(word) {
-            return address::parse(word).map(Self::Url);
+            return address::parse(word).map(|url| Some(Self::Url(url)));
         }
-        if ["/", "./", "../"].iter().any(|prefix| word.starts_with(prefix)) {
-            return Ok(Self::Directory(word.into()));
+        if is_path(word) {
+            return Ok(Some(Self::Directory(word.into())));
         }
-        let clouds = clouds()?;
-        if let Some(cloud) = cloud(&clouds, word, side, &options.sign_in)? {
-            return Ok(Self::of(cloud));
+        if let Some(cloud) = cloud(&clouds()?, word, side, &options.sign_in)? {
+            return Ok(Some(Self::of(cloud)));
+        }
+        if Path::new(word).is_dir() {
+            return Ok(Some(Self::Directory(word.into())));
         }
         match word.rsplit_once(':') {
             Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => {
-                address::parse(&format!("https://{word}")).map(Self::Url)
+                address::parse(&format!("https://{word}")).map(|url| Some(Self::Url(url)))
             }
-            _ => Err(unknown(&clouds, word)),
+            _ => Ok(None),
         }
     }
 

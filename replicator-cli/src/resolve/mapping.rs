@@ -7,7 +7,7 @@ use std::sync::Arc;
 use keystone_auth::Projects;
 use keystone_auth::auth::TokenScope;
 use replicator_engine::mapping::{
-    BootFromVolume, Encrypted, Fit, InvalidTable, Mapping, Owners, SiteLocal, Table,
+    BootFromVolume, Encrypted, Fit, InvalidTable, Mapping, Named, Owners, SiteLocal, Table,
 };
 
 use crate::args::{self, Options, OwnerArg};
@@ -25,9 +25,11 @@ pub(crate) async fn mapping(
     let without: BTreeSet<String> =
         options.dontreplicate.split_whitespace().map(str::to_owned).collect();
     let shared_with = projects(&said.owner, source, target).await?;
-    let owners = match said.owner == OwnerArg::Caller || without.contains("owner") {
-        true => Owners::Caller,
-        false => shared_with.clone(),
+    let owners = match &said.owner {
+        _ if without.contains("owner") => Owners::Caller,
+        OwnerArg::Caller => Owners::Caller,
+        OwnerArg::Project(named) => Owners::Project(project(named, target).await?),
+        _ => shared_with.clone(),
     };
     warn_of_unknown(&owners);
     Ok(Mapping {
@@ -46,6 +48,7 @@ pub(crate) async fn mapping(
             args::BootFromVolumeArg::Skip => BootFromVolume::Skip,
             args::BootFromVolumeArg::Copy => BootFromVolume::Copy,
         },
+        name: said.rename.clone(),
         owners,
         shared_with,
         fit: fit(target).await,
@@ -79,7 +82,7 @@ async fn fit(target: &Opened) -> Option<Fit> {
 async fn projects(said: &OwnerArg, source: &Opened, target: &Opened) -> Result<Owners, CliError> {
     match said {
         // The option names the owner only; the automatic rule applies to members.
-        OwnerArg::Auto | OwnerArg::Caller => automatic(source, target).await,
+        OwnerArg::Auto | OwnerArg::Caller | OwnerArg::Project(_) => automatic(source, target).await,
         OwnerArg::Keep => Ok(Owners::Keep),
         OwnerArg::ByName => Ok(Owners::ByName {
             source: keystone(Side::Source, source)?,
@@ -90,6 +93,48 @@ async fn projects(said: &OwnerArg, source: &Opened, target: &Opened) -> Result<O
             source: source.projects.clone(),
             target: target.projects.clone(),
         }),
+    }
+}
+
+/// The id of the target's project that an operator named.
+async fn project(named: &Named, target: &Opened) -> Result<String, CliError> {
+    let Some(projects) = &target.projects else {
+        return match named {
+            Named::Id(id) => Ok(id.clone()),
+            Named::Name { .. } => {
+                let what =
+                    format!("--owner {named}: the names of the target's projects are unknown");
+                Err(CliError::usage(what).hint("give the id of the project"))
+            }
+        };
+    };
+    let found: Vec<_> = match named {
+        Named::Id(id) => projects.by_id(id).await?.into_iter().collect(),
+        Named::Name { domain, name } => {
+            let mut found = projects.by_name(domain.as_deref(), name).await?;
+            // Not every Keystone generates ids of 32 hexadecimal digits.
+            if found.is_empty() && domain.is_none() {
+                found.extend(projects.by_id(name).await?);
+            }
+            found
+        }
+    };
+    match &found[..] {
+        [project] => Ok(project.id.clone()),
+        [] => {
+            let what =
+                format!("--owner {named}: the target has no such project, or does not show it");
+            Err(CliError::usage(what).hint(
+                "write a name, DOMAIN/NAME or an id, or one of the rules auto, by-name, keep, caller \
+                 and map:FILE; only an administrator sees the projects of others",
+            ))
+        }
+        several => {
+            let names = several.iter().map(|one| format!("{}/{}", one.domain, one.name));
+            let names: Vec<String> = names.collect();
+            let what = format!("--owner {named}: several domains have a project of this name");
+            Err(CliError::usage(what).hint(format!("write one of {}", names.join(", "))))
+        }
     }
 }
 
@@ -188,6 +233,7 @@ mod tests {
             Owners::Unknown { .. } => "unknown",
             Owners::ByName { .. } => "by-name",
             Owners::Table { .. } => "table",
+            Owners::Project(id) if id == "9" => "project",
             _ => "?",
         };
         (name(&mapping.owners), name(&mapping.shared_with))
@@ -210,12 +256,41 @@ mod tests {
             (&["--owner", "caller"], &here, &same, ("caller", "keep")),
             (&["--owner", "keep"], &here, &other, ("keep", "keep")),
             (&["--owner", "by-name"], &here, &same, ("by-name", "by-name")),
+            (&["--owner", "x"], &here, &other, ("project", "by-name")),
+            (&["--owner", "D/x"], &dump, &other, ("project", "unknown")),
+            (&["--owner", "9"], &here, &other, ("project", "by-name")),
+            (&["--owner", "project:x"], &here, &other, ("project", "by-name")),
+            (&["--owner", "x", "-D", "owner"], &here, &other, ("caller", "by-name")),
         ] {
             assert_eq!(rules(line, source, target).await, expected, "{line:?}");
         }
         let error = mapping(&options(&["--owner", "by-name"]), &here, &unknown).await.unwrap_err();
         let said = "--owner by-name: the names of the target's projects are unknown";
         assert_eq!(error.to_string(), said);
+    }
+
+    #[tokio::test]
+    async fn a_project_must_exist_and_be_the_only_one_of_its_name() {
+        let twice = glance(Some(&[("8", "x"), ("9", "x")]));
+        let unknown = glance(None);
+        let id = "0123456789abcdef0123456789abcdef";
+        for (project, target, said) in [
+            ("x", &twice, "--owner x: several domains have a project of this name"),
+            ("y", &twice, "--owner y: the target has no such project, or does not show it"),
+            ("keep/x", &twice, "--owner keep/x: the target has no such project"),
+            (id, &twice, "the target has no such project, or does not show it"),
+            ("x", &unknown, "--owner x: the names of the target's projects are unknown"),
+        ] {
+            let options = options(&["--owner", project]);
+            let error = mapping(&options, &directory(), target).await.unwrap_err();
+            assert!(
+                error.to_string().starts_with(said) || error.to_string().ends_with(said),
+                "{error}"
+            );
+            assert!(error.exit == crate::exit::Exit::Usage && error.hint.is_some());
+        }
+        let given = mapping(&options(&["--owner", id]), &directory(), &unknown).await.unwrap();
+        assert!(matches!(given.owners, Owners::Project(given) if given == id));
     }
 
     #[tokio::test]
@@ -258,7 +333,7 @@ mod tests {
         assert!(mapping.leaves_alone("name"));
         assert_eq!(mapping.encrypted, Encrypted::CopyWithoutPolicy);
         assert_eq!(mapping.boot_from_volume, BootFromVolume::Copy);
-        for wrong in [["--owner", "map:"], ["--owner", "me"], ["--property", "set=owner=x"]] {
+        for wrong in [["--owner", "map:"], ["--owner", ""], ["--property", "set=owner=x"]] {
             let line = ["glance-replicator", "livecopy", "a", "b"].iter().chain(&wrong);
             assert!(crate::parse(line).is_err(), "{wrong:?}");
         }

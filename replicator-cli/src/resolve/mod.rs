@@ -11,6 +11,7 @@
 //! - `shard`: the shard of this process.
 //! - `sign_in`: clouds and tokens.
 //! - `state`: the state directory.
+//! - `store_names`: bare names of directories, and two names of the same store.
 //! - `token_lifetime`: whether a token lasts for the whole transfer.
 //! - `trust`: certificate trust.
 
@@ -24,5 +25,6 @@ pub(crate) mod selection;
 pub(crate) mod shard;
 pub(crate) mod sign_in;
 pub(crate) mod state;
+pub(crate) mod store_names;
 pub(crate) mod token_lifetime;
 pub(crate) mod trust;

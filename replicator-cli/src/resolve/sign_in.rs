@@ -48,7 +48,7 @@ pub(crate) fn no_cloud(clouds: &Clouds, word: &str) -> CliError {
 pub(crate) fn unknown(clouds: &Clouds, word: &str) -> CliError {
     let (why, word) = (absence(clouds, word), address::shown(word));
     CliError::usage(format!("{} is not a cloud, a host:port, a URL or a path", quoted(&word)))
-        .hint(format!("{why}; write a directory as ./{word} or dir:{word}"))
+        .hint(format!("{why}; write a new directory as ./{word}"))
 }
 
 fn absence(clouds: &Clouds, word: &str) -> String {

@@ -47,8 +47,12 @@ impl ImageCopy<'_> {
         staged.map_err(CopyError::Target)
     }
 
-    /// Makes a record, with the source's id if the target accepts it.
+    /// Makes a record, with the source's id if the target accepts it and the policy does not ask for
+    /// a new one.
     pub(super) async fn make_record(&self, mut staged: Image) -> Result<Made, CopyError> {
+        if self.replication.policy.new_ids {
+            self.give_new_id(&mut staged);
+        }
         let taken = match self.create(&staged).await {
             Ok(record) => return Ok(Made::New(record)),
             Err(CopyError::Target(error)) if error.kind == StoreErrorKind::IdTaken => error,
@@ -68,11 +72,16 @@ impl ImageCopy<'_> {
             OnBurnedId::Fail => Err(CopyError::IdUnavailable(taken)),
             OnBurnedId::Skip => Ok(Made::Burned),
             OnBurnedId::New => {
-                provenance::mark_new_id(&mut staged.attributes, &staged.id);
-                staged.id = ImageId::random();
+                self.give_new_id(&mut staged);
                 self.create(&staged).await.map(Made::New)
             }
         }
+    }
+
+    /// Gives a record another id than its image, and marks the record with the image's id.
+    fn give_new_id(&self, staged: &mut Image) {
+        provenance::mark_new_id(&mut staged.attributes, &self.image.id);
+        staged.id = ImageId::random();
     }
 
     async fn create(&self, staged: &Image) -> Result<Image, CopyError> {

@@ -40,6 +40,8 @@ pub struct Mapping {
     pub encrypted: Encrypted,
     /// What to do with images that describe volumes of the source.
     pub boot_from_volume: BootFromVolume,
+    /// The name of the images at the target. `None`: the name at the source.
+    pub name: Option<String>,
     /// The owners of images at the target.
     pub owners: Owners,
     /// The projects that images are shared with at the target.
@@ -235,6 +237,15 @@ impl Mapping {
         attributes: &mut Attributes,
         notes: &mut Vec<String>,
     ) -> Result<Vec<Loss>, NotWanted> {
+        if let Owners::Project(id) = &self.owners {
+            // An image without an owner gets this one, too.
+            let owner = Owner::Project(id.clone());
+            if attributes.owner != owner {
+                notes.push(format!("the owner is project {id} at the target"));
+            }
+            attributes.owner = owner;
+            return Ok(Vec::new());
+        }
         let owner = match std::mem::take(&mut attributes.owner) {
             Owner::Project(owner) => owner,
             Owner::NoProject if !matches!(self.owners, Owners::Caller | Owners::Unknown { .. }) => {
@@ -279,6 +290,12 @@ impl Mapping {
     fn of_the_image(&self, source: &Attributes, notes: &mut Vec<String>) -> Attributes {
         let mut wanted = source.clone();
         take_fields(&mut wanted, &Attributes::default(), &self.without);
+        if let Some(name) = &self.name {
+            if wanted.name.as_ref() != Some(name) {
+                notes.push(format!("the image is named {name:?} at the target"));
+            }
+            wanted.name = Some(name.clone());
+        }
         let left_out = |name: &str| self.is_left_out(Class::of(name));
         wanted.properties =
             self.properties.apply(&source.properties, left_out, |note| notes.push(note));

@@ -291,3 +291,34 @@ async fn members_without_a_project_are_named_and_not_added() {
     let none = callers.members(&members).await.unwrap();
     assert_eq!((none.members.len(), none.unresolved.len()), (0, 4));
 }
+
+#[tokio::test]
+async fn a_copy_gets_the_name_and_the_owner_that_the_operator_gives() {
+    let mapping = Mapping {
+        name: Some("gold".to_owned()),
+        owners: Owners::Project("p9".to_owned()),
+        ..Mapping::default()
+    };
+    let source = image(&[]);
+    let mut unowned = source.clone();
+    unowned.attributes.owner = Owner::NoProject;
+    for image in [source, unowned] {
+        let wanted = wanted(&mapping, &image).await;
+        assert_eq!(wanted.attributes.name.as_deref(), Some("gold"));
+        assert_eq!(wanted.attributes.owner, Owner::Project("p9".to_owned()));
+        let notes =
+            ["the image is named \"gold\" at the target", "the owner is project p9 at the target"];
+        assert_eq!((&wanted.notes[..], wanted.losses.len()), (&notes.map(str::to_owned)[..], 0));
+        // A replica that has both needs no update.
+        let replica = mapping.onto(&wanted, &wanted.attributes);
+        assert_eq!(replica, wanted.attributes);
+    }
+    let same = Mapping {
+        name: Some("web".to_owned()),
+        owners: Owners::Project("p1".to_owned()),
+        ..mapping
+    };
+    assert!(wanted(&same, &image(&[])).await.notes.is_empty());
+    // The owner does not apply to the members.
+    assert!(matches!(same.owner("other").await, Ok(Owner::Project(id)) if id == "p1"));
+}

@@ -370,7 +370,11 @@ mod tests {
 
     async fn selected(source: &MemoryStore, target: &MemoryStore, wanted: &[&str]) -> String {
         let selection = Selection::new(wanted.iter().map(|text| text.parse().unwrap()), [], []);
-        let pairs = pairs(source, target, &selection).await.unwrap();
+        admitted(source, target, &selection).await
+    }
+
+    async fn admitted(source: &MemoryStore, target: &MemoryStore, selection: &Selection) -> String {
+        let pairs = pairs(source, target, selection).await.unwrap();
         short(&pairs.try_collect::<Vec<_>>().await.unwrap())
     }
 
@@ -390,9 +394,15 @@ mod tests {
         assert_eq!(selected(&source, &target, &["name=none"]).await, "");
         let id = |first| format!("id={}", image(first).id);
         let ids = [id("1"), id("2"), id("5")];
-        let mut wanted: Vec<&str> = ids.iter().map(String::as_str).collect();
+        let wanted: Vec<&str> = ids.iter().map(String::as_str).collect();
         assert_eq!(selected(&source, &target, &wanted).await, "=1 =2 +5");
-        wanted.push("name=in");
-        assert_eq!(selected(&source, &target, &wanted).await, "=1 +5");
+        let named_in = Selection::new(["name=in".parse().unwrap()], [], []);
+        let both = named_in.among(["1", "2", "5"].map(|first| image(first).id).into());
+        assert_eq!(admitted(&source, &target, &both).await, "=1 +5");
+        // Ids and names are alternatives.
+        assert_eq!(
+            selected(&source, &target, &[&ids[1], "name=in"]).await,
+            "-0 =1 =2 +5 +6 +7 +8 +9"
+        );
     }
 }

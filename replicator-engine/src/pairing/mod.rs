@@ -85,10 +85,16 @@ impl Replication {
         moved: &'a Moved,
     ) -> Result<BoxStream<'a, Result<Pair, StoreError>>, StoreError> {
         let pairs = pairs(&*self.source, &*self.target, &self.policy.selection).await?;
-        if moved.is_empty() {
+        let new_ids = self.policy.new_ids;
+        if moved.is_empty() && !new_ids {
             return Ok(pairs);
         }
         let pairs = pairs.and_then(move |pair| async move {
+            let pair = match pair {
+                // The image with the same id is not the replica.
+                Pair::Both(image, _) if new_ids => Pair::SourceOnly(image),
+                pair => pair,
+            };
             Ok(match pair {
                 Pair::SourceOnly(image) => Some(match moved.get(&image.id) {
                     Some(replica) => Pair::Both(image, replica.clone()),
@@ -117,7 +123,10 @@ impl Replication {
         replica: Option<&ImageId>,
     ) -> Result<Pair, CopyError> {
         let image = self.source.get(image).await.map_err(CopyError::Source)?;
-        let found = self.target.find(replica.unwrap_or(&image.id)).await;
+        let found = match replica {
+            None if self.policy.new_ids => Ok(None),
+            replica => self.target.find(replica.unwrap_or(&image.id)).await,
+        };
         Ok(match found.map_err(CopyError::Target)? {
             Some(replica) => Pair::Both(image, replica),
             None => Pair::SourceOnly(image),

@@ -55,6 +55,9 @@ pub struct Policy {
     pub match_by: MatchBy,
     /// What to do when the target refuses an image id.
     pub on_burned_id: OnBurnedId,
+    /// Whether every new replica gets a new id. The replica of an image is then the one that is
+    /// marked with the image's id, never the one that has the image's id.
+    pub new_ids: bool,
     /// The source that new replicas are marked with, so that later runs recognize them. `None`:
     /// replicas are not marked.
     pub stamp: Option<provenance::Source>,
@@ -134,6 +137,11 @@ pub enum OnBurnedId {
 }
 
 impl Policy {
+    /// Whether a new replica may get another id than its image.
+    pub(crate) fn may_give_new_ids(&self) -> bool {
+        self.new_ids || self.on_burned_id == OnBurnedId::New
+    }
+
     /// Whether the target imports data on its own.
     pub(crate) fn imports(&self) -> bool {
         self.delivery.as_ref().is_some_and(|delivery| delivery.origin.is_some())
@@ -149,6 +157,7 @@ impl Default for Policy {
             scope: CopyScope::default(),
             match_by: MatchBy::default(),
             on_burned_id: OnBurnedId::default(),
+            new_ids: false,
             stamp: None,
             prune: None,
             transfers: 4,

@@ -19,7 +19,7 @@ use crate::events::{Event, Events, Meter, watched};
 use crate::outcome::Outcome;
 use crate::pairing::{Moved, ids};
 use crate::planning::Entry;
-use crate::policy::{ErrorLimit, OnBurnedId, Order};
+use crate::policy::{ErrorLimit, Order};
 use crate::replication::Replication;
 use crate::running::listings::{PairsOfId, merged};
 use crate::running::progress::{Limits, QueuedImage, RunProgress};
@@ -254,8 +254,9 @@ impl<F: FnMut(usize, Outcome) + Send> Run<F> {
         let mut listings = Vec::new();
         for target in self.targets() {
             let replication = self.replication(target);
-            let gives_new_ids = replication.policy.on_burned_id == OnBurnedId::New;
-            if gives_new_ids && failed.iter().any(|image| image.is_for(target)) {
+            if replication.policy.may_give_new_ids()
+                && failed.iter().any(|image| image.is_for(target))
+            {
                 listings.push((target, replication.reassigned().await));
             }
         }

@@ -41,7 +41,7 @@ pub struct Display {
         long,
         global = true,
         value_name = "FILE",
-        alias = "log-file",
+        aliases = ["log-file", "log_file"],
         overrides_with = "logfile"
     )]
     pub logfile: Option<PathBuf>,
@@ -50,7 +50,7 @@ pub struct Display {
         short,
         long,
         global = true,
-        alias = "use-syslog",
+        aliases = ["use-syslog", "use_syslog"],
         conflicts_with = "logfile",
         overrides_with = "syslog"
     )]

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args as ClapArgs, ValueEnum};
 use replicator_engine::LossKind;
-use replicator_engine::mapping::PropertyRule;
+use replicator_engine::mapping::{Named, PropertyRule};
 
 /// Mapping of properties, owners and special images to the target.
 #[derive(Debug, ClapArgs)]
@@ -15,11 +16,17 @@ pub struct MappingArgs {
     /// repeatable, applied in order; `*` in a name to keep or drop matches any text
     #[arg(long, global = true, value_name = "RULE")]
     pub property: Vec<PropertyRule>,
-    /// Choose the target project of images and shares: auto, by-name (the project of the same name
-    /// and domain), keep (the same project id), caller (the project signed in to) or map:FILE
-    /// (lines of SOURCE TARGET)
-    #[arg(long, global = true, value_name = "RULE", default_value = "auto", value_parser = owner)]
+    /// Choose the owner of images at the target: a project, or a rule
+    ///
+    /// PROJECT is a name, DOMAIN/NAME or an id; it owns all copies. The rules are auto, by-name (the
+    /// project of the same name and domain), keep (the same project id), caller (the project signed
+    /// in to) and map:FILE (lines of SOURCE TARGET). project:NAME is a project even if a rule has
+    /// this name.
+    #[arg(long, global = true, value_name = "PROJECT|RULE", default_value = "auto", value_parser = owner)]
     pub owner: OwnerArg,
+    /// Give the copy this name; exactly one image must be selected
+    #[arg(long, global = true, value_name = "NAME", value_parser = NonEmptyStringValueParser::new())]
+    pub rename: Option<String>,
     /// Skip or copy encrypted images, whose keys stay in the source's key manager
     #[arg(long, global = true, value_name = "WHAT", default_value = "skip")]
     pub encrypted: EncryptedArg,
@@ -67,16 +74,23 @@ pub enum OwnerArg {
     Caller,
     /// A table in this file.
     Map(PathBuf),
+    /// This project.
+    Project(Named),
 }
 
 fn owner(text: &str) -> Result<OwnerArg, String> {
-    match (text, text.strip_prefix("map:")) {
-        ("auto", _) => Ok(OwnerArg::Auto),
-        ("by-name", _) => Ok(OwnerArg::ByName),
-        ("keep", _) => Ok(OwnerArg::Keep),
-        ("caller", _) => Ok(OwnerArg::Caller),
-        (_, Some(path)) if !path.is_empty() => Ok(OwnerArg::Map(path.into())),
-        _ => Err("write auto, by-name, keep, caller or map:FILE".into()),
+    let of = |prefix: &str| text.strip_prefix(prefix);
+    match (text, of("map:"), of("project:")) {
+        ("auto", ..) => Ok(OwnerArg::Auto),
+        ("by-name", ..) => Ok(OwnerArg::ByName),
+        ("keep", ..) => Ok(OwnerArg::Keep),
+        ("caller", ..) => Ok(OwnerArg::Caller),
+        ("" | "map:" | "project:", ..) => {
+            Err("write auto, by-name, keep, caller, map:FILE, or a project".into())
+        }
+        (_, Some(path), _) => Ok(OwnerArg::Map(path.into())),
+        (_, _, Some(project)) => Ok(OwnerArg::Project(project.into())),
+        (project, ..) => Ok(OwnerArg::Project(project.into())),
     }
 }
 

@@ -8,25 +8,28 @@ use clap::Args;
 use clap::builder::TypedValueParser;
 use glance_core::selection::{Condition, InvalidCondition, InvalidShard, Latest, Shard};
 
+mod look;
+
+pub(crate) use look::FIELDS;
+pub use look::{Column, Ls, Show, SortOrder};
+
 /// The images of a command. An image must meet one of the conditions of each kind that is given.
 #[derive(Debug, Args)]
 #[command(
     next_help_heading = "Selection (an image must match each option; of a repeated option, one value)"
 )]
 pub struct SelectionArgs {
-    /// Select the image with this id
-    #[arg(long, value_name = "ID", value_parser = condition("id"))]
-    pub id: Vec<Condition>,
+    /// Select images by name or id; a name may be a GLOB
+    ///
+    /// GLOB may contain *, ? and [a-z], and must match the complete name. A name or an id that no
+    /// image has is an error.
+    #[arg(long, value_name = "NAME|ID|GLOB", value_parser = condition("image"), aliases = ["id", "name"])]
+    pub image: Vec<Condition>,
     /// Select the images whose ids are in FILE, each the first word of a line; - reads standard
-    /// input
+    /// input; an alternative to --image
     #[arg(long, value_name = "FILE")]
     pub ids_from: Option<PathBuf>,
-    /// Select images whose name matches GLOB
-    ///
-    /// GLOB may contain *, ? and [a-z], and must match the complete name.
-    #[arg(long, value_name = "GLOB", value_parser = condition("name"))]
-    pub name: Vec<Condition>,
-    /// Select images whose name contains a match of REGEX; an alternative to --name
+    /// Select images whose name contains a match of REGEX; an alternative to --image
     #[arg(long, value_name = "REGEX", value_parser = condition("name-regex"))]
     pub name_regex: Vec<Condition>,
     /// Select images with this tag
@@ -84,12 +87,12 @@ pub struct SelectionArgs {
 
     /// Exclude images by condition; repeatable
     ///
-    /// Examples are name=debian-*, tag=old and status=deactivated. KIND is the name of a selection
+    /// Examples are image=debian-*, tag=old and status=deactivated. KIND is the name of a selection
     /// option above, such as `disk-format` or `where` (but not `ids-from`). An image is excluded if
     /// it meets any of the conditions.
     #[arg(long, value_name = "KIND=VALUE")]
     pub exclude: Vec<Exclusion>,
-    /// Read rules from FILE, one per line, such as `+ name=debian-*` (include), `- tag=old` or
+    /// Read rules from FILE, one per line, such as `+ image=debian-*` (include), `- tag=old` or
     /// `- *` (exclude); the first rule that matches an image decides, and an image without a match
     /// is included
     #[arg(long, value_name = "FILE")]
@@ -112,8 +115,7 @@ impl SelectionArgs {
     /// The conditions of the options that select images.
     pub(crate) fn wanted(&self) -> impl Iterator<Item = &Condition> {
         let repeated = [
-            &self.id,
-            &self.name,
+            &self.image,
             &self.name_regex,
             &self.tag,
             &self.where_property,

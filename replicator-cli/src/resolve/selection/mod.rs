@@ -18,6 +18,10 @@ use crate::output;
 use crate::resolve::endpoint::environment;
 use crate::resolve::shard::shard;
 
+mod named;
+
+pub(crate) use named::{Similar, one_image, only_one, refuse_absent};
+
 /// The selection, before the source is listed.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Selected {
@@ -57,31 +61,6 @@ impl Selected {
         self.latest.is_none() && self.selection.is_everything()
     }
 
-    /// Fails unless each selected id is the id of an image in at least one of these stores. Lists
-    /// each store at most once.
-    ///
-    /// # Errors
-    /// Names every missing id.
-    pub(crate) async fn require_ids(&self, stores: &[&dyn ImageStore]) -> Result<(), CliError> {
-        let ids = self.selection.ids().into_iter().flatten();
-        let mut absent: BTreeSet<ImageId> =
-            ids.filter(|id| self.selection.admits_id(id)).cloned().collect();
-        for store in stores {
-            if absent.is_empty() {
-                break;
-            }
-            let mut listing = store.list(&Selection::of_ids(absent.clone())).await?;
-            while let Some(item) = listing.next().await {
-                match listed_id(&item) {
-                    Some(id) => absent.remove(id),
-                    None => item.map(|_| false)?,
-                };
-            }
-        }
-        let names: Vec<String> = stores.iter().map(ToString::to_string).collect();
-        refuse_absent(&absent, &names.join(" nor in "))
-    }
-
     /// Whether the command also selects images of the target.
     pub(crate) fn is_of_both_sides(&self) -> bool {
         ["compare", "plan", "sync", "verify"].contains(&self.command)
@@ -94,20 +73,6 @@ impl Selected {
             None => Ok(self.selection.clone()),
         }
     }
-}
-
-/// Fails if a store lacks images with these ids.
-pub(crate) fn refuse_absent(absent: &BTreeSet<ImageId>, store: &str) -> Result<(), CliError> {
-    let ids: Vec<&str> = absent.iter().map(ImageId::as_str).collect();
-    let what = match ids.as_slice() {
-        [] => return Ok(()),
-        [id] => format!("no image has the id {id} in {store}"),
-        [first, ..] => {
-            format!("{} of the given ids, such as {first}, have no image in {store}", ids.len())
-        }
-    };
-    Err(CliError::usage(what)
-        .hint("check --id and --ids-from, and whether the sign-in sees the image"))
 }
 
 /// Warns that a command selects no image: a name may be misspelled, or the sign-in may be for

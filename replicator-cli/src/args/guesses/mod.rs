@@ -1,0 +1,198 @@
+//! Answers to words and options that this tool does not have, but that other tools or the old tool
+//! have: the error says how the tool does it.
+
+use std::ffi::OsString;
+
+use clap::Command;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+mod old_tool;
+
+pub use old_tool::OldOptions;
+
+/// The command line, with `help --help` understood as `help`, and the old tool's
+/// `--shell_completion SHELL` as `completion SHELL`.
+pub(super) fn understood<T: Into<OsString>>(line: impl IntoIterator<Item = T>) -> Vec<OsString> {
+    let mut line: Vec<OsString> = line.into_iter().map(Into::into).collect();
+    let is_help_of_help = matches!(
+        &line[..],
+        [_, command, option] if command == "help" && (option == "--help" || option == "-h")
+    );
+    if is_help_of_help {
+        line.truncate(2);
+    }
+    if let Some(first) = line.get_mut(1).filter(|first| *first == "--shell_completion") {
+        *first = "completion".into();
+    }
+    line
+}
+
+/// The answer to an error about a word or an option that is a known guess.
+pub(super) fn answer(
+    error: &clap::Error,
+    line: &[OsString],
+    tree: &Command,
+) -> Option<clap::Error> {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    let known = |table: &[Guess], typed: &str| {
+        table.iter().find(|(guesses, _)| guesses.contains(&typed)).map(|(_, answer)| *answer)
+    };
+    let (what, hint) = match error.kind() {
+        ErrorKind::InvalidSubcommand => {
+            let word = text(ContextKind::InvalidSubcommand)?;
+            (format!("there is no command {word}"), known(WORDS, word)?.to_owned())
+        }
+        ErrorKind::UnknownArgument => {
+            let typed = text(ContextKind::InvalidArg)?;
+            match typed.starts_with('-') {
+                true => (format!("there is no option {typed}"), known(OPTIONS, typed)?.to_owned()),
+                false => one_image(typed, line, tree)?,
+            }
+        }
+        _ => return None,
+    };
+    Some(clap::Error::raw(error.kind(), format!("{what}\n  hint: {hint}\n")))
+}
+
+/// The answer to one argument too many after the stores of a command that selects images.
+fn one_image(typed: &str, line: &[OsString], tree: &Command) -> Option<(String, String)> {
+    let words = line.iter().skip(1).filter_map(|word| word.to_str());
+    let command = words.filter_map(|word| tree.find_subcommand(word)).next()?;
+    let selects = command.get_opts().any(|option| option.get_id() == "image");
+    let name = command.get_name();
+    selects.then(|| {
+        let hint = format!("to select one image, write --image {}", shell_word(typed));
+        (format!("{name} takes no further argument, but {typed:?} is given"), hint)
+    })
+}
+
+/// The word as a shell reads it.
+pub(crate) fn shell_word(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+=,".contains(c);
+    match !word.is_empty() && word.chars().all(is_plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
+/// Words or options, and the answer to each of them.
+type Guess = (&'static [&'static str], &'static str);
+
+const WORDS: &[Guess] = &[
+    (&["copy", "cp", "transfer"], "`glance-replicator livecopy SOURCE TARGET` copies images"),
+    (&["diff"], "`glance-replicator compare SOURCE TARGET` shows how two stores differ"),
+    (&["list", "images"], "`glance-replicator ls STORE` lists the images of a store"),
+    (
+        &["man"],
+        "`glance-replicator COMMAND --help` shows all options of a command; where the manual pages \
+         are installed, `man glance-replicator` shows the same text",
+    ),
+    (&["version"], "`glance-replicator --version` prints the version"),
+    (&["completions"], COMPLETION),
+];
+
+const OPTIONS: &[Guess] = &[
+    (
+        &["--insecure", "-k", "--no-verify", "--no-check-certificate"],
+        "every server is verified; name the certificate of its CA with --cacert FILE, or with \
+         cacert: in clouds.yaml; `glance-replicator doctor STORE` shows the server's certificates",
+    ),
+    // Options of the old tool.
+    (&["--shell_completion", "--shell-completion"], COMPLETION),
+    (
+        &["--log-dir", "--log_dir", "--logdir"],
+        "name a file with --logfile FILE, such as --logfile DIR/glance-replicator.log",
+    ),
+    (
+        &["--log-config-append", "--log_config_append", "--log-config", "--log_config"],
+        "the log needs no configuration file: --debug sets its level, --logfile FILE or --syslog \
+         its destination",
+    ),
+    (
+        &["--log-date-format", "--log_date_format"],
+        "leave it out: the times of log messages have the format of RFC 3339",
+    ),
+    (
+        &["--syslog-log-facility", "--syslog_log_facility"],
+        "leave it out: --syslog sends log messages with the facility `user`",
+    ),
+    (
+        &["--use-journal", "--use_journal"],
+        "use --syslog, which journald receives, too; journald also stores the standard error of a \
+         service",
+    ),
+    (
+        &["--use-json", "--use_json"],
+        "log messages are text; --output json writes the report as JSON",
+    ),
+];
+
+const COMPLETION: &str =
+    "`glance-replicator completion SHELL` prints the completion script of a shell";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::Args;
+
+    /// The message for a command line that is refused.
+    fn refused(line: &[&str]) -> String {
+        let line = ["glance-replicator"].iter().chain(line);
+        Args::parsed(Args::tree(), line).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn guesses_are_answered() {
+        for (words, answer) in WORDS {
+            for word in *words {
+                let said = refused(&[word, "a"]);
+                assert!(said.contains(&format!("there is no command {word}")), "{said}");
+                assert!(said.contains(answer), "{said}");
+            }
+        }
+        for (options, answer) in OPTIONS {
+            for option in *options {
+                for line in [&["size", "a", option, "x"][..], &["--debug", option, "size", "a"]] {
+                    let said = refused(line);
+                    assert!(said.contains(&format!("there is no option {option}")), "{said}");
+                    assert!(said.contains(answer), "{said}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn one_argument_too_many_may_be_an_image() {
+        for line in [&["size", "a", "seed-ova"][..], &["--debug", "compare", "a", "b", "seed-ova"]]
+        {
+            let said = refused(line);
+            assert!(
+                said.contains("takes no further argument, but \"seed-ova\" is given"),
+                "{said}"
+            );
+            assert!(said.contains("hint: to select one image, write --image seed-ova"), "{said}");
+        }
+        assert!(refused(&["dump", "a", "d", "deb*"]).contains("--image 'deb*'"));
+        assert!(!refused(&["clouds", "seed-ova"]).contains("--image"));
+    }
+
+    #[test]
+    fn help_of_help_is_help() {
+        for option in ["--help", "-h"] {
+            assert_eq!(refused(&["help", option]), refused(&["help"]));
+        }
+        assert_ne!(refused(&["help", "size"]), refused(&["help"]));
+    }
+
+    #[test]
+    fn words_are_quoted_for_a_shell() {
+        for (word, quoted) in
+            [("a-1.2", "a-1.2"), ("a b", "'a b'"), ("it's", r"'it'\''s'"), ("", "''")]
+        {
+            assert_eq!(shell_word(word), quoted);
+        }
+    }
+}

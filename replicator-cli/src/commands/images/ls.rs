@@ -1,0 +1,62 @@
+//! `ls`: lists the images of a store.
+
+use std::collections::BTreeSet;
+
+use futures_util::StreamExt;
+
+use crate::args::{Column, FIELDS, Ls};
+use crate::commands::{Context, one};
+use crate::error::CliError;
+use crate::exit::Exit;
+use crate::output;
+use crate::report::ImageList;
+use crate::resolve::endpoint::Side;
+use crate::resolve::selection::{Similar, warn_of_no_image};
+
+/// Runs `ls`. Memory holds the shown fields of all images, because the list is sorted.
+pub(in crate::commands) async fn ls(typed: Ls, context: Context<'_>) -> Result<Exit, CliError> {
+    let Context { selected, options, .. } = context;
+    let store = one(&typed.server, options)?.open(Side::Source, options).await?.store;
+    let selection = selected.at(&*store).await?;
+    let selection = selected.require_named(selection, &[&*store]).await?;
+    let mut list = ImageList::new(options.output, &typed.columns, &typed.sort);
+    let mut known = BTreeSet::new();
+    let (mut found, mut exit) = (0_u64, Exit::Success);
+    let mut listing = store.list(&selection).await?;
+    while let Some(item) = listing.next().await {
+        found += 1;
+        match item {
+            Ok(image) => {
+                known.extend(image.attributes.properties.keys().cloned());
+                list.push(&image);
+            }
+            // A record that cannot be read is reported and not listed.
+            Err(error) if error.record.is_some() => {
+                exit = exit.worse(Exit::SomeFailed);
+                output::failure(&error.into());
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    match found {
+        0 => warn_of_no_image(&*store, &selection).await?,
+        _ => warn_of_unknown(&typed, &known),
+    }
+    list.print();
+    Ok(exit)
+}
+
+/// Warns of columns that no image has: a name may be misspelled.
+fn warn_of_unknown(typed: &Ls, known: &BTreeSet<String>) {
+    let named = typed.columns.iter().chain([&typed.sort.column]).map(Column::name);
+    for name in named.filter(|name| !FIELDS.contains(name) && !known.contains(*name)) {
+        let mut similar = Similar::to(name);
+        FIELDS.iter().for_each(|field| similar.offer(field));
+        known.iter().for_each(|property| similar.offer(property));
+        let remedy = match &similar.names()[..] {
+            [] => format!("the fields are {}", FIELDS.join(", ")),
+            names => format!("did you mean {}?", names.join(" or ")),
+        };
+        output::warning(&format!("no listed image has a field or property {name:?}: {remedy}"));
+    }
+}

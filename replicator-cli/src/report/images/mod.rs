@@ -1,0 +1,27 @@
+//! The reports of `ls` and `show`.
+
+use serde_json::Value;
+
+use crate::output::human_size;
+
+mod list;
+mod record;
+
+pub(crate) use list::ImageList;
+pub(crate) use record::image;
+
+/// A field or property as text.
+fn text(name: &str, value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Array(parts) => {
+            let parts: Vec<String> = parts.iter().map(|part| text(name, part)).collect();
+            parts.join(", ")
+        }
+        other => match (name, other.as_u64()) {
+            ("size" | "virtual_size", Some(bytes)) => human_size(bytes),
+            _ => other.to_string(),
+        },
+    }
+}

@@ -1,0 +1,260 @@
+//! The images that the options name one by one: whether they exist, and which names are similar to a
+//! name that no image has.
+
+use std::collections::BTreeSet;
+
+use futures_util::StreamExt;
+use glance_core::ImageStore;
+use glance_core::image::{Image, ImageId};
+use glance_core::selection::{Condition, NamePattern, NamedImages, Selection};
+use glance_core::store::StoreError;
+use strsim::normalized_damerau_levenshtein;
+
+use super::Selected;
+use crate::error::CliError;
+use crate::output::quoted;
+
+impl Selected {
+    /// Fails unless each image that the options name is in at least one of these stores. If the
+    /// options name all images, returns `selection` restricted to the ids of these images, so that
+    /// no store has to list others.
+    ///
+    /// # Errors
+    /// Says which images are missing, and which names are similar.
+    pub(crate) async fn require_named(
+        &self,
+        selection: Selection,
+        stores: &[&dyn ImageStore],
+    ) -> Result<Selection, CliError> {
+        let named = self.selection.named();
+        let mut absent = named.clone();
+        let mut ids = BTreeSet::new();
+        for store in stores {
+            for wanted in [of_ids(&absent.ids), of_names(&named.names)].into_iter().flatten() {
+                each_image(*store, &wanted, |image| {
+                    absent.found(&image);
+                    ids.insert(image.id);
+                })
+                .await?;
+            }
+        }
+        if !absent.is_empty() {
+            let names: Vec<String> = stores.iter().map(ToString::to_string).collect();
+            return Err(absence(&absent, &names.join(" nor in "), stores).await);
+        }
+        Ok(match self.selection.names_all() {
+            true => selection.among(ids),
+            false => selection,
+        })
+    }
+}
+
+/// Restricts a selection to the only image that it admits in `source`, which gets another name at
+/// the target.
+///
+/// # Errors
+/// When the selection admits no image, or several.
+pub(crate) async fn only_one(
+    selection: &Selection,
+    source: &dyn ImageStore,
+) -> Result<Selection, CliError> {
+    let (mut first, mut count) = (Vec::new(), 0_u64);
+    each_image(source, selection, |image| {
+        count += 1;
+        if first.len() <= SHOWN {
+            first.push(image);
+        }
+    })
+    .await?;
+    match &first[..] {
+        [image] => Ok(selection.among([image.id.clone()].into())),
+        [] => Err(CliError::usage("--rename applies to one image, but none is selected")
+            .hint("check the options with --dump-filters")),
+        several => {
+            let what = format!("--rename applies to one image, but {count} images are selected");
+            Err(CliError::usage(what).hint(format!("select one with --image: {}", ids(several))))
+        }
+    }
+}
+
+/// The only image of `store` that `wanted` names.
+///
+/// # Errors
+/// When there is no such image, with similar names, or when there are several.
+pub(crate) async fn one_image(
+    wanted: &Condition,
+    store: &dyn ImageStore,
+) -> Result<Image, CliError> {
+    let selection = Selection::new([wanted.clone()], [], []);
+    let mut listing = store.list(&selection).await?;
+    let mut images = Vec::new();
+    while let Some(item) = listing.next().await {
+        images.push(item?);
+    }
+    match &images[..] {
+        [image] => Ok(image.clone()),
+        [] => {
+            let named = selection.named();
+            match named.is_empty() {
+                true => Err(CliError::usage(format!("no image of {store} matches {wanted}"))),
+                false => Err(absence(&named, &store.to_string(), &[store]).await),
+            }
+        }
+        several => {
+            let what = format!("{} images of {store} match {wanted}", several.len());
+            Err(CliError::usage(what).hint(format!("name one by its id: {}", ids(several))))
+        }
+    }
+}
+
+/// The first ids of these images, with the names.
+fn ids(images: &[Image]) -> String {
+    let name = |image: &Image| image.attributes.name.as_deref().map(quoted).unwrap_or_default();
+    let shown = images.iter().take(SHOWN).map(|image| format!("{} {}", image.id, name(image)));
+    let shown: Vec<String> = shown.map(|text| text.trim_end().to_owned()).collect();
+    let more = if images.len() > SHOWN { ", ..." } else { "" };
+    format!("{}{more}", shown.join(", "))
+}
+
+/// Fails if a store that cannot be listed again lacks images that the options name.
+pub(crate) fn refuse_absent(absent: &NamedImages, store: &str) -> Result<(), CliError> {
+    match absent.is_empty() {
+        true => Ok(()),
+        false => Err(CliError::usage(missing(absent, store)).hint(CHECK)),
+    }
+}
+
+/// The error for images that none of the stores has.
+async fn absence(absent: &NamedImages, called: &str, stores: &[&dyn ImageStore]) -> CliError {
+    let similar = match absent.names.first() {
+        Some(name) => similar(name, stores).await,
+        None => Vec::new(),
+    };
+    CliError::usage(missing(absent, called)).hint(match similar.is_empty() {
+        true => CHECK.to_owned(),
+        false => format!("did you mean {}?", similar.join(" or ")),
+    })
+}
+
+fn missing(absent: &NamedImages, stores: &str) -> String {
+    let NamedImages { ids, names } = absent;
+    let named = names.iter().map(|name| format!("is named {}", quoted(name)));
+    let all: Vec<String> = named.chain(ids.iter().map(|id| format!("has the id {id}"))).collect();
+    match &all[..] {
+        [one] => format!("no image {one} in {stores}"),
+        all => format!(
+            "{} of the named images do not exist: no image {} in {stores}",
+            all.len(),
+            all.join(", or ")
+        ),
+    }
+}
+
+/// The names in these stores that are most similar to `wanted`, in quotes. A store that cannot be
+/// listed has none: the error about the missing image is more important.
+async fn similar(wanted: &str, stores: &[&dyn ImageStore]) -> Vec<String> {
+    let mut similar = Similar::to(wanted);
+    for store in stores {
+        let Ok(mut listing) = store.list(&Selection::everything()).await else { continue };
+        while let Some(item) = listing.next().await {
+            if let Ok(Image { attributes, .. }) = item {
+                attributes.name.iter().for_each(|name| similar.offer(name));
+            }
+        }
+    }
+    similar.names()
+}
+
+/// The names that are most similar to a name, for a hint.
+pub(crate) struct Similar<'a> {
+    wanted: &'a str,
+    /// The best names so far with their likeness, the best one first.
+    best: Vec<(f64, String)>,
+}
+
+impl<'a> Similar<'a> {
+    pub(crate) fn to(wanted: &'a str) -> Self {
+        Self { wanted, best: Vec::new() }
+    }
+
+    pub(crate) fn offer(&mut self, name: &str) {
+        let likeness = likeness(self.wanted, name);
+        if likeness >= LEAST && self.best.iter().all(|(_, known)| known != name) {
+            self.best.push((likeness, name.to_owned()));
+            self.best.sort_by(|(one, _), (other, _)| other.total_cmp(one));
+            self.best.truncate(SHOWN);
+        }
+    }
+
+    /// The names, in quotes.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.best.iter().map(|(_, name)| quoted(name)).collect()
+    }
+}
+
+/// How similar two names are, from 0 to 1. A name that contains the other one is similar, too.
+fn likeness(wanted: &str, name: &str) -> f64 {
+    let (wanted, name) = (wanted.to_lowercase(), name.to_lowercase());
+    let contains = wanted.chars().nth(2).is_some() && name.contains(&wanted);
+    let likeness = normalized_damerau_levenshtein(&wanted, &name);
+    if contains { likeness.max(LEAST) } else { likeness }
+}
+
+fn of_ids(ids: &BTreeSet<ImageId>) -> Option<Selection> {
+    (!ids.is_empty()).then(|| Selection::of_ids(ids.clone()))
+}
+
+fn of_names(names: &BTreeSet<String>) -> Option<Selection> {
+    let exactly = |name: &String| Condition::Name(NamePattern::exact(name));
+    (!names.is_empty()).then(|| Selection::new(names.iter().map(exactly), [], []))
+}
+
+/// Passes each image of a listing to `take`. Of a record that cannot be read, passes the readable
+/// part.
+async fn each_image(
+    store: &dyn ImageStore,
+    selection: &Selection,
+    mut take: impl FnMut(Image),
+) -> Result<(), StoreError> {
+    let mut listing = store.list(selection).await?;
+    while let Some(item) = listing.next().await {
+        match item {
+            Ok(image) => take(image),
+            Err(error) => match error.record {
+                Some(read) => take(*read),
+                None => return Err(error),
+            },
+        }
+    }
+    Ok(())
+}
+
+const CHECK: &str = "check --image and --ids-from, and whether the sign-in sees the image";
+
+/// The number of images or names that a hint shows.
+const SHOWN: usize = 3;
+
+/// The smallest likeness of a name that a hint shows.
+const LEAST: f64 = 0.6;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn similar_names_are_told_from_others() {
+        for (wanted, name) in [
+            ("debain-12", "debian-12"),
+            ("debian12", "debian-12"),
+            ("Debian-12", "debian-12"),
+            ("seed-ova", "seed-ovf"),
+            ("debian", "debian-12-generic-amd64-20260101"),
+        ] {
+            assert!(likeness(wanted, name) >= LEAST, "{wanted} {name}");
+        }
+        for (wanted, name) in [("debian-12", "windows-2022"), ("12", "debian-12"), ("", "debian")] {
+            assert!(likeness(wanted, name) < LEAST, "{wanted} {name}");
+        }
+        assert!(likeness("debian-12", "debian-13") > likeness("debian-12", "debian-9"));
+    }
+}
