@@ -82,6 +82,7 @@ const PAGES: &[(&str, &str, &str)] = &[
     ("docs/build.md", "glance-replicator-build", "build features and FIPS mode"),
     ("docs/copy.md", "glance-replicator-copy", "the steps of a copy"),
     ("docs/dump-format.md", "glance-replicator-dump-format", "the files of a dump"),
+    ("docs/exit-codes.md", "glance-replicator-exit-codes", "what each exit code means"),
     ("docs/mapping.md", "glance-replicator-mapping", "properties and owners at the target"),
     ("docs/metadefs.md", "glance-replicator-metadefs", "copy metadata definitions"),
     ("docs/placement.md", "glance-replicator-placement", "server-side import and target stores"),

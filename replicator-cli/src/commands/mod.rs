@@ -19,7 +19,9 @@ use crate::tls;
 
 mod clouds;
 mod doctor;
+mod dry_run;
 mod dump;
+mod help;
 mod merge_reports;
 mod metadefs;
 mod repair;
@@ -35,6 +37,7 @@ use repair::repair;
 use replicate::{Target, compare, plan, replicate, sync};
 use resume::resume;
 use serve::serve;
+pub(crate) use help::first_screen;
 use verify::verify;
 use work::RunContext;
 
@@ -84,6 +87,9 @@ async fn perform(
 
 /// Adjusts the options to the command, checks the environment and creates the report file.
 fn prepare(command: &Command, options: &mut Options) -> Result<(), CliError> {
+    if matches!(command, Command::Help { .. }) {
+        return Ok(());
+    }
     if matches!(command, Command::Doctor(_)) {
         // `doctor` reports the result of the first attempt, so requests are not retried by default.
         options.limits.low_level_retries.get_or_insert(0);
@@ -102,18 +108,18 @@ async fn dispatch(command: Command, context: Context<'_>) -> Result<Exit, CliErr
     let options = context.options;
     match command {
         Command::Size { server, .. } => size(&server, context).await,
-        Command::Dump { server, path, compress, metadefs, course, .. } => {
-            let typed = Dump { compress, metadefs: metadefs.which(), course: &course };
+        Command::Dump { server, path, dry_run, compress, metadefs, course, .. } => {
+            let typed = Dump { dry_run, compress, metadefs: metadefs.which(), course: &course };
             dump(&server, &directory(&path), typed, context).await
         }
-        Command::Load { from, to, metadefs, course, .. } => {
+        Command::Load { from, to, dry_run, metadefs, course, .. } => {
             let (path, servers) = load_order(from, to);
-            let how = RunContext { course: &course, metadefs: metadefs.which(), removing: None };
+            let how = RunContext::without_removal(&course, metadefs, dry_run);
             load(path, &servers, how, context).await
         }
-        Command::Livecopy { from, to, metadefs, course, .. } => {
+        Command::Livecopy { from, to, dry_run, metadefs, course, .. } => {
             let (from, to) = one_to_many(&from, &to, options)?;
-            let how = RunContext { course: &course, metadefs: metadefs.which(), removing: None };
+            let how = RunContext::without_removal(&course, metadefs, dry_run);
             replicate(from, to, how, context).await
         }
         Command::Compare(typed) => compare(typed, context).await,
@@ -127,6 +133,7 @@ async fn dispatch(command: Command, context: Context<'_>) -> Result<Exit, CliErr
         Command::Clouds => clouds::run(options),
         Command::Doctor(doctor) => doctor::run(doctor, options).await,
         Command::Serve(typed) => serve(typed, options, context.stopping).await,
+        Command::Help { topic } => help::run(&topic),
     }
 }
 

@@ -19,8 +19,8 @@ use crate::exit::Exit;
 use crate::output;
 use crate::report;
 use crate::resolve::endpoint::{Access, Endpoint, Side};
-use crate::resolve::journals;
 use crate::resolve::selection::Selected;
+use crate::resolve::{journals, state};
 use crate::tls;
 
 /// Runs `repair`.
@@ -29,8 +29,15 @@ pub(super) async fn repair(typed: Repair, context: Context<'_>) -> Result<Exit, 
     let (from, to) = both(&typed.sides.from, &typed.sides.to, options)?;
     let source = from.open(Side::Source, options).await?;
     let target = to.open_to(Access::Read, Side::Target, options).await?;
-    let journals = journals::journals_of(&source, &target, options)?;
-    let recorded = together(&journals);
+    // A dry run writes nothing, not even a lock.
+    let (journals, recorded) = match typed.dry_run {
+        true => (Vec::new(), together(journals::recorded_of(&source, &target, options)?)),
+        false => {
+            let journals = journals::journals_of(&source, &target, options)?;
+            let recorded = together(journals.iter().map(JournalFile::recorded));
+            (journals, recorded)
+        }
+    };
     let search = LeftoverScan {
         source: &*source.store,
         target: &*target.store,
@@ -39,7 +46,7 @@ pub(super) async fn repair(typed: Repair, context: Context<'_>) -> Result<Exit, 
         patience: if typed.dry_run { Duration::ZERO } else { PATIENCE },
     };
     let findings = search.run().await?;
-    report::findings(options.output, &findings, !journals.is_empty());
+    report::findings(options.output, &findings, state::journals(&options.state).is_some());
     if typed.dry_run {
         let is_clean = !findings.iter().any(Leftover::is_ours);
         return Ok(if is_clean { Exit::Success } else { Exit::Differences });
@@ -78,9 +85,9 @@ async fn finish(
 }
 
 /// The combined contents of several journals.
-fn together(journals: &[JournalFile]) -> JournalContents {
+fn together(journals: impl IntoIterator<Item = JournalContents>) -> JournalContents {
     let mut all = JournalContents::default();
-    for recorded in journals.iter().map(JournalFile::recorded) {
+    for recorded in journals {
         all.runs.extend(recorded.runs);
         all.leftovers.extend(recorded.leftovers);
     }

@@ -1,7 +1,7 @@
 //! The reports of the commands, as text and as JSON:
 //!
 //! - `clouds`: the configured clouds.
-//! - `comparison`: the differences that `compare` and `plan` find.
+//! - `comparison`: the differences that `compare`, `plan` and dry runs find.
 //! - `doctor`: the checks of `doctor`.
 //! - `merged`: the merged reports of several shards.
 //! - `metadefs`: the metadata definitions that were copied or compared.

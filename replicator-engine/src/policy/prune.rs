@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use async_trait::async_trait;
+use glance_core::image::ImageId;
+
 use crate::policy::ErrorLimit;
 
 /// How to treat images that this tool copied from the source and that the source no longer holds.
@@ -34,4 +37,23 @@ impl fmt::Display for Removal {
             Self::Delete => "deleted",
         })
     }
+}
+
+/// The removals that a run is about to carry out at one target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Removals {
+    /// The target, as its store names itself.
+    pub target: String,
+    /// How each image is removed.
+    pub how: Removal,
+    /// Ids and names of the images. There is at least one.
+    pub images: Vec<(ImageId, String)>,
+}
+
+/// Decides whether the removals of a run are carried out.
+#[async_trait]
+pub trait Approval: fmt::Debug + Send + Sync {
+    /// Whether the removals may be carried out. A run asks once for each target, when all images are
+    /// copied and everything else permits the removals. Several targets may ask at the same time.
+    async fn approves(&self, removals: Removals) -> bool;
 }

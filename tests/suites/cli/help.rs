@@ -35,6 +35,7 @@ const COMMANDS: &[&str] = &[
     "clouds",
     "report merge",
     "doctor",
+    "help",
 ];
 
 /// The help of a command on a terminal of this width.

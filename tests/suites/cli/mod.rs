@@ -1,9 +1,12 @@
 //! The tool's command line: exit codes, the old tool's options, old dumps.
 
 mod configuration;
+mod dry_run;
+mod guide;
 mod help;
 mod names;
 mod plain_http;
+mod questions;
 mod serving;
 
 use std::fs;

@@ -96,6 +96,7 @@ const MODULES: &[(&str, &[&str])] = &[
             "error",
             "args",
             "recorded_args",
+            "guide",
             "named_file",
             "input_file",
             "tls",

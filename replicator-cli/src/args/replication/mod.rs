@@ -68,6 +68,9 @@ pub struct Sync {
     /// Target stores
     #[arg(required = true)]
     pub to: Vec<String>,
+    /// Report what the command would do, as `plan` does, and change nothing
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
     /// Carry out the plan in FILE, if it still applies
     ///
     /// Does nothing if either side has changed since the plan was made.
