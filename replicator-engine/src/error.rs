@@ -94,7 +94,9 @@ pub enum NothingRemoved {
         most: u64,
     },
     /// The removals were not approved.
-    #[error("the answer was no; the tool removed none of the {found} images that only the target has")]
+    #[error(
+        "the answer was no; the tool removed none of the {found} images that only the target has"
+    )]
     Declined {
         /// Number of images that would have been removed.
         found: u64,

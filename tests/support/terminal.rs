@@ -23,13 +23,9 @@ pub(crate) struct Session {
 /// Runs the tool with standard input and standard error at a terminal. When the terminal shows
 /// `[y/N] `, calls `answer` with the terminal and the running tool, which has to answer.
 #[track_caller]
-pub(crate) fn at_a_terminal(
-    line: &[&str],
-    mut answer: impl FnMut(&mut File, &Child),
-) -> Session {
+pub(crate) fn at_a_terminal(line: &[&str], mut answer: impl FnMut(&mut File, &Child)) -> Session {
     let (mut ours, theirs) = terminal();
-    let mut command =
-        cleared(Command::new(env!("CARGO_BIN_EXE_glance-replicator-under-test")));
+    let mut command = cleared(Command::new(env!("CARGO_BIN_EXE_glance-replicator-under-test")));
     command.args(line).stdin(theirs.try_clone().unwrap()).stderr(theirs).stdout(Stdio::piped());
     let mut child = command.spawn().unwrap();
     // The terminal ends for the reader when no process has it open any more.
@@ -59,7 +55,8 @@ pub(crate) fn at_a_terminal(
 
 /// A pseudo-terminal: the end of the test, and the end of the tool.
 fn terminal() -> (File, File) {
-    let ours: OwnedFd = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+    let ours: OwnedFd =
+        openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
     grantpt(&ours).unwrap();
     unlockpt(&ours).unwrap();
     let name = ptsname(&ours, Vec::new()).unwrap().into_string().unwrap();

@@ -88,9 +88,7 @@ pub(super) async fn load(
         return Err(no_metadefs());
     }
     match targets.pop() {
-        Some(target) if targets.is_empty() => {
-            load_stream(target.endpoint, &how, context).await
-        }
+        Some(target) if targets.is_empty() => load_stream(target.endpoint, &how, context).await,
         _ => Err(CliError::usage("a stream can be loaded to one target only")
             .hint("extract the stream and load the directory")),
     }

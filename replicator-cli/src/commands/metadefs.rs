@@ -10,9 +10,7 @@ use glance_core::StoreError;
 use glance_core::metadefs::{MetadefStore, Namespace, NamespaceDifference};
 use glance_core::store::StoreErrorKind;
 use replicator_engine::mapping::Mapping;
-use replicator_engine::metadefs::{
-    Mode, NamespaceOutcome, Rules, Surplus, Which, bring_in_step,
-};
+use replicator_engine::metadefs::{Mode, NamespaceOutcome, Rules, Surplus, Which, bring_in_step};
 
 use super::both;
 use crate::args::{self, Options};

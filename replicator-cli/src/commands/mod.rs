@@ -32,12 +32,12 @@ mod verify;
 mod work;
 
 use dump::{Dump, dump, load};
+pub(crate) use help::first_screen;
 use metadefs::metadefs;
 use repair::repair;
 use replicate::{Target, compare, plan, replicate, sync};
 use resume::resume;
 use serve::serve;
-pub(crate) use help::first_screen;
 use verify::verify;
 use work::RunContext;
 

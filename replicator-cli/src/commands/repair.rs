@@ -30,14 +30,14 @@ pub(super) async fn repair(typed: Repair, context: Context<'_>) -> Result<Exit, 
     let source = from.open(Side::Source, options).await?;
     let target = to.open_to(Access::Read, Side::Target, options).await?;
     // A dry run writes nothing, not even a lock.
-    let (journals, recorded) = match typed.dry_run {
-        true => (Vec::new(), together(journals::recorded_of(&source, &target, options)?)),
-        false => {
-            let journals = journals::journals_of(&source, &target, options)?;
-            let recorded = together(journals.iter().map(JournalFile::recorded));
-            (journals, recorded)
-        }
+    let journals = match typed.dry_run {
+        true => Vec::new(),
+        false => journals::journals_of(&source, &target, options)?,
     };
+    let recorded = together(match typed.dry_run {
+        true => journals::recorded_of(&source, &target, options)?,
+        false => journals.iter().map(JournalFile::recorded).collect(),
+    });
     let search = LeftoverScan {
         source: &*source.store,
         target: &*target.store,
@@ -85,7 +85,7 @@ async fn finish(
 }
 
 /// The combined contents of several journals.
-fn together(journals: impl IntoIterator<Item = JournalContents>) -> JournalContents {
+fn together(journals: Vec<JournalContents>) -> JournalContents {
     let mut all = JournalContents::default();
     for recorded in journals {
         all.runs.extend(recorded.runs);

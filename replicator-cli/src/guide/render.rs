@@ -68,8 +68,9 @@ impl Renderer {
             TagEnd::Link => self.end_link(),
             TagEnd::List(_) => drop(self.lists.pop()),
             TagEnd::TableCell => {
-                let cell = take(&mut self.text);
-                self.rows.last_mut().into_iter().for_each(|row| row.push(cell.clone()));
+                if let Some(row) = self.rows.last_mut() {
+                    row.push(take(&mut self.text));
+                }
             }
             TagEnd::Table => self.end_table(),
             _ => {}
@@ -117,7 +118,9 @@ impl Renderer {
             // The items of a list follow each other without an empty line.
             (Some(_), Some(list)) if list.has_items => self.line(&text),
             (_, list) => {
-                list.into_iter().for_each(|list| list.has_items = true);
+                if let Some(list) = list {
+                    list.has_items = true;
+                }
                 self.block(&text);
             }
         }

@@ -120,7 +120,8 @@ fn each_target_has_a_question_of_its_own() {
     let (a, b, c) = (stage.path("a"), stage.path("b"), stage.path("c"));
     let line = ["sync", &a, &b, &c, "--delete", "hide", "--max-delete", "100%"];
     let mut answers = ["y", "n"].into_iter();
-    let run = at_a_terminal(&line, |terminal, child| types(answers.next().unwrap())(terminal, child));
+    let run =
+        at_a_terminal(&line, |terminal, child| types(answers.next().unwrap())(terminal, child));
     let asked = |at: &str, answer: &str| {
         run.screen.contains(&format!("Hide 2 images at dir:{at}? [y/N] {answer}\n"))
     };
@@ -134,7 +135,8 @@ fn metadata_definitions_are_removed_after_a_yes() {
         let stage = Stage::new();
         let (a, b) = (stage.path("a"), stage.path("b"));
         let tags = |names: &[&str]| {
-            let tags: Vec<_> = names.iter().map(|name| serde_json::json!({ "name": name })).collect();
+            let tags: Vec<_> =
+                names.iter().map(|name| serde_json::json!({ "name": name })).collect();
             serde_json::json!({ "namespace": "Own", "owner": null, "tags": tags }).to_string()
         };
         for (directory, names) in [(&a, &["one"][..]), (&b, &["one", "two", "three"])] {

@@ -68,7 +68,7 @@ pub struct Sync {
     /// Target stores
     #[arg(required = true)]
     pub to: Vec<String>,
-    /// Report what the command would do, as `plan` does, and change nothing
+    /// Report what would be done, like `plan`, and change nothing
     #[arg(short = 'n', long)]
     pub dry_run: bool,
     /// Carry out the plan in FILE, if it still applies
@@ -94,7 +94,7 @@ pub struct Sync {
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Removal")]
 pub struct Removing {
-    /// Choose what to do with replicas whose image the source no longer has
+    /// Remove replicas whose image the source deleted
     ///
     /// Applies to images that an earlier sync copied from this source.
     #[arg(long, value_name = "HOW", default_value = "none")]

@@ -21,7 +21,7 @@ pub(crate) fn first_screen() -> Exit {
         err!("      glance-replicator {example}");
     }
     err!("");
-    err!("-n shows what a command would do. A store is a cloud, a URL or a directory (./PATH).");
+    err!("-n shows what a command would do. A store is a cloud, a URL or a directory.");
     err!("All commands: glance-replicator -h. Options of one: glance-replicator COMMAND -h.");
     err!("The guide: glance-replicator help.");
     Exit::Usage
@@ -48,10 +48,10 @@ fn clouds() {
     let names: Vec<&str> = clouds.names().collect();
     match names.len() {
         0 => {
-            err!("Clouds: {}. An example of a clouds.yaml:", clouds.absence(""));
+            err!("Clouds: {}", clouds.absence(""));
             EXAMPLE.lines().for_each(output::message_line);
         }
-        ..=SHOWN => err!("Clouds: {}", names.join(", ")),
+        1..=SHOWN => err!("Clouds: {}", names.join(", ")),
         all => err!(
             "Clouds: {}, and {} more (glance-replicator clouds)",
             names[..SHOWN].join(", "),
@@ -63,10 +63,11 @@ fn clouds() {
 /// The number of clouds that the screen names.
 const SHOWN: usize = 8;
 
-const EXAMPLE: &str = "    \
+const EXAMPLE: &str = "  An example of a clouds.yaml:
     clouds:
       a:
-        auth: {auth_url: https://keystone.example.org/v3, project_name: images,
-               username: me, user_domain_name: Default, project_domain_name: Default}
-  The tool asks for a missing password. Dashboards offer the file for download, under
-  API Access. More: glance-replicator help sign-in";
+        auth: {auth_url: https://keystone.example.org/v3, username: me,
+               user_domain_name: Default, project_domain_name: Default,
+               project_name: images}
+  The tool asks for a missing password. Dashboards offer the file for download,
+  under API Access. More: glance-replicator help sign-in";

@@ -38,7 +38,11 @@ fn list() {
     let commands: Vec<&str> = tree.get_subcommands().map(clap::Command::get_name).collect();
     out!("Commands; `glance-replicator COMMAND --help` prints all options of one:");
     out!("");
-    out!("  {}", commands.join(" "));
+    let options = textwrap::Options::new(output::columns());
+    let options = options.initial_indent("  ").subsequent_indent("  ");
+    for line in textwrap::wrap(&commands.join(" "), options) {
+        out!("{line}");
+    }
 }
 
 fn show(page: &Page) {

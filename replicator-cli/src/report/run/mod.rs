@@ -89,9 +89,8 @@ impl Reports {
         let losses: Vec<CliError> = self.each.iter().filter_map(Report::refused_losses).collect();
         if self.output == Output::Json && self.each.len() > 1 {
             self.each.sort_by(|one, other| one.target.cmp(&other.target));
-            let target = |mut report: Report| {
-                (report.target.take().unwrap_or_default(), report.into_json())
-            };
+            let target =
+                |mut report: Report| (report.target.take().unwrap_or_default(), report.into_json());
             print_targets(self.each.into_iter().map(target), exit);
         } else {
             self.each.into_iter().for_each(Report::print);
