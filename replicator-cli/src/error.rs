@@ -107,6 +107,7 @@ impl From<RunError> for CliError {
             RunError::NothingRemoved(nothing) => {
                 let exit = match nothing {
                     NothingRemoved::Failures { .. } => Exit::SomeFailed,
+                    NothingRemoved::Declined { .. } => Exit::Differences,
                     _ => Exit::LimitReached,
                 };
                 (exit, nothing.hint())

@@ -14,7 +14,8 @@ use safe_files::file_lock::LockError;
 pub enum Exit {
     /// Success.
     Success = 0,
-    /// A command such as `compare`, `plan` or `verify` found differences.
+    /// A command such as `compare`, `plan` or `verify` found differences, or the operator declined a
+    /// removal.
     Differences = 1,
     /// The command line or the configuration is invalid.
     Usage = 2,

@@ -14,7 +14,7 @@
 //! messages to standard error, a file or syslog; `error` and [`exit`] define failures and exit
 //! codes; `signals` handles SIGINT and SIGTERM; `tls` chooses a TLS stack of this build;
 //! `certificates` knows the certificates of the servers in use; `metrics` writes the file of
-//! `--metrics`;
+//! `--metrics`; `guide` holds the pages of `docs/`;
 //! `input_file` and `named_file` read and write files that options name; `saved_plan` stores plans;
 //! `recorded_args` removes secrets from the command line that a journal records.
 //!
@@ -37,6 +37,7 @@ mod certificates;
 mod commands;
 mod error;
 pub mod exit;
+mod guide;
 mod input_file;
 mod logging;
 mod metrics;
@@ -55,6 +56,9 @@ use std::process::ExitCode;
 
 /// Parses and runs the command line of this process.
 pub fn main() -> ExitCode {
+    if std::env::args_os().len() <= 1 {
+        return commands::first_screen().into();
+    }
     let long_version: &'static str = Box::leak(tls::version().into_boxed_str());
     let tree = args::Args::tree().version(long_version);
     let parsed = args::Args::parsed(tree, std::env::args_os()).map(|(mut args, matches)| {

@@ -93,6 +93,14 @@ pub enum NothingRemoved {
         /// The limit.
         most: u64,
     },
+    /// The removals were not approved.
+    #[error(
+        "the answer was no; the tool removed none of the {found} images that only the target has"
+    )]
+    Declined {
+        /// Number of images that would have been removed.
+        found: u64,
+    },
 }
 
 impl NothingRemoved {
@@ -107,6 +115,7 @@ impl NothingRemoved {
             Self::TooMany { .. } => {
                 "review the images with `plan`; if all of them may be removed, raise --max-delete"
             }
+            Self::Declined { .. } => "to remove them, run the command again and answer y",
         }
     }
 }

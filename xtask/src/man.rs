@@ -83,6 +83,7 @@ const PAGES: &[(&str, &str, &str)] = &[
     ("docs/copy.md", "glance-replicator-copy", "the steps of a copy"),
     ("docs/doctor.md", "glance-replicator-doctor", "check the access to a store"),
     ("docs/dump-format.md", "glance-replicator-dump-format", "the files of a dump"),
+    ("docs/exit-codes.md", "glance-replicator-exit-codes", "what each exit code means"),
     ("docs/jobs.md", "glance-replicator-jobs", "run commands from a file, on a schedule"),
     ("docs/mapping.md", "glance-replicator-mapping", "properties and owners at the target"),
     ("docs/metadefs.md", "glance-replicator-metadefs", "copy metadata definitions"),

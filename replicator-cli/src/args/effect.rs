@@ -141,6 +141,7 @@ const TABLE: &[Row] = &[
     (&["metrics"], &[COPYING, &["compare", "verify"]]),
     (&["state_dir"], &[COPYING, COMPARING, &["repair", "verify", "resume"]]),
     (&["no_state"], &[COPYING, COMPARING, &["repair", "verify"]]),
+    (&["yes"], &[&["sync", "metadefs", "resume"]]),
     // Records and data at the target.
     (&["metaonly"], &[COPYING, COMPARING]),
     (&["match_by"], &[COPYING, COMPARING, &["verify"]]),

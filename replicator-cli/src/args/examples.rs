@@ -106,3 +106,8 @@ pub(super) const DOCTOR: &str = "\
 glance-replicator doctor paris
 glance-replicator doctor paris lyon --read-only
 glance-replicator doctor https://glance.example.org:9292 --cacert ca.pem";
+
+pub(super) const HELP: &str = "\
+glance-replicator help tls
+glance-replicator help exit-codes
+glance-replicator help livecopy";

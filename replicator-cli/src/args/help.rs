@@ -55,6 +55,7 @@ const IN_SHORT_HELP: &[&str] = &[
     "shell",
     "stores",
     "to",
+    "topic",
     // Selection.
     "exclude",
     "image",
@@ -105,14 +106,15 @@ A store is one of:
   cloud:NAME, url:URL          a cloud or a URL, without ambiguity
 
 Run `glance-replicator COMMAND -h` for examples and the most common options of a command, and \
-`glance-replicator COMMAND --help` for all its options";
+`glance-replicator COMMAND --help` for all its options. `glance-replicator help` lists the pages \
+of the guide";
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 success, 1 differences (compare, plan, verify, metadefs -n), 2 usage or \
+Exit codes: 0 success, 1 differences (compare, plan, verify, dry runs), 2 usage or \
 configuration error, 3 some images failed, 4 connection or TLS failure, 5 authentication or policy \
 failure, 6 integrity failure, 7 another run uses the same stores, 8 limit reached or results not \
 written, 9 owners or members of images were lost, 10 time limit reached, 130 and 143 stopped by a \
-signal.";
+signal. `glance-replicator help exit-codes` says what to do for each.";
 
 #[cfg(test)]
 mod tests {

@@ -43,7 +43,7 @@ pub use verify::{StateArg, Verify};
 
 /// The parsed command line.
 #[derive(Debug, Parser)]
-#[command(name = "glance-replicator", about = help::ABOUT, arg_required_else_help = true)]
+#[command(name = "glance-replicator", about = help::ABOUT, disable_help_subcommand = true)]
 #[command(override_usage = "glance-replicator COMMAND [OPTIONS] STORE...")]
 #[command(after_help = help::STORES, after_long_help = help::stores_and_exit_codes())]
 pub struct Args {
@@ -85,6 +85,9 @@ pub enum Command {
         server: String,
         /// Directory to write to, or - for a tar archive on standard output
         path: String,
+        /// Report what would be done, like `plan`, and change nothing
+        #[arg(short = 'n', long)]
+        dry_run: bool,
         /// Write these namespaces of metadata definitions, too
         #[arg(long, value_name = "WHICH", default_value = "none")]
         metadefs: WithMetadefs,
@@ -107,6 +110,9 @@ pub enum Command {
         /// Target stores (or the directory, if the server comes first)
         #[arg(required = true)]
         to: Vec<String>,
+        /// Report what would be done, like `plan`, and change nothing
+        #[arg(short = 'n', long)]
+        dry_run: bool,
         /// Load these namespaces of metadata definitions, too
         #[arg(long, value_name = "WHICH", default_value = "none")]
         metadefs: WithMetadefs,
@@ -125,6 +131,9 @@ pub enum Command {
         /// Target stores
         #[arg(required = true)]
         to: Vec<String>,
+        /// Report what would be done, like `plan`, and change nothing
+        #[arg(short = 'n', long)]
+        dry_run: bool,
         /// Copy these namespaces of metadata definitions, too
         #[arg(long, value_name = "WHICH", default_value = "none")]
         metadefs: WithMetadefs,
@@ -181,6 +190,12 @@ pub enum Command {
     /// Diagnose the connection to each store: trust, certificates, sign-in, permissions
     #[command(after_help = examples::DOCTOR)]
     Doctor(Doctor),
+    /// Print a page of the guide, or all options of a command
+    #[command(after_help = examples::HELP)]
+    Help {
+        /// Page of the guide, or command (default: list the pages)
+        topic: Vec<String>,
+    },
 }
 
 impl Args {
@@ -237,7 +252,8 @@ impl Command {
             | Self::Clouds
             | Self::Completion { .. }
             | Self::Report(_)
-            | Self::Doctor(_) => None,
+            | Self::Doctor(_)
+            | Self::Help { .. } => None,
         }
     }
 }
@@ -249,7 +265,7 @@ pub struct Doctor {
     #[arg(required = true, value_name = "STORE")]
     pub stores: Vec<String>,
     /// Skip the permission checks that create and delete a temporary record
-    #[arg(long)]
+    #[arg(short = 'n', long, alias = "dry-run")]
     pub read_only: bool,
 }
 
@@ -274,6 +290,12 @@ pub struct Options {
     /// Write the report in this format
     #[arg(long, global = true, value_name = "FORMAT", default_value = "text")]
     pub output: Output,
+    /// Remove images and definitions without asking
+    ///
+    /// The tool asks only at a terminal, before `sync --delete` and `metadefs --prune` remove
+    /// something.
+    #[arg(short, long, global = true)]
+    pub yes: bool,
     /// Use this TLS stack, if this build contains both
     #[arg(long, global = true, value_name = "STACK")]
     pub tls: Option<Stack>,

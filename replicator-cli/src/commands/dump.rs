@@ -16,6 +16,7 @@ use keystone_auth::Projects;
 use replicator_engine::metadefs::Which;
 use replicator_engine::{Entry, Replication, export};
 
+use super::dry_run::dry_run;
 use super::replicate::replicate;
 use super::work::{RunContext, Work};
 use super::{Context, refuse_same, refuse_useless, targets};
@@ -33,6 +34,7 @@ use crate::tls;
 
 /// The options of `dump` only.
 pub(super) struct Dump<'a> {
+    pub(super) dry_run: bool,
     pub(super) compress: Option<Compression>,
     pub(super) metadefs: Option<Which>,
     pub(super) course: &'a RunOptions,
@@ -58,12 +60,17 @@ pub(super) async fn dump(
         Some(Compression::Zstd) => Encoding::Zstd,
     };
     let to = Endpoint::Dump(path.to_owned(), encoding);
-    let work = Work::open(from, to, Access::Write, selected, options).await?.going(typed.course);
+    let access = Access::of_run(typed.dry_run);
+    let work = Work::open(from, to, access, selected, options).await?.going(typed.course);
     let work = work.with_records_of_all(options);
+    if typed.dry_run {
+        let work = work.with_metadefs(typed.metadefs, true).await;
+        return dry_run(vec![(String::new(), work)], options).await;
+    }
     if let Some(dump) = &work.target.dump {
         check_space(dump, path, encoding, &work.replication).await?;
     }
-    work.with_metadefs(typed.metadefs).await?.naming_projects().run(options, stopping).await
+    work.with_metadefs(typed.metadefs, false).await?.naming_projects().run(options, stopping).await
 }
 
 /// Runs `load`.
@@ -84,9 +91,7 @@ pub(super) async fn load(
         return Err(no_metadefs());
     }
     match targets.pop() {
-        Some(target) if targets.is_empty() => {
-            load_stream(target.endpoint, how.course, context).await
-        }
+        Some(target) if targets.is_empty() => load_stream(target.endpoint, &how, context).await,
         _ => Err(CliError::usage("a stream can be loaded to one target only")
             .hint("extract the stream and load the directory")),
     }
@@ -109,7 +114,12 @@ async fn dump_stream(
     let Context { selected, options, .. } = context;
     refuse_for_streams(&typed, options)?;
     let nowhere = Endpoint::Stream(Arc::new(MemoryStore::new("the stream")), Vec::new());
-    let work = Work::open(from, nowhere, Access::Write, selected, options).await?;
+    let access = Access::of_run(typed.dry_run);
+    let work = Work::open(from, nowhere, access, selected, options).await;
+    if typed.dry_run {
+        return dry_run(vec![(String::new(), work)], options).await;
+    }
+    let work = work?;
     work.check_endurance(options).await?;
     let projects = work.projects();
     let Replication { source, policy, .. } = work.replication;
@@ -156,7 +166,7 @@ fn refuse_for_streams(typed: &Dump<'_>, options: &Options) -> Result<(), CliErro
             "a stream states the size of each image before its data, so --compress cannot be used";
         return Err(CliError::usage(what).hint("compress the whole stream: `... | zstd`"));
     }
-    if output::is_on_a_terminal() {
+    if output::is_on_a_terminal() && !typed.dry_run {
         let what = "standard output is a terminal, and a stream is not text";
         return Err(CliError::usage(what).hint("redirect standard output to a file or a pipe"));
     }
@@ -165,14 +175,14 @@ fn refuse_for_streams(typed: &Dump<'_>, options: &Options) -> Result<(), CliErro
 
 async fn load_stream(
     target: Endpoint,
-    course: &RunOptions,
+    how: &RunContext<'_>,
     context: Context<'_>,
 ) -> Result<Exit, CliError> {
     let Context { selected, options, stopping } = context;
     let ahead = options.identity.match_by != Match::Id
         || options.mapping.rename.is_some()
         || selected.latest.is_some()
-        || course.looks_ahead();
+        || how.course.looks_ahead();
     if ahead {
         let what = "--match, --rename, --latest-per, --order-by and --max-errors N% need the list of \
             all images, which a stream does not have";
@@ -190,11 +200,15 @@ async fn load_stream(
     // The stream applies the selection itself. The report still names the original selection
     // options.
     let everything = Selected { selection: Selection::everything(), ..selected.clone() };
-    let work = Work::open(source, target, Access::Write, &everything, options).await?;
-    let mut work = work.going(course);
+    let access = Access::of_run(how.dry_run);
+    let work = Work::open(source, target, access, &everything, options).await?;
+    let mut work = work.going(how.course);
     work.replication.policy.transfers = 1;
     work.replication.policy.retries.per_run = 0;
-    let exit = work.run_unchecked(options, stopping).await;
+    let exit = match how.dry_run {
+        true => dry_run(vec![(String::new(), Ok(work))], options).await?,
+        false => work.run_unchecked(options, stopping).await,
+    };
     let ended = stream.finish().await.map_err(CliError::from);
     let listed = stream.listed();
     if listed.admitted == 0 && ended.is_ok() && exit == Exit::Success {

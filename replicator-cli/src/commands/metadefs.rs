@@ -10,7 +10,7 @@ use glance_core::StoreError;
 use glance_core::metadefs::{MetadefStore, Namespace, NamespaceDifference};
 use glance_core::store::StoreErrorKind;
 use replicator_engine::mapping::Mapping;
-use replicator_engine::metadefs::{Mode, Rules, Surplus, Which, bring_in_step};
+use replicator_engine::metadefs::{Mode, NamespaceOutcome, Rules, Surplus, Which, bring_in_step};
 
 use super::both;
 use crate::args::{self, Options};
@@ -27,8 +27,9 @@ pub(super) async fn metadefs(typed: args::Metadefs, options: &Options) -> Result
     let mode = if typed.dry_run { Mode::DryRun } else { Mode::Write };
     let surplus = if typed.prune { Surplus::Prune } else { Surplus::Keep };
     let access = match (&to, mode) {
+        (_, Mode::DryRun) => Access::DryRun,
         (Endpoint::Directory(_), Mode::Write) => Access::Write,
-        _ => Access::Read,
+        (_, Mode::Write) => Access::Read,
     };
     let source = from.open(Side::Source, options).await?;
     let target = to.open_to(access, Side::Target, options).await?;
@@ -36,6 +37,9 @@ pub(super) async fn metadefs(typed: args::Metadefs, options: &Options) -> Result
     let mapping = mapping(options, &source, &target).await?;
     let which = typed.namespaces;
     let metadefs = Metadefs::new(&source, &target, which.clone(), surplus, mode).await?;
+    if mode == Mode::Write && surplus == Surplus::Prune && output::is_asking(options.yes) {
+        metadefs.confirm(&mapping).await?;
+    }
     let mut report = report::Metadefs::new(options.output, mode);
     let mut seen = BTreeSet::new();
     let ended = metadefs.run(&mapping, &mut report, |name| seen.extend([name])).await;
@@ -89,12 +93,41 @@ impl Metadefs {
         };
         Ok(bring_in_step(&**source, &**target, &rules, observe).await?)
     }
+
+    /// Asks the operator about the definitions that would be removed, if there are any.
+    ///
+    /// # Errors
+    /// When the answer is no.
+    async fn confirm(&self, mapping: &Mapping) -> Result<(), CliError> {
+        let Self { source, target, which, .. } = self;
+        let rules = Rules { which, mapping, surplus: Surplus::Keep, mode: Mode::DryRun };
+        let (mut found, mut namespaces) = (0, 0);
+        let observe = |outcome: NamespaceOutcome| {
+            found += outcome.surplus.len();
+            namespaces += usize::from(!outcome.surplus.is_empty());
+        };
+        bring_in_step(&**source, &**target, &rules, observe).await?;
+        let plural = |number| if number == 1 { "" } else { "s" };
+        let question = format!(
+            "Remove {found} definition{} in {namespaces} namespace{} from {target}?",
+            plural(found),
+            plural(namespaces)
+        );
+        match found == 0 || output::confirmed(&question).await {
+            true => Ok(()),
+            false => Err(CliError::differences("the answer was no; nothing was changed")
+                .hint("leave out --prune to copy namespaces without removing definitions")),
+        }
+    }
 }
 
 async fn store(opened: &Opened) -> Result<Arc<dyn MetadefStore>, CliError> {
     match (&opened.glance, &opened.dump) {
         (Some(glance), _) => Ok(Arc::<glance_client::GlanceStore>::clone(glance)),
         (None, Some(dump)) => Ok(Arc::new(Directory::read(dump).await?)),
+        (None, None) if opened.directory.is_some() => {
+            Ok(Arc::new(AbsentDirectory(opened.address.clone())))
+        }
         (None, None) => {
             Err(CliError::usage("metadata definitions cannot be copied through a stream"))
         }
@@ -159,5 +192,46 @@ impl MetadefStore for Directory {
         _differences: &[NamespaceDifference],
     ) -> Result<(), StoreError> {
         self.write(wanted).await
+    }
+}
+
+/// A directory that does not exist yet, as a dry run sees it: without namespaces.
+#[derive(Debug)]
+struct AbsentDirectory(String);
+
+impl AbsentDirectory {
+    fn refuse(&self) -> StoreError {
+        let reason = "the directory does not exist";
+        StoreError::new(StoreErrorKind::NotFound, self, "write a namespace", reason)
+    }
+}
+
+impl fmt::Display for AbsentDirectory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[async_trait]
+impl MetadefStore for AbsentDirectory {
+    async fn names(&self) -> Result<BTreeSet<String>, StoreError> {
+        Ok(BTreeSet::new())
+    }
+
+    async fn namespace(&self, _name: &str) -> Result<Option<Namespace>, StoreError> {
+        Ok(None)
+    }
+
+    async fn make(&self, _wanted: &Namespace) -> Result<(), StoreError> {
+        Err(self.refuse())
+    }
+
+    async fn change(
+        &self,
+        _found: &Namespace,
+        _wanted: &Namespace,
+        _differences: &[NamespaceDifference],
+    ) -> Result<(), StoreError> {
+        Err(self.refuse())
     }
 }

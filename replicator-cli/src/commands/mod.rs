@@ -24,7 +24,9 @@ use crate::tls;
 
 mod clouds;
 mod doctor;
+mod dry_run;
 mod dump;
+mod help;
 mod images;
 mod jobs;
 mod merge_reports;
@@ -38,6 +40,7 @@ mod verify;
 mod work;
 
 use dump::{Dump, dump, load};
+pub(crate) use help::first_screen;
 use images::{ls, show};
 use metadefs::metadefs;
 use repair::repair;
@@ -97,6 +100,9 @@ async fn perform(
 /// Adjusts the options to the command, checks the environment and creates the files of the metrics
 /// and of the report.
 fn prepare(command: &Command, options: &mut Options) -> Result<(), CliError> {
+    if matches!(command, Command::Help { .. }) {
+        return Ok(());
+    }
     if matches!(command, Command::Doctor(_)) {
         // `doctor` reports the result of the first attempt, so requests are not retried by default.
         options.limits.low_level_retries.get_or_insert(0);
@@ -120,18 +126,18 @@ async fn dispatch(command: Command, context: Context<'_>) -> Result<Exit, CliErr
         Command::Ls(typed) => ls(typed, context).await,
         Command::Show(typed) => show(typed, options).await,
         Command::Size { server, .. } => size(&server, context).await,
-        Command::Dump { server, path, compress, metadefs, course, .. } => {
-            let typed = Dump { compress, metadefs: metadefs.which(), course: &course };
+        Command::Dump { server, path, dry_run, compress, metadefs, course, .. } => {
+            let typed = Dump { dry_run, compress, metadefs: metadefs.which(), course: &course };
             dump(&server, &directory(&path)?, typed, context).await
         }
-        Command::Load { from, to, metadefs, course, .. } => {
+        Command::Load { from, to, dry_run, metadefs, course, .. } => {
             let (path, servers) = load_order(from, to);
-            let how = RunContext { course: &course, metadefs: metadefs.which(), removing: None };
+            let how = RunContext::without_removal(&course, metadefs, dry_run);
             load(&path, &servers, how, context).await
         }
-        Command::Livecopy { from, to, metadefs, course, .. } => {
+        Command::Livecopy { from, to, dry_run, metadefs, course, .. } => {
             let (from, to) = one_to_many(&from, &to, context)?;
-            let how = RunContext { course: &course, metadefs: metadefs.which(), removing: None };
+            let how = RunContext::without_removal(&course, metadefs, dry_run);
             replicate(from, to, how, context).await
         }
         Command::Compare(typed) => compare(typed, context).await,
@@ -148,6 +154,7 @@ async fn dispatch(command: Command, context: Context<'_>) -> Result<Exit, CliErr
         Command::Completion { shell } => Ok(completion(shell)),
         Command::Doctor(doctor) => doctor::run(doctor, options).await,
         Command::Serve(typed) => serve(typed, options, context.stopping).await,
+        Command::Help { topic } => help::run(&topic),
     }
 }
 

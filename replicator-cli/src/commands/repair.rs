@@ -19,8 +19,8 @@ use crate::exit::Exit;
 use crate::output;
 use crate::report;
 use crate::resolve::endpoint::{Access, Endpoint, Side};
-use crate::resolve::journals;
 use crate::resolve::selection::Selected;
+use crate::resolve::{journals, state};
 use crate::tls;
 
 /// Runs `repair`.
@@ -30,8 +30,15 @@ pub(super) async fn repair(typed: Repair, context: Context<'_>) -> Result<Exit, 
     let source = from.open(Side::Source, options).await?;
     let target = to.open_to(Access::Read, Side::Target, options).await?;
     source.refuse_same(&target)?;
-    let journals = journals::journals_of(&source, &target, options)?;
-    let recorded = together(&journals);
+    // A dry run writes nothing, not even a lock.
+    let journals = match typed.dry_run {
+        true => Vec::new(),
+        false => journals::journals_of(&source, &target, options)?,
+    };
+    let recorded = together(match typed.dry_run {
+        true => journals::recorded_of(&source, &target, options)?,
+        false => journals.iter().map(JournalFile::recorded).collect(),
+    });
     let search = LeftoverScan {
         source: &*source.store,
         target: &*target.store,
@@ -40,7 +47,7 @@ pub(super) async fn repair(typed: Repair, context: Context<'_>) -> Result<Exit, 
         patience: if typed.dry_run { Duration::ZERO } else { PATIENCE },
     };
     let findings = search.run().await?;
-    report::findings(options.output, &findings, !journals.is_empty());
+    report::findings(options.output, &findings, state::journals(&options.state).is_some());
     if typed.dry_run {
         let is_clean = !findings.iter().any(Leftover::is_ours);
         return Ok(if is_clean { Exit::Success } else { Exit::Differences });
@@ -79,9 +86,9 @@ async fn finish(
 }
 
 /// The combined contents of several journals.
-fn together(journals: &[JournalFile]) -> JournalContents {
+fn together(journals: Vec<JournalContents>) -> JournalContents {
     let mut all = JournalContents::default();
-    for recorded in journals.iter().map(JournalFile::recorded) {
+    for recorded in journals {
         all.runs.extend(recorded.runs);
         all.leftovers.extend(recorded.leftovers);
     }

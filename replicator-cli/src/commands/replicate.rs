@@ -13,6 +13,7 @@ use replicator_engine::{
     self, CancelMode, CancelReason, CancelToken, Entry, Mapping, Replication, Run, RunError, State,
 };
 
+use super::dry_run::dry_run;
 use super::dump::write_projects;
 use super::metadefs::Metadefs;
 use super::work::{Conclusion, JournalMode, RunContext, Source, Work, report_is_of};
@@ -38,7 +39,7 @@ pub(super) struct Target {
 }
 
 /// The argument that names a target, and the replication to it.
-type Opening = (String, Result<Work, CliError>);
+pub(super) type Opening = (String, Result<Work, CliError>);
 
 /// `livecopy`, and the common part of other commands: replicates from one store to others.
 pub(super) async fn replicate(
@@ -48,7 +49,19 @@ pub(super) async fn replicate(
     context: Context<'_>,
 ) -> Result<Exit, CliError> {
     let works = open_all(from, to, &how, context).await?;
-    Ok(run_all(works, context.options, context.stopping).await)
+    run_or_plan(works, how.dry_run, context).await
+}
+
+/// Replicates to all targets, or in a dry run only reports what a run would do.
+async fn run_or_plan(
+    works: Vec<Opening>,
+    is_dry_run: bool,
+    context: Context<'_>,
+) -> Result<Exit, CliError> {
+    match is_dry_run {
+        true => dry_run(works, context.options).await,
+        false => Ok(run_all(works, context.options, context.stopping).await),
+    }
 }
 
 /// Opens a source and all its targets. If there are several targets, a target that fails to open is
@@ -338,22 +351,25 @@ async fn warn_if_empty(
 
 /// Runs `sync`.
 pub(super) async fn sync(typed: Sync, context: Context<'_>) -> Result<Exit, CliError> {
-    let Context { options, stopping, .. } = context;
     if typed.plan.is_some() && typed.to.len() > 1 {
         let what = "--plan can be used with one target only";
         return Err(CliError::usage(what)
             .hint("run `sync` once for each target and its plan, or leave out --plan"));
     }
     let (from, to) = one_to_many(&typed.from, &typed.to, context)?;
-    let metadefs = typed.metadefs.which();
-    let how = RunContext { course: &typed.course, metadefs, removing: Some(&typed.removal) };
+    let how = RunContext {
+        course: &typed.course,
+        metadefs: typed.metadefs.which(),
+        removing: Some(&typed.removal),
+        dry_run: typed.dry_run,
+    };
     let works = open_all(from, to, &how, context).await?;
     if let (Some(path), [(_, Ok(work))]) = (&typed.plan, &works[..]) {
         let mut planned = saved_plan::Checker::open(path)?;
         work.replication.plan(|entry| planned.entry(&entry)).await?;
         planned.finish()?;
     }
-    Ok(run_all(works, options, stopping).await)
+    run_or_plan(works, typed.dry_run, context).await
 }
 
 fn cannot_write(path: &Path, error: std::io::Error) -> CliError {

@@ -85,6 +85,7 @@ async fn again(run: &Run, options: &Options, stopping: &SignalHandler) -> Result
     let mut args = understood(run)?;
     give_secrets(&mut args.options.sign_in, &run.left_out, &options.sign_in)?;
     args.options.require_fips |= options.require_fips;
+    args.options.yes |= options.yes;
     args.options.typed =
         RecordedArgs { command: run.command.clone(), left_out: run.left_out.clone() };
     go_to(Path::new(&run.directory))?;

@@ -14,7 +14,7 @@ use replicator_engine::{
 };
 
 use super::metadefs::Metadefs;
-use crate::args::{self, Match, Options, Removing, RunOptions};
+use crate::args::{self, Match, Options, Removing, RunOptions, WithMetadefs};
 use crate::error::CliError;
 use crate::output::{self, ReportSubject};
 use crate::progress;
@@ -31,6 +31,18 @@ pub(super) struct RunContext<'a> {
     pub(super) course: &'a RunOptions,
     pub(super) metadefs: Option<Which>,
     pub(super) removing: Option<&'a Removing>,
+    /// Whether the run is only planned.
+    pub(super) dry_run: bool,
+}
+
+impl<'a> RunContext<'a> {
+    pub(super) fn without_removal(
+        course: &'a RunOptions,
+        metadefs: WithMetadefs,
+        dry_run: bool,
+    ) -> Self {
+        Self { course, metadefs: metadefs.which(), removing: None, dry_run }
+    }
 }
 
 /// An open source, and everything that all its targets share.
@@ -110,16 +122,26 @@ impl<'a> Source<'a> {
         })
     }
 
-    /// Opens a target for writing and creates a replication that is ready to run.
+    /// Opens a target. For writing, locks the journal of the pair against other processes.
+    async fn locked_to(&self, to: Endpoint, access: Access) -> Result<Work, CliError> {
+        let work = self.to(to, access).await?;
+        match access {
+            Access::Read | Access::DryRun => Ok(work),
+            Access::Write => work.keeping_a_journal(self),
+        }
+    }
+
+    /// Opens a target and creates a replication that is ready to run, or to be planned.
     pub(super) async fn ready(&self, to: Endpoint, how: &RunContext<'_>) -> Result<Work, CliError> {
-        let work = self.to(to, Access::Write).await?.keeping_a_journal(self)?;
-        let work = work.going(how.course);
+        let work = self.locked_to(to, Access::of_run(how.dry_run)).await?.going(how.course);
         let work = match how.removing {
             None => work,
             Some(typed) => work.removing(typed, self.options.identity.match_by)?,
         };
-        let work = work.with_metadefs(how.metadefs.clone()).await?;
-        work.check_endurance(self.options).await?;
+        let work = work.with_metadefs(how.metadefs.clone(), how.dry_run).await?;
+        if !how.dry_run {
+            work.check_endurance(self.options).await?;
+        }
         Ok(work)
     }
 }
@@ -165,12 +187,7 @@ impl Work {
         selected: &Selected,
         options: &Options,
     ) -> Result<Self, CliError> {
-        let source = Source::open(from, selected, options).await?;
-        let work = source.to(to, access).await?;
-        match access {
-            Access::Read => Ok(work),
-            Access::Write => work.keeping_a_journal(&source),
-        }
+        Source::open(from, selected, options).await?.locked_to(to, access).await
     }
 
     /// Opens both stores, the target for writing, with a journal that is already open.
@@ -229,15 +246,20 @@ impl Work {
         self
     }
 
-    /// Copies these metadata definitions after the images.
-    pub(super) async fn with_metadefs(mut self, which: Option<Which>) -> Result<Self, CliError> {
+    /// Copies these metadata definitions after the images, or only compares them.
+    pub(super) async fn with_metadefs(
+        mut self,
+        which: Option<Which>,
+        dry_run: bool,
+    ) -> Result<Self, CliError> {
         // Namespaces are not divided into shards: the first shard copies all of them.
         let shard = self.replication.policy.selection.shard();
         let is_ours = shard.is_none_or(|shard| shard.number().get() == 1);
         if let Some(which) = which.filter(|_| is_ours) {
             let (source, target) = (&self.source, &self.target);
             let which = vec![which];
-            let metadefs = Metadefs::new(source, target, which, Surplus::Keep, Mode::Write).await?;
+            let mode = if dry_run { Mode::DryRun } else { Mode::Write };
+            let metadefs = Metadefs::new(source, target, which, Surplus::Keep, mode).await?;
             self.metadefs = Some(metadefs);
         }
         Ok(self)
@@ -319,6 +341,7 @@ pub(super) fn policy(options: &Options) -> Result<Policy, CliError> {
             true => CopyScope::HeldRecords,
             false => CopyScope::Everything,
         },
+        approval: output::approval(options.yes),
         transfers: options.transfers.get(),
         hashers: tls::hashers(options.tls)?,
         bandwidth: bandwidth_limits(options.limits.bwlimit.as_ref()),

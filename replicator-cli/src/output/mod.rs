@@ -1,7 +1,7 @@
 //! Printing: results to standard output, messages to standard error.
 
 use std::error::Error;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -38,11 +38,13 @@ mod escape;
 mod file;
 pub(crate) mod journal;
 mod json;
+mod question;
 mod spool;
 
 pub(crate) use escape::{escaped, quoted};
 pub(crate) use file::{ReportSubject, report_is_of, report_to};
 pub(crate) use json::JsonWriter;
+pub(crate) use question::{approval, confirmed, is_asking};
 
 /// The destination of results.
 pub(crate) fn results() -> Box<dyn Write> {
@@ -88,7 +90,8 @@ pub(crate) fn script(text: &[u8]) {
 /// Writes a line of messages with control characters escaped.
 pub(crate) fn message_line(line: &str) {
     let prefix = journal::prefix(journal::severity(line));
-    let line = format!("{prefix}{}\n", emphasized(&escaped(line)));
+    let after = if IS_ASKING.swap(false, Ordering::Relaxed) { "\n" } else { "" };
+    let line = format!("{after}{prefix}{}\n", emphasized(&escaped(line)));
     let _ = terminal::write(Stream::Err, line.as_bytes());
 }
 
@@ -101,6 +104,15 @@ fn emphasized(line: &str) -> String {
         None => line.to_owned(),
     }
 }
+
+/// Writes a question, with control characters escaped, and leaves the cursor behind it.
+fn show_question(text: &str) {
+    let _ = terminal::write(Stream::Err, format!("{} ", escaped(text)).as_bytes());
+    IS_ASKING.store(true, Ordering::Relaxed);
+}
+
+/// Whether the cursor stands behind a question that has no answer yet.
+static IS_ASKING: AtomicBool = AtomicBool::new(false);
 
 /// Remembers a failed write of results. A closed pipe is not a failure: the reader has read enough.
 pub(crate) fn note_failure(written: io::Result<()>) {
@@ -162,6 +174,11 @@ pub(crate) fn table_width() -> Option<u16> {
     Some(columns.0)
 }
 
+/// Whether a question can be shown and answered: standard error and standard input are a terminal.
+fn can_ask() -> bool {
+    Stream::Err.is_terminal() && io::stdin().is_terminal()
+}
+
 /// Reserves standard output for a data stream. Results go to standard error from now on.
 pub(crate) fn stream() -> BufWriter<Stdout> {
     STREAMING.store(true, Ordering::Relaxed);
@@ -178,8 +195,21 @@ pub(crate) fn usage(error: &clap::Error) -> ExitCode {
         said.lines().for_each(message_line);
         return Exit::Usage.into();
     }
-    note_failure(error.print());
+    help(error);
     end(Exit::Success).into()
+}
+
+/// Prints the help or the version, which clap returns as an error.
+pub(crate) fn help(error: &clap::Error) {
+    note_failure(error.print());
+}
+
+/// The number of columns for text that is wrapped: those of the terminal, else of `COLUMNS`, else
+/// 80. Longer lines than 100 are hard to read.
+pub(crate) fn columns() -> usize {
+    let terminal = terminal_size::terminal_size().map(|(width, _)| usize::from(width.0));
+    let variable = || std::env::var("COLUMNS").ok()?.parse().ok();
+    terminal.or_else(variable).unwrap_or(80).clamp(40, 100)
 }
 
 /// Prints an error that ended a run, with its causes and hint, and returns its exit.

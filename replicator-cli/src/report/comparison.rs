@@ -1,9 +1,10 @@
-//! The reports of `compare` and `plan`.
+//! The reports of `compare`, `plan` and dry runs.
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 
+use replicator_engine::metadefs::Mode;
 use replicator_engine::{Difference, Entry, State};
 use serde_json::{Value, json};
 
@@ -11,6 +12,8 @@ use crate::args::Output;
 use crate::exit::Exit;
 use crate::metrics;
 use crate::output::{JsonWriter, human_size, quoted};
+use crate::report::Metadefs;
+use crate::report::run::print_targets;
 
 /// The content of the report for each image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,9 +41,12 @@ pub(crate) enum Combined {
 pub(crate) struct Comparison {
     output: Output,
     subject: Subject,
+    /// The name of the target on the command line, if there are several targets.
+    target: Option<String>,
     combined: Combined,
     json: JsonWriter,
     summary: Summary,
+    metadefs: Option<Metadefs>,
     failure: Option<std::io::Error>,
 }
 
@@ -59,6 +65,7 @@ impl Comparison {
         Self {
             output,
             subject,
+            target: None,
             combined,
             json: JsonWriter::to_results(),
             summary: Summary {
@@ -67,8 +74,36 @@ impl Comparison {
                 actions: BTreeMap::new(),
                 bytes: 0,
             },
+            metadefs: None,
             failure: None,
         }
+    }
+
+    /// The plan of a run at one of these targets.
+    pub(crate) fn of_dry_run(output: Output, target: &str, is_one: bool) -> Self {
+        let plan = Self::new(output, Subject::Actions, Combined::Off);
+        match is_one {
+            true => plan,
+            false => {
+                Self { target: Some(target.to_owned()), json: JsonWriter::spooled_object(), ..plan }
+            }
+        }
+    }
+
+    /// An empty report for the metadata definitions of a dry run.
+    pub(crate) fn of_metadefs(&self) -> Metadefs {
+        Metadefs::of_run(self.output, Mode::DryRun)
+    }
+
+    /// Adds the metadata definitions to the report of a dry run.
+    pub(crate) fn with_metadefs(&mut self, metadefs: Metadefs) {
+        self.worse(metadefs.exit());
+        self.metadefs = Some(metadefs);
+    }
+
+    /// Makes the exit at least as bad as this one.
+    pub(crate) fn worse(&mut self, exit: Exit) {
+        self.summary.exit = self.summary.exit.worse(exit);
     }
 
     /// Whether the comparison found no image on either side.
@@ -109,7 +144,8 @@ impl Comparison {
         };
         let reason = entry.reason.as_ref().map(|reason| format!(": {reason}"));
         let reason = reason.unwrap_or_default();
-        out!("{}{action}: {} {}{reason}", entry.state, image.id, quoted(image.label()));
+        let (prefix, name) = (self.prefix(), quoted(image.label()));
+        out!("{prefix}{}{action}: {} {name}{reason}", entry.state, image.id);
         for Difference { field, source, target } in &entry.differences {
             out!("  {field}: {source} at the source, {target} at the target");
         }
@@ -128,24 +164,60 @@ impl Comparison {
     ///
     /// # Errors
     /// The first error in writing the lines of `--combined`.
-    pub(crate) fn finish(self) -> Result<Exit, std::io::Error> {
-        let Self { output, subject, mut combined, mut json, summary, failure } = self;
-        if let Combined::File(file) = &mut combined {
+    pub(crate) fn finish(mut self) -> Result<Exit, std::io::Error> {
+        if let Combined::File(file) = &mut self.combined {
             file.flush()?;
         }
-        if let Some(failure) = failure {
+        if let Some(failure) = self.failure.take() {
             return Err(failure);
         }
-        match (output, combined) {
-            (_, Combined::Output) => {}
-            (Output::Text, _) => summary.text(subject),
-            (Output::Json, _) => {
-                json.end_list("images");
-                json.field("summary", &summary.to_json());
-                json.finish();
-            }
+        let exit = self.summary.exit;
+        if !matches!(self.combined, Combined::Output) {
+            self.print();
         }
-        Ok(summary.exit)
+        Ok(exit)
+    }
+
+    /// Completes the reports of a dry run, one for each target, and returns the worst exit.
+    pub(crate) fn finish_all(plans: Vec<Self>, output: Output) -> Exit {
+        let exit = plans.iter().fold(Exit::Success, |exit, one| exit.worse(one.summary.exit));
+        if output == Output::Json && plans.len() > 1 {
+            let target =
+                |mut plan: Self| (plan.target.take().unwrap_or_default(), plan.into_json());
+            print_targets(plans.into_iter().map(target), exit);
+        } else {
+            plans.into_iter().for_each(Self::print);
+        }
+        exit
+    }
+
+    fn print(self) {
+        match self.output {
+            Output::Text => self.print_summary(),
+            Output::Json => self.into_json().finish(),
+        }
+    }
+
+    fn print_summary(self) {
+        self.summary.text(self.subject, &self.prefix());
+        if let Some(metadefs) = self.metadefs {
+            metadefs.print_summary();
+        }
+    }
+
+    /// The complete report as a JSON document.
+    fn into_json(mut self) -> JsonWriter {
+        self.json.end_list("images");
+        if let Some(metadefs) = self.metadefs {
+            self.json.part("metadefs", metadefs.into_json());
+        }
+        self.json.field("summary", &self.summary.to_json());
+        self.json
+    }
+
+    /// The prefix of every line: the target's name if there are several targets, else nothing.
+    fn prefix(&self) -> String {
+        self.target.as_ref().map(|target| format!("{target}: ")).unwrap_or_default()
     }
 }
 
@@ -161,13 +233,13 @@ impl Summary {
         self.states.values().sum()
     }
 
-    fn text(&self, subject: Subject) {
+    fn text(&self, subject: Subject, prefix: &str) {
         let states = self.states.iter().map(|(state, number)| format!("{number} {state}"));
         let states: Vec<String> = states.collect();
         let colon = if states.is_empty() { "" } else { ": " };
-        out!("{} images compared{colon}{}", self.compared(), states.join(", "));
+        out!("{prefix}{} images compared{colon}{}", self.compared(), states.join(", "));
         if subject == Subject::Actions {
-            out!("{}", self.actions_text());
+            out!("{prefix}{}", self.actions_text());
         }
     }
 

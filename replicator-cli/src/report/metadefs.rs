@@ -35,9 +35,9 @@ impl Metadefs {
         Self::with_writer(JsonWriter::to_results(), output, mode)
     }
 
-    /// A part of the report of a run.
-    pub(super) fn of_run(output: Output) -> Self {
-        Self::with_writer(JsonWriter::spooled_object(), output, Mode::Write)
+    /// A part of the report of a run or of a dry run.
+    pub(super) fn of_run(output: Output, mode: Mode) -> Self {
+        Self::with_writer(JsonWriter::spooled_object(), output, mode)
     }
 
     fn with_writer(json: JsonWriter, output: Output, mode: Mode) -> Self {

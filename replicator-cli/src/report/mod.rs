@@ -1,7 +1,7 @@
 //! The reports of the commands, as text and as JSON:
 //!
 //! - `clouds`: the configured clouds.
-//! - `comparison`: the differences that `compare` and `plan` find.
+//! - `comparison`: the differences that `compare`, `plan` and dry runs find.
 //! - `doctor`: the checks of `doctor`.
 //! - `images`: the images that `ls` and `show` show.
 //! - `jobs`: the jobs of a job file.

@@ -1,6 +1,7 @@
 //! The stores that arguments name, and how to open them.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use format_dump::{DumpStore, Encoding};
 use glance_client::GlanceStore;
 use glance_core::project::Project;
 use glance_core::store::ImageStore;
+use glance_core::store::memory::MemoryStore;
 use glance_core::transport::{RateLimited, Retrying, Transport};
 use keystone_auth::plain_http;
 use keystone_auth::{Cloud, CloudRetries, Projects, Session};
@@ -89,8 +91,17 @@ impl Opened {
 pub(crate) enum Access {
     /// Read only.
     Read,
+    /// Read only. A missing directory, which a run would create, counts as an empty store.
+    DryRun,
     /// Read and write. A missing directory is created.
     Write,
+}
+
+impl Access {
+    /// The access that a run needs to its target.
+    pub(crate) fn of_run(dry_run: bool) -> Self {
+        if dry_run { Self::DryRun } else { Self::Write }
+    }
 }
 
 /// The side of a copy.
@@ -216,6 +227,8 @@ async fn open_directory(
     options: &Options,
 ) -> Result<Opened, CliError> {
     let (store, lock) = match access {
+        Access::DryRun if is_yet_to_be_made(&path) => return Ok(absent(path)),
+        Access::DryRun => (DumpStore::open(&path)?, None),
         Access::Read if side == Side::Source => (complete_or_warned(&path)?.expecting_data(), None),
         Access::Read => (complete_or_warned(&path)?, None),
         Access::Write => {
@@ -232,6 +245,22 @@ async fn open_directory(
     let address = format!("dir:{}", path.display());
     let dump = Some(Arc::clone(&store));
     Ok(Opened { projects, directory: Some(path), dump, lock, ..without_server(store, address) })
+}
+
+/// Whether a run would create the dump in this directory.
+fn is_yet_to_be_made(path: &Path) -> bool {
+    match std::fs::read_dir(path) {
+        Ok(mut entries) => entries.next().is_none(),
+        Err(error) => error.kind() == ErrorKind::NotFound,
+    }
+}
+
+/// A directory that a run would create. It has no images.
+fn absent(path: PathBuf) -> Opened {
+    let path = std::path::absolute(&path).unwrap_or(path);
+    let address = format!("dir:{}", path.display());
+    let store = Arc::new(MemoryStore::new(&address));
+    Opened { directory: Some(path), ..without_server(store, address) }
 }
 
 /// An open store without a server, such as a directory or a stream.

@@ -1,5 +1,6 @@
 //! The journals of this user: runs in progress and unfinished runs.
 
+use std::fmt::Display;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
@@ -59,14 +60,37 @@ pub(crate) fn journals_of(
     Ok(files)
 }
 
+/// The contents of all journals of the runs from one store to another. Creates and locks no file.
+///
+/// # Errors
+/// When such a run is in progress, or a journal cannot be read.
+pub(crate) fn recorded_of(
+    source: &Opened,
+    target: &Opened,
+    options: &Options,
+) -> Result<Vec<JournalContents>, CliError> {
+    if state::journals(&options.state).is_none() {
+        return Ok(Vec::new());
+    }
+    let (source, target) = (&source.address, &target.address);
+    let mut journals = journals(&options.state)?;
+    journals.retain(|kept| (&kept.recorded.source, &kept.recorded.target) == (source, target));
+    match journals.iter().find_map(|kept| kept.holder.clone()) {
+        Some(holder) => Err(in_progress(source, target, &LockError::Held(holder))),
+        None => Ok(journals.into_iter().map(|kept| kept.recorded).collect()),
+    }
+}
+
 fn open(path: PathBuf, source: &str, target: &str) -> Result<JournalFile, CliError> {
     JournalFile::open(path, source, target).map_err(|error| match &error {
-        JournalError::Lock(LockError::Held(_)) => {
-            CliError::held(format!("another run from {source} to {target} is in progress: {error}"))
-                .hint("wait for that run, or stop it. The lock disappears when the process ends, even if it is killed")
-        }
+        JournalError::Lock(LockError::Held(_)) => in_progress(source, target, &error),
         _ => error.into(),
     })
+}
+
+fn in_progress(source: &str, target: &str, error: &impl Display) -> CliError {
+    CliError::held(format!("another run from {source} to {target} is in progress: {error}"))
+        .hint("wait for that run, or stop it. The lock disappears when the process ends, even if it is killed")
 }
 
 /// All journals of this user.

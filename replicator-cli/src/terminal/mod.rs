@@ -90,6 +90,14 @@ pub(crate) fn show(lines: Vec<LiveLine>) {
     let _ = Stream::Err.write_all(frame.as_bytes());
 }
 
+/// Notes that the operator has ended the current line. The live lines are drawn again.
+pub(crate) fn line_ended() {
+    let mut screen = screen();
+    screen.is_in_line = false;
+    // Without a terminal, the live lines are lost, and nothing else.
+    let _ = screen.draw(size());
+}
+
 /// Removes the live lines.
 pub(crate) fn clear() {
     show(Vec::new());

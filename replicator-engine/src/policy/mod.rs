@@ -1,5 +1,7 @@
 //! Settings of a replication: [`Policy`].
 
+use std::sync::Arc;
+
 use glance_core::digest::Hashers;
 use glance_core::rate_limit::BandwidthLimits;
 use glance_core::selection::Selection;
@@ -22,7 +24,7 @@ pub use crate::outcome::Removal;
 pub use delivery::{DeliveryOptions, Fallback, ImportSource, InvalidTemplate, Placement, Template};
 pub use limit::ErrorLimit;
 pub use order::Order;
-pub use prune::Prune;
+pub use prune::{Approval, Prune, Removals};
 pub use retries::Retries;
 
 /// Settings of a replication: what to copy, and how.
@@ -63,6 +65,8 @@ pub struct Policy {
     pub stamp: Option<provenance::Source>,
     /// What to do with images that only the target holds. `None`: leave them alone.
     pub prune: Option<Prune>,
+    /// Who approves the removals before they are carried out. `None`: they need no approval.
+    pub approval: Option<Arc<dyn Approval>>,
     /// Number of images in progress at once, each at all targets of a run.
     pub transfers: usize,
     /// Retry limits.
@@ -160,6 +164,7 @@ impl Default for Policy {
             new_ids: false,
             stamp: None,
             prune: None,
+            approval: None,
             transfers: 4,
             retries: Retries::default(),
             order: Order::default(),

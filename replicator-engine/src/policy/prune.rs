@@ -1,5 +1,10 @@
 //! What happens to images that only the target holds.
 
+use std::fmt;
+
+use async_trait::async_trait;
+use glance_core::image::ImageId;
+
 use crate::outcome::Removal;
 use crate::policy::ErrorLimit;
 
@@ -12,4 +17,23 @@ pub struct Prune {
     pub most: ErrorLimit,
     /// Whether to remove protected images, too.
     pub unprotect: bool,
+}
+
+/// The removals that a run is about to carry out at one target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Removals {
+    /// The target, as its store names itself.
+    pub target: String,
+    /// How each image is removed.
+    pub how: Removal,
+    /// Ids and names of the images. There is at least one.
+    pub images: Vec<(ImageId, String)>,
+}
+
+/// Decides whether the removals of a run are carried out.
+#[async_trait]
+pub trait Approval: fmt::Debug + Send + Sync {
+    /// Whether the removals may be carried out. A run asks once for each target, when all images are
+    /// copied and everything else permits the removals. Several targets may ask at the same time.
+    async fn approves(&self, removals: Removals) -> bool;
 }

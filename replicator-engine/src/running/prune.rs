@@ -8,7 +8,7 @@ use crate::error::{CopyError, NothingRemoved};
 use crate::outcome::{Done, Outcome};
 use crate::pairing::merge_join::Pair;
 use crate::planning::{Entry, Step};
-use crate::policy::{Prune, Removal};
+use crate::policy::{Prune, Removal, Removals};
 use crate::provenance;
 use crate::replication::Replication;
 
@@ -18,8 +18,8 @@ pub(crate) struct Seen {
     pub(crate) at_source: u64,
     pub(crate) at_target: u64,
     pub(crate) failures: u64,
-    /// Ids of the images to remove.
-    pub(crate) extras: Vec<ImageId>,
+    /// Ids and names of the images to remove.
+    pub(crate) extras: Vec<(ImageId, String)>,
 }
 
 impl Seen {
@@ -30,7 +30,7 @@ impl Seen {
 
     pub(crate) fn extra(&mut self, entry: &Entry) {
         if matches!(entry.step, Step::Remove) {
-            self.extras.push(entry.image.id.clone());
+            self.extras.push((entry.image.id.clone(), entry.image.label().to_owned()));
         }
     }
 }
@@ -51,7 +51,13 @@ impl Replication {
             _ if found > most => return Err(NothingRemoved::TooMany { found, most }),
             _ => {}
         }
-        for id in &seen.extras {
+        match self.policy.stop.unless_broken_off(self.approved(seen, prune)).await {
+            Some(true) => {}
+            Some(false) => return Err(NothingRemoved::Declined { found }),
+            // The run was stopped before there was an answer.
+            None => return Ok(()),
+        }
+        for (id, _) in &seen.extras {
             if self.policy.stop.level().is_some() {
                 break;
             }
@@ -60,6 +66,13 @@ impl Replication {
             }
         }
         Ok(())
+    }
+
+    /// Whether the policy lets the images be removed.
+    async fn approved(&self, seen: &Seen, prune: Prune) -> bool {
+        let Some(approval) = &self.policy.approval else { return true };
+        let (target, images) = (self.target.to_string(), seen.extras.clone());
+        approval.approves(Removals { target, how: prune.how, images }).await
     }
 
     /// Removes one image, if it is still extra and the removal is still wanted.

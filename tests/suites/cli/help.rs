@@ -41,6 +41,7 @@ const COMMANDS: &[&str] = &[
     "completion",
     "report merge",
     "doctor",
+    "help",
 ];
 
 /// The help of a command on a terminal of this width.

@@ -2,7 +2,9 @@
 
 mod configuration;
 mod doctor;
+mod dry_run;
 mod guesses;
+mod guide;
 mod headlines;
 mod help;
 mod images;
@@ -10,6 +12,7 @@ mod jobs;
 mod metrics;
 mod names;
 mod plain_http;
+mod questions;
 mod serving;
 
 use std::fs;

@@ -99,6 +99,7 @@ const MODULES: &[(&str, &[&str])] = &[
             "args",
             "terminal",
             "recorded_args",
+            "guide",
             "named_file",
             "input_file",
             "tls",

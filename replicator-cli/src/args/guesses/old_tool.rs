@@ -51,6 +51,6 @@ pub struct OldOptions {
 
 fn no_configuration_file(_: &str) -> Result<String, String> {
     Err("glance-replicator reads no configuration file: clouds are in clouds.yaml, options on the \
-         command line, or in the environment variables that `help` names"
+         command line, or in the environment variables that `help sign-in` names"
         .to_owned())
 }

@@ -68,6 +68,9 @@ pub struct Sync {
     /// Target stores
     #[arg(required = true)]
     pub to: Vec<String>,
+    /// Report what would be done, like `plan`, and change nothing
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
     /// Carry out the plan in FILE, if it still applies
     ///
     /// Does nothing if either side has changed since the plan was made.
@@ -91,7 +94,7 @@ pub struct Sync {
 #[derive(Debug, ClapArgs)]
 #[command(next_help_heading = "Removal")]
 pub struct Removing {
-    /// Choose what to do with replicas whose image the source no longer has
+    /// Remove replicas whose image the source deleted
     ///
     /// Applies to images that an earlier sync copied from this source.
     #[arg(long, value_name = "HOW", default_value = "none")]

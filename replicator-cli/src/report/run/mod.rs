@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
+use replicator_engine::metadefs::Mode;
 use replicator_engine::{CopyError, Done, Loss, LossKind, Outcome, Proven, TransferMethod};
 use serde_json::{Value, json};
 
@@ -72,7 +73,7 @@ impl Reports {
 
     /// An empty report for the metadata definitions of a target.
     pub(crate) fn of_metadefs(&self) -> Metadefs {
-        Metadefs::of_run(self.output)
+        Metadefs::of_run(self.output, Mode::Write)
     }
 
     /// The exit of a target so far.
@@ -96,7 +97,9 @@ impl Reports {
         let losses: Vec<CliError> = self.each.iter().filter_map(Report::refused_losses).collect();
         if self.output == Output::Json && self.each.len() > 1 {
             self.each.sort_by(|one, other| one.target.cmp(&other.target));
-            print_targets(self.each, exit);
+            let target =
+                |mut report: Report| (report.target.take().unwrap_or_default(), report.into_json());
+            print_targets(self.each.into_iter().map(target), exit);
         } else {
             self.each.into_iter().for_each(Report::print);
         }
@@ -108,13 +111,12 @@ impl Reports {
 }
 
 /// Prints the reports of several targets as one JSON document.
-fn print_targets(reports: Vec<Report>, exit: Exit) {
+pub(super) fn print_targets(reports: impl Iterator<Item = (String, JsonWriter)>, exit: Exit) {
     let mut json = JsonWriter::to_results();
     json.field("exit_code", &json!(exit as u8));
     json.open_object("targets");
-    for mut report in reports {
-        let target = report.target.take().unwrap_or_default();
-        json.part(&target, report.into_json());
+    for (target, report) in reports {
+        json.part(&target, report);
     }
     json.finish();
 }
