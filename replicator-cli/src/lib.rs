@@ -43,6 +43,8 @@ mod saved_plan;
 mod signals;
 mod tls;
 
+pub use report::write_page;
+
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
 

@@ -11,6 +11,7 @@ mod fips;
 mod interop;
 mod man;
 mod output;
+mod page;
 mod shell;
 mod stamp;
 mod test;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
         Command::Fips => fips::run(),
         Command::Interop(arguments) => interop::run(&arguments),
         Command::Man => man::run(),
+        Command::Page => page::run(),
         Command::ReleaseCheck => ci::release_check::run(),
         Command::Test(arguments) => test::run(&arguments),
         Command::Tidy => tidy::run(),
@@ -80,8 +82,10 @@ enum Command {
     Interop(interop::Arguments),
     /// Generate the manual pages from the tool's help and from `docs/`.
     Man,
+    /// Check the HTML reports in Chromium (installs Chromium, Node.js and npm packages).
+    Page,
     /// Run the checks that take too long for `.ci/run`: every suite with each TLS stack alone,
-    /// FIPS mode, the manual pages, the demo.
+    /// FIPS mode, the HTML reports, the manual pages, the demo.
     ReleaseCheck,
     /// Install the tests' requirements and run every test.
     Test(test::Arguments),

@@ -5,6 +5,7 @@
 //! - `doctor`: the checks of `doctor`.
 //! - `merged`: the merged reports of several shards.
 //! - `metadefs`: the metadata definitions that were copied or compared.
+//! - `page`: the HTML page of a report.
 //! - `proof`: how the data of an image was proven, in words.
 //! - `recovery`: unfinished runs and images, for `resume` and `repair`.
 //! - `run`: the images of a run.
@@ -17,6 +18,7 @@ mod comparison;
 mod doctor;
 mod merged;
 mod metadefs;
+mod page;
 mod proof;
 mod recovery;
 mod run;
@@ -29,6 +31,7 @@ pub(crate) use comparison::{Combined, Comparison, Subject};
 pub(crate) use doctor::{DoctorReport, Findings};
 pub(crate) use merged::{Outline, merged};
 pub(crate) use metadefs::Metadefs;
+pub use page::write_page;
 pub(crate) use recovery::{findings, resumed, unfinished};
 pub(crate) use run::{Report, Reports};
 pub(crate) use selection::selection;

@@ -1,7 +1,7 @@
 //! `cargo xtask release-check`: the checks that take too long for `.ci/run`.
 
 use crate::failure::Failure;
-use crate::{cloud, demo, fips, man, test};
+use crate::{cloud, demo, fips, man, page, test};
 
 /// Runs every check, and stops at the first that fails.
 pub(crate) fn run() -> Result<(), Failure> {
@@ -9,6 +9,7 @@ pub(crate) fn run() -> Result<(), Failure> {
     cloud::start()?;
     super::test_single_stacks()?;
     fips::run()?;
+    page::run()?;
     man::run()?;
     demo::run()
 }
