@@ -20,7 +20,7 @@ const MOST_MILLISECONDS = 2000;
 mkdirSync(looks, { recursive: true });
 const browser = await chromium.launch({ executablePath, args: FLAGS });
 const names = readdirSync(directory).filter((name) => name.endsWith(".html")).map((name) => name.slice(0, -5));
-let passed = 0;
+let [passed, failed] = [0, 0];
 
 /** Opens a page. Anything that the browser complains of, and any request, fails the check. */
 async function open(name, options = {}) {
@@ -36,9 +36,14 @@ async function open(name, options = {}) {
 }
 
 async function check(title, work) {
-  await work();
-  passed += 1;
-  console.error(`page: ${title}`);
+  try {
+    await work();
+    passed += 1;
+    console.error(`page: ${title}`);
+  } catch (error) {
+    failed += 1;
+    console.error(`page: FAILED: ${title}\n${error.stack}`);
+  }
 }
 
 async function on(name, work, options) {
@@ -146,14 +151,14 @@ await check("a click in the timeline opens the image", () => on("run", async (pa
 }));
 
 await check("the next command is copied or selected", () => on("run", async (page) => {
-  assert.equal(await page.locator(".command code").innerText(), "glance-replicator compare east west");
+  assert.equal(await page.locator(".command code").innerText(), "glance-replicator verify east west --deep");
   await page.getByRole("button", { name: "Copy" }).click();
   await page.locator(".command [role=status]", { hasText: /Copied|Selected/ }).waitFor();
 }));
 
 await check("the verdict needs no JavaScript", () => on("run", async (page) => {
   const text = await page.locator("body").innerText();
-  for (const shown of ["Integrity failure", "exit code 6", "east", "west", "3 failed", "32 copied", "glance-replicator compare east west", "Without JavaScript"]) {
+  for (const shown of ["Integrity failure", "exit code 6", "east", "west", "3 failed", "32 copied", "glance-replicator verify east west --deep", "Without JavaScript"]) {
     assert.ok(text.includes(shown), shown);
   }
   await look(page, "run-without-javascript", false);
@@ -213,8 +218,8 @@ for (const colorScheme of ["light", "dark"]) {
   for (const name of names) {
     await check(`axe finds nothing in ${name}, ${colorScheme}`, () => on(name, async (page) => {
       for (const button of (await page.locator(".open").all()).slice(0, 4)) await button.click();
-      assert.deepEqual(await violations(page), []);
       await look(page, `${name}-${colorScheme}`);
+      assert.deepEqual(await violations(page), []);
     }, { colorScheme }));
   }
 }
@@ -223,8 +228,8 @@ for (const name of names) {
   await check(`${name} fits on a narrow screen`, () => on(name, async (page) => {
     const [width, visible] = await page.evaluate(() => [document.documentElement.scrollWidth, document.documentElement.clientWidth]);
     assert.ok(width <= visible, `${width} > ${visible}`);
-    assert.deepEqual(await violations(page), []);
     await look(page, `${name}-narrow`, false);
+    assert.deepEqual(await violations(page), []);
   }, { viewport: { width: 390, height: 844 } }));
 }
 
@@ -235,4 +240,5 @@ await check("the pages print", async () => {
 });
 
 await browser.close();
-console.log(`${passed} passed, 0 failed`);
+console.log(`${passed} passed, ${failed} failed`);
+process.exitCode = failed === 0 ? 0 : 1;

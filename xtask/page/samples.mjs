@@ -50,17 +50,17 @@ function nameOf(number) {
   return number < ODD_NAMES.length ? ODD_NAMES[number] : `${pick(FAMILIES)}-${pick(["amd64", "arm64"])}-2026${String(number % 12 + 1).padStart(2, "0")}`;
 }
 
-function envelope(command, { seconds, exit, source, targets, certificates }) {
+function envelope(command, { seconds, exit, source, targets, certificates, next }) {
   return {
     start: {
-      schema_version: 1, command,
+      schema_version: 1, command, arguments: [command, "east", "west", "--transfers", "4"], global_request_id: `req-${uuid()}`, selection: [], shard: null,
       tool: { version: "0.1.0", tls: { stack: "rustls", library: "rustls 0.23.46 with AWS-LC 1.19.0", fips: false } },
       started: at(0), source: source ?? { name: "east", address: "https://glance.east.example:9292" },
       targets: targets ?? [{ name: "west", address: "https://image.west.example/v2" }],
     },
     end: {
       ended: at(seconds), seconds,
-      certificates: certificates ?? CERTIFICATES, errors: [], exit_code: exit[0], exit_meaning: exit[1],
+      certificates: certificates ?? CERTIFICATES, errors: [], exit_code: exit[0], exit_meaning: exit[1], next_command: next ?? null,
     },
   };
 }
@@ -167,14 +167,14 @@ function summaryOf(images) {
 
 function run() {
   const { images, seconds } = runImages();
-  const { start, end } = envelope("livecopy", { seconds, exit: [6, "integrity failure: data differs from what it should be"] });
+  const { start, end } = envelope("livecopy", { seconds, exit: [6, "integrity failure: data differs from what it should be"], next: "glance-replicator verify east west --deep" });
   return { ...start, images, throughput: throughputOf(images, seconds), summary: summaryOf(images), ...end };
 }
 
 function runToTargets() {
   const { images, seconds } = runImages();
   const targets = ["west", "north"].map((name) => ({ name, address: `https://image.${name}.example/v2` }));
-  const { start, end } = envelope("livecopy", { seconds, exit: [3, "some images failed"], targets });
+  const { start, end } = envelope("livecopy", { seconds, exit: [3, "some images failed"], targets, next: "glance-replicator livecopy east west north --transfers 4" });
   const everywhere = images.flatMap((image) => [image, { ...image, target: "north", ...(image.result === "failed" ? { result: "broken_off" } : {}) }]);
   const [west, north] = ["west", "north"].map((name) => summaryOf(everywhere.filter((image) => image.target === name)));
   return { ...start, images: everywhere, throughput: throughputOf(images, seconds), summary: summaryOf(everywhere), by_target: { west, north }, ...end };
@@ -203,7 +203,7 @@ function compare() {
   const states = {};
   for (const image of images) states[image.state] = (states[image.state] ?? 0) + 1;
   const different = images.filter((image) => !["same", "skipped"].includes(image.state)).length;
-  const { start, end } = envelope("compare", { seconds: 41.7, exit: [1, "differences were found"] });
+  const { start, end } = envelope("compare", { seconds: 41.7, exit: [1, "differences"], next: "glance-replicator plan east west" });
   return { ...start, images, summary: { compared: images.length, different, states, bytes: 812 * GIB }, ...end };
 }
 
@@ -228,9 +228,9 @@ function verify() {
 
 function doctor() {
   const findings = [
-    { subject: "trust store", verdict: "ok", text: "/etc/ssl/certs, 146 certificates" },
-    { subject: "certificate", verdict: "WARN", text: "expires in 12 days", hint: "renew the certificate of image.west.example" },
-    { subject: "permissions", verdict: "ok", text: null },
+    { topic: "trust store", verdict: "ok", found: ["/etc/ssl/certs, 146 certificates"], hint: null },
+    { topic: "certificate", verdict: "WARN", found: ["CN=image.west.example", "expires in 12 days"], hint: "renew the certificate of image.west.example" },
+    { topic: "permissions", verdict: "ok", found: [], hint: null },
   ];
   const { start, end } = envelope("doctor", { seconds: 1.4, exit: [0, "success"] });
   return { ...start, stores: [{ store: "east", findings }, { store: "west", findings }], ...end };

@@ -84,8 +84,9 @@ function asText(value) {
 /** Two cells, in which the part that differs is marked. */
 function sides(source, target) {
   if (source === null || target === null) return [whole(source), whole(target)];
-  const start = commonStart(source, target);
-  const end = commonStart(reversed(source.slice(start)), reversed(target.slice(start)));
+  const start = wholeWords(source, commonStart(source, target));
+  const [rest, otherRest] = [source, target].map((text) => reversed(text.slice(start)));
+  const end = wholeWords(rest, commonStart(rest, otherRest));
   return [source, target].map((text) => marked(text, start, text.length - end));
 }
 
@@ -96,6 +97,11 @@ function whole(text) {
 function marked(text, from, to) {
   const part = to > from ? el("mark", {}, visible(text.slice(from, to))) : null;
   return el("td", {}, el("bdi", {}, visible(text.slice(0, from)), part, visible(text.slice(to))));
+}
+
+/** The length up to the last space, so that a mark contains whole words. */
+function wholeWords(text, length) {
+  return length === 0 || length === text.length ? length : text.lastIndexOf(" ", length - 1) + 1;
 }
 
 function commonStart(a, b) {

@@ -51,5 +51,5 @@ function section(title, id, ...children) {
 
 /** A table that scrolls sideways on a narrow screen. */
 function scrolling(label, table) {
-  return el("div", { class: "scroll", role: "region", "aria-label": label, tabindex: "0" }, table);
+  return el("div", { class: "scroll", role: "group", "aria-label": label, tabindex: "0" }, table);
 }
