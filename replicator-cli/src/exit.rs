@@ -47,6 +47,25 @@ impl Exit {
         matches!(self, Self::Interrupted | Self::Terminated)
     }
 
+    /// The meaning in words.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Differences => "differences",
+            Self::Usage => "invalid usage or configuration",
+            Self::SomeFailed => "some images failed",
+            Self::Connection => "no connection, or a server that is not trusted",
+            Self::Authentication => "authentication failed, or a policy denied the request",
+            Self::Integrity => "integrity failure: data differs from what it should be",
+            Self::Held => "another run works on the same stores or directory",
+            Self::LimitReached => "a limit was reached, or results could not be written",
+            Self::Lost => "everything is copied, but owners or members were lost",
+            Self::OutOfTime => "the time limit was reached",
+            Self::Interrupted => "stopped by SIGINT",
+            Self::Terminated => "stopped by SIGTERM",
+        }
+    }
+
     /// The exit of a numeric code. An unknown code, from a later release, is [`Exit::SomeFailed`].
     pub(crate) fn of_code(code: u64) -> Self {
         let known = [

@@ -56,17 +56,25 @@ pub fn main() -> ExitCode {
         args.options.typed = recorded_args::typed(std::env::args_os(), &matches);
         args
     });
-    let args = match parsed {
-        Ok(args) => args,
-        Err(error) => return output::usage(&error),
-    };
-    if let Err(error) = logging::start(&args.logging) {
-        return output::failure(&error).into();
+    match parsed {
+        Ok(args) => report::end(run(args)).into(),
+        Err(error) => output::usage(&error),
+    }
+}
+
+/// Runs a command. Its output is not complete yet.
+fn run(args: args::Args) -> exit::Exit {
+    if matches!(&args.command, args::Command::Dump { path, .. } if path == "-") {
+        output::reserve_standard_output();
+    }
+    let begun = output::begin(&args.command, &args.options);
+    if let Err(error) = begun.and_then(|()| logging::start(&args.logging)) {
+        return output::failure(&error);
     }
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = match runtime.worker_threads(workers()).enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return output::failure(&error::CliError::runtime(error)).into(),
+        Err(error) => return output::failure(&error::CliError::runtime(error)),
     };
     // The run is spawned on a worker thread, next to the connections. On this thread, each chunk of
     // data would have to wake another thread.
@@ -75,7 +83,7 @@ pub fn main() -> ExitCode {
     // Open connections are dropped, not drained: the server must see a stopped upload as
     // incomplete.
     runtime.shutdown_background();
-    exit.into()
+    exit
 }
 
 /// The number of threads for connections: half of the cores. Digests are computed on separate

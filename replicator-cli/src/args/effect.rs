@@ -112,8 +112,8 @@ type Row = (&'static [&'static str], &'static [&'static [&'static str]]);
 const TABLE: &[Row] = &[
     (&["chunksize", "config_file"], &[]),
     // Reports and state.
-    (&["output"], &[OPENING, &["resume", "clouds", "report merge"]]),
-    (&["report"], &[OPENING, &["clouds", "report merge"]]),
+    (&["output"], &[OPENING, &["resume", "serve", "clouds", "report merge"]]),
+    (&["report"], &[OPENING, &["resume", "serve", "clouds", "report merge"]]),
     (&["state_dir"], &[COPYING, COMPARING, &["repair", "verify", "resume"]]),
     (&["no_state"], &[COPYING, COMPARING, &["repair", "verify"]]),
     // Records and data at the target.

@@ -118,10 +118,10 @@ async fn dump_stream(
         }
     };
     let extras = Extras { projects, ..Extras::default() };
-    let mut report = report::Report::new(options);
+    let mut report = report::Reports::new(options, &[output::only_target()]);
     let ended = async {
         let mut stream = TarWriter::begin(output::stream(), policy.hashers, &extras).await?;
-        export(&*source, &policy, &mut stream, |outcome| report.outcome(&outcome)).await
+        export(&*source, &policy, &mut stream, |outcome| report.outcome(0, &outcome)).await
     };
     let ended = ended.await;
     let is_empty = report.is_empty();

@@ -48,11 +48,10 @@ pub(crate) async fn run(args: Args) -> Exit {
             command => perform(command, options, stopping).await,
         }
     };
-    let exit = tokio::select! {
+    tokio::select! {
         result = work => result.unwrap_or_else(|error| output::failure(&error)),
         exit = stopping.at_once() => exit,
-    };
-    output::end(exit)
+    }
 }
 
 /// The options of every command, and the means to stop it.
@@ -75,14 +74,15 @@ async fn perform(
         Some((command, typed)) => &Selected::by(command, typed)?,
         None => &Selected::default(),
     };
+    output::selecting(&selected.described, selected.shard);
     if selection.is_some_and(|(_, typed)| typed.dump_filters) {
-        report::selection(options.output, selected);
+        report::selection(selected);
         return Ok(Exit::Success);
     }
     dispatch(command, Context { selected, options: &options, stopping }).await
 }
 
-/// Adjusts the options to the command, checks the environment and creates the report file.
+/// Adjusts the options to the command, and checks the environment.
 fn prepare(command: &Command, options: &mut Options) -> Result<(), CliError> {
     if matches!(command, Command::Doctor(_)) {
         // `doctor` reports the result of the first attempt, so requests are not retried by default.
@@ -92,10 +92,7 @@ fn prepare(command: &Command, options: &mut Options) -> Result<(), CliError> {
     if options.require_fips {
         tls::require_fips(options.tls)?;
     }
-    match &options.report.report {
-        Some(path) => output::report_to(path, options.output),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 async fn dispatch(command: Command, context: Context<'_>) -> Result<Exit, CliError> {
@@ -108,6 +105,8 @@ async fn dispatch(command: Command, context: Context<'_>) -> Result<Exit, CliErr
         }
         Command::Load { from, to, metadefs, course, .. } => {
             let (path, servers) = load_order(from, to);
+            let targets: Vec<&str> = servers.iter().map(String::as_str).collect();
+            output::name_stores(Some(&path.to_string_lossy()), &targets);
             let how = RunContext { course: &course, metadefs: metadefs.which(), removing: None };
             load(path, &servers, how, context).await
         }
@@ -123,7 +122,7 @@ async fn dispatch(command: Command, context: Context<'_>) -> Result<Exit, CliErr
         Command::Repair(typed) => repair(typed, context).await,
         Command::Metadefs(typed) => metadefs(typed, options).await,
         Command::Verify(typed) => verify(typed, context).await,
-        Command::Report(Reports::Merge { parts }) => merge_reports::merge(&parts, options.output),
+        Command::Report(Reports::Merge { parts }) => merge_reports::merge(&parts),
         Command::Clouds => clouds::run(options),
         Command::Doctor(doctor) => doctor::run(doctor, options).await,
         Command::Serve(typed) => serve(typed, options, context.stopping).await,
@@ -187,7 +186,9 @@ fn targets(words: &[String], options: &Options) -> Result<Vec<Target>, CliError>
 
 async fn size(server: &str, context: Context<'_>) -> Result<Exit, CliError> {
     let Context { selected, options, .. } = context;
-    let store = one(server, options)?.open(Side::Source, options).await?.store;
+    let opened = one(server, options)?.open(Side::Source, options).await?;
+    output::opened_source(&opened.address);
+    let store = opened.store;
     selected.require_ids(&[&*store]).await?;
     let (mut found, mut images, mut bytes) = (0_u64, 0_u64, 0_u64);
     let mut exit = Exit::Success;
@@ -212,7 +213,7 @@ async fn size(server: &str, context: Context<'_>) -> Result<Exit, CliError> {
     if found == 0 {
         warn_of_no_image(&*store, &selection).await?;
     }
-    output::size(options.output, images, bytes);
+    report::size(images, bytes);
     Ok(exit)
 }
 

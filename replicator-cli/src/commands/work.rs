@@ -14,7 +14,7 @@ use replicator_engine::{
 use super::metadefs::Metadefs;
 use crate::args::{self, Match, Options, Removing, RunOptions};
 use crate::error::CliError;
-use crate::output::{self, ReportSubject};
+use crate::output;
 use crate::resolve::bandwidth::bandwidth_limits;
 use crate::resolve::endpoint::{Access, Endpoint, Opened, Side};
 use crate::resolve::mapping::mapping;
@@ -47,6 +47,7 @@ impl<'a> Source<'a> {
         options: &'a Options,
     ) -> Result<Self, CliError> {
         let opened = Arc::new(from.open(Side::Source, options).await?);
+        output::opened_source(&opened.address);
         if !selected.is_of_both_sides() {
             selected.require_ids(&[&*opened.store]).await?;
         }
@@ -69,7 +70,6 @@ impl<'a> Source<'a> {
             _ => ContentCheck::Off,
         };
         let target = to.open_to(access, Side::Target, options).await?;
-        report_is_of(self.selected, &source.address, Some(&target.address));
         if self.selected.is_of_both_sides() {
             self.selected.require_ids(&[&*source.store, &*target.store]).await?;
         }
@@ -153,6 +153,7 @@ impl Work {
     ) -> Result<Self, CliError> {
         let source = Source::open(from, selected, options).await?;
         let work = source.to(to, access).await?;
+        output::opened_target(0, &work.target.address);
         match access {
             Access::Read => Ok(work),
             Access::Write => work.keeping_a_journal(&source),
@@ -168,8 +169,9 @@ impl Work {
         options: &Options,
     ) -> Result<Self, CliError> {
         let source = Source::open(from, selected, options).await?;
-        let conclusion = Conclusion::Open;
-        Ok(Self { conclusion, keeping, ..source.to(to, Access::Write).await? })
+        let (conclusion, work) = (Conclusion::Open, source.to(to, Access::Write).await?);
+        output::opened_target(0, &work.target.address);
+        Ok(Self { conclusion, keeping, ..work })
     }
 
     fn keeping_a_journal(self, source: &Source) -> Result<Self, CliError> {
@@ -268,17 +270,6 @@ impl Work {
         }
         Ok(())
     }
-}
-
-/// Records in the report file what the report is about.
-pub(super) fn report_is_of(selected: &Selected, source: &str, target: Option<&str>) {
-    output::report_is_of(&ReportSubject {
-        command: selected.command,
-        selection: &selected.described,
-        shard: selected.shard,
-        source,
-        target,
-    });
 }
 
 /// The policy of a run, from the options of every command.

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 
-use replicator_engine::{Difference, Entry, State};
+use replicator_engine::{CopyError, Difference, Entry, State};
 use serde_json::{Value, json};
 
-use crate::args::Output;
+use crate::error::request_ids;
 use crate::exit::Exit;
-use crate::output::{JsonWriter, human_size, quoted};
+use crate::output::{self, JsonWriter, human_size, quoted};
 
 /// The content of the report for each image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +35,6 @@ pub(crate) enum Combined {
 /// the number of images.
 #[derive(Debug)]
 pub(crate) struct Comparison {
-    output: Output,
     subject: Subject,
     combined: Combined,
     json: JsonWriter,
@@ -54,9 +53,11 @@ struct Summary {
 }
 
 impl Comparison {
-    pub(crate) fn new(output: Output, subject: Subject, combined: Combined) -> Self {
+    pub(crate) fn new(subject: Subject, combined: Combined) -> Self {
+        if matches!(combined, Combined::Output) {
+            output::leave_standard_output();
+        }
         Self {
-            output,
             subject,
             combined,
             json: JsonWriter::to_results(),
@@ -80,10 +81,7 @@ impl Comparison {
         self.summary.count(entry);
         let line = format!("{} {}", sign(entry.state), entry.image.id);
         match &mut self.combined {
-            Combined::Output => {
-                out!("{line}");
-                return;
-            }
+            Combined::Output => output::bare_line(&line),
             Combined::File(file) => {
                 let written = writeln!(file, "{line}");
                 self.failure = self.failure.take().or(written.err());
@@ -93,10 +91,8 @@ impl Comparison {
         if entry.state == State::Same && entry.losses.is_empty() {
             return;
         }
-        match self.output {
-            Output::Text => self.text(entry),
-            Output::Json => self.json.entry("images", &entry.to_json()),
-        }
+        self.text(entry);
+        self.json.entry("images", &json_entry(entry));
     }
 
     fn text(&self, entry: &Entry) {
@@ -127,22 +123,17 @@ impl Comparison {
     /// # Errors
     /// The first error in writing the lines of `--combined`.
     pub(crate) fn finish(self) -> Result<Exit, std::io::Error> {
-        let Self { output, subject, mut combined, mut json, summary, failure } = self;
+        let Self { subject, mut combined, mut json, summary, failure } = self;
         if let Combined::File(file) = &mut combined {
             file.flush()?;
         }
         if let Some(failure) = failure {
             return Err(failure);
         }
-        match (output, combined) {
-            (_, Combined::Output) => {}
-            (Output::Text, _) => summary.text(subject),
-            (Output::Json, _) => {
-                json.end_list("images");
-                json.field("summary", &summary.to_json());
-                json.finish();
-            }
-        }
+        summary.text(subject);
+        json.end_list("images");
+        json.field("summary", &summary.to_json());
+        json.finish();
         Ok(summary.exit)
     }
 }
@@ -186,9 +177,21 @@ impl Summary {
         let different = self.compared() - alike.into_iter().sum::<u64>();
         json!({
             "compared": self.compared(), "different": different, "states": states,
-            "actions": self.actions, "bytes": self.bytes, "exit_code": self.exit as u8,
+            "actions": self.actions, "bytes": self.bytes,
         })
     }
+}
+
+/// The entry of an image in the document.
+fn json_entry(entry: &Entry) -> Value {
+    let mut json = entry.to_json();
+    let is_extra = entry.state == State::Extra;
+    let replica = entry.replica.as_ref().or(is_extra.then_some(&entry.image));
+    json["target_id"] = json!(replica.map(|replica| replica.id.as_str()));
+    json["size"] = json!(entry.image.size);
+    json["hint"] = json!(entry.error().and_then(CopyError::hint));
+    json["request_ids"] = json!(entry.error().map(|error| request_ids(error)).unwrap_or_default());
+    json
 }
 
 fn exit_of(entry: &Entry) -> Exit {

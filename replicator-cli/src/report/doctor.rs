@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 
-use crate::args::Output;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::{JsonWriter, chain};
@@ -58,36 +57,27 @@ impl Findings {
 /// The report of `doctor`.
 #[derive(Debug)]
 pub(crate) struct DoctorReport {
-    output: Output,
     exit: Exit,
     json: JsonWriter,
 }
 
 impl DoctorReport {
-    pub(crate) fn new(output: Output) -> Self {
-        Self { output, exit: Exit::Success, json: JsonWriter::to_results() }
+    pub(crate) fn new() -> Self {
+        Self { exit: Exit::Success, json: JsonWriter::to_results() }
     }
 
     /// Writes the findings for one store.
     pub(crate) fn store(&mut self, word: &str, findings: &Findings) {
         self.exit = self.exit.worse(findings.exit());
-        match self.output {
-            Output::Text => text_findings(word, findings),
-            Output::Json => {
-                let findings: Vec<Value> = findings.0.iter().map(json_finding).collect();
-                let store = json!({ "store": word, "findings": findings });
-                self.json.entry("stores", &store);
-            }
-        }
+        text_findings(word, findings);
+        let findings: Vec<Value> = findings.0.iter().map(json_finding).collect();
+        self.json.entry("stores", &json!({ "store": word, "findings": findings }));
     }
 
     /// Completes the report.
     pub(crate) fn finish(mut self) -> Exit {
-        if self.output == Output::Json {
-            self.json.end_list("stores");
-            self.json.field("exit_code", &json!(self.exit as u8));
-            self.json.finish();
-        }
+        self.json.end_list("stores");
+        self.json.finish();
         self.exit
     }
 }

@@ -11,11 +11,11 @@ use crate::journal::Phase;
 impl ImageCopy<'_> {
     /// Updates the record of an image whose data is in place. If the records do not prove the data
     /// and the update would make it visible to more users, the data is read and verified first.
-    pub(super) async fn reconcile(&self, replica: &Image) -> Result<(), CopyError> {
+    pub(super) async fn reconcile(&mut self, replica: &Image) -> Result<(), CopyError> {
         let replication = self.replication;
         let wanted = replication.policy.mapping.onto(&self.goal.wanted, &replica.attributes);
         if !is_provable(self.image, replica) && shows_more(self.image, &wanted, replica) {
-            replication.prove(self.image, replica).await?;
+            self.journey.in_transit = replication.prove(self.image, replica).await?;
         }
         self.finish(replica).await
     }

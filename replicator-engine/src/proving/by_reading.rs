@@ -3,6 +3,7 @@
 
 use futures_util::stream::StreamExt;
 
+use glance_core::digest::Digests;
 use glance_core::image::Image;
 
 use crate::comparison::{Difference, common_digest};
@@ -28,8 +29,8 @@ impl Replication {
     }
 
     /// Reads the image at the source, and compares the data with its own record and with the digest
-    /// that the target computed.
-    pub(crate) async fn prove(&self, image: &Image, replica: &Image) -> Result<(), CopyError> {
+    /// that the target computed. Returns the digests of the data.
+    pub(crate) async fn prove(&self, image: &Image, replica: &Image) -> Result<Digests, CopyError> {
         let computable = |(algorithm, _): &(_, String)| self.policy.hashers.offers(*algorithm);
         let stored = Expected::of(replica).digest.filter(computable);
         let (algorithm, stored) = stored.ok_or(CopyError::Unproven)?;
@@ -53,6 +54,6 @@ impl Replication {
             }));
         }
         self.policy.known_source.keep(image, digests).await;
-        Ok(())
+        Ok(digests.clone())
     }
 }

@@ -193,7 +193,10 @@ impl<F: FnMut(usize, Outcome)> RunProgress<F> {
     /// Records the outcome of an image, with its replica's id, if any. A retryable failure is
     /// reported only when a retry succeeds or no more retries are made.
     pub(crate) fn report(&mut self, target: TargetId, outcome: Outcome, replica: Option<ImageId>) {
-        self.at(target).failed.remove(&outcome.image.id);
+        let outcome = match self.at(target).failed.remove(&outcome.image.id) {
+            Some((earlier, _)) => outcome.after(&earlier),
+            None => outcome,
+        };
         match &outcome.result {
             Err(error) if self.limits.retries > 0 && error.is_retryable() => {
                 let whole = error.chain();
