@@ -8,11 +8,15 @@ use serde_json::{Map, Value};
 #[serde(default)]
 pub(super) struct Envelope {
     pub(super) command: Option<String>,
+    pub(super) arguments: Option<Vec<String>>,
     pub(super) tool: Option<Tool>,
+    pub(super) global_request_id: Option<String>,
     pub(super) started: Option<String>,
     pub(super) seconds: Option<f64>,
     pub(super) source: Option<Store>,
     pub(super) targets: Option<Vec<Store>>,
+    pub(super) selection: Option<Vec<String>>,
+    pub(super) shard: Option<String>,
     pub(super) summary: Option<Map<String, Value>>,
     pub(super) errors: Option<Vec<Problem>>,
     pub(super) exit_code: Option<u8>,

@@ -45,7 +45,7 @@ fn hostile_text_stays_data() {
             "source": { "name": text, "address": text }, "targets": [{ "name": text }],
             "summary": { text.to_string(): 1 }, "images": [{ "id": text, "name": text }],
             "errors": [{ "message": text, "causes": [text], "hint": text, "request_ids": [text] }],
-            "next_command": text,
+            "next_command": text, "arguments": [text], "selection": [text], "shard": text,
         });
         let page = page(&report);
         let data = between(&page, "id=\"report\">", "</script>");
@@ -93,11 +93,13 @@ fn the_page_allows_its_own_script_and_style_and_nothing_else() {
 fn the_verdict_needs_no_javascript() {
     let report = json!({
         "command": "livecopy", "tool": { "version": "0.1.0", "tls": { "library": "rustls 0.23" } },
+        "arguments": ["livecopy", "east", "west", "--name", "a b"], "shard": "1/4",
+        "selection": ["name a b"], "global_request_id": "req-0",
         "started": "2026-11-30T00:00:00.000Z", "seconds": 754.3,
         "source": { "name": "east", "address": "https://east.example" },
         "targets": [{ "name": "west", "address": "https://west.example" }, { "name": "north" }],
         "images": [{ "name": "not in the verdict" }],
-        "summary": { "copied": 40, "in_place": 3, "failed": 3, "skipped": 0, "bytes": 3_145_728,
+        "summary": { "copied": 12_345, "in_place": 3, "failed": 3, "skipped": 0, "bytes": 3_145_728,
             "exit_code": 3, "proofs": { "verified": 40 } },
         "errors": [{ "message": "cannot list", "causes": ["503"], "hint": "wait",
             "request_ids": ["req-1"] }],
@@ -113,8 +115,12 @@ fn the_verdict_needs_no_javascript() {
         "<b>east</b> <span class=\"muted\">https://east.example</span> → <b>west</b>",
         ">2026-11-30 00:00:00 UTC</time>, took 12 min 34 s",
         "glance-replicator 0.1.0 livecopy, TLS by rustls 0.23<",
-        "<li class=\"bad\"><b>3</b> failed</li>\n<li class=\"good\"><b>40</b> copied</li>\n\
+        "<li class=\"bad\"><b>3</b> failed</li>\n<li class=\"good\"><b>12,345</b> copied</li>\n\
          <li class=\"good\"><b>3</b> in place</li>\n<li><b>3.0 MiB</b> of data</li>\n</ul>",
+        "Command: <code>glance-replicator livecopy east west --name &#39;a b&#39;</code>",
+        "Selection: <code>name a b<",
+        "Shard: <code>1/4<",
+        "Global request id: <code>req-0<",
         "<li>cannot list<br>caused by: 503<br>request ids: req-1",
         "Hint: wait",
         "<code>glance-replicator livecopy east west --name &#39;a&lt;b&#39;</code>",

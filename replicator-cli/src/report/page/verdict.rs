@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::envelope::{Envelope, Problem, Store};
-use crate::output::{escaped, human_size};
+use crate::output::{escaped, human_size, shell_line};
 
 /// The title of the page.
 pub(super) fn title(report: &Envelope) -> String {
@@ -27,13 +27,14 @@ pub(super) fn banner(report: &Envelope) -> String {
         report.exit_code.map(|code| format!(" <span class=\"code\">exit code {code}</span>"));
     format!(
         "<header class=\"verdict {tone}\">\n<p class=\"tool muted\">{}</p>\n\
-         <h1><span class=\"sign\" aria-hidden=\"true\">{}</span> {}{}</h1>\n{}{}{}</header>",
+         <h1><span class=\"sign\" aria-hidden=\"true\">{}</span> {}{}</h1>\n{}{}{}{}</header>",
         text(&tool(report)),
         sign(tone),
         text(&meaning),
         code.unwrap_or_default(),
         route(report),
         time(report),
+        typed(report),
         counts(report.summary.as_ref()),
     )
 }
@@ -85,6 +86,25 @@ fn tool(report: &Envelope) -> String {
     let fips = tls.and_then(|tls| tls.fips).unwrap_or_default();
     let fips = if fips { " in FIPS mode" } else { "" };
     format!("glance-replicator {version} {}{library}{fips}", report.command())
+}
+
+/// The command line, what it selects, and the id to look for in the logs of the servers.
+fn typed(report: &Envelope) -> String {
+    let line = report.arguments.as_ref().filter(|arguments| !arguments.is_empty());
+    let line = line.map(|arguments| format!("glance-replicator {}", shell_line(arguments)));
+    let selection = report.selection.as_ref().filter(|selection| !selection.is_empty());
+    let selection = selection.map(|selection| selection.join(", "));
+    let facts = [
+        ("Command", &line),
+        ("Selection", &selection),
+        ("Shard", &report.shard),
+        ("Global request id", &report.global_request_id),
+    ];
+    let known = facts.into_iter().filter_map(|(title, fact)| Some((title, fact.as_ref()?)));
+    let shown = known.map(|(title, fact)| {
+        format!("<p class=\"muted\">{title}: <code>{}</code></p>\n", text(fact))
+    });
+    shown.collect()
 }
 
 /// From which store to which stores.
@@ -148,7 +168,7 @@ fn counts(summary: Option<&Map<String, Value>>) -> String {
         .map(|(key, tone, count)| {
             let tone = if count == 0 { "plain" } else { tone };
             let word = text(&key.replace('_', " "));
-            format!("<li class=\"{tone}\"><b>{count}</b> {word}</li>\n")
+            format!("<li class=\"{tone}\"><b>{}</b> {word}</li>\n", grouped(count))
         })
         .collect();
     if let Some(bytes) = summary.get("bytes").and_then(Value::as_u64).filter(|bytes| *bytes > 0) {
@@ -158,6 +178,14 @@ fn counts(summary: Option<&Map<String, Value>>) -> String {
         true => items,
         false => format!("<ul class=\"counts\" aria-label=\"Images by result\">\n{items}</ul>\n"),
     }
+}
+
+/// The number with a comma between each three digits.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let groups: Vec<&str> =
+        digits.as_bytes().rchunks(3).rev().filter_map(|group| str::from_utf8(group).ok()).collect();
+    groups.join(",")
 }
 
 fn tone(exit_code: Option<u8>) -> &'static str {

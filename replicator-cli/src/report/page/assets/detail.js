@@ -2,14 +2,26 @@
 
 /** Every field that the row does not show. Known fields come first and have a form of their own. */
 function details(row) {
-  const isShown = (key) => key in FORMS || IN_ROW.includes(key) || (key === "state" && words(row.entry.state) === row.state);
+  const isShown = (key) =>
+    key in FORMS || IN_ROW.includes(key) || (key === "state" && words(row.entry.state) === row.state);
   const rest = Object.keys(row.entry).filter((key) => !isShown(key));
   const items = [...Object.keys(FORMS), ...rest].flatMap((key) => detail(key, row.entry[key]));
   const blocks = [differenceTable(row.entry.differences), digestTable(row.digests)];
   return el("div", { class: "details" }, el("dl", {}, ...items), ...blocks);
 }
 
-const IN_ROW = ["name", "size", "result", "verdict", "action", "file", "target", "differences", "digests"];
+const IN_ROW = [
+  "name",
+  "size",
+  "result",
+  "verdict",
+  "action",
+  "file",
+  "store",
+  "target",
+  "differences",
+  "digests",
+];
 
 const FORMS = {
   errors: (errors) => lines(errors, "error"),
@@ -25,10 +37,15 @@ const FORMS = {
   bytes_sent: bytes,
   attempts: (attempts) => NUMBER.format(attempts),
   retries: (retries) => lines(retries.map((retry) => `${when(retry.at)}, ${retry.side}: ${retry.reason}`)),
-  stalls: (stalls) => lines(stalls.map((stall) => `${when(stall.at)}, ${stall.side}: silent for ${duration(stall.seconds)}`)),
+  stalls: (stalls) =>
+    lines(stalls.map((stall) => `${when(stall.at)}, ${stall.side}: silent for ${duration(stall.seconds)}`)),
   proof: (proof) => said(proofOf({ proof })),
   request_ids: (ids) => lines(ids, "id"),
-  losses: (losses) => lines(losses.map((loss) => loss.detail ?? JSON.stringify(loss)), "lost"),
+  losses: (losses) =>
+    lines(
+      losses.map((loss) => loss.detail ?? JSON.stringify(loss)),
+      "lost",
+    ),
   notes: (notes) => lines(notes),
 };
 
@@ -49,19 +66,39 @@ function lines(texts, kind) {
 /** The digests of every side, one line for each algorithm and side. */
 function digestTable(digests) {
   if (isEmpty(digests)) return null;
-  const sides = [["source", "source"], ["on the way", "in_transit"], ["target", "target"]];
+  const sides = [
+    ["source", "source"],
+    ["on the way", "in_transit"],
+    ["target", "target"],
+  ];
   const rows = digests.flatMap((digest) => sides.map(([title, key]) => digestRow(digest, title, key)));
   const head = ["Algorithm", "Where", "Digest"].map((title) => el("th", { scope: "col" }, title));
-  return scrolling("Digests", el("table", { class: "digests" },
-    el("caption", {}, "Digests"), el("thead", {}, el("tr", {}, ...head)), el("tbody", {}, ...rows)));
+  return scrolling(
+    "Digests",
+    el(
+      "table",
+      { class: "digests" },
+      el("caption", {}, "Digests"),
+      el("thead", {}, el("tr", {}, ...head)),
+      el("tbody", {}, ...rows),
+    ),
+  );
 }
 
 function digestRow(digest, title, key) {
   const value = digest[key];
   const differs = agreement(digest)[key] === false;
   const text = isPresent(value) ? said(value, { class: "id" }) : el("span", { class: "muted" }, "not known");
-  const mark = isPresent(value) ? el("span", { class: differs ? "mark bad" : "mark good" }, differs ? "✗ differs " : "✓ ") : null;
-  return el("tr", {}, el("th", { scope: "row" }, said(digest.algorithm)), el("td", {}, title), el("td", {}, mark, text));
+  const mark = isPresent(value)
+    ? el("span", { class: differs ? "mark bad" : "mark good" }, differs ? "✗ differs " : "✓ ")
+    : null;
+  return el(
+    "tr",
+    {},
+    el("th", { scope: "row" }, said(digest.algorithm)),
+    el("td", {}, title),
+    el("td", {}, mark, text),
+  );
 }
 
 /** The fields that differ, with the source and the target side by side. */
@@ -72,8 +109,16 @@ function differenceTable(differences) {
     const [source, target] = sides(asText(difference.source), asText(difference.target));
     return el("tr", {}, el("th", { scope: "row" }, said(difference.field)), source, target);
   });
-  return scrolling("Differences", el("table", { class: "differences" },
-    el("caption", {}, "Differences"), el("thead", {}, el("tr", {}, ...head)), el("tbody", {}, ...rows)));
+  return scrolling(
+    "Differences",
+    el(
+      "table",
+      { class: "differences" },
+      el("caption", {}, "Differences"),
+      el("thead", {}, el("tr", {}, ...head)),
+      el("tbody", {}, ...rows),
+    ),
+  );
 }
 
 function asText(value) {

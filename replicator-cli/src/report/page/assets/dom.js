@@ -1,6 +1,7 @@
 // Elements. Text from the report only ever becomes text nodes, so that no name can act as HTML.
 
-const CONTROL = "\\p{Cc}\\u00ad\\u034f\\u061c\\u180e\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff\\ufff9-\\ufffb";
+const CONTROL =
+  "\\p{Cc}\\u00ad\\u034f\\u061c\\u180e\\u200b-\\u200f\\u2028-\\u202e\\u2060-\\u206f\\ufeff\\ufff9-\\ufffb";
 const UNSEEN = new RegExp(`[${CONTROL}\\u{1d173}-\\u{1d17a}\\u{e0000}-\\u{e0fff}]`, "gu");
 
 /** The text with an escape such as \u{202e} for each control character and invisible character. */
@@ -38,7 +39,12 @@ function said(text, attributes = {}) {
 
 /** A word with the colour and the sign of its meaning. */
 function badge(word, tone) {
-  return el("span", { class: `badge ${tone}` }, el("span", { "aria-hidden": "true" }, SIGNS[tone]), ` ${visible(word)}`);
+  return el(
+    "span",
+    { class: `badge ${tone}` },
+    el("span", { "aria-hidden": "true" }, SIGNS[tone]),
+    ` ${visible(word)}`,
+  );
 }
 
 const SIGNS = { good: "✓", warn: "!", bad: "✗", plain: "·" };

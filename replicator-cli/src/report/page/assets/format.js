@@ -24,7 +24,11 @@ function duration(seconds) {
 
 /** A time of day on the axis of the timeline, counted from the start of the run. */
 function clock(seconds) {
-  const [hours, minutes, rest] = [Math.floor(seconds / 3600), Math.floor((seconds % 3600) / 60), seconds % 60];
+  const [hours, minutes, rest] = [
+    Math.floor(seconds / 3600),
+    Math.floor((seconds % 3600) / 60),
+    seconds % 60,
+  ];
   const two = (number) => String(number).padStart(2, "0");
   if (hours > 0) return `${hours}:${two(minutes)}:${two(Math.round(rest))}`;
   return seconds < 60 ? `${Number(rest.toFixed(1))} s` : `${minutes}:${two(Math.round(rest))}`;
@@ -33,7 +37,9 @@ function clock(seconds) {
 /** A time of RFC 3339 in UTC, to the second. */
 function when(text) {
   const date = new Date(text);
-  return Number.isNaN(date.getTime()) ? visible(text) : `${date.toISOString().slice(0, 19).replace("T", " ")} UTC`;
+  return Number.isNaN(date.getTime())
+    ? visible(text)
+    : `${date.toISOString().slice(0, 19).replace("T", " ")} UTC`;
 }
 
 function counted(number, one, many = `${one}s`) {

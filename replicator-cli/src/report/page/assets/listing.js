@@ -6,8 +6,9 @@ const MOST_PRINTED_DETAILS = 500;
 
 /** A list with the state of its table: what is sorted, filtered, opened and on this page. */
 class Listing {
-  constructor(key, entries, note) {
+  constructor({ key, title, entries, note }) {
     this.key = key;
+    this.title = title;
     this.rows = entries.map(rowOf);
     this.columns = columnsOf(this.rows);
     this.sortedBy = this.columns.find((column) => column.key === "state") ?? null;
@@ -18,7 +19,7 @@ class Listing {
     this.pageSize = 100;
     // A short list without states, such as the stores of `doctor`, is of use only with its details.
     this.opened = new Set(this.sortedBy === null && this.rows.length <= MOST_OPENED ? this.rows : []);
-    this.section = section(capitalized(words(key)), `list-${key}`, this.build(note));
+    this.section = section(title, `list-${key}`, this.build(note));
     this.update();
   }
 
@@ -26,24 +27,39 @@ class Listing {
     this.count = el("p", { role: "status", class: "count" });
     this.headers = this.columns.map((column) => this.header(column));
     this.body = el("tbody");
-    this.pager = el("nav", { class: "pager", "aria-label": `Pages of ${words(this.key)}` });
-    const caption = el("caption", { class: "hidden" }, `${capitalized(words(this.key))}. The buttons in the header sort the table.`);
-    const table = el("table", { class: "listing" }, caption, el("thead", {}, el("tr", {}, ...this.headers)), this.body);
-    return [note, this.tools(), this.count, scrolling(capitalized(words(this.key)), table), this.pager].filter(isPresent);
+    this.pager = el("nav", { class: "pager", "aria-label": `Pages of ${this.title}` });
+    const caption = el(
+      "caption",
+      { class: "hidden" },
+      `${this.title}. The buttons in the header sort the table.`,
+    );
+    const table = el(
+      "table",
+      { class: "listing" },
+      caption,
+      el("thead", {}, el("tr", {}, ...this.headers)),
+      this.body,
+    );
+    const tools = this.rows.length > MOST_OPENED ? this.tools() : null;
+    return [note, tools, this.count, scrolling(this.title, table), this.pager].filter(isPresent);
   }
 
   tools() {
-    const id = `filter-${this.key}`;
-    const input = el("input", { id, type: "search", autocomplete: "off", spellcheck: "false", input: () => this.search(input.value) });
-    const label = el("label", { for: id }, "Filter ");
-    const hint = el("span", { class: "muted" }, "by name, id, reason or error");
-    return el("div", { class: "tools" }, el("div", {}, label, input, " ", hint), this.stateButtons());
+    const input = el("input", {
+      type: "search",
+      autocomplete: "off",
+      spellcheck: "false",
+      placeholder: "Name, id, reason or error",
+      input: () => this.search(input.value),
+    });
+    return el("div", { class: "tools" }, el("label", {}, "Filter ", input), this.stateButtons());
   }
 
   /** A button for each state. None pressed means all states. */
   stateButtons() {
     const counts = new Map();
-    for (const row of [...this.rows].sort(bySeverity)) counts.set(row.state, (counts.get(row.state) ?? 0) + 1);
+    for (const row of [...this.rows].sort(bySeverity))
+      counts.set(row.state, (counts.get(row.state) ?? 0) + 1);
     if (counts.size < 2) return null;
     const buttons = [...counts].map(([state, count]) => this.stateButton(state, count));
     return el("div", { class: "states", role: "group", "aria-label": "Show only" }, ...buttons);
@@ -57,12 +73,25 @@ class Listing {
       this.update();
     };
     const label = `${state ?? "other"} ${NUMBER.format(count)}`;
-    return el("button", { type: "button", class: state === null ? "plain" : toneOf(state), "aria-pressed": "false", click: pressed }, label);
+    return el(
+      "button",
+      {
+        type: "button",
+        class: state === null ? "plain" : toneOf(state),
+        "aria-pressed": "false",
+        click: pressed,
+      },
+      label,
+    );
   }
 
   header(column) {
     const button = el("button", { type: "button", click: () => this.sortBy(column) }, column.title);
-    return el("th", { scope: "col", class: column.numeric ? "numeric" : null, "data-key": column.key }, button);
+    return el(
+      "th",
+      { scope: "col", class: column.numeric ? "numeric" : null, "data-key": column.key },
+      button,
+    );
   }
 
   search(text) {
@@ -80,8 +109,9 @@ class Listing {
 
   /** Filters and sorts anew, and shows the page. */
   update() {
-    const isShown = (row) => (this.states.size === 0 || this.states.has(row.state))
-      && (this.text === "" || searched(row).includes(this.text));
+    const isShown = (row) =>
+      (this.states.size === 0 || this.states.has(row.state)) &&
+      (this.text === "" || searched(row).includes(this.text));
     this.shown = this.rows.filter(isShown);
     if (this.sortedBy) this.shown.sort((a, b) => this.order(a, b) || a.index - b.index);
     this.headers.forEach((header, place) => this.markSorted(header, this.columns[place]));
@@ -92,8 +122,9 @@ class Listing {
   order(a, b) {
     const [left, right] = [this.sortedBy.value(a), this.sortedBy.value(b)];
     if (!hasValue(left) || !hasValue(right)) return Number(!hasValue(left)) - Number(!hasValue(right));
-    const compared = this.sortedBy.compare?.(a, b)
-      ?? (typeof left === "number" ? left - right : COLLATOR.compare(left, right));
+    const compared =
+      this.sortedBy.compare?.(a, b) ??
+      (typeof left === "number" ? left - right : COLLATOR.compare(left, right));
     return this.isAscending ? compared : -compared;
   }
 
@@ -110,36 +141,59 @@ class Listing {
   }
 
   fillBody(rows, opened) {
-    const none = el("tr", {}, el("td", { colspan: this.columns.length, class: "none" }, this.emptyText()));
-    const parts = rows.flatMap((row) => (opened.has(row) ? [this.row(row), this.detailRow(row)] : [this.row(row)]));
+    const none = el(
+      "tr",
+      {},
+      el("td", { colspan: this.columns.length, class: "none" }, "Nothing matches the filter."),
+    );
+    const parts = rows.flatMap((row) =>
+      opened.has(row) ? [this.row(row), this.detailRow(row)] : [this.row(row)],
+    );
     this.body.replaceChildren(...(parts.length > 0 ? parts : [none]));
-  }
-
-  emptyText() {
-    return this.rows.length === 0 ? `No ${words(this.key)}.` : "Nothing matches the filter.";
   }
 
   showCount(from) {
     const [shown, all] = [this.shown.length, this.rows.length];
-    const name = words(this.key);
-    const part = shown === all ? `${NUMBER.format(all)} ${name}` : `${NUMBER.format(shown)} of ${NUMBER.format(all)} ${name}`;
+    const part =
+      shown === all
+        ? counted(all, ...this.names())
+        : `${NUMBER.format(shown)} of ${counted(all, ...this.names())}`;
     const last = Math.min(from + this.pageSize, shown);
-    const range = shown > this.pageSize ? `, ${NUMBER.format(from + 1)} to ${NUMBER.format(last)} on this page` : "";
+    const range =
+      shown > this.pageSize ? `, ${NUMBER.format(from + 1)} to ${NUMBER.format(last)} on this page` : "";
     this.count.textContent = `${part}${range}`;
   }
 
+  /** The name of one entry and of several. */
+  names() {
+    const several = words(this.key.split("-").at(-1));
+    return [several.replace(/s$/, ""), several];
+  }
+
   row(row) {
-    const cells = this.columns.map((column) => (column.key === "name" ? this.nameCell(row) : cellOf(column, row)));
+    const cells = this.columns.map((column) =>
+      column.key === "name" ? this.nameCell(row) : cellOf(column, row),
+    );
     return el("tr", { class: row.tone, "data-row": row.index }, ...cells);
   }
 
   nameCell(row) {
     const isOpen = this.opened.has(row);
-    const id = row.entry.id && row.entry.id !== row.name ? el("div", { class: "id muted" }, visible(row.entry.id)) : null;
-    const button = el("button", {
-      type: "button", class: "open", "aria-expanded": String(isOpen), "aria-controls": this.detailId(row),
-      click: () => this.toggle(row),
-    }, said(row.name));
+    const id =
+      row.entry.id && row.entry.id !== row.name
+        ? el("div", { class: "id muted" }, visible(row.entry.id))
+        : null;
+    const button = el(
+      "button",
+      {
+        type: "button",
+        class: "open",
+        "aria-expanded": String(isOpen),
+        "aria-controls": this.detailId(row),
+        click: () => this.toggle(row),
+      },
+      said(row.name),
+    );
     return el("th", { scope: "row" }, button, id);
   }
 
@@ -176,20 +230,28 @@ class Listing {
   clearFilter() {
     this.states.clear();
     this.text = "";
-    this.section.querySelector("input").value = "";
-    this.section.querySelectorAll("[aria-pressed]").forEach((button) => button.setAttribute("aria-pressed", "false"));
+    this.section.querySelectorAll("input").forEach((input) => {
+      input.value = "";
+    });
+    this.section
+      .querySelectorAll("[aria-pressed]")
+      .forEach((button) => button.setAttribute("aria-pressed", "false"));
     this.update();
   }
 
   pagerParts() {
     const pages = Math.ceil(this.shown.length / this.pageSize);
     if (this.shown.length <= PAGE_SIZES[0]) return [];
-    const go = (title, page, isOff) => el("button", { type: "button", disabled: isOff, click: () => this.goTo(page, title) }, title);
+    const go = (title, page, isOff) =>
+      el("button", { type: "button", disabled: isOff, click: () => this.goTo(page, title) }, title);
     const [isFirst, isLast] = [this.page === 0, this.page >= pages - 1];
     return [
-      go("First", 0, isFirst), go("Previous", this.page - 1, isFirst),
+      go("First", 0, isFirst),
+      go("Previous", this.page - 1, isFirst),
       el("span", {}, `Page ${this.page + 1} of ${pages}`),
-      go("Next", this.page + 1, isLast), go("Last", pages - 1, isLast), this.sizeChoice(),
+      go("Next", this.page + 1, isLast),
+      go("Last", pages - 1, isLast),
+      this.sizeChoice(),
     ];
   }
 
@@ -204,7 +266,9 @@ class Listing {
   }
 
   sizeChoice() {
-    const options = PAGE_SIZES.map((size) => el("option", { value: size, selected: size === this.pageSize }, String(size)));
+    const options = PAGE_SIZES.map((size) =>
+      el("option", { value: size, selected: size === this.pageSize }, String(size)),
+    );
     const choose = (event) => {
       this.pageSize = Number(event.currentTarget.value);
       this.page = 0;
@@ -214,16 +278,23 @@ class Listing {
     return el("label", {}, "Rows on a page ", el("select", { change: choose }, ...options));
   }
 
-  /** Shows every row that the filter shows, with the details of what is not good. */
+  /** Shows every row that the filter shows, with the details of failures and differences. */
   beforePrint() {
-    const notGood = this.shown.filter((row) => ["bad", "warn"].includes(row.tone));
-    const isFew = notGood.length <= MOST_PRINTED_DETAILS;
-    this.fillBody(this.shown, new Set([...this.opened, ...(isFew ? notGood : [])]));
+    const telling = this.shown.filter(hasMore);
+    const isFew = telling.length <= MOST_PRINTED_DETAILS;
+    this.fillBody(this.shown, new Set([...this.opened, ...(isFew ? telling : [])]));
     this.showCount(0);
-    const [shown, all] = [NUMBER.format(this.shown.length), NUMBER.format(this.rows.length)];
-    const left = isFew ? "" : ` Details of ${NUMBER.format(notGood.length)} are left out: filter before printing to include them.`;
-    this.count.textContent = `${shown} of ${all} ${words(this.key)}.${left}`;
+    const printed = `${NUMBER.format(this.shown.length)} of ${counted(this.rows.length, ...this.names())}.`;
+    const left = isFew
+      ? ""
+      : ` Details of ${NUMBER.format(telling.length)} are left out: filter before printing to include them.`;
+    this.count.textContent = `${printed}${left}`;
   }
+}
+
+/** Whether the details of a row say more about a failure or a difference than the row. */
+function hasMore({ entry }) {
+  return [entry.errors, entry.details, entry.differences, entry.losses].some((list) => list?.length > 0);
 }
 
 function cellOf(column, row) {

@@ -31,8 +31,11 @@ function rowOf(entry, index) {
 }
 
 /** The name, or what stands for it if the name is absent or blank. */
-function nameOf({ name, file, store, id }) {
-  return [name, file, store, id].find((text) => isPresent(text) && String(text).trim() !== "") ?? "(no name)";
+function nameOf({ name, file, store, command, id }) {
+  return (
+    [name, file, store, command, id].find((text) => isPresent(text) && String(text).trim() !== "") ??
+    "(no name)"
+  );
 }
 
 function elapsed({ started, ended }) {
@@ -42,8 +45,20 @@ function elapsed({ started, ended }) {
 
 /** The text that the filter searches. */
 function searched(row) {
-  row.text ??= [row.name, row.entry.id, row.targetId, row.entry.target, row.state, row.entry.reason, row.entry.errors, row.entry.details]
-    .flat().filter(isPresent).join("\n").toLowerCase();
+  row.text ??= [
+    row.name,
+    row.entry.id,
+    row.targetId,
+    row.entry.target,
+    row.state,
+    row.entry.reason,
+    row.entry.errors,
+    row.entry.details,
+  ]
+    .flat()
+    .filter(isPresent)
+    .join("\n")
+    .toLowerCase();
   return row.text;
 }
 
@@ -65,7 +80,13 @@ function columnsOf(rows) {
     { key: "state", title: state, value: (row) => row.state, cell: stateCell, compare: bySeverity },
     { key: "action", title: "Action", value: (row) => row.entry.action },
     { key: "size", title: "Size", value: (row) => row.size, cell: (row) => bytes(row.size), numeric: true },
-    { key: "seconds", title: "Time", value: (row) => row.seconds, cell: (row) => duration(row.seconds), numeric: true },
+    {
+      key: "seconds",
+      title: "Time",
+      value: (row) => row.seconds,
+      cell: (row) => duration(row.seconds),
+      numeric: true,
+    },
     { key: "rate", title: "Rate", value: (row) => row.rate, cell: (row) => rate(row.rate), numeric: true },
     { key: "differences", title: "Differences", value: differingFields },
     { key: "proof", title: "Proven", value: (row) => (row.digests.length > 0 ? null : proofOf(row.entry)) },
@@ -96,7 +117,9 @@ function differingFields(row) {
 }
 
 function proofOf(entry) {
-  const proof = entry.proof?.by ? [entry.proof.by, entry.proof.algorithm] : [entry.proof, entry.by && `by ${entry.by}`];
+  const proof = entry.proof?.by
+    ? [entry.proof.by, entry.proof.algorithm]
+    : [entry.proof, entry.by && `by ${entry.by}`];
   return proof.filter(hasValue).map(words).join(", ") || null;
 }
 
@@ -112,20 +135,31 @@ function digestMarks(row) {
 }
 
 function sideMark(side, agrees) {
-  if (agrees === null) return el("span", { class: "mark" }, `no ${side} value`);
-  return el("span", { class: `mark ${agrees ? "good" : "bad"}` }, `${agrees ? "✓" : "✗ differs:"} ${side}`);
+  if (agrees === null)
+    return el("span", { class: "mark" }, `– ${side}`, el("span", { class: "hidden" }, " not known"));
+  if (agrees) return el("span", { class: "mark good" }, `✓ ${side}`);
+  return el("span", { class: "mark bad" }, `✗ ${side}`, el("span", { class: "hidden" }, " differs"));
 }
 
 function targetId(row) {
-  return row.targetId === row.entry.id ? el("span", { class: "muted" }, "same id") : said(row.targetId, { class: "id" });
+  return row.targetId === row.entry.id
+    ? el("span", { class: "muted" }, "same id")
+    : said(row.targetId, { class: "id" });
 }
 
 /** Columns for lists that no other column describes, such as those of `ls`. */
 function otherColumns(entry) {
   if (["result", "verdict", "state"].some((key) => key in entry)) return [];
-  const keys = Object.keys(entry).filter((key) => !["id", "name", "size", "store", "target", "target_id", "file", "action"].includes(key));
+  const keys = Object.keys(entry).filter(
+    (key) => !["id", "name", "size", "store", "target", "target_id", "file", "action"].includes(key),
+  );
   const plain = keys.filter((key) => typeof entry[key] !== "object").slice(0, 6);
-  return plain.map((key) => ({ key, title: capitalized(words(key)), value: (row) => scalar(row.entry[key]), numeric: typeof entry[key] === "number" }));
+  return plain.map((key) => ({
+    key,
+    title: capitalized(words(key)),
+    value: (row) => scalar(row.entry[key]),
+    numeric: typeof entry[key] === "number",
+  }));
 }
 
 function scalar(value) {
