@@ -14,8 +14,9 @@ use super::{Command, Output};
 pub struct ReportFile {
     /// Also write the report to FILE, which appears when it is complete. May be given more than once
     ///
-    /// The name decides the format: .json, .md (a summary for a ticket) or .xml (JUnit). A file with
-    /// another name has the format of --output. `report merge` combines files named .json.
+    /// The name decides the format: .json, .html (a page for a browser), .md (a summary for a ticket)
+    /// or .xml (JUnit). A file with another name has the format of --output. `report merge` combines
+    /// files named .json.
     #[arg(long, global = true, value_name = "FILE", value_parser = OsStringValueParser::new().try_map(ReportPath::parse))]
     pub report: Vec<ReportPath>,
 }
@@ -34,6 +35,8 @@ pub struct ReportPath {
 pub enum ReportFormat {
     /// The JSON document.
     Json,
+    /// A page for a browser.
+    Html,
     /// Markdown for a ticket.
     Markdown,
     /// JUnit XML.
@@ -50,9 +53,7 @@ impl ReportPath {
             Some("json") => ReportFormat::Json,
             Some("md") => ReportFormat::Markdown,
             Some("xml") => ReportFormat::JUnit,
-            Some("html" | "htm") => {
-                return Err("this release writes no HTML reports; use .md".to_owned());
-            }
+            Some("html" | "htm") => ReportFormat::Html,
             _ => ReportFormat::OfOutput,
         };
         Ok(Self { path, format })
@@ -62,7 +63,7 @@ impl ReportPath {
 impl ReportFormat {
     /// Whether the report is made from the complete document.
     pub(crate) fn is_derived(self) -> bool {
-        matches!(self, Self::Markdown | Self::JUnit)
+        matches!(self, Self::Html | Self::Markdown | Self::JUnit)
     }
 
     /// The format of results, if the name decides it.

@@ -102,7 +102,7 @@ fn a_report_that_cannot_be_written_is_never_exit_0() {
     let place = Place::new();
     let empty = place.path("empty");
     fs::create_dir(&empty).unwrap();
-    for report in ["/dev/null/r.json", "/dev/null/r.md", "/dev/null/r.xml"] {
+    for report in ["/dev/null/r.json", "/dev/null/r.html", "/dev/null/r.md", "/dev/null/r.xml"] {
         let run = replicator_with(&["size", &empty, "--report", report], &[]).exits(2);
         assert!(run.stderr.contains("cannot write the report"), "{}", run.stderr);
     }
@@ -112,7 +112,7 @@ fn a_report_that_cannot_be_written_is_never_exit_0() {
         std::os::unix::fs::symlink("/dev/full", &path).unwrap();
         path
     };
-    for name in ["full.json", "full.md", "full.xml"] {
+    for name in ["full.json", "full.html", "full.md", "full.xml"] {
         let run = replicator_with(&["size", &empty, "--report", &link(name)], &[]).exits(8);
         assert!(run.stderr.contains("error: cannot write the report"), "{name}: {}", run.stderr);
     }
@@ -134,8 +134,11 @@ fn the_name_decides_the_format() {
     let place = Place::new();
     let empty = place.path("empty");
     fs::create_dir(&empty).unwrap();
-    let run = replicator_with(&["size", &empty, "--report", "r.html"], &[]).exits(2);
-    assert!(run.stderr.contains("writes no HTML reports"), "{}", run.stderr);
+    for name in ["r.html", "R.HTM"] {
+        let page = place.path(name);
+        replicator_with(&["size", &empty, "--report", &page], &[]).exits(0);
+        assert!(fs::read_to_string(page).unwrap().starts_with("<!doctype html>"));
+    }
     let (upper, other) = (place.path("R.JSON"), place.path("report"));
     let line = ["size", &empty, "--report", &upper, "--report", &other, "--output", "csv"];
     let run = replicator_with(&line, &[]).exits(0);

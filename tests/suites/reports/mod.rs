@@ -2,6 +2,7 @@
 
 mod exits;
 mod files;
+mod page;
 mod schema;
 mod verbs;
 

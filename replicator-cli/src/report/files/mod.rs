@@ -6,6 +6,7 @@ use std::io::{self, BufReader, BufWriter, IntoInnerError, Seek};
 use serde_json::Value;
 
 use self::document::Outline;
+use super::write_page;
 use crate::args::ReportFormat;
 use crate::exit::Exit;
 use crate::named_file::NamedFile;
@@ -40,8 +41,10 @@ fn write(report: DerivedReport, document: Option<&Spooled>) -> io::Result<()> {
         return Err(io::Error::other("the temporary file with the document is lost"));
     };
     let mut file = BufWriter::new(report.file);
+    let mut whole: &File = document;
     let document = Document(document);
     match report.format {
+        ReportFormat::Html => write_page(&mut whole, &mut file)?,
         ReportFormat::JUnit => junit::write(&document, &mut file)?,
         _ => ticket::write(&document, &mut file)?,
     }
