@@ -68,8 +68,8 @@ async fn codes_0_to_5_are_of_success_differences_usage_images_connection_and_sig
         (&2.into(), &0.into())
     );
     for number in [1, 2] {
-        let [source, target] = [&a, &b].map(|site| site.kept.get(&id(number)));
-        let (source, target) = (source.await.unwrap(), target.await.unwrap());
+        let source = a.kept.get(&id(number)).await.unwrap();
+        let target = b.kept.get(&id(number)).await.unwrap();
         assert_eq!((source.status, &source.os_hash_value), (target.status, &target.os_hash_value));
     }
     exits(&["compare", &a.url, &b.url], &state, 0, "success").await;
@@ -133,8 +133,8 @@ async fn codes_130_and_143_are_of_signals_and_the_report_is_complete() {
         a.fault(Method::GET, usize::MAX, Fault::StallDownload { after: 10 });
         let report = place.path("report.json");
         let line = ["livecopy", &a.url, &b.url, "-t", "none", "--owner", "caller"];
-        let line =
-            [&line[..], &["--state-dir", &place.path("state"), "--report", &report]].concat();
+        let state = place.path("state");
+        let line = [&line[..], &["--state-dir", &state, "--report", &report]].concat();
         let line: Vec<String> = line.iter().map(ToString::to_string).collect();
         let faulty = Arc::clone(&a.faulty);
         let is_reading =
