@@ -9,6 +9,7 @@ mod suites {
     mod identity;
     mod injection;
     mod replicate;
+    mod reports;
     mod run;
     mod scale;
     mod selection;

@@ -29,4 +29,4 @@ report=$work/$SLURM_ARRAY_JOB_ID/$SLURM_ARRAY_TASK_ID.json
 
 # Replaces the shell, so that the signal above reaches the tool.
 exec glance-replicator sync "$@" --shard "auto/$shards" \
-    --state-dir "$state" --output json --report "$report"
+    --state-dir "$state" --report "$report"

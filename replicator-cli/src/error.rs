@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::{fmt, io};
 
-use glance_core::error::BodyError;
+use glance_core::error::{BodyError, causes};
 use glance_core::store::StoreError;
 use keystone_auth::{ConfigError, SignInError};
 use replicator_engine::{CancelReason, JournalError, NothingRemoved, RunError};
@@ -16,14 +16,26 @@ use crate::exit::Exit;
 pub(crate) struct CliError {
     pub(crate) exit: Exit,
     pub(crate) hint: Option<String>,
+    /// The servers' ids of the requests that failed.
+    pub(crate) request_ids: Vec<String>,
     message: String,
     source: Option<BodyError>,
+}
+
+/// The servers' ids of the requests that an error and its causes are about.
+pub(crate) fn request_ids(error: &(dyn Error + 'static)) -> Vec<String> {
+    let of_one = |error: &(dyn Error + 'static)| match error.downcast_ref::<StoreError>() {
+        Some(error) => error.request_id.clone(),
+        None => error.downcast_ref::<SignInError>()?.request_id.clone(),
+    };
+    causes(error).filter_map(of_one).collect()
 }
 
 impl CliError {
     /// The command line or the configuration is invalid.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
-        Self { exit: Exit::Usage, hint: None, message: message.into(), source: None }
+        let (hint, request_ids, source) = (None, Vec::new(), None);
+        Self { exit: Exit::Usage, hint, request_ids, message: message.into(), source }
     }
 
     /// A store changed since the plan was made.
@@ -80,22 +92,23 @@ impl CliError {
     }
 
     pub(crate) fn runtime(error: io::Error) -> Self {
-        let message = "cannot start the worker threads".to_owned();
-        Self { exit: Exit::SomeFailed, hint: None, message, source: Some(error.into()) }
+        let what = "cannot start the worker threads";
+        Self { exit: Exit::SomeFailed, ..Self::usage(what).caused_by(error) }
     }
 }
 
 impl From<tokio::task::JoinError> for CliError {
     fn from(error: tokio::task::JoinError) -> Self {
-        let message = "internal error; please report it".to_owned();
-        Self { exit: Exit::SomeFailed, hint: None, message, source: Some(error.into()) }
+        let what = "internal error; please report it";
+        Self { exit: Exit::SomeFailed, ..Self::usage(what).caused_by(error) }
     }
 }
 
 impl From<StoreError> for CliError {
     fn from(error: StoreError) -> Self {
-        let (exit, hint) = (Exit::from(&error), error.hint.clone());
-        Self { exit, hint, message: error.to_string(), source: error.source }
+        let (exit, request_ids) = (Exit::from(&error), request_ids(&error));
+        let (hint, message) = (error.hint.clone(), error.to_string());
+        Self { exit, hint, request_ids, message, source: error.source }
     }
 }
 
@@ -163,8 +176,9 @@ impl From<ConfigError> for CliError {
 
 impl From<SignInError> for CliError {
     fn from(error: SignInError) -> Self {
-        let (exit, hint) = (Exit::from(&error), error.hint.clone());
-        Self { exit, hint, message: error.to_string(), source: error.source }
+        let (exit, request_ids) = (Exit::from(&error), request_ids(&error));
+        let (hint, message) = (error.hint.clone(), error.to_string());
+        Self { exit, hint, request_ids, message, source: error.source }
     }
 }
 

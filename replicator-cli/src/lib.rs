@@ -51,6 +51,8 @@ mod signals;
 mod terminal;
 mod tls;
 
+pub use report::write_page;
+
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
@@ -65,16 +67,24 @@ pub fn main() -> ExitCode {
         args.options.typed = recorded_args::typed(std::env::args_os(), &matches);
         args
     });
-    let args = match parsed {
-        Ok(args) => args,
-        Err(error) => return output::usage(&error),
-    };
+    match parsed {
+        Ok(args) => report::end(run(args)).into(),
+        Err(error) => output::usage(&error),
+    }
+}
+
+/// Runs a command. Its output is not complete yet.
+fn run(args: args::Args) -> exit::Exit {
     terminal::choose_colors(args.display.color);
     if args.display.quiet {
         output::be_quiet();
     }
-    if let Err(error) = logging::start(&args.display) {
-        return output::failure(&error).into();
+    if matches!(&args.command, args::Command::Dump { path, .. } if path == "-") {
+        output::reserve_standard_output();
+    }
+    let begun = output::begin(&args.command, &args.options);
+    if let Err(error) = begun.and_then(|()| logging::start(&args.display)) {
+        return output::failure(&error);
     }
     if args.display.shows_progress() {
         if let Err(error) = progress::start() {
@@ -84,17 +94,17 @@ pub fn main() -> ExitCode {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = match runtime.worker_threads(workers()).enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return output::failure(&error::CliError::runtime(error)).into(),
+        Err(error) => return output::failure(&error::CliError::runtime(error)),
     };
     // The run is spawned on a worker thread, next to the connections. On this thread, each chunk of
     // data would have to wake another thread.
     let run = runtime.spawn(commands::run(args));
     let exit = runtime.block_on(run);
-    let exit = exit.unwrap_or_else(|error| output::end(output::failure(&error.into())));
+    let exit = exit.unwrap_or_else(|error| output::failure(&error.into()));
     // Open connections are dropped, not drained: the server must see a stopped upload as
     // incomplete.
     runtime.shutdown_background();
-    exit.into()
+    exit
 }
 
 /// The number of threads for connections: half of the cores. Digests are computed on separate

@@ -68,14 +68,6 @@ impl NamedFile {
             }
         }
     }
-
-    /// Keeps a regular file under its temporary name and returns the path.
-    pub(crate) fn leave(self) -> Option<PathBuf> {
-        match self.0 {
-            Place::New { file, .. } => Some(file.leave()),
-            Place::Other { .. } => None,
-        }
-    }
 }
 
 impl Write for NamedFile {

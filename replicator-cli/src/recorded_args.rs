@@ -152,6 +152,11 @@ pub(crate) fn without_secrets(said: String, line: impl IntoIterator<Item = OsStr
     })
 }
 
+/// The argument, unless it may be a secret.
+pub(crate) fn without_secret(argument: &str) -> String {
+    if may_be_secret(argument) { NOT_SHOWN.to_owned() } else { argument.to_owned() }
+}
+
 /// Whether the text contains a password, a private key or a Keystone token.
 pub(crate) fn may_be_secret(text: &str) -> bool {
     names_a_user(text) || inline::held_by(text).is_some() || text.contains("gAAAAA")

@@ -48,7 +48,6 @@ pub(crate) fn transport(
 /// The identification of this process in requests. It is the same for both sides, so that the logs
 /// of two clouds can be correlated.
 fn caller(library: &Library) -> &'static RequestIdentity {
-    static CALLER: OnceLock<RequestIdentity> = OnceLock::new();
     CALLER.get_or_init(|| {
         let version = env!("CARGO_PKG_VERSION");
         let caller = RequestIdentity::new(&format!(
@@ -58,6 +57,32 @@ fn caller(library: &Library) -> &'static RequestIdentity {
         tracing::info!("the requests of this run have the global id {}", caller.run());
         caller
     })
+}
+
+static CALLER: OnceLock<RequestIdentity> = OnceLock::new();
+
+/// The global request id of this run, once requests can be sent.
+pub(crate) fn global_request_id() -> Option<&'static str> {
+    CALLER.get().map(RequestIdentity::run)
+}
+
+/// A TLS library, as reports describe it.
+#[derive(Debug)]
+pub(crate) struct LibraryInUse {
+    pub(crate) stack: &'static str,
+    pub(crate) library: String,
+    pub(crate) is_in_fips_mode: bool,
+}
+
+/// The chosen TLS library; `None` if this build does not contain it.
+pub(crate) fn in_use(chosen: Option<Stack>) -> Option<LibraryInUse> {
+    let library = library(chosen).ok()?;
+    let stack = match library.stack {
+        Stack::Rustls => "rustls",
+        Stack::Native => "native",
+    };
+    let (library, is_in_fips_mode) = ((library.describe)(), (library.fips)().is_ok());
+    Some(LibraryInUse { stack, library, is_in_fips_mode })
 }
 
 /// Connects once to the server of `url` and describes the connection.

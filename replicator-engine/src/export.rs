@@ -1,9 +1,11 @@
 //! Writes images one after the other into a sink, such as a stream.
 
 use std::mem::take;
+use std::time::SystemTime;
 
 use futures_util::stream::StreamExt;
 
+use glance_core::digest::Digests;
 use glance_core::image::{Attributes, Image, ImageId, Member, Status, Visibility};
 use glance_core::store::{
     ByteRange, ImageSink, ImageStore, ImageStoreExt, StoreError, StoreErrorKind,
@@ -37,12 +39,14 @@ pub async fn export(
         source,
         policy,
         sink,
-        dependents: Vec::new(),
-        losses: Vec::new(),
-        written: None,
-        whole: true,
-        listed: (0, 0),
-        spent: Spent::default(),
+            dependents: Vec::new(),
+            losses: Vec::new(),
+            started: SystemTime::now(),
+            written: None,
+            in_transit: Digests::new(),
+            whole: true,
+            listed: (0, 0),
+            spent: Spent::default(),
     };
     let mut images = source.list(&policy.selection).await?;
     let mut last: Option<ImageId> = None;
@@ -93,8 +97,12 @@ struct Export<'a> {
     dependents: Vec<ImageId>,
     /// How the image processed last will differ from the source.
     losses: Vec<Loss>,
+    /// When the work on the image processed last began.
+    started: SystemTime,
     /// The number of bytes of the image written last.
     written: Option<u64>,
+    /// The digests of the image written last.
+    in_transit: Digests,
     /// Whether no image has failed.
     whole: bool,
     /// Number of images that were listed, and their bytes.
@@ -109,7 +117,9 @@ type Ended = Result<Done, CopyError>;
 impl Export<'_> {
     fn outcome(&mut self, image: Image, result: Ended) -> Outcome {
         let mut outcome = Outcome::of(image, result).with_losses(take(&mut self.losses));
+        outcome.started = self.started;
         outcome.journey.bytes = self.written.take();
+        outcome.journey.in_transit = take(&mut self.in_transit);
         outcome.journey.proven = match (&outcome.result, outcome.image.status.has_data()) {
             (Ok(Done::Copied), true) => Some(Proven::on_the_way(&outcome.image)),
             (Ok(Done::Copied), false) => Some(Proven::Record),
@@ -144,6 +154,7 @@ impl Export<'_> {
 
     /// Writes an image, or announces it if it refers to others.
     async fn image(&mut self, image: &Image) -> Result<Option<Ended>, StoreError> {
+        self.started = SystemTime::now();
         let record = self.record(image).await;
         if record.is_ok() {
             self.report_plan(image);
@@ -167,6 +178,7 @@ impl Export<'_> {
 
     /// Writes an image that was announced.
     async fn dependent(&mut self, id: ImageId) -> Result<(Image, Ended), StoreError> {
+        self.started = SystemTime::now();
         let (image, result) = match self.source.get(&id).await {
             Err(error) => {
                 let image = Image::queued(id, Attributes::default());
@@ -282,6 +294,7 @@ impl Export<'_> {
         match self.sink.put_image(&record, members, data, &verdict).await? {
             Ok(()) => {
                 self.written = Some(size);
+                self.in_transit = verdict.digests().cloned().unwrap_or_default();
                 Ok(Ok(Done::Copied))
             }
             Err(error) => {

@@ -1,7 +1,9 @@
 //! The result for one image.
 
 use std::fmt;
+use std::time::SystemTime;
 
+use glance_core::digest::Digests;
 use glance_core::image::{Image, ImageId};
 use glance_core::verified_body::Expected;
 
@@ -20,6 +22,10 @@ pub struct Outcome {
     pub journey: DataPath,
     /// Parts of the image that could not be translated and therefore differ at the target.
     pub losses: Vec<Loss>,
+    /// When the work on the image began, the first time.
+    pub started: SystemTime,
+    /// When the result was final.
+    pub ended: SystemTime,
 }
 
 /// What was done successfully with one image.
@@ -72,6 +78,11 @@ pub struct DataPath {
     pub proven: Option<Proven>,
     /// Number of bytes that the target stored, if its record says.
     pub bytes: Option<u64>,
+    /// The target's record, as far as the target has one: after the transfer, or else as found.
+    pub replica: Option<Box<Image>>,
+    /// The digests that were computed while the source was read. Empty if its data was not read
+    /// completely.
+    pub in_transit: Digests,
     /// Notes for the operator, one sentence each, without a full stop.
     pub notes: Vec<String>,
 }
@@ -89,6 +100,11 @@ impl DataPath {
     /// Records what proves the data, and the stored size.
     pub(crate) fn prove(&mut self, proven: Proven, stored: &Image) {
         (self.proven, self.bytes) = (Some(proven), stored.size);
+    }
+
+    /// Records the target's record.
+    pub(crate) fn note_replica(&mut self, replica: &Image) {
+        self.replica = Some(Box::new(replica.clone()));
     }
 }
 
@@ -133,7 +149,21 @@ impl Proven {
 impl Outcome {
     /// The result for an image, without details of a data transfer and without losses.
     pub fn of(image: Image, result: Result<Done, CopyError>) -> Self {
-        Self { image, result, journey: DataPath::default(), losses: Vec::new() }
+        let now = SystemTime::now();
+        let (journey, losses) = (DataPath::default(), Vec::new());
+        Self { image, result, journey, losses, started: now, ended: now }
+    }
+
+    /// The same outcome of work that began at this time.
+    #[must_use]
+    pub(crate) fn since(self, started: SystemTime) -> Self {
+        Self { started, ..self }
+    }
+
+    /// The outcome of a repeated attempt after an earlier one.
+    #[must_use]
+    pub(crate) fn after(self, earlier: &Self) -> Self {
+        self.since(earlier.started)
     }
 
     /// Adds the losses of an image that is at the target. Skipped and failed images keep none.

@@ -123,7 +123,7 @@ async fn run(line: &[&str]) -> Run {
 async fn size(store: &str, options: &[&str]) -> u64 {
     let line = [&["size", store, "--output", "json"], options].concat();
     let answer: Value = serde_json::from_str(&run(&line).await.exits(0).stdout).unwrap();
-    answer["bytes"].as_u64().unwrap()
+    answer["size"]["bytes"].as_u64().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -337,6 +337,7 @@ async fn filters_are_dumped_instead_of_work() {
     ");
     let json = run(&[&line[..], &["--output", "json"]].concat()).await.exits(0).stdout;
     let json: Value = serde_json::from_str(&json).unwrap();
+    let json = &json["filters"];
     assert_eq!(json["wanted"][0][1], "name=old");
     assert_eq!(json["queries"].as_array().unwrap().len(), 2);
     let all = run(&["size", ".", "--dump-filters"]).await.exits(0).stdout;

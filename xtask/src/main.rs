@@ -11,6 +11,7 @@ mod fips;
 mod interop;
 mod man;
 mod output;
+mod page;
 mod shell;
 mod stamp;
 mod test;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         Command::Interop(arguments) => interop::run(&arguments),
         Command::Man => man::run(),
         Command::Monitoring => ci::monitoring::run(),
+        Command::Page => page::run(),
         Command::ReleaseCheck => ci::release_check::run(),
         Command::Test(arguments) => test::run(&arguments),
         Command::Tidy => tidy::run(),
@@ -83,8 +85,10 @@ enum Command {
     Man,
     /// Check metrics files and alert rules with promtool, and the systemd units.
     Monitoring,
+    /// Check the HTML reports in Chromium (installs Chromium, Node.js and npm packages).
+    Page,
     /// Run the checks that take too long for `.ci/run`: every suite with each TLS stack alone,
-    /// FIPS mode, the manual pages, metrics and systemd units, the demo.
+    /// FIPS mode, the HTML reports, the manual pages, metrics and systemd units, the demo.
     ReleaseCheck,
     /// Install the tests' requirements and run every test.
     Test(test::Arguments),

@@ -92,6 +92,7 @@ const PAGES: &[(&str, &str, &str)] = &[
     ("docs/progress.md", "glance-replicator-progress", "the live view, messages and logs"),
     ("docs/proxy.md", "glance-replicator-proxy", "reach servers through an HTTP proxy"),
     ("docs/recovery.md", "glance-replicator-recovery", "complete interrupted runs"),
+    ("docs/reports.md", "glance-replicator-reports", "formats and files of reports"),
     ("docs/scale.md", "glance-replicator-scale", "split a replication across machines"),
     ("docs/selection.md", "glance-replicator-selection", "select images"),
     ("docs/sign-in.md", "glance-replicator-sign-in", "sign in with clouds.yaml or a token"),

@@ -32,7 +32,7 @@ pub use replication::placement::{PlacementArgs, Via};
 pub use replication::recovery::{RecordedArgs, Repair, Resume};
 pub use replication::transfer::{SpoolWhich, Transfer};
 pub use replication::{Compare, Match, Plan, Removing, ReplicaMatchingArgs, Sides, Sync};
-pub use report::{ReportFile, Reports};
+pub use report::{ReportFile, ReportFormat, ReportPath, Reports};
 pub use run::RunOptions;
 pub(crate) use selection::FIELDS;
 pub use selection::{Column, Exclusion, Ls, SelectionArgs, ShardOption, Show, SortOrder};
@@ -378,6 +378,10 @@ pub enum Output {
     Text,
     /// A JSON document.
     Json,
+    /// One JSON object per line, for each event.
+    Ndjson,
+    /// Comma-separated values, one row per image.
+    Csv,
 }
 
 /// A TLS stack.

@@ -23,7 +23,7 @@ pub(crate) fn run(options: &Options) -> Result<Exit, CliError> {
             settings: settings(&clouds, name, &asked, &options.trust),
         })
         .collect();
-    report::clouds(options.output, &configured, clouds.default_name(), &clouds.absence(""));
+    report::clouds(&configured, clouds.default_name(), &clouds.absence(""));
     Ok(Exit::Success)
 }
 

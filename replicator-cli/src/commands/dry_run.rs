@@ -3,7 +3,6 @@
 
 use super::replicate::Opening;
 use super::work::Work;
-use crate::args::Options;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output;
@@ -12,40 +11,51 @@ use crate::resolve::selection::warn_of_no_image;
 
 /// Reports what a run would do at these targets. A target that cannot be planned is reported at the
 /// end; if there is only one, its error ends the command.
-pub(super) async fn dry_run(works: Vec<Opening>, options: &Options) -> Result<Exit, CliError> {
+pub(super) async fn dry_run(works: Vec<Opening>) -> Result<Exit, CliError> {
     let is_one = works.len() == 1;
-    let (mut plans, mut failures) = (Vec::new(), Vec::new());
-    for (word, work) in works {
-        let mut plan = Comparison::of_dry_run(options.output, &word, is_one);
-        let planned = match work {
-            Ok(work) => planned(&work, &mut plan).await,
+    let (words, works): (Vec<String>, Vec<_>) = works.into_iter().unzip();
+    let mut plan = Comparison::of_dry_run(&words);
+    let mut failures = Vec::new();
+    let mut planned = Vec::new();
+    for (target, work) in works.into_iter().enumerate() {
+        let work = match work {
+            Ok(work) => images(target, &work, &mut plan).await.map(|()| work),
             Err(error) => Err(error),
         };
-        match planned {
-            Ok(()) => {}
-            Err(error) if is_one => return Err(error),
-            Err(error) => {
-                plan.worse(error.exit);
-                failures.push(error.at(&word));
-            }
+        match work {
+            Ok(work) => planned.push((target, work)),
+            Err(error) => failures.push((target, error)),
         }
-        plans.push(plan);
     }
-    let exit = Comparison::finish_all(plans, options.output);
-    Ok(failures.iter().fold(exit, |exit, failure| exit.worse(output::failure(failure))))
+    // The metadata definitions follow the images of all targets.
+    for (target, work) in planned {
+        if let Err(error) = metadefs(target, &work, &mut plan).await {
+            failures.push((target, error));
+        }
+    }
+    if is_one && let Some((_, error)) = failures.pop() {
+        return Err(error);
+    }
+    for (target, error) in &failures {
+        plan.worse(*target, error.exit);
+    }
+    let exit = plan.finish().map_err(|error| CliError::unwritten("cannot write the plan", error))?;
+    let failures = failures.into_iter().map(|(target, error)| error.at(&words[target]));
+    Ok(failures.fold(exit, |exit, failure| exit.worse(output::failure(&failure))))
 }
 
-async fn planned(work: &Work, plan: &mut Comparison) -> Result<(), CliError> {
+async fn images(target: usize, work: &Work, plan: &mut Comparison) -> Result<(), CliError> {
     let replication = &work.replication;
-    replication.plan(|entry| plan.entry(&entry)).await?;
+    replication.plan(|entry| plan.entry(target, &entry)).await?;
     // A stream that was read to its end cannot be counted again.
-    if plan.is_empty() && !work.source.is_stream() {
+    if plan.is_empty(target) && !work.source.is_stream() {
         warn_of_no_image(&*replication.source, &replication.policy.selection).await?;
     }
-    if let Some(metadefs) = &work.metadefs {
-        let mut compared = plan.of_metadefs();
-        metadefs.run(&replication.policy.mapping, &mut compared, drop).await?;
-        plan.with_metadefs(compared);
-    }
     Ok(())
+}
+
+async fn metadefs(target: usize, work: &Work, plan: &mut Comparison) -> Result<(), CliError> {
+    let Some(metadefs) = &work.metadefs else { return Ok(()) };
+    let mapping = &work.replication.policy.mapping;
+    metadefs.run(mapping, plan.metadefs(target), drop).await.map(drop)
 }

@@ -65,7 +65,7 @@ pub(super) async fn dump(
     let work = work.with_records_of_all(options);
     if typed.dry_run {
         let work = work.with_metadefs(typed.metadefs, true).await;
-        return dry_run(vec![(String::new(), work)], options).await;
+        return dry_run(vec![(String::new(), work)]).await;
     }
     if let Some(dump) = &work.target.dump {
         check_space(dump, path, encoding, &work.replication).await?;
@@ -117,7 +117,7 @@ async fn dump_stream(
     let access = Access::of_run(typed.dry_run);
     let work = Work::open(from, nowhere, access, selected, options).await;
     if typed.dry_run {
-        return dry_run(vec![(String::new(), work)], options).await;
+        return dry_run(vec![(String::new(), work)]).await;
     }
     let work = work?;
     work.check_endurance(options).await?;
@@ -131,10 +131,10 @@ async fn dump_stream(
         }
     };
     let extras = Extras { projects, ..Extras::default() };
-    let mut report = report::Report::new(options);
+    let mut report = report::Reports::new(options, &[output::only_target()]);
     let ended = async {
         let mut stream = TarWriter::begin(output::stream(), policy.hashers, &extras).await?;
-        export(&*source, &policy, &mut stream, |outcome| report.outcome(&outcome)).await
+        export(&*source, &policy, &mut stream, |outcome| report.outcome(0, &outcome)).await
     };
     let ended = ended.await;
     progress::end();
@@ -206,7 +206,7 @@ async fn load_stream(
     work.replication.policy.transfers = 1;
     work.replication.policy.retries.per_run = 0;
     let exit = match how.dry_run {
-        true => dry_run(vec![(String::new(), Ok(work))], options).await?,
+        true => dry_run(vec![(String::new(), Ok(work))]).await?,
         false => work.run_unchecked(options, stopping).await,
     };
     let ended = stream.finish().await.map_err(CliError::from);

@@ -32,15 +32,18 @@ pub(super) async fn metadefs(typed: args::Metadefs, options: &Options) -> Result
         (_, Mode::Write) => Access::Read,
     };
     let source = from.open(Side::Source, options).await?;
+    output::opened_source(&source.address);
     let target = to.open_to(access, Side::Target, options).await?;
     source.refuse_same(&target)?;
+    output::opened_target(0, &target.address);
     let mapping = mapping(options, &source, &target).await?;
     let which = typed.namespaces;
     let metadefs = Metadefs::new(&source, &target, which.clone(), surplus, mode).await?;
     if mode == Mode::Write && surplus == Surplus::Prune && output::is_asking(options.yes) {
         metadefs.confirm(&mapping).await?;
     }
-    let mut report = report::Metadefs::new(options.output, mode);
+    let mut report = report::Metadefs::new(mode);
+    report.at(&output::only_target());
     let mut seen = BTreeSet::new();
     let ended = metadefs.run(&mapping, &mut report, |name| seen.extend([name])).await;
     let mut exit = report.finish();

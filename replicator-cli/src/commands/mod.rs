@@ -61,11 +61,10 @@ pub(crate) async fn run(args: Args) -> Exit {
             command => perform(command, options, stopping).await,
         }
     };
-    let exit = tokio::select! {
+    tokio::select! {
         result = work => result.unwrap_or_else(|error| output::failure(&error)),
         exit = stopping.at_once() => exit,
-    };
-    output::end(exit)
+    }
 }
 
 /// The options of every command, and the means to stop it.
@@ -90,15 +89,15 @@ async fn perform(
         Some((command, typed)) => &Selected::by(command, typed)?,
         None => &Selected::default(),
     };
+    output::selecting(&selected.described, selected.shard);
     if selection.is_some_and(|(_, typed)| typed.dump_filters) {
-        report::selection(options.output, selected);
+        report::selection(selected);
         return Ok(Exit::Success);
     }
     dispatch(command, Context { selected, options: &options, stopping }).await
 }
 
-/// Adjusts the options to the command, checks the environment and creates the files of the metrics
-/// and of the report.
+/// Adjusts the options to the command, checks the environment and begins the metrics.
 fn prepare(command: &Command, options: &mut Options) -> Result<(), CliError> {
     if matches!(command, Command::Help { .. }) {
         return Ok(());
@@ -114,10 +113,7 @@ fn prepare(command: &Command, options: &mut Options) -> Result<(), CliError> {
     if options.require_fips {
         tls::require_fips(options.tls)?;
     }
-    match &options.report.report {
-        Some(path) => output::report_to(path, options.output),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 async fn dispatch(command: Command, context: Context<'_>) -> Result<Exit, CliError> {
@@ -132,6 +128,8 @@ async fn dispatch(command: Command, context: Context<'_>) -> Result<Exit, CliErr
         }
         Command::Load { from, to, dry_run, metadefs, course, .. } => {
             let (path, servers) = load_order(from, to);
+            let targets: Vec<&str> = servers.iter().map(String::as_str).collect();
+            output::name_stores(Some(&path), &targets);
             let how = RunContext::without_removal(&course, metadefs, dry_run);
             load(&path, &servers, how, context).await
         }
@@ -149,7 +147,7 @@ async fn dispatch(command: Command, context: Context<'_>) -> Result<Exit, CliErr
         Command::Repair(typed) => repair(typed, context).await,
         Command::Metadefs(typed) => metadefs(typed, options).await,
         Command::Verify(typed) => verify(typed, context).await,
-        Command::Report(Reports::Merge { parts }) => merge_reports::merge(&parts, options.output),
+        Command::Report(Reports::Merge { parts }) => merge_reports::merge(&parts),
         Command::Clouds => clouds::run(options),
         Command::Completion { shell } => Ok(completion(shell)),
         Command::Doctor(doctor) => doctor::run(doctor, options).await,
@@ -242,7 +240,9 @@ fn or_an_image<'a>(word: &str, command: &str, stores: impl Iterator<Item = &'a s
 
 async fn size(server: &str, context: Context<'_>) -> Result<Exit, CliError> {
     let Context { selected, options, .. } = context;
-    let store = one(server, options)?.open(Side::Source, options).await?.store;
+    let opened = one(server, options)?.open(Side::Source, options).await?;
+    output::opened_source(&opened.address);
+    let store = opened.store;
     let (mut found, mut images, mut bytes) = (0_u64, 0_u64, 0_u64);
     let mut exit = Exit::Success;
     let selection = selected.at(&*store).await?;
@@ -267,7 +267,7 @@ async fn size(server: &str, context: Context<'_>) -> Result<Exit, CliError> {
     if found == 0 {
         warn_of_no_image(&*store, &selection).await?;
     }
-    output::size(options.output, images, bytes);
+    report::size(images, bytes);
     Ok(exit)
 }
 

@@ -28,7 +28,9 @@ pub(super) async fn repair(typed: Repair, context: Context<'_>) -> Result<Exit, 
     let options = context.options;
     let (from, to) = both(&typed.sides.from, &typed.sides.to, options)?;
     let source = from.open(Side::Source, options).await?;
+    output::opened_source(&source.address);
     let target = to.open_to(Access::Read, Side::Target, options).await?;
+    output::opened_target(0, &target.address);
     source.refuse_same(&target)?;
     // A dry run writes nothing, not even a lock.
     let journals = match typed.dry_run {
@@ -47,7 +49,7 @@ pub(super) async fn repair(typed: Repair, context: Context<'_>) -> Result<Exit, 
         patience: if typed.dry_run { Duration::ZERO } else { PATIENCE },
     };
     let findings = search.run().await?;
-    report::findings(options.output, &findings, state::journals(&options.state).is_some());
+    report::findings(&findings, state::journals(&options.state).is_some());
     if typed.dry_run {
         let is_clean = !findings.iter().any(Leftover::is_ours);
         return Ok(if is_clean { Exit::Success } else { Exit::Differences });
@@ -55,7 +57,13 @@ pub(super) async fn repair(typed: Repair, context: Context<'_>) -> Result<Exit, 
     let mendable = mendable(&findings);
     let is_written = !mendable.is_empty();
     let repairs = Repairs { typed: &typed, journals: &journals, context };
-    let exit = stuck(&findings).worse(repairs.complete_all(mendable, &recorded).await);
+    let mut reports = report::Reports::new(options, &[output::only_target()]);
+    let exit = repairs.complete_all(mendable, &recorded, &mut reports).await;
+    let exit = match is_written {
+        true => exit.worse(reports.finish()),
+        false => exit,
+    };
+    let exit = stuck(&findings).worse(exit);
     for journal in &journals {
         for finding in &findings {
             finding.close(journal).await;
@@ -127,12 +135,13 @@ impl Repairs<'_> {
         &self,
         images: BTreeMap<Option<&str>, BTreeSet<ImageId>>,
         recorded: &JournalContents,
+        reports: &mut report::Reports,
     ) -> Exit {
         let mut exit = Exit::Success;
         for (run, ids) in images {
             let completed = match run.and_then(|name| recorded.run(name)) {
-                Some(run) => self.complete(run, ids).await,
-                None => self.complete_stamped(ids).await,
+                Some(run) => self.complete(run, ids, reports).await,
+                None => self.complete_stamped(ids, reports).await,
             };
             let ended = completed.unwrap_or_else(|error| output::failure(&error));
             exit = exit.worse(ended);
@@ -145,18 +154,27 @@ impl Repairs<'_> {
 
     /// Completes images that no journal records. They are known by their stamp, and only `sync`
     /// stamps replicas.
-    async fn complete_stamped(&self, ids: BTreeSet<ImageId>) -> Result<Exit, CliError> {
+    async fn complete_stamped(
+        &self,
+        ids: BTreeSet<ImageId>,
+        reports: &mut report::Reports,
+    ) -> Result<Exit, CliError> {
         let Context { options, stopping, .. } = self.context;
         let (from, to) = both(&self.typed.sides.from, &self.typed.sides.to, options)?;
         let keeping = self.journals.first().cloned();
         let keeping = keeping.map_or(JournalMode::Nothing, JournalMode::Run);
         let work = Work::keeping(from, to, keeping, &selecting(ids), options).await?;
-        Ok(work.stamping().run_unchecked(options, stopping).await)
+        Ok(work.stamping().run_part(reports, options, stopping).await)
     }
 
     /// Completes images with the options of the run that started them, except the options for
     /// connections and the report, which come from this run.
-    async fn complete(&self, run: &Run, ids: BTreeSet<ImageId>) -> Result<Exit, CliError> {
+    async fn complete(
+        &self,
+        run: &Run,
+        ids: BTreeSet<ImageId>,
+        reports: &mut report::Reports,
+    ) -> Result<Exit, CliError> {
         let Context { options, stopping, .. } = self.context;
         let (from, to) = both(&self.typed.sides.from, &self.typed.sides.to, options)?;
         let Args { command, options: kept, .. } = understood(run)?;
@@ -177,7 +195,7 @@ impl Repairs<'_> {
             Command::Sync(sync) if !sync.removal.no_stamp => work.stamping(),
             _ => work,
         };
-        Ok(work.run_unchecked(&kept, stopping).await)
+        Ok(work.run_part(reports, &kept, stopping).await)
     }
 }
 

@@ -16,7 +16,7 @@ use replicator_engine::{
 use super::dry_run::dry_run;
 use super::dump::write_projects;
 use super::metadefs::Metadefs;
-use super::work::{Conclusion, JournalMode, RunContext, Source, Work, report_is_of};
+use super::work::{Conclusion, JournalMode, RunContext, Source, Work};
 use super::{Context, both, one_to_many};
 use crate::args::{Compare, Options, Plan, Sync};
 use crate::error::CliError;
@@ -59,7 +59,7 @@ async fn run_or_plan(
     context: Context<'_>,
 ) -> Result<Exit, CliError> {
     match is_dry_run {
-        true => dry_run(works, context.options).await,
+        true => dry_run(works).await,
         false => Ok(run_all(works, context.options, context.stopping).await),
     }
 }
@@ -82,7 +82,10 @@ async fn open_all(
     });
     let opened = join_all(opened).await;
     let mut works: Vec<Opening> = Vec::new();
-    for (word, work) in opened {
+    for (index, (word, work)) in opened.into_iter().enumerate() {
+        if let Ok(work) = &work {
+            output::opened_target(index, &work.target.address);
+        }
         let work = match work {
             Err(error) if is_one => return Err(error),
             Err(error) if error.exit == Exit::Usage => return Err(error.at(&word)),
@@ -92,8 +95,6 @@ async fn open_all(
     }
     if !is_one {
         refuse_the_same(&works)?;
-        let named: Vec<&str> = works.iter().map(|(word, _)| word.as_str()).collect();
-        report_is_of(selected, &source.opened.address, Some(&named.join(" ")));
     }
     Ok(works)
 }
@@ -124,13 +125,24 @@ fn refuse_the_same(works: &[Opening]) -> Result<(), CliError> {
     Ok(())
 }
 
-/// Replicates to all targets concurrently, and prints the reports.
+/// Replicates to all targets concurrently, and writes the report.
 async fn run_all(works: Vec<Opening>, options: &Options, stopping: &SignalHandler) -> Exit {
     let named: Vec<String> = works.iter().map(|(word, _)| word.clone()).collect();
     let mut reports = report::Reports::new(options, &named);
+    run_part(works, &mut reports, options, stopping).await;
+    reports.finish()
+}
+
+/// Replicates to all targets concurrently.
+async fn run_part(
+    works: Vec<Opening>,
+    reports: &mut report::Reports,
+    options: &Options,
+    stopping: &SignalHandler,
+) {
     let stop = stopping.take_over();
     let run = journals::this_run(options);
-    let (replications, targets) = begin_all(works, &run, &stop, &mut reports).await;
+    let (replications, targets) = begin_all(works, &run, &stop, reports).await;
     let limit = targets.first().and_then(|target| target.limit);
     let observe = |number: usize, outcome| reports.outcome(targets[number].index, &outcome);
     let running = replicator_engine::run_all(&replications, observe);
@@ -142,16 +154,15 @@ async fn run_all(works: Vec<Opening>, options: &Options, stopping: &SignalHandle
     progress::end();
     for ((target, replication), ended) in targets.iter().zip(&replications).zip(ended) {
         let ended = target.ended(ended, &stop);
-        target.finish(ended, &replication.policy.mapping, &run, &mut reports).await;
+        target.finish(ended, &replication.policy.mapping, &run, reports).await;
     }
     if let (Some(target), Some(replication)) = (targets.first(), replications.first()) {
         if reports.is_empty() && !target.is_from_stream {
             let (source, selection) = (&*replication.source, &replication.policy.selection);
             let warned = warn_of_no_image(source, selection).await;
-            reports.ended(target.index, warned.map_err(Into::into), None);
+            reports.ended(target.index, warned.map_err(Into::into));
         }
     }
-    reports.finish()
 }
 
 /// Begins the journal of each target. Reports the targets that cannot be replicated to, and returns
@@ -169,7 +180,7 @@ async fn begin_all(
             Err(error) => Err(error),
         };
         match begun {
-            Err(error) => reports.ended(index, Err(error), None),
+            Err(error) => reports.ended(index, Err(error)),
             Ok(work) => {
                 let (mut replication, target) = TargetRun::of(work, index);
                 replication.policy.stop = stop.clone();
@@ -235,20 +246,16 @@ impl TargetRun {
         let index = self.index;
         reports.left(index, ended.as_ref().err().map_or(0, RunError::left));
         let is_early = ended.as_ref().is_err_and(RunError::is_early);
-        let mut of_metadefs = None;
         let ended = match (ended, &self.metadefs) {
-            (Ok(()), Some(metadefs)) => {
-                let written = of_metadefs.insert(reports.of_metadefs());
-                metadefs.run(mapping, written, drop).await
-            }
+            (Ok(()), Some(metadefs)) => metadefs.run(mapping, reports.metadefs(index), drop).await,
             (ended, _) => ended.map_err(Into::into),
         };
-        reports.ended(index, ended, of_metadefs);
+        reports.ended(index, ended);
         let concluded = self.conclude(reports.exit(index)).await;
-        reports.ended(index, concluded, None);
+        reports.ended(index, concluded);
         if let JournalMode::Run(file) = &self.journal {
             let kept = journals::end(file, run, reports.exit(index), !is_early).await;
-            reports.ended(index, kept, None);
+            reports.ended(index, kept);
         }
     }
 
@@ -289,7 +296,19 @@ impl Work {
 
     /// Runs without checking first whether the tokens last.
     pub(super) async fn run_unchecked(self, options: &Options, stopping: &SignalHandler) -> Exit {
-        run_all(vec![(String::new(), Ok(self))], options, stopping).await
+        run_all(vec![(output::only_target(), Ok(self))], options, stopping).await
+    }
+
+    /// Runs as a part of several runs that have one report. Returns the exit of this part.
+    pub(super) async fn run_part(
+        self,
+        reports: &mut report::Reports,
+        options: &Options,
+        stopping: &SignalHandler,
+    ) -> Exit {
+        reports.next_part(options);
+        run_part(vec![(output::only_target(), Ok(self))], reports, options, stopping).await;
+        reports.exit(0)
     }
 }
 
@@ -305,10 +324,10 @@ pub(super) async fn compare(typed: Compare, context: Context<'_>) -> Result<Exit
             create_in_place(path).map_err(|error| cannot_write(path, error))?,
         )),
     };
-    let mut report = report::Comparison::new(options.output, Subject::States, combined);
+    let mut report = report::Comparison::new(Subject::States, combined);
     let observe = |entry: Entry| {
         if !(typed.one_way && entry.state == State::Extra) {
-            report.entry(&entry);
+            report.entry(0, &entry);
         }
     };
     work.replication.plan(observe).await?;
@@ -324,9 +343,9 @@ pub(super) async fn plan(typed: Plan, context: Context<'_>) -> Result<Exit, CliE
     let work = Work::open(from, to, Access::Read, selected, options).await?;
     let work = work.removing(&typed.removal, options.identity.match_by)?;
     let mut saved = typed.out.as_deref().map(saved_plan::Writer::create).transpose()?;
-    let mut report = report::Comparison::new(options.output, Subject::Actions, Combined::Off);
+    let mut report = report::Comparison::new(Subject::Actions, Combined::Off);
     let observe = |entry: Entry| {
-        report.entry(&entry);
+        report.entry(0, &entry);
         if let Some(saved) = &mut saved {
             saved.entry(&entry);
         }
@@ -343,7 +362,7 @@ async fn warn_if_empty(
     report: &report::Comparison,
     compared: &Replication,
 ) -> Result<(), CliError> {
-    if report.is_empty() {
+    if report.is_empty(0) {
         warn_of_no_image(&*compared.source, &compared.policy.selection).await?;
     }
     Ok(())

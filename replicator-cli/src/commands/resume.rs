@@ -27,13 +27,13 @@ pub(super) async fn resume(
         journals.retain_mut(|journal| is_meant(journal, from, to, options));
     }
     let runs = unfinished(&journals);
-    report::unfinished(options.output, &journals, &runs, typed.dry_run);
+    report::unfinished(&journals, &runs);
     if typed.dry_run {
         return Ok(if runs.is_empty() { Exit::Success } else { Exit::Differences });
     }
     let mut exit = Exit::Success;
     for run in runs {
-        report::resumed(options.output, &run.command);
+        report::resuming(&run.command);
         let ended = again(&run, options, stopping).await;
         let ended = ended.unwrap_or_else(|error| output::failure(&error));
         exit = exit.worse(ended);
@@ -41,6 +41,7 @@ pub(super) async fn resume(
             break;
         }
     }
+    report::all_resumed();
     Ok(exit)
 }
 
@@ -89,8 +90,15 @@ async fn again(run: &Run, options: &Options, stopping: &SignalHandler) -> Result
     args.options.typed =
         RecordedArgs { command: run.command.clone(), left_out: run.left_out.clone() };
     go_to(Path::new(&run.directory))?;
-    let ended = Box::pin(perform(args.command, args.options, stopping)).await;
-    Ok(output::end(ended.unwrap_or_else(|error| output::failure(&error))))
+    let begun = output::begin(&args.command, &args.options);
+    let ended = match begun {
+        Ok(()) => Box::pin(perform(args.command, args.options, stopping)).await,
+        Err(error) => Err(error),
+    };
+    let (exit, document) =
+        report::end_keeping_document(ended.unwrap_or_else(|error| output::failure(&error)));
+    report::resumed(document);
+    Ok(exit)
 }
 
 /// Parses the recorded command line of a run.

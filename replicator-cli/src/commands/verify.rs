@@ -1,6 +1,6 @@
 //! `verify`: checks image data against records or replicas.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use format_dump::DumpStore;
 use glance_core::sampling::Sample;
@@ -8,7 +8,7 @@ use glance_core::selection::Selection;
 use glance_core::{ImageStore, StoreError};
 use replicator_engine::{Depth, Policy, State, Verification, verify_store};
 
-use super::work::{Work, policy, report_is_of};
+use super::work::{Work, policy};
 use super::{Context, both, one};
 use crate::args::{Options, Verify};
 use crate::error::CliError;
@@ -36,15 +36,18 @@ pub(super) async fn verify(typed: Verify, context: Context<'_>) -> Result<Exit, 
 /// Verifies a dump as a whole, with all its files.
 async fn dump(path: &Path, typed: &Verify, options: &Options) -> Result<Exit, CliError> {
     let dump = DumpStore::open(path)?.hashing_with(tls::hashers(options.tls)?);
-    let mut report = VerifyReport::new(options.output);
+    output::opened_source(&format!("dir:{}", absolute(path).display()));
+    let mut report = VerifyReport::new();
     let limiter = policy(options)?.bandwidth.source;
     let observe = |finding| report.of_dump(&finding);
     let found =
         dump.verify(typed.subset, options.transfers.get(), limiter.as_ref(), observe).await?;
-    if !found.complete {
-        report.incomplete();
-    }
+    report.complete(found.complete);
     Ok(report.finish())
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// Verifies the images of one store against their own records.
@@ -55,7 +58,7 @@ async fn alone(
     options: &Options,
 ) -> Result<Exit, CliError> {
     let opened = store.open(Side::Source, options).await?;
-    report_is_of(selected, &opened.address, None);
+    output::opened_source(&opened.address);
     let store = &*opened.store;
     let selection = selected.at(store).await?;
     let selection = selected.require_named(selection, &[store]).await?;
@@ -63,7 +66,7 @@ async fn alone(
     let known_source =
         state::digests(&options.state).map(|file| file.of(opened.address)).unwrap_or_default();
     let policy = Policy { selection, known_source, ..policy(options)? };
-    let mut report = VerifyReport::new(options.output);
+    let mut report = VerifyReport::new();
     let ended = verify_store(store, &policy, &chosen, |found| report.image(&found)).await;
     finish(report, ended, store, &policy.selection).await
 }
@@ -80,7 +83,7 @@ async fn against(
     let selection = &replication.policy.selection;
     let chosen = Sample::among(typed.subset, &*replication.source, selection).await?;
     let depth = if typed.deep { Depth::Deep } else { Depth::Records };
-    let mut report = VerifyReport::new(options.output);
+    let mut report = VerifyReport::new();
     let observe = |found: Verification| {
         if !(typed.one_way && found.state == Some(State::Extra)) {
             report.image(&found);

@@ -16,7 +16,7 @@ use replicator_engine::{
 use super::metadefs::Metadefs;
 use crate::args::{self, Match, Options, Removing, RunOptions, WithMetadefs};
 use crate::error::CliError;
-use crate::output::{self, ReportSubject};
+use crate::output;
 use crate::progress;
 use crate::resolve::bandwidth::bandwidth_limits;
 use crate::resolve::endpoint::{Access, Endpoint, Opened, Side};
@@ -62,6 +62,7 @@ impl<'a> Source<'a> {
         options: &'a Options,
     ) -> Result<Self, CliError> {
         let opened = Arc::new(from.open(Side::Source, options).await?);
+        output::opened_source(&opened.address);
         let store = &*opened.store;
         let mut selection = selected.at(store).await?;
         let renames = options.mapping.rename.is_some();
@@ -91,7 +92,6 @@ impl<'a> Source<'a> {
         };
         let target = to.open_to(access, Side::Target, options).await?;
         source.refuse_same(&target)?;
-        report_is_of(self.selected, &source.address, Some(&target.address));
         let mut selection = self.policy.selection.clone();
         if self.selected.is_of_both_sides() {
             let stores: [&dyn ImageStore; 2] = [&*source.store, &*target.store];
@@ -187,7 +187,10 @@ impl Work {
         selected: &Selected,
         options: &Options,
     ) -> Result<Self, CliError> {
-        Source::open(from, selected, options).await?.locked_to(to, access).await
+        let source = Source::open(from, selected, options).await?;
+        let work = source.locked_to(to, access).await?;
+        output::opened_target(0, &work.target.address);
+        Ok(work)
     }
 
     /// Opens both stores, the target for writing, with a journal that is already open.
@@ -199,8 +202,9 @@ impl Work {
         options: &Options,
     ) -> Result<Self, CliError> {
         let source = Source::open(from, selected, options).await?;
-        let conclusion = Conclusion::Open;
-        Ok(Self { conclusion, keeping, ..source.to(to, Access::Write).await? })
+        let (conclusion, work) = (Conclusion::Open, source.to(to, Access::Write).await?);
+        output::opened_target(0, &work.target.address);
+        Ok(Self { conclusion, keeping, ..work })
     }
 
     fn keeping_a_journal(self, source: &Source) -> Result<Self, CliError> {
@@ -317,17 +321,6 @@ fn refuse_rename_without_effect(options: &Options) -> Result<(), CliError> {
         return Err(CliError::usage(what).hint("leave out one of the two"));
     }
     Ok(())
-}
-
-/// Records in the report file what the report is about.
-pub(super) fn report_is_of(selected: &Selected, source: &str, target: Option<&str>) {
-    output::report_is_of(&ReportSubject {
-        command: selected.command,
-        selection: &selected.described,
-        shard: selected.shard,
-        source,
-        target,
-    });
 }
 
 /// The policy of a run, from the options of every command.

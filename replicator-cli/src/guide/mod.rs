@@ -58,6 +58,7 @@ pub(crate) const PAGES: &[Page] = pages![
     "tls",
     "proxy",
     "doctor",
+    "reports",
     "progress",
     "monitoring",
     "jobs",

@@ -7,26 +7,20 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use clap::ValueEnum;
 use replicator_engine::CancelReason;
 use serde_json::json;
 use tokio::io::{BufWriter, Stdout};
 
-use crate::args::Output;
+use crate::args::{Args, Output};
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::metrics;
 use crate::recorded_args::without_secrets;
 use crate::terminal::{self, Stream, Tone, painted};
-use escape::escaped_json;
 
 /// Writes a line of results.
 macro_rules! out {
     ($($line:tt)*) => { $crate::output::result_line(&format!($($line)*)) };
-}
-
-/// Writes one or more lines of JSON.
-macro_rules! out_json {
-    ($($line:tt)*) => { $crate::output::result_json(&format!("{}\n", format_args!($($line)*))) };
 }
 
 /// Writes a line of messages.
@@ -34,28 +28,35 @@ macro_rules! err {
     ($($line:tt)*) => { $crate::output::message_line(&format!($($line)*)) };
 }
 
+mod composer;
+mod envelope;
 mod escape;
-mod file;
 pub(crate) mod journal;
 mod json;
+mod next;
 mod question;
+mod rows;
+mod session;
+mod sink;
 mod spool;
 
 pub(crate) use escape::{escaped, quoted};
-pub(crate) use file::{ReportSubject, report_is_of, report_to};
 pub(crate) use json::JsonWriter;
+pub(crate) use next::shell_line;
 pub(crate) use question::{approval, confirmed, is_asking};
+pub(crate) use session::{
+    Closed, DerivedReport, begin, is_text, leave_standard_output, name_stores, only_target,
+    opened_source, opened_target, selecting,
+};
+pub(crate) use sink::cannot_write;
+pub(crate) use spool::Spooled;
 
-/// The destination of results.
-pub(crate) fn results() -> Box<dyn Write> {
-    file::results().unwrap_or_else(|| Box::new(terminal::Writer(stream_of_results())))
-}
-
-fn stream_of_results() -> Stream {
-    match STREAMING.load(Ordering::Relaxed) {
+/// The destination of results that do not go to a file.
+fn standard() -> Box<dyn Write> {
+    Box::new(terminal::Writer(match STREAMING.load(Ordering::Relaxed) {
         true => Stream::Err,
         false => Stream::Out,
-    }
+    }))
 }
 
 /// Prints errors only, for the rest of the process: no text report and no warnings.
@@ -63,28 +64,33 @@ pub(crate) fn be_quiet() {
     QUIET.store(true, Ordering::Relaxed);
 }
 
-static QUIET: AtomicBool = AtomicBool::new(false);
-
-/// Writes a line of results with control characters escaped. A failed write does not stop the
-/// command: [`end`] reports it. With `--quiet`, the line goes to a report file only.
-pub(crate) fn result_line(line: &str) {
-    let results = match QUIET.load(Ordering::Relaxed) {
-        true => file::results(),
-        false => Some(results()),
-    };
-    if let Some(mut results) = results {
-        note_failure(results.write_all(format!("{}\n", escaped(line)).as_bytes()));
-    }
+/// Whether only errors are printed.
+fn is_quiet() -> bool {
+    QUIET.load(Ordering::Relaxed)
 }
 
-/// Writes JSON with control characters escaped, except line feeds.
-pub(crate) fn result_json(document: &str) {
-    note_failure(results().write_all(escaped_json(document).as_bytes()));
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// Writes a line of text results with control characters escaped, where results are text. A failed
+/// write does not stop the command: [`end`] reports it. With `--quiet`, the line goes to report
+/// files only.
+pub(crate) fn result_line(line: &str) {
+    session::text(line);
+}
+
+/// Writes a line to standard output that is not part of the report.
+pub(crate) fn bare_line(line: &str) {
+    note_failure(writeln!(standard(), "{}", escaped(line)));
 }
 
 /// Writes a script of this tool, which contains no text from outside, as it is.
 pub(crate) fn script(text: &[u8]) {
-    note_failure(results().write_all(text));
+    note_failure(standard().write_all(text));
+}
+
+/// Writes what was written so far to standard output.
+pub(crate) fn flush() {
+    note_failure(standard().flush());
 }
 
 /// Writes a line of messages with control characters escaped.
@@ -119,9 +125,11 @@ pub(crate) fn note_failure(written: io::Result<()>) {
     match written {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             let what = CliError::limit("cannot write the results to standard output");
-            note_unwritten(what.caused_by(error).hint(
-                "free space there and run the command again, or write to a file with --report",
-            ));
+            note_unwritten(
+                what.caused_by(error).hint(
+                    "free space there and run the command again, or write a file with --report",
+                ),
+            );
         }
         _ => {}
     }
@@ -139,21 +147,19 @@ fn note_unwritten(failure: CliError) {
     unwritten().get_or_insert(failure);
 }
 
-/// Completes the output of a command and its report file. Returns a worse exit if a part of the
+/// Completes the output of a command and its report files. Returns a worse exit if a part of the
 /// output could not be written.
-pub(crate) fn end(exit: Exit) -> Exit {
-    terminal::close();
+pub(crate) fn end(exit: Exit) -> Closed {
+    match session::is_outermost() {
+        true => terminal::close(),
+        false => terminal::clear(),
+    }
+    session::end_standard_output(exit);
     note_failure(io::stdout().flush());
     // The lock is released immediately: printing the failure may itself fail.
     let unwritten = unwritten().take();
-    // The report file records the failure, so it is completed afterwards. The metrics have the
-    // final exit code.
-    let exit = unwritten.iter().fold(exit, |exit, error| exit.worse(failure(error)));
-    let exit = file::end_report(exit);
-    match metrics::end(exit) {
-        Ok(()) => exit,
-        Err(error) => exit.worse(failure(&error)),
-    }
+    // The files record the failure, so they are completed afterwards.
+    session::end_files(unwritten.iter().fold(exit, |exit, error| exit.worse(failure(error))))
 }
 
 fn unwritten() -> MutexGuard<'static, Option<CliError>> {
@@ -169,8 +175,7 @@ pub(crate) fn is_on_a_terminal() -> bool {
 
 /// The width of a table in the results; `None` if the results do not go to a terminal.
 pub(crate) fn table_width() -> Option<u16> {
-    let is_shown = file::results().is_none() && is_on_a_terminal();
-    let (columns, _) = is_shown.then(terminal_size::terminal_size)??;
+    let (columns, _) = is_on_a_terminal().then(terminal_size::terminal_size)??;
     Some(columns.0)
 }
 
@@ -180,8 +185,12 @@ fn can_ask() -> bool {
 }
 
 /// Reserves standard output for a data stream. Results go to standard error from now on.
-pub(crate) fn stream() -> BufWriter<Stdout> {
+pub(crate) fn reserve_standard_output() {
     STREAMING.store(true, Ordering::Relaxed);
+}
+
+/// The data stream on standard output.
+pub(crate) fn stream() -> BufWriter<Stdout> {
     BufWriter::with_capacity(256 * 1024, tokio::io::stdout())
 }
 
@@ -193,10 +202,39 @@ pub(crate) fn usage(error: &clap::Error) -> ExitCode {
         // The message quotes arguments.
         let said = without_secrets(error.render().to_string(), std::env::args_os());
         said.lines().for_each(message_line);
-        return Exit::Usage.into();
+        return refused(&said).into();
     }
     help(error);
-    end(Exit::Success).into()
+    end(Exit::Success).exit.into()
+}
+
+/// Reports a command line that is not understood in the format that it asks for.
+fn refused(said: &str) -> Exit {
+    let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
+    let (command, format) = asked_for(&words.collect::<Vec<_>>());
+    if format == Output::Text {
+        return Exit::Usage;
+    }
+    session::begin_unknown(command, format);
+    let mut lines = said.lines().map(|line| line.trim().trim_start_matches("error: "));
+    let message = lines.next().unwrap_or_default();
+    let causes: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
+    session::note_value(json!({
+        "message": message, "causes": causes, "hint": null, "request_ids": [],
+    }));
+    end(Exit::Usage).exit
+}
+
+/// The command and the format of results that a command line asks for, as far as it can be
+/// understood.
+fn asked_for(words: &[String]) -> (Option<String>, Output) {
+    let tree = Args::tree();
+    let command = words.iter().find(|word| tree.find_subcommand(word).is_some()).cloned();
+    let after = |pair: &[String]| (pair[0] == "--output").then(|| pair[1].clone());
+    let joined = words.iter().filter_map(|word| word.strip_prefix("--output=").map(str::to_owned));
+    let value = words.windows(2).filter_map(after).chain(joined).last();
+    let format = value.and_then(|value| Output::from_str(&value, false).ok());
+    (command, format.unwrap_or(Output::Text))
 }
 
 /// Prints the help or the version, which clap returns as an error.
@@ -216,7 +254,7 @@ pub(crate) fn columns() -> usize {
 pub(crate) fn failure(error: &CliError) -> Exit {
     err!("error: {error}");
     causes(error, "");
-    file::note(chain(error));
+    session::note(error);
     if let Some(hint) = &error.hint {
         err!("  hint: {hint}");
     }
@@ -242,17 +280,6 @@ pub(crate) fn stopping(why: CancelReason) {
 pub(crate) fn stopped(exit: Exit, done: Option<&str>) {
     let done = done.map(|done| format!(" ({done} done)")).unwrap_or_default();
     err!("stopped by signal {}{done}; run the command again to continue", exit as u8 - 128);
-}
-
-/// Prints the result of `size`, with the wording of the old tool.
-pub(crate) fn size(output: Output, images: u64, bytes: u64) {
-    match output {
-        Output::Text => {
-            let size = human_size(bytes);
-            out!("Total size is {bytes} bytes ({size}) across {images} images");
-        }
-        Output::Json => out_json!("{}", json!({ "images": images, "bytes": bytes })),
-    }
 }
 
 pub(crate) fn causes(error: &dyn Error, indent: &str) {

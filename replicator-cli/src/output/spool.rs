@@ -18,7 +18,7 @@ pub(super) struct Spool {
 
 /// The text of a completed spool.
 #[derive(Debug)]
-pub(super) enum Spooled {
+pub(crate) enum Spooled {
     /// Nothing was written.
     Nothing,
     /// The file contains the text and is at its start.
@@ -51,13 +51,19 @@ impl Spool {
         io::copy(&mut text, file).map(drop)
     }
 
-    fn fail(&mut self, error: io::Error) {
+    /// Records a failed write.
+    pub(super) fn fail(&mut self, error: io::Error) {
         self.is_failed = true;
         note_spool_failure(&self.directory, error);
     }
 
-    /// The complete text.
-    pub(super) fn finish(mut self) -> Spooled {
+    /// Whether nothing was appended.
+    pub(super) fn is_empty(&self) -> bool {
+        self.file.is_none()
+    }
+
+    /// The complete text. Nothing can be appended afterwards.
+    pub(super) fn finish(&mut self) -> Spooled {
         match self.file.take().map(rewound) {
             _ if self.is_failed => Spooled::Lost,
             None => Spooled::Nothing,

@@ -2,9 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::args::Output;
 use crate::error::CliError;
-use crate::output::chain;
+use crate::output::{JsonWriter, chain};
 
 /// A configured cloud.
 #[derive(Debug)]
@@ -33,20 +32,18 @@ pub(crate) struct CloudSettings {
 
 /// Prints the result of `clouds`. `default` is the cloud that is used if a command line names none;
 /// `absence` explains an empty list.
-pub(crate) fn clouds(
-    output: Output,
-    clouds: &[ConfiguredCloud],
-    default: Option<&str>,
-    absence: &str,
-) {
-    match output {
-        Output::Text if clouds.is_empty() => out!("no cloud is configured: {absence}"),
-        Output::Text => clouds.iter().for_each(text_cloud),
-        Output::Json => {
-            let clouds: Vec<Value> = clouds.iter().map(json_cloud).collect();
-            out_json!("{:#}", json!({ "clouds": clouds, "default": default }));
-        }
+pub(crate) fn clouds(clouds: &[ConfiguredCloud], default: Option<&str>, absence: &str) {
+    if clouds.is_empty() {
+        out!("no cloud is configured: {absence}");
     }
+    let mut json = JsonWriter::to_results();
+    for cloud in clouds {
+        text_cloud(cloud);
+        json.entry("clouds", &json_cloud(cloud));
+    }
+    json.end_list("clouds");
+    json.field("default", &json!(default));
+    json.finish();
 }
 
 fn text_cloud(cloud: &ConfiguredCloud) {

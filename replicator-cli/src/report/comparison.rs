@@ -5,15 +5,14 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 
 use replicator_engine::metadefs::Mode;
-use replicator_engine::{Difference, Entry, State};
+use replicator_engine::{CopyError, Difference, Entry, State};
 use serde_json::{Value, json};
 
-use crate::args::Output;
+use crate::error::request_ids;
 use crate::exit::Exit;
 use crate::metrics;
-use crate::output::{JsonWriter, human_size, quoted};
+use crate::output::{self, JsonWriter, human_size, quoted};
 use crate::report::Metadefs;
-use crate::report::run::print_targets;
 
 /// The content of the report for each image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,19 +38,17 @@ pub(crate) enum Combined {
 /// the number of images.
 #[derive(Debug)]
 pub(crate) struct Comparison {
-    output: Output,
     subject: Subject,
-    /// The name of the target on the command line, if there are several targets.
-    target: Option<String>,
     combined: Combined,
     json: JsonWriter,
-    summary: Summary,
+    /// The totals at each target. A comparison has one target, without a name.
+    targets: Vec<(String, Summary)>,
     metadefs: Option<Metadefs>,
     failure: Option<std::io::Error>,
 }
 
-/// The totals of a comparison.
-#[derive(Debug)]
+/// The totals of a comparison at one target.
+#[derive(Debug, Clone)]
 struct Summary {
     exit: Exit,
     states: BTreeMap<State, u64>,
@@ -61,66 +58,60 @@ struct Summary {
 }
 
 impl Comparison {
-    pub(crate) fn new(output: Output, subject: Subject, combined: Combined) -> Self {
+    pub(crate) fn new(subject: Subject, combined: Combined) -> Self {
+        Self::at_targets(subject, combined, &[String::new()])
+    }
+
+    /// The plans of a run at these targets.
+    pub(crate) fn of_dry_run(targets: &[String]) -> Self {
+        Self::at_targets(Subject::Actions, Combined::Off, targets)
+    }
+
+    fn at_targets(subject: Subject, combined: Combined, targets: &[String]) -> Self {
+        if matches!(combined, Combined::Output) {
+            output::leave_standard_output();
+        }
         Self {
-            output,
             subject,
-            target: None,
             combined,
             json: JsonWriter::to_results(),
-            summary: Summary {
-                exit: Exit::Success,
-                states: BTreeMap::new(),
-                actions: BTreeMap::new(),
-                bytes: 0,
-            },
+            targets: targets.iter().map(|name| (name.clone(), Summary::new())).collect(),
             metadefs: None,
             failure: None,
         }
     }
 
-    /// The plan of a run at one of these targets.
-    pub(crate) fn of_dry_run(output: Output, target: &str, is_one: bool) -> Self {
-        let plan = Self::new(output, Subject::Actions, Combined::Off);
-        match is_one {
-            true => plan,
-            false => {
-                Self { target: Some(target.to_owned()), json: JsonWriter::spooled_object(), ..plan }
-            }
-        }
+    /// Whether no image was found at a target or at the source.
+    pub(crate) fn is_empty(&self, target: usize) -> bool {
+        self.targets[target].1.states.is_empty()
     }
 
-    /// An empty report for the metadata definitions of a dry run.
-    pub(crate) fn of_metadefs(&self) -> Metadefs {
-        Metadefs::of_run(self.output, Mode::DryRun)
+    /// Makes the exit of a target at least as bad as this one.
+    pub(crate) fn worse(&mut self, target: usize, exit: Exit) {
+        let summary = &mut self.targets[target].1;
+        summary.exit = summary.exit.worse(exit);
     }
 
-    /// Adds the metadata definitions to the report of a dry run.
-    pub(crate) fn with_metadefs(&mut self, metadefs: Metadefs) {
-        self.worse(metadefs.exit());
-        self.metadefs = Some(metadefs);
+    /// The report of the metadata definitions of a dry run. No image can be reported afterwards.
+    pub(crate) fn metadefs(&mut self, target: usize) -> &mut Metadefs {
+        let json = &mut self.json;
+        let metadefs = self.metadefs.get_or_insert_with(|| {
+            json.end_list("images");
+            Metadefs::new(Mode::DryRun)
+        });
+        metadefs.at(&self.targets[target].0);
+        metadefs
     }
 
-    /// Makes the exit at least as bad as this one.
-    pub(crate) fn worse(&mut self, exit: Exit) {
-        self.summary.exit = self.summary.exit.worse(exit);
-    }
-
-    /// Whether the comparison found no image on either side.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.summary.states.is_empty()
-    }
-
-    /// Writes the state of one image.
-    pub(crate) fn entry(&mut self, entry: &Entry) {
-        self.summary.count(entry);
+    /// Writes the state of one image at a target.
+    pub(crate) fn entry(&mut self, target: usize, entry: &Entry) {
+        let (name, summary) = &mut self.targets[target];
+        summary.count(entry);
         metrics::image(entry.state.as_str(), exit_of(entry));
+        let json = json_entry(name, entry);
         let line = format!("{} {}", sign(entry.state), entry.image.id);
         match &mut self.combined {
-            Combined::Output => {
-                out!("{line}");
-                return;
-            }
+            Combined::Output => output::bare_line(&line),
             Combined::File(file) => {
                 let written = writeln!(file, "{line}");
                 self.failure = self.failure.take().or(written.err());
@@ -130,13 +121,11 @@ impl Comparison {
         if entry.state == State::Same && entry.losses.is_empty() {
             return;
         }
-        match self.output {
-            Output::Text => self.text(entry),
-            Output::Json => self.json.entry("images", &entry.to_json()),
-        }
+        self.text(target, entry);
+        self.json.entry("images", &json);
     }
 
-    fn text(&self, entry: &Entry) {
+    fn text(&self, target: usize, entry: &Entry) {
         let image = &entry.image;
         let action = match (self.subject, entry.action()) {
             (Subject::Actions, action) if action != "nothing" => format!(" ({action})"),
@@ -144,7 +133,7 @@ impl Comparison {
         };
         let reason = entry.reason.as_ref().map(|reason| format!(": {reason}"));
         let reason = reason.unwrap_or_default();
-        let (prefix, name) = (self.prefix(), quoted(image.label()));
+        let (prefix, name) = (self.prefix(target), quoted(image.label()));
         out!("{prefix}{}{action}: {} {name}{reason}", entry.state, image.id);
         for Difference { field, source, target } in &entry.differences {
             out!("  {field}: {source} at the source, {target} at the target");
@@ -171,57 +160,58 @@ impl Comparison {
         if let Some(failure) = self.failure.take() {
             return Err(failure);
         }
-        let exit = self.summary.exit;
-        if !matches!(self.combined, Combined::Output) {
-            self.print();
+        for (target, (_, summary)) in self.targets.iter().enumerate() {
+            summary.text(self.subject, &self.prefix(target));
         }
-        Ok(exit)
-    }
-
-    /// Completes the reports of a dry run, one for each target, and returns the worst exit.
-    pub(crate) fn finish_all(plans: Vec<Self>, output: Output) -> Exit {
-        let exit = plans.iter().fold(Exit::Success, |exit, one| exit.worse(one.summary.exit));
-        if output == Output::Json && plans.len() > 1 {
-            let target =
-                |mut plan: Self| (plan.target.take().unwrap_or_default(), plan.into_json());
-            print_targets(plans.into_iter().map(target), exit);
-        } else {
-            plans.into_iter().for_each(Self::print);
+        let exit = match self.metadefs.take() {
+            Some(metadefs) => metadefs.finish(),
+            None => {
+                self.json.end_list("images");
+                Exit::Success
+            }
+        };
+        let total = self.targets.iter().fold(Summary::new(), |sum, (_, one)| sum.and(one));
+        self.json.field("summary", &total.to_json());
+        if self.targets.len() > 1 {
+            let each = self.targets.iter().map(|(name, one)| (name.clone(), one.to_json()));
+            self.json.field("by_target", &Value::Object(each.collect()));
         }
-        exit
-    }
-
-    fn print(self) {
-        match self.output {
-            Output::Text => self.print_summary(),
-            Output::Json => self.into_json().finish(),
-        }
-    }
-
-    fn print_summary(self) {
-        self.summary.text(self.subject, &self.prefix());
-        if let Some(metadefs) = self.metadefs {
-            metadefs.print_summary();
-        }
-    }
-
-    /// The complete report as a JSON document.
-    fn into_json(mut self) -> JsonWriter {
-        self.json.end_list("images");
-        if let Some(metadefs) = self.metadefs {
-            self.json.part("metadefs", metadefs.into_json());
-        }
-        self.json.field("summary", &self.summary.to_json());
-        self.json
+        self.json.finish();
+        Ok(exit.worse(total.exit))
     }
 
     /// The prefix of every line: the target's name if there are several targets, else nothing.
-    fn prefix(&self) -> String {
-        self.target.as_ref().map(|target| format!("{target}: ")).unwrap_or_default()
+    fn prefix(&self, target: usize) -> String {
+        match self.targets.len() {
+            1 => String::new(),
+            _ => format!("{}: ", self.targets[target].0),
+        }
     }
 }
 
 impl Summary {
+    fn new() -> Self {
+        Self {
+            exit: Exit::Success,
+            states: BTreeMap::new(),
+            actions: BTreeMap::new(),
+            bytes: 0,
+        }
+    }
+
+    /// The sum of two totals.
+    fn and(mut self, other: &Self) -> Self {
+        self.exit = self.exit.worse(other.exit);
+        for (state, number) in &other.states {
+            *self.states.entry(*state).or_default() += number;
+        }
+        for (action, number) in &other.actions {
+            *self.actions.entry(action).or_default() += number;
+        }
+        self.bytes = self.bytes.saturating_add(other.bytes);
+        self
+    }
+
     fn count(&mut self, entry: &Entry) {
         *self.states.entry(entry.state).or_default() += 1;
         *self.actions.entry(entry.action()).or_default() += 1;
@@ -260,9 +250,24 @@ impl Summary {
         let different = self.compared() - alike.into_iter().sum::<u64>();
         json!({
             "compared": self.compared(), "different": different, "states": states,
-            "actions": self.actions, "bytes": self.bytes, "exit_code": self.exit as u8,
+            "actions": self.actions, "bytes": self.bytes,
         })
     }
+}
+
+/// The entry of an image in the document.
+fn json_entry(target: &str, entry: &Entry) -> Value {
+    let mut json = entry.to_json();
+    if !target.is_empty() {
+        json["target"] = json!(target);
+    }
+    let is_extra = entry.state == State::Extra;
+    let replica = entry.replica.as_ref().or(is_extra.then_some(&entry.image));
+    json["target_id"] = json!(replica.map(|replica| replica.id.as_str()));
+    json["size"] = json!(entry.image.size);
+    json["hint"] = json!(entry.error().and_then(CopyError::hint));
+    json["request_ids"] = json!(entry.error().map(|error| request_ids(error)).unwrap_or_default());
+    json
 }
 
 fn exit_of(entry: &Entry) -> Exit {

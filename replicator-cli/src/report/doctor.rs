@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 
-use crate::args::Output;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::{JsonWriter, chain};
@@ -145,22 +144,24 @@ impl Findings {
 /// The report of `doctor`.
 #[derive(Debug)]
 pub(crate) struct DoctorReport {
-    output: Output,
     exit: Exit,
     judgement: Judgement,
     /// The number of stores.
     stores: usize,
     /// The stores with the worst judgement so far, each with the reason.
     worst: Vec<String>,
-    /// The findings for each store, for the JSON report.
-    documents: Vec<Value>,
+    json: JsonWriter,
 }
 
 impl DoctorReport {
-    pub(crate) fn new(output: Output) -> Self {
-        let (exit, judgement) = (Exit::Success, Judgement::Ok);
-        let (worst, documents) = (Vec::new(), Vec::new());
-        Self { output, exit, judgement, stores: 0, worst, documents }
+    pub(crate) fn new() -> Self {
+        Self {
+            exit: Exit::Success,
+            judgement: Judgement::Ok,
+            stores: 0,
+            worst: Vec::new(),
+            json: JsonWriter::to_results(),
+        }
     }
 
     /// Writes the findings for one store.
@@ -175,33 +176,20 @@ impl DoctorReport {
         if judgement == self.judgement {
             self.worst.push(findings.reason(word, judgement));
         }
-        match self.output {
-            Output::Text => text_findings(word, findings),
-            Output::Json => {
-                let findings: Vec<Value> = findings.0.iter().map(json_finding).collect();
-                let verdict = judgement.key();
-                let store = json!({ "store": word, "verdict": verdict, "findings": findings });
-                self.documents.push(store);
-            }
-        }
+        text_findings(word, findings);
+        let verdict = judgement.key();
+        let findings: Vec<Value> = findings.0.iter().map(json_finding).collect();
+        let store = json!({ "store": word, "verdict": verdict, "findings": findings });
+        self.json.entry("stores", &store);
     }
 
     /// Completes the report with the verdict.
-    pub(crate) fn finish(self) -> Exit {
-        match self.output {
-            Output::Text => {
-                let (code, meaning) = (self.exit as u8, self.exit.meaning());
-                out!("verdict: {}; exit code {code} ({meaning})", self.verdict());
-            }
-            Output::Json => {
-                let mut json = JsonWriter::to_results();
-                let verdict = self.judgement.key();
-                json.field("doctor", &json!({ "verdict": verdict, "stores": self.documents }));
-                json.field("exit_code", &json!(self.exit as u8));
-                json.field("exit_meaning", &json!(self.exit.meaning()));
-                json.finish();
-            }
-        }
+    pub(crate) fn finish(mut self) -> Exit {
+        let (code, meaning) = (self.exit as u8, self.exit.meaning());
+        out!("verdict: {}; exit code {code} ({meaning})", self.verdict());
+        self.json.end_list("stores");
+        self.json.field("verdict", &json!(self.judgement.key()));
+        self.json.finish();
         self.exit
     }
 
@@ -258,7 +246,7 @@ mod tests {
     use super::*;
 
     fn verdict(stores: &[(&str, Findings)]) -> String {
-        let mut report = DoctorReport::new(Output::Text);
+        let mut report = DoctorReport::new();
         for (word, findings) in stores {
             report.store(word, findings);
         }

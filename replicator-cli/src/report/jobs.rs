@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::recovery::line;
+use crate::output::{self, JsonWriter, shell_line};
 use crate::exit::Exit;
 
 /// A job of a job file, at the end.
@@ -18,11 +18,12 @@ pub(crate) struct EndedJob<'a> {
 
 /// Says which job begins.
 pub(crate) fn begun_job(name: &str, command: &[String]) {
-    err!("job {name}: glance-replicator {}", line(command));
+    err!("job {name}: glance-replicator {}", shell_line(command));
 }
 
 /// Prints one line for each job.
 pub(crate) fn jobs(jobs: &[EndedJob<'_>]) {
+    let mut json = JsonWriter::to_results();
     for EndedJob { name, result } in jobs {
         match result {
             Some((exit, took)) => {
@@ -30,7 +31,18 @@ pub(crate) fn jobs(jobs: &[EndedJob<'_>]) {
             }
             None => out!("job {name}: not started"),
         }
+        json.entry("jobs", &json_job(name, *result));
     }
+    json.end_list("jobs");
+    json.finish();
+}
+
+fn json_job(name: &str, result: Option<(Exit, Duration)>) -> Value {
+    json!({
+        "name": name,
+        "exit_code": result.map(|(exit, _)| exit as u8),
+        "seconds": result.map(|(_, took)| took.as_secs_f64()),
+    })
 }
 
 /// Says that a job file has no problem.
@@ -41,5 +53,5 @@ pub(crate) fn sound_jobs(path: &Path, jobs: usize) {
 
 /// Prints the JSON Schema of job files.
 pub(crate) fn job_schema(schema: &Value) {
-    out_json!("{schema:#}");
+    output::script(format!("{schema:#}\n").as_bytes());
 }

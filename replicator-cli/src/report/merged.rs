@@ -1,91 +1,54 @@
 //! The merged report of the shards of a run.
 
-use std::collections::BTreeMap;
+use serde_json::{Value, json};
 
-use serde_json::Value;
-
-use crate::args::Output;
+use super::files::document::Outline;
 use crate::error::CliError;
-use crate::output::{JsonWriter, quoted};
-
-/// A JSON document without the entries of its lists, so that its size does not depend on the number
-/// of images.
-#[derive(Debug, Clone)]
-pub(crate) enum Outline {
-    /// The fields of an object.
-    Object(BTreeMap<String, Outline>),
-    /// A list.
-    List,
-    /// Another value.
-    Value(Value),
-}
+use crate::output::{self, JsonWriter, quoted};
 
 /// Reads the entries of the list at a place of the document, a sequence of keys.
 type Entries<'a> = &'a dyn Fn(&[&str], &mut dyn FnMut(Value)) -> Result<(), CliError>;
 
-impl Outline {
-    /// A field of an object.
-    fn get(&self, key: &str) -> Option<&Self> {
-        match self {
-            Self::Object(fields) => fields.get(key),
-            _ => None,
-        }
-    }
+/// What the merged reports are about.
+#[derive(Debug)]
+pub(crate) struct Merged {
+    pub(crate) command: Value,
+    pub(crate) selection: Value,
+    /// The stores that the shards read.
+    pub(crate) sources: Vec<Value>,
+    /// The stores that the shards wrote, for each target of the command.
+    pub(crate) targets: Vec<Vec<Value>>,
+    /// The number of shards of the run.
+    pub(crate) shards: u32,
+    /// The shards without a report.
+    pub(crate) missing: Vec<u32>,
+    /// The errors of each shard that are not about single images.
+    pub(crate) errors: Vec<Value>,
+}
 
-    /// The fields of an object.
-    fn fields(&self) -> impl Iterator<Item = (&String, &Self)> {
-        let fields = match self {
-            Self::Object(fields) => Some(fields),
-            _ => None,
-        };
-        fields.into_iter().flatten()
-    }
-
-    /// The value; null if this is an object or a list.
-    pub(crate) fn value(&self) -> &Value {
-        match self {
-            Self::Value(value) => value,
-            _ => &Value::Null,
-        }
-    }
-
-    /// Whether there is a list at this place.
-    pub(crate) fn has_list(&self, place: &[&str]) -> bool {
-        let found = place.iter().try_fold(self, |outline, key| outline.get(key));
-        matches!(found, Some(Self::List))
-    }
-
-    /// Removes a field of an object that was read as a value.
-    pub(crate) fn remove(&mut self, key: &str) -> Option<Value> {
-        let Self::Object(fields) = self else { return None };
-        match fields.remove(key)? {
-            Self::Value(value) => Some(value),
-            _ => None,
-        }
-    }
-
-    /// Adds a field to an object.
-    pub(crate) fn insert(&mut self, key: &str, value: Value) {
-        if let Self::Object(fields) = self {
-            fields.insert(key.to_owned(), Self::Value(value));
-        }
+impl Merged {
+    fn to_json(&self) -> Value {
+        json!({
+            "command": self.command, "selection": self.selection, "sources": self.sources,
+            "targets": self.targets, "shards": self.shards, "missing": self.missing,
+            "errors": self.errors,
+        })
     }
 }
 
-/// Prints a merged report: the complete document as JSON, or a summary as text.
+/// Writes a merged report: the complete document, and a summary as text.
 pub(crate) fn merged(
-    output: Output,
+    merged: &Merged,
     report: &Outline,
     entries: Entries<'_>,
 ) -> Result<(), CliError> {
-    match output {
-        Output::Json => {
-            let mut json = JsonWriter::to_results();
-            write_fields(&mut json, report, &mut Vec::new(), entries)?;
-            json.finish();
-            Ok(())
-        }
-        Output::Text => text(report, entries),
+    let mut json = JsonWriter::to_results();
+    json.field("merged", &merged.to_json());
+    write_fields(&mut json, report, &mut Vec::new(), entries)?;
+    json.finish();
+    match output::is_text() {
+        true => text(merged, report, entries),
+        false => Ok(()),
     }
 }
 
@@ -115,31 +78,28 @@ fn write_fields<'a>(
     Ok(())
 }
 
-fn text(report: &Outline, entries: Entries<'_>) -> Result<(), CliError> {
-    // If there are several targets, each has its own report.
-    let targets = report.get("targets").into_iter().flat_map(Outline::fields);
-    let mut each: Vec<(String, Vec<&str>, &Outline)> = targets
-        .map(|(target, report)| (format!("{target}: "), vec!["targets", target], report))
-        .collect();
-    if each.is_empty() {
-        each.push((String::new(), Vec::new(), report));
-    }
-    for (target, place, _) in &each {
-        let images = [place, &["images"][..]].concat();
-        entries(&images, &mut |image| failed_image(target, &image))?;
-    }
-    let run = report.get("run").map_or(&Value::Null, Outline::value);
-    for part in run["errors"].as_array().into_iter().flatten() {
+fn text(merged: &Merged, report: &Outline, entries: Entries<'_>) -> Result<(), CliError> {
+    let several = merged.targets.len() > 1;
+    entries(&["images"], &mut |image| failed_image(several, &image))?;
+    for part in &merged.errors {
         for error in part["errors"].as_array().into_iter().flatten() {
-            out!("shard {}: {}", word(&part["shard"]), joined(error, ": "));
+            let causes = error["causes"].as_array().into_iter().flatten();
+            let all: Vec<String> =
+                [&error["message"]].into_iter().chain(causes).map(word).collect();
+            out!("shard {}: {}", word(&part["shard"]), all.join(": "));
         }
     }
-    out!("{}", header(run));
-    for (target, _, report) in each {
+    out!("{}", header(merged));
+    // If there are several targets, each has its own totals.
+    let by_target = report.get("by_target").into_iter().flat_map(Outline::fields);
+    let mut totals: Vec<(String, &Outline)> =
+        by_target.map(|(target, summary)| (format!("{target}: "), summary)).collect();
+    if totals.is_empty() {
+        totals.extend(report.get("summary").map(|summary| (String::new(), summary)));
+    }
+    for (target, summary) in totals {
         let mut numbers = Vec::new();
-        if let Some(summary) = report.get("summary") {
-            collect(summary, &mut numbers);
-        }
+        collect(summary, &mut numbers);
         let numbers = if numbers.is_empty() { "nothing".to_owned() } else { numbers.join(", ") };
         out!("{target}{numbers}");
     }
@@ -147,24 +107,36 @@ fn text(report: &Outline, entries: Entries<'_>) -> Result<(), CliError> {
 }
 
 /// The command, its stores and the shards that have a report.
-fn header(run: &Value) -> String {
-    let missing = run["missing"].as_array().map_or(0, Vec::len) as u64;
-    let (all, command) = (run["shards"].as_u64().unwrap_or(0), word(&run["command"]));
+fn header(merged: &Merged) -> String {
+    let Merged { sources, targets, shards: all, missing, .. } = merged;
     let mut shards = format!("all {all} shards");
-    if missing > 0 {
-        let without = joined(&run["missing"], ", ");
-        shards = format!("{} of {all} shards, without {without}", all.saturating_sub(missing));
+    if !missing.is_empty() {
+        let without = missing.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let there = all.saturating_sub(u32::try_from(missing.len()).unwrap_or(*all));
+        shards = format!("{there} of {all} shards, without {without}");
     }
-    let sides = [&run["source"], &run["target"]];
-    let sides: Vec<String> = sides.into_iter().filter(|it| !it.is_null()).map(side).collect();
-    format!("{command} {}: {shards}", sides.join(" "))
+    let sides = [sources].into_iter().chain(targets).filter(|side| !side.is_empty());
+    let sides: Vec<String> = sides.map(|side| shown(side)).collect();
+    format!("{} {}: {shards}", word(&merged.command), sides.join(" "))
 }
 
-fn failed_image(target: &str, image: &Value) {
+/// The store of one side, or their number if the shards have separate directories.
+fn shown(stores: &[Value]) -> String {
+    match stores {
+        [store] => {
+            word(if store["address"].is_null() { &store["name"] } else { &store["address"] })
+        }
+        several => format!("({} directories)", several.len()),
+    }
+}
+
+fn failed_image(several: bool, image: &Value) {
     if image["result"] == "failed" {
+        let target = if several { format!("{}: ", word(&image["target"])) } else { String::new() };
         let name = quoted(image["name"].as_str().unwrap_or("(no name)"));
-        let id = image["id"].as_str().unwrap_or_default();
-        out!("{target}failed: {id} {name}: {}", joined(&image["detail"], ": "));
+        let errors = image["errors"].as_array().into_iter().flatten();
+        let errors: Vec<String> = errors.map(word).collect();
+        out!("{target}failed: {} {name}: {}", word(&image["id"]), errors.join(": "));
     }
 }
 
@@ -177,17 +149,6 @@ fn collect(summary: &Outline, numbers: &mut Vec<String>) {
             Some(number) => numbers.push(format!("{number} {}", word.replace('_', " "))),
         }
     }
-}
-
-fn side(address: &Value) -> String {
-    match address.as_array() {
-        Some(several) => format!("({} directories)", several.len()),
-        None => word(address),
-    }
-}
-
-fn joined(list: &Value, between: &str) -> String {
-    list.as_array().into_iter().flatten().map(word).collect::<Vec<_>>().join(between)
 }
 
 fn word(value: &Value) -> String {

@@ -1,27 +1,31 @@
 //! The report of a synchronization of metadata definitions.
 
+use std::collections::BTreeMap;
+
 use glance_core::metadefs::{NamespaceDifference, Part};
 use glance_core::store::StoreErrorKind;
 use replicator_engine::metadefs::{MetadefError, Mode, NamespaceOutcome, NamespaceState};
 use serde_json::{Value, json};
 
-use crate::args::Output;
+use crate::error::request_ids;
 use crate::exit::Exit;
-use crate::output::{JsonWriter, causes, chain};
+use crate::output::{self, JsonWriter, causes, chain};
 
-/// The report of a synchronization of metadata definitions. Each namespace is written immediately.
+/// The report of a synchronization of metadata definitions, at one or more targets. Each namespace is
+/// written immediately.
 #[derive(Debug)]
 pub(crate) struct Metadefs {
-    output: Output,
     mode: Mode,
     json: JsonWriter,
+    /// The target of the next outcomes.
+    target: String,
     summary: Summary,
+    exits: BTreeMap<String, Exit>,
 }
 
 /// The numbers of namespaces by result.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Summary {
-    exit: Exit,
     made: u64,
     changed: u64,
     in_place: u64,
@@ -30,48 +34,45 @@ struct Summary {
 }
 
 impl Metadefs {
-    /// A separate report.
-    pub(crate) fn new(output: Output, mode: Mode) -> Self {
-        Self::with_writer(JsonWriter::to_results(), output, mode)
+    pub(crate) fn new(mode: Mode) -> Self {
+        let mut json = JsonWriter::to_results();
+        json.open_object("metadefs");
+        let (target, summary, exits) = (String::new(), Summary::default(), BTreeMap::new());
+        Self { mode, json, target, summary, exits }
     }
 
-    /// A part of the report of a run or of a dry run.
-    pub(super) fn of_run(output: Output, mode: Mode) -> Self {
-        Self::with_writer(JsonWriter::spooled_object(), output, mode)
-    }
-
-    fn with_writer(json: JsonWriter, output: Output, mode: Mode) -> Self {
-        let summary =
-            Summary { exit: Exit::Success, made: 0, changed: 0, in_place: 0, failed: 0, extra: 0 };
-        Self { output, mode, json, summary }
+    /// Names the target of the next outcomes.
+    pub(crate) fn at(&mut self, target: &str) {
+        target.clone_into(&mut self.target);
     }
 
     /// Writes the outcome of one namespace.
     pub(crate) fn outcome(&mut self, outcome: &NamespaceOutcome) {
-        let word = self.summary.count(outcome, self.mode);
-        match self.output {
-            Output::Json => self.json.entry("namespaces", &json(outcome, word)),
-            Output::Text => text(outcome, word),
+        let (word, exit) = self.summary.count(outcome, self.mode);
+        let exits = self.exits.entry(self.target.clone()).or_insert(Exit::Success);
+        *exits = exits.worse(exit);
+        self.json.entry("namespaces", &json(&self.target, outcome, word));
+        if output::is_text() {
+            text(outcome, word);
         }
     }
 
-    /// The exit code so far.
-    pub(crate) fn exit(&self) -> Exit {
-        self.summary.exit
+    /// The exit of a target so far.
+    pub(crate) fn exit_at(&self, target: &str) -> Exit {
+        self.exits.get(target).copied().unwrap_or(Exit::Success)
     }
 
-    /// Completes the report as a separate document.
-    pub(crate) fn finish(self) -> Exit {
-        let exit = self.exit();
-        match self.output {
-            Output::Json => self.into_json().finish(),
-            Output::Text => self.print_summary(),
-        }
-        exit
+    /// Completes the report and returns the worst exit of all targets.
+    pub(crate) fn finish(mut self) -> Exit {
+        self.print_summary();
+        self.json.end_list("namespaces");
+        self.json.field("summary", &self.summary.to_json(self.mode));
+        self.json.close();
+        self.exits.into_values().fold(Exit::Success, Exit::worse)
     }
 
     /// Writes the last line of a text report.
-    pub(crate) fn print_summary(&self) {
+    fn print_summary(&self) {
         let Summary { made, changed, in_place, failed, extra, .. } = &self.summary;
         let [missing, different] = words(self.mode);
         let extra = match extra {
@@ -83,24 +84,20 @@ impl Metadefs {
              {in_place} in place, {failed} failed{extra}"
         );
     }
-
-    /// The complete report as a JSON document.
-    pub(super) fn into_json(mut self) -> JsonWriter {
-        let Summary { exit, made, changed, in_place, failed, extra } = self.summary;
-        let [missing, different] = words(self.mode);
-        self.json.end_list("namespaces");
-        let summary = json!({
-            missing: made, different: changed, "in_place": in_place, "failed": failed,
-            "extra": extra, "exit_code": exit as u8,
-        });
-        self.json.field("summary", &summary);
-        self.json
-    }
 }
 
 impl Summary {
-    /// Counts one namespace and returns the word for its result.
-    fn count(&mut self, outcome: &NamespaceOutcome, mode: Mode) -> &'static str {
+    fn to_json(&self, mode: Mode) -> Value {
+        let Self { made, changed, in_place, failed, extra } = self;
+        let [missing, different] = words(mode);
+        json!({
+            missing: made, different: changed, "in_place": in_place, "failed": failed,
+            "extra": extra,
+        })
+    }
+
+    /// Counts one namespace. Returns the word for its result, and its exit.
+    fn count(&mut self, outcome: &NamespaceOutcome, mode: Mode) -> (&'static str, Exit) {
         let [missing, different] = words(mode);
         let (number, word, exit) = match (&outcome.error, outcome.state) {
             (Some(error), _) => (&mut self.failed, "failed", exit_of(error)),
@@ -113,8 +110,7 @@ impl Summary {
             (None, NamespaceState::Extra) => (&mut self.extra, "extra", Exit::Success),
         };
         *number += 1;
-        self.exit = self.exit.worse(exit);
-        word
+        (word, exit)
     }
 }
 
@@ -142,7 +138,7 @@ fn exit_of(error: &MetadefError) -> Exit {
     }
 }
 
-fn json(outcome: &NamespaceOutcome, word: &str) -> Value {
+fn json(target: &str, outcome: &NamespaceOutcome, word: &str) -> Value {
     let differences = |list: &[NamespaceDifference]| -> Vec<Value> {
         let one = |difference: &NamespaceDifference| {
             json!({
@@ -152,11 +148,14 @@ fn json(outcome: &NamespaceOutcome, word: &str) -> Value {
         };
         list.iter().map(one).collect()
     };
+    let error = outcome.error.as_ref();
     json!({
-        "namespace": outcome.name, "result": word,
+        "target": target, "namespace": outcome.name, "result": word.replace(' ', "_"),
         "differences": differences(&outcome.differences),
         "only_at_the_target": differences(&outcome.surplus),
-        "error": outcome.error.as_ref().map(|error| chain(error)),
+        "errors": error.map(|error| chain(error)).unwrap_or_default(),
+        "hint": error.and_then(MetadefError::hint).filter(|hint| !hint.is_empty()),
+        "request_ids": error.map(|error| request_ids(error)).unwrap_or_default(),
     })
 }
 

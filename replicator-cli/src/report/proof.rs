@@ -50,6 +50,14 @@ impl Proofs {
         }
     }
 
+    /// Adds the numbers of another report.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.verified += other.verified;
+        self.size += other.size;
+        self.transfer += other.transfer;
+        self.records += other.records;
+    }
+
     /// A summary of `copied` images, with their total size `bytes` as text.
     pub(crate) fn summary(&self, copied: u64, bytes: &str) -> String {
         if self.verified == copied {

@@ -4,72 +4,65 @@ use glance_core::image::Status;
 use replicator_engine::{JournalEntry, KnownBy, Leftover, Run};
 use serde_json::{Value, json};
 
-use crate::args::{Output, shell_word};
-use crate::output::{JsonWriter, quoted};
+use crate::output::{JsonWriter, Spooled, quoted, shell_line};
 use crate::resolve::journals::Kept;
 
-/// Prints the unfinished runs and the runs that are in progress.
-pub(crate) fn unfinished(output: Output, journals: &[Kept], runs: &[Run], dry_run: bool) {
-    match output {
-        Output::Text => {
-            for journal in journals {
-                under_way(journal);
-            }
-            for run in runs {
-                unfinished_text(run, journals);
-            }
-            if runs.is_empty() {
-                out!("there are no unfinished runs");
-            }
-        }
-        // A resumed run writes its own report.
-        Output::Json if dry_run => {
-            let mut json = JsonWriter::to_results();
-            for journal in journals.iter().filter_map(held) {
-                json.entry("under_way", &journal);
-            }
-            json.end_list("under_way");
-            for run in runs {
-                json.entry("unfinished", &unfinished_json(run, journals));
-            }
-            json.end_list("unfinished");
-            json.finish();
-        }
-        Output::Json => {}
+/// Writes the unfinished runs and the runs that are in progress.
+pub(crate) fn unfinished(journals: &[Kept], runs: &[Run]) {
+    for journal in journals {
+        under_way(journal);
     }
+    for run in runs {
+        unfinished_text(run, journals);
+    }
+    if runs.is_empty() {
+        out!("there are no unfinished runs");
+    }
+    let mut json = JsonWriter::to_results();
+    for journal in journals.iter().filter_map(held) {
+        json.entry("under_way", &journal);
+    }
+    json.end_list("under_way");
+    for run in runs {
+        json.entry("unfinished", &unfinished_json(run, journals));
+    }
+    json.end_list("unfinished");
 }
 
 /// Reports that a command is run again.
-pub(crate) fn resumed(output: Output, command: &[String]) {
-    if output == Output::Text {
-        out!("resuming: {}", line(command));
+pub(crate) fn resuming(command: &[String]) {
+    out!("resuming: {}", shell_line(command));
+}
+
+/// Writes the document of a command that was run again.
+pub(crate) fn resumed(document: Option<Spooled>) {
+    if let Some(document) = document {
+        JsonWriter::to_results().entry_document("runs", document);
     }
 }
 
-/// Prints the unfinished images that were found at the target.
-pub(crate) fn findings(output: Output, findings: &[Leftover], journal: bool) {
-    match output {
-        Output::Text => {
-            if !journal {
-                out!(
-                    "there is no journal: `repair` finds only replicas that carry the property set by `sync`"
-                );
-            }
-            findings.iter().for_each(finding_text);
-            if !findings.iter().any(Leftover::is_ours) {
-                out!("there are no unfinished images");
-            }
-        }
-        Output::Json => {
-            let mut json = JsonWriter::to_results();
-            json.field("journal", &json!(journal));
-            for finding in findings {
-                json.entry("leftovers", &finding_json(finding));
-            }
-            json.end_list("leftovers");
-            json.finish();
-        }
+/// Completes the list of commands that were run again.
+pub(crate) fn all_resumed() {
+    JsonWriter::to_results().end_list("runs");
+}
+
+/// Writes the unfinished images that were found at the target.
+pub(crate) fn findings(findings: &[Leftover], journal: bool) {
+    if !journal {
+        out!(
+            "there is no journal: `repair` finds only replicas that carry the property set by `sync`"
+        );
     }
+    findings.iter().for_each(finding_text);
+    if !findings.iter().any(Leftover::is_ours) {
+        out!("there are no unfinished images");
+    }
+    let mut json = JsonWriter::to_results();
+    json.field("journal", &json!(journal));
+    for finding in findings {
+        json.entry("leftovers", &finding_json(finding));
+    }
+    json.end_list("leftovers");
 }
 
 fn under_way(journal: &Kept) {
@@ -88,7 +81,7 @@ fn held(journal: &Kept) -> Option<Value> {
 }
 
 fn unfinished_text(run: &Run, journals: &[Kept]) {
-    out!("unfinished: {}", line(&run.command));
+    out!("unfinished: {}", shell_line(&run.command));
     let done = match run.done {
         1 => "1 image was completed".to_owned(),
         done => format!("{done} images were completed"),
@@ -182,20 +175,4 @@ fn finding_json(finding: &Leftover) -> Value {
         "phase": left.map(|left| left.phase.as_str()), "at": left.map(|left| &left.at),
         "why": left.and_then(|left| left.why.as_ref()),
     })
-}
-
-/// A command line, quoted for a shell.
-pub(super) fn line(command: &[String]) -> String {
-    command.iter().map(|word| shell_word(word)).collect::<Vec<_>>().join(" ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_command_line_can_be_typed_again() {
-        let command = ["livecopy", "a", "--image", "it's *", ""].map(str::to_owned);
-        assert_eq!(line(&command), "livecopy a --image 'it'\\''s *' ''");
-    }
 }

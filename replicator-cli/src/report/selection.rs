@@ -4,31 +4,23 @@ use glance_core::ImageId;
 use glance_core::selection::Condition;
 use serde_json::json;
 
-use crate::args::Output;
+use crate::output::JsonWriter;
 use crate::resolve::selection::Selected;
 
 /// Prints the selection and the queries that are sent to a Glance.
-pub(crate) fn selection(output: Output, selected: &Selected) {
-    match output {
-        Output::Text => text(selected),
-        Output::Json => {
-            let Selected { selection, latest, .. } = selected;
-            let wanted: Vec<Vec<String>> =
-                selection.wanted().iter().map(|same| texts(same)).collect();
-            let ids =
-                selection.ids().map(|ids| ids.iter().map(ImageId::as_str).collect::<Vec<_>>());
-            out_json!(
-                "{:#}",
-                json!({
-                    "ids": ids, "wanted": wanted, "unwanted": texts(selection.unwanted()),
-                    "rules": texts(selection.ordered()),
-                    "latest_per": latest.as_ref().map(ToString::to_string),
-                    "shard": selection.shard().map(|shard| shard.to_string()),
-                    "queries": glance_client::queries(selection).collect::<Vec<_>>(),
-                })
-            );
-        }
-    }
+pub(crate) fn selection(selected: &Selected) {
+    text(selected);
+    let Selected { selection, latest, .. } = selected;
+    let wanted: Vec<Vec<String>> = selection.wanted().iter().map(|same| texts(same)).collect();
+    let ids = selection.ids().map(|ids| ids.iter().map(ImageId::as_str).collect::<Vec<_>>());
+    let filters = json!({
+        "ids": ids, "wanted": wanted, "unwanted": texts(selection.unwanted()),
+        "rules": texts(selection.ordered()),
+        "latest_per": latest.as_ref().map(ToString::to_string),
+        "shard": selection.shard().map(|shard| shard.to_string()),
+        "queries": glance_client::queries(selection).collect::<Vec<_>>(),
+    });
+    JsonWriter::to_results().field("filters", &filters);
 }
 
 fn text(selected: &Selected) {

@@ -9,7 +9,7 @@ use replicator_engine::{Proof, Proven, State, Verdict, Verification};
 use serde_json::json;
 
 use super::proof;
-use crate::args::Output;
+use crate::error::request_ids;
 use crate::exit::Exit;
 use crate::metrics;
 use crate::output::{JsonWriter, chain, human_size, quoted};
@@ -17,11 +17,12 @@ use crate::output::{JsonWriter, chain, human_size, quoted};
 /// The report of a verification. Each image is written immediately.
 #[derive(Debug)]
 pub(crate) struct VerifyReport {
-    output: Output,
     exit: Exit,
     json: JsonWriter,
     /// The findings about files, which follow the images in a JSON report.
     files: JsonWriter,
+    /// Whether the run that wrote the dump was finished; `None` if that is not known.
+    is_complete: Option<bool>,
     words: BTreeMap<&'static str, u64>,
     read: u64,
     bytes: u64,
@@ -37,15 +38,16 @@ struct ReportLine {
     reason: Option<String>,
     details: Vec<String>,
     hint: Option<String>,
+    request_ids: Vec<String>,
 }
 
 impl VerifyReport {
-    pub(crate) fn new(output: Output) -> Self {
+    pub(crate) fn new() -> Self {
         Self {
-            output,
             exit: Exit::Success,
             json: JsonWriter::to_results(),
-            files: JsonWriter::spooled_list(),
+            files: JsonWriter::spooled_list("files"),
+            is_complete: None,
             words: BTreeMap::new(),
             read: 0,
             bytes: 0,
@@ -146,18 +148,15 @@ impl VerifyReport {
             self.exit = self.exit.worse(Exit::Integrity);
             metrics::failure(Exit::Integrity);
         }
-        match self.output {
-            Output::Text => out!("{word}: file {}: {reason}", quoted(name)),
-            Output::Json => {
-                self.files.item(&json!({ "file": name, "state": word, "reason": reason }));
-            }
-        }
+        out!("{word}: file {}: {reason}", quoted(name));
+        self.files.item(&json!({ "file": name, "state": word, "reason": reason }));
     }
 
-    /// Records that the run that wrote the dump was not finished.
-    pub(crate) fn incomplete(&mut self) {
-        self.exit = self.exit.worse(Exit::Differences);
-        if self.output == Output::Text {
+    /// Records whether the run that wrote the dump was finished.
+    pub(crate) fn complete(&mut self, is_complete: bool) {
+        self.is_complete = Some(is_complete);
+        if !is_complete {
+            self.exit = self.exit.worse(Exit::Differences);
             out!("incomplete: the dump was not finished, and images may be missing");
             out!("  hint: run the dump again to complete it");
         }
@@ -165,55 +164,52 @@ impl VerifyReport {
 
     fn say(&mut self, id: &str, image: Option<&Image>, state: Option<State>, said: &ReportLine) {
         *self.words.entry(said.word).or_default() += 1;
-        match self.output {
-            Output::Text => said.text(id, image),
-            Output::Json => {
-                let entry = json!({
-                    "id": id,
-                    "name": image.and_then(|image| image.attributes.name.as_deref()),
-                    "size": image.and_then(|image| image.size),
-                    "state": state.map(State::as_str),
-                    "verdict": said.word,
-                    "by": said.by,
-                    "proof": said.proof,
-                    "reason": said.reason,
-                    "details": said.details,
-                });
-                self.json.entry("images", &entry);
-            }
-        }
+        said.text(id, image);
+        let entry = json!({
+            "id": id,
+            "name": image.and_then(|image| image.attributes.name.as_deref()),
+            "size": image.and_then(|image| image.size),
+            "state": state.map(State::as_str),
+            "verdict": said.word.replace(' ', "_"),
+            "by": said.by,
+            "proof": said.proof,
+            "reason": said.reason,
+            "details": said.details,
+            "hint": said.hint,
+            "request_ids": said.request_ids,
+        });
+        self.json.entry("images", &entry);
     }
 
     /// Completes the report.
     pub(crate) fn finish(mut self) -> Exit {
         let images: u64 = self.words.values().sum();
         let exit = self.exit;
-        match self.output {
-            Output::Text => {
-                let words = self.words.iter().map(|(word, number)| match *word {
-                    "verified" if self.read > 0 => format!(
-                        "{number} verified ({} by reading {})",
-                        self.read,
-                        human_size(self.bytes)
-                    ),
-                    word => format!("{number} {word}"),
-                });
-                let words: Vec<String> = words.collect();
-                let colon = if words.is_empty() { "" } else { ": " };
-                out!("{images} images{colon}{}", words.join(", "));
-            }
-            Output::Json => {
-                let summary = json!({
-                    "images": images, "verdicts": self.words, "read": self.read,
-                    "bytes": self.bytes, "exit_code": exit as u8,
-                });
-                self.json.end_list("images");
-                self.json.part("files", self.files);
-                self.json.field("summary", &summary);
-                self.json.finish();
-            }
-        }
+        self.print_summary(images);
+        let verdicts = self.words.iter().map(|(word, number)| (word.replace(' ', "_"), *number));
+        let verdicts: BTreeMap<String, u64> = verdicts.collect();
+        self.json.end_list("images");
+        self.json.part(self.files);
+        self.json.field("complete", &json!(self.is_complete));
+        let (read, bytes) = (self.read, self.bytes);
+        self.json.field(
+            "summary",
+            &json!({ "images": images, "verdicts": verdicts, "read": read, "bytes": bytes }),
+        );
+        self.json.finish();
         exit
+    }
+
+    fn print_summary(&self, images: u64) {
+        let words = self.words.iter().map(|(word, number)| match *word {
+            "verified" if self.read > 0 => {
+                format!("{number} verified ({} by reading {})", self.read, human_size(self.bytes))
+            }
+            word => format!("{number} {word}"),
+        });
+        let words: Vec<String> = words.collect();
+        let colon = if words.is_empty() { "" } else { ": " };
+        out!("{images} images{colon}{}", words.join(", "));
     }
 }
 
@@ -236,7 +232,8 @@ impl ReportLine {
 
     fn error(word: &'static str, error: &StoreError) -> Self {
         let details = vec![chain(error).join(": ")];
-        Self { details, hint: error.hint.clone(), ..Self::of(word) }
+        let request_ids = request_ids(error);
+        Self { details, hint: error.hint.clone(), request_ids, ..Self::of(word) }
     }
 
     fn text(&self, id: &str, image: Option<&Image>) {

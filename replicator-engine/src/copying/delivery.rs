@@ -122,6 +122,7 @@ impl ImageCopy<'_> {
     ) -> Result<(), CopyError> {
         let (replication, image) = (self.replication, self.image);
         replication.policy.journal.note(Phase::Stored, image, &stored).await;
+        self.journey.note_replica(&stored);
         match content_difference(image, &stored) {
             Some(difference) => return Err(self.quarantine(&stored, difference).await),
             None if is_provable(image, &stored) => {}

@@ -4,6 +4,8 @@
 //! `delivery` lets the target import the data itself. `content` checks whether the target accepts
 //! the data, and `publish` shows a proven image to its users.
 
+use std::time::SystemTime;
+
 use glance_core::digest::Digests;
 use glance_core::image::{Image, ImageId};
 use glance_core::store::Import;
@@ -50,8 +52,10 @@ enum Supply {
 impl Replication {
     /// Executes the entry's step.
     pub(crate) async fn execute(&self, entry: Entry, share: Subscription, meter: Meter) -> Outcome {
+        let started = SystemTime::now();
         let Entry { image, replica, differences, reason, losses, step, .. } = entry;
-        let mut journey = DataPath::default();
+        let mut journey =
+            DataPath { replica: replica.clone().map(Box::new), ..DataPath::default() };
         let copy = |goal| ImageCopy {
             replication: self,
             image: &image,
@@ -74,7 +78,7 @@ impl Replication {
             _ => Ok(Done::Skipped(reason.unwrap_or_default())),
         };
         self.close(&image, &result).await;
-        Outcome { journey, ..Outcome::of(image, result) }.with_losses(losses)
+        Outcome { journey, ..Outcome::of(image, result) }.with_losses(losses).since(started)
     }
 
     /// Runs `work`, which may take long and can be cancelled safely, unless the run is told to
@@ -112,6 +116,7 @@ impl ImageCopy<'_> {
         match self.make_record(staged).await? {
             Made::Burned => Ok(Done::Skipped(record::BURNED.to_owned())),
             Made::New(record) | Made::Found(record) => {
+                self.journey.note_replica(&record);
                 self.journey.proven = Some(Proven::Record);
                 self.publish(&record).await?;
                 Ok(self.copied(&record.id))
@@ -145,6 +150,7 @@ impl ImageCopy<'_> {
     /// Gets the data into a queued record, verifies it, and publishes the image.
     async fn fill(&mut self, record: &Image, supply: Supply) -> Result<(), CopyError> {
         let replication = self.replication;
+        self.journey.note_replica(record);
         replication.announce(Phase::Uploading, self.image, record).await?;
         let opened = match supply {
             Supply::Stream(opened) => opened,
@@ -172,6 +178,8 @@ impl ImageCopy<'_> {
         let (replication, image) = (self.replication, self.image);
         let policy = &replication.policy;
         policy.journal.note(Phase::Stored, image, stored).await;
+        self.journey.note_replica(stored);
+        self.journey.in_transit = verdict.digests().cloned().unwrap_or_default();
         if let Some(difference) = disagreement(image, stored, verdict) {
             return Err(self.quarantine(stored, difference).await);
         }
@@ -189,12 +197,15 @@ impl ImageCopy<'_> {
 
     /// Proves a replica that was just uploaded or imported by reading the source. A replica that
     /// differs is quarantined.
-    async fn prove_stored(&self, stored: &Image) -> Result<(), CopyError> {
+    async fn prove_stored(&mut self, stored: &Image) -> Result<(), CopyError> {
         match self.replication.prove(self.image, stored, &self.meter).await {
             Err(CopyError::ContentDiffers(difference)) => {
                 Err(self.quarantine(stored, difference).await)
             }
-            proven => proven,
+            proven => {
+                self.journey.in_transit = proven?;
+                Ok(())
+            }
         }
     }
 

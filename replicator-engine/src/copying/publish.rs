@@ -14,7 +14,7 @@ impl ImageCopy<'_> {
     /// Updates the record of an image whose data is in place. If the records do not prove the data
     /// and the update would make it visible to more users, the data is read and verified first.
     pub(super) async fn reconcile(
-        &self,
+        &mut self,
         replica: &Image,
         differences: &[Difference],
     ) -> Result<(), CopyError> {
@@ -23,7 +23,8 @@ impl ImageCopy<'_> {
         let shows_more =
             shows_more(self.image, &wanted, replica) || differences.iter().any(adds_member);
         if shows_more && !is_provable(self.image, replica) {
-            replication.prove(self.image, replica, &self.meter).await?;
+            self.journey.in_transit =
+                replication.prove(self.image, replica, &self.meter).await?;
         }
         self.finish(replica).await
     }

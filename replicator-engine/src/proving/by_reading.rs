@@ -3,6 +3,7 @@
 
 use futures_util::stream::StreamExt;
 
+use glance_core::digest::Digests;
 use glance_core::image::Image;
 
 use crate::comparison::{Difference, common_digest};
@@ -29,13 +30,13 @@ impl Replication {
     }
 
     /// Reads the image at the source, and compares the data with its own record and with the digest
-    /// that the target computed.
+    /// that the target computed. Returns the digests of the data.
     pub(crate) async fn prove(
         &self,
         image: &Image,
         replica: &Image,
         meter: &Meter,
-    ) -> Result<(), CopyError> {
+    ) -> Result<Digests, CopyError> {
         meter.enter(Phase::Verifying);
         let computable = |(algorithm, _): &(_, String)| self.policy.hashers.offers(*algorithm);
         let stored = Expected::of(replica).digest.filter(computable);
@@ -61,6 +62,6 @@ impl Replication {
             }));
         }
         self.policy.known_source.keep(image, digests).await;
-        Ok(())
+        Ok(digests.clone())
     }
 }

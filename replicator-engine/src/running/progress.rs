@@ -228,10 +228,14 @@ impl<F: FnMut(usize, Outcome)> RunProgress<F> {
         replica: Option<ImageId>,
         spent: Spent,
     ) {
-        let id = &outcome.image.id;
-        let before = self.at(target).failed.remove(id);
+        let before = self.at(target).failed.remove(&outcome.image.id);
         let attempts = before.as_ref().map_or(0, |failed| failed.attempts) + 1;
-        let spent = before.map_or(spent, |failed| failed.spent.plus(spent));
+        let spent = before.as_ref().map_or(spent, |failed| failed.spent.plus(spent));
+        let outcome = match before {
+            Some(failed) => outcome.after(&failed.outcome),
+            None => outcome,
+        };
+        let id = &outcome.image.id;
         match &outcome.result {
             Err(error) if self.limits.retries > 0 && error.is_retryable() => {
                 tracing::warn!("image {id}: {}; the image will be retried", error.chain());

@@ -1,6 +1,8 @@
 //! Pruning: finds images that only the target holds and that this tool made, and removes them on
 //! request.
 
+use std::time::SystemTime;
+
 use glance_core::image::{Attributes, Image, ImageId};
 use glance_core::store::{Activation, ImageStoreExt};
 
@@ -77,6 +79,7 @@ impl Replication {
 
     /// Removes one image, if it is still extra and the removal is still wanted.
     async fn remove(&self, id: &ImageId, prune: Prune) -> Option<Outcome> {
+        let started = SystemTime::now();
         let image = match self.target.find(id).await {
             // Without a record, the image has no name to report.
             Err(error) => {
@@ -97,7 +100,7 @@ impl Replication {
             },
             Err(error) => Err(CopyError::Source(error)),
         };
-        Some(Outcome::of(image, result))
+        Some(Outcome::of(image, result).since(started))
     }
 
     async fn take_away(&self, image: &Image, prune: Prune) -> Result<Done, CopyError> {

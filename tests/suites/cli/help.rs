@@ -154,7 +154,6 @@ fn an_option_without_effect_is_refused_before_and_after_the_command() {
         (&["doctor", "."], &["-m"], "--metaonly has no effect on doctor; use it with"),
         (&["report", "merge", "x"], &["--tls", "rustls"], "--tls has no effect on report merge;"),
         (&["resume"], &["--cacert", "x"], "--cacert has no effect on resume;"),
-        (&["serve", ".", "--cert", "x", "--key", "x"], &["--report", "x"], "no effect on serve;"),
     ] {
         refused(&[command, option].concat(), reason);
         refused(&[option, command].concat(), reason);

@@ -39,14 +39,14 @@ fn shows(line: &dyn std::fmt::Debug, text: &str) {
     assert!(forged.is_none(), "{line:?} says {text:?}");
 }
 
-/// Runs the tool with output as text, as JSON, and with a log. Returns whether the output contained
+/// Runs the tool with output as text, as JSON, as CSV, and with a log. Returns whether the output contained
 /// escaped control characters.
 #[track_caller]
 fn said(line: &[&str], variables: &[(&str, &str)]) -> bool {
     let log = tempfile::NamedTempFile::new().unwrap();
     let to_log = ["--debug", "--logfile", log.path().to_str().unwrap()];
     let mut escaped = said_in_text(line, variables);
-    for more in [&["--output", "json"][..], &to_log] {
+    for more in [&["--output", "json"][..], &["--output", "csv"], &to_log] {
         escaped |= said_in_text(&[line, more].concat(), variables);
     }
     shows(&line, &fs::read_to_string(log.path()).unwrap());
@@ -549,11 +549,13 @@ fn names_of_streams_and_reports_are_escaped() {
         }
     }
     let report = path("report.json");
-    let image = json!({"id": ODD, "name": ODD, "result": "failed", "detail": [ODD]});
-    let run = json!({
-        "command": ODD, "source": ODD, "target": ODD, "shard": "1/2", "exit_code": 3, "errors": [[ODD]],
+    let image = json!({"id": ODD, "name": ODD, "result": "failed", "errors": [ODD]});
+    let error = json!({"message": ODD, "causes": [ODD], "hint": ODD, "request_ids": [ODD]});
+    let store = json!({"name": ODD, "address": ODD});
+    let text = json!({
+        "schema_version": 1, "command": ODD, "source": store, "targets": [store], "selection": [],
+        "shard": "1/2", "exit_code": 3, "errors": [error], "images": [image], "summary": {ODD: 1},
     });
-    let text = json!({"images": [image], "summary": {ODD: 1}, "targets": {}, "run": run});
     fs::write(&report, text.to_string()).unwrap();
     assert!(said(&["report", "merge", &report], &[]));
 }

@@ -183,5 +183,6 @@ fn a_dump_of_the_old_tool_can_be_served() {
     let line = ["size", &server.url, "--cacert", ca.to_str().unwrap(), "--output", "json"];
     let run = replicator_with(&line, &[]).exits(0);
     let size: Value = serde_json::from_str(&run.stdout).unwrap();
+    let size = &size["size"];
     assert_eq!((&size["images"], &size["bytes"]), (&json!(1), &json!(3)), "{}", run.stdout);
 }

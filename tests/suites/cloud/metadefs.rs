@@ -71,8 +71,12 @@ impl Tool<'_> {
         self.cloud.python("drift_metadefs.py", &["b"]);
         let (run, writes) = self.writes(&["metadefs", "a", "b", "-n", "--output", "json"]);
         let report: Value = serde_json::from_str(&run.exits(1).stdout).unwrap();
-        assert_eq!((writes, &report["summary"]["different"]), (0, &json!(2)), "{report}");
-        let sizes = &report["namespaces"][0];
+        assert_eq!(
+            (writes, &report["metadefs"]["summary"]["different"]),
+            (0, &json!(2)),
+            "{report}"
+        );
+        let sizes = &report["metadefs"]["namespaces"][0];
         let count = |key: &str| sizes[key].as_array().unwrap().len();
         assert_eq!((count("differences"), count("only_at_the_target")), (10, 3), "{sizes:#}");
 

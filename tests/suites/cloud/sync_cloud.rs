@@ -122,7 +122,7 @@ impl Tool<'_> {
     fn compare(&self, target: &str) -> BTreeMap<String, Value> {
         let run = self.run(&["compare", "a", target, "--queued", "--output", "json"]);
         let report: Map<String, Value> = serde_json::from_str(&run.stdout).unwrap();
-        assert_eq!(report["summary"]["exit_code"], run.code.unwrap());
+        assert_eq!(report["exit_code"], run.code.unwrap());
         let entries = report["images"].as_array().unwrap().iter();
         entries.map(|entry| (entry["id"].as_str().unwrap().to_owned(), entry.clone())).collect()
     }

@@ -116,10 +116,10 @@ async fn the_memory_of_a_run_with_a_json_report_does_not_grow_with_the_images() 
     let mut peaks = Vec::new();
     for count in [1000, MANY] {
         let (a, b) = (Listing::open(count).await, Listing::open(count).await);
-        let path = work.path().join(count.to_string());
+        let path = work.path().join(format!("{count}.json"));
         let report = path.to_str().unwrap().to_owned();
         let measured = tokio::task::spawn_blocking(move || {
-            let options = ["--output", "json", "--report", &report, "-t", "none"];
+            let options = ["--report", &report, "-t", "none"];
             let line = [&["livecopy", &a, &b, "--owner", "caller"], &options[..]].concat();
             peak(&line)
         });
@@ -139,9 +139,9 @@ fn the_memory_of_a_merge_does_not_grow_with_the_images() {
             write_report(&path, number, count);
             path.to_str().unwrap().to_owned()
         });
-        let path = work.path().join(format!("{count}-merged"));
+        let path = work.path().join(format!("{count}-merged.json"));
         let report = path.to_str().unwrap();
-        let options = ["--output", "json", "--report", report];
+        let options = ["--report", report];
         let line = [&["report", "merge", &parts[0], &parts[1]], &options[..]].concat();
         peaks.push(peak(&line));
         assert_eq!(images(&path), 2 * count);
@@ -156,16 +156,19 @@ fn write_report(path: &Path, number: usize, count: usize) {
     for image in 0..count {
         let entry = json!({
             "id": id(image), "name": format!("image {image}"), "size": 1 << 20,
-            "result": "in place", "detail": null, "proof": null, "way": null, "notes": [],
-            "losses": [],
+            "result": "in_place", "reason": null, "proof": null, "way": null, "notes": [],
+            "losses": [], "errors": [],
         });
         write!(file, "{}\n{entry}", if image == 0 { "" } else { "," }).unwrap();
     }
-    let summary = json!({ "in_place": count, "exit_code": 0 });
-    let run = json!({
-        "command": "livecopy", "source": "a", "target": "b", "selection": [],
-        "shard": format!("{number}/2"), "exit_code": 0, "errors": [],
-    });
-    write!(file, "], \"summary\": {summary}, \"run\": {run} }}").unwrap();
+    let summary = json!({ "in_place": count });
+    let (source, target) = (json!({ "name": "a", "address": "a" }), json!({ "name": "b" }));
+    write!(
+        file,
+        "], \"schema_version\": 1, \"command\": \"livecopy\", \"source\": {source}, \
+         \"targets\": [{target}], \"selection\": [], \"shard\": \"{number}/2\", \"exit_code\": 0, \
+         \"errors\": [], \"summary\": {summary} }}"
+    )
+    .unwrap();
     file.flush().unwrap();
 }

@@ -136,7 +136,7 @@ async fn the_rest_of_the_selection_is_that_of_all_shards() {
     let a = Site::with(1..=40).await;
     let bytes = async |options: &[&str]| -> u64 {
         let line = [&["size", &a.url, "--output", "json"], options].concat();
-        json(&run(&line).await.exits(0).stdout)["bytes"].as_u64().unwrap()
+        json(&run(&line).await.exits(0).stdout)["size"]["bytes"].as_u64().unwrap()
     };
     let all: Vec<String> = (1..=40).map(|number| id(number).to_string()).collect();
     let named: Vec<&str> = all.iter().take(20).flat_map(|id| ["--id", id.as_str()]).collect();
@@ -245,7 +245,7 @@ async fn an_array_of_slurm_does_everything_and_one_report_says_so() {
     };
     // One task is still missing.
     for run in array([1, 8], vec![1, 2, 3, 4, 6, 7, 8]).await {
-        assert_eq!(run.exits(0).stdout, "");
+        run.exits(0);
     }
     let reports = work.path().join("77");
     let reports = reports.to_str().unwrap();
@@ -263,7 +263,7 @@ async fn an_array_of_slurm_does_everything_and_one_report_says_so() {
     let ids = ids_of(&merged);
     assert_eq!((ids.len(), ids.into_iter().collect()), (50, a.ids().await));
     assert_eq!(merged["summary"]["copied"], 50);
-    assert_eq!(merged["run"]["missing"], serde_json::json!([]));
+    assert_eq!(merged["merged"]["missing"], serde_json::json!([]));
 
     // The array is submitted again with other task numbers; a single task alone does not know its
     // shard.
@@ -303,7 +303,7 @@ async fn a_job_of_kubernetes_names_its_pods_by_what_the_tool_reads() {
     });
     run.await.unwrap().exits(0);
     let report = fs::read_to_string(work.path().join("reports/job-x/3.json")).unwrap();
-    assert_eq!(json(&report)["run"]["shard"], "4/8");
+    assert_eq!(json(&report)["shard"], "4/8");
     let mine = a.ids().await.into_iter().filter(|id| shard(4, 8).contains(id));
     assert_eq!(b.ids().await, mine.collect());
 }
@@ -315,39 +315,41 @@ async fn a_report_in_a_file_is_whole_and_knows_how_the_run_ended() {
     let path = work.path().join("made/report.json");
     let report = path.to_str().unwrap();
     let read = || json(&fs::read_to_string(&path).unwrap());
-    let options = ["--output", "json", "--report", report];
+    let options = ["--report", report];
     let sync =
         async |more: &[&str]| run(&[&["sync", &a.url, &b.url], &options[..], more].concat()).await;
-    assert_eq!(sync(&[]).await.exits(0).stdout, "");
-    assert_eq!((&read()["run"]["exit_code"], &read()["summary"]["copied"]), (&0.into(), &4.into()));
+    assert!(sync(&[]).await.exits(0).stdout.contains("4 copied"));
+    assert_eq!((&read()["exit_code"], &read()["summary"]["copied"]), (&0.into(), &4.into()));
     // Errors that occur after the report's body are in the report too.
     for number in 1..=3 {
         a.kept.delete(&id(number)).await.unwrap();
     }
     let refused = sync(&["--delete", "delete", "--max-delete", "2"]).await.exits(8);
     assert!(refused.stderr.contains("3 images are to be removed"), "{}", refused.stderr);
-    let run_of = read()["run"].clone();
-    assert_eq!(run_of["exit_code"], 8);
-    let said = run_of["errors"][0][0].as_str().unwrap();
-    assert!(said.contains("3 images are to be removed"), "{run_of}");
-    // The report of an earlier run is removed before it could be taken for this run's.
+    let whole = read();
+    assert_eq!(whole["exit_code"], 8);
+    let said = whole["errors"][0]["message"].as_str().unwrap();
+    assert!(said.contains("3 images are to be removed"), "{whole}");
+    // A command line that is not understood does not touch the report of an earlier run.
     sync(&["--id", "x"]).await.exits(2);
-    assert!(path.exists());
+    assert_eq!(read(), whole);
+    // A failure before the run has a report too.
     sync(&["--shard", "auto/2"]).await.exits(2);
-    assert!(!path.exists() && !work.path().join("made/report.json.partial").exists());
-    // Streaming commands write reports too, and an incomplete report stays under another name.
+    assert_eq!((&read()["exit_code"], read()["errors"].as_array().unwrap().len()), (&2.into(), 1));
+    assert!(!work.path().join("made/report.json.partial").exists());
     let line = [&["compare", &a.url, &b.url], &options[..]].concat();
     run(&line).await.exits(1);
-    assert_eq!(
-        (&read()["run"]["command"], &read()["run"]["exit_code"]),
-        (&"compare".into(), &1.into())
-    );
-    let line = ["compare", &a.url, "http://127.0.0.1:9", "--output", "json", "--report", report];
+    assert_eq!((&read()["command"], &read()["exit_code"]), (&"compare".into(), &1.into()));
+    let line = ["compare", &a.url, "http://127.0.0.1:9", "--report", report];
     run(&line).await.exits(4);
-    assert!(!path.exists());
-    let text = [&["compare", &a.url, &b.url], &["--report", report][..]].concat();
-    assert_eq!(run(&text).await.exits(1).stdout, "");
-    assert!(fs::read_to_string(&path).unwrap().contains("4 images compared"));
+    assert_eq!((&read()["exit_code"], &read()["source"]["address"]), (&4.into(), &(*a.url).into()));
+    // A file with another name has the format of --output.
+    let text = work.path().join("report.txt");
+    let line = ["compare", &a.url, &b.url, "--report", text.to_str().unwrap()];
+    let on_screen = run(&line).await.exits(1).stdout;
+    let in_file = fs::read_to_string(&text).unwrap();
+    assert!(on_screen.contains("4 images compared"), "{on_screen}");
+    assert_eq!(in_file, format!("{on_screen}exit code 1: differences\n"));
     let line = ["clouds", "--report", "/dev/null/report"];
     assert!(run(&line).await.exits(2).stderr.contains("cannot write the report"));
 }
@@ -389,7 +391,7 @@ async fn only_what_belongs_together_is_merged() {
         ("tagged", "selection is [] in the first, [\\\"tag=x\\\"] in the second"),
         ("verb", "command is \\\"livecopy\\\" in the first, \\\"compare\\\" in the second"),
         ("cut", "is not a JSON report"),
-        ("not", "is not the report of a run"),
+        ("not", "is not a report"),
         ("absent", "cannot read"),
     ] {
         let said = run(&["report", "merge", &path("1.json"), &path(name)]).await.exits(2);
@@ -402,19 +404,18 @@ async fn only_what_belongs_together_is_merged() {
 async fn reports_of_several_targets_are_merged_target_by_target() {
     let work = tempfile::tempdir().unwrap();
     for number in 1..=2 {
-        let to = |copied: u32, failed: Value| {
-            let summary = serde_json::json!({ "copied": copied, "exit_code": 0 });
-            serde_json::json!({ "images": failed, "summary": summary })
-        };
-        let failed = serde_json::json!([
-            { "id": "i", "name": "n", "result": "failed", "detail": ["why", "because"] }
-        ]);
+        let image = serde_json::json!({
+            "target": "b", "id": "i", "name": "n", "result": "failed", "errors": ["why", "because"],
+        });
+        let store = |name: &str| serde_json::json!({ "name": name, "address": null });
+        let error = serde_json::json!({ "message": "stopped", "causes": ["early"] });
+        let totals = |copied: u32| serde_json::json!({ "copied": copied, "exit_code": 0 });
         let report = serde_json::json!({
-            "targets": { "b": to(number, failed), "c": to(10, serde_json::json!([])) },
-            "run": {
-                "command": "sync", "source": "a", "target": "b c", "selection": [],
-                "shard": format!("{number}/2"), "exit_code": 3, "errors": [["stopped", "by itself"]],
-            },
+            "schema_version": 1, "command": "sync", "source": store("a"),
+            "targets": [store("b"), store("c")], "selection": [], "shard": format!("{number}/2"),
+            "images": [image], "summary": { "copied": number + 10 },
+            "by_target": { "b": totals(number), "c": totals(10) },
+            "errors": [error], "exit_code": 3,
         });
         fs::write(work.path().join(format!("{number}.json")), report.to_string()).unwrap();
     }
@@ -422,8 +423,8 @@ async fn reports_of_several_targets_are_merged_target_by_target() {
     insta::assert_snapshot!(said, @r#"
     b: failed: i "n": why: because
     b: failed: i "n": why: because
-    shard 1/2: stopped: by itself
-    shard 2/2: stopped: by itself
+    shard 1/2: stopped: early
+    shard 2/2: stopped: early
     sync a b c: all 2 shards
     b: 3 copied
     c: 20 copied
@@ -466,20 +467,20 @@ async fn namespaces_are_those_of_the_first_shard() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_report_without_its_temporary_files_is_still_json() {
+async fn the_report_of_a_run_needs_no_temporary_file() {
     let work = tempfile::tempdir().unwrap();
     let [from, one, two] =
         ["from", "one", "two"].map(|name| work.path().join(name).to_str().unwrap().to_owned());
     let source = DumpStore::create(&from).unwrap();
     source.write_metadef(&serde_json::json!({ "namespace": "OS::Test" })).await.unwrap();
     source.finish().await.unwrap();
-    let report = |line: &[&str], exit| {
-        let line = [&["livecopy", "--output", "json", &from], line].concat();
-        json(&replicator_with(&line, &[("TMPDIR", "/nonexistent")]).exits(exit).stdout)
-    };
-    let of_one = report(&[&one, "--metadefs", "all"], 8);
-    assert_eq!(of_one.get("metadefs"), Some(&Value::Null), "{of_one}");
-    assert_eq!(of_one["images"], serde_json::json!([]));
-    let of_both = report(&[&one, &two], 8);
-    assert_eq!(of_both["targets"], serde_json::json!({ &one: null, &two: null }));
+    let line = ["livecopy", "--output", "json", &from, &one, &two, "--metadefs", "all"];
+    let report = json(&replicator_with(&line, &[("TMPDIR", "/nonexistent")]).exits(0).stdout);
+    let namespaces = report["metadefs"]["namespaces"].as_array().unwrap();
+    let targets: Vec<&Value> = namespaces.iter().map(|namespace| &namespace["target"]).collect();
+    assert_eq!(targets, [&*one, &*two]);
+    assert_eq!(report["metadefs"]["summary"]["made"], 2);
+    let mut named: Vec<&String> = report["by_target"].as_object().unwrap().keys().collect();
+    named.sort();
+    assert_eq!((named, &report["images"]), (vec![&one, &two], &serde_json::json!([])));
 }

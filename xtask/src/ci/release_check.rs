@@ -1,7 +1,7 @@
 //! `cargo xtask release-check`: the checks that take too long for `.ci/run`.
 
 use crate::failure::Failure;
-use crate::{cloud, demo, fips, man, test};
+use crate::{cloud, demo, fips, man, page, test};
 
 use super::monitoring;
 
@@ -11,6 +11,7 @@ pub(crate) fn run() -> Result<(), Failure> {
     cloud::start()?;
     super::test_single_stacks()?;
     fips::run()?;
+    page::run()?;
     man::run()?;
     monitoring::run()?;
     demo::run()

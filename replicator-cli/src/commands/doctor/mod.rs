@@ -26,7 +26,7 @@ mod server;
 
 /// Checks each store and prints the report. The exit code is that of the worst finding.
 pub(crate) async fn run(doctor: Doctor, options: &Options) -> Result<Exit, CliError> {
-    let mut report = DoctorReport::new(options.output);
+    let mut report = DoctorReport::new();
     for word in &doctor.stores {
         let mut findings = Findings::default();
         // The findings contain the reason for an early end.

@@ -16,10 +16,12 @@ use crate::resolve::selection::{Similar, warn_of_no_image};
 /// Runs `ls`. Memory holds the shown fields of all images, because the list is sorted.
 pub(in crate::commands) async fn ls(typed: Ls, context: Context<'_>) -> Result<Exit, CliError> {
     let Context { selected, options, .. } = context;
-    let store = one(&typed.server, options)?.open(Side::Source, options).await?.store;
+    let opened = one(&typed.server, options)?.open(Side::Source, options).await?;
+    output::opened_source(&opened.address);
+    let store = opened.store;
     let selection = selected.at(&*store).await?;
     let selection = selected.require_named(selection, &[&*store]).await?;
-    let mut list = ImageList::new(options.output, &typed.columns, &typed.sort);
+    let mut list = ImageList::new(&typed.columns, &typed.sort);
     let mut known = BTreeSet::new();
     let (mut found, mut exit) = (0_u64, Exit::Success);
     let mut listing = store.list(&selection).await?;

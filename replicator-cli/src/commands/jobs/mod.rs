@@ -110,14 +110,24 @@ async fn one(job: &Job, dry_run: bool, options: &Options, stopping: &SignalHandl
     if dry_run && !job.can_rehearse {
         return Exit::Success;
     }
-    let ended = async {
-        let (mut args, matches) = job::parsed(&line)?;
-        args.options.typed = recorded_args::typed(job::typed(&line), &matches);
-        args.options.job = Some(job.name.clone());
-        args.options.require_fips |= options.require_fips;
-        Box::pin(perform(args.command, args.options, stopping)).await
+    let args = match parsed(job, &line, options) {
+        Ok(args) => args,
+        Err(error) => return output::failure(&error),
     };
-    output::end(ended.await.unwrap_or_else(|error| output::failure(&error)))
+    let ended = match output::begin(&args.command, &args.options) {
+        Ok(()) => Box::pin(perform(args.command, args.options, stopping)).await,
+        Err(error) => Err(error),
+    };
+    report::end(ended.unwrap_or_else(|error| output::failure(&error)))
+}
+
+/// The arguments of a job with this command line.
+fn parsed(job: &Job, line: &[String], options: &Options) -> Result<Args, CliError> {
+    let (mut args, matches) = job::parsed(line)?;
+    args.options.typed = recorded_args::typed(job::typed(line), &matches);
+    args.options.job = Some(job.name.clone());
+    args.options.require_fips |= options.require_fips;
+    Ok(args)
 }
 
 #[cfg(test)]

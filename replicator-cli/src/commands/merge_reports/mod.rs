@@ -5,18 +5,17 @@
 
 use std::path::{Path, PathBuf};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use crate::args::Output;
 use crate::error::CliError;
 use crate::exit::Exit;
-use crate::report::{self, Outline};
+use crate::report::{self, Merged, Outline};
 use part::Part;
 
 mod part;
 
 /// Runs `report merge`.
-pub(super) fn merge(paths: &[PathBuf], output: Output) -> Result<Exit, CliError> {
+pub(super) fn merge(paths: &[PathBuf]) -> Result<Exit, CliError> {
     let mut parts = files(paths)?.into_iter().map(Part::read).collect::<Result<Vec<_>, _>>()?;
     parts.sort_by_key(|part| part.shard.number());
     belong_together(&parts)?;
@@ -28,37 +27,46 @@ pub(super) fn merge(paths: &[PathBuf], output: Output) -> Result<Exit, CliError>
         [] => worst(&parts),
         _ => worst(&parts).worse(Exit::SomeFailed),
     };
-    let mut merged = Outline::Value(Value::Null);
+    let mut sum = Outline::Value(Value::Null);
     for part in &parts {
-        add(&mut merged, part.body.clone());
+        add(&mut sum, part.body.clone());
     }
-    merged.insert("run", run(&parts, &first.run, &missing, exit));
+    let of_target =
+        |target: usize| distinct(parts.iter().filter_map(|part| part.targets.get(target)));
+    let merged = Merged {
+        command: first.command.clone(),
+        selection: first.selection.clone(),
+        sources: distinct(parts.iter().map(|part| &part.source)),
+        targets: (0..first.targets.len()).map(of_target).collect(),
+        shards: first.shard.of().get(),
+        missing,
+        errors: parts.iter().filter_map(Part::errors).collect(),
+    };
     let entries = |place: &[&str], each: &mut dyn FnMut(Value)| {
         parts.iter().try_for_each(|part| part.entries(place, each))
     };
-    report::merged(output, &merged, &entries)?;
+    report::merged(&merged, &sum, &entries)?;
     Ok(exit)
+}
+
+/// The different stores among these, of which each shard may have its own.
+fn distinct<'a>(stores: impl Iterator<Item = &'a Value>) -> Vec<Value> {
+    let mut distinct: Vec<Value> = Vec::new();
+    for store in stores.filter(|store| !store.is_null()) {
+        match distinct.iter_mut().find(|known| is_same(known, store)) {
+            None => distinct.push(store.clone()),
+            // A store that could not be opened has no address.
+            Some(known) if known["address"].is_null() => *known = store.clone(),
+            Some(_) => {}
+        }
+    }
+    distinct
 }
 
 /// The numbers of the shards without a report.
 fn missing(parts: &[Part], all: u32) -> Vec<u32> {
     let is_there = |number: &u32| parts.iter().any(|part| part.shard.number().get() == *number);
     (1..=all).filter(|number| !is_there(number)).collect()
-}
-
-/// The field `run` of the merged report; `first` is this field of the first part.
-fn run(parts: &[Part], first: &Map<String, Value>, missing: &[u32], exit: Exit) -> Value {
-    let mut run = first.clone();
-    for side in SIDES {
-        run.insert((*side).to_owned(), only_or_all(parts, side));
-    }
-    let all = parts.first().map(|part| part.shard.of());
-    let errors: Vec<Value> = parts.iter().filter_map(Part::errors).collect();
-    run.insert("shards".to_owned(), json!(all));
-    run.insert("missing".to_owned(), json!(missing));
-    run.insert("errors".to_owned(), json!(errors));
-    run.insert("exit_code".to_owned(), json!(exit as u8));
-    run.into()
 }
 
 /// The given files, and the files named `*.json` in the given directories.
@@ -98,29 +106,43 @@ fn belong_together(parts: &[Part]) -> Result<(), CliError> {
         if one.shard == other.shard {
             return differ(&format!("both are of shard {}", one.shard));
         }
-        for (key, value) in &one.run {
-            let there = other.run.get(key).unwrap_or(&Value::Null);
-            let own = SIDES.contains(&key.as_str()) && is_directory(value) && is_directory(there);
-            if value != there && !own {
-                return differ(&format!("{key} is {value} in the first, {there} in the second"));
+        for (what, in_one, in_other) in [
+            ("command", &one.command, &other.command),
+            ("selection", &one.selection, &other.selection),
+        ] {
+            if in_one != in_other {
+                return differ(&format!(
+                    "{what} is {in_one} in the first, {in_other} in the second"
+                ));
             }
+        }
+        let (mut sides, mut others) = (one.sides(), other.sides());
+        while let (Some((side, store)), Some((_, there))) = (sides.next(), others.next()) {
+            if !is_same(store, there) && !(is_directory(store) && is_directory(there)) {
+                let (store, there) = (&store["address"], &there["address"]);
+                return differ(&format!("{side} is {store} in the first, {there} in the second"));
+            }
+        }
+        if one.targets.len() != other.targets.len() {
+            return differ("the numbers of targets differ");
         }
     }
     Ok(())
 }
 
-/// Whether an address is a directory. Each shard of a dump has a separate directory, so directories
-/// may differ.
-fn is_directory(address: &Value) -> bool {
-    address.as_str().is_some_and(|address| address.starts_with("dir:"))
+/// Whether two reports name the same store: by its address or, if the store could not be opened, by
+/// its argument on the command line.
+fn is_same(one: &Value, other: &Value) -> bool {
+    match one["address"].is_null() || other["address"].is_null() {
+        true => one["name"] == other["name"],
+        false => one["address"] == other["address"],
+    }
 }
 
-/// The store of this side, or the list of stores if the parts differ.
-fn only_or_all(parts: &[Part], side: &str) -> Value {
-    let all = parts.iter().filter_map(|part| part.run.get(side).cloned());
-    let mut all: Vec<Value> = all.collect();
-    all.dedup();
-    if all.len() > 1 { all.into() } else { all.pop().unwrap_or_default() }
+/// Whether a store is a directory. Each shard of a dump has a separate directory, so directories may
+/// differ.
+fn is_directory(store: &Value) -> bool {
+    store["address"].as_str().is_some_and(|address| address.starts_with("dir:"))
 }
 
 fn worst(parts: &[Part]) -> Exit {
@@ -160,12 +182,12 @@ fn unreadable(path: &Path, error: std::io::Error) -> CliError {
     CliError::usage(format!("cannot read {}", path.display())).caused_by(error)
 }
 
-const SIDES: &[&str] = &["source", "target"];
-
-const HOW: &str = "write the report of each shard with --shard I/N --output json --report FILE";
+const HOW: &str = "write the report of each shard with --shard I/N --report FILE.json";
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Map;
+
     use super::*;
 
     /// The merged report of these parts.
@@ -174,7 +196,9 @@ mod tests {
         let read = |(number, part): (usize, &Value)| {
             let shard = format!("{}/{}", number + 1, parts.len());
             let mut part = part.clone();
-            part["run"] = json!({ "command": "sync", "shard": shard });
+            part["schema_version"] = json!(1);
+            part["command"] = json!("sync");
+            part["shard"] = json!(shard);
             let path = directory.path().join(number.to_string());
             std::fs::write(&path, part.to_string()).unwrap();
             Part::read(path).unwrap()
@@ -224,10 +248,10 @@ mod tests {
 
     #[test]
     fn lists_are_joined_at_every_depth() {
-        let part = |id: u32| json!({"targets": {"b": {"images": [id]}}, "images": null, "x": "y"});
-        let other = json!({"targets": {"c": {"images": [3]}}, "images": [4], "x": "z"});
+        let part = |id: u32| json!({"sites": {"b": {"images": [id]}}, "images": null, "x": "y"});
+        let other = json!({"sites": {"c": {"images": [3]}}, "images": [4], "x": "z"});
         let expected = json!({
-            "targets": {"b": {"images": [1, 2]}, "c": {"images": [3]}}, "images": [4], "x": "y",
+            "sites": {"b": {"images": [1, 2]}, "c": {"images": [3]}}, "images": [4], "x": "y",
         });
         assert_eq!(merged(&[part(1), part(2), other]), expected);
     }

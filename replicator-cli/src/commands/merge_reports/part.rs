@@ -6,24 +6,26 @@ use std::io::{self, BufReader, Seek};
 use std::path::{Path, PathBuf};
 
 use glance_core::selection::Shard;
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{HOW, unreadable};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::named_file::temporary_file;
-use crate::report::Outline;
+use crate::report::{self, Outline};
 
 /// The report of one shard.
 pub(super) struct Part {
     pub(super) path: PathBuf,
     pub(super) shard: Shard,
     pub(super) exit: Exit,
+    pub(super) command: Value,
+    pub(super) selection: Value,
+    /// The source; null if the command has none.
+    pub(super) source: Value,
+    pub(super) targets: Vec<Value>,
     errors: Value,
-    /// The field `run` of the report: command, stores and selection.
-    pub(super) run: Map<String, Value>,
-    /// The other fields of the report.
+    /// The content of the report, without the fields of the envelope.
     pub(super) body: Outline,
     /// A copy of the report, if it can be read only once.
     copy: Option<File>,
@@ -36,26 +38,29 @@ impl Part {
             |reason: &str| CliError::usage(format!("{} {reason}", path.display())).hint(HOW);
         let copy = copy_of_stream(&path).map_err(|error| unreadable(&path, error))?;
         let file = open(&path, copy.as_ref()).map_err(|error| unreadable(&path, error))?;
-        let mut reader = serde_json::Deserializer::from_reader(file);
-        let outline = OutlineReader { whole: Some("run") }.deserialize(&mut reader);
-        let outline = outline.and_then(|outline| reader.end().map(|()| outline));
+        let outline = report::outline(file);
         let mut body = outline.map_err(|error| match error.is_io() {
             true => unreadable(&path, error.into()),
             false => unusable("is not a JSON report").caused_by(error),
         })?;
-        let run = body.remove("run").filter(|run| run["command"].is_string());
-        let Some(Value::Object(mut run)) = run else {
-            return Err(unusable("is not the report of a run: the field `run` is missing"));
-        };
-        let shard = run.remove("shard").unwrap_or_default();
-        let shard = shard.as_str().and_then(|text| text.parse().ok());
+        let mut take = |field: &str| body.remove(field).unwrap_or_default();
+        let (version, command) = (take("schema_version"), take("command"));
+        if version != 1 || !command.is_string() {
+            return Err(unusable("is not a report, or a report of another release"));
+        }
+        let shard = take("shard").as_str().and_then(|text| text.parse().ok());
         let shard = shard.ok_or_else(|| unusable("is the report of a run without --shard"))?;
-        let code = run.remove("exit_code").and_then(|code| code.as_u64());
-        let errors = run.remove("errors").unwrap_or_default();
-        // All releases assign images to shards in the same way, so the versions may differ.
-        run.remove("tool");
-        let exit = code.map_or(Exit::SomeFailed, Exit::of_code);
-        Ok(Self { path, shard, exit, errors, run, body, copy })
+        let exit = take("exit_code").as_u64().map_or(Exit::SomeFailed, Exit::of_code);
+        let targets = take("targets").as_array().cloned().unwrap_or_default();
+        let (selection, source, errors) = (take("selection"), take("source"), take("errors"));
+        OF_ONE_RUN.iter().for_each(|field| drop(take(field)));
+        Ok(Self { path, shard, exit, command, selection, source, targets, errors, body, copy })
+    }
+
+    /// The stores, each with its side.
+    pub(super) fn sides(&self) -> impl Iterator<Item = (&'static str, &Value)> {
+        let targets = self.targets.iter().map(|target| ("target", target));
+        [("source", &self.source)].into_iter().chain(targets)
     }
 
     /// The errors that are not about single images; `None` if there are none.
@@ -73,10 +78,8 @@ impl Part {
         if !self.body.has_list(place) {
             return Ok(());
         }
-        let read = open(&self.path, self.copy.as_ref()).and_then(|file| {
-            let mut reader = serde_json::Deserializer::from_reader(file);
-            Ok(EntryReader { place, each }.deserialize(&mut reader)?)
-        });
+        let read = open(&self.path, self.copy.as_ref())
+            .and_then(|file| Ok(report::entries(file, place, each)?));
         read.map_err(|error| unreadable(&self.path, error))
     }
 }
@@ -104,106 +107,17 @@ fn open(path: &Path, copy: Option<&File>) -> io::Result<BufReader<File>> {
     Ok(BufReader::new(file))
 }
 
-/// Reads a document without the entries of its lists.
-struct OutlineReader {
-    /// The outermost field that is read with its lists.
-    whole: Option<&'static str>,
-}
-
-impl<'de> DeserializeSeed<'de> for OutlineReader {
-    type Value = Outline;
-
-    fn deserialize<D: Deserializer<'de>>(self, document: D) -> Result<Outline, D::Error> {
-        document.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for OutlineReader {
-    type Value = Outline;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Outline, A::Error> {
-        let mut fields = std::collections::BTreeMap::new();
-        while let Some(key) = map.next_key::<String>()? {
-            let part = match self.whole == Some(key.as_str()) {
-                true => Outline::Value(map.next_value()?),
-                false => map.next_value_seed(Self { whole: None })?,
-            };
-            fields.insert(key, part);
-        }
-        Ok(Outline::Object(fields))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Outline, A::Error> {
-        while list.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Outline::List)
-    }
-
-    fn visit_unit<E>(self) -> Result<Outline, E> {
-        Ok(Outline::Value(Value::Null))
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Outline, E> {
-        Ok(Outline::Value(value.into()))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Outline, E> {
-        Ok(Outline::Value(value.into()))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Outline, E> {
-        Ok(Outline::Value(value.into()))
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Outline, E> {
-        Ok(Outline::Value(value.into()))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Outline, E> {
-        Ok(Outline::Value(value.into()))
-    }
-}
-
-/// Reads the entries of one list of a document.
-struct EntryReader<'a> {
-    place: &'a [&'a str],
-    each: &'a mut dyn FnMut(Value),
-}
-
-impl<'de> DeserializeSeed<'de> for EntryReader<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, document: D) -> Result<(), D::Error> {
-        document.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for EntryReader<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the list that was here before")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(key) = map.next_key::<String>()? {
-            match self.place.split_first() {
-                Some((first, rest)) if *first == key => {
-                    map.next_value_seed(EntryReader { place: rest, each: &mut *self.each })?;
-                }
-                _ => drop(map.next_value::<IgnoredAny>()?),
-            }
-        }
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        while let Some(entry) = list.next_element()? {
-            (self.each)(entry);
-        }
-        Ok(())
-    }
-}
+/// The fields of the envelope that say nothing about the run as a whole. All releases assign images
+/// to shards in the same way, so the versions may differ.
+const OF_ONE_RUN: &[&str] = &[
+    "tool",
+    "arguments",
+    "next_command",
+    "global_request_id",
+    "started",
+    "ended",
+    "seconds",
+    "certificates",
+    "exit_meaning",
+    "throughput",
+];

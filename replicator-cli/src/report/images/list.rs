@@ -4,16 +4,15 @@ use std::cmp::Ordering;
 
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Table, presets};
 use glance_core::image::Image;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::text;
-use crate::args::{Column, Output, SortOrder};
-use crate::output::{escaped, table_width};
+use crate::args::{Column, SortOrder};
+use crate::output::{self, JsonWriter, escaped, table_width};
 
 /// Images with the fields to show.
 pub(crate) struct ImageList<'a> {
-    output: Output,
-    /// The columns. None means the whole record.
+    /// The columns. None means the default columns of a table, and the whole record elsewhere.
     columns: Vec<Column>,
     sort: &'a SortOrder,
     rows: Vec<Row>,
@@ -27,12 +26,8 @@ struct Row {
 }
 
 impl<'a> ImageList<'a> {
-    pub(crate) fn new(output: Output, columns: &[Column], sort: &'a SortOrder) -> Self {
-        let columns = match (columns, output) {
-            ([], Output::Text) => DEFAULT.iter().map(|name| (*name).into()).collect(),
-            (columns, _) => columns.to_vec(),
-        };
-        Self { output, columns, sort, rows: Vec::new() }
+    pub(crate) fn new(columns: &[Column], sort: &'a SortOrder) -> Self {
+        Self { columns: columns.to_vec(), sort, rows: Vec::new() }
     }
 
     pub(crate) fn push(&mut self, image: &Image) {
@@ -51,36 +46,42 @@ impl<'a> ImageList<'a> {
     pub(crate) fn print(mut self) {
         let descending = self.sort.descending;
         self.rows.sort_by(|one, other| order(&one.key, &other.key, descending));
-        match self.output {
-            Output::Text => self.print_table(),
-            Output::Json => {
-                let images: Vec<_> = self.rows.into_iter().map(|row| row.fields).collect();
-                out_json!("{:#}", json!({ "images": images }));
-            }
+        if output::is_text() {
+            self.print_table();
         }
+        let mut json = JsonWriter::to_results();
+        for row in self.rows {
+            json.entry("images", &Value::Object(row.fields));
+        }
+        json.end_list("images");
+        json.finish();
     }
 
     /// Prints a table as wide as the terminal, or as wide as necessary where there is none.
     fn print_table(&self) {
+        let columns: Vec<Column> = match &*self.columns {
+            [] => DEFAULT.iter().map(|name| (*name).into()).collect(),
+            chosen => chosen.to_vec(),
+        };
         let mut table = Table::new();
         table.load_preset(presets::NOTHING);
-        table.set_header(self.columns.iter().map(|column| shown(&column.name().to_uppercase())));
+        table.set_header(columns.iter().map(|column| shown(&column.name().to_uppercase())));
         for row in &self.rows {
             let cell = |column: &Column| {
                 let name = column.name();
                 row.fields.get(name).map(|value| shown(&text(name, value))).unwrap_or_default()
             };
-            table.add_row(self.columns.iter().map(cell));
+            table.add_row(columns.iter().map(cell));
         }
         match table_width() {
-            Some(columns) => {
-                table.set_width(columns).set_content_arrangement(ContentArrangement::Dynamic);
+            Some(width) => {
+                table.set_width(width).set_content_arrangement(ContentArrangement::Dynamic);
             }
             None => {
                 table.set_content_arrangement(ContentArrangement::Disabled);
             }
         }
-        for (column, named) in table.column_iter_mut().zip(&self.columns) {
+        for (column, named) in table.column_iter_mut().zip(&columns) {
             column.set_padding((0, 2));
             match named.name() {
                 // An id on two lines cannot be copied.
@@ -118,6 +119,8 @@ const DEFAULT: &[&str] = &["id", "name", "status", "size"];
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

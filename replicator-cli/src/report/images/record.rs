@@ -4,21 +4,18 @@ use glance_core::image::{Image, Member};
 use serde_json::{Value, json};
 
 use super::text;
-use crate::args::{FIELDS, Output};
+use crate::args::FIELDS;
+use crate::output::JsonWriter;
 
 /// Prints the record of an image, and its members if they are known.
-pub(crate) fn image(output: Output, image: &Image, members: Option<&[Member]>) {
+pub(crate) fn image(image: &Image, members: Option<&[Member]>) {
     let record = image.to_json();
-    let members: Option<Vec<(&str, &str)>> = members.map(|members| {
-        members.iter().map(|member| (&*member.project, member.status.as_str())).collect()
-    });
-    if output == Output::Json {
-        let member =
-            |(project, status): &(&str, &str)| json!({"project": project, "status": status});
-        let members: Option<Vec<Value>> = members.map(|all| all.iter().map(member).collect());
-        out_json!("{:#}", json!({ "image": record, "members": members }));
-        return;
-    }
+    let member = |one: &Member| json!({ "project": one.project, "status": one.status.as_str() });
+    let listed = members.map(|all| all.iter().map(member).collect::<Vec<Value>>());
+    let mut json = JsonWriter::to_results();
+    json.field("image", &Value::Object(record.clone()));
+    json.field("members", &json!(listed));
+    json.finish();
     let properties = record.keys().map(String::as_str).filter(|name| !FIELDS.contains(name));
     for name in FIELDS.iter().copied().chain(properties) {
         let value = record.get(name).unwrap_or(&Value::Null);
@@ -29,8 +26,8 @@ pub(crate) fn image(output: Output, image: &Image, members: Option<&[Member]>) {
             _ => line(name, &text(name, value)),
         }
     }
-    for (project, status) in members.into_iter().flatten() {
-        line("member", &format!("{project} ({status})"));
+    for Member { project, status, .. } in members.into_iter().flatten() {
+        line("member", &format!("{project} ({})", status.as_str()));
     }
 }
 

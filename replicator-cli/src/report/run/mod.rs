@@ -1,197 +1,193 @@
 //! The report of a replication to one or more targets.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use replicator_engine::metadefs::Mode;
-use replicator_engine::{CopyError, Done, Loss, LossKind, Outcome, Proven, TransferMethod};
+use replicator_engine::{CopyError, Done, LossKind, Outcome, Proven, TransferMethod};
 use serde_json::{Value, json};
 
-use crate::args::{Options, Output};
+use crate::args::Options;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::metrics;
-use crate::output::{JsonWriter, causes, chain, human_size, quoted};
+use crate::output::{self, JsonWriter, causes, human_size, quoted};
 use crate::progress;
 use crate::report::{Metadefs, proof};
 use summary::Summary;
 
+mod image;
 mod summary;
 
-/// The reports of a run, one per target.
-#[derive(Debug)]
-pub(crate) struct Reports {
-    output: Output,
-    each: Vec<Report>,
-    failures: Vec<CliError>,
-}
-
-impl Reports {
-    /// Creates the reports of these targets, which are named as on the command line.
-    pub(crate) fn new(options: &Options, targets: &[String]) -> Self {
-        let report = |target: &String| match targets.len() {
-            1 => Report::new(options),
-            _ => Report::of_target(target, options),
-        };
-        Self {
-            output: options.output,
-            each: targets.iter().map(report).collect(),
-            failures: Vec::new(),
-        }
-    }
-
-    /// Writes the outcome of one image.
-    pub(crate) fn outcome(&mut self, target: usize, outcome: &Outcome) {
-        self.each[target].outcome(outcome);
-    }
-
-    /// Records how the run ended for a target.
-    pub(crate) fn ended(
-        &mut self,
-        target: usize,
-        ended: Result<(), CliError>,
-        metadefs: Option<Metadefs>,
-    ) {
-        let report = &mut self.each[target];
-        if let Some(metadefs) = metadefs {
-            report.exit = report.exit.worse(metadefs.exit());
-            report.metadefs = Some(metadefs);
-        }
-        if let Err(error) = ended {
-            report.exit = report.exit.worse(error.exit);
-            self.failures.push(match &report.target {
-                Some(target) => error.at(target),
-                None => error,
-            });
-        }
-    }
-
-    /// Whether the run processed no image and had no failure.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.failures.is_empty() && self.each.iter().all(Report::is_empty)
-    }
-
-    /// An empty report for the metadata definitions of a target.
-    pub(crate) fn of_metadefs(&self) -> Metadefs {
-        Metadefs::of_run(self.output, Mode::Write)
-    }
-
-    /// The exit of a target so far.
-    pub(crate) fn exit(&self, target: usize) -> Exit {
-        self.each[target].exit
-    }
-
-    /// Records the number of images that were not started at a target.
-    pub(crate) fn left(&mut self, target: usize, images: u64) {
-        let report = &mut self.each[target];
-        report.summary.not_begun = images;
-        metrics::not_started(report.target.as_deref(), images);
-    }
-
-    /// Completes the reports and returns the worst exit of all targets.
-    pub(crate) fn finish(mut self) -> Exit {
-        let exit = self.each.iter().fold(Exit::Success, |exit, one| exit.worse(one.exit));
-        for report in &self.each {
-            metrics::ended(report.target.as_deref(), report.exit);
-        }
-        let losses: Vec<CliError> = self.each.iter().filter_map(Report::refused_losses).collect();
-        if self.output == Output::Json && self.each.len() > 1 {
-            self.each.sort_by(|one, other| one.target.cmp(&other.target));
-            let target =
-                |mut report: Report| (report.target.take().unwrap_or_default(), report.into_json());
-            print_targets(self.each.into_iter().map(target), exit);
-        } else {
-            self.each.into_iter().for_each(Report::print);
-        }
-        for failure in self.failures.iter().chain(&losses) {
-            crate::output::failure(failure);
-        }
-        exit
-    }
-}
-
-/// Prints the reports of several targets as one JSON document.
-pub(super) fn print_targets(reports: impl Iterator<Item = (String, JsonWriter)>, exit: Exit) {
-    let mut json = JsonWriter::to_results();
-    json.field("exit_code", &json!(exit as u8));
-    json.open_object("targets");
-    for (target, report) in reports {
-        json.part(&target, report);
-    }
-    json.finish();
-}
-
-/// The report of a replication to one target. Each image is written immediately, so memory use does
+/// The report of a run to one or more targets. Each image is written immediately, so memory use does
 /// not grow with the number of images.
 #[derive(Debug)]
-pub(crate) struct Report {
-    output: Output,
-    /// The name of the target on the command line, if there are several targets.
-    target: Option<String>,
-    exit: Exit,
+pub(crate) struct Reports {
+    each: Vec<TargetReport>,
     json: JsonWriter,
-    summary: Summary,
     /// The losses that `--allow-loss` accepts.
     accepted: BTreeSet<LossKind>,
+    /// The exit of the completed parts of the run.
+    exit: Exit,
+    failures: Vec<CliError>,
     metadefs: Option<Metadefs>,
     begin: Instant,
 }
 
-impl Report {
-    pub(crate) fn new(options: &Options) -> Self {
-        Self {
-            output: options.output,
-            target: None,
+/// The report of a run at one target.
+#[derive(Debug)]
+struct TargetReport {
+    name: String,
+    exit: Exit,
+    summary: Summary,
+    /// The number of images with losses that `--allow-loss` does not accept.
+    refused: BTreeMap<LossKind, u64>,
+}
+
+impl Reports {
+    /// Creates the report of a run to these targets, which are named as on the command line.
+    pub(crate) fn new(options: &Options, targets: &[String]) -> Self {
+        let report = |name: &String| TargetReport {
+            name: name.clone(),
             exit: Exit::Success,
-            json: JsonWriter::to_results(),
             summary: Summary::default(),
+            refused: BTreeMap::new(),
+        };
+        Self {
+            each: targets.iter().map(report).collect(),
+            json: JsonWriter::to_results(),
             accepted: options.mapping.accepted_losses(),
+            exit: Exit::Success,
+            failures: Vec::new(),
             metadefs: None,
             begin: Instant::now(),
         }
     }
 
-    /// The report of one of several targets.
-    fn of_target(target: &str, options: &Options) -> Self {
-        let (target, json) = (Some(target.to_owned()), JsonWriter::spooled_object());
-        Self { target, json, ..Self::new(options) }
+    /// Begins another part of the run, with a separate exit and separate options.
+    pub(crate) fn next_part(&mut self, options: &Options) {
+        self.accepted = options.mapping.accepted_losses();
+        for report in &mut self.each {
+            self.exit = self.exit.worse(std::mem::replace(&mut report.exit, Exit::Success));
+        }
     }
 
     /// Writes the outcome of one image.
-    pub(crate) fn outcome(&mut self, outcome: &Outcome) {
-        self.summary.count(outcome);
-        metrics::outcome(self.target.as_deref(), outcome, copied_bytes(outcome));
+    pub(crate) fn outcome(&mut self, target: usize, outcome: &Outcome) {
+        let is_one_of_several = self.each.len() > 1;
+        let report = &mut self.each[target];
+        report.summary.count(outcome);
+        let name = is_one_of_several.then_some(report.name.as_str());
+        metrics::outcome(name, outcome, copied_bytes(outcome));
         match &outcome.result {
             Ok(_) | Err(CopyError::BrokenOff) => {}
-            Err(error) => self.exit = self.exit.worse(error.into()),
+            Err(error) => report.exit = report.exit.worse(error.into()),
         }
-        if outcome.losses.iter().any(|loss| !self.accepted.contains(&loss.kind)) {
-            self.exit = self.exit.worse(Exit::Lost);
+        let lost: BTreeSet<LossKind> = outcome.losses.iter().map(|loss| loss.kind).collect();
+        for kind in lost.difference(&self.accepted) {
+            *report.refused.entry(*kind).or_default() += 1;
+            report.exit = report.exit.worse(Exit::Lost);
         }
-        match self.output {
-            Output::Json => self.json.entry("images", &json_outcome(outcome)),
-            Output::Text => text_outcome(outcome, &self.prefix()),
+        self.json.entry("images", &image::entry(&report.name, outcome));
+        if output::is_text() {
+            text_outcome(outcome, &self.prefix(target));
         }
     }
 
-    /// Whether the report contains no image.
+    /// Records how the run ended for a target.
+    pub(crate) fn ended(&mut self, target: usize, ended: Result<(), CliError>) {
+        let Err(error) = ended else { return };
+        let report = &mut self.each[target];
+        report.exit = report.exit.worse(error.exit);
+        self.failures.push(match self.each.len() {
+            1 => error,
+            _ => error.at(&self.each[target].name),
+        });
+    }
+
+    /// Whether the run processed no image and had no failure.
     pub(crate) fn is_empty(&self) -> bool {
-        self.summary.images() == 0
+        let is_empty = |report: &TargetReport| report.summary.images() == 0;
+        self.failures.is_empty() && self.each.iter().all(is_empty)
+    }
+
+    /// The report of the metadata definitions of a target. No image can be reported afterwards.
+    pub(crate) fn metadefs(&mut self, target: usize) -> &mut Metadefs {
+        let json = &mut self.json;
+        let metadefs = self.metadefs.get_or_insert_with(|| {
+            json.end_list("images");
+            Metadefs::new(Mode::Write)
+        });
+        metadefs.at(&self.each[target].name);
+        metadefs
+    }
+
+    /// The exit of a target so far.
+    pub(crate) fn exit(&self, target: usize) -> Exit {
+        let metadefs =
+            self.metadefs.as_ref().map_or(Exit::Success, |it| it.exit_at(&self.each[target].name));
+        self.each[target].exit.worse(metadefs)
+    }
+
+    /// Records the number of images that were not started at a target.
+    pub(crate) fn left(&mut self, target: usize, images: u64) {
+        self.each[target].summary.not_begun = images;
+        metrics::not_started(self.name_among_several(target), images);
+    }
+
+    /// Completes the report and returns the worst exit of all targets.
+    pub(crate) fn finish(mut self) -> Exit {
+        let exits = (0..self.each.len()).map(|target| self.exit(target));
+        let exit = exits.fold(self.exit, Exit::worse);
+        for target in 0..self.each.len() {
+            metrics::ended(self.name_among_several(target), self.exit(target));
+            let (prefix, summary) = (self.prefix(target), &self.each[target].summary);
+            out!("{prefix}{}", summary.text());
+            out!("{prefix}{}", progress::course(summary.bytes(), self.begin.elapsed()));
+        }
+        match self.metadefs.take() {
+            Some(metadefs) => drop(metadefs.finish()),
+            None => self.json.end_list("images"),
+        }
+        self.write_summaries();
+        let losses: Vec<CliError> =
+            (0..self.each.len()).filter_map(|target| self.refused_losses(target)).collect();
+        for failure in self.failures.iter().chain(&losses) {
+            output::failure(failure);
+        }
+        exit
+    }
+
+    /// Writes the totals of all targets and, if there are several, of each one.
+    fn write_summaries(&mut self) {
+        let total = self.each.iter().fold(Summary::default(), |sum, one| sum.and(&one.summary));
+        self.json.field("summary", &total.to_json());
+        if self.each.len() > 1 {
+            let of_each = |target: usize| {
+                let mut summary = self.each[target].summary.to_json();
+                summary["exit_code"] = json!(self.exit(target) as u8);
+                (self.each[target].name.clone(), summary)
+            };
+            let by_target = (0..self.each.len()).map(of_each).collect();
+            self.json.field("by_target", &Value::Object(by_target));
+        }
+        let json = std::mem::replace(&mut self.json, JsonWriter::to_results());
+        json.finish();
     }
 
     /// An error for the losses that `--allow-loss` does not accept.
-    fn refused_losses(&self) -> Option<CliError> {
-        let losses = self.summary.losses.iter();
-        let refused = losses.filter(|(kind, _)| !self.accepted.contains(kind));
+    fn refused_losses(&self, target: usize) -> Option<CliError> {
         let told = |(kind, count): (&LossKind, &u64)| {
             let images = if *count == 1 { "image" } else { "images" };
             (kind.as_str(), format!("the {} of {count} {images}", kind.as_str()))
         };
-        let (kinds, told): (Vec<&str>, Vec<String>) = refused.map(told).unzip();
+        let (kinds, told): (Vec<&str>, Vec<String>) =
+            self.each[target].refused.iter().map(told).unzip();
         if kinds.is_empty() {
             return None;
         }
-        let what = format!("{}the target did not receive {}", self.prefix(), told.join(" and "));
+        let prefix = self.prefix(target);
+        let what = format!("{prefix}the target did not receive {}", told.join(" and "));
         let hint = format!(
             "sign in as an administrator on both sides, choose owners with --owner, or accept the loss \
              with --allow-loss {}",
@@ -200,46 +196,21 @@ impl Report {
         Some(CliError::lost(what).hint(hint))
     }
 
-    /// Completes the report.
-    pub(crate) fn finish(self) -> Exit {
-        let (exit, losses) = (self.exit, self.refused_losses());
-        self.print();
-        losses.iter().fold(exit, |exit, losses| exit.worse(crate::output::failure(losses)))
-    }
-
-    fn print(self) {
-        match self.output {
-            Output::Text => self.print_summary(),
-            Output::Json => self.into_json().finish(),
-        }
-    }
-
-    fn print_summary(self) {
-        let prefix = self.prefix();
-        out!("{prefix}{}", self.summary.text());
-        if let Some(metadefs) = self.metadefs {
-            metadefs.print_summary();
-        }
-        out!("{prefix}{}", progress::course(self.summary.bytes(), self.begin.elapsed()));
-    }
-
-    /// The complete report as a JSON document.
-    fn into_json(mut self) -> JsonWriter {
-        self.json.end_list("images");
-        if let Some(metadefs) = self.metadefs {
-            self.json.part("metadefs", metadefs.into_json());
-        }
-        self.json.field("summary", &self.summary.to_json(self.exit));
-        self.json
+    /// The name of a target, if there are several.
+    fn name_among_several(&self, target: usize) -> Option<&str> {
+        (self.each.len() > 1).then_some(self.each[target].name.as_str())
     }
 
     /// The prefix of every line: the target's name if there are several targets, else nothing.
-    fn prefix(&self) -> String {
-        self.target.as_ref().map(|target| format!("{target}: ")).unwrap_or_default()
+    fn prefix(&self, target: usize) -> String {
+        match self.each.len() {
+            1 => String::new(),
+            _ => format!("{}: ", self.each[target].name),
+        }
     }
 }
 
-/// The result of an image as a word.
+/// The result of an image in words.
 fn result_word(result: &Result<Done, CopyError>) -> &'static str {
     match result {
         Ok(Done::Copied) => "copied",
@@ -252,25 +223,6 @@ fn result_word(result: &Result<Done, CopyError>) -> &'static str {
         Err(CopyError::BrokenOff) => "broken off",
         Err(_) => "failed",
     }
-}
-
-fn json_outcome(outcome: &Outcome) -> Value {
-    let Outcome { image, journey, result, losses, .. } = outcome;
-    let detail = match result {
-        Ok(Done::Copied | Done::Completed | Done::InPlace) => Value::Null,
-        Ok(Done::CopiedAs(id)) => json!(id.as_str()),
-        Ok(Done::Updated(fields)) => json!(fields),
-        Ok(Done::Removed(how)) => json!(how.to_string()),
-        Ok(Done::Skipped(reason)) => json!(reason),
-        Err(error) => json!(chain(error)),
-    };
-    json!({
-        "id": image.id.as_str(), "name": image.attributes.name, "size": image.size,
-        "result": result_word(result), "detail": detail,
-        "proof": journey.proven.as_ref().map(proof::word),
-        "way": journey.way.map(way), "notes": journey.notes,
-        "losses": losses.iter().map(Loss::to_json).collect::<Vec<_>>(),
-    })
 }
 
 fn text_outcome(outcome: &Outcome, prefix: &str) {
@@ -326,11 +278,4 @@ fn proof_of(outcome: &Outcome) -> String {
 /// The number of bytes transferred, or else the size in the image's record; 0 if neither is known.
 fn copied_bytes(outcome: &Outcome) -> u64 {
     outcome.journey.bytes.or(outcome.image.size).unwrap_or(0)
-}
-
-fn way(way: TransferMethod) -> &'static str {
-    match way {
-        TransferMethod::Imported => "imported",
-        TransferMethod::Streamed => "streamed",
-    }
 }

@@ -6,7 +6,6 @@ use replicator_engine::{CopyError, Done, LossKind, Outcome, TransferMethod};
 use serde_json::{Value, json};
 
 use super::copied_bytes;
-use crate::exit::Exit;
 use crate::output::human_size;
 use crate::report::proof::Proofs;
 
@@ -27,7 +26,7 @@ pub(super) struct Summary {
     imported: u64,
     proofs: Proofs,
     /// The number of images that lost their members or their owner.
-    pub(super) losses: BTreeMap<LossKind, u64>,
+    losses: BTreeMap<LossKind, u64>,
 }
 
 impl Summary {
@@ -68,6 +67,25 @@ impl Summary {
         self.bytes
     }
 
+    /// The sum of two totals.
+    pub(super) fn and(mut self, other: &Self) -> Self {
+        self.copied += other.copied;
+        self.updated += other.updated;
+        self.in_place += other.in_place;
+        self.skipped += other.skipped;
+        self.failed += other.failed;
+        self.removed += other.removed;
+        self.broken_off += other.broken_off;
+        self.not_begun += other.not_begun;
+        self.bytes = self.bytes.saturating_add(other.bytes);
+        self.imported = self.imported.saturating_add(other.imported);
+        self.proofs.add(&other.proofs);
+        for (kind, count) in &other.losses {
+            *self.losses.entry(*kind).or_default() += count;
+        }
+        self
+    }
+
     /// The number of images, including those that were not started.
     pub(super) fn images(&self) -> u64 {
         let done = self.copied + self.updated + self.in_place + self.skipped + self.removed;
@@ -97,16 +115,15 @@ impl Summary {
     }
 
     /// The field `summary` of a JSON report.
-    pub(super) fn to_json(&self, exit: Exit) -> Value {
+    pub(super) fn to_json(&self) -> Value {
         let lost: BTreeMap<&str, u64> =
             self.losses.iter().map(|(kind, count)| (kind.as_str(), *count)).collect();
         json!({
             "copied": self.copied, "proofs": self.proofs.to_json(), "bytes": self.bytes,
             "bytes_imported": self.imported, "updated": self.updated,
             "in_place": self.in_place, "skipped": self.skipped, "failed": self.failed,
-            "removed": self.removed, "broken_off": self.broken_off, "not_begun": self.not_begun,
+            "removed": self.removed, "broken_off": self.broken_off, "not_started": self.not_begun,
             "lost": lost,
-            "exit_code": exit as u8,
         })
     }
 }
