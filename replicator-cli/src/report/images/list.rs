@@ -60,8 +60,14 @@ impl<'a> ImageList<'a> {
         }
     }
 
-    /// Prints a table as wide as the terminal, or as wide as necessary where there is none.
     fn print_table(&self) {
+        for line in self.table(table_width()).lines() {
+            out!("{}", line.trim_end());
+        }
+    }
+
+    /// The table for a terminal with this number of columns; `None` means one line for each image.
+    fn table(&self, width: Option<u16>) -> Table {
         let mut table = Table::new();
         table.load_preset(presets::NOTHING);
         table.set_header(self.columns.iter().map(|column| shown(&column.name().to_uppercase())));
@@ -72,13 +78,9 @@ impl<'a> ImageList<'a> {
             };
             table.add_row(self.columns.iter().map(cell));
         }
-        match table_width() {
-            Some(columns) => {
-                table.set_width(columns).set_content_arrangement(ContentArrangement::Dynamic);
-            }
-            None => {
-                table.set_content_arrangement(ContentArrangement::Disabled);
-            }
+        table.set_content_arrangement(ContentArrangement::Disabled);
+        if let Some(columns) = width {
+            table.set_width(columns).set_content_arrangement(ContentArrangement::Dynamic);
         }
         for (column, named) in table.column_iter_mut().zip(&self.columns) {
             column.set_padding((0, 2));
@@ -91,9 +93,7 @@ impl<'a> ImageList<'a> {
                 _ => {}
             }
         }
-        for line in table.lines() {
-            out!("{}", line.trim_end());
-        }
+        table
     }
 }
 
@@ -118,7 +118,26 @@ const DEFAULT: &[&str] = &["id", "name", "status", "size"];
 
 #[cfg(test)]
 mod tests {
+    use glance_core::image::{Attributes, ImageId};
+
     use super::*;
+
+    #[test]
+    fn a_table_fits_the_terminal_and_elsewhere_an_image_has_one_line() {
+        let sort = "name".parse().unwrap();
+        let mut list = ImageList::new(Output::Text, &[], &sort);
+        let name = "名前 with\u{1b}[2J a\nlong name ".repeat(4);
+        let attributes = Attributes { name: Some(name), ..Attributes::default() };
+        let image = Image::queued(ImageId::random(), attributes);
+        list.push(&image);
+        for width in [Some(80), Some(120), None] {
+            let table = list.table(width).to_string();
+            let longest = table.lines().map(|line| line.trim_end().chars().count()).max().unwrap();
+            assert!(longest <= width.map_or(usize::MAX, usize::from), "{width:?}:\n{table}");
+            assert_eq!(table.lines().count() == 2, width.is_none(), "{table}");
+            assert!(table.contains(image.id.as_str()) && !table.contains('\u{1b}'), "{table}");
+        }
+    }
 
     #[test]
     fn numbers_are_sorted_as_numbers_and_missing_values_last() {

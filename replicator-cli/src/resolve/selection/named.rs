@@ -39,8 +39,8 @@ impl Selected {
             }
         }
         if !absent.is_empty() {
-            let names: Vec<String> = stores.iter().map(ToString::to_string).collect();
-            return Err(absence(&absent, &names.join(" nor in "), stores).await);
+            let places: Vec<String> = stores.iter().map(ToString::to_string).collect();
+            return Err(absence(&absent, &places.join(" nor in "), stores).await);
         }
         Ok(match self.selection.names_all() {
             true => selection.among(ids),
@@ -162,7 +162,7 @@ async fn similar(wanted: &str, stores: &[&dyn ImageStore]) -> Vec<String> {
             }
         }
     }
-    similar.names()
+    similar.quoted()
 }
 
 /// The names that are most similar to a name, for a hint.
@@ -187,7 +187,7 @@ impl<'a> Similar<'a> {
     }
 
     /// The names, in quotes.
-    pub(crate) fn names(&self) -> Vec<String> {
+    pub(crate) fn quoted(&self) -> Vec<String> {
         self.best.iter().map(|(_, name)| quoted(name)).collect()
     }
 }
