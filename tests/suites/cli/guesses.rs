@@ -132,7 +132,7 @@ fn completion_scripts_work_and_the_old_option_prints_the_same() {
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(&file, bash).unwrap();
     let script = "source \"$0\"; COMP_WORDS=(glance-replicator $1); COMP_CWORD=$2; \
-        _glance-replicator glance-replicator; echo ${COMPREPLY[@]}";
+        _glance__replicator glance-replicator \"${COMP_WORDS[$2]}\" x; echo ${COMPREPLY[@]}";
     for (words, index, expected) in [("live", "1", "livecopy"), ("livecopy --ima", "2", "--image")]
     {
         let mut command = Command::new("bash");
