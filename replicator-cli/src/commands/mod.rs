@@ -252,10 +252,11 @@ async fn size(server: &str, context: Context<'_>) -> Result<Exit, CliError> {
 /// Prints the completion script of a shell.
 fn completion(shell: Shell) -> Exit {
     let mut script = Vec::new();
-    let mut tree = Args::tree();
-    let name = tree.get_name().to_owned();
-    clap_complete::generate(shell, &mut tree, name, &mut script);
-    output::script(&script);
+    clap_complete::generate(shell, &mut Args::tree(), "glance-replicator", &mut script);
+    // The generator for bash writes a name with a hyphen in two ways, so that options would not be
+    // completed: https://github.com/clap-rs/clap/issues/6421
+    let script = String::from_utf8_lossy(&script);
+    output::script(&script.replace("glance__subcmd__replicator", "glance__replicator"));
     Exit::Success
 }
 

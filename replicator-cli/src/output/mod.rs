@@ -61,8 +61,8 @@ pub(crate) fn result_json(document: &str) {
 }
 
 /// Writes a script of this tool, which contains no text from outside, as it is.
-pub(crate) fn script(text: &[u8]) {
-    note_failure(results().write_all(text));
+pub(crate) fn script(text: &str) {
+    note_failure(results().write_all(text.as_bytes()));
 }
 
 /// Writes a line of messages with control characters escaped.

@@ -84,13 +84,12 @@ impl<'a> ImageList<'a> {
         }
         for (column, named) in table.column_iter_mut().zip(&self.columns) {
             column.set_padding((0, 2));
-            match named.name() {
-                // An id on two lines cannot be copied.
-                "id" => {
-                    column.set_constraint(ColumnConstraint::ContentWidth);
-                }
-                "size" | "virtual_size" => column.set_cell_alignment(CellAlignment::Right),
-                _ => {}
+            // An id on two lines cannot be copied; names can be of any length.
+            if UNBROKEN.contains(&named.name()) {
+                column.set_constraint(ColumnConstraint::ContentWidth);
+            }
+            if ["size", "virtual_size"].contains(&named.name()) {
+                column.set_cell_alignment(CellAlignment::Right);
             }
         }
         table
@@ -112,6 +111,9 @@ fn order(one: &Value, other: &Value, descending: bool) -> Ordering {
     };
     if descending { order.reverse() } else { order }
 }
+
+/// The columns that a narrow terminal does not break into lines.
+const UNBROKEN: &[&str] = &["id", "status", "size", "virtual_size", "visibility"];
 
 /// The columns of a table, unless the operator chooses others.
 const DEFAULT: &[&str] = &["id", "name", "status", "size"];
