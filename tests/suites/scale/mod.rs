@@ -331,7 +331,7 @@ async fn a_report_in_a_file_is_whole_and_knows_how_the_run_ended() {
     let said = run_of["errors"][0][0].as_str().unwrap();
     assert!(said.contains("3 images are to be removed"), "{run_of}");
     // The report of an earlier run is removed before it could be taken for this run's.
-    sync(&["--id", "x"]).await.exits(2);
+    sync(&["--min-size", "x"]).await.exits(2);
     assert!(path.exists());
     sync(&["--shard", "auto/2"]).await.exits(2);
     assert!(!path.exists() && !work.path().join("made/report.json.partial").exists());
