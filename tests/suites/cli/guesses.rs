@@ -110,7 +110,7 @@ fn every_option_of_the_old_tool_is_understood_or_answered() {
             let run = replicator(&line);
             match answer {
                 None => {
-                    assert!(run.exits(0).stdout.starts_with("Total size is 3 bytes"), "{line:?}")
+                    assert!(run.exits(0).stdout.starts_with("Total size is 3 bytes"), "{line:?}");
                 }
                 Some(answer) => {
                     let run = run.exits(2);
