@@ -39,7 +39,7 @@ impl Selection {
             match condition {
                 Condition::Ids(more) => ids.push(more),
                 Condition::Name(pattern) => {
-                    named.names.extend(pattern.exactly().map(str::to_owned))
+                    named.names.extend(pattern.exactly().map(str::to_owned));
                 }
                 _ => {}
             }

@@ -78,7 +78,7 @@ pub enum Command {
         #[command(flatten)]
         selection: Box<SelectionArgs>,
     },
-    /// Write images to a directory; running it again completes an interrupted dump
+    /// Write images to a directory; a second run completes the dump
     #[command(after_help = examples::DUMP)]
     Dump {
         /// Source store
@@ -123,7 +123,7 @@ pub enum Command {
         #[command(flatten)]
         selection: Box<SelectionArgs>,
     },
-    /// Copy missing images and update changed ones, at one or more targets
+    /// Copy missing and update changed images, at one or more targets
     #[command(after_help = examples::LIVECOPY)]
     Livecopy {
         /// Source store
@@ -159,7 +159,7 @@ pub enum Command {
     /// Find and complete images that interrupted runs left unfinished at a target; deletes nothing
     #[command(after_help = examples::REPAIR)]
     Repair(Repair),
-    /// Copy namespaces of metadata definitions and synchronize their contents
+    /// Copy and synchronize namespaces of metadata definitions
     #[command(after_help = examples::METADEFS)]
     Metadefs(Metadefs),
     /// Verify image data against recorded digests, or by reading it; changes nothing

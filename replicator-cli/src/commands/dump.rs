@@ -50,8 +50,8 @@ pub(super) async fn dump(
     let Context { selected, options, stopping } = context;
     let from = Endpoint::parse(server, Side::Source, options)?;
     let to = Endpoint::Directory(path.to_owned());
-    refuse_same(&from, &to, &path.display().to_string())?;
     effect::refuse_without(&[(Side::Source, &from), (Side::Target, &to)], options)?;
+    refuse_same(&from, &to, &path.display().to_string())?;
     if is_stream(path) {
         return dump_stream(from, typed, context).await;
     }

@@ -160,8 +160,8 @@ async fn dispatch(command: Command, context: Context<'_>) -> Result<Exit, CliErr
 fn both(from: &str, to: &str, options: &Options) -> Result<(Endpoint, Endpoint), CliError> {
     let source = Endpoint::parse(from, Side::Source, options)?;
     let target = Endpoint::parse(to, Side::Target, options)?;
-    refuse_same(&source, &target, to)?;
     effect::refuse_without(&[(Side::Source, &source), (Side::Target, &target)], options)?;
+    refuse_same(&source, &target, to)?;
     Ok((source, target))
 }
 
@@ -189,18 +189,16 @@ fn one(word: &str, options: &Options) -> Result<Endpoint, CliError> {
     Ok(store)
 }
 
-/// Fails if a target is the source, or if a TLS option has no effect on these stores.
+/// Fails if a TLS option has no effect on these stores, or if a target is the source.
 fn refuse_useless(
     source: &Endpoint,
     targets: &[Target],
     options: &Options,
 ) -> Result<(), CliError> {
-    for target in targets {
-        refuse_same(source, &target.endpoint, &target.word)?;
-    }
-    let targets = targets.iter().map(|target| (Side::Target, &target.endpoint));
-    let stores: Vec<_> = [(Side::Source, source)].into_iter().chain(targets).collect();
-    effect::refuse_without(&stores, options)
+    let stores = targets.iter().map(|target| (Side::Target, &target.endpoint));
+    let stores: Vec<_> = [(Side::Source, source)].into_iter().chain(stores).collect();
+    effect::refuse_without(&stores, options)?;
+    targets.iter().try_for_each(|target| refuse_same(source, &target.endpoint, &target.word))
 }
 
 /// The targets that the arguments name. `from` is the argument that names the source.
@@ -274,10 +272,11 @@ async fn size(server: &str, context: Context<'_>) -> Result<Exit, CliError> {
 /// Prints the completion script of a shell.
 fn completion(shell: Shell) -> Exit {
     let mut script = Vec::new();
-    let mut tree = Args::tree();
-    let name = tree.get_name().to_owned();
-    clap_complete::generate(shell, &mut tree, name, &mut script);
-    output::script(&script);
+    clap_complete::generate(shell, &mut Args::tree(), "glance-replicator", &mut script);
+    // The generator for bash writes a name with a hyphen in two ways, so that options would not be
+    // completed: https://github.com/clap-rs/clap/issues/6421
+    let script = String::from_utf8_lossy(&script);
+    output::script(&script.replace("glance__subcmd__replicator", "glance__replicator"));
     Exit::Success
 }
 

@@ -84,8 +84,8 @@ pub(crate) fn bare_line(line: &str) {
 }
 
 /// Writes a script of this tool, which contains no text from outside, as it is.
-pub(crate) fn script(text: &[u8]) {
-    note_failure(standard().write_all(text));
+pub(crate) fn script(text: &str) {
+    note_failure(standard().write_all(text.as_bytes()));
 }
 
 /// Writes what was written so far to standard output.

@@ -53,5 +53,5 @@ pub(crate) fn sound_jobs(path: &Path, jobs: usize) {
 
 /// Prints the JSON Schema of job files.
 pub(crate) fn job_schema(schema: &Value) {
-    output::script(format!("{schema:#}\n").as_bytes());
+    output::script(&format!("{schema:#}\n"));
 }

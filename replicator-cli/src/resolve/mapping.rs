@@ -130,10 +130,10 @@ async fn project(named: &Named, target: &Opened) -> Result<String, CliError> {
             ))
         }
         several => {
-            let names = several.iter().map(|one| format!("{}/{}", one.domain, one.name));
-            let names: Vec<String> = names.collect();
+            let all = several.iter().map(|one| format!("{}/{}", one.domain, one.name));
+            let all: Vec<String> = all.collect();
             let what = format!("--owner {named}: several domains have a project of this name");
-            Err(CliError::usage(what).hint(format!("write one of {}", names.join(", "))))
+            Err(CliError::usage(what).hint(format!("write one of {}", all.join(", "))))
         }
     }
 }

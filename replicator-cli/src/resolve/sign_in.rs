@@ -48,12 +48,12 @@ pub(crate) fn no_cloud(clouds: &Clouds, word: &str) -> CliError {
 pub(crate) fn unknown(clouds: &Clouds, word: &str) -> CliError {
     let (why, word) = (absence(clouds, word), address::shown(word));
     CliError::usage(format!("{} is not a cloud, a host:port, a URL or a path", quoted(&word)))
-        .hint(format!("{why}; write a new directory as ./{word}"))
+        .hint(format!("{why}; write a directory as ./{word} or dir:{word}"))
 }
 
 fn absence(clouds: &Clouds, word: &str) -> String {
-    let name = word.rsplit_once('@').map_or(word, |(name, _)| name);
-    clouds.absence(&address::shown(name))
+    let shown = address::shown(word);
+    clouds.absence(shown.rsplit_once('@').map_or(&shown, |(name, _)| name))
 }
 
 /// Fails if options for a cloud are given for this side, but `word` is not a cloud: they would have

@@ -21,7 +21,7 @@ fn a_guess_is_answered_with_what_to_write() {
         ("livecopy paris lyon 'debian-*'", "livecopy paris lyon --image 'debian-*'; "),
         ("sync paris lyon oslo debian-12", "sync paris lyon oslo --image debian-12; "),
         ("load ./images lyon debian-12", "load ./images lyon --image debian-12; "),
-        ("livecopy paris seed-ova", "write a new directory as ./seed-ova"),
+        ("livecopy paris seed-ova", "write a directory as ./seed-ova"),
         ("compare paris lyon seed-ova", "hint: to select one image, write --image seed-ova"),
         ("ls paris seed-ova", "write --image seed-ova"),
         ("livecopy paris lyon --insecure", "hint: every server is verified; name the certificate"),
@@ -110,7 +110,7 @@ fn every_option_of_the_old_tool_is_understood_or_answered() {
             let run = replicator(&line);
             match answer {
                 None => {
-                    assert!(run.exits(0).stdout.starts_with("Total size is 3 bytes"), "{line:?}")
+                    assert!(run.exits(0).stdout.starts_with("Total size is 3 bytes"), "{line:?}");
                 }
                 Some(answer) => {
                     let run = run.exits(2);
@@ -129,19 +129,16 @@ fn completion_scripts_work_and_the_old_option_prints_the_same() {
     let run = replicator(&["size", "a", "--shell_completion", "bash"]).exits(2);
     assert!(run.stderr.contains("hint: `glance-replicator completion SHELL`"), "{}", run.stderr);
     // The script completes the beginning of a command and of an option.
-    let line = "COMP_WORDS=(glance-replicator $1); COMP_CWORD=$2; _glance-replicator \
-        glance-replicator; echo ${COMPREPLY[@]}";
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(&file, bash).unwrap();
+    let script = "source \"$0\"; COMP_WORDS=(glance-replicator $1); COMP_CWORD=$2; \
+        _glance__replicator glance-replicator \"${COMP_WORDS[$2]}\" x; echo ${COMPREPLY[@]}";
     for (words, index, expected) in [("live", "1", "livecopy"), ("livecopy --ima", "2", "--image")]
     {
-        let script = format!("{bash}\n{line}");
-        let output =
-            Command::new("bash").args(["-c", &script, "bash", words, index]).output().unwrap();
-        assert_eq!(
-            String::from_utf8(output.stdout).unwrap().trim(),
-            expected,
-            "{:?}",
-            output.stderr
-        );
+        let mut command = Command::new("bash");
+        command.args(["-c", script]).arg(file.path()).args([words, index]);
+        let output = command.output().unwrap();
+        assert_eq!(String::from_utf8(output.stdout).unwrap().trim(), expected);
     }
     for shell in ["zsh", "fish"] {
         assert!(replicator(&["completion", shell]).exits(0).stdout.contains("livecopy"));

@@ -331,7 +331,7 @@ async fn a_report_in_a_file_is_whole_and_knows_how_the_run_ended() {
     let said = whole["errors"][0]["message"].as_str().unwrap();
     assert!(said.contains("3 images are to be removed"), "{whole}");
     // A command line that is not understood does not touch the report of an earlier run.
-    sync(&["--id", "x"]).await.exits(2);
+    sync(&["--min-size", "x"]).await.exits(2);
     assert_eq!(read(), whole);
     // A failure before the run has a report too.
     sync(&["--shard", "auto/2"]).await.exits(2);

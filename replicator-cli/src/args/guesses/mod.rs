@@ -59,13 +59,15 @@ pub(super) fn answer(
 
 /// The answer to one argument too many after the stores of a command that selects images.
 fn one_image(typed: &str, line: &[OsString], tree: &Command) -> Option<(String, String)> {
-    let words = line.iter().skip(1).filter_map(|word| word.to_str());
-    let command = words.filter_map(|word| tree.find_subcommand(word)).next()?;
+    let mut words = line.iter().skip(1).filter_map(|word| word.to_str());
+    let command = words.find_map(|word| tree.find_subcommand(word))?;
     let selects = command.get_opts().any(|option| option.get_id() == "image");
-    let name = command.get_name();
-    selects.then(|| {
-        let hint = format!("to select one image, write --image {}", shell_word(typed));
-        (format!("{name} takes no further argument, but {typed:?} is given"), hint)
+    // The argument is shown as it was typed, so that a secret in it can be recognized.
+    let is_plain = !typed.contains('\'') && !typed.contains(char::is_control);
+    (selects && is_plain).then(|| {
+        let what =
+            format!("unexpected argument '{typed}' after the stores of {}", command.get_name());
+        (what, format!("to select one image, write --image {}", shell_word(typed)))
     })
 }
 
@@ -177,6 +179,7 @@ mod tests {
         }
         assert!(refused(&["dump", "a", "d", "deb*"]).contains("--image 'deb*'"));
         assert!(!refused(&["clouds", "seed-ova"]).contains("--image"));
+        assert!(!refused(&["size", "a", "it's"]).contains("--image"));
     }
 
     #[test]

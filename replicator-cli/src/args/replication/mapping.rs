@@ -79,18 +79,16 @@ pub enum OwnerArg {
 }
 
 fn owner(text: &str) -> Result<OwnerArg, String> {
-    let of = |prefix: &str| text.strip_prefix(prefix);
-    match (text, of("map:"), of("project:")) {
-        ("auto", ..) => Ok(OwnerArg::Auto),
-        ("by-name", ..) => Ok(OwnerArg::ByName),
-        ("keep", ..) => Ok(OwnerArg::Keep),
-        ("caller", ..) => Ok(OwnerArg::Caller),
-        ("" | "map:" | "project:", ..) => {
+    match (text, text.strip_prefix("map:")) {
+        ("auto", _) => Ok(OwnerArg::Auto),
+        ("by-name", _) => Ok(OwnerArg::ByName),
+        ("keep", _) => Ok(OwnerArg::Keep),
+        ("caller", _) => Ok(OwnerArg::Caller),
+        ("" | "map:" | "project:", _) => {
             Err("write auto, by-name, keep, caller, map:FILE, or a project".into())
         }
-        (_, Some(path), _) => Ok(OwnerArg::Map(path.into())),
-        (_, _, Some(project)) => Ok(OwnerArg::Project(project.into())),
-        (project, ..) => Ok(OwnerArg::Project(project.into())),
+        (_, Some(path)) => Ok(OwnerArg::Map(path.into())),
+        _ => Ok(OwnerArg::Project(text.strip_prefix("project:").unwrap_or(text).into())),
     }
 }
 

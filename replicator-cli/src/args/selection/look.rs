@@ -14,8 +14,9 @@ pub struct Ls {
     pub server: String,
     /// Show these fields and properties, separated by commas
     ///
-    /// The names are those of the image record, such as name, size, visibility, owner, created_at,
-    /// tags or os_distro. The default is id,name,status,size; with --output json, the whole record.
+    /// The names are those of the image record, such as name, size, visibility, owner, `created_at`,
+    /// tags or `os_distro`. The default is id,name,status,size; with --output json, the whole
+    /// record.
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub columns: Vec<Column>,
     /// Sort by a field or property, such as size or size,desc

@@ -53,11 +53,12 @@ fn warn_of_unknown(typed: &Ls, known: &BTreeSet<String>) {
     let named = typed.columns.iter().chain([&typed.sort.column]).map(Column::name);
     for name in named.filter(|name| !FIELDS.contains(name) && !known.contains(*name)) {
         let mut similar = Similar::to(name);
-        FIELDS.iter().for_each(|field| similar.offer(field));
-        known.iter().for_each(|property| similar.offer(property));
-        let remedy = match &similar.names()[..] {
+        for other in FIELDS.iter().copied().chain(known.iter().map(String::as_str)) {
+            similar.offer(other);
+        }
+        let remedy = match &similar.quoted()[..] {
             [] => format!("the fields are {}", FIELDS.join(", ")),
-            names => format!("did you mean {}?", names.join(" or ")),
+            best => format!("did you mean {}?", best.join(" or ")),
         };
         output::warning(&format!("no listed image has a field or property {name:?}: {remedy}"));
     }

@@ -57,8 +57,14 @@ impl<'a> ImageList<'a> {
         json.finish();
     }
 
-    /// Prints a table as wide as the terminal, or as wide as necessary where there is none.
     fn print_table(&self) {
+        for line in self.table(table_width()).lines() {
+            out!("{}", line.trim_end());
+        }
+    }
+
+    /// The table for a terminal with this number of columns; `None` means one line for each image.
+    fn table(&self, width: Option<u16>) -> Table {
         let columns: Vec<Column> = match &*self.columns {
             [] => DEFAULT.iter().map(|name| (*name).into()).collect(),
             chosen => chosen.to_vec(),
@@ -73,28 +79,21 @@ impl<'a> ImageList<'a> {
             };
             table.add_row(columns.iter().map(cell));
         }
-        match table_width() {
-            Some(width) => {
-                table.set_width(width).set_content_arrangement(ContentArrangement::Dynamic);
-            }
-            None => {
-                table.set_content_arrangement(ContentArrangement::Disabled);
-            }
+        table.set_content_arrangement(ContentArrangement::Disabled);
+        if let Some(width) = width {
+            table.set_width(width).set_content_arrangement(ContentArrangement::Dynamic);
         }
         for (column, named) in table.column_iter_mut().zip(&columns) {
             column.set_padding((0, 2));
-            match named.name() {
-                // An id on two lines cannot be copied.
-                "id" => {
-                    column.set_constraint(ColumnConstraint::ContentWidth);
-                }
-                "size" | "virtual_size" => column.set_cell_alignment(CellAlignment::Right),
-                _ => {}
+            // An id on two lines cannot be copied; names can be of any length.
+            if UNBROKEN.contains(&named.name()) {
+                column.set_constraint(ColumnConstraint::ContentWidth);
+            }
+            if ["size", "virtual_size"].contains(&named.name()) {
+                column.set_cell_alignment(CellAlignment::Right);
             }
         }
-        for line in table.lines() {
-            out!("{}", line.trim_end());
-        }
+        table
     }
 }
 
@@ -114,14 +113,35 @@ fn order(one: &Value, other: &Value, descending: bool) -> Ordering {
     if descending { order.reverse() } else { order }
 }
 
+/// The columns that a narrow terminal does not break into lines.
+const UNBROKEN: &[&str] = &["id", "status", "size", "virtual_size", "visibility"];
+
 /// The columns of a table, unless the operator chooses others.
 const DEFAULT: &[&str] = &["id", "name", "status", "size"];
 
 #[cfg(test)]
 mod tests {
+    use glance_core::image::{Attributes, ImageId};
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_table_fits_the_terminal_and_elsewhere_an_image_has_one_line() {
+        let sort = "name".parse().unwrap();
+        let mut list = ImageList::new(&[], &sort);
+        let name = "名前 with\u{1b}[2J a\nlong name ".repeat(4);
+        let attributes = Attributes { name: Some(name), ..Attributes::default() };
+        let image = Image::queued(ImageId::random(), attributes);
+        list.push(&image);
+        for width in [Some(80), Some(120), None] {
+            let table = list.table(width).to_string();
+            let longest = table.lines().map(|line| line.trim_end().chars().count()).max().unwrap();
+            assert!(longest <= width.map_or(usize::MAX, usize::from), "{width:?}:\n{table}");
+            assert_eq!(table.lines().count() == 2, width.is_none(), "{table}");
+            assert!(table.contains(image.id.as_str()) && !table.contains('\u{1b}'), "{table}");
+        }
+    }
 
     #[test]
     fn numbers_are_sorted_as_numbers_and_missing_values_last() {

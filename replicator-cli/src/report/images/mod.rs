@@ -14,6 +14,7 @@ pub(crate) use record::image;
 fn text(name: &str, value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
+        Value::Array(parts) if parts.is_empty() => "-".to_owned(),
         Value::String(text) => text.clone(),
         Value::Array(parts) => {
             let parts: Vec<String> = parts.iter().map(|part| text(name, part)).collect();

@@ -21,7 +21,7 @@ pub(crate) fn image(image: &Image, members: Option<&[Member]>) {
         let value = record.get(name).unwrap_or(&Value::Null);
         match (name, value.as_u64()) {
             ("size" | "virtual_size", Some(bytes)) => {
-                line(name, &format!("{bytes} ({})", text(name, value)))
+                line(name, &format!("{bytes} ({})", text(name, value)));
             }
             _ => line(name, &text(name, value)),
         }

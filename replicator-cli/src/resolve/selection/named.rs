@@ -39,8 +39,8 @@ impl Selected {
             }
         }
         if !absent.is_empty() {
-            let names: Vec<String> = stores.iter().map(ToString::to_string).collect();
-            return Err(absence(&absent, &names.join(" nor in "), stores).await);
+            let places: Vec<String> = stores.iter().map(ToString::to_string).collect();
+            return Err(absence(&absent, &places.join(" nor in "), stores).await);
         }
         Ok(match self.selection.names_all() {
             true => selection.among(ids),
@@ -138,15 +138,14 @@ async fn absence(absent: &NamedImages, called: &str, stores: &[&dyn ImageStore])
 
 fn missing(absent: &NamedImages, stores: &str) -> String {
     let NamedImages { ids, names } = absent;
-    let named = names.iter().map(|name| format!("is named {}", quoted(name)));
-    let all: Vec<String> = named.chain(ids.iter().map(|id| format!("has the id {id}"))).collect();
-    match &all[..] {
-        [one] => format!("no image {one} in {stores}"),
-        all => format!(
-            "{} of the named images do not exist: no image {} in {stores}",
-            all.len(),
-            all.join(", or ")
-        ),
+    match (names.first(), ids.first(), names.len() + ids.len()) {
+        (Some(name), None, 1) => format!("no image is named {} in {stores}", quoted(name)),
+        (None, Some(id), 1) => format!("no image has the id {id} in {stores}"),
+        (name, id, count) => {
+            let first = name.map(|name| quoted(name)).or(id.map(ToString::to_string));
+            let first = first.unwrap_or_default();
+            format!("{count} of the named images, such as {first}, are not in {stores}")
+        }
     }
 }
 
@@ -162,7 +161,7 @@ async fn similar(wanted: &str, stores: &[&dyn ImageStore]) -> Vec<String> {
             }
         }
     }
-    similar.names()
+    similar.quoted()
 }
 
 /// The names that are most similar to a name, for a hint.
@@ -187,7 +186,7 @@ impl<'a> Similar<'a> {
     }
 
     /// The names, in quotes.
-    pub(crate) fn names(&self) -> Vec<String> {
+    pub(crate) fn quoted(&self) -> Vec<String> {
         self.best.iter().map(|(_, name)| quoted(name)).collect()
     }
 }
