@@ -12,7 +12,7 @@ pub struct ReportFile {
     /// `report merge` combines files written with --output json
     #[arg(long, global = true, value_name = "FILE")]
     pub report: Option<PathBuf>,
-    /// Write metrics of the run to FILE for Prometheus (the textfile collector of node_exporter),
+    /// Write metrics of the run to FILE for Prometheus (the textfile collector of `node_exporter`),
     /// also if the run fails
     #[arg(long, global = true, value_name = "FILE")]
     pub metrics: Option<PathBuf>,
