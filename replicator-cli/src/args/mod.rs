@@ -9,7 +9,6 @@ use clap::{ArgMatches, Args as ClapArgs, FromArgMatches, Parser, Subcommand, Val
 mod effect;
 mod examples;
 mod help;
-mod jobs;
 mod metadefs;
 mod replication;
 mod report;
@@ -20,8 +19,8 @@ mod sign_in;
 mod trust;
 mod verify;
 
-pub use jobs::{JobFileCommand, RunJobs};
 pub use metadefs::{Metadefs, WithMetadefs};
+pub use replication::jobs::{JobFileCommand, RunJobs};
 pub use replication::limits::LimitArgs;
 pub use replication::mapping::{BootFromVolumeArg, EncryptedArg, MappingArgs, OwnerArg};
 pub use replication::placement::{PlacementArgs, Via};
