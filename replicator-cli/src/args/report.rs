@@ -19,7 +19,7 @@ pub struct ReportFile {
     /// files named .json.
     #[arg(long, global = true, value_name = "FILE", value_parser = OsStringValueParser::new().try_map(ReportPath::parse))]
     pub report: Vec<ReportPath>,
-    /// Write metrics of the run to FILE for Prometheus (the textfile collector of node_exporter),
+    /// Write metrics of the run to FILE for Prometheus (the textfile collector of `node_exporter`),
     /// also if the run fails
     #[arg(long, global = true, value_name = "FILE")]
     pub metrics: Option<PathBuf>,

@@ -19,13 +19,13 @@ impl<'a, M: MakeWriter<'a>> MakeWriter<'a> for Levelled<M> {
     }
 
     fn make_writer_for(&'a self, event: &Metadata<'_>) -> Self::Writer {
-        LevelledLine { severity: severity(event.level()), inner: self.0.make_writer_for(event) }
+        LevelledLine { severity: severity(*event.level()), inner: self.0.make_writer_for(event) }
     }
 }
 
 /// The severity of an event.
-pub(super) fn severity(level: &Level) -> u8 {
-    match *level {
+pub(super) fn severity(level: Level) -> u8 {
+    match level {
         Level::ERROR => journal::ERROR,
         Level::WARN => journal::WARNING,
         Level::INFO => journal::INFORMATIONAL,

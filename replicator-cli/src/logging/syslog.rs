@@ -38,7 +38,7 @@ impl<'a> MakeWriter<'a> for Syslog {
     }
 
     fn make_writer_for(&'a self, event: &tracing::Metadata<'_>) -> Message {
-        self.message(severity(event.level()))
+        self.message(severity(*event.level()))
     }
 }
 

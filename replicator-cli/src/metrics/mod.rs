@@ -1,4 +1,4 @@
-//! The metrics file of `--metrics`, for the textfile collector of node_exporter.
+//! The metrics file of `--metrics`, for the textfile collector of `node_exporter`.
 //!
 //! Every metric is a gauge that describes the last run of a command. The file is replaced at the
 //! end of the command, whatever the result, so that a monitor also sees a command that failed

@@ -1,5 +1,5 @@
-//! The text of a metrics file: gauges only, in a form that is both OpenMetrics and the text format
-//! of Prometheus, which node_exporter reads.
+//! The text of a metrics file: gauges only, in a form that is both `OpenMetrics` and the text format
+//! of Prometheus, which `node_exporter` reads.
 
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write};

@@ -37,7 +37,7 @@ impl Metrics {
     /// The value of the only sample of this metric, without its prefix, whose labels contain
     /// `label`.
     #[track_caller]
-    fn value(&self, name: &str, label: &str) -> f64 {
+    fn value(&self, name: &str, label: &str) -> u64 {
         let start = format!("glance_replicator_{name}{{");
         let is_it = |line: &&str| line.starts_with(&start) && line.contains(label);
         let found: Vec<&str> = self.0.lines().filter(is_it).collect();
@@ -56,17 +56,17 @@ fn a_run_is_counted_and_a_failed_run_keeps_the_last_success() {
     replicator(&line).exits(6);
     let metrics = stage.metrics();
     for (name, label, expected) in [
-        ("images", "state=\"copied\"", 1.0),
-        ("images", "state=\"failed\"", 1.0),
-        ("images", "state=\"in_place\"", 0.0),
-        ("copied_bytes", "", 3.0),
-        ("failures", "kind=\"integrity\"", 1.0),
-        ("failures", "kind=\"other\"", 0.0),
-        ("lost_images", "kind=\"owner\"", 0.0),
-        ("verify_failures", "", 1.0),
-        ("run_exit_code", "", 6.0),
-        ("last_success_timestamp_seconds", "", 0.0),
-        ("build_info", "tls=", 1.0),
+        ("images", "state=\"copied\"", 1),
+        ("images", "state=\"failed\"", 1),
+        ("images", "state=\"in_place\"", 0),
+        ("copied_bytes", "", 3),
+        ("failures", "kind=\"integrity\"", 1),
+        ("failures", "kind=\"other\"", 0),
+        ("lost_images", "kind=\"owner\"", 0),
+        ("verify_failures", "", 1),
+        ("run_exit_code", "", 6),
+        ("last_success_timestamp_seconds", "", 0),
+        ("build_info", "tls=", 1),
     ] {
         assert_eq!(metrics.value(name, label), expected, "{name} {label}\n{}", metrics.0);
     }
@@ -80,9 +80,9 @@ fn a_run_is_counted_and_a_failed_run_keeps_the_last_success() {
     replicator(&line).exits(0);
     let metrics = stage.metrics();
     let success = metrics.value("last_success_timestamp_seconds", "");
-    assert!(success > 1.7e9, "{success}");
+    assert!(success > 1_700_000_000, "{success}");
     assert_eq!(metrics.value("last_run_timestamp_seconds", ""), success);
-    assert_eq!(metrics.value("failures", "kind=\"integrity\""), 0.0);
+    assert_eq!(metrics.value("failures", "kind=\"integrity\""), 0);
 
     // This failure ends the command before its run.
     let hidden = stage.path("hidden");
@@ -91,13 +91,13 @@ fn a_run_is_counted_and_a_failed_run_keeps_the_last_success() {
     let code = replicator(&line).code.unwrap();
     assert_ne!(code, 0);
     let metrics = stage.metrics();
-    assert_eq!(metrics.value("run_exit_code", ""), f64::from(code));
+    assert_eq!(metrics.value("run_exit_code", ""), u64::try_from(code).unwrap());
     assert_eq!(metrics.value("last_success_timestamp_seconds", ""), success);
-    let failures: f64 = ["usage", "other", "connection", "limit"]
+    let failures: u64 = ["usage", "other", "connection", "limit"]
         .iter()
         .map(|kind| metrics.value("failures", &format!("kind=\"{kind}\"")))
         .sum();
-    assert_eq!(failures, 1.0, "{}", metrics.0);
+    assert_eq!(failures, 1, "{}", metrics.0);
     let left: Vec<_> =
         fs::read_dir(stage.0.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(left.len(), 4, "temporary files are left: {left:?}");
@@ -116,12 +116,12 @@ fn each_target_has_its_own_metrics() {
     replicator(&line).exits(4);
     let metrics = stage.metrics();
     let (good, bad) = (format!("target=\"{new}\""), format!("target=\"{closed}\""));
-    assert_eq!(metrics.value("run_exit_code", &good), 0.0, "{}", metrics.0);
-    assert_eq!(metrics.value("run_exit_code", &bad), 4.0);
-    assert!(metrics.value("last_success_timestamp_seconds", &good) > 1.7e9);
-    assert_eq!(metrics.value("last_success_timestamp_seconds", &bad), 0.0);
-    assert_eq!(metrics.value("failures", &format!("{bad},kind=\"connection\"")), 1.0);
-    assert_eq!(metrics.value("failures", &format!("{good},kind=\"connection\"")), 0.0);
+    assert_eq!(metrics.value("run_exit_code", &good), 0, "{}", metrics.0);
+    assert_eq!(metrics.value("run_exit_code", &bad), 4);
+    assert!(metrics.value("last_success_timestamp_seconds", &good) > 1_700_000_000);
+    assert_eq!(metrics.value("last_success_timestamp_seconds", &bad), 0);
+    assert_eq!(metrics.value("failures", &format!("{bad},kind=\"connection\"")), 1);
+    assert_eq!(metrics.value("failures", &format!("{good},kind=\"connection\"")), 0);
 }
 
 #[test]
@@ -133,18 +133,18 @@ fn comparisons_and_verifications_are_counted() {
     stage.image(OTHER_ID, b"abc");
     replicator(&["compare", &old, &new, "--metrics", &file]).exits(1);
     let metrics = stage.metrics();
-    assert_eq!(metrics.value("images", "state=\"same\""), 1.0);
-    assert_eq!(metrics.value("images", "state=\"missing\""), 1.0);
-    assert_eq!(metrics.value("images", "state=\"content\""), 0.0);
-    assert_eq!(metrics.value("run_exit_code", ""), 1.0);
+    assert_eq!(metrics.value("images", "state=\"same\""), 1);
+    assert_eq!(metrics.value("images", "state=\"missing\""), 1);
+    assert_eq!(metrics.value("images", "state=\"content\""), 0);
+    assert_eq!(metrics.value("run_exit_code", ""), 1);
     assert!(!metrics.0.contains("kind=\"integrity\"} 1"));
 
     let data = Path::new(&new).join(format!("{ID}.img"));
     fs::write(data, b"abX").unwrap();
     replicator(&["verify", &new, "--metrics", &file]).exits(6);
     let metrics = stage.metrics();
-    assert_eq!(metrics.value("images", "state=\"bad\""), 1.0);
-    assert_eq!(metrics.value("verify_failures", ""), 1.0);
+    assert_eq!(metrics.value("images", "state=\"bad\""), 1);
+    assert_eq!(metrics.value("verify_failures", ""), 1);
     assert!(metrics.0.contains(&format!("source=\"{new}\",target=\"\"")), "{}", metrics.0);
 }
 

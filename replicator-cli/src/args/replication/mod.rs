@@ -7,6 +7,7 @@ use replicator_engine::{ErrorLimit, MatchBy, OnBurnedId, Removal};
 
 use super::{RunOptions, SelectionArgs, WithMetadefs};
 
+pub(crate) mod jobs;
 pub(crate) mod limits;
 pub(crate) mod mapping;
 pub(crate) mod placement;

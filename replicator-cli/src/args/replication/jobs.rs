@@ -23,13 +23,13 @@ pub struct RunJobs {
 #[derive(Debug, Subcommand)]
 pub enum JobFileCommand {
     /// Report every error in a job file with its line and column; contacts no server
-    #[command(after_help = super::examples::CONFIG_CHECK)]
+    #[command(after_help = crate::args::examples::CONFIG_CHECK)]
     Check {
         /// Job file (TOML)
         #[arg(value_name = "CONFIG")]
         config: PathBuf,
     },
     /// Print the JSON Schema of job files, for editors
-    #[command(after_help = super::examples::CONFIG_SCHEMA)]
+    #[command(after_help = crate::args::examples::CONFIG_SCHEMA)]
     Schema,
 }
