@@ -74,7 +74,6 @@ const IN_SHORT_HELP: &[&str] = &[
     "one_way",
     "open_to_everyone",
     "out",
-    "plan",
     "prune",
     "read_only",
     "require_token_file",

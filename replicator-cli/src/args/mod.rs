@@ -84,7 +84,7 @@ pub enum Command {
         server: String,
         /// Directory to write to, or - for a tar archive on standard output
         path: String,
-        /// Report what would be done, like `plan`, and change nothing
+        /// Report what would be done, and change nothing
         #[arg(short = 'n', long)]
         dry_run: bool,
         /// Write these namespaces of metadata definitions, too
@@ -109,7 +109,7 @@ pub enum Command {
         /// Target stores (or the directory, if the server comes first)
         #[arg(required = true)]
         to: Vec<String>,
-        /// Report what would be done, like `plan`, and change nothing
+        /// Report what would be done, and change nothing
         #[arg(short = 'n', long)]
         dry_run: bool,
         /// Load these namespaces of metadata definitions, too
@@ -130,7 +130,7 @@ pub enum Command {
         /// Target stores
         #[arg(required = true)]
         to: Vec<String>,
-        /// Report what would be done, like `plan`, and change nothing
+        /// Report what would be done, and change nothing
         #[arg(short = 'n', long)]
         dry_run: bool,
         /// Copy these namespaces of metadata definitions, too

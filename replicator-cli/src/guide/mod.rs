@@ -105,7 +105,9 @@ mod tests {
                 let text = page.text(columns);
                 assert!(text.starts_with(page.title()), "{}", page.topic);
                 for line in text.lines().filter(|line| !line.starts_with("    ")) {
-                    let too_wide = line.chars().count() > columns && line.contains(' ');
+                    // A single word, such as the name of a test, is not divided.
+                    let is_word = !line.trim_start_matches(['-', ' ']).contains(' ');
+                    let too_wide = line.chars().count() > columns && !is_word;
                     assert!(!too_wide, "{} at {columns}: {line}", page.topic);
                     let has_markup = ["**", "](", "| --", "```"].iter().any(|it| line.contains(it));
                     assert!(!has_markup, "{}: {line}", page.topic);

@@ -71,7 +71,7 @@ async fn a_no_removes_nothing_and_a_yes_removes_what_was_asked_about() {
     let (ended, asked, left) = run(false, false, ErrorLimit::Images(2)).await;
     let Err(RunError::NothingRemoved(why)) = ended else { panic!("{ended:?}") };
     assert_eq!((why, left), (NothingRemoved::Declined { found: 2 }, 2));
-    assert_eq!(asked, [expected.clone()]);
+    assert_eq!(asked, std::slice::from_ref(&expected));
     let (ended, asked, left) = run(true, false, ErrorLimit::Images(2)).await;
     ended.unwrap();
     assert_eq!((asked, left), (vec![expected], 0));

@@ -69,7 +69,7 @@ pub struct Sync {
     /// Target stores
     #[arg(required = true)]
     pub to: Vec<String>,
-    /// Report what would be done, like `plan`, and change nothing
+    /// Report what would be done, and change nothing
     #[arg(short = 'n', long)]
     pub dry_run: bool,
     /// Carry out the plan in FILE, if it still applies

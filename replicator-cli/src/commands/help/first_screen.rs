@@ -22,8 +22,9 @@ pub(crate) fn first_screen() -> Exit {
     }
     err!("");
     err!("-n shows what a command would do. A store is a cloud, a URL or a directory.");
-    err!("All commands: glance-replicator -h. Options of one: glance-replicator COMMAND -h.");
-    err!("The guide: glance-replicator help.");
+    err!("All commands: glance-replicator -h");
+    err!("Options of one: glance-replicator COMMAND -h");
+    err!("The guide: glance-replicator help");
     Exit::Usage
 }
 
