@@ -104,8 +104,8 @@ impl Findings {
     }
 
     /// Adds a warning.
-    pub(crate) fn warn(&mut self, topic: &'static str, line: String, hint: &str) {
-        self.add_line(Judgement::Warn, topic, &line, hint);
+    pub(crate) fn warn(&mut self, topic: &'static str, line: &str, hint: &str) {
+        self.add_line(Judgement::Warn, topic, line, hint);
     }
 
     fn add_line(&mut self, judgement: Judgement, topic: &'static str, line: &str, hint: &str) {
@@ -152,15 +152,14 @@ pub(crate) struct DoctorReport {
     stores: usize,
     /// The stores with the worst judgement so far, each with the reason.
     worst: Vec<String>,
-    /// The findings for each store, for the JSON report.
-    documents: Vec<Value>,
+    json: JsonWriter,
 }
 
 impl DoctorReport {
     pub(crate) fn new(output: Output) -> Self {
         let (exit, judgement) = (Exit::Success, Judgement::Ok);
-        let (worst, documents) = (Vec::new(), Vec::new());
-        Self { output, exit, judgement, stores: 0, worst, documents }
+        let (worst, json) = (Vec::new(), JsonWriter::to_results());
+        Self { output, exit, judgement, stores: 0, worst, json }
     }
 
     /// Writes the findings for one store.
@@ -181,25 +180,23 @@ impl DoctorReport {
                 let findings: Vec<Value> = findings.0.iter().map(json_finding).collect();
                 let verdict = judgement.key();
                 let store = json!({ "store": word, "verdict": verdict, "findings": findings });
-                self.documents.push(store);
+                self.json.entry("stores", &store);
             }
         }
     }
 
     /// Completes the report with the verdict.
-    pub(crate) fn finish(self) -> Exit {
+    pub(crate) fn finish(mut self) -> Exit {
         match self.output {
             Output::Text => {
                 let (code, meaning) = (self.exit as u8, self.exit.meaning());
                 out!("verdict: {}; exit code {code} ({meaning})", self.verdict());
             }
             Output::Json => {
-                let mut json = JsonWriter::to_results();
-                let verdict = self.judgement.key();
-                json.field("doctor", &json!({ "verdict": verdict, "stores": self.documents }));
-                json.field("exit_code", &json!(self.exit as u8));
-                json.field("exit_meaning", &json!(self.exit.meaning()));
-                json.finish();
+                self.json.end_list("stores");
+                self.json.field("exit_code", &json!(self.exit as u8));
+                self.json.field("exit_meaning", &json!(self.exit.meaning()));
+                self.json.finish();
             }
         }
         self.exit
