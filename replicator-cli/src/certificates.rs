@@ -33,7 +33,7 @@ impl StoreCertificate {
 
     /// The number of whole days until the certificate expires; negative if it has expired.
     pub(crate) fn days_left(&self) -> i64 {
-        days_left(&self.summary)
+        days_between(clock::seconds(), self.expires())
     }
 
     /// An entry of the list `certificates` of a JSON report.

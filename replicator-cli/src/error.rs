@@ -79,8 +79,12 @@ impl CliError {
         self
     }
 
-    /// Prefixes the message with the name of a target.
+    /// Prefixes the message with the name of a target, unless the message begins with the name.
     pub(crate) fn at(mut self, target: &str) -> Self {
+        let rest = self.message.strip_prefix(target);
+        if rest.is_some_and(|rest| rest.starts_with(": ") || rest.starts_with(" (")) {
+            return self;
+        }
         self.message = format!("{target}: {}", self.message);
         self
     }

@@ -150,7 +150,7 @@ impl TransportError {
     /// What happened, in a few words, such as `certificate expired`; for the first line of a
     /// message that shows the whole error below it.
     pub fn headline(&self) -> Cow<'_, str> {
-        match self.kind {
+        let what: Cow<'_, str> = match self.kind {
             TransportErrorKind::Tls(failure) => failure.to_string().into(),
             TransportErrorKind::Interrupted => "connection lost".into(),
             TransportErrorKind::Protocol => "the response is not HTTP".into(),
@@ -158,6 +158,11 @@ impl TransportError {
             | TransportErrorKind::Connect
             | TransportErrorKind::Refused
             | TransportErrorKind::Timeout => self.reason.as_str().into(),
+        };
+        // The server itself may be fine.
+        match self.endpoint.starts_with("the proxy ") {
+            true => format!("{}: {what}", self.endpoint).into(),
+            false => what,
         }
     }
 }

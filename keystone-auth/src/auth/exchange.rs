@@ -99,7 +99,7 @@ pub(super) fn parse<T: DeserializeOwned>(answer: &Response<Bytes>) -> Option<T> 
 pub(crate) fn unexpected(answer: &Response<Bytes>, server: &str, setting: &str) -> SignInError {
     let status = answer.status().as_u16();
     let hint = match status {
-        300..=399 | 404 | 405 => format!("check {setting}"),
+        300..=399 | 404 | 405 => format!("check {setting}: another service may be there"),
         429 | 500..=599 => format!("retry later, or ask the operator of {server}"),
         _ => format!("check {setting}, and read the log of {server}"),
     };

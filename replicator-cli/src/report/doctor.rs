@@ -103,8 +103,8 @@ impl Findings {
     }
 
     /// Adds a warning.
-    pub(crate) fn warn(&mut self, topic: &'static str, line: String, hint: &str) {
-        self.add_line(Judgement::Warn, topic, &line, hint);
+    pub(crate) fn warn(&mut self, topic: &'static str, line: &str, hint: &str) {
+        self.add_line(Judgement::Warn, topic, line, hint);
     }
 
     fn add_line(&mut self, judgement: Judgement, topic: &'static str, line: &str, hint: &str) {

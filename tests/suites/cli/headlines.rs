@@ -89,6 +89,28 @@ fn the_first_line_says_why_there_is_no_connection() {
 }
 
 #[test]
+fn a_proxy_and_a_trust_store_are_named_in_the_first_line() {
+    let place = Certified::new();
+    let url = place.serve(STACKS[0], &place.issued("good"), glance());
+    let unused = place.listen();
+    let proxy = format!("http://{}", unused.local_addr().unwrap());
+    drop(unused);
+    let line = ["size", &url, "--low-level-retries", "0"];
+    let run = replicator_with(&line, &[("https_proxy", &proxy)]).exits(4);
+    let (first, hint) = error_of(&run);
+    let said = format!("the proxy {proxy} (https_proxy): connection refused");
+    assert_eq!(first, format!("{url}: cannot list the images: {said}"), "{}", run.stderr);
+    assert!(hint.contains("check that the proxy is up"), "{}", run.stderr);
+
+    let missing = place.path("missing.pem");
+    let run = replicator_with(&line, &[("OS_CACERT", &missing)]).exits(2);
+    assert_eq!(error_of(&run).0, "cannot use the CA bundle (OS_CACERT)", "{}", run.stderr);
+    assert!(error_of(&run).1.contains("a directory of CA certificates"), "{}", run.stderr);
+    let run = replicator_with(&[&line[..], &["--cacert", &missing]].concat(), &[]).exits(2);
+    assert_eq!(error_of(&run).0, "cannot use the CA bundle (--cacert)", "{}", run.stderr);
+}
+
+#[test]
 fn serve_says_why_it_cannot_listen() {
     let place = Certified::new();
     let (issued, other) = (place.issued("good"), place.issued("good"));

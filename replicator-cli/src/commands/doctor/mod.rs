@@ -87,7 +87,9 @@ fn look_at_trust(
     findings.lines("trust", trust_lines(&policy, &source));
     if let Some(identity) = &policy.identity {
         let own = identity.chain.first().and_then(|own| Summary::from_der(&own.der));
-        own.iter().for_each(|own| server::judge_own(own, findings));
+        if let Some(own) = own {
+            server::judge_own(&own, findings);
+        }
     }
     Ok(policy)
 }

@@ -160,7 +160,7 @@ fn add_connection(url: &str, session: Option<&TlsSession>, findings: &mut Findin
         let what = format!(
             "{url}: plain http: anyone on the network path can read the token and the data"
         );
-        findings.warn("connection", what, "configure https on the server");
+        findings.warn("connection", &what, "configure https on the server");
         return;
     };
     findings.fine("connection", format!("{url}: {}, {}", session.version, session.cipher));

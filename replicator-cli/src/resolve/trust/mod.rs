@@ -54,9 +54,14 @@ pub(crate) fn policy(
         ("--cacert", options.cacert.clone()),
         (of_cloud.as_str(), cloud.cacert.clone()),
     ];
-    check_bundle(&named)?;
-    let (mut policy, mut source) = tls::resolve(&named, &environment)
-        .map_err(|error| CliError::usage("cannot use the CA bundle").caused_by(error))?;
+    let by = check_bundle(&named)?;
+    let resolved = tls::resolve(&named, &environment);
+    let (mut policy, mut source) = resolved.map_err(|error| {
+        let by = by.map(|by| format!(" ({by})")).unwrap_or_default();
+        CliError::usage(format!("cannot use the CA bundle{by}"))
+            .caused_by(error)
+            .hint("name a file or a directory of CA certificates in PEM")
+    })?;
     if options.system_roots {
         policy.roots = with_system(policy.roots);
         source.and_system = true;
@@ -83,14 +88,14 @@ fn revocation_lists(path: &Path) -> Result<Vec<crl::RevocationList>, CliError> {
         .map_err(|error| CliError::usage("cannot use the revocation lists").caused_by(error))
 }
 
-/// Fails if a setting that names the trust store is not a path.
-fn check_bundle(named: &[(&str, Option<PathBuf>)]) -> Result<(), CliError> {
+/// The setting that names the trust store, if one does. Fails if its value is not a path.
+fn check_bundle(named: &[(&str, Option<PathBuf>)]) -> Result<Option<String>, CliError> {
     let of_environment = |by: &&'static str| Some((*by, environment(by)?.into()));
     let by_others = VARIABLES.iter().filter_map(of_environment);
     let all = named.iter().filter_map(|(by, path)| Some((*by, path.clone()?)));
     match all.chain(by_others).find(|(_, path)| !path.as_os_str().is_empty()) {
-        Some((by, path)) => input_file::check(by, &path),
-        None => Ok(()),
+        Some((by, path)) => input_file::check(by, &path).map(|()| Some(by.to_owned())),
+        None => Ok(None),
     }
 }
 

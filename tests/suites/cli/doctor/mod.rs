@@ -30,7 +30,7 @@ fn judged(run: &Run) -> Vec<String> {
 /// The findings of the only store in a JSON report that are not `ok`.
 fn findings(run: &Run) -> (Value, Vec<Value>) {
     let report: Value = serde_json::from_str(&run.stdout).unwrap();
-    let stores = report["doctor"]["stores"].as_array().unwrap();
+    let stores = report["stores"].as_array().unwrap();
     assert_eq!(stores.len(), 1, "{report}");
     let all = stores[0]["findings"].as_array().unwrap();
     let bad = all.iter().filter(|finding| finding["verdict"] != "ok").cloned().collect();
@@ -81,7 +81,7 @@ fn a_bad_certificate_fails_on_its_own_line() {
             assert_eq!(report["exit_meaning"], meaning, "{report}");
             let verdict = bad.split(' ').next().unwrap().to_lowercase();
             let verdict = if verdict.is_empty() { "ok" } else { &verdict };
-            assert_eq!(report["doctor"]["verdict"], verdict, "{report}");
+            assert_eq!(report["stores"][0]["verdict"], verdict, "{report}");
             assert_eq!(found.len(), usize::from(!bad.is_empty()), "{report}");
             if let Some(found) = found.first() {
                 assert_eq!((&found["topic"], &found["verdict"]), (&json!(topic), &json!(verdict)));
@@ -95,7 +95,7 @@ fn a_bad_certificate_fails_on_its_own_line() {
 
 /// The days that the server's certificate is still valid.
 fn assert_days(name: &str, report: &Value) {
-    let findings = report["doctor"]["stores"][0]["findings"].as_array().unwrap();
+    let findings = report["stores"][0]["findings"].as_array().unwrap();
     let own = findings.iter().find(|finding| finding["topic"] == "certificate").unwrap();
     let days = own["certificate"]["days_left"].as_i64().unwrap();
     let expected = match name {
