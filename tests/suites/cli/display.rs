@@ -20,7 +20,8 @@ fn quiet_leaves_only_errors() {
     let directory = tempfile::tempdir().unwrap();
     let (old, new) = dumps(directory.path());
     let report = directory.path().join("report");
-    let run = replicator(&["load", &old, &new, "-q", "--report", report.to_str().unwrap()]).exits(6);
+    let run =
+        replicator(&["load", &old, &new, "-q", "--report", report.to_str().unwrap()]).exits(6);
     assert_eq!(run.stdout, "");
     assert!(run.stderr.starts_with("error: image "), "{}", run.stderr);
     let report = std::fs::read_to_string(report).unwrap();
