@@ -175,7 +175,8 @@ fn state(model: &Model, image: &UnderWay, now: Instant) -> String {
 
 /// What happens at one of several targets.
 fn at_target(model: &Model, image: &UnderWay, one: &TargetProgress) -> String {
-    let name = model.targets.get(one.target).map(|name| escaped(name)).unwrap_or_default();
+    let name = model.targets.get(one.target).map(String::as_str).unwrap_or_default();
+    let name = escaped(name.strip_prefix("https://").unwrap_or(name));
     let size = image.size.unwrap_or(0).max(1);
     let percent = u128::from(one.sent.position.min(size)) * 100 / u128::from(size);
     match one.activity.moves_data() {

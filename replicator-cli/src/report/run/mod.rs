@@ -211,7 +211,8 @@ impl Report {
         if let Some(metadefs) = self.metadefs {
             metadefs.print_summary();
         }
-        out!("{prefix}{}", progress::course(self.summary.bytes(), self.begin.elapsed()));
+        let (bytes, time) = (self.summary.bytes(), self.begin.elapsed());
+        out!("{prefix}{}", progress::course(bytes, time, self.target.as_deref()));
     }
 
     /// The complete report as a JSON document.
