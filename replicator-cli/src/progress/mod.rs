@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use replicator_engine::Events;
 
 use crate::args::Command;
-use crate::output::escaped;
 use crate::terminal::{self, Stream};
 use model::Model;
 
@@ -52,7 +51,7 @@ fn is_live() -> bool {
 /// Records the stores of a command that copies images, as on the command line.
 pub(crate) fn begin(command: &Command) {
     let Some((source, targets)) = stores(command) else { return };
-    *names() = format!("{} → {}", escaped(&source), escaped(&targets.join(", ")));
+    *names() = Some((source.clone(), targets.join(", ")));
     if let Some(view) = VIEW.get() {
         *view.model() = Model::new(source, targets, Instant::now());
     }
@@ -77,17 +76,17 @@ pub(crate) fn done() -> Option<String> {
     model.is_active().then(|| render::done(&model))
 }
 
-/// What a run moved, how long this took, and between which stores.
-pub(crate) fn course(bytes: u64, time: Duration) -> String {
+/// What a run moved to `target`, or to all its targets, how long this took, and between which stores.
+pub(crate) fn course(bytes: u64, time: Duration, target: Option<&str>) -> String {
     let mut course = format!("{} in {}", text::bytes(bytes), text::duration(time));
     if bytes > 0 && time >= Duration::from_millis(1) {
         #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
         let rate = bytes as f64 / time.as_secs_f64();
         course = format!("{course}, {}", text::rate(rate));
     }
-    match &**names() {
-        "" => course,
-        names => format!("{course}, {names}"),
+    match &*names() {
+        Some((source, all)) => format!("{course}, {source} → {}", target.unwrap_or(all)),
+        None => course,
     }
 }
 
@@ -134,13 +133,13 @@ impl View {
     }
 }
 
-/// The stores of the command, as `source → targets`.
-fn names() -> MutexGuard<'static, String> {
+/// The source of the command and its targets, as on the command line.
+fn names() -> MutexGuard<'static, Option<(String, String)>> {
     NAMES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 static VIEW: OnceLock<View> = OnceLock::new();
-static NAMES: Mutex<String> = Mutex::new(String::new());
+static NAMES: Mutex<Option<(String, String)>> = Mutex::new(None);
 
 /// The time between two frames of the live view.
 const REDRAW: Duration = Duration::from_millis(200);

@@ -124,12 +124,11 @@ struct Screen {
 }
 
 impl Screen {
-    /// The text that moves the cursor to the first live line and erases everything from there on.
+    /// The text that erases the live lines and moves the cursor to the first of them. The rows are
+    /// erased one by one: a terminal with a history, such as tmux, keeps the text of a screen that is
+    /// erased as a whole.
     fn erasure(&self, size: Option<(usize, usize)>) -> String {
-        match self.rows(size) {
-            0 => "\r\u{1b}[J".to_owned(),
-            rows => format!("\r\u{1b}[{rows}A\u{1b}[J"),
-        }
+        format!("\r\u{1b}[K{}", "\u{1b}[1A\u{1b}[2K".repeat(self.rows(size)))
     }
 
     /// The number of rows that the drawn lines take now. A terminal that became narrower breaks
@@ -145,18 +144,14 @@ impl Screen {
     /// The text that replaces the drawn lines by `lines`.
     fn frame(&mut self, lines: Vec<LiveLine>, size: Option<(usize, usize)>) -> String {
         let columns = size.map_or(0, |(columns, _)| columns);
-        let mut frame = String::new();
-        if self.is_drawn {
-            let is_same_width = columns == self.columns;
-            match self.live.len() {
-                0 => {}
-                // Lines that are overwritten in place do not flicker.
-                rows if is_same_width => {
-                    let _ = write!(frame, "\r\u{1b}[{rows}A");
-                }
-                _ => frame.push_str(&self.erasure(size)),
-            }
-        }
+        let before = if self.is_drawn { self.live.len() } else { 0 };
+        let is_in_place = columns == self.columns && !lines.is_empty();
+        let mut frame = match (before, is_in_place) {
+            (0, _) => String::new(),
+            // Lines that are overwritten in place do not flicker.
+            (rows, true) => format!("\r\u{1b}[{rows}A"),
+            (_, false) => self.erasure(size),
+        };
         self.live = lines;
         if self.is_in_line {
             self.is_drawn = false;
@@ -165,7 +160,8 @@ impl Screen {
         for line in &self.live {
             let _ = writeln!(frame, "{}\u{1b}[K", line.text);
         }
-        if self.is_drawn || !self.live.is_empty() {
+        if !self.live.is_empty() {
+            // Below, there may be earlier lines, or what the operator typed.
             frame.push_str("\u{1b}[J");
         }
         (self.is_drawn, self.columns) = (!self.live.is_empty(), columns);
@@ -227,14 +223,21 @@ mod tests {
         texts.iter().map(line).collect()
     }
 
+    /// One row up, erased.
+    const ERASED: &str = "\u{1b}[1A\u{1b}[2K";
+
     const WIDE: Option<(usize, usize)> = Some((20, 5));
 
     #[test]
     fn lines_are_overwritten_in_place_and_the_rest_is_erased() {
         let mut screen = Screen::default();
         assert_eq!(screen.frame(lines(&["a", "b"]), WIDE), "a\u{1b}[K\nb\u{1b}[K\n\u{1b}[J");
-        assert_eq!(screen.frame(lines(&["c"]), WIDE), "\r\u{1b}[2Ac\u{1b}[K\n\u{1b}[J");
-        assert_eq!(screen.frame(Vec::new(), WIDE), "\r\u{1b}[1A\u{1b}[J");
+        assert_eq!(
+            screen.frame(lines(&["c", "d"]), WIDE),
+            "\r\u{1b}[2Ac\u{1b}[K\nd\u{1b}[K\n\u{1b}[J"
+        );
+        assert_eq!(screen.frame(lines(&["e"]), WIDE), "\r\u{1b}[2Ae\u{1b}[K\n\u{1b}[J");
+        assert_eq!(screen.frame(Vec::new(), WIDE), format!("\r\u{1b}[K{ERASED}"));
         assert_eq!(screen.frame(Vec::new(), WIDE), "");
     }
 
@@ -247,7 +250,7 @@ mod tests {
         let rows = if breaks_lines() { 4 } else { 3 };
         assert_eq!(screen.rows(Some((10, 5))), rows);
         let frame = screen.frame(lines(&["x"]), Some((10, 5)));
-        assert_eq!(frame, format!("\r\u{1b}[{rows}A\u{1b}[Jx\u{1b}[K\n\u{1b}[J"));
+        assert_eq!(frame, format!("\r\u{1b}[K{}x\u{1b}[K\n\u{1b}[J", ERASED.repeat(rows)));
     }
 
     #[test]

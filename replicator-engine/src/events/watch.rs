@@ -294,3 +294,33 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The same for a target that has all data: a store may need long to commit an image.
 const PATIENCE_FOR_STORING: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A window of a second in which one thread was busy for this part of the time.
+    fn attributed(busy: f64) -> Waited {
+        let begin = std::time::Instant::now();
+        let millis = Duration::from_millis;
+        let window = |at: u64, time: Duration, source: u64, taking: [u64; 2]| Window {
+            begin: Instant::now(),
+            busy: Busy { at: begin + millis(at), time, threads: 1 },
+            waited: Waited { source: millis(source), ..Waited::default() },
+            taking: taking.map(millis).to_vec(),
+        };
+        let before = window(0, Duration::ZERO, 100, [10, 20]);
+        let after = window(1000, Duration::from_secs_f64(busy), 500, [110, 320]);
+        before.attributed(&after)
+    }
+
+    #[test]
+    fn waits_while_all_threads_are_busy_are_waits_for_the_processor() {
+        let millis = Duration::from_millis;
+        let Waited { source, processor, targets, .. } = attributed(0.5);
+        // The slowest target counts.
+        assert_eq!((source, processor, targets), (millis(400), millis(0), millis(300)));
+        let Waited { source, processor, targets, .. } = attributed(0.95);
+        assert_eq!((source, processor, targets), (millis(0), millis(700), millis(0)));
+    }
+}

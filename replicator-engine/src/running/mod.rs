@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
-use futures_util::future::{join_all, ready};
+use futures_util::future::{FutureExt, join_all, ready};
 use futures_util::stream::{self, StreamExt};
 
 use glance_core::image::ImageId;
@@ -23,7 +23,7 @@ use crate::policy::{ErrorLimit, Order};
 use crate::replication::Replication;
 use crate::running::listings::{PairsOfId, merged};
 use crate::running::progress::{Limits, QueuedImage, RunProgress};
-use crate::running::read_ahead::{read_ahead, while_working};
+use crate::running::read_ahead::{counted, read_ahead, while_working};
 use crate::running::target_id::TargetId;
 use crate::state::State;
 use crate::streaming::fan_out::Subscription;
@@ -137,7 +137,12 @@ impl<F: FnMut(usize, Outcome) + Send> Run<F> {
             all_listed.store(true, Ordering::Relaxed);
             Poll::Ready(None)
         });
-        let (images, reading) = read_ahead(merged(listings), &self.events);
+        let images = counted(merged(listings), &self.events);
+        // A source that delivers each image once and in order is read by one transfer at a time.
+        let (images, reading) = match self.transfers > 1 && self.events.is_received() {
+            true => read_ahead(images),
+            false => (images, ready(()).boxed()),
+        };
         let images = images.chain(end).take_until(self.stop.reached(CancelMode::Abort));
         let work = images.map(|pairs| self.process(pairs)).buffer_unordered(self.transfers);
         while_working(reading, work.for_each(ready)).await;

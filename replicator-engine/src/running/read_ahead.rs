@@ -3,8 +3,8 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use futures_util::future::{Either, select};
-use futures_util::stream::{Stream, StreamExt};
+use futures_util::future::{BoxFuture, Either, FutureExt, select};
+use futures_util::stream::{self, BoxStream, StreamExt};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -12,25 +12,37 @@ use crate::events::{Event, Events};
 use crate::pairing::merge_join::Pair;
 use crate::running::listings::PairsOfId;
 
+/// The pairs of `listing`, counted as they are listed.
+pub(crate) fn counted<'a>(
+    listing: BoxStream<'a, PairsOfId>,
+    events: &Events,
+) -> BoxStream<'a, PairsOfId> {
+    let state = (listing, Count::of(events.clone()));
+    let counted = stream::unfold(state, |(mut listing, mut count)| async move {
+        let pairs = listing.next().await;
+        match &pairs {
+            Some(pairs) => count.add(pairs),
+            None => count.report(true),
+        }
+        Some((pairs?, (listing, count)))
+    });
+    counted.boxed()
+}
+
 /// The pairs of `listing` in their order, and the work that reads them. Both must be polled: the
 /// work reads ahead of the stream, so that the size of the run is known early.
 pub(crate) fn read_ahead(
-    mut listing: impl Stream<Item = PairsOfId> + Unpin,
-    events: &Events,
-) -> (impl Stream<Item = PairsOfId>, impl Future<Output = ()>) {
-    let capacity = if events.is_received() { AHEAD } else { 1 };
-    let (sender, mut listed) = mpsc::channel(capacity);
-    let mut count = Count::of(events.clone());
+    mut listing: BoxStream<'_, PairsOfId>,
+) -> (BoxStream<'_, PairsOfId>, BoxFuture<'_, ()>) {
+    let (sender, mut listed) = mpsc::channel(AHEAD);
     let reading = async move {
         while let Some(pairs) = listing.next().await {
-            count.add(&pairs);
             if sender.send(pairs).await.is_err() {
                 return;
             }
         }
-        count.report(true);
     };
-    (futures_util::stream::poll_fn(move |context| listed.poll_recv(context)), reading)
+    (stream::poll_fn(move |context| listed.poll_recv(context)).boxed(), reading.boxed())
 }
 
 /// Does the work, and reads ahead meanwhile. What is unread when the work is done stays unread.

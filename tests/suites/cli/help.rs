@@ -65,7 +65,8 @@ fn options(help: &str) -> Vec<String> {
     let option = |line: &str| {
         let spec = line.strip_prefix("  ")?.trim_start();
         let long = spec.split(", ").find(|part| part.starts_with("--"))?;
-        Some(long.split([' ', '=']).next()?.to_owned())
+        // `...` marks an option that may be repeated.
+        Some(long.split([' ', '=', '.']).next()?.to_owned())
     };
     help.lines().filter_map(option).collect()
 }

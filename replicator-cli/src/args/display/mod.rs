@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 
 /// What the command shows while it works, and the destination and level of log messages.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Display and log")]
+#[command(next_help_heading = None::<&str>)]
 #[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
 pub struct Display {
     /// Show the progress of the run on standard error: live at a terminal, and one line a minute
@@ -19,7 +19,7 @@ pub struct Display {
     /// Print errors only: no text report, no warnings, no progress
     #[arg(short, long, global = true, conflicts_with = "verbose", overrides_with = "quiet")]
     pub quiet: bool,
-    /// Log every step; -vv logs more details. Tokens are never logged
+    /// Log every step (-vv: more details)
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
     /// Use -vv

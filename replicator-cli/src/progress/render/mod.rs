@@ -122,7 +122,7 @@ fn image_line(model: &Model, image: &UnderWay, now: Instant, layout: &Layout) ->
     if let Some(notice) = image.notice.as_ref().filter(|notice| notice.is_current(now)) {
         // A notice takes the place of the bar and of the rate, which say nothing now.
         let room = layout.width.saturating_sub(used);
-        parts.push((Tone::Notice, fitted(&trouble(notice, now), room)));
+        parts.push((Tone::Notice, unfilled(&trouble(notice, now), room)));
         return line(parts, layout.width);
     }
     if layout.bar > 0 {
@@ -132,7 +132,7 @@ fn image_line(model: &Model, image: &UnderWay, now: Instant, layout: &Layout) ->
         parts.push((Tone::Weak, empty));
         parts.push((Tone::Plain, format!("  {speed:>RATE$}  ")));
     }
-    parts.push((Tone::Plain, fitted(&state(model, image, now), layout.state)));
+    parts.push((Tone::Plain, unfilled(&state(model, image, now), layout.state)));
     line(parts, layout.width)
 }
 
@@ -175,7 +175,8 @@ fn state(model: &Model, image: &UnderWay, now: Instant) -> String {
 
 /// What happens at one of several targets.
 fn at_target(model: &Model, image: &UnderWay, one: &TargetProgress) -> String {
-    let name = model.targets.get(one.target).map(|name| escaped(name)).unwrap_or_default();
+    let name = model.targets.get(one.target).map(String::as_str).unwrap_or_default();
+    let name = escaped(name.strip_prefix("https://").unwrap_or(name));
     let size = image.size.unwrap_or(0).max(1);
     let percent = u128::from(one.sent.position.min(size)) * 100 / u128::from(size);
     match one.activity.moves_data() {
@@ -209,6 +210,12 @@ fn trouble(notice: &Notice, now: Instant) -> String {
             format!("{} silent for {silent}{}", side(of), end.unwrap_or_default())
         }
     }
+}
+
+/// The text, cut off at this number of columns. Spaces at the end of a line would count when the
+/// terminal becomes narrower, although the terminal drops them.
+fn unfilled(text: &str, columns: usize) -> String {
+    fitted(text, columns).trim_end().to_owned()
 }
 
 /// A line of these parts, cut off at `width` columns.

@@ -143,7 +143,8 @@ impl Reports {
             metrics::ended(self.name_among_several(target), self.exit(target));
             let (prefix, summary) = (self.prefix(target), &self.each[target].summary);
             out!("{prefix}{}", summary.text());
-            out!("{prefix}{}", progress::course(summary.bytes(), self.begin.elapsed()));
+            let (bytes, time) = (summary.bytes(), self.begin.elapsed());
+            out!("{prefix}{}", progress::course(bytes, time, self.name_among_several(target)));
         }
         match self.metadefs.take() {
             Some(metadefs) => drop(metadefs.finish()),

@@ -11,7 +11,7 @@ use glance_core::store::{ByteRange, StoreError, StoreErrorKind};
 use glance_core::transport::TransportError;
 use glance_core::verified_body::{DataFault, is_damage};
 
-use crate::events::{Retry, Side};
+use crate::events::{Retry, Side, reason_of_store};
 
 use super::ResumableRead;
 
@@ -161,12 +161,16 @@ impl RangeReader {
         self.attempts.failures < self.read.retries.low_level
     }
 
-    async fn pause(&mut self, failure: &(dyn Error + Send + Sync)) {
+    async fn pause(&mut self, failure: &(dyn Error + Send + Sync + 'static)) {
         let id = &self.read.image.id;
         tracing::info!(image = %id, "the read stopped at byte {}: {failure}; resuming", self.next);
-        let failures = self.attempts.failures;
-        let pause = self.read.retries.pauses.pause(failures);
-        let retry = Retry::after(failures, self.read.retries.low_level, pause, failure.to_string());
+        let (failures, retries) = (self.attempts.failures, self.read.retries);
+        let pause = retries.pauses.pause(failures);
+        let reason = match failure.downcast_ref::<StoreError>() {
+            Some(error) => reason_of_store(error),
+            None => failure.to_string(),
+        };
+        let retry = Retry::after(failures, retries.low_level, pause, reason);
         self.read.meter.retrying(Side::Source, &retry);
         tokio::time::sleep(pause).await;
         self.attempts.fail(self.next);
