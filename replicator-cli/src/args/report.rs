@@ -14,8 +14,9 @@ use super::{Command, Output};
 pub struct ReportFile {
     /// Also write the report to FILE, which appears when it is complete. May be given more than once
     ///
-    /// The name decides the format: .json, .md (a summary for a ticket) or .xml (JUnit). A file with
-    /// another name has the format of --output. `report merge` combines files named .json.
+    /// The name decides the format: .json, .md (a summary for a ticket) or .xml (test cases for
+    /// continuous integration). A file with another name has the format of --output. `report merge`
+    /// combines files named .json.
     #[arg(long, global = true, value_name = "FILE", value_parser = OsStringValueParser::new().try_map(ReportPath::parse))]
     pub report: Vec<ReportPath>,
 }
@@ -36,7 +37,7 @@ pub enum ReportFormat {
     Json,
     /// Markdown for a ticket.
     Markdown,
-    /// JUnit XML.
+    /// XML in the format of `JUnit`.
     JUnit,
     /// The format of `--output`.
     OfOutput,

@@ -29,10 +29,8 @@ macro_rules! err {
 }
 
 mod composer;
-mod courses;
 mod envelope;
 mod escape;
-mod events;
 mod json;
 mod next;
 mod rows;
@@ -41,12 +39,11 @@ mod sink;
 mod spool;
 
 pub(crate) use escape::{escaped, quoted};
-pub(crate) use events::proof_json;
 pub(crate) use json::JsonWriter;
 pub(crate) use next::shell_line;
 pub(crate) use session::{
-    Closed, DerivedReport, add_course, begin, is_text, leave_standard_output, listening, name_stores,
-    only_target, opened_source, opened_target, selecting, throughput,
+    Closed, DerivedReport, add_course, begin, is_text, leave_standard_output, listening,
+    name_stores, only_target, opened_source, opened_target, proof_json, selecting, throughput,
 };
 pub(crate) use sink::cannot_write;
 pub(crate) use spool::Spooled;

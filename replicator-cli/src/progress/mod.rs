@@ -99,9 +99,7 @@ fn stores(command: &Command) -> Option<(String, Vec<String>)> {
         }
         Command::Sync(sync) => Some((sync.from.clone(), sync.to.clone())),
         Command::Dump { server, path, .. } => Some((server.clone(), vec![path.clone()])),
-        Command::Repair(repair) => {
-            Some((repair.sides.from.clone(), vec![repair.sides.to.clone()]))
-        }
+        Command::Repair(repair) => Some((repair.sides.from.clone(), vec![repair.sides.to.clone()])),
         _ => None,
     }
 }

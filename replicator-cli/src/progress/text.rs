@@ -75,7 +75,7 @@ mod tests {
         let gib = 1 << 30;
         for (position, size, text) in [
             (0, Some(2 * gib), "0.0/2.0 GiB"),
-            (1288490188, Some(2 * gib), "1.2/2.0 GiB"),
+            (1_288_490_188, Some(2 * gib), "1.2/2.0 GiB"),
             (5 << 20, Some(1000 << 20), "0.0/1.0 GiB"),
             (5 << 20, Some(999 << 20), "5.0/999 MiB"),
             (700, Some(999), "700/999 B"),
@@ -89,7 +89,7 @@ mod tests {
         }
         assert_eq!(rate(89_128_960.0), "85.0 MiB/s");
         assert_eq!(rate(0.4), "0 B/s");
-        assert!((0..50).all(|bits| rate((1_u64 << bits) as f64 * 1.3).len() <= 10));
+        assert!((0..50).all(|bits| rate(2_f64.powi(bits) * 1.3).len() <= 10));
     }
 
     #[test]

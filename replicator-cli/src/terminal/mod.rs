@@ -155,7 +155,7 @@ impl Screen {
             return String::new();
         }
         for line in &self.live {
-            let _ = write!(frame, "{}\u{1b}[K\n", line.text);
+            let _ = writeln!(frame, "{}\u{1b}[K", line.text);
         }
         if self.is_drawn || !self.live.is_empty() {
             frame.push_str("\u{1b}[J");

@@ -51,12 +51,7 @@ enum Supply {
 
 impl Replication {
     /// Executes the entry's step.
-    pub(crate) async fn execute(
-        &self,
-        entry: Entry,
-        share: Subscription,
-        meter: Meter,
-    ) -> Outcome {
+    pub(crate) async fn execute(&self, entry: Entry, share: Subscription, meter: Meter) -> Outcome {
         let started = SystemTime::now();
         let Entry { image, replica, differences, reason, losses, step, .. } = entry;
         let mut journey =
@@ -161,13 +156,11 @@ impl ImageCopy<'_> {
             Supply::Import(import) => {
                 self.meter.enter(Work::Importing);
                 let imported = self.import(record, &import);
-                match replication.unless_broken_off(imported).await? {
-                    Some(stored) => return self.accept_import(record, stored).await,
-                    None => {
-                        self.meter.enter(Work::Preparing);
-                        replication.unless_broken_off(self.open(record)).await?
-                    }
+                if let Some(stored) = replication.unless_broken_off(imported).await? {
+                    return self.accept_import(record, stored).await;
                 }
+                self.meter.enter(Work::Preparing);
+                replication.unless_broken_off(self.open(record)).await?
             }
         };
         self.journey.way = Some(TransferMethod::Streamed);

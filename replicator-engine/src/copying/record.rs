@@ -92,7 +92,8 @@ impl ImageCopy<'_> {
                 Err(error) if error.kind.is_retryable() && failures < retries.per_image => {
                     tracing::info!(image = %staged.id, "{error}; retrying");
                     let pause = retries.pauses.pause(failures);
-                    let retry = Retry::after(failures, retries.per_image, pause, reason_of_store(&error));
+                    let retry =
+                        Retry::after(failures, retries.per_image, pause, reason_of_store(&error));
                     self.meter.retrying(Side::Target, &retry);
                     let pause = tokio::time::sleep(pause);
                     if policy.stop.unless_broken_off(pause).await.is_none() {

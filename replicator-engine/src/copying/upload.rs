@@ -81,9 +81,9 @@ impl ImageCopy<'_> {
         let data = self.meter.sending(begun, data);
         let target = self.placed_target();
         let send = |data| target.upload(&record.id, data);
-        let sent = policy.stop.unless_broken_off_within(data, send).await;
+        let answer = policy.stop.unless_broken_off_within(data, send).await;
         self.meter.answered();
-        let failure = match sent {
+        let failure = match answer {
             None => return Err(CopyError::BrokenOff),
             Some(Ok(stored)) => {
                 policy.target_digests.note(&replication.target, &stored);

@@ -356,7 +356,7 @@ impl Events {
 impl fmt::Debug for Events {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let received = self.is_received();
-        f.debug_struct("Events").field("received", &received).field("limits", &self.limits).finish()
+        f.debug_struct("Events").field("received", &received).finish_non_exhaustive()
     }
 }
 

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
@@ -44,7 +45,7 @@ fn words(event: &Event<'_>) -> Option<String> {
         }
         Event::Verified { target, image, by, stored, in_transit } => {
             assert_eq!(stored.size, image.size);
-            let digests = in_transit.map_or(0, |digests| digests.len());
+            let digests = in_transit.map_or(0, BTreeMap::len);
             format!("{} {target} verified: {by:?}, {digests} digests", name(image))
         }
         Event::Finished { target, outcome, spent } => {
@@ -70,7 +71,7 @@ async fn add(store: &MemoryStore, name: &str, data: Bytes) -> Image {
 
 fn policy(events: Events) -> Policy {
     let retries = Retries { low_level: 2, per_run: 1, pauses: Backoff::NONE, ..Retries::default() };
-    Policy { events, retries, ..Policy::default() }
+    Policy { retries, events, ..Policy::default() }
 }
 
 #[tokio::test]
@@ -104,7 +105,8 @@ async fn a_run_tells_its_totals_and_each_image_in_order() {
     assert!(old.contains(&"old 1 finished: Copied, 1000 read, 1000 sent"), "{old:#?}");
     assert!(!old.contains(&"old 0 started 1"));
     for target in [0, 1] {
-        let of_target: Vec<_> = new.iter().filter(|line| line[4..].starts_with(&target.to_string())).collect();
+        let of_target: Vec<_> =
+            new.iter().filter(|line| line[4..].starts_with(&target.to_string())).collect();
         let wanted = [
             "planned: missing, copy 5000",
             "started 1",
@@ -145,7 +147,10 @@ async fn retries_are_told_with_their_side_number_and_reason() {
     assert!(retries[0].ends_with("on purpose"), "{retries:#?}");
     assert!(lines.contains(&" 0 started 2".to_owned()), "{lines:#?}");
     // Bytes of the interrupted reads count as often as they were read.
-    assert!(lines.last().unwrap().ends_with("finished: Copied, 3000 read, 3000 sent"), "{lines:#?}");
+    assert!(
+        lines.last().unwrap().ends_with("finished: Copied, 3000 read, 3000 sent"),
+        "{lines:#?}"
+    );
 }
 
 /// A meter for one target, and the lines about stalls and progress.

@@ -18,10 +18,10 @@ mod order;
 mod prune;
 mod retries;
 
+pub use crate::outcome::Removal;
 pub use delivery::{DeliveryOptions, Fallback, ImportSource, InvalidTemplate, Placement, Template};
 pub use limit::ErrorLimit;
 pub use order::Order;
-pub use crate::outcome::Removal;
 pub use prune::Prune;
 pub use retries::Retries;
 

@@ -93,13 +93,8 @@ impl<F: FnMut(usize, Outcome) + Send> Run<F> {
         };
         let of_all = matches!(policy.max_errors, Some(ErrorLimit::Percent(_)));
         let (stop, events) = (policy.stop.clone(), policy.events.clone());
-        let progress = RunProgress::new(
-            replications.len(),
-            stop.clone(),
-            limits,
-            events.clone(),
-            observe,
-        );
+        let progress =
+            RunProgress::new(replications.len(), stop.clone(), limits, events.clone(), observe);
         Some(Self {
             replications: replications.iter().map(|one| one.with_id_map([].into_iter())).collect(),
             transfers: policy.transfers.max(1),
@@ -305,7 +300,8 @@ impl<F: FnMut(usize, Outcome) + Send> Run<F> {
         let work = entries.into_iter().zip(shares).zip(meters);
         let work = work.map(async |(((target, entry), share), meter)| {
             let replica = entry.replica.as_ref().map(|replica| replica.id.clone());
-            let outcome = self.replication(target).execute(entry, share, meter.clone()).await;
+            let work = self.replication(target).execute(entry, share, meter.clone());
+            let outcome = Box::pin(work).await;
             meter.flush();
             self.progress().report(target, outcome, replica, meter.spent());
         });

@@ -34,7 +34,10 @@ pub(crate) fn read_ahead(
 }
 
 /// Does the work, and reads ahead meanwhile. What is unread when the work is done stays unread.
-pub(crate) async fn while_working(reading: impl Future<Output = ()>, work: impl Future<Output = ()>) {
+pub(crate) async fn while_working(
+    reading: impl Future<Output = ()>,
+    work: impl Future<Output = ()>,
+) {
     if let Either::Right(((), work)) = select(pin!(work), pin!(reading)).await {
         work.await;
     }

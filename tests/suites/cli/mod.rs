@@ -1,6 +1,7 @@
 //! The tool's command line: exit codes, the old tool's options, old dumps.
 
 mod configuration;
+mod display;
 mod help;
 mod names;
 mod plain_http;

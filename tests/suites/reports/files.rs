@@ -1,4 +1,4 @@
-//! Report files: JSON, Markdown and JUnit XML.
+//! Report files: JSON, Markdown and XML.
 
 use std::fs;
 use std::path::Path;
@@ -108,13 +108,13 @@ async fn a_report_that_cannot_be_written_is_never_exit_0() {
         assert!(run.stderr.contains("cannot write the report"), "{}", run.stderr);
     }
     // A device that is full.
-    let link = |name: &str| {
+    let full_device = |name: &str| {
         let path = place.path(name);
         std::os::unix::fs::symlink("/dev/full", &path).unwrap();
         path
     };
     for name in ["full.json", "full.md", "full.xml"] {
-        let run = replicator_with(&["size", &empty, "--report", &link(name)], &[]).exits(8);
+        let run = replicator_with(&["size", &empty, "--report", &full_device(name)], &[]).exits(8);
         assert!(run.stderr.contains("error: cannot write the report"), "{name}: {}", run.stderr);
     }
     // Reports that are made from the document need a temporary file.

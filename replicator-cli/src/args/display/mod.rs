@@ -25,9 +25,15 @@ pub struct Display {
     /// Use -vv
     #[arg(short, long, global = true, hide = true, overrides_with = "debug")]
     pub debug: bool,
-    /// Use colours in messages and in the progress: at a terminal unless NO_COLOR is set, always, or
-    /// never
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", overrides_with = "color")]
+    /// Use colours in messages and in the progress: always, never, or auto: at a terminal, unless the
+    /// variable `NO_COLOR` is set
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        overrides_with = "color"
+    )]
     pub color: ColorArg,
     /// Write log messages to FILE
     #[arg(

@@ -101,23 +101,23 @@ fn digests(outcome: &Outcome) -> Vec<Digest> {
     };
     let mut all: BTreeMap<String, Digest> = BTreeMap::new();
     for (algorithm, value) in recorded(source) {
-        at(&mut all, algorithm).source = Some(value);
+        at(&mut all, &algorithm).source = Some(value);
     }
     for (algorithm, value) in &journey.in_transit {
-        at(&mut all, algorithm.to_string()).in_transit = Some(value.clone());
+        at(&mut all, &algorithm.to_string()).in_transit = Some(value.clone());
     }
     if let Err(CopyError::Data { fault: DataFault::Digest { algorithm, got, .. }, .. }) = result {
-        at(&mut all, algorithm.to_string()).in_transit = Some(got.clone());
+        at(&mut all, &algorithm.to_string()).in_transit = Some(got.clone());
     }
     for (algorithm, value) in recorded(target) {
-        at(&mut all, algorithm).target = Some(value);
+        at(&mut all, &algorithm).target = Some(value);
     }
     all.into_values().collect()
 }
 
-fn at(all: &mut BTreeMap<String, Digest>, algorithm: String) -> &mut Digest {
-    let new = || Digest { algorithm: algorithm.clone(), ..Digest::default() };
-    all.entry(algorithm.clone()).or_insert_with(new)
+fn at<'a>(all: &'a mut BTreeMap<String, Digest>, algorithm: &str) -> &'a mut Digest {
+    let new = || Digest { algorithm: algorithm.to_owned(), ..Digest::default() };
+    all.entry(algorithm.to_owned()).or_insert_with(new)
 }
 
 fn recorded(image: Option<&Image>) -> impl Iterator<Item = (String, String)> {
@@ -128,7 +128,7 @@ fn recorded(image: Option<&Image>) -> impl Iterator<Item = (String, String)> {
 
 /// What proves the data: the transfer of this run, or the digests that both records have.
 fn proof(outcome: &Outcome, digests: &[Digest]) -> Value {
-    let equal = || digests.iter().rev().find(is_equal);
+    let equal = || digests.iter().rev().find(|digest| is_equal(digest));
     match (&outcome.journey.proven, &outcome.result) {
         (_, Err(_)) => Value::Null,
         (Some(proven), _) => proof_json(proven),
@@ -140,7 +140,7 @@ fn proof(outcome: &Outcome, digests: &[Digest]) -> Value {
     }
 }
 
-fn is_equal(digest: &&Digest) -> bool {
+fn is_equal(digest: &Digest) -> bool {
     digest.source.is_some() && digest.source == digest.target
 }
 

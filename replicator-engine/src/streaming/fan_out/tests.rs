@@ -52,7 +52,11 @@ impl Setting {
     }
 
     fn shares(&self) -> Vec<Subscription> {
-        Subscription::each(&self.replications.iter().collect::<Vec<_>>(), &self.image, &Meter::default())
+        Subscription::each(
+            &self.replications.iter().collect::<Vec<_>>(),
+            &self.image,
+            &Meter::default(),
+        )
     }
 }
 

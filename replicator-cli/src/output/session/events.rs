@@ -1,8 +1,8 @@
 //! The events of a run as lines of NDJSON.
 
-use glance_core::image::Image;
-use replicator_engine::{Event, Proven};
+use glance_core::image::{Image, ImageId};
 use replicator_engine::events::Progress;
+use replicator_engine::{Event, Proven};
 use serde_json::{Value, json};
 
 use super::courses::word;
@@ -13,7 +13,8 @@ pub(super) fn described(event: &Event<'_>, names: &[&str]) -> Option<(&'static s
     let name = |target: usize| json!(names.get(target));
     let described = match event {
         Event::Listed { images, bytes, done, .. } => {
-            let fields = [("images", json!(images)), ("bytes", json!(bytes)), ("done", json!(done))];
+            let fields =
+                [("images", json!(images)), ("bytes", json!(bytes)), ("done", json!(done))];
             ("listed", fields.to_vec())
         }
         Event::Planned { target, image, state, action, bytes } => {
@@ -31,7 +32,7 @@ pub(super) fn described(event: &Event<'_>, names: &[&str]) -> Option<(&'static s
             ("progress", vec![("image", subject(image)), read, ("targets", targets)])
         }
         Event::Retrying { image, target, side, retry } => {
-            let id = json!(image.map(|id| id.as_str()));
+            let id = json!(image.map(ImageId::as_str));
             let of = [("target", target.map_or(Value::Null, name)), ("id", id)];
             let pause = retry.pause.map(|pause| pause.as_secs_f64());
             let retry = [
