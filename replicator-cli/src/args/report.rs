@@ -12,7 +12,7 @@ use super::{Command, Output};
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Report")]
 pub struct ReportFile {
-    /// Also write the report to FILE, which appears when it is complete. May be given more than once
+    /// Also write the report to FILE, which appears when it is complete; repeatable
     ///
     /// The name decides the format: .json, .md (a summary for a ticket) or .xml (test cases for
     /// continuous integration). A file with another name has the format of --output. `report merge`
