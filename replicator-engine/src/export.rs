@@ -39,14 +39,14 @@ pub async fn export(
         source,
         policy,
         sink,
-            dependents: Vec::new(),
-            losses: Vec::new(),
-            started: SystemTime::now(),
-            written: None,
-            in_transit: Digests::new(),
-            whole: true,
-            listed: (0, 0),
-            spent: Spent::default(),
+        dependents: Vec::new(),
+        losses: Vec::new(),
+        started: SystemTime::now(),
+        written: None,
+        in_transit: Digests::new(),
+        whole: true,
+        listed: (0, 0),
+        spent: Spent::default(),
     };
     let mut images = source.list(&policy.selection).await?;
     let mut last: Option<ImageId> = None;

@@ -12,11 +12,12 @@ use super::{Command, JobFileCommand, Output, Sync};
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Report")]
 pub struct ReportFile {
-    /// Also write the report to FILE, which appears when it is complete. May be given more than once
+    /// Also write the report to FILE, which appears when it is complete; repeatable
     ///
     /// The name decides the format: .json, .html (a page for a browser), .md (a summary for a ticket)
-    /// or .xml (JUnit). A file with another name has the format of --output. `report merge` combines
-    /// files named .json.
+    /// or .xml (test cases for
+    /// continuous integration). A file with another name has the format of --output. `report merge`
+    /// combines files named .json.
     #[arg(long, global = true, value_name = "FILE", value_parser = OsStringValueParser::new().try_map(ReportPath::parse))]
     pub report: Vec<ReportPath>,
     /// Write metrics of the run to FILE for Prometheus (the textfile collector of `node_exporter`),
@@ -43,7 +44,7 @@ pub enum ReportFormat {
     Html,
     /// Markdown for a ticket.
     Markdown,
-    /// JUnit XML.
+    /// XML in the format of `JUnit`.
     JUnit,
     /// The format of `--output`.
     OfOutput,

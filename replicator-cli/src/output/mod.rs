@@ -45,18 +45,18 @@ pub(crate) use json::JsonWriter;
 pub(crate) use next::shell_line;
 pub(crate) use question::{approval, confirmed, is_asking};
 pub(crate) use session::{
-    Closed, DerivedReport, begin, is_text, leave_standard_output, name_stores, only_target,
-    opened_source, opened_target, selecting,
+    Closed, DerivedReport, add_course, begin, is_text, leave_standard_output, listening,
+    name_stores, only_target, opened_source, opened_target, proof_json, selecting, throughput,
 };
 pub(crate) use sink::cannot_write;
 pub(crate) use spool::Spooled;
 
 /// The destination of results that do not go to a file.
-fn standard() -> Box<dyn Write> {
-    Box::new(terminal::Writer(match STREAMING.load(Ordering::Relaxed) {
+fn standard() -> terminal::Writer {
+    terminal::Writer(match STREAMING.load(Ordering::Relaxed) {
         true => Stream::Err,
         false => Stream::Out,
-    }))
+    })
 }
 
 /// Prints errors only, for the rest of the process: no text report and no warnings.
@@ -80,7 +80,7 @@ pub(crate) fn result_line(line: &str) {
 
 /// Writes a line to standard output that is not part of the report.
 pub(crate) fn bare_line(line: &str) {
-    note_failure(writeln!(standard(), "{}", escaped(line)));
+    note_failure(standard().write_all(format!("{}\n", escaped(line)).as_bytes()));
 }
 
 /// Writes a script of this tool, which contains no text from outside, as it is.

@@ -19,7 +19,7 @@ pub(super) fn next_command(
         false => Some(shell_line(arguments)),
     };
     let next = match (exit, command) {
-        (Exit::Success, _) => None,
+        (Exit::Success, _) | (Exit::Integrity, "verify") => None,
         (Exit::Usage, command) => Some(shell_line(&[command, "--help"])),
         (Exit::Differences, "compare") => of_pair("plan", &[]),
         (Exit::Differences, "plan") => of_pair("sync", &[]),
@@ -29,7 +29,6 @@ pub(super) fn next_command(
             let rest: Vec<&String> = arguments.iter().filter(is_rehearsal).collect();
             (!rest.is_empty()).then(|| shell_line(&rest))
         }
-        (Exit::Integrity, "verify") => None,
         (Exit::Integrity, _) => of_pair("verify", &["--deep"]),
         _ => again(),
     };

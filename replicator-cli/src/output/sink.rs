@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Seek, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::spool::{Spool, Spooled};
 use super::{is_quiet, note_failure, standard};
@@ -75,7 +75,7 @@ impl Sink {
     pub(super) fn copy(&mut self, mut text: &File) {
         match &mut self.place {
             Place::Standard => {
-                let copied = text.rewind().and_then(|()| io::copy(&mut text, &mut *standard()));
+                let copied = text.rewind().and_then(|()| io::copy(&mut text, &mut standard()));
                 note_failure(copied.map(drop));
             }
             Place::File(report) => {
@@ -101,7 +101,7 @@ impl Sink {
                     Some(failure) => Err(failure),
                     None => file.into_inner().map_err(io::IntoInnerError::into_error),
                 };
-                kept.and_then(NamedFile::keep).map_err(|error| cannot_write(path, error))?;
+                kept.and_then(NamedFile::keep).map_err(|error| cannot_write(&path, error))?;
                 Ok(None)
             }
         }
@@ -117,11 +117,11 @@ impl ReportFile {
 }
 
 /// Creates a report file.
-pub(super) fn create(path: &PathBuf) -> Result<NamedFile, CliError> {
-    NamedFile::create_anew(path).map_err(|error| cannot_write(path.clone(), error))
+pub(super) fn create(path: &Path) -> Result<NamedFile, CliError> {
+    NamedFile::create_anew(path).map_err(|error| cannot_write(path, error))
 }
 
 /// The error of a report file.
-pub(crate) fn cannot_write(path: PathBuf, error: io::Error) -> CliError {
+pub(crate) fn cannot_write(path: &Path, error: io::Error) -> CliError {
     CliError::unwritten(format!("cannot write the report {}", path.display()), error)
 }

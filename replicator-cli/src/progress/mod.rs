@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use replicator_engine::Events;
 
 use crate::args::Command;
+use crate::output;
 use crate::terminal::{self, Stream};
 use model::Model;
 
@@ -57,9 +58,9 @@ pub(crate) fn begin(command: &Command) {
     }
 }
 
-/// The receiver of the events of a run; none if no progress is shown.
+/// The receivers of the events of a run: the progress and the document, as far as they are wanted.
 pub(crate) fn events() -> Events {
-    VIEW.get().map(|view| view.events.clone()).unwrap_or_default()
+    output::listening(VIEW.get().map(|view| view.events.clone()).unwrap_or_default())
 }
 
 /// Removes the live lines at the end of a run.

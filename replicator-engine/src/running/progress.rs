@@ -230,10 +230,9 @@ impl<F: FnMut(usize, Outcome)> RunProgress<F> {
     ) {
         let before = self.at(target).failed.remove(&outcome.image.id);
         let attempts = before.as_ref().map_or(0, |failed| failed.attempts) + 1;
-        let spent = before.as_ref().map_or(spent, |failed| failed.spent.plus(spent));
-        let outcome = match before {
-            Some(failed) => outcome.after(&failed.outcome),
-            None => outcome,
+        let (outcome, spent) = match before {
+            Some(failed) => (outcome.after(&failed.outcome), failed.spent.plus(spent)),
+            None => (outcome, spent),
         };
         let id = &outcome.image.id;
         match &outcome.result {

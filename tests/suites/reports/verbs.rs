@@ -88,6 +88,9 @@ async fn ndjson_begins_and_ends_with_the_run() {
         if run.code == Some(0) && line[0] == "livecopy" && !line.contains(&"--dump-filters") {
             assert_eq!(events.iter().filter(|event| *event == "finished").count(), 6, "{events:?}");
             assert_eq!(last["summary"]["copied"], 6, "{last:#}");
+            for event in ["listed", "planned", "started", "progress", "verified"] {
+                assert!(events.iter().any(|other| other == event), "{event}: {events:?}");
+            }
         }
     })
     .await;
@@ -169,6 +172,13 @@ async fn the_entry_of_an_image_proves_the_copy() {
     assert_eq!((&sha512["in_transit"], &sha512["target"]), (&sha512["source"], &sha512["source"]));
     let md5 = digests.iter().find(|digest| digest["algorithm"] == "md5").unwrap();
     assert_eq!((md5["source"] == md5["target"], &md5["in_transit"]), (true, &Value::Null));
+    // The bytes before the break are not read again.
+    assert_eq!((&copied["bytes_read"], &copied["bytes_sent"]), (&100.into(), &100.into()));
+    assert_eq!((&copied["attempts"], &copied["stalls"]), (&1.into(), &serde_json::json!([])));
+    let retries = copied["retries"].as_array().unwrap();
+    assert!(!retries.is_empty() && retries.iter().all(|it| it["side"] == "source"), "{copied:#}");
+    let points = report["throughput"].as_array().unwrap();
+    assert!(points.last().unwrap()[1].as_u64() >= Some(100), "{report:#}");
     let in_place = image(2);
     assert_eq!(in_place["result"], "in_place");
     assert_eq!(in_place["proof"], serde_json::json!({ "by": "records", "algorithm": "sha512" }));

@@ -118,7 +118,8 @@ fn belong_together(parts: &[Part]) -> Result<(), CliError> {
         }
         let (mut sides, mut others) = (one.sides(), other.sides());
         while let (Some((side, store)), Some((_, there))) = (sides.next(), others.next()) {
-            if !is_same(store, there) && !(is_directory(store) && is_directory(there)) {
+            let are_own = is_directory(store) && is_directory(there);
+            if !are_own && !is_same(store, there) {
                 let (store, there) = (&store["address"], &there["address"]);
                 return differ(&format!("{side} is {store} in the first, {there} in the second"));
             }

@@ -53,7 +53,9 @@ impl Part {
         let exit = take("exit_code").as_u64().map_or(Exit::SomeFailed, Exit::of_code);
         let targets = take("targets").as_array().cloned().unwrap_or_default();
         let (selection, source, errors) = (take("selection"), take("source"), take("errors"));
-        OF_ONE_RUN.iter().for_each(|field| drop(take(field)));
+        for field in OF_ONE_RUN {
+            take(field);
+        }
         Ok(Self { path, shard, exit, command, selection, source, targets, errors, body, copy })
     }
 

@@ -87,8 +87,8 @@ fn name(entry: &Value) -> String {
         (Some(name), Some(id)) => format!("{name} ({id})"),
         (None, Some(id)) => id,
         _ => {
-            let others = ["namespace", "file", "store"].into_iter();
-            others.filter_map(|field| text(&entry[field])).next().unwrap_or_default()
+            let mut others = ["namespace", "file", "store"].into_iter();
+            others.find_map(|field| text(&entry[field])).unwrap_or_default()
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The report as JUnit XML: one test case per image.
+//! The report as XML in the format of `JUnit`: one test case per image.
 //!
 //! The elements and attributes are those of the format that Jenkins, GitLab and others read
 //! (<https://github.com/testmoapp/junitxml>).

@@ -8,6 +8,7 @@ use serde_json::Value;
 use self::document::Outline;
 use super::write_page;
 use crate::args::ReportFormat;
+use crate::error::CliError;
 use crate::exit::Exit;
 use crate::metrics;
 use crate::named_file::NamedFile;
@@ -29,8 +30,15 @@ pub(crate) fn end_keeping_document(exit: Exit) -> (Exit, Option<Spooled>) {
     let Closed { mut exit, document, reports } = output::end(exit);
     for report in reports {
         let path = report.path.clone();
-        if let Err(error) = write(report, document.as_ref()) {
-            exit = exit.worse(output::failure(&output::cannot_write(path, error)));
+        let written = match &document {
+            Some(Spooled::Text(document)) => {
+                write(report, document).map_err(|error| output::cannot_write(&path, error))
+            }
+            // The failure of the temporary file is already reported.
+            _ => Err(CliError::limit(format!("cannot make the report {}", path.display()))),
+        };
+        if let Err(error) = written {
+            exit = exit.worse(output::failure(&error));
         }
     }
     // The metrics have the final exit code.
@@ -41,10 +49,7 @@ pub(crate) fn end_keeping_document(exit: Exit) -> (Exit, Option<Spooled>) {
 }
 
 /// Writes a report file from the document.
-fn write(report: DerivedReport, document: Option<&Spooled>) -> io::Result<()> {
-    let Some(Spooled::Text(document)) = document else {
-        return Err(io::Error::other("the temporary file with the document is lost"));
-    };
+fn write(report: DerivedReport, document: &File) -> io::Result<()> {
     let mut file = BufWriter::new(report.file);
     let mut whole: &File = document;
     let document = Document(document);

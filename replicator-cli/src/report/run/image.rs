@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use glance_core::clock;
 use glance_core::image::Image;
 use glance_core::verified_body::DataFault;
-use replicator_engine::{CopyError, Done, Loss, Outcome, Proven, TransferMethod};
+use replicator_engine::{CopyError, Done, Loss, Outcome, TransferMethod};
 use serde_json::{Value, json};
 
 use crate::error::request_ids;
-use crate::output::chain;
+use crate::output::{chain, proof_json};
 
 /// The entry of an image at the target that the command line names so.
 pub(super) fn entry(target: &str, outcome: &Outcome) -> Value {
@@ -101,23 +101,23 @@ fn digests(outcome: &Outcome) -> Vec<Digest> {
     };
     let mut all: BTreeMap<String, Digest> = BTreeMap::new();
     for (algorithm, value) in recorded(source) {
-        at(&mut all, algorithm).source = Some(value);
+        at(&mut all, &algorithm).source = Some(value);
     }
     for (algorithm, value) in &journey.in_transit {
-        at(&mut all, algorithm.to_string()).in_transit = Some(value.clone());
+        at(&mut all, &algorithm.to_string()).in_transit = Some(value.clone());
     }
     if let Err(CopyError::Data { fault: DataFault::Digest { algorithm, got, .. }, .. }) = result {
-        at(&mut all, algorithm.to_string()).in_transit = Some(got.clone());
+        at(&mut all, &algorithm.to_string()).in_transit = Some(got.clone());
     }
     for (algorithm, value) in recorded(target) {
-        at(&mut all, algorithm).target = Some(value);
+        at(&mut all, &algorithm).target = Some(value);
     }
     all.into_values().collect()
 }
 
-fn at(all: &mut BTreeMap<String, Digest>, algorithm: String) -> &mut Digest {
-    let new = || Digest { algorithm: algorithm.clone(), ..Digest::default() };
-    all.entry(algorithm.clone()).or_insert_with(new)
+fn at<'a>(all: &'a mut BTreeMap<String, Digest>, algorithm: &str) -> &'a mut Digest {
+    let new = || Digest { algorithm: algorithm.to_owned(), ..Digest::default() };
+    all.entry(algorithm.to_owned()).or_insert_with(new)
 }
 
 fn recorded(image: Option<&Image>) -> impl Iterator<Item = (String, String)> {
@@ -128,23 +128,19 @@ fn recorded(image: Option<&Image>) -> impl Iterator<Item = (String, String)> {
 
 /// What proves the data: the transfer of this run, or the digests that both records have.
 fn proof(outcome: &Outcome, digests: &[Digest]) -> Value {
-    let (by, algorithm) = match (&outcome.journey.proven, &outcome.result) {
-        (_, Err(_)) => return Value::Null,
-        (Some(Proven::Digest(algorithm)), _) => ("digest", Some(algorithm.as_str())),
-        (Some(Proven::Remembered(algorithm)), _) => ("remembered_digest", Some(algorithm.as_str())),
-        (Some(Proven::Size), _) => ("size", None),
-        (Some(Proven::Transfer), _) => ("transfer", None),
-        (Some(Proven::Record), _) => ("record", None),
-        (None, Ok(Done::InPlace | Done::Updated(_))) => match digests.iter().rev().find(is_equal) {
-            Some(digest) => ("records", Some(digest.algorithm.as_str())),
-            None => return Value::Null,
+    let equal = || digests.iter().rev().find(|digest| is_equal(digest));
+    match (&outcome.journey.proven, &outcome.result) {
+        (_, Err(_)) => Value::Null,
+        (Some(proven), _) => proof_json(proven),
+        (None, Ok(Done::InPlace | Done::Updated(_))) => match equal() {
+            Some(digest) => json!({ "by": "records", "algorithm": digest.algorithm }),
+            None => Value::Null,
         },
-        _ => return Value::Null,
-    };
-    json!({ "by": by, "algorithm": algorithm })
+        _ => Value::Null,
+    }
 }
 
-fn is_equal(digest: &&Digest) -> bool {
+fn is_equal(digest: &Digest) -> bool {
     digest.source.is_some() && digest.source == digest.target
 }
 

@@ -88,7 +88,9 @@ impl Reports {
             *report.refused.entry(*kind).or_default() += 1;
             report.exit = report.exit.worse(Exit::Lost);
         }
-        self.json.entry("images", &image::entry(&report.name, outcome));
+        let mut entry = image::entry(&report.name, outcome);
+        output::add_course(&mut entry, target, &outcome.image.id);
+        self.json.entry("images", &entry);
         if output::is_text() {
             text_outcome(outcome, &self.prefix(target));
         }
@@ -143,12 +145,16 @@ impl Reports {
             metrics::ended(self.name_among_several(target), self.exit(target));
             let (prefix, summary) = (self.prefix(target), &self.each[target].summary);
             out!("{prefix}{}", summary.text());
-            let (bytes, time) = (summary.bytes(), self.begin.elapsed());
-            out!("{prefix}{}", progress::course(bytes, time, self.name_among_several(target)));
         }
         match self.metadefs.take() {
             Some(metadefs) => drop(metadefs.finish()),
             None => self.json.end_list("images"),
+        }
+        let took = self.begin.elapsed();
+        for target in 0..self.each.len() {
+            let (bytes, name) =
+                (self.each[target].summary.bytes(), self.name_among_several(target));
+            out!("{}{}", self.prefix(target), progress::course(bytes, took, name));
         }
         self.write_summaries();
         let losses: Vec<CliError> =
@@ -162,6 +168,7 @@ impl Reports {
     /// Writes the totals of all targets and, if there are several, of each one.
     fn write_summaries(&mut self) {
         let total = self.each.iter().fold(Summary::default(), |sum, one| sum.and(&one.summary));
+        self.json.field("throughput", &output::throughput());
         self.json.field("summary", &total.to_json());
         if self.each.len() > 1 {
             let of_each = |target: usize| {

@@ -7,25 +7,39 @@
 //! A command that runs another command, such as `resume`, has the output of the other one on top of
 //! its own.
 
-use std::fs::File;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use glance_core::selection::Shard;
+use replicator_engine::Event;
 use serde_json::{Map, Value, json};
 
 use super::composer::{Composer, Kind};
-use super::envelope::{StoreName, Subject, line};
+use super::envelope::{Subject, line};
 use super::escape::{escaped, escaped_json};
+use super::is_quiet;
 use super::rows::Rows;
-use super::sink::{self, Sink};
+use super::sink::Sink;
 use super::spool::Spooled;
-use crate::args::{Command, Options, Output, ReportFormat, ReportPath};
-use crate::error::CliError;
+use crate::args::{Options, Output, ReportFormat};
 use crate::exit::Exit;
 use crate::named_file::NamedFile;
-use crate::recorded_args::without_secret;
+use courses::Courses;
+use events::described;
+
+mod courses;
+mod events;
+mod handles;
+
+pub(crate) use events::proof_json;
+pub(crate) use handles::{
+    add_course, begin, is_text, leave_standard_output, listening, name_stores, only_target,
+    opened_source, opened_target, selecting, throughput,
+};
+pub(super) use handles::{
+    announce, begin_unknown, copy, end_files, end_standard_output, entry, field, has_document,
+    has_pieces, is_outermost, note, note_value, piece, text,
+};
 
 /// The output of a command.
 #[derive(Debug)]
@@ -45,6 +59,7 @@ struct Session {
     fields: Map<String, Value>,
     /// The errors that are not about single images.
     errors: Vec<Value>,
+    courses: Courses,
 }
 
 /// A report file that is made from the complete document.
@@ -63,190 +78,6 @@ pub(crate) struct Closed {
     /// The complete document, if another document or a report is made from it.
     pub(crate) document: Option<Spooled>,
     pub(crate) reports: Vec<DerivedReport>,
-}
-
-/// Begins the output of a command, and its report files.
-pub(crate) fn begin(command: &Command, options: &Options) -> Result<(), CliError> {
-    let session = Session::new(command.name(), options, sessions().last());
-    sessions().push(session);
-    name_stores(command.source(), &command.targets());
-    let reports = &options.report.report;
-    if reports.iter().any(|report| report.format.is_derived()) {
-        with(Session::keep_document);
-    }
-    for ReportPath { path, format } in reports {
-        if format.is_derived() {
-            let (path, file) = (path.clone(), sink::create(path)?);
-            with(|session| session.reports.push(DerivedReport { path, format: *format, file }));
-        } else {
-            let format = format.output().unwrap_or(options.output);
-            let sink = Sink::file(path.clone(), format)?;
-            with(|session| session.sinks.push(sink));
-        }
-    }
-    Ok(())
-}
-
-/// Begins the output of a command line that is not understood.
-pub(super) fn begin_unknown(command: Option<String>, format: Output) {
-    let session = Session::of(Subject::new(command, &[], None), format);
-    sessions().push(session);
-}
-
-/// Names the stores by their arguments on the command line.
-pub(crate) fn name_stores(source: Option<&str>, targets: &[&str]) {
-    let named = |name: &str| StoreName { name: without_secret(name), address: None };
-    with(|session| {
-        session.subject.source = source.map(named);
-        session.subject.targets = targets.iter().copied().map(named).collect();
-    });
-}
-
-/// Records the selection of the command.
-pub(crate) fn selecting(selection: &[String], shard: Option<Shard>) {
-    with(|session| {
-        session.subject.selection = selection.to_vec();
-        session.subject.shard = shard.map(|shard| shard.to_string());
-    });
-}
-
-/// Records the address of the open source.
-pub(crate) fn opened_source(address: &str) {
-    with(|session| {
-        if let Some(source) = &mut session.subject.source {
-            source.address = Some(address.to_owned());
-        }
-    });
-}
-
-/// Records the address of an open target.
-pub(crate) fn opened_target(index: usize, address: &str) {
-    with(|session| {
-        if let Some(target) = session.subject.targets.get_mut(index) {
-            target.address = Some(address.to_owned());
-        }
-    });
-}
-
-/// The argument that names the only target.
-pub(crate) fn only_target() -> String {
-    let name = |session: &mut Session| Some(session.subject.targets.first()?.name.clone());
-    with(name).flatten().unwrap_or_default()
-}
-
-/// Prevents results on standard output, which carries something else.
-pub(crate) fn leave_standard_output() {
-    with(|session| session.sinks.retain(|sink| !sink.is_standard()));
-}
-
-/// Whether results are written as text, so that messages about single images belong on the screen.
-pub(crate) fn is_text() -> bool {
-    sessions().last().is_none_or(|session| session.has(Output::Text))
-}
-
-/// Whether any output is made from the document.
-pub(super) fn has_pieces() -> bool {
-    with(|session| session.has_pieces()).unwrap_or(false)
-}
-
-/// Whether any output is the document.
-pub(super) fn has_document() -> bool {
-    with(|session| session.has(Output::Json)).unwrap_or(false)
-}
-
-/// Writes a line of text results.
-pub(super) fn text(line: &str) {
-    with(|session| session.write(Output::Text, &format!("{}\n", escaped(line))));
-}
-
-/// Writes a piece of the document.
-pub(super) fn piece(piece: impl FnOnce(&mut Composer) -> String) {
-    with(|session| session.piece(piece));
-}
-
-/// Writes a field of the open object of the document.
-pub(super) fn field(key: &str, value: &Value) {
-    with(|session| {
-        let outer = session.path();
-        session.piece(|composer| composer.field(key, value));
-        if outer.is_empty() {
-            session.fields.insert(key.to_owned(), value.clone());
-            session.row(key, value);
-        }
-    });
-}
-
-/// Writes an entry of a list of the document.
-pub(super) fn entry(key: &str, entry: &Value) {
-    with(|session| {
-        session.piece(|composer| composer.entry(key, entry));
-        let path = session.path();
-        session.row(&path, entry);
-        session.announce(&path, entry);
-    });
-}
-
-/// Writes a line of NDJSON for an entry of a list that reaches the document later.
-pub(super) fn announce(path: &str, entry: &Value) {
-    with(|session| {
-        session.begin_document();
-        session.announce(path, entry);
-    });
-}
-
-/// Writes a text from a file to the document.
-pub(super) fn copy(text: &File) {
-    with(|session| {
-        for sink in session.sinks.iter_mut().filter(|sink| sink.format == Output::Json) {
-            sink.copy(text);
-        }
-    });
-}
-
-/// Records an error that is not about a single image.
-pub(super) fn note(error: &CliError) {
-    let causes: Vec<String> = super::chain(error).split_off(1);
-    note_value(json!({
-        "message": error.to_string(), "causes": causes, "hint": error.hint,
-        "request_ids": error.request_ids,
-    }));
-}
-
-pub(super) fn note_value(error: Value) {
-    with(|session| session.errors.push(error));
-}
-
-/// Whether no other command waits for the end of this one.
-pub(super) fn is_outermost() -> bool {
-    sessions().len() <= 1
-}
-
-/// Completes standard output. Its failures are part of the reports in files.
-pub(super) fn end_standard_output(exit: Exit) {
-    with(|session| {
-        let mut sinks = std::mem::take(&mut session.sinks);
-        for sink in sinks.iter_mut().filter(|sink| sink.is_standard()) {
-            session.end(sink, exit);
-        }
-        session.sinks = sinks;
-    });
-}
-
-/// Completes the files.
-pub(super) fn end_files(exit: Exit) -> Closed {
-    let Some(mut session) = sessions().pop() else {
-        return Closed { exit, document: None, reports: Vec::new() };
-    };
-    let mut closed = Closed { exit, document: None, reports: std::mem::take(&mut session.reports) };
-    let sinks = std::mem::take(&mut session.sinks);
-    for mut sink in sinks.into_iter().filter(|sink| !sink.is_standard()) {
-        session.end(&mut sink, exit);
-        match sink.end() {
-            Ok(document) => closed.document = closed.document.or(document),
-            Err(error) => closed.exit = closed.exit.worse(super::failure(&error)),
-        }
-    }
-    closed
 }
 
 impl Session {
@@ -279,6 +110,7 @@ impl Session {
             rows,
             fields: Map::new(),
             errors: Vec::new(),
+            courses: Courses::default(),
         }
     }
 
@@ -298,8 +130,23 @@ impl Session {
     }
 
     fn write(&mut self, format: Output, text: &str) {
-        for sink in self.sinks.iter_mut().filter(|sink| sink.format == format) {
+        let is_silent = format == Output::Text && is_quiet();
+        let sinks = self.sinks.iter_mut().filter(|sink| sink.format == format);
+        for sink in sinks.filter(|sink| !(is_silent && sink.is_standard())) {
             sink.write(text);
+        }
+    }
+
+    fn hear(&mut self, event: &Event<'_>) {
+        let seconds = self.seconds();
+        self.courses.hear(event, seconds);
+        if self.has(Output::Ndjson) && self.courses.is_due(event, seconds) {
+            let names: Vec<&str> =
+                self.subject.targets.iter().map(|target| target.name.as_str()).collect();
+            if let Some((name, fields)) = described(event, &names) {
+                self.begin_document();
+                self.write(Output::Ndjson, &line(name, fields));
+            }
         }
     }
 
@@ -322,8 +169,12 @@ impl Session {
 
     fn announce(&mut self, path: &str, entry: &Value) {
         if self.has(Output::Ndjson) {
-            let fields = [("list", json!(path)), ("entry", entry.clone())];
-            self.write(Output::Ndjson, &line("entry", fields));
+            // The images of a run have a course of events; these are its end.
+            let text = match path == "images" && !entry["result"].is_null() {
+                true => line("finished", [("image", entry.clone())]),
+                false => line("entry", [("list", json!(path)), ("entry", entry.clone())]),
+            };
+            self.write(Output::Ndjson, &text);
         }
     }
 
@@ -379,15 +230,14 @@ impl Session {
 
     /// The errors and the exit code, which are on the screen, for a text in a file.
     fn text_end(&self, exit: Exit) -> String {
-        let mut text = String::new();
         let said = |value: &Value| value.as_str().map(|text| escaped(text).into_owned());
-        for error in &self.errors {
+        let line = |error: &Value| {
             let causes = error["causes"].as_array().into_iter().flatten();
-            let all: Vec<String> =
-                [&error["message"]].into_iter().chain(causes).filter_map(said).collect();
-            text += &format!("error: {}\n", all.join(": "));
-        }
-        text + &format!("exit code {}: {}\n", exit as u8, exit.meaning())
+            let all = [&error["message"]].into_iter().chain(causes).filter_map(said);
+            format!("error: {}\n", all.collect::<Vec<String>>().join(": "))
+        };
+        let errors: String = self.errors.iter().map(line).collect();
+        format!("{errors}exit code {}: {}\n", exit as u8, exit.meaning())
     }
 
     /// The time since the start, in seconds with milliseconds.
