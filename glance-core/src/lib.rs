@@ -57,6 +57,7 @@ pub mod tls;
 pub mod transport;
 pub mod units;
 pub mod verified_body;
+pub mod wait_time;
 
 #[cfg(feature = "conformance")]
 pub mod conformance;

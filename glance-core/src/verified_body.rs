@@ -19,6 +19,7 @@ use crate::body::Body;
 use crate::digest::{Algorithm, Awaited, Digests, Hashers, Hashing};
 use crate::error::{BodyError, causes};
 use crate::image::Image;
+use crate::wait_time::WaitTime;
 
 /// The size and digests that the source's record states for its data.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -169,6 +170,17 @@ impl DataVerdict {
 /// expected digest's algorithm, the check fails. The body carries the computed digests, so that a
 /// store need not compute them again.
 pub fn checked(data: Body, expected: Expected, hashers: Hashers) -> (Body, DataVerdict) {
+    checked_timed(data, expected, hashers, &WaitTime::default())
+}
+
+/// Like [`checked`]. The time in which the data waits for the threads that compute digests is added
+/// to `waited`.
+pub fn checked_timed(
+    data: Body,
+    expected: Expected,
+    hashers: Hashers,
+    waited: &WaitTime,
+) -> (Body, DataVerdict) {
     let hashing = hashers.start(expected.algorithms());
     let digests = Awaited::of(hashing.algorithms());
     let verdict = DataVerdict { digests: digests.clone(), ..DataVerdict::default() };
@@ -180,6 +192,7 @@ pub fn checked(data: Body, expected: Expected, hashers: Hashers) -> (Body, DataV
         passed: 0,
         held: None,
         verdict: verdict.clone(),
+        waited: waited.clone(),
     };
     let chunks = stream::try_unfold(check, Check::step);
     (Body::from_stream(chunks, size).carrying(Some(digests)), verdict)
@@ -192,6 +205,8 @@ struct Check {
     passed: u64,
     held: Option<Bytes>,
     verdict: DataVerdict,
+    /// Time in which the digests were waited for.
+    waited: WaitTime,
 }
 
 impl Check {
@@ -234,7 +249,7 @@ impl Check {
             Some(size) if self.passed > size => Err(self.verdict.fail(DataFault::TooLong { size })),
             _ => {
                 if let Some(hashing) = &mut self.hashing {
-                    hashing.update(chunk).await;
+                    self.waited.during(hashing.update(chunk)).await;
                 }
                 Ok(())
             }
@@ -246,7 +261,7 @@ impl Check {
         if let Some(size) = self.expected.size.filter(|size| self.passed < *size) {
             return Err(self.verdict.fail(DataFault::CutShort { size, got: self.passed }));
         }
-        let digests = hashing.finish().await?;
+        let digests = self.waited.during(hashing.finish()).await?;
         if let Some((algorithm, wanted)) = &self.expected.digest {
             let got = digests.get(algorithm).cloned().unwrap_or_default();
             if !got.eq_ignore_ascii_case(wanted) {
@@ -351,6 +366,26 @@ mod tests {
         assert!(matches!(fault(reset.into()).await, DataFault::Interrupted { got: 1, .. }));
         let nested = io::Error::other(io::Error::from(io::ErrorKind::InvalidData));
         assert!(matches!(fault(nested.into()).await, DataFault::Interrupted { got: 1, .. }));
+    }
+
+    #[tokio::test]
+    async fn the_wait_for_digests_is_measured() {
+        struct Slow;
+        impl crate::digest::Hasher for Slow {
+            fn update(&mut self, _: &[u8]) -> Result<(), BodyError> {
+                std::thread::sleep(std::time::Duration::from_millis(30));
+                Ok(())
+            }
+            fn finish(self: Box<Self>) -> Result<Vec<u8>, BodyError> {
+                Ok(Vec::new())
+            }
+        }
+        let waited = WaitTime::measured();
+        let slow = Hashers::new(|_| Some(Box::new(Slow)));
+        let expected = Expected { size: None, digest: None, also: BTreeSet::new() };
+        let (body, _) = checked_timed(chunks(&["a", "b"]), expected, slow, &waited);
+        passed(body).await;
+        assert!(waited.total() >= std::time::Duration::from_millis(50), "{waited:?}");
     }
 
     #[tokio::test]

@@ -9,7 +9,8 @@
 //! 3. `commands` runs the command.
 //! 4. `report` formats the results as text or JSON.
 //!
-//! The other modules serve all steps: `output` is the only module that prints; `logging` sends log
+//! The other modules serve all steps: `output` is the only module that prints; `terminal` writes to
+//! the standard streams, and `progress` shows there what a run is doing; `logging` sends log
 //! messages to standard error, a file or syslog; `error` and [`exit`] define failures and exit
 //! codes; `signals` handles SIGINT and SIGTERM; `tls` chooses a TLS stack of this build;
 //! `input_file` and `named_file` read and write files that options name; `saved_plan` stores plans;
@@ -36,11 +37,13 @@ pub mod exit;
 mod input_file;
 mod logging;
 mod named_file;
+mod progress;
 mod recorded_args;
 mod report;
 mod resolve;
 mod saved_plan;
 mod signals;
+mod terminal;
 mod tls;
 
 pub use report::write_page;
@@ -67,9 +70,18 @@ fn run(args: args::Args) -> exit::Exit {
     if matches!(&args.command, args::Command::Dump { path, .. } if path == "-") {
         output::reserve_standard_output();
     }
+    terminal::choose_colors(args.display.color);
+    if args.display.quiet {
+        output::be_quiet();
+    }
     let begun = output::begin(&args.command, &args.options);
-    if let Err(error) = begun.and_then(|()| logging::start(&args.logging)) {
+    if let Err(error) = begun.and_then(|()| logging::start(&args.display)) {
         return output::failure(&error);
+    }
+    if args.display.shows_progress() {
+        if let Err(error) = progress::start() {
+            tracing::warn!("no progress is shown, because no thread can be started: {error}");
+        }
     }
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = match runtime.worker_threads(workers()).enable_all().build() {

@@ -8,6 +8,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::exit::Exit;
 use crate::output;
+use crate::progress;
 
 /// Stops a command after a signal. A run that has called [`take_over`](Self::take_over) stops and reports
 /// after the first signal. Otherwise, or after a second signal, the process exits immediately.
@@ -51,7 +52,9 @@ impl SignalHandler {
             };
             if has_stopped || !self.is_taken_over.load(Ordering::Relaxed) {
                 let exit = Exit::from(why);
-                output::stopped(exit);
+                let done = progress::done();
+                progress::end();
+                output::stopped(exit, done.as_deref());
                 return exit;
             }
             has_stopped = true;

@@ -10,17 +10,19 @@ use glance_core::image::{Attributes, Image, ImageId, Member, Status, Visibility}
 use glance_core::store::{
     ByteRange, ImageSink, ImageStore, ImageStoreExt, StoreError, StoreErrorKind,
 };
-use glance_core::verified_body::{Expected, checked};
+use glance_core::verified_body::{Expected, checked_timed};
 
 use crate::error::CopyError;
+use crate::events::{Event, Meter, Spent, watched};
 use crate::loss::Loss;
 use crate::mapping::NotWanted;
 use crate::outcome::{Done, Outcome, Proven};
 use crate::policy::Policy;
+use crate::state::State;
 
 /// Writes the images that `policy` selects to `sink`, one after the other, and passes each outcome
-/// to `observe`. Only the selection, the mapping, the hashers and the bandwidth limits of `policy`
-/// are used.
+/// to `observe`. Only the selection, the mapping, the hashers, the bandwidth limits and the events of
+/// `policy` are used.
 ///
 /// A failed image does not end the run: the sink marks the image as missing, and itself as
 /// incomplete.
@@ -33,17 +35,18 @@ pub async fn export(
     sink: &mut dyn ImageSink,
     mut observe: impl FnMut(Outcome),
 ) -> Result<(), StoreError> {
-    let (dependents, losses) = (Vec::new(), Vec::new());
     let mut run = Export {
         source,
         policy,
         sink,
-        dependents,
-        losses,
+        dependents: Vec::new(),
+        losses: Vec::new(),
         started: SystemTime::now(),
         written: None,
         in_transit: Digests::new(),
         whole: true,
+        listed: (0, 0),
+        spent: Spent::default(),
     };
     let mut images = source.list(&policy.selection).await?;
     let mut last: Option<ImageId> = None;
@@ -62,6 +65,7 @@ pub async fn export(
             return Err(error.hint("dump the images into a directory"));
         }
         last = Some(image.id.clone());
+        run.list(&image);
         let result = match unreadable {
             None => run.image(&image).await?,
             Some(result) => {
@@ -74,6 +78,7 @@ pub async fn export(
         }
     }
     drop(images);
+    run.report_listed(true);
     for id in take(&mut run.dependents) {
         let (image, result) = run.dependent(id).await?;
         observe(run.outcome(image, result));
@@ -100,6 +105,10 @@ struct Export<'a> {
     in_transit: Digests,
     /// Whether no image has failed.
     whole: bool,
+    /// Number of images that were listed, and their bytes.
+    listed: (u64, u64),
+    /// What the image in work took.
+    spent: Spent,
 }
 
 /// The outcome of one image.
@@ -116,13 +125,41 @@ impl Export<'_> {
             (Ok(Done::Copied), false) => Some(Proven::Record),
             _ => None,
         };
+        self.policy.events.finished(0, &outcome, &take(&mut self.spent));
         outcome
+    }
+
+    fn list(&mut self, image: &Image) {
+        self.listed.0 += 1;
+        self.listed.1 = self.listed.1.saturating_add(image.size.unwrap_or(0));
+        self.report_listed(false);
+    }
+
+    /// A stream lacks every image.
+    fn report_listed(&self, done: bool) {
+        let (images, bytes) = self.listed;
+        let (missing, missing_bytes) = self.listed;
+        let listed = Event::Listed { images, bytes, missing, missing_bytes, done };
+        self.policy.events.send(&listed);
+    }
+
+    fn report_plan(&self, image: &Image) {
+        let (action, bytes) = match image.status.has_data() {
+            true => ("copy", image.size.unwrap_or(0)),
+            false => ("record", 0),
+        };
+        let state = State::Missing;
+        self.policy.events.send(&Event::Planned { target: 0, image, state, action, bytes });
     }
 
     /// Writes an image, or announces it if it refers to others.
     async fn image(&mut self, image: &Image) -> Result<Option<Ended>, StoreError> {
         self.started = SystemTime::now();
-        let result = match self.record(image).await {
+        let record = self.record(image).await;
+        if record.is_ok() {
+            self.report_plan(image);
+        }
+        let result = match record {
             Ok((record, members)) if !image.status.has_data() => {
                 self.sink.put_record(&record, &members).await?;
                 Ok(Done::Copied)
@@ -132,7 +169,7 @@ impl Export<'_> {
                 self.dependents.push(image.id.clone());
                 return Ok(None);
             }
-            Ok((record, members)) => self.copy(record, &members).await?,
+            Ok((record, members)) => self.copy(image, record, &members).await?,
             Err(done) => done,
         };
         self.note(&image.id, &result).await?;
@@ -149,7 +186,7 @@ impl Export<'_> {
             }
             Ok(image) => match self.record(&image).await {
                 Ok((record, members)) => {
-                    let result = self.copy(record, &members).await?;
+                    let result = self.copy(&image, record, &members).await?;
                     (image, result)
                 }
                 Err(done) => (image, done),
@@ -212,9 +249,31 @@ impl Export<'_> {
     }
 
     /// Writes an image with its data.
-    async fn copy(&mut self, mut record: Image, members: &[Member]) -> Result<Ended, StoreError> {
+    async fn copy(
+        &mut self,
+        image: &Image,
+        record: Image,
+        members: &[Member],
+    ) -> Result<Ended, StoreError> {
+        let events = &self.policy.events;
+        events.send(&Event::Started { target: 0, image, attempt: 1 });
+        let meter = Meter::each(events, image, &[0]).pop().unwrap_or_default();
+        let written = watched(&meter, self.write(record, members, &meter)).await;
+        meter.answered();
+        meter.flush();
+        self.spent = meter.spent();
+        written
+    }
+
+    async fn write(
+        &mut self,
+        mut record: Image,
+        members: &[Member],
+        meter: &Meter,
+    ) -> Result<Ended, StoreError> {
         let id = record.id.clone();
-        let data = match self.source.read(&id, ByteRange::ALL).await {
+        let read = self.source.read(&id, ByteRange::ALL);
+        let data = match meter.source().during(read).await {
             Ok(data) => data,
             Err(error) => return Ok(Err(CopyError::Source(error))),
         };
@@ -227,9 +286,11 @@ impl Export<'_> {
             return Ok(Err(CopyError::Source(error.hint("dump the image into a directory"))));
         };
         record.size = Some(size);
-        let data = self.policy.bandwidth.read(data);
-        let (data, verdict) = checked(data, Expected::of(&record), self.policy.hashers);
-        let data = self.policy.bandwidth.sent(0, data);
+        let bandwidth = self.policy.bandwidth.timed(&meter.bandwidth());
+        let data = bandwidth.read(meter.arriving(0, data));
+        let (expected, hashers) = (Expected::of(&record), self.policy.hashers);
+        let (data, verdict) = checked_timed(data, expected, hashers, &meter.digests());
+        let data = meter.sending(0, bandwidth.sent(0, data));
         match self.sink.put_image(&record, members, data, &verdict).await? {
             Ok(()) => {
                 self.written = Some(size);

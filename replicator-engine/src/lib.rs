@@ -5,7 +5,8 @@
 //! record, and publishes the image. At the end of the run it can prune: remove images that only a
 //! target holds. [`Replication::run`] does the same for a single target. [`Replication::plan`]
 //! reports the planned steps without changing anything. [`Replication::verify`] reads the data
-//! where records alone do not prove it. [`export`] writes images into a stream.
+//! where records alone do not prove it. [`export`] writes images into a stream. [`events`] tell what a
+//! run is doing.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -37,6 +38,7 @@ mod cancel;
 mod comparison;
 mod copying;
 mod error;
+pub mod events;
 mod export;
 mod journal;
 mod known_digests;
@@ -53,6 +55,7 @@ mod repair;
 mod replication;
 mod running;
 mod spool;
+mod state;
 mod streaming;
 #[cfg(test)]
 mod testing;
@@ -60,13 +63,14 @@ mod testing;
 pub use cancel::{CancelMode, CancelReason, CancelToken};
 pub use comparison::Difference;
 pub use error::{CopyError, NothingRemoved, RunError};
+pub use events::{Event, Events};
 pub use export::export;
 pub use journal::{Journal, JournalContents, JournalEntry, JournalError, JournalFile, Phase, Run};
 pub use known_digests::{CachedDigests, DigestCache, TargetDigests};
 pub use loss::{Loss, LossKind};
 pub use mapping::Mapping;
 pub use outcome::{DataPath, Done, Outcome, Proven, TransferMethod};
-pub use planning::{Entry, State};
+pub use planning::Entry;
 pub use policy::{
     ContentCheck, CopyScope, DeliveryOptions, ErrorLimit, Fallback, ImportSource, InvalidTemplate,
     MatchBy, OnBurnedId, Order, Placement, Policy, Prune, Removal, Retries, Template,
@@ -76,3 +80,4 @@ pub use repair::{KnownBy, Leftover, LeftoverScan, LeftoverState};
 pub use replication::Replication;
 pub use running::run_all;
 pub use spool::{Spool, SpoolWhen};
+pub use state::State;

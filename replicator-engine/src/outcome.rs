@@ -1,5 +1,6 @@
 //! The result for one image.
 
+use std::fmt;
 use std::time::SystemTime;
 
 use glance_core::digest::Digests;
@@ -9,7 +10,6 @@ use glance_core::verified_body::Expected;
 use crate::error::CopyError;
 use crate::known_digests::CachedDigests;
 use crate::loss::Loss;
-use crate::policy::Removal;
 
 /// The result for one image.
 #[derive(Debug)]
@@ -46,6 +46,27 @@ pub enum Done {
     Removed(Removal),
     /// Nothing was done; the text is the reason.
     Skipped(String),
+}
+
+/// How an image is removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Removal {
+    /// The image is hidden from default listings.
+    Hide,
+    /// The image is deactivated: only administrators can still use it.
+    Deactivate,
+    /// The image is deleted; Glance never frees its id.
+    Delete,
+}
+
+impl fmt::Display for Removal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Hide => "hidden",
+            Self::Deactivate => "deactivated",
+            Self::Delete => "deleted",
+        })
+    }
 }
 
 /// How the data of an image reached the target.

@@ -85,6 +85,7 @@ const PAGES: &[(&str, &str, &str)] = &[
     ("docs/mapping.md", "glance-replicator-mapping", "properties and owners at the target"),
     ("docs/metadefs.md", "glance-replicator-metadefs", "copy metadata definitions"),
     ("docs/placement.md", "glance-replicator-placement", "server-side import and target stores"),
+    ("docs/progress.md", "glance-replicator-progress", "the live view, messages and logs"),
     ("docs/proxy.md", "glance-replicator-proxy", "reach servers through an HTTP proxy"),
     ("docs/recovery.md", "glance-replicator-recovery", "complete interrupted runs"),
     ("docs/reports.md", "glance-replicator-reports", "formats and files of reports"),

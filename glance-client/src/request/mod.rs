@@ -13,7 +13,7 @@ use url::Url;
 use glance_core::body::Body;
 use glance_core::image::{Image, ImageId};
 use glance_core::store::{StoreError, StoreErrorKind};
-use glance_core::transport::{Optional, RetryCount, Transport};
+use glance_core::transport::{Optional, RequestedFor, RetryCount, Transport};
 use keystone_auth::Session;
 use keystone_auth::auth::AuthHeaders;
 use keystone_auth::redirect::{self, Unanswered};
@@ -289,6 +289,9 @@ impl Client {
         }
         if self.optional {
             request = request.extension(Optional);
+        }
+        if let Some(image) = &operation.image {
+            request = request.extension(RequestedFor(image.clone()));
         }
         request.body(body).map_err(|error| {
             self.error(StoreErrorKind::Invalid, operation, "cannot create the request")

@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::body::Body;
 use crate::error::BodyError;
+use crate::wait_time::WaitTime;
 
 mod schedule;
 
@@ -26,6 +27,16 @@ pub struct BandwidthLimits {
 }
 
 impl BandwidthLimits {
+    /// The same limits. The time in which data waits for them is added to `waited`.
+    #[must_use]
+    pub fn timed(&self, waited: &WaitTime) -> Self {
+        let timed = |limiter: &Option<ByteRateLimiter>| {
+            let waited = waited.clone();
+            limiter.clone().map(|limiter| ByteRateLimiter { waited, ..limiter })
+        };
+        Self { source: timed(&self.source), target: timed(&self.target) }
+    }
+
     /// Applies the source's limit to data read from the source.
     pub fn read(&self, data: Body) -> Body {
         match &self.source {
@@ -50,6 +61,8 @@ pub struct ByteRateLimiter {
     timetable: Arc<Timetable>,
     clock: fn() -> DateTime,
     state: Arc<Mutex<State>>,
+    /// Time in which the data of this clone waited.
+    waited: WaitTime,
 }
 
 #[derive(Debug)]
@@ -70,7 +83,8 @@ impl ByteRateLimiter {
     /// A limiter whose rate follows `timetable`. `clock` returns the operator's local time.
     pub fn by(timetable: Timetable, clock: fn() -> DateTime) -> Self {
         let state = State { next: Instant::now(), rate: None, looked: None };
-        Self { timetable: Arc::new(timetable), clock, state: Arc::new(Mutex::new(state)) }
+        let state = Arc::new(Mutex::new(state));
+        Self { timetable: Arc::new(timetable), clock, state, waited: WaitTime::default() }
     }
 
     /// Limits the rate of `data`.
@@ -98,7 +112,7 @@ impl ByteRateLimiter {
                 }
                 let (piece, turn) = limiter.piece(&mut rest);
                 if let Some(turn) = turn {
-                    sleep_until(turn).await;
+                    limiter.waited.during(sleep_until(turn)).await;
                 }
                 Ok(Some((piece, (limiter, data, rest, 0))))
             });
@@ -206,6 +220,23 @@ mod tests {
         assert!((500_000..640_000).contains(&after[1]), "{after:?}");
         assert_eq!(after[2], 1 << 20);
         assert!(begin.elapsed() < Duration::from_secs(64));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_the_time_of_waiting_for_the_limit_is_measured() {
+        let limiter = ByteRateLimiter::new(10_000);
+        let limits = BandwidthLimits { source: Some(limiter), target: None };
+        let waited = WaitTime::measured();
+        let slow = stream::iter(0..4).then(|_| async {
+            tokio::time::sleep(Duration::from_secs(3)).await;
+            Ok(Bytes::from(vec![7; 10_000]))
+        });
+        let data = Body::from_stream(slow.boxed(), None);
+        limits.timed(&waited).read(data).collect(1 << 20).await.unwrap();
+        let seconds = waited.total().as_secs_f64();
+        assert!((3.5..4.1).contains(&seconds), "{seconds}");
+        limits.read(body(1, 10_000)).collect(1 << 20).await.unwrap();
+        assert!(waited.total().as_secs_f64() < seconds + 0.1);
     }
 
     #[tokio::test(start_paused = true)]

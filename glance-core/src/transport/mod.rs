@@ -20,7 +20,10 @@ mod retry_after;
 pub use optional::{Optional, briefly};
 pub use rate_limit::RateLimited;
 pub use request_id::{RequestIdentity, request_id};
-pub use retry::{Idempotent, RetryCount, RetryLimit, RetryPolicy, Retrying};
+pub use retry::{
+    Idempotent, RequestedFor, RetryCount, RetryLimit, RetryNotice, RetryObserver, RetryPolicy,
+    Retrying,
+};
 
 /// Sends HTTP requests to servers whose certificates it verifies.
 ///

@@ -112,6 +112,7 @@ type Row = (&'static [&'static str], &'static [&'static [&'static str]]);
 const TABLE: &[Row] = &[
     (&["chunksize", "config_file"], &[]),
     // Reports and state.
+    (&["no_progress", "progress"], &[COPYING, &["repair", "resume"]]),
     (&["output"], &[OPENING, &["resume", "serve", "clouds", "report merge"]]),
     (&["report"], &[OPENING, &["resume", "serve", "clouds", "report merge"]]),
     (&["state_dir"], &[COPYING, COMPARING, &["repair", "verify", "resume"]]),
@@ -224,7 +225,7 @@ mod tests {
             let is_shown = |command: &&Command| {
                 command.get_arguments().any(|own| own.get_id() == id && !own.is_hide_set())
             };
-            let is_of_old_tool = ["chunksize", "config_file"].contains(&id.as_str());
+            let is_of_old_tool = ["chunksize", "config_file", "debug"].contains(&id.as_str());
             assert_eq!(all.iter().any(is_shown), !is_of_old_tool, "{id}");
         }
     }

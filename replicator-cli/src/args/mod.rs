@@ -1,11 +1,11 @@
 //! The command line: commands, options and their help texts, parsed by clap.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
 
 use clap::builder::FalseyValueParser;
 use clap::{ArgMatches, Args as ClapArgs, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+mod display;
 mod effect;
 mod examples;
 mod help;
@@ -19,6 +19,7 @@ mod sign_in;
 mod trust;
 mod verify;
 
+pub use display::{ColorArg, Display};
 pub use metadefs::{Metadefs, WithMetadefs};
 pub use replication::limits::LimitArgs;
 pub use replication::mapping::{BootFromVolumeArg, EncryptedArg, MappingArgs, OwnerArg};
@@ -48,9 +49,9 @@ pub struct Args {
     #[command(flatten)]
     pub options: Options,
 
-    /// Destination and level of log messages.
+    /// Progress, messages and colours.
     #[command(flatten)]
-    pub logging: Logging,
+    pub display: Display,
 }
 
 /// The commands and their own options.
@@ -309,38 +310,6 @@ fn no_configuration_file(_: &str) -> Result<String, String> {
     Err("glance-replicator reads no configuration file: clouds are in clouds.yaml, options on the \
          command line, or in the environment variables that `help` names"
         .to_owned())
-}
-
-/// Destination and level of log messages.
-#[derive(Debug, ClapArgs)]
-#[command(next_help_heading = None::<&str>)]
-pub struct Logging {
-    /// Log every step; never logs a token
-    #[arg(short, long, global = true, overrides_with = "debug")]
-    pub debug: bool,
-    /// Log more details
-    #[arg(short, long, global = true, overrides_with = "verbose")]
-    pub verbose: bool,
-    /// Write log messages to FILE
-    #[arg(
-        short,
-        long,
-        global = true,
-        value_name = "FILE",
-        alias = "log-file",
-        overrides_with = "logfile"
-    )]
-    pub logfile: Option<PathBuf>,
-    /// Send log messages to syslog
-    #[arg(
-        short,
-        long,
-        global = true,
-        alias = "use-syslog",
-        conflicts_with = "logfile",
-        overrides_with = "syslog"
-    )]
-    pub syslog: bool,
 }
 
 /// When image data is checked before the upload.

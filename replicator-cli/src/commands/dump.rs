@@ -23,6 +23,7 @@ use crate::args::{Compression, Match, Options, RunOptions};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::{self, human_size};
+use crate::progress;
 use crate::report;
 use crate::resolve::endpoint::{Access, Endpoint, Side};
 use crate::resolve::selection::{Selected, refuse_absent, warn_of_no_image, warn_of_none_among};
@@ -124,6 +125,7 @@ async fn dump_stream(
         export(&*source, &policy, &mut stream, |outcome| report.outcome(0, &outcome)).await
     };
     let ended = ended.await;
+    progress::end();
     let is_empty = report.is_empty();
     let exit = report.finish();
     match ended {

@@ -9,6 +9,7 @@ use crate::args::{Args, Command, Options, Reports};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output;
+use crate::progress;
 use crate::report;
 use crate::resolve::endpoint::{Endpoint, Side, refuse_odd_variables};
 use crate::resolve::selection::{Selected, warn_of_no_image};
@@ -40,7 +41,7 @@ use work::RunContext;
 
 /// Runs a command until it ends or a signal ends the process.
 pub(crate) async fn run(args: Args) -> Exit {
-    let Args { command, options, logging: _ } = args;
+    let Args { command, options, display: _ } = args;
     let stopping = &SignalHandler::default();
     let work = async {
         match command {
@@ -69,6 +70,7 @@ async fn perform(
     stopping: &SignalHandler,
 ) -> Result<Exit, CliError> {
     prepare(&command, &mut options)?;
+    progress::begin(&command);
     let selection = command.selection();
     let selected = match selection {
         Some((command, typed)) => &Selected::by(command, typed)?,

@@ -22,6 +22,7 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::named_file::create_in_place;
 use crate::output;
+use crate::progress;
 use crate::report;
 use crate::report::{Combined, Subject};
 use crate::resolve::endpoint::{Access, Endpoint, Opened};
@@ -137,6 +138,7 @@ async fn run_part(
         never = out_of_time(limit, &stop) => match never {},
     };
     stopping.release();
+    progress::end();
     for ((target, replication), ended) in targets.iter().zip(&replications).zip(ended) {
         let ended = target.ended(ended, &stop);
         target.finish(ended, &replication.policy.mapping, &run, reports).await;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keystone_auth::Projects;
+use replicator_engine::events::SilenceLimits;
 use replicator_engine::metadefs::{Mode, Surplus, Which};
 use replicator_engine::provenance;
 use replicator_engine::{
@@ -15,6 +16,7 @@ use super::metadefs::Metadefs;
 use crate::args::{self, Match, Options, Removing, RunOptions};
 use crate::error::CliError;
 use crate::output;
+use crate::progress;
 use crate::resolve::bandwidth::bandwidth_limits;
 use crate::resolve::endpoint::{Access, Endpoint, Opened, Side};
 use crate::resolve::mapping::mapping;
@@ -79,6 +81,7 @@ impl<'a> Source<'a> {
             mapping: mapping(options, source, &target).await?,
             delivery: delivery(options, source, &target).await?,
             known_target: known_target.unwrap_or_default(),
+            events: progress::events().with_limits(silence_limits(source, &target, options)),
             ..self.policy.clone()
         };
         let (from, to) = (Arc::clone(&source.store), Arc::clone(&target.store));
@@ -290,6 +293,18 @@ pub(super) fn policy(options: &Options) -> Result<Policy, CliError> {
         spool: options.transfer.spool(std::env::var_os("TMPDIR").map(Into::into)),
         ..Policy::default()
     })
+}
+
+/// How long each server may be silent. A directory is never given up.
+fn silence_limits(source: &Opened, target: &Opened, options: &Options) -> SilenceLimits {
+    let idle = options.limits.idle_timeout;
+    let of = |store: &Opened, limit| store.glance.is_some().then_some(limit);
+    let storing = idle.max(transport_hyper::ClientOptions::default().commit_timeout);
+    SilenceLimits {
+        source: of(source, idle),
+        target: of(target, idle),
+        storing: of(target, storing),
+    }
 }
 
 /// The retries of the engine, in addition to the retries of single requests in the transport.

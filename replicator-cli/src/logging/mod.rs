@@ -3,7 +3,6 @@
 //! error too.
 
 use std::fs::{File, OpenOptions};
-use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Mutex;
@@ -13,20 +12,26 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt;
 use tracing_subscriber::prelude::*;
 
-use crate::args::Logging;
+use crate::args::Display;
 use crate::error::CliError;
+use crate::terminal::Stream;
+use clock::Clock;
 use escaped::Escaped;
+use lines::Lines;
 use syslog::Syslog;
 
+mod clock;
 mod escaped;
+mod lines;
 mod syslog;
 
 /// Starts logging for this process.
-pub(crate) fn start(options: &Logging) -> Result<(), CliError> {
-    let level = match (options.debug, options.verbose) {
-        (true, _) => LevelFilter::DEBUG,
-        (false, true) => LevelFilter::INFO,
-        (false, false) => LevelFilter::WARN,
+pub(crate) fn start(options: &Display) -> Result<(), CliError> {
+    let level = match (options.verbosity(), options.quiet) {
+        (2.., _) => LevelFilter::DEBUG,
+        (1, _) => LevelFilter::INFO,
+        (0, false) => LevelFilter::WARN,
+        (0, true) => LevelFilter::ERROR,
     };
     // Only our own crates: the HTTP libraries' messages may quote headers.
     let all =
@@ -38,11 +43,12 @@ pub(crate) fn start(options: &Logging) -> Result<(), CliError> {
         (false, None) => None,
     };
     let to_terminal = match elsewhere {
-        Some(_) => Targets::new().with_target(TERMINAL, LevelFilter::WARN),
+        Some(_) => Targets::new().with_target(TERMINAL, level.min(LevelFilter::WARN)),
         None => all.clone(),
     };
-    let terminal = fmt::layer().with_target(false).without_time().with_ansi(false);
-    let terminal = terminal.with_writer(Escaped(io::stderr)).with_filter(to_terminal);
+    let terminal = fmt::layer().with_target(false).with_ansi(false);
+    let terminal = terminal.with_timer(Clock::of(Stream::Err));
+    let terminal = terminal.with_writer(Escaped(Lines)).with_filter(to_terminal);
     let elsewhere = elsewhere.map(|layer| layer.with_filter(all));
     tracing_subscriber::registry().with(terminal).with(elsewhere).init();
     Ok(())

@@ -1,7 +1,7 @@
 //! Printing: results to standard output, messages to standard error.
 
 use std::error::Error;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,6 +16,7 @@ use crate::args::{Args, Output};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::recorded_args::without_secrets;
+use crate::terminal::{self, Stream, Tone, painted};
 
 /// Writes a line of results.
 macro_rules! out {
@@ -28,8 +29,10 @@ macro_rules! err {
 }
 
 mod composer;
+mod courses;
 mod envelope;
 mod escape;
+mod events;
 mod json;
 mod next;
 mod rows;
@@ -38,32 +41,44 @@ mod sink;
 mod spool;
 
 pub(crate) use escape::{escaped, quoted};
+pub(crate) use events::proof_json;
 pub(crate) use json::JsonWriter;
 pub(crate) use next::shell_line;
 pub(crate) use session::{
-    Closed, DerivedReport, begin, is_text, leave_standard_output, name_stores, only_target,
-    opened_source, opened_target, selecting,
+    Closed, DerivedReport, add_course, begin, is_text, leave_standard_output, listening, name_stores,
+    only_target, opened_source, opened_target, selecting, throughput,
 };
 pub(crate) use sink::cannot_write;
 pub(crate) use spool::Spooled;
 
 /// The destination of results that do not go to a file.
-fn standard() -> Box<dyn Write> {
-    match STREAMING.load(Ordering::Relaxed) {
-        true => Box::new(io::stderr().lock()),
-        false => Box::new(io::stdout().lock()),
-    }
+fn standard() -> terminal::Writer {
+    terminal::Writer(match STREAMING.load(Ordering::Relaxed) {
+        true => Stream::Err,
+        false => Stream::Out,
+    })
 }
 
+/// Prints errors only, for the rest of the process: no text report and no warnings.
+pub(crate) fn be_quiet() {
+    QUIET.store(true, Ordering::Relaxed);
+}
+
+fn is_quiet() -> bool {
+    QUIET.load(Ordering::Relaxed)
+}
+
+static QUIET: AtomicBool = AtomicBool::new(false);
+
 /// Writes a line of text results with control characters escaped, where results are text. A failed
-/// write does not stop the command: [`end`] reports it.
+/// write does not stop the command: [`end`] reports it. With `--quiet`, the line goes to files only.
 pub(crate) fn result_line(line: &str) {
     session::text(line);
 }
 
 /// Writes a line to standard output that is not part of the report.
 pub(crate) fn bare_line(line: &str) {
-    note_failure(writeln!(standard(), "{}", escaped(line)));
+    note_failure(standard().write_all(format!("{}\n", escaped(line)).as_bytes()));
 }
 
 /// Writes what was written so far to standard output.
@@ -73,7 +88,18 @@ pub(crate) fn flush() {
 
 /// Writes a line of messages with control characters escaped.
 pub(crate) fn message_line(line: &str) {
-    let _ = writeln!(io::stderr().lock(), "{}", escaped(line));
+    let line = format!("{}\n", emphasized(&escaped(line)));
+    let _ = terminal::write(Stream::Err, line.as_bytes());
+}
+
+/// The line with its first word in colour, if the word tells the kind of the message.
+fn emphasized(line: &str) -> String {
+    let kinds = [("error:", Tone::Bad), ("warning:", Tone::Notice), ("  hint:", Tone::Hint)];
+    let kind = kinds.iter().find_map(|(word, tone)| Some((word, tone, line.strip_prefix(word)?)));
+    match kind {
+        Some((word, tone, rest)) => format!("{}{rest}", painted(Stream::Err, *tone, word)),
+        None => line.to_owned(),
+    }
 }
 
 /// Remembers a failed write of results. A closed pipe is not a failure: the reader has read enough.
@@ -107,6 +133,7 @@ fn note_unwritten(failure: CliError) {
 /// output could not be written.
 pub(crate) fn end(exit: Exit) -> Closed {
     session::end_standard_output(exit);
+    terminal::close();
     note_failure(io::stdout().flush());
     // The lock is released immediately: printing the failure may itself fail.
     let unwritten = unwritten().take();
@@ -122,7 +149,7 @@ static UNWRITTEN: Mutex<Option<CliError>> = Mutex::new(None);
 
 /// Whether standard output is a terminal.
 pub(crate) fn is_on_a_terminal() -> bool {
-    io::stdout().is_terminal()
+    Stream::Out.is_terminal()
 }
 
 /// Reserves standard output for a data stream. Results go to standard error from now on.
@@ -191,7 +218,9 @@ pub(crate) fn failure(error: &CliError) -> Exit {
 
 /// Prints a warning to standard error, whatever the destination of log messages.
 pub(crate) fn warning(text: &str) {
-    err!("warning: {text}");
+    if !QUIET.load(Ordering::Relaxed) {
+        err!("warning: {text}");
+    }
 }
 
 /// Reports that a run is stopping.
@@ -202,9 +231,10 @@ pub(crate) fn stopping(why: CancelReason) {
     );
 }
 
-/// Reports that a signal ended the run.
-pub(crate) fn stopped(exit: Exit) {
-    err!("stopped by signal {}; run the command again to continue", exit as u8 - 128);
+/// Reports that a signal ended the run, and how much of it was `done`, if known.
+pub(crate) fn stopped(exit: Exit, done: Option<&str>) {
+    let done = done.map(|done| format!(" ({done} done)")).unwrap_or_default();
+    err!("stopped by signal {}{done}; run the command again to continue", exit as u8 - 128);
 }
 
 pub(crate) fn causes(error: &dyn Error, indent: &str) {

@@ -12,13 +12,18 @@ use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use glance_core::image::ImageId;
 use glance_core::selection::Shard;
+use replicator_engine::{Event, Events};
 use serde_json::{Map, Value, json};
 
 use super::composer::{Composer, Kind};
+use super::courses::Courses;
 use super::envelope::{StoreName, Subject, line};
 use super::escape::{escaped, escaped_json};
+use super::events::described;
 use super::rows::Rows;
+use super::is_quiet;
 use super::sink::{self, Sink};
 use super::spool::Spooled;
 use crate::args::{Command, Options, Output, ReportFormat, ReportPath};
@@ -45,6 +50,7 @@ struct Session {
     fields: Map<String, Value>,
     /// The errors that are not about single images.
     errors: Vec<Value>,
+    courses: Courses,
 }
 
 /// A report file that is made from the complete document.
@@ -132,6 +138,28 @@ pub(crate) fn opened_target(index: usize, address: &str) {
 pub(crate) fn only_target() -> String {
     let name = |session: &mut Session| Some(session.subject.targets.first()?.name.clone());
     with(name).flatten().unwrap_or_default()
+}
+
+/// The receivers of a run's events, with the document as one of them where it is wanted.
+pub(crate) fn listening(events: Events) -> Events {
+    match has_pieces() {
+        true => events.and(|event| {
+            with(|session| session.hear(event));
+        }),
+        false => events,
+    }
+}
+
+/// Adds to the entry of an image what the events say about it.
+pub(crate) fn add_course(entry: &mut Value, target: usize, id: &ImageId) {
+    for (key, value) in with(|session| session.courses.take(target, id)).into_iter().flatten() {
+        entry[key] = value;
+    }
+}
+
+/// The bytes sent over the time of the run.
+pub(crate) fn throughput() -> Value {
+    with(|session| session.courses.throughput()).unwrap_or_default()
 }
 
 /// Prevents results on standard output, which carries something else.
@@ -274,6 +302,7 @@ impl Session {
             rows,
             fields: Map::new(),
             errors: Vec::new(),
+            courses: Courses::default(),
         }
     }
 
@@ -293,8 +322,23 @@ impl Session {
     }
 
     fn write(&mut self, format: Output, text: &str) {
-        for sink in self.sinks.iter_mut().filter(|sink| sink.format == format) {
+        let is_silent = format == Output::Text && is_quiet();
+        let sinks = self.sinks.iter_mut().filter(|sink| sink.format == format);
+        for sink in sinks.filter(|sink| !(is_silent && sink.is_standard())) {
             sink.write(text);
+        }
+    }
+
+    fn hear(&mut self, event: &Event<'_>) {
+        let seconds = self.seconds();
+        self.courses.hear(event, seconds);
+        if self.has(Output::Ndjson) && self.courses.is_due(event, seconds) {
+            let names: Vec<&str> =
+                self.subject.targets.iter().map(|target| target.name.as_str()).collect();
+            if let Some((name, fields)) = described(event, &names) {
+                self.begin_document();
+                self.write(Output::Ndjson, &line(name, fields));
+            }
         }
     }
 
@@ -317,8 +361,12 @@ impl Session {
 
     fn announce(&mut self, path: &str, entry: &Value) {
         if self.has(Output::Ndjson) {
-            let fields = [("list", json!(path)), ("entry", entry.clone())];
-            self.write(Output::Ndjson, &line("entry", fields));
+            // The images of a run have a course of events; these are its end.
+            let text = match path == "images" && !entry["result"].is_null() {
+                true => line("finished", [("image", entry.clone())]),
+                false => line("entry", [("list", json!(path)), ("entry", entry.clone())]),
+            };
+            self.write(Output::Ndjson, &text);
         }
     }
 

@@ -74,7 +74,7 @@ impl Sink {
     pub(super) fn copy(&mut self, mut text: &File) {
         match &mut self.place {
             Place::Standard => {
-                let copied = text.rewind().and_then(|()| io::copy(&mut text, &mut *standard()));
+                let copied = text.rewind().and_then(|()| io::copy(&mut text, &mut standard()));
                 note_failure(copied.map(drop));
             }
             Place::File(report) => {

@@ -12,12 +12,14 @@ use glance_core::store::ImageStore;
 use glance_core::transport::{RateLimited, Retrying, Transport};
 use keystone_auth::plain_http;
 use keystone_auth::{Cloud, CloudRetries, Projects, Session};
+use replicator_engine::events;
 use safe_files::file_lock::Lock;
 use transport_hyper::Proxies;
 use url::Url;
 
 use crate::args::Options;
 use crate::error::CliError;
+use crate::progress;
 use crate::resolve::address;
 use crate::resolve::sign_in::{
     auth, cloud, clouds, no_cloud, refuse_cloud_options, refuse_token_of_side, unknown,
@@ -314,12 +316,16 @@ fn transport(
         }
         None => wire,
     };
-    let wanted = retries.persistence();
-    Ok(match options.limits.low_level_retries {
-        Some(0) => wire,
-        Some(times) => Arc::new(Retrying::new(wire, wanted.times(times))),
-        None => Arc::new(Retrying::new(wire, wanted)),
-    })
+    let wanted = match options.limits.low_level_retries {
+        Some(0) => return Ok(wire),
+        Some(times) => retries.persistence().times(times),
+        None => retries.persistence(),
+    };
+    let observer = progress::events().of_requests(match side {
+        Side::Source => events::Side::Source,
+        Side::Target => events::Side::Target,
+    });
+    Ok(Arc::new(Retrying::new(wire, wanted).observed_by(observer)))
 }
 
 /// The timeouts and proxies of connections.

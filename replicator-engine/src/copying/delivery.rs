@@ -129,6 +129,7 @@ impl ImageCopy<'_> {
             None => self.prove_stored(&stored).await?,
         }
         self.journey.prove(replication.proven(image, &stored, false), &stored);
+        self.report_proof(&stored, None);
         // An import also copies some of the source's properties, wanted or not.
         let restored = replication.target.update(&stored, &record.attributes).await;
         self.finish(&restored.map_err(CopyError::Target)?).await

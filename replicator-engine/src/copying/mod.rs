@@ -6,12 +6,14 @@
 
 use std::time::SystemTime;
 
+use glance_core::digest::Digests;
 use glance_core::image::{Image, ImageId};
 use glance_core::store::Import;
 use glance_core::verified_body::DataVerdict;
 
 use crate::comparison::{Difference, content_difference, is_provable};
 use crate::error::CopyError;
+use crate::events::{Meter, Phase as Work};
 use crate::journal::Phase;
 use crate::outcome::{DataPath, Done, Outcome, Proven, TransferMethod};
 use crate::planning::{Entry, Goal, Step};
@@ -34,6 +36,7 @@ struct ImageCopy<'a> {
     goal: Goal,
     /// This target's share in one read of the source.
     share: Subscription,
+    meter: Meter,
     /// How the data reached the target so far.
     journey: &'a mut DataPath,
 }
@@ -48,7 +51,12 @@ enum Supply {
 
 impl Replication {
     /// Executes the entry's step.
-    pub(crate) async fn execute(&self, entry: Entry, share: Subscription) -> Outcome {
+    pub(crate) async fn execute(
+        &self,
+        entry: Entry,
+        share: Subscription,
+        meter: Meter,
+    ) -> Outcome {
         let started = SystemTime::now();
         let Entry { image, replica, differences, reason, losses, step, .. } = entry;
         let mut journey =
@@ -58,6 +66,7 @@ impl Replication {
             image: &image,
             goal,
             share,
+            meter,
             journey: &mut journey,
         };
         let result = match (step, &replica) {
@@ -150,10 +159,14 @@ impl ImageCopy<'_> {
         let opened = match supply {
             Supply::Stream(opened) => opened,
             Supply::Import(import) => {
+                self.meter.enter(Work::Importing);
                 let imported = self.import(record, &import);
                 match replication.unless_broken_off(imported).await? {
                     Some(stored) => return self.accept_import(record, stored).await,
-                    None => replication.unless_broken_off(self.open(record)).await?,
+                    None => {
+                        self.meter.enter(Work::Preparing);
+                        replication.unless_broken_off(self.open(record)).await?
+                    }
                 }
             }
         };
@@ -181,6 +194,7 @@ impl ImageCopy<'_> {
         }
         let is_checked = verdict.digests().is_some();
         self.journey.prove(replication.proven(image, stored, is_checked), stored);
+        self.report_proof(stored, verdict.digests());
         if let Some(digests) = verdict.digests() {
             policy.known_source.keep(image, digests).await;
         }
@@ -190,7 +204,7 @@ impl ImageCopy<'_> {
     /// Proves a replica that was just uploaded or imported by reading the source. A replica that
     /// differs is quarantined.
     async fn prove_stored(&mut self, stored: &Image) -> Result<(), CopyError> {
-        match self.replication.prove(self.image, stored).await {
+        match self.replication.prove(self.image, stored, &self.meter).await {
             Err(CopyError::ContentDiffers(difference)) => {
                 Err(self.quarantine(stored, difference).await)
             }
@@ -198,6 +212,12 @@ impl ImageCopy<'_> {
                 self.journey.in_transit = proven?;
                 Ok(())
             }
+        }
+    }
+
+    fn report_proof(&self, stored: &Image, in_transit: Option<&Digests>) {
+        if let Some(by) = &self.journey.proven {
+            self.meter.verified(by, stored, in_transit);
         }
     }
 

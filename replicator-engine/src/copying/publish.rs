@@ -6,6 +6,7 @@ use glance_core::store::{Activation, StoreErrorKind};
 use super::ImageCopy;
 use crate::comparison::{Difference, is_provable};
 use crate::error::CopyError;
+use crate::events::Phase as Work;
 use crate::journal::Phase;
 
 impl ImageCopy<'_> {
@@ -15,13 +16,15 @@ impl ImageCopy<'_> {
         let replication = self.replication;
         let wanted = replication.policy.mapping.onto(&self.goal.wanted, &replica.attributes);
         if !is_provable(self.image, replica) && shows_more(self.image, &wanted, replica) {
-            self.journey.in_transit = replication.prove(self.image, replica).await?;
+            let proven = replication.prove(self.image, replica, &self.meter).await?;
+            self.journey.in_transit = proven;
         }
         self.finish(replica).await
     }
 
     /// Publishes a proven image, and copies it to all stores where it should be.
     pub(super) async fn finish(&self, replica: &Image) -> Result<(), CopyError> {
+        self.meter.enter(Work::Publishing);
         // Glance copies only active images between stores.
         if self.image.status == Status::Deactivated {
             let spread = self.copy_to_more_stores(replica).await;

@@ -5,6 +5,7 @@ use glance_core::store::{ImageStoreExt, StoreError, StoreErrorKind};
 
 use super::ImageCopy;
 use crate::error::CopyError;
+use crate::events::{Retry, Side, reason_of_store};
 use crate::journal::Phase;
 use crate::policy::OnBurnedId;
 use crate::provenance;
@@ -90,7 +91,10 @@ impl ImageCopy<'_> {
             match self.replication.target.create(staged).await {
                 Err(error) if error.kind.is_retryable() && failures < retries.per_image => {
                     tracing::info!(image = %staged.id, "{error}; retrying");
-                    let pause = retries.pauses.after(failures);
+                    let pause = retries.pauses.pause(failures);
+                    let retry = Retry::after(failures, retries.per_image, pause, reason_of_store(&error));
+                    self.meter.retrying(Side::Target, &retry);
+                    let pause = tokio::time::sleep(pause);
                     if policy.stop.unless_broken_off(pause).await.is_none() {
                         return Err(error);
                     }

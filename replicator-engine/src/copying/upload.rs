@@ -16,6 +16,7 @@ use glance_core::verified_body::{DataFault, DataVerdict};
 use super::ImageCopy;
 use crate::comparison::content_difference;
 use crate::error::CopyError;
+use crate::events::{Phase, Retry, Side, reason};
 use crate::streaming::fan_out::Opened;
 
 /// The result of one upload that may be followed by another one.
@@ -42,6 +43,7 @@ impl ImageCopy<'_> {
             let failure = match self.try_once(record, opened).await? {
                 Attempt::Stored(stored, verdict) => return Ok((stored, verdict)),
                 Attempt::Restart(failure) => {
+                    self.meter.enter(Phase::Preparing);
                     tracing::info!(image = %id, "{}; sending all data again", failure.chain());
                     opened = replication.unless_broken_off(self.share.open(Body::empty())).await?;
                     continue;
@@ -55,8 +57,11 @@ impl ImageCopy<'_> {
                 _ => return Err(failure),
             };
             tracing::info!(image = %id, "{}; sending the data again", failure.chain());
+            let pause = pause.pause(failures);
+            let retry = Retry::after(failures, retries.per_image, pause, reason(&failure));
+            self.meter.retrying(Side::of(&failure), &retry);
             let again = async {
-                pause.after(failures).await;
+                tokio::time::sleep(pause).await;
                 let begun = self.partial_data(record).await?;
                 self.share.open(begun).await
             };
@@ -72,10 +77,13 @@ impl ImageCopy<'_> {
     async fn try_once(&self, record: &Image, opened: Opened) -> Result<Attempt, CopyError> {
         let (replication, policy) = (self.replication, &self.replication.policy);
         let Opened { data, verdict, begun } = opened;
-        let data = policy.bandwidth.sent(begun, data);
+        let data = policy.bandwidth.timed(&self.meter.bandwidth()).sent(begun, data);
+        let data = self.meter.sending(begun, data);
         let target = self.placed_target();
         let send = |data| target.upload(&record.id, data);
-        let failure = match policy.stop.unless_broken_off_within(data, send).await {
+        let sent = policy.stop.unless_broken_off_within(data, send).await;
+        self.meter.answered();
+        let failure = match sent {
             None => return Err(CopyError::BrokenOff),
             Some(Ok(stored)) => {
                 policy.target_digests.note(&replication.target, &stored);

@@ -47,6 +47,27 @@ impl Pair {
         }
     }
 
+    /// The image, if the source has data of it that the target lacks.
+    pub(crate) fn missing(&self) -> Option<&Image> {
+        match self {
+            Self::SourceOnly(image) => Some(image),
+            Self::Both(image, replica) if !replica.status.has_data() => Some(image),
+            _ => None,
+        }
+        .filter(|image| image.status.has_data())
+    }
+
+    /// The image at the source, if the source holds the image.
+    pub(crate) fn at_source(&self) -> Option<&Image> {
+        match self {
+            Self::Both(image, _)
+            | Self::SourceOnly(image)
+            | Self::Ambiguous(image, _)
+            | Self::Unreadable(image, _) => Some(image),
+            Self::TargetOnly(_) | Self::UnreadableExtra(..) => None,
+        }
+    }
+
     /// Whether the target is known to hold the image.
     pub(crate) fn is_at_target(&self) -> bool {
         matches!(self, Self::Both(..) | Self::TargetOnly(_) | Self::UnreadableExtra(..))

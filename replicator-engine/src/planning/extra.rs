@@ -2,10 +2,11 @@
 
 use glance_core::image::{Image, Status};
 
-use super::{Entry, State, Step};
+use super::{Entry, Step};
 use crate::policy::Removal;
 use crate::provenance;
 use crate::replication::Replication;
+use crate::state::State;
 
 impl Replication {
     /// Plans the step for an image that only the target holds.

@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use glance_core::image::{Image, Member, Status, Visibility};
 use glance_core::store::ImageStoreExt;
 
-use super::{Entry, Goal, State, Step, with_data, without_data};
+use super::{Entry, Goal, Step, with_data, without_data};
 use crate::comparison::Difference;
 use crate::error::CopyError;
 use crate::loss::Loss;
 use crate::mapping::{NotWanted, Wanted};
 use crate::pairing::merge_join::Pair;
 use crate::replication::Replication;
+use crate::state::State;
 
 impl Replication {
     /// Plans the step for a pair. Changes nothing.

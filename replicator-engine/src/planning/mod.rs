@@ -14,12 +14,13 @@ use crate::error::CopyError;
 use crate::pairing::ids;
 use crate::policy::{CopyScope, Policy};
 use crate::replication::Replication;
+use crate::state::State;
 
 mod entry;
 mod extra;
 mod inspect;
 
-pub use entry::{Entry, State};
+pub use entry::Entry;
 pub(crate) use entry::{Goal, Step};
 
 impl Replication {

@@ -5,6 +5,7 @@ use glance_core::rate_limit::BandwidthLimits;
 use glance_core::selection::Selection;
 
 use crate::cancel::CancelToken;
+use crate::events::Events;
 use crate::journal::Journal;
 use crate::known_digests::{CachedDigests, TargetDigests};
 use crate::mapping::Mapping;
@@ -20,7 +21,8 @@ mod retries;
 pub use delivery::{DeliveryOptions, Fallback, ImportSource, InvalidTemplate, Placement, Template};
 pub use limit::ErrorLimit;
 pub use order::Order;
-pub use prune::{Prune, Removal};
+pub use crate::outcome::Removal;
+pub use prune::Prune;
 pub use retries::Retries;
 
 /// Settings of a replication: what to copy, and how.
@@ -92,6 +94,8 @@ pub struct Policy {
     pub known_target: CachedDigests,
     /// The journal of pending changes at the target.
     pub journal: Journal,
+    /// The receiver of the run's events. None by default.
+    pub events: Events,
 }
 
 /// What a target accepts as data.
@@ -163,6 +167,7 @@ impl Default for Policy {
             known_source: CachedDigests::default(),
             known_target: CachedDigests::default(),
             journal: Journal::default(),
+            events: Events::default(),
         }
     }
 }

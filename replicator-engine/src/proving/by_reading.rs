@@ -8,10 +8,11 @@ use glance_core::image::Image;
 
 use crate::comparison::{Difference, common_digest};
 use crate::error::CopyError;
+use crate::events::{Meter, Phase};
 use crate::outcome::Proven;
 use crate::replication::Replication;
 use crate::streaming::resume::ResumableRead;
-use glance_core::verified_body::{Expected, checked};
+use glance_core::verified_body::{Expected, checked_timed};
 
 impl Replication {
     /// What proves the data of `image` after it was stored and no fault was found. Data that was
@@ -30,16 +31,23 @@ impl Replication {
 
     /// Reads the image at the source, and compares the data with its own record and with the digest
     /// that the target computed. Returns the digests of the data.
-    pub(crate) async fn prove(&self, image: &Image, replica: &Image) -> Result<Digests, CopyError> {
+    pub(crate) async fn prove(
+        &self,
+        image: &Image,
+        replica: &Image,
+        meter: &Meter,
+    ) -> Result<Digests, CopyError> {
+        meter.enter(Phase::Verifying);
         let computable = |(algorithm, _): &(_, String)| self.policy.hashers.offers(*algorithm);
         let stored = Expected::of(replica).digest.filter(computable);
         let (algorithm, stored) = stored.ok_or(CopyError::Unproven)?;
         let own = Expected::of(image);
         let digest = own.digest.filter(computable);
         let expected = Expected { digest, also: [algorithm].into(), ..own };
-        let read = ResumableRead::new(&self.source, image, &self.policy);
+        let read = ResumableRead::new(&self.source, image, &self.policy).metered(meter);
         let data = read.read(0).await.map_err(CopyError::Source)?;
-        let (mut data, verdict) = checked(data, expected, self.policy.hashers);
+        let waited = meter.digests();
+        let (mut data, verdict) = checked_timed(data, expected, self.policy.hashers, &waited);
         while data.next().await.is_some_and(|chunk| chunk.is_ok()) {}
         if let Some(fault) = verdict.fault() {
             return Err(CopyError::Data { source_store: self.source.to_string(), fault });

@@ -15,19 +15,23 @@ use glance_core::store::StoreError;
 
 use crate::cancel::{CancelMode, CancelToken};
 use crate::error::RunError;
+use crate::events::{Event, Events, Meter, watched};
 use crate::outcome::Outcome;
 use crate::pairing::{Moved, ids};
-use crate::planning::{Entry, State};
+use crate::planning::Entry;
 use crate::policy::{ErrorLimit, OnBurnedId, Order};
 use crate::replication::Replication;
 use crate::running::listings::{PairsOfId, merged};
 use crate::running::progress::{Limits, QueuedImage, RunProgress};
+use crate::running::read_ahead::{read_ahead, while_working};
 use crate::running::target_id::TargetId;
+use crate::state::State;
 use crate::streaming::fan_out::Subscription;
 
 mod listings;
 mod progress;
 pub(crate) mod prune;
+mod read_ahead;
 mod target_id;
 
 /// Replicates the images of the source to each target. Each outcome is passed to `observe` as soon
@@ -75,6 +79,7 @@ struct Run<F> {
     /// Whether all images are examined before the first is copied.
     looks_ahead: bool,
     stop: CancelToken,
+    events: Events,
     progress: Mutex<RunProgress<F>>,
 }
 
@@ -87,14 +92,21 @@ impl<F: FnMut(usize, Outcome) + Send> Run<F> {
             retries: policy.retries.per_run,
         };
         let of_all = matches!(policy.max_errors, Some(ErrorLimit::Percent(_)));
-        let stop = policy.stop.clone();
-        let progress = RunProgress::new(replications.len(), stop.clone(), limits, observe);
+        let (stop, events) = (policy.stop.clone(), policy.events.clone());
+        let progress = RunProgress::new(
+            replications.len(),
+            stop.clone(),
+            limits,
+            events.clone(),
+            observe,
+        );
         Some(Self {
             replications: replications.iter().map(|one| one.with_id_map([].into_iter())).collect(),
             transfers: policy.transfers.max(1),
             order: policy.order,
             looks_ahead: of_all || policy.order != Order::Id,
             stop,
+            events,
             progress: Mutex::new(progress),
         })
     }
@@ -130,9 +142,10 @@ impl<F: FnMut(usize, Outcome) + Send> Run<F> {
             all_listed.store(true, Ordering::Relaxed);
             Poll::Ready(None)
         });
-        let images = merged(listings).chain(end).take_until(self.stop.reached(CancelMode::Abort));
+        let (images, reading) = read_ahead(merged(listings), &self.events);
+        let images = images.chain(end).take_until(self.stop.reached(CancelMode::Abort));
         let work = images.map(|pairs| self.process(pairs)).buffer_unordered(self.transfers);
-        work.for_each(ready).await;
+        while_working(reading, work.for_each(ready)).await;
         if all_listed.into_inner() {
             self.progress().all_listed();
         } else {
@@ -151,8 +164,22 @@ impl<F: FnMut(usize, Outcome) + Send> Run<F> {
         let Some(entries) = self.stop.unless_broken_off(join_all(work)).await else {
             return self.progress().leave(&id, targets.into_iter());
         };
+        self.report_plan(&entries);
         let now = self.queue(entries);
         self.execute(now).await;
+    }
+
+    fn report_plan(&self, entries: &[(TargetId, Entry)]) {
+        let of_source = entries.iter().filter(|(_, entry)| entry.state != State::Extra);
+        for (target, entry) in of_source {
+            self.events.send(&Event::Planned {
+                target: target.index(),
+                image: &entry.image,
+                state: entry.state,
+                action: entry.action(),
+                bytes: entry.outstanding(),
+            });
+        }
     }
 
     /// Queues the entries that have to wait, and returns the rest.
@@ -272,26 +299,44 @@ impl<F: FnMut(usize, Outcome) + Send> Run<F> {
     /// Executes the steps of one image, at all of these targets concurrently.
     async fn execute(&self, entries: Vec<(TargetId, Entry)>) {
         let entries = self.progress().begin(entries);
-        let shares = self.shares(&entries);
-        let work = entries.into_iter().zip(shares).map(async |((target, entry), share)| {
+        let meters = self.meters(&entries);
+        let meter = meters.iter().find(|meter| meter.measures()).cloned().unwrap_or_default();
+        let shares = self.shares(&entries, &meter);
+        let work = entries.into_iter().zip(shares).zip(meters);
+        let work = work.map(async |(((target, entry), share), meter)| {
             let replica = entry.replica.as_ref().map(|replica| replica.id.clone());
-            let outcome = self.replication(target).execute(entry, share).await;
-            self.progress().report(target, outcome, replica);
+            let outcome = self.replication(target).execute(entry, share, meter.clone()).await;
+            meter.flush();
+            self.progress().report(target, outcome, replica, meter.spent());
         });
-        join_all(work).await;
+        watched(&meter, join_all(work)).await;
+    }
+
+    /// A meter for each entry. Images without a step are not measured.
+    fn meters(&self, entries: &[(TargetId, Entry)]) -> Vec<Meter> {
+        let steps = || entries.iter().filter(|(_, entry)| entry.changes_target());
+        let Some((_, Entry { image, .. })) = steps().next() else {
+            return vec![Meter::default(); entries.len()];
+        };
+        let targets: Vec<usize> = steps().map(|(target, _)| target.index()).collect();
+        let mut meters = Meter::each(&self.events, image, &targets).into_iter();
+        let meter = |(_, entry): &(TargetId, Entry)| {
+            entry.changes_target().then(|| meters.next()).flatten().unwrap_or_default()
+        };
+        entries.iter().map(meter).collect()
     }
 
     /// The share of each entry in one read of the image's data.
-    fn shares(&self, entries: &[(TargetId, Entry)]) -> Vec<Subscription> {
+    fn shares(&self, entries: &[(TargetId, Entry)], meter: &Meter) -> Vec<Subscription> {
         let moving = || entries.iter().filter(|(_, entry)| entry.moves_data());
         let Some((_, Entry { image, .. })) = moving().next().or(entries.first()) else {
             return Vec::new();
         };
         let readers: Vec<_> = moving().map(|(target, _)| self.replication(*target)).collect();
-        let mut shares = Subscription::each(&readers, image).into_iter();
+        let mut shares = Subscription::each(&readers, image, meter).into_iter();
         let share = |(target, entry): &(TargetId, Entry)| {
             let share = entry.moves_data().then(|| shares.next()).flatten();
-            share.unwrap_or_else(|| Subscription::alone(self.replication(*target), image))
+            share.unwrap_or_else(|| Subscription::alone(self.replication(*target), image, meter))
         };
         entries.iter().map(share).collect()
     }

@@ -8,6 +8,7 @@ use glance_core::image::{Image, ImageId};
 use super::prune::Seen;
 use crate::cancel::{CancelMode, CancelReason, CancelToken};
 use crate::error::RunError;
+use crate::events::{Event, Events, Retry, Side, Spent, reason};
 use crate::outcome::{Done, Outcome};
 use crate::pairing::Moved;
 use crate::pairing::merge_join::Pair;
@@ -21,6 +22,7 @@ pub(crate) struct RunProgress<F> {
     observe: F,
     stop: CancelToken,
     limits: Limits,
+    events: Events,
     targets: Vec<TargetProgress>,
     /// Number of bytes of the images whose copy was started.
     begun: u64,
@@ -45,7 +47,7 @@ struct TargetProgress {
     /// Images that got another id, with that id.
     moved: Vec<(ImageId, ImageId)>,
     /// Failed images to retry, and their replicas.
-    failed: BTreeMap<ImageId, (Outcome, Option<ImageId>)>,
+    failed: BTreeMap<ImageId, Failed>,
     /// Number of images that the run will not start any more.
     not_started: u64,
     /// Whether there may be images that were not listed.
@@ -53,6 +55,15 @@ struct TargetProgress {
     /// Whether all images of the source are known.
     is_listed: bool,
     listing: Option<RunError>,
+}
+
+/// A failed image that will be retried.
+struct Failed {
+    outcome: Outcome,
+    replica: Option<ImageId>,
+    /// What the attempts took so far, and their number.
+    spent: Spent,
+    attempts: usize,
 }
 
 /// An image that has to wait, and its replicas at the targets that are to get it.
@@ -91,11 +102,18 @@ impl QueuedImage {
 }
 
 impl<F: FnMut(usize, Outcome)> RunProgress<F> {
-    pub(crate) fn new(targets: usize, stop: CancelToken, limits: Limits, observe: F) -> Self {
+    pub(crate) fn new(
+        targets: usize,
+        stop: CancelToken,
+        limits: Limits,
+        events: Events,
+        observe: F,
+    ) -> Self {
         Self {
             observe,
             stop,
             limits,
+            events,
             targets: (0..targets).map(|_| TargetProgress::default()).collect(),
             begun: 0,
             ordered: Vec::new(),
@@ -169,7 +187,18 @@ impl<F: FnMut(usize, Outcome)> RunProgress<F> {
         if now.iter().any(|(_, entry)| entry.outstanding() > 0) {
             self.begun = all;
         }
+        self.report_start(&now);
         now
+    }
+
+    fn report_start(&self, entries: &[(TargetId, Entry)]) {
+        for (target, entry) in entries.iter().filter(|(_, entry)| entry.changes_target()) {
+            let image = &entry.image;
+            let before = self.targets[target.index()].failed.get(&image.id);
+            let attempt = before.map_or(1, |failed| failed.attempts + 1);
+            let attempt = u32::try_from(attempt).unwrap_or(u32::MAX);
+            self.events.send(&Event::Started { target: target.index(), image, attempt });
+        }
     }
 
     /// The items at the targets where images are still started. The image `id` is counted as not
@@ -190,34 +219,48 @@ impl<F: FnMut(usize, Outcome)> RunProgress<F> {
         }
     }
 
-    /// Records the outcome of an image, with its replica's id, if any. A retryable failure is
-    /// reported only when a retry succeeds or no more retries are made.
-    pub(crate) fn report(&mut self, target: TargetId, outcome: Outcome, replica: Option<ImageId>) {
-        let outcome = match self.at(target).failed.remove(&outcome.image.id) {
-            Some((earlier, _)) => outcome.after(&earlier),
-            None => outcome,
+    /// Records the outcome of an image, with its replica's id, if any, and with what the attempt
+    /// took. A retryable failure is reported only when a retry succeeds or no more retries are made.
+    pub(crate) fn report(
+        &mut self,
+        target: TargetId,
+        outcome: Outcome,
+        replica: Option<ImageId>,
+        spent: Spent,
+    ) {
+        let id = &outcome.image.id;
+        let before = self.at(target).failed.remove(id);
+        let attempts = before.as_ref().map_or(0, |failed| failed.attempts) + 1;
+        let (outcome, spent) = match before {
+            Some(failed) => (outcome.after(&failed.outcome), failed.spent.plus(spent)),
+            None => (outcome, spent),
         };
+        let id = &outcome.image.id;
         match &outcome.result {
             Err(error) if self.limits.retries > 0 && error.is_retryable() => {
-                let whole = error.chain();
-                tracing::warn!("image {}: {whole}; the image will be retried", outcome.image.id);
-                self.at(target).failed.insert(outcome.image.id.clone(), (outcome, replica));
+                tracing::warn!("image {id}: {}; the image will be retried", error.chain());
+                let retry = Retry::after(attempts - 1, self.limits.retries, None, reason(error));
+                self.events.retrying(Some(id), Some(target.index()), Side::of(error), &retry);
+                let failed = Failed { outcome, replica, spent, attempts };
+                self.at(target).failed.insert(failed.outcome.image.id.clone(), failed);
             }
-            _ => self.settle(target, outcome),
+            _ => self.settle(target, outcome, spent),
         }
     }
 
-    fn settle(&mut self, target: TargetId, outcome: Outcome) {
+    fn settle(&mut self, target: TargetId, outcome: Outcome, spent: Spent) {
         let progress = self.at(target);
         progress.seen.failures += u64::from(outcome.result.is_err());
         if let Ok(Done::CopiedAs(id)) = &outcome.result {
             progress.moved.push((outcome.image.id.clone(), id.clone()));
         }
+        self.events.finished(target.index(), &outcome, &spent);
         (self.observe)(target.index(), outcome);
     }
 
     /// Reports the removal of an image. It no longer counts for the limits.
     pub(crate) fn removed(&mut self, target: TargetId, outcome: Outcome) {
+        self.events.finished(target.index(), &outcome, &Spent::default());
         (self.observe)(target.index(), outcome);
     }
 
@@ -241,10 +284,13 @@ impl<F: FnMut(usize, Outcome)> RunProgress<F> {
     pub(crate) fn failed(&self) -> Vec<QueuedImage> {
         let mut all: BTreeMap<&ImageId, QueuedImage> = BTreeMap::new();
         for (target, progress) in self.ids().zip(&self.targets) {
-            for (id, (outcome, replica)) in &progress.failed {
-                let image = || QueuedImage { image: outcome.image.clone(), replicas: Vec::new() };
+            for (id, failed) in &progress.failed {
+                let image = || {
+                    let image = failed.outcome.image.clone();
+                    QueuedImage { image, replicas: Vec::new() }
+                };
                 let queued = all.entry(id).or_insert_with(image);
-                queued.replicas.push((target, replica.clone()));
+                queued.replicas.push((target, failed.replica.clone()));
             }
         }
         all.into_values().collect()
@@ -253,8 +299,8 @@ impl<F: FnMut(usize, Outcome)> RunProgress<F> {
     /// Reports the failed images that are not retried any more.
     pub(crate) fn settle_all(&mut self) {
         for target in self.ids() {
-            for (outcome, _) in take(&mut self.at(target).failed).into_values() {
-                self.settle(target, outcome);
+            for failed in take(&mut self.at(target).failed).into_values() {
+                self.settle(target, failed.outcome, failed.spent);
             }
         }
     }

@@ -100,7 +100,7 @@ fn help_shows_the_options_that_act() {
         ("load", &["--target-pin", "--via"], &["--source-pin", "--sourcetoken"]),
         ("dump", &["--compress", "--source-pin"], &["--target-pin", "--via", "--on-burned-id"]),
         ("sync", &["--delete", "--bwlimit", "--on-burned-id"], &["--chunksize", "--compress"]),
-        ("serve", &["--listen", "--cert", "--tls"], &["--cacert", "--output"]),
+        ("serve", &["--listen", "--cert", "--tls", "--output"], &["--cacert", "--tag"]),
         ("report merge", &["--output", "--report"], &["--transfers", "--cacert"]),
     ] {
         let help = help(command, "--help", "100");

@@ -60,7 +60,8 @@ async fn errors_of_the_whole_run_are_in_every_report() {
         reports.iter().flat_map(|report| ["--report", report.as_str()]).collect();
     let line = [&["compare", "http://127.0.0.1:9", "http://127.0.0.1:9"][..], &options].concat();
     let on_screen = run(&line, &place.path("state")).await.exits(4);
-    let error = on_screen.stderr.lines().next().unwrap().strip_prefix("error: ").unwrap();
+    let mut lines = on_screen.stderr.lines();
+    let error = lines.find_map(|line| line.strip_prefix("error: ")).unwrap();
     let [whole, ticket, junit, text] = reports.map(|report| fs::read_to_string(report).unwrap());
     let whole = json(&whole);
     check_document(&whole);
@@ -97,11 +98,11 @@ async fn differences_and_findings_are_cases() {
     );
 }
 
-#[test]
-fn a_report_that_cannot_be_written_is_never_exit_0() {
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_that_cannot_be_written_is_never_exit_0() {
     let place = Place::new();
     let empty = place.path("empty");
-    fs::create_dir(&empty).unwrap();
+    dump(Path::new(&empty), []).await;
     for report in ["/dev/null/r.json", "/dev/null/r.html", "/dev/null/r.md", "/dev/null/r.xml"] {
         let run = replicator_with(&["size", &empty, "--report", report], &[]).exits(2);
         assert!(run.stderr.contains("cannot write the report"), "{}", run.stderr);
@@ -129,11 +130,11 @@ fn a_report_that_cannot_be_written_is_never_exit_0() {
     check_document(&json(&fs::read_to_string(whole).unwrap()));
 }
 
-#[test]
-fn the_name_decides_the_format() {
+#[tokio::test(flavor = "multi_thread")]
+async fn the_name_decides_the_format() {
     let place = Place::new();
     let empty = place.path("empty");
-    fs::create_dir(&empty).unwrap();
+    dump(Path::new(&empty), []).await;
     for name in ["r.html", "R.HTM"] {
         let page = place.path(name);
         replicator_with(&["size", &empty, "--report", &page], &[]).exits(0);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use http::request::Parts;
 use http::{Method, Request, Response};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
@@ -13,6 +14,10 @@ use super::{Transport, TransportError, TransportErrorKind};
 use crate::body::Body;
 use crate::transport::backoff::Backoff;
 use crate::transport::circuit_breaker::{Breakers, Observation};
+
+mod notice;
+
+pub use notice::{RequestedFor, RetryNotice, RetryObserver};
 
 /// A transport that retries requests with a [repeatable](Body::again) body when no response arrives
 /// or the server cannot serve the request now. It waits between attempts, by the server's
@@ -27,6 +32,7 @@ pub struct Retrying {
     transport: Arc<dyn Transport>,
     persistence: RetryPolicy,
     breakers: Breakers,
+    observer: RetryObserver,
 }
 
 /// The retry policy: the number of retries and the delays.
@@ -84,7 +90,14 @@ pub struct RetryCount(pub u32);
 impl Retrying {
     /// Wraps `transport` with the retry policy `persistence`.
     pub fn new(transport: Arc<dyn Transport>, persistence: RetryPolicy) -> Self {
-        Self { transport, persistence, breakers: Breakers::default() }
+        let (breakers, observer) = (Breakers::default(), RetryObserver::default());
+        Self { transport, persistence, breakers, observer }
+    }
+
+    /// The same transport, which tells `observer` about each retry.
+    #[must_use]
+    pub fn observed_by(self, observer: RetryObserver) -> Self {
+        Self { observer, ..self }
     }
 }
 
@@ -105,7 +118,10 @@ impl Transport for Retrying {
             let permit = breaker.admit().await?;
             let result = self.transport.send(Request::from_parts(head.clone(), body)).await;
             let attempt = Attempt { is_idempotent, repeated, met: breaker.has_answered() };
-            let pause = self.persistence.pause(&attempt, &result);
+            let (limit, pause) = match self.persistence.pause(&attempt, &result) {
+                Some((limit, pause)) => (limit, Some(pause)),
+                None => (0, None),
+            };
             if let Some(news) = news(&result, pause.unwrap_or_default()) {
                 permit.record(news);
             }
@@ -114,16 +130,32 @@ impl Transport for Retrying {
                 return told(result, repeated);
             };
             repeated += 1;
-            let (method, path, attempt) = (&head.method, head.uri.path(), repeated + 1);
-            let seconds = pause.as_secs_f64();
-            let said = match &result {
-                Ok(answer) => answer.status().to_string(),
-                Err(error) => error.to_string(),
-            };
-            tracing::info!("{method} {path}: {said}; attempt {attempt} in {seconds:.1} s");
+            self.announce(&head, &result, repeated, limit, pause);
             rest(result, pause).await;
             (body, spare) = (spare, next);
         }
+    }
+}
+
+impl Retrying {
+    /// Tells the log and the observer about the retry that follows `result`.
+    fn announce(
+        &self,
+        head: &Parts,
+        result: &Result<Response<Body>, TransportError>,
+        repeated: u32,
+        limit: u32,
+        pause: Duration,
+    ) {
+        let (method, path, attempt) = (&head.method, head.uri.path(), repeated + 1);
+        let seconds = pause.as_secs_f64();
+        let reason = match result {
+            Ok(answer) => answer.status().to_string(),
+            Err(error) => error.to_string(),
+        };
+        tracing::info!("{method} {path}: {reason}; attempt {attempt} in {seconds:.1} s");
+        let image = head.extensions.get().map(|RequestedFor(image)| image.clone());
+        self.observer.notify(&RetryNotice { image, attempt, of: limit + 1, pause, reason });
     }
 }
 
@@ -137,12 +169,13 @@ struct Attempt {
 }
 
 impl RetryPolicy {
-    /// The delay before the next attempt; `None` if the request is not retried.
+    /// The maximum number of retries and the delay before the next attempt; `None` if the request is
+    /// not retried.
     fn pause(
         &self,
         attempt: &Attempt,
         result: &Result<Response<Body>, TransportError>,
-    ) -> Option<Duration> {
+    ) -> Option<(u32, Duration)> {
         let (repeats, said) = match result {
             Ok(answer) => {
                 let status = answer.status().as_u16();
@@ -164,13 +197,14 @@ impl RetryPolicy {
         if attempt.repeated >= repeats.times {
             return None;
         }
-        Some(match (repeats.pause, said) {
+        let pause = match (repeats.pause, said) {
             (pause, Some(said)) => {
                 said.min(SAID_MOST).max(pause.unwrap_or_default()) + self.pauses.pause(0)
             }
             (Some(pause), None) => pause,
             (None, None) => self.pauses.pause(attempt.repeated as usize),
-        })
+        };
+        Some((repeats.times, pause))
     }
 }
 

@@ -288,3 +288,28 @@ async fn many_requests_to_a_dead_server_end_soon() {
     assert!(begin.elapsed() < Duration::from_secs(600), "{:?}", begin.elapsed());
     assert!(server.seen().len() < 200, "{}", server.seen().len());
 }
+
+#[tokio::test(start_paused = true)]
+async fn each_retry_is_told_before_its_pause() {
+    let mut headers = HeaderMap::new();
+    headers.insert("retry-after", "7".parse().unwrap());
+    let server = Server::with([Later(headers), Answer(502)]);
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let (log, begin) = (Arc::clone(&told), Instant::now());
+    let observer = RetryObserver::new(move |notice| {
+        log.lock().unwrap().push((begin.elapsed().as_secs(), notice.clone()));
+    });
+    let persistent = over(&server).observed_by(observer);
+    let image = crate::ImageId::random();
+    let mut request = request("GET", Body::empty());
+    request.extensions_mut().insert(RequestedFor(image.clone()));
+    persistent.send(request).await.unwrap();
+    let told = told.lock().unwrap();
+    let [(0, first), (7, second)] = &told[..] else { panic!("{told:?}") };
+    assert!(first.pause >= Duration::from_secs(7) && second.pause < Duration::from_secs(2));
+    let pause = Duration::ZERO;
+    let reason = "503 Service Unavailable".to_owned();
+    let wanted = RetryNotice { image: Some(image), attempt: 2, of: 11, pause, reason };
+    assert_eq!(RetryNotice { pause, ..first.clone() }, wanted);
+    assert_eq!((second.attempt, second.reason.as_str()), (3, "502 Bad Gateway"));
+}

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use glance_core::clock;
 use glance_core::image::Image;
 use glance_core::verified_body::DataFault;
-use replicator_engine::{CopyError, Done, Loss, Outcome, Proven, TransferMethod};
+use replicator_engine::{CopyError, Done, Loss, Outcome, TransferMethod};
 use serde_json::{Value, json};
 
 use crate::error::request_ids;
-use crate::output::chain;
+use crate::output::{chain, proof_json};
 
 /// The entry of an image at the target that the command line names so.
 pub(super) fn entry(target: &str, outcome: &Outcome) -> Value {
@@ -128,20 +128,16 @@ fn recorded(image: Option<&Image>) -> impl Iterator<Item = (String, String)> {
 
 /// What proves the data: the transfer of this run, or the digests that both records have.
 fn proof(outcome: &Outcome, digests: &[Digest]) -> Value {
-    let (by, algorithm) = match (&outcome.journey.proven, &outcome.result) {
-        (_, Err(_)) => return Value::Null,
-        (Some(Proven::Digest(algorithm)), _) => ("digest", Some(algorithm.as_str())),
-        (Some(Proven::Remembered(algorithm)), _) => ("remembered_digest", Some(algorithm.as_str())),
-        (Some(Proven::Size), _) => ("size", None),
-        (Some(Proven::Transfer), _) => ("transfer", None),
-        (Some(Proven::Record), _) => ("record", None),
-        (None, Ok(Done::InPlace | Done::Updated(_))) => match digests.iter().rev().find(is_equal) {
-            Some(digest) => ("records", Some(digest.algorithm.as_str())),
-            None => return Value::Null,
+    let equal = || digests.iter().rev().find(is_equal);
+    match (&outcome.journey.proven, &outcome.result) {
+        (_, Err(_)) => Value::Null,
+        (Some(proven), _) => proof_json(proven),
+        (None, Ok(Done::InPlace | Done::Updated(_))) => match equal() {
+            Some(digest) => json!({ "by": "records", "algorithm": digest.algorithm }),
+            None => Value::Null,
         },
-        _ => return Value::Null,
-    };
-    json!({ "by": by, "algorithm": algorithm })
+        _ => Value::Null,
+    }
 }
 
 fn is_equal(digest: &&Digest) -> bool {

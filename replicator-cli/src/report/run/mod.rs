@@ -1,6 +1,7 @@
 //! The report of a replication to one or more targets.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 use replicator_engine::metadefs::Mode;
 use replicator_engine::{CopyError, Done, LossKind, Outcome, Proven, TransferMethod};
@@ -10,6 +11,7 @@ use crate::args::Options;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output::{self, JsonWriter, causes, human_size, quoted};
+use crate::progress;
 use crate::report::{Metadefs, proof};
 use summary::Summary;
 
@@ -28,6 +30,7 @@ pub(crate) struct Reports {
     exit: Exit,
     failures: Vec<CliError>,
     metadefs: Option<Metadefs>,
+    begin: Instant,
 }
 
 /// The report of a run at one target.
@@ -56,6 +59,7 @@ impl Reports {
             exit: Exit::Success,
             failures: Vec::new(),
             metadefs: None,
+            begin: Instant::now(),
         }
     }
 
@@ -80,7 +84,9 @@ impl Reports {
             *report.refused.entry(*kind).or_default() += 1;
             report.exit = report.exit.worse(Exit::Lost);
         }
-        self.json.entry("images", &image::entry(&report.name, outcome));
+        let mut entry = image::entry(&report.name, outcome);
+        output::add_course(&mut entry, target, &outcome.image.id);
+        self.json.entry("images", &entry);
         if output::is_text() {
             text_outcome(outcome, &self.prefix(target));
         }
@@ -137,6 +143,11 @@ impl Reports {
             Some(metadefs) => drop(metadefs.finish()),
             None => self.json.end_list("images"),
         }
+        let took = self.begin.elapsed();
+        for target in 0..self.each.len() {
+            let moved = progress::course(self.each[target].summary.bytes(), took);
+            out!("{}{moved}", self.prefix(target));
+        }
         self.write_summaries();
         let losses: Vec<CliError> =
             (0..self.each.len()).filter_map(|target| self.refused_losses(target)).collect();
@@ -149,6 +160,7 @@ impl Reports {
     /// Writes the totals of all targets and, if there are several, of each one.
     fn write_summaries(&mut self) {
         let total = self.each.iter().fold(Summary::default(), |sum, one| sum.and(&one.summary));
+        self.json.field("throughput", &output::throughput());
         self.json.field("summary", &total.to_json());
         if self.each.len() > 1 {
             let of_each = |target: usize| {

@@ -81,6 +81,11 @@ impl Summary {
         self
     }
 
+    /// The bytes that were copied.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// The number of images, including those that were not started.
     pub(super) fn images(&self) -> u64 {
         let done = self.copied + self.updated + self.in_place + self.skipped + self.removed;

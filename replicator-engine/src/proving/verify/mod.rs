@@ -15,9 +15,10 @@ use glance_core::store::{ImageStore, StoreError};
 use crate::comparison::{Difference, common_digest, content_difference};
 use crate::outcome::Proven;
 use crate::pairing::ids;
-use crate::planning::{Entry, State};
+use crate::planning::Entry;
 use crate::policy::Policy;
 use crate::replication::Replication;
+use crate::state::State;
 
 mod side;
 

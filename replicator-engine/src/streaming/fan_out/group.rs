@@ -17,6 +17,7 @@ use glance_core::error::BodyError;
 use glance_core::store::StoreError;
 use glance_core::verified_body::DataFault;
 use glance_core::verified_body::DataVerdict;
+use glance_core::wait_time::WaitTime;
 
 use super::window::{Next, Window};
 use super::{Opened, SourceRead};
@@ -25,6 +26,8 @@ use super::{Opened, SourceRead};
 #[derive(Debug)]
 pub(super) struct SharedRead {
     spool: Spool,
+    /// Time in which the disk of the spool is waited for.
+    spooling: WaitTime,
     window: Arc<watch::Sender<Window>>,
     beginning: watch::Receiver<Option<Result<Beginning, StoreError>>>,
     /// The reader, until its task is started.
@@ -46,15 +49,17 @@ impl SharedRead {
         let window = Window::new(shares, spool.when != SpoolWhen::Never);
         let window = Arc::new(watch::Sender::new(window));
         let (sender, beginning) = watch::channel(None);
+        let spooling = reading.meter.spool();
         let reader = Reader {
             reading,
+            spooling: spooling.clone(),
             window: Arc::clone(&window),
             beginning: sender,
             spool_file: SpoolFile::new(&spool),
             held_up: None,
         };
         let reader = Mutex::new(Some(reader));
-        Self { spool, window, beginning, reader, task: OnceLock::new() }
+        Self { spool, spooling, window, beginning, reader, task: OnceLock::new() }
     }
 
     /// Stops waiting for one share that will not be opened.
@@ -115,7 +120,7 @@ impl Follower {
             let next = changes.borrow_and_update().next(self.number, self.at);
             match next {
                 Next::Chunk(chunk) => break chunk,
-                Next::Spooled(part) => match part.read(self.at).await {
+                Next::Spooled(part) => match self.group.spooling.during(part.read(self.at)).await {
                     Ok(chunk) => break chunk,
                     Err(error) => {
                         return Err(self.verdict.fail(spool_fault(&self.group.spool, &error)));
@@ -145,6 +150,8 @@ struct Reader {
     window: Arc<watch::Sender<Window>>,
     beginning: watch::Sender<Option<Result<Beginning, StoreError>>>,
     spool_file: SpoolFile,
+    /// Time in which the disk of the spool is waited for.
+    spooling: WaitTime,
     /// Since when some targets have been waiting for slower ones.
     held_up: Option<Instant>,
 }
@@ -190,7 +197,8 @@ impl Reader {
     async fn hand_on(&mut self, chunk: Bytes) -> Result<(), DataFault> {
         if self.spool_file.spool().when == SpoolWhen::Always {
             let at = self.window.borrow().end();
-            let appended = self.spool_file.append(at, chunk.clone()).await;
+            let appended = self.spool_file.append(at, chunk.clone());
+            let appended = self.spooling.during(appended).await;
             appended.map_err(|error| spool_fault(self.spool_file.spool(), &error))?;
         }
         let part = self.spool_file.part();
@@ -201,7 +209,7 @@ impl Reader {
         loop {
             let overflow = self.window.borrow().overflow();
             let Some((at, first)) = overflow else { return Ok(()) };
-            match self.spool_file.append(at, first).await {
+            match self.spooling.during(self.spool_file.append(at, first)).await {
                 Ok(()) => {
                     let part = self.spool_file.part();
                     self.window.send_modify(|window| window.set_spooled(part));

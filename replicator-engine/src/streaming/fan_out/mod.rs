@@ -14,10 +14,11 @@ use glance_core::image::Image;
 use glance_core::store::StoreError;
 
 use crate::error::CopyError;
+use crate::events::Meter;
 use crate::replication::Replication;
 use crate::spool::SpoolWhen;
 use crate::streaming::resume::ResumableRead;
-use glance_core::verified_body::{DataVerdict, Expected, checked};
+use glance_core::verified_body::{DataVerdict, Expected, checked_timed};
 
 mod group;
 mod window;
@@ -52,14 +53,14 @@ impl Subscription {
     /// One share of the data of `image` for each of `replications`, which must have the same
     /// source. The data is read once for all shares that are opened shortly after one another. They
     /// must be polled concurrently: opening a share waits until the others are opened or dropped.
-    pub(crate) fn each(replications: &[&Replication], image: &Image) -> Vec<Self> {
+    pub(crate) fn each(replications: &[&Replication], image: &Image, meter: &Meter) -> Vec<Self> {
         let Some(first) = replications.first() else { return Vec::new() };
         let always = first.policy.spool.when == SpoolWhen::Always;
-        let readings = replications.iter().map(|replication| SourceRead::of(replication, image));
+        let readings = replications.iter().map(|one| SourceRead::of(one, image, meter));
         if replications.len() == 1 && !always {
             return readings.map(|reading| Self { reading, group: None }).collect();
         }
-        let mut common = SourceRead::of(first, image);
+        let mut common = SourceRead::of(first, image, meter);
         common.expected.also = readings.clone().flat_map(|it| it.expected.also).collect();
         let group =
             Arc::new(SharedRead::new(common, first.policy.spool.clone(), replications.len()));
@@ -68,8 +69,8 @@ impl Subscription {
     }
 
     /// A share that is read for one target only.
-    pub(crate) fn alone(replication: &Replication, image: &Image) -> Self {
-        let reading = SourceRead::of(replication, image);
+    pub(crate) fn alone(replication: &Replication, image: &Image, meter: &Meter) -> Self {
+        let reading = SourceRead::of(replication, image, meter);
         let spool = &replication.policy.spool;
         let group = (spool.when == SpoolWhen::Always).then(|| Seat {
             group: Arc::new(SharedRead::new(reading.clone(), spool.clone(), 1)),
@@ -123,16 +124,18 @@ struct SourceRead {
     read: ResumableRead,
     expected: Expected,
     hashers: Hashers,
+    meter: Meter,
 }
 
 impl SourceRead {
-    fn of(replication: &Replication, image: &Image) -> Self {
+    fn of(replication: &Replication, image: &Image, meter: &Meter) -> Self {
         let policy = &replication.policy;
         let missing = policy.target_digests.missing(&replication.target, image);
         Self {
-            read: ResumableRead::new(&replication.source, image, policy),
+            read: ResumableRead::new(&replication.source, image, policy).metered(meter),
             expected: Expected { also: missing.into_iter().collect(), ..Expected::of(image) },
             hashers: policy.hashers,
+            meter: meter.clone(),
         }
     }
 
@@ -143,7 +146,8 @@ impl SourceRead {
         let rest = self.read.read(offset).await?;
         let size = rest.size().map(|size| offset.saturating_add(size));
         let data = if offset == 0 { rest } else { Body::from_stream(begun.chain(rest), size) };
-        let (data, verdict) = checked(data, self.expected.clone(), self.hashers);
+        let waited = self.meter.digests();
+        let (data, verdict) = checked_timed(data, self.expected.clone(), self.hashers, &waited);
         Ok(Opened { data, verdict, begun: offset })
     }
 

@@ -52,7 +52,7 @@ impl Setting {
     }
 
     fn shares(&self) -> Vec<Subscription> {
-        Subscription::each(&self.replications.iter().collect::<Vec<_>>(), &self.image)
+        Subscription::each(&self.replications.iter().collect::<Vec<_>>(), &self.image, &Meter::default())
     }
 }
 

@@ -10,6 +10,7 @@ use glance_core::image::Image;
 use glance_core::store::{ImageStore, StoreError, StoreErrorKind};
 
 use crate::comparison::{Difference, content_difference};
+use crate::events::Meter;
 use crate::policy::{Policy, Retries};
 use glance_core::rate_limit::BandwidthLimits;
 
@@ -29,6 +30,7 @@ pub(crate) struct ResumableRead {
     /// Number of parts that are read at once.
     streams: usize,
     bandwidth: BandwidthLimits,
+    meter: Meter,
 }
 
 impl ResumableRead {
@@ -39,7 +41,14 @@ impl ResumableRead {
             retries: policy.retries,
             streams: policy.streams,
             bandwidth: policy.bandwidth.clone(),
+            meter: Meter::default(),
         }
+    }
+
+    /// The same, measured by `meter`.
+    pub(crate) fn metered(self, meter: &Meter) -> Self {
+        let bandwidth = self.bandwidth.timed(&meter.bandwidth());
+        Self { bandwidth, meter: meter.clone(), ..self }
     }
 
     /// Reads the data from `offset` on.
@@ -47,9 +56,14 @@ impl ResumableRead {
     /// # Errors
     /// When the source refuses the first request.
     pub(crate) async fn read(&self, offset: u64) -> Result<Body, StoreError> {
-        let data = match self.image.size {
+        let data = self.meter.source().during(self.begin(offset)).await?;
+        Ok(self.bandwidth.read(self.meter.arriving(offset, data)))
+    }
+
+    async fn begin(&self, offset: u64) -> Result<Body, StoreError> {
+        match self.image.size {
             // A range request for the byte after the last would fail.
-            Some(end) if offset == end && offset > 0 => Body::empty(),
+            Some(end) if offset == end && offset > 0 => Ok(Body::empty()),
             // Range requests do not return data beyond the recorded size, so a digest must prove
             // that the data is complete.
             Some(end)
@@ -57,11 +71,10 @@ impl ResumableRead {
                     && self.image.digests().next().is_some()
                     && end.saturating_sub(offset) > ranges::LENGTH =>
             {
-                self.in_parts(offset, end).await?
+                self.in_parts(offset, end).await
             }
-            _ => self.in_one(offset).await?,
-        };
-        Ok(self.bandwidth.read(data))
+            _ => self.in_one(offset).await,
+        }
     }
 
     async fn in_one(&self, offset: u64) -> Result<Body, StoreError> {

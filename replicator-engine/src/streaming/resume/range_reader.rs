@@ -11,6 +11,8 @@ use glance_core::store::{ByteRange, StoreError, StoreErrorKind};
 use glance_core::transport::TransportError;
 use glance_core::verified_body::{DataFault, is_damage};
 
+use crate::events::{Retry, Side};
+
 use super::ResumableRead;
 
 /// The rest of an image's data, or of one range of it.
@@ -162,7 +164,11 @@ impl RangeReader {
     async fn pause(&mut self, failure: &(dyn Error + Send + Sync)) {
         let id = &self.read.image.id;
         tracing::info!(image = %id, "the read stopped at byte {}: {failure}; resuming", self.next);
-        self.read.retries.pauses.after(self.attempts.failures).await;
+        let failures = self.attempts.failures;
+        let pause = self.read.retries.pauses.pause(failures);
+        let retry = Retry::after(failures, self.read.retries.low_level, pause, failure.to_string());
+        self.read.meter.retrying(Side::Source, &retry);
+        tokio::time::sleep(pause).await;
         self.attempts.fail(self.next);
     }
 }
