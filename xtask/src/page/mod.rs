@@ -54,20 +54,16 @@ fn install_packages(directory: &Path) -> Result<(), Failure> {
 
 /// Writes the page of each sample, with the function that the tool uses.
 fn write_pages(directory: &Path) -> Result<(), Failure> {
+    cargo(&["build", "--package", "replicator-cli", "--example", "page"])?;
+    let example = workspace::target()?.join("debug/examples/page");
     for entry in fs::read_dir(directory).context(|| directory.display().to_string())? {
         let report = entry.context(|| directory.display().to_string())?.path();
         let is_sample = report.extension().is_some_and(|extension| extension == "json");
         if is_sample && !report.ends_with("package.json") {
-            let (report, page) = (text(&report), text(&report.with_extension("html")));
-            let example = ["run", "--quiet", "--package", "replicator-cli", "--example", "page"];
-            cargo(&[&example[..], &["--", &report, &page]].concat())?;
+            succeed(Command::new(&example).arg(&report).arg(report.with_extension("html")))?;
         }
     }
     Ok(())
-}
-
-fn text(path: &Path) -> String {
-    path.display().to_string()
 }
 
 /// A script of `xtask/page`.

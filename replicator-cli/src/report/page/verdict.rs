@@ -161,7 +161,7 @@ fn counts(summary: Option<&Map<String, Value>>) -> String {
     let known = COUNTS.iter().map(|(key, tone)| (*key, *tone));
     let others = counted.keys().filter(|key| !COUNTS.iter().any(|(known, _)| known == key));
     let others = others.filter(|key| !NO_COUNTS.contains(&key.as_str()));
-    let mut items: String = known
+    let items: Vec<String> = known
         .chain(others.map(|key| (key.as_str(), "warn")))
         .filter_map(|(key, tone)| Some((key, tone, counted.get(key)?.as_u64()?)))
         .filter(|(key, _, count)| *count > 0 || *key == "failed")
@@ -171,6 +171,7 @@ fn counts(summary: Option<&Map<String, Value>>) -> String {
             format!("<li class=\"{tone}\"><b>{}</b> {word}</li>\n", grouped(count))
         })
         .collect();
+    let mut items = items.concat();
     if let Some(bytes) = summary.get("bytes").and_then(Value::as_u64).filter(|bytes| *bytes > 0) {
         let _ = writeln!(items, "<li><b>{}</b> of data</li>", human_size(bytes));
     }
@@ -182,10 +183,10 @@ fn counts(summary: Option<&Map<String, Value>>) -> String {
 
 /// The number with a comma between each three digits.
 fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let groups: Vec<&str> =
-        digits.as_bytes().rchunks(3).rev().filter_map(|group| str::from_utf8(group).ok()).collect();
-    groups.join(",")
+    match number {
+        0..1000 => number.to_string(),
+        _ => format!("{},{:03}", grouped(number / 1000), number % 1000),
+    }
 }
 
 fn tone(exit_code: Option<u8>) -> &'static str {

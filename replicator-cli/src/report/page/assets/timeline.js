@@ -5,11 +5,12 @@ const STEPS = [
   0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400,
 ];
 const MOST_LANES = 64;
+const MOST_RATES = 120;
 
 /** The section of the timeline, or nothing if no image was transferred. `reveal` opens a row. */
 function timelineSection(report, rows, reveal) {
   const transfers = placed(report, rows);
-  const rates = ratesOf(report.throughput ?? []);
+  const rates = ratesOf(report.throughput ?? [], report.seconds || 0.1);
   if (transfers.length === 0 && rates.length === 0) return null;
   const chart = { transfers, rates, lanes: pack(transfers), seconds: lengthOf(report, transfers), reveal };
   const caption = el("figcaption", { id: "timeline-summary" }, summaryOf(report, chart));
@@ -56,13 +57,16 @@ function lengthOf(report, transfers) {
   return transfers.reduce((last, { to }) => Math.max(last, to), report.seconds || 0.1);
 }
 
-/** The rate between each two points of the throughput. */
-function ratesOf(points) {
-  const between = (point, at) => {
-    const [from, before] = at === 0 ? [0, 0] : points[at - 1];
-    return { from, to: point[0], rate: Math.max(point[1] - before, 0) / (point[0] - from) };
-  };
-  return points.map(between).filter(({ from, to }) => to > from);
+/** The rates between the points of the throughput. Points that are close together would show bursts. */
+function ratesOf(points, seconds) {
+  const rates = [];
+  let [from, before] = [0, 0];
+  for (const [to, moved] of points) {
+    if (to - from < seconds / MOST_RATES) continue;
+    rates.push({ from, to, rate: Math.max(moved - before, 0) / (to - from) });
+    [from, before] = [to, moved];
+  }
+  return rates;
 }
 
 function summaryOf(report, { transfers, rates, seconds }) {
