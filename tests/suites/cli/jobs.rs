@@ -42,7 +42,7 @@ name = "load"
 verb = "load"
 from = "DIR/old"
 to = "DIR/new"
-select = { name = "one*" }
+select = { image = "one*" }
 report = "DIR/{job}.json"
 output = "json"
 
@@ -154,7 +154,7 @@ fn the_published_schema_is_that_of_the_tool_and_judges_job_files() {
         assert!(faults.is_empty(), "{faults:?} in\n{jobs}");
     }
     for (was, wrong) in [
-        ("select = { name", "select = { nmae"),
+        ("select = { image", "select = { imgae"),
         ("\"compare\"", "\"comapre\""),
         ("name = \"drift\"\n", ""),
         ("output = \"json\"", "output = \"yaml\""),
