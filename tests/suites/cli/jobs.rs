@@ -91,7 +91,8 @@ fn an_unknown_job_is_answered_with_a_name_that_is_like_it() {
 #[test]
 fn a_dry_run_changes_nothing() {
     let stage = Stage::new(JOBS);
-    let run = replicator(&["run", &stage.file(), "-n"]).exits(0);
+    // There is something to do, as in a plan.
+    let run = replicator(&["run", &stage.file(), "-n"]).exits(1);
     assert!(run.stderr.contains("job drift: glance-replicator compare -- "), "{}", run.stderr);
     for name in ["new", "load.prom", "load.json", "drift.prom"] {
         assert!(!Path::new(&stage.path(name)).exists(), "{name}");

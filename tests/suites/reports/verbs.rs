@@ -209,7 +209,7 @@ async fn the_entry_of_an_image_proves_the_copy() {
     assert_eq!(in_place["proof"], serde_json::json!({ "by": "records", "algorithm": "sha512" }));
     let failed = image(3);
     assert_eq!((&failed["result"], &failed["proof"]), (&"failed".into(), &Value::Null));
-    assert_eq!(failed["errors"][0], "a request to the target failed");
+    assert_eq!(failed["errors"][0], "cannot store the data at the target");
     assert!(failed["errors"].as_array().unwrap().len() > 1, "{failed:#}");
     assert_eq!(report["source"], serde_json::json!({ "name": a.url, "address": a.url }));
     assert_eq!(report["arguments"][0], "livecopy");
