@@ -168,6 +168,19 @@ const NOT_SHOWN: &str = "(a value that may be a secret)";
 const NO_TEXT: &str = "an argument that is not UTF-8";
 const WITH_USER: &str = "an address with a user in it";
 
+/// A command line, quoted for a shell.
+pub(crate) fn shell_line(command: &[String]) -> String {
+    let plain = |word: &str| {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
+        !word.is_empty() && word.chars().all(is_plain)
+    };
+    let quoted = |word: &String| match plain(word) {
+        true => word.clone(),
+        false => format!("'{}'", word.replace('\'', "'\\''")),
+    };
+    command.iter().map(quoted).collect::<Vec<_>>().join(" ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -225,5 +238,11 @@ mod tests {
         assert_eq!(left_out, [WITH_USER]);
         let kept = ["livecopy", "https://a/x@y", "b@region"];
         assert_eq!(of(&kept).0, kept);
+    }
+
+    #[test]
+    fn a_command_line_can_be_typed_again() {
+        let command = ["livecopy", "a", "--name", "it's *", ""].map(str::to_owned);
+        assert_eq!(shell_line(&command), "livecopy a --name 'it'\\''s *' ''");
     }
 }

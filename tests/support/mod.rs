@@ -14,4 +14,5 @@ pub(crate) mod real_cloud;
 pub(crate) mod site;
 pub(crate) mod stack;
 pub(crate) mod sweep;
+pub(crate) mod terminal;
 pub(crate) mod watch;

@@ -116,6 +116,7 @@ const TABLE: &[Row] = &[
     (&["report"], &[OPENING, &["clouds", "report merge"]]),
     (&["state_dir"], &[COPYING, COMPARING, &["repair", "verify", "resume"]]),
     (&["no_state"], &[COPYING, COMPARING, &["repair", "verify"]]),
+    (&["wait"], &[COPYING, &["repair"]]),
     // Records and data at the target.
     (&["metaonly"], &[COPYING, COMPARING]),
     (&["match_by"], &[COPYING, COMPARING, &["verify"]]),

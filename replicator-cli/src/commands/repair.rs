@@ -29,7 +29,7 @@ pub(super) async fn repair(typed: Repair, context: Context<'_>) -> Result<Exit, 
     let (from, to) = both(&typed.sides.from, &typed.sides.to, options)?;
     let source = from.open(Side::Source, options).await?;
     let target = to.open_to(Access::Read, Side::Target, options).await?;
-    let journals = journals::journals_of(&source, &target, options)?;
+    let journals = journals::journals_of(&source, &target, options).await?;
     let recorded = together(&journals);
     let search = LeftoverScan {
         source: &*source.store,
@@ -66,7 +66,7 @@ async fn finish(
     recorded: &JournalContents,
     options: &Options,
 ) -> Result<(), CliError> {
-    let _lock = DumpStore::lock(path)?;
+    let _lock = DumpStore::lock(path, &journals::this_process(options))?;
     let dump = DumpStore::create(path)?.hashing_with(tls::hashers(options.tls)?);
     if recorded.unfinished().next().is_some() {
         tracing::warn!(

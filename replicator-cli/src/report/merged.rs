@@ -161,10 +161,11 @@ fn header(run: &Value) -> String {
 }
 
 fn failed_image(target: &str, image: &Value) {
-    if image["result"] == "failed" {
+    let result = image["result"].as_str().unwrap_or_default();
+    if ["failed", "in use"].contains(&result) {
         let name = quoted(image["name"].as_str().unwrap_or("(no name)"));
         let id = image["id"].as_str().unwrap_or_default();
-        out!("{target}failed: {id} {name}: {}", joined(&image["detail"], ": "));
+        out!("{target}{result}: {id} {name}: {}", joined(&image["detail"], ": "));
     }
 }
 

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::args::Output;
 use crate::output::{JsonWriter, quoted};
+use crate::recorded_args::shell_line;
 use crate::resolve::journals::Kept;
 
 /// Prints the unfinished runs and the runs that are in progress.
@@ -42,7 +43,7 @@ pub(crate) fn unfinished(output: Output, journals: &[Kept], runs: &[Run], dry_ru
 /// Reports that a command is run again.
 pub(crate) fn resumed(output: Output, command: &[String]) {
     if output == Output::Text {
-        out!("resuming: {}", line(command));
+        out!("resuming: {}", shell_line(command));
     }
 }
 
@@ -84,11 +85,12 @@ fn held(journal: &Kept) -> Option<Value> {
     Some(json!({
         "source": recorded.source, "target": recorded.target,
         "pid": holder.pid, "host": holder.host, "since": holder.since,
+        "command": holder.command,
     }))
 }
 
 fn unfinished_text(run: &Run, journals: &[Kept]) {
-    out!("unfinished: {}", line(&run.command));
+    out!("unfinished: {}", shell_line(&run.command));
     let done = match run.done {
         1 => "1 image was completed".to_owned(),
         done => format!("{done} images were completed"),
@@ -182,28 +184,4 @@ fn finding_json(finding: &Leftover) -> Value {
         "phase": left.map(|left| left.phase.as_str()), "at": left.map(|left| &left.at),
         "why": left.and_then(|left| left.why.as_ref()),
     })
-}
-
-/// A command line, quoted for a shell.
-fn line(command: &[String]) -> String {
-    let plain = |word: &str| {
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
-        !word.is_empty() && word.chars().all(is_plain)
-    };
-    let quoted = |word: &String| match plain(word) {
-        true => word.clone(),
-        false => format!("'{}'", word.replace('\'', "'\\''")),
-    };
-    command.iter().map(quoted).collect::<Vec<_>>().join(" ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_command_line_can_be_typed_again() {
-        let command = ["livecopy", "a", "--name", "it's *", ""].map(str::to_owned);
-        assert_eq!(line(&command), "livecopy a --name 'it'\\''s *' ''");
-    }
 }

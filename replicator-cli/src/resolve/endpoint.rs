@@ -8,7 +8,7 @@ use std::time::Duration;
 use format_dump::{DumpStore, Encoding};
 use glance_client::GlanceStore;
 use glance_core::project::Project;
-use glance_core::store::ImageStore;
+use glance_core::store::{ImageStore, StoreError, StoreErrorKind};
 use glance_core::transport::{RateLimited, Retrying, Transport};
 use keystone_auth::plain_http;
 use keystone_auth::{Cloud, CloudRetries, Projects, Session};
@@ -19,6 +19,7 @@ use url::Url;
 use crate::args::Options;
 use crate::error::CliError;
 use crate::resolve::address;
+use crate::resolve::journals;
 use crate::resolve::sign_in::{
     auth, cloud, clouds, no_cloud, refuse_cloud_options, refuse_token_of_side, unknown,
 };
@@ -198,7 +199,7 @@ async fn open_directory(
         Access::Read if side == Side::Source => (complete_or_warned(&path)?.expecting_data(), None),
         Access::Read => (complete_or_warned(&path)?, None),
         Access::Write => {
-            let lock = DumpStore::lock(&path)?;
+            let lock = lock(&path, options).await?;
             (DumpStore::create(&path)?.encoding_as(encoding), Some(Arc::new(lock)))
         }
     };
@@ -211,6 +212,14 @@ async fn open_directory(
     let address = format!("dir:{}", path.display());
     let dump = Some(Arc::clone(&store));
     Ok(Opened { projects, directory: Some(path), dump, lock, ..without_server(store, address) })
+}
+
+/// Locks a directory against other writers. Waits for another one as long as the options allow.
+async fn lock(path: &Path, options: &Options) -> Result<Lock, CliError> {
+    let holder = journals::this_process(options);
+    let lock = || DumpStore::lock(path, &holder);
+    let is_held = |error: &StoreError| error.kind == StoreErrorKind::Locked;
+    Ok(journals::patiently(options.state.wait(), lock, is_held, ToString::to_string).await?)
 }
 
 /// An open store without a server, such as a directory or a stream.

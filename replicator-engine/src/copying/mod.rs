@@ -47,7 +47,8 @@ enum Supply {
 impl Replication {
     /// Executes the entry's step.
     pub(crate) async fn execute(&self, entry: Entry, share: Subscription) -> Outcome {
-        let Entry { image, replica, differences, reason, losses, step, .. } = entry;
+        // The claim on the image lasts until the result is in the journal.
+        let Entry { image, replica, differences, reason, losses, step, claim: _claim, .. } = entry;
         let mut journey = DataPath::default();
         let copy = |goal| ImageCopy {
             replication: self,

@@ -25,6 +25,7 @@ use crate::running::progress::{Limits, QueuedImage, RunProgress};
 use crate::running::target_id::TargetId;
 use crate::streaming::fan_out::Subscription;
 
+mod claiming;
 mod listings;
 mod progress;
 pub(crate) mod prune;
@@ -51,6 +52,7 @@ pub async fn run_all(
     }
     run.process_listed(&reassigned).await;
     run.process_queued().await;
+    run.wait_for_other_runs().await;
     run.retry_failed().await;
     run.remove_extras().await
 }
@@ -85,6 +87,7 @@ impl<F: FnMut(usize, Outcome) + Send> Run<F> {
             errors: policy.max_errors,
             bytes: policy.max_bytes,
             retries: policy.retries.per_run,
+            wait: policy.wait,
         };
         let of_all = matches!(policy.max_errors, Some(ErrorLimit::Percent(_)));
         let stop = policy.stop.clone();
@@ -152,7 +155,11 @@ impl<F: FnMut(usize, Outcome) + Send> Run<F> {
             return self.progress().leave(&id, targets.into_iter());
         };
         let now = self.queue(entries);
-        self.execute(now).await;
+        let targets: Vec<TargetId> = now.iter().map(|(target, _)| *target).collect();
+        let Some(claimed) = self.stop.unless_broken_off(self.claimed(now)).await else {
+            return self.progress().leave(&id, targets.into_iter());
+        };
+        self.execute(claimed).await;
     }
 
     /// Queues the entries that have to wait, and returns the rest.
@@ -256,12 +263,7 @@ impl<F: FnMut(usize, Outcome) + Send> Run<F> {
         let QueuedImage { image, replicas } = self.progress().now(queued);
         let targets: Vec<TargetId> = replicas.iter().map(|(target, _)| *target).collect();
         let work = replicas.into_iter().map(async |(target, replica)| {
-            let replication = self.replication(target);
-            let entry = match replication.pair(&image.id, replica.as_ref()).await {
-                Ok(pair) => replication.examine(pair).await,
-                Err(error) => Entry::failed(image.clone(), None, error),
-            };
-            (target, entry)
+            (target, self.replication(target).examine_claimed(&image, replica.as_ref()).await)
         });
         match self.stop.unless_broken_off(join_all(work)).await {
             Some(entries) => self.execute(entries).await,

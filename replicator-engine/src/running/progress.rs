@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::mem::take;
+use std::time::Duration;
 
 use glance_core::image::{Image, ImageId};
 
 use super::prune::Seen;
 use crate::cancel::{CancelMode, CancelReason, CancelToken};
-use crate::error::RunError;
+use crate::error::{CopyError, RunError};
 use crate::outcome::{Done, Outcome};
 use crate::pairing::Moved;
 use crate::pairing::merge_join::Pair;
@@ -36,6 +37,8 @@ pub(crate) struct Limits {
     pub(crate) bytes: Option<u64>,
     /// How often failed images are retried.
     pub(crate) retries: usize,
+    /// How long to wait for images that other runs have in work.
+    pub(crate) wait: Duration,
 }
 
 /// The progress of a run at one target.
@@ -193,11 +196,15 @@ impl<F: FnMut(usize, Outcome)> RunProgress<F> {
     /// Records the outcome of an image, with its replica's id, if any. A retryable failure is
     /// reported only when a retry succeeds or no more retries are made.
     pub(crate) fn report(&mut self, target: TargetId, outcome: Outcome, replica: Option<ImageId>) {
-        self.at(target).failed.remove(&outcome.image.id);
+        let before = self.at(target).failed.remove(&outcome.image.id);
         match &outcome.result {
-            Err(error) if self.limits.retries > 0 && error.is_retryable() => {
-                let whole = error.chain();
-                tracing::warn!("image {}: {whole}; the image will be retried", outcome.image.id);
+            Err(error) if self.limits.allow_retry_of(error) => {
+                // The image may be looked at every second, as long as another run has it in work.
+                if !before.is_some_and(|(before, _)| is_in_use(&before) && is_in_use(&outcome)) {
+                    let whole = error.chain();
+                    let id = &outcome.image.id;
+                    tracing::warn!("image {id}: {whole}; the image will be retried");
+                }
                 self.at(target).failed.insert(outcome.image.id.clone(), (outcome, replica));
             }
             _ => self.settle(target, outcome),
@@ -206,7 +213,11 @@ impl<F: FnMut(usize, Outcome)> RunProgress<F> {
 
     fn settle(&mut self, target: TargetId, outcome: Outcome) {
         let progress = self.at(target);
-        progress.seen.failures += u64::from(outcome.result.is_err());
+        // What other runs do is not a failure of the target.
+        match is_in_use(&outcome) {
+            true => progress.seen.in_use += 1,
+            false => progress.seen.failures += u64::from(outcome.result.is_err()),
+        }
         if let Ok(Done::CopiedAs(id)) = &outcome.result {
             progress.moved.push((outcome.image.id.clone(), id.clone()));
         }
@@ -236,9 +247,19 @@ impl<F: FnMut(usize, Outcome)> RunProgress<F> {
 
     /// The images to retry, with their targets.
     pub(crate) fn failed(&self) -> Vec<QueuedImage> {
+        self.failed_as(|_| true)
+    }
+
+    /// The images that other runs have in work, with their targets.
+    pub(crate) fn in_use(&self) -> Vec<QueuedImage> {
+        self.failed_as(is_in_use)
+    }
+
+    fn failed_as(&self, is_meant: impl Fn(&Outcome) -> bool) -> Vec<QueuedImage> {
         let mut all: BTreeMap<&ImageId, QueuedImage> = BTreeMap::new();
         for (target, progress) in self.ids().zip(&self.targets) {
-            for (id, (outcome, replica)) in &progress.failed {
+            let meant = progress.failed.iter().filter(|(_, (outcome, _))| is_meant(outcome));
+            for (id, (outcome, replica)) in meant {
                 let image = || QueuedImage { image: outcome.image.clone(), replicas: Vec::new() };
                 let queued = all.entry(id).or_insert_with(image);
                 queued.replicas.push((target, replica.clone()));
@@ -300,8 +321,21 @@ impl<F: FnMut(usize, Outcome)> RunProgress<F> {
     }
 }
 
+impl Limits {
+    /// Whether an image with this error may be tried again at the end of the run.
+    fn allow_retry_of(&self, error: &CopyError) -> bool {
+        let waits = !self.wait.is_zero() && matches!(error, CopyError::InUse(_));
+        waits || self.retries > 0 && error.is_retryable()
+    }
+}
+
+fn is_in_use(outcome: &Outcome) -> bool {
+    matches!(outcome.result, Err(CopyError::InUse(_)))
+}
+
 impl TargetProgress {
     fn failures(&self) -> u64 {
-        self.seen.failures + self.failed.len() as u64
+        let failed = self.failed.values().filter(|(outcome, _)| !is_in_use(outcome));
+        self.seen.failures + failed.count() as u64
     }
 }

@@ -18,6 +18,8 @@ pub(super) struct Summary {
     in_place: u64,
     skipped: u64,
     failed: u64,
+    /// Images that other runs have in work.
+    pub(super) in_use: u64,
     removed: u64,
     broken_off: u64,
     pub(super) not_begun: u64,
@@ -40,6 +42,7 @@ impl Summary {
             Ok(Done::InPlace) => &mut self.in_place,
             Ok(Done::Skipped(_)) => &mut self.skipped,
             Err(CopyError::BrokenOff) => &mut self.broken_off,
+            Err(CopyError::InUse(_)) => &mut self.in_use,
             Err(_) => &mut self.failed,
         };
         *number += 1;
@@ -66,7 +69,7 @@ impl Summary {
     /// The number of images, including those that were not started.
     pub(super) fn images(&self) -> u64 {
         let done = self.copied + self.updated + self.in_place + self.skipped + self.removed;
-        done + self.failed + self.broken_off + self.not_begun
+        done + self.failed + self.in_use + self.broken_off + self.not_begun
     }
 
     /// The last line of a text report.
@@ -83,8 +86,9 @@ impl Summary {
         let lost = self.losses.iter().map(|(kind, n)| format!(", {n} without {}", kind.as_str()));
         let lost: String = lost.collect();
         format!(
-            "{}, {updated} updated, {in_place} in place, {skipped} skipped, {failed} failed{lost}{}{}{}",
+            "{}, {updated} updated, {in_place} in place, {skipped} skipped, {failed} failed{lost}{}{}{}{}",
             self.proofs.summary(self.copied, &format!("{}{imported}", human_size(self.bytes))),
+            some(self.in_use, "in use by other runs"),
             some(self.removed, "removed"),
             some(self.broken_off, "broken off"),
             some(self.not_begun, "not started")
@@ -99,7 +103,7 @@ impl Summary {
             "copied": self.copied, "proofs": self.proofs.to_json(), "bytes": self.bytes,
             "bytes_imported": self.imported, "updated": self.updated,
             "in_place": self.in_place, "skipped": self.skipped, "failed": self.failed,
-            "removed": self.removed, "broken_off": self.broken_off, "not_begun": self.not_begun,
+            "in_use": self.in_use, "removed": self.removed, "broken_off": self.broken_off, "not_begun": self.not_begun,
             "lost": lost,
             "exit_code": exit as u8,
         })

@@ -1,0 +1,135 @@
+//! The first line of an error says what happened, and the hint fits the cause.
+
+use std::fs;
+use std::sync::Arc;
+
+use glance_core::store::memory::MemoryStore;
+use glance_server::GlanceApi;
+use serde_json::json;
+
+use super::doctor::certified::Certified;
+use crate::support::common::{Run, replicator_with};
+use crate::support::stack::STACKS;
+
+fn glance() -> Arc<GlanceApi> {
+    Arc::new(GlanceApi::new(Arc::new(MemoryStore::new("kept"))))
+}
+
+/// The first line of an error, and its hint.
+fn error_of(run: &Run) -> (&str, &str) {
+    let first = run.stderr.lines().find_map(|line| line.strip_prefix("error: "));
+    let hint = run.stderr.lines().find_map(|line| line.strip_prefix("  hint: "));
+    (first.unwrap_or_default(), hint.unwrap_or_default())
+}
+
+/// The headline of each bad certificate, and words of the hint.
+const CERTIFICATES: &[(&str, &str, &str)] = &[
+    ("expired", "certificate expired", "renew the certificate"),
+    ("early", "certificate not valid yet", "check this machine's clock"),
+    ("wrong host", "host name does not match the certificate", "use a name from the certificate"),
+    ("self-signed", "certificate not trusted (self-signed)", "pass this certificate with --cacert"),
+    ("unknown CA", "certificate not trusted", "pass the certificate of CN=Other with --cacert"),
+    (
+        "unknown CA, with chain",
+        "certificate not trusted",
+        "pass the certificate of CN=Other with --cacert",
+    ),
+];
+
+#[test]
+fn the_first_line_says_what_is_wrong_with_a_certificate() {
+    let place = Certified::new();
+    let ca = place.path("ca.pem");
+    for stack in STACKS {
+        for (name, headline, advice) in CERTIFICATES {
+            let url = place.serve(stack, &place.issued(name), glance());
+            let run = replicator_with(&["size", &url, "--cacert", &ca, "--tls", stack], &[]);
+            let run = run.exits(4);
+            let (first, hint) = error_of(&run);
+            let expected = format!("{url}: cannot list the images: {headline}");
+            assert_eq!(first, expected, "{stack} {name}: {}", run.stderr);
+            assert!(hint.contains(advice), "{stack} {name}: {}", run.stderr);
+
+            let file = place.path("clouds.json");
+            let auth = json!({"auth_url": url, "user_id": "u", "password": "p"});
+            let clouds = json!({"clouds": {"a": {"cacert": ca, "auth": auth}}});
+            fs::write(&file, clouds.to_string()).unwrap();
+            let variables = [("OS_CLIENT_CONFIG_FILE", file.as_str())];
+            let run = replicator_with(&["size", "a", "--tls", stack], &variables).exits(4);
+            let (first, hint) = error_of(&run);
+            assert_eq!(first, format!("Keystone at {url}/v3/auth/tokens: {headline}"));
+            assert!(hint.contains(advice), "{stack} {name}: {}", run.stderr);
+        }
+    }
+}
+
+#[test]
+fn the_first_line_says_why_there_is_no_connection() {
+    let place = Certified::new();
+    let silent = place.listen();
+    let silent = format!("https://{}", silent.local_addr().unwrap());
+    let unused = place.listen();
+    let closed = format!("https://{}", unused.local_addr().unwrap());
+    drop(unused);
+    let not_tls = format!("https://{}", place.serve_plain(glance()));
+    let tls = place.serve(STACKS[0], &place.issued("good"), glance());
+    let not_http = tls.replace("https:", "http:");
+    let once = ["--low-level-retries", "0", "--connect-timeout", "1s"];
+    for (url, headline, advice) in [
+        (&closed, "connection refused", "the server is running"),
+        (&silent, "no connection within 1 s", "no firewall drops the packets"),
+        (&not_tls, "the server does not speak TLS", "enable https"),
+        (&not_http, "the response is not HTTP", "check the scheme"),
+    ] {
+        let run = replicator_with(&[&["size", url][..], &once].concat(), &[]).exits(4);
+        let (first, hint) = error_of(&run);
+        assert_eq!(first, format!("{url}: cannot list the images: {headline}"), "{}", run.stderr);
+        assert!(hint.contains(advice), "{}", run.stderr);
+    }
+}
+
+#[test]
+fn serve_says_why_it_cannot_listen() {
+    let place = Certified::new();
+    let (issued, other) = (place.issued("good"), place.issued("good"));
+    for (name, text) in [
+        ("cert.pem", &issued.chain_pem),
+        ("key.pem", &issued.key_pem),
+        ("other.pem", &other.key_pem),
+    ] {
+        fs::write(place.path(name), text).unwrap();
+    }
+    let dump = place.path("dump");
+    fs::create_dir(&dump).unwrap();
+    let taken = place.listen();
+    let taken = taken.local_addr().unwrap().to_string();
+    let (cert, key, other) =
+        (place.path("cert.pem"), place.path("key.pem"), place.path("other.pem"));
+    for (key, listen, headline, advice) in [
+        (&key, &*taken, &*format!("cannot listen on {taken}"), "choose another port"),
+        (&key, "192.0.2.1:1", "cannot listen on 192.0.2.1:1", "an address of this machine"),
+        (&other, "127.0.0.1:0", "cannot set up TLS", "its key with --key"),
+    ] {
+        let line = ["serve", &dump, "--cert", &cert, "--key", key, "--listen", listen];
+        let run =
+            replicator_with(&[&line[..], &["--open-to-everyone", "--writable"]].concat(), &[]);
+        let run = run.exits(2);
+        assert_eq!(error_of(&run).0, headline, "{}", run.stderr);
+        assert!(error_of(&run).1.contains(advice), "{}", run.stderr);
+    }
+}
+
+#[test]
+fn the_hint_of_a_refusal_fits_the_credentials() {
+    let place = Certified::new();
+    let (ca, token) = (place.path("ca.pem"), "a-token-that-stays-secret");
+    let api = GlanceApi::new(Arc::new(MemoryStore::new("kept"))).with_token(token);
+    let url = place.serve(STACKS[0], &place.issued("good"), Arc::new(api));
+    for (more, advice) in [
+        (&[][..], "pass a token with --token-file FILE or OS_TOKEN"),
+        (&["-t", "another-token"], "get a new token"),
+    ] {
+        let run = replicator_with(&[&["size", &url, "--cacert", &ca], more].concat(), &[]).exits(5);
+        assert!(error_of(&run).1.contains(advice), "{}", run.stderr);
+    }
+}

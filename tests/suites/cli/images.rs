@@ -1,0 +1,201 @@
+//! One image and a few images: they are named, shown, copied under another name or id, and given to
+//! a project.
+
+use serde_json::Value;
+
+use super::help::Stage;
+use crate::support::common::Run;
+
+/// The number of images that a run copied.
+fn copied(run: &Run) -> &str {
+    let line = run.stdout.lines().find(|line| line.contains(" copied and verified"));
+    line.and_then(|line| line.split_whitespace().next()).unwrap_or_else(|| panic!("{run:?}"))
+}
+
+/// The images of a store, as `ls --output json` lists them with these options.
+fn list(stage: &Stage, store: &str) -> Vec<Value> {
+    let run = stage.run(&format!("glance-replicator ls {store} --output json"), 0);
+    let list: Value = serde_json::from_str(&run.stdout).unwrap();
+    list["images"].as_array().unwrap().clone()
+}
+
+const FIRST_ID: &str = "00000000-0000-4000-8000-000000000000";
+
+#[test]
+fn an_image_is_named_by_its_name_its_id_or_a_glob() {
+    let stage = Stage::new();
+    let livecopy = |options: &str| {
+        let run = stage.run(&format!("glance-replicator livecopy paris lyon {options}"), 0);
+        copied(&run).to_owned()
+    };
+    assert_eq!(livecopy("--image ubuntu-24.04"), "1");
+    assert_eq!(livecopy(&format!("--image {FIRST_ID} --image debian-daily")), "2");
+    let number = |options: &str| {
+        let run = stage.run(&format!("glance-replicator size paris {options} --output json"), 0);
+        serde_json::from_str::<Value>(&run.stdout).unwrap()["images"].as_u64().unwrap()
+    };
+    assert_eq!(number("--image 'debian-*'"), 2);
+    assert_eq!(number("--image 'debian-*' --image ubuntu-24.04"), 3);
+    assert_eq!(number("--image 'debian-*' --tag test"), 1);
+    assert_eq!(number("--exclude image=debian-12"), 2);
+    assert_eq!(number(&format!("--exclude image={FIRST_ID}")), 2);
+    // The names of earlier releases.
+    assert_eq!(number(&format!("--id {FIRST_ID} --name 'ubuntu-*'")), 2);
+}
+
+#[test]
+fn an_image_that_does_not_exist_is_an_error_with_similar_names() {
+    let stage = Stage::new();
+    stage.run("glance-replicator dump paris ./images", 0);
+    for (command, place) in [
+        ("ls paris", "paris"),
+        ("size paris", "paris"),
+        ("livecopy paris lyon", "paris"),
+        ("dump paris ./other", "paris"),
+        ("verify paris", "paris"),
+        ("sync paris lyon", "paris nor in lyon"),
+        ("compare paris lyon", "paris nor in lyon"),
+        ("plan paris lyon", "paris nor in lyon"),
+        ("verify paris lyon", "paris nor in lyon"),
+        ("load ./images lyon", "dir:"),
+    ] {
+        let line = format!("glance-replicator {command} --image debain-12 --image ubuntu-24.04");
+        let run = stage.run(&line, 2);
+        let said = format!("error: no image is named \"debain-12\" in {place}");
+        assert!(run.stderr.contains(&said), "{line}: {}", run.stderr);
+        assert!(run.stderr.contains("hint: did you mean \"debian-12\""), "{line}: {}", run.stderr);
+        let run = stage.run(&format!("glance-replicator {command} --image 'arch*'"), 0);
+        assert!(run.stderr.contains("warning: none of the 3 images of "), "{}", run.stderr);
+    }
+    let run = stage.run("glance-replicator size paris --image x9 --image y9", 2);
+    let said = "2 of the named images do not exist: no image is named \"x9\", or is named \"y9\"";
+    assert!(run.stderr.contains(said), "{}", run.stderr);
+    assert!(run.stderr.contains("hint: check --image and --ids-from"), "{}", run.stderr);
+    // An image that only the target has is not a typing error for commands of both sides.
+    stage.run("glance-replicator livecopy paris oslo --image debian-12", 0);
+    stage.run("glance-replicator compare lyon oslo --image debian-12", 1);
+    // Nothing can be read again from a stream.
+    let line = "glance-replicator dump paris - | glance-replicator load - lyon --image debain-12";
+    let run = stage.run(line, 2);
+    assert!(run.stderr.contains("no image is named \"debain-12\" in the stream"), "{}", run.stderr);
+}
+
+#[test]
+fn one_image_gets_another_name() {
+    let stage = Stage::new();
+    let line = "glance-replicator livecopy paris lyon --image debian-12 --rename gold";
+    assert_eq!(copied(&stage.run(line, 0)), "1");
+    let run = stage.run(line, 0);
+    assert!(copied(&run) == "0" && run.stdout.contains("1 in place"), "{}", run.stdout);
+    stage.run("glance-replicator compare paris lyon --image debian-12 --rename gold", 0);
+    stage.run("glance-replicator compare paris lyon --image debian-12", 1);
+    let images = list(&stage, "lyon");
+    assert_eq!((&images[0]["name"], &images[0]["id"]), (&"gold".into(), &FIRST_ID.into()));
+    stage.run("glance-replicator dump paris ./d --image debian-12 --rename silver", 0);
+    assert_eq!(list(&stage, "./d")[0]["name"], "silver");
+
+    for (options, said) in [
+        ("", "--rename applies to one image, but 3 images are selected\n  hint: select one with"),
+        ("--image 'arch*'", "--rename applies to one image, but none is selected"),
+        ("--image debain-12", "did you mean \"debian-12\""),
+        ("--image debian-12 --match name", "so --match name cannot find the copy"),
+        ("--image debian-12 -D 'owner name'", "no effect if --dontreplicate contains `name`"),
+    ] {
+        let line = format!("glance-replicator livecopy paris oslo --rename gold {options}");
+        let run = stage.run(&line, 2);
+        assert!(run.stderr.contains(said), "{line}: {}", run.stderr);
+    }
+    assert!(list(&stage, "oslo").is_empty());
+    let line = "glance-replicator dump paris - | glance-replicator load - lyon --rename gold";
+    assert!(stage.run(line, 2).stderr.contains("--rename, --latest-per"));
+    stage.run("glance-replicator livecopy paris oslo --image debian-12 --rename ''", 2);
+}
+
+#[test]
+fn a_copy_under_a_new_id_is_made_once() {
+    let stage = Stage::new();
+    let line = "glance-replicator livecopy paris lyon --image debian-12 --new-id";
+    assert_eq!(copied(&stage.run(line, 0)), "1");
+    for again in [line, "glance-replicator sync paris lyon --image debian-12"] {
+        let run = stage.run(again, 0);
+        assert!(copied(&run) == "0" && run.stdout.contains("1 in place"), "{}", run.stdout);
+    }
+    stage.run("glance-replicator compare paris lyon --image debian-12", 0);
+    let images = list(&stage, "lyon");
+    assert_eq!(images.len(), 1);
+    assert_ne!(images[0]["id"], FIRST_ID);
+    assert_eq!(images[0]["glance_replicator.source_id"], FIRST_ID);
+    // A copy that has the id of its image does not count.
+    stage.run("glance-replicator livecopy paris oslo --image debian-12", 0);
+    let line = "glance-replicator livecopy paris oslo --image debian-12 --new-id --rename second";
+    assert_eq!(copied(&stage.run(line, 0)), "1");
+    assert_eq!(copied(&stage.run(line, 0)), "0");
+    let names: Vec<Value> = list(&stage, "oslo").iter().map(|it| it["name"].clone()).collect();
+    assert_eq!(names, ["debian-12", "second"]);
+    stage.run("glance-replicator plan paris oslo --image debian-12 --new-id --rename second", 0);
+    let both = "glance-replicator livecopy paris oslo --new-id --on-burned-id skip";
+    assert!(stage.run(both, 2).stderr.contains("cannot be used with"));
+}
+
+#[test]
+fn copies_are_given_to_one_project() {
+    let stage = Stage::new();
+    let id = "0123456789abcdef0123456789abcdef";
+    let line = format!("glance-replicator livecopy paris lyon --image debian-12 --owner {id}");
+    stage.run(&line, 0);
+    assert_eq!(list(&stage, "lyon")[0]["owner"], id);
+    let run = stage.run(&line, 0);
+    assert!(run.stdout.contains("1 in place"), "{}", run.stdout);
+    stage.run(&format!("glance-replicator compare paris lyon --image debian-12 --owner {id}"), 0);
+    let run = stage.run("glance-replicator livecopy paris lyon --owner web", 2);
+    let said = "--owner web: the names of the target's projects are unknown\n  hint: give the id";
+    assert!(run.stderr.contains(said), "{}", run.stderr);
+}
+
+#[test]
+fn ls_prints_columns_in_order() {
+    let stage = Stage::new();
+    let run = stage.run("glance-replicator ls paris", 0);
+    insta::assert_snapshot!(run.stdout, @"");
+    let run = stage
+        .run("glance-replicator ls paris --columns name,tags,disk-format,x --sort name,desc", 0);
+    insta::assert_snapshot!(run.stdout, @"");
+    let said = "warning: no listed image has a field or property \"x\": the fields are id, name, ";
+    assert!(run.stderr.contains(said), "{}", run.stderr);
+    let run = stage.run("glance-replicator ls paris --columns statsu --sort created", 0);
+    assert!(run.stderr.contains("property \"statsu\": did you mean \"status\"?"), "{}", run.stderr);
+    assert!(run.stderr.contains("\"created\": did you mean \"created_at\""), "{}", run.stderr);
+
+    let line = "glance-replicator ls paris --output json --columns id,size --image debian-12";
+    let json: Value = serde_json::from_str(&stage.run(line, 0).stdout).unwrap();
+    assert_eq!(json, serde_json::json!({"images": [{"id": FIRST_ID, "size": 1000}]}));
+    assert_eq!(list(&stage, "paris")[2]["name"], "ubuntu-24.04");
+    let run = stage.run("glance-replicator ls lyon", 0);
+    assert!(run.stderr.contains("warning: lyon shows no images"), "{}", run.stderr);
+    assert!(stage.run("glance-replicator ls paris --sort name,up", 2).stderr.contains("NAME,desc"));
+}
+
+#[test]
+fn show_prints_one_record() {
+    let stage = Stage::new();
+    let by_name = stage.run("glance-replicator show paris debian-12", 0).stdout;
+    for line in [
+        "name               debian-12",
+        "size               1000 (1000.0 B)",
+        "tags               stable",
+    ] {
+        assert!(by_name.lines().any(|it| it == line), "{by_name}");
+    }
+    assert_eq!(stage.run(&format!("glance-replicator show paris {FIRST_ID}"), 0).stdout, by_name);
+    let json = stage.run("glance-replicator show paris debian-12 --output json", 0).stdout;
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&json["image"]["id"], &json["members"]), (&FIRST_ID.into(), &Value::Null));
+    let run = stage.run("glance-replicator show paris 'debian-*'", 2);
+    let said = format!(
+        "2 images of paris match name=debian-*\n  hint: name one by its id: {FIRST_ID} \"debian-12\""
+    );
+    assert!(run.stderr.contains(&said), "{}", run.stderr);
+    let run = stage.run("glance-replicator show paris debian12", 2);
+    assert!(run.stderr.contains("hint: did you mean \"debian-12\""), "{}", run.stderr);
+    stage.run("glance-replicator show paris 'arch*'", 2);
+}
