@@ -112,8 +112,6 @@ pub enum Validity {
     NotYetValid,
     /// The period lasts from yesterday for two years.
     Valid,
-    /// The period began yesterday and ends in this number of days.
-    EndsIn(i64),
 }
 
 impl Validity {
@@ -123,7 +121,6 @@ impl Validity {
             Self::Expired => (-60, -30),
             Self::NotYetValid => (30, 365),
             Self::Valid => (-1, 730),
-            Self::EndsIn(days) => (-1, days),
         };
         Ok((now + Duration::days(from), now + Duration::days(until)))
     }

@@ -372,47 +372,6 @@ async fn memory_does_not_grow_with_the_image(stack: &'static str) {
     assert!((1024..64 * 1024).contains(&peak), "{peak} KiB");
 }
 
-/// The certificates come from the connections of the run: the servers see no further connection.
-async fn reports_and_metrics_name_the_certificates(stack: &'static str) {
-    let pair = Pair::new(stack).await;
-    pair.a.image(1, data()).await;
-    let (metrics, report) = (pair.file("m.prom"), pair.file("report.json"));
-    let files = ["--metrics", &metrics, "--report", &report, "--output", "json"];
-    let words = [&["livecopy", &pair.a.url, &pair.b.url], &files[..]].concat();
-    pair.run(&words).await.exits(0);
-    let text = std::fs::read_to_string(&metrics).unwrap();
-    let report: serde_json::Value =
-        serde_json::from_slice(&std::fs::read(&report).unwrap()).unwrap();
-    let certificates = report["run"]["certificates"].as_array().unwrap();
-    assert_eq!(certificates.len(), 2, "{certificates:?}");
-    for (one, (side, url)) in
-        certificates.iter().zip([("source", &pair.a.url), ("target", &pair.b.url)])
-    {
-        let server = url.trim_start_matches("https://");
-        assert_eq!((&one["side"], &one["server"]), (&side.into(), &server.into()));
-        assert_eq!(one["subject"], "CN=server");
-        assert_eq!(one["issuer"], "CN=the CA of the tests");
-        let days = one["days_left"].as_i64().unwrap();
-        assert_eq!(days, 729);
-        assert!(one["expires"].as_str().unwrap().ends_with('Z'));
-        let label = format!("side=\"{side}\",server=\"{server}\"}} ");
-        let line = text.lines().find(|line| line.contains(&label));
-        let expires: u64 = line.unwrap().rsplit_once(' ').unwrap().1.parse().unwrap();
-        assert!(expires > glance_core::clock::seconds() + 86_400 * days.unsigned_abs(), "{line:?}");
-    }
-    // A run that reaches no server keeps what the earlier run found.
-    let lost = ["--metrics", &metrics, "--cert", "/nonexistent", "--key", "/nonexistent"];
-    let words = [&["livecopy", &pair.a.url, &pair.b.url], &lost[..]].concat();
-    pair.run(&words).await.exits(2);
-    let kept = std::fs::read_to_string(&metrics).unwrap();
-    let certificates = |text: &str| {
-        let is_one = |line: &&str| line.contains("certificate_expiry_timestamp_seconds{");
-        text.lines().filter(is_one).map(str::to_owned).collect::<Vec<_>>()
-    };
-    assert_eq!(certificates(&kept), certificates(&text));
-    assert!(kept.contains("kind=\"usage\"} 1"), "{kept}");
-}
-
 fn data() -> Body {
     Bytes::from_static(DATA).into()
 }
@@ -443,5 +402,4 @@ for_each_stack! {
     a_stream_passes_from_one_glance_to_another
     what_is_not_needed_ends_no_run
     memory_does_not_grow_with_the_image
-    reports_and_metrics_name_the_certificates
 }

@@ -14,5 +14,4 @@ pub(crate) mod real_cloud;
 pub(crate) mod site;
 pub(crate) mod stack;
 pub(crate) mod sweep;
-pub(crate) mod terminal;
 pub(crate) mod watch;

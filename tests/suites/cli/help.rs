@@ -20,8 +20,6 @@ use crate::support::common::{Run, cleared, replicator_with};
 use crate::support::stack::{STACKS, acceptor};
 
 const COMMANDS: &[&str] = &[
-    "ls",
-    "show",
     "size",
     "dump",
     "load",
@@ -30,18 +28,13 @@ const COMMANDS: &[&str] = &[
     "plan",
     "sync",
     "resume",
-    "run",
-    "config check",
-    "config schema",
     "repair",
     "metadefs",
     "verify",
     "serve",
     "clouds",
-    "completion",
     "report merge",
     "doctor",
-    "help",
 ];
 
 /// The help of a command on a terminal of this width.
@@ -103,17 +96,7 @@ fn help_shows_the_options_that_act() {
             &["--cacert", "--output", "--verbose"][..],
             &["--bwlimit", "--tls", "--tag"][..],
         ),
-        (
-            "size",
-            &["--tag", "--exclude", "--source-pin"],
-            &["--metaonly", "--target-pin", "--name"],
-        ),
-        (
-            "ls",
-            &["--image", "--columns", "--sort", "--output"],
-            &["--transfers", "--rename", "--id"],
-        ),
-        ("livecopy", &["--image", "--rename", "--new-id", "--owner"], &["--columns", "--nodebug"]),
+        ("size", &["--tag", "--exclude", "--source-pin"], &["--metaonly", "--target-pin"]),
         ("load", &["--target-pin", "--via"], &["--source-pin", "--sourcetoken"]),
         ("dump", &["--compress", "--source-pin"], &["--target-pin", "--via", "--on-burned-id"]),
         ("sync", &["--delete", "--bwlimit", "--on-burned-id"], &["--chunksize", "--compress"]),
@@ -168,13 +151,13 @@ fn an_option_without_effect_is_refused_before_and_after_the_command() {
 }
 
 /// Three clouds over HTTPS, of which `paris` has images, and a directory to run examples in.
-pub(super) struct Stage {
+struct Stage {
     _runtime: Runtime,
-    pub(super) directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
 impl Stage {
-    pub(super) fn new() -> Self {
+    fn new() -> Self {
         let runtime = Runtime::new().unwrap();
         let directory = tempfile::tempdir().unwrap();
         let path = |name: &str| directory.path().join(name);
@@ -205,7 +188,7 @@ impl Stage {
 
     /// Runs a line in a shell, where the tool has its own name.
     #[track_caller]
-    pub(super) fn run(&self, line: &str, code: i32) -> Run {
+    fn run(&self, line: &str, code: i32) -> Run {
         let directory = self.directory.path();
         let mut command = cleared(Command::new("sh"));
         command.args(["-c", line]).current_dir(directory).stdin(Stdio::null());
@@ -244,12 +227,6 @@ async fn seed(store: &MemoryStore, images: &[(&str, &str)]) {
         store.create(&Image::queued(id.clone(), attributes)).await.unwrap();
         store.upload(&id, Body::from(Bytes::from(vec![b'a'; 1000]))).await.unwrap();
     }
-}
-
-#[test]
-fn the_examples_of_ls_work() {
-    let stage = Stage::new();
-    stage.run_examples("ls", 0);
 }
 
 #[test]

@@ -181,7 +181,6 @@ impl Hostile {
                 201,
                 json!({"token": {
                     "methods": [ODD], "issued_at": ODD, "expires_at": ODD, "user": {"name": ODD},
-                    "roles": [{"id": ODD, "name": ODD}],
                     "project": {"id": ODD, "name": ODD},
                     "catalog": [{"type": "image", "name": ODD, "endpoints": endpoints}],
                 }}),
@@ -308,11 +307,6 @@ fn names_of_images_are_escaped_in_all_commands() {
         &["livecopy", "a", "b", "--retries", "0"],
         &["dump", "a", &dump, "--metadefs", "all", "--retries", "0"],
         &["livecopy", "a", &place.path("copy"), "--report", &report],
-        &["ls", "a"],
-        &["ls", "a", "--columns", "name,tags,custom,hw_disk_bus", "--sort", "owner"],
-        &["show", "a", ID],
-        &["livecopy", "a", "b", "--image", "none"],
-        &["livecopy", "a", "b", "--rename", "x", "--retries", "0"],
         &["verify", "a"],
         &["verify", "a", &dump],
         &["metadefs", "a", "b", "--namespaces", "all"],
@@ -327,7 +321,7 @@ fn names_of_images_are_escaped_in_all_commands() {
     ] {
         let escaped = said(line, &variables);
         // The output of these commands mainly consists of odd text.
-        let is_about = ["compare", "plan", "dump", "ls", "metadefs", "show"].contains(&line[0]);
+        let is_about = ["compare", "plan", "dump", "metadefs"].contains(&line[0]);
         assert!(escaped || !is_about, "{line:?}");
     }
     shows(&"report", &fs::read_to_string(&report).unwrap());
@@ -450,9 +444,6 @@ fn names_of_configurations_are_escaped() {
     let typed = ODD.replace('\n', "");
     assert!(said(&["size", "a", &format!("--no{typed}")], &variables));
     assert!(said(&["size", "a", "--output", &typed], &variables));
-    for line in [["size", "a", &typed], ["compare", "a", "b"], ["livecopy", "a", "a"]] {
-        assert!(said(&[&line[..], &[&typed]].concat(), &variables), "{line:?}");
-    }
     for broken in [
         json!({ODD: 1}).to_string(),
         format!("{{\"clouds\": {{{odd}: 1, {odd}: 2}}}}", odd = json!(ODD)),

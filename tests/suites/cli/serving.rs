@@ -104,13 +104,6 @@ fn serve_announces_its_permissions_and_enforces_them() {
         let run = run(&["load", &other, &server.url]).exits(writes);
         let refused = run.stderr.contains("read-only") || run.stderr.contains("authentication");
         assert_eq!(refused, writes != 0, "{}", run.stderr);
-        // The hint fits the cause: no role permits what the server does not offer.
-        let hints: Vec<&str> = run.stderr.lines().filter(|line| line.contains("hint: ")).collect();
-        let fits = hints.iter().all(|hint| {
-            let is_of_server = hint.contains("start `serve` with --writable");
-            is_of_server == (writes == 3) && !hint.contains("administrator")
-        });
-        assert!(fits && hints.is_empty() == (writes == 0), "{}", run.stderr);
         fs::remove_dir_all(&other).unwrap();
     }
 }

@@ -35,7 +35,7 @@ fn a_dump_knows_the_projects_of_its_images() {
         assert_eq!(files(directory.path()), before);
 
         // A user who cannot list projects leaves the recorded ones in place.
-        run(&["dump", "alice-a", word, "--image", "no image has this name*"]).exits(0);
+        run(&["dump", "alice-a", word, "--name", "no image has this name"]).exits(0);
         assert_eq!(self::projects(directory.path()), projects);
 
         reset("c");

@@ -148,7 +148,7 @@ impl Tool<'_> {
     fn goes_with_images(&self) {
         let directory = tempfile::tempdir().unwrap();
         let word = directory.path().to_str().unwrap();
-        let none = ["--image", "no image is called so*", "--metadefs", "custom"];
+        let none = ["--name", "no image is called so", "--metadefs", "custom"];
         let with = |line: &[&str]| self.run(&[line, &none].concat());
         with(&["dump", "a", word]).exits(0);
         assert!(is_complete(directory.path()));

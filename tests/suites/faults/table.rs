@@ -315,9 +315,8 @@ impl Case {
             | (Step::GetTarget, Fault::Status(404))
             | (Step::Read, Fault::CutDownload { .. } | Fault::StallDownload { .. })
             | (Step::Upload | Step::Verify, Fault::Status(409)) => once,
-            // The digest that counts comes from the data as sent and stored. A replica that is in
-            // place must be proven before it gets a member.
-            (step, Fault::NoDigest) => !matches!(step, Step::Verify | Step::ListReplica),
+            // The digest that counts comes from the data as sent and stored.
+            (step, Fault::NoDigest) => step != Step::Verify,
             _ => false,
         }
     }

@@ -2,8 +2,7 @@
 //! memory than the input's length explains.
 //!
 //! Each test runs with random bytes, and with documents that are valid except for some damage. The
-//! number of inputs suits CI, with fewer inputs without the feature `full`; a higher
-//! `PROPTEST_CASES` raises it.
+//! number of inputs suits CI; a higher `PROPTEST_CASES` raises it.
 
 mod clouds;
 mod dumps;
@@ -38,7 +37,7 @@ fn config() -> ProptestConfig {
     ProptestConfig { cases: usual.cases.max(CASES), failure_persistence: None, ..usual }
 }
 
-const CASES: u32 = if cfg!(feature = "full") { 1000 } else { 300 };
+const CASES: u32 = 1000;
 
 /// Memory in bytes that any input may take, for buffers of a fixed size.
 const LEAST: usize = 4 << 20;

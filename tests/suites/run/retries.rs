@@ -94,21 +94,6 @@ async fn a_replica_with_another_id_is_filled_and_not_made_twice() {
 }
 
 #[tokio::test]
-async fn a_replica_with_a_new_id_is_filled_and_not_made_twice() {
-    let mut sites = Sites::new(1);
-    sites.policy.new_ids = true;
-    sites.source.image(1, 10).await;
-    let target = &sites.targets[0];
-    target.faulty.inject(Method::PUT, is_file, 2, Fault::Status(503));
-    let ran = sites.run().await;
-    ran.is_good(1);
-    let everything = Selection::everything();
-    let all: Vec<_> = target.kept.list(&everything).await.unwrap().try_collect().await.unwrap();
-    assert!(all.len() == 1 && all[0].id != id(1), "{all:?}");
-    assert_eq!((all[0].status, all[0].size), (Status::Active, Some(10)));
-}
-
-#[tokio::test]
 async fn a_source_that_lost_an_image_meanwhile_is_a_failure() {
     let sites = Sites::new(1);
     sites.source.image(1, 10).await;

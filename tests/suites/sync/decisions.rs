@@ -9,7 +9,7 @@ use glance_core::selection::{Condition, NamePattern};
 use glance_core::store::ImageStore;
 use glance_core::store::memory::MemoryStore;
 use replicator_engine::provenance::Source;
-use replicator_engine::{Done, Entry, MatchBy, OnBurnedId, Policy, State};
+use replicator_engine::{Done, MatchBy, OnBurnedId, Policy, State};
 
 use super::{attributes, deactivate, entries, id, outcomes, policy, put, replication};
 
@@ -132,35 +132,6 @@ async fn a_burned_id_is_replaced_once_and_references_follow() {
     for on_burned_id in [OnBurnedId::New, OnBurnedId::Fail] {
         let found = entries(&replication(&a, &b, with(on_burned_id))).await;
         let states: Vec<_> = found.iter().map(|entry| entry.state).collect();
-        assert_eq!(states, [State::Same, State::Same]);
-    }
-}
-
-#[tokio::test]
-async fn a_replica_with_a_new_id_is_made_once_also_next_to_one_with_the_same_id() {
-    let (a, b) = stores();
-    put(&a, &id(1), attributes("one"), b"abc").await;
-    put(&a, &id(2), attributes("two"), b"abd").await;
-    put(&b, &id(2), attributes("two"), b"abd").await;
-    let sync = replication(&a, &b, Policy { new_ids: true, ..policy() });
-    let missing = |entry: &Entry| entry.state == State::Missing && entry.replica.is_none();
-    assert!(entries(&sync).await.iter().all(missing));
-    let mut new = Vec::new();
-    for outcome in outcomes(&sync).await {
-        let Ok(Done::CopiedAs(id)) = outcome.result else { panic!("{outcome:?}") };
-        let replica = b.get(&id).await.unwrap();
-        let marked = &replica.attributes.properties[provenance::SOURCE_ID];
-        assert_eq!(marked, outcome.image.id.as_str());
-        new.push(id);
-    }
-    assert!(new.len() == 2 && !new.contains(&id(1)) && !new.contains(&id(2)), "{new:?}");
-    // A later run recognizes both, and one without new ids finds nothing missing and nothing extra.
-    assert!(
-        outcomes(&sync).await.iter().all(|outcome| matches!(outcome.result, Ok(Done::InPlace)))
-    );
-    for policy in [Policy { new_ids: true, ..policy() }, policy()] {
-        let states: Vec<_> =
-            entries(&replication(&a, &b, policy)).await.iter().map(|it| it.state).collect();
         assert_eq!(states, [State::Same, State::Same]);
     }
 }

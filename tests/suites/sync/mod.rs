@@ -1,6 +1,5 @@
 //! `sync`: its decisions, its removals, and its state after a kill at any request.
 
-mod approval;
 mod decisions;
 mod kill;
 mod removal;

@@ -148,7 +148,7 @@ impl Row {
         stack: &Stack,
         outcome: Result<String, TransportError>,
         arrived: &[u8],
-    ) -> Result<Option<[String; 3]>, String> {
+    ) -> Result<Option<[String; 2]>, String> {
         let words = match (&self.expected, &outcome) {
             (Expected::Accepted, Ok(_)) if arrived.is_empty() => {
                 return Err("nothing arrived, though it was answered".to_owned());
@@ -169,13 +169,11 @@ impl Row {
             return Err(format!("no {word:?} in {:?}", error.reason));
         }
         let hint = error.hint.clone().unwrap_or_default();
-        let has_remedy = !hint.is_empty();
-        match error.kind {
-            TransportErrorKind::Tls(_) if has_remedy => {}
-            TransportErrorKind::Interrupted => {}
-            _ => return Err(format!("not a refusal with a remedy: {error:?}")),
+        let kinds = [TransportErrorKind::Tls, TransportErrorKind::Interrupted];
+        if !kinds.contains(&error.kind) || (hint.is_empty() && error.kind == kinds[0]) {
+            return Err(format!("not a refusal with a remedy: {error:?}"));
         }
-        Ok(Some([error.headline().into_owned(), error.reason, hint]))
+        Ok(Some([error.reason, hint]))
     }
 }
 
