@@ -136,12 +136,16 @@ const TABLE: &[Row] = &[
     (OLD_OPTIONS_WITHOUT_EFFECT, &[]),
     // Reports and state.
     (&["no_progress", "progress"], &[COPYING, &["repair", "resume"]]),
-    (&["output"], &[OPENING, &["resume", "serve", "clouds", "report merge", "run", "config check"]]),
+    (
+        &["output"],
+        &[OPENING, &["resume", "serve", "clouds", "report merge", "run", "config check"]],
+    ),
     (&["report"], &[OPENING, &["resume", "serve", "clouds", "report merge"]]),
     (&["metrics"], &[COPYING, &["compare", "verify"]]),
     (&["state_dir"], &[COPYING, COMPARING, &["repair", "verify", "resume"]]),
     (&["no_state"], &[COPYING, COMPARING, &["repair", "verify"]]),
     (&["yes"], &[&["sync", "metadefs", "resume"]]),
+    (&["wait"], &[COPYING, &["repair"]]),
     // Records and data at the target.
     (&["metaonly"], &[COPYING, COMPARING]),
     (&["match_by"], &[COPYING, COMPARING, &["verify"]]),

@@ -39,7 +39,8 @@ pub(super) async fn dry_run(works: Vec<Opening>) -> Result<Exit, CliError> {
     for (target, error) in &failures {
         plan.worse(*target, error.exit);
     }
-    let exit = plan.finish().map_err(|error| CliError::unwritten("cannot write the plan", error))?;
+    let exit =
+        plan.finish().map_err(|error| CliError::unwritten("cannot write the plan", error))?;
     let failures = failures.into_iter().map(|(target, error)| error.at(&words[target]));
     Ok(failures.fold(exit, |exit, failure| exit.worse(output::failure(&failure))))
 }

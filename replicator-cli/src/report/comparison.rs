@@ -191,12 +191,7 @@ impl Comparison {
 
 impl Summary {
     fn new() -> Self {
-        Self {
-            exit: Exit::Success,
-            states: BTreeMap::new(),
-            actions: BTreeMap::new(),
-            bytes: 0,
-        }
+        Self { exit: Exit::Success, states: BTreeMap::new(), actions: BTreeMap::new(), bytes: 0 }
     }
 
     /// The sum of two totals.

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::output::{self, JsonWriter, shell_line};
 use crate::exit::Exit;
+use crate::output::{self, JsonWriter, shell_line};
 
 /// A job of a job file, at the end.
 #[derive(Debug)]

@@ -23,8 +23,7 @@ impl ImageCopy<'_> {
         let shows_more =
             shows_more(self.image, &wanted, replica) || differences.iter().any(adds_member);
         if shows_more && !is_provable(self.image, replica) {
-            self.journey.in_transit =
-                replication.prove(self.image, replica, &self.meter).await?;
+            self.journey.in_transit = replication.prove(self.image, replica, &self.meter).await?;
         }
         self.finish(replica).await
     }
