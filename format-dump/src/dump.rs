@@ -11,7 +11,7 @@ use glance_core::project::Project;
 use glance_core::store::{Activation, ByteRange, ImageStream, StoreErrorKind};
 use glance_core::{Body, ImageStore, Selection, StoreError};
 use safe_files::dir::Dir;
-use safe_files::file_lock::{Lock, LockError};
+use safe_files::file_lock::{Holder, Lock, LockError};
 use serde_json::Value;
 
 use crate::directory::Directory;
@@ -54,16 +54,17 @@ impl DumpStore {
     }
 
     /// Locks the dump in `dir`, or the directory of a dump yet to be created, against other
-    /// processes until the returned lock is dropped.
-    pub fn lock(dir: &Path) -> Result<Lock, StoreError> {
+    /// processes until the returned lock is dropped. `holder` is this process, as other processes
+    /// will name it.
+    pub fn lock(dir: &Path, holder: &Holder) -> Result<Lock, StoreError> {
         const LOCK: &str = "lock the directory";
         let it = writable(dir)?;
-        Lock::take(&dir.join(files::LOCK)).map_err(|error| match error {
+        Lock::take(&dir.join(files::LOCK), holder).map_err(|error| match error {
             LockError::File { error, .. } => {
                 files::failed(&Name(dir), LOCK, &it, files::LOCK, error)
             }
             held => StoreError::new(StoreErrorKind::Locked, &Name(dir), LOCK, held.to_string())
-                .hint("wait until that process has ended, or write to another directory"),
+                .hint("wait for that process with --wait, or write to another directory"),
         })
     }
 

@@ -68,7 +68,7 @@ impl CliError {
         failure.caused_by(error)
     }
 
-    /// Another run works on the same stores or directory.
+    /// Another run works on the same images, stores or directory.
     pub(crate) fn held(message: impl Into<String>) -> Self {
         Self { exit: Exit::Held, ..Self::usage(message) }
     }

@@ -28,7 +28,7 @@ pub enum Exit {
     /// Integrity failure: data differs from the expected digest or size. Outranks
     /// [`Exit::SomeFailed`].
     Integrity = 6,
-    /// Another run works on the same stores or directory.
+    /// Another run works on the same stores, directory or images.
     Held = 7,
     /// A quota, a size limit or the disk is exhausted, or results could not be written.
     LimitReached = 8,
@@ -58,7 +58,7 @@ impl Exit {
             Self::Connection => "no connection, or a server that is not trusted",
             Self::Authentication => "authentication failed, or a policy denied the request",
             Self::Integrity => "integrity failure: data differs from what it should be",
-            Self::Held => "another run works on the same stores or directory",
+            Self::Held => "another run works on the same images, stores or directory",
             Self::LimitReached => "a limit was reached, or results could not be written",
             Self::Lost => "everything is copied, but owners or members were lost",
             Self::OutOfTime => "the time limit was reached",
@@ -142,6 +142,7 @@ impl From<&CopyError> for Exit {
     fn from(error: &CopyError) -> Self {
         match error {
             error if error.is_integrity_failure() => Self::Integrity,
+            CopyError::InUse(_) => Self::Held,
             CopyError::Journal(error) => error.into(),
             CopyError::Target(error) if error.kind == StoreErrorKind::LimitReached => {
                 Self::LimitReached
@@ -174,11 +175,13 @@ impl Exit {
             Self::Success => 0,
             Self::Differences => 1,
             Self::Lost => 2,
-            Self::SomeFailed => 3,
-            Self::LimitReached => 4,
-            Self::OutOfTime => 5,
-            Self::Integrity => 6,
-            _ => 7,
+            // What another run does needs less attention than what failed.
+            Self::Held => 3,
+            Self::SomeFailed => 4,
+            Self::LimitReached => 5,
+            Self::OutOfTime => 6,
+            Self::Integrity => 7,
+            _ => 8,
         };
         if rank(other) > rank(self) { other } else { self }
     }

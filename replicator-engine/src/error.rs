@@ -7,6 +7,7 @@ use glance_core::image::Status;
 use glance_core::store::{StoreError, StoreErrorKind};
 use glance_core::verified_body::DataFault;
 use keystone_auth::{SignInError, SignInErrorKind};
+use safe_files::file_lock::Holder;
 
 use crate::cancel::CancelReason;
 use crate::comparison::Difference;
@@ -144,6 +145,9 @@ pub enum CopyError {
         /// The record's status.
         status: Status,
     },
+    /// Another run has claimed the image. This run did nothing with it.
+    #[error("another run has this image in work: {0}")]
+    InUse(Holder),
     /// The target holds different data under the same id.
     #[error(
         "the target holds different data under this id: {} is {} at the target and {} at the \
@@ -263,6 +267,7 @@ impl CopyError {
             | Self::BrokenOff
             | Self::IdUnavailable(_)
             | Self::Busy { .. }
+            | Self::InUse(_)
             | Self::Journal(_)
             | Self::LeftBehind { .. }
             | Self::NotInStores { .. }
@@ -276,7 +281,7 @@ impl CopyError {
     /// Whether a later retry may succeed without any change by an operator.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Busy { .. } | Self::LeftBehind { .. } => true,
+            Self::Busy { .. } | Self::InUse(_) | Self::LeftBehind { .. } => true,
             Self::Data { fault, .. } => !is_wrong(fault),
             // Another client may be working on the image at the moment.
             Self::Source(error) | Self::Target(error) | Self::NotInStores { error, .. } => {
@@ -307,6 +312,7 @@ impl CopyError {
             Self::Unproven => Some(VERIFY),
             Self::BrokenOff => Some(COMPLETE),
             Self::Busy { .. } => Some("wait for that upload; if it was abandoned, run `repair`"),
+            Self::InUse(_) => Some("run the command again later, or wait for that run with --wait"),
             Self::ContentDiffers(_) | Self::TargetCorrupted { .. } => Some(WRONG_REPLICA),
             Self::Data { fault, .. } => Some(data_hint(fault)),
             Self::FormatRejected { fault, .. } => Some(unfit_hint(fault)),

@@ -65,7 +65,9 @@ pub use comparison::Difference;
 pub use error::{CopyError, NothingRemoved, RunError};
 pub use events::{Event, Events};
 pub use export::export;
-pub use journal::{Journal, JournalContents, JournalEntry, JournalError, JournalFile, Phase, Run};
+pub use journal::{
+    Claim, Journal, JournalContents, JournalEntry, JournalError, JournalFile, PairClaim, Phase, Run,
+};
 pub use known_digests::{CachedDigests, DigestCache, TargetDigests};
 pub use loss::{Loss, LossKind};
 pub use mapping::Mapping;

@@ -145,6 +145,7 @@ const TABLE: &[Row] = &[
     (&["state_dir"], &[COPYING, COMPARING, &["repair", "verify", "resume"]]),
     (&["no_state"], &[COPYING, COMPARING, &["repair", "verify"]]),
     (&["yes"], &[&["sync", "metadefs", "resume"]]),
+    (&["wait"], &[COPYING, &["repair"]]),
     // Records and data at the target.
     (&["metaonly"], &[COPYING, COMPARING]),
     (&["match_by"], &[COPYING, COMPARING, &["verify"]]),

@@ -18,7 +18,7 @@ pub struct ReportFile {
     /// or .xml (test cases for
     /// continuous integration). A file with another name has the format of --output. `report merge`
     /// combines files named .json.
-    #[arg(long, global = true, value_name = "FILE", value_parser = OsStringValueParser::new().try_map(ReportPath::parse))]
+    #[arg(long, global = true, value_name = "FILE", value_parser = OsStringValueParser::new().map(ReportPath::parse))]
     pub report: Vec<ReportPath>,
     /// Write metrics of the run to FILE for Prometheus (the textfile collector of `node_exporter`),
     /// also if the run fails
@@ -51,7 +51,7 @@ pub enum ReportFormat {
 }
 
 impl ReportPath {
-    fn parse(path: OsString) -> Result<Self, String> {
+    fn parse(path: OsString) -> Self {
         let path = PathBuf::from(path);
         let extension = path.extension().map(|it| it.to_string_lossy().to_ascii_lowercase());
         let format = match extension.as_deref() {
@@ -61,7 +61,7 @@ impl ReportPath {
             Some("html" | "htm") => ReportFormat::Html,
             _ => ReportFormat::OfOutput,
         };
-        Ok(Self { path, format })
+        Self { path, format }
     }
 }
 
@@ -81,6 +81,12 @@ impl Command {
     /// The name of the command, such as `report merge`.
     pub(crate) fn name(&self) -> &'static str {
         match self {
+            // A dry run has the report of `plan`.
+            Self::Plan(_)
+            | Self::Dump { dry_run: true, .. }
+            | Self::Load { dry_run: true, .. }
+            | Self::Livecopy { dry_run: true, .. }
+            | Self::Sync(Sync { dry_run: true, .. }) => "plan",
             Self::Ls(_) => "ls",
             Self::Show(_) => "show",
             Self::Completion { .. } => "completion",
@@ -88,17 +94,11 @@ impl Command {
             Self::Run(_) => "run",
             Self::Config(JobFileCommand::Check { .. }) => "config check",
             Self::Config(JobFileCommand::Schema) => "config schema",
-            // A dry run has the report of `plan`.
-            Self::Dump { dry_run: true, .. }
-            | Self::Load { dry_run: true, .. }
-            | Self::Livecopy { dry_run: true, .. }
-            | Self::Sync(Sync { dry_run: true, .. }) => "plan",
             Self::Size { .. } => "size",
             Self::Dump { .. } => "dump",
             Self::Load { .. } => "load",
             Self::Livecopy { .. } => "livecopy",
             Self::Compare(_) => "compare",
-            Self::Plan(_) => "plan",
             Self::Sync(_) => "sync",
             Self::Resume(_) => "resume",
             Self::Repair(_) => "repair",
@@ -125,8 +125,14 @@ impl Command {
             Self::Resume(typed) => typed.from.as_deref(),
             Self::Ls(typed) => Some(&typed.server),
             Self::Show(typed) => Some(&typed.server),
-            Self::Completion { .. } | Self::Help { .. } | Self::Run(_) | Self::Config(_) => None,
-            Self::Serve(_) | Self::Clouds | Self::Report(_) | Self::Doctor(_) => None,
+            Self::Completion { .. }
+            | Self::Help { .. }
+            | Self::Run(_)
+            | Self::Config(_)
+            | Self::Serve(_)
+            | Self::Clouds
+            | Self::Report(_)
+            | Self::Doctor(_) => None,
         }
     }
 

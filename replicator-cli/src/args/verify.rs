@@ -1,11 +1,13 @@
 //! Options of `verify`, and the options for the state directory.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use glance_core::selection::Subset;
 
 use super::SelectionArgs;
+use super::replication::limits::duration;
 
 /// Options of `verify`.
 #[derive(Debug, Args)]
@@ -33,7 +35,8 @@ pub struct Verify {
     pub selection: Box<SelectionArgs>,
 }
 
-/// The directory of run journals and of the digests of images whose records have none.
+/// The directory of run journals and of the digests of images whose records have none, and the time
+/// to wait for other runs.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "State")]
 pub struct StateArg {
@@ -41,8 +44,22 @@ pub struct StateArg {
     /// or ~/.local/state/glance-replicator)
     #[arg(long, global = true, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
-    /// Keep no state: remember no digests, write no journal, and do not lock out other runs between
-    /// the same stores
+    /// Keep no state: remember no digests, write no journal, and work on images even if another run
+    /// has them in work
     #[arg(long, global = true, conflicts_with = "state_dir")]
     pub no_state: bool,
+    /// Wait this long, such as 10m or 2h, for other runs that work on the same stores or images
+    ///
+    /// A run that needs stores or a directory for itself waits at its start. A run that shares the
+    /// stores waits at its end, for the images that another run still has in work then. Without
+    /// this option, both are reported, and the exit code is 7.
+    #[arg(long, global = true, value_name = "TIME", value_parser = duration)]
+    pub wait: Option<Duration>,
+}
+
+impl StateArg {
+    /// How long to wait for other runs.
+    pub(crate) fn wait(&self) -> Duration {
+        self.wait.unwrap_or_default()
+    }
 }

@@ -13,8 +13,8 @@ use crate::resolve::selection::warn_of_no_image;
 /// end; if there is only one, its error ends the command.
 pub(super) async fn dry_run(works: Vec<Opening>) -> Result<Exit, CliError> {
     let is_one = works.len() == 1;
-    let (words, works): (Vec<String>, Vec<_>) = works.into_iter().unzip();
-    let mut plan = Comparison::of_dry_run(&words);
+    let (names, works): (Vec<String>, Vec<_>) = works.into_iter().unzip();
+    let mut plan = Comparison::of_dry_run(&names);
     let mut failures = Vec::new();
     let mut planned = Vec::new();
     for (target, work) in works.into_iter().enumerate() {
@@ -41,7 +41,7 @@ pub(super) async fn dry_run(works: Vec<Opening>) -> Result<Exit, CliError> {
     }
     let exit =
         plan.finish().map_err(|error| CliError::unwritten("cannot write the plan", error))?;
-    let failures = failures.into_iter().map(|(target, error)| error.at(&words[target]));
+    let failures = failures.into_iter().map(|(target, error)| error.at(&names[target]));
     Ok(failures.fold(exit, |exit, failure| exit.worse(output::failure(&failure))))
 }
 

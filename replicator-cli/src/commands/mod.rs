@@ -58,7 +58,7 @@ pub(crate) async fn run(args: Args) -> Exit {
         match command {
             Command::Resume(typed) => resume(typed, &options, stopping).await,
             Command::Run(typed) => jobs::run(typed, &options, stopping).await,
-            command => perform(command, options, stopping).await,
+            command => Box::pin(perform(command, options, stopping)).await,
         }
     };
     tokio::select! {

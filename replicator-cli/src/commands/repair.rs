@@ -35,7 +35,7 @@ pub(super) async fn repair(typed: Repair, context: Context<'_>) -> Result<Exit, 
     // A dry run writes nothing, not even a lock.
     let journals = match typed.dry_run {
         true => Vec::new(),
-        false => journals::journals_of(&source, &target, options)?,
+        false => journals::journals_of(&source, &target, options).await?,
     };
     let recorded = together(match typed.dry_run {
         true => journals::recorded_of(&source, &target, options)?,
@@ -82,7 +82,7 @@ async fn finish(
     recorded: &JournalContents,
     options: &Options,
 ) -> Result<(), CliError> {
-    let _lock = DumpStore::lock(path)?;
+    let _lock = DumpStore::lock(path, &journals::this_process(options))?;
     let dump = DumpStore::create(path)?.hashing_with(tls::hashers(options.tls)?);
     if recorded.unfinished().next().is_some() {
         tracing::warn!(
@@ -97,8 +97,7 @@ async fn finish(
 fn together(journals: Vec<JournalContents>) -> JournalContents {
     let mut all = JournalContents::default();
     for recorded in journals {
-        all.runs.extend(recorded.runs);
-        all.leftovers.extend(recorded.leftovers);
+        all.merge(recorded);
     }
     all
 }

@@ -10,7 +10,8 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use keystone_auth::Projects;
 use replicator_engine::{
-    self, CancelMode, CancelReason, CancelToken, Entry, Mapping, Replication, Run, RunError, State,
+    self, CancelMode, CancelReason, CancelToken, Claim, Entry, Mapping, Replication, Run, RunError,
+    State,
 };
 
 use super::dry_run::dry_run;
@@ -75,28 +76,54 @@ async fn open_all(
     let Context { selected, options, .. } = context;
     refuse_equal_words(&to)?;
     let source = Source::open(from, selected, options).await?;
-    let is_one = to.len() == 1;
     let opened = to.into_iter().map(async |Target { word, endpoint }| {
-        let work = source.ready(endpoint, how).await;
+        let work = source.opening(endpoint, how).await;
         (word, work)
     });
     let opened = join_all(opened).await;
-    let mut works: Vec<Opening> = Vec::new();
-    for (index, (word, work)) in opened.into_iter().enumerate() {
-        if let Ok(work) = &work {
+    for (index, (_, work)) in opened.iter().enumerate() {
+        if let Ok(work) = work {
             output::opened_target(index, &work.target.address);
         }
-        let work = match work {
-            Err(error) if is_one => return Err(error),
-            Err(error) if error.exit == Exit::Usage => return Err(error.at(&word)),
-            work => work,
-        };
-        works.push((word, work));
     }
-    if !is_one {
-        refuse_the_same(&works)?;
+    let mut works = without_usage_errors(opened)?;
+    refuse_the_same(&works)?;
+    // A dry run neither takes claims nor waits for those of other runs.
+    if !how.dry_run {
+        claim_all(&source, &mut works, how).await;
     }
-    Ok(works)
+    let ready = works.into_iter().map(async |(word, work)| match work {
+        Ok(work) => (word, source.ready(work, how).await),
+        Err(error) => (word, Err(error)),
+    });
+    without_usage_errors(join_all(ready).await)
+}
+
+/// Fails if a target has a usage error, or if the only target has any error.
+fn without_usage_errors(mut works: Vec<Opening>) -> Result<Vec<Opening>, CliError> {
+    let is_one = works.len() == 1;
+    let is_fatal = |error: &CliError| is_one || error.exit == Exit::Usage;
+    let fatal = |(_, work): &Opening| work.as_ref().is_err_and(is_fatal);
+    match works.iter().position(fatal).map(|at| works.swap_remove(at)) {
+        Some((word, Err(error))) if !is_one => Err(error.at(&word)),
+        Some((_, Err(error))) => Err(error),
+        _ => Ok(works),
+    }
+}
+
+/// Claims the pairs of the source and each target, in the order of the targets' addresses: two runs
+/// that wait for claims then never wait for each other.
+async fn claim_all(source: &Source<'_>, works: &mut [Opening], how: &RunContext<'_>) {
+    let address =
+        |work: &Result<Work, CliError>| work.as_ref().ok().map(|work| work.target.address.clone());
+    let mut ordered: Vec<&mut Opening> = works.iter_mut().collect();
+    ordered.sort_by_cached_key(|(_, work)| address(work));
+    for (_, work) in ordered {
+        let Ok(open) = work else { continue };
+        if let Err(error) = open.keep_a_journal(source, how.claim()).await {
+            *work = Err(error);
+        }
+    }
 }
 
 /// Fails if two targets have the same argument, which names the target in reports. A target that
@@ -204,6 +231,8 @@ struct TargetRun {
     conclusion: Conclusion,
     /// The time limit of the run.
     limit: Option<Duration>,
+    /// How long to wait for other runs.
+    wait: Duration,
     is_from_stream: bool,
 }
 
@@ -219,6 +248,7 @@ impl TargetRun {
             named,
             conclusion,
             limit,
+            wait: replication.policy.wait,
             is_from_stream,
         };
         (replication, target)
@@ -247,15 +277,27 @@ impl TargetRun {
         reports.left(index, ended.as_ref().err().map_or(0, RunError::left));
         let is_early = ended.as_ref().is_err_and(RunError::is_early);
         let ended = match (ended, &self.metadefs) {
-            (Ok(()), Some(metadefs)) => metadefs.run(mapping, reports.metadefs(index), drop).await,
+            (Ok(()), Some(metadefs)) => match self.claim_metadefs().await {
+                Ok(_claim) => metadefs.run(mapping, reports.metadefs(index), drop).await,
+                Err(error) => Err(error),
+            },
             (ended, _) => ended.map_err(Into::into),
         };
         reports.ended(index, ended);
         let concluded = self.conclude(reports.exit(index)).await;
         reports.ended(index, concluded);
         if let JournalMode::Run(file) = &self.journal {
-            let kept = journals::end(file, run, reports.exit(index), !is_early).await;
+            let is_whole = !is_early && !reports.has_images_in_use(index);
+            let kept = journals::end(file, run, reports.exit(index), is_whole).await;
             reports.ended(index, kept);
+        }
+    }
+
+    /// Claims the metadata definitions of the target, if the run has a journal.
+    async fn claim_metadefs(&self) -> Result<Option<Claim>, CliError> {
+        match &self.journal {
+            JournalMode::Run(file) => journals::claim_metadefs(file, self.wait).await.map(Some),
+            JournalMode::Nothing | JournalMode::EarlierRun(_) => Ok(None),
         }
     }
 

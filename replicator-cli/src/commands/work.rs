@@ -9,8 +9,8 @@ use replicator_engine::events::SilenceLimits;
 use replicator_engine::metadefs::{Mode, Surplus, Which};
 use replicator_engine::provenance;
 use replicator_engine::{
-    ContentCheck, CopyScope, DigestCache, Journal, JournalFile, Policy, Prune, Replication,
-    Retries, Run,
+    ContentCheck, CopyScope, DigestCache, Journal, JournalFile, PairClaim, Policy, Prune,
+    Replication, Retries, Run,
 };
 
 use super::metadefs::Metadefs;
@@ -53,6 +53,16 @@ pub(super) struct Source<'a> {
     policy: Policy,
     selected: &'a Selected,
     options: &'a Options,
+}
+
+impl RunContext<'_> {
+    /// How the run claims its stores: a run that removes images works alone.
+    pub(super) fn claim(&self) -> PairClaim {
+        match self.removing.and_then(|removing| removing.delete.removal()) {
+            Some(_) => PairClaim::Alone,
+            None => PairClaim::Shared,
+        }
+    }
 }
 
 impl<'a> Source<'a> {
@@ -122,18 +132,18 @@ impl<'a> Source<'a> {
         })
     }
 
-    /// Opens a target. For writing, locks the journal of the pair against other processes.
-    async fn locked_to(&self, to: Endpoint, access: Access) -> Result<Work, CliError> {
-        let work = self.to(to, access).await?;
-        match access {
-            Access::Read | Access::DryRun => Ok(work),
-            Access::Write => work.keeping_a_journal(self),
-        }
+    /// Opens a target, in a dry run without locking the target.
+    pub(super) async fn opening(
+        &self,
+        to: Endpoint,
+        how: &RunContext<'_>,
+    ) -> Result<Work, CliError> {
+        self.to(to, Access::of_run(how.dry_run)).await
     }
 
-    /// Opens a target and creates a replication that is ready to run, or to be planned.
-    pub(super) async fn ready(&self, to: Endpoint, how: &RunContext<'_>) -> Result<Work, CliError> {
-        let work = self.locked_to(to, Access::of_run(how.dry_run)).await?.going(how.course);
+    /// Prepares a replication to run, or to be planned.
+    pub(super) async fn ready(&self, work: Work, how: &RunContext<'_>) -> Result<Work, CliError> {
+        let work = work.going(how.course);
         let work = match how.removing {
             None => work,
             Some(typed) => work.removing(typed, self.options.identity.match_by)?,
@@ -179,7 +189,7 @@ pub(super) enum JournalMode {
 }
 
 impl Work {
-    /// Opens both stores. With write access, locks the journal of the pair against other processes.
+    /// Opens both stores. With write access, claims the pair together with other runs.
     pub(super) async fn open(
         from: Endpoint,
         to: Endpoint,
@@ -188,8 +198,11 @@ impl Work {
         options: &Options,
     ) -> Result<Self, CliError> {
         let source = Source::open(from, selected, options).await?;
-        let work = source.locked_to(to, access).await?;
+        let mut work = source.to(to, access).await?;
         output::opened_target(0, &work.target.address);
+        if access == Access::Write {
+            work.keep_a_journal(&source, PairClaim::Shared).await?;
+        }
         Ok(work)
     }
 
@@ -207,10 +220,16 @@ impl Work {
         Ok(Self { conclusion, keeping, ..work })
     }
 
-    fn keeping_a_journal(self, source: &Source) -> Result<Self, CliError> {
-        let shard = source.selected.shard;
-        let file = journals::journal(&self.source, &self.target, shard, source.options)?;
-        Ok(Self { keeping: file.map_or(JournalMode::Nothing, JournalMode::Run), ..self })
+    /// Claims the pair of source and target, and opens the journal.
+    pub(super) async fn keep_a_journal(
+        &mut self,
+        source: &Source<'_>,
+        claim: PairClaim,
+    ) -> Result<(), CliError> {
+        let (shard, options) = (source.selected.shard, source.options);
+        let file = journals::journal(&self.source, &self.target, shard, claim, options).await?;
+        self.keeping = file.map_or(JournalMode::Nothing, JournalMode::Run);
+        Ok(())
     }
 
     /// Records the start of the run in the journal.
@@ -339,6 +358,7 @@ pub(super) fn policy(options: &Options) -> Result<Policy, CliError> {
         hashers: tls::hashers(options.tls)?,
         bandwidth: bandwidth_limits(options.limits.bwlimit.as_ref()),
         retries: retries(options),
+        wait: options.state.wait(),
         streams: options.transfer.streams.get(),
         spool: options.transfer.spool(std::env::var_os("TMPDIR").map(Into::into)),
         ..Policy::default()

@@ -143,6 +143,7 @@ fn state(result: &Result<Done, CopyError>) -> &'static str {
         Ok(Done::InPlace) => "in_place",
         Ok(Done::Skipped(_)) => "skipped",
         Err(CopyError::BrokenOff) => "broken_off",
+        Err(CopyError::InUse(_)) => "in_use",
         Err(_) => "failed",
     }
 }
@@ -150,8 +151,17 @@ fn state(result: &Result<Done, CopyError>) -> &'static str {
 const NOT_STARTED: &str = "not_started";
 
 /// All states of the images of a run.
-pub(super) const OF_RUNS: [&str; 8] =
-    ["broken_off", "copied", "failed", "in_place", NOT_STARTED, "removed", "skipped", "updated"];
+pub(super) const OF_RUNS: [&str; 9] = [
+    "broken_off",
+    "copied",
+    "failed",
+    "in_place",
+    "in_use",
+    NOT_STARTED,
+    "removed",
+    "skipped",
+    "updated",
+];
 
 /// All verdicts of `verify`.
 pub(super) const OF_VERIFY: [&str; 12] = [

@@ -164,13 +164,12 @@ impl Comparison {
         for (target, (_, summary)) in self.targets.iter().enumerate() {
             summary.text(self.subject, &self.prefix(target));
         }
-        let exit = match self.metadefs.take() {
-            Some(metadefs) => metadefs.finish(),
-            None => {
-                self.json.end_list("images");
-                Exit::Success
-            }
-        };
+        let mut exit = Exit::Success;
+        if let Some(metadefs) = self.metadefs.take() {
+            exit = metadefs.finish();
+        } else {
+            self.json.end_list("images");
+        }
         let total = self.targets.iter().fold(Summary::new(), |sum, (_, one)| sum.and(one));
         self.json.field("summary", &total.to_json());
         if self.targets.len() > 1 {

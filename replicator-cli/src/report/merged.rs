@@ -131,12 +131,14 @@ fn shown(stores: &[Value]) -> String {
 }
 
 fn failed_image(several: bool, image: &Value) {
-    if image["result"] == "failed" {
+    let result = image["result"].as_str().unwrap_or_default();
+    if ["failed", "in_use"].contains(&result) {
+        let result = result.replace('_', " ");
         let target = if several { format!("{}: ", word(&image["target"])) } else { String::new() };
         let name = quoted(image["name"].as_str().unwrap_or("(no name)"));
         let errors = image["errors"].as_array().into_iter().flatten();
         let errors: Vec<String> = errors.map(word).collect();
-        out!("{target}failed: {} {name}: {}", word(&image["id"]), errors.join(": "));
+        out!("{target}{result}: {} {name}: {}", word(&image["id"]), errors.join(": "));
     }
 }
 

@@ -77,6 +77,7 @@ fn held(journal: &Kept) -> Option<Value> {
     Some(json!({
         "source": recorded.source, "target": recorded.target,
         "pid": holder.pid, "host": holder.host, "since": holder.since,
+        "command": holder.command,
     }))
 }
 

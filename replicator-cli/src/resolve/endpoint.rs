@@ -9,8 +9,8 @@ use std::time::Duration;
 use format_dump::{DumpStore, Encoding};
 use glance_client::GlanceStore;
 use glance_core::project::Project;
-use glance_core::store::ImageStore;
 use glance_core::store::memory::MemoryStore;
+use glance_core::store::{ImageStore, StoreError, StoreErrorKind};
 use glance_core::transport::{RateLimited, Retrying, Transport};
 use keystone_auth::plain_http;
 use keystone_auth::{Cloud, CloudRetries, Projects, Session};
@@ -24,6 +24,7 @@ use crate::certificates;
 use crate::error::CliError;
 use crate::progress;
 use crate::resolve::address;
+use crate::resolve::journals;
 use crate::resolve::sign_in::{
     auth, cloud, clouds, no_cloud, refuse_cloud_options, refuse_token_of_side,
 };
@@ -232,7 +233,7 @@ async fn open_directory(
         Access::Read if side == Side::Source => (complete_or_warned(&path)?.expecting_data(), None),
         Access::Read => (complete_or_warned(&path)?, None),
         Access::Write => {
-            let lock = DumpStore::lock(&path)?;
+            let lock = lock(&path, options).await?;
             (DumpStore::create(&path)?.encoding_as(encoding), Some(Arc::new(lock)))
         }
     };
@@ -261,6 +262,14 @@ fn absent(path: PathBuf) -> Opened {
     let address = format!("dir:{}", path.display());
     let store = Arc::new(MemoryStore::new(&address));
     Opened { directory: Some(path), ..without_server(store, address) }
+}
+
+/// Locks a directory against other writers. Waits for another one as long as the options allow.
+async fn lock(path: &Path, options: &Options) -> Result<Lock, CliError> {
+    let holder = journals::this_process(options);
+    let lock = || DumpStore::lock(path, &holder);
+    let is_held = |error: &StoreError| error.kind == StoreErrorKind::Locked;
+    Ok(journals::patiently(options.state.wait(), lock, is_held, ToString::to_string).await?)
 }
 
 /// An open store without a server, such as a directory or a stream.

@@ -1,16 +1,29 @@
-//! Records the steps of a copy in the journal.
+//! Records the steps of a copy in the journal, and claims images.
 
 use std::error::Error;
 
-use glance_core::image::Image;
+use glance_core::image::{Image, ImageId};
+use safe_files::file_lock::LockError;
 
 use crate::cancel::{CancelMode, CancelReason};
 use crate::error::CopyError;
-use crate::journal::Phase;
+use crate::journal::{Claim, Phase};
 use crate::outcome::Done;
 use crate::replication::Replication;
 
 impl Replication {
+    /// Claims an image before it is changed at the target. If the claim can't be written, no more
+    /// images are started.
+    pub(crate) async fn claim(&self, image: &ImageId) -> Result<Claim, CopyError> {
+        self.policy.journal.claim(image).await.map_err(|error| match error {
+            LockError::Held(holder) => CopyError::InUse(holder),
+            error => {
+                self.policy.stop.stop(CancelMode::Drain, CancelReason::Unwritten);
+                CopyError::Journal(error.into())
+            }
+        })
+    }
+
     /// Records the next step for a record of the target in the journal. If this fails, no more
     /// images are started.
     pub(super) async fn announce(
@@ -41,7 +54,7 @@ fn last_phase(result: &Result<Done, CopyError>) -> Option<Phase> {
     match result {
         Ok(Done::Skipped(_)) | Err(CopyError::IdUnavailable(_)) => Some(Phase::Dropped),
         Ok(_) => Some(Phase::Done),
-        Err(CopyError::BrokenOff) => None,
+        Err(CopyError::BrokenOff | CopyError::InUse(_)) => None,
         Err(_) => Some(Phase::Failed),
     }
 }

@@ -53,7 +53,8 @@ impl Replication {
     /// Executes the entry's step.
     pub(crate) async fn execute(&self, entry: Entry, share: Subscription, meter: Meter) -> Outcome {
         let started = SystemTime::now();
-        let Entry { image, replica, differences, reason, losses, step, .. } = entry;
+        // The claim on the image lasts until the result is in the journal.
+        let Entry { image, replica, differences, reason, losses, step, claim: _claim, .. } = entry;
         let mut journey =
             DataPath { replica: replica.clone().map(Box::new), ..DataPath::default() };
         let copy = |goal| ImageCopy {

@@ -155,6 +155,22 @@ impl JournalContents {
         self.runs.iter().filter(|run| run.is_unfinished())
     }
 
+    /// Adds the contents of another journal of the same stores. The later line about an image
+    /// counts.
+    pub fn merge(&mut self, other: Self) {
+        for run in other.runs {
+            if self.run(&run.run).is_none() {
+                self.runs.push(run);
+            }
+        }
+        self.runs.sort_by(|one, other| one.at.cmp(&other.at));
+        for (image, left) in other.leftovers {
+            if self.leftovers.get(&image).is_none_or(|known| known.at <= left.at) {
+                self.leftovers.insert(image, left);
+            }
+        }
+    }
+
     pub(super) fn take(&mut self, line: Line) {
         match line {
             Line::Journal { source, target, .. } => (self.source, self.target) = (source, target),

@@ -11,25 +11,38 @@ use glance_core::clock::now;
 use glance_core::digest::hex;
 use glance_core::image::ImageId;
 use safe_files::dir::{self, Dir};
-use safe_files::file_lock::Lock;
+use safe_files::file_lock::{Holder, Lock, LockError};
 
+use super::claims::{Claim, Claims};
+use super::slot::{self, Slot};
 use super::{Journal, JournalEntry, JournalError};
 use crate::journal::entries::{Ended, JournalContents, Line, Run};
 
-/// The journal of the runs from one store to another. While the value lives, no other process can
-/// write to it. Clones share it.
+/// A journal of the runs from one store to another. While the value lives, no other process can
+/// write to it: another run between these stores writes to a journal of its own. Clones share it.
 ///
 /// Each step appends a line of JSON. When a run begins or ends, the file is replaced by a compacted
 /// one, so that it does not grow from run to run.
 #[derive(Debug, Clone)]
 pub struct JournalFile(Arc<Writer>);
 
+/// How a run claims a pair of stores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PairClaim {
+    /// Together with other runs that share the pair.
+    Shared,
+    /// Alone: for a run that removes images, or judges what other runs left.
+    Alone,
+}
+
 #[derive(Debug)]
 struct Writer {
     path: PathBuf,
     directory: Dir,
     name: PathBuf,
-    _lock: Lock,
+    /// The locks on the pair of stores, and the lock of this journal.
+    _locks: Vec<Lock>,
+    claims: Claims,
     state: Mutex<State>,
     /// Number of lines that are known to be synced to disk. The lock is held during `fsync`, so
     /// that all tasks that wait for it share the next one.
@@ -61,37 +74,99 @@ impl JournalFile {
         directory.join(format!("{}.ndjson", &hex(&pair)[..32]))
     }
 
-    /// The path of the lock file for the journal at `path`.
-    pub fn lock_path(path: &Path) -> PathBuf {
-        path.with_extension("lock")
-    }
-
-    /// Locks and reads the journal at `path`. The file and its directories need not exist. Writes
-    /// nothing to the journal.
+    /// Claims the pair of stores of the journal at `path` for this process: together with other
+    /// runs, or alone.
     ///
     /// # Errors
-    /// When another process uses the journal, or it can't be read.
-    pub fn open(path: PathBuf, source: &str, target: &str) -> Result<Self, JournalError> {
-        let lock = Lock::take(&Self::lock_path(&path))?;
-        let opened = Dir::made_for(&path).and_then(|(directory, name)| {
-            directory.warn_if_shared();
-            directory.sweep(&name.to_string_lossy())?;
-            Ok((directory, name))
-        });
-        let (directory, name) = opened.map_err(|error| {
-            let path = path.clone();
-            JournalError::File { operation: "open", path, error }
-        })?;
-        let mut recorded = JournalContents::read(&path)?.unwrap_or_default();
-        (recorded.source, recorded.target) = (source.to_owned(), target.to_owned());
-        let state = State { recorded, file: None, written: 0, failure: None };
-        let (state, synced) = (Mutex::new(state), Mutex::default());
-        Ok(Self(Arc::new(Writer { path, directory, name, _lock: lock, state, synced })))
+    /// When the claim of another process excludes this one, or the lock file can't be made.
+    pub fn claim(path: &Path, claim: PairClaim, holder: &Holder) -> Result<Lock, LockError> {
+        match claim {
+            PairClaim::Shared => Lock::share(&slot::pair_lock(path)),
+            PairClaim::Alone => Lock::take(&slot::pair_lock(path), holder),
+        }
     }
 
-    /// The journal's path.
-    pub fn location(&self) -> &Path {
-        &self.0.path
+    /// The process that keeps others from writing to the journal at `path`, if there is one.
+    pub fn holder(path: &Path) -> Option<Holder> {
+        let alone = || Lock::holder(&slot::pair_lock(path));
+        Lock::holder(&slot::lock_path(path)).or_else(alone)
+    }
+
+    /// The processes with runs between the stores of the journal at `path`.
+    pub fn holders(path: &Path) -> Vec<Holder> {
+        slot::writers(path)
+    }
+
+    /// Opens the first journal that no other process writes to, of the pair of stores that `pair`
+    /// claims: the one at `path`, or one next to it. Takes over the journals of dead runs. The
+    /// files and their directories need not exist.
+    ///
+    /// # Errors
+    /// When a journal can't be read, or what is taken over can't be written.
+    pub fn open(
+        path: &Path,
+        source: &str,
+        target: &str,
+        holder: &Holder,
+        pair: Vec<Lock>,
+    ) -> Result<Self, JournalError> {
+        let is_locked = pair.iter().all(Lock::is_effective);
+        let own = match is_locked {
+            true => Slot::take(path, holder)?,
+            false => Slot { path: path.to_owned(), lock: None },
+        };
+        let failed =
+            |error| JournalError::File { operation: "open", path: own.path.clone(), error };
+        let (directory, name) = Dir::made_for(&own.path).map_err(failed)?;
+        directory.warn_if_shared();
+        directory.sweep(&name.to_string_lossy()).map_err(failed)?;
+        let mut recorded = JournalContents::read(&own.path)?.unwrap_or_default();
+        (recorded.source, recorded.target) = (source.to_owned(), target.to_owned());
+        let (dead, claims) = match is_locked {
+            true => {
+                let dead = own.dead(&directory, holder).map_err(failed)?;
+                (dead, Claims::open(&directory, target, holder).map_err(failed)?)
+            }
+            false => (Vec::new(), Claims::default()),
+        };
+        for slot in &dead {
+            recorded.merge(JournalContents::read(&slot.path)?.unwrap_or_default());
+        }
+        let writer = Writer {
+            path: own.path,
+            directory,
+            name,
+            _locks: pair.into_iter().chain(own.lock).collect(),
+            claims,
+            state: Mutex::new(State { recorded, file: None, written: 0, failure: None }),
+            synced: Mutex::default(),
+        };
+        writer.take_over(&dead)?;
+        Ok(Self(Arc::new(writer)))
+    }
+
+    /// The path of the first journal of the pair that the journal at `path` belongs to: several runs
+    /// at the same time have a journal each.
+    pub fn first(path: &Path) -> PathBuf {
+        slot::first(path)
+    }
+
+    /// The path of the first journal of the pair.
+    pub fn pair(&self) -> PathBuf {
+        slot::first(&self.0.path)
+    }
+
+    /// Claims the metadata definitions of the target for this process, without waiting.
+    ///
+    /// # Errors
+    /// When another run copies metadata definitions to the target, or the lock file can't be made.
+    pub fn claim_metadefs(&self) -> Result<Claim, LockError> {
+        self.0.claims.take_metadefs()
+    }
+
+    /// The claims on images of the target.
+    pub(super) fn claims(&self) -> &Claims {
+        &self.0.claims
     }
 
     /// The current state of the journal.
@@ -230,6 +305,19 @@ impl Writer {
             })?;
         }
         *synced = written;
+        Ok(())
+    }
+
+    /// Writes what was read of the journals of dead runs, and removes these journals.
+    fn take_over(&self, dead: &[Slot]) -> Result<(), JournalError> {
+        if dead.is_empty() {
+            return Ok(());
+        }
+        self.compact(&mut self.state())?;
+        for slot in dead {
+            let removed = self.directory.remove(slot.path.file_name().unwrap_or_default());
+            removed.map_err(|error| self.failed("write", error))?;
+        }
         Ok(())
     }
 

@@ -4,6 +4,9 @@
 //! (`fsync`). So a later run recognizes the records of a run that was killed. Completed steps are
 //! written afterwards. The journal only tells where to look; the state itself is always read from
 //! the stores.
+//!
+//! Runs between the same stores at the same time have a journal each (`slot`), and `claims` keeps
+//! them from working on the same image.
 
 use std::io;
 use std::path::PathBuf;
@@ -14,11 +17,14 @@ use glance_core::clock::now;
 use glance_core::image::{Image, ImageId};
 use safe_files::file_lock::LockError;
 
+mod claims;
 mod entries;
 mod file;
+mod slot;
 
+pub use claims::Claim;
 pub use entries::{JournalContents, Run};
-pub use file::JournalFile;
+pub use file::{JournalFile, PairClaim};
 
 /// The journal of one run, or none by default. Clones share it.
 #[derive(Debug, Clone, Default)]
@@ -154,6 +160,22 @@ impl JournalError {
 }
 
 impl Journal {
+    /// Whether the run claims an image before it works on the image.
+    pub(crate) fn claims_images(&self) -> bool {
+        self.0.as_ref().is_some_and(|(file, _)| file.claims().are_needed())
+    }
+
+    /// Claims an image for this run, without waiting. Without a journal there are no claims.
+    ///
+    /// # Errors
+    /// When another run has the image in work, or the lock file can't be made.
+    pub(crate) async fn claim(&self, image: &ImageId) -> Result<Claim, LockError> {
+        match &self.0 {
+            Some((file, _)) => file.claims().take(image).await,
+            None => Ok(Claim::default()),
+        }
+    }
+
     /// Records the next step for the record `record` of `image`, and syncs the line to disk. If
     /// this fails, the step must not be carried out.
     pub(crate) async fn announce(

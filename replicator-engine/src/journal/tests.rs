@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use safe_files::file_lock::Holder;
 use tempfile::TempDir;
 
 use super::*;
@@ -47,7 +48,13 @@ fn place() -> (TempDir, PathBuf) {
 }
 
 fn open(path: &Path) -> JournalFile {
-    JournalFile::open(path.to_owned(), "https://a", "https://b").unwrap()
+    claimed(path, PairClaim::Shared).unwrap()
+}
+
+fn claimed(path: &Path, claim: PairClaim) -> Result<JournalFile, JournalError> {
+    let holder = Holder::this_process(Some("livecopy a b"));
+    let pair = vec![JournalFile::claim(path, claim, &holder)?];
+    JournalFile::open(path, "https://a", "https://b", &holder, pair)
 }
 
 fn read(path: &Path) -> JournalContents {
@@ -98,7 +105,9 @@ async fn file_and_directory_are_private_to_their_user() {
     assert_eq!(mode(path.parent().unwrap()), 0o700);
     // The same holds after the file was replaced.
     let file = open(&path);
-    assert_eq!(mode(&JournalFile::lock_path(&path)), 0o600);
+    for lock in ["lock", "1.lock"] {
+        assert_eq!(mode(&path.with_extension(lock)), 0o600);
+    }
     file.begin(run(&["other"])).await.unwrap();
     assert_eq!(mode(&path), 0o600);
 }
@@ -146,7 +155,7 @@ async fn additions_of_later_releases_and_damage_are_ignored() {
 
     let later = text.replace("\"version\":1", "\"version\":2");
     fs::write(&path, &later).unwrap();
-    let error = JournalFile::open(path.clone(), "https://a", "https://b").unwrap_err();
+    let error = claimed(&path, PairClaim::Shared).unwrap_err();
     assert!(matches!(error, JournalError::Later { .. }), "{error:?}");
     assert_eq!(fs::read_to_string(&path).unwrap(), later);
 }
@@ -226,17 +235,81 @@ async fn with_an_unwritable_journal_no_image_is_started_and_earlier_entries_stay
 }
 
 #[tokio::test]
-async fn two_processes_cannot_use_the_same_journal() {
+async fn a_run_alone_excludes_every_other_one() {
     let (_directory, path) = place();
-    let file = open(&path);
-    let error = JournalFile::open(path.clone(), "https://a", "https://b").unwrap_err();
-    assert!(matches!(error, JournalError::Lock(LockError::Held(_))), "{error:?}");
-    // The lock is held while any clone lives.
-    let journal = file.of("the run");
-    drop(file);
-    assert!(JournalFile::open(path.clone(), "https://a", "https://b").is_err());
+    let alone = claimed(&path, PairClaim::Alone).unwrap();
+    for claim in [PairClaim::Alone, PairClaim::Shared] {
+        let error = claimed(&path, claim).unwrap_err();
+        let JournalError::Lock(LockError::Held(holder)) = error else { panic!("{error:?}") };
+        assert_eq!(holder.command.as_deref(), Some("livecopy a b"));
+    }
+    // The claim is held while any clone lives.
+    let journal = alone.of("the run");
+    drop(alone);
+    assert!(claimed(&path, PairClaim::Shared).is_err());
     drop(journal);
+    let shared = open(&path);
+    assert!(claimed(&path, PairClaim::Alone).is_err());
+    drop(shared);
+    claimed(&path, PairClaim::Alone).unwrap();
+}
+
+#[tokio::test]
+async fn runs_at_the_same_time_have_a_journal_each_and_the_next_one_takes_over() {
+    let (_directory, path) = place();
+    let journals = || {
+        let names = fs::read_dir(path.parent().unwrap()).unwrap();
+        let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.ends_with(".ndjson")).count()
+    };
+    let (one, other) = (open(&path), open(&path));
+    assert_eq!(JournalFile::holders(&path).len(), 2);
+    let first = one.begin(run(&["sync", "a", "b"])).await.unwrap();
+    let second = other.begin(run(&["livecopy", "a", "b"])).await.unwrap();
+    first.announce(Phase::Creating, &image(1), &record(1)).await.unwrap();
+    second.announce(Phase::Uploading, &image(1), &record(1)).await.unwrap();
+    second.announce(Phase::Creating, &image(2), &record(2)).await.unwrap();
+    assert_eq!(journals(), 2);
+    drop((one, first));
+    // A living run keeps its journal.
+    let third = open(&path);
+    assert_eq!(left(&third.recorded()), ["01 creating"]);
+    assert_eq!(journals(), 2);
+    drop((third, other, second));
+    let last = open(&path);
+    // The later line about an image counts.
+    assert_eq!(left(&last.recorded()), ["01 uploading", "02 creating"]);
+    let commands: Vec<String> =
+        last.recorded().unfinished().map(|run| run.command[0].clone()).collect();
+    assert_eq!(commands, ["sync", "livecopy"]);
+    assert_eq!((journals(), left(&read(&path)).len()), (1, 2));
+    assert_eq!(JournalFile::holders(&path).len(), 1);
+}
+
+#[tokio::test]
+async fn an_image_is_claimed_by_one_run_at_a_time() {
+    let (directory, path) = place();
+    let (one, other) = (open(&path).of("one"), open(&path).of("other"));
+    let claim = one.claim(&id(1)).await.unwrap();
+    let Err(LockError::Held(holder)) = other.claim(&id(1)).await else { panic!("claimed twice") };
+    assert_eq!(holder.pid, Some(std::process::id()));
+    let upper = id(1).as_str().to_uppercase().parse().unwrap();
+    assert!(other.claim(&upper).await.is_err());
+    let second = other.claim(&id(2)).await.unwrap();
+    drop(claim);
+    let claim = other.claim(&id(1)).await.unwrap();
+    assert!(one.claim(&id(1)).await.is_err());
+    drop((claim, second));
+    // A killed process leaves a file without a lock. The next run removes the file.
+    let claims = path.parent().unwrap().join("claims");
+    let target = fs::read_dir(&claims).unwrap().next().unwrap().unwrap().path();
+    assert_eq!(fs::read_dir(&target).unwrap().count(), 0);
+    fs::write(target.join(format!("{}.lock", id(1))), "{\"pid\":1}").unwrap();
+    drop(one.claim(&id(1)).await.unwrap());
+    fs::write(target.join(format!("{}.lock", id(2))), "{\"pid\":1}").unwrap();
     open(&path);
+    assert_eq!(fs::read_dir(&target).unwrap().count(), 0);
+    drop(directory);
 }
 
 /// The lines that one run writes; all of them are on disk before it ends.

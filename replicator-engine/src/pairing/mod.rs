@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use futures_util::future::ready;
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
-use glance_core::image::provenance::NEW_ID;
+use glance_core::image::provenance::{NEW_ID, SOURCE_ID};
 use glance_core::image::{Image, ImageId};
 use glance_core::selection::{Condition, Selection};
 use glance_core::store::{ImageStoreExt, StoreError, holds};
 
 use crate::error::CopyError;
 use crate::pairing::merge_join::{Listed, Pair, held, pairs};
-use crate::policy::MatchBy;
+use crate::policy::{MatchBy, OnBurnedId};
 use crate::provenance;
 use crate::replication::Replication;
 
@@ -131,6 +131,27 @@ impl Replication {
             Some(replica) => Pair::Both(image, replica),
             None => Pair::SourceOnly(image),
         })
+    }
+}
+
+impl Replication {
+    /// The replica of an image that another run made under a new id since the listing. Only a run
+    /// that gives new ids, next to other runs, looks for such replicas: it would make a second one.
+    pub(super) async fn new_replica(&self, image: &ImageId) -> Result<Option<ImageId>, StoreError> {
+        let is_alone = !self.policy.journal.claims_images();
+        if is_alone || self.policy.on_burned_id != OnBurnedId::New {
+            return Ok(None);
+        }
+        let key = SOURCE_ID.to_owned();
+        let condition = Condition::Property { key, value: Some(image.to_string()) };
+        let mut replicas = self.target.list(&Selection::new([condition], [], [])).await?;
+        while let Some(replica) = replicas.try_next().await? {
+            // A server may ignore the property filter.
+            if provenance::has_new_id(&replica) && provenance::source_id(&replica) == *image {
+                return Ok(Some(replica.id));
+            }
+        }
+        Ok(None)
     }
 }
 

@@ -6,6 +6,7 @@ use glance_core::image::{Image, Member};
 
 use crate::comparison::Difference;
 use crate::error::CopyError;
+use crate::journal::Claim;
 use crate::loss::Loss;
 use crate::mapping::Wanted;
 use crate::state::State;
@@ -28,6 +29,8 @@ pub struct Entry {
     /// Parts that could not be translated and therefore differ at the target.
     pub losses: Vec<Loss>,
     pub(crate) step: Step,
+    /// The claim of this run on the image, which lasts until the step is carried out.
+    pub(crate) claim: Claim,
 }
 
 /// The planned step for one image.
@@ -78,6 +81,7 @@ impl Entry {
             notes: Vec::new(),
             losses: Vec::new(),
             step,
+            claim: Claim::default(),
         }
     }
 
@@ -142,6 +146,17 @@ impl Entry {
     /// Whether the step copies data.
     pub(crate) fn moves_data(&self) -> bool {
         matches!(self.step, Step::Copy(_) | Step::Complete(_))
+    }
+
+    /// Whether the image has to be claimed: the step changes the target, or seems impossible
+    /// because someone else works on the image.
+    pub(crate) fn needs_claim(&self) -> bool {
+        match &self.step {
+            Step::Copy(_) | Step::Record(_) | Step::Complete(_) | Step::Remove => true,
+            Step::Reconcile(_) => !self.differences.is_empty(),
+            Step::Fail(error) => matches!(error, CopyError::Busy { .. }),
+            Step::Nothing => false,
+        }
     }
 
     /// Number of data bytes that a run would copy, according to the size in the source's record.

@@ -1,6 +1,7 @@
 //! Settings of a replication: [`Policy`].
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use glance_core::digest::Hashers;
 use glance_core::rate_limit::BandwidthLimits;
@@ -71,6 +72,8 @@ pub struct Policy {
     pub transfers: usize,
     /// Retry limits.
     pub retries: Retries,
+    /// How long to wait, at the end of a run, for images that other runs have in work.
+    pub wait: Duration,
     /// The order in which images are started.
     pub order: Order,
     /// The number of failed images after which no more are started at a target. `None`: no limit.
@@ -167,6 +170,7 @@ impl Default for Policy {
             approval: None,
             transfers: 4,
             retries: Retries::default(),
+            wait: Duration::ZERO,
             order: Order::default(),
             max_errors: None,
             max_bytes: None,

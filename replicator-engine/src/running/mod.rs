@@ -28,6 +28,7 @@ use crate::running::target_id::TargetId;
 use crate::state::State;
 use crate::streaming::fan_out::Subscription;
 
+mod claiming;
 mod listings;
 mod progress;
 pub(crate) mod prune;
@@ -55,6 +56,7 @@ pub async fn run_all(
     }
     run.process_listed(&reassigned).await;
     run.process_queued().await;
+    run.wait_for_other_runs().await;
     run.retry_failed().await;
     run.remove_extras().await
 }
@@ -90,6 +92,7 @@ impl<F: FnMut(usize, Outcome) + Send> Run<F> {
             errors: policy.max_errors,
             bytes: policy.max_bytes,
             retries: policy.retries.per_run,
+            wait: policy.wait,
         };
         let of_all = matches!(policy.max_errors, Some(ErrorLimit::Percent(_)));
         let (stop, events) = (policy.stop.clone(), policy.events.clone());
@@ -166,7 +169,11 @@ impl<F: FnMut(usize, Outcome) + Send> Run<F> {
         };
         self.report_plan(&entries);
         let now = self.queue(entries);
-        self.execute(now).await;
+        let targets: Vec<TargetId> = now.iter().map(|(target, _)| *target).collect();
+        let Some(claimed) = self.stop.unless_broken_off(self.claimed(now)).await else {
+            return self.progress().leave(&id, targets.into_iter());
+        };
+        self.execute(claimed).await;
     }
 
     fn report_plan(&self, entries: &[(TargetId, Entry)]) {
@@ -284,12 +291,7 @@ impl<F: FnMut(usize, Outcome) + Send> Run<F> {
         let QueuedImage { image, replicas } = self.progress().now(queued);
         let targets: Vec<TargetId> = replicas.iter().map(|(target, _)| *target).collect();
         let work = replicas.into_iter().map(async |(target, replica)| {
-            let replication = self.replication(target);
-            let entry = match replication.pair(&image.id, replica.as_ref()).await {
-                Ok(pair) => replication.examine(pair).await,
-                Err(error) => Entry::failed(image.clone(), None, error),
-            };
-            (target, entry)
+            (target, self.replication(target).examine_claimed(&image, replica.as_ref()).await)
         });
         match self.stop.unless_broken_off(join_all(work)).await {
             Some(entries) => self.execute(entries).await,

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::mem::take;
+use std::time::Duration;
 
 use glance_core::image::{Image, ImageId};
 
 use super::prune::Seen;
 use crate::cancel::{CancelMode, CancelReason, CancelToken};
-use crate::error::RunError;
+use crate::error::{CopyError, RunError};
 use crate::events::{Event, Events, Retry, Side, Spent, reason};
 use crate::outcome::{Done, Outcome};
 use crate::pairing::Moved;
@@ -38,6 +39,8 @@ pub(crate) struct Limits {
     pub(crate) bytes: Option<u64>,
     /// How often failed images are retried.
     pub(crate) retries: usize,
+    /// How long to wait for images that other runs have in work.
+    pub(crate) wait: Duration,
 }
 
 /// The progress of a run at one target.
@@ -229,17 +232,19 @@ impl<F: FnMut(usize, Outcome)> RunProgress<F> {
         spent: Spent,
     ) {
         let before = self.at(target).failed.remove(&outcome.image.id);
-        let attempts = before.as_ref().map_or(0, |failed| failed.attempts) + 1;
+        let was_in_use = before.as_ref().is_some_and(|failed| is_in_use(&failed.outcome));
+        // The image may be looked at every second, as long as another run has it in work.
+        let is_again = was_in_use && is_in_use(&outcome);
+        let attempts = before.as_ref().map_or(0, |failed| failed.attempts) + usize::from(!is_again);
         let (outcome, spent) = match before {
             Some(failed) => (outcome.after(&failed.outcome), failed.spent.plus(spent)),
             None => (outcome, spent),
         };
-        let id = &outcome.image.id;
         match &outcome.result {
-            Err(error) if self.limits.retries > 0 && error.is_retryable() => {
-                tracing::warn!("image {id}: {}; the image will be retried", error.chain());
-                let retry = Retry::after(attempts - 1, self.limits.retries, None, reason(error));
-                self.events.retrying(Some(id), Some(target.index()), Side::of(error), &retry);
+            Err(error) if self.limits.allow_retry_of(error) => {
+                if !is_again {
+                    self.announce_retry(target, &outcome.image.id, error, attempts);
+                }
                 let failed = Failed { outcome, replica, spent, attempts };
                 self.at(target).failed.insert(failed.outcome.image.id.clone(), failed);
             }
@@ -247,9 +252,20 @@ impl<F: FnMut(usize, Outcome)> RunProgress<F> {
         }
     }
 
+    /// Tells that an image will be retried after this number of attempts.
+    fn announce_retry(&self, target: TargetId, id: &ImageId, error: &CopyError, attempts: usize) {
+        tracing::warn!("image {id}: {}; the image will be retried", error.chain());
+        let retry = Retry::after(attempts - 1, self.limits.retries, None, reason(error));
+        self.events.retrying(Some(id), Some(target.index()), Side::of(error), &retry);
+    }
+
     fn settle(&mut self, target: TargetId, outcome: Outcome, spent: Spent) {
         let progress = self.at(target);
-        progress.seen.failures += u64::from(outcome.result.is_err());
+        // What other runs do is not a failure of the target.
+        match is_in_use(&outcome) {
+            true => progress.seen.in_use += 1,
+            false => progress.seen.failures += u64::from(outcome.result.is_err()),
+        }
         if let Ok(Done::CopiedAs(id)) = &outcome.result {
             progress.moved.push((outcome.image.id.clone(), id.clone()));
         }
@@ -281,9 +297,19 @@ impl<F: FnMut(usize, Outcome)> RunProgress<F> {
 
     /// The images to retry, with their targets.
     pub(crate) fn failed(&self) -> Vec<QueuedImage> {
+        self.failed_as(|_| true)
+    }
+
+    /// The images that other runs have in work, with their targets.
+    pub(crate) fn in_use(&self) -> Vec<QueuedImage> {
+        self.failed_as(is_in_use)
+    }
+
+    fn failed_as(&self, is_meant: impl Fn(&Outcome) -> bool) -> Vec<QueuedImage> {
         let mut all: BTreeMap<&ImageId, QueuedImage> = BTreeMap::new();
         for (target, progress) in self.ids().zip(&self.targets) {
-            for (id, failed) in &progress.failed {
+            let meant = progress.failed.iter().filter(|(_, failed)| is_meant(&failed.outcome));
+            for (id, failed) in meant {
                 let image = || {
                     let image = failed.outcome.image.clone();
                     QueuedImage { image, replicas: Vec::new() }
@@ -348,8 +374,21 @@ impl<F: FnMut(usize, Outcome)> RunProgress<F> {
     }
 }
 
+impl Limits {
+    /// Whether an image with this error may be tried again at the end of the run.
+    fn allow_retry_of(&self, error: &CopyError) -> bool {
+        let waits = !self.wait.is_zero() && matches!(error, CopyError::InUse(_));
+        waits || self.retries > 0 && error.is_retryable()
+    }
+}
+
+fn is_in_use(outcome: &Outcome) -> bool {
+    matches!(outcome.result, Err(CopyError::InUse(_)))
+}
+
 impl TargetProgress {
     fn failures(&self) -> u64 {
-        self.seen.failures + self.failed.len() as u64
+        let failed = self.failed.values().filter(|failed| !is_in_use(&failed.outcome));
+        self.seen.failures + failed.count() as u64
     }
 }

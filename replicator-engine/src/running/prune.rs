@@ -20,6 +20,8 @@ pub(crate) struct Seen {
     pub(crate) at_source: u64,
     pub(crate) at_target: u64,
     pub(crate) failures: u64,
+    /// Number of images that other runs have in work.
+    pub(crate) in_use: u64,
     /// Ids and names of the images to remove.
     pub(crate) extras: Vec<(ImageId, String)>,
 }
@@ -49,7 +51,9 @@ impl Replication {
         let most = prune.most.of(seen.at_target);
         match seen {
             Seen { at_source: 0, .. } => return Err(NothingRemoved::EmptySource { found }),
-            Seen { failures: 1.., .. } => return Err(NothingRemoved::Failures { found }),
+            Seen { failures: 1.., .. } | Seen { in_use: 1.., .. } => {
+                return Err(NothingRemoved::Failures { found });
+            }
             _ if found > most => return Err(NothingRemoved::TooMany { found, most }),
             _ => {}
         }
@@ -87,6 +91,10 @@ impl Replication {
                 return Some(Outcome::of(image, Err(CopyError::Target(error))));
             }
             Ok(found) => found?,
+        };
+        let _claim = match self.claim(&provenance::source_id(&image)).await {
+            Err(error) => return Some(Outcome::of(image, Err(error))),
+            Ok(claim) => claim,
         };
         let result = match self.source.find(&provenance::source_id(&image)).await {
             Ok(Some(_)) => Ok(Done::Skipped("the source holds the image again".to_owned())),

@@ -17,7 +17,8 @@ pub(crate) async fn the_journal_holds_no_secret_and_resume_asks_for_it(stack: &'
     child.kill().unwrap();
     child.wait().unwrap();
     pair.b.becomes(1, Status::Queued).await;
-    assert_eq!(occurrences(&pair.path("state"), "livecopy"), 1);
+    // The journal, its lock and the claim on the image contain the command.
+    assert_eq!(occurrences(&pair.path("state"), "livecopy"), 3);
     assert_eq!(occurrences(&pair.path("state"), TOKEN), 0);
 
     let told = run(pair.bare_line(&["resume", "-n"])).await.exits(1);

@@ -81,6 +81,8 @@ pub(crate) async fn a_journal_without_room_ends_the_run_before_anything_is_half_
 
     std::fs::remove_file(state.path().join("more")).unwrap();
     std::fs::remove_file(filler).unwrap();
+    // The whole journal, and a page for the claim on each image in work.
+    state.resize("64k");
     let run = pair.run(&["resume"]).await.exits(0);
     assert!(run.stdout.contains("resuming: livecopy"), "{}", run.stdout);
     for number in 1..=IMAGES {

@@ -11,6 +11,7 @@ use format_dump::DumpStore;
 use glance_core::ImageStore;
 use glance_core::image::Visibility;
 use http::Method;
+use safe_files::file_lock::Holder;
 
 use super::schema::check_document;
 use super::{Place, Site, dump, id, json, run};
@@ -98,8 +99,8 @@ async fn codes_6_to_10_are_of_integrity_locks_limits_losses_and_time() {
     a.faulty.mend();
 
     let kept = place.path("kept");
-    let lock = DumpStore::lock(Path::new(&kept)).unwrap();
-    let meaning = "another run works on the same stores or directory";
+    let lock = DumpStore::lock(Path::new(&kept), &Holder::this_process(None)).unwrap();
+    let meaning = "another run works on the same images, stores or directory";
     exits(&["dump", &a.url, &kept], &state, 7, meaning).await;
     drop(lock);
 

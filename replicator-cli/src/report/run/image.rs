@@ -41,6 +41,7 @@ fn result_word(result: &Result<Done, CopyError>) -> &'static str {
         Ok(Done::InPlace) => "in_place",
         Ok(Done::Skipped(_)) => "skipped",
         Err(CopyError::BrokenOff) => "broken_off",
+        Err(CopyError::InUse(_)) => "in_use",
         Err(_) => "failed",
     }
 }

@@ -131,6 +131,11 @@ impl Reports {
         self.each[target].exit.worse(metadefs)
     }
 
+    /// Whether other runs had images of a target in work until the end.
+    pub(crate) fn has_images_in_use(&self, target: usize) -> bool {
+        self.each[target].summary.in_use > 0
+    }
+
     /// Records the number of images that were not started at a target.
     pub(crate) fn left(&mut self, target: usize, images: u64) {
         self.each[target].summary.not_begun = images;
@@ -229,6 +234,7 @@ fn result_word(result: &Result<Done, CopyError>) -> &'static str {
         Ok(Done::InPlace) => "in place",
         Ok(Done::Skipped(_)) => "skipped",
         Err(CopyError::BrokenOff) => "broken off",
+        Err(CopyError::InUse(_)) => "in use",
         Err(_) => "failed",
     }
 }

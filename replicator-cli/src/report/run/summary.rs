@@ -17,6 +17,8 @@ pub(super) struct Summary {
     in_place: u64,
     skipped: u64,
     failed: u64,
+    /// Images that other runs have in work.
+    pub(super) in_use: u64,
     removed: u64,
     broken_off: u64,
     pub(super) not_begun: u64,
@@ -39,6 +41,7 @@ impl Summary {
             Ok(Done::InPlace) => &mut self.in_place,
             Ok(Done::Skipped(_)) => &mut self.skipped,
             Err(CopyError::BrokenOff) => &mut self.broken_off,
+            Err(CopyError::InUse(_)) => &mut self.in_use,
             Err(_) => &mut self.failed,
         };
         *number += 1;
@@ -74,6 +77,7 @@ impl Summary {
         self.in_place += other.in_place;
         self.skipped += other.skipped;
         self.failed += other.failed;
+        self.in_use += other.in_use;
         self.removed += other.removed;
         self.broken_off += other.broken_off;
         self.not_begun += other.not_begun;
@@ -89,7 +93,7 @@ impl Summary {
     /// The number of images, including those that were not started.
     pub(super) fn images(&self) -> u64 {
         let done = self.copied + self.updated + self.in_place + self.skipped + self.removed;
-        done + self.failed + self.broken_off + self.not_begun
+        done + self.failed + self.in_use + self.broken_off + self.not_begun
     }
 
     /// The last line of a text report.
@@ -106,8 +110,9 @@ impl Summary {
         let lost = self.losses.iter().map(|(kind, n)| format!(", {n} without {}", kind.as_str()));
         let lost: String = lost.collect();
         format!(
-            "{}, {updated} updated, {in_place} in place, {skipped} skipped, {failed} failed{lost}{}{}{}",
+            "{}, {updated} updated, {in_place} in place, {skipped} skipped, {failed} failed{lost}{}{}{}{}",
             self.proofs.summary(self.copied, &format!("{}{imported}", human_size(self.bytes))),
+            some(self.in_use, "in use by other runs"),
             some(self.removed, "removed"),
             some(self.broken_off, "broken off"),
             some(self.not_begun, "not started")
@@ -122,7 +127,8 @@ impl Summary {
             "copied": self.copied, "proofs": self.proofs.to_json(), "bytes": self.bytes,
             "bytes_imported": self.imported, "updated": self.updated,
             "in_place": self.in_place, "skipped": self.skipped, "failed": self.failed,
-            "removed": self.removed, "broken_off": self.broken_off, "not_started": self.not_begun,
+            "in_use": self.in_use, "removed": self.removed, "broken_off": self.broken_off,
+            "not_started": self.not_begun,
             "lost": lost,
         })
     }
