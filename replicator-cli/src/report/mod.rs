@@ -5,7 +5,7 @@
 //! - `comparison`: the differences that `compare`, `plan` and dry runs find.
 //! - `doctor`: the checks of `doctor`.
 //! - `files`: the report files that are made from the JSON document.
-//! - `images`: the images that `ls` and `show` show.
+//! - `images`: the images that `ls` and `show` show, and their size.
 //! - `jobs`: the jobs of a job file.
 //! - `merged`: the merged reports of several shards.
 //! - `metadefs`: the metadata definitions that were copied or compared.
@@ -14,7 +14,6 @@
 //! - `recovery`: unfinished runs and images, for `resume` and `repair`.
 //! - `run`: the images of a run.
 //! - `selection`: the selection, for `--dump-filters`.
-//! - `size`: the size of a store.
 //! - `serving`: the message that `serve` prints when it starts.
 //! - `verify`: the results of `verify`.
 
@@ -32,7 +31,6 @@ mod recovery;
 mod run;
 mod selection;
 mod serving;
-mod size;
 mod verify;
 
 pub(crate) use clouds::{CloudSettings, ConfiguredCloud, clouds};
@@ -40,7 +38,7 @@ pub(crate) use comparison::{Combined, Comparison, Subject};
 pub(crate) use doctor::{DoctorReport, Finding, Findings, Judgement, Stop};
 pub(crate) use files::document::{Outline, entries, outline};
 pub(crate) use files::{end, end_keeping_document};
-pub(crate) use images::{ImageList, image};
+pub(crate) use images::{ImageList, image, size};
 pub(crate) use jobs::{EndedJob, begun_job, job_schema, jobs, sound_jobs};
 pub(crate) use merged::{Merged, merged};
 pub(crate) use metadefs::Metadefs;
@@ -49,5 +47,5 @@ pub(crate) use recovery::{all_resumed, findings, resumed, resuming, unfinished};
 pub(crate) use run::Reports;
 pub(crate) use selection::selection;
 pub(crate) use serving::{Callers, serving};
-pub(crate) use size::size;
+
 pub(crate) use verify::VerifyReport;

@@ -4,8 +4,6 @@ mod configuration;
 mod display;
 mod doctor;
 mod dry_run;
-mod guesses;
-mod guide;
 mod headlines;
 mod help;
 mod images;

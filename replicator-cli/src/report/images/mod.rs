@@ -1,4 +1,4 @@
-//! The reports of `ls` and `show`.
+//! The reports of `ls`, `show` and `size`.
 
 use serde_json::Value;
 
@@ -6,9 +6,11 @@ use crate::output::human_size;
 
 mod list;
 mod record;
+mod size;
 
 pub(crate) use list::ImageList;
 pub(crate) use record::image;
+pub(crate) use size::size;
 
 /// A field or property as text.
 fn text(name: &str, value: &Value) -> String {

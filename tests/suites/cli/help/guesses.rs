@@ -6,8 +6,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::help::Stage;
-use super::replicator;
+use super::Stage;
+use crate::suites::cli::replicator;
 use crate::support::old_dump::{ID, write_old_image};
 
 #[test]

@@ -1,6 +1,9 @@
 //! Help texts and options: each command shows and accepts the options that act on it, and the
 //! examples of its help work.
 
+mod guesses;
+mod guide;
+
 use std::fs;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
