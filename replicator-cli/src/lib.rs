@@ -79,7 +79,7 @@ fn run(args: args::Args) -> exit::Exit {
     if args.display.quiet {
         output::be_quiet();
     }
-    if matches!(&args.command, args::Command::Dump { path, .. } if path == "-") {
+    if matches!(&args.command, args::Command::Dump { path, dry_run: false, .. } if path == "-") {
         output::reserve_standard_output();
     }
     let begun = output::begin(&args.command, &args.options);

@@ -383,7 +383,7 @@ async fn reports_and_metrics_name_the_certificates(stack: &'static str) {
     let text = std::fs::read_to_string(&metrics).unwrap();
     let report: serde_json::Value =
         serde_json::from_slice(&std::fs::read(&report).unwrap()).unwrap();
-    let certificates = report["run"]["certificates"].as_array().unwrap();
+    let certificates = report["certificates"].as_array().unwrap();
     assert_eq!(certificates.len(), 2, "{certificates:?}");
     for (one, (side, url)) in
         certificates.iter().zip([("source", &pair.a.url), ("target", &pair.b.url)])

@@ -155,7 +155,7 @@ pub enum Command {
     /// Run interrupted commands again, with their original options
     #[command(after_help = examples::RESUME)]
     Resume(Resume),
-    /// Find and complete images that interrupted runs left unfinished at a target; deletes nothing
+    /// Find and complete images that interrupted runs left unfinished
     #[command(after_help = examples::REPAIR)]
     Repair(Repair),
     /// Copy and synchronize namespaces of metadata definitions
@@ -170,11 +170,10 @@ pub enum Command {
     /// Work with job files
     #[command(subcommand)]
     Config(JobFileCommand),
-    /// Serve the images of a directory over HTTPS with the Glance API; read-only by default
+    /// Serve the images of a directory over HTTPS with the Glance API
     #[command(after_help = examples::SERVE)]
     Serve(Serve),
-    /// List the configured clouds, their configuration files and sign-in methods; contacts no
-    /// server
+    /// List the configured clouds and their settings; contacts no server
     #[command(after_help = examples::CLOUDS)]
     Clouds,
     /// Print a script that completes commands and options in a shell

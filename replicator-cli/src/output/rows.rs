@@ -120,13 +120,59 @@ const TABLES: &[Table] = &[
         commands: &["compare", "plan"],
         list: "images",
         inner: "",
-        columns: &["id", "target_id", "name", "size", "state", "action", "reason", "differences"],
+        columns: &[
+            "target",
+            "id",
+            "target_id",
+            "name",
+            "size",
+            "state",
+            "action",
+            "reason",
+            "differences",
+        ],
     },
     Table {
         commands: &["verify"],
         list: "images",
         inner: "",
         columns: &["id", "name", "size", "state", "verdict", "by", "proof", "reason", "details"],
+    },
+    Table {
+        commands: &["ls"],
+        list: "images",
+        inner: "",
+        columns: &[
+            "id",
+            "name",
+            "status",
+            "visibility",
+            "disk_format",
+            "size",
+            "owner",
+            "os_hash_value",
+        ],
+    },
+    Table {
+        commands: &["show"],
+        list: "image",
+        inner: "",
+        columns: &[
+            "id",
+            "name",
+            "status",
+            "visibility",
+            "disk_format",
+            "size",
+            "owner",
+            "os_hash_value",
+        ],
+    },
+    Table {
+        commands: &["run"],
+        list: "jobs",
+        inner: "",
+        columns: &["name", "exit_code", "seconds"],
     },
     Table { commands: &["size"], list: "size", inner: "", columns: &["images", "bytes"] },
     Table {
@@ -190,11 +236,11 @@ mod tests {
         assert_eq!(rows.rows("other", &entry), "");
         assert_eq!(
             rows.rows("images", &entry),
-            "id,target_id,name,size,state,action,reason,differences\n\
-             1,,\"a, \"\"b\"\"\\n\\u{1b}\",3,same,,,\n"
+            "target,id,target_id,name,size,state,action,reason,differences\n\
+             ,1,,\"a, \"\"b\"\"\\n\\u{1b}\",3,same,,,\n"
         );
         let entry = json!({ "id": "2", "reason": "x", "differences": [{ "field": "name" }] });
-        assert_eq!(rows.rows("images", &entry), "2,,,,,,x,\"[{\"\"field\"\":\"\"name\"\"}]\"\n");
+        assert_eq!(rows.rows("images", &entry), ",2,,,,,,x,\"[{\"\"field\"\":\"\"name\"\"}]\"\n");
         assert_eq!(rows.header(), "");
     }
 

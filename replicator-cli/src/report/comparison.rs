@@ -105,10 +105,11 @@ impl Comparison {
 
     /// Writes the state of one image at a target.
     pub(crate) fn entry(&mut self, target: usize, entry: &Entry) {
+        let is_one_of_several = self.targets.len() > 1;
         let (name, summary) = &mut self.targets[target];
         summary.count(entry);
         metrics::image(entry.state.as_str(), exit_of(entry));
-        let json = json_entry(name, entry);
+        let json = json_entry(is_one_of_several.then_some(name.as_str()), entry);
         let line = format!("{} {}", sign(entry.state), entry.image.id);
         match &mut self.combined {
             Combined::Output => output::bare_line(&line),
@@ -251,9 +252,10 @@ impl Summary {
 }
 
 /// The entry of an image in the document.
-fn json_entry(target: &str, entry: &Entry) -> Value {
+/// The entry as JSON, with the target if there are several.
+fn json_entry(target: Option<&str>, entry: &Entry) -> Value {
     let mut json = entry.to_json();
-    if !target.is_empty() {
+    if let Some(target) = target {
         json["target"] = json!(target);
     }
     let is_extra = entry.state == State::Extra;

@@ -49,6 +49,9 @@ fn json_job(name: &str, result: Option<(Exit, Duration)>) -> Value {
 pub(crate) fn sound_jobs(path: &Path, jobs: usize) {
     let noun = if jobs == 1 { "job" } else { "jobs" };
     out!("{}: {jobs} {noun}, no errors", path.display());
+    let mut json = JsonWriter::to_results();
+    json.field("jobs", &json!(jobs));
+    json.finish();
 }
 
 /// Prints the JSON Schema of job files.

@@ -80,7 +80,7 @@ fn every_command_prints_the_plan_and_changes_nothing() {
             (&["livecopy", &a, &b, "-n", "--name", "o*"], &planned(&a, &["--name", "o*"])),
         ] {
             let run = stage.unchanged(&[line, output].concat(), 1);
-            assert_eq!(&run.stdout, expected, "{line:?}");
+            assert_eq!(content(&run.stdout), content(expected), "{line:?}");
         }
     }
     // Without anything to do, the exit is 0.
@@ -126,6 +126,14 @@ fn a_directory_that_would_be_created_counts_as_empty() {
     stage.unchanged(&["dump", &a, &empty, "-n"], 2);
 }
 
+/// What a plan says: of a document, the images and the totals.
+fn content(plan: &str) -> String {
+    match serde_json::from_str::<Value>(plan) {
+        Ok(document) => format!("{}{}", document["images"], document["summary"]),
+        Err(_) => plan.to_owned(),
+    }
+}
+
 #[test]
 fn streams_are_planned_without_data() {
     let stage = Stage::new();
@@ -164,8 +172,9 @@ fn each_target_has_its_own_plan() {
     let report: Value = serde_json::from_str(&run.stdout).unwrap();
     let alone = stage.unchanged(&[&["plan", &a, &b][..], &json].concat(), 1);
     let alone: Value = serde_json::from_str(&alone.stdout).unwrap();
-    assert_eq!(report["targets"][&b], alone);
-    assert_eq!(report["targets"][&new]["summary"]["actions"]["copy"], 2);
+    assert_eq!(report["by_target"][&b], alone["summary"]);
+    assert_eq!(report["by_target"][&new]["actions"]["copy"], 2);
+    assert_eq!(report["images"][0]["target"], b);
     assert_eq!(report["exit_code"], 1);
     // A target that cannot be reached does not hide the plan for the other.
     let line = ["livecopy", &a, &b, "127.0.0.1:1", "-n", "--low-level-retries", "0"];

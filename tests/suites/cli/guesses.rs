@@ -43,10 +43,10 @@ fn a_guess_is_answered_with_what_to_write() {
 }
 
 #[test]
-fn help_of_help_is_help() {
-    let help = replicator(&["help"]).exits(0).stdout;
+fn help_has_help() {
     for option in ["--help", "-h"] {
-        assert_eq!(replicator(&["help", option]).exits(0).stdout, help);
+        let help = replicator(&["help", option]).exits(0).stdout;
+        assert!(help.starts_with("Print a page of the guide"), "{help}");
     }
 }
 

@@ -32,7 +32,7 @@ fn an_image_is_named_by_its_name_its_id_or_a_glob() {
     assert_eq!(livecopy(&format!("--image {FIRST_ID} --image debian-daily")), "2");
     let number = |options: &str| {
         let run = stage.run(&format!("glance-replicator size paris {options} --output json"), 0);
-        serde_json::from_str::<Value>(&run.stdout).unwrap()["images"].as_u64().unwrap()
+        serde_json::from_str::<Value>(&run.stdout).unwrap()["size"]["images"].as_u64().unwrap()
     };
     assert_eq!(number("--image 'debian-*'"), 2);
     assert_eq!(number("--image 'debian-*' --image ubuntu-24.04"), 3);
@@ -179,7 +179,7 @@ fn ls_prints_columns_in_order() {
 
     let line = "glance-replicator ls paris --output json --columns id,size --image debian-12";
     let json: Value = serde_json::from_str(&stage.run(line, 0).stdout).unwrap();
-    assert_eq!(json, serde_json::json!({"images": [{"id": FIRST_ID, "size": 1000}]}));
+    assert_eq!(json["images"], serde_json::json!([{"id": FIRST_ID, "size": 1000}]));
     assert_eq!(list(&stage, "paris")[2]["name"], "ubuntu-24.04");
     let run = stage.run("glance-replicator ls lyon", 0);
     assert!(run.stderr.contains(" shows no images: check the project"), "{}", run.stderr);

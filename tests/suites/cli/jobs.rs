@@ -42,7 +42,7 @@ name = "load"
 verb = "load"
 from = "DIR/old"
 to = "DIR/new"
-select = { name = "one*" }
+select = { image = "one*" }
 report = "DIR/{job}.json"
 output = "json"
 
@@ -91,7 +91,8 @@ fn an_unknown_job_is_answered_with_a_name_that_is_like_it() {
 #[test]
 fn a_dry_run_changes_nothing() {
     let stage = Stage::new(JOBS);
-    let run = replicator(&["run", &stage.file(), "-n"]).exits(0);
+    // There is something to do, as in a plan.
+    let run = replicator(&["run", &stage.file(), "-n"]).exits(1);
     assert!(run.stderr.contains("job drift: glance-replicator compare -- "), "{}", run.stderr);
     for name in ["new", "load.prom", "load.json", "drift.prom"] {
         assert!(!Path::new(&stage.path(name)).exists(), "{name}");
@@ -154,7 +155,7 @@ fn the_published_schema_is_that_of_the_tool_and_judges_job_files() {
         assert!(faults.is_empty(), "{faults:?} in\n{jobs}");
     }
     for (was, wrong) in [
-        ("select = { name", "select = { nmae"),
+        ("select = { image", "select = { imgae"),
         ("\"compare\"", "\"comapre\""),
         ("name = \"drift\"\n", ""),
         ("output = \"json\"", "output = \"yaml\""),

@@ -36,7 +36,7 @@ async fn one_run_writes_several_reports() {
         "\n| global request id | req-",
         "bytes 200, copied 2, failed 1",
         "\n## Failed or different\n\n- image 3, \"\\<b\\>\" \\| \\*x\\* (",
-        ": failed\n  - a request to the target failed\n  - ",
+        ": failed\n  - cannot store the data at the target\n  - ",
         "\n## Next command\n\n```\nglance-replicator livecopy http",
     ] {
         assert!(ticket.contains(part), "{part:?} is not in\n{ticket}");
@@ -48,7 +48,7 @@ async fn one_run_writes_several_reports() {
     let case = format!("name=\"image 2, &quot;&lt;b&gt;&quot; | *x* ({})\"/>", id(2));
     assert!(junit.contains(&case), "{junit}");
     assert_eq!((junit.matches("<testcase ").count(), junit.matches("<failure ").count()), (3, 1));
-    let failure = "<failure message=\"a request to the target failed\" type=\"failed\">";
+    let failure = "<failure message=\"cannot store the data at the target\" type=\"failed\">";
     assert!(junit.contains(failure) && junit.ends_with("</testsuites>\n"), "{junit}");
 }
 
@@ -58,7 +58,7 @@ async fn errors_of_the_whole_run_are_in_every_report() {
     let reports = ["r.json", "r.md", "r.xml", "r.txt"].map(|name| place.path(name));
     let options: Vec<&str> =
         reports.iter().flat_map(|report| ["--report", report.as_str()]).collect();
-    let line = [&["compare", "http://127.0.0.1:9", "http://127.0.0.1:9"][..], &options].concat();
+    let line = [&["compare", "http://127.0.0.1:9", "http://127.0.0.1:7"][..], &options].concat();
     let on_screen = run(&line, &place.path("state")).await.exits(4);
     let mut lines = on_screen.stderr.lines();
     let error = lines.find_map(|line| line.strip_prefix("error: ")).unwrap();

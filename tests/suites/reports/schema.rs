@@ -42,7 +42,7 @@ pub(super) fn check_events(lines: &str) -> Vec<String> {
 fn bundled(name: &str) -> Value {
     let mut schema = read(name);
     resolve(&mut schema, "");
-    for shared in ["envelope", "run"] {
+    for shared in ["envelope", "copies"] {
         let mut definitions = read(shared);
         resolve(&mut definitions, shared);
         definitions.as_object_mut().unwrap().remove("$schema");

@@ -249,7 +249,7 @@ mod tests {
             delete = "hide"
             unprotect = true
             no-stamp = false
-            select = { tag = "stable", name = ["debian-*", "ubuntu-*"], created-after = 2026-01-31 }
+            select = { tag = "stable", image = ["debian-*", "ubuntu-*"], created-after = 2026-01-31 }
             limits = { bwlimit = "10M", retries = 5 }
             report = "reports/{job}.json"
         "#;
@@ -262,8 +262,8 @@ mod tests {
             "--bwlimit=10M",
             "--created-after=2026-01-31",
             "--delete=hide",
-            "--name=debian-*",
-            "--name=ubuntu-*",
+            "--image=debian-*",
+            "--image=ubuntu-*",
             "--report=reports/nightly.json",
             "--retries=5",
             "--tag=stable",
