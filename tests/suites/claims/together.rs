@@ -53,7 +53,7 @@ async fn an_image_in_work_is_reported_with_the_process_its_start_and_its_command
     let json = world.run(&[&line[..], &["--output", "json"]].concat()).await.exits(7);
     let json: Value = serde_json::from_str(&json.stdout).unwrap();
     let (image, summary) = (&json["images"][0], &json["summary"]);
-    assert_eq!((&image["id"], &image["result"]), (&id(1).as_str().into(), &"in use".into()));
+    assert_eq!((&image["id"], &image["result"]), (&id(1).as_str().into(), &"in_use".into()));
     assert_eq!((&summary["in_use"], &summary["failed"]), (&1.into(), &0.into()));
     // The run copies its other images.
     let both = world.run(&["livecopy", "--retries", "0"]).await.exits(7);
