@@ -1,5 +1,6 @@
 //! Runs that claim their stores alone, and killed runs.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use glance_core::store::ImageStore;
@@ -62,6 +63,30 @@ async fn shards_exclude_only_the_same_shard() {
         world.b.kept.get(&id(number)).await.unwrap();
         assert_eq!(world.b.uploads(number), 1);
     }
+}
+
+/// A dry run takes no claim and waits for none. `repair -n` says that it cannot judge a run that is
+/// in progress.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_neither_claims_nor_waits() {
+    let world = World::with(1..=2).await;
+    world.gate.close([1]);
+    let sync = world.start(&["sync", "--delete", "delete", "--transfers", "1"]);
+    world.gate.is_reached(1).await;
+    let locks = || BTreeSet::from_iter(world.files("journal", ".lock"));
+    let before = locks();
+    for line in [&["livecopy"][..], &["sync"], &["sync", "--delete", "delete"]] {
+        let line = [line, &["-n", "--wait", "1h"]].concat();
+        has(&world.run(&line).await.exits(1), &["to do: "]);
+    }
+    let refused = world.run(&["repair", "-n", "--wait", "1h"]).await.exits(7);
+    has(&refused, &["another run from", &sync.named()]);
+    assert_eq!(locks(), before);
+    sync.kill();
+    // The killed run had made no record at the target yet.
+    world.run(&["repair", "-n", "--wait", "1h"]).await.exits(0);
+    assert_eq!(locks(), before, "the files of the killed run stay until a run begins");
+    world.gate.open();
 }
 
 #[tokio::test(flavor = "multi_thread")]
