@@ -31,7 +31,7 @@ pub(crate) fn first_screen() -> Exit {
 /// Five commands, each with an example.
 const COMMANDS: &[(&str, &str)] = &[
     ("doctor    check trust, certificates, sign-in and permissions", "doctor a b"),
-    ("livecopy  copy missing images, and update changed ones", "livecopy a b --name 'debian-*'"),
+    ("livecopy  copy missing images, and update changed ones", "livecopy a b --image 'debian-*'"),
     ("compare   report how the images of two stores differ", "compare a b"),
     ("sync      like livecopy; can remove what the source no longer has", "sync a b --delete hide"),
     ("dump      write images to a directory; `load` reads them back", "dump a ./images"),
