@@ -45,7 +45,8 @@ async fn a_store_that_was_not_reached_is_reached_by_the_next_run() {
     for words in ["403 Forbidden", "the image is complete and verified, but not in store archive"] {
         let run = scene.cloud.replicator(&line).exits(3);
         assert!(run.stderr.contains(words), "{}", run.stderr);
-        assert!(run.stderr.contains("hint: sign in to the target as an administrator"));
+        let hint = "hint: ask for the role admin in project ";
+        assert!(run.stderr.contains(hint), "{}", run.stderr);
     }
     let line = [&["plan", "a", "b"], &more[..]].concat();
     let run = scene.cloud.replicator(&line).exits(1);
