@@ -393,12 +393,14 @@ async fn reports_and_metrics_name_the_certificates(stack: &'static str) {
         assert_eq!(one["subject"], "CN=server");
         assert_eq!(one["issuer"], "CN=the CA of the tests");
         let days = one["days_left"].as_i64().unwrap();
-        assert_eq!(days, 729);
+        // The certificate of the test is a moment old, or not even that.
+        assert!((729..=730).contains(&days), "{days}");
         assert!(one["expires"].as_str().unwrap().ends_with('Z'));
         let label = format!("side=\"{side}\",server=\"{server}\"}} ");
         let line = text.lines().find(|line| line.contains(&label));
         let expires: u64 = line.unwrap().rsplit_once(' ').unwrap().1.parse().unwrap();
-        assert!(expires > glance_core::clock::seconds() + 86_400 * days.unsigned_abs(), "{line:?}");
+        let now = glance_core::clock::seconds();
+        assert!(expires > now + 86_400 * 729 && expires <= now + 86_400 * 730, "{line:?}");
     }
     // A run that reaches no server keeps what the earlier run found.
     let lost = ["--metrics", &metrics, "--cert", "/nonexistent", "--key", "/nonexistent"];
