@@ -1,6 +1,8 @@
 //! The first line of an error says what happened, and the hint fits the cause.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use glance_core::store::memory::MemoryStore;
@@ -72,8 +74,7 @@ fn the_first_line_says_why_there_is_no_connection() {
     let closed = format!("https://{}", unused.local_addr().unwrap());
     drop(unused);
     let not_tls = format!("https://{}", place.serve_plain(glance()));
-    let tls = place.serve(STACKS[0], &place.issued("good"), glance());
-    let not_http = tls.replace("https:", "http:");
+    let not_http = format!("http://{}", answering_with_an_alert());
     let once = ["--low-level-retries", "0", "--connect-timeout", "1s"];
     for (url, headline, advice) in [
         (&closed, "connection refused", "the server is running"),
@@ -86,6 +87,22 @@ fn the_first_line_says_why_there_is_no_connection() {
         assert_eq!(first, format!("{url}: cannot list the images: {headline}"), "{}", run.stderr);
         assert!(hint.contains(advice), "{}", run.stderr);
     }
+}
+
+/// A server that answers plain HTTP with a TLS alert, as servers of https do. A real one may close the
+/// connection so fast that the client sees only that.
+fn answering_with_an_alert() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            // A fatal alert: decode error.
+            let _ = stream.write_all(&[0x15, 3, 3, 0, 2, 2, 50]);
+        }
+    });
+    address
 }
 
 #[test]

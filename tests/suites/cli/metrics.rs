@@ -47,6 +47,15 @@ impl Metrics {
 }
 
 #[test]
+fn a_dry_run_is_not_counted() {
+    let stage = Stage::new();
+    let (old, new, file) = (stage.path("old"), stage.path("new"), stage.path("m.prom"));
+    stage.image(ID, b"abc");
+    replicator(&["load", &old, &new, "-n", "--metrics", &file]).exits(1);
+    assert!(!Path::new(&file).exists());
+}
+
+#[test]
 fn a_run_is_counted_and_a_failed_run_keeps_the_last_success() {
     let stage = Stage::new();
     let (old, new, file) = (stage.path("old"), stage.path("new"), stage.path("m.prom"));
