@@ -82,11 +82,8 @@ impl Command {
     pub(crate) fn name(&self) -> &'static str {
         match self {
             // A dry run has the report of `plan`.
-            Self::Plan(_)
-            | Self::Dump { dry_run: true, .. }
-            | Self::Load { dry_run: true, .. }
-            | Self::Livecopy { dry_run: true, .. }
-            | Self::Sync(Sync { dry_run: true, .. }) => "plan",
+            _ if self.is_dry_run() => "plan",
+            Self::Plan(_) => "plan",
             Self::Ls(_) => "ls",
             Self::Show(_) => "show",
             Self::Completion { .. } => "completion",
@@ -109,6 +106,17 @@ impl Command {
             Self::Report(Reports::Merge { .. }) => "report merge",
             Self::Doctor(_) => "doctor",
         }
+    }
+
+    /// Whether a command that copies images only reports what it would do.
+    pub(crate) fn is_dry_run(&self) -> bool {
+        matches!(
+            self,
+            Self::Dump { dry_run: true, .. }
+                | Self::Load { dry_run: true, .. }
+                | Self::Livecopy { dry_run: true, .. }
+                | Self::Sync(Sync { dry_run: true, .. })
+        )
     }
 
     /// The argument that names the source or the only store.

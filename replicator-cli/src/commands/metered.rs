@@ -12,9 +12,8 @@ use crate::tls;
 /// Begins the metrics file of a command. The other commands have no option `--metrics`.
 pub(super) fn begin(path: &Path, command: &Command, options: &Options) -> Result<(), CliError> {
     let Some((name, selection)) = command.selection() else { return Ok(()) };
-    // A dry run has the name of its report, `plan`. Metrics of a run that did nothing would count as
-    // a success.
-    if selection.dump_filters || command.name() == "plan" {
+    // Metrics of a run that did nothing would count as a success.
+    if selection.dump_filters || command.is_dry_run() {
         return Ok(());
     }
     let Some((source, targets)) = stores(command) else { return Ok(()) };

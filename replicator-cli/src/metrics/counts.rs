@@ -134,8 +134,8 @@ const KINDS: [&str; 9] = [
     "usage",
 ];
 
-/// The state of an image of a run.
-fn state(result: &Result<Done, CopyError>) -> &'static str {
+/// The state of an image of a run, in the metrics and in the document.
+pub(crate) fn state(result: &Result<Done, CopyError>) -> &'static str {
     match result {
         Ok(Done::Copied | Done::CopiedAs(_) | Done::Completed) => "copied",
         Ok(Done::Updated(_)) => "updated",

@@ -19,6 +19,7 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::named_file::NamedFile;
 use counts::Counts;
+pub(crate) use counts::state;
 use text::{Earlier, Labels, MetricsText, series};
 
 mod counts;

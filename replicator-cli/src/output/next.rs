@@ -1,5 +1,6 @@
 //! The command that an operator needs next.
 
+use crate::args::shell_word;
 use crate::exit::Exit;
 
 /// The next command after one that ended with this exit, as a line for a shell. `arguments` are those
@@ -37,12 +38,7 @@ pub(super) fn next_command(
 
 /// Arguments as a line for a shell.
 pub(crate) fn shell_line<T: AsRef<str>>(arguments: &[T]) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
-    let quoted = |word: &T| match word.as_ref() {
-        word if !word.is_empty() && word.chars().all(is_plain) => word.to_owned(),
-        word => format!("'{}'", word.replace('\'', "'\\''")),
-    };
-    arguments.iter().map(quoted).collect::<Vec<_>>().join(" ")
+    arguments.iter().map(|word| shell_word(word.as_ref())).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

@@ -109,6 +109,9 @@ const RUN: &[&str] = &[
     "request_ids",
 ];
 
+const RECORD: &[&str] =
+    &["id", "name", "status", "visibility", "disk_format", "size", "owner", "os_hash_value"];
+
 const TABLES: &[Table] = &[
     Table {
         commands: &["dump", "load", "livecopy", "sync", "repair", "report merge"],
@@ -138,36 +141,8 @@ const TABLES: &[Table] = &[
         inner: "",
         columns: &["id", "name", "size", "state", "verdict", "by", "proof", "reason", "details"],
     },
-    Table {
-        commands: &["ls"],
-        list: "images",
-        inner: "",
-        columns: &[
-            "id",
-            "name",
-            "status",
-            "visibility",
-            "disk_format",
-            "size",
-            "owner",
-            "os_hash_value",
-        ],
-    },
-    Table {
-        commands: &["show"],
-        list: "image",
-        inner: "",
-        columns: &[
-            "id",
-            "name",
-            "status",
-            "visibility",
-            "disk_format",
-            "size",
-            "owner",
-            "os_hash_value",
-        ],
-    },
+    Table { commands: &["ls"], list: "images", inner: "", columns: RECORD },
+    Table { commands: &["show"], list: "image", inner: "", columns: RECORD },
     Table {
         commands: &["run"],
         list: "jobs",

@@ -93,15 +93,16 @@ pub(crate) fn course(bytes: u64, time: Duration, target: Option<&str>) -> String
 
 /// The source and the targets of a command that copies images.
 fn stores(command: &Command) -> Option<(String, Vec<String>)> {
-    match command {
-        Command::Livecopy { from, to, .. } | Command::Load { from, to, .. } => {
-            Some((from.clone(), to.clone()))
-        }
-        Command::Sync(sync) => Some((sync.from.clone(), sync.to.clone())),
-        Command::Dump { server, path, .. } => Some((server.clone(), vec![path.clone()])),
-        Command::Repair(repair) => Some((repair.sides.from.clone(), vec![repair.sides.to.clone()])),
-        _ => None,
-    }
+    let copies = matches!(
+        command,
+        Command::Livecopy { .. }
+            | Command::Load { .. }
+            | Command::Sync(_)
+            | Command::Dump { .. }
+            | Command::Repair(_)
+    );
+    let source = command.source().filter(|_| copies)?;
+    Some((source.to_owned(), command.targets().into_iter().map(str::to_owned).collect()))
 }
 
 impl View {

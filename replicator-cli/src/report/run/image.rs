@@ -9,6 +9,7 @@ use replicator_engine::{CopyError, Done, Loss, Outcome, TransferMethod};
 use serde_json::{Value, json};
 
 use crate::error::request_ids;
+use crate::metrics;
 use crate::output::{chain, proof_json};
 
 /// The entry of an image at the target that the command line names so.
@@ -20,7 +21,7 @@ pub(super) fn entry(target: &str, outcome: &Outcome) -> Value {
     json!({
         "target": target, "id": image.id.as_str(), "target_id": target_id(outcome),
         "name": image.attributes.name, "size": image.size.or(journey.bytes),
-        "result": result_word(result), "reason": reason(result), "fields": fields(result),
+        "result": metrics::state(result), "reason": reason(result), "fields": fields(result),
         "proof": proof, "digests": digests.iter().map(Digest::to_json).collect::<Vec<_>>(),
         "way": journey.way.map(way),
         "started": clock::text(*started), "ended": clock::text(*ended),
@@ -30,20 +31,6 @@ pub(super) fn entry(target: &str, outcome: &Outcome) -> Value {
         "losses": losses.iter().map(Loss::to_json).collect::<Vec<_>>(),
         "notes": journey.notes,
     })
-}
-
-/// The result as a word of the document.
-fn result_word(result: &Result<Done, CopyError>) -> &'static str {
-    match result {
-        Ok(Done::Copied | Done::CopiedAs(_) | Done::Completed) => "copied",
-        Ok(Done::Updated(_)) => "updated",
-        Ok(Done::Removed(_)) => "removed",
-        Ok(Done::InPlace) => "in_place",
-        Ok(Done::Skipped(_)) => "skipped",
-        Err(CopyError::BrokenOff) => "broken_off",
-        Err(CopyError::InUse(_)) => "in_use",
-        Err(_) => "failed",
-    }
 }
 
 fn reason(result: &Result<Done, CopyError>) -> Option<String> {
