@@ -119,7 +119,7 @@ mod tests {
         let data = events.reading(&image, Side::Source, Body::from_stream(chunks, Some(18)));
         let read: Vec<Bytes> = data.try_collect().await.unwrap();
         assert_eq!(read.concat().len(), 18);
-        assert_eq!(*seen.lock().unwrap(), [(0, false), (9, false), (15, false), (18, true)]);
+        assert_eq!(*seen.lock().unwrap(), [(0, false), (9, false), (18, false), (18, true)]);
     }
 
     #[tokio::test(start_paused = true)]
