@@ -62,7 +62,7 @@ fn install_checkers() -> Result<(), Failure> {
 }
 
 fn built() -> Result<PathBuf, Failure> {
-    cargo(&["build", "--package", "replicator-cli"])?;
+    cargo(&["build", "--package", "glance-replicator"])?;
     Ok(workspace::target()?.join("debug/glance-replicator"))
 }
 
