@@ -55,7 +55,9 @@ pub(super) async fn candidates(words: Vec<OsString>) -> Exit {
     if is_empty && !lines.iter().all(is_option) {
         lines.retain(|line| !is_option(line));
     }
-    lines.iter().for_each(|line| output::script(&format!("{line}\n")));
+    for line in lines {
+        output::script(&format!("{line}\n"));
+    }
     Exit::Success
 }
 

@@ -56,8 +56,7 @@ fn the_last_word_is_completed() {
     let stage = stage();
     for (words, expected) in LINES {
         let offered = offered(&stage, words);
-        let values: Vec<&str> =
-            offered.iter().filter_map(|line| line.split('\t').next()).collect();
+        let values: Vec<&str> = offered.iter().filter_map(|line| line.split('\t').next()).collect();
         assert_eq!(values, [*expected], "{words}: {offered:?}");
     }
     let described = offered(&stage, "livecopy par");
