@@ -7,7 +7,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::suites::cli::help::Stage;
+use crate::suites::cli::help::{COMMANDS, Stage};
 use crate::suites::cli::replicator;
 
 /// Clouds, of which `lyon` has two regions, and the dump `images` of `paris`.
@@ -103,7 +103,8 @@ fn each_shell_has_a_script() {
     // These scripts are not run here: they contain the commands and options.
     for shell in ["elvish", "powershell"] {
         let script = replicator(&["completion", shell]).exits(0).stdout;
-        for word in ["livecopy", "config", "merge", "doctor", "--image", "--output"] {
+        let commands = COMMANDS.iter().flat_map(|command| command.split(' '));
+        for word in commands.chain(["--image", "--output"]) {
             assert!(script.contains(word), "{shell} {word}: {script}");
         }
         assert!(!script.contains(";complete'"), "{script}");
