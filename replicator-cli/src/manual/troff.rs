@@ -17,8 +17,8 @@ const PREAMBLE: [&str; 2] = [r".ie \n(.g .ds Aq \(aq", ".el .ds Aq '"];
 const LONGEST: usize = 79;
 
 /// Names of options and files must not be hyphenated, and narrow columns cannot be justified. The
-/// macros of groff hyphenate again after each paragraph unless the register HY is 0.
-const STYLE: &str = ".nr HY 0\n.nh\n.ad l";
+/// macros of groff turn both on again after each paragraph, unless HY and AD say otherwise.
+const STYLE: &str = ".nr HY 0\n.nh\n.ds AD l\n.ad l";
 
 /// The longest word that is not divided, in bytes.
 const LONGEST_WORD: usize = 40;
