@@ -6,9 +6,9 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use super::Stage;
 use crate::suites::cli::replicator;
 use crate::support::old_dump::{ID, write_old_image};
+use crate::support::stage::Stage;
 
 #[test]
 fn a_guess_is_answered_with_what_to_write() {

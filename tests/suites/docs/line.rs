@@ -1,0 +1,102 @@
+//! Command lines of the tool in a piece of shell.
+
+use clap::error::ErrorKind;
+
+/// The arguments of each call of the tool in the text. Calls without arguments are left out.
+pub(super) fn command_lines(text: &str) -> Vec<Vec<String>> {
+    let mut found = Vec::new();
+    let mut line = String::new();
+    for part in text.replace("\\\n", " ").lines() {
+        line.extend([part, "\n"]);
+        // A quoted string may go on in the next line.
+        if let Some(words) = shlex::split(&line) {
+            calls(&words, &mut found);
+            line.clear();
+        }
+    }
+    found
+}
+
+fn calls(words: &[String], found: &mut Vec<Vec<String>>) {
+    for (index, word) in words.iter().enumerate() {
+        if word.starts_with("glance-replicator ") {
+            // A command line in quotes, as for `ssh` or `sh -c`.
+            found.extend(command_lines(word));
+        }
+        let before = index.checked_sub(1).map_or("", |before| &*words[before]);
+        if word != "glance-replicator" || OTHERS_OPERAND.contains(&before) {
+            continue;
+        }
+        let arguments = arguments(&words[index + 1..]);
+        if !arguments.is_empty() {
+            found.push(arguments);
+        }
+    }
+}
+
+/// The words up to the end of the command.
+fn arguments(words: &[String]) -> Vec<String> {
+    let mut found = Vec::new();
+    for word in words {
+        let is_operator = ["|", "||", "&&", "&", ";", ">", "2>", "<", ")"].contains(&&**word);
+        if is_operator || word.starts_with(['>', '<']) || word.starts_with("2>") {
+            break;
+        }
+        let bare = word.trim_end_matches([';', ')']);
+        found.push(bare.to_owned());
+        if bare != word {
+            break;
+        }
+    }
+    found
+}
+
+/// Why the tool does not accept this command line.
+pub(super) fn fault(words: &[String]) -> Option<String> {
+    // In the place of a command, any command is meant.
+    if words[0] == "COMMAND" {
+        return None;
+    }
+    let line = ["glance-replicator"].into_iter().chain(words.iter().map(String::as_str));
+    let error = replicator_cli::parse(line).err()?;
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => None,
+        _ => error.to_string().lines().next().map(str::to_owned),
+    }
+}
+
+/// Whether a command has the option, or it is an option of another program.
+pub(super) fn option_exists(name: &str) -> bool {
+    let name = name.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
+    let is_accepted = |command: &&str| {
+        let line = ["glance-replicator"].into_iter().chain(command.split(' ')).chain([name]);
+        match replicator_cli::parse(line) {
+            Ok(_) => true,
+            // The error about an option of the old tool says what to write.
+            Err(error) => {
+                error.kind() != ErrorKind::UnknownArgument
+                    || error.to_string().contains("there is no option")
+            }
+        }
+    };
+    OF_OTHER_PROGRAMS.contains(&name) || COMMANDS.iter().any(|command| is_accepted(command))
+}
+
+/// What stands before the name of a package.
+const OTHERS_OPERAND: &[&str] = &["-p", "--package", "install", "purge", "remove", "man", "--tag"];
+
+/// Options of cargo, openssl, zstd and others.
+const OF_OTHER_PROGRAMS: &[&str] = &[
+    "--all-features",
+    "--features",
+    "--long",
+    "--no-default-features",
+    "--ultra",
+];
+
+/// A command for each set of options.
+const COMMANDS: &[&str] = &[
+    "ls", "show", "size", "dump", "load", "livecopy", "compare", "plan", "sync", "resume", "run",
+    "config check", "config schema", "repair", "metadefs", "verify", "serve", "clouds",
+    "completion", "report merge", "doctor", "help",
+];
