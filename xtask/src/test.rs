@@ -27,6 +27,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         return Ok(());
     }
     install_openssl()?;
+    install_jq()?;
     cloud::start()?;
     cargo(&["test", "--workspace", "--features", FEATURES])
 }
@@ -37,6 +38,12 @@ const FEATURES: &str = "tests/full,tests/native-tls,replicator-cli/native-tls";
 const LEFT_OUT: &str = "\
 left out: the native TLS stack, the suites cloud, privileged, tls, requests, faults and endure, and most \
 inputs of the suite fuzz; to run everything: cargo xtask test";
+
+/// Installs jq, which the guide uses.
+pub(crate) fn install_jq() -> Result<(), Failure> {
+    let found = Command::new("jq").arg("--version").stdout(Stdio::null()).status();
+    if found.is_ok() { Ok(()) } else { install(&["jq"]) }
+}
 
 /// Installs OpenSSL's headers: the native TLS stack links the host's OpenSSL, and the tests run the
 /// `openssl` tool.
