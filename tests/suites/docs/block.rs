@@ -37,7 +37,8 @@ impl Page {
         let name = file.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
         let mut page = Self { name, blocks: Vec::new(), spans: Vec::new() };
         let mut is_in_block = false;
-        for (event, range) in Parser::new_ext(&markdown, Options::ENABLE_TABLES).into_offset_iter() {
+        for (event, range) in Parser::new_ext(&markdown, Options::ENABLE_TABLES).into_offset_iter()
+        {
             let line = markdown[..range.start].lines().count().max(1);
             match event {
                 Event::Start(Tag::CodeBlock(info)) => {
@@ -55,7 +56,8 @@ impl Page {
 
     /// Whether the page is about the use of the tool, not about its development.
     pub(super) fn is_for_users(&self) -> bool {
-        self.name == "README.md" || ["docs/", "packaging/"].iter().any(|it| self.name.starts_with(it))
+        self.name == "README.md"
+            || ["docs/", "packaging/"].iter().any(|it| self.name.starts_with(it))
     }
 }
 

@@ -86,17 +86,31 @@ pub(super) fn option_exists(name: &str) -> bool {
 const OTHERS_OPERAND: &[&str] = &["-p", "--package", "install", "purge", "remove", "man", "--tag"];
 
 /// Options of cargo, openssl, zstd and others.
-const OF_OTHER_PROGRAMS: &[&str] = &[
-    "--all-features",
-    "--features",
-    "--long",
-    "--no-default-features",
-    "--ultra",
-];
+const OF_OTHER_PROGRAMS: &[&str] =
+    &["--all-features", "--features", "--long", "--no-default-features", "--ultra"];
 
 /// A command for each set of options.
 const COMMANDS: &[&str] = &[
-    "ls", "show", "size", "dump", "load", "livecopy", "compare", "plan", "sync", "resume", "run",
-    "config check", "config schema", "repair", "metadefs", "verify", "serve", "clouds",
-    "completion", "report merge", "doctor", "help",
+    "ls",
+    "show",
+    "size",
+    "dump",
+    "load",
+    "livecopy",
+    "compare",
+    "plan",
+    "sync",
+    "resume",
+    "run",
+    "config check",
+    "config schema",
+    "repair",
+    "metadefs",
+    "verify",
+    "serve",
+    "clouds",
+    "completion",
+    "report merge",
+    "doctor",
+    "help",
 ];

@@ -39,7 +39,12 @@ fn markdown_files(directory: &Path, found: &mut Vec<PathBuf>) {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         let is_link = path.is_symlink();
-        if path.is_dir() && !is_link && name != "target" && name != "vendor" && !name.starts_with('.') {
+        if path.is_dir()
+            && !is_link
+            && name != "target"
+            && name != "vendor"
+            && !name.starts_with('.')
+        {
             markdown_files(&path, found);
         } else if name.ends_with(".md") {
             found.push(path);
@@ -124,7 +129,9 @@ fn the_commands_work() {
     let halves = pages.chunks(pages.len().div_ceil(4));
     let faults: Vec<String> = std::thread::scope(|scope| {
         let threads: Vec<_> = halves
-            .map(|pages| scope.spawn(|| pages.iter().flat_map(page_run::faults).collect::<Vec<_>>()))
+            .map(|pages| {
+                scope.spawn(|| pages.iter().flat_map(page_run::faults).collect::<Vec<_>>())
+            })
             .collect();
         threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
     });

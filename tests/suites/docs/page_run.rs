@@ -83,7 +83,10 @@ fn script(page: &Page, stage: &Stage) -> String {
             script += &format!("cat > '{name}' <<'END OF FILE'\n{}END OF FILE\n", block.text);
         }
         for (command, _) in block.steps().into_iter().filter(|_| block.runs()) {
-            script += &format!("echo {number} > at\n{{\n{}\n}} > output.{number} 2>&1\n", expecting(&command));
+            script += &format!(
+                "echo {number} > at\n{{\n{}\n}} > output.{number} 2>&1\n",
+                expecting(&command)
+            );
             number += 1;
         }
     }
@@ -94,7 +97,8 @@ fn script(page: &Page, stage: &Stage) -> String {
 fn expecting(command: &str) -> String {
     let mut lines = Vec::new();
     for line in command.replace("\\\n", " ").lines() {
-        let code = line.split_once(" # ").and_then(|(_, comment)| comment.rsplit_once("exit code "));
+        let code =
+            line.split_once(" # ").and_then(|(_, comment)| comment.rsplit_once("exit code "));
         match code.map(|(_, code)| code.trim().parse::<u8>()) {
             Some(Ok(code)) => lines.push(format!(
                 "code=0\n{{ {line}\n}} || code=$?\n[ $code = {code} ] || {{ echo \"exit code $code, not {code}\"; false; }}"

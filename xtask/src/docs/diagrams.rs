@@ -100,7 +100,8 @@ mod tests {
 
     #[test]
     fn a_diagram_is_the_same_if_only_places_differ_a_little() {
-        let diagram = r##"<svg width="100pt"><path d="M1.5,2C3,4 5,6"/><text fill="#1d2733">a</text>"##;
+        let diagram =
+            r##"<svg width="100pt"><path d="M1.5,2C3,4 5,6"/><text fill="#1d2733">a</text>"##;
         let with = |from: &str, to: &str| diagram.replace(from, to);
         assert!(is_same(diagram, diagram));
         assert!(is_same(diagram, &with("1.5", "2.25")));

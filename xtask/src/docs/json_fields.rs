@@ -66,7 +66,9 @@ fn list(directory: &Path) -> Result<String, Failure> {
 fn section(title: &str, fields: &str) -> String {
     match fields.is_empty() {
         true => String::new(),
-        false => format!("\n### {title}\n\n| field | value | meaning |\n| --- | --- | --- |\n{fields}"),
+        false => {
+            format!("\n### {title}\n\n| field | value | meaning |\n| --- | --- | --- |\n{fields}")
+        }
     }
 }
 
