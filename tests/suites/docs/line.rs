@@ -51,10 +51,20 @@ fn arguments(words: &[String]) -> Vec<String> {
     found
 }
 
+/// Options of a copy on lines of their own.
+pub(super) fn bare_options(text: &str) -> Vec<Vec<String>> {
+    let options = text.lines().filter(|line| line.starts_with("--"));
+    let line = |options: &str| {
+        let words = ["livecopy", "a", "b"].map(str::to_owned).into_iter();
+        words.chain(shlex::split(options).unwrap()).collect()
+    };
+    options.map(line).collect()
+}
+
 /// Why the tool does not accept this command line.
 pub(super) fn fault(words: &[String]) -> Option<String> {
-    // In the place of a command, any command is meant.
-    if words[0] == "COMMAND" {
+    // COMMAND stands for any command. The version is known to the program only, not to its parser.
+    if words[0] == "COMMAND" || words == ["--version"] {
         return None;
     }
     let line = ["glance-replicator"].into_iter().chain(words.iter().map(String::as_str));
@@ -65,9 +75,20 @@ pub(super) fn fault(words: &[String]) -> Option<String> {
     }
 }
 
+/// The long options in code that stands in a text, unless the code is a command of another program.
+pub(super) fn option_names(code: &str) -> impl Iterator<Item = String> {
+    let first = code.split(' ').next().unwrap_or_default();
+    let is_ours = first.starts_with("--")
+        || first == "glance-replicator"
+        || COMMANDS.iter().any(|command| command.split(' ').next() == Some(first));
+    let words = code.split([' ', '=', ',', '|']).filter(move |_| is_ours);
+    // `--target-*` stands for several options.
+    let names = words.filter(|word| word.starts_with("--") && !word.contains('*'));
+    names.map(|name| name.trim_end_matches(|c: char| !c.is_ascii_alphanumeric()).to_owned())
+}
+
 /// Whether a command has the option, or it is an option of another program.
 pub(super) fn option_exists(name: &str) -> bool {
-    let name = name.trim_end_matches(|c: char| !c.is_ascii_alphanumeric());
     let is_accepted = |command: &&str| {
         let line = ["glance-replicator"].into_iter().chain(command.split(' ')).chain([name]);
         match replicator_cli::parse(line) {
@@ -85,21 +106,21 @@ pub(super) fn option_exists(name: &str) -> bool {
 /// What stands before the name of a package.
 const OTHERS_OPERAND: &[&str] = &["-p", "--package", "install", "purge", "remove", "man", "--tag"];
 
-/// Options of cargo, openssl, zstd and others.
+/// Options of cargo and zstd, and one that the program knows and its parser does not.
 const OF_OTHER_PROGRAMS: &[&str] =
-    &["--all-features", "--features", "--long", "--no-default-features", "--ultra"];
+    &["--all-features", "--features", "--long", "--no-default-features", "--ultra", "--version"];
 
-/// A command for each set of options.
+/// The commands. Most options are those of the first ones.
 const COMMANDS: &[&str] = &[
+    "livecopy",
+    "sync",
+    "dump",
+    "load",
+    "compare",
     "ls",
     "show",
     "size",
-    "dump",
-    "load",
-    "livecopy",
-    "compare",
     "plan",
-    "sync",
     "resume",
     "run",
     "config check",
