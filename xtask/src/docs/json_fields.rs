@@ -39,10 +39,14 @@ fn list(directory: &Path) -> Result<String, Failure> {
     let mut list = section("Every document", &fields(&envelope));
     let types = [&envelope, &copies].into_iter().filter_map(|schema| schema["$defs"].as_object());
     for (name, schema) in types.flatten() {
-        let fields = fields(schema);
-        if !fields.is_empty() {
-            list += &section(&format!("Type {name}"), &fields);
+        if ["completed", "time"].contains(&name.as_str()) {
+            continue;
         }
+        let (title, fields) = (format!("Type {name}"), fields(schema));
+        list += &match fields.is_empty() {
+            true => format!("\n### {title}\n\n{}. {}\n", kind(schema), meaning(schema)),
+            false => section(&title, &fields),
+        };
     }
     // Commands with the same fields share a section.
     let mut commands: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -106,18 +110,25 @@ fn add(schema: &Value, path: &str, rows: &mut String) {
     if schema["items"].is_object() {
         add(&schema["items"], &format!("{path}[]"), rows);
     }
+    if schema["additionalProperties"].is_object() {
+        add(&schema["additionalProperties"], &below(path, "NAME"), rows);
+    }
     for (name, field) in schema["properties"].as_object().into_iter().flatten() {
         if path.is_empty() && field["const"].is_string() {
             continue;
         }
-        let field_path = match path.is_empty() {
-            true => name.clone(),
-            false => format!("{path}.{name}"),
-        };
-        let meaning = field["description"].as_str().unwrap_or_default().replace('|', "\\|");
-        *rows += &format!("| `{field_path}` | {} | {meaning} |\n", kind(field));
+        let field_path = below(path, name);
+        *rows += &format!("| `{field_path}` | {} | {} |\n", kind(field), meaning(field));
         add(field, &field_path, rows);
     }
+}
+
+fn below(path: &str, name: &str) -> String {
+    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+}
+
+fn meaning(schema: &Value) -> String {
+    schema["description"].as_str().unwrap_or_default().replace('|', "\\|")
 }
 
 /// The values that a field can have.
@@ -129,6 +140,7 @@ fn kind(schema: &Value) -> String {
         let name = target.rsplit('/').next().unwrap_or_default();
         return match name {
             "time" => "time".to_owned(),
+            "envelope.json" => "[document](#every-document)".to_owned(),
             _ => format!("[{name}](#type-{name})"),
         };
     }
@@ -144,6 +156,9 @@ fn kind(schema: &Value) -> String {
     match &schema["type"] {
         Value::Array(types) => joined(types, |name| name.as_str().unwrap_or_default().to_owned()),
         Value::String(name) if name == "array" => format!("list of {}", kind(&schema["items"])),
+        Value::String(name) if schema["additionalProperties"].is_object() => {
+            format!("{name} of {}", kind(&schema["additionalProperties"]))
+        }
         Value::String(name) => name.clone(),
         _ => "any".to_owned(),
     }
@@ -174,6 +189,9 @@ mod tests {
             "tls": { "anyOf": [{ "type": "null" }, { "type": "object", "properties": {
                 "fips": { "type": ["boolean", "null"] },
             } }] },
+            "totals": { "type": "object", "additionalProperties": { "type": "object", "properties": {
+                "bytes": { "type": "integer" },
+            } } },
         } });
         let expected = [
             "| `images` | list of object |  |",
@@ -181,6 +199,8 @@ mod tests {
             "| `images[].losses` | list of [loss](#type-loss) |  |",
             "| `tls` | null or object |  |",
             "| `tls.fips` | boolean or null |  |",
+            "| `totals` | object of object |  |",
+            "| `totals.NAME.bytes` | integer |  |",
         ];
         assert_eq!(fields(&schema).lines().collect::<Vec<_>>(), expected);
     }
