@@ -28,6 +28,7 @@ pub(super) enum Kind {
     Console,
     Host,
     File(String),
+    Yaml,
     Other,
 }
 
@@ -68,6 +69,7 @@ impl Kind {
             ("sh", "") => Self::Shell,
             ("console", "") => Self::Console,
             ("sh", "host") => Self::Host,
+            ("yaml", "") => Self::Yaml,
             ("toml" | "yaml", name) if !name.is_empty() => Self::File(name.to_owned()),
             _ => Self::Other,
         }
@@ -86,7 +88,7 @@ impl Block {
                 let steps = self.steps();
                 steps.iter().map(|(command, _)| format!("{command}\n")).collect()
             }
-            Kind::File(_) => String::new(),
+            Kind::File(_) | Kind::Yaml => String::new(),
             _ => self.text.clone(),
         }
     }

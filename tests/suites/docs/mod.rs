@@ -23,6 +23,8 @@ use std::process::Command;
 
 use block::{Block, Kind, Page};
 
+use crate::support::stage::Stage;
+
 /// Every Markdown file of the repository.
 fn pages() -> Vec<Page> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
@@ -118,6 +120,25 @@ fn every_shell_block_has_a_kind_and_valid_syntax() {
         }
     }
     none(&faults);
+}
+
+#[test]
+fn the_clouds_of_the_first_page_can_be_used() {
+    let pages = pages();
+    let page = pages.iter().find(|page| page.name == "docs/first-copy.md").unwrap();
+    let texts = page.blocks.iter().filter(|block| block.kind == Kind::Yaml);
+    let texts: Vec<&str> = texts.map(|block| &*block.text).collect();
+    let [clouds, secure] = texts[..] else { panic!("{texts:?}") };
+    let stage = Stage::new();
+    let path = |name: &str| stage.directory.path().join(name);
+    let ca = path("ca.pem").display().to_string();
+    fs::write(path("clouds.yaml"), clouds.replace("/etc/ssl/private-ca.pem", &ca)).unwrap();
+    fs::write(path("secure.yaml"), secure).unwrap();
+    let run = stage.run("glance-replicator clouds", 0);
+    for said in ["sign-in   v3applicationcredential at", "sign-in   password at", "secure.yaml"] {
+        assert!(run.stdout.contains(said), "{said}: {}", run.stdout);
+    }
+    assert!(!run.stdout.contains("unusable"), "{}", run.stdout);
 }
 
 /// Pages with commands that need jq or openssl. Everything else needs only what every system has.
