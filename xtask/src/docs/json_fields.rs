@@ -23,13 +23,11 @@ pub(super) fn run(write: bool) -> Result<(), Failure> {
         say(format_args!("docs: {}", page.display()));
         return fs::write(&page, made).context(|| page.display().to_string());
     }
-    match made == text {
-        true => Ok(()),
-        false => {
-            let what = format!("{} does not list the fields of the schemas", page.display());
-            Err(Failure::new(format!("{what}; run cargo xtask docs --write")))
-        }
+    if made == text {
+        return Ok(());
     }
+    let what = format!("{} does not list the fields of the schemas", page.display());
+    Err(Failure::new(format!("{what}; run cargo xtask docs --write")))
 }
 
 /// The sections: the fields of every document, the types, and the fields of each command.
@@ -43,10 +41,11 @@ fn list(directory: &Path) -> Result<String, Failure> {
             continue;
         }
         let (title, fields) = (format!("Type {name}"), fields(schema));
-        list += &match fields.is_empty() {
-            true => format!("\n### {title}\n\n{}. {}\n", kind(schema), meaning(schema)),
-            false => section(&title, &fields),
-        };
+        if fields.is_empty() {
+            list.extend(["\n### ", &title, "\n\n", &kind(schema), ". ", &meaning(schema), "\n"]);
+        } else {
+            list += &section(&title, &fields);
+        }
     }
     // Commands with the same fields share a section.
     let mut commands: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -118,7 +117,8 @@ fn add(schema: &Value, path: &str, rows: &mut String) {
             continue;
         }
         let field_path = below(path, name);
-        *rows += &format!("| `{field_path}` | {} | {} |\n", kind(field), meaning(field));
+        let (kind, meaning) = (kind(field), meaning(field));
+        rows.extend(["| `", &field_path, "` | ", &kind, " | ", &meaning, " |\n"]);
         add(field, &field_path, rows);
     }
 }
