@@ -86,7 +86,7 @@ impl Block {
         match self.kind {
             Kind::Console => {
                 let steps = self.steps();
-                steps.iter().map(|(command, _)| format!("{command}\n")).collect()
+                steps.iter().flat_map(|(command, _)| [command, "\n"]).collect()
             }
             Kind::File(_) | Kind::Yaml => String::new(),
             _ => self.text.clone(),

@@ -100,7 +100,7 @@ pub(super) fn option_exists(name: &str) -> bool {
             }
         }
     };
-    OF_OTHER_PROGRAMS.contains(&name) || COMMANDS.iter().any(|command| is_accepted(command))
+    OF_OTHER_PROGRAMS.contains(&name) || COMMANDS.iter().any(is_accepted)
 }
 
 /// What stands before the name of a package.

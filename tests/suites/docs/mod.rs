@@ -49,7 +49,7 @@ fn markdown_files(directory: &Path, found: &mut Vec<PathBuf>) {
             && !name.starts_with('.')
         {
             markdown_files(&path, found);
-        } else if name.ends_with(".md") {
+        } else if path.extension().is_some_and(|extension| extension == "md") {
             found.push(path);
         }
     }

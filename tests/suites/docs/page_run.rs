@@ -80,13 +80,13 @@ fn script(page: &Page, stage: &Stage) -> String {
     let mut number = 0;
     for block in &page.blocks {
         if let Kind::File(name) = &block.kind {
-            script += &format!("cat > '{name}' <<'END OF FILE'\n{}END OF FILE\n", block.text);
+            let end = "END OF FILE";
+            script.extend(["cat > '", name, "' <<'", end, "'\n", &block.text, end, "\n"]);
         }
         for (command, _) in block.steps().into_iter().filter(|_| block.runs()) {
-            script += &format!(
-                "echo {number} > at\n{{\n{}\n}} > output.{number} 2>&1\n",
-                expecting(&command)
-            );
+            let (here, command) = (number.to_string(), expecting(&command));
+            script.extend(["echo ", &here, " > at\n{\n", &command, "\n} > output.", &here]);
+            script.push_str(" 2>&1\n");
             number += 1;
         }
     }
