@@ -7,7 +7,7 @@ mod guide;
 use crate::support::common::replicator_with;
 use crate::support::stage::Stage;
 
-const COMMANDS: &[&str] = &[
+pub(super) const COMMANDS: &[&str] = &[
     "ls",
     "show",
     "size",
