@@ -42,7 +42,7 @@ fn list(directory: &Path) -> Result<String, Failure> {
         }
         let (title, fields) = (format!("Type {name}"), fields(schema));
         if fields.is_empty() {
-            list.extend(["\n### ", &title, "\n\n", &kind(schema), ". ", &meaning(schema), "\n"]);
+            list.extend(["\n### ", &title, "\n\n", &kind(schema), ". ", meaning(schema), "\n"]);
         } else {
             list += &section(&title, &fields);
         }
@@ -67,12 +67,7 @@ fn list(directory: &Path) -> Result<String, Failure> {
 }
 
 fn section(title: &str, fields: &str) -> String {
-    match fields.is_empty() {
-        true => String::new(),
-        false => {
-            format!("\n### {title}\n\n| field | value | meaning |\n| --- | --- | --- |\n{fields}")
-        }
-    }
+    if fields.is_empty() { String::new() } else { format!("\n### {title}\n\n{fields}") }
 }
 
 fn read(directory: &Path, name: &str) -> Result<Value, Failure> {
@@ -95,31 +90,39 @@ fn names(directory: &Path) -> Result<Vec<String>, Failure> {
     Ok(names)
 }
 
-/// The rows of the fields of a schema. `command` and the time of an event say nothing here.
+/// The items of the fields of a schema. The name of the command or of the event, and what every event
+/// has, are left out.
 fn fields(schema: &Value) -> String {
-    let mut rows = String::new();
-    add(schema, "", &mut rows);
-    rows
+    let mut items = String::new();
+    add(schema, "", &mut items);
+    items
 }
 
-fn add(schema: &Value, path: &str, rows: &mut String) {
+fn add(schema: &Value, path: &str, items: &mut String) {
     for choice in schema["anyOf"].as_array().into_iter().flatten() {
-        add(choice, path, rows);
+        add(choice, path, items);
     }
     if schema["items"].is_object() {
-        add(&schema["items"], &format!("{path}[]"), rows);
+        add(&schema["items"], &format!("{path}[]"), items);
     }
     if schema["additionalProperties"].is_object() {
-        add(&schema["additionalProperties"], &below(path, "NAME"), rows);
+        add(&schema["additionalProperties"], &below(path, "NAME"), items);
     }
+    let is_event = schema["properties"]["event"]["const"].is_string();
     for (name, field) in schema["properties"].as_object().into_iter().flatten() {
-        if path.is_empty() && field["const"].is_string() {
+        if path.is_empty()
+            && (field["const"].is_string() || (is_event && OF_EVENTS.contains(&&**name)))
+        {
             continue;
         }
         let field_path = below(path, name);
         let (kind, meaning) = (kind(field), meaning(field));
-        rows.extend(["| `", &field_path, "` | ", &kind, " | ", &meaning, " |\n"]);
-        add(field, &field_path, rows);
+        items.extend(["- `", &field_path, "`: ", &kind]);
+        if !meaning.is_empty() {
+            items.extend([". ", meaning]);
+        }
+        items.push('\n');
+        add(field, &field_path, items);
     }
 }
 
@@ -127,8 +130,8 @@ fn below(path: &str, name: &str) -> String {
     if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
 
-fn meaning(schema: &Value) -> String {
-    schema["description"].as_str().unwrap_or_default().replace('|', "\\|")
+fn meaning(schema: &Value) -> &str {
+    schema["description"].as_str().unwrap_or_default()
 }
 
 /// The values that a field can have.
@@ -172,6 +175,9 @@ fn literal(value: &Value) -> String {
     }
 }
 
+/// The fields of every event.
+const OF_EVENTS: &[&str] = &["at", "schema_version"];
+
 const HEADING: &str = "## Every field\n";
 
 #[cfg(test)]
@@ -183,7 +189,7 @@ mod tests {
         let schema = serde_json::json!({ "properties": {
             "command": { "const": "ls" },
             "images": { "type": "array", "items": { "type": "object", "properties": {
-                "by": { "enum": ["a", null], "description": "One | two." },
+                "by": { "enum": ["a", null], "description": "One, two." },
                 "losses": { "type": "array", "items": { "$ref": "envelope.json#/$defs/loss" } },
             } } },
             "tls": { "anyOf": [{ "type": "null" }, { "type": "object", "properties": {
@@ -194,13 +200,13 @@ mod tests {
             } } },
         } });
         let expected = [
-            "| `images` | list of object |  |",
-            "| `images[].by` | `a` or null | One \\| two. |",
-            "| `images[].losses` | list of [loss](#type-loss) |  |",
-            "| `tls` | null or object |  |",
-            "| `tls.fips` | boolean or null |  |",
-            "| `totals` | object of object |  |",
-            "| `totals.NAME.bytes` | integer |  |",
+            "- `images`: list of object",
+            "- `images[].by`: `a` or null. One, two.",
+            "- `images[].losses`: list of [loss](#type-loss)",
+            "- `tls`: null or object",
+            "- `tls.fips`: boolean or null",
+            "- `totals`: object of object",
+            "- `totals.NAME.bytes`: integer",
         ];
         assert_eq!(fields(&schema).lines().collect::<Vec<_>>(), expected);
     }
