@@ -29,6 +29,7 @@ pub(super) enum Kind {
     Host,
     File(String),
     Yaml,
+    Text,
     Other,
 }
 
@@ -55,10 +56,9 @@ impl Page {
         page
     }
 
-    /// Whether the page is about the use of the tool, not about its development.
+    /// Whether the page is about the use of the tool, not about its development or its packages.
     pub(super) fn is_for_users(&self) -> bool {
-        self.name == "README.md"
-            || ["docs/", "packaging/"].iter().any(|it| self.name.starts_with(it))
+        self.name == "README.md" || self.name.starts_with("docs/")
     }
 }
 
@@ -67,6 +67,7 @@ impl Kind {
         let CodeBlockKind::Fenced(info) = info else { return Self::Other };
         match info.split_once(' ').unwrap_or((info, "")) {
             ("sh", "") => Self::Shell,
+            ("text", "") => Self::Text,
             ("console", "") => Self::Console,
             ("sh", "host") => Self::Host,
             ("yaml", "") => Self::Yaml,
@@ -88,7 +89,7 @@ impl Block {
                 let steps = self.steps();
                 steps.iter().flat_map(|(command, _)| [command, "\n"]).collect()
             }
-            Kind::File(_) | Kind::Yaml => String::new(),
+            Kind::File(_) | Kind::Yaml | Kind::Text => String::new(),
             _ => self.text.clone(),
         }
     }

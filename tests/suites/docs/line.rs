@@ -51,20 +51,20 @@ fn arguments(words: &[String]) -> Vec<String> {
     found
 }
 
-/// Options of a copy on lines of their own.
+/// Copies with the options of a text that has nothing but options.
 pub(super) fn bare_options(text: &str) -> Vec<Vec<String>> {
-    let options = text.lines().filter(|line| line.starts_with("--"));
-    let line = |options: &str| {
-        let words = ["livecopy", "a", "b"].map(str::to_owned).into_iter();
-        words.chain(shlex::split(options).unwrap()).collect()
-    };
-    options.map(line).collect()
+    if !text.lines().all(|line| line.starts_with("--")) {
+        return Vec::new();
+    }
+    let words = |line| ["livecopy a b ", line].concat();
+    text.lines().filter_map(|line| shlex::split(&words(line))).collect()
 }
 
 /// Why the tool does not accept this command line.
 pub(super) fn fault(words: &[String]) -> Option<String> {
-    // COMMAND stands for any command. The version is known to the program only, not to its parser.
-    if words[0] == "COMMAND" || words == ["--version"] {
+    // COMMAND stands for any command. `glance-replicator doctor: …` is the name of a record. The
+    // version is known to the program only, not to its parser.
+    if words[0] == "COMMAND" || words[0].ends_with(':') || words == ["--version"] {
         return None;
     }
     let line = ["glance-replicator"].into_iter().chain(words.iter().map(String::as_str));
@@ -106,9 +106,16 @@ pub(super) fn option_exists(name: &str) -> bool {
 /// What stands before the name of a package.
 const OTHERS_OPERAND: &[&str] = &["-p", "--package", "install", "purge", "remove", "man", "--tag"];
 
-/// Options of cargo and zstd, and one that the program knows and its parser does not.
-const OF_OTHER_PROGRAMS: &[&str] =
-    &["--all-features", "--features", "--long", "--no-default-features", "--ultra", "--version"];
+/// Options of cargo, Slurm and zstd, and one that the program knows and its parser does not.
+const OF_OTHER_PROGRAMS: &[&str] = &[
+    "--all-features",
+    "--features",
+    "--long",
+    "--no-default-features",
+    "--requeue",
+    "--ultra",
+    "--version",
+];
 
 /// The commands. Most options are those of the first ones.
 const COMMANDS: &[&str] = &[

@@ -9,6 +9,7 @@
 //! | `console` | lines that begin with `$ ` run; each other line must be in the output of the command above it, where `…` stands for any text |
 //! | `sh host` | not run, because it needs root, systemd, a package manager or a cluster; its syntax is checked |
 //! | `toml NAME`, `yaml NAME` | written to the file `NAME` before the next command |
+//! | `text` | nothing: messages and other text |
 //!
 //! A command with the comment `# exit code N`, or `# …; exit code N`, must end with this code.
 
