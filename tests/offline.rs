@@ -6,6 +6,7 @@ mod suites {
     mod cli;
     mod conformance;
     mod content;
+    mod docs;
     mod https;
     mod identity;
     mod injection;

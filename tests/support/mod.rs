@@ -13,6 +13,7 @@ pub(crate) mod old_dump;
 pub(crate) mod real_cloud;
 pub(crate) mod site;
 pub(crate) mod stack;
+pub(crate) mod stage;
 pub(crate) mod sweep;
 pub(crate) mod terminal;
 pub(crate) mod watch;

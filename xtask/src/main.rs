@@ -5,6 +5,7 @@ mod ci;
 mod cloud;
 mod demo;
 mod demo_site;
+mod docs;
 mod endure;
 mod failure;
 mod fips;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         Command::Ci => ci::run(),
         Command::Cloud(arguments) => cloud::run(&arguments),
         Command::Demo => demo::run(),
+        Command::Docs(arguments) => docs::run(&arguments),
         Command::Endure { subject } => endure::run(subject),
         Command::Fips => fips::run(),
         Command::Interop(arguments) => interop::run(&arguments),
@@ -71,6 +73,8 @@ enum Command {
     Cloud(cloud::Arguments),
     /// Demonstrate a copy between two embedded servers (needs only Rust).
     Demo,
+    /// Build the guide in target/book, and check its diagrams and links.
+    Docs(docs::Arguments),
     /// Run the endurance tests: killed runs, dropped connections, huge images (minutes to hours).
     Endure {
         /// The endurance test to run.
@@ -88,7 +92,7 @@ enum Command {
     /// Check the HTML reports in Chromium (installs Chromium, Node.js and npm packages).
     Page,
     /// Run the checks that take too long for `.ci/run`: every suite with each TLS stack alone,
-    /// FIPS mode, the HTML reports, the manual pages, metrics and systemd units, the demo.
+    /// FIPS mode, the HTML reports, the manual pages, the guide, metrics and systemd units, the demo.
     ReleaseCheck,
     /// Install the tests' requirements and run every test.
     Test(test::Arguments),

@@ -27,7 +27,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         return Ok(());
     }
     install_openssl()?;
-    install_shells()?;
+    install_programs()?;
     cloud::start()?;
     cargo(&["test", "--workspace", "--features", FEATURES])
 }
@@ -39,14 +39,16 @@ const LEFT_OUT: &str = "\
 left out: the native TLS stack, the suites cloud, privileged, tls, requests, faults and endure, and most \
 inputs of the suite fuzz; to run everything: cargo xtask test";
 
-/// Installs the shells in which the tests complete command lines, next to bash.
-pub(crate) fn install_shells() -> Result<(), Failure> {
-    let works = |shell: &str| {
-        let mut found = Command::new(shell);
+/// Installs the shells in which the tests complete command lines, next to bash, and jq, which the
+/// guide uses.
+pub(crate) fn install_programs() -> Result<(), Failure> {
+    let works = |program: &str| {
+        let mut found = Command::new(program);
         found.arg("--version").stdout(Stdio::null());
         matches!(found.status(), Ok(status) if status.success())
     };
-    if ["zsh", "fish"].into_iter().all(works) { Ok(()) } else { install(&["zsh", "fish"]) }
+    let programs = ["zsh", "fish", "jq"];
+    if programs.into_iter().all(works) { Ok(()) } else { install(&programs) }
 }
 
 /// Installs OpenSSL's headers: the native TLS stack links the host's OpenSSL, and the tests run the

@@ -41,8 +41,22 @@ macro_rules! pages {
     };
 }
 
-/// All pages, in the order of the README.
+/// All pages, in the order of `docs/SUMMARY.md`.
 pub(crate) const PAGES: &[Page] = pages![
+    "install",
+    "first-copy",
+    "one-image",
+    "nightly",
+    "air-gap",
+    "edge",
+    "scale",
+    "old-tool",
+    "fips",
+    "private-ca",
+    "exit-codes",
+    "json",
+    "security",
+    "performance",
     "copy",
     "transfer",
     "selection",
@@ -52,7 +66,10 @@ pub(crate) const PAGES: &[Page] = pages![
     "metadefs",
     "verify",
     "recovery",
-    "scale",
+    "jobs",
+    "monitoring",
+    "progress",
+    "reports",
     "dump-format",
     "serve",
     "sign-in",
@@ -60,32 +77,39 @@ pub(crate) const PAGES: &[Page] = pages![
     "tls",
     "proxy",
     "doctor",
-    "reports",
-    "progress",
-    "monitoring",
-    "jobs",
-    "exit-codes",
     "build",
-    "performance",
 ];
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-    use std::path::Path;
+    use std::path::{Path, PathBuf};
 
     use super::*;
     use crate::exit::Exit;
 
+    /// The folder `docs`.
+    fn docs() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")
+    }
+
     #[test]
     fn every_file_of_the_guide_is_a_page() {
-        let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
-        let files = std::fs::read_dir(docs).unwrap().map(|entry| entry.unwrap().path());
+        let files = std::fs::read_dir(docs()).unwrap().map(|entry| entry.unwrap().path());
         let files = files.filter(|path| path.extension().is_some_and(|it| it == "md"));
-        let files: BTreeSet<String> =
-            files.map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned()).collect();
+        let names = files.map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned());
+        let names: BTreeSet<String> = names.filter(|name| name != "SUMMARY").collect();
         let topics: BTreeSet<String> = PAGES.iter().map(|page| page.topic.to_owned()).collect();
-        assert_eq!(topics, files);
+        assert_eq!(topics, names);
+    }
+
+    #[test]
+    fn the_book_has_the_pages_in_the_same_order() {
+        let summary = std::fs::read_to_string(docs().join("SUMMARY.md")).unwrap();
+        let link = |line: &str| Some(line.split_once("](")?.1.strip_suffix(".md)")?.to_owned());
+        let chapters: Vec<String> = summary.lines().filter_map(link).collect();
+        let topics: Vec<&str> = PAGES.iter().map(|page| page.topic).collect();
+        assert_eq!(chapters, topics);
     }
 
     #[test]

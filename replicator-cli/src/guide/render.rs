@@ -51,6 +51,8 @@ impl Renderer {
             Event::Start(Tag::Link { dest_url, .. }) => {
                 self.link = Some((dest_url.into_string(), self.text.len()));
             }
+            // A picture is its description in words.
+            Event::Start(Tag::Image { .. }) => self.text.push_str("(Picture: "),
             Event::Start(Tag::TableHead | Tag::TableRow) => self.rows.push(Vec::new()),
             Event::Text(text) => self.text.push_str(&text),
             Event::Code(code) => self.text.extend(["`", &code, "`"]),
@@ -66,6 +68,7 @@ impl Renderer {
             TagEnd::Paragraph | TagEnd::Item => self.end_paragraph(),
             TagEnd::CodeBlock => self.end_code(),
             TagEnd::Link => self.end_link(),
+            TagEnd::Image => self.text.push(')'),
             TagEnd::List(_) => drop(self.lists.pop()),
             TagEnd::TableCell => {
                 if let Some(row) = self.rows.last_mut() {
@@ -181,6 +184,12 @@ mod tests {
         let expected = "Title\n=====\n\nOne `two` three (`help sync`) and\nfour (`help tls`) words.\n\n\
             1. first\n2. second of the list\n   - inner\n\nEnd, five.\n\n    long  code\n";
         assert_eq!(text(markdown, 34), expected);
+    }
+
+    #[test]
+    fn a_picture_becomes_its_description() {
+        let markdown = "One:\n\n![two\nthree](images/four.svg)\n\nFive.\n";
+        assert_eq!(text(markdown, 80), "One:\n\n(Picture: two three)\n\nFive.\n");
     }
 
     #[test]

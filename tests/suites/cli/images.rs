@@ -3,8 +3,8 @@
 
 use serde_json::Value;
 
-use super::help::Stage;
 use crate::support::common::Run;
+use crate::support::stage::Stage;
 
 /// The number of images that a run copied.
 fn copied(run: &Run) -> &str {

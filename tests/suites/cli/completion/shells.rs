@@ -6,9 +6,9 @@ use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 
 use super::{LINES, stage};
-use crate::suites::cli::help::Stage;
 use crate::suites::cli::replicator;
 use crate::support::common::{Run, cleared};
+use crate::support::stage::Stage;
 use crate::support::terminal::terminal;
 
 /// Writes the script of a shell to a file. Returns its path.

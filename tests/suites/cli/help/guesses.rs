@@ -5,9 +5,9 @@ use std::os::unix::fs::symlink;
 
 use serde_json::Value;
 
-use super::Stage;
 use crate::suites::cli::replicator;
 use crate::support::old_dump::{ID, write_old_image};
+use crate::support::stage::Stage;
 
 #[test]
 fn a_guess_is_answered_with_what_to_write() {
