@@ -202,8 +202,10 @@ async fn tar_makes_a_dump_of_it() {
     extract(&stream, dir.path());
     let dump = DumpStore::open(dir.path()).unwrap();
     assert!(dump.is_complete().unwrap());
-    let found =
-        dump.verify(Subset::All, 2, &|_, data| data, |finding| drop(format!("{finding:?}"))).await.unwrap();
+    let found = dump
+        .verify(Subset::All, 2, &|_, data| data, |finding| drop(format!("{finding:?}")))
+        .await
+        .unwrap();
     assert_eq!((found.images, found.read, found.faults), (6, 6, 0));
     assert_eq!((found.leftovers, found.foreign), (0, 0));
     assert_eq!(dump.projects().await.unwrap(), extras().projects);

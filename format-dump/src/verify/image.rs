@@ -5,10 +5,10 @@ use std::fmt::Display;
 use std::io;
 
 use futures_util::TryStreamExt;
-use glance_core::{Body, StoreError};
 use glance_core::digest::{Algorithm, Digests, Hashers};
 use glance_core::image::{Image, ImageId};
 use glance_core::store::{ByteRange, StoreErrorKind};
+use glance_core::{Body, StoreError};
 
 use super::listed::Lines;
 use super::{DumpProof, VERIFY};

@@ -17,13 +17,13 @@ use super::{Event, Events, Side};
 impl Events {
     /// The same data. While the data is read, [`Event::Reading`] is sent at most ten times a second,
     /// and once more when the data ends or is dropped.
-    pub fn reading(&self, image: &Image, side: Side, data: Body) -> Body {
+    pub fn reading(&self, image: &Image, from: Side, data: Body) -> Body {
         if !self.is_received() {
             return data;
         }
         let (size, digests) = (data.size(), data.digests().cloned());
-        let reading =
-            Reading { data, events: self.clone(), image: image.clone(), side, read: 0, told: None };
+        let (events, image) = (self.clone(), image.clone());
+        let reading = Reading { data, events, image, side: from, read: 0, told: None };
         Body::from_stream(reading, size).carrying(digests)
     }
 }

@@ -58,7 +58,8 @@ impl Root {
     /// Builds the tool with Debian's Rust. Returns the path of the binary inside the root.
     pub(crate) fn build(&self, features: &str) -> Result<String, Failure> {
         say(format_args!("fips: building with {features}"));
-        let arguments = ["-p", "glance-replicator", "--no-default-features", "--features", features];
+        let arguments =
+            ["-p", "glance-replicator", "--no-default-features", "--features", features];
         self.cargo("build", &arguments)?;
         let binary = format!("/usr/bin/glance-replicator-{features}");
         let built = self.path("/build/debug/glance-replicator");
