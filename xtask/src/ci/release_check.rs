@@ -1,7 +1,8 @@
 //! `cargo xtask release-check`: the checks that take too long for `.ci/run`.
 
 use crate::failure::Failure;
-use crate::{cloud, demo, fips, man, page, test};
+use crate::cluster::Subject;
+use crate::{cloud, cluster, demo, fips, man, page, test};
 
 use super::monitoring;
 
@@ -14,5 +15,6 @@ pub(crate) fn run() -> Result<(), Failure> {
     page::run()?;
     man::run()?;
     monitoring::run()?;
+    cluster::run(Subject::All)?;
     demo::run()
 }
