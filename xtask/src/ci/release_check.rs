@@ -1,7 +1,7 @@
 //! `cargo xtask release-check`: the checks that take too long for `.ci/run`.
 
-use crate::failure::Failure;
 use crate::cluster::Subject;
+use crate::failure::Failure;
 use crate::{cloud, cluster, demo, fips, man, page, test};
 
 use super::monitoring;

@@ -14,11 +14,18 @@ pub(crate) fn expect_complete(text: &str) -> Result<(), Failure> {
     let proofs = &summary["proofs"];
     let proved = count(&proofs["verified"]) + count(&proofs["records"]);
     let found = json!([
-        report["exit_code"], merged["shards"], merged["missing"], summary["failed"], in_place, proved
+        report["exit_code"],
+        merged["shards"],
+        merged["missing"],
+        summary["failed"],
+        in_place,
+        proved
     ]);
     let wanted = json!([0, 8, [], 0, IMAGES, IMAGES]);
     match found == wanted {
         true => Ok(()),
-        false => Err(Failure::new(format!("the merged report says {found}, not {wanted}:\n{text}"))),
+        false => {
+            Err(Failure::new(format!("the merged report says {found}, not {wanted}:\n{text}")))
+        }
     }
 }

@@ -83,7 +83,8 @@ fn run_nightly(directory: &Path, tool: &Path, template: &Template<'_>) -> Result
     let site = Site::open(directory.join("nightly"), tool)?;
     let node = Node::new(&site, tool)?;
     for (job, says) in [("nightly-1", "48 copied and verified"), ("nightly-2", "48 in place")] {
-        let said = node.start(template, &Name { job: job.to_owned(), index: 0 }, None)?.succeed()?;
+        let said =
+            node.start(template, &Name { job: job.to_owned(), index: 0 }, None)?.succeed()?;
         if !said.contains(says) {
             return Err(Failure::new(format!("{job} should say {says}:\n{said}")));
         }

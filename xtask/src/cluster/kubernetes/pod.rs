@@ -118,14 +118,14 @@ impl Node {
             let auth = format!("{{auth_type: none, auth: {{endpoint: '{url}'}}");
             format!("  {name}: {auth}, cacert: /etc/openstack/ca.pem}}\n")
         };
-        let clouds =
-            ["clouds:\n", &cloud("a", &site.a.url), &cloud("b", &site.b.url)].concat();
+        let clouds = ["clouds:\n", &cloud("a", &site.a.url), &cloud("b", &site.b.url)].concat();
         create(&secret.join(DATA))?;
         let link = |to: &str, name: &str| {
             symlink(to, secret.join(name)).context(|| format!("cannot link {name}"))
         };
         link(DATA, "..data")?;
-        for (name, text) in [("clouds.yaml", &*clouds), ("secure.yaml", "clouds: {}\n"), ("ca.pem", &ca)]
+        for (name, text) in
+            [("clouds.yaml", &*clouds), ("secure.yaml", "clouds: {}\n"), ("ca.pem", &ca)]
         {
             let file = secret.join(DATA).join(name);
             fs::write(&file, text).context(|| file.display().to_string())?;
