@@ -78,7 +78,7 @@ fn run_job(directory: &Path, tool: &Path, template: &Template<'_>) -> Result<(),
     }
 }
 
-/// Runs the pod of the CronJob twice.
+/// Runs the nightly pod twice.
 fn run_nightly(directory: &Path, tool: &Path, template: &Template<'_>) -> Result<(), Failure> {
     let site = Site::open(directory.join("nightly"), tool)?;
     let node = Node::new(&site, tool)?;
@@ -115,7 +115,7 @@ fn expect_refused(directory: &Path, manifest: &Path) -> Result<(), Failure> {
     }
 }
 
-/// The manifests: the Indexed Job and the CronJob.
+/// The manifests: of the indexed Job, and of the nightly pod.
 const MANIFESTS: [&str; 2] = ["indexed-job.yaml", "nightly-cronjob.yaml"];
 
 /// The version of the API, whose schemas the requirements contain.

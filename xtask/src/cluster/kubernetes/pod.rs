@@ -43,7 +43,7 @@ impl Node {
         let variables = template.variables(pod)?;
         let mut command = Command::new("setpriv");
         command.env_clear().env("PATH", "/usr/sbin:/usr/bin").env("HOME", "/").envs(&variables);
-        command.args(["--no-new-privs", "--inh-caps=-all", "chroot"]);
+        command.args(["--no-new-privs", "chroot"]);
         command.arg(format!("--userspec={user}:{group}")).arg(format!("--groups={volume_group}"));
         command.arg(&root).arg(TOOL);
         match arguments {

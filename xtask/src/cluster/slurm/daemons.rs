@@ -128,3 +128,14 @@ fn cgroups(version: &str) -> &'static str {
 const CONFIGURATION: &str = include_str!("../../../cluster/slurm.conf");
 const DEADLINE: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slurmd_that_cannot_do_without_cgroups_ignores_systemd() {
+        assert_eq!(cgroups("slurm-wlm 22.05.8\n"), "IgnoreSystemd=yes\n");
+        assert_eq!(cgroups("slurm-wlm 24.11.5\n"), "CgroupPlugin=disabled\n");
+    }
+}
