@@ -25,23 +25,33 @@ pub(crate) fn write_certificates(directory: &Path, address: &str) -> Result<(), 
     Ok(())
 }
 
-/// Writes images in the old tool's dump format: `ID` is the record, `ID.img` the data.
+/// Writes images in the old tool's dump format.
 pub(crate) fn write_images(directory: &Path) -> Result<(), Failure> {
     fs::create_dir_all(directory).context(|| directory.display().to_string())?;
-    for (number, (name, bytes)) in IMAGES.iter().enumerate() {
-        let id = format!("00000000-0000-4000-8000-{number:012}");
-        let data: Vec<u8> = (0..*bytes).map(|byte| (byte % 251) as u8).collect();
-        let record = json!({
-            "id": id, "name": name, "status": "active", "size": bytes, "disk_format": "raw",
-            "container_format": "bare", "min_disk": number, "min_ram": 0,
-            "is_public": number % 2 == 0, "protected": false, "deleted": false,
-            "properties": { "os_distro": name.split(' ').next(), "demonstration": "true" },
-        });
-        let path = directory.join(&id);
-        fs::write(path.with_extension("img"), data).context(|| id.clone())?;
-        fs::write(&path, record.to_string()).context(|| id.clone())?;
+    for (number, (name, bytes)) in (0..).zip(IMAGES) {
+        write_image(directory, number, name, *bytes)?;
     }
     Ok(())
+}
+
+/// Writes an image in the old tool's dump format: `ID` is the record, `ID.img` the data.
+pub(crate) fn write_image(
+    directory: &Path,
+    number: u64,
+    name: &str,
+    bytes: u64,
+) -> Result<(), Failure> {
+    let id = format!("00000000-0000-4000-8000-{number:012}");
+    let data: Vec<u8> = (0..bytes).map(|byte| (byte % 251) as u8).collect();
+    let record = json!({
+        "id": id, "name": name, "status": "active", "size": bytes, "disk_format": "raw",
+        "container_format": "bare", "min_disk": number, "min_ram": 0,
+        "is_public": number % 2 == 0, "protected": false, "deleted": false,
+        "properties": { "os_distro": name.split(' ').next(), "demonstration": "true" },
+    });
+    let path = directory.join(&id);
+    fs::write(path.with_extension("img"), data).context(|| id.clone())?;
+    fs::write(&path, record.to_string()).context(|| id.clone())
 }
 
 /// A server process; dropping the value stops it.

@@ -3,6 +3,7 @@
 mod bench;
 mod ci;
 mod cloud;
+mod cluster;
 mod demo;
 mod demo_site;
 mod docs;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         Command::Bench { subject } => bench::run(subject),
         Command::Ci => ci::run(),
         Command::Cloud(arguments) => cloud::run(&arguments),
+        Command::Cluster(arguments) => cluster::command(&arguments),
         Command::Demo => demo::run(),
         Command::Docs(arguments) => docs::run(&arguments),
         Command::Endure { subject } => endure::run(subject),
@@ -71,6 +73,8 @@ enum Command {
     Ci,
     /// Run real Keystone and Glance services over HTTPS on the loopback interface.
     Cloud(cloud::Arguments),
+    /// Run the examples for Slurm and Kubernetes of `packaging`, as root (installs Slurm).
+    Cluster(cluster::Arguments),
     /// Demonstrate a copy between two embedded servers (needs only Rust).
     Demo,
     /// Build the guide in target/book, and check its diagrams and links.
@@ -92,7 +96,8 @@ enum Command {
     /// Check the HTML reports in Chromium (installs Chromium, Node.js and npm packages).
     Page,
     /// Run the checks that take too long for `.ci/run`: every suite with each TLS stack alone,
-    /// FIPS mode, the HTML reports, the manual pages, the guide, metrics and systemd units, the demo.
+    /// FIPS mode, the HTML reports, the manual pages, the guide, metrics and systemd units, the examples
+    /// for Slurm and Kubernetes, the demo.
     ReleaseCheck,
     /// Install the tests' requirements and run every test.
     Test(test::Arguments),

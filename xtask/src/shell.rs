@@ -1,5 +1,6 @@
 //! Running other programs.
 
+use std::path::Path;
 use std::process::Command;
 
 use crate::failure::{Context, Failure};
@@ -26,14 +27,19 @@ pub(crate) fn cargo_with(arguments: &[&str], variables: &[(&str, &str)]) -> Resu
 /// Runs cargo and returns its standard output.
 pub(crate) fn cargo_output(arguments: &[&str]) -> Result<String, Failure> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
-        .args(arguments)
-        .current_dir(workspace::root())
-        .output()
-        .context(|| "cannot run cargo")?;
+    output(Command::new(cargo).args(arguments).current_dir(workspace::root()))
+}
+
+/// Runs a program and returns its standard output. Fails when the program fails.
+pub(crate) fn output(command: &mut Command) -> Result<String, Failure> {
+    let output = command.output();
+    let program = Path::new(command.get_program()).display();
+    let output = output.context(|| format!("cannot run {program}"))?;
     if !output.status.success() {
+        let arguments: Vec<_> = command.get_args().map(|word| word.to_string_lossy()).collect();
         let said = String::from_utf8_lossy(&output.stderr);
-        return Err(Failure::new(format!("cargo {}: {said}", arguments.join(" "))));
+        let (line, status) = (arguments.join(" "), output.status);
+        return Err(Failure::new(format!("{program} {line}: {status}\n{said}")));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

@@ -275,6 +275,14 @@ async fn an_array_of_slurm_does_everything_and_one_report_says_so() {
     assert_eq!(tasks[0].code, Some(2));
 }
 
+#[test]
+fn the_script_of_an_array_says_that_slurm_runs_it() {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/slurm/array.sh");
+    let run = Run::of(cleared(Command::new("bash")).arg(script).output().unwrap());
+    assert!(run.stderr.contains("submit this script with sbatch"), "{}", run.stderr);
+    run.exits(1);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_of_kubernetes_names_its_pods_by_what_the_tool_reads() {
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/kubernetes/indexed-job.yaml");

@@ -1,7 +1,8 @@
 //! `cargo xtask release-check`: the checks that take too long for `.ci/run`.
 
+use crate::cluster::Subject;
 use crate::failure::Failure;
-use crate::{cloud, demo, docs, fips, man, page, test};
+use crate::{cloud, cluster, demo, docs, fips, man, page, test};
 
 use super::monitoring;
 
@@ -16,5 +17,6 @@ pub(crate) fn run() -> Result<(), Failure> {
     man::run(&man::Arguments::default())?;
     docs::check()?;
     monitoring::run()?;
+    cluster::run(Subject::All)?;
     demo::run()
 }

@@ -29,6 +29,7 @@ use crate::workspace;
 pub(crate) use command::sheltered;
 use config::Secret;
 use layout::Layout;
+pub(crate) use packages::NoServices;
 use process::Service;
 use services::glance::Glance;
 use services::keystone::Keystone;

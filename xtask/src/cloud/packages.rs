@@ -90,12 +90,13 @@ fn install_python(layout: &Layout) -> Result<(), Failure> {
 }
 
 /// Keeps services from being started on installation of their packages while this value lives.
-struct NoServices {
+pub(crate) struct NoServices {
     policy: Option<&'static Path>,
 }
 
 impl NoServices {
-    fn begin() -> Result<Self, Failure> {
+    /// Writes the policy file that Debian's packages respect.
+    pub(crate) fn begin() -> Result<Self, Failure> {
         let path = Path::new("/usr/sbin/policy-rc.d");
         if path.exists() {
             return Ok(Self { policy: None });
