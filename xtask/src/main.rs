@@ -3,6 +3,7 @@
 mod bench;
 mod ci;
 mod cloud;
+mod debian_root;
 mod demo;
 mod demo_site;
 mod endure;
