@@ -12,6 +12,7 @@ mod fips;
 mod interop;
 mod man;
 mod output;
+mod packages;
 mod page;
 mod shell;
 mod stamp;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         Command::Interop(arguments) => interop::run(&arguments),
         Command::Man => man::run(),
         Command::Monitoring => ci::monitoring::run(),
+        Command::Packages { subject } => packages::run(subject),
         Command::Page => page::run(),
         Command::ReleaseCheck => ci::release_check::run(),
         Command::Test(arguments) => test::run(&arguments),
@@ -86,6 +88,12 @@ enum Command {
     Man,
     /// Check metrics files and alert rules with promtool, and the systemd units.
     Monitoring,
+    /// Install, run and remove the packages that `dist` built, in Debian 13 roots below `target/`.
+    Packages {
+        /// The packages to check.
+        #[arg(default_value = "all")]
+        subject: packages::Subject,
+    },
     /// Check the HTML reports in Chromium (installs Chromium, Node.js and npm packages).
     Page,
     /// Run the checks that take too long for `.ci/run`: every suite with each TLS stack alone,
