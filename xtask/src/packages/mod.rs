@@ -1,9 +1,11 @@
 //! `cargo xtask packages`: installs, runs and removes the packages that `cargo xtask dist` built.
 
+mod container;
 mod debian;
 mod glance;
 mod lintian;
 mod oldest_rust;
+mod rpm;
 mod snapshot;
 mod system;
 
@@ -21,6 +23,10 @@ pub(crate) enum Subject {
     /// Build the tarballs of the release with Debian 13's Rust, the oldest supported one, and run
     /// the tests (about an hour).
     OldestRust,
+    /// Install, run and erase the RPM packages, also next to RDO's Glance.
+    Rpm,
+    /// Build the container image with each TLS library, and use it (about an hour).
+    Container,
 }
 
 /// Checks the packages of `subject`.
@@ -35,5 +41,9 @@ pub(crate) fn run(subject: Subject) -> Result<(), Failure> {
 
 type Check = fn() -> Result<(), Failure>;
 
-const SUBJECTS: [(Subject, Check); 2] =
-    [(Subject::Debian, debian::run), (Subject::OldestRust, oldest_rust::run)];
+const SUBJECTS: [(Subject, Check); 4] = [
+    (Subject::Debian, debian::run),
+    (Subject::Rpm, rpm::run),
+    (Subject::OldestRust, oldest_rust::run),
+    (Subject::Container, container::run),
+];

@@ -63,6 +63,7 @@ const CHANGING: &[&str] = &[
     "./etc/passwd",
     "./etc/shadow",
     "./proc/",
+    "./root/.rpmdb",
     "./tmp/",
     "./var/cache/",
     "./var/lib/apt/",

@@ -35,7 +35,7 @@ impl Image {
     pub(super) fn check_files(&self) -> Result<(), Failure> {
         let size = self.find(&["-type", "f", "-printf", "%s\\n"])?;
         let bytes: u64 = size.lines().filter_map(|line| line.parse::<u64>().ok()).sum();
-        say(format_args!("the image has {:.1} MB", bytes as f64 / 1e6));
+        say(format_args!("the files of the image have {} kB", bytes / 1000));
         let programs = self.find(&["-type", "f", "-perm", "/111", "-not", "-name", "*.so*"])?;
         equal("programs", &programs, PROGRAM)?;
         equal("links in /bin", &self.find(&["-type", "l", "-path", "*bin/*"])?, "")?;
@@ -46,7 +46,7 @@ impl Image {
 
     /// The program runs without a volume and without a writable directory.
     pub(super) fn check_version(&self, words: &[&str]) -> Result<(), Failure> {
-        run(&mut self.command(&[], &["--version"])?, 0, words)
+        run(&mut self.command(&[], &["--version"]), 0, words)
     }
 
     /// Copies images between two servers, which run from the image too. The CA is trusted by an option,
@@ -55,14 +55,14 @@ impl Image {
         let volume: &[Mount<'_>] = &[(&self.volume, STATE)];
         let ca = self.volume.join("ca.pem");
         let with_ca: &[Mount<'_>] = &[(&self.volume, STATE), (&ca, CERTIFICATES)];
-        run(&mut self.command(volume, &["load", "old", "one"])?, 0, &["4 copied"])?;
-        let (one, two) = (self.serve("one")?, self.serve("two")?);
+        run(&mut self.command(volume, &["load", OLD, ONE]), 0, &["4 copied"])?;
+        let (one, two) = (self.serve(ONE)?, self.serve(TWO)?);
         let line = ["sync", &one.url, &two.url];
-        run(&mut self.command(volume, &line)?, 4, &["not trusted"])?;
-        let trusting = [&line[..], &["--cacert", "ca.pem"]].concat();
-        run(&mut self.command(volume, &trusting)?, 0, &["4 copied and verified"])?;
+        run(&mut self.command(volume, &line), 4, &["not trusted"])?;
+        let trusting = [&line[..], &["--cacert", CA]].concat();
+        run(&mut self.command(volume, &trusting), 0, &["4 copied and verified"])?;
         let compare = ["compare", &one.url, &two.url];
-        run(&mut self.command(with_ca, &compare)?, 0, &["4 images compared: 4 same"])?;
+        run(&mut self.command(with_ca, &compare), 0, &["4 images compared: 4 same"])?;
         let journal = self.volume.join("journal");
         match journal.exists() {
             true => Ok(()),
@@ -72,22 +72,20 @@ impl Image {
 
     fn serve(&self, directory: &str) -> Result<Server, Failure> {
         let line = ["serve", directory, "--writable", "--listen", "127.0.0.1:0"];
-        let line = [&line[..], &["--cert", "cert.pem", "--key", "key.pem"]].concat();
-        Server::start(&mut self.command(&[(&self.volume, STATE)], &line)?, " on https://")
+        let line = [&line[..], &["--cert", CERTIFICATE, "--key", KEY]].concat();
+        Server::start(&mut self.command(&[(&self.volume, STATE)], &line), " on https://")
     }
 
     /// A command that runs the program with these mounts.
-    fn command(&self, mounts: &[Mount<'_>], line: &[&str]) -> Result<Command, Failure> {
-        let mut script = "mount --bind \"$0\" \"$0\" && mount -o remount,bind,ro \"$0\"".to_owned();
-        for (from, to) in mounts {
-            script += &format!(" && mount --bind '{}' \"$0{to}\"", from.display());
-        }
-        script += " && exec chroot --userspec=65532:65532 --groups= \"$0\" /usr/bin/env";
-        let _ = script;
+    fn command(&self, mounts: &[Mount<'_>], line: &[&str]) -> Command {
         let mut command = Command::new("unshare");
         command.env_clear().envs(ENVIRONMENT);
-        command.args(["--mount", "sh", "-c", &script]).arg(&self.root).args(line);
-        Ok(command)
+        command.args(["--mount", "sh", "-c", READ_ONLY]).arg(&self.root);
+        for (from, to) in mounts {
+            command.arg(from).arg(to);
+        }
+        command.arg("--").args(line);
+        command
     }
 
     /// Finds files of the image, one path a line.
@@ -102,3 +100,65 @@ impl Image {
         Ok(text.replace(&self.root.display().to_string(), ""))
     }
 }
+
+/// A file or directory of the host, and its place in the image.
+type Mount<'a> = (&'a Path, &'static str);
+
+/// Runs the program, and shows its output. Fails unless it exits with `exit` and prints all `words`.
+fn run(command: &mut Command, exit: i32, words: &[&str]) -> Result<(), Failure> {
+    let line: Vec<_> = command.get_args().map(|word| word.to_string_lossy()).collect();
+    let line = line.rsplit(|word| word == "--").next().unwrap_or_default().join(" ");
+    say(format_args!("$ {line}"));
+    let output = command.output().context(|| "cannot run the program")?;
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    say(said.trim_end());
+    match output.status.code() == Some(exit) {
+        true => expect(&said, words),
+        false => Err(Failure::new(format!("{line}: {}, not exit code {exit}", output.status))),
+    }
+}
+
+/// Fails unless `found` is what is expected.
+fn equal(what: &str, found: &str, expected: &str) -> Result<(), Failure> {
+    match found.trim_end() == expected {
+        true => Ok(()),
+        false => Err(Failure::new(format!("{what}: {found:?}, not {expected:?}"))),
+    }
+}
+
+const PROGRAM: &str = "/usr/bin/glance-replicator";
+const STATE: &str = "/var/lib/glance-replicator";
+const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+// What the volume has.
+const OLD: &str = "/var/lib/glance-replicator/old";
+const ONE: &str = "/var/lib/glance-replicator/one";
+const TWO: &str = "/var/lib/glance-replicator/two";
+const CA: &str = "/var/lib/glance-replicator/ca.pem";
+const CERTIFICATE: &str = "/var/lib/glance-replicator/cert.pem";
+const KEY: &str = "/var/lib/glance-replicator/key.pem";
+
+/// The user of the image.
+const USER: &str = "65532:65532";
+
+/// The environment that the image gives the program; `PATH` is for the commands that start it.
+const ENVIRONMENT: [(&str, &str); 3] = [
+    ("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"),
+    ("HOME", STATE),
+    ("XDG_STATE_HOME", "/var/lib"),
+];
+
+/// Runs the program of the image `$0` with the root mounted read-only. The arguments are pairs of a
+/// path of the host and its place in the image, `--`, and the arguments of the program.
+const READ_ONLY: &str = r#"
+set -e
+mount --bind "$0" "$0"
+mount -o remount,bind,ro "$0"
+while [ "$1" != -- ]; do
+    mount --bind "$1" "$0$2"
+    shift 2
+done
+shift
+exec chroot --userspec=65532:65532 --groups= "$0" /usr/bin/glance-replicator "$@"
+"#;

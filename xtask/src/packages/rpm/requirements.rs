@@ -40,6 +40,7 @@ Release: 1
 Summary: The libraries of Debian
 License: Apache-2.0
 BuildArch: noarch
+Provides: /bin/sh
 ";
 
 /// The libraries that a package of the tool may require.
@@ -55,7 +56,8 @@ const LIBRARIES: &[&str] = &[
 ];
 
 /// What rpm provides itself, or makes from the package.
-const BY_RPM: &[&str] = &["/bin/sh", "config(", "group(glance-replicator)", "rpmlib(", "user(glance-replicator)"];
+const BY_RPM: &[&str] =
+    &["config(", "group(glance-replicator)", "rpmlib(", "user(glance-replicator)"];
 
 #[cfg(test)]
 mod tests {
