@@ -35,7 +35,7 @@ fn main() -> ExitCode {
         Command::Endure { subject } => endure::run(subject),
         Command::Fips => fips::run(),
         Command::Interop(arguments) => interop::run(&arguments),
-        Command::Man => man::run(),
+        Command::Man(arguments) => man::run(&arguments),
         Command::Monitoring => ci::monitoring::run(),
         Command::Packages { subject } => packages::run(subject),
         Command::Page => page::run(),
@@ -84,8 +84,8 @@ enum Command {
     Fips,
     /// Run Tempest, openstacksdk's tests and the Glance clients against `serve`.
     Interop(interop::Arguments),
-    /// Generate the manual pages from the tool's help and from `docs/`.
-    Man,
+    /// Write the manual pages, and check them with mandoc, groff and man-db.
+    Man(man::Arguments),
     /// Check metrics files and alert rules with promtool, and the systemd units.
     Monitoring,
     /// Install, run and remove the packages that `dist` built, in Debian 13 roots below `target/`.
