@@ -173,5 +173,14 @@ const NAMED: &[&str] = &[
 ];
 
 /// What the checks use, and the libraries of the program.
-const PACKAGES: &[&str] =
-    &["binutils", "ca-certificates", "libssl3t64", "libzstd1", "openssl", "rpm", "rpmlint"];
+const PACKAGES: &[&str] = &[
+    "binutils",
+    "ca-certificates",
+    "libssl3t64",
+    "libzstd1",
+    "openssl",
+    // debootstrap does not know what provides a name that rpmlint's dependencies have.
+    "python3-cffi-backend",
+    "rpm",
+    "rpmlint",
+];
