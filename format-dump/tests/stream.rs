@@ -180,7 +180,7 @@ async fn images_that_refer_to_others_come_last() {
     let dir = tempfile::tempdir().unwrap();
     extract(&stream, dir.path());
     let dump = DumpStore::open(dir.path()).unwrap();
-    let found = dump.verify(Subset::All, 2, None, drop).await.unwrap();
+    let found = dump.verify(Subset::All, 2, &|_, data| data, drop).await.unwrap();
     assert_eq!((found.read, found.faults, found.foreign), (6, 0, 0));
     for cut in (0..stream.len() - 1024).step_by(4099) {
         let (target, _, ended) = load(stream[..cut].to_vec()).await;
@@ -202,8 +202,10 @@ async fn tar_makes_a_dump_of_it() {
     extract(&stream, dir.path());
     let dump = DumpStore::open(dir.path()).unwrap();
     assert!(dump.is_complete().unwrap());
-    let found =
-        dump.verify(Subset::All, 2, None, |finding| drop(format!("{finding:?}"))).await.unwrap();
+    let found = dump
+        .verify(Subset::All, 2, &|_, data| data, |finding| drop(format!("{finding:?}")))
+        .await
+        .unwrap();
     assert_eq!((found.images, found.read, found.faults), (6, 6, 0));
     assert_eq!((found.leftovers, found.foreign), (0, 0));
     assert_eq!(dump.projects().await.unwrap(), extras().projects);
@@ -335,7 +337,7 @@ async fn an_image_whose_source_fails_is_not_taken_for_good() {
     let dump = DumpStore::open(out.path()).unwrap();
     assert!(!dump.is_complete().unwrap());
     assert_eq!(dump.get(&id(5)).await.unwrap().status, Status::Queued);
-    let found = dump.verify(Subset::All, 1, None, drop).await.unwrap();
+    let found = dump.verify(Subset::All, 1, &|_, data| data, drop).await.unwrap();
     assert_eq!((found.read, found.faults), (4, 2));
     // A later dump completes the directory.
     let good = MemoryStore::new("good");
@@ -345,7 +347,7 @@ async fn an_image_whose_source_fails_is_not_taken_for_good() {
     let replication = Replication { source: Arc::new(good), target: dump.clone(), policy };
     replication.run(|outcome| drop(outcome.result.unwrap())).await.unwrap();
     dump.finish().await.unwrap();
-    let found = dump.verify(Subset::All, 1, None, drop).await.unwrap();
+    let found = dump.verify(Subset::All, 1, &|_, data| data, drop).await.unwrap();
     assert_eq!((found.read, found.faults, found.leftovers, found.foreign), (6, 0, 0, 0));
 }
 

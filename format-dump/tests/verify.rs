@@ -52,7 +52,7 @@ async fn dump(dir: &Path) {
 async fn verify(dir: &Path, subset: Subset) -> (DumpVerification, BTreeMap<String, String>) {
     let mut words = BTreeMap::new();
     let store = DumpStore::open(dir).unwrap();
-    let found = store.verify(subset, 3, None, |finding| {
+    let found = store.verify(subset, 3, &|_, data| data, |finding| {
         let (name, word) = match finding {
             DumpFinding::Image { id, result, .. } => {
                 let word = match result {
@@ -260,7 +260,7 @@ async fn without_md5_its_agreement_is_not_claimed() {
     });
     let store = DumpStore::open(dir.path()).unwrap().hashing_with(without_md5);
     let mut proofs = Vec::new();
-    let found = store.verify(Subset::All, 1, None, |finding| match finding {
+    let found = store.verify(Subset::All, 1, &|_, data| data, |finding| match finding {
         DumpFinding::Image { result, .. } => proofs.push(result.unwrap()),
         other => panic!("{other:?}"),
     });

@@ -1,5 +1,5 @@
 //! Writes the HTML page of a JSON report:
-//! `cargo run -p replicator-cli --example page -- report.json report.html`.
+//! `cargo run -p glance-replicator --example page -- report.json report.html`.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Error, Write};

@@ -12,7 +12,7 @@ use crate::workspace;
 
 /// Runs the demonstration.
 pub(crate) fn run() -> Result<(), Failure> {
-    cargo(&["build", "--package", "replicator-cli"])?;
+    cargo(&["build", "--package", "glance-replicator"])?;
     let stage = Stage::set(&workspace::target()?)?;
     print(
         "\nA private CA signed the certificate of two Glance services on HTTPS: A holds the images, B is empty.",

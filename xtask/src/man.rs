@@ -35,7 +35,7 @@ pub(crate) fn run() -> Result<(), Failure> {
 
 /// The page about all commands and their options, in Markdown.
 fn commands_page() -> Result<String, Failure> {
-    cargo(&["build", "--package", "replicator-cli"])?;
+    cargo(&["build", "--package", "glance-replicator"])?;
     let tool = workspace::target()?.join("debug/glance-replicator");
     let about = "copy and verify images between OpenStack Glance services";
     let mut page = format!("# NAME\n\nglance-replicator - {about}\n");

@@ -32,7 +32,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 /// Both TLS stacks, and the suites that the quick tests leave out.
-const FEATURES: &str = "tests/full,tests/native-tls,replicator-cli/native-tls";
+const FEATURES: &str = "tests/full,tests/native-tls,glance-replicator/native-tls";
 
 const LEFT_OUT: &str = "\
 left out: the native TLS stack, the suites cloud, privileged, tls, requests, faults and endure, and most \

@@ -5,11 +5,10 @@ use std::fmt::Display;
 use std::io;
 
 use futures_util::TryStreamExt;
-use glance_core::StoreError;
 use glance_core::digest::{Algorithm, Digests, Hashers};
 use glance_core::image::{Image, ImageId};
-use glance_core::rate_limit::ByteRateLimiter;
 use glance_core::store::{ByteRange, StoreErrorKind};
+use glance_core::{Body, StoreError};
 
 use super::listed::Lines;
 use super::{DumpProof, VERIFY};
@@ -29,10 +28,10 @@ pub(super) struct Subject {
     pub(super) failed: Option<String>,
 }
 
-/// The digest implementation and the rate limit for reading data.
+/// The digest implementation, and what the data passes through while it is read.
 pub(super) struct Means<'a> {
     pub(super) hashers: Hashers,
-    pub(super) limiter: Option<&'a ByteRateLimiter>,
+    pub(super) through: &'a (dyn Fn(&Image, Body) -> Body + Sync),
 }
 
 impl Subject {
@@ -122,10 +121,7 @@ impl Subject {
         let algorithms = self.image.digests().map(|(algorithm, _)| algorithm).chain(of_file);
         let mut hashing = means.hashers.start(algorithms.collect::<BTreeSet<_>>());
         let data = blob::read(store, &self.image, &self.stored, &self.blob, ByteRange::ALL).await?;
-        let mut data = match means.limiter {
-            Some(limiter) => limiter.keep(data),
-            None => data,
-        };
+        let mut data = (means.through)(&self.image, data);
         let mut bytes = 0;
         let unreadable = |error| {
             fault(store, id, "the data cannot be read to the end".to_owned()).caused_by(error)

@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt};
-use glance_core::StoreError;
 use glance_core::digest::Algorithm;
 use glance_core::image::{Image, ImageId};
-use glance_core::rate_limit::ByteRateLimiter;
 use glance_core::sampling::Sample;
 use glance_core::selection::Subset;
 use glance_core::store::StoreErrorKind;
+use glance_core::{Body, StoreError};
 use safe_files::dir::Dir;
 
 use crate::directory::Directory;
@@ -142,9 +141,10 @@ impl DumpStore {
     /// - `SHA512SUMS`, if the manifest names it, lists all files with the right digests;
     /// - there are no other files.
     ///
-    /// Up to `transfers` images are read at once; `limiter` limits their total rate. Each finding is
-    /// passed to `observe` as it arrives: images in no particular order, good ones included, then
-    /// files. The dump must not be written to in the meantime.
+    /// Up to `transfers` images are read at once. The data of each passes `through`, which may limit
+    /// its rate or count its bytes; a closure `|_, data| data` does neither. Each finding is passed to
+    /// `observe` as it arrives: images in no particular order, good ones included, then files. The
+    /// dump must not be written to in the meantime.
     ///
     /// # Errors
     /// If the directory or the manifest cannot be read. Faults of the dump are findings.
@@ -152,7 +152,7 @@ impl DumpStore {
         &self,
         subset: Subset,
         transfers: usize,
-        limiter: Option<&ByteRateLimiter>,
+        through: &(dyn Fn(&Image, Body) -> Body + Sync),
         mut observe: impl FnMut(DumpFinding),
     ) -> Result<DumpVerification, StoreError> {
         let mut found =
@@ -178,7 +178,7 @@ impl DumpStore {
             })
             .map(|(id, lines)| {
                 let read = chosen.contains(&id);
-                self.examine(id, lines, read, limiter)
+                self.examine(id, lines, read, through)
             });
         let mut findings = work.buffer_unordered(transfers.max(1));
         while let Some(of_image) = findings.next().await {
@@ -197,7 +197,7 @@ impl DumpStore {
         id: ImageId,
         lines: std::io::Result<(Option<Strays>, Option<Lines>)>,
         read: bool,
-        limiter: Option<&ByteRateLimiter>,
+        through: &(dyn Fn(&Image, Body) -> Body + Sync),
     ) -> Result<Vec<DumpFinding>, StoreError> {
         let (strays, lines) = lines.map_err(|error| self.list_failed(error))?;
         let strays = strays.unwrap_or_default().into_iter();
@@ -209,7 +209,7 @@ impl DumpStore {
             }
             Dump::Old(old) => (old.subject(&id).await, old.hashers()),
         };
-        let means = Means { hashers, limiter };
+        let means = Means { hashers, through };
         let (image, result) = match subject {
             // The image was deleted before it was dumped.
             Ok(None) => return Ok(findings),

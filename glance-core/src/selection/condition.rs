@@ -6,7 +6,7 @@ use std::mem::discriminant;
 
 use jiff::Timestamp;
 
-use super::text::{InvalidCondition, instant};
+use super::text::{InvalidCondition, instant, regex};
 use crate::image::{Image, ImageId, Status, Visibility};
 
 /// A condition on an image. Its text form is `KIND=VALUE`, such as `name=debian-*`. The kind `image`
@@ -143,10 +143,7 @@ impl NamePattern {
 
     /// A regular expression that must match a part of the name.
     pub fn regex(text: &str) -> Result<Self, InvalidCondition> {
-        let regex = regex::Regex::new(text);
-        regex
-            .map(|regex| Self(Pattern::Regex(regex)))
-            .map_err(|error| InvalidCondition::new(error.to_string()))
+        regex(text).map(|regex| Self(Pattern::Regex(regex)))
     }
 
     /// The name, if the pattern matches only one.

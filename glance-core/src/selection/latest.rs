@@ -7,7 +7,7 @@ use std::str::FromStr;
 use regex::Regex;
 
 use super::InvalidCondition;
-use super::text::property_key;
+use super::text::{property_key, regex};
 use crate::image::Image;
 
 /// Selects the newest images of each group, by `created_at`. Images that belong to no group and
@@ -70,11 +70,9 @@ impl FromStr for Latest {
                 (key, count.parse().map_err(wrong)?)
             }
         };
-        let regex = key.strip_prefix('/').and_then(|key| key.strip_suffix('/'));
-        let key = match (key, regex) {
-            (_, Some(regex)) => Key::PartOfName(
-                Regex::new(regex).map_err(|error| InvalidCondition::new(error.to_string()))?,
-            ),
+        let pattern = key.strip_prefix('/').and_then(|key| key.strip_suffix('/'));
+        let key = match (key, pattern) {
+            (_, Some(pattern)) => Key::PartOfName(regex(pattern)?),
             ("name", _) => Key::Name,
             (key, _) => Key::Property(property_key(key)?),
         };

@@ -8,6 +8,8 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 use jiff::{Span, SpanRelativeTo, Timestamp};
 
+use regex::{Regex, RegexBuilder};
+
 use crate::units::{InvalidByteCount, byte_count};
 
 use super::{Condition, NamePattern};
@@ -28,6 +30,16 @@ impl InvalidCondition {
         Self(reason.into())
     }
 }
+
+/// Compiles an operator's regular expression. The memory that this takes is limited.
+pub(super) fn regex(text: &str) -> Result<Regex, InvalidCondition> {
+    let mut pattern = RegexBuilder::new(text);
+    let compiled = pattern.size_limit(LARGEST_REGEX).dfa_size_limit(LARGEST_REGEX).build();
+    compiled.map_err(|error| InvalidCondition::new(error.to_string()))
+}
+
+/// Maximum bytes of a compiled expression. Building takes about four times as much.
+const LARGEST_REGEX: usize = 4 << 20;
 
 impl Condition {
     /// Parses a condition from its kind, such as `tag`, and its value.

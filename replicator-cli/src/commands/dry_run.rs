@@ -6,6 +6,7 @@ use super::work::Work;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output;
+use crate::progress;
 use crate::report::Comparison;
 use crate::resolve::selection::warn_of_no_image;
 
@@ -47,7 +48,9 @@ pub(super) async fn dry_run(works: Vec<Opening>) -> Result<Exit, CliError> {
 
 async fn images(target: usize, work: &Work, plan: &mut Comparison) -> Result<(), CliError> {
     let replication = &work.replication;
-    replication.plan(|entry| plan.entry(target, &entry)).await?;
+    let ended = replication.plan(|entry| plan.entry(target, &entry)).await;
+    progress::end();
+    ended?;
     // A stream that was read to its end cannot be counted again.
     if plan.is_empty(target) && !work.source.is_stream() {
         warn_of_no_image(&*replication.source, &replication.policy.selection).await?;

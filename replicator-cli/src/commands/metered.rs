@@ -12,8 +12,13 @@ use crate::tls;
 /// Begins the metrics file of a command. The other commands have no option `--metrics`.
 pub(super) fn begin(path: &Path, command: &Command, options: &Options) -> Result<(), CliError> {
     let Some((name, selection)) = command.selection() else { return Ok(()) };
+    if selection.dump_filters {
+        return Ok(());
+    }
     // Metrics of a run that did nothing would count as a success.
-    if selection.dump_filters || command.is_dry_run() {
+    if command.is_dry_run() {
+        let path = path.display();
+        tracing::warn!("a dry run writes no metrics to {path}; leave out -n to write them");
         return Ok(());
     }
     let Some((source, targets)) = stores(command) else { return Ok(()) };

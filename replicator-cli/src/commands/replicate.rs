@@ -372,7 +372,9 @@ pub(super) async fn compare(typed: Compare, context: Context<'_>) -> Result<Exit
             report.entry(0, &entry);
         }
     };
-    work.replication.plan(observe).await?;
+    let ended = work.replication.plan(observe).await;
+    progress::end();
+    ended?;
     warn_if_empty(&report, &work.replication).await?;
     let path = typed.combined.unwrap_or_default();
     report.finish().map_err(|error| cannot_write(&path, error))
@@ -392,7 +394,9 @@ pub(super) async fn plan(typed: Plan, context: Context<'_>) -> Result<Exit, CliE
             saved.entry(&entry);
         }
     };
-    work.replication.plan(observe).await?;
+    let ended = work.replication.plan(observe).await;
+    progress::end();
+    ended?;
     warn_if_empty(&report, &work.replication).await?;
     if let Some(saved) = saved {
         saved.finish()?;

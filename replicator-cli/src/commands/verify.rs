@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use format_dump::DumpStore;
 use glance_core::sampling::Sample;
 use glance_core::selection::Selection;
-use glance_core::{ImageStore, StoreError};
-use replicator_engine::{Depth, Policy, State, Verification, verify_store};
+use glance_core::{Body, Image, ImageStore, StoreError};
+use replicator_engine::{Depth, Policy, State, Verification, events, verify_store};
 
 use super::work::{Work, policy};
 use super::{Context, both, one};
@@ -14,6 +14,7 @@ use crate::args::{Options, Verify};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output;
+use crate::progress;
 use crate::report::VerifyReport;
 use crate::resolve::endpoint::{Endpoint, Side};
 use crate::resolve::selection::{Selected, warn_of_no_image};
@@ -38,11 +39,18 @@ async fn dump(path: &Path, typed: &Verify, options: &Options) -> Result<Exit, Cl
     let dump = DumpStore::open(path)?.hashing_with(tls::hashers(options.tls)?);
     output::opened_source(&format!("dir:{}", absolute(path).display()));
     let mut report = VerifyReport::new();
-    let limiter = policy(options)?.bandwidth.source;
+    let (limiter, events) = (policy(options)?.bandwidth.source, progress::events());
+    let through = |image: &Image, data: Body| {
+        let data = match &limiter {
+            Some(limiter) => limiter.keep(data),
+            None => data,
+        };
+        events.reading(image, events::Side::Source, data)
+    };
     let observe = |finding| report.of_dump(&finding);
-    let found =
-        dump.verify(typed.subset, options.transfers.get(), limiter.as_ref(), observe).await?;
-    report.complete(found.complete);
+    let found = dump.verify(typed.subset, options.transfers.get(), &through, observe).await;
+    progress::end();
+    report.complete(found?.complete);
     Ok(report.finish())
 }
 
@@ -65,7 +73,8 @@ async fn alone(
     let chosen = Sample::among(typed.subset, store, &selection).await?;
     let known_source =
         state::digests(&options.state).map(|file| file.of(opened.address)).unwrap_or_default();
-    let policy = Policy { selection, known_source, ..policy(options)? };
+    let events = progress::events();
+    let policy = Policy { selection, known_source, events, ..policy(options)? };
     let mut report = VerifyReport::new();
     let ended = verify_store(store, &policy, &chosen, |found| report.image(&found)).await;
     finish(report, ended, store, &policy.selection).await
@@ -100,6 +109,7 @@ async fn finish(
     store: &dyn ImageStore,
     selection: &Selection,
 ) -> Result<Exit, CliError> {
+    progress::end();
     let is_empty = report.is_empty();
     let exit = report.finish();
     match ended {

@@ -52,6 +52,8 @@ fn is_harmless(c: char) -> bool {
     !c.is_control()
         && !matches!(c,
             '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180e}'
+            // Letters and a pattern without a glyph: Hangul fillers, Khmer vowels, empty Braille.
+            | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{2800}' | '\u{3164}' | '\u{ffa0}'
             // Widths and joiners, marks of direction.
             | '\u{200b}'..='\u{200f}'
             // Line and paragraph separators, embeddings, overrides and isolates.
@@ -80,6 +82,7 @@ mod tests {
             ),
             ("a\u{2028}b\u{2029}", "a\\u{2028}b\\u{2029}"),
             ("ro\u{200b}ot\u{feff}\u{e0041}", "ro\\u{200b}ot\\u{feff}\\u{e0041}"),
+            ("a\u{3164}b\u{115f}\u{2800}", "a\\u{3164}b\\u{115f}\\u{2800}"),
             ("\0", "\\u{0}"),
         ] {
             assert_eq!(escaped(text), expected);

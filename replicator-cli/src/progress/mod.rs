@@ -49,12 +49,17 @@ fn is_live() -> bool {
     Stream::Err.is_terminal() && !is_dumb && terminal::size().is_some()
 }
 
-/// Records the stores of a command that copies images, as on the command line.
+/// Records the stores of a command, as on the command line.
 pub(crate) fn begin(command: &Command) {
-    let Some((source, targets)) = stores(command) else { return };
-    *names() = Some((source.clone(), targets.join(", ")));
+    let Some(source) = command.source() else { return };
+    let mut stores: Vec<String> = command.targets().into_iter().map(str::to_owned).collect();
+    *names() = Some((source.to_owned(), stores.join(", ")));
+    if let Command::Verify(_) = command {
+        // Both sides are read.
+        stores.insert(0, source.to_owned());
+    }
     if let Some(view) = VIEW.get() {
-        *view.model() = Model::new(source, targets, Instant::now());
+        *view.model() = Model::new(source.to_owned(), stores, Instant::now());
     }
 }
 
@@ -89,20 +94,6 @@ pub(crate) fn course(bytes: u64, time: Duration, target: Option<&str>) -> String
         Some((source, all)) => format!("{course}, {source} → {}", target.unwrap_or(all)),
         None => course,
     }
-}
-
-/// The source and the targets of a command that copies images.
-fn stores(command: &Command) -> Option<(String, Vec<String>)> {
-    let copies = matches!(
-        command,
-        Command::Livecopy { .. }
-            | Command::Load { .. }
-            | Command::Sync(_)
-            | Command::Dump { .. }
-            | Command::Repair(_)
-    );
-    let source = command.source().filter(|_| copies)?;
-    Some((source.to_owned(), command.targets().into_iter().map(str::to_owned).collect()))
 }
 
 impl View {

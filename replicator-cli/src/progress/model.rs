@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use glance_core::image::{Image, ImageId};
-use replicator_engine::events::{Activity, Event, Progress, Retry, Side, Waited};
+use replicator_engine::events::{
+    Activity, Event, Moved, Progress, Retry, Side, TargetProgress, Waited,
+};
 use replicator_engine::{Done, State};
 
 use super::speed::Speed;
@@ -18,6 +20,8 @@ pub(super) struct Model {
     pub(super) targets: Vec<String>,
     pub(super) begin: Instant,
     pub(super) listed: Listed,
+    /// Number of images that were compared or verified.
+    pub(super) checked: u64,
     /// The images under way, in the order in which they were started.
     pub(super) under_way: Vec<UnderWay>,
     /// Number of final outcomes, at all targets together.
@@ -105,6 +109,7 @@ impl Model {
             targets,
             begin: now,
             listed: Listed::default(),
+            checked: 0,
             under_way: Vec::new(),
             finished: 0,
             finished_bytes: 0,
@@ -137,6 +142,13 @@ impl Model {
             Event::Planned { image, state, bytes, .. } => self.planned.add(image, *state, *bytes),
             Event::Started { target, image, .. } => self.started(*target, image, now),
             Event::Progress { image, progress } => self.progressed(&image.id, progress, now),
+            Event::Compared { images } => self.checked = *images,
+            Event::Reading { image, side, read, done } => {
+                self.reading(image, *side, *read, now);
+                if *done {
+                    self.leave(&image.id, side_place(*side));
+                }
+            }
             Event::Retrying { image, target, side, retry } => {
                 let notice = Notice { at: now, what: retrying(*side, retry) };
                 self.notice(*image, notice);
@@ -199,6 +211,23 @@ impl Model {
         image.progress = progress.clone();
     }
 
+    /// Takes into account how much of an image was read on one side, to verify the image.
+    fn reading(&mut self, image: &Image, side: Side, read: u64, now: Instant) {
+        let side = side_place(side);
+        let is_known = |one: &UnderWay| one.id == image.id && one.targets.contains(&side);
+        if !self.under_way.iter().any(is_known) {
+            self.started(side, image, now);
+        }
+        let Some(place) = self.place(&image.id) else { return };
+        let mut progress = self.under_way[place].progress.clone();
+        progress.targets.retain(|one| one.target != side);
+        let sent = Moved { total: read, position: read };
+        progress.targets.push(TargetProgress { target: side, sent, activity: Activity::Reading });
+        progress.targets.sort_by_key(|one| one.target);
+        progress.read.total = progress.targets.iter().map(|one| one.sent.total).sum();
+        self.progressed(&image.id, &progress, now);
+    }
+
     fn notice(&mut self, image: Option<&ImageId>, notice: Notice) {
         match image.and_then(|id| self.place(id)) {
             Some(place) => self.under_way[place].notice = Some(notice),
@@ -229,6 +258,11 @@ impl Model {
         self.speed.add(now, bytes, waited);
     }
 
+    /// Whether images of the source were listed, to copy them.
+    pub(super) fn is_listed(&self) -> bool {
+        self.listed.images > 0 || self.listed.done
+    }
+
     /// The number of images whose outcome is final at every target.
     pub(super) fn images_done(&self) -> u64 {
         self.finished / (self.targets.len().max(1) as u64)
@@ -243,8 +277,22 @@ impl Model {
         ((self.finished_bytes + under_way).min(all), all)
     }
 
+    /// The bytes that were read so far.
+    pub(super) fn bytes_read(&self) -> u64 {
+        let under_way: u64 = self.under_way.iter().map(|image| image.progress.read.total).sum();
+        self.ended.0 + under_way
+    }
+
     fn place(&self, id: &ImageId) -> Option<usize> {
         self.under_way.iter().position(|image| image.id == *id)
+    }
+}
+
+/// The place of a side among the stores that are verified.
+fn side_place(side: Side) -> usize {
+    match side {
+        Side::Source => 0,
+        Side::Target => 1,
     }
 }
 

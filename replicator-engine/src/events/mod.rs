@@ -16,6 +16,8 @@
 //! - Each image has one [`Finished`](Event::Finished) per target, the last event of the image there.
 //!   An image without a step, such as one that is in place, has `Finished` without `Started`. An
 //!   image that is removed from the target has only `Finished`.
+//! - [`Compared`](Event::Compared) counts the images of a comparison or of a verification, at most ten
+//!   times a second. [`Reading`](Event::Reading) reports the data that a verification reads.
 //! - [`Retrying`](Event::Retrying) and [`Stalled`](Event::Stalled) can come at any time.
 //!
 //! A `target` is the position of the target among the replications of the run
@@ -74,10 +76,12 @@ use crate::state::State;
 
 mod meter;
 mod progress;
+mod reading;
 mod watch;
 
 pub(crate) use meter::{Meter, Phase};
 pub use progress::{Activity, Moved, Progress, Spent, TargetProgress, Waited};
+pub(crate) use reading::Compared;
 pub(crate) use watch::watched;
 
 /// The receivers of a run's events; none by default. Clones send to the same receivers.
@@ -207,6 +211,22 @@ pub enum Event<'a> {
         /// The digests of the bytes that passed through this process; `None` if the target imported
         /// the data itself.
         in_transit: Option<&'a Digests>,
+    },
+    /// Images were compared ([`Replication::plan`](crate::Replication::plan)) or verified.
+    Compared {
+        /// Number of images so far.
+        images: u64,
+    },
+    /// The data of an image is read to verify it.
+    Reading {
+        /// The image, as this side describes it.
+        image: &'a Image,
+        /// The side that is read.
+        side: Side,
+        /// Number of bytes so far.
+        read: u64,
+        /// Whether the reading has ended.
+        done: bool,
     },
     /// The outcome of an image at a target is final.
     Finished {

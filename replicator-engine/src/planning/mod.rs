@@ -11,6 +11,7 @@ use glance_core::verified_body::Expected;
 
 use crate::comparison::{Difference, content_difference, is_provable};
 use crate::error::CopyError;
+use crate::events::Compared;
 use crate::pairing::ids;
 use crate::policy::{CopyScope, Policy};
 use crate::replication::Replication;
@@ -36,8 +37,10 @@ impl Replication {
         let pairs = this.pairs(&moved).await?;
         let work = pairs.map(|pair| async { Ok::<_, StoreError>(this.examine(pair?).await) });
         let mut entries = work.buffered(self.policy.transfers.max(1));
+        let mut compared = Compared::by(&self.policy.events);
         while let Some(entry) = entries.next().await {
             observe(entry?);
+            compared.count();
         }
         Ok(())
     }

@@ -51,7 +51,8 @@ fn a_dry_run_is_not_counted() {
     let stage = Stage::new();
     let (old, new, file) = (stage.path("old"), stage.path("new"), stage.path("m.prom"));
     stage.image(ID, b"abc");
-    replicator(&["load", &old, &new, "-n", "--metrics", &file]).exits(1);
+    let run = replicator(&["load", &old, &new, "-n", "--metrics", &file]).exits(1);
+    assert!(run.stderr.contains("a dry run writes no metrics to "), "{}", run.stderr);
     assert!(!Path::new(&file).exists());
 }
 

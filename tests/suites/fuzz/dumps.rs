@@ -131,7 +131,7 @@ fn read(directory: &Path, length: usize) {
                 }
             }
         }
-        let _ = dump.verify(Subset::All, 2, None, drop).await;
+        let _ = dump.verify(Subset::All, 2, &|_, data| data, drop).await;
     });
 }
 

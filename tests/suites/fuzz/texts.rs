@@ -50,6 +50,16 @@ proptest! {
     }
 }
 
+#[test]
+fn a_regular_expression_that_compiles_to_much_is_refused() {
+    // A digit of any script compiles to some kilobytes.
+    let text = format!("/{}/", r"\d{8}$".repeat(200));
+    bounded(text.len() + PATTERN, || {
+        let error = text.parse::<Latest>().unwrap_err().to_string();
+        assert!(error.contains("size limit"), "{error}");
+    });
+}
+
 fn state() -> Vec<Vec<u8>> {
     let digest = "{\"store\":\"https://a\",\"image\":\"6d55dd55-053a-4765-b7bc-b30df0ea3861\",\
         \"size\":3,\"created_at\":\"2026-01-31T12:00:00Z\",\"algorithm\":\"sha512\",\

@@ -21,11 +21,11 @@ pub(crate) fn run() -> Result<(), Failure> {
     say("left out: security advisories, which need the network: cargo deny check advisories");
     for features in FEATURE_SETS {
         let mut clippy = vec!["clippy", "--all-targets", "--no-default-features"];
-        clippy.extend(["-p", "replicator-cli", "-p", "tests", "--features", features]);
+        clippy.extend(["-p", "glance-replicator", "-p", "tests", "--features", features]);
         clippy.extend(["--", "-D", "warnings"]);
         cargo(&clippy)?;
     }
-    let rest = ["--exclude", "replicator-cli", "--exclude", "tests"];
+    let rest = ["--exclude", "glance-replicator", "--exclude", "tests"];
     let mut clippy = vec!["clippy", "--workspace", "--all-targets"];
     clippy.extend(rest);
     clippy.extend(["--", "-D", "warnings"]);
@@ -66,7 +66,7 @@ fn test_single_stacks() -> Result<(), Failure> {
 /// The arguments of cargo that test the tool with one TLS stack.
 fn single_stack(features: &str) -> [&str; 8] {
     let [test, defaults, option] = ["test", "--no-default-features", "--features"];
-    [test, defaults, option, features, "-p", "replicator-cli", "-p", "tests"]
+    [test, defaults, option, features, "-p", "glance-replicator", "-p", "tests"]
 }
 
 /// Suites that show whether a tool with a single stack is complete: its options, each kind of
@@ -77,14 +77,14 @@ const ALONE: [(&str, &[&str]); 2] =
 
 /// The features of a tool with one TLS stack.
 const SINGLE_STACKS: [&str; 2] = [
-    "replicator-cli/rustls,tests/rustls,tests/full",
-    "replicator-cli/native-tls,tests/native-tls,tests/full",
+    "glance-replicator/rustls,tests/rustls,tests/full",
+    "glance-replicator/native-tls,tests/native-tls,tests/full",
 ];
 
 const FEATURE_SETS: [&str; 3] = [
     SINGLE_STACKS[0],
     SINGLE_STACKS[1],
-    "replicator-cli/rustls,tests/rustls,replicator-cli/native-tls,tests/native-tls,tests/full",
+    "glance-replicator/rustls,tests/rustls,glance-replicator/native-tls,tests/native-tls,tests/full",
 ];
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::workspace;
 
 /// Runs every check, and stops at the first that fails.
 pub(crate) fn run() -> Result<(), Failure> {
-    cargo(&["build", "--package", "replicator-cli"])?;
+    cargo(&["build", "--package", "glance-replicator"])?;
     let target = workspace::target()?;
     let directory = target.join("monitoring");
     if directory.exists() {

@@ -33,7 +33,7 @@ pub(crate) fn run() -> Result<(), Failure> {
     // The servers refused above are refused only for their algorithms.
     checks::the_same_servers_are_reached_outside_fips_mode(&root, &native.with(openssl::DEBIAN))?;
     // In FIPS mode, certificate trust is the same as outside.
-    build::test(&root, "transport-native")?;
+    build::test(&root, "glance-replicator-transport-native")?;
     say(format_args!("fips: all holds, after {:.0} s", begin.elapsed().as_secs_f64()));
     Ok(())
 }

@@ -69,7 +69,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 fn built() -> Result<PathBuf, Failure> {
-    cargo(&["build", "--package", "replicator-cli"])?;
+    cargo(&["build", "--package", "glance-replicator"])?;
     Ok(workspace::target()?.join("debug/glance-replicator"))
 }
 

@@ -54,7 +54,7 @@ fn install_packages(directory: &Path) -> Result<(), Failure> {
 
 /// Writes the page of each sample, with the function that the tool uses.
 fn write_pages(directory: &Path) -> Result<(), Failure> {
-    cargo(&["build", "--package", "replicator-cli", "--example", "page"])?;
+    cargo(&["build", "--package", "glance-replicator", "--example", "page"])?;
     let example = workspace::target()?.join("debug/examples/page");
     for entry in fs::read_dir(directory).context(|| directory.display().to_string())? {
         let report = entry.context(|| directory.display().to_string())?.path();

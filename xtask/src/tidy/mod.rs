@@ -100,15 +100,15 @@ fn source_breaches(name: &str, text: &str) -> Vec<String> {
 const TREES: &[(u8, &str, &str, &[&str])] = &[
     (
         1,
-        "glance-core",
+        "glance-replicator-core",
         "",
         &["hyper", "hyper-util", "reqwest", "mio", "socket2", "rustls", "openssl", "native-tls"],
     ),
-    (2, "replicator-cli", "rustls", &["openssl", "openssl-sys", "native-tls"]),
-    (2, "replicator-cli", "rustls-fips", &["openssl", "openssl-sys", "native-tls"]),
+    (2, "glance-replicator", "rustls", &["openssl", "openssl-sys", "native-tls"]),
+    (2, "glance-replicator", "rustls-fips", &["openssl", "openssl-sys", "native-tls"]),
     (
         2,
-        "replicator-cli",
+        "glance-replicator",
         "native-tls",
         &["rustls", "ring", "aws-lc-rs", "aws-lc-sys", "aws-lc-fips-sys"],
     ),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use replicator_engine::events::{Activity, Side, TargetProgress};
 
 use super::model::{Model, Notice, Trouble, UnderWay};
-use super::text::{bytes_of, clock, rate};
+use super::text::{bytes, bytes_of, clock, rate};
 use crate::output::escaped;
 use crate::terminal::{LiveLine, Stream, Tone, columns_of, fitted, painted};
 
@@ -39,7 +39,7 @@ pub(super) fn heartbeat(model: &Model, now: Instant) -> String {
 /// The totals of a run.
 fn totals(model: &Model, now: Instant) -> String {
     let mut parts = vec![clock(now.saturating_duration_since(model.begin))];
-    if model.listed.images == 0 && !model.listed.done {
+    if !model.is_listed() && model.checked == 0 && model.under_way.is_empty() {
         parts.push(format!("listing the images of {}", escaped(&model.source)));
     } else {
         parts.extend(amounts(model));
@@ -61,6 +61,13 @@ pub(super) fn done(model: &Model) -> String {
 
 /// The images and the bytes that are done, of all.
 fn amounts(model: &Model) -> Vec<String> {
+    if !model.is_listed() {
+        let read = model.bytes_read();
+        let read = (read > 0).then(|| format!("{} read", bytes(read)));
+        let images = if model.checked == 1 { "image" } else { "images" };
+        let checked = format!("{} {images} checked", model.checked);
+        return [Some(checked), read].into_iter().flatten().collect();
+    }
     let more = if model.listed.done { "" } else { "+" };
     let mut parts = vec![format!("{}/{}{more} images", model.images_done(), model.listed.images)];
     let (done, all) = model.bytes_done();

@@ -202,3 +202,31 @@ fn a_line_stands_for_the_view_elsewhere() {
         "1:00  0/3 images  0.5/1.0 GiB; one 0.5/1.0 GiB: hashing"
     );
 }
+
+#[test]
+fn a_verification_tells_how_far_each_side_is_read() {
+    let mut run = Run::new(&["east", "west"]);
+    let one = image("one", Some(GIB));
+    let read = |side, read, done| Event::Reading { image: &one, side, read, done };
+    run.hear(0, &read(Side::Source, GIB / 2, false));
+    run.hear(0, &read(Side::Target, GIB / 4, false));
+    assert_eq!(
+        run.shown(1, 80, 24),
+        [
+            "one             0.2/1.0 GiB    ━━────────              east 50% · west 25%",
+            "0:01  0 images checked  768 MiB read",
+        ]
+    );
+    run.hear(2, &read(Side::Source, GIB, true));
+    run.hear(2, &read(Side::Target, GIB, true));
+    run.hear(2, &Event::Compared { images: 1 });
+    assert_eq!(run.shown(2, 80, 24), ["0:02  1 image checked  2.0 GiB read"]);
+    assert_eq!(done(&run.model), "1 image checked, 2.0 GiB read");
+}
+
+#[test]
+fn a_comparison_tells_how_many_images_were_compared() {
+    let mut run = Run::new(&["west"]);
+    run.hear(0, &Event::Compared { images: 1200 });
+    assert_eq!(run.shown(3, 80, 24), ["0:03  1200 images checked"]);
+}

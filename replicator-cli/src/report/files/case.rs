@@ -74,9 +74,10 @@ impl Case {
 /// The meaning of a word of the document.
 fn verdict(word: &str) -> CaseVerdict {
     match word {
-        "copied" | "updated" | "in_place" | "in place" | "removed" | "same" | "verified"
-        | "no_data" | "made" | "changed" => CaseVerdict::Passed,
-        "skipped" | "not_chosen" => CaseVerdict::Skipped,
+        "copied" | "updated" | "in_place" | "removed" | "same" | "verified" | "no_data"
+        | "made" | "changed" => CaseVerdict::Passed,
+        // Another run has an image in work that is in use: that run reports it.
+        "skipped" | "not_chosen" | "in_use" => CaseVerdict::Skipped,
         _ => CaseVerdict::Failed,
     }
 }
@@ -144,6 +145,8 @@ mod tests {
             (skipped.verdict, skipped.lines),
             (CaseVerdict::Skipped, vec!["why".to_owned()])
         );
+        let in_use = case(json!({ "id": "2", "result": "in_use", "errors": ["by process 7"] }));
+        assert_eq!((in_use.verdict, in_use.lines.len()), (CaseVerdict::Skipped, 1));
         let verified = json!({ "id": "3", "state": "same", "verdict": "verified" });
         assert_eq!(case(verified).verdict, CaseVerdict::Passed);
         let different = case(json!({

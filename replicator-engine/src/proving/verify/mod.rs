@@ -13,6 +13,7 @@ use glance_core::sampling::Sample;
 use glance_core::store::{ImageStore, StoreError};
 
 use crate::comparison::{Difference, common_digest, content_difference};
+use crate::events::{self, Compared};
 use crate::outcome::Proven;
 use crate::pairing::ids;
 use crate::planning::Entry;
@@ -129,13 +130,16 @@ pub async fn verify_store(
         };
         known.fill(&mut image, None);
         let limiter = policy.bandwidth.source.as_ref();
-        let side = Side { store, image: &image, known, limiter, policy };
+        let from = events::Side::Source;
+        let side = Side { store, image: &image, known, limiter, from, policy };
         let (verdict, reason) = side.verify(chosen).await;
         Ok(Verification { image, state: None, reason, verdict })
     });
     let mut results = Box::pin(work.buffer_unordered(policy.transfers.max(1)));
+    let mut compared = Compared::by(&policy.events);
     while let Some(result) = results.next().await {
         observe(result?);
+        compared.count();
     }
     Ok(())
 }
@@ -162,8 +166,10 @@ impl Replication {
             Ok::<_, StoreError>(Verification { image, state: Some(state), reason, verdict })
         });
         let mut results = work.buffer_unordered(self.policy.transfers.max(1));
+        let mut compared = Compared::by(&self.policy.events);
         while let Some(result) = results.next().await {
             observe(result?);
+            compared.count();
         }
         Ok(())
     }
@@ -192,6 +198,7 @@ impl Replication {
             image,
             known: &policy.known_source,
             limiter: policy.bandwidth.source.as_ref(),
+            from: events::Side::Source,
             policy,
         };
         let target = Side {
@@ -199,6 +206,7 @@ impl Replication {
             image: replica,
             known: &policy.known_target,
             limiter: policy.bandwidth.target.as_ref(),
+            from: events::Side::Target,
             policy,
         };
         verify_both(&source, &target, depth).await

@@ -14,6 +14,7 @@ use glance_core::store::{ByteRange, ImageStore, StoreError, StoreErrorKind};
 use glance_core::verified_body::is_damage;
 
 use super::{Proof, Verdict, VerifyFault, verdict_of};
+use crate::events;
 use crate::known_digests::CachedDigests;
 use crate::outcome::Proven;
 use crate::policy::Policy;
@@ -29,6 +30,7 @@ pub(super) struct Side<'a> {
     pub(super) image: &'a Image,
     pub(super) known: &'a CachedDigests,
     pub(super) limiter: Option<&'a ByteRateLimiter>,
+    pub(super) from: events::Side,
     pub(super) policy: &'a Policy,
 }
 
@@ -96,10 +98,11 @@ impl Side<'_> {
         let algorithms: BTreeSet<Algorithm> = recorded.chain([algorithm]).collect();
         let mut hashing = self.policy.hashers.start(algorithms);
         let data = self.store.read(&self.image.id, ByteRange::ALL).await.map_err(trouble)?;
-        let mut data = match self.limiter {
+        let data = match self.limiter {
             Some(limiter) => limiter.keep(data),
             None => data,
         };
+        let mut data = self.policy.events.reading(self.image, self.from, data);
         let size = self.image.size;
         let mut bytes = 0_u64;
         while let Some(chunk) = data.next().await {

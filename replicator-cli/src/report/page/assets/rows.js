@@ -1,8 +1,8 @@
 // The rows of a list: what the entries of every command have in common.
 
 const MEANINGS = {
-  good: ["ok", "copied", "copied under another id", "completed", "updated", "in place", "same", "verified"],
-  bad: ["failed", "blocked", "content", "bad", "damaged", "fail", "error"],
+  good: ["ok", "copied", "updated", "in place", "same", "verified", "made", "changed"],
+  bad: ["failed", "blocked", "content", "bad", "broken off", "damaged", "fail", "error"],
   plain: ["skipped", "removed", "no data", "not chosen", "unknown"],
 };
 const RANKS = ["bad", "warn", "good", "plain"];
