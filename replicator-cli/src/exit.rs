@@ -43,6 +43,23 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// All exits, in the order of their codes.
+    pub(crate) const ALL: [Self; 13] = [
+        Self::Success,
+        Self::Differences,
+        Self::Usage,
+        Self::SomeFailed,
+        Self::Connection,
+        Self::Authentication,
+        Self::Integrity,
+        Self::Held,
+        Self::LimitReached,
+        Self::Lost,
+        Self::OutOfTime,
+        Self::Interrupted,
+        Self::Terminated,
+    ];
+
     /// Whether a signal ended the run.
     pub(crate) fn is_by_signal(self) -> bool {
         matches!(self, Self::Interrupted | Self::Terminated)
@@ -69,22 +86,7 @@ impl Exit {
 
     /// The exit of a numeric code. An unknown code, from a later release, is [`Exit::SomeFailed`].
     pub(crate) fn of_code(code: u64) -> Self {
-        let known = [
-            Self::Success,
-            Self::Differences,
-            Self::Usage,
-            Self::SomeFailed,
-            Self::Connection,
-            Self::Authentication,
-            Self::Integrity,
-            Self::Held,
-            Self::LimitReached,
-            Self::Lost,
-            Self::OutOfTime,
-            Self::Interrupted,
-            Self::Terminated,
-        ];
-        let found = known.into_iter().find(|exit| u64::from(*exit as u8) == code);
+        let found = Self::ALL.into_iter().find(|exit| u64::from(*exit as u8) == code);
         found.unwrap_or(Self::SomeFailed)
     }
 }

@@ -14,7 +14,7 @@
 //! messages to standard error, a file or syslog; `error` and [`exit`] define failures and exit
 //! codes; `signals` handles SIGINT and SIGTERM; `tls` chooses a TLS stack of this build;
 //! `certificates` knows the certificates of the servers in use; `metrics` writes the file of
-//! `--metrics`; `guide` holds the pages of `docs/`;
+//! `--metrics`; `guide` holds the pages of `docs/`, and `manual` makes the manual pages;
 //! `input_file` and `named_file` read and write files that options name; `saved_plan` stores plans;
 //! `recorded_args` removes secrets from the command line that a journal records.
 //!
@@ -40,6 +40,7 @@ pub mod exit;
 mod guide;
 mod input_file;
 mod logging;
+mod manual;
 mod metrics;
 mod named_file;
 mod progress;

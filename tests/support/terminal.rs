@@ -54,7 +54,7 @@ pub(crate) fn at_a_terminal(line: &[&str], mut answer: impl FnMut(&mut File, &Ch
 }
 
 /// A pseudo-terminal: the end of the test, and the end of the tool.
-fn terminal() -> (File, File) {
+pub(crate) fn terminal() -> (File, File) {
     let ours: OwnedFd =
         openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
     grantpt(&ours).unwrap();

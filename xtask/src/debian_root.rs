@@ -44,6 +44,19 @@ impl Root {
         Ok(Self(root))
     }
 
+    /// Copies the root to a directory, which is replaced.
+    pub(crate) fn copy(&self, directory: &Path) -> Result<Self, Failure> {
+        succeed(Command::new("rm").args(["-rf", "--one-file-system"]).arg(directory))?;
+        let mut copy = Command::new("cp");
+        succeed(copy.args(["--archive", "--reflink=auto"]).arg(&self.0).arg(directory))?;
+        Ok(Self(directory.to_owned()))
+    }
+
+    /// Removes the root.
+    pub(crate) fn remove(self) -> Result<(), Failure> {
+        succeed(Command::new("rm").args(["-rf", "--one-file-system"]).arg(self.0))
+    }
+
     /// The path of a file of the root, from outside.
     pub(crate) fn path(&self, inside: &str) -> PathBuf {
         self.0.join(inside.trim_start_matches('/'))

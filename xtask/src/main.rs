@@ -13,6 +13,7 @@ mod fips;
 mod interop;
 mod man;
 mod output;
+mod packages;
 mod page;
 mod shell;
 mod stamp;
@@ -36,8 +37,9 @@ fn main() -> ExitCode {
         Command::Endure { subject } => endure::run(subject),
         Command::Fips => fips::run(),
         Command::Interop(arguments) => interop::run(&arguments),
-        Command::Man => man::run(),
+        Command::Man(arguments) => man::run(&arguments),
         Command::Monitoring => ci::monitoring::run(),
+        Command::Packages { subject } => packages::run(subject),
         Command::Page => page::run(),
         Command::ReleaseCheck => ci::release_check::run(),
         Command::Test(arguments) => test::run(&arguments),
@@ -87,10 +89,16 @@ enum Command {
     Fips,
     /// Run Tempest, openstacksdk's tests and the Glance clients against `serve`.
     Interop(interop::Arguments),
-    /// Generate the manual pages from the tool's help and from `docs/`.
-    Man,
+    /// Write the manual pages, and check them with mandoc, groff and man-db.
+    Man(man::Arguments),
     /// Check metrics files and alert rules with promtool, and the systemd units.
     Monitoring,
+    /// Install, run and remove the packages that `dist` built, in Debian 13 roots below `target/`.
+    Packages {
+        /// The packages to check.
+        #[arg(default_value = "all")]
+        subject: packages::Subject,
+    },
     /// Check the HTML reports in Chromium (installs Chromium, Node.js and npm packages).
     Page,
     /// Run the checks that take too long for `.ci/run`: every suite with each TLS stack alone,

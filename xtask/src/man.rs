@@ -1,103 +1,179 @@
-//! `cargo xtask man`: generates the manual pages with lowdown: `glance-replicator(1)` from the
-//! tool's own help, the others from `docs/`.
+//! `cargo xtask man`: lets the tool write its manual pages, and checks them with the programs that
+//! show and index manual pages on a system.
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+
+use clap::Args;
 
 use crate::failure::{Context, Failure};
 use crate::output::say;
-use crate::shell::{cargo, install};
+use crate::shell::{cargo, install, succeed};
 use crate::workspace;
 
-/// Writes every manual page to `target/man`.
-pub(crate) fn run() -> Result<(), Failure> {
-    if Command::new("lowdown").arg("--version").output().is_err() {
-        install(&["lowdown"])?;
-    }
-    let directory = workspace::target()?.join("man");
-    fs::create_dir_all(&directory).context(|| directory.display().to_string())?;
-    let page = directory.join("glance-replicator.1");
-    convert(&commands_page()?, "glance-replicator", "1", &page)?;
-    say(format_args!("man: {}", page.display()));
-    for (source, name, about) in PAGES {
-        let source = workspace::root().join(source);
-        let text = fs::read_to_string(&source).context(|| source.display().to_string())?;
-        // A manual page begins with the NAME section instead of a title.
-        let body = text.split_once('\n').map_or("", |(_title, body)| body);
-        let page = directory.join(format!("{name}.7"));
-        convert(&format!("# NAME\n\n{name} - {about}\n\n# DESCRIPTION\n{body}"), name, "7", &page)?;
-        say(format_args!("man: {}", page.display()));
-    }
-    Ok(())
+/// The arguments of `cargo xtask man`.
+#[derive(Default, Args)]
+pub(crate) struct Arguments {
+    /// The tool to run; built when not given.
+    #[arg(long, value_name = "FILE")]
+    binary: Option<PathBuf>,
 }
 
-/// The page about all commands and their options, in Markdown.
-fn commands_page() -> Result<String, Failure> {
+/// Writes every manual page to `target/man`, and fails if one of them has a fault.
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
+    install_checkers()?;
+    let binary = match &arguments.binary {
+        Some(path) => path.clone(),
+        None => built()?,
+    };
+    let target = workspace::target()?;
+    let pages = written(&binary, &target.join("man"))?;
+    let indexed = written(&binary, &target.join("man-index"))?;
+    let mut faults = Vec::new();
+    for (page, again) in pages.iter().zip(&indexed) {
+        if page.source()? != again.source()? {
+            faults.push(format!("{} differs when it is written again", page.name()));
+        }
+        faults.extend(remarks("mandoc", &["-T", "lint"], page)?);
+        faults.extend(remarks("groff", &["-ww", "-Tutf8", "-man", "-t"], page)?);
+    }
+    faults.extend(dangling(&pages)?);
+    faults.extend(missing_in_index(&target.join("man-index"), &pages)?);
+    match faults.is_empty() {
+        true => {
+            say(format_args!("man: {} pages in {}", pages.len(), target.join("man").display()));
+            Ok(())
+        }
+        false => Err(Failure::new(format!("man:\n  {}", faults.join("\n  ")))),
+    }
+}
+
+fn install_checkers() -> Result<(), Failure> {
+    let is_missing = |program: &str| {
+        let mut found = Command::new("which");
+        !found.arg(program).stdout(Stdio::null()).status().is_ok_and(|status| status.success())
+    };
+    match ["mandoc", "groff", "tbl", "mandb", "whatis"].into_iter().any(is_missing) {
+        true => install(&["mandoc", "groff-base", "man-db"]),
+        false => Ok(()),
+    }
+}
+
+fn built() -> Result<PathBuf, Failure> {
     cargo(&["build", "--package", "glance-replicator"])?;
-    let tool = workspace::target()?.join("debug/glance-replicator");
-    let about = "copy and verify images between OpenStack Glance services";
-    let mut page = format!("# NAME\n\nglance-replicator - {about}\n");
-    add_help(&tool, &[], &mut page)?;
-    Ok(page)
+    Ok(workspace::target()?.join("debug/glance-replicator"))
 }
 
-/// Adds the help of a command and of the commands below it.
-fn add_help(tool: &Path, command: &[&str], page: &mut String) -> Result<(), Failure> {
-    let output = Command::new(tool).args(command).arg("--help").env("COLUMNS", "72").output();
-    let output = output.context(|| tool.display().to_string())?;
-    let help = String::from_utf8_lossy(&output.stdout);
-    let title = if command.is_empty() { "DESCRIPTION".to_owned() } else { command.join(" ") };
-    *page += &["\n# ", &title, "\n\n```\n", &help, "```\n"].concat();
-    let listed = help.split_once("\nCommands:\n").map_or("", |(_, rest)| rest);
-    for line in listed.lines().take_while(|line| !line.is_empty()) {
-        // The description of a command continues on lines that are indented further.
-        let name = line.strip_prefix("  ").filter(|line| !line.starts_with(' '));
-        let name = name.and_then(|line| line.split(' ').next()).filter(|name| *name != "help");
-        if let Some(name) = name {
-            add_help(tool, &[command, &[name]].concat(), page)?;
+/// A manual page in a folder such as `man1`.
+struct Page(PathBuf);
+
+impl Page {
+    /// The name with the section, such as `glance-replicator(1)`.
+    fn name(&self) -> String {
+        let stem = self.0.file_stem().unwrap_or_default().to_string_lossy();
+        let section = self.0.extension().unwrap_or_default().to_string_lossy();
+        format!("{stem}({section})")
+    }
+
+    fn source(&self) -> Result<String, Failure> {
+        fs::read_to_string(&self.0).context(|| self.0.display().to_string())
+    }
+}
+
+/// Lets the tool write its pages to an empty directory.
+fn written(binary: &Path, directory: &Path) -> Result<Vec<Page>, Failure> {
+    if directory.exists() {
+        fs::remove_dir_all(directory).context(|| directory.display().to_string())?;
+    }
+    succeed(Command::new(binary).arg("man").arg(directory))?;
+    let mut paths = Vec::new();
+    for folder in ["man1", "man5", "man7"].map(|name| directory.join(name)) {
+        for entry in fs::read_dir(&folder).context(|| folder.display().to_string())? {
+            paths.push(entry.context(|| folder.display().to_string())?.path());
         }
     }
-    Ok(())
+    paths.sort();
+    Ok(paths.into_iter().map(Page).collect())
 }
 
-fn convert(markdown: &str, name: &str, section: &str, page: &Path) -> Result<(), Failure> {
-    let mut lowdown = Command::new("lowdown");
-    lowdown.args(["-s", "-Tman", "-m", "source=glance-replicator", "-m"]);
-    lowdown.arg(format!("section={section}")).arg("-m").arg(format!("title={name}"));
-    lowdown.arg("-o").arg(page).arg("-").stdin(Stdio::piped());
-    let mut process = lowdown.spawn().context(|| "cannot run lowdown")?;
-    if let Some(mut input) = process.stdin.take() {
-        input.write_all(markdown.as_bytes()).context(|| "cannot write to lowdown")?;
+/// What a program says about a page. Of the formatted page, only the messages count.
+fn remarks(program: &str, arguments: &[&str], page: &Page) -> Result<Vec<String>, Failure> {
+    let mut command = Command::new(program);
+    let output = command.args(arguments).arg(&page.0).output();
+    let output = output.context(|| format!("cannot run {program}"))?;
+    let mut said = String::from_utf8_lossy(&output.stderr).into_owned();
+    if program == "mandoc" {
+        said += &String::from_utf8_lossy(&output.stdout);
     }
-    match process.wait().context(|| "cannot wait for lowdown")?.success() {
-        true => Ok(()),
-        false => Err(Failure::new(format!("lowdown could not convert {name}"))),
+    if !output.status.success() && said.is_empty() {
+        said = output.status.to_string();
     }
+    Ok(said.lines().map(|line| format!("{}: {line}", page.name())).collect())
 }
 
-/// The source file, name and topic of each page.
-const PAGES: &[(&str, &str, &str)] = &[
-    ("docs/build.md", "glance-replicator-build", "build features and FIPS mode"),
-    ("docs/copy.md", "glance-replicator-copy", "the steps of a copy"),
-    ("docs/doctor.md", "glance-replicator-doctor", "check the access to a store"),
-    ("docs/dump-format.md", "glance-replicator-dump-format", "the files of a dump"),
-    ("docs/exit-codes.md", "glance-replicator-exit-codes", "what each exit code means"),
-    ("docs/jobs.md", "glance-replicator-jobs", "run commands from a file, on a schedule"),
-    ("docs/mapping.md", "glance-replicator-mapping", "properties and owners at the target"),
-    ("docs/metadefs.md", "glance-replicator-metadefs", "copy metadata definitions"),
-    ("docs/monitoring.md", "glance-replicator-monitoring", "metrics, alerts and logs"),
-    ("docs/placement.md", "glance-replicator-placement", "server-side import and target stores"),
-    ("docs/progress.md", "glance-replicator-progress", "the live view, messages and logs"),
-    ("docs/proxy.md", "glance-replicator-proxy", "reach servers through an HTTP proxy"),
-    ("docs/recovery.md", "glance-replicator-recovery", "complete interrupted runs"),
-    ("docs/reports.md", "glance-replicator-reports", "formats and files of reports"),
-    ("docs/scale.md", "glance-replicator-scale", "split a replication across machines"),
-    ("docs/selection.md", "glance-replicator-selection", "select images"),
-    ("docs/sign-in.md", "glance-replicator-sign-in", "sign in with clouds.yaml or a token"),
-    ("docs/sync.md", "glance-replicator-sync", "keep replicas up to date"),
-    ("docs/tls.md", "glance-replicator-tls", "certificate trust"),
-    ("docs/transfer.md", "glance-replicator-transfer", "retries, several targets and limits"),
-    ("docs/verify.md", "glance-replicator-verify", "check image data"),
-];
+/// References to pages that do not exist.
+fn dangling(pages: &[Page]) -> Result<Vec<String>, Failure> {
+    let names: BTreeSet<String> = pages.iter().map(Page::name).collect();
+    let mut faults = Vec::new();
+    for page in pages {
+        let mut source = page.source()?.replace(r"\-", "-");
+        for escape in [r"\fB", r"\fR", r"\:"] {
+            source = source.replace(escape, "");
+        }
+        for found in references(&source).filter(|found| !names.contains(*found)) {
+            faults.push(format!("{} refers to {found}, which does not exist", page.name()));
+        }
+    }
+    Ok(faults)
+}
+
+/// The references to our own pages in a text without fonts.
+fn references(text: &str) -> impl Iterator<Item = &str> {
+    text.match_indices("glance-replicator").filter_map(|(at, _)| {
+        let rest = text.get(at..)?;
+        let end = rest.find(|next: char| !next.is_ascii_lowercase() && next != '-')?;
+        let section = rest.get(end..end + 3)?;
+        let is_section = ["(1)", "(5)", "(7)"].contains(&section);
+        is_section.then(|| rest.get(..end + 3)).flatten()
+    })
+}
+
+/// The pages that `whatis` or `apropos` do not find after the index is made.
+fn missing_in_index(directory: &Path, pages: &[Page]) -> Result<Vec<String>, Failure> {
+    succeed(Command::new("mandb").args(["--create", "--quiet"]).arg(directory))?;
+    let asked = |program: &str, word: &str| {
+        let mut command = Command::new(program);
+        // Without a limit of length, because a long line is cut at a terminal's width.
+        command.arg("--long").arg("-M").arg(directory).arg(word);
+        let output = command.output().context(|| format!("cannot run {program}"))?;
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let all = asked("apropos", "glance-replicator")?;
+    let mut faults = Vec::new();
+    for page in pages {
+        let name = page.name().replace('(', " (");
+        let word = name.split(' ').next().unwrap_or_default();
+        let lists = |found: &str| found.lines().any(|line| line.starts_with(&name));
+        for (program, found) in [("whatis", &asked("whatis", word)?), ("apropos", &all)] {
+            if !lists(found) {
+                faults.push(format!("{program} does not find {}", page.name()));
+            }
+        }
+    }
+    Ok(faults)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_are_found() {
+        let text = "see glance-replicator(1), glance-replicator-dump-format(7) or \
+            glance-replicator ls, glance-replicator(8)";
+        let found: Vec<&str> = references(text).collect();
+        assert_eq!(found, ["glance-replicator(1)", "glance-replicator-dump-format(7)"]);
+    }
+}

@@ -27,6 +27,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         return Ok(());
     }
     install_openssl()?;
+    install_shells()?;
     cloud::start()?;
     cargo(&["test", "--workspace", "--features", FEATURES])
 }
@@ -37,6 +38,16 @@ const FEATURES: &str = "tests/full,tests/native-tls,glance-replicator/native-tls
 const LEFT_OUT: &str = "\
 left out: the native TLS stack, the suites cloud, privileged, tls, requests, faults and endure, and most \
 inputs of the suite fuzz; to run everything: cargo xtask test";
+
+/// Installs the shells in which the tests complete command lines, next to bash.
+pub(crate) fn install_shells() -> Result<(), Failure> {
+    let works = |shell: &str| {
+        let mut found = Command::new(shell);
+        found.arg("--version").stdout(Stdio::null());
+        matches!(found.status(), Ok(status) if status.success())
+    };
+    if ["zsh", "fish"].into_iter().all(works) { Ok(()) } else { install(&["zsh", "fish"]) }
+}
 
 /// Installs OpenSSL's headers: the native TLS stack links the host's OpenSSL, and the tests run the
 /// `openssl` tool.

@@ -123,6 +123,13 @@ impl Clouds {
         }
     }
 
+    /// The regions that the configuration of the cloud `name` lists, the default first. Empty if the
+    /// cloud does not exist or its configuration has an error.
+    pub fn regions(&self, name: &str) -> Vec<String> {
+        let Some(entry) = self.clouds.get(name) else { return Vec::new() };
+        Settings::region_names(name, entry, &self.environment).unwrap_or_default()
+    }
+
     /// The cloud `name` with the overrides of this run. `None` if there is no such cloud.
     pub fn cloud(&self, name: &str, said: &Overrides) -> Result<Option<Cloud>, ConfigError> {
         let Some(entry) = self.clouds.get(name) else { return Ok(None) };

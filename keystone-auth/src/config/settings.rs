@@ -29,10 +29,7 @@ impl<'a> Settings<'a> {
         let Entry { place, settings: own, secure: _ } = entry;
         let empty = Self { name, place, environment, auth: Map::new(), root: Map::new() };
         let profile = empty.profile(&own)?;
-        let mut regions = empty.regions(&own)?;
-        if !own.contains_key("regions") && !own.contains_key("region_name") {
-            regions = empty.regions(&profile)?;
-        }
+        let regions = empty.layered_regions(&own, &profile)?;
         let mut root = profile;
         lay(&mut root, own);
         root.remove("regions");
@@ -53,6 +50,25 @@ impl<'a> Settings<'a> {
         said.lay_over_scope(&mut settings.auth, &mut settings.root);
         settings.share_domain();
         Ok(settings)
+    }
+
+    /// The names of the regions that a cloud lists, the default first.
+    pub(super) fn region_names(
+        name: &'a str,
+        entry: &Entry,
+        environment: &'a Environment,
+    ) -> Result<Vec<String>, ConfigError> {
+        let place = entry.place.clone();
+        let empty = Self { name, place, environment, auth: Map::new(), root: Map::new() };
+        let profile = empty.profile(&entry.settings)?;
+        let regions = empty.layered_regions(&entry.settings, &profile)?;
+        Ok(regions.into_iter().map(|region| region.name.to_string()).collect())
+    }
+
+    /// The regions of the cloud's own settings, else those of its profile.
+    fn layered_regions(&self, own: &Map, profile: &Map) -> Result<Vec<Region>, ConfigError> {
+        let has_own = own.contains_key("regions") || own.contains_key("region_name");
+        self.regions(if has_own { own } else { profile })
     }
 
     pub(super) fn fail<T>(&self, reason: &str, hint: &str) -> Result<T, ConfigError> {

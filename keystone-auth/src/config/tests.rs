@@ -209,3 +209,20 @@ fn what_the_owner_says_of_retries_counts_and_the_rest_is_ours() {
         assert_eq!(typed.refused.pause, refused.pause);
     }
 }
+
+#[test]
+fn the_regions_of_a_cloud_are_listed() {
+    let regions = |cloud: &str| {
+        let root = tempfile::tempdir().unwrap();
+        let file = root.path().join("c.yaml");
+        fs::write(&file, format!("clouds: {{a: {{{cloud}}}}}\n")).unwrap();
+        let variables = [("OS_CLIENT_CONFIG_FILE", file.to_str().unwrap())];
+        let clouds = Clouds::load(environment(&variables)).unwrap();
+        assert!(clouds.regions("b").is_empty());
+        clouds.regions("a")
+    };
+    assert_eq!(regions("regions: [A, {name: B, values: {}}]"), ["A", "B"]);
+    assert_eq!(regions("region_name: A"), ["A"]);
+    assert!(regions("").is_empty());
+    assert!(regions("regions: [{values: {}}]").is_empty());
+}

@@ -1,6 +1,7 @@
 //! The command line: commands, options and their help texts, parsed by clap.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::builder::FalseyValueParser;
 use clap::{ArgMatches, Args as ClapArgs, FromArgMatches, Parser, Subcommand, ValueEnum};
@@ -177,7 +178,8 @@ pub enum Command {
     #[command(after_help = examples::CLOUDS)]
     Clouds,
     /// Print a script that completes commands and options in a shell
-    #[command(after_help = examples::COMPLETION)]
+    // Packagers expect the plural.
+    #[command(after_help = examples::COMPLETION, alias = "completions")]
     Completion {
         /// Shell to complete in
         shell: clap_complete::Shell,
@@ -193,6 +195,19 @@ pub enum Command {
     Help {
         /// Page of the guide, or command (default: list the pages)
         topic: Vec<String>,
+    },
+    /// Write the manual pages to a directory, for packages
+    #[command(hide = true)]
+    Man {
+        /// Directory that receives man1, man5 and man7
+        directory: Option<PathBuf>,
+    },
+    /// Print the candidates for the last word of a command line, for completion scripts
+    #[command(hide = true)]
+    Complete {
+        /// Command line up to the word to complete, after --
+        #[arg(last = true)]
+        words: Vec<OsString>,
     },
 }
 
@@ -251,7 +266,9 @@ impl Command {
             | Self::Completion { .. }
             | Self::Report(_)
             | Self::Doctor(_)
-            | Self::Help { .. } => None,
+            | Self::Help { .. }
+            | Self::Man { .. }
+            | Self::Complete { .. } => None,
         }
     }
 }

@@ -88,6 +88,8 @@ impl Command {
             Self::Show(_) => "show",
             Self::Completion { .. } => "completion",
             Self::Help { .. } => "help",
+            Self::Man { .. } => "man",
+            Self::Complete { .. } => "complete",
             Self::Run(_) => "run",
             Self::Config(JobFileCommand::Check { .. }) => "config check",
             Self::Config(JobFileCommand::Schema) => "config schema",
@@ -135,6 +137,8 @@ impl Command {
             Self::Show(typed) => Some(&typed.server),
             Self::Completion { .. }
             | Self::Help { .. }
+            | Self::Man { .. }
+            | Self::Complete { .. }
             | Self::Run(_)
             | Self::Config(_)
             | Self::Serve(_)
@@ -163,6 +167,8 @@ impl Command {
             | Self::Show(_)
             | Self::Completion { .. }
             | Self::Help { .. }
+            | Self::Man { .. }
+            | Self::Complete { .. }
             | Self::Run(_)
             | Self::Config(_)
             | Self::Serve(_)

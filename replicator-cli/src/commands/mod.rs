@@ -3,7 +3,6 @@
 
 use std::path::Path;
 
-use clap_complete::Shell;
 use futures_util::StreamExt;
 
 use crate::args::{Args, Command, Options, Reports, shell_word};
@@ -23,6 +22,7 @@ use crate::signals::SignalHandler;
 use crate::tls;
 
 mod clouds;
+mod completion;
 mod doctor;
 mod dry_run;
 mod dump;
@@ -99,7 +99,7 @@ async fn perform(
 
 /// Adjusts the options to the command, checks the environment and begins the metrics.
 fn prepare(command: &Command, options: &mut Options) -> Result<(), CliError> {
-    if matches!(command, Command::Help { .. }) {
+    if matches!(command, Command::Help { .. } | Command::Complete { .. }) {
         return Ok(());
     }
     if matches!(command, Command::Doctor(_)) {
@@ -149,7 +149,9 @@ async fn dispatch(command: Command, context: Context<'_>) -> Result<Exit, CliErr
         Command::Verify(typed) => verify(typed, context).await,
         Command::Report(Reports::Merge { parts }) => merge_reports::merge(&parts),
         Command::Clouds => clouds::run(options),
-        Command::Completion { shell } => Ok(completion(shell)),
+        Command::Completion { shell } => Ok(completion::script(shell)),
+        Command::Complete { words } => Ok(completion::candidates(words).await),
+        Command::Man { directory } => help::write_manual(directory.as_deref()),
         Command::Doctor(doctor) => doctor::run(doctor, options).await,
         Command::Serve(typed) => serve(typed, options, context.stopping).await,
         Command::Help { topic } => help::run(&topic),
@@ -267,17 +269,6 @@ async fn size(server: &str, context: Context<'_>) -> Result<Exit, CliError> {
     }
     report::size(images, bytes);
     Ok(exit)
-}
-
-/// Prints the completion script of a shell.
-fn completion(shell: Shell) -> Exit {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Args::tree(), "glance-replicator", &mut script);
-    // The generator for bash writes a name with a hyphen in two ways, so that options would not be
-    // completed: https://github.com/clap-rs/clap/issues/6421
-    let script = String::from_utf8_lossy(&script);
-    output::script(&script.replace("glance__subcmd__replicator", "glance__replicator"));
-    Exit::Success
 }
 
 /// Orders the arguments of `load` as directory and servers. The old tool expected the server first,

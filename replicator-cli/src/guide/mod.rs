@@ -10,7 +10,8 @@ mod render;
 pub(crate) struct Page {
     /// The word after `help` that prints the page: the name of its file.
     pub(crate) topic: &'static str,
-    markdown: &'static str,
+    /// The text in Markdown.
+    pub(crate) markdown: &'static str,
 }
 
 impl Page {
@@ -55,6 +56,7 @@ pub(crate) const PAGES: &[Page] = pages![
     "dump-format",
     "serve",
     "sign-in",
+    "clouds",
     "tls",
     "proxy",
     "doctor",

@@ -1,5 +1,6 @@
 //! The tool's command line: exit codes, the old tool's options, old dumps.
 
+mod completion;
 mod configuration;
 mod display;
 mod doctor;

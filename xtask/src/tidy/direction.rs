@@ -100,6 +100,7 @@ const MODULES: &[(&str, &[&str])] = &[
             "terminal",
             "recorded_args",
             "guide",
+            "manual",
             "named_file",
             "input_file",
             "tls",

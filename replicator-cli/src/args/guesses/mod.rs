@@ -79,13 +79,7 @@ const WORDS: &[Guess] = &[
     (&["copy", "cp", "transfer"], "`glance-replicator livecopy SOURCE TARGET` copies images"),
     (&["diff"], "`glance-replicator compare SOURCE TARGET` shows how two stores differ"),
     (&["list", "images"], "`glance-replicator ls STORE` lists the images of a store"),
-    (
-        &["man"],
-        "`glance-replicator COMMAND --help` shows all options of a command; where the manual pages \
-         are installed, `man glance-replicator` shows the same text",
-    ),
     (&["version"], "`glance-replicator --version` prints the version"),
-    (&["completions"], COMPLETION),
 ];
 
 const OPTIONS: &[Guess] = &[

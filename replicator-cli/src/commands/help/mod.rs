@@ -1,4 +1,7 @@
-//! `help`: the pages of the guide, and all options of a command.
+//! `help`: the pages of the guide, and all options of a command. `man`: the manual pages.
+
+use std::fs;
+use std::path::Path;
 
 use clap::error::ErrorKind;
 
@@ -6,6 +9,7 @@ use crate::args::Args;
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::guide::{self, PAGES, Page};
+use crate::manual::{self, ManualPage};
 use crate::output::{self, quoted};
 
 mod first_screen;
@@ -35,7 +39,8 @@ fn list() {
     }
     out!("");
     let tree = Args::tree();
-    let commands: Vec<&str> = tree.get_subcommands().map(clap::Command::get_name).collect();
+    let shown = tree.get_subcommands().filter(|command| !command.is_hide_set());
+    let commands: Vec<&str> = shown.map(clap::Command::get_name).collect();
     out!("Commands; `glance-replicator COMMAND --help` prints all options of one:");
     out!("");
     let options = textwrap::Options::new(output::columns());
@@ -65,6 +70,28 @@ fn options_of(command: &[String]) -> Result<(), CliError> {
         }
     }
     Ok(())
+}
+
+/// Writes the manual pages to the folders man1, man5 and man7 of a directory.
+pub(super) fn write_manual(directory: Option<&Path>) -> Result<Exit, CliError> {
+    let Some(directory) = directory else {
+        return Err(CliError::usage("`man` needs a directory, to write the manual pages there")
+            .hint(
+                "`glance-replicator COMMAND --help` shows all options of a command; where the manual \
+                 pages are installed, `man glance-replicator` shows them",
+            ));
+    };
+    let failed = |error| {
+        let what = format!("cannot write the manual pages to {}", directory.display());
+        CliError::unwritten(what, error).hint("name a directory that you can write to")
+    };
+    for ManualPage { reference, source } in manual::pages().map_err(failed)? {
+        let folder = directory.join(format!("man{}", reference.section));
+        fs::create_dir_all(&folder).map_err(failed)?;
+        let file = folder.join(format!("{}.{}", reference.name, reference.section));
+        fs::write(file, source).map_err(failed)?;
+    }
+    Ok(Exit::Success)
 }
 
 const TOOL: &str = "glance-replicator";

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::process::Command;
 
 use serde_json::Value;
 
@@ -28,7 +27,6 @@ fn a_guess_is_answered_with_what_to_write() {
         ("size paris -k", "there is no option -k"),
         ("man", "`glance-replicator COMMAND --help` shows all options"),
         ("version", "hint: `glance-replicator --version` prints the version"),
-        ("completions bash", "hint: `glance-replicator completion SHELL` prints"),
         ("list paris", "`glance-replicator ls STORE`"),
         ("copy paris lyon", "`glance-replicator livecopy SOURCE TARGET`"),
     ] {
@@ -120,30 +118,6 @@ fn every_option_of_the_old_tool_is_understood_or_answered() {
         }
     }
     assert!(log.exists());
-}
-
-#[test]
-fn completion_scripts_work_and_the_old_option_prints_the_same() {
-    let bash = replicator(&["completion", "bash"]).exits(0).stdout;
-    assert_eq!(replicator(&["--shell_completion", "bash"]).exits(0).stdout, bash);
-    let run = replicator(&["size", "a", "--shell_completion", "bash"]).exits(2);
-    assert!(run.stderr.contains("hint: `glance-replicator completion SHELL`"), "{}", run.stderr);
-    // The script completes the beginning of a command and of an option.
-    let file = tempfile::NamedTempFile::new().unwrap();
-    fs::write(&file, bash).unwrap();
-    let script = "source \"$0\"; COMP_WORDS=(glance-replicator $1); COMP_CWORD=$2; \
-        _glance__replicator glance-replicator \"${COMP_WORDS[$2]}\" x; echo ${COMPREPLY[@]}";
-    for (words, index, expected) in [("live", "1", "livecopy"), ("livecopy --ima", "2", "--image")]
-    {
-        let mut command = Command::new("bash");
-        command.args(["-c", script]).arg(file.path()).args([words, index]);
-        let output = command.output().unwrap();
-        assert_eq!(String::from_utf8(output.stdout).unwrap().trim(), expected);
-    }
-    for shell in ["zsh", "fish"] {
-        assert!(replicator(&["completion", shell]).exits(0).stdout.contains("livecopy"));
-    }
-    replicator(&["completion", "csh"]).exits(2);
 }
 
 #[test]
