@@ -42,7 +42,7 @@ pub(super) fn candidates(images: &[Image], typed: &OsStr) -> Vec<CompletionCandi
     let Some(typed) = typed.to_str() else { return Vec::new() };
     let mut found = Vec::new();
     for image in images {
-        let (name, id) = (image.name.as_deref().unwrap_or_default(), image.id.as_str());
+        let (name, id) = (image.attributes.name.as_deref().unwrap_or_default(), image.id.as_str());
         if !name.is_empty() && name.starts_with(typed) {
             found.push(CompletionCandidate::new(name).help(Some(id.to_owned().into())));
         } else if id.starts_with(typed) {

@@ -11,7 +11,7 @@ use glance_core::image::Image;
 use keystone_auth::{Clouds, Environment};
 
 use super::images;
-use crate::args::FIELDS;
+use crate::args::{Args, FIELDS};
 use crate::guide::PAGES;
 
 /// The command line with the values of its arguments. `known` are the images of the dump on it.
@@ -21,16 +21,10 @@ pub(super) fn with_values(tree: Command, known: &[Image]) -> Command {
 }
 
 fn completed(command: Command, name: &str, known: &Arc<[Image]>) -> Command {
-    let topics: Vec<String> = topics(&command);
     let command = command.mut_args(|argument| with_value(argument, name, known));
     command.mut_subcommands(|inner| {
-        let inner_name = inner.get_name().to_owned();
-        let topics = topics.clone();
-        let inner = completed(inner, &inner_name, known);
-        inner.mut_args(|argument| match argument.get_id() == "topic" {
-            true => argument.add(ArgValueCandidates::new(move || words(&topics))),
-            false => argument,
-        })
+        let name = inner.get_name().to_owned();
+        completed(inner, &name, known)
     })
 }
 
@@ -52,16 +46,18 @@ fn with_value(argument: Arg, command: &str, known: &Arc<[Image]>) -> Arg {
         ("path" | "directory" | "state_dir" | "spool_dir", _) => {
             argument.value_hint(ValueHint::DirPath)
         }
+        ("topic", _) => argument.add(ArgValueCandidates::new(topics)),
         ("report", _) => argument.value_hint(ValueHint::FilePath),
         _ => argument,
     }
 }
 
 /// The pages of the guide, and the commands.
-fn topics(tree: &Command) -> Vec<String> {
-    let pages = PAGES.iter().map(|page| page.topic.to_owned());
+fn topics() -> Vec<CompletionCandidate> {
+    let tree = Args::tree();
+    let pages = PAGES.iter().map(|page| page.topic);
     let commands = tree.get_subcommands().filter(|command| !command.is_hide_set());
-    pages.chain(commands.map(|command| command.get_name().to_owned())).collect()
+    words(&pages.chain(commands.map(Command::get_name)).collect::<Vec<_>>())
 }
 
 fn words<T: AsRef<str>>(words: &[T]) -> Vec<CompletionCandidate> {
@@ -80,7 +76,7 @@ fn stores(typed: &OsStr) -> Vec<CompletionCandidate> {
     if let Some(rest) = text.strip_prefix("dir:") {
         return prefixed(directories(OsStr::new(rest)), "dir:");
     }
-    [clouds(text), directories(typed)].concat()
+    clouds(text).into_iter().chain(directories(typed)).collect()
 }
 
 fn directories(typed: &OsStr) -> Vec<CompletionCandidate> {
