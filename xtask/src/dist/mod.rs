@@ -111,6 +111,7 @@ const PACKAGES: &[&str] = &[
     "libzstd-dev",
     "pkgconf",
     "rpm",
+    "rust-src",
     "rustc",
     "xz-utils",
 ];

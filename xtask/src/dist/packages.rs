@@ -78,6 +78,9 @@ fn run(name: &str, command: &mut Command, output: &Path) -> Result<(), Failure> 
     logged(command, &log)
 }
 
+/// What rpmbuild sets `PKG_CONFIG_PATH` to.
+const RPM_PKG_CONFIG_PATH: &str = ":/usr/lib64/pkgconfig:/usr/share/pkgconfig";
+
 /// Exports the flags of `packaging/debian/rules` for C code, and runs the arguments.
 const WITH_FLAGS_OF_DEBIAN: &str = "eval \"$(dpkg-buildflags --export=sh)\" && exec \"$@\"";
 

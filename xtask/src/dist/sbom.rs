@@ -1,4 +1,4 @@
-//! The list of components of each binary (SBOM), in the format of CycloneDX.
+//! The list of components of each binary (SBOM), in the format of `CycloneDX`.
 
 use std::fs;
 use std::path::Path;
@@ -24,7 +24,8 @@ pub(crate) fn write(
     let vendor = source.join("vendor");
     let settings = format!(
         "[source.crates-io]\nreplace-with = \"vendored\"\n\
-         [source.vendored]\ndirectory = {vendor:?}\n[net]\noffline = true\n"
+         [source.vendored]\ndirectory = \"{}\"\n[net]\noffline = true\n",
+        vendor.display()
     );
     fs::write(home.join("config.toml"), settings).context(|| home.display().to_string())?;
     let name = format!("{}-{}.cdx", variant.package(), place.release().version());
