@@ -45,15 +45,13 @@ READY = $(or $(GENERATED),$(OUT)/generated)
 NOTICES = $(wildcard vendor/THIRD-PARTY-NOTICES-$(VARIANT))
 
 # A binary must not depend on where it was built, so no path of this machine may get into it.
-CRATES = $(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src
 SOURCE = /usr/src/glance-replicator
-override RUSTFLAGS += --remap-path-prefix=$(CRATES)=$(SOURCE)/vendor
-override RUSTFLAGS += --remap-path-prefix=$(CURDIR)=$(SOURCE)
-override RUSTFLAGS += --remap-path-prefix=$(CARGO_TARGET_DIR)=$(SOURCE)/target
-MAP = -ffile-prefix-map=$(CRATES)=$(SOURCE)/vendor -ffile-prefix-map=$(CURDIR)=$(SOURCE) \
-	-ffile-prefix-map=$(CARGO_TARGET_DIR)=$(SOURCE)/target
-override CFLAGS += $(MAP)
-override CXXFLAGS += $(MAP)
+CRATES = $(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src
+PATHS = $(if $(wildcard vendor),,$(CRATES)=$(SOURCE)/vendor) \
+	$(CURDIR)=$(SOURCE) $(CARGO_TARGET_DIR)=$(SOURCE)/target
+override RUSTFLAGS += $(addprefix --remap-path-prefix=,$(PATHS))
+override CFLAGS += $(addprefix -ffile-prefix-map=,$(PATHS))
+override CXXFLAGS += $(addprefix -ffile-prefix-map=,$(PATHS))
 export RUSTFLAGS CFLAGS CXXFLAGS CARGO_TARGET_DIR
 
 .PHONY: build generate check install install-binary install-man install-completions \

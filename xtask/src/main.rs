@@ -6,6 +6,7 @@ mod cloud;
 mod debian_root;
 mod demo;
 mod demo_site;
+mod dist;
 mod endure;
 mod failure;
 mod fips;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         Command::Ci => ci::run(),
         Command::Cloud(arguments) => cloud::run(&arguments),
         Command::Demo => demo::run(),
+        Command::Dist(arguments) => dist::run(&arguments),
         Command::Endure { subject } => endure::run(subject),
         Command::Fips => fips::run(),
         Command::Interop(arguments) => interop::run(&arguments),
@@ -74,6 +76,9 @@ enum Command {
     Cloud(cloud::Arguments),
     /// Demonstrate a copy between two embedded servers (needs only Rust).
     Demo,
+    /// Build the files of a release into `target/dist`: tarballs, packages, lists of components and
+    /// licences (needs root; 30 minutes with two cores).
+    Dist(dist::Arguments),
     /// Run the endurance tests: killed runs, dropped connections, huge images (minutes to hours).
     Endure {
         /// The endurance test to run.

@@ -40,7 +40,11 @@ impl Image {
         equal("programs", &programs, PROGRAM)?;
         equal("links in /bin", &self.find(&["-type", "l", "-path", "*bin/*"])?, "")?;
         equal("setuid files", &self.find(&["-type", "f", "-perm", "/6000"])?, "")?;
-        equal("files that everyone writes", &self.find(&["-perm", "-o+w", "-not", "-type", "l"])?, "/tmp")?;
+        equal(
+            "files that everyone writes",
+            &self.find(&["-perm", "-o+w", "-not", "-type", "l"])?,
+            "/tmp",
+        )?;
         equal("files of the user", &self.find(&["-user", "65532"])?, STATE)
     }
 
@@ -143,11 +147,8 @@ const KEY: &str = "/var/lib/glance-replicator/key.pem";
 const USER: &str = "65532:65532";
 
 /// The environment that the image gives the program; `PATH` is for the commands that start it.
-const ENVIRONMENT: [(&str, &str); 3] = [
-    ("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"),
-    ("HOME", STATE),
-    ("XDG_STATE_HOME", "/var/lib"),
-];
+const ENVIRONMENT: [(&str, &str); 3] =
+    [("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"), ("HOME", STATE), ("XDG_STATE_HOME", "/var/lib")];
 
 /// Runs the program of the image `$0` with the root mounted read-only. The arguments are pairs of a
 /// path of the host and its place in the image, `--`, and the arguments of the program.

@@ -92,13 +92,5 @@ directory = \"vendor\"
 ";
 
 /// What the Containerfile installs.
-const PACKAGES: &[&str] = &[
-    "ca-certificates",
-    "cargo",
-    "gcc",
-    "libc6-dev",
-    "libssl-dev",
-    "make",
-    "pkg-config",
-    "tzdata",
-];
+const PACKAGES: &[&str] =
+    &["ca-certificates", "cargo", "gcc", "libc6-dev", "libssl-dev", "make", "pkg-config", "tzdata"];

@@ -65,7 +65,8 @@ mod tests {
 
     #[test]
     fn libraries_are_provided_and_everything_else_is_an_error() {
-        let text = spec("libc.so.6(GLIBC_2.34)(64bit)\nrpmlib(PayloadIsZstd) <= 5.4.18-1\n").unwrap();
+        let text =
+            spec("libc.so.6(GLIBC_2.34)(64bit)\nrpmlib(PayloadIsZstd) <= 5.4.18-1\n").unwrap();
         assert!(text.contains("\nProvides: libc.so.6(GLIBC_2.34)(64bit)\n"), "{text}");
         assert!(!text.contains("rpmlib"), "{text}");
         let error = spec("libssl.so.3()(64bit)\npython3\n").unwrap_err();
