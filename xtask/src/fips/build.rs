@@ -19,8 +19,7 @@ pub(crate) fn bring_source(root: &Root) -> Result<(), Failure> {
 /// Builds the tool with Debian's Rust. Returns the path of the binary inside the root.
 pub(crate) fn build(root: &Root, features: &str) -> Result<String, Failure> {
     say(format_args!("fips: building with {features}"));
-    let arguments =
-        ["-p", "glance-replicator", "--no-default-features", "--features", features];
+    let arguments = ["-p", "glance-replicator", "--no-default-features", "--features", features];
     cargo(root, "build", &arguments)?;
     let binary = format!("/usr/bin/glance-replicator-{features}");
     let built = root.path("/build/debug/glance-replicator");
