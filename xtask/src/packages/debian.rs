@@ -25,13 +25,11 @@ pub(crate) fn run() -> Result<(), Failure> {
     let packages = built(&workspace::target()?.join("dist"))?;
     let directory = workspace::target()?.join("packages-debian");
     let root = Root::make(&directory, PACKAGES)?;
-    let system = System::copy(&root, &directory.join("copy"))?;
+    let copy = directory.join("copy");
+    let files = packages.each_ref().map(|package| &*package.file);
+    lintian::check(System::copy(&root, &copy)?, &files)?;
+    let system = System::copy(&root, &copy)?;
     system.update()?;
-    let mut files = Vec::new();
-    for package in &packages {
-        files.push(system.bring(&package.file)?);
-    }
-    lintian::check(&system, &files)?;
     for package in &packages {
         say(format_args!("packages: {}", package.name));
         one_package(&system, package)?;
@@ -41,7 +39,7 @@ pub(crate) fn run() -> Result<(), Failure> {
     system.remove()?;
     for package in &packages {
         say(format_args!("packages: {} next to Glance", package.name));
-        let system = System::copy(&root, &directory.join("copy"))?;
+        let system = System::copy(&root, &copy)?;
         glance::check(&system, package.name, &system.bring(&package.file)?)?;
         system.remove()?;
     }
@@ -247,8 +245,8 @@ printf '%s\n' "${COMPREPLY[@]}"
 /// is then about our packages alone.
 const PACKAGES: &[&str] = &[
     "bash-completion",
+    "binutils",
     "ca-certificates",
-    "lintian",
     "man-db",
     "openssl",
     "systemd-standalone-sysusers",

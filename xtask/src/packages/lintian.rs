@@ -1,22 +1,30 @@
 //! Debian's checks of the packages, and the reasons for what they find.
 
 use std::fs;
+use std::path::Path;
 
 use super::system::System;
 use crate::failure::{Context, Failure};
 use crate::workspace;
 
-/// Runs lintian on packages, and fails on errors, warnings and overrides that override nothing.
-/// Each override must have a comment.
-pub(crate) fn check(system: &System, packages: &[String]) -> Result<(), Failure> {
+/// Runs lintian on packages in a system, which it removes. Fails on errors, warnings and overrides
+/// that override nothing. Each override must have a comment.
+pub(crate) fn check(system: System, packages: &[&Path]) -> Result<(), Failure> {
     every_override_has_a_reason()?;
+    system.update()?;
+    // debootstrap cannot install it: it does not know virtual packages.
+    system.install_quietly(&["lintian"])?;
+    let mut files = Vec::new();
+    for package in packages {
+        files.push(system.bring(package)?);
+    }
     let mut line = vec!["lintian", "--fail-on", "error,warning", "--show-overrides"];
     line.extend(["--display-info", "--tag-display-limit", "0"]);
-    line.extend(packages.iter().map(String::as_str));
+    line.extend(files.iter().map(String::as_str));
     let said = system.run_as_user(&line)?;
     let unused: Vec<&str> = said.lines().filter(|line| line.contains(UNUSED)).collect();
     match unused.is_empty() {
-        true => Ok(()),
+        true => system.remove(),
         false => Err(Failure::new(format!("remove these overrides:\n{}", unused.join("\n")))),
     }
 }

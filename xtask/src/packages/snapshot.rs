@@ -38,12 +38,10 @@ impl Snapshot {
         let gone = self.0.difference(&after.0).map(|line| format!("- {line}"));
         let new = after.0.difference(&self.0).map(|line| format!("+ {line}"));
         let differences: Vec<String> = gone.chain(new).collect();
+        let differences = differences.join("\n");
         match differences.is_empty() {
             true => Ok(()),
-            false => {
-                let text = format!("the files differ from before:\n{}", differences.join("\n"));
-                Err(Failure::new(text))
-            }
+            false => Err(Failure::new(format!("the files differ from before:\n{differences}"))),
         }
     }
 }

@@ -66,6 +66,11 @@ impl System {
         self.run(&[&["apt-get", "install", "-y", "--no-download"], packages].concat()).map(drop)
     }
 
+    /// Installs packages that a check needs and does not examine, with the network.
+    pub(crate) fn install_quietly(&self, packages: &[&str]) -> Result<(), Failure> {
+        self.fetch(&[&["install", "-y", "--no-install-recommends"], packages].concat())
+    }
+
     /// Downloads what an installation needs.
     pub(crate) fn download(&self, packages: &[&str]) -> Result<(), Failure> {
         self.fetch(&[&["install", "-y", "--download-only"], packages].concat())
