@@ -40,6 +40,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
         faults.extend(remarks("groff", &["-ww", "-Tutf8", "-man", "-t"], page)?);
     }
     faults.extend(dangling(&pages)?);
+    faults.extend(wrong_dates(&pages)?);
     faults.extend(missing_in_index(&target.join("man-index"), &pages)?);
     match faults.is_empty() {
         true => {
@@ -140,6 +141,33 @@ fn references(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
+/// Pages with another date than the section of this version in CHANGELOG.md, once it has one.
+fn wrong_dates(pages: &[Page]) -> Result<Vec<String>, Failure> {
+    let path = workspace::root().join("CHANGELOG.md");
+    let changelog = fs::read_to_string(&path).context(|| path.display().to_string())?;
+    let Some(date) = release_date(&changelog, env!("CARGO_PKG_VERSION")) else {
+        return Ok(Vec::new());
+    };
+    let mut faults = Vec::new();
+    for page in pages {
+        let source = page.source()?;
+        let heading = source.lines().find(|line| line.starts_with(".TH ")).unwrap_or_default();
+        if !heading.split(' ').any(|word| word == date) {
+            faults.push(format!("{} has another date than {date}, see RELEASED", page.name()));
+        }
+    }
+    Ok(faults)
+}
+
+/// The date behind the version, in a heading such as `## 1.0.0 - 2026-12-31`.
+fn release_date<'a>(changelog: &'a str, version: &str) -> Option<&'a str> {
+    let mut headings = changelog.lines().filter_map(|line| line.strip_prefix("## "));
+    headings.find_map(|heading| {
+        let (name, date) = heading.split_once(" - ")?;
+        (name.trim_matches(['[', ']']) == version).then_some(date.trim())
+    })
+}
+
 /// The pages that `whatis` or `apropos` do not find after the index is made.
 fn missing_in_index(directory: &Path, pages: &[Page]) -> Result<Vec<String>, Failure> {
     succeed(Command::new("mandb").args(["--create", "--quiet"]).arg(directory))?;
@@ -155,7 +183,8 @@ fn missing_in_index(directory: &Path, pages: &[Page]) -> Result<Vec<String>, Fai
     for page in pages {
         let name = page.name().replace('(', " (");
         let word = name.split(' ').next().unwrap_or_default();
-        let lists = |found: &str| found.lines().any(|line| line.starts_with(&name));
+        let is_good = |line: &str| line.starts_with(&name) && !line.contains("(unknown subject)");
+        let lists = |found: &str| found.lines().any(is_good);
         for (program, found) in [("whatis", &asked("whatis", word)?), ("apropos", &all)] {
             if !lists(found) {
                 faults.push(format!("{program} does not find {}", page.name()));
@@ -168,6 +197,14 @@ fn missing_in_index(directory: &Path, pages: &[Page]) -> Result<Vec<String>, Fai
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_date_of_a_release_is_found() {
+        let changelog = "## Unreleased\n\n## [1.10.0] - 2026-12-31\n\n## 1.1.0 - 2026-11-30\n";
+        assert_eq!(release_date(changelog, "1.10.0"), Some("2026-12-31"));
+        assert_eq!(release_date(changelog, "1.1.0"), Some("2026-11-30"));
+        assert_eq!(release_date(changelog, "1.0.0"), None);
+    }
 
     #[test]
     fn references_are_found() {

@@ -39,6 +39,7 @@ fn page(command: &Command, name: &str) -> io::Result<ManualPage> {
     let mut command = command.clone().mut_args(|option| option.hide_short_help(false));
     let usage = command.render_usage().to_string();
     let command = command.override_usage(usage.trim_start_matches("Usage: ").to_owned());
+    let command = command.subcommand_help_heading("COMMANDS");
     let is_tool = name.is_empty();
     let man = Man::new(command.clone());
     let mut source = title(&own)?;
@@ -135,11 +136,11 @@ fn exit_status(roff: &mut Roff) {
 }
 
 /// The pages that belong to the subject of a command.
-fn related(command: &Command, name: &str) -> BTreeSet<Reference> {
+pub(super) fn related(command: &Command, name: &str) -> BTreeSet<Reference> {
     let words = facts::RELATED.iter().filter(|(of, _)| *of == name).flat_map(|(_, words)| *words);
     let mut pages: BTreeSet<Reference> = words.map(|word| referred(word)).collect();
     if applies(Where::With("cacert"), command, name) {
-        pages.extend(["clouds", "sign-in", "tls"].map(|topic| referred(topic)));
+        pages.extend(["clouds", "sign-in", "tls"].map(referred));
     }
     pages.insert(referred("exit-codes"));
     pages.extend(shown(command).map(|inner| of_command(&format!("{name} {}", inner.get_name()))));

@@ -43,7 +43,7 @@ const TOOL: &str = "glance-replicator";
 /// # Errors
 /// Never in practice: the pages are written to memory.
 pub(crate) fn pages() -> io::Result<Vec<ManualPage>> {
-    let mut tree = Args::tree();
+    let mut tree = Args::tree().version(env!("CARGO_PKG_VERSION"));
     tree.build();
     let mut pages = Vec::new();
     command::pages(&tree, &mut pages)?;

@@ -17,29 +17,46 @@ const PREAMBLE: [&str; 2] = [r".ie \n(.g .ds Aq \(aq", ".el .ds Aq '"];
 const LONGEST: usize = 79;
 
 /// Names of options and files must not be hyphenated, and narrow columns cannot be justified. The
-/// macros of groff hyphenate again after each paragraph unless the register HY is 0.
-const STYLE: &str = ".nr HY 0\n.nh\n.ad l";
+/// macros of groff turn both on again after each paragraph, unless HY and AD say otherwise.
+const STYLE: &str = ".nr HY 0\n.nh\n.ds AD l\n.ad l";
 
-/// The longest words that are not divided, in bytes: in a table, and elsewhere.
-const LONGEST_WORDS: (usize, usize) = (29, 40);
+/// The longest word that is not divided, in bytes.
+const LONGEST_WORD: usize = 40;
+
+/// The same in a table.
+const LONGEST_IN_TABLE: usize = 29;
 
 #[derive(Default)]
 struct Finished {
     out: String,
-    /// Whether lines are kept as they are, because they are code.
-    is_code: bool,
-    /// Whether the lines belong to a table.
-    is_table: bool,
-    /// Whether the lines describe the columns of a table.
-    is_layout: bool,
-    /// Whether the next line is the tag of a paragraph, which must stay on one line.
-    is_tag: bool,
-    /// Whether the lines are the name of the page, which `mandb` reads.
-    is_name: bool,
-    /// Whether an empty line precedes the next text.
-    is_apart: bool,
-    /// Whether the next text begins a line of its own.
-    is_broken: bool,
+    kind: Kind,
+    gap: Gap,
+}
+
+/// What the next line of text is.
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    #[default]
+    Text,
+    /// Code, which is kept as it is.
+    Code,
+    /// The description of the columns of a table.
+    Layout,
+    /// The text of a table.
+    Table,
+    /// The tag of a paragraph, which must stay on one line.
+    Tag,
+    /// The name of the page, which `mandb` reads.
+    Name,
+}
+
+/// What separates the next line of text from the one in front of it.
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+enum Gap {
+    #[default]
+    Nothing,
+    Break,
+    Paragraph,
 }
 
 impl Finished {
@@ -48,51 +65,54 @@ impl Finished {
         if let Some(request) = text.strip_prefix('.') {
             return self.request(request);
         }
-        if self.is_code {
-            return self.push(&text.replace('`', r"\(ga"));
+        match self.kind {
+            Kind::Code => self.push(&text.replace('`', r"\(ga")),
+            Kind::Layout => {
+                if text.ends_with('.') {
+                    self.kind = Kind::Table;
+                }
+                self.push(&text);
+            }
+            _ if text.trim().is_empty() => self.gap = Gap::Paragraph,
+            _ => self.text(text.trim_end()),
         }
-        if self.is_layout {
-            self.is_layout = !text.ends_with('.');
-            return self.push(&text);
-        }
-        let text = text.trim_end();
-        if text.is_empty() {
-            self.is_apart = true;
-            return;
-        }
-        let is_broken = std::mem::take(&mut self.is_broken);
-        if std::mem::take(&mut self.is_apart) {
-            self.push(".IP");
-        } else if is_broken {
-            self.push(".br");
+    }
+
+    fn text(&mut self, text: &str) {
+        match std::mem::take(&mut self.gap) {
+            Gap::Nothing => {}
+            Gap::Break => self.push(".br"),
+            Gap::Paragraph => self.push(".IP"),
         }
         let text = emphasized(text);
-        let longest = if self.is_table { LONGEST_WORDS.0 } else { LONGEST_WORDS.1 };
-        let text = match std::mem::take(&mut self.is_tag) || text.contains('\t') {
-            true => text,
-            false if self.is_name => wrapped(text.split(' ')),
-            false => wrapped(text.split(' ').map(|word| divisible(word, longest))),
+        let divided = |longest| wrapped(text.split(' ').map(|word| divisible(word, longest)));
+        let text = match self.kind {
+            Kind::Name => wrapped(text.split(' ')),
+            Kind::Table if text.contains('\t') => text,
+            Kind::Table => divided(LONGEST_IN_TABLE),
+            Kind::Tag => text,
+            _ => divided(LONGEST_WORD),
         };
+        if self.kind == Kind::Tag {
+            self.kind = Kind::Text;
+        }
         self.push(&text);
     }
 
     fn request(&mut self, request: &str) {
-        match request {
+        if request == "br" {
             // Of a break and a new paragraph, only the paragraph is needed.
-            "br" => {
-                self.is_broken = true;
-                return;
-            }
-            "EX" => self.is_code = true,
-            "EE" => self.is_code = false,
-            "TS" => (self.is_table, self.is_layout) = (true, true),
-            "TE" => self.is_table = false,
-            "TP" => self.is_tag = true,
-            "SH NAME" => self.is_name = true,
-            _ => {}
+            self.gap = if self.gap == Gap::Paragraph { Gap::Paragraph } else { Gap::Break };
+            return;
         }
-        self.is_name &= request == "SH NAME";
-        (self.is_apart, self.is_broken) = (false, false);
+        self.gap = Gap::Nothing;
+        self.kind = match request {
+            "EX" => Kind::Code,
+            "TS" => Kind::Layout,
+            "TP" => Kind::Tag,
+            "SH NAME" => Kind::Name,
+            _ => Kind::Text,
+        };
         self.push(&format!(".{request}"));
         if request.starts_with("TH ") {
             self.push(STYLE);
@@ -119,7 +139,7 @@ fn escaped(line: &str) -> String {
             '^' => text.push_str(r"\(ha"),
             '~' => text.push_str(r"\(ti"),
             other if other.is_ascii() => text.push(other),
-            other => text.push_str(&format!(r"\[u{:04X}]", u32::from(other))),
+            other => text.extend([r"\[u", &format!("{:04X}", u32::from(other)), "]"]),
         }
     }
     text

@@ -33,7 +33,8 @@ fn generated(shell: Shell) -> String {
     let all = Args::tree();
     let shown = all.get_subcommands().filter(|command| !command.is_hide_set()).cloned();
     let own = all.get_arguments().cloned();
-    let mut tree = Command::new("glance-replicator").args(own).subcommands(shown);
+    let tree = Command::new("glance-replicator").disable_help_subcommand(true);
+    let mut tree = tree.args(own).subcommands(shown);
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut tree, "glance-replicator", &mut script);
     String::from_utf8_lossy(&script).into_owned()
@@ -55,7 +56,9 @@ pub(super) async fn candidates(words: Vec<OsString>) -> Exit {
     if is_empty && !lines.iter().all(is_option) {
         lines.retain(|line| !is_option(line));
     }
-    lines.iter().for_each(|line| output::script(&format!("{line}\n")));
+    for line in lines {
+        output::script(&format!("{line}\n"));
+    }
     Exit::Success
 }
 

@@ -135,11 +135,7 @@ impl Renderer {
             TagEnd::BlockQuote(_) => {
                 self.roff.control("RE", []);
             }
-            TagEnd::List(_) => {
-                if self.lists.pop().is_some_and(|list| list.is_inner) {
-                    self.roff.control("RE", []);
-                }
-            }
+            TagEnd::List(_) => self.end_list(),
             TagEnd::TableCell => {
                 if let Some(row) = self.rows.last_mut() {
                     row.push(take(&mut self.text));
@@ -151,6 +147,12 @@ impl Renderer {
                 table::write(&take(&mut self.rows), &mut self.roff);
             }
             _ => {}
+        }
+    }
+
+    fn end_list(&mut self) {
+        if self.lists.pop().is_some_and(|list| list.is_inner) {
+            self.roff.control("RE", []);
         }
     }
 

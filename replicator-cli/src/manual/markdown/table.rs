@@ -13,6 +13,9 @@ const WIDTH: usize = 70;
 /// The width up to which a column is never narrowed.
 const NARROW: usize = 26;
 
+/// The width that is left for a column without a width of its own.
+const SHARED: usize = 20;
+
 /// The characters between two columns.
 const GAP: usize = 3;
 
@@ -36,26 +39,61 @@ pub(super) fn write(rows: &[Row], roff: &mut Roff) {
     roff.control("TE", []);
 }
 
-/// The key letters of the columns: narrow ones have their width, the others share the rest.
+/// The key letters of the columns. A narrow column has the width of its longest cell, and a column
+/// of long names that of its longest name. The others share the rest.
 fn layout(rows: &[Row]) -> Vec<String> {
-    let count = rows.iter().map(Vec::len).max().unwrap_or_default();
-    let longest = |index: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(index));
-        cells.map(|cell| plain(cell).chars().count()).max().unwrap_or_default().max(1)
-    };
-    let widths: Vec<usize> = (0..count).map(longest).collect();
-    let fits = widths.iter().sum::<usize>() + GAP * count.saturating_sub(1) <= WIDTH;
-    let is_narrow = |width: usize| fits || width <= NARROW;
-    let column = |width| match is_narrow(width) {
-        true => format!("lw({width}n)"),
-        false => "lx".to_owned(),
-    };
-    widths.into_iter().map(column).collect()
+    let columns: Vec<Column> = (0..rows.first().map_or(0, Vec::len))
+        .map(|index| Column::of(rows.iter().filter_map(|row: &Row| row.get(index))))
+        .collect();
+    let gaps = GAP * columns.len().saturating_sub(1);
+    let fits = columns.iter().map(|column| column.cell).sum::<usize>() + gaps <= WIDTH;
+    let widest = columns.iter().map(|column| column.cell).max().unwrap_or_default();
+    let mut rest = WIDTH.saturating_sub(gaps + SHARED);
+    let mut letters = Vec::new();
+    for column in columns {
+        let is_of_names = column.cell < widest && column.word > SHARED && column.word <= rest;
+        let width = match column.cell {
+            cell if fits || cell <= NARROW => Some(cell),
+            _ if is_of_names => Some(column.word),
+            _ => None,
+        };
+        rest = rest.saturating_sub(width.unwrap_or(SHARED));
+        letters.push(width.map_or("lx".to_owned(), |width| format!("lw({width}n)")));
+    }
+    letters
+}
+
+/// The longest parts of a column, in characters.
+struct Column {
+    cell: usize,
+    word: usize,
+}
+
+impl Column {
+    fn of<'a>(cells: impl Iterator<Item = &'a Vec<Inline>>) -> Self {
+        let mut longest = Self { cell: 1, word: 1 };
+        for cell in cells {
+            let cell = plain(cell);
+            let words = cell.split(' ').map(|word| word.chars().count());
+            longest.word = words.chain([longest.word]).max().unwrap_or(1);
+            longest.cell = longest.cell.max(cell.chars().count());
+        }
+        longest
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::body;
+
+    #[test]
+    fn a_column_of_long_names_has_the_width_of_its_longest_name() {
+        let (name, long) = ("`unfinished[].to_be_given_again`", "long ".repeat(20));
+        let table =
+            format!("| name | kind | meaning |\n| - | - | - |\n| {name} | text | {long} |\n");
+        let found = body(&table).source.to_roff();
+        assert!(found.contains("\nlw(30n) lw(4n) lx.\n"), "{found}");
+    }
 
     #[test]
     fn narrow_columns_have_their_width_and_the_others_share_the_rest() {

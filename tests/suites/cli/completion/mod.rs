@@ -7,7 +7,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
-use crate::suites::cli::help::Stage;
+use crate::suites::cli::help::{COMMANDS, Stage};
 use crate::suites::cli::replicator;
 
 /// Clouds, of which `lyon` has two regions, and the dump `images` of `paris`.
@@ -30,8 +30,8 @@ const LINES: &[(&str, &str)] = &[
     ("livecopy paris lyon@RegionT", "lyon@RegionTwo"),
     ("livecopy paris cloud:os", "cloud:oslo"),
     ("livecopy paris lyon --exc", "--exclude"),
-    ("ls paris --output nd", "ndjson"),
-    ("ls paris --output=nd", "--output=ndjson"),
+    ("ls paris --output js", "json"),
+    ("ls paris --output=js", "--output=json"),
     ("ls paris --visibility com", "community"),
     ("ls paris --cacert ca", "ca.pem"),
     ("--color nev", "never"),
@@ -56,8 +56,7 @@ fn the_last_word_is_completed() {
     let stage = stage();
     for (words, expected) in LINES {
         let offered = offered(&stage, words);
-        let values: Vec<&str> =
-            offered.iter().filter_map(|line| line.split('\t').next()).collect();
+        let values: Vec<&str> = offered.iter().filter_map(|line| line.split('\t').next()).collect();
         assert_eq!(values, [*expected], "{words}: {offered:?}");
     }
     let described = offered(&stage, "livecopy par");
@@ -104,7 +103,8 @@ fn each_shell_has_a_script() {
     // These scripts are not run here: they contain the commands and options.
     for shell in ["elvish", "powershell"] {
         let script = replicator(&["completion", shell]).exits(0).stdout;
-        for word in ["livecopy", "config", "merge", "doctor", "--image", "--output"] {
+        let commands = COMMANDS.iter().flat_map(|command| command.split(' '));
+        for word in commands.chain(["--image", "--output"]) {
             assert!(script.contains(word), "{shell} {word}: {script}");
         }
         assert!(!script.contains(";complete'"), "{script}");

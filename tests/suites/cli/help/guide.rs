@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use crate::suites::cli::replicator;
 use crate::support::common::{Run, replicator_with};
 
 /// Runs the tool with these clouds.
@@ -59,4 +60,39 @@ fn help_prints_the_pages_of_the_guide_and_the_options_of_commands() {
     }
     let run = with_clouds(&["help", "tsl"], "").exits(2);
     assert!(run.stderr.contains("there is no topic \"tsl\"\n  hint: "), "{}", run.stderr);
+}
+
+#[test]
+fn the_manual_pages_are_written_to_a_directory() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("new/man");
+    let run = replicator(&["man", path.to_str().unwrap()]).exits(0);
+    assert_eq!((run.stdout, run.stderr), (String::new(), String::new()));
+    for (page, text) in [
+        ("man1/glance-replicator.1", "glance\\-replicator\\-livecopy(1)"),
+        ("man1/glance-replicator-report-merge.1", ".SH EXAMPLES"),
+        ("man5/glance-replicator-clouds.5", "application_credential_id"),
+        ("man7/glance-replicator-tls.7", ".SH \"Trust store\""),
+    ] {
+        let source = fs::read_to_string(path.join(page)).unwrap();
+        assert!(source.contains(text), "{page}: {source}");
+    }
+    let file = path.join("man1/glance-replicator.1/x");
+    let run = replicator(&["man", file.to_str().unwrap()]).exits(2);
+    assert!(run.stderr.contains("error: cannot write the manual pages to "), "{}", run.stderr);
+    assert!(run.stderr.contains("hint: name a directory that you can write"), "{}", run.stderr);
+}
+
+#[test]
+fn commands_for_packages_and_scripts_are_not_listed() {
+    for line in [&["-h"][..], &["--help"]] {
+        let help = replicator_with(line, &[("COLUMNS", "100")]).exits(0).stdout;
+        let lists = |command: &str| help.contains(&format!("\n  {command} "));
+        assert!(lists("livecopy") && !lists("man") && !lists("complete"), "{help}");
+    }
+    let topics = replicator(&["help"]).exits(0).stdout;
+    let (_, commands) = topics.split_once("COMMAND --help").unwrap();
+    let commands: Vec<&str> = commands.split_whitespace().collect();
+    let lists = |command| commands.contains(&command);
+    assert!(lists("livecopy") && !lists("man") && !lists("complete"), "{topics}");
 }

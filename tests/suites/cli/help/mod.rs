@@ -22,7 +22,7 @@ use tokio::runtime::Runtime;
 use crate::support::common::{Run, cleared, replicator_with};
 use crate::support::stack::{STACKS, acceptor};
 
-const COMMANDS: &[&str] = &[
+pub(super) const COMMANDS: &[&str] = &[
     "ls",
     "show",
     "size",
