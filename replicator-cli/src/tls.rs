@@ -14,11 +14,21 @@ use crate::error::CliError;
 
 /// The version of this program and of its TLS libraries, one per line.
 pub(crate) fn version() -> String {
+    let build = option_env!("GLANCE_REPLICATOR_BUILD_ID");
     let stacks = LIBRARIES.iter().map(|library| {
         let mode = (library.fips)().map_or("", |()| ", in FIPS mode");
         format!("\nTLS: {}{mode}", (library.describe)())
     });
-    env!("CARGO_PKG_VERSION").to_owned() + &stacks.collect::<String>()
+    program_version(build) + &stacks.collect::<String>()
+}
+
+/// The version of this program, with the name that the packager gave to the build.
+fn program_version(build: Option<&str>) -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    match build {
+        None | Some("") => version.to_owned(),
+        Some(build) => format!("{version} ({build})"),
+    }
 }
 
 /// Fails if the cryptography of the chosen stack is not in FIPS mode.
@@ -173,3 +183,16 @@ const LIBRARIES: &[Library] = &[
         acceptor: transport_native::acceptor,
     },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_names_the_build_of_a_packager() {
+        let version = env!("CARGO_PKG_VERSION");
+        assert_eq!(program_version(Some("Debian 0.9.0-1")), format!("{version} (Debian 0.9.0-1)"));
+        assert_eq!(program_version(Some("")), version);
+        assert_eq!(program_version(None), version);
+    }
+}

@@ -4,8 +4,10 @@ mod bench;
 mod ci;
 mod cloud;
 mod cluster;
+mod debian_root;
 mod demo;
 mod demo_site;
+mod dist;
 mod docs;
 mod endure;
 mod failure;
@@ -13,6 +15,7 @@ mod fips;
 mod interop;
 mod man;
 mod output;
+mod packages;
 mod page;
 mod shell;
 mod stamp;
@@ -33,12 +36,14 @@ fn main() -> ExitCode {
         Command::Cloud(arguments) => cloud::run(&arguments),
         Command::Cluster(arguments) => cluster::command(&arguments),
         Command::Demo => demo::run(),
+        Command::Dist(arguments) => dist::run(&arguments),
         Command::Docs(arguments) => docs::run(&arguments),
         Command::Endure { subject } => endure::run(subject),
         Command::Fips => fips::run(),
         Command::Interop(arguments) => interop::run(&arguments),
         Command::Man(arguments) => man::run(&arguments),
         Command::Monitoring => ci::monitoring::run(),
+        Command::Packages { subject } => packages::run(subject),
         Command::Page => page::run(),
         Command::ReleaseCheck => ci::release_check::run(),
         Command::Test(arguments) => test::run(&arguments),
@@ -79,6 +84,9 @@ enum Command {
     Demo,
     /// Build the guide in target/book, and check its diagrams and links.
     Docs(docs::Arguments),
+    /// Build the files of a release into `target/dist`: tarballs, packages, lists of components and
+    /// licences (needs root; 30 minutes with two cores).
+    Dist(dist::Arguments),
     /// Run the endurance tests: killed runs, dropped connections, huge images (minutes to hours).
     Endure {
         /// The endurance test to run.
@@ -93,6 +101,12 @@ enum Command {
     Man(man::Arguments),
     /// Check metrics files and alert rules with promtool, and the systemd units.
     Monitoring,
+    /// Install, run and remove the packages that `dist` built, in Debian 13 roots below `target/`.
+    Packages {
+        /// The packages to check.
+        #[arg(default_value = "all")]
+        subject: packages::Subject,
+    },
     /// Check the HTML reports in Chromium (installs Chromium, Node.js and npm packages).
     Page,
     /// Run the checks that take too long for `.ci/run`: every suite with each TLS stack alone,

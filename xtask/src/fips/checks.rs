@@ -5,8 +5,8 @@ use std::fs;
 use serde_json::{Value, json};
 
 use super::openssl::{DEBIAN, PREFERRED, WITHOUT_PROVIDER};
-use super::root::Root;
 use super::tool::Tool;
+use crate::debian_root::Root;
 use crate::demo_site::{Server, write_certificates, write_images};
 use crate::failure::{Context, Failure};
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Stdio;
 
-use super::root::Root;
+use crate::debian_root::Root;
 use crate::failure::{Context, Failure};
 use crate::shell::succeed;
 

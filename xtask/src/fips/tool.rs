@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use super::openssl::{Configuration, FIPS};
-use super::root::Root;
+use crate::debian_root::Root;
 use crate::demo_site::Server;
 use crate::failure::{Context, Failure};
 use crate::output::say;

@@ -1,0 +1,45 @@
+//! The list of components of each binary (SBOM), in the format of `CycloneDX`.
+
+use std::fs;
+use std::path::Path;
+
+use super::place::Place;
+use super::tools::Tools;
+use super::variant::Variant;
+use crate::failure::{Context, Failure};
+use crate::output::say;
+use crate::shell::succeed;
+
+/// Writes the components of the binary of a variant, from the sources of the packages.
+pub(crate) fn write(
+    tools: &Tools,
+    place: &Place<'_>,
+    variant: Variant,
+    output: &Path,
+) -> Result<(), Failure> {
+    say(format_args!("$ cargo cyclonedx, {}", variant.name()));
+    let source = place.root.path(&place.source());
+    let home = place.root.path(&place.inside("tools-home"));
+    fs::create_dir_all(&home).context(|| home.display().to_string())?;
+    let vendor = source.join("vendor");
+    let settings = format!(
+        "[source.crates-io]\nreplace-with = \"vendored\"\n\
+         [source.vendored]\ndirectory = \"{}\"\n[net]\noffline = true\n",
+        vendor.display()
+    );
+    fs::write(home.join("config.toml"), settings).context(|| home.display().to_string())?;
+    let name = format!("{}-{}.cdx", variant.package(), place.release().version());
+    let manifest = source.join("replicator-cli/Cargo.toml");
+    let mut cyclonedx = tools.command("cyclonedx");
+    cyclonedx.args(["--format", "json", "--describe", "binaries", "--spec-version", "1.5"]);
+    cyclonedx.args(["--target", "x86_64-unknown-linux-gnu", "--override-filename", &name]);
+    cyclonedx.args(variant.features()).arg("--manifest-path").arg(&manifest);
+    cyclonedx.env("CARGO_HOME", &home).env("SOURCE_DATE_EPOCH", &place.release().epoch);
+    succeed(cyclonedx.current_dir(&source))?;
+    let file = manifest.with_file_name(format!("{name}.json"));
+    let text = fs::read_to_string(&file).context(|| file.display().to_string())?;
+    // Packages of the workspace are named by their path.
+    let text = text.replace(&source.display().to_string(), "/usr/src/glance-replicator");
+    let to = output.join(format!("{name}.json"));
+    fs::write(&to, text).context(|| to.display().to_string())
+}

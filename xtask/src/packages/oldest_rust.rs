@@ -1,0 +1,96 @@
+//! The release, built and tested with the oldest supported Rust: Debian 13's.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::debian_root::{HOME, Root, User, logged};
+use crate::failure::{Context, Failure};
+use crate::output::say;
+use crate::shell::succeed;
+use crate::workspace;
+
+/// Unpacks the tarballs of the release in a root, and builds and tests both variants there, as an
+/// ordinary user without a network.
+pub(crate) fn run() -> Result<(), Failure> {
+    let target = workspace::target()?;
+    let directory = target.join("packages-rust");
+    let root = Root::make(&directory, PACKAGES)?;
+    let source = unpack(&root, &target.join("dist"))?;
+    succeed(root.isolated(User::Builder, "rustc")?.arg("--version"))?;
+    for variant in ["rustls", "openssl"] {
+        for target in ["build", "check"] {
+            let log = directory.join(format!("{target}-{variant}.log"));
+            let arguments = ["--directory", &source, target, &format!("VARIANT={variant}"), FLAGS];
+            measured(&root, &arguments, &log)?;
+        }
+    }
+    say("packages: Debian's Rust builds both variants, and the tests pass");
+    Ok(())
+}
+
+/// Runs make, and says how long it took and how much memory its largest process had.
+fn measured(root: &Root, arguments: &[&str], log: &Path) -> Result<(), Failure> {
+    say(format_args!("$ make {}, see {}", arguments.join(" "), log.display()));
+    let figures = format!("{HOME}/figures");
+    let mut make = root.isolated(User::Builder, "time")?;
+    make.args(["--format", FIGURES, "--output", &figures, "make"]).args(arguments);
+    logged(&mut make, log)?;
+    let figures = root.path(&figures);
+    let figures = fs::read_to_string(&figures).context(|| figures.display().to_string())?;
+    say(figures.trim_end());
+    Ok(())
+}
+
+/// Unpacks the source and the vendored crates, and returns the path of the source in the root.
+fn unpack(root: &Root, dist: &Path) -> Result<String, Failure> {
+    let [source, vendor] = [find(dist, ".tar.gz")?, find(dist, "-vendor.tar.xz")?];
+    let inside = format!("{HOME}/source");
+    let folder = root.path(&inside);
+    succeed(Command::new("rm").args(["-rf", "--one-file-system"]).arg(&folder))?;
+    fs::create_dir_all(&folder).context(|| folder.display().to_string())?;
+    let mut tar = Command::new("tar");
+    tar.args(["--extract", "--strip-components=1", "--directory"]).arg(&folder);
+    succeed(tar.arg("--file").arg(source))?;
+    let mut tar = Command::new("tar");
+    succeed(tar.args(["--extract", "--directory"]).arg(&folder).arg("--file").arg(vendor))?;
+    let settings = folder.join("vendored.toml");
+    fs::write(&settings, VENDORED).context(|| settings.display().to_string())?;
+    root.give_to_builder(&inside)?;
+    Ok(inside)
+}
+
+/// The tarball of `cargo xtask dist` with this end of its name.
+fn find(dist: &Path, end: &str) -> Result<PathBuf, Failure> {
+    let pattern = format!("glance-replicator-{}{end}", env!("CARGO_PKG_VERSION"));
+    let path = dist.join(pattern);
+    match path.exists() {
+        true => Ok(path),
+        false => Err(Failure::new(format!("{} is missing: run cargo xtask dist", path.display()))),
+    }
+}
+
+const FLAGS: &str = "CARGOFLAGS=--frozen --config vendored.toml";
+const VENDORED: &str = "\
+[source.crates-io]
+replace-with = \"vendored\"
+[source.vendored]
+directory = \"vendor\"
+";
+
+/// What `time` says about a program and its children.
+const FIGURES: &str = "%e s, %U s of CPU time, %M KiB in the largest process";
+
+/// The build requirements of `packaging/debian`, and what measures the build.
+const PACKAGES: &[&str] = &[
+    "cargo",
+    "gcc",
+    "libc6-dev",
+    "libssl-dev",
+    "libzstd-dev",
+    "make",
+    "openssl",
+    "pkgconf",
+    "rustc",
+    "time",
+];
