@@ -21,7 +21,7 @@ pub(crate) fn download(tools: &Tools, directory: &Path) -> Result<PathBuf, Failu
     }
     say("$ cargo vendor-filterer");
     let mut filterer = tools.command("vendor-filterer");
-    filterer.args(["--locked", "--versioned-dirs"]);
+    filterer.arg("--versioned-dirs");
     for platform in PLATFORMS {
         filterer.args(["--platform", platform]);
     }
