@@ -82,7 +82,7 @@ fn inspect(system: &System, files: &[String; 4]) -> Result<(), Failure> {
         for path in NAMED {
             let path = path.replace("NAME", &format!("glance-replicator{suffix}"));
             let is_there = |line: &&str| **line == path || **line == format!("{path}.gz");
-            if !lines.iter().any(|line| is_there(&line)) {
+            if !lines.iter().any(is_there) {
                 return Err(Failure::new(format!("{file} has no {path}")));
             }
         }
