@@ -125,8 +125,9 @@ fn a_job_file_with_errors_runs_no_job() {
 /// The job files in `docs/jobs.md`.
 fn documented() -> Vec<String> {
     let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/jobs.md")).unwrap();
-    let blocks = page.split("```toml\n").skip(1);
-    blocks.map(|rest| rest.split("```").next().unwrap().to_owned()).collect()
+    // The name of the file stands after the language.
+    let blocks = page.split("```toml").skip(1).filter_map(|rest| rest.split_once('\n'));
+    blocks.map(|(_, rest)| rest.split("```").next().unwrap().to_owned()).collect()
 }
 
 #[test]
