@@ -11,7 +11,6 @@ pub struct ClientOptions {
     pub connect_timeout: Duration,
     /// Timeout without progress: for the server to accept the next bytes of a request or to send
     /// the next bytes of a response.
-    /// the next bytes of a response.
     pub idle_timeout: Duration,
     /// Timeout for the response after the last byte of uploaded data: a store may need long to
     /// commit an image. Values below `idle_timeout` have no effect.

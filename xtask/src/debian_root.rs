@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use crate::failure::{Context, Failure};
 use crate::output::say;
-use crate::shell::{install, succeed};
+use crate::shell::{find, install, succeed};
 use crate::stamp::once;
 
 /// The root directory of the Debian system.
@@ -110,11 +110,9 @@ fn environment(command: &mut Command, home: &str) {
 
 /// Installs a Debian package on the host unless its program is there.
 fn install_missing(program: &str, package: &str) -> Result<(), Failure> {
-    let mut version = Command::new(program);
-    version.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
-    match version.status() {
-        Ok(_) => Ok(()),
-        Err(_) => install(&[package]),
+    match find(program) {
+        Some(_) => Ok(()),
+        None => install(&[package]),
     }
 }
 

@@ -4,13 +4,13 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use clap::Args;
 
 use crate::failure::{Context, Failure};
 use crate::output::say;
-use crate::shell::{cargo, install, succeed};
+use crate::shell::{cargo, find, install, succeed};
 use crate::workspace;
 
 /// The arguments of `cargo xtask man`.
@@ -52,13 +52,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
 }
 
 fn install_checkers() -> Result<(), Failure> {
-    let is_missing = |program: &str| {
-        let mut found = Command::new("which");
-        !found.arg(program).stdout(Stdio::null()).status().is_ok_and(|status| status.success())
-    };
-    match ["mandoc", "groff", "tbl", "mandb", "whatis"].into_iter().any(is_missing) {
-        true => install(&["mandoc", "groff-base", "man-db"]),
-        false => Ok(()),
+    match ["mandoc", "groff", "tbl", "mandb", "whatis"].iter().all(|name| find(name).is_some()) {
+        true => Ok(()),
+        false => install(&["mandoc", "groff-base", "man-db"]),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Running other programs.
 
-use std::path::Path;
+use std::env;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::failure::{Context, Failure};
@@ -18,7 +19,7 @@ pub(crate) fn cargo_with(arguments: &[&str], variables: &[(&str, &str)]) -> Resu
         variables.iter().map(|(name, value)| format!("{name}={value}")).collect();
     words.extend(["cargo"].iter().chain(arguments).map(ToString::to_string));
     say(format_args!("$ {}", words.join(" ")));
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.args(arguments).envs(variables.iter().copied());
     succeed(command.current_dir(workspace::root()))
@@ -26,7 +27,7 @@ pub(crate) fn cargo_with(arguments: &[&str], variables: &[(&str, &str)]) -> Resu
 
 /// Runs cargo and returns its standard output.
 pub(crate) fn cargo_output(arguments: &[&str]) -> Result<String, Failure> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     output(Command::new(cargo).args(arguments).current_dir(workspace::root()))
 }
 
@@ -42,6 +43,15 @@ pub(crate) fn output(command: &mut Command) -> Result<String, Failure> {
         return Err(Failure::new(format!("{program} {line}: {status}\n{said}")));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// The path of a program, if it is installed.
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path)
+        .chain([PathBuf::from("/usr/sbin"), PathBuf::from("/usr/bin")])
+        .map(|directory| directory.join(program))
+        .find(|candidate| candidate.is_file())
 }
 
 /// Installs Debian packages.

@@ -8,7 +8,7 @@ use clap::Args;
 use crate::cloud;
 use crate::failure::Failure;
 use crate::output::say;
-use crate::shell::{cargo, install};
+use crate::shell::{cargo, find, install};
 
 /// The arguments of `cargo xtask test`.
 #[derive(Args)]
@@ -42,13 +42,11 @@ inputs of the suite fuzz; to run everything: cargo xtask test";
 /// Installs the shells in which the tests complete command lines, next to bash, and jq, which the
 /// guide uses.
 pub(crate) fn install_programs() -> Result<(), Failure> {
-    let works = |program: &str| {
-        let mut found = Command::new(program);
-        found.arg("--version").stdout(Stdio::null());
-        matches!(found.status(), Ok(status) if status.success())
-    };
     let programs = ["zsh", "fish", "jq"];
-    if programs.into_iter().all(works) { Ok(()) } else { install(&programs) }
+    match programs.iter().all(|name| find(name).is_some()) {
+        true => Ok(()),
+        false => install(&programs),
+    }
 }
 
 /// Installs OpenSSL's headers: the native TLS stack links the host's OpenSSL, and the tests run the

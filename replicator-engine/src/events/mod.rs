@@ -77,11 +77,13 @@ use crate::state::State;
 mod meter;
 mod progress;
 mod reading;
+mod throttle;
 mod watch;
 
 pub(crate) use meter::{Meter, Phase};
 pub use progress::{Activity, Moved, Progress, Spent, TargetProgress, Waited};
 pub(crate) use reading::Compared;
+pub(crate) use throttle::Throttle;
 pub(crate) use watch::watched;
 
 /// The receivers of a run's events; none by default. Clones send to the same receivers.

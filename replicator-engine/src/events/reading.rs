@@ -2,17 +2,15 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
-use tokio::time::Instant;
 
 use glance_core::body::Body;
 use glance_core::error::BodyError;
 use glance_core::image::Image;
 
-use super::{Event, Events, Side};
+use super::{Event, Events, Side, Throttle};
 
 impl Events {
     /// The same data. While the data is read, [`Event::Reading`] is sent at most ten times a second,
@@ -23,7 +21,8 @@ impl Events {
         }
         let (size, digests) = (data.size(), data.digests().cloned());
         let (events, image) = (self.clone(), image.clone());
-        let reading = Reading { data, events, image, side: from, read: 0, told: None };
+        let reading =
+            Reading { data, events, image, side: from, read: 0, throttle: Throttle::default() };
         Body::from_stream(reading, size).carrying(digests)
     }
 }
@@ -35,8 +34,7 @@ struct Reading {
     image: Image,
     side: Side,
     read: u64,
-    /// When the last event was sent.
-    told: Option<Instant>,
+    throttle: Throttle,
 }
 
 impl Reading {
@@ -54,8 +52,7 @@ impl Stream for Reading {
         if let Poll::Ready(Some(Ok(chunk))) = &polled {
             self.read += chunk.len() as u64;
         }
-        if self.told.is_none_or(|told| told.elapsed() >= INTERVAL) {
-            self.told = Some(Instant::now());
+        if self.throttle.passes() {
             self.tell(false);
         }
         polled
@@ -72,30 +69,27 @@ impl Drop for Reading {
 pub(crate) struct Compared<'a> {
     events: &'a Events,
     images: u64,
-    told: Option<Instant>,
+    throttle: Throttle,
 }
 
 impl<'a> Compared<'a> {
     pub(crate) fn by(events: &'a Events) -> Self {
-        Self { events, images: 0, told: None }
+        Self { events, images: 0, throttle: Throttle::default() }
     }
 
     /// Counts one image more.
     pub(crate) fn count(&mut self) {
         self.images += 1;
-        if self.events.is_received() && self.told.is_none_or(|told| told.elapsed() >= INTERVAL) {
-            self.told = Some(Instant::now());
+        if self.events.is_received() && self.throttle.passes() {
             self.events.send(&Event::Compared { images: self.images });
         }
     }
 }
 
-/// The least time between two events about the same thing.
-const INTERVAL: Duration = Duration::from_millis(100);
-
 #[cfg(test)]
 mod tests {
     use std::sync::{Arc, Mutex};
+    use std::time::Duration;
 
     use futures_util::TryStreamExt;
     use glance_core::image::{Attributes, ImageId};

@@ -1,14 +1,12 @@
 //! Reads the listings ahead of the work, and counts the listed images.
 
 use std::pin::pin;
-use std::time::Duration;
 
 use futures_util::future::{BoxFuture, Either, FutureExt, select};
 use futures_util::stream::{self, BoxStream, StreamExt};
 use tokio::sync::mpsc;
-use tokio::time::Instant;
 
-use crate::events::{Event, Events};
+use crate::events::{Event, Events, Throttle};
 use crate::pairing::merge_join::Pair;
 use crate::running::listings::PairsOfId;
 
@@ -62,13 +60,19 @@ struct Count {
     bytes: u64,
     missing: u64,
     missing_bytes: u64,
-    /// When the count was reported last.
-    reported: Option<Instant>,
+    throttle: Throttle,
 }
 
 impl Count {
     fn of(events: Events) -> Self {
-        Self { events, images: 0, bytes: 0, missing: 0, missing_bytes: 0, reported: None }
+        Self {
+            events,
+            images: 0,
+            bytes: 0,
+            missing: 0,
+            missing_bytes: 0,
+            throttle: Throttle::default(),
+        }
     }
 
     /// Counts one image, listed with its pair at each target.
@@ -81,20 +85,16 @@ impl Count {
             self.missing += 1;
             self.missing_bytes = self.missing_bytes.saturating_add(image.size.unwrap_or(0));
         }
-        if self.reported.is_none_or(|reported| reported.elapsed() >= INTERVAL) {
+        if self.throttle.passes() {
             self.report(false);
         }
     }
 
-    fn report(&mut self, done: bool) {
+    fn report(&self, done: bool) {
         let Self { images, bytes, missing, missing_bytes, .. } = *self;
         self.events.send(&Event::Listed { images, bytes, missing, missing_bytes, done });
-        self.reported = Some(Instant::now());
     }
 }
 
 /// Number of images that are listed ahead of the work: some megabytes of records.
 const AHEAD: usize = 1000;
-
-/// The least time between two reports of the count.
-const INTERVAL: Duration = Duration::from_millis(100);

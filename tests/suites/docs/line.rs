@@ -2,6 +2,8 @@
 
 use clap::error::ErrorKind;
 
+use crate::support::commands::COMMANDS;
+
 /// The arguments of each call of the tool in the text. Calls without arguments are left out.
 pub(super) fn command_lines(text: &str) -> Vec<Vec<String>> {
     let mut found = Vec::new();
@@ -115,30 +117,4 @@ const OF_OTHER_PROGRAMS: &[&str] = &[
     "--requeue",
     "--ultra",
     "--version",
-];
-
-/// The commands. Most options are those of the first ones.
-const COMMANDS: &[&str] = &[
-    "livecopy",
-    "sync",
-    "dump",
-    "load",
-    "compare",
-    "ls",
-    "show",
-    "size",
-    "plan",
-    "resume",
-    "run",
-    "config check",
-    "config schema",
-    "repair",
-    "metadefs",
-    "verify",
-    "serve",
-    "clouds",
-    "completion",
-    "report merge",
-    "doctor",
-    "help",
 ];

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use crate::demo_site::{Server, write_certificates, write_images};
 use crate::failure::{Context, Failure};
 use crate::output::say;
-use crate::shell::{cargo, install, succeed};
+use crate::shell::{cargo, find, install, succeed};
 use crate::workspace;
 
 /// Runs every check, and stops at the first that fails.
@@ -35,7 +35,7 @@ pub(crate) fn run() -> Result<(), Failure> {
 
 /// Checks copies of the units in which the tool is the one that was built.
 fn check_units(directory: &Path, tool: &Path) -> Result<(), Failure> {
-    if Command::new("systemd-analyze").arg("--version").output().is_err() {
+    if find("systemd-analyze").is_none() {
         install(&["systemd"])?;
     }
     let mut units = Vec::new();
@@ -65,8 +65,8 @@ fn check_units(directory: &Path, tool: &Path) -> Result<(), Failure> {
 /// The path of `promtool`. If it is not installed, it is taken from Debian's package, without
 /// installing a server.
 fn promtool(directory: &Path) -> Result<PathBuf, Failure> {
-    if Command::new("promtool").arg("--version").output().is_ok() {
-        return Ok("promtool".into());
+    if let Some(promtool) = find("promtool") {
+        return Ok(promtool);
     }
     succeed(Command::new("apt-get").args(["update", "-qq"]))?;
     let mut download = Command::new("apt-get");

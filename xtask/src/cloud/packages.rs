@@ -1,6 +1,5 @@
 //! The software of the cloud: Debian packages and a Python environment, installed when missing.
 
-use std::env;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -10,6 +9,7 @@ use super::command::finish;
 use super::layout::Layout;
 use crate::failure::{Context, Failure};
 use crate::output::say;
+use crate::shell::find;
 use crate::stamp::once;
 
 /// Paths of the programs from Debian packages.
@@ -131,14 +131,6 @@ fn python_is_whole() -> bool {
 
 fn must_find(program: &str) -> Result<PathBuf, Failure> {
     find(program).ok_or_else(|| Failure::new(format!("{program} is not installed")))
-}
-
-fn find(program: &str) -> Option<PathBuf> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    env::split_paths(&path)
-        .chain([PathBuf::from("/usr/sbin"), PathBuf::from("/usr/bin")])
-        .map(|directory| directory.join(program))
-        .find(|candidate| candidate.is_file())
 }
 
 /// The programs of the newest Postgres version installed from Debian.

@@ -2,11 +2,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use crate::failure::{Context, Failure};
 use crate::output::say;
-use crate::shell::{install, succeed};
+use crate::shell::{find, install, succeed};
 use crate::workspace;
 
 /// Makes each diagram from its source. With `write`, stores it; without, fails if it differs from the
@@ -32,10 +32,7 @@ pub(super) fn run(directory: &Path, write: bool) -> Result<(), Failure> {
 
 /// Installs Graphviz and the font of the diagrams, unless they are installed.
 fn install_programs() -> Result<(), Failure> {
-    let mut dot = Command::new("dot");
-    let has_dot = dot.arg("-V").stderr(Stdio::null()).status().is_ok();
-    let has_font = Path::new(FONT).exists();
-    match has_dot && has_font {
+    match find("dot").is_some() && Path::new(FONT).exists() {
         true => Ok(()),
         false => install(&["graphviz", "fonts-dejavu-core"]),
     }

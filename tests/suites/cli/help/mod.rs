@@ -4,33 +4,9 @@
 mod guesses;
 mod guide;
 
+use crate::support::commands::COMMANDS;
 use crate::support::common::replicator_with;
 use crate::support::stage::Stage;
-
-pub(super) const COMMANDS: &[&str] = &[
-    "ls",
-    "show",
-    "size",
-    "dump",
-    "load",
-    "livecopy",
-    "compare",
-    "plan",
-    "sync",
-    "resume",
-    "run",
-    "config check",
-    "config schema",
-    "repair",
-    "metadefs",
-    "verify",
-    "serve",
-    "clouds",
-    "completion",
-    "report merge",
-    "doctor",
-    "help",
-];
 
 /// The help of a command on a terminal of this width.
 fn help(command: &str, flag: &str, columns: &str) -> String {

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::debian_root::logged;
 use crate::failure::{Context, Failure};
 use crate::output::say;
-use crate::shell::{install, succeed};
+use crate::shell::{find, install, succeed};
 
 /// buildah and its images. Dropping the value removes them.
 pub(super) struct Engine(PathBuf);
@@ -18,7 +18,7 @@ impl Engine {
     /// Installs buildah unless it is there.
     pub(super) fn new(directory: &Path) -> Result<Self, Failure> {
         fs::create_dir_all(directory).context(|| directory.display().to_string())?;
-        if Command::new("buildah").arg("--version").stdout(Stdio::null()).status().is_err() {
+        if find("buildah").is_none() {
             install(&["buildah"])?;
         }
         let engine = Self(directory.to_owned());
