@@ -4,7 +4,6 @@
 //! Code that `xtask` needs too is in the package's library.
 #![allow(dead_code, reason = "not every binary needs all of it")]
 
-pub(crate) mod commands;
 pub(crate) mod common;
 pub(crate) mod content;
 pub(crate) mod extent;

@@ -2,7 +2,7 @@
 
 use clap::error::ErrorKind;
 
-use crate::support::commands::COMMANDS;
+use crate::support::common::COMMANDS;
 
 /// The arguments of each call of the tool in the text. Calls without arguments are left out.
 pub(super) fn command_lines(text: &str) -> Vec<Vec<String>> {

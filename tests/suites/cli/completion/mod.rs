@@ -8,7 +8,7 @@ use std::fs;
 use serde_json::{Value, json};
 
 use crate::suites::cli::replicator;
-use crate::support::commands::COMMANDS;
+use crate::support::common::COMMANDS;
 use crate::support::stage::Stage;
 
 /// Clouds, of which `lyon` has two regions, and the dump `images` of `paris`.

@@ -4,8 +4,7 @@
 mod guesses;
 mod guide;
 
-use crate::support::commands::COMMANDS;
-use crate::support::common::replicator_with;
+use crate::support::common::{COMMANDS, replicator_with};
 use crate::support::stage::Stage;
 
 /// The help of a command on a terminal of this width.
