@@ -34,7 +34,7 @@ pub(super) async fn dry_run(works: Vec<Opening>) -> Result<Exit, CliError> {
             failures.push((target, error));
         }
     }
-    if is_one && let Some((_, error)) = failures.pop() {
+    if let Some((_, error)) = is_one.then(|| failures.pop()).flatten() {
         return Err(error);
     }
     for (target, error) in &failures {
