@@ -36,6 +36,7 @@
 
 mod cancel;
 mod comparison;
+mod controller;
 mod copying;
 mod error;
 pub mod events;
@@ -62,6 +63,7 @@ mod testing;
 
 pub use cancel::{CancelMode, CancelReason, CancelToken};
 pub use comparison::Difference;
+pub use controller::{Adjustment, Controller};
 pub use error::{CopyError, NothingRemoved, RunError};
 pub use events::{Event, Events};
 pub use export::export;

@@ -154,7 +154,10 @@ const TABLE: &[Row] = &[
         &[COPYING, COMPARING, &["repair", "verify"]],
     ),
     (&["owner"], &[COPYING, COMPARING, &["repair", "verify", "metadefs"]]),
-    (&["allow_loss", "spool", "spool_dir", "spool_max", "streams"], &[COPYING, &["repair"]]),
+    (
+        &["allow_loss", "max_connections", "memory", "spool", "spool_dir", "spool_max", "streams"],
+        &[COPYING, &["repair"]],
+    ),
     (&["rename"], &[COPYING, COMPARING]),
     (&["on_burned_id"], &[COPYING_TO_GLANCE]),
     (&["new_id"], &[COPYING_TO_GLANCE, COMPARING, &["verify"]]),

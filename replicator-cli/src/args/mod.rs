@@ -2,9 +2,11 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use clap::builder::FalseyValueParser;
 use clap::{ArgMatches, Args as ClapArgs, FromArgMatches, Parser, Subcommand, ValueEnum};
+use replicator_engine::{Adjustment, Controller};
 
 mod display;
 mod effect;
@@ -30,7 +32,7 @@ pub use replication::limits::LimitArgs;
 pub use replication::mapping::{BootFromVolumeArg, EncryptedArg, MappingArgs, OwnerArg};
 pub use replication::placement::{PlacementArgs, Via};
 pub use replication::recovery::{RecordedArgs, Repair, Resume};
-pub use replication::transfer::{SpoolWhich, Transfer};
+pub use replication::transfer::{Count, SpoolWhich, Transfer};
 pub use replication::{Compare, Match, Plan, Removing, ReplicaMatchingArgs, Sides, Sync};
 pub use report::{ReportFile, ReportFormat, ReportPath, Reports};
 pub use run::RunOptions;
@@ -296,9 +298,12 @@ pub struct Options {
     /// already has.
     #[arg(short, long, global = true, overrides_with = "metaonly")]
     pub metaonly: bool,
-    /// Process N images at the same time
-    #[arg(long, global = true, value_name = "N", default_value = "4")]
-    pub transfers: std::num::NonZeroUsize,
+    /// Process N images at the same time, or as many as raise the rate
+    ///
+    /// `auto` begins with 4, and adjusts the number while images are copied. Commands that copy
+    /// nothing process 4.
+    #[arg(long, global = true, value_name = "N|auto", default_value = "auto")]
+    pub transfers: Count,
     /// Check before an upload whether the target would refuse the image data
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub content_check: ContentCheckArg,
@@ -357,6 +362,10 @@ pub struct Options {
     #[command(flatten)]
     pub sign_in: SignIn,
 
+    /// Adjusts the numbers of transfers and streams.
+    #[arg(skip)]
+    pub controller: OnceLock<Controller>,
+
     /// The command line as the journal records it, without secrets.
     #[arg(skip)]
     pub typed: RecordedArgs,
@@ -368,6 +377,20 @@ pub struct Options {
     /// Options of the old tool that have no effect here.
     #[command(flatten)]
     pub old: OldOptions,
+}
+
+impl Options {
+    /// The controller of the command, which all its runs share.
+    pub(crate) fn controller(&self) -> &Controller {
+        self.controller.get_or_init(|| {
+            Controller::new(Adjustment {
+                transfers: self.transfers == Count::Auto,
+                streams: self.transfer.streams == Count::Auto,
+                connections: self.transfer.max_connections.get(),
+                memory: self.transfer.memory,
+            })
+        })
+    }
 }
 
 /// When image data is checked before the upload.

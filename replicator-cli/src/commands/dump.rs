@@ -14,7 +14,7 @@ use glance_core::store::memory::MemoryStore;
 use glance_core::store::{ImageStore, ImageStoreExt, StoreError};
 use keystone_auth::Projects;
 use replicator_engine::metadefs::Which;
-use replicator_engine::{Entry, Replication, export};
+use replicator_engine::{Controller, Entry, Replication, export};
 
 use super::dry_run::dry_run;
 use super::replicate::replicate;
@@ -204,6 +204,7 @@ async fn load_stream(
     let work = Work::open(source, target, access, &everything, options).await?;
     let mut work = work.going(how.course);
     work.replication.policy.transfers = 1;
+    work.replication.policy.controller = Controller::default();
     work.replication.policy.retries.per_run = 0;
     let exit = match how.dry_run {
         true => dry_run(vec![(String::new(), Ok(work))]).await?,

@@ -8,7 +8,7 @@ use glance_core::selection::Selection;
 use glance_core::{Body, Image, ImageStore, StoreError};
 use replicator_engine::{Depth, Policy, State, Verification, events, verify_store};
 
-use super::work::{Work, policy};
+use super::work::{TRANSFERS, Work, policy};
 use super::{Context, both, one};
 use crate::args::{Options, Verify};
 use crate::error::CliError;
@@ -48,7 +48,7 @@ async fn dump(path: &Path, typed: &Verify, options: &Options) -> Result<Exit, Cl
         events.reading(image, events::Side::Source, data)
     };
     let observe = |finding| report.of_dump(&finding);
-    let found = dump.verify(typed.subset, options.transfers.get(), &through, observe).await;
+    let found = dump.verify(typed.subset, options.transfers.or(TRANSFERS), &through, observe).await;
     progress::end();
     report.complete(found?.complete);
     Ok(report.finish())

@@ -355,16 +355,20 @@ pub(super) fn policy(options: &Options) -> Result<Policy, CliError> {
             false => CopyScope::Everything,
         },
         approval: output::approval(options.yes),
-        transfers: options.transfers.get(),
+        transfers: options.transfers.or(TRANSFERS),
         hashers: tls::hashers(options.tls)?,
         bandwidth: bandwidth_limits(options.limits.bwlimit.as_ref()),
         retries: retries(options),
         wait: options.state.wait(),
-        streams: options.transfer.streams.get(),
+        streams: options.transfer.streams.or(1),
+        controller: options.controller().clone(),
         spool: options.transfer.spool(std::env::var_os("TMPDIR").map(Into::into)),
         ..Policy::default()
     })
 }
+
+/// The number of images in progress, unless the operator chooses it: at the beginning.
+pub(super) const TRANSFERS: usize = 4;
 
 /// How long each server may be silent. A directory is never given up.
 fn silence_limits(source: &Opened, target: &Opened, options: &Options) -> SilenceLimits {

@@ -45,8 +45,9 @@ pub(crate) use json::JsonWriter;
 pub(crate) use next::shell_line;
 pub(crate) use question::{approval, confirmed, is_asking};
 pub(crate) use session::{
-    Closed, DerivedReport, add_course, begin, is_text, leave_standard_output, listening,
-    name_stores, only_target, opened_source, opened_target, proof_json, selecting, throughput,
+    Closed, DerivedReport, add_course, adjustments, begin, is_text, leave_standard_output,
+    listening, name_stores, only_target, opened_source, opened_target, proof_json, selecting,
+    throughput,
 };
 pub(crate) use sink::cannot_write;
 pub(crate) use spool::Spooled;

@@ -340,7 +340,10 @@ fn opened(
 ) -> Result<Opened, CliError> {
     let store = match options.limits.lowest_rate() {
         // All transfers share the rate.
-        Some(rate) => store.expecting(rate / options.transfers.get() as u64),
+        Some(rate) => {
+            let most = options.transfers.or(options.transfer.max_connections.get());
+            store.expecting(rate / most as u64)
+        }
         None => store,
     };
     let glance = Arc::new(store);
@@ -379,7 +382,8 @@ fn transport(
         Some(times) => retries.persistence().times(times),
         None => retries.persistence(),
     };
-    let observer = progress::events().of_requests(match side {
+    let events = options.controller().listening(progress::events());
+    let observer = events.of_requests(match side {
         Side::Source => events::Side::Source,
         Side::Target => events::Side::Target,
     });

@@ -18,7 +18,8 @@
 //!   image that is removed from the target has only `Finished`.
 //! - [`Compared`](Event::Compared) counts the images of a comparison or of a verification, at most ten
 //!   times a second. [`Reading`](Event::Reading) reports the data that a verification reads.
-//! - [`Retrying`](Event::Retrying) and [`Stalled`](Event::Stalled) can come at any time.
+//! - [`Retrying`](Event::Retrying), [`Stalled`](Event::Stalled) and [`Adjusted`](Event::Adjusted) can
+//!   come at any time.
 //!
 //! A `target` is the position of the target among the replications of the run
 //! ([`run_all`](crate::run_all)), and 0 for a run with a single target. Sizes are in bytes.
@@ -75,12 +76,14 @@ use crate::outcome::{Outcome, Proven};
 use crate::state::State;
 
 mod meter;
+mod pace;
 mod progress;
 mod reading;
 mod throttle;
 mod watch;
 
 pub(crate) use meter::{Meter, Phase};
+pub use pace::{Bottleneck, Pace, PaceReason};
 pub use progress::{Activity, Moved, Progress, Spent, TargetProgress, Waited};
 pub(crate) use reading::Compared;
 pub(crate) use throttle::Throttle;
@@ -230,6 +233,17 @@ pub enum Event<'a> {
         /// Whether the reading has ended.
         done: bool,
     },
+    /// The controller of the run ([`Controller`](crate::Controller)) has changed its pace.
+    Adjusted {
+        /// The pace from now on.
+        pace: Pace,
+        /// Why it changed.
+        reason: PaceReason,
+        /// What limited the run in the last second.
+        bottleneck: Bottleneck,
+        /// Bytes per second that arrived from the source in the last second.
+        rate: u64,
+    },
     /// The outcome of an image at a target is final.
     Finished {
         /// The target.
@@ -256,6 +270,11 @@ pub struct Retry {
 }
 
 impl Retry {
+    /// Whether a server refused the request because it serves too many.
+    pub(crate) fn is_refusal(&self) -> bool {
+        ["429", "503"].iter().any(|status| self.reason.starts_with(status))
+    }
+
     /// The attempt that follows this number of earlier failures and the present one, of `retries`
     /// retries.
     pub(crate) fn after(

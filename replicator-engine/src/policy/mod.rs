@@ -8,6 +8,7 @@ use glance_core::rate_limit::BandwidthLimits;
 use glance_core::selection::Selection;
 
 use crate::cancel::CancelToken;
+use crate::controller::Controller;
 use crate::events::Events;
 use crate::journal::Journal;
 use crate::known_digests::{CachedDigests, TargetDigests};
@@ -70,7 +71,8 @@ pub struct Policy {
     pub prune: Option<Prune>,
     /// Who approves the removals before they are carried out. `None`: they need no approval.
     pub approval: Option<Arc<dyn Approval>>,
-    /// Number of images in progress at once, each at all targets of a run.
+    /// Number of images in progress at once, each at all targets of a run. If the controller adjusts
+    /// it, the number at the beginning.
     pub transfers: usize,
     /// Retry limits.
     pub retries: Retries,
@@ -85,8 +87,12 @@ pub struct Policy {
     pub max_bytes: Option<u64>,
     /// The handle that stops a run before its end.
     pub stop: CancelToken,
-    /// Number of ranges of one image that are read from the source at once.
+    /// Number of ranges of one image that are read from the source at once, unless the controller
+    /// adjusts it.
     pub streams: usize,
+    /// Adjusts the numbers of transfers and streams, and limits their memory. Replications that run
+    /// together share one.
+    pub controller: Controller,
     /// Where data is spooled that a target has not taken yet.
     pub spool: Spool,
     /// Which digests each target is known to store.
@@ -179,6 +185,7 @@ impl Default for Policy {
             max_bytes: None,
             stop: CancelToken::default(),
             streams: 1,
+            controller: Controller::default(),
             spool: Spool::default(),
             target_digests: TargetDigests::default(),
             hashers: Hashers::default(),

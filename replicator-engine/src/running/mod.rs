@@ -14,6 +14,7 @@ use glance_core::image::ImageId;
 use glance_core::store::StoreError;
 
 use crate::cancel::{CancelMode, CancelToken};
+use crate::controller::Controller;
 use crate::error::RunError;
 use crate::events::{Event, Events, Meter, watched};
 use crate::outcome::Outcome;
@@ -21,6 +22,7 @@ use crate::pairing::{Moved, ids};
 use crate::planning::{Entry, SourceMembers, examined_ahead, while_working};
 use crate::policy::{ErrorLimit, Order};
 use crate::replication::Replication;
+use crate::running::at_once::at_once;
 use crate::running::listings::{PairsOfId, merged};
 use crate::running::progress::{Limits, QueuedImage, RunProgress};
 use crate::running::read_ahead::{counted, read_ahead};
@@ -28,6 +30,7 @@ use crate::running::target_id::TargetId;
 use crate::state::State;
 use crate::streaming::fan_out::Subscription;
 
+mod at_once;
 mod claiming;
 mod listings;
 mod progress;
@@ -49,16 +52,10 @@ pub async fn run_all(
     replications: &[Replication],
     observe: impl FnMut(usize, Outcome) + Send,
 ) -> Vec<Result<(), RunError>> {
-    let Some(mut run) = Run::new(replications, observe) else { return Vec::new() };
-    let reassigned = run.list_reassigned_ids().await;
-    for (target, moved) in &reassigned {
-        run.learn(*target, ids(moved));
-    }
-    run.process_listed(&reassigned).await;
-    run.process_queued().await;
-    run.wait_for_other_runs().await;
-    run.retry_failed().await;
-    run.remove_extras().await
+    let Some(run) = Run::new(replications, observe) else { return Vec::new() };
+    let (controller, events) = (run.controller.clone(), run.events.clone());
+    let adjusting = controller.adjust(run.transfers, &events);
+    while_working(adjusting, run.all()).await
 }
 
 impl Replication {
@@ -77,6 +74,7 @@ struct Run<F> {
     /// One replication per target, with the known ids of images that have another id there.
     replications: Vec<Replication>,
     transfers: usize,
+    controller: Controller,
     order: Order,
     /// Whether all images are examined before the first is copied.
     looks_ahead: bool,
@@ -95,18 +93,32 @@ impl<F: FnMut(usize, Outcome) + Send> Run<F> {
             wait: policy.wait,
         };
         let of_all = matches!(policy.max_errors, Some(ErrorLimit::Percent(_)));
-        let (stop, events) = (policy.stop.clone(), policy.events.clone());
+        let (stop, controller) = (policy.stop.clone(), policy.controller.clone());
+        let events = controller.listening(policy.events.clone());
         let progress =
             RunProgress::new(replications.len(), stop.clone(), limits, events.clone(), observe);
         Some(Self {
             replications: replications.iter().map(|one| one.with_id_map([].into_iter())).collect(),
             transfers: policy.transfers.max(1),
+            controller,
             order: policy.order,
             looks_ahead: of_all || policy.order != Order::Id,
             stop,
             events,
             progress: Mutex::new(progress),
         })
+    }
+
+    async fn all(mut self) -> Vec<Result<(), RunError>> {
+        let reassigned = self.list_reassigned_ids().await;
+        for (target, moved) in &reassigned {
+            self.learn(*target, ids(moved));
+        }
+        self.process_listed(&reassigned).await;
+        self.process_queued().await;
+        self.wait_for_other_runs().await;
+        self.retry_failed().await;
+        self.remove_extras().await
     }
 
     /// Lists, for each target, the replicas that have another id than their images. A target whose
@@ -146,12 +158,12 @@ impl<F: FnMut(usize, Outcome) + Send> Run<F> {
             true => read_ahead(images),
             false => (images, ready(()).boxed()),
         };
-        let at_once = self.replications[0].policy.examined_at_once();
-        let (images, examining) = examined_ahead(images, at_once, |pairs| self.examine(pairs));
+        let number = self.replications[0].policy.examined_at_once();
+        let (images, examining) = examined_ahead(images, number, |pairs| self.examine(pairs));
         let images = images.chain(end).take_until(self.stop.reached(CancelMode::Abort));
-        let work = images.map(|image| self.carry_out(image)).buffer_unordered(self.transfers);
+        let work = images.map(|image| self.carry_out(image));
         let ahead = join(reading, examining).map(drop);
-        while_working(ahead, work.for_each(ready)).await;
+        while_working(ahead, at_once(work, self.transfers, &self.controller)).await;
         if all_listed.into_inner() {
             self.progress().all_listed();
         } else {
@@ -291,7 +303,7 @@ impl<F: FnMut(usize, Outcome) + Send> Run<F> {
     async fn process_all_again(&mut self, mut images: Vec<QueuedImage>) {
         self.order.sort(&mut images, |queued| &queued.image);
         let work = stream::iter(images).map(|queued| self.process_again(queued));
-        work.buffer_unordered(self.transfers).for_each(ready).await;
+        at_once(work, self.transfers, &self.controller).await;
         for target in self.targets() {
             let moved = self.progress().moved(target);
             self.learn(target, moved.into_iter());

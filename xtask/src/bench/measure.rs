@@ -157,7 +157,7 @@ fn watch(mut process: Child, begin: Instant) -> Result<(f64, f64), Failure> {
 }
 
 /// Records the peak memory of a process and its descendants.
-fn look_at(process: u32, peaks: &mut BTreeMap<u32, f64>) {
+pub(super) fn look_at(process: u32, peaks: &mut BTreeMap<u32, f64>) {
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
     let high = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kib = high.and_then(|high| high.trim().trim_end_matches(" kB").parse::<f64>().ok());

@@ -6,6 +6,7 @@
 mod compare;
 mod copy;
 mod dump;
+mod far_end;
 mod fast;
 mod link;
 mod measure;
@@ -33,7 +34,7 @@ pub(crate) enum Subject {
     Fast,
     /// Copy 1 GiB to one target and to four targets.
     FanOut,
-    /// Copy 512 MiB over an emulated long link; peer is curl.
+    /// Copy over 24 emulated links, with each number of streams; peers are curl, aria2 and rclone.
     Link,
     /// Download 2 GiB from nginx with each TLS stack alone, and as whole dumps; peer is curl.
     Dump,

@@ -151,6 +151,7 @@ const MODULES: &[(&str, &[&str])] = &[
             "error",
             "outcome",
             "events",
+            "controller",
             "policy",
             "replication",
             "pairing",

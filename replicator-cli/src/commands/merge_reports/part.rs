@@ -122,4 +122,5 @@ const OF_ONE_RUN: &[&str] = &[
     "certificates",
     "exit_meaning",
     "throughput",
+    "adjustments",
 ];

@@ -14,6 +14,8 @@ use serde_json::{Value, json};
 pub(super) struct Courses {
     images: BTreeMap<(usize, ImageId), Course>,
     throughput: Throughput,
+    /// The changes of the pace.
+    adjustments: Vec<Value>,
     /// When the progress of each image was last written, in seconds since the start.
     shown: BTreeMap<ImageId, f64>,
 }
@@ -57,6 +59,15 @@ impl Courses {
                     if course.retries.len() < MOST_RETRIES {
                         course.retries.push(entry.clone());
                     }
+                }
+            }
+            Event::Adjusted { pace, reason, bottleneck, rate } => {
+                // The first changes are the largest.
+                if self.adjustments.len() < MOST_POINTS {
+                    self.adjustments.push(json!({
+                        "seconds": seconds, "images": pace.images, "connections": pace.readers,
+                        "reason": reason.as_str(), "limited_by": bottleneck.as_str(), "rate": rate,
+                    }));
                 }
             }
             Event::Stalled { image, target, side, silent, .. } => {
@@ -105,6 +116,11 @@ impl Courses {
     /// The bytes sent over the time of the run.
     pub(super) fn throughput(&self) -> Value {
         json!(self.throughput.points)
+    }
+
+    /// The changes of the pace over the time of the run.
+    pub(super) fn adjustments(&self) -> Value {
+        json!(self.adjustments)
     }
 
     /// The courses of an image at this target, or at all targets.
@@ -202,7 +218,7 @@ fn now() -> String {
 /// The most retries, and the most stalls, that the entry of an image lists.
 const MOST_RETRIES: usize = 100;
 
-/// The most points of the throughput.
+/// The most points of the throughput, and the most changes of the pace.
 const MOST_POINTS: usize = 300;
 
 #[cfg(test)]

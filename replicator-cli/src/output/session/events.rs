@@ -44,6 +44,16 @@ pub(super) fn described(event: &Event<'_>, names: &[&str]) -> Option<(&'static s
             ];
             ("retrying", [&of[..], &retry].concat())
         }
+        Event::Adjusted { pace, reason, bottleneck, rate } => {
+            let fields = [
+                ("images", json!(pace.images)),
+                ("connections", json!(pace.readers)),
+                ("reason", json!(reason.as_str())),
+                ("limited_by", json!(bottleneck.as_str())),
+                ("rate", json!(rate)),
+            ];
+            ("adjusted", fields.to_vec())
+        }
         Event::Stalled { image, target, side, silent, gives_up_in } => {
             let of = [("target", target.map_or(Value::Null, name)), ("image", subject(image))];
             let silence = [

@@ -109,6 +109,11 @@ pub(crate) fn throughput() -> Value {
     with(|session| session.courses.throughput()).unwrap_or_default()
 }
 
+/// The changes of the pace over the time of the run.
+pub(crate) fn adjustments() -> Value {
+    with(|session| session.courses.adjustments()).unwrap_or_default()
+}
+
 /// Prevents results on standard output, which carries something else.
 pub(crate) fn leave_standard_output() {
     with(|session| session.sinks.retain(|sink| !sink.is_standard()));

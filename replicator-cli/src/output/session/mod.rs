@@ -33,8 +33,8 @@ mod handles;
 
 pub(crate) use events::proof_json;
 pub(crate) use handles::{
-    add_course, begin, is_text, leave_standard_output, listening, name_stores, only_target,
-    opened_source, opened_target, selecting, throughput,
+    add_course, adjustments, begin, is_text, leave_standard_output, listening, name_stores,
+    only_target, opened_source, opened_target, selecting, throughput,
 };
 pub(super) use handles::{
     announce, begin_unknown, copy, end_files, end_standard_output, entry, field, has_document,

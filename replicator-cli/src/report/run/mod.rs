@@ -177,6 +177,7 @@ impl Reports {
     fn write_summaries(&mut self) {
         let total = self.each.iter().fold(Summary::default(), |sum, one| sum.and(&one.summary));
         self.json.field("throughput", &output::throughput());
+        self.json.field("adjustments", &output::adjustments());
         self.json.field("summary", &total.to_json());
         if self.each.len() > 1 {
             let of_each = |target: usize| {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::future::FutureExt;
 use futures_util::stream::{self, StreamExt};
 
 use glance_core::body::Body;
@@ -10,6 +11,7 @@ use glance_core::image::Image;
 use glance_core::store::{ImageStore, StoreError, StoreErrorKind};
 
 use crate::comparison::{Difference, content_difference};
+use crate::controller::{Controller, LONGEST_PART, Reading};
 use crate::events::Meter;
 use crate::policy::{Policy, Retries};
 use glance_core::rate_limit::BandwidthLimits;
@@ -27,8 +29,9 @@ pub(crate) struct ResumableRead {
     source: Arc<dyn ImageStore>,
     image: Arc<Image>,
     retries: Retries,
-    /// Number of parts that are read at once.
+    /// Number of parts that are read at once, unless the controller adjusts it.
     streams: usize,
+    controller: Controller,
     bandwidth: BandwidthLimits,
     meter: Meter,
 }
@@ -40,6 +43,7 @@ impl ResumableRead {
             image: Arc::new(image.clone()),
             retries: policy.retries,
             streams: policy.streams,
+            controller: policy.controller.clone(),
             bandwidth: policy.bandwidth.clone(),
             meter: Meter::default(),
         }
@@ -56,7 +60,7 @@ impl ResumableRead {
     /// # Errors
     /// When the source refuses the first request.
     pub(crate) async fn read(&self, offset: u64) -> Result<Body, StoreError> {
-        let data = self.meter.source().during(self.begin(offset)).await?;
+        let data = self.meter.source().during(self.begin(offset).boxed()).await?;
         Ok(self.bandwidth.read(self.meter.arriving(offset, data)))
     }
 
@@ -67,33 +71,37 @@ impl ResumableRead {
             // Range requests do not return data beyond the recorded size, so a digest must prove
             // that the data is complete.
             Some(end)
-                if self.streams > 1
-                    && self.image.digests().next().is_some()
-                    && end.saturating_sub(offset) > ranges::LENGTH =>
+                if self.image.digests().next().is_some()
+                    && end.saturating_sub(offset) > LONGEST_PART =>
             {
-                self.in_parts(offset, end).await
+                match self.controller.reading(self.streams) {
+                    Some(reading) => self.in_parts(reading, offset, end).await,
+                    None => self.in_one(offset).await,
+                }
             }
             _ => self.in_one(offset).await,
         }
     }
 
     async fn in_one(&self, offset: u64) -> Result<Body, StoreError> {
+        let connection = self.controller.connection();
         let mut reader = RangeReader::to_end(self, offset, self.image.size);
         let data = reader.begin().await?;
         if let (End::Unknown, Some(size)) = (reader.end, data.size()) {
             reader.end = End::OfData(offset.saturating_add(size));
         }
         let size = reader.end.offset().map(|end| end.saturating_sub(offset));
-        let chunks = stream::try_unfold((reader, data), |(mut reader, mut data)| async move {
+        let state = (reader, data, connection);
+        let chunks = stream::try_unfold(state, |(mut reader, mut data, connection)| async move {
             let chunk = reader.next(&mut data).await?;
-            Ok::<_, BodyError>(chunk.map(|chunk| (chunk, (reader, data))))
+            Ok::<_, BodyError>(chunk.map(|chunk| (chunk, (reader, data, connection))))
         });
         Ok(Body::from_stream(chunks, size))
     }
 
     /// Reads several parts at once. Falls back to one read if the source does not support ranges.
-    async fn in_parts(&self, offset: u64, end: u64) -> Result<Body, StoreError> {
-        let parts = match ParallelRanges::begin(self, offset, end).await {
+    async fn in_parts(&self, reading: Reading, offset: u64, end: u64) -> Result<Body, StoreError> {
+        let parts = match ParallelRanges::begin(self, reading, offset, end).await {
             Err(error) if error.kind == StoreErrorKind::RangesUnsupported => {
                 return self.in_one(offset).await;
             }
@@ -140,7 +148,10 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::controller::Adjustment;
+    use crate::events::Pace;
     use crate::testing::{FaultySource, Ranges, data};
+    use glance_core::store::ByteRange;
     use glance_core::transport::backoff::Backoff;
 
     fn policy(streams: usize) -> Policy {
@@ -208,7 +219,7 @@ mod tests {
 
     #[tokio::test]
     async fn parts_that_are_read_at_once_come_in_order_and_outlive_breaks() {
-        let length = 5 * usize::try_from(ranges::LENGTH).unwrap() + 12_345;
+        let length = 5 * usize::try_from(LONGEST_PART).unwrap() + 12_345;
         let (flaky, image) = FaultySource::with_image(length).await;
         let flaky = Arc::new(flaky.breaks(7, 1_000_000));
         assert!(read(&flaky, &image, 3).await.unwrap() == data(length));
@@ -219,7 +230,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_source_without_parts_is_read_in_one() {
-        let length = 3 * usize::try_from(ranges::LENGTH).unwrap();
+        let length = 3 * usize::try_from(LONGEST_PART).unwrap();
         let (flaky, image) = FaultySource::with_image(length).await;
         let flaky = Arc::new(FaultySource { ranges: Ranges::NotInTheMiddle, ..flaky });
         assert!(read(&flaky, &image, 2).await.unwrap() == data(length));
@@ -236,6 +247,88 @@ mod tests {
             assert!(read.is_err() || read.is_ok_and(|bytes| bytes.len() == 9 << 20));
             assert!(flaky.asked() < 9);
         }
+    }
+
+    /// A controller that adjusts the number of connections, and has chosen this one.
+    fn adjusting(readers: usize, memory: u64) -> Controller {
+        let adjustment = Adjustment { streams: true, memory, ..Adjustment::default() };
+        let controller = Controller::new(adjustment);
+        controller.set_pace(Pace { images: 1, readers });
+        controller
+    }
+
+    async fn read_adjusted(
+        flaky: &Arc<FaultySource>,
+        image: &Image,
+        controller: &Controller,
+        mut each_chunk: impl FnMut(u64),
+    ) -> Vec<u8> {
+        let source = Arc::clone(flaky) as Arc<dyn ImageStore>;
+        let policy = Policy { controller: controller.clone(), ..policy(1) };
+        let mut body = ResumableRead::new(&source, image, &policy).read(0).await.unwrap();
+        let mut all = Vec::new();
+        while let Some(chunk) = body.next().await {
+            all.extend_from_slice(&chunk.unwrap());
+            each_chunk(all.len() as u64);
+        }
+        all
+    }
+
+    #[tokio::test]
+    async fn an_adjusted_reading_begins_with_one_request_and_goes_on_with_as_many_as_allowed() {
+        let length = 40 << 20;
+        let (flaky, image) = FaultySource::with_image(length).await;
+        let flaky = Arc::new(flaky);
+        let controller = adjusting(1, u64::MAX);
+        controller.set_part_length(1 << 20);
+        let mut most = 0;
+        let read = read_adjusted(&flaky, &image, &controller, |bytes| {
+            if bytes == 1 << 20 {
+                assert_eq!((flaky.asked(), controller.connections()), (1, 1));
+            }
+            let readers = match bytes >> 20 {
+                5..20 => 4,
+                _ => 1,
+            };
+            controller.set_pace(Pace { images: 1, readers });
+            most = most.max(controller.connections());
+        });
+        assert!(read.await == data(length));
+        let asked = flaky.asked.lock().unwrap().clone();
+        assert_eq!((asked[0], most), (ByteRange::ALL, 4));
+        // Parts follow each other, and at the end one request reads the rest.
+        assert!(asked.len() > 5 && asked.last().unwrap().length.is_none(), "{asked:?}");
+        assert_eq!((controller.connections(), controller.memory()), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn an_adjusted_reading_of_a_source_without_parts_stays_with_one_request() {
+        let length = 40 << 20;
+        let (flaky, image) = FaultySource::with_image(length).await;
+        let flaky = Arc::new(FaultySource { ranges: Ranges::NotInTheMiddle, ..flaky });
+        let controller = adjusting(8, u64::MAX);
+        for _ in 0..2 {
+            let read = read_adjusted(&flaky, &image, &controller, |_| ());
+            assert!(read.await == data(length));
+        }
+        let parts = flaky.asked.lock().unwrap().iter().filter(|it| it.length.is_some()).count();
+        assert!((1..8).contains(&parts), "{parts} parts were requested");
+        assert_eq!(controller.memory(), 0);
+    }
+
+    #[tokio::test]
+    async fn the_memory_for_parts_is_limited_and_breaks_do_no_harm() {
+        let length = 60 << 20;
+        let (flaky, image) = FaultySource::with_image(length).await;
+        let flaky = Arc::new(flaky.breaks(9, 1_000_000));
+        let controller = adjusting(16, 20 << 20);
+        let mut most = 0;
+        let read = read_adjusted(&flaky, &image, &controller, |_| {
+            most = most.max(controller.memory());
+        });
+        assert!(read.await == data(length));
+        // Two parts of 8 MiB.
+        assert_eq!((most, controller.memory()), (16 << 20, 0));
     }
 
     /// The image with a record without digests, and with this size.

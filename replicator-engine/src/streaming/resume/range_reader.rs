@@ -117,6 +117,7 @@ impl RangeReader {
         if let End::OfRange(end) = self.end {
             chunk.truncate(usize::try_from(end - self.next).unwrap_or(usize::MAX));
         }
+        self.read.controller.arrived(chunk.len());
         self.next += chunk.len() as u64;
         self.attempts.advance(self.next);
         chunk
