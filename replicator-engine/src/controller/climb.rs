@@ -69,7 +69,7 @@ enum Phase {
     /// The pace stays for this number of seconds.
     Holding(u32),
     /// The pace was changed from `before`, at which the rate was `rate`.
-    Trying { before: Pace, rate: f64, direction: Try, settling: u32 },
+    Trying { before: Pace, rate: Average, direction: Try, settling: u32 },
 }
 
 impl Climb {
@@ -112,7 +112,7 @@ impl Climb {
             Phase::Trying { before, rate, direction, .. } => {
                 let (before, base, direction) = (*before, *rate, *direction);
                 self.rate.add(sample.rate);
-                (self.rate.count >= MEASURED).then(|| self.judge(before, base, direction))?
+                (self.rate.count >= MEASURED).then(|| self.judge(before, &base, direction))?
             }
             Phase::Holding(left) => {
                 *left = left.saturating_sub(1);
@@ -152,11 +152,19 @@ impl Climb {
     }
 
     /// Keeps or undoes the last change.
-    fn judge(&mut self, before: Pace, base: f64, direction: Try) -> Option<(Pace, PaceReason)> {
-        let ratio = self.rate.mean / base.max(1.0);
+    fn judge(
+        &mut self,
+        before: Pace,
+        base: &Average,
+        direction: Try,
+    ) -> Option<(Pace, PaceReason)> {
+        let ratio = self.rate.mean / base.mean.max(1.0);
+        let noise = self.rate.noise().max(base.noise());
         let pays = match direction {
-            // A rate that grows with the number could at best have grown by this much.
-            Try::Up => ratio > 1.0 + BAND.max(self.rate.noise()),
+            // New connections are fast until they lose their first packet, so that a rate that
+            // varies, or falls, says nothing about a doubling. A link that is full has a steady rate.
+            Try::Up if self.doubles => (ratio - 1.0).abs() > BAND || noise > BAND / 2.0,
+            Try::Up => ratio > 1.0 + BAND.max(noise),
             Try::Down => ratio > 1.0 - BAND / 2.0,
         };
         if pays {
@@ -166,18 +174,21 @@ impl Climb {
             return None;
         }
         self.pace = before;
-        if ratio < FAR_LESS {
+        if direction == Try::Up && ratio < FAR_LESS {
             // More readers make nothing that much slower: the link has changed.
             self.begin_again();
-            return Some((before, PaceReason::Undone));
+        } else if self.doubles {
+            // The link may have been full of new connections only.
+            self.doubles = false;
+            self.hold();
+        } else {
+            self.interval = (self.interval * 2).min(RARELY);
+            self.next = match direction {
+                Try::Up => Try::Down,
+                Try::Down => Try::Up,
+            };
+            self.hold();
         }
-        self.doubles = false;
-        self.interval = (self.interval * 2).min(RARELY);
-        self.next = match direction {
-            Try::Up => Try::Down,
-            Try::Down => Try::Up,
-        };
-        self.hold();
         Some((before, PaceReason::Undone))
     }
 
@@ -203,12 +214,13 @@ impl Climb {
             Try::Down => down().or_else(up),
         };
         let Some((pace, direction, reason)) = next.filter(|(pace, ..)| *pace != self.pace) else {
+            // At the start there may be no work yet; later there is no room for more.
+            self.doubles &= self.pace.readers <= self.bounds.least.readers;
             self.phase = Phase::Holding(if self.doubles { 1 } else { self.interval });
             return None;
         };
-        let (before, rate) = (self.pace, self.rate.mean);
+        let (before, rate) = (self.pace, std::mem::take(&mut self.rate));
         self.pace = pace;
-        self.rate = Average::default();
         self.phase = Phase::Trying { before, rate, direction, settling: SETTLING };
         Some((pace, reason))
     }
@@ -257,7 +269,7 @@ impl Climb {
 }
 
 /// The average of the rates at one pace, and how much they vary.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, Copy)]
 struct Average {
     mean: f64,
     deviation: f64,

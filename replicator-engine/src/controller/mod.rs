@@ -187,6 +187,12 @@ impl Controller {
             let Some((pace, reason)) = climb.tick(&sample) else { continue };
             self.0.pace.send_replace(pace);
             let (rate, bottleneck) = (sample.rate, sample.bottleneck);
+            let (images, readers) = (pace.images, pace.readers);
+            tracing::info!(
+                "up to {images} images and {readers} connections to the source at once ({reason}); \
+                 {:.1} MiB/s, limited by: {bottleneck}",
+                rate / f64::from(1 << 20)
+            );
             #[expect(clippy::cast_sign_loss, clippy::cast_possible_truncation, reason = "a rate")]
             events.send(&Event::Adjusted { pace, reason, bottleneck, rate: rate as u64 });
         }

@@ -84,7 +84,9 @@ impl Simulation {
         let served = wanted.min(self.link.served);
         self.refused = wanted - served;
         self.connections.truncate(served);
-        self.connections.resize(served, Connection { rate: 0.0, luck: 1.0 });
+        // A new connection is fast until it loses its first packet.
+        let luck = if self.link.loss > 0.0 { 8.0 } else { 1.0 };
+        self.connections.resize(served, Connection { rate: 0.0, luck });
         let most = self.rate_of_one();
         // Slow start: the rate doubles with each round trip; after some seconds it has its mean.
         let growth = (1.0 / self.link.latency / 12.0).min(1.0);

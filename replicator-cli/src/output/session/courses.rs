@@ -61,14 +61,14 @@ impl Courses {
                     }
                 }
             }
-            Event::Adjusted { pace, reason, bottleneck, rate } => {
-                // The first changes are the largest.
-                if self.adjustments.len() < MOST_POINTS {
-                    self.adjustments.push(json!({
-                        "seconds": seconds, "images": pace.images, "connections": pace.readers,
-                        "reason": reason.as_str(), "limited_by": bottleneck.as_str(), "rate": rate,
-                    }));
-                }
+            // The first changes are the largest.
+            Event::Adjusted { pace, reason, bottleneck, rate }
+                if self.adjustments.len() < MOST_POINTS =>
+            {
+                self.adjustments.push(json!({
+                    "seconds": seconds, "images": pace.images, "connections": pace.readers,
+                    "reason": reason.as_str(), "limited_by": bottleneck.as_str(), "rate": rate,
+                }));
             }
             Event::Stalled { image, target, side, silent, .. } => {
                 self.of(&image.id, *target).for_each(|course| course.stalled(*side, *silent));
