@@ -333,5 +333,5 @@ const RARELY: u32 = 64;
 const FORGIVEN: u32 = 300;
 const LONGEST_PENALTY: u32 = 3600;
 
-/// Seconds after a cut in which further refusals have the same cause.
-const ECHO: u32 = 3;
+/// Seconds after a cut in which further refusals have the same cause: parts that are being read go on.
+const ECHO: u32 = 8;
