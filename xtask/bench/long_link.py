@@ -58,7 +58,10 @@ class End:
             wait = self.coming[0][0] - time.monotonic()
             if wait > 0:
                 return wait
-            os.write(self.device, self.coming.popleft()[1])
+            try:
+                os.write(self.device, self.coming.popleft()[1])
+            except OSError:
+                pass  # The device is not up yet.
         return None
 
 
