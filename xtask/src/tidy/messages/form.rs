@@ -1,45 +1,51 @@
 //! The form in which texts of the sources and lines of the page are compared.
 
-/// A text without what differs from one error to the next: each placeholder (`{path}` in the sources,
-/// `PATH` on the page) is `*`. Quotation marks are left out, and so are blanks, punctuation and
-/// placeholders at both ends, because a text is often a part of a longer one.
-pub(super) fn form(text: &str) -> String {
-    let mut form = String::new();
+/// The form of a text of the sources, with placeholders such as `{path}`.
+pub(super) fn of_source(text: &str) -> String {
+    let mut plain = String::new();
     let mut rest = text;
-    while let Some(next) = rest.chars().next() {
-        let (length, piece) = piece(rest).unwrap_or((next.len_utf8(), &rest[..next.len_utf8()]));
-        match piece {
-            "\"" => {}
-            "*" if form.ends_with('*') => {}
-            blank if blank.trim().is_empty() && (form.is_empty() || form.ends_with(' ')) => {}
-            blank if blank.trim().is_empty() => form.push(' '),
-            _ => form.push_str(piece),
-        }
-        rest = &rest[length..];
+    while let Some(at) = rest.find(['{', '}']) {
+        let (before, from) = rest.split_at(at);
+        plain.push_str(before);
+        let end = from.find('}').unwrap_or(0) + 1;
+        (plain, rest) = match from.get(..2) {
+            Some("{{") => (plain + "{", &from[2..]),
+            Some("}}") => (plain + "}", &from[2..]),
+            _ => (plain + "PLACEHOLDER", &from[end..]),
+        };
     }
-    form.trim_matches(|c: char| c.is_whitespace() || "*,:;.()".contains(c)).to_owned()
+    of_line(&(plain + rest))
 }
 
-/// The length of a placeholder or an escaped brace at the beginning of a text, and what it becomes.
-fn piece(text: &str) -> Option<(usize, &'static str)> {
-    if text.starts_with("{{") {
-        return Some((2, "{"));
+/// The form of a line of the page: each word in capitals, such as `PATH`, is `*`. Quotation marks are
+/// left out, and so are blanks, punctuation and placeholders at both ends, because a text is often a
+/// part of a longer one.
+pub(super) fn of_line(line: &str) -> String {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let mut form = String::new();
+    let mut rest = &*words.join(" ");
+    while let Some(next) = rest.chars().next() {
+        let length = capitals(rest);
+        match (length > 1, next) {
+            (true, _) => form.push('*'),
+            (false, '"') => {}
+            (false, _) => form.push(next),
+        }
+        rest = &rest[length.max(next.len_utf8())..];
     }
-    if text.starts_with("}}") {
-        return Some((2, "}"));
-    }
-    if text.starts_with('{') {
-        return Some((text.find('}')? + 1, "*"));
-    }
+    form.trim_matches(|c: char| " *,:;.()".contains(c)).to_owned()
+}
+
+/// The length of the word in capitals at the beginning of a text.
+fn capitals(text: &str) -> usize {
     let is_part = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
     let length = text.find(|c| !is_part(c)).unwrap_or(text.len());
-    let is_word = length > 1 && text.starts_with(|c: char| c.is_ascii_uppercase());
-    is_word.then_some((length, "*"))
+    if text.starts_with(|c: char| c.is_ascii_uppercase()) { length } else { 0 }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::form;
+    use super::*;
 
     #[test]
     fn a_source_and_the_page_have_the_same_form() {
@@ -48,13 +54,14 @@ mod tests {
             ("cannot read {path:?} of {}", "cannot read \"PATH\" of STORE"),
             ("{prefix}the target did not receive {}", "the target did not receive IMAGES"),
             ("; {images} images were not started", "COUNT images were not started"),
-            ("the pin{has}", "the pin"),
+            ("the pin{has}, wrong", "the pinREST, wrong"),
+            ("{owner}_domain", "OWNER_domain"),
             ("no TLS library", "no TLS library"),
-            ("write `{{` for a brace", "write `{` for a brace"),
+            ("write {{job}} in {path}, or {{", "write {job} in PATH, or {"),
             ("{a}{b} differ", "LEFT differ"),
             ("a \n b", "a b"),
         ] {
-            assert_eq!(form(source), form(page), "{source}");
+            assert_eq!(of_source(source), of_line(page), "{source}");
         }
     }
 
@@ -63,10 +70,11 @@ mod tests {
         for (source, page) in [
             ("cannot read {}", "cannot write FILE"),
             ("cannot read {} of {}", "cannot read FILE"),
-            ("cannot read {}", "cannot read file"),
+            ("cannot read {} now", "cannot read file now"),
             ("the name is A", "the name is B"),
+            ("write {{job}} in the path", "write JOB in the path"),
         ] {
-            assert_ne!(form(source), form(page), "{source}");
+            assert_ne!(of_source(source), of_line(page), "{source}");
         }
     }
 }

@@ -26,7 +26,7 @@ mod page;
 mod rule;
 
 use collect::Text;
-use form::form;
+use form::{of_line, of_source};
 use page::PAGE;
 
 /// Messages without an entry on the page, and entries without a message.
@@ -43,21 +43,21 @@ pub(super) fn breaches(sources: &[Source]) -> Result<Vec<String>, Failure> {
 /// The differences between texts, each with the name of its file, and the page.
 fn differences(texts: &[(&str, Text)], page: &str) -> Vec<String> {
     let lines = page::messages(page);
-    let described: BTreeSet<String> = lines.iter().map(|(_, line)| form(line)).collect();
-    let said: BTreeSet<String> = texts.iter().map(|(_, text)| form(&text.value)).collect();
+    let described: BTreeSet<String> = lines.iter().map(|(_, line)| of_line(line)).collect();
+    let said: BTreeSet<String> = texts.iter().map(|(_, text)| of_source(&text.value)).collect();
     let mut breaches = Vec::new();
     for (file, text) in texts.iter().filter(|(file, text)| rule::is_message(file, text)) {
-        if !described.contains(&form(&text.value)) {
+        if !described.contains(&of_source(&text.value)) {
             let place = format!("{file}:{}", text.line);
             breaches.push(format!("{place}: {PAGE} does not have {:?}; describe it", text.value));
         }
     }
     let mut earlier = BTreeMap::new();
     for (number, line) in lines {
-        if !said.contains(&form(line)) {
+        if !said.contains(&of_line(line)) {
             breaches.push(format!("{PAGE}:{number}: no source has {line:?}; remove the line"));
         }
-        if let Some(first) = earlier.insert(form(line), number) {
+        if let Some(first) = earlier.insert(of_line(line), number) {
             breaches.push(format!("{PAGE}:{number}: {line:?} is also in line {first}"));
         }
     }

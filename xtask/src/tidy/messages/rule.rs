@@ -1,11 +1,11 @@
 //! Which texts of the sources are messages.
 
 use super::collect::Text;
-use super::form::form;
+use super::form::of_source;
 
 /// Whether a text of a file is a message.
 pub(super) fn is_message(file: &str, text: &Text) -> bool {
-    let form = form(&text.value);
+    let form = of_source(&text.value);
     let words: Vec<&str> = form.split(' ').filter(|word| is_word(word)).collect();
     let Some(first) = words.first().map(|word| word.trim_end_matches(':')) else { return false };
     let is_long = words.iter().filter(|word| !ARTICLES.contains(word)).count() > 2;
