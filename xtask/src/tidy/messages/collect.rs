@@ -110,7 +110,8 @@ mod tests {
 
     #[test]
     fn texts_have_lines_and_values() {
-        let source = "#[error(\"no {0}\")]\nstruct A;\nfn f() {\n g(format!(\"a \\\n  b\"), b\"c\") }";
+        let source =
+            "#[error(\"no {0}\")]\nstruct A;\nfn f() {\n g(format!(\"a \\\n  b\"), b\"c\") }";
         let text = |line, value: &str, is_error| Text { line, value: value.into(), is_error };
         let expected = vec![text(1, "no {0}", true), text(4, "a b", false)];
         assert_eq!(texts(source).unwrap(), expected);

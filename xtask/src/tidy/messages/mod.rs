@@ -13,7 +13,7 @@
 //! - The page may have a line for any other text too, such as a message of two words, but not for a
 //!   text that no source has, and no line twice.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 
 use super::source::Source;
@@ -26,7 +26,7 @@ mod page;
 mod rule;
 
 use collect::Text;
-use form::{of_line, of_source};
+use form::Form;
 use page::PAGE;
 
 /// Messages without an entry on the page, and entries without a message.
@@ -43,21 +43,21 @@ pub(super) fn breaches(sources: &[Source]) -> Result<Vec<String>, Failure> {
 /// The differences between texts, each with the name of its file, and the page.
 fn differences(texts: &[(&str, Text)], page: &str) -> Vec<String> {
     let lines = page::messages(page);
-    let described: BTreeSet<String> = lines.iter().map(|(_, line)| of_line(line)).collect();
-    let said: BTreeSet<String> = texts.iter().map(|(_, text)| of_source(&text.value)).collect();
+    let described: Vec<Form> = lines.iter().map(|(_, line)| Form::of_line(line)).collect();
+    let said: Vec<Form> = texts.iter().map(|(_, text)| Form::of_source(&text.value)).collect();
     let mut breaches = Vec::new();
-    for (file, text) in texts.iter().filter(|(file, text)| rule::is_message(file, text)) {
-        if !described.contains(&of_source(&text.value)) {
+    for ((file, text), form) in texts.iter().zip(&said) {
+        if rule::is_message(file, text) && !described.iter().any(|line| form.is_in(line)) {
             let place = format!("{file}:{}", text.line);
             breaches.push(format!("{place}: {PAGE} does not have {:?}; describe it", text.value));
         }
     }
     let mut earlier = BTreeMap::new();
-    for (number, line) in lines {
-        if !said.contains(&of_line(line)) {
+    for ((number, line), form) in lines.into_iter().zip(&described) {
+        if !said.iter().any(|text| text.is_in(form)) {
             breaches.push(format!("{PAGE}:{number}: no source has {line:?}; remove the line"));
         }
-        if let Some(first) = earlier.insert(of_line(line), number) {
+        if let Some(first) = earlier.insert(line, number) {
             breaches.push(format!("{PAGE}:{number}: {line:?} is also in line {first}"));
         }
     }
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn a_line_that_stands_twice_is_a_breach() {
-        let page = format!("{PAGE_TEXT}\n```text\ncannot read PATH\n```\n");
+        let page = format!("{PAGE_TEXT}\n```text\ncannot read FILE\n```\n");
         let texts = collect::texts(READ).unwrap().into_iter().map(|text| ("a/src/b.rs", text));
         let breaches = differences(&texts.collect::<Vec<_>>(), &page);
         assert_eq!(breaches.len(), 1, "{breaches:?}");
