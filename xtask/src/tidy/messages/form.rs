@@ -70,7 +70,7 @@ fn placeholder(text: &str) -> &str {
     let is_part = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
     let length = text.find(|c| !is_part(c)).unwrap_or(text.len());
     let is_word = length > 1 && text.starts_with(|c: char| c.is_ascii_uppercase());
-    if is_word { &text[..length] } else { "" }
+    if is_word { text[..length].trim_end_matches('_') } else { "" }
 }
 
 #[cfg(test)]

@@ -26,6 +26,6 @@ mod tests {
     fn only_text_blocks_have_messages() {
         let page =
             "# A\n\n```text\nno FILE\nno PATH\n```\n\nB\n\n```sh\nls\n```\n\n```text\nc\n```\n";
-        assert_eq!(messages(page), [(4, "no FILE"), (5, "no PATH"), (14, "c")]);
+        assert_eq!(messages(page), [(4, "no FILE"), (5, "no PATH"), (15, "c")]);
     }
 }
