@@ -8,7 +8,7 @@ mod release;
 mod sbom;
 mod tools;
 mod variant;
-mod vendor;
+pub(crate) mod vendor;
 
 use std::fs;
 use std::path::Path;
@@ -105,13 +105,14 @@ const PACKAGES: &[&str] = &[
     "build-essential",
     "cargo",
     "cargo-auditable",
+    "cpio",
     "debhelper",
     "debugedit",
+    "elfutils",
     "libssl-dev",
     "libzstd-dev",
     "pkgconf",
     "rpm",
-    "rust-src",
     "rustc",
     "xz-utils",
 ];

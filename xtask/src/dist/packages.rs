@@ -31,6 +31,7 @@ pub(crate) fn build_debian(place: &Place<'_>, output: &Path) -> Result<(), Failu
 /// same as in the Debian package: cargo finds its own results, because the directory and the flags
 /// are the same.
 pub(crate) fn build_rpm(place: &Place<'_>, variant: Variant, output: &Path) -> Result<(), Failure> {
+    place.use_vendored_crates()?;
     place.unpack(output)?;
     let mut build = place.command("sh", &place.source())?;
     shared(place, &mut build);

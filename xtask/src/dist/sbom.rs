@@ -6,6 +6,7 @@ use std::path::Path;
 use super::place::Place;
 use super::tools::Tools;
 use super::variant::Variant;
+use super::vendor;
 use crate::failure::{Context, Failure};
 use crate::output::say;
 use crate::shell::succeed;
@@ -21,12 +22,7 @@ pub(crate) fn write(
     let source = place.root.path(&place.source());
     let home = place.root.path(&place.inside("tools-home"));
     fs::create_dir_all(&home).context(|| home.display().to_string())?;
-    let vendor = source.join("vendor");
-    let settings = format!(
-        "[source.crates-io]\nreplace-with = \"vendored\"\n\
-         [source.vendored]\ndirectory = \"{}\"\n[net]\noffline = true\n",
-        vendor.display()
-    );
+    let settings = vendor::settings(&source.join("vendor").display().to_string());
     fs::write(home.join("config.toml"), settings).context(|| home.display().to_string())?;
     let name = format!("{}-{}.cdx", variant.package(), place.release().version());
     let manifest = source.join("replicator-cli/Cargo.toml");

@@ -34,6 +34,14 @@ pub(crate) fn download(tools: &Tools, directory: &Path) -> Result<PathBuf, Failu
     Ok(vendor)
 }
 
+/// Cargo's settings for a build with the crates of a folder, without a network.
+pub(crate) fn settings(folder: &str) -> String {
+    format!(
+        "[source.crates-io]\nreplace-with = \"vendored\"\n\
+         [source.vendored]\ndirectory = \"{folder}\"\n[net]\noffline = true\n"
+    )
+}
+
 /// The systems that the packages are built for.
 const PLATFORMS: [&str; 12] = [
     "aarch64-unknown-linux-gnu",

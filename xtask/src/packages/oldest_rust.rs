@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::debian_root::{HOME, Root, User, logged};
+use crate::dist::vendor;
 use crate::failure::{Context, Failure};
 use crate::output::say;
 use crate::shell::succeed;
@@ -55,7 +56,7 @@ fn unpack(root: &Root, dist: &Path) -> Result<String, Failure> {
     let mut tar = Command::new("tar");
     succeed(tar.args(["--extract", "--directory"]).arg(&folder).arg("--file").arg(vendor))?;
     let settings = folder.join("vendored.toml");
-    fs::write(&settings, VENDORED).context(|| settings.display().to_string())?;
+    fs::write(&settings, vendor::settings(&format!("{inside}/vendor"))).context(|| settings.display().to_string())?;
     root.give_to_builder(&inside)?;
     Ok(inside)
 }
@@ -71,12 +72,6 @@ fn find(dist: &Path, end: &str) -> Result<PathBuf, Failure> {
 }
 
 const FLAGS: &str = "CARGOFLAGS=--frozen --config vendored.toml";
-const VENDORED: &str = "\
-[source.crates-io]
-replace-with = \"vendored\"
-[source.vendored]
-directory = \"vendor\"
-";
 
 /// What `time` says about a program and its children.
 const FIGURES: &str = "%e s, %U s of CPU time, %M KiB in the largest process";
