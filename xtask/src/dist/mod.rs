@@ -31,7 +31,7 @@ use variant::VARIANTS;
 pub(crate) struct Arguments {
     /// Build a second time in another directory and time zone, and compare every file.
     #[arg(long)]
-    check_reproducible: bool,
+    pub(crate) check_reproducible: bool,
 }
 
 /// Builds the files, and prints their sums.

@@ -56,7 +56,8 @@ fn unpack(root: &Root, dist: &Path) -> Result<String, Failure> {
     let mut tar = Command::new("tar");
     succeed(tar.args(["--extract", "--directory"]).arg(&folder).arg("--file").arg(vendor))?;
     let settings = folder.join("vendored.toml");
-    fs::write(&settings, vendor::settings(&format!("{inside}/vendor"))).context(|| settings.display().to_string())?;
+    fs::write(&settings, vendor::settings(&format!("{inside}/vendor")))
+        .context(|| settings.display().to_string())?;
     root.give_to_builder(&inside)?;
     Ok(inside)
 }
