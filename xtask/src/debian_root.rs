@@ -89,12 +89,28 @@ impl Root {
         Ok(command)
     }
 
+    /// How long the last program took that `time` ran with the options [`TIME`], and how much memory
+    /// its largest process had.
+    pub(crate) fn figures(&self) -> Result<String, Failure> {
+        let file = self.path(FIGURES);
+        let text = fs::read_to_string(&file).context(|| file.display().to_string())?;
+        Ok(text.trim_end().to_owned())
+    }
+
     /// Gives a directory of the root, and all in it, to the ordinary user.
     pub(crate) fn give_to_builder(&self, directory: &str) -> Result<(), Failure> {
         let owner = format!("{BUILDER}:{BUILDER}");
         succeed(self.command("chown").args(["--recursive", "--no-dereference", &owner, directory]))
     }
 }
+
+/// The options of the program `time` that measure the command after them, for [`Root::figures`].
+pub(crate) const TIME: [&str; 4] = ["--format", FORMAT, "--output", FIGURES];
+
+/// What `time` says about a program and its children.
+const FORMAT: &str = "%e s, %U s of CPU time, %M KiB in the largest process";
+
+const FIGURES: &str = "/tmp/figures";
 
 /// The home directory of the ordinary user.
 pub(crate) const HOME: &str = "/home/builder";

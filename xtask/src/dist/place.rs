@@ -6,7 +6,7 @@ use std::process::Command;
 
 use super::release::Release;
 use super::vendor;
-use crate::debian_root::{Root, User};
+use crate::debian_root::{Root, TIME, User};
 use crate::failure::{Context, Failure};
 use crate::shell::succeed;
 
@@ -67,6 +67,17 @@ impl<'a> Place<'a> {
         command.env("TZ", self.zone).env("SOURCE_DATE_EPOCH", &self.release.epoch);
         command.env("CARGO_HOME", self.inside(CARGO_HOME));
         command.arg(format!("--chdir={directory}")).arg(program);
+        Ok(command)
+    }
+
+    /// Like [`Self::command`], and measures the program for [`Root::figures`].
+    pub(crate) fn measured_command(
+        &self,
+        program: &str,
+        directory: &str,
+    ) -> Result<Command, Failure> {
+        let mut command = self.command("time", directory)?;
+        command.args(TIME).arg(program);
         Ok(command)
     }
 
