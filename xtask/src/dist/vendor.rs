@@ -29,7 +29,7 @@ pub(crate) fn download(tools: &Tools, directory: &Path) -> Result<PathBuf, Failu
     filterer.args(["--features", &features]).arg(&vendor);
     succeed(filterer.current_dir(workspace::root()))?;
     for variant in VARIANTS {
-        notices::write(tools, variant, &vendor.join(notices::file(variant)))?;
+        notices::write(&vendor, variant, &vendor.join(notices::file(variant)))?;
     }
     Ok(vendor)
 }

@@ -40,7 +40,10 @@ fn passed(log: &Path) -> Result<u32, Failure> {
         let (number, _) = line.strip_prefix("test result: ok. ")?.split_once(" passed")?;
         number.parse::<u32>().ok()
     };
-    Ok(text.lines().filter_map(count).sum())
+    match text.lines().filter_map(count).sum() {
+        0 => Err(Failure::new(format!("no test ran: see {}", log.display()))),
+        passed => Ok(passed),
+    }
 }
 
 /// Unpacks the source and the vendored crates, and returns the path of the source in the root.
