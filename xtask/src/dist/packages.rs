@@ -20,6 +20,8 @@ pub(crate) fn build_debian(place: &Place<'_>, output: &Path) -> Result<(), Failu
     succeed(copy.args(["--recursive", "packaging/debian", "debian"]))?;
     let mut build = place.measured_command("dpkg-buildpackage", &place.source())?;
     shared(place, &mut build);
+    // Crates are built again when the variable changes, and rpmbuild sets it.
+    build.env("PKG_CONFIG_PATH", RPM_PKG_CONFIG_PATH);
     // `.ci/run` runs the tests.
     build.env("DEB_BUILD_OPTIONS", "nocheck").env("DEB_BUILD_PROFILES", "nocheck");
     build.args(["--build=binary", "--no-sign"]);
@@ -68,8 +70,6 @@ pub(crate) fn generate(place: &Place<'_>, output: &Path) -> Result<PathBuf, Fail
 /// Lets all packages use the same directory for the results of cargo.
 pub(crate) fn shared(place: &Place<'_>, command: &mut Command) {
     command.env("CARGO_TARGET_DIR", place.inside("target"));
-    // rpmbuild adds these directories, and crates are built again when the variable changes.
-    command.env("PKG_CONFIG_PATH", RPM_PKG_CONFIG_PATH);
 }
 
 /// Runs a [measured command](Place::measured_command) whose output goes to a log file next to the
