@@ -84,7 +84,7 @@ impl Root {
         environment(&mut command, home);
         command.args(["--net", "--pid", "--fork", "--kill-child"]);
         command.arg(format!("--mount-proc={}", proc.display()));
-        command.args(["sh", "-c", "ip link set lo up && exec \"$@\"", "sh"]);
+        command.args(["sh", "-c", ISOLATED]).arg(&self.0);
         command.arg("chroot").arg(format!("--userspec={owner}")).arg(&self.0).arg(program);
         Ok(command)
     }
@@ -111,6 +111,10 @@ pub(crate) const TIME: [&str; 4] = ["--format", FORMAT, "--output", FIGURES];
 const FORMAT: &str = "%e s, %U s of CPU time, %M KiB in the largest process";
 
 const FIGURES: &str = "/tmp/figures";
+
+/// Runs the arguments with a loopback interface. The root `$0` is mounted, because rpm isolates its
+/// scripts by changing the mount of `/`.
+const ISOLATED: &str = r#"ip link set lo up && mount --rbind "$0" "$0" && exec "$@""#;
 
 /// The home directory of the ordinary user.
 pub(crate) const HOME: &str = "/home/builder";

@@ -62,11 +62,11 @@ const CHANGING: &[&str] = &[
     "./etc/passwd",
     "./etc/shadow",
     "./proc/",
-    "./root/.rpmdb",
     "./tmp/",
     "./var/cache/",
     "./var/lib/apt/",
     "./var/lib/dpkg/",
+    "./var/lib/rpm/",
     "./var/log/",
 ];
 
