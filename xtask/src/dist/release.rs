@@ -60,9 +60,10 @@ impl Release {
 pub(crate) const NAME: &str = "glance-replicator";
 
 /// The files that repeat the version, and how.
-const NAMING: [(&str, &str); 10] = [
+const NAMING: [(&str, &str); 11] = [
     ("docs/install.md", "glance-replicator_VERSION-1_amd64.deb"),
     ("docs/install.md", "glance-replicator-VERSION-1.x86_64.rpm"),
+    ("docs/install.md", "glance-replicator-VERSION-x86_64-linux-musl.tar.gz"),
     ("packaging/alpine/APKBUILD", "pkgver=VERSION\n"),
     ("packaging/archlinux/PKGBUILD", "pkgver=VERSION\n"),
     ("packaging/container/Containerfile", "image.version=\"VERSION\""),
