@@ -41,18 +41,25 @@
 //! [`ImageStore`] and [`Transport`] have an example of each method.
 
 pub mod body;
+#[cfg(feature = "clock")]
 pub mod clock;
 pub mod content_format;
 pub mod digest;
 pub mod error;
 pub mod image;
+#[cfg(feature = "json")]
 pub mod metadefs;
+#[cfg(feature = "json")]
 pub mod project;
+#[cfg(feature = "clock")]
 pub mod rate_limit;
+#[cfg(feature = "schema")]
 pub mod record_schema;
+#[cfg(feature = "selection")]
 pub mod sampling;
 pub mod selection;
 pub mod store;
+#[cfg(feature = "tls")]
 pub mod tls;
 pub mod transport;
 pub mod units;

@@ -11,11 +11,13 @@ use std::str::FromStr;
 use crate::digest::Algorithm;
 
 mod fields;
+#[cfg(feature = "json")]
 mod json;
 pub mod provenance;
 pub mod update;
 
 pub use fields::{LINK_FIELDS, RECORD_FIELDS};
+#[cfg(feature = "json")]
 pub use json::Misread;
 
 /// An image's identifier: a UUID in its text form. The letter case is preserved.

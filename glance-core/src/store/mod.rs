@@ -14,6 +14,7 @@ use crate::transport::TransportErrorKind;
 
 mod ext;
 pub mod import;
+#[cfg(feature = "memory")]
 pub mod memory;
 mod sink;
 

@@ -12,17 +12,21 @@ use crate::body::Body;
 use crate::error::BodyError;
 
 pub mod backoff;
+#[cfg(feature = "clock")]
 mod circuit_breaker;
 mod optional;
 mod rate_limit;
 mod request_id;
+#[cfg(feature = "clock")]
 mod retry;
+#[cfg(feature = "clock")]
 mod retry_after;
 mod tls_failure;
 
 pub use optional::{Optional, briefly};
 pub use rate_limit::RateLimited;
 pub use request_id::{RequestIdentity, request_id};
+#[cfg(feature = "clock")]
 pub use retry::{
     Idempotent, RequestedFor, RetryCount, RetryLimit, RetryNotice, RetryObserver, RetryPolicy,
     Retrying,
