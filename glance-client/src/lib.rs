@@ -42,6 +42,7 @@ use glance_core::store::{Activation, ByteRange, ImageStore, ImageStream, StoreEr
 use glance_core::transport::Transport;
 use keystone_auth::Session;
 
+mod connect;
 mod data;
 mod import;
 mod json_patch;
@@ -57,6 +58,7 @@ mod status;
 
 use request::{Client, Operation};
 
+pub use connect::ConnectError;
 pub use import::COPY_IMAGE;
 
 /// The query strings that a [`GlanceStore`] sends to list `selection`: the first page of each

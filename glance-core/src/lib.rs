@@ -68,6 +68,8 @@ pub mod wait_time;
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 /// The log target of messages for the operator at the terminal. The terminal shows these messages
 /// even when the log goes to a file.

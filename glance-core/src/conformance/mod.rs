@@ -41,7 +41,7 @@ use crate::error::one_line;
 pub mod image_store;
 pub mod transport;
 
-pub use image_store::{damaged_data, image_store};
+pub use image_store::{damaged_data, image_store, read_only_store};
 pub use transport::transport;
 
 /// The error of a case.

@@ -151,6 +151,17 @@ pub struct TransportError {
 }
 
 impl TransportError {
+    /// An error without a hint and a source. `endpoint` must not contain a path, a query or a
+    /// credential.
+    pub fn new(
+        kind: TransportErrorKind,
+        endpoint: impl Into<String>,
+        reason: impl Into<String>,
+    ) -> Self {
+        let (endpoint, reason) = (endpoint.into(), reason.into());
+        Self { kind, endpoint, reason, hint: None, source: None }
+    }
+
     /// What happened, in a few words, such as `certificate expired`; for the first line of a
     /// message that shows the whole error below it.
     pub fn headline(&self) -> Cow<'_, str> {

@@ -17,6 +17,7 @@ mod options;
 mod overrides;
 mod plugin;
 mod settings;
+mod tls;
 mod yaml;
 
 use std::collections::BTreeMap;

@@ -6,6 +6,7 @@ use super::{Case, Report};
 use crate::ImageStore;
 
 mod data;
+mod reading;
 mod records;
 mod scratch;
 mod selections;
@@ -23,6 +24,40 @@ pub async fn image_store(make: &dyn Fn() -> Arc<dyn ImageStore>) -> Report {
         report.run(&case, &make()).await;
     }
     report
+}
+
+/// Runs the cases for a store that need not be writable, all on `store`. They read what it holds: at
+/// least one image with data and a digest that this crate computes. Images of more than 4 MiB are
+/// not read completely.
+pub async fn read_only_store(store: Arc<dyn ImageStore>) -> Report {
+    let mut report = Report::default();
+    for case in read_only_cases() {
+        report.run(&case, &store).await;
+    }
+    report
+}
+
+/// The single cases of [`read_only_store`].
+pub fn read_only_cases() -> Vec<Case<Arc<dyn ImageStore>>> {
+    macro_rules! cases {
+        ($($name:ident)*) => {
+            vec![$(Case {
+                name: stringify!($name),
+                run: |store| Box::pin(reading::$name(&**store)),
+            },)*]
+        };
+    }
+    cases! {
+        a_listing_is_in_order
+        a_listed_record_is_the_record
+        unknown_ids_are_not_found
+        selections_select
+        data_matches_its_record
+        ranges_are_parts_of_the_data
+        ranges_past_the_end_are_refused
+        nothing_is_begun
+        a_store_refuses_changes_or_makes_them
+    }
 }
 
 macro_rules! cases {
