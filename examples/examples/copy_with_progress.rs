@@ -25,21 +25,8 @@ use replicator_engine::{
 #[derive(Debug)]
 struct Zeros(Vec<Image>);
 
-impl Zeros {
-    async fn images(count: u64) -> io::Result<Self> {
-        let mut images = Vec::new();
-        for number in 1..=count {
-            let (id, size) = (ImageId::derived_from(&format!("zeros:{number}")), number * 500_000);
-            let digest = Hashers::default().digest(Algorithm::Sha512, Self::data(size)).await?;
-            let record = Image::queued(id, Attributes::default());
-            images.push(record.with_data(size, Some((Algorithm::Sha512, digest))));
-        }
-        Ok(Self(images))
-    }
-
-    fn data(size: u64) -> Body {
-        Body::from_reader(io::repeat(0).take(size), Some(size))
-    }
+fn zeros(size: u64) -> Body {
+    Body::from_reader(io::repeat(0).take(size), Some(size))
 }
 
 #[async_trait]
@@ -53,7 +40,7 @@ impl ImageSource for Zeros {
     }
 
     async fn read(&self, _: &Image, range: Range<u64>) -> io::Result<Body> {
-        Ok(Self::data(range.end - range.start))
+        Ok(zeros(range.end - range.start))
     }
 }
 
@@ -62,7 +49,14 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let glance: Arc<dyn Transport> = Arc::new(GlanceApi::new(Arc::new(MemoryStore::new("images"))));
     let session = Arc::new(Session::new(Arc::clone(&glance), Arc::new(NoAuth::default())));
     let target = Arc::new(GlanceStore::new("target", glance, "https://glance.example", session));
-    let source = Arc::new(ReadOnly::new("zeros", Zeros::images(8).await?));
+    let mut images = Vec::new();
+    for size in (1..=8).map(|number| number * 500_000) {
+        let digest = zeros(size).digest(Hashers::default(), Algorithm::Sha512).await?;
+        let id = ImageId::derived_from(&format!("zeros:{size}"));
+        let record = Image::queued(id, Attributes::default());
+        images.push(record.with_data(size, Some((Algorithm::Sha512, digest))));
+    }
+    let source = Arc::new(ReadOnly::new("zeros", Zeros(images)));
 
     // The number of bytes of each image that the target has.
     let sent = Arc::new(Mutex::new(BTreeMap::<ImageId, u64>::new()));
@@ -83,8 +77,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     });
 
     // The first run is slow, and stops when the first bytes have arrived.
-    let slow = Some(ByteRateLimiter::new(1_000_000));
-    let bandwidth = BandwidthLimits { source: slow, target: None };
+    let bandwidth = BandwidthLimits { source: Some(ByteRateLimiter::new(1_000_000)), target: None };
     let policy = Policy { events: events.clone(), stop, bandwidth, ..Policy::default() };
     let first = Replication { source: source.clone(), target: target.clone(), policy };
     println!("{}", first.run(|_| ()).await.unwrap_err());

@@ -52,7 +52,7 @@ impl ImageSource for Folder {
         file.rewind()?;
         // A store with many images would keep the digests.
         let data = Body::from_reader(file, Some(size));
-        let sha512 = Hashers::default().digest(Algorithm::Sha512, data).await?;
+        let sha512 = data.digest(Hashers::default(), Algorithm::Sha512).await?;
         let attributes = Attributes {
             name: path.file_stem().map(|name| name.to_string_lossy().into_owned()),
             disk_format: Some(detect(&head).name().to_owned()),

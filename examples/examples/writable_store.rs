@@ -13,6 +13,7 @@ use glance_core::digest::Hashers;
 use glance_core::image::{Image, ImageId, Member};
 use glance_core::store::{ImageSource, ImageStorage, Writable};
 use glance_core::{Body, ImageStore, conformance};
+use serde::{Serialize, de::DeserializeOwned};
 
 #[derive(Debug)]
 struct Folder(PathBuf);
@@ -23,17 +24,18 @@ impl Folder {
     }
 
     /// The content of a file; `None` if it does not exist.
-    fn content(&self, id: &ImageId, kind: &str) -> io::Result<Option<Vec<u8>>> {
+    fn content<T: DeserializeOwned>(&self, id: &ImageId, kind: &str) -> io::Result<Option<T>> {
         match fs::read(self.path(id, kind)) {
+            Ok(json) => Ok(Some(serde_json::from_slice(&json)?)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            content => content.map(Some),
+            Err(error) => Err(error),
         }
     }
 
     /// Writes a file in one step: a reader finds the old content or the new content.
-    fn replace(&self, id: &ImageId, kind: &str, content: &[u8]) -> io::Result<()> {
+    fn replace(&self, id: &ImageId, kind: &str, content: &impl Serialize) -> io::Result<()> {
         let new = self.path(id, "new");
-        fs::write(&new, content)?;
+        fs::write(&new, serde_json::to_vec(content)?)?;
         fs::rename(new, self.path(id, kind))
     }
 }
@@ -50,8 +52,7 @@ impl ImageSource for Folder {
     }
 
     async fn get(&self, id: &ImageId) -> io::Result<Option<Image>> {
-        let json = self.content(id, "json")?;
-        Ok(json.map(|json| serde_json::from_slice(&json)).transpose()?)
+        self.content(id, "json")
     }
 
     async fn read(&self, image: &Image, range: Range<u64>) -> io::Result<Body> {
@@ -62,7 +63,7 @@ impl ImageSource for Folder {
 #[async_trait]
 impl ImageStorage for Folder {
     async fn put(&self, image: &Image) -> io::Result<()> {
-        self.replace(&image.id, "json", &serde_json::to_vec(image)?)
+        self.replace(&image.id, "json", image)
     }
 
     async fn write(&self, id: &ImageId, data: Body) -> io::Result<()> {
@@ -77,19 +78,19 @@ impl ImageStorage for Folder {
     }
 
     async fn members(&self, id: &ImageId) -> io::Result<Vec<Member>> {
-        let json = self.content(id, "members")?.unwrap_or_else(|| b"[]".to_vec());
-        Ok(serde_json::from_slice(&json)?)
+        Ok(self.content(id, "members")?.unwrap_or_default())
     }
 
     async fn put_members(&self, id: &ImageId, members: &[Member]) -> io::Result<()> {
-        self.replace(id, "members", &serde_json::to_vec(members)?)
+        self.replace(id, "members", &members)
     }
 }
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = tempfile::tempdir()?;
-    let store = Writable::new("the folder", Folder(folder.path().to_owned()), Hashers::default());
+    let folder_of_images = Folder(folder.path().to_owned());
+    let store = Writable::new("the folder", folder_of_images, Hashers::default());
     let store: Arc<dyn ImageStore> = Arc::new(store);
     let report = conformance::image_store(&|| Arc::clone(&store)).await;
     println!("{report}");

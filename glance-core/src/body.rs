@@ -11,8 +11,8 @@ use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use http_body::{Frame, SizeHint};
 
-use crate::digest::Awaited;
 use crate::digest::worker::ChunkWorker;
+use crate::digest::{Algorithm, Awaited, Hashers};
 use crate::error::{BodyError, io_error};
 
 /// The bytes of a request, of a response, or of an image.
@@ -230,6 +230,21 @@ impl Body {
             }
         }
         written.finish().await.map_err(io::Error::from)?
+    }
+
+    /// The digest of the complete body, in lower-case hexadecimal.
+    ///
+    /// # Errors
+    /// When the body or the library of `hashers` fails, or the library does not offer `algorithm`
+    /// ([`io::ErrorKind::Unsupported`]).
+    pub async fn digest(mut self, hashers: Hashers, algorithm: Algorithm) -> io::Result<String> {
+        let mut hashing = hashers.start([algorithm]);
+        while let Some(chunk) = self.next().await {
+            hashing.update(&chunk.map_err(io_error)?).await;
+        }
+        let mut digests = hashing.finish().await.map_err(io_error)?;
+        let missing = || io::Error::new(io::ErrorKind::Unsupported, "no such digest is offered");
+        digests.remove(&algorithm).ok_or_else(missing)
     }
 
     fn stream(&mut self) -> &mut Chunks {

@@ -88,7 +88,7 @@ impl Client {
         operation: &Operation,
     ) -> Result<T, StoreError> {
         let (head, body) = answer.into_parts();
-        let answered = |error| StoreError { request_id: request_id(&head.headers), ..error };
+        let answered = |error: StoreError| error.answered(request_id(&head.headers));
         let text = body.collect(limit).await;
         let text = text.map_err(|error| answered(self.broke_off(error, operation)))?;
         let text = if text.is_empty() { Bytes::from_static(b"null") } else { text };

@@ -10,16 +10,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::io;
 use std::str::FromStr;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use futures_util::StreamExt;
 
-use crate::body::Body;
 use crate::digest::worker::ChunkWorker;
-use crate::error::{BodyError, io_error};
+use crate::error::BodyError;
 
 #[cfg(feature = "digests")]
 mod portable;
@@ -129,21 +126,6 @@ impl Hashers {
     /// Whether the library offers `algorithm`.
     pub fn offers(self, algorithm: Algorithm) -> bool {
         self.begin(algorithm).is_some()
-    }
-
-    /// The digest of a complete body, in lower-case hexadecimal.
-    ///
-    /// # Errors
-    /// When the body or the library fails, or the library does not offer `algorithm`
-    /// ([`io::ErrorKind::Unsupported`]).
-    pub async fn digest(self, algorithm: Algorithm, mut data: Body) -> io::Result<String> {
-        let mut hashing = self.start([algorithm]);
-        while let Some(chunk) = data.next().await {
-            hashing.update(&chunk.map_err(io_error)?).await;
-        }
-        let mut digests = hashing.finish().await.map_err(io_error)?;
-        let missing = || io::Error::new(io::ErrorKind::Unsupported, "no such digest is offered");
-        digests.remove(&algorithm).ok_or_else(missing)
     }
 
     /// Starts one thread for each algorithm that the library offers. The [`Digests`] will lack the

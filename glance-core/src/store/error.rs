@@ -11,6 +11,7 @@ use crate::transport::TransportErrorKind;
 /// The reason why a store operation failed.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", self.text())]
+#[non_exhaustive]
 pub struct StoreError {
     /// The kind of failure.
     pub kind: StoreErrorKind,
@@ -157,6 +158,13 @@ impl StoreError {
     pub fn of_record(mut self, record: Image) -> Self {
         self.image = Some(record.id.clone());
         self.record = Some(Box::new(record));
+        self
+    }
+
+    /// The same error, with the server's id of the request.
+    #[must_use]
+    pub fn answered(mut self, request_id: Option<String>) -> Self {
+        self.request_id = request_id;
         self
     }
 

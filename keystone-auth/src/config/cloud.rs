@@ -16,6 +16,7 @@ use glance_core::transport::RetryPolicy;
 
 /// A cloud configured in files or in the environment. `Debug` shows no secret.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Cloud {
     /// The name of the cloud.
     pub name: String,

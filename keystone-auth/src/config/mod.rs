@@ -186,6 +186,7 @@ impl fmt::Display for Place {
 
 /// The error for an unusable configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ConfigError {
     /// The location of the fault.
     pub place: Place,

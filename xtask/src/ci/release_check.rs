@@ -2,7 +2,7 @@
 
 use crate::cluster::Subject;
 use crate::failure::Failure;
-use crate::{cloud, cluster, demo, docs, fips, man, page, test};
+use crate::{cloud, cluster, demo, docs, fips, library, man, page, test};
 
 use super::monitoring;
 
@@ -16,6 +16,7 @@ pub(crate) fn run() -> Result<(), Failure> {
     page::run()?;
     man::run(&man::Arguments::default())?;
     docs::check()?;
+    library::crates::run()?;
     monitoring::run()?;
     cluster::run(Subject::All)?;
     demo::run()
