@@ -53,7 +53,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     for size in (1..=8).map(|number| number * 500_000) {
         let digest = zeros(size).digest(Hashers::default(), Algorithm::Sha512).await?;
         let id = ImageId::derived_from(&format!("zeros:{size}"));
-        let record = Image::queued(id, Attributes::default());
+        let (disk_format, container_format) = (Some("raw".to_owned()), Some("bare".to_owned()));
+        let attributes = Attributes { disk_format, container_format, ..Attributes::default() };
+        let record = Image::queued(id, attributes);
         images.push(record.with_data(size, Some((Algorithm::Sha512, digest))));
     }
     let source = Arc::new(ReadOnly::new("zeros", Zeros(images)));
@@ -87,7 +89,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // The second run completes these records and copies the rest.
     sent.lock().unwrap().clear();
     let policy = Policy { events, ..Policy::default() };
-    Replication { source, target: target.clone(), policy }.run(|_| ()).await?;
+    Replication { source, target: target.clone(), policy }
+        .run(|one| assert!(one.result.is_ok()))
+        .await?;
     let copied: Vec<Image> = target.list(&Selection::everything()).await?.try_collect().await?;
     let sizes = copied.into_iter().filter_map(|image| Some((image.id, image.size?)));
     assert_eq!(*sent.lock().unwrap(), sizes.collect());

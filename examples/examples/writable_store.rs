@@ -14,6 +14,7 @@ use glance_core::image::{Image, ImageId, Member};
 use glance_core::store::{ImageSource, ImageStorage, Writable};
 use glance_core::{Body, ImageStore, conformance};
 use serde::{Serialize, de::DeserializeOwned};
+use tempfile::NamedTempFile;
 
 #[derive(Debug)]
 struct Folder(PathBuf);
@@ -34,9 +35,9 @@ impl Folder {
 
     /// Writes a file in one step: a reader finds the old content or the new content.
     fn replace(&self, id: &ImageId, kind: &str, content: &impl Serialize) -> io::Result<()> {
-        let new = self.path(id, "new");
-        fs::write(&new, serde_json::to_vec(content)?)?;
-        fs::rename(new, self.path(id, kind))
+        let mut new = NamedTempFile::new_in(&self.0)?;
+        serde_json::to_writer(&mut new, content)?;
+        Ok(new.persist(self.path(id, kind)).map(|_| ())?)
     }
 }
 
@@ -67,14 +68,13 @@ impl ImageStorage for Folder {
     }
 
     async fn write(&self, id: &ImageId, data: Body) -> io::Result<()> {
-        data.write_to(File::create(self.path(id, "data"))?).await?.sync_all()
+        let new = data.write_to(NamedTempFile::new_in(&self.0)?).await?;
+        new.persist(self.path(id, "data"))?.sync_all()
     }
 
     async fn remove(&self, id: &ImageId) -> io::Result<()> {
-        for path in ["json", "data", "members"].map(|kind| self.path(id, kind)) {
-            fs::exists(&path)?.then(|| fs::remove_file(path)).transpose()?;
-        }
-        Ok(())
+        let paths = ["json", "data", "members"].map(|kind| self.path(id, kind));
+        paths.iter().filter(|path| path.exists()).try_for_each(fs::remove_file)
     }
 
     async fn members(&self, id: &ImageId) -> io::Result<Vec<Member>> {
@@ -89,8 +89,8 @@ impl ImageStorage for Folder {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = tempfile::tempdir()?;
-    let folder_of_images = Folder(folder.path().to_owned());
-    let store = Writable::new("the folder", folder_of_images, Hashers::default());
+    let images = Folder(folder.path().to_owned());
+    let store = Writable::new("the folder", images, Hashers::default());
     let store: Arc<dyn ImageStore> = Arc::new(store);
     let report = conformance::image_store(&|| Arc::clone(&store)).await;
     println!("{report}");

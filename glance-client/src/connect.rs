@@ -35,7 +35,7 @@ impl GlanceStore {
     /// // `Cloud::load("east")` reads clouds.yaml. With rustls, the closure is
     /// // `|trust| transport_rustls::transport(trust, ClientOptions::default())`.
     /// let store = GlanceStore::connect(&cloud, |_trust| transport()).await?;
-    /// assert_eq!(store.to_string(), "east");
+    /// assert_eq!(store.to_string(), "east (https://glance.example)");
     /// # Ok::<_, Box<dyn std::error::Error>>(()) })?;
     /// # Ok::<_, Box<dyn std::error::Error>>(())
     /// ```

@@ -209,7 +209,8 @@ impl Body {
     }
 
     /// Writes the complete body to `writer`, such as a file, on a thread for blocking work, and
-    /// returns the writer. What was written before an error remains.
+    /// returns the writer. What was written before an error remains. If the future is dropped, the
+    /// thread may still write what it has received, so an attempt of its own needs a file of its own.
     ///
     /// # Errors
     /// When the body fails or writing fails.

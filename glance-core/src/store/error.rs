@@ -161,6 +161,13 @@ impl StoreError {
         self
     }
 
+    /// The same error, of another kind.
+    #[must_use]
+    pub fn of_kind(mut self, kind: StoreErrorKind) -> Self {
+        self.kind = kind;
+        self
+    }
+
     /// The same error, with the server's id of the request.
     #[must_use]
     pub fn answered(mut self, request_id: Option<String>) -> Self {

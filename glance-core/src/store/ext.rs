@@ -128,7 +128,7 @@ fn kind_of(fault: &DataFault) -> StoreErrorKind {
 /// The name of the operation in errors.
 const DOWNLOAD: &str = "download the data";
 
-#[cfg(all(test, feature = "memory"))]
+#[cfg(test)]
 mod tests {
     use std::io;
 

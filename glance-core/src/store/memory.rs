@@ -8,7 +8,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
 
-use super::rules::{READ_DATA, READ_RECORD, Refusal, UPLOAD, must_be_shared, needs, no_such_image};
+use super::rules::{
+    READ_DATA, READ_MEMBERS, READ_RECORD, Refusal, UPLOAD, must_be_shared, needs, no_such_image,
+};
 use super::{Activation, ByteRange, ImageStore, ImageStream, StoreError, StoreErrorKind};
 use crate::body::Body;
 use crate::clock::now;

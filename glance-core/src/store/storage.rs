@@ -34,8 +34,8 @@ pub trait ImageStorage: ImageSource {
 
     /// Keeps the data of an image in place of earlier data of the same image. After an error, or if
     /// the future is dropped, a part of the data may remain: the record then still says that the
-    /// image has no data. `data` fails if it is not what its creator promised; the error of this
-    /// method is then not shown.
+    /// image has no data, and another upload may follow at once. If `data` fails, so must this
+    /// method; the error of `data` is then shown instead of this method's.
     async fn write(&self, id: &ImageId, data: Body) -> io::Result<()>;
 
     /// Removes an image: its record, and its data and members if it has some.
@@ -252,6 +252,10 @@ impl<T: ImageStorage> ImageStore for Writable<T> {
         const OPERATION: &str = "delete the record";
         let _lock = self.change.lock().await;
         let image = self.kept.record(OPERATION, id).await?;
+        if self.uploads().contains(id) {
+            let in_use = "an upload to the image is in progress".to_owned();
+            return Err(Refusal(StoreErrorKind::Conflict, in_use).at(self, OPERATION, id));
+        }
         if image.attributes.protected {
             let protected = Refusal(StoreErrorKind::Forbidden, "the image is protected".to_owned());
             return Err(protected.at(self, OPERATION, id));

@@ -1,5 +1,5 @@
 //! HTTP transports: the [`Transport`] trait, and wrappers that identify the caller ([`RequestIdentity`]),
-//! retry requests ([`Retrying`]) and limit their rate ([`RateLimited`]).
+//! retry requests (`Retrying`, Cargo feature `clock`) and limit their rate ([`RateLimited`]).
 
 use std::borrow::Cow;
 use std::fmt;
@@ -54,7 +54,7 @@ pub use tls_failure::TlsFailure;
 /// - **Verification**: over `https`, the transport writes nothing of a request before it has
 ///   verified the server's certificate for the URI's host. No setting disables this check.
 /// - **Retry**: a transport may send a request again if it has not polled the request's body and no
-///   byte of the request reached the server. [`Retrying`] also sends a request again if its body
+///   byte of the request reached the server. `Retrying` also sends a request again if its body
 ///   is [repeatable](Body::again) and a second request is harmless. All other retries are up to the
 ///   caller.
 /// - **Time**: connecting and silence have time limits; the exchange as a whole has none.

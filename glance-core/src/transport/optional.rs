@@ -17,7 +17,7 @@ pub async fn briefly<T>(request: impl Future<Output = T>) -> Option<T> {
 /// Long enough for a server that responds at all.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-#[cfg(all(test, feature = "clock"))]
+#[cfg(test)]
 mod tests {
     use std::sync::Arc;
 

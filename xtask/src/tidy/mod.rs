@@ -110,8 +110,8 @@ const TREES: &[(u8, &str, &str, &[&str])] = &[
     (
         1,
         "glance-replicator-core",
-        "default,conformance,testing",
-        &["hyper", "hyper-util", "reqwest", "mio", "rustls", "openssl", "native-tls"],
+        "default,testing",
+        &["hyper", "hyper-util", "reqwest", "mio", "socket2", "rustls", "openssl", "native-tls"],
     ),
     (
         14,

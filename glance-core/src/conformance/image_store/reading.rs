@@ -75,8 +75,7 @@ pub(super) async fn ranges_are_parts_of_the_data(store: &dyn ImageStore) -> Outc
     let head = size.min(LIMIT as u64);
     let whole = bytes_of(store, &image.id, ByteRange { offset: 0, length: Some(head) }).await?;
     let [middle, head] = [whole.len() / 2, whole.len()];
-    for (from, to) in [(0, 1), (0, middle), (middle, head), (middle / 2, middle), (head - 1, head)]
-    {
+    for (from, to) in [(0, 1), (0, head), (middle, head), (head - 1, head)] {
         let range = ByteRange { offset: from as u64, length: Some((to - from) as u64) };
         let part = bytes_of(store, &image.id, range).await?;
         same!(format!("bytes {from} to {to} are the same"), part == whole[from..to], true);
