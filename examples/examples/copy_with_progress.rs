@@ -79,7 +79,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     });
 
     // The first run is slow, and stops when the first bytes have arrived.
-    let bandwidth = BandwidthLimits { source: Some(ByteRateLimiter::new(1_000_000)), target: None };
+    let bandwidth = BandwidthLimits { source: None, target: Some(ByteRateLimiter::new(1_000_000)) };
     let policy = Policy { events: events.clone(), stop, bandwidth, ..Policy::default() };
     let first = Replication { source: source.clone(), target: target.clone(), policy };
     println!("{}", first.run(|_| ()).await.unwrap_err());

@@ -68,7 +68,8 @@ async fn demonstrate(folder: &Path) -> Result<(), Failure> {
 
     let ca = folder.join("ca.pem");
     fs::write(&ca, certificate)?;
-    let entry = format!("auth_type: none, image_endpoint_override: '{url}', cacert: {ca:?}");
+    let entry =
+        format!("auth_type: none, image_endpoint_override: '{url}', cacert: '{}'", ca.display());
     fs::write(folder.join("clouds.yaml"), format!("clouds: {{demo: {{{entry}}}}}"))?;
     std::env::set_current_dir(folder)?;
 

@@ -13,6 +13,8 @@ use crate::workspace;
 
 /// Writes the files.
 pub(crate) fn write() -> Result<(), Failure> {
+    let folder = workspace::root().join("api");
+    fs::create_dir_all(&folder).context(|| format!("cannot make {}", folder.display()))?;
     for (path, text) in files()? {
         fs::write(&path, text).context(|| format!("cannot write {}", path.display()))?;
     }
