@@ -202,7 +202,7 @@ impl Body {
         }
         while let Some(chunk) = self.next().await {
             if !chunk?.is_empty() {
-                return Err("the body has more than the announced 0 bytes".into());
+                return Err("the data is longer than announced".into());
             }
         }
         Ok(self)

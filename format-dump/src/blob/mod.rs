@@ -56,7 +56,7 @@ pub(crate) async fn read(
         (_, Some(size)) => size,
     };
     if range.offset >= size && range.offset > 0 {
-        let reason = format!("byte {} is past the end: there are {size} bytes", range.offset);
+        let reason = format!("byte {} is past the end of the data ({size} bytes)", range.offset);
         return Err(StoreError::new(StoreErrorKind::Range, store, READ, reason).on(&image.id));
     }
     let rest = size - range.offset;

@@ -260,7 +260,7 @@ impl ImageStore for Directory {
     async fn read(&self, id: &ImageId, range: ByteRange) -> Result<Body, StoreError> {
         let Record { image, data, .. } = self.record(READ, id).await?;
         if !image.status.has_data() {
-            let reason = format!("the image is {} and has no data", image.status);
+            let reason = format!("the image has no data (status {})", image.status);
             return Err(self.error(StoreErrorKind::Conflict, READ, id, reason));
         }
         let stored = data.unwrap_or_default();
@@ -340,7 +340,7 @@ impl ImageStore for Directory {
         let mut record = self.record(ACTIVATE, id).await?;
         let image = &mut record.image;
         if !image.status.has_data() {
-            let reason = format!("the image is {} and has no data", image.status);
+            let reason = format!("the image has no data (status {})", image.status);
             return Err(self.error(StoreErrorKind::Forbidden, ACTIVATE, id, reason));
         }
         let before = std::mem::replace(

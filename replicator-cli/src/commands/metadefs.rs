@@ -204,7 +204,7 @@ struct AbsentDirectory(String);
 
 impl AbsentDirectory {
     fn refuse(&self) -> StoreError {
-        let reason = "the directory does not exist";
+        let reason = "there is no such directory";
         StoreError::new(StoreErrorKind::NotFound, self, "write a namespace", reason)
     }
 }

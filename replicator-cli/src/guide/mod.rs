@@ -54,6 +54,7 @@ pub(crate) const PAGES: &[Page] = pages![
     "fips",
     "private-ca",
     "exit-codes",
+    "troubleshooting",
     "json",
     "security",
     "performance",

@@ -31,7 +31,7 @@ pub(crate) async fn mapping(
         OwnerArg::Project(named) => Owners::Project(project(named, target).await?),
         _ => shared_with.clone(),
     };
-    warn_of_unknown(&owners);
+    warn_of_unknown(&owners, target);
     Ok(Mapping {
         without,
         properties: said.property.iter().cloned().collect(),
@@ -57,11 +57,12 @@ pub(crate) async fn mapping(
 }
 
 /// Warns that images lose their owners.
-fn warn_of_unknown(owners: &Owners) {
+fn warn_of_unknown(owners: &Owners, target: &Opened) {
     if matches!(owners, Owners::Unknown { .. }) {
         tracing::warn!(
-            "the tool cannot match projects of source and target: copies will belong to your \
-             project; choose owners with --owner"
+            "{}: the projects of the source are unknown here: copies will belong to your project; \
+             choose owners with --owner",
+            target.store
         );
     }
 }

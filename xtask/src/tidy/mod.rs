@@ -7,6 +7,7 @@ use crate::output::say;
 use crate::shell::cargo_output;
 
 mod direction;
+mod messages;
 mod names;
 mod source;
 
@@ -26,6 +27,7 @@ pub(crate) fn run() -> Result<(), Failure> {
     breaches.extend(names::doubled_types(&sources));
     breaches.extend(names::crowded_folders(sources.iter().map(|source| &*source.name)));
     breaches.extend(names::unlogged_crates(&sources));
+    breaches.extend(messages::breaches(&sources)?);
     say_sizes(&sources);
     match breaches.is_empty() {
         true => {

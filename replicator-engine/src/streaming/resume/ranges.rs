@@ -88,7 +88,7 @@ async fn whole(mut part: RangeReader, mut data: Body) -> Result<VecDeque<Bytes>,
         chunks.push_back(chunk);
     }
     if part.end.offset() != Some(part.next) {
-        return Err(format!("the data ended at byte {}", part.next).into());
+        return Err(format!("the data ended after {} bytes", part.next).into());
     }
     Ok(chunks)
 }
