@@ -4,11 +4,12 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use super::Library;
 use crate::failure::{Context, Failure};
 use crate::output::say;
-use crate::shell::cargo_with;
+use crate::shell::{cargo, cargo_with, output};
 use crate::workspace;
 
 /// Writes the files.
@@ -42,6 +43,8 @@ pub(crate) fn check() -> Result<(), Failure> {
 fn files() -> Result<Vec<(PathBuf, String)>, Failure> {
     let (libraries, described) = (Library::all()?, workspace::target()?.join("doc"));
     describe(&libraries)?;
+    cargo(&["build", "--quiet", "-p", "xtask", "--features", "api", "--bin", "list-api"])?;
+    let lister = workspace::target()?.join("debug/list-api");
     let mut files = Vec::new();
     for library in libraries {
         let json = described.join(format!("{}.json", library.name));
@@ -49,14 +52,9 @@ fn files() -> Result<Vec<(PathBuf, String)>, Failure> {
             say("left out: the public API, because this Rust describes it in another form");
             return Ok(Vec::new());
         }
-        let api = public_api::Builder::from_rustdoc_json(&json)
-            .omit_blanket_impls(true)
-            .omit_auto_trait_impls(true)
-            .omit_auto_derived_impls(true)
-            .build()
-            .context(|| format!("cannot read {}", json.display()))?;
+        let api = output(Command::new(&lister).arg(&json))?;
         let name = library.folder.display().to_string();
-        files.push((workspace::root().join("api").join(name + ".txt"), api.to_string()));
+        files.push((workspace::root().join("api").join(name + ".txt"), api));
     }
     Ok(files)
 }
