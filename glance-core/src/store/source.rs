@@ -221,3 +221,45 @@ fn range_of(image: &Image, range: ByteRange) -> Result<Range<u64>, Refusal> {
     let length = length.unwrap_or(u64::MAX).min(size - offset);
     Ok(offset..offset + length)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Images of which one has an unreadable record.
+    #[derive(Debug)]
+    struct Damaged(Vec<ImageId>);
+
+    #[async_trait]
+    impl ImageSource for Damaged {
+        async fn list(&self) -> io::Result<Vec<ImageId>> {
+            Ok(self.0.iter().rev().chain(&self.0).cloned().collect())
+        }
+
+        async fn get(&self, id: &ImageId) -> io::Result<Option<Image>> {
+            match self.0.iter().position(|known| known == id) {
+                Some(1) => Err(io::ErrorKind::InvalidData.into()),
+                known => Ok(known.map(|_| Image::queued(id.clone(), Attributes::default()))),
+            }
+        }
+
+        async fn read(&self, _: &Image, _: Range<u64>) -> io::Result<Body> {
+            Ok(Body::empty())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_listing_goes_on_after_a_record_that_cannot_be_read() {
+        let mut ids: Vec<ImageId> = std::iter::repeat_with(ImageId::random).take(3).collect();
+        ids.sort_unstable();
+        let store = ReadOnly::new("damaged", Damaged(ids.clone()));
+        let listed: Vec<_> = store.list(&Selection::everything()).await.unwrap().collect().await;
+        let found: Vec<_> = listed.iter().filter_map(crate::store::listed_id).cloned().collect();
+        assert_eq!(found, ids);
+        let error = listed[1].as_ref().unwrap_err();
+        assert_eq!(error.kind, StoreErrorKind::Unreadable);
+        assert_eq!(error.record.as_ref().unwrap().id, ids[1]);
+        let one = store.list(&Selection::of_ids([ids[0].clone()].into())).await.unwrap();
+        assert_eq!(one.count().await, 1);
+    }
+}

@@ -278,3 +278,101 @@ impl<T: ImageStorage> ImageStore for Writable<T> {
         put.map_err(|error| self.failed(OPERATION, id, error))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::ops::Range;
+
+    use super::*;
+
+    /// Records in memory. What becomes of data depends on its first byte.
+    #[derive(Debug, Default)]
+    struct Fickle(Mutex<BTreeMap<ImageId, Image>>);
+
+    #[async_trait]
+    impl ImageSource for Fickle {
+        async fn list(&self) -> io::Result<Vec<ImageId>> {
+            Ok(self.0.lock().unwrap().keys().cloned().collect())
+        }
+
+        async fn get(&self, id: &ImageId) -> io::Result<Option<Image>> {
+            Ok(self.0.lock().unwrap().get(id).cloned())
+        }
+
+        async fn read(&self, _: &Image, _: Range<u64>) -> io::Result<Body> {
+            Err(io::ErrorKind::UnexpectedEof.into())
+        }
+    }
+
+    #[async_trait]
+    impl ImageStorage for Fickle {
+        async fn put(&self, image: &Image) -> io::Result<()> {
+            self.0.lock().unwrap().insert(image.id.clone(), image.clone());
+            Ok(())
+        }
+
+        async fn write(&self, _: &ImageId, data: Body) -> io::Result<()> {
+            let (head, data) = data.peek(1).await;
+            match head.first() {
+                Some(b'f') => Err(io::ErrorKind::StorageFull.into()),
+                Some(b'i') => Ok(()),
+                Some(b'w') => std::future::pending().await,
+                _ => data.write_to(io::sink()).await.map(|_| ()),
+            }
+        }
+
+        async fn remove(&self, id: &ImageId) -> io::Result<()> {
+            self.0.lock().unwrap().remove(id);
+            Ok(())
+        }
+
+        async fn members(&self, _: &ImageId) -> io::Result<Vec<Member>> {
+            Ok(Vec::new())
+        }
+
+        async fn put_members(&self, _: &ImageId, _: &[Member]) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn data(text: &'static str) -> Body {
+        bytes::Bytes::from_static(text.as_bytes()).into()
+    }
+
+    async fn store() -> (Writable<Fickle>, ImageId) {
+        let store = Writable::new("fickle", Fickle::default(), Hashers::default());
+        let record = Image::queued(ImageId::random(), Attributes::default());
+        let id = store.create(&record).await.unwrap().id;
+        (store, id)
+    }
+
+    #[tokio::test]
+    async fn an_upload_that_the_storage_fails_leaves_a_queued_record() {
+        let (store, id) = store().await;
+        let full = store.upload(&id, data("full")).await.unwrap_err();
+        assert_eq!(full.kind, StoreErrorKind::LimitReached);
+        assert!(full.to_string().starts_with("fickle: cannot store the data of image"), "{full}");
+        let ignored = store.upload(&id, data("ignored")).await.unwrap_err();
+        assert!(ignored.to_string().contains("not read to its end"), "{ignored}");
+        assert_eq!(store.get(&id).await.unwrap().status, Status::Queued);
+
+        let stored = store.upload(&id, data("stored")).await.unwrap();
+        assert_eq!((stored.status, stored.size), (Status::Active, Some(6)));
+        let damaged = store.read(&id, ByteRange::ALL).await.unwrap_err();
+        assert_eq!(damaged.kind, StoreErrorKind::Unreadable);
+    }
+
+    #[tokio::test]
+    async fn an_image_is_in_use_during_an_upload() {
+        let (store, id) = store().await;
+        let mut upload = std::pin::pin!(store.upload(&id, data("wait")));
+        assert!(futures_util::poll!(&mut upload).is_pending());
+        assert_eq!(store.get(&id).await.unwrap().status, Status::Saving);
+        let refused = [
+            store.upload(&id, data("second")).await.map(|_| ()).unwrap_err(),
+            store.delete(&id).await.unwrap_err(),
+        ];
+        assert!(refused.iter().all(|error| error.kind == StoreErrorKind::Conflict), "{refused:?}");
+    }
+}

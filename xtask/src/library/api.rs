@@ -25,9 +25,8 @@ pub(crate) fn write() -> Result<(), Failure> {
 /// Fails if a file does not have the present API.
 pub(crate) fn check() -> Result<(), Failure> {
     let files = files()?;
-    let is_old = |(path, text): &&(PathBuf, String)| {
-        fs::read_to_string(path).is_ok_and(|committed| committed != *text) || !path.exists()
-    };
+    let is_old =
+        |(path, text): &&(PathBuf, String)| fs::read_to_string(path).ok().as_ref() != Some(text);
     let old: Vec<String> =
         files.iter().filter(is_old).map(|(path, _)| path.display().to_string()).collect();
     match old.is_empty() {

@@ -111,3 +111,28 @@ fn manifest(workspace: &str, examples: &str, crates: &[Unpacked]) -> String {
         patches.collect::<String>()
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_outside_has_the_versions_but_no_path_into_the_workspace() {
+        let workspace = "[workspace]\nmembers = []\n\n[workspace.dependencies]\n\
+            glance-core = { package = \"glance-replicator-core\", path = \"glance-core\", version = \"1.2.3\" }\n\
+            tests = { path = \"tests\", version = \"1.2.3\" }\nbytes = \"1.10\"\n\n[workspace.lints.rust]\n";
+        let examples = "[package]\n\n[dev-dependencies]\nbytes.workspace = true\n";
+        let folder = PathBuf::from("/outside/glance-replicator-core-1.2.3");
+        let package = "glance-replicator-core".to_owned();
+        let written = manifest(workspace, examples, &[Unpacked { package, folder }]);
+        for line in [
+            "glance-core = { package = \"glance-replicator-core\", version = \"1.2.3\" }",
+            "[dependencies]\nbytes.workspace = true",
+            "glance-replicator-core = { path = \"/outside/glance-replicator-core-1.2.3\" }",
+        ] {
+            assert!(written.contains(line), "{line} is not in {written}");
+        }
+        assert_eq!(written.matches("path = ").count(), 1);
+        assert!(!written.contains("lints") && !written.contains("tests = "));
+    }
+}
