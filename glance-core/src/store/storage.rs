@@ -284,7 +284,8 @@ mod tests {
     use std::collections::BTreeMap;
     use std::ops::Range;
 
-    use futures_util::FutureExt;
+    use bytes::Bytes;
+    use futures_util::{FutureExt, stream};
 
     use super::*;
 
@@ -338,8 +339,10 @@ mod tests {
         }
     }
 
+    /// A body that yields one byte at a time.
     fn data(text: &'static str) -> Body {
-        bytes::Bytes::from_static(text.as_bytes()).into()
+        let bytes = text.as_bytes().chunks(1).map(|byte| Ok(Bytes::from_static(byte)));
+        Body::from_stream(stream::iter(bytes), Some(text.len() as u64))
     }
 
     async fn store() -> (Writable<Fickle>, ImageId) {
