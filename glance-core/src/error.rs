@@ -1,6 +1,7 @@
 //! The error type of bodies, and the walk along an error's chain of causes.
 
 use std::error::Error;
+use std::io;
 use std::iter::successors;
 
 /// An error that occurs while a body is being read.
@@ -27,4 +28,12 @@ pub fn causes<'a>(
 /// The messages of the error and its causes in one line, outermost first, separated by colons.
 pub fn one_line(error: &(dyn Error + 'static)) -> String {
     causes(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// The error of a body as that of an I/O operation.
+pub(crate) fn io_error(error: BodyError) -> io::Error {
+    match error.downcast::<io::Error>() {
+        Ok(error) => *error,
+        Err(other) => io::Error::other(other),
+    }
 }

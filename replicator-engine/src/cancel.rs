@@ -35,6 +35,8 @@ pub enum CancelMode {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CancelReason {
+    /// The program that makes the run asked for it.
+    Requested,
     /// SIGINT.
     Interrupted,
     /// SIGTERM.
@@ -51,13 +53,14 @@ impl CancelReason {
     /// Whether a run stopped for this reason counts as unfinished in any case. For the other
     /// reasons, it is unfinished only if images were left out.
     pub fn ends_run(self) -> bool {
-        matches!(self, Self::Interrupted | Self::Terminated | Self::OutOfTime)
+        matches!(self, Self::Requested | Self::Interrupted | Self::Terminated | Self::OutOfTime)
     }
 }
 
 impl fmt::Display for CancelReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Requested => "stopped on request",
             Self::Interrupted => "stopped by SIGINT",
             Self::Terminated => "stopped by SIGTERM",
             Self::OutOfTime => "the time limit of the run was reached",

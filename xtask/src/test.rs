@@ -7,6 +7,7 @@ use clap::Args;
 
 use crate::cloud;
 use crate::failure::Failure;
+use crate::library::examples;
 use crate::output::say;
 use crate::shell::{cargo, find, install};
 
@@ -23,13 +24,15 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if arguments.quick {
         cargo(&["test"])?;
+        examples::run()?;
         say(LEFT_OUT);
         return Ok(());
     }
     install_openssl()?;
     install_programs()?;
     cloud::start()?;
-    cargo(&["test", "--workspace", "--features", FEATURES])
+    cargo(&["test", "--workspace", "--features", FEATURES])?;
+    examples::run()
 }
 
 /// Both TLS stacks, and the suites that the quick tests leave out.

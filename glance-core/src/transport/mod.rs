@@ -1,5 +1,5 @@
 //! HTTP transports: the [`Transport`] trait, and wrappers that identify the caller ([`RequestIdentity`]),
-//! retry requests ([`Retrying`]) and limit their rate ([`RateLimited`]).
+//! retry requests (`Retrying`, Cargo feature `clock`) and limit their rate ([`RateLimited`]).
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,17 +12,21 @@ use crate::body::Body;
 use crate::error::BodyError;
 
 pub mod backoff;
+#[cfg(feature = "clock")]
 mod circuit_breaker;
 mod optional;
 mod rate_limit;
 mod request_id;
+#[cfg(feature = "clock")]
 mod retry;
+#[cfg(feature = "clock")]
 mod retry_after;
 mod tls_failure;
 
 pub use optional::{Optional, briefly};
 pub use rate_limit::RateLimited;
 pub use request_id::{RequestIdentity, request_id};
+#[cfg(feature = "clock")]
 pub use retry::{
     Idempotent, RequestedFor, RetryCount, RetryLimit, RetryNotice, RetryObserver, RetryPolicy,
     Retrying,
@@ -50,7 +54,7 @@ pub use tls_failure::TlsFailure;
 /// - **Verification**: over `https`, the transport writes nothing of a request before it has
 ///   verified the server's certificate for the URI's host. No setting disables this check.
 /// - **Retry**: a transport may send a request again if it has not polled the request's body and no
-///   byte of the request reached the server. [`Retrying`] also sends a request again if its body
+///   byte of the request reached the server. `Retrying` also sends a request again if its body
 ///   is [repeatable](Body::again) and a second request is harmless. All other retries are up to the
 ///   caller.
 /// - **Time**: connecting and silence have time limits; the exchange as a whole has none.
@@ -147,6 +151,17 @@ pub struct TransportError {
 }
 
 impl TransportError {
+    /// An error without a hint and a source. `endpoint` must not contain a path, a query or a
+    /// credential.
+    pub fn new(
+        kind: TransportErrorKind,
+        endpoint: impl Into<String>,
+        reason: impl Into<String>,
+    ) -> Self {
+        let (endpoint, reason) = (endpoint.into(), reason.into());
+        Self { kind, endpoint, reason, hint: None, source: None }
+    }
+
     /// What happened, in a few words, such as `certificate expired`; for the first line of a
     /// message that shows the whole error below it.
     pub fn headline(&self) -> Cow<'_, str> {

@@ -8,7 +8,7 @@ use super::options::check_url;
 use super::plugin;
 use super::settings::Settings;
 use super::yaml::truth;
-use super::{ConfigError, Overrides, Place};
+use super::{Clouds, ConfigError, Environment, Overrides, Place};
 use crate::ImageService;
 use crate::auth::AuthPlugin;
 use glance_core::tls::files::inline;
@@ -16,6 +16,7 @@ use glance_core::transport::RetryPolicy;
 
 /// A cloud configured in files or in the environment. `Debug` shows no secret.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Cloud {
     /// The name of the cloud.
     pub name: String,
@@ -70,6 +71,21 @@ impl CloudRetries {
 }
 
 impl Cloud {
+    /// Reads the cloud `name` from the files and the environment of this process, as openstacksdk
+    /// does. [`Clouds`] has more ways.
+    ///
+    /// # Errors
+    /// When there is no such cloud, or its configuration has an error.
+    pub fn load(name: &str) -> Result<Self, ConfigError> {
+        let clouds = Clouds::load(Environment::of_process())?;
+        let found = clouds.cloud(name, &Overrides::default())?;
+        found.ok_or_else(|| ConfigError {
+            place: Place::Environment,
+            reason: clouds.absence(name),
+            hint: None,
+        })
+    }
+
     pub(super) fn new(settings: &Settings, said: &Overrides) -> Result<Self, ConfigError> {
         check_verification(settings)?;
         let auth_type = plugin::kind(settings)?;

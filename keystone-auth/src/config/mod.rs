@@ -17,6 +17,7 @@ mod options;
 mod overrides;
 mod plugin;
 mod settings;
+mod tls;
 mod yaml;
 
 use std::collections::BTreeMap;
@@ -185,6 +186,7 @@ impl fmt::Display for Place {
 
 /// The error for an unusable configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ConfigError {
     /// The location of the fault.
     pub place: Place,

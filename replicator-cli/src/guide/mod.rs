@@ -79,6 +79,7 @@ pub(crate) const PAGES: &[Page] = pages![
     "proxy",
     "doctor",
     "build",
+    "write-a-store",
 ];
 
 #[cfg(test)]

@@ -28,7 +28,8 @@ pub use order::Order;
 pub use prune::{Approval, Prune, Removals};
 pub use retries::Retries;
 
-/// Settings of a replication: what to copy, and how.
+/// Settings of a replication: what to copy, and how. The defaults suit a Glance target: they remove
+/// nothing, copy complete images only, and reject data that a Glance would reject.
 ///
 /// ```
 /// use glance_core::image::Status;
@@ -111,11 +112,11 @@ pub struct Policy {
 /// What a target accepts as data.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ContentCheck {
-    /// Any data.
-    #[default]
+    /// Any data: for targets that examine nothing, such as a directory.
     Off,
     /// Data that Glance accepts. Glance rejects other data only after receiving all of it, and the
     /// record is then unusable; with this check such data is rejected before a record is made.
+    #[default]
     Glance,
 }
 

@@ -38,6 +38,7 @@ pub struct Dir {
 
 /// A regular file in a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Found {
     /// The length in bytes.
     pub length: u64,

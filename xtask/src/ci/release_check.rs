@@ -3,7 +3,7 @@
 
 use crate::cluster::Subject;
 use crate::failure::Failure;
-use crate::{cloud, cluster, demo, dist, docs, fips, man, packages, page, test};
+use crate::{cloud, cluster, demo, dist, docs, fips, library, man, packages, page, test};
 
 use super::monitoring;
 
@@ -20,6 +20,7 @@ pub(crate) fn run() -> Result<(), Failure> {
     page::run()?;
     man::run(&man::Arguments::default())?;
     docs::check()?;
+    library::crates::run()?;
     monitoring::run()?;
     cluster::run(Subject::All)?;
     demo::run()

@@ -58,6 +58,7 @@ const MODULES: &[(&str, &[&str])] = &[
             "sampling",
             "metadefs",
             "conformance",
+            "testing",
         ],
     ),
     (
@@ -89,6 +90,7 @@ const MODULES: &[(&str, &[&str])] = &[
             "members",
             "schema",
             "metadefs",
+            "connect",
         ],
     ),
     (

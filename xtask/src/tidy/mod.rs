@@ -109,6 +109,18 @@ const TREES: &[(u8, &str, &str, &[&str])] = &[
         "",
         &["hyper", "hyper-util", "reqwest", "mio", "socket2", "rustls", "openssl", "native-tls"],
     ),
+    (
+        1,
+        "glance-replicator-core",
+        "default,testing",
+        &["hyper", "hyper-util", "reqwest", "mio", "socket2", "rustls", "openssl", "native-tls"],
+    ),
+    (
+        14,
+        "glance-replicator-core",
+        "",
+        &["base64", "glob", "jiff", "md-5", "regex", "serde", "serde_json", "sha2", "x509-cert"],
+    ),
     (2, "glance-replicator", "rustls", &["openssl", "openssl-sys", "native-tls"]),
     (2, "glance-replicator", "rustls-fips", &["openssl", "openssl-sys", "native-tls"]),
     (
