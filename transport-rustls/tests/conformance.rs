@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use glance_core::conformance::{ClientCertificates, Front, TransportUnderTest};
+use glance_core::conformance::transport::{ClientCertificates, Front, TransportUnderTest};
 use glance_core::tls::{ClientIdentity, Roots, TlsPolicy, bundle};
 use glance_core::transport::backoff::Backoff;
 use glance_core::transport::{RetryPolicy, Retrying, Transport};
@@ -53,7 +53,8 @@ async fn run(wrap: fn(Arc<dyn Transport>) -> Arc<dyn Transport>) {
             asking: front(asking::acceptor(&trusted.leaf, &trusted.key, &trusted.root)),
         }),
     };
-    glance_core::conformance::transport(&under_test).await.unwrap();
+    let report = glance_core::conformance::transport(&under_test).await;
+    assert!(report.passed(), "{report}");
 }
 
 /// A TLS front end for a plain-text server.

@@ -123,16 +123,14 @@ impl Cloud {
     fn conforms(&self, stack: &str) {
         let cloud = self.configured("b");
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        let outcome = runtime.block_on(async {
+        let report = runtime.block_on(async {
             let transport = transport(stack, &cloud);
             let session = Arc::new(Session::new(Arc::clone(&transport), cloud.auth));
             let glance = self.text("b");
             let store = Arc::new(GlanceStore::new("b", transport, glance, session));
             conformance::image_store(&|| Arc::clone(&store) as Arc<dyn ImageStore>).await
         });
-        if let Err(failures) = outcome {
-            panic!("{stack}: {failures}");
-        }
+        assert!(report.passed(), "{stack}: {report}");
     }
 }
 

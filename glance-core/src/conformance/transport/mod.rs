@@ -9,10 +9,9 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::{Request, Response};
 
-use super::{Failures, Outcome, Wrong};
+use super::{Case, Report, Wrong};
 use crate::Transport;
 use crate::body::Body;
-use crate::error::one_line;
 use crate::transport::{TransportError, TransportErrorKind};
 
 mod answers;
@@ -63,28 +62,25 @@ impl fmt::Debug for TransportUnderTest {
 
 /// Runs every case, each with a new transport and a new server. Needs a multi-threaded tokio
 /// runtime and takes about ten seconds, mostly for waiting until silence is detected.
-pub async fn transport(under_test: &TransportUnderTest) -> Result<(), Failures> {
-    let mut failures = Vec::new();
-    for (name, run) in cases() {
-        if let Err(wrong) = run(under_test).await {
-            failures.push((name, one_line(&*wrong)));
-        }
+pub async fn transport(under_test: &TransportUnderTest) -> Report {
+    let mut report = Report::default();
+    for case in cases() {
+        report.run(&case, under_test).await;
     }
-    match failures.as_slice() {
-        [] => Ok(()),
-        _ => Err(Failures(failures)),
-    }
+    report
 }
-
-type Case = (&'static str, for<'a> fn(&'a TransportUnderTest) -> BoxFuture<'a, Outcome>);
 
 macro_rules! cases {
     ($($module:ident: $($name:ident)*;)*) => {
-        vec![$($((stringify!($name), |under_test| Box::pin($module::$name(under_test))),)*)*]
+        vec![$($(Case {
+            name: stringify!($name),
+            run: |under_test| Box::pin($module::$name(under_test)),
+        },)*)*]
     };
 }
 
-fn cases() -> Vec<Case> {
+/// The single cases, for a test harness that runs or skips them individually.
+pub fn cases() -> Vec<Case<TransportUnderTest>> {
     cases! {
         requests:
             a_request_arrives_as_it_is
