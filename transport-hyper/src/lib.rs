@@ -16,8 +16,6 @@
 //! # Ok::<_, Box<dyn std::error::Error>>(())
 //! ```
 
-mod address;
-
 mod options;
 
 mod tls;
@@ -33,12 +31,9 @@ mod dial;
 
 mod client;
 
-mod exchange;
-
 mod failure;
 
 pub use client::HyperTransport;
-pub use failure::io_reason;
 pub use options::ClientOptions;
 pub use proxy::{Proxies, Proxy, ProxyError};
 pub use tls::{

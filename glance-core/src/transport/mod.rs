@@ -1,5 +1,6 @@
 //! HTTP transports: the [`Transport`] trait, and wrappers that identify the caller ([`RequestIdentity`]),
-//! retry requests ([`Retrying`]) and limit their rate ([`RateLimited`]).
+//! retry requests ([`Retrying`]) and limit their rate ([`RateLimited`]). [`Guarded`] makes a transport
+//! of an ordinary HTTP client.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,8 +12,11 @@ use http::{Request, Response};
 use crate::body::Body;
 use crate::error::BodyError;
 
+pub mod address;
 pub mod backoff;
 mod circuit_breaker;
+pub mod failure;
+mod guarded;
 mod optional;
 mod rate_limit;
 mod request_id;
@@ -20,6 +24,7 @@ mod retry;
 mod retry_after;
 mod tls_failure;
 
+pub use guarded::{Guarded, SilenceLimits};
 pub use optional::{Optional, briefly};
 pub use rate_limit::RateLimited;
 pub use request_id::{RequestIdentity, request_id};
