@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -20,12 +21,15 @@ use crate::error::BodyError;
 /// As a [`Stream`](futures_util::Stream) a body yields chunks. As an [`http_body::Body`] it can be
 /// sent by HTTP libraries. An error is the last item.
 pub struct Body {
-    chunks: BoxStream<'static, Result<Bytes, BodyError>>,
+    /// The mutex is never locked: it makes the body `Sync`, which a stream need not be.
+    chunks: Mutex<Chunks>,
     size: Option<u64>,
     /// The complete data, if it was known when the body was created.
     whole: Option<Bytes>,
     digests: Option<Awaited>,
 }
+
+type Chunks = BoxStream<'static, Result<Bytes, BodyError>>;
 
 impl Body {
     /// A body without bytes.
@@ -39,7 +43,11 @@ impl Body {
     where
         S: futures_util::Stream<Item = Result<Bytes, BodyError>> + Send + 'static,
     {
-        Self { chunks: chunks.boxed(), size, digests: None, whole: None }
+        Self::streaming(chunks.boxed(), size)
+    }
+
+    fn streaming(chunks: Chunks, size: Option<u64>) -> Self {
+        Self { chunks: Mutex::new(chunks), size, digests: None, whole: None }
     }
 
     /// The same body, with the digests that its creator computes from all of its bytes while they
@@ -81,7 +89,7 @@ impl Body {
                 };
             }
         });
-        Self { chunks: chunks.boxed(), size, digests: None, whole: None }
+        Self::streaming(chunks.boxed(), size)
     }
 
     /// A second body with the same bytes from the beginning, no matter how much of this body has
@@ -123,7 +131,8 @@ impl Body {
                 break;
             }
         }
-        let chunks = stream::iter(read).chain(self.chunks).boxed();
+        let rest = self.chunks.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let chunks = Mutex::new(stream::iter(read).chain(rest).boxed());
         (head.into(), Self { chunks, ..self })
     }
 
@@ -142,6 +151,10 @@ impl Body {
             }
         }
         Ok(self)
+    }
+
+    fn stream(&mut self) -> &mut Chunks {
+        self.chunks.get_mut().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads the complete body, up to `limit` bytes.
@@ -182,7 +195,7 @@ impl From<Bytes> for Body {
     fn from(bytes: Bytes) -> Self {
         let size = Some(bytes.len() as u64);
         let chunk = (!bytes.is_empty()).then_some(Ok(bytes.clone()));
-        Self { chunks: stream::iter(chunk).boxed(), size, digests: None, whole: Some(bytes) }
+        Self { whole: Some(bytes), ..Self::streaming(stream::iter(chunk).boxed(), size) }
     }
 }
 
@@ -190,7 +203,7 @@ impl futures_util::Stream for Body {
     type Item = Result<Bytes, BodyError>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.chunks.poll_next_unpin(context)
+        self.stream().poll_next_unpin(context)
     }
 }
 
@@ -202,7 +215,7 @@ impl http_body::Body for Body {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        self.chunks.poll_next_unpin(context).map_ok(Frame::data)
+        self.stream().poll_next_unpin(context).map_ok(Frame::data)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -261,6 +274,12 @@ mod tests {
         assert_eq!(*error.downcast::<TooLong>().unwrap(), TooLong { limit: 2 });
         let named = [3 << 20, 5 << 10, 1000].map(|limit| TooLong { limit }.to_string());
         assert_eq!(named, ["3 MiB", "5 KiB", "1000 bytes"].map(|it| format!("longer than {it}")));
+    }
+
+    #[test]
+    fn a_body_can_be_shared_between_threads() {
+        fn shared<T: Send + Sync>() {}
+        shared::<Body>();
     }
 
     #[tokio::test]
