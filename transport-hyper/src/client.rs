@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use glance_core::body::Body;
 use glance_core::transport::address::endpoint;
-use glance_core::transport::{Guarded, SilenceLimits, Transport, TransportError};
+use glance_core::transport::{Guarded, IdleTimeouts, Transport, TransportError};
 use http::{Request, Response, StatusCode, Uri, header};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -44,8 +44,8 @@ impl<B: TlsBackend> HyperTransport<B> {
             // not begun to send.
             .retry_canceled_requests(true)
             .build(connector.clone());
-        let limits = SilenceLimits { idle: options.idle_timeout, commit: options.commit_timeout };
-        Self(Guarded::new(Pool { client, connector }, limits))
+        let timeouts = IdleTimeouts { idle: options.idle_timeout, commit: options.commit_timeout };
+        Self(Guarded::new(Pool { client, connector }, timeouts))
     }
 
     /// Connects to the server of `url` once, outside the pool, and reports what the connection

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use glance_core::transport::SilenceLimits;
+use glance_core::transport::IdleTimeouts;
 
 use crate::proxy::Proxies;
 
@@ -23,7 +23,7 @@ pub struct ClientOptions {
 
 impl Default for ClientOptions {
     fn default() -> Self {
-        let silence = SilenceLimits::default();
+        let silence = IdleTimeouts::default();
         Self {
             connect_timeout: Duration::from_secs(10),
             idle_timeout: silence.idle,

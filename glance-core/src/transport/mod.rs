@@ -24,7 +24,7 @@ mod retry;
 mod retry_after;
 mod tls_failure;
 
-pub use guarded::{Guarded, SilenceLimits};
+pub use guarded::{Guarded, IdleTimeouts};
 pub use optional::{Optional, briefly};
 pub use rate_limit::RateLimited;
 pub use request_id::{RequestIdentity, request_id};

@@ -1,4 +1,4 @@
-//! The conformance suite of [`ImageStore`](crate::ImageStore).
+//! The conformance suite of [`ImageStore`].
 
 use std::sync::Arc;
 

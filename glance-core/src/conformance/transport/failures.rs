@@ -38,11 +38,13 @@ pub(super) async fn silence_is_an_error(under_test: &TransportUnderTest) -> Outc
         .await?;
     let (transport, origin) = under_test.impatient_way(&server).await;
     let patience = under_test.patience();
-    let result = tokio::time::timeout(patience, transport.send(get(&origin)?)).await?;
+    let waits = |_elapsed| "the transport does not notice the silence";
+    let result = tokio::time::timeout(patience, transport.send(get(&origin)?)).await;
+    let result = result.map_err(waits)?;
     let error = refused("silence before the answer", TransportErrorKind::Timeout, result)?;
     same!("a retry can help", error.kind.is_retryable(), true);
     let answer = transport.send(put(&origin, Body::empty())?).await?;
-    let error = failed(tokio::time::timeout(patience, text(answer)).await?)?;
+    let error = failed(tokio::time::timeout(patience, text(answer)).await.map_err(waits)?)?;
     same!("the kind", error.kind, TransportErrorKind::Timeout);
     Ok(())
 }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use tokio::time::Instant;
 
-use super::SilenceLimits;
+use super::IdleTimeouts;
 use crate::body::Body;
 use crate::error::BodyError;
 
@@ -75,11 +75,11 @@ impl Exchange {
     }
 
     /// The instant at which the exchange times out unless there is activity, and the timeout.
-    pub(super) fn due(&self, limits: SilenceLimits) -> (Instant, Duration) {
+    pub(super) fn due(&self, timeouts: IdleTimeouts) -> (Instant, Duration) {
         let state = self.state();
         let limit = match state.phase {
-            Phase::Sent if state.is_data => limits.idle.max(limits.commit),
-            _ => limits.idle,
+            Phase::Sent if state.is_data => timeouts.idle.max(timeouts.commit),
+            _ => timeouts.idle,
         };
         let since = if state.phase == Phase::Source { Instant::now() } else { state.last };
         (since + limit, limit)

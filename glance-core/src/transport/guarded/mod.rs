@@ -28,7 +28,7 @@ use exchange::{Exchange, Over};
 /// implements [`Transport`] without these guarantees, and wraps itself:
 ///
 /// - **Time**: an exchange fails when neither side sends anything for the time of
-///   [`SilenceLimits`]. The client has no timeouts of its own, except for connecting.
+///   [`IdleTimeouts`]. The client has no timeouts of its own, except for connecting.
 /// - **Request body**: a body that fails, or that ends before or after its announced size, fails the
 ///   request with [`TransportErrorKind::Body`]. The client gets an error from the body, and must
 ///   then end the request without completing it.
@@ -45,7 +45,7 @@ use exchange::{Exchange, Over};
 /// use std::time::Duration;
 ///
 /// use async_trait::async_trait;
-/// use glance_core::transport::{Guarded, SilenceLimits};
+/// use glance_core::transport::{Guarded, IdleTimeouts};
 /// use glance_core::{Body, Transport, TransportError};
 /// use http::{Request, Response};
 ///
@@ -61,8 +61,8 @@ use exchange::{Exchange, Over};
 /// }
 ///
 /// # tokio::runtime::Runtime::new()?.block_on(async {
-/// let limits = SilenceLimits { idle: Duration::from_millis(20), ..SilenceLimits::default() };
-/// let transport: Arc<dyn Transport> = Arc::new(Guarded::new(Silent, limits));
+/// let timeouts = IdleTimeouts { idle: Duration::from_millis(20), ..IdleTimeouts::default() };
+/// let transport: Arc<dyn Transport> = Arc::new(Guarded::new(Silent, timeouts));
 /// let request = Request::get("https://glance.example/").body(Body::empty())?;
 /// let error = transport.send(request).await.map(drop).unwrap_err();
 /// assert_eq!(error.to_string(), "no response from https://glance.example:443: no data for 0 s");
@@ -72,12 +72,12 @@ use exchange::{Exchange, Over};
 #[derive(Debug)]
 pub struct Guarded<T> {
     client: T,
-    limits: SilenceLimits,
+    timeouts: IdleTimeouts,
 }
 
 /// How long the other side may be silent. There is no limit for a whole exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct SilenceLimits {
+pub struct IdleTimeouts {
     /// Timeout without progress: for the server to accept the next bytes of a request or to send
     /// the next bytes of a response.
     pub idle: Duration,
@@ -86,7 +86,7 @@ pub struct SilenceLimits {
     pub commit: Duration,
 }
 
-impl Default for SilenceLimits {
+impl Default for IdleTimeouts {
     /// Five minutes, and an hour for the response to uploaded data.
     fn default() -> Self {
         Self { idle: Duration::from_secs(300), commit: Duration::from_secs(3600) }
@@ -95,8 +95,8 @@ impl Default for SilenceLimits {
 
 impl<T> Guarded<T> {
     /// Adds the guarantees to `client`.
-    pub fn new(client: T, limits: SilenceLimits) -> Self {
-        Self { client, limits }
+    pub fn new(client: T, timeouts: IdleTimeouts) -> Self {
+        Self { client, timeouts }
     }
 
     /// The client without the guarantees.
@@ -121,7 +121,7 @@ impl<T: Transport> Transport for Guarded<T> {
         let answer = pin!(self.client.send(request));
         let answer = self.patiently(answer, &exchange, &endpoint).await?;
         tracing::debug!("{} from {endpoint}", answer.status());
-        let limit = self.limits.idle;
+        let limit = self.timeouts.idle;
         let over = exchange.answered();
         Ok(answer.map(|body| impatient(body, limit, endpoint, over)))
     }
@@ -136,14 +136,14 @@ impl<T> Guarded<T> {
         endpoint: &str,
     ) -> Result<Response<Body>, TransportError> {
         loop {
-            let (due, limit) = exchange.due(self.limits);
+            let (due, limit) = exchange.due(self.timeouts);
             match timeout_at(due, answer.as_mut()).await {
                 Ok(Ok(answer)) => return Ok(answer),
                 Ok(Err(error)) => {
                     let own = exchange.failure().map(|own| unreadable(own, endpoint));
                     return Err(own.unwrap_or(error));
                 }
-                Err(_elapsed) if exchange.due(self.limits).0 > Instant::now() => {}
+                Err(_elapsed) if exchange.due(self.timeouts).0 > Instant::now() => {}
                 Err(_elapsed) => return Err(silent(limit, endpoint)),
             }
         }
