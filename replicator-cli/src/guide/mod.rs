@@ -78,6 +78,7 @@ pub(crate) const PAGES: &[Page] = pages![
     "proxy",
     "doctor",
     "build",
+    "write-a-transport",
 ];
 
 #[cfg(test)]
