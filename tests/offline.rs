@@ -12,6 +12,8 @@ mod suites {
     mod injection;
     mod replicate;
     mod reports;
+    #[cfg(feature = "reqwest")]
+    mod reqwest;
     mod run;
     mod scale;
     mod selection;

@@ -26,7 +26,12 @@
 //! # Ok::<(), clap::Error>(())
 //! ```
 
-#[cfg(not(any(feature = "rustls", feature = "native-tls")))]
+#[cfg(not(any(
+    feature = "rustls",
+    feature = "native-tls",
+    feature = "reqwest",
+    feature = "reqwest-native-tls"
+)))]
 compile_error!("choose a TLS stack: build with the feature `rustls`, `native-tls` or both");
 
 #[macro_use]

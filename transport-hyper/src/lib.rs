@@ -1,7 +1,5 @@
 #![doc = include_str!("../README.md")]
 
-mod address;
-
 mod options;
 
 mod tls;
@@ -17,12 +15,9 @@ mod dial;
 
 mod client;
 
-mod exchange;
-
 mod failure;
 
 pub use client::HyperTransport;
-pub use failure::io_reason;
 pub use options::ClientOptions;
 pub use proxy::{Proxies, Proxy, ProxyError};
 pub use tls::{

@@ -1,4 +1,4 @@
-//! `cargo xtask test`: installs the tests' requirements and runs every test, with both TLS stacks
+//! `cargo xtask test`: installs the tests' requirements and runs every test, with all TLS stacks
 //! and against the real cloud; or, with `--quick`, the tests that need only Rust.
 
 use std::process::{Command, Stdio};
@@ -35,8 +35,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     examples::run()
 }
 
-/// Both TLS stacks, and the suites that the quick tests leave out.
-const FEATURES: &str = "tests/full,tests/native-tls,glance-replicator/native-tls";
+/// All TLS stacks, and the suites that the quick tests leave out.
+const FEATURES: &str = "tests/full,tests/native-tls,tests/reqwest,glance-replicator/native-tls,\
+                        glance-replicator/reqwest,glance-replicator-transport-reqwest/native-tls";
 
 const LEFT_OUT: &str = "\
 left out: the native TLS stack, the suites cloud, privileged, tls, requests, faults and endure, and most \

@@ -311,7 +311,7 @@ pub struct Options {
     /// something.
     #[arg(short, long, global = true)]
     pub yes: bool,
-    /// Use this TLS stack, if this build contains both
+    /// Use this TLS stack, if this build contains several
     #[arg(long, global = true, value_name = "STACK")]
     pub tls: Option<Stack>,
     /// Refuse to start unless the cryptography in use is in FIPS mode
@@ -406,6 +406,8 @@ pub enum Stack {
     Rustls,
     /// The host's TLS library
     Native,
+    /// reqwest: a client only, for hosts that need it
+    Reqwest,
 }
 
 /// Fields that the old tool omitted by default and that no server lets a client set.

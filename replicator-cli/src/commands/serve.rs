@@ -30,9 +30,7 @@ pub(super) async fn serve(
     let callers = callers(&typed)?;
     let cert = input_file::read("--cert", &typed.cert)?;
     let key = input_file::read("--key", &typed.key)?;
-    let acceptor = tls::acceptor(options.tls, &cert, &key).map_err(|error| {
-        error.hint("give a PEM certificate with --cert, and its key with --key")
-    })?;
+    let acceptor = tls::acceptor(options.tls, &cert, &key)?;
     let opened = open(&typed, options).await?;
     let api = api(&typed, &opened).await?;
     let cannot_listen = |error: io::Error| {

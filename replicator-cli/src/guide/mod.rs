@@ -80,6 +80,7 @@ pub(crate) const PAGES: &[Page] = pages![
     "doctor",
     "build",
     "write-a-store",
+    "write-a-transport",
 ];
 
 #[cfg(test)]

@@ -81,6 +81,7 @@ const OUR_CRATES: &[&str] = &[
     "transport_hyper",
     "transport_rustls",
     "transport_native",
+    "transport_reqwest",
     "format_dump",
     "glance_server",
     "replicator_cli",

@@ -84,10 +84,11 @@ const SINGLE_STACKS: [&str; 2] = [
     "glance-replicator/native-tls,tests/native-tls,tests/full",
 ];
 
-const FEATURE_SETS: [&str; 3] = [
+const FEATURE_SETS: [&str; 4] = [
     SINGLE_STACKS[0],
     SINGLE_STACKS[1],
     "glance-replicator/rustls,tests/rustls,glance-replicator/native-tls,tests/native-tls,tests/full",
+    "glance-replicator/native-tls,tests/native-tls,glance-replicator/reqwest-native-tls,tests/full",
 ];
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("transport-hyper", &["glance_core"]),
     ("transport-rustls", &["glance_core", "transport_hyper"]),
     ("transport-native", &["glance_core", "transport_hyper"]),
+    ("transport-reqwest", &["glance_core"]),
     ("glance-server", &["glance_core", "transport_hyper"]),
     (
         "replicator-cli",
@@ -29,6 +30,7 @@ const CRATES: &[(&str, &[&str])] = &[
             "safe_files",
             "transport_hyper",
             "transport_native",
+            "transport_reqwest",
             "transport_rustls",
         ],
     ),

@@ -8,16 +8,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
-use glance_core::body::Body;
-use glance_core::error::BodyError;
 use tokio::time::Instant;
 
-use crate::options::ClientOptions;
+use super::IdleTimeouts;
+use crate::body::Body;
+use crate::error::BodyError;
 
-/// State shared between the request body, which hyper owns, and the code that waits for the
+/// State shared between the request body, which the client owns, and the code that waits for the
 /// response.
 #[derive(Debug, Clone)]
-pub(crate) struct Exchange(Arc<Mutex<State>>);
+pub(super) struct Exchange(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 struct State {
@@ -36,7 +36,7 @@ enum Phase {
     Sending,
     /// Waiting for the source of the body, which has timeouts of its own.
     Source,
-    /// The whole body was handed to hyper.
+    /// The whole body was handed to the client.
     Sent,
     /// The response arrived before the whole body was sent; the rest is held back.
     Answered,
@@ -45,7 +45,7 @@ enum Phase {
 }
 
 impl Exchange {
-    pub(crate) fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self(Arc::new(Mutex::new(State {
             phase: Phase::Sending,
             last: Instant::now(),
@@ -57,7 +57,7 @@ impl Exchange {
 
     /// Wraps the request body to report its progress here. The wrapped body yields exactly the
     /// announced size, or an error.
-    pub(crate) fn body(&self, body: Body) -> Body {
+    pub(super) fn body(&self, body: Body) -> Body {
         let size = body.size();
         // Bodies that can be replayed are documents; image data can be read only once.
         self.state().is_data = body.again().is_none();
@@ -65,29 +65,28 @@ impl Exchange {
     }
 
     /// Records that the whole body was sent, or that there is none.
-    pub(crate) fn sent(&self) {
+    pub(super) fn sent(&self) {
         self.enter(Phase::Sent);
     }
 
     /// Takes the error with which the request body failed, if it did.
-    pub(crate) fn failure(&self) -> Option<BodyError> {
+    pub(super) fn failure(&self) -> Option<BodyError> {
         self.state().failure.take()
     }
 
     /// The instant at which the exchange times out unless there is activity, and the timeout.
-    pub(crate) fn due(&self, options: &ClientOptions) -> (Instant, Duration) {
-        let idle = options.idle_timeout;
+    pub(super) fn due(&self, timeouts: IdleTimeouts) -> (Instant, Duration) {
         let state = self.state();
         let limit = match state.phase {
-            Phase::Sent if state.is_data => idle.max(options.commit_timeout),
-            _ => idle,
+            Phase::Sent if state.is_data => timeouts.idle.max(timeouts.commit),
+            _ => timeouts.idle,
         };
         let since = if state.phase == Phase::Source { Instant::now() } else { state.last };
         (since + limit, limit)
     }
 
     /// Records the arrival of the response head.
-    pub(crate) fn answered(&self) -> Over {
+    pub(super) fn answered(&self) -> Over {
         let mut state = self.state();
         if state.phase != Phase::Sent {
             state.phase = Phase::Answered;
@@ -109,7 +108,7 @@ impl Exchange {
 }
 
 /// When dropped, after the response was read, ends the request body if it is still held back.
-pub(crate) struct Over(Exchange);
+pub(super) struct Over(Exchange);
 
 impl Drop for Over {
     fn drop(&mut self) {
@@ -141,7 +140,7 @@ impl Stream for Reporting {
                     state.waker = Some(context.waker().clone());
                     return Poll::Pending;
                 }
-                // hyper aborts a request body only when the body yields an error.
+                // hyper, for one, aborts a request body only when the body yields an error.
                 Phase::Over => return Poll::Ready(Some(Err("the server responded early".into()))),
                 _ => {}
             }
