@@ -1,8 +1,15 @@
-//! The files of dumps, journals and caches, in directories that other users may be able to write
-//! to.
+//! The files of dumps, OCI layouts, journals and caches, in directories that other users may be able
+//! to write to.
 //!
 //! - [`dir`] opens every name without following symbolic links, and accepts regular files only.
 //! - [`file_lock`] lets only one process work on a directory or file, or several that share it.
+//!
+//! What stores of images in directories share:
+//!
+//! - [`errors`] says what an I/O error means to the operator.
+//! - [`json`] parses JSON with bounded memory.
+//! - [`record`] is the record of an image, with the changes that it accepts.
+//! - [`data`] reads and receives the data of an image.
 //!
 //! # Example
 //! ```
@@ -19,5 +26,9 @@
 //! # Ok::<_, Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod data;
 pub mod dir;
+pub mod errors;
 pub mod file_lock;
+pub mod json;
+pub mod record;

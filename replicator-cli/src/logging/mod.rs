@@ -82,6 +82,7 @@ const OUR_CRATES: &[&str] = &[
     "transport_rustls",
     "transport_native",
     "format_dump",
+    "format_oci",
     "glance_server",
     "replicator_cli",
 ];
