@@ -104,7 +104,9 @@ impl Artifact {
             None if record.image.status.has_data() => {
                 Err("the record of a complete image names no data".into())
             }
-            Some(data) if layer.sha256() != Some(&data.sha256) || layer.size != data.size => {
+            Some(data)
+                if layer.sha256() != Some(data.sha256.as_str()) || layer.size != data.size =>
+            {
                 let Layer { sha256, size } = data;
                 let (found, said) = (layer.size, format!("sha256:{sha256} with {size} bytes"));
                 Err(format!("the layer is {digest} with {found} bytes, the record says {said}")

@@ -59,6 +59,14 @@ impl Entry {
         self.descriptor.annotations.get(REF_NAME).map(String::as_str)
     }
 
+    /// Why the entry cannot be read; `None` if it can.
+    fn error(&self) -> Option<StoreError> {
+        match &*self.content {
+            Content::Unreadable(error) => Some(error.repeated()),
+            _ => None,
+        }
+    }
+
     /// The image of an entry that cannot be read, if its tag is an id.
     fn unreadable_image(&self) -> Option<ImageId> {
         match &*self.content {
@@ -153,17 +161,15 @@ impl Index {
         operation: &'static str,
         id: &ImageId,
     ) -> Result<Option<&Entry>, StoreError> {
-        let entries: Vec<&Entry> = match self.images.get(id) {
-            Some(positions) => positions.iter().map(|at| &self.entries[*at]).collect(),
-            None => {
-                let entries = self.entries.iter();
-                let named = |entry: &&Entry| entry.unreadable_image().as_ref() == Some(id);
-                return match entries.clone().find(named).map(|entry| &*entry.content) {
-                    Some(Content::Unreadable(error)) => Err(error.repeated()),
-                    _ => self.must_be_readable().map(|()| None),
-                };
-            }
+        let unreadable = |entry: &&Entry| entry.unreadable_image().as_ref() == Some(id);
+        if let Some(error) = self.entries.iter().find(unreadable).and_then(Entry::error) {
+            return Err(StoreError { operation, ..error });
+        }
+        let Some(positions) = self.images.get(id) else {
+            let readable = self.must_be_readable();
+            return readable.map(|()| None).map_err(|error| StoreError { operation, ..error });
         };
+        let entries: Vec<&Entry> = positions.iter().map(|at| &self.entries[*at]).collect();
         let names = |entries: &[&Entry]| {
             entries.iter().map(|entry| entry.name.clone()).collect::<BTreeSet<_>>()
         };
@@ -185,10 +191,7 @@ impl Index {
     /// Fails if an entry cannot be read and could be any image.
     fn must_be_readable(&self) -> Result<(), StoreError> {
         let unknown = self.entries.iter().filter(|entry| entry.unreadable_image().is_none());
-        let mut errors = unknown.filter_map(|entry| match &*entry.content {
-            Content::Unreadable(error) => Some(error.repeated()),
-            _ => None,
-        });
+        let mut errors = unknown.filter_map(Entry::error);
         errors.next().map_or(Ok(()), Err)
     }
 
@@ -247,7 +250,9 @@ impl Index {
             unused.remove(&entry.name);
             match &*entry.content {
                 Content::Image(_, blobs) | Content::Other(Some(blobs)) => {
-                    blobs.iter().for_each(|name| drop(unused.remove(name)));
+                    for name in blobs {
+                        unused.remove(name);
+                    }
                 }
                 Content::Other(None) | Content::Unreadable(_) => return BTreeSet::new(),
             }

@@ -37,8 +37,8 @@ pub(crate) enum Lost {
 }
 
 impl Layout {
-    pub(crate) fn new(blobs: Blobs) -> Self {
-        Self { blobs, lost: Lost::Queued, uploads: Uploads::default(), index: Mutex::default() }
+    pub(crate) fn new(blobs: Blobs, lost: Lost) -> Self {
+        Self { blobs, lost, uploads: Uploads::default(), index: Mutex::default() }
     }
 
     /// Runs `work` with the current index, while no other thread uses the layout.

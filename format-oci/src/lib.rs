@@ -17,6 +17,7 @@
 //! process of this tool writes to a layout at a time; other tools do not know its lock.
 //!
 //! ```
+//! use bytes::Bytes;
 //! use format_oci::LayoutStore;
 //! use glance_core::image::Attributes;
 //! use glance_core::{Body, Image, ImageId, ImageStore};
@@ -26,7 +27,7 @@
 //! let directory = tempfile::tempdir()?;
 //! let layout = LayoutStore::create(directory.path())?;
 //! let image = layout.create(&Image::queued(ImageId::random(), Attributes::default())).await?;
-//! layout.upload(&image.id, Body::from("data".to_owned().into_bytes())).await?;
+//! layout.upload(&image.id, Body::from(Bytes::from_static(b"data"))).await?;
 //! layout.finish().await?;
 //!
 //! let layout = LayoutStore::open(directory.path())?;

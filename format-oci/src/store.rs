@@ -51,7 +51,7 @@ impl LayoutStore {
         dir.warn_if_shared();
         let blobs = Blobs { layout: dir, hashers: Hashers::default() };
         make(&blobs)?;
-        let layout = Layout::new(blobs);
+        let layout = Layout::new(blobs, Lost::Queued);
         let lacking = layout.with_index(CREATE_LAYOUT, |index| Ok(index.is_unfinished()))?;
         Ok(Self { layout: Arc::new(layout), lacking })
     }
@@ -85,7 +85,7 @@ impl LayoutStore {
             return Err(refuse("the directory holds no OCI image layout"));
         }
         let blobs = Blobs { layout: dir, hashers: Hashers::default() };
-        Ok(Self { layout: Arc::new(Layout::new(blobs)), lacking: false })
+        Ok(Self { layout: Arc::new(Layout::new(blobs, Lost::Queued)), lacking: false })
     }
 
     /// Sets the implementation of the digests. It must offer SHA-256. If it lacks MD5, the store
@@ -93,8 +93,7 @@ impl LayoutStore {
     #[must_use]
     pub fn hashing_with(self, hashers: Hashers) -> Self {
         let blobs = Blobs { hashers, ..self.layout.blobs.clone() };
-        let layout = Layout { lost: self.layout.lost, ..Layout::new(blobs) };
-        Self { layout: Arc::new(layout), ..self }
+        Self { layout: Arc::new(Layout::new(blobs, self.layout.lost)), ..self }
     }
 
     /// Configures the layout for reading: an image whose data is missing is still listed with data,
@@ -102,7 +101,7 @@ impl LayoutStore {
     /// without data, so that it accepts an upload.
     #[must_use]
     pub fn expecting_data(self) -> Self {
-        let layout = Layout { lost: Lost::Recorded, ..Layout::new(self.layout.blobs.clone()) };
+        let layout = Layout::new(self.layout.blobs.clone(), Lost::Recorded);
         Self { layout: Arc::new(layout), ..self }
     }
 
@@ -359,7 +358,7 @@ fn verified(data: Body, layer: &Layer, hashers: Hashers) -> Body {
     let (data, _) = checked(data, expected, hashers);
     let digests = data.digests().cloned();
     let path = path(&layer.sha256);
-    let damage = move |error: BodyError| match error.downcast_ref() {
+    let damage = move |error: BodyError| match error.downcast_ref::<DataFault>() {
         Some(DataFault::Digest { got, .. }) => {
             let reason = format!("{path} has the sha256 {got}");
             DataFault::Damaged { got: size, reason }.into()
@@ -373,7 +372,10 @@ fn verified(data: Body, layer: &Layer, hashers: Hashers) -> Body {
 impl ImageStore for LayoutStore {
     async fn list(&self, selection: &Selection) -> Result<ImageStream<'_>, StoreError> {
         let ids = self.run(LIST, |_, index| index.ids()).await?.into_iter();
-        let load = move |id| async move { Ok(self.record(LIST, &id).await?.image) };
+        let load = move |id| async move {
+            let record = self.record(LIST, &id).await;
+            record.map(|record| record.image)
+        };
         Ok(listing(ids, selection, load))
     }
 

@@ -248,7 +248,10 @@ impl Directory {
 impl ImageStore for Directory {
     async fn list(&self, selection: &Selection) -> Result<ImageStream<'_>, StoreError> {
         let ids = self.ids(LIST).await?.into_iter();
-        let load = move |id| async move { Ok(self.record(LIST, &id).await?.image) };
+        let load = move |id| async move {
+            let record = self.record(LIST, &id).await;
+            record.map(|record| record.image)
+        };
         Ok(listing(ids, selection, load))
     }
 

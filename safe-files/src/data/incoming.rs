@@ -54,7 +54,7 @@ impl Incoming<'_> {
         let (file, begun) = opened.map_err(|error| self.failed(error))?;
         let file = Arc::new(file);
         let mut sparse = Sparse::new(Arc::clone(&file), begun);
-        let lane = ChunkWorker::start(move |chunks| {
+        let lane: ChunkWorker<io::Result<WrittenFile>> = ChunkWorker::start(move |chunks| {
             let _guard = guard;
             for chunk in chunks {
                 sparse.write(&chunk)?;
