@@ -4,6 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use glance_core::StoreError;
 use glance_core::digest::Algorithm;
+use glance_core::error::BodyError;
 use glance_core::image::{ImageId, Status};
 use glance_core::store::StoreErrorKind;
 use safe_files::data::{IncomingFile, UploadGuard, Uploads};
@@ -156,7 +157,7 @@ impl Layout {
             image.record.forget_data();
         }
         let id = image.record.image.id.clone();
-        let invalid = |error| {
+        let invalid = |error: BodyError| {
             let (kind, reason) = (StoreErrorKind::Invalid, "the record cannot be written");
             let error =
                 StoreError::new(kind, &self.blobs.store(), operation, reason).caused_by(error);
@@ -233,12 +234,14 @@ impl Layout {
         };
         image.record.data = Some(Layer { sha256: sha256.clone(), size: file.size });
         image.record.image.status = Status::Active;
-        let dir = self.blobs.make_dir(operation)?;
+        // The data moves last, so that a run that is killed before resumes from it.
+        let dropped = self.stage(index, operation, &image, Some(&before))?;
+        let dir = self.blobs.dir(operation)?;
         let kept = file.keep_in(&dir, &sha256);
         kept.map_err(|error| {
             errors::failed(&self.blobs.store(), operation, &dir, &path(&sha256), error).on(id)
         })?;
-        match self.put(index, operation, &image, Some(&before)) {
+        match self.commit(index, operation, dropped) {
             Ok(()) => Ok(image),
             Err(error) => {
                 self.put_back(operation, id, &dir, &sha256);

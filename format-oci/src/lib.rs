@@ -11,7 +11,7 @@
 //! the record, and one layer that is the data. Data is stored once, however many images have it. A
 //! change of a record makes a new config blob and a new manifest, never a new layer.
 //!
-//! Files appear atomically, and in this order: data, config blob, manifest, `index.json`. A process
+//! Files appear atomically, and every blob is in place before `index.json` leads to it. A process
 //! killed at any moment leaves a valid layout, in which each image is either complete or without
 //! data; the next run adds the missing data and resumes from the bytes received so far. Only one
 //! process of this tool writes to a layout at a time; other tools do not know its lock.
