@@ -10,6 +10,7 @@ mod suites {
     mod https;
     mod identity;
     mod injection;
+    mod oci;
     mod replicate;
     mod reports;
     #[cfg(feature = "reqwest")]

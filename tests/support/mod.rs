@@ -11,6 +11,7 @@ pub(crate) mod fault;
 pub(crate) mod nginx;
 pub(crate) mod old_dump;
 pub(crate) mod real_cloud;
+pub(crate) mod registry;
 pub(crate) mod site;
 pub(crate) mod stack;
 pub(crate) mod stage;

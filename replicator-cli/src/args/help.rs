@@ -102,6 +102,7 @@ A store is one of:
   NAME[@REGION]                a cloud of clouds.yaml
   https://HOST[:PORT][/PREFIX] a Glance; HOST:PORT alone means https
   dir:PATH, ./PATH, /PATH      a directory written by `dump`
+  oci:PATH                     an OCI image layout, which registries carry
   cloud:NAME, url:URL          a cloud or a URL, without ambiguity
 
 Run `glance-replicator COMMAND -h` for examples and the most common options of a command, and \

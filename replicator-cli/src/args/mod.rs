@@ -83,7 +83,8 @@ pub enum Command {
     Dump {
         /// Source store
         server: String,
-        /// Directory to write to, or - for a tar archive on standard output
+        /// Directory to write to, oci:DIR for an OCI image layout, or - for a tar archive on standard
+        /// output
         path: String,
         /// Report what would be done, and change nothing
         #[arg(short = 'n', long)]
@@ -104,8 +105,9 @@ pub enum Command {
     /// Upload the images of a directory to a Glance service
     #[command(after_help = examples::LOAD)]
     Load {
-        /// Directory to read, or - for the output of `dump SERVER -` on standard input, loaded one
-        /// image at a time (the server may also come first, as in the old tool)
+        /// Directory to read, oci:DIR for an OCI image layout, or - for the output of `dump SERVER -`
+        /// on standard input, loaded one image at a time (the server may also come first, as in the
+        /// old tool)
         from: String,
         /// Target stores (or the directory, if the server comes first)
         #[arg(required = true)]

@@ -72,6 +72,7 @@ pub(crate) const PAGES: &[Page] = pages![
     "progress",
     "reports",
     "dump-format",
+    "oci",
     "serve",
     "sign-in",
     "clouds",

@@ -83,6 +83,7 @@ const OUR_CRATES: &[&str] = &[
     "transport_native",
     "transport_reqwest",
     "format_dump",
+    "format_oci",
     "glance_server",
     "replicator_cli",
 ];

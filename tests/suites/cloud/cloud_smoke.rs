@@ -135,11 +135,11 @@ impl Cloud {
 }
 
 /// Number of images of `seed.py` that are copied.
-const SEEDED: usize = 60;
+pub(super) const SEEDED: usize = 60;
 
 /// Images of `seed.py` that are not copied: records without data, and data whose encryption key
 /// stays at the source.
-const NOT_COPIED: &[&str] = &[
+pub(super) const NOT_COPIED: &[&str] = &[
     "boot-from-volume",
     "encrypted",
     "encrypted-key-stays",

@@ -13,6 +13,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ("safe-files", &["glance_core"]),
     ("replicator-engine", &["glance_core", "keystone_auth", "safe_files"]),
     ("format-dump", &["glance_core", "safe_files"]),
+    ("format-oci", &["glance_core", "safe_files"]),
     ("transport-hyper", &["glance_core"]),
     ("transport-rustls", &["glance_core", "transport_hyper"]),
     ("transport-native", &["glance_core", "transport_hyper"]),
@@ -22,6 +23,7 @@ const CRATES: &[(&str, &[&str])] = &[
         "replicator-cli",
         &[
             "format_dump",
+            "format_oci",
             "glance_client",
             "glance_core",
             "glance_server",
@@ -120,7 +122,8 @@ const MODULES: &[(&str, &[&str])] = &[
             "commands",
         ],
     ),
-    ("safe-files", &["dir", "file_lock"]),
+    ("safe-files", &["dir", "errors", "file_lock", "json", "record", "data"]),
+    ("format-oci", &["names", "descriptor", "artifact", "blobs", "index", "layout", "store"]),
     ("glance-server", &["api", "lingering", "watched", "serve"]),
     (
         "format-dump",

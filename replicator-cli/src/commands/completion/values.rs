@@ -73,8 +73,10 @@ fn stores(typed: &OsStr) -> Vec<CompletionCandidate> {
     if let Some(rest) = text.strip_prefix("cloud:") {
         return prefixed(clouds(rest), "cloud:");
     }
-    if let Some(rest) = text.strip_prefix("dir:") {
-        return prefixed(directories(OsStr::new(rest)), "dir:");
+    for prefix in ["dir:", "oci:"] {
+        if let Some(rest) = text.strip_prefix(prefix) {
+            return prefixed(directories(OsStr::new(rest)), prefix);
+        }
     }
     clouds(text).into_iter().chain(directories(typed)).collect()
 }
