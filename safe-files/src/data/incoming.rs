@@ -155,7 +155,7 @@ impl IncomingFile {
         passed?;
         self.written = written.map_err(io::Error::other)??;
         if let Some(promised) = promised.filter(|promised| *promised != self.size) {
-            let came = format!("{} of {promised} bytes arrived", self.size);
+            let came = format!("received {} of {promised} bytes", self.size);
             let reason = "the data does not have the announced length";
             return Err(Fault::Data(reason, came.into()));
         }

@@ -29,7 +29,7 @@ pub use uploads::{UploadGuard, Uploads};
 /// [`StoreErrorKind::Range`] if the range begins past the end.
 pub fn length_of(range: ByteRange, size: u64) -> Result<u64, Refusal> {
     if range.offset >= size && range.offset > 0 {
-        let reason = format!("byte {} is past the end: there are {size} bytes", range.offset);
+        let reason = format!("byte {} is past the end of the data ({size} bytes)", range.offset);
         return Err(Refusal::new(StoreErrorKind::Range, reason));
     }
     let rest = size - range.offset;

@@ -139,7 +139,7 @@ impl<D> StoredRecord<D> {
     pub fn must_have_data(&self, kind: StoreErrorKind) -> Result<(), Refusal> {
         match self.image.status {
             status if status.has_data() => Ok(()),
-            status => Err(Refusal::new(kind, format!("the image is {status} and has no data"))),
+            status => Err(Refusal::new(kind, format!("the image has no data (status {status})"))),
         }
     }
 
