@@ -41,6 +41,8 @@ pub enum CancelReason {
     Interrupted,
     /// SIGTERM.
     Terminated,
+    /// SIGHUP: the terminal or the connection to it was closed.
+    HungUp,
     /// The time limit of the run was reached.
     OutOfTime,
     /// The byte limit of the run was reached.
@@ -53,7 +55,14 @@ impl CancelReason {
     /// Whether a run stopped for this reason counts as unfinished in any case. For the other
     /// reasons, it is unfinished only if images were left out.
     pub fn ends_run(self) -> bool {
-        matches!(self, Self::Requested | Self::Interrupted | Self::Terminated | Self::OutOfTime)
+        match self {
+            Self::Requested
+            | Self::Interrupted
+            | Self::Terminated
+            | Self::HungUp
+            | Self::OutOfTime => true,
+            Self::Unwritten | Self::OutOfBytes => false,
+        }
     }
 }
 
@@ -63,6 +72,7 @@ impl fmt::Display for CancelReason {
             Self::Requested => "stopped on request",
             Self::Interrupted => "stopped by SIGINT",
             Self::Terminated => "stopped by SIGTERM",
+            Self::HungUp => "stopped by SIGHUP",
             Self::OutOfTime => "the time limit of the run was reached",
             Self::Unwritten => "the journal cannot be written",
             Self::OutOfBytes => "the next image would exceed the byte limit of the run",

@@ -36,6 +36,10 @@ pub struct Cloud {
     pub auth_url: Option<String>,
     /// The value of `auth_type`: the name of the auth plugin.
     pub auth_type: String,
+    /// The configured user, by name or else by id.
+    pub user: Option<String>,
+    /// The configured project, by name or else by id.
+    pub project: Option<String>,
     /// The auth plugin.
     pub auth: Arc<dyn AuthPlugin>,
 }
@@ -101,10 +105,18 @@ impl Cloud {
             key: path(settings, "key")?,
             retries: retries(settings)?,
             auth_url: auth_url(settings)?,
+            user: first_of(settings, &["username", "user_name", "user_id"]),
+            project: first_of(settings, &["project_name", "project_id"]),
             auth: plugin::plugin(settings, &auth_type)?,
             auth_type,
         })
     }
+}
+
+/// The first of these options that is set, for display. A plugin that uses an option checks it.
+fn first_of(settings: &Settings, keys: &[&str]) -> Option<String> {
+    let set = |key: &&str| settings.option(key).ok().flatten().map(str::to_owned);
+    keys.iter().find_map(set)
 }
 
 /// The path of a file. A value that looks like the file's content is rejected, a common mistake of

@@ -23,7 +23,7 @@ mod verify;
 
 pub use display::{ColorArg, Display};
 pub use guesses::OldOptions;
-pub(crate) use guesses::shell_word;
+pub(crate) use guesses::{nearest, shell_word, suggestion};
 pub use metadefs::{Metadefs, WithMetadefs};
 pub use replication::jobs::{JobFileCommand, RunJobs};
 pub use replication::limits::LimitArgs;
@@ -178,7 +178,10 @@ pub enum Command {
     Serve(Serve),
     /// List the configured clouds and their settings; contacts no server
     #[command(after_help = examples::CLOUDS)]
-    Clouds,
+    Clouds {
+        /// Cloud to show (default: all)
+        cloud: Option<String>,
+    },
     /// Print a script that completes commands and options in a shell
     // Packagers expect the plural.
     #[command(after_help = examples::COMPLETION, alias = "completions")]
@@ -236,7 +239,7 @@ impl Args {
         let matches = tree.try_get_matches_from_mut(&line);
         let matches = matches.map_err(|error| match guesses::answer(&error, &line, &tree) {
             Some(answer) => answer,
-            None => effect::with_place(error, &tree),
+            None => effect::with_place(guesses::without_hidden(error, &tree), &tree),
         })?;
         effect::refuse_without_effect(&tree, &matches)?;
         Ok((Self::from_arg_matches(&matches)?, matches))
@@ -264,7 +267,7 @@ impl Command {
             | Self::Run(_)
             | Self::Config(_)
             | Self::Serve(_)
-            | Self::Clouds
+            | Self::Clouds { .. }
             | Self::Completion { .. }
             | Self::Report(_)
             | Self::Doctor(_)

@@ -204,6 +204,7 @@ async fn load_stream(
     let access = Access::of_run(how.dry_run);
     let work = Work::open(source, target, access, &everything, options).await?;
     let mut work = work.going(how.course);
+    work.replication.policy.finds_by_id = false;
     work.replication.policy.transfers = 1;
     work.replication.policy.retries.per_run = 0;
     let exit = match how.dry_run {

@@ -149,7 +149,7 @@ async fn dispatch(command: Command, context: Context<'_>) -> Result<Exit, CliErr
         Command::Metadefs(typed) => metadefs(typed, options).await,
         Command::Verify(typed) => verify(typed, context).await,
         Command::Report(Reports::Merge { parts }) => merge_reports::merge(&parts),
-        Command::Clouds => clouds::run(options),
+        Command::Clouds { cloud } => clouds::run(cloud.as_deref(), options),
         Command::Completion { shell } => Ok(completion::script(shell)),
         Command::Complete { words } => Ok(completion::candidates(words).await),
         Command::Man { directory } => help::write_manual(directory.as_deref()),

@@ -57,6 +57,9 @@ pub struct Policy {
     pub scope: CopyScope,
     /// How the replica of an image is found.
     pub match_by: MatchBy,
+    /// Whether the source finds any of its images by id. A source that delivers each image once, in
+    /// order, does not.
+    pub finds_by_id: bool,
     /// What to do when the target refuses an image id.
     pub on_burned_id: OnBurnedId,
     /// Whether every new replica gets a new id. The replica of an image is then the one that is
@@ -164,6 +167,7 @@ impl Default for Policy {
             queued: false,
             scope: CopyScope::default(),
             match_by: MatchBy::default(),
+            finds_by_id: true,
             on_burned_id: OnBurnedId::default(),
             new_ids: false,
             stamp: None,

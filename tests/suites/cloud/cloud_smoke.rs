@@ -41,7 +41,7 @@ impl Cloud {
         let before = self.mark("b");
         let second = self.replicator(&["livecopy", "a", "b", "--tls", stack]).exits(0);
         assert!(second.stdout.starts_with("skipped: ") || second.stdout.starts_with("0 copied"));
-        assert!(second.stdout.contains("0 copied and verified (0.0 B), 0 updated"));
+        assert!(second.stdout.contains("0 copied and verified (0 B), 0 updated"));
         assert_eq!(self.writes_since("b", before), [""; 0]);
         self.replicator(&["compare", "a", "b", "--tls", stack]).exits(0);
     }
