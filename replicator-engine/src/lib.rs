@@ -41,8 +41,8 @@ pub use outcome::{DataPath, Done, Outcome, Proven, TransferMethod};
 pub use planning::Entry;
 pub use policy::{
     Approval, ContentCheck, CopyScope, DeliveryOptions, ErrorLimit, Fallback, ImportSource,
-    InvalidTemplate, MatchBy, OnBurnedId, Order, Placement, Policy, Prune, Removal, Removals,
-    Retries, Template,
+    InvalidTemplate, MatchBy, Members, OnBurnedId, Order, Placement, Policy, Prune, Removal,
+    Removals, Retries, Template,
 };
 pub use proving::verify::{Depth, Proof, Verdict, Verification, VerifyFault, verify_store};
 pub use repair::{KnownBy, Leftover, LeftoverScan, LeftoverState};

@@ -22,6 +22,9 @@ pub struct Outcome {
     pub journey: DataPath,
     /// Parts of the image that could not be translated and therefore differ at the target.
     pub losses: Vec<Loss>,
+    /// Whether the members of this shared image were not looked at
+    /// ([`Policy::members`](crate::Policy::members)).
+    pub members_skipped: bool,
     /// When the work on the image began, the first time.
     pub started: SystemTime,
     /// When the result was final.
@@ -150,8 +153,15 @@ impl Outcome {
     /// The result for an image, without details of a data transfer and without losses.
     pub fn of(image: Image, result: Result<Done, CopyError>) -> Self {
         let now = SystemTime::now();
-        let (journey, losses) = (DataPath::default(), Vec::new());
-        Self { image, result, journey, losses, started: now, ended: now }
+        Self {
+            image,
+            result,
+            journey: DataPath::default(),
+            losses: Vec::new(),
+            members_skipped: false,
+            started: now,
+            ended: now,
+        }
     }
 
     /// The same outcome of work that began at this time.

@@ -169,6 +169,7 @@ function summaryOf(images) {
     bytes_imported: 0,
     proofs: { verified: count("copied"), size_only: 0, transfer_only: 0, records: 0 },
     lost: { members: 1 },
+    members_skipped: 0,
   };
 }
 

@@ -56,7 +56,7 @@ function compare() {
   return {
     ...start,
     images,
-    summary: { compared: images.length, different, states, bytes: 812 * GIB },
+    summary: { compared: images.length, different, states, bytes: 812 * GIB, members_skipped: 0 },
     ...end,
   };
 }
@@ -67,7 +67,7 @@ function compareWithoutDifferences() {
   return {
     ...start,
     images: [],
-    summary: { compared: 46, different: 0, states: { same: 46 }, bytes: 0 },
+    summary: { compared: 46, different: 0, states: { same: 46 }, bytes: 0, members_skipped: 0 },
     ...end,
   };
 }

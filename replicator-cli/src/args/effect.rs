@@ -147,7 +147,7 @@ const TABLE: &[Row] = &[
     (&["yes"], &[&["sync", "metadefs", "resume"]]),
     (&["wait"], &[COPYING, &["repair"]]),
     // Records and data at the target.
-    (&["metaonly"], &[COPYING, COMPARING]),
+    (&["members", "metaonly"], &[COPYING, COMPARING]),
     (&["match_by"], &[COPYING, COMPARING, &["verify"]]),
     (
         &["boot_from_volume", "dontreplicate", "encrypted", "property", "queued", "transfers"],

@@ -346,6 +346,7 @@ fn refuse_rename_without_effect(options: &Options) -> Result<(), CliError> {
 pub(super) fn policy(options: &Options) -> Result<Policy, CliError> {
     Ok(Policy {
         queued: options.identity.queued,
+        members: options.identity.members.into(),
         match_by: options.identity.match_by.into(),
         on_burned_id: options.identity.on_burned_id.into(),
         new_ids: options.identity.new_id,

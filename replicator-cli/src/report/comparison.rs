@@ -13,7 +13,7 @@ use crate::error::request_ids;
 use crate::exit::Exit;
 use crate::metrics;
 use crate::output::{self, JsonWriter, human_size, quoted};
-use crate::report::Metadefs;
+use crate::report::{Metadefs, members_skipped};
 
 /// The content of the report for each image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,6 +58,8 @@ struct Summary {
     actions: BTreeMap<&'static str, u64>,
     /// Bytes of image data that a run would copy.
     bytes: u64,
+    /// Shared images whose members were not looked at.
+    members_skipped: u64,
 }
 
 impl Comparison {
@@ -201,7 +203,13 @@ impl Comparison {
 
 impl Summary {
     fn new() -> Self {
-        Self { exit: Exit::Success, states: BTreeMap::new(), actions: BTreeMap::new(), bytes: 0 }
+        Self {
+            exit: Exit::Success,
+            states: BTreeMap::new(),
+            actions: BTreeMap::new(),
+            bytes: 0,
+            members_skipped: 0,
+        }
     }
 
     /// The sum of two totals.
@@ -214,6 +222,7 @@ impl Summary {
             *self.actions.entry(action).or_default() += number;
         }
         self.bytes = self.bytes.saturating_add(other.bytes);
+        self.members_skipped += other.members_skipped;
         self
     }
 
@@ -221,6 +230,7 @@ impl Summary {
         *self.states.entry(entry.state).or_default() += 1;
         *self.actions.entry(entry.action()).or_default() += 1;
         self.bytes = self.bytes.saturating_add(entry.outstanding());
+        self.members_skipped += u64::from(entry.members_skipped);
         self.exit = self.exit.worse(exit);
     }
 
@@ -233,6 +243,9 @@ impl Summary {
         let states: Vec<String> = states.collect();
         let colon = if states.is_empty() { "" } else { ": " };
         out!("{prefix}{} images compared{colon}{}", self.compared(), states.join(", "));
+        if self.members_skipped > 0 {
+            out!("{prefix}{}", members_skipped(self.members_skipped));
+        }
         if subject == Subject::Actions {
             out!("{prefix}{}", self.actions_text());
         }
@@ -255,7 +268,7 @@ impl Summary {
         let different = self.compared() - alike.into_iter().sum::<u64>();
         json!({
             "compared": self.compared(), "different": different, "states": states,
-            "actions": self.actions, "bytes": self.bytes,
+            "actions": self.actions, "bytes": self.bytes, "members_skipped": self.members_skipped,
         })
     }
 }

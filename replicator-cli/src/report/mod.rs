@@ -49,3 +49,10 @@ pub(crate) use selection::selection;
 pub(crate) use serving::{Callers, serving};
 
 pub(crate) use verify::VerifyReport;
+
+/// Says how many shared images had their members not looked at.
+fn members_skipped(images: u64) -> String {
+    format!(
+        "the members of {images} shared images were not looked at; leave out --members skip to compare them"
+    )
+}

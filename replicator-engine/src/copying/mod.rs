@@ -54,7 +54,8 @@ impl Replication {
     pub(crate) async fn execute(&self, entry: Entry, share: Subscription, meter: Meter) -> Outcome {
         let started = SystemTime::now();
         // The claim on the image lasts until the result is in the journal.
-        let Entry { image, replica, differences, reason, losses, step, claim: _claim, .. } = entry;
+        let Entry { image, replica, differences, reason, losses, members_skipped, .. } = entry;
+        let (step, _claim) = (entry.step, entry.claim);
         let mut journey =
             DataPath { replica: replica.clone().map(Box::new), ..DataPath::default() };
         let copy = |goal| ImageCopy {
@@ -79,7 +80,8 @@ impl Replication {
             _ => Ok(Done::Skipped(reason.unwrap_or_default())),
         };
         self.close(&image, &result).await;
-        Outcome { journey, ..Outcome::of(image, result) }.with_losses(losses).since(started)
+        let outcome = Outcome { journey, members_skipped, ..Outcome::of(image, result) };
+        outcome.with_losses(losses).since(started)
     }
 
     /// Runs `work`, which may take long and can be cancelled safely, unless the run is told to

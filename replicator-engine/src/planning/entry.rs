@@ -29,6 +29,9 @@ pub struct Entry {
     pub notes: Vec<String>,
     /// Parts that could not be translated and therefore differ at the target.
     pub losses: Vec<Loss>,
+    /// Whether the members of this shared image were not looked at
+    /// ([`Policy::members`](crate::Policy::members)).
+    pub members_skipped: bool,
     pub(crate) step: Step,
     /// The claim of this run on the image, which lasts until the step is carried out.
     pub(crate) claim: Claim,
@@ -57,8 +60,8 @@ pub(crate) enum Step {
 #[derive(Debug, Clone)]
 pub(crate) struct Goal {
     pub(crate) wanted: Wanted,
-    /// The wanted members. `None` if the image is not shared, or the source does not show its
-    /// members.
+    /// The wanted members. `None` if the image is not shared, if the source does not show its
+    /// members, or if they are not looked at.
     pub(crate) members: Option<Vec<Member>>,
 }
 
@@ -81,6 +84,7 @@ impl Entry {
             reason: None,
             notes: Vec::new(),
             losses: Vec::new(),
+            members_skipped: false,
             step,
             claim: Claim::default(),
         }

@@ -1,29 +1,24 @@
 //! Compares one image in both stores.
 
-use std::collections::{BTreeMap, BTreeSet};
+use glance_core::image::{Image, Status, Visibility};
 
-use glance_core::image::{Image, Member, Status, Visibility};
-use glance_core::store::ImageStoreExt;
-
-use super::{Entry, Goal, Step, with_data, without_data};
-use crate::comparison::Difference;
+use super::{Entry, Goal, SourceMembers, Step, with_data, without_data};
 use crate::error::CopyError;
-use crate::loss::Loss;
-use crate::mapping::{NotWanted, Wanted};
+use crate::mapping::NotWanted;
 use crate::pairing::merge_join::Pair;
 use crate::replication::Replication;
 use crate::state::State;
 
 impl Replication {
-    /// Plans the step for a pair. Changes nothing.
-    pub(crate) async fn examine(&self, pair: Pair) -> Entry {
+    /// Plans the step for a pair. Changes nothing. `members` are those of the pair's image.
+    pub(crate) async fn examine(&self, pair: Pair, members: &SourceMembers) -> Entry {
         if let Pair::Both(_, replica) | Pair::TargetOnly(replica) = &pair {
             self.policy.target_digests.note(&self.target, replica);
         }
         match self.fill_cached_digests(pair) {
             Pair::TargetOnly(replica) => self.extra(replica),
-            Pair::SourceOnly(image) => self.judge(image, None).await,
-            Pair::Both(image, replica) => self.judge(image, Some(replica)).await,
+            Pair::SourceOnly(image) => self.judge(image, None, members).await,
+            Pair::Both(image, replica) => self.judge(image, Some(replica), members).await,
             Pair::Ambiguous(image, reason) => {
                 Entry::failed(image, None, CopyError::Blocked { reason, hint: None })
             }
@@ -52,7 +47,7 @@ impl Replication {
         pair
     }
 
-    async fn judge(&self, image: Image, replica: Option<Image>) -> Entry {
+    async fn judge(&self, image: Image, replica: Option<Image>, members: &SourceMembers) -> Entry {
         let is_record = image.status == Status::Queued && self.policy.queued;
         if !is_record && !image.status.has_data() {
             let reason = format!("the image has no data at the source (status {})", image.status);
@@ -71,94 +66,18 @@ impl Replication {
                 return Entry::failed(image, replica, CopyError::Unresolved(error));
             }
         };
-        let notes = wanted.notes.clone();
-        let mut losses = wanted.losses.clone();
-        let goal = match self.goal(&image, wanted, &mut losses).await {
-            Ok(goal) => goal,
-            Err(error) => return Entry::failed(image, replica, error),
-        };
-        let members = goal.members.clone();
-        let mut entry = match image.status.has_data() {
+        let (notes, losses) = (wanted.notes.clone(), wanted.losses.clone());
+        let shared = |visibility| visibility == Visibility::Shared;
+        let is_shared = shared(wanted.attributes.visibility) && shared(image.attributes.visibility);
+        let goal = Goal { wanted, members: None };
+        let entry = match image.status.has_data() {
             true => with_data(image, replica, goal, &self.policy),
             false => without_data(image, replica, goal, &self.policy),
         };
-        (entry.notes, entry.losses) = (notes, losses);
-        match (members, &entry.step) {
-            (Some(members), Step::Reconcile(_)) => self.compare_members(entry, &members).await,
-            _ => entry,
+        let entry = Entry { notes, losses, ..entry };
+        match is_shared {
+            true => self.with_members(entry, members).await,
+            false => entry,
         }
     }
-
-    async fn goal(
-        &self,
-        image: &Image,
-        wanted: Wanted,
-        losses: &mut Vec<Loss>,
-    ) -> Result<Goal, CopyError> {
-        let shared = |visibility| visibility == Visibility::Shared;
-        if !shared(wanted.attributes.visibility) || !shared(image.attributes.visibility) {
-            return Ok(Goal { wanted, members: None });
-        }
-        let shown = self.source.members_if_shown(&image.id).await.map_err(CopyError::Source)?;
-        let Some(members) = shown else {
-            losses.push(Loss::members("the source does not show the members"));
-            return Ok(Goal { wanted, members: None });
-        };
-        let mapped = self.policy.mapping.members(&members).await.map_err(CopyError::Unresolved)?;
-        let lost = |member| Loss::members(format!("member left out: {member}"));
-        losses.extend(mapped.unresolved.into_iter().map(lost));
-        let mut members = mapped.members;
-        members.sort();
-        Ok(Goal { wanted, members: Some(members) })
-    }
-
-    /// Adds the differences between the members of the replica and the wanted ones to `entry`.
-    async fn compare_members(&self, mut entry: Entry, wanted: &[Member]) -> Entry {
-        let Some(replica) = &entry.replica else { return entry };
-        // Glance lists members of shared images only. If the replica is not shared yet, the members
-        // that it may have are compared once it is.
-        let present = match replica.attributes.visibility {
-            Visibility::Shared => self.target.members_if_shown(&replica.id).await,
-            _ => Ok(Some(Vec::new())),
-        };
-        match present {
-            Err(error) => Entry::failed(entry.image, entry.replica, CopyError::Target(error)),
-            Ok(None) => {
-                entry.losses.push(Loss::members("the target does not show the members"));
-                entry
-            }
-            Ok(Some(present)) => {
-                let found = member_differences(wanted, &present);
-                let kept = matches!(entry.state, State::Same | State::Unverifiable);
-                if kept && !found.is_empty() {
-                    entry.state = State::Members;
-                }
-                entry.differences.extend(found);
-                entry
-            }
-        }
-    }
-}
-
-/// Whether the target lacks a member that the source has.
-pub(crate) fn adds_member(difference: &Difference) -> bool {
-    difference.field.starts_with(MEMBER) && difference.target.is_null()
-}
-
-/// What the field of a difference in a member begins with. The member's project follows.
-const MEMBER: &str = "member ";
-
-fn member_differences(wanted: &[Member], present: &[Member]) -> Vec<Difference> {
-    let states = |members: &[Member]| -> BTreeMap<String, &'static str> {
-        members.iter().map(|one| (one.project.clone(), one.status.as_str())).collect()
-    };
-    let (source, target) = (states(wanted), states(present));
-    let projects: BTreeSet<&String> = source.keys().chain(target.keys()).collect();
-    let differ = |project: &&String| source.get(*project) != target.get(*project);
-    let difference = |project: &String| Difference {
-        field: format!("{MEMBER}{project}"),
-        source: source.get(project).copied().into(),
-        target: target.get(project).copied().into(),
-    };
-    projects.into_iter().filter(differ).map(difference).collect()
 }

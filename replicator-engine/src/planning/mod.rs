@@ -17,13 +17,16 @@ use crate::policy::{CopyScope, Policy};
 use crate::replication::Replication;
 use crate::state::State;
 
+mod ahead;
 mod entry;
 mod extra;
 mod inspect;
+mod members;
 
+pub(crate) use ahead::{examined_ahead, while_working};
 pub use entry::Entry;
 pub(crate) use entry::{Goal, Step};
-pub(crate) use inspect::adds_member;
+pub(crate) use members::{SourceMembers, adds_member};
 
 impl Replication {
     /// Compares both stores and passes one entry per image of either store to `observe`, ordered by
@@ -33,16 +36,23 @@ impl Replication {
     /// When one of the stores can't be listed.
     pub async fn plan(&self, mut observe: impl FnMut(Entry)) -> Result<(), StoreError> {
         let moved = self.reassigned().await?;
-        let this = self.with_id_map(ids(&moved));
+        let mut this = self.with_id_map(ids(&moved));
+        this.policy.members = this.policy.members.of_plan();
+        let this = &this;
         let pairs = this.pairs(&moved).await?;
-        let work = pairs.map(|pair| async { Ok::<_, StoreError>(this.examine(pair?).await) });
-        let mut entries = work.buffered(self.policy.transfers.max(1));
-        let mut compared = Compared::by(&self.policy.events);
-        while let Some(entry) = entries.next().await {
-            observe(entry?);
-            compared.count();
-        }
-        Ok(())
+        let examine =
+            async |pair: Result<_, _>| Ok(this.examine(pair?, &SourceMembers::default()).await);
+        let (mut entries, examining) =
+            examined_ahead(pairs, self.policy.examined_at_once(), examine);
+        let work = async {
+            let mut compared = Compared::by(&self.policy.events);
+            while let Some(entry) = entries.next().await {
+                observe(entry?);
+                compared.count();
+            }
+            Ok(())
+        };
+        while_working(examining, work).await
     }
 
     /// The number of data bytes that [`run`](Self::run) would copy, according to the sizes in the

@@ -55,6 +55,8 @@ pub struct Policy {
     pub queued: bool,
     /// Which part of an image is copied.
     pub scope: CopyScope,
+    /// Which images are asked for their members.
+    pub members: Members,
     /// How the replica of an image is found.
     pub match_by: MatchBy,
     /// Whether the source finds any of its images by id. A source that delivers each image once, in
@@ -166,6 +168,7 @@ impl Default for Policy {
             mapping: Mapping::default(),
             queued: false,
             scope: CopyScope::default(),
+            members: Members::default(),
             match_by: MatchBy::default(),
             finds_by_id: true,
             on_burned_id: OnBurnedId::default(),
@@ -206,4 +209,28 @@ pub enum CopyScope {
     /// Only the records, of all images. An image that the target does not hold gets a record
     /// without data.
     Records,
+}
+
+/// Which shared images are asked for their members. Glance lists the members of one image at a time,
+/// so that each image takes a request at both sides.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Members {
+    /// All.
+    #[default]
+    Check,
+    /// Only those that are copied. The members of a replica that the target already holds are
+    /// neither compared nor changed.
+    CheckNew,
+    /// None.
+    Ignore,
+}
+
+impl Members {
+    /// The same for a plan, which copies nothing.
+    pub(crate) fn of_plan(self) -> Self {
+        match self {
+            Self::Check => Self::Check,
+            Self::CheckNew | Self::Ignore => Self::Ignore,
+        }
+    }
 }

@@ -15,7 +15,7 @@ use super::{Run, TargetId};
 use crate::cancel::CancelMode;
 use crate::error::CopyError;
 use crate::outcome::Outcome;
-use crate::planning::Entry;
+use crate::planning::{Entry, SourceMembers};
 use crate::replication::Replication;
 
 impl Replication {
@@ -42,7 +42,7 @@ impl Replication {
             Some(_) => None,
         };
         let pair = self.pair(image, replica.or(new.as_ref())).await?;
-        Ok(self.examine(pair).await)
+        Ok(self.examine(pair, &SourceMembers::default()).await)
     }
 }
 

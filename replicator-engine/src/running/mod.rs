@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
-use futures_util::future::{FutureExt, join_all, ready};
+use futures_util::future::{FutureExt, join, join_all, ready};
 use futures_util::stream::{self, StreamExt};
 
 use glance_core::image::ImageId;
@@ -18,12 +18,12 @@ use crate::error::RunError;
 use crate::events::{Event, Events, Meter, watched};
 use crate::outcome::Outcome;
 use crate::pairing::{Moved, ids};
-use crate::planning::Entry;
+use crate::planning::{Entry, SourceMembers, examined_ahead, while_working};
 use crate::policy::{ErrorLimit, Order};
 use crate::replication::Replication;
 use crate::running::listings::{PairsOfId, merged};
 use crate::running::progress::{Limits, QueuedImage, RunProgress};
-use crate::running::read_ahead::{counted, read_ahead, while_working};
+use crate::running::read_ahead::{counted, read_ahead};
 use crate::running::target_id::TargetId;
 use crate::state::State;
 use crate::streaming::fan_out::Subscription;
@@ -146,9 +146,12 @@ impl<F: FnMut(usize, Outcome) + Send> Run<F> {
             true => read_ahead(images),
             false => (images, ready(()).boxed()),
         };
+        let at_once = self.replications[0].policy.examined_at_once();
+        let (images, examining) = examined_ahead(images, at_once, |pairs| self.examine(pairs));
         let images = images.chain(end).take_until(self.stop.reached(CancelMode::Abort));
-        let work = images.map(|pairs| self.process(pairs)).buffer_unordered(self.transfers);
-        while_working(reading, work.for_each(ready)).await;
+        let work = images.map(|image| self.carry_out(image)).buffer_unordered(self.transfers);
+        let ahead = join(reading, examining).map(drop);
+        while_working(ahead, work.for_each(ready)).await;
         if all_listed.into_inner() {
             self.progress().all_listed();
         } else {
@@ -156,21 +159,29 @@ impl<F: FnMut(usize, Outcome) + Send> Run<F> {
         }
     }
 
-    /// Examines one image and executes its steps, at all targets.
-    async fn process(&self, pairs: PairsOfId) {
+    /// Examines one image at all targets. Queues the entries that have to wait, and returns the
+    /// rest.
+    async fn examine(&self, pairs: PairsOfId) -> Vec<(TargetId, Entry)> {
         let pairs = self.progress().listed(pairs);
-        let Some(id) = pairs.first().map(|(_, pair)| pair.id().clone()) else { return };
+        let Some(id) = pairs.first().map(|(_, pair)| pair.id().clone()) else { return Vec::new() };
         let targets: Vec<TargetId> = pairs.iter().map(|(target, _)| *target).collect();
-        let work = pairs
-            .into_iter()
-            .map(async |(target, pair)| (target, self.replication(target).examine(pair).await));
+        let members = SourceMembers::default();
+        let work = pairs.into_iter().map(async |(target, pair)| {
+            (target, self.replication(target).examine(pair, &members).await)
+        });
         let Some(entries) = self.stop.unless_broken_off(join_all(work)).await else {
-            return self.progress().leave(&id, targets.into_iter());
+            self.progress().leave(&id, targets.into_iter());
+            return Vec::new();
         };
         self.report_plan(&entries);
-        let now = self.queue(entries);
-        let targets: Vec<TargetId> = now.iter().map(|(target, _)| *target).collect();
-        let Some(claimed) = self.stop.unless_broken_off(self.claimed(now)).await else {
+        self.queue(entries)
+    }
+
+    /// Executes the steps of one image, at all targets.
+    async fn carry_out(&self, entries: Vec<(TargetId, Entry)>) {
+        let Some(id) = entries.first().map(|(_, entry)| entry.image.id.clone()) else { return };
+        let targets: Vec<TargetId> = entries.iter().map(|(target, _)| *target).collect();
+        let Some(claimed) = self.stop.unless_broken_off(self.claimed(entries)).await else {
             return self.progress().leave(&id, targets.into_iter());
         };
         self.execute(claimed).await;

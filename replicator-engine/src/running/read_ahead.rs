@@ -1,8 +1,6 @@
 //! Reads the listings ahead of the work, and counts the listed images.
 
-use std::pin::pin;
-
-use futures_util::future::{BoxFuture, Either, FutureExt, select};
+use futures_util::future::{BoxFuture, FutureExt};
 use futures_util::stream::{self, BoxStream, StreamExt};
 use tokio::sync::mpsc;
 
@@ -41,16 +39,6 @@ pub(crate) fn read_ahead(
         }
     };
     (stream::poll_fn(move |context| listed.poll_recv(context)).boxed(), reading.boxed())
-}
-
-/// Does the work, and reads ahead meanwhile. What is unread when the work is done stays unread.
-pub(crate) async fn while_working(
-    reading: impl Future<Output = ()>,
-    work: impl Future<Output = ()>,
-) {
-    if let Either::Right(((), work)) = select(pin!(work), pin!(reading)).await {
-        work.await;
-    }
 }
 
 /// The images listed so far.

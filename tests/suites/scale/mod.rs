@@ -22,6 +22,7 @@ use tokio::net::TcpListener;
 
 use crate::support::common::{Run, cleared, replicator_with, with_options};
 
+mod members;
 mod memory;
 
 fn id(number: u32) -> ImageId {

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::measure::{Race, Target, Way};
 use super::programs::{Glances, Programs};
 use super::server::write_image;
-use crate::cloud;
+use crate::cloud::{self, Records};
 use crate::failure::{Context, Failure};
 
 const BIG: u64 = 2048;
@@ -18,7 +18,7 @@ const FEW: u32 = 10;
 /// Copies one image of 2 GiB.
 pub(crate) fn big() -> Result<(), Failure> {
     let programs = Programs::build()?;
-    let glances = Glances::start(&programs.directory, 0)?;
+    let glances = Glances::start(&programs.directory, Records::Unshared(0))?;
     let id = &fill(&glances, &programs.directory, 1, BIG)?[0];
     let peers = Peers::write(&programs.directory, &glances)?;
     let gib = (2.0, "GiB");
@@ -44,7 +44,7 @@ pub(crate) fn big() -> Result<(), Failure> {
 /// Copies 200 images of 4 MiB.
 pub(crate) fn small() -> Result<(), Failure> {
     let programs = Programs::build()?;
-    let glances = Glances::start(&programs.directory, 0)?;
+    let glances = Glances::start(&programs.directory, Records::Unshared(0))?;
     let ids = fill(&glances, &programs.directory, MANY, SMALL)?;
     let peers = Peers::write(&programs.directory, &glances)?;
     let few = ids.iter().take(FEW as usize).map(|id| format!("({})", peers.openstack(id)));

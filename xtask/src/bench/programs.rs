@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::cloud;
+use crate::cloud::{self, Records};
 use crate::failure::{Context, Failure};
 use crate::shell::{cargo, succeed};
 use crate::workspace;
@@ -58,8 +58,8 @@ pub(crate) struct Glances {
 }
 
 impl Glances {
-    /// Starts the Glances with `records` records each.
-    pub(crate) fn start(directory: &Path, records: u32) -> Result<Self, Failure> {
+    /// Starts the Glances with `records` each.
+    pub(crate) fn start(directory: &Path, records: Records) -> Result<Self, Failure> {
         cloud::start_with_images(records)?;
         let endpoints = workspace::target()?.join("cloud/endpoints.json");
         let endpoints = fs::read_to_string(endpoints).context(|| "cannot read endpoints.json")?;

@@ -28,6 +28,7 @@ use crate::output::{print, say};
 use crate::workspace;
 pub(crate) use command::sheltered;
 use config::Secret;
+pub(crate) use fill::Records;
 use layout::Layout;
 pub(crate) use packages::NoServices;
 use process::Service;
@@ -77,14 +78,14 @@ pub(crate) fn start() -> Result<(), Failure> {
     locked(&layout, up)
 }
 
-/// Starts the cloud on its default ports, with nothing but `count` records in each of A and B.
-pub(crate) fn start_with_images(count: u32) -> Result<(), Failure> {
+/// Starts the cloud on its default ports, with nothing but these records in each of A and B.
+pub(crate) fn start_with_images(records: Records) -> Result<(), Failure> {
     start()?;
     let layout = Layout::new(workspace::target()?.join("cloud"), None)?;
     locked(&layout, |layout| {
         for glance in [Glance::A, Glance::B] {
             reset::reset(layout, glance)?;
-            fill::fill(layout, glance, count)?;
+            fill::fill(layout, glance, records)?;
         }
         Ok(())
     })

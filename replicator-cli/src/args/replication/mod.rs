@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, ValueEnum};
-use replicator_engine::{ErrorLimit, MatchBy, OnBurnedId, Removal};
+use replicator_engine::{ErrorLimit, MatchBy, Members, OnBurnedId, Removal};
 
 use super::{RunOptions, SelectionArgs, WithMetadefs};
 
@@ -158,6 +158,28 @@ pub struct ReplicaMatchingArgs {
     /// Find the replica of an image by this attribute
     #[arg(long = "match", global = true, value_name = "WHAT", default_value = "id")]
     pub match_by: Match,
+    /// Compare the members of shared images, or skip that, which saves a request per image on each
+    /// side; new copies get their members in both cases
+    #[arg(long, global = true, value_name = "WHAT", default_value = "check")]
+    pub members: MembersArg,
+}
+
+/// What is done about the members of shared images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum MembersArg {
+    /// Compare them with those of the replicas.
+    Check,
+    /// Do not look at the members of images that the target already has.
+    Skip,
+}
+
+impl From<MembersArg> for Members {
+    fn from(typed: MembersArg) -> Self {
+        match typed {
+            MembersArg::Check => Self::Check,
+            MembersArg::Skip => Self::CheckNew,
+        }
+    }
 }
 
 /// Action when the target refuses an image id.

@@ -14,7 +14,7 @@ use crate::output::{chain, proof_json};
 
 /// The entry of an image at the target that the command line names so.
 pub(super) fn entry(target: &str, outcome: &Outcome) -> Value {
-    let Outcome { image, journey, result, losses, started, ended } = outcome;
+    let Outcome { image, journey, result, losses, started, ended, .. } = outcome;
     let error = result.as_ref().err();
     let digests = digests(outcome);
     let proof = proof(outcome, &digests);

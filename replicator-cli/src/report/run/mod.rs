@@ -13,7 +13,7 @@ use crate::exit::Exit;
 use crate::metrics;
 use crate::output::{self, JsonWriter, causes, human_size, quoted};
 use crate::progress;
-use crate::report::{Metadefs, proof};
+use crate::report::{Metadefs, members_skipped, proof};
 use summary::Summary;
 
 mod image;
@@ -158,6 +158,9 @@ impl Reports {
             metrics::ended(self.name_among_several(target), self.exit(target));
             let (prefix, summary) = (self.prefix(target), &self.each[target].summary);
             out!("{prefix}{}", summary.text());
+            if summary.members_skipped > 0 {
+                out!("{prefix}{}", members_skipped(summary.members_skipped));
+            }
         }
         match self.metadefs.take() {
             Some(metadefs) => drop(metadefs.finish()),

@@ -29,6 +29,8 @@ pub(super) struct Summary {
     proofs: Proofs,
     /// The number of images that lost their members or their owner.
     losses: BTreeMap<LossKind, u64>,
+    /// Shared images whose members were not looked at.
+    pub(super) members_skipped: u64,
 }
 
 impl Summary {
@@ -52,6 +54,7 @@ impl Summary {
         for kind in lost {
             *self.losses.entry(kind).or_default() += 1;
         }
+        self.members_skipped += u64::from(outcome.members_skipped);
     }
 
     fn count_copied(&mut self, outcome: &Outcome) {
@@ -87,6 +90,7 @@ impl Summary {
         for (kind, count) in &other.losses {
             *self.losses.entry(*kind).or_default() += count;
         }
+        self.members_skipped += other.members_skipped;
         self
     }
 
@@ -129,7 +133,7 @@ impl Summary {
             "in_place": self.in_place, "skipped": self.skipped, "failed": self.failed,
             "in_use": self.in_use, "removed": self.removed, "broken_off": self.broken_off,
             "not_started": self.not_begun,
-            "lost": lost,
+            "lost": lost, "members_skipped": self.members_skipped,
         })
     }
 }

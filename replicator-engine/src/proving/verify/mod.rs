@@ -16,7 +16,7 @@ use crate::comparison::{Difference, common_digest, content_difference};
 use crate::events::{self, Compared};
 use crate::outcome::Proven;
 use crate::pairing::ids;
-use crate::planning::Entry;
+use crate::planning::{Entry, SourceMembers};
 use crate::policy::Policy;
 use crate::replication::Replication;
 use crate::state::State;
@@ -161,7 +161,7 @@ impl Replication {
         let this = self.with_id_map(ids(&moved));
         let pairs = this.pairs(&moved).await?;
         let work = pairs.map(|pair| async {
-            let entry = this.examine(pair?).await;
+            let entry = this.examine(pair?, &SourceMembers::default()).await;
             let verdict = this.verify_entry(&entry, depth, chosen).await;
             let Entry { image, state, reason, .. } = entry;
             Ok::<_, StoreError>(Verification { image, state: Some(state), reason, verdict })
