@@ -162,12 +162,15 @@ impl Index {
         id: &ImageId,
     ) -> Result<Option<&Entry>, StoreError> {
         let unreadable = |entry: &&Entry| entry.unreadable_image().as_ref() == Some(id);
+        let during = |mut error: StoreError| {
+            error.operation = operation;
+            error
+        };
         if let Some(error) = self.entries.iter().find(unreadable).and_then(Entry::error) {
-            return Err(StoreError { operation, ..error });
+            return Err(during(error));
         }
         let Some(positions) = self.images.get(id) else {
-            let readable = self.must_be_readable();
-            return readable.map(|()| None).map_err(|error| StoreError { operation, ..error });
+            return self.must_be_readable().map(|()| None).map_err(during);
         };
         let entries: Vec<&Entry> = positions.iter().map(|at| &self.entries[*at]).collect();
         let names = |entries: &[&Entry]| {
