@@ -62,6 +62,7 @@ const CHANGING: &[&str] = &[
     "./etc/passwd",
     "./etc/shadow",
     "./proc/",
+    "./root/.cache/",
     "./tmp/",
     "./var/cache/",
     "./var/lib/apt/",

@@ -15,7 +15,7 @@ pub(crate) fn run() -> Result<(), Failure> {
     let title = concat!("glance-replicator-", env!("CARGO_PKG_VERSION"), "-x86_64-linux-musl");
     let tarball = workspace::target()?.join("dist").join(format!("{title}.tar.gz"));
     let directory = workspace::target()?.join("packages-static");
-    let root = Root::make(&directory, &["openssl"])?;
+    let root = Root::make(&directory, &["ca-certificates", "openssl"])?;
     let system = System::copy(&root, &directory.join("copy"))?;
     let place = system.path("/opt");
     succeed(Command::new("tar").arg("-xf").arg(&tarball).arg("-C").arg(&place))?;
