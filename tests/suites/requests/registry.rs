@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::support::registry::Registry;
+use crate::support::programs::registry::Registry;
 use crate::support::stage::Stage;
 
 const FIRST_ID: &str = "00000000-0000-4000-8000-000000000000";
