@@ -1,7 +1,7 @@
 //! `index.json`: the descriptors of the manifests, with their tags.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
@@ -90,9 +90,13 @@ impl Index {
         let failed = |error| blobs.failed(operation, INDEX, error);
         let damaged = |reason: String| blobs.damaged(operation, reason);
         // The stamp is older than the text, so that a change in between is noticed later.
-        let stamp = Stamp::of(&blobs.layout).map_err(failed)?;
-        let text = blobs.layout.read(INDEX, LARGEST).map_err(failed)?;
-        let text = text.ok_or_else(|| damaged(format!("there is no {INDEX}")))?;
+        let stamp = match Stamp::of(&blobs.layout) {
+            Err(error) if error.kind() == ErrorKind::NotFound && !blobs.layout.is_gone() => {
+                return Err(damaged(format!("there is no {INDEX}")));
+            }
+            stamp => stamp.map_err(failed)?,
+        };
+        let text = blobs.layout.read(INDEX, LARGEST).map_err(failed)?.unwrap_or_default();
         let document = json::parse(&text);
         let mut document: Map<String, Value> = document
             .map_err(|error| damaged(format!("{INDEX} is not an image index")).caused_by(error))?;

@@ -3,12 +3,11 @@
 
 mod cloud_smoke;
 mod content_cloud;
-mod dump_cloud;
+mod dumps;
 mod endure_cloud;
 mod identity_cloud;
 mod mapping;
 mod metadefs;
-mod oci_cloud;
 mod sign_in;
 mod sync_cloud;
 // The suite takes minutes, because it waits for tokens to expire. It runs only in a build with both

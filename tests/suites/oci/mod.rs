@@ -51,7 +51,7 @@ fn data_is_stored_once_and_a_change_stores_none() {
     stage.run("glance-replicator sync paris oci:./layout --property set=x=y", 0);
     assert_eq!(blobs(), 1);
     let run = stage.run("glance-replicator show oci:layout debian-12 --output json", 0);
-    assert!(run.stdout.contains("\"x\": \"y\""), "{}", run.stdout);
+    assert!(run.stdout.contains("\"x\":\"y\""), "{}", run.stdout);
     // Every blob is named by its digest, as coreutils compute it.
     stage.run("cd layout/blobs/sha256 && sha256sum * | while read sum name; do test $sum = $name || exit 1; done", 0);
     stage.run("test -z \"$(find layout -name '.*')\"", 0);

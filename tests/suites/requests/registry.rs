@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::support::registry::Registry;
+use crate::support::programs::registry::Registry;
 use crate::support::stage::Stage;
 
 const FIRST_ID: &str = "00000000-0000-4000-8000-000000000000";
@@ -57,7 +57,7 @@ fn a_changed_record_is_pushed_without_its_data() {
     // skopeo moves the tag, and leaves the old manifest in the layout without one.
     registry.pull(FIRST_ID, &fetched);
     let shown = stage.run("glance-replicator show oci:fetched debian-12 --output json", 0).stdout;
-    assert!(shown.contains("\"x\": \"y\""), "{shown}");
+    assert!(shown.contains("\"x\":\"y\""), "{shown}");
     // What is written next to skopeo's own files is valid for skopeo.
     stage.run("glance-replicator sync oci:layout oci:fetched --property set=z=1", 0);
     registry.push(&fetched, FIRST_ID);

@@ -3,9 +3,9 @@
 
 use serde_json::Value;
 
-use super::cloud_smoke::{NOT_COPIED, SEEDED};
+use super::super::cloud_smoke::{NOT_COPIED, SEEDED};
+use crate::support::programs::registry::Registry;
 use crate::support::real_cloud::{Cloud, STACKS, reset};
-use crate::support::registry::Registry;
 
 #[test]
 fn images_go_through_a_registry_and_stay_the_same() {
