@@ -94,7 +94,7 @@ enum Command {
     /// Build the guide in target/book, and check its diagrams and links.
     Docs(docs::Arguments),
     /// Build the files of a release into `target/dist`: tarballs, packages, lists of components and
-    /// licences (needs root; 30 minutes with two cores).
+    /// licences (needs root).
     Dist(dist::Arguments),
     /// Run the endurance tests: killed runs, dropped connections, huge images (minutes to hours).
     Endure {

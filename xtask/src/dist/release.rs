@@ -13,6 +13,8 @@ use crate::workspace;
 /// The commit that is checked out, without changes.
 pub(crate) struct Release {
     version: String,
+    /// The id of the commit: what is checked out may change while the release is built.
+    pub(crate) commit: String,
     /// The time of the commit in seconds since 1970. It is the only time in the files of a release.
     pub(crate) epoch: String,
 }
@@ -28,7 +30,8 @@ impl Release {
         let metadata = cargo_output(&["metadata", "--no-deps", "--format-version", "1"])?;
         let metadata: Value = serde_json::from_str(&metadata).context(|| "cargo metadata")?;
         let epoch = git(&["log", "-1", "--format=%ct"])?;
-        let release = Self { version: version(&metadata)?, epoch };
+        let commit = git(&["rev-parse", "HEAD"])?;
+        let release = Self { version: version(&metadata)?, commit, epoch };
         release.is_named_in(&workspace::root())?;
         Ok(release)
     }
@@ -97,7 +100,7 @@ fn git(arguments: &[&str]) -> Result<String, Failure> {
 impl Release {
     /// A release for tests.
     pub(crate) fn example() -> Self {
-        Self { version: "0.9.0".to_owned(), epoch: "1".to_owned() }
+        Self { version: "0.9.0".to_owned(), commit: "HEAD".to_owned(), epoch: "1".to_owned() }
     }
 }
 

@@ -22,13 +22,13 @@ pub(crate) enum Subject {
     /// Install, run, replace and purge the Debian packages, also next to Debian's Glance.
     Debian,
     /// Build the tarballs of the release with Debian 13's Rust, the oldest supported one, and run
-    /// the tests (about an hour).
+    /// the tests.
     OldestRust,
     /// Install, run and erase the RPM packages, also next to RDO's Glance.
     Rpm,
     /// Run the static program where nothing else is.
     Static,
-    /// Build the container image with each TLS library, and use it (about an hour).
+    /// Build the container image with each TLS library, and use it.
     Container,
 }
 
