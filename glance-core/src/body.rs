@@ -365,7 +365,7 @@ mod tests {
         assert_eq!(body(vec![Ok(Bytes::new())], 0).await.unwrap().size(), Some(0));
         assert_eq!(body(vec![Err("bad".into())], 0).await.unwrap_err().to_string(), "bad");
         let error = body(vec![Ok(Bytes::from_static(b"x"))], 0).await.unwrap_err();
-        assert!(error.to_string().contains("more than"), "{error}");
+        assert!(error.to_string().contains("longer than announced"), "{error}");
         let failing = body(vec![Ok(Bytes::from_static(b"x")), Err("bad".into())], 2).await.unwrap();
         assert_eq!(failing.count().await, 2);
         let error = Body::from(Bytes::from_static(b"abc")).collect(2).await.unwrap_err();
