@@ -10,6 +10,8 @@ use glance_core::transport::failure::{CHECK_SILENT, DialError, innermost};
 use glance_core::transport::{TransportError, TransportErrorKind};
 use http::Uri;
 
+use crate::library_words::FAULTS;
+
 /// Converts an error of reqwest into a [`TransportError`].
 pub(crate) fn explain(error: reqwest::Error, uri: &Uri, endpoint: &str) -> TransportError {
     // The URL may contain secrets.
@@ -85,32 +87,3 @@ fn fault(error: &reqwest::Error, said: &str) -> Fault {
         false => Fault::Other(format!("the TLS handshake failed: {library}")),
     }
 }
-
-/// Words of rustls and of OpenSSL, and what they mean.
-const FAULTS: &[(&str, Fault)] = &[
-    ("certificate expired", Fault::Expired),
-    ("certificate has expired", Fault::Expired),
-    ("certificate not valid yet", Fault::NotYetValid),
-    ("certificate is not yet valid", Fault::NotYetValid),
-    ("certificate not valid for name", Fault::WrongName),
-    ("ostname mismatch", Fault::WrongName),
-    ("IP address mismatch", Fault::WrongName),
-    ("UnknownIssuer", Fault::UnknownIssuer),
-    // The trusted CA of that name has another key.
-    ("BadSignature", Fault::UnknownIssuer),
-    ("certificate signature failure", Fault::UnknownIssuer),
-    ("unable to get local issuer certificate", Fault::UnknownIssuer),
-    ("unable to get issuer certificate", Fault::UnknownIssuer),
-    ("unable to verify the first certificate", Fault::UnknownIssuer),
-    ("self-signed certificate", Fault::UnknownIssuer),
-    ("self signed certificate", Fault::UnknownIssuer),
-    ("CaUsedAsEndEntity", Fault::IsAuthority),
-    ("does not allow extended key usage", Fault::WrongPurpose),
-    ("unsuitable certificate purpose", Fault::WrongPurpose),
-    ("key too weak", Fault::Weak),
-    ("InvalidContentType", Fault::NotTls),
-    ("wrong version number", Fault::NotTls),
-    ("packet length too long", Fault::NotTls),
-    ("peer is incompatible", Fault::NothingInCommon(TlsVersion::V1_2)),
-    ("unsupported protocol", Fault::NothingInCommon(TlsVersion::V1_2)),
-];

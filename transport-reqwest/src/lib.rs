@@ -54,12 +54,10 @@
 //! - Errors name the fault of a certificate, but not the certificate.
 
 mod client;
-
-mod setup;
-
-mod identity;
-
 mod failure;
+mod identity;
+mod library_words;
+mod setup;
 
 use std::sync::Arc;
 

@@ -187,4 +187,5 @@ const OTHER_TEXTS: &[&str] = &[
     "replicator-cli/src/progress/",
     "replicator-cli/src/report/",
     "replicator-engine/src/events/",
+    "transport-reqwest/src/library_words.rs",
 ];
