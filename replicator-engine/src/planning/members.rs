@@ -41,7 +41,7 @@ impl Replication {
             Err(error) => return Entry::failed(entry.image, entry.replica, error),
         };
         match wanted {
-            Some(wanted) => wanting(entry, wanted, present),
+            Some(wanted) => wanting(entry, wanted, present.as_deref()),
             None => losing(entry, "the source does not show the members"),
         }
     }
@@ -73,13 +73,13 @@ impl Replication {
 }
 
 /// The plan for an image that should have the `wanted` members and has the `present` ones.
-fn wanting(mut entry: Entry, wanted: Mapped, present: Option<Vec<Member>>) -> Entry {
+fn wanting(mut entry: Entry, wanted: Mapped, present: Option<&[Member]>) -> Entry {
     let lost = |member| Loss::members(format!("member left out: {member}"));
     entry.losses.extend(wanted.unresolved.into_iter().map(lost));
     let mut members = wanted.members;
     members.sort();
     let is_new = entry.begins();
-    let found = present.as_ref().map(|present| differences(&members, present));
+    let found = present.map(|present| differences(&members, present));
     if let Step::Copy(goal) | Step::Record(goal) | Step::Complete(goal) | Step::Reconcile(goal) =
         &mut entry.step
     {
