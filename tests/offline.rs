@@ -10,8 +10,11 @@ mod suites {
     mod https;
     mod identity;
     mod injection;
+    mod oci;
     mod replicate;
     mod reports;
+    #[cfg(feature = "reqwest")]
+    mod reqwest;
     mod run;
     mod scale;
     mod selection;

@@ -10,8 +10,9 @@ use glance_core::image::{Attributes, Image, ImageId, Member};
 use glance_core::project::Project;
 use glance_core::store::{Activation, ByteRange, ImageStream, StoreErrorKind};
 use glance_core::{Body, ImageStore, Selection, StoreError};
-use safe_files::dir::Dir;
-use safe_files::file_lock::{Holder, Lock, LockError};
+use safe_files::dir::{Dir, blocking};
+use safe_files::errors;
+use safe_files::file_lock::{Holder, Lock, is_unused};
 use serde_json::Value;
 
 use crate::directory::Directory;
@@ -19,7 +20,7 @@ use crate::files::Name;
 use crate::manifest::Manifest;
 use crate::record::Encoding;
 use crate::v1::OldDump;
-use crate::{blob, extras, files, sums, v1};
+use crate::{blob, extras, sums, v1};
 
 /// A dump of either format.
 ///
@@ -57,15 +58,7 @@ impl DumpStore {
     /// processes until the returned lock is dropped. `holder` is this process, as other processes
     /// will name it.
     pub fn lock(dir: &Path, holder: &Holder) -> Result<Lock, StoreError> {
-        const LOCK: &str = "lock the directory";
-        let it = writable(dir)?;
-        Lock::take(&dir.join(files::LOCK), holder).map_err(|error| match error {
-            LockError::File { error, .. } => {
-                files::failed(&Name(dir), LOCK, &it, files::LOCK, error)
-            }
-            held => StoreError::new(StoreErrorKind::Locked, &Name(dir), LOCK, held.to_string())
-                .hint("wait for that process with --wait, or write to another directory"),
-        })
+        Lock::of_store(&Name(dir), &writable(dir)?, holder)
     }
 
     /// Opens the dump in `dir`, of either format, for reading.
@@ -81,7 +74,9 @@ impl DumpStore {
             {
                 return Err(refuse("there is no such directory"));
             }
-            opened => opened.map_err(|error| files::directory_failed(&Name(&path), OPEN, error))?,
+            opened => {
+                opened.map_err(|error| errors::directory_failed(&Name(&path), OPEN, error))?
+            }
         };
         dir.warn_if_shared();
         match Manifest::read(&dir, OPEN)? {
@@ -193,8 +188,8 @@ impl DumpStore {
         match &self.0 {
             Dump::Current(directory) => {
                 let dir = directory.dir().clone();
-                let done = files::blocking(move || Ok(read(&dir))).await;
-                done.map_err(|error| files::directory_failed(directory, OPEN, error))?
+                let done = blocking(move || Ok(read(&dir))).await;
+                done.map_err(|error| errors::directory_failed(directory, OPEN, error))?
             }
             Dump::Old(_) => Ok(Vec::new()),
         }
@@ -231,7 +226,7 @@ impl DumpStore {
 
 /// Opens the directory of a dump, or one that can become a new dump, and creates it if missing.
 fn writable(path: &Path) -> Result<Dir, StoreError> {
-    let failed = |error| files::directory_failed(&Name(path), CREATE, error);
+    let failed = |error| errors::directory_failed(&Name(path), CREATE, error);
     let refuse =
         |reason: &str| StoreError::new(StoreErrorKind::Invalid, &Name(path), CREATE, reason);
     let dir = Dir::make(path).map_err(failed)?;
@@ -239,7 +234,7 @@ fn writable(path: &Path) -> Result<Dir, StoreError> {
         None if v1::is_old_dump(&dir, CREATE)? => {
             Err(refuse("the directory holds a dump of the old tool").hint(v1::HINT))
         }
-        None if !files::is_empty(&dir).map_err(failed)? => {
+        None if !is_unused(&dir).map_err(failed)? => {
             Err(refuse("the directory is not empty and holds no dump")
                 .hint("name an empty or a new directory"))
         }
@@ -301,11 +296,11 @@ impl fmt::Display for DumpStore {
 }
 
 fn finish(dir: &Dir, hashers: Hashers) -> Result<(), StoreError> {
-    let failed = |error| files::directory_failed(&Name::of(dir), FINISH, error);
+    let failed = |error| errors::directory_failed(&Name::of(dir), FINISH, error);
     let manifest = Manifest::read(dir, FINISH)?.unwrap_or_else(Manifest::new);
     let listed = dir.find(sums::FILE);
     let listed =
-        listed.map_err(|error| files::failed(&Name::of(dir), FINISH, dir, sums::FILE, error))?;
+        listed.map_err(|error| errors::failed(&Name::of(dir), FINISH, dir, sums::FILE, error))?;
     if manifest.is_finished() && listed.is_some() {
         return Ok(());
     }

@@ -7,11 +7,13 @@ use glance_core::project::Project;
 use glance_core::store::StoreErrorKind;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use safe_files::dir::Dir;
+use safe_files::errors;
+use safe_files::json::Values;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::files::{self, Name};
-use crate::limits::{LONGEST, Values};
+use crate::files::Name;
+use crate::limits::LONGEST;
 use crate::manifest::unfinish;
 
 /// Writes the file of projects, unless its content is the same.
@@ -30,7 +32,7 @@ pub(crate) fn write_metadef(dir: &Dir, namespace: &Value) -> Result<(), StoreErr
         let reason = "a namespace of metadata definitions has no name";
         StoreError::new(StoreErrorKind::Invalid, &Name::of(dir), WRITE, reason)
     })?;
-    let failed = |error| files::failed(&Name::of(dir), WRITE, dir, METADEFS, error);
+    let failed = |error| errors::failed(&Name::of(dir), WRITE, dir, METADEFS, error);
     let metadefs = match dir.subdirectory(METADEFS) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             unfinish(dir, WRITE)?;
@@ -53,7 +55,7 @@ fn metadef_file(namespace: &Value) -> Option<String> {
 
 /// Reads the stored namespaces.
 pub(crate) fn metadefs(dir: &Dir) -> Result<Vec<Value>, StoreError> {
-    let failed = |error| files::failed(&Name::of(dir), READ, dir, METADEFS, error);
+    let failed = |error| errors::failed(&Name::of(dir), READ, dir, METADEFS, error);
     let Some(metadefs) = metadef_files(dir).map_err(failed)? else { return Ok(Vec::new()) };
     let mut values = Values::new();
     let read = |name: &String| metadef(dir, &metadefs, name, &mut values).transpose();
@@ -114,7 +116,7 @@ fn write(
     name: &str,
     value: &impl serde::Serialize,
 ) -> Result<(), StoreError> {
-    let failed = |error| files::failed(&Name::of(dump), WRITE, dir, name, error);
+    let failed = |error| errors::failed(&Name::of(dump), WRITE, dir, name, error);
     let text = serde_json::to_vec_pretty(value).map_err(|error| failed(error.into()))?;
     if dir.read(name, LONGEST).map_err(failed)?.is_some_and(|before| before == text) {
         return Ok(());
@@ -131,7 +133,7 @@ fn read<T: DeserializeOwned>(
 ) -> Result<Option<T>, StoreError> {
     let text = dir
         .read(name, LONGEST)
-        .map_err(|error| files::failed(&Name::of(dump), READ, dir, name, error))?;
+        .map_err(|error| errors::failed(&Name::of(dump), READ, dir, name, error))?;
     let parsed = text.map(|text| values.parse(&text)).transpose();
     parsed.map_err(|error| {
         let reason = format!("{name} has unexpected content");

@@ -7,6 +7,7 @@ use glance_core::StoreError;
 use glance_core::clock;
 use glance_core::store::StoreErrorKind;
 use safe_files::dir::Dir;
+use safe_files::errors;
 use serde::{Deserialize, Serialize};
 
 use crate::files::{self, Name};
@@ -61,7 +62,8 @@ impl Manifest {
     /// Reads the manifest in `dir`, if there is one.
     pub(crate) fn read(dir: &Dir, operation: &'static str) -> Result<Option<Self>, StoreError> {
         let text = dir.read(FILE, LONGEST);
-        let text = text.map_err(|error| files::failed(&Name::of(dir), operation, dir, FILE, error));
+        let text =
+            text.map_err(|error| errors::failed(&Name::of(dir), operation, dir, FILE, error));
         text?.map(|text| Self::parse(&text, &Name::of(dir), operation)).transpose()
     }
 
@@ -93,7 +95,7 @@ impl Manifest {
     pub(crate) fn write(&self, dir: &Dir, operation: &'static str) -> Result<(), StoreError> {
         self.to_text()
             .and_then(|text| dir.replace(FILE, &text))
-            .map_err(|error| files::failed(&Name::of(dir), operation, dir, FILE, error))
+            .map_err(|error| errors::failed(&Name::of(dir), operation, dir, FILE, error))
     }
 }
 
@@ -103,7 +105,7 @@ pub(crate) fn unfinish(dir: &Dir, operation: &'static str) -> Result<(), StoreEr
         Some(found) if !found.complete && found.sha512sums.is_none() => Ok(()),
         found => {
             found.unwrap_or_else(Manifest::new).incomplete().write(dir, operation)?;
-            let failed = |error| files::failed(&Name::of(dir), operation, dir, files::SUMS, error);
+            let failed = |error| errors::failed(&Name::of(dir), operation, dir, files::SUMS, error);
             dir.remove(files::SUMS).map_err(failed)
         }
     }

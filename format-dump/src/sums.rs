@@ -5,10 +5,12 @@ use std::io::{self, BufWriter, Read, Write};
 use glance_core::StoreError;
 use glance_core::digest::{Algorithm, Hasher, Hashers, hex};
 use safe_files::dir::{Dir, NewFile};
+use safe_files::errors;
+use safe_files::record::StoredRecord;
 
 use crate::files::{FAILED, Name, RECORD};
 use crate::limits::LONGEST;
-use crate::record::{Record, read_record};
+use crate::record::{Stored, encoding, length_of_file, read_record, sha512_of_file};
 use crate::{extras, files};
 
 /// Writes the digests of all files of the dump in `dir`, sorted by name, and returns the digest of
@@ -18,13 +20,13 @@ pub(crate) fn write(
     hashers: Hashers,
     operation: &'static str,
 ) -> Result<String, StoreError> {
-    let failed = |name: &str, error| files::failed(&Name::of(dir), operation, dir, name, error);
+    let failed = |name: &str, error| errors::failed(&Name::of(dir), operation, dir, name, error);
     let ids = files::ids(dir, RECORD)
-        .map_err(|error| files::directory_failed(&Name::of(dir), operation, error))?;
+        .map_err(|error| errors::directory_failed(&Name::of(dir), operation, error))?;
     let mut sums = Sums::create(dir, hashers).map_err(|error| failed(FILE, error))?;
     for id in ids.into_iter() {
         let record = read_record(dir, operation, &id)?;
-        let name = format!("{id}{}", record.encoding().suffix());
+        let name = format!("{id}{}", encoding(&record).suffix());
         sums.add_data(&record, &name, &format!("{id}{FAILED}"))
             .map_err(|error| failed(&name, error).on(&id))?;
         let name = format!("{id}{RECORD}");
@@ -100,10 +102,15 @@ impl Sums {
     }
 
     /// Adds the data file of an image, if the data is complete.
-    fn add_data(&mut self, record: &Record, name: &str, failed: &str) -> io::Result<()> {
+    fn add_data(
+        &mut self,
+        record: &StoredRecord<Stored>,
+        name: &str,
+        failed: &str,
+    ) -> io::Result<()> {
         let whole = record.image.status.has_data() && self.dir.find(failed)?.is_none();
         let Some(found) = self.dir.find(name)?.filter(|_| whole) else { return Ok(()) };
-        let digest = match (record.sha512_of_file(), record.length_of_file()) {
+        let digest = match (sha512_of_file(record), length_of_file(record)) {
             (Some(digest), _) => digest,
             (None, Some(recorded)) if recorded != found.length => {
                 let reason =

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use format_dump::{DumpStore, Encoding, Extras, StreamStore, Subset, TarWriter};
 use futures_util::TryStreamExt;
 use glance_core::digest::Hashers;
+use glance_core::image::provenance::{NEW_ID, SOURCE_ID};
 use glance_core::image::{Attributes, Member, MemberStatus, Owner, Status, Visibility};
 use glance_core::project::Project;
 use glance_core::store::memory::MemoryStore;
@@ -511,5 +512,36 @@ impl tokio::io::AsyncWrite for Head {
         _: &mut std::task::Context<'_>,
     ) -> std::task::Poll<std::io::Result<()>> {
         std::task::Poll::Ready(Ok(()))
+    }
+}
+
+/// The target has a replica with a new id whose original cannot be looked up: a stream has no access
+/// by id. The original may be absent from the stream, ahead in it, or behind.
+#[tokio::test(flavor = "multi_thread")]
+async fn replicas_with_a_new_id_do_not_stop_a_load() {
+    let source = MemoryStore::new("source");
+    fill(&source).await;
+    let (bytes, _) = stream_of(&source).await;
+    for original in [id(8), id(0), id(5)] {
+        let target = Arc::new(MemoryStore::new("target"));
+        let marks = [(SOURCE_ID, original.to_string()), (NEW_ID, "true".to_owned())];
+        let properties = marks.map(|(key, value)| (key.to_owned(), value)).into();
+        let attributes = Attributes { properties, ..Attributes::default() };
+        let replica =
+            Image::queued("00000000-0000-4000-8000-00000000017a".parse().unwrap(), attributes);
+        target.create(&replica).await.unwrap();
+        let of_stream = async || {
+            let stream = StreamStore::open(std::io::Cursor::new(bytes.clone()), Hashers::default());
+            let retries = Retries { per_run: 0, ..Retries::default() };
+            let policy = Policy { finds_by_id: false, transfers: 1, retries, ..Policy::default() };
+            Replication { source: Arc::new(stream.await.unwrap()), target: target.clone(), policy }
+        };
+        let mut planned = Vec::new();
+        of_stream().await.plan(|entry| planned.push(entry.state)).await.unwrap();
+        assert_eq!(planned.len(), 6, "{planned:?}");
+        assert!(!planned.contains(&State::Extra), "{planned:?}");
+        let mut done = 0;
+        of_stream().await.run(|outcome| done += usize::from(outcome.result.is_ok())).await.unwrap();
+        assert_eq!(done, 6);
     }
 }

@@ -1,31 +1,4 @@
-//! An [`ImageStore`] that speaks the Glance v2 API over any [`Transport`].
-//!
-//! # Example
-//! Lists the images of a Glance. The transport is an embedded server without a socket; a transport
-//! over TLS is used in the same way.
-//! ```
-//! use std::sync::Arc;
-//!
-//! use futures_util::TryStreamExt;
-//! use glance_client::GlanceStore;
-//! use glance_core::image::{Attributes, Image};
-//! use glance_core::store::memory::MemoryStore;
-//! use glance_core::{ImageId, ImageStore, Selection, Transport};
-//! use glance_server::GlanceApi;
-//! use keystone_auth::{Session, auth::NoAuth};
-//!
-//! # tokio::runtime::Runtime::new()?.block_on(async {
-//! let images = MemoryStore::new("images");
-//! images.create(&Image::queued(ImageId::random(), Attributes::default())).await?;
-//! let transport: Arc<dyn Transport> = Arc::new(GlanceApi::new(Arc::new(images)));
-//!
-//! let session = Arc::new(Session::new(transport.clone(), Arc::new(NoAuth::default())));
-//! let store = GlanceStore::new("east", transport, "https://glance.example", session);
-//! let listed: Vec<Image> = store.list(&Selection::default()).await?.try_collect().await?;
-//! assert_eq!(listed.len(), 1);
-//! # Ok::<_, Box<dyn std::error::Error + Send + Sync>>(()) })?;
-//! # Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
-//! ```
+#![doc = include_str!("../README.md")]
 
 use std::fmt;
 use std::sync::Arc;
@@ -42,6 +15,7 @@ use glance_core::store::{Activation, ByteRange, ImageStore, ImageStream, StoreEr
 use glance_core::transport::Transport;
 use keystone_auth::Session;
 
+mod connect;
 mod data;
 mod import;
 mod json_patch;
@@ -57,6 +31,7 @@ mod status;
 
 use request::{Client, Operation};
 
+pub use connect::ConnectError;
 pub use import::COPY_IMAGE;
 
 /// The query strings that a [`GlanceStore`] sends to list `selection`: the first page of each

@@ -1,15 +1,19 @@
 //! A stream of bytes, with its length where the length is known.
 
 use std::fmt;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
 use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use http_body::{Frame, SizeHint};
 
-use crate::digest::Awaited;
-use crate::error::BodyError;
+use crate::digest::worker::ChunkWorker;
+use crate::digest::{Algorithm, Awaited, Hashers};
+use crate::error::{BodyError, io_error};
 
 /// The bytes of a request, of a response, or of an image.
 ///
@@ -20,12 +24,15 @@ use crate::error::BodyError;
 /// As a [`Stream`](futures_util::Stream) a body yields chunks. As an [`http_body::Body`] it can be
 /// sent by HTTP libraries. An error is the last item.
 pub struct Body {
-    chunks: BoxStream<'static, Result<Bytes, BodyError>>,
+    /// The mutex is never locked: it makes the body `Sync`, which a stream need not be.
+    chunks: Mutex<Chunks>,
     size: Option<u64>,
     /// The complete data, if it was known when the body was created.
     whole: Option<Bytes>,
     digests: Option<Awaited>,
 }
+
+type Chunks = BoxStream<'static, Result<Bytes, BodyError>>;
 
 impl Body {
     /// A body without bytes.
@@ -39,7 +46,54 @@ impl Body {
     where
         S: futures_util::Stream<Item = Result<Bytes, BodyError>> + Send + 'static,
     {
-        Self { chunks: chunks.boxed(), size, digests: None, whole: None }
+        Self::streaming(chunks.boxed(), size)
+    }
+
+    /// A body that yields the bytes of `reader`, such as a file, from its present position to its
+    /// end. They are read on a thread for blocking work, so the body must be read inside a tokio
+    /// runtime. `size` is a promise as in [`from_stream`](Self::from_stream).
+    ///
+    /// ```no_run
+    /// use std::fs::File;
+    /// use glance_core::Body;
+    ///
+    /// let file = File::open("debian-12.qcow2")?;
+    /// let size = file.metadata()?.len();
+    /// let data = Body::from_reader(file, Some(size));
+    /// # std::io::Result::Ok(())
+    /// ```
+    pub fn from_reader<R>(reader: R, size: Option<u64>) -> Self
+    where
+        R: Read + Send + 'static,
+    {
+        let chunks = stream::try_unfold(reader, |mut reader| async move {
+            let read = tokio::task::spawn_blocking(move || {
+                let mut chunk = Vec::with_capacity(CHUNK);
+                reader.by_ref().take(CHUNK as u64).read_to_end(&mut chunk)?;
+                io::Result::Ok((chunk, reader))
+            });
+            let (chunk, reader) = read.await.map_err(BodyError::from)??;
+            Ok((!chunk.is_empty()).then(|| (Bytes::from(chunk), reader)))
+        });
+        Self::streaming(chunks.boxed(), size)
+    }
+
+    /// A body that yields these bytes of `reader`, such as a file. The bytes are read as by
+    /// [`from_reader`](Self::from_reader).
+    ///
+    /// # Errors
+    /// When `reader` cannot go to the beginning of `range`.
+    pub fn part_of<R>(mut reader: R, range: Range<u64>) -> io::Result<Self>
+    where
+        R: Read + Seek + Send + 'static,
+    {
+        reader.seek(SeekFrom::Start(range.start))?;
+        let length = range.end - range.start;
+        Ok(Self::from_reader(reader.take(length), Some(length)))
+    }
+
+    fn streaming(chunks: Chunks, size: Option<u64>) -> Self {
+        Self { chunks: Mutex::new(chunks), size, digests: None, whole: None }
     }
 
     /// The same body, with the digests that its creator computes from all of its bytes while they
@@ -81,7 +135,7 @@ impl Body {
                 };
             }
         });
-        Self { chunks: chunks.boxed(), size, digests: None, whole: None }
+        Self::streaming(chunks.boxed(), size)
     }
 
     /// A second body with the same bytes from the beginning, no matter how much of this body has
@@ -107,6 +161,15 @@ impl Body {
         self.digests.as_ref()
     }
 
+    /// The same body. `watch` gets each chunk when it is read.
+    #[must_use]
+    pub(crate) fn watched(self, watch: impl Fn(&Bytes) + Send + 'static) -> Self {
+        let Self { chunks, size, whole, digests } = self;
+        let chunks = chunks.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let chunks = chunks.inspect(move |chunk| chunk.iter().for_each(&watch)).boxed();
+        Self { chunks: Mutex::new(chunks), size, whole, digests }
+    }
+
     /// Reads the first `length` bytes, or fewer if the body ends or fails earlier. Returns these
     /// bytes with a body that still yields everything, including the bytes and an error already
     /// read.
@@ -123,7 +186,8 @@ impl Body {
                 break;
             }
         }
-        let chunks = stream::iter(read).chain(self.chunks).boxed();
+        let rest = self.chunks.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let chunks = Mutex::new(stream::iter(read).chain(rest).boxed());
         (head.into(), Self { chunks, ..self })
     }
 
@@ -138,10 +202,54 @@ impl Body {
         }
         while let Some(chunk) = self.next().await {
             if !chunk?.is_empty() {
-                return Err("the body has more than the announced 0 bytes".into());
+                return Err("the data is longer than announced".into());
             }
         }
         Ok(self)
+    }
+
+    /// Writes the complete body to `writer`, such as a file, on a thread for blocking work, and
+    /// returns the writer. What was written before an error remains. If the future is dropped, the
+    /// thread may still write what it has received, so an attempt of its own needs a file of its own.
+    ///
+    /// # Errors
+    /// When the body fails or writing fails.
+    pub async fn write_to<W>(mut self, mut writer: W) -> io::Result<W>
+    where
+        W: Write + Send + 'static,
+    {
+        let mut written = ChunkWorker::start(move |chunks| {
+            for chunk in chunks {
+                writer.write_all(&chunk)?;
+            }
+            writer.flush()?;
+            io::Result::Ok(writer)
+        });
+        while let Some(chunk) = self.next().await {
+            if !written.send(chunk.map_err(io_error)?).await {
+                break;
+            }
+        }
+        written.finish().await.map_err(io::Error::from)?
+    }
+
+    /// The digest of the complete body, in lower-case hexadecimal.
+    ///
+    /// # Errors
+    /// When the body or the library of `hashers` fails, or the library does not offer `algorithm`
+    /// ([`io::ErrorKind::Unsupported`]).
+    pub async fn digest(mut self, hashers: Hashers, algorithm: Algorithm) -> io::Result<String> {
+        let mut hashing = hashers.start([algorithm]);
+        while let Some(chunk) = self.next().await {
+            hashing.update(&chunk.map_err(io_error)?).await;
+        }
+        let mut digests = hashing.finish().await.map_err(io_error)?;
+        let missing = || io::Error::new(io::ErrorKind::Unsupported, "no such digest is offered");
+        digests.remove(&algorithm).ok_or_else(missing)
+    }
+
+    fn stream(&mut self) -> &mut Chunks {
+        self.chunks.get_mut().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Reads the complete body, up to `limit` bytes.
@@ -182,7 +290,7 @@ impl From<Bytes> for Body {
     fn from(bytes: Bytes) -> Self {
         let size = Some(bytes.len() as u64);
         let chunk = (!bytes.is_empty()).then_some(Ok(bytes.clone()));
-        Self { chunks: stream::iter(chunk).boxed(), size, digests: None, whole: Some(bytes) }
+        Self { whole: Some(bytes), ..Self::streaming(stream::iter(chunk).boxed(), size) }
     }
 }
 
@@ -190,7 +298,7 @@ impl futures_util::Stream for Body {
     type Item = Result<Bytes, BodyError>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.chunks.poll_next_unpin(context)
+        self.stream().poll_next_unpin(context)
     }
 }
 
@@ -202,7 +310,7 @@ impl http_body::Body for Body {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        self.chunks.poll_next_unpin(context).map_ok(Frame::data)
+        self.stream().poll_next_unpin(context).map_ok(Frame::data)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -219,6 +327,9 @@ impl fmt::Debug for Body {
         f.debug_struct("Body").field("size", &self.size).finish_non_exhaustive()
     }
 }
+
+/// The size of a chunk read from a reader, in bytes.
+const CHUNK: usize = 256 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -254,13 +365,35 @@ mod tests {
         assert_eq!(body(vec![Ok(Bytes::new())], 0).await.unwrap().size(), Some(0));
         assert_eq!(body(vec![Err("bad".into())], 0).await.unwrap_err().to_string(), "bad");
         let error = body(vec![Ok(Bytes::from_static(b"x"))], 0).await.unwrap_err();
-        assert!(error.to_string().contains("more than"), "{error}");
+        assert!(error.to_string().contains("longer than announced"), "{error}");
         let failing = body(vec![Ok(Bytes::from_static(b"x")), Err("bad".into())], 2).await.unwrap();
         assert_eq!(failing.count().await, 2);
         let error = Body::from(Bytes::from_static(b"abc")).collect(2).await.unwrap_err();
         assert_eq!(*error.downcast::<TooLong>().unwrap(), TooLong { limit: 2 });
         let named = [3 << 20, 5 << 10, 1000].map(|limit| TooLong { limit }.to_string());
         assert_eq!(named, ["3 MiB", "5 KiB", "1000 bytes"].map(|it| format!("longer than {it}")));
+    }
+
+    #[tokio::test]
+    async fn a_reader_is_read_and_a_writer_is_written_to_the_end() {
+        let data: Vec<u8> = (0..=250).cycle().take(3 * CHUNK + 7).collect();
+        let body = Body::from_reader(io::Cursor::new(data.clone()), Some(data.len() as u64));
+        assert_eq!(body.size(), Some(data.len() as u64));
+        assert_eq!(body.write_to(Vec::new()).await.unwrap(), data);
+        let part = Body::part_of(io::Cursor::new(data.clone()), 5..7).unwrap();
+        assert_eq!((part.size(), part.collect(9).await.unwrap()), (Some(2), vec![5, 6].into()));
+        let error = failing().write_to(Vec::new()).await.unwrap_err();
+        assert_eq!(error.to_string(), "cut");
+        let no_room: &'static mut [u8] = &mut [];
+        let body = Body::from(Bytes::from_static(b"abc"));
+        let full = body.write_to(no_room).await.unwrap_err();
+        assert_eq!(full.kind(), io::ErrorKind::WriteZero);
+    }
+
+    #[test]
+    fn a_body_can_be_shared_between_threads() {
+        fn shared<T: Send + Sync>() {}
+        shared::<Body>();
     }
 
     #[tokio::test]

@@ -24,9 +24,13 @@ pub fn byte_count(text: &str) -> Result<u64, InvalidByteCount> {
         "m" => 2,
         "g" => 3,
         "t" => 4,
-        _ => return Err(InvalidByteCount("use the letters k, M, G and T")),
+        _ => {
+            return Err(InvalidByteCount(
+                "write 512k, 10M, 1G or 1T, in bytes: bits are not accepted",
+            ));
+        }
     };
-    let number: u64 = number.parse().map_err(|_| InvalidByteCount("write 512k, 10M or 1G"))?;
+    let number: u64 = number.parse().map_err(|_| InvalidByteCount("write 512k, 10M, 1G or 1T"))?;
     let bytes = number.checked_mul(1024_u64.pow(power));
     bytes.ok_or(InvalidByteCount("the number is too large"))
 }

@@ -14,6 +14,7 @@ use super::{SignInError, SignInErrorKind};
 ///
 /// Missing fields become empty, so that an incomplete entry of another service is not an error.
 #[derive(Debug, Clone, Deserialize)]
+#[non_exhaustive]
 pub struct Service {
     /// The type of the service, such as `image`.
     #[serde(rename = "type", default, deserialize_with = "text_or_nothing")]
@@ -28,6 +29,7 @@ pub struct Service {
 
 /// One endpoint of a service.
 #[derive(Debug, Clone, Deserialize)]
+#[non_exhaustive]
 pub struct Endpoint {
     /// The audience: `public`, `internal` or `admin`.
     #[serde(default, deserialize_with = "text_or_nothing")]

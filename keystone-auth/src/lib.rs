@@ -1,36 +1,9 @@
-//! Signs in to `OpenStack` clouds: [`Clouds`] reads `clouds.yaml` and the environment, an
-//! [`AuthPlugin`] obtains a token, and a [`Session`] caches the token, renews it and locates the
-//! image service.
+#![doc = include_str!("../README.md")]
 //!
+//! # Modules
 //! In reading order: `config` builds a [`Cloud`] from files and variables; [`auth`] holds the
 //! plugins; `catalog` finds Glance in the service catalog that comes with a token;
 //! `version_discovery` asks Glance which API versions it speaks; `session` combines them.
-//! [`Projects`] (`project_lookup`) resolves project ids and names through `keystone`.
-//!
-//! # Example
-//! ```
-//! use keystone_auth::{Clouds, Environment, Overrides};
-//!
-//! # let directory = tempfile::tempdir()?;
-//! # let path = directory.path().join("clouds.yaml");
-//! # std::fs::write(&path, "
-//! # clouds:
-//! #   east:
-//! #     auth: {auth_url: https://keystone.example/v3, token: t}
-//! #     auth_type: v3token
-//! #     cacert: /etc/ssl/east.pem
-//! # ")?;
-//! # let path = path.display().to_string();
-//! // `Environment::of_process()` is the environment of this process.
-//! let environment = Environment::new([("OS_CLIENT_CONFIG_FILE".to_owned(), path)], ".");
-//! let clouds = Clouds::load(environment)?;
-//! let cloud = clouds.cloud("east", &Overrides::default())?.ok_or("no such cloud")?;
-//!
-//! assert_eq!(cloud.auth_url.as_deref(), Some("https://keystone.example/v3"));
-//! assert_eq!(cloud.cacert.as_deref(), Some("/etc/ssl/east.pem".as_ref()));
-//! # Ok::<_, Box<dyn std::error::Error>>(())
-//! ```
-//! A [`Session`] over a transport and `cloud.auth` signs in with the first request.
 
 pub mod auth;
 mod catalog;
@@ -118,6 +91,7 @@ pub enum ApplicationCredential {
 
 /// A failed sign-in, or an image endpoint that cannot be determined.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct SignInError {
     /// The kind of failure.
     pub kind: SignInErrorKind,

@@ -134,6 +134,14 @@ impl Projects {
         all.into_values().collect()
     }
 
+    /// The projects in which the user has a role, or those of a fixed list.
+    pub async fn of_user(&self) -> Result<Vec<Project>, SignInError> {
+        match &self.keystone {
+            Some(keystone) => Ok(self.own(keystone).await?.to_vec()),
+            None => Ok(self.listed.clone()),
+        }
+    }
+
     /// The projects in which the user has a role; every user may list these.
     async fn own(&self, keystone: &Keystone) -> Result<&[Project], SignInError> {
         let ask = async || {

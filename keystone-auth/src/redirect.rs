@@ -18,6 +18,7 @@ pub enum Unanswered {
 /// A redirect that was not followed. The messages contain only origins, because the rest of a URL
 /// may contain a signature.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Redirect {
     /// What happened, as a fragment of a sentence.
     pub reason: String,

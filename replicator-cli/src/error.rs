@@ -136,7 +136,7 @@ impl From<RunError> for CliError {
                 Exit::LimitReached,
                 "make the journal writable (free space, permissions), then run `resume`",
             ),
-            RunError::Stopped { why, .. } => (why.into(), "run the command again to continue"),
+            RunError::Stopped { why, .. } => (why.into(), CONTINUE),
             RunError::TooManyFailures { .. } => (
                 Exit::SomeFailed,
                 "fix the failures and run the command again, or raise --max-errors",
@@ -197,3 +197,7 @@ impl Error for CliError {
         self.source.as_deref().map(|source| source as _)
     }
 }
+
+/// The hint after a run that was stopped. Glance has no request that continues an upload.
+const CONTINUE: &str = "run the command again to continue: it skips the images in place, and sends an \
+    upload that was broken off to a Glance again from its beginning";

@@ -36,6 +36,8 @@ pub enum Exit {
     Lost = 9,
     /// The time limit of the run was reached (`--max-duration`).
     OutOfTime = 10,
+    /// Stopped cleanly by SIGHUP.
+    HungUp = 129,
     /// Stopped cleanly by SIGINT.
     Interrupted = 130,
     /// Stopped cleanly by SIGTERM.
@@ -44,7 +46,7 @@ pub enum Exit {
 
 impl Exit {
     /// All exits, in the order of their codes.
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Success,
         Self::Differences,
         Self::Usage,
@@ -56,13 +58,14 @@ impl Exit {
         Self::LimitReached,
         Self::Lost,
         Self::OutOfTime,
+        Self::HungUp,
         Self::Interrupted,
         Self::Terminated,
     ];
 
     /// Whether a signal ended the run.
     pub(crate) fn is_by_signal(self) -> bool {
-        matches!(self, Self::Interrupted | Self::Terminated)
+        matches!(self, Self::HungUp | Self::Interrupted | Self::Terminated)
     }
 
     /// The meaning in words.
@@ -79,6 +82,7 @@ impl Exit {
             Self::LimitReached => "a limit was reached, or results could not be written",
             Self::Lost => "everything is copied, but owners or members were lost",
             Self::OutOfTime => "the time limit was reached",
+            Self::HungUp => "stopped by SIGHUP",
             Self::Interrupted => "stopped by SIGINT",
             Self::Terminated => "stopped by SIGTERM",
         }
@@ -160,6 +164,7 @@ impl From<CancelReason> for Exit {
         match why {
             CancelReason::Interrupted => Self::Interrupted,
             CancelReason::Terminated => Self::Terminated,
+            CancelReason::HungUp => Self::HungUp,
             CancelReason::OutOfTime => Self::OutOfTime,
             CancelReason::OutOfBytes | CancelReason::Unwritten => Self::LimitReached,
             _ => Self::SomeFailed,

@@ -12,7 +12,7 @@
 //! The other modules serve all steps: `output` is the only module that prints; `terminal` writes to
 //! the standard streams, and `progress` shows there what a run is doing; `logging` sends log
 //! messages to standard error, a file or syslog; `error` and [`exit`] define failures and exit
-//! codes; `signals` handles SIGINT and SIGTERM; `tls` chooses a TLS stack of this build;
+//! codes; `signals` handles SIGINT, SIGTERM and SIGHUP; `tls` chooses a TLS stack of this build;
 //! `certificates` knows the certificates of the servers in use; `metrics` writes the file of
 //! `--metrics`; `guide` holds the pages of `docs/`, and `manual` makes the manual pages;
 //! `input_file` and `named_file` read and write files that options name; `saved_plan` stores plans;
@@ -26,7 +26,12 @@
 //! # Ok::<(), clap::Error>(())
 //! ```
 
-#[cfg(not(any(feature = "rustls", feature = "native-tls")))]
+#[cfg(not(any(
+    feature = "rustls",
+    feature = "native-tls",
+    feature = "reqwest",
+    feature = "reqwest-native-tls"
+)))]
 compile_error!("choose a TLS stack: build with the feature `rustls`, `native-tls` or both");
 
 #[macro_use]

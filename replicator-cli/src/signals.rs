@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM.
+//! SIGINT, SIGTERM and SIGHUP.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -44,11 +44,16 @@ impl SignalHandler {
     pub(crate) async fn at_once(&self) -> Exit {
         let mut interrupted = signal(SignalKind::interrupt()).ok();
         let mut terminated = signal(SignalKind::terminate()).ok();
+        let mut hung_up = match is_hangup_ignored() {
+            true => None,
+            false => signal(SignalKind::hangup()).ok(),
+        };
         let mut has_stopped = false;
         loop {
             let why = tokio::select! {
                 () = received(&mut interrupted) => CancelReason::Interrupted,
                 () = received(&mut terminated) => CancelReason::Terminated,
+                () = received(&mut hung_up) => CancelReason::HungUp,
             };
             if has_stopped || !self.is_taken_over.load(Ordering::Relaxed) {
                 let exit = Exit::from(why);
@@ -68,5 +73,31 @@ async fn received(signals: &mut Option<Signal>) {
     match signals {
         Some(signals) => drop(signals.recv().await),
         None => std::future::pending().await,
+    }
+}
+
+/// Whether the process was started with SIGHUP ignored, as `nohup` does: it is to survive the end of
+/// its terminal. A handler would undo that, so there is none where it is not known.
+fn is_hangup_ignored() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    ignored(&status).is_none_or(|signals| signals & 1 != 0)
+}
+
+/// The ignored signals of a `/proc/PID/status`, one bit for each, SIGHUP first (`man 5 proc`).
+fn ignored(status: &str) -> Option<u64> {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
+    u64::from_str_radix(mask.trim(), 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ignored_signals_are_read_from_the_status_of_a_process() {
+        let status = |mask: &str| format!("Name:\tx\nSigBlk:\tffff\nSigIgn:\t{mask}\nSigCgt:\t0\n");
+        assert_eq!(ignored(&status("0000000000001001")), Some(0x1001));
+        assert_eq!(ignored(&status("0000000000001000")), Some(0x1000));
+        assert_eq!(ignored("Name:\tx\n"), None);
     }
 }

@@ -12,12 +12,16 @@ use transport_hyper::{ClientOptions, Inspection, TlsAcceptor, TlsSetupError};
 use crate::args::Stack;
 use crate::error::CliError;
 
+#[cfg(any(feature = "reqwest", feature = "reqwest-native-tls"))]
+mod reqwest;
+
 /// The version of this program and of its TLS libraries, one per line.
 pub(crate) fn version() -> String {
     let build = option_env!("GLANCE_REPLICATOR_BUILD_ID");
     let stacks = LIBRARIES.iter().map(|library| {
         let mode = (library.fips)().map_or("", |()| ", in FIPS mode");
-        format!("\nTLS: {}{mode}", (library.describe)())
+        let lacks = if library.lacks.is_empty() { "" } else { ": " };
+        format!("\nTLS: {}{mode}{lacks}{}", (library.describe)(), library.lacks)
     });
     program_version(build) + &stacks.collect::<String>()
 }
@@ -90,6 +94,7 @@ pub(crate) fn in_use(chosen: Option<Stack>) -> Option<LibraryInUse> {
     let stack = match library.stack {
         Stack::Rustls => "rustls",
         Stack::Native => "native",
+        Stack::Reqwest => "reqwest",
     };
     let (library, is_in_fips_mode) = ((library.describe)(), (library.fips)().is_ok());
     Some(LibraryInUse { stack, library, is_in_fips_mode })
@@ -118,22 +123,33 @@ pub(crate) fn acceptor(
     chain: &[u8],
     key: &[u8],
 ) -> Result<Arc<dyn TlsAcceptor>, CliError> {
-    (library(chosen)?.acceptor)(chain, key).map_err(cannot)
+    let library = library(chosen)?;
+    let Some(acceptor) = library.acceptor else {
+        let what = format!("{} is a client only", (library.describe)());
+        return Err(CliError::usage(what).hint("use --tls rustls or --tls native"));
+    };
+    let hint = "give a PEM certificate with --cert, and its key with --key";
+    acceptor(chain, key).map_err(|error| cannot(error).hint(hint))
 }
 
 /// The functions of the crate of a TLS stack.
 struct Library {
     stack: Stack,
     describe: fn() -> String,
+    /// What the stack cannot do, for `--version`.
+    lacks: &'static str,
     fips: fn() -> Result<(), TlsSetupError>,
     to_get_fips: &'static str,
     hashers: fn() -> Hashers,
     transport: fn(&TlsPolicy, ClientOptions) -> Made<dyn Transport>,
     inspect: for<'a> fn(&'a TlsPolicy, ClientOptions, &'a Uri) -> Inspecting<'a>,
-    acceptor: fn(&[u8], &[u8]) -> Made<dyn TlsAcceptor>,
+    /// `None` for a client only.
+    acceptor: Option<Accepting>,
 }
 
 type Inspecting<'a> = BoxFuture<'a, Result<Inspection, TlsSetupError>>;
+
+type Accepting = fn(&[u8], &[u8]) -> Made<dyn TlsAcceptor>;
 
 type Made<T> = Result<Arc<T>, TlsSetupError>;
 
@@ -161,18 +177,20 @@ const LIBRARIES: &[Library] = &[
     Library {
         stack: Stack::Rustls,
         describe: transport_rustls::describe,
+        lacks: "",
         fips: transport_rustls::fips,
         to_get_fips: "build with the feature `rustls-fips`, or with `native-tls` on a host whose \
                       OpenSSL is in FIPS mode (with both stacks: --tls native)",
         hashers: transport_rustls::hashers,
         transport: transport_rustls::transport,
         inspect: |policy, options, url| Box::pin(transport_rustls::inspect(policy, options, url)),
-        acceptor: transport_rustls::acceptor,
+        acceptor: Some(transport_rustls::acceptor),
     },
     #[cfg(feature = "native-tls")]
     Library {
         stack: Stack::Native,
         describe: transport_native::describe,
+        lacks: "",
         fips: transport_native::fips,
         to_get_fips: "install OpenSSL's FIPS provider, run `openssl fipsinstall`, and in \
                       openssl.cnf activate the provider and set `default_properties = fips=yes`; \
@@ -180,9 +198,35 @@ const LIBRARIES: &[Library] = &[
         hashers: transport_native::hashers,
         transport: transport_native::transport,
         inspect: |policy, options, url| Box::pin(transport_native::inspect(policy, options, url)),
-        acceptor: transport_native::acceptor,
+        acceptor: Some(transport_native::acceptor),
+    },
+    #[cfg(any(feature = "reqwest", feature = "reqwest-native-tls"))]
+    Library {
+        stack: Stack::Reqwest,
+        describe: reqwest::describe,
+        lacks: reqwest::LACKS,
+        fips: reqwest::fips,
+        to_get_fips: "use --tls rustls or --tls native",
+        hashers: Hashers::default,
+        transport: reqwest::transport,
+        inspect: |policy, options, url| Box::pin(reqwest::inspect(policy, options, url)),
+        acceptor: None,
     },
 ];
+
+/// The TLS library inside reqwest; rustls if both are in this build.
+#[cfg(feature = "reqwest")]
+const INSIDE_REQWEST: (&str, Over) = ("rustls", transport_reqwest::over_rustls);
+#[cfg(all(feature = "reqwest-native-tls", not(feature = "reqwest")))]
+const INSIDE_REQWEST: (&str, Over) = ("native-tls", transport_reqwest::over_native_tls);
+
+/// The function of `transport-reqwest` for a TLS library.
+#[cfg(any(feature = "reqwest", feature = "reqwest-native-tls"))]
+type Over = fn(
+    transport_reqwest::reqwest::ClientBuilder,
+    &TlsPolicy,
+    glance_core::transport::IdleTimeouts,
+) -> Result<Arc<dyn Transport>, transport_reqwest::ReqwestSetupError>;
 
 #[cfg(test)]
 mod tests {

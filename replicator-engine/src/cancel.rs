@@ -35,10 +35,14 @@ pub enum CancelMode {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CancelReason {
+    /// The program that makes the run asked for it.
+    Requested,
     /// SIGINT.
     Interrupted,
     /// SIGTERM.
     Terminated,
+    /// SIGHUP: the terminal or the connection to it was closed.
+    HungUp,
     /// The time limit of the run was reached.
     OutOfTime,
     /// The byte limit of the run was reached.
@@ -51,15 +55,24 @@ impl CancelReason {
     /// Whether a run stopped for this reason counts as unfinished in any case. For the other
     /// reasons, it is unfinished only if images were left out.
     pub fn ends_run(self) -> bool {
-        matches!(self, Self::Interrupted | Self::Terminated | Self::OutOfTime)
+        match self {
+            Self::Requested
+            | Self::Interrupted
+            | Self::Terminated
+            | Self::HungUp
+            | Self::OutOfTime => true,
+            Self::Unwritten | Self::OutOfBytes => false,
+        }
     }
 }
 
 impl fmt::Display for CancelReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Requested => "stopped on request",
             Self::Interrupted => "stopped by SIGINT",
             Self::Terminated => "stopped by SIGTERM",
+            Self::HungUp => "stopped by SIGHUP",
             Self::OutOfTime => "the time limit of the run was reached",
             Self::Unwritten => "the journal cannot be written",
             Self::OutOfBytes => "the next image would exceed the byte limit of the run",

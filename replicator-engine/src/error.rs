@@ -146,7 +146,7 @@ pub enum CopyError {
         status: Status,
     },
     /// Another run has claimed the image. This run did nothing with it.
-    #[error("another run has this image in work: {0}")]
+    #[error("another run works on this image: {0}")]
     InUse(Holder),
     /// The target holds different data under the same id.
     #[error(

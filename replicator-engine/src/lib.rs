@@ -1,38 +1,4 @@
-//! Replicates the images of one store into others and verifies the copies.
-//!
-//! [`run_all`] is the whole run: it lists the source and the targets, pairs their images, plans a
-//! step for each pair, copies data through a verifying body, compares the digests in the target's
-//! record, and publishes the image. At the end of the run it can prune: remove images that only a
-//! target holds. [`Replication::run`] does the same for a single target. [`Replication::plan`]
-//! reports the planned steps without changing anything. [`Replication::verify`] reads the data
-//! where records alone do not prove it. [`export`] writes images into a stream. [`events`] tell what a
-//! run is doing.
-//!
-//! ```
-//! use std::sync::Arc;
-//!
-//! use bytes::Bytes;
-//! use glance_core::image::Attributes;
-//! use glance_core::store::memory::MemoryStore;
-//! use glance_core::{Body, Image, ImageId, ImageStore};
-//! use replicator_engine::{Done, Policy, Replication};
-//!
-//! # #[tokio::main]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let source = Arc::new(MemoryStore::new("source"));
-//! let target = Arc::new(MemoryStore::new("target"));
-//! let image = source.create(&Image::queued(ImageId::random(), Attributes::default())).await?;
-//! source.upload(&image.id, Body::from(Bytes::from_static(b"data"))).await?;
-//!
-//! let policy = Policy::default();
-//! let replication = Replication { source, target: target.clone(), policy };
-//! let mut results = Vec::new();
-//! replication.run(|outcome| results.push(outcome.result)).await?;
-//! assert!(matches!(results[..], [Ok(Done::Copied)]));
-//! assert_eq!(target.get(&image.id).await?.size, Some(4));
-//! # Ok(())
-//! # }
-//! ```
+#![doc = include_str!("../README.md")]
 
 mod cancel;
 mod comparison;

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 /// A part of the source image that the target does not get.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Loss {
     /// The kind of part.
     pub kind: LossKind,

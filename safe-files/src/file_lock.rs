@@ -1,16 +1,19 @@
 //! File locks, so that only one process works on a directory or file.
 
-use std::fmt;
+use std::fmt::{self, Display};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+use glance_core::StoreError;
+use glance_core::clock::now;
+use glance_core::store::StoreErrorKind;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use crate::dir::Dir;
-use glance_core::clock::now;
+use crate::dir::{Dir, is_temporary};
+use crate::errors;
 
 /// A lock that this process holds until the value is dropped. The kernel releases the lock however
 /// the process ends.
@@ -76,7 +79,7 @@ impl Holder {
     }
 }
 
-impl fmt::Display for Holder {
+impl Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(pid) = self.pid else { return f.write_str("another process") };
         write!(f, "process {pid}")?;
@@ -98,6 +101,20 @@ impl Lock {
     pub fn take(path: &Path, holder: &Holder) -> Result<Self, LockError> {
         let (directory, name) = directory_of(path)?;
         Self::take_in(&directory, &name, holder)
+    }
+
+    /// Locks a store in a directory against other processes that write to it, by the file
+    /// [`STORE_LOCK`].
+    ///
+    /// # Errors
+    /// [`StoreErrorKind::Locked`] when another process holds the lock.
+    pub fn of_store(store: &dyn Display, dir: &Dir, holder: &Holder) -> Result<Self, StoreError> {
+        const LOCK: &str = "lock the directory";
+        Self::take_in(dir, Path::new(STORE_LOCK), holder).map_err(|error| match error {
+            LockError::File { error, .. } => errors::failed(store, LOCK, dir, STORE_LOCK, error),
+            held => StoreError::new(StoreErrorKind::Locked, store, LOCK, held.to_string())
+                .hint("wait for that process with --wait, or write to another directory"),
+        })
     }
 
     /// Like [`take`](Self::take), in an open directory.
@@ -190,6 +207,22 @@ impl Drop for Lock {
         }
     }
 }
+
+/// Whether a directory is empty, apart from what a run leaves that is killed at its first file.
+pub fn is_unused(dir: &Dir) -> io::Result<bool> {
+    for name in dir.names()? {
+        let name = name?;
+        let ours = name.to_str().is_some_and(|name| name == STORE_LOCK || is_temporary(name));
+        if !ours {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// The lock file of a store in a directory, held by the process that writes to the store. Neither
+/// the old tool nor `load` mistakes it for an image.
+pub const STORE_LOCK: &str = ".glance-replicator.lock";
 
 /// The directory of a lock file, which is created if it is missing, and the name of the file.
 fn directory_of(path: &Path) -> Result<(Dir, PathBuf), LockError> {

@@ -1,4 +1,4 @@
-//! Runs the conformance suite on every store: memory, a directory, and Glance over HTTPS with each
+//! Runs the conformance suite on every store: memory, a directory, an OCI image layout, and Glance over HTTPS with each
 //! TLS stack.
 
 use std::path::Path;
@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use format_dump::{DumpStore, Encoding};
+use format_oci::LayoutStore;
 use glance_client::GlanceStore;
 use glance_core::conformance;
 use glance_core::image::{Attributes, Image, ImageId};
@@ -36,6 +37,13 @@ async fn compressed_directory() {
     let directory = tempfile::tempdir().unwrap();
     let store = DumpStore::create(directory.path().join("dump")).unwrap();
     passes(Arc::new(store.encoding_as(Encoding::Zstd))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn layout() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = LayoutStore::create(directory.path().join("layout")).unwrap();
+    passes(Arc::new(store)).await;
 }
 
 /// A truncated file, a missing file, and a compressed file with other content.
@@ -119,10 +127,8 @@ async fn over_https(
 }
 
 async fn passes(store: Arc<dyn ImageStore>) {
-    let outcome = conformance::image_store(&|| Arc::clone(&store)).await;
-    if let Err(failures) = outcome {
-        panic!("{failures}");
-    }
+    let report = conformance::image_store(&|| Arc::clone(&store)).await;
+    assert!(report.passed(), "{report}");
 }
 
 fn glance(transport: Arc<dyn Transport>, url: &str) -> Arc<dyn ImageStore> {

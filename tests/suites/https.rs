@@ -432,6 +432,11 @@ macro_rules! for_each_stack {
             #[tokio::test(flavor = "multi_thread")]
             async fn $case() { super::$case("native").await; }
         )* }
+        #[cfg(feature = "reqwest")]
+        mod reqwest { $(
+            #[tokio::test(flavor = "multi_thread")]
+            async fn $case() { super::$case("reqwest").await; }
+        )* }
     };
 }
 

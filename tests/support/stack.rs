@@ -124,6 +124,9 @@ pub(crate) fn acceptor(stack: &str, chain: &[u8], key: &[u8]) -> Arc<dyn TlsAcce
         "rustls" => transport_rustls::acceptor(chain, key).unwrap(),
         #[cfg(feature = "native-tls")]
         "native" => transport_native::acceptor(chain, key).unwrap(),
+        // A client only.
+        #[cfg(feature = "reqwest")]
+        "reqwest" => acceptor(STACKS[0], chain, key),
         other => panic!("this build has no {other}"),
     }
 }

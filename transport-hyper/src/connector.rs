@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use glance_core::transport::address::{endpoint, port};
+use glance_core::transport::failure::{CHECK_SILENT, DialError};
 use glance_core::transport::{ServerCertificate, TransportError, TransportErrorKind};
 use http::Uri;
 use hyper::rt::{Read, ReadBufCursor, Write};
@@ -16,8 +18,7 @@ use tokio::io::BufStream;
 use tokio::time::{Instant, timeout_at};
 use tower_service::Service;
 
-use crate::address::{endpoint, port};
-use crate::dial::{CHECK_SILENT, DialError, dial};
+use crate::dial::dial;
 use crate::failure::Judgement;
 use crate::fill::Fill;
 use crate::proxy::{Proxies, Proxy};

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use glance_core::transport::IdleTimeouts;
+
 use crate::proxy::Proxies;
 
 /// Timeouts and proxies of a client. No timeout limits the total duration of a request.
@@ -21,10 +23,11 @@ pub struct ClientOptions {
 
 impl Default for ClientOptions {
     fn default() -> Self {
+        let silence = IdleTimeouts::default();
         Self {
             connect_timeout: Duration::from_secs(10),
-            idle_timeout: Duration::from_secs(300),
-            commit_timeout: Duration::from_secs(3600),
+            idle_timeout: silence.idle,
+            commit_timeout: silence.commit,
             proxies: Proxies::default(),
         }
     }

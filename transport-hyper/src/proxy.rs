@@ -2,11 +2,10 @@
 
 use std::fmt;
 
+use glance_core::transport::address::{endpoint, port};
 use glance_core::transport::{TransportError, TransportErrorKind};
 use http::{HeaderValue, StatusCode, Uri};
 use hyper_util::client::proxy::matcher::Matcher;
-
-use crate::address::{endpoint, port};
 
 /// The proxies to use; none by default. `Debug` shows no password.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -54,6 +53,11 @@ impl Proxies {
             http: proxy(&["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"])?,
             exceptions: exceptions.map(Exception::parse).collect(),
         })
+    }
+
+    /// Whether requests use no proxy.
+    pub fn is_empty(&self) -> bool {
+        self.https.is_none() && self.http.is_none()
     }
 
     /// The proxy for requests to `server`, if any.

@@ -115,8 +115,8 @@ pub struct Inspection {
     /// The index in `chain` of the certificate because of which the server is not trusted, if it is
     /// one of them.
     pub at_fault: Option<usize>,
-    /// The TLS session (`None` for http), or the error if the server is not trusted or cannot be
-    /// reached.
+    /// The TLS session (`None` for http, and for a TLS stack that does not describe its sessions), or
+    /// the error if the server is not trusted or cannot be reached.
     pub verdict: Result<Option<TlsSession>, TransportError>,
 }
 

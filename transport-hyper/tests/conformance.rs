@@ -8,18 +8,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::Refuses;
-use glance_core::conformance::TransportUnderTest;
+use glance_core::conformance::transport::TransportUnderTest;
 use transport_hyper::{ClientOptions, HyperTransport};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn conforms() {
-    let options =
-        ClientOptions { idle_timeout: Duration::from_secs(1), ..ClientOptions::default() };
     let under_test = TransportUnderTest {
-        make: Box::new(move || Arc::new(HyperTransport::new(Refuses, options.clone()))),
+        make: Box::new(|idle_timeout| {
+            let options = ClientOptions { idle_timeout, ..ClientOptions::default() };
+            Arc::new(HyperTransport::new(Refuses, options))
+        }),
         trusted: Box::new(|address| Box::pin(async move { format!("http://{address}") })),
         untrusted: Box::new(|address| Box::pin(async move { format!("https://{address}") })),
         client_certificates: None,
+        silence: Duration::from_secs(1),
     };
-    glance_core::conformance::transport(&under_test).await.unwrap();
+    let report = glance_core::conformance::transport(&under_test).await;
+    assert!(report.passed(), "{report}");
 }

@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use glance_core::conformance::{ClientCertificates, Front, TransportUnderTest};
+use glance_core::conformance::transport::{ClientCertificates, Front, Make, TransportUnderTest};
 use glance_core::tls::{ClientIdentity, Roots, TlsPolicy, bundle};
 use glance_core::transport::backoff::Backoff;
 use glance_core::transport::{RetryPolicy, Retrying, Transport};
@@ -38,22 +38,24 @@ async fn run(wrap: fn(Arc<dyn Transport>) -> Arc<dyn Transport>) {
     let untrusted = Site::new();
     let policy = trusted.policy();
     let with_certificate = TlsPolicy { identity: Some(trusted.client()), ..policy.clone() };
-    let options =
-        ClientOptions { idle_timeout: Duration::from_secs(1), ..ClientOptions::default() };
-    let make = |policy: TlsPolicy, options: ClientOptions| {
-        let make = move || wrap(tls::transport(&policy, options.clone()).unwrap());
-        Box::new(make) as Box<dyn Fn() -> Arc<dyn Transport> + Send + Sync>
+    let make = |policy: TlsPolicy| -> Make {
+        Box::new(move |idle_timeout| {
+            let options = ClientOptions { idle_timeout, ..ClientOptions::default() };
+            wrap(tls::transport(&policy, options).unwrap())
+        })
     };
     let under_test = TransportUnderTest {
-        make: make(policy, options.clone()),
+        make: make(policy),
         trusted: front(trusted.acceptor()),
         untrusted: front(untrusted.acceptor()),
         client_certificates: Some(ClientCertificates {
-            make: make(with_certificate, options),
+            make: make(with_certificate),
             asking: front(asking::acceptor(&trusted.leaf, &trusted.key, &trusted.root)),
         }),
+        silence: Duration::from_secs(1),
     };
-    glance_core::conformance::transport(&under_test).await.unwrap();
+    let report = glance_core::conformance::transport(&under_test).await;
+    assert!(report.passed(), "{report}");
 }
 
 /// A TLS front end for a plain-text server.

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use glance_core::tls::verdict::{Alert, Fault};
 use glance_core::tls::{TlsPolicy, TlsVersion};
 use glance_core::transport::ClientCertificate;
+use glance_core::transport::failure::io_reason;
 use rustls::client::{ClientConnection, Resumption};
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::ServerName;
@@ -16,7 +17,7 @@ use rustls::{
 };
 use tokio_rustls::TlsConnector;
 use transport_hyper::{
-    HandshakeError, HandshakeFault, Io, TlsBackend, TlsSession, TlsSetupError, TlsStream, io_reason,
+    HandshakeError, HandshakeFault, Io, TlsBackend, TlsSession, TlsSetupError, TlsStream,
 };
 
 use crate::identity::{self, Asked};

@@ -1,25 +1,4 @@
-//! The [`Transport`] over rustls, and TLS for servers.
-//!
-//! [`transport`] creates a client that verifies servers according to a [`TlsPolicy`]; [`acceptor`]
-//! accepts TLS connections of clients. [`hashers`] computes digests with the same library, and
-//! [`fips`] checks that its FIPS module is in use. `transport-native` has the same functions in the
-//! same files.
-//!
-//! # Example
-//! ```no_run
-//! use glance_core::Body;
-//! use glance_core::tls::{Roots, TlsPolicy};
-//! use http::Request;
-//! use transport_hyper::ClientOptions;
-//!
-//! # tokio::runtime::Runtime::new()?.block_on(async {
-//! let policy = TlsPolicy::new(Roots::System);
-//! let transport = transport_rustls::transport(&policy, ClientOptions::default())?;
-//! let request = Request::get("https://glance.example/versions").body(Body::empty())?;
-//! println!("{}", transport.send(request).await?.status());
-//! # Ok::<_, Box<dyn std::error::Error>>(()) })?;
-//! # Ok::<_, Box<dyn std::error::Error>>(())
-//! ```
+#![doc = include_str!("../README.md")]
 
 mod roots;
 

@@ -97,7 +97,7 @@ async function look(page, name, fullPage = true) {
   await page.screenshot({ path: join(looks, `${name}.png`), fullPage });
 }
 
-await check("the run of 46 images shows every image, the failures first", () =>
+await check("the run of 46 images shows every image, the failures first and the images left alone last", () =>
   on("run", async (page) => {
     assert.equal(await count(page), "46 images");
     assert.equal(await page.locator("#list-images tbody > tr").count(), 46);
@@ -106,6 +106,9 @@ await check("the run of 46 images shows every image, the failures first", () =>
       results.map((one) => one.includes("failed")),
       results.map((_, place) => place < 3),
     );
+    const isLeftAlone = results.map((one) => /in place|skipped/.test(one));
+    assert.ok(isLeftAlone.includes(true) && isLeftAlone.includes(false));
+    assert.deepEqual(isLeftAlone, [...isLeftAlone].sort());
     assert.equal(await page.locator("#list-images thead [aria-sort]").innerText(), "Result");
   }),
 );

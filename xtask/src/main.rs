@@ -13,6 +13,7 @@ mod endure;
 mod failure;
 mod fips;
 mod interop;
+mod library;
 mod man;
 mod output;
 mod packages;
@@ -31,14 +32,18 @@ use crate::output::say;
 
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
+        Command::Api => library::api::write(),
         Command::Bench { subject } => bench::run(subject),
         Command::Ci => ci::run(),
         Command::Cloud(arguments) => cloud::run(&arguments),
         Command::Cluster(arguments) => cluster::command(&arguments),
+        Command::Crates => library::crates::run(),
         Command::Demo => demo::run(),
         Command::Dist(arguments) => dist::run(&arguments),
         Command::Docs(arguments) => docs::run(&arguments),
         Command::Endure { subject } => endure::run(subject),
+        Command::Examples => library::examples::run(),
+        Command::Features => library::features::run(),
         Command::Fips => fips::run(),
         Command::Interop(arguments) => interop::run(&arguments),
         Command::Man(arguments) => man::run(&arguments),
@@ -68,6 +73,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Write the public API of each library to the folder `api`.
+    Api,
     /// Compare the speed with other tools (needs nginx and curl).
     Bench {
         /// The benchmark to run.
@@ -80,12 +87,14 @@ enum Command {
     Cloud(cloud::Arguments),
     /// Run the examples for Slurm and Kubernetes of `packaging`, as root (installs Slurm).
     Cluster(cluster::Arguments),
+    /// Make the packages of the libraries, and use them from outside the workspace, without a network.
+    Crates,
     /// Demonstrate a copy between two embedded servers (needs only Rust).
     Demo,
     /// Build the guide in target/book, and check its diagrams and links.
     Docs(docs::Arguments),
     /// Build the files of a release into `target/dist`: tarballs, packages, lists of components and
-    /// licences (needs root; 30 minutes with two cores).
+    /// licences (needs root).
     Dist(dist::Arguments),
     /// Run the endurance tests: killed runs, dropped connections, huge images (minutes to hours).
     Endure {
@@ -93,6 +102,10 @@ enum Command {
         #[arg(default_value = "all")]
         subject: endure::Subject,
     },
+    /// Run the programs of the folder `examples`, and count their lines.
+    Examples,
+    /// Check each library without features and with each feature alone.
+    Features,
     /// Build and test the tool in FIPS mode, in a Debian 13 chroot below `target/`.
     Fips,
     /// Run Tempest, openstacksdk's tests and the Glance clients against `serve`.
@@ -109,9 +122,9 @@ enum Command {
     },
     /// Check the HTML reports in Chromium (installs Chromium, Node.js and npm packages).
     Page,
-    /// Run the checks that take too long for `.ci/run`: every suite with each TLS stack alone,
-    /// FIPS mode, the HTML reports, the manual pages, the guide, metrics and systemd units, the examples
-    /// for Slurm and Kubernetes, the demo.
+    /// Build the files of a release, and run the checks that take too long for `.ci/run`: the
+    /// packages, every suite with each TLS stack alone, FIPS mode, the HTML reports, the manual pages,
+    /// the guide, metrics and systemd units, the examples for Slurm and Kubernetes, the demo (hours).
     ReleaseCheck,
     /// Install the tests' requirements and run every test.
     Test(test::Arguments),

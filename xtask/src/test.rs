@@ -1,4 +1,4 @@
-//! `cargo xtask test`: installs the tests' requirements and runs every test, with both TLS stacks
+//! `cargo xtask test`: installs the tests' requirements and runs every test, with all TLS stacks
 //! and against the real cloud; or, with `--quick`, the tests that need only Rust.
 
 use std::process::{Command, Stdio};
@@ -7,6 +7,7 @@ use clap::Args;
 
 use crate::cloud;
 use crate::failure::Failure;
+use crate::library::examples;
 use crate::output::say;
 use crate::shell::{cargo, find, install};
 
@@ -23,17 +24,20 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Failure> {
     if arguments.quick {
         cargo(&["test"])?;
+        examples::run()?;
         say(LEFT_OUT);
         return Ok(());
     }
     install_openssl()?;
     install_programs()?;
     cloud::start()?;
-    cargo(&["test", "--workspace", "--features", FEATURES])
+    cargo(&["test", "--workspace", "--features", FEATURES])?;
+    examples::run()
 }
 
-/// Both TLS stacks, and the suites that the quick tests leave out.
-const FEATURES: &str = "tests/full,tests/native-tls,glance-replicator/native-tls";
+/// All TLS stacks, and the suites that the quick tests leave out.
+const FEATURES: &str = "tests/full,tests/native-tls,tests/reqwest,glance-replicator/native-tls,\
+                        glance-replicator/reqwest,glance-replicator-transport-reqwest/native-tls";
 
 const LEFT_OUT: &str = "\
 left out: the native TLS stack, the suites cloud, privileged, tls, requests, faults and endure, and most \

@@ -1,29 +1,21 @@
 //! Reads and writes the data files of images.
 
 use std::fmt::Display;
-use std::io::{self, ErrorKind, SeekFrom};
-use std::sync::Arc;
+use std::io::{self, ErrorKind};
 
-use bytes::BytesMut;
-use futures_util::stream;
-use glance_core::error::BodyError;
 use glance_core::image::Image;
 use glance_core::store::{ByteRange, StoreErrorKind};
-use glance_core::verified_body::DataFault;
 use glance_core::{Body, StoreError};
-use safe_files::dir::Dir;
+use safe_files::dir::{Dir, blocking};
+use safe_files::{data, errors};
 use tokio::fs::File;
-use tokio::io::{AsyncReadExt, AsyncSeekExt};
 
-use crate::files;
 use crate::record::{Encoding, Stored};
 
 pub(crate) mod share;
-mod sparse;
-mod write;
 mod zstd;
 
-pub(crate) use write::{PARTIAL, Partial, Upload, WRITE};
+pub(crate) use zstd::compressing;
 
 /// The data file of an image.
 #[derive(Debug, Clone)]
@@ -33,9 +25,9 @@ pub(crate) struct Blob {
 }
 
 impl Blob {
-    /// The file that holds the data until it is complete.
-    fn partial(&self) -> Self {
-        Self { dir: self.dir.clone(), name: format!("{}{PARTIAL}", self.name) }
+    /// The name of the file until its data is complete.
+    pub(crate) fn partial(&self) -> String {
+        format!("{}{PARTIAL}", self.name)
     }
 }
 
@@ -49,39 +41,22 @@ pub(crate) async fn read(
     range: ByteRange,
 ) -> Result<Body, StoreError> {
     let file = open(store, image, stored, blob).await?;
-    let failed = |error| files::failed(store, READ, &blob.dir, &blob.name, error).on(&image.id);
+    let failed = |error| errors::failed(store, READ, &blob.dir, &blob.name, error).on(&image.id);
     let size = match (stored.encoding, image.size) {
         (Encoding::Identity, None) => file.metadata().await.map_err(failed)?.len(),
         (Encoding::Zstd, None) => return Err(failed(io::Error::other("the record has no size"))),
         (_, Some(size)) => size,
     };
-    if range.offset >= size && range.offset > 0 {
-        let reason = format!("byte {} is past the end: there are {size} bytes", range.offset);
-        return Err(StoreError::new(StoreErrorKind::Range, store, READ, reason).on(&image.id));
-    }
-    let rest = size - range.offset;
-    let length = range.length.map_or(rest, |length| length.min(rest));
+    let length = data::length_of(range, size);
+    let length = length.map_err(|refusal| refusal.error(store, READ, &image.id))?;
     match stored.encoding {
-        Encoding::Identity => plain(file, &blob.name, range.offset, length).await.map_err(failed),
+        Encoding::Identity => {
+            data::read(file, &blob.name, range.offset, length).await.map_err(failed)
+        }
         Encoding::Zstd => {
             let file = file.into_std().await;
             Ok(zstd::plain(file, &blob.name, size, range.offset, length))
         }
-    }
-}
-
-/// Streams the uncompressed data that an interrupted upload left. A file with several hard links
-/// belongs to another image and is ignored.
-pub(crate) async fn partial_data(blob: &Blob) -> io::Result<Body> {
-    let Blob { dir, name } = blob.partial();
-    let opened = name.clone();
-    let opened = files::blocking(move || match dir.find(&opened)? {
-        Some(found) if found.links == 1 => Ok(Some((dir.open_file(&opened)?, found.length))),
-        _ => Ok(None),
-    });
-    match opened.await? {
-        Some((file, length)) if length > 0 => plain(File::from_std(file), &name, 0, length).await,
-        _ => Ok(Body::empty()),
     }
 }
 
@@ -98,9 +73,9 @@ pub(crate) async fn open(
             .hint(DUMP_AGAIN)
     };
     let Blob { dir, name } = blob;
-    let failed = |error| files::failed(store, READ, dir, name, error).on(&image.id);
+    let failed = |error| errors::failed(store, READ, dir, name, error).on(&image.id);
     let opened = blob.clone();
-    let file = match files::blocking(move || opened.dir.open_file(&opened.name)).await {
+    let file = match blocking(move || opened.dir.open_file(&opened.name)).await {
         Err(missing) if missing.kind() == ErrorKind::NotFound => {
             return Err(unreadable(format!("there is no data file {name}")));
         }
@@ -121,32 +96,8 @@ pub(crate) async fn open(
     }
 }
 
-/// Streams `length` bytes of the file `name`, starting at `offset`.
-async fn plain(mut file: File, name: &str, offset: u64, length: u64) -> io::Result<Body> {
-    file.seek(SeekFrom::Start(offset)).await?;
-    file.set_max_buf_size(CHUNK);
-    let name: Arc<str> = name.into();
-    let state = (file, name, length);
-    let chunks = stream::try_unfold(state, move |(mut file, name, left)| async move {
-        if left == 0 {
-            return Ok::<_, BodyError>(None);
-        }
-        let mut chunk = BytesMut::with_capacity(CHUNK);
-        let read = (&mut file).take(left.min(CHUNK as u64)).read_buf(&mut chunk).await?;
-        match read {
-            // The missing bytes would not come back in another attempt.
-            0 => {
-                let (got, reason) = (offset + length - left, format!("{name} has become shorter"));
-                Err(DataFault::Damaged { got, reason }.into())
-            }
-            read => Ok(Some((chunk.freeze(), (file, name, left - read as u64)))),
-        }
-    });
-    Ok(Body::from_stream(chunks, Some(length)))
-}
-
-/// The size of a chunk in bytes.
-const CHUNK: usize = 256 * 1024;
+/// The suffix of a data file until its data is complete.
+pub(crate) const PARTIAL: &str = ".partial";
 
 pub(crate) const READ: &str = "read the data";
 pub(crate) const DUMP_AGAIN: &str = "dump the image again";

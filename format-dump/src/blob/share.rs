@@ -6,8 +6,9 @@ use std::io::{self, Read};
 
 use glance_core::image::{Image, ImageId};
 use safe_files::dir::Dir;
+use safe_files::record::StoredRecord;
 
-use crate::record::Record;
+use crate::record::{Stored, encoding};
 
 /// Maps digests to an image with that data, up to a limit; each entry uses about 100 bytes. The
 /// index only suggests candidates; their records are compared before sharing.
@@ -15,7 +16,7 @@ use crate::record::Record;
 pub(crate) struct Index(HashMap<u128, ImageId>);
 
 impl Index {
-    pub(crate) fn insert(&mut self, record: &Record) {
+    pub(crate) fn insert(&mut self, record: &StoredRecord<Stored>) {
         let Some(key) = key(&record.image) else { return };
         if self.0.len() < MOST || self.0.contains_key(&key) {
             // Keep the newest image: a filesystem limits the hard links of a file.
@@ -30,10 +31,10 @@ impl Index {
 }
 
 /// Whether both records describe the same data in the same encoding.
-pub(crate) fn equal(one: &Record, other: &Record) -> bool {
-    let facts = |record: &Record| {
+pub(crate) fn equal(one: &StoredRecord<Stored>, other: &StoredRecord<Stored>) -> bool {
+    let facts = |record: &StoredRecord<Stored>| {
         let image = &record.image;
-        (record.encoding(), image.size, image.os_hash_algo.clone(), image.os_hash_value.clone())
+        (encoding(record), image.size, image.os_hash_algo.clone(), image.os_hash_value.clone())
     };
     one.image.os_hash_value.is_some() && facts(one) == facts(other)
 }

@@ -12,19 +12,34 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::stream;
 use glance_core::Body;
+use glance_core::digest::worker::ChunkWorker;
 use glance_core::digest::{Algorithm, Hasher, Hashers, hex};
 use glance_core::error::BodyError;
 use glance_core::verified_body::DataFault;
+use safe_files::data::{CHUNK, WrittenFile};
+use safe_files::dir::blocking;
 use zstd::bulk::Compressor;
 use zstd::stream::raw::CParameter;
 use zstd::stream::read::Decoder;
 
-use super::CHUNK;
-use super::write::Written;
-use crate::files;
+/// Starts a thread that compresses data into a new file. The thread holds `guard`.
+pub(crate) fn compressing(
+    file: Arc<File>,
+    hashers: Hashers,
+    guard: impl Send + 'static,
+) -> io::Result<ChunkWorker<io::Result<WrittenFile>>> {
+    let mut frames = Frames::new(file, hashers)?;
+    Ok(ChunkWorker::start(move |chunks| {
+        let _guard = guard;
+        for chunk in chunks {
+            frames.write(&chunk)?;
+        }
+        frames.finish()
+    }))
+}
 
 /// Writes a new compressed file.
-pub(super) struct Frames {
+struct Frames {
     file: Arc<File>,
     compressor: Compressor<'static>,
     hasher: Option<Box<dyn Hasher>>,
@@ -36,7 +51,7 @@ pub(super) struct Frames {
 }
 
 impl Frames {
-    pub(super) fn new(file: Arc<File>, hashers: Hashers) -> io::Result<Self> {
+    fn new(file: Arc<File>, hashers: Hashers) -> io::Result<Self> {
         let mut compressor = Compressor::new(LEVEL)?;
         // Lets a decoder detect a damaged frame at its end.
         compressor.set_parameter(CParameter::ChecksumFlag(true))?;
@@ -51,7 +66,7 @@ impl Frames {
         })
     }
 
-    pub(super) fn write(&mut self, mut data: &[u8]) -> io::Result<()> {
+    fn write(&mut self, mut data: &[u8]) -> io::Result<()> {
         while !data.is_empty() {
             let (now, later) = data.split_at(data.len().min(FRAME - self.plain.len()));
             self.plain.extend_from_slice(now);
@@ -63,7 +78,7 @@ impl Frames {
         Ok(())
     }
 
-    pub(super) fn finish(mut self) -> io::Result<Written> {
+    fn finish(mut self) -> io::Result<WrittenFile> {
         if !self.plain.is_empty() || self.count == 0 {
             self.end_frame()?;
         }
@@ -77,7 +92,7 @@ impl Frames {
         self.put(&table)?;
         let sha512 = self.hasher.map(Hasher::finish).transpose().map_err(io::Error::other)?;
         let sha512 = sha512.map(|digest| hex(&digest));
-        Ok(Written { stored: self.stored, sha512 })
+        Ok(WrittenFile { stored: self.stored, sha512 })
     }
 
     fn end_frame(&mut self) -> io::Result<()> {
@@ -109,7 +124,7 @@ pub(super) fn plain(file: File, name: &str, size: u64, offset: u64, length: u64)
     let name = name.to_owned();
     let reading = Reading { file: Some(file), decoder: None, size, offset, left: length, name };
     let chunks = stream::try_unfold(reading, |mut reading| async move {
-        let read = files::blocking(move || {
+        let read = blocking(move || {
             // Decode an empty image as well, to check it.
             let done = reading.left == 0 && reading.decoder.is_some();
             let chunk = if done { None } else { Some(reading.next()) };

@@ -1,25 +1,25 @@
 //! A dump of the current format, as a store.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use async_trait::async_trait;
-use futures_util::stream::{self, StreamExt};
 use glance_core::digest::Hashers;
-use glance_core::image::update::apply;
-use glance_core::image::{Attributes, Image, ImageId, Member, Status, Visibility};
+use glance_core::image::{Attributes, Image, ImageId, Member, Status};
 use glance_core::store::{Activation, ByteRange, ImageStream, StoreErrorKind};
 use glance_core::{Body, ImageStore, Selection, StoreError};
-use safe_files::dir::Dir;
+use safe_files::data::{self, Uploads};
+use safe_files::dir::{Dir, blocking};
+use safe_files::errors::{self, Refusal};
+use safe_files::record::{StoredRecord, listing};
 
 use crate::blob::share::Index;
-use crate::blob::{self, Blob, PARTIAL, READ, WRITE};
+use crate::blob::{self, Blob, READ};
 use crate::files::{self, FAILED, Ids, Name, RECORD};
 use crate::manifest::unfinish;
-use crate::record::{Encoding, Expected, Record, read_record};
+use crate::record::{Encoding, Stored, encoding, read_record};
 
 mod upload;
 
@@ -32,8 +32,7 @@ pub(crate) struct Directory {
     lost: Lost,
     /// Whether an earlier run did not finish.
     lacking: bool,
-    /// The images whose data is being uploaded.
-    saving: Arc<Mutex<BTreeSet<ImageId>>>,
+    uploads: Uploads,
     /// Index of shareable data, built at the first upload. Locked while an upload is being matched,
     /// so that of two concurrent uploads with equal data the second finds the first.
     index: tokio::sync::Mutex<Option<Index>>,
@@ -60,7 +59,7 @@ impl Directory {
             encoding: Encoding::default(),
             lost: Lost::Queued,
             lacking: false,
-            saving: Arc::default(),
+            uploads: Uploads::default(),
             index: tokio::sync::Mutex::default(),
             changing: tokio::sync::Mutex::default(),
             writing: Arc::default(),
@@ -123,11 +122,11 @@ impl Directory {
         work: impl FnOnce(&Dir) -> io::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (dir, guard) = (self.dir.clone(), Arc::clone(&self.writing).read_owned().await);
-        let changed = files::blocking(move || {
+        let changed = blocking(move || {
             let _guard = guard;
             Ok(unfinish(&dir, operation).map(|()| work(&dir)))
         });
-        let failed = |error| files::failed(self, operation, &self.dir, name, error).on(id);
+        let failed = |error| errors::failed(self, operation, &self.dir, name, error).on(id);
         changed.await.map_err(failed)??.map_err(failed)
     }
 
@@ -138,15 +137,19 @@ impl Directory {
         work: impl FnOnce(&Dir) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (dir, guard) = (self.dir.clone(), Arc::clone(&self.writing).write_owned().await);
-        let done = files::blocking(move || {
+        let done = blocking(move || {
             let _guard = guard;
             Ok(work(&dir))
         });
-        done.await.map_err(|error| files::directory_failed(self, operation, error))?
+        done.await.map_err(|error| errors::directory_failed(self, operation, error))?
     }
 
     /// Writes a record, replacing an earlier one.
-    async fn store(&self, operation: &'static str, record: &Record) -> Result<(), StoreError> {
+    async fn store(
+        &self,
+        operation: &'static str,
+        record: &StoredRecord<Stored>,
+    ) -> Result<(), StoreError> {
         let id = &record.image.id;
         let (name, text) = (format!("{id}{RECORD}"), record.to_text());
         let to = name.clone();
@@ -154,20 +157,28 @@ impl Directory {
     }
 
     /// Reads a record file.
-    async fn load(&self, operation: &'static str, id: &ImageId) -> Result<Record, StoreError> {
+    async fn load(
+        &self,
+        operation: &'static str,
+        id: &ImageId,
+    ) -> Result<StoredRecord<Stored>, StoreError> {
         let (dir, file) = (self.dir.clone(), id.clone());
         // Errors of the runtime, and errors of the file or its content.
-        let read = files::blocking(move || Ok(read_record(&dir, operation, &file))).await;
-        read.map_err(|error| files::directory_failed(self, operation, error).on(id))?
+        let read = blocking(move || Ok(read_record(&dir, operation, &file))).await;
+        read.map_err(|error| errors::directory_failed(self, operation, error).on(id))?
     }
 
     /// Reads a record and adjusts its status: an image without its data is queued.
-    async fn record(&self, operation: &'static str, id: &ImageId) -> Result<Record, StoreError> {
+    async fn record(
+        &self,
+        operation: &'static str,
+        id: &ImageId,
+    ) -> Result<StoredRecord<Stored>, StoreError> {
         let mut record = self.load(operation, id).await?;
-        let Blob { dir, name } = self.blob(id, record.encoding());
+        let Blob { dir, name } = self.blob(id, encoding(&record));
         let (looked_for, broken) = (name.clone(), format!("{id}{FAILED}"));
         let recorded = self.lost == Lost::Recorded;
-        let there = files::blocking(move || {
+        let there = blocking(move || {
             let is_there = |name: String| match dir.find(&name) {
                 Ok(found) => Ok(found.is_some()),
                 Err(error) => Err((name, error)),
@@ -176,38 +187,41 @@ impl Directory {
             Ok(look())
         });
         let failed =
-            |name: &str, error| files::failed(self, operation, &self.dir, name, error).on(id);
+            |name: &str, error| errors::failed(self, operation, &self.dir, name, error).on(id);
         let there = there.await.map_err(|error| failed(&name, error))?;
         let whole = there.map_err(|(name, error)| failed(&name, error))?;
-        let image = &mut record.image;
-        if !image.status.has_data() || !whole {
-            image.status = Status::Queued;
-            (image.size, image.checksum, image.os_hash_value) = (None, None, None);
-            record.data = None;
+        if !record.image.status.has_data() || !whole {
+            record.forget_data();
         }
-        if upload::lock(&self.saving).contains(id) {
-            image.status = Status::Saving;
+        if self.uploads.contains(id) {
+            record.image.status = Status::Saving;
         }
         Ok(record)
     }
 
-    /// The record of an image that may have members.
-    async fn shared(&self, operation: &'static str, id: &ImageId) -> Result<Record, StoreError> {
-        let record = self.record(operation, id).await?;
-        match record.image.attributes.visibility {
-            Visibility::Shared => Ok(record),
-            other => {
-                let reason = format!("the image is {other}, not shared");
-                Err(self.error(StoreErrorKind::Forbidden, operation, id, reason))
-            }
+    /// Changes the record of an image, and returns the record that results.
+    async fn change_record(
+        &self,
+        operation: &'static str,
+        id: &ImageId,
+        change: impl FnOnce(&mut StoredRecord<Stored>) -> Result<(), Refusal>,
+    ) -> Result<Image, StoreError> {
+        let _changing = self.changing.lock().await;
+        let mut record = self.record(operation, id).await?;
+        let before = record.clone();
+        change(&mut record).map_err(|refusal| refusal.error(self, operation, id))?;
+        // Skip needless writes: each costs two syncs.
+        if record != before {
+            self.store(operation, &record).await?;
         }
+        Ok(record.image)
     }
 
     pub(crate) async fn ids(&self, operation: &'static str) -> Result<Ids, StoreError> {
         let dir = self.dir.clone();
-        files::blocking(move || files::ids(&dir, RECORD))
+        blocking(move || files::ids(&dir, RECORD))
             .await
-            .map_err(|error| files::directory_failed(self, operation, error))
+            .map_err(|error| errors::directory_failed(self, operation, error))
     }
 
     async fn remove(
@@ -224,7 +238,7 @@ impl Directory {
         match removed.await? {
             None => Ok(()),
             Some((error, name)) => {
-                Err(files::failed(self, operation, &self.dir, &name, error).on(id))
+                Err(errors::failed(self, operation, &self.dir, &name, error).on(id))
             }
         }
     }
@@ -233,24 +247,12 @@ impl Directory {
 #[async_trait]
 impl ImageStore for Directory {
     async fn list(&self, selection: &Selection) -> Result<ImageStream<'_>, StoreError> {
-        let ids = self.ids(LIST).await?;
-        let admitted = selection.clone();
-        let ids = ids.into_iter().filter(move |id| admitted.admits_id(id));
-        // An unreadable record affects only its own image.
-        let images = stream::iter(ids).then(move |id| async move {
-            let unread = |error: StoreError| match error.kind {
-                StoreErrorKind::NotFound => error,
-                _ => error.of_record(Image::queued(id.clone(), Attributes::default())),
-            };
-            self.record(LIST, &id).await.map(|record| record.image).map_err(unread)
-        });
-        // Omit an image deleted in the meantime.
-        let selection = selection.clone();
-        let listed = move |it: &Result<Image, StoreError>| match it {
-            Ok(image) => selection.admits(image),
-            Err(error) => error.kind != StoreErrorKind::NotFound,
+        let ids = self.ids(LIST).await?.into_iter();
+        let load = move |id| async move {
+            let record = self.record(LIST, &id).await;
+            record.map(|record| record.image)
         };
-        Ok(images.filter(move |it| std::future::ready(listed(it))).boxed())
+        Ok(listing(ids, selection, load))
     }
 
     async fn get(&self, id: &ImageId) -> Result<Image, StoreError> {
@@ -258,11 +260,10 @@ impl ImageStore for Directory {
     }
 
     async fn read(&self, id: &ImageId, range: ByteRange) -> Result<Body, StoreError> {
-        let Record { image, data, .. } = self.record(READ, id).await?;
-        if !image.status.has_data() {
-            let reason = format!("the image is {} and has no data", image.status);
-            return Err(self.error(StoreErrorKind::Conflict, READ, id, reason));
-        }
+        let record = self.record(READ, id).await?;
+        let has_data = record.must_have_data(StoreErrorKind::Conflict);
+        has_data.map_err(|refusal| refusal.error(self, READ, id))?;
+        let StoredRecord { image, data, .. } = record;
         let stored = data.unwrap_or_default();
         blob::read(self, &image, &stored, &self.blob(id, stored.encoding), range).await
     }
@@ -277,20 +278,9 @@ impl ImageStore for Directory {
                 return Err(self.error(StoreErrorKind::IdTaken, CREATE, id, "the id is taken"));
             }
         }
-        let queued = Image {
-            virtual_size: image.virtual_size,
-            os_hash_algo: image.os_hash_algo.clone(),
-            created_at: image.created_at.clone(),
-            updated_at: image.updated_at.clone(),
-            ..Image::queued(id.clone(), image.attributes.clone())
-        };
         // Remove the files left by an earlier image of this id.
         self.remove(CREATE, id, FILES).await?;
-        let expected = image
-            .os_hash_value
-            .clone()
-            .map(|os_hash_value| Expected { os_hash_value, checksum: image.checksum.clone() });
-        let record = Record { image: queued, members: Vec::new(), data: None, expected };
+        let record = StoredRecord::queued(image);
         self.store(CREATE, &record).await?;
         Ok(record.image)
     }
@@ -299,7 +289,7 @@ impl ImageStore for Directory {
         let outcome = self.receive(id, data).await;
         if outcome.as_ref().is_err_and(|error| error.kind == StoreErrorKind::NotFound) {
             // The image was deleted during the upload; remove the data.
-            self.remove(WRITE, id, FILES).await?;
+            self.remove(upload::WRITE, id, FILES).await?;
         }
         outcome
     }
@@ -315,77 +305,36 @@ impl ImageStore for Directory {
         }
         self.take_up(BEGUN, id).await?;
         let blob = self.blob(id, Encoding::Identity);
-        let begun = blob::partial_data(&blob).await;
-        let partial = format!("{}{PARTIAL}", blob.name);
-        begun.map_err(|error| files::failed(self, BEGUN, &self.dir, &partial, error).on(id))
+        let begun = data::read_begun(&blob.dir, &blob.partial()).await;
+        begun.map_err(|error| errors::failed(self, BEGUN, &self.dir, &blob.partial(), error).on(id))
     }
 
     async fn update(&self, current: &Image, wanted: &Attributes) -> Result<Image, StoreError> {
-        let id = &current.id;
-        let _changing = self.changing.lock().await;
-        let mut record = self.record(UPDATE, id).await?;
-        let before = record.clone();
-        apply(&mut record.image, &current.attributes, wanted)
-            .map_err(|reason| self.error(StoreErrorKind::Forbidden, UPDATE, id, reason))?;
-        record.image.updated_at = current.updated_at.clone().or(record.image.updated_at);
-        // Skip needless writes: each costs two syncs.
-        if record != before {
-            self.store(UPDATE, &record).await?;
-        }
-        Ok(record.image)
+        self.change_record(UPDATE, &current.id, |record| record.update(current, wanted)).await
     }
 
     async fn set_activation(&self, id: &ImageId, activation: Activation) -> Result<(), StoreError> {
-        let _changing = self.changing.lock().await;
-        let mut record = self.record(ACTIVATE, id).await?;
-        let image = &mut record.image;
-        if !image.status.has_data() {
-            let reason = format!("the image is {} and has no data", image.status);
-            return Err(self.error(StoreErrorKind::Forbidden, ACTIVATE, id, reason));
-        }
-        let before = std::mem::replace(
-            &mut image.status,
-            match activation {
-                Activation::Active => Status::Active,
-                Activation::Deactivated => Status::Deactivated,
-            },
-        );
-        match image.status == before {
-            true => Ok(()),
-            false => self.store(ACTIVATE, &record).await,
-        }
+        let change = |record: &mut StoredRecord<Stored>| record.set_activation(activation);
+        self.change_record(ACTIVATE, id, change).await.map(drop)
     }
 
     async fn delete(&self, id: &ImageId) -> Result<(), StoreError> {
         let _changing = self.changing.lock().await;
-        if self.record(DELETE, id).await?.image.attributes.protected {
-            return Err(self.error(
-                StoreErrorKind::Forbidden,
-                DELETE,
-                id,
-                "the image is protected",
-            ));
-        }
+        let unprotected = self.record(DELETE, id).await?.must_be_unprotected();
+        unprotected.map_err(|refusal| refusal.error(self, DELETE, id))?;
         // Without its record, the rest of an image does not count.
         self.remove(DELETE, id, FILES).await
     }
 
     async fn members(&self, id: &ImageId) -> Result<Vec<Member>, StoreError> {
-        Ok(self.shared(GET_MEMBERS, id).await?.members)
+        let record = self.record(GET_MEMBERS, id).await?;
+        record.must_be_shared().map_err(|refusal| refusal.error(self, GET_MEMBERS, id))?;
+        Ok(record.members)
     }
 
     async fn set_members(&self, id: &ImageId, members: &[Member]) -> Result<(), StoreError> {
-        let _changing = self.changing.lock().await;
-        let mut record = self.shared(SET_MEMBERS, id).await?;
-        // At most one member per project, as in Glance.
-        let unique: BTreeMap<&str, &Member> =
-            members.iter().map(|member| (member.project.as_str(), member)).collect();
-        let members: Vec<Member> = unique.into_values().cloned().collect();
-        if members == record.members {
-            return Ok(());
-        }
-        record.members = members;
-        self.store(SET_MEMBERS, &record).await
+        let change = |record: &mut StoredRecord<Stored>| record.set_members(members);
+        self.change_record(SET_MEMBERS, id, change).await.map(drop)
     }
 }
 

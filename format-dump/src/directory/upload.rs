@@ -1,47 +1,44 @@
 //! Uploads to a dump.
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use glance_core::digest::{Algorithm, Hashers};
+use glance_core::digest::Algorithm;
 use glance_core::image::{Image, ImageId, Status};
-use glance_core::store::StoreErrorKind;
 use glance_core::{Body, StoreError};
+use safe_files::data::{Incoming, IncomingFile, UploadGuard};
+use safe_files::dir::blocking;
+use safe_files::errors;
+use safe_files::record::{StoredRecord, WantedDigests};
 
 use super::{Directory, FAILED, FILES, RECORD};
 use crate::blob::share::{self, Index};
-use crate::blob::{Blob, PARTIAL, Partial, Upload, WRITE};
-use crate::files;
-use crate::record::{Encoding, Expected, Record};
+use crate::blob::{Blob, PARTIAL, compressing};
+use crate::record::{Encoding, Stored, encoding};
 
 impl Directory {
     /// Receives the data of a queued image.
     pub(super) async fn receive(&self, id: &ImageId, data: Body) -> Result<Image, StoreError> {
-        let (saving, before) = self.begin(id).await?;
-        let saving = Arc::new(saving);
+        let (guard, before) = self.begin(id).await?;
+        let guard = Arc::new(guard);
         let digests = WantedDigests::of(&before, self.hashers);
         let encoding = self.encoding;
         let blob = self.blob(id, encoding);
-        let upload = Upload {
-            store: self,
-            id,
-            blob: &blob,
-            encoding,
-            algorithms: digests.algorithms(),
-            hashers: self.hashers,
-            guard: Arc::clone(&saving),
+        let partial = self.write(id, &digests, data, Arc::clone(&guard)).await?;
+        let stored = Stored::of(encoding, &partial);
+        let describe = |record: &mut StoredRecord<Stored>, partial: &IncomingFile| {
+            digests.describe(record, partial.size, &partial.digests);
+            record.data = Some(stored.clone());
         };
-        let partial = upload.write(data).await?;
         let mut index = self.index.lock().await;
         let mut record = self.load(WRITE, id).await?;
-        digests.describe(&mut record, &partial);
+        describe(&mut record, &partial);
         self.share(&mut index, &record, partial.name()).await;
         let _changing = self.changing.lock().await;
         // The record may have been changed or deleted during the upload.
         let mut record = self.record(WRITE, id).await?;
-        digests.describe(&mut record, &partial);
+        describe(&mut record, &partial);
         let name = blob.name.clone();
-        self.change(WRITE, id, &blob.name, move |_| partial.keep(&name)).await?;
+        self.change(WRITE, id, &blob.name, move |dir| partial.keep_in(dir, &name)).await?;
         record.image.status = Status::Active;
         self.store(WRITE, &record).await?;
         let others =
@@ -54,18 +51,47 @@ impl Directory {
     }
 
     /// Starts an upload to a queued image.
-    async fn begin(&self, id: &ImageId) -> Result<(Saving, Record), StoreError> {
+    async fn begin(&self, id: &ImageId) -> Result<(UploadGuard, StoredRecord<Stored>), StoreError> {
         let _changing = self.changing.lock().await;
         let record = self.record(WRITE, id).await?;
-        if record.image.status != Status::Queued {
-            let reason = format!("the image is {}, not queued", record.image.status);
-            return Err(self.error(StoreErrorKind::Conflict, WRITE, id, reason));
-        }
+        record.must_be_queued().map_err(|refusal| refusal.error(self, WRITE, id))?;
         self.take_up(WRITE, id).await?;
         // Mark the dump as incomplete.
         self.change(WRITE, id, RECORD, |_| Ok(())).await?;
-        lock(&self.saving).insert(id.clone());
-        Ok((Saving { saving: Arc::clone(&self.saving), id: id.clone() }, record))
+        Ok((self.uploads.begin(id), record))
+    }
+
+    /// Writes the data to a file next to its final one. `guard` is held while anything writes to it.
+    async fn write(
+        &self,
+        id: &ImageId,
+        digests: &WantedDigests,
+        data: Body,
+        guard: impl Send + 'static,
+    ) -> Result<IncomingFile, StoreError> {
+        let Blob { dir, name } = &self.blob(id, self.encoding);
+        let incoming = Incoming {
+            store: self,
+            id,
+            operation: WRITE,
+            dir,
+            name: format!("{name}{PARTIAL}"),
+            algorithms: digests.algorithms(),
+            hashers: self.hashers,
+        };
+        match self.encoding {
+            Encoding::Identity => {
+                // The SHA-512 of the data is also that of the file.
+                let algorithms = digests.algorithms().into_iter().chain([Algorithm::Sha512]);
+                let incoming = Incoming { algorithms: algorithms.collect(), ..incoming };
+                incoming.receive(data, guard).await
+            }
+            // A compressor cannot resume.
+            Encoding::Zstd => {
+                let writer = |file| compressing(file, self.hashers, guard);
+                incoming.receive_through(data, writer).await
+            }
+        }
     }
 
     /// Turns complete data of a queued image, whose record was not updated after an interruption,
@@ -78,11 +104,11 @@ impl Directory {
         let Blob { dir, name } = self.blob(id, Encoding::Identity);
         let (partial, failed) = (format!("{name}{PARTIAL}"), format!("{id}{FAILED}"));
         let (from, to) = (name.clone(), partial.clone());
-        let looked = files::blocking(move || {
+        let looked = blocking(move || {
             let is_there = |name: &str| dir.find(name).map(|found| found.is_some());
             Ok(is_there(&from)? && !is_there(&partial)? && !is_there(&failed)?)
         });
-        let failed = |error| files::failed(self, operation, self.dir(), &name, error).on(id);
+        let failed = |error| errors::failed(self, operation, self.dir(), &name, error).on(id);
         if !looked.await.map_err(failed)? {
             return Ok(());
         }
@@ -92,7 +118,7 @@ impl Directory {
 
     /// Replaces the file `partial` by a hard link to a file with the same content, if the dump has
     /// one. If that fails, the image keeps its own file.
-    async fn share(&self, index: &mut Option<Index>, record: &Record, partial: &str) {
+    async fn share(&self, index: &mut Option<Index>, record: &StoredRecord<Stored>, partial: &str) {
         if index.is_none() {
             match self.build_index().await {
                 Ok(built) => *index = Some(built),
@@ -106,12 +132,12 @@ impl Directory {
             Ok(found) if share::equal(&found, record) => {}
             _ => return,
         }
-        let Blob { dir, name } = self.blob(first, record.encoding());
+        let Blob { dir, name } = self.blob(first, encoding(record));
         let partial = partial.to_owned();
-        match files::blocking(move || share::link(&dir, &name, &partial)).await {
+        match blocking(move || share::link(&dir, &name, &partial)).await {
             Ok(true) => tracing::debug!("{} shares the data of {first}", record.image.id),
             // Other releases of zstd may compress the same data differently.
-            Ok(false) if record.encoding() == Encoding::Zstd => {}
+            Ok(false) if encoding(record) == Encoding::Zstd => {}
             Ok(false) => tracing::warn!(
                 "the data of {first} in {self} does not match its record: verify the dump"
             ),
@@ -131,64 +157,4 @@ impl Directory {
     }
 }
 
-/// Marks an upload in progress until dropped.
-struct Saving {
-    saving: Arc<Mutex<BTreeSet<ImageId>>>,
-    id: ImageId,
-}
-
-impl Drop for Saving {
-    fn drop(&mut self) {
-        lock(&self.saving).remove(&self.id);
-    }
-}
-
-/// The digests for the record of an image.
-struct WantedDigests {
-    /// The algorithm for `os_hash_algo`.
-    algorithm: Algorithm,
-    /// The digests announced for the data.
-    expected: Option<Expected>,
-}
-
-impl WantedDigests {
-    fn of(record: &Record, hashers: Hashers) -> Self {
-        // A digest in an unsupported algorithm could not be checked.
-        let algorithm = record.image.os_hash_algo.as_ref().and_then(|name| name.parse().ok());
-        match algorithm.filter(|algorithm| hashers.offers(*algorithm)) {
-            Some(algorithm) => Self { algorithm, expected: record.expected.clone() },
-            None => Self { algorithm: Algorithm::Sha512, expected: None },
-        }
-    }
-
-    /// The algorithms to compute. MD5 is omitted if a stronger digest verifies the data: it costs
-    /// as much as SHA-512.
-    fn algorithms(&self) -> BTreeSet<Algorithm> {
-        let md5 = self.expected.is_none().then_some(Algorithm::Md5);
-        [self.algorithm].into_iter().chain(md5).collect()
-    }
-
-    /// Updates `record` with the facts about the written file.
-    fn describe(&self, record: &mut Record, partial: &Partial) {
-        let digest = |algorithm| partial.digests.get(&algorithm).cloned();
-        let image = &mut record.image;
-        image.size = Some(partial.size);
-        image.os_hash_algo = Some(self.algorithm.to_string());
-        image.os_hash_value = digest(self.algorithm);
-        let is_expected = |expected: &&Expected| {
-            let wanted = Some(expected.os_hash_value.to_ascii_lowercase());
-            image.os_hash_value == wanted
-        };
-        image.checksum = match self.expected.as_ref().filter(is_expected) {
-            Some(expected) => expected.checksum.clone(),
-            None => digest(Algorithm::Md5),
-        };
-        record.data = Some(partial.stored.clone());
-        record.expected = None;
-    }
-}
-
-pub(super) fn lock(saving: &Mutex<BTreeSet<ImageId>>) -> MutexGuard<'_, BTreeSet<ImageId>> {
-    // A panic cannot leave the set in an inconsistent state.
-    saving.lock().unwrap_or_else(PoisonError::into_inner)
-}
+pub(super) const WRITE: &str = "store the data";

@@ -13,12 +13,13 @@ use glance_core::selection::NamedImages;
 use glance_core::store::{Activation, ByteRange, ImageStream, StoreErrorKind};
 use glance_core::verified_body::Expected;
 use glance_core::{Body, ImageStore, Selection, StoreError};
+use safe_files::record::StoredRecord;
 use tokio::io::{AsyncRead, AsyncReadExt, BufReader};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::incoming::{Current, Incoming, Input, READ, broken};
 use super::{Extras, NAME};
-use crate::record::Record;
+use crate::record::Stored;
 
 /// A stream written by [`TarWriter`](super::TarWriter), as a read-only store that can be read
 /// once, in order.
@@ -105,7 +106,7 @@ impl StreamStore {
         &self,
         operation: &'static str,
         id: &ImageId,
-        answer: impl FnOnce(&Record) -> T,
+        answer: impl FnOnce(&StoredRecord<Stored>) -> T,
     ) -> Result<T, StoreError> {
         let mut incoming = self.incoming.lock().await;
         incoming.seek(id).await.map_err(broken)?;
@@ -253,7 +254,9 @@ impl ImageStore for StreamStore {
 
     async fn members(&self, id: &ImageId) -> Result<Vec<Member>, StoreError> {
         const MEMBERS: &str = "read the members";
-        let read = |record: &Record| (record.image.attributes.visibility, record.members.clone());
+        let read = |record: &StoredRecord<Stored>| {
+            (record.image.attributes.visibility, record.members.clone())
+        };
         match self.current(MEMBERS, id, read).await? {
             (Visibility::Shared, members) => Ok(members),
             (other, _) => {

@@ -9,14 +9,16 @@ use glance_core::digest::Hashing;
 use glance_core::image::{Image, ImageId};
 use glance_core::store::StoreErrorKind;
 use glance_core::verified_body::Expected;
+use safe_files::json::Values;
+use safe_files::record::StoredRecord;
 use tokio::io::{AsyncRead, BufReader};
 
 use super::tar::{self, Entry, invalid};
 use super::{Extras, NAME, failed};
 use crate::files::{FAILED, RECORD};
-use crate::limits::{LONGEST, Values};
+use crate::limits::LONGEST;
 use crate::manifest::{self, Manifest};
-use crate::record::{Encoding, Record};
+use crate::record::{Encoding, Stored};
 use crate::{extras, sums};
 
 pub(super) type Input = BufReader<Box<dyn AsyncRead + Send + Unpin>>;
@@ -55,7 +57,7 @@ enum At {
 
 /// The current image of the stream.
 pub(super) struct Current {
-    pub(super) record: Record,
+    pub(super) record: StoredRecord<Stored>,
     pub(super) size: u64,
     /// Bytes of data not read yet; `None` once the data has been read or skipped, or if there is
     /// none.
@@ -215,9 +217,9 @@ impl Incoming {
         Ok(())
     }
 
-    async fn record(&mut self, id: &ImageId) -> io::Result<Record> {
+    async fn record(&mut self, id: &ImageId) -> io::Result<StoredRecord<Stored>> {
         let text = self.text().await?;
-        let record = Record::from_text(&text);
+        let record = StoredRecord::from_text(&text);
         let wrong =
             |reason: &dyn fmt::Display| invalid(format!("the record of image {id}: {reason}"));
         let record = record.map_err(|error| wrong(&error))?;

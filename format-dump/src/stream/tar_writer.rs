@@ -11,13 +11,14 @@ use glance_core::image::{Image, ImageId, Member};
 use glance_core::store::ImageSink;
 use glance_core::verified_body::{DataVerdict, Expected};
 use glance_core::{Body, StoreError};
+use safe_files::record::StoredRecord;
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::tar::{self, Entry};
 use super::{Extras, failed};
 use crate::files::{FAILED, RECORD};
 use crate::manifest::{self, Manifest};
-use crate::record::{Encoding, Record};
+use crate::record::{Encoding, Stored};
 use crate::{extras, sums};
 
 /// Writes a dump as a tar stream. Memory use is 350 bytes of digests for each image, apart from the
@@ -68,7 +69,7 @@ impl<W: AsyncWrite + Send + Unpin> TarWriter<W> {
     }
 
     /// Writes a record. Only the `last` record of an image is listed in `SHA512SUMS`.
-    async fn record(&mut self, record: &Record, last: bool) -> io::Result<()> {
+    async fn record(&mut self, record: &StoredRecord<Stored>, last: bool) -> io::Result<()> {
         let (name, text) = (format!("{}{RECORD}", record.image.id), record.to_text());
         self.file(&name, text.as_bytes()).await?;
         if last {
@@ -81,7 +82,7 @@ impl<W: AsyncWrite + Send + Unpin> TarWriter<W> {
     /// Writes an image with its `data`; `verdict` is the result of verifying that data.
     async fn image(
         &mut self,
-        mut record: Record,
+        mut record: StoredRecord<Stored>,
         data: Body,
         verdict: &DataVerdict,
     ) -> io::Result<Result<(), BodyError>> {
@@ -212,9 +213,9 @@ impl<W> fmt::Debug for TarWriter<W> {
     }
 }
 
-fn record(image: &Image, members: &[Member]) -> Record {
+fn record(image: &Image, members: &[Member]) -> StoredRecord<Stored> {
     let members = members.to_vec();
-    Record { image: image.clone(), members, data: None, expected: None }
+    StoredRecord { image: image.clone(), members, data: None, expected: None }
 }
 
 fn broken(error: io::Error) -> StoreError {

@@ -9,7 +9,8 @@ use glance_core::digest::Hashers;
 use glance_core::image::{Attributes, Image, ImageId, Member};
 use glance_core::store::{Activation, ByteRange, ImageStream, StoreErrorKind};
 use glance_core::{Body, ImageStore, Selection, StoreError};
-use safe_files::dir::Dir;
+use safe_files::dir::{Dir, blocking};
+use safe_files::errors;
 
 use crate::blob::Blob;
 use crate::files::{Ids, Name};
@@ -23,7 +24,7 @@ mod record;
 pub(crate) fn is_old_dump(dir: &Dir, operation: &'static str) -> Result<bool, StoreError> {
     files::ids(dir, "")
         .map(|ids| !ids.is_empty())
-        .map_err(|error| files::directory_failed(&Name::of(dir), operation, error))
+        .map_err(|error| errors::directory_failed(&Name::of(dir), operation, error))
 }
 
 /// A read-only store over an old dump.
@@ -60,9 +61,9 @@ impl OldDump {
 
     pub(crate) async fn ids(&self, operation: &'static str) -> Result<Ids, StoreError> {
         let dir = self.dir.clone();
-        files::blocking(move || files::ids(&dir, ""))
+        blocking(move || files::ids(&dir, ""))
             .await
-            .map_err(|error| files::directory_failed(self, operation, error))
+            .map_err(|error| errors::directory_failed(self, operation, error))
     }
 
     /// The error for every operation that writes.
@@ -82,8 +83,8 @@ impl OldDump {
         id: &ImageId,
     ) -> Result<Option<Image>, StoreError> {
         let (dir, name) = (self.dir.clone(), id.to_string());
-        let text = files::blocking(move || dir.read(&name, LONGEST)).await;
-        let failed = |error| files::failed(self, operation, &self.dir, id.as_str(), error).on(id);
+        let text = blocking(move || dir.read(&name, LONGEST)).await;
+        let failed = |error| errors::failed(self, operation, &self.dir, id.as_str(), error).on(id);
         let text = text.map_err(failed)?.ok_or_else(|| self.not_found(operation, id))?;
         record::read(id, &text).map_err(|error| {
             let reason = format!("the file {id} is not a record of the old tool");

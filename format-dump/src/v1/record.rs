@@ -9,6 +9,7 @@ use std::error::Error;
 use glance_core::image::{
     Attributes, Image, ImageId, LINK_FIELDS, Owner, RECORD_FIELDS, Status, Visibility,
 };
+use safe_files::json;
 use serde_json::{Map, Value};
 
 /// The reason why a record is unreadable, as a fragment of a sentence.
@@ -16,7 +17,7 @@ type Unreadable = Box<dyn Error + Send + Sync>;
 
 /// Parses a record; `None` if the record is marked as deleted.
 pub(super) fn read(id: &ImageId, text: &[u8]) -> Result<Option<Image>, Unreadable> {
-    let mut record = Record(crate::limits::parse(text)?);
+    let mut record = Record(json::parse(text)?);
     let named = record.text("id")?;
     if named.as_deref().is_some_and(|named| named != id.as_str()) {
         return Err(format!("the file is the record of {}", named.unwrap_or_default()).into());

@@ -9,12 +9,14 @@ use glance_core::digest::{Algorithm, Digests, Hashers};
 use glance_core::image::{Image, ImageId};
 use glance_core::store::{ByteRange, StoreErrorKind};
 use glance_core::{Body, StoreError};
+use safe_files::dir::blocking;
+use safe_files::errors;
 
 use super::listed::Lines;
 use super::{DumpProof, VERIFY};
 use crate::blob::{self, Blob, DUMP_AGAIN};
 use crate::record::{Encoding, Stored};
-use crate::{files, sums};
+use crate::sums;
 
 /// An image as the dump describes it.
 pub(super) struct Subject {
@@ -51,7 +53,7 @@ impl Subject {
         let failed = self.failed.as_deref().map(failed).transpose();
         let failed = failed.map_err(|error| {
             let name = self.failed.as_deref().unwrap_or_default();
-            files::failed(store, VERIFY, &self.blob.dir, name, error).on(&image.id)
+            errors::failed(store, VERIFY, &self.blob.dir, name, error).on(&image.id)
         })?;
         if failed == Some(true) {
             let reason = "the stream of this dump marked the data as incomplete";
@@ -96,7 +98,7 @@ impl Subject {
             Encoding::Identity => digests.get(&Algorithm::Sha512).cloned(),
             Encoding::Zstd => {
                 let (Blob { dir, name }, hashers) = (self.blob.clone(), means.hashers);
-                let digest = files::blocking(move || sums::of_file(&dir, &name, hashers)).await;
+                let digest = blocking(move || sums::of_file(&dir, &name, hashers)).await;
                 Some(digest.map_err(|error| self.file_failed(store, error))?)
             }
         };
@@ -136,7 +138,7 @@ impl Subject {
 
     fn file_failed(&self, store: &(dyn Display + Sync), error: io::Error) -> StoreError {
         let Blob { dir, name } = &self.blob;
-        files::failed(store, VERIFY, dir, name, error).on(&self.image.id)
+        errors::failed(store, VERIFY, dir, name, error).on(&self.image.id)
     }
 }
 

@@ -9,16 +9,17 @@ use glance_core::sampling::Sample;
 use glance_core::selection::Subset;
 use glance_core::store::StoreErrorKind;
 use glance_core::{Body, StoreError};
-use safe_files::dir::Dir;
+use safe_files::dir::{Dir, blocking};
+use safe_files::errors;
 
 use crate::directory::Directory;
 use crate::dump::{Dump, DumpStore};
 use crate::files::{FAILED, RECORD};
 use crate::limits::LONGEST;
 use crate::manifest::Manifest;
-use crate::record::{Stored, read_record};
+use crate::record::{Stored, encoding, read_record, sha512_of_file};
 use crate::v1::OldDump;
-use crate::{extras, files, sums};
+use crate::{extras, sums};
 
 mod image;
 mod listed;
@@ -230,7 +231,7 @@ impl DumpStore {
     }
 
     fn list_failed(&self, error: std::io::Error) -> StoreError {
-        files::failed(self, VERIFY, self.dir(), sums::FILE, error)
+        errors::failed(self, VERIFY, self.dir(), sums::FILE, error)
     }
 }
 
@@ -241,7 +242,7 @@ impl Directory {
             return Ok((None, None));
         };
         let (dir, hashers) = (self.dir().clone(), self.hashers());
-        let (listed, state) = match files::blocking(move || Listed::open(&dir, hashers)).await {
+        let (listed, state) = match blocking(move || Listed::open(&dir, hashers)).await {
             Ok((listed, digest)) if digest == wanted => return Ok((Some(listed), None)),
             Ok((listed, digest)) => {
                 let reason = format!("the sha512 is {digest}, the manifest says {wanted}");
@@ -265,7 +266,7 @@ impl Directory {
         if let Some(lines) = lines {
             let wanted = image::listed(self, id, lines, &name)?;
             let (dir, file, hashers) = (self.dir().clone(), name.clone(), self.hashers());
-            let got = files::blocking(move || match dir.read(&file, LONGEST)? {
+            let got = blocking(move || match dir.read(&file, LONGEST)? {
                 Some(text) => sums::of(&text, hashers),
                 None => Err(std::io::ErrorKind::NotFound.into()),
             });
@@ -276,11 +277,11 @@ impl Directory {
             }
         }
         let (dir, asked) = (self.dir().clone(), id.clone());
-        let record = files::blocking(move || Ok(read_record(&dir, VERIFY, &asked))).await;
+        let record = blocking(move || Ok(read_record(&dir, VERIFY, &asked))).await;
         let record = record.map_err(|error| self.failed(&name, error).on(id))??;
         Ok(Some(Subject {
-            sha512: record.sha512_of_file(),
-            blob: self.blob(id, record.encoding()),
+            sha512: sha512_of_file(&record),
+            blob: self.blob(id, encoding(&record)),
             failed: Some(format!("{id}{FAILED}")),
             stored: record.data.unwrap_or_default(),
             image: record.image,
@@ -290,7 +291,7 @@ impl Directory {
 
 impl Directory {
     fn failed(&self, name: &str, error: std::io::Error) -> StoreError {
-        files::failed(self, VERIFY, self.dir(), name, error)
+        errors::failed(self, VERIFY, self.dir(), name, error)
     }
 }
 

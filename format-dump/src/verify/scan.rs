@@ -7,7 +7,10 @@ use glance_core::StoreError;
 use glance_core::digest::Hashers;
 use glance_core::image::ImageId;
 use glance_core::store::StoreErrorKind;
-use safe_files::dir::{Dir, is_temporary};
+use safe_files::dir::{Dir, blocking, is_temporary};
+use safe_files::errors;
+use safe_files::file_lock::STORE_LOCK;
+use safe_files::json::Values;
 use tokio::sync::mpsc;
 
 use super::listed::Strays;
@@ -15,9 +18,8 @@ use super::{DumpFinding, FileState, VERIFY, is_there};
 use crate::blob::PARTIAL;
 use crate::dump::{Dump, DumpStore};
 use crate::files::{FAILED, Ids, Name, RECORD};
-use crate::limits::Values;
-use crate::record::{Encoding, read_record};
-use crate::{extras, files, manifest, sums};
+use crate::record::{Encoding, encoding, read_record};
+use crate::{extras, manifest, sums};
 
 impl DumpStore {
     /// Reports every file that does not belong to one of the images `ids`. `lines` are the lines of
@@ -39,14 +41,14 @@ impl DumpStore {
             },
             found,
         };
-        let scanning = files::blocking(move || scan.run(lines.as_deref()));
+        let scanning = blocking(move || scan.run(lines.as_deref()));
         let reporting = async {
             while let Some(finding) = findings.recv().await {
                 report(finding);
             }
         };
         let (scanned, ()) = futures_util::future::join(scanning, reporting).await;
-        scanned.map_err(|error| files::directory_failed(self, VERIFY, error))
+        scanned.map_err(|error| errors::directory_failed(self, VERIFY, error))
     }
 }
 
@@ -70,7 +72,7 @@ impl Scan {
         for name in self.dir.names()? {
             let name = name?.to_string_lossy().into_owned();
             let state = match self.hashers {
-                Some(_) if name == files::LOCK => None,
+                Some(_) if name == STORE_LOCK => None,
                 Some(_) => of_current(&self.dir, &name, &self.ids),
                 None => of_old(&name, &self.ids),
             };
@@ -136,7 +138,7 @@ fn of_current(dir: &Dir, name: &str, ids: &Ids) -> Option<FileState> {
     let other = Encoding::ALL.iter().filter(|encoding| encoding.suffix() != suffix);
     let alone = { other }.all(|other| !is_there(dir, &format!("{id}{}", other.suffix())));
     let belongs = || match read_record(dir, VERIFY, &id) {
-        Ok(record) => record.encoding().suffix() == suffix,
+        Ok(record) => encoding(&record).suffix() == suffix,
         Err(_) => true,
     };
     (!known || !(alone || belongs())).then_some(FileState::Leftover)
@@ -186,7 +188,7 @@ fn other_files(
         }
         Err(error) => {
             let name = extras::METADEFS.to_owned();
-            let error = files::failed(&Name::of(dir), VERIFY, dir, &name, error);
+            let error = errors::failed(&Name::of(dir), VERIFY, dir, &name, error);
             found(name, Some(error));
         }
     }
@@ -220,6 +222,6 @@ fn disagreement(
     match digest() {
         Ok(got) if got == *wanted => None,
         Ok(got) => Some(error(format!("the sha512 is {got}, {list} says {wanted}"))),
-        Err(failure) => Some(files::failed(&store, VERIFY, dir, name, failure)),
+        Err(failure) => Some(errors::failed(&store, VERIFY, dir, name, failure)),
     }
 }

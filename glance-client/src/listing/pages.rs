@@ -189,7 +189,7 @@ impl Page {
     /// Repeats a request whose response was interrupted. The elements received are sent again.
     async fn resume(&mut self, client: &Client, error: BodyError) -> Result<(), StoreError> {
         let error = client.broke_off(error, &LIST);
-        let error = StoreError { request_id: self.request_id.clone(), ..error };
+        let error = error.answered(self.request_id.clone());
         if self.came > self.came_before {
             (self.came_before, self.again) = (self.came, BROKEN_OFF);
         }
@@ -210,7 +210,7 @@ impl Page {
                 format!("the response is too long: {error}")
             }
         };
-        StoreError { request_id: self.request_id.clone(), ..unreadable(client, reason) }
+        unreadable(client, reason).answered(self.request_id.clone())
     }
 }
 

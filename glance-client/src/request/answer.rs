@@ -88,7 +88,7 @@ impl Client {
         operation: &Operation,
     ) -> Result<T, StoreError> {
         let (head, body) = answer.into_parts();
-        let answered = |error| StoreError { request_id: request_id(&head.headers), ..error };
+        let answered = |error: StoreError| error.answered(request_id(&head.headers));
         let text = body.collect(limit).await;
         let text = text.map_err(|error| answered(self.broke_off(error, operation)))?;
         let text = if text.is_empty() { Bytes::from_static(b"null") } else { text };
@@ -116,7 +116,7 @@ impl Client {
     pub(crate) fn unexpected(&self, answer: &Response<Body>, operation: &Operation) -> StoreError {
         let reason = format!("unexpected response status {}", answer.status());
         let error = self.error(StoreErrorKind::Server, operation, reason);
-        StoreError { request_id: request_id(answer.headers()), ..error }
+        error.answered(request_id(answer.headers()))
     }
 
     /// The error for an upload that was answered with success, but left the record without data.
@@ -130,7 +130,7 @@ impl Client {
         let reason =
             format!("the response {answered} is not from a Glance: the record is still {status}");
         let error = self.error(StoreErrorKind::Server, operation, reason).hint(IN_FRONT);
-        StoreError { request_id: request_id(answer.headers()), ..error }
+        error.answered(request_id(answer.headers()))
     }
 
     pub(super) fn sign_in(&self, error: SignInError, operation: &Operation) -> StoreError {

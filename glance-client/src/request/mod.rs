@@ -211,7 +211,7 @@ impl Client {
         let renewed = is_stale && self.session.renew(&proof).await.is_ok();
         let sent = if proof.is_none() { Credentials::Missing } else { Credentials::Sent };
         self.accept(answer, sent, operation).await.map_err(|error| match renewed {
-            true => StoreError { kind: StoreErrorKind::CredentialsRenewed, ..error },
+            true => error.of_kind(StoreErrorKind::CredentialsRenewed),
             false => error,
         })
     }

@@ -18,6 +18,7 @@ use bytes::Bytes;
 use crate::digest::worker::ChunkWorker;
 use crate::error::BodyError;
 
+#[cfg(feature = "digests")]
 mod portable;
 pub mod worker;
 
@@ -106,7 +107,7 @@ pub trait Hasher: Send {
 }
 
 /// A library that computes digests. The default is portable Rust code that offers every
-/// [`Algorithm`].
+/// [`Algorithm`] (Cargo feature `digests`).
 #[derive(Debug, Clone, Copy)]
 pub struct Hashers(fn(Algorithm) -> Option<Box<dyn Hasher>>);
 
@@ -132,12 +133,6 @@ impl Hashers {
     pub fn start(self, algorithms: impl IntoIterator<Item = Algorithm>) -> Hashing {
         let lane = |algorithm| Some((algorithm, digesting(self.begin(algorithm)?)));
         Hashing(algorithms.into_iter().filter_map(lane).collect())
-    }
-}
-
-impl Default for Hashers {
-    fn default() -> Self {
-        Self(|algorithm| Some(portable::begin(algorithm)))
     }
 }
 

@@ -2,11 +2,17 @@
 
 use sha2::digest::DynDigest;
 
-use super::{Algorithm, Hasher};
+use super::{Algorithm, Hasher, Hashers};
 use crate::error::BodyError;
 
+impl Default for Hashers {
+    fn default() -> Self {
+        Self::new(|algorithm| Some(begin(algorithm)))
+    }
+}
+
 /// Starts a digest computation; every algorithm is available.
-pub(super) fn begin(algorithm: Algorithm) -> Box<dyn Hasher> {
+fn begin(algorithm: Algorithm) -> Box<dyn Hasher> {
     let digest: Box<dyn DynDigest + Send> = match algorithm {
         Algorithm::Md5 => Box::<md5::Md5>::default(),
         Algorithm::Sha1 => Box::<sha1::Sha1>::default(),

@@ -7,7 +7,9 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use super::{Attributes, Image, InvalidRecord, NO_PROJECT, Owner, Status, Visibility, beginning};
+use super::{
+    Attributes, Image, InvalidRecord, Member, NO_PROJECT, Owner, Status, Visibility, beginning,
+};
 
 /// A record that cannot be read completely.
 #[derive(Debug)]
@@ -137,6 +139,26 @@ impl Serialize for Image {
 impl<'de> Deserialize<'de> for Image {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::from_json(Map::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+/// As in the v2 API, without the id of the image and the times.
+impl Serialize for Member {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let fields = [("member_id", self.project.as_str()), ("status", self.status.as_str())];
+        serializer.collect_map(fields)
+    }
+}
+
+impl<'de> Deserialize<'de> for Member {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut fields = BTreeMap::<String, Value>::deserialize(deserializer)?;
+        let mut text = |key| match fields.remove(key) {
+            Some(Value::String(text)) => Ok(text),
+            _ => Err(D::Error::custom(format!("the member has no {key:?}"))),
+        };
+        let (project, status) = (text("member_id")?, text("status")?);
+        Ok(Self { project, status: status.parse().map_err(D::Error::custom)? })
     }
 }
 

@@ -10,12 +10,16 @@ use std::str::FromStr;
 
 use crate::digest::Algorithm;
 
+#[cfg(feature = "digests")]
+mod derived_id;
 mod fields;
+#[cfg(feature = "json")]
 mod json;
 pub mod provenance;
 pub mod update;
 
 pub use fields::{LINK_FIELDS, RECORD_FIELDS};
+#[cfg(feature = "json")]
 pub use json::Misread;
 
 /// An image's identifier: a UUID in its text form. The letter case is preserved.
@@ -291,6 +295,15 @@ impl Image {
             updated_at: None,
             stores: Vec::new(),
         }
+    }
+
+    /// The same record at `active`, with data of this size, and with the digest of the data, if it is
+    /// known, as `os_hash_value`.
+    #[must_use]
+    pub fn with_data(self, size: u64, digest: Option<(Algorithm, String)>) -> Self {
+        let (os_hash_algo, os_hash_value) =
+            digest.map(|(algorithm, value)| (algorithm.to_string(), value)).unzip();
+        Self { status: Status::Active, size: Some(size), os_hash_algo, os_hash_value, ..self }
     }
 
     /// The name, or a placeholder for an image without a name.

@@ -8,13 +8,16 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
 
+use super::rules::{
+    READ_DATA, READ_MEMBERS, READ_RECORD, Refusal, UPLOAD, must_be_shared, needs, no_such_image,
+};
 use super::{Activation, ByteRange, ImageStore, ImageStream, StoreError, StoreErrorKind};
 use crate::body::Body;
 use crate::clock::now;
 use crate::digest::{Algorithm, Digests, Hashers};
 use crate::error::BodyError;
 use crate::image::update::apply;
-use crate::image::{Attributes, Image, ImageId, Member, Owner, Status, Visibility};
+use crate::image::{Attributes, Image, ImageId, Member, Owner, Status};
 use crate::selection::Selection;
 
 /// An image store in memory. Clones share the same images.
@@ -65,13 +68,13 @@ impl MemoryStore {
         &self,
         operation: &'static str,
         id: &ImageId,
-        work: impl FnOnce(&mut Stored) -> Result<T, (StoreErrorKind, String)>,
+        work: impl FnOnce(&mut Stored) -> Result<T, Refusal>,
     ) -> Result<T, StoreError> {
         match self.state().images.get_mut(id) {
-            None => Err((StoreErrorKind::NotFound, "there is no such image".to_owned())),
+            None => Err(no_such_image()),
             Some(stored) => work(stored),
         }
-        .map_err(|(kind, reason)| self.error(kind, operation, id, reason))
+        .map_err(|refusal| refusal.at(self, operation, id))
     }
 
     /// Reads `data` to its end and returns the bytes with their digests.
@@ -108,18 +111,18 @@ impl ImageStore for MemoryStore {
     }
 
     async fn get(&self, id: &ImageId) -> Result<Image, StoreError> {
-        self.with("read the record", id, |stored| Ok(stored.image.clone()))
+        self.with(READ_RECORD, id, |stored| Ok(stored.image.clone()))
     }
 
     async fn read(&self, id: &ImageId, range: ByteRange) -> Result<Body, StoreError> {
-        self.with("read the data", id, |stored| {
+        self.with(READ_DATA, id, |stored| {
             if !stored.image.status.has_data() {
                 return Err(needs(&stored.image, "active or deactivated"));
             }
             let part = slice(&stored.data, range).ok_or_else(|| {
                 let (offset, size) = (range.offset, stored.data.len());
                 let reason = format!("byte {offset} is past the end of the data ({size} bytes)");
-                (StoreErrorKind::Range, reason)
+                Refusal(StoreErrorKind::Range, reason)
             })?;
             Ok(chunked(part))
         })
@@ -178,7 +181,7 @@ impl ImageStore for MemoryStore {
     async fn update(&self, current: &Image, wanted: &Attributes) -> Result<Image, StoreError> {
         self.with("change the record", &current.id, |stored| {
             apply(&mut stored.image, &current.attributes, wanted)
-                .map_err(|reason| (StoreErrorKind::Forbidden, reason.to_owned()))?;
+                .map_err(|reason| Refusal(StoreErrorKind::Forbidden, reason.to_owned()))?;
             stored.image.updated_at = Some(now());
             Ok(stored.image.clone())
         })
@@ -187,8 +190,8 @@ impl ImageStore for MemoryStore {
     async fn set_activation(&self, id: &ImageId, activation: Activation) -> Result<(), StoreError> {
         self.with("set the activation", id, |stored| {
             if !stored.image.status.has_data() {
-                let (_, reason) = needs(&stored.image, "active or deactivated");
-                return Err((StoreErrorKind::Forbidden, reason));
+                let Refusal(_, reason) = needs(&stored.image, "active or deactivated");
+                return Err(Refusal(StoreErrorKind::Forbidden, reason));
             }
             stored.image.status = match activation {
                 Activation::Active => Status::Active,
@@ -212,7 +215,7 @@ impl ImageStore for MemoryStore {
     }
 
     async fn members(&self, id: &ImageId) -> Result<Vec<Member>, StoreError> {
-        self.with("read the members", id, |stored| {
+        self.with(READ_MEMBERS, id, |stored| {
             must_be_shared(&stored.image)?;
             Ok(stored.members.clone())
         })
@@ -243,17 +246,6 @@ impl Drop for Saving<'_> {
             }
         }
     }
-}
-
-fn must_be_shared(image: &Image) -> Result<(), (StoreErrorKind, String)> {
-    match image.attributes.visibility {
-        Visibility::Shared => Ok(()),
-        other => Err((StoreErrorKind::Forbidden, format!("the image is {other}, not shared"))),
-    }
-}
-
-fn needs(image: &Image, wanted: &str) -> (StoreErrorKind, String) {
-    (StoreErrorKind::Conflict, format!("the image is {}, not {wanted}", image.status))
 }
 
 /// The bytes of `range`, unless it begins past the end.
@@ -290,6 +282,3 @@ impl fmt::Debug for MemoryStore {
 
 /// The size of a chunk in bytes.
 const CHUNK: usize = 256 * 1024;
-
-/// The name of the operation in several errors.
-const UPLOAD: &str = "store the data";

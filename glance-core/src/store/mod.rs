@@ -1,25 +1,30 @@
 //! Image stores: the [`ImageStore`] trait.
 
-use std::error::Error;
 use std::fmt;
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 
 use crate::body::Body;
-use crate::error::{BodyError, one_line};
 use crate::image::{Attributes, Image, ImageId, Member};
 use crate::selection::Selection;
-use crate::transport::TransportErrorKind;
 
+mod error;
 mod ext;
 pub mod import;
+#[cfg(feature = "memory")]
 pub mod memory;
+mod rules;
 mod sink;
+mod source;
+mod storage;
 
+pub use error::{StoreError, StoreErrorKind};
 pub use ext::ImageStoreExt;
 pub use import::{Import, ServerSideImport};
 pub use sink::ImageSink;
+pub use source::{ImageSource, ReadOnly};
+pub use storage::{ImageStorage, Writable};
 
 /// The images of a listing, one at a time. An error with a [`record`](StoreError::record) concerns
 /// that one image, and the listing continues; any other error ends the listing.
@@ -85,7 +90,31 @@ pub async fn holds(store: &dyn ImageStore, id: &ImageId) -> Result<bool, StoreEr
 ///   puts another body around the same bytes passes on their [digests](Body::carrying).
 ///
 /// `glance_core::conformance::image_store` (Cargo feature `conformance`) tests these guarantees for
-/// any store, and `glance_core::conformance::damaged_data` the reads of damaged data.
+/// any store, `read_only_store` those of a store that cannot be written, and `damaged_data` the reads
+/// of damaged data.
+///
+/// # Kinds of errors
+/// The kinds of [`StoreError`] that callers tell apart, by method:
+///
+/// | method | kind, and when |
+/// | --- | --- |
+/// | every method with an id | `NotFound`: no such image |
+/// | [`list`](Self::list) | an error with a [record](StoreError::record): only this image cannot be read |
+/// | [`get`](Self::get) | `Unreadable`: the record cannot be interpreted |
+/// | [`read`](Self::read) | `Conflict`: no data; `Range`: begins past the end; `RangesUnsupported`; `Unreadable`: damaged data |
+/// | [`create`](Self::create) | `IdTaken`; `Invalid`: a value that the store does not accept; `LimitReached`: a quota |
+/// | [`upload`](Self::upload) | `Conflict`: not `queued`; `Data`: the body failed; `CredentialsRenewed`: try again with a new body; `Rejected`: no upload to this record can work; `LimitReached`: a quota, or a full disk |
+/// | [`update`](Self::update) | `Forbidden`: a format of an image with data, or no permission; `Invalid` |
+/// | [`set_activation`](Self::set_activation) | `Forbidden`: no data, or no permission |
+/// | [`delete`](Self::delete) | `Forbidden`: protected, or no permission; `Conflict`: in use |
+/// | [`members`](Self::members), [`set_members`](Self::set_members) | `Forbidden`: not `shared`, or no permission |
+///
+/// Any method may fail with `Server`, `Transport`, `Unauthenticated`, `Forbidden` or `Locked`. A
+/// store that cannot be written refuses every change with `Forbidden`.
+///
+/// # Two shorter ways
+/// [`ReadOnly`] makes a store of three methods ([`ImageSource`]), [`Writable`] one of five more
+/// ([`ImageStorage`]).
 ///
 /// # Example
 /// ```
@@ -133,7 +162,6 @@ pub async fn holds(store: &dyn ImageStore, id: &ImageId) -> Result<bool, StoreEr
 /// # Ok::<_, Box<dyn std::error::Error + Send + Sync>>(()) })?;
 /// # Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
 /// ```
-/// `glance-core/examples/own_store.rs` implements a store.
 #[async_trait]
 pub trait ImageStore: fmt::Debug + fmt::Display + Send + Sync {
     /// Lists every image that `selection` admits.
@@ -235,150 +263,4 @@ pub enum Activation {
     Active,
     /// They may not.
     Deactivated,
-}
-
-/// The reason why a store operation failed.
-#[derive(Debug, thiserror::Error)]
-#[error("{}", self.text())]
-pub struct StoreError {
-    /// The kind of failure.
-    pub kind: StoreErrorKind,
-    /// The store, as its `Display` names it.
-    pub store: String,
-    /// The operation that failed, such as `create the record`.
-    pub operation: &'static str,
-    /// The image concerned.
-    pub image: Option<ImageId>,
-    /// The readable part of a record that cannot be read completely.
-    pub record: Option<Box<Image>>,
-    /// What the store reported, as a fragment of a sentence.
-    pub reason: String,
-    /// The server's id of the request, to be found in the server's logs.
-    pub request_id: Option<String>,
-    /// What the operator can do about it.
-    pub hint: Option<String>,
-    /// The underlying error.
-    pub source: Option<BodyError>,
-}
-
-/// Kinds of [`StoreError`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum StoreErrorKind {
-    /// The image's status does not allow the operation.
-    Conflict,
-    /// The data given to an upload failed. The store is not at fault.
-    Data,
-    /// The credentials do not permit the operation, or the image is protected.
-    Forbidden,
-    /// The id is in use, maybe by an invisible image, or belonged to a deleted image.
-    IdTaken,
-    /// Another process is using the image or the store, and only one process at a time may.
-    Locked,
-    /// The store does not accept the request or the record.
-    Invalid,
-    /// A quota, a size limit or the disk is exhausted.
-    LimitReached,
-    /// The store cannot read parts of data.
-    RangesUnsupported,
-    /// No such image exists.
-    NotFound,
-    /// The range begins past the end of the data.
-    Range,
-    /// The credentials were refused during an upload and have been renewed since. The data was
-    /// consumed; the same upload with a new body can succeed.
-    CredentialsRenewed,
-    /// The store examined the data and rejected it. No later upload to this record works.
-    Rejected,
-    /// The server failed. A retry can help.
-    Server,
-    /// No complete response arrived.
-    Transport(TransportErrorKind),
-    /// The credentials are invalid or have expired.
-    Unauthenticated,
-    /// The data or record that the store holds is damaged or cannot be interpreted.
-    Unreadable,
-}
-
-impl StoreErrorKind {
-    /// Whether the same operation may succeed later without any change by the operator.
-    pub fn is_retryable(self) -> bool {
-        match self {
-            Self::Server | Self::CredentialsRenewed => true,
-            Self::Transport(kind) => kind.is_retryable(),
-            _ => false,
-        }
-    }
-}
-
-impl StoreError {
-    /// An error with the fields that every error has; the optional fields are empty.
-    pub fn new(
-        kind: StoreErrorKind,
-        store: &dyn fmt::Display,
-        operation: &'static str,
-        reason: impl Into<String>,
-    ) -> Self {
-        Self {
-            kind,
-            store: store.to_string(),
-            operation,
-            image: None,
-            record: None,
-            reason: reason.into(),
-            request_id: None,
-            hint: None,
-            source: None,
-        }
-    }
-
-    /// A copy of the error, for another caller that waited for the same operation. The copy's
-    /// source is the text of all causes.
-    #[must_use]
-    pub fn repeated(&self) -> Self {
-        Self {
-            image: self.image.clone(),
-            record: self.record.clone(),
-            request_id: self.request_id.clone(),
-            hint: self.hint.clone(),
-            source: self.source().map(|source| one_line(source).into()),
-            ..Self::new(self.kind, &self.store, self.operation, self.reason.as_str())
-        }
-    }
-
-    /// The same error, about `image`.
-    #[must_use]
-    pub fn on(mut self, image: &ImageId) -> Self {
-        self.image = Some(image.clone());
-        self
-    }
-
-    /// The same error, about the image of `record`, the readable part of a record.
-    #[must_use]
-    pub fn of_record(mut self, record: Image) -> Self {
-        self.image = Some(record.id.clone());
-        self.record = Some(Box::new(record));
-        self
-    }
-
-    /// The same error, with a hint for the operator.
-    #[must_use]
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
-    }
-
-    /// The same error, with its underlying error.
-    #[must_use]
-    pub fn caused_by(mut self, source: impl Into<BodyError>) -> Self {
-        self.source = Some(source.into());
-        self
-    }
-
-    fn text(&self) -> String {
-        let image = self.image.iter().map(|image| format!(" of image {image}"));
-        let request = self.request_id.iter().map(|request| format!(" (request {request})"));
-        let (image, request): (String, String) = (image.collect(), request.collect());
-        format!("{}: cannot {}{image}: {}{request}", self.store, self.operation, self.reason)
-    }
 }

@@ -97,6 +97,7 @@ impl fmt::Display for TlsVersion {
 
 /// The origin of the trust store in use, for `--debug` and for messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct TrustSource {
     /// The option, environment variable or configuration key, such as `--cacert`.
     pub named_by: String,

@@ -1,5 +1,6 @@
 //! HTTP transports: the [`Transport`] trait, and wrappers that identify the caller ([`RequestIdentity`]),
-//! retry requests ([`Retrying`]) and limit their rate ([`RateLimited`]).
+//! retry requests (`Retrying`, Cargo feature `clock`) and limit their rate ([`RateLimited`]). [`Guarded`]
+//! makes a transport of an ordinary HTTP client.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,18 +12,26 @@ use http::{Request, Response};
 use crate::body::Body;
 use crate::error::BodyError;
 
+pub mod address;
 pub mod backoff;
+#[cfg(feature = "clock")]
 mod circuit_breaker;
+pub mod failure;
+mod guarded;
 mod optional;
 mod rate_limit;
 mod request_id;
+#[cfg(feature = "clock")]
 mod retry;
+#[cfg(feature = "clock")]
 mod retry_after;
 mod tls_failure;
 
+pub use guarded::{Guarded, IdleTimeouts};
 pub use optional::{Optional, briefly};
 pub use rate_limit::RateLimited;
 pub use request_id::{RequestIdentity, request_id};
+#[cfg(feature = "clock")]
 pub use retry::{
     Idempotent, RequestedFor, RetryCount, RetryLimit, RetryNotice, RetryObserver, RetryPolicy,
     Retrying,
@@ -34,7 +43,8 @@ pub use tls_failure::TlsFailure;
 /// # Contract
 /// - **Request**: the URI is absolute (`https` or `http`). The transport adds what the protocol
 ///   needs (`Host`, `Content-Length` from [`Body::size`], or chunked encoding) and nothing else: it
-///   adds no tokens, follows no redirects and decodes no content. A transport may skip reading a
+///   adds no tokens, follows no redirects and decodes no content. It may add `Accept: */*`, which
+///   means the same as no such header (RFC 9110, section 12.5.1). A transport may skip reading a
 ///   body whose size is 0; the caller checks such a body first ([`Body::proven_if_empty`]).
 /// - **Response**: a response with any status is `Ok`, including 404 and 503. An error means that
 ///   no complete response head arrived. The response's body streams: apart from a fixed buffer, the
@@ -44,13 +54,14 @@ pub use tls_failure::TlsFailure;
 ///   data. A body that ends before its announced size yields an error, too.
 /// - **Client certificate**: if the server asked for a client certificate on a connection, the
 ///   extensions of every response over that connection contain a [`ClientCertificate`]; otherwise,
-///   they contain none. A caller needs the value to explain a refusal by a status code.
+///   they contain none. A caller needs the value to explain a refusal by a status code. A transport
+///   that cannot tell whether the server asked adds none, and its documentation says so.
 /// - **Server certificate**: over `https`, the extensions of every response contain the
 ///   [`ServerCertificate`]. Reports and metrics show when the certificate expires.
 /// - **Verification**: over `https`, the transport writes nothing of a request before it has
 ///   verified the server's certificate for the URI's host. No setting disables this check.
 /// - **Retry**: a transport may send a request again if it has not polled the request's body and no
-///   byte of the request reached the server. [`Retrying`] also sends a request again if its body
+///   byte of the request reached the server. `Retrying` also sends a request again if its body
 ///   is [repeatable](Body::again) and a second request is harmless. All other retries are up to the
 ///   caller.
 /// - **Time**: connecting and silence have time limits; the exchange as a whole has none.
@@ -59,8 +70,9 @@ pub use tls_failure::TlsFailure;
 /// - **Early responses**: a response that arrives before the request's body has been sent ends the
 ///   sending.
 ///
-/// `glance_core::conformance::transport` (Cargo feature `conformance`) tests these guarantees for
-/// any transport.
+/// [`Guarded`] adds the guarantees that most HTTP clients lack. `glance_core::conformance::transport`
+/// (Cargo feature `conformance`) tests all of them for any transport; the guide
+/// `docs/write-a-transport.md` has an example.
 ///
 /// # Example
 /// A transport that answers every request itself, as a test needs it, and a request over it:
@@ -147,6 +159,17 @@ pub struct TransportError {
 }
 
 impl TransportError {
+    /// An error without a hint and a source. `endpoint` must not contain a path, a query or a
+    /// credential.
+    pub fn new(
+        kind: TransportErrorKind,
+        endpoint: impl Into<String>,
+        reason: impl Into<String>,
+    ) -> Self {
+        let (endpoint, reason) = (endpoint.into(), reason.into());
+        Self { kind, endpoint, reason, hint: None, source: None }
+    }
+
     /// What happened, in a few words, such as `certificate expired`; for the first line of a
     /// message that shows the whole error below it.
     pub fn headline(&self) -> Cow<'_, str> {

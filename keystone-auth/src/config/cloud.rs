@@ -8,7 +8,7 @@ use super::options::check_url;
 use super::plugin;
 use super::settings::Settings;
 use super::yaml::truth;
-use super::{ConfigError, Overrides, Place};
+use super::{Clouds, ConfigError, Environment, Overrides, Place};
 use crate::ImageService;
 use crate::auth::AuthPlugin;
 use glance_core::tls::files::inline;
@@ -16,6 +16,7 @@ use glance_core::transport::RetryPolicy;
 
 /// A cloud configured in files or in the environment. `Debug` shows no secret.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Cloud {
     /// The name of the cloud.
     pub name: String,
@@ -35,6 +36,10 @@ pub struct Cloud {
     pub auth_url: Option<String>,
     /// The value of `auth_type`: the name of the auth plugin.
     pub auth_type: String,
+    /// The configured user, by name or else by id.
+    pub user: Option<String>,
+    /// The configured project, by name or else by id.
+    pub project: Option<String>,
     /// The auth plugin.
     pub auth: Arc<dyn AuthPlugin>,
 }
@@ -70,6 +75,21 @@ impl CloudRetries {
 }
 
 impl Cloud {
+    /// Reads the cloud `name` from the files and the environment of this process, as openstacksdk
+    /// does. [`Clouds`] has more ways.
+    ///
+    /// # Errors
+    /// When there is no such cloud, or its configuration has an error.
+    pub fn load(name: &str) -> Result<Self, ConfigError> {
+        let clouds = Clouds::load(Environment::of_process())?;
+        let found = clouds.cloud(name, &Overrides::default())?;
+        found.ok_or_else(|| ConfigError {
+            place: Place::Environment,
+            reason: clouds.absence(name),
+            hint: None,
+        })
+    }
+
     pub(super) fn new(settings: &Settings, said: &Overrides) -> Result<Self, ConfigError> {
         check_verification(settings)?;
         let auth_type = plugin::kind(settings)?;
@@ -85,10 +105,18 @@ impl Cloud {
             key: path(settings, "key")?,
             retries: retries(settings)?,
             auth_url: auth_url(settings)?,
+            user: first_of(settings, &["username", "user_name", "user_id"]),
+            project: first_of(settings, &["project_name", "project_id"]),
             auth: plugin::plugin(settings, &auth_type)?,
             auth_type,
         })
     }
+}
+
+/// The first of these options that is set, for display. A plugin that uses an option checks it.
+fn first_of(settings: &Settings, keys: &[&str]) -> Option<String> {
+    let set = |key: &&str| settings.option(key).ok().flatten().map(str::to_owned);
+    keys.iter().find_map(set)
 }
 
 /// The path of a file. A value that looks like the file's content is rejected, a common mistake of

@@ -300,7 +300,7 @@ mod tests {
         let (first, second) = (work.join("clouds.yaml"), home.join("clouds.yaml"));
         fs::write(&second, "clouds: {a: {}}").unwrap();
         let (first_name, second_name) = (first.display(), second.display());
-        assert_eq!(absence("b"), format!("{second_name} does not define `b`; the clouds are a"));
+        assert_eq!(absence("b"), format!("{second_name} does not define `b`"));
         for (text, found) in [
             ("cache: {}", "defines no cloud"),
             ("clouds:", "defines no cloud"),
@@ -312,8 +312,8 @@ mod tests {
             );
             assert_eq!(absence("a"), hides, "{text}");
         }
-        assert_eq!(absence("b"), format!("{first_name} does not define `b`; the clouds are c"));
+        assert_eq!(absence("b"), format!("{first_name} does not define `b`"));
         fs::write(&second, "clouds: [").unwrap();
-        assert_eq!(absence("a"), format!("{first_name} does not define `a`; the clouds are c"));
+        assert_eq!(absence("a"), format!("{first_name} does not define `a`"));
     }
 }

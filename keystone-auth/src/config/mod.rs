@@ -17,6 +17,7 @@ mod options;
 mod overrides;
 mod plugin;
 mod settings;
+mod tls;
 mod yaml;
 
 use std::collections::BTreeMap;
@@ -94,10 +95,10 @@ impl Clouds {
         let Some(file) = &self.file else {
             let searched = files::directories(&self.environment);
             let searched: Vec<_> = searched.iter().map(|path| path.display().to_string()).collect();
-            return self.others(&format!(
+            return format!(
                 "no clouds.yaml in {}: create one, or set OS_CLIENT_CONFIG_FILE",
                 searched.join(", ")
-            ));
+            );
         };
         let of_file = Place::File(file.clone());
         let is_empty = !self.clouds.values().any(|cloud| cloud.place == of_file);
@@ -111,15 +112,7 @@ impl Clouds {
                 "{found}; the file takes precedence over {}, which defines `{name}`",
                 other.display()
             ),
-            None => self.others(&found),
-        }
-    }
-
-    fn others(&self, found: &str) -> String {
-        let names: Vec<&str> = self.names().collect();
-        match names.is_empty() {
-            true => found.to_owned(),
-            false => format!("{found}; the clouds are {}", names.join(", ")),
+            None => found,
         }
     }
 
@@ -185,6 +178,7 @@ impl fmt::Display for Place {
 
 /// The error for an unusable configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ConfigError {
     /// The location of the fault.
     pub place: Place,

@@ -39,9 +39,7 @@ pub(super) fn plugin(settings: &Settings, kind: &str) -> Plugin {
             Some(instead) => {
                 settings.fail(&format!("the auth_type `{other}` is not supported"), instead)
             }
-            None => {
-                settings.fail(&format!("`{other}` is not an auth_type"), &format!("set {KINDS}"))
-            }
+            None => settings.fail(&format!("`{other}` is not an auth_type"), KINDS),
         },
     }
 }
@@ -292,7 +290,7 @@ fn oauth2(settings: &Settings) -> Plugin {
     }))
 }
 
-const KINDS: &str = "one of none, http_basic, admin_token, password, token, v3password, v3token, \
-                     v3applicationcredential, v3totp, v3multifactor, v3oidcpassword, \
+const KINDS: &str = "set one of none, http_basic, admin_token, password, token, v3password, \
+                     v3token, v3applicationcredential, v3totp, v3multifactor, v3oidcpassword, \
                      v3oidcclientcredentials, v3oidcaccesstoken, v3oidcdeviceauthz, \
                      v3oauth2clientcredential";

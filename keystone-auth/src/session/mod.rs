@@ -32,6 +32,7 @@ pub struct Session {
 
 /// The endpoint of an image service.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ImageEndpoint {
     /// The base URL: without a version, with its path prefix, without a trailing slash.
     pub url: String,

@@ -89,7 +89,7 @@ glance-replicator serve ./images --cert cert.pem --key key.pem \\
 
 pub(super) const CLOUDS: &str = "\
 glance-replicator clouds
-glance-replicator clouds --output json
+glance-replicator clouds paris
 OS_CLIENT_CONFIG_FILE=./clouds.yaml glance-replicator clouds";
 
 pub(super) const COMPLETION: &str = "\

@@ -102,6 +102,7 @@ A store is one of:
   NAME[@REGION]                a cloud of clouds.yaml
   https://HOST[:PORT][/PREFIX] a Glance; HOST:PORT alone means https
   dir:PATH, ./PATH, /PATH      a directory written by `dump`
+  oci:PATH                     an OCI image layout, which registries carry
   cloud:NAME, url:URL          a cloud or a URL, without ambiguity
 
 Run `glance-replicator COMMAND -h` for examples and the most common options of a command, and \
@@ -112,7 +113,7 @@ const EXIT_CODES: &str = "\
 Exit codes: 0 success, 1 differences (compare, plan, verify, dry runs), 2 usage or \
 configuration error, 3 some images failed, 4 connection or TLS failure, 5 authentication or policy \
 failure, 6 integrity failure, 7 another run uses the same stores or images, 8 limit reached or results not \
-written, 9 owners or members of images were lost, 10 time limit reached, 130 and 143 stopped by a \
+written, 9 owners or members of images were lost, 10 time limit reached, 129, 130 and 143 stopped by a \
 signal. `glance-replicator help exit-codes` says what to do for each.";
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ mod verify;
 
 pub use display::{ColorArg, Display};
 pub use guesses::OldOptions;
-pub(crate) use guesses::shell_word;
+pub(crate) use guesses::{nearest, shell_word, suggestion};
 pub use metadefs::{Metadefs, WithMetadefs};
 pub use replication::jobs::{JobFileCommand, RunJobs};
 pub use replication::limits::LimitArgs;
@@ -85,7 +85,8 @@ pub enum Command {
     Dump {
         /// Source store
         server: String,
-        /// Directory to write to, or - for a tar archive on standard output
+        /// Directory to write to, oci:DIR for an OCI image layout, or - for a tar archive on standard
+        /// output
         path: String,
         /// Report what would be done, and change nothing
         #[arg(short = 'n', long)]
@@ -106,8 +107,9 @@ pub enum Command {
     /// Upload the images of a directory to a Glance service
     #[command(after_help = examples::LOAD)]
     Load {
-        /// Directory to read, or - for the output of `dump SERVER -` on standard input, loaded one
-        /// image at a time (the server may also come first, as in the old tool)
+        /// Directory to read, oci:DIR for an OCI image layout, or - for the output of `dump SERVER -`
+        /// on standard input, loaded one image at a time (the server may also come first, as in the
+        /// old tool)
         from: String,
         /// Target stores (or the directory, if the server comes first)
         #[arg(required = true)]
@@ -178,7 +180,10 @@ pub enum Command {
     Serve(Serve),
     /// List the configured clouds and their settings; contacts no server
     #[command(after_help = examples::CLOUDS)]
-    Clouds,
+    Clouds {
+        /// Cloud to show (default: all)
+        cloud: Option<String>,
+    },
     /// Print a script that completes commands and options in a shell
     // Packagers expect the plural.
     #[command(after_help = examples::COMPLETION, alias = "completions")]
@@ -236,7 +241,7 @@ impl Args {
         let matches = tree.try_get_matches_from_mut(&line);
         let matches = matches.map_err(|error| match guesses::answer(&error, &line, &tree) {
             Some(answer) => answer,
-            None => effect::with_place(error, &tree),
+            None => effect::with_place(guesses::without_hidden(error, &tree), &tree),
         })?;
         effect::refuse_without_effect(&tree, &matches)?;
         Ok((Self::from_arg_matches(&matches)?, matches))
@@ -264,7 +269,7 @@ impl Command {
             | Self::Run(_)
             | Self::Config(_)
             | Self::Serve(_)
-            | Self::Clouds
+            | Self::Clouds { .. }
             | Self::Completion { .. }
             | Self::Report(_)
             | Self::Doctor(_)
@@ -316,7 +321,7 @@ pub struct Options {
     /// something.
     #[arg(short, long, global = true)]
     pub yes: bool,
-    /// Use this TLS stack, if this build contains both
+    /// Use this TLS stack, if this build contains several
     #[arg(long, global = true, value_name = "STACK")]
     pub tls: Option<Stack>,
     /// Refuse to start unless the cryptography in use is in FIPS mode
@@ -429,6 +434,8 @@ pub enum Stack {
     Rustls,
     /// The host's TLS library
     Native,
+    /// reqwest: a client only, for hosts that need it
+    Reqwest,
 }
 
 /// Fields that the old tool omitted by default and that no server lets a client set.

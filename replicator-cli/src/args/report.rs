@@ -104,7 +104,7 @@ impl Command {
             Self::Metadefs(_) => "metadefs",
             Self::Verify(_) => "verify",
             Self::Serve(_) => "serve",
-            Self::Clouds => "clouds",
+            Self::Clouds { .. } => "clouds",
             Self::Report(Reports::Merge { .. }) => "report merge",
             Self::Doctor(_) => "doctor",
         }
@@ -142,7 +142,7 @@ impl Command {
             | Self::Run(_)
             | Self::Config(_)
             | Self::Serve(_)
-            | Self::Clouds
+            | Self::Clouds { .. }
             | Self::Report(_)
             | Self::Doctor(_) => None,
         }
@@ -172,7 +172,7 @@ impl Command {
             | Self::Run(_)
             | Self::Config(_)
             | Self::Serve(_)
-            | Self::Clouds
+            | Self::Clouds { .. }
             | Self::Report(_)
             | Self::Doctor(_) => Vec::new(),
         }

@@ -8,7 +8,7 @@ use clap::Args;
 /// Options of `serve`.
 #[derive(Debug, Args)]
 pub struct Serve {
-    /// Directory to serve, as written by `dump`
+    /// Directory to serve, as written by `dump`; oci:DIR for an OCI image layout
     pub path: PathBuf,
     /// Listen on this address and port
     #[arg(long, default_value = "127.0.0.1:9292", value_name = "ADDRESS:PORT")]

@@ -9,14 +9,20 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::report::{self, CloudSettings, ConfiguredCloud};
 use crate::resolve::endpoint::Side;
+use crate::resolve::sign_in::no_cloud;
 use crate::resolve::trust::{self, CloudTls};
 
-/// Lists the clouds. A cloud that cannot be used is not a failure: it is listed with the reason.
-pub(crate) fn run(options: &Options) -> Result<Exit, CliError> {
+/// Lists the clouds, or only one. A cloud that cannot be used is not a failure: it is listed with the
+/// reason.
+pub(crate) fn run(only: Option<&str>, options: &Options) -> Result<Exit, CliError> {
     let asked = Asked::default();
     let clouds = Clouds::load(Environment::of_process().asking(asked.prompt()))?;
+    if let Some(unknown) = only.filter(|only| clouds.names().all(|name| name != *only)) {
+        return Err(no_cloud(&clouds, unknown));
+    }
     let configured: Vec<ConfiguredCloud> = clouds
         .names()
+        .filter(|name| only.is_none_or(|only| only == *name))
         .map(|name| ConfiguredCloud {
             name: name.to_owned(),
             places: clouds.places(name).map(ToString::to_string).collect(),
@@ -43,6 +49,8 @@ fn settings(
     Ok(CloudSettings {
         auth_type: cloud.auth_type,
         auth_url: cloud.auth_url,
+        user: cloud.user,
+        project: cloud.project,
         region: cloud.image.region,
         interfaces: cloud.image.interfaces,
         endpoint: cloud.image.endpoint_override,

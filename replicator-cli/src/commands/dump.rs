@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::Arc;
 
-use format_dump::{DumpStore, Encoding, Extras, StreamStore, TarWriter};
+use format_dump::{Encoding, Extras, StreamStore, TarWriter};
 use futures_util::StreamExt;
 use glance_core::image::Visibility;
 use glance_core::project::Project;
@@ -26,6 +26,7 @@ use crate::exit::Exit;
 use crate::output::{self, human_size};
 use crate::progress;
 use crate::report;
+use crate::resolve::directories::{DirectoryFormat, DirectoryPlace, DirectoryStore};
 use crate::resolve::endpoint::{Access, Endpoint, Side};
 use crate::resolve::selection::{Selected, refuse_absent, warn_of_no_image, warn_of_none_among};
 use crate::resolve::store_names::directory;
@@ -43,23 +44,23 @@ pub(super) struct Dump<'a> {
 /// Runs `dump`.
 pub(super) async fn dump(
     server: &str,
-    path: &Path,
+    place: &DirectoryPlace,
     typed: Dump<'_>,
     context: Context<'_>,
 ) -> Result<Exit, CliError> {
     let Context { selected, options, stopping } = context;
     let from = Endpoint::parse(server, Side::Source, options)?;
-    let to = Endpoint::Directory(path.to_owned());
+    let to = Endpoint::Directory(place.clone());
     effect::refuse_without(&[(Side::Source, &from), (Side::Target, &to)], options)?;
-    refuse_same(&from, &to, &path.display().to_string())?;
-    if is_stream(path) {
+    refuse_same(&from, &to, &place.path.display().to_string())?;
+    if is_stream(place) {
         return dump_stream(from, typed, context).await;
     }
-    let encoding = match typed.compress {
-        None => Encoding::Identity,
-        Some(Compression::Zstd) => Encoding::Zstd,
+    let place = match typed.compress {
+        None => place.clone(),
+        Some(Compression::Zstd) => place.clone().compressed()?,
     };
-    let to = Endpoint::Dump(path.to_owned(), encoding);
+    let to = Endpoint::Directory(place.clone());
     let access = Access::of_run(typed.dry_run);
     let work = Work::open(from, to, access, selected, options).await?.going(typed.course);
     let work = work.with_records_of_all(options);
@@ -67,8 +68,8 @@ pub(super) async fn dump(
         let work = work.with_metadefs(typed.metadefs, true).await;
         return dry_run(vec![(String::new(), work)]).await;
     }
-    if let Some(dump) = &work.target.dump {
-        check_space(dump, path, encoding, &work.replication).await?;
+    if let Some(store) = &work.target.in_directory {
+        check_space(store, &place, &work.replication).await?;
     }
     work.with_metadefs(typed.metadefs, false).await?.naming_projects().run(options, stopping).await
 }
@@ -81,10 +82,10 @@ pub(super) async fn load(
     context: Context<'_>,
 ) -> Result<Exit, CliError> {
     let mut targets = targets(word, servers, context)?;
-    let path = directory(word)?;
-    let source = Endpoint::Directory(path.clone());
+    let place = directory(word)?;
+    let source = Endpoint::Directory(place.clone());
     refuse_useless(&source, &targets, context.options)?;
-    if !is_stream(&path) {
+    if !is_stream(&place) {
         return replicate(source, targets, how, context).await;
     }
     if how.metadefs.is_some() {
@@ -97,8 +98,8 @@ pub(super) async fn load(
     }
 }
 
-fn is_stream(path: &Path) -> bool {
-    path == Path::new("-")
+fn is_stream(place: &DirectoryPlace) -> bool {
+    place.path == Path::new("-")
 }
 
 fn no_metadefs() -> CliError {
@@ -203,6 +204,7 @@ async fn load_stream(
     let access = Access::of_run(how.dry_run);
     let work = Work::open(source, target, access, &everything, options).await?;
     let mut work = work.going(how.course);
+    work.replication.policy.finds_by_id = false;
     work.replication.policy.transfers = 1;
     work.replication.policy.controller = Controller::default();
     work.replication.policy.retries.per_run = 0;
@@ -225,30 +227,28 @@ async fn load_stream(
 /// data of an earlier run is taken into account. With compression the size is not known in advance,
 /// so only a warning is logged.
 async fn check_space(
-    dump: &DumpStore,
-    path: &Path,
-    encoding: Encoding,
+    store: &DirectoryStore,
+    place: &DirectoryPlace,
     replication: &Replication,
 ) -> Result<(), CliError> {
-    let Some(free) = dump.free_space() else {
-        tracing::info!("the free space of the filesystem of {} is unknown", path.display());
+    let is_compressed = place.format == DirectoryFormat::Dump(Encoding::Zstd);
+    let place = place.path.display();
+    let Some(free) = store.free_space() else {
+        tracing::info!("the free space of the filesystem of {place} is unknown");
         return Ok(());
     };
     let mut needed = 0_u64;
-    let outstanding = |entry: &Entry| match (entry.outstanding(), encoding) {
-        (bytes @ 1.., Encoding::Identity) => {
-            bytes.saturating_sub(dump.begun_bytes(&entry.image.id))
-        }
-        (bytes, _) => bytes,
+    let outstanding = |entry: &Entry| match entry.outstanding() {
+        bytes if is_compressed || bytes == 0 => bytes,
+        bytes => bytes.saturating_sub(store.begun_bytes(&entry.image.id)),
     };
     let observe = |entry| needed = needed.saturating_add(outstanding(&entry));
     replication.plan(observe).await?;
-    tracing::debug!("{} has {free} bytes free, {needed} are needed", path.display());
+    tracing::debug!("{place} has {free} bytes free, {needed} are needed");
     if needed <= free {
         return Ok(());
     }
-    let place = path.display();
-    if encoding == Encoding::Identity {
+    if !is_compressed {
         let what = format!(
             "the dump needs {needed} bytes ({}), but the filesystem of {place} has only {free} bytes \
              ({}) free",
@@ -268,23 +268,23 @@ async fn check_space(
     Ok(())
 }
 
-/// Writes the names of the projects of the dump's images and namespaces to the dump, as far as they
-/// are known. A later load uses the names to find the projects of the target.
+/// Writes the names of the projects of a directory's images and namespaces to the directory, as far
+/// as they are known. A later load uses the names to find the projects of the target.
 pub(super) async fn write_projects(
-    dump: &DumpStore,
+    store: &DirectoryStore,
     projects: &Projects,
 ) -> Result<(), StoreError> {
-    let before = dump.projects().await?;
+    let before = store.projects().await?;
     let before = before.into_iter().map(|project| (project.id.clone(), project));
     let before: BTreeMap<String, Project> = before.collect();
-    let mut ids = belongs_to(dump, &Selection::everything()).await?;
-    for namespace in dump.metadefs().await? {
+    let mut ids = belongs_to(&*store.images(), &Selection::everything()).await?;
+    for namespace in store.metadefs().await? {
         ids.extend(namespace["owner"].as_str().map(str::to_owned));
     }
     let known = named(projects, ids, &before).await;
     match known.is_empty() && before.is_empty() {
         true => Ok(()),
-        false => dump.write_projects(&known).await,
+        false => store.write_projects(&known).await,
     }
 }
 

@@ -18,6 +18,7 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output;
 use crate::report;
+use crate::resolve::directories::{DirectoryFormat, DirectoryStore};
 use crate::resolve::endpoint::{Access, Endpoint, Opened, Side};
 use crate::resolve::mapping::mapping;
 
@@ -125,21 +126,30 @@ impl Metadefs {
 }
 
 async fn store(opened: &Opened) -> Result<Arc<dyn MetadefStore>, CliError> {
-    match (&opened.glance, &opened.dump) {
+    if opened.directory.as_ref().is_some_and(|place| place.format == DirectoryFormat::Layout) {
+        let what = "an OCI image layout holds no metadata definitions";
+        return Err(CliError::usage(what).hint(
+            "copy them with `metadefs` to or from a dump directory, or from cloud to cloud",
+        ));
+    }
+    match (&opened.glance, &opened.in_directory) {
         (Some(glance), _) => Ok(Arc::<glance_client::GlanceStore>::clone(glance)),
-        (None, Some(dump)) => Ok(Arc::new(Directory::read(dump).await?)),
-        (None, None) if opened.directory.is_some() => {
+        (None, Some(DirectoryStore::Dump(dump))) => Ok(Arc::new(Directory::read(dump).await?)),
+        (None, _) if opened.directory.is_some() => {
             Ok(Arc::new(AbsentDirectory(opened.address.clone())))
         }
-        (None, None) => {
-            Err(CliError::usage("metadata definitions cannot be copied through a stream"))
-        }
+        (None, _) => Err(CliError::usage("metadata definitions cannot be copied through a stream")),
     }
 }
 
-/// The namespaces of a dump.
-pub(super) async fn namespaces(dump: &Arc<DumpStore>) -> Result<Vec<Namespace>, StoreError> {
-    Ok(Directory::read(dump).await?.namespaces.into_values().collect())
+/// The namespaces of a directory. An OCI image layout has none.
+pub(super) async fn namespaces(store: &DirectoryStore) -> Result<Vec<Namespace>, StoreError> {
+    match store {
+        DirectoryStore::Dump(dump) => {
+            Ok(Directory::read(dump).await?.namespaces.into_values().collect())
+        }
+        DirectoryStore::Layout(_) => Ok(Vec::new()),
+    }
 }
 
 /// The namespaces of a dump, as they were when they were read.
@@ -204,7 +214,7 @@ struct AbsentDirectory(String);
 
 impl AbsentDirectory {
     fn refuse(&self) -> StoreError {
-        let reason = "the directory does not exist";
+        let reason = "there is no such directory";
         StoreError::new(StoreErrorKind::NotFound, self, "write a namespace", reason)
     }
 }

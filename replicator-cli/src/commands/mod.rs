@@ -13,6 +13,7 @@ use crate::output;
 use crate::progress;
 use crate::report;
 use crate::resolve::address;
+use crate::resolve::directories::DirectoryPlace;
 use crate::resolve::endpoint::{Endpoint, Side, refuse_odd_variables};
 use crate::resolve::selection::{Selected, warn_of_no_image};
 use crate::resolve::sign_in::{refuse_options_of_one, refuse_token_of_one};
@@ -148,7 +149,7 @@ async fn dispatch(command: Command, context: Context<'_>) -> Result<Exit, CliErr
         Command::Metadefs(typed) => metadefs(typed, options).await,
         Command::Verify(typed) => verify(typed, context).await,
         Command::Report(Reports::Merge { parts }) => merge_reports::merge(&parts),
-        Command::Clouds => clouds::run(options),
+        Command::Clouds { cloud } => clouds::run(cloud.as_deref(), options),
         Command::Completion { shell } => Ok(completion::script(shell)),
         Command::Complete { words } => Ok(completion::candidates(words).await),
         Command::Man { directory } => help::write_manual(directory.as_deref()),
@@ -274,7 +275,8 @@ async fn size(server: &str, context: Context<'_>) -> Result<Exit, CliError> {
 /// Orders the arguments of `load` as directory and servers. The old tool expected the server first,
 /// so both orders are accepted.
 fn load_order(first: String, mut others: Vec<String>) -> (String, Vec<String>) {
-    let is_directory = |word: &str| word.starts_with("dir:") || Path::new(word).is_dir();
+    let is_directory =
+        |word: &str| DirectoryPlace::by_scheme(word).is_some() || Path::new(word).is_dir();
     let [second] = &mut others[..] else { return (first, others) };
     // Standard input cannot be a target.
     let swapped = second == "-" || !is_directory(&first) && is_directory(second);

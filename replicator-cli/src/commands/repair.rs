@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
-use format_dump::{DumpStore, Encoding};
 use glance_core::image::ImageId;
 use glance_core::selection::Selection;
 use replicator_engine::provenance;
@@ -18,6 +17,7 @@ use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output;
 use crate::report;
+use crate::resolve::directories::DirectoryPlace;
 use crate::resolve::endpoint::{Access, Endpoint, Side};
 use crate::resolve::selection::Selected;
 use crate::resolve::{journals, state};
@@ -69,28 +69,29 @@ pub(super) async fn repair(typed: Repair, context: Context<'_>) -> Result<Exit, 
             finding.close(journal).await;
         }
     }
-    if let Some(path) = target.directory.filter(|_| is_written && exit == Exit::Success) {
-        finish(&path, &recorded, options).await?;
+    if let Some(place) = target.directory.filter(|_| is_written && exit == Exit::Success) {
+        finish(&place, &recorded, options).await?;
     }
     Ok(exit)
 }
 
-/// Marks the repaired dump as finished, unless a run to it is unfinished: that run may not have
+/// Marks the repaired directory as finished, unless a run to it is unfinished: that run may not have
 /// processed all images.
 async fn finish(
-    path: &Path,
+    place: &DirectoryPlace,
     recorded: &JournalContents,
     options: &Options,
 ) -> Result<(), CliError> {
-    let _lock = DumpStore::lock(path, &journals::this_process(options))?;
-    let dump = DumpStore::create(path)?.hashing_with(tls::hashers(options.tls)?);
+    let _lock = place.lock(&journals::this_process(options))?;
+    let store = place.create(tls::hashers(options.tls)?)?;
     if recorded.unfinished().next().is_some() {
         tracing::warn!(
-            "{dump} stays unfinished because a run to it was interrupted; complete it with `resume`"
+            "{} stays unfinished because a run to it was interrupted; complete it with `resume`",
+            store.images()
         );
         return Ok(());
     }
-    Ok(dump.finish().await?)
+    Ok(store.finish().await?)
 }
 
 /// The combined contents of several journals.
@@ -182,8 +183,8 @@ impl Repairs<'_> {
         let to = match (&command, to) {
             (
                 Command::Dump { compress: Some(Compression::Zstd), .. },
-                Endpoint::Directory(path),
-            ) => Endpoint::Dump(path, Encoding::Zstd),
+                Endpoint::Directory(place),
+            ) => Endpoint::Directory(place.compressed()?),
             (_, to) => to,
         };
         let its_own = self.journals.iter().find(|file| file.recorded().run(&run.run).is_some());

@@ -304,13 +304,13 @@ impl TargetRun {
     /// Writes the names of the projects to a directory, and marks the directory as finished if the
     /// exit of the run allows it.
     async fn conclude(&self, exit: Exit) -> Result<(), CliError> {
-        let Some(dump) = &self.opened.dump else { return Ok(()) };
+        let Some(store) = &self.opened.in_directory else { return Ok(()) };
         if let Some(projects) = &self.named {
-            write_projects(dump, projects).await?;
+            write_projects(store, projects).await?;
         }
         let is_well = matches!(exit, Exit::Success | Exit::Lost);
         if is_well && self.conclusion == Conclusion::Finished {
-            dump.finish().await?;
+            store.finish().await?;
         }
         Ok(())
     }

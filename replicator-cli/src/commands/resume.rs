@@ -74,9 +74,7 @@ fn is_meant(journal: &mut Kept, from: &str, to: &str, options: &Options) -> bool
 fn names(word: &str, side: Side, options: &Options) -> Option<String> {
     match Endpoint::parse(word, side, options).ok()? {
         Endpoint::Url(url) => Some(address::text(&url)),
-        Endpoint::Directory(path) => {
-            Some(format!("dir:{}", std::path::absolute(&path).ok()?.display()))
-        }
+        Endpoint::Directory(place) => Some(place.address()),
         _ => None,
     }
 }

@@ -15,6 +15,7 @@ use crate::exit::Exit;
 use crate::input_file;
 use crate::report;
 use crate::report::Callers;
+use crate::resolve::directories::DirectoryPlace;
 use crate::resolve::endpoint::{Access, Endpoint, Opened, Side};
 use crate::resolve::sign_in::read_token;
 use crate::signals::SignalHandler;
@@ -30,9 +31,7 @@ pub(super) async fn serve(
     let callers = callers(&typed)?;
     let cert = input_file::read("--cert", &typed.cert)?;
     let key = input_file::read("--key", &typed.key)?;
-    let acceptor = tls::acceptor(options.tls, &cert, &key).map_err(|error| {
-        error.hint("give a PEM certificate with --cert, and its key with --key")
-    })?;
+    let acceptor = tls::acceptor(options.tls, &cert, &key)?;
     let opened = open(&typed, options).await?;
     let api = api(&typed, &opened).await?;
     let cannot_listen = |error: io::Error| {
@@ -86,7 +85,7 @@ fn is_local(address: SocketAddr) -> bool {
 
 /// Opens the directory. A directory that is only read is not created, locked or changed.
 async fn open(typed: &Serve, options: &Options) -> Result<Opened, CliError> {
-    let directory = Endpoint::Directory(typed.path.clone());
+    let directory = Endpoint::Directory(DirectoryPlace::of_operand(&typed.path));
     match typed.writable {
         true => directory.open_to(Access::Write, Side::Target, options).await,
         false => directory.open_to(Access::Read, Side::Source, options).await,
@@ -98,8 +97,8 @@ async fn api(typed: &Serve, opened: &Opened) -> Result<GlanceApi, CliError> {
         true => glance_server::Access::ReadWrite,
         false => glance_server::Access::ReadOnly,
     };
-    let metadefs = match &opened.dump {
-        Some(dump) => namespaces(dump).await?,
+    let metadefs = match &opened.in_directory {
+        Some(store) => namespaces(store).await?,
         None => Vec::new(),
     };
     let api = GlanceApi::new(Arc::clone(&opened.store)).with_access(access).with_metadefs(metadefs);

@@ -1,6 +1,6 @@
 //! `verify`: checks image data against records or replicas.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use format_dump::DumpStore;
 use glance_core::sampling::Sample;
@@ -16,6 +16,7 @@ use crate::exit::Exit;
 use crate::output;
 use crate::progress;
 use crate::report::VerifyReport;
+use crate::resolve::directories::{DirectoryFormat, DirectoryPlace};
 use crate::resolve::endpoint::{Endpoint, Side};
 use crate::resolve::selection::{Selected, warn_of_no_image};
 use crate::resolve::state;
@@ -29,7 +30,11 @@ pub(super) async fn verify(typed: Verify, context: Context<'_>) -> Result<Exit, 
         return against(from, to, &typed, selected, options).await;
     }
     match one(&typed.from, options)? {
-        Endpoint::Directory(path) if selected.is_everything() => dump(&path, &typed, options).await,
+        Endpoint::Directory(DirectoryPlace { path, format: DirectoryFormat::Dump(_) })
+            if selected.is_everything() =>
+        {
+            dump(&path, &typed, options).await
+        }
         store => alone(store, &typed, selected, options).await,
     }
 }
@@ -37,7 +42,7 @@ pub(super) async fn verify(typed: Verify, context: Context<'_>) -> Result<Exit, 
 /// Verifies a dump as a whole, with all its files.
 async fn dump(path: &Path, typed: &Verify, options: &Options) -> Result<Exit, CliError> {
     let dump = DumpStore::open(path)?.hashing_with(tls::hashers(options.tls)?);
-    output::opened_source(&format!("dir:{}", absolute(path).display()));
+    output::opened_source(&DirectoryPlace::dump(path).address());
     let mut report = VerifyReport::new();
     let (limiter, events) = (policy(options)?.bandwidth.source, progress::events());
     let through = |image: &Image, data: Body| {
@@ -52,10 +57,6 @@ async fn dump(path: &Path, typed: &Verify, options: &Options) -> Result<Exit, Cl
     progress::end();
     report.complete(found?.complete);
     Ok(report.finish())
-}
-
-fn absolute(path: &Path) -> PathBuf {
-    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// Verifies the images of one store against their own records.

@@ -54,6 +54,7 @@ pub(crate) const PAGES: &[Page] = pages![
     "fips",
     "private-ca",
     "exit-codes",
+    "troubleshooting",
     "json",
     "security",
     "performance",
@@ -71,6 +72,7 @@ pub(crate) const PAGES: &[Page] = pages![
     "progress",
     "reports",
     "dump-format",
+    "oci",
     "serve",
     "sign-in",
     "clouds",
@@ -78,6 +80,8 @@ pub(crate) const PAGES: &[Page] = pages![
     "proxy",
     "doctor",
     "build",
+    "write-a-store",
+    "write-a-transport",
 ];
 
 #[cfg(test)]

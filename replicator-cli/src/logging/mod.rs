@@ -81,7 +81,9 @@ const OUR_CRATES: &[&str] = &[
     "transport_hyper",
     "transport_rustls",
     "transport_native",
+    "transport_reqwest",
     "format_dump",
+    "format_oci",
     "glance_server",
     "replicator_cli",
 ];

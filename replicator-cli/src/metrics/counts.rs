@@ -115,7 +115,7 @@ fn kind(exit: Exit) -> Option<&'static str> {
         Exit::Held => "held",
         Exit::LimitReached => "limit",
         Exit::OutOfTime => "time_limit",
-        Exit::Interrupted | Exit::Terminated => "stopped",
+        Exit::HungUp | Exit::Interrupted | Exit::Terminated => "stopped",
     })
 }
 

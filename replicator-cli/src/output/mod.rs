@@ -46,8 +46,8 @@ pub(crate) use next::shell_line;
 pub(crate) use question::{approval, confirmed, is_asking};
 pub(crate) use session::{
     Closed, DerivedReport, add_course, adjustments, begin, is_text, leave_standard_output,
-    listening, name_stores, only_target, opened_source, opened_target, proof_json, selecting,
-    throughput,
+    listening, moved, name_stores, only_target, opened_source, opened_target, proof_json,
+    selecting, throughput,
 };
 pub(crate) use sink::cannot_write;
 pub(crate) use spool::Spooled;
@@ -302,9 +302,12 @@ pub(crate) fn chain(error: &dyn Error) -> Vec<String> {
     messages
 }
 
-/// A number of bytes in binary units with one decimal, in the format of the old tool.
+/// A number of bytes in binary units, with one decimal from 1 KiB on.
 #[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
 pub(crate) fn human_size(bytes: u64) -> String {
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
     let mut size = bytes as f64;
     let mut units = ["B", "KiB", "MiB", "GiB", "TiB"].iter().peekable();
     while size >= 1024.0 {

@@ -20,6 +20,9 @@ pub(crate) struct ConfiguredCloud {
 pub(crate) struct CloudSettings {
     pub(crate) auth_type: String,
     pub(crate) auth_url: Option<String>,
+    /// The configured user and project, by name or by id.
+    pub(crate) user: Option<String>,
+    pub(crate) project: Option<String>,
     pub(crate) region: Option<String>,
     pub(crate) interfaces: Vec<String>,
     /// The configured URL of Glance; `None` if the service catalog provides the URL.
@@ -63,6 +66,9 @@ fn text_cloud(cloud: &ConfiguredCloud) {
         "sign-in",
         &format!("{}{}", settings.auth_type, at(&settings.auth_url).unwrap_or_default()),
     );
+    for (topic, text) in [("user", &settings.user), ("project", &settings.project)] {
+        text.iter().for_each(|text| line(topic, text));
+    }
     if !settings.asks_for.is_empty() {
         line("asks for", &settings.asks_for.join(", "));
     }
@@ -86,7 +92,8 @@ fn json_cloud(cloud: &ConfiguredCloud) -> Value {
     match settings {
         Ok(settings) => json!({
             "name": name, "from": places, "usable": true, "auth_type": settings.auth_type,
-            "auth_url": settings.auth_url, "region": settings.region,
+            "auth_url": settings.auth_url, "user": settings.user, "project": settings.project,
+            "region": settings.region,
             "interfaces": settings.interfaces, "endpoint_override": settings.endpoint,
             "trust": settings.trust, "asks_for": settings.asks_for,
         }),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufWriter, Write};
 
+use glance_core::image::Image;
 use replicator_engine::metadefs::Mode;
 use replicator_engine::{CopyError, Difference, Entry, State};
 use serde_json::{Value, json};
@@ -39,6 +40,8 @@ pub(crate) enum Combined {
 #[derive(Debug)]
 pub(crate) struct Comparison {
     subject: Subject,
+    /// Whether an image that the command leaves alone at the target counts as a difference.
+    counts_extras: bool,
     combined: Combined,
     json: JsonWriter,
     /// The totals at each target. A comparison has one target, without a name.
@@ -64,9 +67,10 @@ impl Comparison {
         Self::at_targets(subject, combined, &[String::new()])
     }
 
-    /// The plans of a run at these targets.
+    /// The plans of a run at these targets. What the run would leave alone is nothing to do.
     pub(crate) fn of_dry_run(targets: &[String]) -> Self {
-        Self::at_targets(Subject::Actions, Combined::Off, targets)
+        let plan = Self::at_targets(Subject::Actions, Combined::Off, targets);
+        Self { counts_extras: false, ..plan }
     }
 
     fn at_targets(subject: Subject, combined: Combined, targets: &[String]) -> Self {
@@ -75,6 +79,7 @@ impl Comparison {
         }
         Self {
             subject,
+            counts_extras: true,
             combined,
             json: JsonWriter::to_results(),
             targets: targets.iter().map(|name| (name.clone(), Summary::new())).collect(),
@@ -109,8 +114,12 @@ impl Comparison {
     pub(crate) fn entry(&mut self, target: usize, entry: &Entry) {
         let is_one_of_several = self.targets.len() > 1;
         let (name, summary) = &mut self.targets[target];
-        summary.count(entry);
-        metrics::image(entry.state.as_str(), exit_of(entry));
+        let exit = match (entry.state, entry.action()) {
+            (State::Extra, "nothing") if !self.counts_extras => Exit::Success,
+            _ => exit_of(entry),
+        };
+        summary.count(entry, exit);
+        metrics::image(entry.state.as_str(), exit);
         let json = json_entry(is_one_of_several.then_some(name.as_str()), entry);
         let line = format!("{} {}", sign(entry.state), entry.image.id);
         match &mut self.combined {
@@ -138,8 +147,9 @@ impl Comparison {
         let reason = reason.unwrap_or_default();
         let (prefix, name) = (self.prefix(target), quoted(image.label()));
         out!("{prefix}{}{action}: {} {name}{reason}", entry.state, image.id);
-        for Difference { field, source, target } in &entry.differences {
-            out!("  {field}: {source} at the source, {target} at the target");
+        for difference in &entry.differences {
+            let Difference { field, source, target } = difference;
+            out!("  {field}: {source} {}, {target} at the target", origin(image, difference));
         }
         for loss in &entry.losses {
             out!("  lost: {loss}");
@@ -216,12 +226,12 @@ impl Summary {
         self
     }
 
-    fn count(&mut self, entry: &Entry) {
+    fn count(&mut self, entry: &Entry, exit: Exit) {
         *self.states.entry(entry.state).or_default() += 1;
         *self.actions.entry(entry.action()).or_default() += 1;
         self.bytes = self.bytes.saturating_add(entry.outstanding());
         self.members_skipped += u64::from(entry.members_skipped);
-        self.exit = self.exit.worse(exit_of(entry));
+        self.exit = self.exit.worse(exit);
     }
 
     fn compared(&self) -> u64 {
@@ -277,6 +287,22 @@ fn json_entry(target: Option<&str>, entry: &Entry) -> Value {
     json["hint"] = json!(entry.error().and_then(CopyError::hint));
     json["request_ids"] = json!(entry.error().map(|error| request_ids(error)).unwrap_or_default());
     json
+}
+
+/// Where the value that the target should have comes from: the source's record, or an option that
+/// changes it.
+fn origin(image: &Image, Difference { field, source, .. }: &Difference) -> &'static str {
+    let record = image.to_json();
+    let is_at_the_source = match field.as_str() {
+        // Members are no part of the record.
+        "members" => true,
+        field => record.get(field).unwrap_or(&Value::Null) == source,
+    };
+    match (is_at_the_source, field.as_str()) {
+        (true, _) => "at the source",
+        (false, "name") => "(--rename)",
+        (false, _) => "(as mapped)",
+    }
 }
 
 fn exit_of(entry: &Entry) -> Exit {

@@ -12,8 +12,18 @@ use crate::output::{self, JsonWriter, shell_line};
 #[derive(Debug)]
 pub(crate) struct EndedJob<'a> {
     pub(crate) name: &'a str,
-    /// The exit and the duration; `None` if a signal stopped an earlier job.
-    pub(crate) result: Option<(Exit, Duration)>,
+    pub(crate) result: JobResult,
+}
+
+/// How a job ended.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum JobResult {
+    /// The exit and the duration.
+    Ended(Exit, Duration),
+    /// A dry run leaves out this job, whose command has no dry run.
+    LeftOut,
+    /// A signal stopped an earlier job.
+    NotStarted,
 }
 
 /// Says which job begins.
@@ -26,10 +36,11 @@ pub(crate) fn jobs(jobs: &[EndedJob<'_>]) {
     let mut json = JsonWriter::to_results();
     for EndedJob { name, result } in jobs {
         match result {
-            Some((exit, took)) => {
+            JobResult::Ended(exit, took) => {
                 out!("job {name}: exit code {}, {:.1} s", *exit as u8, took.as_secs_f64());
             }
-            None => out!("job {name}: not started"),
+            JobResult::LeftOut => out!("job {name}: not run, because its command has no dry run"),
+            JobResult::NotStarted => out!("job {name}: not started"),
         }
         json.entry("jobs", &json_job(name, *result));
     }
@@ -37,11 +48,15 @@ pub(crate) fn jobs(jobs: &[EndedJob<'_>]) {
     json.finish();
 }
 
-fn json_job(name: &str, result: Option<(Exit, Duration)>) -> Value {
+fn json_job(name: &str, result: JobResult) -> Value {
+    let ended = match result {
+        JobResult::Ended(exit, took) => Some((exit, took)),
+        JobResult::LeftOut | JobResult::NotStarted => None,
+    };
     json!({
         "name": name,
-        "exit_code": result.map(|(exit, _)| exit as u8),
-        "seconds": result.map(|(_, took)| took.as_secs_f64()),
+        "exit_code": ended.map(|(exit, _)| exit as u8),
+        "seconds": ended.map(|(_, took)| took.as_secs_f64()),
     })
 }
 

@@ -39,7 +39,7 @@ pub(crate) use doctor::{DoctorReport, Finding, Findings, Judgement, Stop};
 pub(crate) use files::document::{Outline, entries, outline};
 pub(crate) use files::{end, end_keeping_document};
 pub(crate) use images::{ImageList, image, size};
-pub(crate) use jobs::{EndedJob, begun_job, job_schema, jobs, sound_jobs};
+pub(crate) use jobs::{EndedJob, JobResult, begun_job, job_schema, jobs, sound_jobs};
 pub(crate) use merged::{Merged, merged};
 pub(crate) use metadefs::Metadefs;
 pub use page::write_page;

@@ -133,7 +133,7 @@ fn how_it_ended(run: &Run) -> String {
     match &run.ended {
         None => "the process was killed, or its machine failed".to_owned(),
         Some(ended) => match ended.exit {
-            signal @ (130 | 143) => {
+            signal @ (129 | 130 | 143) => {
                 format!("signal {} stopped the run at {}", signal - 128, ended.at)
             }
             exit => format!("the run ended at {} with exit code {exit}", ended.at),

@@ -25,7 +25,7 @@ pub(crate) fn parse(text: &str) -> Result<Url, CliError> {
     // The URL parser does not report an empty user name.
     let authority = text.split("//").nth(1).and_then(|rest| rest.split(['/', '?', '#']).next());
     if authority.is_some_and(|authority| authority.contains('@')) || has_user(&url) {
-        return Err(CliError::usage("the URL of a Glance contains a user name or a password")
+        return Err(CliError::usage("the URL of a Glance contains a user or a password")
             .hint("leave it out, and sign in with a cloud in clouds.yaml or with --token-file"));
     }
     if url.query().is_some() || url.fragment().is_some() {

@@ -1,12 +1,10 @@
 //! The stores that arguments name, and how to open them.
 
 use std::fmt;
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use format_dump::{DumpStore, Encoding};
 use glance_client::GlanceStore;
 use glance_core::project::Project;
 use glance_core::store::memory::MemoryStore;
@@ -24,6 +22,7 @@ use crate::certificates;
 use crate::error::CliError;
 use crate::progress;
 use crate::resolve::address;
+use crate::resolve::directories::{DirectoryPlace, DirectoryStore};
 use crate::resolve::journals;
 use crate::resolve::sign_in::{
     auth, cloud, clouds, no_cloud, refuse_cloud_options, refuse_token_of_side,
@@ -40,9 +39,7 @@ pub(crate) enum Endpoint {
     /// A Glance service, by its URL without `/v2`.
     Url(Url),
     /// A directory.
-    Directory(PathBuf),
-    /// A directory, and the encoding of image data that is written there.
-    Dump(PathBuf, Encoding),
+    Directory(DirectoryPlace),
     /// A tar stream, and the projects that it describes.
     Stream(Arc<dyn ImageStore>, Vec<Project>),
 }
@@ -53,10 +50,10 @@ pub(crate) struct Opened {
     pub(crate) store: Arc<dyn ImageStore>,
     /// The store, if it is a Glance service.
     pub(crate) glance: Option<Arc<GlanceStore>>,
-    /// The path, if the store is a directory.
-    pub(crate) directory: Option<PathBuf>,
-    /// The store, if it is a directory.
-    pub(crate) dump: Option<Arc<DumpStore>>,
+    /// The directory, if the store is in one.
+    pub(crate) directory: Option<DirectoryPlace>,
+    /// The store, if it is in a directory.
+    pub(crate) in_directory: Option<DirectoryStore>,
     /// The lock against other writers, if the store is a directory opened for writing.
     pub(crate) lock: Option<Arc<Lock>>,
     /// The sign-in session, if the store has one.
@@ -80,8 +77,8 @@ impl Opened {
     /// Marks a directory that was opened for writing as finished, unless it was unfinished when it
     /// was opened.
     pub(crate) async fn finish_as_found(&self) -> Result<(), CliError> {
-        match &self.dump {
-            Some(dump) if self.lock.is_some() => Ok(dump.finish_as_found().await?),
+        match &self.in_directory {
+            Some(store) if self.lock.is_some() => Ok(store.finish_as_found().await?),
             _ => Ok(()),
         }
     }
@@ -152,8 +149,8 @@ impl Endpoint {
     /// Resolves an argument, trying in order: an explicit scheme, a path, the name of a cloud, an
     /// existing directory, `host:port`.
     fn resolve(word: &str, side: Side, options: &Options) -> Result<Option<Self>, CliError> {
-        if let Some(path) = word.strip_prefix("dir:") {
-            return Ok(Some(Self::Directory(path.into())));
+        if let Some(place) = DirectoryPlace::by_scheme(word) {
+            return Ok(Some(Self::Directory(place)));
         }
         if let Some(url) = word.strip_prefix("url:") {
             return address::parse(url).map(|url| Some(Self::Url(url)));
@@ -167,13 +164,13 @@ impl Endpoint {
             return address::parse(word).map(|url| Some(Self::Url(url)));
         }
         if is_path(word) {
-            return Ok(Some(Self::Directory(word.into())));
+            return Ok(Some(Self::Directory(DirectoryPlace::dump(word))));
         }
         if let Some(cloud) = cloud(&clouds()?, word, side, &options.sign_in)? {
             return Ok(Some(Self::of(cloud)));
         }
         if Path::new(word).is_dir() {
-            return Ok(Some(Self::Directory(word.into())));
+            return Ok(Some(Self::Directory(DirectoryPlace::dump(word))));
         }
         match word.rsplit_once(':') {
             Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => {
@@ -204,12 +201,7 @@ impl Endpoint {
         options: &Options,
     ) -> Result<Opened, CliError> {
         match self {
-            Self::Directory(path) => {
-                open_directory(path, Encoding::default(), access, side, options).await
-            }
-            Self::Dump(path, encoding) => {
-                open_directory(path, encoding, access, side, options).await
-            }
+            Self::Directory(place) => open_directory(place, access, side, options).await,
             Self::Stream(store, projects) => {
                 let address = store.to_string();
                 Ok(Opened { projects: known(projects), ..without_server(store, address) })
@@ -221,53 +213,46 @@ impl Endpoint {
 }
 
 async fn open_directory(
-    path: PathBuf,
-    encoding: Encoding,
+    place: DirectoryPlace,
     access: Access,
     side: Side,
     options: &Options,
 ) -> Result<Opened, CliError> {
+    let hashers = crate::tls::hashers(options.tls)?;
     let (store, lock) = match access {
-        Access::DryRun if is_yet_to_be_made(&path) => return Ok(absent(path)),
-        Access::DryRun => (DumpStore::open(&path)?, None),
-        Access::Read if side == Side::Source => (complete_or_warned(&path)?.expecting_data(), None),
-        Access::Read => (complete_or_warned(&path)?, None),
+        Access::DryRun if place.is_yet_to_be_made() => return Ok(absent(place)),
+        Access::DryRun => (place.open(hashers)?, None),
+        Access::Read if side == Side::Source => (place.open_source(hashers)?, None),
+        Access::Read => (place.open(hashers)?, None),
         Access::Write => {
-            let lock = lock(&path, options).await?;
-            (DumpStore::create(&path)?.encoding_as(encoding), Some(Arc::new(lock)))
+            let lock = lock(&place, options).await?;
+            (place.create(hashers)?, Some(Arc::new(lock)))
         }
     };
-    let store = Arc::new(store.hashing_with(crate::tls::hashers(options.tls)?));
+    if access == Access::Read && !store.is_complete().await? {
+        let (kind, path) = (place.kind(), place.path.display());
+        tracing::warn!("the {kind} in {path} is unfinished; run the dump again");
+    }
     let projects = match side {
         Side::Source => known(store.projects().await?),
         Side::Target => None,
     };
-    let path = std::path::absolute(&path).unwrap_or(path);
-    let address = format!("dir:{}", path.display());
-    let dump = Some(Arc::clone(&store));
-    Ok(Opened { projects, directory: Some(path), dump, lock, ..without_server(store, address) })
-}
-
-/// Whether a run would create the dump in this directory.
-fn is_yet_to_be_made(path: &Path) -> bool {
-    match std::fs::read_dir(path) {
-        Ok(mut entries) => entries.next().is_none(),
-        Err(error) => error.kind() == ErrorKind::NotFound,
-    }
+    let address = place.address();
+    let opened = without_server(store.images(), address);
+    Ok(Opened { projects, directory: Some(place), in_directory: Some(store), lock, ..opened })
 }
 
 /// A directory that a run would create. It has no images.
-fn absent(path: PathBuf) -> Opened {
-    let path = std::path::absolute(&path).unwrap_or(path);
-    let address = format!("dir:{}", path.display());
+fn absent(place: DirectoryPlace) -> Opened {
+    let address = place.address();
     let store = Arc::new(MemoryStore::new(&address));
-    Opened { directory: Some(path), ..without_server(store, address) }
+    Opened { directory: Some(place), ..without_server(store, address) }
 }
 
 /// Locks a directory against other writers. Waits for another one as long as the options allow.
-async fn lock(path: &Path, options: &Options) -> Result<Lock, CliError> {
+async fn lock(place: &DirectoryPlace, options: &Options) -> Result<Lock, CliError> {
     let holder = journals::this_process(options);
-    let lock = || DumpStore::lock(path, &holder);
+    let lock = || place.lock(&holder);
     let is_held = |error: &StoreError| error.kind == StoreErrorKind::Locked;
     Ok(journals::patiently(options.state.wait(), lock, is_held, ToString::to_string).await?)
 }
@@ -278,7 +263,7 @@ pub(crate) fn without_server(store: Arc<dyn ImageStore>, address: String) -> Ope
         store,
         glance: None,
         directory: None,
-        dump: None,
+        in_directory: None,
         lock: None,
         session: None,
         projects: None,
@@ -290,15 +275,6 @@ pub(crate) fn without_server(store: Arc<dyn ImageStore>, address: String) -> Ope
 /// The projects that a dump describes; `None` if it describes none.
 fn known(projects: Vec<Project>) -> Option<Arc<Projects>> {
     (!projects.is_empty()).then(|| Arc::new(Projects::known(projects)))
-}
-
-/// Opens a dump for reading. An unfinished dump is opened with a warning.
-fn complete_or_warned(path: &Path) -> Result<DumpStore, CliError> {
-    let dump = DumpStore::open(path)?;
-    if !dump.is_complete()? {
-        tracing::warn!("the dump in {} is unfinished; run the dump again", path.display());
-    }
-    Ok(dump)
 }
 
 fn open_url(url: &Url, side: Side, options: &Options) -> Result<Opened, CliError> {
@@ -352,7 +328,7 @@ fn opened(
         store: Arc::<GlanceStore>::clone(&glance),
         glance: Some(glance),
         directory: None,
-        dump: None,
+        in_directory: None,
         lock: None,
         session: Some(session),
         projects: projects.map(Arc::new),

@@ -295,6 +295,7 @@ fn came_to_its_end(exit: Exit) -> bool {
         | Exit::Held
         | Exit::LimitReached
         | Exit::OutOfTime
+        | Exit::HungUp
         | Exit::Interrupted
         | Exit::Terminated => false,
     }

@@ -13,6 +13,7 @@ use replicator_engine::mapping::{
 use crate::args::{self, Options, OwnerArg};
 use crate::error::CliError;
 use crate::resolve::endpoint::{Opened, Side};
+use crate::resolve::selection::Similar;
 
 /// Resolves the mapping options for these two stores. Reads the target's image schema and
 /// determines the rule for projects.
@@ -28,10 +29,10 @@ pub(crate) async fn mapping(
     let owners = match &said.owner {
         _ if without.contains("owner") => Owners::Caller,
         OwnerArg::Caller => Owners::Caller,
-        OwnerArg::Project(named) => Owners::Project(project(named, target).await?),
+        OwnerArg::Project(named) => project(named, target).await?,
         _ => shared_with.clone(),
     };
-    warn_of_unknown(&owners);
+    warn_of_unknown(&owners, target);
     Ok(Mapping {
         without,
         properties: said.property.iter().cloned().collect(),
@@ -57,11 +58,12 @@ pub(crate) async fn mapping(
 }
 
 /// Warns that images lose their owners.
-fn warn_of_unknown(owners: &Owners) {
+fn warn_of_unknown(owners: &Owners, target: &Opened) {
     if matches!(owners, Owners::Unknown { .. }) {
         tracing::warn!(
-            "the tool cannot match projects of source and target: copies will belong to your \
-             project; choose owners with --owner"
+            "{}: the projects of the source are unknown here: copies will belong to your project; \
+             choose owners with --owner",
+            target.store
         );
     }
 }
@@ -96,11 +98,11 @@ async fn projects(said: &OwnerArg, source: &Opened, target: &Opened) -> Result<O
     }
 }
 
-/// The id of the target's project that an operator named.
-async fn project(named: &Named, target: &Opened) -> Result<String, CliError> {
+/// The target's project that an operator named.
+async fn project(named: &Named, target: &Opened) -> Result<Owners, CliError> {
     let Some(projects) = &target.projects else {
         return match named {
-            Named::Id(id) => Ok(id.clone()),
+            Named::Id(id) => Ok(Owners::Project { id: id.clone(), label: None }),
             Named::Name { .. } => {
                 let what =
                     format!("--owner {named}: the names of the target's projects are unknown");
@@ -120,14 +122,18 @@ async fn project(named: &Named, target: &Opened) -> Result<String, CliError> {
         }
     };
     match &found[..] {
-        [project] => Ok(project.id.clone()),
+        [project] => {
+            let label = Some(format!("{}/{}", project.domain, project.name));
+            Ok(Owners::Project { id: project.id.clone(), label })
+        }
         [] => {
             let what =
                 format!("--owner {named}: the target has no such project, or does not show it");
-            Err(CliError::usage(what).hint(
-                "write a name, DOMAIN/NAME or an id, or one of the rules auto, by-name, keep, caller \
-                 and map:FILE; only an administrator sees the projects of others",
-            ))
+            let similar = similar_projects(named, projects).await;
+            Err(CliError::usage(what).hint(format!(
+                "{similar}write a name, DOMAIN/NAME or an id, or one of the rules auto, by-name, keep, caller \
+                 and map:FILE; only an administrator sees the projects of others"
+            )))
         }
         several => {
             let all = several.iter().map(|one| format!("{}/{}", one.domain, one.name));
@@ -135,6 +141,19 @@ async fn project(named: &Named, target: &Opened) -> Result<String, CliError> {
             let what = format!("--owner {named}: several domains have a project of this name");
             Err(CliError::usage(what).hint(format!("write one of {}", all.join(", "))))
         }
+    }
+}
+
+/// The start of a hint that names the visible projects with similar names. Empty if there are none, or
+/// if they cannot be listed: the error about the missing project is more important.
+async fn similar_projects(named: &Named, projects: &Projects) -> String {
+    let (Named::Name { name: wanted, .. } | Named::Id(wanted)) = named;
+    let visible = projects.of_user().await.unwrap_or_default();
+    let mut similar = Similar::to(wanted);
+    visible.iter().for_each(|project| similar.offer(&project.name));
+    match similar.quoted() {
+        similar if similar.is_empty() => String::new(),
+        similar => format!("did you mean {}? ", similar.join(" or ")),
     }
 }
 
@@ -233,7 +252,7 @@ mod tests {
             Owners::Unknown { .. } => "unknown",
             Owners::ByName { .. } => "by-name",
             Owners::Table { .. } => "table",
-            Owners::Project(id) if id == "9" => "project",
+            Owners::Project { id, .. } if id == "9" => "project",
             _ => "?",
         };
         (name(&mapping.owners), name(&mapping.shared_with))
@@ -289,8 +308,12 @@ mod tests {
             );
             assert!(error.exit == crate::exit::Exit::Usage && error.hint.is_some());
         }
+        let several = glance(Some(&[("8", "alice"), ("9", "storage")]));
+        let error = mapping(&options(&["--owner", "alcie"]), &directory(), &several).await;
+        let hint = error.unwrap_err().hint.unwrap();
+        assert!(hint.starts_with("did you mean \"alice\"? write a name"), "{hint}");
         let given = mapping(&options(&["--owner", id]), &directory(), &unknown).await.unwrap();
-        assert!(matches!(given.owners, Owners::Project(given) if given == id));
+        assert!(matches!(given.owners, Owners::Project { id: given, .. } if given == id));
     }
 
     #[tokio::test]

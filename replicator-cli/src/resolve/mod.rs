@@ -3,6 +3,7 @@
 //!
 //! - `address`: addresses as text.
 //! - `bandwidth`: the bandwidth limits.
+//! - `directories`: dumps and OCI image layouts.
 //! - `endpoint`: the stores that the arguments name, and how they open.
 //! - `journals`: the journals of this user.
 //! - `mapping`: the mapping of images to the target.
@@ -17,6 +18,7 @@
 
 pub(crate) mod address;
 pub(crate) mod bandwidth;
+pub(crate) mod directories;
 pub(crate) mod endpoint;
 pub(crate) mod journals;
 pub(crate) mod mapping;

@@ -9,7 +9,7 @@ use keystone_auth::{AuthPlugin, Cloud, Clouds, Environment, Overrides};
 use secrecy::SecretString;
 use url::Url;
 
-use crate::args::SignIn;
+use crate::args::{SignIn, suggestion};
 use crate::error::CliError;
 use crate::input_file;
 use crate::output::{escaped, quoted};
@@ -51,10 +51,24 @@ pub(crate) fn unknown(clouds: &Clouds, word: &str) -> CliError {
         .hint(format!("{why}; write a directory as ./{word} or dir:{word}"))
 }
 
+/// Why no cloud has this name, and which clouds there are: the one with a similar name, and the others
+/// unless they are many.
 fn absence(clouds: &Clouds, word: &str) -> String {
     let shown = address::shown(word);
-    clouds.absence(shown.rsplit_once('@').map_or(&shown, |(name, _)| name))
+    let name = shown.rsplit_once('@').map_or(&*shown, |(name, _)| name);
+    let why = clouds.absence(name);
+    let names: Vec<&str> = clouds.names().collect();
+    let why = format!("{why}{}", suggestion(name, names.iter().copied()));
+    let end = if why.ends_with('?') { " " } else { "; " };
+    match names.len() {
+        0 => why,
+        1..=MOST_CLOUDS => format!("{why}{end}the clouds are {}", names.join(", ")),
+        count => format!("{why}{end}`glance-replicator clouds` lists all {count} clouds"),
+    }
 }
+
+/// The most clouds that a hint names.
+const MOST_CLOUDS: usize = 10;
 
 /// Fails if options for a cloud are given for this side, but `word` is not a cloud: they would have
 /// no effect.

@@ -7,6 +7,7 @@ use replicator_engine::provenance;
 
 use crate::error::CliError;
 use crate::output::quoted;
+use crate::resolve::directories::DirectoryPlace;
 use crate::resolve::endpoint::{Endpoint, Opened};
 use crate::resolve::sign_in::{clouds, unknown};
 
@@ -25,12 +26,11 @@ pub(super) fn is_path(word: &str) -> bool {
 ///
 /// # Errors
 /// When the argument is the name of a cloud: on other commands, it means the cloud.
-pub(crate) fn directory(word: &str) -> Result<PathBuf, CliError> {
-    match word.strip_prefix("dir:") {
+pub(crate) fn directory(word: &str) -> Result<DirectoryPlace, CliError> {
+    if let Some(place) = DirectoryPlace::by_scheme(word) {
         // A bare `-` means standard input or output.
-        Some("-") => return Ok("./-".into()),
-        Some(path) => return Ok(path.into()),
-        None => {}
+        let is_dash = place.path == Path::new("-");
+        return Ok(if is_dash { DirectoryPlace { path: "./-".into(), ..place } } else { place });
     }
     let is_cloud = |clouds: Clouds| clouds.names().any(|name| name == word);
     // A configuration that cannot be read is no error here, because a directory needs none.
@@ -40,7 +40,7 @@ pub(crate) fn directory(word: &str) -> Result<PathBuf, CliError> {
             "write the directory as ./{word}; `livecopy` copies from and to clouds"
         )));
     }
-    Ok(word.into())
+    Ok(DirectoryPlace::dump(word))
 }
 
 impl Endpoint {
@@ -65,7 +65,7 @@ impl Endpoint {
     /// The path of a directory.
     fn path(&self) -> Option<&Path> {
         match self {
-            Self::Directory(path) | Self::Dump(path, _) => Some(path),
+            Self::Directory(place) => Some(&place.path),
             _ => None,
         }
     }

@@ -157,8 +157,10 @@ impl Screen {
             self.is_drawn = false;
             return String::new();
         }
+        // The whole row is erased before it is written. Of a row whose end alone is erased, tmux
+        // remembers the former length, and makes two rows of it in a narrower terminal.
         for line in &self.live {
-            let _ = writeln!(frame, "{}\u{1b}[K", line.text);
+            let _ = writeln!(frame, "\u{1b}[2K{}", line.text);
         }
         if !self.live.is_empty() {
             // Below, there may be earlier lines, or what the operator typed.
@@ -231,12 +233,12 @@ mod tests {
     #[test]
     fn lines_are_overwritten_in_place_and_the_rest_is_erased() {
         let mut screen = Screen::default();
-        assert_eq!(screen.frame(lines(&["a", "b"]), WIDE), "a\u{1b}[K\nb\u{1b}[K\n\u{1b}[J");
+        assert_eq!(screen.frame(lines(&["a", "b"]), WIDE), "\u{1b}[2Ka\n\u{1b}[2Kb\n\u{1b}[J");
         assert_eq!(
             screen.frame(lines(&["c", "d"]), WIDE),
-            "\r\u{1b}[2Ac\u{1b}[K\nd\u{1b}[K\n\u{1b}[J"
+            "\r\u{1b}[2A\u{1b}[2Kc\n\u{1b}[2Kd\n\u{1b}[J"
         );
-        assert_eq!(screen.frame(lines(&["e"]), WIDE), "\r\u{1b}[2Ae\u{1b}[K\n\u{1b}[J");
+        assert_eq!(screen.frame(lines(&["e"]), WIDE), "\r\u{1b}[2A\u{1b}[2Ke\n\u{1b}[J");
         assert_eq!(screen.frame(Vec::new(), WIDE), format!("\r\u{1b}[K{ERASED}"));
         assert_eq!(screen.frame(Vec::new(), WIDE), "");
     }
@@ -250,7 +252,7 @@ mod tests {
         let rows = if breaks_lines() { 4 } else { 3 };
         assert_eq!(screen.rows(Some((10, 5))), rows);
         let frame = screen.frame(lines(&["x"]), Some((10, 5)));
-        assert_eq!(frame, format!("\r\u{1b}[K{}x\u{1b}[K\n\u{1b}[J", ERASED.repeat(rows)));
+        assert_eq!(frame, format!("\r\u{1b}[K{}\u{1b}[2Kx\n\u{1b}[J", ERASED.repeat(rows)));
     }
 
     #[test]
@@ -258,6 +260,6 @@ mod tests {
         let mut screen = Screen { is_in_line: true, ..Screen::default() };
         assert_eq!(screen.frame(lines(&["a"]), WIDE), "");
         screen.is_in_line = false;
-        assert_eq!(screen.frame(lines(&["a"]), WIDE), "a\u{1b}[K\n\u{1b}[J");
+        assert_eq!(screen.frame(lines(&["a"]), WIDE), "\u{1b}[2Ka\n\u{1b}[J");
     }
 }

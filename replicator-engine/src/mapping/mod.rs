@@ -237,11 +237,14 @@ impl Mapping {
         attributes: &mut Attributes,
         notes: &mut Vec<String>,
     ) -> Result<Vec<Loss>, NotWanted> {
-        if let Owners::Project(id) = &self.owners {
+        if let Owners::Project { id, label } = &self.owners {
             // An image without an owner gets this one, too.
             let owner = Owner::Project(id.clone());
             if attributes.owner != owner {
-                notes.push(format!("the owner is project {id} at the target"));
+                notes.push(match label {
+                    Some(label) => format!("the owner is project {label} ({id}) at the target"),
+                    None => format!("the owner is project {id} at the target"),
+                });
             }
             attributes.owner = owner;
             return Ok(Vec::new());

@@ -14,8 +14,13 @@ pub enum Owners {
     /// The project with the same id.
     #[default]
     Keep,
-    /// The project with this id at the target, for every image.
-    Project(String),
+    /// One project of the target, for every image.
+    Project {
+        /// The id of the project.
+        id: String,
+        /// The project as `DOMAIN/NAME`, for messages; `None` if the name is not known.
+        label: Option<String>,
+    },
     /// No mapping. Images belong to the project that the target is signed in to, or keep their
     /// owner at the target; members are not added.
     Caller,
@@ -75,7 +80,7 @@ impl Owners {
     pub(super) async fn place(&self, id: &str) -> Result<Place, SignInError> {
         match self {
             Self::Keep => Ok(Place::Project { id: id.to_owned(), label: None }),
-            Self::Project(id) => Ok(Place::Project { id: id.clone(), label: None }),
+            Self::Project { id, .. } => Ok(Place::Project { id: id.clone(), label: None }),
             Self::Caller | Self::Unknown { .. } => Ok(Place::Callers),
             Self::ByName { source, target } => by_name(id, source, target).await,
             Self::Table { table, source, target } => {

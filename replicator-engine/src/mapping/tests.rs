@@ -296,7 +296,7 @@ async fn members_without_a_project_are_named_and_not_added() {
 async fn a_copy_gets_the_name_and_the_owner_that_the_operator_gives() {
     let mapping = Mapping {
         name: Some("gold".to_owned()),
-        owners: Owners::Project("p9".to_owned()),
+        owners: Owners::Project { id: "p9".to_owned(), label: Some("D/x".to_owned()) },
         ..Mapping::default()
     };
     let source = image(&[]);
@@ -306,8 +306,10 @@ async fn a_copy_gets_the_name_and_the_owner_that_the_operator_gives() {
         let wanted = wanted(&mapping, &image).await;
         assert_eq!(wanted.attributes.name.as_deref(), Some("gold"));
         assert_eq!(wanted.attributes.owner, Owner::Project("p9".to_owned()));
-        let notes =
-            ["the image is named \"gold\" at the target", "the owner is project p9 at the target"];
+        let notes = [
+            "the image is named \"gold\" at the target",
+            "the owner is project D/x (p9) at the target",
+        ];
         assert_eq!((&wanted.notes[..], wanted.losses.len()), (&notes.map(str::to_owned)[..], 0));
         // A replica that has both needs no update.
         let replica = mapping.onto(&wanted, &wanted.attributes);
@@ -315,7 +317,7 @@ async fn a_copy_gets_the_name_and_the_owner_that_the_operator_gives() {
     }
     let same = Mapping {
         name: Some("web".to_owned()),
-        owners: Owners::Project("p1".to_owned()),
+        owners: Owners::Project { id: "p1".to_owned(), label: None },
         ..mapping
     };
     assert!(wanted(&same, &image(&[])).await.notes.is_empty());

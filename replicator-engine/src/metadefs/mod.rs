@@ -74,6 +74,7 @@ pub struct Rules<'a> {
 
 /// The result for one namespace.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct NamespaceOutcome {
     /// The namespace's name.
     pub name: String,

@@ -107,13 +107,15 @@ impl Replication {
         Ok(pairs.try_filter_map(|pair| ready(Ok(pair))).boxed())
     }
 
-    /// Whether `replica` belongs to a source image with another id that still exists.
+    /// Whether `replica` belongs to a source image with another id that still exists, or that a source
+    /// without look-ups may have.
     async fn has_image_elsewhere(&self, replica: &Image) -> Result<bool, StoreError> {
         let id = provenance::source_id(replica);
-        if id == replica.id {
-            return Ok(false);
+        match (id == replica.id, self.policy.finds_by_id) {
+            (true, _) => Ok(false),
+            (false, true) => holds(&*self.source, &id).await,
+            (false, false) => Ok(true),
         }
-        holds(&*self.source, &id).await
     }
 
     /// Fetches one image and its replica again.

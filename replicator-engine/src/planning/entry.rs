@@ -13,6 +13,7 @@ use crate::state::State;
 
 /// One image in both stores, and the step planned for it.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Entry {
     /// The image at the source, or the target's image if the source has none.
     pub image: Image,

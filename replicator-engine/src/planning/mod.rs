@@ -13,6 +13,7 @@ use crate::comparison::{Difference, content_difference, is_provable};
 use crate::error::CopyError;
 use crate::events::Compared;
 use crate::pairing::ids;
+use crate::pairing::merge_join::Pair;
 use crate::policy::{CopyScope, Policy};
 use crate::replication::Replication;
 use crate::state::State;
@@ -40,8 +41,9 @@ impl Replication {
         this.policy.members = this.policy.members.of_plan();
         let this = &this;
         let pairs = this.pairs(&moved).await?;
-        let examine =
-            async |pair: Result<_, _>| Ok(this.examine(pair?, &SourceMembers::default()).await);
+        let examine = async |pair: Result<Pair, StoreError>| {
+            Ok::<_, StoreError>(this.examine(pair?, &SourceMembers::default()).await)
+        };
         let (mut entries, examining) =
             examined_ahead(pairs, self.policy.examined_at_once(), examine);
         let work = async {

@@ -29,7 +29,8 @@ pub use order::Order;
 pub use prune::{Approval, Prune, Removals};
 pub use retries::Retries;
 
-/// Settings of a replication: what to copy, and how.
+/// Settings of a replication: what to copy, and how. The defaults suit a Glance target: they remove
+/// nothing, copy complete images only, and reject data that a Glance would reject.
 ///
 /// ```
 /// use glance_core::image::Status;
@@ -59,6 +60,9 @@ pub struct Policy {
     pub members: Members,
     /// How the replica of an image is found.
     pub match_by: MatchBy,
+    /// Whether the source finds any of its images by id. A source that delivers each image once, in
+    /// order, does not.
+    pub finds_by_id: bool,
     /// What to do when the target refuses an image id.
     pub on_burned_id: OnBurnedId,
     /// Whether every new replica gets a new id. The replica of an image is then the one that is
@@ -119,11 +123,11 @@ pub struct Policy {
 /// What a target accepts as data.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum ContentCheck {
-    /// Any data.
-    #[default]
+    /// Any data: for targets that examine nothing, such as a directory.
     Off,
     /// Data that Glance accepts. Glance rejects other data only after receiving all of it, and the
     /// record is then unusable; with this check such data is rejected before a record is made.
+    #[default]
     Glance,
 }
 
@@ -172,6 +176,7 @@ impl Default for Policy {
             scope: CopyScope::default(),
             members: Members::default(),
             match_by: MatchBy::default(),
+            finds_by_id: true,
             on_burned_id: OnBurnedId::default(),
             new_ids: false,
             stamp: None,

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use glance_core::image::Status;
+
 use crate::comparison::Difference;
 use crate::error::WRONG_REPLICA;
 
@@ -34,6 +36,8 @@ pub enum LeftoverState {
     Killed,
     /// The source no longer holds the image.
     SourceGone,
+    /// The source holds the image, but not its data; the status of the image there.
+    SourceEmpty(Status),
     /// The record holds different data than the source.
     Content(Difference),
     /// Neither the journal nor a stamp shows that this tool made the record.
@@ -64,6 +68,7 @@ impl LeftoverState {
             Self::Importing => "importing",
             Self::Killed => "killed",
             Self::SourceGone => "source gone",
+            Self::SourceEmpty(_) => "source empty",
             Self::Content(_) => "content",
             Self::NotOurs => "not ours",
             Self::Unreadable(_) => "unreadable",
@@ -97,6 +102,9 @@ impl LeftoverState {
                 "delete the record if no other image needs the id: nothing can complete the \
                  record, and deleting it uses up the id",
             ),
+            Self::SourceEmpty(_) => {
+                Some("repair again when the source has the data; nothing else completes the record")
+            }
             Self::Content(_) => Some(WRONG_REPLICA),
             Self::Unreadable(_) => {
                 Some("have the server's administrator correct the record, then repair again")
@@ -119,6 +127,9 @@ impl fmt::Display for LeftoverState {
             Self::Importing => f.write_str("the target is importing the data"),
             Self::Killed => f.write_str("the target has given up the record"),
             Self::SourceGone => f.write_str("the source no longer holds the image"),
+            Self::SourceEmpty(status) => {
+                write!(f, "the image has no data at the source (status {status})")
+            }
             Self::Content(difference) => write!(
                 f,
                 "the replica holds different data and is hidden: {} is {} at the target and {} at \

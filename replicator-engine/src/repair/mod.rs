@@ -19,6 +19,8 @@ use crate::journal::{JournalContents, JournalEntry, JournalFile, Phase};
 use crate::provenance;
 
 mod leftover_state;
+#[cfg(test)]
+mod tests;
 
 pub use leftover_state::{KnownBy, LeftoverState};
 
@@ -127,8 +129,17 @@ impl LeftoverScan<'_> {
                     None => LeftoverState::Mendable,
                 }
             }
-            Ok(Some(_)) => LeftoverState::Mendable,
+            Ok(Some(image)) if image.status.has_data() || image.status == Status::Queued => {
+                LeftoverState::Mendable
+            }
+            Ok(Some(image)) => LeftoverState::SourceEmpty(image.status),
         })
+    }
+
+    /// Whether the source, too, has only a record of this image. A run with `--queued` copies it.
+    async fn is_record(&self, image: &ImageId) -> Result<bool, StoreError> {
+        let found = self.source.find(image).await?;
+        Ok(found.is_some_and(|image| image.status == Status::Queued))
     }
 
     /// Unfinished records that the journal does not contain. Records without this source's stamp
@@ -199,6 +210,10 @@ impl LeftoverScan<'_> {
         let standing = self.judge(&image, &now).await?;
         // A deactivated, private image with the right data is probably the same at the source.
         if record.status.has_data() && !matches!(standing, LeftoverState::Content(_)) {
+            return Ok(None);
+        }
+        // The replica of a record without data is complete.
+        if standing == LeftoverState::Mendable && self.is_record(&image).await? {
             return Ok(None);
         }
         Ok(Some(Leftover::of(image, record.id, Some(now), KnownBy::Stamp, standing)))

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::mem::take;
 use std::time::Duration;
 
+use glance_core::error::one_line;
 use glance_core::image::{Image, ImageId};
 
 use super::prune::Seen;
@@ -254,7 +255,13 @@ impl<F: FnMut(usize, Outcome)> RunProgress<F> {
 
     /// Tells that an image will be retried after this number of attempts.
     fn announce_retry(&self, target: TargetId, id: &ImageId, error: &CopyError, attempts: usize) {
-        tracing::warn!("image {id}: {}; the image will be retried", error.chain());
+        match error {
+            // Errors of a store name the image.
+            CopyError::Source(error) | CopyError::Target(error) => {
+                tracing::warn!("{}; the image will be retried", one_line(error));
+            }
+            _ => tracing::warn!("image {id}: {}; the image will be retried", error.chain()),
+        }
         let retry = Retry::after(attempts - 1, self.limits.retries, None, reason(error));
         self.events.retrying(Some(id), Some(target.index()), Side::of(error), &retry);
     }

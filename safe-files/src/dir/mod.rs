@@ -36,8 +36,19 @@ pub struct Dir {
     absolute: PathBuf,
 }
 
+/// Runs file operations on a thread that may block.
+///
+/// # Errors
+/// Those of `work`, and an error if the thread was aborted.
+pub async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+}
+
 /// A regular file in a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Found {
     /// The length in bytes.
     pub length: u64,
@@ -249,13 +260,40 @@ impl Dir {
         Ok(file)
     }
 
+    /// Opens a file that may contain data already, and returns the length of that data. A file with
+    /// several hard links, which is shared and must not change, is replaced by a new one.
+    pub fn open_begun(&self, name: impl AsRef<Path>) -> io::Result<(File, u64)> {
+        let name = name.as_ref();
+        match self.find(name)? {
+            Some(found) if found.links > 1 => Ok((self.create_anew(name)?, 0)),
+            _ => self.open_or_create(name).map(|(file, found)| (file, found.length)),
+        }
+    }
+
+    /// Creates a file and removes one with the same name.
+    pub fn create_anew(&self, name: impl AsRef<Path>) -> io::Result<File> {
+        let name = name.as_ref();
+        self.remove(name)?;
+        self.create_new(name)
+    }
+
     /// Renames a file within the directory and syncs the directory.
     pub fn rename(&self, from: impl AsRef<Path>, to: impl AsRef<Path>) -> io::Result<()> {
+        self.rename_into(from, self, to)
+    }
+
+    /// Moves a file to `directory`, on the same filesystem, and syncs the names there.
+    pub fn rename_into(
+        &self,
+        from: impl AsRef<Path>,
+        directory: &Self,
+        to: impl AsRef<Path>,
+    ) -> io::Result<()> {
         let (from, to) = (from.as_ref(), to.as_ref());
-        self.find(to)?;
-        rustix::fs::renameat(&self.descriptor, from, &self.descriptor, to)?;
-        self.sync()?;
-        match self.is_gone() {
+        directory.find(to)?;
+        rustix::fs::renameat(&self.descriptor, from, &directory.descriptor, to)?;
+        directory.sync()?;
+        match directory.is_gone() {
             true => Err(ErrorKind::NotFound.into()),
             false => Ok(()),
         }
@@ -270,6 +308,14 @@ impl Dir {
         match rustix::fs::unlinkat(&self.descriptor, name, AtFlags::empty()) {
             Err(error) if error != Errno::NOENT => Err(error.into()),
             _ => Ok(()),
+        }
+    }
+
+    /// Removes a subdirectory if it is empty; does nothing if it is not, or if it does not exist.
+    pub fn remove_subdirectory(&self, name: impl AsRef<Path>) -> io::Result<()> {
+        match rustix::fs::unlinkat(&self.descriptor, name.as_ref(), AtFlags::REMOVEDIR) {
+            Err(Errno::NOENT | Errno::NOTEMPTY | Errno::EXIST) => Ok(()),
+            removed => Ok(removed?),
         }
     }
 

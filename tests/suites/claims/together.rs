@@ -48,7 +48,7 @@ async fn an_image_in_work_is_reported_with_the_process_its_start_and_its_command
     let line = ["livecopy", "--id", first.as_str(), "--retries", "0"];
     let urgent = world.run(&line).await.exits(7);
     let command = format!("(sync {} {} --transfers 1", world.a.url, world.b.url);
-    has(&urgent, &[&format!("error: image {}", id(1)), "another run has this image in work"]);
+    has(&urgent, &[&format!("error: image {}", id(1)), "another run works on this image"]);
     has(&urgent, &[&slow.named(), &command, "--wait", "1 in use by other runs"]);
     let json = world.run(&[&line[..], &["--output", "json"]].concat()).await.exits(7);
     let json: Value = serde_json::from_str(&json.stdout).unwrap();

@@ -88,6 +88,11 @@ fn every_command_prints_the_plan_and_changes_nothing() {
     assert!(run.stdout.ends_with("\nnothing to do\n"), "{}", run.stdout);
     let run = stage.unchanged(&["livecopy", &a, &b, "-n", "--name", "none*"], 0);
     assert!(run.stderr.contains("warning: "), "{}", run.stderr);
+    // A run leaves alone what only the target has; for a plan, it is a difference.
+    let run = stage.unchanged(&["livecopy", &b, &a, "-n"], 0);
+    assert!(run.stdout.ends_with("1 same, 1 extra\nnothing to do\n"), "{}", run.stdout);
+    stage.unchanged(&["plan", &b, &a], 1);
+    stage.unchanged(&["sync", &b, &a, "-n", "--delete", "hide"], 0);
     // The commands that look for unfinished work.
     stage.unchanged(&["repair", &a, &b, "-n"], 0);
     stage.unchanged(&["resume", "-n"], 0);
@@ -110,7 +115,7 @@ fn a_directory_that_would_be_created_counts_as_empty() {
         for command in ["dump", "livecopy", "sync", "load"] {
             let line = [command, &a, to, "-n", "--metadefs", "all"];
             let run = stage.unchanged(&line, 1);
-            let said = "2 images compared: 2 missing\nto do: 2 copy (6.0 B of data)\n";
+            let said = "2 images compared: 2 missing\nto do: 2 copy (6 B of data)\n";
             assert!(run.stdout.contains(said), "{line:?}: {}", run.stdout);
             assert!(run.stdout.contains("missing: namespace Own\n"), "{line:?}: {}", run.stdout);
             let run = stage.unchanged(&[&line[..], &["--output", "json"]].concat(), 1);
@@ -139,9 +144,9 @@ fn streams_are_planned_without_data() {
     let stage = Stage::new();
     let (a, b, new) = (stage.path("a"), stage.path("b"), stage.path("new"));
     let run = stage.unchanged(&["dump", &a, "-", "-n"], 1);
-    assert!(run.stdout.ends_with("to do: 2 copy (6.0 B of data)\n"), "{}", run.stdout);
+    assert!(run.stdout.ends_with("to do: 2 copy (6 B of data)\n"), "{}", run.stdout);
     for (to, said) in
-        [(&b, "to do: 1 copy (3.0 B of data)\n"), (&new, "to do: 2 copy (6.0 B of data)\n")]
+        [(&b, "to do: 1 copy (3 B of data)\n"), (&new, "to do: 2 copy (6 B of data)\n")]
     {
         let before = stage.files();
         let from = ["dump", &a, "-"].map(str::to_owned);
@@ -161,9 +166,9 @@ fn each_target_has_its_own_plan() {
     let run = stage.unchanged(&["livecopy", &a, &b, &new, "-n"], 1);
     for said in [
         format!("{b}: missing (copy): {OTHER_ID} \"oneiric\"\n"),
-        format!("{b}: to do: 1 copy (3.0 B of data)\n"),
+        format!("{b}: to do: 1 copy (3 B of data)\n"),
         format!("{new}: missing (copy): {ID} \"oneiric\"\n"),
-        format!("{new}: 2 images compared: 2 missing\n{new}: to do: 2 copy (6.0 B of data)\n"),
+        format!("{new}: 2 images compared: 2 missing\n{new}: to do: 2 copy (6 B of data)\n"),
     ] {
         assert!(run.stdout.contains(&said), "{said} is not in\n{}", run.stdout);
     }

@@ -136,6 +136,13 @@ fn a_copy_under_a_new_id_is_made_once() {
     stage.run("glance-replicator plan paris oslo --image debian-12 --new-id --rename second", 0);
     let both = "glance-replicator livecopy paris oslo --new-id --on-burned-id skip";
     assert!(stage.run(both, 2).stderr.contains("cannot be used with"));
+    // A stream cannot tell whether it has the original of a copy.
+    let line =
+        "glance-replicator dump paris - --image ubuntu-24.04 | glance-replicator load - lyon";
+    let run = stage.run(line, 0);
+    assert!(run.stdout.contains("1 copied and verified"), "{}", run.stdout);
+    let run = stage.run(&format!("{line} -n"), 0);
+    assert!(run.stdout.ends_with("1 images compared: 1 same\nnothing to do\n"), "{}", run.stdout);
 }
 
 #[test]
@@ -158,10 +165,10 @@ fn ls_prints_columns_in_order() {
     let stage = Stage::new();
     let run = stage.run("glance-replicator ls paris", 0);
     insta::assert_snapshot!(run.stdout, @"
-    ID                                    NAME          STATUS      SIZE
-    00000000-0000-4000-8000-000000000000  debian-12     active  1000.0 B
-    00000000-0000-4000-8000-000000000001  debian-daily  active  1000.0 B
-    00000000-0000-4000-8000-000000000002  ubuntu-24.04  active  1000.0 B
+    ID                                    NAME          STATUS    SIZE
+    00000000-0000-4000-8000-000000000000  debian-12     active  1000 B
+    00000000-0000-4000-8000-000000000001  debian-daily  active  1000 B
+    00000000-0000-4000-8000-000000000002  ubuntu-24.04  active  1000 B
     ");
     let run = stage
         .run("glance-replicator ls paris --columns name,tags,disk-format,x --sort name,desc", 0);
@@ -192,7 +199,7 @@ fn show_prints_one_record() {
     let by_name = stage.run("glance-replicator show paris debian-12", 0).stdout;
     for line in [
         "name               debian-12",
-        "size               1000 (1000.0 B)",
+        "size               1000 (1000 B)",
         "tags               stable",
     ] {
         assert!(by_name.lines().any(|it| it == line), "{by_name}");
@@ -207,5 +214,24 @@ fn show_prints_one_record() {
     assert!(run.stderr.contains(&said), "{}", run.stderr);
     let run = stage.run("glance-replicator show paris debian12", 2);
     assert!(run.stderr.contains("hint: did you mean \"debian-12\""), "{}", run.stderr);
-    stage.run("glance-replicator show paris 'arch*'", 2);
+    for image in ["'arch*'", "nope"] {
+        let run = stage.run(&format!("glance-replicator show paris {image}"), 2);
+        let said = "hint: `glance-replicator ls paris` lists the images\n";
+        assert!(run.stderr.contains(said), "{image}: {}", run.stderr);
+    }
+}
+
+#[test]
+fn a_difference_that_an_option_makes_names_the_option() {
+    let stage = Stage::new();
+    stage.run("glance-replicator livecopy paris oslo --image debian-12", 0);
+    let line = "glance-replicator plan paris oslo --image debian-12 --rename gold";
+    let run = stage.run(line, 1);
+    let said = "  name: \"gold\" (--rename), \"debian-12\" at the target\n";
+    assert!(run.stdout.contains(said), "{}", run.stdout);
+    let line = "glance-replicator livecopy paris oslo --image debian-12 --rename gold";
+    stage.run(line, 0);
+    let run = stage.run("glance-replicator plan paris oslo --image debian-12", 1);
+    let said = "  name: \"debian-12\" at the source, \"gold\" at the target\n";
+    assert!(run.stdout.contains(said), "{}", run.stdout);
 }

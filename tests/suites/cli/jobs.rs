@@ -94,6 +94,8 @@ fn a_dry_run_changes_nothing() {
     // There is something to do, as in a plan.
     let run = replicator(&["run", &stage.file(), "-n"]).exits(1);
     assert!(run.stderr.contains("job drift: glance-replicator compare -- "), "{}", run.stderr);
+    let said = "job drift: not run, because its command has no dry run\n";
+    assert!(run.stdout.ends_with(said), "{}", run.stdout);
     for name in ["new", "load.prom", "load.json", "drift.prom"] {
         assert!(!Path::new(&stage.path(name)).exists(), "{name}");
     }

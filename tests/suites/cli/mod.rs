@@ -88,7 +88,7 @@ fn size_prints_the_text_of_the_old_tool_or_json() {
     write_old_image(directory.path(), ID, 3, b"abc");
     let path = directory.path().to_str().unwrap();
     let run = replicator(&["size", path]).exits(0);
-    assert_eq!(run.stdout, "Total size is 3 bytes (3.0 B) across 1 images\n");
+    assert_eq!(run.stdout, "Total size is 3 bytes (3 B) across 1 images\n");
     let run = replicator(&["--output", "json", "size", path]).exits(0);
     let report: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
     assert_eq!(report["size"], serde_json::json!({ "bytes": 3, "images": 1 }));
@@ -210,7 +210,7 @@ fn a_dump_of_records_only_is_completed_by_a_dump_of_everything() {
     assert!(run.stdout.contains("0 updated, 1 in place"), "{}", run.stdout);
     let run = replicator(&["dump", &old, &new]).exits(0);
     assert!(
-        run.stdout.contains(&format!("completed: {ID} \"oneiric\" (3.0 B), verified (md5)")),
+        run.stdout.contains(&format!("completed: {ID} \"oneiric\" (3 B), verified (md5)")),
         "{}",
         run.stdout
     );
@@ -462,8 +462,8 @@ fn a_stream_makes_the_same_dump_and_reports_go_to_standard_error() {
             );
         let [writer, reader] = piped(&from, None, &to);
         let [writer, reader] = [writer.exits(0), reader.exits(0)];
-        assert!(writer.stderr.contains("2 copied and verified (6.0 B)"), "{writer:?}");
-        assert!(reader.stdout.contains("2 copied and verified (6.0 B)"), "{reader:?}");
+        assert!(writer.stderr.contains("2 copied and verified (6 B)"), "{writer:?}");
+        assert!(reader.stdout.contains("2 copied and verified (6 B)"), "{reader:?}");
         replicator(&["compare", &path(name), &format!("dir:{old}")]).exits(0);
     }
     let [_, reader] =
@@ -545,6 +545,20 @@ fn clouds_are_listed_without_secrets_and_with_what_is_wrong() {
     let expected =
         [("asking", true), ("broken", false), ("fixed", true), ("lent", true), ("plain", true)];
     assert_eq!(usable, expected);
+    let one = replicator_with(&["clouds", "plain"], &variables).exits(0).stdout;
+    assert!(one.starts_with("plain\n") && one.contains("  user      u\n  project   p\n"), "{one}");
+    assert!(!one.contains("asking"), "{one}");
+    let run = replicator_with(&["clouds", "plane"], &variables).exits(2);
+    let said = "does not define `plane`; did you mean `plain`? the clouds are asking, broken, ";
+    assert!(run.stderr.contains(said), "{}", run.stderr);
+    let run = replicator_with(&["size", "plainn"], &variables).exits(2);
+    assert!(run.stderr.contains("; did you mean `plain`? the clouds are "), "{}", run.stderr);
+    let many: String = (0..11).map(|number| format!("  c{number}: {{}}\n")).collect();
+    fs::write(&yaml, format!("clouds:\n{many}")).unwrap();
+    let run =
+        replicator_with(&["size", "elsewhere"], &[("OS_CLIENT_CONFIG_FILE", &*yaml)]).exits(2);
+    let said = "does not define `elsewhere`; `glance-replicator clouds` lists all 11 clouds";
+    assert!(run.stderr.contains(said) && !run.stderr.contains("c10"), "{}", run.stderr);
     fs::write(&yaml, "clouds: [").unwrap();
     let run = replicator_with(&["clouds"], &variables).exits(2);
     assert!(run.stderr.contains(&yaml), "{}", run.stderr);

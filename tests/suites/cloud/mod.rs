@@ -3,7 +3,7 @@
 
 mod cloud_smoke;
 mod content_cloud;
-mod dump_cloud;
+mod dumps;
 mod endure_cloud;
 mod identity_cloud;
 mod mapping;

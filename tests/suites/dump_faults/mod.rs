@@ -142,7 +142,8 @@ async fn a_full_disk_is_exit_8_and_goes_on_when_there_is_room(stack: &'static st
     let dump = disk.path().join("dump");
     let ballast = disk.ballast(2 << 20);
     let filling = ballast.clone();
-    site.watch.at(&image, 8 << 20, move || {
+    // On a busy machine, several MiB are still in the sockets when the disk becomes full.
+    site.watch.at(&image, 14 << 20, move || {
         filling.fill();
         Then::GoOn
     });

@@ -9,6 +9,7 @@ mod clouds;
 mod dumps;
 mod endless;
 mod input;
+mod layouts;
 mod memory;
 mod pem;
 mod servers;

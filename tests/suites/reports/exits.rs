@@ -125,10 +125,12 @@ async fn codes_6_to_10_are_of_integrity_locks_limits_losses_and_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn codes_130_and_143_are_of_signals_and_the_report_is_complete() {
-    for (signal, code, meaning) in
-        [("-INT", 130, "stopped by SIGINT"), ("-TERM", 143, "stopped by SIGTERM")]
-    {
+async fn codes_129_130_and_143_are_of_signals_and_the_report_is_complete() {
+    for (signal, code, meaning) in [
+        ("-HUP", 129, "stopped by SIGHUP"),
+        ("-INT", 130, "stopped by SIGINT"),
+        ("-TERM", 143, "stopped by SIGTERM"),
+    ] {
         let place = Place::new();
         let (a, b) = (Site::with([1, 2]).await, Site::open().await);
         a.fault(Method::GET, usize::MAX, Fault::StallDownload { after: 10 });

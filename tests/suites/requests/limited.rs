@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 
 use crate::support::common::{Run, replicator_with};
 use crate::support::fault::Faulty;
-use crate::support::nginx::Nginx;
+use crate::support::programs::nginx::Nginx;
 
 /// A Glance behind an nginx with a rate limit.
 struct Site {

@@ -74,7 +74,7 @@ async fn every_run_tells_once_what_an_image_lost_and_exits_9_unless_that_is_acce
             Some(&"members") => "the owner of 2 images",
             _ => "the members of 1 image",
         };
-        let said = format!("error: the target did not receive {lost}\n");
+        let said = format!("error: the target did not receive {lost} (\"image ");
         assert_eq!(run.stderr.contains(&said), exit == 9, "{}", run.stderr);
     }
     let report = path("report.json");
@@ -134,14 +134,14 @@ async fn the_report_names_each_proof_and_its_kind() {
     let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
     let (report, state, dump) = (path("report.json"), path("state"), path("dump"));
     let words = [
-        "1 \"image 1\" (100.0 B), verified (sha512)",
-        "2 \"image 2\" (100.0 B), size only: the source has no digest",
-        "3 \"image 3\" (100.0 B), only the transfer is verified: the source has neither a digest nor a size",
+        "1 \"image 1\" (100 B), verified (sha512)",
+        "2 \"image 2\" (100 B), size only: the source has no digest",
+        "3 \"image 3\" (100 B), only the transfer is verified: the source has neither a digest nor a size",
         "4 \"queued\", record copied",
-        "5 \"image 5\" (100.0 B), verified (md5)",
+        "5 \"image 5\" (100 B), verified (md5)",
     ];
     let summary = "5 copied (2 verified, 1 by size only, 1 with only the transfer verified, 1 without data; \
-         400.0 B), ";
+         400 B), ";
     for target in [&to, &dump] {
         let said = run(&["livecopy", &from, target, "--queued", "--owner", "caller"], &path("new"))
             .await
@@ -169,7 +169,7 @@ async fn the_report_names_each_proof_and_its_kind() {
     // A second run copies nothing, and reports nothing as copied.
     let said =
         run(&["sync", &from, &to, "--queued", "--owner", "caller"], &state).await.exits(0).stdout;
-    assert!(said.starts_with("0 copied and verified (0.0 B), 0 updated, 5 in place"), "{said}");
+    assert!(said.starts_with("0 copied and verified (0 B), 0 updated, 5 in place"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,7 @@ use crate::suites::tls::forge::Authority;
 use crate::suites::tls::identities::Case;
 use crate::suites::tls::row::{STACKS, Stack};
 use crate::support::common::{Run, replicator_with};
-use crate::support::nginx::Nginx;
+use crate::support::programs::nginx::Nginx;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nginx_that_insists_on_a_client_certificate() {

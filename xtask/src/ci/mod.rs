@@ -1,5 +1,6 @@
 //! `cargo xtask ci`: the checks that `cargo xtask test` does not run: format, spelling,
-//! dependencies, the invariants, lints and tests of each feature set alone, and documentation.
+//! dependencies, the invariants, lints and tests of each feature set alone, documentation, and the
+//! public API of the libraries.
 
 pub(crate) mod monitoring;
 pub(crate) mod release_check;
@@ -10,7 +11,7 @@ use std::process::Command;
 use crate::failure::{Context, Failure};
 use crate::output::say;
 use crate::shell::cargo;
-use crate::{tidy, workspace};
+use crate::{library, tidy, workspace};
 
 /// Runs every check, and stops at the first that fails.
 pub(crate) fn run() -> Result<(), Failure> {
@@ -35,7 +36,9 @@ pub(crate) fn run() -> Result<(), Failure> {
             cargo(&[&single_stack(features)[..], &["--test", binary, "--"], suites].concat())?;
         }
     }
-    cargo(&["doc", "--workspace", "--no-deps", "--config", "build.rustdocflags=['-Dwarnings']"])
+    cargo(&["doc", "--workspace", "--no-deps", "--config", "build.rustdocflags=['-Dwarnings']"])?;
+    library::features::run()?;
+    library::api::check()
 }
 
 /// Runs a program that does not come with Rust. If the program is not installed, a line on
@@ -81,10 +84,11 @@ const SINGLE_STACKS: [&str; 2] = [
     "glance-replicator/native-tls,tests/native-tls,tests/full",
 ];
 
-const FEATURE_SETS: [&str; 3] = [
+const FEATURE_SETS: [&str; 4] = [
     SINGLE_STACKS[0],
     SINGLE_STACKS[1],
     "glance-replicator/rustls,tests/rustls,glance-replicator/native-tls,tests/native-tls,tests/full",
+    "glance-replicator/native-tls,tests/native-tls,glance-replicator/reqwest-native-tls,tests/full",
 ];
 
 #[cfg(test)]

@@ -50,6 +50,8 @@ fn missing(for_venv: bool) -> Vec<&'static str> {
     if postgres_programs().is_none() {
         packages.push("postgresql");
     }
+    // The suites copy images to a registry and back.
+    packages.extend(["skopeo", "docker-registry"].iter().filter(|name| find(name).is_none()));
     // pip builds uWSGI from its source.
     if for_venv && find("gcc").is_none() {
         packages.extend(["gcc", "libc6-dev"]);

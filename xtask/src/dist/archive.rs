@@ -9,11 +9,14 @@ use crate::failure::{Context, Failure};
 use crate::shell::succeed;
 use crate::workspace;
 
-/// Writes the tarball of the commit that is checked out.
+/// Writes the tarball of the commit.
 pub(crate) fn write_source(release: &Release, archive: &Path) -> Result<(), Failure> {
     let mut git = Command::new("git");
     git.args(["-c", &format!("tar.tar.gz.command={GZIP}"), "archive", "--format=tar.gz"]);
-    git.arg(format!("--prefix={}/", release.title())).arg("--output").arg(archive).arg("HEAD");
+    git.arg(format!("--prefix={}/", release.title()))
+        .arg("--output")
+        .arg(archive)
+        .arg(&release.commit);
     succeed(git.current_dir(workspace::root()))
 }
 

@@ -7,6 +7,7 @@ mod lintian;
 mod oldest_rust;
 mod rpm;
 mod snapshot;
+mod static_program;
 mod system;
 
 use clap::ValueEnum;
@@ -21,11 +22,13 @@ pub(crate) enum Subject {
     /// Install, run, replace and purge the Debian packages, also next to Debian's Glance.
     Debian,
     /// Build the tarballs of the release with Debian 13's Rust, the oldest supported one, and run
-    /// the tests (about an hour).
+    /// the tests.
     OldestRust,
     /// Install, run and erase the RPM packages, also next to RDO's Glance.
     Rpm,
-    /// Build the container image with each TLS library, and use it (about an hour).
+    /// Run the static program where nothing else is.
+    Static,
+    /// Build the container image with each TLS library, and use it.
     Container,
 }
 
@@ -41,9 +44,10 @@ pub(crate) fn run(subject: Subject) -> Result<(), Failure> {
 
 type Check = fn() -> Result<(), Failure>;
 
-const SUBJECTS: [(Subject, Check); 4] = [
+const SUBJECTS: [(Subject, Check); 5] = [
     (Subject::Debian, debian::run),
     (Subject::Rpm, rpm::run),
+    (Subject::Static, static_program::run),
     (Subject::OldestRust, oldest_rust::run),
     (Subject::Container, container::run),
 ];

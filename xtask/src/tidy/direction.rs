@@ -13,14 +13,17 @@ const CRATES: &[(&str, &[&str])] = &[
     ("safe-files", &["glance_core"]),
     ("replicator-engine", &["glance_core", "keystone_auth", "safe_files"]),
     ("format-dump", &["glance_core", "safe_files"]),
+    ("format-oci", &["glance_core", "safe_files"]),
     ("transport-hyper", &["glance_core"]),
     ("transport-rustls", &["glance_core", "transport_hyper"]),
     ("transport-native", &["glance_core", "transport_hyper"]),
+    ("transport-reqwest", &["glance_core"]),
     ("glance-server", &["glance_core", "transport_hyper"]),
     (
         "replicator-cli",
         &[
             "format_dump",
+            "format_oci",
             "glance_client",
             "glance_core",
             "glance_server",
@@ -29,6 +32,7 @@ const CRATES: &[(&str, &[&str])] = &[
             "safe_files",
             "transport_hyper",
             "transport_native",
+            "transport_reqwest",
             "transport_rustls",
         ],
     ),
@@ -58,6 +62,7 @@ const MODULES: &[(&str, &[&str])] = &[
             "sampling",
             "metadefs",
             "conformance",
+            "testing",
         ],
     ),
     (
@@ -89,6 +94,7 @@ const MODULES: &[(&str, &[&str])] = &[
             "members",
             "schema",
             "metadefs",
+            "connect",
         ],
     ),
     (
@@ -116,7 +122,8 @@ const MODULES: &[(&str, &[&str])] = &[
             "commands",
         ],
     ),
-    ("safe-files", &["dir", "file_lock"]),
+    ("safe-files", &["dir", "errors", "file_lock", "json", "record", "data"]),
+    ("format-oci", &["names", "descriptor", "artifact", "blobs", "index", "layout", "store"]),
     ("glance-server", &["api", "lingering", "watched", "serve"]),
     (
         "format-dump",

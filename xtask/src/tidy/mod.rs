@@ -7,6 +7,7 @@ use crate::output::say;
 use crate::shell::cargo_output;
 
 mod direction;
+mod messages;
 mod names;
 mod source;
 
@@ -26,6 +27,7 @@ pub(crate) fn run() -> Result<(), Failure> {
     breaches.extend(names::doubled_types(&sources));
     breaches.extend(names::crowded_folders(sources.iter().map(|source| &*source.name)));
     breaches.extend(names::unlogged_crates(&sources));
+    breaches.extend(messages::breaches(&sources)?);
     say_sizes(&sources);
     match breaches.is_empty() {
         true => {
@@ -91,7 +93,7 @@ fn source_breaches(name: &str, text: &str) -> Vec<String> {
     if text.contains(&["&& ", "let "].concat()) {
         breaches.push(format!("{name} has a let chain, which Rust 1.85 does not know"));
     }
-    if !name.starts_with("xtask") {
+    if !name.starts_with("xtask") && name != PROOF {
         for word in WEAKENERS.iter().filter(|word| text.contains(**word)) {
             breaches.push(format!("invariant 7: {name} has {word}"));
         }
@@ -107,16 +109,42 @@ const TREES: &[(u8, &str, &str, &[&str])] = &[
         "",
         &["hyper", "hyper-util", "reqwest", "mio", "socket2", "rustls", "openssl", "native-tls"],
     ),
-    (2, "glance-replicator", "rustls", &["openssl", "openssl-sys", "native-tls"]),
-    (2, "glance-replicator", "rustls-fips", &["openssl", "openssl-sys", "native-tls"]),
+    (
+        1,
+        "glance-replicator-core",
+        "default,testing",
+        &["hyper", "hyper-util", "reqwest", "mio", "socket2", "rustls", "openssl", "native-tls"],
+    ),
+    (
+        14,
+        "glance-replicator-core",
+        "",
+        &["base64", "glob", "jiff", "md-5", "regex", "serde", "serde_json", "sha2", "x509-cert"],
+    ),
+    (2, "glance-replicator", "rustls", &["openssl", "openssl-sys", "native-tls", "reqwest"]),
+    (2, "glance-replicator", "rustls-fips", &["openssl", "openssl-sys", "native-tls", "reqwest"]),
+    (2, "glance-replicator", "rustls,reqwest", &["openssl", "openssl-sys", "native-tls"]),
     (
         2,
         "glance-replicator",
         "native-tls",
+        &["rustls", "ring", "aws-lc-rs", "aws-lc-sys", "aws-lc-fips-sys", "reqwest"],
+    ),
+    (
+        2,
+        "glance-replicator",
+        "native-tls,reqwest-native-tls",
         &["rustls", "ring", "aws-lc-rs", "aws-lc-sys", "aws-lc-fips-sys"],
     ),
 ];
 
 /// Names in our TLS libraries that turn verification off.
-const WEAKENERS: &[&str] =
-    &["danger_accept_invalid", "SslVerifyMode::NONE", "set_verify_hostname(false)"];
+const WEAKENERS: &[&str] = &[
+    "danger_accept_invalid_certs(true",
+    "danger_accept_invalid_hostnames(true",
+    "SslVerifyMode::NONE",
+    "set_verify_hostname(false)",
+];
+
+/// The test that such a name in the settings of a caller has no effect.
+const PROOF: &str = "transport-reqwest/tests/verification.rs";

@@ -9,7 +9,7 @@ use super::source::{Source, code_lines};
 const MOST_FILES: usize = 12;
 
 /// Crates that are no part of the product.
-const APART: [&str; 2] = ["tests", "xtask"];
+const APART: [&str; 3] = ["examples", "tests", "xtask"];
 
 /// Public type names that stand twice.
 pub(super) fn doubled_types(sources: &[Source]) -> Vec<String> {

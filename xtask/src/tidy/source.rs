@@ -35,6 +35,14 @@ impl Source {
         (!is_test).then_some((package, module))
     }
 
+    /// Whether the file is part of a crate that users run or build on.
+    pub(super) fn is_shipped(&self) -> bool {
+        let is_test = |module| ["conformance", "testing"].contains(&module);
+        self.place().is_some_and(|(package, module)| {
+            !["tests", "xtask"].contains(&package) && !is_test(module)
+        })
+    }
+
     /// The path from the file's module to the crate's root, by `super::`.
     pub(super) fn path_to_root(&self) -> String {
         let path = self.name.split_once("/src/").map_or("", |(_, path)| path);

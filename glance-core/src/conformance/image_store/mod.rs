@@ -1,14 +1,12 @@
-//! The conformance suite of [`ImageStore`](crate::ImageStore).
+//! The conformance suite of [`ImageStore`].
 
 use std::sync::Arc;
 
-use futures_util::future::BoxFuture;
-
-use super::{Failures, Outcome};
+use super::{Case, Report};
 use crate::ImageStore;
-use crate::error::one_line;
 
 mod data;
+mod reading;
 mod records;
 mod scratch;
 mod selections;
@@ -18,39 +16,47 @@ pub use data::damaged_data;
 
 use scratch::Scratch;
 
-/// A test of one guarantee in the contract of [`ImageStore`].
-#[derive(Debug, Clone, Copy)]
-pub struct Case {
-    /// The guarantee, as an identifier.
-    pub name: &'static str,
-    run: for<'a> fn(&'a Scratch) -> BoxFuture<'a, Outcome>,
-}
-
-impl Case {
-    /// Runs the case on `store`, which may contain other images and serve other clients at the same
-    /// time.
-    ///
-    /// The case creates images with new random ids and deletes them at the end, even if it fails.
-    pub async fn run(&self, store: Arc<dyn ImageStore>) -> Result<(), Failures> {
-        let scratch = Scratch::new(store);
-        let outcome = (self.run)(&scratch).await;
-        let cleared = scratch.clear().await;
-        outcome.and(cleared).map_err(|wrong| Failures(vec![(self.name, one_line(&*wrong))]))
-    }
-}
-
 /// Runs every case, each on a store from `make`, which may return a new store or the same one
 /// again. The store must be writable, with credentials that permit everything.
-pub async fn image_store(make: &dyn Fn() -> Arc<dyn ImageStore>) -> Result<(), Failures> {
-    let mut failures = Vec::new();
+pub async fn image_store(make: &dyn Fn() -> Arc<dyn ImageStore>) -> Report {
+    let mut report = Report::default();
     for case in cases() {
-        if let Err(Failures(more)) = case.run(make()).await {
-            failures.extend(more);
-        }
+        report.run(&case, &make()).await;
     }
-    match failures.as_slice() {
-        [] => Ok(()),
-        _ => Err(Failures(failures)),
+    report
+}
+
+/// Runs the cases for a store that need not be writable, all on `store`. They read what it holds: at
+/// least one image with data and a digest that this crate computes. Images of more than 4 MiB are
+/// not read completely.
+pub async fn read_only_store(store: Arc<dyn ImageStore>) -> Report {
+    let mut report = Report::default();
+    for case in read_only_cases() {
+        report.run(&case, &store).await;
+    }
+    report
+}
+
+/// The single cases of [`read_only_store`].
+pub fn read_only_cases() -> Vec<Case<Arc<dyn ImageStore>>> {
+    macro_rules! cases {
+        ($($name:ident)*) => {
+            vec![$(Case {
+                name: stringify!($name),
+                run: |store| Box::pin(reading::$name(&**store)),
+            },)*]
+        };
+    }
+    cases! {
+        a_listing_is_in_order
+        a_listed_record_is_the_record
+        unknown_ids_are_not_found
+        selections_select
+        data_matches_its_record
+        ranges_are_parts_of_the_data
+        ranges_past_the_end_are_refused
+        nothing_is_begun
+        a_store_refuses_changes_or_makes_them
     }
 }
 
@@ -58,13 +64,20 @@ macro_rules! cases {
     ($($module:ident: $($name:ident)*;)*) => {
         vec![$($(Case {
             name: stringify!($name),
-            run: |scratch| Box::pin($module::$name(scratch)),
+            run: |store| Box::pin(async {
+                let scratch = Scratch::new(Arc::clone(store));
+                let outcome = $module::$name(&scratch).await;
+                let cleared = scratch.clear().await;
+                outcome.and(cleared)
+            }),
         },)*)*]
     };
 }
 
-/// The single cases, for a test harness that runs or skips them individually.
-pub fn cases() -> Vec<Case> {
+/// The single cases, for a test harness that runs or skips them individually. The store may contain
+/// other images and serve other clients at the same time: a case creates images with new random ids
+/// and deletes them at the end, even if it fails.
+pub fn cases() -> Vec<Case<Arc<dyn ImageStore>>> {
     cases! {
         records:
             a_new_record_is_queued

@@ -75,15 +75,18 @@ impl Scratch {
         Ok(())
     }
 
-    /// Uploads after an interrupted upload, which a service may notice only now.
+    /// Uploads after an interrupted upload, which a service may notice only now. It then refuses
+    /// this upload before it has read the data. A proxy whose server closes the connection that
+    /// early answers 502.
     pub(super) async fn upload_after_another(
         &self,
         id: &ImageId,
         data: &[u8],
     ) -> Result<Image, Wrong> {
+        use StoreErrorKind::{Conflict, Server};
         for _ in 0..PATIENCE {
             match self.store.upload(id, body(data)).await {
-                Err(error) if error.kind == StoreErrorKind::Conflict => {
+                Err(error) if matches!(error.kind, Conflict | Server) => {
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
                 stored => return Ok(stored?),

@@ -197,8 +197,5 @@ fn caused_by(error: &(dyn std::error::Error + 'static), failure: &str) -> bool {
 }
 
 async fn digest(algorithm: Algorithm, data: &'static [u8]) -> Result<String, Wrong> {
-    let mut hashing = Hashers::default().start([algorithm]);
-    hashing.update(&Bytes::from_static(data)).await;
-    let mut digests = hashing.finish().await?;
-    digests.remove(&algorithm).ok_or_else(|| "no digest was computed".into())
+    Ok(body(data).digest(Hashers::default(), algorithm).await?)
 }

@@ -16,6 +16,8 @@ pub(super) struct Server {
     pub(super) address: SocketAddr,
     seen: mpsc::UnboundedReceiver<Seen>,
     accepting: JoinHandle<()>,
+    patience: Duration,
+    moment: Duration,
 }
 
 /// A report of a connection's handler.
@@ -29,7 +31,10 @@ pub(super) struct Connection {
 
 impl Server {
     /// Starts a server that handles each connection with `behave`, independently of the others.
+    /// `patience` and `moment` are those of [`TransportUnderTest`](super::TransportUnderTest).
     pub(super) async fn start<F>(
+        patience: Duration,
+        moment: Duration,
         behave: impl Fn(Connection) -> F + Send + 'static,
     ) -> Result<Self, Wrong>
     where
@@ -49,12 +54,12 @@ impl Server {
                 });
             }
         });
-        Ok(Self { address, seen, accepting })
+        Ok(Self { address, seen, accepting, patience, moment })
     }
 
     /// The next report of a handler; an error if none arrives in time.
     pub(super) async fn seen(&mut self) -> Seen {
-        match tokio::time::timeout(PATIENCE, self.seen.recv()).await {
+        match tokio::time::timeout(self.patience, self.seen.recv()).await {
             Ok(Some(seen)) => seen,
             _ => Err("the server saw nothing of the kind".into()),
         }
@@ -62,7 +67,7 @@ impl Server {
 
     /// Whether a report has arrived or arrives within a moment.
     pub(super) async fn sees_more(&mut self) -> bool {
-        tokio::time::timeout(MOMENT, self.seen.recv()).await.is_ok_and(|seen| seen.is_some())
+        tokio::time::timeout(self.moment, self.seen.recv()).await.is_ok_and(|seen| seen.is_some())
     }
 }
 
@@ -104,9 +109,3 @@ impl Connection {
         Ok(self.tcp.write_all(bytes.as_ref()).await?)
     }
 }
-
-/// How long a case waits for something that must happen.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
-
-/// How long a case waits for something that must not happen.
-pub(super) const MOMENT: Duration = Duration::from_millis(300);

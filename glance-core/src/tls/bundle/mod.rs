@@ -50,6 +50,26 @@ pub fn load(path: &Path) -> Result<Vec<Certificate>, TlsFileError> {
     load_as(path, Wanted::Certificate)
 }
 
+/// Reads certificates, as [`load`] does from a file, that a program has from another place, such as
+/// its own configuration. `named` stands for the file in messages.
+///
+/// # Errors
+/// When anything in `bytes` cannot be used, or when there is no certificate.
+pub fn from_bytes(bytes: &[u8], named: &str) -> Result<Vec<Certificate>, TlsFileError> {
+    let (named, mut skipped) = (Path::new(named), Vec::new());
+    let found = parse(bytes, named, Wanted::Certificate, &mut skipped)?;
+    let mut all: Vec<Certificate> = Vec::new();
+    for certificate in found {
+        if !all.iter().any(|known| known.der == certificate.der) {
+            all.push(certificate);
+        }
+    }
+    match all.is_empty() {
+        true => Err(pem::nothing(named, bytes, Wanted::Certificate, &skipped)),
+        false => Ok(all),
+    }
+}
+
 /// Like [`load`], with the purpose of the certificate for error messages.
 pub(super) fn load_as(path: &Path, wanted: Wanted) -> Result<Vec<Certificate>, TlsFileError> {
     let metadata = fs::metadata(path).map_err(|error| TlsFileError::unreadable(path, error))?;

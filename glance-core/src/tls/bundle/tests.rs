@@ -33,6 +33,19 @@ fn accepts_what_operators_have() {
 }
 
 #[test]
+fn reads_bytes_like_a_file() {
+    let one = pem();
+    let all = from_bytes((one.clone() + &one).as_bytes(), "the built-in CA").unwrap();
+    assert_eq!((all.len(), all[0].to_string()), (1, "the built-in CA, line 1".to_owned()));
+    let der = all[0].der.clone();
+    assert_eq!(from_bytes(&der, "DER").unwrap()[0].der, der);
+    for nothing in [&b""[..], b"nonsense"] {
+        let error = from_bytes(nothing, "the built-in CA").unwrap_err().to_string();
+        assert!(error.starts_with("the built-in CA: "), "{error}");
+    }
+}
+
+#[test]
 fn reads_der_and_directories() {
     let (one, two) = (pem(), pem());
     let der = read(&one).unwrap().remove(0).der;

@@ -10,6 +10,7 @@ use super::forms::{self, Wanted};
 /// A file with certificates, keys or revocation lists that cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", self.text())]
+#[non_exhaustive]
 pub struct TlsFileError {
     /// Description of the error.
     pub what: String,

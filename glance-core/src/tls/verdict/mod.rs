@@ -224,7 +224,11 @@ fn not_yet_valid(found: Option<&Known>) -> Message {
 const NOT_NOW: &str = "a certificate in the server's chain has expired or is not valid yet";
 
 fn names(host: &str, path: &[Known]) -> Message {
-    let names = path.first().map(Known::names).unwrap_or_default();
+    let Some(own) = path.first() else {
+        let reason = format!("the server's certificate is not valid for {host}");
+        return (reason, Some(OTHER_NAME.into()));
+    };
+    let names = own.names();
     if names.is_empty() {
         let reason = format!(
             "the server's certificate has no subjectAltName, so it is not valid for {host}"
@@ -233,11 +237,11 @@ fn names(host: &str, path: &[Known]) -> Message {
     }
     let shown = first_of(&names);
     let reason = format!("the server's certificate is valid for {shown}, not for {host}");
-    (
-        reason,
-        Some("use a name from the certificate, or reissue the certificate with this name".into()),
-    )
+    (reason, Some(OTHER_NAME.into()))
 }
+
+const OTHER_NAME: &str =
+    "use a name from the certificate, or reissue the certificate with this name";
 
 /// The first of these names, for a message; some certificates have hundreds of names.
 pub(super) fn first_of(names: &[String]) -> String {

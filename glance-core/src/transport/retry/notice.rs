@@ -12,6 +12,7 @@ pub struct RequestedFor(pub ImageId);
 
 /// A request that will be sent again.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RetryNotice {
     /// The image that the request concerns ([`RequestedFor`]); `None` for other requests.
     pub image: Option<ImageId>,

@@ -3,11 +3,13 @@
 
 use std::ffi::OsString;
 
-use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, Command};
 
+mod nearest;
 mod old_tool;
 
+pub(crate) use nearest::{nearest, suggestion};
 pub use old_tool::OldOptions;
 
 /// The command line, with the old tool's `--shell_completion SHELL` understood as `completion SHELL`.
@@ -39,14 +41,53 @@ pub(super) fn answer(
         }
         ErrorKind::UnknownArgument => {
             let typed = text(ContextKind::InvalidArg)?;
-            match typed.starts_with('-') {
-                true => (format!("there is no option {typed}"), known(OPTIONS, typed)?.to_owned()),
-                false => one_image(typed, line, tree)?,
+            match (typed.starts_with('-'), known(OPTIONS, typed)) {
+                (true, Some(answer)) => (format!("there is no option {typed}"), answer.to_owned()),
+                (true, None) => one_dash(typed, line, tree)?,
+                (false, _) => one_image(typed, line, tree)?,
             }
         }
         _ => return None,
     };
     Some(clap::Error::raw(error.kind(), format!("{what}\n  hint: {hint}\n")))
+}
+
+/// The answer to a long option with one dash, of which `typed` is one letter.
+fn one_dash(typed: &str, line: &[OsString], tree: &Command) -> Option<(String, String)> {
+    let letter = typed.strip_prefix('-').filter(|rest| !rest.starts_with('-'))?;
+    let words = line.iter().skip(1).filter_map(|word| word.to_str());
+    let words = words.take_while(|word| *word != "--").filter_map(|word| word.strip_prefix('-'));
+    let mut names = words.filter_map(|word| word.split('=').next());
+    let is_option = |name: &str| {
+        let is_it = |option: &Arg| option.get_long() == Some(name) && !option.is_hide_set();
+        tree.get_subcommands().any(|command| command.get_opts().any(is_it))
+    };
+    let name = names.find(|name| name.len() > 1 && name.contains(letter) && is_option(name))?;
+    let option = format!("-{name}");
+    Some((format!("there is no option {option}"), format!("write -{option}, with two dashes")))
+}
+
+/// The error of clap without suggestions of hidden commands.
+pub(super) fn without_hidden(mut error: clap::Error, tree: &Command) -> clap::Error {
+    let is_shown =
+        |name: &&String| tree.find_subcommand(name).is_none_or(|command| !command.is_hide_set());
+    let shown: Option<Vec<String>> = match error.get(ContextKind::SuggestedSubcommand) {
+        Some(ContextValue::Strings(names)) => {
+            Some(names.iter().filter(is_shown).cloned().collect())
+        }
+        Some(ContextValue::String(name)) => {
+            Some([name].into_iter().filter(is_shown).cloned().collect())
+        }
+        _ => None,
+    };
+    match shown {
+        Some(shown) if shown.is_empty() => drop(error.remove(ContextKind::SuggestedSubcommand)),
+        Some(shown) => {
+            error.insert(ContextKind::SuggestedSubcommand, ContextValue::Strings(shown));
+        }
+        None => {}
+    }
+    error
 }
 
 /// The answer to one argument too many after the stores of a command that selects images.
@@ -79,6 +120,11 @@ const WORDS: &[Guess] = &[
     (&["copy", "cp", "transfer"], "`glance-replicator livecopy SOURCE TARGET` copies images"),
     (&["diff"], "`glance-replicator compare SOURCE TARGET` shows how two stores differ"),
     (&["list", "images"], "`glance-replicator ls STORE` lists the images of a store"),
+    (
+        &["delete", "remove", "rm"],
+        "`glance-replicator sync SOURCE TARGET --delete HOW` removes images that the source no longer \
+         has",
+    ),
     (&["version"], "`glance-replicator --version` prints the version"),
 ];
 
@@ -161,8 +207,29 @@ mod tests {
             assert!(said.contains("hint: to select one image, write --image seed-ova"), "{said}");
         }
         assert!(refused(&["dump", "a", "d", "deb*"]).contains("--image 'deb*'"));
-        assert!(!refused(&["clouds", "seed-ova"]).contains("--image"));
+        assert!(!refused(&["config", "schema", "seed-ova"]).contains("--image"));
         assert!(!refused(&["size", "a", "it's"]).contains("--image"));
+    }
+
+    #[test]
+    fn a_long_option_needs_two_dashes() {
+        for line in [
+            &["livecopy", "a", "b", "-image", "x"][..],
+            &["livecopy", "a", "b", "-image=x"],
+            &["ls", "a", "-image", "x"],
+        ] {
+            let said = refused(line);
+            assert!(said.contains("there is no option -image"), "{line:?}: {said}");
+            assert!(said.contains("hint: write --image, with two dashes"), "{line:?}: {said}");
+        }
+        assert!(!refused(&["ls", "a", "-z"]).contains("two dashes"));
+    }
+
+    #[test]
+    fn hidden_commands_are_not_suggested() {
+        let said = refused(&["complet", "a"]);
+        assert!(said.contains("'completion'") && !said.contains("'complete'"), "{said}");
+        assert!(!refused(&["deleet", "a"]).contains("complete"));
     }
 
     #[test]

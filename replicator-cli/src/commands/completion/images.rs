@@ -1,32 +1,33 @@
-//! The images of a dump on the command line. Images of clouds are not completed: no request is made
+//! The images of a directory on the command line. Images of clouds are not completed: no request is made
 //! while the operator types.
 
 use std::ffi::{OsStr, OsString};
 use std::future::ready;
+use std::path::Path;
 
 use clap_complete::engine::CompletionCandidate;
-use format_dump::DumpStore;
 use futures_util::StreamExt;
+use glance_core::digest::Hashers;
 use glance_core::image::Image;
 use glance_core::selection::Selection;
-use glance_core::store::ImageStore;
+
+use crate::resolve::directories::DirectoryPlace;
 
 /// The number of images that are read: a large dump must not delay the shell.
 const MOST: usize = 1000;
 
-/// The images of the first dump that the words name, if an image is to be completed.
+/// The images of the first directory that the words name, if an image is to be completed.
 pub(super) async fn of_dump(words: &[OsString]) -> Vec<Image> {
     if !wants_image(words) {
         return Vec::new();
     }
-    let path = |word: &OsString| {
-        let word = word.to_str()?;
-        Some(word.strip_prefix("dir:").unwrap_or(word).to_owned())
+    let open = |word: &OsString| {
+        let place = DirectoryPlace::of_operand(Path::new(word));
+        place.open(Hashers::default()).ok()
     };
-    let mut dumps =
-        words.iter().skip(2).filter_map(path).filter_map(|path| DumpStore::open(path).ok());
-    let Some(dump) = dumps.next() else { return Vec::new() };
-    let Ok(listing) = dump.list(&Selection::default()).await else { return Vec::new() };
+    let Some(store) = words.iter().skip(2).find_map(open) else { return Vec::new() };
+    let images = store.images();
+    let Ok(listing) = images.list(&Selection::default()).await else { return Vec::new() };
     listing.take(MOST).filter_map(|image| ready(image.ok())).collect().await
 }
 

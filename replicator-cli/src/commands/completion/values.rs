@@ -46,6 +46,7 @@ fn with_value(argument: Arg, command: &str, known: &Arc<[Image]>) -> Arg {
         ("path" | "directory" | "state_dir" | "spool_dir", _) => {
             argument.value_hint(ValueHint::DirPath)
         }
+        ("cloud", "clouds") => argument.add(ArgValueCompleter::new(only_clouds)),
         ("topic", _) => argument.add(ArgValueCandidates::new(topics)),
         ("report", _) => argument.value_hint(ValueHint::FilePath),
         _ => argument,
@@ -73,10 +74,16 @@ fn stores(typed: &OsStr) -> Vec<CompletionCandidate> {
     if let Some(rest) = text.strip_prefix("cloud:") {
         return prefixed(clouds(rest), "cloud:");
     }
-    if let Some(rest) = text.strip_prefix("dir:") {
-        return prefixed(directories(OsStr::new(rest)), "dir:");
+    for prefix in ["dir:", "oci:"] {
+        if let Some(rest) = text.strip_prefix(prefix) {
+            return prefixed(directories(OsStr::new(rest)), prefix);
+        }
     }
     clouds(text).into_iter().chain(directories(typed)).collect()
+}
+
+fn only_clouds(typed: &OsStr) -> Vec<CompletionCandidate> {
+    clouds(typed.to_str().unwrap_or_default())
 }
 
 fn directories(typed: &OsStr) -> Vec<CompletionCandidate> {

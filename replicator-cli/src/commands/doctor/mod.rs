@@ -47,7 +47,7 @@ async fn examine(
     effect::refuse_without(&[(Side::Source, &endpoint)], options)
         .map_err(|error| findings.fail("trust", &error))?;
     let store = match endpoint {
-        Endpoint::Directory(_) | Endpoint::Dump(..) | Endpoint::Stream(..) => {
+        Endpoint::Directory(_) | Endpoint::Stream(..) => {
             let opened = endpoint.open(Side::Source, options).await;
             let store = opened.map_err(|error| findings.fail("directory", &error))?.store;
             // A directory has no permissions but those of its files, and a record in a finished

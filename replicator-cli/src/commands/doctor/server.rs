@@ -154,9 +154,14 @@ fn when(days: i64) -> String {
     }
 }
 
-/// Adds the parameters of a connection. `session` is `None` for plain HTTP.
+/// Adds the parameters of a connection. `session` is `None` for plain HTTP, and for a TLS stack that
+/// does not describe its sessions.
 fn add_connection(url: &str, session: Option<&TlsSession>, findings: &mut Findings) {
     let Some(session) = session else {
+        if url.starts_with("https:") {
+            findings.fine("connection", format!("{url}: verified TLS"));
+            return;
+        }
         let what = format!(
             "{url}: plain http: anyone on the network path can read the token and the data"
         );

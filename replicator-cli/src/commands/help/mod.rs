@@ -5,7 +5,7 @@ use std::path::Path;
 
 use clap::error::ErrorKind;
 
-use crate::args::Args;
+use crate::args::{Args, nearest};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::guide::{self, PAGES, Page};
@@ -58,15 +58,27 @@ fn show(page: &Page) {
     }
 }
 
+/// The page or the command that is most like this topic.
+fn suggestion_of(topic: &str) -> Option<String> {
+    let tree = Args::tree();
+    let commands = tree.get_subcommands().filter(|command| !command.is_hide_set());
+    let topics = PAGES.iter().map(|page| page.topic).chain(commands.map(clap::Command::get_name));
+    nearest(topic, topics).map(str::to_owned)
+}
+
 /// Prints the same as `COMMAND --help`.
 fn options_of(command: &[String]) -> Result<(), CliError> {
     let line = [TOOL].into_iter().chain(command.iter().map(String::as_str)).chain(["--help"]);
     match Args::parsed(Args::tree(), line) {
         Err(error) if error.kind() == ErrorKind::DisplayHelp => output::help(&error),
         _ => {
-            let what = format!("there is no topic {}", quoted(&command.join(" ")));
-            return Err(CliError::usage(what)
-                .hint("run `glance-replicator help` for the list of pages and commands"));
+            let topic = command.join(" ");
+            let meant = suggestion_of(&topic).map(|meant| format!("did you mean `{meant}`? "));
+            let what = format!("there is no topic {}", quoted(&topic));
+            return Err(CliError::usage(what).hint(format!(
+                "{}run `glance-replicator help` for the list of pages and commands",
+                meant.unwrap_or_default()
+            )));
         }
     }
     Ok(())

@@ -3,7 +3,7 @@
 use glance_core::image::Visibility;
 use glance_core::store::ImageStoreExt;
 
-use crate::args::{Options, Show};
+use crate::args::{Options, Show, shell_word};
 use crate::commands::one;
 use crate::error::CliError;
 use crate::exit::Exit;
@@ -17,7 +17,8 @@ pub(in crate::commands) async fn show(typed: Show, options: &Options) -> Result<
     let opened = one(&typed.server, options)?.open(Side::Source, options).await?;
     output::opened_source(&opened.address);
     let store = opened.store;
-    let image = one_image(&typed.image, &*store).await?;
+    let advice = format!("`glance-replicator ls {}` lists the images", shell_word(&typed.server));
+    let image = one_image(&typed.image, &*store, &advice).await?;
     // Only shared images have members.
     let members = match image.attributes.visibility {
         Visibility::Shared => store.members_if_shown(&image.id).await?,

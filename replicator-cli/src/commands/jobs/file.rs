@@ -5,7 +5,8 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::keys::{Form, Key, Keys, OF_JOBS, Place, VERBS, names_secret, suggestion};
+use super::keys::{Form, Key, Keys, OF_JOBS, Place, VERBS, names_secret};
+use crate::args::suggestion;
 use crate::recorded_args::may_be_secret;
 
 /// A problem in a job file.

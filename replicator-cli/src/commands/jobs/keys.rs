@@ -144,22 +144,6 @@ pub(super) fn names_secret(name: &str) -> bool {
     parts.iter().any(|part| name.contains(part))
 }
 
-/// The name that is most like a word, if one is like it: one letter of three may be wrong, or the
-/// name contains the word.
-pub(super) fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let word = word.to_ascii_lowercase().replace('_', "-");
-    let mistakes = |name: &str| strsim::damerau_levenshtein(&word, name);
-    let is_like = |name: &&str| {
-        mistakes(name) <= word.len().div_ceil(3) || word.len() > 3 && name.contains(&word)
-    };
-    names.into_iter().filter(is_like).min_by_key(|name| mistakes(name))
-}
-
-/// “; did you mean …?”, if a name is like the word.
-pub(super) fn suggestion<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> String {
-    nearest(word, names).map(|name| format!("; did you mean `{name}`?")).unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -195,16 +179,5 @@ mod tests {
         for verb in VERBS {
             assert!(tree.find_subcommand(verb).is_some(), "{verb}");
         }
-    }
-
-    #[test]
-    fn a_name_that_is_like_a_word_is_found() {
-        let names = ["bwlimit", "max-duration", "select"];
-        assert_eq!(nearest("bwlimt", names), Some("bwlimit"));
-        assert_eq!(nearest("max_duration", names), Some("max-duration"));
-        assert_eq!(nearest("slect", names), Some("select"));
-        assert_eq!(nearest("copy", ["sync", "livecopy"]), Some("livecopy"));
-        assert_eq!(nearest("tga", ["tag", "name"]), Some("tag"));
-        assert_eq!(nearest("colour", names), None);
     }
 }

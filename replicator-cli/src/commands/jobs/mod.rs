@@ -5,14 +5,14 @@ use std::time::Instant;
 
 use self::file::Problem;
 use self::job::Job;
-use self::keys::{Keys, suggestion};
+use self::keys::Keys;
 use super::perform;
-use crate::args::{Args, JobFileCommand, Options, RunJobs};
+use crate::args::{Args, JobFileCommand, Options, RunJobs, suggestion};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::output;
 use crate::recorded_args;
-use crate::report::{self, EndedJob};
+use crate::report::{self, EndedJob, JobResult};
 use crate::signals::SignalHandler;
 
 mod file;
@@ -34,13 +34,18 @@ pub(super) async fn run(
     let mut ended = Vec::new();
     for job in &jobs {
         if exit.is_by_signal() {
-            ended.push(EndedJob { name: &job.name, result: None });
+            ended.push(EndedJob { name: &job.name, result: JobResult::NotStarted });
             continue;
         }
         let begun = Instant::now();
-        let of_job = one(job, typed.dry_run, options, stopping).await;
-        exit = exit.worse(of_job);
-        ended.push(EndedJob { name: &job.name, result: Some((of_job, begun.elapsed())) });
+        let result = match one(job, typed.dry_run, options, stopping).await {
+            Some(of_job) => {
+                exit = exit.worse(of_job);
+                JobResult::Ended(of_job, begun.elapsed())
+            }
+            None => JobResult::LeftOut,
+        };
+        ended.push(EndedJob { name: &job.name, result });
     }
     report::jobs(&ended);
     Ok(exit)
@@ -96,8 +101,13 @@ fn chosen(jobs: Vec<Job>, names: &[String]) -> Result<Vec<Job>, CliError> {
     Ok(jobs.into_iter().filter(is_chosen).collect())
 }
 
-/// Runs one job, as its command line would run.
-async fn one(job: &Job, dry_run: bool, options: &Options, stopping: &SignalHandler) -> Exit {
+/// Runs one job, as its command line would run. `None` if its command has no dry run and this is one.
+async fn one(
+    job: &Job,
+    dry_run: bool,
+    options: &Options,
+    stopping: &SignalHandler,
+) -> Option<Exit> {
     let mut line = job.line.clone();
     if dry_run {
         // The files of a dry run could be mistaken for those of a run.
@@ -108,17 +118,17 @@ async fn one(job: &Job, dry_run: bool, options: &Options, stopping: &SignalHandl
     }
     report::begun_job(&job.name, &line);
     if dry_run && !job.can_rehearse {
-        return Exit::Success;
+        return None;
     }
     let args = match parsed(job, &line, options) {
         Ok(args) => args,
-        Err(error) => return output::failure(&error),
+        Err(error) => return Some(output::failure(&error)),
     };
     let ended = match output::begin(&args.command, &args.options) {
         Ok(()) => Box::pin(perform(args.command, args.options, stopping)).await,
         Err(error) => Err(error),
     };
-    report::end(ended.unwrap_or_else(|error| output::failure(&error)))
+    Some(report::end(ended.unwrap_or_else(|error| output::failure(&error))))
 }
 
 /// The arguments of a job with this command line.

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::error::CliError;
 use crate::exit::Exit;
 use crate::report::{self, Merged, Outline};
+use crate::resolve::directories::DirectoryPlace;
 use part::Part;
 
 mod part;
@@ -143,7 +144,7 @@ fn is_same(one: &Value, other: &Value) -> bool {
 /// Whether a store is a directory. Each shard of a dump has a separate directory, so directories may
 /// differ.
 fn is_directory(store: &Value) -> bool {
-    store["address"].as_str().is_some_and(|address| address.starts_with("dir:"))
+    store["address"].as_str().is_some_and(|it| DirectoryPlace::by_scheme(it).is_some())
 }
 
 fn worst(parts: &[Part]) -> Exit {

@@ -16,6 +16,8 @@ pub(super) struct Courses {
     throughput: Throughput,
     /// The changes of the pace.
     adjustments: Vec<Value>,
+    /// The bytes sent to each target.
+    moved: BTreeMap<usize, u64>,
     /// When the progress of each image was last written, in seconds since the start.
     shown: BTreeMap<ImageId, f64>,
 }
@@ -75,8 +77,8 @@ impl Courses {
             }
             Event::Finished { target, outcome, spent } => {
                 let id = &outcome.image.id;
-                self.sent(*target, id, spent.sent, seconds);
                 self.images.entry((*target, id.clone())).or_default().spent = **spent;
+                self.sent(*target, id, spent.sent, seconds);
             }
             _ => {}
         }
@@ -113,6 +115,11 @@ impl Courses {
         ]
     }
 
+    /// The bytes sent to a target, including those of images that failed.
+    pub(super) fn moved(&self, target: usize) -> u64 {
+        self.moved.get(&target).copied().unwrap_or_default()
+    }
+
     /// The bytes sent over the time of the run.
     pub(super) fn throughput(&self) -> Value {
         json!(self.throughput.points)
@@ -131,10 +138,13 @@ impl Courses {
         self.images.iter_mut().filter(move |(key, _)| is_meant(key)).map(|(_, course)| course)
     }
 
+    /// Counts the bytes that were sent to a target so far. The progress of an image names targets
+    /// whose work has ended, too, and their bytes are counted already.
     fn sent(&mut self, target: usize, id: &ImageId, sent: u64, seconds: f64) {
-        let course = self.images.entry((target, id.clone())).or_default();
+        let Some(course) = self.images.get_mut(&(target, id.clone())) else { return };
         let more = sent.saturating_sub(course.sent);
         course.sent = course.sent.max(sent);
+        *self.moved.entry(target).or_default() += more;
         self.throughput.add(more, seconds);
     }
 }
@@ -223,6 +233,10 @@ const MOST_POINTS: usize = 300;
 
 #[cfg(test)]
 mod tests {
+    use glance_core::image::{Attributes, Image};
+    use replicator_engine::events::{Activity, Moved, Progress, TargetProgress};
+    use replicator_engine::{Done, Outcome};
+
     use super::*;
 
     #[test]
@@ -249,5 +263,35 @@ mod tests {
         course.stalled(Side::Target, Duration::from_secs(4));
         let lengths: Vec<u64> = course.stalls.iter().map(|stall| stall.length.as_secs()).collect();
         assert_eq!(lengths, [7, 5, 4]);
+    }
+
+    /// The progress of an image names all its targets for as long as one of them is in work.
+    #[test]
+    fn the_bytes_of_a_target_that_is_done_first_count_once() {
+        let image = Image::queued(ImageId::random(), Attributes::default());
+        let sent = |target, total| {
+            let sent = Moved { total, position: total };
+            TargetProgress { target, sent, activity: Activity::default() }
+        };
+        let mut courses = Courses::default();
+        let progress = |totals: [u64; 2]| Progress {
+            targets: vec![sent(0, totals[0]), sent(1, totals[1])],
+            ..Progress::default()
+        };
+        for target in [0, 1] {
+            courses.hear(&Event::Started { target, image: &image, attempt: 1 }, 0.0);
+        }
+        courses.hear(&Event::Progress { image: &image, progress: &progress([5, 3]) }, 1.0);
+        let outcome = Outcome::of(image.clone(), Ok(Done::Copied));
+        let spent = Spent { sent: 5, ..Spent::default() };
+        courses.hear(&Event::Finished { target: 0, outcome: &outcome, spent: &spent }, 2.0);
+        courses.take(0, &image.id);
+        courses.hear(&Event::Progress { image: &image, progress: &progress([5, 4]) }, 3.0);
+        courses.hear(&Event::Finished { target: 1, outcome: &outcome, spent: &spent }, 4.0);
+        courses.take(1, &image.id);
+        courses.hear(&Event::Progress { image: &image, progress: &progress([5, 5]) }, 5.0);
+        assert_eq!(courses.throughput.points.last().map(|(_, bytes)| *bytes), Some(10));
+        assert_eq!([courses.moved(0), courses.moved(1)], [5, 5]);
+        assert!(courses.images.is_empty());
     }
 }

@@ -87,14 +87,11 @@ pub(crate) fn only_target() -> String {
     with(name).flatten().unwrap_or_default()
 }
 
-/// The receivers of a run's events, with the document as one of them where it is wanted.
+/// The receivers of a run's events, with the output as one of them.
 pub(crate) fn listening(events: Events) -> Events {
-    match has_pieces() {
-        true => events.and(|event| {
-            with(|session| session.hear(event));
-        }),
-        false => events,
-    }
+    events.and(|event| {
+        with(|session| session.hear(event));
+    })
 }
 
 /// Adds to the entry of an image what the events say about it.
@@ -102,6 +99,11 @@ pub(crate) fn add_course(entry: &mut Value, target: usize, id: &ImageId) {
     for (key, value) in with(|session| session.courses.take(target, id)).into_iter().flatten() {
         entry[key] = value;
     }
+}
+
+/// The bytes that the run has sent to a target.
+pub(crate) fn moved(target: usize) -> u64 {
+    with(|session| session.courses.moved(target)).unwrap_or_default()
 }
 
 /// The bytes sent over the time of the run.

@@ -33,7 +33,7 @@ mod handles;
 
 pub(crate) use events::proof_json;
 pub(crate) use handles::{
-    add_course, adjustments, begin, is_text, leave_standard_output, listening, name_stores,
+    add_course, adjustments, begin, is_text, leave_standard_output, listening, moved, name_stores,
     only_target, opened_source, opened_target, selecting, throughput,
 };
 pub(super) use handles::{

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use super::text;
 use crate::args::{Column, SortOrder};
 use crate::output::{self, JsonWriter, escaped, table_width};
+use crate::terminal::columns_of;
 
 /// Images with the fields to show.
 pub(crate) struct ImageList<'a> {
@@ -58,43 +59,85 @@ impl<'a> ImageList<'a> {
     }
 
     fn print_table(&self) {
-        for line in self.table(table_width()).lines() {
+        let text = match table_width() {
+            Some(width) => self.table(width).to_string(),
+            None => self.aligned(),
+        };
+        for line in text.lines() {
             out!("{}", line.trim_end());
         }
     }
 
-    /// The table for a terminal with this number of columns; `None` means one line for each image.
-    fn table(&self, width: Option<u16>) -> Table {
-        let columns: Vec<Column> = match &*self.columns {
-            [] => DEFAULT.iter().map(|name| (*name).into()).collect(),
-            chosen => chosen.to_vec(),
-        };
+    /// The table for a terminal with this number of columns.
+    fn table(&self, width: u16) -> Table {
+        let columns = self.shown_columns();
         let mut table = Table::new();
         table.load_preset(presets::NOTHING);
-        table.set_header(columns.iter().map(|column| shown(&column.name().to_uppercase())));
-        for row in &self.rows {
-            let cell = |column: &Column| {
-                let name = column.name();
-                row.fields.get(name).map(|value| shown(&text(name, value))).unwrap_or_default()
-            };
-            table.add_row(columns.iter().map(cell));
-        }
-        table.set_content_arrangement(ContentArrangement::Disabled);
-        if let Some(width) = width {
-            table.set_width(width).set_content_arrangement(ContentArrangement::Dynamic);
-        }
+        let mut lines = self.cells(&columns).into_iter();
+        table.set_header(lines.next().unwrap_or_default());
+        table.add_rows(lines);
+        table.set_width(width).set_content_arrangement(ContentArrangement::Dynamic);
         for (column, named) in table.column_iter_mut().zip(&columns) {
             column.set_padding((0, 2));
             // An id on two lines cannot be copied; names can be of any length.
             if UNBROKEN.contains(&named.name()) {
                 column.set_constraint(ColumnConstraint::ContentWidth);
             }
-            if ["size", "virtual_size"].contains(&named.name()) {
+            if is_number(named) {
                 column.set_cell_alignment(CellAlignment::Right);
             }
         }
         table
     }
+
+    /// One line for each image, for files and pipes. A text that is longer than [`WIDEST`] moves only
+    /// the rest of its own line.
+    fn aligned(&self) -> String {
+        let columns = self.shown_columns();
+        let lines = self.cells(&columns);
+        let width = |place: usize| {
+            let widths = lines.iter().map(|cells| columns_of(&cells[place]));
+            widths.max().unwrap_or_default().min(WIDEST)
+        };
+        let widths: Vec<usize> = (0..columns.len()).map(width).collect();
+        let mut text = String::new();
+        for cells in lines {
+            for ((cell, column), width) in cells.iter().zip(&columns).zip(&widths) {
+                let fill = " ".repeat(width.saturating_sub(columns_of(cell)));
+                text += &match is_number(column) {
+                    true => format!("{fill}{cell}  "),
+                    false => format!("{cell}{fill}  "),
+                };
+            }
+            text.push('\n');
+        }
+        text
+    }
+
+    fn shown_columns(&self) -> Vec<Column> {
+        match &*self.columns {
+            [] => DEFAULT.iter().map(|name| (*name).into()).collect(),
+            chosen => chosen.to_vec(),
+        }
+    }
+
+    /// The header and the rows.
+    fn cells(&self, columns: &[Column]) -> Vec<Vec<String>> {
+        let header = columns.iter().map(|column| shown(&column.name().to_uppercase()));
+        let mut lines: Vec<Vec<String>> = vec![header.collect()];
+        for row in &self.rows {
+            let cell = |column: &Column| {
+                let name = column.name();
+                row.fields.get(name).map(|value| shown(&text(name, value))).unwrap_or_default()
+            };
+            lines.push(columns.iter().map(cell).collect());
+        }
+        lines
+    }
+}
+
+fn is_number(column: &Column) -> bool {
+    ["size", "virtual_size"].contains(&column.name())
 }
 
 /// Text from a record, which a table must not break or measure by its control characters.
@@ -116,6 +159,9 @@ fn order(one: &Value, other: &Value, descending: bool) -> Ordering {
 /// The columns that a narrow terminal does not break into lines.
 const UNBROKEN: &[&str] = &["id", "status", "size", "virtual_size", "visibility"];
 
+/// The most terminal columns that a column of the list is filled up to.
+const WIDEST: usize = 64;
+
 /// The columns of a table, unless the operator chooses others.
 const DEFAULT: &[&str] = &["id", "name", "status", "size"];
 
@@ -134,13 +180,30 @@ mod tests {
         let attributes = Attributes { name: Some(name), ..Attributes::default() };
         let image = Image::queued(ImageId::random(), attributes);
         list.push(&image);
-        for width in [Some(80), Some(120), None] {
+        for width in [80, 120] {
             let table = list.table(width).to_string();
             let longest = table.lines().map(|line| line.trim_end().chars().count()).max().unwrap();
-            assert!(longest <= width.map_or(usize::MAX, usize::from), "{width:?}:\n{table}");
-            assert_eq!(table.lines().count() == 2, width.is_none(), "{table}");
+            assert!(longest <= usize::from(width), "{width}:\n{table}");
+            assert!(table.lines().count() > 2, "{table}");
             assert!(table.contains(image.id.as_str()) && !table.contains('\u{1b}'), "{table}");
         }
+        let lines = list.aligned();
+        assert_eq!(lines.lines().count(), 2, "{lines}");
+        assert!(lines.contains(image.id.as_str()) && !lines.contains('\u{1b}'), "{lines}");
+    }
+
+    #[test]
+    fn a_long_name_moves_only_its_own_line() {
+        let sort = "name".parse().unwrap();
+        let mut list = ImageList::new(&["name".into(), "status".into()], &sort);
+        for name in ["short".to_owned(), "n".repeat(255)] {
+            let attributes = Attributes { name: Some(name), ..Attributes::default() };
+            list.push(&Image::queued(ImageId::random(), attributes));
+        }
+        let lines = list.aligned();
+        let lines: Vec<&str> = lines.lines().collect();
+        assert_eq!(lines[1], format!("{:64}  queued  ", "short"));
+        assert_eq!(lines[2], format!("{}  queued  ", "n".repeat(255)));
     }
 
     #[test]

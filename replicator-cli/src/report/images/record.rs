@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::text;
 use crate::args::FIELDS;
 use crate::output::JsonWriter;
+use crate::terminal::{columns_of, fitted};
 
 /// Prints the record of an image, and its members if they are known.
 pub(crate) fn image(image: &Image, members: Option<&[Member]>) {
@@ -17,7 +18,11 @@ pub(crate) fn image(image: &Image, members: Option<&[Member]>) {
     json.field("members", &json!(listed));
     json.finish();
     let properties = record.keys().map(String::as_str).filter(|name| !FIELDS.contains(name));
-    for name in FIELDS.iter().copied().chain(properties) {
+    let names: Vec<&str> = FIELDS.iter().copied().chain(properties).collect();
+    let width = width_of(&names);
+    let line =
+        |name: &str, value: &str| out!("{} {value}", fitted(name, width.max(columns_of(name))));
+    for name in names {
         let value = record.get(name).unwrap_or(&Value::Null);
         match (name, value.as_u64()) {
             ("size" | "virtual_size", Some(bytes)) => {
@@ -31,6 +36,26 @@ pub(crate) fn image(image: &Image, members: Option<&[Member]>) {
     }
 }
 
-fn line(name: &str, value: &str) {
-    out!("{name:18} {value}");
+/// The terminal columns that the names take. A longer name than [`WIDEST`] moves only its own value.
+fn width_of(names: &[&str]) -> usize {
+    let longest = names.iter().map(|name| columns_of(name)).max().unwrap_or_default();
+    longest.clamp(NARROWEST, WIDEST)
+}
+
+/// The terminal columns for the names of a record without long ones.
+const NARROWEST: usize = 18;
+
+/// The most terminal columns for the names of a record.
+const WIDEST: usize = 40;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_of_a_record_are_aligned() {
+        assert_eq!(width_of(&["id", "os_hash_value"]), 18);
+        assert_eq!(width_of(&["id", "glance_replicator.source_id"]), 27);
+        assert_eq!(width_of(&["id", &"n".repeat(255)]), 40);
+    }
 }

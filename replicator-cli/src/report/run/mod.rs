@@ -40,8 +40,16 @@ struct TargetReport {
     name: String,
     exit: Exit,
     summary: Summary,
-    /// The number of images with losses that `--allow-loss` does not accept.
-    refused: BTreeMap<LossKind, u64>,
+    /// The images with losses that `--allow-loss` does not accept.
+    refused: BTreeMap<LossKind, RefusedImages>,
+}
+
+/// Images with a loss of one kind.
+#[derive(Debug, Default)]
+struct RefusedImages {
+    count: u64,
+    /// The names of the first ones.
+    first: Vec<String>,
 }
 
 impl Reports {
@@ -85,7 +93,7 @@ impl Reports {
         }
         let lost: BTreeSet<LossKind> = outcome.losses.iter().map(|loss| loss.kind).collect();
         for kind in lost.difference(&self.accepted) {
-            *report.refused.entry(*kind).or_default() += 1;
+            report.refused.entry(*kind).or_default().add(outcome.image.label());
             report.exit = report.exit.worse(Exit::Lost);
         }
         let mut entry = image::entry(&report.name, outcome);
@@ -160,8 +168,10 @@ impl Reports {
         }
         let took = self.begin.elapsed();
         for target in 0..self.each.len() {
-            let (bytes, name) =
-                (self.each[target].summary.bytes(), self.name_among_several(target));
+            // Not the sizes of the copied images: a resumed dump moves only the rest of an image,
+            // and a stopped run has moved parts of images.
+            let bytes = output::moved(target) + self.each[target].summary.imported();
+            let name = self.name_among_several(target);
             out!("{}{}", self.prefix(target), progress::course(bytes, took, name));
         }
         self.write_summaries();
@@ -194,9 +204,8 @@ impl Reports {
 
     /// An error for the losses that `--allow-loss` does not accept.
     fn refused_losses(&self, target: usize) -> Option<CliError> {
-        let told = |(kind, count): (&LossKind, &u64)| {
-            let images = if *count == 1 { "image" } else { "images" };
-            (kind.as_str(), format!("the {} of {count} {images}", kind.as_str()))
+        let told = |(kind, images): (&LossKind, &RefusedImages)| {
+            (kind.as_str(), format!("the {} of {}", kind.as_str(), images.text()))
         };
         let (kinds, told): (Vec<&str>, Vec<String>) =
             self.each[target].refused.iter().map(told).unzip();
@@ -226,6 +235,25 @@ impl Reports {
         }
     }
 }
+
+impl RefusedImages {
+    fn add(&mut self, name: &str) {
+        self.count += 1;
+        if self.first.len() < MOST_NAMED {
+            self.first.push(quoted(name));
+        }
+    }
+
+    /// The number of images, and the first names.
+    fn text(&self) -> String {
+        let images = if self.count == 1 { "image" } else { "images" };
+        let more = if self.count > MOST_NAMED as u64 { ", ..." } else { "" };
+        format!("{} {images} ({}{more})", self.count, self.first.join(", "))
+    }
+}
+
+/// The most images that an error names.
+const MOST_NAMED: usize = 3;
 
 /// The result of an image in words.
 fn result_word(result: &Result<Done, CopyError>) -> &'static str {

@@ -68,9 +68,9 @@ impl Summary {
         }
     }
 
-    /// The bytes that were copied.
-    pub(super) fn bytes(&self) -> u64 {
-        self.bytes
+    /// The bytes that the target downloaded itself.
+    pub(super) fn imported(&self) -> u64 {
+        self.imported
     }
 
     /// The sum of two totals.

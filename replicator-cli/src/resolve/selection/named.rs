@@ -40,7 +40,7 @@ impl Selected {
         }
         if !absent.is_empty() {
             let places: Vec<String> = stores.iter().map(ToString::to_string).collect();
-            return Err(absence(&absent, &places.join(" nor in "), stores).await);
+            return Err(absence(&absent, &places.join(" nor in "), stores, CHECK).await);
         }
         Ok(match self.selection.names_all() {
             true => selection.among(ids),
@@ -80,10 +80,11 @@ pub(crate) async fn only_one(
 /// The only image of `store` that `wanted` names.
 ///
 /// # Errors
-/// When there is no such image, with similar names, or when there are several.
+/// When there is no such image, with similar names or else with `advice`, or when there are several.
 pub(crate) async fn one_image(
     wanted: &Condition,
     store: &dyn ImageStore,
+    advice: &str,
 ) -> Result<Image, CliError> {
     let selection = Selection::new([wanted.clone()], [], []);
     let mut listing = store.list(&selection).await?;
@@ -96,8 +97,11 @@ pub(crate) async fn one_image(
         [] => {
             let named = selection.named();
             match named.is_empty() {
-                true => Err(CliError::usage(format!("no image of {store} matches {wanted}"))),
-                false => Err(absence(&named, &store.to_string(), &[store]).await),
+                true => {
+                    let what = format!("no image of {store} matches {wanted}");
+                    Err(CliError::usage(what).hint(advice))
+                }
+                false => Err(absence(&named, &store.to_string(), &[store], advice).await),
             }
         }
         several => {
@@ -124,14 +128,19 @@ pub(crate) fn refuse_absent(absent: &NamedImages, store: &str) -> Result<(), Cli
     }
 }
 
-/// The error for images that none of the stores has.
-async fn absence(absent: &NamedImages, called: &str, stores: &[&dyn ImageStore]) -> CliError {
+/// The error for images that none of the stores has, with similar names or else with `advice`.
+async fn absence(
+    absent: &NamedImages,
+    called: &str,
+    stores: &[&dyn ImageStore],
+    advice: &str,
+) -> CliError {
     let similar = match absent.names.first() {
         Some(name) => similar(name, stores).await,
         None => Vec::new(),
     };
     CliError::usage(missing(absent, called)).hint(match similar.is_empty() {
-        true => CHECK.to_owned(),
+        true => advice.to_owned(),
         false => format!("did you mean {}?", similar.join(" or ")),
     })
 }

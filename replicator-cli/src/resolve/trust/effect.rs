@@ -110,7 +110,7 @@ fn is_all_plain(cloud: &Cloud, glance: Option<&Url>) -> bool {
 fn reached(endpoint: &Endpoint, side: Side, options: &Options) -> Result<Reached, CliError> {
     let over_tls = |url: &Url| Ok::<_, CliError>(!is_plain(url) || is_secured_by_proxy(url)?);
     Ok(match endpoint {
-        Endpoint::Directory(_) | Endpoint::Dump(..) | Endpoint::Stream(..) => Reached::OnDisk,
+        Endpoint::Directory(_) | Endpoint::Stream(..) => Reached::OnDisk,
         Endpoint::Url(url) => {
             let keystone = keystone_of_token(side, &options.sign_in);
             match over_tls(url)? || keystone.is_some_and(|url| !is_plain(&url)) {

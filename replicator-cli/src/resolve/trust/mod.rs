@@ -180,7 +180,7 @@ fn passphrase(file: Option<&Path>, key: &Path) -> Result<SecretString, TlsFileEr
         return Ok(text.trim_end_matches(['\r', '\n']).into());
     }
     if !std::io::stdin().is_terminal() {
-        let what = "the key is encrypted; give a file with its passphrase: --key-passphrase-file";
+        let what = "the key is encrypted; put its passphrase in a file (--key-passphrase-file)";
         return Err(TlsFileError::new(key, None, what));
     }
     let question = format!("Passphrase of {}: ", key.display());

@@ -37,6 +37,7 @@ pub enum Depth {
 
 /// The result for one image.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Verification {
     /// The image; if only the target has it, the target's image.
     pub image: Image,

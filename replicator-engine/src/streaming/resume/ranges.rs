@@ -209,7 +209,7 @@ async fn whole(mut part: RangeReader) -> Result<VecDeque<Bytes>, BodyError> {
         chunks.push_back(chunk);
     }
     if part.end.offset() != Some(part.next) {
-        return Err(format!("the data ended at byte {}", part.next).into());
+        return Err(format!("the data ended after {} bytes", part.next).into());
     }
     Ok(chunks)
 }

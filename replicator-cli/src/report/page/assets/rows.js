@@ -5,6 +5,8 @@ const MEANINGS = {
   bad: ["failed", "blocked", "content", "bad", "broken off", "damaged", "fail", "error"],
   plain: ["skipped", "removed", "no data", "not chosen", "unknown"],
 };
+/** States of images that nothing was done with. They follow the others of their tone. */
+const UNCHANGED = ["in place", "same", "skipped"];
 const RANKS = ["bad", "warn", "good", "plain"];
 
 function toneOf(word) {
@@ -108,7 +110,14 @@ function hasValue(value) {
 }
 
 function bySeverity(a, b) {
-  return RANKS.indexOf(a.tone) - RANKS.indexOf(b.tone) || COLLATOR.compare(a.state ?? "", b.state ?? "");
+  return severity(a) - severity(b) || COLLATOR.compare(a.state ?? "", b.state ?? "");
+}
+
+/** Failures come first, then what was changed, then what was left as it was. */
+function severity(row) {
+  const state = row.state?.toLowerCase();
+  if (UNCHANGED.includes(state)) return RANKS.length;
+  return RANKS.indexOf(state === "removed" ? "good" : row.tone);
 }
 
 function differingFields(row) {

@@ -1,0 +1,1 @@
+//! The programs are in the folder `examples`. `cargo xtask examples` runs them.

@@ -1,0 +1,4 @@
+//! Programs of others, which `cargo xtask test` installs.
+
+pub(crate) mod nginx;
+pub(crate) mod registry;
